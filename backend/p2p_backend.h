@@ -1,0 +1,159 @@
+/* The backend interface: what a backend implements, and all that it sees of the rest of p2p.
+ *
+ * A backend is one entry symbol that returns a table of about twenty functions. It answers "can you?"
+ * (op_query), "prepare" (op_create), "enqueue" (op_run). It links against nothing of ours: host services come
+ * in through the entry call. Models and the trainer never include this file; in the core, device.c and comm.c
+ * are the only callers of the table, so argument checks, tracing and fault injection live there once.
+ */
+#ifndef P2P_BACKEND_H
+#define P2P_BACKEND_H
+
+#include "p2p_op.h"
+
+/* Exact match required; raised whenever this file or p2p_op.h changes meaning. */
+enum { P2P_BACKEND_ABI = 1 };
+
+/* Given by the core to every module. */
+typedef struct {
+    /* Compose the calling thread's message and return `code` (p2p_fail). */
+    p2p_status (*fail)(p2p_status code, const char *format, ...) P2P_PRINTF(2, 3);
+    /* Keep a hint beside the message (p2p_hint). */
+    p2p_status (*hint)(p2p_status code, const char *format, ...) P2P_PRINTF(2, 3);
+    /* One line for the verbose log; dropped when logging is off. */
+    void (*log)(const char *format, ...) P2P_PRINTF(1, 2);
+    /* The text form of a descriptor (p2p_op_print), for messages. */
+    int (*op_print)(const p2p_op *op, char *text, size_t size);
+} p2p_host;
+
+/* Opaque to the core; each backend defines its own. Objects belong to the device that made them and are
+ * used by one thread at a time. */
+typedef struct p2p_be_device p2p_be_device;
+typedef struct p2p_be_buffer p2p_be_buffer;
+typedef struct p2p_be_op p2p_be_op;
+typedef struct p2p_be_recording p2p_be_recording;
+typedef struct p2p_be_comm p2p_be_comm;
+
+/* A point in a device's order of commands: done when everything submitted up to it is done. Tickets of one
+ * device grow; 0 is always done. */
+typedef uint64_t p2p_ticket;
+
+typedef enum { P2P_DEVICE_CPU, P2P_DEVICE_GPU, P2P_DEVICE_OTHER } p2p_device_type;
+
+/* How a device wants tensors of a role stored. */
+typedef struct {
+    p2p_type type;
+    p2p_layout layout;
+    int block;
+} p2p_storage;
+
+typedef struct {
+    char name[256];     /* for people, e.g. the vendor's device name */
+    char driver[256];   /* driver or library with version */
+    char unusable[512]; /* "" when the device can be opened, else why not */
+    p2p_device_type type;
+    int compute_units;
+    size_t memory_bytes;    /* 0 when unknown */
+    size_t max_alloc_bytes; /* largest single buffer */
+    size_t alignment;       /* a binding's byte offset must be a multiple of it; a power of two */
+    int channel_alignment;  /* a channel range of an activation must start at a multiple of it, for every
+                               kind but copy, which takes any range */
+    p2p_storage activation; /* also activation gradients */
+    p2p_storage filter;     /* as kept in the parameter arena and for gradients */
+    p2p_storage vector;     /* biases, scales, shifts, statistics, losses, flat arrays; always plain */
+} p2p_device_info;
+
+/* Where an operand lives. */
+typedef struct {
+    p2p_be_buffer *buffer;
+    size_t offset; /* bytes, multiple of the device's alignment */
+} p2p_binding;
+
+/* The answer of op_query when it returns P2P_OK. */
+typedef struct {
+    size_t scratch_bytes; /* memory that the operation needs while it runs; contents die with it */
+    /* A filter operand in another layout than the descriptor's: the core makes a derived copy after each
+     * update and asks again with it; `filter` is valid when want_filter is set. The operation
+     * also works as asked, only slower. */
+    bool want_filter;
+    p2p_storage filter;
+    char kernel[64]; /* name of the implementation chosen, for the plan dump */
+} p2p_query;
+
+typedef struct {
+    /* -- device -- */
+    void (*close)(p2p_be_device *device);
+
+    /* Really allocated and zero-filled when it returns P2P_OK; P2P_OUT_OF_MEMORY names sizes. */
+    p2p_status (*buffer_create)(p2p_be_device *device, size_t bytes, p2p_be_buffer **buffer);
+    void (*buffer_destroy)(p2p_be_device *device, p2p_be_buffer *buffer);
+    /* Commands, in order with all others of the device. Host memory must stay valid and unchanged (write) or
+     * untouched (read) until a ticket submitted afterwards is done. */
+    p2p_status (*buffer_write)(p2p_be_device *device, p2p_binding to, const void *from, size_t bytes);
+    p2p_status (*buffer_read)(p2p_be_device *device, p2p_binding from, void *to, size_t bytes);
+    p2p_status (*buffer_copy)(p2p_be_device *device, p2p_binding from, p2p_binding to, size_t bytes);
+
+    /* Can the device carry out this validated descriptor? P2P_UNSUPPORTED with the reason as message when
+     * not. Cheap, allocates nothing on the device, has no side effect. */
+    p2p_status (*op_query)(p2p_be_device *device, const p2p_op *op, p2p_query *answer);
+    /* Compile, choose and bind. `bindings` has one entry per operand of the kind, absent ones {0};
+     * `scratch` has at least the queried bytes. May allocate, compile and wait: op_run may not. */
+    p2p_status (*op_create)(p2p_be_device *device, const p2p_op *op, const p2p_binding *bindings,
+                            p2p_binding scratch, p2p_be_op **created);
+    /* Enqueue. Never allocates, waits, or touches operand memory from the host. */
+    p2p_status (*op_run)(p2p_be_device *device, p2p_be_op *op);
+    void (*op_destroy)(p2p_be_device *device, p2p_be_op *op);
+
+    /* Everything enqueued so far becomes one submission and starts; `ticket` is done when it is. */
+    p2p_status (*submit)(p2p_be_device *device, p2p_ticket *ticket);
+    /* Block the calling thread until `ticket` is done. P2P_DEVICE_LOST when it never will be. */
+    p2p_status (*wait)(p2p_be_device *device, p2p_ticket ticket);
+
+    /* -- optional: NULL, and the core replays op_run instead -- */
+    p2p_status (*record_begin)(p2p_be_device *device);
+    p2p_status (*record_end)(p2p_be_device *device, p2p_be_recording **recording);
+    p2p_status (*recording_run)(p2p_be_device *device, p2p_be_recording *recording);
+    void (*recording_destroy)(p2p_be_device *device, p2p_be_recording *recording);
+} p2p_device_table;
+
+/* One contribution to a collective: this process's replica `i` stands at position i of the array. */
+typedef struct {
+    p2p_binding binding;
+    p2p_ticket after; /* of the replica's device: its contribution is complete then */
+} p2p_contribution;
+
+typedef struct {
+    void (*close)(p2p_be_comm *comm);
+    /* `op` is a validated all_reduce or broadcast whose t[0] describes every replica's tensor. Gives, per
+     * local replica, the ticket after which the result is there; later commands of that device are ordered
+     * behind it. The order of summation is the replica order. */
+    p2p_status (*all_reduce)(p2p_be_comm *comm, const p2p_op *op, const p2p_contribution *replicas,
+                             p2p_ticket *done);
+    p2p_status (*broadcast)(p2p_be_comm *comm, const p2p_op *op, const p2p_contribution *replicas,
+                            p2p_ticket *done);
+} p2p_comm_table;
+
+typedef struct {
+    uint32_t abi;            /* P2P_BACKEND_ABI of the build */
+    const char *name;        /* "opencl": the word before the colon in a device's address */
+    const char *description; /* one line for people */
+    /* How many devices this module sees. P2P_OK with 0 is possible; P2P_NO_DEVICE says why none. */
+    p2p_status (*device_count)(int *count);
+    /* Filled even for a device that can't be used (then `unusable` says why). */
+    p2p_status (*device_info)(int index, p2p_device_info *info);
+    p2p_status (*device_open)(int index, p2p_be_device **device);
+    /* Optional: NULL, and the core reduces through host memory. `world` counts replicas over all
+     * processes; this process has those from rank0 on. */
+    p2p_status (*comm_open)(p2p_be_device *const *devices, int count, int world, int rank0,
+                            p2p_be_comm **comm);
+    p2p_device_table device;
+    p2p_comm_table comm; /* all NULL without comm_open */
+} p2p_module;
+
+/* The one symbol of a backend. Returns NULL when it can't speak `abi`. Called once per process before
+ * anything else of the module; `host` outlives the module. */
+typedef const p2p_module *(*p2p_module_entry)(uint32_t abi, const p2p_host *host);
+
+const p2p_module *p2p_module_reference(uint32_t abi, const p2p_host *host);
+const p2p_module *p2p_module_opencl(uint32_t abi, const p2p_host *host);
+
+#endif

@@ -1,0 +1,60 @@
+/* Status codes and messages: how every fallible function of p2p reports failure.
+ *
+ * A function that can fail returns p2p_status. The message is composed where the failure happens, with the
+ * name of the file, flag or vendor code; callers only forward it (P2P_TRY). Library code never prints and
+ * never exits: the command prints the message, then the hint where there is one, and exits with
+ * p2p_status_exit_code(). This file does not log.
+ */
+#ifndef P2P_STATUS_H
+#define P2P_STATUS_H
+
+#include <stdarg.h>
+
+#if defined(__GNUC__)
+#define P2P_PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
+#else
+#define P2P_PRINTF(fmt, args)
+#endif
+
+/* X(name, exit code of the command, whose fault it is) */
+#define P2P_STATUS_LIST(X)                                                                                   \
+    X(OK, 0, "success")                                                                                      \
+    X(FAILED, 1, "the program or the machine failed")                                                        \
+    X(OUT_OF_MEMORY, 1, "host or device memory did not suffice")                                             \
+    X(UNSUPPORTED, 1, "the device can't do this operation; not an error while planning")                     \
+    X(INVALID, 1, "a caller of the library passed something that makes no sense")                            \
+    X(IO, 1, "the operating system refused to read or write")                                                \
+    X(USAGE, 2, "the command line is wrong")                                                                 \
+    X(INPUT, 3, "a file or folder given by the user is unusable")                                            \
+    X(NO_DEVICE, 4, "there is no such device")                                                               \
+    X(DEVICE_LOST, 5, "the device stopped answering; nothing more can be done with it")
+
+typedef enum {
+#define X(name, exit_code, meaning) P2P_##name,
+    P2P_STATUS_LIST(X)
+#undef X
+} p2p_status;
+
+/* Compose this thread's message and return `code`. The hint is cleared. Never call with P2P_OK. */
+p2p_status p2p_fail(p2p_status code, const char *format, ...) P2P_PRINTF(2, 3);
+p2p_status p2p_fail_v(p2p_status code, const char *format, va_list args);
+
+/* What the user could try; kept beside the message until the next p2p_fail. Returns `code` unchanged. */
+p2p_status p2p_hint(p2p_status code, const char *format, ...) P2P_PRINTF(2, 3);
+
+/* The calling thread's last message and hint; "" when there is none. Valid until the thread's next p2p_fail.
+ */
+const char *p2p_message(void);
+const char *p2p_message_hint(void);
+
+const char *p2p_status_name(p2p_status code);
+int p2p_status_exit_code(p2p_status code);
+
+/* Forward a failure to the caller. */
+#define P2P_TRY(expression)                                                                                  \
+    do {                                                                                                     \
+        p2p_status p2p_try_status_ = (expression);                                                           \
+        if (p2p_try_status_ != P2P_OK) return p2p_try_status_;                                               \
+    } while (0)
+
+#endif

@@ -1,0 +1,60 @@
+/* Status codes and the calling thread's message. Holds no log and prints nothing. */
+#include "p2p_status.h"
+
+#include <stdio.h>
+
+enum { MESSAGE_BYTES = 2048, HINT_BYTES = 1024 };
+
+static _Thread_local char thread_message[MESSAGE_BYTES];
+static _Thread_local char thread_hint[HINT_BYTES];
+
+p2p_status p2p_fail_v(p2p_status code, const char *format, va_list args) {
+    char composed[MESSAGE_BYTES]; /* an argument may be the old message itself */
+    vsnprintf(composed, sizeof composed, format, args);
+    snprintf(thread_message, sizeof thread_message, "%s", composed);
+    thread_hint[0] = '\0';
+    return code;
+}
+
+p2p_status p2p_fail(p2p_status code, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    p2p_fail_v(code, format, args);
+    va_end(args);
+    return code;
+}
+
+p2p_status p2p_hint(p2p_status code, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    vsnprintf(thread_hint, sizeof thread_hint, format, args);
+    va_end(args);
+    return code;
+}
+
+const char *p2p_message(void) {
+    return thread_message;
+}
+
+const char *p2p_message_hint(void) {
+    return thread_hint;
+}
+
+static const struct {
+    const char *name;
+    int exit_code;
+} codes[] = {
+#define X(name, exit_code, meaning) {#name, exit_code},
+    P2P_STATUS_LIST(X)
+#undef X
+};
+
+enum { CODE_COUNT = sizeof codes / sizeof codes[0] };
+
+const char *p2p_status_name(p2p_status code) {
+    return (unsigned)code < CODE_COUNT ? codes[code].name : "UNKNOWN";
+}
+
+int p2p_status_exit_code(p2p_status code) {
+    return (unsigned)code < CODE_COUNT ? codes[code].exit_code : 1;
+}
