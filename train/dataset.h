@@ -1,0 +1,43 @@
+/* A folder of pairs: which files belong to a split, in which order an epoch visits them, and the two halves
+ * of a file.
+ *
+ * DIR/train, DIR/val and DIR/test hold pictures with A on the left and B on the right, in subfolders too.
+ * Nothing is kept in memory but the names. Augmentation is in augment.h, prefetching in loader.h.
+ */
+#ifndef P2P_DATASET_H
+#define P2P_DATASET_H
+
+#include "image.h"
+
+#include <stdbool.h>
+
+typedef enum { DATASET_A_TO_B, DATASET_B_TO_A } dataset_direction;
+
+typedef struct dataset dataset;
+
+/* Whether DIR has a folder for the split ("train", "val", "test"). */
+bool dataset_has_split(const char *dir, const char *split);
+
+/* List DIR/SPLIT: .jpg, .jpeg and .png in any case, hidden files left out, sorted by relative path in byte
+ * order. Every file's header is read, so that a file that is no picture, too large, or of odd width is named
+ * here and not in the middle of an epoch. A missing or empty folder is P2P_INPUT. */
+p2p_status dataset_open(dataset **result, const char *dir, const char *split, dataset_direction direction);
+void dataset_close(dataset *data); /* NULL is ignored */
+
+int64_t dataset_count(const dataset *data);
+
+/* A sample's path relative to the split's folder; owned by the data set. */
+const char *dataset_name(const dataset *data, int64_t sample);
+
+/* Decode one sample's file: both halves, 2w x h. The caller frees it. */
+p2p_status dataset_load(const dataset *data, int64_t sample, image *pair);
+
+/* The half that the generator sees, and the half that it is to draw, by the direction. */
+image_view dataset_input(const dataset *data, const image *pair);
+image_view dataset_target(const dataset *data, const image *pair);
+
+/* The order in which an epoch visits `count` samples (count < 2^31): a Fisher-Yates shuffle by counter-based
+ * numbers from (seed, epoch), or ascending without shuffle. */
+void dataset_order(int64_t *order, int64_t count, bool shuffle, uint64_t seed, int64_t epoch);
+
+#endif

@@ -1,0 +1,47 @@
+/* Batches of decoded and augmented pairs, prepared by one background thread ahead of their use.
+ *
+ * What is delivered depends only on the options, never on timing: a loader started at (epoch, batch)
+ * continues exactly where another one stood. A failure reaches the consumer in order, after the batches
+ * before it. One thread consumes; nothing is cached between epochs.
+ */
+#ifndef P2P_LOADER_H
+#define P2P_LOADER_H
+
+#include "augment.h"
+#include "dataset.h"
+
+typedef struct {
+    const dataset *data; /* borrowed until the loader is destroyed */
+    augment_options augment;
+    int batch;         /* samples per batch; an epoch's last batch holds what remains */
+    bool shuffle;      /* otherwise samples come in byte order of their names */
+    uint64_t seed;     /* of shuffling and augmentation */
+    int64_t epoch;     /* the first epoch to deliver, counted from 0 */
+    int64_t first;     /* the batch within it to start at: 0 <= first < loader_batches() */
+    int64_t epoch_end; /* the epoch not to begin any more; INT64_MAX for no end */
+} loader_options;
+
+/* `count` pairs of size x size pixels, images n h w c interleaved, in the order that `samples` names. */
+typedef struct {
+    int64_t epoch, index; /* the batch's position: its number within the epoch, from 0 */
+    int count;            /* 1 .. batch */
+    const uint8_t *input, *target;
+    const int64_t *samples; /* indices into the data set */
+} loader_batch;
+
+typedef struct loader loader;
+
+/* Batches in an epoch, the last smaller one included: ceil(count / batch). */
+int64_t loader_batches(const dataset *data, int batch);
+
+/* All buffers are allocated here and the thread starts to work. */
+p2p_status loader_create(loader **result, const loader_options *options);
+
+/* The next batch, valid until the next call; waits for it. *batch is NULL after the last one. After a failure
+ * every further call fails in the same way. */
+p2p_status loader_next(loader *loading, const loader_batch **batch);
+
+/* Stops the thread at the next sample, whatever it was at. NULL is ignored. */
+void loader_destroy(loader *loading);
+
+#endif

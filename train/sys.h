@@ -1,0 +1,105 @@
+/* Every call of the trainer to the operating system: threads, folders, files, the terminal, clocks.
+ *
+ * A port to another system is a port of sys.c. Nothing here knows about images or training. Functions that
+ * fail compose a message with the path and the system's own reason; those that cannot fail return plain
+ * values.
+ */
+#ifndef P2P_SYS_H
+#define P2P_SYS_H
+
+#include "p2p_status.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+/* ---- Threads --------------------------------------------------------------------------------------------
+ */
+
+typedef struct sys_thread sys_thread;
+
+/* Start a thread that runs body(argument). It must be joined, which also frees it. */
+p2p_status sys_thread_start(sys_thread **thread, void (*body)(void *argument), void *argument);
+
+/* Wait until the thread's body has returned. NULL is ignored. */
+void sys_thread_join(sys_thread *thread);
+
+/* A lock and the condition that is waited for under it. */
+typedef struct sys_monitor sys_monitor;
+
+p2p_status sys_monitor_create(sys_monitor **monitor);
+void sys_monitor_destroy(sys_monitor *monitor); /* NULL is ignored */
+void sys_monitor_enter(sys_monitor *monitor);
+void sys_monitor_leave(sys_monitor *monitor);
+void sys_monitor_wait(sys_monitor *monitor); /* inside: leaves, sleeps until woken, enters; may wake early */
+void sys_monitor_wake_all(sys_monitor *monitor); /* inside */
+
+/* ---- Paths and folders ----------------------------------------------------------------------------------
+ */
+
+typedef enum { SYS_PATH_ABSENT, SYS_PATH_FILE, SYS_PATH_FOLDER, SYS_PATH_OTHER } sys_path_kind;
+
+/* What `path` leads to, symbolic links followed. A dangling link is absent. */
+sys_path_kind sys_path_kind_of(const char *path);
+
+/* "folder/name" (just "name" when the folder is ""), to be freed by the caller. */
+p2p_status sys_path_join(char **path, const char *folder, const char *name);
+
+/* Make the folder and whatever is missing above it. A folder that exists is success. */
+p2p_status sys_folder_make(const char *path);
+
+/* Remove a file; one that does not exist is success. */
+p2p_status sys_file_remove(const char *path);
+
+/* A list of names, owned. */
+typedef struct {
+    char **names;
+    size_t count, capacity;
+} sys_names;
+
+void sys_names_free(sys_names *names);
+
+/* Every file below `path`, as paths relative to it, in byte order. Hidden entries (a leading dot) are left
+ * out, links are followed, and a link back to a folder that is being walked is left out, so loops end.
+ * `wanted` picks by path: everything but folders is offered, dangling links included, so that their names
+ * reach whoever opens them. More than SYS_WALK_DEPTH folders inside one another is an error (P2P_INPUT),
+ * as is a folder that cannot be read. */
+enum { SYS_WALK_DEPTH = 32 };
+p2p_status sys_folder_walk(sys_names *names, const char *path, bool (*wanted)(const char *relative));
+
+/* ---- Files ----------------------------------------------------------------------------------------------
+ */
+
+/* Read a regular file's first `limit` bytes, or all of it where it is shorter, into memory that the caller
+ * frees. *total, which may be NULL, is the whole file's size. Anything but a regular file is refused
+ * (P2P_INPUT), and never blocks: folders, pipes, dangling links. */
+p2p_status sys_file_read(const char *path, size_t limit, uint8_t **bytes, size_t *size, uint64_t *total);
+
+/* A file that appears complete or not at all. Bytes go through `stream` to a hidden temporary file beside
+ * `path` (it takes over one left by a killed process); commit flushes it to the disk, renames it and flushes
+ * the folder. After a failed open nothing needs to be undone; a failed commit has abandoned already. */
+typedef struct {
+    FILE *stream;
+    char *path, *temporary;
+} sys_atomic_file;
+
+p2p_status sys_atomic_open(sys_atomic_file *file, const char *path);
+p2p_status sys_atomic_commit(sys_atomic_file *file);
+void sys_atomic_abandon(sys_atomic_file *file); /* a file that was never opened ({0}) is ignored */
+
+/* The three above around one block of bytes. */
+p2p_status sys_file_write(const char *path, const void *bytes, size_t size);
+
+/* ---- Terminal and clock ---------------------------------------------------------------------------------
+ */
+
+bool sys_is_terminal(FILE *stream);
+
+/* Columns of the terminal behind `stream`; 80 where it cannot tell. */
+int sys_terminal_columns(FILE *stream);
+
+/* Seconds since some fixed moment; never goes back. */
+double sys_clock(void);
+
+#endif
