@@ -1,0 +1,33 @@
+/* Files: one that appears complete or not at all, and a regular file opened without ever blocking.
+ *
+ * These are the only calls to the operating system's file functions below the trainer. Messages carry the
+ * path and the system's own reason. Folders, walks and the terminal belong to the trainer.
+ */
+#ifndef P2P_FILE_H
+#define P2P_FILE_H
+
+#include "p2p_status.h"
+
+#include <stdint.h>
+#include <stdio.h>
+
+/* A file being written. Bytes go through `stream` to a hidden temporary file beside `path` (one that a killed
+ * process left is overwritten). A zeroed structure is a file that is not open. */
+typedef struct {
+    FILE *stream;
+    char *path, *temporary;
+} p2p_atomic_file;
+
+/* P2P_IO where the temporary file can't be made or `path` is a folder. After a failure nothing is open. */
+p2p_status p2p_atomic_open(p2p_atomic_file *file, const char *path);
+/* Flush to the disk, rename over `path`, flush the folder. An earlier failure of the stream is reported
+ * here. After a failure the file is abandoned and what was at `path` is untouched. */
+p2p_status p2p_atomic_commit(p2p_atomic_file *file);
+/* Remove the temporary file. A file that is not open is ignored. */
+void p2p_atomic_abandon(p2p_atomic_file *file);
+
+/* Open a regular file for reading; *size is its size in bytes. P2P_INPUT with the reason for anything else,
+ * folders and pipes included. The stream is the caller's to fclose(). */
+p2p_status p2p_file_open(const char *path, FILE **stream, uint64_t *size);
+
+#endif
