@@ -10,6 +10,7 @@
 
 #include "p2p_status.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -53,7 +54,7 @@ p2p_status image_probe(const char *path, int *width, int *height);
 p2p_status image_probe_bytes(const uint8_t *bytes, size_t size, const char *name, int *width, int *height);
 
 /* Whether a path's suffix, in any case, is .png, .jpg or .jpeg. */
-int image_suffix_known(const char *path);
+bool image_suffix_known(const char *path);
 
 /* Write a PNG, or a JPEG of quality 95 without chroma subsampling, as the suffix says; atomically. An unknown
  * suffix is P2P_USAGE. */

@@ -1,0 +1,205 @@
+/* Memory, views, conversions and files of image.h; the formats themselves are in image_jpeg.c and
+ * image_png.c. */
+#include "image.h"
+#include "image_codec.h"
+#include "sys.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+enum {
+    MAX_FILE_BYTES = 1 << 30,
+    PROBE_BYTES = 16384, /* reaches the size in all but files with large embedded profiles or previews */
+    GRID_LINE = 2,
+    GRID_GREY = 208
+};
+
+static bool sides_fit(uint64_t width, uint64_t height) {
+    return width <= IMAGE_MAX_SIDE && height <= IMAGE_MAX_SIDE &&
+           width * height <= (uint64_t)IMAGE_MAX_MEGAPIXELS << 20;
+}
+
+p2p_status image_check_size(uint64_t width, uint64_t height, const char *name) {
+    if (width == 0 || height == 0) return p2p_fail(P2P_INPUT, "%s has no pixels", name);
+    if (sides_fit(width, height)) return P2P_OK;
+    return p2p_fail(
+        P2P_INPUT, "%s is %llu x %llu pixels; at most %d on a side and %d megapixels in all are accepted",
+        name, (unsigned long long)width, (unsigned long long)height, IMAGE_MAX_SIDE, IMAGE_MAX_MEGAPIXELS);
+}
+
+p2p_status image_create(image *result, int width, int height) {
+    *result = (image){0};
+    if (width < 1 || height < 1 || !sides_fit((uint64_t)width, (uint64_t)height))
+        return p2p_fail(P2P_INVALID, "an image of %d x %d pixels can't be made", width, height);
+    size_t bytes = (size_t)width * (size_t)height * IMAGE_CHANNELS;
+    uint8_t *pixels = malloc(bytes);
+    if (pixels == NULL)
+        return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for an image of %d x %d pixels", width, height);
+    *result = (image){.width = width, .height = height, .pixels = pixels};
+    return P2P_OK;
+}
+
+void image_free(image *picture) {
+    free(picture->pixels);
+    *picture = (image){0};
+}
+
+image_view image_view_of(const image *picture) {
+    return (image_view){.width = picture->width,
+                        .height = picture->height,
+                        .stride = (size_t)picture->width * IMAGE_CHANNELS,
+                        .pixels = picture->pixels};
+}
+
+image_view image_view_crop(image_view view, int left, int top, int width, int height) {
+    const uint8_t *corner = view.pixels + (size_t)top * view.stride + (size_t)left * IMAGE_CHANNELS;
+    return (image_view){.width = width, .height = height, .stride = view.stride, .pixels = corner};
+}
+
+/* ---- Files -------------------------------------------------------------------------------------------- */
+
+static p2p_status decode_any(const uint8_t *bytes, size_t size, const char *name, bool header_only,
+                             image *result) {
+    static const uint8_t png_start[8] = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n'};
+    static const uint8_t jpeg_start[3] = {0xff, 0xd8, 0xff};
+    *result = (image){0};
+    if (size == 0) return p2p_fail(P2P_INPUT, "%s is empty", name);
+    if (size >= sizeof png_start && memcmp(bytes, png_start, sizeof png_start) == 0)
+        return image_png_decode(bytes, size, name, header_only, result);
+    if (size >= sizeof jpeg_start && memcmp(bytes, jpeg_start, sizeof jpeg_start) == 0)
+        return image_jpeg_decode(bytes, size, name, header_only, result);
+    p2p_fail(P2P_INPUT, "%s is neither a JPEG nor a PNG picture", name);
+    return p2p_hint(P2P_INPUT, "its content counts, not its suffix: convert it to JPEG or PNG, or remove it");
+}
+
+p2p_status image_decode(const uint8_t *bytes, size_t size, const char *name, image *result) {
+    return decode_any(bytes, size, name, false, result);
+}
+
+p2p_status image_probe_bytes(const uint8_t *bytes, size_t size, const char *name, int *width, int *height) {
+    image header;
+    P2P_TRY(decode_any(bytes, size, name, true, &header));
+    *width = header.width;
+    *height = header.height;
+    return P2P_OK;
+}
+
+static p2p_status read_whole(const char *path, uint8_t **bytes, size_t *size) {
+    uint64_t total;
+    P2P_TRY(sys_file_read(path, MAX_FILE_BYTES, bytes, size, &total));
+    if (total <= MAX_FILE_BYTES) return P2P_OK;
+    free(*bytes);
+    return p2p_fail(P2P_INPUT, "%s has %llu bytes; at most %d are accepted", path, (unsigned long long)total,
+                    MAX_FILE_BYTES);
+}
+
+p2p_status image_load(const char *path, image *result) {
+    *result = (image){0};
+    uint8_t *bytes;
+    size_t size;
+    P2P_TRY(read_whole(path, &bytes, &size));
+    p2p_status status = image_decode(bytes, size, path, result);
+    free(bytes);
+    return status;
+}
+
+p2p_status image_probe(const char *path, int *width, int *height) {
+    uint8_t *bytes;
+    size_t size;
+    uint64_t total;
+    P2P_TRY(sys_file_read(path, PROBE_BYTES, &bytes, &size, &total));
+    p2p_status status = image_probe_bytes(bytes, size, path, width, height);
+    free(bytes);
+    if (status == P2P_OK || total <= PROBE_BYTES) return status;
+    P2P_TRY(read_whole(path, &bytes, &size)); /* the header may only be longer than what was read */
+    status = image_probe_bytes(bytes, size, path, width, height);
+    free(bytes);
+    return status;
+}
+
+typedef p2p_status (*image_encoder)(const image *picture, FILE *stream, const char *name);
+
+static image_encoder encoder_for(const char *path) {
+    const char *slash = strrchr(path, '/');
+    const char *dot = strrchr(slash == NULL ? path : slash, '.');
+    if (dot == NULL) return NULL;
+    if (strcasecmp(dot, ".png") == 0) return image_png_encode;
+    return strcasecmp(dot, ".jpg") == 0 || strcasecmp(dot, ".jpeg") == 0 ? image_jpeg_encode : NULL;
+}
+
+bool image_suffix_known(const char *path) {
+    return encoder_for(path) != NULL;
+}
+
+p2p_status image_save(const char *path, const image *picture) {
+    image_encoder encode = encoder_for(path);
+    if (encode == NULL)
+        return p2p_fail(P2P_USAGE, "a picture's name must end in .png, .jpg or .jpeg: %s does not", path);
+    sys_atomic_file file;
+    P2P_TRY(sys_atomic_open(&file, path));
+    p2p_status status = encode(picture, file.stream, path);
+    if (status == P2P_OK) return sys_atomic_commit(&file);
+    sys_atomic_abandon(&file);
+    return status;
+}
+
+/* ---- Conversions -------------------------------------------------------------------------------------- */
+
+void image_to_planes(image_view view, float *planes) {
+    size_t plane = (size_t)view.width * (size_t)view.height;
+    for (size_t y = 0; y < (size_t)view.height; y++) {
+        const uint8_t *row = view.pixels + y * view.stride;
+        float *out = planes + y * (size_t)view.width;
+        for (size_t x = 0; x < (size_t)view.width; x++)
+            for (size_t c = 0; c < IMAGE_CHANNELS; c++)
+                out[c * plane + x] = (float)row[x * IMAGE_CHANNELS + c] / 127.5f - 1.0f;
+    }
+}
+
+static uint8_t nearest_byte(float value) {
+    float scaled = (value + 1.0f) * 127.5f;
+    if (!(scaled > 0.0f)) return 0; /* NaN too */
+    return scaled >= 255.0f ? 255 : (uint8_t)lrintf(scaled);
+}
+
+p2p_status image_from_planes(const float *planes, int width, int height, image *result) {
+    P2P_TRY(image_create(result, width, height));
+    size_t plane = (size_t)width * (size_t)height;
+    for (size_t i = 0; i < plane; i++)
+        for (size_t c = 0; c < IMAGE_CHANNELS; c++)
+            result->pixels[i * IMAGE_CHANNELS + c] = nearest_byte(planes[c * plane + i]);
+    return P2P_OK;
+}
+
+static void paste(image *canvas, const image *cell, size_t left, size_t top) {
+    size_t canvas_stride = (size_t)canvas->width * IMAGE_CHANNELS;
+    size_t cell_stride = (size_t)cell->width * IMAGE_CHANNELS;
+    for (size_t y = 0; y < (size_t)cell->height; y++)
+        memcpy(canvas->pixels + (top + y) * canvas_stride + left * IMAGE_CHANNELS,
+               cell->pixels + y * cell_stride, cell_stride);
+}
+
+p2p_status image_grid(const image *cells, int rows, int columns, image *result) {
+    *result = (image){0};
+    if (rows < 1 || columns < 1 || rows > IMAGE_MAX_SIDE || columns > IMAGE_MAX_SIDE)
+        return p2p_fail(P2P_INVALID, "a grid of %d rows and %d columns can't be made", rows, columns);
+    int width = cells[0].width, height = cells[0].height;
+    int64_t total_width = (int64_t)columns * (width + GRID_LINE) + GRID_LINE;
+    int64_t total_height = (int64_t)rows * (height + GRID_LINE) + GRID_LINE;
+    if (!sides_fit((uint64_t)total_width, (uint64_t)total_height))
+        return p2p_fail(P2P_INVALID, "a grid of %d x %d pictures of %d x %d pixels is too large", columns,
+                        rows, width, height);
+    for (int i = 0; i < rows * columns; i++)
+        if (cells[i].width != width || cells[i].height != height)
+            return p2p_fail(P2P_INVALID, "picture %d of a grid is %d x %d pixels, the first %d x %d", i,
+                            cells[i].width, cells[i].height, width, height);
+    P2P_TRY(image_create(result, (int)total_width, (int)total_height));
+    memset(result->pixels, GRID_GREY, (size_t)total_width * (size_t)total_height * IMAGE_CHANNELS);
+    for (int row = 0; row < rows; row++)
+        for (int column = 0; column < columns; column++)
+            paste(result, &cells[row * columns + column], (size_t)(column * (width + GRID_LINE) + GRID_LINE),
+                  (size_t)(row * (height + GRID_LINE) + GRID_LINE));
+    return P2P_OK;
+}

@@ -1,0 +1,180 @@
+/* JPEG through libjpeg-turbo's classic interface, with its default (accurate) transform and upsampling, which
+ * are what Pillow uses too. A warning that concerns pixels, such as a premature end, counts as an error.
+ *
+ * libjpeg reports errors by a callback that must not return. Everything that may fail therefore runs below
+ * one function that does nothing but setjmp, and all state lives in a structure outside of it, so no variable
+ * is ever indeterminate after the jump. */
+#include "image_codec.h"
+
+#include <jpeglib.h> /* needs stdio.h and stddef.h first */
+
+#include <jerror.h>
+#include <setjmp.h>
+
+enum {
+    QUALITY = 95,
+    MAX_SCANS = 500 /* progressive files with thousands of scans exist only to waste time */
+};
+
+typedef struct {
+    struct jpeg_decompress_struct info;
+    struct jpeg_error_mgr errors;
+    struct jpeg_progress_mgr progress;
+    jmp_buf escape;
+    const uint8_t *bytes;
+    size_t size;
+    const char *name;
+    bool header_only;
+    image *result;
+    p2p_status status;
+} jpeg_decoding;
+
+_Noreturn static void stop_decoding(jpeg_decoding *job, p2p_status status) {
+    job->status = status;
+    longjmp(job->escape, 1);
+}
+
+static void on_decoding_error(j_common_ptr info) {
+    jpeg_decoding *job = info->client_data;
+    char reason[JMSG_LENGTH_MAX];
+    info->err->format_message(info, reason);
+    if (info->err->msg_code == JERR_OUT_OF_MEMORY)
+        stop_decoding(job, p2p_fail(P2P_OUT_OF_MEMORY, "no memory for decoding %s", job->name));
+    if (info->err->msg_code == JERR_IMAGE_TOO_BIG) {
+        p2p_status status = image_check_size(job->info.image_width, job->info.image_height, job->name);
+        if (status != P2P_OK) stop_decoding(job, status);
+    }
+    stop_decoding(job, p2p_fail(P2P_INPUT, "%s can't be decoded: %s", job->name, reason));
+}
+
+/* Level -1 is a warning, others are traces. Three kinds of warning leave every pixel right. */
+static void on_decoding_message(j_common_ptr info, int level) {
+    int code = info->err->msg_code;
+    bool harmless = code == JWRN_EXTRANEOUS_DATA || code == JWRN_ADOBE_XFORM || code == JWRN_JFIF_MAJOR;
+    if (level < 0 && !harmless) on_decoding_error(info);
+}
+
+static void on_decoding_progress(j_common_ptr info) {
+    jpeg_decoding *job = info->client_data;
+    if (job->info.input_scan_number > MAX_SCANS)
+        stop_decoding(job, p2p_fail(P2P_INPUT, "%s has more than %d scans; refused", job->name, MAX_SCANS));
+}
+
+static void check_color_space(jpeg_decoding *job) {
+    J_COLOR_SPACE space = job->info.jpeg_color_space;
+    if (space == JCS_GRAYSCALE || space == JCS_RGB || space == JCS_YCbCr) return;
+    bool inks = space == JCS_CMYK || space == JCS_YCCK;
+    p2p_status status =
+        inks ? p2p_fail(P2P_INPUT, "%s is a CMYK JPEG (four inks); only RGB and grey are accepted", job->name)
+             : p2p_fail(P2P_INPUT, "%s is a JPEG of %d components in no known colour space", job->name,
+                        job->info.num_components);
+    stop_decoding(job, p2p_hint(status, "convert it to RGB first"));
+}
+
+static void decode(jpeg_decoding *job) {
+    j_decompress_ptr info = &job->info;
+    jpeg_create_decompress(info);
+    info->progress = &job->progress;
+    jpeg_mem_src(info, job->bytes, (unsigned long)job->size);
+    jpeg_read_header(info, TRUE);
+    p2p_status status = image_check_size(info->image_width, info->image_height, job->name);
+    if (status != P2P_OK) stop_decoding(job, status);
+    check_color_space(job);
+    job->result->width = (int)info->image_width;
+    job->result->height = (int)info->image_height;
+    if (job->header_only) return;
+
+    status = image_create(job->result, (int)info->image_width, (int)info->image_height);
+    if (status != P2P_OK) stop_decoding(job, status);
+    info->out_color_space = JCS_RGB;
+    jpeg_start_decompress(info);
+    while (info->output_scanline < info->output_height) {
+        size_t row_bytes = (size_t)info->output_width * IMAGE_CHANNELS;
+        JSAMPROW row = job->result->pixels + info->output_scanline * row_bytes;
+        jpeg_read_scanlines(info, &row, 1);
+    }
+    jpeg_finish_decompress(info); /* finds an end that is missing */
+}
+
+static p2p_status decode_guarded(jpeg_decoding *job) {
+    if (setjmp(job->escape) != 0) return job->status;
+    decode(job);
+    return P2P_OK;
+}
+
+p2p_status image_jpeg_decode(const uint8_t *bytes, size_t size, const char *name, bool header_only,
+                             image *result) {
+    *result = (image){0};
+    jpeg_decoding job = {
+        .bytes = bytes, .size = size, .name = name, .header_only = header_only, .result = result};
+    job.info.err = jpeg_std_error(&job.errors);
+    job.info.client_data = &job;
+    job.errors.error_exit = on_decoding_error;
+    job.errors.emit_message = on_decoding_message;
+    job.progress.progress_monitor = on_decoding_progress;
+    p2p_status status = decode_guarded(&job);
+    jpeg_destroy_decompress(&job.info);
+    if (status != P2P_OK) image_free(result);
+    return status;
+}
+
+typedef struct {
+    struct jpeg_compress_struct info;
+    struct jpeg_error_mgr errors;
+    jmp_buf escape;
+    const image *picture;
+    FILE *stream;
+    const char *name;
+    p2p_status status;
+} jpeg_encoding;
+
+static void on_encoding_error(j_common_ptr info) {
+    jpeg_encoding *job = info->client_data;
+    char reason[JMSG_LENGTH_MAX];
+    info->err->format_message(info, reason);
+    job->status = p2p_fail(P2P_IO, "can't write %s: %s", job->name, reason);
+    longjmp(job->escape, 1);
+}
+
+static void on_encoding_message(j_common_ptr info, int level) {
+    (void)info; /* the encoder only ever traces */
+    (void)level;
+}
+
+static void encode(jpeg_encoding *job) {
+    j_compress_ptr info = &job->info;
+    jpeg_create_compress(info);
+    jpeg_stdio_dest(info, job->stream);
+    info->image_width = (JDIMENSION)job->picture->width;
+    info->image_height = (JDIMENSION)job->picture->height;
+    info->input_components = IMAGE_CHANNELS;
+    info->in_color_space = JCS_RGB;
+    jpeg_set_defaults(info);
+    jpeg_set_quality(info, QUALITY, TRUE);
+    info->comp_info[0].h_samp_factor = 1; /* no chroma subsampling */
+    info->comp_info[0].v_samp_factor = 1;
+    jpeg_start_compress(info, TRUE);
+    while (info->next_scanline < info->image_height) {
+        size_t row_bytes = (size_t)info->image_width * IMAGE_CHANNELS;
+        JSAMPROW row = job->picture->pixels + info->next_scanline * row_bytes;
+        jpeg_write_scanlines(info, &row, 1);
+    }
+    jpeg_finish_compress(info);
+}
+
+static p2p_status encode_guarded(jpeg_encoding *job) {
+    if (setjmp(job->escape) != 0) return job->status;
+    encode(job);
+    return P2P_OK;
+}
+
+p2p_status image_jpeg_encode(const image *picture, FILE *stream, const char *name) {
+    jpeg_encoding job = {.picture = picture, .stream = stream, .name = name};
+    job.info.err = jpeg_std_error(&job.errors);
+    job.info.client_data = &job;
+    job.errors.error_exit = on_encoding_error;
+    job.errors.emit_message = on_encoding_message;
+    p2p_status status = encode_guarded(&job);
+    jpeg_destroy_compress(&job.info);
+    return status;
+}

@@ -1,0 +1,142 @@
+/* PNG through libpng's low-level interface; every colour type and depth becomes 8-bit RGB. Chunks that do not
+ * change pixels (colour profiles, text, times) are ignored, damaged ones included; everything else that is
+ * damaged is an error, and so is a missing end.
+ *
+ * As in image_jpeg.c, what may fail runs below a function that does nothing but setjmp. */
+#include "image_codec.h"
+
+#include <png.h>
+#include <setjmp.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct {
+    png_structp png;
+    png_infop info;
+    jmp_buf escape;
+    const char *name;
+    p2p_status status;
+    /* decoding */
+    const uint8_t *bytes;
+    size_t left;
+    bool header_only;
+    image *result;
+    png_bytepp rows;
+    /* encoding */
+    const image *picture;
+    FILE *stream;
+} png_job;
+
+_Noreturn static void stop(png_job *job, p2p_status status) {
+    job->status = status;
+    longjmp(job->escape, 1);
+}
+
+static void on_decoding_error(png_structp png, png_const_charp reason) {
+    png_job *job = png_get_error_ptr(png);
+    stop(job, p2p_fail(P2P_INPUT, "%s can't be decoded: %s", job->name, reason));
+}
+
+static void on_encoding_error(png_structp png, png_const_charp reason) {
+    png_job *job = png_get_error_ptr(png);
+    stop(job, p2p_fail(P2P_IO, "can't write %s: %s", job->name, reason));
+}
+
+static void on_warning(png_structp png, png_const_charp reason) {
+    (void)png;
+    (void)reason;
+}
+
+static void read_bytes(png_structp png, png_bytep destination, size_t count) {
+    png_job *job = png_get_io_ptr(png);
+    if (count > job->left) png_error(png, "the file is truncated");
+    memcpy(destination, job->bytes, count);
+    job->bytes += count;
+    job->left -= count;
+}
+
+/* What convert("RGB") of Pillow gives: of 16 bits the high byte, grey repeated, alpha and transparent
+ * colours dropped, nothing composited. */
+static void ask_for_rgb(png_job *job) {
+    png_set_strip_16(job->png);
+    png_set_palette_to_rgb(job->png);
+    png_set_expand_gray_1_2_4_to_8(job->png);
+    png_set_gray_to_rgb(job->png);
+    png_set_strip_alpha(job->png);
+    png_set_interlace_handling(job->png);
+    png_read_update_info(job->png, job->info);
+    size_t expected = (size_t)job->result->width * IMAGE_CHANNELS;
+    if (png_get_rowbytes(job->png, job->info) != expected) png_error(job->png, "unusual pixel format");
+}
+
+static void decode(png_job *job) {
+    png_set_user_limits(job->png, PNG_UINT_31_MAX, PNG_UINT_31_MAX); /* ours have a better message */
+    png_set_read_fn(job->png, job, read_bytes);
+    png_read_info(job->png, job->info);
+    png_uint_32 width = png_get_image_width(job->png, job->info);
+    png_uint_32 height = png_get_image_height(job->png, job->info);
+    p2p_status status = image_check_size(width, height, job->name);
+    if (status != P2P_OK) stop(job, status);
+    job->result->width = (int)width;
+    job->result->height = (int)height;
+    if (job->header_only) return;
+
+    status = image_create(job->result, (int)width, (int)height);
+    if (status != P2P_OK) stop(job, status);
+    ask_for_rgb(job);
+    job->rows = malloc(height * sizeof *job->rows);
+    if (job->rows == NULL) stop(job, p2p_fail(P2P_OUT_OF_MEMORY, "no memory for decoding %s", job->name));
+    for (size_t y = 0; y < height; y++)
+        job->rows[y] = job->result->pixels + y * (size_t)width * IMAGE_CHANNELS;
+    png_read_image(job->png, job->rows);
+    png_read_end(job->png, NULL);
+}
+
+static p2p_status decode_guarded(png_job *job) {
+    if (setjmp(job->escape) != 0) return job->status;
+    job->png = png_create_read_struct(PNG_LIBPNG_VER_STRING, job, on_decoding_error, on_warning);
+    if (job->png != NULL) job->info = png_create_info_struct(job->png);
+    if (job->info == NULL) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for decoding %s", job->name);
+    decode(job);
+    return P2P_OK;
+}
+
+p2p_status image_png_decode(const uint8_t *bytes, size_t size, const char *name, bool header_only,
+                            image *result) {
+    *result = (image){0};
+    png_job job = {.name = name, .bytes = bytes, .left = size, .header_only = header_only, .result = result};
+    p2p_status status = decode_guarded(&job);
+    png_destroy_read_struct(&job.png, &job.info, NULL);
+    free(job.rows);
+    if (status != P2P_OK) image_free(result);
+    return status;
+}
+
+static void encode(png_job *job) {
+    const image *picture = job->picture;
+    png_init_io(job->png, job->stream);
+    png_set_user_limits(job->png, IMAGE_MAX_SIDE, IMAGE_MAX_SIDE);
+    png_set_IHDR(job->png, job->info, (png_uint_32)picture->width, (png_uint_32)picture->height, 8,
+                 PNG_COLOR_TYPE_RGB, PNG_INTERLACE_NONE, PNG_COMPRESSION_TYPE_DEFAULT,
+                 PNG_FILTER_TYPE_DEFAULT);
+    png_write_info(job->png, job->info);
+    for (size_t y = 0; y < (size_t)picture->height; y++)
+        png_write_row(job->png, picture->pixels + y * (size_t)picture->width * IMAGE_CHANNELS);
+    png_write_end(job->png, job->info);
+}
+
+static p2p_status encode_guarded(png_job *job) {
+    if (setjmp(job->escape) != 0) return job->status;
+    job->png = png_create_write_struct(PNG_LIBPNG_VER_STRING, job, on_encoding_error, on_warning);
+    if (job->png != NULL) job->info = png_create_info_struct(job->png);
+    if (job->info == NULL) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for encoding %s", job->name);
+    encode(job);
+    return P2P_OK;
+}
+
+p2p_status image_png_encode(const image *picture, FILE *stream, const char *name) {
+    png_job job = {.name = name, .picture = picture, .stream = stream};
+    p2p_status status = encode_guarded(&job);
+    png_destroy_write_struct(&job.png, &job.info);
+    return status;
+}

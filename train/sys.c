@@ -1,0 +1,417 @@
+/* The POSIX side of sys.h. Every system call is checked, also close and fsync, because that is where a full
+ * disk is reported. Signals are left alone: an interrupted call is simply made again. */
+#include "sys.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+/* ---- Threads ------------------------------------------------------------------------------------------ */
+
+struct sys_thread {
+    pthread_t handle;
+    void (*body)(void *argument);
+    void *argument;
+};
+
+struct sys_monitor {
+    pthread_mutex_t mutex;
+    pthread_cond_t condition;
+};
+
+static void *run_thread(void *opaque) {
+    sys_thread *thread = opaque;
+    thread->body(thread->argument);
+    return NULL;
+}
+
+p2p_status sys_thread_start(sys_thread **thread, void (*body)(void *argument), void *argument) {
+    *thread = NULL;
+    sys_thread *started = malloc(sizeof *started);
+    if (started == NULL) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for a thread");
+    started->body = body;
+    started->argument = argument;
+    int error = pthread_create(&started->handle, NULL, run_thread, started);
+    if (error != 0) {
+        free(started);
+        return p2p_fail(P2P_FAILED, "can't start a thread: %s", strerror(error));
+    }
+    *thread = started;
+    return P2P_OK;
+}
+
+void sys_thread_join(sys_thread *thread) {
+    if (thread == NULL) return;
+    pthread_join(thread->handle, NULL);
+    free(thread);
+}
+
+p2p_status sys_monitor_create(sys_monitor **monitor) {
+    *monitor = NULL;
+    sys_monitor *created = malloc(sizeof *created);
+    if (created == NULL) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for a lock");
+    int error = pthread_mutex_init(&created->mutex, NULL);
+    if (error == 0) {
+        error = pthread_cond_init(&created->condition, NULL);
+        if (error != 0) pthread_mutex_destroy(&created->mutex);
+    }
+    if (error != 0) {
+        free(created);
+        return p2p_fail(P2P_FAILED, "can't create a lock: %s", strerror(error));
+    }
+    *monitor = created;
+    return P2P_OK;
+}
+
+void sys_monitor_destroy(sys_monitor *monitor) {
+    if (monitor == NULL) return;
+    pthread_cond_destroy(&monitor->condition);
+    pthread_mutex_destroy(&monitor->mutex);
+    free(monitor);
+}
+
+void sys_monitor_enter(sys_monitor *monitor) {
+    pthread_mutex_lock(&monitor->mutex);
+}
+
+void sys_monitor_leave(sys_monitor *monitor) {
+    pthread_mutex_unlock(&monitor->mutex);
+}
+
+void sys_monitor_wait(sys_monitor *monitor) {
+    pthread_cond_wait(&monitor->condition, &monitor->mutex);
+}
+
+void sys_monitor_wake_all(sys_monitor *monitor) {
+    pthread_cond_broadcast(&monitor->condition);
+}
+
+/* ---- Paths and folders -------------------------------------------------------------------------------- */
+
+static sys_path_kind kind_of_mode(mode_t mode) {
+    if (S_ISREG(mode)) return SYS_PATH_FILE;
+    return S_ISDIR(mode) ? SYS_PATH_FOLDER : SYS_PATH_OTHER;
+}
+
+sys_path_kind sys_path_kind_of(const char *path) {
+    struct stat found;
+    return stat(path, &found) == 0 ? kind_of_mode(found.st_mode) : SYS_PATH_ABSENT;
+}
+
+p2p_status sys_path_join(char **path, const char *folder, const char *name) {
+    size_t folder_length = strlen(folder), name_length = strlen(name);
+    char *joined = malloc(folder_length + name_length + 2);
+    *path = joined;
+    if (joined == NULL) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for a path");
+    memcpy(joined, folder, folder_length);
+    if (folder_length > 0 && folder[folder_length - 1] != '/') joined[folder_length++] = '/';
+    memcpy(joined + folder_length, name, name_length + 1);
+    return P2P_OK;
+}
+
+static p2p_status make_one_folder(const char *path) {
+    if (mkdir(path, 0777) == 0) return P2P_OK;
+    int error = errno; /* EEXIST, but on a read-only disk or above our rights others, although it exists */
+    if (sys_path_kind_of(path) == SYS_PATH_FOLDER) return P2P_OK;
+    return p2p_fail(P2P_IO, "can't make the folder %s: %s", path, strerror(error));
+}
+
+p2p_status sys_folder_make(const char *path) {
+    if (path[0] == '\0') return p2p_fail(P2P_USAGE, "a folder's name is empty");
+    char *partial = strdup(path);
+    if (partial == NULL) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for a path");
+    p2p_status status = P2P_OK;
+    for (char *slash = strchr(partial + 1, '/'); slash != NULL && status == P2P_OK;
+         slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        status = make_one_folder(partial);
+        *slash = '/';
+    }
+    if (status == P2P_OK) status = make_one_folder(partial);
+    free(partial);
+    return status;
+}
+
+p2p_status sys_file_remove(const char *path) {
+    if (unlink(path) == 0 || errno == ENOENT) return P2P_OK;
+    return p2p_fail(P2P_IO, "can't remove %s: %s", path, strerror(errno));
+}
+
+void sys_names_free(sys_names *names) {
+    for (size_t i = 0; i < names->count; i++) free(names->names[i]);
+    free(names->names);
+    *names = (sys_names){0};
+}
+
+/* Takes over `name`. */
+static p2p_status names_add(sys_names *names, char *name) {
+    if (names->count == names->capacity) {
+        size_t capacity = names->capacity == 0 ? 256 : names->capacity * 2;
+        char **grown =
+            capacity > SIZE_MAX / sizeof *grown ? NULL : realloc(names->names, capacity * sizeof *grown);
+        if (grown == NULL) {
+            free(name);
+            return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for a list of %zu files", capacity);
+        }
+        names->names = grown;
+        names->capacity = capacity;
+    }
+    names->names[names->count++] = name;
+    return P2P_OK;
+}
+
+/* A folder that is being walked, and the one that it was found in. */
+typedef struct walk_level {
+    const struct walk_level *above;
+    int depth;
+    dev_t device;
+    ino_t inode;
+} walk_level;
+
+typedef struct {
+    sys_names *names;
+    const char *root;
+    bool (*wanted)(const char *relative);
+} walk;
+
+static p2p_status walk_folder(const walk *state, const char *relative, const walk_level *above);
+
+static bool is_being_walked(const walk_level *level, const struct stat *found) {
+    for (; level != NULL; level = level->above)
+        if (level->device == found->st_dev && level->inode == found->st_ino) return true;
+    return false;
+}
+
+static p2p_status walk_entry(const walk *state, const char *relative, const walk_level *level) {
+    char *path = NULL;
+    P2P_TRY(sys_path_join(&path, state->root, relative));
+    struct stat found;
+    bool is_folder = stat(path, &found) == 0 && S_ISDIR(found.st_mode);
+    free(path);
+    if (is_folder) return is_being_walked(level, &found) ? P2P_OK : walk_folder(state, relative, level);
+    if (!state->wanted(relative)) return P2P_OK;
+    char *name = strdup(relative);
+    if (name == NULL) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for a file's name");
+    return names_add(state->names, name);
+}
+
+static p2p_status walk_entries(const walk *state, const char *relative, const char *path, DIR *folder,
+                               const walk_level *level) {
+    for (;;) {
+        errno = 0;
+        const struct dirent *entry = readdir(folder);
+        if (entry == NULL && errno == 0) return P2P_OK;
+        if (entry == NULL) return p2p_fail(P2P_INPUT, "can't read the folder %s: %s", path, strerror(errno));
+        if (entry->d_name[0] == '.') continue;
+        char *below = NULL;
+        P2P_TRY(sys_path_join(&below, relative, entry->d_name));
+        p2p_status status = walk_entry(state, below, level);
+        free(below);
+        if (status != P2P_OK) return status;
+    }
+}
+
+static p2p_status walk_opened(const walk *state, const char *relative, const char *path,
+                              const walk_level *above) {
+    walk_level level = {.above = above, .depth = above == NULL ? 1 : above->depth + 1};
+    if (level.depth > SYS_WALK_DEPTH)
+        return p2p_fail(P2P_INPUT, "%s lies more than %d folders deep", path, SYS_WALK_DEPTH);
+    DIR *folder = opendir(path);
+    if (folder == NULL) return p2p_fail(P2P_INPUT, "can't open the folder %s: %s", path, strerror(errno));
+    struct stat found;
+    p2p_status status;
+    if (fstat(dirfd(folder), &found) != 0) {
+        status = p2p_fail(P2P_INPUT, "can't read the folder %s: %s", path, strerror(errno));
+    } else {
+        level.device = found.st_dev;
+        level.inode = found.st_ino;
+        status = walk_entries(state, relative, path, folder, &level);
+    }
+    closedir(folder);
+    return status;
+}
+
+static p2p_status walk_folder(const walk *state, const char *relative, const walk_level *above) {
+    char *path = NULL;
+    P2P_TRY(sys_path_join(&path, state->root, relative));
+    p2p_status status = walk_opened(state, relative, path, above);
+    free(path);
+    return status;
+}
+
+static int compare_names(const void *left, const void *right) {
+    return strcmp(*(char *const *)left, *(char *const *)right);
+}
+
+p2p_status sys_folder_walk(sys_names *names, const char *path, bool (*wanted)(const char *relative)) {
+    *names = (sys_names){0};
+    walk state = {.names = names, .root = path, .wanted = wanted};
+    p2p_status status = walk_folder(&state, "", NULL);
+    if (status != P2P_OK) {
+        sys_names_free(names);
+        return status;
+    }
+    if (names->count > 0) qsort(names->names, names->count, sizeof *names->names, compare_names);
+    return P2P_OK;
+}
+
+/* ---- Files -------------------------------------------------------------------------------------------- */
+
+static p2p_status read_opened(const char *path, int file, size_t limit, uint8_t **bytes, size_t *size,
+                              uint64_t *total) {
+    struct stat found;
+    if (fstat(file, &found) != 0) return p2p_fail(P2P_INPUT, "can't read %s: %s", path, strerror(errno));
+    if (!S_ISREG(found.st_mode))
+        return p2p_fail(P2P_INPUT, "%s is %s, not a file", path,
+                        S_ISDIR(found.st_mode) ? "a folder" : "something special");
+    uint64_t length = (uint64_t)found.st_size;
+    size_t wanted = length < limit ? (size_t)length : limit;
+    uint8_t *read_bytes = malloc(wanted > 0 ? wanted : 1);
+    if (read_bytes == NULL)
+        return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for the %zu bytes of %s", wanted, path);
+    size_t done = 0;
+    while (done < wanted) {
+        ssize_t count = read(file, read_bytes + done, wanted - done);
+        if (count < 0 && errno == EINTR) continue;
+        if (count < 0) {
+            free(read_bytes);
+            return p2p_fail(P2P_INPUT, "can't read %s: %s", path, strerror(errno));
+        }
+        if (count == 0) break; /* it became shorter meanwhile */
+        done += (size_t)count;
+    }
+    *bytes = read_bytes;
+    *size = done;
+    if (total != NULL) *total = length;
+    return P2P_OK;
+}
+
+p2p_status sys_file_read(const char *path, size_t limit, uint8_t **bytes, size_t *size, uint64_t *total) {
+    *bytes = NULL;
+    *size = 0;
+    int file = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC); /* O_NONBLOCK: a pipe must not hold us up */
+    if (file < 0) return p2p_fail(P2P_INPUT, "can't open %s: %s", path, strerror(errno));
+    p2p_status status = read_opened(path, file, limit, bytes, size, total);
+    close(file);
+    return status;
+}
+
+/* The folder that a path's last component lies in, as an owned string. */
+static char *folder_of(const char *path) {
+    const char *slash = strrchr(path, '/');
+    if (slash == NULL) return strdup(".");
+    return slash == path ? strdup("/") : strndup(path, (size_t)(slash - path));
+}
+
+/* FOLDER/.NAME.tmp: hidden, so that no listing takes it for a finished file; always the same name, so that
+ * what a killed process left behind is overwritten and does not pile up. */
+static p2p_status temporary_path(char **temporary, const char *path) {
+    const char *slash = strrchr(path, '/');
+    const char *name = slash == NULL ? path : slash + 1;
+    size_t length = strlen(path) + sizeof "..tmp";
+    *temporary = malloc(length);
+    if (*temporary == NULL) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for a path");
+    snprintf(*temporary, length, "%.*s.%s.tmp", (int)(name - path), path, name);
+    return P2P_OK;
+}
+
+p2p_status sys_atomic_open(sys_atomic_file *file, const char *path) {
+    *file = (sys_atomic_file){.path = strdup(path)};
+    if (file->path == NULL) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for a path");
+    p2p_status status = temporary_path(&file->temporary, path);
+    if (status == P2P_OK) {
+        file->stream = fopen(file->temporary, "wb");
+        if (file->stream == NULL) status = p2p_fail(P2P_IO, "can't write %s: %s", path, strerror(errno));
+    }
+    if (status != P2P_OK) sys_atomic_abandon(file);
+    return status;
+}
+
+void sys_atomic_abandon(sys_atomic_file *file) {
+    if (file->stream != NULL) {
+        fclose(file->stream);
+        unlink(file->temporary);
+    }
+    free(file->path);
+    free(file->temporary);
+    *file = (sys_atomic_file){0};
+}
+
+/* A rename is on the disk only once its folder is. Folders that cannot be flushed (some network file
+ * systems say EINVAL) are as safe as their system makes them. */
+static bool flush_folder(const char *path) {
+    char *folder = folder_of(path);
+    if (folder == NULL) {
+        errno = ENOMEM;
+        return false;
+    }
+    int handle = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    free(folder);
+    if (handle < 0) return errno == EACCES; /* write-only folders exist */
+    bool flushed = fsync(handle) == 0 || errno == EINVAL;
+    int error = errno;
+    close(handle);
+    errno = error;
+    return flushed;
+}
+
+static bool close_flushed(sys_atomic_file *file) {
+    bool flushed = fflush(file->stream) == 0 && !ferror(file->stream) && fsync(fileno(file->stream)) == 0;
+    int error = errno;
+    bool closed = fclose(file->stream) == 0;
+    if (!flushed) errno = error;
+    file->stream = NULL;
+    return flushed && closed;
+}
+
+p2p_status sys_atomic_commit(sys_atomic_file *file) {
+    errno = EIO; /* for a stream that failed earlier, whose reason is gone */
+    bool written = close_flushed(file) && rename(file->temporary, file->path) == 0;
+    p2p_status status = P2P_OK;
+    if (!written) {
+        status = p2p_fail(P2P_IO, "can't write %s: %s", file->path, strerror(errno));
+        unlink(file->temporary);
+    } else if (!flush_folder(file->path)) {
+        status = p2p_fail(P2P_IO, "can't flush the folder of %s to disk: %s", file->path, strerror(errno));
+    }
+    sys_atomic_abandon(file);
+    return status;
+}
+
+p2p_status sys_file_write(const char *path, const void *bytes, size_t size) {
+    sys_atomic_file file;
+    P2P_TRY(sys_atomic_open(&file, path));
+    if (size > 0 && fwrite(bytes, 1, size, file.stream) != size) {
+        p2p_fail(P2P_IO, "can't write %s: %s", path, strerror(errno));
+        sys_atomic_abandon(&file);
+        return P2P_IO;
+    }
+    return sys_atomic_commit(&file);
+}
+
+/* ---- Terminal and clock ------------------------------------------------------------------------------- */
+
+bool sys_is_terminal(FILE *stream) {
+    int descriptor = fileno(stream);
+    return descriptor >= 0 && isatty(descriptor);
+}
+
+int sys_terminal_columns(FILE *stream) {
+    struct winsize size;
+    int descriptor = fileno(stream);
+    if (descriptor < 0 || ioctl(descriptor, TIOCGWINSZ, &size) != 0 || size.ws_col == 0) return 80;
+    return size.ws_col;
+}
+
+double sys_clock(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
