@@ -69,6 +69,9 @@ struct p2p_graph {
     int output_count, output_capacity;
     int step_value; /* 0 until something needs the step block */
     int layer_count;
+    char label[288];  /* of the builder call under way, for messages: "layer 3, conv of G.down1.weight" */
+    int *state_slots; /* hash table of state values and arenas by (network, param, part); private to ir.c */
+    int state_count, state_capacity;
 };
 
 struct p2p_network {
@@ -79,16 +82,31 @@ struct p2p_network {
     int param_count, param_capacity;
 };
 
-/* graph.c, for grad.c: append, keeping the first failure; 0 or NULL after one. */
+/* ir.c, for graph.c and grad.c: append, keeping the first failure; 0 or NULL after one. A node's pointer is
+ * valid until the next node is added. */
 int ir_value_add(p2p_graph *graph, const ir_value *value);
 ir_node *ir_node_add(p2p_graph *graph, p2p_kind kind);
 int ir_value_like(p2p_graph *graph, int value);          /* a local activation of the same shape */
 int ir_value_resolve(const p2p_graph *graph, int value); /* follow alias_of to the end */
-int ir_state_value(p2p_graph *graph, p2p_network *network, int param, p2p_state_part part); /* one per key */
+/* The value of a parameter's part, or of a whole arena; one per key. */
+int ir_state_value(p2p_graph *graph, p2p_network *network, int param, p2p_state_part part);
+int ir_arena_value(p2p_graph *graph, p2p_network *network, p2p_state_part part);
 int ir_step_value(p2p_graph *graph);
+/* The message becomes "LABEL: ..."; only the first failure is kept. */
 p2p_status ir_fail(p2p_graph *graph, p2p_status code, const char *format, ...) P2P_PRINTF(3, 4);
 
-/* The operand's tensor in plain f32, for validation before any device is known; an absent one gives {0}. */
+/* The operand's tensor in plain f32, for validation before any device is known; an absent one gives {0}.
+ * Host images are u8, the step block is u32; an arena, whose length is unknown, is one element. */
 p2p_tensor ir_logical_tensor(const p2p_graph *graph, int value);
+/* p2p_op_validate on logical tensors; a failure is kept in the graph. True when the node is right. */
+bool ir_node_check(p2p_graph *graph, const ir_node *node);
+
+/* Room for one more element: the array, grown where needed; NULL when memory fails (the old one stays). */
+void *ir_grow(void *array, int count, int *capacity, size_t element);
+
+/* ir_print.c: a node on one line, and a graph with a line per node, for tests and messages. */
+enum { IR_NODE_TEXT = 2048 };
+int ir_node_print(const p2p_graph *graph, const ir_node *node, char *text, size_t size);
+void ir_print(const p2p_graph *graph, FILE *stream);
 
 #endif
