@@ -1,0 +1,32 @@
+/* The commands of the program: one file each, all of one form. main.c chooses; nothing here prints errors.
+ */
+#ifndef P2P_COMMAND_H
+#define P2P_COMMAND_H
+
+#include "options.h"
+#include "p2p.h"
+
+typedef struct {
+    const char *name;
+    unsigned bit; /* COMMAND_* of options.h */
+    const char *summary;
+    const char *usage;    /* the line after "usage: " */
+    const char *examples; /* lines for --help, each ending in a newline */
+    /* Results go to stdout, all else to stderr. */
+    p2p_status (*run)(settings *all);
+} command;
+
+p2p_status command_train(settings *all);
+p2p_status command_translate(settings *all);
+p2p_status command_devices(settings *all);
+p2p_status command_plan(settings *all);
+p2p_status command_sample_data(settings *all);
+
+/* The device that --backend and --device ask for, opened; says on stderr which one "auto" took. P2P_USAGE
+ * when the two contradict each other. */
+p2p_status command_open_device(const settings *all, p2p_device **device);
+
+/* A command that takes no arguments beside options refuses them by name. */
+p2p_status command_no_arguments(const settings *all, const char *name);
+
+#endif

@@ -1,0 +1,47 @@
+/* `p2p devices`, and the choice of a device for the other commands. */
+#include "command.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+p2p_status command_no_arguments(const settings *all, const char *name) {
+    if (!all->arguments || !all->arguments[0]) return P2P_OK;
+    p2p_fail(P2P_USAGE, "'%s': p2p %s takes options only", all->arguments[0], name);
+    return p2p_hint(P2P_USAGE, "p2p help %s shows them", name);
+}
+
+static void print_entry(const p2p_device_entry *entry) {
+    printf("%c %-14s %s", entry->is_default ? '*' : ' ', entry->address, entry->name);
+    if (entry->unusable[0]) {
+        printf("\n    can't be used: %s\n", entry->unusable);
+        return;
+    }
+    printf("\n    %s", entry->driver[0] ? entry->driver : "no driver");
+    if (entry->compute_units > 0) printf(", %d compute units", entry->compute_units);
+    if (entry->memory_bytes > 0)
+        printf(", %.1f GiB of memory, %.1f GiB in one piece", (double)entry->memory_bytes / (1 << 30),
+               (double)entry->max_alloc_bytes / (1 << 30));
+    printf("\n");
+}
+
+p2p_status command_devices(settings *all) {
+    P2P_TRY(command_no_arguments(all, "devices"));
+    p2p_device_entry *entries;
+    int count;
+    P2P_TRY(p2p_device_list(&entries, &count));
+    for (int i = 0; i < count; i++) print_entry(&entries[i]);
+    printf("\n* is what --backend auto takes.\n");
+    free(entries);
+    return P2P_OK;
+}
+
+p2p_status command_open_device(const settings *all, p2p_device **device) {
+    const char *address = all->device ? all->device : all->backend;
+    size_t backend = strlen(all->backend);
+    if (all->device && settings_given(all, "backend") && strcmp(all->backend, "auto") != 0 &&
+        (strncmp(all->device, all->backend, backend) != 0 || all->device[backend] != ':'))
+        return p2p_fail(P2P_USAGE, "--device %s contradicts --backend %s", all->device, all->backend);
+    P2P_TRY(p2p_device_open(address, device));
+    fprintf(stderr, "device: %s, %s\n", p2p_device_address(*device), p2p_device_name(*device));
+    return P2P_OK;
+}

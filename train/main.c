@@ -1,0 +1,111 @@
+/* The p2p program: picks a command, prints its failure with a hint, and turns its status into an exit code.
+ *
+ * Exit codes: 0 success, 1 failure, 2 wrong usage, 3 unusable input, 4 no such device, 5 device lost.
+ */
+#include "command.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const command commands[] = {
+    {"train", COMMAND_TRAIN, "train a model on a folder of image pairs",
+     "p2p train --data DIR --out DIR [OPTIONS]",
+     "  p2p train --data shoes --out run1 --direction BtoA\n"
+     "  p2p train --data shoes --out run1 --epochs 400 --resume\n"
+     "  p2p train --data maps --out small --size 128 --ngf 32 --batch 4 --backend opencl\n",
+     command_train},
+    {"translate", COMMAND_TRANSLATE, "turn images into what the model draws",
+     "p2p translate --model FILE -o OUT IMAGE...",
+     "  p2p translate --model run1/generator.safetensors -o shoe.png outline.png\n"
+     "  p2p translate --model run1/generator.safetensors -o results outlines/*.png\n",
+     command_translate},
+    {"devices", COMMAND_DEVICES, "list every backend and device, and why one can't be used", "p2p devices",
+     "  p2p devices\n", command_devices},
+    {"plan", COMMAND_PLAN, "show the operations, fusions and memory of a training step", "p2p plan [OPTIONS]",
+     "  p2p plan --batch 4\n"
+     "  p2p plan --size 128 --ngf 32 --device reference:0\n",
+     command_plan},
+    {"sample-data", COMMAND_SAMPLE_DATA, "draw a small data set to try things out",
+     "p2p sample-data DIR [OPTIONS]", "  p2p sample-data toys --count 40 --size 128\n", command_sample_data},
+};
+
+enum { COMMAND_COUNT = sizeof commands / sizeof commands[0] };
+
+static const command *command_named(const char *name) {
+    for (int i = 0; i < COMMAND_COUNT; i++) {
+        if (strcmp(commands[i].name, name) == 0) return &commands[i];
+    }
+    return NULL;
+}
+
+static void print_overview(FILE *stream) {
+    fprintf(stream,
+            "p2p %s: trains and runs pix2pix (paired image-to-image translation) on any device\n\n"
+            "usage: p2p COMMAND [OPTIONS]\n\n",
+            P2P_VERSION);
+    for (int i = 0; i < COMMAND_COUNT; i++)
+        fprintf(stream, "  %-12s %s\n", commands[i].name, commands[i].summary);
+    fprintf(stream, "\np2p help COMMAND, or p2p COMMAND --help, shows its options and examples.\n"
+                    "p2p --version shows the version.\n");
+}
+
+static void print_help(const command *chosen, FILE *stream) {
+    fprintf(stream, "p2p %s: %s\n\nusage: %s\n\nExamples:\n%s\n", chosen->name, chosen->summary,
+            chosen->usage, chosen->examples);
+    settings_print_options(chosen->bit, stream);
+}
+
+static p2p_status unknown_command(const char *name) {
+    p2p_fail(P2P_USAGE, "'%s' is no command of p2p", name);
+    return p2p_hint(P2P_USAGE, "p2p help lists the commands");
+}
+
+static p2p_status help(int argc, const char **argv) {
+    if (argc < 2) {
+        print_overview(stdout);
+        return P2P_OK;
+    }
+    const command *chosen = command_named(argv[1]);
+    if (!chosen) return unknown_command(argv[1]);
+    print_help(chosen, stdout);
+    return P2P_OK;
+}
+
+static p2p_status run_command(const command *chosen, int argc, const char **argv) {
+    settings all;
+    p2p_status status = settings_parse(&all, chosen->bit, argc, argv);
+    if (status == P2P_OK && all.help)
+        print_help(chosen, stdout);
+    else if (status == P2P_OK) {
+        if (all.verbose) p2p_log_to(stderr);
+        status = chosen->run(&all);
+    }
+    settings_free(&all);
+    if (status == P2P_OK && (fflush(stdout) != 0 || ferror(stdout)))
+        status = p2p_fail(P2P_IO, "the results could not be written to standard output");
+    return status;
+}
+
+static p2p_status dispatch(int argc, const char **argv) {
+    if (argc < 2) {
+        print_overview(stderr);
+        return p2p_fail(P2P_USAGE, "no command given");
+    }
+    const char *name = argv[1];
+    if (strcmp(name, "--version") == 0) {
+        printf("p2p %s\n", P2P_VERSION);
+        return P2P_OK;
+    }
+    if (strcmp(name, "help") == 0) return help(argc - 1, argv + 1);
+    if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0) return help(1, argv);
+    const command *chosen = command_named(name);
+    return chosen ? run_command(chosen, argc - 1, argv + 1) : unknown_command(name);
+}
+
+int main(int argc, char **argv) {
+    p2p_status status = dispatch(argc, (const char **)argv);
+    if (status == P2P_OK) return 0;
+    fprintf(stderr, "p2p: %s\n", p2p_message());
+    if (p2p_message_hint()[0]) fprintf(stderr, "hint: %s\n", p2p_message_hint());
+    return p2p_status_exit_code(status);
+}

@@ -1,0 +1,66 @@
+/* The settings of every command, and the one table of options that fills them.
+ *
+ * A row of the table says an option's name, type, range, commands, help and whether it determines the result
+ * of a training. From the same rows come parsing (popt), --help, OUT/config.json, and the check that a
+ * resumed training isn't asked for something else. What the settings mean is not decided here.
+ */
+#ifndef P2P_OPTIONS_H
+#define P2P_OPTIONS_H
+
+#include "p2p_status.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+/* Which commands an option belongs to. */
+enum {
+    COMMAND_TRAIN = 1,
+    COMMAND_TRANSLATE = 2,
+    COMMAND_PLAN = 4,
+    COMMAND_SAMPLE_DATA = 8,
+    COMMAND_DEVICES = 16,
+};
+
+/* Texts are owned; NULL where not given and without a default. */
+typedef struct {
+    char *data, *out;
+    char *backend, *device;
+    char *model;
+    char *direction;
+    char *generator;
+    char *init_generator, *init_discriminator;
+    char *mode;
+    int64_t batch, epochs, steps, count;
+    int64_t size, load_size;
+    int64_t ngf, ndf;
+    int64_t save_every;
+    uint64_t seed;
+    double dropout, lambda_l1;
+    bool no_jitter, no_flip, no_shuffle, resume, verbose;
+    bool help;
+    uint64_t given;         /* bit i: row i of the table was on the command line */
+    const char **arguments; /* what stands after the options; NULL-terminated, owned by `context` */
+    void *context;
+} settings;
+
+/* Parse argv[1..] of `p2p COMMAND ...` (argv[0] is the command's name). P2P_USAGE names the option at fault.
+ * Call settings_free() in any case. */
+p2p_status settings_parse(settings *all, unsigned command, int argc, const char **argv);
+void settings_free(settings *all);
+
+/* Whether the option (without dashes) was on the command line. */
+bool settings_given(const settings *all, const char *option);
+
+/* The option list of a command's --help. */
+void settings_print_options(unsigned command, FILE *stream);
+
+/* Every option of `p2p train` that is worth keeping, as a JSON object; names with underscores. */
+json_t *settings_to_json(const settings *all);
+
+/* Complete a resumed training's settings from those kept with its checkpoint: an option that determines the
+ * result and was not given takes the kept value; one that was given and differs is refused by name. */
+p2p_status settings_resume(settings *all, const json_t *kept, const char *file);
+
+#endif
