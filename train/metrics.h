@@ -1,0 +1,66 @@
+/* The record of a training: OUT/metrics.jsonl, and the progress shown while it runs.
+ *
+ * One JSON object per step, and one per epoch ("event": "epoch") with averages and the validation's result.
+ * Nothing is measured here; drawing pictures is in report.c.
+ */
+#ifndef P2P_METRICS_H
+#define P2P_METRICS_H
+
+#include "p2p_status.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+/* The losses of one step, or their averages over an epoch, weighted by images. */
+typedef struct {
+    double d_real, d_fake; /* the discriminator's on real and on generated pairs; its loss is half the sum */
+    double g_gan, g_l1;    /* the generator's */
+} loss_values;
+
+double loss_discriminator(const loss_values *losses);
+bool loss_is_finite(const loss_values *losses);
+
+typedef struct {
+    int64_t step;  /* of the whole training, from 1 */
+    int64_t epoch; /* from 1 */
+    loss_values losses;
+    double learning_rate;
+    double images_per_s;
+} step_record;
+
+typedef struct {
+    int64_t step, epoch;
+    loss_values mean;
+    bool validated;
+    double val_l1;
+    double baseline_l1; /* of the mean training target, on the same validation pairs */
+} epoch_record;
+
+typedef struct metrics_log metrics_log;
+
+/* Open for appending, keeping of an existing file only the lines up to `keep_steps` (0: none). */
+p2p_status metrics_open(metrics_log **log, const char *path, int64_t keep_steps);
+p2p_status metrics_step(metrics_log *log, const step_record *record);
+p2p_status metrics_epoch(metrics_log *log, const epoch_record *record);
+/* Everything reaches the disk. NULL is ignored. */
+p2p_status metrics_close(metrics_log *log);
+
+/* ---- Progress: a live line on a terminal, plain lines now and then elsewhere. ---- */
+
+typedef struct progress progress;
+
+/* `total_steps` and `total_epochs` are those of the whole training; `done_steps` were made before. NULL when
+ * memory fails; the functions below ignore a NULL progress. */
+progress *progress_create(FILE *stream, int64_t total_steps, int64_t total_epochs, int64_t done_steps);
+void progress_step(progress *shown, const step_record *record, int images);
+/* A whole line that stays, e.g. an epoch's result. */
+void progress_line(progress *shown, const char *format, ...) P2P_PRINTF(2, 3);
+/* Leaves time out of the rate that was not spent training (validation, checkpoints): call before and after.
+ */
+void progress_pause(progress *shown);
+void progress_continue(progress *shown);
+void progress_destroy(progress *shown);
+
+#endif
