@@ -217,46 +217,56 @@ typedef enum { P2P_IN = 1, P2P_OUT = 2, P2P_INOUT = 3, P2P_OPT = 4 } p2p_operand
       O(broadcast, y, P2P_INOUT))
 /* clang-format on */
 
-/* What each kind computes. N, C, H, W are x's extents; `+=` where the accumulate bit of the operand is set.
+/* clang-format off */
+/* What each kind computes. N, C, H, W are x's extents; (+)= adds where the accumulate bit of the operand is set.
  *
- * fill             y = alpha.
- * copy             y = x, converting layout, type and channel range. x and y have equal logical shapes. If y
- * is a filter or vector, its padding lanes become zero. prepare          x: u8 nhwc images (n, c, h, w
- * logical); y = x * alpha + offset, an activation. conv_fwd         y[n,k,i,j] = act(bias[k] + sum_{c,r,s}
- * w[k,c,r,s] x[n,c, i*stride-pad_top+r, j*stride-pad_left+s]), outside x is 0. y's extents are explicit; any
- * that keep every tap's reach consistent: h_y = (h_x + pad_top + pad_bottom - r)/stride + 1 for the
- * descriptor's pads. conv_bwd_data    dx[n,c,h,w] = act(bias[c] + sum over the (k,i,j,r,s) with h =
- * i*stride-pad_top+r and w = j*stride-pad_left+s of w[k,c,r,s] dy[n,k,i,j]): the transposed convolution.
- * `bias` and `act` serve its use as a forward layer. Filter extents are those of the conv_fwd that it
+ * fill             y (+)= alpha.
+ * copy             y (+)= x, converting layout, type and channel range. x and y have equal logical shapes. If y
+ *                  is a filter or vector, its padding lanes become zero.
+ * prepare          x: u8 nhwc images (n, c, h, w logical); y (+)= x * alpha + offset, an activation.
+ * conv_fwd         y[n,k,i,j] (+)= act(bias[k] + sum_{c,r,s} w[k,c,r,s] x[n,c, i*stride-pad_top+r,
+ *                  j*stride-pad_left+s]), outside x is 0. y's extents are explicit and agree with the pads:
+ *                  h_y = floor((h_x + pad_top + pad_bottom - r) / stride) + 1, and likewise for w.
+ * conv_bwd_data    dx[n,c,h,w] (+)= act(bias[c] + sum over the (k,i,j,r,s) with h = i*stride-pad_top+r and
+ *                  w = j*stride-pad_left+s of w[k,c,r,s] dy[n,k,i,j]): the transposed convolution. `bias` and
+ *                  `act` serve its use as a forward layer. Filter extents are those of the conv_fwd that it
  *                  transposes: k = channels of dy, c = channels of dx.
  * conv_bwd_filter  dw[k,c,r,s] (+)= sum_{n,i,j} dy[n,k,i,j] x[n,c, i*stride-pad_top+r, j*stride-pad_left+s].
- * gemm             y = alpha op(a) op(b), op transposes when transpose_a, transpose_b. Row-major matrices.
+ * gemm             y (+)= alpha op(a) op(b), op transposes when transpose_a, transpose_b. Row-major matrices.
  * norm_stats       per group g of `images` consecutive images and per channel: stats[g,0..2,c] = count, mean,
- * M2 (sum of squared deviations). norm_apply       per group and channel: mean, variance = M2/count, xhat =
- * (x-mean)/sqrt(variance+eps), z = scale*xhat + shift, then z = dropout(z) when dropout > 0 (see below), y =
- * act(z), y2 = act2(z). merged = 0: stats is read. merged = 1: stats is computed here and written (for the
- * backward pass). running[0,0,c], running[0,1,c] (mean, variance) move by running += momentum * (new -
- * running), new variance = M2/(count-1), in group order; absent in evaluation. use_running = 1: mean and
- * variance are read from running, which does not move, and stats is absent. norm_bwd_stats   g = mask *
- * (act'(y) dy + act2'(y2) dy2) with everything recomputed from x; mask is the dropout factor. sums[g,0,c] =
- * sum g, sums[g,1,c] = sum g*xhat over the group. dshift[c] (+)= sum over groups of sums[.,0,c], dscale[c]
- * likewise with sums[.,1,c]. norm_bwd_apply   dx = scale/sqrt(variance+eps) * (g - sums0/count -
- * xhat*sums1/count). merged = 0: sums is read, and dscale, dshift must be absent (norm_bwd_stats wrote them).
- * merged = 1: sums is computed here (its old content is not read), dscale and dshift are written where
- *                  present. count is that of stats. Where count = 1, dx is exactly 0.
- * act_fwd          y = act(x).   act_bwd   dx = act'(x) dy, from the activation's *output* y.
- * dropout          y = x * mask: forward and backward alike.
- * axpby            y = alpha*x, accumulate: y += alpha*x. x may be a vector (n = h = w = 1), broadcast over
- *                  images and positions: that is a separate bias.
+ *                  M2 (sum of squared deviations).
+ * norm_apply       per group and channel: mean, variance = M2/count, xhat = (x-mean)/sqrt(variance+eps),
+ *                  z = scale*xhat + shift, then z = dropout(z) when dropout > 0 (see below), y (+)= act(z),
+ *                  y2 (+)= act2(z).
+ *                  merged = 0: stats is read. merged = 1: stats is computed here and written (for the
+ *                  backward pass). running[0,0,c], running[0,1,c] (mean, variance) move by
+ *                  running += momentum * (new - running), new variance = M2/max(count-1, 1), in group order;
+ *                  absent in evaluation.
+ *                  use_running = 1: mean and variance are read from running, which does not move, and stats
+ *                  is absent.
+ * norm_bwd_stats   g = mask * (act'(y) dy + act2'(y2) dy2) with everything recomputed from x; mask is the
+ *                  dropout factor. sums[g,0,c] = sum g, sums[g,1,c] = sum g*xhat over the group.
+ *                  dshift[c] (+)= sum over groups of sums[.,0,c], dscale[c] likewise with sums[.,1,c].
+ * norm_bwd_apply   dx (+)= scale/sqrt(variance+eps) * (g - sums0/count - xhat*sums1/count).
+ *                  merged = 0: sums is read, and dscale, dshift must be absent (norm_bwd_stats wrote them).
+ *                  merged = 1: sums is computed here (its old content is not read), dscale and dshift are
+ *                  written where present. count is that of stats. Where count = 1, the gradient is exactly 0.
+ * act_fwd          y (+)= act(x).
+ * act_bwd          dx (+)= act'(x) dy, from the activation's *output* y.
+ * dropout          y (+)= x * mask: forward and backward alike.
+ * axpby            y (+)= alpha*x. x may be a vector (n = h = w = 1), broadcast over images and positions:
+ *                  that is a separate bias.
  * bias_grad        db[c] (+)= sum_{n,h,w} dy.
- * loss_bce         x are logits, target in {0, 1} as a field: loss (+)= loss_scale * sum(max(x,0) - x*target
- * + log(1+exp(-|x|))); dx (+)= grad_scale * (sigmoid(x) - target). loss_l1          loss (+)= loss_scale *
- * sum |x - target|; dx (+)= grad_scale * sign(x - target), sign(0) = 0. adam             flat arrays of one
- * length: m = beta1 m + (1-beta1) g; v = beta2 v + (1-beta2) g*g; p -= step.lr_corrected * m /
- * (sqrt(v)*step.root_v_correction + eps): PyTorch's form, lr_corrected = lr/(1-beta1^t), root_v_correction =
- * 1/sqrt(1-beta2^t). all_reduce       every replica's y becomes the reduction over replicas: `reduction` sum
- * or moments (a stats tensor of count, mean, M2 combined by Chan's formula in replica order). Carried out by
- *                  the communicator, never by a device: op_query refuses it.
+ * loss_bce         x are logits, target in {0, 1} as a field:
+ *                  loss (+)= loss_scale * sum(max(x,0) - x*target + log(1+exp(-|x|)));
+ *                  dx (+)= grad_scale * (sigmoid(x) - target).
+ * loss_l1          loss (+)= loss_scale * sum |x - target|; dx (+)= grad_scale * sign(x - target), sign(0) = 0.
+ * adam             flat arrays of one length: m = beta1 m + (1-beta1) g; v = beta2 v + (1-beta2) g*g;
+ *                  p -= step.lr_corrected * m / (sqrt(v)*step.root_v_correction + eps): PyTorch's form,
+ *                  lr_corrected = lr/(1-beta1^t), root_v_correction = 1/sqrt(1-beta2^t).
+ * all_reduce       every replica's y becomes the reduction over replicas: `reduction` sum or moments (a stats
+ *                  tensor of count, mean, M2 combined by Chan's formula in replica order). Carried out by the
+ *                  communicator, never by a device: op_query refuses it.
  * broadcast        every replica's y becomes replica `root`'s.
  *
  * Dropout mask: an element is kept, and multiplied by 1/(1-p), when u >= p*2^32 (computed in double,
@@ -264,6 +274,7 @@ typedef enum { P2P_IN = 1, P2P_OUT = 2, P2P_INOUT = 3, P2P_OPT = 4 } p2p_operand
  * key (seed_lo ^ layer, seed_hi); c is the logical channel of the dropout's own tensor (0 at its range's
  * first), `sample` is step_block.sample[n], `step` is step_block.step. See philox.h.
  */
+/* clang-format on */
 
 typedef enum {
 #define O(kind, name, use)

@@ -1,0 +1,103 @@
+/* Counter-based random numbers: Philox-4x32-10 (Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy
+ * as 1, 2, 3", SC 2011), and the draws that p2p makes with it.
+ *
+ * A draw is a pure function of a key and a counter: there is no generator state to save, to share between
+ * threads, or to lose on resume. Everything random in p2p goes through here: dropout masks, initial weights,
+ * augmentation, shuffling. The keys of the dropout masks and of the other draws differ in their high word,
+ * so no draw is ever used twice. Kernels of fast backends repeat the dropout formula in their own language.
+ */
+#ifndef P2P_PHILOX_H
+#define P2P_PHILOX_H
+
+#include <math.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+/* One block: four words out of a 128-bit counter and a 64-bit key, ten rounds. */
+static inline void p2p_philox(const uint32_t counter[4], const uint32_t key[2], uint32_t words[4]) {
+    uint32_t x0 = counter[0], x1 = counter[1], x2 = counter[2], x3 = counter[3];
+    uint32_t k0 = key[0], k1 = key[1];
+    for (int round = 0; round < 10; round++) {
+        uint64_t product0 = UINT64_C(0xD2511F53) * x0;
+        uint64_t product1 = UINT64_C(0xCD9E8D57) * x2;
+        x0 = (uint32_t)(product1 >> 32) ^ x1 ^ k0;
+        x1 = (uint32_t)product1;
+        x2 = (uint32_t)(product0 >> 32) ^ x3 ^ k1;
+        x3 = (uint32_t)product0;
+        k0 += UINT32_C(0x9E3779B9); /* the golden ratio and sqrt(3) - 1, as Weyl sequences */
+        k1 += UINT32_C(0xBB67AE85);
+    }
+    words[0] = x0, words[1] = x1, words[2] = x2, words[3] = x3;
+}
+
+/* Whether dropout with probability p in [0, 1) keeps element (c, h, w) of an image; h, w < 65536. The rule is
+ * stated in p2p_op.h. `layer` is p2p_name_hash of the layer's name. A kept element is multiplied by 1/(1-p).
+ */
+static inline bool p2p_dropout_keeps(double p, uint32_t seed_lo, uint32_t seed_hi, uint32_t layer,
+                                     uint32_t step, uint32_t sample, uint64_t c, uint32_t h, uint32_t w) {
+    const uint32_t counter[4] = {(uint32_t)(c / 4), h * UINT32_C(65536) + w, sample, step};
+    const uint32_t key[2] = {seed_lo ^ layer, seed_hi};
+    uint32_t words[4];
+    p2p_philox(counter, key, words);
+    return words[c % 4] >= (uint32_t)(p * 4294967296.0);
+}
+
+/* FNV-1a, 32 bits: the number that stands for a name in a key. */
+static inline uint32_t p2p_name_hash(const char *name) {
+    uint32_t hash = UINT32_C(2166136261);
+    for (; *name != '\0'; name++) hash = (hash ^ (unsigned char)*name) * UINT32_C(16777619);
+    return hash;
+}
+
+/* Which draw of which purpose. Initial weights: stream = p2p_name_hash of the parameter's name, item and
+ * epoch 0, index the element's position in plain (k c r s) order. Augmentation: stream = p2p_name_hash of the
+ * decision's name, item the sample's number in the data set. Shuffling: item 0, index the position. Counter
+ * (index low, index high, item, epoch), key (seed low ^ stream, seed high ^ 0x5EED5EED). */
+typedef struct {
+    uint64_t seed;
+    uint32_t stream;
+    uint32_t item;
+    uint32_t epoch;
+} p2p_draw;
+
+/* Two doubles in [0, 1) with 53 bits each, from one block. */
+static inline void p2p_draw_pair(const p2p_draw *draw, uint64_t index, double pair[2]) {
+    const uint32_t counter[4] = {(uint32_t)index, (uint32_t)(index >> 32), draw->item, draw->epoch};
+    const uint32_t key[2] = {(uint32_t)draw->seed ^ draw->stream,
+                             (uint32_t)(draw->seed >> 32) ^ UINT32_C(0x5EED5EED)};
+    uint32_t words[4];
+    p2p_philox(counter, key, words);
+    for (int i = 0; i < 2; i++)
+        pair[i] = (double)((uint64_t)(words[2 * i] >> 5) << 26 | words[2 * i + 1] >> 6) / 9007199254740992.0;
+}
+
+/* A double in [0, 1): the first of the pair at `index`. */
+static inline double p2p_draw_uniform(const p2p_draw *draw, uint64_t index) {
+    double pair[2];
+    p2p_draw_pair(draw, index, pair);
+    return pair[0];
+}
+
+/* An integer in [0, bound), bound > 0; the bias, bound / 2^53, can't be seen. */
+static inline uint32_t p2p_draw_below(const p2p_draw *draw, uint64_t index, uint32_t bound) {
+    return (uint32_t)(p2p_draw_uniform(draw, index) * bound);
+}
+
+/* Two standard normal numbers by Box and Muller's transform of the pair at `index`. Filling an array uses
+ * pair i for elements 2i and 2i+1, so that p2p_draw_normal(draw, e) is element e however it is filled. */
+static inline void p2p_draw_normal_pair(const p2p_draw *draw, uint64_t index, double pair[2]) {
+    double uniform[2];
+    p2p_draw_pair(draw, index, uniform);
+    double radius = sqrt(-2 * log(1 - uniform[0])); /* 1 - u is in (0, 1]: the logarithm is finite */
+    double angle = 6.283185307179586476925286766559 * uniform[1];
+    pair[0] = radius * cos(angle);
+    pair[1] = radius * sin(angle);
+}
+
+static inline double p2p_draw_normal(const p2p_draw *draw, uint64_t element) {
+    double pair[2];
+    p2p_draw_normal_pair(draw, element / 2, pair);
+    return pair[element % 2];
+}
+
+#endif
