@@ -1,4 +1,5 @@
-/* Devices and buffers as the core uses them: the only callers of a backend's table (device.c, comm.c).
+/* Devices and buffers as the core uses them: the only callers of a backend's table (device.c, device_list.c,
+ * comm.c).
  *
  * Every call is checked (bounds, alignment, validated descriptors), counted, optionally traced to the log,
  * and can be made to fail for tests. Nothing here plans or remembers operations.
