@@ -1,0 +1,41 @@
+/* The generator: pix2pix's U-Net of any depth, from an image in [-1, 1] to one in (-1, 1).
+ *
+ * Block b (0 outermost, depth - 1 innermost) halves the sides with a convolution, hands the result to block
+ * b + 1, and doubles them again with a transposed convolution, whose input is the encoder's result beside the
+ * inner block's (the skip connection). Layers, names and the place of dropout are those of the published
+ * PyTorch code; losses and training are in pix2pix.c.
+ */
+#ifndef GENERATOR_H
+#define GENERATOR_H
+
+#include "nn.h"
+
+enum { GENERATOR_MIN_DEPTH = 2, GENERATOR_MAX_DEPTH = 12 };
+
+typedef struct {
+    int64_t input_channels, output_channels;
+    int64_t filters; /* channels of the outermost encoder; block b has filters * min(2^b, 8) */
+    int depth;       /* halvings; every side must be a multiple of 2^depth */
+    double init_stddev;
+} generator_config;
+
+typedef struct {
+    generator_config config;
+    p2p_network *network;
+    nn_conv encoder[GENERATOR_MAX_DEPTH], decoder[GENERATOR_MAX_DEPTH]; /* one per block */
+    nn_norm encoder_norm[GENERATOR_MAX_DEPTH];                          /* all but outermost and innermost */
+    nn_norm decoder_norm[GENERATOR_MAX_DEPTH];                          /* all but outermost */
+} generator;
+
+/* Declare the parameters in `network`, in the order of PyTorch's state dictionary. `config` is valid, depth
+ * between the limits above. */
+generator generator_declare(p2p_network *network, const generator_config *config);
+
+/* x: n, input_channels, h, w. The result: n, output_channels, h, w. */
+p2p_value generator_apply(p2p_graph *graph, const nn_pass *pass, const generator *g, p2p_value x);
+
+/* Whether block b's decoder has dropout: the blocks of 8 * filters channels inside the fourth, without the
+ * innermost. Three of them at depth 8, two at depth 7, none up to depth 5. */
+bool generator_block_drops(int depth, int block);
+
+#endif

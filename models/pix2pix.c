@@ -1,0 +1,321 @@
+/* Settings and step graphs of pix2pix. */
+#include "pix2pix.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+/* Far beyond any use; small enough that no count of elements overflows. */
+enum { MAX_SIDE = 1 << 16, MAX_FILTERS = 1024, MAX_CHANNELS = 64, DEFAULT_DEPTH = 8 };
+
+/* Both halves of the discriminator's loss are halved, which slows it down against the generator. */
+static const double discriminator_loss_weight = 0.5;
+
+enum { LABEL_FAKE = 0, LABEL_REAL = 1 };
+
+pix2pix_config pix2pix_config_default(void) {
+    return (pix2pix_config){
+        .height = 256,
+        .width = 256,
+        .input_channels = 3,
+        .output_channels = 3,
+        .depth = DEFAULT_DEPTH,
+        .ngf = 64,
+        .ndf = 64,
+        .discriminator_layers = 3,
+        .dropout = 0.5,
+        .lambda_l1 = 100,
+        .beta1 = 0.5,
+        .beta2 = 0.999,
+        .adam_eps = 1e-8,
+        .norm_eps = 1e-5,
+        .norm_momentum = 0.1,
+        .init_stddev = 0.02,
+    };
+}
+
+int pix2pix_depth_for(int64_t height, int64_t width) {
+    int depth = 0;
+    while (depth < DEFAULT_DEPTH && height > 0 && width > 0 && height % 2 == 0 && width % 2 == 0) {
+        height /= 2;
+        width /= 2;
+        depth++;
+    }
+    return depth >= GENERATOR_MIN_DEPTH ? depth : 0;
+}
+
+/* ---- Checks ------------------------------------------------------------------------------------------- */
+
+static p2p_status check_count(const char *name, int64_t value, int64_t low, int64_t high) {
+    if (value >= low && value <= high) return P2P_OK;
+    return p2p_fail(P2P_INPUT, "%s is %lld: it must be between %lld and %lld", name, (long long)value,
+                    (long long)low, (long long)high);
+}
+
+/* At least `low`, below `high`. Written so that NaN fails. */
+static p2p_status check_real(const char *name, double value, double low, double high) {
+    if (value >= low && value < high) return P2P_OK;
+    return p2p_fail(P2P_INPUT, "%s is %g: it must be at least %g and below %g", name, value, low, high);
+}
+
+static int64_t nearest_multiple(int64_t value, int64_t unit) {
+    const int64_t nearest = (value + unit / 2) / unit * unit;
+    return nearest < unit ? unit : nearest;
+}
+
+p2p_status pix2pix_sides_check(int depth, int64_t height, int64_t width) {
+    P2P_TRY(check_count("the depth", depth, GENERATOR_MIN_DEPTH, GENERATOR_MAX_DEPTH));
+    P2P_TRY(check_count("the height", height, 1, MAX_SIDE));
+    P2P_TRY(check_count("the width", width, 1, MAX_SIDE));
+    const int64_t unit = (int64_t)1 << depth;
+    if (height % unit == 0 && width % unit == 0) return P2P_OK;
+    return p2p_fail(P2P_INPUT,
+                    "a U-Net of depth %d can't take %lldx%lld pixels (width x height): both sides must be "
+                    "multiples of %lld, the nearest size is %lldx%lld",
+                    depth, (long long)width, (long long)height, (long long)unit,
+                    (long long)nearest_multiple(width, unit), (long long)nearest_multiple(height, unit));
+}
+
+/* The shortest side that leaves the discriminator at least one patch. */
+static int64_t shortest_side(int layers) {
+    int64_t side = 1;
+    while (discriminator_patches(layers, side) < 1) side++;
+    return side;
+}
+
+static p2p_status check_discriminator(const pix2pix_config *config) {
+    P2P_TRY(check_count("ndf", config->ndf, 1, MAX_FILTERS));
+    const int layers = config->discriminator_layers;
+    P2P_TRY(check_count("discriminator_layers", layers, DISCRIMINATOR_MIN_LAYERS, DISCRIMINATOR_MAX_LAYERS));
+    const int64_t shortest = shortest_side(layers);
+    if (config->height >= shortest && config->width >= shortest) return P2P_OK;
+    return p2p_fail(P2P_INPUT,
+                    "images of %lldx%lld are too small for a discriminator of %d layers: it needs sides of "
+                    "at least %lld",
+                    (long long)config->width, (long long)config->height, layers, (long long)shortest);
+}
+
+static p2p_status check_generator(const pix2pix_config *config) {
+    P2P_TRY(check_count("input_channels", config->input_channels, 1, MAX_CHANNELS));
+    P2P_TRY(check_count("output_channels", config->output_channels, 1, MAX_CHANNELS));
+    P2P_TRY(check_count("ngf", config->ngf, 1, MAX_FILTERS));
+    P2P_TRY(check_real("dropout", config->dropout, 0, 1));
+    P2P_TRY(check_real("norm_eps", config->norm_eps, 0, 1));
+    P2P_TRY(check_real("init_stddev", config->init_stddev, 0, HUGE_VAL));
+    return pix2pix_sides_check(config->depth, config->height, config->width);
+}
+
+static p2p_status check_training(const pix2pix_config *config) {
+    P2P_TRY(check_real("lambda_l1", config->lambda_l1, 0, HUGE_VAL));
+    P2P_TRY(check_real("beta1", config->beta1, 0, 1));
+    P2P_TRY(check_real("beta2", config->beta2, 0, 1));
+    P2P_TRY(check_real("adam_eps", config->adam_eps, 0, 1));
+    return check_real("norm_momentum", config->norm_momentum, 0, 1);
+}
+
+p2p_status pix2pix_config_check(const pix2pix_config *config) {
+    P2P_TRY(check_generator(config));
+    P2P_TRY(check_discriminator(config));
+    return check_training(config);
+}
+
+/* ---- Networks ----------------------------------------------------------------------------------------- */
+
+static p2p_status declare_generator(pix2pix *model) {
+    p2p_network *network = p2p_network_create("generator");
+    if (!network) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for the generator");
+    const pix2pix_config *config = &model->config;
+    const generator_config shape = {.input_channels = config->input_channels,
+                                    .output_channels = config->output_channels,
+                                    .filters = config->ngf,
+                                    .depth = config->depth,
+                                    .init_stddev = config->init_stddev};
+    model->generator = generator_declare(network, &shape);
+    return p2p_network_status(network);
+}
+
+static p2p_status declare_discriminator(pix2pix *model) {
+    p2p_network *network = p2p_network_create("discriminator");
+    if (!network) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for the discriminator");
+    const pix2pix_config *config = &model->config;
+    const discriminator_config shape = {.input_channels = config->input_channels + config->output_channels,
+                                        .filters = config->ndf,
+                                        .layers = config->discriminator_layers,
+                                        .init_stddev = config->init_stddev};
+    model->discriminator = discriminator_declare(network, &shape);
+    return p2p_network_status(network);
+}
+
+static p2p_status create(pix2pix **model, const pix2pix_config *config, bool with_discriminator) {
+    *model = NULL;
+    pix2pix *created = calloc(1, sizeof *created);
+    if (!created) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for a model");
+    created->config = *config;
+    p2p_status status = declare_generator(created);
+    if (status == P2P_OK && with_discriminator) status = declare_discriminator(created);
+    if (status != P2P_OK) {
+        pix2pix_destroy(created);
+        return status;
+    }
+    *model = created;
+    return P2P_OK;
+}
+
+p2p_status pix2pix_create(pix2pix **model, const pix2pix_config *config) {
+    *model = NULL;
+    P2P_TRY(pix2pix_config_check(config));
+    return create(model, config, true);
+}
+
+p2p_status pix2pix_create_translator(pix2pix **model, const pix2pix_config *config) {
+    *model = NULL;
+    P2P_TRY(check_generator(config));
+    return create(model, config, false);
+}
+
+void pix2pix_destroy(pix2pix *model) {
+    if (!model) return;
+    p2p_network_destroy(model->generator.network);
+    p2p_network_destroy(model->discriminator.network);
+    free(model);
+}
+
+/* ---- Graphs ------------------------------------------------------------------------------------------- */
+
+pix2pix_graph_options pix2pix_graph_options_for(const pix2pix *model, int64_t batch) {
+    return (pix2pix_graph_options){
+        .local_batch = batch,
+        .global_batch = batch,
+        .world = 1,
+        .height = model->config.height,
+        .width = model->config.width,
+        .input_type = P2P_TYPE_u8,
+        .output_type = P2P_TYPE_f32,
+        .statistics = P2P_STATS_IMAGE,
+    };
+}
+
+static p2p_value add_input(p2p_graph *graph, const pix2pix_graph_options *options, const char *name,
+                           int64_t channels) {
+    if (options->input_type == P2P_TYPE_u8)
+        return p2p_input_image(graph, name, channels, options->height, options->width);
+    return p2p_input(graph, name, options->input_type, channels, options->height, options->width);
+}
+
+static nn_pass training_pass(const pix2pix_config *config) {
+    return (nn_pass){.norm = {.over = P2P_STATS_BATCH,
+                              .sync = config->sync_norm,
+                              .update_running = true,
+                              .eps = config->norm_eps,
+                              .momentum = config->norm_momentum},
+                     .dropout = config->dropout};
+}
+
+/* Where the pass's layers become outputs, if they do. */
+static nn_pass named(nn_pass pass, const pix2pix_graph_options *options, const char *layer_names) {
+    pass.output_type = options->output_type;
+    pass.layer_names = options->layer_outputs ? layer_names : NULL;
+    return pass;
+}
+
+/* A network learns from the losses: gradients, their sum over replicas, one update. */
+static void learn(p2p_graph *graph, const pix2pix_config *config, p2p_network *network,
+                  const p2p_value *losses, int loss_count) {
+    p2p_backward(graph, losses, loss_count, network, NULL, 0, NULL);
+    p2p_all_reduce_gradients(graph, network);
+    p2p_adam(graph, network, config->beta1, config->beta2, config->adam_eps);
+}
+
+/* `pair` is (condition, fake), through which no gradient may reach the generator here. The order of the two
+ * passes matters to the running statistics alone; it is the published one. */
+static void train_discriminator(p2p_graph *graph, const pix2pix *model, const pix2pix_graph_options *options,
+                                p2p_value pair, p2p_value real_pair) {
+    const discriminator *d = &model->discriminator;
+    const nn_pass pass = training_pass(&model->config);
+    const nn_pass fake_pass = named(pass, options, "d_fake"), real_pass = named(pass, options, "d_real");
+    p2p_value fake_logits = discriminator_apply(graph, &fake_pass, d, p2p_detach(graph, pair));
+    p2p_value real_logits = discriminator_apply(graph, &real_pass, d, real_pair);
+    const p2p_value losses[] = {
+        p2p_loss_bce(graph, fake_logits, LABEL_FAKE, discriminator_loss_weight, "d_fake"),
+        p2p_loss_bce(graph, real_logits, LABEL_REAL, discriminator_loss_weight, "d_real"),
+    };
+    learn(graph, &model->config, d->network, losses, 2);
+}
+
+/* The generator wants its fakes to be taken for real, and close to the target. */
+static void train_generator(p2p_graph *graph, const pix2pix *model, const pix2pix_graph_options *options,
+                            p2p_value pair, p2p_value fake, p2p_value target) {
+    const pix2pix_config *config = &model->config;
+    const nn_pass pass = named(training_pass(config), options, "g_gan");
+    p2p_value logits = discriminator_apply(graph, &pass, &model->discriminator, pair);
+    const p2p_value losses[] = {
+        p2p_loss_bce(graph, logits, LABEL_REAL, 1, "g_gan"),
+        p2p_loss_l1(graph, fake, target, config->lambda_l1, "g_l1"),
+    };
+    learn(graph, config, model->generator.network, losses, 2);
+}
+
+static void build_training(p2p_graph *graph, const pix2pix *model, const pix2pix_graph_options *options) {
+    const pix2pix_config *config = &model->config;
+    p2p_value input = add_input(graph, options, "input", config->input_channels);
+    p2p_value target = add_input(graph, options, "target", config->output_channels);
+    const nn_pass pass = named(training_pass(config), options, "generator");
+    p2p_value fake = generator_apply(graph, &pass, &model->generator, input);
+    if (options->layer_outputs) p2p_output(graph, "generated", fake, options->output_type);
+    /* One concatenation serves both halves of the step: detached in the discriminator's. */
+    p2p_value pair = p2p_concat(graph, input, fake);
+    train_discriminator(graph, model, options, pair, p2p_concat(graph, input, target));
+    train_generator(graph, model, options, pair, fake, target);
+}
+
+static void build_evaluation(p2p_graph *graph, const pix2pix *model, const pix2pix_graph_options *options,
+                             bool target) {
+    const pix2pix_config *config = &model->config;
+    p2p_value input = add_input(graph, options, "input", config->input_channels);
+    nn_pass pass = training_pass(config);
+    pass.norm.over = options->statistics;
+    pass.norm.sync = false;
+    pass.norm.update_running = false;
+    if (options->no_dropout) pass.dropout = 0;
+    pass = named(pass, options, "generator");
+    p2p_value generated = generator_apply(graph, &pass, &model->generator, input);
+    p2p_output(graph, "generated", generated, options->output_type);
+    if (target)
+        p2p_loss_l1(graph, generated, add_input(graph, options, "target", config->output_channels), 1, "l1");
+}
+
+static p2p_status create_graph(const pix2pix *model, const pix2pix_graph_options *options,
+                               p2p_graph **graph) {
+    *graph = NULL;
+    P2P_TRY(pix2pix_sides_check(model->config.depth, options->height, options->width));
+    *graph = p2p_graph_create(options->local_batch, options->global_batch, options->world);
+    return *graph ? P2P_OK : p2p_fail(P2P_OUT_OF_MEMORY, "no memory for a graph");
+}
+
+static p2p_status finish_graph(p2p_graph **graph) {
+    p2p_status status = p2p_graph_status(*graph);
+    if (status == P2P_OK) return P2P_OK;
+    p2p_graph_destroy(*graph);
+    *graph = NULL;
+    return status;
+}
+
+p2p_status pix2pix_graph_train(const pix2pix *model, const pix2pix_graph_options *options,
+                               p2p_graph **graph) {
+    *graph = NULL;
+    if (!model->discriminator.network)
+        return p2p_fail(P2P_INVALID, "a model made for translation has no training step");
+    P2P_TRY(create_graph(model, options, graph));
+    build_training(*graph, model, options);
+    return finish_graph(graph);
+}
+
+p2p_status pix2pix_graph_evaluate(const pix2pix *model, const pix2pix_graph_options *options, bool target,
+                                  p2p_graph **graph) {
+    P2P_TRY(create_graph(model, options, graph));
+    build_evaluation(*graph, model, options, target);
+    return finish_graph(graph);
+}
+
+int64_t pix2pix_passes(const pix2pix *model, const p2p_network *network, int64_t steps) {
+    return network == model->discriminator.network ? 3 * steps : steps;
+}

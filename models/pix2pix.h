@@ -1,0 +1,87 @@
+/* pix2pix: its settings, its two networks, and the graphs of a training step, of validation and of
+ * translation.
+ *
+ * The training step is that of the published PyTorch code: the discriminator learns first, from fakes and
+ * real pairs in two passes with statistics of their own and a halved loss; then the generator learns against
+ * the updated discriminator and the L1 distance. Data, loop and files are not here.
+ */
+#ifndef PIX2PIX_H
+#define PIX2PIX_H
+
+#include "discriminator.h"
+#include "generator.h"
+
+/* What defines a model and its training step. */
+typedef struct {
+    int64_t height, width; /* of the training images */
+    int64_t input_channels, output_channels;
+    int depth;                /* the generator's halvings */
+    int64_t ngf, ndf;         /* filters of the generator's and the discriminator's first layers */
+    int discriminator_layers; /* 3: the 70x70 PatchGAN; fewer for images too small for it */
+    double dropout;           /* 0 is off */
+    double lambda_l1;         /* weight of the L1 distance against the generator's GAN loss */
+    double beta1, beta2, adam_eps;
+    double norm_eps, norm_momentum;
+    bool sync_norm; /* statistics over all replicas' images instead of each one's own */
+    double init_stddev;
+} pix2pix_config;
+
+/* The published settings for 256x256 images. */
+pix2pix_config pix2pix_config_default(void);
+
+/* The depth for images of this size: as many halvings as both sides allow, at most 8; 0 when they don't even
+ * allow the smallest U-Net. */
+int pix2pix_depth_for(int64_t height, int64_t width);
+
+/* Every field in range and the sides fit both networks; P2P_INPUT with the field, its value and the limits.
+ */
+p2p_status pix2pix_config_check(const pix2pix_config *config);
+
+/* Can a U-Net of this depth take such an image? P2P_INPUT names the nearest sides that it can. */
+p2p_status pix2pix_sides_check(int depth, int64_t height, int64_t width);
+
+/* The networks of one model. They must outlive every graph and session that uses them. */
+typedef struct {
+    pix2pix_config config;
+    generator generator;
+    discriminator discriminator; /* its network is NULL in a model for translation */
+} pix2pix;
+
+/* Check the configuration and declare both networks, named "generator" and "discriminator". */
+p2p_status pix2pix_create(pix2pix **model, const pix2pix_config *config);
+/* The generator alone, for translation. */
+p2p_status pix2pix_create_translator(pix2pix **model, const pix2pix_config *config);
+void pix2pix_destroy(pix2pix *model); /* NULL is fine */
+
+/* What a graph is made for. */
+typedef struct {
+    int64_t local_batch, global_batch; /* images on this replica, and on all */
+    int world;                         /* replicas */
+    int64_t height, width;
+    /* u8: "input" and "target" are interleaved images; f32, f64: activations in [-1, 1]. */
+    p2p_type input_type;
+    p2p_type output_type; /* of "generated" and of layers */
+    /* Not in training: */
+    p2p_norm_stats_over statistics; /* P2P_STATS_IMAGE is the paper's test mode at any batch size */
+    bool no_dropout;                /* the paper's test mode keeps it on */
+    bool layer_outputs;             /* every layer's result is an output, named as in nn_pass; for tests */
+} pix2pix_graph_options;
+
+/* One replica, images of the configuration's size as u8, f32 outputs, the paper's test mode. */
+pix2pix_graph_options pix2pix_graph_options_for(const pix2pix *model, int64_t batch);
+
+/* One training step. Inputs "input" (the condition) and "target"; losses "d_fake", "d_real", "g_gan", "g_l1",
+ * unweighted. Running statistics move at every pass: the generator's once, the discriminator's three times
+ * (fake, real, and fake in the generator's half), as PyTorch's do. The graph is the caller's. */
+p2p_status pix2pix_graph_train(const pix2pix *model, const pix2pix_graph_options *options, p2p_graph **graph);
+
+/* Output "generated"; with `target` also the input "target" and the loss "l1". Reads no running statistics
+ * unless asked to, moves none, and changes no state. */
+p2p_status pix2pix_graph_evaluate(const pix2pix *model, const pix2pix_graph_options *options, bool target,
+                                  p2p_graph **graph);
+
+/* Forward passes that have moved each network's running statistics after `steps` training steps: what
+ * PyTorch keeps as num_batches_tracked. */
+int64_t pix2pix_passes(const pix2pix *model, const p2p_network *network, int64_t steps);
+
+#endif
