@@ -1,6 +1,7 @@
 /* Memory, views, conversions and files of image.h; the formats themselves are in image_jpeg.c and
  * image_png.c. */
 #include "image.h"
+#include "file.h"
 #include "image_codec.h"
 #include "sys.h"
 
@@ -137,11 +138,11 @@ p2p_status image_save(const char *path, const image *picture) {
     image_encoder encode = encoder_for(path);
     if (encode == NULL)
         return p2p_fail(P2P_USAGE, "a picture's name must end in .png, .jpg or .jpeg: %s does not", path);
-    sys_atomic_file file;
-    P2P_TRY(sys_atomic_open(&file, path));
+    p2p_atomic_file file;
+    P2P_TRY(p2p_atomic_open(&file, path));
     p2p_status status = encode(picture, file.stream, path);
-    if (status == P2P_OK) return sys_atomic_commit(&file);
-    sys_atomic_abandon(&file);
+    if (status == P2P_OK) return p2p_atomic_commit(&file);
+    p2p_atomic_abandon(&file);
     return status;
 }
 

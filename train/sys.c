@@ -1,10 +1,10 @@
-/* The POSIX side of sys.h. Every system call is checked, also close and fsync, because that is where a full
- * disk is reported. Signals are left alone: an interrupted call is simply made again. */
+/* The POSIX side of sys.h. Files are opened and written through backend/file.h, which the layers below share.
+ */
 #include "sys.h"
+#include "file.h"
 
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -264,136 +264,36 @@ p2p_status sys_folder_walk(sys_names *names, const char *path, bool (*wanted)(co
 
 /* ---- Files -------------------------------------------------------------------------------------------- */
 
-static p2p_status read_opened(const char *path, int file, size_t limit, uint8_t **bytes, size_t *size,
-                              uint64_t *total) {
-    struct stat found;
-    if (fstat(file, &found) != 0) return p2p_fail(P2P_INPUT, "can't read %s: %s", path, strerror(errno));
-    if (!S_ISREG(found.st_mode))
-        return p2p_fail(P2P_INPUT, "%s is %s, not a file", path,
-                        S_ISDIR(found.st_mode) ? "a folder" : "something special");
-    uint64_t length = (uint64_t)found.st_size;
-    size_t wanted = length < limit ? (size_t)length : limit;
-    uint8_t *read_bytes = malloc(wanted > 0 ? wanted : 1);
-    if (read_bytes == NULL)
-        return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for the %zu bytes of %s", wanted, path);
-    size_t done = 0;
-    while (done < wanted) {
-        ssize_t count = read(file, read_bytes + done, wanted - done);
-        if (count < 0 && errno == EINTR) continue;
-        if (count < 0) {
-            free(read_bytes);
-            return p2p_fail(P2P_INPUT, "can't read %s: %s", path, strerror(errno));
-        }
-        if (count == 0) break; /* it became shorter meanwhile */
-        done += (size_t)count;
-    }
-    *bytes = read_bytes;
-    *size = done;
-    if (total != NULL) *total = length;
-    return P2P_OK;
-}
-
 p2p_status sys_file_read(const char *path, size_t limit, uint8_t **bytes, size_t *size, uint64_t *total) {
     *bytes = NULL;
     *size = 0;
-    int file = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC); /* O_NONBLOCK: a pipe must not hold us up */
-    if (file < 0) return p2p_fail(P2P_INPUT, "can't open %s: %s", path, strerror(errno));
-    p2p_status status = read_opened(path, file, limit, bytes, size, total);
-    close(file);
-    return status;
-}
-
-/* The folder that a path's last component lies in, as an owned string. */
-static char *folder_of(const char *path) {
-    const char *slash = strrchr(path, '/');
-    if (slash == NULL) return strdup(".");
-    return slash == path ? strdup("/") : strndup(path, (size_t)(slash - path));
-}
-
-/* FOLDER/.NAME.tmp: hidden, so that no listing takes it for a finished file; always the same name, so that
- * what a killed process left behind is overwritten and does not pile up. */
-static p2p_status temporary_path(char **temporary, const char *path) {
-    const char *slash = strrchr(path, '/');
-    const char *name = slash == NULL ? path : slash + 1;
-    size_t length = strlen(path) + sizeof "..tmp";
-    *temporary = malloc(length);
-    if (*temporary == NULL) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for a path");
-    snprintf(*temporary, length, "%.*s.%s.tmp", (int)(name - path), path, name);
-    return P2P_OK;
-}
-
-p2p_status sys_atomic_open(sys_atomic_file *file, const char *path) {
-    *file = (sys_atomic_file){.path = strdup(path)};
-    if (file->path == NULL) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for a path");
-    p2p_status status = temporary_path(&file->temporary, path);
-    if (status == P2P_OK) {
-        file->stream = fopen(file->temporary, "wb");
-        if (file->stream == NULL) status = p2p_fail(P2P_IO, "can't write %s: %s", path, strerror(errno));
-    }
-    if (status != P2P_OK) sys_atomic_abandon(file);
-    return status;
-}
-
-void sys_atomic_abandon(sys_atomic_file *file) {
-    if (file->stream != NULL) {
-        fclose(file->stream);
-        unlink(file->temporary);
-    }
-    free(file->path);
-    free(file->temporary);
-    *file = (sys_atomic_file){0};
-}
-
-/* A rename is on the disk only once its folder is. Folders that cannot be flushed (some network file
- * systems say EINVAL) are as safe as their system makes them. */
-static bool flush_folder(const char *path) {
-    char *folder = folder_of(path);
-    if (folder == NULL) {
-        errno = ENOMEM;
-        return false;
-    }
-    int handle = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    free(folder);
-    if (handle < 0) return errno == EACCES; /* write-only folders exist */
-    bool flushed = fsync(handle) == 0 || errno == EINVAL;
-    int error = errno;
-    close(handle);
-    errno = error;
-    return flushed;
-}
-
-static bool close_flushed(sys_atomic_file *file) {
-    bool flushed = fflush(file->stream) == 0 && !ferror(file->stream) && fsync(fileno(file->stream)) == 0;
-    int error = errno;
-    bool closed = fclose(file->stream) == 0;
-    if (!flushed) errno = error;
-    file->stream = NULL;
-    return flushed && closed;
-}
-
-p2p_status sys_atomic_commit(sys_atomic_file *file) {
-    errno = EIO; /* for a stream that failed earlier, whose reason is gone */
-    bool written = close_flushed(file) && rename(file->temporary, file->path) == 0;
+    FILE *stream;
+    uint64_t length;
+    P2P_TRY(p2p_file_open(path, &stream, &length));
+    if (total != NULL) *total = length;
+    size_t wanted = length < limit ? (size_t)length : limit;
     p2p_status status = P2P_OK;
-    if (!written) {
-        status = p2p_fail(P2P_IO, "can't write %s: %s", file->path, strerror(errno));
-        unlink(file->temporary);
-    } else if (!flush_folder(file->path)) {
-        status = p2p_fail(P2P_IO, "can't flush the folder of %s to disk: %s", file->path, strerror(errno));
+    *bytes = malloc(wanted > 0 ? wanted : 1);
+    if (*bytes == NULL) {
+        status = p2p_fail(P2P_OUT_OF_MEMORY, "no memory for the %zu bytes of %s", wanted, path);
+    } else {
+        *size = fread(*bytes, 1, wanted, stream); /* less where the file became shorter meanwhile */
+        if (ferror(stream)) status = p2p_fail(P2P_INPUT, "can't read %s: %s", path, strerror(errno));
     }
-    sys_atomic_abandon(file);
+    fclose(stream);
+    if (status != P2P_OK) {
+        free(*bytes);
+        *bytes = NULL;
+        *size = 0;
+    }
     return status;
 }
 
 p2p_status sys_file_write(const char *path, const void *bytes, size_t size) {
-    sys_atomic_file file;
-    P2P_TRY(sys_atomic_open(&file, path));
-    if (size > 0 && fwrite(bytes, 1, size, file.stream) != size) {
-        p2p_fail(P2P_IO, "can't write %s: %s", path, strerror(errno));
-        sys_atomic_abandon(&file);
-        return P2P_IO;
-    }
-    return sys_atomic_commit(&file);
+    p2p_atomic_file file;
+    P2P_TRY(p2p_atomic_open(&file, path));
+    if (size > 0) fwrite(bytes, 1, size, file.stream); /* commit looks at the stream's error */
+    return p2p_atomic_commit(&file);
 }
 
 /* ---- Terminal and clock ------------------------------------------------------------------------------- */

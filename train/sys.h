@@ -1,8 +1,8 @@
 /* Every call of the trainer to the operating system: threads, folders, files, the terminal, clocks.
  *
- * A port to another system is a port of sys.c. Nothing here knows about images or training. Functions that
- * fail compose a message with the path and the system's own reason; those that cannot fail return plain
- * values.
+ * A port to another system is a port of sys.c and of backend/file.c, which it builds on. Nothing here knows
+ * about images or training. Functions that fail compose a message with the path and the system's own reason;
+ * those that cannot fail return plain values.
  */
 #ifndef P2P_SYS_H
 #define P2P_SYS_H
@@ -76,19 +76,7 @@ p2p_status sys_folder_walk(sys_names *names, const char *path, bool (*wanted)(co
  * (P2P_INPUT), and never blocks: folders, pipes, dangling links. */
 p2p_status sys_file_read(const char *path, size_t limit, uint8_t **bytes, size_t *size, uint64_t *total);
 
-/* A file that appears complete or not at all. Bytes go through `stream` to a hidden temporary file beside
- * `path` (it takes over one left by a killed process); commit flushes it to the disk, renames it and flushes
- * the folder. After a failed open nothing needs to be undone; a failed commit has abandoned already. */
-typedef struct {
-    FILE *stream;
-    char *path, *temporary;
-} sys_atomic_file;
-
-p2p_status sys_atomic_open(sys_atomic_file *file, const char *path);
-p2p_status sys_atomic_commit(sys_atomic_file *file);
-void sys_atomic_abandon(sys_atomic_file *file); /* a file that was never opened ({0}) is ignored */
-
-/* The three above around one block of bytes. */
+/* Write a file that appears complete or not at all. Longer ones go through p2p_atomic_open (file.h). */
 p2p_status sys_file_write(const char *path, const void *bytes, size_t size);
 
 /* ---- Terminal and clock ---------------------------------------------------------------------------------
