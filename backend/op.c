@@ -70,6 +70,18 @@ int p2p_kind_operand_use(p2p_kind kind, int operand) {
     return info != NULL ? info->use : 0;
 }
 
+int p2p_op_operand_use(const p2p_op *op, int operand) {
+    if (operand < 0 || operand >= P2P_MAX_OPERANDS || !p2p_tensor_present(&op->t[operand])) return 0;
+    if (op->kind == P2P_KIND_norm_apply && operand == P2P_AT_norm_apply_stats)
+        return op->merged ? P2P_OUT : P2P_IN;
+    if (op->kind == P2P_KIND_norm_apply && operand == P2P_AT_norm_apply_running)
+        return op->use_running ? P2P_IN : P2P_INOUT;
+    if (op->kind == P2P_KIND_norm_bwd_apply && operand == P2P_AT_norm_bwd_apply_sums)
+        return op->merged ? P2P_OUT : P2P_IN;
+    if (op->accumulate >> operand & 1) return P2P_INOUT;
+    return p2p_kind_operand_use(op->kind, operand) & P2P_INOUT;
+}
+
 int64_t p2p_step_block_words(int64_t local_batch) {
     return (int64_t)(offsetof(p2p_step_block, sample) / sizeof(uint32_t)) + local_batch;
 }
@@ -199,12 +211,8 @@ double p2p_op_flops(const p2p_op *op) {
 
 /* How often an operand's elements cross the memory bus: once to read, once to write. */
 static int moves(const p2p_op *op, int operand) {
-    int use = p2p_kind_operand_use(op->kind, operand) & P2P_INOUT;
-    if (op->kind == P2P_KIND_norm_apply && operand == P2P_AT_norm_apply_stats)
-        return 1; /* read, or with merged written */
-    if (op->kind == P2P_KIND_norm_apply && operand == P2P_AT_norm_apply_running && op->use_running) return 1;
-    if (op->kind == P2P_KIND_norm_bwd_apply && operand == P2P_AT_norm_bwd_apply_sums) return 1;
-    return use == P2P_INOUT || (op->accumulate >> operand & 1) ? 2 : 1;
+    int use = p2p_op_operand_use(op, operand);
+    return (use & P2P_IN ? 1 : 0) + (use & P2P_OUT ? 1 : 0);
 }
 
 double p2p_op_bytes(const p2p_op *op) {

@@ -368,6 +368,9 @@ int p2p_kind_operand_count(p2p_kind kind);
 const char *p2p_kind_name(p2p_kind kind);
 const char *p2p_kind_operand_name(p2p_kind kind, int operand);
 int p2p_kind_operand_use(p2p_kind kind, int operand);
+/* P2P_IN, P2P_OUT or P2P_INOUT: what this very descriptor does with the operand's elements, given its
+ * accumulate bits and modes (norm_apply without `merged` only reads stats); 0 when it is absent. */
+int p2p_op_operand_use(const p2p_op *op, int operand);
 const char *p2p_act_name(p2p_act act);
 /* act(x), and act'(x) from the output y = act(x); double precision, the reference for everyone. */
 double p2p_act_value(int64_t act, double slope, double x);
@@ -384,8 +387,10 @@ double p2p_op_flops(const p2p_op *op);
 double p2p_op_bytes(const p2p_op *op);
 
 /* One line: `conv_fwd x=f32:plain:1x3x8x8 w=f32:plain:4x3x4x4 y+=f32:plain:1x4x4x4 stride=2 pad_top=1 ...`.
- * `+=` marks accumulate. Only present operands and non-zero fields are printed; act and act2 by name.
- * Reals print with the fewest digits that read back equal. parse(print(op)) == op. */
+ * `+=` marks accumulate. Only present operands and fields that differ from their default are printed; act,
+ * act2 and reduction by name. Reals print with the fewest digits that read back equal. parse(print(op)) is
+ * p2p_op_equal to op: a zero and the default that it stands for are the same. print returns the length of the
+ * whole text, as snprintf does. */
 enum { P2P_OP_TEXT = 2048 };
 int p2p_op_print(const p2p_op *op, char *text, size_t size);
 p2p_status p2p_op_parse(const char *text, p2p_op *op);

@@ -1,0 +1,321 @@
+/* The reference backend: double precision, naive, on several pretend devices. It is the truth that other
+ * backends are compared with, and it trains (slowly) on any machine.
+ *
+ * An operation gathers its operands into plain arrays of doubles in its scratch memory, whatever their type
+ * and layout, computes there, and stores its outputs. Commands are carried out as they are enqueued. It
+ * shares with fast backends nothing but descriptors, host conversion and the random-number formula, and
+ * records nothing: the core's replay is its recording.
+ */
+#include "ref.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { DEVICES = 4, ALIGNMENT = 8 };
+
+const p2p_host *p2p_ref_host;
+
+/* ---- Devices and buffers ------------------------------------------------------------------------------ */
+
+static p2p_status device_count(int *count) {
+    *count = DEVICES;
+    return P2P_OK;
+}
+
+static p2p_status check_index(int index) {
+    if (index >= 0 && index < DEVICES) return P2P_OK;
+    return p2p_ref_host->fail(P2P_NO_DEVICE, "reference:%d: there are devices 0 to %d", index, DEVICES - 1);
+}
+
+static p2p_status device_info(int index, p2p_device_info *info) {
+    P2P_TRY(check_index(index));
+    const p2p_storage plain = {.type = P2P_TYPE_f64, .layout = P2P_LAYOUT_plain, .block = 0};
+    *info = (p2p_device_info){.type = P2P_DEVICE_CPU,
+                              .compute_units = 1,
+                              .max_alloc_bytes = PTRDIFF_MAX,
+                              .alignment = ALIGNMENT,
+                              .channel_alignment = 1,
+                              .activation = plain,
+                              .filter = plain,
+                              .vector = plain};
+    snprintf(info->name, sizeof info->name, "reference device %d", index);
+    snprintf(info->driver, sizeof info->driver, "naive loops in double precision");
+    return P2P_OK;
+}
+
+static p2p_status device_open(int index, p2p_be_device **device) {
+    P2P_TRY(check_index(index));
+    p2p_be_device *opened = calloc(1, sizeof *opened);
+    if (opened == NULL)
+        return p2p_ref_host->fail(P2P_OUT_OF_MEMORY, "reference:%d: no memory to open it", index);
+    opened->index = index;
+    *device = opened;
+    return P2P_OK;
+}
+
+static void device_close(p2p_be_device *device) {
+    free(device);
+}
+
+static void buffer_destroy(p2p_be_device *device, p2p_be_buffer *buffer) {
+    (void)device;
+    if (buffer != NULL) free(buffer->bytes);
+    free(buffer);
+}
+
+static p2p_status buffer_create(p2p_be_device *device, size_t bytes, p2p_be_buffer **buffer) {
+    p2p_be_buffer *created = calloc(1, sizeof *created);
+    if (created != NULL) created->bytes = calloc(bytes > 0 ? bytes : 1, 1);
+    if (created == NULL || created->bytes == NULL) {
+        buffer_destroy(device, created);
+        return p2p_ref_host->fail(P2P_OUT_OF_MEMORY,
+                                  "reference:%d: a buffer of %zu bytes does not fit into memory",
+                                  device->index, bytes);
+    }
+    created->size = bytes;
+    /* Zeroed memory may be a promise of the operating system; writing to each page makes it keep it now. */
+    for (size_t at = 0; at < bytes; at += 4096) *(volatile unsigned char *)(created->bytes + at) = 0;
+    *buffer = created;
+    return P2P_OK;
+}
+
+static p2p_status locate(p2p_binding at, size_t bytes, const char *what, void **memory) {
+    if (at.buffer == NULL) return p2p_ref_host->fail(P2P_INVALID, "reference: %s has no buffer", what);
+    if (at.offset > at.buffer->size || bytes > at.buffer->size - at.offset)
+        return p2p_ref_host->fail(
+            P2P_INVALID, "reference: %s takes %zu bytes from offset %zu on, past the end of a buffer of %zu",
+            what, bytes, at.offset, at.buffer->size);
+    *memory = at.buffer->bytes + at.offset;
+    return P2P_OK;
+}
+
+static p2p_status buffer_write(p2p_be_device *device, p2p_binding to, const void *from, size_t bytes) {
+    (void)device;
+    void *memory = NULL;
+    P2P_TRY(locate(to, bytes, "a write", &memory));
+    memcpy(memory, from, bytes);
+    return P2P_OK;
+}
+
+static p2p_status buffer_read(p2p_be_device *device, p2p_binding from, void *to, size_t bytes) {
+    (void)device;
+    void *memory = NULL;
+    P2P_TRY(locate(from, bytes, "a read", &memory));
+    memcpy(to, memory, bytes);
+    return P2P_OK;
+}
+
+static p2p_status buffer_copy(p2p_be_device *device, p2p_binding from, p2p_binding to, size_t bytes) {
+    (void)device;
+    void *source = NULL, *target = NULL;
+    P2P_TRY(locate(from, bytes, "the source of a copy", &source));
+    P2P_TRY(locate(to, bytes, "the target of a copy", &target));
+    memmove(target, source, bytes);
+    return P2P_OK;
+}
+
+/* ---- Operands ----------------------------------------------------------------------------------------- */
+
+p2p_status p2p_ref_locate(const p2p_tensor *tensor, const char *what, p2p_binding binding, void **raw) {
+    if (binding.offset % ALIGNMENT != 0)
+        return p2p_ref_host->fail(P2P_INVALID, "reference: offset %zu of %s is not a multiple of %d",
+                                  binding.offset, what, ALIGNMENT);
+    return locate(binding, p2p_tensor_bytes(tensor), what, raw);
+}
+
+/* Whether a writer owns the padding lanes and keeps them zero: of filters, and of vectors that are not part
+ * of a larger tensor. Those of activations belong to nobody. */
+static bool owns_padding(const p2p_tensor *t) {
+    if (t->layout == P2P_LAYOUT_ckrs || t->layout == P2P_LAYOUT_kcrs_t) return true;
+    bool whole = t->cp == 0 || t->cp == t->c;
+    return whole && t->n == 1 && t->h == 1 && t->w == 1 && p2p_tensor_stored(t) != t->c;
+}
+
+void p2p_ref_store(const p2p_tensor *tensor, const double *values, void *raw) {
+    if (owns_padding(tensor)) memset(raw, 0, p2p_tensor_bytes(tensor));
+    p2p_tensor_pack(tensor, values, P2P_TYPE_f64, raw);
+}
+
+/* The step block is the only operand of 32-bit words. */
+static bool is_step(const p2p_tensor *tensor) {
+    return tensor->type == P2P_TYPE_u32;
+}
+
+/* Inputs that are stored as kernels want them are read where they are. */
+static bool is_read_in_place(const p2p_op *op, int operand) {
+    const p2p_tensor *t = &op->t[operand];
+    bool whole = t->cp == 0 || t->cp == t->c;
+    return p2p_op_operand_use(op, operand) == P2P_IN && t->type == P2P_TYPE_f64 &&
+           t->layout == P2P_LAYOUT_plain && whole;
+}
+
+static bool needs_array(const p2p_op *op, int operand) {
+    const p2p_tensor *t = &op->t[operand];
+    return p2p_tensor_present(t) && !is_step(t) && !is_read_in_place(op, operand);
+}
+
+/* The output that a convolution sums apart from, because the sum passes an activation; -1 for other kinds. */
+static int summed_apart(const p2p_op *op) {
+    if (op->kind == P2P_KIND_conv_fwd) return P2P_AT_conv_fwd_y;
+    if (op->kind == P2P_KIND_conv_bwd_data) return P2P_AT_conv_bwd_data_dx;
+    return -1;
+}
+
+/* Doubles of scratch memory: an array per operand that needs one, then the convolution's sums. False when
+ * they are more than can be addressed. */
+static bool count_scratch(const p2p_op *op, size_t *bytes) {
+    const int64_t most = PTRDIFF_MAX / (int64_t)sizeof(double);
+    int64_t total = 0;
+    for (int i = 0; i < p2p_kind_operand_count(op->kind); i++) {
+        int64_t count = p2p_tensor_present(&op->t[i]) ? p2p_tensor_elements(&op->t[i]) : 0;
+        int64_t arrays = needs_array(op, i) + (i == summed_apart(op));
+        for (; arrays > 0; arrays--) {
+            if (count > most - total) return false;
+            total += count;
+        }
+    }
+    *bytes = (size_t)total * sizeof(double);
+    return true;
+}
+
+/* ---- Operations --------------------------------------------------------------------------------------- */
+
+struct p2p_be_op {
+    p2p_op op;
+    p2p_ref_run run;
+    void *raw[P2P_MAX_OPERANDS];
+};
+
+static p2p_status op_query(p2p_be_device *device, const p2p_op *op, p2p_query *answer) {
+    const char *name = p2p_kind_name(op->kind);
+    *answer = (p2p_query){0};
+    if (p2p_ref_kernels[op->kind] == NULL)
+        return p2p_ref_host->fail(P2P_UNSUPPORTED, "reference:%d: %s is carried out by the communicator",
+                                  device->index, name);
+    if (!count_scratch(op, &answer->scratch_bytes))
+        return p2p_ref_host->fail(P2P_UNSUPPORTED, "reference:%d: %s needs more memory than can be addressed",
+                                  device->index, name);
+    snprintf(answer->kernel, sizeof answer->kernel, "ref_%s", name);
+    return P2P_OK;
+}
+
+/* Find every operand in memory and give each its array of doubles. */
+static p2p_status bind_operands(p2p_be_op *created, const p2p_binding *bindings, double *scratch) {
+    const p2p_op *op = &created->op;
+    for (int i = 0; i < p2p_kind_operand_count(op->kind); i++) {
+        const p2p_tensor *t = &op->t[i];
+        if (!p2p_tensor_present(t)) continue;
+        char what[64];
+        snprintf(what, sizeof what, "%s.%s", p2p_kind_name(op->kind), p2p_kind_operand_name(op->kind, i));
+        P2P_TRY(p2p_ref_locate(t, what, bindings[i], &created->raw[i]));
+        if (is_step(t)) {
+            created->run.step = created->raw[i];
+        } else if (is_read_in_place(op, i)) {
+            created->run.values[i] = created->raw[i];
+        } else {
+            created->run.values[i] = scratch;
+            scratch += p2p_tensor_elements(t);
+        }
+    }
+    created->run.work = scratch;
+    return P2P_OK;
+}
+
+static p2p_status op_create(p2p_be_device *device, const p2p_op *op, const p2p_binding *bindings,
+                            p2p_binding scratch, p2p_be_op **created) {
+    p2p_query answer;
+    void *memory = NULL;
+    P2P_TRY(op_query(device, op, &answer));
+    if (answer.scratch_bytes > 0) {
+        const p2p_tensor doubles =
+            p2p_tensor_flat(P2P_TYPE_f64, (int64_t)(answer.scratch_bytes / sizeof(double)));
+        P2P_TRY(p2p_ref_locate(&doubles, "scratch memory", scratch, &memory));
+    }
+    p2p_be_op *made = calloc(1, sizeof *made);
+    if (made == NULL)
+        return p2p_ref_host->fail(P2P_OUT_OF_MEMORY, "reference:%d: no memory for an operation",
+                                  device->index);
+    made->op = *op;
+    made->run.op = &made->op;
+    p2p_status status = bind_operands(made, bindings, memory);
+    if (status != P2P_OK) {
+        free(made);
+        return status;
+    }
+    *created = made;
+    return P2P_OK;
+}
+
+static void gather(const p2p_be_op *made, int operand) {
+    const p2p_tensor *t = &made->op.t[operand];
+    double *values = made->run.values[operand];
+    if (p2p_op_operand_use(&made->op, operand) & P2P_IN) {
+        p2p_tensor_unpack(t, made->raw[operand], values, P2P_TYPE_f64);
+        return;
+    }
+    for (int64_t e = 0; e < p2p_tensor_elements(t); e++) values[e] = -0.0;
+}
+
+static p2p_status op_run(p2p_be_device *device, p2p_be_op *made) {
+    (void)device;
+    const p2p_op *op = &made->op;
+    int count = p2p_kind_operand_count(op->kind);
+    for (int i = 0; i < count; i++)
+        if (needs_array(op, i)) gather(made, i);
+    p2p_ref_kernels[op->kind](&made->run);
+    for (int i = 0; i < count; i++)
+        if (p2p_op_operand_use(op, i) & P2P_OUT) p2p_ref_store(&op->t[i], made->run.values[i], made->raw[i]);
+    return P2P_OK;
+}
+
+static void op_destroy(p2p_be_device *device, p2p_be_op *made) {
+    (void)device;
+    free(made);
+}
+
+/* ---- Tickets ------------------------------------------------------------------------------------------ */
+
+static p2p_status submit(p2p_be_device *device, p2p_ticket *ticket) {
+    *ticket = ++device->submitted;
+    return P2P_OK;
+}
+
+static p2p_status wait(p2p_be_device *device, p2p_ticket ticket) {
+    if (ticket <= device->submitted) return P2P_OK;
+    return p2p_ref_host->fail(
+        P2P_INVALID, "reference:%d: ticket %llu was never submitted; the last one is %llu", device->index,
+        (unsigned long long)ticket, (unsigned long long)device->submitted);
+}
+
+/* ---- Module ------------------------------------------------------------------------------------------- */
+
+const p2p_module *p2p_module_reference(uint32_t abi, const p2p_host *host) {
+    static const p2p_module module = {
+        .abi = P2P_BACKEND_ABI,
+        .name = "reference",
+        .description = "naive loops in double precision, the truth for tests",
+        .device_count = device_count,
+        .device_info = device_info,
+        .device_open = device_open,
+        .comm_open = p2p_ref_comm_open,
+        .device = {.close = device_close,
+                   .buffer_create = buffer_create,
+                   .buffer_destroy = buffer_destroy,
+                   .buffer_write = buffer_write,
+                   .buffer_read = buffer_read,
+                   .buffer_copy = buffer_copy,
+                   .op_query = op_query,
+                   .op_create = op_create,
+                   .op_run = op_run,
+                   .op_destroy = op_destroy,
+                   .submit = submit,
+                   .wait = wait},
+        .comm = {.close = p2p_ref_comm_close,
+                 .all_reduce = p2p_ref_all_reduce,
+                 .broadcast = p2p_ref_broadcast},
+    };
+    if (abi != P2P_BACKEND_ABI) return NULL;
+    p2p_ref_host = host;
+    return &module;
+}
