@@ -1,0 +1,90 @@
+/* The safetensors file format: named tensors, written one after the other and read one by one.
+ *
+ *     u64 header length (little-endian) | JSON header | data
+ *     header: {"__metadata__": {key: text, ...}, name: {"dtype", "shape", "data_offsets"}, ...}
+ *
+ * A file is written to a temporary one and renamed; neither writing nor reading holds more than one tensor.
+ * Whatever a file claims is checked before it is used: a file that opens is sound in every offset. What the
+ * tensors mean is not known here (weights.h, model_file.h).
+ */
+#ifndef SAFETENSORS_H
+#define SAFETENSORS_H
+
+#include "p2p.h"
+
+#include <stdio.h>
+
+/* X(name, bytes) */
+#define SAFETENSORS_DTYPE_LIST(X)                                                                            \
+    X(F64, 8)                                                                                                \
+    X(F32, 4) X(F16, 2) X(BF16, 2) X(I64, 8) X(I32, 4) X(I16, 2) X(I8, 1) X(U64, 8) X(U32, 4) X(U16, 2)      \
+        X(U8, 1) X(BOOL, 1)
+
+typedef enum {
+#define X(name, bytes) SAFETENSORS_##name,
+    SAFETENSORS_DTYPE_LIST(X)
+#undef X
+        SAFETENSORS_DTYPE_COUNT
+} safetensors_dtype;
+
+enum {
+    SAFETENSORS_MAX_RANK = 8,
+    SAFETENSORS_NAME_BYTES = 256, /* with the terminator; longer names are refused, control characters too */
+};
+
+typedef struct {
+    char name[SAFETENSORS_NAME_BYTES];
+    safetensors_dtype dtype;
+    int rank;
+    int64_t shape[SAFETENSORS_MAX_RANK];
+    uint64_t begin, end; /* bytes, from the start of the data */
+} safetensors_entry;
+
+const char *safetensors_dtype_name(safetensors_dtype dtype);
+int64_t safetensors_elements(const safetensors_entry *entry);
+/* "[64, 3, 4, 4]", cut to `size`. */
+void safetensors_shape_text(const safetensors_entry *entry, char *text, size_t size);
+
+/* ---- Reading ------------------------------------------------------------------------------------------ */
+
+typedef struct safetensors_file safetensors_file;
+
+/* P2P_INPUT with the path and what is wrong: no regular file, header longer than the file or 16 MB, JSON that
+ * doesn't parse or repeats a name, unknown dtype, size that isn't shape times dtype, data that overlap, leave
+ * a hole or don't end with the file. */
+p2p_status safetensors_open(const char *path, safetensors_file **file);
+/* The same from an open stream of `size` bytes, which becomes the file's also on failure; `name` stands in
+ * messages. */
+p2p_status safetensors_open_stream(FILE *stream, uint64_t size, const char *name, safetensors_file **file);
+void safetensors_close(safetensors_file *file); /* NULL is fine */
+
+const char *safetensors_path(const safetensors_file *file);
+int safetensors_count(const safetensors_file *file);
+const safetensors_entry *safetensors_at(const safetensors_file *file, int index); /* in order of data */
+const safetensors_entry *safetensors_find(const safetensors_file *file, const char *name); /* or NULL */
+const char *safetensors_metadata(const safetensors_file *file, const char *key);           /* or NULL */
+
+/* All elements of a tensor of F64, F32, F16 or BF16, as f32 or f64. P2P_INPUT for another dtype, and when the
+ * file can't be read. */
+p2p_status safetensors_read(safetensors_file *file, const safetensors_entry *entry, p2p_type type,
+                            void *host);
+
+/* ---- Writing ------------------------------------------------------------------------------------------ */
+
+typedef struct safetensors_writer safetensors_writer;
+
+/* Start a file: metadata and tensors are declared, then each tensor is written in the order of declaration,
+ * then commit makes the file appear at `path`. After any failure, abandon. */
+p2p_status safetensors_create(const char *path, safetensors_writer **writer);
+p2p_status safetensors_add_metadata(safetensors_writer *writer, const char *key, const char *value);
+/* dtype F64, F32 or I64. PyTorch's reader wants tensors aligned to their elements, so declare those of 8
+ * bytes first. */
+p2p_status safetensors_declare(safetensors_writer *writer, const char *name, safetensors_dtype dtype,
+                               int rank, const int64_t *shape);
+/* The next tensor's elements: double, float or int64_t as declared. */
+p2p_status safetensors_write(safetensors_writer *writer, const void *elements);
+/* The writer is gone afterwards, whatever the result. P2P_INVALID when a tensor wasn't written. */
+p2p_status safetensors_commit(safetensors_writer *writer);
+void safetensors_abandon(safetensors_writer *writer); /* NULL is fine */
+
+#endif

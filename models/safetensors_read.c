@@ -1,0 +1,309 @@
+/* Reading safetensors files, hostile ones included: the header is parsed and checked whole before any tensor
+ * is touched, and every size is bounded by the file's own. */
+#include "safetensors_internal.h"
+
+#include "file.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The format allows 100 MB. A U-Net's header has some 10 kB, and parsed JSON can take fifty times its text,
+ * so a file could ask for 5 GB of memory: refuse far below that. */
+enum { MAX_HEADER_BYTES = 16 << 20, LENGTH_BYTES = 8, CHUNK_BYTES = 1 << 16 };
+
+struct safetensors_file {
+    FILE *stream;
+    char *path;
+    json_t *metadata; /* NULL where there is none */
+    safetensors_entry *entries;
+    int count;
+    uint64_t data_start, data_bytes;
+};
+
+static p2p_status unusable(const safetensors_file *file, const char *reason) {
+    return p2p_fail(P2P_INPUT, "%s is no usable safetensors file: %s", file->path, reason);
+}
+
+static p2p_status unusable_tensor(const safetensors_file *file, const char *name, const char *reason) {
+    return p2p_fail(P2P_INPUT, "%s is no usable safetensors file: tensor %s: %s", file->path, name, reason);
+}
+
+/* ---- Little-endian numbers ---------------------------------------------------------------------------- */
+
+static uint64_t load(const unsigned char *bytes, int count) {
+    uint64_t value = 0;
+    for (int i = 0; i < count; i++) value |= (uint64_t)bytes[i] << (8 * i);
+    return value;
+}
+
+static float f32_from_bits(uint32_t bits) {
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+static double f64_from_bits(uint64_t bits) {
+    double value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+/* IEEE half precision: 1 sign, 5 exponent and 10 fraction bits. */
+static float f16_from_bits(uint32_t half) {
+    const uint32_t sign = (half & 0x8000u) << 16, exponent = half >> 10 & 0x1fu, fraction = half & 0x3ffu;
+    if (exponent == 0) { /* zero or subnormal: fraction * 2^-24 */
+        const float magnitude = (float)fraction * 0x1p-24f;
+        return sign ? -magnitude : magnitude;
+    }
+    if (exponent == 0x1f) return f32_from_bits(sign | 0x7f800000u | fraction << 13);
+    return f32_from_bits(sign | (exponent + 112) << 23 | fraction << 13); /* bias 15 becomes 127 */
+}
+
+static bool is_real(safetensors_dtype dtype) {
+    return dtype == SAFETENSORS_F64 || dtype == SAFETENSORS_F32 || dtype == SAFETENSORS_F16 ||
+           dtype == SAFETENSORS_BF16;
+}
+
+static double decode(safetensors_dtype dtype, const unsigned char *bytes) {
+    switch (dtype) {
+    case SAFETENSORS_F64:
+        return f64_from_bits(load(bytes, 8));
+    case SAFETENSORS_F32:
+        return f32_from_bits((uint32_t)load(bytes, 4));
+    case SAFETENSORS_F16:
+        return f16_from_bits((uint32_t)load(bytes, 2));
+    default:
+        return f32_from_bits((uint32_t)load(bytes, 2) << 16); /* BF16: the upper half of an f32 */
+    }
+}
+
+/* ---- Header ------------------------------------------------------------------------------------------- */
+
+static bool parse_dtype(const json_t *node, safetensors_dtype *dtype) {
+    const char *text = json_string_value(node);
+    for (int i = 0; text && i < SAFETENSORS_DTYPE_COUNT; i++) {
+        *dtype = (safetensors_dtype)i;
+        if (strcmp(text, safetensors_dtype_name(*dtype)) == 0) return true;
+    }
+    return false;
+}
+
+static bool parse_shape(const json_t *node, safetensors_entry *entry) {
+    if (!json_is_array(node) || json_array_size(node) > SAFETENSORS_MAX_RANK) return false;
+    entry->rank = (int)json_array_size(node);
+    for (int i = 0; i < entry->rank; i++) {
+        const json_t *extent = json_array_get(node, (size_t)i);
+        if (!json_is_integer(extent) || json_integer_value(extent) < 0) return false;
+        entry->shape[i] = json_integer_value(extent);
+    }
+    return true;
+}
+
+static bool parse_offsets(const json_t *node, safetensors_entry *entry) {
+    if (!json_is_array(node) || json_array_size(node) != 2) return false;
+    const json_t *begin = json_array_get(node, 0), *end = json_array_get(node, 1);
+    if (!json_is_integer(begin) || !json_is_integer(end)) return false;
+    if (json_integer_value(begin) < 0 || json_integer_value(end) < json_integer_value(begin)) return false;
+    entry->begin = (uint64_t)json_integer_value(begin);
+    entry->end = (uint64_t)json_integer_value(end);
+    return true;
+}
+
+/* One tensor's description, checked by itself and against the file's size. */
+static p2p_status parse_entry(const safetensors_file *file, const char *name, const json_t *node,
+                              safetensors_entry *entry) {
+    if (!safetensors_name_valid(name))
+        return unusable(file, "a tensor's name is empty, too long or holds control characters");
+    snprintf(entry->name, sizeof entry->name, "%s", name);
+    if (!json_is_object(node)) return unusable_tensor(file, name, "its description is no JSON object");
+    if (!parse_dtype(json_object_get(node, "dtype"), &entry->dtype))
+        return unusable_tensor(file, name, "dtype is missing or unknown");
+    if (!parse_shape(json_object_get(node, "shape"), entry))
+        return unusable_tensor(file, name, "shape is missing or not at most 8 extents");
+    if (!parse_offsets(json_object_get(node, "data_offsets"), entry))
+        return unusable_tensor(file, name, "data_offsets are missing or not two growing offsets");
+    if (entry->end > file->data_bytes)
+        return unusable_tensor(file, name, "its data lie beyond the end of the file");
+    uint64_t bytes;
+    if (!safetensors_size(entry, &bytes) || bytes != entry->end - entry->begin)
+        return unusable_tensor(file, name, "its data don't have the size of its shape");
+    return P2P_OK;
+}
+
+static p2p_status parse_metadata(safetensors_file *file, json_t *node) {
+    if (!json_is_object(node)) return unusable(file, "its metadata are no JSON object");
+    const char *key;
+    json_t *value;
+    json_object_foreach(node, key, value) {
+        if (!json_is_string(value)) return unusable(file, "a value in its metadata is no text");
+    }
+    file->metadata = json_incref(node);
+    return P2P_OK;
+}
+
+static p2p_status parse_header(safetensors_file *file, json_t *root) {
+    if (!json_is_object(root)) return unusable(file, "its header is no JSON object");
+    file->entries = calloc(json_object_size(root) + 1, sizeof *file->entries);
+    if (!file->entries) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for the tensors of %s", file->path);
+    const char *name;
+    json_t *node;
+    json_object_foreach(root, name, node) {
+        if (strcmp(name, SAFETENSORS_METADATA_KEY) == 0) {
+            P2P_TRY(parse_metadata(file, node));
+        } else {
+            P2P_TRY(parse_entry(file, name, node, &file->entries[file->count]));
+            file->count++;
+        }
+    }
+    return P2P_OK;
+}
+
+static int compare_offsets(const void *left, const void *right) {
+    const safetensors_entry *a = left, *b = right;
+    if (a->begin != b->begin) return a->begin < b->begin ? -1 : 1;
+    if (a->end != b->end) return a->end < b->end ? -1 : 1; /* an empty tensor before the one it touches */
+    return strcmp(a->name, b->name);
+}
+
+/* The tensors cover the data once and completely, as the format demands. */
+static p2p_status check_cover(safetensors_file *file) {
+    qsort(file->entries, (size_t)file->count, sizeof *file->entries, compare_offsets);
+    uint64_t covered = 0;
+    for (int i = 0; i < file->count; i++) {
+        const safetensors_entry *entry = &file->entries[i];
+        if (entry->begin < covered)
+            return unusable_tensor(file, entry->name, "its data overlap another tensor's");
+        if (entry->begin > covered)
+            return unusable_tensor(file, entry->name, "bytes before its data belong to no tensor");
+        covered = entry->end;
+    }
+    if (covered != file->data_bytes) return unusable(file, "bytes at its end belong to no tensor");
+    return P2P_OK;
+}
+
+/* The header's bytes, whose length has been checked. The caller frees them. */
+static p2p_status load_header(safetensors_file *file, uint64_t size, char **text, size_t *length) {
+    unsigned char prefix[LENGTH_BYTES];
+    if (size < LENGTH_BYTES) return unusable(file, "it is too short");
+    if (fread(prefix, 1, LENGTH_BYTES, file->stream) != LENGTH_BYTES)
+        return unusable(file, "it can't be read");
+    const uint64_t claimed = load(prefix, LENGTH_BYTES);
+    if (claimed > size - LENGTH_BYTES) return unusable(file, "its header is longer than the file");
+    if (claimed > MAX_HEADER_BYTES) return unusable(file, "its header is longer than 16 MB");
+    *length = (size_t)claimed;
+    *text = malloc(*length + 1);
+    if (!*text) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for the header of %s", file->path);
+    if (fread(*text, 1, *length, file->stream) != *length) return unusable(file, "it can't be read");
+    file->data_start = LENGTH_BYTES + claimed;
+    file->data_bytes = size - file->data_start;
+    return P2P_OK;
+}
+
+static p2p_status read_header(safetensors_file *file, uint64_t size) {
+    char *text = NULL;
+    size_t length = 0;
+    p2p_status status = load_header(file, size, &text, &length);
+    if (status != P2P_OK) {
+        free(text);
+        return status;
+    }
+    json_error_t error;
+    json_t *root = json_loadb(text, length, JSON_REJECT_DUPLICATES, &error);
+    free(text);
+    if (!root)
+        return p2p_fail(P2P_INPUT, "%s is no usable safetensors file: its header is no valid JSON (byte %d)",
+                        file->path, error.position);
+    status = parse_header(file, root);
+    json_decref(root);
+    return status == P2P_OK ? check_cover(file) : status;
+}
+
+/* ---- Files -------------------------------------------------------------------------------------------- */
+
+p2p_status safetensors_open_stream(FILE *stream, uint64_t size, const char *name, safetensors_file **file) {
+    *file = NULL;
+    safetensors_file *opened = calloc(1, sizeof *opened);
+    if (opened) opened->path = malloc(strlen(name) + 1);
+    if (!opened || !opened->path) {
+        free(opened);
+        fclose(stream);
+        return p2p_fail(P2P_OUT_OF_MEMORY, "no memory to read %s", name);
+    }
+    memcpy(opened->path, name, strlen(name) + 1);
+    opened->stream = stream;
+    p2p_status status = read_header(opened, size);
+    if (status != P2P_OK) {
+        safetensors_close(opened);
+        return status;
+    }
+    *file = opened;
+    return P2P_OK;
+}
+
+p2p_status safetensors_open(const char *path, safetensors_file **file) {
+    *file = NULL;
+    FILE *stream;
+    uint64_t size;
+    P2P_TRY(p2p_file_open(path, &stream, &size));
+    return safetensors_open_stream(stream, size, path, file);
+}
+
+void safetensors_close(safetensors_file *file) {
+    if (!file) return;
+    fclose(file->stream);
+    json_decref(file->metadata);
+    free(file->entries);
+    free(file->path);
+    free(file);
+}
+
+const char *safetensors_path(const safetensors_file *file) {
+    return file->path;
+}
+
+int safetensors_count(const safetensors_file *file) {
+    return file->count;
+}
+
+const safetensors_entry *safetensors_at(const safetensors_file *file, int index) {
+    return &file->entries[index];
+}
+
+const safetensors_entry *safetensors_find(const safetensors_file *file, const char *name) {
+    for (int i = 0; i < file->count; i++)
+        if (strcmp(file->entries[i].name, name) == 0) return &file->entries[i];
+    return NULL;
+}
+
+const char *safetensors_metadata(const safetensors_file *file, const char *key) {
+    return json_string_value(json_object_get(file->metadata, key));
+}
+
+p2p_status safetensors_read(safetensors_file *file, const safetensors_entry *entry, p2p_type type,
+                            void *host) {
+    if (!is_real(entry->dtype))
+        return p2p_fail(P2P_INPUT, "%s: tensor %s holds %s, not real numbers", file->path, entry->name,
+                        safetensors_dtype_name(entry->dtype));
+    const size_t element = (size_t)safetensors_dtype_bytes(entry->dtype);
+    /* data_start + end is at most the file's size, which the system gave as a file offset. */
+    if (fseeko(file->stream, (off_t)(file->data_start + entry->begin), SEEK_SET) != 0)
+        return p2p_fail(P2P_INPUT, "%s: tensor %s can't be read", file->path, entry->name);
+    unsigned char chunk[CHUNK_BYTES];
+    float *as_f32 = host;
+    double *as_f64 = host;
+    for (uint64_t left = entry->end - entry->begin; left > 0;) {
+        const size_t bytes = left < sizeof chunk ? (size_t)left : sizeof chunk;
+        if (fread(chunk, 1, bytes, file->stream) != bytes)
+            return p2p_fail(P2P_INPUT, "%s: tensor %s can't be read", file->path, entry->name);
+        for (size_t at = 0; at < bytes; at += element) {
+            const double value = decode(entry->dtype, chunk + at);
+            if (type == P2P_TYPE_f64)
+                *as_f64++ = value;
+            else
+                *as_f32++ = (float)value;
+        }
+        left -= bytes;
+    }
+    return P2P_OK;
+}

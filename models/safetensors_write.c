@@ -1,0 +1,177 @@
+/* Writing safetensors files tensor by tensor. The header needs only the declarations, so it goes out before
+ * the first element. */
+#include "safetensors_internal.h"
+
+#include "file.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { LENGTH_BYTES = 8, HEADER_ALIGNMENT = 8, CHUNK_BYTES = 1 << 16 };
+
+struct safetensors_writer {
+    p2p_atomic_file file;
+    json_t *header;
+    safetensors_entry *entries;
+    int count, capacity;
+    int written;  /* tensors whose elements are in the file */
+    bool started; /* the header is in the file */
+};
+
+static p2p_status no_memory(void) {
+    return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for a header of safetensors");
+}
+
+p2p_status safetensors_create(const char *path, safetensors_writer **writer) {
+    *writer = NULL;
+    safetensors_writer *created = calloc(1, sizeof *created);
+    if (!created) return no_memory();
+    created->header = json_object();
+    p2p_status status = created->header ? p2p_atomic_open(&created->file, path) : no_memory();
+    if (status != P2P_OK) {
+        safetensors_abandon(created);
+        return status;
+    }
+    *writer = created;
+    return P2P_OK;
+}
+
+p2p_status safetensors_add_metadata(safetensors_writer *writer, const char *key, const char *value) {
+    if (writer->started) return p2p_fail(P2P_INVALID, "metadata %s comes after the first tensor", key);
+    json_t *metadata = json_object_get(writer->header, SAFETENSORS_METADATA_KEY);
+    if (!metadata) {
+        metadata = json_object();
+        if (json_object_set_new(writer->header, SAFETENSORS_METADATA_KEY, metadata) != 0) return no_memory();
+    }
+    if (json_object_set_new(metadata, key, json_string(value)) != 0)
+        return p2p_fail(P2P_INVALID, "metadata %s can't be written: no memory, or its value is no UTF-8",
+                        key);
+    return P2P_OK;
+}
+
+/* ---- Declaring ---------------------------------------------------------------------------------------- */
+
+static p2p_status grow(safetensors_writer *writer) {
+    if (writer->count < writer->capacity) return P2P_OK;
+    const int capacity = writer->capacity ? 2 * writer->capacity : 64;
+    safetensors_entry *entries = realloc(writer->entries, (size_t)capacity * sizeof *entries);
+    if (!entries) return no_memory();
+    writer->entries = entries;
+    writer->capacity = capacity;
+    return P2P_OK;
+}
+
+static json_t *describe(const safetensors_entry *entry) {
+    json_t *shape = json_array();
+    for (int i = 0; i < entry->rank; i++) json_array_append_new(shape, json_integer(entry->shape[i]));
+    return json_pack("{s:s, s:o, s:[I, I]}", "dtype", safetensors_dtype_name(entry->dtype), "shape", shape,
+                     "data_offsets", (json_int_t)entry->begin, (json_int_t)entry->end);
+}
+
+static p2p_status check_declaration(const safetensors_writer *writer, const char *name,
+                                    safetensors_dtype dtype, int rank, const int64_t *shape) {
+    if (writer->started)
+        return p2p_fail(P2P_INVALID, "tensor %s is declared after the first was written", name);
+    if (!safetensors_name_valid(name) || strcmp(name, SAFETENSORS_METADATA_KEY) == 0)
+        return p2p_fail(P2P_INVALID, "a tensor can't be named '%s'", name);
+    if (json_object_get(writer->header, name))
+        return p2p_fail(P2P_INVALID, "tensor %s is declared twice", name);
+    if (dtype != SAFETENSORS_F64 && dtype != SAFETENSORS_F32 && dtype != SAFETENSORS_I64)
+        return p2p_fail(P2P_INVALID, "tensor %s: only F64, F32 and I64 are written", name);
+    bool valid = rank >= 0 && rank <= SAFETENSORS_MAX_RANK;
+    for (int i = 0; valid && i < rank; i++) valid = shape[i] >= 0;
+    return valid ? P2P_OK : p2p_fail(P2P_INVALID, "tensor %s has no valid shape", name);
+}
+
+p2p_status safetensors_declare(safetensors_writer *writer, const char *name, safetensors_dtype dtype,
+                               int rank, const int64_t *shape) {
+    P2P_TRY(check_declaration(writer, name, dtype, rank, shape));
+    P2P_TRY(grow(writer));
+    safetensors_entry *entry = &writer->entries[writer->count];
+    *entry = (safetensors_entry){.dtype = dtype, .rank = rank};
+    snprintf(entry->name, sizeof entry->name, "%s", name);
+    for (int i = 0; i < rank; i++) entry->shape[i] = shape[i];
+    entry->begin = writer->count > 0 ? entry[-1].end : 0;
+    uint64_t bytes;
+    if (!safetensors_size(entry, &bytes) || bytes > (uint64_t)INT64_MAX - entry->begin)
+        return p2p_fail(P2P_INVALID, "tensor %s is too large", name);
+    entry->end = entry->begin + bytes;
+    if (json_object_set_new(writer->header, name, describe(entry)) != 0)
+        return p2p_fail(P2P_INVALID, "tensor %s can't be declared: no memory, or its name is no UTF-8", name);
+    writer->count++;
+    return P2P_OK;
+}
+
+/* ---- Elements ----------------------------------------------------------------------------------------- */
+
+static void store(unsigned char *bytes, uint64_t value, int count) {
+    for (int i = 0; i < count; i++) bytes[i] = (unsigned char)(value >> (8 * i));
+}
+
+static p2p_status put(safetensors_writer *writer, const void *bytes, size_t count) {
+    if (fwrite(bytes, 1, count, writer->file.stream) == count) return P2P_OK;
+    return p2p_fail(P2P_IO, "can't write %s: %s", writer->file.path, strerror(errno));
+}
+
+static p2p_status start(safetensors_writer *writer) {
+    static const char spaces[HEADER_ALIGNMENT] = "       ";
+    char *text = json_dumps(writer->header, JSON_COMPACT);
+    if (!text) return no_memory();
+    const size_t length = strlen(text),
+                 padding = (HEADER_ALIGNMENT - length % HEADER_ALIGNMENT) % HEADER_ALIGNMENT;
+    unsigned char prefix[LENGTH_BYTES];
+    store(prefix, length + padding, LENGTH_BYTES);
+    p2p_status status = put(writer, prefix, sizeof prefix);
+    if (status == P2P_OK) status = put(writer, text, length);
+    if (status == P2P_OK) status = put(writer, spaces, padding);
+    free(text);
+    writer->started = true;
+    return status;
+}
+
+/* Elements keep their bits; only their bytes are put in the file's order. */
+p2p_status safetensors_write(safetensors_writer *writer, const void *elements) {
+    if (!writer->started) P2P_TRY(start(writer));
+    if (writer->written == writer->count) return p2p_fail(P2P_INVALID, "more tensors written than declared");
+    const safetensors_entry *entry = &writer->entries[writer->written++];
+    const int element = safetensors_dtype_bytes(entry->dtype);
+    const unsigned char *next = elements;
+    unsigned char chunk[CHUNK_BYTES];
+    for (uint64_t left = entry->end - entry->begin; left > 0;) {
+        const size_t bytes = left < sizeof chunk ? (size_t)left : sizeof chunk;
+        for (size_t at = 0; at < bytes; at += (size_t)element, next += element) {
+            uint32_t word;
+            uint64_t bits;
+            if (element == 4) {
+                memcpy(&word, next, sizeof word);
+                bits = word;
+            } else {
+                memcpy(&bits, next, sizeof bits);
+            }
+            store(chunk + at, bits, element);
+        }
+        P2P_TRY(put(writer, chunk, bytes));
+        left -= bytes;
+    }
+    return P2P_OK;
+}
+
+p2p_status safetensors_commit(safetensors_writer *writer) {
+    p2p_status status = writer->started ? P2P_OK : start(writer);
+    if (status == P2P_OK && writer->written < writer->count)
+        status = p2p_fail(P2P_INVALID, "tensor %s was declared but not written",
+                          writer->entries[writer->written].name);
+    if (status == P2P_OK) status = p2p_atomic_commit(&writer->file);
+    safetensors_abandon(writer);
+    return status;
+}
+
+void safetensors_abandon(safetensors_writer *writer) {
+    if (!writer) return;
+    p2p_atomic_abandon(&writer->file);
+    json_decref(writer->header);
+    free(writer->entries);
+    free(writer);
+}

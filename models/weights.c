@@ -1,0 +1,229 @@
+/* Parameters to tensors and back. One enumeration of tensors (tensors_of) serves writing, checking and
+ * reading, so the three can't disagree about names or shapes. */
+#include "weights.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* One tensor of a file, as part of a parameter. */
+typedef struct {
+    char name[SAFETENSORS_NAME_BYTES];
+    int rank;
+    int64_t shape[4];
+    int64_t first, elements; /* of the parameter's elements, in plain order */
+} tensor_part;
+
+enum { MAX_PARTS = 2 };
+
+static int param_rank(const p2p_param_info *info) {
+    return info->kind == P2P_PARAM_FILTER ? 4 : 1;
+}
+
+/* The tensors that hold a parameter's part: none, one, or the two of running statistics. */
+static int tensors_of(const weights_group *group, const p2p_param_info *info, tensor_part parts[MAX_PARTS]) {
+    static const char *const suffixes[MAX_PARTS] = {"_mean", "_var"};
+    const bool running = info->kind == P2P_PARAM_RUNNING;
+    if (running && group->part != P2P_STATE_VALUE) return 0;
+    const int count = running ? MAX_PARTS : 1;
+    const int64_t elements = p2p_param_elements(info) / count;
+    for (int i = 0; i < count; i++) {
+        tensor_part *part = &parts[i];
+        *part = (tensor_part){.rank = param_rank(info), .first = i * elements, .elements = elements};
+        snprintf(part->name, sizeof part->name, "%s%s%s", group->prefix, info->name,
+                 running ? suffixes[i] : "");
+        if (part->rank == 1)
+            part->shape[0] = elements;
+        else
+            memcpy(part->shape, info->shape, sizeof info->shape);
+    }
+    return count;
+}
+
+/* "<prefix>x.num_batches_tracked" for the parameter "x.running"; false for other parameters and parts. */
+static bool counter_name(const weights_group *group, const p2p_param_info *info,
+                         char name[SAFETENSORS_NAME_BYTES]) {
+    if (info->kind != P2P_PARAM_RUNNING || group->part != P2P_STATE_VALUE) return false;
+    const char *last = strrchr(info->name, '.');
+    const int layer = last ? (int)(last - info->name) + 1 : 0;
+    snprintf(name, SAFETENSORS_NAME_BYTES, "%s%.*snum_batches_tracked", group->prefix, layer, info->name);
+    return true;
+}
+
+static int64_t largest_parameter(const weights_group *groups, int count) {
+    int64_t largest = 0;
+    for (int g = 0; g < count; g++)
+        for (int p = 0; p < p2p_network_param_count(groups[g].network); p++) {
+            const int64_t elements = p2p_param_elements(p2p_network_param(groups[g].network, (p2p_param){p}));
+            if (elements > largest) largest = elements;
+        }
+    return largest;
+}
+
+/* Room for any one parameter of the groups, in either type. */
+static p2p_status allocate_buffer(const weights_group *groups, int count, void **buffer) {
+    const int64_t largest = largest_parameter(groups, count);
+    *buffer = malloc((size_t)largest * sizeof(double) + 1);
+    if (*buffer) return P2P_OK;
+    return p2p_fail(P2P_OUT_OF_MEMORY, "no memory to copy a parameter of %lld elements", (long long)largest);
+}
+
+static void *element(void *buffer, p2p_type type, int64_t index) {
+    return (char *)buffer + (size_t)index * p2p_type_bytes(type);
+}
+
+/* ---- Writing ------------------------------------------------------------------------------------------ */
+
+/* Counters are integers of 8 bytes, so all of them come before the first tensor of floats: that keeps both
+ * aligned. */
+static p2p_status declare_counters(safetensors_writer *writer, const weights_group *group) {
+    for (int p = 0; p < p2p_network_param_count(group->network); p++) {
+        char name[SAFETENSORS_NAME_BYTES];
+        if (counter_name(group, p2p_network_param(group->network, (p2p_param){p}), name))
+            P2P_TRY(safetensors_declare(writer, name, SAFETENSORS_I64, 0, NULL));
+    }
+    return P2P_OK;
+}
+
+static p2p_status declare_tensors(safetensors_writer *writer, const weights_group *group, p2p_type type) {
+    const safetensors_dtype dtype = type == P2P_TYPE_f64 ? SAFETENSORS_F64 : SAFETENSORS_F32;
+    for (int p = 0; p < p2p_network_param_count(group->network); p++) {
+        tensor_part parts[MAX_PARTS];
+        const int count = tensors_of(group, p2p_network_param(group->network, (p2p_param){p}), parts);
+        for (int i = 0; i < count; i++)
+            P2P_TRY(safetensors_declare(writer, parts[i].name, dtype, parts[i].rank, parts[i].shape));
+    }
+    return P2P_OK;
+}
+
+static p2p_status write_counters(safetensors_writer *writer, const weights_group *group) {
+    for (int p = 0; p < p2p_network_param_count(group->network); p++) {
+        char name[SAFETENSORS_NAME_BYTES];
+        if (counter_name(group, p2p_network_param(group->network, (p2p_param){p}), name))
+            P2P_TRY(safetensors_write(writer, &group->passes));
+    }
+    return P2P_OK;
+}
+
+static p2p_status write_tensors(p2p_session *session, safetensors_writer *writer, const weights_group *group,
+                                p2p_type type, void *buffer) {
+    for (int p = 0; p < p2p_network_param_count(group->network); p++) {
+        const p2p_param param = {p};
+        tensor_part parts[MAX_PARTS];
+        const int count = tensors_of(group, p2p_network_param(group->network, param), parts);
+        if (count == 0) continue;
+        P2P_TRY(p2p_session_read(session, group->network, param, group->part, type, buffer));
+        for (int i = 0; i < count; i++)
+            P2P_TRY(safetensors_write(writer, element(buffer, type, parts[i].first)));
+    }
+    return P2P_OK;
+}
+
+p2p_status weights_write(p2p_session *session, safetensors_writer *writer, const weights_group *groups,
+                         int count, p2p_type type) {
+    for (int g = 0; g < count; g++) P2P_TRY(declare_counters(writer, &groups[g]));
+    for (int g = 0; g < count; g++) P2P_TRY(declare_tensors(writer, &groups[g], type));
+    for (int g = 0; g < count; g++) P2P_TRY(write_counters(writer, &groups[g]));
+    void *buffer;
+    P2P_TRY(allocate_buffer(groups, count, &buffer));
+    p2p_status status = P2P_OK;
+    for (int g = 0; g < count && status == P2P_OK; g++)
+        status = write_tensors(session, writer, &groups[g], type, buffer);
+    free(buffer);
+    return status;
+}
+
+/* ---- Checking ----------------------------------------------------------------------------------------- */
+
+static const safetensors_entry *find(const safetensors_file *file, const char *name) {
+    const safetensors_entry *entry = safetensors_find(file, name);
+    if (entry) return entry;
+    char wrapped[SAFETENSORS_NAME_BYTES + 8];
+    snprintf(wrapped, sizeof wrapped, "module.%.*s", SAFETENSORS_NAME_BYTES - 1, name);
+    return safetensors_find(file, wrapped);
+}
+
+static p2p_status check_shape(const safetensors_file *file, const safetensors_entry *entry,
+                              const tensor_part *part) {
+    bool same = entry->rank == part->rank;
+    for (int i = 0; same && i < part->rank; i++) same = entry->shape[i] == part->shape[i];
+    if (same) return P2P_OK;
+    safetensors_entry expected = {.rank = part->rank};
+    memcpy(expected.shape, part->shape, sizeof part->shape);
+    char have[128], want[128];
+    safetensors_shape_text(entry, have, sizeof have);
+    safetensors_shape_text(&expected, want, sizeof want);
+    return p2p_fail(P2P_INPUT, "%s: tensor %s has shape %s, the network needs %s", safetensors_path(file),
+                    entry->name, have, want);
+}
+
+/* Find one parameter's tensors, check them and mark their entries as used. */
+static p2p_status check_parameter(const safetensors_file *file, const weights_group *group,
+                                  const p2p_param_info *info, bool *used) {
+    const safetensors_entry *first = safetensors_count(file) > 0 ? safetensors_at(file, 0) : NULL;
+    tensor_part parts[MAX_PARTS];
+    const int count = tensors_of(group, info, parts);
+    for (int i = 0; i < count; i++) {
+        const safetensors_entry *entry = find(file, parts[i].name);
+        if (!entry)
+            return p2p_fail(P2P_INPUT, "%s has no tensor %s, which the network needs", safetensors_path(file),
+                            parts[i].name);
+        P2P_TRY(check_shape(file, entry, &parts[i]));
+        used[entry - first] = true;
+    }
+    char name[SAFETENSORS_NAME_BYTES];
+    const safetensors_entry *counter = counter_name(group, info, name) ? find(file, name) : NULL;
+    if (counter) used[counter - first] = true; /* nothing computes with it */
+    return P2P_OK;
+}
+
+static p2p_status check_groups(const safetensors_file *file, const weights_group *groups, int count,
+                               bool *used) {
+    for (int g = 0; g < count; g++)
+        for (int p = 0; p < p2p_network_param_count(groups[g].network); p++)
+            P2P_TRY(check_parameter(file, &groups[g], p2p_network_param(groups[g].network, (p2p_param){p}),
+                                    used));
+    for (int i = 0; i < safetensors_count(file); i++)
+        if (!used[i])
+            return p2p_fail(P2P_INPUT, "%s has a tensor %s that the network doesn't have",
+                            safetensors_path(file), safetensors_at(file, i)->name);
+    return P2P_OK;
+}
+
+p2p_status weights_check(const safetensors_file *file, const weights_group *groups, int count) {
+    bool *used = calloc((size_t)safetensors_count(file) + 1, sizeof *used);
+    if (!used) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory to check %s", safetensors_path(file));
+    p2p_status status = check_groups(file, groups, count, used);
+    free(used);
+    return status;
+}
+
+/* ---- Reading ------------------------------------------------------------------------------------------ */
+
+static p2p_status read_tensors(p2p_session *session, safetensors_file *file, const weights_group *group,
+                               void *buffer) {
+    /* Double precision carries every dtype of a file exactly; a device of f32 rounds once. */
+    const p2p_type type = P2P_TYPE_f64;
+    for (int p = 0; p < p2p_network_param_count(group->network); p++) {
+        const p2p_param param = {p};
+        tensor_part parts[MAX_PARTS];
+        const int count = tensors_of(group, p2p_network_param(group->network, param), parts);
+        if (count == 0) continue;
+        for (int i = 0; i < count; i++)
+            P2P_TRY(safetensors_read(file, find(file, parts[i].name), type,
+                                     element(buffer, type, parts[i].first)));
+        P2P_TRY(p2p_session_write(session, group->network, param, group->part, type, buffer));
+    }
+    return P2P_OK;
+}
+
+p2p_status weights_read(p2p_session *session, safetensors_file *file, const weights_group *groups,
+                        int count) {
+    P2P_TRY(weights_check(file, groups, count));
+    void *buffer;
+    P2P_TRY(allocate_buffer(groups, count, &buffer));
+    p2p_status status = P2P_OK;
+    for (int g = 0; g < count && status == P2P_OK; g++)
+        status = read_tensors(session, file, &groups[g], buffer);
+    free(buffer);
+    return status;
+}

@@ -1,0 +1,34 @@
+/* A session's parameters as named tensors of a safetensors file, and back.
+ *
+ * A network's parameters already have the names and layouts of PyTorch's state dictionary; the one
+ * difference is that running statistics are one parameter here ("x.running") and three tensors there
+ * ("x.running_mean", "x.running_var", and the count "x.num_batches_tracked"). Gradients' moments use the same
+ * names behind a prefix. What a file is for is said in model_file.h and by the trainer's checkpoints.
+ */
+#ifndef WEIGHTS_H
+#define WEIGHTS_H
+
+#include "safetensors.h"
+
+/* One part of one network, as a group of tensors whose names begin with `prefix`. */
+typedef struct {
+    p2p_network *network;
+    p2p_state_part part; /* running statistics belong to P2P_STATE_VALUE alone */
+    const char *prefix;  /* "" for none; with its dot: "moment1." */
+    int64_t passes;      /* num_batches_tracked (pix2pix_passes); only written, and only with values */
+} weights_group;
+
+/* Declare and write all tensors of the groups; the caller adds metadata before and commits after. `type` is
+ * f32, or f64 to keep every bit of a device that computes in double precision. */
+p2p_status weights_write(p2p_session *session, safetensors_writer *writer, const weights_group *groups,
+                         int count, p2p_type type);
+
+/* Does the file hold exactly the groups' tensors? P2P_INPUT names the first that is missing, has another
+ * shape (both are shown), or belongs to no group. num_batches_tracked may be missing, as in old files, and
+ * names may begin with "module.", as PyTorch's parallel wrappers save them. Needs no device. */
+p2p_status weights_check(const safetensors_file *file, const weights_group *groups, int count);
+
+/* Check, then copy every tensor to every replica of the session. */
+p2p_status weights_read(p2p_session *session, safetensors_file *file, const weights_group *groups, int count);
+
+#endif
