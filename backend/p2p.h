@@ -220,6 +220,9 @@ p2p_status p2p_session_read(p2p_session *session, const p2p_network *network, p2
 p2p_status p2p_session_write(p2p_session *session, const p2p_network *network, p2p_param param,
                              p2p_state_part part, p2p_type type, const void *host);
 
+/* The type in which the devices keep parameters: what a file needs to hold for nothing to be lost. */
+p2p_type p2p_session_state_type(const p2p_session *session);
+
 /* What changes per run. */
 typedef struct {
     uint64_t seed;
