@@ -1,0 +1,195 @@
+/* Model files' metadata. Every field of pix2pix_config is written and demanded back by one list. */
+#include "model_file.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char format_version[] = "1";
+static const char generator_name[] = "pix2pix U-Net generator";
+static const char discriminator_name[] = "pix2pix PatchGAN discriminator";
+
+/* X(field, type): the fields of pix2pix_config by how they are written. */
+#define CONFIG_FIELDS(X)                                                                                     \
+    X(height, integer)                                                                                       \
+    X(width, integer)                                                                                        \
+    X(input_channels, integer)                                                                               \
+    X(output_channels, integer)                                                                              \
+    X(depth, integer)                                                                                        \
+    X(ngf, integer)                                                                                          \
+    X(ndf, integer)                                                                                          \
+    X(discriminator_layers, integer)                                                                         \
+    X(dropout, real)                                                                                         \
+    X(lambda_l1, real)                                                                                       \
+    X(beta1, real)                                                                                           \
+    X(beta2, real)                                                                                           \
+    X(adam_eps, real)                                                                                        \
+    X(norm_eps, real)                                                                                        \
+    X(norm_momentum, real)                                                                                   \
+    X(sync_norm, integer)                                                                                    \
+    X(init_stddev, real)
+
+/* ---- Writing ------------------------------------------------------------------------------------------ */
+
+static p2p_status add_integer(safetensors_writer *writer, const char *key, int64_t value) {
+    char text[32];
+    snprintf(text, sizeof text, "%" PRId64, value);
+    return safetensors_add_metadata(writer, key, text);
+}
+
+/* 17 digits give every double back. */
+static p2p_status add_real(safetensors_writer *writer, const char *key, double value) {
+    char text[32];
+    snprintf(text, sizeof text, "%.15g", value);
+    if (strtod(text, NULL) != value) snprintf(text, sizeof text, "%.17g", value);
+    return safetensors_add_metadata(writer, key, text);
+}
+
+static p2p_status add_metadata(safetensors_writer *writer, const pix2pix_config *config,
+                               const char *architecture, const model_file_info *info) {
+    P2P_TRY(safetensors_add_metadata(writer, "format", "pt")); /* the layout of PyTorch's tensors */
+    P2P_TRY(safetensors_add_metadata(writer, "p2p_format", format_version));
+    P2P_TRY(safetensors_add_metadata(writer, "p2p_version", P2P_VERSION));
+    P2P_TRY(safetensors_add_metadata(writer, "architecture", architecture));
+    P2P_TRY(safetensors_add_metadata(writer, "norm", "batch"));
+    P2P_TRY(safetensors_add_metadata(writer, "direction", info->direction));
+    P2P_TRY(add_integer(writer, "step", info->step));
+    P2P_TRY(add_integer(writer, "epoch", info->epoch));
+#define X(field, type) P2P_TRY(add_##type(writer, #field, config->field));
+    CONFIG_FIELDS(X)
+#undef X
+    return P2P_OK;
+}
+
+static p2p_status write_model(p2p_session *session, const pix2pix *model, p2p_network *network,
+                              const model_file_info *info, safetensors_writer *writer) {
+    const bool is_generator = network == model->generator.network;
+    P2P_TRY(add_metadata(writer, &model->config, is_generator ? generator_name : discriminator_name, info));
+    const weights_group group = {.network = network,
+                                 .part = P2P_STATE_VALUE,
+                                 .prefix = "",
+                                 .passes = pix2pix_passes(model, network, info->step)};
+    return weights_write(session, writer, &group, 1, P2P_TYPE_f32);
+}
+
+p2p_status model_file_save(p2p_session *session, const pix2pix *model, p2p_network *network,
+                           const model_file_info *info, const char *path) {
+    safetensors_writer *writer;
+    P2P_TRY(safetensors_create(path, &writer));
+    p2p_status status = write_model(session, model, network, info, writer);
+    if (status == P2P_OK) return safetensors_commit(writer);
+    safetensors_abandon(writer);
+    return status;
+}
+
+/* ---- Reading ------------------------------------------------------------------------------------------ */
+
+static p2p_status bad_value(const safetensors_file *file, const char *key) {
+    return p2p_fail(P2P_INPUT, "%s: its metadata's %s is missing or no number in range",
+                    safetensors_path(file), key);
+}
+
+/* Nothing that is counted here needs more than 31 bits. */
+static p2p_status get_integer(const safetensors_file *file, const char *key, int64_t *value) {
+    const char *text = safetensors_metadata(file, key);
+    if (!text || *text == '\0') return bad_value(file, key);
+    char *end;
+    errno = 0;
+    const long long parsed = strtoll(text, &end, 10);
+    if (errno != 0 || *end != '\0' || parsed < 0 || parsed > INT32_MAX) return bad_value(file, key);
+    *value = parsed;
+    return P2P_OK;
+}
+
+static p2p_status get_real(const safetensors_file *file, const char *key, double *value) {
+    const char *text = safetensors_metadata(file, key);
+    if (!text || *text == '\0') return bad_value(file, key);
+    char *end;
+    *value = strtod(text, &end);
+    return *end == '\0' ? P2P_OK : bad_value(file, key);
+}
+
+static p2p_status get_config(const safetensors_file *file, pix2pix_config *config) {
+    int64_t integer;
+    double real;
+#define X(field, type)                                                                                       \
+    P2P_TRY(get_##type(file, #field, &type));                                                                \
+    config->field = type;
+    CONFIG_FIELDS(X)
+#undef X
+    return P2P_OK;
+}
+
+static bool metadata_is(const safetensors_file *file, const char *key, const char *value) {
+    const char *text = safetensors_metadata(file, key);
+    return text && strcmp(text, value) == 0;
+}
+
+static p2p_status get_info(const safetensors_file *file, model_file_info *info) {
+    P2P_TRY(get_integer(file, "step", &info->step));
+    P2P_TRY(get_integer(file, "epoch", &info->epoch));
+    const bool a_to_b = metadata_is(file, "direction", "AtoB");
+    if (!a_to_b && !metadata_is(file, "direction", "BtoA"))
+        return p2p_fail(P2P_INPUT, "%s: its metadata's direction is neither AtoB nor BtoA",
+                        safetensors_path(file));
+    snprintf(info->direction, sizeof info->direction, "%s", a_to_b ? "AtoB" : "BtoA");
+    return P2P_OK;
+}
+
+static p2p_status check_kind(const safetensors_file *file) {
+    const char *path = safetensors_path(file);
+    if (!safetensors_metadata(file, "p2p_format"))
+        return p2p_fail(P2P_INPUT,
+                        "%s was not written by p2p: its metadata don't say how to build its network", path);
+    if (!metadata_is(file, "p2p_format", format_version))
+        return p2p_fail(P2P_INPUT, "%s was written by another version of p2p: this one reads format %s", path,
+                        format_version);
+    if (metadata_is(file, "architecture", discriminator_name))
+        return p2p_fail(P2P_INPUT, "%s is a discriminator: only a generator translates images", path);
+    if (!metadata_is(file, "architecture", generator_name) || !metadata_is(file, "norm", "batch"))
+        return p2p_fail(P2P_INPUT, "%s holds a network that this version of p2p doesn't know", path);
+    return P2P_OK;
+}
+
+static weights_group values_of(p2p_network *network) {
+    return (weights_group){.network = network, .part = P2P_STATE_VALUE, .prefix = ""};
+}
+
+static p2p_status build(const safetensors_file *file, pix2pix **model, model_file_info *info) {
+    P2P_TRY(check_kind(file));
+    P2P_TRY(get_info(file, info));
+    pix2pix_config config = pix2pix_config_default();
+    P2P_TRY(get_config(file, &config));
+    p2p_status status = pix2pix_create_translator(model, &config);
+    if (status != P2P_OK)
+        return p2p_fail(status, "%s: its metadata: %s", safetensors_path(file), p2p_message());
+    const weights_group group = values_of((*model)->generator.network);
+    return weights_check(file, &group, 1);
+}
+
+p2p_status model_file_open(const char *path, safetensors_file **file, pix2pix **model,
+                           model_file_info *info) {
+    *model = NULL;
+    P2P_TRY(safetensors_open(path, file));
+    p2p_status status = build(*file, model, info);
+    if (status == P2P_OK) return P2P_OK;
+    pix2pix_destroy(*model);
+    safetensors_close(*file);
+    *model = NULL;
+    *file = NULL;
+    return status;
+}
+
+p2p_status model_file_read(p2p_session *session, safetensors_file *file, p2p_network *network) {
+    const weights_group group = values_of(network);
+    return weights_read(session, file, &group, 1);
+}
+
+p2p_status model_file_load(p2p_session *session, p2p_network *network, const char *path) {
+    safetensors_file *file;
+    P2P_TRY(safetensors_open(path, &file));
+    p2p_status status = model_file_read(session, file, network);
+    safetensors_close(file);
+    return status;
+}

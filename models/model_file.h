@@ -1,0 +1,31 @@
+/* Model files: a network's weights with all that is needed to build it again, so that using one needs no
+ * flags. Optimiser state is not in them: a checkpoint holds that.
+ */
+#ifndef MODEL_FILE_H
+#define MODEL_FILE_H
+
+#include "pix2pix.h"
+#include "weights.h"
+
+/* What a file says beside the configuration. */
+typedef struct {
+    char direction[8];   /* "AtoB" or "BtoA": which half of a training pair was the input */
+    int64_t step, epoch; /* of training when it was written */
+} model_file_info;
+
+/* Write `network`, one of the model's two, to `path`, atomically. */
+p2p_status model_file_save(p2p_session *session, const pix2pix *model, p2p_network *network,
+                           const model_file_info *info, const char *path);
+
+/* Open a generator's file for translation: read its metadata, declare its network, check every tensor against
+ * it. Needs no device. P2P_INPUT with the path and the first thing that is wrong. On success the file is the
+ * caller's to close and the model to destroy. */
+p2p_status model_file_open(const char *path, safetensors_file **file, pix2pix **model, model_file_info *info);
+
+/* Copy an open file's weights into a session's network. */
+p2p_status model_file_read(p2p_session *session, safetensors_file *file, p2p_network *network);
+
+/* The same from a path, with or without metadata: initial weights, made by p2p or by PyTorch. */
+p2p_status model_file_load(p2p_session *session, p2p_network *network, const char *path);
+
+#endif
