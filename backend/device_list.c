@@ -35,25 +35,24 @@ static p2p_status append_without_device(found_list *list, const p2p_module_slot 
     return found_append(list, &item);
 }
 
-static p2p_status describe(const p2p_module *module, int index, p2p_device_info *info) {
-    memset(info, 0, sizeof *info);
-    return P2P_CALL("device_info", module->device_info(index, info));
+static found_device find_device(const p2p_module_slot *slot, int index) {
+    found_device item = {.module_name = slot->name, .module = slot->module, .index = index};
+    if (P2P_CALL("device_info", slot->module->device_info(index, &item.info)) != P2P_OK) {
+        snprintf(item.info.unusable, sizeof item.info.unusable, "%s", p2p_message());
+    }
+    return item;
 }
 
 /* Append every device of one module. Fails only when memory does. */
 static p2p_status find_in_module(found_list *list, const p2p_module_slot *slot) {
-    const p2p_module *module = slot->module;
-    if (!module) return append_without_device(list, slot, slot->reason);
+    if (!slot->module) return append_without_device(list, slot, slot->reason);
     int count = 0;
-    if (P2P_CALL("device_count", module->device_count(&count)) != P2P_OK) {
+    if (P2P_CALL("device_count", slot->module->device_count(&count)) != P2P_OK) {
         return append_without_device(list, slot, p2p_message());
     }
     if (count <= 0) return append_without_device(list, slot, "it sees no device");
     for (int i = 0; i < count; i++) {
-        found_device item = {.module_name = slot->name, .module = module, .index = i};
-        if (describe(module, i, &item.info) != P2P_OK) {
-            snprintf(item.info.unusable, sizeof item.info.unusable, "%s", p2p_message());
-        }
+        found_device item = find_device(slot, i);
         P2P_TRY(found_append(list, &item));
     }
     return P2P_OK;
@@ -196,45 +195,37 @@ static int parse_index(const char *suffix) {
     return atoi(digits);
 }
 
-/* A module without a device holds one item that says why. */
-static const char *why_none(const found_list *list) {
-    return list->count == 1 && list->items[0].index < 0 ? list->items[0].info.unusable : NULL;
+static p2p_status open_index(const p2p_module_slot *slot, int index, const char *address,
+                             p2p_device **device) {
+    found_device item = find_device(slot, index);
+    if (usable(&item)) return open_found(&item, device);
+    return p2p_fail(P2P_NO_DEVICE, "device \"%s\" can't be used: %s", address, item.info.unusable);
 }
 
-static p2p_status open_index(const found_list *list, int index, const char *address, p2p_device **device) {
-    const char *none = why_none(list);
-    if (none) return p2p_fail(P2P_NO_DEVICE, "there is no device \"%s\": %s", address, none);
-    if (index >= list->count) {
-        p2p_fail(P2P_NO_DEVICE, "there is no device \"%s\": %s has %d, counted from 0", address,
-                 list->items[0].module_name, list->count);
-        return p2p_hint(P2P_NO_DEVICE, "`p2p devices` lists them");
+/* The first usable device; the message of a failure is about the first that isn't. */
+static p2p_status open_first(const p2p_module_slot *slot, int count, p2p_device **device) {
+    char reason[512] = "it sees none";
+    for (int i = 0; i < count; i++) {
+        found_device item = find_device(slot, i);
+        if (usable(&item)) return open_found(&item, device);
+        if (i == 0) snprintf(reason, sizeof reason, "%s", item.info.unusable);
     }
-    if (!usable(&list->items[index])) {
-        return p2p_fail(P2P_NO_DEVICE, "device \"%s\" can't be used: %s", address,
-                        list->items[index].info.unusable);
-    }
-    return open_found(&list->items[index], device);
-}
-
-static p2p_status open_first(const found_list *list, const char *address, p2p_device **device) {
-    for (int i = 0; i < list->count; i++) {
-        if (usable(&list->items[i])) return open_found(&list->items[i], device);
-    }
-    const char *none = why_none(list);
-    if (none) return p2p_fail(P2P_NO_DEVICE, "%s has no device: %s", address, none);
-    return p2p_fail(P2P_NO_DEVICE, "%s has no device that can be used: the first of %d: %s", address,
-                    list->count, list->items[0].info.unusable);
+    return p2p_fail(P2P_NO_DEVICE, "%s has no device that can be used, of %d: %s", slot->name, count, reason);
 }
 
 static p2p_status open_in_module(const p2p_module_slot *slot, int index, const char *address,
                                  p2p_device **device) {
-    found_list list = {0};
-    p2p_status status = find_in_module(&list, slot);
-    if (status == P2P_OK) {
-        status = index >= 0 ? open_index(&list, index, address, device) : open_first(&list, address, device);
+    if (!slot->module) return p2p_fail(P2P_NO_DEVICE, "there is no device \"%s\": %s", address, slot->reason);
+    int count = 0;
+    if (P2P_CALL("device_count", slot->module->device_count(&count)) != P2P_OK) {
+        return p2p_fail(P2P_NO_DEVICE, "there is no device \"%s\": %s", address, p2p_message());
     }
-    free(list.items);
-    return status;
+    if (index < count) {
+        return index >= 0 ? open_index(slot, index, address, device) : open_first(slot, count, device);
+    }
+    p2p_fail(P2P_NO_DEVICE, "there is no device \"%s\": %s has %d, counted from 0", address, slot->name,
+             count);
+    return p2p_hint(P2P_NO_DEVICE, "`p2p devices` lists them");
 }
 
 p2p_status p2p_device_open(const char *address, p2p_device **device) {
