@@ -1,0 +1,160 @@
+/* Where everything lies: spaces cut into chunks, and the arena that values share.
+ *
+ * A value's memory is its own from the step that first touches it to the last; ranges live with the value
+ * whose channels they are. Largest first, each value takes the lowest offset at which nothing lies that lives
+ * at the same time. Inputs and the step block have a space of their own, which all plans share. Nothing is
+ * allocated here.
+ */
+#include "plan.h"
+
+#include <stdlib.h>
+
+/* ---- Spaces ------------------------------------------------------------------------------------------- */
+
+int plan_space_of(int network, plan_network_space which) {
+    return PLAN_SESSION_SPACES + network * PLAN_NETWORK_SPACES + (int)which;
+}
+
+const char *plan_space_text(int space) {
+    static const char *const session_texts[] = {
+#define X(name, text) text,
+#define Y(name, text)
+        PLAN_SPACE_LIST(X, Y)
+#undef X
+#undef Y
+    };
+    static const char *const network_texts[] = {
+#define X(name, text)
+#define Y(name, text) text,
+        PLAN_SPACE_LIST(X, Y)
+#undef X
+#undef Y
+    };
+    if (space < PLAN_SESSION_SPACES) return session_texts[space];
+    return network_texts[(space - PLAN_SESSION_SPACES) % PLAN_NETWORK_SPACES];
+}
+
+size_t plan_round_up(size_t bytes, size_t alignment) {
+    return (bytes + alignment - 1) / alignment * alignment;
+}
+
+size_t plan_fit(const p2p_session *session, size_t from, size_t bytes) {
+    size_t offset = plan_round_up(from, session->alignment), chunk = session->chunk_bytes;
+    bool straddles = bytes > 0 && offset / chunk != (offset + bytes - 1) / chunk;
+    return straddles ? plan_round_up(offset, chunk) : offset;
+}
+
+p2p_status plan_check_fits(const p2p_session *session, size_t bytes, const char *what) {
+    if (bytes <= session->chunk_bytes) return P2P_OK;
+    return p2p_fail(P2P_OUT_OF_MEMORY,
+                    "%s needs %.1f MB in one piece; the largest piece that the device allows is %.1f MB",
+                    what, (double)bytes / 1e6, (double)session->chunk_bytes / 1e6);
+}
+
+/* ---- Lives -------------------------------------------------------------------------------------------- */
+
+static void find_lives(plan_part *part) {
+    for (int v = 0; v < part->value_count; v++) {
+        part->values[v].first = 0;
+        part->values[v].last = -1;
+    }
+    for (int s = 0; s < part->step_count; s++) {
+        for (int i = 0; i < P2P_MAX_OPERANDS; i++) {
+            if (!part->steps[s].value[i]) continue;
+            plan_value *value = &part->values[plan_root(part, part->steps[s].value[i])];
+            if (value->last < value->first) value->first = s;
+            value->last = s;
+        }
+    }
+    /* Outputs are read when all steps are done. */
+    for (int v = 1; v < part->value_count; v++) {
+        if (!part->values[v].output) continue;
+        plan_value *value = &part->values[plan_root(part, v)];
+        if (value->last >= value->first) value->last = part->step_count;
+    }
+}
+
+/* ---- Placement ---------------------------------------------------------------------------------------- */
+
+typedef struct {
+    int value, first, last;
+    size_t bytes, offset;
+} placement;
+
+static int by_size(const void *a, const void *b) {
+    const placement *x = a, *y = b;
+    if (x->bytes != y->bytes) return x->bytes < y->bytes ? 1 : -1;
+    return x->value < y->value ? -1 : x->value > y->value;
+}
+
+/* The lowest free offset for `item` among `placed`, which are in order of their offsets. */
+static size_t lowest_free(const p2p_session *session, const placement *placed, int count,
+                          const placement *item) {
+    size_t end = 0;
+    for (int i = 0; i < count; i++) {
+        const placement *other = &placed[i];
+        bool together = item->first <= other->last && other->first <= item->last;
+        if (!together && !session->options.no_sharing) continue;
+        if (plan_fit(session, end, item->bytes) + item->bytes <= other->offset) break;
+        if (other->offset + other->bytes > end) end = other->offset + other->bytes;
+    }
+    return plan_fit(session, end, item->bytes);
+}
+
+static void insert_placed(placement *placed, int count, placement item) {
+    int i = count;
+    for (; i > 0 && placed[i - 1].offset > item.offset; i--) placed[i] = placed[i - 1];
+    placed[i] = item;
+}
+
+static p2p_status place_all(plan_part *part, placement *items, placement *placed, int count) {
+    qsort(items, (size_t)count, sizeof *items, by_size);
+    part->arena_bytes = part->unshared_bytes = 0;
+    for (int i = 0; i < count; i++) {
+        P2P_TRY(plan_check_fits(part->session, items[i].bytes, "a value of the plan"));
+        items[i].offset = lowest_free(part->session, placed, i, &items[i]);
+        insert_placed(placed, i, items[i]);
+        part->values[items[i].value].at = (plan_address){PLAN_SPACE_arena, items[i].offset};
+        size_t end = items[i].offset + items[i].bytes;
+        if (end > part->arena_bytes) part->arena_bytes = end;
+        part->unshared_bytes += plan_round_up(items[i].bytes, part->session->alignment);
+    }
+    return P2P_OK;
+}
+
+static p2p_status place_locals(plan_part *part) {
+    placement *items = calloc(2 * (size_t)part->value_count + 1, sizeof *items);
+    if (!items) return p2p_fail(P2P_OUT_OF_MEMORY, "no host memory to plan memory");
+    int count = 0;
+    for (int v = 1; v < part->value_count; v++) {
+        plan_value *value = &part->values[v];
+        value->at = (plan_address){-1, 0};
+        if (value->origin != IR_LOCAL || value->first > value->last) continue;
+        items[count++] = (placement){v, value->first, value->last, p2p_tensor_bytes(&value->tensor), 0};
+    }
+    p2p_status status = place_all(part, items, items + part->value_count, count);
+    free(items);
+    return status;
+}
+
+static p2p_status place_in_io(plan_part *part, int v) {
+    plan_value *value = &part->values[v];
+    size_t bytes = p2p_tensor_bytes(&value->tensor);
+    P2P_TRY(plan_check_fits(part->session, bytes, "an input"));
+    value->at = (plan_address){PLAN_SPACE_io, plan_fit(part->session, part->io_bytes, bytes)};
+    part->io_bytes = value->at.offset + bytes;
+    return P2P_OK;
+}
+
+p2p_status plan_memory(plan_part *part) {
+    find_lives(part);
+    P2P_TRY(place_locals(part));
+    part->io_bytes = part->scratch_bytes = 0;
+    if (part->step_value) P2P_TRY(place_in_io(part, part->step_value));
+    for (int i = 0; i < part->input_count; i++) P2P_TRY(place_in_io(part, part->inputs[i].value));
+    for (int s = 0; s < part->step_count; s++) {
+        size_t bytes = part->steps[s].query.scratch_bytes;
+        if (bytes > part->scratch_bytes) part->scratch_bytes = bytes;
+    }
+    return plan_check_fits(part->session, part->scratch_bytes, "the scratch memory of an operation");
+}

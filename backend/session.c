@@ -1,0 +1,511 @@
+/* Sessions: devices, networks' state, device memory, and operations made once.
+ *
+ * A session knows its plans before it allocates anything, so it knows what every space needs: a part of a
+ * network's state exists only where some plan uses it, and the arena is as large as the largest plan's. How
+ * a graph becomes a plan is in plan.c, how it runs in plan_run.c, host access to parameters in
+ * session_state.c.
+ */
+#include "plan.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static p2p_status no_memory(void) {
+    return p2p_fail(P2P_OUT_OF_MEMORY, "no host memory for a session");
+}
+
+/* ---- Creation ----------------------------------------------------------------------------------------- */
+
+static bool same_storage(p2p_storage a, p2p_storage b) {
+    return a.type == b.type && a.layout == b.layout && a.block == b.block;
+}
+
+/* One layout for all replicas: gradients are reduced and parameters written without conversion. */
+static p2p_status agree(p2p_session *session, p2p_device *device) {
+    const p2p_device_info *info = p2p_device_describe(device);
+    bool same = same_storage(session->activation, info->activation) &&
+                same_storage(session->filter, info->filter) && same_storage(session->vector, info->vector);
+    if (!same)
+        return p2p_fail(P2P_UNSUPPORTED,
+                        "%s and %s store tensors differently: they can't be replicas of one run",
+                        p2p_device_address(session->replicas[0].device), p2p_device_address(device));
+    if (info->filter.type != info->vector.type)
+        return p2p_fail(P2P_UNSUPPORTED,
+                        "%s stores filters and vectors in different types: no update can run over both",
+                        p2p_device_address(device));
+    if (info->alignment > session->alignment) session->alignment = info->alignment;
+    if (info->channel_alignment > session->channel_alignment)
+        session->channel_alignment = info->channel_alignment;
+    if (info->max_alloc_bytes < session->chunk_bytes) session->chunk_bytes = info->max_alloc_bytes;
+    return P2P_OK;
+}
+
+static p2p_status join_devices(p2p_session *session, p2p_device *const *devices, int replicas) {
+    enum { LEAST_ALIGNMENT = 64 }; /* a cache line, and any element's size */
+    const p2p_device_info *info = p2p_device_describe(devices[0]);
+    session->replicas = calloc((size_t)replicas, sizeof *session->replicas);
+    if (!session->replicas) return no_memory();
+    session->replica_count = replicas;
+    session->activation = info->activation;
+    session->filter = info->filter;
+    session->vector = info->vector;
+    session->alignment = LEAST_ALIGNMENT;
+    session->channel_alignment = 1;
+    session->chunk_bytes = SIZE_MAX / 4; /* sums of a few offsets never wrap */
+    for (int i = 0; i < replicas; i++) {
+        session->replicas[i].device = devices[i];
+        P2P_TRY(agree(session, devices[i]));
+    }
+    session->chunk_bytes -= session->chunk_bytes % session->alignment;
+    if (session->chunk_bytes == 0)
+        return p2p_fail(P2P_UNSUPPORTED, "%s allows no allocation at all", p2p_device_address(devices[0]));
+    if (replicas == 1) return P2P_OK;
+    return p2p_comm_open(devices, replicas, replicas, 0, &session->comm);
+}
+
+p2p_status p2p_session_create(p2p_device *const *devices, int replicas, const p2p_session_options *options,
+                              p2p_session **session) {
+    *session = NULL;
+    if (replicas < 1) return p2p_fail(P2P_INVALID, "a session of %d replicas", replicas);
+    p2p_session *created = calloc(1, sizeof *created);
+    if (!created) return no_memory();
+    if (options) created->options = *options;
+    p2p_status status = join_devices(created, devices, replicas);
+    if (status != P2P_OK) {
+        p2p_session_destroy(created);
+        return status;
+    }
+    *session = created;
+    return P2P_OK;
+}
+
+static void release_space(plan_space *space) {
+    for (int i = 0; i < space->chunk_count; i++) p2p_buffer_destroy(space->chunks[i]);
+    free(space->chunks);
+    *space = (plan_space){0};
+}
+
+static void release_replica(p2p_session *session, plan_replica *replica) {
+    for (int i = 0; replica->refresh && i < session->derived_count; i++)
+        p2p_operation_destroy(replica->refresh[i]);
+    free(replica->refresh);
+    for (int i = 0; replica->spaces && i < session_space_count(session); i++)
+        release_space(&replica->spaces[i]);
+    free(replica->spaces);
+}
+
+static void destroy_plan(p2p_plan *plan) {
+    plan_release_runs(plan);
+    for (int r = 0; plan->parts && r < plan->session->replica_count; r++) plan_part_free(&plan->parts[r]);
+    free(plan->parts);
+    free(plan);
+}
+
+void p2p_session_destroy(p2p_session *session) {
+    if (!session) return;
+    /* Commands under way may still read host memory and buffers; a lost device has none under way. */
+    for (int r = 0; session->allocated && r < session->replica_count; r++)
+        (void)p2p_device_finish(session->replicas[r].device);
+    for (int i = 0; i < session->plan_count; i++) destroy_plan(session->plans[i]);
+    for (int r = 0; r < session->replica_count; r++) release_replica(session, &session->replicas[r]);
+    for (int i = 0; i < session->network_count; i++) {
+        free(session->networks[i].tensors);
+        free(session->networks[i].offsets);
+    }
+    p2p_comm_close(session->comm);
+    free(session->plans);
+    free(session->derived);
+    free(session->networks);
+    free(session->replicas);
+    free(session);
+}
+
+/* ---- Networks ----------------------------------------------------------------------------------------- */
+
+static p2p_tensor store_param(const p2p_session *session, const p2p_param_info *info) {
+    const int64_t *shape = info->shape;
+    p2p_storage storage = info->kind == P2P_PARAM_FILTER ? session->filter : session->vector;
+    p2p_tensor tensor = info->kind == P2P_PARAM_FILTER
+                            ? p2p_tensor_filter(storage.type, shape[0], shape[1], shape[2], shape[3])
+                        : info->kind == P2P_PARAM_VECTOR ? p2p_tensor_vector(storage.type, shape[0])
+                                                         : p2p_tensor_stats(storage.type, 1, 2, shape[1]);
+    tensor.layout = storage.layout;
+    tensor.block = storage.block;
+    return tensor;
+}
+
+static p2p_status lay_out_params(const p2p_session *session, plan_network *to) {
+    for (int i = 0; i < to->param_count; i++) {
+        const p2p_param_info *info = &to->network->params[i];
+        plan_network_space space = info->kind == P2P_PARAM_RUNNING ? PLAN_SPACE_running : PLAN_SPACE_value;
+        to->tensors[i] = store_param(session, info);
+        P2P_TRY(p2p_tensor_validate(&to->tensors[i]));
+        size_t bytes = p2p_tensor_bytes(&to->tensors[i]);
+        P2P_TRY(plan_check_fits(session, bytes, info->name));
+        to->offsets[i] = plan_fit(session, to->bytes[space], bytes);
+        to->bytes[space] = plan_round_up(to->offsets[i] + bytes, session->alignment);
+    }
+    for (int part = PLAN_SPACE_gradient; part <= PLAN_SPACE_moment2; part++)
+        to->bytes[part] = to->bytes[PLAN_SPACE_value];
+    return P2P_OK;
+}
+
+p2p_status session_network(p2p_session *session, p2p_network *network, int *index) {
+    for (*index = 0; *index < session->network_count; ++*index)
+        if (session->networks[*index].network == network) return P2P_OK;
+    P2P_TRY(p2p_network_status(network));
+    plan_network *networks = ir_grow(session->networks, session->network_count, &session->network_capacity,
+                                     sizeof *session->networks);
+    if (!networks) return no_memory();
+    session->networks = networks;
+    plan_network *added = &networks[session->network_count];
+    size_t count = (size_t)network->param_count + 1;
+    *added = (plan_network){.network = network, .param_count = network->param_count, .stale = true};
+    added->tensors = calloc(count, sizeof *added->tensors);
+    added->offsets = calloc(count, sizeof *added->offsets);
+    session->network_count++; /* the session frees what there is, whatever fails */
+    if (!added->tensors || !added->offsets) return no_memory();
+    added->needed[P2P_STATE_VALUE] = true;
+    return lay_out_params(session, added);
+}
+
+p2p_status session_find_network(const p2p_session *session, const p2p_network *network, int *index) {
+    for (*index = 0; *index < session->network_count; ++*index)
+        if (session->networks[*index].network == network) return P2P_OK;
+    return p2p_fail(P2P_INVALID, "no plan of the session uses network %s", p2p_network_name(network));
+}
+
+p2p_status session_derived(p2p_session *session, int network, int param, const p2p_tensor *tensor, int *id) {
+    for (int i = 0; i < session->derived_count; i++) {
+        const plan_derived *known = &session->derived[i];
+        if (known->network == network && known->param == param && p2p_tensor_equal(&known->tensor, tensor)) {
+            *id = i + 1;
+            return P2P_OK;
+        }
+    }
+    size_t bytes = p2p_tensor_bytes(tensor);
+    P2P_TRY(plan_check_fits(session, bytes, session->networks[network].network->params[param].name));
+    plan_derived *derived = ir_grow(session->derived, session->derived_count, &session->derived_capacity,
+                                    sizeof *session->derived);
+    if (!derived) return no_memory();
+    session->derived = derived;
+    size_t *end = &session->networks[network].bytes[PLAN_SPACE_derived];
+    size_t offset = plan_fit(session, *end, bytes);
+    derived[session->derived_count++] = (plan_derived){network, param, *tensor, offset};
+    *end = offset + bytes;
+    *id = session->derived_count;
+    return P2P_OK;
+}
+
+void session_derived_copy(const p2p_session *session, int derived, p2p_op *op, plan_address at[2]) {
+    const plan_derived *filter = &session->derived[derived];
+    const plan_network *network = &session->networks[filter->network];
+    *op = (p2p_op){.kind = P2P_KIND_copy};
+    op->t[P2P_AT_copy_x] = network->tensors[filter->param];
+    op->t[P2P_AT_copy_y] = filter->tensor;
+    at[P2P_AT_copy_x] =
+        (plan_address){plan_space_of(filter->network, PLAN_SPACE_value), network->offsets[filter->param]};
+    at[P2P_AT_copy_y] = (plan_address){plan_space_of(filter->network, PLAN_SPACE_derived), filter->offset};
+}
+
+/* ---- Planning ----------------------------------------------------------------------------------------- */
+
+static p2p_status check_graphs(const p2p_session *session, p2p_graph *const *graphs) {
+    int64_t images = 0;
+    for (int r = 0; r < session->replica_count; r++) {
+        P2P_TRY(p2p_graph_status(graphs[r]));
+        if (graphs[r]->world != session->replica_count)
+            return p2p_fail(P2P_INVALID, "the graph is for %d replicas, the session has %d", graphs[r]->world,
+                            session->replica_count);
+        if (graphs[r]->global_batch != graphs[0]->global_batch)
+            return p2p_fail(P2P_INVALID, "the replicas' graphs disagree about the global batch");
+        images += graphs[r]->local_batch;
+    }
+    if (images == graphs[0]->global_batch) return P2P_OK;
+    return p2p_fail(P2P_INVALID, "the replicas have %lld images, the global batch has %lld",
+                    (long long)images, (long long)graphs[0]->global_batch);
+}
+
+static void take_betas(p2p_plan *plan, const p2p_graph *graph) {
+    for (int i = 0; i < graph->node_count; i++) {
+        if (graph->nodes[i].op.kind != P2P_KIND_adam) continue;
+        plan->beta1 = graph->nodes[i].op.beta1;
+        plan->beta2 = graph->nodes[i].op.beta2;
+    }
+}
+
+static p2p_status plan_replicas(p2p_plan *plan, p2p_graph *const *graphs) {
+    p2p_session *session = plan->session;
+    int64_t first_sample = 0;
+    for (int r = 0; r < session->replica_count; r++) {
+        plan_part *part = &plan->parts[r];
+        part->session = session;
+        part->device = session->replicas[r].device;
+        part->replica = r;
+        part->first_sample = first_sample;
+        P2P_TRY(plan_import(part, graphs[r]));
+        if (!session->options.no_fusion) P2P_TRY(plan_fuse(part));
+        P2P_TRY(plan_settle(part));
+        first_sample += part->local_batch;
+    }
+    return P2P_OK;
+}
+
+static const plan_step *next_collective(const plan_part *part, int *position) {
+    while (*position < part->step_count) {
+        const plan_step *step = &part->steps[(*position)++];
+        if (step->collective) return step;
+    }
+    return NULL;
+}
+
+static p2p_status check_collectives(const p2p_plan *plan) {
+    for (int r = 1; r < plan->session->replica_count; r++) {
+        int position0 = 0, position = 0;
+        for (;;) {
+            const plan_step *a = next_collective(&plan->parts[0], &position0);
+            const plan_step *b = next_collective(&plan->parts[r], &position);
+            if (!a && !b) break;
+            if (!a || !b || !p2p_op_equal(&a->op, &b->op))
+                return p2p_fail(P2P_INVALID, "plan %s: replicas 0 and %d have different collectives",
+                                plan->name, r);
+        }
+    }
+    return P2P_OK;
+}
+
+static void raise_to(size_t *most, size_t bytes) {
+    if (bytes > *most) *most = bytes;
+}
+
+/* All plans' lists anew: a new plan may bring derived filters that older plans' updates must renew. */
+static p2p_status list_all(p2p_session *session) {
+    memset(session->space_bytes, 0, sizeof session->space_bytes);
+    for (int i = 0; i < session->plan_count; i++) {
+        for (int r = 0; r < session->replica_count; r++) {
+            plan_part *part = &session->plans[i]->parts[r];
+            P2P_TRY(plan_list(part));
+            raise_to(&session->space_bytes[PLAN_SPACE_arena], part->arena_bytes);
+            raise_to(&session->space_bytes[PLAN_SPACE_io], part->io_bytes);
+            raise_to(&session->space_bytes[PLAN_SPACE_scratch], part->scratch_bytes);
+        }
+    }
+    return P2P_OK;
+}
+
+/* A refresh outside plans needs scratch memory as well. */
+static p2p_status count_refresh_scratch(p2p_session *session) {
+    for (int i = 0; i < session->derived_count; i++) {
+        p2p_op op;
+        plan_address at[2];
+        p2p_query query;
+        session_derived_copy(session, i, &op, at);
+        P2P_TRY(p2p_operation_query(session->replicas[0].device, &op, &query));
+        raise_to(&session->space_bytes[PLAN_SPACE_scratch], query.scratch_bytes);
+    }
+    return P2P_OK;
+}
+
+static p2p_status add_plan(p2p_session *session, const char *name, p2p_plan **plan) {
+    p2p_plan **plans =
+        ir_grow(session->plans, session->plan_count, &session->plan_capacity, sizeof *session->plans);
+    if (!plans) return no_memory();
+    session->plans = plans;
+    p2p_plan *added = calloc(1, sizeof *added);
+    if (!added) return no_memory();
+    plans[session->plan_count++] = added;
+    added->session = session;
+    snprintf(added->name, sizeof added->name, "%s", name);
+    added->parts = calloc((size_t)session->replica_count, sizeof *added->parts);
+    if (!added->parts) return no_memory();
+    *plan = added;
+    return P2P_OK;
+}
+
+static p2p_status make_plan(p2p_session *session, const char *name, p2p_graph *const *graphs,
+                            p2p_plan **plan) {
+    p2p_plan *added = NULL;
+    P2P_TRY(add_plan(session, name, &added));
+    added->global_batch = graphs[0]->global_batch;
+    take_betas(added, graphs[0]);
+    P2P_TRY(plan_replicas(added, graphs));
+    P2P_TRY(list_all(session));
+    P2P_TRY(count_refresh_scratch(session));
+    P2P_TRY(check_collectives(added));
+    *plan = added;
+    return P2P_OK;
+}
+
+p2p_status p2p_session_plan(p2p_session *session, const char *name, p2p_graph *const *graphs,
+                            p2p_plan **plan) {
+    *plan = NULL;
+    if (session->allocated)
+        return p2p_fail(P2P_INVALID, "plan %s: the session's memory is allocated; plan everything before",
+                        name);
+    if (session->broken) return p2p_fail(P2P_INVALID, "plan %s: an earlier plan of the session failed", name);
+    P2P_TRY(check_graphs(session, graphs));
+    p2p_status status = make_plan(session, name, graphs, plan);
+    session->broken = status != P2P_OK;
+    return status;
+}
+
+/* ---- Memory ------------------------------------------------------------------------------------------- */
+
+int session_space_count(const p2p_session *session) {
+    return PLAN_SESSION_SPACES + session->network_count * PLAN_NETWORK_SPACES;
+}
+
+size_t session_space_bytes(const p2p_session *session, int space) {
+    if (space < PLAN_SESSION_SPACES) return session->space_bytes[space];
+    const plan_network *network = &session->networks[(space - PLAN_SESSION_SPACES) / PLAN_NETWORK_SPACES];
+    int which = (space - PLAN_SESSION_SPACES) % PLAN_NETWORK_SPACES;
+    if (which <= PLAN_SPACE_moment2 && !network->needed[which]) return 0;
+    return network->bytes[which];
+}
+
+void p2p_session_memory_use(const p2p_session *session, p2p_session_memory *memory) {
+    *memory = (p2p_session_memory){.activations = session->space_bytes[PLAN_SPACE_arena],
+                                   .scratch = session->space_bytes[PLAN_SPACE_scratch],
+                                   .inputs_outputs = session->space_bytes[PLAN_SPACE_io]};
+    for (int i = 0; i < session->network_count; i++) {
+        size_t bytes[PLAN_NETWORK_SPACES];
+        for (int which = 0; which < PLAN_NETWORK_SPACES; which++)
+            bytes[which] = session_space_bytes(session, plan_space_of(i, (plan_network_space)which));
+        memory->parameters += bytes[PLAN_SPACE_value] + bytes[PLAN_SPACE_running];
+        memory->gradients += bytes[PLAN_SPACE_gradient];
+        memory->moments += bytes[PLAN_SPACE_moment1] + bytes[PLAN_SPACE_moment2];
+        memory->derived += bytes[PLAN_SPACE_derived];
+    }
+    memory->total = memory->activations + memory->scratch + memory->inputs_outputs + memory->parameters +
+                    memory->gradients + memory->moments + memory->derived;
+}
+
+p2p_place session_place(const p2p_session *session, int replica, plan_address at) {
+    if (at.space < 0) return (p2p_place){0};
+    const plan_space *space = &session->replicas[replica].spaces[at.space];
+    return (p2p_place){space->chunks[at.offset / session->chunk_bytes], at.offset % session->chunk_bytes};
+}
+
+/* The backend's reason, and what all the memory was for. */
+static p2p_status explain_shortage(const p2p_session *session, int replica, int space) {
+    char reason[512];
+    snprintf(reason, sizeof reason, "%s", p2p_message());
+    p2p_session_memory use;
+    p2p_session_memory_use(session, &use);
+    p2p_fail(
+        P2P_OUT_OF_MEMORY,
+        "%s: no room for %.1f MB of %s: %s; in all: parameters %.1f MB, gradients %.1f MB, Adam's moments "
+        "%.1f MB, derived filters %.1f MB, activations %.1f MB, scratch %.1f MB, inputs %.1f MB, together "
+        "%.1f MB",
+        p2p_device_address(session->replicas[replica].device),
+        (double)session_space_bytes(session, space) / 1e6, plan_space_text(space), reason,
+        (double)use.parameters / 1e6, (double)use.gradients / 1e6, (double)use.moments / 1e6,
+        (double)use.derived / 1e6, (double)use.activations / 1e6, (double)use.scratch / 1e6,
+        (double)use.inputs_outputs / 1e6, (double)use.total / 1e6);
+    return p2p_hint(P2P_OUT_OF_MEMORY, "a smaller batch needs less memory for activations");
+}
+
+static p2p_status allocate_space(const p2p_session *session, int replica, int id) {
+    plan_space *space = &session->replicas[replica].spaces[id];
+    size_t bytes = session_space_bytes(session, id), chunk = session->chunk_bytes;
+    if (bytes == 0) return P2P_OK;
+    size_t count = (bytes - 1) / chunk + 1;
+    space->bytes = bytes;
+    space->chunks = calloc(count, sizeof(p2p_buffer *));
+    if (!space->chunks) return no_memory();
+    for (size_t i = 0; i < count; i++) {
+        size_t length = i + 1 < count ? chunk : bytes - i * chunk;
+        P2P_TRY(p2p_buffer_create(session->replicas[replica].device, length, &space->chunks[i]));
+        space->chunk_count++;
+    }
+    return P2P_OK;
+}
+
+static p2p_status allocate_replica(p2p_session *session, int replica) {
+    int count = session_space_count(session);
+    session->replicas[replica].spaces = calloc((size_t)count, sizeof(plan_space));
+    if (!session->replicas[replica].spaces) return no_memory();
+    for (int i = 0; i < count; i++) {
+        p2p_status status = allocate_space(session, replica, i);
+        if (status == P2P_OUT_OF_MEMORY) return explain_shortage(session, replica, i);
+        if (status != P2P_OK) return status;
+    }
+    return P2P_OK;
+}
+
+/* ---- Operations --------------------------------------------------------------------------------------- */
+
+p2p_status session_operation(p2p_session *session, int replica, const p2p_op *op, const plan_address *at,
+                             p2p_operation **operation) {
+    p2p_place places[P2P_MAX_OPERANDS] = {{0}};
+    for (int i = 0; i < p2p_kind_operand_count(op->kind); i++)
+        places[i] = session_place(session, replica, at[i]);
+    p2p_place scratch = {0};
+    if (session->space_bytes[PLAN_SPACE_scratch])
+        scratch = session_place(session, replica, (plan_address){PLAN_SPACE_scratch, 0});
+    return p2p_operation_create(session->replicas[replica].device, op, places, scratch, operation);
+}
+
+typedef struct {
+    p2p_progress call;
+    void *context;
+    int done, total;
+} progress_state;
+
+static void progress_step(progress_state *progress) {
+    progress->done++;
+    if (progress->call) progress->call(progress->context, progress->done, progress->total);
+}
+
+static p2p_status create_refresh(p2p_session *session, int replica, progress_state *progress) {
+    p2p_operation **refresh = calloc((size_t)session->derived_count + 1, sizeof(p2p_operation *));
+    if (!refresh) return no_memory();
+    session->replicas[replica].refresh = refresh;
+    for (int i = 0; i < session->derived_count; i++) {
+        p2p_op op;
+        plan_address at[2];
+        session_derived_copy(session, i, &op, at);
+        P2P_TRY(session_operation(session, replica, &op, at, &refresh[i]));
+        progress_step(progress);
+    }
+    return P2P_OK;
+}
+
+static p2p_status create_operations(p2p_session *session, int replica, plan_part *part,
+                                    progress_state *progress) {
+    for (int s = 0; s < part->step_count; s++) {
+        plan_step *step = &part->steps[s];
+        if (!step->collective)
+            P2P_TRY(session_operation(session, replica, &step->op, step->at, &step->operation));
+        progress_step(progress);
+    }
+    return P2P_OK;
+}
+
+static p2p_status create_all(p2p_session *session, progress_state *progress) {
+    progress->total = session->replica_count * session->derived_count;
+    for (int i = 0; i < session->plan_count; i++)
+        for (int r = 0; r < session->replica_count; r++)
+            progress->total += session->plans[i]->parts[r].step_count;
+    for (int r = 0; r < session->replica_count; r++) P2P_TRY(create_refresh(session, r, progress));
+    for (int i = 0; i < session->plan_count; i++) {
+        p2p_plan *plan = session->plans[i];
+        for (int r = 0; r < session->replica_count; r++)
+            P2P_TRY(create_operations(session, r, &plan->parts[r], progress));
+        P2P_TRY(plan_prepare_runs(plan));
+    }
+    return P2P_OK;
+}
+
+p2p_status p2p_session_allocate(p2p_session *session, p2p_progress progress, void *context) {
+    if (session->allocated) return p2p_fail(P2P_INVALID, "the session's memory is allocated already");
+    if (session->broken) return p2p_fail(P2P_INVALID, "a plan of the session failed");
+    session->allocated = true;
+    progress_state state = {progress, context, 0, 0};
+    p2p_status status = P2P_OK;
+    for (int r = 0; r < session->replica_count && status == P2P_OK; r++)
+        status = allocate_replica(session, r);
+    if (status == P2P_OK) status = create_all(session, &state);
+    session->broken = status != P2P_OK;
+    return status;
+}
