@@ -45,13 +45,15 @@ static void append(writer *out, const char *format, ...) {
     if (written > 0) out->length += (size_t)written;
 }
 
+/* The shortest text that reads back equal: 100 rather than 1e+02, 0.1 rather than 0.10000000000000001. */
 static void append_real(writer *out, double value) {
-    char digits[40];
-    for (int precision = 1; precision <= 17; precision++) {
+    char shortest[40], digits[40];
+    snprintf(shortest, sizeof shortest, "%.17g", value);
+    for (int precision = 1; precision < 17; precision++) {
         snprintf(digits, sizeof digits, "%.*g", precision, value);
-        if (strtod(digits, NULL) == value) break;
+        if (strlen(digits) < strlen(shortest) && strtod(digits, NULL) == value) strcpy(shortest, digits);
     }
-    append(out, "%s", digits);
+    append(out, "%s", shortest);
 }
 
 static void append_field(writer *out, const p2p_op *op, p2p_field field) {

@@ -388,7 +388,7 @@ double p2p_op_bytes(const p2p_op *op);
 
 /* One line: `conv_fwd x=f32:plain:1x3x8x8 w=f32:plain:4x3x4x4 y+=f32:plain:1x4x4x4 stride=2 pad_top=1 ...`.
  * `+=` marks accumulate. Only present operands and fields that differ from their default are printed; act,
- * act2 and reduction by name. Reals print with the fewest digits that read back equal. parse(print(op)) is
+ * act2 and reduction by name. Reals print as the shortest text that reads back equal. parse(print(op)) is
  * p2p_op_equal to op: a zero and the default that it stands for are the same. print returns the length of the
  * whole text, as snprintf does. */
 enum { P2P_OP_TEXT = 2048 };
