@@ -24,11 +24,11 @@ static void checkpoint_groups(const pix2pix *model, int64_t step, weights_group 
         {P2P_STATE_MOMENT2, "generator/moment2.", "discriminator/moment2."},
     };
     for (int i = 0; i < GROUPS; i++) {
-        bool generator = i % 2 == 0;
-        p2p_network *network = generator ? model->generator.network : model->discriminator.network;
+        bool first = i % 2 == 0;
+        p2p_network *network = first ? model->generator.network : model->discriminator.network;
         groups[i] = (weights_group){.network = network,
                                     .part = parts[i / 2].part,
-                                    .prefix = generator ? parts[i / 2].generator : parts[i / 2].discriminator,
+                                    .prefix = first ? parts[i / 2].generator : parts[i / 2].discriminator,
                                     .passes = pix2pix_passes(model, network, step)};
     }
 }

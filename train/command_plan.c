@@ -1,0 +1,39 @@
+/* `p2p plan`: what a device will do in a step, and the memory that it takes, without allocating any of it. */
+#include "command.h"
+#include "pix2pix.h"
+#include "trainer.h"
+
+#include <string.h>
+
+static p2p_status make_graph(const settings *all, const pix2pix *model, p2p_graph **graph) {
+    pix2pix_graph_options options = pix2pix_graph_options_for(model, all->batch);
+    if (strcmp(all->mode, "train") == 0) return pix2pix_graph_train(model, &options, graph);
+    return pix2pix_graph_evaluate(model, &options, false, graph);
+}
+
+static p2p_status print_plan(const settings *all, const pix2pix *model, p2p_device *device) {
+    p2p_session *session = NULL;
+    p2p_graph *graph = NULL;
+    p2p_plan *plan;
+    p2p_status status = p2p_session_create(&device, 1, &(p2p_session_options){0}, &session);
+    if (status == P2P_OK) status = make_graph(all, model, &graph);
+    if (status == P2P_OK) status = p2p_session_plan(session, all->mode, &graph, &plan);
+    if (status == P2P_OK) status = p2p_plan_print(plan, stdout);
+    p2p_session_destroy(session);
+    p2p_graph_destroy(graph);
+    return status;
+}
+
+p2p_status command_plan(settings *all) {
+    P2P_TRY(command_no_arguments(all, "plan"));
+    pix2pix_config config;
+    pix2pix *model = NULL;
+    p2p_device *device = NULL;
+    P2P_TRY(trainer_model_config(all, &config));
+    p2p_status status = pix2pix_create(&model, &config);
+    if (status == P2P_OK) status = command_open_device(all, &device);
+    if (status == P2P_OK) status = print_plan(all, model, device);
+    p2p_device_close(device);
+    pix2pix_destroy(model);
+    return status;
+}

@@ -1,0 +1,8 @@
+/* `p2p train`. Everything is in trainer.c. */
+#include "command.h"
+#include "trainer.h"
+
+p2p_status command_train(settings *all) {
+    P2P_TRY(command_no_arguments(all, "train"));
+    return trainer_run(all);
+}

@@ -1,0 +1,279 @@
+/* How a trainer comes to be, and how it ends. See trainer_setup.h. Checks that need no device come first, so
+ * that a mistake is reported at once. */
+#include "trainer_setup.h"
+
+#include "command.h"
+#include "model_file.h"
+#include "sys.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- Settings ----------------------------------------------------------------------------------------- */
+
+/* "auto", "unet_256", "unet_128" or a number of levels. */
+static p2p_status parse_depth(const settings *all, int *depth) {
+    const char *name = all->generator;
+    char *end;
+    if (strcmp(name, "auto") == 0) {
+        *depth = pix2pix_depth_for(all->size, all->size);
+        if (*depth > 0) return P2P_OK;
+        p2p_fail(P2P_USAGE,
+                 "--size %" PRId64 " is too small or odd: the generator halves it at least %d times",
+                 all->size, GENERATOR_MIN_DEPTH);
+        return p2p_hint(P2P_USAGE, "sizes such as 64, 128, 256 or 512 work best");
+    }
+    if (strcmp(name, "unet_256") == 0) {
+        *depth = 8;
+        return P2P_OK;
+    }
+    if (strcmp(name, "unet_128") == 0) {
+        *depth = 7;
+        return P2P_OK;
+    }
+    long levels = strtol(name, &end, 10);
+    if (end == name || *end != '\0' || levels < GENERATOR_MIN_DEPTH || levels > GENERATOR_MAX_DEPTH)
+        return p2p_fail(P2P_USAGE,
+                        "--generator '%s' is neither auto, unet_256, unet_128 nor a number from %d to %d",
+                        name, GENERATOR_MIN_DEPTH, GENERATOR_MAX_DEPTH);
+    *depth = (int)levels;
+    return P2P_OK;
+}
+
+p2p_status trainer_model_config(const settings *all, pix2pix_config *config) {
+    *config = pix2pix_config_default();
+    config->height = config->width = all->size;
+    config->ngf = all->ngf;
+    config->ndf = all->ndf;
+    config->dropout = all->dropout;
+    config->lambda_l1 = all->lambda_l1;
+    P2P_TRY(parse_depth(all, &config->depth));
+    p2p_status status = pix2pix_config_check(config);
+    return status == P2P_INPUT ? p2p_fail(P2P_USAGE, "%s", p2p_message()) : status;
+}
+
+static p2p_status resolve_augmentation(settings *all, augment_options *options) {
+    if (all->no_jitter && settings_given(all, "load-size"))
+        return p2p_fail(P2P_USAGE, "--load-size contradicts --no-jitter, which resizes to --size directly");
+    if (all->no_jitter) all->load_size = all->size;
+    /* 286 for 256, and the same margin in proportion for other sizes. */
+    if (all->load_size == 0) all->load_size = (all->size * 286 + 128) / 256;
+    *options = (augment_options){.size = (int)all->size,
+                                 .load_size = (int)all->load_size,
+                                 .jitter = !all->no_jitter,
+                                 .flip = !all->no_flip};
+    return augment_check(options);
+}
+
+static p2p_status check_required(const settings *all) {
+    if (!all->data) {
+        p2p_fail(P2P_USAGE, "--data is missing: the folder that holds train/");
+        return p2p_hint(P2P_USAGE, "p2p sample-data toys draws one to try: p2p train --data toys --out run");
+    }
+    if (!all->out) return p2p_fail(P2P_USAGE, "--out is missing: the folder for the results");
+    if (all->resume && (all->init_generator || all->init_discriminator))
+        return p2p_fail(P2P_USAGE,
+                        "--init-generator and --init-discriminator contradict --resume, which takes the "
+                        "weights of the checkpoint");
+    return P2P_OK;
+}
+
+/* ---- Files -------------------------------------------------------------------------------------------- */
+
+static p2p_status make_paths(trainer_paths *paths, const char *out) {
+    P2P_TRY(sys_path_join(&paths->folder, "", out));
+    P2P_TRY(sys_path_join(&paths->config, out, "config.json"));
+    P2P_TRY(sys_path_join(&paths->metrics, out, "metrics.jsonl"));
+    P2P_TRY(sys_path_join(&paths->generator, out, "generator.safetensors"));
+    P2P_TRY(sys_path_join(&paths->discriminator, out, "discriminator.safetensors"));
+    P2P_TRY(sys_path_join(&paths->checkpoints, out, "checkpoints"));
+    return sys_path_join(&paths->samples, out, "samples");
+}
+
+/* A training that was stopped before its first checkpoint begins again, with the settings that it wrote down.
+ */
+static p2p_status resume_from_config(trainer *t) {
+    json_t *kept = json_load_file(t->paths.config, JSON_REJECT_DUPLICATES, NULL);
+    if (!kept) {
+        p2p_fail(P2P_INPUT, "%s: no training to resume: neither a checkpoint nor a readable config.json",
+                 t->paths.folder);
+        return p2p_hint(P2P_INPUT, "leave --resume out to start a new training");
+    }
+    p2p_status status = settings_resume(t->all, kept, t->paths.config);
+    json_decref(kept);
+    return status;
+}
+
+/* Settings and position of the newest checkpoint. */
+static p2p_status find_resume(trainer *t) {
+    checkpoint_info info;
+    P2P_TRY(checkpoint_find(t->paths.checkpoints, &t->resumed_from));
+    if (!t->resumed_from) return resume_from_config(t);
+    P2P_TRY(checkpoint_read_info(t->resumed_from, &info));
+    p2p_status status = settings_resume(t->all, info.settings, t->resumed_from);
+    t->at = info.position;
+    t->identity = info.data;
+    checkpoint_info_free(&info);
+    return status;
+}
+
+/* Nobody's earlier training is overwritten. */
+static p2p_status refuse_existing(trainer *t) {
+    char *newest;
+    P2P_TRY(checkpoint_find(t->paths.checkpoints, &newest));
+    bool exists = newest || sys_path_kind_of(t->paths.generator) != SYS_PATH_ABSENT;
+    free(newest);
+    if (!exists) return P2P_OK;
+    p2p_fail(P2P_USAGE, "--out %s holds a training already", t->paths.folder);
+    return p2p_hint(P2P_USAGE, "add --resume to go on with it, or choose another folder");
+}
+
+static p2p_status write_config(const trainer *t) {
+    json_t *object = settings_to_json(t->all);
+    char *text = object ? json_dumps(object, JSON_INDENT(2)) : NULL;
+    json_decref(object);
+    if (!text) return p2p_fail(P2P_OUT_OF_MEMORY, "%s: no memory to write the settings", t->paths.config);
+    p2p_status status = sys_file_write(t->paths.config, text, strlen(text));
+    free(text);
+    return status;
+}
+
+/* ---- Data --------------------------------------------------------------------------------------------- */
+
+static uint64_t hash_names(const dataset *data) {
+    uint64_t hash = 14695981039346656037u;
+    for (int64_t i = 0; i < dataset_count(data); i++) {
+        for (const char *c = dataset_name(data, i);; c++) {
+            hash = (hash ^ (unsigned char)*c) * 1099511628211u;
+            if (*c == '\0') break;
+        }
+    }
+    return hash;
+}
+
+static p2p_status open_data(trainer *t) {
+    const settings *all = t->all;
+    dataset_direction direction = strcmp(all->direction, "AtoB") == 0 ? DATASET_A_TO_B : DATASET_B_TO_A;
+    P2P_TRY(dataset_open(&t->training, all->data, "train", direction));
+    if (dataset_has_split(all->data, "val"))
+        P2P_TRY(dataset_open(&t->validation, all->data, "val", direction));
+    data_identity found = {.pairs = dataset_count(t->training), .names_hash = hash_names(t->training)};
+    if (t->resumed_from && (found.pairs != t->identity.pairs || found.names_hash != t->identity.names_hash)) {
+        p2p_fail(P2P_INPUT,
+                 "--data %s: %" PRId64 " training pairs, but the checkpoint was made with %" PRId64
+                 " of other names",
+                 all->data, found.pairs, t->identity.pairs);
+        return p2p_hint(P2P_INPUT, "a training goes on bit for bit only with the pairs that it began with");
+    }
+    t->identity = found;
+    t->batches = loader_batches(t->training, (int)all->batch);
+    fprintf(stderr, "data: %" PRId64 " training pairs, %" PRId64 " validation pairs\n", found.pairs,
+            t->validation ? dataset_count(t->validation) : 0);
+    return P2P_OK;
+}
+
+/* --epochs and --steps are totals; whichever ends first counts. */
+static void resolve_length(trainer *t) {
+    const settings *all = t->all;
+    int64_t epochs = all->epochs, steps = all->steps;
+    if (epochs == 0 && steps == 0) epochs = 200;
+    t->total_steps = epochs > 0 ? epochs * t->batches : INT64_MAX;
+    if (steps > 0 && steps < t->total_steps) t->total_steps = steps;
+    t->total_epochs = (t->total_steps + t->batches - 1) / t->batches;
+}
+
+/* ---- Device ------------------------------------------------------------------------------------------- */
+
+static p2p_status plan_training(trainer *t, const char *name, int64_t batch, p2p_graph **graph,
+                                p2p_plan **plan) {
+    pix2pix_graph_options options = pix2pix_graph_options_for(t->model, batch);
+    P2P_TRY(pix2pix_graph_train(t->model, &options, graph));
+    return p2p_session_plan(t->session, name, graph, plan);
+}
+
+static p2p_status plan_all(trainer *t) {
+    int64_t last = t->identity.pairs % t->all->batch;
+    if (t->identity.pairs >= t->all->batch)
+        P2P_TRY(plan_training(t, "training step", t->all->batch, &t->step_graph, &t->step_plan));
+    if (last > 0) P2P_TRY(plan_training(t, "last step of an epoch", last, &t->last_graph, &t->last_plan));
+    pix2pix_graph_options options = pix2pix_graph_options_for(t->model, 1);
+    P2P_TRY(pix2pix_graph_evaluate(t->model, &options, true, &t->report_graph));
+    return p2p_session_plan(t->session, "validation", &t->report_graph, &t->report_plan);
+}
+
+static p2p_status open_device(trainer *t) {
+    pix2pix_config config;
+    P2P_TRY(trainer_model_config(t->all, &config));
+    P2P_TRY(pix2pix_create(&t->model, &config));
+    P2P_TRY(command_open_device(t->all, &t->device));
+    P2P_TRY(p2p_session_create(&t->device, 1, &(p2p_session_options){0}, &t->session));
+    P2P_TRY(plan_all(t));
+    P2P_TRY(p2p_session_allocate(t->session, NULL, NULL));
+    p2p_session_memory memory;
+    p2p_session_memory_use(t->session, &memory);
+    fprintf(stderr, "memory: %.0f MB on the device, %.0f of it for weights, gradients and moments\n",
+            (double)memory.total / 1e6,
+            (double)(memory.parameters + memory.gradients + memory.moments + memory.derived) / 1e6);
+    return P2P_OK;
+}
+
+static p2p_status initialise(trainer *t, p2p_network *network, const char *file) {
+    P2P_TRY(p2p_session_initialise(t->session, network, t->all->seed));
+    return file ? model_file_load(t->session, network, file) : P2P_OK;
+}
+
+static p2p_status set_weights(trainer *t) {
+    if (t->resumed_from) return checkpoint_load(t->resumed_from, t->session, t->model);
+    P2P_TRY(initialise(t, t->model->generator.network, t->all->init_generator));
+    return initialise(t, t->model->discriminator.network, t->all->init_discriminator);
+}
+
+/* ---- All of it ---------------------------------------------------------------------------------------- */
+
+/* A training that has reached its length already has nothing to open a device for. */
+static p2p_status check_unfinished(const trainer *t) {
+    if (t->at.step <= t->total_steps) return P2P_OK;
+    p2p_fail(P2P_USAGE, "%s has made %" PRId64 " steps already, more than the %" PRId64 " asked for",
+             t->resumed_from, t->at.step, t->total_steps);
+    return p2p_hint(P2P_USAGE, "--epochs and --steps are totals: ask for more to go on");
+}
+
+p2p_status trainer_open(trainer *t, settings *all) {
+    *t = (trainer){.all = all};
+    P2P_TRY(check_required(all));
+    P2P_TRY(make_paths(&t->paths, all->out));
+    P2P_TRY(all->resume ? find_resume(t) : refuse_existing(t));
+    P2P_TRY(resolve_augmentation(all, &t->augment));
+    P2P_TRY(open_data(t));
+    resolve_length(t);
+    P2P_TRY(check_unfinished(t));
+    P2P_TRY(sys_folder_make(t->paths.samples));
+    P2P_TRY(open_device(t));
+    P2P_TRY(set_weights(t));
+    P2P_TRY(write_config(t));
+    P2P_TRY(report_create(&t->report, t->training, t->validation, (int)all->size));
+    P2P_TRY(metrics_open(&t->metrics, t->paths.metrics, t->at.step));
+    t->progress = progress_create(stderr, t->total_steps, t->total_epochs, t->at.step);
+    return P2P_OK;
+}
+
+void trainer_close(trainer *t) {
+    progress_destroy(t->progress);
+    (void)metrics_close(t->metrics); /* trainer_run closes it first, and checks, when all went well */
+    report_destroy(t->report);
+    p2p_session_destroy(t->session);
+    p2p_device_close(t->device);
+    p2p_graph_destroy(t->step_graph);
+    p2p_graph_destroy(t->last_graph);
+    p2p_graph_destroy(t->report_graph);
+    pix2pix_destroy(t->model);
+    dataset_close(t->training);
+    dataset_close(t->validation);
+    free(t->resumed_from);
+    trainer_paths *paths = &t->paths;
+    char *owned[] = {paths->folder,        paths->config,      paths->metrics, paths->generator,
+                     paths->discriminator, paths->checkpoints, paths->samples};
+    for (size_t i = 0; i < sizeof owned / sizeof owned[0]; i++) free(owned[i]);
+    *t = (trainer){0};
+}

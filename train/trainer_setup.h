@@ -1,0 +1,47 @@
+/* The parts of a trainer and how they come to be. Private to trainer*.c. */
+#ifndef P2P_TRAINER_SETUP_H
+#define P2P_TRAINER_SETUP_H
+
+#include "checkpoint.h"
+#include "dataset.h"
+#include "loader.h"
+#include "metrics.h"
+#include "report.h"
+#include "trainer.h"
+
+/* Adam's learning rate, PyTorch's pix2pix: constant. */
+#define TRAINER_LEARNING_RATE 2e-4
+
+/* Files of a run, below --out. All owned. */
+typedef struct {
+    char *folder, *config, *metrics, *generator, *discriminator, *checkpoints, *samples;
+} trainer_paths;
+
+typedef struct {
+    settings *all;
+    trainer_paths paths;
+    dataset *training, *validation; /* validation is NULL where DIR/val is absent */
+    data_identity identity;
+    augment_options augment;
+    pix2pix *model;
+    p2p_device *device;
+    p2p_session *session;
+    p2p_graph *step_graph, *last_graph, *report_graph;
+    p2p_plan *step_plan;
+    p2p_plan *last_plan; /* an epoch's last, smaller batch; NULL where all are equal */
+    p2p_plan *report_plan;
+    report *report;
+    metrics_log *metrics;
+    progress *progress;
+    char *resumed_from;   /* the checkpoint's path; NULL for a new training */
+    training_position at; /* where the next step to be enqueued stands */
+    int64_t batches;      /* per epoch */
+    int64_t total_steps, total_epochs;
+} trainer;
+
+/* Check the settings, open data and device, plan, allocate, and set the weights: new ones, given ones or
+ * those of the newest checkpoint. Call trainer_close() in any case. */
+p2p_status trainer_open(trainer *t, settings *all);
+void trainer_close(trainer *t);
+
+#endif
