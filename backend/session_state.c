@@ -203,3 +203,8 @@ p2p_status p2p_session_initialise(p2p_session *session, const p2p_network *netwo
     free(zeros);
     return status;
 }
+
+p2p_type p2p_session_state_type(const p2p_session *session) {
+    return p2p_device_describe(session->replicas[0].device)->filter.type == P2P_TYPE_f64 ? P2P_TYPE_f64
+                                                                                         : P2P_TYPE_f32;
+}
