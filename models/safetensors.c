@@ -20,6 +20,11 @@ int safetensors_dtype_bytes(safetensors_dtype dtype) {
     return dtypes[dtype].bytes;
 }
 
+bool safetensors_dtype_real(safetensors_dtype dtype) {
+    return dtype == SAFETENSORS_F64 || dtype == SAFETENSORS_F32 || dtype == SAFETENSORS_F16 ||
+           dtype == SAFETENSORS_BF16;
+}
+
 int64_t safetensors_elements(const safetensors_entry *entry) {
     return (int64_t)(entry->end - entry->begin) / dtypes[entry->dtype].bytes;
 }

@@ -17,8 +17,9 @@
 /* X(name, bytes) */
 #define SAFETENSORS_DTYPE_LIST(X)                                                                            \
     X(F64, 8)                                                                                                \
-    X(F32, 4) X(F16, 2) X(BF16, 2) X(I64, 8) X(I32, 4) X(I16, 2) X(I8, 1) X(U64, 8) X(U32, 4) X(U16, 2)      \
-        X(U8, 1) X(BOOL, 1)
+    X(F32, 4)                                                                                                \
+    X(F16, 2) X(BF16, 2) X(I64, 8) X(I32, 4) X(I16, 2) X(I8, 1) X(U64, 8) X(U32, 4) X(U16, 2) X(U8, 1)       \
+        X(BOOL, 1)
 
 typedef enum {
 #define X(name, bytes) SAFETENSORS_##name,
@@ -41,6 +42,7 @@ typedef struct {
 } safetensors_entry;
 
 const char *safetensors_dtype_name(safetensors_dtype dtype);
+bool safetensors_dtype_real(safetensors_dtype dtype); /* F64, F32, F16 or BF16 */
 int64_t safetensors_elements(const safetensors_entry *entry);
 /* "[64, 3, 4, 4]", cut to `size`. */
 void safetensors_shape_text(const safetensors_entry *entry, char *text, size_t size);
@@ -64,8 +66,7 @@ const safetensors_entry *safetensors_at(const safetensors_file *file, int index)
 const safetensors_entry *safetensors_find(const safetensors_file *file, const char *name); /* or NULL */
 const char *safetensors_metadata(const safetensors_file *file, const char *key);           /* or NULL */
 
-/* All elements of a tensor of F64, F32, F16 or BF16, as f32 or f64. P2P_INPUT for another dtype, and when the
- * file can't be read. */
+/* All elements of a tensor of any dtype, as f32 or f64. P2P_INPUT when the file can't be read. */
 p2p_status safetensors_read(safetensors_file *file, const safetensors_entry *entry, p2p_type type,
                             void *host);
 

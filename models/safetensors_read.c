@@ -49,6 +49,12 @@ static double f64_from_bits(uint64_t bits) {
     return value;
 }
 
+/* Two's complement of `width` bits. */
+static int64_t signed_from_bits(uint64_t bits, int width) {
+    const uint64_t sign = (uint64_t)1 << (width - 1);
+    return bits < sign ? (int64_t)bits : -(int64_t)(sign - (bits - sign) - 1) - 1;
+}
+
 /* IEEE half precision: 1 sign, 5 exponent and 10 fraction bits. */
 static float f16_from_bits(uint32_t half) {
     const uint32_t sign = (half & 0x8000u) << 16, exponent = half >> 10 & 0x1fu, fraction = half & 0x3ffu;
@@ -60,21 +66,28 @@ static float f16_from_bits(uint32_t half) {
     return f32_from_bits(sign | (exponent + 112) << 23 | fraction << 13); /* bias 15 becomes 127 */
 }
 
-static bool is_real(safetensors_dtype dtype) {
-    return dtype == SAFETENSORS_F64 || dtype == SAFETENSORS_F32 || dtype == SAFETENSORS_F16 ||
-           dtype == SAFETENSORS_BF16;
-}
-
+/* One element of any dtype; integers beyond 2^53 are rounded. */
 static double decode(safetensors_dtype dtype, const unsigned char *bytes) {
+    const uint64_t bits = load(bytes, safetensors_dtype_bytes(dtype));
     switch (dtype) {
     case SAFETENSORS_F64:
-        return f64_from_bits(load(bytes, 8));
+        return f64_from_bits(bits);
     case SAFETENSORS_F32:
-        return f32_from_bits((uint32_t)load(bytes, 4));
+        return f32_from_bits((uint32_t)bits);
     case SAFETENSORS_F16:
-        return f16_from_bits((uint32_t)load(bytes, 2));
+        return f16_from_bits((uint32_t)bits);
+    case SAFETENSORS_BF16:
+        return f32_from_bits((uint32_t)bits << 16); /* the upper half of an f32 */
+    case SAFETENSORS_I64:
+        return (double)signed_from_bits(bits, 64);
+    case SAFETENSORS_I32:
+        return (double)signed_from_bits(bits, 32);
+    case SAFETENSORS_I16:
+        return (double)signed_from_bits(bits, 16);
+    case SAFETENSORS_I8:
+        return (double)signed_from_bits(bits, 8);
     default:
-        return f32_from_bits((uint32_t)load(bytes, 2) << 16); /* BF16: the upper half of an f32 */
+        return (double)bits;
     }
 }
 
@@ -282,9 +295,6 @@ const char *safetensors_metadata(const safetensors_file *file, const char *key) 
 
 p2p_status safetensors_read(safetensors_file *file, const safetensors_entry *entry, p2p_type type,
                             void *host) {
-    if (!is_real(entry->dtype))
-        return p2p_fail(P2P_INPUT, "%s: tensor %s holds %s, not real numbers", file->path, entry->name,
-                        safetensors_dtype_name(entry->dtype));
     const size_t element = (size_t)safetensors_dtype_bytes(entry->dtype);
     /* data_start + end is at most the file's size, which the system gave as a file offset. */
     if (fseeko(file->stream, (off_t)(file->data_start + entry->begin), SEEK_SET) != 0)

@@ -168,6 +168,9 @@ static p2p_status check_parameter(const safetensors_file *file, const weights_gr
             return p2p_fail(P2P_INPUT, "%s has no tensor %s, which the network needs", safetensors_path(file),
                             parts[i].name);
         P2P_TRY(check_shape(file, entry, &parts[i]));
+        if (!safetensors_dtype_real(entry->dtype))
+            return p2p_fail(P2P_INPUT, "%s: tensor %s holds %s, not real numbers", safetensors_path(file),
+                            entry->name, safetensors_dtype_name(entry->dtype));
         used[entry - first] = true;
     }
     char name[SAFETENSORS_NAME_BYTES];

@@ -1,0 +1,161 @@
+#!/usr/bin/env python3
+"""Make the golden files of tests/test_golden.c: tiny pix2pix trainings by PyTorch in double precision.
+
+    python3 tests/golden/make_golden.py [FOLDER]        (default: this folder)
+
+For each case, CASE_generator.safetensors and CASE_discriminator.safetensors are the initial weights, and
+CASE_expected.safetensors holds the images, every layer's result and every gradient of the first step, the losses of all
+steps, and weights, running statistics, Adam's moments and translated images after the last. Computed in float64, stored
+in float32. Needs PyTorch (Debian's python3-torch or PyPI's torch), nothing else. Dropout is off, because its masks are
+each program's own.
+"""
+
+import os
+import sys
+
+import torch
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from pytorch_pix2pix import Discriminator, Generator, Training, initialise, save_safetensors, state_as_f32
+
+STEPS = 3
+INIT_STDDEV = 0.1  # more than in training, so that no layer of so few channels fades out
+
+CASES = {
+    # square, the usual discriminator
+    "batch1": dict(batch=1, height=32, width=32, input_channels=3, output_channels=3, depth=3, ngf=4, ndf=3,
+                   discriminator_layers=3, learning_rate=2e-4, lambda_l1=100.0),
+    # every width of the U-Net, statistics over two images, a 1x1 bottleneck
+    "batch2": dict(batch=2, height=32, width=32, input_channels=3, output_channels=3, depth=5, ngf=2, ndf=2,
+                   discriminator_layers=3, learning_rate=1e-3, lambda_l1=100.0),
+    # the smallest U-Net, unequal channels, a shallower discriminator, a large bottleneck, odd numbers
+    "batch3": dict(batch=3, height=20, width=28, input_channels=2, output_channels=1, depth=2, ngf=3, ndf=2,
+                   discriminator_layers=2, learning_rate=1e-3, lambda_l1=10.0),
+}
+
+
+def draw_images(case, seed):
+    """Smooth random pictures of whole numbers 0 to 255: STEPS, batch, channels, height, width."""
+    generator = torch.Generator().manual_seed(seed)
+    pair = []
+    for channels in (case["input_channels"], case["output_channels"]):
+        coarse = torch.rand(STEPS * case["batch"], channels, 5, 5, generator=generator, dtype=torch.float64)
+        smooth = torch.nn.functional.interpolate(coarse, (case["height"], case["width"]), mode="bilinear",
+                                                 align_corners=True)
+        noise = torch.rand(smooth.shape, generator=generator, dtype=torch.float64)
+        picture = (200 * smooth + 55 * noise).floor()
+        pair.append(picture.reshape(STEPS, case["batch"], channels, case["height"], case["width"]))
+    return pair
+
+
+def to_activation(picture):
+    return picture / 127.5 - 1
+
+
+class LayerRecorder:
+    """Copies every convolution's and normalisation's result, named "PASS.MODULE", while `current` names a pass."""
+
+    def __init__(self, training):
+        self.current, self.results, self.hooks = None, {}, []
+        for network in (training.generator, training.discriminator):
+            for name, module in network.named_modules():
+                if isinstance(module, (torch.nn.Conv2d, torch.nn.ConvTranspose2d, torch.nn.BatchNorm2d)):
+                    self.hooks.append(module.register_forward_hook(self.hook(name)))
+
+    def hook(self, name):
+        def record(module, inputs, output):
+            # a copy at once: the next layer may change it in place
+            self.results[f"layer.{self.current}.{name}"] = output.detach().clone()
+        return record
+
+    def enter(self, name):
+        self.current = name
+
+    def stop(self):
+        for hook in self.hooks:
+            hook.remove()
+
+
+def evaluate(generator, condition, target):
+    """Translations with each image's own statistics, and with the running ones, and their L1 distances."""
+    results = {}
+    with torch.no_grad():
+        # a copy of the state, because a pass in training mode moves the running statistics
+        state = {name: tensor.clone() for name, tensor in generator.state_dict().items()}
+        image = torch.cat([generator(condition[i : i + 1]) for i in range(condition.shape[0])])
+        generator.load_state_dict(state)
+        generator.eval()
+        running = generator(condition)
+        generator.train()
+    for name, generated in (("image", image), ("running", running)):
+        results[f"evaluation.{name}.generated"] = generated
+        results[f"evaluation.{name}.l1"] = torch.nn.functional.l1_loss(generated, target).reshape(1)
+    return results
+
+
+def networks(training):
+    return ("generator", training.generator, training.adam_g), ("discriminator", training.discriminator, training.adam_d)
+
+
+def gradients(training):
+    return {f"gradient.{name}.{key}": parameter.grad.clone()
+            for name, network, _ in networks(training) for key, parameter in network.named_parameters()}
+
+
+def final_state(training):
+    results = {}
+    for name, network, adam in networks(training):
+        for key, tensor in network.state_dict().items():
+            results[f"trained.{name}.{key}"] = tensor
+        for key, parameter in network.named_parameters():
+            results[f"moment1.{name}.{key}"] = adam.state[parameter]["exp_avg"]
+            results[f"moment2.{name}.{key}"] = adam.state[parameter]["exp_avg_sq"]
+    return results
+
+
+def run_case(case, seed):
+    """(initial state of both networks by name, expected tensors)."""
+    generator = Generator(case["input_channels"], case["output_channels"], case["depth"], case["ngf"]).double()
+    discriminator = Discriminator(case["input_channels"] + case["output_channels"], case["ndf"],
+                                  case["discriminator_layers"]).double()
+    initialise(generator, INIT_STDDEV, seed, everywhere=True)
+    initialise(discriminator, INIT_STDDEV, seed + 1, everywhere=True)
+    initial = {"generator": state_as_f32(generator), "discriminator": state_as_f32(discriminator)}
+    training = Training(generator, discriminator, case["lambda_l1"], case["learning_rate"])
+    inputs, targets = draw_images(case, seed + 2)
+
+    expected = {"input": inputs.to(torch.uint8), "target": targets.to(torch.uint8)}
+    recorder, losses = LayerRecorder(training), []
+    for step in range(STEPS):
+        condition, target = to_activation(inputs[step]), to_activation(targets[step])
+        losses.append(training.step(condition, target, recorder.enter))
+        if step == 0:
+            recorder.stop()
+            expected.update(recorder.results)
+            expected.update(gradients(training))
+    for name in losses[0]:
+        expected[f"loss.{name}"] = torch.tensor([step[name] for step in losses], dtype=torch.float64)
+    expected.update(final_state(training))
+    expected.update(evaluate(generator, to_activation(inputs[0]), to_activation(targets[0])))
+    return initial, expected
+
+
+def stored(name, tensor):
+    return tensor.float() if tensor.dtype == torch.float64 and not name.startswith("loss.") else tensor
+
+
+def main():
+    folder = sys.argv[1] if len(sys.argv) > 1 else os.path.dirname(os.path.abspath(__file__))
+    torch.set_num_threads(1)
+    for number, (name, case) in enumerate(CASES.items()):
+        initial, expected = run_case(case, 100 * number)
+        for network, state in initial.items():
+            save_safetensors(os.path.join(folder, f"{name}_{network}.safetensors"), state, {"format": "pt"})
+        metadata = {key: str(value) for key, value in case.items()}
+        metadata["steps"] = str(STEPS)
+        save_safetensors(os.path.join(folder, f"{name}_expected.safetensors"),
+                         {key: stored(key, tensor) for key, tensor in expected.items()}, metadata)
+
+
+if __name__ == "__main__":
+    main()
