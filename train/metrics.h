@@ -25,9 +25,10 @@ bool loss_is_finite(const loss_values *losses);
 typedef struct {
     int64_t step;  /* of the whole training, from 1 */
     int64_t epoch; /* from 1 */
+    int images;    /* of its batch */
     loss_values losses;
     double learning_rate;
-    double images_per_s;
+    double images_per_s; /* a running mean over the last steps; validation and checkpoints left out */
 } step_record;
 
 typedef struct {
@@ -54,13 +55,9 @@ typedef struct progress progress;
 /* `total_steps` and `total_epochs` are those of the whole training; `done_steps` were made before. NULL when
  * memory fails; the functions below ignore a NULL progress. */
 progress *progress_create(FILE *stream, int64_t total_steps, int64_t total_epochs, int64_t done_steps);
-void progress_step(progress *shown, const step_record *record, int images);
+void progress_step(progress *shown, const step_record *record);
 /* A whole line that stays, e.g. an epoch's result. */
 void progress_line(progress *shown, const char *format, ...) P2P_PRINTF(2, 3);
-/* Leaves time out of the rate that was not spent training (validation, checkpoints): call before and after.
- */
-void progress_pause(progress *shown);
-void progress_continue(progress *shown);
 void progress_destroy(progress *shown);
 
 #endif

@@ -8,29 +8,21 @@
 
 /* Seconds between redraws of the live line, and between plain lines. */
 static const double LIVE_INTERVAL = 0.1, PLAIN_INTERVAL = 10.0;
-/* Weight of the newest step in the running mean of seconds per image. */
-static const double RATE_WEIGHT = 0.1;
-
 struct progress {
     FILE *stream;
     bool live;
     bool line_is_drawn;
     int64_t total_steps, total_epochs;
-    double seconds_per_image, images_per_step;
-    double last_step, last_shown; /* clock readings */
-    double paused_at;
+    double last_shown; /* clock reading; 0 before the first step */
 };
 
 progress *progress_create(FILE *stream, int64_t total_steps, int64_t total_epochs, int64_t done_steps) {
     progress *shown = calloc(1, sizeof *shown);
     if (!shown) return NULL;
-    double now = sys_clock();
     *shown = (progress){.stream = stream,
                         .live = sys_is_terminal(stream),
                         .total_steps = total_steps,
-                        .total_epochs = total_epochs,
-                        .last_step = now,
-                        .last_shown = now};
+                        .total_epochs = total_epochs};
     if (done_steps > 0) progress_line(shown, "going on after step %lld", (long long)done_steps);
     return shown;
 }
@@ -51,14 +43,14 @@ static void erase_live_line(progress *shown) {
 
 static void draw(progress *shown, const step_record *record) {
     char left[32], text[256];
-    double remaining = (double)(shown->total_steps - record->step) * shown->images_per_step;
-    format_duration(remaining * shown->seconds_per_image, left, sizeof left);
+    double images = (double)(shown->total_steps - record->step) * record->images;
+    format_duration(images / record->images_per_s, left, sizeof left);
     snprintf(
         text, sizeof text,
         "epoch %lld/%lld  step %lld/%lld  D real %.3f fake %.3f  G %.3f  L1 %.4f  %.2f images/s  %s left",
         (long long)record->epoch, (long long)shown->total_epochs, (long long)record->step,
         (long long)shown->total_steps, record->losses.d_real, record->losses.d_fake, record->losses.g_gan,
-        record->losses.g_l1, 1 / shown->seconds_per_image, left);
+        record->losses.g_l1, record->images_per_s, left);
     erase_live_line(shown);
     if (shown->live) {
         int columns = sys_terminal_columns(shown->stream);
@@ -70,14 +62,10 @@ static void draw(progress *shown, const step_record *record) {
     fflush(shown->stream);
 }
 
-void progress_step(progress *shown, const step_record *record, int images) {
+void progress_step(progress *shown, const step_record *record) {
     if (!shown) return;
-    double now = sys_clock(), seconds = (now - shown->last_step) / images;
-    bool first = shown->seconds_per_image == 0;
-    shown->seconds_per_image += (first ? 1 : RATE_WEIGHT) * (seconds - shown->seconds_per_image);
-    shown->images_per_step += (first ? 1 : RATE_WEIGHT) * (images - shown->images_per_step);
-    shown->last_step = now;
-    bool last = record->step == shown->total_steps;
+    double now = sys_clock();
+    bool first = shown->last_shown == 0, last = record->step == shown->total_steps;
     if (now - shown->last_shown < (shown->live ? LIVE_INTERVAL : PLAIN_INTERVAL) && !first && !last) return;
     shown->last_shown = now;
     draw(shown, record);
@@ -92,14 +80,6 @@ void progress_line(progress *shown, const char *format, ...) {
     va_end(args);
     fputc('\n', shown->stream);
     fflush(shown->stream);
-}
-
-void progress_pause(progress *shown) {
-    if (shown) shown->paused_at = sys_clock();
-}
-
-void progress_continue(progress *shown) {
-    if (shown) shown->last_step += sys_clock() - shown->paused_at;
 }
 
 void progress_destroy(progress *shown) {

@@ -14,6 +14,8 @@
 #include <string.h>
 
 static const double SECONDS_BETWEEN_CHECKPOINTS = 300;
+/* Weight of the newest step in the running mean of seconds per image. */
+static const double RATE_WEIGHT = 0.1;
 
 /* A step that has been given to the device and whose losses have not been read. */
 typedef struct {
@@ -27,6 +29,7 @@ typedef struct {
     step_in_flight in_flight;
     training_position *at;
     double last_collected, last_checkpoint; /* clock readings */
+    double seconds_per_image;               /* running mean; 0 before the first step */
 } training_loop;
 
 /* ---- One step ----------------------------------------------------------------------------------------- */
@@ -57,20 +60,30 @@ static p2p_status diverged(const training_loop *loop, const step_record *record)
                     loop->t->paths.checkpoints);
 }
 
+/* Images per second, as a running mean: single intervals say little when two steps are in flight. */
+static double measure_rate(training_loop *loop, int images) {
+    double now = sys_clock(), seconds = (now - loop->last_collected) / images;
+    double weight = loop->seconds_per_image == 0 ? 1 : RATE_WEIGHT;
+    loop->seconds_per_image += weight * (seconds - loop->seconds_per_image);
+    loop->last_collected = now;
+    return 1 / loop->seconds_per_image;
+}
+
 /* Read and record the losses of the step in flight, if there is one. */
 static p2p_status collect(training_loop *loop) {
     step_in_flight flight = loop->in_flight;
     if (!flight.plan) return P2P_OK;
     loop->in_flight.plan = NULL;
-    step_record record = {.step = flight.step, .epoch = flight.epoch, .learning_rate = TRAINER_LEARNING_RATE};
+    step_record record = {.step = flight.step,
+                          .epoch = flight.epoch,
+                          .images = flight.images,
+                          .learning_rate = TRAINER_LEARNING_RATE};
     P2P_TRY(read_losses(flight.plan, &record.losses));
-    double now = sys_clock();
-    record.images_per_s = flight.images / (now - loop->last_collected);
-    loop->last_collected = now;
+    record.images_per_s = measure_rate(loop, flight.images);
     if (!loss_is_finite(&record.losses)) return diverged(loop, &record);
     add_losses(loop->at, &record.losses, flight.images);
     P2P_TRY(metrics_step(loop->t->metrics, &record));
-    progress_step(loop->t->progress, &record, flight.images);
+    progress_step(loop->t->progress, &record);
     return P2P_OK;
 }
 
@@ -181,7 +194,6 @@ static p2p_status after_step(training_loop *loop) {
     bool saves = save_is_due(loop) || last;
     if (!epoch_ends && !saves) return P2P_OK;
     P2P_TRY(collect(loop));
-    progress_pause(t->progress);
     if (epoch_ends) P2P_TRY(end_epoch(loop));
     if (saves) P2P_TRY(save(loop));
     if (last && !epoch_ends) {
@@ -193,7 +205,6 @@ static p2p_status after_step(training_loop *loop) {
             progress_line(t->progress, "validation L1 %.4f (mean training target: %.4f)", val_l1,
                           report_baseline_l1(t->report));
     }
-    progress_continue(t->progress);
     loop->last_collected = sys_clock();
     return P2P_OK;
 }
