@@ -1,0 +1,159 @@
+#!/usr/bin/env bash
+# The program as a user meets it: results of a tiny training, resuming, equal bits, and every refusal with its
+# exit code and the words that it must say.
+#
+#   tests/test_command.sh P2P DEVICE     P2P: the program; DEVICE: e.g. reference:0, opencl:0
+set -u
+p2p=$1 device=$2
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$work" || exit 1
+failures=0
+
+fail() {
+    echo "FAILED: $*"
+    failures=$((failures + 1))
+}
+
+# expect CODE WORDS COMMAND...: the exit code, and words that stderr or stdout must hold.
+expect() {
+    local code=$1 words=$2 status
+    shift 2
+    "$@" >out.txt 2>err.txt
+    status=$?
+    [ "$status" -eq "$code" ] || fail "exit code $status instead of $code: $*: $(tail -n 2 err.txt)"
+    grep -qF -- "$words" out.txt err.txt || fail "'$words' is not said by: $*: $(tail -n 2 err.txt)"
+}
+
+# same FILE FILE: equal bytes.
+same() {
+    cmp "$1" "$2" || fail "$1 and $2 differ"
+}
+
+losses() {
+    sed 's/,"images_per_s":[^}]*//' "$1"
+}
+
+echo "-- help and usage"
+expect 0 "p2p 0." "$p2p" --version
+expect 0 "usage: p2p COMMAND" "$p2p" help
+expect 2 "no command" "$p2p"
+expect 2 "'frobnicate' is no command" "$p2p" frobnicate
+for command in train translate devices plan sample-data; do
+    expect 0 "Examples:" "$p2p" help $command
+    expect 0 "Examples:" "$p2p" $command --help
+done
+expect 2 "--frobnicate: unknown option" "$p2p" train --frobnicate
+expect 2 "--batch: 'many' is not a whole number" "$p2p" train --batch many
+expect 2 "--batch: 0 is outside" "$p2p" train --batch 0
+expect 2 "--seed is given twice" "$p2p" train --seed 1 --seed 2
+expect 2 "--direction: 'up' is none of AtoB|BtoA" "$p2p" train --direction up
+expect 2 "--data is missing" "$p2p" train --out run
+expect 2 "--out is missing" "$p2p" train --data toys
+expect 2 "takes options only" "$p2p" train --data toys --out run stray
+expect 2 "--model is missing" "$p2p" translate -o x.png y.png
+
+echo "-- data"
+expect 3 "nowhere" "$p2p" train --data nowhere --out run --device "$device"
+expect 0 "toys" "$p2p" sample-data toys --count 5 --size 32 --seed 3
+expect 2 "toys" "$p2p" sample-data toys --count 5 --size 32
+options=(--data toys --size 32 --ngf 4 --ndf 4 --batch 2 --device "$device")
+
+echo "-- devices"
+expect 0 "reference:0" "$p2p" devices
+expect 4 "hint:" "$p2p" train --data toys --out run --device nonsense:0
+expect 4 "99" "$p2p" train --data toys --out run --device reference:99
+expect 2 "contradicts --backend" "$p2p" train --data toys --out run --device opencl:0 --backend reference
+expect 0 "conv_fwd" "$p2p" plan --size 32 --ngf 4 --ndf 4 --device "$device"
+expect 0 "conv_fwd" "$p2p" plan --size 32 --ngf 4 --ndf 4 --device "$device" --mode translate
+
+echo "-- a training"
+expect 2 "--load-size" "$p2p" train "${options[@]}" --out run --load-size 16
+expect 2 "contradicts --no-jitter" "$p2p" train "${options[@]}" --out run --load-size 40 --no-jitter
+expect 2 "too small" "$p2p" train --data toys --device "$device" --out run --size 5
+expect 2 "--generator" "$p2p" train "${options[@]}" --out run --generator big
+expect 3 "no training to resume" "$p2p" train "${options[@]}" --out run --resume
+expect 0 "the model is" "$p2p" train "${options[@]}" --out whole --steps 8 --seed 7
+for file in config.json metrics.jsonl generator.safetensors discriminator.safetensors samples/epoch-0001.png \
+    samples/epoch-0002.png samples/step-000008.png checkpoints/step-000000008.safetensors; do
+    [ -s "whole/$file" ] || fail "whole/$file is missing"
+done
+[ "$(grep -c '"d_real"' whole/metrics.jsonl)" -eq 10 ] || fail "metrics.jsonl: not 8 steps and 2 epochs"
+[ "$(grep -c '"val_l1"' whole/metrics.jsonl)" -eq 2 ] || fail "metrics.jsonl: not two validations"
+expect 2 "holds a training already" "$p2p" train "${options[@]}" --out whole --steps 8
+
+echo "-- the same seed gives the same bits, another one does not"
+expect 0 "" "$p2p" train "${options[@]}" --out again --steps 8 --seed 7
+same whole/generator.safetensors again/generator.safetensors
+same whole/checkpoints/step-000000008.safetensors again/checkpoints/step-000000008.safetensors
+same whole/samples/epoch-0002.png again/samples/epoch-0002.png
+expect 0 "" "$p2p" train "${options[@]}" --out other --steps 8 --seed 8
+cmp -s whole/generator.safetensors other/generator.safetensors && fail "another seed gave the same model"
+
+echo "-- resuming, in the middle of an epoch"
+expect 0 "" "$p2p" train "${options[@]}" --out parts --steps 4 --seed 7
+expect 0 "going on after step 4" "$p2p" train "${options[@]}" --out parts --steps 8 --resume
+for file in generator.safetensors discriminator.safetensors checkpoints/step-000000008.safetensors; do
+    same whole/$file parts/$file
+done
+[ "$(losses whole/metrics.jsonl)" = "$(losses parts/metrics.jsonl)" ] || fail "metrics.jsonl differs after resuming"
+
+echo "-- killed, and resumed from the last checkpoint"
+"$p2p" train "${options[@]}" --out killed --steps 100000 --save-every 2 --seed 7 >/dev/null 2>&1 &
+training=$!
+for _ in $(seq 600); do
+    compgen -G 'killed/checkpoints/step-*' >/dev/null && break
+    sleep 0.1
+done
+kill -9 $training 2>/dev/null
+wait $training 2>/dev/null
+checkpoint=$(ls killed/checkpoints | sort | tail -n 1)
+reached=$((10#$(echo "$checkpoint" | tr -cd 0-9)))
+total=$((reached + 3))
+expect 0 "going on after step $reached" "$p2p" train "${options[@]}" --out killed --steps $total --resume
+expect 0 "" "$p2p" train "${options[@]}" --out unkilled --steps $total --seed 7
+same killed/generator.safetensors unkilled/generator.safetensors
+[ "$(losses killed/metrics.jsonl)" = "$(losses unkilled/metrics.jsonl)" ] || fail "metrics.jsonl differs after a kill"
+
+echo "-- refusals when resuming"
+expect 2 "--ngf 8 contradicts" "$p2p" train --data toys --out parts --ngf 8 --resume --device "$device"
+expect 2 "--seed 9 contradicts" "$p2p" train --data toys --out parts --seed 9 --resume --device "$device"
+expect 2 "more than the 3 asked for" "$p2p" train --data toys --out parts --steps 3 --resume --device "$device"
+expect 0 "toys2" "$p2p" sample-data toys2 --count 6 --size 32
+expect 3 "toys2" "$p2p" train --data toys2 --out parts --steps 9 --resume --device "$device"
+head -c 5000 whole/checkpoints/step-000000008.safetensors >other/checkpoints/step-000000008.safetensors
+expect 3 "step-000000008.safetensors" "$p2p" train "${options[@]}" --out other --steps 9 --resume
+
+echo "-- initial weights"
+expect 0 "" "$p2p" train "${options[@]}" --out seeded --steps 1 --init-generator whole/generator.safetensors \
+    --init-discriminator whole/discriminator.safetensors
+expect 3 "nothing.safetensors" "$p2p" train "${options[@]}" --out init --steps 1 --init-generator nothing.safetensors
+expect 3 "discriminator.safetensors" "$p2p" train "${options[@]}" --out init --steps 1 \
+    --init-generator whole/discriminator.safetensors
+
+echo "-- translating"
+image=$(ls toys/val/* | head -n 1)
+model=whole/generator.safetensors
+expect 0 "one.png" "$p2p" translate --model $model -o one.png "$image" --device "$device"
+expect 0 "two.png" "$p2p" translate --model $model -o two.png "$image" --device "$device"
+same one.png two.png
+expect 0 "folder/" "$p2p" translate --model $model -o folder toys/val/* toys/test/* --device "$device"
+[ "$(ls folder | wc -l)" -eq "$(ls toys/val toys/test | grep -c '\.')" ] || fail "not every image was translated"
+expect 2 "must be a folder" "$p2p" translate --model $model -o one.png toys/train/* --device "$device"
+expect 3 "nothing.png" "$p2p" translate --model $model -o x.png nothing.png --device "$device"
+expect 3 "toys" "$p2p" translate --model $model -o x.png toys --device "$device"
+expect 3 "config.json" "$p2p" translate --model whole/config.json -o x.png "$image" --device "$device"
+
+if [ "${device%%:*}" = opencl ]; then
+    echo "-- one thread and two give the same bits"
+    expect 0 "" env POCL_MAX_PTHREAD_COUNT=1 POCL_CPU_MAX_CU_COUNT=1 "$p2p" train "${options[@]}" --out thread \
+        --steps 8 --seed 7
+    same whole/generator.safetensors thread/generator.safetensors
+    same whole/checkpoints/step-000000008.safetensors thread/checkpoints/step-000000008.safetensors
+fi
+
+if [ "$failures" -gt 0 ]; then
+    echo "$failures failures"
+    exit 1
+fi
+echo "all as expected"
