@@ -1,0 +1,92 @@
+/* The budget of errors: every tolerance of the tests about numbers comes from here.
+ *
+ * One operation: an output element may differ from double precision by
+ *
+ *     budget * eps * sqrt(depth) * scale
+ *
+ * where eps is the spacing of the coarsest type among its operands at 1, depth is how many terms were added
+ * to get the element (1 for pointwise kinds), and scale is the sum of the magnitudes of those terms: for
+ * y = sum x*w it is sum |x|*|w|. op_bound.c computes depth and scale. The square root is how rounding errors
+ * of independent terms grow. Nothing here is a property of a backend: one that needs more is wrong.
+ */
+#ifndef P2P_ERROR_BUDGET_H
+#define P2P_ERROR_BUDGET_H
+
+#include "p2p_op.h"
+
+#include <float.h>
+
+/* X(kind, f32, f64, bf16). A copy between equal types must be exact, whatever stands here; so must every
+ * linear kind on small integers. */
+#define P2P_BUDGET_LIST(X)                                                                                   \
+    X(fill, 0.5, 0.5, 0.5)                                                                                   \
+    X(copy, 0.5, 0.5, 0.5)                                                                                   \
+    X(prepare, 2, 2, 2)                                                                                      \
+    X(conv_fwd, 1, 1, 1)                                                                                     \
+    X(conv_bwd_data, 1, 1, 1)                                                                                \
+    X(conv_bwd_filter, 1, 1, 1)                                                                              \
+    X(gemm, 2, 2, 2)                                                                                         \
+    X(norm_stats, 2, 2, 2)                                                                                   \
+    X(norm_apply, 4, 4, 4)                                                                                   \
+    X(norm_bwd_stats, 4, 4, 4)                                                                               \
+    X(norm_bwd_apply, 4, 4, 4)                                                                               \
+    X(act_fwd, 4, 4, 4)                                                                                      \
+    X(act_bwd, 2, 2, 2)                                                                                      \
+    X(dropout, 1, 1, 1)                                                                                      \
+    X(axpby, 1, 1, 1)                                                                                        \
+    X(bias_grad, 1, 1, 1)                                                                                    \
+    X(loss_bce, 4, 4, 4)                                                                                     \
+    X(loss_l1, 2, 2, 2)                                                                                      \
+    X(adam, 4, 4, 4)                                                                                         \
+    X(all_reduce, 2, 2, 2)                                                                                   \
+    X(broadcast, 0, 0, 0)
+
+static inline double p2p_budget_of(p2p_kind kind, p2p_type precision) {
+    static const double rows[P2P_KIND_COUNT][3] = {
+#define X(kind, f32, f64, bf16) [P2P_KIND_##kind] = {f32, f64, bf16},
+        P2P_BUDGET_LIST(X)
+#undef X
+    };
+    return rows[kind][precision == P2P_TYPE_f64 ? 1 : precision == P2P_TYPE_bf16 ? 2 : 0];
+}
+
+/* The spacing of numbers of a type at 1. */
+static inline double p2p_budget_eps(p2p_type precision) {
+    switch (precision) {
+    case P2P_TYPE_f64:
+        return DBL_EPSILON;
+    case P2P_TYPE_bf16:
+        return 0x1p-7;
+    default:
+        return FLT_EPSILON;
+    }
+}
+
+/* Whole tiny trainings against PyTorch in double precision (test_golden): ||a - b|| / ||b|| per tensor.
+ * X(what, f64, f32). Double precision leaves room for the files' own float32, for nothing else. Single
+ * precision has about four times what PyTorch's own float32 needs on the same trainings. */
+#define P2P_GOLDEN_BUDGET_LIST(X)                                                                            \
+    X(layers, 1e-6, 4e-6)                                                                                    \
+    X(losses, 1e-6, 2e-6)                                                                                    \
+    X(gradients, 1e-6, 2e-5)                                                                                 \
+    X(weights, 1e-6, 2e-6) /* and running statistics, after three steps */                                   \
+    X(moments, 1e-6, 2e-5)                                                                                   \
+    X(translations, 1e-6, 4e-6)
+
+typedef enum {
+#define X(what, f64, f32) P2P_GOLDEN_##what,
+    P2P_GOLDEN_BUDGET_LIST(X)
+#undef X
+        P2P_GOLDEN_COUNT
+} p2p_golden_part;
+
+static inline double p2p_golden_budget(p2p_golden_part part, p2p_type precision) {
+    static const double rows[P2P_GOLDEN_COUNT][2] = {
+#define X(what, f64, f32) [P2P_GOLDEN_##what] = {f64, f32},
+        P2P_GOLDEN_BUDGET_LIST(X)
+#undef X
+    };
+    return rows[part][precision == P2P_TYPE_f64 ? 0 : 1];
+}
+
+#endif

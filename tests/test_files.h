@@ -1,0 +1,36 @@
+/* Temporary folders and files for tests, and the committed golden files. Any failure here aborts the test:
+ * nothing is reported to the caller. */
+#ifndef P2P_TEST_FILES_H
+#define P2P_TEST_FILES_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* A new empty folder; the caller frees the name. test_folder_remove deletes it with everything inside and
+ * frees the name. */
+char *test_folder_make(void);
+void test_folder_remove(char *folder);
+
+/* "folder/name" in one of a few static buffers: good until the eighth further call. */
+const char *test_path(const char *folder, const char *name);
+
+/* The path of a committed file below tests/golden, likewise. */
+const char *test_golden(const char *name);
+
+void test_file_write(const char *path, const void *bytes, size_t size);
+
+/* All of a file; the caller frees it. */
+uint8_t *test_file_read(const char *path, size_t *size);
+
+/* Make a folder below one that exists. */
+void test_folder_add(const char *path);
+
+void test_link_add(const char *path, const char *target);
+
+/* How many entries a folder has, hidden ones included. */
+size_t test_folder_entries(const char *path);
+
+/* FNV-1a, 64 bits: how golden files stand for bytes. */
+uint64_t test_fnv(const void *bytes, size_t size);
+
+#endif
