@@ -65,7 +65,7 @@ static void buffer_destroy(p2p_be_device *device, p2p_be_buffer *buffer) {
 }
 
 static p2p_status buffer_create(p2p_be_device *device, size_t bytes, p2p_be_buffer **buffer) {
-    p2p_be_buffer *created = calloc(1, sizeof *created);
+    p2p_be_buffer *created = bytes <= PTRDIFF_MAX ? calloc(1, sizeof *created) : NULL;
     if (created != NULL) created->bytes = calloc(bytes > 0 ? bytes : 1, 1);
     if (created == NULL || created->bytes == NULL) {
         buffer_destroy(device, created);
