@@ -1,0 +1,115 @@
+/* Concatenation without copies: a value becomes a channel range of the concatenation that it was copied into,
+ * and the gradient of a part becomes a range of the concatenation's gradient.
+ *
+ * A value can lie in one place only, and a range must start where the device can start one, so a second
+ * placement or an odd channel count keeps its copy. Whether the nodes that touch the value can work on a
+ * range is asked of the device, all of them, before anything changes.
+ */
+#include "fuse.h"
+
+/* Ranges that share a block of channels would write each other's lanes. */
+static bool is_aligned(const plan_part *part, const plan_value *range) {
+    int64_t alignment = part->session->channel_alignment;
+    int64_t begin = range->tensor.c0, end = begin + range->tensor.c;
+    return begin % alignment == 0 && (end % alignment == 0 || end == range->tensor.cp);
+}
+
+static bool is_movable(const plan_part *part, int value, const fuse_uses *uses) {
+    const plan_value *v = &part->values[value];
+    return fuse_is_private(part, value, uses) && v->role == IR_ACTIVATION;
+}
+
+static bool overlaps(const plan_part *part, int value, const plan_value *range) {
+    const plan_value *v = &part->values[value];
+    if (v->origin != IR_RANGE) return true;
+    return v->tensor.c0 < range->tensor.c0 + range->tensor.c && range->tensor.c0 < v->tensor.c0 + v->tensor.c;
+}
+
+/* Does any node from `from` on write (or, with `reads`, touch) the range's channels of its parent? */
+static bool parent_touched(const plan_part *part, const plan_value *range, int copy, int from, bool reads) {
+    for (int i = from; i < part->node_count; i++) {
+        const plan_node *node = &part->nodes[i];
+        if (node->removed || i == copy) continue;
+        for (int k = 0; k < P2P_MAX_OPERANDS; k++) {
+            int value = node->value[k];
+            if (!value || plan_root(part, value) != range->parent || !overlaps(part, value, range)) continue;
+            if (reads || fuse_writes(node, k)) return true;
+        }
+    }
+    return false;
+}
+
+/* Make `value` the range; take it back where a node that touches it refuses. */
+static p2p_status try_range(plan_part *part, int value, const plan_value *range, int copy, bool *done) {
+    plan_value *v = &part->values[value];
+    const plan_value before = *v;
+    v->origin = IR_RANGE;
+    v->parent = range->parent;
+    v->tensor.c0 = range->tensor.c0;
+    v->tensor.cp = range->tensor.cp;
+    *done = true;
+    p2p_status status = P2P_OK;
+    for (int i = 0; i < part->node_count && *done && status == P2P_OK; i++) {
+        const plan_node *node = &part->nodes[i];
+        bool touches = false;
+        for (int k = 0; k < P2P_MAX_OPERANDS; k++) touches = touches || node->value[k] == value;
+        if (touches && i != copy && !node->removed) status = plan_accepts(part, node, done);
+    }
+    if (status != P2P_OK || !*done) *v = before;
+    return status;
+}
+
+/* copy: range = value. The value's writers write the range, its readers read it. */
+static p2p_status elide_forward(plan_part *part, int copy) {
+    const plan_node *node = &part->nodes[copy];
+    int value = node->value[P2P_AT_copy_x];
+    const plan_value range = part->values[node->value[P2P_AT_copy_y]];
+    if (range.origin != IR_RANGE || node->op.accumulate || !is_aligned(part, &range)) return P2P_OK;
+    fuse_uses uses = fuse_find_uses(part, value);
+    if (!is_movable(part, value, &uses) || uses.last_writer > copy) return P2P_OK;
+    /* The channels are the value's from its first writer on: nothing may touch them before the copy, and
+     * nothing may write them after it. */
+    if (uses.writer_count == 0 || parent_touched(part, &range, copy, copy + 1, false)) return P2P_OK;
+    for (int i = uses.writers[0]; i < copy; i++)
+        for (int k = 0; k < P2P_MAX_OPERANDS; k++) {
+            int other = part->nodes[i].removed ? 0 : part->nodes[i].value[k];
+            if (other && plan_root(part, other) == range.parent && overlaps(part, other, &range))
+                return P2P_OK;
+        }
+    bool done = false;
+    P2P_TRY(try_range(part, value, &range, copy, &done));
+    if (!done) return P2P_OK;
+    part->nodes[copy].removed = true;
+    part->fused[PLAN_FUSED_elide]++;
+    return P2P_OK;
+}
+
+/* copy: value = range. The value is a view of the range; later additions to it happen there. */
+static p2p_status elide_backward(plan_part *part, int copy) {
+    const plan_node *node = &part->nodes[copy];
+    int value = node->value[P2P_AT_copy_y];
+    const plan_value range = part->values[node->value[P2P_AT_copy_x]];
+    if (range.origin != IR_RANGE || node->op.accumulate || !is_aligned(part, &range)) return P2P_OK;
+    const plan_value *parent = &part->values[range.parent];
+    fuse_uses uses = fuse_find_uses(part, value);
+    if (!is_movable(part, value, &uses) || uses.writers[0] != copy) return P2P_OK;
+    if (parent->origin != IR_LOCAL || parent->output) return P2P_OK;
+    /* Nothing may change the channels under the value's readers; and where the value is added to, nothing
+     * may read them as they were. */
+    if (parent_touched(part, &range, copy, copy + 1, uses.writer_count > 1)) return P2P_OK;
+    bool done = false;
+    P2P_TRY(try_range(part, value, &range, copy, &done));
+    if (!done) return P2P_OK;
+    part->nodes[copy].removed = true;
+    part->fused[PLAN_FUSED_elide_bwd]++;
+    return P2P_OK;
+}
+
+p2p_status fuse_elide_copies(plan_part *part) {
+    for (int i = 0; i < part->node_count; i++) {
+        if (part->nodes[i].removed || part->nodes[i].op.kind != P2P_KIND_copy) continue;
+        P2P_TRY(elide_forward(part, i));
+        if (!part->nodes[i].removed) P2P_TRY(elide_backward(part, i));
+    }
+    return P2P_OK;
+}
