@@ -218,11 +218,11 @@ typedef enum { P2P_IN = 1, P2P_OUT = 2, P2P_INOUT = 3, P2P_OPT = 4 } p2p_operand
 /* clang-format on */
 
 /* clang-format off */
-/* What each kind computes. N, C, H, W are x's extents; (+)= adds where the accumulate bit of the operand is set.
+/* What each kind computes. N, C, H, W are x's extents; (+)= adds where the operand's accumulate bit is set.
  *
  * fill             y (+)= alpha.
- * copy             y (+)= x, converting layout, type and channel range. x and y have equal logical shapes. If y
- *                  is a filter or vector, its padding lanes become zero.
+ * copy             y (+)= x, converting layout, type and channel range. x and y have equal logical shapes. If
+ *                  y is a filter or vector, its padding lanes become zero.
  * prepare          x: u8 nhwc images (n, c, h, w logical); y (+)= x * alpha + offset, an activation.
  * conv_fwd         y[n,k,i,j] (+)= act(bias[k] + sum_{c,r,s} w[k,c,r,s] x[n,c, i*stride-pad_top+r,
  *                  j*stride-pad_left+s]), outside x is 0. y's extents are explicit and agree with the pads:
@@ -260,7 +260,8 @@ typedef enum { P2P_IN = 1, P2P_OUT = 2, P2P_INOUT = 3, P2P_OPT = 4 } p2p_operand
  * loss_bce         x are logits, target in {0, 1} as a field:
  *                  loss (+)= loss_scale * sum(max(x,0) - x*target + log(1+exp(-|x|)));
  *                  dx (+)= grad_scale * (sigmoid(x) - target).
- * loss_l1          loss (+)= loss_scale * sum |x - target|; dx (+)= grad_scale * sign(x - target), sign(0) = 0.
+ * loss_l1          loss (+)= loss_scale * sum |x - target|; dx (+)= grad_scale * sign(x - target), with
+ *                  sign(0) = 0.
  * adam             flat arrays of one length: m = beta1 m + (1-beta1) g; v = beta2 v + (1-beta2) g*g;
  *                  p -= step.lr_corrected * m / (sqrt(v)*step.root_v_correction + eps): PyTorch's form,
  *                  lr_corrected = lr/(1-beta1^t), root_v_correction = 1/sqrt(1-beta2^t).

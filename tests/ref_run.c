@@ -127,6 +127,10 @@ void run_go(run *r) {
     p2p_query answer;
     MUST(table->op_query(ref_device, &r->op, &answer));
     MUST(table->buffer_create(ref_device, answer.scratch_bytes, &scratch.buffer));
+    unsigned char *noise = malloc(answer.scratch_bytes + 1);
+    memset(noise, 0xff, answer.scratch_bytes);
+    MUST(table->buffer_write(ref_device, scratch, noise, answer.scratch_bytes));
+    free(noise);
     p2p_be_op *op = NULL;
     MUST(table->op_create(ref_device, &r->op, bindings, scratch, &op));
     MUST(table->op_run(ref_device, op));

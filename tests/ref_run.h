@@ -1,8 +1,8 @@
 /* Runs one operation on the reference backend for test_ref.c.
  *
  * Each operand gets a buffer of its own, filled with NaN wherever the operation has nothing to read: outputs
- * that are overwritten, padding lanes, channels outside a range, memory around the tensor. What the operation
- * has no business with must come back with the same bytes.
+ * that are overwritten, padding lanes, channels outside a range, memory around the tensor, scratch memory.
+ * What the operation has no business with must come back with the same bytes.
  */
 #ifndef P2P_TEST_REF_RUN_H
 #define P2P_TEST_REF_RUN_H

@@ -22,6 +22,12 @@ static double relu(double x) {
     return x > 0 ? x : 0;
 }
 
+/* An input that the filter just fits into, or up to 6 elements more; often the padding is larger. */
+static int64_t padded_extent(int64_t taps, int64_t padding) {
+    int64_t least = taps > padding ? taps - padding : 1;
+    return least + run_below(7);
+}
+
 /* Convolution descriptors of random geometry and storage, as x, w, y in their forward roles. */
 static p2p_op random_conv(p2p_kind kind, int x, int w, int y, int bias, int64_t bias_channels) {
     p2p_op op = {.kind = kind,
@@ -30,7 +36,9 @@ static p2p_op random_conv(p2p_kind kind, int x, int w, int y, int bias, int64_t 
                  .pad_left = run_below(3),
                  .pad_bottom = run_below(3),
                  .pad_right = run_below(3)};
-    int64_t r = 1 + run_below(4), s = 1 + run_below(4), h = r + run_below(7), v = s + run_below(7);
+    int64_t r = 1 + run_below(4), s = 1 + run_below(4);
+    int64_t h = padded_extent(r, op.pad_top + op.pad_bottom),
+            v = padded_extent(s, op.pad_left + op.pad_right);
     int64_t n = 1 + run_below(2), c = 1 + run_below(5), k = 1 + run_below(5);
     op.t[x] = p2p_tensor_activation(P2P_TYPE_f64, n, c, h, v);
     op.t[w] = p2p_tensor_filter(P2P_TYPE_f64, k, c, r, s);
