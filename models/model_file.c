@@ -156,7 +156,8 @@ static weights_group values_of(p2p_network *network) {
     return (weights_group){.network = network, .part = P2P_STATE_VALUE, .prefix = ""};
 }
 
-static p2p_status build(const safetensors_file *file, pix2pix **model, model_file_info *info) {
+p2p_status model_file_describe(const safetensors_file *file, pix2pix **model, model_file_info *info) {
+    *model = NULL;
     P2P_TRY(check_kind(file));
     P2P_TRY(get_info(file, info));
     pix2pix_config config = pix2pix_config_default();
@@ -165,18 +166,20 @@ static p2p_status build(const safetensors_file *file, pix2pix **model, model_fil
     if (status != P2P_OK)
         return p2p_fail(status, "%s: its metadata: %s", safetensors_path(file), p2p_message());
     const weights_group group = values_of((*model)->generator.network);
-    return weights_check(file, &group, 1);
+    status = weights_check(file, &group, 1);
+    if (status == P2P_OK) return P2P_OK;
+    pix2pix_destroy(*model);
+    *model = NULL;
+    return status;
 }
 
 p2p_status model_file_open(const char *path, safetensors_file **file, pix2pix **model,
                            model_file_info *info) {
     *model = NULL;
     P2P_TRY(safetensors_open(path, file));
-    p2p_status status = build(*file, model, info);
+    p2p_status status = model_file_describe(*file, model, info);
     if (status == P2P_OK) return P2P_OK;
-    pix2pix_destroy(*model);
     safetensors_close(*file);
-    *model = NULL;
     *file = NULL;
     return status;
 }

@@ -17,9 +17,12 @@ typedef struct {
 p2p_status model_file_save(p2p_session *session, const pix2pix *model, p2p_network *network,
                            const model_file_info *info, const char *path);
 
-/* Open a generator's file for translation: read its metadata, declare its network, check every tensor against
- * it. Needs no device. P2P_INPUT with the path and the first thing that is wrong. On success the file is the
- * caller's to close and the model to destroy. */
+/* What an open generator's file is for translation: read its metadata, declare its network, check every
+ * tensor against it. Needs no device. P2P_INPUT with the path and the first thing that is wrong. The model is
+ * the caller's to destroy. */
+p2p_status model_file_describe(const safetensors_file *file, pix2pix **model, model_file_info *info);
+
+/* Open and describe. The file is the caller's to close. */
 p2p_status model_file_open(const char *path, safetensors_file **file, pix2pix **model, model_file_info *info);
 
 /* Copy an open file's weights into a session's network. */

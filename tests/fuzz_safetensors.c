@@ -1,0 +1,13 @@
+/* libFuzzer over the safetensors reader and model files' metadata (CMake option P2P_FUZZ, clang only):
+ *
+ *     build/tests/fuzz_safetensors CORPUS_FOLDER       (start with tests/golden's *_generator.safetensors)
+ *
+ * test_safetensors makes random mutations of its own in every test run; this one is guided by coverage. */
+#include "safetensors_exercise.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
+    safetensors_exercise(bytes, size);
+    return 0;
+}
