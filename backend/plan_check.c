@@ -106,8 +106,8 @@ static p2p_status check_operand(const plan_part *part, int s, int operand) {
 p2p_status plan_check_after(const plan_part *part, int s) {
     const p2p_op *op = &part->steps[s].op;
     for (int i = 0; i < p2p_kind_operand_count(op->kind); i++) {
-        bool written = p2p_kind_operand_use(op->kind, i) & P2P_OUT;
-        if (written && p2p_tensor_present(&op->t[i])) P2P_TRY(check_operand(part, s, i));
+        bool written = p2p_op_operand_use(op, i) & P2P_OUT;
+        if (written) P2P_TRY(check_operand(part, s, i));
     }
     return P2P_OK;
 }

@@ -1,0 +1,198 @@
+/* The device that only plans. What it accepts is made up, but each refusal is one that real libraries make.
+ */
+#include "null_backend.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+struct p2p_be_device {
+    int index;
+};
+
+static const p2p_host *host;
+
+static const struct {
+    const char *name;
+    p2p_storage activation, filter, vector;
+    int channel_alignment;
+} profiles[NULL_DEVICES] = {
+    [NULL_PLAIN] = {"plain",
+                    {P2P_TYPE_f32, P2P_LAYOUT_plain, 0},
+                    {P2P_TYPE_f32, P2P_LAYOUT_plain, 0},
+                    {P2P_TYPE_f32, P2P_LAYOUT_plain, 0},
+                    1},
+    [NULL_NCHW16C] = {"nchw16c",
+                      {P2P_TYPE_f32, P2P_LAYOUT_nchwc, 16},
+                      {P2P_TYPE_f32, P2P_LAYOUT_ckrs, 16},
+                      {P2P_TYPE_f32, P2P_LAYOUT_plain, 0},
+                      16},
+    [NULL_NHWC8_BF16] = {"nhwc8-bf16",
+                         {P2P_TYPE_bf16, P2P_LAYOUT_nhwc, 8},
+                         {P2P_TYPE_f32, P2P_LAYOUT_plain, 0},
+                         {P2P_TYPE_f32, P2P_LAYOUT_plain, 0},
+                         8},
+};
+
+static p2p_status device_count(int *count) {
+    *count = NULL_DEVICES;
+    return P2P_OK;
+}
+
+static p2p_status device_info(int index, p2p_device_info *info) {
+    *info = (p2p_device_info){.type = P2P_DEVICE_OTHER,
+                              .compute_units = 1,
+                              .max_alloc_bytes = (size_t)1 << 30,
+                              .alignment = 64,
+                              .channel_alignment = profiles[index].channel_alignment,
+                              .activation = profiles[index].activation,
+                              .filter = profiles[index].filter,
+                              .vector = profiles[index].vector};
+    snprintf(info->name, sizeof info->name, "%s", profiles[index].name);
+    snprintf(info->driver, sizeof info->driver, "no driver");
+    return P2P_OK;
+}
+
+static p2p_status device_open(int index, p2p_be_device **device) {
+    *device = malloc(sizeof **device);
+    if (!*device) return host->fail(P2P_OUT_OF_MEMORY, "null:%d: no host memory", index);
+    (*device)->index = index;
+    return P2P_OK;
+}
+
+static void device_close(p2p_be_device *device) {
+    free(device);
+}
+
+/* ---- No memory ---------------------------------------------------------------------------------------- */
+
+static p2p_status buffer_create(p2p_be_device *device, size_t bytes, p2p_be_buffer **buffer) {
+    *buffer = NULL;
+    return host->fail(P2P_OUT_OF_MEMORY, "null:%d has no memory, not even %zu bytes", device->index, bytes);
+}
+
+static void buffer_destroy(p2p_be_device *device, p2p_be_buffer *buffer) {
+    (void)device;
+    (void)buffer;
+}
+
+static p2p_status nothing_runs(void) {
+    return host->fail(P2P_FAILED, "the null device was asked to do something");
+}
+
+static p2p_status buffer_write(p2p_be_device *device, p2p_binding to, const void *from, size_t bytes) {
+    (void)device, (void)to, (void)from, (void)bytes;
+    return nothing_runs();
+}
+
+static p2p_status buffer_read(p2p_be_device *device, p2p_binding from, void *to, size_t bytes) {
+    (void)device, (void)from, (void)to, (void)bytes;
+    return nothing_runs();
+}
+
+static p2p_status buffer_copy(p2p_be_device *device, p2p_binding from, p2p_binding to, size_t bytes) {
+    (void)device, (void)from, (void)to, (void)bytes;
+    return nothing_runs();
+}
+
+static p2p_status op_create(p2p_be_device *device, const p2p_op *op, const p2p_binding *bindings,
+                            p2p_binding scratch, p2p_be_op **created) {
+    (void)device, (void)op, (void)bindings, (void)scratch;
+    *created = NULL;
+    return nothing_runs();
+}
+
+static p2p_status op_run(p2p_be_device *device, p2p_be_op *op) {
+    (void)device, (void)op;
+    return nothing_runs();
+}
+
+static void op_destroy(p2p_be_device *device, p2p_be_op *op) {
+    (void)device, (void)op;
+}
+
+static p2p_status submit(p2p_be_device *device, p2p_ticket *ticket) {
+    (void)device;
+    *ticket = 0;
+    return P2P_OK;
+}
+
+static p2p_status wait(p2p_be_device *device, p2p_ticket ticket) {
+    (void)device, (void)ticket;
+    return P2P_OK;
+}
+
+/* ---- Opinions ----------------------------------------------------------------------------------------- */
+
+/* A plain device whose normalisation writes one result. */
+static p2p_status query_plain(const p2p_op *op, p2p_query *answer) {
+    bool two = (op->kind == P2P_KIND_norm_apply && op->t[P2P_AT_norm_apply_y2].n) ||
+               (op->kind == P2P_KIND_norm_bwd_apply && op->t[P2P_AT_norm_bwd_apply_dy2].n);
+    if (two) return host->fail(P2P_UNSUPPORTED, "one result or gradient per normalisation");
+    if (op->kind == P2P_KIND_conv_bwd_filter) /* partial sums */
+        answer->scratch_bytes = 4 * p2p_tensor_bytes(&op->t[P2P_AT_conv_bwd_filter_dw]);
+    return P2P_OK;
+}
+
+static void want(p2p_query *answer, const p2p_tensor *w, p2p_storage storage) {
+    answer->want_filter = w->type != storage.type || w->layout != storage.layout || w->block != storage.block;
+    answer->filter = storage;
+}
+
+/* Lanes along the channels that a convolution produces: gradients of data want the other order. */
+static p2p_status query_nchw16c(const p2p_op *op, p2p_query *answer) {
+    if (op->kind == P2P_KIND_conv_bwd_data)
+        want(answer, &op->t[P2P_AT_conv_bwd_data_w], (p2p_storage){P2P_TYPE_f32, P2P_LAYOUT_kcrs_t, 16});
+    return P2P_OK;
+}
+
+/* Tensor cores: filters in bf16, statistics in a kernel of their own, and no addition to rounded values. */
+static p2p_status query_nhwc8(const p2p_op *op, p2p_query *answer) {
+    bool adds = op->accumulate && op->kind != P2P_KIND_axpby && op->kind != P2P_KIND_copy;
+    for (int i = 0; adds && i < P2P_MAX_OPERANDS; i++)
+        if (op->accumulate >> i & 1 && op->t[i].type == P2P_TYPE_bf16)
+            return host->fail(P2P_UNSUPPORTED, "sums are rounded once: no addition to bf16");
+    if (op->merged) return host->fail(P2P_UNSUPPORTED, "statistics have a kernel of their own");
+    if (op->act == P2P_ACT_tanh) return host->fail(P2P_UNSUPPORTED, "no tanh in other kernels");
+    if (op->kind == P2P_KIND_conv_fwd)
+        want(answer, &op->t[P2P_AT_conv_fwd_w], (p2p_storage){P2P_TYPE_bf16, P2P_LAYOUT_ckrs, 8});
+    if (op->kind == P2P_KIND_conv_bwd_data)
+        want(answer, &op->t[P2P_AT_conv_bwd_data_w], (p2p_storage){P2P_TYPE_bf16, P2P_LAYOUT_kcrs_t, 8});
+    return P2P_OK;
+}
+
+static p2p_status op_query(p2p_be_device *device, const p2p_op *op, p2p_query *answer) {
+    const char *kind = p2p_kind_name(op->kind);
+    *answer = (p2p_query){0};
+    snprintf(answer->kernel, sizeof answer->kernel, "%s", kind);
+    if (op->kind == P2P_KIND_all_reduce || op->kind == P2P_KIND_broadcast)
+        return host->fail(P2P_UNSUPPORTED, "%s belongs to the communicator", kind);
+    if (device->index == NULL_NHWC8_BF16 && op->kind == P2P_KIND_act_fwd) return P2P_OK;
+    if (device->index == NULL_NHWC8_BF16 && op->kind == P2P_KIND_act_bwd && !op->accumulate) return P2P_OK;
+    if (device->index == NULL_PLAIN) return query_plain(op, answer);
+    if (device->index == NULL_NCHW16C) return query_nchw16c(op, answer);
+    return query_nhwc8(op, answer);
+}
+
+const p2p_module *null_module(uint32_t abi, const p2p_host *services) {
+    static const p2p_module module = {.abi = P2P_BACKEND_ABI,
+                                      .name = "null",
+                                      .description = "plans, computes nothing",
+                                      .device_count = device_count,
+                                      .device_info = device_info,
+                                      .device_open = device_open,
+                                      .device = {.close = device_close,
+                                                 .buffer_create = buffer_create,
+                                                 .buffer_destroy = buffer_destroy,
+                                                 .buffer_write = buffer_write,
+                                                 .buffer_read = buffer_read,
+                                                 .buffer_copy = buffer_copy,
+                                                 .op_query = op_query,
+                                                 .op_create = op_create,
+                                                 .op_run = op_run,
+                                                 .op_destroy = op_destroy,
+                                                 .submit = submit,
+                                                 .wait = wait}};
+    if (abi != P2P_BACKEND_ABI) return NULL;
+    host = services;
+    return &module;
+}

@@ -1,0 +1,254 @@
+/* A wrapper around the reference's table. Operations carry scratch memory of their own, so that a small
+ * largest allocation cuts what the planner cuts and nothing else. */
+#include "picky_backend.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { BLOCK = 4, LARGEST = 32 << 10 };
+
+/* What the wrapper's opaque pointers point at. */
+typedef struct {
+    p2p_be_device *inner;
+    int index;
+    struct picky_recording *recording; /* under way */
+} picky_device;
+
+typedef struct {
+    p2p_be_op *inner;
+    p2p_be_buffer *scratch;
+} picky_op;
+
+typedef struct picky_recording {
+    picky_op **ops;
+    int count, capacity;
+} picky_recording;
+
+static const p2p_module *reference;
+static const p2p_host *host;
+static int recordings_run;
+
+int picky_recordings_run(void) {
+    return recordings_run;
+}
+
+static picky_device *wrapper(p2p_be_device *device) {
+    return (picky_device *)(void *)device;
+}
+
+static p2p_status no_memory(void) {
+    return host->fail(P2P_OUT_OF_MEMORY, "picky: no host memory");
+}
+
+/* ---- Devices and buffers ------------------------------------------------------------------------------ */
+
+static p2p_status device_count(int *count) {
+    *count = PICKY_DEVICES;
+    return P2P_OK;
+}
+
+static p2p_status device_info(int index, p2p_device_info *info) {
+    P2P_TRY(reference->device_info(0, info));
+    snprintf(info->name, sizeof info->name, "picky device %d", index);
+    if (index != PICKY_BLOCKED) return P2P_OK;
+    info->max_alloc_bytes = LARGEST;
+    info->alignment = 128;
+    info->channel_alignment = BLOCK;
+    info->activation = (p2p_storage){P2P_TYPE_f64, P2P_LAYOUT_nchwc, BLOCK};
+    info->filter = (p2p_storage){P2P_TYPE_f64, P2P_LAYOUT_ckrs, BLOCK};
+    return P2P_OK;
+}
+
+static p2p_status device_open(int index, p2p_be_device **device) {
+    picky_device *opened = calloc(1, sizeof *opened);
+    if (!opened) return no_memory();
+    opened->index = index;
+    p2p_status status = reference->device_open(0, &opened->inner);
+    if (status != P2P_OK) {
+        free(opened);
+        return status;
+    }
+    *device = (p2p_be_device *)(void *)opened;
+    return P2P_OK;
+}
+
+static void device_close(p2p_be_device *device) {
+    reference->device.close(wrapper(device)->inner);
+    free(device);
+}
+
+static p2p_status buffer_create(p2p_be_device *device, size_t bytes, p2p_be_buffer **buffer) {
+    return reference->device.buffer_create(wrapper(device)->inner, bytes, buffer);
+}
+
+static void buffer_destroy(p2p_be_device *device, p2p_be_buffer *buffer) {
+    reference->device.buffer_destroy(wrapper(device)->inner, buffer);
+}
+
+static p2p_status buffer_write(p2p_be_device *device, p2p_binding to, const void *from, size_t bytes) {
+    return reference->device.buffer_write(wrapper(device)->inner, to, from, bytes);
+}
+
+static p2p_status buffer_read(p2p_be_device *device, p2p_binding from, void *to, size_t bytes) {
+    return reference->device.buffer_read(wrapper(device)->inner, from, to, bytes);
+}
+
+static p2p_status buffer_copy(p2p_be_device *device, p2p_binding from, p2p_binding to, size_t bytes) {
+    return reference->device.buffer_copy(wrapper(device)->inner, from, to, bytes);
+}
+
+static p2p_status submit(p2p_be_device *device, p2p_ticket *ticket) {
+    return reference->device.submit(wrapper(device)->inner, ticket);
+}
+
+static p2p_status wait(p2p_be_device *device, p2p_ticket ticket) {
+    return reference->device.wait(wrapper(device)->inner, ticket);
+}
+
+/* ---- Operations --------------------------------------------------------------------------------------- */
+
+static p2p_status refuse_fusion(const p2p_op *op) {
+    bool conv = op->kind == P2P_KIND_conv_fwd || op->kind == P2P_KIND_conv_bwd_data;
+    bool act = op->kind == P2P_KIND_act_fwd || op->kind == P2P_KIND_act_bwd;
+    if (conv && op->t[P2P_AT_conv_fwd_bias].n) return host->fail(P2P_UNSUPPORTED, "no bias here");
+    if (op->act != P2P_ACT_none && !act) return host->fail(P2P_UNSUPPORTED, "no activation here");
+    if (op->merged) return host->fail(P2P_UNSUPPORTED, "nothing merged");
+    if (op->dropout > 0 && op->kind != P2P_KIND_dropout)
+        return host->fail(P2P_UNSUPPORTED, "no dropout here");
+    if (op->kind == P2P_KIND_copy) return P2P_OK;
+    for (int i = 0; i < P2P_MAX_OPERANDS; i++)
+        if (op->t[i].cp != 0) return host->fail(P2P_UNSUPPORTED, "no channel ranges");
+    bool adds_gradients = op->kind == P2P_KIND_axpby || op->kind == P2P_KIND_conv_bwd_filter ||
+                          op->kind == P2P_KIND_bias_grad || op->kind == P2P_KIND_norm_bwd_stats;
+    if (op->accumulate && !adds_gradients) return host->fail(P2P_UNSUPPORTED, "no additions here");
+    return P2P_OK;
+}
+
+static p2p_status op_query(p2p_be_device *device, const p2p_op *op, p2p_query *answer) {
+    const picky_device *picky = wrapper(device);
+    if (picky->index == PICKY_STRICT) P2P_TRY(refuse_fusion(op));
+    P2P_TRY(reference->device.op_query(picky->inner, op, answer));
+    answer->scratch_bytes = 0;
+    const p2p_storage wanted = {P2P_TYPE_f64, P2P_LAYOUT_kcrs_t, BLOCK};
+    if (picky->index == PICKY_BLOCKED && op->kind == P2P_KIND_conv_bwd_data) {
+        answer->want_filter = op->t[P2P_AT_conv_bwd_data_w].layout != wanted.layout;
+        answer->filter = wanted;
+    }
+    return P2P_OK;
+}
+
+static void op_destroy(p2p_be_device *device, p2p_be_op *op) {
+    picky_op *made = (picky_op *)(void *)op;
+    const p2p_device_table *table = &reference->device;
+    if (made->inner) table->op_destroy(wrapper(device)->inner, made->inner);
+    if (made->scratch) table->buffer_destroy(wrapper(device)->inner, made->scratch);
+    free(made);
+}
+
+static p2p_status create_inner(p2p_be_device *inner, const p2p_op *op, const p2p_binding *bindings,
+                               picky_op *made) {
+    p2p_query answer;
+    p2p_binding scratch = {0};
+    P2P_TRY(reference->device.op_query(inner, op, &answer));
+    if (answer.scratch_bytes > 0) {
+        P2P_TRY(reference->device.buffer_create(inner, answer.scratch_bytes, &made->scratch));
+        scratch.buffer = made->scratch;
+    }
+    return reference->device.op_create(inner, op, bindings, scratch, &made->inner);
+}
+
+static p2p_status op_create(p2p_be_device *device, const p2p_op *op, const p2p_binding *bindings,
+                            p2p_binding scratch, p2p_be_op **created) {
+    (void)scratch;
+    picky_op *made = calloc(1, sizeof *made);
+    if (!made) return no_memory();
+    *created = (p2p_be_op *)(void *)made;
+    p2p_status status = create_inner(wrapper(device)->inner, op, bindings, made);
+    if (status == P2P_OK) return P2P_OK;
+    op_destroy(device, *created);
+    *created = NULL;
+    return status;
+}
+
+static p2p_status run_now(picky_device *picky, picky_op *op) {
+    return reference->device.op_run(picky->inner, op->inner);
+}
+
+static p2p_status record(picky_recording *recording, picky_op *op) {
+    if (recording->count == recording->capacity) {
+        int capacity = recording->capacity ? 2 * recording->capacity : 64;
+        picky_op **ops = realloc(recording->ops, (size_t)capacity * sizeof(picky_op *));
+        if (!ops) return no_memory();
+        recording->ops = ops;
+        recording->capacity = capacity;
+    }
+    recording->ops[recording->count++] = op;
+    return P2P_OK;
+}
+
+static p2p_status op_run(p2p_be_device *device, p2p_be_op *op) {
+    picky_device *picky = wrapper(device);
+    picky_op *made = (picky_op *)(void *)op;
+    return picky->recording ? record(picky->recording, made) : run_now(picky, made);
+}
+
+/* ---- Recordings --------------------------------------------------------------------------------------- */
+
+static p2p_status record_begin(p2p_be_device *device) {
+    picky_device *picky = wrapper(device);
+    if (picky->recording) return host->fail(P2P_FAILED, "picky: already recording");
+    picky->recording = calloc(1, sizeof *picky->recording);
+    return picky->recording ? P2P_OK : no_memory();
+}
+
+static p2p_status record_end(p2p_be_device *device, p2p_be_recording **recording) {
+    picky_device *picky = wrapper(device);
+    if (!picky->recording) return host->fail(P2P_FAILED, "picky: not recording");
+    *recording = (p2p_be_recording *)(void *)picky->recording;
+    picky->recording = NULL;
+    return P2P_OK;
+}
+
+static p2p_status recording_run(p2p_be_device *device, p2p_be_recording *recorded) {
+    const picky_recording *recording = (const picky_recording *)(const void *)recorded;
+    for (int i = 0; i < recording->count; i++) P2P_TRY(run_now(wrapper(device), recording->ops[i]));
+    recordings_run++;
+    return P2P_OK;
+}
+
+static void recording_destroy(p2p_be_device *device, p2p_be_recording *recorded) {
+    (void)device;
+    picky_recording *recording = (picky_recording *)(void *)recorded;
+    free(recording->ops);
+    free(recording);
+}
+
+const p2p_module *picky_module(uint32_t abi, const p2p_host *services) {
+    static const p2p_module module = {.abi = P2P_BACKEND_ABI,
+                                      .name = "picky",
+                                      .description = "the reference with opinions",
+                                      .device_count = device_count,
+                                      .device_info = device_info,
+                                      .device_open = device_open,
+                                      .device = {.close = device_close,
+                                                 .buffer_create = buffer_create,
+                                                 .buffer_destroy = buffer_destroy,
+                                                 .buffer_write = buffer_write,
+                                                 .buffer_read = buffer_read,
+                                                 .buffer_copy = buffer_copy,
+                                                 .op_query = op_query,
+                                                 .op_create = op_create,
+                                                 .op_run = op_run,
+                                                 .op_destroy = op_destroy,
+                                                 .submit = submit,
+                                                 .wait = wait,
+                                                 .record_begin = record_begin,
+                                                 .record_end = record_end,
+                                                 .recording_run = recording_run,
+                                                 .recording_destroy = recording_destroy}};
+    if (abi != P2P_BACKEND_ABI) return NULL;
+    host = services;
+    reference = p2p_module_reference(abi, services);
+    return reference ? &module : NULL;
+}

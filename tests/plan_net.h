@@ -1,0 +1,57 @@
+/* A tiny conditional GAN and the machinery to run it, for the tests of the planner: sessions, replicas,
+ * faults. It has everything that fusion looks for (biases, two activations of one result, dropout, skip
+ * connections, shared discriminator weights, a frozen discriminator) at a size that the reference computes in
+ * milliseconds. It is not pix2pix: that is models/.
+ */
+#ifndef PLAN_NET_H
+#define PLAN_NET_H
+
+#include "p2p.h"
+
+typedef struct {
+    p2p_network *g, *d;
+    struct {
+        p2p_param w, scale, shift, running, bias;
+    } e0, e1, e2, d2, d1, d0, c0, c1, c2;
+    int64_t in, out, filters;
+} plan_net;
+
+typedef struct {
+    int64_t local_batch, global_batch;
+    int world;
+    bool sync;        /* statistics over all replicas */
+    double dropout;   /* 0 is off */
+    bool losses_only; /* no gradients, no updates: for validation */
+} plan_net_step;
+
+enum { PLAN_NET_SIDE = 16 };
+
+plan_net plan_net_create(int64_t in, int64_t out, int64_t filters);
+void plan_net_destroy(plan_net *net);
+/* One training step: inputs "x" (u8) and "t" (f32), losses "d_fake", "d_real", "g_gan", "g_l1", output "y".
+ */
+p2p_graph *plan_net_graph(const plan_net *net, const plan_net_step *step);
+
+/* Everything about one session that trains a plan_net. */
+typedef struct {
+    plan_net net;
+    p2p_device *devices[4];
+    int replicas;
+    p2p_graph *graphs[4];
+    p2p_session *session;
+    p2p_plan *plan;
+} plan_rig;
+
+/* Open `replicas` devices "<backend>:first + i" with the global batch divided evenly, plan, allocate and
+ * initialise both networks. After a failure close what there is with plan_rig_close. */
+p2p_status plan_rig_open(plan_rig *rig, const char *backend, int first, int replicas, int64_t global_batch,
+                         const plan_net *shape, const plan_net_step *step,
+                         const p2p_session_options *options);
+/* Run a step with inputs that depend on (number, image) only, and wait. */
+p2p_status plan_rig_step(plan_rig *rig, uint32_t number);
+void plan_rig_close(plan_rig *rig);
+
+/* All parameters of both networks, one after the other, as doubles; the caller's to free(). */
+p2p_status plan_rig_parameters(plan_rig *rig, double **values, int64_t *count);
+
+#endif
