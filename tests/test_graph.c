@@ -16,19 +16,19 @@ static const p2p_param NO_PARAM = {-1};
 /* ---- Helpers
  * ----------------------------------------------------------------------------------------------- */
 
-static char *graph_text(const p2p_graph *graph) {
-    char *text = NULL;
+/* *text is the caller's to free. */
+static void graph_text(const p2p_graph *graph, char **text) {
     size_t size = 0;
-    FILE *stream = open_memstream(&text, &size);
+    FILE *stream = open_memstream(text, &size);
     assert_non_null(stream);
     ir_print(graph, stream);
     fclose(stream);
-    return text;
 }
 
 static void expect_text(const p2p_graph *graph, const char *expected) {
     if (p2p_graph_status(graph) != P2P_OK) fail_msg("%s", p2p_message());
-    char *text = graph_text(graph);
+    char *text = NULL;
+    graph_text(graph, &text);
     assert_string_equal(text, expected);
     free(text);
 }
@@ -207,6 +207,16 @@ static void test_norm_kinds(void **state) {
                        "y=%9:3x4x2x2 use_running=1 eps=1\n");
     p2p_graph_destroy(graph);
     p2p_network_destroy(l.network);
+}
+
+/* Losses are means over the global batch, however small this replica's share. */
+static void test_loss_scale(void **state) {
+    (void)state;
+    p2p_graph *graph = p2p_graph_create(2, 8, 3);
+    p2p_value x = p2p_input(graph, "x", P2P_TYPE_f32, 2, 2, 4);
+    p2p_loss_bce(graph, x, 0, 4, "loss");
+    expect_text(graph, "loss_bce x=x loss=%2:1x1x1x1 loss_scale=0.0078125 grad_scale=0.03125\n");
+    p2p_graph_destroy(graph);
 }
 
 /* What changes nothing makes no node. */
@@ -522,7 +532,8 @@ static void test_shared_weights(void **state) {
     losses[1] = gan_judge(&n, p2p_detach(n.graph, n.fake), "fake");
     int forward = n.graph->node_count;
     p2p_backward(n.graph, losses, 2, n.d, NULL, 0, NULL);
-    char *text = graph_text(n.graph);
+    char *text = NULL;
+    graph_text(n.graph, &text);
     const char *first = strstr(text, "dw=dD.judge"), *second = strstr(text, "dw+=dD.judge");
     assert_true(first && second && first < second);
     free(text);
@@ -542,7 +553,8 @@ static void test_two_targets(void **state) {
     p2p_adam(n.graph, n.g, 0.5, 0.999, 1e-8);
     if (p2p_graph_status(n.graph) != P2P_OK) fail_msg("%s", p2p_message());
     assert_int_equal(count_nodes(n.graph, P2P_KIND_conv_bwd_filter), 2);
-    char *text = graph_text(n.graph);
+    char *text = NULL;
+    graph_text(n.graph, &text);
     assert_null(strstr(text, "dw+="));
     free(text);
     gan_destroy(&n);
@@ -730,6 +742,7 @@ int main(void) {
         cmocka_unit_test(test_shapes),
         cmocka_unit_test(test_forward_nodes),
         cmocka_unit_test(test_norm_kinds),
+        cmocka_unit_test(test_loss_scale),
         cmocka_unit_test(test_identities),
         cmocka_unit_test(test_update_nodes),
         cmocka_unit_test(test_conv_refusals),
