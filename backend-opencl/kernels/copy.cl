@@ -1,0 +1,67 @@
+/* Copies between layouts. Every layout keeps the positions of one (n, c) plane at a constant distance, and
+ * splits n and c into blocks at most once, so two blocks and five distances describe it (ocl_copy.c). */
+
+#define PLANES(name)                                                                                         \
+    const ulong name##_n_block, const ulong name##_c_block, const ulong name##_n_outer,                      \
+        const ulong name##_n_inner, const ulong name##_c_outer, const ulong name##_c_inner,                  \
+        const ulong name##_step, const ulong name##_c0
+
+#define PLANE_START(name, n, c)                                                                              \
+    (name##_start + (n) / name##_n_block * name##_n_outer + (n) % name##_n_block * name##_n_inner +          \
+     ((c) + name##_c0) / name##_c_block * name##_c_outer +                                                   \
+     ((c) + name##_c0) % name##_c_block * name##_c_inner)
+
+/* y (+)= x, or y (+)= alpha where `constant`. A work-item (i, b, n) takes `chunk` positions of the 16
+ * channels from 16 b on. The grid covers what y stores: beyond n_real and c_real are padding lanes, which
+ * become zero. */
+KERNEL void copy_planes(MEMORY(const float, x), PLANES(x), MEMORY(float, y), PLANES(y), const int positions,
+                        const int chunk, const ulong n_real, const ulong c_real, const ulong c_stored,
+                        const int accumulate, const int constant, const float alpha) {
+    const ulong n = IMAGE, c_first = BLOCK * 16;
+    const int lanes = (int)min(c_stored - c_first, (ulong)16);
+    ulong from[16], to[16];
+    for (int l = 0; l < lanes; l++) {
+        from[l] = PLANE_START(x, n, c_first + l);
+        to[l] = PLANE_START(y, n, c_first + l);
+    }
+    const int real = n >= n_real || c_first >= c_real ? 0 : (int)min(c_real - c_first, (ulong)16);
+    for (long p = FIRST; p < END; p++) {
+        for (int l = 0; l < real; l++) {
+            const float v = constant ? alpha : x[from[l] + p * x_step];
+            __global float *target = y + to[l] + p * y_step;
+            *target = accumulate ? *target + v : v;
+        }
+        for (int l = real; l < lanes; l++) y[to[l] + p * y_step] = 0.0f;
+    }
+}
+
+inline void interleave(float16 a, float16 b, float16 *low, float16 *high) {
+    *low = (float16)(a.s0, b.s0, a.s1, b.s1, a.s2, b.s2, a.s3, b.s3, a.s4, b.s4, a.s5, b.s5, a.s6, b.s6, a.s7,
+                     b.s7);
+    *high = (float16)(a.s8, b.s8, a.s9, b.s9, a.sa, b.sa, a.sb, b.sb, a.sc, b.sc, a.sd, b.sd, a.se, b.se, a.sf,
+                      b.sf);
+}
+
+/* One round of four that transpose 16 rows: rows i and i + 8 become rows 2i and 2i + 1. */
+inline void interleave_rows(const float16 *from, float16 *to) {
+    for (int i = 0; i < 8; i++) interleave(from[i], from[i + 8], &to[2 * i], &to[2 * i + 1]);
+}
+
+/* Filters from [outer][inner][tap][a][b] to [inner][outer][tap][b][a], blocks of 16 x 16: ckrs to kcrs_t with
+ * outer = blocks of k, inner = blocks of c, and back with the roles exchanged. A work-item transposes
+ * `chunk` taps of one pair of blocks. Padding lanes are zero in x and so in y. */
+KERNEL void filter_transpose(MEMORY(const float, x), MEMORY(float, y), const int positions, const int chunk,
+                             const int accumulate) {
+    const ulong outer = BLOCK, inner = IMAGE, outer_count = get_global_size(1), inner_count = get_global_size(2);
+    __global const float *from = x + x_start + (outer * inner_count + inner) * positions * 256;
+    __global float *to = y + y_start + (inner * outer_count + outer) * positions * 256;
+    for (long p = FIRST; p < END; p++) {
+        float16 a[16], b[16];
+        for (int i = 0; i < 16; i++) a[i] = vload16(i, from + p * 256);
+        interleave_rows(a, b);
+        interleave_rows(b, a);
+        interleave_rows(a, b);
+        interleave_rows(b, a);
+        for (int i = 0; i < 16; i++) put_lanes(a[i], to + p * 256 + 16 * i, 16, accumulate);
+    }
+}

@@ -1,0 +1,91 @@
+/* Element-wise kernels: each work-item reads its vectors once and writes each result once. See common.clh for
+ * the walk; formulas are those of p2p_op.h. */
+
+KERNEL void fill(VIEW, VIEWED(float, y), const int accumulate, const float alpha) {
+    __global float *to = PLANE(y);
+    for (long p = FIRST; p < END; p++) put_lanes((float16)(alpha), to + 16 * p, LANES(p), accumulate);
+}
+
+/* y (+)= alpha x. A copy has alpha 1. */
+KERNEL void axpby(VIEW, VIEWED(const float, x), VIEWED(float, y), const int accumulate, const float alpha) {
+    __global const float *from = PLANE(x);
+    __global float *to = PLANE(y);
+    for (long p = FIRST; p < END; p++) {
+        const int lanes = LANES(p);
+        put_lanes(alpha * load_lanes(from + 16 * p, lanes), to + 16 * p, lanes, accumulate);
+    }
+}
+
+/* y (+)= alpha x with one number of x per channel. */
+KERNEL void axpby_vector(VIEW, MEMORY(const float, x), VIEWED(float, y), const int accumulate,
+                         const float alpha) {
+    const int lanes = LANES(0);
+    const float16 v = alpha * load_lanes(x + x_start + BLOCK * 16, lanes);
+    __global float *to = PLANE(y);
+    for (long p = FIRST; p < END; p++) put_lanes(v, to + 16 * p, lanes, accumulate);
+}
+
+KERNEL void act_fwd(VIEW, VIEWED(const float, x), VIEWED(float, y), const int accumulate, const int act,
+                    const float slope) {
+    __global const float *from = PLANE(x);
+    __global float *to = PLANE(y);
+    for (long p = FIRST; p < END; p++) {
+        const int lanes = LANES(p);
+        put_lanes(act_value(act, slope, load_lanes(from + 16 * p, lanes)), to + 16 * p, lanes, accumulate);
+    }
+}
+
+KERNEL void act_bwd(VIEW, VIEWED(const float, y), VIEWED(const float, dy), VIEWED(float, dx),
+                    const int accumulate, const int act, const float slope) {
+    __global const float *value = PLANE(y);
+    __global const float *from = PLANE(dy);
+    __global float *to = PLANE(dx);
+    for (long p = FIRST; p < END; p++) {
+        const int lanes = LANES(p);
+        const float16 s = act_slope(act, slope, load_lanes(value + 16 * p, lanes));
+        put_lanes(s * load_lanes(from + 16 * p, lanes), to + 16 * p, lanes, accumulate);
+    }
+}
+
+KERNEL void dropout(VIEW, VIEWED(const float, x), MEMORY(const uint, step), VIEWED(float, y),
+                    const int accumulate, DROPOUT) {
+    __global const float *from = PLANE(x);
+    __global float *to = PLANE(y);
+    for (long p = FIRST; p < END; p++) {
+        const int lanes = LANES(p);
+        const float16 mask = dropout_mask(step + step_start, IMAGE, BLOCK, p, layer, threshold, kept, width);
+        put_lanes(mask * load_lanes(from + 16 * p, lanes), to + 16 * p, lanes, accumulate);
+    }
+}
+
+/* y (+)= x * alpha + offset from interleaved bytes; x_channels are stored per position. */
+KERNEL void prepare(VIEW, VIEWED(const uchar, x), const int x_channels, VIEWED(float, y),
+                    const int accumulate, const float alpha, const float offset) {
+    __global const uchar *from = x + x_start + x_at + IMAGE * x_image + BLOCK * 16;
+    __global float *to = PLANE(y);
+    const int lanes = LANES(0);
+    for (long p = FIRST; p < END; p++) {
+        float16 v = 0.0f;
+        for (int l = 0; l < lanes; l++) ((float *)&v)[l] = from[p * x_channels + l];
+        put_lanes(v * alpha + offset, to + 16 * p, lanes, accumulate);
+    }
+}
+
+/* Bound by memory: four streams in, three out. rest1 = 1 - beta1, rest2 = 1 - beta2. */
+KERNEL void adam(VIEW, MEMORY(float, p), MEMORY(const float, g), MEMORY(float, m), MEMORY(float, v),
+                 MEMORY(const uint, step), const float beta1, const float rest1, const float beta2,
+                 const float rest2, const float eps) {
+    const float lr = as_float(step[step_start + STEP_LR]);
+    const float root = as_float(step[step_start + STEP_ROOT_V]);
+    __global float *to_p = p + p_start, *to_m = m + m_start, *to_v = v + v_start;
+    __global const float *from = g + g_start;
+    for (long i = FIRST; i < END; i++) {
+        const int lanes = LANES(i);
+        const float16 d = load_lanes(from + 16 * i, lanes);
+        const float16 m1 = beta1 * load_lanes(to_m + 16 * i, lanes) + rest1 * d;
+        const float16 v1 = beta2 * load_lanes(to_v + 16 * i, lanes) + rest2 * (d * d);
+        store_lanes(m1, to_m + 16 * i, lanes);
+        store_lanes(v1, to_v + 16 * i, lanes);
+        store_lanes(load_lanes(to_p + 16 * i, lanes) - lr * m1 / (sqrt(v1) * root + eps), to_p + 16 * i, lanes);
+    }
+}

@@ -1,0 +1,85 @@
+/* The OpenCL backend's own objects, shared by its files.
+ *
+ * A device is one context and one in-order queue: contexts that span devices serialise them in some drivers.
+ * Commands leave no events behind except one per submission. Numbers that planning needs about a device are
+ * in ocl_target, so that planners touch no OpenCL object.
+ */
+#ifndef OCL_H
+#define OCL_H
+
+#include "ocl_gemm.h"
+#include "ocl_plan.h"
+
+#include <CL/cl.h>
+
+/* Given at the module's entry. */
+extern const p2p_host *ocl_host;
+
+enum {
+    OCL_ALIGNMENT = 64,     /* bytes; a vector of 16 floats, and a cache line */
+    OCL_SLACK = 64,         /* every buffer is this much longer, so that a vector load may pass the end */
+    OCL_IN_FLIGHT = 16,     /* submissions that may wait for the device */
+    OCL_FLUSH_INTERVAL = 32 /* launches between two flushes */
+};
+
+typedef struct ocl_program ocl_program;
+typedef struct ocl_warm ocl_warm;
+
+struct p2p_be_buffer {
+    cl_mem memory;
+    size_t bytes;
+};
+
+struct p2p_be_device {
+    cl_device_id id;
+    cl_context context;
+    cl_command_queue queue;
+    p2p_device_info info;
+    ocl_target target;
+    size_t sub_buffer_alignment; /* bytes */
+    ocl_program *programs;       /* built so far, newest first */
+    ocl_warm *warm;              /* matrix products that have run once, newest first */
+    size_t allocated_bytes;
+    int unflushed; /* launches since the last flush */
+    bool lost;
+    p2p_ticket last_ticket;
+    /* The event of ticket t is in_flight[t % OCL_IN_FLIGHT]; NULL when it is known to be done. */
+    cl_event in_flight[OCL_IN_FLIGHT];
+};
+
+/* ---- Errors (ocl_error.c) ----------------------------------------------------------------------------- */
+
+/* "CL_OUT_OF_RESOURCES" and so on; CLBlast's own codes too. */
+const char *ocl_error_name(cl_int code);
+
+/* P2P_OK for CL_SUCCESS; else the message names `what` and the code. Codes that only a dead device gives
+ * become P2P_DEVICE_LOST, which `device` (may be NULL) remembers. */
+p2p_status ocl_check(p2p_be_device *device, cl_int code, const char *what);
+
+/* ---- Module and devices ------------------------------------------------------------------------------- */
+
+typedef struct {
+    cl_platform_id platform;
+    cl_device_id device;
+} ocl_found;
+
+/* The device at `index`, counted over all platforms. */
+p2p_status ocl_device_find(int index, ocl_found *found);
+/* Everything that a person or the planner wants to know of a device, `unusable` included. */
+void ocl_device_describe(const ocl_found *found, p2p_device_info *info);
+
+p2p_status ocl_device_open(int index, p2p_be_device **device);
+/* P2P_DEVICE_LOST once a command has shown that the device is gone. */
+p2p_status ocl_check_alive(const p2p_be_device *device);
+void ocl_programs_release(p2p_be_device *device);
+extern const p2p_device_table ocl_device_table;
+
+/* ---- Operations (ocl_op.c) ---------------------------------------------------------------------------- */
+
+p2p_status ocl_op_query(p2p_be_device *device, const p2p_op *op, p2p_query *answer);
+p2p_status ocl_op_create(p2p_be_device *device, const p2p_op *op, const p2p_binding *bindings,
+                         p2p_binding scratch, p2p_be_op **created);
+p2p_status ocl_op_run(p2p_be_device *device, p2p_be_op *op);
+void ocl_op_destroy(p2p_be_device *device, p2p_be_op *op);
+
+#endif

@@ -1,0 +1,57 @@
+/* Which family computes a convolution: the one place where that is decided.
+ *
+ * CPUs take the direct family, other devices the tiles in local memory; 1x1 filters go to the matrix library
+ * on both, and so does what the first choice refuses. P2P_OPENCL_CONV overrides all of it, and then a refusal
+ * stands: a family asked for by name never silently becomes another.
+ */
+#include "ocl_conv_cpu.h"
+
+static const char *const family_names[OCL_CONV_FAMILIES] = {
+#define X(name) #name,
+    OCL_CONV_FAMILY_LIST(X)
+#undef X
+};
+
+const char *ocl_conv_family_name(ocl_conv_family family) {
+    return family_names[family];
+}
+
+static const ocl_planner families[OCL_CONV_FAMILIES] = {
+    [OCL_CONV_DIRECT] = ocl_plan_conv_gpu,
+    [OCL_CONV_GPU] = ocl_plan_conv_gpu,
+    [OCL_CONV_GEMM] = ocl_plan_conv_gemm,
+};
+
+static bool is_pointwise(const p2p_op *op) {
+    const p2p_tensor *w =
+        op->kind == P2P_KIND_conv_bwd_filter ? &op->t[P2P_AT_conv_bwd_filter_dw] : &op->t[P2P_AT_conv_fwd_w];
+    return w->h == 1 && w->w == 1;
+}
+
+_Static_assert((int)P2P_AT_conv_fwd_w == (int)P2P_AT_conv_bwd_data_w, "is_pointwise takes them for one");
+
+static ocl_conv_family choose(const ocl_target *target, const p2p_op *op, const char **reason) {
+    if (target->family != OCL_CONV_AUTO) {
+        *reason = "P2P_OPENCL_CONV says so";
+        return target->family;
+    }
+    if (is_pointwise(op)) {
+        *reason = "a 1x1 convolution is a matrix product";
+        return OCL_CONV_GEMM;
+    }
+    *reason = target->cpu ? "register tiles suit a CPU" : "tiles in local memory suit this device";
+    return target->cpu ? OCL_CONV_DIRECT : OCL_CONV_GPU;
+}
+
+p2p_status ocl_plan_conv(const ocl_target *target, const p2p_op *op, ocl_plan *plan) {
+    const char *reason = NULL;
+    ocl_conv_family family = choose(target, op, &reason);
+    p2p_status status = families[family](target, op, plan);
+    if (status == P2P_UNSUPPORTED && target->family == OCL_CONV_AUTO && family != OCL_CONV_GEMM) {
+        reason = "the preferred family refuses this shape or storage";
+        *plan = (ocl_plan){0};
+        status = ocl_plan_conv_gemm(target, op, plan);
+    }
+    plan->reason = reason;
+    return status;
+}

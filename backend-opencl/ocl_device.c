@@ -1,0 +1,228 @@
+/* A device: context, queue, buffers, submissions. Operations are ocl_op.c's.
+ *
+ * Transfers never block; the host waits in `wait` alone, and in `submit` when OCL_IN_FLIGHT submissions are
+ * queued, because drivers give up on a queue that takes too long. Once a device is lost nothing of it is
+ * called again: some drivers hang then.
+ */
+#include "ocl.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- Opening and closing ------------------------------------------------------------------------------ */
+
+/* The environment variable P2P_OPENCL_CONV sends all convolutions to one family. */
+static p2p_status forced_family(ocl_conv_family *family) {
+    const char *text = getenv("P2P_OPENCL_CONV");
+    *family = OCL_CONV_AUTO;
+    if (text == NULL || text[0] == '\0') return P2P_OK;
+    for (int f = OCL_CONV_AUTO; f < OCL_CONV_FAMILIES; f++)
+        if (strcmp(text, ocl_conv_family_name((ocl_conv_family)f)) == 0) {
+            *family = (ocl_conv_family)f;
+            return P2P_OK;
+        }
+    return ocl_host->fail(P2P_USAGE, "P2P_OPENCL_CONV is '%s', but must be auto, direct, gpu or gemm", text);
+}
+
+static p2p_status read_target(p2p_be_device *device) {
+    ocl_target *target = &device->target;
+    size_t group = 0, items[3] = {0};
+    cl_uint width = 0, dimensions = 0, align_bits = 0;
+    cl_ulong local = 0;
+    clGetDeviceInfo(device->id, CL_DEVICE_MAX_WORK_GROUP_SIZE, sizeof group, &group, NULL);
+    clGetDeviceInfo(device->id, CL_DEVICE_MAX_WORK_ITEM_DIMENSIONS, sizeof dimensions, &dimensions, NULL);
+    if (dimensions == 3)
+        clGetDeviceInfo(device->id, CL_DEVICE_MAX_WORK_ITEM_SIZES, sizeof items, items, NULL);
+    clGetDeviceInfo(device->id, CL_DEVICE_LOCAL_MEM_SIZE, sizeof local, &local, NULL);
+    clGetDeviceInfo(device->id, CL_DEVICE_NATIVE_VECTOR_WIDTH_FLOAT, sizeof width, &width, NULL);
+    clGetDeviceInfo(device->id, CL_DEVICE_MEM_BASE_ADDR_ALIGN, sizeof align_bits, &align_bits, NULL);
+    if (dimensions == 3 && items[0] < group) group = items[0];
+    device->sub_buffer_alignment = align_bits / 8 > OCL_ALIGNMENT ? align_bits / 8 : OCL_ALIGNMENT;
+    target->host = ocl_host;
+    target->device = device;
+    target->cpu = device->info.type == P2P_DEVICE_CPU;
+    target->vector_width = width > 0 ? (int)width : 1;
+    target->group_limit = group > 0 ? group : 1;
+    target->local_bytes = (size_t)local;
+    return forced_family(&target->family);
+}
+
+p2p_status ocl_device_open(int index, p2p_be_device **opened) {
+    ocl_found found;
+    *opened = NULL;
+    P2P_TRY(ocl_device_find(index, &found));
+    p2p_be_device *device = calloc(1, sizeof *device);
+    if (device == NULL) return ocl_host->fail(P2P_OUT_OF_MEMORY, "no host memory for a device's record");
+    device->id = found.device;
+    ocl_device_describe(&found, &device->info);
+    p2p_status status = P2P_OK;
+    if (device->info.unusable[0] != '\0')
+        status = ocl_host->fail(P2P_NO_DEVICE, "OpenCL device %d, %s: %s", index, device->info.name,
+                                device->info.unusable);
+    if (status == P2P_OK) status = read_target(device);
+    if (status == P2P_OK) {
+        const cl_context_properties properties[] = {CL_CONTEXT_PLATFORM,
+                                                    (cl_context_properties)found.platform, 0};
+        cl_int code = CL_SUCCESS;
+        device->context = clCreateContext(properties, 1, &device->id, NULL, NULL, &code);
+        status = ocl_check(device, code, "clCreateContext");
+        if (status == P2P_OK) {
+            device->queue = clCreateCommandQueue(device->context, device->id, 0, &code);
+            status = ocl_check(device, code, "clCreateCommandQueue");
+        }
+    }
+    if (status != P2P_OK) {
+        ocl_device_table.close(device);
+        return status;
+    }
+    *opened = device;
+    return P2P_OK;
+}
+
+static void device_close(p2p_be_device *device) {
+    if (!device->lost) {
+        if (device->queue) clFinish(device->queue);
+        for (int i = 0; i < OCL_IN_FLIGHT; i++)
+            if (device->in_flight[i]) clReleaseEvent(device->in_flight[i]);
+        ocl_gemm_close(device);
+        ocl_programs_release(device);
+        if (device->queue) clReleaseCommandQueue(device->queue);
+        if (device->context) clReleaseContext(device->context);
+    }
+    free(device);
+}
+
+p2p_status ocl_check_alive(const p2p_be_device *device) {
+    if (!device->lost) return P2P_OK;
+    return ocl_host->fail(P2P_DEVICE_LOST, "%s: the device was lost by an earlier command",
+                          device->info.name);
+}
+
+/* ---- Buffers ------------------------------------------------------------------------------------------ */
+
+static double mebibytes(size_t bytes) {
+    return (double)bytes / (1024 * 1024);
+}
+
+static p2p_status fail_allocation(p2p_be_device *device, size_t bytes, cl_int code) {
+    const p2p_device_info *info = &device->info;
+    p2p_status status = ocl_host->fail(P2P_OUT_OF_MEMORY,
+                                       "%s: no memory for a buffer of %.1f MiB: %s (%d); in use here: %.1f "
+                                       "MiB, the device has %.1f MiB, its "
+                                       "largest single buffer is %.1f MiB",
+                                       info->name, mebibytes(bytes), ocl_error_name(code), code,
+                                       mebibytes(device->allocated_bytes), mebibytes(info->memory_bytes),
+                                       mebibytes(info->max_alloc_bytes));
+    return ocl_host->hint(status, "a smaller batch or smaller images need less memory");
+}
+
+/* Zeros are written at once and waited for: drivers allocate at the first use, and "does not fit" must be
+ * said now. */
+static cl_int touch(p2p_be_device *device, cl_mem memory, size_t bytes) {
+    const cl_uint zero = 0;
+    cl_int code = clEnqueueFillBuffer(device->queue, memory, &zero, sizeof zero, 0, bytes, 0, NULL, NULL);
+    return code == CL_SUCCESS ? clFinish(device->queue) : code;
+}
+
+static p2p_status buffer_create(p2p_be_device *device, size_t bytes, p2p_be_buffer **created) {
+    *created = NULL;
+    P2P_TRY(ocl_check_alive(device));
+    if (bytes > device->info.max_alloc_bytes) return fail_allocation(device, bytes, CL_INVALID_BUFFER_SIZE);
+    p2p_be_buffer *buffer = calloc(1, sizeof *buffer);
+    if (buffer == NULL) return ocl_host->fail(P2P_OUT_OF_MEMORY, "no host memory for a buffer's record");
+    size_t padded = (bytes + 3) / 4 * 4 + OCL_SLACK - 4; /* within max_alloc_bytes + OCL_SLACK */
+    cl_int code = CL_SUCCESS;
+    buffer->bytes = bytes;
+    buffer->memory = clCreateBuffer(device->context, CL_MEM_READ_WRITE, padded, NULL, &code);
+    if (code == CL_SUCCESS) {
+        code = touch(device, buffer->memory, padded);
+        if (code != CL_SUCCESS) clReleaseMemObject(buffer->memory);
+    }
+    if (code != CL_SUCCESS) {
+        free(buffer);
+        return fail_allocation(device, bytes, code);
+    }
+    device->allocated_bytes += bytes;
+    *created = buffer;
+    return P2P_OK;
+}
+
+static void buffer_destroy(p2p_be_device *device, p2p_be_buffer *buffer) {
+    if (!device->lost) clReleaseMemObject(buffer->memory);
+    device->allocated_bytes -= buffer->bytes;
+    free(buffer);
+}
+
+static p2p_status buffer_write(p2p_be_device *device, p2p_binding to, const void *from, size_t bytes) {
+    P2P_TRY(ocl_check_alive(device));
+    return ocl_check(device,
+                     clEnqueueWriteBuffer(device->queue, to.buffer->memory, CL_FALSE, to.offset, bytes, from,
+                                          0, NULL, NULL),
+                     "clEnqueueWriteBuffer");
+}
+
+static p2p_status buffer_read(p2p_be_device *device, p2p_binding from, void *to, size_t bytes) {
+    P2P_TRY(ocl_check_alive(device));
+    return ocl_check(device,
+                     clEnqueueReadBuffer(device->queue, from.buffer->memory, CL_FALSE, from.offset, bytes, to,
+                                         0, NULL, NULL),
+                     "clEnqueueReadBuffer");
+}
+
+static p2p_status buffer_copy(p2p_be_device *device, p2p_binding from, p2p_binding to, size_t bytes) {
+    P2P_TRY(ocl_check_alive(device));
+    return ocl_check(device,
+                     clEnqueueCopyBuffer(device->queue, from.buffer->memory, to.buffer->memory, from.offset,
+                                         to.offset, bytes, 0, NULL, NULL),
+                     "clEnqueueCopyBuffer");
+}
+
+/* ---- Submissions -------------------------------------------------------------------------------------- */
+
+/* Wait for the event in a slot and forget it. */
+static p2p_status settle(p2p_be_device *device, cl_event *slot) {
+    if (*slot == NULL) return P2P_OK;
+    cl_int code = clWaitForEvents(1, slot);
+    P2P_TRY(ocl_check(device, code, "a command of the queue"));
+    clReleaseEvent(*slot);
+    *slot = NULL;
+    return P2P_OK;
+}
+
+static p2p_status device_submit(p2p_be_device *device, p2p_ticket *ticket) {
+    P2P_TRY(ocl_check_alive(device));
+    cl_event *slot = &device->in_flight[(device->last_ticket + 1) % OCL_IN_FLIGHT];
+    P2P_TRY(settle(device, slot));
+    P2P_TRY(ocl_check(device, clEnqueueMarkerWithWaitList(device->queue, 0, NULL, slot),
+                      "clEnqueueMarkerWithWaitList"));
+    P2P_TRY(ocl_check(device, clFlush(device->queue), "clFlush"));
+    device->unflushed = 0;
+    *ticket = ++device->last_ticket;
+    return P2P_OK;
+}
+
+static p2p_status device_wait(p2p_be_device *device, p2p_ticket ticket) {
+    P2P_TRY(ocl_check_alive(device));
+    if (ticket > device->last_ticket)
+        return ocl_host->fail(P2P_INVALID, "%s: ticket %llu was never given; the last is %llu",
+                              device->info.name, (unsigned long long)ticket,
+                              (unsigned long long)device->last_ticket);
+    if (ticket + OCL_IN_FLIGHT <= device->last_ticket) return P2P_OK; /* submit settled it */
+    return settle(device, &device->in_flight[ticket % OCL_IN_FLIGHT]);
+}
+
+const p2p_device_table ocl_device_table = {
+    .close = device_close,
+    .buffer_create = buffer_create,
+    .buffer_destroy = buffer_destroy,
+    .buffer_write = buffer_write,
+    .buffer_read = buffer_read,
+    .buffer_copy = buffer_copy,
+    .op_query = ocl_op_query,
+    .op_create = ocl_op_create,
+    .op_run = ocl_op_run,
+    .op_destroy = ocl_op_destroy,
+    .submit = device_submit,
+    .wait = device_wait,
+};

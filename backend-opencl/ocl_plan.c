@@ -1,0 +1,234 @@
+/* Helpers to write plans, and the table of planners. */
+#include "ocl_plan.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* Positions of one work-item of an element-wise kernel on a CPU: 16 KiB per operand, enough to hide the cost
+ * of a work-group and small enough to share between threads. */
+enum { CPU_CHUNK = 256, GPU_GROUP = 64, MAX_GROUPS_PER_AXIS = 65535 };
+
+/* ---- Planners ----------------------------------------------------------------------------------------- */
+
+static const ocl_planner planners[P2P_KIND_COUNT] = {
+    [P2P_KIND_fill] = ocl_plan_fill,
+    [P2P_KIND_copy] = ocl_plan_copy,
+    [P2P_KIND_prepare] = ocl_plan_prepare,
+    [P2P_KIND_conv_fwd] = ocl_plan_conv,
+    [P2P_KIND_conv_bwd_data] = ocl_plan_conv,
+    [P2P_KIND_conv_bwd_filter] = ocl_plan_conv,
+    [P2P_KIND_gemm] = ocl_plan_gemm,
+    [P2P_KIND_norm_stats] = ocl_plan_norm_stats,
+    [P2P_KIND_norm_apply] = ocl_plan_norm_apply,
+    [P2P_KIND_norm_bwd_stats] = ocl_plan_norm_bwd_stats,
+    [P2P_KIND_norm_bwd_apply] = ocl_plan_norm_bwd_apply,
+    [P2P_KIND_act_fwd] = ocl_plan_act_fwd,
+    [P2P_KIND_act_bwd] = ocl_plan_act_bwd,
+    [P2P_KIND_dropout] = ocl_plan_dropout,
+    [P2P_KIND_axpby] = ocl_plan_axpby,
+    [P2P_KIND_bias_grad] = ocl_plan_bias_grad,
+    [P2P_KIND_loss_bce] = ocl_plan_loss_bce,
+    [P2P_KIND_loss_l1] = ocl_plan_loss_l1,
+    [P2P_KIND_adam] = ocl_plan_adam,
+};
+
+p2p_status ocl_plan_op(const ocl_target *target, const p2p_op *op, ocl_plan *plan) {
+    memset(plan, 0, sizeof *plan);
+    if (planners[op->kind]) return planners[op->kind](target, op, plan);
+    return ocl_refuse(target, op, "a communicator does this, not a device");
+}
+
+p2p_status ocl_refuse(const ocl_target *target, const p2p_op *op, const char *format, ...) {
+    char reason[512];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(reason, sizeof reason, format, args);
+    va_end(args);
+    return target->host->fail(P2P_UNSUPPORTED, "opencl: %s: %s", p2p_kind_name(op->kind), reason);
+}
+
+/* ---- Launches ----------------------------------------------------------------------------------------- */
+
+ocl_launch *ocl_launch_add(const ocl_target *target, ocl_plan *plan, const char *source, const char *kernel) {
+    ocl_launch *launch = &plan->launch[plan->launch_count++];
+    launch->source[0] = "common.clh";
+    launch->source[1] = source;
+    launch->kernel = kernel;
+    if (target->cpu) ocl_launch_option(launch, "CPU");
+    if (plan->answer.kernel[0] == '\0')
+        snprintf(plan->answer.kernel, sizeof plan->answer.kernel, "%s", kernel);
+    return launch;
+}
+
+void ocl_launch_option(ocl_launch *launch, const char *format, ...) {
+    size_t length = strlen(launch->options);
+    va_list args;
+    va_start(args, format);
+    length += (size_t)snprintf(launch->options + length, sizeof launch->options - length, " -D");
+    vsnprintf(launch->options + length, sizeof launch->options - length, format, args);
+    va_end(args);
+}
+
+static ocl_arg *add_arg(ocl_launch *launch, ocl_arg_kind kind) {
+    ocl_arg *arg = &launch->arg[launch->arg_count++];
+    arg->kind = kind;
+    return arg;
+}
+
+void ocl_arg_operand(ocl_launch *launch, int operand) {
+    add_arg(launch, OCL_ARG_OPERAND)->value.operand = operand;
+}
+
+void ocl_arg_scratch(ocl_launch *launch, uint64_t floats) {
+    add_arg(launch, OCL_ARG_SCRATCH)->value.offset = floats;
+}
+
+void ocl_arg_int(ocl_launch *launch, int64_t value) {
+    add_arg(launch, OCL_ARG_INT)->value.i = (int32_t)value;
+}
+
+void ocl_arg_repeat(ocl_launch *launch, int64_t per_repeat) {
+    add_arg(launch, OCL_ARG_REPEAT)->value.i = (int32_t)per_repeat;
+}
+
+void ocl_arg_ulong(ocl_launch *launch, uint64_t value) {
+    add_arg(launch, OCL_ARG_ULONG)->value.u = value;
+}
+
+void ocl_arg_float(ocl_launch *launch, double value) {
+    add_arg(launch, OCL_ARG_FLOAT)->value.f = (float)value;
+}
+
+bool ocl_accumulates(const p2p_op *op, int operand) {
+    return op->accumulate >> operand & 1;
+}
+
+void ocl_arg_optional(ocl_launch *launch, const p2p_op *op, int operand, int substitute) {
+    bool present = p2p_tensor_present(&op->t[operand]);
+    ocl_arg_operand(launch, present ? operand : substitute);
+    ocl_arg_int(launch, present ? OCL_HAS | (ocl_accumulates(op, operand) ? OCL_HAS_ACCUMULATE : 0) : 0);
+}
+
+int64_t ocl_divide_up(int64_t value, int64_t divisor) {
+    return value / divisor + (value % divisor != 0);
+}
+
+void ocl_launch_grid(const ocl_target *target, ocl_launch *launch, int64_t x, int64_t y, int64_t z) {
+    size_t local = 1;
+    if (!target->cpu)
+        while (local * 2 <= GPU_GROUP && local * 2 <= target->group_limit && (int64_t)local < x) local *= 2;
+    launch->local[0] = local;
+    launch->local[1] = launch->local[2] = 1;
+    launch->global[0] = (size_t)ocl_divide_up(x, (int64_t)local) * local;
+    launch->global[1] = (size_t)y;
+    launch->global[2] = (size_t)z;
+}
+
+/* ---- Views -------------------------------------------------------------------------------------------- */
+
+static bool is_float(const p2p_tensor *t) {
+    return t->type == P2P_TYPE_f32;
+}
+
+static bool is_whole(const p2p_tensor *t) {
+    return t->cp == 0 || t->cp == t->c;
+}
+
+/* An activation in the one layout that the kernels walk by blocks. */
+static bool is_blocked_activation(const p2p_tensor *t) {
+    return is_float(t) && t->layout == P2P_LAYOUT_nchwc && t->block == OCL_LANES && t->c0 % OCL_LANES == 0;
+}
+
+static p2p_status refuse_tensor(const ocl_target *target, const p2p_op *op, int operand, const char *rule) {
+    char text[P2P_TENSOR_TEXT];
+    p2p_tensor_print(&op->t[operand], text, sizeof text);
+    return ocl_refuse(target, op, "%s is %s, but must be %s", p2p_kind_operand_name(op->kind, operand), text,
+                      rule);
+}
+
+static void choose_chunk(const ocl_target *target, ocl_view *view, int64_t chunk) {
+    int64_t least = ocl_divide_up(view->positions, MAX_GROUPS_PER_AXIS);
+    if (chunk == 0) {
+        chunk = target->cpu ? CPU_CHUNK : 1;
+        if (target->cpu && chunk < least) chunk = least;
+    }
+    view->chunk = chunk;
+    view->chunks = ocl_divide_up(view->positions, chunk);
+}
+
+p2p_status ocl_view_of(const ocl_target *target, const p2p_op *op, int like, bool allow_flat, int64_t chunk,
+                       ocl_view *view) {
+    const p2p_tensor *t = &op->t[like];
+    if (is_blocked_activation(t)) {
+        *view = (ocl_view){.images = t->n,
+                           .blocks = ocl_divide_up(t->c, OCL_LANES),
+                           .positions = t->h * t->w,
+                           .valid = t->c,
+                           .width = t->w};
+    } else if (allow_flat && is_float(t) && is_whole(t)) {
+        int64_t stored = p2p_tensor_stored(t);
+        *view = (ocl_view){.images = 1,
+                           .blocks = 1,
+                           .positions = ocl_divide_up(stored, OCL_LANES),
+                           .valid = stored,
+                           .flat = true,
+                           .width = 1};
+    } else {
+        return refuse_tensor(target, op, like,
+                             "f32:nchwc16 with a range that starts at a multiple of 16 channels");
+    }
+    view->like = like;
+    choose_chunk(target, view, chunk);
+    if (view->positions > INT32_MAX || view->images > INT32_MAX || view->blocks > INT32_MAX / OCL_LANES ||
+        view->chunks > INT32_MAX)
+        return refuse_tensor(target, op, like, "within 31 bits in every extent");
+    return P2P_OK;
+}
+
+p2p_status ocl_view_check(const ocl_target *target, const p2p_op *op, const ocl_view *view, int operand) {
+    const p2p_tensor *t = &op->t[operand];
+    if (!p2p_tensor_present(t)) return P2P_OK;
+    if (!view->flat)
+        return is_blocked_activation(t) ? P2P_OK
+                                        : refuse_tensor(target, op, operand,
+                                                        "f32:nchwc16 with a range that starts at a multiple "
+                                                        "of 16 channels, as the others are");
+    const p2p_tensor *like = &op->t[view->like];
+    bool stored_alike = p2p_tensor_same_shape(t, like) && t->layout == like->layout &&
+                        (t->block == like->block || (t->block <= 1 && like->block <= 1));
+    if (is_float(t) && is_whole(t) && stored_alike) return P2P_OK;
+    return refuse_tensor(target, op, operand, "f32, whole and stored like the others");
+}
+
+p2p_status ocl_want_plain(const ocl_target *target, const p2p_op *op, int operand) {
+    const p2p_tensor *t = &op->t[operand];
+    if (!p2p_tensor_present(t) || (is_float(t) && t->layout == P2P_LAYOUT_plain)) return P2P_OK;
+    return refuse_tensor(target, op, operand, "f32:plain");
+}
+
+void ocl_arg_view(ocl_launch *launch, const ocl_view *view) {
+    ocl_arg_int(launch, view->positions);
+    ocl_arg_int(launch, view->chunk);
+    ocl_arg_int(launch, view->flat);
+    ocl_arg_ulong(launch, (uint64_t)view->valid);
+}
+
+void ocl_arg_viewed(ocl_launch *launch, const p2p_op *op, const ocl_view *view, int operand) {
+    const p2p_tensor *t = &op->t[operand];
+    ocl_arg_operand(launch, operand);
+    if (view->flat) {
+        ocl_arg_ulong(launch, 0);
+        ocl_arg_ulong(launch, 0);
+        return;
+    }
+    p2p_tensor whole = p2p_tensor_whole(t);
+    ocl_arg_ulong(launch, (uint64_t)p2p_tensor_index(t, 0, 0, 0, 0));
+    ocl_arg_ulong(launch, (uint64_t)(p2p_tensor_stored(&whole) / t->n));
+}
+
+void ocl_arg_viewed_optional(ocl_launch *launch, const p2p_op *op, const ocl_view *view, int operand,
+                             int substitute) {
+    bool present = p2p_tensor_present(&op->t[operand]);
+    ocl_arg_viewed(launch, op, view, present ? operand : substitute);
+    ocl_arg_int(launch, present ? OCL_HAS | (ocl_accumulates(op, operand) ? OCL_HAS_ACCUMULATE : 0) : 0);
+}
