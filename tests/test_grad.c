@@ -550,10 +550,14 @@ typedef struct {
     const double *whole; /* the parameter that it is in */
 } knob;
 
-static double loss_at(model *m, const pass *p, const knob *k, double value) {
+static void turn(model *m, const knob *k, double value) {
     *k->number = value;
     if (k->network)
         ok(p2p_session_write(m->session, k->network, k->param, P2P_STATE_VALUE, P2P_TYPE_f64, k->whole));
+}
+
+static double loss_at(model *m, const pass *p, const knob *k, double value) {
+    turn(m, k, value);
     run(m, m->plan, 0, 0);
     return total(m, p);
 }
@@ -563,7 +567,7 @@ static double derivative(model *m, const pass *p, const knob *k) {
     double x = *k->number;
     double near = loss_at(m, p, k, x + STEP) - loss_at(m, p, k, x - STEP);
     double far = loss_at(m, p, k, x + 2 * STEP) - loss_at(m, p, k, x - 2 * STEP);
-    loss_at(m, p, k, x);
+    turn(m, k, x);
     return (8 * near - far) / (12 * STEP);
 }
 
@@ -590,6 +594,7 @@ static void check_param(model *m, const pass *p, int net, int id, const char *va
     int64_t elements = p2p_param_elements(info);
     double *gradient = calloc((size_t)elements, sizeof *gradient);
     assert_non_null(gradient);
+    run(m, m->plan, 0, 0);
     ok(p2p_session_read(m->session, network, param, P2P_STATE_GRADIENT, P2P_TYPE_f64, gradient));
     expect_alive(info->name, gradient, elements, vanishes);
     for (int64_t e = 0; e < elements; e++) {
@@ -605,6 +610,7 @@ static void check_input(model *m, const pass *p, input *in, int replica) {
     d_name(in->name, name);
     double *gradient = calloc((size_t)in->elements, sizeof *gradient);
     assert_non_null(gradient);
+    run(m, m->plan, 0, 0);
     ok(p2p_plan_output(m->plan, replica, name, gradient));
     expect_alive(in->name, gradient, in->elements, "");
     for (int64_t e = 0; e < in->elements; e++) {
@@ -616,7 +622,6 @@ static void check_input(model *m, const pass *p, input *in, int replica) {
 
 static void check_pass(model *m, const pass *p, const char *vanishes) {
     int net = p->target == m->nets[0] ? 0 : 1;
-    run(m, m->plan, 0, 0);
     for (int i = 0; i < p2p_network_param_count(p->target); i++) check_param(m, p, net, i, vanishes);
     for (int i = 0; p->inputs && i < m->input_count; i++)
         for (int r = 0; r < m->world; r++) check_input(m, p, &m->inputs[i], r);
