@@ -28,6 +28,14 @@ p2p_status plan_print_steps(const p2p_plan *plan, FILE *stream) {
     return check_stream(stream);
 }
 
+/* Copies that follow an update and belong to no value of the graph. */
+static int count_renewals(const plan_part *part) {
+    int count = 0;
+    for (int s = 0; s < part->step_count; s++)
+        count += part->steps[s].op.kind == P2P_KIND_copy && !part->steps[s].value[P2P_AT_copy_x];
+    return count;
+}
+
 static void print_kinds(const plan_part *part, FILE *stream) {
     int launches = 0, collectives = 0, counts[P2P_KIND_COUNT] = {0};
     double flops = 0, bytes = 0;
@@ -41,8 +49,13 @@ static void print_kinds(const plan_part *part, FILE *stream) {
     }
     fprintf(stream, "operations: %d launches, %d collectives, %.3f GFLOP, %.3f GB moved at least\n", launches,
             collectives, flops / 1e9, bytes / 1e9);
-    for (int kind = 0; kind < P2P_KIND_COUNT; kind++)
-        if (counts[kind]) fprintf(stream, "  %-16s %4d\n", p2p_kind_name((p2p_kind)kind), counts[kind]);
+    for (int kind = 0; kind < P2P_KIND_COUNT; kind++) {
+        if (!counts[kind]) continue;
+        fprintf(stream, "  %4d %s", counts[kind], p2p_kind_name((p2p_kind)kind));
+        if (kind == P2P_KIND_copy)
+            fprintf(stream, " (%d of them renew derived filters)", count_renewals(part));
+        fprintf(stream, "\n");
+    }
 }
 
 static void print_fusions(const plan_part *part, FILE *stream) {

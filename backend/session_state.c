@@ -58,7 +58,6 @@ static p2p_status write_everywhere(p2p_session *session, const param_place *plac
         P2P_TRY(p2p_buffer_write(device, session_place(session, r, place->at), raw, bytes));
         P2P_TRY(p2p_device_finish(device));
     }
-    session->networks[place->network].stale = true;
     return P2P_OK;
 }
 
@@ -70,6 +69,7 @@ p2p_status p2p_session_write(p2p_session *session, const p2p_network *network, p
     void *raw = calloc(1, p2p_tensor_bytes(place.tensor)); /* zero: padding lanes must be */
     if (!raw) return no_memory(place.info->name);
     p2p_tensor_pack(place.tensor, host, type, raw);
+    if (part == P2P_STATE_VALUE) session->networks[place.network].stale = true;
     p2p_status status = write_everywhere(session, &place, raw);
     free(raw);
     return status;
