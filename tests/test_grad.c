@@ -1,6 +1,6 @@
 /* Gradients against finite differences, in double precision on the reference backend: every rule, shared
  * weights and values, two replicas, and a generator and discriminator together. Each case runs with and
- * without fusion. At the end Adam's updates are followed by hand, and two replicas are held against one.
+ * without fusion. At the end Adam's updates are followed by hand.
  *
  * The derivative of the summed losses by every parameter and every element of the inputs is estimated with
  * the fourth-order central stencil. It is wrong where an activation bends within the stencil, so the data is
@@ -217,17 +217,6 @@ static void build_norm_over_replicas(model *m) {
     y = act(m, norm(m, g, y, "norm", over_replicas), P2P_ACT_lrelu);
     y = conv(m, g, y, "w2", (window){2, 4, 4, .stride = 2, .pad = 1});
     bce(m, &m->passes[0], norm(m, g, y, "own", over_batch), 1, 1, "loss");
-}
-
-/* Two replicas with this must learn as one does from all images: synchronised statistics, dropout. */
-static void build_data_parallel(model *m) {
-    p2p_network *g = m->nets[0];
-    p2p_value y = data(m, "x", 2, 4, 4), truth = far_data(m, "truth", 2, 4, 4);
-    y = norm(m, g, conv(m, g, y, "down", (window){4, 4, 4, .stride = 2, .pad = 1}), "norm", over_replicas);
-    y = act(m, p2p_dropout(m->graph, y, 0.5, "down"), P2P_ACT_lrelu);
-    y = conv_transposed(m, g, y, "up", (window){2, 4, 4, .stride = 2, .pad = 1, .bias = true});
-    l1(m, &m->passes[0], act(m, y, P2P_ACT_tanh), truth, 3, "l1");
-    bce(m, &m->passes[0], y, 1, 1, "bce");
 }
 
 static void build_activations(model *m) {
@@ -684,61 +673,11 @@ static void test_adam(void **state) {
     model_destroy(m);
 }
 
-/* ---- Two replicas of one image each against one device with both images
- * ------------------------------------------------ */
-
-/* One replica's images behind the other's, and the same parameters. */
-static void copy_data(model *from, model *to) {
-    for (int i = 0; i < from->input_count; i++)
-        for (int r = 0; r < from->world; r++)
-            memcpy(to->inputs[i].data[0] + r * from->inputs[i].elements, from->inputs[i].data[r],
-                   (size_t)from->inputs[i].elements * sizeof(double));
-    for (int i = 0; i < p2p_network_param_count(from->nets[0]); i++) {
-        const double *value = from->params[0][i]; /* zeros for running statistics, which probing has moved */
-        p2p_param param = {i};
-        ok(p2p_session_write(from->session, from->nets[0], param, P2P_STATE_VALUE, P2P_TYPE_f64, value));
-        ok(p2p_session_write(to->session, to->nets[0], param, P2P_STATE_VALUE, P2P_TYPE_f64, value));
-    }
-}
-
-static void compare_values(model *a, model *b, int step) {
-    for (int i = 0; i < p2p_network_param_count(a->nets[0]); i++) {
-        const p2p_param_info *info = p2p_network_param(a->nets[0], (p2p_param){i});
-        double of_a[LARGEST], of_b[LARGEST];
-        assert_in_range(p2p_param_elements(info), 1, LARGEST);
-        read_state(a, i, P2P_STATE_VALUE, of_a);
-        read_state(b, i, P2P_STATE_VALUE, of_b);
-        for (int64_t e = 0; e < p2p_param_elements(info); e++)
-            if (!(fabs(of_a[e] - of_b[e]) <= 1e-9))
-                fail_msg("step %d, %s: %.15g on two devices, %.15g on one", step, info->name, of_a[e],
-                         of_b[e]);
-    }
-}
-
-static void test_data_parallel(void **state) {
-    (void)state;
-    const grad_case two = {"two", build_data_parallel, 1, 2, false, "", true};
-    const grad_case one = {"one", build_data_parallel, 2, 1, false, "", true};
-    model *a = model_create(&two, NULL), *b = model_create(&one, NULL);
-    choose_data(a);
-    copy_data(a, b);
-    for (int step = 0; step < 5; step++) {
-        run(a, a->plan, (uint32_t)step, LEARNING_RATE);
-        run(b, b->plan, (uint32_t)step, LEARNING_RATE);
-        double loss = total(a, &a->passes[0]);
-        if (!(fabs(loss - total(b, &b->passes[0])) <= 1e-9)) fail_msg("step %d: losses differ", step);
-        compare_values(a, b, step);
-    }
-    model_destroy(a);
-    model_destroy(b);
-}
-
 int main(void) {
-    enum { CASES = sizeof cases / sizeof cases[0], OTHERS = 2 };
-    struct CMUnitTest tests[CASES + OTHERS] = {cmocka_unit_test(test_adam),
-                                               cmocka_unit_test(test_data_parallel)};
+    enum { CASES = sizeof cases / sizeof cases[0] };
+    struct CMUnitTest tests[CASES + 1] = {cmocka_unit_test(test_adam)};
     for (int i = 0; i < CASES; i++)
-        tests[i + OTHERS] = (struct CMUnitTest){
+        tests[i + 1] = (struct CMUnitTest){
             .name = cases[i].name, .test_func = test_case, .initial_state = (void *)(uintptr_t)&cases[i]};
     return cmocka_run_group_tests(tests, open_devices, close_devices);
 }
