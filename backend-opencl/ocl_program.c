@@ -51,21 +51,37 @@ static p2p_status fail_build(p2p_be_device *device, cl_program program, const ch
     return status;
 }
 
+/* The texts of a program, each after a line that gives compilers its file name for their messages. */
+typedef struct {
+    char line[OCL_LAUNCH_SOURCES][64];
+    const char *text[2 * OCL_LAUNCH_SOURCES];
+    size_t size[2 * OCL_LAUNCH_SOURCES];
+    cl_uint count;
+} program_text;
+
+static p2p_status collect(const ocl_launch *launch, program_text *program) {
+    program->count = 0;
+    for (int i = 0; i < OCL_LAUNCH_SOURCES && launch->source[i]; i++) {
+        const ocl_source *source = find_source(launch->source[i]);
+        if (!source) return ocl_host->fail(P2P_FAILED, "there is no kernel file %s", launch->source[i]);
+        snprintf(program->line[i], sizeof program->line[i], "#line 1 \"%s\"\n", source->name);
+        program->text[program->count] = program->line[i];
+        program->size[program->count++] = strlen(program->line[i]);
+        program->text[program->count] = (const char *)source->bytes;
+        program->size[program->count++] = source->size;
+    }
+    return P2P_OK;
+}
+
 static p2p_status compile(p2p_be_device *device, const ocl_launch *launch, const char *key,
                           cl_program *built) {
-    const char *text[OCL_LAUNCH_SOURCES];
-    size_t sizes[OCL_LAUNCH_SOURCES];
-    cl_uint count = 0;
-    for (; count < OCL_LAUNCH_SOURCES && launch->source[count]; count++) {
-        const ocl_source *source = find_source(launch->source[count]);
-        if (!source) return ocl_host->fail(P2P_FAILED, "there is no kernel file %s", launch->source[count]);
-        text[count] = (const char *)source->bytes;
-        sizes[count] = source->size;
-    }
+    program_text source;
+    P2P_TRY(collect(launch, &source));
     char options[sizeof common_options + OCL_LAUNCH_OPTIONS + 1];
     snprintf(options, sizeof options, "%s %s", common_options, launch->options);
     cl_int code = CL_SUCCESS;
-    cl_program program = clCreateProgramWithSource(device->context, count, text, sizes, &code);
+    cl_program program =
+        clCreateProgramWithSource(device->context, source.count, source.text, source.size, &code);
     P2P_TRY(ocl_check(device, code, "clCreateProgramWithSource"));
     code = clBuildProgram(program, 1, &device->id, options, NULL, NULL);
     if (code != CL_SUCCESS) {

@@ -11,12 +11,12 @@
      ((c) + name##_c0) / name##_c_block * name##_c_outer +                                                   \
      ((c) + name##_c0) % name##_c_block * name##_c_inner)
 
-/* y (+)= x, or y (+)= alpha where `constant`. A work-item (i, b, n) takes `chunk` positions of the 16
+/* y (+)= x, or y (+)= alpha where `fills`. A work-item (i, b, n) takes `chunk` positions of the 16
  * channels from 16 b on. The grid covers what y stores: beyond n_real and c_real are padding lanes, which
  * become zero. */
 KERNEL void copy_planes(MEMORY(const float, x), PLANES(x), MEMORY(float, y), PLANES(y), const int positions,
                         const int chunk, const ulong n_real, const ulong c_real, const ulong c_stored,
-                        const int accumulate, const int constant, const float alpha) {
+                        const int accumulate, const int fills, const float alpha) {
     const ulong n = IMAGE, c_first = BLOCK * 16;
     const int lanes = (int)min(c_stored - c_first, (ulong)16);
     ulong from[16], to[16];
@@ -27,7 +27,7 @@ KERNEL void copy_planes(MEMORY(const float, x), PLANES(x), MEMORY(float, y), PLA
     const int real = n >= n_real || c_first >= c_real ? 0 : (int)min(c_real - c_first, (ulong)16);
     for (long p = FIRST; p < END; p++) {
         for (int l = 0; l < real; l++) {
-            const float v = constant ? alpha : x[from[l] + p * x_step];
+            const float v = fills ? alpha : x[from[l] + p * x_step];
             __global float *target = y + to[l] + p * y_step;
             *target = accumulate ? *target + v : v;
         }
