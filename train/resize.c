@@ -92,10 +92,11 @@ static uint8_t clamp_sum(int32_t sum) {
     return value > 255 ? 255 : (uint8_t)value;
 }
 
-static void filter_row(const axis_filter *filter, const uint8_t *source, uint8_t *target) {
+/* One row across: filter->outputs pixels of `target`. `source` points at the pixel numbered `first`. */
+static void filter_row(const axis_filter *filter, const uint8_t *source, int first, uint8_t *target) {
     for (int i = 0; i < filter->outputs; i++) {
         const int32_t *weights = filter->weights + (size_t)i * (size_t)filter->taps;
-        const uint8_t *pixel = source + (size_t)filter->starts[i] * IMAGE_CHANNELS;
+        const uint8_t *pixel = source + (size_t)(filter->starts[i] - first) * IMAGE_CHANNELS;
         int32_t red = ONE_HALF, green = ONE_HALF, blue = ONE_HALF;
         for (int k = 0; k < filter->counts[i]; k++, pixel += IMAGE_CHANNELS) {
             red += weights[k] * pixel[0];
@@ -108,42 +109,80 @@ static void filter_row(const axis_filter *filter, const uint8_t *source, uint8_t
     }
 }
 
-/* One output row: the weighted sum of whole rows of `length` bytes, so that the inner loop is contiguous. */
-static void filter_column(const int32_t *weights, int count, const uint8_t *rows, size_t length,
-                          int32_t *sums, uint8_t *target) {
-    for (size_t i = 0; i < length; i++) sums[i] = ONE_HALF;
-    for (int k = 0; k < count; k++) {
-        const uint8_t *row = rows + (size_t)k * length;
+/* Output i of the way down: the weighted sum of whole rows, so that the inner loop is contiguous. `source`
+ * begins with the row numbered `first`; `sums` has room for a row. */
+static void filter_rows(const axis_filter *filter, int i, image_view source, int first, int32_t *sums,
+                        uint8_t *target) {
+    const int32_t *weights = filter->weights + (size_t)i * (size_t)filter->taps;
+    const uint8_t *row = source.pixels + (size_t)(filter->starts[i] - first) * source.stride;
+    size_t length = (size_t)source.width * IMAGE_CHANNELS;
+    for (size_t j = 0; j < length; j++) sums[j] = ONE_HALF;
+    for (int k = 0; k < filter->counts[i]; k++, row += source.stride) {
         int32_t weight = weights[k];
-        for (size_t i = 0; i < length; i++) sums[i] += weight * row[i];
+        for (size_t j = 0; j < length; j++) sums[j] += weight * row[j];
     }
-    for (size_t i = 0; i < length; i++) target[i] = clamp_sum(sums[i]);
+    for (size_t j = 0; j < length; j++) target[j] = clamp_sum(sums[j]);
 }
 
-/* Both passes. Only the source rows that some output reads are filtered horizontally. */
-static p2p_status filter_both(const axis_filter *across, const axis_filter *down, image_view source,
-                              uint8_t *pixels) {
-    int last = down->outputs - 1;
-    int first_row = down->starts[0], rows = down->starts[last] + down->counts[last] - first_row;
+/* Inputs that some output of a filter reads: `count` from `first`. */
+typedef struct {
+    int first, count;
+} input_range;
+
+static input_range inputs_of(const axis_filter *filter) {
+    int first = filter->starts[0], last = filter->outputs - 1;
+    return (input_range){first, filter->starts[last] + filter->counts[last] - first};
+}
+
+/* Across all needed rows into `middle`, then down. */
+static void filter_across_then_down(const axis_filter *across, const axis_filter *down, image_view source,
+                                    uint8_t *middle, int32_t *sums, uint8_t *pixels) {
+    input_range rows = inputs_of(down);
     size_t length = (size_t)across->outputs * IMAGE_CHANNELS;
-    uint8_t *middle = malloc((size_t)rows * length);
-    int32_t *sums = malloc(length * sizeof *sums);
+    for (int y = 0; y < rows.count; y++)
+        filter_row(across, source.pixels + (size_t)(rows.first + y) * source.stride, 0,
+                   middle + (size_t)y * length);
+    image_view narrowed = {
+        .width = across->outputs, .height = rows.count, .stride = length, .pixels = middle};
+    for (int y = 0; y < down->outputs; y++)
+        filter_rows(down, y, narrowed, rows.first, sums, pixels + (size_t)y * length);
+}
+
+/* Row by row: down into `middle`, which is one row, then across. */
+static void filter_down_then_across(const axis_filter *across, const axis_filter *down, image_view source,
+                                    uint8_t *middle, int32_t *sums, uint8_t *pixels) {
+    input_range columns = inputs_of(across);
+    image_view needed = image_view_crop(source, columns.first, 0, columns.count, source.height);
+    for (int y = 0; y < down->outputs; y++) {
+        filter_rows(down, y, needed, 0, sums, middle);
+        filter_row(across, middle, columns.first,
+                   pixels + (size_t)y * (size_t)across->outputs * IMAGE_CHANNELS);
+    }
+}
+
+static p2p_status filter_both(const axis_filter *across, const axis_filter *down, image_view source,
+                              bool across_first, uint8_t *pixels) {
+    size_t row = (size_t)(across_first ? across->outputs : inputs_of(across).count) * IMAGE_CHANNELS;
+    size_t rows = across_first ? (size_t)inputs_of(down).count : 1;
+    uint8_t *middle = malloc(rows * row);
+    int32_t *sums = malloc(row * sizeof *sums);
     p2p_status status = P2P_OK;
-    if (middle == NULL || sums == NULL) {
+    if (middle == NULL || sums == NULL)
         status =
             p2p_fail(P2P_OUT_OF_MEMORY, "no memory for resizing %d x %d pixels", source.width, source.height);
-    } else {
-        for (int y = 0; y < rows; y++)
-            filter_row(across, source.pixels + (size_t)(first_row + y) * source.stride,
-                       middle + (size_t)y * length);
-        for (int y = 0; y <= last; y++)
-            filter_column(down->weights + (size_t)y * (size_t)down->taps, down->counts[y],
-                          middle + (size_t)(down->starts[y] - first_row) * length, length, sums,
-                          pixels + (size_t)y * length);
-    }
+    else if (across_first)
+        filter_across_then_down(across, down, source, middle, sums, pixels);
+    else
+        filter_down_then_across(across, down, source, middle, sums, pixels);
     free(middle);
     free(sums);
     return status;
+}
+
+/* The order decides how the rounding between the passes falls. */
+static bool goes_across_first(image_view source, const resize_target *target) {
+    int shrinks_by = source.height - target->height;
+    return shrinks_by <= 0 || shrinks_by <= 2 * (source.width - target->width);
 }
 
 static void copy_rectangle(image_view source, const resize_target *target, uint8_t *pixels) {
@@ -177,7 +216,8 @@ p2p_status resize_bicubic(image_view source, const resize_target *target, uint8_
         axis_filter_make(&across, source.width, target->width, target->left, target->crop_width);
     if (status == P2P_OK)
         status = axis_filter_make(&down, source.height, target->height, target->top, target->crop_height);
-    if (status == P2P_OK) status = filter_both(&across, &down, source, pixels);
+    if (status == P2P_OK)
+        status = filter_both(&across, &down, source, goes_across_first(source, target), pixels);
     axis_filter_free(&across);
     axis_filter_free(&down);
     return status;

@@ -1,8 +1,9 @@
 /* Bicubic resizing that gives Pillow's bytes.
  *
- * Antialiased (the filter widens when shrinking), Keys' cubic with a = -0.5, separable: a horizontal pass,
- * rounded to 8 bits, then a vertical one, with coefficients in fixed point. A pass that would change nothing
- * is skipped. Only interleaved 8-bit RGB.
+ * Antialiased (the filter widens when shrinking), Keys' cubic with a = -0.5, separable, each pass rounded to
+ * 8 bits, coefficients in fixed point. The horizontal pass comes first, except where the height shrinks by
+ * more than twice as many pixels as the width: so says Pillow 13, while earlier releases always began
+ * horizontally and differ there by a rounding. Only interleaved 8-bit RGB.
  */
 #ifndef P2P_RESIZE_H
 #define P2P_RESIZE_H

@@ -1,0 +1,193 @@
+/* Bicubic resizing against Pillow's bytes (golden/resize.txt), and the promises of resize.h about windows,
+ * strides and nonsense. */
+#include "resize.h"
+#include "test_files.h"
+
+#include <inttypes.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+/* ---- The formulas of golden/make_resize.py ------------------------------------------------------------ */
+
+static uint32_t scramble(uint32_t value) {
+    value = (value ^ (value >> 16)) * UINT32_C(0x7FEB352D);
+    value = (value ^ (value >> 15)) * UINT32_C(0x846CA68B);
+    return value ^ (value >> 16);
+}
+
+static int noise(int x, int y, int c, int w, int h) {
+    (void)w;
+    (void)h;
+    return (int)(scramble((uint32_t)x * 3u + (uint32_t)y * 98304u + (uint32_t)c) >> 24);
+}
+
+static int steps(int x, int y, int c, int w, int h) {
+    (void)w;
+    (void)h;
+    return 255 * ((x / 3 + y / 2 + c) & 1);
+}
+
+static int photo(int x, int y, int c, int w, int h) {
+    int dx = 2 * x + 1 - w, dy = 2 * y + 1 - h, radius = (w < h ? w : h) * 7 / 10 + 1;
+    int value = 40 + 90 * x / w + (60 + 20 * c) * y / h;
+    if (dx * dx + dy * dy < radius * radius) {
+        int shifted = dx + radius / 2;
+        value = 235 - 45 * c - 150 * (shifted * shifted + dy * dy) / (3 * radius * radius);
+    }
+    value += noise(x, y, c, w, h) / 16 - 8;
+    return value < 0 ? 0 : value > 255 ? 255 : value;
+}
+
+typedef int (*formula)(int x, int y, int c, int w, int h);
+
+static formula formula_named(const char *name) {
+    if (strcmp(name, "noise") == 0) return noise;
+    if (strcmp(name, "steps") == 0) return steps;
+    assert_string_equal(name, "photo");
+    return photo;
+}
+
+static image draw(formula value, int w, int h) {
+    image picture;
+    assert_int_equal(image_create(&picture, w, h), P2P_OK);
+    uint8_t *pixel = picture.pixels;
+    for (int y = 0; y < h; y++)
+        for (int x = 0; x < w; x++)
+            for (int c = 0; c < IMAGE_CHANNELS; c++) *pixel++ = (uint8_t)value(x, y, c, w, h);
+    return picture;
+}
+
+/* ---- Tests -------------------------------------------------------------------------------------------- */
+
+static void compare_shown(const char *hex, const image *resized) {
+    size_t bytes = (size_t)resized->width * (size_t)resized->height * IMAGE_CHANNELS;
+    assert_int_equal(strlen(hex), 2 * bytes);
+    for (size_t i = 0; i < bytes; i++) {
+        unsigned expected;
+        assert_int_equal(sscanf(hex + 2 * i, "%2x", &expected), 1);
+        if (resized->pixels[i] != expected)
+            fail_msg("byte %zu is %u, Pillow's is %u", i, resized->pixels[i], expected);
+    }
+}
+
+static void check_case(const char *line) {
+    char name[16], hex[1024];
+    int w, h, target_w, target_h;
+    uint64_t hash;
+    assert_int_equal(
+        sscanf(line, "%15s %d %d %d %d %" SCNx64 " %1023s", name, &w, &h, &target_w, &target_h, &hash, hex),
+        7);
+    image source = draw(formula_named(name), w, h), resized;
+    assert_int_equal(resize_image(image_view_of(&source), target_w, target_h, &resized), P2P_OK);
+    if (hex[0] != '-') compare_shown(hex, &resized);
+    size_t bytes = (size_t)target_w * (size_t)target_h * IMAGE_CHANNELS;
+    if (test_fnv(resized.pixels, bytes) != hash)
+        fail_msg("%s %d x %d to %d x %d is not what Pillow gives", name, w, h, target_w, target_h);
+    image_free(&source);
+    image_free(&resized);
+}
+
+static void test_bytes_are_pillows(void **state) {
+    (void)state;
+    FILE *cases = fopen(test_golden("resize.txt"), "r");
+    assert_non_null(cases);
+    char line[2048];
+    int count = 0;
+    for (; fgets(line, sizeof line, cases) != NULL; count++) check_case(line);
+    fclose(cases);
+    assert_int_equal(count, 25);
+}
+
+/* A window's bytes are those of the whole, cropped. */
+static void check_window(image_view source, resize_target target) {
+    image whole;
+    assert_int_equal(resize_image(source, target.width, target.height, &whole), P2P_OK);
+    size_t length = (size_t)target.crop_width * IMAGE_CHANNELS;
+    uint8_t *pixels = malloc((size_t)target.crop_height * length);
+    assert_non_null(pixels);
+    assert_int_equal(resize_bicubic(source, &target, pixels), P2P_OK);
+    image_view expected = image_view_crop(image_view_of(&whole), target.left, target.top, target.crop_width,
+                                          target.crop_height);
+    for (int y = 0; y < target.crop_height; y++)
+        assert_memory_equal(pixels + (size_t)y * length, expected.pixels + (size_t)y * expected.stride,
+                            length);
+    free(pixels);
+    image_free(&whole);
+}
+
+static void test_windows(void **state) {
+    (void)state;
+    image source = draw(photo, 61, 47);
+    static const int sides[][2] = {{61, 47}, {61, 30}, {90, 47}, {90, 70}, {17, 13}, {70, 20}, {61, 46}};
+    for (size_t i = 0; i < sizeof sides / sizeof sides[0]; i++) {
+        int w = sides[i][0], h = sides[i][1];
+        check_window(image_view_of(&source), (resize_target){w, h, 0, 0, w, h});
+        check_window(image_view_of(&source), (resize_target){w, h, 3, 5, w - 4, h - 6});
+        check_window(image_view_of(&source), (resize_target){w, h, w - 1, h - 1, 1, 1});
+        check_window(image_view_of(&source), (resize_target){w, h, 0, h / 2, w, 1});
+    }
+    image_free(&source);
+}
+
+/* A view is resized as if nothing lay around it. */
+static void test_view_with_stride(void **state) {
+    (void)state;
+    image around = draw(noise, 40, 30), alone, from_view, from_copy;
+    image_view view = image_view_crop(image_view_of(&around), 11, 7, 20, 15);
+    assert_int_equal(image_create(&alone, 20, 15), P2P_OK);
+    for (size_t y = 0; y < 15; y++) memcpy(alone.pixels + y * 60, view.pixels + y * view.stride, 60);
+    assert_int_equal(resize_image(view, 33, 9, &from_view), P2P_OK);
+    assert_int_equal(resize_image(image_view_of(&alone), 33, 9, &from_copy), P2P_OK);
+    assert_memory_equal(from_view.pixels, from_copy.pixels, 33 * 9 * IMAGE_CHANNELS);
+    image_free(&around);
+    image_free(&alone);
+    image_free(&from_view);
+    image_free(&from_copy);
+}
+
+static void test_long_sides(void **state) {
+    (void)state;
+    image wide, narrow;
+    assert_int_equal(image_create(&wide, IMAGE_MAX_SIDE, 1), P2P_OK);
+    memset(wide.pixels, 77, (size_t)IMAGE_MAX_SIDE * IMAGE_CHANNELS);
+    assert_int_equal(resize_image(image_view_of(&wide), 1, 1, &narrow), P2P_OK);
+    assert_int_equal(narrow.pixels[0], 77);
+    image_free(&wide);
+    assert_int_equal(resize_image(image_view_of(&narrow), 1, IMAGE_MAX_SIDE, &wide), P2P_OK);
+    assert_int_equal(wide.pixels[(size_t)IMAGE_MAX_SIDE * IMAGE_CHANNELS - 1], 77);
+    image_free(&wide);
+    image_free(&narrow);
+}
+
+static void test_nonsense_is_refused(void **state) {
+    (void)state;
+    image source = draw(noise, 4, 4);
+    image_view view = image_view_of(&source);
+    uint8_t pixels[4 * 4 * IMAGE_CHANNELS];
+    static const resize_target nonsense[] = {
+        {0, 4, 0, 0, 1, 1},         {4, -1, 0, 0, 1, 1},
+        {4, 4, -1, 0, 1, 1},        {4, 4, 0, 4, 1, 1},
+        {4, 4, 1, 0, 4, 4},         {4, 4, 0, 0, 0, 4},
+        {4, 4, 0, 0, 4, 0},         {IMAGE_MAX_SIDE + 1, 4, 0, 0, 4, 4},
+        {4, 4, INT32_MAX, 0, 1, 1},
+    };
+    for (size_t i = 0; i < sizeof nonsense / sizeof nonsense[0]; i++)
+        assert_int_equal(resize_bicubic(view, &nonsense[i], pixels), P2P_INVALID);
+    view.width = 0;
+    assert_int_equal(resize_bicubic(view, &(resize_target){4, 4, 0, 0, 4, 4}, pixels), P2P_INVALID);
+    image_free(&source);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_bytes_are_pillows),   cmocka_unit_test(test_windows),
+        cmocka_unit_test(test_view_with_stride),    cmocka_unit_test(test_long_sides),
+        cmocka_unit_test(test_nonsense_is_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
