@@ -6,7 +6,8 @@
 Both sides start from the same weights and see the same pairs of DIR/train in the same order: batch 1, no jitter, no
 mirroring, no shuffling, no dropout. Prints the losses of every step side by side and fails when they differ by more
 than 1e-5 (relative) at step 1, 2e-3 up to step 6, or 2e-2 up to step 12. Later steps prove nothing: a GAN amplifies
-rounding, so any two arithmetics part. PyTorch's own float32 is shown for scale. Needs PyTorch and Pillow.
+rounding, so any two arithmetics part. PyTorch's own float32 is shown for scale: with some seeds (1 is one) rounding
+pushes an activation over its kink in the first step, and then it leaves the bounds too. Needs PyTorch and Pillow.
 """
 
 import argparse
@@ -39,7 +40,7 @@ def parse_arguments():
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--depth", type=int, default=8)
     parser.add_argument("--steps", type=int, default=BOUNDS[-1][0])
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--seed", type=int, default=2)
     return parser.parse_args()
 
 
@@ -96,7 +97,7 @@ def train_p2p(arguments, folder):
                     str(arguments.filters), "--dropout", "0", "--no-jitter", "--no-flip", "--no-shuffle", *options],
                    check=True)
     with open(os.path.join(out, "metrics.jsonl")) as lines:
-        records = [record for record in map(json.loads, lines) if "d_fake" in record and "step" in record]
+        records = [record for record in map(json.loads, lines) if "event" not in record]  # steps, not epochs
     state, _ = load_safetensors(os.path.join(out, "generator.safetensors"))
     return records[: arguments.steps], state
 
@@ -132,7 +133,8 @@ def compare_weights(state, generator):
     generator.load_state_dict(state)
     parted = torch.cat([(tensor - expected[name]).flatten() for name, tensor in generator.state_dict().items()])
     size = torch.cat([tensor.flatten() for tensor in expected.values()])
-    print(f"p2p's generator.safetensors loads into PyTorch and differs by {parted.norm() / size.norm():.2e} of its size")
+    share = parted.norm() / size.norm()
+    print(f"p2p's generator.safetensors loads into PyTorch and differs by {share:.2e} of its size")
 
 
 def main():

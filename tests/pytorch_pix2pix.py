@@ -1,7 +1,8 @@
 """pix2pix in PyTorch, as the published training does it: the yardstick of the golden files and of follow_pytorch.py.
 
-Written from the published description for these tests: U-Net generator, PatchGAN discriminator, one training step, and
-the safetensors format (so that no package beyond PyTorch is needed). It deliberately has no data loading and no command.
+Written from the published description for these tests: U-Net generator, PatchGAN discriminator, one training step,
+and the safetensors format (so that no package beyond PyTorch is needed). It deliberately has no data loading and no
+command.
 Works with PyTorch 1.13 and later.
 """
 
@@ -108,7 +109,8 @@ class Training:
         return nn.functional.binary_cross_entropy_with_logits(logits, target)
 
     def step(self, condition, target, before_pass=lambda name: None):
-        """Losses by name. `before_pass` hears which forward pass begins. Gradients stay in .grad until the next step."""
+        """Losses by name. `before_pass` hears which forward pass begins. Gradients stay in .grad until the next
+        step."""
         before_pass("generator")
         fake = self.generator(condition)
 
@@ -161,7 +163,8 @@ def load_safetensors(path):
     tensors = {}
     for name, entry in header.items():
         begin, end = entry["data_offsets"]
-        tensors[name] = torch.frombuffer(bytearray(data[begin:end]), dtype=DTYPES[entry["dtype"]]).reshape(entry["shape"])
+        flat = torch.frombuffer(bytearray(data[begin:end]), dtype=DTYPES[entry["dtype"]])
+        tensors[name] = flat.reshape(entry["shape"])
     return tensors, metadata
 
 

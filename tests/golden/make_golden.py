@@ -5,9 +5,9 @@
 
 For each case, CASE_generator.safetensors and CASE_discriminator.safetensors are the initial weights, and
 CASE_expected.safetensors holds the images, every layer's result and every gradient of the first step, the losses of all
-steps, and weights, running statistics, Adam's moments and translated images after the last. Computed in float64, stored
-in float32. Needs PyTorch (Debian's python3-torch or PyPI's torch), nothing else. Dropout is off, because its masks are
-each program's own.
+steps, and weights, running statistics, Adam's moments and translated images after the last. Computed in float64,
+stored in float32. state_dicts.txt lists the full-sized networks' tensors. Needs PyTorch (Debian's python3-torch or
+PyPI's torch), nothing else. Dropout is off, because its masks are each program's own.
 """
 
 import os
@@ -94,7 +94,8 @@ def evaluate(generator, condition, target):
 
 
 def networks(training):
-    return ("generator", training.generator, training.adam_g), ("discriminator", training.discriminator, training.adam_d)
+    return (("generator", training.generator, training.adam_g),
+            ("discriminator", training.discriminator, training.adam_d))
 
 
 def gradients(training):
@@ -140,6 +141,16 @@ def run_case(case, seed):
     return initial, expected
 
 
+def write_state_dicts(path):
+    """Names and shapes of the full-sized networks' tensors, in the state dictionaries' order, for test_models.c."""
+    full_sized = {"unet_256": Generator(3, 3, 8, 64), "unet_128": Generator(3, 3, 7, 64),
+                  "patchgan_70": Discriminator(6, 64, 3), "patchgan_16": Discriminator(6, 64, 1)}
+    with open(path, "w") as file:
+        for network, module in full_sized.items():
+            for name, tensor in module.state_dict().items():
+                print(network, name, *tensor.shape, file=file)
+
+
 def stored(name, tensor):
     return tensor.float() if tensor.dtype == torch.float64 and not name.startswith("loss.") else tensor
 
@@ -147,6 +158,7 @@ def stored(name, tensor):
 def main():
     folder = sys.argv[1] if len(sys.argv) > 1 else os.path.dirname(os.path.abspath(__file__))
     torch.set_num_threads(1)
+    write_state_dicts(os.path.join(folder, "state_dicts.txt"))
     for number, (name, case) in enumerate(CASES.items()):
         initial, expected = run_case(case, 100 * number)
         for network, state in initial.items():

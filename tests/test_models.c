@@ -1,0 +1,382 @@
+/* The models as descriptions: parameters and their names against PyTorch's (golden/state_dicts.txt), settings
+ * and sizes that are refused, what the step graphs hold; and data parallelism: two replicas of a whole
+ * pix2pix against one. Their numbers are test_golden's.
+ */
+#include "ir.h"
+#include "pix2pix.h"
+#include "test_files.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static void ok(p2p_status status) {
+    if (status != P2P_OK) fail_msg("%s", p2p_message());
+}
+
+static void refused(p2p_status status, p2p_status code, const char *fragment) {
+    assert_int_equal(status, code);
+    if (!strstr(p2p_message(), fragment)) fail_msg("\"%s\" doesn't say \"%s\"", p2p_message(), fragment);
+}
+
+static pix2pix *create(const pix2pix_config *config) {
+    pix2pix *model;
+    ok(pix2pix_create(&model, config));
+    return model;
+}
+
+/* ---- Parameters --------------------------------------------------------------------------------------- */
+
+/* Lines of the network `name` in PyTorch's list, one after the other: "key extent extent ...". */
+static bool next_line(FILE *list, const char *name, char *line, int size) {
+    while (fgets(line, size, list)) {
+        line[strcspn(line, "\n")] = '\0';
+        const size_t length = strlen(name);
+        if (strncmp(line, name, length) != 0 || line[length] != ' ') continue;
+        memmove(line, line + length + 1, strlen(line + length + 1) + 1);
+        return true;
+    }
+    return false;
+}
+
+static void assert_line(FILE *list, const char *name, const char *expected) {
+    char line[256];
+    if (!next_line(list, name, line, sizeof line))
+        fail_msg("PyTorch has no further tensor like %s", expected);
+    assert_string_equal(line, expected);
+}
+
+/* The network's parameters are PyTorch's tensors, in PyTorch's order, running statistics three at a time. */
+static void check_names(const p2p_network *network, const char *name, int64_t trainable) {
+    FILE *list = fopen(test_golden("state_dicts.txt"), "r");
+    assert_non_null(list);
+    int64_t elements = 0;
+    for (int p = 0; p < p2p_network_param_count(network); p++) {
+        const p2p_param_info *info = p2p_network_param(network, (p2p_param){p});
+        const long long *s =
+            (const long long[]){info->shape[0], info->shape[1], info->shape[2], info->shape[3]};
+        char expected[256];
+        if (info->kind != P2P_PARAM_RUNNING) {
+            elements += p2p_param_elements(info);
+            if (info->kind == P2P_PARAM_FILTER)
+                snprintf(expected, sizeof expected, "%s %lld %lld %lld %lld", info->name, s[0], s[1], s[2],
+                         s[3]);
+            else
+                snprintf(expected, sizeof expected, "%s %lld", info->name, s[0]);
+            assert_line(list, name, expected);
+            continue;
+        }
+        const char *part = strrchr(info->name, '.');
+        assert_string_equal(part, ".running");
+        const int layer = (int)(part - info->name);
+        snprintf(expected, sizeof expected, "%.*s.running_mean %lld", layer, info->name, s[1]);
+        assert_line(list, name, expected);
+        snprintf(expected, sizeof expected, "%.*s.running_var %lld", layer, info->name, s[1]);
+        assert_line(list, name, expected);
+        snprintf(expected, sizeof expected, "%.*s.num_batches_tracked", layer, info->name);
+        assert_line(list, name, expected);
+    }
+    char line[256];
+    if (next_line(list, name, line, sizeof line)) fail_msg("PyTorch also has %s", line);
+    fclose(list);
+    assert_int_equal(elements, trainable);
+}
+
+static void test_names(void **state) {
+    (void)state;
+    pix2pix_config config = pix2pix_config_default();
+    pix2pix *model = create(&config);
+    check_names(model->generator.network, "unet_256", 54413955);
+    check_names(model->discriminator.network, "patchgan_70", 2768705);
+    pix2pix_destroy(model);
+    config.height = config.width = 128;
+    config.depth = pix2pix_depth_for(128, 128);
+    config.discriminator_layers = 1;
+    model = create(&config);
+    check_names(model->generator.network, "unet_128", 41828995);
+    check_names(model->discriminator.network, "patchgan_16", 139585);
+    pix2pix_destroy(model);
+}
+
+/* Initial distributions by kind of parameter. */
+static void check_distributions(const p2p_network *network) {
+    for (int p = 0; p < p2p_network_param_count(network); p++) {
+        const p2p_param_info *info = p2p_network_param(network, (p2p_param){p});
+        const bool weight = strstr(info->name, ".weight") != NULL, filter = info->kind == P2P_PARAM_FILTER;
+        if (info->kind == P2P_PARAM_RUNNING) continue;
+        assert_true(info->mean == (weight && !filter ? 1 : 0));
+        assert_true(info->stddev == (weight ? 0.02 : 0));
+    }
+}
+
+static void test_distributions(void **state) {
+    (void)state;
+    const pix2pix_config config = pix2pix_config_default();
+    pix2pix *model = create(&config);
+    check_distributions(model->generator.network);
+    check_distributions(model->discriminator.network);
+    pix2pix_destroy(model);
+}
+
+/* ---- Settings and sizes ------------------------------------------------------------------------------- */
+
+static void test_depths(void **state) {
+    (void)state;
+    assert_int_equal(pix2pix_depth_for(256, 256), 8);
+    assert_int_equal(pix2pix_depth_for(128, 128), 7);
+    assert_int_equal(pix2pix_depth_for(512, 1024), 8);
+    assert_int_equal(pix2pix_depth_for(96, 256), 5);
+    assert_int_equal(pix2pix_depth_for(4, 4), 2);
+    assert_int_equal(pix2pix_depth_for(2, 2), 0);
+    assert_int_equal(pix2pix_depth_for(255, 256), 0);
+    assert_int_equal(pix2pix_depth_for(0, 0), 0);
+}
+
+static void test_sides(void **state) {
+    (void)state;
+    ok(pix2pix_sides_check(8, 256, 512));
+    ok(pix2pix_sides_check(2, 4, 20));
+    refused(pix2pix_sides_check(8, 300, 500), P2P_INPUT, "500x300");
+    refused(pix2pix_sides_check(8, 300, 500), P2P_INPUT, "nearest size is 512x256");
+    refused(pix2pix_sides_check(8, 100, 256), P2P_INPUT, "multiples of 256, the nearest size is 256x256");
+    refused(pix2pix_sides_check(8, 0, 256), P2P_INPUT, "height is 0");
+    refused(pix2pix_sides_check(8, 256, INT64_MAX), P2P_INPUT, "width is 9223372036854775807");
+    refused(pix2pix_sides_check(1, 2, 2), P2P_INPUT, "depth is 1");
+    refused(pix2pix_sides_check(13, 8192, 8192), P2P_INPUT, "depth is 13");
+}
+
+static void test_refused_settings(void **state) {
+    (void)state;
+    pix2pix *model;
+#define REFUSED(field, value, fragment)                                                                      \
+    do {                                                                                                     \
+        pix2pix_config config = pix2pix_config_default();                                                    \
+        config.field = value;                                                                                \
+        refused(pix2pix_create(&model, &config), P2P_INPUT, fragment);                                       \
+        assert_null(model);                                                                                  \
+    } while (0)
+    REFUSED(height, 255, "256x255");
+    REFUSED(input_channels, 0, "input_channels is 0");
+    REFUSED(output_channels, 65, "output_channels is 65");
+    REFUSED(ngf, 0, "ngf is 0");
+    REFUSED(ndf, 1025, "ndf is 1025");
+    REFUSED(discriminator_layers, 0, "discriminator_layers is 0");
+    REFUSED(dropout, 1, "dropout is 1");
+    REFUSED(dropout, NAN, "dropout is nan");
+    REFUSED(lambda_l1, -1, "lambda_l1 is -1");
+    REFUSED(beta1, 1, "beta1 is 1");
+    REFUSED(beta2, -0.5, "beta2 is -0.5");
+    REFUSED(adam_eps, NAN, "adam_eps is nan");
+    REFUSED(norm_eps, -1, "norm_eps is -1");
+    REFUSED(norm_momentum, 1.5, "norm_momentum is 1.5");
+    REFUSED(init_stddev, INFINITY, "init_stddev is inf");
+#undef REFUSED
+}
+
+/* 24 pixels leave three layers one patch; 22 leave none. */
+static void test_small_images(void **state) {
+    (void)state;
+    pix2pix_config config = pix2pix_config_default();
+    config.depth = 3;
+    config.height = config.width = 24;
+    pix2pix_destroy(create(&config));
+    config.width = 16;
+    pix2pix *model;
+    refused(pix2pix_create(&model, &config), P2P_INPUT, "needs sides of at least 24");
+    config.discriminator_layers = 2;
+    pix2pix_destroy(create(&config));
+    assert_int_equal(discriminator_patches(3, 256), 30);
+}
+
+/* ---- Graphs ------------------------------------------------------------------------------------------- */
+
+static int count_kind(const p2p_graph *graph, p2p_kind kind) {
+    int count = 0;
+    for (int i = 0; i < graph->node_count; i++) count += graph->nodes[i].op.kind == kind;
+    return count;
+}
+
+/* 16 layers in the generator, 5 in the discriminator, which sees three pairs; in the generator's half its
+ * filters get no gradient, and in its own no gradient reaches the generator. */
+static void test_training_graph(void **state) {
+    (void)state;
+    const pix2pix_config config = pix2pix_config_default();
+    pix2pix *model = create(&config);
+    const pix2pix_graph_options options = pix2pix_graph_options_for(model, 2);
+    p2p_graph *graph;
+    ok(pix2pix_graph_train(model, &options, &graph));
+    assert_int_equal(count_kind(graph, P2P_KIND_conv_bwd_filter), 16 + 2 * 5);
+    /* Forward: 8 + 3 * 5, and the gradients of 8 transposed layers. */
+    assert_int_equal(count_kind(graph, P2P_KIND_conv_fwd), 8 + 3 * 5 + 8);
+    /* Forward 8; gradients of 7 encoders, 2 * 4 layers in the discriminator's half, all 5 in the other. */
+    assert_int_equal(count_kind(graph, P2P_KIND_conv_bwd_data), 8 + 7 + 2 * 4 + 5);
+    assert_int_equal(count_kind(graph, P2P_KIND_adam), 2);
+    assert_int_equal(count_kind(graph, P2P_KIND_loss_bce), 3);
+    assert_int_equal(count_kind(graph, P2P_KIND_loss_l1), 1);
+    assert_int_equal(count_kind(graph, P2P_KIND_all_reduce), 0);
+    p2p_graph_destroy(graph);
+    pix2pix_destroy(model);
+}
+
+/* Nothing in an evaluation changes state; statistics are each image's own. */
+static void test_evaluation_graph(void **state) {
+    (void)state;
+    const pix2pix_config config = pix2pix_config_default();
+    pix2pix *model;
+    ok(pix2pix_create_translator(&model, &config));
+    pix2pix_graph_options options = pix2pix_graph_options_for(model, 4);
+    options.width = 512;
+    p2p_graph *graph;
+    ok(pix2pix_graph_evaluate(model, &options, false, &graph));
+    assert_int_equal(count_kind(graph, P2P_KIND_dropout), 3);
+    assert_int_equal(count_kind(graph, P2P_KIND_norm_apply), 6 + 7);
+    for (int i = 0; i < graph->node_count; i++) {
+        const ir_node *node = &graph->nodes[i];
+        if (node->op.kind == P2P_KIND_norm_apply) {
+            assert_int_equal(node->value[P2P_AT_norm_apply_running], 0);
+            assert_int_equal(node->op.images, 1);
+        }
+        assert_false(node->backward);
+    }
+    p2p_graph_destroy(graph);
+    options.no_dropout = true;
+    ok(pix2pix_graph_evaluate(model, &options, true, &graph));
+    assert_int_equal(count_kind(graph, P2P_KIND_dropout), 0);
+    assert_int_equal(count_kind(graph, P2P_KIND_loss_l1), 1);
+    p2p_graph_destroy(graph);
+    options.width = 500;
+    refused(pix2pix_graph_evaluate(model, &options, false, &graph), P2P_INPUT, "500x256");
+    assert_null(graph);
+    options.width = 256;
+    refused(pix2pix_graph_train(model, &options, &graph), P2P_INVALID, "no training step");
+    assert_null(graph);
+    pix2pix_destroy(model);
+}
+
+/* ---- Data parallelism --------------------------------------------------------------------------------- */
+
+enum { PARALLEL_STEPS = 5, PARALLEL_BATCH = 4, MOST_REPLICAS = 2, SIDE = 64 };
+
+/* A training over all images by some replicas, dropout included. */
+typedef struct {
+    pix2pix *model;
+    p2p_device *devices[MOST_REPLICAS];
+    int replicas;
+    p2p_graph *graph;
+    p2p_session *session;
+    p2p_plan *plan;
+    double losses[PARALLEL_STEPS][4];
+} parallel;
+
+static void fill_pictures(uint8_t *pixels, int64_t first, int64_t images, int salt) {
+    const int64_t size = (int64_t)SIDE * SIDE * 3;
+    for (int64_t i = 0; i < images * size; i++) {
+        const int64_t pixel = first * size + i;
+        pixels[i] = (uint8_t)(127.5 + 120 * sin((double)pixel * (0.01 + 0.003 * salt) + salt));
+    }
+}
+
+static void run_parallel(parallel *t, int step) {
+    static const char *const names[] = {"d_fake", "d_real", "g_gan", "g_l1"};
+    const int64_t share = PARALLEL_BATCH / t->replicas;
+    for (int r = 0; r < t->replicas; r++) {
+        fill_pictures(p2p_plan_input(t->plan, r, "input"), r * share, share, step);
+        fill_pictures(p2p_plan_input(t->plan, r, "target"), r * share, share, step + 100);
+    }
+    ok(p2p_plan_run(t->plan, &(p2p_step){.seed = 9, .step = (uint32_t)step, .learning_rate = 2e-4}));
+    ok(p2p_plan_wait(t->plan));
+    for (int i = 0; i < 4; i++) ok(p2p_plan_loss(t->plan, names[i], &t->losses[step][i]));
+}
+
+static void train_parallel(parallel *t, int replicas) {
+    *t = (parallel){.replicas = replicas};
+    pix2pix_config config = pix2pix_config_default();
+    config.height = config.width = SIDE;
+    config.depth = 6; /* with one block of dropout */
+    config.ngf = config.ndf = 2;
+    config.sync_norm = true;
+    t->model = create(&config);
+    for (int r = 0; r < replicas; r++) {
+        char address[32];
+        snprintf(address, sizeof address, "reference:%d", r);
+        ok(p2p_device_open(address, &t->devices[r]));
+    }
+    pix2pix_graph_options options = pix2pix_graph_options_for(t->model, PARALLEL_BATCH);
+    options.local_batch = PARALLEL_BATCH / replicas;
+    options.world = replicas;
+    ok(pix2pix_graph_train(t->model, &options, &t->graph));
+    p2p_graph *graphs[] = {t->graph, t->graph};
+    ok(p2p_session_create(t->devices, replicas, NULL, &t->session));
+    ok(p2p_session_plan(t->session, "train", graphs, &t->plan));
+    ok(p2p_session_allocate(t->session, NULL, NULL));
+    ok(p2p_session_initialise(t->session, t->model->generator.network, 1));
+    ok(p2p_session_initialise(t->session, t->model->discriminator.network, 2));
+    for (int step = 0; step < PARALLEL_STEPS; step++) run_parallel(t, step);
+}
+
+static void close_parallel(parallel *t) {
+    p2p_session_destroy(t->session);
+    p2p_graph_destroy(t->graph);
+    for (int r = 0; r < t->replicas; r++) p2p_device_close(t->devices[r]);
+    pix2pix_destroy(t->model);
+}
+
+/* ||a - b|| / ||b|| over one parameter. */
+static double state_difference(const parallel *a, p2p_network *of_a, const parallel *b, p2p_network *of_b,
+                               int p) {
+    const int64_t count = p2p_param_elements(p2p_network_param(of_a, (p2p_param){p}));
+    double *x = malloc((size_t)count * sizeof *x), *y = malloc((size_t)count * sizeof *y);
+    assert_true(x && y);
+    ok(p2p_session_read(a->session, of_a, (p2p_param){p}, P2P_STATE_VALUE, P2P_TYPE_f64, x));
+    ok(p2p_session_read(b->session, of_b, (p2p_param){p}, P2P_STATE_VALUE, P2P_TYPE_f64, y));
+    double difference = 0, size = 0;
+    for (int64_t i = 0; i < count; i++) {
+        difference += (x[i] - y[i]) * (x[i] - y[i]);
+        size += y[i] * y[i];
+    }
+    free(x);
+    free(y);
+    return sqrt(difference / size);
+}
+
+/* Two replicas with half the images each and statistics reduced over both are one with all of them. */
+static void test_two_replicas(void **state) {
+    (void)state;
+    const double bound = 1e-9;
+    static parallel one, two;
+    train_parallel(&one, 1);
+    train_parallel(&two, 2);
+    double worst = 0;
+    for (int step = 0; step < PARALLEL_STEPS; step++)
+        for (int i = 0; i < 4; i++)
+            worst = fmax(worst, fabs(two.losses[step][i] - one.losses[step][i]) / one.losses[step][i]);
+    p2p_network *of_two[] = {two.model->generator.network, two.model->discriminator.network};
+    p2p_network *of_one[] = {one.model->generator.network, one.model->discriminator.network};
+    for (int n = 0; n < 2; n++)
+        for (int p = 0; p < p2p_network_param_count(of_one[n]); p++)
+            worst = fmax(worst, state_difference(&two, of_two[n], &one, of_one[n], p));
+    print_message("after %d steps, two replicas differ from one by %.1e, allowed is %.0e\n", PARALLEL_STEPS,
+                  worst, bound);
+    assert_true(worst <= bound);
+    close_parallel(&one);
+    close_parallel(&two);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_names),
+        cmocka_unit_test(test_distributions),
+        cmocka_unit_test(test_depths),
+        cmocka_unit_test(test_sides),
+        cmocka_unit_test(test_refused_settings),
+        cmocka_unit_test(test_small_images),
+        cmocka_unit_test(test_training_graph),
+        cmocka_unit_test(test_evaluation_graph),
+        cmocka_unit_test(test_two_replicas),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
