@@ -4,10 +4,10 @@
  *
  *     budget * eps * sqrt(depth) * scale
  *
- * where eps is the spacing of the coarsest type among its operands at 1, depth is how many terms were added
- * to get the element (1 for pointwise kinds), and scale is the sum of the magnitudes of those terms: for
- * y = sum x*w it is sum |x|*|w|. op_bound.c computes depth and scale. The square root is how rounding errors
- * of independent terms grow. Nothing here is a property of a backend: one that needs more is wrong.
+ * where eps is the spacing of the output's type at 1, depth is how many terms were added to get the element
+ * (1 for pointwise kinds), and scale is the sum of the magnitudes of those terms: for y = sum x*w it is
+ * sum |x|*|w|. op_bound.c computes depth and scale. The square root is how rounding errors of independent
+ * terms grow. Nothing here is a property of a backend: one that needs more is wrong.
  */
 #ifndef P2P_ERROR_BUDGET_H
 #define P2P_ERROR_BUDGET_H
@@ -19,8 +19,8 @@
 /* X(kind, f32, f64, bf16). A copy between equal types must be exact, whatever stands here; so must every
  * linear kind on small integers. */
 #define P2P_BUDGET_LIST(X)                                                                                   \
-    X(fill, 0.5, 0.5, 0.5)                                                                                   \
-    X(copy, 0.5, 0.5, 0.5)                                                                                   \
+    X(fill, 1, 1, 1)                                                                                         \
+    X(copy, 1, 1, 1)                                                                                         \
     X(prepare, 2, 2, 2)                                                                                      \
     X(conv_fwd, 1, 1, 1)                                                                                     \
     X(conv_bwd_data, 1, 1, 1)                                                                                \
@@ -50,7 +50,7 @@ static inline double p2p_budget_of(p2p_kind kind, p2p_type precision) {
     return rows[kind][precision == P2P_TYPE_f64 ? 1 : precision == P2P_TYPE_bf16 ? 2 : 0];
 }
 
-/* The spacing of numbers of a type at 1. */
+/* The spacing of a type's numbers at 1. */
 static inline double p2p_budget_eps(p2p_type precision) {
     switch (precision) {
     case P2P_TYPE_f64:

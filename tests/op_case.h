@@ -1,0 +1,109 @@
+/* Cases of the operation runner: descriptors in logical terms, before any device's storage is known.
+ *
+ * A case is a valid descriptor with plain f32 operands and a role per operand; stamping gives the operands
+ * the storage that a device wants for their role. op_cases.c lists the fixed cases, op_random.c draws others;
+ * both hand them to a visitor one by one.
+ */
+#ifndef OP_CASE_H
+#define OP_CASE_H
+
+#include "p2p_backend.h"
+
+typedef enum {
+    OP_ROLE_NONE,
+    OP_ROLE_ACTIVATION,
+    OP_ROLE_FILTER,
+    OP_ROLE_FILTER_T, /* the device's filter type and block in the other of ckrs and kcrs_t */
+    OP_ROLE_VECTOR, /* plain, the device's vector type: vectors, statistics, losses, matrices, flat arrays */
+    OP_ROLE_HOST,   /* plain f32: what the host reads and writes */
+    OP_ROLE_IMAGE,  /* u8 nhwc */
+    OP_ROLE_WORDS,  /* u32 plain */
+} op_role;
+
+typedef struct {
+    p2p_op op;
+    op_role role[P2P_MAX_OPERANDS];
+} op_case;
+
+/* What stamping needs to know of a device. */
+typedef struct {
+    p2p_storage activation, filter, vector;
+    int channel_alignment;
+} op_storages;
+
+typedef void op_visit(void *context, const op_case *item);
+
+/* ---- Building cases (op_case.c) ----------------------------------------------------------------------- */
+
+/* A convolution in its forward sense: x n c h w, filter k c r s. */
+typedef struct {
+    int64_t n, c, h, w, k, r, s, stride, top, left, bottom, right;
+} op_conv_shape;
+
+/* Any of the three kinds, without bias and activation. */
+op_case op_case_conv(p2p_kind kind, const op_conv_shape *shape);
+int64_t op_conv_out(int64_t extent, int64_t before, int64_t after, int64_t taps, int64_t stride);
+/* Multiply-adds of any of the three kinds. */
+double op_conv_macs(const op_conv_shape *shape);
+/* conv_fwd, conv_bwd_data: add a bias, and an activation; slope counts for lrelu only. */
+void op_case_set_bias(op_case *item);
+void op_case_set_act(op_case *item, p2p_act act, double slope);
+
+/* Any of the four kinds of normalisation; what a kind does not have is ignored. */
+typedef struct {
+    int64_t n, c, h, w;
+    int64_t images; /* per group; 0 is all */
+    p2p_act act, act2;
+    double slope, slope2, dropout;
+    bool second; /* the second output, or its gradient */
+    bool merged, use_running, running, dscale, dshift;
+} op_norm_shape;
+
+op_case op_case_norm(p2p_kind kind, const op_norm_shape *shape);
+
+/* A kind whose activations all have one shape: act_fwd, act_bwd, dropout, prepare, bias_grad, loss_bce and
+ * loss_l1 (with their gradient dx), and, all operands being activations, fill, copy and axpby. Numbers of
+ * the descriptor get usable values. */
+op_case op_case_pointwise(p2p_kind kind, int64_t n, int64_t c, int64_t h, int64_t w);
+op_case op_case_gemm(int64_t m, int64_t n, int64_t k, bool transpose_a, bool transpose_b, double alpha);
+op_case op_case_adam(int64_t count, double beta1, double beta2);
+/* copy from one role to another; filters take n c h w as k c r s. */
+op_case op_case_copy(op_role from, op_role to, int64_t n, int64_t c, int64_t h, int64_t w);
+
+void op_case_drop_operand(op_case *item, int operand);
+/* The operand becomes channels [before, before + c) of a tensor with `after` more behind. */
+void op_case_range(op_case *item, int operand, int64_t before, int64_t after);
+
+/* The descriptor as a device with these storages would get it. */
+p2p_op op_case_stamp(const op_case *item, const op_storages *storages);
+
+/* ---- Where cases come from ---------------------------------------------------------------------------- */
+
+typedef struct {
+    bool full_size; /* layers of the full networks at their full size */
+    int64_t channel_alignment;
+} op_tier;
+
+/* The fixed table (op_cases.c): pointwise kinds and others, and, below, the convolutions (op_cases_conv.c).
+ */
+void op_cases_table(const op_tier *tier, op_visit *visit, void *context);
+void op_cases_conv(const op_tier *tier, op_visit *visit, void *context);
+/* The distinct layers alone. */
+void op_cases_layers(const op_tier *tier, op_visit *visit, void *context);
+
+/* A small generator (SplitMix64) that shares nothing with the library's. */
+typedef struct {
+    uint64_t state;
+} op_rng;
+
+uint64_t op_rng_next(op_rng *rng);
+/* An integer in [low, high]. */
+int64_t op_rng_range(op_rng *rng, int64_t low, int64_t high);
+/* A number in [low, high). */
+double op_rng_uniform(op_rng *rng, double low, double high);
+bool op_rng_chance(op_rng *rng, int one_in);
+
+/* A random case of a kind that devices carry out (op_random.c). */
+op_case op_case_random(p2p_kind kind, op_rng *rng, const op_tier *tier);
+
+#endif

@@ -1,0 +1,211 @@
+/* Placement of operands, composition of memory images, and execution. */
+#include "op_execute.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- Benches ------------------------------------------------------------------------------------------ */
+
+p2p_status op_bench_open(const char *address, op_bench *bench) {
+    *bench = (op_bench){0};
+    return p2p_device_open(address, &bench->device);
+}
+
+void op_bench_close(op_bench *bench) {
+    p2p_buffer_destroy(bench->memory);
+    p2p_buffer_destroy(bench->scratch);
+    p2p_device_close(bench->device);
+    *bench = (op_bench){0};
+}
+
+/* At least `bytes`, with room to grow so that a table of cases allocates rarely. */
+static p2p_status reserve(p2p_device *device, size_t bytes, p2p_buffer **buffer) {
+    if (*buffer && p2p_buffer_bytes(*buffer) >= bytes) return P2P_OK;
+    p2p_buffer_destroy(*buffer);
+    *buffer = NULL;
+    return p2p_buffer_create(device, bytes + bytes / 2 + 65536, buffer);
+}
+
+/* ---- Images ------------------------------------------------------------------------------------------- */
+
+enum { GUARD_BYTES = 512 };
+
+static size_t round_up(size_t bytes, size_t alignment) {
+    return (bytes + alignment - 1) / alignment * alignment;
+}
+
+/* Offsets are multiples of the alignment, and odd ones, so that none is better aligned than promised. */
+static op_placement place(const p2p_op *op, size_t alignment) {
+    op_placement placement = {.total = 0};
+    size_t step = alignment < 4 ? 4 : alignment;
+    for (int i = 0; i < p2p_kind_operand_count(op->kind); i++) {
+        if (!p2p_tensor_present(&op->t[i])) continue;
+        size_t offset = round_up(placement.total + GUARD_BYTES, step);
+        if (offset / step % 2 == 0) offset += step;
+        placement.offset[i] = offset;
+        placement.total = offset + p2p_tensor_bytes(&op->t[i]);
+    }
+    placement.total = round_up(placement.total, 4) + GUARD_BYTES;
+    return placement;
+}
+
+static bool has_filter_layout(const p2p_tensor *t) {
+    return t->layout == P2P_LAYOUT_ckrs || t->layout == P2P_LAYOUT_kcrs_t;
+}
+
+/* An operand's memory before the run. Where it is read: its contents, in zeroes for filters, whose padding is
+ * zero, and in NaN otherwise. An output is all NaN. */
+static void compose_operand(const p2p_op *op, int operand, const op_contents *contents, unsigned char *raw) {
+    const p2p_tensor *t = &op->t[operand];
+    if (t->type == P2P_TYPE_u32) {
+        memcpy(raw, contents->step, contents->step_bytes);
+        return;
+    }
+    bool is_read = p2p_op_operand_use(op, operand) & P2P_IN;
+    memset(raw, is_read && has_filter_layout(t) ? 0 : 0xFF, p2p_tensor_bytes(t));
+    if (is_read) p2p_tensor_pack(t, contents->values[operand], P2P_TYPE_f64, raw);
+}
+
+static void compose(const p2p_op *op, const op_placement *placement, const op_contents *contents,
+                    unsigned char *image) {
+    const uint16_t guard[2] = {OP_GUARD_WORD_LOW, OP_GUARD_WORD_HIGH};
+    for (size_t at = 0; at < placement->total; at += sizeof guard) memcpy(image + at, guard, sizeof guard);
+    for (int i = 0; i < p2p_kind_operand_count(op->kind); i++) {
+        if (p2p_tensor_present(&op->t[i])) compose_operand(op, i, contents, image + placement->offset[i]);
+    }
+}
+
+/* ---- Executions --------------------------------------------------------------------------------------- */
+
+static size_t scratch_total(const op_execution *execution) {
+    return execution->scratch_offset + execution->query.scratch_bytes + GUARD_BYTES;
+}
+
+static p2p_status create_operation(op_execution *execution) {
+    op_bench *bench = execution->bench;
+    p2p_place places[P2P_MAX_OPERANDS] = {{0}}, scratch = {0};
+    P2P_TRY(reserve(bench->device, execution->placement.total, &bench->memory));
+    if (execution->query.scratch_bytes > 0) {
+        execution->scratch_offset = round_up(GUARD_BYTES, p2p_device_describe(bench->device)->alignment);
+        P2P_TRY(reserve(bench->device, scratch_total(execution), &bench->scratch));
+        scratch = (p2p_place){bench->scratch, execution->scratch_offset};
+    }
+    for (int i = 0; i < p2p_kind_operand_count(execution->op.kind); i++) {
+        if (!p2p_tensor_present(&execution->op.t[i])) continue;
+        places[i] = (p2p_place){bench->memory, execution->placement.offset[i]};
+    }
+    return p2p_operation_create(bench->device, &execution->op, places, scratch, &execution->operation);
+}
+
+p2p_status op_execution_create(op_bench *bench, const p2p_op *op, op_execution *execution) {
+    *execution = (op_execution){.bench = bench, .op = *op};
+    P2P_TRY(p2p_operation_query(bench->device, op, &execution->query));
+    execution->placement = place(op, p2p_device_describe(bench->device)->alignment);
+    execution->before = malloc(execution->placement.total);
+    execution->after = malloc(execution->placement.total);
+    p2p_status status = P2P_OK;
+    if (!execution->before || !execution->after) {
+        status =
+            p2p_fail(P2P_OUT_OF_MEMORY, "no memory for an image of %zu bytes", execution->placement.total);
+    }
+    if (status == P2P_OK) status = create_operation(execution);
+    if (status != P2P_OK) op_execution_destroy(execution);
+    return status;
+}
+
+void op_execution_destroy(op_execution *execution) {
+    p2p_operation_destroy(execution->operation);
+    free(execution->before);
+    free(execution->after);
+    *execution = (op_execution){0};
+}
+
+/* Scratch memory and its guards are NaN before the run. */
+static p2p_status write_scratch(op_execution *execution, void *image) {
+    memset(image, 0xFF, scratch_total(execution));
+    p2p_place all = {execution->bench->scratch, 0};
+    return p2p_buffer_write(execution->bench->device, all, image, scratch_total(execution));
+}
+
+/* After the run the guards still are. */
+static p2p_status check_scratch(op_execution *execution, unsigned char *image) {
+    p2p_device *device = execution->bench->device;
+    p2p_place all = {execution->bench->scratch, 0};
+    P2P_TRY(p2p_buffer_read(device, all, image, scratch_total(execution)));
+    P2P_TRY(p2p_device_finish(device));
+    size_t first = execution->scratch_offset, end = first + execution->query.scratch_bytes;
+    for (size_t at = 0; at < scratch_total(execution); at++) {
+        if ((at < first || at >= end) && image[at] != 0xFF) {
+            return p2p_fail(P2P_FAILED, "byte %lld of %zu of the scratch memory was written",
+                            (long long)at - (long long)first, execution->query.scratch_bytes);
+        }
+    }
+    return P2P_OK;
+}
+
+static p2p_status run_with_scratch(op_execution *execution) {
+    if (execution->query.scratch_bytes == 0) return p2p_operation_run(execution->operation);
+    unsigned char *image = malloc(scratch_total(execution));
+    if (!image) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for an image of the scratch memory");
+    p2p_status status = write_scratch(execution, image);
+    if (status == P2P_OK)
+        status = p2p_device_finish(execution->bench->device); /* `image` is read until then */
+    if (status == P2P_OK) status = p2p_operation_run(execution->operation);
+    if (status == P2P_OK) status = check_scratch(execution, image);
+    free(image);
+    return status;
+}
+
+p2p_status op_execution_run(op_execution *execution, const op_contents *contents) {
+    p2p_device *device = execution->bench->device;
+    p2p_place all = {execution->bench->memory, 0};
+    compose(&execution->op, &execution->placement, contents, execution->before);
+    P2P_TRY(p2p_buffer_write(device, all, execution->before, execution->placement.total));
+    P2P_TRY(run_with_scratch(execution));
+    P2P_TRY(p2p_buffer_read(device, all, execution->after, execution->placement.total));
+    return p2p_device_finish(device);
+}
+
+/* ---- The truth ---------------------------------------------------------------------------------------- */
+
+static p2p_op in_doubles(const p2p_op *op) {
+    p2p_op plain = *op;
+    for (int i = 0; i < p2p_kind_operand_count(op->kind); i++) {
+        p2p_tensor *t = &plain.t[i];
+        if (!p2p_tensor_present(t) || t->type == P2P_TYPE_u32 || t->type == P2P_TYPE_u8) continue;
+        *t = p2p_tensor_activation(P2P_TYPE_f64, t->n, t->c, t->h, t->w);
+    }
+    return plain;
+}
+
+static p2p_status collect(const op_execution *execution, double *results[P2P_MAX_OPERANDS]) {
+    const p2p_op *op = &execution->op;
+    for (int i = 0; i < p2p_kind_operand_count(op->kind); i++) {
+        if (!(p2p_op_operand_use(op, i) & P2P_OUT)) continue;
+        results[i] = malloc((size_t)p2p_tensor_elements(&op->t[i]) * sizeof(double));
+        if (!results[i]) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for results");
+        p2p_tensor_unpack(&op->t[i], execution->after + execution->placement.offset[i], results[i],
+                          P2P_TYPE_f64);
+    }
+    return P2P_OK;
+}
+
+p2p_status op_truth(op_bench *reference, const p2p_op *op, const op_contents *contents,
+                    double *results[P2P_MAX_OPERANDS]) {
+    memset(results, 0, P2P_MAX_OPERANDS * sizeof *results);
+    p2p_op plain = in_doubles(op);
+    op_execution execution;
+    P2P_TRY(op_execution_create(reference, &plain, &execution));
+    p2p_status status = op_execution_run(&execution, contents);
+    if (status == P2P_OK) status = collect(&execution, results);
+    if (status != P2P_OK) op_results_free(results);
+    op_execution_destroy(&execution);
+    return status;
+}
+
+void op_results_free(double *results[P2P_MAX_OPERANDS]) {
+    for (int i = 0; i < P2P_MAX_OPERANDS; i++) {
+        free(results[i]);
+        results[i] = NULL;
+    }
+}

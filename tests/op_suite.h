@@ -1,0 +1,59 @@
+/* The operation runner's suite: what is done with each descriptor, and what came of it.
+ *
+ * A case is stamped with the device's storages, run with every output overwritten, with every output added
+ * to, and with some; with exact contents where the kind allows, and with real ones. A refusal by op_query is
+ * a skip with its reason, never a silent one. A failure prints one line that reproduces it.
+ */
+#ifndef OP_SUITE_H
+#define OP_SUITE_H
+
+#include "op_case.h"
+#include "op_execute.h"
+
+enum { OP_SUITE_REASONS = 12 };
+
+/* Why a device refused, and how often. */
+typedef struct {
+    char text[256];
+    long count;
+} op_reason;
+
+/* Of one kind. */
+typedef struct {
+    long passed, skipped, failed, refused; /* refused: invalid variants that had to be */
+    double used;                           /* largest share of the error budget */
+    char used_by[P2P_OP_TEXT];
+    op_reason reasons[OP_SUITE_REASONS];
+} op_tally;
+
+typedef struct {
+    const char *repro; /* the command line up to --case, for failures */
+    op_bench device, reference;
+    op_storages storages;
+    uint64_t seed;
+    int only_kind; /* -1: all */
+    op_tally tally[P2P_KIND_COUNT];
+} op_suite;
+
+/* Everything about one descriptor as it stands. */
+void op_suite_descriptor(op_suite *suite, const p2p_op *op);
+/* A visitor: stamp, then all variants of what is overwritten and what is added to, then invalid ones. */
+void op_suite_case(void *suite, const op_case *item);
+/* Collectives: refused by the device's op_query, carried out by a communicator over three of it. */
+void op_suite_collectives(op_suite *suite, const char *address);
+
+/* Count one result, and print it when it is a failure. */
+void op_suite_count(op_suite *suite, const p2p_op *op, p2p_status status, double used);
+/* A table of all kinds, with reasons of refusals. Returns whether all is well: nothing failed, and no kind
+ * was left out altogether. */
+bool op_suite_report(const op_suite *suite);
+/* Kind by kind: what runs and what is refused, without judging. */
+void op_suite_matrix(const op_suite *suite);
+
+/* op_invalid.c: descriptors next to `op` that make no sense must be refused with a message. Counts them. */
+p2p_status op_invalid_check(p2p_device *device, const p2p_op *op, long *refused);
+
+/* op_perf.c: time a descriptor, print a line for people. */
+p2p_status op_perf(op_bench *bench, const p2p_op *op, uint64_t seed);
+
+#endif

@@ -1,0 +1,227 @@
+/* The operation runner: every kind of operation on one device, compared with the reference.
+ *
+ *   test_ops [--backend opencl:0|reference] [--storage NAME] [--mode test|support|perf] [--filter KIND]
+ *            [--case "DESCRIPTOR"] [--seed N] [--random N] [--long] [--verbose]
+ *
+ * --storage makes the device store tensors another way than it asks for: with the reference, which takes any
+ * layout, that is a test of the layouts and of the runner itself. --random N draws N cases of each kind after
+ * the table. --long runs the networks' layers at full size. Exits with 1 when anything failed, when the
+ * device is not there, or when a kind was left out altogether; with 2 on wrong usage.
+ */
+#include "op_suite.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct {
+    const char *backend, *storage, *mode, *filter, *descriptor;
+    uint64_t seed;
+    int random;
+    bool full_size, verbose;
+} options;
+
+/* ---- Options ------------------------------------------------------------------------------------------ */
+
+static int usage(const char *problem, const char *what) {
+    fprintf(
+        stderr,
+        "test_ops: %s %s\n"
+        "usage: test_ops [--backend ADDRESS] [--storage nchwc16|nhwc8|plain] [--mode test|support|perf]\n"
+        "                [--filter KIND] [--case DESCRIPTOR] [--seed N] [--random N] [--long] [--verbose]\n",
+        problem, what);
+    return 2;
+}
+
+static bool parse_number(const char *text, uint64_t *value) {
+    char *end = NULL;
+    *value = strtoull(text, &end, 10);
+    return text[0] >= '0' && text[0] <= '9' && *end == '\0';
+}
+
+/* 0, or the exit code. */
+static int parse(int argc, char **argv, options *chosen) {
+    *chosen = (options){.backend = "reference", .mode = "test", .seed = 1, .random = 20};
+    for (int i = 1; i < argc; i++) {
+        const char *name = argv[i];
+        if (strcmp(name, "--long") == 0) {
+            chosen->full_size = true;
+            continue;
+        }
+        if (strcmp(name, "--verbose") == 0) {
+            chosen->verbose = true;
+            continue;
+        }
+        uint64_t number = 0;
+        const char *value = i + 1 < argc ? argv[++i] : NULL;
+        if (!value) return usage("nothing follows", name);
+        if (strcmp(name, "--backend") == 0) {
+            chosen->backend = value;
+        } else if (strcmp(name, "--storage") == 0) {
+            chosen->storage = value;
+        } else if (strcmp(name, "--mode") == 0) {
+            chosen->mode = value;
+        } else if (strcmp(name, "--filter") == 0) {
+            chosen->filter = value;
+        } else if (strcmp(name, "--case") == 0) {
+            chosen->descriptor = value;
+        } else if (strcmp(name, "--seed") == 0 && parse_number(value, &number)) {
+            chosen->seed = number;
+        } else if (strcmp(name, "--random") == 0 && parse_number(value, &number) && number < 1000000) {
+            chosen->random = (int)number;
+        } else {
+            return usage("can't make sense of", name);
+        }
+    }
+    return 0;
+}
+
+/* ---- Storages ----------------------------------------------------------------------------------------- */
+
+static bool choose_storages(const char *name, const p2p_device_info *info, op_storages *storages) {
+    const p2p_storage plain = {P2P_TYPE_f32, P2P_LAYOUT_plain, 0};
+    *storages = (op_storages){info->activation, info->filter, info->vector, info->channel_alignment};
+    if (!name) return true;
+    if (strcmp(name, "plain") == 0) {
+        *storages = (op_storages){plain, plain, plain, 1};
+    } else if (strcmp(name, "nchwc16") == 0) {
+        *storages = (op_storages){
+            {P2P_TYPE_f32, P2P_LAYOUT_nchwc, 16}, {P2P_TYPE_f32, P2P_LAYOUT_ckrs, 16}, plain, 16};
+    } else if (strcmp(name, "nhwc8") == 0) {
+        *storages =
+            (op_storages){{P2P_TYPE_bf16, P2P_LAYOUT_nhwc, 8}, {P2P_TYPE_f32, P2P_LAYOUT_plain, 0}, plain, 8};
+    } else {
+        return false;
+    }
+    return true;
+}
+
+/* -1 for all, -2 for an unknown name. */
+static int find_kind(const char *name) {
+    if (!name) return -1;
+    for (int kind = 0; kind < P2P_KIND_COUNT; kind++) {
+        if (strcmp(p2p_kind_name((p2p_kind)kind), name) == 0) return kind;
+    }
+    return -2;
+}
+
+/* ---- Modes -------------------------------------------------------------------------------------------- */
+
+static void visit_all(op_suite *suite, const options *chosen) {
+    const op_tier tier = {.full_size = chosen->full_size,
+                          .channel_alignment = suite->storages.channel_alignment};
+    op_cases_table(&tier, op_suite_case, suite);
+    op_rng rng = {chosen->seed};
+    for (int kind = 0; kind < P2P_KIND_all_reduce; kind++) {
+        for (int i = 0; i < chosen->random; i++) {
+            op_case item = op_case_random((p2p_kind)kind, &rng, &tier);
+            op_suite_case(suite, &item);
+        }
+    }
+    op_suite_collectives(suite, chosen->backend);
+}
+
+/* Parse --case; false with a message when it is no descriptor. */
+static bool parse_case(const char *text, p2p_op *op) {
+    if (p2p_op_parse(text, op) == P2P_OK && p2p_op_validate(op) == P2P_OK) return true;
+    fprintf(stderr, "test_ops: %s\n", p2p_message());
+    return false;
+}
+
+static int run_tests(op_suite *suite, const options *chosen) {
+    if (chosen->descriptor) {
+        p2p_op op;
+        if (!parse_case(chosen->descriptor, &op)) return 2;
+        suite->only_kind = (int)op.kind;
+        op_suite_descriptor(suite, &op);
+    } else {
+        visit_all(suite, chosen);
+    }
+    if (strcmp(chosen->mode, "support") == 0) {
+        op_suite_matrix(suite);
+        return 0;
+    }
+    return op_suite_report(suite) ? 0 : 1;
+}
+
+typedef struct {
+    op_suite *suite;
+    int result;
+} perf_walk;
+
+static void time_descriptor(op_suite *suite, const p2p_op *op, int *result) {
+    p2p_status status = op_perf(&suite->device, op, suite->seed);
+    if (status == P2P_OK) return;
+    char text[P2P_OP_TEXT];
+    p2p_op_print(op, text, sizeof text);
+    printf("%s: %s: %s\n", status == P2P_UNSUPPORTED ? "skipped" : "FAIL", text, p2p_message());
+    if (status != P2P_UNSUPPORTED) *result = 1;
+}
+
+/* As the planner would run it: with the filter that the device wants. */
+static void time_case(void *context, const op_case *item) {
+    perf_walk *walk = context;
+    p2p_op op = op_case_stamp(item, &walk->suite->storages);
+    p2p_query answer;
+    if (walk->suite->only_kind >= 0 && (int)op.kind != walk->suite->only_kind) return;
+    if (p2p_operation_query(walk->suite->device.device, &op, &answer) == P2P_OK && answer.want_filter) {
+        p2p_tensor *w = &op.t[op.kind == P2P_KIND_conv_fwd ? P2P_AT_conv_fwd_w : P2P_AT_conv_bwd_data_w];
+        w->type = answer.filter.type, w->layout = answer.filter.layout, w->block = answer.filter.block;
+    }
+    time_descriptor(walk->suite, &op, &walk->result);
+}
+
+/* The networks' layers, or one descriptor as it stands. */
+static int run_perf(op_suite *suite, const options *chosen) {
+    perf_walk walk = {suite, 0};
+    if (chosen->descriptor) {
+        p2p_op op;
+        if (!parse_case(chosen->descriptor, &op)) return 2;
+        time_descriptor(suite, &op, &walk.result);
+        return walk.result;
+    }
+    const op_tier tier = {.full_size = chosen->full_size,
+                          .channel_alignment = suite->storages.channel_alignment};
+    op_cases_layers(&tier, time_case, &walk);
+    return walk.result;
+}
+
+static int run(const options *chosen, op_suite *suite) {
+    if (op_bench_open(chosen->backend, &suite->device) != P2P_OK ||
+        op_bench_open("reference:0", &suite->reference) != P2P_OK) {
+        fprintf(stderr, "test_ops: %s\n", p2p_message());
+        return 1;
+    }
+    if (!choose_storages(chosen->storage, p2p_device_describe(suite->device.device), &suite->storages)) {
+        return usage("there is no storage", chosen->storage);
+    }
+    return strcmp(chosen->mode, "perf") == 0 ? run_perf(suite, chosen) : run_tests(suite, chosen);
+}
+
+int main(int argc, char **argv) {
+    options chosen;
+    int result = parse(argc, argv, &chosen);
+    if (result != 0) return result;
+    if (strcmp(chosen.mode, "test") != 0 && strcmp(chosen.mode, "support") != 0 &&
+        strcmp(chosen.mode, "perf") != 0) {
+        return usage("there is no mode", chosen.mode);
+    }
+    char repro[256];
+    const char *convolutions = getenv("P2P_OPENCL_CONV"); /* belongs to what reproduces a failure */
+    snprintf(repro, sizeof repro, "%s%s%stest_ops --backend %s", convolutions ? "P2P_OPENCL_CONV=" : "",
+             convolutions ? convolutions : "", convolutions ? " " : "", chosen.backend);
+    op_suite *suite = calloc(1, sizeof *suite);
+    if (!suite) return 1;
+    suite->repro = repro;
+    suite->seed = chosen.seed;
+    suite->only_kind = find_kind(chosen.filter);
+    if (suite->only_kind == -2) {
+        free(suite);
+        return usage("there is no kind", chosen.filter);
+    }
+    if (chosen.verbose) p2p_log_to(stderr);
+    result = run(&chosen, suite);
+    op_bench_close(&suite->device);
+    op_bench_close(&suite->reference);
+    free(suite);
+    return result;
+}
