@@ -1,8 +1,10 @@
 /* libFuzzer over the safetensors reader and model files' metadata (CMake option P2P_FUZZ, clang only):
  *
- *     build/tests/fuzz_safetensors CORPUS_FOLDER       (start with tests/golden's *_generator.safetensors)
+ *     build/tests/fuzz_safetensors CORPUS_FOLDER
  *
- * test_safetensors makes random mutations of its own in every test run; this one is guided by coverage. */
+ * A good corpus to start with: tests/golden/batch3_*.safetensors, and the files of `p2p train --ngf 1 --ndf
+ * 1`. test_safetensors makes random mutations of its own in every test run; this one is guided by coverage.
+ */
 #include "safetensors_exercise.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);

@@ -6,6 +6,7 @@ command.
 Works with PyTorch 1.13 and later.
 """
 
+import ctypes
 import json
 import struct
 
@@ -143,7 +144,8 @@ def save_safetensors(path, tensors, metadata):
     names = {dtype: name for name, dtype in DTYPES.items()}
     header, chunks, offset = {"__metadata__": metadata}, [], 0
     for name, tensor in sorted(tensors.items(), key=lambda item: (-item[1].element_size(), item[0])):
-        data = tensor.detach().contiguous().numpy().tobytes()
+        tensor = tensor.detach().contiguous()
+        data = ctypes.string_at(tensor.data_ptr(), tensor.numel() * tensor.element_size())
         header[name] = {"dtype": names[tensor.dtype], "shape": list(tensor.shape),
                         "data_offsets": [offset, offset + len(data)]}
         chunks.append(data)
