@@ -9,10 +9,13 @@
 
 #include "image.h"
 
+enum { SAMPLE_DATA_MIN_SIZE = 16, SAMPLE_DATA_MAX_SIZE = 4096 };
+
 /* Write `count` pairs to DIR/train and a quarter as many (at least one) to each of DIR/val and DIR/test, as
  * JPEG files of 2 size x size pixels. The same (count, size, seed) gives the same pictures; the splits do not
  * share any. A folder DIR/train that exists already is refused (P2P_USAGE), so nothing of the user's is mixed
- * up or lost. 16 <= size <= 4096 and 1 <= count <= 100000, P2P_USAGE otherwise. */
+ * up or lost. SAMPLE_DATA_MIN_SIZE <= size <= SAMPLE_DATA_MAX_SIZE and 1 <= count <= 100000, P2P_USAGE
+ * otherwise. */
 p2p_status sample_data_draw(const char *dir, int64_t count, int size, uint64_t seed);
 
 /* One pair, side by side. `number` tells pairs of the same seed apart. */
