@@ -30,27 +30,32 @@ static bool is_pointwise(const p2p_op *op) {
 
 _Static_assert((int)P2P_AT_conv_fwd_w == (int)P2P_AT_conv_bwd_data_w, "is_pointwise takes them for one");
 
-static ocl_conv_family choose(const ocl_target *target, const p2p_op *op, const char **reason) {
-    if (target->family != OCL_CONV_AUTO) {
-        *reason = "P2P_OPENCL_CONV says so";
-        return target->family;
-    }
+/* The families to try, best first, and why the first is. */
+static void rank(const ocl_target *target, const p2p_op *op, ocl_conv_family ranked[2], const char **reason) {
+    ocl_conv_family tiled = target->cpu ? OCL_CONV_DIRECT : OCL_CONV_GPU;
     if (is_pointwise(op)) {
+        ranked[0] = OCL_CONV_GEMM, ranked[1] = tiled;
         *reason = "a 1x1 convolution is a matrix product";
-        return OCL_CONV_GEMM;
+    } else {
+        ranked[0] = tiled, ranked[1] = OCL_CONV_GEMM;
+        *reason = target->cpu ? "register tiles suit a CPU" : "tiles in local memory suit this device";
     }
-    *reason = target->cpu ? "register tiles suit a CPU" : "tiles in local memory suit this device";
-    return target->cpu ? OCL_CONV_DIRECT : OCL_CONV_GPU;
 }
 
 p2p_status ocl_plan_conv(const ocl_target *target, const p2p_op *op, ocl_plan *plan) {
+    ocl_conv_family ranked[2];
+    if (target->family != OCL_CONV_AUTO) {
+        P2P_TRY(families[target->family](target, op, plan));
+        plan->reason = "P2P_OPENCL_CONV says so";
+        return P2P_OK;
+    }
     const char *reason = NULL;
-    ocl_conv_family family = choose(target, op, &reason);
-    p2p_status status = families[family](target, op, plan);
-    if (status == P2P_UNSUPPORTED && target->family == OCL_CONV_AUTO && family != OCL_CONV_GEMM) {
+    rank(target, op, ranked, &reason);
+    p2p_status status = families[ranked[0]](target, op, plan);
+    if (status == P2P_UNSUPPORTED) {
         reason = "the preferred family refuses this shape or storage";
         *plan = (ocl_plan){0};
-        status = ocl_plan_conv_gemm(target, op, plan);
+        status = families[ranked[1]](target, op, plan);
     }
     plan->reason = reason;
     return status;

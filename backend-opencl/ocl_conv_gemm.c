@@ -195,7 +195,7 @@ p2p_status ocl_plan_conv_gemm(const ocl_target *target, const p2p_op *op, ocl_pl
     conv_shape s = roles_of(op);
     P2P_TRY(measure(target, op, &s));
     ocl_gemm product = product_of(op, &s);
-    P2P_TRY(ocl_gemm_reserve(target, &product, &s.scratch_bytes));
+    P2P_TRY(ocl_gemm_reserve(target, op, &product, &s.scratch_bytes));
     strcpy(plan->answer.kernel, "im2col_sgemm");
     plan->answer.scratch_bytes = s.scratch_bytes;
     if (op->kind != P2P_KIND_conv_bwd_filter) add_filter_unpack(target, op, &s, plan);

@@ -41,11 +41,13 @@ static p2p_status read_target(p2p_be_device *device) {
     device->sub_buffer_alignment = align_bits / 8 > OCL_ALIGNMENT ? align_bits / 8 : OCL_ALIGNMENT;
     target->host = ocl_host;
     target->device = device;
-    target->cpu = device->info.type == P2P_DEVICE_CPU;
     target->vector_width = width > 0 ? (int)width : 1;
     target->group_limit = group > 0 ? group : 1;
     target->local_bytes = (size_t)local;
-    return forced_family(&target->family);
+    P2P_TRY(forced_family(&target->family));
+    /* With the GPU family asked for, a CPU tests all of a GPU's ways: groups of several work-items too. */
+    target->cpu = device->info.type == P2P_DEVICE_CPU && target->family != OCL_CONV_GPU;
+    return P2P_OK;
 }
 
 p2p_status ocl_device_open(int index, p2p_be_device **opened) {

@@ -6,6 +6,9 @@
 #include <string.h>
 #include <threads.h>
 
+/* CLBlast's smallest work-group. */
+enum { LEAST_GROUP = 64 };
+
 /* A product that has run once: its kernels are compiled. */
 struct ocl_warm {
     ocl_gemm shape;
@@ -125,7 +128,11 @@ void ocl_launch_gemm(ocl_plan *plan, const ocl_gemm *gemm) {
 }
 
 /* Scratch memory for the library: its own need, and room to start at a sub-buffer's alignment. */
-p2p_status ocl_gemm_reserve(const ocl_target *target, ocl_gemm *gemm, size_t *scratch_bytes) {
+p2p_status ocl_gemm_reserve(const ocl_target *target, const p2p_op *op, ocl_gemm *gemm,
+                            size_t *scratch_bytes) {
+    if (target->group_limit < LEAST_GROUP)
+        return ocl_refuse(target, op, "CLBlast needs groups of %d work-items, the device allows %zu",
+                          LEAST_GROUP, target->group_limit);
     P2P_TRY(ocl_gemm_measure(target->device, gemm));
     gemm->temp_offset = *scratch_bytes / sizeof(float);
     if (gemm->temp_bytes > 0) *scratch_bytes += gemm->temp_bytes + target->device->sub_buffer_alignment;
@@ -150,7 +157,7 @@ p2p_status ocl_plan_gemm(const ocl_target *target, const p2p_op *op, ocl_plan *p
                      .a = {.operand = A, .row_distance = (uint64_t)op->t[A].w},
                      .b = {.operand = B, .row_distance = (uint64_t)op->t[B].w},
                      .y = {.operand = Y, .row_distance = (uint64_t)op->t[Y].w}};
-    P2P_TRY(ocl_gemm_reserve(target, &gemm, &plan->answer.scratch_bytes));
+    P2P_TRY(ocl_gemm_reserve(target, op, &gemm, &plan->answer.scratch_bytes));
     ocl_launch_gemm(plan, &gemm);
     strcpy(plan->answer.kernel, "clblast_sgemm");
     return P2P_OK;

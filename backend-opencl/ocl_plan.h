@@ -152,8 +152,10 @@ void ocl_launch_combine(const ocl_target *target, ocl_plan *plan, const p2p_op *
 
 /* ---- Matrix products: ocl_gemm.c ---------------------------------------------------------------------- */
 
-/* Measure and reserve the library's own scratch memory behind `scratch_bytes`. */
-p2p_status ocl_gemm_reserve(const ocl_target *target, ocl_gemm *gemm, size_t *scratch_bytes);
+/* Measure and reserve the library's own scratch memory behind `scratch_bytes`. P2P_UNSUPPORTED where the
+ * library can't run. */
+p2p_status ocl_gemm_reserve(const ocl_target *target, const p2p_op *op, ocl_gemm *gemm,
+                            size_t *scratch_bytes);
 void ocl_launch_gemm(ocl_plan *plan, const ocl_gemm *gemm);
 
 /* ---- Copies between planes: ocl_copy.c ---------------------------------------------------------------- */

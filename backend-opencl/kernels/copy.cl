@@ -62,6 +62,6 @@ KERNEL void filter_transpose(MEMORY(const float, x), MEMORY(float, y), const int
         interleave_rows(b, a);
         interleave_rows(a, b);
         interleave_rows(b, a);
-        for (int i = 0; i < 16; i++) put_lanes(a[i], to + p * 256 + 16 * i, 16, accumulate);
+        for (int i = 0; i < 16; i++) add_lanes(a[i], to + p * 256 + 16 * i, 16, accumulate);
     }
 }

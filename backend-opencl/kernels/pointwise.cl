@@ -3,7 +3,7 @@
 
 KERNEL void fill(VIEW, VIEWED(float, y), const int accumulate, const float alpha) {
     __global float *to = PLANE(y);
-    for (long p = FIRST; p < END; p++) put_lanes((float16)(alpha), to + 16 * p, LANES(p), accumulate);
+    for (long p = FIRST; p < END; p++) put_viewed((float16)(alpha), to + 16 * p, LANES(p), flat, accumulate);
 }
 
 /* y (+)= alpha x. A copy has alpha 1. */
@@ -12,7 +12,7 @@ KERNEL void axpby(VIEW, VIEWED(const float, x), VIEWED(float, y), const int accu
     __global float *to = PLANE(y);
     for (long p = FIRST; p < END; p++) {
         const int lanes = LANES(p);
-        put_lanes(alpha * load_lanes(from + 16 * p, lanes), to + 16 * p, lanes, accumulate);
+        put_viewed(alpha * load_lanes(from + 16 * p, lanes), to + 16 * p, lanes, flat, accumulate);
     }
 }
 
@@ -22,7 +22,7 @@ KERNEL void axpby_vector(VIEW, MEMORY(const float, x), VIEWED(float, y), const i
     const int lanes = LANES(0);
     const float16 v = alpha * load_lanes(x + x_start + BLOCK * 16, lanes);
     __global float *to = PLANE(y);
-    for (long p = FIRST; p < END; p++) put_lanes(v, to + 16 * p, lanes, accumulate);
+    for (long p = FIRST; p < END; p++) put_viewed(v, to + 16 * p, lanes, flat, accumulate);
 }
 
 KERNEL void act_fwd(VIEW, VIEWED(const float, x), VIEWED(float, y), const int accumulate, const int act,
@@ -31,7 +31,7 @@ KERNEL void act_fwd(VIEW, VIEWED(const float, x), VIEWED(float, y), const int ac
     __global float *to = PLANE(y);
     for (long p = FIRST; p < END; p++) {
         const int lanes = LANES(p);
-        put_lanes(act_value(act, slope, load_lanes(from + 16 * p, lanes)), to + 16 * p, lanes, accumulate);
+        put_viewed(act_value(act, slope, load_lanes(from + 16 * p, lanes)), to + 16 * p, lanes, flat, accumulate);
     }
 }
 
@@ -43,7 +43,7 @@ KERNEL void act_bwd(VIEW, VIEWED(const float, y), VIEWED(const float, dy), VIEWE
     for (long p = FIRST; p < END; p++) {
         const int lanes = LANES(p);
         const float16 s = act_slope(act, slope, load_lanes(value + 16 * p, lanes));
-        put_lanes(s * load_lanes(from + 16 * p, lanes), to + 16 * p, lanes, accumulate);
+        put_viewed(s * load_lanes(from + 16 * p, lanes), to + 16 * p, lanes, flat, accumulate);
     }
 }
 
@@ -54,7 +54,7 @@ KERNEL void dropout(VIEW, VIEWED(const float, x), MEMORY(const uint, step), VIEW
     for (long p = FIRST; p < END; p++) {
         const int lanes = LANES(p);
         const float16 mask = dropout_mask(step + step_start, IMAGE, BLOCK, p, layer, threshold, kept, width);
-        put_lanes(mask * load_lanes(from + 16 * p, lanes), to + 16 * p, lanes, accumulate);
+        put_viewed(mask * load_lanes(from + 16 * p, lanes), to + 16 * p, lanes, flat, accumulate);
     }
 }
 
@@ -67,7 +67,7 @@ KERNEL void prepare(VIEW, VIEWED(const uchar, x), const int x_channels, VIEWED(f
     for (long p = FIRST; p < END; p++) {
         float16 v = 0.0f;
         for (int l = 0; l < lanes; l++) ((float *)&v)[l] = from[p * x_channels + l];
-        put_lanes(v * alpha + offset, to + 16 * p, lanes, accumulate);
+        put_viewed(v * alpha + offset, to + 16 * p, lanes, flat, accumulate);
     }
 }
 

@@ -47,9 +47,9 @@ KERNEL void combine_sums(MEMORY(const float, partial), const int rows, const int
             total += sum;
         }
         if (row == 0 && total0_flags)
-            put_lanes(total, total0 + total0_start + block * 16, lanes, total0_flags & HAS_ACCUMULATE);
+            add_lanes(total, total0 + total0_start + block * 16, lanes, total0_flags & HAS_ACCUMULATE);
         if (row == 1 && total1_flags)
-            put_lanes(total, total1 + total1_start + block * 16, lanes, total1_flags & HAS_ACCUMULATE);
+            add_lanes(total, total1 + total1_start + block * 16, lanes, total1_flags & HAS_ACCUMULATE);
     }
 }
 
