@@ -1,0 +1,500 @@
+/* Plans direct convolutions for CPU devices: kernels/conv_cpu_tile.cl (forward and data gradient),
+ * conv_cpu_filter.cl (filter gradient), conv_cpu_repack.cl (filters in other arrangements).
+ *
+ * The choice of tiles is arithmetic on the shape, fitted to measurements; nothing is timed here. It decides
+ * speed only, with one exception: the number of parts that a filter gradient is summed in, which depends on
+ * the shape and the width of the device's vectors alone.
+ */
+#include "ocl_conv_cpu.h"
+
+#include <stdio.h>
+
+enum {
+    MAX_EXTENT = 1 << 26, /* of images and channels: products with strides stay within 31 bits */
+    MAX_PIXELS = 1 << 27, /* of all images of an activation: likewise */
+    MAX_STRIDE = 1024,
+    FEW_OUTPUTS = 3,         /* output channels up to which lanes run along the input channels */
+    MAX_FEW_TAPS = 8,        /* columns of such a filter gradient's taps: its sums are registers */
+    SPREAD_OUTPUTS = 8,      /* output channels up to which the phases of a data gradient share a vector */
+    SPREAD_PHASES = 16,      /* and phases up to which they do */
+    ITEMS = 16,              /* work-items wanted at least, so that threads finish together */
+    TILES = 8,               /* of a work-item at most */
+    SUMS = 32,               /* tiles x groups x phases of a work-item at most */
+    TURN_TILES = 32,         /* of a work-item that turns its filters itself */
+    TURN_PHASES = 4,         /* phases up to which a work-item turns its filters itself */
+    TURN_PASSES = 4,         /* work-items up to which each turns the same filters */
+    TURN_BYTES = 64 << 10,   /* of turned filters in a work-item */
+    PATCH_BYTES = 160 << 10, /* of patches in a work-item */
+    ROWS_BYTES = 128 << 10,  /* of the rows that a filter gradient goes through at a time */
+    PARTS_BYTES = 16 << 20,  /* of a filter gradient's parts together */
+    TAPS_OF_CHUNK = 16       /* taps x channel blocks that sums stay in registers for */
+};
+
+/* A tile of positions, and the vectors of output channels computed for each of them. */
+typedef struct {
+    int64_t images, rows, columns, vecs;
+} conv_tile;
+
+/* A convolution in the terms of conv_tile.cl. */
+typedef struct {
+    const char *form;           /* plain, turn, dot or spread */
+    int src, filter, bias, dst; /* positions in p2p_op.t[] */
+    bool flip;                  /* taps in reverse, phases */
+    int64_t taps_h, taps_w, step_in, step_out, pad_top, pad_left;
+    int64_t reach_h, reach_w; /* rows and columns of src under one position */
+    int64_t rows, columns;    /* positions of one phase of one image */
+    int64_t first_h, first_w; /* the pixel of dst at position 0 */
+    int64_t filter_blocks;    /* of output channels, in the filter as the kernel reads it */
+    int64_t spread;           /* lanes of a phase, in that form */
+    int64_t spread_step;
+    conv_tile tile;
+    int64_t chunk, max_tiles, max_sums; /* compile-time limits of the kernel */
+    int64_t tiles_h, tiles_w, tiles;
+    int64_t tiles_each, groups_each, phases_each;
+} conv_shape;
+
+static int64_t min64(int64_t a, int64_t b) {
+    return a < b ? a : b;
+}
+
+static int64_t max64(int64_t a, int64_t b) {
+    return a > b ? a : b;
+}
+
+static int64_t blocks_of(int64_t channels) {
+    return ocl_divide_up(channels, OCL_LANES);
+}
+
+static int64_t stride_of(const p2p_op *op) {
+    return op->stride ? op->stride : 1;
+}
+
+/* ---- What is supported -------------------------------------------------------------------------------- */
+
+static p2p_status refuse_operand(const ocl_target *target, const p2p_op *op, int operand, const char *rule) {
+    char text[P2P_TENSOR_TEXT];
+    p2p_tensor_print(&op->t[operand], text, sizeof text);
+    return ocl_refuse(target, op, "%s is %s, but must be %s", p2p_kind_operand_name(op->kind, operand), text,
+                      rule);
+}
+
+static p2p_status check_activation(const ocl_target *target, const p2p_op *op, int operand) {
+    const p2p_tensor *t = &op->t[operand];
+    if (t->type != P2P_TYPE_f32 || t->layout != P2P_LAYOUT_nchwc || t->block != OCL_LANES ||
+        t->c0 % OCL_LANES)
+        return refuse_operand(target, op, operand,
+                              "f32:nchwc16 with a range that starts at a multiple of 16 channels");
+    if (t->n > MAX_EXTENT || t->c > MAX_EXTENT || t->h > MAX_EXTENT || t->w > MAX_EXTENT ||
+        t->n * t->h > MAX_PIXELS / t->w)
+        return refuse_operand(target, op, operand, "at most 2^27 pixels and 2^26 channels");
+    return P2P_OK;
+}
+
+static p2p_status check_filter(const ocl_target *target, const p2p_op *op, int operand, bool turned_too) {
+    const p2p_tensor *t = &op->t[operand];
+    const bool known = t->layout == P2P_LAYOUT_ckrs || (turned_too && t->layout == P2P_LAYOUT_kcrs_t);
+    if (t->type != P2P_TYPE_f32 || t->block != OCL_LANES || (t->cp && t->cp != t->c) || !known)
+        return refuse_operand(target, op, operand, turned_too ? "f32:ckrs16 or f32:kcrs_t16" : "f32:ckrs16");
+    if (t->h > MAX_EXTENT || t->w > MAX_EXTENT || t->h * t->w > INT32_MAX / 256)
+        return refuse_operand(target, op, operand, "at most 2^23 taps");
+    return P2P_OK;
+}
+
+/* ---- Launches ----------------------------------------------------------------------------------------- */
+
+static ocl_launch *add_launch(const ocl_target *target, ocl_plan *plan, const char *source,
+                              const char *kernel, int64_t x, int64_t y, int64_t z) {
+    const int64_t global[3] = {x, y, z};
+    ocl_launch *launch = ocl_launch_add(target, plan, "conv_cpu.clh", kernel);
+    launch->source[2] = source;
+    for (int i = 0; i < 3; i++) {
+        launch->global[i] = (size_t)global[i];
+        launch->local[i] = 1;
+    }
+    return launch;
+}
+
+/* VIEWED and the extents c, h, w. */
+static void arg_activation(ocl_launch *launch, const p2p_op *op, int operand) {
+    const p2p_tensor *t = &op->t[operand];
+    ocl_arg_viewed(launch, op, &(ocl_view){.flat = false}, operand);
+    ocl_arg_int(launch, t->c);
+    ocl_arg_int(launch, t->h);
+    ocl_arg_int(launch, t->w);
+}
+
+static void want_scratch(ocl_plan *plan, int64_t floats) {
+    plan->answer.scratch_bytes = (size_t)floats * sizeof(float);
+}
+
+/* ---- Tiles -------------------------------------------------------------------------------------------- */
+
+/* Registers that a vector of 16 floats takes. */
+static int64_t registers(const ocl_target *target) {
+    return target->vector_width >= 16 ? 1 : target->vector_width >= 8 ? 2 : 4;
+}
+
+/* Accumulators of 16 floats that stay in registers beside the operands: there are 32 registers where they are
+ * 16 floats wide, else 16. */
+static int64_t accumulators(const ocl_target *target) {
+    return registers(target) == 1 ? 16 : registers(target) == 2 ? 6 : 3;
+}
+
+/* Time of one tap and input channel of a tile in halves of a cycle: two multiplications and two loads go in
+ * a cycle, and eight sums must be on their way to hide how long one takes. */
+static int64_t tap_cost(const ocl_target *target, const conv_tile *tile) {
+    const int64_t positions = tile->images * tile->rows * tile->columns;
+    const int64_t vectors = tile->vecs * registers(target);
+    return max64(max64(positions * vectors, positions + vectors), 8);
+}
+
+/* The tile that takes the least time for all positions and output blocks; of equals the one with the fewest
+ * vectors, then with the longest row. Rows of 8 positions by 2 vectors run at full speed; small maps get
+ * squares, several images or more vectors. */
+static conv_tile choose_tile(const ocl_target *target, int64_t images, int64_t rows, int64_t columns,
+                             int64_t blocks) {
+    static const int64_t widths[] = {16, 8, 6, 4, 3, 2, 1};
+    conv_tile best = {1, 1, 1, 1};
+    double least = 0;
+    for (int64_t vecs = 1; vecs <= 4 && vecs < 2 * blocks; vecs *= 2)
+        for (size_t w = 0; w < sizeof widths / sizeof *widths; w++)
+            for (int64_t h = 4; h >= 1; h /= 2)
+                for (int64_t n = 1; n <= 16; n *= 2) {
+                    const conv_tile tile = {n, h, widths[w], vecs};
+                    if (n * h * widths[w] * vecs > accumulators(target)) continue;
+                    const double cost = (double)tap_cost(target, &tile) * (double)ocl_divide_up(images, n) *
+                                        (double)ocl_divide_up(rows, h) *
+                                        (double)ocl_divide_up(columns, widths[w]) *
+                                        (double)ocl_divide_up(blocks, vecs);
+                    if (least == 0 || cost < least) {
+                        least = cost;
+                        best = tile;
+                    }
+                }
+    return best;
+}
+
+static int64_t patch_bytes(const conv_shape *s) {
+    const int64_t h = (s->tile.rows - 1) * s->step_in + s->reach_h;
+    const int64_t w = (s->tile.columns - 1) * s->step_in + s->reach_w;
+    return s->tile.images * h * w * OCL_LANES * (int64_t)sizeof(float);
+}
+
+/* ---- Forward and data gradient ------------------------------------------------------------------------ */
+
+/* The convolution as the descriptor has it. */
+static conv_shape shape_of(const p2p_op *op) {
+    const bool flip = op->kind == P2P_KIND_conv_bwd_data;
+    conv_shape s = {.form = "plain",
+                    .src = flip ? P2P_AT_conv_bwd_data_dy : P2P_AT_conv_fwd_x,
+                    .filter = flip ? P2P_AT_conv_bwd_data_w : P2P_AT_conv_fwd_w,
+                    .bias = flip ? P2P_AT_conv_bwd_data_bias : P2P_AT_conv_fwd_bias,
+                    .dst = flip ? P2P_AT_conv_bwd_data_dx : P2P_AT_conv_fwd_y,
+                    .flip = flip,
+                    .step_in = flip ? 1 : stride_of(op),
+                    .step_out = flip ? stride_of(op) : 1,
+                    .pad_top = op->pad_top,
+                    .pad_left = op->pad_left};
+    const p2p_tensor *w = &op->t[s.filter], *dst = &op->t[s.dst];
+    s.taps_h = w->h;
+    s.taps_w = w->w;
+    /* Unless the stride divides the padding, some phases begin a row later than others. */
+    s.reach_h = ocl_divide_up(s.taps_h, s.step_out) + (s.pad_top % s.step_out != 0);
+    s.reach_w = ocl_divide_up(s.taps_w, s.step_out) + (s.pad_left % s.step_out != 0);
+    s.rows = ocl_divide_up(dst->h, s.step_out);
+    s.columns = ocl_divide_up(dst->w, s.step_out);
+    s.filter_blocks = blocks_of(dst->c);
+    return s;
+}
+
+/* Few output channels, forward: for each of them one vector of input channels. */
+static void make_dot(const ocl_target *target, const p2p_op *op, conv_shape *s) {
+    s->form = "dot";
+    s->filter_blocks = op->t[s->dst].c;
+    s->tile = (conv_tile){1, 1, 1, s->filter_blocks};
+    while (s->tile.columns < 8 && 2 * s->tile.columns * s->tile.vecs <= accumulators(target))
+        s->tile.columns *= 2;
+    while (2 * s->tile.rows * s->tile.columns * s->tile.vecs <= accumulators(target)) s->tile.rows *= 2;
+}
+
+/* Few output channels, data gradient. Counted from the corner of the padded image, position i of every phase
+ * sees the same rows of dy, i - (taps - 1) to i: the phases are lanes of one convolution. */
+static void make_spread(const p2p_op *op, conv_shape *s) {
+    const p2p_tensor *dst = &op->t[s->dst];
+    const int64_t stride = s->step_out, skipped_h = s->pad_top / stride, skipped_w = s->pad_left / stride;
+    s->form = "spread";
+    s->spread = dst->c <= SPREAD_OUTPUTS / 2 ? SPREAD_OUTPUTS / 2 : SPREAD_OUTPUTS;
+    s->spread_step = stride;
+    s->flip = false;
+    s->step_out = 1;
+    s->taps_h = s->reach_h = ocl_divide_up(s->taps_h, stride);
+    s->taps_w = s->reach_w = ocl_divide_up(s->taps_w, stride);
+    s->rows = (dst->h - 1 + s->pad_top) / stride + 1 - skipped_h;
+    s->columns = (dst->w - 1 + s->pad_left) / stride + 1 - skipped_w;
+    s->first_h = skipped_h * stride - s->pad_top;
+    s->first_w = skipped_w * stride - s->pad_left;
+    s->pad_top = s->taps_h - 1 - skipped_h;
+    s->pad_left = s->taps_w - 1 - skipped_w;
+    s->filter_blocks = ocl_divide_up(stride * stride * s->spread, OCL_LANES);
+}
+
+static void count_tiles(const p2p_op *op, conv_shape *s) {
+    s->tiles_h = ocl_divide_up(s->rows, s->tile.rows);
+    s->tiles_w = ocl_divide_up(s->columns, s->tile.columns);
+    s->tiles = ocl_divide_up(op->t[s->dst].n, s->tile.images) * s->tiles_h * s->tiles_w;
+}
+
+/* Bytes of one channel block of turned filters. */
+static int64_t turned_bytes(const conv_shape *s) {
+    return s->tile.vecs * s->taps_h * s->taps_w * OCL_LANES * OCL_LANES * (int64_t)sizeof(float);
+}
+
+/* The filter has its lanes along src's channels: turn it in the tile kernel where few work-items would turn
+ * the same filters, so that they are still read from memory but once; else before, into scratch memory. */
+static bool turns_itself(const conv_shape *s) {
+    return s->step_out * s->step_out <= TURN_PHASES && turned_bytes(s) <= TURN_BYTES &&
+           TURN_TILES * patch_bytes(s) <= PATCH_BYTES && ocl_divide_up(s->tiles, TURN_TILES) <= TURN_PASSES;
+}
+
+/* Shares the work out: first many tiles to a work-item, so that each filter is used often while it is near,
+ * then many groups of output channels, so that each patch is; fewer where that makes too few work-items. */
+static void share_work(conv_shape *s) {
+    const int64_t phases = s->step_out * s->step_out, groups = ocl_divide_up(s->filter_blocks, s->tile.vecs);
+    s->phases_each = min64(phases, s->max_sums);
+    s->tiles_each = min64(s->max_tiles, s->max_sums / s->phases_each);
+    if (s->spread) s->tiles_each = min64(s->tiles_each, s->max_sums / groups);
+    s->tiles_each = ocl_divide_up(s->tiles, ocl_divide_up(s->tiles, s->tiles_each));
+    s->groups_each = min64(groups, s->max_sums / (s->phases_each * s->tiles_each));
+    if (s->spread) return;
+    const int64_t items = ocl_divide_up(s->tiles, s->tiles_each);
+    while (s->groups_each > 1 && items * ocl_divide_up(groups, s->groups_each) < ITEMS)
+        s->groups_each = ocl_divide_up(s->groups_each, 2);
+}
+
+static void add_tile_options(ocl_launch *launch, const conv_shape *s, bool turn) {
+    ocl_launch_option(launch, "STEP_IN=%d", (int)s->step_in);
+    ocl_launch_option(launch, "STEP_OUT=%d", (int)s->step_out);
+    ocl_launch_option(launch, "REACH_H=%d", (int)s->reach_h);
+    ocl_launch_option(launch, "REACH_W=%d", (int)s->reach_w);
+    ocl_launch_option(launch, "TILE_N=%d", (int)s->tile.images);
+    ocl_launch_option(launch, "TILE_H=%d", (int)s->tile.rows);
+    ocl_launch_option(launch, "TILE_W=%d", (int)s->tile.columns);
+    ocl_launch_option(launch, "VECS=%d", (int)s->tile.vecs);
+    ocl_launch_option(launch, "CHUNK=%d", (int)s->chunk);
+    ocl_launch_option(launch, "MAX_TILES=%d", (int)s->max_tiles);
+    ocl_launch_option(launch, "MAX_SUMS=%d", (int)s->max_sums);
+    if (turn) ocl_launch_option(launch, "TURN");
+    if (turn) ocl_launch_option(launch, "TAPS=%d", (int)(s->taps_h * s->taps_w));
+    if (s->form[0] == 'd') ocl_launch_option(launch, "DOT");
+    if (s->spread) ocl_launch_option(launch, "SPREAD=%d", (int)s->spread);
+    if (s->spread) ocl_launch_option(launch, "SPREAD_STEP=%d", (int)s->spread_step);
+}
+
+/* The launch of conv_tile; `repacked`: the filter is at the start of the scratch memory. */
+static void add_tile_launch(const ocl_target *target, const p2p_op *op, ocl_plan *plan, const conv_shape *s,
+                            bool repacked, bool turn) {
+    const int64_t phases = s->step_out * s->step_out, groups = ocl_divide_up(s->filter_blocks, s->tile.vecs);
+    ocl_launch *launch =
+        add_launch(target, plan, "conv_cpu_tile.cl", "conv_tile", ocl_divide_up(s->tiles, s->tiles_each),
+                   ocl_divide_up(groups, s->groups_each), ocl_divide_up(phases, s->phases_each));
+    add_tile_options(launch, s, turn);
+    arg_activation(launch, op, s->src);
+    if (repacked)
+        ocl_arg_scratch(launch, 0);
+    else
+        ocl_arg_operand(launch, s->filter);
+    ocl_arg_int(launch, s->filter_blocks);
+    ocl_arg_int(launch, s->taps_h);
+    ocl_arg_int(launch, s->taps_w);
+    ocl_arg_int(launch, s->flip);
+    ocl_arg_optional(launch, op, s->bias, s->filter);
+    arg_activation(launch, op, s->dst);
+    ocl_arg_int(launch, s->first_h);
+    ocl_arg_int(launch, s->first_w);
+    ocl_arg_int(launch, op->t[s->dst].n);
+    ocl_arg_int(launch, s->pad_top);
+    ocl_arg_int(launch, s->pad_left);
+    ocl_arg_int(launch, s->tiles_h);
+    ocl_arg_int(launch, s->tiles_w);
+    ocl_arg_int(launch, s->tiles);
+    ocl_arg_int(launch, s->tiles_each);
+    ocl_arg_int(launch, s->groups_each);
+    ocl_arg_int(launch, s->phases_each);
+    ocl_arg_int(launch, op->act);
+    ocl_arg_float(launch, op->slope);
+    ocl_arg_int(launch, ocl_accumulates(op, s->dst));
+    snprintf(plan->answer.kernel, sizeof plan->answer.kernel, "conv_tile %s%s %dx%dx%dx%d", s->form,
+             turn ? "+turn" : "", (int)s->tile.images, (int)s->tile.rows, (int)s->tile.columns,
+             (int)s->tile.vecs);
+}
+
+/* Puts the filter into scratch memory in the arrangement of the form. `channels_last`: its lanes run along
+ * src's channels. */
+static void add_repack(const ocl_target *target, const p2p_op *op, ocl_plan *plan, const conv_shape *s,
+                       const char *kernel, bool channels_last) {
+    const p2p_tensor *w = &op->t[s->filter];
+    const int64_t in_blocks = blocks_of(op->t[s->src].c), taps = s->taps_h * s->taps_w;
+    const bool dot = s->form[0] == 'd';
+    ocl_launch *launch =
+        add_launch(target, plan, "conv_cpu_repack.cl", kernel, in_blocks, s->filter_blocks, 1);
+    ocl_arg_operand(launch, s->filter);
+    ocl_arg_scratch(launch, 0);
+    ocl_arg_int(launch, s->spread ? w->h : taps);
+    if (s->spread) {
+        ocl_arg_int(launch, w->w);
+        ocl_arg_int(launch, s->taps_h);
+        ocl_arg_int(launch, s->taps_w);
+        ocl_arg_int(launch, s->spread_step);
+        ocl_arg_int(launch, op->t[s->dst].c);
+        ocl_arg_int(launch, s->spread);
+        ocl_arg_int(launch, channels_last ? OCL_LANES : 1);
+        ocl_arg_int(launch, channels_last ? 1 : OCL_LANES);
+    }
+    want_scratch(plan, in_blocks * s->filter_blocks * taps * (dot ? OCL_LANES : OCL_LANES * OCL_LANES));
+}
+
+static void choose_form(const ocl_target *target, const p2p_op *op, conv_shape *s, bool channels_last) {
+    const p2p_tensor *src = &op->t[s->src], *dst = &op->t[s->dst];
+    const int64_t phases = s->step_out * s->step_out;
+    if (!s->flip && !channels_last && dst->c <= FEW_OUTPUTS && src->c >= OCL_LANES) {
+        make_dot(target, op, s);
+        return;
+    }
+    if (s->flip && phases > 1 && phases <= SPREAD_PHASES && dst->c <= SPREAD_OUTPUTS) make_spread(op, s);
+    s->tile = choose_tile(target, dst->n, s->rows, s->columns, s->filter_blocks);
+}
+
+/* Compile-time limits of the kernel: tiles, sums and channel blocks that a work-item has room for. */
+static void limit_work(conv_shape *s, bool turn) {
+    const int64_t phases = s->step_out * s->step_out, taps = s->taps_h * s->taps_w;
+    s->max_tiles = turn ? TURN_TILES : TILES;
+    s->max_sums = turn ? TURN_TILES * phases : SUMS;
+    while (s->max_tiles > 1 && s->max_tiles * patch_bytes(s) > PATCH_BYTES) s->max_tiles /= 2;
+    s->chunk = max64(1, TAPS_OF_CHUNK * phases / taps);
+    while (s->chunk > 1 && (s->max_tiles * s->chunk * patch_bytes(s) > PATCH_BYTES ||
+                            (turn && s->chunk * turned_bytes(s) > TURN_BYTES)))
+        s->chunk /= 2;
+}
+
+static p2p_status plan_tile(const ocl_target *target, const p2p_op *op, ocl_plan *plan) {
+    conv_shape s = shape_of(op);
+    P2P_TRY(check_activation(target, op, s.src));
+    P2P_TRY(check_activation(target, op, s.dst));
+    P2P_TRY(check_filter(target, op, s.filter, true));
+    P2P_TRY(ocl_want_plain(target, op, s.bias));
+    if (stride_of(op) > MAX_STRIDE)
+        return ocl_refuse(target, op, "a stride of %lld is more than %d", (long long)stride_of(op),
+                          MAX_STRIDE);
+    /* Lanes along src's channels: ckrs for a data gradient, kcrs_t forward. */
+    const bool channels_last = (op->t[s.filter].layout == P2P_LAYOUT_ckrs) == s.flip;
+    choose_form(target, op, &s, channels_last);
+    count_tiles(op, &s);
+    const bool plain = s.form[0] == 'p', turn = plain && channels_last && turns_itself(&s);
+    limit_work(&s, turn);
+    if (patch_bytes(&s) > PATCH_BYTES)
+        return ocl_refuse(target, op, "a filter of %lld x %lld taps reads more than a tile's patch holds",
+                          (long long)s.taps_h, (long long)s.taps_w);
+    share_work(&s);
+    if (s.spread)
+        add_repack(target, op, plan, &s, "conv_repack_spread", channels_last);
+    else if (!plain)
+        add_repack(target, op, plan, &s, "conv_repack_dot", channels_last);
+    else if (channels_last && !turn)
+        add_repack(target, op, plan, &s, "conv_repack_turn", channels_last);
+    add_tile_launch(target, op, plan, &s, plan->launch_count > 0, turn);
+    return P2P_OK;
+}
+
+/* ---- Filter gradient ---------------------------------------------------------------------------------- */
+
+enum { X = P2P_AT_conv_bwd_filter_x, DY = P2P_AT_conv_bwd_filter_dy, DW = P2P_AT_conv_bwd_filter_dw };
+
+/* Few output channels: lanes along the input channels, and no parts, as each item owns one row of taps. */
+static void plan_few_filters(const ocl_target *target, const p2p_op *op, ocl_plan *plan) {
+    const p2p_tensor *dw = &op->t[DW];
+    ocl_launch *launch = add_launch(target, plan, "conv_cpu_filter.cl", "conv_filter_grad_few",
+                                    blocks_of(op->t[X].c), dw->h, 1);
+    ocl_launch_option(launch, "STRIDE=%d", (int)stride_of(op));
+    ocl_launch_option(launch, "ROWS=1");
+    ocl_launch_option(launch, "VECS=1");
+    ocl_launch_option(launch, "TAPS_W=%d", (int)dw->w);
+    ocl_launch_option(launch, "FEW=%d", FEW_OUTPUTS);
+    arg_activation(launch, op, X);
+    arg_activation(launch, op, DY);
+    ocl_arg_operand(launch, DW);
+    ocl_arg_int(launch, op->t[X].n);
+    ocl_arg_int(launch, op->pad_top);
+    ocl_arg_int(launch, op->pad_left);
+    ocl_arg_int(launch, ocl_accumulates(op, DW));
+}
+
+/* Input channels and vectors of output channels of a register tile; few input channels are all in one. */
+static conv_tile filter_tile(const ocl_target *target, const p2p_op *op) {
+    const int64_t room = accumulators(target), dy_blocks = blocks_of(op->t[DY].c);
+    conv_tile tile = {1, 1, 1, 1}; /* rows: input channels */
+    if (op->t[X].c <= min64(8, room)) {
+        tile.rows = op->t[X].c;
+    } else {
+        while (tile.rows < 8 && 2 * tile.rows <= room) tile.rows *= 2;
+    }
+    while (2 * tile.rows * tile.vecs <= room && tile.vecs < dy_blocks && tile.vecs < 8) tile.vecs *= 2;
+    return tile;
+}
+
+static p2p_status plan_filter(const ocl_target *target, const p2p_op *op, ocl_plan *plan) {
+    const p2p_tensor *x = &op->t[X], *dy = &op->t[DY], *dw = &op->t[DW];
+    P2P_TRY(check_activation(target, op, X));
+    P2P_TRY(check_activation(target, op, DY));
+    P2P_TRY(check_filter(target, op, DW, false));
+    if (stride_of(op) > MAX_STRIDE)
+        return ocl_refuse(target, op, "a stride of %lld is more than %d", (long long)stride_of(op),
+                          MAX_STRIDE);
+    if (dy->c <= FEW_OUTPUTS && x->c >= OCL_LANES && dw->w <= MAX_FEW_TAPS) {
+        plan_few_filters(target, op, plan);
+        return P2P_OK;
+    }
+    const conv_tile tile = filter_tile(target, op);
+    const int64_t x_blocks = blocks_of(x->c), groups = ocl_divide_up(blocks_of(dy->c), tile.vecs);
+    const int64_t size = x_blocks * blocks_of(dy->c) * dw->h * dw->w * OCL_LANES * OCL_LANES;
+    const int64_t row_bytes = (dy->w * tile.vecs + stride_of(op) * x->w) * OCL_LANES * (int64_t)sizeof(float);
+    int64_t rows = min64(dy->h, max64(1, ROWS_BYTES / row_bytes)), parts = 1;
+    if (x_blocks * groups < ITEMS) {
+        parts = min64(ocl_divide_up(2 * ITEMS, x_blocks * groups), dy->n * dy->h);
+        parts = max64(1, min64(parts, PARTS_BYTES / (size * (int64_t)sizeof(float))));
+        rows = min64(rows, max64(1, dy->n * dy->h / parts));
+    }
+    ocl_launch *launch =
+        add_launch(target, plan, "conv_cpu_filter.cl", "conv_filter_grad", x_blocks, groups, parts);
+    ocl_launch_option(launch, "STRIDE=%d", (int)stride_of(op));
+    ocl_launch_option(launch, "ROWS=%d", (int)tile.rows);
+    ocl_launch_option(launch, "VECS=%d", (int)tile.vecs);
+    arg_activation(launch, op, X);
+    arg_activation(launch, op, DY);
+    if (parts > 1)
+        ocl_arg_scratch(launch, 0);
+    else
+        ocl_arg_operand(launch, DW);
+    ocl_arg_ulong(launch, (uint64_t)size);
+    ocl_arg_int(launch, dw->h);
+    ocl_arg_int(launch, dw->w);
+    ocl_arg_int(launch, x->n);
+    ocl_arg_int(launch, op->pad_top);
+    ocl_arg_int(launch, op->pad_left);
+    ocl_arg_int(launch, rows);
+    ocl_arg_int(launch, parts);
+    ocl_arg_int(launch, parts == 1 && ocl_accumulates(op, DW));
+    if (parts == 1) return P2P_OK;
+    launch = add_launch(target, plan, "conv_cpu_filter.cl", "conv_add_parts", size / 256, 1, 1);
+    snprintf(launch->options, sizeof launch->options, "%s", plan->launch[0].options);
+    ocl_arg_scratch(launch, 0);
+    ocl_arg_ulong(launch, (uint64_t)size);
+    ocl_arg_int(launch, parts);
+    ocl_arg_operand(launch, DW);
+    ocl_arg_int(launch, ocl_accumulates(op, DW));
+    want_scratch(plan, size * parts);
+    return P2P_OK;
+}
+
+p2p_status ocl_plan_conv_cpu(const ocl_target *target, const p2p_op *op, ocl_plan *plan) {
+    return op->kind == P2P_KIND_conv_bwd_filter ? plan_filter(target, op, plan) : plan_tile(target, op, plan);
+}
