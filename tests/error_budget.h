@@ -22,9 +22,9 @@
     X(fill, 1, 1, 1)                                                                                         \
     X(copy, 1, 1, 1)                                                                                         \
     X(prepare, 2, 2, 2)                                                                                      \
-    X(conv_fwd, 1, 1, 1)                                                                                     \
-    X(conv_bwd_data, 1, 1, 1)                                                                                \
-    X(conv_bwd_filter, 1, 1, 1)                                                                              \
+    X(conv_fwd, 2, 2, 2)                                                                                     \
+    X(conv_bwd_data, 2, 2, 2)                                                                                \
+    X(conv_bwd_filter, 2, 2, 2)                                                                              \
     X(gemm, 2, 2, 2)                                                                                         \
     X(norm_stats, 2, 2, 2)                                                                                   \
     X(norm_apply, 4, 4, 4)                                                                                   \
@@ -32,9 +32,9 @@
     X(norm_bwd_apply, 4, 4, 4)                                                                               \
     X(act_fwd, 4, 4, 4)                                                                                      \
     X(act_bwd, 2, 2, 2)                                                                                      \
-    X(dropout, 1, 1, 1)                                                                                      \
-    X(axpby, 1, 1, 1)                                                                                        \
-    X(bias_grad, 1, 1, 1)                                                                                    \
+    X(dropout, 2, 2, 2)                                                                                      \
+    X(axpby, 2, 2, 2)                                                                                        \
+    X(bias_grad, 2, 2, 2)                                                                                    \
     X(loss_bce, 4, 4, 4)                                                                                     \
     X(loss_l1, 2, 2, 2)                                                                                      \
     X(adam, 4, 4, 4)                                                                                         \

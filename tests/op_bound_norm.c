@@ -3,10 +3,11 @@
  * Written |t| for a bound on the magnitudes that t is made of:
  *
  *   |x - mean|  = |x| + m, m = |mean| where it is given, the root mean square of x where it is computed
- *   M2          = M2 + count*eps*m*m: a mean that is off by eps*m adds count*(eps*m)^2, with one eps outside
- *   |xhat|      = |x - mean| / sqrt(variance + eps)
- *   |z|         = f*(|scale|*|xhat| + |shift|), f the dropout factor
- *   |g|         = f*(|dy| + |dy2|), times 1 + 2|z| for tanh, whose slope is computed from its output
+ *   M2          = M2 + m*sqrt(M2) + budget*eps*count^1.5*m^2: updating formulas subtract means that are off
+ * by eps*m, by turns in both directions, and a final mean that is off by its whole bound adds count times its
+ * square; a variance as mean of squares minus square of mean exceeds this |xhat|      = |x - mean| /
+ * sqrt(variance + eps) |z|         = f*(|scale|*|xhat| + |shift|), f the dropout factor |g|         = f*(|dy|
+ * + |dy2|), times 1 + 2|z| for tanh, whose slope is computed from its output
  */
 #include "op_bound.h"
 
@@ -93,8 +94,9 @@ static void take_running(channel_view *v, const double *running) {
 
 /* Statistics are always of the vector type, as the scale is in the other kinds. */
 static double m2_size(const channel_view *v) {
-    double eps = p2p_budget_eps(v->op->t[1].type);
-    return v->m2 + v->count * eps * v->mean_size * v->mean_size;
+    p2p_type type = v->op->t[1].type;
+    double m = v->mean_size, budget = p2p_budget_of(P2P_KIND_norm_stats, type);
+    return v->m2 + m * sqrt(v->m2) + budget * p2p_budget_eps(type) * v->count * sqrt(v->count) * m * m;
 }
 
 /* Scales of a statistics tensor that was computed; the count is exact. */

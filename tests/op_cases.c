@@ -277,6 +277,38 @@ static void visit_pointwise_ranges(const walk *to, int64_t alignment) {
     }
 }
 
+/* Maps as large as those of the full networks, in a batch. */
+static void visit_full_maps(const walk *to) {
+    static const extents maps[] = {{4, 64, 128, 128}, {4, 128, 64, 64}, {1, 512, 16, 16}, {4, 3, 256, 256}};
+    static const p2p_kind kinds[] = {
+        P2P_KIND_fill,    P2P_KIND_copy,  P2P_KIND_prepare,   P2P_KIND_act_fwd,  P2P_KIND_act_bwd,
+        P2P_KIND_dropout, P2P_KIND_axpby, P2P_KIND_bias_grad, P2P_KIND_loss_bce, P2P_KIND_loss_l1};
+    for (size_t i = 0; i < sizeof maps / sizeof maps[0]; i++) {
+        op_norm_shape s = {.n = maps[i].n,
+                           .c = maps[i].c,
+                           .h = maps[i].h,
+                           .w = maps[i].w,
+                           .merged = true,
+                           .act = P2P_ACT_lrelu,
+                           .slope = 0.2,
+                           .second = true,
+                           .act2 = P2P_ACT_relu,
+                           .running = true,
+                           .dscale = true,
+                           .dshift = true};
+        visit_norm(to, &s);
+        s.merged = false, s.images = 1, s.dropout = 0.5;
+        visit_norm(to, &s);
+        for (size_t k = 0; k < sizeof kinds / sizeof kinds[0]; k++) {
+            op_case item = pointwise(kinds[k], maps[i]);
+            if (kinds[k] == P2P_KIND_act_fwd || kinds[k] == P2P_KIND_act_bwd) item.op.act = P2P_ACT_tanh;
+            give(to, item);
+        }
+    }
+    give(to, op_case_adam(5000001, 0.5, 0.999));
+    give(to, op_case_gemm(512, 961, 4096, false, false, 1));
+}
+
 void op_cases_table(const op_tier *tier, op_visit *visit, void *context) {
     const walk to = {visit, context};
     visit_data(&to);
@@ -293,4 +325,5 @@ void op_cases_table(const op_tier *tier, op_visit *visit, void *context) {
     visit_adam(&to);
     visit_pointwise_ranges(&to, tier->channel_alignment);
     op_cases_conv(tier, visit, context);
+    if (tier->full_size) visit_full_maps(&to);
 }

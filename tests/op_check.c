@@ -73,11 +73,11 @@ static unsigned char *classify(const p2p_tensor *t) {
     return lanes;
 }
 
-static bool is_zero(const unsigned char *bytes, size_t count) {
-    for (size_t i = 0; i < count; i++) {
-        if (bytes[i]) return false;
-    }
-    return true;
+static bool is_zero(p2p_type type, const unsigned char *raw) {
+    p2p_tensor one = p2p_tensor_flat(type, 1);
+    double value = 0;
+    p2p_tensor_unpack(&one, raw, &value, P2P_TYPE_f64);
+    return value == 0;
 }
 
 /* Channels outside the range keep their bytes; padding of filters is zero, padding of activations anything.
@@ -87,12 +87,13 @@ static p2p_status check_lanes(const op_execution *execution, int operand, const 
     size_t bytes = p2p_type_bytes(t->type), first = execution->placement.offset[operand];
     bool filter = t->layout == P2P_LAYOUT_ckrs || t->layout == P2P_LAYOUT_kcrs_t;
     for (int64_t e = 0; e < p2p_tensor_stored(t); e++) {
-        size_t at = first + (size_t)e * bytes;
-        if (lanes[e] == LANE_OTHER && memcmp(execution->before + at, execution->after + at, bytes) != 0) {
+        const unsigned char *before = execution->before + first + (size_t)e * bytes;
+        const unsigned char *after = execution->after + first + (size_t)e * bytes;
+        if (lanes[e] == LANE_OTHER && memcmp(before, after, bytes) != 0) {
             return p2p_fail(P2P_FAILED, "stored element %lld of %s, outside its channel range, was written",
                             (long long)e, operand_name(&execution->op, operand));
         }
-        if (lanes[e] == LANE_PADDING && filter && !is_zero(execution->after + at, bytes)) {
+        if (lanes[e] == LANE_PADDING && filter && !is_zero(t->type, after)) {
             return p2p_fail(P2P_FAILED, "stored element %lld of %s, a padding lane of a filter, is not zero",
                             (long long)e, operand_name(&execution->op, operand));
         }

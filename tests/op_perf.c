@@ -1,5 +1,4 @@
 /* Timing of one descriptor, for people: nothing is judged. */
-#include "error_budget.h"
 #include "op_suite.h"
 
 #include <stdlib.h>

@@ -8,14 +8,14 @@
 
 /* ---- Counting ----------------------------------------------------------------------------------------- */
 
-static void count_reason(op_tally *tally) {
-    for (int i = 0; i < OP_SUITE_REASONS; i++) {
-        op_reason *reason = &tally->reasons[i];
-        bool last = i == OP_SUITE_REASONS - 1;
-        if (reason->count == 0)
-            snprintf(reason->text, sizeof reason->text, "%s", last ? "others" : p2p_message());
-        if (!last && strncmp(reason->text, p2p_message(), sizeof reason->text - 1) != 0) continue;
-        reason->count++;
+/* The last entry collects what the others have no room for. */
+static void count_remark(op_remark *remarks, const char *text) {
+    for (int i = 0; i < OP_SUITE_REMARKS; i++) {
+        op_remark *remark = &remarks[i];
+        bool last = i == OP_SUITE_REMARKS - 1;
+        if (remark->count == 0) snprintf(remark->text, sizeof remark->text, "%s", last ? "others" : text);
+        if (!last && strncmp(remark->text, text, sizeof remark->text - 1) != 0) continue;
+        remark->count++;
         return;
     }
 }
@@ -32,7 +32,7 @@ void op_suite_count(op_suite *suite, const p2p_op *op, p2p_status status, double
         }
     } else if (status == P2P_UNSUPPORTED) {
         tally->skipped++;
-        count_reason(tally);
+        count_remark(tally->refusals, p2p_message());
     } else {
         tally->failed++;
         printf("FAIL %s --seed %llu --case \"%s\": %s\n", suite->repro, (unsigned long long)suite->seed, text,
@@ -128,6 +128,7 @@ static p2p_status check_descriptor(op_suite *suite, const p2p_op *op, double *us
     P2P_TRY(check_text(op));
     op_execution execution;
     P2P_TRY(op_execution_create(&suite->device, op, &execution));
+    count_remark(suite->tally[op->kind].kernels, execution.query.kernel);
     double shares[2] = {0, 0};
     p2p_status status = want_filter(&execution, wanted, wants);
     if (status == P2P_OK && op_can_be_exact(op)) status = run_mode(suite, &execution, OP_EXACT, &shares[0]);
@@ -177,8 +178,8 @@ void op_suite_case(void *context, const op_case *item) {
     p2p_op op = op_case_stamp(item, &suite->storages);
     if (suite->only_kind >= 0 && (int)op.kind != suite->only_kind) return;
     uint32_t all = accumulable(&op);
-    /* Some of several outputs: a choice that changes from case to case. */
-    uint32_t some = all & (uint32_t)(UINT32_C(0x5a5) * (uint32_t)(suite->tally[op.kind].passed + 1));
+    uint32_t some =
+        all & UINT32_C(2654435769) * ++suite->turn >> 16; /* of several outputs; changes with the case */
     const uint32_t variants[] = {0, all, some};
     for (int i = 0; i < 3; i++) {
         if (i > 0 && variants[i] == 0) continue;
@@ -192,9 +193,9 @@ void op_suite_case(void *context, const op_case *item) {
 
 /* ---- Report ------------------------------------------------------------------------------------------- */
 
-static void print_reasons(const op_tally *tally) {
-    for (int i = 0; i < OP_SUITE_REASONS && tally->reasons[i].count; i++) {
-        printf("    skipped %ld: %s\n", tally->reasons[i].count, tally->reasons[i].text);
+static void print_remarks(const char *what, const op_remark *remarks) {
+    for (int i = 0; i < OP_SUITE_REMARKS && remarks[i].count; i++) {
+        printf("    %s %ld: %s\n", what, remarks[i].count, remarks[i].text);
     }
 }
 
@@ -207,7 +208,8 @@ bool op_suite_report(const op_suite *suite) {
         const op_tally *tally = &suite->tally[kind];
         printf("%-16s %7ld %7ld %7ld %8ld  %.3f %s\n", p2p_kind_name((p2p_kind)kind), tally->passed,
                tally->skipped, tally->failed, tally->refused, tally->used, tally->used_by);
-        print_reasons(tally);
+        print_remarks("kernel", tally->kernels);
+        print_remarks("skipped", tally->refusals);
         passed += tally->passed, skipped += tally->skipped, failed += tally->failed;
         if (tally->passed + tally->failed > 0) continue;
         left_out++;
@@ -226,6 +228,7 @@ void op_suite_matrix(const op_suite *suite) {
                : tally->skipped == 0 ? "yes"
                                      : "partly",
                tally->passed, tally->passed + tally->skipped);
-        print_reasons(tally);
+        print_remarks("kernel", tally->kernels);
+        print_remarks("refused", tally->refusals);
     }
 }

@@ -10,20 +10,21 @@
 #include "op_case.h"
 #include "op_execute.h"
 
-enum { OP_SUITE_REASONS = 12 };
+enum { OP_SUITE_REMARKS = 12 };
 
-/* Why a device refused, and how often. */
+/* Something said about cases, and how often. */
 typedef struct {
     char text[256];
     long count;
-} op_reason;
+} op_remark;
 
 /* Of one kind. */
 typedef struct {
     long passed, skipped, failed, refused; /* refused: invalid variants that had to be */
     double used;                           /* largest share of the error budget */
     char used_by[P2P_OP_TEXT];
-    op_reason reasons[OP_SUITE_REASONS];
+    op_remark refusals[OP_SUITE_REMARKS]; /* why the device refused */
+    op_remark kernels[OP_SUITE_REMARKS];  /* what it used */
 } op_tally;
 
 typedef struct {
@@ -32,6 +33,7 @@ typedef struct {
     op_storages storages;
     uint64_t seed;
     int only_kind; /* -1: all */
+    uint32_t turn; /* cases so far: chooses among variants */
     op_tally tally[P2P_KIND_COUNT];
 } op_suite;
 
@@ -44,8 +46,8 @@ void op_suite_collectives(op_suite *suite, const char *address);
 
 /* Count one result, and print it when it is a failure. */
 void op_suite_count(op_suite *suite, const p2p_op *op, p2p_status status, double used);
-/* A table of all kinds, with reasons of refusals. Returns whether all is well: nothing failed, and no kind
- * was left out altogether. */
+/* A table of all kinds, with kernels used and reasons of refusals. Returns whether all is well: nothing
+ * failed, and no kind was left out altogether. */
 bool op_suite_report(const op_suite *suite);
 /* Kind by kind: what runs and what is refused, without judging. */
 void op_suite_matrix(const op_suite *suite);
