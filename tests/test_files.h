@@ -30,6 +30,9 @@ void test_link_add(const char *path, const char *target);
 /* How many entries a folder has, hidden ones included. */
 size_t test_folder_entries(const char *path);
 
+/* Put the checksums of a PNG file's chunks right after its bytes were changed; other bytes are left alone. */
+void test_png_seal(uint8_t *bytes, size_t size);
+
 /* FNV-1a, 64 bits: how golden files stand for bytes. */
 uint64_t test_fnv(const void *bytes, size_t size);
 

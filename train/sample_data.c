@@ -7,11 +7,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+static p2p_status check_size(int size) {
+    if (size >= SAMPLE_DATA_MIN_SIZE && size <= SAMPLE_DATA_MAX_SIZE) return P2P_OK;
+    return p2p_fail(P2P_USAGE, "pictures of %d pixels can't be drawn; --size is within %d to %d", size,
+                    SAMPLE_DATA_MIN_SIZE, SAMPLE_DATA_MAX_SIZE);
+}
+
 p2p_status sample_data_pair(int size, uint64_t seed, uint64_t number, image *pair) {
     *pair = (image){0};
-    if (size < SAMPLE_DATA_MIN_SIZE || size > SAMPLE_DATA_MAX_SIZE)
-        return p2p_fail(P2P_USAGE, "pictures of %d pixels can't be drawn; --size is within %d to %d", size,
-                        SAMPLE_DATA_MIN_SIZE, SAMPLE_DATA_MAX_SIZE);
+    P2P_TRY(check_size(size));
     sample_random random = {.draw = {.seed = seed,
                                      .stream = p2p_name_hash("sample-data"),
                                      .item = (uint32_t)number,
@@ -61,6 +65,7 @@ p2p_status sample_data_draw(const char *dir, int64_t count, int size, uint64_t s
     enum { MAX_COUNT = 100000 };
     if (count < 1 || count > MAX_COUNT)
         return p2p_fail(P2P_USAGE, "--count %lld is not within 1 to %d", (long long)count, MAX_COUNT);
+    P2P_TRY(check_size(size)); /* before anything is made on disk */
     P2P_TRY(check_absent(dir));
     int64_t held_out = count / 4 > 0 ? count / 4 : 1;
     uint64_t trained = (uint64_t)count;

@@ -14,8 +14,8 @@ enum {
 };
 
 static const double FAR = 1e9, TOUCH = 6e-4;
-static const vec3 EYE = {0.0, 2.05, 5.2}, LOOKED_AT = {0.0, 0.58, 0.0};
-static const double HALF_VIEW = 0.325; /* tangent of half the viewing angle */
+static const vec3 EYE = {0.0, 2.05, 5.2}, LOOKED_AT = {0.0, 0.62, 0.0};
+static const double HALF_VIEW = 0.275; /* tangent of half the viewing angle */
 
 typedef struct {
     vec3 origin, direction;
@@ -146,9 +146,9 @@ static vec3 lighting(const sample_scene *scene, vec3 point, vec3 normal) {
     double facing = fmax(0.0, vec3_dot(normal, lamp));
     double direct = facing > 0.0 ? facing * lamp_visibility(scene, lifted, lamp) : 0.0;
     double open = openness(scene, point, normal);
-    vec3 above = vec3_scale((vec3){0.50, 0.54, 0.60}, open * (0.55 + 0.45 * normal.y));
+    vec3 above = vec3_scale((vec3){0.36, 0.40, 0.47}, open * (0.55 + 0.45 * normal.y));
     vec3 below = vec3_scale(scene->table, open * 0.40 * (0.5 - 0.5 * normal.y));
-    return vec3_add(vec3_scale((vec3){1.25, 1.18, 1.06}, direct), vec3_add(above, below));
+    return vec3_add(vec3_scale((vec3){1.50, 1.40, 1.22}, direct), vec3_add(above, below));
 }
 
 static vec3 shade_object(const sample_scene *scene, const ray *beam, const hit *seen) {
@@ -159,7 +159,7 @@ static vec3 shade_object(const sample_scene *scene, const ray *beam, const hit *
     double facing = -vec3_dot(beam->direction, normal);
     vec3 mirrored = vec3_add(beam->direction, vec3_scale(normal, 2 * facing));
     double grazing = pow(1.0 - fmin(1.0, fmax(0.0, facing)), 5.0);
-    double share = object->gloss * (0.05 + 0.6 * grazing) * openness(scene, seen->point, normal);
+    double share = object->gloss * (0.07 + 0.6 * grazing) * openness(scene, seen->point, normal);
     return vec3_mix(color, room(scene, mirrored), share);
 }
 
@@ -190,7 +190,7 @@ static ray ray_through(double x, double y) {
 
 /* Linear light to an sRGB byte, the brightest parts compressed as film does. */
 static uint8_t develop(double light) {
-    double exposed = 1.0 - exp(-1.55 * fmax(0.0, light));
+    double exposed = 1.0 - exp(-1.25 * fmax(0.0, light));
     double encoded = exposed <= 0.0031308 ? 12.92 * exposed : 1.055 * pow(exposed, 1 / 2.4) - 0.055;
     return (uint8_t)(255.0 * fmin(1.0, encoded) + 0.5);
 }

@@ -301,12 +301,12 @@ static void color_object(sample_object *object, sample_random *random) {
         vec3 color, second_color;
         double gloss;
     } materials[SAMPLE_KINDS] = {
-        [SAMPLE_VASE] = {{0.62, 0.20, 0.08}, {0.80, 0.62, 0.36}, 0.35},
-        [SAMPLE_BOWL] = {{0.06, 0.20, 0.50}, {0.72, 0.78, 0.82}, 0.9},
-        [SAMPLE_BLOCK] = {{0.66, 0.42, 0.17}, {0, 0, 0}, 0.15},
-        [SAMPLE_RING] = {{0.78, 0.48, 0.06}, {0, 0, 0}, 0.8},
-        [SAMPLE_GEM] = {{0.05, 0.36, 0.24}, {0, 0, 0}, 0.7},
-        [SAMPLE_BALL] = {{0.60, 0.05, 0.07}, {0.82, 0.80, 0.74}, 0.6},
+        [SAMPLE_VASE] = {{0.52, 0.13, 0.045}, {0.78, 0.56, 0.28}, 0.45},
+        [SAMPLE_BOWL] = {{0.025, 0.11, 0.42}, {0.72, 0.78, 0.82}, 0.9},
+        [SAMPLE_BLOCK] = {{0.56, 0.31, 0.10}, {0, 0, 0}, 0.15},
+        [SAMPLE_RING] = {{0.78, 0.40, 0.02}, {0, 0, 0}, 0.8},
+        [SAMPLE_GEM] = {{0.012, 0.24, 0.14}, {0, 0, 0}, 1.0},
+        [SAMPLE_BALL] = {{0.52, 0.018, 0.03}, {0.82, 0.79, 0.72}, 0.7},
     };
     double light = sample_uniform(random, 0.88, 1.1), warm = sample_uniform(random, -0.06, 0.06);
     vec3 shift = {light * (1 + warm), light, light * (1 - warm)};
@@ -337,7 +337,7 @@ static void place_object(sample_scene *scene, double scale, sample_random *rando
     color_object(&object, random);
     bool first = scene->count == 0;
     for (int attempt = 0; attempt < 20; attempt++) {
-        double reach = first ? 0.35 : 1.25;
+        double reach = first ? 0.35 : 1.12;
         object.base = (vec3){sample_uniform(random, -reach, reach), 0.0,
                              sample_uniform(random, first ? -0.3 : -0.9, first ? 0.3 : 0.9)};
         if (collides(scene, &object)) continue;
