@@ -63,8 +63,10 @@ p2p_status ocl_plan_act_bwd(const ocl_target *target, const p2p_op *op, ocl_plan
 }
 
 p2p_status ocl_plan_axpby(const ocl_target *target, const p2p_op *op, ocl_plan *plan) {
+    const p2p_tensor *x = &op->t[P2P_AT_axpby_x], *y = &op->t[P2P_AT_axpby_y];
     ocl_launch *launch;
-    if (p2p_tensor_same_shape(&op->t[P2P_AT_axpby_x], &op->t[P2P_AT_axpby_y])) {
+    /* A plain vector and an activation of one position have one shape and two layouts. */
+    if (p2p_tensor_same_shape(x, y) && x->layout == y->layout) {
         P2P_TRY(plan_viewed(target, op, P2P_AT_axpby_y, "axpby", plan, &launch));
     } else {
         ocl_view view;
