@@ -95,7 +95,7 @@ fuse_reread fuse_find_reread(const plan_part *part, const fuse_uses *uses) {
         if (node->op.kind != P2P_KIND_act_fwd || node->op.accumulate) return found;
         if (node->op.act == P2P_ACT_relu) {
             found.relus[found.relu_count++] = uses->readers[i];
-        } else if (node->op.act == P2P_ACT_lrelu && node->op.slope > 0 && leaky < 0) {
+        } else if (node->op.act == P2P_ACT_lrelu && leaky < 0) {
             leaky = uses->readers[i];
         } else {
             return found;

@@ -36,7 +36,7 @@ p2p_status fuse_norm_forward(plan_part *part);
 p2p_status fuse_elide_copies(plan_part *part);
 
 /* fuse.c: let every relu in `relus` read the result of node `producer`'s leaky relu instead of its argument:
- * relu(lrelu(z)) = relu(z) for a positive slope. */
+ * relu(lrelu(z)) = relu(z), slopes being never negative. */
 typedef struct {
     int leaky; /* the act_fwd node to join with the producer; -1: there is none */
     int relus[FUSE_MOST], relu_count;

@@ -101,8 +101,7 @@ static gradient_nodes find_gradient(const plan_part *part, int apply) {
     const plan_node *node = &part->nodes[apply];
     gradient_nodes found = {.dy = node->value[BWD_DY]};
     fuse_uses uses = fuse_find_uses(part, found.dy);
-    if (!fuse_is_private(part, found.dy, &uses) || node->value[BWD_DY2] || uses.last_reader != apply)
-        return found;
+    if (!fuse_is_private(part, found.dy, &uses) || node->value[BWD_DY2]) return found;
     int expected = node->op.merged ? 1 : 2;
     if (uses.reader_count != expected) return found;
     const plan_node *first = &part->nodes[uses.readers[0]];

@@ -47,8 +47,8 @@ size_t plan_fit(const p2p_session *session, size_t from, size_t bytes) {
 p2p_status plan_check_fits(const p2p_session *session, size_t bytes, const char *what) {
     if (bytes <= session->chunk_bytes) return P2P_OK;
     return p2p_fail(P2P_OUT_OF_MEMORY,
-                    "%s needs %.1f MB in one piece; the largest piece that the device allows is %.1f MB",
-                    what, (double)bytes / 1e6, (double)session->chunk_bytes / 1e6);
+                    "%s needs %zu bytes in one piece; the largest piece that the device allows has %zu", what,
+                    bytes, session->chunk_bytes);
 }
 
 /* ---- Lives -------------------------------------------------------------------------------------------- */
