@@ -122,6 +122,17 @@ static p2p_status place_all(plan_part *part, placement *items, placement *placed
     return P2P_OK;
 }
 
+static size_t find_live_bytes(const plan_part *part, const placement *items, int count) {
+    size_t most = 0;
+    for (int s = 0; s < part->step_count; s++) {
+        size_t live = 0;
+        for (int i = 0; i < count; i++)
+            if (items[i].first <= s && s <= items[i].last) live += items[i].bytes;
+        if (live > most) most = live;
+    }
+    return most;
+}
+
 static p2p_status place_locals(plan_part *part) {
     placement *items = calloc(2 * (size_t)part->value_count + 1, sizeof *items);
     if (!items) return p2p_fail(P2P_OUT_OF_MEMORY, "no host memory to plan memory");
@@ -132,6 +143,7 @@ static p2p_status place_locals(plan_part *part) {
         if (value->origin != IR_LOCAL || value->first > value->last) continue;
         items[count++] = (placement){v, value->first, value->last, p2p_tensor_bytes(&value->tensor), 0};
     }
+    part->live_bytes = find_live_bytes(part, items, count);
     p2p_status status = place_all(part, items, items + part->value_count, count);
     free(items);
     return status;

@@ -162,8 +162,10 @@ typedef struct {
 
     plan_step *steps;
     int step_count, step_capacity;
-    int segment_count;                                           /* one more than there are collectives */
-    size_t arena_bytes, unshared_bytes, io_bytes, scratch_bytes; /* what this part needs */
+    int segment_count;                           /* one more than there are collectives */
+    size_t arena_bytes, io_bytes, scratch_bytes; /* what this part needs */
+    size_t unshared_bytes;                       /* the arena if every value had memory of its own */
+    size_t live_bytes; /* the most that is live at one step: no placement needs less */
 
     plan_slot slots[PLAN_SLOTS];
     unsigned char *results;  /* raw outputs of the run last waited for */

@@ -74,8 +74,8 @@ static void print_memory(const p2p_plan *plan, FILE *stream) {
     p2p_session_memory use;
     p2p_session_memory_use(plan->session, &use);
     fprintf(stream, "memory of this plan per replica:\n");
-    fprintf(stream, "  activations      %10.3f MB (%.3f MB without sharing)\n", megabytes(part->arena_bytes),
-            megabytes(part->unshared_bytes));
+    fprintf(stream, "  activations      %10.3f MB (%.3f MB are live at once, %.3f MB without sharing)\n",
+            megabytes(part->arena_bytes), megabytes(part->live_bytes), megabytes(part->unshared_bytes));
     fprintf(stream, "  scratch          %10.3f MB\n", megabytes(part->scratch_bytes));
     fprintf(stream, "  inputs           %10.3f MB\n", megabytes(part->io_bytes));
     fprintf(stream, "memory of the session per replica:\n");
