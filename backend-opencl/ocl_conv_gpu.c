@@ -97,7 +97,9 @@ static p2p_status plan_filter(const ocl_target *target, const p2p_op *op, ocl_pl
     const p2p_tensor *dw = &op->t[DW];
     P2P_TRY(want_storage(target, op, X, DW, DY));
     if (dw->h * dw->w > MOST_GROUPS) return ocl_refuse(target, op, "a filter of more than 65535 taps");
-    ocl_launch *launch = add_tiled(target, plan, "conv_filter_tile", dw->c, dw->n, dw->h * dw->w);
+    /* Rows cover the padding lanes of the last block too, which must become zero. */
+    ocl_launch *launch = add_tiled(target, plan, "conv_filter_tile",
+                                   ocl_divide_up(dw->c, OCL_LANES) * OCL_LANES, dw->n, dw->h * dw->w);
     arg_viewed(launch, op, X);
     arg_viewed(launch, op, DY);
     ocl_arg_operand(launch, DW);
