@@ -4,8 +4,6 @@
  * it is a test that mutates the golden pictures a fixed number of times with a fixed seed; its worth lies in
  * runs under the sanitizers. */
 #include "image.h"
-#include "philox.h"
-#include "test_files.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -47,6 +45,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
 }
 
 #ifndef P2P_LIBFUZZER
+
+#include "philox.h"
+#include "test_files.h"
 
 enum { MUTATIONS_PER_FILE = 3000 };
 

@@ -336,29 +336,21 @@ static void test_full_disk(void **state) {
 
 static void test_planes(void **state) {
     (void)state;
-    image picture, again;
-    assert_int_equal(image_create(&picture, 16, 16), P2P_OK);
+    float planes[3 * 256];
+    for (int i = 0; i < 3 * 256; i++) planes[i] = (float)(i % 256) / 127.5f - 1.0f;
+    planes[256 + 7] = 1.0f; /* green of pixel 7 */
+    image picture;
+    assert_int_equal(image_from_planes(planes, 16, 16, &picture), P2P_OK);
     for (int i = 0; i < 256; i++)
         for (int c = 0; c < IMAGE_CHANNELS; c++)
-            picture.pixels[i * IMAGE_CHANNELS + c] = (uint8_t)(i * (1 + 2 * c));
-    float planes[3 * 256];
-    image_to_planes(image_view_of(&picture), planes);
-    assert_true(planes[0] == -1.0f && planes[255] == 1.0f);
-    assert_true(fabsf(planes[256 + 2] - (6.0f / 127.5f - 1.0f)) < 1e-6f); /* green of pixel 2 */
-    assert_int_equal(image_from_planes(planes, 16, 16, &again), P2P_OK);
-    assert_memory_equal(again.pixels, picture.pixels, 256 * IMAGE_CHANNELS);
-    image_free(&again);
-
-    image_view right = image_view_crop(image_view_of(&picture), 9, 3, 2, 2);
-    image_to_planes(right, planes);
-    assert_true(fabsf(planes[3] - ((float)(4 * 16 + 10) / 127.5f - 1.0f)) < 1e-6f);
+            assert_int_equal(picture.pixels[i * IMAGE_CHANNELS + c], i == 7 && c == 1 ? 255 : i);
     image_free(&picture);
 
     const float odd[3 * 3] = {NAN, INFINITY, -INFINITY, 1.5f, -1.5f, 0.0f, 0.0059f, -0.99f, 0.99f};
     const uint8_t expected[] = {0, 255, 128, 255, 0, 1, 0, 128, 254}; /* 127.5 rounds to even */
-    assert_int_equal(image_from_planes(odd, 3, 1, &again), P2P_OK);
-    assert_memory_equal(again.pixels, expected, sizeof expected);
-    image_free(&again);
+    assert_int_equal(image_from_planes(odd, 3, 1, &picture), P2P_OK);
+    assert_memory_equal(picture.pixels, expected, sizeof expected);
+    image_free(&picture);
 }
 
 static void test_grid(void **state) {

@@ -148,17 +148,6 @@ p2p_status image_save(const char *path, const image *picture) {
 
 /* ---- Conversions -------------------------------------------------------------------------------------- */
 
-void image_to_planes(image_view view, float *planes) {
-    size_t plane = (size_t)view.width * (size_t)view.height;
-    for (size_t y = 0; y < (size_t)view.height; y++) {
-        const uint8_t *row = view.pixels + y * view.stride;
-        float *out = planes + y * (size_t)view.width;
-        for (size_t x = 0; x < (size_t)view.width; x++)
-            for (size_t c = 0; c < IMAGE_CHANNELS; c++)
-                out[c * plane + x] = (float)row[x * IMAGE_CHANNELS + c] / 127.5f - 1.0f;
-    }
-}
-
 static uint8_t nearest_byte(float value) {
     float scaled = (value + 1.0f) * 127.5f;
     if (!(scaled > 0.0f)) return 0; /* NaN too */

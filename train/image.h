@@ -17,8 +17,7 @@
 enum {
     IMAGE_CHANNELS = 3,
     IMAGE_MAX_SIDE = 32768,
-    IMAGE_MAX_MEGAPIXELS = 256, /* of 2^20 pixels */
-    IMAGE_GRID_COLUMNS = 10
+    IMAGE_MAX_MEGAPIXELS = 256 /* of 2^20 pixels */
 };
 
 /* Rows from the top, pixels from the left, R G B; no padding between rows. `pixels` is owned (malloc). */
@@ -60,10 +59,8 @@ bool image_suffix_known(const char *path);
  * suffix is P2P_USAGE. */
 p2p_status image_save(const char *path, const image *picture);
 
-/* Between bytes and three planes (c h w) of width * height floats in [-1, 1]: x / 127.5 - 1 one way, the
- * nearest byte the other way, with values outside clamped and NaN black. image_from_planes creates *result.
- */
-void image_to_planes(image_view view, float *planes);
+/* An image from three planes (c h w) of width * height floats in [-1, 1]: the nearest byte to (x + 1) *
+ * 127.5, values outside clamped, NaN black. */
 p2p_status image_from_planes(const float *planes, int width, int height, image *result);
 
 /* One picture of `rows` rows and `columns` columns of equally large cells, a thin light line between and

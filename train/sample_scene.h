@@ -58,7 +58,7 @@ typedef enum {
     SAMPLE_KINDS
 } sample_kind;
 
-enum { SAMPLE_PROFILE_POINTS = 7, SAMPLE_MAX_PLANES = 20, SAMPLE_MAX_OBJECTS = 3, SAMPLE_MAX_PARTS = 32 };
+enum { SAMPLE_PROFILE_POINTS = 7, SAMPLE_MAX_PLANES = 20, SAMPLE_MAX_OBJECTS = 3 };
 
 /* One solid. Its own coordinates have the origin on the table below its middle and are turned about y. */
 typedef struct {
