@@ -17,7 +17,7 @@ const char *ocl_conv_family_name(ocl_conv_family family) {
 }
 
 static const ocl_planner families[OCL_CONV_FAMILIES] = {
-    [OCL_CONV_DIRECT] = ocl_plan_conv_gpu,
+    [OCL_CONV_DIRECT] = ocl_plan_conv_cpu,
     [OCL_CONV_GPU] = ocl_plan_conv_gpu,
     [OCL_CONV_GEMM] = ocl_plan_conv_gemm,
 };

@@ -39,7 +39,7 @@ KERNEL void norm_partial(VIEW, VIEWED(const float, x), MEMORY(float, partial), c
 inline void move_running(__global float *mean, int channels, float momentum, float count, float16 new_mean,
                          float16 squares, int lanes) {
     __global float *variance = mean + channels;
-    const float16 m = load_lanes(mean, lanes), v = load_lanes(variance, lanes);
+    const float16 m = load_exactly(mean, lanes), v = load_exactly(variance, lanes);
     store_lanes(m + momentum * (new_mean - m), mean, lanes);
     store_lanes(v + momentum * (squares / max(count - 1.0f, 1.0f) - v), variance, lanes);
 }
