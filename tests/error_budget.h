@@ -28,7 +28,7 @@
     X(gemm, 2, 2, 2)                                                                                         \
     X(norm_stats, 2, 2, 2)                                                                                   \
     X(norm_apply, 4, 4, 4)                                                                                   \
-    X(norm_bwd_stats, 4, 4, 4)                                                                               \
+    X(norm_bwd_stats, 2, 2, 2)                                                                               \
     X(norm_bwd_apply, 4, 4, 4)                                                                               \
     X(act_fwd, 4, 4, 4)                                                                                      \
     X(act_bwd, 2, 2, 2)                                                                                      \

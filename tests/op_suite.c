@@ -223,6 +223,7 @@ bool op_suite_report(const op_suite *suite) {
 void op_suite_matrix(const op_suite *suite) {
     for (int kind = 0; kind < P2P_KIND_COUNT; kind++) {
         const op_tally *tally = &suite->tally[kind];
+        if (suite->only_kind >= 0 && kind != suite->only_kind) continue;
         printf("%-16s %s (%ld of %ld cases)\n", p2p_kind_name((p2p_kind)kind),
                tally->passed == 0    ? "no"
                : tally->skipped == 0 ? "yes"
