@@ -13,20 +13,24 @@ enum {
     MAX_EXTENT = 1 << 26, /* of images and channels: products with strides stay within 31 bits */
     MAX_PIXELS = 1 << 27, /* of all images of an activation: likewise */
     MAX_STRIDE = 1024,
-    FEW_OUTPUTS = 3,         /* output channels up to which lanes run along the input channels */
-    MAX_FEW_TAPS = 8,        /* columns of such a filter gradient's taps: its sums are registers */
-    SPREAD_OUTPUTS = 8,      /* output channels up to which the phases of a data gradient share a vector */
-    SPREAD_PHASES = 16,      /* and phases up to which they do */
-    ITEMS = 16,              /* work-items wanted at least, so that threads finish together */
-    TILES = 8,               /* of a work-item at most */
-    SUMS = 32,               /* tiles x groups x phases of a work-item at most */
-    TURN_TILES = 32,         /* of a work-item that turns its filters itself */
+    FEW_OUTPUTS = 3,      /* output channels up to which lanes run along the input channels */
+    MAX_FEW_TAPS = 8,     /* columns of such a filter gradient's taps: its sums are registers */
+    SPREAD_OUTPUTS = 8,   /* output channels up to which the phases of a data gradient share a vector */
+    SPREAD_PHASES = 16,   /* and phases up to which they do */
+    UNIT_ITEMS = 8,       /* work-items for each thread, so that all finish together, where groups allow */
+    UNIT_ITEMS_LEAST = 4, /* and where tiles have to be shared out more thinly for it */
+    TILES = 8,            /* of a work-item at most */
+    SUMS = 32,            /* tiles x groups x phases of a work-item at most */
+    TURN_TILES = 32,      /* of a work-item that turns its filters itself */
+    TURN_TILES_LEAST = 8, /* that still hide what turning costs */
+    TURN_SUMS = 128,
     TURN_PHASES = 4,         /* phases up to which a work-item turns its filters itself */
-    TURN_PASSES = 4,         /* work-items up to which each turns the same filters */
+    TURN_PASSES = 16,        /* work-items up to which each turns the same filters */
     TURN_BYTES = 64 << 10,   /* of turned filters in a work-item */
     PATCH_BYTES = 160 << 10, /* of patches in a work-item */
     ROWS_BYTES = 128 << 10,  /* of the rows that a filter gradient goes through at a time */
     PARTS_BYTES = 16 << 20,  /* of a filter gradient's parts together */
+    FILTER_ITEMS = 32,       /* work-items of a filter gradient below which it is summed in parts */
     TAPS_OF_CHUNK = 16       /* taps x channel blocks that sums stay in registers for */
 };
 
@@ -256,19 +260,24 @@ static bool turns_itself(const conv_shape *s) {
            TURN_TILES * patch_bytes(s) <= PATCH_BYTES && ocl_divide_up(s->tiles, TURN_TILES) <= TURN_PASSES;
 }
 
+static int64_t item_count(const conv_shape *s) {
+    return ocl_divide_up(s->tiles, s->tiles_each) *
+           ocl_divide_up(ocl_divide_up(s->filter_blocks, s->tile.vecs), s->groups_each) *
+           ocl_divide_up(s->step_out * s->step_out, s->phases_each);
+}
+
 /* Shares the work out: first many tiles to a work-item, so that each filter is used often while it is near,
  * then many groups of output channels, so that each patch is; fewer where that makes too few work-items. */
-static void share_work(conv_shape *s) {
-    const int64_t phases = s->step_out * s->step_out, groups = ocl_divide_up(s->filter_blocks, s->tile.vecs);
-    s->phases_each = min64(phases, s->max_sums);
+static void share_work(const ocl_target *target, conv_shape *s, bool turn) {
+    const int64_t groups = ocl_divide_up(s->filter_blocks, s->tile.vecs), units = target->compute_units;
+    s->phases_each = min64(s->step_out * s->step_out, s->max_sums);
     s->tiles_each = min64(s->max_tiles, s->max_sums / s->phases_each);
-    if (s->spread) s->tiles_each = min64(s->tiles_each, s->max_sums / groups);
     s->tiles_each = ocl_divide_up(s->tiles, ocl_divide_up(s->tiles, s->tiles_each));
     s->groups_each = min64(groups, s->max_sums / (s->phases_each * s->tiles_each));
-    if (s->spread) return;
-    const int64_t items = ocl_divide_up(s->tiles, s->tiles_each);
-    while (s->groups_each > 1 && items * ocl_divide_up(groups, s->groups_each) < ITEMS)
+    while (s->groups_each > 1 && item_count(s) < UNIT_ITEMS * units)
         s->groups_each = ocl_divide_up(s->groups_each, 2);
+    while (s->tiles_each > (turn ? TURN_TILES_LEAST : 1) && item_count(s) < UNIT_ITEMS_LEAST * units)
+        s->tiles_each = ocl_divide_up(s->tiles_each, 2);
 }
 
 static void add_tile_options(ocl_launch *launch, const conv_shape *s, bool turn) {
@@ -368,7 +377,7 @@ static void choose_form(const ocl_target *target, const p2p_op *op, conv_shape *
 static void limit_work(conv_shape *s, bool turn) {
     const int64_t phases = s->step_out * s->step_out, taps = s->taps_h * s->taps_w;
     s->max_tiles = turn ? TURN_TILES : TILES;
-    s->max_sums = turn ? TURN_TILES * phases : SUMS;
+    s->max_sums = turn ? TURN_SUMS : SUMS;
     while (s->max_tiles > 1 && s->max_tiles * patch_bytes(s) > PATCH_BYTES) s->max_tiles /= 2;
     s->chunk = max64(1, TAPS_OF_CHUNK * phases / taps);
     while (s->chunk > 1 && (s->max_tiles * s->chunk * patch_bytes(s) > PATCH_BYTES ||
@@ -394,7 +403,7 @@ static p2p_status plan_tile(const ocl_target *target, const p2p_op *op, ocl_plan
     if (patch_bytes(&s) > PATCH_BYTES)
         return ocl_refuse(target, op, "a filter of %lld x %lld taps reads more than a tile's patch holds",
                           (long long)s.taps_h, (long long)s.taps_w);
-    share_work(&s);
+    share_work(target, &s, turn);
     if (s.spread)
         add_repack(target, op, plan, &s, "conv_repack_spread", channels_last);
     else if (!plain)
@@ -458,8 +467,8 @@ static p2p_status plan_filter(const ocl_target *target, const p2p_op *op, ocl_pl
     const int64_t size = x_blocks * blocks_of(dy->c) * dw->h * dw->w * OCL_LANES * OCL_LANES;
     const int64_t row_bytes = (dy->w * tile.vecs + stride_of(op) * x->w) * OCL_LANES * (int64_t)sizeof(float);
     int64_t rows = min64(dy->h, max64(1, ROWS_BYTES / row_bytes)), parts = 1;
-    if (x_blocks * groups < ITEMS) {
-        parts = min64(ocl_divide_up(2 * ITEMS, x_blocks * groups), dy->n * dy->h);
+    if (x_blocks * groups < FILTER_ITEMS) {
+        parts = min64(ocl_divide_up(FILTER_ITEMS, x_blocks * groups), dy->n * dy->h);
         parts = max64(1, min64(parts, PARTS_BYTES / (size * (int64_t)sizeof(float))));
         rows = min64(rows, max64(1, dy->n * dy->h / parts));
     }

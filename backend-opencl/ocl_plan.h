@@ -29,6 +29,7 @@ typedef struct {
     const p2p_host *host;
     bool cpu;           /* one work-item per group and long loops; else many short work-items */
     int vector_width;   /* CL_DEVICE_NATIVE_VECTOR_WIDTH_FLOAT, at least 1 */
+    int compute_units;  /* CL_DEVICE_MAX_COMPUTE_UNITS, at least 1; decides speed only, never bits */
     size_t group_limit; /* most work-items of a group */
     size_t local_bytes; /* local memory of a group */
     ocl_conv_family family;

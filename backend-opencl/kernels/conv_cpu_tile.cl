@@ -8,8 +8,8 @@
  * phase is a convolution of its own over reversed taps (STEP_IN 1, STEP_OUT the stride, `flip` set). A phase
  * without taps gives act(bias).
  *
- * A work-item owns up to MAX_TILES tiles of TILE_N x TILE_H x TILE_W positions (i, j), `groups_each` groups of
- * VECS blocks of 16 output channels, and a range of phases. It walks the input channels in chunks of CHUNK
+ * A work-item owns up to MAX_TILES tiles of TILE_N x TILE_H x TILE_W positions (i, j), `groups_each` groups
+ * of VECS blocks of 16 output channels, and a range of phases. It walks the input channels in chunks of CHUNK
  * blocks: copies what its tiles see of a chunk into `patches`, zeros outside the image, so that there are no
  * border cases; then lets every tile use the chunk's filters while they are in the nearest cache. A tile's
  * sums are registers within a chunk and lie in `sums` in between. So filters come from memory once per
@@ -32,6 +32,9 @@
 #define PATCH     (TILE_N * PATCH_H * PATCH_W * 16)
 #define TILE_SUMS (TILE * VECS * 16)
 
+/* Where the sums of a tile, group and phase begin. */
+#define SUMS_AT(my, t, g, p) (((t * (my)->groups + (g)) * (my)->phases + p) * TILE_SUMS)
+
 /* The vector of a patch where position p of the tile begins. */
 #define IN_PATCH(p)                                                                                          \
     (((p / (TILE_H * TILE_W)) * PATCH_H + (p / TILE_W % TILE_H) * STEP_IN) * PATCH_W + p % TILE_W * STEP_IN)
@@ -47,16 +50,40 @@
 #define FILTER_BLOCK 256
 #endif
 
-#ifdef SPREAD
-#define DST_STEP SPREAD_STEP
+/* Vectors of output lanes, and what the k-th of them holds. */
+#if defined(SPREAD)
+#define DST_STEP             SPREAD_STEP
+#define OUTPUT_BLOCKS(count) (count)
+#define DST_BLOCK(k)         0
+#define FIRST_PHASE(k)       ((k)*16 / SPREAD)
+#elif defined(DOT)
+#define DST_STEP             1
+#define OUTPUT_BLOCKS(count) 1
+#define DST_BLOCK(k)         0
+#define FIRST_PHASE(k)       0
 #else
-#define DST_STEP STEP_OUT
+#define DST_STEP             STEP_OUT
+#define OUTPUT_BLOCKS(count) (count)
+#define DST_BLOCK(k)         (k)
+#define FIRST_PHASE(k)       0
 #endif
 
 typedef struct {
     int n, i, j; /* first image and position */
     int h, w;    /* row and column of src at the patch's corner */
 } tile;
+
+/* What a work-item sums: the operands, the convolution, and its share. */
+typedef struct {
+    __global const float *src, *filter;
+    ulong src_image; /* floats from one image to the next */
+    int images, src_c, src_h, src_w, src_blocks, filter_blocks;
+    int taps_h, taps_w, taps, flip, pad_top, pad_left;
+    int tap_row, tap_column; /* floats from one tap of a phase to the next, in the filter */
+    int tiles, group, groups, phase, phases;
+} share;
+
+/* ---- Geometry ----------------------------------------------------------------------------------------- */
 
 /* One direction of a phase. */
 typedef struct {
@@ -66,11 +93,11 @@ typedef struct {
 } axis;
 
 /* The row of src at the corner of the patch of position 0. */
-inline int patch_origin(int extent, int pad, int flip) {
+static int patch_origin(int extent, int pad, int flip) {
     return flip ? pad / STEP_OUT - ((extent + STEP_OUT - 1) / STEP_OUT - 1) : -pad;
 }
 
-inline axis phase_axis(int phase, int extent, int pad, int flip) {
+static axis phase_axis(int phase, int extent, int pad, int flip) {
     axis x;
     const int remainder = flip ? (phase + pad) % STEP_OUT : 0;
     x.taps = remainder < extent ? (extent - remainder + STEP_OUT - 1) / STEP_OUT : 0;
@@ -79,85 +106,223 @@ inline axis phase_axis(int phase, int extent, int pad, int flip) {
     return x;
 }
 
+static axis rows_of(const share *my, int p) {
+    return phase_axis((my->phase + p) / STEP_OUT, my->taps_h, my->pad_top, my->flip);
+}
+
+static axis columns_of(const share *my, int p) {
+    return phase_axis((my->phase + p) % STEP_OUT, my->taps_w, my->pad_left, my->flip);
+}
+
 /* Taps [first, end) of an axis that touch the image somewhere in a tile whose patch begins at row `h`. */
-inline int2 inside(axis x, int h, int tile_extent, int src_extent) {
+static int2 inside(axis x, int h, int tile_extent, int src_extent) {
     return (int2)(max(0, -(h + x.from + (tile_extent - 1) * STEP_IN)), min(x.taps, src_extent - h - x.from));
 }
 
-/* Copies one channel block of a tile's surroundings, and asks for what the next chunk will copy. */
-inline void fill_patch(float *patch, const tile t, __global const float *plane, ulong image, int images, int src_h,
-                       int src_w) {
-    const int j0 = clamp(-t.w, 0, PATCH_W), j1 = clamp(src_w - t.w, j0, PATCH_W);
+static tile tile_at(const share *my, int number, int tiles_h, int tiles_w) {
+    tile t;
+    t.n = number / tiles_w / tiles_h * TILE_N;
+    t.i = number / tiles_w % tiles_h * TILE_H;
+    t.j = number % tiles_w * TILE_W;
+    t.h = patch_origin(my->taps_h, my->pad_top, my->flip) + t.i * STEP_IN;
+    t.w = patch_origin(my->taps_w, my->pad_left, my->flip) + t.j * STEP_IN;
+    return t;
+}
+
+/* ---- Patches ------------------------------------------------------------------------------------------ */
+
+/* Copies one channel block of a tile's surroundings, and asks for what lies `ahead` further on. */
+static void fill_patch(float *patch, const share *my, const tile t, __global const float *plane, long ahead) {
+    const int j0 = clamp(-t.w, 0, PATCH_W), j1 = clamp(my->src_w - t.w, j0, PATCH_W);
     for (int n = 0; n < TILE_N; n++)
         for (int i = 0; i < PATCH_H; i++, patch += PATCH_W * 16) {
             const int h = t.h + i;
-            const bool in_image = t.n + n < images && h >= 0 && h < src_h;
+            const bool in_image = t.n + n < my->images && h >= 0 && h < my->src_h;
             const int begin = in_image ? j0 : PATCH_W, end = in_image ? j1 : PATCH_W;
-            __global const float *row = plane + (t.n + n) * image + ((long)h * src_w + t.w) * 16;
+            __global const float *row = plane + (t.n + n) * my->src_image + ((long)h * my->src_w + t.w) * 16;
             int j = 0;
             for (; j < begin; j++) vstore16((float16)(0.0f), j, patch);
             for (; j < end; j++) {
                 vstore16(vload16(j, row), j, patch);
-                PREFETCH_NEAR(row + ((long)CHUNK * src_h * src_w + j) * 16);
+                PREFETCH_NEAR(row + ahead + j * 16);
             }
             for (; j < PATCH_W; j++) vstore16((float16)(0.0f), j, patch);
         }
 }
 
-/* Adds one chunk of one phase to a tile's sums. `patch` and `filter[v]` are at the phase's first row, column
- * and tap; `block_distance` is that of channel blocks in `filter`. `ahead` walks through filters that this
- * work-item will want next. */
-inline void add_taps(float *sums, bool fresh, const float *patch, FILTER_SPACE const float *const *filter,
-                     int block_distance, int channels, int rows, int columns, int tap_row, int tap_column,
-                     __global const float *ahead) {
+/* The patches of all tiles for the chunk that begins at `block`: [tile][CHUNK][PATCH]. */
+static void fill_patches(float *patches, const share *my, const tile *at, int block) {
+    const long plane = (long)my->src_h * my->src_w * 16;
+    const long ahead = block + CHUNK < my->src_blocks ? CHUNK * plane : 0;
+    for (int t = 0; t < my->tiles; t++)
+        for (int b = 0; b < min(CHUNK, my->src_blocks - block); b++)
+            fill_patch(patches + (t * CHUNK + b) * PATCH, my, at[t], my->src + (block + b) * plane, ahead);
+}
+
+/* ---- Filters ------------------------------------------------------------------------------------------ */
+
+/* The filters that a work-item will want next, at the place of those that it uses: the distances between
+ * their blocks of input channels, and between their vectors. */
+typedef struct {
+    __global const float *at;
+    long block_distance, vec_distance;
+} next_filters;
+
+/* The filters of the chunk that begins at `block` for the group that begins at block `k` of dst. */
+static next_filters filters_at(const share *my, int block, int k) {
+    next_filters f;
+#ifdef TURN
+    f.block_distance = (long)my->filter_blocks * my->taps * FILTER_BLOCK;
+    f.vec_distance = my->taps * FILTER_BLOCK;
+#else
+    f.block_distance = my->taps * FILTER_BLOCK;
+    f.vec_distance = (long)my->src_blocks * my->taps * FILTER_BLOCK;
+#endif
+    f.at = my->filter + block * f.block_distance + k * f.vec_distance;
+    return f;
+}
+
+#ifdef TURN
+/* Marks the taps that touch the image in any of the tiles. */
+static void find_used(bool *used, const share *my, const tile *at) {
+    for (int tap = 0; tap < TAPS; tap++) used[tap] = false;
+    for (int p = 0; p < my->phases; p++) {
+        const axis y = rows_of(my, p), x = columns_of(my, p);
+        for (int t = 0; t < my->tiles; t++) {
+            const int2 a = inside(y, at[t].h, TILE_H, my->src_h), b = inside(x, at[t].w, TILE_W, my->src_w);
+            for (int i = a.x; i < a.y; i++)
+                for (int j = b.x; j < b.y; j++)
+                    used[(y.first - i * STEP_OUT) * my->taps_w + x.first - j * STEP_OUT] = true;
+        }
+    }
+}
+
+/* The same filters with lanes along dst's channels: [chunk][VECS][TAPS][16 src][16 dst]. */
+static void turn_filters(float *turned, const share *my, int block, int k, const bool *used) {
+    for (int b = 0; b < min(CHUNK, my->src_blocks - block); b++)
+        for (int v = 0; v < VECS; v++) {
+            __global const float *from = filters_at(my, block + b, min(k + v, my->filter_blocks - 1)).at;
+            for (int tap = 0; tap < TAPS; tap++)
+                if (used[tap]) TRANSPOSE(turned + ((b * VECS + v) * TAPS + tap) * 256, from + tap * 256)
+        }
+}
+#endif
+
+/* ---- Sums --------------------------------------------------------------------------------------------- */
+
+/* Input channel `c` of the taps at `f` for all positions of a tile that begins at `x`. */
+#define ADD_CHANNEL                                                                                          \
+    {                                                                                                        \
+        float16 w[VECS];                                                                                     \
+        UNROLL for (int v = 0; v < VECS; v++) w[v] = vload16(c, f[v]);                                       \
+        UNROLL for (int p = 0; p < TILE; p++) {                                                              \
+            const float16 xp = (float16)(x[IN_PATCH(p) * 16 + c]);                                           \
+            UNROLL for (int v = 0; v < VECS; v++) sum[p * VECS + v] = xp * w[v] + sum[p * VECS + v];         \
+        }                                                                                                    \
+    }
+
+/* Sixteen input channels at once, of which `lanes` are real. */
+#define ADD_LANES(lanes)                                                                                     \
+    {                                                                                                        \
+        float16 w[VECS];                                                                                     \
+        UNROLL for (int v = 0; v < VECS; v++) w[v] = vload16(0, f[v]);                                       \
+        UNROLL for (int p = 0; p < TILE; p++) {                                                              \
+            const float16 xp = real_lanes(vload16(IN_PATCH(p), x), lanes);                                   \
+            UNROLL for (int v = 0; v < VECS; v++) sum[p * VECS + v] = xp * w[v] + sum[p * VECS + v];         \
+        }                                                                                                    \
+    }
+
+/* Adds one chunk of one phase, `taps` rows and columns, to the sums of tile `t`. `patch` and `filter[v]` are
+ * at the phase's first row, column and tap; `block_distance` is that of channel blocks in `filter`. Asks for
+ * the next filters of those taps whose turn is this tile's. */
+static void add_taps(float *sums, bool fresh, const share *my, const float *patch,
+                     FILTER_SPACE const float *const *filter, int block_distance, int channels, int2 taps,
+                     next_filters next, int t) {
     float16 sum[TILE * VECS];
     UNROLL for (int i = 0; i < TILE * VECS; i++) sum[i] = fresh ? (float16)(0.0f) : vload16(i, sums);
-    for (int from = 0; channels > 0; channels -= 16, from += block_distance, patch += PATCH)
-        for (int a = 0; a < rows; a++)
-            for (int b = 0; b < columns; b++) {
+    for (int block = 0; channels > 0; channels -= 16, block++, patch += PATCH)
+        for (int a = 0; a < taps.x; a++)
+            for (int b = 0; b < taps.y; b++) {
                 const float *x = patch + (a * PATCH_W + b) * 16;
+                const int tap = a * my->tap_row + b * my->tap_column, count = min(channels, 16);
                 FILTER_SPACE const float *f[VECS];
-                UNROLL for (int v = 0; v < VECS; v++) f[v] = filter[v] + from + a * tap_row + b * tap_column;
+                UNROLL for (int v = 0; v < VECS; v++) f[v] = filter[v] + block * block_distance + tap;
 #ifdef DOT
-                float16 w[VECS];
-                UNROLL for (int v = 0; v < VECS; v++) w[v] = vload16(0, f[v]);
-                UNROLL for (int p = 0; p < TILE; p++) {
-                    const float16 xp = real_lanes(vload16(IN_PATCH(p), x), min(channels, 16));
-                    UNROLL for (int v = 0; v < VECS; v++) sum[p * VECS + v] = xp * w[v] + sum[p * VECS + v];
-                }
+                ADD_LANES(count)
 #else
-                const int count = min(channels, 16);
-                UNROLL_TWICE for (int c = 0; c < count; c++, ahead += 16) {
-                    float16 w[VECS];
-                    UNROLL for (int v = 0; v < VECS; v++) w[v] = vload16(c, f[v]);
-                    UNROLL for (int p = 0; p < TILE; p++) {
-                        const float16 xp = (float16)(x[IN_PATCH(p) * 16 + c]);
-                        UNROLL for (int v = 0; v < VECS; v++) sum[p * VECS + v] = xp * w[v] + sum[p * VECS + v];
+                if (t == 0) {
+                    __global const float *ahead = next.at + block * next.block_distance + tap;
+                    for (int c = 0; c < count; c++) {
+                        ADD_CHANNEL
+                        UNROLL for (int v = 0; v < VECS; v++)
+                            PREFETCH_FAR(ahead + v * next.vec_distance + c * 16);
                     }
-                    PREFETCH_FAR(ahead);
+                } else {
+                    for (int c = 0; c < count; c++) ADD_CHANNEL
                 }
+                t = t == 0 ? my->tiles - 1 : t - 1;
 #endif
             }
     UNROLL for (int i = 0; i < TILE * VECS; i++) vstore16(sum[i], i, sums);
 }
 
-#ifdef TURN
-/* The filters of one group and chunk with lanes along dst's channels: [chunk][VECS][TAPS][16 src][16 dst]. */
-inline void turn_filters(float *turned, __global const float *filter, int first, int filter_blocks, int chunk,
-                         const bool *used) {
-    for (int block = 0; block < chunk; block++)
-        for (int v = 0; v < VECS; v++)
-            for (int tap = 0; tap < TAPS; tap++) {
-                if (!used[tap]) continue;
-                const int k = min(first + v, filter_blocks - 1);
-                TRANSPOSE(turned + ((block * VECS + v) * TAPS + tap) * 256,
-                          filter + (((long)block * filter_blocks + k) * TAPS + tap) * 256)
-            }
+/* Adds the chunk that begins at `block` to the sums of group `g` of all tiles. Phase by phase, as the filters
+ * of one fit the nearest cache. */
+static void add_chunk(float *sums, const share *my, const tile *at, const float *patches,
+                      FILTER_SPACE const float *const *filter, int block_distance, next_filters next,
+                      int block, int g) {
+    for (int p = 0; p < my->phases; p++) {
+        const axis y = rows_of(my, p), x = columns_of(my, p);
+        for (int t = 0; t < my->tiles; t++) {
+            const int2 a = inside(y, at[t].h, TILE_H, my->src_h), b = inside(x, at[t].w, TILE_W, my->src_w);
+            const int tap =
+                (y.first * my->taps_w + x.first) * FILTER_BLOCK + a.x * my->tap_row + b.x * my->tap_column;
+            FILTER_SPACE const float *f[VECS];
+            UNROLL for (int v = 0; v < VECS; v++) f[v] = filter[v] + tap;
+            next_filters next_tap = next;
+            next_tap.at += tap;
+            add_taps(sums + SUMS_AT(my, t, g, p), block == 0, my,
+                     patches + t * CHUNK * PATCH + ((y.from + a.x) * PATCH_W + x.from + b.x) * 16, f,
+                     block_distance, min(16 * CHUNK, my->src_c - block * 16),
+                     (int2)(a.y - a.x, b.y - b.x), next_tap, t);
+        }
+    }
 }
+
+/* Walks the input channels: the sums of all tiles, groups and phases of this work-item. */
+static void sum_all(float *sums, const share *my, const tile *at) {
+    float patches[MAX_TILES * CHUNK * PATCH];
+#ifdef TURN
+    float turned[CHUNK * VECS * TAPS * 256];
+    bool used[TAPS];
+    find_used(used, my, at);
 #endif
+    for (int block = 0; block < my->src_blocks; block += CHUNK) {
+        fill_patches(patches, my, at, block);
+        for (int g = 0; g < my->groups; g++) {
+            const bool last = g + 1 == my->groups;
+            const int k = (my->group + g) * VECS;
+            const next_filters next =
+                filters_at(my, last ? block + CHUNK : block, last ? my->group * VECS : k + VECS);
+            FILTER_SPACE const float *f[VECS];
+#ifdef TURN
+            const int block_distance = VECS * TAPS * 256;
+            turn_filters(turned, my, block, k, used);
+            UNROLL for (int v = 0; v < VECS; v++) f[v] = turned + v * TAPS * 256;
+#else
+            const int block_distance = my->taps * FILTER_BLOCK;
+            UNROLL for (int v = 0; v < VECS; v++)
+                f[v] = filters_at(my, block, min(k + v, my->filter_blocks - 1)).at;
+#endif
+            add_chunk(sums, my, at, patches, f, block_distance, next, block, g);
+        }
+    }
+}
+
+/* ---- Results ----------------------------------------------------------------------------------------- */
 
 /* The result of a position from its sums, before bias and activation. */
-inline float16 result(const float *sum) {
+static float16 result(const float *sum) {
 #ifdef DOT
     float16 z = (float16)(0.0f);
     for (int v = 0; v < VECS; v++) {
@@ -173,115 +338,87 @@ inline float16 result(const float *sum) {
 #endif
 }
 
-/* Finishes one block of output channels of a tile. (first_h, first_w) is the pixel of the tile's first
- * position, `sum` its sums, `plane` the block's plane in the first image. */
-inline void store_tile(const float *sum, float16 bias, __global float *plane, ulong image, int lanes, int images,
-                       int first_h, int first_w, int dst_h, int dst_w, int act, float slope, int accumulate) {
-    for (int p = 0; p < TILE; p++) {
-        const int n = p / (TILE_H * TILE_W);
-        const int h = first_h + p / TILE_W % TILE_H * DST_STEP, w = first_w + p % TILE_W * DST_STEP;
-        if (n < images && h >= 0 && h < dst_h && w >= 0 && w < dst_w)
-            put_lanes(act_value(act, slope, result(sum + p * VECS * 16) + bias),
-                      plane + n * image + ((long)h * dst_w + w) * 16, lanes, accumulate);
+/* Where a tile's results go: its images and first pixel, and one block of channels. */
+typedef struct {
+    __global float *plane; /* of the block, in the tile's first image */
+    ulong image;
+    int images, first_h, first_w, height, width, lanes, accumulate;
+} target;
+
+/* The result of position `p` of the tile, `down` and `right` pixels further on. */
+static void store_pixel(const target to, int p, int down, int right, float16 z) {
+    const int n = p / (TILE_H * TILE_W);
+    const int h = to.first_h + p / TILE_W % TILE_H * DST_STEP + down;
+    const int w = to.first_w + p % TILE_W * DST_STEP + right;
+    if (n < to.images && h >= 0 && h < to.height && w >= 0 && w < to.width)
+        put_lanes(z, to.plane + n * to.image + ((long)h * to.width + w) * 16, to.lanes, to.accumulate);
+}
+
+/* Finishes one vector of sums of each position: of output channels, or, in the form SPREAD, of several phases
+ * from `phase` on. */
+static void store_tile(const target to, const float *sum, float16 bias, int phase, int act, float slope) {
+    for (int p = 0; p < TILE; p++, sum += VECS * 16) {
+        const float16 z = act_value(act, slope, result(sum) + bias);
+#ifdef SPREAD
+        float lane[32];
+        vstore16(z, 0, lane);
+        for (int part = 0; part < 16 / SPREAD && phase + part < DST_STEP * DST_STEP; part++)
+            store_pixel(to, p, (phase + part) / DST_STEP, (phase + part) % DST_STEP,
+                        vload16(0, lane + part * SPREAD));
+#else
+        store_pixel(to, p, 0, 0, z);
+#endif
     }
 }
 
-KERNEL void conv_tile(VIEWED(const float, src), int src_c, int src_h, int src_w, MEMORY(const float, filter),
-                      int filter_blocks, int taps_h, int taps_w, int flip, MEMORY(const float, bias), int has_bias,
-                      VIEWED(float, dst), int dst_c, int dst_h, int dst_w, int first_h, int first_w, int images,
-                      int pad_top, int pad_left, int tiles_h, int tiles_w, int tiles, int tiles_each,
-                      int groups_each, int phases_each, int act, float slope, int accumulate) {
-    const int taps = taps_h * taps_w, src_blocks = (src_c + 15) / 16;
-    const int tile0 = get_global_id(0) * tiles_each, tile_count = min(tiles_each, tiles - tile0);
-    const int group0 = get_global_id(1) * groups_each;
-    const int group_count = min(groups_each, (filter_blocks + VECS - 1) / VECS - group0);
-    const int phase0 = get_global_id(2) * phases_each;
-    const int phase_count = min(phases_each, STEP_OUT * STEP_OUT - phase0);
-    const int tap_column = (flip ? -STEP_OUT : 1) * FILTER_BLOCK, tap_row = tap_column * taps_w;
-    float sums[MAX_SUMS * TILE_SUMS + 16];
-    float patches[MAX_TILES * CHUNK * PATCH];
-    tile at[MAX_TILES];
-    src += src_start + src_at;
-    filter += filter_start;
-
-    for (int t = 0; t < tile_count; t++) {
-        const int column = (tile0 + t) % tiles_w, row = (tile0 + t) / tiles_w;
-        at[t].n = row / tiles_h * TILE_N;
-        at[t].i = row % tiles_h * TILE_H;
-        at[t].j = column * TILE_W;
-        at[t].h = patch_origin(taps_h, pad_top, flip) + at[t].i * STEP_IN;
-        at[t].w = patch_origin(taps_w, pad_left, flip) + at[t].j * STEP_IN;
-    }
-#ifdef TURN
-    float turned[CHUNK * VECS * TAPS * 256];
-    bool used[TAPS];
-    for (int tap = 0; tap < TAPS; tap++) used[tap] = false;
-    for (int t = 0; t < tile_count; t++)
-        for (int p = phase0; p < phase0 + phase_count; p++) {
-            const axis y = phase_axis(p / STEP_OUT, taps_h, pad_top, flip);
-            const axis x = phase_axis(p % STEP_OUT, taps_w, pad_left, flip);
-            const int2 a = inside(y, at[t].h, TILE_H, src_h), b = inside(x, at[t].w, TILE_W, src_w);
-            for (int i = a.x; i < a.y; i++)
-                for (int j = b.x; j < b.y; j++)
-                    used[(y.first - i * STEP_OUT) * taps_w + x.first - j * STEP_OUT] = true;
-        }
-#endif
-    for (int block0 = 0; block0 < src_blocks; block0 += CHUNK) {
-        const int chunk = min(CHUNK, src_blocks - block0);
-        for (int t = 0; t < tile_count; t++)
-            for (int block = 0; block < chunk; block++)
-                fill_patch(patches + (t * CHUNK + block) * PATCH, at[t],
-                           src + (long)(block0 + block) * src_h * src_w * 16, src_image, images, src_h, src_w);
-        for (int g = 0; g < group_count; g++) {
-            const bool last = g + 1 == group_count;
-            const int next_block = last ? block0 + CHUNK : block0, next_group = group0 + (last ? 0 : g + 1);
-            FILTER_SPACE const float *f[VECS];
-#ifdef TURN
-            const int block_distance = VECS * TAPS * 256;
-            turn_filters(turned, filter + (long)block0 * filter_blocks * TAPS * 256, (group0 + g) * VECS,
-                         filter_blocks, chunk, used);
-            UNROLL for (int v = 0; v < VECS; v++) f[v] = turned + v * TAPS * 256;
-#else
-            const int block_distance = taps * FILTER_BLOCK;
-            UNROLL for (int v = 0; v < VECS; v++) {
-                const int k = min((group0 + g) * VECS + v, filter_blocks - 1);
-                f[v] = filter + ((long)k * src_blocks + block0) * taps * FILTER_BLOCK;
-            }
-#endif
-            for (int t = 0; t < tile_count; t++)
-                for (int p = 0; p < phase_count; p++) {
-                    const axis y = phase_axis((phase0 + p) / STEP_OUT, taps_h, pad_top, flip);
-                    const axis x = phase_axis((phase0 + p) % STEP_OUT, taps_w, pad_left, flip);
-                    const int2 a = inside(y, at[t].h, TILE_H, src_h), b = inside(x, at[t].w, TILE_W, src_w);
-                    const int tap = (y.first * taps_w + x.first) * FILTER_BLOCK + a.x * tap_row + b.x * tap_column;
-                    FILTER_SPACE const float *ft[VECS];
-                    UNROLL for (int v = 0; v < VECS; v++) ft[v] = f[v] + tap;
-                    /* Each tile asks for another part of the next filters, each phase for its share. */
-#ifdef TURN
-                    const long ahead = (long)(next_block + t % CHUNK) * filter_blocks + next_group * VECS + t / CHUNK % VECS;
-#else
-                    const long ahead = (long)(next_group * VECS + t % VECS) * src_blocks + next_block;
-#endif
-                    add_taps(sums + ((t * group_count + g) * phase_count + p) * TILE_SUMS, block0 == 0,
-                             patches + t * CHUNK * PATCH + ((y.from + a.x) * PATCH_W + x.from + b.x) * 16, ft,
-                             block_distance, min(16 * CHUNK, src_c - block0 * 16), a.y - a.x, b.y - b.x, tap_row,
-                             tap_column, filter + ahead * taps * FILTER_BLOCK + p * (taps * FILTER_BLOCK / phase_count));
-                }
-        }
-    }
-    for (int t = 0; t < tile_count; t++)
+/* Bias of the lanes of an output vector. */
+static float16 load_bias(__global const float *bias, int lanes) {
 #ifdef SPREAD
-        for (int p = 0, k = 0; p < DST_STEP * DST_STEP; p++) {
-            const float *sum = sums + (t * group_count + p * SPREAD / (VECS * 16)) * TILE_SUMS + p * SPREAD % (VECS * 16);
+    float16 b = (float16)(0.0f);
+    for (int l = 0; l < 16; l++)
+        if (l % SPREAD < lanes) ((float *)&b)[l] = bias[l % SPREAD];
+    return b;
 #else
-        for (int p = 0; p < phase_count; p++)
-            for (int k = group0 * VECS; k < min((group0 + group_count) * VECS, (dst_c + 15) / 16); k++) {
-                const float *sum = sums + ((t * group_count + k / VECS - group0) * phase_count + p) * TILE_SUMS + k % VECS * 16;
+    return load_lanes(bias, lanes);
 #endif
-            const int lanes = min(16, dst_c - k * 16);
-            store_tile(sum, has_bias ? load_lanes(bias + bias_start + k * 16, lanes) : (float16)(0.0f),
-                       dst + dst_start + dst_at + at[t].n * dst_image + (long)k * dst_h * dst_w * 16, dst_image, lanes,
-                       images - at[t].n, first_h + at[t].i * DST_STEP + (phase0 + p) / DST_STEP,
-                       first_w + at[t].j * DST_STEP + (phase0 + p) % DST_STEP, dst_h, dst_w, act, slope, accumulate);
-        }
+}
+
+KERNEL void conv_tile(VIEWED(const float, src), int src_c, int src_h, int src_w, MEMORY(const float, filter),
+                      int filter_blocks, int taps_h, int taps_w, int flip, MEMORY(const float, bias),
+                      int has_bias, VIEWED(float, dst), int dst_c, int dst_h, int dst_w, int first_h,
+                      int first_w, int images, int pad_top, int pad_left, int tiles_h, int tiles_w, int tiles,
+                      int tiles_each, int groups_each, int phases_each, int act, float slope,
+                      int accumulate) {
+    const int tile0 = get_global_id(0) * tiles_each;
+    share my = {.src = src + src_start + src_at, .filter = filter + filter_start, .src_image = src_image,
+                .images = images, .src_c = src_c, .src_h = src_h, .src_w = src_w,
+                .src_blocks = (src_c + 15) / 16, .filter_blocks = filter_blocks, .taps_h = taps_h,
+                .taps_w = taps_w, .taps = taps_h * taps_w, .flip = flip, .pad_top = pad_top,
+                .pad_left = pad_left, .tap_column = (flip ? -STEP_OUT : 1) * FILTER_BLOCK,
+                .tiles = min(tiles_each, tiles - tile0), .group = get_global_id(1) * groups_each,
+                .phase = get_global_id(2) * phases_each};
+    my.tap_row = my.tap_column * taps_w;
+    my.groups = min(groups_each, (filter_blocks + VECS - 1) / VECS - my.group);
+    my.phases = min(phases_each, STEP_OUT * STEP_OUT - my.phase);
+    tile at[MAX_TILES];
+    for (int t = 0; t < my.tiles; t++) at[t] = tile_at(&my, tile0 + t, tiles_h, tiles_w);
+    float sums[MAX_SUMS * TILE_SUMS + 16];
+    sum_all(sums, &my, at);
+
+    const int k_end = min((my.group + my.groups) * VECS, OUTPUT_BLOCKS(filter_blocks));
+    for (int k = my.group * VECS; k < k_end; k++) {
+        const int block = DST_BLOCK(k), lanes = min(16, dst_c - block * 16);
+        const float16 b = has_bias ? load_bias(bias + bias_start + block * 16, lanes) : (float16)(0.0f);
+        __global float *plane = dst + dst_start + dst_at + (long)block * dst_h * dst_w * 16;
+        for (int t = 0; t < my.tiles; t++)
+            for (int p = 0; p < my.phases; p++) {
+                const target to = {.plane = plane + at[t].n * dst_image, .image = dst_image,
+                                   .images = images - at[t].n, .height = dst_h, .width = dst_w,
+                                   .first_h = first_h + at[t].i * DST_STEP + (my.phase + p) / STEP_OUT,
+                                   .first_w = first_w + at[t].j * DST_STEP + (my.phase + p) % STEP_OUT,
+                                   .lanes = lanes, .accumulate = accumulate};
+                store_tile(to, sums + SUMS_AT(&my, t, k / VECS - my.group, p) + k % VECS * 16, b,
+                           FIRST_PHASE(k), act, slope);
+            }
+    }
 }
