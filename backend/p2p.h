@@ -187,7 +187,8 @@ void p2p_session_destroy(p2p_session *session);
 
 /* Plan a graph: graphs[i] for replica i (they may be the same object); all must have the same collectives
  * in the same order. Plans share networks' state and one arena for everything else, so only one runs at a
- * time. Nothing is allocated on the device. Networks are taken from the graphs. The plan is the session's. */
+ * time. Nothing is allocated on the device. Networks are taken from the graphs. The plan is the session's.
+ * All plans come before p2p_session_allocate; after a failure the session can only be destroyed. */
 p2p_status p2p_session_plan(p2p_session *session, const char *name, p2p_graph *const *graphs,
                             p2p_plan **plan);
 
@@ -235,7 +236,8 @@ typedef struct {
  * input. Valid until the next p2p_plan_run of this plan. */
 void *p2p_plan_input(p2p_plan *plan, int replica, const char *name);
 
-/* Enqueue one run and return; at most two runs are in flight, so the third waits for the first. */
+/* Enqueue one run and return; at most two runs are in flight, so the third waits for the first, whose outputs
+ * are lost when nobody has waited for them. After a failure nothing of this run is in flight. */
 p2p_status p2p_plan_run(p2p_plan *plan, const p2p_step *step);
 /* Wait for the oldest run not yet waited for; its outputs can be read until the next p2p_plan_wait. */
 p2p_status p2p_plan_wait(p2p_plan *plan);

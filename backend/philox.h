@@ -49,7 +49,7 @@ static inline uint32_t p2p_name_hash(const char *name) {
     return hash;
 }
 
-/* Which draw of which purpose. Initial weights: stream = p2p_name_hash of the parameter's name, item and
+/* Which draw of which purpose. Initial weights: stream = p2p_name_hash of "network/parameter", item and
  * epoch 0, index the element's position in plain (k c r s) order. Augmentation: stream = p2p_name_hash of the
  * decision's name, item the sample's number in the data set. Shuffling: item 0, index the position. Counter
  * (index low, index high, item, epoch), key (seed low ^ stream, seed high ^ 0x5EED5EED). */
