@@ -137,8 +137,10 @@ model=whole/generator.safetensors
 expect 0 "one.png" "$p2p" translate --model $model -o one.png "$image" --device "$device"
 expect 0 "two.png" "$p2p" translate --model $model -o two.png "$image" --device "$device"
 same one.png two.png
-expect 0 "folder/" "$p2p" translate --model $model -o folder toys/val/* toys/test/* --device "$device"
-[ "$(ls folder | wc -l)" -eq "$(ls toys/val toys/test | grep -c '\.')" ] || fail "not every image was translated"
+expect 0 "folder/" "$p2p" translate --model $model -o folder toys/train/* --device "$device"
+[ "$(ls folder | wc -l)" -eq "$(ls toys/train | wc -l)" ] || fail "not every image was translated"
+expect 2 "another image would be written to" "$p2p" translate --model $model -o folder toys/train/* toys/val/* \
+    --device "$device"
 expect 2 "must be a folder" "$p2p" translate --model $model -o one.png toys/train/* --device "$device"
 expect 3 "nothing.png" "$p2p" translate --model $model -o x.png nothing.png --device "$device"
 expect 3 "toys" "$p2p" translate --model $model -o x.png toys --device "$device"
