@@ -55,7 +55,6 @@ typedef struct {
 } plan_address;
 
 typedef struct {
-    size_t bytes;        /* chunks included: as if it were one piece */
     p2p_buffer **chunks; /* after p2p_session_allocate; each p2p_session.chunk_bytes long, the last shorter */
     int chunk_count;
 } plan_space;

@@ -410,7 +410,6 @@ static p2p_status allocate_space(const p2p_session *session, int replica, int id
     size_t bytes = session_space_bytes(session, id), chunk = session->chunk_bytes;
     if (bytes == 0) return P2P_OK;
     size_t count = (bytes - 1) / chunk + 1;
-    space->bytes = bytes;
     space->chunks = calloc(count, sizeof(p2p_buffer *));
     if (!space->chunks) return no_memory();
     for (size_t i = 0; i < count; i++) {
