@@ -18,8 +18,17 @@
 #define SAFETENSORS_DTYPE_LIST(X)                                                                            \
     X(F64, 8)                                                                                                \
     X(F32, 4)                                                                                                \
-    X(F16, 2) X(BF16, 2) X(I64, 8) X(I32, 4) X(I16, 2) X(I8, 1) X(U64, 8) X(U32, 4) X(U16, 2) X(U8, 1)       \
-        X(BOOL, 1)
+    X(F16, 2)                                                                                                \
+    X(BF16, 2)                                                                                               \
+    X(I64, 8)                                                                                                \
+    X(I32, 4)                                                                                                \
+    X(I16, 2)                                                                                                \
+    X(I8, 1)                                                                                                 \
+    X(U64, 8)                                                                                                \
+    X(U32, 4)                                                                                                \
+    X(U16, 2)                                                                                                \
+    X(U8, 1)                                                                                                 \
+    X(BOOL, 1)
 
 typedef enum {
 #define X(name, bytes) SAFETENSORS_##name,
