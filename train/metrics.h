@@ -50,6 +50,9 @@ p2p_status metrics_close(metrics_log *log);
 
 /* ---- Progress: a live line on a terminal, plain lines now and then elsewhere. ---- */
 
+/* A p2p_progress for p2p_session_allocate, drawn on a terminal only; `stream` is a FILE. */
+void progress_preparing(void *stream, int done, int total);
+
 typedef struct progress progress;
 
 /* `total_steps` and `total_epochs` are those of the whole training; `done_steps` were made before. NULL when

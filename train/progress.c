@@ -16,6 +16,12 @@ struct progress {
     double last_shown; /* clock reading; 0 before the first step */
 };
 
+void progress_preparing(void *stream, int done, int total) {
+    if (!sys_is_terminal(stream)) return;
+    fprintf(stream, done < total ? "\rpreparing operation %d of %d" : "\r\033[K", done, total);
+    fflush(stream);
+}
+
 progress *progress_create(FILE *stream, int64_t total_steps, int64_t total_epochs, int64_t done_steps) {
     progress *shown = calloc(1, sizeof *shown);
     if (!shown) return NULL;
@@ -45,12 +51,11 @@ static void draw(progress *shown, const step_record *record) {
     char left[32], text[256];
     double images = (double)(shown->total_steps - record->step) * record->images;
     format_duration(images / record->images_per_s, left, sizeof left);
-    snprintf(
-        text, sizeof text,
-        "epoch %lld/%lld  step %lld/%lld  D real %.3f fake %.3f  G %.3f  L1 %.4f  %.2f images/s  %s left",
-        (long long)record->epoch, (long long)shown->total_epochs, (long long)record->step,
-        (long long)shown->total_steps, record->losses.d_real, record->losses.d_fake, record->losses.g_gan,
-        record->losses.g_l1, record->images_per_s, left);
+    snprintf(text, sizeof text,
+             "epoch %lld/%lld step %lld/%lld  %.2f images/s  %s left  D real %.2f fake %.2f  G %.2f  L1 %.3f",
+             (long long)record->epoch, (long long)shown->total_epochs, (long long)record->step,
+             (long long)shown->total_steps, record->images_per_s, left, record->losses.d_real,
+             record->losses.d_fake, record->losses.g_gan, record->losses.g_l1);
     erase_live_line(shown);
     if (shown->live) {
         int columns = sys_terminal_columns(shown->stream);

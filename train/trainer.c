@@ -11,10 +11,11 @@
 #include "trainer_setup.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <string.h>
 
 static const double SECONDS_BETWEEN_CHECKPOINTS = 300;
-/* Weight of the newest step in the running mean of seconds per image. */
+/* Least weight of the newest step in the running mean of seconds per image: about the last ten count. */
 static const double RATE_WEIGHT = 0.1;
 
 /* A step that has been given to the device and whose losses have not been read. */
@@ -29,7 +30,8 @@ typedef struct {
     step_in_flight in_flight;
     training_position *at;
     double last_collected, last_checkpoint; /* clock readings */
-    double seconds_per_image;               /* running mean; 0 before the first step */
+    double seconds_per_image;               /* running mean */
+    int64_t measured;                       /* steps in it */
 } training_loop;
 
 /* ---- One step ----------------------------------------------------------------------------------------- */
@@ -60,10 +62,12 @@ static p2p_status diverged(const training_loop *loop, const step_record *record)
                     loop->t->paths.checkpoints);
 }
 
-/* Images per second, as a running mean: single intervals say little when two steps are in flight. */
+/* Images per second, as a running mean: single intervals say little when two steps are in flight. The first
+ * step, in which drivers compile, is forgotten with the second. */
 static double measure_rate(training_loop *loop, int images) {
     double now = sys_clock(), seconds = (now - loop->last_collected) / images;
-    double weight = loop->seconds_per_image == 0 ? 1 : RATE_WEIGHT;
+    double weight = loop->measured < 2 ? 1 : fmax(RATE_WEIGHT, 1.0 / (double)loop->measured);
+    loop->measured++;
     loop->seconds_per_image += weight * (seconds - loop->seconds_per_image);
     loop->last_collected = now;
     return 1 / loop->seconds_per_image;

@@ -209,7 +209,7 @@ static p2p_status open_device(trainer *t) {
     P2P_TRY(command_open_device(t->all, &t->device));
     P2P_TRY(p2p_session_create(&t->device, 1, &(p2p_session_options){0}, &t->session));
     P2P_TRY(plan_all(t));
-    P2P_TRY(p2p_session_allocate(t->session, NULL, NULL));
+    P2P_TRY(p2p_session_allocate(t->session, progress_preparing, stderr));
     p2p_session_memory memory;
     p2p_session_memory_use(t->session, &memory);
     fprintf(stderr, "memory: %.0f MB on the device, %.0f of it for weights, gradients and moments\n",
