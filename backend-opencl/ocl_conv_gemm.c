@@ -73,11 +73,6 @@ static p2p_status measure(const ocl_target *target, const p2p_op *op, conv_shape
 
 /* ---- Launches ----------------------------------------------------------------------------------------- */
 
-static void arg_viewed_pass(ocl_launch *launch, const p2p_op *op, int operand) {
-    const ocl_view view = {.flat = false};
-    ocl_arg_viewed(launch, op, &view, operand);
-}
-
 /* GEOMETRY of im2col.cl: between `in` (x's side) and `out`, with the filter's taps or with one. */
 static void arg_geometry(ocl_launch *launch, const p2p_op *op, const conv_shape *s, bool one_tap) {
     const p2p_tensor *in = &op->t[one_tap ? s->y : s->x], *out = &op->t[s->y], *w = &op->t[s->w];
@@ -101,7 +96,7 @@ static void add_im2col(const ocl_target *target, const p2p_op *op, const conv_sh
     ocl_launch *launch = ocl_launch_add(target, plan, "im2col.cl", "im2col");
     ocl_launch_grid(target, launch, ocl_divide_up(out->h * out->w, chunk),
                     ocl_divide_up(from->c, OCL_LANES) * (one_tap ? 1 : s->taps), s->pass_images);
-    arg_viewed_pass(launch, op, one_tap ? s->y : s->x);
+    ocl_arg_activation(launch, op, one_tap ? s->y : s->x);
     ocl_arg_scratch(launch, one_tap ? s->pixels : s->rows);
     arg_geometry(launch, op, s, one_tap);
     ocl_arg_int(launch, from->c);
@@ -118,7 +113,7 @@ static void add_col2im(const ocl_target *target, const p2p_op *op, const conv_sh
     ocl_launch_grid(target, launch, ocl_divide_up(to->h * to->w, chunk), ocl_divide_up(to->c, OCL_LANES),
                     s->pass_images);
     ocl_arg_scratch(launch, one_tap ? s->pixels : s->rows);
-    arg_viewed_pass(launch, op, output);
+    ocl_arg_activation(launch, op, output);
     arg_geometry(launch, op, s, one_tap);
     ocl_arg_int(launch, to->c);
     ocl_arg_int(launch, chunk);

@@ -65,11 +65,6 @@ static void arg_geometry(ocl_launch *launch, const p2p_op *op, int in, int filte
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) ocl_arg_int(launch, numbers[i]);
 }
 
-static void arg_viewed(ocl_launch *launch, const p2p_op *op, int operand) {
-    const ocl_view view = {.flat = false};
-    ocl_arg_viewed(launch, op, &view, operand);
-}
-
 /* Forward, or with `transposed` the gradient of the data, from operand `in` to operand `out`. */
 static p2p_status plan_tile(const ocl_target *target, const p2p_op *op, bool transposed, int in, int filter,
                             int bias, int out, ocl_plan *plan) {
@@ -81,10 +76,10 @@ static p2p_status plan_tile(const ocl_target *target, const p2p_op *op, bool tra
     P2P_TRY(ocl_want_plain(target, op, bias));
     ocl_launch *launch = add_tiled(target, plan, "conv_tile", rows, y->c, stride * stride);
     if (transposed) ocl_launch_option(launch, "TRANSPOSED");
-    arg_viewed(launch, op, in);
+    ocl_arg_activation(launch, op, in);
     ocl_arg_operand(launch, filter);
     ocl_arg_optional(launch, op, bias, in);
-    arg_viewed(launch, op, out);
+    ocl_arg_activation(launch, op, out);
     ocl_arg_int(launch, ocl_accumulates(op, out));
     ocl_arg_int(launch, op->act);
     ocl_arg_float(launch, op->slope);
@@ -100,8 +95,8 @@ static p2p_status plan_filter(const ocl_target *target, const p2p_op *op, ocl_pl
     /* Rows cover the padding lanes of the last block too, which must become zero. */
     ocl_launch *launch = add_tiled(target, plan, "conv_filter_tile",
                                    ocl_divide_up(dw->c, OCL_LANES) * OCL_LANES, dw->n, dw->h * dw->w);
-    arg_viewed(launch, op, X);
-    arg_viewed(launch, op, DY);
+    ocl_arg_activation(launch, op, X);
+    ocl_arg_activation(launch, op, DY);
     ocl_arg_operand(launch, DW);
     ocl_arg_int(launch, ocl_accumulates(op, DW));
     arg_geometry(launch, op, X, DW, DY);

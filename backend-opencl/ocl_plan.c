@@ -34,8 +34,12 @@ static const ocl_planner planners[P2P_KIND_COUNT] = {
 
 p2p_status ocl_plan_op(const ocl_target *target, const p2p_op *op, ocl_plan *plan) {
     memset(plan, 0, sizeof *plan);
-    if (planners[op->kind]) return planners[op->kind](target, op, plan);
-    return ocl_refuse(target, op, "a communicator does this, not a device");
+    if (!planners[op->kind]) return ocl_refuse(target, op, "a communicator does this, not a device");
+    P2P_TRY(planners[op->kind](target, op, plan));
+    if (plan->answer.kernel[0] == '\0') /* a planner without choices leaves the name to us */
+        snprintf(plan->answer.kernel, sizeof plan->answer.kernel, "%s",
+                 plan->launch_count == 1 ? plan->launch[0].kernel : p2p_kind_name(op->kind));
+    return P2P_OK;
 }
 
 p2p_status ocl_refuse(const ocl_target *target, const p2p_op *op, const char *format, ...) {
@@ -55,8 +59,6 @@ ocl_launch *ocl_launch_add(const ocl_target *target, ocl_plan *plan, const char 
     launch->source[1] = source;
     launch->kernel = kernel;
     if (target->cpu) ocl_launch_option(launch, "CPU");
-    if (plan->answer.kernel[0] == '\0')
-        snprintf(plan->answer.kernel, sizeof plan->answer.kernel, "%s", kernel);
     return launch;
 }
 
@@ -214,14 +216,19 @@ void ocl_arg_view(ocl_launch *launch, const ocl_view *view) {
 }
 
 void ocl_arg_viewed(ocl_launch *launch, const p2p_op *op, const ocl_view *view, int operand) {
-    const p2p_tensor *t = &op->t[operand];
-    ocl_arg_operand(launch, operand);
-    if (view->flat) {
-        ocl_arg_ulong(launch, 0);
-        ocl_arg_ulong(launch, 0);
+    if (!view->flat) {
+        ocl_arg_activation(launch, op, operand);
         return;
     }
+    ocl_arg_operand(launch, operand);
+    ocl_arg_ulong(launch, 0);
+    ocl_arg_ulong(launch, 0);
+}
+
+void ocl_arg_activation(ocl_launch *launch, const p2p_op *op, int operand) {
+    const p2p_tensor *t = &op->t[operand];
     p2p_tensor whole = p2p_tensor_whole(t);
+    ocl_arg_operand(launch, operand);
     ocl_arg_ulong(launch, (uint64_t)p2p_tensor_index(t, 0, 0, 0, 0));
     ocl_arg_ulong(launch, (uint64_t)(p2p_tensor_stored(&whole) / t->n));
 }

@@ -126,6 +126,8 @@ p2p_status ocl_want_plain(const ocl_target *target, const p2p_op *op, int operan
 /* The arguments VIEW, and OPERAND for each tensor, of common.clh. */
 void ocl_arg_view(ocl_launch *launch, const ocl_view *view);
 void ocl_arg_viewed(ocl_launch *launch, const p2p_op *op, const ocl_view *view, int operand);
+/* The same for an activation, in kernels that walk it their own way; and for images, whatever their type. */
+void ocl_arg_activation(ocl_launch *launch, const p2p_op *op, int operand);
 /* As ocl_arg_optional, for a viewed operand. */
 void ocl_arg_viewed_optional(ocl_launch *launch, const p2p_op *op, const ocl_view *view, int operand,
                              int substitute);

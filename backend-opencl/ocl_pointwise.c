@@ -109,14 +109,11 @@ p2p_status ocl_plan_dropout(const ocl_target *target, const p2p_op *op, ocl_plan
 }
 
 p2p_status ocl_plan_prepare(const ocl_target *target, const p2p_op *op, ocl_plan *plan) {
-    const p2p_tensor *x = &op->t[P2P_AT_prepare_x];
-    p2p_tensor whole = p2p_tensor_whole(x);
+    p2p_tensor whole = p2p_tensor_whole(&op->t[P2P_AT_prepare_x]);
     ocl_view view;
     P2P_TRY(ocl_view_of(target, op, P2P_AT_prepare_y, false, 0, &view));
     ocl_launch *launch = add_pointwise(target, plan, &view, "prepare");
-    ocl_arg_operand(launch, P2P_AT_prepare_x);
-    ocl_arg_ulong(launch, (uint64_t)p2p_tensor_index(x, 0, 0, 0, 0));
-    ocl_arg_ulong(launch, (uint64_t)(p2p_tensor_stored(&whole) / x->n));
+    ocl_arg_activation(launch, op, P2P_AT_prepare_x);
     ocl_arg_int(launch, whole.c);
     ocl_arg_viewed(launch, op, &view, P2P_AT_prepare_y);
     ocl_arg_int(launch, ocl_accumulates(op, P2P_AT_prepare_y));

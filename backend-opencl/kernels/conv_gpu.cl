@@ -1,17 +1,18 @@
 /* Convolutions for GPUs: implicit matrix products on tiles in local memory.
  *
- * A work-group computes TILE_M x TILE_N results, each work-item ITEM_M x ITEM_N of them, in steps of 16 of the
- * summed dimension. GROUP_M x GROUP_N work-items; TILE_M = GROUP_M * ITEM_M, TILE_N = GROUP_N * ITEM_N, a
+ * A work-group computes TILE_M x TILE_N results, each work-item ITEM_M x ITEM_N of them, in steps of 16 of
+ * the summed dimension. GROUP_M x GROUP_N work-items; TILE_M = GROUP_M * ITEM_M, TILE_N = GROUP_N * ITEM_N, a
  * multiple of 16. Barriers stand at the top level of loops whose length is the same for the whole group, and
  * no work-item leaves early. The order of every sum depends on the shape alone.
  */
 
-#define GROUP   (GROUP_M * GROUP_N)
-#define TILE_M  (GROUP_M * ITEM_M)
-#define TILE_N  (GROUP_N * ITEM_N)
-#define TILED   __kernel __attribute__((reqd_work_group_size(GROUP, 1, 1)))
+#define GROUP  (GROUP_M * GROUP_N)
+#define TILE_M (GROUP_M * ITEM_M)
+#define TILE_N (GROUP_N * ITEM_N)
+#define TILED  __kernel __attribute__((reqd_work_group_size(GROUP, 1, 1)))
 
-/* One step: acc += a' b. Items of a work-item lie GROUP_M and GROUP_N apart, so neighbours read neighbours. */
+/* One step: acc += a' b. Items of a work-item lie GROUP_M and GROUP_N apart, so neighbours read neighbours.
+ */
 #define ACCUMULATE(acc, a, b, item_m, item_n)                                                                \
     for (int k = 0; k < 16; k++) {                                                                           \
         float av[ITEM_M], bv[ITEM_N];                                                                        \

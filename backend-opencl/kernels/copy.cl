@@ -38,8 +38,8 @@ KERNEL void copy_planes(MEMORY(const float, x), PLANES(x), MEMORY(float, y), PLA
 inline void interleave(float16 a, float16 b, float16 *low, float16 *high) {
     *low = (float16)(a.s0, b.s0, a.s1, b.s1, a.s2, b.s2, a.s3, b.s3, a.s4, b.s4, a.s5, b.s5, a.s6, b.s6, a.s7,
                      b.s7);
-    *high = (float16)(a.s8, b.s8, a.s9, b.s9, a.sa, b.sa, a.sb, b.sb, a.sc, b.sc, a.sd, b.sd, a.se, b.se, a.sf,
-                      b.sf);
+    *high = (float16)(a.s8, b.s8, a.s9, b.s9, a.sa, b.sa, a.sb, b.sb, a.sc, b.sc, a.sd, b.sd, a.se, b.se,
+                      a.sf, b.sf);
 }
 
 /* One round of four that transpose 16 rows: rows i and i + 8 become rows 2i and 2i + 1. */
@@ -52,7 +52,8 @@ inline void interleave_rows(const float16 *from, float16 *to) {
  * `chunk` taps of one pair of blocks. Padding lanes are zero in x and so in y. */
 KERNEL void filter_transpose(MEMORY(const float, x), MEMORY(float, y), const int positions, const int chunk,
                              const int accumulate) {
-    const ulong outer = BLOCK, inner = IMAGE, outer_count = get_global_size(1), inner_count = get_global_size(2);
+    const ulong outer = BLOCK, inner = IMAGE, outer_count = get_global_size(1),
+                inner_count = get_global_size(2);
     __global const float *from = x + x_start + (outer * inner_count + inner) * positions * 256;
     __global float *to = y + y_start + (inner * outer_count + outer) * positions * 256;
     for (long p = FIRST; p < END; p++) {

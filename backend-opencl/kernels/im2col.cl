@@ -12,7 +12,8 @@
 
 /* rows[image][position][tap][channel] = x at the tap, 0 outside. A work-item (i, b, n) takes `chunk` output
  * positions, block b / taps of tap b % taps, image n. `channels` are x's. */
-KERNEL void im2col(VIEWED(const float, x), MEMORY(float, rows), GEOMETRY, const int channels, const int chunk) {
+KERNEL void im2col(VIEWED(const float, x), MEMORY(float, rows), GEOMETRY, const int channels,
+                   const int chunk) {
     const int taps = taps_h * taps_w, tap = BLOCK % taps, block = BLOCK / taps;
     const int lanes = min(channels - block * 16, 16);
     const long first = FIRST, positions = (long)out_h * out_w;
@@ -22,13 +23,15 @@ KERNEL void im2col(VIEWED(const float, x), MEMORY(float, rows), GEOMETRY, const 
         const int h = (int)(p / out_w) * stride - pad_top + tap / taps_w;
         const int w = (int)(p % out_w) * stride - pad_left + tap % taps_w;
         float16 v = 0.0f;
-        if (h >= 0 && h < in_h && w >= 0 && w < in_w) v = load_lanes(from + ((ulong)h * in_w + w) * 16, lanes);
+        if (h >= 0 && h < in_h && w >= 0 && w < in_w)
+            v = load_lanes(from + ((ulong)h * in_w + w) * 16, lanes);
         store_lanes(v, to + ((IMAGE * positions + p) * taps + tap) * channels, lanes);
     }
 }
 
-/* y (+)= act(bias + the sum of rows[.][.][tap][channel] over the taps that reach y's position): the reverse of
- * im2col, gathered, so that the order of the sum is fixed. `channels` are y's, in_h x in_w its positions. */
+/* y (+)= act(bias + the sum of rows[.][.][tap][channel] over the taps that reach y's position): the reverse
+ * of im2col, gathered, so that the order of the sum is fixed. `channels` are y's, in_h x in_w its positions.
+ */
 KERNEL void col2im(MEMORY(const float, rows), VIEWED(float, y), GEOMETRY, const int channels, const int chunk,
                    MEMORY(const float, bias), const int bias_flags, const int accumulate, const int act,
                    const float slope) {
@@ -42,10 +45,12 @@ KERNEL void col2im(MEMORY(const float, rows), VIEWED(float, y), GEOMETRY, const 
     for (long p = first; p < min(first + chunk, positions); p++) {
         float16 sum = base;
         for (int tap = 0; tap < taps; tap++) {
-            const int h = (int)(p / in_w) + pad_top - tap / taps_w, w = (int)(p % in_w) + pad_left - tap % taps_w;
+            const int h = (int)(p / in_w) + pad_top - tap / taps_w,
+                      w = (int)(p % in_w) + pad_left - tap % taps_w;
             if (h < 0 || w < 0 || h % stride || w % stride || h / stride >= out_h || w / stride >= out_w)
                 continue;
-            sum += load_lanes(from + (((ulong)(h / stride) * out_w + w / stride) * taps + tap) * channels, lanes);
+            sum += load_lanes(from + (((ulong)(h / stride) * out_w + w / stride) * taps + tap) * channels,
+                              lanes);
         }
         put_lanes(act_value(act, slope, sum), to + 16 * p, lanes, accumulate);
     }

@@ -6,8 +6,6 @@
  * from the group's, so nothing cancels. Partial results lie at [image][chunk][block][2][16].
  */
 
-#define PARTIAL(chunks, image, index, block, blocks) ((((image) * (chunks) + (index)) * (blocks) + (block)) * 32)
-
 /* Mean and sum of squared deviations from it, of one chunk. */
 KERNEL void norm_partial(VIEW, VIEWED(const float, x), MEMORY(float, partial), const int chunks) {
     if (get_global_id(0) >= chunks) return;
@@ -29,8 +27,8 @@ KERNEL void norm_partial(VIEW, VIEWED(const float, x), MEMORY(float, partial), c
         }
         squares += run;
     }
-    __global float *to =
-        partial + partial_start + PARTIAL((ulong)chunks, IMAGE, get_global_id(0), BLOCK, get_global_size(1));
+    __global float *to = partial + partial_start +
+                         32 * PARTIAL((ulong)chunks, IMAGE, get_global_id(0), BLOCK, get_global_size(1));
     vstore16(mean, 0, to);
     vstore16(squares, 1, to);
 }
@@ -72,7 +70,7 @@ KERNEL void norm_combine(MEMORY(const float, partial), MEMORY(float, stats), MEM
         for (int i = g * images; i < (g + 1) * images; i++) {
             float16 run = 0.0f;
             for (int j = 0; j < chunks; j++)
-                run += vload16(0, from + PARTIAL((ulong)chunks, i, j, block, blocks)) *
+                run += vload16(0, from + 32 * PARTIAL((ulong)chunks, i, j, block, blocks)) *
                        (float)min(chunk, positions - j * chunk);
             mean += run;
         }
@@ -80,7 +78,7 @@ KERNEL void norm_combine(MEMORY(const float, partial), MEMORY(float, stats), MEM
         for (int i = g * images; i < (g + 1) * images; i++) {
             float16 run = 0.0f;
             for (int j = 0; j < chunks; j++) {
-                __global const float *one = from + PARTIAL((ulong)chunks, i, j, block, blocks);
+                __global const float *one = from + 32 * PARTIAL((ulong)chunks, i, j, block, blocks);
                 const float16 d = vload16(0, one) - mean;
                 run += vload16(1, one) + d * d * (float)min(chunk, positions - j * chunk);
             }
@@ -90,7 +88,8 @@ KERNEL void norm_combine(MEMORY(const float, partial), MEMORY(float, stats), MEM
         store_lanes(mean, to + (ulong)(3 * g + 1) * channels, lanes);
         store_lanes(squares, to + (ulong)(3 * g + 2) * channels, lanes);
         if (running_flags)
-            move_running(running + running_start + block * 16, channels, momentum, count, mean, squares, lanes);
+            move_running(running + running_start + block * 16, channels, momentum, count, mean, squares,
+                         lanes);
     }
 }
 
@@ -189,8 +188,8 @@ KERNEL void norm_bwd_partial(GRADIENTS, MEMORY(float, partial), const int chunks
         sum0 += run0;
         sum1 += run1;
     }
-    __global float *to =
-        partial + partial_start + PARTIAL((ulong)chunks, IMAGE, get_global_id(0), BLOCK, get_global_size(1));
+    __global float *to = partial + partial_start +
+                         32 * PARTIAL((ulong)chunks, IMAGE, get_global_id(0), BLOCK, get_global_size(1));
     vstore16(sum0, 0, to);
     vstore16(sum1, 1, to);
 }

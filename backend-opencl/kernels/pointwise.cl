@@ -31,7 +31,8 @@ KERNEL void act_fwd(VIEW, VIEWED(const float, x), VIEWED(float, y), const int ac
     __global float *to = PLANE(y);
     for (long p = FIRST; p < END; p++) {
         const int lanes = LANES(p);
-        put_viewed(act_value(act, slope, load_lanes(from + 16 * p, lanes)), to + 16 * p, lanes, flat, accumulate);
+        put_viewed(act_value(act, slope, load_lanes(from + 16 * p, lanes)), to + 16 * p, lanes, flat,
+                   accumulate);
     }
 }
 
@@ -86,6 +87,7 @@ KERNEL void adam(VIEW, MEMORY(float, p), MEMORY(const float, g), MEMORY(float, m
         const float16 v1 = beta2 * load_lanes(to_v + 16 * i, lanes) + rest2 * (d * d);
         store_lanes(m1, to_m + 16 * i, lanes);
         store_lanes(v1, to_v + 16 * i, lanes);
-        store_lanes(load_lanes(to_p + 16 * i, lanes) - lr * m1 / (sqrt(v1) * root + eps), to_p + 16 * i, lanes);
+        store_lanes(load_lanes(to_p + 16 * i, lanes) - lr * m1 / (sqrt(v1) * root + eps), to_p + 16 * i,
+                    lanes);
     }
 }

@@ -4,8 +4,6 @@
  * number of threads, and no atomics. Partial results lie at [image][chunk][block][rows][16].
  */
 
-#define PARTIAL(chunks, image, index, block, blocks) (((image) * (chunks) + (index)) * (blocks) + (block))
-
 /* One partial sum per chunk of dy. */
 KERNEL void bias_partial(VIEW, VIEWED(const float, dy), MEMORY(float, partial), const int chunks) {
     if (get_global_id(0) >= chunks) return;
@@ -55,7 +53,8 @@ KERNEL void combine_sums(MEMORY(const float, partial), const int rows, const int
 
 /* ---- Losses ------------------------------------------------------------------------------------------- */
 
-/* Sum of max(x, 0) - x target + log(1 + exp(-|x|)) over one chunk; dx (+)= grad_scale (sigmoid(x) - target). */
+/* Sum of max(x, 0) - x target + log(1 + exp(-|x|)) over one chunk; dx (+)= grad_scale (sigmoid(x) - target).
+ */
 KERNEL void bce_partial(VIEW, VIEWED(const float, x), MEMORY(float, partial), const int chunks,
                         VIEWED(float, dx), const int dx_flags, const int target, const float grad_scale) {
     if (get_global_id(0) >= chunks) return;
@@ -72,7 +71,8 @@ KERNEL void bce_partial(VIEW, VIEWED(const float, x), MEMORY(float, partial), co
             put_lanes(grad_scale * d, to + 16 * p, lanes, dx_flags & HAS_ACCUMULATE);
         }
     }
-    vstore16(real_lanes(sum, lanes), PARTIAL((ulong)chunks, IMAGE, get_global_id(0), BLOCK, get_global_size(1)),
+    vstore16(real_lanes(sum, lanes),
+             PARTIAL((ulong)chunks, IMAGE, get_global_id(0), BLOCK, get_global_size(1)),
              partial + partial_start);
 }
 
@@ -93,7 +93,8 @@ KERNEL void l1_partial(VIEW, VIEWED(const float, x), VIEWED(const float, target)
                       dx_flags & HAS_ACCUMULATE);
         }
     }
-    vstore16(real_lanes(sum, lanes), PARTIAL((ulong)chunks, IMAGE, get_global_id(0), BLOCK, get_global_size(1)),
+    vstore16(real_lanes(sum, lanes),
+             PARTIAL((ulong)chunks, IMAGE, get_global_id(0), BLOCK, get_global_size(1)),
              partial + partial_start);
 }
 
