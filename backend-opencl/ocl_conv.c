@@ -5,6 +5,7 @@
  * stands: a family asked for by name never silently becomes another.
  */
 #include "ocl_conv_cpu.h"
+#include "ocl_conv_winograd.h"
 
 static const char *const family_names[OCL_CONV_FAMILIES] = {
 #define X(name) #name,
@@ -18,6 +19,7 @@ const char *ocl_conv_family_name(ocl_conv_family family) {
 
 static const ocl_planner families[OCL_CONV_FAMILIES] = {
     [OCL_CONV_DIRECT] = ocl_plan_conv_cpu,
+    [OCL_CONV_WINOGRAD] = ocl_plan_conv_winograd,
     [OCL_CONV_GPU] = ocl_plan_conv_gpu,
     [OCL_CONV_GEMM] = ocl_plan_conv_gemm,
 };

@@ -81,7 +81,7 @@ static p2p_status refuse_operand(const ocl_target *target, const p2p_op *op, int
                       rule);
 }
 
-static p2p_status check_activation(const ocl_target *target, const p2p_op *op, int operand) {
+p2p_status ocl_conv_check_activation(const ocl_target *target, const p2p_op *op, int operand) {
     const p2p_tensor *t = &op->t[operand];
     if (t->type != P2P_TYPE_f32 || t->layout != P2P_LAYOUT_nchwc || t->block != OCL_LANES ||
         t->c0 % OCL_LANES)
@@ -93,7 +93,7 @@ static p2p_status check_activation(const ocl_target *target, const p2p_op *op, i
     return P2P_OK;
 }
 
-static p2p_status check_filter(const ocl_target *target, const p2p_op *op, int operand, bool turned_too) {
+p2p_status ocl_conv_check_filter(const ocl_target *target, const p2p_op *op, int operand, bool turned_too) {
     const p2p_tensor *t = &op->t[operand];
     const bool known = t->layout == P2P_LAYOUT_ckrs || (turned_too && t->layout == P2P_LAYOUT_kcrs_t);
     if (t->type != P2P_TYPE_f32 || t->block != OCL_LANES || (t->cp && t->cp != t->c) || !known)
@@ -105,8 +105,8 @@ static p2p_status check_filter(const ocl_target *target, const p2p_op *op, int o
 
 /* ---- Launches ----------------------------------------------------------------------------------------- */
 
-static ocl_launch *add_launch(const ocl_target *target, ocl_plan *plan, const char *source,
-                              const char *kernel, int64_t x, int64_t y, int64_t z) {
+ocl_launch *ocl_conv_launch_add(const ocl_target *target, ocl_plan *plan, const char *source,
+                                const char *kernel, int64_t x, int64_t y, int64_t z) {
     const int64_t global[3] = {x, y, z};
     ocl_launch *launch = ocl_launch_add(target, plan, "conv_cpu.clh", kernel);
     launch->source[2] = source;
@@ -117,8 +117,7 @@ static ocl_launch *add_launch(const ocl_target *target, ocl_plan *plan, const ch
     return launch;
 }
 
-/* VIEWED and the extents c, h, w. */
-static void arg_activation(ocl_launch *launch, const p2p_op *op, int operand) {
+void ocl_conv_arg_activation(ocl_launch *launch, const p2p_op *op, int operand) {
     const p2p_tensor *t = &op->t[operand];
     ocl_arg_viewed(launch, op, &(ocl_view){.flat = false}, operand);
     ocl_arg_int(launch, t->c);
@@ -323,11 +322,11 @@ static void add_tile_options(ocl_launch *launch, const conv_shape *s, bool turn)
 static void add_tile_launch(const ocl_target *target, const p2p_op *op, ocl_plan *plan, const conv_shape *s,
                             bool repacked, bool turn) {
     const int64_t phases = s->step_out * s->step_out, groups = ocl_divide_up(s->filter_blocks, s->tile.vecs);
-    ocl_launch *launch =
-        add_launch(target, plan, "conv_cpu_tile.cl", "conv_tile", ocl_divide_up(s->tiles, s->tiles_each),
-                   ocl_divide_up(groups, s->groups_each), ocl_divide_up(phases, s->phases_each));
+    ocl_launch *launch = ocl_conv_launch_add(
+        target, plan, "conv_cpu_tile.cl", "conv_tile", ocl_divide_up(s->tiles, s->tiles_each),
+        ocl_divide_up(groups, s->groups_each), ocl_divide_up(phases, s->phases_each));
     add_tile_options(launch, s, turn);
-    arg_activation(launch, op, s->src);
+    ocl_conv_arg_activation(launch, op, s->src);
     if (repacked)
         ocl_arg_scratch(launch, 0);
     else
@@ -337,7 +336,7 @@ static void add_tile_launch(const ocl_target *target, const p2p_op *op, ocl_plan
     ocl_arg_int(launch, s->taps_w);
     ocl_arg_int(launch, s->flip);
     ocl_arg_optional(launch, op, s->bias, s->filter);
-    arg_activation(launch, op, s->dst);
+    ocl_conv_arg_activation(launch, op, s->dst);
     ocl_arg_int(launch, s->first_h);
     ocl_arg_int(launch, s->first_w);
     ocl_arg_int(launch, op->t[s->dst].n);
@@ -365,7 +364,7 @@ static void add_repack(const ocl_target *target, const p2p_op *op, ocl_plan *pla
     const int64_t in_blocks = blocks_of(op->t[s->src].c), taps = s->taps_h * s->taps_w;
     const bool dot = s->form[0] == 'd';
     ocl_launch *launch =
-        add_launch(target, plan, "conv_cpu_repack.cl", kernel, in_blocks, s->filter_blocks, 1);
+        ocl_conv_launch_add(target, plan, "conv_cpu_repack.cl", kernel, in_blocks, s->filter_blocks, 1);
     ocl_arg_operand(launch, s->filter);
     ocl_arg_scratch(launch, 0);
     ocl_arg_int(launch, s->spread ? w->h : taps);
@@ -407,9 +406,9 @@ static void limit_work(conv_shape *s, bool turn) {
 
 static p2p_status plan_tile(const ocl_target *target, const p2p_op *op, ocl_plan *plan) {
     conv_shape s = shape_of(op);
-    P2P_TRY(check_activation(target, op, s.src));
-    P2P_TRY(check_activation(target, op, s.dst));
-    P2P_TRY(check_filter(target, op, s.filter, true));
+    P2P_TRY(ocl_conv_check_activation(target, op, s.src));
+    P2P_TRY(ocl_conv_check_activation(target, op, s.dst));
+    P2P_TRY(ocl_conv_check_filter(target, op, s.filter, true));
     P2P_TRY(ocl_want_plain(target, op, s.bias));
     if (stride_of(op) > MAX_STRIDE)
         return ocl_refuse(target, op, "a stride of %lld is more than %d", (long long)stride_of(op),
@@ -441,15 +440,15 @@ enum { X = P2P_AT_conv_bwd_filter_x, DY = P2P_AT_conv_bwd_filter_dy, DW = P2P_AT
 /* Few output channels: lanes along the input channels, and no parts, as each item owns one row of taps. */
 static void plan_few_filters(const ocl_target *target, const p2p_op *op, ocl_plan *plan) {
     const p2p_tensor *dw = &op->t[DW];
-    ocl_launch *launch = add_launch(target, plan, "conv_cpu_filter.cl", "conv_filter_grad_few",
-                                    blocks_of(op->t[X].c), dw->h, 1);
+    ocl_launch *launch = ocl_conv_launch_add(target, plan, "conv_cpu_filter.cl", "conv_filter_grad_few",
+                                             blocks_of(op->t[X].c), dw->h, 1);
     ocl_launch_option(launch, "STRIDE=%d", (int)stride_of(op));
     ocl_launch_option(launch, "ROWS=1");
     ocl_launch_option(launch, "VECS=1");
     ocl_launch_option(launch, "TAPS_W=%d", (int)dw->w);
     ocl_launch_option(launch, "FEW=%d", FEW_OUTPUTS);
-    arg_activation(launch, op, X);
-    arg_activation(launch, op, DY);
+    ocl_conv_arg_activation(launch, op, X);
+    ocl_conv_arg_activation(launch, op, DY);
     ocl_arg_operand(launch, DW);
     ocl_arg_int(launch, op->t[X].n);
     ocl_arg_int(launch, op->pad_top);
@@ -472,9 +471,9 @@ static conv_tile filter_tile(const ocl_target *target, const p2p_op *op) {
 
 static p2p_status plan_filter(const ocl_target *target, const p2p_op *op, ocl_plan *plan) {
     const p2p_tensor *x = &op->t[X], *dy = &op->t[DY], *dw = &op->t[DW];
-    P2P_TRY(check_activation(target, op, X));
-    P2P_TRY(check_activation(target, op, DY));
-    P2P_TRY(check_filter(target, op, DW, false));
+    P2P_TRY(ocl_conv_check_activation(target, op, X));
+    P2P_TRY(ocl_conv_check_activation(target, op, DY));
+    P2P_TRY(ocl_conv_check_filter(target, op, DW, false));
     if (stride_of(op) > MAX_STRIDE)
         return ocl_refuse(target, op, "a stride of %lld is more than %d", (long long)stride_of(op),
                           MAX_STRIDE);
@@ -493,12 +492,12 @@ static p2p_status plan_filter(const ocl_target *target, const p2p_op *op, ocl_pl
         rows = min64(rows, max64(1, dy->n * dy->h / parts));
     }
     ocl_launch *launch =
-        add_launch(target, plan, "conv_cpu_filter.cl", "conv_filter_grad", x_blocks, groups, parts);
+        ocl_conv_launch_add(target, plan, "conv_cpu_filter.cl", "conv_filter_grad", x_blocks, groups, parts);
     ocl_launch_option(launch, "STRIDE=%d", (int)stride_of(op));
     ocl_launch_option(launch, "ROWS=%d", (int)tile.rows);
     ocl_launch_option(launch, "VECS=%d", (int)tile.vecs);
-    arg_activation(launch, op, X);
-    arg_activation(launch, op, DY);
+    ocl_conv_arg_activation(launch, op, X);
+    ocl_conv_arg_activation(launch, op, DY);
     if (parts > 1)
         ocl_arg_scratch(launch, 0);
     else
@@ -515,7 +514,7 @@ static p2p_status plan_filter(const ocl_target *target, const p2p_op *op, ocl_pl
     snprintf(plan->answer.kernel, sizeof plan->answer.kernel, "conv_filter_grad %dx%d in %d", (int)tile.rows,
              (int)tile.vecs, (int)parts);
     if (parts == 1) return P2P_OK;
-    launch = add_launch(target, plan, "conv_cpu_filter.cl", "conv_add_parts", size / 256, 1, 1);
+    launch = ocl_conv_launch_add(target, plan, "conv_cpu_filter.cl", "conv_add_parts", size / 256, 1, 1);
     snprintf(launch->options, sizeof launch->options, "%s", plan->launch[0].options);
     ocl_arg_scratch(launch, 0);
     ocl_arg_ulong(launch, (uint64_t)size);

@@ -16,4 +16,17 @@
  * P2P_UNSUPPORTED, with a reason, for any other storage and for extents beyond 31 bits. */
 p2p_status ocl_plan_conv_cpu(const ocl_target *target, const p2p_op *op, ocl_plan *plan);
 
+/* ---- What the families for CPUs share ----------------------------------------------------------------- */
+
+/* P2P_UNSUPPORTED unless the operand is stored as above and its extents leave room in 31 bits for products
+ * with strides. `turned_too`: kcrs_t is taken as well. */
+p2p_status ocl_conv_check_activation(const ocl_target *target, const p2p_op *op, int operand);
+p2p_status ocl_conv_check_filter(const ocl_target *target, const p2p_op *op, int operand, bool turned_too);
+
+/* Append a launch of `kernel` from kernels/`source`, after conv_cpu.clh: one work-item per work-group. */
+ocl_launch *ocl_conv_launch_add(const ocl_target *target, ocl_plan *plan, const char *source,
+                                const char *kernel, int64_t x, int64_t y, int64_t z);
+/* The arguments VIEWED of common.clh, then the extents c, h, w. */
+void ocl_conv_arg_activation(ocl_launch *launch, const p2p_op *op, int operand);
+
 #endif

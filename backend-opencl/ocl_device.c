@@ -22,7 +22,8 @@ static p2p_status forced_family(ocl_conv_family *family) {
             *family = (ocl_conv_family)f;
             return P2P_OK;
         }
-    return ocl_host->fail(P2P_USAGE, "P2P_OPENCL_CONV is '%s', but must be auto, direct, gpu or gemm", text);
+    return ocl_host->fail(P2P_USAGE,
+                          "P2P_OPENCL_CONV is '%s', but must be auto, direct, winograd, gpu or gemm", text);
 }
 
 static p2p_status read_target(p2p_be_device *device) {

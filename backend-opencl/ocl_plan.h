@@ -12,13 +12,14 @@
 enum { OCL_LANES = 16 }; /* channels per block of every blocked layout */
 
 /* How convolutions are computed: X(name). */
-#define OCL_CONV_FAMILY_LIST(X) X(auto) X(direct) X(gpu) X(gemm)
+#define OCL_CONV_FAMILY_LIST(X) X(auto) X(direct) X(winograd) X(gpu) X(gemm)
 
 typedef enum {
-    OCL_CONV_AUTO,   /* by device and shape */
-    OCL_CONV_DIRECT, /* register tiles, for CPUs: ocl_conv_cpu.c */
-    OCL_CONV_GPU,    /* tiles in local memory: ocl_conv_gpu.c */
-    OCL_CONV_GEMM,   /* im2col and the matrix library: ocl_conv_gemm.c */
+    OCL_CONV_AUTO,     /* by device and shape */
+    OCL_CONV_DIRECT,   /* register tiles, for CPUs: ocl_conv_cpu.c */
+    OCL_CONV_WINOGRAD, /* fewer multiplications, for CPUs: ocl_conv_winograd.c */
+    OCL_CONV_GPU,      /* tiles in local memory: ocl_conv_gpu.c */
+    OCL_CONV_GEMM,     /* im2col and the matrix library: ocl_conv_gemm.c */
     OCL_CONV_FAMILIES
 } ocl_conv_family;
 

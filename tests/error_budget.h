@@ -7,7 +7,8 @@
  * where eps is the spacing of the output's type at 1, depth is how many terms were added to get the element
  * (1 for pointwise kinds), and scale is the sum of the magnitudes of those terms: for y = sum x*w it is
  * sum |x|*|w|. op_bound.c computes depth and scale. The square root is how rounding errors of independent
- * terms grow. Nothing here is a property of a backend: one that needs more is wrong.
+ * terms grow. Nothing here is a property of a backend, only of a method of computing: one that needs more is
+ * wrong.
  */
 #ifndef P2P_ERROR_BUDGET_H
 #define P2P_ERROR_BUDGET_H
@@ -15,6 +16,7 @@
 #include "p2p_op.h"
 
 #include <float.h>
+#include <string.h>
 
 /* X(kind, f32, f64, bf16). A copy between equal types must be exact, whatever stands here; so must every
  * linear kind on small integers. */
@@ -40,6 +42,14 @@
     X(adam, 4, 4, 4)                                                                                         \
     X(all_reduce, 2, 2, 2)                                                                                   \
     X(broadcast, 0, 0, 0)
+
+/* Convolutions by Winograd's method, of any kind, in f32: the budget, for bounds that op_bounds_winograd
+ * prepared, and how many terms its transforms add to the depth of a sum. */
+enum { P2P_BUDGET_WINOGRAD = 8, P2P_BUDGET_WINOGRAD_DEPTH = 36 };
+
+static inline bool p2p_budget_is_winograd(const char *kernel) {
+    return strncmp(kernel, "winograd", 8) == 0;
+}
 
 static inline double p2p_budget_of(p2p_kind kind, p2p_type precision) {
     static const double rows[P2P_KIND_COUNT][3] = {

@@ -1,6 +1,8 @@
 /* Bounds of all kinds but the normalisations. */
 #include "op_bound.h"
 
+#include "error_budget.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -183,6 +185,18 @@ p2p_status op_bounds_create(op_bench *reference, const p2p_op *op, const op_cont
                                             : bound_other(op, contents, bounds);
     if (status != P2P_OK) op_bounds_destroy(bounds);
     return status;
+}
+
+void op_bounds_winograd(const p2p_op *op, op_bound bounds[P2P_MAX_OPERANDS]) {
+    for (int i = 0; i < p2p_kind_operand_count(op->kind); i++) {
+        const int64_t plane = op->t[i].h * op->t[i].w;
+        bounds[i].depth += P2P_BUDGET_WINOGRAD_DEPTH;
+        for (int64_t first = 0; bounds[i].scale && first < elements(op, i); first += plane) {
+            double most = 0, *scale = bounds[i].scale + first;
+            for (int64_t e = 0; e < plane; e++) most = scale[e] > most ? scale[e] : most;
+            for (int64_t e = 0; e < plane; e++) scale[e] = most;
+        }
+    }
 }
 
 void op_bounds_destroy(op_bound bounds[P2P_MAX_OPERANDS]) {

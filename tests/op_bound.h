@@ -17,6 +17,10 @@ typedef struct {
 
 p2p_status op_bounds_create(op_bench *reference, const p2p_op *op, const op_contents *contents,
                             op_bound bounds[P2P_MAX_OPERANDS]);
+/* For Winograd convolutions, which compute neighbouring results from common intermediate ones: every element
+ * gets the largest scale of its plane, the h x w elements of one (n, c), and the transforms add to the depth.
+ */
+void op_bounds_winograd(const p2p_op *op, op_bound bounds[P2P_MAX_OPERANDS]);
 void op_bounds_destroy(op_bound bounds[P2P_MAX_OPERANDS]);
 
 /* op_bound_norm.c: fill the (allocated) scales and depths of the normalisations' outputs. Scales hold the

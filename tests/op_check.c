@@ -111,11 +111,14 @@ static p2p_status fail_element(const p2p_op *op, int operand, int64_t e, double 
 }
 
 /* budget * eps * sqrt(depth), in the precision of the output. Equal types copy without error. */
-static double tolerance_factor(const p2p_op *op, int operand, double depth) {
+static double tolerance_factor(const op_execution *execution, int operand, double depth) {
+    const p2p_op *op = &execution->op;
     bool converts = op->t[0].type != op->t[operand].type;
     if (op->kind == P2P_KIND_copy && !op->accumulate && !converts) return 0;
     p2p_type precision = op->t[operand].type;
-    return p2p_budget_of(op->kind, precision) * p2p_budget_eps(precision) * sqrt(depth);
+    double budget = p2p_budget_is_winograd(execution->query.kernel) ? P2P_BUDGET_WINOGRAD
+                                                                    : p2p_budget_of(op->kind, precision);
+    return budget * p2p_budget_eps(precision) * sqrt(depth);
 }
 
 static p2p_status check_values(const op_execution *execution, int operand, const double *truth,
@@ -126,7 +129,7 @@ static p2p_status check_values(const op_execution *execution, int operand, const
     double *got = malloc((size_t)count * sizeof *got);
     if (!got) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for results");
     p2p_tensor_unpack(t, execution->after + execution->placement.offset[operand], got, P2P_TYPE_f64);
-    double factor = exact ? 0 : tolerance_factor(op, operand, bound->depth);
+    double factor = exact ? 0 : tolerance_factor(execution, operand, bound->depth);
     p2p_status status = P2P_OK;
     for (int64_t e = 0; e < count && status == P2P_OK; e++) {
         double error = fabs(got[e] - truth[e]), tolerance = exact ? 0 : factor * bound->scale[e];

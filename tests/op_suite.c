@@ -1,6 +1,7 @@
 /* What the runner does with each descriptor. */
 #include "op_suite.h"
 
+#include "error_budget.h"
 #include "op_check.h"
 
 #include <stdlib.h>
@@ -86,6 +87,7 @@ static p2p_status run_with_contents(op_suite *suite, op_execution *execution, op
     P2P_TRY(op_truth(&suite->reference, op, contents, truth));
     p2p_status status =
         mode == OP_EXACT ? round_truth(op, truth) : op_bounds_create(&suite->reference, op, contents, bounds);
+    if (p2p_budget_is_winograd(execution->query.kernel)) op_bounds_winograd(op, bounds);
     if (status == P2P_OK) status = op_check(execution, truth, bounds, mode == OP_EXACT, used);
     op_bounds_destroy(bounds);
     op_results_free(truth);
@@ -131,7 +133,9 @@ static p2p_status check_descriptor(op_suite *suite, const p2p_op *op, double *us
     count_remark(suite->tally[op->kind].kernels, execution.query.kernel);
     double shares[2] = {0, 0};
     p2p_status status = want_filter(&execution, wanted, wants);
-    if (status == P2P_OK && op_can_be_exact(op)) status = run_mode(suite, &execution, OP_EXACT, &shares[0]);
+    /* Winograd's transforms have fractions. */
+    const bool exact = op_can_be_exact(op) && !p2p_budget_is_winograd(execution.query.kernel);
+    if (status == P2P_OK && exact) status = run_mode(suite, &execution, OP_EXACT, &shares[0]);
     if (status == P2P_OK) status = run_mode(suite, &execution, OP_REAL, &shares[1]);
     *used = shares[1];
     op_execution_destroy(&execution);

@@ -1,0 +1,354 @@
+/* Plans Winograd convolutions for CPU devices: kernels/winograd_transform.cl and winograd_products.cl, and
+ * for filter gradients winograd_filter.cl.
+ *
+ * F(OUTPUTS, TAPS) of winograd.clh: TAPS are those of one phase of the stride. The filter is transformed
+ * first, by a launch of its own; then passes over the rows of tiles transform the input, multiply, and
+ * transform the products, each so small that what one launch writes is still in a cache when the next reads
+ * it. A filter gradient's passes add up, so its bits depend on their number, which follows from the shape;
+ * nothing else depends on these choices.
+ */
+#include "ocl_conv_winograd.h"
+
+#include "ocl_conv_cpu.h"
+
+#include <stdio.h>
+
+enum {
+    TAPS = 4,                /* of a filter, in each direction */
+    MAX_STRIDE = 2,          /* which divides TAPS */
+    PASS_BYTES = 24 << 20,   /* of inputs and products of a pass */
+    GROUP_BYTES = 256 << 10, /* of filters that a work-item goes through for one point */
+    UNIT_ITEMS = 16,         /* work-items of a launch for each thread, where groups allow */
+    MAX_SCRATCH_FLOATS = 1 << 28
+};
+
+/* A part of the scratch memory: an array for each point. */
+typedef struct {
+    uint64_t at;       /* floats from the start */
+    uint64_t distance; /* from one point's array to the next, in floats */
+} point_arrays;
+
+/* A convolution in the terms of the kernels; for a filter gradient dst is dy. */
+typedef struct {
+    int src, filter, bias, dst; /* positions in p2p_op.t[] */
+    bool flip, turn;
+    int64_t step_in, step_out, outputs, taps;
+    int64_t src_h, src_w; /* the pixel of src under the first position */
+    int64_t dst_h, dst_w; /* the pixel of dst at the first position of phase 0 */
+    int64_t tiles_h, tiles_w;
+    int64_t row_blocks, vectors; /* input rows / 16, output vectors */
+    int64_t vecs, groups, tile;
+    int64_t rows, tiles; /* of a pass: rows of tiles, and tiles rounded up */
+    point_arrays inputs, filters, products, gradients;
+    uint64_t floats; /* of scratch memory */
+} winograd_shape;
+
+static int64_t min64(int64_t a, int64_t b) {
+    return a < b ? a : b;
+}
+
+static int64_t max64(int64_t a, int64_t b) {
+    return a > b ? a : b;
+}
+
+static int64_t blocks_of(int64_t channels) {
+    return ocl_divide_up(channels, OCL_LANES);
+}
+
+static int64_t stride_of(const p2p_op *op) {
+    return op->stride ? op->stride : 1;
+}
+
+/* ---- What is supported -------------------------------------------------------------------------------- */
+
+static p2p_status check_filter(const ocl_target *target, const p2p_op *op, int operand) {
+    const p2p_tensor *w = &op->t[operand];
+    P2P_TRY(ocl_conv_check_filter(target, op, operand, op->kind != P2P_KIND_conv_bwd_filter));
+    if (w->h == TAPS && w->w == TAPS && stride_of(op) <= MAX_STRIDE) return P2P_OK;
+    return ocl_refuse(target, op, "%lld x %lld taps with stride %lld; Winograd takes 4 x 4 with 1 or 2",
+                      (long long)w->h, (long long)w->w, (long long)stride_of(op));
+}
+
+/* ---- Shape -------------------------------------------------------------------------------------------- */
+
+static winograd_shape shape_of(const p2p_op *op) {
+    const bool flip = op->kind == P2P_KIND_conv_bwd_data;
+    const int64_t stride = stride_of(op);
+    winograd_shape s = {.src = flip ? P2P_AT_conv_bwd_data_dy : P2P_AT_conv_fwd_x,
+                        .filter = flip ? P2P_AT_conv_bwd_data_w : P2P_AT_conv_fwd_w,
+                        .bias = flip ? P2P_AT_conv_bwd_data_bias : P2P_AT_conv_fwd_bias,
+                        .dst = flip ? P2P_AT_conv_bwd_data_dx : P2P_AT_conv_fwd_y,
+                        .flip = flip,
+                        .step_in = flip ? 1 : stride,
+                        .step_out = flip ? stride : 1,
+                        .taps = TAPS / stride,
+                        .src_h = -op->pad_top,
+                        .src_w = -op->pad_left};
+    const p2p_tensor *src = &op->t[s.src], *dst = &op->t[s.dst];
+    s.turn = (op->t[s.filter].layout == P2P_LAYOUT_ckrs) == flip;
+    int64_t positions_h = dst->h, positions_w = dst->w;
+    if (flip) {
+        /* Counted from the corner of the padded image, position i of every phase sees the rows i - (taps - 1)
+         * to i of dy. Positions that lie in the padding altogether are left out. */
+        const int64_t skipped_h = op->pad_top / stride, skipped_w = op->pad_left / stride;
+        positions_h = (dst->h - 1 + op->pad_top) / stride + 1 - skipped_h;
+        positions_w = (dst->w - 1 + op->pad_left) / stride + 1 - skipped_w;
+        s.dst_h = skipped_h * stride - op->pad_top;
+        s.dst_w = skipped_w * stride - op->pad_left;
+        s.src_h = skipped_h - (s.taps - 1);
+        s.src_w = skipped_w - (s.taps - 1);
+    }
+    s.outputs = stride == 1 || flip ? 3 : 4;
+    s.tiles_h = ocl_divide_up(positions_h, s.outputs);
+    s.tiles_w = ocl_divide_up(positions_w, s.outputs);
+    s.row_blocks = blocks_of(src->c) * s.step_in * s.step_in;
+    s.vectors = blocks_of(dst->c) * s.step_out * s.step_out;
+    return s;
+}
+
+static int64_t points(const winograd_shape *s) {
+    return (s->outputs + s->taps - 1) * (s->outputs + s->taps - 1);
+}
+
+/* ---- Tiles and passes --------------------------------------------------------------------------------- */
+
+/* Sums of 16 floats that stay in registers beside the operands: of 32 registers of that width, else of 16
+ * narrower ones. */
+static int64_t accumulators(const ocl_target *target) {
+    return target->vector_width >= 16 ? 24 : target->vector_width >= 8 ? 6 : 3;
+}
+
+/* The tiles of a register tile for `tiles` of them: time goes with multiplications or with loads, whichever
+ * are more, and some twelve sums must be on their way. */
+static int64_t choose_tile(const ocl_target *target, int64_t tiles, int64_t vecs) {
+    int64_t best = 1, least = INT64_MAX;
+    for (int64_t tile = accumulators(target) / vecs; tile >= 1; tile--) {
+        const int64_t cost = ocl_divide_up(tiles, tile) * max64(max64(tile * vecs, tile + vecs), 12);
+        if (cost >= least) continue;
+        least = cost;
+        best = tile;
+    }
+    return best;
+}
+
+static point_arrays reserve(winograd_shape *s, int64_t floats) {
+    /* A line between arrays, so that those of all points don't meet in the same sets of a cache. */
+    const point_arrays arrays = {s->floats, (uint64_t)(floats + OCL_LANES)};
+    s->floats += arrays.distance * (uint64_t)points(s);
+    return arrays;
+}
+
+/* Divides the rows of tiles into equal passes. */
+static void divide_rows(const ocl_target *target, const p2p_op *op, winograd_shape *s) {
+    const int64_t rows = op->t[s->dst].n * s->tiles_h;
+    const int64_t row_bytes =
+        s->tiles_w * points(s) * (s->row_blocks + s->vectors) * OCL_LANES * (int64_t)sizeof(float);
+    s->vecs = s->vectors > 1 && accumulators(target) >= 6 ? 2 : 1;
+    s->groups = ocl_divide_up(s->vectors, s->vecs);
+    s->rows = min64(rows, max64(1, PASS_BYTES / row_bytes));
+    s->rows = ocl_divide_up(rows, ocl_divide_up(rows, s->rows));
+}
+
+static p2p_status set_scratch(const ocl_target *target, const p2p_op *op, ocl_plan *plan,
+                              const winograd_shape *s) {
+    if (s->floats > MAX_SCRATCH_FLOATS) return ocl_refuse(target, op, "more than 1 GiB of scratch memory");
+    plan->answer.scratch_bytes = (size_t)s->floats * sizeof(float);
+    return P2P_OK;
+}
+
+/* All launches from `body` on are repeated for every pass. */
+static void finish(const p2p_op *op, ocl_plan *plan, const winograd_shape *s, int body) {
+    plan->body_first = body;
+    plan->body_count = plan->launch_count - body;
+    plan->repeats = (int)ocl_divide_up(op->t[s->dst].n * s->tiles_h, s->rows);
+    snprintf(plan->answer.kernel, sizeof plan->answer.kernel, "winograd F(%d,%d) %dx%d in %d",
+             (int)s->outputs, (int)s->taps, (int)s->tile, (int)s->vecs, plan->repeats);
+}
+
+/* The tiles of a forward convolution or data gradient, and the scratch memory. */
+static void lay_out(const ocl_target *target, winograd_shape *s) {
+    s->tile = choose_tile(target, s->rows * s->tiles_w, s->vecs);
+    s->tiles = ocl_divide_up(s->rows * s->tiles_w, s->tile) * s->tile;
+    s->filters = reserve(s, s->groups * s->row_blocks * OCL_LANES * s->vecs * OCL_LANES);
+    s->inputs = reserve(s, s->row_blocks * s->tiles * OCL_LANES);
+    s->products = reserve(s, s->groups * s->tiles * s->vecs * OCL_LANES);
+}
+
+/* ---- Launches ----------------------------------------------------------------------------------------- */
+
+static void arg_arrays(ocl_launch *launch, const point_arrays *arrays) {
+    ocl_arg_scratch(launch, arrays->at);
+    ocl_arg_ulong(launch, arrays->distance);
+}
+
+static ocl_launch *add_transform(const ocl_target *target, ocl_plan *plan, const winograd_shape *s,
+                                 const char *source, const char *kernel, int64_t x, int64_t y) {
+    ocl_launch *launch = ocl_conv_launch_add(target, plan, "winograd.clh", kernel, x, y, 1);
+    launch->source[3] = source;
+    ocl_launch_option(launch, "OUTPUTS=%d", (int)s->outputs);
+    ocl_launch_option(launch, "TAPS=%d", (int)s->taps);
+    ocl_launch_option(launch, "STEP_IN=%d", (int)s->step_in);
+    ocl_launch_option(launch, "STEP_OUT=%d", (int)s->step_out);
+    ocl_launch_option(launch, "VECS=%d", (int)s->vecs);
+    if (s->flip) ocl_launch_option(launch, "FLIP");
+    if (s->turn) ocl_launch_option(launch, "TURN");
+    return launch;
+}
+
+static void add_filter(const ocl_target *target, const p2p_op *op, ocl_plan *plan, const winograd_shape *s) {
+    ocl_launch *launch = add_transform(target, plan, s, "winograd_transform.cl", "winograd_filter",
+                                       blocks_of(op->t[s->src].c), s->groups);
+    ocl_arg_operand(launch, s->filter);
+    arg_arrays(launch, &s->filters);
+    ocl_arg_int(launch, blocks_of(op->t[s->dst].c));
+}
+
+/* Images, rows and columns of tiles, and the pass's first row. */
+static void arg_rows(ocl_launch *launch, const p2p_op *op, const winograd_shape *s) {
+    ocl_arg_int(launch, op->t[s->dst].n);
+    ocl_arg_int(launch, s->tiles_h);
+    ocl_arg_int(launch, s->tiles_w);
+    ocl_arg_repeat(launch, s->rows);
+}
+
+static void add_input(const ocl_target *target, const p2p_op *op, ocl_plan *plan, const winograd_shape *s) {
+    ocl_launch *launch = add_transform(target, plan, s, "winograd_transform.cl", "winograd_input", s->rows,
+                                       blocks_of(op->t[s->src].c));
+    ocl_conv_arg_activation(launch, op, s->src);
+    arg_arrays(launch, &s->inputs);
+    ocl_arg_int(launch, s->tiles);
+    ocl_arg_int(launch, s->src_h);
+    ocl_arg_int(launch, s->src_w);
+    arg_rows(launch, op, s);
+}
+
+static void add_products(const ocl_target *target, ocl_plan *plan, const winograd_shape *s) {
+    const int64_t group_bytes = s->row_blocks * OCL_LANES * s->vecs * OCL_LANES * (int64_t)sizeof(float);
+    int64_t groups_each = max64(1, min64(s->groups, GROUP_BYTES / group_bytes));
+    while (groups_each > 1 &&
+           points(s) * ocl_divide_up(s->groups, groups_each) < UNIT_ITEMS * target->compute_units)
+        groups_each = ocl_divide_up(groups_each, 2);
+    ocl_launch *launch = ocl_conv_launch_add(target, plan, "winograd_products.cl", "winograd_products",
+                                             ocl_divide_up(s->groups, groups_each), points(s), 1);
+    ocl_launch_option(launch, "TILE=%d", (int)s->tile);
+    ocl_launch_option(launch, "VECS=%d", (int)s->vecs);
+    arg_arrays(launch, &s->inputs);
+    arg_arrays(launch, &s->filters);
+    arg_arrays(launch, &s->products);
+    ocl_arg_int(launch, s->row_blocks);
+    ocl_arg_int(launch, s->tiles);
+    ocl_arg_int(launch, s->groups);
+    ocl_arg_int(launch, groups_each);
+}
+
+static void add_output(const ocl_target *target, const p2p_op *op, ocl_plan *plan, const winograd_shape *s) {
+    ocl_launch *launch =
+        add_transform(target, plan, s, "winograd_transform.cl", "winograd_output", s->rows, s->groups);
+    arg_arrays(launch, &s->products);
+    ocl_arg_int(launch, s->tiles);
+    ocl_arg_optional(launch, op, s->bias, s->filter);
+    ocl_conv_arg_activation(launch, op, s->dst);
+    ocl_arg_int(launch, s->dst_h);
+    ocl_arg_int(launch, s->dst_w);
+    arg_rows(launch, op, s);
+    ocl_arg_int(launch, op->act);
+    ocl_arg_float(launch, op->slope);
+    ocl_arg_int(launch, ocl_accumulates(op, s->dst));
+}
+
+static p2p_status plan_forward(const ocl_target *target, const p2p_op *op, ocl_plan *plan) {
+    winograd_shape s = shape_of(op);
+    P2P_TRY(ocl_conv_check_activation(target, op, s.src));
+    P2P_TRY(ocl_conv_check_activation(target, op, s.dst));
+    P2P_TRY(check_filter(target, op, s.filter));
+    P2P_TRY(ocl_want_plain(target, op, s.bias));
+    divide_rows(target, op, &s);
+    lay_out(target, &s);
+    P2P_TRY(set_scratch(target, op, plan, &s));
+    add_filter(target, op, plan, &s);
+    add_input(target, op, plan, &s);
+    add_products(target, plan, &s);
+    add_output(target, op, plan, &s);
+    finish(op, plan, &s, 1);
+    return P2P_OK;
+}
+
+/* ---- Filter gradient ---------------------------------------------------------------------------------- */
+
+enum { X = P2P_AT_conv_bwd_filter_x, DY = P2P_AT_conv_bwd_filter_dy, DW = P2P_AT_conv_bwd_filter_dw };
+
+/* The forward convolution's input, with dy in the place of its output; a position per pixel of dy. */
+static winograd_shape gradient_shape(const ocl_target *target, const p2p_op *op) {
+    const int64_t stride = stride_of(op);
+    const p2p_tensor *dy = &op->t[DY];
+    winograd_shape s = {.src = X,
+                        .dst = DY,
+                        .step_in = stride,
+                        .step_out = 1,
+                        .taps = TAPS / stride,
+                        .outputs = stride == 1 ? 3 : 4,
+                        .src_h = -op->pad_top,
+                        .src_w = -op->pad_left,
+                        .row_blocks = blocks_of(op->t[X].c) * stride * stride,
+                        .vectors = blocks_of(dy->c)};
+    s.tiles_h = ocl_divide_up(dy->h, s.outputs);
+    s.tiles_w = ocl_divide_up(dy->w, s.outputs);
+    divide_rows(target, op, &s);
+    s.tiles = s.rows * s.tiles_w;
+    s.inputs = reserve(&s, s.row_blocks * s.tiles * OCL_LANES);
+    s.gradients = reserve(&s, s.groups * s.tiles * s.vecs * OCL_LANES);
+    return s;
+}
+
+static void add_gradient(const ocl_target *target, const p2p_op *op, ocl_plan *plan,
+                         const winograd_shape *s) {
+    ocl_launch *launch =
+        add_transform(target, plan, s, "winograd_filter.cl", "winograd_gradient", s->rows, s->groups);
+    ocl_launch_option(launch, "ROWS=%d", (int)s->tile);
+    ocl_conv_arg_activation(launch, op, DY);
+    arg_arrays(launch, &s->gradients);
+    ocl_arg_int(launch, s->tiles);
+    arg_rows(launch, op, s);
+}
+
+static void add_filter_sums(const ocl_target *target, const p2p_op *op, ocl_plan *plan,
+                            const winograd_shape *s) {
+    ocl_launch *launch = add_transform(target, plan, s, "winograd_filter.cl", "winograd_filter_sums",
+                                       s->row_blocks, s->groups);
+    ocl_launch_option(launch, "ROWS=%d", (int)s->tile);
+    arg_arrays(launch, &s->inputs);
+    arg_arrays(launch, &s->gradients);
+    ocl_arg_int(launch, s->tiles);
+    ocl_arg_operand(launch, DW);
+    ocl_arg_int(launch, s->vectors);
+    ocl_arg_int(launch, ocl_accumulates(op, DW));
+    ocl_arg_repeat(launch, 1);
+    arg_rows(launch, op, s);
+}
+
+static p2p_status plan_filter_gradient(const ocl_target *target, const p2p_op *op, ocl_plan *plan) {
+    P2P_TRY(ocl_conv_check_activation(target, op, X));
+    P2P_TRY(ocl_conv_check_activation(target, op, DY));
+    P2P_TRY(check_filter(target, op, DW));
+    winograd_shape s = gradient_shape(target, op);
+    s.tile = OCL_LANES;
+    while (s.tile > 1 && s.tile * s.vecs > min64(16, accumulators(target))) s.tile /= 2;
+    P2P_TRY(set_scratch(target, op, plan, &s));
+    add_input(target, op, plan, &s);
+    add_gradient(target, op, plan, &s);
+    add_filter_sums(target, op, plan, &s);
+    finish(op, plan, &s, 0);
+    return P2P_OK;
+}
+
+/* ---- Planning ----------------------------------------------------------------------------------------- */
+
+p2p_status ocl_plan_conv_winograd(const ocl_target *target, const p2p_op *op, ocl_plan *plan) {
+    return op->kind == P2P_KIND_conv_bwd_filter ? plan_filter_gradient(target, op, plan)
+                                                : plan_forward(target, op, plan);
+}
+
+bool ocl_conv_winograd_pays(const p2p_op *op) {
+    (void)op;
+    return false;
+}
