@@ -1,8 +1,8 @@
 /* Which family computes a convolution: the one place where that is decided.
  *
- * CPUs take the direct family, other devices the tiles in local memory; 1x1 filters go to the matrix library
- * on both, and so does what the first choice refuses. P2P_OPENCL_CONV overrides all of it, and then a refusal
- * stands: a family asked for by name never silently becomes another.
+ * CPUs take the direct family, or Winograd's where it is faster; other devices the tiles in local memory; 1x1
+ * filters go to the matrix library on both, and so does what the other choices refuse. P2P_OPENCL_CONV
+ * overrides all of it, and then a refusal stands: a family asked for by name never silently becomes another.
  */
 #include "ocl_conv_cpu.h"
 #include "ocl_conv_winograd.h"
@@ -32,32 +32,43 @@ static bool is_pointwise(const p2p_op *op) {
 
 _Static_assert((int)P2P_AT_conv_fwd_w == (int)P2P_AT_conv_bwd_data_w, "is_pointwise takes them for one");
 
-/* The families to try, best first, and why the first is. */
-static void rank(const ocl_target *target, const p2p_op *op, ocl_conv_family ranked[2], const char **reason) {
-    ocl_conv_family tiled = target->cpu ? OCL_CONV_DIRECT : OCL_CONV_GPU;
+enum { CANDIDATES = 3 };
+
+/* The families to try, best first, and why the first is. Returns how many. */
+static int rank(const ocl_target *target, const p2p_op *op, ocl_conv_family ranked[CANDIDATES],
+                const char **reason) {
+    const ocl_conv_family tiled = target->cpu ? OCL_CONV_DIRECT : OCL_CONV_GPU;
+    int count = 0;
     if (is_pointwise(op)) {
-        ranked[0] = OCL_CONV_GEMM, ranked[1] = tiled;
         *reason = "a 1x1 convolution is a matrix product";
-    } else {
-        ranked[0] = tiled, ranked[1] = OCL_CONV_GEMM;
-        *reason = target->cpu ? "register tiles suit a CPU" : "tiles in local memory suit this device";
+        ranked[count++] = OCL_CONV_GEMM;
+        ranked[count++] = tiled;
+        return count;
     }
+    *reason = target->cpu ? "register tiles suit a CPU" : "tiles in local memory suit this device";
+    if (target->cpu && ocl_conv_winograd_pays(target, op)) {
+        *reason = "the multiplications saved outweigh the transforms";
+        ranked[count++] = OCL_CONV_WINOGRAD;
+    }
+    ranked[count++] = tiled;
+    ranked[count++] = OCL_CONV_GEMM;
+    return count;
 }
 
 p2p_status ocl_plan_conv(const ocl_target *target, const p2p_op *op, ocl_plan *plan) {
-    ocl_conv_family ranked[2];
     if (target->family != OCL_CONV_AUTO) {
         P2P_TRY(families[target->family](target, op, plan));
         plan->reason = "P2P_OPENCL_CONV says so";
         return P2P_OK;
     }
+    ocl_conv_family ranked[CANDIDATES];
     const char *reason = NULL;
-    rank(target, op, ranked, &reason);
+    const int count = rank(target, op, ranked, &reason);
     p2p_status status = families[ranked[0]](target, op, plan);
-    if (status == P2P_UNSUPPORTED) {
+    for (int i = 1; i < count && status == P2P_UNSUPPORTED; i++) {
         reason = "the preferred family refuses this shape or storage";
         *plan = (ocl_plan){0};
-        status = families[ranked[1]](target, op, plan);
+        status = families[ranked[i]](target, op, plan);
     }
     plan->reason = reason;
     return status;

@@ -14,12 +14,16 @@
 #include <stdio.h>
 
 enum {
-    TAPS = 4,                /* of a filter, in each direction */
-    MAX_STRIDE = 2,          /* which divides TAPS */
-    PASS_BYTES = 24 << 20,   /* of inputs and products of a pass */
-    GROUP_BYTES = 256 << 10, /* of filters that a work-item goes through for one point */
-    UNIT_ITEMS = 16,         /* work-items of a launch for each thread, where groups allow */
-    MAX_SCRATCH_FLOATS = 1 << 28
+    TAPS = 4,       /* of a filter, in each direction */
+    MAX_STRIDE = 2, /* which divides TAPS */
+    VECTOR_BYTES = OCL_LANES * sizeof(float),
+    PASS_BYTES = 24 << 20, /* of a pass's inputs and products, at most; fewer where filters are smaller, */
+    LEAST_PASS_BYTES = 4 << 20,  /* but no fewer than this: a pass goes through all filters */
+    MOST_PASSES = 256,           /* of an operation: each has kernels of its own */
+    GRADIENT_BYTES = 900 << 10,  /* of what a work-item of a filter gradient goes through */
+    GROUP_BYTES = 256 << 10,     /* of the filters that a work-item of the products goes through */
+    UNIT_ITEMS = 16,             /* work-items of the products for each thread, where groups allow */
+    MAX_SCRATCH_FLOATS = 1 << 28 /* whatever the shape */
 };
 
 /* A part of the scratch memory: an array for each point. */
@@ -61,29 +65,54 @@ static int64_t stride_of(const p2p_op *op) {
 
 /* ---- What is supported -------------------------------------------------------------------------------- */
 
-static p2p_status check_filter(const ocl_target *target, const p2p_op *op, int operand) {
-    const p2p_tensor *w = &op->t[operand];
-    P2P_TRY(ocl_conv_check_filter(target, op, operand, op->kind != P2P_KIND_conv_bwd_filter));
-    if (w->h == TAPS && w->w == TAPS && stride_of(op) <= MAX_STRIDE) return P2P_OK;
+/* The filter's position in p2p_op.t[]. */
+static int filter_of(const p2p_op *op) {
+    return op->kind == P2P_KIND_conv_bwd_filter ? P2P_AT_conv_bwd_filter_dw
+           : op->kind == P2P_KIND_conv_bwd_data ? P2P_AT_conv_bwd_data_w
+                                                : P2P_AT_conv_fwd_w;
+}
+
+static bool has_taps(const p2p_op *op) {
+    const p2p_tensor *w = &op->t[filter_of(op)];
+    return w->h == TAPS && w->w == TAPS && stride_of(op) <= MAX_STRIDE;
+}
+
+static p2p_status check_filter(const ocl_target *target, const p2p_op *op) {
+    const p2p_tensor *w = &op->t[filter_of(op)];
+    P2P_TRY(ocl_conv_check_filter(target, op, filter_of(op), op->kind != P2P_KIND_conv_bwd_filter));
+    if (has_taps(op)) return P2P_OK;
     return ocl_refuse(target, op, "%lld x %lld taps with stride %lld; Winograd takes 4 x 4 with 1 or 2",
                       (long long)w->h, (long long)w->w, (long long)stride_of(op));
 }
 
 /* ---- Shape -------------------------------------------------------------------------------------------- */
 
+static winograd_shape roles_of(const p2p_op *op) {
+    switch (op->kind) {
+    case P2P_KIND_conv_bwd_data:
+        return (winograd_shape){.src = P2P_AT_conv_bwd_data_dy,
+                                .bias = P2P_AT_conv_bwd_data_bias,
+                                .dst = P2P_AT_conv_bwd_data_dx};
+    case P2P_KIND_conv_bwd_filter:
+        return (winograd_shape){
+            .src = P2P_AT_conv_bwd_filter_x, .bias = -1, .dst = P2P_AT_conv_bwd_filter_dy};
+    default:
+        return (winograd_shape){
+            .src = P2P_AT_conv_fwd_x, .bias = P2P_AT_conv_fwd_bias, .dst = P2P_AT_conv_fwd_y};
+    }
+}
+
 static winograd_shape shape_of(const p2p_op *op) {
     const bool flip = op->kind == P2P_KIND_conv_bwd_data;
     const int64_t stride = stride_of(op);
-    winograd_shape s = {.src = flip ? P2P_AT_conv_bwd_data_dy : P2P_AT_conv_fwd_x,
-                        .filter = flip ? P2P_AT_conv_bwd_data_w : P2P_AT_conv_fwd_w,
-                        .bias = flip ? P2P_AT_conv_bwd_data_bias : P2P_AT_conv_fwd_bias,
-                        .dst = flip ? P2P_AT_conv_bwd_data_dx : P2P_AT_conv_fwd_y,
-                        .flip = flip,
-                        .step_in = flip ? 1 : stride,
-                        .step_out = flip ? stride : 1,
-                        .taps = TAPS / stride,
-                        .src_h = -op->pad_top,
-                        .src_w = -op->pad_left};
+    winograd_shape s = roles_of(op);
+    s.filter = filter_of(op);
+    s.flip = flip;
+    s.step_in = flip ? 1 : stride;
+    s.step_out = flip ? stride : 1;
+    s.taps = TAPS / stride;
+    s.src_h = -op->pad_top;
+    s.src_w = -op->pad_left;
     const p2p_tensor *src = &op->t[s.src], *dst = &op->t[s.dst];
     s.turn = (op->t[s.filter].layout == P2P_LAYOUT_ckrs) == flip;
     int64_t positions_h = dst->h, positions_w = dst->w;
@@ -138,14 +167,14 @@ static point_arrays reserve(winograd_shape *s, int64_t floats) {
     return arrays;
 }
 
-/* Divides the rows of tiles into equal passes. */
-static void divide_rows(const ocl_target *target, const p2p_op *op, winograd_shape *s) {
+/* Divides the rows of tiles into equal passes of about `bytes` of arrays, `tile_bytes` for each tile. */
+static void divide_rows(const ocl_target *target, const p2p_op *op, winograd_shape *s, int64_t bytes,
+                        int64_t tile_bytes) {
     const int64_t rows = op->t[s->dst].n * s->tiles_h;
-    const int64_t row_bytes =
-        s->tiles_w * points(s) * (s->row_blocks + s->vectors) * OCL_LANES * (int64_t)sizeof(float);
     s->vecs = s->vectors > 1 && accumulators(target) >= 6 ? 2 : 1;
     s->groups = ocl_divide_up(s->vectors, s->vecs);
-    s->rows = min64(rows, max64(1, PASS_BYTES / row_bytes));
+    s->rows = max64(ocl_divide_up(rows, MOST_PASSES), bytes / (tile_bytes * s->tiles_w));
+    s->rows = min64(s->rows, rows);
     s->rows = ocl_divide_up(rows, ocl_divide_up(rows, s->rows));
 }
 
@@ -258,11 +287,9 @@ static void add_output(const ocl_target *target, const p2p_op *op, ocl_plan *pla
 
 static p2p_status plan_forward(const ocl_target *target, const p2p_op *op, ocl_plan *plan) {
     winograd_shape s = shape_of(op);
-    P2P_TRY(ocl_conv_check_activation(target, op, s.src));
-    P2P_TRY(ocl_conv_check_activation(target, op, s.dst));
-    P2P_TRY(check_filter(target, op, s.filter));
-    P2P_TRY(ocl_want_plain(target, op, s.bias));
-    divide_rows(target, op, &s);
+    const int64_t filters_bytes = points(&s) * s.row_blocks * OCL_LANES * s.vectors * VECTOR_BYTES;
+    divide_rows(target, op, &s, max64(LEAST_PASS_BYTES, min64(filters_bytes, PASS_BYTES)),
+                points(&s) * (s.row_blocks + s.vectors) * VECTOR_BYTES);
     lay_out(target, &s);
     P2P_TRY(set_scratch(target, op, plan, &s));
     add_filter(target, op, plan, &s);
@@ -275,37 +302,12 @@ static p2p_status plan_forward(const ocl_target *target, const p2p_op *op, ocl_p
 
 /* ---- Filter gradient ---------------------------------------------------------------------------------- */
 
-enum { X = P2P_AT_conv_bwd_filter_x, DY = P2P_AT_conv_bwd_filter_dy, DW = P2P_AT_conv_bwd_filter_dw };
-
-/* The forward convolution's input, with dy in the place of its output; a position per pixel of dy. */
-static winograd_shape gradient_shape(const ocl_target *target, const p2p_op *op) {
-    const int64_t stride = stride_of(op);
-    const p2p_tensor *dy = &op->t[DY];
-    winograd_shape s = {.src = X,
-                        .dst = DY,
-                        .step_in = stride,
-                        .step_out = 1,
-                        .taps = TAPS / stride,
-                        .outputs = stride == 1 ? 3 : 4,
-                        .src_h = -op->pad_top,
-                        .src_w = -op->pad_left,
-                        .row_blocks = blocks_of(op->t[X].c) * stride * stride,
-                        .vectors = blocks_of(dy->c)};
-    s.tiles_h = ocl_divide_up(dy->h, s.outputs);
-    s.tiles_w = ocl_divide_up(dy->w, s.outputs);
-    divide_rows(target, op, &s);
-    s.tiles = s.rows * s.tiles_w;
-    s.inputs = reserve(&s, s.row_blocks * s.tiles * OCL_LANES);
-    s.gradients = reserve(&s, s.groups * s.tiles * s.vecs * OCL_LANES);
-    return s;
-}
-
 static void add_gradient(const ocl_target *target, const p2p_op *op, ocl_plan *plan,
                          const winograd_shape *s) {
     ocl_launch *launch =
         add_transform(target, plan, s, "winograd_filter.cl", "winograd_gradient", s->rows, s->groups);
     ocl_launch_option(launch, "ROWS=%d", (int)s->tile);
-    ocl_conv_arg_activation(launch, op, DY);
+    ocl_conv_arg_activation(launch, op, s->dst);
     arg_arrays(launch, &s->gradients);
     ocl_arg_int(launch, s->tiles);
     arg_rows(launch, op, s);
@@ -319,18 +321,19 @@ static void add_filter_sums(const ocl_target *target, const p2p_op *op, ocl_plan
     arg_arrays(launch, &s->inputs);
     arg_arrays(launch, &s->gradients);
     ocl_arg_int(launch, s->tiles);
-    ocl_arg_operand(launch, DW);
+    ocl_arg_operand(launch, s->filter);
     ocl_arg_int(launch, s->vectors);
-    ocl_arg_int(launch, ocl_accumulates(op, DW));
+    ocl_arg_int(launch, ocl_accumulates(op, s->filter));
     ocl_arg_repeat(launch, 1);
     arg_rows(launch, op, s);
 }
 
 static p2p_status plan_filter_gradient(const ocl_target *target, const p2p_op *op, ocl_plan *plan) {
-    P2P_TRY(ocl_conv_check_activation(target, op, X));
-    P2P_TRY(ocl_conv_check_activation(target, op, DY));
-    P2P_TRY(check_filter(target, op, DW));
-    winograd_shape s = gradient_shape(target, op);
+    winograd_shape s = shape_of(op);
+    divide_rows(target, op, &s, GRADIENT_BYTES, points(&s) * 3 * VECTOR_BYTES);
+    s.tiles = s.rows * s.tiles_w;
+    s.inputs = reserve(&s, s.row_blocks * s.tiles * OCL_LANES);
+    s.gradients = reserve(&s, s.groups * s.tiles * s.vecs * OCL_LANES);
     s.tile = OCL_LANES;
     while (s.tile > 1 && s.tile * s.vecs > min64(16, accumulators(target))) s.tile /= 2;
     P2P_TRY(set_scratch(target, op, plan, &s));
@@ -344,11 +347,41 @@ static p2p_status plan_filter_gradient(const ocl_target *target, const p2p_op *o
 /* ---- Planning ----------------------------------------------------------------------------------------- */
 
 p2p_status ocl_plan_conv_winograd(const ocl_target *target, const p2p_op *op, ocl_plan *plan) {
-    return op->kind == P2P_KIND_conv_bwd_filter ? plan_filter_gradient(target, op, plan)
-                                                : plan_forward(target, op, plan);
+    const winograd_shape roles = roles_of(op);
+    P2P_TRY(ocl_conv_check_activation(target, op, roles.src));
+    P2P_TRY(ocl_conv_check_activation(target, op, roles.dst));
+    P2P_TRY(check_filter(target, op));
+    if (op->kind == P2P_KIND_conv_bwd_filter) return plan_filter_gradient(target, op, plan);
+    P2P_TRY(ocl_want_plain(target, op, roles.bias));
+    return plan_forward(target, op, plan);
 }
 
-bool ocl_conv_winograd_pays(const p2p_op *op) {
-    (void)op;
-    return false;
+/* ---- Choice ------------------------------------------------------------------------------------------- */
+
+/* Cycles that a vector of 16 floats takes which a transform writes and the products read: they stream through
+ * the outer caches. Sums of filter gradients stay in the inner ones. Measured on a Zen 5, where both kinds of
+ * convolution multiply at 93 % of the peak, two vectors in a cycle. */
+enum {
+    STREAMED_COST = 22,
+    SUMS_COST = 6,
+    MARGIN_PERCENT = 110,
+    LEAST_CHANNELS = 16,         /* direct convolutions have forms for fewer */
+    MOST_FILTER_BYTES = 56 << 20 /* transformed, in scratch memory */
+};
+
+bool ocl_conv_winograd_pays(const ocl_target *target, const p2p_op *op) {
+    if (!has_taps(op)) return false;
+    const winograd_shape s = shape_of(op);
+    if (op->t[s.src].c < LEAST_CHANNELS || op->t[s.dst].c < LEAST_CHANNELS) return false;
+    const bool gradient = op->kind == P2P_KIND_conv_bwd_filter;
+    const double multiply_cost = target->vector_width >= 16 ? 0.54 : target->vector_width >= 8 ? 1.08 : 2.16;
+    const double tiles = (double)(op->t[s.dst].n * s.tiles_h * s.tiles_w);
+    const double rows = (double)(s.row_blocks * OCL_LANES), vectors = (double)s.vectors;
+    const double filters = (double)points(&s) * rows * vectors;
+    const double transformed = (double)points(&s) * (rows / OCL_LANES + vectors) * tiles;
+    if (!gradient && filters * VECTOR_BYTES > MOST_FILTER_BYTES) return false;
+    const double cost = filters * tiles * multiply_cost + filters * (gradient ? SUMS_COST : STREAMED_COST) +
+                        transformed * STREAMED_COST;
+    const double direct_cost = p2p_op_flops(op) / (2 * OCL_LANES) * multiply_cost;
+    return cost * MARGIN_PERCENT < direct_cost * 100;
 }

@@ -14,8 +14,8 @@
  * P2P_UNSUPPORTED, with a reason, for any other. */
 p2p_status ocl_plan_conv_winograd(const ocl_target *target, const p2p_op *op, ocl_plan *plan);
 
-/* Whether it takes less time than the direct family; only asked of what the planner takes. A rule fitted to
- * measurements: nothing is timed here. */
-bool ocl_conv_winograd_pays(const p2p_op *op);
+/* Whether it probably takes less time than the direct family; false for taps and strides that the planner
+ * refuses. Arithmetic fitted to measurements: nothing is timed here. */
+bool ocl_conv_winograd_pays(const ocl_target *target, const p2p_op *op);
 
 #endif

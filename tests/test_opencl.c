@@ -195,12 +195,22 @@ static void expect_kernel(p2p_be_device *device, const char *text, const char *k
 #define SPATIAL   "conv_fwd x=f32:nchwc16:1x32x8x8 w=f32:ckrs16:16x32x4x4 y=f32:nchwc16:1x16x5x5"
 #define PLAIN     "conv_fwd x=f32:nchwc16:1x32x8x8 w=f32:plain:16x32x4x4 y=f32:nchwc16:1x16x5x5"
 
+/* Transforming filters pays where there are many positions to use them. */
+#define MANY_POSITIONS                                                                                       \
+    "conv_fwd x=f32:nchwc16:1x256x32x32 w=f32:ckrs16:512x256x4x4 y=f32:nchwc16:1x512x31x31 pad_top=1 "       \
+    "pad_left=1 pad_bottom=1 pad_right=1"
+#define MANY_FILTERS                                                                                         \
+    "conv_fwd x=f32:nchwc16:1x512x8x8 w=f32:ckrs16:512x512x4x4 y=f32:nchwc16:1x512x4x4 stride=2 pad_top=1 "  \
+    "pad_left=1 pad_bottom=1 pad_right=1"
+
 static void chooses_families_by_shape(void **state) {
     (void)state;
     p2p_be_device *device = open_with_family("auto");
     expect_kernel(device, POINTWISE, "im2col_sgemm");
     expect_kernel(device, SPATIAL, "conv_tile");
     expect_kernel(device, PLAIN, "im2col_sgemm");
+    expect_kernel(device, MANY_POSITIONS, device->target.cpu ? "winograd" : "conv_tile");
+    expect_kernel(device, MANY_FILTERS, "conv_tile");
     module->device.close(device);
 }
 
@@ -208,6 +218,12 @@ static void obeys_the_switch(void **state) {
     (void)state;
     p2p_be_device *device = open_with_family("gemm");
     expect_kernel(device, SPATIAL, "im2col_sgemm");
+    module->device.close(device);
+    device = open_with_family("direct");
+    expect_kernel(device, MANY_POSITIONS, "conv_tile");
+    module->device.close(device);
+    device = open_with_family("winograd");
+    expect_kernel(device, MANY_FILTERS, "winograd");
     module->device.close(device);
     device = open_with_family("gpu");
     expect_kernel(device, POINTWISE, "conv_tile");
