@@ -106,8 +106,7 @@ class PyTorch:
 
     def close(self):
         if self.process is not None:
-            self.process.stdin.close()
-            self.process.wait()
+            self.process.communicate()  # closes its input, which ends it
 
 
 class P2P:
@@ -227,7 +226,7 @@ def print_table(header, rows):
 def main():
     parser = argparse.ArgumentParser(prog="ci/bench", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("program", nargs="?", help="p2p; ci/bench builds and gives it")
+    parser.add_argument("program", nargs="?", help=argparse.SUPPRESS)  # p2p: ci/bench gives it
     parser.add_argument("--work", help=argparse.SUPPRESS)  # a way of PyTorch's: this is its process
     parser.add_argument("--rounds", type=int, default=3, help="turns of each contender (%(default)s)")
     parser.add_argument("--steps", type=int, default=5, help="steps per turn (%(default)s)")

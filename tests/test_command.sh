@@ -95,6 +95,15 @@ expect 0 '"plan":"translate"' "$p2p" bench "${small[@]}" --what ops --mode trans
 expect 0 "host to device" "$p2p" bench --what transfers --steps 2 --device "$device"
 expect 0 '"what":"transfers"' "$p2p" bench --what transfers --steps 2 --device "$device" --json
 fields steps bytes to_device_gb_per_s to_host_gb_per_s copy_gb_per_s
+expect 0 "ms per GFLOP" "$p2p" bench "${small[@]}" --sweep batch --plot sweep.svg
+[ "$(grep -c '^batch ' out.txt)" -eq 6 ] || fail "--sweep batch: not six batches"
+[ "$(grep -c '<polyline' sweep.svg)" -eq 4 ] || fail "sweep.svg: not two figures and their floors"
+grep -q 'nan\|inf' sweep.svg && fail "sweep.svg: a figure is no number"
+expect 0 '"sweep":"batch"' "$p2p" bench "${small[@]}" --what translate --sweep batch --json
+fields best_convolution_gflops s_per_image floor_s_per_image gflop_per_image device_mb floor_mb
+expect 2 "--sweep contradicts --what ops" "$p2p" bench --what ops --sweep size
+expect 2 "--trace contradicts --sweep" "$p2p" bench --sweep size --trace x.json
+expect 2 "--plot draws a --sweep" "$p2p" bench --plot x.svg
 expect 2 "--what: 'all' is none of train|translate|ops|transfers" "$p2p" bench --what all
 expect 2 "--mode contradicts --what train" "$p2p" bench --mode train
 expect 2 "--trace contradicts --what transfers" "$p2p" bench --what transfers --trace x.json

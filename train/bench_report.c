@@ -7,8 +7,7 @@
 
 /* ---- JSON --------------------------------------------------------------------------------------------- */
 
-/* Takes the object, which may be NULL when memory failed while it was made. */
-static p2p_status print_json(json_t *object) {
+p2p_status bench_print_json(json_t *object) {
     char *text =
         object ? json_dumps(object, JSON_COMPACT | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(9)) : NULL;
     json_decref(object);
@@ -95,7 +94,7 @@ p2p_status bench_report_speed(const bench *b, const bench_speed *speed, double c
         "convolution_gflop", convolution_flops * 1e-9, "gflops", rate * 1e-9, "share_of_best_convolution",
         bench_rate(rate, peaks->flops_per_s), "device_memory_bytes", (json_int_t)speed->memory.total,
         "host_peak_bytes", (json_int_t)speed->host_peak_bytes);
-    return print_json(joined(joined(bench_to_json(b), peaks_to_json(peaks)), results));
+    return bench_print_json(joined(joined(bench_to_json(b), peaks_to_json(peaks)), results));
 }
 
 /* ---- Operations --------------------------------------------------------------------------------------- */
@@ -172,7 +171,7 @@ p2p_status bench_report_operations(const bench *b, const bench_profile *profile,
         json_t *results =
             json_pack("{s:i, s:f, s:o}", "steps", profile->repeats, "sum_s", sum_seconds(groups, count),
                       "operations", groups_to_json(groups, count, peaks));
-        status = print_json(joined(joined(bench_to_json(b), peaks_to_json(peaks)), results));
+        status = bench_print_json(joined(joined(bench_to_json(b), peaks_to_json(peaks)), results));
     } else {
         print_bench(b);
         print_peaks(peaks);
@@ -202,7 +201,7 @@ p2p_status bench_report_transfers(const settings *all, const p2p_device *device,
     bench_range write = rates(&transfers->write_s, bytes), read = rates(&transfers->read_s, bytes);
     bench_range copy = rates(&transfers->copy_s, 2 * bytes);
     if (all->json)
-        return print_json(
+        return bench_print_json(
             joined(device_to_json(all, device),
                    json_pack("{s:i, s:i, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f}", "steps",
                              transfers->count, "bytes", BENCH_TRANSFER_BYTES, "to_device_gb_per_s",

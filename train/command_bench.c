@@ -1,14 +1,25 @@
 /* `p2p bench`: which measurement, and in which order. Steps come first, so that the time to the first one and
  * the memory are those of a training; then the operations, and the device's ceilings last. */
 #include "bench_report.h"
+#include "bench_sweep.h"
 #include "command.h"
 
 #include <string.h>
 
-enum { DEFAULT_STEPS = 10 };
+enum { DEFAULT_STEPS = 10, DEFAULT_STEPS_PER_POINT = 3 };
 
 static int steps_of(const settings *all) {
-    return all->steps > 0 ? (int)all->steps : DEFAULT_STEPS;
+    if (all->steps > 0) return (int)all->steps;
+    return all->sweep ? DEFAULT_STEPS_PER_POINT : DEFAULT_STEPS;
+}
+
+static p2p_status check_sweep(const settings *all) {
+    if (all->plot && !all->sweep) return p2p_fail(P2P_USAGE, "--plot draws a --sweep, and there is none");
+    if (!all->sweep) return P2P_OK;
+    if (strcmp(all->what, "train") != 0 && strcmp(all->what, "translate") != 0)
+        return p2p_fail(P2P_USAGE, "--sweep contradicts --what %s: it measures whole steps", all->what);
+    if (all->trace) return p2p_fail(P2P_USAGE, "--trace contradicts --sweep, which measures many plans");
+    return P2P_OK;
 }
 
 static p2p_status check_settings(const settings *all) {
@@ -18,7 +29,7 @@ static p2p_status check_settings(const settings *all) {
                         all->what);
     if (all->trace && strcmp(all->what, "transfers") == 0)
         return p2p_fail(P2P_USAGE, "--trace contradicts --what transfers, which runs no operations");
-    return P2P_OK;
+    return check_sweep(all);
 }
 
 static p2p_status write_trace(const bench *b, const bench_profile *profile) {
@@ -71,7 +82,15 @@ static p2p_status run_transfer_bench(const settings *all) {
     return status;
 }
 
+static p2p_status run_sweep(const settings *all) {
+    bench_sweep sweep;
+    P2P_TRY(bench_sweep_measure(all, steps_of(all), &sweep));
+    P2P_TRY(bench_sweep_report(all, &sweep));
+    return all->plot ? bench_sweep_plot(&sweep, all->plot) : P2P_OK;
+}
+
 p2p_status command_bench(settings *all) {
     P2P_TRY(check_settings(all));
+    if (all->sweep) return run_sweep(all);
     return strcmp(all->what, "transfers") == 0 ? run_transfer_bench(all) : run_plan_bench(all);
 }

@@ -31,7 +31,8 @@ static const command commands[] = {
     {"bench", COMMAND_BENCH, "measure a device", "p2p bench [OPTIONS]",
      "  p2p bench --batch 4\n"
      "  p2p bench --what ops --steps 5\n"
-     "  p2p bench --what translate --json --trace step.json\n",
+     "  p2p bench --what translate --json --trace step.json\n"
+     "  p2p bench --sweep size --plot sizes.svg\n",
      "Work is counted as direct convolution, whatever algorithm runs. Ceilings are what this device reached "
      "in\n"
      "this run, not a data sheet's figures: the best rate of a fixed set of 4x4 convolutions (a faster "

@@ -32,7 +32,7 @@ typedef struct {
     char *direction;
     char *generator;
     char *init_generator, *init_discriminator;
-    char *mode, *what, *trace;
+    char *mode, *what, *trace, *sweep, *plot;
     int64_t batch, epochs, steps, count;
     int64_t size, load_size;
     int64_t ngf, ndf;
