@@ -25,7 +25,6 @@ enum {
     TURN_TILES_LEAST = 8, /* that still hide what turning costs */
     TURN_SUMS = 128,
     TURN_PHASES = 4,         /* phases up to which a work-item turns its filters itself */
-    TURN_PASSES = 16,        /* work-items up to which each turns the same filters */
     TURN_BYTES = 64 << 10,   /* of turned filters in a work-item */
     PATCH_BYTES = 160 << 10, /* of patches in a work-item */
     ROWS_BYTES = 128 << 10,  /* of the rows that a filter gradient goes through at a time */
@@ -144,44 +143,64 @@ static int64_t accumulators(const ocl_target *target) {
     return registers(target) == 1 ? 16 : registers(target) == 2 ? 6 : 3;
 }
 
-/* Time of one tap and input channel of a tile in halves of a cycle: two multiplications and two loads go in
- * a cycle, and eight sums must be on their way to hide how long one takes. */
+/* Time of one tap and input channel of a tile, in halves of a cycle: two multiplications and two loads go in
+ * a cycle; some twelve sums must be on their way to hide how long one takes; filters come from the
+ * second-level cache at a vector in two and a half cycles. */
 static int64_t tap_cost(const ocl_target *target, const conv_tile *tile) {
     const int64_t positions = tile->images * tile->rows * tile->columns;
     const int64_t vectors = tile->vecs * registers(target);
-    return max64(max64(positions * vectors, positions + vectors), 8);
+    return max64(max64(positions * vectors, positions + vectors), max64(12, 5 * tile->vecs));
 }
 
-/* The tile that takes the least time for all positions and output blocks; of equals the one with the fewest
- * vectors, then with the longest row. Rows of 8 positions by 2 vectors run at full speed; small maps get
- * squares, several images or more vectors. */
-static conv_tile choose_tile(const ocl_target *target, int64_t images, int64_t rows, int64_t columns,
-                             int64_t blocks) {
+static int64_t patch_rows(const conv_shape *s, const conv_tile *tile) {
+    return tile->images * ((tile->rows - 1) * s->step_in + s->reach_h);
+}
+
+static int64_t patch_vectors(const conv_shape *s, const conv_tile *tile) {
+    return patch_rows(s, tile) * ((tile->columns - 1) * s->step_in + s->reach_w);
+}
+
+static int64_t patch_bytes(const conv_shape *s) {
+    return patch_vectors(s, &s->tile) * OCL_LANES * (int64_t)sizeof(float);
+}
+
+/* Time of all sums with such tiles, in halves of a cycle, for one block of input channels: the taps, their
+ * overhead, and the patches, which a few groups of output channels share. */
+static double tile_cost(const ocl_target *target, const p2p_op *op, const conv_shape *s,
+                        const conv_tile *tile) {
+    enum { SUMMING = 120, VECTOR_COPY = 3, ROW_COPY = 32, SHARED_BY = 4 };
+    const int64_t phases = s->step_out * s->step_out, groups = ocl_divide_up(s->filter_blocks, tile->vecs);
+    const int64_t taps = ocl_divide_up(s->taps_h, s->step_out) * ocl_divide_up(s->taps_w, s->step_out);
+    const int64_t channels = min64(op->t[s->src].c, OCL_LANES);
+    const double sums =
+        (double)(phases * groups) * ((double)(taps * channels) * (double)tap_cost(target, tile) + SUMMING);
+    const double copies =
+        (double)ocl_divide_up(groups, SHARED_BY) *
+        (double)(patch_vectors(s, tile) * registers(target) * VECTOR_COPY + patch_rows(s, tile) * ROW_COPY);
+    return (sums + copies) * (double)ocl_divide_up(op->t[s->dst].n, tile->images) *
+           (double)ocl_divide_up(s->rows, tile->rows) * (double)ocl_divide_up(s->columns, tile->columns);
+}
+
+/* The tile that takes the least time; of equals the one with the fewest vectors, then with the longest row.
+ * Rows of 8 positions by 2 vectors run at full speed; small maps get squares, several images or more vectors.
+ */
+static conv_tile choose_tile(const ocl_target *target, const p2p_op *op, const conv_shape *s) {
     static const int64_t widths[] = {16, 8, 6, 4, 3, 2, 1};
     conv_tile best = {1, 1, 1, 1};
     double least = 0;
-    for (int64_t vecs = 1; vecs <= 4 && vecs < 2 * blocks; vecs *= 2)
+    for (int64_t vecs = 1; vecs <= 4 && vecs < 2 * s->filter_blocks; vecs *= 2)
         for (size_t w = 0; w < sizeof widths / sizeof *widths; w++)
             for (int64_t h = 4; h >= 1; h /= 2)
                 for (int64_t n = 1; n <= 16; n *= 2) {
                     const conv_tile tile = {n, h, widths[w], vecs};
                     if (n * h * widths[w] * vecs > accumulators(target)) continue;
-                    const double cost = (double)tap_cost(target, &tile) * (double)ocl_divide_up(images, n) *
-                                        (double)ocl_divide_up(rows, h) *
-                                        (double)ocl_divide_up(columns, widths[w]) *
-                                        (double)ocl_divide_up(blocks, vecs);
+                    const double cost = tile_cost(target, op, s, &tile);
                     if (least == 0 || cost < least) {
                         least = cost;
                         best = tile;
                     }
                 }
     return best;
-}
-
-static int64_t patch_bytes(const conv_shape *s) {
-    const int64_t h = (s->tile.rows - 1) * s->step_in + s->reach_h;
-    const int64_t w = (s->tile.columns - 1) * s->step_in + s->reach_w;
-    return s->tile.images * h * w * OCL_LANES * (int64_t)sizeof(float);
 }
 
 /* ---- Forward and data gradient ------------------------------------------------------------------------ */
@@ -253,11 +272,12 @@ static int64_t turned_bytes(const conv_shape *s) {
     return s->tile.vecs * s->taps_h * s->taps_w * OCL_LANES * OCL_LANES * (int64_t)sizeof(float);
 }
 
-/* The filter has its lanes along src's channels: turn it in the tile kernel where few work-items would turn
- * the same filters, so that they are still read from memory but once; else before, into scratch memory. */
+/* The filter has its lanes along src's channels: a work-item turns what it uses, so that it is read from
+ * memory but once, unless there are too many phases or taps for that; then it is turned before, into scratch
+ * memory. */
 static bool turns_itself(const conv_shape *s) {
     return s->step_out * s->step_out <= TURN_PHASES && turned_bytes(s) <= TURN_BYTES &&
-           TURN_TILES * patch_bytes(s) <= PATCH_BYTES && ocl_divide_up(s->tiles, TURN_TILES) <= TURN_PASSES;
+           TURN_TILES * patch_bytes(s) <= PATCH_BYTES;
 }
 
 static int64_t item_count(const conv_shape *s) {
@@ -370,7 +390,7 @@ static void choose_form(const ocl_target *target, const p2p_op *op, conv_shape *
         return;
     }
     if (s->flip && phases > 1 && phases <= SPREAD_PHASES && dst->c <= SPREAD_OUTPUTS) make_spread(op, s);
-    s->tile = choose_tile(target, dst->n, s->rows, s->columns, s->filter_blocks);
+    s->tile = choose_tile(target, op, s);
 }
 
 /* Compile-time limits of the kernel: tiles, sums and channel blocks that a work-item has room for. */
@@ -492,6 +512,8 @@ static p2p_status plan_filter(const ocl_target *target, const p2p_op *op, ocl_pl
     ocl_arg_int(launch, rows);
     ocl_arg_int(launch, parts);
     ocl_arg_int(launch, parts == 1 && ocl_accumulates(op, DW));
+    snprintf(plan->answer.kernel, sizeof plan->answer.kernel, "conv_filter_grad %dx%d in %d", (int)tile.rows,
+             (int)tile.vecs, (int)parts);
     if (parts == 1) return P2P_OK;
     launch = add_launch(target, plan, "conv_cpu_filter.cl", "conv_add_parts", size / 256, 1, 1);
     snprintf(launch->options, sizeof launch->options, "%s", plan->launch[0].options);

@@ -1,7 +1,8 @@
 /* Planner of convolutions on tiles in local memory: kernels/conv_gpu.cl.
  *
  * Takes any shape in the backend's own storage. The tile follows from the largest work-group that the device
- * and the compiled kernel allow, down to one work-item; local memory stays below 10 KiB.
+ * and the compiled kernel allow, down to one work-item; local memory stays below 10 KiB and within the
+ * device's.
  */
 #include "ocl_plan.h"
 
@@ -21,9 +22,18 @@ static const tile_shape tiles[] = {
 
 enum { TILE_COUNT = sizeof tiles / sizeof tiles[0], MOST_GROUPS = 65535 };
 
+/* What conv_tile, the larger of the two kernels, keeps in local memory. */
+static size_t local_bytes(const tile_shape *t) {
+    int rows = t->group_m * t->item_m, columns = t->group_n * t->item_n;
+    return (size_t)(OCL_LANES * (rows + 1 + columns + 1)) * sizeof(float) +
+           (size_t)(3 * rows) * sizeof(int32_t);
+}
+
 static const tile_shape *choose_tile(const ocl_target *target) {
     for (int i = 0; i < TILE_COUNT - 1; i++)
-        if ((size_t)(tiles[i].group_m * tiles[i].group_n) <= target->group_limit) return &tiles[i];
+        if ((size_t)(tiles[i].group_m * tiles[i].group_n) <= target->group_limit &&
+            local_bytes(&tiles[i]) <= target->local_bytes)
+            return &tiles[i];
     return &tiles[TILE_COUNT - 1];
 }
 

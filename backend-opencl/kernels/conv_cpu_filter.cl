@@ -21,6 +21,25 @@ static int2 positions_inside(int first, int end, int offset, int extent) {
     return (int2)(max(first, low), min(end, high));
 }
 
+/* Rows of x and dy that the next chunk will want, asked for in slices, one for each row of each tile. */
+typedef struct {
+    __global const float *x, *dy;
+    int x_lines, dy_lines; /* of a slice, a line being one vector of 16 */
+} next_rows;
+
+static next_rows rows_ahead(__global const float *x, __global const float *dy, int x_lines, int dy_lines,
+                            int slices) {
+    return (next_rows){x, dy, (x_lines + slices - 1) / slices, (dy_lines + slices - 1) / slices};
+}
+
+static void ask_for_slice(next_rows *next, long dy_plane) {
+    for (int l = 0; l < next->x_lines; l++) PREFETCH_FAR(next->x + l * 16);
+    for (int v = 0; v < VECS; v++)
+        for (int l = 0; l < next->dy_lines; l++) PREFETCH_FAR(next->dy + v * dy_plane + l * 16);
+    next->x += next->x_lines * 16;
+    next->dy += next->dy_lines * 16;
+}
+
 /* Rows of the filters of `tap` that stand for no input channel. */
 static void clear_rows(__global float *const *sums, int vecs, int tap, int channels) {
     for (int v = 0; v < vecs; v++)
@@ -49,6 +68,12 @@ KERNEL void conv_filter_grad(VIEWED(const float, x), int x_c, int x_h, int x_w, 
         __global const float *grad[VECS];
         UNROLL for (int v = 0; v < VECS; v++)
             grad[v] = dy + dy_start + dy_at + n * dy_image + (k0 + min(v, vecs - 1)) * dy_plane;
+        const int next_n = (q + 1) / chunks, next_row = (q + 1) % chunks * rows;
+        const int wanted = q + 1 < end ? rows : 0;
+        next_rows next = rows_ahead(
+            x + x_start + x_at + next_n * x_image + block * x_plane + (long)next_row * STRIDE * x_w * 16,
+            dy + dy_start + dy_at + next_n * dy_image + k0 * dy_plane + (long)next_row * dy_w * 16,
+            wanted * STRIDE * x_w, wanted * dy_w, rows * taps * ((channels + ROWS - 1) / ROWS));
         for (int tap = 0; tap < taps; tap++) {
             const int h = tap / taps_w - pad_top, w = tap % taps_w - pad_left;
             const int2 i = positions_inside(row, row_end, h, x_h), j = positions_inside(0, dy_w, w, x_w);
@@ -59,6 +84,7 @@ KERNEL void conv_filter_grad(VIEWED(const float, x), int x_c, int x_h, int x_w, 
                     UNROLL for (int v = 0; v < VECS; v++)
                         sum[a * VECS + v] = fresh ? (float16)(0.0f) : vload16(tap * 16 + c + a, sums[v]);
                 for (int y = i.x; y < i.y; y++) {
+                    ask_for_slice(&next, dy_plane);
                     __global const float *p =
                         from + ((long)(STRIDE * y + h) * x_w + STRIDE * j.x + w) * 16 + c;
                     for (int z = y * dy_w + j.x; z < y * dy_w + j.y; z++, p += STRIDE * 16) {

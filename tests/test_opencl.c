@@ -1,0 +1,240 @@
+/* The OpenCL backend's own promises, which no other backend shares: what its messages say, how it chooses a
+ * family of convolutions, how programs are built, how submissions are counted. What operations compute is
+ * test_ops' business. Needs a device; its absence is a failure.
+ */
+#include "ocl_program.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static void quiet_log(const char *format, ...) P2P_PRINTF(1, 2);
+
+static void quiet_log(const char *format, ...) {
+    (void)format;
+}
+
+static const p2p_host host = {p2p_fail, p2p_hint, quiet_log, p2p_op_print};
+static const p2p_module *module;
+
+static p2p_be_device *open_device(void) {
+    p2p_be_device *device = NULL;
+    assert_int_equal(module->device_open(0, &device), P2P_OK);
+    return device;
+}
+
+static p2p_be_device *open_with_family(const char *family) {
+    assert_int_equal(setenv("P2P_OPENCL_CONV", family, 1), 0);
+    p2p_be_device *device = open_device();
+    unsetenv("P2P_OPENCL_CONV");
+    return device;
+}
+
+#define assert_message(text) assert_non_null(strstr(p2p_message(), text))
+
+/* ---- The module --------------------------------------------------------------------------------------- */
+
+static void refuses_another_version(void **state) {
+    (void)state;
+    assert_null(p2p_module_opencl(P2P_BACKEND_ABI + 1, &host));
+}
+
+static void describes_its_devices(void **state) {
+    (void)state;
+    int count = 0;
+    p2p_device_info info;
+    assert_int_equal(module->device_count(&count), P2P_OK);
+    assert_true(count > 0);
+    for (int i = 0; i < count; i++) {
+        assert_int_equal(module->device_info(i, &info), P2P_OK);
+        assert_true(info.name[0] != '\0' && info.driver[0] != '\0');
+        assert_true(info.compute_units > 0 && info.memory_bytes > 0);
+        assert_true(info.max_alloc_bytes > 0 && info.max_alloc_bytes <= info.memory_bytes);
+    }
+    assert_int_equal(module->device_info(count, &info), P2P_NO_DEVICE);
+}
+
+static void names_a_wrong_family(void **state) {
+    (void)state;
+    p2p_be_device *device = NULL;
+    setenv("P2P_OPENCL_CONV", "winograd", 1);
+    assert_int_equal(module->device_open(0, &device), P2P_USAGE);
+    unsetenv("P2P_OPENCL_CONV");
+    assert_null(device);
+    assert_message("P2P_OPENCL_CONV");
+    assert_message("winograd");
+}
+
+/* ---- Buffers and submissions -------------------------------------------------------------------------- */
+
+static void says_what_does_not_fit(void **state) {
+    (void)state;
+    p2p_be_device *device = open_device();
+    p2p_be_buffer *buffer = NULL;
+    p2p_status status =
+        module->device.buffer_create(device, device->info.max_alloc_bytes + OCL_ALIGNMENT, &buffer);
+    assert_int_equal(status, P2P_OUT_OF_MEMORY);
+    assert_null(buffer);
+    assert_message("MiB");
+    assert_message(device->info.name);
+    module->device.close(device);
+}
+
+static void moves_bytes_between_offsets(void **state) {
+    (void)state;
+    enum { BYTES = 4096, PART = 100 };
+    const p2p_device_table *table = &module->device;
+    p2p_be_device *device = open_device();
+    p2p_be_buffer *from = NULL, *to = NULL;
+    unsigned char sent[PART], received[BYTES];
+    p2p_ticket ticket = 0;
+    for (int i = 0; i < PART; i++) sent[i] = (unsigned char)(i + 1);
+    assert_int_equal(table->buffer_create(device, BYTES, &from), P2P_OK);
+    assert_int_equal(table->buffer_create(device, BYTES, &to), P2P_OK);
+    assert_int_equal(table->buffer_write(device, (p2p_binding){from, 128}, sent, PART), P2P_OK);
+    assert_int_equal(table->buffer_copy(device, (p2p_binding){from, 128}, (p2p_binding){to, 192}, PART),
+                     P2P_OK);
+    assert_int_equal(table->buffer_read(device, (p2p_binding){to, 0}, received, BYTES), P2P_OK);
+    assert_int_equal(table->submit(device, &ticket), P2P_OK);
+    assert_int_equal(table->wait(device, ticket), P2P_OK);
+    for (int i = 0; i < BYTES; i++)
+        assert_int_equal(received[i], i >= 192 && i < 192 + PART ? sent[i - 192] : 0);
+    table->buffer_destroy(device, from);
+    table->buffer_destroy(device, to);
+    table->close(device);
+}
+
+/* More submissions than are kept, waited for in any order and twice. */
+static void counts_submissions(void **state) {
+    (void)state;
+    const p2p_device_table *table = &module->device;
+    p2p_be_device *device = open_device();
+    p2p_ticket ticket = 0, before = 0;
+    for (int i = 0; i < 3 * OCL_IN_FLIGHT; i++, before = ticket) {
+        assert_int_equal(table->submit(device, &ticket), P2P_OK);
+        assert_true(ticket > before);
+    }
+    const p2p_ticket waited[] = {0, 1, ticket, ticket - 1, ticket - OCL_IN_FLIGHT, ticket};
+    for (size_t i = 0; i < sizeof waited / sizeof waited[0]; i++)
+        assert_int_equal(table->wait(device, waited[i]), P2P_OK);
+    assert_int_equal(table->wait(device, ticket + 1), P2P_INVALID);
+    table->close(device);
+}
+
+/* Codes that only a dead device gives; nothing is asked of it afterwards. */
+static void stays_lost(void **state) {
+    (void)state;
+    p2p_be_device *device = open_device();
+    p2p_ticket ticket = 0;
+    assert_int_equal(ocl_check(device, CL_INVALID_VALUE, "a call"), P2P_FAILED);
+    assert_int_equal(module->device.submit(device, &ticket), P2P_OK);
+    assert_int_equal(module->device.wait(device, ticket), P2P_OK);
+    assert_int_equal(ocl_check(device, CL_OUT_OF_RESOURCES, "a call"), P2P_DEVICE_LOST);
+    assert_message("CL_OUT_OF_RESOURCES");
+    assert_int_equal(module->device.submit(device, &ticket), P2P_DEVICE_LOST);
+    assert_int_equal(module->device.wait(device, ticket), P2P_DEVICE_LOST);
+    device->lost = false; /* so that closing releases everything */
+    module->device.close(device);
+}
+
+/* ---- Programs ----------------------------------------------------------------------------------------- */
+
+static void builds_a_program_once(void **state) {
+    (void)state;
+    p2p_be_device *device = open_device();
+    ocl_plan plan = {0};
+    cl_kernel first = NULL, second = NULL;
+    ocl_launch *launch = ocl_launch_add(&device->target, &plan, "pointwise.cl", "fill");
+    assert_int_equal(ocl_kernel_create(device, launch, &first), P2P_OK);
+    ocl_program *built = device->programs;
+    launch->kernel = "axpby";
+    assert_int_equal(ocl_kernel_create(device, launch, &second), P2P_OK);
+    assert_ptr_equal(device->programs, built);
+    clReleaseKernel(first);
+    clReleaseKernel(second);
+    module->device.close(device);
+}
+
+static void names_what_does_not_build(void **state) {
+    (void)state;
+    p2p_be_device *device = open_device();
+    ocl_plan plan = {0};
+    cl_kernel kernel = NULL;
+    ocl_launch *launch = ocl_launch_add(&device->target, &plan, "copy.cl", "copy_planes");
+    ocl_launch_option(launch, "copy_planes=1");
+    assert_int_equal(ocl_kernel_create(device, launch, &kernel), P2P_FAILED);
+    assert_message("copy.cl");
+    assert_message("CL_BUILD_PROGRAM_FAILURE");
+    launch = ocl_launch_add(&device->target, &plan, "absent.cl", "fill");
+    assert_int_equal(ocl_kernel_create(device, launch, &kernel), P2P_FAILED);
+    assert_message("absent.cl");
+    launch = ocl_launch_add(&device->target, &plan, "copy.cl", "no_such_kernel");
+    assert_int_equal(ocl_kernel_create(device, launch, &kernel), P2P_FAILED);
+    assert_message("CL_INVALID_KERNEL_NAME");
+    assert_null(kernel);
+    module->device.close(device);
+}
+
+/* ---- Choices ------------------------------------------------------------------------------------------ */
+
+static void expect_kernel(p2p_be_device *device, const char *text, const char *kernel) {
+    p2p_op op;
+    p2p_query answer;
+    assert_int_equal(p2p_op_parse(text, &op), P2P_OK);
+    assert_int_equal(p2p_op_validate(&op), P2P_OK);
+    assert_int_equal(module->device.op_query(device, &op, &answer), P2P_OK);
+    if (strncmp(answer.kernel, kernel, strlen(kernel)) != 0)
+        fail_msg("%s is done by %s instead of %s", text, answer.kernel, kernel);
+}
+
+#define POINTWISE "conv_fwd x=f32:nchwc16:1x32x8x8 w=f32:ckrs16:16x32x1x1 y=f32:nchwc16:1x16x8x8"
+#define SPATIAL   "conv_fwd x=f32:nchwc16:1x32x8x8 w=f32:ckrs16:16x32x4x4 y=f32:nchwc16:1x16x5x5"
+#define PLAIN     "conv_fwd x=f32:nchwc16:1x32x8x8 w=f32:plain:16x32x4x4 y=f32:nchwc16:1x16x5x5"
+
+static void chooses_families_by_shape(void **state) {
+    (void)state;
+    p2p_be_device *device = open_with_family("auto");
+    expect_kernel(device, POINTWISE, "im2col_sgemm");
+    expect_kernel(device, SPATIAL, "conv_tile");
+    expect_kernel(device, PLAIN, "im2col_sgemm");
+    module->device.close(device);
+}
+
+static void obeys_the_switch(void **state) {
+    (void)state;
+    p2p_be_device *device = open_with_family("gemm");
+    expect_kernel(device, SPATIAL, "im2col_sgemm");
+    module->device.close(device);
+    device = open_with_family("gpu");
+    expect_kernel(device, POINTWISE, "conv_tile");
+    /* A family that was asked for refuses rather than hand over to another. */
+    p2p_op op;
+    p2p_query answer;
+    assert_int_equal(p2p_op_parse(PLAIN, &op), P2P_OK);
+    assert_int_equal(module->device.op_query(device, &op, &answer), P2P_UNSUPPORTED);
+    assert_message("ckrs16");
+    module->device.close(device);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(refuses_another_version),
+        cmocka_unit_test(describes_its_devices),
+        cmocka_unit_test(names_a_wrong_family),
+        cmocka_unit_test(says_what_does_not_fit),
+        cmocka_unit_test(moves_bytes_between_offsets),
+        cmocka_unit_test(counts_submissions),
+        cmocka_unit_test(stays_lost),
+        cmocka_unit_test(builds_a_program_once),
+        cmocka_unit_test(names_what_does_not_build),
+        cmocka_unit_test(chooses_families_by_shape),
+        cmocka_unit_test(obeys_the_switch),
+    };
+    unsetenv("P2P_OPENCL_CONV");
+    module = p2p_module_opencl(P2P_BACKEND_ABI, &host);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
