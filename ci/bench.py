@@ -113,8 +113,8 @@ class P2P:
     name, precision = "p2p", "fp32"
 
     def __init__(self, what, batch, program, device, threads):
-        self.command = [program, "bench", "--what", what, "--batch", str(batch), "--size", str(SIZE), "--device", device,
-                        "--json"]
+        self.command = [program, "bench", "--what", what, "--batch", str(batch), "--size", str(SIZE),
+                        "--device", device, "--json"]
         # The names of PoCL 3 and of later ones.
         self.environment = dict(os.environ, POCL_MAX_PTHREAD_COUNT=str(threads), POCL_CPU_MAX_CU_COUNT=str(threads))
         self.results = []
@@ -243,8 +243,8 @@ def main():
     share = others.share()
     ours = next(iter(compared.values()))["ours"]
     print(f"{cpu_name()}, {arguments.threads} threads each; p2p {ours['version']} on {ours['device']} "
-          f"({ours['device_name']}), PyTorch {torch.__version__} on the CPU; {SIZE}x{SIZE}, {arguments.rounds} rounds of "
-          f"{arguments.steps} steps in turns. Other programs took {share:.0%} of the processors"
+          f"({ours['device_name']}), PyTorch {torch.__version__} on the CPU; {SIZE}x{SIZE}, "
+          f"{arguments.rounds} rounds of {arguments.steps} steps in turns. Other programs took {share:.0%} of the processors"
           f"{': too much, these figures say little.' if share > BUSY else '.'}\n")
     print("Images per second:\n")
     for heads, group in itertools.groupby(compared.values(), key=lambda one: one["heads"]):
