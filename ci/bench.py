@@ -244,8 +244,8 @@ def main():
     ours = next(iter(compared.values()))["ours"]
     print(f"{cpu_name()}, {arguments.threads} threads each; p2p {ours['version']} on {ours['device']} "
           f"({ours['device_name']}), PyTorch {torch.__version__} on the CPU; {SIZE}x{SIZE}, "
-          f"{arguments.rounds} rounds of {arguments.steps} steps in turns. Other programs took {share:.0%} of the processors"
-          f"{': too much, these figures say little.' if share > BUSY else '.'}\n")
+          f"{arguments.rounds} rounds of {arguments.steps} steps in turns. Other programs took {share:.0%} of the "
+          f"processors{': too much, these figures say little.' if share > BUSY else '.'}\n")
     print("Images per second:\n")
     for heads, group in itertools.groupby(compared.values(), key=lambda one: one["heads"]):
         print_table(["", *heads], [one["rates"] for one in group])
