@@ -26,6 +26,20 @@ static p2p_status forced_family(ocl_conv_family *family) {
                           "P2P_OPENCL_CONV is '%s', but must be auto, direct, winograd, gpu or gemm", text);
 }
 
+/* The environment variable P2P_OPENCL_VECTOR_WIDTH replaces what the device says of itself: so the tiles that
+ * one CPU gets can be tested on another, and on a simulator. */
+static p2p_status forced_vector_width(int *width) {
+    static const char *const widths[] = {"1", "2", "4", "8", "16"};
+    const char *text = getenv("P2P_OPENCL_VECTOR_WIDTH");
+    if (text == NULL || text[0] == '\0') return P2P_OK;
+    for (int i = 0; i < 5; i++)
+        if (strcmp(text, widths[i]) == 0) {
+            *width = 1 << i;
+            return P2P_OK;
+        }
+    return ocl_host->fail(P2P_USAGE, "P2P_OPENCL_VECTOR_WIDTH is '%s', but must be 1, 2, 4, 8 or 16", text);
+}
+
 static p2p_status read_target(p2p_be_device *device) {
     ocl_target *target = &device->target;
     size_t group = 0, items[3] = {0};
@@ -46,6 +60,7 @@ static p2p_status read_target(p2p_be_device *device) {
     target->compute_units = device->info.compute_units > 0 ? device->info.compute_units : 1;
     target->group_limit = group > 0 ? group : 1;
     target->local_bytes = (size_t)local;
+    P2P_TRY(forced_vector_width(&target->vector_width));
     P2P_TRY(forced_family(&target->family));
     /* With the GPU family asked for, a CPU tests all of a GPU's ways: groups of several work-items too. */
     target->cpu = device->info.type == P2P_DEVICE_CPU && target->family != OCL_CONV_GPU;

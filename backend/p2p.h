@@ -47,6 +47,16 @@ void p2p_device_close(p2p_device *device); /* NULL is fine */
 const char *p2p_device_address(const p2p_device *device);
 const char *p2p_device_name(const p2p_device *device);
 
+/* Seconds of one transfer each: host to device, device to host, and within the device. */
+typedef struct {
+    double write, read, copy;
+} p2p_transfer_times;
+
+/* Time `count` transfers of `bytes` in each direction, each submitted and waited for alone; one of each comes
+ * before and is not counted. `clock` gives seconds and never goes back. */
+p2p_status p2p_device_time_transfers(p2p_device *device, size_t bytes, double (*clock)(void), int count,
+                                     p2p_transfer_times *times);
+
 /* Where verbose lines go: refusals of fused operations, build logs, tracing. NULL (the start) drops them. */
 void p2p_log_to(FILE *stream);
 
@@ -244,6 +254,23 @@ p2p_status p2p_plan_wait(p2p_plan *plan);
 /* Of the run last waited for: a loss (summed over replicas), and an output's elements, plain. */
 p2p_status p2p_plan_loss(p2p_plan *plan, const char *name, double *value);
 p2p_status p2p_plan_output(p2p_plan *plan, int replica, const char *name, void *host);
+
+/* One operation of a profiled run. `op` and `kernel` are valid as long as the session. */
+typedef struct {
+    const p2p_op *op;
+    const char *kernel;
+    int replica;
+    int position;      /* in the replica's list of operations, from 0 */
+    double begin, end; /* clock readings: given to an idle device, and carried out */
+} p2p_operation_timing;
+
+typedef p2p_status (*p2p_operation_timed)(void *context, const p2p_operation_timing *timing);
+
+/* p2p_plan_run, but each operation is submitted and waited for alone and reported to `timed` in order; no
+ * other run may be in flight. The results are those of a run, p2p_plan_wait included. `clock` gives seconds
+ * and never goes back. A failure of `timed` ends the run, which then has no results, and is returned. */
+p2p_status p2p_plan_profile(p2p_plan *plan, const p2p_step *step, double (*clock)(void),
+                            p2p_operation_timed timed, void *context);
 
 /* The plan as text: operations with fusions and kernels, memory by kind, counts. */
 p2p_status p2p_plan_print(const p2p_plan *plan, FILE *stream);

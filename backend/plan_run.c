@@ -2,8 +2,8 @@
  *
  * A run writes the step block and the inputs, runs each segment on every replica with a collective between
  * two, and reads the outputs, all of it enqueued: the host waits only for a slot of host memory to become
- * free. In check mode steps run one by one and are looked at. Nothing is allocated here after
- * plan_prepare_runs.
+ * free. In check mode steps run one by one and are looked at; in a profiled run each is waited for and timed.
+ * Nothing is allocated here after plan_prepare_runs.
  */
 #include "plan.h"
 
@@ -13,6 +13,11 @@
 
 /* ---- Preparation -------------------------------------------------------------------------------------- */
 
+static p2p_status finish_devices(const p2p_plan *plan) {
+    for (int r = 0; r < plan->session->replica_count; r++) P2P_TRY(p2p_device_finish(plan->parts[r].device));
+    return P2P_OK;
+}
+
 /* After a failure: leave no command behind that uses memory of the caller's; keep the failure's message. */
 static p2p_status settle_devices(const p2p_plan *plan, p2p_status failure) {
     char message[2048];
@@ -21,12 +26,38 @@ static p2p_status settle_devices(const p2p_plan *plan, p2p_status failure) {
     return p2p_fail(failure, "%s", message);
 }
 
-static p2p_status run_steps(const plan_part *part, int segment) {
+/* Who hears of every operation's time; NULL where a function takes it: an ordinary run. */
+typedef struct {
+    double (*clock)(void);
+    p2p_operation_timed timed;
+    void *context;
+} run_profile;
+
+static p2p_status report_timing(const run_profile *profile, const plan_part *part, int s, double begin) {
+    const plan_step *step = &part->steps[s];
+    p2p_operation_timing timing = {.op = &step->op,
+                                   .kernel = step->query.kernel,
+                                   .replica = part->replica,
+                                   .position = s,
+                                   .begin = begin,
+                                   .end = profile->clock()};
+    return profile->timed(profile->context, &timing);
+}
+
+static p2p_status run_step(const plan_part *part, int s, const run_profile *profile) {
+    if (!profile) return p2p_operation_run(part->steps[s].operation);
+    double begin = profile->clock();
+    P2P_TRY(p2p_operation_run(part->steps[s].operation));
+    P2P_TRY(p2p_device_finish(part->device));
+    return report_timing(profile, part, s, begin);
+}
+
+static p2p_status run_steps(const plan_part *part, int segment, const run_profile *profile) {
     bool check = part->session->options.check;
     int begin = segment == 0 ? 0 : part->segment_ends[segment - 1] + 1;
     for (int s = begin; s < part->segment_ends[segment]; s++) {
         if (check) P2P_TRY(plan_check_before(part, s));
-        P2P_TRY(p2p_operation_run(part->steps[s].operation));
+        P2P_TRY(run_step(part, s, profile));
         if (check) P2P_TRY(plan_check_after(part, s));
     }
     return P2P_OK;
@@ -44,7 +75,7 @@ static p2p_status find_segments(plan_part *part) {
 
 static p2p_status record_segment(plan_part *part, int segment) {
     P2P_TRY(p2p_record_begin(part->device));
-    p2p_status status = run_steps(part, segment);
+    p2p_status status = run_steps(part, segment, NULL);
     if (status == P2P_OK) return p2p_record_end(part->device, &part->recorded[segment]);
     char message[2048];
     snprintf(message, sizeof message, "%s", p2p_message());
@@ -193,14 +224,25 @@ static p2p_status run_collective(p2p_plan *plan, int segment) {
     return P2P_OK;
 }
 
-static p2p_status run_segments(p2p_plan *plan) {
+/* A collective belongs to all replicas; it is reported as replica 0's. */
+static p2p_status profile_collective(p2p_plan *plan, int segment, const run_profile *profile) {
+    const plan_part *first = &plan->parts[0];
+    double begin = profile->clock();
+    P2P_TRY(run_collective(plan, segment));
+    P2P_TRY(finish_devices(plan));
+    return report_timing(profile, first, first->segment_ends[segment], begin);
+}
+
+static p2p_status run_segments(p2p_plan *plan, const run_profile *profile) {
     int segments = plan->parts[0].segment_count;
     for (int segment = 0; segment < segments; segment++) {
         for (int r = 0; r < plan->session->replica_count; r++) {
             const plan_part *part = &plan->parts[r];
-            P2P_TRY(part->recorded ? p2p_recorded_run(part->recorded[segment]) : run_steps(part, segment));
+            bool recorded = part->recorded && !profile;
+            P2P_TRY(recorded ? p2p_recorded_run(part->recorded[segment]) : run_steps(part, segment, profile));
         }
-        if (segment + 1 < segments) P2P_TRY(run_collective(plan, segment));
+        if (segment + 1 < segments)
+            P2P_TRY(profile ? profile_collective(plan, segment, profile) : run_collective(plan, segment));
     }
     return P2P_OK;
 }
@@ -215,7 +257,7 @@ static p2p_status read_outputs(const plan_part *part, const plan_slot *slot) {
     return P2P_OK;
 }
 
-static p2p_status run_plan(p2p_plan *plan, const p2p_step *step) {
+static p2p_status run_plan(p2p_plan *plan, const p2p_step *step, const run_profile *profile) {
     int slot = slot_of(plan->runs), replicas = plan->session->replica_count;
     P2P_TRY(refresh_derived(plan->session));
     for (int r = 0; r < replicas; r++) {
@@ -223,7 +265,8 @@ static p2p_status run_plan(p2p_plan *plan, const p2p_step *step) {
         fill_step_block(plan, part, step, part->slots[slot].step);
         P2P_TRY(write_inputs(part, &part->slots[slot]));
     }
-    P2P_TRY(run_segments(plan));
+    if (profile) P2P_TRY(finish_devices(plan)); /* the first operation doesn't pay for the inputs */
+    P2P_TRY(run_segments(plan, profile));
     for (int r = 0; r < replicas; r++) {
         plan_part *part = &plan->parts[r];
         P2P_TRY(read_outputs(part, &part->slots[slot]));
@@ -232,17 +275,29 @@ static p2p_status run_plan(p2p_plan *plan, const p2p_step *step) {
     return P2P_OK;
 }
 
-p2p_status p2p_plan_run(p2p_plan *plan, const p2p_step *step) {
+static p2p_status begin_run(p2p_plan *plan, const p2p_step *step, const run_profile *profile) {
     const p2p_session *session = plan->session;
     if (!session->allocated || session->broken)
         return p2p_fail(P2P_INVALID, "plan %s can't run: its session has no memory", plan->name);
     for (int r = 0; r < session->replica_count; r++)
         P2P_TRY(wait_for_slot(&plan->parts[r], slot_of(plan->runs)));
     if (plan->runs - plan->retired == PLAN_SLOTS) plan->retired++;
-    p2p_status status = run_plan(plan, step);
+    p2p_status status = run_plan(plan, step, profile);
     if (status != P2P_OK) return settle_devices(plan, status);
     plan->runs++;
     return P2P_OK;
+}
+
+p2p_status p2p_plan_run(p2p_plan *plan, const p2p_step *step) {
+    return begin_run(plan, step, NULL);
+}
+
+p2p_status p2p_plan_profile(p2p_plan *plan, const p2p_step *step, double (*clock)(void),
+                            p2p_operation_timed timed, void *context) {
+    if (plan->retired != plan->runs)
+        return p2p_fail(P2P_INVALID, "plan %s can't be profiled: a run is in flight", plan->name);
+    run_profile profile = {clock, timed, context};
+    return begin_run(plan, step, &profile);
 }
 
 /* ---- What comes out ----------------------------------------------------------------------------------- */

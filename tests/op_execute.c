@@ -81,20 +81,51 @@ static size_t scratch_total(const op_execution *execution) {
     return execution->scratch_offset + execution->query.scratch_bytes + GUARD_BYTES;
 }
 
-static p2p_status create_operation(op_execution *execution) {
+/* Cut the image into buffers: one for all, or one per operand, each with a little in front of it. */
+static p2p_status create_pieces(op_execution *execution) {
     op_bench *bench = execution->bench;
-    p2p_place places[P2P_MAX_OPERANDS] = {{0}}, scratch = {0};
-    P2P_TRY(reserve(bench->device, execution->placement.total, &bench->memory));
-    if (execution->query.scratch_bytes > 0) {
-        execution->scratch_offset = round_up(GUARD_BYTES, p2p_device_describe(bench->device)->alignment);
-        P2P_TRY(reserve(bench->device, scratch_total(execution), &bench->scratch));
-        scratch = (p2p_place){bench->scratch, execution->scratch_offset};
+    if (!bench->apart) {
+        P2P_TRY(reserve(bench->device, execution->placement.total, &bench->memory));
+        execution->pieces[execution->piece_count++] =
+            (op_piece){bench->memory, 0, execution->placement.total};
+        return P2P_OK;
     }
+    size_t front = round_up(1, p2p_device_describe(bench->device)->alignment);
     for (int i = 0; i < p2p_kind_operand_count(execution->op.kind); i++) {
         if (!p2p_tensor_present(&execution->op.t[i])) continue;
-        places[i] = (p2p_place){bench->memory, execution->placement.offset[i]};
+        op_piece piece = {.first = execution->placement.offset[i] - front,
+                          .bytes = front + p2p_tensor_bytes(&execution->op.t[i])};
+        P2P_TRY(p2p_buffer_create(bench->device, piece.bytes, &piece.buffer));
+        execution->pieces[execution->piece_count++] = piece;
     }
-    return p2p_operation_create(bench->device, &execution->op, places, scratch, &execution->operation);
+    return P2P_OK;
+}
+
+static p2p_place place_of(const op_execution *execution, int operand) {
+    size_t offset = execution->placement.offset[operand];
+    const op_piece *piece = execution->pieces;
+    while (offset < piece->first || offset - piece->first >= piece->bytes) piece++;
+    return (p2p_place){piece->buffer, offset - piece->first};
+}
+
+static p2p_status create_scratch(op_execution *execution, p2p_place *scratch) {
+    op_bench *bench = execution->bench;
+    if (execution->query.scratch_bytes == 0) return P2P_OK;
+    execution->scratch_offset = round_up(GUARD_BYTES, p2p_device_describe(bench->device)->alignment);
+    P2P_TRY(reserve(bench->device, scratch_total(execution), &bench->scratch));
+    *scratch = (p2p_place){bench->scratch, execution->scratch_offset};
+    return P2P_OK;
+}
+
+static p2p_status create_operation(op_execution *execution) {
+    p2p_place places[P2P_MAX_OPERANDS] = {{0}}, scratch = {0};
+    P2P_TRY(create_pieces(execution));
+    P2P_TRY(create_scratch(execution, &scratch));
+    for (int i = 0; i < p2p_kind_operand_count(execution->op.kind); i++) {
+        if (p2p_tensor_present(&execution->op.t[i])) places[i] = place_of(execution, i);
+    }
+    return p2p_operation_create(execution->bench->device, &execution->op, places, scratch,
+                                &execution->operation);
 }
 
 p2p_status op_execution_create(op_bench *bench, const p2p_op *op, op_execution *execution) {
@@ -115,6 +146,9 @@ p2p_status op_execution_create(op_bench *bench, const p2p_op *op, op_execution *
 
 void op_execution_destroy(op_execution *execution) {
     p2p_operation_destroy(execution->operation);
+    for (int i = 0; execution->bench && execution->bench->apart && i < execution->piece_count; i++) {
+        p2p_buffer_destroy(execution->pieces[i].buffer);
+    }
     free(execution->before);
     free(execution->after);
     *execution = (op_execution){0};
@@ -158,11 +192,19 @@ static p2p_status run_with_scratch(op_execution *execution) {
 
 p2p_status op_execution_run(op_execution *execution, const op_contents *contents) {
     p2p_device *device = execution->bench->device;
-    p2p_place all = {execution->bench->memory, 0};
     compose(&execution->op, &execution->placement, contents, execution->before);
-    P2P_TRY(p2p_buffer_write(device, all, execution->before, execution->placement.total));
+    for (int i = 0; i < execution->piece_count; i++) {
+        const op_piece *piece = &execution->pieces[i];
+        P2P_TRY(p2p_buffer_write(device, (p2p_place){piece->buffer, 0}, execution->before + piece->first,
+                                 piece->bytes));
+    }
     P2P_TRY(run_with_scratch(execution));
-    P2P_TRY(p2p_buffer_read(device, all, execution->after, execution->placement.total));
+    memcpy(execution->after, execution->before, execution->placement.total);
+    for (int i = 0; i < execution->piece_count; i++) {
+        const op_piece *piece = &execution->pieces[i];
+        P2P_TRY(p2p_buffer_read(device, (p2p_place){piece->buffer, 0}, execution->after + piece->first,
+                                piece->bytes));
+    }
     return p2p_device_finish(device);
 }
 

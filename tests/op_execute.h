@@ -1,7 +1,8 @@
 /* Running one descriptor on one device with given contents, in memory surrounded by guards.
  *
  * All operands lie in one buffer with guard bands between them, whose whole image is kept before and after,
- * so that op_check.c can look at every byte. What an operation must not read or must overwrite is NaN.
+ * so that op_check.c can look at every byte; or, on a bench that keeps them apart, in one buffer each. What
+ * an operation must not read or must overwrite is NaN.
  */
 #ifndef OP_EXECUTE_H
 #define OP_EXECUTE_H
@@ -13,6 +14,9 @@
 typedef struct {
     p2p_device *device;
     p2p_buffer *memory, *scratch;
+    /* Every operand in a buffer of its own that ends where the operand does: a simulator that watches buffers
+     * then sees reads beside operands, which leave no trace otherwise. */
+    bool apart;
 } op_bench;
 
 p2p_status op_bench_open(const char *address, op_bench *bench);
@@ -24,12 +28,20 @@ typedef struct {
     size_t total;
 } op_placement;
 
+/* The part [first, first + bytes) of the image that lies in one buffer. */
+typedef struct {
+    p2p_buffer *buffer;
+    size_t first, bytes;
+} op_piece;
+
 /* One descriptor prepared on a bench. */
 typedef struct {
     op_bench *bench;
     p2p_op op;
     p2p_query query;
     op_placement placement;
+    op_piece pieces[P2P_MAX_OPERANDS];
+    int piece_count;
     size_t scratch_offset;
     p2p_operation *operation;
     unsigned char *before, *after; /* images of placement.total bytes */

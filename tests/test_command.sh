@@ -39,7 +39,7 @@ expect 0 "p2p 0." "$p2p" --version
 expect 0 "usage: p2p COMMAND" "$p2p" help
 expect 2 "no command" "$p2p"
 expect 2 "'frobnicate' is no command" "$p2p" frobnicate
-for command in train translate devices plan sample-data; do
+for command in train translate devices plan bench sample-data; do
     expect 0 "Examples:" "$p2p" help $command
     expect 0 "Examples:" "$p2p" $command --help
 done
@@ -66,6 +66,50 @@ expect 4 "99" "$p2p" train --data toys --out run --device reference:99
 expect 2 "contradicts --backend" "$p2p" train --data toys --out run --device opencl:0 --backend reference
 expect 0 "conv_fwd" "$p2p" plan --size 32 --ngf 4 --ndf 4 --device "$device"
 expect 0 "conv_fwd" "$p2p" plan --size 32 --ngf 4 --ndf 4 --device "$device" --mode translate
+
+echo "-- measuring"
+# fields NAME...: the last command printed one JSON object on one line, with each field a positive number.
+fields() {
+    [ "$(wc -l <out.txt)" -eq 1 ] && grep -q '^{.*}$' out.txt || fail "not one line of JSON: $(head -c 200 out.txt)"
+    local name
+    for name in "$@"; do
+        grep -qE "\"$name\":[0-9.]*[1-9]" out.txt || fail "no positive $name: $(head -c 2000 out.txt)"
+    done
+}
+small=(--size 32 --ngf 4 --ndf 4 --steps 2 --device "$device")
+rates="images_per_s images_per_s_min images_per_s_max step_s first_step_s convolution_gflop gflops
+    share_of_best_convolution best_convolution_gflops best_gb_per_s device_memory_bytes host_peak_bytes"
+expect 0 "images per second" "$p2p" bench "${small[@]}"
+expect 0 '"what":"train"' "$p2p" bench "${small[@]}" --batch 2 --json
+fields steps $rates
+expect 0 '"plan":"translate"' "$p2p" bench "${small[@]}" --what translate --json --trace translate.json
+fields steps $rates
+grep -q '"traceEvents"' translate.json || fail "translate.json is no timeline"
+[ "$(grep -c '"ph": "X"' translate.json)" -gt 10 ] || fail "translate.json: hardly any operations"
+grep -q '"name": "adam' translate.json && fail "translate.json: a training's operations"
+expect 0 "in all" "$p2p" bench "${small[@]}" --what ops
+expect 0 '"kind":"adam"' "$p2p" bench "${small[@]}" --what ops --json --trace train.json
+fields steps sum_s best_convolution_gflops best_gb_per_s seconds mflop mb gb_per_s share_of_bound
+grep -q '"name": "adam' train.json || fail "train.json: no update"
+expect 0 '"plan":"translate"' "$p2p" bench "${small[@]}" --what ops --mode translate --json
+expect 0 "host to device" "$p2p" bench --what transfers --steps 2 --device "$device"
+expect 0 '"what":"transfers"' "$p2p" bench --what transfers --steps 2 --device "$device" --json
+fields steps bytes to_device_gb_per_s to_host_gb_per_s copy_gb_per_s
+expect 0 "ms per GFLOP" "$p2p" bench "${small[@]}" --sweep batch --plot sweep.svg
+[ "$(grep -c '^batch ' out.txt)" -eq 6 ] || fail "--sweep batch: not six batches"
+[ "$(grep -c '<polyline' sweep.svg)" -eq 4 ] || fail "sweep.svg: not two figures and their floors"
+grep -q 'nan\|inf' sweep.svg && fail "sweep.svg: a figure is no number"
+expect 0 '"sweep":"batch"' "$p2p" bench "${small[@]}" --what translate --sweep batch --json
+fields best_convolution_gflops s_per_image floor_s_per_image gflop_per_image device_mb floor_mb
+expect 2 "--sweep contradicts --what ops" "$p2p" bench --what ops --sweep size
+expect 2 "--trace contradicts --sweep" "$p2p" bench --sweep size --trace x.json
+expect 2 "--plot draws a --sweep" "$p2p" bench --plot x.svg
+expect 2 "--what: 'all' is none of train|translate|ops|transfers" "$p2p" bench --what all
+expect 2 "--mode contradicts --what train" "$p2p" bench --mode train
+expect 2 "--trace contradicts --what transfers" "$p2p" bench --what transfers --trace x.json
+expect 2 "--steps: 0 is outside" "$p2p" bench --steps 0
+expect 2 "takes options only" "$p2p" bench toys
+expect 1 "nowhere/.x.json.tmp" "$p2p" bench "${small[@]}" --trace nowhere/x.json
 
 echo "-- a training"
 expect 2 "--load-size" "$p2p" train "${options[@]}" --out run --load-size 16

@@ -1,12 +1,13 @@
 /* The operation runner: every kind of operation on one device, compared with the reference.
  *
  *   test_ops [--backend opencl:0|reference] [--storage NAME] [--mode test|support|perf] [--filter KIND]
- *            [--case "DESCRIPTOR"] [--seed N] [--random N] [--long] [--verbose]
+ *            [--case "DESCRIPTOR"] [--seed N] [--random N] [--long] [--apart] [--verbose]
  *
  * --storage makes the device store tensors another way than it asks for: with the reference, which takes any
  * layout, that is a test of the layouts and of the runner itself. --random N draws N cases of each kind after
- * the table. --long runs the networks' layers at full size. Exits with 1 when anything failed, when the
- * device is not there, or when a kind was left out altogether; with 2 on wrong usage.
+ * the table. --long runs the networks' layers at full size. --apart gives each operand a buffer of its own
+ * that ends where it does, for simulators that report reads outside of buffers. Exits with 1 when anything
+ * failed, when the device is not there, or when a kind was left out altogether; with 2 on wrong usage.
  */
 #include "op_suite.h"
 
@@ -17,18 +18,18 @@ typedef struct {
     const char *backend, *storage, *mode, *filter, *descriptor;
     uint64_t seed;
     int random;
-    bool full_size, verbose;
+    bool full_size, apart, verbose;
 } options;
 
 /* ---- Options ------------------------------------------------------------------------------------------ */
 
 static int usage(const char *problem, const char *what) {
-    fprintf(
-        stderr,
-        "test_ops: %s %s\n"
-        "usage: test_ops [--backend ADDRESS] [--storage nchwc16|nhwc8|plain] [--mode test|support|perf]\n"
-        "                [--filter KIND] [--case DESCRIPTOR] [--seed N] [--random N] [--long] [--verbose]\n",
-        problem, what);
+    fprintf(stderr,
+            "test_ops: %s %s\n"
+            "usage: test_ops [--backend ADDRESS] [--storage nchwc16|nhwc8|plain] [--mode test|support|perf]\n"
+            "                [--filter KIND] [--case DESCRIPTOR] [--seed N] [--random N] [--long] [--apart] "
+            "[--verbose]\n",
+            problem, what);
     return 2;
 }
 
@@ -43,12 +44,12 @@ static int parse(int argc, char **argv, options *chosen) {
     *chosen = (options){.backend = "reference", .mode = "test", .seed = 1, .random = 20};
     for (int i = 1; i < argc; i++) {
         const char *name = argv[i];
-        if (strcmp(name, "--long") == 0) {
-            chosen->full_size = true;
-            continue;
-        }
-        if (strcmp(name, "--verbose") == 0) {
-            chosen->verbose = true;
+        bool *flag = strcmp(name, "--long") == 0      ? &chosen->full_size
+                     : strcmp(name, "--apart") == 0   ? &chosen->apart
+                     : strcmp(name, "--verbose") == 0 ? &chosen->verbose
+                                                      : NULL;
+        if (flag) {
+            *flag = true;
             continue;
         }
         uint64_t number = 0;
@@ -191,10 +192,23 @@ static int run(const options *chosen, op_suite *suite) {
         fprintf(stderr, "test_ops: %s\n", p2p_message());
         return 1;
     }
+    suite->device.apart = chosen->apart;
     if (!choose_storages(chosen->storage, p2p_device_describe(suite->device.device), &suite->storages)) {
         return usage("there is no storage", chosen->storage);
     }
     return strcmp(chosen->mode, "perf") == 0 ? run_perf(suite, chosen) : run_tests(suite, chosen);
+}
+
+/* The command line up to the case, with the switches of the environment that belong to it. */
+static void print_repro(const options *chosen, char *text, size_t size) {
+    static const char *const switches[] = {"P2P_OPENCL_CONV", "P2P_OPENCL_VECTOR_WIDTH"};
+    size_t used = 0;
+    for (size_t i = 0; i < sizeof switches / sizeof switches[0]; i++) {
+        const char *value = getenv(switches[i]);
+        if (value && used < size)
+            used += (size_t)snprintf(text + used, size - used, "%s=%s ", switches[i], value);
+    }
+    if (used < size) snprintf(text + used, size - used, "test_ops --backend %s", chosen->backend);
 }
 
 int main(int argc, char **argv) {
@@ -206,9 +220,7 @@ int main(int argc, char **argv) {
         return usage("there is no mode", chosen.mode);
     }
     char repro[256];
-    const char *convolutions = getenv("P2P_OPENCL_CONV"); /* belongs to what reproduces a failure */
-    snprintf(repro, sizeof repro, "%s%s%stest_ops --backend %s", convolutions ? "P2P_OPENCL_CONV=" : "",
-             convolutions ? convolutions : "", convolutions ? " " : "", chosen.backend);
+    print_repro(&chosen, repro, sizeof repro);
     op_suite *suite = calloc(1, sizeof *suite);
     if (!suite) return 1;
     suite->repro = repro;

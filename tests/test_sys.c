@@ -159,11 +159,26 @@ static void test_terminal_and_clock(void **state) {
     }
 }
 
+static void test_peak_memory(void **state) {
+    (void)state;
+    enum { BYTES = 64 << 20 };
+    size_t before = sys_peak_memory();
+    unsigned char *memory = malloc(BYTES);
+    assert_non_null(memory);
+    memset(memory, 1, BYTES);
+    assert_true(memory[BYTES - 1] == 1);
+    size_t after = sys_peak_memory();
+    free(memory);
+    assert_true(before > 0);
+    assert_true(after >= BYTES);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_paths),   cmocka_unit_test(test_making_folders),
-        cmocka_unit_test(test_files),   cmocka_unit_test(test_walking_what_is_no_folder),
-        cmocka_unit_test(test_threads), cmocka_unit_test(test_terminal_and_clock),
+        cmocka_unit_test(test_paths),       cmocka_unit_test(test_making_folders),
+        cmocka_unit_test(test_files),       cmocka_unit_test(test_walking_what_is_no_folder),
+        cmocka_unit_test(test_threads),     cmocka_unit_test(test_terminal_and_clock),
+        cmocka_unit_test(test_peak_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

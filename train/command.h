@@ -12,6 +12,7 @@ typedef struct {
     const char *summary;
     const char *usage;    /* the line after "usage: " */
     const char *examples; /* lines for --help, each ending in a newline */
+    const char *notes;    /* likewise, below the options; NULL: none */
     /* Results go to stdout, all else to stderr. */
     p2p_status (*run)(settings *all);
 } command;
@@ -21,6 +22,7 @@ p2p_status command_translate(settings *all);
 p2p_status command_devices(settings *all);
 p2p_status command_plan(settings *all);
 p2p_status command_sample_data(settings *all);
+p2p_status command_bench(settings *all);
 
 /* The device that --backend and --device ask for, opened; says on stderr which one "auto" took. P2P_USAGE
  * when the two contradict each other. */

@@ -13,20 +13,35 @@ static const command commands[] = {
      "  p2p train --data shoes --out run1 --direction BtoA\n"
      "  p2p train --data shoes --out run1 --epochs 400 --resume\n"
      "  p2p train --data maps --out small --size 128 --ngf 32 --batch 4 --backend opencl\n",
-     command_train},
+     NULL, command_train},
     {"translate", COMMAND_TRANSLATE, "turn images into what the model draws",
      "p2p translate --model FILE -o OUT IMAGE...",
      "  p2p translate --model run1/generator.safetensors -o shoe.png outline.png\n"
      "  p2p translate --model run1/generator.safetensors -o results outlines/*.png\n",
-     command_translate},
+     NULL, command_translate},
     {"devices", COMMAND_DEVICES, "list every backend and device, and why one can't be used", "p2p devices",
-     "  p2p devices\n", command_devices},
+     "  p2p devices\n", NULL, command_devices},
     {"plan", COMMAND_PLAN, "show the operations, fusions and memory of a training step", "p2p plan [OPTIONS]",
      "  p2p plan --batch 4\n"
      "  p2p plan --size 128 --ngf 32 --device reference:0\n",
-     command_plan},
+     NULL, command_plan},
     {"sample-data", COMMAND_SAMPLE_DATA, "draw a small data set to try things out",
-     "p2p sample-data DIR [OPTIONS]", "  p2p sample-data toys --count 40 --size 128\n", command_sample_data},
+     "p2p sample-data DIR [OPTIONS]", "  p2p sample-data toys --count 40 --size 128\n", NULL,
+     command_sample_data},
+    {"bench", COMMAND_BENCH, "measure a device", "p2p bench [OPTIONS]",
+     "  p2p bench --batch 4\n"
+     "  p2p bench --what ops --steps 5\n"
+     "  p2p bench --what translate --json --trace step.json\n"
+     "  p2p bench --sweep size --plot sizes.svg\n",
+     "Work is counted as direct convolution, whatever algorithm runs. Ceilings are what this device reached "
+     "in\n"
+     "this run, not a data sheet's figures: the best rate of a fixed set of 4x4 convolutions (a faster "
+     "algorithm\n"
+     "raises it), and the best rate at which the operations of one large layer, or a copy within the "
+     "device,\n"
+     "moved memory. The time to the first step counts from the start of the command; run it twice to see it\n"
+     "with the driver's kernel cache filled.\n",
+     command_bench},
 };
 
 enum { COMMAND_COUNT = sizeof commands / sizeof commands[0] };
@@ -53,6 +68,7 @@ static void print_help(const command *chosen, FILE *stream) {
     fprintf(stream, "p2p %s: %s\n\nusage: %s\n\nExamples:\n%s\n", chosen->name, chosen->summary,
             chosen->usage, chosen->examples);
     settings_print_options(chosen->bit, stream);
+    if (chosen->notes) fprintf(stream, "\n%s", chosen->notes);
 }
 
 static p2p_status unknown_command(const char *name) {

@@ -21,6 +21,7 @@ enum {
     COMMAND_PLAN = 4,
     COMMAND_SAMPLE_DATA = 8,
     COMMAND_DEVICES = 16,
+    COMMAND_BENCH = 32,
 };
 
 /* Texts are owned; NULL where not given and without a default. */
@@ -31,14 +32,14 @@ typedef struct {
     char *direction;
     char *generator;
     char *init_generator, *init_discriminator;
-    char *mode;
+    char *mode, *what, *trace, *sweep, *plot;
     int64_t batch, epochs, steps, count;
     int64_t size, load_size;
     int64_t ngf, ndf;
     int64_t save_every;
     uint64_t seed;
     double dropout, lambda_l1;
-    bool no_jitter, no_flip, no_shuffle, resume, verbose;
+    bool no_jitter, no_flip, no_shuffle, resume, json, verbose;
     bool help;
     uint64_t given;         /* bit i: row i of the table was on the command line */
     const char **arguments; /* what stands after the options; NULL-terminated, owned by `context` */

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -296,7 +297,7 @@ p2p_status sys_file_write(const char *path, const void *bytes, size_t size) {
     return p2p_atomic_commit(&file);
 }
 
-/* ---- Terminal and clock ------------------------------------------------------------------------------- */
+/* ---- Terminal, clock, process ------------------------------------------------------------------------- */
 
 bool sys_is_terminal(FILE *stream) {
     int descriptor = fileno(stream);
@@ -314,4 +315,24 @@ double sys_clock(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+/* Linux's own account of this program; 0 elsewhere. */
+static size_t peak_memory_from_proc(void) {
+    char line[256];
+    unsigned long long kib = 0;
+    FILE *file = fopen("/proc/self/status", "r");
+    if (file == NULL) return 0;
+    while (fgets(line, sizeof line, file) != NULL && sscanf(line, "VmHWM: %llu", &kib) != 1) continue;
+    fclose(file);
+    return (size_t)kib * 1024;
+}
+
+/* getrusage includes what the process was before it became this program: a large parent's memory, after
+ * vfork. So it comes second. */
+size_t sys_peak_memory(void) {
+    struct rusage usage;
+    size_t peak = peak_memory_from_proc();
+    if (peak > 0) return peak;
+    return getrusage(RUSAGE_SELF, &usage) == 0 ? (size_t)usage.ru_maxrss * 1024 : 0; /* given in KiB */
 }

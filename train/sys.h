@@ -79,7 +79,7 @@ p2p_status sys_file_read(const char *path, size_t limit, uint8_t **bytes, size_t
 /* Write a file that appears complete or not at all. Longer ones go through p2p_atomic_open (file.h). */
 p2p_status sys_file_write(const char *path, const void *bytes, size_t size);
 
-/* ---- Terminal and clock ---------------------------------------------------------------------------------
+/* ---- Terminal, clock, process ---------------------------------------------------------------------------
  */
 
 bool sys_is_terminal(FILE *stream);
@@ -89,5 +89,8 @@ int sys_terminal_columns(FILE *stream);
 
 /* Seconds since some fixed moment; never goes back. */
 double sys_clock(void);
+
+/* The most memory, in bytes, that this process has had in RAM at once. */
+size_t sys_peak_memory(void);
 
 #endif

@@ -1,0 +1,66 @@
+/* How fast memory moves between host and device, and within the device. Measures and returns seconds; what is
+ * done with them is the caller's. The clock is the caller's too: nothing here asks the operating system.
+ */
+#include "device.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct {
+    p2p_device *device;
+    p2p_buffer *from, *to;
+    void *host;
+    size_t bytes;
+    double (*clock)(void);
+} transfer;
+
+static void release(transfer *t) {
+    p2p_buffer_destroy(t->from);
+    p2p_buffer_destroy(t->to);
+    free(t->host);
+}
+
+static p2p_status prepare(transfer *t) {
+    P2P_TRY(p2p_buffer_create(t->device, t->bytes, &t->from));
+    P2P_TRY(p2p_buffer_create(t->device, t->bytes, &t->to));
+    t->host = malloc(t->bytes);
+    if (!t->host) return p2p_fail(P2P_OUT_OF_MEMORY, "no host memory for a transfer of %zu bytes", t->bytes);
+    memset(t->host, 1, t->bytes); /* memory that was never written is not really there yet */
+    return P2P_OK;
+}
+
+static p2p_status finish(const transfer *t, double begin, double *seconds) {
+    P2P_TRY(p2p_device_finish(t->device));
+    *seconds = t->clock() - begin;
+    return P2P_OK;
+}
+
+static p2p_status time_once(const transfer *t, p2p_transfer_times *times) {
+    p2p_place from = {t->from, 0}, to = {t->to, 0};
+    double begin = t->clock();
+    P2P_TRY(p2p_buffer_write(t->device, from, t->host, t->bytes));
+    P2P_TRY(finish(t, begin, &times->write));
+    begin = t->clock();
+    P2P_TRY(p2p_buffer_copy(t->device, from, to, t->bytes));
+    P2P_TRY(finish(t, begin, &times->copy));
+    begin = t->clock();
+    P2P_TRY(p2p_buffer_read(t->device, to, t->host, t->bytes));
+    return finish(t, begin, &times->read);
+}
+
+static p2p_status time_all(const transfer *t, int count, p2p_transfer_times *times) {
+    p2p_transfer_times warm_up;
+    P2P_TRY(time_once(t, &warm_up));
+    for (int i = 0; i < count; i++) P2P_TRY(time_once(t, &times[i]));
+    return P2P_OK;
+}
+
+p2p_status p2p_device_time_transfers(p2p_device *device, size_t bytes, double (*clock)(void), int count,
+                                     p2p_transfer_times *times) {
+    transfer t = {.device = device, .bytes = bytes, .clock = clock};
+    p2p_status status = prepare(&t);
+    if (status == P2P_OK) status = time_all(&t, count, times);
+    if (status != P2P_OK) (void)p2p_device_finish(device); /* no command may be left that uses the memory */
+    release(&t);
+    return status;
+}

@@ -1,0 +1,148 @@
+/* The plan that is measured, and whole steps of it. See bench.h. */
+#include "bench.h"
+
+#include "command.h"
+#include "image.h"
+#include "metrics.h"
+#include "sys.h"
+#include "trainer.h"
+#include "trainer_setup.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { WARM_UP = 2 };
+
+/* ---- Opening ------------------------------------------------------------------------------------------ */
+
+static size_t batch_values(const bench *b) {
+    return (size_t)b->all->batch * (size_t)b->all->size * (size_t)b->all->size * IMAGE_CHANNELS;
+}
+
+/* Noise from a linear congruential generator: compresses to nothing simpler, and is the same everywhere. */
+static p2p_status make_pixels(bench *b) {
+    size_t count = 2 * batch_values(b);
+    b->pixels = malloc(count);
+    b->generated = malloc(batch_values(b) * sizeof(float));
+    if (!b->pixels || !b->generated) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for a batch of noise");
+    uint32_t state = 1;
+    for (size_t i = 0; i < count; i++) {
+        state = state * 1664525u + 1013904223u;
+        b->pixels[i] = (uint8_t)(state >> 24);
+    }
+    return P2P_OK;
+}
+
+static p2p_status make_plan(bench *b) {
+    pix2pix_graph_options options = pix2pix_graph_options_for(b->model, b->all->batch);
+    P2P_TRY(b->training ? pix2pix_graph_train(b->model, &options, &b->graph)
+                        : pix2pix_graph_evaluate(b->model, &options, false, &b->graph));
+    P2P_TRY(p2p_session_create(&b->device, 1, &(p2p_session_options){0}, &b->session));
+    P2P_TRY(p2p_session_plan(b->session, b->training ? "training step" : "translation", &b->graph, &b->plan));
+    P2P_TRY(p2p_session_allocate(b->session, progress_preparing, stderr));
+    P2P_TRY(p2p_session_initialise(b->session, b->model->generator.network, 1));
+    return b->training ? p2p_session_initialise(b->session, b->model->discriminator.network, 1) : P2P_OK;
+}
+
+p2p_status bench_open(bench *b, const settings *all, bool training) {
+    *b = (bench){.all = all, .training = training, .started = sys_clock()};
+    pix2pix_config config;
+    P2P_TRY(trainer_model_config(all, &config));
+    P2P_TRY(pix2pix_create(&b->model, &config));
+    P2P_TRY(command_open_device(all, &b->device));
+    P2P_TRY(make_pixels(b));
+    return make_plan(b);
+}
+
+void bench_close(bench *b) {
+    p2p_session_destroy(b->session);
+    p2p_graph_destroy(b->graph);
+    p2p_device_close(b->device);
+    pix2pix_destroy(b->model);
+    free(b->pixels);
+    free(b->generated);
+    *b = (bench){0};
+}
+
+/* ---- Steps -------------------------------------------------------------------------------------------- */
+
+static int compare(const void *left, const void *right) {
+    double a = *(const double *)left, b = *(const double *)right;
+    return (a > b) - (a < b);
+}
+
+bench_range bench_summary(double *values, int count) {
+    qsort(values, (size_t)count, sizeof values[0], compare);
+    double middle = values[count / 2];
+    if (count % 2 == 0) middle = (middle + values[count / 2 - 1]) / 2;
+    return (bench_range){.median = middle, .least = values[0], .greatest = values[count - 1]};
+}
+
+static p2p_status fill_input(const bench *b, const char *name, const uint8_t *pixels) {
+    uint8_t *input = p2p_plan_input(b->plan, 0, name);
+    if (!input) return p2p_fail(P2P_FAILED, "no memory to fill with a batch: %s", p2p_message());
+    memcpy(input, pixels, batch_values(b));
+    return P2P_OK;
+}
+
+static p2p_status fill_inputs(const bench *b) {
+    P2P_TRY(fill_input(b, "input", b->pixels));
+    return b->training ? fill_input(b, "target", b->pixels + batch_values(b)) : P2P_OK;
+}
+
+static p2p_status enqueue(bench *b) {
+    P2P_TRY(fill_inputs(b));
+    p2p_step step = {.seed = 1, .step = b->step++, .learning_rate = TRAINER_LEARNING_RATE};
+    return p2p_plan_run(b->plan, &step);
+}
+
+static p2p_status collect(bench *b) {
+    P2P_TRY(p2p_plan_wait(b->plan));
+    if (!b->training) return p2p_plan_output(b->plan, 0, "generated", b->generated);
+    double loss = 0;
+    P2P_TRY(p2p_plan_loss(b->plan, "g_l1", &loss));
+    if (isfinite(loss)) return P2P_OK;
+    return p2p_fail(P2P_FAILED, "step %u computed the loss %g: its time means nothing", (unsigned)b->step,
+                    loss);
+}
+
+static p2p_status time_steps(bench *b, int steps, double *seconds) {
+    int ahead = b->training ? 1 : 0;
+    double last = 0;
+    for (int i = 0; i < ahead; i++) P2P_TRY(enqueue(b));
+    for (int i = 0; i < WARM_UP + steps; i++) {
+        if (i < WARM_UP) last = sys_clock();
+        P2P_TRY(enqueue(b));
+        P2P_TRY(collect(b));
+        double now = sys_clock();
+        if (i >= WARM_UP) seconds[i - WARM_UP] = now - last;
+        last = now;
+    }
+    for (int i = 0; i < ahead; i++) P2P_TRY(collect(b));
+    return P2P_OK;
+}
+
+p2p_status bench_measure_speed(bench *b, int steps, bench_speed *speed) {
+    double *seconds = calloc((size_t)steps, sizeof *seconds);
+    if (!seconds) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for the times of %d steps", steps);
+    *speed = (bench_speed){.steps = steps};
+    p2p_status status = enqueue(b);
+    if (status == P2P_OK) status = collect(b);
+    speed->first_step_s = sys_clock() - b->started;
+    if (status == P2P_OK) status = time_steps(b, steps, seconds);
+    if (status == P2P_OK) speed->step_s = bench_summary(seconds, steps);
+    p2p_session_memory_use(b->session, &speed->memory);
+    speed->host_peak_bytes = sys_peak_memory();
+    free(seconds);
+    return status;
+}
+
+p2p_status bench_profile_take(bench *b, int repeats, bench_profile *profile) {
+    *profile = (bench_profile){.repeats = repeats};
+    for (int i = 0; i < repeats; i++) {
+        P2P_TRY(fill_inputs(b));
+        P2P_TRY(bench_profile_pass(b->plan, b->step++, profile));
+    }
+    return P2P_OK;
+}

@@ -1,0 +1,96 @@
+/* `p2p bench`: which measurement, and in which order. Steps come first, so that the time to the first one and
+ * the memory are those of a training; then the operations, and the device's ceilings last. */
+#include "bench_report.h"
+#include "bench_sweep.h"
+#include "command.h"
+
+#include <string.h>
+
+enum { DEFAULT_STEPS = 10, DEFAULT_STEPS_PER_POINT = 3 };
+
+static int steps_of(const settings *all) {
+    if (all->steps > 0) return (int)all->steps;
+    return all->sweep ? DEFAULT_STEPS_PER_POINT : DEFAULT_STEPS;
+}
+
+static p2p_status check_sweep(const settings *all) {
+    if (all->plot && !all->sweep) return p2p_fail(P2P_USAGE, "--plot draws a --sweep, and there is none");
+    if (!all->sweep) return P2P_OK;
+    if (strcmp(all->what, "train") != 0 && strcmp(all->what, "translate") != 0)
+        return p2p_fail(P2P_USAGE, "--sweep contradicts --what %s: it measures whole steps", all->what);
+    if (all->trace) return p2p_fail(P2P_USAGE, "--trace contradicts --sweep, which measures many plans");
+    return P2P_OK;
+}
+
+static p2p_status check_settings(const settings *all) {
+    P2P_TRY(command_no_arguments(all, "bench"));
+    if (settings_given(all, "mode") && strcmp(all->what, "ops") != 0)
+        return p2p_fail(P2P_USAGE, "--mode contradicts --what %s: it chooses the plan of --what ops",
+                        all->what);
+    if (all->trace && strcmp(all->what, "transfers") == 0)
+        return p2p_fail(P2P_USAGE, "--trace contradicts --what transfers, which runs no operations");
+    return check_sweep(all);
+}
+
+static p2p_status write_trace(const bench *b, const bench_profile *profile) {
+    if (!b->all->trace) return P2P_OK;
+    P2P_TRY(bench_profile_trace(profile, p2p_device_address(b->device), b->all->trace));
+    fprintf(stderr, "timeline: %s\n", b->all->trace);
+    return P2P_OK;
+}
+
+static p2p_status report_speed(bench *b, bench_profile *profile) {
+    bench_speed speed;
+    bench_peaks peaks;
+    P2P_TRY(bench_measure_speed(b, steps_of(b->all), &speed));
+    P2P_TRY(bench_profile_take(b, 1, profile));
+    P2P_TRY(write_trace(b, profile));
+    P2P_TRY(bench_measure_peaks(b->device, &peaks));
+    return bench_report_speed(b, &speed, bench_profile_convolution_flops(profile), &peaks);
+}
+
+/* One pass warms up and is not counted. */
+static p2p_status report_operations(bench *b, bench_profile *profile) {
+    bench_peaks peaks;
+    P2P_TRY(bench_profile_take(b, 1, profile));
+    bench_profile_free(profile);
+    P2P_TRY(bench_profile_take(b, steps_of(b->all), profile));
+    P2P_TRY(write_trace(b, profile));
+    P2P_TRY(bench_measure_peaks(b->device, &peaks));
+    return bench_report_operations(b, profile, &peaks);
+}
+
+static p2p_status run_plan_bench(const settings *all) {
+    bool operations = strcmp(all->what, "ops") == 0;
+    bool training = strcmp(operations ? all->mode : all->what, "train") == 0;
+    bench b;
+    bench_profile profile = {0};
+    p2p_status status = bench_open(&b, all, training);
+    if (status == P2P_OK) status = operations ? report_operations(&b, &profile) : report_speed(&b, &profile);
+    bench_profile_free(&profile);
+    bench_close(&b);
+    return status;
+}
+
+static p2p_status run_transfer_bench(const settings *all) {
+    p2p_device *device = NULL;
+    bench_transfers transfers;
+    P2P_TRY(command_open_device(all, &device));
+    p2p_status status = bench_measure_transfers(device, steps_of(all), &transfers);
+    if (status == P2P_OK) status = bench_report_transfers(all, device, &transfers);
+    p2p_device_close(device);
+    return status;
+}
+
+static p2p_status run_sweep(const settings *all) {
+    bench_sweep sweep;
+    P2P_TRY(bench_sweep_measure(all, steps_of(all), &sweep));
+    P2P_TRY(bench_sweep_report(all, &sweep));
+    return all->plot ? bench_sweep_plot(&sweep, all->plot) : P2P_OK;
+}
+
+p2p_status command_bench(settings *all) {
+    P2P_TRY(check_settings(all));
+    if (all->sweep) return run_sweep(all);
+    return strcmp(all->what, "transfers") == 0 ? run_transfer_bench(all) : run_plan_bench(all);
+}
