@@ -56,22 +56,6 @@ typedef struct {
     int64_t tiles_each, groups_each, phases_each;
 } conv_shape;
 
-static int64_t min64(int64_t a, int64_t b) {
-    return a < b ? a : b;
-}
-
-static int64_t max64(int64_t a, int64_t b) {
-    return a > b ? a : b;
-}
-
-static int64_t blocks_of(int64_t channels) {
-    return ocl_divide_up(channels, OCL_LANES);
-}
-
-static int64_t stride_of(const p2p_op *op) {
-    return op->stride ? op->stride : 1;
-}
-
 /* ---- What is supported -------------------------------------------------------------------------------- */
 
 static p2p_status refuse_operand(const ocl_target *target, const p2p_op *op, int operand, const char *rule) {
@@ -148,7 +132,7 @@ static int64_t accumulators(const ocl_target *target) {
 static int64_t tap_cost(const ocl_target *target, const conv_tile *tile) {
     const int64_t positions = tile->images * tile->rows * tile->columns;
     const int64_t vectors = tile->vecs * registers(target);
-    return max64(max64(positions * vectors, positions + vectors), max64(12, 5 * tile->vecs));
+    return ocl_max(ocl_max(positions * vectors, positions + vectors), ocl_max(12, 5 * tile->vecs));
 }
 
 static int64_t patch_rows(const conv_shape *s, const conv_tile *tile) {
@@ -170,7 +154,7 @@ static double tile_cost(const ocl_target *target, const p2p_op *op, const conv_s
     enum { SUMMING = 120, VECTOR_COPY = 3, ROW_COPY = 32, SHARED_BY = 4 };
     const int64_t phases = s->step_out * s->step_out, groups = ocl_divide_up(s->filter_blocks, tile->vecs);
     const int64_t taps = ocl_divide_up(s->taps_h, s->step_out) * ocl_divide_up(s->taps_w, s->step_out);
-    const int64_t channels = min64(op->t[s->src].c, OCL_LANES);
+    const int64_t channels = ocl_min(op->t[s->src].c, OCL_LANES);
     const double sums =
         (double)(phases * groups) * ((double)(taps * channels) * (double)tap_cost(target, tile) + SUMMING);
     const double copies =
@@ -213,8 +197,8 @@ static conv_shape shape_of(const p2p_op *op) {
                     .bias = flip ? P2P_AT_conv_bwd_data_bias : P2P_AT_conv_fwd_bias,
                     .dst = flip ? P2P_AT_conv_bwd_data_dx : P2P_AT_conv_fwd_y,
                     .flip = flip,
-                    .step_in = flip ? 1 : stride_of(op),
-                    .step_out = flip ? stride_of(op) : 1,
+                    .step_in = flip ? 1 : ocl_stride(op),
+                    .step_out = flip ? ocl_stride(op) : 1,
                     .pad_top = op->pad_top,
                     .pad_left = op->pad_left};
     const p2p_tensor *w = &op->t[s.filter], *dst = &op->t[s.dst];
@@ -225,7 +209,7 @@ static conv_shape shape_of(const p2p_op *op) {
     s.reach_w = ocl_divide_up(s.taps_w, s.step_out) + (s.pad_left % s.step_out != 0);
     s.rows = ocl_divide_up(dst->h, s.step_out);
     s.columns = ocl_divide_up(dst->w, s.step_out);
-    s.filter_blocks = blocks_of(dst->c);
+    s.filter_blocks = ocl_blocks(dst->c);
     return s;
 }
 
@@ -289,10 +273,10 @@ static int64_t item_count(const conv_shape *s) {
  * then many groups of output channels, so that each patch is; fewer where that makes too few work-items. */
 static void share_work(const ocl_target *target, conv_shape *s, bool turn) {
     const int64_t groups = ocl_divide_up(s->filter_blocks, s->tile.vecs), units = target->compute_units;
-    s->phases_each = min64(s->step_out * s->step_out, s->max_sums);
-    s->tiles_each = min64(s->max_tiles, s->max_sums / s->phases_each);
+    s->phases_each = ocl_min(s->step_out * s->step_out, s->max_sums);
+    s->tiles_each = ocl_min(s->max_tiles, s->max_sums / s->phases_each);
     s->tiles_each = ocl_divide_up(s->tiles, ocl_divide_up(s->tiles, s->tiles_each));
-    s->groups_each = min64(groups, s->max_sums / (s->phases_each * s->tiles_each));
+    s->groups_each = ocl_min(groups, s->max_sums / (s->phases_each * s->tiles_each));
     while (s->groups_each > 1 && item_count(s) < UNIT_ITEMS * units)
         s->groups_each = ocl_divide_up(s->groups_each, 2);
     while (s->tiles_each > (turn ? TURN_TILES_LEAST : 1) && item_count(s) < UNIT_ITEMS_LEAST * units)
@@ -361,7 +345,7 @@ static void add_tile_launch(const ocl_target *target, const p2p_op *op, ocl_plan
 static void add_repack(const ocl_target *target, const p2p_op *op, ocl_plan *plan, const conv_shape *s,
                        const char *kernel, bool channels_last) {
     const p2p_tensor *w = &op->t[s->filter];
-    const int64_t in_blocks = blocks_of(op->t[s->src].c), taps = s->taps_h * s->taps_w;
+    const int64_t in_blocks = ocl_blocks(op->t[s->src].c), taps = s->taps_h * s->taps_w;
     const bool dot = s->form[0] == 'd';
     ocl_launch *launch =
         ocl_conv_launch_add(target, plan, "conv_cpu_repack.cl", kernel, in_blocks, s->filter_blocks, 1);
@@ -398,7 +382,7 @@ static void limit_work(conv_shape *s, bool turn) {
     s->max_tiles = turn ? TURN_TILES : TILES;
     s->max_sums = turn ? TURN_SUMS : SUMS;
     while (s->max_tiles > 1 && s->max_tiles * patch_bytes(s) > PATCH_BYTES) s->max_tiles /= 2;
-    s->chunk = max64(1, TAPS_OF_CHUNK * phases / taps);
+    s->chunk = ocl_max(1, TAPS_OF_CHUNK * phases / taps);
     while (s->chunk > 1 && (s->max_tiles * s->chunk * patch_bytes(s) > PATCH_BYTES ||
                             (turn && s->chunk * turned_bytes(s) > TURN_BYTES)))
         s->chunk /= 2;
@@ -410,8 +394,8 @@ static p2p_status plan_tile(const ocl_target *target, const p2p_op *op, ocl_plan
     P2P_TRY(ocl_conv_check_activation(target, op, s.dst));
     P2P_TRY(ocl_conv_check_filter(target, op, s.filter, true));
     P2P_TRY(ocl_want_plain(target, op, s.bias));
-    if (stride_of(op) > MAX_STRIDE)
-        return ocl_refuse(target, op, "a stride of %lld is more than %d", (long long)stride_of(op),
+    if (ocl_stride(op) > MAX_STRIDE)
+        return ocl_refuse(target, op, "a stride of %lld is more than %d", (long long)ocl_stride(op),
                           MAX_STRIDE);
     /* Lanes along src's channels: ckrs for a data gradient, kcrs_t forward. */
     const bool channels_last = (op->t[s.filter].layout == P2P_LAYOUT_ckrs) == s.flip;
@@ -441,8 +425,8 @@ enum { X = P2P_AT_conv_bwd_filter_x, DY = P2P_AT_conv_bwd_filter_dy, DW = P2P_AT
 static void plan_few_filters(const ocl_target *target, const p2p_op *op, ocl_plan *plan) {
     const p2p_tensor *dw = &op->t[DW];
     ocl_launch *launch = ocl_conv_launch_add(target, plan, "conv_cpu_filter.cl", "conv_filter_grad_few",
-                                             blocks_of(op->t[X].c), dw->h, 1);
-    ocl_launch_option(launch, "STRIDE=%d", (int)stride_of(op));
+                                             ocl_blocks(op->t[X].c), dw->h, 1);
+    ocl_launch_option(launch, "STRIDE=%d", (int)ocl_stride(op));
     ocl_launch_option(launch, "ROWS=1");
     ocl_launch_option(launch, "VECS=1");
     ocl_launch_option(launch, "TAPS_W=%d", (int)dw->w);
@@ -458,9 +442,9 @@ static void plan_few_filters(const ocl_target *target, const p2p_op *op, ocl_pla
 
 /* Input channels and vectors of output channels of a register tile; few input channels are all in one. */
 static conv_tile filter_tile(const ocl_target *target, const p2p_op *op) {
-    const int64_t room = accumulators(target), dy_blocks = blocks_of(op->t[DY].c);
+    const int64_t room = accumulators(target), dy_blocks = ocl_blocks(op->t[DY].c);
     conv_tile tile = {1, 1, 1, 1}; /* rows: input channels */
-    if (op->t[X].c <= min64(8, room)) {
+    if (op->t[X].c <= ocl_min(8, room)) {
         tile.rows = op->t[X].c;
     } else {
         while (tile.rows < 8 && 2 * tile.rows <= room) tile.rows *= 2;
@@ -474,26 +458,27 @@ static p2p_status plan_filter(const ocl_target *target, const p2p_op *op, ocl_pl
     P2P_TRY(ocl_conv_check_activation(target, op, X));
     P2P_TRY(ocl_conv_check_activation(target, op, DY));
     P2P_TRY(ocl_conv_check_filter(target, op, DW, false));
-    if (stride_of(op) > MAX_STRIDE)
-        return ocl_refuse(target, op, "a stride of %lld is more than %d", (long long)stride_of(op),
+    if (ocl_stride(op) > MAX_STRIDE)
+        return ocl_refuse(target, op, "a stride of %lld is more than %d", (long long)ocl_stride(op),
                           MAX_STRIDE);
     if (dy->c <= FEW_OUTPUTS && x->c >= OCL_LANES && dw->w <= MAX_FEW_TAPS) {
         plan_few_filters(target, op, plan);
         return P2P_OK;
     }
     const conv_tile tile = filter_tile(target, op);
-    const int64_t x_blocks = blocks_of(x->c), groups = ocl_divide_up(blocks_of(dy->c), tile.vecs);
-    const int64_t size = x_blocks * blocks_of(dy->c) * dw->h * dw->w * OCL_LANES * OCL_LANES;
-    const int64_t row_bytes = (dy->w * tile.vecs + stride_of(op) * x->w) * OCL_LANES * (int64_t)sizeof(float);
-    int64_t rows = min64(dy->h, max64(1, ROWS_BYTES / row_bytes)), parts = 1;
+    const int64_t x_blocks = ocl_blocks(x->c), groups = ocl_divide_up(ocl_blocks(dy->c), tile.vecs);
+    const int64_t size = x_blocks * ocl_blocks(dy->c) * dw->h * dw->w * OCL_LANES * OCL_LANES;
+    const int64_t row_bytes =
+        (dy->w * tile.vecs + ocl_stride(op) * x->w) * OCL_LANES * (int64_t)sizeof(float);
+    int64_t rows = ocl_min(dy->h, ocl_max(1, ROWS_BYTES / row_bytes)), parts = 1;
     if (x_blocks * groups < FILTER_ITEMS) {
-        parts = min64(ocl_divide_up(FILTER_ITEMS, x_blocks * groups), dy->n * dy->h);
-        parts = max64(1, min64(parts, PARTS_BYTES / (size * (int64_t)sizeof(float))));
-        rows = min64(rows, max64(1, dy->n * dy->h / parts));
+        parts = ocl_min(ocl_divide_up(FILTER_ITEMS, x_blocks * groups), dy->n * dy->h);
+        parts = ocl_max(1, ocl_min(parts, PARTS_BYTES / (size * (int64_t)sizeof(float))));
+        rows = ocl_min(rows, ocl_max(1, dy->n * dy->h / parts));
     }
     ocl_launch *launch =
         ocl_conv_launch_add(target, plan, "conv_cpu_filter.cl", "conv_filter_grad", x_blocks, groups, parts);
-    ocl_launch_option(launch, "STRIDE=%d", (int)stride_of(op));
+    ocl_launch_option(launch, "STRIDE=%d", (int)ocl_stride(op));
     ocl_launch_option(launch, "ROWS=%d", (int)tile.rows);
     ocl_launch_option(launch, "VECS=%d", (int)tile.vecs);
     ocl_conv_arg_activation(launch, op, X);

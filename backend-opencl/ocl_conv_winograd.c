@@ -47,22 +47,6 @@ typedef struct {
     uint64_t floats; /* of scratch memory */
 } winograd_shape;
 
-static int64_t min64(int64_t a, int64_t b) {
-    return a < b ? a : b;
-}
-
-static int64_t max64(int64_t a, int64_t b) {
-    return a > b ? a : b;
-}
-
-static int64_t blocks_of(int64_t channels) {
-    return ocl_divide_up(channels, OCL_LANES);
-}
-
-static int64_t stride_of(const p2p_op *op) {
-    return op->stride ? op->stride : 1;
-}
-
 /* ---- What is supported -------------------------------------------------------------------------------- */
 
 /* The filter's position in p2p_op.t[]. */
@@ -74,7 +58,7 @@ static int filter_of(const p2p_op *op) {
 
 static bool has_taps(const p2p_op *op) {
     const p2p_tensor *w = &op->t[filter_of(op)];
-    return w->h == TAPS && w->w == TAPS && stride_of(op) <= MAX_STRIDE;
+    return w->h == TAPS && w->w == TAPS && ocl_stride(op) <= MAX_STRIDE;
 }
 
 static p2p_status check_filter(const ocl_target *target, const p2p_op *op) {
@@ -82,7 +66,7 @@ static p2p_status check_filter(const ocl_target *target, const p2p_op *op) {
     P2P_TRY(ocl_conv_check_filter(target, op, filter_of(op), op->kind != P2P_KIND_conv_bwd_filter));
     if (has_taps(op)) return P2P_OK;
     return ocl_refuse(target, op, "%lld x %lld taps with stride %lld; Winograd takes 4 x 4 with 1 or 2",
-                      (long long)w->h, (long long)w->w, (long long)stride_of(op));
+                      (long long)w->h, (long long)w->w, (long long)ocl_stride(op));
 }
 
 /* ---- Shape -------------------------------------------------------------------------------------------- */
@@ -104,7 +88,7 @@ static winograd_shape roles_of(const p2p_op *op) {
 
 static winograd_shape shape_of(const p2p_op *op) {
     const bool flip = op->kind == P2P_KIND_conv_bwd_data;
-    const int64_t stride = stride_of(op);
+    const int64_t stride = ocl_stride(op);
     winograd_shape s = roles_of(op);
     s.filter = filter_of(op);
     s.flip = flip;
@@ -130,8 +114,8 @@ static winograd_shape shape_of(const p2p_op *op) {
     s.outputs = stride == 1 || flip ? 3 : 4;
     s.tiles_h = ocl_divide_up(positions_h, s.outputs);
     s.tiles_w = ocl_divide_up(positions_w, s.outputs);
-    s.row_blocks = blocks_of(src->c) * s.step_in * s.step_in;
-    s.vectors = blocks_of(dst->c) * s.step_out * s.step_out;
+    s.row_blocks = ocl_blocks(src->c) * s.step_in * s.step_in;
+    s.vectors = ocl_blocks(dst->c) * s.step_out * s.step_out;
     return s;
 }
 
@@ -152,7 +136,7 @@ static int64_t accumulators(const ocl_target *target) {
 static int64_t choose_tile(const ocl_target *target, int64_t tiles, int64_t vecs) {
     int64_t best = 1, least = INT64_MAX;
     for (int64_t tile = accumulators(target) / vecs; tile >= 1; tile--) {
-        const int64_t cost = ocl_divide_up(tiles, tile) * max64(max64(tile * vecs, tile + vecs), 12);
+        const int64_t cost = ocl_divide_up(tiles, tile) * ocl_max(ocl_max(tile * vecs, tile + vecs), 12);
         if (cost >= least) continue;
         least = cost;
         best = tile;
@@ -173,8 +157,8 @@ static void divide_rows(const ocl_target *target, const p2p_op *op, winograd_sha
     const int64_t rows = op->t[s->dst].n * s->tiles_h;
     s->vecs = s->vectors > 1 && accumulators(target) >= 6 ? 2 : 1;
     s->groups = ocl_divide_up(s->vectors, s->vecs);
-    s->rows = max64(ocl_divide_up(rows, MOST_PASSES), bytes / (tile_bytes * s->tiles_w));
-    s->rows = min64(s->rows, rows);
+    s->rows = ocl_max(ocl_divide_up(rows, MOST_PASSES), bytes / (tile_bytes * s->tiles_w));
+    s->rows = ocl_min(s->rows, rows);
     s->rows = ocl_divide_up(rows, ocl_divide_up(rows, s->rows));
 }
 
@@ -226,10 +210,10 @@ static ocl_launch *add_transform(const ocl_target *target, ocl_plan *plan, const
 
 static void add_filter(const ocl_target *target, const p2p_op *op, ocl_plan *plan, const winograd_shape *s) {
     ocl_launch *launch = add_transform(target, plan, s, "winograd_transform.cl", "winograd_filter",
-                                       blocks_of(op->t[s->src].c), s->groups);
+                                       ocl_blocks(op->t[s->src].c), s->groups);
     ocl_arg_operand(launch, s->filter);
     arg_arrays(launch, &s->filters);
-    ocl_arg_int(launch, blocks_of(op->t[s->dst].c));
+    ocl_arg_int(launch, ocl_blocks(op->t[s->dst].c));
 }
 
 /* Images, rows and columns of tiles, and the pass's first row. */
@@ -242,7 +226,7 @@ static void arg_rows(ocl_launch *launch, const p2p_op *op, const winograd_shape 
 
 static void add_input(const ocl_target *target, const p2p_op *op, ocl_plan *plan, const winograd_shape *s) {
     ocl_launch *launch = add_transform(target, plan, s, "winograd_transform.cl", "winograd_input", s->rows,
-                                       blocks_of(op->t[s->src].c));
+                                       ocl_blocks(op->t[s->src].c));
     ocl_conv_arg_activation(launch, op, s->src);
     arg_arrays(launch, &s->inputs);
     ocl_arg_int(launch, s->tiles);
@@ -253,7 +237,7 @@ static void add_input(const ocl_target *target, const p2p_op *op, ocl_plan *plan
 
 static void add_products(const ocl_target *target, ocl_plan *plan, const winograd_shape *s) {
     const int64_t group_bytes = s->row_blocks * OCL_LANES * s->vecs * OCL_LANES * (int64_t)sizeof(float);
-    int64_t groups_each = max64(1, min64(s->groups, GROUP_BYTES / group_bytes));
+    int64_t groups_each = ocl_max(1, ocl_min(s->groups, GROUP_BYTES / group_bytes));
     while (groups_each > 1 &&
            points(s) * ocl_divide_up(s->groups, groups_each) < UNIT_ITEMS * target->compute_units)
         groups_each = ocl_divide_up(groups_each, 2);
@@ -288,7 +272,7 @@ static void add_output(const ocl_target *target, const p2p_op *op, ocl_plan *pla
 static p2p_status plan_forward(const ocl_target *target, const p2p_op *op, ocl_plan *plan) {
     winograd_shape s = shape_of(op);
     const int64_t filters_bytes = points(&s) * s.row_blocks * OCL_LANES * s.vectors * VECTOR_BYTES;
-    divide_rows(target, op, &s, max64(LEAST_PASS_BYTES, min64(filters_bytes, PASS_BYTES)),
+    divide_rows(target, op, &s, ocl_max(LEAST_PASS_BYTES, ocl_min(filters_bytes, PASS_BYTES)),
                 points(&s) * (s.row_blocks + s.vectors) * VECTOR_BYTES);
     lay_out(target, &s);
     P2P_TRY(set_scratch(target, op, plan, &s));
@@ -335,7 +319,7 @@ static p2p_status plan_filter_gradient(const ocl_target *target, const p2p_op *o
     s.inputs = reserve(&s, s.row_blocks * s.tiles * OCL_LANES);
     s.gradients = reserve(&s, s.groups * s.tiles * s.vecs * OCL_LANES);
     s.tile = OCL_LANES;
-    while (s.tile > 1 && s.tile * s.vecs > min64(16, accumulators(target))) s.tile /= 2;
+    while (s.tile > 1 && s.tile * s.vecs > ocl_min(16, accumulators(target))) s.tile /= 2;
     P2P_TRY(set_scratch(target, op, plan, &s));
     add_input(target, op, plan, &s);
     add_gradient(target, op, plan, &s);

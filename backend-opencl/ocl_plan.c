@@ -115,6 +115,22 @@ int64_t ocl_divide_up(int64_t value, int64_t divisor) {
     return value / divisor + (value % divisor != 0);
 }
 
+int64_t ocl_min(int64_t a, int64_t b) {
+    return a < b ? a : b;
+}
+
+int64_t ocl_max(int64_t a, int64_t b) {
+    return a > b ? a : b;
+}
+
+int64_t ocl_blocks(int64_t channels) {
+    return ocl_divide_up(channels, OCL_LANES);
+}
+
+int64_t ocl_stride(const p2p_op *op) {
+    return op->stride ? op->stride : 1;
+}
+
 void ocl_launch_grid(const ocl_target *target, ocl_launch *launch, int64_t x, int64_t y, int64_t z) {
     size_t local = 1;
     if (!target->cpu)

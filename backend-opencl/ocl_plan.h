@@ -99,6 +99,10 @@ enum { OCL_HAS = 1, OCL_HAS_ACCUMULATE = 2 };
 
 bool ocl_accumulates(const p2p_op *op, int operand);
 int64_t ocl_divide_up(int64_t value, int64_t divisor);
+int64_t ocl_min(int64_t a, int64_t b);
+int64_t ocl_max(int64_t a, int64_t b);
+int64_t ocl_blocks(int64_t channels); /* of OCL_LANES channels */
+int64_t ocl_stride(const p2p_op *op); /* of a convolution; 0 in the descriptor is 1 */
 
 /* A three-dimensional grid of work-items. The first extent is rounded up to the local size, so kernels check
  * get_global_id(0); CPU kernels run one work-item per group. */

@@ -3,6 +3,7 @@
  * are grad.c's. Every node is validated when it is made, so a wrong graph fails at the call that made it.
  */
 #include "ir.h"
+#include "philox.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -367,13 +368,6 @@ p2p_value p2p_activation(p2p_graph *graph, p2p_value x, p2p_act act, double slop
     return result(graph, y);
 }
 
-/* 32-bit FNV-1a. */
-static uint32_t layer_hash(const char *name) {
-    uint32_t hash = UINT32_C(2166136261);
-    for (; *name; name++) hash = (hash ^ (unsigned char)*name) * UINT32_C(16777619);
-    return hash;
-}
-
 p2p_value p2p_dropout(p2p_graph *graph, p2p_value x, double p, const char *layer) {
     if (!begin(graph, "dropout", "", text_of(layer)) || !check_input(graph, "x", x)) return P2P_NONE;
     if (!name_fits(graph, layer)) return P2P_NONE;
@@ -387,7 +381,7 @@ p2p_value p2p_dropout(p2p_graph *graph, p2p_value x, double p, const char *layer
     node->value[P2P_AT_dropout_step] = step;
     node->value[P2P_AT_dropout_y] = y;
     node->op.dropout = p;
-    node->op.layer = layer_hash(layer);
+    node->op.layer = p2p_name_hash(layer);
     ir_node_check(graph, node);
     return result(graph, y);
 }

@@ -12,6 +12,7 @@
 #include <math.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 /* One block: four words out of a 128-bit counter and a 64-bit key, ten rounds. */
 static inline void p2p_philox(const uint32_t counter[4], const uint32_t key[2], uint32_t words[4]) {
@@ -42,11 +43,15 @@ static inline bool p2p_dropout_keeps(double p, uint32_t seed_lo, uint32_t seed_h
     return words[c % 4] >= (uint32_t)(p * 4294967296.0);
 }
 
-/* FNV-1a, 32 bits: the number that stands for a name in a key. */
-static inline uint32_t p2p_name_hash(const char *name) {
+/* FNV-1a, 32 bits: the number that stands for some bytes, or for a name, in a key. */
+static inline uint32_t p2p_bytes_hash(const void *bytes, size_t size) {
     uint32_t hash = UINT32_C(2166136261);
-    for (; *name != '\0'; name++) hash = (hash ^ (unsigned char)*name) * UINT32_C(16777619);
+    for (size_t i = 0; i < size; i++) hash = (hash ^ ((const unsigned char *)bytes)[i]) * UINT32_C(16777619);
     return hash;
+}
+
+static inline uint32_t p2p_name_hash(const char *name) {
+    return p2p_bytes_hash(name, strlen(name));
 }
 
 /* Which draw of which purpose. Initial weights: stream = p2p_name_hash of "network/parameter", item and

@@ -1,19 +1,14 @@
 /* One image through a generator that isn't being trained. See evaluate.h. */
 #include "evaluate.h"
 
-#include <string.h>
+#include "philox.h"
 
-/* FNV-1a over the pixels: the picture's own key for dropout. */
-static uint32_t picture_key(const uint8_t *pixels, size_t bytes) {
-    uint32_t hash = 2166136261u;
-    for (size_t i = 0; i < bytes; i++) hash = (hash ^ pixels[i]) * 16777619u;
-    return hash;
-}
+#include <string.h>
 
 p2p_status evaluate_image(p2p_plan *plan, const uint8_t *input, const uint8_t *target, int width, int height,
                           float *planes, double *l1) {
     size_t bytes = (size_t)width * (size_t)height * IMAGE_CHANNELS;
-    uint32_t key = picture_key(input, bytes);
+    uint32_t key = p2p_bytes_hash(input, bytes); /* the picture's own, for dropout */
     memcpy(p2p_plan_input(plan, 0, "input"), input, bytes);
     if (target) memcpy(p2p_plan_input(plan, 0, "target"), target, bytes);
     P2P_TRY(p2p_plan_run(plan, &(p2p_step){.step = key, .samples = &key}));
