@@ -81,6 +81,7 @@ p2p_op op_case_stamp(const op_case *item, const op_storages *storages);
 
 typedef struct {
     bool full_size; /* layers of the full networks at their full size */
+    bool thin;      /* fewer shapes of convolutions, for families that compile a kernel for each */
     int64_t channel_alignment;
 } op_tier;
 

@@ -87,22 +87,23 @@ void op_cases_layers(const op_tier *tier, op_visit *visit, void *context) {
 /* ---- Edges -------------------------------------------------------------------------------------------- */
 
 /* Extents around multiples of tiles, each with a different other side, for the networks' filters and a common
- * 3x3. */
-static void visit_extents(conv_walk *walk) {
+ * 3x3. Thin: each extent with one of the three. */
+static void visit_extents(conv_walk *walk, bool thin) {
     static const int64_t extents[] = {1, 31, 32, 33, 63, 64, 65};
     enum { COUNT = sizeof extents / sizeof extents[0] };
     for (int i = 0; i < COUNT; i++) {
         int64_t h = extents[i], w = extents[(i * 3 + 2) % COUNT];
-        op_conv_shape same = {1, 3, h, w, 17, 3, 3, 1, 1, 1, 1, 1};
-        op_conv_shape halved = {1, 17, h + 1, w + 1, 6, 4, 4, 2, 1, 1, 1, 1};
-        op_conv_shape patch = {1, 6, h + 1, w + 1, 16, 4, 4, 1, 1, 1, 1, 1};
-        visit_shape(walk, &same);
-        visit_shape(walk, &halved);
-        visit_shape(walk, &patch);
+        const op_conv_shape shapes[] = {{1, 17, h + 1, w + 1, 6, 4, 4, 2, 1, 1, 1, 1},
+                                        {1, 3, h, w, 17, 3, 3, 1, 1, 1, 1, 1},
+                                        {1, 6, h + 1, w + 1, 16, 4, 4, 1, 1, 1, 1, 1}};
+        for (int j = 0; j < 3; j++) {
+            if (!thin || i % 3 == j) visit_shape(walk, &shapes[j]);
+        }
     }
 }
 
-static void visit_channels(conv_walk *walk) {
+/* Every number of channels with every other. Thin: with two others. */
+static void visit_channels(conv_walk *walk, bool thin) {
     static const int64_t channels[] = {1, 3, 6, 15, 16, 17, 48, 64};
     enum { COUNT = sizeof channels / sizeof channels[0] };
     for (int i = 0; i < COUNT; i++) {
@@ -110,20 +111,21 @@ static void visit_channels(conv_walk *walk) {
             bool strided = (i + j) % 2 == 0;
             op_conv_shape shape = strided ? square(1, channels[i], channels[j], 6, 4, 2, 1)
                                           : square(1, channels[i], channels[j], 5, 3, 1, 1);
-            visit_shape(walk, &shape);
+            if (!thin || (i * 3 + j) % COUNT < 2) visit_shape(walk, &shape);
         }
     }
 }
 
 /* Every filter and stride with every padding below the filter: all phases of strided gradients, rows and
- * columns that no tap reaches, sides that the stride does not divide. */
-static void visit_geometry(conv_walk *walk) {
+ * columns that no tap reaches, sides that the stride does not divide. Thin: with one padding. */
+static void visit_geometry(conv_walk *walk, bool thin) {
     static const int64_t filters[] = {1, 3, 4, 5};
     for (int i = 0; i < 4; i++) {
         for (int64_t stride = 1; stride <= 3; stride++) {
             for (int64_t pad = 0; pad <= 2 && pad < filters[i]; pad++) {
                 op_conv_shape shape = {2, 5, 9, 10, 18, filters[i], filters[i], stride, pad, pad, pad, pad};
-                visit_shape(walk, &shape);
+                bool chosen = filters[i] == 1 || pad == (filters[i] + stride) % 3;
+                if (!thin || chosen) visit_shape(walk, &shape);
             }
         }
     }
@@ -222,9 +224,9 @@ void op_cases_conv(const op_tier *tier, op_visit *visit, void *context) {
     conv_walk walk = {.visit = visit, .context = context};
     op_cases_layers(tier, visit, context);
     visit_options(&walk);
-    visit_extents(&walk);
-    visit_channels(&walk);
-    visit_geometry(&walk);
+    visit_extents(&walk, tier->thin);
+    visit_channels(&walk, tier->thin);
+    visit_geometry(&walk, tier->thin);
     visit_odd_ones(&walk);
     visit_ranges(&walk, tier->channel_alignment);
 }

@@ -1,13 +1,14 @@
 /* The operation runner: every kind of operation on one device, compared with the reference.
  *
  *   test_ops [--backend opencl:0|reference] [--storage NAME] [--mode test|support|perf] [--filter KIND]
- *            [--case "DESCRIPTOR"] [--seed N] [--random N] [--long] [--apart] [--verbose]
+ *            [--case "DESCRIPTOR"] [--seed N] [--random N] [--long] [--thin] [--apart] [--verbose]
  *
  * --storage makes the device store tensors another way than it asks for: with the reference, which takes any
  * layout, that is a test of the layouts and of the runner itself. --random N draws N cases of each kind after
- * the table. --long runs the networks' layers at full size. --apart gives each operand a buffer of its own
- * that ends where it does, for simulators that report reads outside of buffers. Exits with 1 when anything
- * failed, when the device is not there, or when a kind was left out altogether; with 2 on wrong usage.
+ * the table. --long runs the networks' layers at full size, --thin fewer convolutions. --apart gives each
+ * operand a buffer of its own that ends where it does, for simulators that report reads outside of buffers.
+ * Exits with 1 when anything failed, when the device is not there, or when a kind was left out altogether;
+ * with 2 on wrong usage.
  */
 #include "op_suite.h"
 
@@ -18,7 +19,7 @@ typedef struct {
     const char *backend, *storage, *mode, *filter, *descriptor;
     uint64_t seed;
     int random;
-    bool full_size, apart, verbose;
+    bool full_size, thin, apart, verbose;
 } options;
 
 /* ---- Options ------------------------------------------------------------------------------------------ */
@@ -45,6 +46,7 @@ static int parse(int argc, char **argv, options *chosen) {
     for (int i = 1; i < argc; i++) {
         const char *name = argv[i];
         bool *flag = strcmp(name, "--long") == 0      ? &chosen->full_size
+                     : strcmp(name, "--thin") == 0    ? &chosen->thin
                      : strcmp(name, "--apart") == 0   ? &chosen->apart
                      : strcmp(name, "--verbose") == 0 ? &chosen->verbose
                                                       : NULL;
@@ -109,6 +111,7 @@ static int find_kind(const char *name) {
 
 static void visit_all(op_suite *suite, const options *chosen) {
     const op_tier tier = {.full_size = chosen->full_size,
+                          .thin = chosen->thin,
                           .channel_alignment = suite->storages.channel_alignment};
     op_cases_table(&tier, op_suite_case, suite);
     op_rng rng = {chosen->seed};
