@@ -350,13 +350,22 @@ enum {
     SUMS_COST = 6,
     MARGIN_PERCENT = 110,
     LEAST_CHANNELS = 16,         /* direct convolutions have forms for fewer */
+    LEAST_EXTENT = 8,            /* of maps, see is_small */
     MOST_FILTER_BYTES = 56 << 20 /* transformed, in scratch memory */
 };
+
+/* On a map of a few pixels gradients are exactly zero, where a tap meets nothing but padding or a
+ * normalisation leaves nothing, or almost. Direct sums keep that; Winograd makes it the rounding error of its
+ * neighbours, and Adam divides by its size. */
+static bool is_small(const p2p_tensor *t) {
+    return t->h < LEAST_EXTENT || t->w < LEAST_EXTENT;
+}
 
 bool ocl_conv_winograd_pays(const ocl_target *target, const p2p_op *op) {
     if (!has_taps(op)) return false;
     const winograd_shape s = shape_of(op);
     if (op->t[s.src].c < LEAST_CHANNELS || op->t[s.dst].c < LEAST_CHANNELS) return false;
+    if (is_small(&op->t[s.src]) || is_small(&op->t[s.dst])) return false;
     const bool gradient = op->kind == P2P_KIND_conv_bwd_filter;
     const double multiply_cost = target->vector_width >= 16 ? 0.54 : target->vector_width >= 8 ? 1.08 : 2.16;
     const double tiles = (double)(op->t[s.dst].n * s.tiles_h * s.tiles_w);

@@ -1,6 +1,7 @@
 /* The products of Winograd convolution, a matrix product for each point:
  *
- *   products[point][group][tile][v] = sum over input rows of inputs[point][row][tile] filters[point][group][row][v]
+ *   products[point][group][tile][v] =
+ *       sum over input rows of inputs[point][row][tile] filters[point][group][row][v]
  *
  * in the arrangements of winograd_transform.cl. The sums of TILE tiles and VECS output vectors are registers.
  * Each runs over the input rows in order, whatever the tile and the grid. A point's inputs and a few groups
