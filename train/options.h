@@ -24,6 +24,9 @@ enum {
     COMMAND_BENCH = 32,
 };
 
+/* At least as many as there are rows in the table. */
+enum { SETTINGS_MAX_ROWS = 128 };
+
 /* Texts are owned; NULL where not given and without a default. */
 typedef struct {
     char *data, *out;
@@ -41,8 +44,8 @@ typedef struct {
     double dropout, lambda_l1;
     bool no_jitter, no_flip, no_shuffle, resume, json, verbose;
     bool help;
-    uint64_t given;         /* bit i: row i of the table was on the command line */
-    const char **arguments; /* what stands after the options; NULL-terminated, owned by `context` */
+    bool given[SETTINGS_MAX_ROWS]; /* row i of the table was on the command line */
+    const char **arguments;        /* what stands after the options; NULL-terminated, owned by `context` */
     void *context;
 } settings;
 
