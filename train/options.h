@@ -35,13 +35,14 @@ typedef struct {
     char *direction;
     char *generator;
     char *init_generator, *init_discriminator;
+    char *lr_policy, *lr_scale;
     char *mode, *what, *trace, *sweep, *plot;
-    int64_t batch, epochs, steps, count;
+    int64_t batch, epochs, epochs_decay, steps, count;
     int64_t size, load_size;
     int64_t ngf, ndf;
     int64_t save_every;
     uint64_t seed;
-    double dropout, lambda_l1;
+    double dropout, lambda_l1, lr;
     bool no_jitter, no_flip, no_shuffle, resume, json, verbose;
     bool help;
     bool given[SETTINGS_MAX_ROWS]; /* row i of the table was on the command line */
@@ -63,8 +64,8 @@ void settings_print_options(unsigned command, FILE *stream);
 /* Every option of `p2p train` that is worth keeping, as a JSON object; names with underscores. */
 json_t *settings_to_json(const settings *all);
 
-/* Complete a resumed training's settings from those kept with its checkpoint: an option that determines the
- * result and was not given takes the kept value; one that was given and differs is refused by name. */
+/* Complete a resumed training's settings from those kept with its checkpoint: an option that was not given takes
+ * the kept value; one that was given, differs, and determines the result is refused by name. */
 p2p_status settings_resume(settings *all, const json_t *kept, const char *file);
 
 #endif
