@@ -40,4 +40,13 @@ typedef struct {
 extern const option_row option_rows[];
 extern const int option_row_count; /* at most SETTINGS_MAX_ROWS */
 
+/* What the published trainings say about an option: `pytorch` is the option's fallback, and so what counts
+ * without --preset; `tensorflow` stands in its place with --preset tensorflow, as if it were its default. */
+typedef struct {
+    const char *option, *tensorflow;
+} preset_row;
+
+extern const preset_row preset_rows[];
+extern const int preset_row_count;
+
 #endif

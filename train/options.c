@@ -131,6 +131,23 @@ static p2p_status parse_given(settings *all, poptContext context) {
     return P2P_OK;
 }
 
+/* The preset's values of what the command line doesn't say. */
+static p2p_status apply_preset(settings *all) {
+    if (strcmp(all->preset, "tensorflow") != 0) return P2P_OK; /* pytorch: the fallbacks */
+    for (int i = 0; i < preset_row_count; i++) {
+        if (!settings_given(all, preset_rows[i].option))
+            P2P_TRY(set_value(all, row_named(preset_rows[i].option), preset_rows[i].tensorflow));
+    }
+    return P2P_OK;
+}
+
+void settings_print_presets(FILE *stream) {
+    fprintf(stream, "| flag | `--preset pytorch` | `--preset tensorflow` |\n|---|---|---|\n");
+    for (int i = 0; i < preset_row_count; i++)
+        fprintf(stream, "| `--%s` | %s | %s |\n", preset_rows[i].option,
+                row_named(preset_rows[i].option)->fallback, preset_rows[i].tensorflow);
+}
+
 p2p_status settings_parse(settings *all, unsigned command, int argc, const char **argv) {
     *all = (settings){0};
     for (int i = 0; i < option_row_count; i++) {
@@ -144,6 +161,7 @@ p2p_status settings_parse(settings *all, unsigned command, int argc, const char 
     p2p_status status = parse_given(all, context);
     if (status == P2P_USAGE) return p2p_hint(status, "p2p help %s lists the options", argv[0]);
     P2P_TRY(status);
+    P2P_TRY(apply_preset(all));
     all->arguments = poptGetArgs(context);
     return P2P_OK;
 }
@@ -251,11 +269,18 @@ static void json_as_text(const json_t *value, char *text, size_t size) {
     if (json_is_true(value)) snprintf(text, size, "yes");
 }
 
-static p2p_status resume_row(settings *all, const option_row *row, const json_t *kept, const char *file) {
-    char name[64], was[1024], now[1024];
-    json_name(row, name);
-    const json_t *value = json_object_get(kept, name);
-    if (!value) return p2p_fail(P2P_INPUT, "%s: the settings lack '%s'", file, name);
+/* The value that a row has when nobody says anything. */
+static json_t *fallback_to_json(const option_row *row) {
+    settings untouched = {0};
+    json_t *value = NULL;
+    if (!row->fallback || set_value(&untouched, row, row->fallback) == P2P_OK)
+        value = value_to_json(&untouched, row);
+    settings_free(&untouched);
+    return value;
+}
+
+static p2p_status resume_value(settings *all, const option_row *row, const json_t *value, const char *file) {
+    char was[1024], now[1024];
     json_t *mine = value_to_json(all, row);
     bool equal = mine && json_equal(mine, value);
     json_as_text(value, was, sizeof was);
@@ -274,8 +299,20 @@ static p2p_status resume_row(settings *all, const option_row *row, const json_t 
     }
     if (was[0] == '\0') return P2P_OK;
     p2p_status status = set_value(all, row, was);
-    return status == P2P_USAGE ? p2p_fail(P2P_INPUT, "%s: the kept setting '%s' is unusable", file, name)
-                               : status;
+    return status == P2P_USAGE
+               ? p2p_fail(P2P_INPUT, "%s: the kept setting of --%s is unusable", file, row->name)
+               : status;
+}
+
+static p2p_status resume_row(settings *all, const option_row *row, const json_t *kept, const char *file) {
+    char name[64];
+    json_name(row, name);
+    json_t *value = json_object_get(kept, name);
+    value = value ? json_incref(value) : fallback_to_json(row);
+    if (!value) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for the kept settings");
+    p2p_status status = resume_value(all, row, value, file);
+    json_decref(value);
+    return status;
 }
 
 p2p_status settings_resume(settings *all, const json_t *kept, const char *file) {
