@@ -7,7 +7,7 @@
 #define P2P_REPORT_H
 
 #include "dataset.h"
-#include "p2p.h"
+#include "evaluate.h"
 
 typedef struct report report;
 
@@ -20,8 +20,8 @@ void report_destroy(report *shown); /* NULL is ignored */
 /* L1 of the mean training target against the validation targets; 0 without validation. */
 double report_baseline_l1(const report *shown);
 
-/* Run the evaluation plan (batch 1, with target) over the validation set; *val_l1 is the mean over pairs,
- * untouched without validation. Writes the grid to `grid_path`. */
-p2p_status report_run(report *shown, p2p_plan *plan, const char *grid_path, double *val_l1);
+/* Run the validation set; *val_l1 is the mean over pairs, untouched without validation. Writes the grid to
+ * `grid_path`. */
+p2p_status report_run(report *shown, const evaluator *e, const char *grid_path, double *val_l1);
 
 #endif

@@ -123,7 +123,7 @@ static p2p_status train_step(training_loop *loop, const loader_batch *batch) {
 static p2p_status run_report(training_loop *loop, const char *name, double *val_l1) {
     char *path;
     P2P_TRY(sys_path_join(&path, loop->t->paths.samples, name));
-    p2p_status status = report_run(loop->t->report, loop->t->report_plan, path, val_l1);
+    p2p_status status = report_run(loop->t->report, &loop->t->evaluator, path, val_l1);
     free(path);
     return status;
 }

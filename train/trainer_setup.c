@@ -218,9 +218,12 @@ static p2p_status plan_all(trainer *t) {
     if (t->identity.pairs >= t->all->batch)
         P2P_TRY(plan_training(t, "training step", t->all->batch, &t->step_graph, &t->step_plan));
     if (last > 0) P2P_TRY(plan_training(t, "last step of an epoch", last, &t->last_graph, &t->last_plan));
-    pix2pix_graph_options options = pix2pix_graph_options_for(t->model, 1);
-    P2P_TRY(pix2pix_graph_evaluate(t->model, &options, true, &t->report_graph));
-    return p2p_session_plan(t->session, "validation", &t->report_graph, &t->report_plan);
+    /* As many pictures as a step has pairs: that needs no memory of its own. */
+    pix2pix_graph_options options = pix2pix_graph_options_for(t->model, t->all->batch);
+    t->evaluator =
+        (evaluator){.batch = (int)t->all->batch, .width = (int)t->all->size, .height = (int)t->all->size};
+    P2P_TRY(pix2pix_graph_evaluate(t->model, &options, false, &t->report_graph));
+    return p2p_session_plan(t->session, "validation", &t->report_graph, &t->evaluator.plan);
 }
 
 static p2p_status open_device(trainer *t) {

@@ -29,7 +29,7 @@ typedef struct {
     p2p_graph *step_graph, *last_graph, *report_graph;
     p2p_plan *step_plan;
     p2p_plan *last_plan; /* an epoch's last, smaller batch; NULL where all are equal */
-    p2p_plan *report_plan;
+    evaluator evaluator;
     report *report;
     metrics_log *metrics;
     progress *progress;
