@@ -45,8 +45,8 @@ static void declare_encoder(generator *g, int block) {
     const int64_t to = block_channels(config, block);
     char name[NN_NAME_BYTES];
     layer_name(name, block, encoder_position(block));
-    g->encoder[block] = nn_conv_declare(g->network, &config->style, name, NN_HALVE, from, to,
-                                        nn_needs_bias(&config->style));
+    g->encoder[block] =
+        nn_conv_declare(g->network, &config->style, name, NN_HALVE, from, to, nn_needs_bias(&config->style));
     if (!encoder_is_normalised(config, block)) return;
     layer_name(name, block, encoder_position(block) + 1);
     g->encoder_norm[block] = nn_norm_declare(g->network, &config->style, name, to);

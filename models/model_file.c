@@ -71,8 +71,7 @@ static p2p_status add_metadata(safetensors_writer *writer, const pix2pix_config 
 #define X(field, type, format) P2P_TRY(add_##type(writer, #field, config->field));
     CONFIG_NUMBERS(X)
 #undef X
-#define X(field, type, format, names)                                                                        \
-    P2P_TRY(safetensors_add_metadata(writer, #field, names[config->field]));
+#define X(field, type, format, names) P2P_TRY(safetensors_add_metadata(writer, #field, names[config->field]));
     CONFIG_CHOICES(X)
 #undef X
     return P2P_OK;
@@ -179,8 +178,9 @@ static p2p_status check_kind(const safetensors_file *file, int64_t *format) {
         return p2p_fail(P2P_INPUT,
                         "%s was not written by p2p: its metadata don't say how to build its network", path);
     if (get_integer(file, "p2p_format", format) != P2P_OK || *format < OLDEST_FORMAT || *format > FORMAT)
-        return p2p_fail(P2P_INPUT, "%s was written by another version of p2p: this one reads formats %d to %d",
-                        path, OLDEST_FORMAT, FORMAT);
+        return p2p_fail(P2P_INPUT,
+                        "%s was written by another version of p2p: this one reads formats %d to %d", path,
+                        OLDEST_FORMAT, FORMAT);
     if (metadata_is(file, "architecture", discriminator_name))
         return p2p_fail(P2P_INPUT, "%s is a discriminator: only a generator translates images", path);
     if (!metadata_is(file, "architecture", generator_name))

@@ -45,9 +45,9 @@ typedef struct {
     nn_norm_kind norm;
     bool bottleneck_norm; /* normalise the innermost encoder too */
     double norm_eps, norm_momentum;
-    bool sync_norm;      /* statistics over all replicas' images instead of each one's own */
-    double leaky_slope;  /* of LeakyReLU */
-    double dropout;      /* 0 is off */
+    bool sync_norm;     /* statistics over all replicas' images instead of each one's own */
+    double leaky_slope; /* of LeakyReLU */
+    double dropout;     /* 0 is off */
     generator_dropout dropout_blocks;
     discriminator_net discriminator_net;
     int discriminator_layers; /* of patch; 3: the 70x70 PatchGAN; fewer for images too small for it */

@@ -407,8 +407,9 @@ static p2p_network *small_network(void) {
 
 static small_training open_small(void) {
     small_training t = {.network = small_network()};
-    const nn_conv conv = nn_conv_declare(t.network, "conv", NN_CONV, 2, 2, 3, true, 0.1);
-    const nn_norm norm = nn_norm_declare(t.network, "norm", 3, 0.1);
+    const nn_style style = {.norm = NN_NORM_batch, .init_stddev = 0.1, .init_scale_stddev = 0.1};
+    const nn_conv conv = nn_conv_declare(t.network, &style, "conv", NN_HALVE, 2, 3, true);
+    const nn_norm norm = nn_norm_declare(t.network, &style, "norm", 3);
     const nn_pass pass = {.norm = {.update_running = true, .eps = 1e-5, .momentum = 0.1}};
     t.graph = p2p_graph_create(1, 1, 1);
     assert_non_null(t.graph);
@@ -813,11 +814,11 @@ static void test_mutations(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(test_atomic_replaces),    TEST(test_atomic_full_disk),   TEST(test_atomic_refuses),
-        TEST(test_open_refuses),       TEST(test_bad_files),          TEST(test_bad_lengths),
-        TEST(test_vanishing_data),     TEST(test_elements),           TEST(test_round_trip),
-        TEST(test_writer_misuse),      TEST(test_weights_round_trip), TEST(test_weights_names),
-        TEST(test_weights_accepted),   TEST(test_weights_refused),    TEST(test_model_file),
+        TEST(test_atomic_replaces),        TEST(test_atomic_full_disk),   TEST(test_atomic_refuses),
+        TEST(test_open_refuses),           TEST(test_bad_files),          TEST(test_bad_lengths),
+        TEST(test_vanishing_data),         TEST(test_elements),           TEST(test_round_trip),
+        TEST(test_writer_misuse),          TEST(test_weights_round_trip), TEST(test_weights_names),
+        TEST(test_weights_accepted),       TEST(test_weights_refused),    TEST(test_model_file),
         TEST(test_model_file_of_format_1), TEST(test_model_file_refused), TEST(test_mutations),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -265,7 +265,11 @@ static void json_as_text(const json_t *value, char *text, size_t size) {
     text[0] = '\0';
     if (json_is_string(value)) snprintf(text, size, "%s", json_string_value(value));
     if (json_is_integer(value)) snprintf(text, size, "%lld", (long long)json_integer_value(value));
-    if (json_is_real(value)) snprintf(text, size, "%.17g", json_real_value(value));
+    if (json_is_real(value)) {
+        snprintf(text, size, "%.15g", json_real_value(value)); /* 17 digits give every double back */
+        if (strtod(text, NULL) != json_real_value(value))
+            snprintf(text, size, "%.17g", json_real_value(value));
+    }
     if (json_is_true(value)) snprintf(text, size, "yes");
 }
 
