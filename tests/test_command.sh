@@ -3,37 +3,8 @@
 # exit code and the words that it must say.
 #
 #   tests/test_command.sh P2P DEVICE     P2P: the program; DEVICE: e.g. reference:0, opencl:0
-set -u
-p2p=$1 device=$2
 source=$(cd "$(dirname "$0")/.." && pwd)
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-cd "$work" || exit 1
-failures=0
-
-fail() {
-    echo "FAILED: $*"
-    failures=$((failures + 1))
-}
-
-# expect CODE WORDS COMMAND...: the exit code, and words that stderr or stdout must hold.
-expect() {
-    local code=$1 words=$2 status
-    shift 2
-    "$@" >out.txt 2>err.txt
-    status=$?
-    [ "$status" -eq "$code" ] || fail "exit code $status instead of $code: $*: $(tail -n 2 err.txt)"
-    grep -qF -- "$words" out.txt err.txt || fail "'$words' is not said by: $*: $(tail -n 2 err.txt)"
-}
-
-# same FILE FILE: equal bytes.
-same() {
-    cmp "$1" "$2" || fail "$1 and $2 differ"
-}
-
-losses() {
-    sed 's/,"images_per_s":[^}]*//' "$1"
-}
+. "$(dirname "$0")/expect.sh" "$@"
 
 echo "-- help and usage"
 expect 0 "p2p 0." "$p2p" --version
@@ -207,8 +178,4 @@ if [ "${device%%:*}" = opencl ]; then
     same whole/checkpoints/step-000000008.safetensors thread/checkpoints/step-000000008.safetensors
 fi
 
-if [ "$failures" -gt 0 ]; then
-    echo "$failures failures"
-    exit 1
-fi
-echo "all as expected"
+finish

@@ -117,7 +117,7 @@ static void test_preset_of_the_loop(void **state) {
     char words[] = "--preset tensorflow";
     ok(parse_line(&all, words));
     assert_int_equal(all.batch, 64);
-    assert_int_equal(all.epochs, 200);
+    assert_string_equal(all.lr_scale, "linear");
     settings_free(&all);
 }
 

@@ -135,17 +135,22 @@ static p2p_status parse_given(settings *all, poptContext context) {
 static p2p_status apply_preset(settings *all) {
     if (strcmp(all->preset, "tensorflow") != 0) return P2P_OK; /* pytorch: the fallbacks */
     for (int i = 0; i < preset_row_count; i++) {
-        if (!settings_given(all, preset_rows[i].option))
-            P2P_TRY(set_value(all, row_named(preset_rows[i].option), preset_rows[i].tensorflow));
+        const preset_row *preset = &preset_rows[i];
+        if (preset->tensorflow && !settings_given(all, preset->option))
+            P2P_TRY(set_value(all, row_named(preset->option), preset->tensorflow));
     }
     return P2P_OK;
 }
 
 void settings_print_presets(FILE *stream) {
     fprintf(stream, "| flag | `--preset pytorch` | `--preset tensorflow` |\n|---|---|---|\n");
-    for (int i = 0; i < preset_row_count; i++)
-        fprintf(stream, "| `--%s` | %s | %s |\n", preset_rows[i].option,
-                row_named(preset_rows[i].option)->fallback, preset_rows[i].tensorflow);
+    for (int i = 0; i < preset_row_count; i++) {
+        const preset_row *preset = &preset_rows[i];
+        const char *computed = preset->computed;
+        fprintf(stream, "| `--%s` | %s | %s |\n", preset->option,
+                computed ? computed : row_named(preset->option)->fallback,
+                computed ? computed : preset->tensorflow);
+    }
 }
 
 p2p_status settings_parse(settings *all, unsigned command, int argc, const char **argv) {
@@ -260,17 +265,39 @@ json_t *settings_to_json(const settings *all) {
     return object;
 }
 
+/* As a person would write it, with as many digits as give every bit back. */
+static void real_as_text(double value, char *text, size_t size) {
+    for (int digits = 6; digits <= 17; digits++) {
+        snprintf(text, size, "%.*g", digits, value);
+        if (strtod(text, NULL) == value) return;
+    }
+}
+
 /* The kept value as the text that the command line would have had; "" for none. */
 static void json_as_text(const json_t *value, char *text, size_t size) {
     text[0] = '\0';
     if (json_is_string(value)) snprintf(text, size, "%s", json_string_value(value));
     if (json_is_integer(value)) snprintf(text, size, "%lld", (long long)json_integer_value(value));
-    if (json_is_real(value)) {
-        snprintf(text, size, "%.15g", json_real_value(value)); /* 17 digits give every double back */
-        if (strtod(text, NULL) != json_real_value(value))
-            snprintf(text, size, "%.17g", json_real_value(value));
-    }
+    if (json_is_real(value)) real_as_text(json_real_value(value), text, size);
     if (json_is_true(value)) snprintf(text, size, "yes");
+}
+
+static p2p_status contradiction(const settings *all, const option_row *row, const char *was,
+                                const char *file) {
+    char now[1024];
+    json_t *mine = value_to_json(all, row);
+    json_as_text(mine, now, sizeof now);
+    json_decref(mine);
+    p2p_fail(P2P_USAGE, "--%s %s contradicts %s, which was trained with %s", row->name, now, file,
+             was[0] ? was : "none");
+    return p2p_hint(P2P_USAGE, "leave --%s out to go on as before, or train into another --out", row->name);
+}
+
+static bool equals_kept(const settings *all, const option_row *row, const json_t *kept) {
+    json_t *mine = value_to_json(all, row);
+    bool equal = mine && json_equal(mine, kept);
+    json_decref(mine);
+    return equal;
 }
 
 /* The value that a row has when nobody says anything. */
@@ -284,19 +311,11 @@ static json_t *fallback_to_json(const option_row *row) {
 }
 
 static p2p_status resume_value(settings *all, const option_row *row, const json_t *value, const char *file) {
-    char was[1024], now[1024];
-    json_t *mine = value_to_json(all, row);
-    bool equal = mine && json_equal(mine, value);
+    char was[8192];
+    if (equals_kept(all, row, value)) return P2P_OK;
     json_as_text(value, was, sizeof was);
-    json_as_text(mine, now, sizeof now);
-    json_decref(mine);
-    if (equal) return P2P_OK;
-    if (settings_given(all, row->name)) {
-        p2p_fail(P2P_USAGE, "--%s %s contradicts %s, which was trained with %s", row->name, now, file,
-                 was[0] ? was : "none");
-        return p2p_hint(P2P_USAGE, "leave --%s out to go on as before, or train into another --out",
-                        row->name);
-    }
+    if (settings_given(all, row->name))
+        return row->keeping == KEPT ? P2P_OK : contradiction(all, row, was, file);
     if (row->kind == KIND_FLAG) {
         *(bool *)field_of(all, row) = json_is_true(value);
         return P2P_OK;
@@ -308,6 +327,7 @@ static p2p_status resume_value(settings *all, const option_row *row, const json_
                : status;
 }
 
+/* Settings of a version that had no such option: it did what the option's fallback says. */
 static p2p_status resume_row(settings *all, const option_row *row, const json_t *kept, const char *file) {
     char name[64];
     json_name(row, name);
@@ -322,7 +342,7 @@ static p2p_status resume_row(settings *all, const option_row *row, const json_t 
 p2p_status settings_resume(settings *all, const json_t *kept, const char *file) {
     if (!json_is_object(kept)) return p2p_fail(P2P_INPUT, "%s: holds no settings", file);
     for (int i = 0; i < option_row_count; i++) {
-        if ((option_rows[i].commands & COMMAND_TRAIN) && option_rows[i].keeping == BINDING)
+        if ((option_rows[i].commands & COMMAND_TRAIN) && option_rows[i].keeping != NOT_KEPT)
             P2P_TRY(resume_row(all, &option_rows[i], kept, file));
     }
     return P2P_OK;

@@ -23,6 +23,7 @@ typedef struct {
     p2p_plan *plan; /* NULL: none */
     int64_t step, epoch;
     int images;
+    double learning_rate;
 } step_in_flight;
 
 typedef struct {
@@ -81,7 +82,7 @@ static p2p_status collect(training_loop *loop) {
     step_record record = {.step = flight.step,
                           .epoch = flight.epoch,
                           .images = flight.images,
-                          .learning_rate = TRAINER_LEARNING_RATE};
+                          .learning_rate = flight.learning_rate};
     P2P_TRY(read_losses(flight.plan, &record.losses));
     record.images_per_s = measure_rate(loop, flight.images);
     if (!loss_is_finite(&record.losses)) return diverged(loop, &record);
@@ -92,7 +93,8 @@ static p2p_status collect(training_loop *loop) {
 }
 
 /* Give a batch to the device. The keys of dropout are the pairs' places in the data set. */
-static p2p_status enqueue(training_loop *loop, const loader_batch *batch, p2p_plan *plan) {
+static p2p_status enqueue(training_loop *loop, const loader_batch *batch, p2p_plan *plan,
+                          double learning_rate) {
     const trainer *t = loop->t;
     size_t bytes = (size_t)batch->count * (size_t)t->all->size * (size_t)t->all->size * IMAGE_CHANNELS;
     uint32_t samples[4096]; /* the largest --batch */
@@ -101,7 +103,7 @@ static p2p_status enqueue(training_loop *loop, const loader_batch *batch, p2p_pl
     memcpy(p2p_plan_input(plan, 0, "target"), batch->target, bytes);
     return p2p_plan_run(plan, &(p2p_step){.seed = t->all->seed,
                                           .step = (uint32_t)loop->at->step,
-                                          .learning_rate = TRAINER_LEARNING_RATE,
+                                          .learning_rate = learning_rate,
                                           .samples = samples});
 }
 
@@ -109,12 +111,16 @@ static p2p_status train_step(training_loop *loop, const loader_batch *batch) {
     trainer *t = loop->t;
     p2p_plan *plan = batch->count == t->all->batch ? t->step_plan : t->last_plan;
     if (loop->in_flight.plan != plan) P2P_TRY(collect(loop));
-    P2P_TRY(enqueue(loop, batch, plan));
+    const double learning_rate = schedule_rate(&t->schedule, loop->at->epoch);
+    P2P_TRY(enqueue(loop, batch, plan, learning_rate));
     P2P_TRY(collect(loop));
     loop->at->step++;
     loop->at->batch++;
-    loop->in_flight = (step_in_flight){
-        .plan = plan, .step = loop->at->step, .epoch = loop->at->epoch + 1, .images = batch->count};
+    loop->in_flight = (step_in_flight){.plan = plan,
+                                       .step = loop->at->step,
+                                       .epoch = loop->at->epoch + 1,
+                                       .images = batch->count,
+                                       .learning_rate = learning_rate};
     return P2P_OK;
 }
 

@@ -88,11 +88,14 @@ static p2p_status resolve_augmentation(settings *all, augment_options *options) 
     return augment_check(options);
 }
 
+static p2p_status check_data(const settings *all) {
+    if (all->data) return P2P_OK;
+    p2p_fail(P2P_USAGE, "--data is missing: the folder that holds train/");
+    return p2p_hint(P2P_USAGE, "p2p sample-data toys draws one to try: p2p train --data toys --out run");
+}
+
 static p2p_status check_required(const settings *all) {
-    if (!all->data) {
-        p2p_fail(P2P_USAGE, "--data is missing: the folder that holds train/");
-        return p2p_hint(P2P_USAGE, "p2p sample-data toys draws one to try: p2p train --data toys --out run");
-    }
+    if (!all->resume) P2P_TRY(check_data(all));
     if (!all->out) return p2p_fail(P2P_USAGE, "--out is missing: the folder for the results");
     if (all->resume && (all->init_generator || all->init_discriminator))
         return p2p_fail(P2P_USAGE,
@@ -134,6 +137,9 @@ static p2p_status find_resume(trainer *t) {
     if (!t->resumed_from) return resume_from_config(t);
     P2P_TRY(checkpoint_read_info(t->resumed_from, &info));
     p2p_status status = settings_resume(t->all, info.settings, t->resumed_from);
+    if (status == P2P_OK) status = trainer_complete_length(t->all);
+    if (status == P2P_OK)
+        status = trainer_check_schedule(t->all, info.settings, &info.position, t->resumed_from);
     t->at = info.position;
     t->identity = info.data;
     checkpoint_info_free(&info);
@@ -195,15 +201,6 @@ static p2p_status open_data(trainer *t) {
     return P2P_OK;
 }
 
-/* --epochs and --steps are totals; whichever ends first counts. */
-static void resolve_length(trainer *t) {
-    const settings *all = t->all;
-    bool only_steps = all->steps > 0 && !settings_given(all, "epochs");
-    t->total_steps = only_steps ? INT64_MAX : all->epochs * t->batches;
-    if (all->steps > 0 && all->steps < t->total_steps) t->total_steps = all->steps;
-    t->total_epochs = (t->total_steps + t->batches - 1) / t->batches;
-}
-
 /* ---- Device ------------------------------------------------------------------------------------------- */
 
 static p2p_status plan_training(trainer *t, const char *name, int64_t batch, p2p_graph **graph,
@@ -255,23 +252,17 @@ static p2p_status set_weights(trainer *t) {
 
 /* ---- All of it ---------------------------------------------------------------------------------------- */
 
-/* A training that has reached its length already has nothing to open a device for. */
-static p2p_status check_unfinished(const trainer *t) {
-    if (t->at.step <= t->total_steps) return P2P_OK;
-    p2p_fail(P2P_USAGE, "%s has made %" PRId64 " steps already, more than the %" PRId64 " asked for",
-             t->resumed_from, t->at.step, t->total_steps);
-    return p2p_hint(P2P_USAGE, "--epochs and --steps are totals: ask for more to go on");
-}
-
 p2p_status trainer_open(trainer *t, settings *all) {
     *t = (trainer){.all = all};
     P2P_TRY(check_required(all));
     P2P_TRY(make_paths(&t->paths, all->out));
     P2P_TRY(all->resume ? find_resume(t) : refuse_existing(t));
+    P2P_TRY(check_data(all));
+    P2P_TRY(trainer_complete_length(all));
     P2P_TRY(resolve_augmentation(all, &t->augment));
     P2P_TRY(open_data(t));
-    resolve_length(t);
-    P2P_TRY(check_unfinished(t));
+    trainer_resolve_length(t);
+    P2P_TRY(trainer_check_unfinished(t));
     P2P_TRY(sys_folder_make(t->paths.samples));
     P2P_TRY(open_device(t));
     P2P_TRY(set_weights(t));
