@@ -38,6 +38,8 @@ struct p2p_be_device {
     ocl_target target;
     size_t sub_buffer_alignment; /* bytes */
     ocl_program *programs;       /* built so far, newest first */
+    bool keeps_programs;         /* on disk, between runs */
+    char platform_version[128];  /* CL_PLATFORM_VERSION */
     ocl_warm *warm;              /* matrix products that have run once, newest first */
     size_t allocated_bytes;
     int unflushed; /* launches since the last flush */

@@ -71,5 +71,7 @@ uint64_t p2p_fault_inject(uint64_t nth);
 /* A verbose line to the stream of p2p_log_to. */
 void p2p_log(const char *format, ...) P2P_PRINTF(1, 2);
 bool p2p_logging(void);
+/* A line to the stream of p2p_warnings_to. */
+void p2p_warn(const char *format, ...) P2P_PRINTF(1, 2);
 
 #endif

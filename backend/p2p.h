@@ -68,6 +68,8 @@ p2p_status p2p_device_time_peak(p2p_device *device, p2p_type type, double (*cloc
 
 /* Where verbose lines go: refusals of fused operations, build logs, tracing. NULL (the start) drops them. */
 void p2p_log_to(FILE *stream);
+/* Where warnings go, a line each: something is wrong, and p2p goes on. NULL (the start) drops them. */
+void p2p_warnings_to(FILE *stream);
 
 /* ---- Networks: named parameters ----------------------------------------------------------------------- */
 

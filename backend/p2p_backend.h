@@ -15,7 +15,13 @@
 #endif
 
 /* Exact match required; raised whenever this file or p2p_op.h changes meaning. */
-enum { P2P_BACKEND_ABI = 2 };
+enum { P2P_BACKEND_ABI = 3 };
+
+/* A piece of what identifies something that is kept between runs. */
+typedef struct {
+    const void *bytes;
+    size_t size;
+} p2p_key_part;
 
 /* Given by the core to every module. */
 typedef struct {
@@ -25,8 +31,16 @@ typedef struct {
     p2p_status (*hint)(p2p_status code, const char *format, ...) P2P_PRINTF(2, 3);
     /* One line for the verbose log; dropped when logging is off. */
     void (*log)(const char *format, ...) P2P_PRINTF(1, 2);
+    /* One line that people should see even when logging is off: something is wrong, and p2p goes on. */
+    void (*warn)(const char *format, ...) P2P_PRINTF(1, 2);
     /* The text form of a descriptor (p2p_op_print), for messages. */
     int (*op_print)(const p2p_op *op, char *text, size_t size);
+    /* What is worth keeping between runs (cache.h): compiled programs, results of tuning. `kind` is a word
+     * for people; the parts of the key say everything that the value depends on. Entries may vanish at any
+     * time; one that is found is as it was kept. cache_get: false where there is none; the caller frees
+     * *value. */
+    bool (*cache_get)(const char *kind, const p2p_key_part *key, int parts, void **value, size_t *size);
+    void (*cache_put)(const char *kind, const p2p_key_part *key, int parts, const void *value, size_t size);
 } p2p_host;
 
 /* Opaque to the core; each backend defines its own. Objects belong to the device that made them and are

@@ -2,6 +2,7 @@
  * family of convolutions, how programs are built, how submissions are counted. What operations compute is
  * test_ops' business. Needs a device; its absence is a failure.
  */
+#include "device.h"
 #include "ocl_program.h"
 
 #include <setjmp.h>
@@ -12,13 +13,6 @@
 
 #include <cmocka.h>
 
-static void quiet_log(const char *format, ...) P2P_PRINTF(1, 2);
-
-static void quiet_log(const char *format, ...) {
-    (void)format;
-}
-
-static const p2p_host host = {p2p_fail, p2p_hint, quiet_log, p2p_op_print};
 static const p2p_module *module;
 
 static p2p_be_device *open_device(void) {
@@ -40,7 +34,7 @@ static p2p_be_device *open_with_family(const char *family) {
 
 static void refuses_another_version(void **state) {
     (void)state;
-    assert_null(p2p_module_opencl(P2P_BACKEND_ABI + 1, &host));
+    assert_null(p2p_module_opencl(P2P_BACKEND_ABI + 1, p2p_host_services()));
 }
 
 static void describes_its_devices(void **state) {
@@ -299,6 +293,6 @@ int main(void) {
         cmocka_unit_test(obeys_the_switch),
     };
     unsetenv("P2P_OPENCL_CONV");
-    module = p2p_module_opencl(P2P_BACKEND_ABI, &host);
+    module = p2p_module_opencl(P2P_BACKEND_ABI, p2p_host_services());
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
