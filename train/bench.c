@@ -6,7 +6,6 @@
 #include "metrics.h"
 #include "sys.h"
 #include "trainer.h"
-#include "trainer.h"
 
 #include <math.h>
 #include <stdlib.h>
