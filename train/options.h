@@ -40,12 +40,13 @@ typedef struct {
     int64_t batch, epochs, epochs_decay, steps, count;
     int64_t size, load_size;
     int64_t ngf, ndf;
-    int64_t save_every;
+    int64_t save_every, keep_epochs, checkpoint_every;
     uint64_t seed;
     double dropout, lambda_l1, lr;
     bool no_jitter, no_flip, no_shuffle, resume, json, verbose;
     bool help;
     bool given[SETTINGS_MAX_ROWS]; /* row i of the table was on the command line */
+    const char *program;           /* how the program was called */
     const char **arguments;        /* what stands after the options; NULL-terminated, owned by `context` */
     void *context;
 } settings;
@@ -64,8 +65,11 @@ void settings_print_options(unsigned command, FILE *stream);
 /* Every option of `p2p train` that is worth keeping, as a JSON object; names with underscores. */
 json_t *settings_to_json(const settings *all);
 
-/* Complete a resumed training's settings from those kept with its checkpoint: an option that was not given takes
- * the kept value; one that was given, differs, and determines the result is refused by name. */
+/* Complete a resumed training's settings from those kept with its checkpoint: an option that was not given
+ * takes the kept value; one that was given, differs, and determines the result is refused by name. */
 p2p_status settings_resume(settings *all, const json_t *kept, const char *file);
+
+/* The command that goes on with this training, as a shell takes it; cut off where `size` is too small. */
+void settings_resume_command(const settings *all, char *text, size_t size);
 
 #endif
