@@ -3,6 +3,7 @@
 # exit code and the words that it must say.
 #
 #   tests/test_command.sh P2P DEVICE     P2P: the program; DEVICE: e.g. reference:0, opencl:0
+source=$(cd "$(dirname "$0")/.." && pwd)
 . "$(dirname "$0")/expect.sh" "$@"
 
 echo "-- help and usage"
@@ -23,6 +24,13 @@ expect 2 "--data is missing" "$p2p" train --out run
 expect 2 "--out is missing" "$p2p" train --data toys
 expect 2 "takes options only" "$p2p" train --data toys --out run stray
 expect 2 "--model is missing" "$p2p" translate -o x.png y.png
+
+expect 2 "--preset: 'caffe' is none of pytorch|tensorflow" "$p2p" train --preset caffe
+expect 2 "--d-layers contradicts --d-net pixel" "$p2p" plan --d-net pixel --d-layers 2
+
+echo "-- the README's table of presets"
+"$p2p" help presets >presets.txt
+sed -n '/^| flag/,/^$/{/^$/!p}' "$source/README.md" | diff - presets.txt || fail "the README's table is not p2p help presets"
 
 echo "-- data"
 expect 3 "nowhere" "$p2p" train --data nowhere --out run --device "$device"
@@ -132,6 +140,7 @@ same killed/generator.safetensors unkilled/generator.safetensors
 
 echo "-- refusals when resuming"
 expect 2 "--ngf 8 contradicts" "$p2p" train --data toys --out parts --ngf 8 --resume --device "$device"
+expect 2 "--preset tensorflow contradicts" "$p2p" train --data toys --out parts --preset tensorflow --resume
 expect 2 "--seed 9 contradicts" "$p2p" train --data toys --out parts --seed 9 --resume --device "$device"
 expect 2 "more than the 3 asked for" "$p2p" train --data toys --out parts --steps 3 --resume --device "$device"
 expect 0 "toys2" "$p2p" sample-data toys2 --count 6 --size 32

@@ -2,7 +2,7 @@
  * differences. Linear kinds work on small integers, where double precision is exact and nothing but equality
  * will do.
  */
-#include "p2p_backend.h"
+#include "device.h"
 #include "philox.h"
 #include "ref_run.h"
 
@@ -539,7 +539,7 @@ static void bad_requests_are_refused(void **state) {
     p2p_be_buffer *buffer = NULL, *scratch = NULL;
     p2p_be_op *made = NULL;
     p2p_op op;
-    assert_null(p2p_module_reference(P2P_BACKEND_ABI + 1, &ref_host));
+    assert_null(p2p_module_reference(P2P_BACKEND_ABI + 1, p2p_host_services()));
     assert_refused(ref_module->device_info(4, &info), P2P_NO_DEVICE, "reference:4");
     MUST(p2p_op_parse("fill y=f32:plain:1x1x1x10", &op));
     MUST(table->op_query(ref_device, &op, &answer));

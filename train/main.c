@@ -63,6 +63,7 @@ static void print_overview(FILE *stream) {
     for (int i = 0; i < COMMAND_COUNT; i++)
         fprintf(stream, "  %-12s %s\n", commands[i].name, commands[i].summary);
     fprintf(stream, "\np2p help COMMAND, or p2p COMMAND --help, shows its options and examples.\n"
+                    "p2p help presets shows what the two published trainings set the options to.\n"
                     "p2p --version shows the version.\n");
 }
 
@@ -81,6 +82,10 @@ static p2p_status unknown_command(const char *name) {
 static p2p_status help(int argc, const char **argv) {
     if (argc < 2) {
         print_overview(stdout);
+        return P2P_OK;
+    }
+    if (strcmp(argv[1], "presets") == 0) {
+        settings_print_presets(stdout);
         return P2P_OK;
     }
     const command *chosen = command_named(argv[1]);
@@ -122,6 +127,7 @@ static p2p_status dispatch(int argc, const char **argv) {
 }
 
 int main(int argc, char **argv) {
+    p2p_warnings_to(stderr);
     p2p_status status = dispatch(argc, (const char **)argv);
     if (status == P2P_OK) return 0;
     fprintf(stderr, "p2p: %s\n", p2p_message());

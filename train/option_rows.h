@@ -40,4 +40,14 @@ typedef struct {
 extern const option_row option_rows[];
 extern const int option_row_count; /* at most SETTINGS_MAX_ROWS */
 
+/* What the published trainings say about an option. PyTorch's value is the option's fallback, and so what
+ * counts without --preset; `tensorflow` stands in its place with --preset tensorflow. An option without a
+ * fallback has a default that is computed, the same one for both, and described by `computed`. */
+typedef struct {
+    const char *option, *tensorflow, *computed;
+} preset_row;
+
+extern const preset_row preset_rows[];
+extern const int preset_row_count;
+
 #endif

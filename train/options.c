@@ -131,6 +131,28 @@ static p2p_status parse_given(settings *all, poptContext context) {
     return P2P_OK;
 }
 
+/* The preset's values of what the command line doesn't say. */
+static p2p_status apply_preset(settings *all) {
+    if (strcmp(all->preset, "tensorflow") != 0) return P2P_OK; /* pytorch: the fallbacks */
+    for (int i = 0; i < preset_row_count; i++) {
+        const preset_row *preset = &preset_rows[i];
+        if (preset->tensorflow && !settings_given(all, preset->option))
+            P2P_TRY(set_value(all, row_named(preset->option), preset->tensorflow));
+    }
+    return P2P_OK;
+}
+
+void settings_print_presets(FILE *stream) {
+    fprintf(stream, "| flag | `--preset pytorch` | `--preset tensorflow` |\n|---|---|---|\n");
+    for (int i = 0; i < preset_row_count; i++) {
+        const preset_row *preset = &preset_rows[i];
+        const char *computed = preset->computed;
+        fprintf(stream, "| `--%s` | %s | %s |\n", preset->option,
+                computed ? computed : row_named(preset->option)->fallback,
+                computed ? computed : preset->tensorflow);
+    }
+}
+
 p2p_status settings_parse(settings *all, unsigned command, int argc, const char **argv) {
     *all = (settings){0};
     for (int i = 0; i < option_row_count; i++) {
@@ -144,6 +166,7 @@ p2p_status settings_parse(settings *all, unsigned command, int argc, const char 
     p2p_status status = parse_given(all, context);
     if (status == P2P_USAGE) return p2p_hint(status, "p2p help %s lists the options", argv[0]);
     P2P_TRY(status);
+    P2P_TRY(apply_preset(all));
     all->arguments = poptGetArgs(context);
     return P2P_OK;
 }
@@ -277,12 +300,18 @@ static bool equals_kept(const settings *all, const option_row *row, const json_t
     return equal;
 }
 
-static p2p_status resume_row(settings *all, const option_row *row, const json_t *kept, const char *file) {
-    char name[64], was[8192];
-    json_name(row, name);
-    const json_t *value = json_object_get(kept, name);
-    if (!value && row->keeping == KEPT) return P2P_OK; /* written by a version that had no such option */
-    if (!value) return p2p_fail(P2P_INPUT, "%s: the settings lack '%s'", file, name);
+/* The value that a row has when nobody says anything. */
+static json_t *fallback_to_json(const option_row *row) {
+    settings untouched = {0};
+    json_t *value = NULL;
+    if (!row->fallback || set_value(&untouched, row, row->fallback) == P2P_OK)
+        value = value_to_json(&untouched, row);
+    settings_free(&untouched);
+    return value;
+}
+
+static p2p_status resume_value(settings *all, const option_row *row, const json_t *value, const char *file) {
+    char was[8192];
     if (equals_kept(all, row, value)) return P2P_OK;
     json_as_text(value, was, sizeof was);
     if (settings_given(all, row->name))
@@ -293,8 +322,21 @@ static p2p_status resume_row(settings *all, const option_row *row, const json_t 
     }
     if (was[0] == '\0') return P2P_OK;
     p2p_status status = set_value(all, row, was);
-    return status == P2P_USAGE ? p2p_fail(P2P_INPUT, "%s: the kept setting '%s' is unusable", file, name)
-                               : status;
+    return status == P2P_USAGE
+               ? p2p_fail(P2P_INPUT, "%s: the kept setting of --%s is unusable", file, row->name)
+               : status;
+}
+
+/* Settings of a version that had no such option: it did what the option's fallback says. */
+static p2p_status resume_row(settings *all, const option_row *row, const json_t *kept, const char *file) {
+    char name[64];
+    json_name(row, name);
+    json_t *value = json_object_get(kept, name);
+    value = value ? json_incref(value) : fallback_to_json(row);
+    if (!value) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for the kept settings");
+    p2p_status status = resume_value(all, row, value, file);
+    json_decref(value);
+    return status;
 }
 
 p2p_status settings_resume(settings *all, const json_t *kept, const char *file) {

@@ -33,16 +33,18 @@ typedef struct {
     char *backend, *device;
     char *model;
     char *direction;
-    char *generator;
+    char *preset;
+    char *generator, *d_net, *norm, *bottleneck_norm, *dropout_blocks, *d_order;
     char *init_generator, *init_discriminator;
     char *lr_policy, *lr_scale;
     char *mode, *what, *trace, *sweep, *plot;
     int64_t batch, epochs, epochs_decay, steps, count;
     int64_t size, load_size;
-    int64_t ngf, ndf;
+    int64_t ngf, ndf, d_layers;
     int64_t save_every, keep_epochs, checkpoint_every;
     uint64_t seed;
-    double dropout, lambda_l1, lr;
+    double norm_eps, norm_momentum, slope, dropout, init_stddev, init_scale;
+    double lambda_l1, lr, beta1, beta2, adam_eps;
     bool no_jitter, no_flip, no_shuffle, resume, json, verbose;
     bool help;
     bool given[SETTINGS_MAX_ROWS]; /* row i of the table was on the command line */
@@ -62,11 +64,15 @@ bool settings_given(const settings *all, const char *option);
 /* The option list of a command's --help. */
 void settings_print_options(unsigned command, FILE *stream);
 
+/* What each preset sets each option to that it has a word about, as a Markdown table. */
+void settings_print_presets(FILE *stream);
+
 /* Every option of `p2p train` that is worth keeping, as a JSON object; names with underscores. */
 json_t *settings_to_json(const settings *all);
 
 /* Complete a resumed training's settings from those kept with its checkpoint: an option that was not given
- * takes the kept value; one that was given, differs, and determines the result is refused by name. */
+ * takes the kept value; one that was given, differs, and determines the result is refused by name. Settings
+ * that lack an option were kept by a program that hadn't it yet and did what its default says. */
 p2p_status settings_resume(settings *all, const json_t *kept, const char *file);
 
 /* The command that goes on with this training, as a shell takes it; cut off where `size` is too small. */

@@ -118,27 +118,8 @@ p2p_status sys_path_join(char **path, const char *folder, const char *name) {
     return P2P_OK;
 }
 
-static p2p_status make_one_folder(const char *path) {
-    if (mkdir(path, 0777) == 0) return P2P_OK;
-    int error = errno; /* EEXIST, but on a read-only disk or above our rights others, although it exists */
-    if (sys_path_kind_of(path) == SYS_PATH_FOLDER) return P2P_OK;
-    return p2p_fail(P2P_IO, "can't make the folder %s: %s", path, strerror(error));
-}
-
 p2p_status sys_folder_make(const char *path) {
-    if (path[0] == '\0') return p2p_fail(P2P_USAGE, "a folder's name is empty");
-    char *partial = strdup(path);
-    if (partial == NULL) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for a path");
-    p2p_status status = P2P_OK;
-    for (char *slash = strchr(partial + 1, '/'); slash != NULL && status == P2P_OK;
-         slash = strchr(slash + 1, '/')) {
-        *slash = '\0';
-        status = make_one_folder(partial);
-        *slash = '/';
-    }
-    if (status == P2P_OK) status = make_one_folder(partial);
-    free(partial);
-    return status;
+    return p2p_folder_make(path, 0777);
 }
 
 p2p_status sys_file_remove(const char *path) {

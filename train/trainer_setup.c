@@ -41,14 +41,36 @@ static p2p_status parse_depth(const settings *all, int *depth) {
     return P2P_OK;
 }
 
+/* Options of choice have the names of the model's own choices. */
+static void choose(const settings *all, pix2pix_config *config) {
+    config->norm = (nn_norm_kind)pix2pix_name_index(nn_norm_names, all->norm);
+    config->bottleneck_norm = strcmp(all->bottleneck_norm, "on") == 0;
+    config->dropout_blocks =
+        (generator_dropout)pix2pix_name_index(generator_dropout_names, all->dropout_blocks);
+    config->discriminator_net = (discriminator_net)pix2pix_name_index(discriminator_net_names, all->d_net);
+    config->d_order = (pix2pix_d_order)pix2pix_name_index(pix2pix_d_order_names, all->d_order);
+}
+
 p2p_status trainer_model_config(const settings *all, pix2pix_config *config) {
     *config = pix2pix_config_default();
     config->height = config->width = all->size;
     config->ngf = all->ngf;
     config->ndf = all->ndf;
+    config->norm_eps = all->norm_eps;
+    config->norm_momentum = all->norm_momentum;
+    config->leaky_slope = all->slope;
     config->dropout = all->dropout;
+    config->discriminator_layers = (int)all->d_layers;
     config->lambda_l1 = all->lambda_l1;
+    config->beta1 = all->beta1;
+    config->beta2 = all->beta2;
+    config->adam_eps = all->adam_eps;
+    config->init_stddev = all->init_stddev;
+    config->init_scale_stddev = all->init_scale;
+    choose(all, config);
     P2P_TRY(parse_depth(all, &config->depth));
+    if (config->discriminator_net == DISCRIMINATOR_pixel && settings_given(all, "d-layers"))
+        return p2p_fail(P2P_USAGE, "--d-layers contradicts --d-net pixel, which has none of stride 2");
     p2p_status status = pix2pix_config_check(config);
     return status == P2P_INPUT ? p2p_fail(P2P_USAGE, "%s", p2p_message()) : status;
 }
