@@ -1,9 +1,9 @@
 /* Compiled programs kept between runs, through the host's cache, where the driver doesn't keep them.
  *
  * A program is found by all that its machine code depends on: source, options, device, driver and platform.
- * What is found has survived the host's checks, so it is as this file kept it, but the driver may still
- * refuse it; then it is built from source as if nothing had been found. Nothing here fails, except for a
- * wrong switch.
+ * The host gives back only what is byte for byte as it was kept; that matters, because drivers may abort on a
+ * damaged program (PoCL 3.1 does). One that the driver refuses is built from source as if nothing had been
+ * found. Nothing here fails, except for a wrong switch.
  */
 #include "ocl_program.h"
 
