@@ -153,7 +153,7 @@ typedef struct {
     double eps, momentum;
 } p2p_norm_options;
 
-/* running may be {-1} when it is neither read nor moved. */
+/* running may be {-1} when it is neither read nor moved; scale and shift both may be, for 1 and 0. */
 p2p_value p2p_norm(p2p_graph *graph, p2p_value x, p2p_network *network, p2p_param scale, p2p_param shift,
                    p2p_param running, const p2p_norm_options *options);
 p2p_value p2p_activation(p2p_graph *graph, p2p_value x, p2p_act act, double slope);
@@ -167,6 +167,7 @@ p2p_value p2p_detach(p2p_graph *graph, p2p_value x);
 /* Losses. The value, a mean over all elements of the global batch, becomes the scalar output `name`
  * (unweighted); its gradient is multiplied by `weight`. */
 p2p_value p2p_loss_bce(p2p_graph *graph, p2p_value logits, int target, double weight, const char *name);
+p2p_value p2p_loss_mse(p2p_graph *graph, p2p_value x, int target, double weight, const char *name);
 p2p_value p2p_loss_l1(p2p_graph *graph, p2p_value x, p2p_value target, double weight, const char *name);
 
 /* Append the operations that compute the gradients of the (weighted) sum of `losses` with respect to every

@@ -34,7 +34,7 @@ typedef struct {
     char *model;
     char *direction;
     char *preset;
-    char *generator, *d_net, *norm, *bottleneck_norm, *dropout_blocks, *d_order;
+    char *generator, *d_net, *norm, *bottleneck_norm, *dropout_blocks, *d_order, *gan_mode;
     char *init_generator, *init_discriminator;
     char *lr_policy, *lr_scale;
     char *mode, *what, *trace, *sweep, *plot;

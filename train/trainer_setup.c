@@ -48,6 +48,7 @@ static void choose(const settings *all, pix2pix_config *config) {
     config->dropout_blocks =
         (generator_dropout)pix2pix_name_index(generator_dropout_names, all->dropout_blocks);
     config->discriminator_net = (discriminator_net)pix2pix_name_index(discriminator_net_names, all->d_net);
+    config->gan_mode = (pix2pix_gan_mode)pix2pix_name_index(pix2pix_gan_mode_names, all->gan_mode);
     config->d_order = (pix2pix_d_order)pix2pix_name_index(pix2pix_d_order_names, all->d_order);
 }
 
