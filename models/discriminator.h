@@ -1,5 +1,5 @@
 /* The discriminator: pix2pix's PatchGAN, which judges overlapping patches of a pair of images (70x70 pixels
- * with 3 layers).
+ * with 3 layers), or the pixel discriminator, whose patches are single pixels.
  *
  * It gives logits, one per patch; the sigmoid is in the loss. Layers and names are those of the published
  * PyTorch code. Training is in pix2pix.c.
@@ -11,11 +11,23 @@
 
 enum { DISCRIMINATOR_MIN_LAYERS = 1, DISCRIMINATOR_MAX_LAYERS = 6 };
 
+/* X(name): the networks to choose from. */
+#define DISCRIMINATOR_NET_LIST(X) X(patch) X(pixel)
+
+typedef enum {
+#define X(name) DISCRIMINATOR_##name,
+    DISCRIMINATOR_NET_LIST(X)
+#undef X
+} discriminator_net;
+
+extern const char *const discriminator_net_names[]; /* in that order; NULL ends them */
+
 typedef struct {
+    discriminator_net net;
     int64_t input_channels; /* of the pair: condition, then image */
     int64_t filters;        /* channels of the first layer; layer l has filters * min(2^l, 8) */
-    int layers;             /* halvings; two more convolutions of stride 1 follow */
-    double init_stddev;
+    int layers;             /* of patch: halvings; two more convolutions of stride 1 follow */
+    nn_style style;
 } discriminator_config;
 
 typedef struct {
@@ -32,6 +44,6 @@ discriminator discriminator_declare(p2p_network *network, const discriminator_co
 p2p_value discriminator_apply(p2p_graph *graph, const nn_pass *pass, const discriminator *d, p2p_value pair);
 
 /* Patches along a side of `extent` pixels; 0 or less where the side is too short for the layers. */
-int64_t discriminator_patches(int layers, int64_t extent);
+int64_t discriminator_patches(discriminator_net net, int layers, int64_t extent);
 
 #endif

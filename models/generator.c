@@ -3,7 +3,13 @@
 
 #include <string.h>
 
-enum { STRIDE = 2, FIRST_DROPOUT_BLOCK = 4, WIDEST_FACTOR_LOG2 = 3 };
+enum { FIRST_MIDDLE_BLOCK = 4, INNERMOST_DROPOUTS = 3, WIDEST_FACTOR_LOG2 = 3 };
+
+const char *const generator_dropout_names[] = {
+#define X(name) #name,
+    GENERATOR_DROPOUT_LIST(X)
+#undef X
+        NULL};
 
 static int64_t block_channels(const generator_config *config, int block) {
     return config->filters << (block < WIDEST_FACTOR_LOG2 ? block : WIDEST_FACTOR_LOG2);
@@ -18,34 +24,46 @@ static void layer_name(char name[NN_NAME_BYTES], int block, int position) {
     snprintf(name + length, NN_NAME_BYTES - (size_t)length, ".%d", position);
 }
 
+static bool encoder_is_normalised(const generator_config *config, int block) {
+    return block > 0 && (block < config->depth - 1 || config->bottleneck_norm);
+}
+
+/* In a block's Sequential follow each other: LeakyReLU and convolution (the outermost has the convolution
+ * alone), normalisation, the inner block, ReLU and transposed convolution, normalisation. */
+static int encoder_position(int block) {
+    return block == 0 ? 0 : 1;
+}
+
+static int decoder_position(const generator_config *config, int block) {
+    const bool has_inner_block = block < config->depth - 1;
+    return encoder_position(block) + encoder_is_normalised(config, block) + has_inner_block + 2;
+}
+
 static void declare_encoder(generator *g, int block) {
     const generator_config *config = &g->config;
-    const bool outermost = block == 0, innermost = block == config->depth - 1;
+    const int64_t from = block == 0 ? config->input_channels : block_channels(config, block - 1);
+    const int64_t to = block_channels(config, block);
     char name[NN_NAME_BYTES];
-    layer_name(name, block, outermost ? 0 : 1);
+    layer_name(name, block, encoder_position(block));
     g->encoder[block] =
-        nn_conv_declare(g->network, name, NN_CONV, STRIDE,
-                        outermost ? config->input_channels : block_channels(config, block - 1),
-                        block_channels(config, block), false, config->init_stddev);
-    if (outermost || innermost) return;
-    layer_name(name, block, 2);
-    g->encoder_norm[block] =
-        nn_norm_declare(g->network, name, block_channels(config, block), config->init_stddev);
+        nn_conv_declare(g->network, &config->style, name, NN_HALVE, from, to, nn_needs_bias(&config->style));
+    if (!encoder_is_normalised(config, block)) return;
+    layer_name(name, block, encoder_position(block) + 1);
+    g->encoder_norm[block] = nn_norm_declare(g->network, &config->style, name, to);
 }
 
 static void declare_decoder(generator *g, int block) {
     const generator_config *config = &g->config;
     const bool outermost = block == 0, innermost = block == config->depth - 1;
-    const int position = outermost || innermost ? 3 : 5;
     const int64_t from = block_channels(config, block) * (innermost ? 1 : 2); /* the skip doubles them */
     const int64_t to = outermost ? config->output_channels : block_channels(config, block - 1);
     char name[NN_NAME_BYTES];
-    layer_name(name, block, position);
-    g->decoder[block] = nn_conv_declare(g->network, name, NN_CONV_TRANSPOSED, STRIDE, from, to, outermost,
-                                        config->init_stddev);
+    layer_name(name, block, decoder_position(config, block));
+    g->decoder[block] = nn_conv_declare(g->network, &config->style, name, NN_DOUBLE, from, to,
+                                        outermost || nn_needs_bias(&config->style));
     if (outermost) return;
-    layer_name(name, block, position + 1);
-    g->decoder_norm[block] = nn_norm_declare(g->network, name, to, config->init_stddev);
+    layer_name(name, block, decoder_position(config, block) + 1);
+    g->decoder_norm[block] = nn_norm_declare(g->network, &config->style, name, to);
 }
 
 generator generator_declare(p2p_network *network, const generator_config *config) {
@@ -58,15 +76,17 @@ generator generator_declare(p2p_network *network, const generator_config *config
     return g;
 }
 
-bool generator_block_drops(int depth, int block) {
-    return block >= FIRST_DROPOUT_BLOCK && block < depth - 1;
+bool generator_block_drops(const generator_config *config, int block) {
+    if (config->dropout_blocks == GENERATOR_DROPOUT_innermost)
+        return block > 0 && block >= config->depth - INNERMOST_DROPOUTS;
+    return block >= FIRST_MIDDLE_BLOCK && block < config->depth - 1;
 }
 
 /* relu(dropout(norm(conv_transposed(x)))), the inner side of block's outer skip connection. */
 static p2p_value decode(p2p_graph *graph, const nn_pass *pass, const generator *g, int block, p2p_value x) {
     p2p_value y = nn_conv_apply(graph, pass, g->network, &g->decoder[block], x);
     y = nn_norm_apply(graph, pass, g->network, &g->decoder_norm[block], y);
-    if (generator_block_drops(g->config.depth, block)) {
+    if (generator_block_drops(&g->config, block)) {
         char layer[32];
         snprintf(layer, sizeof layer, "generator.dropout%d", block);
         y = p2p_dropout(graph, y, pass->dropout, layer);
@@ -82,9 +102,9 @@ p2p_value generator_apply(p2p_graph *graph, const nn_pass *pass, const generator
     const int depth = g->config.depth;
     p2p_value encoded[GENERATOR_MAX_DEPTH];
     for (int block = 0; block < depth; block++) {
-        p2p_value from = block == 0 ? x : nn_leaky_relu(graph, encoded[block - 1]);
+        p2p_value from = block == 0 ? x : nn_leaky_relu(graph, pass, encoded[block - 1]);
         encoded[block] = nn_conv_apply(graph, pass, g->network, &g->encoder[block], from);
-        if (block > 0 && block < depth - 1)
+        if (encoder_is_normalised(&g->config, block))
             encoded[block] = nn_norm_apply(graph, pass, g->network, &g->encoder_norm[block], encoded[block]);
     }
     p2p_value y = nn_relu(graph, encoded[depth - 1]);

@@ -2,8 +2,8 @@
  *
  * Block b (0 outermost, depth - 1 innermost) halves the sides with a convolution, hands the result to block
  * b + 1, and doubles them again with a transposed convolution, whose input is the encoder's result beside the
- * inner block's (the skip connection). Layers, names and the place of dropout are those of the published
- * PyTorch code; losses and training are in pix2pix.c.
+ * inner block's (the skip connection). Layers and names are those of the published PyTorch code; losses and
+ * training are in pix2pix.c.
  */
 #ifndef GENERATOR_H
 #define GENERATOR_H
@@ -12,19 +12,35 @@
 
 enum { GENERATOR_MIN_DEPTH = 2, GENERATOR_MAX_DEPTH = 12 };
 
+/* X(name): which decoder blocks have dropout; the outermost never has. `middle`, as the published PyTorch
+ * code: the blocks inside the fourth without the innermost (three at depth 8, none up to depth 5).
+ * `innermost`, as the paper and the published TensorFlow code: the three innermost blocks. */
+#define GENERATOR_DROPOUT_LIST(X) X(middle) X(innermost)
+
+typedef enum {
+#define X(name) GENERATOR_DROPOUT_##name,
+    GENERATOR_DROPOUT_LIST(X)
+#undef X
+} generator_dropout;
+
+extern const char *const generator_dropout_names[]; /* in that order; NULL ends them */
+
 typedef struct {
     int64_t input_channels, output_channels;
     int64_t filters; /* channels of the outermost encoder; block b has filters * min(2^b, 8) */
     int depth;       /* halvings; every side must be a multiple of 2^depth */
-    double init_stddev;
+    generator_dropout dropout_blocks;
+    bool bottleneck_norm; /* whether the innermost encoder is normalised too */
+    nn_style style;
 } generator_config;
 
 typedef struct {
     generator_config config;
     p2p_network *network;
     nn_conv encoder[GENERATOR_MAX_DEPTH], decoder[GENERATOR_MAX_DEPTH]; /* one per block */
-    nn_norm encoder_norm[GENERATOR_MAX_DEPTH];                          /* all but outermost and innermost */
-    nn_norm decoder_norm[GENERATOR_MAX_DEPTH];                          /* all but outermost */
+    nn_norm encoder_norm[GENERATOR_MAX_DEPTH]; /* all but the outermost and, without bottleneck_norm, the
+                                                  innermost */
+    nn_norm decoder_norm[GENERATOR_MAX_DEPTH]; /* all but the outermost */
 } generator;
 
 /* Declare the parameters in `network`, in the order of PyTorch's state dictionary. `config` is valid, depth
@@ -34,8 +50,7 @@ generator generator_declare(p2p_network *network, const generator_config *config
 /* x: n, input_channels, h, w. The result: n, output_channels, h, w. */
 p2p_value generator_apply(p2p_graph *graph, const nn_pass *pass, const generator *g, p2p_value x);
 
-/* Whether block b's decoder has dropout: the blocks of 8 * filters channels inside the fourth, without the
- * innermost. Three of them at depth 8, two at depth 7, none up to depth 5. */
-bool generator_block_drops(int depth, int block);
+/* Whether block b's decoder has dropout. */
+bool generator_block_drops(const generator_config *config, int block);
 
 #endif

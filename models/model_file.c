@@ -1,4 +1,4 @@
-/* Model files' metadata. Every field of pix2pix_config is written and demanded back by one list. */
+/* Model files' metadata. Every field of pix2pix_config is written and demanded back by one pair of lists. */
 #include "model_file.h"
 
 #include <errno.h>
@@ -6,29 +6,42 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char format_version[] = "1";
+/* Format 1 had one training only: fields that it lacks have the values of pix2pix_config_default(). */
+enum { OLDEST_FORMAT = 1, FORMAT = 2 };
+
 static const char generator_name[] = "pix2pix U-Net generator";
 static const char discriminator_name[] = "pix2pix PatchGAN discriminator";
 
-/* X(field, type): the fields of pix2pix_config by how they are written. */
-#define CONFIG_FIELDS(X)                                                                                     \
-    X(height, integer)                                                                                       \
-    X(width, integer)                                                                                        \
-    X(input_channels, integer)                                                                               \
-    X(output_channels, integer)                                                                              \
-    X(depth, integer)                                                                                        \
-    X(ngf, integer)                                                                                          \
-    X(ndf, integer)                                                                                          \
-    X(discriminator_layers, integer)                                                                         \
-    X(dropout, real)                                                                                         \
-    X(lambda_l1, real)                                                                                       \
-    X(beta1, real)                                                                                           \
-    X(beta2, real)                                                                                           \
-    X(adam_eps, real)                                                                                        \
-    X(norm_eps, real)                                                                                        \
-    X(norm_momentum, real)                                                                                   \
-    X(sync_norm, integer)                                                                                    \
-    X(init_stddev, real)
+/* X(field, type, format): the fields of pix2pix_config by how they are written, and since which format. */
+#define CONFIG_NUMBERS(X)                                                                                    \
+    X(height, integer, 1)                                                                                    \
+    X(width, integer, 1)                                                                                     \
+    X(input_channels, integer, 1)                                                                            \
+    X(output_channels, integer, 1)                                                                           \
+    X(depth, integer, 1)                                                                                     \
+    X(ngf, integer, 1)                                                                                       \
+    X(ndf, integer, 1)                                                                                       \
+    X(bottleneck_norm, integer, 2)                                                                           \
+    X(norm_eps, real, 1)                                                                                     \
+    X(norm_momentum, real, 1)                                                                                \
+    X(sync_norm, integer, 1)                                                                                 \
+    X(leaky_slope, real, 2)                                                                                  \
+    X(dropout, real, 1)                                                                                      \
+    X(discriminator_layers, integer, 1)                                                                      \
+    X(lambda_l1, real, 1)                                                                                    \
+    X(beta1, real, 1)                                                                                        \
+    X(beta2, real, 1)                                                                                        \
+    X(adam_eps, real, 1)                                                                                     \
+    X(init_stddev, real, 1)                                                                                  \
+    X(init_scale_stddev, real, 2)
+
+/* X(field, type, format, names): those that are one of some names. */
+#define CONFIG_CHOICES(X)                                                                                    \
+    X(norm, nn_norm_kind, 1, nn_norm_names)                                                                  \
+    X(dropout_blocks, generator_dropout, 2, generator_dropout_names)                                         \
+    X(discriminator_net, discriminator_net, 2, discriminator_net_names)                                      \
+    X(d_order, pix2pix_d_order, 2, pix2pix_d_order_names)                                                    \
+    X(gan_mode, pix2pix_gan_mode, 2, pix2pix_gan_mode_names)
 
 /* ---- Writing ------------------------------------------------------------------------------------------ */
 
@@ -49,15 +62,17 @@ static p2p_status add_real(safetensors_writer *writer, const char *key, double v
 static p2p_status add_metadata(safetensors_writer *writer, const pix2pix_config *config,
                                const char *architecture, const model_file_info *info) {
     P2P_TRY(safetensors_add_metadata(writer, "format", "pt")); /* the layout of PyTorch's tensors */
-    P2P_TRY(safetensors_add_metadata(writer, "p2p_format", format_version));
+    P2P_TRY(add_integer(writer, "p2p_format", FORMAT));
     P2P_TRY(safetensors_add_metadata(writer, "p2p_version", P2P_VERSION));
     P2P_TRY(safetensors_add_metadata(writer, "architecture", architecture));
-    P2P_TRY(safetensors_add_metadata(writer, "norm", "batch"));
     P2P_TRY(safetensors_add_metadata(writer, "direction", info->direction));
     P2P_TRY(add_integer(writer, "step", info->step));
     P2P_TRY(add_integer(writer, "epoch", info->epoch));
-#define X(field, type) P2P_TRY(add_##type(writer, #field, config->field));
-    CONFIG_FIELDS(X)
+#define X(field, type, format) P2P_TRY(add_##type(writer, #field, config->field));
+    CONFIG_NUMBERS(X)
+#undef X
+#define X(field, type, format, names) P2P_TRY(safetensors_add_metadata(writer, #field, names[config->field]));
+    CONFIG_CHOICES(X)
 #undef X
     return P2P_OK;
 }
@@ -110,13 +125,33 @@ static p2p_status get_real(const safetensors_file *file, const char *key, double
     return *end == '\0' ? P2P_OK : bad_value(file, key);
 }
 
-static p2p_status get_config(const safetensors_file *file, pix2pix_config *config) {
+static p2p_status get_choice(const safetensors_file *file, const char *key, const char *const *names,
+                             int *index) {
+    const char *text = safetensors_metadata(file, key);
+    *index = text ? pix2pix_name_index(names, text) : -1;
+    if (*index >= 0) return P2P_OK;
+    return p2p_fail(P2P_INPUT, "%s: its metadata's %s is %s%s", safetensors_path(file), key,
+                    text ? "none that this version of p2p knows: " : "missing", text ? text : "");
+}
+
+/* Fields that the file's format hasn't keep their values. */
+static p2p_status get_config(const safetensors_file *file, int64_t file_format, pix2pix_config *config) {
     int64_t integer;
     double real;
-#define X(field, type)                                                                                       \
-    P2P_TRY(get_##type(file, #field, &type));                                                                \
-    config->field = type;
-    CONFIG_FIELDS(X)
+    int index;
+#define X(field, type, format)                                                                               \
+    if (file_format >= format) {                                                                             \
+        P2P_TRY(get_##type(file, #field, &type));                                                            \
+        config->field = type;                                                                                \
+    }
+    CONFIG_NUMBERS(X)
+#undef X
+#define X(field, type, format, names)                                                                        \
+    if (file_format >= format) {                                                                             \
+        P2P_TRY(get_choice(file, #field, names, &index));                                                    \
+        config->field = (type)index;                                                                         \
+    }
+    CONFIG_CHOICES(X)
 #undef X
     return P2P_OK;
 }
@@ -137,17 +172,18 @@ static p2p_status get_info(const safetensors_file *file, model_file_info *info) 
     return P2P_OK;
 }
 
-static p2p_status check_kind(const safetensors_file *file) {
+static p2p_status check_kind(const safetensors_file *file, int64_t *format) {
     const char *path = safetensors_path(file);
     if (!safetensors_metadata(file, "p2p_format"))
         return p2p_fail(P2P_INPUT,
                         "%s was not written by p2p: its metadata don't say how to build its network", path);
-    if (!metadata_is(file, "p2p_format", format_version))
-        return p2p_fail(P2P_INPUT, "%s was written by another version of p2p: this one reads format %s", path,
-                        format_version);
+    if (get_integer(file, "p2p_format", format) != P2P_OK || *format < OLDEST_FORMAT || *format > FORMAT)
+        return p2p_fail(P2P_INPUT,
+                        "%s was written by another version of p2p: this one reads formats %d to %d", path,
+                        OLDEST_FORMAT, FORMAT);
     if (metadata_is(file, "architecture", discriminator_name))
         return p2p_fail(P2P_INPUT, "%s is a discriminator: only a generator translates images", path);
-    if (!metadata_is(file, "architecture", generator_name) || !metadata_is(file, "norm", "batch"))
+    if (!metadata_is(file, "architecture", generator_name))
         return p2p_fail(P2P_INPUT, "%s holds a network that this version of p2p doesn't know", path);
     return P2P_OK;
 }
@@ -158,10 +194,11 @@ static weights_group values_of(p2p_network *network) {
 
 p2p_status model_file_describe(const safetensors_file *file, pix2pix **model, model_file_info *info) {
     *model = NULL;
-    P2P_TRY(check_kind(file));
+    int64_t format;
+    P2P_TRY(check_kind(file, &format));
     P2P_TRY(get_info(file, info));
     pix2pix_config config = pix2pix_config_default();
-    P2P_TRY(get_config(file, &config));
+    P2P_TRY(get_config(file, format, &config));
     p2p_status status = pix2pix_create_translator(model, &config);
     if (status != P2P_OK)
         return p2p_fail(status, "%s: its metadata: %s", safetensors_path(file), p2p_message());

@@ -4,23 +4,43 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { KERNEL = 4, PADDING = 1 };
+const char *const nn_norm_names[] = {
+#define X(name) #name,
+    NN_NORM_LIST(X)
+#undef X
+        NULL};
 
-static const double leaky_slope = 0.2;
+static const struct {
+    int kernel, stride, padding;
+    bool transposed;
+} geometries[] = {
+    [NN_HALVE] = {.kernel = 4, .stride = 2, .padding = 1},
+    [NN_DOUBLE] = {.kernel = 4, .stride = 2, .padding = 1, .transposed = true},
+    [NN_SLIDE] = {.kernel = 4, .stride = 1, .padding = 1},
+    [NN_PIXEL] = {.kernel = 1, .stride = 1, .padding = 0},
+};
+
+static const p2p_param no_param = {-1};
 
 /* "<layer>.<part>"; a layer's name leaves room for every part (NN_NAME_BYTES of p2p_param_info's 160). */
 static void parameter_name(char name[NN_NAME_BYTES + 16], const char *layer, const char *part) {
     snprintf(name, NN_NAME_BYTES + 16, "%s.%s", layer, part);
 }
 
-nn_conv nn_conv_declare(p2p_network *network, const char *name, nn_conv_kind kind, int stride, int64_t from,
-                        int64_t to, bool bias, double stddev) {
+bool nn_needs_bias(const nn_style *style) {
+    return style->norm != NN_NORM_batch;
+}
+
+nn_conv nn_conv_declare(p2p_network *network, const nn_style *style, const char *name, nn_conv_kind kind,
+                        int64_t from, int64_t to, bool bias) {
     /* A transposed convolution's filter is that of the convolution it transposes: k counts its input. */
-    const int64_t k = kind == NN_CONV ? to : from, c = kind == NN_CONV ? from : to;
-    nn_conv conv = {.kind = kind, .stride = stride, .bias = {-1}};
+    const bool transposed = geometries[kind].transposed;
+    const int64_t k = transposed ? from : to, c = transposed ? to : from, side = geometries[kind].kernel;
+    nn_conv conv = {.kind = kind, .bias = no_param};
+    snprintf(conv.name, sizeof conv.name, "%s", name);
     char full[NN_NAME_BYTES + 16];
     parameter_name(full, name, "weight");
-    conv.weight = p2p_network_filter(network, full, k, c, KERNEL, KERNEL, 0, stddev);
+    conv.weight = p2p_network_filter(network, full, k, c, side, side, 0, style->init_stddev);
     if (bias) {
         parameter_name(full, name, "bias");
         conv.bias = p2p_network_vector(network, full, to, 0, 0);
@@ -28,11 +48,13 @@ nn_conv nn_conv_declare(p2p_network *network, const char *name, nn_conv_kind kin
     return conv;
 }
 
-nn_norm nn_norm_declare(p2p_network *network, const char *name, int64_t c, double stddev) {
-    nn_norm norm;
+nn_norm nn_norm_declare(p2p_network *network, const nn_style *style, const char *name, int64_t c) {
+    nn_norm norm = {.kind = style->norm, .scale = no_param, .shift = no_param, .running = no_param};
+    snprintf(norm.name, sizeof norm.name, "%s", name);
+    if (style->norm != NN_NORM_batch) return norm;
     char full[NN_NAME_BYTES + 16];
     parameter_name(full, name, "weight");
-    norm.scale = p2p_network_vector(network, full, c, 1, stddev);
+    norm.scale = p2p_network_vector(network, full, c, 1, style->init_scale_stddev);
     parameter_name(full, name, "bias");
     norm.shift = p2p_network_vector(network, full, c, 0, 0);
     parameter_name(full, name, "running");
@@ -40,32 +62,34 @@ nn_norm nn_norm_declare(p2p_network *network, const char *name, int64_t c, doubl
     return norm;
 }
 
-/* Make the result of the layer that owns `param` an output, where the pass asks for it. */
-static void expose(p2p_graph *graph, const nn_pass *pass, const p2p_network *network, p2p_param param,
-                   p2p_value value) {
+/* Make a layer's result an output, where the pass asks for it. */
+static void expose(p2p_graph *graph, const nn_pass *pass, const char *layer, p2p_value value) {
     if (!pass->layer_names) return;
-    const p2p_param_info *info = p2p_network_param(network, param);
-    if (!info) return; /* the network keeps its own failure */
-    const char *part = strrchr(info->name, '.');
     char name[2 * NN_NAME_BYTES];
-    snprintf(name, sizeof name, "%s.%.*s", pass->layer_names, (int)(part - info->name), info->name);
+    snprintf(name, sizeof name, "%s.%s", pass->layer_names, layer);
     p2p_output(graph, name, value, pass->output_type);
 }
 
 p2p_value nn_conv_apply(p2p_graph *graph, const nn_pass *pass, p2p_network *network, const nn_conv *conv,
                         p2p_value x) {
-    p2p_value y =
-        conv->kind == NN_CONV
-            ? p2p_conv(graph, x, network, conv->weight, conv->bias, conv->stride, PADDING)
-            : p2p_conv_transposed(graph, x, network, conv->weight, conv->bias, conv->stride, PADDING);
-    expose(graph, pass, network, conv->weight, y);
+    const int stride = geometries[conv->kind].stride, padding = geometries[conv->kind].padding;
+    p2p_value y = geometries[conv->kind].transposed
+                      ? p2p_conv_transposed(graph, x, network, conv->weight, conv->bias, stride, padding)
+                      : p2p_conv(graph, x, network, conv->weight, conv->bias, stride, padding);
+    expose(graph, pass, conv->name, y);
     return y;
 }
 
 p2p_value nn_norm_apply(p2p_graph *graph, const nn_pass *pass, p2p_network *network, const nn_norm *norm,
                         p2p_value x) {
-    p2p_value y = p2p_norm(graph, x, network, norm->scale, norm->shift, norm->running, &pass->norm);
-    expose(graph, pass, network, norm->scale, y);
+    if (norm->kind == NN_NORM_none) return x;
+    p2p_norm_options options = pass->norm;
+    if (norm->kind == NN_NORM_instance) {
+        options.over = P2P_STATS_IMAGE;
+        options.sync = options.update_running = false;
+    }
+    p2p_value y = p2p_norm(graph, x, network, norm->scale, norm->shift, norm->running, &options);
+    expose(graph, pass, norm->name, y);
     return y;
 }
 
@@ -73,11 +97,11 @@ p2p_value nn_relu(p2p_graph *graph, p2p_value x) {
     return p2p_activation(graph, x, P2P_ACT_relu, 0);
 }
 
-p2p_value nn_leaky_relu(p2p_graph *graph, p2p_value x) {
-    return p2p_activation(graph, x, P2P_ACT_lrelu, leaky_slope);
+p2p_value nn_leaky_relu(p2p_graph *graph, const nn_pass *pass, p2p_value x) {
+    return p2p_activation(graph, x, P2P_ACT_lrelu, pass->slope);
 }
 
-int64_t nn_conv_extent(int64_t extent, int stride) {
-    const int64_t reach = extent + 2 * PADDING - KERNEL;
-    return reach < 0 ? 0 : reach / stride + 1;
+int64_t nn_conv_extent(nn_conv_kind kind, int64_t extent) {
+    const int64_t reach = extent + 2 * geometries[kind].padding - geometries[kind].kernel;
+    return reach < 0 ? 0 : reach / geometries[kind].stride + 1;
 }

@@ -3,6 +3,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* Far beyond any use; small enough that no count of elements overflows. */
 enum { MAX_SIDE = 1 << 16, MAX_FILTERS = 1024, MAX_CHANNELS = 64, DEFAULT_DEPTH = 8 };
@@ -11,6 +12,25 @@ enum { MAX_SIDE = 1 << 16, MAX_FILTERS = 1024, MAX_CHANNELS = 64, DEFAULT_DEPTH 
 static const double discriminator_loss_weight = 0.5;
 
 enum { LABEL_FAKE = 0, LABEL_REAL = 1 };
+
+const char *const pix2pix_d_order_names[] = {
+#define X(name) #name,
+    PIX2PIX_D_ORDER_LIST(X)
+#undef X
+        NULL};
+
+const char *const pix2pix_gan_mode_names[] = {
+#define X(name) #name,
+    PIX2PIX_GAN_MODE_LIST(X)
+#undef X
+        NULL};
+
+int pix2pix_name_index(const char *const *names, const char *text) {
+    for (int i = 0; names[i]; i++) {
+        if (strcmp(names[i], text) == 0) return i;
+    }
+    return -1;
+}
 
 pix2pix_config pix2pix_config_default(void) {
     return (pix2pix_config){
@@ -21,15 +41,22 @@ pix2pix_config pix2pix_config_default(void) {
         .depth = DEFAULT_DEPTH,
         .ngf = 64,
         .ndf = 64,
-        .discriminator_layers = 3,
+        .norm = NN_NORM_batch,
+        .norm_eps = 1e-5,
+        .norm_momentum = 0.1,
+        .leaky_slope = 0.2,
         .dropout = 0.5,
+        .dropout_blocks = GENERATOR_DROPOUT_middle,
+        .discriminator_net = DISCRIMINATOR_patch,
+        .discriminator_layers = 3,
+        .d_order = PIX2PIX_D_first,
+        .gan_mode = PIX2PIX_GAN_bce,
         .lambda_l1 = 100,
         .beta1 = 0.5,
         .beta2 = 0.999,
         .adam_eps = 1e-8,
-        .norm_eps = 1e-5,
-        .norm_momentum = 0.1,
         .init_stddev = 0.02,
+        .init_scale_stddev = 0.02,
     };
 }
 
@@ -76,9 +103,9 @@ p2p_status pix2pix_sides_check(int depth, int64_t height, int64_t width) {
 }
 
 /* The shortest side that leaves the discriminator at least one patch. */
-static int64_t shortest_side(int layers) {
+static int64_t shortest_side(discriminator_net net, int layers) {
     int64_t side = 1;
-    while (discriminator_patches(layers, side) < 1) side++;
+    while (discriminator_patches(net, layers, side) < 1) side++;
     return side;
 }
 
@@ -86,12 +113,21 @@ static p2p_status check_discriminator(const pix2pix_config *config) {
     P2P_TRY(check_count("ndf", config->ndf, 1, MAX_FILTERS));
     const int layers = config->discriminator_layers;
     P2P_TRY(check_count("discriminator_layers", layers, DISCRIMINATOR_MIN_LAYERS, DISCRIMINATOR_MAX_LAYERS));
-    const int64_t shortest = shortest_side(layers);
+    const int64_t shortest = shortest_side(config->discriminator_net, layers);
     if (config->height >= shortest && config->width >= shortest) return P2P_OK;
     return p2p_fail(P2P_INPUT,
                     "images of %lldx%lld are too small for a discriminator of %d layers: it needs sides of "
                     "at least %lld",
                     (long long)config->width, (long long)config->height, layers, (long long)shortest);
+}
+
+/* Batch normalisation over a single number gives its shift at least; instance normalisation has none. */
+static p2p_status check_bottleneck(const pix2pix_config *config) {
+    const bool one_pixel = config->height >> config->depth == 1 && config->width >> config->depth == 1;
+    if (config->norm != NN_NORM_instance || !config->bottleneck_norm || !one_pixel) return P2P_OK;
+    return p2p_fail(P2P_INPUT,
+                    "bottleneck_norm is on: instance normalisation of a bottleneck of one pixel would give 0 "
+                    "whatever the image");
 }
 
 static p2p_status check_generator(const pix2pix_config *config) {
@@ -100,8 +136,11 @@ static p2p_status check_generator(const pix2pix_config *config) {
     P2P_TRY(check_count("ngf", config->ngf, 1, MAX_FILTERS));
     P2P_TRY(check_real("dropout", config->dropout, 0, 1));
     P2P_TRY(check_real("norm_eps", config->norm_eps, 0, 1));
+    P2P_TRY(check_real("leaky_slope", config->leaky_slope, 0, 1));
     P2P_TRY(check_real("init_stddev", config->init_stddev, 0, HUGE_VAL));
-    return pix2pix_sides_check(config->depth, config->height, config->width);
+    P2P_TRY(check_real("init_scale_stddev", config->init_scale_stddev, 0, HUGE_VAL));
+    P2P_TRY(pix2pix_sides_check(config->depth, config->height, config->width));
+    return check_bottleneck(config);
 }
 
 static p2p_status check_training(const pix2pix_config *config) {
@@ -120,6 +159,12 @@ p2p_status pix2pix_config_check(const pix2pix_config *config) {
 
 /* ---- Networks ----------------------------------------------------------------------------------------- */
 
+static nn_style style_of(const pix2pix_config *config) {
+    return (nn_style){.norm = config->norm,
+                      .init_stddev = config->init_stddev,
+                      .init_scale_stddev = config->init_scale_stddev};
+}
+
 static p2p_status declare_generator(pix2pix *model) {
     p2p_network *network = p2p_network_create("generator");
     if (!network) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for the generator");
@@ -128,7 +173,9 @@ static p2p_status declare_generator(pix2pix *model) {
                                     .output_channels = config->output_channels,
                                     .filters = config->ngf,
                                     .depth = config->depth,
-                                    .init_stddev = config->init_stddev};
+                                    .dropout_blocks = config->dropout_blocks,
+                                    .bottleneck_norm = config->bottleneck_norm,
+                                    .style = style_of(config)};
     model->generator = generator_declare(network, &shape);
     return p2p_network_status(network);
 }
@@ -137,10 +184,11 @@ static p2p_status declare_discriminator(pix2pix *model) {
     p2p_network *network = p2p_network_create("discriminator");
     if (!network) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for the discriminator");
     const pix2pix_config *config = &model->config;
-    const discriminator_config shape = {.input_channels = config->input_channels + config->output_channels,
+    const discriminator_config shape = {.net = config->discriminator_net,
+                                        .input_channels = config->input_channels + config->output_channels,
                                         .filters = config->ndf,
                                         .layers = config->discriminator_layers,
-                                        .init_stddev = config->init_stddev};
+                                        .style = style_of(config)};
     model->discriminator = discriminator_declare(network, &shape);
     return p2p_network_status(network);
 }
@@ -207,6 +255,7 @@ static nn_pass training_pass(const pix2pix_config *config) {
                               .update_running = true,
                               .eps = config->norm_eps,
                               .momentum = config->norm_momentum},
+                     .slope = config->leaky_slope,
                      .dropout = config->dropout};
 }
 
@@ -217,54 +266,89 @@ static nn_pass named(nn_pass pass, const pix2pix_graph_options *options, const c
     return pass;
 }
 
-/* A network learns from the losses: gradients, their sum over replicas, one update. */
-static void learn(p2p_graph *graph, const pix2pix_config *config, p2p_network *network,
-                  const p2p_value *losses, int loss_count) {
-    p2p_backward(graph, losses, loss_count, network, NULL, 0, NULL);
-    p2p_all_reduce_gradients(graph, network);
-    p2p_adam(graph, network, config->beta1, config->beta2, config->adam_eps);
+/* Each patch's distance from the label, on average. */
+static p2p_value gan_loss(p2p_graph *graph, const pix2pix_config *config, p2p_value logits, int label,
+                          double weight, const char *name) {
+    if (config->gan_mode == PIX2PIX_GAN_lsgan) return p2p_loss_mse(graph, logits, label, weight, name);
+    return p2p_loss_bce(graph, logits, label, weight, name);
 }
 
-/* `pair` is (condition, fake), through which no gradient may reach the generator here. The order of the two
- * passes matters to the running statistics alone; it is the published one. */
-static void train_discriminator(p2p_graph *graph, const pix2pix *model, const pix2pix_graph_options *options,
-                                p2p_value pair, p2p_value real_pair) {
-    const discriminator *d = &model->discriminator;
-    const nn_pass pass = training_pass(&model->config);
-    const nn_pass fake_pass = named(pass, options, "d_fake"), real_pass = named(pass, options, "d_real");
-    p2p_value fake_logits = discriminator_apply(graph, &fake_pass, d, p2p_detach(graph, pair));
-    p2p_value real_logits = discriminator_apply(graph, &real_pass, d, real_pair);
+/* What both halves of a step are made of. */
+typedef struct {
+    p2p_graph *graph;
+    const pix2pix *model;
+    const pix2pix_graph_options *options;
+    p2p_value target, fake;
+    p2p_value fake_pair, real_pair; /* beside the input */
+} training_step;
+
+static p2p_value judge(const training_step *step, p2p_value pair, const char *pass_name) {
+    const nn_pass pass = named(training_pass(&step->model->config), step->options, pass_name);
+    return discriminator_apply(step->graph, &pass, &step->model->discriminator, pair);
+}
+
+/* Gradients of both losses for the discriminator. Real pairs are judged after fakes, which matters to the
+ * running statistics alone; it is the published order. */
+static void discriminator_gradients(const training_step *step, p2p_value fake_logits) {
+    const pix2pix_config *config = &step->model->config;
+    p2p_graph *graph = step->graph;
+    p2p_value real_logits = judge(step, step->real_pair, "d_real");
     const p2p_value losses[] = {
-        p2p_loss_bce(graph, fake_logits, LABEL_FAKE, discriminator_loss_weight, "d_fake"),
-        p2p_loss_bce(graph, real_logits, LABEL_REAL, discriminator_loss_weight, "d_real"),
+        gan_loss(graph, config, fake_logits, LABEL_FAKE, discriminator_loss_weight, "d_fake"),
+        gan_loss(graph, config, real_logits, LABEL_REAL, discriminator_loss_weight, "d_real"),
     };
-    learn(graph, &model->config, d->network, losses, 2);
+    p2p_backward(graph, losses, 2, step->model->discriminator.network, NULL, 0, NULL);
 }
 
 /* The generator wants its fakes to be taken for real, and close to the target. */
-static void train_generator(p2p_graph *graph, const pix2pix *model, const pix2pix_graph_options *options,
-                            p2p_value pair, p2p_value fake, p2p_value target) {
-    const pix2pix_config *config = &model->config;
-    const nn_pass pass = named(training_pass(config), options, "g_gan");
-    p2p_value logits = discriminator_apply(graph, &pass, &model->discriminator, pair);
+static void generator_gradients(const training_step *step, p2p_value fake_logits) {
+    const pix2pix_config *config = &step->model->config;
+    p2p_graph *graph = step->graph;
     const p2p_value losses[] = {
-        p2p_loss_bce(graph, logits, LABEL_REAL, 1, "g_gan"),
-        p2p_loss_l1(graph, fake, target, config->lambda_l1, "g_l1"),
+        gan_loss(graph, config, fake_logits, LABEL_REAL, 1, "g_gan"),
+        p2p_loss_l1(graph, step->fake, step->target, config->lambda_l1, "g_l1"),
     };
-    learn(graph, config, model->generator.network, losses, 2);
+    p2p_backward(graph, losses, 2, step->model->generator.network, NULL, 0, NULL);
+}
+
+/* One update from the gradients' sum over replicas. */
+static void update(const training_step *step, p2p_network *network) {
+    const pix2pix_config *config = &step->model->config;
+    p2p_all_reduce_gradients(step->graph, network);
+    p2p_adam(step->graph, network, config->beta1, config->beta2, config->adam_eps);
+}
+
+static void learn_one_after_the_other(const training_step *step) {
+    discriminator_gradients(step, judge(step, p2p_detach(step->graph, step->fake_pair), "d_fake"));
+    update(step, step->model->discriminator.network);
+    generator_gradients(step, judge(step, step->fake_pair, "g_gan"));
+    update(step, step->model->generator.network);
+}
+
+/* Both gradients are made before either update, and one pass over the fake serves both: frozen in the
+ * generator's half, not reaching the generator in the discriminator's. */
+static void learn_simultaneously(const training_step *step) {
+    p2p_value fake_logits = judge(step, step->fake_pair, "d_fake");
+    discriminator_gradients(step, fake_logits);
+    generator_gradients(step, fake_logits);
+    update(step, step->model->discriminator.network);
+    update(step, step->model->generator.network);
 }
 
 static void build_training(p2p_graph *graph, const pix2pix *model, const pix2pix_graph_options *options) {
     const pix2pix_config *config = &model->config;
     p2p_value input = add_input(graph, options, "input", config->input_channels);
-    p2p_value target = add_input(graph, options, "target", config->output_channels);
+    training_step step = {.graph = graph, .model = model, .options = options};
+    step.target = add_input(graph, options, "target", config->output_channels);
     const nn_pass pass = named(training_pass(config), options, "generator");
-    p2p_value fake = generator_apply(graph, &pass, &model->generator, input);
-    if (options->layer_outputs) p2p_output(graph, "generated", fake, options->output_type);
-    /* One concatenation serves both halves of the step: detached in the discriminator's. */
-    p2p_value pair = p2p_concat(graph, input, fake);
-    train_discriminator(graph, model, options, pair, p2p_concat(graph, input, target));
-    train_generator(graph, model, options, pair, fake, target);
+    step.fake = generator_apply(graph, &pass, &model->generator, input);
+    if (options->layer_outputs) p2p_output(graph, "generated", step.fake, options->output_type);
+    step.fake_pair = p2p_concat(graph, input, step.fake);
+    step.real_pair = p2p_concat(graph, input, step.target);
+    if (config->d_order == PIX2PIX_D_simultaneous)
+        learn_simultaneously(&step);
+    else
+        learn_one_after_the_other(&step);
 }
 
 static void build_evaluation(p2p_graph *graph, const pix2pix *model, const pix2pix_graph_options *options,
@@ -317,5 +401,6 @@ p2p_status pix2pix_graph_evaluate(const pix2pix *model, const pix2pix_graph_opti
 }
 
 int64_t pix2pix_passes(const pix2pix *model, const p2p_network *network, int64_t steps) {
-    return network == model->discriminator.network ? 3 * steps : steps;
+    if (network != model->discriminator.network) return steps;
+    return model->config.d_order == PIX2PIX_D_simultaneous ? 2 * steps : 3 * steps;
 }

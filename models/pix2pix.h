@@ -1,9 +1,9 @@
 /* pix2pix: its settings, its two networks, and the graphs of a training step, of validation and of
  * translation.
  *
- * The training step is that of the published PyTorch code: the discriminator learns first, from fakes and
- * real pairs in two passes with statistics of their own and a halved loss; then the generator learns against
- * the updated discriminator and the L1 distance. Data, loop and files are not here.
+ * The discriminator learns from fakes and real pairs in two passes with statistics of their own and a halved
+ * loss, the generator from the discriminator's judgement and the L1 distance. Data, loop and files are not
+ * here, and neither is which settings belong together (train/presets.c).
  */
 #ifndef PIX2PIX_H
 #define PIX2PIX_H
@@ -11,22 +11,54 @@
 #include "discriminator.h"
 #include "generator.h"
 
+/* X(name): who learns when. `first`, as the published PyTorch code: the discriminator is updated, then the
+ * generator learns against the updated one. `simultaneous`, as the published TensorFlow code: both learn
+ * against the old discriminator, whose pass on the fake serves both. */
+#define PIX2PIX_D_ORDER_LIST(X) X(first) X(simultaneous)
+
+/* X(name): the GAN loss: cross-entropy of the logits, or their squared distance from the label. */
+#define PIX2PIX_GAN_MODE_LIST(X) X(bce) X(lsgan)
+
+typedef enum {
+#define X(name) PIX2PIX_D_##name,
+    PIX2PIX_D_ORDER_LIST(X)
+#undef X
+} pix2pix_d_order;
+
+typedef enum {
+#define X(name) PIX2PIX_GAN_##name,
+    PIX2PIX_GAN_MODE_LIST(X)
+#undef X
+} pix2pix_gan_mode;
+
+extern const char *const pix2pix_d_order_names[], *const pix2pix_gan_mode_names[]; /* NULL ends them */
+
+/* The place of `text` in a list of names that NULL ends; -1: it isn't there. */
+int pix2pix_name_index(const char *const *names, const char *text);
+
 /* What defines a model and its training step. */
 typedef struct {
     int64_t height, width; /* of the training images */
     int64_t input_channels, output_channels;
-    int depth;                /* the generator's halvings */
-    int64_t ngf, ndf;         /* filters of the generator's and the discriminator's first layers */
-    int discriminator_layers; /* 3: the 70x70 PatchGAN; fewer for images too small for it */
-    double dropout;           /* 0 is off */
-    double lambda_l1;         /* weight of the L1 distance against the generator's GAN loss */
-    double beta1, beta2, adam_eps;
+    int depth;        /* the generator's halvings */
+    int64_t ngf, ndf; /* filters of the generator's and the discriminator's first layers */
+    nn_norm_kind norm;
+    bool bottleneck_norm; /* normalise the innermost encoder too */
     double norm_eps, norm_momentum;
-    bool sync_norm; /* statistics over all replicas' images instead of each one's own */
-    double init_stddev;
+    bool sync_norm;     /* statistics over all replicas' images instead of each one's own */
+    double leaky_slope; /* of LeakyReLU */
+    double dropout;     /* 0 is off */
+    generator_dropout dropout_blocks;
+    discriminator_net discriminator_net;
+    int discriminator_layers; /* of patch; 3: the 70x70 PatchGAN; fewer for images too small for it */
+    pix2pix_d_order d_order;
+    pix2pix_gan_mode gan_mode;
+    double lambda_l1; /* weight of the L1 distance against the generator's GAN loss */
+    double beta1, beta2, adam_eps;
+    double init_stddev, init_scale_stddev; /* of nn_style */
 } pix2pix_config;
 
-/* The published settings for 256x256 images. */
+/* Those of the published PyTorch code for 256x256 images. */
 pix2pix_config pix2pix_config_default(void);
 
 /* The depth for images of this size: as many halvings as both sides allow, at most 8; 0 when they don't even
@@ -71,8 +103,9 @@ typedef struct {
 pix2pix_graph_options pix2pix_graph_options_for(const pix2pix *model, int64_t batch);
 
 /* One training step. Inputs "input" (the condition) and "target"; losses "d_fake", "d_real", "g_gan", "g_l1",
- * unweighted. Running statistics move at every pass: the generator's once, the discriminator's three times
- * (fake, real, and fake in the generator's half), as PyTorch's do. The graph is the caller's. */
+ * unweighted. Running statistics move at every pass: the generator's once, the discriminator's on the fake,
+ * on the real pair and, where it learns first, on the fake in the generator's half, as PyTorch's do. The
+ * graph is the caller's. */
 p2p_status pix2pix_graph_train(const pix2pix *model, const pix2pix_graph_options *options, p2p_graph **graph);
 
 /* Output "generated"; with `target` also the input "target" and the loss "l1". Reads no running statistics

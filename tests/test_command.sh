@@ -3,36 +3,8 @@
 # exit code and the words that it must say.
 #
 #   tests/test_command.sh P2P DEVICE     P2P: the program; DEVICE: e.g. reference:0, opencl:0
-set -u
-p2p=$1 device=$2
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-cd "$work" || exit 1
-failures=0
-
-fail() {
-    echo "FAILED: $*"
-    failures=$((failures + 1))
-}
-
-# expect CODE WORDS COMMAND...: the exit code, and words that stderr or stdout must hold.
-expect() {
-    local code=$1 words=$2 status
-    shift 2
-    "$@" >out.txt 2>err.txt
-    status=$?
-    [ "$status" -eq "$code" ] || fail "exit code $status instead of $code: $*: $(tail -n 2 err.txt)"
-    grep -qF -- "$words" out.txt err.txt || fail "'$words' is not said by: $*: $(tail -n 2 err.txt)"
-}
-
-# same FILE FILE: equal bytes.
-same() {
-    cmp "$1" "$2" || fail "$1 and $2 differ"
-}
-
-losses() {
-    sed 's/,"images_per_s":[^}]*//' "$1"
-}
+source=$(cd "$(dirname "$0")/.." && pwd)
+. "$(dirname "$0")/expect.sh" "$@"
 
 echo "-- help and usage"
 expect 0 "p2p 0." "$p2p" --version
@@ -52,6 +24,13 @@ expect 2 "--data is missing" "$p2p" train --out run
 expect 2 "--out is missing" "$p2p" train --data toys
 expect 2 "takes options only" "$p2p" train --data toys --out run stray
 expect 2 "--model is missing" "$p2p" translate -o x.png y.png
+
+expect 2 "--preset: 'caffe' is none of pytorch|tensorflow" "$p2p" train --preset caffe
+expect 2 "--d-layers contradicts --d-net pixel" "$p2p" plan --d-net pixel --d-layers 2
+
+echo "-- the README's table of presets"
+"$p2p" help presets >presets.txt
+sed -n '/^| flag/,/^$/{/^$/!p}' "$source/README.md" | diff - presets.txt || fail "the README's table is not p2p help presets"
 
 echo "-- data"
 expect 3 "nowhere" "$p2p" train --data nowhere --out run --device "$device"
@@ -143,7 +122,7 @@ done
 [ "$(losses whole/metrics.jsonl)" = "$(losses parts/metrics.jsonl)" ] || fail "metrics.jsonl differs after resuming"
 
 echo "-- killed, and resumed from the last checkpoint"
-"$p2p" train "${options[@]}" --out killed --steps 100000 --save-every 2 --seed 7 >/dev/null 2>&1 &
+"$p2p" train "${options[@]}" --out killed --steps 100000 --checkpoint-every 2 --seed 7 >/dev/null 2>&1 &
 training=$!
 for _ in $(seq 600); do
     compgen -G 'killed/checkpoints/step-*' >/dev/null && break
@@ -161,6 +140,7 @@ same killed/generator.safetensors unkilled/generator.safetensors
 
 echo "-- refusals when resuming"
 expect 2 "--ngf 8 contradicts" "$p2p" train --data toys --out parts --ngf 8 --resume --device "$device"
+expect 2 "--preset tensorflow contradicts" "$p2p" train --data toys --out parts --preset tensorflow --resume
 expect 2 "--seed 9 contradicts" "$p2p" train --data toys --out parts --seed 9 --resume --device "$device"
 expect 2 "more than the 3 asked for" "$p2p" train --data toys --out parts --steps 3 --resume --device "$device"
 expect 0 "toys2" "$p2p" sample-data toys2 --count 6 --size 32
@@ -198,8 +178,4 @@ if [ "${device%%:*}" = opencl ]; then
     same whole/checkpoints/step-000000008.safetensors thread/checkpoints/step-000000008.safetensors
 fi
 
-if [ "$failures" -gt 0 ]; then
-    echo "$failures failures"
-    exit 1
-fi
-echo "all as expected"
+finish

@@ -189,7 +189,7 @@ static void test_small_images(void **state) {
     refused(pix2pix_create(&model, &config), P2P_INPUT, "needs sides of at least 24");
     config.discriminator_layers = 2;
     pix2pix_destroy(create(&config));
-    assert_int_equal(discriminator_patches(3, 256), 30);
+    assert_int_equal(discriminator_patches(DISCRIMINATOR_patch, 3, 256), 30);
 }
 
 /* ---- Graphs ------------------------------------------------------------------------------------------- */

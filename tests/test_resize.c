@@ -2,6 +2,7 @@
  * strides and nonsense. */
 #include "resize.h"
 #include "test_files.h"
+#include "test_formulas.h"
 
 #include <inttypes.h>
 #include <setjmp.h>
@@ -12,47 +13,7 @@
 
 #include <cmocka.h>
 
-/* ---- The formulas of golden/make_resize.py ------------------------------------------------------------ */
-
-static uint32_t scramble(uint32_t value) {
-    value = (value ^ (value >> 16)) * UINT32_C(0x7FEB352D);
-    value = (value ^ (value >> 15)) * UINT32_C(0x846CA68B);
-    return value ^ (value >> 16);
-}
-
-static int noise(int x, int y, int c, int w, int h) {
-    (void)w;
-    (void)h;
-    return (int)(scramble((uint32_t)x * 3u + (uint32_t)y * 98304u + (uint32_t)c) >> 24);
-}
-
-static int steps(int x, int y, int c, int w, int h) {
-    (void)w;
-    (void)h;
-    return 255 * ((x / 3 + y / 2 + c) & 1);
-}
-
-static int photo(int x, int y, int c, int w, int h) {
-    int dx = 2 * x + 1 - w, dy = 2 * y + 1 - h, radius = (w < h ? w : h) * 7 / 10 + 1;
-    int value = 40 + 90 * x / w + (60 + 20 * c) * y / h;
-    if (dx * dx + dy * dy < radius * radius) {
-        int shifted = dx + radius / 2;
-        value = 235 - 45 * c - 150 * (shifted * shifted + dy * dy) / (3 * radius * radius);
-    }
-    value += noise(x, y, c, w, h) / 16 - 8;
-    return value < 0 ? 0 : value > 255 ? 255 : value;
-}
-
-typedef int (*formula)(int x, int y, int c, int w, int h);
-
-static formula formula_named(const char *name) {
-    if (strcmp(name, "noise") == 0) return noise;
-    if (strcmp(name, "steps") == 0) return steps;
-    assert_string_equal(name, "photo");
-    return photo;
-}
-
-static image draw(formula value, int w, int h) {
+static image draw(test_formula value, int w, int h) {
     image picture;
     assert_int_equal(image_create(&picture, w, h), P2P_OK);
     uint8_t *pixel = picture.pixels;
@@ -82,7 +43,7 @@ static void check_case(const char *line) {
     assert_int_equal(
         sscanf(line, "%15s %d %d %d %d %" SCNx64 " %1023s", name, &w, &h, &target_w, &target_h, &hash, hex),
         7);
-    image source = draw(formula_named(name), w, h), resized;
+    image source = draw(test_formula_named(name), w, h), resized;
     assert_int_equal(resize_image(image_view_of(&source), target_w, target_h, &resized), P2P_OK);
     if (hex[0] != '-') compare_shown(hex, &resized);
     size_t bytes = (size_t)target_w * (size_t)target_h * IMAGE_CHANNELS;
@@ -122,7 +83,7 @@ static void check_window(image_view source, resize_target target) {
 
 static void test_windows(void **state) {
     (void)state;
-    image source = draw(photo, 61, 47);
+    image source = draw(test_formula_named("photo"), 61, 47);
     static const int sides[][2] = {{61, 47}, {61, 30}, {90, 47}, {90, 70}, {17, 13}, {70, 20}, {61, 46}};
     for (size_t i = 0; i < sizeof sides / sizeof sides[0]; i++) {
         int w = sides[i][0], h = sides[i][1];
@@ -137,7 +98,7 @@ static void test_windows(void **state) {
 /* A view is resized as if nothing lay around it. */
 static void test_view_with_stride(void **state) {
     (void)state;
-    image around = draw(noise, 40, 30), alone, from_view, from_copy;
+    image around = draw(test_formula_named("noise"), 40, 30), alone, from_view, from_copy;
     image_view view = image_view_crop(image_view_of(&around), 11, 7, 20, 15);
     assert_int_equal(image_create(&alone, 20, 15), P2P_OK);
     for (size_t y = 0; y < 15; y++) memcpy(alone.pixels + y * 60, view.pixels + y * view.stride, 60);
@@ -166,7 +127,7 @@ static void test_long_sides(void **state) {
 
 static void test_nonsense_is_refused(void **state) {
     (void)state;
-    image source = draw(noise, 4, 4);
+    image source = draw(test_formula_named("noise"), 4, 4);
     image_view view = image_view_of(&source);
     uint8_t pixels[4 * 4 * IMAGE_CHANNELS];
     static const resize_target nonsense[] = {

@@ -407,8 +407,9 @@ static p2p_network *small_network(void) {
 
 static small_training open_small(void) {
     small_training t = {.network = small_network()};
-    const nn_conv conv = nn_conv_declare(t.network, "conv", NN_CONV, 2, 2, 3, true, 0.1);
-    const nn_norm norm = nn_norm_declare(t.network, "norm", 3, 0.1);
+    const nn_style style = {.norm = NN_NORM_batch, .init_stddev = 0.1, .init_scale_stddev = 0.1};
+    const nn_conv conv = nn_conv_declare(t.network, &style, "conv", NN_HALVE, 2, 3, true);
+    const nn_norm norm = nn_norm_declare(t.network, &style, "norm", 3);
     const nn_pass pass = {.norm = {.update_running = true, .eps = 1e-5, .momentum = 0.1}};
     t.graph = p2p_graph_create(1, 1, 1);
     assert_non_null(t.graph);
@@ -596,6 +597,12 @@ static pix2pix_config tiny_config(void) {
     config.depth = 2;
     config.ngf = config.ndf = 1;
     config.dropout = 0.1; /* no binary fraction */
+    config.bottleneck_norm = true;
+    config.leaky_slope = 0.3;
+    config.init_scale_stddev = 0;
+    config.dropout_blocks = GENERATOR_DROPOUT_innermost;
+    config.discriminator_net = DISCRIMINATOR_pixel;
+    config.d_order = PIX2PIX_D_simultaneous;
     return config;
 }
 
@@ -624,6 +631,16 @@ static void save_tiny(const char *path, bool of_generator) {
     pix2pix_destroy(model);
 }
 
+static void check_same_config(const pix2pix_config *got, const pix2pix_config *expected) {
+#define SAME(field) assert_true(got->field == expected->field)
+    SAME(height), SAME(width), SAME(input_channels), SAME(output_channels), SAME(depth), SAME(ngf);
+    SAME(ndf), SAME(discriminator_layers), SAME(dropout), SAME(lambda_l1), SAME(beta1), SAME(beta2);
+    SAME(adam_eps), SAME(norm_eps), SAME(norm_momentum), SAME(sync_norm), SAME(init_stddev);
+    SAME(norm), SAME(bottleneck_norm), SAME(leaky_slope), SAME(dropout_blocks), SAME(discriminator_net);
+    SAME(d_order), SAME(gan_mode), SAME(init_scale_stddev);
+#undef SAME
+}
+
 static void test_model_file(void **state) {
     (void)state;
     const char *path = in_folder("generator.safetensors");
@@ -632,12 +649,8 @@ static void test_model_file(void **state) {
     pix2pix *model;
     model_file_info info;
     ok(model_file_open(path, &file, &model, &info));
-    const pix2pix_config expected = tiny_config(), *got = &model->config;
-#define SAME(field) assert_true(got->field == expected.field)
-    SAME(height), SAME(width), SAME(input_channels), SAME(output_channels), SAME(depth), SAME(ngf);
-    SAME(ndf), SAME(discriminator_layers), SAME(dropout), SAME(lambda_l1), SAME(beta1), SAME(beta2);
-    SAME(adam_eps), SAME(norm_eps), SAME(norm_momentum), SAME(sync_norm), SAME(init_stddev);
-#undef SAME
+    const pix2pix_config expected = tiny_config();
+    check_same_config(&model->config, &expected);
     assert_string_equal(info.direction, "BtoA");
     assert_int_equal(info.step, 5);
     assert_int_equal(info.epoch, 2);
@@ -646,10 +659,8 @@ static void test_model_file(void **state) {
     safetensors_close(file);
 }
 
-/* The generator's file with one text replaced by another of the same length. */
-static void check_edited(const char *from, const char *to, const char *fragment) {
-    const char *path = in_folder("generator.safetensors");
-    save_tiny(path, true);
+/* In a file, one text replaced by another of the same length. */
+static void edit_file(const char *path, const char *from, const char *to) {
     size_t size;
     uint8_t *bytes = test_file_read(path, &size);
     assert_int_equal(strlen(from), strlen(to));
@@ -659,6 +670,13 @@ static void check_edited(const char *from, const char *to, const char *fragment)
     memcpy(bytes + at, to, strlen(to));
     test_file_write(path, bytes, size);
     free(bytes);
+}
+
+/* The generator's file, edited, is refused. */
+static void check_edited(const char *from, const char *to, const char *fragment) {
+    const char *path = in_folder("generator.safetensors");
+    save_tiny(path, true);
+    edit_file(path, from, to);
     safetensors_file *file;
     pix2pix *model;
     model_file_info info;
@@ -667,12 +685,37 @@ static void check_edited(const char *from, const char *to, const char *fragment)
     assert_true(!file && !model);
 }
 
+/* A file of format 1, written by p2p 0.1.0 when it had one training only. What it doesn't say has the value
+ * that it always had then; what it does say counts. */
+static void test_model_file_of_format_1(void **state) {
+    (void)state;
+    const char *path = test_golden("format1_generator.safetensors");
+    safetensors_file *file;
+    pix2pix *model;
+    model_file_info info;
+    ok(model_file_open(path, &file, &model, &info));
+    assert_string_equal(safetensors_metadata(file, "p2p_format"), "1");
+    assert_int_equal(info.step, 2);
+    pix2pix_config expected = pix2pix_config_default(), *got = &model->config;
+    expected.height = expected.width = 24;
+    expected.depth = 2;
+    expected.ngf = expected.ndf = 1;
+    check_same_config(got, &expected);
+    pix2pix_destroy(model);
+    safetensors_close(file);
+}
+
 static void test_model_file_refused(void **state) {
     (void)state;
-    check_edited("\"p2p_format\":\"1\"", "\"p2p_format\":\"2\"", "another version of p2p");
-    check_edited("\"p2p_format\":\"1\"", "\"p2p_farmot\":\"1\"", "not written by p2p");
+    check_edited("\"p2p_format\":\"2\"", "\"p2p_format\":\"3\"", "another version of p2p");
+    check_edited("\"p2p_format\":\"2\"", "\"p2p_format\":\"0\"", "another version of p2p");
+    check_edited("\"p2p_format\":\"2\"", "\"p2p_format\":\"x\"", "another version of p2p");
+    check_edited("\"p2p_format\":\"2\"", "\"p2p_farmot\":\"2\"", "not written by p2p");
     check_edited("U-Net generator", "X-Net generator", "doesn't know");
-    check_edited("\"norm\":\"batch\"", "\"norm\":\"butch\"", "doesn't know");
+    check_edited("\"norm\":\"batch\"", "\"norm\":\"butch\"", "metadata's norm is none that this version");
+    check_edited("\"d_order\":", "\"e_order\":", "metadata's d_order is missing");
+    check_edited("\"leaky_slope\":\"0.3\"", "\"leaky_slope\":\"1.3\"", "leaky_slope is 1.3");
+    check_edited("\"leaky_slope\":", "\"leaky-slope\":", "metadata's leaky_slope is missing");
     check_edited("\"direction\":\"BtoA\"", "\"direction\":\"BtoB\"", "neither AtoB nor BtoA");
     check_edited("\"depth\":\"2\"", "\"depth\":\"9\"", "depth 9");
     check_edited("\"depth\":\"2\"", "\"depth\":\"x\"", "metadata's depth");
@@ -771,12 +814,12 @@ static void test_mutations(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(test_atomic_replaces),    TEST(test_atomic_full_disk),   TEST(test_atomic_refuses),
-        TEST(test_open_refuses),       TEST(test_bad_files),          TEST(test_bad_lengths),
-        TEST(test_vanishing_data),     TEST(test_elements),           TEST(test_round_trip),
-        TEST(test_writer_misuse),      TEST(test_weights_round_trip), TEST(test_weights_names),
-        TEST(test_weights_accepted),   TEST(test_weights_refused),    TEST(test_model_file),
-        TEST(test_model_file_refused), TEST(test_mutations),
+        TEST(test_atomic_replaces),        TEST(test_atomic_full_disk),   TEST(test_atomic_refuses),
+        TEST(test_open_refuses),           TEST(test_bad_files),          TEST(test_bad_lengths),
+        TEST(test_vanishing_data),         TEST(test_elements),           TEST(test_round_trip),
+        TEST(test_writer_misuse),          TEST(test_weights_round_trip), TEST(test_weights_names),
+        TEST(test_weights_accepted),       TEST(test_weights_refused),    TEST(test_model_file),
+        TEST(test_model_file_of_format_1), TEST(test_model_file_refused), TEST(test_mutations),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -6,7 +6,7 @@
 #include "metrics.h"
 #include "sys.h"
 #include "trainer.h"
-#include "trainer_setup.h"
+#include "trainer.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -93,7 +93,7 @@ static p2p_status fill_inputs(const bench *b) {
 
 static p2p_status enqueue(bench *b) {
     P2P_TRY(fill_inputs(b));
-    p2p_step step = {.seed = 1, .step = b->step++, .learning_rate = TRAINER_LEARNING_RATE};
+    p2p_step step = {.seed = 1, .step = b->step++, .learning_rate = b->all->lr};
     return p2p_plan_run(b->plan, &step);
 }
 

@@ -55,16 +55,11 @@ static p2p_status open_session(translator *t, int width, int height) {
 
 static p2p_status run_image(translator *t, const image *picture, const char *out) {
     P2P_TRY(open_session(t, picture->width, picture->height));
-    size_t values = (size_t)picture->width * (size_t)picture->height * IMAGE_CHANNELS;
-    float *planes = malloc(values * sizeof *planes);
-    if (!planes) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for the result %s", out);
+    const evaluator e = {.plan = t->plan, .batch = 1, .width = t->width, .height = t->height};
     image result = {0};
-    p2p_status status =
-        evaluate_image(t->plan, picture->pixels, NULL, picture->width, picture->height, planes, NULL);
-    if (status == P2P_OK) status = image_from_planes(planes, picture->width, picture->height, &result);
-    if (status == P2P_OK) status = image_save(out, &result);
+    P2P_TRY(evaluate_pictures(&e, 1, picture, &result));
+    p2p_status status = image_save(out, &result);
     image_free(&result);
-    free(planes);
     return status;
 }
 

@@ -1,7 +1,9 @@
-/* One image through a generator that isn't being trained: validation, sample pictures, translation.
+/* Pictures through a generator that isn't being trained: the one path of validation, `p2p test` and
+ * `p2p translate`.
  *
- * The paper's test mode: normalisation by the image's own statistics, dropout on, with a mask that depends on
- * the picture and nothing else, so the same picture always becomes the same result.
+ * Dropout's mask depends on a picture's bytes and nothing else, and statistics are never taken over several
+ * pictures, so a picture becomes the same result in any batch, at any place in it. What is done before and
+ * after (resizing, padding, files, numbers) is not known here.
  */
 #ifndef P2P_EVALUATE_H
 #define P2P_EVALUATE_H
@@ -11,14 +13,19 @@
 #include "image.h"
 #include "p2p.h"
 
-/* Run a plan of pix2pix_graph_evaluate for one image. `input` and `target` are interleaved RGB of the
- * plan's size; `planes`, 3 planes of it, receives the result in [-1, 1]. `target` and `l1` (the mean
- * absolute difference in [-1, 1] units) go together and may be NULL for a plan without a target. */
-p2p_status evaluate_image(p2p_plan *plan, const uint8_t *input, const uint8_t *target, int width, int height,
-                          float *planes, double *l1);
+/* A plan of pix2pix_graph_evaluate without a target, and what it takes. */
+typedef struct {
+    p2p_plan *plan;
+    int batch;         /* pictures in a run */
+    int width, height; /* of each */
+} evaluator;
 
-/* A pair as validation sees it: both halves resized to size x size, nothing random. `input` and `target` hold
- * size * size * 3 bytes each. */
-p2p_status evaluate_load_pair(const dataset *data, int64_t sample, int size, uint8_t *input, uint8_t *target);
+/* Run `count` pictures, at most a batch, each of the evaluator's size. results[i], the caller's to free, is
+ * what the generator draws from inputs[i]; all of them are empty after a failure. */
+p2p_status evaluate_pictures(const evaluator *e, int count, const image *inputs, image *results);
+
+/* A pair as validation sees it: both halves resized to size x size, nothing random. The caller frees both;
+ * they are empty after a failure. */
+p2p_status evaluate_load_pair(const dataset *data, int64_t sample, int size, image *input, image *target);
 
 #endif

@@ -1,130 +1,26 @@
-/* The table of options and everything derived from it. See options.h. */
-#include "options.h"
+/* Everything derived from the table of options. See options.h; the table itself is option_rows.c. */
+#include "option_rows.h"
 
 #include <errno.h>
 #include <math.h>
 #include <popt.h>
-#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
-
-typedef enum { KIND_FLAG, KIND_TEXT, KIND_CHOICE, KIND_COUNT, KIND_SEED, KIND_REAL } option_kind;
-
-/* What an option means for a kept configuration. */
-typedef enum {
-    NOT_KEPT, /* where and how to run: may change freely and is not written down */
-    KEPT,     /* written down; may change when a training is resumed */
-    BINDING   /* written down; determines the result, so a resumed training can't change it */
-} option_keeping;
-
-typedef struct {
-    const char *name;
-    char letter;
-    option_kind kind;
-    size_t offset;
-    unsigned commands;
-    option_keeping keeping;
-    double low, high;     /* KIND_COUNT, KIND_REAL: allowed range */
-    const char *fallback; /* default as text; NULL for none */
-    const char *argument; /* what --help calls the value; for KIND_CHOICE the choices, separated by | */
-    const char *help;
-} option_row;
-
-#define AT(field) offsetof(settings, field)
-
-enum {
-    TRAIN = COMMAND_TRAIN,
-    TRANSLATE = COMMAND_TRANSLATE,
-    PLAN = COMMAND_PLAN,
-    SAMPLE = COMMAND_SAMPLE_DATA,
-    BENCH = COMMAND_BENCH,
-    RUN = TRAIN | TRANSLATE | PLAN | BENCH, /* whatever opens a device */
-    MODEL = TRAIN | PLAN | BENCH            /* whatever describes a model by options */
-};
-#define MAX_COUNT 2147483647.0
-
-/* clang-format off */
-static const option_row rows[] = {
-    {"data", 0, KIND_TEXT, AT(data), TRAIN, KEPT, 0, 0, NULL, "DIR",
-     "folder with train/ and, where present, val/ and test/: pairs side by side, JPEG or PNG"},
-    {"out", 'o', KIND_TEXT, AT(out), TRAIN | TRANSLATE, NOT_KEPT, 0, 0, NULL, "PATH",
-     "where results go; for translate a file for one image, a folder for several"},
-    {"model", 'm', KIND_TEXT, AT(model), TRANSLATE, NOT_KEPT, 0, 0, NULL, "FILE",
-     "a trained generator.safetensors"},
-    {"direction", 0, KIND_CHOICE, AT(direction), TRAIN, BINDING, 0, 0, "AtoB", "AtoB|BtoA",
-     "which half is the input: A is the left one"},
-    {"backend", 0, KIND_CHOICE, AT(backend), RUN, NOT_KEPT, 0, 0, "auto",
-     "auto|opencl|reference", "auto takes the best device present and says which"},
-    {"device", 0, KIND_TEXT, AT(device), RUN, NOT_KEPT, 0, 0, NULL, "BACKEND:N",
-     "one device, as p2p devices lists them, e.g. opencl:0"},
-    {"batch", 'b', KIND_COUNT, AT(batch), MODEL, BINDING, 1, 4096, "1", "N", "pairs per step"},
-    {"epochs", 'e', KIND_COUNT, AT(epochs), TRAIN, KEPT, 1, MAX_COUNT, NULL, "N",
-     "passes over the data, in total (default 200 without --steps)"},
-    {"steps", 0, KIND_COUNT, AT(steps), TRAIN | BENCH, KEPT, 1, MAX_COUNT, NULL, "N",
-     "train: in total; with --epochs the smaller counts; bench: to measure (default 10, in --sweep 3)"},
-    {"size", 's', KIND_COUNT, AT(size), MODEL | SAMPLE, BINDING, 4, 4096, "256", "N",
-     "side of the square images that the networks see"},
-    {"load-size", 0, KIND_COUNT, AT(load_size), TRAIN, BINDING, 4, 8192, NULL, "N",
-     "side to resize to before the random crop to --size (default 286 for 256, in proportion)"},
-    {"no-jitter", 0, KIND_FLAG, AT(no_jitter), TRAIN, BINDING, 0, 0, NULL, NULL,
-     "resize to --size directly, no random crop"},
-    {"no-flip", 0, KIND_FLAG, AT(no_flip), TRAIN, BINDING, 0, 0, NULL, NULL, "no random mirroring"},
-    {"no-shuffle", 0, KIND_FLAG, AT(no_shuffle), TRAIN, BINDING, 0, 0, NULL, NULL,
-     "take pairs in byte order of their names"},
-    {"seed", 0, KIND_SEED, AT(seed), TRAIN | SAMPLE, BINDING, 0, 0, "1", "N",
-     "determines every random number; the same seed gives the same bits on the same device"},
-    {"generator", 0, KIND_TEXT, AT(generator), MODEL, BINDING, 0, 0, "auto", "NAME",
-     "unet_256, unet_128, or the U-Net's number of levels; auto: as many as --size allows, at most 8"},
-    {"ngf", 0, KIND_COUNT, AT(ngf), MODEL, BINDING, 1, 1024, "64", "N",
-     "filters of the generator's first layer"},
-    {"ndf", 0, KIND_COUNT, AT(ndf), MODEL, BINDING, 1, 1024, "64", "N",
-     "filters of the discriminator's first layer"},
-    {"dropout", 0, KIND_REAL, AT(dropout), MODEL, BINDING, 0, 0.95, "0.5", "P",
-     "probability of dropping in the decoder; 0 is off"},
-    {"lambda-l1", 0, KIND_REAL, AT(lambda_l1), MODEL, BINDING, 0, 1e6, "100", "X", "weight of the L1 loss"},
-    {"init-generator", 0, KIND_TEXT, AT(init_generator), TRAIN, KEPT, 0, 0, NULL, "FILE",
-     "start from these weights (safetensors)"},
-    {"init-discriminator", 0, KIND_TEXT, AT(init_discriminator), TRAIN, KEPT, 0, 0, NULL, "FILE",
-     "start from these weights (safetensors)"},
-    {"save-every", 0, KIND_COUNT, AT(save_every), TRAIN, KEPT, 1, MAX_COUNT, NULL, "N",
-     "steps between checkpoints (default: every 5 minutes, and at the end)"},
-    {"resume", 0, KIND_FLAG, AT(resume), TRAIN, NOT_KEPT, 0, 0, NULL, NULL,
-     "go on from the newest checkpoint in --out, bit for bit"},
-    {"mode", 0, KIND_CHOICE, AT(mode), PLAN | BENCH, NOT_KEPT, 0, 0, "train", "train|translate",
-     "which plan to show; of bench: whose operations"},
-    {"what", 0, KIND_CHOICE, AT(what), BENCH, NOT_KEPT, 0, 0, "train", "train|translate|ops|transfers",
-     "measure whole steps, a plan's operations one by one, or memory transfers"},
-    {"json", 0, KIND_FLAG, AT(json), BENCH, NOT_KEPT, 0, 0, NULL, NULL, "one JSON object instead of a table"},
-    {"sweep", 0, KIND_CHOICE, AT(sweep), BENCH, NOT_KEPT, 0, 0, NULL, "batch|size|filters|all",
-     "measure how cost grows along one axis after the other: time per image and memory"},
-    {"plot", 0, KIND_TEXT, AT(plot), BENCH, NOT_KEPT, 0, 0, NULL, "FILE",
-     "also draw --sweep as an SVG picture"},
-    {"trace", 0, KIND_TEXT, AT(trace), BENCH, NOT_KEPT, 0, 0, NULL, "FILE",
-     "also write a timeline of one step's operations, for chrome://tracing and Perfetto"},
-    {"count", 'n', KIND_COUNT, AT(count), SAMPLE, NOT_KEPT, 1, 100000, "40", "N", "pairs in train/"},
-    {"verbose", 'v', KIND_FLAG, AT(verbose), RUN | COMMAND_DEVICES, NOT_KEPT, 0, 0, NULL, NULL,
-     "log what the planner and the device decide"},
-    {"help", 'h', KIND_FLAG, AT(help), ~0u, NOT_KEPT, 0, 0, NULL, NULL, "show this text"},
-};
-/* clang-format on */
-
-enum { ROW_COUNT = sizeof rows / sizeof rows[0] };
-_Static_assert(ROW_COUNT <= 64, "settings.given has one bit per row");
 
 static void *field_of(const settings *all, const option_row *row) {
     return (char *)all + row->offset;
 }
 
 static const option_row *row_named(const char *name) {
-    for (int i = 0; i < ROW_COUNT; i++) {
-        if (strcmp(rows[i].name, name) == 0) return &rows[i];
+    for (int i = 0; i < option_row_count; i++) {
+        if (strcmp(option_rows[i].name, name) == 0) return &option_rows[i];
     }
     return NULL;
 }
 
 bool settings_given(const settings *all, const char *option) {
     const option_row *row = row_named(option);
-    return row && (all->given >> (row - rows) & 1);
+    return row && all->given[row - option_rows];
 }
 
 static p2p_status set_text(char **field, const char *value) {
@@ -192,15 +88,17 @@ static p2p_status set_value(const settings *all, const option_row *row, const ch
     case KIND_COUNT:
     case KIND_REAL:
         return set_number(all, row, value);
+    case KIND_HEADING:
+        break;
     }
     return P2P_OK;
 }
 
 /* popt's form of a command's rows; `val` is the row's index plus one. */
-static void popt_table(unsigned command, struct poptOption table[ROW_COUNT + 1]) {
+static void popt_table(unsigned command, struct poptOption table[SETTINGS_MAX_ROWS + 1]) {
     int count = 0;
-    for (int i = 0; i < ROW_COUNT; i++) {
-        const option_row *row = &rows[i];
+    for (int i = 0; i < option_row_count; i++) {
+        const option_row *row = &option_rows[i];
         if (!(row->commands & command)) continue;
         table[count++] = (struct poptOption){
             .longName = row->name,
@@ -217,7 +115,7 @@ static void popt_table(unsigned command, struct poptOption table[ROW_COUNT + 1])
 static p2p_status parse_given(settings *all, poptContext context) {
     int found;
     while ((found = poptGetNextOpt(context)) > 0) {
-        const option_row *row = &rows[found - 1];
+        const option_row *row = &option_rows[found - 1];
         char *value = poptGetOptArg(context);
         p2p_status status = P2P_OK;
         if (row->kind != KIND_FLAG && settings_given(all, row->name))
@@ -225,7 +123,7 @@ static p2p_status parse_given(settings *all, poptContext context) {
         if (status == P2P_OK) status = set_value(all, row, value ? value : "");
         free(value);
         P2P_TRY(status);
-        all->given |= (uint64_t)1 << (found - 1);
+        all->given[found - 1] = true;
     }
     if (found < -1)
         return p2p_fail(P2P_USAGE, "%s: %s", poptBadOption(context, POPT_BADOPTION_NOALIAS),
@@ -233,12 +131,34 @@ static p2p_status parse_given(settings *all, poptContext context) {
     return P2P_OK;
 }
 
+/* The preset's values of what the command line doesn't say. */
+static p2p_status apply_preset(settings *all) {
+    if (strcmp(all->preset, "tensorflow") != 0) return P2P_OK; /* pytorch: the fallbacks */
+    for (int i = 0; i < preset_row_count; i++) {
+        const preset_row *preset = &preset_rows[i];
+        if (preset->tensorflow && !settings_given(all, preset->option))
+            P2P_TRY(set_value(all, row_named(preset->option), preset->tensorflow));
+    }
+    return P2P_OK;
+}
+
+void settings_print_presets(FILE *stream) {
+    fprintf(stream, "| flag | `--preset pytorch` | `--preset tensorflow` |\n|---|---|---|\n");
+    for (int i = 0; i < preset_row_count; i++) {
+        const preset_row *preset = &preset_rows[i];
+        const char *computed = preset->computed;
+        fprintf(stream, "| `--%s` | %s | %s |\n", preset->option,
+                computed ? computed : row_named(preset->option)->fallback,
+                computed ? computed : preset->tensorflow);
+    }
+}
+
 p2p_status settings_parse(settings *all, unsigned command, int argc, const char **argv) {
     *all = (settings){0};
-    for (int i = 0; i < ROW_COUNT; i++) {
-        if (rows[i].fallback) P2P_TRY(set_value(all, &rows[i], rows[i].fallback));
+    for (int i = 0; i < option_row_count; i++) {
+        if (option_rows[i].fallback) P2P_TRY(set_value(all, &option_rows[i], option_rows[i].fallback));
     }
-    struct poptOption table[ROW_COUNT + 1];
+    struct poptOption table[SETTINGS_MAX_ROWS + 1];
     popt_table(command, table);
     poptContext context = poptGetContext("p2p", argc, argv, table, 0);
     if (!context) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory to parse the command line");
@@ -246,30 +166,59 @@ p2p_status settings_parse(settings *all, unsigned command, int argc, const char 
     p2p_status status = parse_given(all, context);
     if (status == P2P_USAGE) return p2p_hint(status, "p2p help %s lists the options", argv[0]);
     P2P_TRY(status);
+    P2P_TRY(apply_preset(all));
     all->arguments = poptGetArgs(context);
     return P2P_OK;
 }
 
 void settings_free(settings *all) {
-    for (int i = 0; i < ROW_COUNT; i++) {
-        if (rows[i].kind == KIND_TEXT || rows[i].kind == KIND_CHOICE) free(*(char **)field_of(all, &rows[i]));
+    for (int i = 0; i < option_row_count; i++) {
+        if (option_rows[i].kind == KIND_TEXT || option_rows[i].kind == KIND_CHOICE)
+            free(*(char **)field_of(all, &option_rows[i]));
     }
     if (all->context) poptFreeContext(all->context);
     *all = (settings){0};
 }
 
+enum { HELP_INDENT = 36, HELP_WIDTH = 110 };
+
+/* Words of `text` from the current column on, broken into lines that begin at HELP_INDENT. */
+static void print_wrapped(const char *text, int column, FILE *stream) {
+    while (*text) {
+        int length = (int)strcspn(text, " ");
+        if (column > HELP_INDENT && column + 1 + length > HELP_WIDTH) {
+            fprintf(stream, "\n%*s", HELP_INDENT, "");
+            column = HELP_INDENT;
+        }
+        column += fprintf(stream, "%s%.*s", column > HELP_INDENT ? " " : "", length, text);
+        text += length + (text[length] == ' ');
+    }
+    fputc('\n', stream);
+}
+
+static void print_option(const option_row *row, FILE *stream) {
+    char left[128], text[512];
+    bool fallback = row->fallback && row->kind != KIND_FLAG;
+    int width = snprintf(left, sizeof left, "  %c%c%c --%s%s%s", row->letter ? '-' : ' ',
+                         row->letter ? row->letter : ' ', row->letter ? ',' : ' ', row->name,
+                         row->argument ? " " : "", row->argument ? row->argument : "");
+    bool fits = width + 2 <= HELP_INDENT;
+    fprintf(stream, "%-*s", fits ? HELP_INDENT : 0, left);
+    if (!fits) fprintf(stream, "\n%*s", HELP_INDENT, "");
+    snprintf(text, sizeof text, "%s%s%s%s", row->help, fallback ? " (" : "", fallback ? row->fallback : "",
+             fallback ? ")" : "");
+    print_wrapped(text, HELP_INDENT, stream);
+}
+
 void settings_print_options(unsigned command, FILE *stream) {
-    fprintf(stream, "Options:\n");
-    for (int i = 0; i < ROW_COUNT; i++) {
-        const option_row *row = &rows[i];
+    const char *heading = NULL; /* printed above the first of its rows that the command has */
+    for (int i = 0; i < option_row_count; i++) {
+        const option_row *row = &option_rows[i];
+        if (row->kind == KIND_HEADING) heading = row->name;
         if (!(row->commands & command)) continue;
-        char left[64];
-        snprintf(left, sizeof left, "%c%c%c --%s%s%s", row->letter ? '-' : ' ',
-                 row->letter ? row->letter : ' ', row->letter ? ',' : ' ', row->name,
-                 row->argument ? " " : "", row->argument ? row->argument : "");
-        fprintf(stream, "  %-38s %s", left, row->help);
-        if (row->fallback && row->kind != KIND_FLAG) fprintf(stream, " (%s)", row->fallback);
-        fputc('\n', stream);
+        if (heading) fprintf(stream, "%s:\n", heading);
+        heading = NULL;
+        print_option(row, stream);
     }
 }
 
@@ -290,19 +239,21 @@ static json_t *value_to_json(const settings *all, const option_row *row) {
     case KIND_CHOICE:
         return *(char **)field ? json_string(*(char **)field) : json_null();
     case KIND_COUNT:
-        return *(int64_t *)field ? json_integer(*(int64_t *)field) : json_null();
+        return *(int64_t *)field || row->low == 0 ? json_integer(*(int64_t *)field) : json_null();
     case KIND_SEED:
         return json_sprintf("%llu", (unsigned long long)*(uint64_t *)field);
     case KIND_REAL:
         return json_real(*(double *)field);
+    case KIND_HEADING:
+        break;
     }
     return NULL;
 }
 
 json_t *settings_to_json(const settings *all) {
     json_t *object = json_object();
-    for (int i = 0; i < ROW_COUNT && object; i++) {
-        const option_row *row = &rows[i];
+    for (int i = 0; i < option_row_count && object; i++) {
+        const option_row *row = &option_rows[i];
         if (!(row->commands & COMMAND_TRAIN) || row->keeping == NOT_KEPT) continue;
         char name[64];
         json_name(row, name);
@@ -314,47 +265,130 @@ json_t *settings_to_json(const settings *all) {
     return object;
 }
 
+/* As a person would write it, with as many digits as give every bit back. */
+static void real_as_text(double value, char *text, size_t size) {
+    for (int digits = 6; digits <= 17; digits++) {
+        snprintf(text, size, "%.*g", digits, value);
+        if (strtod(text, NULL) == value) return;
+    }
+}
+
 /* The kept value as the text that the command line would have had; "" for none. */
 static void json_as_text(const json_t *value, char *text, size_t size) {
     text[0] = '\0';
     if (json_is_string(value)) snprintf(text, size, "%s", json_string_value(value));
     if (json_is_integer(value)) snprintf(text, size, "%lld", (long long)json_integer_value(value));
-    if (json_is_real(value)) snprintf(text, size, "%.17g", json_real_value(value));
+    if (json_is_real(value)) real_as_text(json_real_value(value), text, size);
     if (json_is_true(value)) snprintf(text, size, "yes");
 }
 
-static p2p_status resume_row(settings *all, const option_row *row, const json_t *kept, const char *file) {
-    char name[64], was[1024], now[1024];
-    json_name(row, name);
-    const json_t *value = json_object_get(kept, name);
-    if (!value) return p2p_fail(P2P_INPUT, "%s: the settings lack '%s'", file, name);
+static p2p_status contradiction(const settings *all, const option_row *row, const char *was,
+                                const char *file) {
+    char now[1024];
     json_t *mine = value_to_json(all, row);
-    bool equal = mine && json_equal(mine, value);
-    json_as_text(value, was, sizeof was);
     json_as_text(mine, now, sizeof now);
     json_decref(mine);
-    if (equal) return P2P_OK;
-    if (settings_given(all, row->name)) {
-        p2p_fail(P2P_USAGE, "--%s %s contradicts %s, which was trained with %s", row->name, now, file,
-                 was[0] ? was : "none");
-        return p2p_hint(P2P_USAGE, "leave --%s out to go on as before, or train into another --out",
-                        row->name);
-    }
+    p2p_fail(P2P_USAGE, "--%s %s contradicts %s, which was trained with %s", row->name, now, file,
+             was[0] ? was : "none");
+    return p2p_hint(P2P_USAGE, "leave --%s out to go on as before, or train into another --out", row->name);
+}
+
+static bool equals_kept(const settings *all, const option_row *row, const json_t *kept) {
+    json_t *mine = value_to_json(all, row);
+    bool equal = mine && json_equal(mine, kept);
+    json_decref(mine);
+    return equal;
+}
+
+/* The value that a row has when nobody says anything. */
+static json_t *fallback_to_json(const option_row *row) {
+    settings untouched = {0};
+    json_t *value = NULL;
+    if (!row->fallback || set_value(&untouched, row, row->fallback) == P2P_OK)
+        value = value_to_json(&untouched, row);
+    settings_free(&untouched);
+    return value;
+}
+
+static p2p_status resume_value(settings *all, const option_row *row, const json_t *value, const char *file) {
+    char was[8192];
+    if (equals_kept(all, row, value)) return P2P_OK;
+    json_as_text(value, was, sizeof was);
+    if (settings_given(all, row->name))
+        return row->keeping == KEPT ? P2P_OK : contradiction(all, row, was, file);
     if (row->kind == KIND_FLAG) {
         *(bool *)field_of(all, row) = json_is_true(value);
         return P2P_OK;
     }
     if (was[0] == '\0') return P2P_OK;
     p2p_status status = set_value(all, row, was);
-    return status == P2P_USAGE ? p2p_fail(P2P_INPUT, "%s: the kept setting '%s' is unusable", file, name)
-                               : status;
+    return status == P2P_USAGE
+               ? p2p_fail(P2P_INPUT, "%s: the kept setting of --%s is unusable", file, row->name)
+               : status;
+}
+
+/* Settings of a version that had no such option: it did what the option's fallback says. */
+static p2p_status resume_row(settings *all, const option_row *row, const json_t *kept, const char *file) {
+    char name[64];
+    json_name(row, name);
+    json_t *value = json_object_get(kept, name);
+    value = value ? json_incref(value) : fallback_to_json(row);
+    if (!value) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for the kept settings");
+    p2p_status status = resume_value(all, row, value, file);
+    json_decref(value);
+    return status;
 }
 
 p2p_status settings_resume(settings *all, const json_t *kept, const char *file) {
     if (!json_is_object(kept)) return p2p_fail(P2P_INPUT, "%s: holds no settings", file);
-    for (int i = 0; i < ROW_COUNT; i++) {
-        if ((rows[i].commands & COMMAND_TRAIN) && rows[i].keeping == BINDING)
-            P2P_TRY(resume_row(all, &rows[i], kept, file));
+    for (int i = 0; i < option_row_count; i++) {
+        if ((option_rows[i].commands & COMMAND_TRAIN) && option_rows[i].keeping != NOT_KEPT)
+            P2P_TRY(resume_row(all, &option_rows[i], kept, file));
     }
     return P2P_OK;
+}
+
+/* ---- The command that resumes ------------------------------------------------------------------------- */
+
+static void append(char *text, size_t size, const char *word) {
+    const size_t used = strlen(text);
+    snprintf(text + used, size - used, "%s", word);
+}
+
+/* The word behind a space, in single quotes where a shell would see more than a plain word in it. */
+static void append_word(char *text, size_t size, const char *word) {
+    static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-+=:,./@%";
+    const bool quoted = word[0] == '\0' || word[strspn(word, plain)] != '\0';
+    append(text, size, text[0] ? " " : "");
+    if (!quoted) {
+        append(text, size, word);
+        return;
+    }
+    append(text, size, "'");
+    for (; *word; word++) append(text, size, *word == '\'' ? "'\\''" : (char[]){*word, '\0'});
+    append(text, size, "'");
+}
+
+/* What isn't kept must be given again. */
+static void append_option(const settings *all, const option_row *row, char *text, size_t size) {
+    char name[64], value[8192];
+    json_t *given = value_to_json(all, row);
+    snprintf(name, sizeof name, "--%s", row->name);
+    json_as_text(given, value, sizeof value);
+    json_decref(given);
+    append_word(text, size, name);
+    if (row->kind != KIND_FLAG) append_word(text, size, value);
+}
+
+void settings_resume_command(const settings *all, char *text, size_t size) {
+    text[0] = '\0';
+    append_word(text, size, all->program ? all->program : "p2p");
+    append_word(text, size, "train");
+    for (int i = 0; i < option_row_count; i++) {
+        const option_row *row = &option_rows[i];
+        const bool train = row->commands & COMMAND_TRAIN, resume = strcmp(row->name, "resume") == 0;
+        if (train && row->keeping == NOT_KEPT && all->given[i] && !resume)
+            append_option(all, row, text, size);
+    }
+    append_word(text, size, "--resume");
 }

@@ -24,25 +24,32 @@ enum {
     COMMAND_BENCH = 32,
 };
 
+/* At least as many as there are rows in the table. */
+enum { SETTINGS_MAX_ROWS = 128 };
+
 /* Texts are owned; NULL where not given and without a default. */
 typedef struct {
     char *data, *out;
     char *backend, *device;
     char *model;
     char *direction;
-    char *generator;
+    char *preset;
+    char *generator, *d_net, *norm, *bottleneck_norm, *dropout_blocks, *d_order, *gan_mode;
     char *init_generator, *init_discriminator;
+    char *lr_policy, *lr_scale;
     char *mode, *what, *trace, *sweep, *plot;
-    int64_t batch, epochs, steps, count;
+    int64_t batch, epochs, epochs_decay, steps, count;
     int64_t size, load_size;
-    int64_t ngf, ndf;
-    int64_t save_every;
+    int64_t ngf, ndf, d_layers;
+    int64_t save_every, keep_epochs, checkpoint_every;
     uint64_t seed;
-    double dropout, lambda_l1;
+    double norm_eps, norm_momentum, slope, dropout, init_stddev, init_scale;
+    double lambda_l1, lr, beta1, beta2, adam_eps;
     bool no_jitter, no_flip, no_shuffle, resume, json, verbose;
     bool help;
-    uint64_t given;         /* bit i: row i of the table was on the command line */
-    const char **arguments; /* what stands after the options; NULL-terminated, owned by `context` */
+    bool given[SETTINGS_MAX_ROWS]; /* row i of the table was on the command line */
+    const char *program;           /* how the program was called */
+    const char **arguments;        /* what stands after the options; NULL-terminated, owned by `context` */
     void *context;
 } settings;
 
@@ -57,11 +64,18 @@ bool settings_given(const settings *all, const char *option);
 /* The option list of a command's --help. */
 void settings_print_options(unsigned command, FILE *stream);
 
+/* What each preset sets each option to that it has a word about, as a Markdown table. */
+void settings_print_presets(FILE *stream);
+
 /* Every option of `p2p train` that is worth keeping, as a JSON object; names with underscores. */
 json_t *settings_to_json(const settings *all);
 
-/* Complete a resumed training's settings from those kept with its checkpoint: an option that determines the
- * result and was not given takes the kept value; one that was given and differs is refused by name. */
+/* Complete a resumed training's settings from those kept with its checkpoint: an option that was not given
+ * takes the kept value; one that was given, differs, and determines the result is refused by name. Settings
+ * that lack an option were kept by a program that hadn't it yet and did what its default says. */
 p2p_status settings_resume(settings *all, const json_t *kept, const char *file);
+
+/* The command that goes on with this training, as a shell takes it; cut off where `size` is too small. */
+void settings_resume_command(const settings *all, char *text, size_t size);
 
 #endif

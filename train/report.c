@@ -1,7 +1,7 @@
 /* Validation and sample pictures. See report.h. */
 #include "report.h"
 
-#include "evaluate.h"
+#include "sys.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -11,8 +11,6 @@ struct report {
     const dataset *shown;      /* where the grid's samples come from */
     int size;
     double baseline_l1;
-    uint8_t *input, *target; /* one picture each */
-    float *planes;
 };
 
 static size_t picture_bytes(const report *shown) {
@@ -21,8 +19,11 @@ static size_t picture_bytes(const report *shown) {
 
 static p2p_status add_targets(report *shown, const dataset *training, int64_t count, double *sum) {
     for (int64_t i = 0; i < count; i++) {
-        P2P_TRY(evaluate_load_pair(training, i, shown->size, shown->input, shown->target));
-        for (size_t j = 0; j < picture_bytes(shown); j++) sum[j] += shown->target[j];
+        image input, target;
+        P2P_TRY(evaluate_load_pair(training, i, shown->size, &input, &target));
+        for (size_t j = 0; j < picture_bytes(shown); j++) sum[j] += target.pixels[j];
+        image_free(&input);
+        image_free(&target);
     }
     return P2P_OK;
 }
@@ -32,9 +33,12 @@ static p2p_status compare_with_mean(report *shown, int64_t count, const double *
     double total = 0;
     int64_t pairs = dataset_count(shown->validation);
     for (int64_t i = 0; i < pairs; i++) {
-        P2P_TRY(evaluate_load_pair(shown->validation, i, shown->size, shown->input, shown->target));
+        image input, target;
+        P2P_TRY(evaluate_load_pair(shown->validation, i, shown->size, &input, &target));
         for (size_t j = 0; j < picture_bytes(shown); j++)
-            total += fabs(sum[j] / (double)count - shown->target[j]);
+            total += fabs(sum[j] / (double)count - target.pixels[j]);
+        image_free(&input);
+        image_free(&target);
     }
     shown->baseline_l1 = total / 127.5 / (double)picture_bytes(shown) / (double)pairs;
     return P2P_OK;
@@ -56,13 +60,7 @@ p2p_status report_create(report **result, const dataset *training, const dataset
     report *shown = calloc(1, sizeof *shown);
     if (!shown) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for validation");
     *shown = (report){.validation = validation, .shown = validation ? validation : training, .size = size};
-    shown->input = malloc(picture_bytes(shown));
-    shown->target = malloc(picture_bytes(shown));
-    shown->planes = malloc(picture_bytes(shown) * sizeof *shown->planes);
-    p2p_status status = P2P_OK;
-    if (!shown->input || !shown->target || !shown->planes)
-        status = p2p_fail(P2P_OUT_OF_MEMORY, "no memory for validation pictures of %dx%d", size, size);
-    if (status == P2P_OK && validation) status = measure_baseline(shown, training);
+    p2p_status status = validation ? measure_baseline(shown, training) : P2P_OK;
     if (status != P2P_OK) {
         report_destroy(shown);
         return status;
@@ -72,10 +70,6 @@ p2p_status report_create(report **result, const dataset *training, const dataset
 }
 
 void report_destroy(report *shown) {
-    if (!shown) return;
-    free(shown->input);
-    free(shown->target);
-    free(shown->planes);
     free(shown);
 }
 
@@ -83,17 +77,69 @@ double report_baseline_l1(const report *shown) {
     return shown->baseline_l1;
 }
 
-static p2p_status copy_picture(const uint8_t *pixels, int size, image *cell) {
-    P2P_TRY(image_create(cell, size, size));
-    for (size_t i = 0; i < (size_t)size * (size_t)size * IMAGE_CHANNELS; i++) cell->pixels[i] = pixels[i];
+/* ---- Running pictures --------------------------------------------------------------------------------- */
+
+/* Pairs that run together, and what became of them. */
+typedef struct {
+    int count;
+    image *inputs, *targets, *generated; /* of one allocation, which begins at inputs */
+} picture_batch;
+
+static void empty_batch(picture_batch *batch, int capacity) {
+    for (int i = 0; i < 3 * capacity; i++) image_free(&batch->inputs[i]);
+    batch->count = 0;
+}
+
+static p2p_status check_stop(void) {
+    return sys_stop_signal() ? p2p_fail(P2P_STOPPED, "a signal asked to stop in validation") : P2P_OK;
+}
+
+static p2p_status run_batch(const report *shown, const evaluator *e, int64_t first, int count,
+                            picture_batch *batch) {
+    P2P_TRY(check_stop());
+    batch->count = count;
+    for (int i = 0; i < count; i++)
+        P2P_TRY(
+            evaluate_load_pair(shown->shown, first + i, shown->size, &batch->inputs[i], &batch->targets[i]));
+    return evaluate_pictures(e, count, batch->inputs, batch->generated);
+}
+
+/* A sample's column of the grid takes its pictures: cells[column], cells[columns + column], ... */
+static void keep_column(picture_batch *batch, int index, image *cells, int columns, int column) {
+    image *const rows[] = {&batch->inputs[index], &batch->generated[index], &batch->targets[index]};
+    for (int row = 0; row < 3; row++) {
+        cells[row * columns + column] = *rows[row];
+        *rows[row] = (image){0};
+    }
+}
+
+/* Measure a batch that has run, and give the grid its share. */
+static p2p_status use_batch(picture_batch *batch, int64_t first, image *cells, int columns,
+                            quality_total *total) {
+    for (int i = 0; i < batch->count; i++) {
+        quality one;
+        P2P_TRY(quality_of_images(&batch->generated[i], &batch->targets[i], &one));
+        quality_add(total, &one);
+        if (first + i < columns) keep_column(batch, i, cells, columns, (int)first + i);
+    }
     return P2P_OK;
 }
 
-/* The sample's column of the grid: cells[column], cells[columns + column], cells[2 columns + column]. */
-static p2p_status keep_column(const report *shown, image *cells, int columns, int column) {
-    P2P_TRY(copy_picture(shown->input, shown->size, &cells[column]));
-    P2P_TRY(image_from_planes(shown->planes, shown->size, shown->size, &cells[columns + column]));
-    return copy_picture(shown->target, shown->size, &cells[2 * columns + column]);
+static p2p_status run_samples(const report *shown, const evaluator *e, int64_t count, image *cells,
+                              int columns, quality_total *total) {
+    picture_batch batch = {.inputs = calloc(3 * (size_t)e->batch, sizeof *batch.inputs)};
+    if (!batch.inputs) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for validation");
+    batch.targets = batch.inputs + e->batch;
+    batch.generated = batch.targets + e->batch;
+    p2p_status status = P2P_OK;
+    for (int64_t first = 0; first < count && status == P2P_OK; first += e->batch) {
+        const int64_t left = count - first;
+        status = run_batch(shown, e, first, left < e->batch ? (int)left : e->batch, &batch);
+        if (status == P2P_OK) status = use_batch(&batch, first, cells, columns, total);
+        empty_batch(&batch, e->batch);
+    }
+    free(batch.inputs);
+    return status;
 }
 
 static p2p_status save_grid(const image *cells, int columns, const char *path) {
@@ -104,28 +150,15 @@ static p2p_status save_grid(const image *cells, int columns, const char *path) {
     return status;
 }
 
-static p2p_status run_samples(report *shown, p2p_plan *plan, int64_t count, image *cells, int columns,
-                              double *total) {
-    for (int64_t i = 0; i < count; i++) {
-        double l1;
-        P2P_TRY(evaluate_load_pair(shown->shown, i, shown->size, shown->input, shown->target));
-        P2P_TRY(
-            evaluate_image(plan, shown->input, shown->target, shown->size, shown->size, shown->planes, &l1));
-        *total += l1;
-        if (i < columns) P2P_TRY(keep_column(shown, cells, columns, (int)i));
-    }
-    return P2P_OK;
-}
-
-p2p_status report_run(report *shown, p2p_plan *plan, const char *grid_path, double *val_l1) {
+p2p_status report_run(report *shown, const evaluator *e, const char *grid_path, quality *mean) {
     int64_t samples = dataset_count(shown->shown);
     int columns = samples < REPORT_GRID_SAMPLES ? (int)samples : REPORT_GRID_SAMPLES;
     int64_t count = shown->validation ? samples : columns;
     image cells[3 * REPORT_GRID_SAMPLES] = {{0}};
-    double total = 0;
-    p2p_status status = run_samples(shown, plan, count, cells, columns, &total);
+    quality_total total = {0};
+    p2p_status status = run_samples(shown, e, count, cells, columns, &total);
     if (status == P2P_OK) status = save_grid(cells, columns, grid_path);
     for (int i = 0; i < 3 * columns; i++) image_free(&cells[i]);
-    if (status == P2P_OK && shown->validation) *val_l1 = total / (double)count;
+    if (status == P2P_OK && shown->validation) *mean = quality_mean(&total);
     return status;
 }

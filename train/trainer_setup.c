@@ -41,14 +41,37 @@ static p2p_status parse_depth(const settings *all, int *depth) {
     return P2P_OK;
 }
 
+/* Options of choice have the names of the model's own choices. */
+static void choose(const settings *all, pix2pix_config *config) {
+    config->norm = (nn_norm_kind)pix2pix_name_index(nn_norm_names, all->norm);
+    config->bottleneck_norm = strcmp(all->bottleneck_norm, "on") == 0;
+    config->dropout_blocks =
+        (generator_dropout)pix2pix_name_index(generator_dropout_names, all->dropout_blocks);
+    config->discriminator_net = (discriminator_net)pix2pix_name_index(discriminator_net_names, all->d_net);
+    config->gan_mode = (pix2pix_gan_mode)pix2pix_name_index(pix2pix_gan_mode_names, all->gan_mode);
+    config->d_order = (pix2pix_d_order)pix2pix_name_index(pix2pix_d_order_names, all->d_order);
+}
+
 p2p_status trainer_model_config(const settings *all, pix2pix_config *config) {
     *config = pix2pix_config_default();
     config->height = config->width = all->size;
     config->ngf = all->ngf;
     config->ndf = all->ndf;
+    config->norm_eps = all->norm_eps;
+    config->norm_momentum = all->norm_momentum;
+    config->leaky_slope = all->slope;
     config->dropout = all->dropout;
+    config->discriminator_layers = (int)all->d_layers;
     config->lambda_l1 = all->lambda_l1;
+    config->beta1 = all->beta1;
+    config->beta2 = all->beta2;
+    config->adam_eps = all->adam_eps;
+    config->init_stddev = all->init_stddev;
+    config->init_scale_stddev = all->init_scale;
+    choose(all, config);
     P2P_TRY(parse_depth(all, &config->depth));
+    if (config->discriminator_net == DISCRIMINATOR_pixel && settings_given(all, "d-layers"))
+        return p2p_fail(P2P_USAGE, "--d-layers contradicts --d-net pixel, which has none of stride 2");
     p2p_status status = pix2pix_config_check(config);
     return status == P2P_INPUT ? p2p_fail(P2P_USAGE, "%s", p2p_message()) : status;
 }
@@ -66,11 +89,14 @@ static p2p_status resolve_augmentation(settings *all, augment_options *options) 
     return augment_check(options);
 }
 
+static p2p_status check_data(const settings *all) {
+    if (all->data) return P2P_OK;
+    p2p_fail(P2P_USAGE, "--data is missing: the folder that holds train/");
+    return p2p_hint(P2P_USAGE, "p2p sample-data toys draws one to try: p2p train --data toys --out run");
+}
+
 static p2p_status check_required(const settings *all) {
-    if (!all->data) {
-        p2p_fail(P2P_USAGE, "--data is missing: the folder that holds train/");
-        return p2p_hint(P2P_USAGE, "p2p sample-data toys draws one to try: p2p train --data toys --out run");
-    }
+    if (!all->resume) P2P_TRY(check_data(all));
     if (!all->out) return p2p_fail(P2P_USAGE, "--out is missing: the folder for the results");
     if (all->resume && (all->init_generator || all->init_discriminator))
         return p2p_fail(P2P_USAGE,
@@ -88,7 +114,9 @@ static p2p_status make_paths(trainer_paths *paths, const char *out) {
     P2P_TRY(sys_path_join(&paths->generator, out, "generator.safetensors"));
     P2P_TRY(sys_path_join(&paths->discriminator, out, "discriminator.safetensors"));
     P2P_TRY(sys_path_join(&paths->checkpoints, out, "checkpoints"));
-    return sys_path_join(&paths->samples, out, "samples");
+    P2P_TRY(sys_path_join(&paths->samples, out, "samples"));
+    P2P_TRY(sys_path_join(&paths->epochs, out, "epochs"));
+    return sys_path_join(&paths->best, out, "best");
 }
 
 /* A training that was stopped before its first checkpoint begins again, with the settings that it wrote down.
@@ -112,6 +140,9 @@ static p2p_status find_resume(trainer *t) {
     if (!t->resumed_from) return resume_from_config(t);
     P2P_TRY(checkpoint_read_info(t->resumed_from, &info));
     p2p_status status = settings_resume(t->all, info.settings, t->resumed_from);
+    if (status == P2P_OK) status = trainer_complete_length(t->all);
+    if (status == P2P_OK)
+        status = trainer_check_schedule(t->all, info.settings, &info.position, t->resumed_from);
     t->at = info.position;
     t->identity = info.data;
     checkpoint_info_free(&info);
@@ -173,16 +204,6 @@ static p2p_status open_data(trainer *t) {
     return P2P_OK;
 }
 
-/* --epochs and --steps are totals; whichever ends first counts. */
-static void resolve_length(trainer *t) {
-    const settings *all = t->all;
-    int64_t epochs = all->epochs, steps = all->steps;
-    if (epochs == 0 && steps == 0) epochs = 200;
-    t->total_steps = epochs > 0 ? epochs * t->batches : INT64_MAX;
-    if (steps > 0 && steps < t->total_steps) t->total_steps = steps;
-    t->total_epochs = (t->total_steps + t->batches - 1) / t->batches;
-}
-
 /* ---- Device ------------------------------------------------------------------------------------------- */
 
 static p2p_status plan_training(trainer *t, const char *name, int64_t batch, p2p_graph **graph,
@@ -197,9 +218,12 @@ static p2p_status plan_all(trainer *t) {
     if (t->identity.pairs >= t->all->batch)
         P2P_TRY(plan_training(t, "training step", t->all->batch, &t->step_graph, &t->step_plan));
     if (last > 0) P2P_TRY(plan_training(t, "last step of an epoch", last, &t->last_graph, &t->last_plan));
-    pix2pix_graph_options options = pix2pix_graph_options_for(t->model, 1);
-    P2P_TRY(pix2pix_graph_evaluate(t->model, &options, true, &t->report_graph));
-    return p2p_session_plan(t->session, "validation", &t->report_graph, &t->report_plan);
+    /* As many pictures as a step has pairs: that needs no memory of its own. */
+    pix2pix_graph_options options = pix2pix_graph_options_for(t->model, t->all->batch);
+    t->evaluator =
+        (evaluator){.batch = (int)t->all->batch, .width = (int)t->all->size, .height = (int)t->all->size};
+    P2P_TRY(pix2pix_graph_evaluate(t->model, &options, false, &t->report_graph));
+    return p2p_session_plan(t->session, "validation", &t->report_graph, &t->evaluator.plan);
 }
 
 static p2p_status open_device(trainer *t) {
@@ -231,29 +255,23 @@ static p2p_status set_weights(trainer *t) {
 
 /* ---- All of it ---------------------------------------------------------------------------------------- */
 
-/* A training that has reached its length already has nothing to open a device for. */
-static p2p_status check_unfinished(const trainer *t) {
-    if (t->at.step <= t->total_steps) return P2P_OK;
-    p2p_fail(P2P_USAGE, "%s has made %" PRId64 " steps already, more than the %" PRId64 " asked for",
-             t->resumed_from, t->at.step, t->total_steps);
-    return p2p_hint(P2P_USAGE, "--epochs and --steps are totals: ask for more to go on");
-}
-
 p2p_status trainer_open(trainer *t, settings *all) {
     *t = (trainer){.all = all};
     P2P_TRY(check_required(all));
     P2P_TRY(make_paths(&t->paths, all->out));
     P2P_TRY(all->resume ? find_resume(t) : refuse_existing(t));
+    P2P_TRY(check_data(all));
+    P2P_TRY(trainer_complete_length(all));
     P2P_TRY(resolve_augmentation(all, &t->augment));
     P2P_TRY(open_data(t));
-    resolve_length(t);
-    P2P_TRY(check_unfinished(t));
+    trainer_resolve_length(t);
+    P2P_TRY(trainer_check_unfinished(t));
     P2P_TRY(sys_folder_make(t->paths.samples));
     P2P_TRY(open_device(t));
     P2P_TRY(set_weights(t));
     P2P_TRY(write_config(t));
     P2P_TRY(report_create(&t->report, t->training, t->validation, (int)all->size));
-    P2P_TRY(metrics_open(&t->metrics, t->paths.metrics, t->at.step));
+    P2P_TRY(metrics_open(&t->metrics, t->paths.metrics, t->at.step, t->at.epoch));
     t->progress = progress_create(stderr, t->total_steps, t->total_epochs, t->at.step);
     return P2P_OK;
 }
@@ -272,8 +290,9 @@ void trainer_close(trainer *t) {
     dataset_close(t->validation);
     free(t->resumed_from);
     trainer_paths *paths = &t->paths;
-    char *owned[] = {paths->folder,        paths->config,      paths->metrics, paths->generator,
-                     paths->discriminator, paths->checkpoints, paths->samples};
+    char *owned[] = {paths->folder,    paths->config,        paths->metrics,
+                     paths->generator, paths->discriminator, paths->checkpoints,
+                     paths->samples,   paths->epochs,        paths->best};
     for (size_t i = 0; i < sizeof owned / sizeof owned[0]; i++) free(owned[i]);
     *t = (trainer){0};
 }

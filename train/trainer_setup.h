@@ -7,14 +7,12 @@
 #include "loader.h"
 #include "metrics.h"
 #include "report.h"
+#include "schedule.h"
 #include "trainer.h"
-
-/* Adam's learning rate, PyTorch's pix2pix: constant. */
-#define TRAINER_LEARNING_RATE 2e-4
 
 /* Files of a run, below --out. All owned. */
 typedef struct {
-    char *folder, *config, *metrics, *generator, *discriminator, *checkpoints, *samples;
+    char *folder, *config, *metrics, *generator, *discriminator, *checkpoints, *samples, *epochs, *best;
 } trainer_paths;
 
 typedef struct {
@@ -29,7 +27,7 @@ typedef struct {
     p2p_graph *step_graph, *last_graph, *report_graph;
     p2p_plan *step_plan;
     p2p_plan *last_plan; /* an epoch's last, smaller batch; NULL where all are equal */
-    p2p_plan *report_plan;
+    evaluator evaluator;
     report *report;
     metrics_log *metrics;
     progress *progress;
@@ -37,7 +35,25 @@ typedef struct {
     training_position at; /* where the next step to be enqueued stands */
     int64_t batches;      /* per epoch */
     int64_t total_steps, total_epochs;
+    schedule schedule;
 } trainer;
+
+/* ---- Length and learning rate: trainer_length.c ---- */
+
+/* Resolve what --epochs, --steps and --epochs-decay leave open, after settings_resume() where a training goes
+ * on: a length given now replaces the kept one. */
+p2p_status trainer_complete_length(settings *all);
+schedule trainer_schedule(const settings *all);
+/* P2P_USAGE where a resumed training's settings give epochs that it has trained, or begun, another rate than
+ * the kept ones did. */
+p2p_status trainer_check_schedule(const settings *all, const json_t *kept, const training_position *at,
+                                  const char *file);
+/* Totals and schedule, once the batches of an epoch are known. */
+void trainer_resolve_length(trainer *t);
+/* P2P_USAGE where more steps were made than are asked for. */
+p2p_status trainer_check_unfinished(const trainer *t);
+
+/* ---- All of it: trainer_setup.c ---- */
 
 /* Check the settings, open data and device, plan, allocate, and set the weights: new ones, given ones or
  * those of the newest checkpoint. Call trainer_close() in any case. */

@@ -2,7 +2,7 @@
 """Writes resize.txt: what Pillow's bicubic resize makes of pictures that a formula defines.
 
 Each line holds: formula, source width, source height, target width, target height, and the FNV-1a hash (64
-bits) of the target's bytes; small targets follow in hexadecimal, so that a failure can be read. test_resize.c
+bits) of the target's bytes; small targets follow in hexadecimal, so that a failure can be read. test_formulas.c
 computes the same formulas. Run it with Pillow 13 or later, which decides by the sizes whether to begin
 horizontally or vertically; the result is committed."""
 
@@ -10,31 +10,7 @@ import pathlib
 
 from PIL import Image
 
-
-def scramble(value):
-    value = ((value ^ (value >> 16)) * 0x7FEB352D) & 0xFFFFFFFF
-    value = ((value ^ (value >> 15)) * 0x846CA68B) & 0xFFFFFFFF
-    return value ^ (value >> 16)
-
-
-def noise(x, y, c, w, h):
-    return scramble(x * 3 + y * 98304 + c) >> 24
-
-
-def steps(x, y, c, w, h):
-    return 255 * ((x // 3 + y // 2 + c) & 1)
-
-
-def photo(x, y, c, w, h):
-    """A shaded ball before a gradient, with grain."""
-    dx, dy, radius = 2 * x + 1 - w, 2 * y + 1 - h, min(w, h) * 7 // 10 + 1
-    value = 40 + 90 * x // w + (60 + 20 * c) * y // h
-    if dx * dx + dy * dy < radius * radius:
-        value = 235 - 45 * c - 150 * ((dx + radius // 2) ** 2 + dy * dy) // (3 * radius * radius)
-    return max(0, min(255, value + noise(x, y, c, w, h) // 16 - 8))
-
-
-FORMULAS = {"noise": noise, "steps": steps, "photo": photo}
+from formulas import FORMULAS
 
 CASES = [
     ("noise", 8, 6, 8, 6),

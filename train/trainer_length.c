@@ -1,0 +1,72 @@
+/* How long a training lasts, and at which learning rate: --epochs, --epochs-decay, --steps and the --lr
+ * options brought together. The formula of the rate is schedule.c's.
+ *
+ * Lengths may change when a training is resumed, but only so that what has been trained already would have
+ * been the same: then N steps and M more are always N + M steps.
+ */
+#include "trainer_setup.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+/* The published lengths: 200 epochs, with a falling rate 100 of them before it falls. */
+enum { CONSTANT_EPOCHS = 200, LINEAR_EPOCHS = 100 };
+
+/* One device trains so far. */
+enum { DEVICES = 1 };
+
+static bool is_linear(const settings *all) {
+    return strcmp(all->lr_policy, "linear") == 0;
+}
+
+p2p_status trainer_complete_length(settings *all) {
+    const bool epochs_given = settings_given(all, "epochs"), steps_given = settings_given(all, "steps");
+    if (!is_linear(all) && settings_given(all, "epochs-decay"))
+        return p2p_fail(P2P_USAGE, "--epochs-decay belongs to --lr-policy linear; the rate is constant");
+    if (all->resume && epochs_given && !steps_given) all->steps = 0;
+    if (all->resume && steps_given && !epochs_given && !is_linear(all)) all->epochs = 0;
+    if (all->epochs == 0 && is_linear(all)) all->epochs = LINEAR_EPOCHS;
+    if (all->epochs == 0 && all->steps == 0) all->epochs = CONSTANT_EPOCHS;
+    return P2P_OK;
+}
+
+schedule trainer_schedule(const settings *all) {
+    const bool scaled = strcmp(all->lr_scale, "linear") == 0;
+    return (schedule){.rate = schedule_scaled(all->lr, scaled, DEVICES),
+                      .linear = is_linear(all),
+                      .epochs = all->epochs,
+                      .decay = all->epochs_decay};
+}
+
+p2p_status trainer_check_schedule(const settings *all, const json_t *kept, const training_position *at,
+                                  const char *file) {
+    const schedule now = trainer_schedule(all);
+    const char *policy = json_string_value(json_object_get(kept, "lr_policy"));
+    const schedule before = {.rate = now.rate, /* --lr and --lr-scale can't change */
+                             .linear = policy && strcmp(policy, "linear") == 0,
+                             .epochs = json_integer_value(json_object_get(kept, "epochs")),
+                             .decay = json_integer_value(json_object_get(kept, "epochs_decay"))};
+    if (schedule_same_until(&now, &before, at->epoch + (at->batch > 0))) return P2P_OK;
+    p2p_fail(
+        P2P_USAGE,
+        "--lr-policy, --epochs or --epochs-decay would have changed the learning rate of epochs that %s has "
+        "trained already",
+        file);
+    return p2p_hint(P2P_USAGE, "leave them out to go on as before, or train into another --out");
+}
+
+void trainer_resolve_length(trainer *t) {
+    const settings *all = t->all;
+    const int64_t epochs = all->epochs + (is_linear(all) ? all->epochs_decay : 0);
+    t->schedule = trainer_schedule(all);
+    t->total_steps = all->epochs > 0 ? epochs * t->batches : INT64_MAX;
+    if (all->steps > 0 && all->steps < t->total_steps) t->total_steps = all->steps;
+    t->total_epochs = (t->total_steps + t->batches - 1) / t->batches;
+}
+
+p2p_status trainer_check_unfinished(const trainer *t) {
+    if (t->at.step <= t->total_steps) return P2P_OK;
+    p2p_fail(P2P_USAGE, "%s has made %" PRId64 " steps already, more than the %" PRId64 " asked for",
+             t->resumed_from, t->at.step, t->total_steps);
+    return p2p_hint(P2P_USAGE, "--epochs and --steps are totals: ask for more to go on");
+}
