@@ -46,6 +46,10 @@ p2p_status p2p_graph_status(const p2p_graph *graph) {
     return p2p_fail(graph->status, "%s", graph->message);
 }
 
+void p2p_graph_images_apart(p2p_graph *graph) {
+    graph->images_apart = true;
+}
+
 void p2p_value_shape(const p2p_graph *graph, p2p_value value, int64_t shape[4]) {
     memset(shape, 0, 4 * sizeof *shape);
     if (value.id < 1 || value.id >= graph->value_count) return;
@@ -219,7 +223,8 @@ static bool conv_params(p2p_graph *graph, p2p_network *network, p2p_param w, p2p
     return graph->status == P2P_OK;
 }
 
-static void set_geometry(p2p_op *op, int stride, int pad) {
+static void set_geometry(const p2p_graph *graph, p2p_op *op, int64_t images, int stride, int pad) {
+    op->images = graph->images_apart && images > 1 ? 1 : 0; /* of one image, all are one: the usual form */
     op->stride = stride;
     op->pad_top = op->pad_left = op->pad_bottom = op->pad_right = pad;
 }
@@ -253,7 +258,7 @@ p2p_value p2p_conv(p2p_graph *graph, p2p_value x, p2p_network *network, p2p_para
     node->value[P2P_AT_conv_fwd_x] = x.id;
     node->value[P2P_AT_conv_fwd_w] = params[0];
     node->value[P2P_AT_conv_fwd_y] = y;
-    set_geometry(&node->op, stride, pad);
+    set_geometry(graph, &node->op, in.n, stride, pad);
     if (ir_node_check(graph, node)) add_bias(graph, params[1], y);
     return result(graph, y);
 }
@@ -275,7 +280,7 @@ p2p_value p2p_conv_transposed(p2p_graph *graph, p2p_value x, p2p_network *networ
     node->value[P2P_AT_conv_bwd_data_dy] = x.id;
     node->value[P2P_AT_conv_bwd_data_w] = params[0];
     node->value[P2P_AT_conv_bwd_data_dx] = y;
-    set_geometry(&node->op, stride, pad);
+    set_geometry(graph, &node->op, in.n, stride, pad);
     if (ir_node_check(graph, node)) add_bias(graph, params[1], y);
     return result(graph, y);
 }
@@ -326,8 +331,9 @@ p2p_value p2p_norm(p2p_graph *graph, p2p_value x, p2p_network *network, p2p_para
     if (!begin_param(graph, "norm", network, scale) || !check_input(graph, "x", x)) return P2P_NONE;
     if (!check_norm_options(graph, options, running)) return P2P_NONE;
     bool use_running = options->over == P2P_STATS_RUNNING;
-    int scale_value = param_value(graph, network, scale, P2P_PARAM_VECTOR);
-    int shift_value = param_value(graph, network, shift, P2P_PARAM_VECTOR);
+    bool affine = scale.id >= 0 || shift.id >= 0;
+    int scale_value = affine ? param_value(graph, network, scale, P2P_PARAM_VECTOR) : 0;
+    int shift_value = affine ? param_value(graph, network, shift, P2P_PARAM_VECTOR) : 0;
     int running_value = 0, stats = 0;
     if (use_running || options->update_running)
         running_value = param_value(graph, network, running, P2P_PARAM_RUNNING);
@@ -448,17 +454,31 @@ static ir_node *add_loss(p2p_graph *graph, p2p_kind kind, int x, double weight, 
     return node;
 }
 
-p2p_value p2p_loss_bce(p2p_graph *graph, p2p_value logits, int target, double weight, const char *name) {
-    if (!begin(graph, "loss_bce", "", text_of(name)) || !check_input(graph, "logits", logits))
-        return P2P_NONE;
+/* Of x against one number. loss_bce and loss_mse have the same operands. */
+static p2p_value label_loss(p2p_graph *graph, p2p_kind kind, p2p_value x, int target, double weight,
+                            const char *name) {
+    _Static_assert((int)P2P_AT_loss_bce_x == (int)P2P_AT_loss_mse_x &&
+                       (int)P2P_AT_loss_bce_loss == (int)P2P_AT_loss_mse_loss,
+                   "operands agree");
     int loss = 0;
-    ir_node *node = add_loss(graph, P2P_KIND_loss_bce, logits.id, weight, name, &loss);
+    ir_node *node = add_loss(graph, kind, x.id, weight, name, &loss);
     if (!node) return P2P_NONE;
-    node->value[P2P_AT_loss_bce_x] = logits.id;
+    node->value[P2P_AT_loss_bce_x] = x.id;
     node->value[P2P_AT_loss_bce_loss] = loss;
     node->op.target = target;
     ir_node_check(graph, node);
     return result(graph, loss);
+}
+
+p2p_value p2p_loss_bce(p2p_graph *graph, p2p_value logits, int target, double weight, const char *name) {
+    if (!begin(graph, "loss_bce", "", text_of(name)) || !check_input(graph, "logits", logits))
+        return P2P_NONE;
+    return label_loss(graph, P2P_KIND_loss_bce, logits, target, weight, name);
+}
+
+p2p_value p2p_loss_mse(p2p_graph *graph, p2p_value x, int target, double weight, const char *name) {
+    if (!begin(graph, "loss_mse", "", text_of(name)) || !check_input(graph, "x", x)) return P2P_NONE;
+    return label_loss(graph, P2P_KIND_loss_mse, x, target, weight, name);
 }
 
 p2p_value p2p_loss_l1(p2p_graph *graph, p2p_value x, p2p_value target, double weight, const char *name) {

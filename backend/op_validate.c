@@ -238,11 +238,18 @@ static p2p_status check_conv_extent(const p2p_op *op, int output_side, const cha
                   axis, expected, in, before, after, taps, p2p_op_int_value(op, P2P_FIELD_stride));
 }
 
+static p2p_status check_images(const p2p_op *op, int x) {
+    const int64_t n = op->t[x].n;
+    if (op->images == 0 || n % op->images == 0) return P2P_OK;
+    return broken(op, x, "its images can't be divided into groups of images=%" PRId64, op->images);
+}
+
 /* x, w and y in their roles of the forward convolution, whatever the kind calls them. */
 static p2p_status check_conv(const p2p_op *op, int x, int w, int y) {
     P2P_TRY(want_activation(op, x));
     P2P_TRY(want_filter(op, w));
     P2P_TRY(want_activation(op, y));
+    P2P_TRY(check_images(op, x));
     const p2p_tensor *tx = &op->t[x], *tw = &op->t[w], *ty = &op->t[y];
     P2P_TRY(want_shape(op, w, ty->c, tx->c, tw->h, tw->w));
     P2P_TRY(want_shape(op, y, tx->n, tw->n, ty->h, ty->w));
@@ -278,10 +285,8 @@ static p2p_status check_gemm(const p2p_op *op) {
 /* Groups of statistics of x. */
 static p2p_status count_groups(const p2p_op *op, int x, int64_t *groups) {
     P2P_TRY(want_activation(op, x));
-    int64_t n = op->t[x].n, images = op->images != 0 ? op->images : n;
-    if (n % images != 0)
-        return broken(op, x, "its images can't be divided into groups of images=%" PRId64, images);
-    *groups = n / images;
+    P2P_TRY(check_images(op, x));
+    *groups = op->images != 0 ? op->t[x].n / op->images : 1;
     return P2P_OK;
 }
 
@@ -326,14 +331,19 @@ static p2p_status check_norm_sources(const p2p_op *op, int64_t groups, int64_t c
     return want_stats(op, P2P_AT_norm_apply_running, 1, 2, c);
 }
 
+static p2p_status check_affine(const p2p_op *op, int scale, int shift, int64_t c) {
+    if (present(op, scale)) P2P_TRY(want_present(op, shift, "with scale"));
+    P2P_TRY(want_vector(op, scale, c));
+    return present(op, scale) ? want_vector(op, shift, c) : want_absent(op, shift, "without scale");
+}
+
 static p2p_status check_norm_apply(const p2p_op *op) {
     int64_t groups = 0, c = op->t[P2P_AT_norm_apply_x].c;
     P2P_TRY(check_act(op));
     P2P_TRY(check_eps(op));
     P2P_TRY(count_groups(op, P2P_AT_norm_apply_x, &groups));
     P2P_TRY(check_norm_sources(op, groups, c));
-    P2P_TRY(want_vector(op, P2P_AT_norm_apply_scale, c));
-    P2P_TRY(want_vector(op, P2P_AT_norm_apply_shift, c));
+    P2P_TRY(check_affine(op, P2P_AT_norm_apply_scale, P2P_AT_norm_apply_shift, c));
     P2P_TRY(check_dropout_of(op, P2P_AT_norm_apply_x, P2P_AT_norm_apply_step));
     P2P_TRY(want_activation_like(op, P2P_AT_norm_apply_y, P2P_AT_norm_apply_x));
     P2P_TRY(want_activation_like(op, P2P_AT_norm_apply_y2, P2P_AT_norm_apply_x));
@@ -349,13 +359,16 @@ static p2p_status check_norm_bwd(const p2p_op *op, int sums, int dscale, int dsh
     P2P_TRY(check_eps(op));
     P2P_TRY(count_groups(op, x, &groups));
     P2P_TRY(want_stats(op, P2P_AT_norm_bwd_stats_stats, groups, 3, c));
-    P2P_TRY(want_vector(op, P2P_AT_norm_bwd_stats_scale, c));
-    P2P_TRY(want_vector(op, P2P_AT_norm_bwd_stats_shift, c));
+    P2P_TRY(check_affine(op, P2P_AT_norm_bwd_stats_scale, P2P_AT_norm_bwd_stats_shift, c));
     P2P_TRY(want_activation_like(op, dy, x));
     P2P_TRY(want_activation_like(op, dy2, x));
     P2P_TRY(check_second_act(op, dy2));
     P2P_TRY(check_dropout_of(op, x, P2P_AT_norm_bwd_stats_step));
     P2P_TRY(want_stats(op, sums, groups, 2, c));
+    if (!present(op, P2P_AT_norm_bwd_stats_scale)) {
+        P2P_TRY(want_absent(op, dscale, "without scale"));
+        return want_absent(op, dshift, "without scale");
+    }
     P2P_TRY(want_vector(op, dscale, c));
     return want_vector(op, dshift, c);
 }
@@ -411,7 +424,9 @@ static p2p_status check_bias_grad(const p2p_op *op) {
     return want_vector(op, P2P_AT_bias_grad_db, op->t[P2P_AT_bias_grad_dy].c);
 }
 
-static p2p_status check_loss_bce(const p2p_op *op) {
+/* loss_bce and loss_mse have the same operands. */
+static p2p_status check_label_loss(const p2p_op *op) {
+    _Static_assert((int)P2P_AT_loss_bce_dx == (int)P2P_AT_loss_mse_dx, "operands agree");
     P2P_TRY(want_activation(op, P2P_AT_loss_bce_x));
     P2P_TRY(want_array(op, P2P_AT_loss_bce_loss, 1, 1, 1, 1));
     return want_activation_like(op, P2P_AT_loss_bce_dx, P2P_AT_loss_bce_x);
@@ -459,8 +474,8 @@ static const struct {
     [P2P_KIND_fill] = {check_fill, FIELD(alpha), 0},
     [P2P_KIND_copy] = {check_copy, 0, 0},
     [P2P_KIND_prepare] = {check_prepare, FIELD(alpha) | FIELD(offset), 0},
-    [P2P_KIND_conv_fwd] = {check_conv_fwd, GEOMETRY | ACT, 0},
-    [P2P_KIND_conv_bwd_data] = {check_conv_bwd_data, GEOMETRY | ACT, 0},
+    [P2P_KIND_conv_fwd] = {check_conv_fwd, GEOMETRY | ACT | FIELD(images), 0},
+    [P2P_KIND_conv_bwd_data] = {check_conv_bwd_data, GEOMETRY | ACT | FIELD(images), 0},
     [P2P_KIND_conv_bwd_filter] = {check_conv_bwd_filter, GEOMETRY, 0},
     [P2P_KIND_gemm] = {check_gemm, FIELD(alpha) | FIELD(transpose_a) | FIELD(transpose_b), 0},
     [P2P_KIND_norm_stats] = {check_norm_stats, FIELD(images), 1u << P2P_AT_norm_stats_stats},
@@ -477,7 +492,8 @@ static const struct {
     [P2P_KIND_dropout] = {check_dropout, DROPOUT, 0},
     [P2P_KIND_axpby] = {check_axpby, FIELD(alpha), 0},
     [P2P_KIND_bias_grad] = {check_bias_grad, 0, 0},
-    [P2P_KIND_loss_bce] = {check_loss_bce, FIELD(target) | FIELD(loss_scale) | FIELD(grad_scale), 0},
+    [P2P_KIND_loss_bce] = {check_label_loss, FIELD(target) | FIELD(loss_scale) | FIELD(grad_scale), 0},
+    [P2P_KIND_loss_mse] = {check_label_loss, FIELD(target) | FIELD(loss_scale) | FIELD(grad_scale), 0},
     [P2P_KIND_loss_l1] = {check_loss_l1, FIELD(loss_scale) | FIELD(grad_scale), 0},
     [P2P_KIND_adam] = {check_adam, FIELD(eps) | FIELD(beta1) | FIELD(beta2), 0},
     [P2P_KIND_all_reduce] = {check_all_reduce, FIELD(reduction), 0},

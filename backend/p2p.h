@@ -122,6 +122,9 @@ typedef struct {
 p2p_graph *p2p_graph_create(int64_t local_batch, int64_t global_batch, int world);
 void p2p_graph_destroy(p2p_graph *graph);
 p2p_status p2p_graph_status(const p2p_graph *graph);
+/* From here on convolutions give an image the same bits whatever the batch, at the price of ways of computing
+ * them that are only fast, and round differently, in large batches. */
+void p2p_graph_images_apart(p2p_graph *graph);
 
 /* What the host gives before each run. An image input is u8, interleaved (n h w c), and reads as x/127.5 - 1;
  * an activation input is f32 or f64 in n c h w. */
@@ -153,7 +156,7 @@ typedef struct {
     double eps, momentum;
 } p2p_norm_options;
 
-/* running may be {-1} when it is neither read nor moved. */
+/* running may be {-1} when it is neither read nor moved; scale and shift both may be, for 1 and 0. */
 p2p_value p2p_norm(p2p_graph *graph, p2p_value x, p2p_network *network, p2p_param scale, p2p_param shift,
                    p2p_param running, const p2p_norm_options *options);
 p2p_value p2p_activation(p2p_graph *graph, p2p_value x, p2p_act act, double slope);
@@ -167,6 +170,7 @@ p2p_value p2p_detach(p2p_graph *graph, p2p_value x);
 /* Losses. The value, a mean over all elements of the global batch, becomes the scalar output `name`
  * (unweighted); its gradient is multiplied by `weight`. */
 p2p_value p2p_loss_bce(p2p_graph *graph, p2p_value logits, int target, double weight, const char *name);
+p2p_value p2p_loss_mse(p2p_graph *graph, p2p_value x, int target, double weight, const char *name);
 p2p_value p2p_loss_l1(p2p_graph *graph, p2p_value x, p2p_value target, double weight, const char *name);
 
 /* Append the operations that compute the gradients of the (weighted) sum of `losses` with respect to every

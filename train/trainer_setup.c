@@ -48,6 +48,7 @@ static void choose(const settings *all, pix2pix_config *config) {
     config->dropout_blocks =
         (generator_dropout)pix2pix_name_index(generator_dropout_names, all->dropout_blocks);
     config->discriminator_net = (discriminator_net)pix2pix_name_index(discriminator_net_names, all->d_net);
+    config->gan_mode = (pix2pix_gan_mode)pix2pix_name_index(pix2pix_gan_mode_names, all->gan_mode);
     config->d_order = (pix2pix_d_order)pix2pix_name_index(pix2pix_d_order_names, all->d_order);
 }
 
@@ -113,7 +114,9 @@ static p2p_status make_paths(trainer_paths *paths, const char *out) {
     P2P_TRY(sys_path_join(&paths->generator, out, "generator.safetensors"));
     P2P_TRY(sys_path_join(&paths->discriminator, out, "discriminator.safetensors"));
     P2P_TRY(sys_path_join(&paths->checkpoints, out, "checkpoints"));
-    return sys_path_join(&paths->samples, out, "samples");
+    P2P_TRY(sys_path_join(&paths->samples, out, "samples"));
+    P2P_TRY(sys_path_join(&paths->epochs, out, "epochs"));
+    return sys_path_join(&paths->best, out, "best");
 }
 
 /* A training that was stopped before its first checkpoint begins again, with the settings that it wrote down.
@@ -195,6 +198,7 @@ static p2p_status open_data(trainer *t) {
         return p2p_hint(P2P_INPUT, "a training goes on bit for bit only with the pairs that it began with");
     }
     t->identity = found;
+    t->format = (pair_format){.input = IMAGE_RGB8, .target = IMAGE_RGB8};
     t->batches = loader_batches(t->training, (int)all->batch);
     fprintf(stderr, "data: %" PRId64 " training pairs, %" PRId64 " validation pairs\n", found.pairs,
             t->validation ? dataset_count(t->validation) : 0);
@@ -217,8 +221,10 @@ static p2p_status plan_all(trainer *t) {
     if (last > 0) P2P_TRY(plan_training(t, "last step of an epoch", last, &t->last_graph, &t->last_plan));
     /* As many pictures as a step has pairs: that needs no memory of its own. */
     pix2pix_graph_options options = pix2pix_graph_options_for(t->model, t->all->batch);
-    t->evaluator =
-        (evaluator){.batch = (int)t->all->batch, .width = (int)t->all->size, .height = (int)t->all->size};
+    t->evaluator = (evaluator){.batch = (int)t->all->batch,
+                               .width = (int)t->all->size,
+                               .height = (int)t->all->size,
+                               .format = t->format};
     P2P_TRY(pix2pix_graph_evaluate(t->model, &options, false, &t->report_graph));
     return p2p_session_plan(t->session, "validation", &t->report_graph, &t->evaluator.plan);
 }
@@ -267,8 +273,9 @@ p2p_status trainer_open(trainer *t, settings *all) {
     P2P_TRY(open_device(t));
     P2P_TRY(set_weights(t));
     P2P_TRY(write_config(t));
-    P2P_TRY(report_create(&t->report, t->training, t->validation, (int)all->size));
-    P2P_TRY(metrics_open(&t->metrics, t->paths.metrics, t->at.step));
+    const pair_form form = {.format = t->format, .size = (int)all->size, .filter = t->augment.filter};
+    P2P_TRY(report_create(&t->report, t->training, t->validation, &form));
+    P2P_TRY(metrics_open(&t->metrics, t->paths.metrics, t->at.step, t->at.epoch));
     t->progress = progress_create(stderr, t->total_steps, t->total_epochs, t->at.step);
     return P2P_OK;
 }
@@ -287,8 +294,9 @@ void trainer_close(trainer *t) {
     dataset_close(t->validation);
     free(t->resumed_from);
     trainer_paths *paths = &t->paths;
-    char *owned[] = {paths->folder,        paths->config,      paths->metrics, paths->generator,
-                     paths->discriminator, paths->checkpoints, paths->samples};
+    char *owned[] = {paths->folder,    paths->config,        paths->metrics,
+                     paths->generator, paths->discriminator, paths->checkpoints,
+                     paths->samples,   paths->epochs,        paths->best};
     for (size_t i = 0; i < sizeof owned / sizeof owned[0]; i++) free(owned[i]);
     *t = (trainer){0};
 }

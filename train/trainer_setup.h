@@ -12,7 +12,7 @@
 
 /* Files of a run, below --out. All owned. */
 typedef struct {
-    char *folder, *config, *metrics, *generator, *discriminator, *checkpoints, *samples;
+    char *folder, *config, *metrics, *generator, *discriminator, *checkpoints, *samples, *epochs, *best;
 } trainer_paths;
 
 typedef struct {
@@ -20,6 +20,7 @@ typedef struct {
     trainer_paths paths;
     dataset *training, *validation; /* validation is NULL where DIR/val is absent */
     data_identity identity;
+    pair_format format; /* of the pictures that the networks see */
     augment_options augment;
     pix2pix *model;
     p2p_device *device;
