@@ -38,6 +38,8 @@ struct p2p_be_device {
     ocl_target target;
     size_t sub_buffer_alignment; /* bytes */
     ocl_program *programs;       /* built so far, newest first */
+    bool keeps_programs;         /* on disk, between runs */
+    char platform_version[128];  /* CL_PLATFORM_VERSION */
     ocl_warm *warm;              /* matrix products that have run once, newest first */
     size_t allocated_bytes;
     int unflushed; /* launches since the last flush */
@@ -88,7 +90,15 @@ extern const p2p_device_table ocl_device_table;
 p2p_status ocl_op_query(p2p_be_device *device, const p2p_op *op, p2p_query *answer);
 p2p_status ocl_op_create(p2p_be_device *device, const p2p_op *op, const p2p_binding *bindings,
                          p2p_binding scratch, p2p_be_op **created);
+/* The same from a plan that the caller has made, which needs no scratch memory; `op` describes the operands.
+ */
+p2p_status ocl_op_create_planned(p2p_be_device *device, const p2p_op *op, const p2p_binding *bindings,
+                                 const ocl_plan *plan, p2p_be_op **created);
 p2p_status ocl_op_run(p2p_be_device *device, p2p_be_op *op);
 void ocl_op_destroy(p2p_be_device *device, p2p_be_op *op);
+
+/* ocl_peak.c */
+p2p_status ocl_peak_create(p2p_be_device *device, p2p_type type, int steps, p2p_binding counts, int capacity,
+                           p2p_be_op **created, double *multiply_adds);
 
 #endif

@@ -4,7 +4,7 @@
  * queued, because drivers give up on a queue that takes too long. Once a device is lost nothing of it is
  * called again: some drivers hang then.
  */
-#include "ocl.h"
+#include "ocl_program.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -82,6 +82,7 @@ p2p_status ocl_device_open(int index, p2p_be_device **opened) {
         status = ocl_host->fail(P2P_NO_DEVICE, "OpenCL device %d, %s: %s", index, device->info.name,
                                 device->info.unusable);
     if (status == P2P_OK) status = read_target(device);
+    if (status == P2P_OK) status = ocl_program_cache_choose(device, found.platform);
     if (status == P2P_OK) {
         const cl_context_properties properties[] = {CL_CONTEXT_PLATFORM,
                                                     (cl_context_properties)found.platform, 0};
@@ -246,4 +247,5 @@ const p2p_device_table ocl_device_table = {
     .op_destroy = ocl_op_destroy,
     .submit = device_submit,
     .wait = device_wait,
+    .peak_create = ocl_peak_create,
 };

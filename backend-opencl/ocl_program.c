@@ -1,8 +1,5 @@
-/* Building programs, and the device's cache of them.
- *
- * The cache is in memory, by file names and options: a training run builds each program once. Nothing is
- * stored on disk, because the drivers where building is slow (PoCL, NVIDIA) have caches of their own and
- * react badly to being asked for binaries.
+/* Building programs, and the device's cache of them in memory, by file names and options: a training run
+ * builds each program once. What lasts longer is ocl_program_cache.c's.
  */
 #include "ocl_program.h"
 
@@ -73,24 +70,37 @@ static p2p_status collect(const ocl_launch *launch, program_text *program) {
     return P2P_OK;
 }
 
+static p2p_status build(p2p_be_device *device, const ocl_program_source *source, const char *key,
+                        cl_program *built) {
+    cl_int code = CL_SUCCESS;
+    cl_program program = clCreateProgramWithSource(device->context, source->count,
+                                                   (const char **)source->text, source->size, &code);
+    P2P_TRY(ocl_check(device, code, "clCreateProgramWithSource"));
+    code = clBuildProgram(program, 1, &device->id, source->options, NULL, NULL);
+    if (code != CL_SUCCESS) {
+        p2p_status status = fail_build(device, program, key, code);
+        clReleaseProgram(program);
+        return status;
+    }
+    *built = program;
+    return P2P_OK;
+}
+
 static p2p_status compile(p2p_be_device *device, const ocl_launch *launch, const char *key,
                           cl_program *built) {
     program_text source;
     P2P_TRY(collect(launch, &source));
     char options[sizeof common_options + OCL_LAUNCH_OPTIONS + 1];
     snprintf(options, sizeof options, "%s %s", common_options, launch->options);
-    cl_int code = CL_SUCCESS;
-    cl_program program =
-        clCreateProgramWithSource(device->context, source.count, source.text, source.size, &code);
-    P2P_TRY(ocl_check(device, code, "clCreateProgramWithSource"));
-    code = clBuildProgram(program, 1, &device->id, options, NULL, NULL);
-    if (code != CL_SUCCESS) {
-        p2p_status status = fail_build(device, program, key, code);
-        clReleaseProgram(program);
-        return status;
+    const ocl_program_source whole = {options, source.text, source.size, source.count};
+    *built = ocl_program_cache_get(device, &whole);
+    if (*built) {
+        ocl_host->log("%s: found %s", device->info.name, key);
+        return P2P_OK;
     }
+    P2P_TRY(build(device, &whole, key, built));
     ocl_host->log("%s: built %s", device->info.name, key);
-    *built = program;
+    ocl_program_cache_put(device, &whole, *built);
     return P2P_OK;
 }
 

@@ -1,4 +1,5 @@
-/* Programs: the embedded kernel files, and building them for a device with a cache by source and options. */
+/* Programs: the embedded kernel files, building them for a device with a cache by source and options, and
+ * keeping them on disk where the driver doesn't. */
 #ifndef OCL_PROGRAM_H
 #define OCL_PROGRAM_H
 
@@ -13,6 +14,29 @@ typedef struct {
 
 extern const ocl_source ocl_sources[];
 extern const int ocl_source_count;
+
+/* ---- Programs kept on disk: ocl_program_cache.c ---------------------------------------------------------
+ */
+
+/* Does this device keep its programs on disk? Decided when it is opened, by its platform and by
+ * P2P_OPENCL_CACHE=auto|on|off; P2P_USAGE for another word. */
+p2p_status ocl_program_cache_choose(p2p_be_device *device, cl_platform_id platform);
+
+/* Everything that a compiled program depends on, in terms of the device's driver. */
+typedef struct {
+    const char *options;
+    const char *const *text;
+    const size_t *size;
+    cl_uint count;
+} ocl_program_source;
+
+/* A program that was kept, built for the device; NULL where none was, or none that the driver still takes. */
+cl_program ocl_program_cache_get(p2p_be_device *device, const ocl_program_source *source);
+/* Keep a program that was built. Whatever goes wrong only costs time at the next start. */
+void ocl_program_cache_put(p2p_be_device *device, const ocl_program_source *source, cl_program program);
+
+/* ---- Building: ocl_program.c ----------------------------------------------------------------------------
+ */
 
 /* The kernel of a launch, from a program that is built on the first request for its files and options. The
  * caller releases the kernel; the program stays with the device. A failed build's log is in the message,

@@ -102,6 +102,70 @@ void p2p_atomic_abandon(p2p_atomic_file *file) {
     forget(file);
 }
 
+/* ---- Files that readers check -------------------------------------------------------------------------- */
+
+static p2p_status fail_publishing(const char *path) {
+    return p2p_fail(P2P_IO, "can't write %s: %s", path, strerror(errno));
+}
+
+static bool write_all(int descriptor, const void *bytes, size_t size) {
+    for (size_t done = 0; done < size;) {
+        const ssize_t written = write(descriptor, (const char *)bytes + done, size - done);
+        if (written < 0 && errno != EINTR) return false;
+        if (written > 0) done += (size_t)written;
+    }
+    return true;
+}
+
+p2p_status p2p_file_publish(const char *path, const void *bytes, size_t size) {
+    const size_t room = strlen(path) + sizeof ".XXXXXX";
+    char *temporary = malloc(room);
+    if (!temporary) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory to write %s", path);
+    snprintf(temporary, room, "%s.XXXXXX", path);
+    p2p_status status = P2P_OK;
+    const int descriptor = mkstemp(temporary); /* each writer's own */
+    if (descriptor < 0) {
+        status = fail_publishing(temporary);
+        free(temporary);
+        return status;
+    }
+    if (!write_all(descriptor, bytes, size)) status = fail_publishing(path);
+    if (close(descriptor) != 0 && status == P2P_OK) status = fail_publishing(path);
+    if (status == P2P_OK && rename(temporary, path) != 0) status = fail_publishing(path);
+    if (status != P2P_OK) unlink(temporary);
+    free(temporary);
+    return status;
+}
+
+/* ---- Folders ------------------------------------------------------------------------------------------- */
+
+static p2p_status make_one_folder(const char *path, unsigned permissions) {
+    if (mkdir(path, (mode_t)permissions) == 0) return P2P_OK;
+    const int error =
+        errno; /* EEXIST, but on a read-only disk or above our rights others, although it exists */
+    struct stat about;
+    if (stat(path, &about) == 0 && S_ISDIR(about.st_mode)) return P2P_OK;
+    return p2p_fail(P2P_IO, "can't make the folder %s: %s", path, strerror(error));
+}
+
+p2p_status p2p_folder_make(const char *path, unsigned permissions) {
+    if (path[0] == '\0') return p2p_fail(P2P_USAGE, "a folder's name is empty");
+    char *partial = strdup(path);
+    if (partial == NULL) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for a path");
+    p2p_status status = P2P_OK;
+    for (char *slash = strchr(partial + 1, '/'); slash != NULL && status == P2P_OK;
+         slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        status = make_one_folder(partial, permissions);
+        *slash = '/';
+    }
+    if (status == P2P_OK) status = make_one_folder(partial, permissions);
+    free(partial);
+    return status;
+}
+
+/* ---- Reading ------------------------------------------------------------------------------------------- */
+
 p2p_status p2p_file_open(const char *path, FILE **stream, uint64_t *size) {
     *stream = NULL;
     /* O_NONBLOCK: opening a pipe without a writer would wait for ever; it changes nothing for files. */

@@ -3,6 +3,7 @@
  * A module that can't be loaded stays in the list with its reason, so that `p2p devices` can show it. This
  * file calls nothing of a module but its entry symbol.
  */
+#include "cache.h"
 #include "device_internal.h"
 
 #include <stdio.h>
@@ -11,7 +12,7 @@
 
 /* ---- The log ------------------------------------------------------------------------------------------ */
 
-static FILE *log_stream;
+static FILE *log_stream, *warning_stream;
 
 void p2p_log_to(FILE *stream) {
     log_stream = stream;
@@ -31,11 +32,33 @@ void p2p_log(const char *format, ...) {
     fflush(log_stream); /* the last line before a driver's crash is the one that matters */
 }
 
+void p2p_warnings_to(FILE *stream) {
+    warning_stream = stream;
+}
+
+void p2p_warn(const char *format, ...) {
+    if (!warning_stream) return;
+    va_list args;
+    va_start(args, format);
+    fputs("warning: ", warning_stream);
+    vfprintf(warning_stream, format, args);
+    va_end(args);
+    fputc('\n', warning_stream);
+    fflush(warning_stream);
+}
+
 /* ---- Modules ------------------------------------------------------------------------------------------ */
 
 const p2p_host *p2p_host_services(void) {
     static const p2p_host services = {
-        .fail = p2p_fail, .hint = p2p_hint, .log = p2p_log, .op_print = p2p_op_print};
+        .fail = p2p_fail,
+        .hint = p2p_hint,
+        .log = p2p_log,
+        .warn = p2p_warn,
+        .op_print = p2p_op_print,
+        .cache_get = p2p_cache_get,
+        .cache_put = p2p_cache_put,
+    };
     return &services;
 }
 

@@ -15,7 +15,13 @@
 #endif
 
 /* Exact match required; raised whenever this file or p2p_op.h changes meaning. */
-enum { P2P_BACKEND_ABI = 2 };
+enum { P2P_BACKEND_ABI = 3 };
+
+/* A piece of what identifies something that is kept between runs. */
+typedef struct {
+    const void *bytes;
+    size_t size;
+} p2p_key_part;
 
 /* Given by the core to every module. */
 typedef struct {
@@ -25,8 +31,16 @@ typedef struct {
     p2p_status (*hint)(p2p_status code, const char *format, ...) P2P_PRINTF(2, 3);
     /* One line for the verbose log; dropped when logging is off. */
     void (*log)(const char *format, ...) P2P_PRINTF(1, 2);
+    /* One line that people should see even when logging is off: something is wrong, and p2p goes on. */
+    void (*warn)(const char *format, ...) P2P_PRINTF(1, 2);
     /* The text form of a descriptor (p2p_op_print), for messages. */
     int (*op_print)(const p2p_op *op, char *text, size_t size);
+    /* What is worth keeping between runs (cache.h): compiled programs, results of tuning. `kind` is a word
+     * for people; the parts of the key say everything that the value depends on. Entries may vanish at any
+     * time; one that is found is as it was kept. cache_get: false where there is none; the caller frees
+     * *value. */
+    bool (*cache_get)(const char *kind, const p2p_key_part *key, int parts, void **value, size_t *size);
+    void (*cache_put)(const char *kind, const p2p_key_part *key, int parts, const void *value, size_t size);
 } p2p_host;
 
 /* Opaque to the core; each backend defines its own. Objects belong to the device that made them and are
@@ -119,7 +133,20 @@ typedef struct {
     p2p_status (*record_end)(p2p_be_device *device, p2p_be_recording **recording);
     p2p_status (*recording_run)(p2p_be_device *device, p2p_be_recording *recording);
     void (*recording_destroy)(p2p_be_device *device, p2p_be_recording *recording);
+
+    /* -- optional: NULL, and the core says that the device's peak can't be measured -- */
+    /* Prepare a kernel that does nothing but multiply and add in registers, as many at a time as the device
+     * can, with factors of `type` and sums in float32. Its work-items, at most `capacity`, each go `steps`
+     * (at most P2P_PEAK_STEPS) times through a loop, and each writes a float32 to `counts` in every run: the
+     * number of multiply-adds that it has made, found by adding in the loop, so that no compiler can leave
+     * work out. *multiply_adds is what all counts of a run add up to, exactly. Run and destroyed as an
+     * operation. P2P_UNSUPPORTED for a type without such instructions. */
+    p2p_status (*peak_create)(p2p_be_device *device, p2p_type type, int steps, p2p_binding counts,
+                              int capacity, p2p_be_op **created, double *multiply_adds);
 } p2p_device_table;
+
+/* Few enough that a float32 counts a loop of 256 multiply-adds exactly. */
+enum { P2P_PEAK_STEPS = 1 << 15 };
 
 /* One contribution to a collective: this process's replica `i` stands at position i of the array. */
 typedef struct {

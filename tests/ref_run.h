@@ -9,7 +9,6 @@
 
 #include "p2p_backend.h"
 
-extern const p2p_host ref_host;
 extern const p2p_module *ref_module;
 extern p2p_be_device *ref_device;
 extern bool ref_kind_was_run[P2P_KIND_COUNT];

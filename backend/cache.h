@@ -1,0 +1,23 @@
+/* What is worth keeping between runs: compiled programs, results of tuning; bytes by key, a file each.
+ *
+ * Files lie in $P2P_CACHE_DIR, else in $XDG_CACHE_HOME/p2p, else in $HOME/.cache/p2p. A value can always be
+ * made again, so nothing here fails: what is missing or damaged is not found, and what can't be written is
+ * not kept, with one warning per process. Any number of threads and processes may use it at once. Nothing is
+ * ever removed; whoever wants the room back deletes the folder. What is found is what was kept, unless
+ * someone with the user's own rights forged it: checksums are against accidents.
+ */
+#ifndef P2P_CACHE_H
+#define P2P_CACHE_H
+
+#include "p2p_backend.h"
+
+enum { P2P_CACHE_LARGEST = 256 * 1024 * 1024 }; /* bytes of a value; longer ones are not kept */
+
+/* p2p_host has the contract. `kind` goes into the file's name: lower-case letters only. */
+bool p2p_cache_get(const char *kind, const p2p_key_part *key, int parts, void **value, size_t *size);
+void p2p_cache_put(const char *kind, const p2p_key_part *key, int parts, const void *value, size_t size);
+
+/* The file of an entry, to be freed by the caller. P2P_IO when no folder can be told from the environment. */
+p2p_status p2p_cache_path(const char *kind, const p2p_key_part *key, int parts, char **path);
+
+#endif
