@@ -107,7 +107,11 @@ const option_row option_rows[] = {
      "determines every random number; the same seed gives the same bits on the same device"},
 
     HEADING("Saving"),
-    {"save-every", 0, KIND_COUNT, AT(save_every), TRAIN, KEPT, 1, MAX_COUNT, NULL, "N",
+    {"save-every", 0, KIND_COUNT, AT(save_every), TRAIN, KEPT, 1, MAX_COUNT, "1", "N",
+     "keep the generator of every Nth epoch in OUT/epochs"},
+    {"keep-epochs", 0, KIND_COUNT, AT(keep_epochs), TRAIN, KEPT, 0, MAX_COUNT, "10", "K",
+     "keep the newest K of them; 0: all"},
+    {"checkpoint-every", 0, KIND_COUNT, AT(checkpoint_every), TRAIN, KEPT, 1, MAX_COUNT, NULL, "N",
      "steps between checkpoints (default: every 5 minutes, and at the end)"},
 
     HEADING("Device"),
