@@ -122,6 +122,9 @@ typedef struct {
 p2p_graph *p2p_graph_create(int64_t local_batch, int64_t global_batch, int world);
 void p2p_graph_destroy(p2p_graph *graph);
 p2p_status p2p_graph_status(const p2p_graph *graph);
+/* From here on convolutions give an image the same bits whatever the batch, at the price of ways of computing
+ * them that are only fast, and round differently, in large batches. */
+void p2p_graph_images_apart(p2p_graph *graph);
 
 /* What the host gives before each run. An image input is u8, interleaved (n h w c), and reads as x/127.5 - 1;
  * an activation input is f32 or f64 in n c h w. */

@@ -15,7 +15,7 @@
 #endif
 
 /* Exact match required; raised whenever this file or p2p_op.h changes meaning. */
-enum { P2P_BACKEND_ABI = 3 };
+enum { P2P_BACKEND_ABI = 4 };
 
 /* A piece of what identifies something that is kept between runs. */
 typedef struct {

@@ -230,10 +230,12 @@ typedef enum { P2P_IN = 1, P2P_OUT = 2, P2P_INOUT = 3, P2P_OPT = 4 } p2p_operand
  * prepare          x: u8 nhwc images (n, c, h, w logical); y (+)= x * alpha + offset, an activation.
  * conv_fwd         y[n,k,i,j] (+)= act(bias[k] + sum_{c,r,s} w[k,c,r,s] x[n,c, i*stride-pad_top+r,
  *                  j*stride-pad_left+s]), outside x is 0. y's extents are explicit and agree with the pads:
- *                  h_y = floor((h_x + pad_top + pad_bottom - r) / stride) + 1, and likewise for w.
+ *                  h_y = floor((h_x + pad_top + pad_bottom - r) / stride) + 1, and likewise for w. Ways of
+ *                  computing it may round differently: the way is chosen as for a batch of `images`, so that
+ *                  with images = 1 an image gets the same bits in every batch.
  * conv_bwd_data    dx[n,c,h,w] (+)= act(bias[c] + sum over the (k,i,j,r,s) with h = i*stride-pad_top+r and
  *                  w = j*stride-pad_left+s of w[k,c,r,s] dy[n,k,i,j]): the transposed convolution. `bias` and
- *                  `act` serve its use as a forward layer. Filter extents are those of the conv_fwd that it
+ *                  `act` serve its use as a forward layer, `images` likewise. Filter extents are those of the conv_fwd that it
  *                  transposes: k = channels of dy, c = channels of dx.
  * conv_bwd_filter  dw[k,c,r,s] (+)= sum_{n,i,j} dy[n,k,i,j] x[n,c, i*stride-pad_top+r, j*stride-pad_left+s].
  * gemm             y (+)= alpha op(a) op(b), op transposes when transpose_a, transpose_b. Row-major matrices.
@@ -322,7 +324,7 @@ typedef enum { P2P_REDUCE_SUM, P2P_REDUCE_MOMENTS } p2p_reduction;
     X(pad_right, 0)                                                                                          \
     X(act, 0)         /* p2p_act of the first output */                                                      \
     X(act2, 0)        /* p2p_act of norm_apply's second output */                                            \
-    X(images, 0)      /* norm: images per group of statistics; 0 is the whole batch */                       \
+    X(images, 0)      /* norm: images per group of statistics; convolution: see conv_fwd; 0: all of them */  \
     X(merged, 0)      /* norm: statistics and application in one operation */                                \
     X(use_running, 0) /* norm_apply: evaluation with running statistics */                                   \
     X(layer, 0)       /* dropout: 32-bit hash of the layer's name */                                         \
