@@ -150,6 +150,17 @@ expect 3 "toys2" "$p2p" train --data toys2 --out parts --steps 9 --resume --devi
 head -c 5000 whole/checkpoints/step-000000008.safetensors >other/checkpoints/step-000000008.safetensors
 expect 3 "step-000000008.safetensors" "$p2p" train "${options[@]}" --out other --steps 9 --resume
 
+echo "-- another kind of training, resumed and used"
+variant=(--preset tensorflow --norm instance --bottleneck-norm off --gan-mode lsgan --d-net pixel)
+expect 0 "" "$p2p" train "${options[@]}" "${variant[@]}" --out variant --steps 4
+expect 0 "" "$p2p" train "${options[@]}" "${variant[@]}" --out variants --steps 2
+expect 0 "" "$p2p" train --data toys --out variants --steps 4 --resume --device "$device"
+same variant/generator.safetensors variants/generator.safetensors
+same variant/discriminator.safetensors variants/discriminator.safetensors
+expect 0 "variant.png" "$p2p" translate --model variant/generator.safetensors -o variant.png "$(ls toys/val/* | head -n 1)" \
+    --device "$device"
+expect 2 "bottleneck_norm is on" "$p2p" plan --size 32 --norm instance --bottleneck-norm on
+
 echo "-- initial weights"
 expect 0 "" "$p2p" train "${options[@]}" --out seeded --steps 1 --init-generator whole/generator.safetensors \
     --init-discriminator whole/discriminator.safetensors
