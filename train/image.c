@@ -153,12 +153,22 @@ p2p_status image_probe(const char *path, image_header *header) {
 
 typedef p2p_status (*image_encoder)(const image *picture, FILE *stream, const char *name);
 
-static image_encoder encoder_for(const char *path) {
+/* From the dot on, in the name alone; "" for none. */
+static const char *suffix_of(const char *path) {
     const char *slash = strrchr(path, '/');
     const char *dot = strrchr(slash == NULL ? path : slash, '.');
-    if (dot == NULL) return NULL;
+    return dot == NULL ? "" : dot;
+}
+
+static image_encoder encoder_for(const char *path) {
+    const char *dot = suffix_of(path);
     if (strcasecmp(dot, ".png") == 0) return image_png_encode;
     return strcasecmp(dot, ".jpg") == 0 || strcasecmp(dot, ".jpeg") == 0 ? image_jpeg_encode : NULL;
+}
+
+bool image_suffix_readable(const char *path) {
+    const char *dot = suffix_of(path);
+    return encoder_for(path) != NULL || strcasecmp(dot, ".bmp") == 0 || strcasecmp(dot, ".gif") == 0;
 }
 
 bool image_suffix_known(const char *path) {

@@ -97,6 +97,10 @@ p2p_status image_load(const char *path, image *result);
 p2p_status image_probe(const char *path, image_header *header);
 p2p_status image_probe_bytes(const uint8_t *bytes, size_t size, const char *name, image_header *header);
 
+/* The suffixes, in any case, of files that are taken for pictures. */
+#define IMAGE_SUFFIXES ".png, .jpg, .jpeg, .bmp or .gif"
+bool image_suffix_readable(const char *path);
+
 /* Whether a path's suffix, in any case, is .png, .jpg or .jpeg: what image_save writes. */
 bool image_suffix_known(const char *path);
 

@@ -1,6 +1,7 @@
 /* The progress of a training on stderr: one live line on a terminal, plain lines elsewhere. See metrics.h. */
 #include "metrics.h"
 #include "sys.h"
+#include "text.h"
 
 #include <stdarg.h>
 #include <stdlib.h>
@@ -79,10 +80,12 @@ void progress_step(progress *shown, const step_record *record) {
 void progress_line(progress *shown, const char *format, ...) {
     if (!shown) return;
     erase_live_line(shown);
+    char text[2048];
     va_list args;
     va_start(args, format);
-    vfprintf(shown->stream, format, args);
+    vsnprintf(text, sizeof text, format, args);
     va_end(args);
+    text_print(text, shown->stream);
     fputc('\n', shown->stream);
     fflush(shown->stream);
 }

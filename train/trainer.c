@@ -260,6 +260,7 @@ static p2p_status load_and_train(training_loop *loop) {
     loader_options options = {.data = t->training,
                               .format = t->format,
                               .augment = t->augment,
+                              .workers = (int)t->all->workers,
                               .batch = (int)t->all->batch,
                               .shuffle = !t->all->no_shuffle,
                               .seed = t->all->seed,

@@ -6,6 +6,7 @@
 #include "file.h"
 #include "model_file.h"
 #include "sys.h"
+#include "text.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -209,12 +210,29 @@ static uint64_t hash_names(const dataset *data) {
     return hash;
 }
 
+/* What was left out is told here: `training` has its own line. */
+static p2p_status open_split(const trainer *t, const char *split, dataset **data) {
+    const settings *all = t->all;
+    const dataset_options options = {.direction = strcmp(all->direction, "AtoB") == 0 ? DATASET_A_TO_B
+                                                                                      : DATASET_B_TO_A,
+                                     .skip_bad = strcmp(all->on_bad_image, "skip") == 0};
+    P2P_TRY(dataset_open(data, all->data, split, &options));
+    int64_t skipped = dataset_skipped(*data);
+    if (skipped == 0) return P2P_OK;
+    fprintf(stderr, "%s: %" PRId64 " left out that can't be used%s\n", split, skipped,
+            skipped > DATASET_REASONS ? ", the first of them:" : ":");
+    for (int i = 0; i < skipped && i < DATASET_REASONS; i++) {
+        fputs("  ", stderr);
+        text_print(dataset_skipped_reason(*data, i), stderr);
+        fputc('\n', stderr);
+    }
+    return P2P_OK;
+}
+
 static p2p_status open_data(trainer *t) {
     const settings *all = t->all;
-    dataset_direction direction = strcmp(all->direction, "AtoB") == 0 ? DATASET_A_TO_B : DATASET_B_TO_A;
-    P2P_TRY(dataset_open(&t->training, all->data, "train", direction));
-    if (dataset_has_split(all->data, "val"))
-        P2P_TRY(dataset_open(&t->validation, all->data, "val", direction));
+    P2P_TRY(open_split(t, "train", &t->training));
+    if (dataset_has_split(all->data, "val")) P2P_TRY(open_split(t, "val", &t->validation));
     data_identity found = {.pairs = dataset_count(t->training), .names_hash = hash_names(t->training)};
     if (t->resumed_from && (found.pairs != t->identity.pairs || found.names_hash != t->identity.names_hash)) {
         p2p_fail(P2P_INPUT,
