@@ -81,7 +81,15 @@ extern const p2p_device_table ocl_device_table;
 p2p_status ocl_op_query(p2p_be_device *device, const p2p_op *op, p2p_query *answer);
 p2p_status ocl_op_create(p2p_be_device *device, const p2p_op *op, const p2p_binding *bindings,
                          p2p_binding scratch, p2p_be_op **created);
+/* The same from a plan that the caller has made, which needs no scratch memory; `op` describes the operands.
+ */
+p2p_status ocl_op_create_planned(p2p_be_device *device, const p2p_op *op, const p2p_binding *bindings,
+                                 const ocl_plan *plan, p2p_be_op **created);
 p2p_status ocl_op_run(p2p_be_device *device, p2p_be_op *op);
 void ocl_op_destroy(p2p_be_device *device, p2p_be_op *op);
+
+/* ocl_peak.c */
+p2p_status ocl_peak_create(p2p_be_device *device, p2p_type type, int steps, p2p_binding counts, int capacity,
+                           p2p_be_op **created, double *multiply_adds);
 
 #endif

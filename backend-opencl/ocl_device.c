@@ -245,4 +245,5 @@ const p2p_device_table ocl_device_table = {
     .op_destroy = ocl_op_destroy,
     .submit = device_submit,
     .wait = device_wait,
+    .peak_create = ocl_peak_create,
 };

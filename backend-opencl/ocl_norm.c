@@ -68,8 +68,10 @@ static void arg_sources(ocl_launch *launch, const p2p_op *op, const ocl_view *vi
     ocl_arg_int(launch, images_per_group(op, view));
     ocl_arg_int(launch, view->valid);
     ocl_arg_float(launch, op->eps);
-    ocl_arg_operand(launch, scale);
-    ocl_arg_operand(launch, shift);
+    const bool affine = p2p_tensor_present(&op->t[scale]);
+    ocl_arg_int(launch, affine);
+    ocl_arg_operand(launch, affine ? scale : statistics); /* absent: anything in their place */
+    ocl_arg_operand(launch, affine ? shift : statistics);
 }
 
 /* `step`, or anything in its place, and DROPOUT. */

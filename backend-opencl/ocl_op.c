@@ -169,6 +169,11 @@ static p2p_status create(p2p_be_device *device, const p2p_op *op, const p2p_bind
     return P2P_OK;
 }
 
+p2p_status ocl_op_create_planned(p2p_be_device *device, const p2p_op *op, const p2p_binding *bindings,
+                                 const ocl_plan *plan, p2p_be_op **created) {
+    return create(device, op, bindings, (p2p_binding){0}, plan, created);
+}
+
 p2p_status ocl_op_create(p2p_be_device *device, const p2p_op *op, const p2p_binding *bindings,
                          p2p_binding scratch, p2p_be_op **created) {
     *created = NULL;

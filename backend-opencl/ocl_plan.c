@@ -28,6 +28,7 @@ static const ocl_planner planners[P2P_KIND_COUNT] = {
     [P2P_KIND_axpby] = ocl_plan_axpby,
     [P2P_KIND_bias_grad] = ocl_plan_bias_grad,
     [P2P_KIND_loss_bce] = ocl_plan_loss_bce,
+    [P2P_KIND_loss_mse] = ocl_plan_loss_mse,
     [P2P_KIND_loss_l1] = ocl_plan_loss_l1,
     [P2P_KIND_adam] = ocl_plan_adam,
 };

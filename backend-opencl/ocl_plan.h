@@ -65,6 +65,7 @@ p2p_status ocl_plan_norm_bwd_apply(const ocl_target *target, const p2p_op *op, o
 /* ocl_reduce.c */
 p2p_status ocl_plan_bias_grad(const ocl_target *target, const p2p_op *op, ocl_plan *plan);
 p2p_status ocl_plan_loss_bce(const ocl_target *target, const p2p_op *op, ocl_plan *plan);
+p2p_status ocl_plan_loss_mse(const ocl_target *target, const p2p_op *op, ocl_plan *plan);
 p2p_status ocl_plan_loss_l1(const ocl_target *target, const p2p_op *op, ocl_plan *plan);
 /* ocl_conv.c: chooses the family */
 p2p_status ocl_plan_conv(const ocl_target *target, const p2p_op *op, ocl_plan *plan);

@@ -56,13 +56,15 @@ static void add_loss_total(const ocl_target *target, ocl_plan *plan, const p2p_o
     ocl_arg_float(launch, op->loss_scale);
 }
 
-p2p_status ocl_plan_loss_bce(const ocl_target *target, const p2p_op *op, ocl_plan *plan) {
+/* loss_bce and loss_mse have the same operands and fields, and so have their kernels. */
+static p2p_status plan_label_loss(const ocl_target *target, const p2p_op *op, const char *kernel,
+                                  ocl_plan *plan) {
     ocl_view view;
     P2P_TRY(ocl_view_of(target, op, P2P_AT_loss_bce_x, false, OCL_REDUCE_CHUNK, &view));
     P2P_TRY(ocl_view_check(target, op, &view, P2P_AT_loss_bce_dx));
     P2P_TRY(ocl_want_plain(target, op, P2P_AT_loss_bce_loss));
     ocl_plan_partials(plan, &view, 1);
-    ocl_launch *launch = ocl_launch_add(target, plan, "reduce.cl", "bce_partial");
+    ocl_launch *launch = ocl_launch_add(target, plan, "reduce.cl", kernel);
     ocl_launch_grid(target, launch, view.chunks, view.blocks, view.images);
     ocl_arg_view(launch, &view);
     ocl_arg_viewed(launch, op, &view, P2P_AT_loss_bce_x);
@@ -73,6 +75,14 @@ p2p_status ocl_plan_loss_bce(const ocl_target *target, const p2p_op *op, ocl_pla
     ocl_arg_float(launch, op->grad_scale);
     add_loss_total(target, plan, op, &view, P2P_AT_loss_bce_loss);
     return P2P_OK;
+}
+
+p2p_status ocl_plan_loss_bce(const ocl_target *target, const p2p_op *op, ocl_plan *plan) {
+    return plan_label_loss(target, op, "bce_partial", plan);
+}
+
+p2p_status ocl_plan_loss_mse(const ocl_target *target, const p2p_op *op, ocl_plan *plan) {
+    return plan_label_loss(target, op, "mse_partial", plan);
 }
 
 p2p_status ocl_plan_loss_l1(const ocl_target *target, const p2p_op *op, ocl_plan *plan) {

@@ -14,8 +14,8 @@
 struct p2p_operation {
     p2p_device *device;
     p2p_be_op *be;
-    p2p_kind kind;
-    bool traced; /* its first run was logged */
+    const char *name; /* of its kind */
+    bool traced;      /* its first run was logged */
 };
 
 struct p2p_recorded {
@@ -200,7 +200,7 @@ p2p_status p2p_operation_create(p2p_device *device, const p2p_op *op, const p2p_
     }
     p2p_operation *created = malloc(sizeof *created);
     if (!created) return p2p_fail(P2P_OUT_OF_MEMORY, "no host memory for an operation's record");
-    *created = (p2p_operation){.device = device, .kind = op->kind};
+    *created = (p2p_operation){.device = device, .name = p2p_kind_name(op->kind)};
     p2p_binding bindings[P2P_MAX_OPERANDS] = {{0}};
     for (int i = 0; i < p2p_kind_operand_count(op->kind); i++) bindings[i] = p2p_place_binding(places[i]);
     p2p_status status =
@@ -215,10 +215,38 @@ p2p_status p2p_operation_create(p2p_device *device, const p2p_op *op, const p2p_
     return P2P_OK;
 }
 
+p2p_status p2p_operation_create_peak(p2p_device *device, p2p_type type, int steps, p2p_place counts,
+                                     int capacity, p2p_operation **operation, double *multiply_adds) {
+    *operation = NULL;
+    const p2p_device_table *table = &device->module->device;
+    if (!table->peak_create) {
+        return p2p_fail(P2P_UNSUPPORTED, "%s has no kernel that measures its peak", device->address);
+    }
+    if (steps < 1 || steps > P2P_PEAK_STEPS || capacity < 1) {
+        return p2p_fail(P2P_INVALID, "%s: a peak of %d steps by at most %d work-items", device->address,
+                        steps, capacity);
+    }
+    P2P_TRY(p2p_place_check(device, "the counts of a peak", counts, (size_t)capacity * sizeof(float)));
+    p2p_operation *created = malloc(sizeof *created);
+    if (!created) return p2p_fail(P2P_OUT_OF_MEMORY, "no host memory for an operation's record");
+    *created = (p2p_operation){.device = device, .name = "peak"};
+    p2p_status status =
+        P2P_CALL("peak_create", table->peak_create(device->be, type, steps, p2p_place_binding(counts),
+                                                   capacity, &created->be, multiply_adds));
+    p2p_log("%s: create peak of %d steps on %s: %s", device->address, steps, p2p_type_name(type),
+            status == P2P_OK ? "OK" : p2p_message());
+    if (status != P2P_OK) {
+        free(created);
+        return status;
+    }
+    *operation = created;
+    return P2P_OK;
+}
+
 p2p_status p2p_operation_run(p2p_operation *operation) {
     p2p_device *device = operation->device;
     if (!operation->traced) { /* once is enough to see where a driver crashed, and keeps the log readable */
-        p2p_log("%s: first run of a %s", device->address, p2p_kind_name(operation->kind));
+        p2p_log("%s: first run of a %s", device->address, operation->name);
         operation->traced = true;
     }
     return P2P_CALL("op_run", device->module->device.op_run(device->be, operation->be));

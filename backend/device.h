@@ -42,6 +42,9 @@ p2p_status p2p_operation_create(p2p_device *device, const p2p_op *op, const p2p_
                                 p2p_place scratch, p2p_operation **operation);
 p2p_status p2p_operation_run(p2p_operation *operation);
 void p2p_operation_destroy(p2p_operation *operation);
+/* The peak_create of p2p_backend.h, `counts` with room for `capacity` float32s. To run like an operation. */
+p2p_status p2p_operation_create_peak(p2p_device *device, p2p_type type, int steps, p2p_place counts,
+                                     int capacity, p2p_operation **operation, double *multiply_adds);
 
 p2p_status p2p_device_submit(p2p_device *device, p2p_ticket *ticket);
 p2p_status p2p_device_wait(p2p_device *device, p2p_ticket ticket);

@@ -266,12 +266,21 @@ typedef struct {
 } loss_operands;
 
 static const loss_operands bce_operands = {P2P_AT_loss_bce_x, -1, P2P_AT_loss_bce_loss, P2P_AT_loss_bce_dx};
+static const loss_operands mse_operands = {P2P_AT_loss_mse_x, -1, P2P_AT_loss_mse_loss, P2P_AT_loss_mse_dx};
 static const loss_operands l1_operands = {P2P_AT_loss_l1_x, P2P_AT_loss_l1_target, P2P_AT_loss_l1_loss,
                                           P2P_AT_loss_l1_dx};
 
 static const loss_operands *operands_of_loss(const ir_node *node) {
-    if (node->op.kind == P2P_KIND_loss_bce) return &bce_operands;
-    return node->op.kind == P2P_KIND_loss_l1 ? &l1_operands : NULL;
+    switch (node->op.kind) {
+    case P2P_KIND_loss_bce:
+        return &bce_operands;
+    case P2P_KIND_loss_mse:
+        return &mse_operands;
+    case P2P_KIND_loss_l1:
+        return &l1_operands;
+    default:
+        return NULL;
+    }
 }
 
 static void start_at(walk *w, ir_node *node, const loss_operands *at) {

@@ -326,8 +326,9 @@ p2p_value p2p_norm(p2p_graph *graph, p2p_value x, p2p_network *network, p2p_para
     if (!begin_param(graph, "norm", network, scale) || !check_input(graph, "x", x)) return P2P_NONE;
     if (!check_norm_options(graph, options, running)) return P2P_NONE;
     bool use_running = options->over == P2P_STATS_RUNNING;
-    int scale_value = param_value(graph, network, scale, P2P_PARAM_VECTOR);
-    int shift_value = param_value(graph, network, shift, P2P_PARAM_VECTOR);
+    bool affine = scale.id >= 0 || shift.id >= 0;
+    int scale_value = affine ? param_value(graph, network, scale, P2P_PARAM_VECTOR) : 0;
+    int shift_value = affine ? param_value(graph, network, shift, P2P_PARAM_VECTOR) : 0;
     int running_value = 0, stats = 0;
     if (use_running || options->update_running)
         running_value = param_value(graph, network, running, P2P_PARAM_RUNNING);
@@ -448,17 +449,31 @@ static ir_node *add_loss(p2p_graph *graph, p2p_kind kind, int x, double weight, 
     return node;
 }
 
-p2p_value p2p_loss_bce(p2p_graph *graph, p2p_value logits, int target, double weight, const char *name) {
-    if (!begin(graph, "loss_bce", "", text_of(name)) || !check_input(graph, "logits", logits))
-        return P2P_NONE;
+/* Of x against one number. loss_bce and loss_mse have the same operands. */
+static p2p_value label_loss(p2p_graph *graph, p2p_kind kind, p2p_value x, int target, double weight,
+                            const char *name) {
+    _Static_assert((int)P2P_AT_loss_bce_x == (int)P2P_AT_loss_mse_x &&
+                       (int)P2P_AT_loss_bce_loss == (int)P2P_AT_loss_mse_loss,
+                   "operands agree");
     int loss = 0;
-    ir_node *node = add_loss(graph, P2P_KIND_loss_bce, logits.id, weight, name, &loss);
+    ir_node *node = add_loss(graph, kind, x.id, weight, name, &loss);
     if (!node) return P2P_NONE;
-    node->value[P2P_AT_loss_bce_x] = logits.id;
+    node->value[P2P_AT_loss_bce_x] = x.id;
     node->value[P2P_AT_loss_bce_loss] = loss;
     node->op.target = target;
     ir_node_check(graph, node);
     return result(graph, loss);
+}
+
+p2p_value p2p_loss_bce(p2p_graph *graph, p2p_value logits, int target, double weight, const char *name) {
+    if (!begin(graph, "loss_bce", "", text_of(name)) || !check_input(graph, "logits", logits))
+        return P2P_NONE;
+    return label_loss(graph, P2P_KIND_loss_bce, logits, target, weight, name);
+}
+
+p2p_value p2p_loss_mse(p2p_graph *graph, p2p_value x, int target, double weight, const char *name) {
+    if (!begin(graph, "loss_mse", "", text_of(name)) || !check_input(graph, "x", x)) return P2P_NONE;
+    return label_loss(graph, P2P_KIND_loss_mse, x, target, weight, name);
 }
 
 p2p_value p2p_loss_l1(p2p_graph *graph, p2p_value x, p2p_value target, double weight, const char *name) {

@@ -200,6 +200,8 @@ double p2p_op_flops(const p2p_op *op) {
         return 2 * elements(op, P2P_AT_axpby_y);
     case P2P_KIND_loss_bce:
         return 6 * count;
+    case P2P_KIND_loss_mse:
+        return 4 * count;
     case P2P_KIND_loss_l1:
         return 3 * count;
     case P2P_KIND_adam:

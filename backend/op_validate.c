@@ -326,14 +326,19 @@ static p2p_status check_norm_sources(const p2p_op *op, int64_t groups, int64_t c
     return want_stats(op, P2P_AT_norm_apply_running, 1, 2, c);
 }
 
+static p2p_status check_affine(const p2p_op *op, int scale, int shift, int64_t c) {
+    if (present(op, scale)) P2P_TRY(want_present(op, shift, "with scale"));
+    P2P_TRY(want_vector(op, scale, c));
+    return present(op, scale) ? want_vector(op, shift, c) : want_absent(op, shift, "without scale");
+}
+
 static p2p_status check_norm_apply(const p2p_op *op) {
     int64_t groups = 0, c = op->t[P2P_AT_norm_apply_x].c;
     P2P_TRY(check_act(op));
     P2P_TRY(check_eps(op));
     P2P_TRY(count_groups(op, P2P_AT_norm_apply_x, &groups));
     P2P_TRY(check_norm_sources(op, groups, c));
-    P2P_TRY(want_vector(op, P2P_AT_norm_apply_scale, c));
-    P2P_TRY(want_vector(op, P2P_AT_norm_apply_shift, c));
+    P2P_TRY(check_affine(op, P2P_AT_norm_apply_scale, P2P_AT_norm_apply_shift, c));
     P2P_TRY(check_dropout_of(op, P2P_AT_norm_apply_x, P2P_AT_norm_apply_step));
     P2P_TRY(want_activation_like(op, P2P_AT_norm_apply_y, P2P_AT_norm_apply_x));
     P2P_TRY(want_activation_like(op, P2P_AT_norm_apply_y2, P2P_AT_norm_apply_x));
@@ -349,13 +354,16 @@ static p2p_status check_norm_bwd(const p2p_op *op, int sums, int dscale, int dsh
     P2P_TRY(check_eps(op));
     P2P_TRY(count_groups(op, x, &groups));
     P2P_TRY(want_stats(op, P2P_AT_norm_bwd_stats_stats, groups, 3, c));
-    P2P_TRY(want_vector(op, P2P_AT_norm_bwd_stats_scale, c));
-    P2P_TRY(want_vector(op, P2P_AT_norm_bwd_stats_shift, c));
+    P2P_TRY(check_affine(op, P2P_AT_norm_bwd_stats_scale, P2P_AT_norm_bwd_stats_shift, c));
     P2P_TRY(want_activation_like(op, dy, x));
     P2P_TRY(want_activation_like(op, dy2, x));
     P2P_TRY(check_second_act(op, dy2));
     P2P_TRY(check_dropout_of(op, x, P2P_AT_norm_bwd_stats_step));
     P2P_TRY(want_stats(op, sums, groups, 2, c));
+    if (!present(op, P2P_AT_norm_bwd_stats_scale)) {
+        P2P_TRY(want_absent(op, dscale, "without scale"));
+        return want_absent(op, dshift, "without scale");
+    }
     P2P_TRY(want_vector(op, dscale, c));
     return want_vector(op, dshift, c);
 }
@@ -411,7 +419,9 @@ static p2p_status check_bias_grad(const p2p_op *op) {
     return want_vector(op, P2P_AT_bias_grad_db, op->t[P2P_AT_bias_grad_dy].c);
 }
 
-static p2p_status check_loss_bce(const p2p_op *op) {
+/* loss_bce and loss_mse have the same operands. */
+static p2p_status check_label_loss(const p2p_op *op) {
+    _Static_assert((int)P2P_AT_loss_bce_dx == (int)P2P_AT_loss_mse_dx, "operands agree");
     P2P_TRY(want_activation(op, P2P_AT_loss_bce_x));
     P2P_TRY(want_array(op, P2P_AT_loss_bce_loss, 1, 1, 1, 1));
     return want_activation_like(op, P2P_AT_loss_bce_dx, P2P_AT_loss_bce_x);
@@ -477,7 +487,8 @@ static const struct {
     [P2P_KIND_dropout] = {check_dropout, DROPOUT, 0},
     [P2P_KIND_axpby] = {check_axpby, FIELD(alpha), 0},
     [P2P_KIND_bias_grad] = {check_bias_grad, 0, 0},
-    [P2P_KIND_loss_bce] = {check_loss_bce, FIELD(target) | FIELD(loss_scale) | FIELD(grad_scale), 0},
+    [P2P_KIND_loss_bce] = {check_label_loss, FIELD(target) | FIELD(loss_scale) | FIELD(grad_scale), 0},
+    [P2P_KIND_loss_mse] = {check_label_loss, FIELD(target) | FIELD(loss_scale) | FIELD(grad_scale), 0},
     [P2P_KIND_loss_l1] = {check_loss_l1, FIELD(loss_scale) | FIELD(grad_scale), 0},
     [P2P_KIND_adam] = {check_adam, FIELD(eps) | FIELD(beta1) | FIELD(beta2), 0},
     [P2P_KIND_all_reduce] = {check_all_reduce, FIELD(reduction), 0},

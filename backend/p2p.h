@@ -47,15 +47,24 @@ void p2p_device_close(p2p_device *device); /* NULL is fine */
 const char *p2p_device_address(const p2p_device *device);
 const char *p2p_device_name(const p2p_device *device);
 
-/* Seconds of one transfer each: host to device, device to host, and within the device. */
+/* Seconds of one transfer each: host to device, device to host, and within the device by the driver's own
+ * command and by a kernel, the copy operation. */
 typedef struct {
-    double write, read, copy;
+    double write, read, copy, kernel;
 } p2p_transfer_times;
 
-/* Time `count` transfers of `bytes` in each direction, each submitted and waited for alone; one of each comes
- * before and is not counted. `clock` gives seconds and never goes back. */
+/* Time `count` transfers of `bytes` (a multiple of 4) in each direction, each submitted and waited for alone;
+ * one of each comes before and is not counted. `clock` gives seconds and never goes back. */
 p2p_status p2p_device_time_transfers(p2p_device *device, size_t bytes, double (*clock)(void), int count,
                                      p2p_transfer_times *times);
+
+/* The device's peak: time `count` runs, each submitted and waited for alone, of a kernel that does nothing
+ * but multiply and add, with factors of `type` and sums in float32. The kernel's loop is lengthened until a
+ * run takes P2P_PEAK_SECONDS. *flops is the work of one run, two per multiply-add; the kernel counts it, and
+ * a wrong count is P2P_FAILED. P2P_UNSUPPORTED where the backend has no such kernel, or not for this type. */
+#define P2P_PEAK_SECONDS 0.02
+p2p_status p2p_device_time_peak(p2p_device *device, p2p_type type, double (*clock)(void), int count,
+                                double *flops, double *seconds);
 
 /* Where verbose lines go: refusals of fused operations, build logs, tracing. NULL (the start) drops them. */
 void p2p_log_to(FILE *stream);
@@ -144,7 +153,7 @@ typedef struct {
     double eps, momentum;
 } p2p_norm_options;
 
-/* running may be {-1} when it is neither read nor moved. */
+/* running may be {-1} when it is neither read nor moved; scale and shift both may be, for 1 and 0. */
 p2p_value p2p_norm(p2p_graph *graph, p2p_value x, p2p_network *network, p2p_param scale, p2p_param shift,
                    p2p_param running, const p2p_norm_options *options);
 p2p_value p2p_activation(p2p_graph *graph, p2p_value x, p2p_act act, double slope);
@@ -158,6 +167,7 @@ p2p_value p2p_detach(p2p_graph *graph, p2p_value x);
 /* Losses. The value, a mean over all elements of the global batch, becomes the scalar output `name`
  * (unweighted); its gradient is multiplied by `weight`. */
 p2p_value p2p_loss_bce(p2p_graph *graph, p2p_value logits, int target, double weight, const char *name);
+p2p_value p2p_loss_mse(p2p_graph *graph, p2p_value x, int target, double weight, const char *name);
 p2p_value p2p_loss_l1(p2p_graph *graph, p2p_value x, p2p_value target, double weight, const char *name);
 
 /* Append the operations that compute the gradients of the (weighted) sum of `losses` with respect to every

@@ -15,7 +15,7 @@
 #endif
 
 /* Exact match required; raised whenever this file or p2p_op.h changes meaning. */
-enum { P2P_BACKEND_ABI = 2 };
+enum { P2P_BACKEND_ABI = 3 };
 
 /* A piece of what identifies something that is kept between runs. */
 typedef struct {
@@ -131,7 +131,20 @@ typedef struct {
     p2p_status (*record_end)(p2p_be_device *device, p2p_be_recording **recording);
     p2p_status (*recording_run)(p2p_be_device *device, p2p_be_recording *recording);
     void (*recording_destroy)(p2p_be_device *device, p2p_be_recording *recording);
+
+    /* -- optional: NULL, and the core says that the device's peak can't be measured -- */
+    /* Prepare a kernel that does nothing but multiply and add in registers, as many at a time as the device
+     * can, with factors of `type` and sums in float32. Its work-items, at most `capacity`, each go `steps`
+     * (at most P2P_PEAK_STEPS) times through a loop, and each writes a float32 to `counts` in every run: the
+     * number of multiply-adds that it has made, found by adding in the loop, so that no compiler can leave
+     * work out. *multiply_adds is what all counts of a run add up to, exactly. Run and destroyed as an
+     * operation. P2P_UNSUPPORTED for a type without such instructions. */
+    p2p_status (*peak_create)(p2p_be_device *device, p2p_type type, int steps, p2p_binding counts,
+                              int capacity, p2p_be_op **created, double *multiply_adds);
 } p2p_device_table;
+
+/* Few enough that a float32 counts a loop of 256 multiply-adds exactly. */
+enum { P2P_PEAK_STEPS = 1 << 15 };
 
 /* One contribution to a collective: this process's replica `i` stands at position i of the array. */
 typedef struct {

@@ -150,8 +150,8 @@ typedef enum { P2P_IN = 1, P2P_OUT = 2, P2P_INOUT = 3, P2P_OPT = 4 } p2p_operand
     X(norm_apply,                                                                                            \
       O(norm_apply, x, P2P_IN)                                                                               \
       O(norm_apply, stats, P2P_INOUT | P2P_OPT)                                                              \
-      O(norm_apply, scale, P2P_IN)                                                                           \
-      O(norm_apply, shift, P2P_IN)                                                                           \
+      O(norm_apply, scale, P2P_IN | P2P_OPT)                                                                 \
+      O(norm_apply, shift, P2P_IN | P2P_OPT)                                                                 \
       O(norm_apply, running, P2P_INOUT | P2P_OPT)                                                            \
       O(norm_apply, step, P2P_IN | P2P_OPT)                                                                  \
       O(norm_apply, y, P2P_OUT)                                                                              \
@@ -159,8 +159,8 @@ typedef enum { P2P_IN = 1, P2P_OUT = 2, P2P_INOUT = 3, P2P_OPT = 4 } p2p_operand
     X(norm_bwd_stats,                                                                                        \
       O(norm_bwd_stats, x, P2P_IN)                                                                           \
       O(norm_bwd_stats, stats, P2P_IN)                                                                       \
-      O(norm_bwd_stats, scale, P2P_IN)                                                                       \
-      O(norm_bwd_stats, shift, P2P_IN)                                                                       \
+      O(norm_bwd_stats, scale, P2P_IN | P2P_OPT)                                                             \
+      O(norm_bwd_stats, shift, P2P_IN | P2P_OPT)                                                             \
       O(norm_bwd_stats, dy, P2P_IN)                                                                          \
       O(norm_bwd_stats, dy2, P2P_IN | P2P_OPT)                                                               \
       O(norm_bwd_stats, step, P2P_IN | P2P_OPT)                                                              \
@@ -170,8 +170,8 @@ typedef enum { P2P_IN = 1, P2P_OUT = 2, P2P_INOUT = 3, P2P_OPT = 4 } p2p_operand
     X(norm_bwd_apply,                                                                                        \
       O(norm_bwd_apply, x, P2P_IN)                                                                           \
       O(norm_bwd_apply, stats, P2P_IN)                                                                       \
-      O(norm_bwd_apply, scale, P2P_IN)                                                                       \
-      O(norm_bwd_apply, shift, P2P_IN)                                                                       \
+      O(norm_bwd_apply, scale, P2P_IN | P2P_OPT)                                                             \
+      O(norm_bwd_apply, shift, P2P_IN | P2P_OPT)                                                             \
       O(norm_bwd_apply, dy, P2P_IN)                                                                          \
       O(norm_bwd_apply, dy2, P2P_IN | P2P_OPT)                                                               \
       O(norm_bwd_apply, step, P2P_IN | P2P_OPT)                                                              \
@@ -205,6 +205,10 @@ typedef enum { P2P_IN = 1, P2P_OUT = 2, P2P_INOUT = 3, P2P_OPT = 4 } p2p_operand
       O(loss_l1, target, P2P_IN)                                                                             \
       O(loss_l1, loss, P2P_OUT)                                                                              \
       O(loss_l1, dx, P2P_OUT | P2P_OPT))                                                                     \
+    X(loss_mse,                                                                                              \
+      O(loss_mse, x, P2P_IN)                                                                                 \
+      O(loss_mse, loss, P2P_OUT)                                                                             \
+      O(loss_mse, dx, P2P_OUT | P2P_OPT))                                                                    \
     X(adam,                                                                                                  \
       O(adam, p, P2P_INOUT)                                                                                  \
       O(adam, g, P2P_IN)                                                                                     \
@@ -237,7 +241,8 @@ typedef enum { P2P_IN = 1, P2P_OUT = 2, P2P_INOUT = 3, P2P_OPT = 4 } p2p_operand
  *                  M2 (sum of squared deviations).
  * norm_apply       per group and channel: mean, variance = M2/count, xhat = (x-mean)/sqrt(variance+eps),
  *                  z = scale*xhat + shift, then z = dropout(z) when dropout > 0 (see below), y (+)= act(z),
- *                  y2 (+)= act2(z).
+ *                  y2 (+)= act2(z). scale and shift are present or absent together; absent they are 1 and 0,
+ *                  and dscale and dshift are absent too.
  *                  merged = 0: stats is read. merged = 1: stats is computed here and written (for the
  *                  backward pass). running[0,0,c], running[0,1,c] (mean, variance) move by
  *                  running += momentum * (new - running), new variance = M2/max(count-1, 1), in group order;
@@ -262,6 +267,8 @@ typedef enum { P2P_IN = 1, P2P_OUT = 2, P2P_INOUT = 3, P2P_OPT = 4 } p2p_operand
  *                  dx (+)= grad_scale * (sigmoid(x) - target).
  * loss_l1          loss (+)= loss_scale * sum |x - target|; dx (+)= grad_scale * sign(x - target), with
  *                  sign(0) = 0.
+ * loss_mse         target in {0, 1} as a field: loss (+)= loss_scale * sum (x - target)^2;
+ *                  dx (+)= grad_scale * 2 (x - target).
  * adam             flat arrays of one length: m = beta1 m + (1-beta1) g; v = beta2 v + (1-beta2) g*g;
  *                  p -= step.lr_corrected * m / (sqrt(v)*step.root_v_correction + eps): PyTorch's form,
  *                  lr_corrected = lr/(1-beta1^t), root_v_correction = 1/sqrt(1-beta2^t).
@@ -319,7 +326,7 @@ typedef enum { P2P_REDUCE_SUM, P2P_REDUCE_MOMENTS } p2p_reduction;
     X(merged, 0)      /* norm: statistics and application in one operation */                                \
     X(use_running, 0) /* norm_apply: evaluation with running statistics */                                   \
     X(layer, 0)       /* dropout: 32-bit hash of the layer's name */                                         \
-    X(target, 0)      /* loss_bce: 0 or 1 */                                                                 \
+    X(target, 0)      /* loss_bce, loss_mse: 0 or 1 */                                                       \
     X(transpose_a, 0) /* gemm */                                                                             \
     X(transpose_b, 0)                                                                                        \
     X(reduction, 0) /* all_reduce: p2p_reduction */                                                          \

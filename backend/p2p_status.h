@@ -27,7 +27,9 @@
     X(USAGE, 2, "the command line is wrong")                                                                 \
     X(INPUT, 3, "a file or folder given by the user is unusable")                                            \
     X(NO_DEVICE, 4, "there is no such device")                                                               \
-    X(DEVICE_LOST, 5, "the device stopped answering; nothing more can be done with it")
+    X(DEVICE_LOST, 5, "the device stopped answering; nothing more can be done with it")                      \
+    X(DIVERGED, 1, "a training came to numbers that are not finite")                                         \
+    X(STOPPED, 130, "a signal asked to stop, and what was done by then is kept")
 
 typedef enum {
 #define X(name, exit_code, meaning) P2P_##name,

@@ -97,6 +97,15 @@ void p2p_ref_norm_stats(const p2p_ref_run *run) {
                           run->values[P2P_AT_norm_stats_stats], channels, g, c);
 }
 
+/* Channel c's scale and shift, 1 and 0 where the operands are absent. */
+static double scale_of(const p2p_ref_run *run, int operand, int64_t c) {
+    return run->values[operand] != NULL ? run->values[operand][c] : 1;
+}
+
+static double shift_of(const p2p_ref_run *run, int operand, int64_t c) {
+    return run->values[operand] != NULL ? run->values[operand][c] : 0;
+}
+
 /* ---- norm_apply --------------------------------------------------------------------------------------- */
 
 static void move_running(const p2p_op *op, moments found, double *running, int64_t c) {
@@ -131,8 +140,8 @@ void p2p_ref_norm_apply(const p2p_ref_run *run) {
         for (int64_t c = 0; c < op->t[P2P_AT_norm_apply_x].c; c++) {
             double mean = 0, variance = 0;
             choose_statistics(run, g, c, &mean, &variance);
-            double scale = run->values[P2P_AT_norm_apply_scale][c];
-            double shift = run->values[P2P_AT_norm_apply_shift][c];
+            double scale = scale_of(run, P2P_AT_norm_apply_scale, c);
+            double shift = shift_of(run, P2P_AT_norm_apply_shift, c);
             for (walk at = walk_start(op, g, c); walking(&at); walk_on(&at)) {
                 int64_t e = element(&at);
                 double xhat = (x[e] - mean) / sqrt(variance + op->eps);
@@ -155,7 +164,7 @@ static point gradient_at(const p2p_ref_run *run, const walk *at, moments found) 
     int64_t e = element(at);
     double mask = p2p_ref_mask(run, at->n, at->c, at->h, at->w);
     double xhat = (run->values[X][e] - found.mean) / sqrt(found.m2 / found.count + op->eps);
-    double z = (run->values[SCALE][at->c] * xhat + run->values[SHIFT][at->c]) * mask;
+    double z = (scale_of(run, SCALE, at->c) * xhat + shift_of(run, SHIFT, at->c)) * mask;
     double y = p2p_act_value(op->act, op->slope, z);
     double g = p2p_act_slope(op->act, op->slope, y) * run->values[DY][e];
     if (run->values[DY2] != NULL) {
@@ -202,7 +211,7 @@ void p2p_ref_norm_bwd_apply(const p2p_ref_run *run) {
             moments found = read_moments(run->values[STATS], channels, g, c);
             double mean_g = *stat(sums, channels, 2, g, 0, c) / found.count;
             double mean_g_xhat = *stat(sums, channels, 2, g, 1, c) / found.count;
-            double factor = run->values[SCALE][c] / sqrt(found.m2 / found.count + op->eps);
+            double factor = scale_of(run, SCALE, c) / sqrt(found.m2 / found.count + op->eps);
             for (walk at = walk_start(op, g, c); walking(&at); walk_on(&at)) {
                 point p = gradient_at(run, &at, found);
                 /* One element is its own mean: no input moves the output, and rounding must not either. */

@@ -227,6 +227,18 @@ static void loss_bce(const p2p_ref_run *run) {
     *run->values[P2P_AT_loss_bce_loss] += op->loss_scale * sum;
 }
 
+static void loss_mse(const p2p_ref_run *run) {
+    const p2p_op *op = run->op;
+    const double *x = run->values[P2P_AT_loss_mse_x];
+    double *dx = run->values[P2P_AT_loss_mse_dx], sum = 0;
+    for (int64_t e = 0; e < count_of(run, P2P_AT_loss_mse_x); e++) {
+        double difference = x[e] - (double)op->target;
+        sum += difference * difference;
+        if (dx != NULL) dx[e] += op->grad_scale * 2 * difference;
+    }
+    *run->values[P2P_AT_loss_mse_loss] += op->loss_scale * sum;
+}
+
 static void loss_l1(const p2p_ref_run *run) {
     const p2p_op *op = run->op;
     const double *x = run->values[P2P_AT_loss_l1_x], *target = run->values[P2P_AT_loss_l1_target];
@@ -271,6 +283,7 @@ const p2p_ref_kernel p2p_ref_kernels[P2P_KIND_COUNT] = {
     [P2P_KIND_axpby] = axpby,
     [P2P_KIND_bias_grad] = bias_grad,
     [P2P_KIND_loss_bce] = loss_bce,
+    [P2P_KIND_loss_mse] = loss_mse,
     [P2P_KIND_loss_l1] = loss_l1,
     [P2P_KIND_adam] = adam,
 };

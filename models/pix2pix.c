@@ -267,7 +267,9 @@ static nn_pass named(nn_pass pass, const pix2pix_graph_options *options, const c
 }
 
 /* Each patch's distance from the label, on average. */
-static p2p_value gan_loss(p2p_graph *graph, p2p_value logits, int label, double weight, const char *name) {
+static p2p_value gan_loss(p2p_graph *graph, const pix2pix_config *config, p2p_value logits, int label,
+                          double weight, const char *name) {
+    if (config->gan_mode == PIX2PIX_GAN_lsgan) return p2p_loss_mse(graph, logits, label, weight, name);
     return p2p_loss_bce(graph, logits, label, weight, name);
 }
 
@@ -288,11 +290,12 @@ static p2p_value judge(const training_step *step, p2p_value pair, const char *pa
 /* Gradients of both losses for the discriminator. Real pairs are judged after fakes, which matters to the
  * running statistics alone; it is the published order. */
 static void discriminator_gradients(const training_step *step, p2p_value fake_logits) {
+    const pix2pix_config *config = &step->model->config;
     p2p_graph *graph = step->graph;
     p2p_value real_logits = judge(step, step->real_pair, "d_real");
     const p2p_value losses[] = {
-        gan_loss(graph, fake_logits, LABEL_FAKE, discriminator_loss_weight, "d_fake"),
-        gan_loss(graph, real_logits, LABEL_REAL, discriminator_loss_weight, "d_real"),
+        gan_loss(graph, config, fake_logits, LABEL_FAKE, discriminator_loss_weight, "d_fake"),
+        gan_loss(graph, config, real_logits, LABEL_REAL, discriminator_loss_weight, "d_real"),
     };
     p2p_backward(graph, losses, 2, step->model->discriminator.network, NULL, 0, NULL);
 }
@@ -302,7 +305,7 @@ static void generator_gradients(const training_step *step, p2p_value fake_logits
     const pix2pix_config *config = &step->model->config;
     p2p_graph *graph = step->graph;
     const p2p_value losses[] = {
-        gan_loss(graph, fake_logits, LABEL_REAL, 1, "g_gan"),
+        gan_loss(graph, config, fake_logits, LABEL_REAL, 1, "g_gan"),
         p2p_loss_l1(graph, step->fake, step->target, config->lambda_l1, "g_l1"),
     };
     p2p_backward(graph, losses, 2, step->model->generator.network, NULL, 0, NULL);

@@ -2,6 +2,7 @@
  * reading, so the three can't disagree about names or shapes. */
 #include "weights.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -104,6 +105,18 @@ static p2p_status write_counters(safetensors_writer *writer, const weights_group
     return P2P_OK;
 }
 
+/* A file that can't be of use to anybody is not written. */
+static p2p_status check_finite(const p2p_param_info *info, p2p_type type, const void *values) {
+    const int64_t elements = p2p_param_elements(info);
+    for (int64_t i = 0; i < elements; i++) {
+        const double value = type == P2P_TYPE_f64 ? ((const double *)values)[i] : ((const float *)values)[i];
+        if (!isfinite(value))
+            return p2p_fail(P2P_DIVERGED, "the parameter %s holds a value that is not finite (%g)",
+                            info->name, value);
+    }
+    return P2P_OK;
+}
+
 static p2p_status write_tensors(p2p_session *session, safetensors_writer *writer, const weights_group *group,
                                 p2p_type type, void *buffer) {
     for (int p = 0; p < p2p_network_param_count(group->network); p++) {
@@ -112,6 +125,7 @@ static p2p_status write_tensors(p2p_session *session, safetensors_writer *writer
         const int count = tensors_of(group, p2p_network_param(group->network, param), parts);
         if (count == 0) continue;
         P2P_TRY(p2p_session_read(session, group->network, param, group->part, type, buffer));
+        P2P_TRY(check_finite(p2p_network_param(group->network, param), type, buffer));
         for (int i = 0; i < count; i++)
             P2P_TRY(safetensors_write(writer, element(buffer, type, parts[i].first)));
     }

@@ -19,7 +19,8 @@ typedef struct {
 } weights_group;
 
 /* Declare and write all tensors of the groups; the caller adds metadata before and commits after. `type` is
- * f32, or f64 to keep every bit of a device that computes in double precision. */
+ * f32, or f64 to keep every bit of a device that computes in double precision. P2P_DIVERGED names a parameter
+ * that holds an infinity or NaN. */
 p2p_status weights_write(p2p_session *session, safetensors_writer *writer, const weights_group *groups,
                          int count, p2p_type type);
 

@@ -38,6 +38,7 @@
     X(axpby, 2, 2, 2)                                                                                        \
     X(bias_grad, 2, 2, 2)                                                                                    \
     X(loss_bce, 4, 4, 4)                                                                                     \
+    X(loss_mse, 4, 4, 4)                                                                                     \
     X(loss_l1, 2, 2, 2)                                                                                      \
     X(adam, 4, 4, 4)                                                                                         \
     X(all_reduce, 2, 2, 2)                                                                                   \

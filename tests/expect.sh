@@ -1,7 +1,7 @@
 # What the scripts that run the program share; sourced with the program and a device as arguments. Works in a folder
 # of its own, which is removed at the end, and counts failures.
 set -u
-p2p=$1 device=$2
+p2p=$(realpath "$1") device=$2
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work" || exit 1

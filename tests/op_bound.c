@@ -117,6 +117,19 @@ static void bound_loss_bce(const p2p_op *op, const op_contents *contents, op_bou
     loss->depth = (double)elements(op, 0);
 }
 
+/* A difference is as precise as the larger of its two numbers. */
+static void bound_loss_mse(const p2p_op *op, const op_contents *contents, op_bound *bounds) {
+    double sum = 0;
+    op_bound *loss = &bounds[P2P_AT_loss_mse_loss], *dx = &bounds[P2P_AT_loss_mse_dx];
+    for (int64_t e = 0; e < elements(op, 0); e++) {
+        double size = fabs(contents->values[P2P_AT_loss_mse_x][e]) + (double)op->target;
+        sum += size * size;
+        if (dx->scale) dx->scale[e] += fabs(op->grad_scale) * 2 * size;
+    }
+    loss->scale[0] += fabs(op->loss_scale) * sum;
+    loss->depth = (double)elements(op, 0);
+}
+
 static void bound_loss_l1(const p2p_op *op, const op_contents *contents, op_bound *bounds) {
     const double *x = contents->values[P2P_AT_loss_l1_x], *target = contents->values[P2P_AT_loss_l1_target];
     double sum = 0;
@@ -165,6 +178,9 @@ static p2p_status bound_other(const p2p_op *op, const op_contents *contents, op_
         return P2P_OK;
     case P2P_KIND_loss_bce:
         bound_loss_bce(op, contents, bounds);
+        return P2P_OK;
+    case P2P_KIND_loss_mse:
+        bound_loss_mse(op, contents, bounds);
         return P2P_OK;
     case P2P_KIND_loss_l1:
         bound_loss_l1(op, contents, bounds);

@@ -113,9 +113,14 @@ static double xhat_size(const channel_view *v, int64_t element) {
     return v->slope * (fabs(v->contents->values[0][element]) + v->mean_size);
 }
 
+/* Of the channel in an operand of one number per channel; `otherwise` where it is absent. */
+static double size_of(const channel_view *v, int operand, double otherwise) {
+    const double *values = v->contents->values[operand];
+    return values ? fabs(values[v->channel]) : otherwise;
+}
+
 static double z_size(const channel_view *v, int64_t element, int scale, int shift) {
-    double s = fabs(v->contents->values[scale][v->channel]), t = fabs(v->contents->values[shift][v->channel]);
-    return v->factor * (s * xhat_size(v, element) + t);
+    return v->factor * (size_of(v, scale, 1) * xhat_size(v, element) + size_of(v, shift, 0));
 }
 
 static void bound_running(const channel_view *v, op_bound *bound) {
@@ -200,7 +205,7 @@ static void bound_sums(const channel_view *v, sum_sizes sizes, op_bound *sums, o
 static void bound_dx(const channel_view *v, sum_sizes sums, op_bound *dx) {
     dx->depth = v->op->merged ? v->count : 1;
     if (v->count == 1) return; /* exactly 0 */
-    double factor = fabs(v->contents->values[P2P_AT_norm_bwd_apply_scale][v->channel]) * v->slope;
+    double factor = size_of(v, P2P_AT_norm_bwd_apply_scale, 1) * v->slope;
     for (int64_t i = 0; i < count_of(v); i++) {
         int64_t e = element_of(v, i);
         dx->scale[e] +=

@@ -125,8 +125,10 @@ static void set_norm_apply(op_case *item, const op_norm_shape *s, int64_t groups
         set(item, P2P_AT_norm_apply_running, OP_ROLE_VECTOR, p2p_tensor_stats(P2P_TYPE_f32, 1, 2, s->c));
         op->momentum = s->use_running ? 0 : 0.1;
     }
-    set_vector(item, P2P_AT_norm_apply_scale, s->c);
-    set_vector(item, P2P_AT_norm_apply_shift, s->c);
+    if (!s->bare) {
+        set_vector(item, P2P_AT_norm_apply_scale, s->c);
+        set_vector(item, P2P_AT_norm_apply_shift, s->c);
+    }
     if (s->dropout > 0) set_step(item, P2P_AT_norm_apply_step, s->n);
     set_activation(item, P2P_AT_norm_apply_y, s->n, s->c, s->h, s->w);
     if (s->second) set_activation(item, P2P_AT_norm_apply_y2, s->n, s->c, s->h, s->w);
@@ -136,8 +138,10 @@ static void set_norm_apply(op_case *item, const op_norm_shape *s, int64_t groups
 static void set_norm_bwd(op_case *item, const op_norm_shape *s, int64_t groups) {
     set_norm_fields(item, s);
     set(item, P2P_AT_norm_bwd_stats_stats, OP_ROLE_VECTOR, p2p_tensor_stats(P2P_TYPE_f32, groups, 3, s->c));
-    set_vector(item, P2P_AT_norm_bwd_stats_scale, s->c);
-    set_vector(item, P2P_AT_norm_bwd_stats_shift, s->c);
+    if (!s->bare) {
+        set_vector(item, P2P_AT_norm_bwd_stats_scale, s->c);
+        set_vector(item, P2P_AT_norm_bwd_stats_shift, s->c);
+    }
     set_activation(item, P2P_AT_norm_bwd_stats_dy, s->n, s->c, s->h, s->w);
     if (s->second) set_activation(item, P2P_AT_norm_bwd_stats_dy2, s->n, s->c, s->h, s->w);
     if (s->dropout > 0) set_step(item, P2P_AT_norm_bwd_stats_step, s->n);
@@ -146,7 +150,7 @@ static void set_norm_bwd(op_case *item, const op_norm_shape *s, int64_t groups) 
         p2p_tensor_stats(P2P_TYPE_f32, groups, 2, s->c));
     if (stats) item->op.merged = 0;
     if (!stats) set_activation(item, P2P_AT_norm_bwd_apply_dx, s->n, s->c, s->h, s->w);
-    if (!stats && !s->merged) return;
+    if ((!stats && !s->merged) || s->bare) return;
     if (s->dscale)
         set_vector(item, stats ? P2P_AT_norm_bwd_stats_dscale : P2P_AT_norm_bwd_apply_dscale, s->c);
     if (s->dshift)
@@ -193,6 +197,11 @@ static void set_pointwise_fields(op_case *item, int64_t n) {
         break;
     case P2P_KIND_loss_bce:
         set_vector(item, P2P_AT_loss_bce_loss, 1);
+        op->loss_scale = 0.01;
+        op->grad_scale = 0.005;
+        break;
+    case P2P_KIND_loss_mse:
+        set_vector(item, P2P_AT_loss_mse_loss, 1);
         op->loss_scale = 0.01;
         op->grad_scale = 0.005;
         break;

@@ -148,9 +148,19 @@ static void visit_norm_options(const walk *to) {
             visit_norm(to, &s);
         }
     }
+    for (int merged = 0; merged < 2; merged++) { /* instance normalisation as published, and with a mask */
+        s = base;
+        s.bare = true, s.merged = merged, s.images = 1, s.act = P2P_ACT_lrelu, s.slope = 0.2;
+        visit_norm(to, &s);
+        s.second = true, s.act2 = P2P_ACT_relu, s.dropout = 0.5, s.images = 0;
+        visit_norm(to, &s);
+    }
     s = base;
     s.use_running = true, s.act = P2P_ACT_relu;
     give(to, op_case_norm(P2P_KIND_norm_apply, &s));
+    s.bare = true;
+    give(to, op_case_norm(P2P_KIND_norm_apply, &s));
+    s.bare = false;
     s.second = true, s.act2 = P2P_ACT_lrelu, s.slope2 = 0.2, s.images = 2;
     give(to, op_case_norm(P2P_KIND_norm_apply, &s));
 }
@@ -233,17 +243,20 @@ static void visit_reductions(const walk *to) {
     for (int i = 0; i < SHAPE_COUNT; i++) {
         give(to, pointwise(P2P_KIND_bias_grad, shapes[i]));
         for (int target = 0; target < 2; target++) {
-            op_case bce = pointwise(P2P_KIND_loss_bce, shapes[i]);
-            bce.op.target = target;
-            give(to, bce);
+            for (int kind = 0; kind < 2; kind++) { /* with the same operands */
+                op_case label = pointwise(kind ? P2P_KIND_loss_mse : P2P_KIND_loss_bce, shapes[i]);
+                label.op.target = target;
+                give(to, label);
+                if (target) op_case_drop_operand(&label, P2P_AT_loss_bce_dx);
+                if (target) give(to, label);
+            }
             op_case l1 = pointwise(P2P_KIND_loss_l1, shapes[i]);
-            if (target) op_case_drop_operand(&bce, P2P_AT_loss_bce_dx);
             if (target) op_case_drop_operand(&l1, P2P_AT_loss_l1_dx);
-            if (target) give(to, bce);
             give(to, l1);
         }
     }
     give(to, op_case_pointwise(P2P_KIND_loss_bce, 1, 1, 30, 30)); /* the discriminator's map, an image */
+    give(to, op_case_pointwise(P2P_KIND_loss_mse, 1, 1, 30, 30));
     give(to, op_case_pointwise(P2P_KIND_loss_l1, 1, 3, 64, 64));
 }
 
@@ -257,9 +270,9 @@ static void visit_adam(const walk *to) {
 
 /* Every activation operand of the pointwise kinds as a range. */
 static void visit_pointwise_ranges(const walk *to, int64_t alignment) {
-    static const p2p_kind kinds[] = {P2P_KIND_fill,      P2P_KIND_prepare,  P2P_KIND_act_fwd,
-                                     P2P_KIND_act_bwd,   P2P_KIND_dropout,  P2P_KIND_axpby,
-                                     P2P_KIND_bias_grad, P2P_KIND_loss_bce, P2P_KIND_loss_l1};
+    static const p2p_kind kinds[] = {
+        P2P_KIND_fill,  P2P_KIND_prepare,   P2P_KIND_act_fwd,  P2P_KIND_act_bwd,  P2P_KIND_dropout,
+        P2P_KIND_axpby, P2P_KIND_bias_grad, P2P_KIND_loss_bce, P2P_KIND_loss_mse, P2P_KIND_loss_l1};
     static const int64_t channels[] = {3, 16, 17};
     for (size_t k = 0; k < sizeof kinds / sizeof kinds[0]; k++) {
         for (int i = 0; i < 3; i++) {
@@ -281,9 +294,10 @@ static void visit_pointwise_ranges(const walk *to, int64_t alignment) {
 /* Maps as large as those of the full networks, in a batch. */
 static void visit_full_maps(const walk *to) {
     static const extents maps[] = {{4, 64, 128, 128}, {4, 128, 64, 64}, {1, 512, 16, 16}, {4, 3, 256, 256}};
-    static const p2p_kind kinds[] = {
-        P2P_KIND_fill,    P2P_KIND_copy,  P2P_KIND_prepare,   P2P_KIND_act_fwd,  P2P_KIND_act_bwd,
-        P2P_KIND_dropout, P2P_KIND_axpby, P2P_KIND_bias_grad, P2P_KIND_loss_bce, P2P_KIND_loss_l1};
+    static const p2p_kind kinds[] = {P2P_KIND_fill,     P2P_KIND_copy,      P2P_KIND_prepare,
+                                     P2P_KIND_act_fwd,  P2P_KIND_act_bwd,   P2P_KIND_dropout,
+                                     P2P_KIND_axpby,    P2P_KIND_bias_grad, P2P_KIND_loss_bce,
+                                     P2P_KIND_loss_mse, P2P_KIND_loss_l1};
     for (size_t i = 0; i < sizeof maps / sizeof maps[0]; i++) {
         op_norm_shape s = {.n = maps[i].n,
                            .c = maps[i].c,

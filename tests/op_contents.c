@@ -118,8 +118,9 @@ static void avoid_kinks(const p2p_op *op, op_contents *contents) {
     for (int64_t e = 0; e < p2p_tensor_elements(t); e++) {
         int64_t c = e / plane % t->c, n = e / plane / t->c;
         const double *group = stats + n / images * 3 * t->c;
-        double slope = scale[c] / sqrt(group[2 * t->c + c] / group[c] + op->eps);
-        double z = slope * (contents->values[P2P_AT_norm_bwd_stats_x][e] - group[t->c + c]) + shift[c];
+        double slope = (scale ? scale[c] : 1) / sqrt(group[2 * t->c + c] / group[c] + op->eps);
+        double z =
+            slope * (contents->values[P2P_AT_norm_bwd_stats_x][e] - group[t->c + c]) + (shift ? shift[c] : 0);
         if (fabs(z) < gap) contents->values[P2P_AT_norm_bwd_stats_x][e] += (z < 0 ? -2 : 2) * gap / slope;
     }
 }
@@ -134,8 +135,8 @@ static p2p_status draw_norm(op_rng *rng, const p2p_op *op, op_contents *contents
     int scale = apply ? P2P_AT_norm_apply_scale : P2P_AT_norm_bwd_stats_scale;
     int shift = apply ? P2P_AT_norm_apply_shift : P2P_AT_norm_bwd_stats_shift;
     if (v[stats]) measure_stats(op, v[0], v[stats]);
-    draw_scale(rng, v[scale], elements(op, scale));
-    draw_scale(rng, v[shift], elements(op, shift));
+    if (v[scale]) draw_scale(rng, v[scale], elements(op, scale));
+    if (v[shift]) draw_scale(rng, v[shift], elements(op, shift));
     if (apply && v[P2P_AT_norm_apply_running]) {
         int64_t c = op->t[0].c;
         draw_reals(rng, v[P2P_AT_norm_apply_running] + c, c, 0.5, 2); /* the means are drawn already */

@@ -66,7 +66,8 @@ static bool range_overflows(p2p_op *op, int operand) {
 
 /* One channel more than the other operands agree on. Where there is no other, any number is good. */
 static bool other_channels(p2p_op *op, int operand) {
-    bool alone = op->kind == P2P_KIND_loss_bce && !p2p_tensor_present(&op->t[P2P_AT_loss_bce_dx]);
+    bool label_loss = op->kind == P2P_KIND_loss_bce || op->kind == P2P_KIND_loss_mse;
+    bool alone = label_loss && !p2p_tensor_present(&op->t[P2P_AT_loss_bce_dx]);
     op->t[operand].c += 1;
     return p2p_kind_operand_count(op->kind) > 1 && !(alone && operand == P2P_AT_loss_bce_x);
 }

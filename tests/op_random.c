@@ -87,7 +87,8 @@ static op_case draw_norm(p2p_kind kind, op_rng *rng) {
                        .use_running = op_rng_chance(rng, 4),
                        .running = draw_bool(rng),
                        .dscale = draw_bool(rng),
-                       .dshift = draw_bool(rng)};
+                       .dshift = draw_bool(rng),
+                       .bare = op_rng_chance(rng, 4)};
     return op_case_norm(kind, &s);
 }
 
@@ -130,6 +131,7 @@ static op_case draw_pointwise(p2p_kind kind, op_rng *rng) {
         op->layer = op_rng_range(rng, 0, UINT32_MAX);
         break;
     case P2P_KIND_loss_bce:
+    case P2P_KIND_loss_mse: /* with the same operands */
         op->target = draw_bool(rng);
         if (draw_bool(rng)) op_case_drop_operand(&item, P2P_AT_loss_bce_dx);
         break;

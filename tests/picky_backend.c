@@ -16,8 +16,10 @@ typedef struct {
 } picky_device;
 
 typedef struct {
-    p2p_be_op *inner;
+    p2p_be_op *inner; /* NULL: a peak, */
     p2p_be_buffer *scratch;
+    p2p_binding counts; /* which writes `count` here */
+    float count;
 } picky_op;
 
 typedef struct picky_recording {
@@ -171,7 +173,22 @@ static p2p_status op_create(p2p_be_device *device, const p2p_op *op, const p2p_b
     return status;
 }
 
+static p2p_status peak_create(p2p_be_device *device, p2p_type type, int steps, p2p_binding counts,
+                              int capacity, p2p_be_op **created, double *multiply_adds) {
+    (void)capacity;
+    if (type != P2P_TYPE_f32) return host->fail(P2P_UNSUPPORTED, "picky: a peak of f32 only");
+    picky_op *made = calloc(1, sizeof *made);
+    if (!made) return no_memory();
+    made->counts = counts;
+    made->count = (float)steps;
+    *multiply_adds = steps + (wrapper(device)->index == PICKY_STRICT);
+    *created = (p2p_be_op *)(void *)made;
+    return P2P_OK;
+}
+
 static p2p_status run_now(picky_device *picky, picky_op *op) {
+    if (!op->inner)
+        return reference->device.buffer_write(picky->inner, op->counts, &op->count, sizeof op->count);
     return reference->device.op_run(picky->inner, op->inner);
 }
 
@@ -246,7 +263,8 @@ const p2p_module *picky_module(uint32_t abi, const p2p_host *services) {
                                                  .record_begin = record_begin,
                                                  .record_end = record_end,
                                                  .recording_run = recording_run,
-                                                 .recording_destroy = recording_destroy}};
+                                                 .recording_destroy = recording_destroy,
+                                                 .peak_create = peak_create}};
     if (abi != P2P_BACKEND_ABI) return NULL;
     host = services;
     reference = p2p_module_reference(abi, services);

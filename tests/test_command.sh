@@ -122,7 +122,7 @@ done
 [ "$(losses whole/metrics.jsonl)" = "$(losses parts/metrics.jsonl)" ] || fail "metrics.jsonl differs after resuming"
 
 echo "-- killed, and resumed from the last checkpoint"
-"$p2p" train "${options[@]}" --out killed --steps 100000 --save-every 2 --seed 7 >/dev/null 2>&1 &
+"$p2p" train "${options[@]}" --out killed --steps 100000 --checkpoint-every 2 --seed 7 >/dev/null 2>&1 &
 training=$!
 for _ in $(seq 600); do
     compgen -G 'killed/checkpoints/step-*' >/dev/null && break

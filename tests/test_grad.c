@@ -124,6 +124,10 @@ static void bce(model *m, pass *to, p2p_value logits, int target, double weight,
     term(to, p2p_loss_bce(m->graph, logits, target, weight, name), name, weight);
 }
 
+static void mse(model *m, pass *to, p2p_value x, int target, double weight, const char *name) {
+    term(to, p2p_loss_mse(m->graph, x, target, weight, name), name, weight);
+}
+
 static void l1(model *m, pass *to, p2p_value x, p2p_value target, double weight, const char *name) {
     term(to, p2p_loss_l1(m->graph, x, target, weight, name), name, weight);
 }
@@ -171,6 +175,12 @@ static p2p_value norm(model *m, p2p_network *network, p2p_value x, const char *n
     return p2p_norm(m->graph, x, network, scale, shift, running(network, names[2], shape[1]), &options);
 }
 
+/* Normalisation without parameters. */
+static p2p_value bare_norm(model *m, p2p_network *network, p2p_value x, p2p_norm_options options) {
+    options.eps = 1e-3;
+    return p2p_norm(m->graph, x, network, NO_PARAM, NO_PARAM, NO_PARAM, &options);
+}
+
 static const p2p_norm_options over_batch = {.over = P2P_STATS_BATCH}, over_image = {.over = P2P_STATS_IMAGE},
                               over_replicas = {.over = P2P_STATS_BATCH, .sync = true};
 
@@ -209,6 +219,21 @@ static void build_norm_of_one(model *m) {
     p2p_value y = act(m, norm(m, g, x, "norm", over_image), P2P_ACT_tanh);
     y = conv(m, g, p2p_concat(m->graph, y, x), "w", (window){2, 1, 1, .stride = 1});
     bce(m, &m->passes[0], y, 1, 1, "loss");
+}
+
+/* Instance normalisation as published, with what fuses into it; and over the batch, and one element. */
+static void build_bare_norms(model *m) {
+    p2p_network *g = m->nets[0];
+    p2p_value y = data(m, "x", 2, 4, 4);
+    y = conv(m, g, y, "w", (window){3, 3, 3, .stride = 1, .pad = 1, .bias = true});
+    y = act(m, p2p_dropout(m->graph, bare_norm(m, g, y, over_image), 0.3, "drop"), P2P_ACT_lrelu);
+    y = conv(m, g, y, "w2", (window){3, 3, 3, .stride = 1, .pad = 1});
+    y = act(m, bare_norm(m, g, y, over_batch), P2P_ACT_tanh);
+    p2p_value one = conv(m, g, y, "w3", (window){2, 4, 4, .stride = 1});
+    one = conv_transposed(m, g, p2p_concat(m->graph, bare_norm(m, g, one, over_image), one), "w4",
+                          (window){2, 4, 4, .stride = 1});
+    mse(m, &m->passes[0], y, 1, 0.5, "y");
+    mse(m, &m->passes[0], one, 0, 2, "one");
 }
 
 static void build_norm_over_replicas(model *m) {
@@ -310,6 +335,19 @@ static void build_gan(model *m) {
     l1(m, g_pass, fake, truth, 3, "l1");
 }
 
+/* The same where both learn from one pass over the fake, without detaching it. */
+static void build_simultaneous_gan(model *m) {
+    pass *g_pass = &m->passes[0], *d_pass = &m->passes[1];
+    p2p_value x = data(m, "x", 2, 8, 8), truth = far_data(m, "truth", 2, 8, 8);
+    p2p_value real = data(m, "real", 2, 8, 8);
+    p2p_value fake = unet_block(m, x, 0, 3), judged = patch_logits(m, x, fake);
+    d_pass->target = m->nets[1];
+    mse(m, d_pass, patch_logits(m, x, real), 1, 0.5, "d real");
+    mse(m, d_pass, judged, 0, 0.5, "d fake");
+    mse(m, g_pass, judged, 1, 1, "g");
+    l1(m, g_pass, fake, truth, 3, "l1");
+}
+
 typedef struct {
     const char *name;
     void (*build)(model *m);
@@ -325,6 +363,7 @@ static const grad_case cases[] = {
     {"conv_transposed", build_conv_transposed, 2, 1, true, "", false},
     {"norms", build_norms, 2, 1, true, "w.bias", false},
     {"norm_of_one", build_norm_of_one, 3, 1, true, "norm.scale", false},
+    {"bare_norms", build_bare_norms, 2, 1, true, "w.bias", false},
     {"norm_over_replicas", build_norm_over_replicas, 1, 2, true, "", false},
     {"activations", build_activations, 1, 1, true, "", false},
     {"dropout", build_dropout, 2, 1, true, "", false},
@@ -333,6 +372,8 @@ static const grad_case cases[] = {
     {"shared_weights", build_shared_weights, 2, 1, true, "", false},
     {"gan", build_gan, 1, 1, false, "", false},
     {"gan on replicas", build_gan, 1, 2, false, "", false},
+    {"simultaneous gan", build_simultaneous_gan, 1, 1, false, "", false},
+    {"simultaneous gan on replicas", build_simultaneous_gan, 1, 2, false, "", false},
 };
 
 /* ---- Data

@@ -276,6 +276,9 @@ static const char *const valid[] = {
     "norm_apply x=f32:plain:4x5x6x7 scale=f32:plain:1x5x1x1 shift=f32:plain:1x5x1x1 "
     "running=f32:plain:1x2x1x5 "
     "y=f32:plain:4x5x6x7 use_running=1 eps=1e-05",
+    "norm_apply x=f32:plain:4x5x6x7 stats=f64:plain:4x3x1x5 y=f32:plain:4x5x6x7 images=1 merged=1 eps=1e-05",
+    "norm_bwd_apply x=f32:plain:4x5x6x7 stats=f64:plain:1x3x1x5 dy=f32:plain:4x5x6x7 sums=f64:plain:1x2x1x5 "
+    "dx=f32:plain:4x5x6x7 eps=1e-05",
     "norm_bwd_stats x=f32:plain:4x5x6x7 stats=f64:plain:1x3x1x5 scale=f32:plain:1x5x1x1 "
     "shift=f32:plain:1x5x1x1 "
     "dy=f32:plain:4x5x6x7 dy2=f32:plain:4x5x6x7 step=u32:plain:1x1x1x20 sums=f64:plain:1x2x1x5 "
@@ -297,6 +300,7 @@ static const char *const valid[] = {
     "loss_bce x=f32:plain:2x1x8x8 loss=f64:plain:1x1x1x1 dx=f32:plain:2x1x8x8 target=1 loss_scale=0.0078125 "
     "grad_scale=0.0078125",
     "loss_bce x=f32:plain:2x1x8x8 loss+=f64:plain:1x1x1x1 loss_scale=1",
+    "loss_mse x=f32:plain:2x1x8x8 loss=f64:plain:1x1x1x1 dx+=f32:plain:2x1x8x8 target=1 loss_scale=0.5",
     "loss_l1 x=f32:plain:2x3x8x8 target=f32:plain:2x3x8x8 loss=f64:plain:1x1x1x1 dx=f32:plain:2x3x8x8 "
     "loss_scale=1 grad_scale=100",
     "adam p=f32:plain:1x1x1x100 g=f32:plain:1x1x1x100 m=f32:plain:1x1x1x100 v=f32:plain:1x1x1x100 "
@@ -523,6 +527,15 @@ static void invalid_descriptors_are_refused(void **state) {
         {"norm_apply " NORM "y=f32:plain:4x5x6x7", "eps must be above 0"},
         {"norm_apply " NORM "y=f32:plain:4x5x6x6 eps=1e-5", "its shape must be that of x"},
         {"norm_apply " NORM "y=f32:plain:4x5x6x7 eps=1e-5 act2=relu", "operand y2 is absent"},
+        {"norm_apply x=f32:plain:4x5x6x7 stats=f64:plain:1x3x1x5 scale=f32:plain:1x5x1x1 y=f32:plain:4x5x6x7 "
+         "eps=1e-5",
+         "operand shift is missing"},
+        {"norm_apply x=f32:plain:4x5x6x7 stats=f64:plain:1x3x1x5 shift=f32:plain:1x5x1x1 y=f32:plain:4x5x6x7 "
+         "eps=1e-5",
+         "it must be absent without scale"},
+        {"norm_bwd_stats x=f32:plain:4x5x6x7 stats=f64:plain:1x3x1x5 dy=f32:plain:4x5x6x7 "
+         "sums=f64:plain:1x2x1x5 dshift=f32:plain:1x5x1x1 eps=1e-5",
+         "it must be absent without scale"},
         {"norm_apply " NORM "y=f32:plain:4x5x6x7 eps=1e-5 slope2=0.1", "act2 is not lrelu"},
         {"norm_apply " NORM "y=f32:plain:4x5x6x7 eps=1e-5 momentum=1.5", "momentum=1.5 is outside"},
         {"norm_apply " NORM "y=f32:plain:4x5x6x7 eps=1e-5 dropout=0.5",
@@ -580,6 +593,8 @@ static void invalid_descriptors_are_refused(void **state) {
         {"bias_grad dy=" IMAGES "db=f32:plain:1x1x1x3", "its shape must be 1x3x1x1"},
         {"loss_bce x=" IMAGES "loss=f32:plain:1x1x1x2", "its shape must be 1x1x1x1"},
         {"loss_bce x=" IMAGES "loss=f32:plain:1x1x1x1 target=2", "target=2 is outside"},
+        {"loss_mse x=" IMAGES "loss=f32:plain:1x1x2x1", "its shape must be 1x1x1x1"},
+        {"loss_mse x=" IMAGES "loss=f32:plain:1x1x1x1 target=-1", "target=-1 is outside"},
         {"loss_l1 x=" IMAGES "target=f32:plain:1x3x8x7 loss=f32:plain:1x1x1x1",
          "its shape must be that of x"},
         {"adam p=" FLAT "g=" FLAT "m=" FLAT "v=f32:plain:1x1x1x8 step=u32:plain:1x1x1x10", "must be 1x1x1x9"},

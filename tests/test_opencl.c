@@ -173,6 +173,53 @@ static void names_what_does_not_build(void **state) {
     module->device.close(device);
 }
 
+/* ---- The peak ----------------------------------------------------------------------------------------- */
+
+/* Every work-item counts what its loop has done, and the others' memory stays zero. */
+static void expect_counts(const char *family, int capacity) {
+    enum { STEPS = 100, FLOATS = 1 << 18 };
+    static float counts[FLOATS];
+    const p2p_device_table *table = &module->device;
+    p2p_be_device *device = open_with_family(family);
+    p2p_be_buffer *buffer = NULL;
+    p2p_be_op *op = NULL;
+    p2p_ticket ticket = 0;
+    double multiply_adds = 0, sum = 0;
+    assert_int_equal(table->buffer_create(device, sizeof counts, &buffer), P2P_OK);
+    assert_int_equal(table->peak_create(device, P2P_TYPE_f32, STEPS, (p2p_binding){buffer, 256}, capacity,
+                                        &op, &multiply_adds),
+                     P2P_OK);
+    assert_int_equal(table->op_run(device, op), P2P_OK);
+    assert_int_equal(table->buffer_read(device, (p2p_binding){buffer, 0}, counts, sizeof counts), P2P_OK);
+    assert_int_equal(table->submit(device, &ticket), P2P_OK);
+    assert_int_equal(table->wait(device, ticket), P2P_OK);
+    for (int i = 0; i < FLOATS; i++) {
+        sum += counts[i];
+        if (i < 64 || i >= 64 + capacity) assert_true(counts[i] == 0);
+    }
+    assert_true(counts[64] >= STEPS && counts[64] == counts[65]);
+    assert_true(multiply_adds > 0 && sum == multiply_adds);
+    table->op_destroy(device, op);
+    table->buffer_destroy(device, buffer);
+    table->close(device);
+}
+
+static void counts_its_peak(void **state) {
+    (void)state;
+    expect_counts("direct", 1 << 17);
+    expect_counts("direct", 100);
+    expect_counts("gpu", 1 << 17);
+    expect_counts("gpu", 100); /* no whole number of groups */
+    p2p_be_device *device = open_device();
+    p2p_be_op *op = NULL;
+    double multiply_adds = 0;
+    assert_int_equal(
+        module->device.peak_create(device, P2P_TYPE_f64, 1, (p2p_binding){0}, 1, &op, &multiply_adds),
+        P2P_UNSUPPORTED);
+    assert_message("f64");
+    module->device.close(device);
+}
+
 /* ---- Choices ------------------------------------------------------------------------------------------ */
 
 static void expect_kernel(p2p_be_device *device, const char *text, const char *kernel) {
@@ -241,6 +288,7 @@ int main(void) {
         cmocka_unit_test(stays_lost),
         cmocka_unit_test(builds_a_program_once),
         cmocka_unit_test(names_what_does_not_build),
+        cmocka_unit_test(counts_its_peak),
         cmocka_unit_test(chooses_families_by_shape),
         cmocka_unit_test(obeys_the_switch),
     };

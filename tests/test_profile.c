@@ -1,7 +1,8 @@
-/* Profiled runs and timed transfers, with a clock that ticks once per reading: a profiled run is a run (equal
- * losses), reports every operation once and in order, collectives included, and a failure of the listener
- * ends it. How long anything takes is not looked at.
+/* Profiled runs, timed transfers and peaks, with a clock that ticks once per reading: a profiled run is a run
+ * (equal losses), reports every operation once and in order, collectives included, and a failure of the
+ * listener ends it. How long anything takes is not looked at.
  */
+#include "picky_backend.h"
 #include "plan.h"
 #include "plan_net.h"
 
@@ -144,15 +145,114 @@ static void test_transfers(void **state) {
     OK(p2p_device_open("reference:0", &device));
     OK(p2p_device_time_transfers(device, 4096, tick, COUNT, times));
     for (int i = 0; i < COUNT; i++)
-        assert_true(times[i].write == 1 && times[i].read == 1 && times[i].copy == 1);
+        assert_true(times[i].write == 1 && times[i].read == 1 && times[i].copy == 1 && times[i].kernel == 1);
     assert_int_equal(p2p_device_time_transfers(device, 0, tick, COUNT, times), P2P_INVALID);
     p2p_device_close(device);
 }
 
+/* ---- Peaks -------------------------------------------------------------------------------------------- */
+
+enum { PEAKS = 3 };
+
+/* A clock on which each reading comes `interval` after the last. */
+static double interval;
+
+static double slow_tick(void) {
+    return ticks += interval;
+}
+
+static p2p_status time_peak(const char *address, p2p_type type, double every, double *flops,
+                            double *seconds) {
+    p2p_device *device;
+    interval = every;
+    OK(p2p_device_open(address, &device));
+    p2p_status status = p2p_device_time_peak(device, type, slow_tick, PEAKS, flops, seconds);
+    p2p_device_close(device);
+    return status;
+}
+
+static void test_peak(void **state) {
+    (void)state;
+    double flops = 0, seconds[PEAKS] = {0};
+    OK(time_peak("picky:2", P2P_TYPE_f32, 0.5, &flops, seconds));
+    assert_true(flops == 2 * 16); /* long enough at once */
+    for (int i = 0; i < PEAKS; i++) assert_true(seconds[i] == 0.5);
+    OK(time_peak("picky:2", P2P_TYPE_f32, 0, &flops, seconds)); /* never long enough: the longest loop */
+    assert_true(flops == 2.0 * P2P_PEAK_STEPS);
+}
+
+static void expect_no_peak(const char *address, p2p_type type, p2p_status expected, const char *part) {
+    double flops, seconds[PEAKS];
+    assert_int_equal(time_peak(address, type, 1, &flops, seconds), expected);
+    if (!strstr(p2p_message(), part)) fail_msg("no \"%s\" in: %s", part, p2p_message());
+}
+
+static void test_peak_refusals(void **state) {
+    (void)state;
+    expect_no_peak("reference:0", P2P_TYPE_f32, P2P_UNSUPPORTED, "reference:0 has no kernel");
+    expect_no_peak("picky:2", P2P_TYPE_bf16, P2P_UNSUPPORTED, "f32 only");
+    expect_no_peak("picky:1", P2P_TYPE_f32, P2P_FAILED, "made 16 of 17 multiply-adds");
+}
+
+static void test_peak_arguments(void **state) {
+    (void)state;
+    p2p_device *device;
+    p2p_buffer *counts;
+    p2p_operation *kernel;
+    double multiply_adds;
+    OK(p2p_device_open("picky:2", &device));
+    OK(p2p_buffer_create(device, 64, &counts));
+    const struct {
+        int steps, capacity;
+        const char *part;
+    } cases[] = {
+        {0, 1, "0 steps"}, {P2P_PEAK_STEPS + 1, 1, "32769 steps"}, {1, 0, "at most 0"}, {1, 17, "68 bytes"}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        assert_int_equal(p2p_operation_create_peak(device, P2P_TYPE_f32, cases[i].steps,
+                                                   (p2p_place){counts, 0}, cases[i].capacity, &kernel,
+                                                   &multiply_adds),
+                         P2P_INVALID);
+        assert_non_null(strstr(p2p_message(), cases[i].part));
+        assert_null(kernel);
+    }
+    p2p_buffer_destroy(counts);
+    p2p_device_close(device);
+}
+
+/* Each call of the backend in turn fails, and says so. */
+static void test_peak_faults(void **state) {
+    (void)state;
+    p2p_device *device;
+    p2p_status status = P2P_FAILED;
+    double flops, seconds[PEAKS];
+    int failures = 0;
+    OK(p2p_device_open("picky:2", &device));
+    interval = 1;
+    while (status != P2P_OK && failures < 100) {
+        p2p_fault_inject((uint64_t)failures + 1);
+        status = p2p_device_time_peak(device, P2P_TYPE_f32, slow_tick, PEAKS, &flops, seconds);
+        if (status == P2P_OK) break;
+        assert_non_null(strstr(p2p_message(), "injected fault"));
+        failures++;
+    }
+    p2p_fault_inject(0);
+    assert_int_equal(status, P2P_OK);
+    assert_int_equal(failures, 2 + 3 * (2 + PEAKS) + 3); /* buffer, kernel; runs with submit, wait; counts */
+    p2p_device_close(device);
+}
+
+static int register_picky(void **state) {
+    (void)state;
+    return p2p_module_register(picky_module) == P2P_OK ? 0 : -1;
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_one),      cmocka_unit_test(test_checked),   cmocka_unit_test(test_replicas),
-        cmocka_unit_test(test_refusals), cmocka_unit_test(test_transfers),
+        cmocka_unit_test(test_one),           cmocka_unit_test(test_checked),
+        cmocka_unit_test(test_replicas),      cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_transfers),     cmocka_unit_test(test_peak),
+        cmocka_unit_test(test_peak_refusals), cmocka_unit_test(test_peak_arguments),
+        cmocka_unit_test(test_peak_faults),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, register_picky, NULL);
 }

@@ -327,6 +327,34 @@ static void copy_operand(run *to, int i, const run *from, int j) {
     memcpy(to->v[i], from->v[j], (size_t)p2p_tensor_elements(&to->op.t[i]) * sizeof(double));
 }
 
+/* Run `text` with scale 1 and shift 0, and again without the two: all results are the same bits. */
+static void check_bare(const char *text, int scale) {
+    run with = run_text(text);
+    for (int c = 0; c < 3; c++) with.v[scale][c] = 1, with.v[scale + 1][c] = 0;
+    p2p_op op = with.op;
+    op.t[scale] = op.t[scale + 1] = (p2p_tensor){0};
+    run without = run_of(&op);
+    for (int i = 0; i < P2P_MAX_OPERANDS; i++)
+        if (without.v[i] != NULL) copy_operand(&without, i, &with, i);
+    run_go(&with), run_go(&without);
+    for (int i = 0; i < P2P_MAX_OPERANDS; i++)
+        if (without.v[i] != NULL)
+            assert_memory_equal(without.v[i], with.v[i],
+                                (size_t)p2p_tensor_elements(&op.t[i]) * sizeof(double));
+    run_free(&with), run_free(&without);
+}
+
+static void absent_scale_and_shift_are_1_and_0(void **state) {
+    (void)state;
+    check_bare("norm_apply " NORM_OPERANDS "y=" SHAPE "images=2 merged=1 eps=0.001", P2P_AT_norm_apply_scale);
+    check_bare("norm_bwd_stats " NORM_OPERANDS "dy=" SHAPE
+               "sums=f64:plain:2x2x1x3 act=relu images=2 eps=0.001",
+               P2P_AT_norm_bwd_stats_scale);
+    check_bare("norm_bwd_apply " NORM_OPERANDS "dy=" SHAPE "sums=f64:plain:2x2x1x3 dx=" SHAPE
+               "images=2 merged=1 act=relu eps=0.001",
+               P2P_AT_norm_bwd_apply_scale);
+}
+
 static void norm_gradients_are_slopes(void **state) {
     (void)state;
     run forward = run_text("norm_apply " NORM_OPERANDS "step=u32:plain:1x1x1x14 y=" SHAPE "y2=" SHAPE
@@ -443,6 +471,18 @@ static void losses_and_their_gradients(void **state) {
         run_assert_near(r.v[P2P_AT_loss_bce_loss][0], 0.5 * (1000 + 3 * log(2)), 1e-14);
         run_free(&r);
     }
+    for (int target = 0; target < 2; target++) {
+        run r = run_text("loss_mse x=f64:plain:1x1x1x3 loss+=f64:plain:1x1x1x1 dx=f64:plain:1x1x1x3 "
+                         "loss_scale=0.5 grad_scale=3");
+        r.op.target = target;
+        const double x[] = {-2, 1, 3};
+        memcpy(r.v[0], x, sizeof x);
+        r.v[P2P_AT_loss_mse_loss][0] = 10;
+        run_go(&r);
+        for (int e = 0; e < 3; e++) assert_true(r.v[P2P_AT_loss_mse_dx][e] == 6 * (x[e] - target));
+        assert_true(r.v[P2P_AT_loss_mse_loss][0] == 10 + 0.5 * (target ? 9 + 0 + 4 : 4 + 1 + 9));
+        run_free(&r);
+    }
     run r = run_text("loss_l1 x=f64:plain:1x1x1x3 target=f64:plain:1x1x1x3 loss=f64:plain:1x1x1x1 "
                      "dx+=f64:plain:1x1x1x3 loss_scale=2 grad_scale=10");
     memcpy(r.v[0], (double[]){1, 2, 3}, 3 * sizeof(double));
@@ -504,6 +544,7 @@ static void storage_does_not_matter(void **state) {
         "dropout x=" SHAPE "step=u32:plain:1x1x1x14 y=" SHAPE "dropout=0.5",
         "bias_grad dy=" SHAPE "db=" VECTOR,
         "loss_bce x=" SHAPE "loss=f64:plain:1x1x1x1 dx+=" SHAPE "loss_scale=0.1 grad_scale=0.3",
+        "loss_mse x=" SHAPE "loss+=f64:plain:1x1x1x1 dx=" SHAPE "target=1 loss_scale=0.1 grad_scale=0.3",
         "loss_l1 x=" SHAPE "target=" SHAPE "loss=f64:plain:1x1x1x1 dx=" SHAPE "loss_scale=0.1 grad_scale=0.3",
     };
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
@@ -673,6 +714,7 @@ int main(void) {
         cmocka_unit_test(normalising_normalises),
         cmocka_unit_test(running_statistics_move_in_group_order),
         cmocka_unit_test(norm_gradients_are_slopes),
+        cmocka_unit_test(absent_scale_and_shift_are_1_and_0),
         cmocka_unit_test(one_element_has_no_gradient),
         cmocka_unit_test(dropout_masks_by_logical_position),
         cmocka_unit_test(activation_gradients_come_from_outputs),

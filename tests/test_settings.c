@@ -72,6 +72,7 @@ static void test_options_reach_the_model(void **state) {
     CHECK("--ndf 16", ndf, 16);
     CHECK("--d-net pixel", discriminator_net, DISCRIMINATOR_pixel);
     CHECK("--d-layers 2", discriminator_layers, 2);
+    CHECK("--norm instance", norm, NN_NORM_instance);
     CHECK("--norm none", norm, NN_NORM_none);
     CHECK("--bottleneck-norm on", bottleneck_norm, true);
     CHECK("--norm-eps 0.25", norm_eps, 0.25);
@@ -82,6 +83,7 @@ static void test_options_reach_the_model(void **state) {
     CHECK("--init-stddev 0.25", init_stddev, 0.25);
     CHECK("--init-scale 0.25", init_scale_stddev, 0.25);
     CHECK("--d-order simultaneous", d_order, PIX2PIX_D_simultaneous);
+    CHECK("--gan-mode lsgan", gan_mode, PIX2PIX_GAN_lsgan);
     CHECK("--lambda-l1 25", lambda_l1, 25);
     CHECK("--beta1 0.25", beta1, 0.25);
     CHECK("--beta2 0.25", beta2, 0.25);

@@ -45,4 +45,97 @@ expect 0 "" "$p2p" train "${small[@]}" --out steps --steps 2
 expect 0 "epoch 1/1" "$p2p" train --out steps --resume --device "$device" --epochs 1
 expect 0 "step 5/5" "$p2p" train --out steps --resume --device "$device" --steps 5
 
+echo "-- validation, the best, and epochs"
+# numbers FIELD OUT: the values of a field of the epochs, in order.
+numbers() {
+    sed -nE "s/.*\"event\":\"epoch\".*\"$1\":([^,}]*).*/\1/p" "$2/metrics.jsonl"
+}
+expect 0 "PSNR" "$p2p" train "${small[@]}" --out epochs --epochs 13 --lr 0.01
+said "the best so far" "an epoch's line"
+for field in val_l1 val_psnr val_ssim val_l1_of_mean_target; do
+    [ "$(numbers $field epochs | grep -c '[0-9]')" -eq 13 ] || fail "not 13 values of $field"
+done
+best=$(numbers val_l1 epochs | awk 'NR == 1 || $1 < least { least = $1; epoch = NR } END { print epoch }')
+[ "$best" -lt 13 ] || fail "the last epoch is the best: the test shows nothing"
+grep -q "\"epoch\": $best," epochs/best/best.json || fail "best.json is not about epoch $best: $(cat epochs/best/best.json)"
+for field in val_l1 val_psnr val_ssim; do
+    grep -q "\"$field\": $(numbers $field epochs | sed -n "${best}p")" epochs/best/best.json || fail "best.json: $field"
+done
+[ "$(ls epochs/epochs | tr '\n' ' ')" = "$(printf '%03d-generator.safetensors ' $(seq 4 13))" ] ||
+    fail "not the generators of epochs 4 to 13: $(ls epochs/epochs)"
+same epochs/epochs/013-generator.safetensors epochs/generator.safetensors
+expect 0 "" "$p2p" train "${small[@]}" --out few --epochs 13 --lr 0.01 --save-every 4 --keep-epochs 2
+[ "$(ls few/epochs | tr '\n' ' ')" = "008-generator.safetensors 012-generator.safetensors " ] ||
+    fail "--save-every 4 --keep-epochs 2: $(ls few/epochs)"
+same epochs/epochs/012-generator.safetensors few/epochs/012-generator.safetensors
+expect 0 "" "$p2p" train "${small[@]}" --out all --epochs 13 --lr 0.01 --keep-epochs 0
+[ "$(ls all/epochs | wc -l)" -eq 13 ] || fail "--keep-epochs 0: $(ls all/epochs)"
+same all/epochs/$(printf '%03d' "$best")-generator.safetensors epochs/best/generator.safetensors
+expect 0 "" "$p2p" train "${small[@]}" --out best --epochs "$best" --lr 0.01
+same epochs/best/discriminator.safetensors best/discriminator.safetensors
+
+echo "-- which was the best survives resuming"
+expect 0 "" "$p2p" train "${small[@]}" --out resumed --epochs "$best" --lr 0.01
+expect 0 "" "$p2p" train --out resumed --resume --device "$device" --epochs 13
+for file in best/best.json best/generator.safetensors best/discriminator.safetensors generator.safetensors; do
+    same epochs/$file resumed/$file
+done
+said "epoch 13/13 done" "the last epoch"
+tail -n 3 err.txt | grep -q "best so far" && fail "an epoch after the best one is called the best"
+
+echo "-- no validation pairs: no numbers and no best"
+mkdir bare && cp -r toys/train bare/train
+expect 0 "" "$p2p" train "${small[@]/toys/bare}" --out unmeasured --epochs 2
+grep -q val_ unmeasured/metrics.jsonl && fail "numbers without validation pairs"
+[ -e unmeasured/best ] && fail "a best epoch without validation pairs"
+
+echo "-- checkpoints"
+expect 0 "" "$p2p" train "${small[@]}" --out often --steps 11 --checkpoint-every 2
+[ "$(ls often/checkpoints | tr '\n' ' ')" = "step-000000010.safetensors step-000000011.safetensors " ] ||
+    fail "not the newest two checkpoints: $(ls often/checkpoints)"
+
+# begin OUT STEPS OPTION...: a training in the background (with signals as a terminal gives them), some steps on.
+begin() {
+    local out=$1 steps=$2
+    shift 2
+    env --default-signal=INT,TERM,HUP "$p2p" train "${small[@]}" --out "$out" "$@" >"$out.out" 2>"$out.err" &
+    training=$!
+    for _ in $(seq 3000); do
+        [ -e "$out/metrics.jsonl" ] && [ "$(wc -l <"$out/metrics.jsonl")" -gt "$steps" ] && return
+        kill -0 $training 2>/dev/null || break
+        sleep 0.02
+    done
+    fail "$out: it ended, or never came so far: $(tail -n 2 "$out.err")"
+}
+
+# command OUT: what the hint says to go on with.
+command_of() {
+    sed -n 's/^hint:.*go on with: //p' "$1"
+}
+
+echo "-- signals: the step is finished, kept, and resumed bit for bit"
+length=(--steps 300 --epochs 1000 --keep-epochs 2)
+expect 0 "" "$p2p" train "${small[@]}" --out whole "${length[@]}"
+for signal in INT:130 TERM:143 HUP:129; do
+    out="stopped by ${signal%:*}"
+    begin "$out" 20 "${length[@]}"
+    kill -s "${signal%:*}" $training
+    wait $training
+    status=$?
+    [ $status -eq "${signal#*:}" ] || fail "$out: exit code $status: $(tail -n 2 "$out.err")"
+    step=$(sed -nE 's/^p2p: stopped by .* after step ([0-9]+) of 300; .*/\1/p' "$out.err")
+    [ -n "$step" ] || fail "$out: not said: $(tail -n 2 "$out.err")"
+    [ -e "$out/checkpoints/step-$(printf %09d "$step").safetensors" ] || fail "$out: no checkpoint of step $step"
+    expect 0 "going on after step $step" bash -c "$(command_of "$out.err")"
+    for file in generator.safetensors discriminator.safetensors checkpoints/step-000000300.safetensors best/best.json; do
+        same "whole/$file" "$out/$file"
+    done
+    [ "$(losses whole/metrics.jsonl)" = "$(losses "$out/metrics.jsonl")" ] || fail "$out: metrics.jsonl differs"
+done
+env --ignore-signal=HUP "$p2p" train "${small[@]}" --out nohup --steps 300 --keep-epochs 2 >/dev/null 2>&1 &
+training=$!
+sleep 0.5
+kill -s HUP $training
+wait $training || fail "a signal that nohup ignores stopped the training"
+
 finish

@@ -15,9 +15,12 @@ enum { CHECKPOINT_KEEP = 2 };
 /* Where a training stands. */
 typedef struct {
     int64_t step;         /* steps made */
-    int64_t epoch, batch; /* the next batch to train on: epoch from 0, batch within it from 0 */
+    int64_t epoch, batch; /* the next batch to train on: epoch from 0, batch within it from 0; the number of
+                             batches where the epoch's steps are made and its validation is still to come */
     loss_values sums;     /* over the epoch's images so far, each step's losses times its images */
     int64_t images;       /* the epoch's images so far */
+    int64_t best_epoch;   /* the ended epoch of the smallest validation L1, from 1; 0: none yet */
+    double best_l1;
 } training_position;
 
 /* What identifies the training data: it must not change under a resumed training. */

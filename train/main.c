@@ -1,8 +1,10 @@
 /* The p2p program: picks a command, prints its failure with a hint, and turns its status into an exit code.
  *
- * Exit codes: 0 success, 1 failure, 2 wrong usage, 3 unusable input, 4 no such device, 5 device lost.
+ * Exit codes: 0 success, 1 failure, 2 wrong usage, 3 unusable input, 4 no such device, 5 device lost; 130,
+ * 143 or 129 where SIGINT (Ctrl-C), SIGTERM or SIGHUP stopped a training, whose state is then kept.
  */
 #include "command.h"
+#include "sys.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -92,13 +94,14 @@ static p2p_status help(int argc, const char **argv) {
     return P2P_OK;
 }
 
-static p2p_status run_command(const command *chosen, int argc, const char **argv) {
+static p2p_status run_command(const command *chosen, const char *program, int argc, const char **argv) {
     settings all;
     p2p_status status = settings_parse(&all, chosen->bit, argc, argv);
     if (status == P2P_OK && all.help)
         print_help(chosen, stdout);
     else if (status == P2P_OK) {
         if (all.verbose) p2p_log_to(stderr);
+        all.program = program;
         status = chosen->run(&all);
     }
     settings_free(&all);
@@ -120,7 +123,7 @@ static p2p_status dispatch(int argc, const char **argv) {
     if (strcmp(name, "help") == 0) return help(argc - 1, argv + 1);
     if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0) return help(1, argv);
     const command *chosen = command_named(name);
-    return chosen ? run_command(chosen, argc - 1, argv + 1) : unknown_command(name);
+    return chosen ? run_command(chosen, argv[0], argc - 1, argv + 1) : unknown_command(name);
 }
 
 int main(int argc, char **argv) {
@@ -129,5 +132,6 @@ int main(int argc, char **argv) {
     if (status == P2P_OK) return 0;
     fprintf(stderr, "p2p: %s\n", p2p_message());
     if (p2p_message_hint()[0]) fprintf(stderr, "hint: %s\n", p2p_message_hint());
+    if (status == P2P_STOPPED) return sys_stop_end();
     return p2p_status_exit_code(status);
 }

@@ -23,45 +23,51 @@ bool loss_is_finite(const loss_values *losses) {
            isfinite(losses->g_l1);
 }
 
-/* Whether a line is a whole record of a step up to `keep_steps`. A line cut short by a kill is none. */
-static bool line_is_kept(const char *line, size_t length, int64_t keep_steps) {
+/* What of a log stays: steps, and epochs that have ended. */
+typedef struct {
+    int64_t steps, epochs;
+} kept_part;
+
+/* Whether a line is a whole record of the part. A line cut short by a kill is none. */
+static bool line_is_kept(const char *line, size_t length, kept_part kept) {
     json_t *record = json_loadb(line, length, 0, NULL);
-    json_t *step = json_object_get(record, "step");
-    bool kept = json_is_integer(step) && json_integer_value(step) <= keep_steps;
+    const json_t *step = json_object_get(record, "step"), *epoch = json_object_get(record, "epoch");
+    bool stays = json_is_integer(step) && json_is_integer(epoch) && json_integer_value(step) <= kept.steps;
+    if (stays && json_object_get(record, "event")) stays = json_integer_value(epoch) <= kept.epochs;
     json_decref(record);
-    return kept;
+    return stays;
 }
 
-static p2p_status copy_kept_lines(const char *bytes, size_t size, FILE *to, int64_t keep_steps,
+static p2p_status copy_kept_lines(const char *bytes, size_t size, FILE *to, kept_part kept,
                                   const char *path) {
     for (const char *line = bytes, *end = bytes + size; line < end;) {
         const char *newline = memchr(line, '\n', (size_t)(end - line));
         if (!newline) break;
         size_t length = (size_t)(newline - line);
-        if (line_is_kept(line, length, keep_steps) && fwrite(line, 1, length + 1, to) != length + 1)
+        if (line_is_kept(line, length, kept) && fwrite(line, 1, length + 1, to) != length + 1)
             return p2p_fail(P2P_IO, "%s: %s", path, strerror(errno));
         line = newline + 1;
     }
     return P2P_OK;
 }
 
-static p2p_status trim(const char *path, int64_t keep_steps) {
+static p2p_status trim(const char *path, kept_part kept) {
     uint8_t *bytes = NULL;
     size_t size = 0;
     if (sys_path_kind_of(path) == SYS_PATH_ABSENT) return P2P_OK;
     P2P_TRY(sys_file_read(path, SIZE_MAX, &bytes, &size, NULL));
     p2p_atomic_file file = {0};
     p2p_status status = p2p_atomic_open(&file, path);
-    if (status == P2P_OK) status = copy_kept_lines((const char *)bytes, size, file.stream, keep_steps, path);
+    if (status == P2P_OK) status = copy_kept_lines((const char *)bytes, size, file.stream, kept, path);
     free(bytes);
     if (status == P2P_OK) return p2p_atomic_commit(&file);
     p2p_atomic_abandon(&file);
     return status;
 }
 
-p2p_status metrics_open(metrics_log **log, const char *path, int64_t keep_steps) {
+p2p_status metrics_open(metrics_log **log, const char *path, int64_t keep_steps, int64_t keep_epochs) {
     *log = NULL;
-    P2P_TRY(trim(path, keep_steps));
+    P2P_TRY(trim(path, (kept_part){.steps = keep_steps, .epochs = keep_epochs}));
     metrics_log *opened = calloc(1, sizeof *opened);
     char *name = strdup(path);
     FILE *stream = fopen(path, "ab");
@@ -104,8 +110,10 @@ p2p_status metrics_epoch(metrics_log *log, const epoch_record *record) {
                                loss_discriminator(mean), "d_real", mean->d_real, "d_fake", mean->d_fake,
                                "g_gan", mean->g_gan, "g_l1", mean->g_l1);
     if (object && record->validated) {
-        json_object_set_new(object, "val_l1", json_real(record->val_l1));
-        json_object_set_new(object, "val_l1_of_mean_target", json_real(record->baseline_l1));
+        json_object_set_new(object, "val_l1", quality_to_json(record->validation.l1));
+        json_object_set_new(object, "val_psnr", quality_to_json(record->validation.psnr));
+        json_object_set_new(object, "val_ssim", quality_to_json(record->validation.ssim));
+        json_object_set_new(object, "val_l1_of_mean_target", quality_to_json(record->baseline_l1));
     }
     return write_line(log, object);
 }

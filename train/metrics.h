@@ -7,6 +7,7 @@
 #define P2P_METRICS_H
 
 #include "p2p_status.h"
+#include "quality.h"
 
 #include <jansson.h>
 #include <stdbool.h>
@@ -35,14 +36,16 @@ typedef struct {
     int64_t step, epoch;
     loss_values mean;
     bool validated;
-    double val_l1;
+    bool best; /* its validation L1 is the smallest so far */
+    quality validation;
     double baseline_l1; /* of the mean training target, on the same validation pairs */
 } epoch_record;
 
 typedef struct metrics_log metrics_log;
 
-/* Open for appending, keeping of an existing file only the lines up to `keep_steps` (0: none). */
-p2p_status metrics_open(metrics_log **log, const char *path, int64_t keep_steps);
+/* Open for appending, keeping of an existing file only what lies before a position: lines of steps up to
+ * `keep_steps` and of epochs that ended up to `keep_epochs`; 0 for none. */
+p2p_status metrics_open(metrics_log **log, const char *path, int64_t keep_steps, int64_t keep_epochs);
 p2p_status metrics_step(metrics_log *log, const step_record *record);
 p2p_status metrics_epoch(metrics_log *log, const epoch_record *record);
 /* Everything reaches the disk. NULL is ignored. */

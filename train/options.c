@@ -239,7 +239,7 @@ static json_t *value_to_json(const settings *all, const option_row *row) {
     case KIND_CHOICE:
         return *(char **)field ? json_string(*(char **)field) : json_null();
     case KIND_COUNT:
-        return *(int64_t *)field ? json_integer(*(int64_t *)field) : json_null();
+        return *(int64_t *)field || row->low == 0 ? json_integer(*(int64_t *)field) : json_null();
     case KIND_SEED:
         return json_sprintf("%llu", (unsigned long long)*(uint64_t *)field);
     case KIND_REAL:
@@ -346,4 +346,49 @@ p2p_status settings_resume(settings *all, const json_t *kept, const char *file) 
             P2P_TRY(resume_row(all, &option_rows[i], kept, file));
     }
     return P2P_OK;
+}
+
+/* ---- The command that resumes ------------------------------------------------------------------------- */
+
+static void append(char *text, size_t size, const char *word) {
+    const size_t used = strlen(text);
+    snprintf(text + used, size - used, "%s", word);
+}
+
+/* The word behind a space, in single quotes where a shell would see more than a plain word in it. */
+static void append_word(char *text, size_t size, const char *word) {
+    static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-+=:,./@%";
+    const bool quoted = word[0] == '\0' || word[strspn(word, plain)] != '\0';
+    append(text, size, text[0] ? " " : "");
+    if (!quoted) {
+        append(text, size, word);
+        return;
+    }
+    append(text, size, "'");
+    for (; *word; word++) append(text, size, *word == '\'' ? "'\\''" : (char[]){*word, '\0'});
+    append(text, size, "'");
+}
+
+/* What isn't kept must be given again. */
+static void append_option(const settings *all, const option_row *row, char *text, size_t size) {
+    char name[64], value[8192];
+    json_t *given = value_to_json(all, row);
+    snprintf(name, sizeof name, "--%s", row->name);
+    json_as_text(given, value, sizeof value);
+    json_decref(given);
+    append_word(text, size, name);
+    if (row->kind != KIND_FLAG) append_word(text, size, value);
+}
+
+void settings_resume_command(const settings *all, char *text, size_t size) {
+    text[0] = '\0';
+    append_word(text, size, all->program ? all->program : "p2p");
+    append_word(text, size, "train");
+    for (int i = 0; i < option_row_count; i++) {
+        const option_row *row = &option_rows[i];
+        const bool train = row->commands & COMMAND_TRAIN, resume = strcmp(row->name, "resume") == 0;
+        if (train && row->keeping == NOT_KEPT && all->given[i] && !resume)
+            append_option(all, row, text, size);
+    }
+    append_word(text, size, "--resume");
 }

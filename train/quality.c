@@ -135,6 +135,19 @@ p2p_status quality_measure(const quality_picture *a, const quality_picture *b, q
     return measure_ssim(a, b, &result->ssim);
 }
 
+static quality_picture picture_of(const image *picture) {
+    return (quality_picture){.width = picture->width,
+                             .height = picture->height,
+                             .channels = IMAGE_CHANNELS,
+                             .bits = 8,
+                             .samples = picture->pixels};
+}
+
+p2p_status quality_of_images(const image *a, const image *b, quality *result) {
+    const quality_picture first = picture_of(a), second = picture_of(b);
+    return quality_measure(&first, &second, result);
+}
+
 void quality_add(quality_total *total, const quality *one) {
     total->sums.l1 += one->l1;
     total->sums.psnr += one->psnr;

@@ -10,7 +10,7 @@
 #ifndef P2P_QUALITY_H
 #define P2P_QUALITY_H
 
-#include "p2p_status.h"
+#include "image.h"
 
 #include <jansson.h>
 #include <stdint.h>
@@ -34,6 +34,9 @@ typedef struct {
 /* Compare two pictures of equal width, height, channels and bits; anything else is P2P_INVALID. Sums are
  * taken in integers, so they are exact. */
 p2p_status quality_measure(const quality_picture *a, const quality_picture *b, quality *result);
+
+/* The same of two images. */
+p2p_status quality_of_images(const image *a, const image *b, quality *result);
 
 /* The mean over pictures. Begin with {0}; of none it is NAN. One pair of equal pictures makes the mean PSNR
  * infinite. */

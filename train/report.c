@@ -1,6 +1,8 @@
 /* Validation and sample pictures. See report.h. */
 #include "report.h"
 
+#include "sys.h"
+
 #include <math.h>
 #include <stdlib.h>
 
@@ -88,21 +90,18 @@ static void empty_batch(picture_batch *batch, int capacity) {
     batch->count = 0;
 }
 
+static p2p_status check_stop(void) {
+    return sys_stop_signal() ? p2p_fail(P2P_STOPPED, "a signal asked to stop in validation") : P2P_OK;
+}
+
 static p2p_status run_batch(const report *shown, const evaluator *e, int64_t first, int count,
                             picture_batch *batch) {
+    P2P_TRY(check_stop());
     batch->count = count;
     for (int i = 0; i < count; i++)
         P2P_TRY(
             evaluate_load_pair(shown->shown, first + i, shown->size, &batch->inputs[i], &batch->targets[i]));
     return evaluate_pictures(e, count, batch->inputs, batch->generated);
-}
-
-/* Mean |a - b| in the [-1, 1] units of the L1 loss. */
-static double mean_difference(const image *a, const image *b) {
-    const size_t bytes = (size_t)a->width * (size_t)a->height * IMAGE_CHANNELS;
-    double total = 0;
-    for (size_t i = 0; i < bytes; i++) total += abs(a->pixels[i] - b->pixels[i]);
-    return total / 127.5 / (double)bytes;
 }
 
 /* A sample's column of the grid takes its pictures: cells[column], cells[columns + column], ... */
@@ -114,8 +113,20 @@ static void keep_column(picture_batch *batch, int index, image *cells, int colum
     }
 }
 
+/* Measure a batch that has run, and give the grid its share. */
+static p2p_status use_batch(picture_batch *batch, int64_t first, image *cells, int columns,
+                            quality_total *total) {
+    for (int i = 0; i < batch->count; i++) {
+        quality one;
+        P2P_TRY(quality_of_images(&batch->generated[i], &batch->targets[i], &one));
+        quality_add(total, &one);
+        if (first + i < columns) keep_column(batch, i, cells, columns, (int)first + i);
+    }
+    return P2P_OK;
+}
+
 static p2p_status run_samples(const report *shown, const evaluator *e, int64_t count, image *cells,
-                              int columns, double *total) {
+                              int columns, quality_total *total) {
     picture_batch batch = {.inputs = calloc(3 * (size_t)e->batch, sizeof *batch.inputs)};
     if (!batch.inputs) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for validation");
     batch.targets = batch.inputs + e->batch;
@@ -124,10 +135,7 @@ static p2p_status run_samples(const report *shown, const evaluator *e, int64_t c
     for (int64_t first = 0; first < count && status == P2P_OK; first += e->batch) {
         const int64_t left = count - first;
         status = run_batch(shown, e, first, left < e->batch ? (int)left : e->batch, &batch);
-        for (int i = 0; i < batch.count && status == P2P_OK; i++) {
-            *total += mean_difference(&batch.generated[i], &batch.targets[i]);
-            if (first + i < columns) keep_column(&batch, i, cells, columns, (int)first + i);
-        }
+        if (status == P2P_OK) status = use_batch(&batch, first, cells, columns, total);
         empty_batch(&batch, e->batch);
     }
     free(batch.inputs);
@@ -142,15 +150,15 @@ static p2p_status save_grid(const image *cells, int columns, const char *path) {
     return status;
 }
 
-p2p_status report_run(report *shown, const evaluator *e, const char *grid_path, double *val_l1) {
+p2p_status report_run(report *shown, const evaluator *e, const char *grid_path, quality *mean) {
     int64_t samples = dataset_count(shown->shown);
     int columns = samples < REPORT_GRID_SAMPLES ? (int)samples : REPORT_GRID_SAMPLES;
     int64_t count = shown->validation ? samples : columns;
     image cells[3 * REPORT_GRID_SAMPLES] = {{0}};
-    double total = 0;
+    quality_total total = {0};
     p2p_status status = run_samples(shown, e, count, cells, columns, &total);
     if (status == P2P_OK) status = save_grid(cells, columns, grid_path);
     for (int i = 0; i < 3 * columns; i++) image_free(&cells[i]);
-    if (status == P2P_OK && shown->validation) *val_l1 = total / (double)count;
+    if (status == P2P_OK && shown->validation) *mean = quality_mean(&total);
     return status;
 }

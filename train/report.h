@@ -1,4 +1,4 @@
-/* What a training shows of itself after an epoch: the validation's L1 and a grid of pictures.
+/* What a training shows of itself after an epoch: the validation's numbers and a grid of pictures.
  *
  * The grid has a column per sample and three rows: input, generated, target. Numbers go to the caller; the
  * log is metrics.c.
@@ -8,6 +8,7 @@
 
 #include "dataset.h"
 #include "evaluate.h"
+#include "quality.h"
 
 typedef struct report report;
 
@@ -20,8 +21,9 @@ void report_destroy(report *shown); /* NULL is ignored */
 /* L1 of the mean training target against the validation targets; 0 without validation. */
 double report_baseline_l1(const report *shown);
 
-/* Run the validation set; *val_l1 is the mean over pairs, untouched without validation. Writes the grid to
- * `grid_path`. */
-p2p_status report_run(report *shown, const evaluator *e, const char *grid_path, double *val_l1);
+/* Run the validation set; *mean is the mean over pairs of what quality.h measures between the generated
+ * picture and the target, untouched without validation. Writes the grid to `grid_path`. P2P_STOPPED, with
+ * nothing written, where a signal asks to stop (sys.h). */
+p2p_status report_run(report *shown, const evaluator *e, const char *grid_path, quality *mean);
 
 #endif

@@ -6,6 +6,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -276,6 +277,70 @@ p2p_status sys_file_write(const char *path, const void *bytes, size_t size) {
     P2P_TRY(p2p_atomic_open(&file, path));
     if (size > 0) fwrite(bytes, 1, size, file.stream); /* commit looks at the stream's error */
     return p2p_atomic_commit(&file);
+}
+
+/* ---- Signals ------------------------------------------------------------------------------------------ */
+
+/* The signals that ask to stop, and whether they are to stay ignored. */
+static struct {
+    int number;
+    bool ignored;
+} stop_signals[] = {{SIGINT, false}, {SIGTERM, false}, {SIGHUP, false}};
+enum { STOP_SIGNALS = sizeof stop_signals / sizeof *stop_signals };
+
+static volatile sig_atomic_t stop_signal;
+
+/* Only async-signal-safe calls. The next signal finds the system's own handling. */
+static void ask_to_stop(int number) {
+    static const char note[] = "\nstopping after this step; once more stops at once\n";
+    const int error = errno;
+    for (int i = 0; i < STOP_SIGNALS; i++) {
+        if (!stop_signals[i].ignored) signal(stop_signals[i].number, SIG_DFL);
+    }
+    stop_signal = number;
+    const ssize_t written = write(STDERR_FILENO, note, sizeof note - 1);
+    (void)written; /* perhaps nobody is left to read it */
+    errno = error;
+}
+
+void sys_stop_prepare(void) {
+    for (int i = 0; i < STOP_SIGNALS; i++) {
+        struct sigaction present;
+        const bool known = sigaction(stop_signals[i].number, NULL, &present) == 0;
+        stop_signals[i].ignored = known && present.sa_handler == SIG_IGN;
+    }
+}
+
+void sys_stop_listen(void) {
+    if (stop_signal != 0) return;
+    struct sigaction wanted = {.sa_handler = ask_to_stop, .sa_flags = SA_RESTART};
+    sigemptyset(&wanted.sa_mask);
+    for (int i = 0; i < STOP_SIGNALS; i++) sigaddset(&wanted.sa_mask, stop_signals[i].number);
+    for (int i = 0; i < STOP_SIGNALS; i++) {
+        if (!stop_signals[i].ignored) sigaction(stop_signals[i].number, &wanted, NULL);
+    }
+    signal(SIGXFSZ, SIG_IGN);
+}
+
+int sys_stop_signal(void) {
+    return stop_signal;
+}
+
+const char *sys_stop_name(void) {
+    switch (stop_signal) {
+    case SIGINT:
+        return "Ctrl-C (SIGINT)";
+    case SIGTERM:
+        return "SIGTERM";
+    default:
+        return "a closed terminal (SIGHUP)";
+    }
+}
+
+int sys_stop_end(void) {
+    signal(stop_signal, SIG_DFL);
+    raise(stop_signal);
+    return 128 + stop_signal; /* the first process of a container is not ended by its own signals */
 }
 
 /* ---- Terminal, clock, process ------------------------------------------------------------------------- */

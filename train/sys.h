@@ -79,6 +79,29 @@ p2p_status sys_file_read(const char *path, size_t limit, uint8_t **bytes, size_t
 /* Write a file that appears complete or not at all. Longer ones go through p2p_atomic_open (file.h). */
 p2p_status sys_file_write(const char *path, const void *bytes, size_t size);
 
+/* ---- Signals --------------------------------------------------------------------------------------------
+ */
+
+/* Note which signals the process was started with ignored (nohup): they stay so. Before libraries are called
+ * that catch signals themselves, as compilers do. */
+void sys_stop_prepare(void);
+
+/* From now on SIGINT (Ctrl-C), SIGTERM and SIGHUP ask to stop instead of ending the process; a second one
+ * ends it at once. To be called again where a library may have taken the signals since. A file that grows
+ * beyond the process's limit becomes an error of the write. */
+void sys_stop_listen(void);
+
+/* The signal that has asked to stop; 0 as long as none has. */
+int sys_stop_signal(void);
+
+/* What a person calls that signal. */
+const char *sys_stop_name(void);
+
+/* Give an asked-for stop the end that the signal would have had without sys_stop_listen(), so that shells see
+ * it. Returns, with the exit code that a shell would show, only where the system doesn't let that end the
+ * process. */
+int sys_stop_end(void);
+
 /* ---- Terminal, clock, process ---------------------------------------------------------------------------
  */
 

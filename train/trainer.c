@@ -6,9 +6,9 @@
  */
 #include "trainer.h"
 
-#include "model_file.h"
 #include "sys.h"
-#include "trainer_setup.h"
+#include "trainer_rescue.h"
+#include "trainer_save.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -33,6 +33,7 @@ typedef struct {
     double last_collected, last_checkpoint; /* clock readings */
     double seconds_per_image;               /* running mean */
     int64_t measured;                       /* steps in it */
+    bool can_save; /* the parameters are those of `at`, or will be once the step in flight is collected */
 } training_loop;
 
 /* ---- One step ----------------------------------------------------------------------------------------- */
@@ -53,14 +54,13 @@ static void add_losses(training_position *at, const loss_values *losses, int ima
     at->images += images;
 }
 
-static p2p_status diverged(const training_loop *loop, const step_record *record) {
-    p2p_fail(P2P_FAILED,
-             "step %" PRId64 ": a loss is no longer a finite number (D real %g, D fake %g, G %g, L1 %g)",
-             record->step, record->losses.d_real, record->losses.d_fake, record->losses.g_gan,
-             record->losses.g_l1);
-    return p2p_hint(P2P_FAILED,
-                    "the last checkpoint in %s is from before; try another --seed or a larger --batch",
-                    loop->t->paths.checkpoints);
+static p2p_status check_finite(const step_record *record) {
+    const loss_values *losses = &record->losses;
+    if (loss_is_finite(losses)) return P2P_OK;
+    return p2p_fail(P2P_DIVERGED,
+                    "step %" PRId64
+                    ": a loss is no longer a finite number (D real %g, D fake %g, G %g, L1 %g)",
+                    record->step, losses->d_real, losses->d_fake, losses->g_gan, losses->g_l1);
 }
 
 /* Images per second, as a running mean: single intervals say little when two steps are in flight. The first
@@ -79,16 +79,18 @@ static p2p_status collect(training_loop *loop) {
     step_in_flight flight = loop->in_flight;
     if (!flight.plan) return P2P_OK;
     loop->in_flight.plan = NULL;
+    loop->can_save = false;
     step_record record = {.step = flight.step,
                           .epoch = flight.epoch,
                           .images = flight.images,
                           .learning_rate = flight.learning_rate};
     P2P_TRY(read_losses(flight.plan, &record.losses));
     record.images_per_s = measure_rate(loop, flight.images);
-    if (!loss_is_finite(&record.losses)) return diverged(loop, &record);
+    P2P_TRY(check_finite(&record));
     add_losses(loop->at, &record.losses, flight.images);
     P2P_TRY(metrics_step(loop->t->metrics, &record));
     progress_step(loop->t->progress, &record);
+    loop->can_save = true;
     return P2P_OK;
 }
 
@@ -111,6 +113,7 @@ static p2p_status train_step(training_loop *loop, const loader_batch *batch) {
     trainer *t = loop->t;
     p2p_plan *plan = batch->count == t->all->batch ? t->step_plan : t->last_plan;
     if (loop->in_flight.plan != plan) P2P_TRY(collect(loop));
+    loop->can_save = false;
     const double learning_rate = schedule_rate(&t->schedule, loop->at->epoch);
     P2P_TRY(enqueue(loop, batch, plan, learning_rate));
     P2P_TRY(collect(loop));
@@ -121,17 +124,24 @@ static p2p_status train_step(training_loop *loop, const loader_batch *batch) {
                                        .epoch = loop->at->epoch + 1,
                                        .images = batch->count,
                                        .learning_rate = learning_rate};
+    loop->can_save = true;
     return P2P_OK;
 }
 
 /* ---- Between steps ------------------------------------------------------------------------------------ */
 
-static p2p_status run_report(training_loop *loop, const char *name, double *val_l1) {
+static p2p_status run_report(training_loop *loop, const char *name, quality *validation) {
     char *path;
     P2P_TRY(sys_path_join(&path, loop->t->paths.samples, name));
-    p2p_status status = report_run(loop->t->report, &loop->t->evaluator, path, val_l1);
+    p2p_status status = report_run(loop->t->report, &loop->t->evaluator, path, validation);
     free(path);
     return status;
+}
+
+/* "  validation L1 0.1234 (mean training target: 0.2345)  PSNR 17.20 dB  SSIM 0.612" */
+static void describe_validation(const trainer *t, const quality *validation, char *text, size_t size) {
+    snprintf(text, size, "validation L1 %.4f (mean training target: %.4f)  PSNR %.2f dB  SSIM %.3f",
+             validation->l1, report_baseline_l1(t->report), validation->psnr, validation->ssim);
 }
 
 static loss_values epoch_mean(const training_position *at) {
@@ -143,87 +153,101 @@ static loss_values epoch_mean(const training_position *at) {
 }
 
 static void show_epoch(const trainer *t, const epoch_record *record) {
-    char validation[96] = "";
-    if (record->validated)
-        snprintf(validation, sizeof validation, "  validation L1 %.4f (mean training target: %.4f)",
-                 record->val_l1, record->baseline_l1);
-    progress_line(t->progress, "epoch %" PRId64 "/%" PRId64 " done: D real %.3f fake %.3f  G %.3f  L1 %.4f%s",
+    char validation[128] = "";
+    if (record->validated) describe_validation(t, &record->validation, validation, sizeof validation);
+    progress_line(t->progress,
+                  "epoch %" PRId64 "/%" PRId64 " done: D real %.3f fake %.3f  G %.3f  L1 %.4f  %s%s",
                   record->epoch, t->total_epochs, record->mean.d_real, record->mean.d_fake,
-                  record->mean.g_gan, record->mean.g_l1, validation);
+                  record->mean.g_gan, record->mean.g_l1, validation, record->best ? ", the best so far" : "");
 }
 
-static p2p_status end_epoch(training_loop *loop) {
-    trainer *t = loop->t;
+/* The numbers of the epoch whose steps are made; draws its pictures. */
+static p2p_status measure_epoch(training_loop *loop, epoch_record *record) {
+    const trainer *t = loop->t;
+    const training_position *at = loop->at;
     char name[64];
-    P2P_TRY(collect(loop));
-    epoch_record record = {.step = loop->at->step,
-                           .epoch = loop->at->epoch + 1,
-                           .mean = epoch_mean(loop->at),
-                           .validated = t->validation != NULL,
-                           .baseline_l1 = report_baseline_l1(t->report)};
-    snprintf(name, sizeof name, "epoch-%04" PRId64 ".png", record.epoch);
-    P2P_TRY(run_report(loop, name, &record.val_l1));
-    P2P_TRY(metrics_epoch(t->metrics, &record));
-    show_epoch(t, &record);
-    *loop->at = (training_position){.step = loop->at->step, .epoch = loop->at->epoch + 1};
+    *record = (epoch_record){.step = at->step,
+                             .epoch = at->epoch + 1,
+                             .mean = epoch_mean(at),
+                             .validated = t->validation != NULL,
+                             .baseline_l1 = report_baseline_l1(t->report)};
+    snprintf(name, sizeof name, "epoch-%04" PRId64 ".png", record->epoch);
+    P2P_TRY(run_report(loop, name, &record->validation));
+    record->best = record->validated && (at->best_epoch == 0 || record->validation.l1 < at->best_l1);
     return P2P_OK;
 }
 
-static p2p_status save_model(trainer *t, p2p_network *network, const char *path) {
-    model_file_info info = {.step = t->at.step, .epoch = t->at.epoch};
-    snprintf(info.direction, sizeof info.direction, "%s", t->all->direction);
-    return model_file_save(t->session, t->model, network, &info, path);
+/* The position moves last: whatever fails before leaves it at an epoch that still has to be ended. */
+static p2p_status end_epoch(training_loop *loop) {
+    const trainer *t = loop->t;
+    training_position *at = loop->at, next = {.step = at->step, .epoch = at->epoch + 1};
+    epoch_record record;
+    P2P_TRY(measure_epoch(loop, &record));
+    P2P_TRY(trainer_save_epoch(t, record.epoch));
+    if (record.best) P2P_TRY(trainer_save_best(t, &record));
+    P2P_TRY(metrics_epoch(t->metrics, &record));
+    show_epoch(t, &record);
+    next.best_epoch = record.best ? record.epoch : at->best_epoch;
+    next.best_l1 = record.best ? record.validation.l1 : at->best_l1;
+    *at = next;
+    return P2P_OK;
 }
 
-/* Both models as they are, and a checkpoint of the whole training. */
 static p2p_status save(training_loop *loop) {
-    trainer *t = loop->t;
-    P2P_TRY(collect(loop));
-    checkpoint_info info = {.position = t->at, .data = t->identity, .settings = settings_to_json(t->all)};
-    if (!info.settings) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory to write the settings down");
-    p2p_status status = checkpoint_save(t->paths.checkpoints, &info, t->session, t->model);
-    checkpoint_info_free(&info);
-    P2P_TRY(status);
-    P2P_TRY(save_model(t, t->model->generator.network, t->paths.generator));
-    P2P_TRY(save_model(t, t->model->discriminator.network, t->paths.discriminator));
+    loop->can_save = false; /* a second attempt would end like the first */
+    P2P_TRY(trainer_save(loop->t));
+    loop->can_save = true;
     loop->last_checkpoint = sys_clock();
     return P2P_OK;
 }
 
 static bool save_is_due(const training_loop *loop) {
-    const settings *all = loop->t->all;
-    if (all->save_every > 0) return loop->at->step % all->save_every == 0;
+    const int64_t every = loop->t->all->checkpoint_every;
+    if (every > 0) return loop->at->step % every == 0;
     return sys_clock() - loop->last_checkpoint >= SECONDS_BETWEEN_CHECKPOINTS;
 }
 
-/* What follows a step: the end of its epoch, then a checkpoint, so that a checkpoint never stands between an
- * epoch's last step and its report. */
+/* A training that ends within an epoch shows where it came to. */
+static p2p_status show_end(training_loop *loop) {
+    char name[64], validation[128];
+    quality measured;
+    snprintf(name, sizeof name, "step-%06" PRId64 ".png", loop->at->step);
+    P2P_TRY(run_report(loop, name, &measured));
+    if (!loop->t->validation) return P2P_OK;
+    describe_validation(loop->t, &measured, validation, sizeof validation);
+    progress_line(loop->t->progress, "%s", validation);
+    return P2P_OK;
+}
+
+/* What follows a step: the end of its epoch, then a checkpoint. */
 static p2p_status after_step(training_loop *loop) {
     const trainer *t = loop->t;
-    bool epoch_ends = loop->at->batch == t->batches, last = loop->at->step == t->total_steps;
-    bool saves = save_is_due(loop) || last;
+    const bool epoch_ends = loop->at->batch == t->batches, last = loop->at->step == t->total_steps;
+    const bool saves = save_is_due(loop) || last;
     if (!epoch_ends && !saves) return P2P_OK;
     P2P_TRY(collect(loop));
     if (epoch_ends) P2P_TRY(end_epoch(loop));
     if (saves) P2P_TRY(save(loop));
-    if (last && !epoch_ends) {
-        char name[64];
-        double val_l1 = 0;
-        snprintf(name, sizeof name, "step-%06" PRId64 ".png", loop->at->step);
-        P2P_TRY(run_report(loop, name, &val_l1));
-        if (t->validation)
-            progress_line(t->progress, "validation L1 %.4f (mean training target: %.4f)", val_l1,
-                          report_baseline_l1(t->report));
-    }
+    if (last && !epoch_ends) P2P_TRY(show_end(loop));
     loop->last_collected = sys_clock();
     return P2P_OK;
 }
 
 /* ---- The whole training ------------------------------------------------------------------------------- */
 
+static bool is_done(const training_loop *loop) {
+    return loop->at->step >= loop->t->total_steps;
+}
+
+static p2p_status check_stop(void) {
+    return sys_stop_signal() ? p2p_fail(P2P_STOPPED, "a signal asked to stop") : P2P_OK;
+}
+
 static p2p_status train_all(training_loop *loop, loader *loading) {
-    while (loop->at->step < loop->t->total_steps) {
+    while (!is_done(loop)) {
         const loader_batch *batch;
+        P2P_TRY(check_stop());
+        sys_stop_listen(); /* again, because drivers compile kernels in the first steps */
         P2P_TRY(loader_next(loading, &batch));
         P2P_TRY(train_step(loop, batch));
         P2P_TRY(after_step(loop));
@@ -231,22 +255,44 @@ static p2p_status train_all(training_loop *loop, loader *loading) {
     return P2P_OK;
 }
 
-static p2p_status run_loop(trainer *t) {
+static p2p_status load_and_train(training_loop *loop) {
+    const trainer *t = loop->t;
     loader *loading = NULL;
     loader_options options = {.data = t->training,
                               .augment = t->augment,
                               .batch = (int)t->all->batch,
                               .shuffle = !t->all->no_shuffle,
                               .seed = t->all->seed,
-                              .epoch = t->at.epoch,
-                              .first = t->at.batch,
+                              .epoch = loop->at->epoch,
+                              .first = loop->at->batch,
                               .epoch_end = INT64_MAX};
     P2P_TRY(loader_create(&loading, &options));
-    double now = sys_clock();
-    training_loop loop = {.t = t, .at = &t->at, .last_collected = now, .last_checkpoint = now};
-    p2p_status status = train_all(&loop, loading);
+    p2p_status status = train_all(loop, loading);
     loader_destroy(loading);
     return status;
+}
+
+/* A training that was stopped between an epoch's last step and the end of its validation begins with that. */
+static p2p_status run_loop(training_loop *loop) {
+    if (loop->at->batch == loop->t->batches) P2P_TRY(after_step(loop));
+    return is_done(loop) ? P2P_OK : load_and_train(loop);
+}
+
+static p2p_status end_early(training_loop *loop, p2p_status status) {
+    trainer_failure failure;
+    trainer_failure_take(&failure, status);
+    const p2p_status collected = loop->can_save ? collect(loop) : P2P_FAILED;
+    if (status == P2P_STOPPED && collected != P2P_OK) trainer_failure_take(&failure, collected);
+    return trainer_rescue(loop->t, &failure, collected == P2P_OK);
+}
+
+static p2p_status train(trainer *t) {
+    const double now = sys_clock();
+    training_loop loop = {
+        .t = t, .at = &t->at, .last_collected = now, .last_checkpoint = now, .can_save = true};
+    sys_stop_listen();
+    const p2p_status status = run_loop(&loop);
+    return status == P2P_OK ? P2P_OK : end_early(&loop, status);
 }
 
 static p2p_status finish(trainer *t) {
@@ -261,8 +307,9 @@ static p2p_status finish(trainer *t) {
 
 p2p_status trainer_run(settings *all) {
     trainer t;
+    sys_stop_prepare();
     p2p_status status = trainer_open(&t, all);
-    if (status == P2P_OK) status = run_loop(&t);
+    if (status == P2P_OK) status = train(&t);
     if (status == P2P_OK) status = finish(&t);
     trainer_close(&t);
     return status;

@@ -48,6 +48,7 @@ static void choose(const settings *all, pix2pix_config *config) {
     config->dropout_blocks =
         (generator_dropout)pix2pix_name_index(generator_dropout_names, all->dropout_blocks);
     config->discriminator_net = (discriminator_net)pix2pix_name_index(discriminator_net_names, all->d_net);
+    config->gan_mode = (pix2pix_gan_mode)pix2pix_name_index(pix2pix_gan_mode_names, all->gan_mode);
     config->d_order = (pix2pix_d_order)pix2pix_name_index(pix2pix_d_order_names, all->d_order);
 }
 
@@ -113,7 +114,9 @@ static p2p_status make_paths(trainer_paths *paths, const char *out) {
     P2P_TRY(sys_path_join(&paths->generator, out, "generator.safetensors"));
     P2P_TRY(sys_path_join(&paths->discriminator, out, "discriminator.safetensors"));
     P2P_TRY(sys_path_join(&paths->checkpoints, out, "checkpoints"));
-    return sys_path_join(&paths->samples, out, "samples");
+    P2P_TRY(sys_path_join(&paths->samples, out, "samples"));
+    P2P_TRY(sys_path_join(&paths->epochs, out, "epochs"));
+    return sys_path_join(&paths->best, out, "best");
 }
 
 /* A training that was stopped before its first checkpoint begins again, with the settings that it wrote down.
@@ -268,7 +271,7 @@ p2p_status trainer_open(trainer *t, settings *all) {
     P2P_TRY(set_weights(t));
     P2P_TRY(write_config(t));
     P2P_TRY(report_create(&t->report, t->training, t->validation, (int)all->size));
-    P2P_TRY(metrics_open(&t->metrics, t->paths.metrics, t->at.step));
+    P2P_TRY(metrics_open(&t->metrics, t->paths.metrics, t->at.step, t->at.epoch));
     t->progress = progress_create(stderr, t->total_steps, t->total_epochs, t->at.step);
     return P2P_OK;
 }
@@ -287,8 +290,9 @@ void trainer_close(trainer *t) {
     dataset_close(t->validation);
     free(t->resumed_from);
     trainer_paths *paths = &t->paths;
-    char *owned[] = {paths->folder,        paths->config,      paths->metrics, paths->generator,
-                     paths->discriminator, paths->checkpoints, paths->samples};
+    char *owned[] = {paths->folder,    paths->config,        paths->metrics,
+                     paths->generator, paths->discriminator, paths->checkpoints,
+                     paths->samples,   paths->epochs,        paths->best};
     for (size_t i = 0; i < sizeof owned / sizeof owned[0]; i++) free(owned[i]);
     *t = (trainer){0};
 }

@@ -12,7 +12,7 @@
 
 /* Files of a run, below --out. All owned. */
 typedef struct {
-    char *folder, *config, *metrics, *generator, *discriminator, *checkpoints, *samples;
+    char *folder, *config, *metrics, *generator, *discriminator, *checkpoints, *samples, *epochs, *best;
 } trainer_paths;
 
 typedef struct {

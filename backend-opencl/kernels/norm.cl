@@ -98,7 +98,7 @@ KERNEL void norm_combine(MEMORY(const float, partial), MEMORY(float, stats), MEM
 /* Where a kernel finds mean and variance: rows of `stats`, or of the running statistics. */
 #define SOURCES                                                                                              \
     MEMORY(const float, stats), const int from_running, const int images, const int channels,                \
-        const float eps, MEMORY(const float, scale), MEMORY(const float, shift)
+        const float eps, const int affine, MEMORY(const float, scale), MEMORY(const float, shift)
 
 typedef struct {
     float16 mean, rstd, scale, shift;
@@ -117,12 +117,12 @@ inline normaliser load_normaliser(ulong image, ulong block, SOURCES) {
         n.mean = load_lanes(from + channels, lanes);
         n.rstd = 1.0f / sqrt(load_lanes(from + 2 * channels, lanes) / load_lanes(from, lanes) + eps);
     }
-    n.scale = load_lanes(scale + scale_start + block * 16, lanes);
-    n.shift = load_lanes(shift + shift_start + block * 16, lanes);
+    n.scale = affine ? load_lanes(scale + scale_start + block * 16, lanes) : (float16)(1.0f);
+    n.shift = affine ? load_lanes(shift + shift_start + block * 16, lanes) : (float16)(0.0f);
     return n;
 }
 #define NORMALISER                                                                                           \
-    load_normaliser(IMAGE, BLOCK, stats, stats_start, from_running, images, channels, eps, scale,            \
+    load_normaliser(IMAGE, BLOCK, stats, stats_start, from_running, images, channels, eps, affine, scale,    \
                     scale_start, shift, shift_start)
 
 #define ACTS const int act, const float slope, const int act2, const float slope2

@@ -76,6 +76,24 @@ KERNEL void bce_partial(VIEW, VIEWED(const float, x), MEMORY(float, partial), co
              partial + partial_start);
 }
 
+/* Sum of (x - target)^2 over one chunk; dx (+)= grad_scale 2 (x - target). */
+KERNEL void mse_partial(VIEW, VIEWED(const float, x), MEMORY(float, partial), const int chunks,
+                        VIEWED(float, dx), const int dx_flags, const int target, const float grad_scale) {
+    if (get_global_id(0) >= chunks) return;
+    __global const float *from = PLANE(x);
+    __global float *to = PLANE(dx);
+    const int lanes = LANES(0);
+    float16 sum = 0.0f;
+    for (long p = FIRST; p < END; p++) {
+        const float16 d = load_lanes(from + 16 * p, lanes) - (float)target;
+        sum += d * d;
+        if (dx_flags) put_lanes(grad_scale * 2.0f * d, to + 16 * p, lanes, dx_flags & HAS_ACCUMULATE);
+    }
+    vstore16(real_lanes(sum, lanes),
+             PARTIAL((ulong)chunks, IMAGE, get_global_id(0), BLOCK, get_global_size(1)),
+             partial + partial_start);
+}
+
 /* Sum of |x - target| over one chunk; dx (+)= grad_scale sign(x - target). */
 KERNEL void l1_partial(VIEW, VIEWED(const float, x), VIEWED(const float, target), MEMORY(float, partial),
                        const int chunks, VIEWED(float, dx), const int dx_flags, const float grad_scale) {

@@ -1,0 +1,39 @@
+/* Multiply-adds on registers alone, for the device's peak. */
+
+#define JOIN(a, b)    a##b
+#define STORE(width)  JOIN(vstore, width)
+#define VECTOR(width) JOIN(float, width)
+#if WIDTH == 1
+typedef float vector;
+#define SUM(v) (v)
+#else
+typedef VECTOR(WIDTH) vector;
+inline float sum_of(vector v) {
+    float part[WIDTH], sum = 0.0f;
+    STORE(WIDTH)(v, 0, part);
+    for (int i = 0; i < WIDTH; i++) sum += part[i];
+    return sum;
+}
+#define SUM(v) sum_of(v)
+#endif
+
+/* counts[i] = steps * CHAINS * WIDTH, for i < items: every chain adds factor * sum + addend, which is sum +
+ * 1, `steps` times. That both are 1 is the host's secret: a compiler must do the work. Chains start apart, or
+ * it would keep one of them; what they start with is taken away again. All sums are whole numbers below 2^24,
+ * so they are exact. */
+KERNEL void peak(MEMORY(float, counts), const int items, const int steps, const float factor,
+                 const float addend) {
+    const int i = (int)get_global_id(0);
+    if (i >= items) return;
+    const vector b = (vector)(factor), c = (vector)(addend);
+    vector sum[CHAINS];
+#pragma unroll
+    for (int j = 0; j < CHAINS; j++) sum[j] = (vector)((float)j);
+    for (int s = 0; s < steps; s++)
+#pragma unroll
+        for (int j = 0; j < CHAINS; j++) sum[j] = sum[j] * b + c;
+    float count = 0.0f;
+#pragma unroll
+    for (int j = 0; j < CHAINS; j++) count += SUM(sum[j] - (float)j);
+    counts[counts_start + i] = count;
+}

@@ -1,0 +1,43 @@
+/* The kernel that does nothing but multiply and add: kernels/peak.cl. See peak_create of p2p_backend.h. It is
+ * the denominator of `p2p bench`; no operation uses it.
+ */
+#include "ocl.h"
+
+#include <stdio.h>
+
+enum {
+    CPU_ITEMS = 4096, /* one to a group: far more than cores, so that none waits for the last one long */
+    GPU_ITEMS = 1 << 17,
+    CHAINS = 12 /* sums in flight; with their two factors they fit 16 registers, and cover any latency */
+};
+
+static p2p_op op_of_counts(int items) {
+    p2p_op op = {.kind = P2P_KIND_fill};
+    op.t[P2P_AT_fill_y] = p2p_tensor_flat(P2P_TYPE_f32, items);
+    return op;
+}
+
+p2p_status ocl_peak_create(p2p_be_device *device, p2p_type type, int steps, p2p_binding counts, int capacity,
+                           p2p_be_op **created, double *multiply_adds) {
+    const ocl_target *target = &device->target;
+    *created = NULL;
+    P2P_TRY(ocl_check_alive(device));
+    if (type != P2P_TYPE_f32)
+        return ocl_host->fail(P2P_UNSUPPORTED, "%s: no kernel multiplies and adds %s alone",
+                              device->info.name, p2p_type_name(type));
+    int items = (int)ocl_min(target->cpu ? CPU_ITEMS : GPU_ITEMS, capacity);
+    int lanes = target->cpu ? target->vector_width : 1;
+    p2p_op op = op_of_counts(items);
+    ocl_plan plan = {0};
+    ocl_launch *launch = ocl_launch_add(target, &plan, "peak.cl", "peak");
+    ocl_launch_option(launch, "WIDTH=%d", lanes);
+    ocl_launch_option(launch, "CHAINS=%d", CHAINS);
+    ocl_launch_grid(target, launch, items, 1, 1);
+    ocl_arg_operand(launch, P2P_AT_fill_y);
+    ocl_arg_int(launch, items);
+    ocl_arg_int(launch, steps);
+    ocl_arg_float(launch, 1);
+    ocl_arg_float(launch, 1);
+    *multiply_adds = (double)items * steps * CHAINS * lanes;
+    return ocl_op_create_planned(device, &op, &counts, &plan, created);
+}

@@ -1,0 +1,78 @@
+/* What a device can compute at most: a kernel of the backend's that only multiplies and adds, timed. Measures
+ * and returns work and seconds; what is done with them is the caller's, and so is the clock. No memory rate
+ * is measured here (transfer.c), and no operation of a network.
+ */
+#include "device.h"
+
+#include <stdlib.h>
+
+enum { FIRST_STEPS = 16, CAPACITY = 1 << 17 }; /* work-items: enough for every core of a large GPU */
+
+typedef struct {
+    p2p_device *device;
+    p2p_type type;
+    p2p_buffer *counts;
+    p2p_operation *kernel;
+    double multiply_adds; /* of a run */
+    double (*clock)(void);
+} peak;
+
+static p2p_status run(const peak *p, double *seconds) {
+    double begin = p->clock();
+    P2P_TRY(p2p_operation_run(p->kernel));
+    P2P_TRY(p2p_device_finish(p->device));
+    *seconds = p->clock() - begin;
+    return P2P_OK;
+}
+
+/* The first run of a kernel may compile it, so the second is timed. */
+static p2p_status try_steps(peak *p, int steps, double *seconds) {
+    p2p_operation_destroy(p->kernel);
+    P2P_TRY(p2p_operation_create_peak(p->device, p->type, steps, (p2p_place){p->counts, 0}, CAPACITY,
+                                      &p->kernel, &p->multiply_adds));
+    P2P_TRY(run(p, seconds));
+    return run(p, seconds);
+}
+
+static p2p_status lengthen(peak *p) {
+    double seconds = 0;
+    for (int steps = FIRST_STEPS; steps <= P2P_PEAK_STEPS && seconds < P2P_PEAK_SECONDS; steps *= 2)
+        P2P_TRY(try_steps(p, steps, &seconds));
+    return P2P_OK;
+}
+
+static p2p_status check_counts(const peak *p, float *counts) {
+    double sum = 0;
+    P2P_TRY(p2p_buffer_read(p->device, (p2p_place){p->counts, 0}, counts, CAPACITY * sizeof *counts));
+    P2P_TRY(p2p_device_finish(p->device));
+    for (int i = 0; i < CAPACITY; i++) sum += counts[i];
+    if (sum == p->multiply_adds) return P2P_OK;
+    return p2p_fail(P2P_FAILED, "%s: the kernel that measures the peak made %.9g of %.9g multiply-adds",
+                    p2p_device_address(p->device), sum, p->multiply_adds);
+}
+
+static p2p_status check(const peak *p) {
+    float *counts = malloc(CAPACITY * sizeof *counts);
+    if (!counts) return p2p_fail(P2P_OUT_OF_MEMORY, "no host memory for the counts of a peak");
+    p2p_status status = check_counts(p, counts);
+    if (status != P2P_OK) (void)p2p_device_finish(p->device); /* no read may be left that uses the memory */
+    free(counts);
+    return status;
+}
+
+static p2p_status time_runs(peak *p, int count, double *seconds) {
+    P2P_TRY(p2p_buffer_create(p->device, CAPACITY * sizeof(float), &p->counts));
+    P2P_TRY(lengthen(p));
+    for (int i = 0; i < count; i++) P2P_TRY(run(p, &seconds[i]));
+    return check(p);
+}
+
+p2p_status p2p_device_time_peak(p2p_device *device, p2p_type type, double (*clock)(void), int count,
+                                double *flops, double *seconds) {
+    peak p = {.device = device, .type = type, .clock = clock};
+    p2p_status status = time_runs(&p, count, seconds);
+    *flops = 2 * p.multiply_adds;
+    p2p_operation_destroy(p.kernel);
+    p2p_buffer_destroy(p.counts);
+    return status;
+}
