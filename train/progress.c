@@ -53,10 +53,11 @@ static void draw(progress *shown, const step_record *record) {
     double images = (double)(shown->total_steps - record->step) * record->images;
     format_duration(images / record->images_per_s, left, sizeof left);
     snprintf(text, sizeof text,
-             "epoch %lld/%lld step %lld/%lld  %.2f images/s  %s left  D real %.2f fake %.2f  G %.2f  L1 %.3f",
+             "epoch %lld/%lld step %lld/%lld  %.2f images/s, %.0f%% waiting for data  %s left  D real %.2f "
+             "fake %.2f  G %.2f  L1 %.3f",
              (long long)record->epoch, (long long)shown->total_epochs, (long long)record->step,
-             (long long)shown->total_steps, record->images_per_s, left, record->losses.d_real,
-             record->losses.d_fake, record->losses.g_gan, record->losses.g_l1);
+             (long long)shown->total_steps, record->images_per_s, 100 * record->data_wait, left,
+             record->losses.d_real, record->losses.d_fake, record->losses.g_gan, record->losses.g_l1);
     erase_live_line(shown);
     if (shown->live) {
         int columns = sys_terminal_columns(shown->stream);
