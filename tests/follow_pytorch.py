@@ -102,11 +102,11 @@ def train_p2p(arguments, folder):
     if arguments.device != "auto":
         options.append(f"--device={arguments.device}")
     out = os.path.join(folder, "out")
-    subprocess.run([arguments.p2p, "train", "--preset", arguments.preset, "--data", arguments.data, "--out", out, "--direction", arguments.direction,
-                    "--steps", str(arguments.steps), "--batch", "1", "--size", str(arguments.size),
-                    "--generator", str(arguments.depth), "--ngf", str(arguments.filters), "--ndf",
-                    str(arguments.filters), "--dropout", "0", "--no-jitter", "--no-flip", "--no-shuffle", *options],
-                   check=True)
+    subprocess.run([arguments.p2p, "train", "--preset", arguments.preset, "--data", arguments.data, "--out", out,
+                    "--direction", arguments.direction, "--steps", str(arguments.steps), "--batch", "1",
+                    "--size", str(arguments.size), "--generator", str(arguments.depth),
+                    "--ngf", str(arguments.filters), "--ndf", str(arguments.filters), "--dropout", "0",
+                    "--resize", "bicubic", "--no-jitter", "--no-flip", "--no-shuffle", *options], check=True)
     with open(os.path.join(out, "metrics.jsonl")) as lines:
         records = [record for record in map(json.loads, lines) if "event" not in record]  # steps, not epochs
     state, _ = load_safetensors(os.path.join(out, "generator.safetensors"))
