@@ -176,7 +176,7 @@ static void names_what_does_not_build(void **state) {
 /* ---- The peak ----------------------------------------------------------------------------------------- */
 
 /* Every work-item counts what its loop has done, and the others' memory stays zero. */
-static void expect_counts(const char *family, int capacity) {
+static void expect_counts(const char *family, p2p_type type, int capacity) {
     enum { STEPS = 100, FLOATS = 1 << 18 };
     static float counts[FLOATS];
     const p2p_device_table *table = &module->device;
@@ -186,9 +186,9 @@ static void expect_counts(const char *family, int capacity) {
     p2p_ticket ticket = 0;
     double multiply_adds = 0, sum = 0;
     assert_int_equal(table->buffer_create(device, sizeof counts, &buffer), P2P_OK);
-    assert_int_equal(table->peak_create(device, P2P_TYPE_f32, STEPS, (p2p_binding){buffer, 256}, capacity,
-                                        &op, &multiply_adds),
-                     P2P_OK);
+    assert_int_equal(
+        table->peak_create(device, type, STEPS, (p2p_binding){buffer, 256}, capacity, &op, &multiply_adds),
+        P2P_OK);
     assert_int_equal(table->op_run(device, op), P2P_OK);
     assert_int_equal(table->buffer_read(device, (p2p_binding){buffer, 0}, counts, sizeof counts), P2P_OK);
     assert_int_equal(table->submit(device, &ticket), P2P_OK);
@@ -206,11 +206,16 @@ static void expect_counts(const char *family, int capacity) {
 
 static void counts_its_peak(void **state) {
     (void)state;
-    expect_counts("direct", 1 << 17);
-    expect_counts("direct", 100);
-    expect_counts("gpu", 1 << 17);
-    expect_counts("gpu", 100); /* no whole number of groups */
+    expect_counts("direct", P2P_TYPE_f32, 1 << 17);
+    expect_counts("direct", P2P_TYPE_f32, 100);
+    expect_counts("gpu", P2P_TYPE_f32, 1 << 17);
+    expect_counts("gpu", P2P_TYPE_f32, 100); /* no whole number of groups */
+    setenv("P2P_OPENCL_BF16", "portable", 1);
+    expect_counts("direct", P2P_TYPE_bf16, 100);
+    unsetenv("P2P_OPENCL_BF16");
     p2p_be_device *device = open_device();
+    if (device->target.bf16 != OCL_BF16_NONE)
+        expect_counts("direct", P2P_TYPE_bf16, 1 << 17); /* instructions */
     p2p_be_op *op = NULL;
     double multiply_adds = 0;
     assert_int_equal(
