@@ -8,7 +8,9 @@
 enum {
     CPU_ITEMS = 4096, /* one to a group: far more than cores, so that none waits for the last one long */
     GPU_ITEMS = 1 << 17,
-    CHAINS = 12 /* sums in flight; with their two factors they fit 16 registers, and cover any latency */
+    /* Sums in flight; with their two factors they fit 16 registers, and cover any latency. */
+    CHAINS = 12,
+    CHAINS_BF16 = 15 /* the products of pairs take longer; 32 registers, and exact counts up to here */
 };
 
 static p2p_op op_of_counts(int items) {
@@ -24,9 +26,10 @@ static p2p_status check_type(p2p_be_device *device, p2p_type type) {
                           p2p_type_name(type));
 }
 
-/* In bf16 a lane takes a pair of factors, and so adds twice. */
-static int plan_peak(const ocl_target *target, p2p_type type, int items, int steps, ocl_plan *plan) {
+/* Gives the multiply-adds of a run. In bf16 a lane takes a pair of factors, and so adds twice. */
+static int64_t plan_peak(const ocl_target *target, p2p_type type, int items, int steps, ocl_plan *plan) {
     const bool bf16 = type == P2P_TYPE_bf16;
+    const int chains = bf16 ? CHAINS_BF16 : CHAINS;
     const int lanes = bf16 ? OCL_LANES : target->cpu ? target->vector_width : 1;
     ocl_launch *launch = ocl_launch_add(target, plan, bf16 ? "conv_cpu.clh" : "peak.cl", "peak");
     if (bf16) {
@@ -35,14 +38,14 @@ static int plan_peak(const ocl_target *target, p2p_type type, int items, int ste
         ocl_bf16_options(target, launch);
     }
     ocl_launch_option(launch, "WIDTH=%d", lanes);
-    ocl_launch_option(launch, "CHAINS=%d", CHAINS);
+    ocl_launch_option(launch, "CHAINS=%d", chains);
     ocl_launch_grid(target, launch, items, 1, 1);
     ocl_arg_operand(launch, P2P_AT_fill_y);
     ocl_arg_int(launch, items);
     ocl_arg_int(launch, steps);
     ocl_arg_float(launch, 1);
     ocl_arg_float(launch, 1);
-    return lanes * (bf16 ? 2 : 1);
+    return (int64_t)items * steps * chains * lanes * (bf16 ? 2 : 1);
 }
 
 p2p_status ocl_peak_create(p2p_be_device *device, p2p_type type, int steps, p2p_binding counts, int capacity,
@@ -53,6 +56,6 @@ p2p_status ocl_peak_create(p2p_be_device *device, p2p_type type, int steps, p2p_
     const int items = (int)ocl_min(device->target.cpu ? CPU_ITEMS : GPU_ITEMS, capacity);
     p2p_op op = op_of_counts(items);
     ocl_plan plan = {0};
-    *multiply_adds = (double)items * steps * CHAINS * plan_peak(&device->target, type, items, steps, &plan);
+    *multiply_adds = (double)plan_peak(&device->target, type, items, steps, &plan);
     return ocl_op_create_planned(device, &op, &counts, &plan, created);
 }
