@@ -88,8 +88,9 @@ p2p_status image_grid(const image *cells, int rows, int columns, image *result);
 
 /* ---- Files -------------------------------------------------------------------------------------------- */
 
-/* Decode a JPEG or PNG file, told apart by content. `name` stands for the bytes in messages. P2P_INPUT for
- * everything that is wrong with the bytes. On failure *result is empty. */
+/* Decode a JPEG, PNG, BMP or GIF file (of which the first frame counts), told apart by content. `name` stands
+ * for the bytes in messages. P2P_INPUT for everything that is wrong with the bytes. On failure *result is
+ * empty. */
 p2p_status image_decode(const uint8_t *bytes, size_t size, const char *name, image *result);
 p2p_status image_load(const char *path, image *result);
 
