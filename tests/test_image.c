@@ -162,7 +162,7 @@ static void test_unusual_gif(void **state) {
     refuse_edited("images/palette.gif", 6, 20, "outside"); /* a screen narrower than the frame */
     refuse_edited("images/palette.gif", 8, 20, "outside");
     refuse_edited("images/palette.gif", 10, 0,
-                  "palette"); /* without the flag for one, its bytes are records */
+                  "can't be decoded"); /* the palette, unannounced, is no record */
 }
 
 /* ---- Absurd sizes ------------------------------------------------------------------------------------- */
