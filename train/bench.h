@@ -22,7 +22,7 @@ typedef struct {
     p2p_graph *graph;
     p2p_session *session;
     p2p_plan *plan;
-    uint8_t *pixels;  /* two batches of noise: input, target */
+    uint8_t *pixels;  /* noise: a batch of inputs, one of targets */
     float *generated; /* translation: the result, as the host gets it */
     uint32_t step;    /* runs so far */
 } bench;

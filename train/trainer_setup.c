@@ -198,6 +198,7 @@ static p2p_status open_data(trainer *t) {
         return p2p_hint(P2P_INPUT, "a training goes on bit for bit only with the pairs that it began with");
     }
     t->identity = found;
+    t->format = (pair_format){.input = IMAGE_RGB8, .target = IMAGE_RGB8};
     t->batches = loader_batches(t->training, (int)all->batch);
     fprintf(stderr, "data: %" PRId64 " training pairs, %" PRId64 " validation pairs\n", found.pairs,
             t->validation ? dataset_count(t->validation) : 0);
@@ -220,8 +221,10 @@ static p2p_status plan_all(trainer *t) {
     if (last > 0) P2P_TRY(plan_training(t, "last step of an epoch", last, &t->last_graph, &t->last_plan));
     /* As many pictures as a step has pairs: that needs no memory of its own. */
     pix2pix_graph_options options = pix2pix_graph_options_for(t->model, t->all->batch);
-    t->evaluator =
-        (evaluator){.batch = (int)t->all->batch, .width = (int)t->all->size, .height = (int)t->all->size};
+    t->evaluator = (evaluator){.batch = (int)t->all->batch,
+                               .width = (int)t->all->size,
+                               .height = (int)t->all->size,
+                               .format = t->format};
     P2P_TRY(pix2pix_graph_evaluate(t->model, &options, false, &t->report_graph));
     return p2p_session_plan(t->session, "validation", &t->report_graph, &t->evaluator.plan);
 }
@@ -270,7 +273,8 @@ p2p_status trainer_open(trainer *t, settings *all) {
     P2P_TRY(open_device(t));
     P2P_TRY(set_weights(t));
     P2P_TRY(write_config(t));
-    P2P_TRY(report_create(&t->report, t->training, t->validation, (int)all->size));
+    const pair_form form = {.format = t->format, .size = (int)all->size, .filter = t->augment.filter};
+    P2P_TRY(report_create(&t->report, t->training, t->validation, &form));
     P2P_TRY(metrics_open(&t->metrics, t->paths.metrics, t->at.step, t->at.epoch));
     t->progress = progress_create(stderr, t->total_steps, t->total_epochs, t->at.step);
     return P2P_OK;
