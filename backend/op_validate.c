@@ -157,6 +157,7 @@ static const struct {
     {P2P_FIELD_transpose_b, 1},
     {P2P_FIELD_reduction, P2P_REDUCE_MOMENTS},
     {P2P_FIELD_root, INT32_MAX},
+    {P2P_FIELD_math, P2P_MATH_COUNT - 1},
 };
 
 /* Half-open or closed interval of each real; what is not listed is any finite number. */
@@ -461,6 +462,7 @@ static p2p_status check_broadcast(const p2p_op *op) {
 
 #define FIELD(name) (UINT64_C(1) << P2P_FIELD_##name)
 #define GEOMETRY    (FIELD(stride) | FIELD(pad_top) | FIELD(pad_left) | FIELD(pad_bottom) | FIELD(pad_right))
+#define CONV        (GEOMETRY | FIELD(math))
 #define ACT         (FIELD(act) | FIELD(slope))
 #define ACTS        (ACT | FIELD(act2) | FIELD(slope2))
 #define DROPOUT     (FIELD(dropout) | FIELD(layer))
@@ -474,9 +476,9 @@ static const struct {
     [P2P_KIND_fill] = {check_fill, FIELD(alpha), 0},
     [P2P_KIND_copy] = {check_copy, 0, 0},
     [P2P_KIND_prepare] = {check_prepare, FIELD(alpha) | FIELD(offset), 0},
-    [P2P_KIND_conv_fwd] = {check_conv_fwd, GEOMETRY | ACT | FIELD(images), 0},
-    [P2P_KIND_conv_bwd_data] = {check_conv_bwd_data, GEOMETRY | ACT | FIELD(images), 0},
-    [P2P_KIND_conv_bwd_filter] = {check_conv_bwd_filter, GEOMETRY, 0},
+    [P2P_KIND_conv_fwd] = {check_conv_fwd, CONV | ACT | FIELD(images), 0},
+    [P2P_KIND_conv_bwd_data] = {check_conv_bwd_data, CONV | ACT | FIELD(images), 0},
+    [P2P_KIND_conv_bwd_filter] = {check_conv_bwd_filter, CONV, 0},
     [P2P_KIND_gemm] = {check_gemm, FIELD(alpha) | FIELD(transpose_a) | FIELD(transpose_b), 0},
     [P2P_KIND_norm_stats] = {check_norm_stats, FIELD(images), 1u << P2P_AT_norm_stats_stats},
     [P2P_KIND_norm_apply] = {check_norm_apply,

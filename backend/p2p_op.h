@@ -314,6 +314,19 @@ typedef enum {
 
 typedef enum { P2P_REDUCE_SUM, P2P_REDUCE_MOMENTS } p2p_reduction;
 
+/* X(name): what a convolution multiplies. stored: its operands as they are. bf16: the two factors, each
+ * rounded to bfloat16 (to the nearest, ties to even); products are exact and sums are in the output's type or
+ * wider; bias, activation and what is accumulated are as ever. A fast algorithm may round what it transforms
+ * the factors to instead. */
+#define P2P_MATH_LIST(X) X(stored) X(bf16)
+
+typedef enum {
+#define X(name) P2P_MATH_##name,
+    P2P_MATH_LIST(X)
+#undef X
+        P2P_MATH_COUNT
+} p2p_math;
+
 /* Plain numbers of a descriptor, X(name, default). Zero means the default; a field that its kind does not use
  * must be zero. Integers and enumerations: */
 #define P2P_OP_INT_LIST(X)                                                                                   \
@@ -332,7 +345,8 @@ typedef enum { P2P_REDUCE_SUM, P2P_REDUCE_MOMENTS } p2p_reduction;
     X(transpose_a, 0) /* gemm */                                                                             \
     X(transpose_b, 0)                                                                                        \
     X(reduction, 0) /* all_reduce: p2p_reduction */                                                          \
-    X(root, 0)      /* broadcast: the replica that gives */
+    X(root, 0)      /* broadcast: the replica that gives */                                                  \
+    X(math, 0)      /* convolutions: p2p_math */
 
 /* Real numbers: */
 #define P2P_OP_REAL_LIST(X)                                                                                  \
@@ -382,6 +396,11 @@ int p2p_kind_operand_use(p2p_kind kind, int operand);
  * accumulate bits and modes (norm_apply without `merged` only reads stats); 0 when it is absent. */
 int p2p_op_operand_use(const p2p_op *op, int operand);
 const char *p2p_act_name(p2p_act act);
+const char *p2p_math_name(p2p_math math);
+/* The bfloat16 nearest to a value's nearest float32, ties to even both times. */
+double p2p_round_bf16(double value);
+/* Whether the operand is a factor of a convolution's products: what `math` is about. */
+bool p2p_op_is_factor(const p2p_op *op, int operand);
 /* act(x), and act'(x) from the output y = act(x); double precision, the reference for everyone. */
 double p2p_act_value(int64_t act, double slope, double x);
 double p2p_act_slope(int64_t act, double slope, double y);
@@ -398,9 +417,9 @@ double p2p_op_bytes(const p2p_op *op);
 
 /* One line: `conv_fwd x=f32:plain:1x3x8x8 w=f32:plain:4x3x4x4 y+=f32:plain:1x4x4x4 stride=2 pad_top=1 ...`.
  * `+=` marks accumulate. Only present operands and fields that differ from their default are printed; act,
- * act2 and reduction by name. Reals print as the shortest text that reads back equal. parse(print(op)) is
- * p2p_op_equal to op: a zero and the default that it stands for are the same. print returns the length of the
- * whole text, as snprintf does. */
+ * act2, reduction and math by name. Reals print as the shortest text that reads back equal. parse(print(op))
+ * is p2p_op_equal to op: a zero and the default that it stands for are the same. print returns the length of
+ * the whole text, as snprintf does. */
 enum { P2P_OP_TEXT = 2048 };
 int p2p_op_print(const p2p_op *op, char *text, size_t size);
 p2p_status p2p_op_parse(const char *text, p2p_op *op);
