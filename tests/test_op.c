@@ -260,7 +260,6 @@ static const char *const valid[] = {
     "fill y+=bf16:ckrs16:20x3x4x4 alpha=0.5",
     "copy x=f32:nchwc16:2x3@3/32x4x4 y=bf16:plain:2x3x4x4",
     "copy x=f32:ckrs16:20x3x4x4 y+=f32:kcrs_t16:20x3x4x4",
-    "prepare x=u16:nhwc:2x3x8x8 y=f32:plain:2x3x8x8 alpha=3e-05 offset=-1",
     "prepare x=u8:nhwc:2x3x8x8 y=f32:nchwc16:2x3@3/6x8x8 alpha=0.0078125 offset=-1",
     "conv_fwd x=f32:plain:1x3x8x8 w=f32:plain:4x3x4x4 y+=f32:plain:1x4x4x4 stride=2 pad_top=1 pad_left=1 "
     "pad_bottom=1 pad_right=1",
@@ -318,6 +317,7 @@ static const char *const valid[] = {
     "all_reduce y=f32:plain:1x1x1x100",
     "all_reduce y=f64:plain:2x3x1x5 reduction=moments",
     "broadcast y=u32:plain:1x1x1x100 root=3",
+    "prepare x=u16:nhwc:2x3x8x8 y=f32:plain:2x3x8x8 alpha=3e-05 offset=-1",
 };
 
 enum { VALID_COUNT = sizeof valid / sizeof valid[0] };

@@ -3,6 +3,7 @@
 #include "trainer_setup.h"
 
 #include "command.h"
+#include "file.h"
 #include "model_file.h"
 #include "sys.h"
 
@@ -137,12 +138,33 @@ static p2p_status resume_from_config(trainer *t) {
     return status;
 }
 
+/* Nothing is fallen back to silently: of a damaged checkpoint its owner hears what there is instead. */
+static p2p_status hint_older(const trainer *t, p2p_status status) {
+    char *older;
+    if (status != P2P_INPUT || checkpoint_find(t->paths.checkpoints, 1, &older) != P2P_OK) return status;
+    if (older)
+        p2p_hint(status, "remove it to go on from %s", older);
+    else
+        p2p_hint(status, "there is no other checkpoint to go on from");
+    free(older);
+    return status;
+}
+
+/* What a kill has left half written, and nobody would ever overwrite. */
+static p2p_status sweep(const trainer_paths *paths) {
+    P2P_TRY(p2p_atomic_sweep(paths->checkpoints));
+    P2P_TRY(p2p_atomic_sweep(paths->epochs));
+    P2P_TRY(p2p_atomic_sweep(paths->best));
+    return p2p_atomic_sweep(paths->samples);
+}
+
 /* Settings and position of the newest checkpoint. */
 static p2p_status find_resume(trainer *t) {
     checkpoint_info info;
-    P2P_TRY(checkpoint_find(t->paths.checkpoints, &t->resumed_from));
+    P2P_TRY(sweep(&t->paths));
+    P2P_TRY(checkpoint_find(t->paths.checkpoints, 0, &t->resumed_from));
     if (!t->resumed_from) return resume_from_config(t);
-    P2P_TRY(checkpoint_read_info(t->resumed_from, &info));
+    P2P_TRY(hint_older(t, checkpoint_read_info(t->resumed_from, &info)));
     p2p_status status = settings_resume(t->all, info.settings, t->resumed_from);
     if (status == P2P_OK) status = trainer_complete_length(t->all);
     if (status == P2P_OK)
@@ -156,7 +178,7 @@ static p2p_status find_resume(trainer *t) {
 /* Nobody's earlier training is overwritten. */
 static p2p_status refuse_existing(trainer *t) {
     char *newest;
-    P2P_TRY(checkpoint_find(t->paths.checkpoints, &newest));
+    P2P_TRY(checkpoint_find(t->paths.checkpoints, 0, &newest));
     bool exists = newest || sys_path_kind_of(t->paths.generator) != SYS_PATH_ABSENT;
     free(newest);
     if (!exists) return P2P_OK;
@@ -263,7 +285,7 @@ static p2p_status initialise(trainer *t, p2p_network *network, const char *file)
 }
 
 static p2p_status set_weights(trainer *t) {
-    if (t->resumed_from) return checkpoint_load(t->resumed_from, t->session, t->model);
+    if (t->resumed_from) return hint_older(t, checkpoint_load(t->resumed_from, t->session, t->model));
     P2P_TRY(initialise(t, t->model->generator.network, t->all->init_generator));
     return initialise(t, t->model->discriminator.network, t->all->init_discriminator);
 }
