@@ -26,6 +26,7 @@ expect 2 "takes options only" "$p2p" train --data toys --out run stray
 
 expect 2 "--preset: 'caffe' is none of pytorch|tensorflow" "$p2p" train --preset caffe
 expect 2 "--d-layers contradicts --d-net pixel" "$p2p" plan --d-net pixel --d-layers 2
+expect 2 "--bottleneck-norm on contradicts --norm none" "$p2p" plan --norm none --bottleneck-norm on
 
 echo "-- the README's table of presets"
 "$p2p" help presets >presets.txt
