@@ -15,7 +15,7 @@
 #include <cmocka.h>
 
 static const dataset_options STOP = {.direction = DATASET_A_TO_B},
-                             SKIP = {.direction = DATASET_A_TO_B, .skip_bad = true};
+                             SKIP = {.direction = DATASET_A_TO_B, .skip_bad = true, .replace_bad = true};
 static const pair_format GREY = {.input = {1, 8}, .target = {1, 8}},
                          DEEP = {.input = {1, 16}, .target = {1, 16}};
 

@@ -210,7 +210,7 @@ static p2p_status load_exactly(const dataset *data, int64_t sample, pair_format 
 }
 
 p2p_status dataset_load(const dataset *data, int64_t sample, pair_format format, image_pair *pair) {
-    int64_t count = dataset_count(data), tries = data->options.skip_bad ? count : 1;
+    int64_t count = dataset_count(data), tries = data->options.replace_bad ? count : 1;
     p2p_status status = P2P_OK;
     for (int64_t i = 0; i < tries; i++) {
         status = load_exactly(data, (sample + i) % count, format, pair);

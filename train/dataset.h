@@ -11,7 +11,8 @@ typedef enum { DATASET_A_TO_B, DATASET_B_TO_A } dataset_direction;
 
 typedef struct {
     dataset_direction direction;
-    bool skip_bad; /* leave bad pairs out instead of failing */
+    bool skip_bad;    /* leave out pairs that are bad when the set is opened, instead of failing */
+    bool replace_bad; /* let another pair stand in for one that is found bad later, instead of failing */
 } dataset_options;
 
 typedef struct dataset dataset;
@@ -65,7 +66,7 @@ pair_format dataset_format(const dataset *data, int channels_in, int channels_ou
 const char *dataset_name(const dataset *data, int64_t sample);
 
 /* Decode one sample and give both pictures in this format (see image_convert). The caller frees the pair; it
- * is empty after a failure. With skip_bad a pair that has gone bad since is replaced by the next good one in
+ * is empty after a failure. With replace_bad a pair that can't be used is replaced by the next good one in
  * order, from the first again after the last; p2p_message() then tells what was wrong. */
 p2p_status dataset_load(const dataset *data, int64_t sample, pair_format format, image_pair *pair);
 

@@ -6,7 +6,6 @@
 #include "file.h"
 #include "model_file.h"
 #include "sys.h"
-#include "text.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -74,6 +73,8 @@ p2p_status trainer_model_config(const settings *all, pix2pix_config *config) {
     config->init_scale_stddev = all->init_scale;
     choose(all, config);
     P2P_TRY(parse_depth(all, &config->depth));
+    if (config->norm == NN_NORM_none && config->bottleneck_norm && settings_given(all, "bottleneck-norm"))
+        return p2p_fail(P2P_USAGE, "--bottleneck-norm on contradicts --norm none");
     if (config->discriminator_net == DISCRIMINATOR_pixel && settings_given(all, "d-layers"))
         return p2p_fail(P2P_USAGE, "--d-layers contradicts --d-net pixel, which has none of stride 2");
     p2p_status status = pix2pix_config_check(config);
@@ -210,29 +211,11 @@ static uint64_t hash_names(const dataset *data) {
     return hash;
 }
 
-/* What was left out is told here: `training` has its own line. */
-static p2p_status open_split(const trainer *t, const char *split, dataset **data) {
-    const settings *all = t->all;
-    const dataset_options options = {.direction = strcmp(all->direction, "AtoB") == 0 ? DATASET_A_TO_B
-                                                                                      : DATASET_B_TO_A,
-                                     .skip_bad = strcmp(all->on_bad_image, "skip") == 0};
-    P2P_TRY(dataset_open(data, all->data, split, &options));
-    int64_t skipped = dataset_skipped(*data);
-    if (skipped == 0) return P2P_OK;
-    fprintf(stderr, "%s: %" PRId64 " left out that can't be used%s\n", split, skipped,
-            skipped > DATASET_REASONS ? ", the first of them:" : ":");
-    for (int i = 0; i < skipped && i < DATASET_REASONS; i++) {
-        fputs("  ", stderr);
-        text_print(dataset_skipped_reason(*data, i), stderr);
-        fputc('\n', stderr);
-    }
-    return P2P_OK;
-}
-
 static p2p_status open_data(trainer *t) {
     const settings *all = t->all;
-    P2P_TRY(open_split(t, "train", &t->training));
-    if (dataset_has_split(all->data, "val")) P2P_TRY(open_split(t, "val", &t->validation));
+    P2P_TRY(command_open_split(all, "train", all->direction, true, &t->training));
+    if (dataset_has_split(all->data, "val"))
+        P2P_TRY(command_open_split(all, "val", all->direction, true, &t->validation));
     data_identity found = {.pairs = dataset_count(t->training), .names_hash = hash_names(t->training)};
     if (t->resumed_from && (found.pairs != t->identity.pairs || found.names_hash != t->identity.names_hash)) {
         p2p_fail(P2P_INPUT,
