@@ -39,19 +39,19 @@ def chunk(name, data):
 ADAM7 = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)]
 
 
-def png(color_type, depth, sample, channels, interlaced=False, extra=b""):
+def png(color_type, depth, sample, channels, interlaced=False, extra=b"", size=(WIDTH, HEIGHT)):
     """A PNG file whose pixel (x, y) has the channel values sample(x, y, c), each of `depth` bits."""
 
     def row(y, first, step):
         bits = "".join(
-            format(sample(x, y, c), f"0{depth}b") for x in range(first, WIDTH, step) for c in range(channels)
+            format(sample(x, y, c), f"0{depth}b") for x in range(first, size[0], step) for c in range(channels)
         )
         bits += "0" * (-len(bits) % 8)
         return b"\0" + int(bits, 2).to_bytes(len(bits) // 8, "big")
 
     passes = ADAM7 if interlaced else [(0, 0, 1, 1)]
-    rows = b"".join(row(y, left, dx) for left, top, dx, dy in passes for y in range(top, HEIGHT, dy))
-    header = struct.pack(">IIBBBBB", WIDTH, HEIGHT, depth, color_type, 0, 0, int(interlaced))
+    rows = b"".join(row(y, left, dx) for left, top, dx, dy in passes for y in range(top, size[1], dy))
+    header = struct.pack(">IIBBBBB", *size, depth, color_type, 0, 0, int(interlaced))
     return (
         b"\x89PNG\r\n\x1a\n"
         + chunk(b"IHDR", header)
@@ -242,6 +242,10 @@ def main():
     adobe = cmyk.index(b"Adobe\0")  # its last byte says how the inks were transformed: 2 is YCCK
     (folder / "cmyk.jpg").write_bytes(cmyk)
     (folder / "ycck.jpg").write_bytes(cmyk[: adobe + 11] + b"\2" + cmyk[adobe + 12 :])
+    # Two squares that differ in their low bytes alone, for test_data.sh.
+    for number in range(2):
+        low = lambda x, y, c: 0x8000 | (noise(x, y, number, 0, 0) if number else 8 * x + y)
+        (folder / f"deep{number}.png").write_bytes(png(GREY, 16, low, 1, size=(32, 32)))
     (HERE / "images.txt").write_text("".join(lines))
 
 
