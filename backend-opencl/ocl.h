@@ -44,6 +44,7 @@ struct p2p_be_device {
     size_t allocated_bytes;
     int unflushed; /* launches since the last flush */
     bool lost;
+    bool bf16_tested;
     p2p_ticket last_ticket;
     /* The event of ticket t is in_flight[t % OCL_IN_FLIGHT]; NULL when it is known to be done. */
     cl_event in_flight[OCL_IN_FLIGHT];
@@ -74,6 +75,14 @@ p2p_status ocl_device_open(int index, p2p_be_device **device);
 /* P2P_DEVICE_LOST once a command has shown that the device is gone. */
 p2p_status ocl_check_alive(const p2p_be_device *device);
 void ocl_programs_release(p2p_be_device *device);
+
+/* How the device multiplies in bf16; where it doesn't, info->no_bf16 becomes the reason, else "". */
+ocl_bf16 ocl_bf16_find(p2p_device_info *info, int vector_width);
+/* P2P_USAGE when the environment variable P2P_OPENCL_BF16 has no sense. */
+p2p_status ocl_bf16_check_switch(void);
+/* Compute a few numbers in bf16, the first time that a device is asked to; wrong ones are a failure. */
+p2p_status ocl_bf16_test(p2p_be_device *device);
+
 extern const p2p_device_table ocl_device_table;
 
 /* ---- Operations (ocl_op.c) ---------------------------------------------------------------------------- */

@@ -21,11 +21,11 @@ enum {
     UNIT_ITEMS_LEAST = 4, /* and where tiles have to be shared out more thinly for it */
     TILES = 8,            /* of a work-item at most */
     SUMS = 32,            /* tiles x groups x phases of a work-item at most */
-    TURN_TILES = 32,      /* of a work-item that turns its filters itself */
-    TURN_TILES_LEAST = 8, /* that still hide what turning costs */
-    TURN_SUMS = 128,
-    TURN_PHASES = 4,         /* phases up to which a work-item turns its filters itself */
-    TURN_BYTES = 64 << 10,   /* of turned filters in a work-item */
+    PACK_TILES = 32,      /* of a work-item that packs its filters itself */
+    PACK_TILES_LEAST = 8, /* that still hide what packing costs */
+    PACK_SUMS = 128,
+    PACK_PHASES = 4,         /* phases up to which a work-item packs its filters itself */
+    PACK_BYTES = 64 << 10,   /* of packed filters in a work-item */
     PATCH_BYTES = 160 << 10, /* of patches in a work-item */
     ROWS_BYTES = 128 << 10,  /* of the rows that a filter gradient goes through at a time */
     PARTS_BYTES = 16 << 20,  /* of a filter gradient's parts together */
@@ -40,7 +40,8 @@ typedef struct {
 
 /* A convolution in the terms of conv_tile.cl. */
 typedef struct {
-    const char *form;           /* plain, turn, dot or spread */
+    const char *form; /* plain, dot or spread */
+    bool bf16;
     int src, filter, bias, dst; /* positions in p2p_op.t[] */
     bool flip;                  /* taps in reverse, phases */
     int64_t taps_h, taps_w, step_in, step_out, pad_top, pad_left;
@@ -143,8 +144,12 @@ static int64_t patch_vectors(const conv_shape *s, const conv_tile *tile) {
     return patch_rows(s, tile) * ((tile->columns - 1) * s->step_in + s->reach_w);
 }
 
+static int64_t element_bytes(const conv_shape *s) {
+    return s->bf16 ? (int64_t)sizeof(uint16_t) : (int64_t)sizeof(float);
+}
+
 static int64_t patch_bytes(const conv_shape *s) {
-    return patch_vectors(s, &s->tile) * OCL_LANES * (int64_t)sizeof(float);
+    return patch_vectors(s, &s->tile) * OCL_LANES * element_bytes(s);
 }
 
 /* Time of all sums with such tiles, in halves of a cycle, for one block of input channels: the taps, their
@@ -196,6 +201,7 @@ static conv_shape shape_of(const p2p_op *op) {
                     .filter = flip ? P2P_AT_conv_bwd_data_w : P2P_AT_conv_fwd_w,
                     .bias = flip ? P2P_AT_conv_bwd_data_bias : P2P_AT_conv_fwd_bias,
                     .dst = flip ? P2P_AT_conv_bwd_data_dx : P2P_AT_conv_fwd_y,
+                    .bf16 = op->math == P2P_MATH_bf16,
                     .flip = flip,
                     .step_in = flip ? 1 : ocl_stride(op),
                     .step_out = flip ? ocl_stride(op) : 1,
@@ -250,17 +256,16 @@ static void count_tiles(const p2p_op *op, conv_shape *s) {
     s->tiles = ocl_divide_up(op->t[s->dst].n, s->tile.images) * s->tiles_h * s->tiles_w;
 }
 
-/* Bytes of one channel block of turned filters. */
-static int64_t turned_bytes(const conv_shape *s) {
-    return s->tile.vecs * s->taps_h * s->taps_w * OCL_LANES * OCL_LANES * (int64_t)sizeof(float);
+/* Bytes of one channel block of packed filters. */
+static int64_t packed_bytes(const conv_shape *s) {
+    return s->tile.vecs * s->taps_h * s->taps_w * OCL_LANES * OCL_LANES * element_bytes(s);
 }
 
-/* The filter has its lanes along src's channels: a work-item turns what it uses, so that it is read from
- * memory but once, unless there are too many phases or taps for that; then it is turned before, into scratch
- * memory. */
-static bool turns_itself(const conv_shape *s) {
-    return s->step_out * s->step_out <= TURN_PHASES && turned_bytes(s) <= TURN_BYTES &&
-           TURN_TILES * patch_bytes(s) <= PATCH_BYTES;
+/* A work-item packs the filters that it uses, so that they are read from memory but once, unless there are
+ * too many phases or taps for that. */
+static bool packs_itself(const conv_shape *s) {
+    return s->step_out * s->step_out <= PACK_PHASES && packed_bytes(s) <= PACK_BYTES &&
+           PACK_TILES * patch_bytes(s) <= PATCH_BYTES;
 }
 
 static int64_t item_count(const conv_shape *s) {
@@ -271,7 +276,7 @@ static int64_t item_count(const conv_shape *s) {
 
 /* Shares the work out: first many tiles to a work-item, so that each filter is used often while it is near,
  * then many groups of output channels, so that each patch is; fewer where that makes too few work-items. */
-static void share_work(const ocl_target *target, conv_shape *s, bool turn) {
+static void share_work(const ocl_target *target, conv_shape *s, bool pack) {
     const int64_t groups = ocl_divide_up(s->filter_blocks, s->tile.vecs), units = target->compute_units;
     s->phases_each = ocl_min(s->step_out * s->step_out, s->max_sums);
     s->tiles_each = ocl_min(s->max_tiles, s->max_sums / s->phases_each);
@@ -279,7 +284,7 @@ static void share_work(const ocl_target *target, conv_shape *s, bool turn) {
     s->groups_each = ocl_min(groups, s->max_sums / (s->phases_each * s->tiles_each));
     while (s->groups_each > 1 && item_count(s) < UNIT_ITEMS * units)
         s->groups_each = ocl_divide_up(s->groups_each, 2);
-    while (s->tiles_each > (turn ? TURN_TILES_LEAST : 1) && item_count(s) < UNIT_ITEMS_LEAST * units)
+    while (s->tiles_each > (pack ? PACK_TILES_LEAST : 1) && item_count(s) < UNIT_ITEMS_LEAST * units)
         s->tiles_each = ocl_divide_up(s->tiles_each, 2);
 }
 
@@ -296,7 +301,7 @@ static void add_tile_options(ocl_launch *launch, const conv_shape *s, bool turn)
     ocl_launch_option(launch, "MAX_TILES=%d", (int)s->max_tiles);
     ocl_launch_option(launch, "MAX_SUMS=%d", (int)s->max_sums);
     if (turn) ocl_launch_option(launch, "TURN");
-    if (turn) ocl_launch_option(launch, "TAPS=%d", (int)(s->taps_h * s->taps_w));
+    if (turn || s->bf16) ocl_launch_option(launch, "TAPS=%d", (int)(s->taps_h * s->taps_w));
     if (s->form[0] == 'd') ocl_launch_option(launch, "DOT");
     if (s->spread) ocl_launch_option(launch, "SPREAD=%d", (int)s->spread);
     if (s->spread) ocl_launch_option(launch, "SPREAD_STEP=%d", (int)s->spread_step);
@@ -309,6 +314,11 @@ static void add_tile_launch(const ocl_target *target, const p2p_op *op, ocl_plan
     ocl_launch *launch = ocl_conv_launch_add(
         target, plan, "conv_cpu_tile.cl", "conv_tile", ocl_divide_up(s->tiles, s->tiles_each),
         ocl_divide_up(groups, s->groups_each), ocl_divide_up(phases, s->phases_each));
+    if (s->bf16) {
+        launch->source[3] = launch->source[2];
+        launch->source[2] = "bf16.clh";
+        ocl_bf16_options(target, launch);
+    }
     add_tile_options(launch, s, turn);
     ocl_conv_arg_activation(launch, op, s->src);
     if (repacked)
@@ -335,9 +345,9 @@ static void add_tile_launch(const ocl_target *target, const p2p_op *op, ocl_plan
     ocl_arg_int(launch, op->act);
     ocl_arg_float(launch, op->slope);
     ocl_arg_int(launch, ocl_accumulates(op, s->dst));
-    snprintf(plan->answer.kernel, sizeof plan->answer.kernel, "conv_tile %s%s %dx%dx%dx%d", s->form,
-             turn ? "+turn" : "", (int)s->tile.images, (int)s->tile.rows, (int)s->tile.columns,
-             (int)s->tile.vecs);
+    snprintf(plan->answer.kernel, sizeof plan->answer.kernel, "conv_tile %s%s%s %dx%dx%dx%d", s->form,
+             turn ? "+turn" : "", s->bf16 ? " bf16" : "", (int)s->tile.images, (int)s->tile.rows,
+             (int)s->tile.columns, (int)s->tile.vecs);
 }
 
 /* Puts the filter into scratch memory in the arrangement of the form. `channels_last`: its lanes run along
@@ -377,15 +387,20 @@ static void choose_form(const ocl_target *target, const p2p_op *op, conv_shape *
 }
 
 /* Compile-time limits of the kernel: tiles, sums and channel blocks that a work-item has room for. */
-static void limit_work(conv_shape *s, bool turn) {
+static void limit_work(conv_shape *s, bool pack) {
     const int64_t phases = s->step_out * s->step_out, taps = s->taps_h * s->taps_w;
-    s->max_tiles = turn ? TURN_TILES : TILES;
-    s->max_sums = turn ? TURN_SUMS : SUMS;
+    s->max_tiles = pack ? PACK_TILES : TILES;
+    s->max_sums = pack ? PACK_SUMS : SUMS;
     while (s->max_tiles > 1 && s->max_tiles * patch_bytes(s) > PATCH_BYTES) s->max_tiles /= 2;
     s->chunk = ocl_max(1, TAPS_OF_CHUNK * phases / taps);
     while (s->chunk > 1 && (s->max_tiles * s->chunk * patch_bytes(s) > PATCH_BYTES ||
-                            (turn && s->chunk * turned_bytes(s) > TURN_BYTES)))
+                            (pack && s->chunk * packed_bytes(s) > PACK_BYTES)))
         s->chunk /= 2;
+}
+
+static p2p_status refuse_bf16(const ocl_target *target, const p2p_op *op, const conv_shape *s) {
+    if (s->form[0] != 'p') return ocl_refuse(target, op, "so few channels are summed in fp32");
+    return ocl_refuse(target, op, "with so many taps or phases no work-item packs its filters into bf16");
 }
 
 static p2p_status plan_tile(const ocl_target *target, const p2p_op *op, ocl_plan *plan) {
@@ -401,12 +416,14 @@ static p2p_status plan_tile(const ocl_target *target, const p2p_op *op, ocl_plan
     const bool channels_last = (op->t[s.filter].layout == P2P_LAYOUT_ckrs) == s.flip;
     choose_form(target, op, &s, channels_last);
     count_tiles(op, &s);
-    const bool plain = s.form[0] == 'p', turn = plain && channels_last && turns_itself(&s);
-    limit_work(&s, turn);
+    const bool plain = s.form[0] == 'p', pack = plain && (channels_last || s.bf16) && packs_itself(&s);
+    const bool turn = pack && channels_last;
+    if (s.bf16 && !pack) return refuse_bf16(target, op, &s);
+    limit_work(&s, pack);
     if (patch_bytes(&s) > PATCH_BYTES)
         return ocl_refuse(target, op, "a filter of %lld x %lld taps reads more than a tile's patch holds",
                           (long long)s.taps_h, (long long)s.taps_w);
-    share_work(target, &s, turn);
+    share_work(target, &s, pack);
     if (s.spread)
         add_repack(target, op, plan, &s, "conv_repack_spread", channels_last);
     else if (!plain)
@@ -455,6 +472,7 @@ static conv_tile filter_tile(const ocl_target *target, const p2p_op *op) {
 
 static p2p_status plan_filter(const ocl_target *target, const p2p_op *op, ocl_plan *plan) {
     const p2p_tensor *x = &op->t[X], *dy = &op->t[DY], *dw = &op->t[DW];
+    if (op->math == P2P_MATH_bf16) return ocl_refuse(target, op, "filter gradients are summed in fp32");
     P2P_TRY(ocl_conv_check_activation(target, op, X));
     P2P_TRY(ocl_conv_check_activation(target, op, DY));
     P2P_TRY(ocl_conv_check_filter(target, op, DW, false));

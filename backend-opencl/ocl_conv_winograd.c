@@ -366,12 +366,14 @@ bool ocl_conv_winograd_pays(const ocl_target *target, const p2p_op *op) {
     if (is_small(&op->t[s.src]) || is_small(&op->t[s.dst])) return false;
     const bool gradient = op->kind == P2P_KIND_conv_bwd_filter;
     const double multiply_cost = target->vector_width >= 16 ? 0.54 : target->vector_width >= 8 ? 1.08 : 2.16;
-    const double tiles = (double)(op->t[s.dst].n * s.tiles_h * s.tiles_w);
+    const int64_t all_images = op->t[s.dst].n, images = op->images ? op->images : all_images;
+    const double tiles = (double)(images * s.tiles_h * s.tiles_w);
     const double rows = (double)(s.row_blocks * OCL_LANES), vectors = (double)s.vectors;
     const double filters = (double)points(&s) * rows * vectors;
     const double transformed = (double)points(&s) * (rows / OCL_LANES + vectors) * tiles;
     const int filter_cost = gradient ? SUMS_COST : s.turn ? TURNED_COST : FILTER_COST;
     const double cost = filters * tiles * multiply_cost + filters * filter_cost + transformed * STREAMED_COST;
-    const double direct_cost = p2p_op_flops(op) / (2 * OCL_LANES) * multiply_cost;
+    const double flops = p2p_op_flops(op) * (double)images / (double)all_images;
+    const double direct_cost = flops / (2 * OCL_LANES) * multiply_cost;
     return cost * MARGIN_PERCENT < direct_cost * 100;
 }

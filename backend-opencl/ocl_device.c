@@ -60,6 +60,8 @@ static p2p_status read_target(p2p_be_device *device) {
     target->compute_units = device->info.compute_units > 0 ? device->info.compute_units : 1;
     target->group_limit = group > 0 ? group : 1;
     target->local_bytes = (size_t)local;
+    P2P_TRY(ocl_bf16_check_switch());
+    target->bf16 = ocl_bf16_find(&device->info, target->vector_width);
     P2P_TRY(forced_vector_width(&target->vector_width));
     P2P_TRY(forced_family(&target->family));
     /* With the GPU family asked for, a CPU tests all of a GPU's ways: groups of several work-items too. */

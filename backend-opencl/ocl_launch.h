@@ -10,7 +10,7 @@
 
 #include "p2p_backend.h"
 
-enum { OCL_LAUNCH_SOURCES = 4, OCL_LAUNCH_OPTIONS = 256, OCL_LAUNCH_ARGS = 48, OCL_PLAN_LAUNCHES = 6 };
+enum { OCL_LAUNCH_SOURCES = 5, OCL_LAUNCH_OPTIONS = 256, OCL_LAUNCH_ARGS = 48, OCL_PLAN_LAUNCHES = 6 };
 
 /* One kernel argument, in the kernel's order. An operand and the scratch memory are passed as two arguments:
  * the cl_mem, then a ulong with the position of its first element, counted in elements of the operand's type

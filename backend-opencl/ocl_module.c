@@ -113,10 +113,11 @@ void ocl_device_describe(const ocl_found *found, p2p_device_info *info) {
     describe_obstacle(device, version, info->unusable, sizeof info->unusable);
 
     cl_ulong memory, largest;
-    cl_uint units;
+    cl_uint units, width;
     DEVICE_NUMBER(cl_ulong, device, CL_DEVICE_GLOBAL_MEM_SIZE, memory);
     DEVICE_NUMBER(cl_ulong, device, CL_DEVICE_MAX_MEM_ALLOC_SIZE, largest);
     DEVICE_NUMBER(cl_uint, device, CL_DEVICE_MAX_COMPUTE_UNITS, units);
+    DEVICE_NUMBER(cl_uint, device, CL_DEVICE_NATIVE_VECTOR_WIDTH_FLOAT, width);
     info->type = device_type(device);
     info->compute_units = (int)units;
     info->memory_bytes = (size_t)memory;
@@ -126,6 +127,7 @@ void ocl_device_describe(const ocl_found *found, p2p_device_info *info) {
     info->activation = (p2p_storage){P2P_TYPE_f32, P2P_LAYOUT_nchwc, OCL_LANES};
     info->filter = (p2p_storage){P2P_TYPE_f32, P2P_LAYOUT_ckrs, OCL_LANES};
     info->vector = (p2p_storage){P2P_TYPE_f32, P2P_LAYOUT_plain, 0};
+    ocl_bf16_find(info, (int)width);
 }
 
 /* ---- The module --------------------------------------------------------------------------------------- */

@@ -178,6 +178,7 @@ p2p_status ocl_op_create(p2p_be_device *device, const p2p_op *op, const p2p_bind
                          p2p_binding scratch, p2p_be_op **created) {
     *created = NULL;
     P2P_TRY(ocl_check_alive(device));
+    if (op->math == P2P_MATH_bf16) P2P_TRY(ocl_bf16_test(device));
     for (;;) {
         size_t limit = device->target.group_limit;
         ocl_plan plan;

@@ -25,6 +25,9 @@ typedef enum {
 
 const char *ocl_conv_family_name(ocl_conv_family family);
 
+/* How a device multiplies in bf16. */
+typedef enum { OCL_BF16_NONE, OCL_BF16_PORTABLE, OCL_BF16_ASSEMBLY } ocl_bf16;
+
 /* A device as planners see it. */
 typedef struct {
     const p2p_host *host;
@@ -34,6 +37,7 @@ typedef struct {
     size_t group_limit; /* most work-items of a group */
     size_t local_bytes; /* local memory of a group */
     ocl_conv_family family;
+    ocl_bf16 bf16;
     p2p_be_device *device; /* for the matrix library's questions only */
 } ocl_target;
 
@@ -104,6 +108,9 @@ int64_t ocl_min(int64_t a, int64_t b);
 int64_t ocl_max(int64_t a, int64_t b);
 int64_t ocl_blocks(int64_t channels); /* of OCL_LANES channels */
 int64_t ocl_stride(const p2p_op *op); /* of a convolution; 0 in the descriptor is 1 */
+
+/* Options for a launch with bf16.clh among its sources. ocl_bf16.c */
+void ocl_bf16_options(const ocl_target *target, ocl_launch *launch);
 
 /* A three-dimensional grid of work-items. The first extent is rounded up to the local size, so kernels check
  * get_global_id(0); CPU kernels run one work-item per group. */

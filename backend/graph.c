@@ -46,6 +46,10 @@ p2p_status p2p_graph_status(const p2p_graph *graph) {
     return p2p_fail(graph->status, "%s", graph->message);
 }
 
+void p2p_graph_images_apart(p2p_graph *graph) {
+    graph->images_apart = true;
+}
+
 void p2p_value_shape(const p2p_graph *graph, p2p_value value, int64_t shape[4]) {
     memset(shape, 0, 4 * sizeof *shape);
     if (value.id < 1 || value.id >= graph->value_count) return;
@@ -219,7 +223,8 @@ static bool conv_params(p2p_graph *graph, p2p_network *network, p2p_param w, p2p
     return graph->status == P2P_OK;
 }
 
-static void set_geometry(p2p_op *op, int stride, int pad) {
+static void set_geometry(const p2p_graph *graph, p2p_op *op, int64_t images, int stride, int pad) {
+    op->images = graph->images_apart && images > 1 ? 1 : 0; /* of one image, all are one: the usual form */
     op->stride = stride;
     op->pad_top = op->pad_left = op->pad_bottom = op->pad_right = pad;
 }
@@ -253,7 +258,7 @@ p2p_value p2p_conv(p2p_graph *graph, p2p_value x, p2p_network *network, p2p_para
     node->value[P2P_AT_conv_fwd_x] = x.id;
     node->value[P2P_AT_conv_fwd_w] = params[0];
     node->value[P2P_AT_conv_fwd_y] = y;
-    set_geometry(&node->op, stride, pad);
+    set_geometry(graph, &node->op, in.n, stride, pad);
     if (ir_node_check(graph, node)) add_bias(graph, params[1], y);
     return result(graph, y);
 }
@@ -275,7 +280,7 @@ p2p_value p2p_conv_transposed(p2p_graph *graph, p2p_value x, p2p_network *networ
     node->value[P2P_AT_conv_bwd_data_dy] = x.id;
     node->value[P2P_AT_conv_bwd_data_w] = params[0];
     node->value[P2P_AT_conv_bwd_data_dx] = y;
-    set_geometry(&node->op, stride, pad);
+    set_geometry(graph, &node->op, in.n, stride, pad);
     if (ir_node_check(graph, node)) add_bias(graph, params[1], y);
     return result(graph, y);
 }

@@ -59,6 +59,7 @@ typedef struct {
 struct p2p_graph {
     int64_t local_batch, global_batch;
     int world;
+    bool images_apart; /* p2p_graph_images_apart */
     p2p_status status;
     char message[512]; /* of the first failure */
     ir_value *values;  /* [0] is unused: id 0 is "none" */

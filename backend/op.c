@@ -82,6 +82,28 @@ int p2p_op_operand_use(const p2p_op *op, int operand) {
     return p2p_kind_operand_use(op->kind, operand) & P2P_INOUT;
 }
 
+bool p2p_op_is_factor(const p2p_op *op, int operand) {
+    switch (op->kind) {
+    case P2P_KIND_conv_fwd:
+        return operand == P2P_AT_conv_fwd_x || operand == P2P_AT_conv_fwd_w;
+    case P2P_KIND_conv_bwd_data:
+        return operand == P2P_AT_conv_bwd_data_dy || operand == P2P_AT_conv_bwd_data_w;
+    case P2P_KIND_conv_bwd_filter:
+        return operand == P2P_AT_conv_bwd_filter_x || operand == P2P_AT_conv_bwd_filter_dy;
+    default:
+        return false;
+    }
+}
+
+const char *p2p_math_name(p2p_math math) {
+    static const char *const names[] = {
+#define X(name) #name,
+        P2P_MATH_LIST(X)
+#undef X
+    };
+    return (unsigned)math < P2P_MATH_COUNT ? names[math] : "unknown";
+}
+
 int64_t p2p_step_block_words(int64_t local_batch) {
     return (int64_t)(offsetof(p2p_step_block, sample) / sizeof(uint32_t)) + local_batch;
 }

@@ -22,6 +22,8 @@ enum { REDUCTION_COUNT = sizeof reductions / sizeof reductions[0] };
 static const char *value_name(p2p_field field, int64_t value) {
     if ((field == P2P_FIELD_act || field == P2P_FIELD_act2) && value >= 0 && value < P2P_ACT_COUNT)
         return p2p_act_name((p2p_act)value);
+    if (field == P2P_FIELD_math && value >= 0 && value < P2P_MATH_COUNT)
+        return p2p_math_name((p2p_math)value);
     if (field == P2P_FIELD_reduction && value >= 0 && value < REDUCTION_COUNT) return reductions[value];
     return NULL;
 }

@@ -157,6 +157,7 @@ static const struct {
     {P2P_FIELD_transpose_b, 1},
     {P2P_FIELD_reduction, P2P_REDUCE_MOMENTS},
     {P2P_FIELD_root, INT32_MAX},
+    {P2P_FIELD_math, P2P_MATH_COUNT - 1},
 };
 
 /* Half-open or closed interval of each real; what is not listed is any finite number. */
@@ -238,11 +239,18 @@ static p2p_status check_conv_extent(const p2p_op *op, int output_side, const cha
                   axis, expected, in, before, after, taps, p2p_op_int_value(op, P2P_FIELD_stride));
 }
 
+static p2p_status check_images(const p2p_op *op, int x) {
+    const int64_t n = op->t[x].n;
+    if (op->images == 0 || n % op->images == 0) return P2P_OK;
+    return broken(op, x, "its images can't be divided into groups of images=%" PRId64, op->images);
+}
+
 /* x, w and y in their roles of the forward convolution, whatever the kind calls them. */
 static p2p_status check_conv(const p2p_op *op, int x, int w, int y) {
     P2P_TRY(want_activation(op, x));
     P2P_TRY(want_filter(op, w));
     P2P_TRY(want_activation(op, y));
+    P2P_TRY(check_images(op, x));
     const p2p_tensor *tx = &op->t[x], *tw = &op->t[w], *ty = &op->t[y];
     P2P_TRY(want_shape(op, w, ty->c, tx->c, tw->h, tw->w));
     P2P_TRY(want_shape(op, y, tx->n, tw->n, ty->h, ty->w));
@@ -278,10 +286,8 @@ static p2p_status check_gemm(const p2p_op *op) {
 /* Groups of statistics of x. */
 static p2p_status count_groups(const p2p_op *op, int x, int64_t *groups) {
     P2P_TRY(want_activation(op, x));
-    int64_t n = op->t[x].n, images = op->images != 0 ? op->images : n;
-    if (n % images != 0)
-        return broken(op, x, "its images can't be divided into groups of images=%" PRId64, images);
-    *groups = n / images;
+    P2P_TRY(check_images(op, x));
+    *groups = op->images != 0 ? op->t[x].n / op->images : 1;
     return P2P_OK;
 }
 
@@ -456,6 +462,7 @@ static p2p_status check_broadcast(const p2p_op *op) {
 
 #define FIELD(name) (UINT64_C(1) << P2P_FIELD_##name)
 #define GEOMETRY    (FIELD(stride) | FIELD(pad_top) | FIELD(pad_left) | FIELD(pad_bottom) | FIELD(pad_right))
+#define CONV        (GEOMETRY | FIELD(math))
 #define ACT         (FIELD(act) | FIELD(slope))
 #define ACTS        (ACT | FIELD(act2) | FIELD(slope2))
 #define DROPOUT     (FIELD(dropout) | FIELD(layer))
@@ -469,9 +476,9 @@ static const struct {
     [P2P_KIND_fill] = {check_fill, FIELD(alpha), 0},
     [P2P_KIND_copy] = {check_copy, 0, 0},
     [P2P_KIND_prepare] = {check_prepare, FIELD(alpha) | FIELD(offset), 0},
-    [P2P_KIND_conv_fwd] = {check_conv_fwd, GEOMETRY | ACT, 0},
-    [P2P_KIND_conv_bwd_data] = {check_conv_bwd_data, GEOMETRY | ACT, 0},
-    [P2P_KIND_conv_bwd_filter] = {check_conv_bwd_filter, GEOMETRY, 0},
+    [P2P_KIND_conv_fwd] = {check_conv_fwd, CONV | ACT | FIELD(images), 0},
+    [P2P_KIND_conv_bwd_data] = {check_conv_bwd_data, CONV | ACT | FIELD(images), 0},
+    [P2P_KIND_conv_bwd_filter] = {check_conv_bwd_filter, CONV, 0},
     [P2P_KIND_gemm] = {check_gemm, FIELD(alpha) | FIELD(transpose_a) | FIELD(transpose_b), 0},
     [P2P_KIND_norm_stats] = {check_norm_stats, FIELD(images), 1u << P2P_AT_norm_stats_stats},
     [P2P_KIND_norm_apply] = {check_norm_apply,

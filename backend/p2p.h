@@ -29,6 +29,7 @@ typedef struct {
     char name[256];
     char driver[256];
     char unusable[512];  /* "" when it can be used, else why not */
+    char no_bf16[256];   /* "" when it multiplies in bf16 (P2P_MATH_bf16), else why not */
     size_t memory_bytes; /* 0 when unknown */
     size_t max_alloc_bytes;
     int compute_units;
@@ -122,6 +123,9 @@ typedef struct {
 p2p_graph *p2p_graph_create(int64_t local_batch, int64_t global_batch, int world);
 void p2p_graph_destroy(p2p_graph *graph);
 p2p_status p2p_graph_status(const p2p_graph *graph);
+/* From here on convolutions give an image the same bits whatever the batch, at the price of ways of computing
+ * them that are only fast, and round differently, in large batches. */
+void p2p_graph_images_apart(p2p_graph *graph);
 
 /* What the host gives before each run. An image input is u8, interleaved (n h w c), and reads as x/127.5 - 1;
  * an activation input is f32 or f64 in n c h w. */
@@ -187,8 +191,8 @@ void p2p_adam(p2p_graph *graph, p2p_network *network, double beta1, double beta2
 typedef struct p2p_session p2p_session;
 typedef struct p2p_plan p2p_plan;
 
-/* Off-switches, all false in normal use. Recording, sharing and checking change no bit of any result;
- * fusion may, within rounding. */
+/* Off-switches, all false in normal use, and what to multiply. Recording, sharing and checking change no bit
+ * of any result; fusion may, within rounding. */
 typedef struct {
     bool no_fusion;       /* all of the following: */
     bool no_fuse_bias;    /*   bias into convolutions */
@@ -200,6 +204,9 @@ typedef struct {
     bool no_sharing;      /* every value has memory of its own */
     bool no_recording;    /* replay op by op even where the device can record */
     bool check;           /* fresh memory is NaN; every output is scanned after every operation */
+    /* What convolutions multiply, see p2p_op.h. With P2P_MATH_bf16 those that the device refuses by their
+     * shape stay as they are, which is more precise; a device that has none is refused with the reason. */
+    p2p_math math;
 } p2p_session_options;
 
 /* One replica per device. Devices outlive the session. */

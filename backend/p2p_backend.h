@@ -15,7 +15,7 @@
 #endif
 
 /* Exact match required; raised whenever this file or p2p_op.h changes meaning. */
-enum { P2P_BACKEND_ABI = 3 };
+enum { P2P_BACKEND_ABI = 4 };
 
 /* A piece of what identifies something that is kept between runs. */
 typedef struct {
@@ -68,6 +68,8 @@ typedef struct {
     char name[256];     /* for people, e.g. the vendor's device name */
     char driver[256];   /* driver or library with version */
     char unusable[512]; /* "" when the device can be opened, else why not */
+    char no_bf16[256];  /* "" when it has convolutions with math=bf16, for the shapes that it names by
+                           op_query; else why it has none */
     p2p_device_type type;
     int compute_units;
     size_t memory_bytes;    /* 0 when unknown */

@@ -230,10 +230,12 @@ typedef enum { P2P_IN = 1, P2P_OUT = 2, P2P_INOUT = 3, P2P_OPT = 4 } p2p_operand
  * prepare          x: u8 nhwc images (n, c, h, w logical); y (+)= x * alpha + offset, an activation.
  * conv_fwd         y[n,k,i,j] (+)= act(bias[k] + sum_{c,r,s} w[k,c,r,s] x[n,c, i*stride-pad_top+r,
  *                  j*stride-pad_left+s]), outside x is 0. y's extents are explicit and agree with the pads:
- *                  h_y = floor((h_x + pad_top + pad_bottom - r) / stride) + 1, and likewise for w.
+ *                  h_y = floor((h_x + pad_top + pad_bottom - r) / stride) + 1, and likewise for w. Ways of
+ *                  computing it may round differently: the way is chosen as for a batch of `images`, so that
+ *                  with images = 1 an image gets the same bits in every batch.
  * conv_bwd_data    dx[n,c,h,w] (+)= act(bias[c] + sum over the (k,i,j,r,s) with h = i*stride-pad_top+r and
  *                  w = j*stride-pad_left+s of w[k,c,r,s] dy[n,k,i,j]): the transposed convolution. `bias` and
- *                  `act` serve its use as a forward layer. Filter extents are those of the conv_fwd that it
+ *                  `act` serve its use as a forward layer, `images` likewise. Filter extents are those of the conv_fwd that it
  *                  transposes: k = channels of dy, c = channels of dx.
  * conv_bwd_filter  dw[k,c,r,s] (+)= sum_{n,i,j} dy[n,k,i,j] x[n,c, i*stride-pad_top+r, j*stride-pad_left+s].
  * gemm             y (+)= alpha op(a) op(b), op transposes when transpose_a, transpose_b. Row-major matrices.
@@ -312,6 +314,19 @@ typedef enum {
 
 typedef enum { P2P_REDUCE_SUM, P2P_REDUCE_MOMENTS } p2p_reduction;
 
+/* X(name): what a convolution multiplies. stored: its operands as they are. bf16: the two factors, each
+ * rounded to bfloat16 (to the nearest, ties to even); products are exact and sums are in the output's type or
+ * wider; bias, activation and what is accumulated are as ever. A fast algorithm may round what it transforms
+ * the factors to instead. */
+#define P2P_MATH_LIST(X) X(stored) X(bf16)
+
+typedef enum {
+#define X(name) P2P_MATH_##name,
+    P2P_MATH_LIST(X)
+#undef X
+        P2P_MATH_COUNT
+} p2p_math;
+
 /* Plain numbers of a descriptor, X(name, default). Zero means the default; a field that its kind does not use
  * must be zero. Integers and enumerations: */
 #define P2P_OP_INT_LIST(X)                                                                                   \
@@ -322,7 +337,7 @@ typedef enum { P2P_REDUCE_SUM, P2P_REDUCE_MOMENTS } p2p_reduction;
     X(pad_right, 0)                                                                                          \
     X(act, 0)         /* p2p_act of the first output */                                                      \
     X(act2, 0)        /* p2p_act of norm_apply's second output */                                            \
-    X(images, 0)      /* norm: images per group of statistics; 0 is the whole batch */                       \
+    X(images, 0)      /* norm: images per group of statistics; convolution: see conv_fwd; 0: all of them */  \
     X(merged, 0)      /* norm: statistics and application in one operation */                                \
     X(use_running, 0) /* norm_apply: evaluation with running statistics */                                   \
     X(layer, 0)       /* dropout: 32-bit hash of the layer's name */                                         \
@@ -330,7 +345,8 @@ typedef enum { P2P_REDUCE_SUM, P2P_REDUCE_MOMENTS } p2p_reduction;
     X(transpose_a, 0) /* gemm */                                                                             \
     X(transpose_b, 0)                                                                                        \
     X(reduction, 0) /* all_reduce: p2p_reduction */                                                          \
-    X(root, 0)      /* broadcast: the replica that gives */
+    X(root, 0)      /* broadcast: the replica that gives */                                                  \
+    X(math, 0)      /* convolutions: p2p_math */
 
 /* Real numbers: */
 #define P2P_OP_REAL_LIST(X)                                                                                  \
@@ -380,6 +396,11 @@ int p2p_kind_operand_use(p2p_kind kind, int operand);
  * accumulate bits and modes (norm_apply without `merged` only reads stats); 0 when it is absent. */
 int p2p_op_operand_use(const p2p_op *op, int operand);
 const char *p2p_act_name(p2p_act act);
+const char *p2p_math_name(p2p_math math);
+/* The bfloat16 nearest to a value's nearest float32, ties to even both times. */
+double p2p_round_bf16(double value);
+/* Whether the operand is a factor of a convolution's products: what `math` is about. */
+bool p2p_op_is_factor(const p2p_op *op, int operand);
 /* act(x), and act'(x) from the output y = act(x); double precision, the reference for everyone. */
 double p2p_act_value(int64_t act, double slope, double x);
 double p2p_act_slope(int64_t act, double slope, double y);
@@ -396,9 +417,9 @@ double p2p_op_bytes(const p2p_op *op);
 
 /* One line: `conv_fwd x=f32:plain:1x3x8x8 w=f32:plain:4x3x4x4 y+=f32:plain:1x4x4x4 stride=2 pad_top=1 ...`.
  * `+=` marks accumulate. Only present operands and fields that differ from their default are printed; act,
- * act2 and reduction by name. Reals print as the shortest text that reads back equal. parse(print(op)) is
- * p2p_op_equal to op: a zero and the default that it stands for are the same. print returns the length of the
- * whole text, as snprintf does. */
+ * act2, reduction and math by name. Reals print as the shortest text that reads back equal. parse(print(op))
+ * is p2p_op_equal to op: a zero and the default that it stands for are the same. print returns the length of
+ * the whole text, as snprintf does. */
 enum { P2P_OP_TEXT = 2048 };
 int p2p_op_print(const p2p_op *op, char *text, size_t size);
 p2p_status p2p_op_parse(const char *text, p2p_op *op);

@@ -152,6 +152,21 @@ static p2p_status import_outputs(plan_part *part, const p2p_graph *graph) {
 
 /* ---- Nodes -------------------------------------------------------------------------------------------- */
 
+/* A convolution in the session's precision, where the device has it for this shape. */
+static p2p_status choose_math(const plan_part *part, plan_node *node) {
+    const p2p_kind kind = node->op.kind;
+    const bool conv =
+        kind == P2P_KIND_conv_fwd || kind == P2P_KIND_conv_bwd_data || kind == P2P_KIND_conv_bwd_filter;
+    if (!conv || part->session->options.math == P2P_MATH_stored) return P2P_OK;
+    plan_node question = *node;
+    question.op.math = part->session->options.math;
+    question.op.accumulate = 0; /* whether it can add is settled later */
+    bool accepted = false;
+    P2P_TRY(plan_accepts(part, &question, &accepted));
+    if (accepted) node->op.math = question.op.math;
+    return P2P_OK;
+}
+
 static void import_node(plan_part *part, const p2p_graph *graph, const ir_node *from) {
     plan_node *node = &part->nodes[part->node_count++];
     *node = (plan_node){.op = from->op, .layer = from->layer};
@@ -178,7 +193,10 @@ p2p_status plan_import(plan_part *part, p2p_graph *graph) {
     for (int id = 1; id < graph->value_count; id++) {
         if (!graph->values[id].alias_of) P2P_TRY(import_value(part, graph, id));
     }
-    for (int i = 0; i < graph->node_count; i++) import_node(part, graph, &graph->nodes[i]);
+    for (int i = 0; i < graph->node_count; i++) {
+        import_node(part, graph, &graph->nodes[i]);
+        P2P_TRY(choose_math(part, &part->nodes[i]));
+    }
     P2P_TRY(import_inputs(part, graph));
     return import_outputs(part, graph);
 }

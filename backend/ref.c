@@ -142,9 +142,14 @@ static bool is_step(const p2p_tensor *tensor) {
     return tensor->type == P2P_TYPE_u32;
 }
 
+static bool is_rounded(const p2p_op *op, int operand) {
+    return op->math == P2P_MATH_bf16 && p2p_op_is_factor(op, operand);
+}
+
 /* Inputs that are stored as kernels want them are read where they are. */
 static bool is_read_in_place(const p2p_op *op, int operand) {
     const p2p_tensor *t = &op->t[operand];
+    if (is_rounded(op, operand)) return false;
     bool whole = t->cp == 0 || t->cp == t->c;
     return p2p_op_operand_use(op, operand) == P2P_IN && t->type == P2P_TYPE_f64 &&
            t->layout == P2P_LAYOUT_plain && whole;
@@ -252,6 +257,8 @@ static void gather(const p2p_be_op *made, int operand) {
     double *values = made->run.values[operand];
     if (p2p_op_operand_use(&made->op, operand) & P2P_IN) {
         p2p_tensor_unpack(t, made->raw[operand], values, P2P_TYPE_f64);
+        if (!is_rounded(&made->op, operand)) return;
+        for (int64_t e = 0; e < p2p_tensor_elements(t); e++) values[e] = p2p_round_bf16(values[e]);
         return;
     }
     for (int64_t e = 0; e < p2p_tensor_elements(t); e++) values[e] = -0.0;

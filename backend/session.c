@@ -40,6 +40,13 @@ static p2p_status agree(p2p_session *session, p2p_device *device) {
     return P2P_OK;
 }
 
+static p2p_status check_math(const p2p_session *session, p2p_device *device) {
+    const char *reason = p2p_device_describe(device)->no_bf16;
+    if (session->options.math != P2P_MATH_bf16 || reason[0] == '\0') return P2P_OK;
+    return p2p_fail(P2P_UNSUPPORTED, "%s has no convolutions in bf16: %s", p2p_device_address(device),
+                    reason);
+}
+
 static p2p_status join_devices(p2p_session *session, p2p_device *const *devices, int replicas) {
     enum { LEAST_ALIGNMENT = 64 }; /* a cache line, and any element's size */
     const p2p_device_info *info = p2p_device_describe(devices[0]);
@@ -55,6 +62,7 @@ static p2p_status join_devices(p2p_session *session, p2p_device *const *devices,
     for (int i = 0; i < replicas; i++) {
         session->replicas[i].device = devices[i];
         P2P_TRY(agree(session, devices[i]));
+        P2P_TRY(check_math(session, devices[i]));
     }
     session->chunk_bytes -= session->chunk_bytes % session->alignment;
     if (session->chunk_bytes == 0)

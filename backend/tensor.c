@@ -224,6 +224,10 @@ static float float_from_bf16(uint16_t value) {
     return result;
 }
 
+double p2p_round_bf16(double value) {
+    return float_from_bf16(bf16_from_float((float)value));
+}
+
 /* Nearest integer within [0, limit]; NaN gives 0. */
 static double clamped(double value, double limit) {
     if (!(value > 0)) return 0;

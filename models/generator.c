@@ -16,8 +16,8 @@ static int64_t block_channels(const generator_config *config, int block) {
 }
 
 /* PyTorch nests the blocks: each is the submodule at position 1 (in the outermost) or 3 of the next outer
- * one's Sequential. Writes the name of the layer at `position` of block `block`. */
-static void layer_name(char name[NN_NAME_BYTES], int block, int position) {
+ * one's Sequential. */
+void generator_layer_name(char name[NN_NAME_BYTES], int block, int position) {
     int length = snprintf(name, NN_NAME_BYTES, "model.model");
     for (int b = 1; b <= block; b++)
         length += snprintf(name + length, NN_NAME_BYTES - (size_t)length, b == 1 ? ".1.model" : ".3.model");
@@ -44,11 +44,11 @@ static void declare_encoder(generator *g, int block) {
     const int64_t from = block == 0 ? config->input_channels : block_channels(config, block - 1);
     const int64_t to = block_channels(config, block);
     char name[NN_NAME_BYTES];
-    layer_name(name, block, encoder_position(block));
+    generator_layer_name(name, block, encoder_position(block));
     g->encoder[block] =
         nn_conv_declare(g->network, &config->style, name, NN_HALVE, from, to, nn_needs_bias(&config->style));
     if (!encoder_is_normalised(config, block)) return;
-    layer_name(name, block, encoder_position(block) + 1);
+    generator_layer_name(name, block, encoder_position(block) + 1);
     g->encoder_norm[block] = nn_norm_declare(g->network, &config->style, name, to);
 }
 
@@ -58,11 +58,11 @@ static void declare_decoder(generator *g, int block) {
     const int64_t from = block_channels(config, block) * (innermost ? 1 : 2); /* the skip doubles them */
     const int64_t to = outermost ? config->output_channels : block_channels(config, block - 1);
     char name[NN_NAME_BYTES];
-    layer_name(name, block, decoder_position(config, block));
+    generator_layer_name(name, block, decoder_position(config, block));
     g->decoder[block] = nn_conv_declare(g->network, &config->style, name, NN_DOUBLE, from, to,
                                         outermost || nn_needs_bias(&config->style));
     if (outermost) return;
-    layer_name(name, block, decoder_position(config, block) + 1);
+    generator_layer_name(name, block, decoder_position(config, block) + 1);
     g->decoder_norm[block] = nn_norm_declare(g->network, &config->style, name, to);
 }
 

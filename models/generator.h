@@ -43,6 +43,10 @@ typedef struct {
     nn_norm decoder_norm[GENERATOR_MAX_DEPTH]; /* all but the outermost */
 } generator;
 
+/* The name, in PyTorch's state dictionary, of the layer at `position` of block `block`'s Sequential: the
+ * convolution at 0 in the outermost block, at 1 in the others; generator.c says what follows. */
+void generator_layer_name(char name[NN_NAME_BYTES], int block, int position);
+
 /* Declare the parameters in `network`, in the order of PyTorch's state dictionary. `config` is valid, depth
  * between the limits above. */
 generator generator_declare(p2p_network *network, const generator_config *config);

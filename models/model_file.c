@@ -1,6 +1,8 @@
 /* Model files' metadata. Every field of pix2pix_config is written and demanded back by one pair of lists. */
 #include "model_file.h"
 
+#include "state_dict.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -174,9 +176,6 @@ static p2p_status get_info(const safetensors_file *file, model_file_info *info) 
 
 static p2p_status check_kind(const safetensors_file *file, int64_t *format) {
     const char *path = safetensors_path(file);
-    if (!safetensors_metadata(file, "p2p_format"))
-        return p2p_fail(P2P_INPUT,
-                        "%s was not written by p2p: its metadata don't say how to build its network", path);
     if (get_integer(file, "p2p_format", format) != P2P_OK || *format < OLDEST_FORMAT || *format > FORMAT)
         return p2p_fail(P2P_INPUT,
                         "%s was written by another version of p2p: this one reads formats %d to %d", path,
@@ -188,21 +187,37 @@ static p2p_status check_kind(const safetensors_file *file, int64_t *format) {
     return P2P_OK;
 }
 
-static weights_group values_of(p2p_network *network) {
-    return (weights_group){.network = network, .part = P2P_STATE_VALUE, .prefix = ""};
+static bool is_bare(const safetensors_file *file) {
+    return !safetensors_metadata(file, "p2p_format");
+}
+
+static weights_group values_of(const safetensors_file *file, p2p_network *network) {
+    return (weights_group){.network = network,
+                           .part = P2P_STATE_VALUE,
+                           .prefix = "",
+                           .biases_may_lack = is_bare(file) && state_dict_lacks_biases(file)};
+}
+
+/* From metadata, or from the tensors of a file without. */
+static p2p_status describe(const safetensors_file *file, pix2pix_config *config, model_file_info *info) {
+    *info = (model_file_info){.bare = is_bare(file), .direction = "AtoB"};
+    if (info->bare) return state_dict_infer(file, config);
+    int64_t format;
+    P2P_TRY(check_kind(file, &format));
+    P2P_TRY(get_info(file, info));
+    *config = pix2pix_config_default();
+    return get_config(file, format, config);
 }
 
 p2p_status model_file_describe(const safetensors_file *file, pix2pix **model, model_file_info *info) {
     *model = NULL;
-    int64_t format;
-    P2P_TRY(check_kind(file, &format));
-    P2P_TRY(get_info(file, info));
-    pix2pix_config config = pix2pix_config_default();
-    P2P_TRY(get_config(file, format, &config));
+    pix2pix_config config;
+    P2P_TRY(describe(file, &config, info));
     p2p_status status = pix2pix_create_translator(model, &config);
     if (status != P2P_OK)
-        return p2p_fail(status, "%s: its metadata: %s", safetensors_path(file), p2p_message());
-    const weights_group group = values_of((*model)->generator.network);
+        return p2p_fail(status, "%s: its %s: %s", safetensors_path(file), info->bare ? "tensors" : "metadata",
+                        p2p_message());
+    const weights_group group = values_of(file, (*model)->generator.network);
     status = weights_check(file, &group, 1);
     if (status == P2P_OK) return P2P_OK;
     pix2pix_destroy(*model);
@@ -210,10 +225,20 @@ p2p_status model_file_describe(const safetensors_file *file, pix2pix **model, mo
     return status;
 }
 
+/* PyTorch's own files are programs for its unpickler, which this program hasn't. */
+static p2p_status open_file(const char *path, safetensors_file **file) {
+    const p2p_status status = safetensors_open(path, file);
+    const char *dot = strrchr(path, '.');
+    if (status != P2P_INPUT || !dot || (strcmp(dot, ".pth") != 0 && strcmp(dot, ".pt") != 0)) return status;
+    return p2p_hint(status, "PyTorch saves it in the format that is read: "
+                            "safetensors.torch.save_file(torch.load(\"x.pth\", map_location=\"cpu\"), "
+                            "\"x.safetensors\")");
+}
+
 p2p_status model_file_open(const char *path, safetensors_file **file, pix2pix **model,
                            model_file_info *info) {
     *model = NULL;
-    P2P_TRY(safetensors_open(path, file));
+    P2P_TRY(open_file(path, file));
     p2p_status status = model_file_describe(*file, model, info);
     if (status == P2P_OK) return P2P_OK;
     safetensors_close(*file);
@@ -222,13 +247,13 @@ p2p_status model_file_open(const char *path, safetensors_file **file, pix2pix **
 }
 
 p2p_status model_file_read(p2p_session *session, safetensors_file *file, p2p_network *network) {
-    const weights_group group = values_of(network);
+    const weights_group group = values_of(file, network);
     return weights_read(session, file, &group, 1);
 }
 
 p2p_status model_file_load(p2p_session *session, p2p_network *network, const char *path) {
     safetensors_file *file;
-    P2P_TRY(safetensors_open(path, &file));
+    P2P_TRY(open_file(path, &file));
     p2p_status status = model_file_read(session, file, network);
     safetensors_close(file);
     return status;

@@ -9,17 +9,19 @@
 
 /* What a file says beside the configuration. */
 typedef struct {
-    char direction[8];   /* "AtoB" or "BtoA": which half of a training pair was the input */
-    int64_t step, epoch; /* of training when it was written */
+    bool bare; /* it says nothing: a state dictionary of PyTorch's (state_dict.h) */
+    char
+        direction[8]; /* "AtoB" or "BtoA": which half of a training pair was the input; AtoB of a bare file */
+    int64_t step, epoch; /* of training when it was written; 0 of a bare file */
 } model_file_info;
 
 /* Write `network`, one of the model's two, to `path`, atomically. */
 p2p_status model_file_save(p2p_session *session, const pix2pix *model, p2p_network *network,
                            const model_file_info *info, const char *path);
 
-/* What an open generator's file is for translation: read its metadata, declare its network, check every
- * tensor against it. Needs no device. P2P_INPUT with the path and the first thing that is wrong. The model is
- * the caller's to destroy. */
+/* What an open generator's file is for translation: read its metadata, or infer what they would say from the
+ * tensors of a file without, declare its network, check every tensor against it. Needs no device. P2P_INPUT
+ * with the path and the first thing that is wrong. The model is the caller's to destroy. */
 p2p_status model_file_describe(const safetensors_file *file, pix2pix **model, model_file_info *info);
 
 /* Open and describe. The file is the caller's to close. */

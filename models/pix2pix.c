@@ -354,6 +354,7 @@ static void build_training(p2p_graph *graph, const pix2pix *model, const pix2pix
 static void build_evaluation(p2p_graph *graph, const pix2pix *model, const pix2pix_graph_options *options,
                              bool target) {
     const pix2pix_config *config = &model->config;
+    p2p_graph_images_apart(graph);
     p2p_value input = add_input(graph, options, "input", config->input_channels);
     nn_pass pass = training_pass(config);
     pass.norm.over = options->statistics;

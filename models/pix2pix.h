@@ -109,7 +109,8 @@ pix2pix_graph_options pix2pix_graph_options_for(const pix2pix *model, int64_t ba
 p2p_status pix2pix_graph_train(const pix2pix *model, const pix2pix_graph_options *options, p2p_graph **graph);
 
 /* Output "generated"; with `target` also the input "target" and the loss "l1". Reads no running statistics
- * unless asked to, moves none, and changes no state. */
+ * unless asked to, moves none, and changes no state. With statistics of the image or running ones, an image's
+ * result has the same bits in every batch. */
 p2p_status pix2pix_graph_evaluate(const pix2pix *model, const pix2pix_graph_options *options, bool target,
                                   p2p_graph **graph);
 

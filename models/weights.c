@@ -148,7 +148,7 @@ p2p_status weights_write(p2p_session *session, safetensors_writer *writer, const
 
 /* ---- Checking ----------------------------------------------------------------------------------------- */
 
-static const safetensors_entry *find(const safetensors_file *file, const char *name) {
+const safetensors_entry *weights_find(const safetensors_file *file, const char *name) {
     const safetensors_entry *entry = safetensors_find(file, name);
     if (entry) return entry;
     char wrapped[SAFETENSORS_NAME_BYTES + 8];
@@ -170,6 +170,30 @@ static p2p_status check_shape(const safetensors_file *file, const safetensors_en
                     entry->name, have, want);
 }
 
+static bool ends_with(const char *name, const char *end) {
+    const size_t length = strlen(name), end_length = strlen(end);
+    return length >= end_length && strcmp(name + length - end_length, end) == 0;
+}
+
+static bool keeps_statistics(const p2p_network *network) {
+    for (int p = 0; p < p2p_network_param_count(network); p++)
+        if (p2p_network_param(network, (p2p_param){p})->kind == P2P_PARAM_RUNNING) return true;
+    return false;
+}
+
+/* A bias of a convolution: a network with statistics has biases of normalisations as well. */
+static bool may_lack(const weights_group *group, const p2p_param_info *info) {
+    return group->biases_may_lack && !keeps_statistics(group->network) && ends_with(info->name, ".bias");
+}
+
+/* Running statistics, where no network of the groups has any. */
+static bool is_stale_statistic(const weights_group *groups, int count, const char *name) {
+    for (int g = 0; g < count; g++)
+        if (keeps_statistics(groups[g].network)) return false;
+    return ends_with(name, ".running_mean") || ends_with(name, ".running_var") ||
+           ends_with(name, ".num_batches_tracked");
+}
+
 /* Find one parameter's tensors, check them and mark their entries as used. */
 static p2p_status check_parameter(const safetensors_file *file, const weights_group *group,
                                   const p2p_param_info *info, bool *used) {
@@ -177,7 +201,8 @@ static p2p_status check_parameter(const safetensors_file *file, const weights_gr
     tensor_part parts[MAX_PARTS];
     const int count = tensors_of(group, info, parts);
     for (int i = 0; i < count; i++) {
-        const safetensors_entry *entry = find(file, parts[i].name);
+        const safetensors_entry *entry = weights_find(file, parts[i].name);
+        if (!entry && may_lack(group, info)) continue;
         if (!entry)
             return p2p_fail(P2P_INPUT, "%s has no tensor %s, which the network needs", safetensors_path(file),
                             parts[i].name);
@@ -188,7 +213,7 @@ static p2p_status check_parameter(const safetensors_file *file, const weights_gr
         used[entry - first] = true;
     }
     char name[SAFETENSORS_NAME_BYTES];
-    const safetensors_entry *counter = counter_name(group, info, name) ? find(file, name) : NULL;
+    const safetensors_entry *counter = counter_name(group, info, name) ? weights_find(file, name) : NULL;
     if (counter) used[counter - first] = true; /* nothing computes with it */
     return P2P_OK;
 }
@@ -200,7 +225,7 @@ static p2p_status check_groups(const safetensors_file *file, const weights_group
             P2P_TRY(check_parameter(file, &groups[g], p2p_network_param(groups[g].network, (p2p_param){p}),
                                     used));
     for (int i = 0; i < safetensors_count(file); i++)
-        if (!used[i])
+        if (!used[i] && !is_stale_statistic(groups, count, safetensors_at(file, i)->name))
             return p2p_fail(P2P_INPUT, "%s has a tensor %s that the network doesn't have",
                             safetensors_path(file), safetensors_at(file, i)->name);
     return P2P_OK;
@@ -216,18 +241,26 @@ p2p_status weights_check(const safetensors_file *file, const weights_group *grou
 
 /* ---- Reading ------------------------------------------------------------------------------------------ */
 
+/* Double precision carries every dtype of a file exactly; a device of f32 rounds once. */
+static const p2p_type read_type = P2P_TYPE_f64;
+
+static p2p_status read_part(safetensors_file *file, const tensor_part *part, double *values) {
+    const safetensors_entry *entry = weights_find(file, part->name);
+    if (entry) return safetensors_read(file, entry, read_type, values);
+    for (int64_t i = 0; i < part->elements; i++) values[i] = 0; /* checked: a bias that may lack */
+    return P2P_OK;
+}
+
 static p2p_status read_tensors(p2p_session *session, safetensors_file *file, const weights_group *group,
                                void *buffer) {
-    /* Double precision carries every dtype of a file exactly; a device of f32 rounds once. */
-    const p2p_type type = P2P_TYPE_f64;
+    const p2p_type type = read_type;
     for (int p = 0; p < p2p_network_param_count(group->network); p++) {
         const p2p_param param = {p};
         tensor_part parts[MAX_PARTS];
         const int count = tensors_of(group, p2p_network_param(group->network, param), parts);
         if (count == 0) continue;
         for (int i = 0; i < count; i++)
-            P2P_TRY(safetensors_read(file, find(file, parts[i].name), type,
-                                     element(buffer, type, parts[i].first)));
+            P2P_TRY(read_part(file, &parts[i], element(buffer, type, parts[i].first)));
         P2P_TRY(p2p_session_write(session, group->network, param, group->part, type, buffer));
     }
     return P2P_OK;

@@ -13,9 +13,10 @@
 /* One part of one network, as a group of tensors whose names begin with `prefix`. */
 typedef struct {
     p2p_network *network;
-    p2p_state_part part; /* running statistics belong to P2P_STATE_VALUE alone */
-    const char *prefix;  /* "" for none; with its dot: "moment1." */
-    int64_t passes;      /* num_batches_tracked (pix2pix_passes); only written, and only with values */
+    p2p_state_part part;  /* running statistics belong to P2P_STATE_VALUE alone */
+    const char *prefix;   /* "" for none; with its dot: "moment1." */
+    int64_t passes;       /* num_batches_tracked (pix2pix_passes); only written, and only with values */
+    bool biases_may_lack; /* only read: a bias that the file hasn't is 0 (state_dict.h) */
 } weights_group;
 
 /* Declare and write all tensors of the groups; the caller adds metadata before and commits after. `type` is
@@ -24,9 +25,13 @@ typedef struct {
 p2p_status weights_write(p2p_session *session, safetensors_writer *writer, const weights_group *groups,
                          int count, p2p_type type);
 
+/* The tensor of this name, or of "module.<name>", as PyTorch's parallel wrappers save it; or NULL. */
+const safetensors_entry *weights_find(const safetensors_file *file, const char *name);
+
 /* Does the file hold exactly the groups' tensors? P2P_INPUT names the first that is missing, has another
- * shape (both are shown), or belongs to no group. num_batches_tracked may be missing, as in old files, and
- * names may begin with "module.", as PyTorch's parallel wrappers save them. Needs no device. */
+ * shape (both are shown), or belongs to no group. Old files are accepted: num_batches_tracked may be missing,
+ * and running statistics may be there for normalisations that have none (PyTorch once kept them for instance
+ * norm; nothing reads them). Needs no device. */
 p2p_status weights_check(const safetensors_file *file, const weights_group *groups, int count);
 
 /* Check, then copy every tensor to every replica of the session. */

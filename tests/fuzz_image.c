@@ -20,21 +20,23 @@ static void require(int holds, const char *what) {
 /* Reads every pixel, so that unset or foreign memory is noticed. */
 static void look_at(const image *picture) {
     static volatile unsigned sum;
-    size_t bytes = (size_t)picture->width * (size_t)picture->height * IMAGE_CHANNELS;
-    for (size_t i = 0; i < bytes; i++) sum = sum + picture->pixels[i];
+    const uint8_t *bytes = picture->pixels;
+    for (size_t i = 0; i < image_bytes(picture); i++) sum = sum + bytes[i];
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
     enum { LARGE = 1 << 18 }; /* a header may claim up to 256 megapixels, which is allowed and slow */
-    int width = 0, height = 0;
-    p2p_status status = image_probe_bytes(bytes, size, "fuzz", &width, &height);
+    image_header header = {0};
+    p2p_status status = image_probe_bytes(bytes, size, "fuzz", &header);
     require(status == P2P_OK || status == P2P_INPUT, "probing");
-    if (status != P2P_OK || (int64_t)width * height > LARGE) return 0;
+    if (status != P2P_OK || (int64_t)header.width * header.height > LARGE) return 0;
     image picture;
     status = image_decode(bytes, size, "fuzz", &picture);
     require(status == P2P_OK || status == P2P_INPUT, "decoding");
     if (status == P2P_OK) {
-        require(picture.width == width && picture.height == height, "the sizes differ");
+        require(picture.width == header.width && picture.height == header.height &&
+                    picture.channels == header.channels && picture.bits == header.bits,
+                "the header differs");
         look_at(&picture);
     } else {
         require(picture.pixels == NULL, "pixels of a failure");
@@ -104,7 +106,7 @@ static void fuzz_file(const char *name, uint32_t number) {
 int main(void) {
     FILE *list = fopen(test_golden("images.txt"), "r");
     require(list != NULL, "no list of pictures");
-    char line[256], name[64];
+    char line[512], name[64];
     uint32_t count = 0;
     while (fgets(line, sizeof line, list) != NULL)
         if (sscanf(line, "%63s", name) == 1) fuzz_file(name, count++);

@@ -28,6 +28,7 @@ static void visit_forward(conv_walk *walk, p2p_kind kind, const op_conv_shape *s
     op_case item = op_case_conv(kind, shape);
     if (options[turn].bias) op_case_set_bias(&item);
     op_case_set_act(&item, options[turn].act, options[turn].slope);
+    item.op.images = turn < COUNT / 2; /* as for one image, or for all */
     walk->visit(walk->context, &item);
 }
 

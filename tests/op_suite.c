@@ -177,9 +177,17 @@ static void check_invalid(op_suite *suite, const p2p_op *op) {
     if (status != P2P_OK) op_suite_count(suite, op, status, 0);
 }
 
+p2p_op op_suite_stamp(const op_suite *suite, const op_case *item) {
+    p2p_op op = op_case_stamp(item, &suite->storages);
+    const bool conv = op.kind == P2P_KIND_conv_fwd || op.kind == P2P_KIND_conv_bwd_data ||
+                      op.kind == P2P_KIND_conv_bwd_filter;
+    if (conv) op.math = suite->math;
+    return op;
+}
+
 void op_suite_case(void *context, const op_case *item) {
     op_suite *suite = context;
-    p2p_op op = op_case_stamp(item, &suite->storages);
+    p2p_op op = op_suite_stamp(suite, item);
     if (suite->only_kind >= 0 && (int)op.kind != suite->only_kind) return;
     uint32_t all = accumulable(&op);
     uint32_t some =

@@ -33,12 +33,15 @@ typedef struct {
     op_storages storages;
     uint64_t seed;
     int only_kind; /* -1: all */
+    p2p_math math; /* of convolutions */
     uint32_t turn; /* cases so far: chooses among variants */
     op_tally tally[P2P_KIND_COUNT];
 } op_suite;
 
 /* Everything about one descriptor as it stands. */
 void op_suite_descriptor(op_suite *suite, const p2p_op *op);
+/* The case as the device would get it, in the suite's precision. */
+p2p_op op_suite_stamp(const op_suite *suite, const op_case *item);
 /* A visitor: stamp, then all variants of what is overwritten and what is added to, then invalid ones. */
 void op_suite_case(void *suite, const op_case *item);
 /* Collectives: refused by the device's op_query, carried out by a communicator over three of it. */

@@ -24,16 +24,25 @@ static void assert_ok(p2p_status status) {
     if (status != P2P_OK) fail_msg("%s", p2p_message());
 }
 
+enum { RGB = 3 };
+
+static const pair_format RGB_PAIR = {.input = {3, 8}, .target = {3, 8}};
+
+/* Sample `index` of 8 bits. */
+static int value_at(const void *pixels, size_t index) {
+    return ((const uint8_t *)pixels)[index];
+}
+
 /* ---- A small data set on disk ------------------------------------------------------------------------- */
 
 /* A pair whose halves are the same but for an offset, and which tells its number. */
 static image numbered_pair(int width, int height, int number, int offset) {
     image pair;
-    assert_ok(image_create(&pair, width, height));
+    assert_ok(image_create(&pair, width, height, IMAGE_RGB8));
     for (int y = 0; y < height; y++)
         for (int x = 0; x < width; x++) {
             int inside = x % (width / 2), right = x >= width / 2;
-            uint8_t *pixel = pair.pixels + ((size_t)y * (size_t)width + (size_t)x) * IMAGE_CHANNELS;
+            uint8_t *pixel = (uint8_t *)pair.pixels + ((size_t)y * (size_t)width + (size_t)x) * RGB;
             pixel[0] = (uint8_t)(number * 10 + right * offset);
             pixel[1] = (uint8_t)(inside * 200 / (width / 2));
             pixel[2] = (uint8_t)(y * 200 / height);
@@ -159,16 +168,16 @@ static void test_halves_and_direction(void **state) {
     for (int b_to_a = 0; b_to_a < 2; b_to_a++) {
         dataset *data;
         assert_ok(dataset_open(&data, dir, "train", b_to_a ? DATASET_B_TO_A : DATASET_A_TO_B));
-        image pair;
-        assert_ok(dataset_load(data, 2, &pair));
-        image_view input = dataset_input(data, &pair), target = dataset_target(data, &pair);
+        image_pair pair;
+        assert_ok(dataset_load(data, 2, RGB_PAIR, &pair));
+        image_view input = pair.input, target = pair.target;
         assert_int_equal(input.width, 16);
         assert_int_equal(target.width, 16);
         assert_int_equal(input.height, 16);
-        assert_int_equal(input.pixels[0], b_to_a ? 25 : 20); /* B is 5 brighter */
-        assert_int_equal(target.pixels[0], b_to_a ? 20 : 25);
-        assert_int_equal(input.pixels[1], target.pixels[1]);
-        image_free(&pair);
+        assert_int_equal(value_at(input.pixels, 0), b_to_a ? 25 : 20); /* B is 5 brighter */
+        assert_int_equal(value_at(target.pixels, 0), b_to_a ? 20 : 25);
+        assert_int_equal(value_at(input.pixels, 1), value_at(target.pixels, 1));
+        image_pair_free(&pair);
         dataset_close(data);
     }
     test_folder_remove(dir);
@@ -252,21 +261,21 @@ static void test_augmentation(void **state) {
     image pair = numbered_pair(50, 30, 3, 0), large;
     image_view half = image_view_crop(image_view_of(&pair), 0, 0, 25, 30);
     augment_options options = {.size = 20, .load_size = 24, .jitter = true, .flip = true};
-    uint8_t pixels[20 * 20 * IMAGE_CHANNELS];
-    assert_ok(resize_image(half, 24, 24, &large));
+    uint8_t pixels[20 * 20 * RGB];
+    assert_ok(resize_image(half, 24, 24, RESIZE_BICUBIC, &large));
     for (int mirror = 0; mirror < 2; mirror++) {
         augment_choice choice = {.left = 3, .top = 1, .mirror = mirror};
         assert_ok(augment_apply(&options, choice, half, pixels));
         for (int y = 0; y < 20; y++)
             for (int x = 0; x < 20; x++) {
                 int from = 3 + (mirror ? 19 - x : x);
-                assert_memory_equal(pixels + (y * 20 + x) * IMAGE_CHANNELS,
-                                    large.pixels + ((y + 1) * 24 + from) * IMAGE_CHANNELS, IMAGE_CHANNELS);
+                assert_memory_equal(pixels + (y * 20 + x) * RGB,
+                                    (uint8_t *)large.pixels + ((y + 1) * 24 + from) * RGB, RGB);
             }
     }
     image_free(&large);
     options.jitter = false;
-    assert_ok(resize_image(half, 20, 20, &large));
+    assert_ok(resize_image(half, 20, 20, RESIZE_BICUBIC, &large));
     assert_ok(augment_apply(&options, (augment_choice){0}, half, pixels));
     assert_memory_equal(pixels, large.pixels, sizeof pixels);
     image_free(&large);
@@ -296,6 +305,7 @@ static void test_augmentation_sizes(void **state) {
 
 static loader_options usual_options(const dataset *data) {
     return (loader_options){.data = data,
+                            .format = RGB_PAIR,
                             .augment = {.size = 12, .load_size = 14, .jitter = true, .flip = true},
                             .batch = 3,
                             .shuffle = true,
@@ -336,9 +346,9 @@ static void test_batches(void **state) {
             assert_int_equal(batch->count, index < 2 ? 3 : 1);
             for (int i = 0; i < batch->count; i++) {
                 assert_int_equal(batch->samples[i], order[3 * index + i]);
-                size_t at = (size_t)i * 12 * 12 * IMAGE_CHANNELS;
-                assert_int_equal(batch->input[at], 10 * batch->samples[i]);
-                assert_int_equal(batch->target[at], 10 * batch->samples[i] + 5);
+                size_t at = (size_t)i * 12 * 12 * RGB;
+                assert_int_equal(value_at(batch->input, at), 10 * batch->samples[i]);
+                assert_int_equal(value_at(batch->target, at), 10 * batch->samples[i] + 5);
             }
         }
     }
@@ -360,16 +370,16 @@ static void test_pairs_stay_aligned(void **state) {
     int mirrored = 0;
     for (const loader_batch *batch; (batch = next(loading)) != NULL;)
         for (int i = 0; i < batch->count; i++) {
-            const uint8_t *input = batch->input + (size_t)i * 12 * 12 * IMAGE_CHANNELS;
-            const uint8_t *target = batch->target + (size_t)i * 12 * 12 * IMAGE_CHANNELS;
+            const uint8_t *input = (const uint8_t *)batch->input + (size_t)i * 12 * 12 * RGB;
+            const uint8_t *target = (const uint8_t *)batch->target + (size_t)i * 12 * 12 * RGB;
             for (int p = 0; p < 12 * 12; p++)
-                assert_memory_equal(input + p * IMAGE_CHANNELS + 1, target + p * IMAGE_CHANNELS + 1, 2);
+                assert_memory_equal(input + p * RGB + 1, target + p * RGB + 1, 2);
             augment_choice choice = augment_draw(&options.augment, 11, batch->epoch, batch->samples[i]);
-            uint8_t expected[12 * 12 * IMAGE_CHANNELS];
-            image pair;
-            assert_ok(dataset_load(data, batch->samples[i], &pair));
-            assert_ok(augment_apply(&options.augment, choice, dataset_input(data, &pair), expected));
-            image_free(&pair);
+            uint8_t expected[12 * 12 * RGB];
+            image_pair pair;
+            assert_ok(dataset_load(data, batch->samples[i], RGB_PAIR, &pair));
+            assert_ok(augment_apply(&options.augment, choice, pair.input, expected));
+            image_pair_free(&pair);
             assert_memory_equal(input, expected, sizeof expected);
             mirrored += choice.mirror;
         }
@@ -401,7 +411,9 @@ static void test_positions(void **state) {
             assert_int_equal(batch->epoch, expected->epoch);
             assert_int_equal(batch->index, expected->index);
             assert_int_equal(batch->count, expected->count);
-            size_t bytes = (size_t)batch->count * 12 * 12 * IMAGE_CHANNELS;
+            size_t bytes = (size_t)batch->count * 12 * 12 * RGB;
+            assert_int_equal(batch->input_bytes, bytes);
+            assert_int_equal(batch->target_bytes, bytes);
             assert_memory_equal(batch->input, expected->input, bytes);
             assert_memory_equal(batch->target, expected->target, bytes);
         }
@@ -417,18 +429,20 @@ static void test_without_randomness(void **state) {
     (void)state;
     char *dir = make_data_set(4);
     dataset *data = open_train(dir);
-    loader_options options = {.data = data, .augment = {.size = 12}, .batch = 4, .epoch_end = 1};
+    loader_options options = {
+        .data = data, .format = RGB_PAIR, .augment = {.size = 12}, .batch = 4, .epoch_end = 1};
     loader *loading = create(&options);
     const loader_batch *batch = next(loading);
     assert_int_equal(batch->count, 4);
     for (int i = 0; i < 4; i++) {
         assert_int_equal(batch->samples[i], i);
-        image pair, expected;
-        assert_ok(dataset_load(data, i, &pair));
-        assert_ok(resize_image(dataset_target(data, &pair), 12, 12, &expected));
-        assert_memory_equal(batch->target + (size_t)i * 12 * 12 * IMAGE_CHANNELS, expected.pixels,
-                            12 * 12 * IMAGE_CHANNELS);
-        image_free(&pair);
+        image_pair pair;
+        image expected;
+        assert_ok(dataset_load(data, i, RGB_PAIR, &pair));
+        assert_ok(resize_image(pair.target, 12, 12, RESIZE_BICUBIC, &expected));
+        assert_memory_equal((const uint8_t *)batch->target + (size_t)i * 12 * 12 * RGB, expected.pixels,
+                            12 * 12 * RGB);
+        image_pair_free(&pair);
         image_free(&expected);
     }
     assert_null(next(loading));
@@ -503,6 +517,9 @@ static void test_loader_refuses(void **state) {
     assert_int_equal(loader_create(&loading, &options), P2P_USAGE);
     assert_null(loading);
     options.batch = 3;
+    options.format.target.bits = 0;
+    assert_int_equal(loader_create(&loading, &options), P2P_INVALID);
+    options.format = RGB_PAIR;
     options.first = 2; /* batches 0 and 1 exist */
     assert_int_equal(loader_create(&loading, &options), P2P_INVALID);
     options.first = 0;
@@ -519,7 +536,8 @@ static void check_drawn_pair(const image *pair, int size) {
     int64_t white = 0, dark = 0, colored = 0;
     for (int y = 0; y < size; y++)
         for (int x = 0; x < 2 * size; x++) {
-            const uint8_t *pixel = pair->pixels + ((size_t)y * 2 * (size_t)size + (size_t)x) * IMAGE_CHANNELS;
+            const uint8_t *pixel =
+                (const uint8_t *)pair->pixels + ((size_t)y * 2 * (size_t)size + (size_t)x) * RGB;
             bool grey = pixel[0] == pixel[1] && pixel[1] == pixel[2];
             if (x < size) assert_true(grey);
             if (x < size && pixel[0] == 255) white++;
@@ -533,7 +551,7 @@ static void check_drawn_pair(const image *pair, int size) {
 static void test_drawn_pairs(void **state) {
     (void)state;
     enum { SIZE = 48 };
-    size_t bytes = SIZE * 2 * SIZE * IMAGE_CHANNELS;
+    size_t bytes = SIZE * 2 * SIZE * RGB;
     image first = {0};
     for (uint64_t number = 0; number < 12; number++) {
         image pair, again;
@@ -561,11 +579,11 @@ static void assert_split(const char *dir, const char *split, int64_t count) {
     dataset *data;
     assert_ok(dataset_open(&data, dir, split, DATASET_A_TO_B));
     assert_int_equal(dataset_count(data), count);
-    image pair;
-    assert_ok(dataset_load(data, count - 1, &pair));
-    assert_int_equal(pair.width, 2 * 16);
-    assert_int_equal(pair.height, 16);
-    image_free(&pair);
+    image_pair pair;
+    assert_ok(dataset_load(data, count - 1, RGB_PAIR, &pair));
+    assert_int_equal(pair.input.width, 16);
+    assert_int_equal(pair.target.height, 16);
+    image_pair_free(&pair);
     dataset_close(data);
 }
 

@@ -21,21 +21,50 @@ static void assert_message(const char *part) {
 
 /* ---- Decoding ----------------------------------------------------------------------------------------- */
 
+static uint8_t *bytes_of(const image *picture) {
+    return picture->pixels;
+}
+
+/* The hash of the samples, those of 16 bits low byte first whatever this machine does. */
+static uint64_t hash_of(const image *picture) {
+    size_t bytes = image_bytes(picture);
+    uint8_t *ordered = malloc(bytes);
+    assert_non_null(ordered);
+    memcpy(ordered, picture->pixels, bytes);
+    if (picture->bits == 16)
+        for (size_t i = 0; i < bytes / 2; i++) {
+            uint16_t sample = ((const uint16_t *)picture->pixels)[i];
+            ordered[2 * i] = (uint8_t)sample;
+            ordered[2 * i + 1] = (uint8_t)(sample >> 8);
+        }
+    uint64_t hash = test_fnv(ordered, bytes);
+    free(ordered);
+    return hash;
+}
+
 static void check_golden_image(const char *line) {
     char name[64], path[80];
-    int width, height, probed_width, probed_height;
-    uint64_t hash;
-    assert_int_equal(sscanf(line, "%63s %d %d %" SCNx64, name, &width, &height, &hash), 4);
+    image_header expected, probed;
+    uint64_t own, forms[IMAGE_MAX_CHANNELS];
+    assert_int_equal(sscanf(line, "%63s %d %d %d %d %" SCNx64 " %" SCNx64 " %" SCNx64 " %" SCNx64 " %" SCNx64,
+                            name, &expected.width, &expected.height, &expected.channels, &expected.bits, &own,
+                            &forms[0], &forms[1], &forms[2], &forms[3]),
+                     10);
     snprintf(path, sizeof path, "images/%s", name);
-    image picture;
+    image picture, converted;
     if (image_load(test_golden(path), &picture) != P2P_OK) fail_msg("%s", p2p_message());
-    assert_int_equal(picture.width, width);
-    assert_int_equal(picture.height, height);
-    if (test_fnv(picture.pixels, (size_t)width * (size_t)height * IMAGE_CHANNELS) != hash)
-        fail_msg("%s is decoded to other bytes than Pillow's", name);
-    assert_int_equal(image_probe(test_golden(path), &probed_width, &probed_height), P2P_OK);
-    assert_int_equal(probed_width, width);
-    assert_int_equal(probed_height, height);
+    assert_int_equal(image_probe(test_golden(path), &probed), P2P_OK);
+    const image_header loaded = {picture.width, picture.height, picture.channels, picture.bits};
+    assert_memory_equal(&loaded, &expected, sizeof expected);
+    assert_memory_equal(&probed, &expected, sizeof expected);
+    if (hash_of(&picture) != own) fail_msg("%s is decoded to other bytes than Pillow's", name);
+    for (int channels = 1; channels <= IMAGE_MAX_CHANNELS; channels++) {
+        image_format format = {channels, picture.bits};
+        assert_int_equal(image_convert(image_view_of(&picture), format, &converted), P2P_OK);
+        if (hash_of(&converted) != forms[channels - 1])
+            fail_msg("%s in %d channels has other bytes than Pillow's", name, channels);
+        image_free(&converted);
+    }
     image_free(&picture);
 }
 
@@ -43,11 +72,11 @@ static void test_bytes_are_pillows(void **state) {
     (void)state;
     FILE *list = fopen(test_golden("images.txt"), "r");
     assert_non_null(list);
-    char line[256];
+    char line[512];
     int count = 0;
     for (; fgets(line, sizeof line, list) != NULL; count++) check_golden_image(line);
     fclose(list);
-    assert_int_equal(count, 19);
+    assert_int_equal(count, 22);
 }
 
 static void assert_refused(const uint8_t *bytes, size_t size, const char *part) {
@@ -213,12 +242,12 @@ static void test_probe_beyond_long_headers(void **state) {
     memcpy(longer + 2, comment, sizeof comment);
     memcpy(longer + 2 + 2 + COMMENT, bytes + 2, size - 2);
     test_file_write(test_path(folder, "long.jpg"), longer, size + COMMENT + 2);
-    int width = 0, height = 0;
-    assert_int_equal(image_probe(test_path(folder, "long.jpg"), &width, &height), P2P_OK);
-    assert_int_equal(width, 37);
-    assert_int_equal(height, 29);
+    image_header header;
+    assert_int_equal(image_probe(test_path(folder, "long.jpg"), &header), P2P_OK);
+    assert_int_equal(header.width, 37);
+    assert_int_equal(header.height, 29);
     test_file_write(test_path(folder, "cut.jpg"), longer, 30000);
-    assert_int_equal(image_probe(test_path(folder, "cut.jpg"), &width, &height), P2P_INPUT);
+    assert_int_equal(image_probe(test_path(folder, "cut.jpg"), &header), P2P_INPUT);
     assert_message("cut.jpg");
     free(longer);
     free(bytes);
@@ -229,12 +258,12 @@ static void test_probe_beyond_long_headers(void **state) {
 
 static void assert_unloadable(const char *path, const char *part) {
     image picture;
-    int width, height;
+    image_header header;
     assert_int_equal(image_load(path, &picture), P2P_INPUT);
     assert_null(picture.pixels);
     assert_message(path);
     assert_message(part);
-    assert_int_equal(image_probe(path, &width, &height), P2P_INPUT);
+    assert_int_equal(image_probe(path, &header), P2P_INPUT);
     assert_message(path);
     assert_message(part);
 }
@@ -258,16 +287,22 @@ static void test_paths_that_hold_no_file(void **state) {
 
 /* ---- Saving ------------------------------------------------------------------------------------------- */
 
-static image gradient(int width, int height) {
+/* Smooth in 8 bits; of 16, the low byte says most. */
+static image gradient(int width, int height, image_format format) {
     image picture;
-    assert_int_equal(image_create(&picture, width, height), P2P_OK);
+    assert_int_equal(image_create(&picture, width, height, format), P2P_OK);
+    size_t i = 0;
     for (int y = 0; y < height; y++)
-        for (int x = 0; x < width; x++) {
-            uint8_t *pixel = picture.pixels + ((size_t)y * (size_t)width + (size_t)x) * IMAGE_CHANNELS;
-            pixel[0] = (uint8_t)(255 * x / width);
-            pixel[1] = (uint8_t)(255 * y / height);
-            pixel[2] = (uint8_t)(128 + 100 * x / width - 100 * y / height);
-        }
+        for (int x = 0; x < width; x++)
+            for (int c = 0; c < format.channels; c++, i++) {
+                int value = c == 0   ? 255 * x / width
+                            : c == 1 ? 255 * y / height
+                                     : 128 + 100 * x / width - 100 * y / height;
+                if (format.bits == 8)
+                    bytes_of(&picture)[i] = (uint8_t)value;
+                else
+                    ((uint16_t *)picture.pixels)[i] = (uint16_t)(0x4000 + value + 17 * c);
+            }
     return picture;
 }
 
@@ -277,32 +312,64 @@ static image save_and_load(const char *path, const image *picture) {
         fail_msg("%s", p2p_message());
     assert_int_equal(again.width, picture->width);
     assert_int_equal(again.height, picture->height);
+    assert_int_equal(again.channels, picture->channels);
+    assert_int_equal(again.bits, picture->bits);
     return again;
 }
 
-static void test_saving(void **state) {
+static void test_saving_png(void **state) {
     (void)state;
     char *folder = test_folder_make();
-    image picture = gradient(61, 35);
-    size_t bytes = 61 * 35 * IMAGE_CHANNELS;
-    image again = save_and_load(test_path(folder, "a.PNG"), &picture);
-    assert_memory_equal(again.pixels, picture.pixels, bytes);
-    image_free(&again);
+    for (int channels = 1; channels <= 4; channels++)
+        for (int bits = 8; bits <= 16; bits += 8) {
+            image picture = gradient(61, 35, (image_format){channels, bits});
+            image again = save_and_load(test_path(folder, "a.PNG"), &picture);
+            assert_memory_equal(again.pixels, picture.pixels, image_bytes(&picture));
+            image_free(&again);
+            image_free(&picture);
+        }
+    assert_int_equal(test_folder_entries(folder), 1); /* and no temporary file */
+    test_folder_remove(folder);
+}
+
+static void test_saving_jpeg(void **state) {
+    (void)state;
+    char *folder = test_folder_make();
     static const char *const names[] = {"b.jpg", "b.JPEG"};
-    for (int n = 0; n < 2; n++) {
-        again = save_and_load(test_path(folder, names[n]), &picture);
-        for (size_t i = 0; i < bytes; i++) assert_true(abs(again.pixels[i] - picture.pixels[i]) <= 6);
-        image_free(&again);
+    for (int n = 0; n < 2; n++)
+        for (int channels = 1; channels <= 3; channels += 2) {
+            image picture = gradient(61, 35, (image_format){channels, 8});
+            image again = save_and_load(test_path(folder, names[n]), &picture);
+            for (size_t i = 0; i < image_bytes(&picture); i++)
+                assert_true(abs(bytes_of(&again)[i] - bytes_of(&picture)[i]) <= 6);
+            image_free(&again);
+            image_free(&picture);
+        }
+    assert_int_equal(test_folder_entries(folder), 2);
+    test_folder_remove(folder);
+}
+
+static void test_what_jpeg_cannot_hold(void **state) {
+    (void)state;
+    char *folder = test_folder_make();
+    static const image_format formats[] = {{2, 8}, {4, 8}, {1, 16}, {3, 16}, {4, 16}};
+    for (size_t i = 0; i < sizeof formats / sizeof formats[0]; i++) {
+        image picture = gradient(4, 4, formats[i]);
+        assert_int_equal(image_save(test_path(folder, "c.jpg"), &picture), P2P_USAGE);
+        assert_message("c.jpg");
+        assert_message(formats[i].channels % 2 == 0 ? "alpha" : "16 bits");
+        assert_non_null(strstr(p2p_message_hint(), ".png"));
+        assert_int_equal(image_save_check("c.png", formats[i]), P2P_OK);
+        image_free(&picture);
     }
-    assert_int_equal(test_folder_entries(folder), 3); /* and no temporary file */
-    image_free(&picture);
+    assert_int_equal(test_folder_entries(folder), 0);
     test_folder_remove(folder);
 }
 
 static void test_saving_fails(void **state) {
     (void)state;
     char *folder = test_folder_make();
-    image picture = gradient(4, 4);
+    image picture = gradient(4, 4, IMAGE_RGB8);
     static const char *const unknown[] = {"a.gif", "a", "png", "a.png.bak", "folder.png/a"};
     for (size_t i = 0; i < sizeof unknown / sizeof unknown[0]; i++) {
         assert_int_equal(image_save(unknown[i], &picture), P2P_USAGE);
@@ -324,7 +391,7 @@ static void test_full_disk(void **state) {
     (void)state;
     char *folder = test_folder_make();
     test_link_add(test_path(folder, ".a.jpg.tmp"), "/dev/full"); /* where the temporary file goes */
-    image picture = gradient(300, 300);
+    image picture = gradient(300, 300, IMAGE_RGB8);
     assert_int_equal(image_save(test_path(folder, "a.jpg"), &picture), P2P_IO);
     assert_message("a.jpg");
     assert_int_equal(test_folder_entries(folder), 0);
@@ -340,25 +407,75 @@ static void test_planes(void **state) {
     for (int i = 0; i < 3 * 256; i++) planes[i] = (float)(i % 256) / 127.5f - 1.0f;
     planes[256 + 7] = 1.0f; /* green of pixel 7 */
     image picture;
-    assert_int_equal(image_from_planes(planes, 16, 16, &picture), P2P_OK);
+    assert_int_equal(image_from_planes(planes, 16, 16, IMAGE_RGB8, &picture), P2P_OK);
     for (int i = 0; i < 256; i++)
-        for (int c = 0; c < IMAGE_CHANNELS; c++)
-            assert_int_equal(picture.pixels[i * IMAGE_CHANNELS + c], i == 7 && c == 1 ? 255 : i);
+        for (int c = 0; c < 3; c++)
+            assert_int_equal(bytes_of(&picture)[i * 3 + c], i == 7 && c == 1 ? 255 : i);
     image_free(&picture);
 
     const float odd[3 * 3] = {NAN, INFINITY, -INFINITY, 1.5f, -1.5f, 0.0f, 0.0059f, -0.99f, 0.99f};
     const uint8_t expected[] = {0, 255, 128, 255, 0, 1, 0, 128, 254}; /* 127.5 rounds to even */
-    assert_int_equal(image_from_planes(odd, 3, 1, &picture), P2P_OK);
+    assert_int_equal(image_from_planes(odd, 3, 1, IMAGE_RGB8, &picture), P2P_OK);
     assert_memory_equal(picture.pixels, expected, sizeof expected);
     image_free(&picture);
+}
+
+/* Every 16-bit value comes back from what the network sees of it. */
+static void test_deep_planes(void **state) {
+    (void)state;
+    enum { SIDE = 256 };
+    float *planes = malloc(SIDE * SIDE * sizeof *planes);
+    assert_non_null(planes);
+    for (int i = 0; i < SIDE * SIDE; i++) planes[i] = (float)i / 32767.5f - 1.0f;
+    image picture;
+    assert_int_equal(image_from_planes(planes, SIDE, SIDE, (image_format){1, 16}, &picture), P2P_OK);
+    for (int i = 0; i < SIDE * SIDE; i++) assert_int_equal(((uint16_t *)picture.pixels)[i], i);
+    image_free(&picture);
+    planes[0] = NAN;
+    planes[1] = -1.1f;
+    planes[2] = 1.1f;
+    assert_int_equal(image_from_planes(planes, 3, 1, (image_format){1, 16}, &picture), P2P_OK);
+    assert_int_equal(((uint16_t *)picture.pixels)[0], 0);
+    assert_int_equal(((uint16_t *)picture.pixels)[1], 0);
+    assert_int_equal(((uint16_t *)picture.pixels)[2], 65535);
+    image_free(&picture);
+    free(planes);
+}
+
+/* Widening is exact and undone by narrowing, which takes the nearest; opaque is opaque at any depth. */
+static void test_bits(void **state) {
+    (void)state;
+    image picture, other;
+    assert_int_equal(image_create(&picture, 256, 256, (image_format){1, 16}), P2P_OK);
+    for (int i = 0; i < 65536; i++) ((uint16_t *)picture.pixels)[i] = (uint16_t)i;
+    assert_int_equal(image_convert(image_view_of(&picture), (image_format){2, 8}, &other), P2P_OK);
+    for (int i = 0; i < 65536; i++) {
+        assert_int_equal(bytes_of(&other)[2 * i], (int)floor(i / 257.0 + 0.5));
+        assert_int_equal(bytes_of(&other)[2 * i + 1], 255);
+    }
+    image_view strip = image_view_crop(image_view_of(&picture), 0, 1, 256, 1); /* 256 .. 511 */
+    image_free(&other);
+    assert_int_equal(image_reformat(&picture, (image_format){1, 16}), P2P_OK);
+    assert_ptr_equal(strip.pixels, (uint16_t *)picture.pixels + 256); /* nothing was copied */
+    image_free(&picture);
+
+    assert_int_equal(image_create(&picture, 256, 1, (image_format){1, 8}), P2P_OK);
+    for (int i = 0; i < 256; i++) bytes_of(&picture)[i] = (uint8_t)i;
+    assert_int_equal(image_convert(image_view_of(&picture), (image_format){4, 16}, &other), P2P_OK);
+    for (int i = 0; i < 4 * 256; i++)
+        assert_int_equal(((uint16_t *)other.pixels)[i], i % 4 == 3 ? 65535 : i / 4 * 257);
+    assert_int_equal(image_reformat(&other, (image_format){1, 8}), P2P_OK);
+    assert_memory_equal(other.pixels, picture.pixels, 256);
+    image_free(&picture);
+    image_free(&other);
 }
 
 static void test_grid(void **state) {
     (void)state;
     image cells[6], grid;
     for (int i = 0; i < 6; i++) {
-        assert_int_equal(image_create(&cells[i], 5, 4), P2P_OK);
-        memset(cells[i].pixels, 10 * (i + 1), 5 * 4 * IMAGE_CHANNELS);
+        assert_int_equal(image_create(&cells[i], 5, 4, IMAGE_RGB8), P2P_OK);
+        memset(cells[i].pixels, 10 * (i + 1), image_bytes(&cells[i]));
     }
     assert_int_equal(image_grid(cells, 2, 3, &grid), P2P_OK);
     assert_true(grid.width > 15 && grid.height > 8);
@@ -369,7 +486,7 @@ static void test_grid(void **state) {
             int column = (x - line_x) / (5 + line_x), row = (y - line_y) / (4 + line_y);
             bool in_cell = x >= line_x && y >= line_y && (x - line_x) % (5 + line_x) < 5 &&
                            (y - line_y) % (4 + line_y) < 4;
-            int value = grid.pixels[((size_t)y * (size_t)grid.width + (size_t)x) * IMAGE_CHANNELS];
+            int value = bytes_of(&grid)[((size_t)y * (size_t)grid.width + (size_t)x) * 3];
             if (in_cell) assert_int_equal(value, 10 * (row * 3 + column + 1));
             if (!in_cell) assert_true(value > 180);
             seen += in_cell;
@@ -381,6 +498,9 @@ static void test_grid(void **state) {
     assert_int_equal(image_grid(cells, 2, 3, &grid), P2P_INVALID);
     assert_null(grid.pixels);
     cells[4].width = 5;
+    cells[4].channels = 1;
+    assert_int_equal(image_grid(cells, 2, 3, &grid), P2P_INVALID);
+    cells[4].channels = 3;
     for (int i = 0; i < 6; i++) image_free(&cells[i]);
 }
 
@@ -389,9 +509,12 @@ static void test_creation_limits(void **state) {
     static const int sizes[][2] = {{0, 1}, {1, -1}, {IMAGE_MAX_SIDE + 1, 1}, {20000, 20000}};
     image picture;
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
-        assert_int_equal(image_create(&picture, sizes[i][0], sizes[i][1]), P2P_INVALID);
+        assert_int_equal(image_create(&picture, sizes[i][0], sizes[i][1], IMAGE_RGB8), P2P_INVALID);
         assert_null(picture.pixels);
     }
+    static const image_format formats[] = {{0, 8}, {5, 8}, {3, 12}, {3, 0}};
+    for (size_t i = 0; i < sizeof formats / sizeof formats[0]; i++)
+        assert_int_equal(image_create(&picture, 1, 1, formats[i]), P2P_INVALID);
 }
 
 int main(void) {
@@ -405,10 +528,14 @@ int main(void) {
         cmocka_unit_test(test_endless_scans),
         cmocka_unit_test(test_probe_beyond_long_headers),
         cmocka_unit_test(test_paths_that_hold_no_file),
-        cmocka_unit_test(test_saving),
+        cmocka_unit_test(test_saving_png),
+        cmocka_unit_test(test_saving_jpeg),
+        cmocka_unit_test(test_what_jpeg_cannot_hold),
         cmocka_unit_test(test_saving_fails),
         cmocka_unit_test(test_full_disk),
         cmocka_unit_test(test_planes),
+        cmocka_unit_test(test_deep_planes),
+        cmocka_unit_test(test_bits),
         cmocka_unit_test(test_grid),
         cmocka_unit_test(test_creation_limits),
     };

@@ -1,14 +1,16 @@
 /* The operation runner: every kind of operation on one device, compared with the reference.
  *
  *   test_ops [--backend opencl:0|reference] [--storage NAME] [--mode test|support|perf] [--filter KIND]
- *            [--case "DESCRIPTOR"] [--seed N] [--random N] [--long] [--thin] [--apart] [--verbose]
+ *            [--precision fp32|bf16] [--case "DESCRIPTOR"] [--seed N] [--random N] [--long] [--thin]
+ * [--apart]
+ *            [--verbose]
  *
  * --storage makes the device store tensors another way than it asks for: with the reference, which takes any
  * layout, that is a test of the layouts and of the runner itself. --random N draws N cases of each kind after
- * the table. --long runs the networks' layers at full size, --thin fewer convolutions. --apart gives each
- * operand a buffer of its own that ends where it does, for simulators that report reads outside of buffers.
- * Exits with 1 when anything failed, when the device is not there, or when a kind was left out altogether;
- * with 2 on wrong usage.
+ * the table. --precision bf16 asks for convolutions in bf16. --long runs the networks' layers at full size,
+ * --thin fewer convolutions. --apart gives each operand a buffer of its own that ends where it does, for
+ * simulators that report reads outside of buffers. Exits with 1 when anything failed, when the device is not
+ * there, or when a kind was left out altogether; with 2 on wrong usage.
  */
 #include "op_suite.h"
 
@@ -16,7 +18,7 @@
 #include <string.h>
 
 typedef struct {
-    const char *backend, *storage, *mode, *filter, *descriptor;
+    const char *backend, *storage, *mode, *filter, *descriptor, *precision;
     uint64_t seed;
     int random;
     bool full_size, thin, apart, verbose;
@@ -28,8 +30,9 @@ static int usage(const char *problem, const char *what) {
     fprintf(stderr,
             "test_ops: %s %s\n"
             "usage: test_ops [--backend ADDRESS] [--storage nchwc16|nhwc8|plain] [--mode test|support|perf]\n"
-            "                [--filter KIND] [--case DESCRIPTOR] [--seed N] [--random N] [--long] [--apart] "
-            "[--verbose]\n",
+            "                [--precision fp32|bf16] [--filter KIND] [--case DESCRIPTOR] [--seed N] "
+            "[--random N]\n"
+            "                [--long] [--thin] [--apart] [--verbose]\n",
             problem, what);
     return 2;
 }
@@ -42,7 +45,7 @@ static bool parse_number(const char *text, uint64_t *value) {
 
 /* 0, or the exit code. */
 static int parse(int argc, char **argv, options *chosen) {
-    *chosen = (options){.backend = "reference", .mode = "test", .seed = 1, .random = 20};
+    *chosen = (options){.backend = "reference", .mode = "test", .precision = "fp32", .seed = 1, .random = 20};
     for (int i = 1; i < argc; i++) {
         const char *name = argv[i];
         bool *flag = strcmp(name, "--long") == 0      ? &chosen->full_size
@@ -63,6 +66,8 @@ static int parse(int argc, char **argv, options *chosen) {
             chosen->storage = value;
         } else if (strcmp(name, "--mode") == 0) {
             chosen->mode = value;
+        } else if (strcmp(name, "--precision") == 0) {
+            chosen->precision = value;
         } else if (strcmp(name, "--filter") == 0) {
             chosen->filter = value;
         } else if (strcmp(name, "--case") == 0) {
@@ -164,7 +169,7 @@ static void time_descriptor(op_suite *suite, const p2p_op *op, int *result) {
 /* As the planner would run it: with the filter that the device wants. */
 static void time_case(void *context, const op_case *item) {
     perf_walk *walk = context;
-    p2p_op op = op_case_stamp(item, &walk->suite->storages);
+    p2p_op op = op_suite_stamp(walk->suite, item);
     p2p_query answer;
     if (walk->suite->only_kind >= 0 && (int)op.kind != walk->suite->only_kind) return;
     if (p2p_operation_query(walk->suite->device.device, &op, &answer) == P2P_OK && answer.want_filter) {
@@ -204,7 +209,7 @@ static int run(const options *chosen, op_suite *suite) {
 
 /* The command line up to the case, with the switches of the environment that belong to it. */
 static void print_repro(const options *chosen, char *text, size_t size) {
-    static const char *const switches[] = {"P2P_OPENCL_CONV", "P2P_OPENCL_VECTOR_WIDTH"};
+    static const char *const switches[] = {"P2P_OPENCL_CONV", "P2P_OPENCL_VECTOR_WIDTH", "P2P_OPENCL_BF16"};
     size_t used = 0;
     for (size_t i = 0; i < sizeof switches / sizeof switches[0]; i++) {
         const char *value = getenv(switches[i]);
@@ -222,6 +227,8 @@ int main(int argc, char **argv) {
         strcmp(chosen.mode, "perf") != 0) {
         return usage("there is no mode", chosen.mode);
     }
+    if (strcmp(chosen.precision, "fp32") != 0 && strcmp(chosen.precision, "bf16") != 0)
+        return usage("there is no precision", chosen.precision);
     char repro[256];
     print_repro(&chosen, repro, sizeof repro);
     op_suite *suite = calloc(1, sizeof *suite);
@@ -229,6 +236,7 @@ int main(int argc, char **argv) {
     suite->repro = repro;
     suite->seed = chosen.seed;
     suite->only_kind = find_kind(chosen.filter);
+    suite->math = strcmp(chosen.precision, "bf16") == 0 ? P2P_MATH_bf16 : P2P_MATH_stored;
     if (suite->only_kind == -2) {
         free(suite);
         return usage("there is no kind", chosen.filter);

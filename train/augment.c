@@ -1,7 +1,8 @@
 /* Draws of augmentation and their application; the crop is taken while resizing, the mirroring in place. */
 #include "augment.h"
 #include "philox.h"
-#include "resize.h"
+
+#include <string.h>
 
 p2p_status augment_check(const augment_options *options) {
     if (options->size < 1 || options->size > IMAGE_MAX_SIDE)
@@ -33,29 +34,30 @@ augment_choice augment_draw(const augment_options *options, uint64_t seed, int64
     return choice;
 }
 
-static void mirror_rows(uint8_t *pixels, int size) {
+static void mirror_rows(uint8_t *pixels, int size, size_t pixel_bytes) {
     for (int y = 0; y < size; y++) {
-        uint8_t *left = pixels + (size_t)y * (size_t)size * IMAGE_CHANNELS;
-        uint8_t *right = left + (size_t)(size - 1) * IMAGE_CHANNELS;
-        for (; left < right; left += IMAGE_CHANNELS, right -= IMAGE_CHANNELS)
-            for (int c = 0; c < IMAGE_CHANNELS; c++) {
-                uint8_t swapped = left[c];
-                left[c] = right[c];
-                right[c] = swapped;
-            }
+        uint8_t *left = pixels + (size_t)y * (size_t)size * pixel_bytes;
+        uint8_t *right = left + (size_t)(size - 1) * pixel_bytes;
+        for (; left < right; left += pixel_bytes, right -= pixel_bytes) {
+            uint8_t swapped[IMAGE_MAX_CHANNELS * sizeof(uint16_t)];
+            memcpy(swapped, left, pixel_bytes);
+            memcpy(left, right, pixel_bytes);
+            memcpy(right, swapped, pixel_bytes);
+        }
     }
 }
 
 p2p_status augment_apply(const augment_options *options, augment_choice choice, image_view source,
-                         uint8_t *pixels) {
+                         void *pixels) {
     int side = options->jitter ? options->load_size : options->size;
     resize_target target = {.width = side,
                             .height = side,
                             .left = choice.left,
                             .top = choice.top,
                             .crop_width = options->size,
-                            .crop_height = options->size};
-    P2P_TRY(resize_bicubic(source, &target, pixels));
-    if (choice.mirror) mirror_rows(pixels, options->size);
+                            .crop_height = options->size,
+                            .filter = options->filter};
+    P2P_TRY(resize_window(source, &target, pixels));
+    if (choice.mirror) mirror_rows(pixels, options->size, image_pixel_bytes(image_view_format(source)));
     return P2P_OK;
 }

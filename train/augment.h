@@ -6,7 +6,7 @@
 #ifndef P2P_AUGMENT_H
 #define P2P_AUGMENT_H
 
-#include "image.h"
+#include "resize.h"
 
 #include <stdbool.h>
 
@@ -15,6 +15,7 @@ typedef struct {
     int load_size; /* with jitter: side to which a picture is resized before a random crop of `size` */
     bool jitter;   /* without it a picture is resized to `size` directly and nothing is cropped */
     bool flip;     /* mirror left to right with probability 1/2 */
+    resize_filter filter;
 } augment_options;
 
 /* What is done to one pair: the crop's corner (0 <= left, top <= load_size - size) and the mirroring. */
@@ -29,8 +30,9 @@ p2p_status augment_check(const augment_options *options);
 /* Offsets are uniform, both ends included. */
 augment_choice augment_draw(const augment_options *options, uint64_t seed, int64_t epoch, int64_t sample);
 
-/* Apply to one picture: size * size interleaved RGB pixels. Both pictures of a pair get the same choice. */
+/* Apply to one picture: size * size pixels of the source's format. Both pictures of a pair get the same
+ * choice. */
 p2p_status augment_apply(const augment_options *options, augment_choice choice, image_view source,
-                         uint8_t *pixels);
+                         void *pixels);
 
 #endif

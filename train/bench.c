@@ -6,7 +6,6 @@
 #include "metrics.h"
 #include "sys.h"
 #include "trainer.h"
-#include "trainer.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -16,15 +15,23 @@ enum { WARM_UP = 2 };
 
 /* ---- Opening ------------------------------------------------------------------------------------------ */
 
-static size_t batch_values(const bench *b) {
-    return (size_t)b->all->batch * (size_t)b->all->size * (size_t)b->all->size * IMAGE_CHANNELS;
+static size_t batch_values(const bench *b, int64_t channels) {
+    return (size_t)b->all->batch * (size_t)b->all->size * (size_t)b->all->size * (size_t)channels;
+}
+
+static size_t input_values(const bench *b) {
+    return batch_values(b, b->model->config.input_channels);
+}
+
+static size_t output_values(const bench *b) {
+    return batch_values(b, b->model->config.output_channels);
 }
 
 /* Noise from a linear congruential generator: compresses to nothing simpler, and is the same everywhere. */
 static p2p_status make_pixels(bench *b) {
-    size_t count = 2 * batch_values(b);
+    size_t count = input_values(b) + output_values(b);
     b->pixels = malloc(count);
-    b->generated = malloc(batch_values(b) * sizeof(float));
+    b->generated = malloc(output_values(b) * sizeof(float));
     if (!b->pixels || !b->generated) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for a batch of noise");
     uint32_t state = 1;
     for (size_t i = 0; i < count; i++) {
@@ -79,16 +86,16 @@ bench_range bench_summary(double *values, int count) {
     return (bench_range){.median = middle, .least = values[0], .greatest = values[count - 1]};
 }
 
-static p2p_status fill_input(const bench *b, const char *name, const uint8_t *pixels) {
+static p2p_status fill_input(const bench *b, const char *name, const uint8_t *pixels, size_t count) {
     uint8_t *input = p2p_plan_input(b->plan, 0, name);
     if (!input) return p2p_fail(P2P_FAILED, "no memory to fill with a batch: %s", p2p_message());
-    memcpy(input, pixels, batch_values(b));
+    memcpy(input, pixels, count);
     return P2P_OK;
 }
 
 static p2p_status fill_inputs(const bench *b) {
-    P2P_TRY(fill_input(b, "input", b->pixels));
-    return b->training ? fill_input(b, "target", b->pixels + batch_values(b)) : P2P_OK;
+    P2P_TRY(fill_input(b, "input", b->pixels, input_values(b)));
+    return b->training ? fill_input(b, "target", b->pixels + input_values(b), output_values(b)) : P2P_OK;
 }
 
 static p2p_status enqueue(bench *b) {

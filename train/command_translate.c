@@ -55,7 +55,11 @@ static p2p_status open_session(translator *t, int width, int height) {
 
 static p2p_status run_image(translator *t, const image *picture, const char *out) {
     P2P_TRY(open_session(t, picture->width, picture->height));
-    const evaluator e = {.plan = t->plan, .batch = 1, .width = t->width, .height = t->height};
+    const evaluator e = {.plan = t->plan,
+                         .batch = 1,
+                         .width = t->width,
+                         .height = t->height,
+                         .format = {.input = IMAGE_RGB8, .target = IMAGE_RGB8}};
     image result = {0};
     P2P_TRY(evaluate_pictures(&e, 1, picture, &result));
     p2p_status status = image_save(out, &result);
@@ -66,7 +70,8 @@ static p2p_status run_image(translator *t, const image *picture, const char *out
 static p2p_status translate_file(translator *t, const char *path, const char *out) {
     image picture = {0};
     P2P_TRY(image_load(path, &picture));
-    p2p_status status = pix2pix_sides_check(t->model->config.depth, picture.height, picture.width);
+    p2p_status status = image_reformat(&picture, IMAGE_RGB8);
+    if (status == P2P_OK) status = pix2pix_sides_check(t->model->config.depth, picture.height, picture.width);
     if (status == P2P_INPUT) status = p2p_fail(P2P_INPUT, "%s: %s", path, p2p_message());
     if (status == P2P_OK) status = run_image(t, &picture, out);
     image_free(&picture);

@@ -39,10 +39,10 @@ static p2p_status check_folder(const char *folder, const char *dir, const char *
 static p2p_status check_headers(const dataset *data) {
     for (size_t i = 0; i < data->files.count; i++) {
         char *path;
-        int width = 0, height;
+        image_header header;
         P2P_TRY(sys_path_join(&path, data->folder, data->files.names[i]));
-        p2p_status status = image_probe(path, &width, &height);
-        if (status == P2P_OK) status = check_width(path, width);
+        p2p_status status = image_probe(path, &header);
+        if (status == P2P_OK) status = check_width(path, header.width);
         free(path);
         if (status != P2P_OK) return status;
     }
@@ -93,29 +93,44 @@ const char *dataset_name(const dataset *data, int64_t sample) {
     return data->files.names[sample];
 }
 
-p2p_status dataset_load(const dataset *data, int64_t sample, image *pair) {
-    *pair = (image){0};
+void image_pair_free(image_pair *pair) {
+    for (int i = 0; i < 3; i++) image_free(&pair->pictures[i]);
+    *pair = (image_pair){0};
+}
+
+/* Let a view look at a converted copy, kept in `storage`, where it has another format. */
+static p2p_status convert_view(image_view *view, image_format format, image *storage) {
+    if (image_format_equal(image_view_format(*view), format)) return P2P_OK;
+    P2P_TRY(image_convert(*view, format, storage));
+    *view = image_view_of(storage);
+    return P2P_OK;
+}
+
+static image_view half(const image *both, bool right) {
+    int width = both->width / 2;
+    return image_view_crop(image_view_of(both), right ? width : 0, 0, width, both->height);
+}
+
+/* Both pictures from one file. */
+static p2p_status load_halves(const dataset *data, const char *path, image_pair *pair) {
+    image *both = &pair->pictures[0];
+    P2P_TRY(image_load(path, both));
+    P2P_TRY(check_width(path, both->width)); /* it may have changed since it was listed */
+    pair->input = half(both, data->direction == DATASET_B_TO_A);
+    pair->target = half(both, data->direction == DATASET_A_TO_B);
+    return P2P_OK;
+}
+
+p2p_status dataset_load(const dataset *data, int64_t sample, pair_format format, image_pair *pair) {
+    *pair = (image_pair){0};
     char *path;
     P2P_TRY(sys_path_join(&path, data->folder, data->files.names[sample]));
-    p2p_status status = image_load(path, pair);
-    if (status == P2P_OK)
-        status = check_width(path, pair->width); /* it may have changed since it was listed */
-    if (status != P2P_OK) image_free(pair);
+    p2p_status status = load_halves(data, path, pair);
+    if (status == P2P_OK) status = convert_view(&pair->input, format.input, &pair->pictures[1]);
+    if (status == P2P_OK) status = convert_view(&pair->target, format.target, &pair->pictures[2]);
+    if (status != P2P_OK) image_pair_free(pair);
     free(path);
     return status;
-}
-
-static image_view half(const image *pair, bool right) {
-    int width = pair->width / 2;
-    return image_view_crop(image_view_of(pair), right ? width : 0, 0, width, pair->height);
-}
-
-image_view dataset_input(const dataset *data, const image *pair) {
-    return half(pair, data->direction == DATASET_B_TO_A);
-}
-
-image_view dataset_target(const dataset *data, const image *pair) {
-    return half(pair, data->direction == DATASET_A_TO_B);
 }
 
 void dataset_order(int64_t *order, int64_t count, bool shuffle, uint64_t seed, int64_t epoch) {

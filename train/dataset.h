@@ -9,11 +9,22 @@
 
 #include "image.h"
 
-#include <stdbool.h>
-
 typedef enum { DATASET_A_TO_B, DATASET_B_TO_A } dataset_direction;
 
 typedef struct dataset dataset;
+
+/* The form in which pictures of a pair are wanted. */
+typedef struct {
+    image_format input, target;
+} pair_format;
+
+/* The two pictures of a pair: what the generator sees, and what it is to draw. */
+typedef struct {
+    image_view input, target;
+    image pictures[3]; /* what the views look at, where owned */
+} image_pair;
+
+void image_pair_free(image_pair *pair); /* an empty one ({0}) is ignored */
 
 /* Whether DIR has a folder for the split ("train", "val", "test"). */
 bool dataset_has_split(const char *dir, const char *split);
@@ -29,12 +40,9 @@ int64_t dataset_count(const dataset *data);
 /* A sample's path relative to the split's folder; owned by the data set. */
 const char *dataset_name(const dataset *data, int64_t sample);
 
-/* Decode one sample's file: both halves, 2w x h. The caller frees it. */
-p2p_status dataset_load(const dataset *data, int64_t sample, image *pair);
-
-/* The half that the generator sees, and the half that it is to draw, by the direction. */
-image_view dataset_input(const dataset *data, const image *pair);
-image_view dataset_target(const dataset *data, const image *pair);
+/* Decode one sample and give both pictures in this format (see image_convert). The caller frees the pair; it
+ * is empty after a failure. */
+p2p_status dataset_load(const dataset *data, int64_t sample, pair_format format, image_pair *pair);
 
 /* The order in which an epoch visits `count` samples (count < 2^31): a Fisher-Yates shuffle by counter-based
  * numbers from (seed, epoch), or ascending without shuffle. */

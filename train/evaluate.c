@@ -6,18 +6,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-static size_t picture_values(const evaluator *e) {
-    return (size_t)e->width * (size_t)e->height * IMAGE_CHANNELS;
+static size_t result_values(const evaluator *e) {
+    return (size_t)e->width * (size_t)e->height * (size_t)e->format.target.channels;
 }
 
 /* A plan always runs a whole batch: the last picture fills what is left, and its further results are dropped.
  */
 static void fill_inputs(const evaluator *e, int count, const image *inputs, uint32_t *keys) {
     uint8_t *place = p2p_plan_input(e->plan, 0, "input");
-    for (int i = 0; i < e->batch; i++, place += picture_values(e)) {
+    size_t bytes = image_bytes(&inputs[0]);
+    for (int i = 0; i < e->batch; i++, place += bytes) {
         const image *picture = &inputs[i < count ? i : count - 1];
-        memcpy(place, picture->pixels, picture_values(e));
-        keys[i] = i < count ? p2p_bytes_hash(picture->pixels, picture_values(e)) : keys[count - 1];
+        memcpy(place, picture->pixels, bytes);
+        keys[i] = i < count ? p2p_bytes_hash(picture->pixels, bytes) : keys[count - 1];
     }
 }
 
@@ -31,14 +32,28 @@ static p2p_status run(const evaluator *e, int count, const image *inputs, uint32
 
 static p2p_status make_pictures(const evaluator *e, int count, const float *planes, image *results) {
     for (int i = 0; i < count; i++)
-        P2P_TRY(image_from_planes(planes + (size_t)i * picture_values(e), e->width, e->height, &results[i]));
+        P2P_TRY(image_from_planes(planes + (size_t)i * result_values(e), e->width, e->height,
+                                  e->format.target, &results[i]));
+    return P2P_OK;
+}
+
+static p2p_status check_inputs(const evaluator *e, int count, const image *inputs) {
+    for (int i = 0; i < count; i++)
+        if (inputs[i].width != e->width || inputs[i].height != e->height ||
+            !image_format_equal(image_format_of(&inputs[i]), e->format.input))
+            return p2p_fail(P2P_INVALID,
+                            "a picture of %d x %d pixels, %d channels, %d bits where a plan takes "
+                            "%d x %d, %d, %d",
+                            inputs[i].width, inputs[i].height, inputs[i].channels, inputs[i].bits, e->width,
+                            e->height, e->format.input.channels, e->format.input.bits);
     return P2P_OK;
 }
 
 p2p_status evaluate_pictures(const evaluator *e, int count, const image *inputs, image *results) {
     for (int i = 0; i < count; i++) results[i] = (image){0};
+    P2P_TRY(check_inputs(e, count, inputs));
     uint32_t *keys = calloc((size_t)e->batch, sizeof *keys);
-    float *planes = calloc((size_t)e->batch * picture_values(e), sizeof *planes);
+    float *planes = calloc((size_t)e->batch * result_values(e), sizeof *planes);
     p2p_status status = P2P_OK;
     if (!keys || !planes)
         status = p2p_fail(P2P_OUT_OF_MEMORY, "no memory for %d pictures of %d x %d pixels", e->batch,
@@ -51,19 +66,18 @@ p2p_status evaluate_pictures(const evaluator *e, int count, const image *inputs,
     return status;
 }
 
-static p2p_status load_half(image_view half, int size, image *picture) {
-    const augment_options options = {.size = size, .load_size = size};
-    P2P_TRY(image_create(picture, size, size));
-    return augment_apply(&options, (augment_choice){0}, half, picture->pixels);
+static p2p_status resize_picture(image_view view, const pair_form *form, image *picture) {
+    return resize_image(view, form->size, form->size, form->filter, picture);
 }
 
-p2p_status evaluate_load_pair(const dataset *data, int64_t sample, int size, image *input, image *target) {
+p2p_status evaluate_load_pair(const dataset *data, int64_t sample, const pair_form *form, image *input,
+                              image *target) {
     *input = *target = (image){0};
-    image pair = {0};
-    P2P_TRY(dataset_load(data, sample, &pair));
-    p2p_status status = load_half(dataset_input(data, &pair), size, input);
-    if (status == P2P_OK) status = load_half(dataset_target(data, &pair), size, target);
-    image_free(&pair);
+    image_pair pair;
+    P2P_TRY(dataset_load(data, sample, form->format, &pair));
+    p2p_status status = resize_picture(pair.input, form, input);
+    if (status == P2P_OK) status = resize_picture(pair.target, form, target);
+    image_pair_free(&pair);
     if (status == P2P_OK) return P2P_OK;
     image_free(input);
     image_free(target);

@@ -8,24 +8,33 @@
 #ifndef P2P_EVALUATE_H
 #define P2P_EVALUATE_H
 
-#include "augment.h"
 #include "dataset.h"
 #include "image.h"
 #include "p2p.h"
+#include "resize.h"
 
 /* A plan of pix2pix_graph_evaluate without a target, and what it takes. */
 typedef struct {
     p2p_plan *plan;
-    int batch;         /* pictures in a run */
-    int width, height; /* of each */
+    int batch;          /* pictures in a run */
+    int width, height;  /* of each */
+    pair_format format; /* of inputs and results; the inputs' bits are the plan's input type */
 } evaluator;
 
-/* Run `count` pictures, at most a batch, each of the evaluator's size. results[i], the caller's to free, is
- * what the generator draws from inputs[i]; all of them are empty after a failure. */
+/* Run `count` pictures, at most a batch, each of the evaluator's size and format. results[i], the caller's to
+ * free, is what the generator draws from inputs[i]; all of them are empty after a failure. */
 p2p_status evaluate_pictures(const evaluator *e, int count, const image *inputs, image *results);
 
-/* A pair as validation sees it: both halves resized to size x size, nothing random. The caller frees both;
+/* How a data set's pictures are brought before a network. */
+typedef struct {
+    pair_format format;
+    int size; /* side of the square */
+    resize_filter filter;
+} pair_form;
+
+/* A pair as validation sees it: both pictures resized to size x size, nothing random. The caller frees both;
  * they are empty after a failure. */
-p2p_status evaluate_load_pair(const dataset *data, int64_t sample, int size, image *input, image *target);
+p2p_status evaluate_load_pair(const dataset *data, int64_t sample, const pair_form *form, image *input,
+                              image *target);
 
 #endif

@@ -1,11 +1,10 @@
-/* Memory, views, conversions and files of image.h; the formats themselves are in image_jpeg.c and
- * image_png.c. */
+/* Memory, views, files and the grid of image.h. The file formats themselves are in image_jpeg.c and
+ * image_png.c, conversions in image_convert.c. */
 #include "image.h"
 #include "file.h"
 #include "image_codec.h"
 #include "sys.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -30,15 +29,30 @@ p2p_status image_check_size(uint64_t width, uint64_t height, const char *name) {
         name, (unsigned long long)width, (unsigned long long)height, IMAGE_MAX_SIDE, IMAGE_MAX_MEGAPIXELS);
 }
 
-p2p_status image_create(image *result, int width, int height) {
+bool image_format_is_valid(image_format format) {
+    return format.channels >= 1 && format.channels <= IMAGE_MAX_CHANNELS &&
+           (format.bits == 8 || format.bits == 16);
+}
+
+bool image_format_equal(image_format a, image_format b) {
+    return a.channels == b.channels && a.bits == b.bits;
+}
+
+size_t image_pixel_bytes(image_format format) {
+    return (size_t)format.channels * (size_t)format.bits / 8;
+}
+
+p2p_status image_create(image *result, int width, int height, image_format format) {
     *result = (image){0};
-    if (width < 1 || height < 1 || !sides_fit((uint64_t)width, (uint64_t)height))
-        return p2p_fail(P2P_INVALID, "an image of %d x %d pixels can't be made", width, height);
-    size_t bytes = (size_t)width * (size_t)height * IMAGE_CHANNELS;
-    uint8_t *pixels = malloc(bytes);
+    if (width < 1 || height < 1 || !sides_fit((uint64_t)width, (uint64_t)height) ||
+        !image_format_is_valid(format))
+        return p2p_fail(P2P_INVALID, "an image of %d x %d pixels of %d channels of %d bits can't be made",
+                        width, height, format.channels, format.bits);
+    void *pixels = malloc((size_t)width * (size_t)height * image_pixel_bytes(format));
     if (pixels == NULL)
         return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for an image of %d x %d pixels", width, height);
-    *result = (image){.width = width, .height = height, .pixels = pixels};
+    *result = (image){
+        .width = width, .height = height, .channels = format.channels, .bits = format.bits, .pixels = pixels};
     return P2P_OK;
 }
 
@@ -47,16 +61,34 @@ void image_free(image *picture) {
     *picture = (image){0};
 }
 
+image_format image_format_of(const image *picture) {
+    return (image_format){picture->channels, picture->bits};
+}
+
+image_format image_view_format(image_view view) {
+    return (image_format){view.channels, view.bits};
+}
+
+size_t image_bytes(const image *picture) {
+    return (size_t)picture->width * (size_t)picture->height * image_pixel_bytes(image_format_of(picture));
+}
+
 image_view image_view_of(const image *picture) {
     return (image_view){.width = picture->width,
                         .height = picture->height,
-                        .stride = (size_t)picture->width * IMAGE_CHANNELS,
+                        .channels = picture->channels,
+                        .bits = picture->bits,
+                        .stride = (size_t)picture->width * image_pixel_bytes(image_format_of(picture)),
                         .pixels = picture->pixels};
 }
 
 image_view image_view_crop(image_view view, int left, int top, int width, int height) {
-    const uint8_t *corner = view.pixels + (size_t)top * view.stride + (size_t)left * IMAGE_CHANNELS;
-    return (image_view){.width = width, .height = height, .stride = view.stride, .pixels = corner};
+    image_view part = view;
+    part.width = width;
+    part.height = height;
+    part.pixels = (const uint8_t *)view.pixels + (size_t)top * view.stride +
+                  (size_t)left * image_pixel_bytes(image_view_format(view));
+    return part;
 }
 
 /* ---- Files -------------------------------------------------------------------------------------------- */
@@ -79,11 +111,10 @@ p2p_status image_decode(const uint8_t *bytes, size_t size, const char *name, ima
     return decode_any(bytes, size, name, false, result);
 }
 
-p2p_status image_probe_bytes(const uint8_t *bytes, size_t size, const char *name, int *width, int *height) {
-    image header;
-    P2P_TRY(decode_any(bytes, size, name, true, &header));
-    *width = header.width;
-    *height = header.height;
+p2p_status image_probe_bytes(const uint8_t *bytes, size_t size, const char *name, image_header *header) {
+    image empty;
+    P2P_TRY(decode_any(bytes, size, name, true, &empty));
+    *header = (image_header){empty.width, empty.height, empty.channels, empty.bits};
     return P2P_OK;
 }
 
@@ -106,16 +137,16 @@ p2p_status image_load(const char *path, image *result) {
     return status;
 }
 
-p2p_status image_probe(const char *path, int *width, int *height) {
+p2p_status image_probe(const char *path, image_header *header) {
     uint8_t *bytes;
     size_t size;
     uint64_t total;
     P2P_TRY(sys_file_read(path, PROBE_BYTES, &bytes, &size, &total));
-    p2p_status status = image_probe_bytes(bytes, size, path, width, height);
+    p2p_status status = image_probe_bytes(bytes, size, path, header);
     free(bytes);
     if (status == P2P_OK || total <= PROBE_BYTES) return status;
     P2P_TRY(read_whole(path, &bytes, &size)); /* the header may only be longer than what was read */
-    status = image_probe_bytes(bytes, size, path, width, height);
+    status = image_probe_bytes(bytes, size, path, header);
     free(bytes);
     return status;
 }
@@ -134,41 +165,34 @@ bool image_suffix_known(const char *path) {
     return encoder_for(path) != NULL;
 }
 
-p2p_status image_save(const char *path, const image *picture) {
+p2p_status image_save_check(const char *path, image_format format) {
     image_encoder encode = encoder_for(path);
     if (encode == NULL)
         return p2p_fail(P2P_USAGE, "a picture's name must end in .png, .jpg or .jpeg: %s does not", path);
+    bool plain = format.channels == 1 || format.channels == 3;
+    if (encode == image_png_encode || (plain && format.bits == 8)) return P2P_OK;
+    p2p_fail(P2P_USAGE, "%s: a JPEG can't hold %s", path, plain ? "16 bits per channel" : "an alpha channel");
+    return p2p_hint(P2P_USAGE, "end the name in .png");
+}
+
+p2p_status image_save(const char *path, const image *picture) {
+    P2P_TRY(image_save_check(path, image_format_of(picture)));
     p2p_atomic_file file;
     P2P_TRY(p2p_atomic_open(&file, path));
-    p2p_status status = encode(picture, file.stream, path);
+    p2p_status status = encoder_for(path)(picture, file.stream, path);
     if (status == P2P_OK) return p2p_atomic_commit(&file);
     p2p_atomic_abandon(&file);
     return status;
 }
 
-/* ---- Conversions -------------------------------------------------------------------------------------- */
-
-static uint8_t nearest_byte(float value) {
-    float scaled = (value + 1.0f) * 127.5f;
-    if (!(scaled > 0.0f)) return 0; /* NaN too */
-    return scaled >= 255.0f ? 255 : (uint8_t)lrintf(scaled);
-}
-
-p2p_status image_from_planes(const float *planes, int width, int height, image *result) {
-    P2P_TRY(image_create(result, width, height));
-    size_t plane = (size_t)width * (size_t)height;
-    for (size_t i = 0; i < plane; i++)
-        for (size_t c = 0; c < IMAGE_CHANNELS; c++)
-            result->pixels[i * IMAGE_CHANNELS + c] = nearest_byte(planes[c * plane + i]);
-    return P2P_OK;
-}
+/* ---- The grid ----------------------------------------------------------------------------------------- */
 
 static void paste(image *canvas, const image *cell, size_t left, size_t top) {
-    size_t canvas_stride = (size_t)canvas->width * IMAGE_CHANNELS;
-    size_t cell_stride = (size_t)cell->width * IMAGE_CHANNELS;
+    image_view from = image_view_of(cell), to = image_view_of(canvas);
+    uint8_t *corner =
+        (uint8_t *)canvas->pixels + top * to.stride + left * image_pixel_bytes(image_format_of(cell));
     for (size_t y = 0; y < (size_t)cell->height; y++)
-        memcpy(canvas->pixels + (top + y) * canvas_stride + left * IMAGE_CHANNELS,
-               cell->pixels + y * cell_stride, cell_stride);
+        memcpy(corner + y * to.stride, (const uint8_t *)from.pixels + y * from.stride, from.stride);
 }
 
 p2p_status image_grid(const image *cells, int rows, int columns, image *result) {
@@ -176,17 +200,22 @@ p2p_status image_grid(const image *cells, int rows, int columns, image *result) 
     if (rows < 1 || columns < 1 || rows > IMAGE_MAX_SIDE || columns > IMAGE_MAX_SIDE)
         return p2p_fail(P2P_INVALID, "a grid of %d rows and %d columns can't be made", rows, columns);
     int width = cells[0].width, height = cells[0].height;
+    image_format format = image_format_of(&cells[0]);
     int64_t total_width = (int64_t)columns * (width + GRID_LINE) + GRID_LINE;
     int64_t total_height = (int64_t)rows * (height + GRID_LINE) + GRID_LINE;
     if (!sides_fit((uint64_t)total_width, (uint64_t)total_height))
         return p2p_fail(P2P_INVALID, "a grid of %d x %d pictures of %d x %d pixels is too large", columns,
                         rows, width, height);
     for (int i = 0; i < rows * columns; i++)
-        if (cells[i].width != width || cells[i].height != height)
-            return p2p_fail(P2P_INVALID, "picture %d of a grid is %d x %d pixels, the first %d x %d", i,
-                            cells[i].width, cells[i].height, width, height);
-    P2P_TRY(image_create(result, (int)total_width, (int)total_height));
-    memset(result->pixels, GRID_GREY, (size_t)total_width * (size_t)total_height * IMAGE_CHANNELS);
+        if (cells[i].width != width || cells[i].height != height ||
+            !image_format_equal(image_format_of(&cells[i]), format))
+            return p2p_fail(
+                P2P_INVALID,
+                "picture %d of a grid is %d x %d pixels of %d x %d bits, the first %d x %d of %d x %d", i,
+                cells[i].width, cells[i].height, cells[i].channels, cells[i].bits, width, height,
+                format.channels, format.bits);
+    P2P_TRY(image_create(result, (int)total_width, (int)total_height, format));
+    memset(result->pixels, GRID_GREY, image_bytes(result));
     for (int row = 0; row < rows; row++)
         for (int column = 0; column < columns; column++)
             paste(result, &cells[row * columns + column], (size_t)(column * (width + GRID_LINE) + GRID_LINE),

@@ -1,4 +1,4 @@
-/* The two file formats behind image.h; for image.c only. */
+/* The file formats behind image.h; for image.c only. */
 #ifndef P2P_IMAGE_CODEC_H
 #define P2P_IMAGE_CODEC_H
 
@@ -9,7 +9,7 @@
 /* P2P_INPUT with the file's name, its size and the limit, where a picture is too large to be accepted. */
 p2p_status image_check_size(uint64_t width, uint64_t height, const char *name);
 
-/* Decode. With header_only *result gets its width and height (checked) and no pixels. */
+/* Decode. With header_only *result gets its width, height (checked) and format, and no pixels. */
 p2p_status image_jpeg_decode(const uint8_t *bytes, size_t size, const char *name, bool header_only,
                              image *result);
 p2p_status image_png_decode(const uint8_t *bytes, size_t size, const char *name, bool header_only,

@@ -80,17 +80,20 @@ static void decode(jpeg_decoding *job) {
     p2p_status status = image_check_size(info->image_width, info->image_height, job->name);
     if (status != P2P_OK) stop_decoding(job, status);
     check_color_space(job);
-    job->result->width = (int)info->image_width;
-    job->result->height = (int)info->image_height;
+    bool grey = info->jpeg_color_space == JCS_GRAYSCALE;
+    *job->result = (image){.width = (int)info->image_width,
+                           .height = (int)info->image_height,
+                           .channels = grey ? 1 : 3,
+                           .bits = 8};
     if (job->header_only) return;
 
-    status = image_create(job->result, (int)info->image_width, (int)info->image_height);
+    status = image_create(job->result, job->result->width, job->result->height, image_format_of(job->result));
     if (status != P2P_OK) stop_decoding(job, status);
-    info->out_color_space = JCS_RGB;
+    info->out_color_space = grey ? JCS_GRAYSCALE : JCS_RGB;
     jpeg_start_decompress(info);
+    size_t row_bytes = image_view_of(job->result).stride;
     while (info->output_scanline < info->output_height) {
-        size_t row_bytes = (size_t)info->output_width * IMAGE_CHANNELS;
-        JSAMPROW row = job->result->pixels + info->output_scanline * row_bytes;
+        JSAMPROW row = (JSAMPROW)job->result->pixels + info->output_scanline * row_bytes;
         jpeg_read_scanlines(info, &row, 1);
     }
     jpeg_finish_decompress(info); /* finds an end that is missing */
@@ -147,16 +150,16 @@ static void encode(jpeg_encoding *job) {
     jpeg_stdio_dest(info, job->stream);
     info->image_width = (JDIMENSION)job->picture->width;
     info->image_height = (JDIMENSION)job->picture->height;
-    info->input_components = IMAGE_CHANNELS;
-    info->in_color_space = JCS_RGB;
+    info->input_components = job->picture->channels;
+    info->in_color_space = job->picture->channels == 1 ? JCS_GRAYSCALE : JCS_RGB;
     jpeg_set_defaults(info);
     jpeg_set_quality(info, QUALITY, TRUE);
     info->comp_info[0].h_samp_factor = 1; /* no chroma subsampling */
     info->comp_info[0].v_samp_factor = 1;
     jpeg_start_compress(info, TRUE);
+    size_t row_bytes = image_view_of(job->picture).stride;
     while (info->next_scanline < info->image_height) {
-        size_t row_bytes = (size_t)info->image_width * IMAGE_CHANNELS;
-        JSAMPROW row = job->picture->pixels + info->next_scanline * row_bytes;
+        JSAMPROW row = (JSAMPROW)job->picture->pixels + info->next_scanline * row_bytes;
         jpeg_write_scanlines(info, &row, 1);
     }
     jpeg_finish_compress(info);

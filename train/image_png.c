@@ -1,6 +1,6 @@
-/* PNG through libpng's low-level interface; every colour type and depth becomes 8-bit RGB. Chunks that do not
- * change pixels (colour profiles, text, times) are ignored, damaged ones included; everything else that is
- * damaged is an error, and so is a missing end.
+/* PNG through libpng's low-level interface, every colour type and depth in and every image format out. Chunks
+ * that do not change pixels (colour profiles, text, times) are ignored, damaged ones included; everything
+ * else that is damaged is an error, and so is a missing end.
  *
  * As in image_jpeg.c, what may fail runs below a function that does nothing but setjmp. */
 #include "image_codec.h"
@@ -55,18 +55,32 @@ static void read_bytes(png_structp png, png_bytep destination, size_t count) {
     job->left -= count;
 }
 
-/* What convert("RGB") of Pillow gives: of 16 bits the high byte, grey repeated, alpha and transparent
- * colours dropped, nothing composited. */
-static void ask_for_rgb(png_job *job) {
-    png_set_strip_16(job->png);
+static bool is_little_endian(void) {
+    const uint16_t one = 1;
+    uint8_t first;
+    memcpy(&first, &one, 1);
+    return first == 1;
+}
+
+/* The format that ask_for_samples leads to. Transparency of a palette or of one colour becomes alpha. */
+static image_format format_of(const png_job *job) {
+    int type = png_get_color_type(job->png, job->info);
+    bool transparent = png_get_valid(job->png, job->info, PNG_INFO_tRNS) != 0;
+    bool color = (type & PNG_COLOR_MASK_COLOR) != 0; /* a palette's bit is another one beside it */
+    bool alpha = (type & PNG_COLOR_MASK_ALPHA) != 0 || transparent;
+    bool deep = png_get_bit_depth(job->png, job->info) == 16;
+    return (image_format){.channels = (color ? 3 : 1) + alpha, .bits = deep ? 16 : 8};
+}
+
+static void ask_for_samples(png_job *job) {
     png_set_palette_to_rgb(job->png);
     png_set_expand_gray_1_2_4_to_8(job->png);
-    png_set_gray_to_rgb(job->png);
-    png_set_strip_alpha(job->png);
+    png_set_tRNS_to_alpha(job->png);
+    if (is_little_endian()) png_set_swap(job->png); /* files have the high byte first */
     png_set_interlace_handling(job->png);
     png_read_update_info(job->png, job->info);
-    size_t expected = (size_t)job->result->width * IMAGE_CHANNELS;
-    if (png_get_rowbytes(job->png, job->info) != expected) png_error(job->png, "unusual pixel format");
+    if (png_get_rowbytes(job->png, job->info) != image_view_of(job->result).stride)
+        png_error(job->png, "unusual pixel format");
 }
 
 static void decode(png_job *job) {
@@ -77,17 +91,18 @@ static void decode(png_job *job) {
     png_uint_32 height = png_get_image_height(job->png, job->info);
     p2p_status status = image_check_size(width, height, job->name);
     if (status != P2P_OK) stop(job, status);
-    job->result->width = (int)width;
-    job->result->height = (int)height;
+    image_format format = format_of(job);
+    *job->result =
+        (image){.width = (int)width, .height = (int)height, .channels = format.channels, .bits = format.bits};
     if (job->header_only) return;
 
-    status = image_create(job->result, (int)width, (int)height);
+    status = image_create(job->result, (int)width, (int)height, format);
     if (status != P2P_OK) stop(job, status);
-    ask_for_rgb(job);
+    ask_for_samples(job);
     job->rows = malloc(height * sizeof *job->rows);
     if (job->rows == NULL) stop(job, p2p_fail(P2P_OUT_OF_MEMORY, "no memory for decoding %s", job->name));
-    for (size_t y = 0; y < height; y++)
-        job->rows[y] = job->result->pixels + y * (size_t)width * IMAGE_CHANNELS;
+    size_t stride = image_view_of(job->result).stride;
+    for (size_t y = 0; y < height; y++) job->rows[y] = (png_bytep)job->result->pixels + y * stride;
     png_read_image(job->png, job->rows);
     png_read_end(job->png, NULL);
 }
@@ -113,15 +128,19 @@ p2p_status image_png_decode(const uint8_t *bytes, size_t size, const char *name,
 }
 
 static void encode(png_job *job) {
+    static const int types[IMAGE_MAX_CHANNELS] = {PNG_COLOR_TYPE_GRAY, PNG_COLOR_TYPE_GRAY_ALPHA,
+                                                  PNG_COLOR_TYPE_RGB, PNG_COLOR_TYPE_RGB_ALPHA};
     const image *picture = job->picture;
     png_init_io(job->png, job->stream);
     png_set_user_limits(job->png, IMAGE_MAX_SIDE, IMAGE_MAX_SIDE);
-    png_set_IHDR(job->png, job->info, (png_uint_32)picture->width, (png_uint_32)picture->height, 8,
-                 PNG_COLOR_TYPE_RGB, PNG_INTERLACE_NONE, PNG_COMPRESSION_TYPE_DEFAULT,
-                 PNG_FILTER_TYPE_DEFAULT);
+    png_set_IHDR(job->png, job->info, (png_uint_32)picture->width, (png_uint_32)picture->height,
+                 picture->bits, types[picture->channels - 1], PNG_INTERLACE_NONE,
+                 PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
     png_write_info(job->png, job->info);
+    if (is_little_endian()) png_set_swap(job->png); /* does nothing to 8 bits */
+    size_t stride = image_view_of(picture).stride;
     for (size_t y = 0; y < (size_t)picture->height; y++)
-        png_write_row(job->png, picture->pixels + y * (size_t)picture->width * IMAGE_CHANNELS);
+        png_write_row(job->png, (png_const_bytep)picture->pixels + y * stride);
     png_write_end(job->png, job->info);
 }
 

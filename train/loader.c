@@ -17,14 +17,14 @@ enum {
 /* A batch and the memory that it points into. */
 typedef struct {
     loader_batch batch;
-    uint8_t *pixels; /* inputs, then targets */
+    uint8_t *inputs, *targets;
     int64_t *samples;
 } loader_slot;
 
 struct loader {
     loader_options options;
     int64_t batches, count;
-    size_t image_bytes;
+    size_t input_bytes, target_bytes; /* of one picture */
     loader_slot slots[SLOTS];
     sys_monitor *monitor;
     sys_thread *thread;
@@ -75,15 +75,14 @@ static void hand_over(loader *loading) {
 
 static p2p_status fill_sample(loader *loading, loader_slot *slot, int position, int64_t sample) {
     const loader_options *options = &loading->options;
-    image pair;
-    P2P_TRY(dataset_load(options->data, sample, &pair));
+    image_pair pair;
+    P2P_TRY(dataset_load(options->data, sample, options->format, &pair));
     augment_choice choice = augment_draw(&options->augment, options->seed, slot->batch.epoch, sample);
-    uint8_t *input = slot->pixels + (size_t)position * loading->image_bytes;
-    uint8_t *target = input + (size_t)options->batch * loading->image_bytes;
-    p2p_status status = augment_apply(&options->augment, choice, dataset_input(options->data, &pair), input);
-    if (status == P2P_OK)
-        status = augment_apply(&options->augment, choice, dataset_target(options->data, &pair), target);
-    image_free(&pair);
+    uint8_t *input = slot->inputs + (size_t)position * loading->input_bytes;
+    uint8_t *target = slot->targets + (size_t)position * loading->target_bytes;
+    p2p_status status = augment_apply(&options->augment, choice, pair.input, input);
+    if (status == P2P_OK) status = augment_apply(&options->augment, choice, pair.target, target);
+    image_pair_free(&pair);
     return status;
 }
 
@@ -96,6 +95,8 @@ static p2p_status fill_batch(loader *loading, int64_t epoch, int64_t index, bool
     slot->batch.epoch = epoch;
     slot->batch.index = index;
     slot->batch.count = left < loading->options.batch ? (int)left : loading->options.batch;
+    slot->batch.input_bytes = (size_t)slot->batch.count * loading->input_bytes;
+    slot->batch.target_bytes = (size_t)slot->batch.count * loading->target_bytes;
     for (int i = 0; i < slot->batch.count; i++) {
         *complete = !is_stopping(loading);
         if (!*complete) return P2P_OK;
@@ -153,6 +154,8 @@ p2p_status loader_next(loader *loading, const loader_batch **batch) {
 }
 
 static p2p_status check_options(const loader_options *options) {
+    if (!image_format_is_valid(options->format.input) || !image_format_is_valid(options->format.target))
+        return p2p_fail(P2P_INVALID, "a loader needs the format of its pictures");
     P2P_TRY(augment_check(&options->augment));
     if (options->batch < 1) return p2p_fail(P2P_USAGE, "--batch %d is less than 1", options->batch);
     int64_t batches = loader_batches(options->data, options->batch);
@@ -162,23 +165,25 @@ static p2p_status check_options(const loader_options *options) {
     return P2P_OK;
 }
 
+static bool allocate_slot(const loader *loading, loader_slot *slot, size_t batch) {
+    slot->inputs = malloc(batch * loading->input_bytes);
+    slot->targets = malloc(batch * loading->target_bytes);
+    slot->samples = malloc(batch * sizeof *slot->samples);
+    slot->batch.input = slot->inputs;
+    slot->batch.target = slot->targets;
+    slot->batch.samples = slot->samples;
+    return slot->inputs != NULL && slot->targets != NULL && slot->samples != NULL;
+}
+
 static p2p_status allocate(loader *loading) {
-    size_t side = (size_t)loading->options.augment.size, batch = (size_t)loading->options.batch;
-    loading->image_bytes = side * side * IMAGE_CHANNELS;
+    const loader_options *options = &loading->options;
+    size_t side = (size_t)options->augment.size, batch = (size_t)options->batch;
+    size_t largest = side * side * IMAGE_MAX_CHANNELS * sizeof(uint16_t);
+    loading->input_bytes = side * side * image_pixel_bytes(options->format.input);
+    loading->target_bytes = side * side * image_pixel_bytes(options->format.target);
     loading->order = malloc((size_t)loading->count * sizeof *loading->order);
-    bool complete = loading->order != NULL;
-    for (int i = 0; i < SLOTS && complete; i++) {
-        loader_slot *slot = &loading->slots[i];
-        complete = batch <= SIZE_MAX / 2 / loading->image_bytes && batch <= SIZE_MAX / sizeof *slot->samples;
-        if (!complete) break;
-        slot->pixels = malloc(2 * batch * loading->image_bytes);
-        slot->samples = malloc(batch * sizeof *slot->samples);
-        complete = slot->pixels != NULL && slot->samples != NULL;
-        if (!complete) break;
-        slot->batch.input = slot->pixels;
-        slot->batch.target = slot->pixels + batch * loading->image_bytes;
-        slot->batch.samples = slot->samples;
-    }
+    bool complete = loading->order != NULL && batch <= SIZE_MAX / largest;
+    for (int i = 0; i < SLOTS && complete; i++) complete = allocate_slot(loading, &loading->slots[i], batch);
     if (complete) return P2P_OK;
     return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for batches of %zu pairs of %zu x %zu pixels", batch, side,
                     side);
@@ -214,7 +219,8 @@ void loader_destroy(loader *loading) {
     }
     sys_monitor_destroy(loading->monitor);
     for (int i = 0; i < SLOTS; i++) {
-        free(loading->slots[i].pixels);
+        free(loading->slots[i].inputs);
+        free(loading->slots[i].targets);
         free(loading->slots[i].samples);
     }
     free(loading->order);

@@ -12,6 +12,7 @@
 
 typedef struct {
     const dataset *data; /* borrowed until the loader is destroyed */
+    pair_format format;
     augment_options augment;
     int batch;         /* samples per batch; an epoch's last batch holds what remains */
     bool shuffle;      /* otherwise samples come in byte order of their names */
@@ -21,12 +22,14 @@ typedef struct {
     int64_t epoch_end; /* the epoch not to begin any more; INT64_MAX for no end */
 } loader_options;
 
-/* `count` pairs of size x size pixels, images n h w c interleaved, in the order that `samples` names. */
+/* `count` pairs of size x size pixels in the options' format, images n h w c interleaved, in the order that
+ * `samples` names. */
 typedef struct {
     int64_t epoch, index; /* the batch's position: its number within the epoch, from 0 */
     int count;            /* 1 .. batch */
-    const uint8_t *input, *target;
-    const int64_t *samples; /* indices into the data set */
+    const void *input, *target;
+    size_t input_bytes, target_bytes; /* of all of them */
+    const int64_t *samples;           /* indices into the data set */
 } loader_batch;
 
 typedef struct loader loader;

@@ -138,8 +138,8 @@ p2p_status quality_measure(const quality_picture *a, const quality_picture *b, q
 static quality_picture picture_of(const image *picture) {
     return (quality_picture){.width = picture->width,
                              .height = picture->height,
-                             .channels = IMAGE_CHANNELS,
-                             .bits = 8,
+                             .channels = picture->channels,
+                             .bits = picture->bits,
                              .samples = picture->pixels};
 }
 

@@ -9,19 +9,24 @@
 struct report {
     const dataset *validation; /* NULL: none */
     const dataset *shown;      /* where the grid's samples come from */
-    int size;
+    pair_form form;
     double baseline_l1;
 };
 
-static size_t picture_bytes(const report *shown) {
-    return (size_t)shown->size * (size_t)shown->size * IMAGE_CHANNELS;
+static size_t target_values(const report *shown) {
+    return (size_t)shown->form.size * (size_t)shown->form.size * (size_t)shown->form.format.target.channels;
+}
+
+static double value_at(const image *picture, size_t index) {
+    return picture->bits == 8 ? ((const uint8_t *)picture->pixels)[index]
+                              : ((const uint16_t *)picture->pixels)[index];
 }
 
 static p2p_status add_targets(report *shown, const dataset *training, int64_t count, double *sum) {
     for (int64_t i = 0; i < count; i++) {
         image input, target;
-        P2P_TRY(evaluate_load_pair(training, i, shown->size, &input, &target));
-        for (size_t j = 0; j < picture_bytes(shown); j++) sum[j] += target.pixels[j];
+        P2P_TRY(evaluate_load_pair(training, i, &shown->form, &input, &target));
+        for (size_t j = 0; j < target_values(shown); j++) sum[j] += value_at(&target, j);
         image_free(&input);
         image_free(&target);
     }
@@ -30,24 +35,25 @@ static p2p_status add_targets(report *shown, const dataset *training, int64_t co
 
 /* Mean |mean - target| over the validation pairs, in the [-1, 1] units of the L1 loss. */
 static p2p_status compare_with_mean(report *shown, int64_t count, const double *sum) {
+    const double half = shown->form.format.target.bits == 8 ? 127.5 : 32767.5;
     double total = 0;
     int64_t pairs = dataset_count(shown->validation);
     for (int64_t i = 0; i < pairs; i++) {
         image input, target;
-        P2P_TRY(evaluate_load_pair(shown->validation, i, shown->size, &input, &target));
-        for (size_t j = 0; j < picture_bytes(shown); j++)
-            total += fabs(sum[j] / (double)count - target.pixels[j]);
+        P2P_TRY(evaluate_load_pair(shown->validation, i, &shown->form, &input, &target));
+        for (size_t j = 0; j < target_values(shown); j++)
+            total += fabs(sum[j] / (double)count - value_at(&target, j));
         image_free(&input);
         image_free(&target);
     }
-    shown->baseline_l1 = total / 127.5 / (double)picture_bytes(shown) / (double)pairs;
+    shown->baseline_l1 = total / half / (double)target_values(shown) / (double)pairs;
     return P2P_OK;
 }
 
 static p2p_status measure_baseline(report *shown, const dataset *training) {
     int64_t count = dataset_count(training);
     if (count > REPORT_BASELINE_PAIRS) count = REPORT_BASELINE_PAIRS;
-    double *sum = calloc(picture_bytes(shown), sizeof *sum);
+    double *sum = calloc(target_values(shown), sizeof *sum);
     if (!sum) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for the mean training target");
     p2p_status status = add_targets(shown, training, count, sum);
     if (status == P2P_OK) status = compare_with_mean(shown, count, sum);
@@ -55,11 +61,12 @@ static p2p_status measure_baseline(report *shown, const dataset *training) {
     return status;
 }
 
-p2p_status report_create(report **result, const dataset *training, const dataset *validation, int size) {
+p2p_status report_create(report **result, const dataset *training, const dataset *validation,
+                         const pair_form *form) {
     *result = NULL;
     report *shown = calloc(1, sizeof *shown);
     if (!shown) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for validation");
-    *shown = (report){.validation = validation, .shown = validation ? validation : training, .size = size};
+    *shown = (report){.validation = validation, .shown = validation ? validation : training, .form = *form};
     p2p_status status = validation ? measure_baseline(shown, training) : P2P_OK;
     if (status != P2P_OK) {
         report_destroy(shown);
@@ -100,17 +107,20 @@ static p2p_status run_batch(const report *shown, const evaluator *e, int64_t fir
     batch->count = count;
     for (int i = 0; i < count; i++)
         P2P_TRY(
-            evaluate_load_pair(shown->shown, first + i, shown->size, &batch->inputs[i], &batch->targets[i]));
+            evaluate_load_pair(shown->shown, first + i, &shown->form, &batch->inputs[i], &batch->targets[i]));
     return evaluate_pictures(e, count, batch->inputs, batch->generated);
 }
 
 /* A sample's column of the grid takes its pictures: cells[column], cells[columns + column], ... */
-static void keep_column(picture_batch *batch, int index, image *cells, int columns, int column) {
+static p2p_status keep_column(picture_batch *batch, int index, image *cells, int columns, int column) {
     image *const rows[] = {&batch->inputs[index], &batch->generated[index], &batch->targets[index]};
     for (int row = 0; row < 3; row++) {
-        cells[row * columns + column] = *rows[row];
+        image *cell = &cells[row * columns + column];
+        *cell = *rows[row];
         *rows[row] = (image){0};
+        P2P_TRY(image_reformat(cell, IMAGE_RGB8)); /* both sides of a pair may have forms of their own */
     }
+    return P2P_OK;
 }
 
 /* Measure a batch that has run, and give the grid its share. */
@@ -120,7 +130,7 @@ static p2p_status use_batch(picture_batch *batch, int64_t first, image *cells, i
         quality one;
         P2P_TRY(quality_of_images(&batch->generated[i], &batch->targets[i], &one));
         quality_add(total, &one);
-        if (first + i < columns) keep_column(batch, i, cells, columns, (int)first + i);
+        if (first + i < columns) P2P_TRY(keep_column(batch, i, cells, columns, (int)first + i));
     }
     return P2P_OK;
 }

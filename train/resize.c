@@ -1,6 +1,7 @@
-/* Pillow's separable resampling for 8-bit channels, in the order of operations that gives its bytes: weights
- * in double, normalised by their sum, rounded to 22 fractional bits; sums in 32-bit integers that start at
- * one half; each pass clamped to a byte. Where only one side changes, the filter of the other is exactly one
+/* Bicubic is Pillow's separable resampling, in the order of operations that gives its values. Weights are
+ * computed in double and normalised by their sum. For 8 bits they are rounded to 22 fractional bits, sums are
+ * 32-bit integers that start at one half; 16 bits are summed in double and rounded half away from zero. Each
+ * pass is clamped to the sample's range. Where only one side changes, the filter of the other is exactly one
  * weight of 1, so that pass gives back what it gets and needs no case of its own.
  *
  * 22 bits leave room: the weights of one output add up to 1 and their magnitudes to at most 1.25, so a sum
@@ -20,7 +21,8 @@ static const double SUPPORT = 2.0; /* of the cubic, in source pixels when not sh
 typedef struct {
     int outputs, taps;
     int *starts, *counts;
-    int32_t *weights;
+    double *weights;
+    int32_t *fixed_weights; /* the same in fixed point */
 } axis_filter;
 
 /* Keys' cubic convolution with a = -0.5. */
@@ -36,28 +38,28 @@ static void axis_filter_free(axis_filter *filter) {
     free(filter->starts);
     free(filter->counts);
     free(filter->weights);
+    free(filter->fixed_weights);
     *filter = (axis_filter){0};
 }
 
-/* One output's window and its weights. `scale` is source pixels per output pixel; `exact` has room for the
- * unrounded weights. */
-static void fill_output(axis_filter *filter, int i, int position, int source_length, double scale,
-                        double *exact) {
+/* One output's window and its weights. `scale` is source pixels per output pixel. */
+static void fill_output(axis_filter *filter, int i, int position, int source_length, double scale) {
     double stretch = scale < 1.0 ? 1.0 : scale;
     double support = SUPPORT * stretch, squeeze = 1.0 / stretch;
     double center = (position + 0.5) * scale;
     int start = (int)(center - support + 0.5), end = (int)(center + support + 0.5);
     if (start < 0) start = 0;
     if (end > source_length) end = source_length;
-    double sum = 0.0;
+    double *weights = filter->weights + (size_t)i * (size_t)filter->taps, sum = 0.0;
+    int32_t *fixed = filter->fixed_weights + (size_t)i * (size_t)filter->taps;
     for (int k = 0; k < end - start; k++) {
-        exact[k] = cubic((k + start - center + 0.5) * squeeze);
-        sum += exact[k];
+        weights[k] = cubic((k + start - center + 0.5) * squeeze);
+        sum += weights[k];
     }
-    int32_t *weights = filter->weights + (size_t)i * (size_t)filter->taps;
     for (int k = 0; k < end - start; k++) {
-        double weight = (sum != 0.0 ? exact[k] / sum : exact[k]) * (1 << FRACTION_BITS);
-        weights[k] = (int32_t)(weight < 0 ? weight - 0.5 : weight + 0.5);
+        if (sum != 0.0) weights[k] /= sum;
+        double scaled = weights[k] * (1 << FRACTION_BITS);
+        fixed[k] = (int32_t)(scaled < 0 ? scaled - 0.5 : scaled + 0.5);
     }
     filter->starts[i] = start;
     filter->counts[i] = end - start;
@@ -72,57 +74,114 @@ static p2p_status axis_filter_make(axis_filter *filter, int source_length, int t
     filter->starts = malloc((size_t)outputs * sizeof *filter->starts);
     filter->counts = malloc((size_t)outputs * sizeof *filter->counts);
     filter->weights = malloc((size_t)outputs * (size_t)taps * sizeof *filter->weights);
-    double *exact = malloc((size_t)taps * sizeof *exact);
-    if (filter->starts == NULL || filter->counts == NULL || filter->weights == NULL || exact == NULL) {
+    filter->fixed_weights = malloc((size_t)outputs * (size_t)taps * sizeof *filter->fixed_weights);
+    if (filter->starts == NULL || filter->counts == NULL || filter->weights == NULL ||
+        filter->fixed_weights == NULL) {
         axis_filter_free(filter);
-        free(exact);
         return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for resizing %d to %d pixels", source_length,
                         target_length);
     }
-    for (int i = 0; i < outputs; i++) fill_output(filter, i, first + i, source_length, scale, exact);
-    free(exact);
+    for (int i = 0; i < outputs; i++) fill_output(filter, i, first + i, source_length, scale);
     return P2P_OK;
 }
 
+/* ---- Sums of 8 and of 16 bits ------------------------------------------------------------------------- */
+
 static const int32_t ONE_HALF = 1 << (FRACTION_BITS - 1);
 
-static uint8_t clamp_sum(int32_t sum) {
+static uint8_t clamp_fixed(int32_t sum) {
     if (sum < 0) return 0; /* first, because shifting a negative number is not portable */
     int32_t value = sum >> FRACTION_BITS;
     return value > 255 ? 255 : (uint8_t)value;
 }
 
-/* One row across: filter->outputs pixels of `target`. `source` points at the pixel numbered `first`. */
-static void filter_row(const axis_filter *filter, const uint8_t *source, int first, uint8_t *target) {
+static uint16_t clamp_real(double sum) {
+    return sum < 0.0 ? 0 : sum >= 65535.0 ? 65535 : (uint16_t)(sum + 0.5);
+}
+
+/* One row across: filter->outputs pixels of `target`. `source` points at the pixel numbered `first`. The
+ * number of channels is a constant where this is called, which is worth a factor of two. */
+static inline void row_of_8(const axis_filter *filter, const uint8_t *source, int first, int channels,
+                            uint8_t *target) {
     for (int i = 0; i < filter->outputs; i++) {
-        const int32_t *weights = filter->weights + (size_t)i * (size_t)filter->taps;
-        const uint8_t *pixel = source + (size_t)(filter->starts[i] - first) * IMAGE_CHANNELS;
-        int32_t red = ONE_HALF, green = ONE_HALF, blue = ONE_HALF;
-        for (int k = 0; k < filter->counts[i]; k++, pixel += IMAGE_CHANNELS) {
-            red += weights[k] * pixel[0];
-            green += weights[k] * pixel[1];
-            blue += weights[k] * pixel[2];
-        }
-        *target++ = clamp_sum(red);
-        *target++ = clamp_sum(green);
-        *target++ = clamp_sum(blue);
+        const int32_t *weights = filter->fixed_weights + (size_t)i * (size_t)filter->taps;
+        const uint8_t *pixel = source + (size_t)(filter->starts[i] - first) * (size_t)channels;
+        int32_t sums[IMAGE_MAX_CHANNELS] = {ONE_HALF, ONE_HALF, ONE_HALF, ONE_HALF};
+        for (int k = 0; k < filter->counts[i]; k++, pixel += channels)
+            for (int c = 0; c < channels; c++) sums[c] += weights[k] * pixel[c];
+        for (int c = 0; c < channels; c++) *target++ = clamp_fixed(sums[c]);
     }
 }
 
-/* Output i of the way down: the weighted sum of whole rows, so that the inner loop is contiguous. `source`
- * begins with the row numbered `first`; `sums` has room for a row. */
-static void filter_rows(const axis_filter *filter, int i, image_view source, int first, int32_t *sums,
-                        uint8_t *target) {
-    const int32_t *weights = filter->weights + (size_t)i * (size_t)filter->taps;
-    const uint8_t *row = source.pixels + (size_t)(filter->starts[i] - first) * source.stride;
-    size_t length = (size_t)source.width * IMAGE_CHANNELS;
+static inline void row_of_16(const axis_filter *filter, const uint16_t *source, int first, int channels,
+                             uint16_t *target) {
+    for (int i = 0; i < filter->outputs; i++) {
+        const double *weights = filter->weights + (size_t)i * (size_t)filter->taps;
+        const uint16_t *pixel = source + (size_t)(filter->starts[i] - first) * (size_t)channels;
+        double sums[IMAGE_MAX_CHANNELS] = {0};
+        for (int k = 0; k < filter->counts[i]; k++, pixel += channels)
+            for (int c = 0; c < channels; c++) sums[c] += weights[k] * pixel[c];
+        for (int c = 0; c < channels; c++) *target++ = clamp_real(sums[c]);
+    }
+}
+
+/* clang-format off */
+static void filter_row(const axis_filter *filter, const void *source, int first, image_format format,
+                       void *target) {
+    switch (format.bits + format.channels) {
+    case 8 + 1: row_of_8(filter, source, first, 1, target); break;
+    case 8 + 2: row_of_8(filter, source, first, 2, target); break;
+    case 8 + 3: row_of_8(filter, source, first, 3, target); break;
+    case 8 + 4: row_of_8(filter, source, first, 4, target); break;
+    case 16 + 1: row_of_16(filter, source, first, 1, target); break;
+    case 16 + 2: row_of_16(filter, source, first, 2, target); break;
+    case 16 + 3: row_of_16(filter, source, first, 3, target); break;
+    default: row_of_16(filter, source, first, 4, target);
+    }
+}
+/* clang-format on */
+
+/* Output i of the way down: the weighted sum of whole rows, so that the inner loop is contiguous. `row` is
+ * the first that it reads; `sums` has room for the sums of a row of `length` samples. */
+static void rows_of_8(const axis_filter *filter, int i, const uint8_t *row, size_t stride, size_t length,
+                      int32_t *sums, uint8_t *target) {
+    const int32_t *weights = filter->fixed_weights + (size_t)i * (size_t)filter->taps;
     for (size_t j = 0; j < length; j++) sums[j] = ONE_HALF;
-    for (int k = 0; k < filter->counts[i]; k++, row += source.stride) {
+    for (int k = 0; k < filter->counts[i]; k++, row += stride) {
         int32_t weight = weights[k];
         for (size_t j = 0; j < length; j++) sums[j] += weight * row[j];
     }
-    for (size_t j = 0; j < length; j++) target[j] = clamp_sum(sums[j]);
+    for (size_t j = 0; j < length; j++) target[j] = clamp_fixed(sums[j]);
 }
+
+static void rows_of_16(const axis_filter *filter, int i, const uint8_t *row, size_t stride, size_t length,
+                       double *sums, uint16_t *target) {
+    const double *weights = filter->weights + (size_t)i * (size_t)filter->taps;
+    for (size_t j = 0; j < length; j++) sums[j] = 0.0;
+    for (int k = 0; k < filter->counts[i]; k++, row += stride) {
+        const uint16_t *samples = (const void *)row;
+        double weight = weights[k];
+        for (size_t j = 0; j < length; j++) sums[j] += weight * samples[j];
+    }
+    for (size_t j = 0; j < length; j++) target[j] = clamp_real(sums[j]);
+}
+
+static size_t sum_bytes(image_format format) {
+    return format.bits == 8 ? sizeof(int32_t) : sizeof(double);
+}
+
+/* `source` begins with the row numbered `first`. */
+static void filter_rows(const axis_filter *filter, int i, image_view source, int first, void *sums,
+                        void *target) {
+    const uint8_t *row = (const uint8_t *)source.pixels + (size_t)(filter->starts[i] - first) * source.stride;
+    size_t length = (size_t)source.width * (size_t)source.channels;
+    if (source.bits == 8)
+        rows_of_8(filter, i, row, source.stride, length, sums, target);
+    else
+        rows_of_16(filter, i, row, source.stride, length, sums, target);
+}
+
+/* ---- Both passes -------------------------------------------------------------------------------------- */
 
 /* Inputs that some output of a filter reads: `count` from `first`. */
 typedef struct {
@@ -136,36 +195,40 @@ static input_range inputs_of(const axis_filter *filter) {
 
 /* Across all needed rows into `middle`, then down. */
 static void filter_across_then_down(const axis_filter *across, const axis_filter *down, image_view source,
-                                    uint8_t *middle, int32_t *sums, uint8_t *pixels) {
+                                    uint8_t *middle, void *sums, uint8_t *pixels) {
     input_range rows = inputs_of(down);
-    size_t length = (size_t)across->outputs * IMAGE_CHANNELS;
-    for (int y = 0; y < rows.count; y++)
-        filter_row(across, source.pixels + (size_t)(rows.first + y) * source.stride, 0,
-                   middle + (size_t)y * length);
-    image_view narrowed = {
-        .width = across->outputs, .height = rows.count, .stride = length, .pixels = middle};
+    image_format format = image_view_format(source);
+    image_view needed = image_view_crop(source, 0, rows.first, source.width, rows.count), narrowed = needed;
+    narrowed.width = across->outputs;
+    narrowed.stride = (size_t)across->outputs * image_pixel_bytes(format);
+    narrowed.pixels = middle;
+    for (size_t y = 0; y < (size_t)rows.count; y++)
+        filter_row(across, (const uint8_t *)needed.pixels + y * needed.stride, 0, format,
+                   middle + y * narrowed.stride);
     for (int y = 0; y < down->outputs; y++)
-        filter_rows(down, y, narrowed, rows.first, sums, pixels + (size_t)y * length);
+        filter_rows(down, y, narrowed, rows.first, sums, pixels + (size_t)y * narrowed.stride);
 }
 
 /* Row by row: down into `middle`, which is one row, then across. */
 static void filter_down_then_across(const axis_filter *across, const axis_filter *down, image_view source,
-                                    uint8_t *middle, int32_t *sums, uint8_t *pixels) {
+                                    uint8_t *middle, void *sums, uint8_t *pixels) {
     input_range columns = inputs_of(across);
+    image_format format = image_view_format(source);
     image_view needed = image_view_crop(source, columns.first, 0, columns.count, source.height);
     for (int y = 0; y < down->outputs; y++) {
         filter_rows(down, y, needed, 0, sums, middle);
-        filter_row(across, middle, columns.first,
-                   pixels + (size_t)y * (size_t)across->outputs * IMAGE_CHANNELS);
+        filter_row(across, middle, columns.first, format,
+                   pixels + (size_t)y * (size_t)across->outputs * image_pixel_bytes(format));
     }
 }
 
 static p2p_status filter_both(const axis_filter *across, const axis_filter *down, image_view source,
                               bool across_first, uint8_t *pixels) {
-    size_t row = (size_t)(across_first ? across->outputs : inputs_of(across).count) * IMAGE_CHANNELS;
+    image_format format = image_view_format(source);
+    size_t row = across_first ? (size_t)across->outputs : (size_t)inputs_of(across).count;
     size_t rows = across_first ? (size_t)inputs_of(down).count : 1;
-    uint8_t *middle = malloc(rows * row);
-    int32_t *sums = malloc(row * sizeof *sums);
+    uint8_t *middle = malloc(rows * row * image_pixel_bytes(format));
+    void *sums = malloc(row * (size_t)format.channels * sum_bytes(format));
     p2p_status status = P2P_OK;
     if (middle == NULL || sums == NULL)
         status =
@@ -185,32 +248,7 @@ static bool goes_across_first(image_view source, const resize_target *target) {
     return shrinks_by <= 0 || shrinks_by <= 2 * (source.width - target->width);
 }
 
-static void copy_rectangle(image_view source, const resize_target *target, uint8_t *pixels) {
-    size_t length = (size_t)target->crop_width * IMAGE_CHANNELS;
-    image_view view =
-        image_view_crop(source, target->left, target->top, target->crop_width, target->crop_height);
-    for (size_t y = 0; y < (size_t)view.height; y++)
-        memcpy(pixels + y * length, view.pixels + y * view.stride, length);
-}
-
-static bool is_sensible(image_view source, const resize_target *target) {
-    return source.width >= 1 && source.height >= 1 && source.width <= IMAGE_MAX_SIDE &&
-           source.height <= IMAGE_MAX_SIDE && target->width <= IMAGE_MAX_SIDE &&
-           target->height <= IMAGE_MAX_SIDE && target->left >= 0 && target->top >= 0 &&
-           target->crop_width >= 1 && target->crop_height >= 1 &&
-           target->left <= target->width - target->crop_width &&
-           target->top <= target->height - target->crop_height;
-}
-
-p2p_status resize_bicubic(image_view source, const resize_target *target, uint8_t *pixels) {
-    if (!is_sensible(source, target))
-        return p2p_fail(P2P_INVALID, "can't resize %d x %d pixels to %d x %d and take %d x %d at (%d, %d)",
-                        source.width, source.height, target->width, target->height, target->crop_width,
-                        target->crop_height, target->left, target->top);
-    if (source.width == target->width && source.height == target->height) {
-        copy_rectangle(source, target, pixels);
-        return P2P_OK;
-    }
+static p2p_status resize_bicubic(image_view source, const resize_target *target, uint8_t *pixels) {
     axis_filter across = {0}, down = {0};
     p2p_status status =
         axis_filter_make(&across, source.width, target->width, target->left, target->crop_width);
@@ -223,10 +261,60 @@ p2p_status resize_bicubic(image_view source, const resize_target *target, uint8_
     return status;
 }
 
-p2p_status resize_image(image_view source, int width, int height, image *result) {
-    P2P_TRY(image_create(result, width, height));
-    resize_target target = {.width = width, .height = height, .crop_width = width, .crop_height = height};
-    p2p_status status = resize_bicubic(source, &target, result->pixels);
+/* ---- Without sums ------------------------------------------------------------------------------------- */
+
+static size_t nearest_of(int position, int source_length, int target_length) {
+    float scale = (float)source_length / (float)target_length;
+    int nearest = (int)floorf(((float)position + 0.5f) * scale);
+    return (size_t)(nearest < source_length ? nearest : source_length - 1);
+}
+
+static void resize_nearest(image_view source, const resize_target *target, uint8_t *pixels) {
+    size_t step = image_pixel_bytes(image_view_format(source));
+    for (int y = 0; y < target->crop_height; y++) {
+        size_t from_y = nearest_of(target->top + y, source.height, target->height);
+        const uint8_t *row = (const uint8_t *)source.pixels + from_y * source.stride;
+        for (int x = 0; x < target->crop_width; x++, pixels += step)
+            memcpy(pixels, row + nearest_of(target->left + x, source.width, target->width) * step, step);
+    }
+}
+
+static void copy_rectangle(image_view source, const resize_target *target, uint8_t *pixels) {
+    image_view view =
+        image_view_crop(source, target->left, target->top, target->crop_width, target->crop_height);
+    size_t length = (size_t)target->crop_width * image_pixel_bytes(image_view_format(source));
+    for (size_t y = 0; y < (size_t)view.height; y++)
+        memcpy(pixels + y * length, (const uint8_t *)view.pixels + y * view.stride, length);
+}
+
+static bool is_sensible(image_view source, const resize_target *target) {
+    return image_format_is_valid(image_view_format(source)) && source.width >= 1 && source.height >= 1 &&
+           source.width <= IMAGE_MAX_SIDE && source.height <= IMAGE_MAX_SIDE &&
+           target->width <= IMAGE_MAX_SIDE && target->height <= IMAGE_MAX_SIDE && target->left >= 0 &&
+           target->top >= 0 && target->crop_width >= 1 && target->crop_height >= 1 &&
+           target->left <= target->width - target->crop_width &&
+           target->top <= target->height - target->crop_height;
+}
+
+p2p_status resize_window(image_view source, const resize_target *target, void *pixels) {
+    if (!is_sensible(source, target))
+        return p2p_fail(P2P_INVALID, "can't resize %d x %d pixels to %d x %d and take %d x %d at (%d, %d)",
+                        source.width, source.height, target->width, target->height, target->crop_width,
+                        target->crop_height, target->left, target->top);
+    if (source.width == target->width && source.height == target->height)
+        copy_rectangle(source, target, pixels);
+    else if (target->filter == RESIZE_NEAREST)
+        resize_nearest(source, target, pixels);
+    else
+        return resize_bicubic(source, target, pixels);
+    return P2P_OK;
+}
+
+p2p_status resize_image(image_view source, int width, int height, resize_filter filter, image *result) {
+    P2P_TRY(image_create(result, width, height, image_view_format(source)));
+    resize_target target = {
+        .width = width, .height = height, .crop_width = width, .crop_height = height, .filter = filter};
+    p2p_status status = resize_window(source, &target, result->pixels);
     if (status != P2P_OK) image_free(result);
     return status;
 }

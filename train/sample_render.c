@@ -6,10 +6,12 @@
 #include "sample_render.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 enum {
     RAYS = 2, /* per pixel and side */
     MAX_STEPS = 90,
+    RGB = 3, /* bytes of a pixel */
     NOTHING = -1
 };
 
@@ -257,13 +259,13 @@ static void draw_outlines(const uint8_t *marks, int size, image *pair) {
                 ink += smooth_step(half + 0.8, half - 0.8, away);
             }
             uint8_t value = (uint8_t)(255.0 * (1.0 - ink / (RAYS * RAYS)) + 0.5);
-            uint8_t *pixel = pair->pixels + ((size_t)py * 2 * (size_t)size + (size_t)px) * IMAGE_CHANNELS;
-            for (int c = 0; c < IMAGE_CHANNELS; c++) pixel[c] = value;
+            size_t pixel = (size_t)py * 2 * (size_t)size + (size_t)px;
+            memset((uint8_t *)pair->pixels + pixel * RGB, value, RGB);
         }
 }
 
 p2p_status sample_render_pair(const sample_scene *scene, int size, image *pair) {
-    P2P_TRY(image_create(pair, 2 * size, size));
+    P2P_TRY(image_create(pair, 2 * size, size, IMAGE_RGB8));
     size_t side = (size_t)size * RAYS;
     sight *sights = malloc(side * side * sizeof *sights);
     uint8_t *marks = malloc(side * side);
@@ -275,7 +277,7 @@ p2p_status sample_render_pair(const sample_scene *scene, int size, image *pair) 
         for (int y = 0; y < size; y++)
             for (int x = 0; x < size; x++) {
                 size_t pixel = (size_t)y * 2 * (size_t)size + (size_t)(size + x);
-                render_pixel(scene, size, x, y, sights, pair->pixels + pixel * IMAGE_CHANNELS);
+                render_pixel(scene, size, x, y, sights, (uint8_t *)pair->pixels + pixel * RGB);
             }
         mark_edges(sights, (int)side, marks);
         draw_outlines(marks, size, pair);

@@ -98,11 +98,10 @@ static p2p_status collect(training_loop *loop) {
 static p2p_status enqueue(training_loop *loop, const loader_batch *batch, p2p_plan *plan,
                           double learning_rate) {
     const trainer *t = loop->t;
-    size_t bytes = (size_t)batch->count * (size_t)t->all->size * (size_t)t->all->size * IMAGE_CHANNELS;
     uint32_t samples[4096]; /* the largest --batch */
     for (int i = 0; i < batch->count; i++) samples[i] = (uint32_t)batch->samples[i];
-    memcpy(p2p_plan_input(plan, 0, "input"), batch->input, bytes);
-    memcpy(p2p_plan_input(plan, 0, "target"), batch->target, bytes);
+    memcpy(p2p_plan_input(plan, 0, "input"), batch->input, batch->input_bytes);
+    memcpy(p2p_plan_input(plan, 0, "target"), batch->target, batch->target_bytes);
     return p2p_plan_run(plan, &(p2p_step){.seed = t->all->seed,
                                           .step = (uint32_t)loop->at->step,
                                           .learning_rate = learning_rate,
@@ -259,6 +258,7 @@ static p2p_status load_and_train(training_loop *loop) {
     const trainer *t = loop->t;
     loader *loading = NULL;
     loader_options options = {.data = t->training,
+                              .format = t->format,
                               .augment = t->augment,
                               .batch = (int)t->all->batch,
                               .shuffle = !t->all->no_shuffle,
@@ -311,6 +311,8 @@ p2p_status trainer_run(settings *all) {
     p2p_status status = trainer_open(&t, all);
     if (status == P2P_OK) status = train(&t);
     if (status == P2P_OK) status = finish(&t);
-    trainer_close(&t);
-    return status;
+    trainer_failure failure;
+    trainer_failure_take(&failure, status);
+    trainer_close(&t); /* of a lost device, even this fails and says so */
+    return status == P2P_OK ? P2P_OK : trainer_failure_give(&failure);
 }

@@ -3,6 +3,7 @@
 #include "trainer_setup.h"
 
 #include "command.h"
+#include "file.h"
 #include "model_file.h"
 #include "sys.h"
 
@@ -133,12 +134,33 @@ static p2p_status resume_from_config(trainer *t) {
     return status;
 }
 
+/* Nothing is fallen back to silently: of a damaged checkpoint its owner hears what there is instead. */
+static p2p_status hint_older(const trainer *t, p2p_status status) {
+    char *older;
+    if (status != P2P_INPUT || checkpoint_find(t->paths.checkpoints, 1, &older) != P2P_OK) return status;
+    if (older)
+        p2p_hint(status, "remove it to go on from %s", older);
+    else
+        p2p_hint(status, "there is no other checkpoint to go on from");
+    free(older);
+    return status;
+}
+
+/* What a kill has left half written, and nobody would ever overwrite. */
+static p2p_status sweep(const trainer_paths *paths) {
+    P2P_TRY(p2p_atomic_sweep(paths->checkpoints));
+    P2P_TRY(p2p_atomic_sweep(paths->epochs));
+    P2P_TRY(p2p_atomic_sweep(paths->best));
+    return p2p_atomic_sweep(paths->samples);
+}
+
 /* Settings and position of the newest checkpoint. */
 static p2p_status find_resume(trainer *t) {
     checkpoint_info info;
-    P2P_TRY(checkpoint_find(t->paths.checkpoints, &t->resumed_from));
+    P2P_TRY(sweep(&t->paths));
+    P2P_TRY(checkpoint_find(t->paths.checkpoints, 0, &t->resumed_from));
     if (!t->resumed_from) return resume_from_config(t);
-    P2P_TRY(checkpoint_read_info(t->resumed_from, &info));
+    P2P_TRY(hint_older(t, checkpoint_read_info(t->resumed_from, &info)));
     p2p_status status = settings_resume(t->all, info.settings, t->resumed_from);
     if (status == P2P_OK) status = trainer_complete_length(t->all);
     if (status == P2P_OK)
@@ -152,7 +174,7 @@ static p2p_status find_resume(trainer *t) {
 /* Nobody's earlier training is overwritten. */
 static p2p_status refuse_existing(trainer *t) {
     char *newest;
-    P2P_TRY(checkpoint_find(t->paths.checkpoints, &newest));
+    P2P_TRY(checkpoint_find(t->paths.checkpoints, 0, &newest));
     bool exists = newest || sys_path_kind_of(t->paths.generator) != SYS_PATH_ABSENT;
     free(newest);
     if (!exists) return P2P_OK;
@@ -198,6 +220,7 @@ static p2p_status open_data(trainer *t) {
         return p2p_hint(P2P_INPUT, "a training goes on bit for bit only with the pairs that it began with");
     }
     t->identity = found;
+    t->format = (pair_format){.input = IMAGE_RGB8, .target = IMAGE_RGB8};
     t->batches = loader_batches(t->training, (int)all->batch);
     fprintf(stderr, "data: %" PRId64 " training pairs, %" PRId64 " validation pairs\n", found.pairs,
             t->validation ? dataset_count(t->validation) : 0);
@@ -220,8 +243,10 @@ static p2p_status plan_all(trainer *t) {
     if (last > 0) P2P_TRY(plan_training(t, "last step of an epoch", last, &t->last_graph, &t->last_plan));
     /* As many pictures as a step has pairs: that needs no memory of its own. */
     pix2pix_graph_options options = pix2pix_graph_options_for(t->model, t->all->batch);
-    t->evaluator =
-        (evaluator){.batch = (int)t->all->batch, .width = (int)t->all->size, .height = (int)t->all->size};
+    t->evaluator = (evaluator){.batch = (int)t->all->batch,
+                               .width = (int)t->all->size,
+                               .height = (int)t->all->size,
+                               .format = t->format};
     P2P_TRY(pix2pix_graph_evaluate(t->model, &options, false, &t->report_graph));
     return p2p_session_plan(t->session, "validation", &t->report_graph, &t->evaluator.plan);
 }
@@ -248,7 +273,7 @@ static p2p_status initialise(trainer *t, p2p_network *network, const char *file)
 }
 
 static p2p_status set_weights(trainer *t) {
-    if (t->resumed_from) return checkpoint_load(t->resumed_from, t->session, t->model);
+    if (t->resumed_from) return hint_older(t, checkpoint_load(t->resumed_from, t->session, t->model));
     P2P_TRY(initialise(t, t->model->generator.network, t->all->init_generator));
     return initialise(t, t->model->discriminator.network, t->all->init_discriminator);
 }
@@ -270,7 +295,8 @@ p2p_status trainer_open(trainer *t, settings *all) {
     P2P_TRY(open_device(t));
     P2P_TRY(set_weights(t));
     P2P_TRY(write_config(t));
-    P2P_TRY(report_create(&t->report, t->training, t->validation, (int)all->size));
+    const pair_form form = {.format = t->format, .size = (int)all->size, .filter = t->augment.filter};
+    P2P_TRY(report_create(&t->report, t->training, t->validation, &form));
     P2P_TRY(metrics_open(&t->metrics, t->paths.metrics, t->at.step, t->at.epoch));
     t->progress = progress_create(stderr, t->total_steps, t->total_epochs, t->at.step);
     return P2P_OK;

@@ -20,6 +20,7 @@ typedef struct {
     trainer_paths paths;
     dataset *training, *validation; /* validation is NULL where DIR/val is absent */
     data_identity identity;
+    pair_format format; /* of the pictures that the networks see */
     augment_options augment;
     pix2pix *model;
     p2p_device *device;

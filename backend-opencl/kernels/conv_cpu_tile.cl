@@ -16,20 +16,28 @@
  * work-item. Every sum runs over channel block, tap, channel in this order, whatever the tile and the grid:
  * the bits don't depend on them.
  *
+ * With BF16 the patches hold pairs of input channels, and so do the filters, which a work-item always packs
+ * itself: `packed` has lanes along dst's channels, [chunk][VECS][TAPS][8 pairs of src][16 dst].
+ *
  * Grid: (groups of tiles, groups of output channels, groups of phases), one work-item per work-group.
  * Compile-time: STEP_IN; STEP_OUT; REACH_H, REACH_W: rows and columns of src under one position, all phases
- * together; TILE_N, TILE_H, TILE_W; VECS; CHUNK. And at most one of
+ * together; TILE_N, TILE_H, TILE_W; VECS; CHUNK; with TURN or BF16, TAPS: all the filter's. And at most one of
  *   TURN    `filter` has its lanes along src's channels, blocks [src/16][dst/16][tap][16 dst][16 src], and is
- *           turned here, TAPS being all its taps;
+ *           turned here;
  *   DOT     VECS single output channels: lanes run along src's channels and are added at the end; filter
  *           [dst][src/16][tap][16 src], as conv_repack_dot makes it;
  *   SPREAD  the data gradient for few output channels: the lanes of the sums are (phase, channel), SPREAD
  *           lanes per phase, so all phases are one convolution; filter as conv_repack_spread makes it.
  */
+#ifdef BF16
+#define PIXEL 8 /* words of one position and block in a patch */
+#else
+#define PIXEL 16
+#endif
 #define TILE      (TILE_N * TILE_H * TILE_W)
 #define PATCH_H   ((TILE_H - 1) * STEP_IN + REACH_H)
 #define PATCH_W   ((TILE_W - 1) * STEP_IN + REACH_W)
-#define PATCH     (TILE_N * PATCH_H * PATCH_W * 16)
+#define PATCH     (TILE_N * PATCH_H * PATCH_W * PIXEL)
 #define TILE_SUMS (TILE * VECS * 16)
 
 /* Where the sums of a tile, group and phase begin. */
@@ -39,7 +47,8 @@
 #define IN_PATCH(p)                                                                                          \
     (((p / (TILE_H * TILE_W)) * PATCH_H + (p / TILE_W % TILE_H) * STEP_IN) * PATCH_W + p % TILE_W * STEP_IN)
 
-#ifdef TURN
+#if defined(TURN) || defined(BF16)
+#define PACKED /* the filters that a work-item multiplies by are its own arrangement */
 #define FILTER_SPACE __private
 #else
 #define FILTER_SPACE __global
@@ -48,6 +57,11 @@
 #define FILTER_BLOCK 16 /* filter elements of one tap of one channel block */
 #else
 #define FILTER_BLOCK 256
+#endif
+#ifdef BF16
+#define PACKED_BLOCK 128 /* the same in the form that is multiplied by, in words */
+#else
+#define PACKED_BLOCK FILTER_BLOCK
 #endif
 
 /* Vectors of output lanes, and what the k-th of them holds. */
@@ -79,7 +93,7 @@ typedef struct {
     ulong src_image; /* floats from one image to the next */
     int images, src_c, src_h, src_w, src_blocks, filter_blocks;
     int taps_h, taps_w, taps, flip, pad_top, pad_left;
-    int tap_row, tap_column; /* floats from one tap of a phase to the next, in the filter */
+    int tap_row, tap_column; /* from the number of one tap of a phase to that of the next */
     int tiles, group, groups, phase, phases;
 } share;
 
@@ -131,22 +145,32 @@ static tile tile_at(const share *my, int number, int tiles_h, int tiles_w) {
 
 /* ---- Patches ------------------------------------------------------------------------------------------ */
 
-/* Copies one channel block of a tile's surroundings, and asks for what lies `ahead` further on. */
-static void fill_patch(float *patch, const share *my, const tile t, __global const float *plane, long ahead) {
+#ifdef BF16
+#define STORE_PIXEL(v, j, to) vstore8(pair_halves(real_lanes(v, lanes)), j, to)
+#define NO_PIXEL(j, to)       vstore8((float8)(0.0f), j, to)
+#else
+#define STORE_PIXEL(v, j, to) vstore16(v, j, to)
+#define NO_PIXEL(j, to)       vstore16((float16)(0.0f), j, to)
+#endif
+
+/* Copies one channel block of a tile's surroundings, and asks for what lies `ahead` further on. A pair may
+ * hold one of the `lanes` that are channels and one that is none. */
+static void fill_patch(float *patch, const share *my, const tile t, __global const float *plane, int lanes,
+                       long ahead) {
     const int j0 = clamp(-t.w, 0, PATCH_W), j1 = clamp(my->src_w - t.w, j0, PATCH_W);
     for (int n = 0; n < TILE_N; n++)
-        for (int i = 0; i < PATCH_H; i++, patch += PATCH_W * 16) {
+        for (int i = 0; i < PATCH_H; i++, patch += PATCH_W * PIXEL) {
             const int h = t.h + i;
             const bool in_image = t.n + n < my->images && h >= 0 && h < my->src_h;
             const int begin = in_image ? j0 : PATCH_W, end = in_image ? j1 : PATCH_W;
             __global const float *row = plane + (t.n + n) * my->src_image + ((long)h * my->src_w + t.w) * 16;
             int j = 0;
-            for (; j < begin; j++) vstore16((float16)(0.0f), j, patch);
+            for (; j < begin; j++) NO_PIXEL(j, patch);
             for (; j < end; j++) {
-                vstore16(vload16(j, row), j, patch);
+                STORE_PIXEL(vload16(j, row), j, patch);
                 PREFETCH_NEAR(row + ahead + j * 16);
             }
-            for (; j < PATCH_W; j++) vstore16((float16)(0.0f), j, patch);
+            for (; j < PATCH_W; j++) NO_PIXEL(j, patch);
         }
 }
 
@@ -156,7 +180,8 @@ static void fill_patches(float *patches, const share *my, const tile *at, int bl
     const long ahead = block + CHUNK < my->src_blocks ? CHUNK * plane : 0;
     for (int t = 0; t < my->tiles; t++)
         for (int b = 0; b < min(CHUNK, my->src_blocks - block); b++)
-            fill_patch(patches + (t * CHUNK + b) * PATCH, my, at[t], my->src + (block + b) * plane, ahead);
+            fill_patch(patches + (t * CHUNK + b) * PATCH, my, at[t], my->src + (block + b) * plane,
+                       min(16, my->src_c - (block + b) * 16), ahead);
 }
 
 /* ---- Filters ------------------------------------------------------------------------------------------ */
@@ -182,42 +207,65 @@ static next_filters filters_at(const share *my, int block, int k) {
     return f;
 }
 
-#ifdef TURN
+#ifdef PACKED
 /* Marks the taps that touch the image in any of the tiles. */
 static void find_used(bool *used, const share *my, const tile *at) {
     for (int tap = 0; tap < TAPS; tap++) used[tap] = false;
     for (int p = 0; p < my->phases; p++) {
         const axis y = rows_of(my, p), x = columns_of(my, p);
+        const int first = y.first * my->taps_w + x.first;
         for (int t = 0; t < my->tiles; t++) {
             const int2 a = inside(y, at[t].h, TILE_H, my->src_h), b = inside(x, at[t].w, TILE_W, my->src_w);
             for (int i = a.x; i < a.y; i++)
                 for (int j = b.x; j < b.y; j++)
-                    used[(y.first - i * STEP_OUT) * my->taps_w + x.first - j * STEP_OUT] = true;
+                    used[first + i * my->tap_row + j * my->tap_column] = true;
         }
     }
 }
 
-/* The same filters with lanes along dst's channels: [chunk][VECS][TAPS][16 src][16 dst]. */
-static void turn_filters(float *turned, const share *my, int block, int k, const bool *used) {
+/* One tap of one block of src and one of dst, with lanes along dst's channels. */
+#ifndef BF16
+#define PACK(to, from) TRANSPOSE(to, from)
+#elif defined(TURN)
+#define PACK(to, from) TRANSPOSE_PAIRS(to, from)
+#else
+#define PACK(to, from)                                                                                       \
+    UNROLL for (int i = 0; i < 8; i++)                                                                       \
+        vstore16(pair_lanes(vload16(2 * i, from), vload16(2 * i + 1, from)), i, to);
+#endif
+
+/* The same filters as they are multiplied by: [chunk][VECS][TAPS][16 src][16 dst], or 8 pairs of src. */
+static void pack_filters(float *packed, const share *my, int block, int k, const bool *used) {
     for (int b = 0; b < min(CHUNK, my->src_blocks - block); b++)
         for (int v = 0; v < VECS; v++) {
             __global const float *from = filters_at(my, block + b, min(k + v, my->filter_blocks - 1)).at;
             for (int tap = 0; tap < TAPS; tap++)
-                if (used[tap]) TRANSPOSE(turned + ((b * VECS + v) * TAPS + tap) * 256, from + tap * 256)
+                if (used[tap]) {
+                    PACK(packed + ((b * VECS + v) * TAPS + tap) * PACKED_BLOCK, from + tap * 256)
+                }
         }
 }
 #endif
 
 /* ---- Sums --------------------------------------------------------------------------------------------- */
 
-/* Input channel `c` of the taps at `f` for all positions of a tile that begins at `x`. */
+/* Words of input channels of a block, of which `channels` are real; and what one of them adds. */
+#ifdef BF16
+#define WORDS(channels)     ((channels + 1) / 2)
+#define ADD_WORD(sum, x, w) ADD_PAIRS(sum, x, w)
+#else
+#define WORDS(channels)     (channels)
+#define ADD_WORD(sum, x, w) sum = x * w + sum;
+#endif
+
+/* Word `c` of the taps at `f` for all positions of a tile that begins at `x`. */
 #define ADD_CHANNEL                                                                                          \
     {                                                                                                        \
         float16 w[VECS];                                                                                     \
         UNROLL for (int v = 0; v < VECS; v++) w[v] = vload16(c, f[v]);                                       \
         UNROLL for (int p = 0; p < TILE; p++) {                                                              \
-            const float16 xp = (float16)(x[IN_PATCH(p) * 16 + c]);                                           \
-            UNROLL for (int v = 0; v < VECS; v++) sum[p * VECS + v] = xp * w[v] + sum[p * VECS + v];         \
+            const float16 xp = (float16)(x[IN_PATCH(p) * PIXEL + c]);                                        \
+            UNROLL for (int v = 0; v < VECS; v++) { ADD_WORD(sum[p * VECS + v], xp, w[v]) }                  \
         }                                                                                                    \
     }
 
@@ -243,19 +291,21 @@ static void add_taps(float *sums, bool fresh, const share *my, const float *patc
     for (int block = 0; channels > 0; channels -= 16, block++, patch += PATCH)
         for (int a = 0; a < taps.x; a++)
             for (int b = 0; b < taps.y; b++) {
-                const float *x = patch + (a * PATCH_W + b) * 16;
-                const int tap = a * my->tap_row + b * my->tap_column, count = min(channels, 16);
+                const float *x = patch + (a * PATCH_W + b) * PIXEL;
+                const int tap = a * my->tap_row + b * my->tap_column;
                 FILTER_SPACE const float *f[VECS];
-                UNROLL for (int v = 0; v < VECS; v++) f[v] = filter[v] + block * block_distance + tap;
+                UNROLL for (int v = 0; v < VECS; v++) f[v] = filter[v] + block * block_distance + tap * PACKED_BLOCK;
 #ifdef DOT
-                ADD_LANES(count)
+                ADD_LANES(min(channels, 16))
 #else
+                const int count = WORDS(min(channels, 16));
                 if (t == 0) {
-                    __global const float *ahead = next.at + block * next.block_distance + tap;
+                    __global const float *ahead = next.at + block * next.block_distance + tap * FILTER_BLOCK;
                     for (int c = 0; c < count; c++) {
                         ADD_CHANNEL
-                        UNROLL for (int v = 0; v < VECS; v++)
-                            PREFETCH_FAR(ahead + v * next.vec_distance + c * 16);
+                        UNROLL for (int v = 0; v < VECS * 16 / PIXEL; v++)
+                            PREFETCH_FAR(ahead + v % VECS * next.vec_distance +
+                                         (c * 16 / PIXEL + v / VECS) * 16);
                     }
                 } else {
                     for (int c = 0; c < count; c++) ADD_CHANNEL
@@ -276,13 +326,13 @@ static void add_chunk(float *sums, const share *my, const tile *at, const float 
         for (int t = 0; t < my->tiles; t++) {
             const int2 a = inside(y, at[t].h, TILE_H, my->src_h), b = inside(x, at[t].w, TILE_W, my->src_w);
             const int tap =
-                (y.first * my->taps_w + x.first) * FILTER_BLOCK + a.x * my->tap_row + b.x * my->tap_column;
+                y.first * my->taps_w + x.first + a.x * my->tap_row + b.x * my->tap_column;
             FILTER_SPACE const float *f[VECS];
-            UNROLL for (int v = 0; v < VECS; v++) f[v] = filter[v] + tap;
+            UNROLL for (int v = 0; v < VECS; v++) f[v] = filter[v] + tap * PACKED_BLOCK;
             next_filters next_tap = next;
-            next_tap.at += tap;
+            next_tap.at += tap * FILTER_BLOCK;
             add_taps(sums + SUMS_AT(my, t, g, p), block == 0, my,
-                     patches + t * CHUNK * PATCH + ((y.from + a.x) * PATCH_W + x.from + b.x) * 16, f,
+                     patches + t * CHUNK * PATCH + ((y.from + a.x) * PATCH_W + x.from + b.x) * PIXEL, f,
                      block_distance, min(16 * CHUNK, my->src_c - block * 16),
                      (int2)(a.y - a.x, b.y - b.x), next_tap, t);
         }
@@ -292,8 +342,8 @@ static void add_chunk(float *sums, const share *my, const tile *at, const float 
 /* Walks the input channels: the sums of all tiles, groups and phases of this work-item. */
 static void sum_all(float *sums, const share *my, const tile *at) {
     float patches[MAX_TILES * CHUNK * PATCH];
-#ifdef TURN
-    float turned[CHUNK * VECS * TAPS * 256];
+#ifdef PACKED
+    float packed[CHUNK * VECS * TAPS * PACKED_BLOCK];
     bool used[TAPS];
     find_used(used, my, at);
 #endif
@@ -305,10 +355,10 @@ static void sum_all(float *sums, const share *my, const tile *at) {
             const next_filters next =
                 filters_at(my, last ? block + CHUNK : block, last ? my->group * VECS : k + VECS);
             FILTER_SPACE const float *f[VECS];
-#ifdef TURN
-            const int block_distance = VECS * TAPS * 256;
-            turn_filters(turned, my, block, k, used);
-            UNROLL for (int v = 0; v < VECS; v++) f[v] = turned + v * TAPS * 256;
+#ifdef PACKED
+            const int block_distance = VECS * TAPS * PACKED_BLOCK;
+            pack_filters(packed, my, block, k, used);
+            UNROLL for (int v = 0; v < VECS; v++) f[v] = packed + v * TAPS * PACKED_BLOCK;
 #else
             const int block_distance = my->taps * FILTER_BLOCK;
             UNROLL for (int v = 0; v < VECS; v++)
@@ -394,7 +444,7 @@ KERNEL void conv_tile(VIEWED(const float, src), int src_c, int src_h, int src_w,
                 .images = images, .src_c = src_c, .src_h = src_h, .src_w = src_w,
                 .src_blocks = (src_c + 15) / 16, .filter_blocks = filter_blocks, .taps_h = taps_h,
                 .taps_w = taps_w, .taps = taps_h * taps_w, .flip = flip, .pad_top = pad_top,
-                .pad_left = pad_left, .tap_column = (flip ? -STEP_OUT : 1) * FILTER_BLOCK,
+                .pad_left = pad_left, .tap_column = flip ? -STEP_OUT : 1,
                 .tiles = min(tiles_each, tiles - tile0), .group = get_global_id(1) * groups_each,
                 .phase = get_global_id(2) * phases_each};
     my.tap_row = my.tap_column * taps_w;

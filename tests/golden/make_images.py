@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
 """Writes images/ (small JPEG and PNG files of every kind) and images.txt (what must come out of them).
 
-Each line of images.txt holds: file, width, height, and the FNV-1a hash (64 bits) of the RGB bytes that Pillow's
-convert("RGB") gives, or for PNG files that Pillow treats otherwise (16 bits per channel), the bytes by the
-definition in image.h. Run it with Pillow installed; the results are committed."""
+Each line of images.txt holds: file, width, height, channels, bits, and the FNV-1a hashes (64 bits) of its
+samples in five forms: its own, grey, grey with alpha, RGB, RGB with alpha. For 8 bits the last four are what
+Pillow's convert gives to "L", "LA", "RGB", "RGBA"; Pillow knows no 16-bit pictures but grey ones, so theirs
+are by the definition in image.h, hashed low byte first. Run it with Pillow installed; the results are
+committed."""
 
 import io
 import pathlib
@@ -12,7 +14,8 @@ import zlib
 
 from PIL import Image
 
-from make_resize import fnv, noise, photo
+from formulas import noise, photo
+from make_resize import fnv
 
 HERE = pathlib.Path(__file__).parent
 WIDTH, HEIGHT = 37, 29
@@ -82,26 +85,65 @@ PILLOW_FILES = {
     "restarts.jpg": lambda: jpeg(quality=90, restart_marker_blocks=2),
     "rgb.png": lambda: png(RGB, 8, eight, 3),
     "rgb_interlaced.png": lambda: png(RGB, 8, eight, 3, interlaced=True),
-    "rgb_transparent_color.png": lambda: png(RGB, 8, eight, 3, extra=chunk(b"tRNS", bytes([0, 60, 0, 60, 0, 60]))),
+    "rgb_transparent_color.png": lambda: png(RGB, 8, eight, 3, extra=chunk(b"tRNS", bytes(v for c in range(3) for v in (0, eight(9, 9, c))))),
     "rgb_alpha.png": lambda: png(RGB_ALPHA, 8, lambda x, y, c: eight(x, y, c) if c < 3 else noise(x, y, 3, 0, 0), 4),
     "grey.png": lambda: png(GREY, 8, eight, 1),
     "grey_alpha.png": lambda: png(GREY_ALPHA, 8, eight, 2),
+    "grey_transparent.png": lambda: png(GREY, 8, eight, 1, extra=chunk(b"tRNS", bytes([0, 100]))),
     "grey1.png": lambda: png(GREY, 1, lambda x, y, c: eight(x, y, c) >> 7, 1),
+    "grey2.png": lambda: png(GREY, 2, lambda x, y, c: eight(x, y, c) >> 6, 1),
     "grey4.png": lambda: png(GREY, 4, four, 1),
     "palette.png": lambda: png(INDEXED, 4, four, 1, extra=chunk(b"PLTE", PALETTE)),
     "palette_alpha.png": lambda: png(
         INDEXED, 4, four, 1, extra=chunk(b"PLTE", PALETTE) + chunk(b"tRNS", bytes(range(0, 160, 10)))
     ),
-    "rgb16.png": lambda: png(RGB, 16, sixteen, 3),
-    "rgb_alpha16.png": lambda: png(RGB_ALPHA, 16, sixteen, 4, interlaced=True),
 }
 
-# Pillow keeps 16-bit grey as numbers and clamps them to 8 bits; the high byte is meant.
-DEFINED_FILES = {"grey16.png": lambda: png(GREY, 16, sixteen, 1)}
+# Name: the PNG file's colour type, channels, and whether it is interlaced.
+DEEP_FILES = {
+    "grey16.png": (GREY, 1, False),
+    "grey_alpha16.png": (GREY_ALPHA, 2, False),
+    "rgb16.png": (RGB, 3, False),
+    "rgb_alpha16.png": (RGB_ALPHA, 4, True),
+}
+
+MODES = ["L", "LA", "RGB", "RGBA"]
 
 
-def line(name, rgb):
-    return f"{name} {WIDTH} {HEIGHT} {fnv(rgb):016x}\n"
+def own_mode(opened):
+    """The mode that keeps everything."""
+    transparent = "transparency" in opened.info
+    if opened.mode == "P":
+        return "RGBA" if transparent else "RGB"
+    grey = opened.mode in ("1", "L", "LA")
+    return ("L" if grey else "RGB") + ("A" if transparent or opened.mode.endswith("A") else "")
+
+
+def line(name, channels, bits, forms):
+    hashes = " ".join(f"{fnv(form):016x}" for form in [forms[channels - 1], *forms])
+    return f"{name} {WIDTH} {HEIGHT} {channels} {bits} {hashes}\n"
+
+
+def pillow_line(name, path):
+    opened = Image.open(path)
+    mode = own_mode(opened)
+    own = opened.convert(mode)
+    own.info.pop("transparency", None)  # it is in the alpha channel now
+    return line(name, len(mode), 8, [own.convert(other).tobytes() for other in MODES])
+
+
+def deep_line(name, channels):
+    pixels = [[sixteen(x, y, c) for c in range(channels)] for y in range(HEIGHT) for x in range(WIDTH)]
+    forms = []
+    for wanted in range(1, 5):
+        data = b""
+        for pixel in pixels:
+            rgb = pixel[:3] if channels > 2 else pixel[:1] * 3
+            grey = pixel[0] if channels <= 2 else (19595 * rgb[0] + 38470 * rgb[1] + 7471 * rgb[2] + 32768) >> 16
+            alpha = pixel[-1] if channels % 2 == 0 else 65535
+            data += struct.pack(f"<{wanted}H", *(rgb if wanted > 2 else [grey]), *([alpha] if wanted % 2 == 0 else []))
+        forms.append(data)
+    return line(name, channels, 16, forms)
 
 
 def main():
@@ -110,11 +152,10 @@ def main():
     lines = []
     for name, make in PILLOW_FILES.items():
         (folder / name).write_bytes(make())
-        lines.append(line(name, Image.open(folder / name).convert("RGB").tobytes()))
-    for name, make in DEFINED_FILES.items():
-        (folder / name).write_bytes(make())
-        grey = [eight(x, y, 0) for y in range(HEIGHT) for x in range(WIDTH)]
-        lines.append(line(name, bytes(value for value in grey for _ in range(3))))
+        lines.append(pillow_line(name, folder / name))
+    for name, (color_type, channels, interlaced) in DEEP_FILES.items():
+        (folder / name).write_bytes(png(color_type, 16, sixteen, channels, interlaced))
+        lines.append(deep_line(name, channels))
     (folder / "cmyk.jpg").write_bytes(jpeg("CMYK"))
     (HERE / "images.txt").write_text("".join(lines))
 
