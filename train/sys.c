@@ -304,6 +304,7 @@ static void ask_to_stop(int number) {
 }
 
 void sys_stop_prepare(void) {
+    signal(SIGXFSZ, SIG_IGN);
     for (int i = 0; i < STOP_SIGNALS; i++) {
         struct sigaction present;
         const bool known = sigaction(stop_signals[i].number, NULL, &present) == 0;
@@ -319,7 +320,6 @@ void sys_stop_listen(void) {
     for (int i = 0; i < STOP_SIGNALS; i++) {
         if (!stop_signals[i].ignored) sigaction(stop_signals[i].number, &wanted, NULL);
     }
-    signal(SIGXFSZ, SIG_IGN);
 }
 
 int sys_stop_signal(void) {
