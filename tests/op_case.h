@@ -17,6 +17,7 @@ typedef enum {
     OP_ROLE_VECTOR, /* plain, the device's vector type: vectors, statistics, losses, matrices, flat arrays */
     OP_ROLE_HOST,   /* plain f32: what the host reads and writes */
     OP_ROLE_IMAGE,  /* u8 nhwc */
+    OP_ROLE_IMAGE_16,
     OP_ROLE_WORDS,  /* u32 plain */
 } op_role;
 

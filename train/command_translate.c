@@ -19,7 +19,8 @@ typedef struct {
     p2p_graph *graph;
     p2p_session *session;
     p2p_plan *plan;
-    int width, height; /* of the session; 0: none yet */
+    pair_format format; /* of the model's pictures */
+    int width, height;  /* of the session; 0: none yet */
 } translator;
 
 static void close_session(translator *t) {
@@ -43,6 +44,7 @@ static p2p_status open_session(translator *t, int width, int height) {
     pix2pix_graph_options options = pix2pix_graph_options_for(t->model, 1);
     options.width = width;
     options.height = height;
+    options.input_type = evaluate_type(t->format.input);
     P2P_TRY(pix2pix_graph_evaluate(t->model, &options, false, &t->graph));
     P2P_TRY(p2p_session_create(&t->device, 1, &(p2p_session_options){0}, &t->session));
     P2P_TRY(p2p_session_plan(t->session, "translation", &t->graph, &t->plan));
@@ -55,11 +57,8 @@ static p2p_status open_session(translator *t, int width, int height) {
 
 static p2p_status run_image(translator *t, const image *picture, const char *out) {
     P2P_TRY(open_session(t, picture->width, picture->height));
-    const evaluator e = {.plan = t->plan,
-                         .batch = 1,
-                         .width = t->width,
-                         .height = t->height,
-                         .format = {.input = IMAGE_RGB8, .target = IMAGE_RGB8}};
+    const evaluator e = {
+        .plan = t->plan, .batch = 1, .width = t->width, .height = t->height, .format = t->format};
     image result = {0};
     P2P_TRY(evaluate_pictures(&e, 1, picture, &result));
     p2p_status status = image_save(out, &result);
@@ -70,7 +69,7 @@ static p2p_status run_image(translator *t, const image *picture, const char *out
 static p2p_status translate_file(translator *t, const char *path, const char *out) {
     image picture = {0};
     P2P_TRY(image_load(path, &picture));
-    p2p_status status = image_reformat(&picture, IMAGE_RGB8);
+    p2p_status status = image_reformat(&picture, t->format.input);
     if (status == P2P_OK) status = pix2pix_sides_check(t->model->config.depth, picture.height, picture.width);
     if (status == P2P_INPUT) status = p2p_fail(P2P_INPUT, "%s: %s", path, p2p_message());
     if (status == P2P_OK) status = run_image(t, &picture, out);
@@ -123,6 +122,8 @@ static p2p_status translate_all(const settings *all, int count, char **outs) {
     model_file_info info;
     p2p_status status = name_outputs(all, count, outs);
     if (status == P2P_OK) status = model_file_open(all->model, &t.file, &t.model, &info);
+    if (status == P2P_OK) t.format = evaluate_format(&t.model->config, &info);
+    for (int i = 0; status == P2P_OK && i < count; i++) status = image_save_check(outs[i], t.format.target);
     if (status == P2P_OK) status = command_open_device(all, &t.device);
     for (int i = 0; status == P2P_OK && i < count; i++)
         status = translate_file(&t, all->arguments[i], outs[i]);

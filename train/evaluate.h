@@ -10,7 +10,7 @@
 
 #include "dataset.h"
 #include "image.h"
-#include "p2p.h"
+#include "model_file.h"
 #include "resize.h"
 
 /* A plan of pix2pix_graph_evaluate without a target, and what it takes. */
@@ -20,6 +20,12 @@ typedef struct {
     int width, height;  /* of each */
     pair_format format; /* of inputs and results; the inputs' bits are the plan's input type */
 } evaluator;
+
+/* The type of a plan's pictures of this format: u8 or u16. */
+p2p_type evaluate_type(image_format format);
+
+/* What a model file's network takes and makes. */
+pair_format evaluate_format(const pix2pix_config *config, const model_file_info *info);
 
 /* Run `count` pictures, at most a batch, each of the evaluator's size and format. results[i], the caller's to
  * free, is what the generator draws from inputs[i]; all of them are empty after a failure. */

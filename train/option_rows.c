@@ -40,11 +40,18 @@ const option_row option_rows[] = {
      "side of the square images that the networks see"},
     {"load-size", 0, KIND_COUNT, AT(load_size), TRAIN, BINDING, 4, 8192, NULL, "N",
      "side to resize to before the random crop to --size (default 286 for 256, in proportion)"},
+    {"resize", 0, KIND_CHOICE, AT(resize), TRAIN, BINDING, 0, 0, "bicubic", "bicubic|nearest",
+     "how: bicubic as Pillow does, or the nearest pixel as TensorFlow takes it"},
     {"no-jitter", 0, KIND_FLAG, AT(no_jitter), TRAIN, BINDING, 0, 0, NULL, NULL,
      "resize to --size directly, no random crop"},
     {"no-flip", 0, KIND_FLAG, AT(no_flip), TRAIN, BINDING, 0, 0, NULL, NULL, "no random mirroring"},
     {"no-shuffle", 0, KIND_FLAG, AT(no_shuffle), TRAIN, BINDING, 0, 0, NULL, NULL,
      "take pairs in byte order of their names"},
+
+    {"channels-in", 0, KIND_COUNT, AT(channels_in), MODEL, BINDING, 1, 4, "3", "N",
+     "of the input: 1 grey, 2 grey and alpha, 3 RGB, 4 RGB and alpha; pictures are converted"},
+    {"channels-out", 0, KIND_COUNT, AT(channels_out), MODEL, BINDING, 1, 4, "3", "N",
+     "of the target and of what is generated, likewise"},
 
     HEADING("Networks"),
     {"preset", 0, KIND_CHOICE, AT(preset), MODEL, BINDING, 0, 0, "pytorch", "pytorch|tensorflow",
@@ -149,6 +156,9 @@ const int option_row_count = sizeof option_rows / sizeof option_rows[0];
 const preset_row preset_rows[] = {
     {"size", "256", NULL},
     {"load-size", NULL, "286 for 256"},
+    {"resize", "nearest", NULL},
+    {"channels-in", "3", NULL},
+    {"channels-out", "3", NULL},
     {"generator", "auto", NULL},
     {"ngf", "64", NULL},
     {"ndf", "64", NULL},

@@ -32,14 +32,14 @@ typedef struct {
     char *data, *out;
     char *backend, *device;
     char *model;
-    char *direction;
+    char *direction, *resize;
     char *preset;
     char *generator, *d_net, *norm, *bottleneck_norm, *dropout_blocks, *d_order, *gan_mode;
     char *init_generator, *init_discriminator;
     char *lr_policy, *lr_scale;
     char *mode, *what, *trace, *sweep, *plot;
     int64_t batch, epochs, epochs_decay, steps, count;
-    int64_t size, load_size;
+    int64_t size, load_size, channels_in, channels_out;
     int64_t ngf, ndf, d_layers;
     int64_t save_every, keep_epochs, checkpoint_every;
     uint64_t seed;

@@ -10,7 +10,10 @@
 #include <string.h>
 
 static p2p_status save_model(const trainer *t, p2p_network *network, int64_t epoch, const char *path) {
-    model_file_info info = {.step = t->at.step, .epoch = epoch};
+    model_file_info info = {.step = t->at.step,
+                            .epoch = epoch,
+                            .input_bits = t->format.input.bits,
+                            .output_bits = t->format.target.bits};
     snprintf(info.direction, sizeof info.direction, "%s", t->all->direction);
     return model_file_save(t->session, t->model, network, &info, path);
 }

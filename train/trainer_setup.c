@@ -58,6 +58,8 @@ p2p_status trainer_model_config(const settings *all, pix2pix_config *config) {
     config->height = config->width = all->size;
     config->ngf = all->ngf;
     config->ndf = all->ndf;
+    config->input_channels = all->channels_in;
+    config->output_channels = all->channels_out;
     config->norm_eps = all->norm_eps;
     config->norm_momentum = all->norm_momentum;
     config->leaky_slope = all->slope;
@@ -83,10 +85,12 @@ static p2p_status resolve_augmentation(settings *all, augment_options *options) 
     if (all->no_jitter) all->load_size = all->size;
     /* 286 for 256, and the same margin in proportion for other sizes. */
     if (all->load_size == 0) all->load_size = (all->size * 286 + 128) / 256;
-    *options = (augment_options){.size = (int)all->size,
-                                 .load_size = (int)all->load_size,
-                                 .jitter = !all->no_jitter,
-                                 .flip = !all->no_flip};
+    *options =
+        (augment_options){.size = (int)all->size,
+                          .load_size = (int)all->load_size,
+                          .jitter = !all->no_jitter,
+                          .filter = strcmp(all->resize, "nearest") == 0 ? RESIZE_NEAREST : RESIZE_BICUBIC,
+                          .flip = !all->no_flip};
     return augment_check(options);
 }
 
@@ -220,7 +224,7 @@ static p2p_status open_data(trainer *t) {
         return p2p_hint(P2P_INPUT, "a training goes on bit for bit only with the pairs that it began with");
     }
     t->identity = found;
-    t->format = (pair_format){.input = IMAGE_RGB8, .target = IMAGE_RGB8};
+    t->format = dataset_format(t->training, (int)all->channels_in, (int)all->channels_out);
     t->batches = loader_batches(t->training, (int)all->batch);
     fprintf(stderr, "data: %" PRId64 " training pairs, %" PRId64 " validation pairs\n", found.pairs,
             t->validation ? dataset_count(t->validation) : 0);
@@ -229,9 +233,17 @@ static p2p_status open_data(trainer *t) {
 
 /* ---- Device ------------------------------------------------------------------------------------------- */
 
+/* The plans take pictures as the loader gives them. */
+static pix2pix_graph_options graph_options(const trainer *t, int64_t batch) {
+    pix2pix_graph_options options = pix2pix_graph_options_for(t->model, batch);
+    options.input_type = evaluate_type(t->format.input);
+    options.target_type = evaluate_type(t->format.target);
+    return options;
+}
+
 static p2p_status plan_training(trainer *t, const char *name, int64_t batch, p2p_graph **graph,
                                 p2p_plan **plan) {
-    pix2pix_graph_options options = pix2pix_graph_options_for(t->model, batch);
+    pix2pix_graph_options options = graph_options(t, batch);
     P2P_TRY(pix2pix_graph_train(t->model, &options, graph));
     return p2p_session_plan(t->session, name, graph, plan);
 }
@@ -242,7 +254,7 @@ static p2p_status plan_all(trainer *t) {
         P2P_TRY(plan_training(t, "training step", t->all->batch, &t->step_graph, &t->step_plan));
     if (last > 0) P2P_TRY(plan_training(t, "last step of an epoch", last, &t->last_graph, &t->last_plan));
     /* As many pictures as a step has pairs: that needs no memory of its own. */
-    pix2pix_graph_options options = pix2pix_graph_options_for(t->model, t->all->batch);
+    pix2pix_graph_options options = graph_options(t, t->all->batch);
     t->evaluator = (evaluator){.batch = (int)t->all->batch,
                                .width = (int)t->all->size,
                                .height = (int)t->all->size,
