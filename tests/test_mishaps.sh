@@ -28,11 +28,9 @@ for signal in INT:130 TERM:143 HUP:129; do
     resumes "$out.err" "$out" "going on after step $step"
     same whole/$last "$out/$last"
 done
-env --ignore-signal=HUP "$p2p" train "${small[@]}" --out nohup "${length[@]}" >/dev/null 2>&1 &
-training=$!
-sleep 0.5
+signals=--ignore-signal=HUP begin nohup 20 "${small[@]}" "${length[@]}"
 kill -s HUP $training
-wait $training || fail "a signal that nohup ignores stopped the training"
+ends nohup 0 "done: the model is"
 
 if [ "$device" = reference:0 ]; then
     echo "-- a second signal stops at once, in the middle of a long step"
@@ -86,7 +84,7 @@ resumes blocked.err blocked "going on after step"
 same whole/$last blocked/$last
 
 echo "-- a full disk"
-# A limit on the size of files stands for it: the checkpoint is the first file that is too large.
+# A limit on the size of files stands for it, set while the training runs.
 expect 0 "" "$p2p" train "${small[@]}" --out full --steps 4 --save-every 10
 cp -r full/checkpoints good
 begin full 8 --resume --device "$device" --steps 300
