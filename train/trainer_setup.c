@@ -73,6 +73,8 @@ p2p_status trainer_model_config(const settings *all, pix2pix_config *config) {
     config->init_scale_stddev = all->init_scale;
     choose(all, config);
     P2P_TRY(parse_depth(all, &config->depth));
+    if (config->norm == NN_NORM_none && config->bottleneck_norm && settings_given(all, "bottleneck-norm"))
+        return p2p_fail(P2P_USAGE, "--bottleneck-norm on contradicts --norm none");
     if (config->discriminator_net == DISCRIMINATOR_pixel && settings_given(all, "d-layers"))
         return p2p_fail(P2P_USAGE, "--d-layers contradicts --d-net pixel, which has none of stride 2");
     p2p_status status = pix2pix_config_check(config);
@@ -263,6 +265,12 @@ static p2p_status plan_all(trainer *t) {
     return p2p_session_plan(t->session, "validation", &t->report_graph, &t->evaluator.plan);
 }
 
+/* Drivers' compilers catch signals as soon as they begin to work. */
+static void show_preparing(void *stream, int done, int total) {
+    sys_stop_keep_ignored();
+    progress_preparing(stream, done, total);
+}
+
 static p2p_status open_device(trainer *t) {
     pix2pix_config config;
     P2P_TRY(trainer_model_config(t->all, &config));
@@ -270,7 +278,7 @@ static p2p_status open_device(trainer *t) {
     P2P_TRY(command_open_device(t->all, &t->device));
     P2P_TRY(p2p_session_create(&t->device, 1, &(p2p_session_options){0}, &t->session));
     P2P_TRY(plan_all(t));
-    P2P_TRY(p2p_session_allocate(t->session, progress_preparing, stderr));
+    P2P_TRY(p2p_session_allocate(t->session, show_preparing, stderr));
     p2p_session_memory memory;
     p2p_session_memory_use(t->session, &memory);
     fprintf(stderr, "memory: %.0f MB on the device, %.0f of it for weights, gradients and moments\n",
