@@ -1,19 +1,22 @@
 #!/usr/bin/env python3
-"""Images per second of p2p and of PyTorch on this machine's CPU: the same networks, batches and threads.
+"""Images per second of p2p and of other frameworks on this machine's CPU: the same networks, batches and threads.
 
 In each round every contender has its turn, so what else the machine does falls on all of them. A contender's figure
 is the median over rounds of its median step; a ratio is the median over rounds of the ratio within a round. p2p's
-figures are those of `p2p bench --json`. PyTorch is measured eager, with channels_last and, with --compile, through
-torch.compile, in float32 and with its convolutions in bfloat16 (autocast); the best of a precision is what p2p is
-compared with. Translation is the generator alone in the paper's test mode, dropout on. Nothing is asserted.
+figures are those of `p2p bench --json`, in each precision that it has. PyTorch is measured eager, with channels_last
+and, with --compile, through torch.compile, in float32 and with its convolutions in bfloat16 (autocast). TensorFlow (a
+function; with --compile through XLA too), ONNX Runtime and OpenVINO are measured where python3 finds them; the last two
+translate one image. The best of a framework's ways in a precision is what p2p is compared with. Everyone normalises by
+the statistics of what passes through, at batch 1 the image's own. Translation is the generator alone in the paper's
+test mode, dropout on (ONNX Runtime and OpenVINO: off). Nothing is asserted.
 
-The machine should be idle. PyTorch's threads wait for each other after every operation, so a second program costs it
-several times its share; OMP_WAIT_POLICY=passive in the environment helps it then. How much of the processors other
-programs took is printed. Needs Linux's /proc.
+The machine should be idle. Threads of most frameworks wait for each other after every operation, so a second program
+costs them several times its share; OMP_WAIT_POLICY=passive in the environment helps PyTorch then. How much of the
+processors other programs took is printed. Needs Linux's /proc.
 """
 
 import argparse
-import itertools
+import importlib.metadata
 import json
 import os
 import pathlib
@@ -24,27 +27,11 @@ import sys
 import tempfile
 import time
 
-import torch
+from bench_frameworks import NEEDS, SIZE, make_step, missing, ways_of
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "tests"))
-from pytorch_pix2pix import Discriminator, Generator, Training, initialise
-
-SIZE, DEPTH, FILTERS = 256, 8, 64
 WARM_UP = 1  # per turn: caches were used by others since
 BUSY = 0.05  # share of the processors that others may take before the figures are called in question
 WORKLOADS = {"train-1": ("train", 1), "train-4": ("train", 4), "translate-1": ("translate", 1)}
-
-
-def under_autocast(network):
-    """Convolutions in bfloat16; what comes out is float32 again, so that losses are."""
-    forward = network.forward
-
-    def run(x):
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            y = forward(x)
-        return y.float()
-
-    network.forward = run
 
 
 def peak_memory():
@@ -53,30 +40,9 @@ def peak_memory():
     return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM"))
 
 
-def make_step(what, batch, channels_last, compiled, bf16):
-    layout = torch.channels_last if channels_last else torch.contiguous_format
-
-    def prepare(network, seed):
-        initialise(network, 0.02, seed)
-        network.to(memory_format=layout)
-        if bf16:
-            under_autocast(network)
-        if compiled:
-            network.compile()
-        return network
-
-    generator = prepare(Generator(3, 3, DEPTH, FILTERS, dropout=0.5), 1)
-    pair = [torch.rand(batch, 3, SIZE, SIZE).mul(2).sub(1).to(memory_format=layout) for _ in range(2)]
-    if what == "translate":
-        return torch.no_grad()(lambda: generator(pair[0]))
-    training = Training(generator, prepare(Discriminator(6, FILTERS), 2))
-    return lambda: training.step(*pair)
-
-
-def work(way, threads):
-    """A process of its own for a way of PyTorch's: a number of steps per line in, the seconds of each out."""
-    torch.set_num_threads(threads)
-    step = make_step(**way)
+def work(way):
+    """A process of its own for a way: a number of steps per line in, the seconds of each out."""
+    step = make_step(way)
     for line in sys.stdin:
         seconds = []
         for _ in range(WARM_UP + int(line)):
@@ -86,13 +52,13 @@ def work(way, threads):
         print(json.dumps({"seconds": seconds[WARM_UP:], "peak_bytes": peak_memory()}), flush=True)
 
 
-class PyTorch:
-    """One way of running a workload in PyTorch, in a process that waits between its turns."""
+class Framework:
+    """One way of running a workload in a framework, in a process that waits between its turns."""
 
-    def __init__(self, threads, **way):
-        self.batch, self.precision = way["batch"], "bf16" if way["bf16"] else "fp32"
-        self.name = ("compile" if way["compiled"] else "eager") + (", channels_last" if way["channels_last"] else "")
-        self.command = [sys.executable, __file__, "--work", json.dumps(way), "--threads", str(threads)]
+    def __init__(self, way):
+        self.framework, self.precision, self.batch = way["framework"], way["precision"], way["batch"]
+        self.name = f"{self.framework}, {way['name']}"
+        self.command = [sys.executable, __file__, "--work", json.dumps(way)]
         self.process, self.peak_bytes = None, 0
 
     def measure(self, steps):
@@ -110,14 +76,18 @@ class PyTorch:
 
 
 class P2P:
-    name, precision = "p2p", "fp32"
+    framework = "p2p"
 
-    def __init__(self, what, batch, program, device, threads):
-        self.command = [program, "bench", "--what", what, "--batch", str(batch), "--size", str(SIZE),
-                        "--device", device, "--json"]
+    def __init__(self, what, batch, precision, arguments):
+        self.name, self.precision = "p2p", precision
+        self.command = [arguments.program, "bench", "--what", what, "--batch", str(batch), "--size", str(SIZE),
+                        "--device", arguments.device, "--json"]
+        if precision != "fp32":
+            self.command += ["--precision", precision]
         # The names of PoCL 3 and of later ones.
-        self.environment = dict(os.environ, POCL_MAX_PTHREAD_COUNT=str(threads), POCL_CPU_MAX_CU_COUNT=str(threads))
-        self.results = []
+        threads = str(arguments.threads)
+        self.environment = dict(os.environ, POCL_MAX_PTHREAD_COUNT=threads, POCL_CPU_MAX_CU_COUNT=threads)
+        self.results, self.cold_s = [], None
 
     def run(self, steps, **environment):
         done = subprocess.run(self.command + ["--steps", str(steps)], env=dict(self.environment, **environment),
@@ -130,23 +100,26 @@ class P2P:
         self.results.append(self.run(steps))
         return self.results[-1]["images_per_s"]
 
-    def cold_start(self):
-        with tempfile.TemporaryDirectory() as folder:
-            return self.run(1, POCL_CACHE_DIR=folder)["first_step_s"]
+    def start_cold(self):
+        """The first step with nothing in the driver's cache and in p2p's own."""
+        with tempfile.TemporaryDirectory() as driver, tempfile.TemporaryDirectory() as own:
+            self.cold_s = self.run(1, POCL_CACHE_DIR=driver, P2P_CACHE_DIR=own)["first_step_s"]
 
+    def of_itself(self, field):
+        return statistics.median(result[field] for result in self.results)
 
     def close(self):
         pass
 
 
-def contenders(what, batch, compiled, threads):
-    ways = itertools.product([False, True], [False, True] if compiled else [False], [False, True])
-    return [PyTorch(threads, what=what, batch=batch, bf16=bf16, compiled=c, channels_last=last)
-            for bf16, c, last in ways]
+def p2p_precisions(program):
+    """fp32, and what --precision offers besides."""
+    options = subprocess.run([program, "help", "bench"], capture_output=True, text=True, check=True).stdout
+    return ["fp32"] + (["bf16"] if "--precision" in options and "bf16" in options else [])
 
 
 def take_turns(everyone, rounds, steps):
-    """Rates per contender, a list each; a way of PyTorch's that fails is left out and said."""
+    """Rates per contender, a list each; a way that fails is left out and said."""
     rates = {one: [] for one in everyone}
     for number in range(rounds):
         for one in list(rates):
@@ -161,34 +134,16 @@ def take_turns(everyone, rounds, steps):
     return rates
 
 
-def ratio(ours, theirs):
-    by_round = [a / b for a, b in zip(ours, theirs)]
-    return f"**{statistics.median(by_round):.2f}** ({min(by_round):.2f} to {max(by_round):.2f})"
-
-
-def best_of(rates, precision):
-    return max((one for one in rates if isinstance(one, PyTorch) and one.precision == precision),
-               key=lambda one: statistics.median(rates[one]))
-
-
-def compare(name, arguments):
-    """Three table rows, and what p2p said of itself."""
-    what, batch = WORKLOADS[name]
-    ours = P2P(what, batch, arguments.program, arguments.device, arguments.threads)
-    cold = ours.cold_start() if arguments.cold else None
-    rates = take_turns([ours, *contenders(what, batch, arguments.compile, arguments.threads)], arguments.rounds,
-                       arguments.steps)
-    title, best = f"{what}, batch {batch}", {precision: best_of(rates, precision) for precision in ("fp32", "bf16")}
-    ways = [f"{statistics.median(values):.2f}" for values in rates.values()]
-    ratios = [ratio(rates[ours], rates[one]) for one in best.values()]
-    field = {name: statistics.median(result[name] for result in ours.results)
-             for name in ("first_step_s", "host_peak_bytes", "gflops", "best_convolution_gflops")}
-    start = [f"{field['gflops']:.0f}", f"{field['best_convolution_gflops']:.0f}", f"{field['first_step_s']:.1f}",
-             "not measured" if cold is None else f"{cold:.1f}", f"{field['host_peak_bytes'] / 1e6:.0f}",
-             f"{best['fp32'].peak_bytes / 1e6:.0f}"]
-    heads = [f"{one.name} {one.precision}" for one in rates]
-    return {"heads": heads, "rates": [title, *ways], "ratios": [title, *ratios], "start": [title, *start],
-            "ours": ours.results[-1]}
+def measure(workload, frameworks, arguments):
+    """Rates per contender of a workload."""
+    what, batch = WORKLOADS[workload]
+    ours = [P2P(what, batch, precision, arguments) for precision in p2p_precisions(arguments.program)]
+    for one in ours:
+        if arguments.cold:
+            one.start_cold()
+    ways = [dict(way, threads=arguments.threads)
+            for framework in frameworks for way in ways_of(framework, what, batch, arguments.compile)]
+    return take_turns(ours + [Framework(way) for way in ways], arguments.rounds, arguments.steps)
 
 
 class Others:
@@ -217,43 +172,117 @@ def cpu_name():
         return platform.processor() or platform.machine()
 
 
+def rate_rows(measured):
+    """Contenders down, workloads across."""
+    rows = {}
+    for number, rates in enumerate(measured.values()):
+        for one, values in rates.items():
+            row = rows.setdefault((one.precision, one.name), [""] * len(measured))
+            row[number] = f"{statistics.median(values):.2f}"
+    return [[f"{name}, {precision}", *row] for (precision, name), row in sorted(
+        rows.items(), key=lambda item: (item[0][0] != "fp32", item[0][1] != "p2p"))]
+
+
+def ratio(ours, theirs):
+    by_round = [a / b for a, b in zip(ours, theirs)]
+    return f"**{statistics.median(by_round):.2f}** ({min(by_round):.2f} to {max(by_round):.2f})"
+
+
+def best_of(rates, framework, precision):
+    ways = [one for one in rates if one.framework == framework and one.precision == precision]
+    return max(ways, key=lambda one: statistics.median(rates[one]), default=None)
+
+
+def ratio_rows(measured):
+    """p2p over the best way of each framework and precision, in the same precision where p2p has it, else in fp32."""
+    rows = []
+    others = {(one.precision, one.framework): None for rates in measured.values() for one in rates
+              if one.framework != "p2p"}
+    for precision, framework in sorted(others, key=lambda other: other[0] != "fp32"):
+        cells, ours = [], None
+        for rates in measured.values():
+            ours = best_of(rates, "p2p", precision) or best_of(rates, "p2p", "fp32")
+            theirs = best_of(rates, framework, precision)
+            cells.append(ratio(rates[ours], rates[theirs]) if theirs else "")
+        rows.append([f"p2p {ours.precision} / {framework} {precision}", *cells])
+    return rows
+
+
+def start_rows(measured):
+    """What p2p says of itself, and PyTorch's memory."""
+    rows = []
+    for (what, batch), rates in zip((WORKLOADS[name] for name in measured), measured.values()):
+        for one in rates:
+            if one.framework != "p2p":
+                continue
+            pytorch = best_of(rates, "PyTorch", one.precision)
+            rows.append([f"{what}, batch {batch}, {one.precision}", f"{one.of_itself('gflops'):.0f}",
+                         f"{one.of_itself('peak_gflops'):.0f}", f"{one.of_itself('share_of_peak'):.2f}",
+                         f"{one.of_itself('first_step_s'):.1f}", "" if one.cold_s is None else f"{one.cold_s:.1f}",
+                         f"{one.of_itself('host_peak_bytes') / 1e6:.0f}",
+                         f"{pytorch.peak_bytes / 1e6:.0f}" if pytorch else ""])
+    return rows
+
+
 def print_table(header, rows):
     for cells in [header, ["---"] * len(header), *rows]:
         print("| " + " | ".join(cells) + " |")
     print()
 
 
+def version(framework):
+    package = {"PyTorch": "torch", "TensorFlow": "tensorflow", "ONNX Runtime": "onnxruntime", "OpenVINO": "openvino"}
+    for name in (package[framework], package[framework] + "-cpu"):
+        try:
+            return f"{framework} {importlib.metadata.version(name)}"
+        except importlib.metadata.PackageNotFoundError:
+            pass
+    return framework
+
+
+def report(measured, frameworks, arguments, share):
+    ours = next(one for one in next(iter(measured.values())) if one.framework == "p2p").results[0]
+    print(f"{cpu_name()}, {arguments.threads} threads each; p2p {ours['version']} on {ours['device']} "
+          f"({ours['device_name']}), {', '.join(version(framework) for framework in frameworks)}; {SIZE}x{SIZE}, "
+          f"{arguments.rounds} rounds of {arguments.steps} steps in turns. Other programs took {share:.0%} of the "
+          f"processors{': too much, these figures say little.' if share > BUSY else '.'}\n")
+    titles = [f"{what}, batch {batch}" for what, batch in (WORKLOADS[name] for name in measured)]
+    print("Images per second:\n")
+    print_table(["", *titles], rate_rows(measured))
+    print("p2p over the best way of a framework:\n")
+    print_table(["", *titles], ratio_rows(measured))
+    print("Work, start and memory:\n")
+    print_table(["p2p", "GFLOP/s", "peak", "share", "first step, s", "with cold caches, s", "peak memory, MB",
+                 "of PyTorch, MB"], start_rows(measured))
+
+
+def available_frameworks():
+    present = [framework for framework in NEEDS if not missing(framework)]
+    absent = [f"{framework} (no {', '.join(missing(framework))})" for framework in NEEDS if missing(framework)]
+    if absent:
+        print(f"left out, because python3 ({sys.executable}) lacks them: {'; '.join(absent)}", file=sys.stderr)
+    return present
+
+
 def main():
     parser = argparse.ArgumentParser(prog="ci/bench", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("program", nargs="?", help=argparse.SUPPRESS)  # p2p: ci/bench gives it
-    parser.add_argument("--work", help=argparse.SUPPRESS)  # a way of PyTorch's: this is its process
+    parser.add_argument("--work", help=argparse.SUPPRESS)  # a way: this is its process
     parser.add_argument("--rounds", type=int, default=3, help="turns of each contender (%(default)s)")
     parser.add_argument("--steps", type=int, default=5, help="steps per turn (%(default)s)")
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of each contender (%(default)s)")
     parser.add_argument("--device", default="opencl:0", help="p2p's device (%(default)s)")
-    parser.add_argument("--compile", action="store_true", help="also torch.compile, which takes minutes to begin")
-    parser.add_argument("--cold", action="store_true", help="also p2p's first step with PoCL's kernel cache empty")
+    parser.add_argument("--compile", action="store_true",
+                        help="also torch.compile and TensorFlow's XLA, which take minutes to begin")
+    parser.add_argument("--cold", action="store_true", help="also p2p's first step with PoCL's and its own cache empty")
     parser.add_argument("--workload", action="append", choices=WORKLOADS, help="only this one; may be repeated")
     arguments = parser.parse_args()
     if arguments.work:
-        return work(json.loads(arguments.work), arguments.threads)
-    others = Others()
-    compared = {name: compare(name, arguments) for name in arguments.workload or WORKLOADS}
-    share = others.share()
-    ours = next(iter(compared.values()))["ours"]
-    print(f"{cpu_name()}, {arguments.threads} threads each; p2p {ours['version']} on {ours['device']} "
-          f"({ours['device_name']}), PyTorch {torch.__version__} on the CPU; {SIZE}x{SIZE}, "
-          f"{arguments.rounds} rounds of {arguments.steps} steps in turns. Other programs took {share:.0%} of the "
-          f"processors{': too much, these figures say little.' if share > BUSY else '.'}\n")
-    print("Images per second:\n")
-    for heads, group in itertools.groupby(compared.values(), key=lambda one: one["heads"]):
-        print_table(["", *heads], [one["rates"] for one in group])
-    print("p2p (fp32) over the best PyTorch of a precision:\n")
-    print_table(["", "fp32", "bf16 autocast"], [one["ratios"] for one in compared.values()])
-    print("Work, start and memory:\n")
-    print_table(["", "p2p GFLOP/s", "its best convolution", "first step, s", "with a cold cache, s", "peak memory, MB",
-                 "of PyTorch fp32, MB"], [one["start"] for one in compared.values()])
+        return work(json.loads(arguments.work))
+    frameworks, others = available_frameworks(), Others()
+    measured = {name: measure(name, frameworks, arguments) for name in arguments.workload or WORKLOADS}
+    report(measured, frameworks, arguments, others.share())
 
 
 if __name__ == "__main__":

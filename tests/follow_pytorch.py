@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Do p2p's losses follow those of PyTorch in double precision?
 
-    python3 tests/follow_pytorch.py --p2p build/gcc/train/p2p --data DIR [--direction BtoA]
+    python3 tests/follow_pytorch.py --p2p build/gcc/train/p2p --data DIR [--direction BtoA] [--preset tensorflow]
 
 Both sides start from the same weights and see the same pairs of DIR/train in the same order: batch 1, no jitter, no
 mirroring, no shuffling, no dropout. Prints the losses of every step side by side and fails when they differ by more
@@ -27,11 +27,13 @@ import torch
 from PIL import Image
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from pytorch_pix2pix import Discriminator, Generator, Training, initialise, load_safetensors, save_safetensors, \
-    state_as_f32
+from pytorch_pix2pix import (PYTORCH, TENSORFLOW, Discriminator, Generator, Training, initialise, load_safetensors,
+                             save_safetensors, state_as_f32)
 
 # (up to step, relative difference allowed)
 BOUNDS = [(1, 1e-5), (6, 2e-3), (12, 2e-2)]
+# --preset: the layers, the standard deviation of normalisations' scales, and the rest of the training
+PRESETS = {"pytorch": (PYTORCH, 0.02, {}), "tensorflow": (TENSORFLOW, 0.0, {"eps": 1e-7, "d_order": "simultaneous"})}
 LOSSES = ["d_fake", "d_real", "g_gan", "g_l1"]
 IMAGES = (".jpg", ".jpeg", ".png")
 
@@ -41,6 +43,7 @@ def parse_arguments():
     parser.add_argument("--p2p", required=True, help="the program")
     parser.add_argument("--data", required=True, help="folder with train/")
     parser.add_argument("--direction", choices=["AtoB", "BtoA"], default="AtoB")
+    parser.add_argument("--preset", choices=list(PRESETS), default="pytorch")
     parser.add_argument("--device", default="auto", help="auto, or an address such as opencl:0")
     parser.add_argument("--filters", type=int, default=16)
     parser.add_argument("--size", type=int, default=256)
@@ -71,16 +74,17 @@ def load_pair(path, size, direction):
 
 
 def make_networks(arguments):
-    generator = Generator(3, 3, arguments.depth, arguments.filters)
-    discriminator = Discriminator(6, arguments.filters)
-    initialise(generator, 0.02, arguments.seed)
-    initialise(discriminator, 0.02, arguments.seed + 1)
+    style, scale_stddev, _ = PRESETS[arguments.preset]
+    generator = Generator(3, 3, arguments.depth, arguments.filters, style=style)
+    discriminator = Discriminator(6, arguments.filters, style=style)
+    initialise(generator, 0.02, arguments.seed, scale_stddev=scale_stddev)
+    initialise(discriminator, 0.02, arguments.seed + 1, scale_stddev=scale_stddev)
     return generator, discriminator
 
 
 def train_pytorch(arguments, pairs, dtype):
     """The losses of every step, in this precision."""
-    training = Training(*(network.to(dtype) for network in make_networks(arguments)))
+    training = Training(*(network.to(dtype) for network in make_networks(arguments)), **PRESETS[arguments.preset][2])
     losses = []
     for step in range(arguments.steps):
         condition, target = (side.to(dtype) for side in pairs[step % len(pairs)])
@@ -97,7 +101,7 @@ def train_p2p(arguments, folder):
     if arguments.device != "auto":
         options.append(f"--device={arguments.device}")
     out = os.path.join(folder, "out")
-    subprocess.run([arguments.p2p, "train", "--data", arguments.data, "--out", out, "--direction", arguments.direction,
+    subprocess.run([arguments.p2p, "train", "--preset", arguments.preset, "--data", arguments.data, "--out", out, "--direction", arguments.direction,
                     "--steps", str(arguments.steps), "--batch", "1", "--size", str(arguments.size),
                     "--generator", str(arguments.depth), "--ngf", str(arguments.filters), "--ndf",
                     str(arguments.filters), "--dropout", "0", "--no-jitter", "--no-flip", "--no-shuffle", *options],

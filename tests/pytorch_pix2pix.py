@@ -1,12 +1,13 @@
-"""pix2pix in PyTorch, as the published training does it: the yardstick of the golden files and of follow_pytorch.py.
+"""pix2pix in PyTorch, as the two published trainings do it: the yardstick of the golden files and of follow_pytorch.py.
 
-Written from the published description for these tests: U-Net generator, PatchGAN discriminator, one training step,
-and the safetensors format (so that no package beyond PyTorch is needed). It deliberately has no data loading and no
-command.
+Written from the published description for these tests: U-Net generator, PatchGAN and pixel discriminator, one training
+step in either order, and the safetensors format (so that no package beyond PyTorch is needed). It deliberately has no
+data loading and no command.
 Works with PyTorch 1.13 and later.
 """
 
 import ctypes
+import dataclasses
 import json
 import struct
 
@@ -16,8 +17,52 @@ from torch import nn
 KERNEL = dict(kernel_size=4, padding=1)
 
 
-def norm(channels):
-    return nn.BatchNorm2d(channels, eps=1e-5, momentum=0.1)
+class BatchNorm(nn.BatchNorm2d):
+    """PyTorch's, but over a single number, where PyTorch's refuses: that is its own mean, so the result is the shift
+    and no gradient passes, as in the published TensorFlow training at batch 1."""
+
+    def forward(self, x):
+        if not self.training or x.numel() > x.shape[1]:
+            return super().forward(x)
+        with torch.no_grad():
+            self.running_mean.lerp_(x.flatten(), self.momentum)
+            self.running_var.mul_(1 - self.momentum)
+            self.num_batches_tracked.add_(1)
+        return (x - x) * self.weight[None, :, None, None] + self.bias[None, :, None, None]
+
+
+@dataclasses.dataclass(frozen=True)
+class Style:
+    """What the layers of both networks have in common."""
+
+    norm: str = "batch"  # batch, instance, none
+    eps: float = 1e-5
+    momentum: float = 0.1  # share of the new statistics in the running ones
+    slope: float = 0.2  # of LeakyReLU
+    bottleneck_norm: bool = False
+    dropout_blocks: str = "middle"  # middle, innermost
+
+    def normalise(self, channels):
+        if self.norm == "batch":
+            return BatchNorm(channels, eps=self.eps, momentum=self.momentum)
+        return nn.InstanceNorm2d(channels, eps=self.eps) if self.norm == "instance" else nn.Identity()
+
+    def activate(self):
+        return nn.LeakyReLU(self.slope, True)
+
+    @property
+    def bias(self):
+        """Whether convolutions between normalisations have one: the shift of batch normalisation stands for it."""
+        return self.norm != "batch"
+
+    def drops(self, level, depth):
+        if self.dropout_blocks == "innermost":
+            return 0 < level and depth - 3 <= level
+        return 4 <= level < depth - 1
+
+
+PYTORCH = Style()
+TENSORFLOW = Style(eps=1e-3, momentum=0.01, bottleneck_norm=True, dropout_blocks="innermost")
 
 
 class SkipBlock(nn.Module):
@@ -26,20 +71,20 @@ class SkipBlock(nn.Module):
     The activations work in place, as in the published code. So the skip connection carries LeakyReLU(x), not x; the
     ReLU after the concatenation makes the two equal, and the golden files show it."""
 
-    def __init__(self, outer, inner, submodule=None, inputs=None, outermost=False, innermost=False, dropout=0.0):
+    def __init__(self, style, outer, inner, submodule=None, inputs=None, dropout=0.0):
         super().__init__()
-        self.outermost = outermost
-        inputs = outer if inputs is None else inputs
-        down = nn.Conv2d(inputs, inner, stride=2, bias=False, **KERNEL)
-        up = nn.ConvTranspose2d(inner if innermost else 2 * inner, outer, stride=2, bias=outermost, **KERNEL)
-        if outermost:
-            layers = [down, submodule, nn.ReLU(True), up, nn.Tanh()]
-        elif innermost:
-            layers = [nn.LeakyReLU(0.2, True), down, nn.ReLU(True), up, norm(outer)]
-        else:
-            layers = [nn.LeakyReLU(0.2, True), down, norm(inner), submodule, nn.ReLU(True), up, norm(outer)]
-            if dropout > 0:
-                layers.append(nn.Dropout(dropout))
+        self.outermost, innermost = inputs is not None, submodule is None
+        down = nn.Conv2d(inputs or outer, inner, stride=2, bias=style.bias, **KERNEL)
+        up = nn.ConvTranspose2d(inner if innermost else 2 * inner, outer, stride=2, bias=self.outermost or style.bias,
+                                **KERNEL)
+        layers = [down] if self.outermost else [style.activate(), down]
+        if not self.outermost and (not innermost or style.bottleneck_norm):
+            layers.append(style.normalise(inner))
+        if not innermost:
+            layers.append(submodule)
+        layers += [nn.ReLU(True), up, nn.Tanh() if self.outermost else style.normalise(outer)]
+        if dropout > 0:
+            layers.append(nn.Dropout(dropout))
         self.model = nn.Sequential(*layers)
 
     def forward(self, x):
@@ -47,17 +92,16 @@ class SkipBlock(nn.Module):
 
 
 class Generator(nn.Module):
-    """Channels double from `filters` at each level, up to eight times as many. Dropout is in the levels of eight times
-    as many inside the fourth, without the innermost."""
+    """Channels double from `filters` at each level, up to eight times as many."""
 
-    def __init__(self, inputs, outputs, depth, filters, dropout=0.0):
+    def __init__(self, inputs, outputs, depth, filters, dropout=0.0, style=PYTORCH):
         super().__init__()
         channels = [filters * min(2**level, 8) for level in range(depth)]
         block = None
         for level in reversed(range(1, depth)):
-            block = SkipBlock(channels[level - 1], channels[level], block, innermost=level == depth - 1,
-                              dropout=dropout if 4 <= level < depth - 1 else 0.0)
-        self.model = SkipBlock(outputs, channels[0], block, inputs=inputs, outermost=True)
+            block = SkipBlock(style, channels[level - 1], channels[level], block,
+                              dropout=dropout if style.drops(level, depth) else 0.0)
+        self.model = SkipBlock(style, outputs, channels[0], block, inputs=inputs)
 
     def forward(self, x):
         return self.model(x)
@@ -66,14 +110,14 @@ class Generator(nn.Module):
 class Discriminator(nn.Module):
     """PatchGAN with logits: `layers` convolutions of stride 2, two of stride 1."""
 
-    def __init__(self, inputs, filters, layers=3):
+    def __init__(self, inputs, filters, layers=3, style=PYTORCH):
         super().__init__()
-        modules = [nn.Conv2d(inputs, filters, stride=2, **KERNEL), nn.LeakyReLU(0.2, True)]
+        modules = [nn.Conv2d(inputs, filters, stride=2, **KERNEL), style.activate()]
         for layer in range(1, layers + 1):
             before, after = (filters * min(2**n, 8) for n in (layer - 1, layer))
             stride = 2 if layer < layers else 1
-            modules += [nn.Conv2d(before, after, stride=stride, bias=False, **KERNEL), norm(after),
-                        nn.LeakyReLU(0.2, True)]
+            modules += [nn.Conv2d(before, after, stride=stride, bias=style.bias, **KERNEL), style.normalise(after),
+                        style.activate()]
         modules.append(nn.Conv2d(after, 1, stride=1, **KERNEL))
         self.model = nn.Sequential(*modules)
 
@@ -81,35 +125,54 @@ class Discriminator(nn.Module):
         return self.model(pair)
 
 
-def initialise(network, stddev, seed, everywhere=False):
-    """Weights from N(0, stddev), scales from N(1, stddev), the rest 0, or from N(0, stddev) with `everywhere`; all of
-    them exact in float32, so that both sides start from the same numbers."""
+class PixelDiscriminator(nn.Module):
+    """Judges each pixel by itself."""
+
+    def __init__(self, inputs, filters, style=PYTORCH):
+        super().__init__()
+        self.net = nn.Sequential(nn.Conv2d(inputs, filters, 1), style.activate(),
+                                 nn.Conv2d(filters, 2 * filters, 1, bias=style.bias), style.normalise(2 * filters),
+                                 style.activate(), nn.Conv2d(2 * filters, 1, 1, bias=style.bias))
+
+    def forward(self, pair):
+        return self.net(pair)
+
+
+def initialise(network, stddev, seed, everywhere=False, scale_stddev=None):
+    """Weights from N(0, stddev), scales from N(1, scale_stddev), which is stddev unless given, the rest 0, or from
+    N(0, stddev) with `everywhere`; all of them exact in float32, so that both sides start from the same numbers."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for module in network.modules():
             for name, parameter in module.named_parameters(recurse=False):
-                drawn = torch.randn(parameter.shape, generator=generator, dtype=torch.float64) * stddev
+                drawn = torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
+                is_scale = name == "weight" and isinstance(module, nn.BatchNorm2d)
+                drawn *= stddev if scale_stddev is None or not is_scale else scale_stddev
                 if name == "bias" and not everywhere:
                     drawn.zero_()
-                if name == "weight" and isinstance(module, nn.BatchNorm2d):
+                if is_scale:
                     drawn += 1
                 parameter.copy_(drawn.float())
 
 
 class Training:
-    """Both networks, their optimisers, and the published step."""
+    """Both networks, their optimisers, and the published steps: with `d_order` first the discriminator learns first, and
+    the generator against the updated one; with simultaneous both learn against the old one, from one pass over the
+    fake."""
 
-    def __init__(self, generator, discriminator, lambda_l1=100.0, learning_rate=2e-4):
+    def __init__(self, generator, discriminator, lambda_l1=100.0, learning_rate=2e-4, betas=(0.5, 0.999), eps=1e-8,
+                 d_order="first", gan_mode="bce"):
         self.generator, self.discriminator, self.lambda_l1 = generator, discriminator, lambda_l1
-        self.adam_g, self.adam_d = (torch.optim.Adam(n.parameters(), lr=learning_rate, betas=(0.5, 0.999), eps=1e-8)
+        self.adam_g, self.adam_d = (torch.optim.Adam(n.parameters(), lr=learning_rate, betas=betas, eps=eps)
                                     for n in (generator, discriminator))
+        self.step = self.step_first if d_order == "first" else self.step_simultaneous
+        self.distance = (nn.functional.binary_cross_entropy_with_logits if gan_mode == "bce" else
+                         nn.functional.mse_loss)
 
-    @staticmethod
-    def gan_loss(logits, real):
-        target = torch.full_like(logits, 1.0 if real else 0.0)
-        return nn.functional.binary_cross_entropy_with_logits(logits, target)
+    def gan_loss(self, logits, real):
+        return self.distance(logits, torch.full_like(logits, 1.0 if real else 0.0))
 
-    def step(self, condition, target, before_pass=lambda name: None):
+    def step_first(self, condition, target, before_pass=lambda name: None):
         """Losses by name. `before_pass` hears which forward pass begins. Gradients stay in .grad until the next
         step."""
         before_pass("generator")
@@ -130,6 +193,25 @@ class Training:
         g_gan = self.gan_loss(self.discriminator(torch.cat([condition, fake], 1)), True)
         g_l1 = nn.functional.l1_loss(fake, target)
         (g_gan + self.lambda_l1 * g_l1).backward()
+        self.adam_g.step()
+        return {"d_fake": d_fake.item(), "d_real": d_real.item(), "g_gan": g_gan.item(), "g_l1": g_l1.item()}
+
+    def step_simultaneous(self, condition, target, before_pass=lambda name: None):
+        """The same, all gradients taken before either update."""
+        before_pass("generator")
+        fake = self.generator(condition)
+        before_pass("d_fake")
+        judged = self.discriminator(torch.cat([condition, fake], 1))
+        before_pass("d_real")
+        d_real = self.gan_loss(self.discriminator(torch.cat([condition, target], 1)), True)
+        d_fake, g_gan = self.gan_loss(judged, False), self.gan_loss(judged, True)
+        g_l1 = nn.functional.l1_loss(fake, target)
+        losses = [(self.discriminator, 0.5 * (d_fake + d_real)), (self.generator, g_gan + self.lambda_l1 * g_l1)]
+        for network, loss in losses:
+            parameters = list(network.parameters())
+            for parameter, gradient in zip(parameters, torch.autograd.grad(loss, parameters, retain_graph=True)):
+                parameter.grad = gradient
+        self.adam_d.step()
         self.adam_g.step()
         return {"d_fake": d_fake.item(), "d_real": d_real.item(), "g_gan": g_gan.item(), "g_l1": g_l1.item()}
 

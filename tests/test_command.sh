@@ -57,10 +57,12 @@ fields() {
 }
 small=(--size 32 --ngf 4 --ndf 4 --steps 2 --device "$device")
 rates="images_per_s images_per_s_min images_per_s_max step_s first_step_s convolution_gflop gflops
-    share_of_best_convolution best_convolution_gflops best_gb_per_s device_memory_bytes host_peak_bytes"
+    share_of_peak peak_gflops peak_gb_per_s device_memory_bytes host_peak_bytes"
 expect 0 "images per second" "$p2p" bench "${small[@]}"
 expect 0 '"what":"train"' "$p2p" bench "${small[@]}" --batch 2 --json
 fields steps $rates
+case $device in reference*) source=convolution ;; *) source=fma ;; esac # the reference has no kernel of its peak
+grep -q "\"peak_source\":\"$source\"" out.txt || fail "the peak is not that of $source"
 expect 0 '"plan":"translate"' "$p2p" bench "${small[@]}" --what translate --json --trace translate.json
 fields steps $rates
 grep -q '"traceEvents"' translate.json || fail "translate.json is no timeline"
@@ -68,18 +70,18 @@ grep -q '"traceEvents"' translate.json || fail "translate.json is no timeline"
 grep -q '"name": "adam' translate.json && fail "translate.json: a training's operations"
 expect 0 "in all" "$p2p" bench "${small[@]}" --what ops
 expect 0 '"kind":"adam"' "$p2p" bench "${small[@]}" --what ops --json --trace train.json
-fields steps sum_s best_convolution_gflops best_gb_per_s seconds mflop mb gb_per_s share_of_bound
+fields steps sum_s peak_gflops peak_gb_per_s seconds mflop mb gb_per_s share_of_bound
 grep -q '"name": "adam' train.json || fail "train.json: no update"
 expect 0 '"plan":"translate"' "$p2p" bench "${small[@]}" --what ops --mode translate --json
 expect 0 "host to device" "$p2p" bench --what transfers --steps 2 --device "$device"
 expect 0 '"what":"transfers"' "$p2p" bench --what transfers --steps 2 --device "$device" --json
-fields steps bytes to_device_gb_per_s to_host_gb_per_s copy_gb_per_s
+fields steps bytes to_device_gb_per_s to_host_gb_per_s copy_gb_per_s copy_kernel_gb_per_s
 expect 0 "ms per GFLOP" "$p2p" bench "${small[@]}" --sweep batch --plot sweep.svg
 [ "$(grep -c '^batch ' out.txt)" -eq 6 ] || fail "--sweep batch: not six batches"
 [ "$(grep -c '<polyline' sweep.svg)" -eq 4 ] || fail "sweep.svg: not two figures and their floors"
 grep -q 'nan\|inf' sweep.svg && fail "sweep.svg: a figure is no number"
 expect 0 '"sweep":"batch"' "$p2p" bench "${small[@]}" --what translate --sweep batch --json
-fields best_convolution_gflops s_per_image floor_s_per_image gflop_per_image device_mb floor_mb
+fields peak_gflops s_per_image floor_s_per_image gflop_per_image device_mb floor_mb
 expect 2 "--sweep contradicts --what ops" "$p2p" bench --what ops --sweep size
 expect 2 "--trace contradicts --sweep" "$p2p" bench --sweep size --trace x.json
 expect 2 "--plot draws a --sweep" "$p2p" bench --plot x.svg
@@ -147,6 +149,17 @@ expect 0 "toys2" "$p2p" sample-data toys2 --count 6 --size 32
 expect 3 "toys2" "$p2p" train --data toys2 --out parts --steps 9 --resume --device "$device"
 head -c 5000 whole/checkpoints/step-000000008.safetensors >other/checkpoints/step-000000008.safetensors
 expect 3 "step-000000008.safetensors" "$p2p" train "${options[@]}" --out other --steps 9 --resume
+
+echo "-- another kind of training, resumed and used"
+variant=(--preset tensorflow --norm instance --bottleneck-norm off --gan-mode lsgan --d-net pixel)
+expect 0 "" "$p2p" train "${options[@]}" "${variant[@]}" --out variant --steps 4
+expect 0 "" "$p2p" train "${options[@]}" "${variant[@]}" --out variants --steps 2
+expect 0 "" "$p2p" train --data toys --out variants --steps 4 --resume --device "$device"
+same variant/generator.safetensors variants/generator.safetensors
+same variant/discriminator.safetensors variants/discriminator.safetensors
+expect 0 "variant.png" "$p2p" translate --model variant/generator.safetensors -o variant.png "$(ls toys/val/* | head -n 1)" \
+    --device "$device"
+expect 2 "bottleneck_norm is on" "$p2p" plan --size 32 --norm instance --bottleneck-norm on
 
 echo "-- initial weights"
 expect 0 "" "$p2p" train "${options[@]}" --out seeded --steps 1 --init-generator whole/generator.safetensors \

@@ -102,24 +102,66 @@ static void test_names(void **state) {
     pix2pix_destroy(model);
 }
 
+/* Both networks of a configuration against PyTorch's lists. */
+static void check_variant(const pix2pix_config *config, const char *generator_name, int64_t generator_numbers,
+                          const char *discriminator_name, int64_t discriminator_numbers) {
+    pix2pix *model = create(config);
+    check_names(model->generator.network, generator_name, generator_numbers);
+    check_names(model->discriminator.network, discriminator_name, discriminator_numbers);
+    pix2pix_destroy(model);
+}
+
+/* Without batch normalisation every convolution has a bias: 16 of them, 32 tensors. */
+static void test_names_of_variants(void **state) {
+    (void)state;
+    pix2pix_config config = pix2pix_config_default();
+    config.norm = NN_NORM_instance;
+    check_variant(&config, "unet_256_instance", 54409603, "patchgan_70_instance", 2767809);
+    pix2pix *model = create(&config);
+    assert_int_equal(p2p_network_param_count(model->generator.network), 32);
+    pix2pix_destroy(model);
+    config.discriminator_net = DISCRIMINATOR_pixel;
+    check_variant(&config, "unet_256_instance", 54409603, "pixel_instance", 8897);
+    config.norm = NN_NORM_none;
+    config.discriminator_net = DISCRIMINATOR_patch;
+    check_variant(&config, "unet_256_none", 54409603, "patchgan_70_none", 2767809);
+    config.norm = NN_NORM_batch;
+    config.bottleneck_norm = true;
+    config.discriminator_net = DISCRIMINATOR_pixel;
+    check_variant(&config, "unet_256_tensorflow", 54413955 + 2 * 512, "pixel", 9024);
+    config.bottleneck_norm = false;
+    config.height = config.width = 128;
+    config.depth = 7;
+    config.input_channels = 1;
+    config.output_channels = 4;
+    config.discriminator_net = DISCRIMINATOR_patch;
+    config.discriminator_layers = 5;
+    check_variant(&config, "unet_128_channels", 41828996, "patchgan_286_channels", 11158337);
+}
+
 /* Initial distributions by kind of parameter. */
-static void check_distributions(const p2p_network *network) {
+static void check_distributions(const p2p_network *network, double stddev, double scale_stddev) {
     for (int p = 0; p < p2p_network_param_count(network); p++) {
         const p2p_param_info *info = p2p_network_param(network, (p2p_param){p});
         const bool weight = strstr(info->name, ".weight") != NULL, filter = info->kind == P2P_PARAM_FILTER;
         if (info->kind == P2P_PARAM_RUNNING) continue;
         assert_true(info->mean == (weight && !filter ? 1 : 0));
-        assert_true(info->stddev == (weight ? 0.02 : 0));
+        assert_true(info->stddev == (!weight ? 0 : filter ? stddev : scale_stddev));
     }
 }
 
 static void test_distributions(void **state) {
     (void)state;
-    const pix2pix_config config = pix2pix_config_default();
-    pix2pix *model = create(&config);
-    check_distributions(model->generator.network);
-    check_distributions(model->discriminator.network);
-    pix2pix_destroy(model);
+    pix2pix_config config = pix2pix_config_default();
+    for (int round = 0; round < 2; round++) {
+        pix2pix *model = create(&config);
+        check_distributions(model->generator.network, config.init_stddev, config.init_scale_stddev);
+        check_distributions(model->discriminator.network, config.init_stddev, config.init_scale_stddev);
+        pix2pix_destroy(model);
+        assert_true(round == 1 || (config.init_stddev == 0.02 && config.init_scale_stddev == 0.02));
+        config.init_stddev = 0.25;
+        config.init_scale_stddev = 0; /* exactly 1, as Keras has it */
+    }
 }
 
 /* ---- Settings and sizes ------------------------------------------------------------------------------- */
@@ -173,7 +215,10 @@ static void test_refused_settings(void **state) {
     REFUSED(adam_eps, NAN, "adam_eps is nan");
     REFUSED(norm_eps, -1, "norm_eps is -1");
     REFUSED(norm_momentum, 1.5, "norm_momentum is 1.5");
+    REFUSED(leaky_slope, 1, "leaky_slope is 1");
+    REFUSED(leaky_slope, -0.1, "leaky_slope is -0.1");
     REFUSED(init_stddev, INFINITY, "init_stddev is inf");
+    REFUSED(init_scale_stddev, -1, "init_scale_stddev is -1");
 #undef REFUSED
 }
 
@@ -190,6 +235,26 @@ static void test_small_images(void **state) {
     config.discriminator_layers = 2;
     pix2pix_destroy(create(&config));
     assert_int_equal(discriminator_patches(DISCRIMINATOR_patch, 3, 256), 30);
+    config.depth = 2;
+    config.height = config.width = 4; /* the pixel discriminator takes any size */
+    refused(pix2pix_create(&model, &config), P2P_INPUT, "needs sides of at least");
+    config.discriminator_net = DISCRIMINATOR_pixel;
+    pix2pix_destroy(create(&config));
+    assert_int_equal(discriminator_patches(DISCRIMINATOR_pixel, 3, 256), 256);
+}
+
+/* Over one pixel an instance's normalisation would give 0 whatever the image; batch normalisation gives its
+ * shift. A larger bottleneck is fine. */
+static void test_bottleneck_of_one_pixel(void **state) {
+    (void)state;
+    pix2pix_config config = pix2pix_config_default();
+    config.bottleneck_norm = true;
+    pix2pix_destroy(create(&config));
+    config.norm = NN_NORM_instance;
+    pix2pix *model;
+    refused(pix2pix_create(&model, &config), P2P_INPUT, "bottleneck_norm is on");
+    config.width = 512;
+    pix2pix_destroy(create(&config));
 }
 
 /* ---- Graphs ------------------------------------------------------------------------------------------- */
@@ -220,6 +285,110 @@ static void test_training_graph(void **state) {
     assert_int_equal(count_kind(graph, P2P_KIND_all_reduce), 0);
     p2p_graph_destroy(graph);
     pix2pix_destroy(model);
+}
+
+/* Both gradients from the old discriminator: exactly one forward pass of it is gone, and no gradient is. Both
+ * updates come after both gradients. */
+static void test_simultaneous_graph(void **state) {
+    (void)state;
+    int counts[2][P2P_KIND_COUNT];
+    for (int order = 0; order < 2; order++) {
+        pix2pix_config config = pix2pix_config_default();
+        config.d_order = (pix2pix_d_order)order;
+        pix2pix *model = create(&config);
+        const pix2pix_graph_options options = pix2pix_graph_options_for(model, 2);
+        p2p_graph *graph;
+        ok(pix2pix_graph_train(model, &options, &graph));
+        for (int kind = 0; kind < P2P_KIND_COUNT; kind++)
+            counts[order][kind] = count_kind(graph, (p2p_kind)kind);
+        if (order == PIX2PIX_D_simultaneous)
+            for (int i = 0; i < graph->node_count; i++)
+                assert_true((graph->nodes[i].op.kind == P2P_KIND_adam) == (i >= graph->node_count - 2));
+        assert_int_equal(pix2pix_passes(model, model->discriminator.network, 10),
+                         order == PIX2PIX_D_simultaneous ? 20 : 30);
+        p2p_graph_destroy(graph);
+        pix2pix_destroy(model);
+    }
+    for (int kind = 0; kind < P2P_KIND_COUNT; kind++) {
+        int gone = counts[PIX2PIX_D_first][kind] - counts[PIX2PIX_D_simultaneous][kind];
+        switch (kind) {
+        case P2P_KIND_conv_fwd: /* five layers, four activations, three normalisations, two biases */
+            assert_int_equal(gone, 5);
+            break;
+        case P2P_KIND_act_fwd:
+            assert_int_equal(gone, 4);
+            break;
+        case P2P_KIND_norm_stats:
+        case P2P_KIND_norm_apply:
+            assert_int_equal(gone, 3);
+            break;
+        case P2P_KIND_axpby:
+            assert_int_equal(gone, 2);
+            break;
+        default:
+            if (gone != 0) fail_msg("%d of %s are gone", gone, p2p_kind_name((p2p_kind)kind));
+        }
+    }
+}
+
+/* Numbers and kinds of a configuration reach the operations. */
+static void test_settings_in_the_graph(void **state) {
+    (void)state;
+    pix2pix_config config = pix2pix_config_default();
+    config.norm_eps = 0.25;
+    config.norm_momentum = 0.375;
+    config.leaky_slope = 0.125;
+    config.dropout = 0.75;
+    config.dropout_blocks = GENERATOR_DROPOUT_innermost;
+    config.gan_mode = PIX2PIX_GAN_lsgan;
+    config.beta1 = 0.5625;
+    config.beta2 = 0.625;
+    config.adam_eps = 0.0625;
+    pix2pix *model = create(&config);
+    const pix2pix_graph_options options = pix2pix_graph_options_for(model, 2);
+    p2p_graph *graph;
+    ok(pix2pix_graph_train(model, &options, &graph));
+    assert_int_equal(count_kind(graph, P2P_KIND_loss_mse), 3);
+    assert_int_equal(count_kind(graph, P2P_KIND_loss_bce), 0);
+    assert_int_equal(count_kind(graph, P2P_KIND_dropout), 2 * 3);
+    for (int i = 0; i < graph->node_count; i++) {
+        const p2p_op *op = &graph->nodes[i].op;
+        if (op->kind == P2P_KIND_norm_apply) assert_true(op->eps == 0.25 && op->momentum == 0.375);
+        if (op->kind == P2P_KIND_act_fwd && op->act == P2P_ACT_lrelu) assert_true(op->slope == 0.125);
+        if (op->kind == P2P_KIND_dropout) assert_true(op->dropout == 0.75);
+        if (op->kind == P2P_KIND_adam)
+            assert_true(op->beta1 == 0.5625 && op->beta2 == 0.625 && op->eps == 0.0625);
+    }
+    p2p_graph_destroy(graph);
+    pix2pix_destroy(model);
+}
+
+/* Instance normalisation takes each image's own statistics in training too, and moves none; none takes none.
+ */
+static void test_norms_in_the_graph(void **state) {
+    (void)state;
+    for (nn_norm_kind norm = NN_NORM_batch; norm <= NN_NORM_none; norm++) {
+        pix2pix_config config = pix2pix_config_default();
+        config.norm = norm;
+        pix2pix *model = create(&config);
+        pix2pix_graph_options options = pix2pix_graph_options_for(model, 2);
+        options.statistics = P2P_STATS_RUNNING;
+        p2p_graph *graphs[2];
+        ok(pix2pix_graph_train(model, &options, &graphs[0]));
+        ok(pix2pix_graph_evaluate(model, &options, false, &graphs[1]));
+        assert_int_equal(count_kind(graphs[0], P2P_KIND_norm_apply), norm == NN_NORM_none ? 0 : 13 + 3 * 3);
+        for (int g = 0; g < 2; g++) {
+            for (int i = 0; i < graphs[g]->node_count; i++) {
+                const ir_node *node = &graphs[g]->nodes[i];
+                if (node->op.kind != P2P_KIND_norm_apply) continue;
+                assert_int_equal(node->op.images, norm == NN_NORM_instance);
+                assert_int_equal(node->value[P2P_AT_norm_apply_scale] != 0, norm == NN_NORM_batch);
+                assert_int_equal(node->value[P2P_AT_norm_apply_running] != 0, norm == NN_NORM_batch);
+            }
+            p2p_graph_destroy(graphs[g]);
+        }
+        pix2pix_destroy(model);
+    }
 }
 
 /* Nothing in an evaluation changes state; statistics are each image's own. */
@@ -369,6 +538,11 @@ static void test_two_replicas(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_names),
+        cmocka_unit_test(test_names_of_variants),
+        cmocka_unit_test(test_bottleneck_of_one_pixel),
+        cmocka_unit_test(test_simultaneous_graph),
+        cmocka_unit_test(test_settings_in_the_graph),
+        cmocka_unit_test(test_norms_in_the_graph),
         cmocka_unit_test(test_distributions),
         cmocka_unit_test(test_depths),
         cmocka_unit_test(test_sides),

@@ -100,19 +100,22 @@ void bench_operation_name(const p2p_op *op, char *text, size_t size);
 
 /* ---- Ceilings and transfers --------------------------------------------------------------------------- */
 
-/* What the device can do, as far as this program can show it: the best rate of a fixed set of convolutions,
- * and the best rate at which an operation of a layer with 16 million parameters (fewer where that takes too
- * long), or a copy within the device, moved memory. */
+/* What the device can do, as far as this program can show it. flops_per_s: of a kernel that only multiplies
+ * and adds; where the device has none, the best of a fixed set of convolutions. bytes_per_s: the best rate at
+ * which a copy within the device, or an operation of a layer with 16 million parameters (fewer where that
+ * takes too long), moved memory. */
 typedef struct {
+    bool by_convolution; /* the device has no kernel of its peak, or none for the type */
     double flops_per_s, bytes_per_s;
 } bench_peaks;
 
-p2p_status bench_measure_peaks(p2p_device *device, bench_peaks *peaks);
+/* `type`: of the factors; sums are float32. */
+p2p_status bench_measure_peaks(p2p_device *device, p2p_type type, bench_peaks *peaks);
 
 enum { BENCH_TRANSFER_BYTES = 64 << 20 };
 
 typedef struct {
-    bench_range write_s, read_s, copy_s; /* of BENCH_TRANSFER_BYTES */
+    bench_range write_s, read_s, copy_s, kernel_s; /* of BENCH_TRANSFER_BYTES; kernel: a copy by one */
     int count;
 } bench_transfers;
 

@@ -1,9 +1,10 @@
 /* Ceilings and transfers of a device. See bench.h.
  *
- * The interface to devices has no kernel that does nothing but multiply, or nothing but copy. So a ceiling is
- * the best that operations of known kinds reach on sizes that suit them: a layer forwards, backwards and its
- * update, profiled, on a ladder of sizes. A large map makes the convolutions compute bound; a map of a few
- * pixels under a large filter makes every operation stream memory.
+ * Arithmetic: the device's own kernel that only multiplies and adds; memory: its copy kernel. Operations of a
+ * layer that stream memory count too, because a copy, which writes as much as it reads, is not always the
+ * fastest. A device without a kernel of its peak gets the best of a ladder of convolutions instead: a layer
+ * forwards, backwards and its update, profiled, on growing sizes. A large map makes the convolutions compute
+ * bound; a map of a few pixels under a large filter makes every operation stream memory.
  */
 #include "bench.h"
 
@@ -12,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { REPEATS = 3, FILTER = 4, PAD = 1 };
+enum { REPEATS = 3, PEAK_RUNS = 9, FILTER = 4, PAD = 1 };
 /* A rung is left out when one pass over it would take longer than this. */
 static const double LONGEST_PASS = 0.4;
 
@@ -132,13 +133,28 @@ static p2p_status climb(p2p_device *device, const rung *rungs, int count, bool c
     return P2P_OK;
 }
 
-p2p_status bench_measure_peaks(p2p_device *device, bench_peaks *peaks) {
+static p2p_status climb_computing(p2p_device *device, bench_peaks *peaks) {
+    peaks->by_convolution = true;
+    return climb(device, computing, sizeof computing / sizeof computing[0], true, peaks);
+}
+
+static p2p_status measure_arithmetic(p2p_device *device, p2p_type type, bench_peaks *peaks) {
+    double flops, seconds[PEAK_RUNS];
+    p2p_status status = p2p_device_time_peak(device, type, sys_clock, PEAK_RUNS, &flops, seconds);
+    if (status == P2P_UNSUPPORTED) return climb_computing(device, peaks);
+    P2P_TRY(status);
+    peaks->flops_per_s = bench_rate(flops, bench_summary(seconds, PEAK_RUNS).least);
+    return P2P_OK;
+}
+
+p2p_status bench_measure_peaks(p2p_device *device, p2p_type type, bench_peaks *peaks) {
     *peaks = (bench_peaks){0};
-    P2P_TRY(climb(device, computing, sizeof computing / sizeof computing[0], true, peaks));
+    P2P_TRY(measure_arithmetic(device, type, peaks));
     P2P_TRY(climb(device, streaming, sizeof streaming / sizeof streaming[0], false, peaks));
     bench_transfers transfers;
     P2P_TRY(bench_measure_transfers(device, REPEATS, &transfers));
     raise(&peaks->bytes_per_s, bench_rate(2.0 * BENCH_TRANSFER_BYTES, transfers.copy_s.least));
+    raise(&peaks->bytes_per_s, bench_rate(2.0 * BENCH_TRANSFER_BYTES, transfers.kernel_s.least));
     return P2P_OK;
 }
 
@@ -152,6 +168,8 @@ static void summarise(const p2p_transfer_times *times, int count, double *values
     transfers->read_s = bench_summary(values, count);
     for (int i = 0; i < count; i++) values[i] = times[i].copy;
     transfers->copy_s = bench_summary(values, count);
+    for (int i = 0; i < count; i++) values[i] = times[i].kernel;
+    transfers->kernel_s = bench_summary(values, count);
     transfers->count = count;
 }
 

@@ -42,9 +42,13 @@ static json_t *bench_to_json(const bench *b) {
                             "depth", b->model->config.depth, "dropout", all->dropout));
 }
 
+const char *bench_peak_source(const bench_peaks *peaks) {
+    return peaks->by_convolution ? "convolution" : "fma";
+}
+
 static json_t *peaks_to_json(const bench_peaks *peaks) {
-    return json_pack("{s:f, s:f}", "best_convolution_gflops", peaks->flops_per_s * 1e-9, "best_gb_per_s",
-                     peaks->bytes_per_s * 1e-9);
+    return json_pack("{s:f, s:s, s:f}", "peak_gflops", peaks->flops_per_s * 1e-9, "peak_source",
+                     bench_peak_source(peaks), "peak_gb_per_s", peaks->bytes_per_s * 1e-9);
 }
 
 /* ---- Text --------------------------------------------------------------------------------------------- */
@@ -56,9 +60,11 @@ static void print_bench(const bench *b) {
            b->all->batch, b->all->size, b->all->size, b->all->ngf, b->model->config.depth);
 }
 
-static void print_peaks(const bench_peaks *peaks) {
-    printf("best convolution %.1f GFLOP/s, best memory rate %.1f GB/s (measured in this run)\n",
-           peaks->flops_per_s * 1e-9, peaks->bytes_per_s * 1e-9);
+void bench_print_peaks(const bench_peaks *peaks) {
+    printf("peak %.1f GFLOP/s (%s), memory %.1f GB/s, measured in this run\n", peaks->flops_per_s * 1e-9,
+           peaks->by_convolution ? "the best convolution: the device has no kernel that only multiplies"
+                                 : "multiply-adds alone",
+           peaks->bytes_per_s * 1e-9);
 }
 
 /* ---- Steps -------------------------------------------------------------------------------------------- */
@@ -66,14 +72,14 @@ static void print_peaks(const bench_peaks *peaks) {
 static void print_speed(const bench *b, const bench_speed *speed, double flops, const bench_peaks *peaks) {
     double images = (double)b->all->batch, rate = bench_rate(flops, speed->step_s.median);
     print_bench(b);
-    print_peaks(peaks);
+    bench_print_peaks(peaks);
     printf("%-22s %10.3f   (%.3f to %.3f over %d steps)\n", "images per second",
            images / speed->step_s.median, images / speed->step_s.greatest, images / speed->step_s.least,
            speed->steps);
     printf("%-22s %10.3f ms\n", "a step", speed->step_s.median * 1e3);
     printf("%-22s %10.3f s\n", "until the first step", speed->first_step_s);
     printf("%-22s %10.3f GFLOP of direct convolution in a step\n", "work", flops * 1e-9);
-    printf("%-22s %10.1f GFLOP/s, %.0f %% of the best convolution\n", "rate", rate * 1e-9,
+    printf("%-22s %10.1f GFLOP/s, %.0f %% of the peak\n", "rate", rate * 1e-9,
            100 * bench_rate(rate, peaks->flops_per_s));
     printf("%-22s %10.1f MB\n", "memory on the device", (double)speed->memory.total * 1e-6);
     printf("%-22s %10.1f MB at most\n", "memory of the process", (double)speed->host_peak_bytes * 1e-6);
@@ -91,7 +97,7 @@ p2p_status bench_report_speed(const bench *b, const bench_speed *speed, double c
         "images_per_s", images / speed->step_s.median, "images_per_s_min", images / speed->step_s.greatest,
         "images_per_s_max", images / speed->step_s.least, "step_s", speed->step_s.median, "step_s_min",
         speed->step_s.least, "step_s_max", speed->step_s.greatest, "first_step_s", speed->first_step_s,
-        "convolution_gflop", convolution_flops * 1e-9, "gflops", rate * 1e-9, "share_of_best_convolution",
+        "convolution_gflop", convolution_flops * 1e-9, "gflops", rate * 1e-9, "share_of_peak",
         bench_rate(rate, peaks->flops_per_s), "device_memory_bytes", (json_int_t)speed->memory.total,
         "host_peak_bytes", (json_int_t)speed->host_peak_bytes);
     return bench_print_json(joined(joined(bench_to_json(b), peaks_to_json(peaks)), results));
@@ -174,7 +180,7 @@ p2p_status bench_report_operations(const bench *b, const bench_profile *profile,
         status = bench_print_json(joined(joined(bench_to_json(b), peaks_to_json(peaks)), results));
     } else {
         print_bench(b);
-        print_peaks(peaks);
+        bench_print_peaks(peaks);
         printf("each operation alone, from its submission to its end; median of %d\n\n", profile->repeats);
         print_groups(groups, count, peaks);
     }
@@ -199,20 +205,24 @@ p2p_status bench_report_transfers(const settings *all, const p2p_device *device,
                                   const bench_transfers *transfers) {
     double bytes = BENCH_TRANSFER_BYTES;
     bench_range write = rates(&transfers->write_s, bytes), read = rates(&transfers->read_s, bytes);
-    bench_range copy = rates(&transfers->copy_s, 2 * bytes);
+    bench_range copy = rates(&transfers->copy_s, 2 * bytes), kernel = rates(&transfers->kernel_s, 2 * bytes);
     if (all->json)
         return bench_print_json(
             joined(device_to_json(all, device),
-                   json_pack("{s:i, s:i, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f}", "steps",
-                             transfers->count, "bytes", BENCH_TRANSFER_BYTES, "to_device_gb_per_s",
+                   json_pack("{s:i, s:i, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f}",
+                             "steps", transfers->count, "bytes", BENCH_TRANSFER_BYTES, "to_device_gb_per_s",
                              write.median, "to_device_gb_per_s_min", write.least, "to_device_gb_per_s_max",
                              write.greatest, "to_host_gb_per_s", read.median, "to_host_gb_per_s_min",
                              read.least, "to_host_gb_per_s_max", read.greatest, "copy_gb_per_s", copy.median,
-                             "copy_gb_per_s_min", copy.least, "copy_gb_per_s_max", copy.greatest)));
+                             "copy_gb_per_s_min", copy.least, "copy_gb_per_s_max", copy.greatest,
+                             "copy_kernel_gb_per_s", kernel.median, "copy_kernel_gb_per_s_min", kernel.least,
+                             "copy_kernel_gb_per_s_max", kernel.greatest)));
     printf("transfers of %d MB on %s, %s; %d of each\n", BENCH_TRANSFER_BYTES >> 20,
            p2p_device_address(device), p2p_device_name(device), transfers->count);
     print_rates("host to device", &write);
     print_rates("device to host", &read);
-    print_rates("copy, read and written", &copy);
+    printf("within the device, read and written:\n");
+    print_rates("the driver's copy", &copy);
+    print_rates("a copy kernel", &kernel);
     return P2P_OK;
 }

@@ -76,7 +76,7 @@ static p2p_status measure_axis(const settings *all, int steps, sweep_axis axis, 
 static p2p_status measure_ceilings(const settings *all, bench_sweep *sweep) {
     p2p_device *device = NULL;
     P2P_TRY(command_open_device(all, &device));
-    p2p_status status = bench_measure_peaks(device, &sweep->peaks);
+    p2p_status status = bench_measure_peaks(device, P2P_TYPE_f32, &sweep->peaks);
     p2p_device_close(device);
     for (int i = 0; i < sweep->count; i++)
         sweep->points[i].floor_seconds = bench_rate(sweep->points[i].gflop * 1e9, sweep->peaks.flops_per_s);
@@ -107,7 +107,8 @@ static void print_point(const sweep_point *p) {
 static void print_table(const settings *all, const bench_sweep *sweep) {
     printf("%s; otherwise batch %" PRId64 ", %" PRId64 "x%" PRId64 " pixels, %" PRId64 " filters\n",
            all->what, all->batch, all->size, all->size, all->ngf);
-    printf("best convolution %.1f GFLOP/s (measured in this run)\n\n", sweep->peaks.flops_per_s * 1e-9);
+    bench_print_peaks(&sweep->peaks);
+    printf("\n");
     printf("%-15s %12s %12s %10s %14s %14s %14s\n", "", "ms per image", "floor", "GFLOP", "ms per GFLOP",
            "MB", "floor");
     for (int i = 0; i < sweep->count; i++) print_point(&sweep->points[i]);
@@ -127,10 +128,11 @@ static json_t *sweep_to_json(const settings *all, const bench_sweep *sweep) {
         json_decref(points);
         points = NULL;
     }
-    return json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:f, s:o}", "what", all->what, "version",
+    return json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:f, s:s, s:o}", "what", all->what, "version",
                      P2P_VERSION, "sweep", all->sweep, "batch", (json_int_t)all->batch, "size",
                      (json_int_t)all->size, "ngf", (json_int_t)all->ngf, "ndf", (json_int_t)all->ndf,
-                     "best_convolution_gflops", sweep->peaks.flops_per_s * 1e-9, "points", points);
+                     "peak_gflops", sweep->peaks.flops_per_s * 1e-9, "peak_source",
+                     bench_peak_source(&sweep->peaks), "points", points);
 }
 
 p2p_status bench_sweep_report(const settings *all, const bench_sweep *sweep) {

@@ -1,8 +1,8 @@
 /* How the cost of a step grows: time per image and memory along batch, size and filters, one at a time.
  *
- * Beside each figure stands a floor: the time that the step's convolutions would take at the rate of the best
- * convolution of the same run, and the bytes of weights, gradients and moments, without which there is no
- * training. Nothing is judged.
+ * Beside each figure stands a floor: the time that the step's convolutions would take, done directly, at the
+ * device's peak (Winograd can beat it), and the bytes of weights, gradients and moments, without which there
+ * is no training. Nothing is judged.
  */
 #ifndef P2P_BENCH_SWEEP_H
 #define P2P_BENCH_SWEEP_H

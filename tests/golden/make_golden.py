@@ -6,31 +6,53 @@
 For each case, CASE_generator.safetensors and CASE_discriminator.safetensors are the initial weights, and
 CASE_expected.safetensors holds the images, every layer's result and every gradient of the first step, the losses of all
 steps, and weights, running statistics, Adam's moments and translated images after the last. Computed in float64,
-stored in float32. state_dicts.txt lists the full-sized networks' tensors. Needs PyTorch (Debian's python3-torch or
-PyPI's torch), nothing else. Dropout is off, because its masks are each program's own.
+stored in float32. Parameters whose true gradient is zero, which Adam moves by full steps in the direction of rounding
+noise, are left out and named in the metadata. state_dicts.txt lists the full-sized networks' tensors. Needs PyTorch
+(Debian's python3-torch or PyPI's torch), nothing else. Dropout is off, because its masks are each program's own.
 """
 
+import dataclasses
 import os
 import sys
 
 import torch
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
-from pytorch_pix2pix import Discriminator, Generator, Training, initialise, save_safetensors, state_as_f32
+from pytorch_pix2pix import (PYTORCH, TENSORFLOW, Discriminator, Generator, PixelDiscriminator, Style, Training,
+                             initialise, save_safetensors, state_as_f32)
 
 STEPS = 3
-INIT_STDDEV = 0.1  # more than in training, so that no layer of so few channels fades out
+
+DEFAULTS = dict(input_channels=3, output_channels=3, discriminator_net="patch", discriminator_layers=3,
+                learning_rate=1e-3, lambda_l1=100.0, beta1=0.5, beta2=0.999, adam_eps=1e-8, d_order="first",
+                gan_mode="bce", style=PYTORCH,
+                init_stddev=0.1)  # more than in training, so that no layer of so few channels fades out
 
 CASES = {
     # square, the usual discriminator
-    "batch1": dict(batch=1, height=32, width=32, input_channels=3, output_channels=3, depth=3, ngf=4, ndf=3,
-                   discriminator_layers=3, learning_rate=2e-4, lambda_l1=100.0),
+    "batch1": dict(batch=1, height=32, width=32, depth=3, ngf=3, ndf=2, learning_rate=2e-4),
     # every width of the U-Net, statistics over two images, a 1x1 bottleneck
-    "batch2": dict(batch=2, height=32, width=32, input_channels=3, output_channels=3, depth=5, ngf=2, ndf=2,
-                   discriminator_layers=3, learning_rate=1e-3, lambda_l1=100.0),
+    "batch2": dict(batch=2, height=32, width=32, depth=5, ngf=1, ndf=2),
     # the smallest U-Net, unequal channels, a shallower discriminator, a large bottleneck, odd numbers
     "batch3": dict(batch=3, height=20, width=28, input_channels=2, output_channels=1, depth=2, ngf=3, ndf=2,
-                   discriminator_layers=2, learning_rate=1e-3, lambda_l1=10.0),
+                   discriminator_layers=2, lambda_l1=10.0),
+    # --preset tensorflow
+    "tensorflow": dict(batch=2, height=16, width=16, depth=3, ngf=2, ndf=2, discriminator_layers=1, adam_eps=1e-7,
+                       d_order="simultaneous", style=TENSORFLOW),
+    # the same over a single number in the bottleneck: the shift comes out, the gradient is exactly zero
+    "one_pixel": dict(batch=1, height=16, width=16, depth=4, ngf=1, ndf=1, discriminator_layers=1, adam_eps=1e-7,
+                      d_order="simultaneous", style=TENSORFLOW),
+    # instance normalisation, lsgan, 1 and 4 channels
+    "instance": dict(batch=2, height=16, width=24, input_channels=1, output_channels=4, depth=3, ngf=2, ndf=2,
+                     discriminator_layers=2, gan_mode="lsgan", style=Style(norm="instance", eps=1e-4)),
+    # the pixel discriminator, 4 and 1 channels, every number unusual; its weights are large, so that its activations
+    # bend: where a channel has one sign, the normalisation takes the gradient of its bias away
+    "pixel": dict(batch=2, height=12, width=16, input_channels=4, output_channels=1, discriminator_net="pixel", depth=2,
+                  ngf=2, ndf=3, lambda_l1=20.0, beta1=0.4, beta2=0.99, adam_eps=1e-3,
+                  init_stddev=0.7, style=Style(eps=1e-2, momentum=0.3, slope=0.05)),
+    # no normalisation, lsgan against the old discriminator
+    "none": dict(batch=2, height=16, width=16, discriminator_layers=1, depth=2, ngf=2, ndf=2, d_order="simultaneous",
+                 gan_mode="lsgan", style=Style(norm="none")),
 }
 
 
@@ -59,7 +81,8 @@ class LayerRecorder:
         self.current, self.results, self.hooks = None, {}, []
         for network in (training.generator, training.discriminator):
             for name, module in network.named_modules():
-                if isinstance(module, (torch.nn.Conv2d, torch.nn.ConvTranspose2d, torch.nn.BatchNorm2d)):
+                if isinstance(module, (torch.nn.Conv2d, torch.nn.ConvTranspose2d, torch.nn.BatchNorm2d,
+                                       torch.nn.InstanceNorm2d)):
                     self.hooks.append(module.register_forward_hook(self.hook(name)))
 
     def hook(self, name):
@@ -98,6 +121,17 @@ def networks(training):
             ("discriminator", training.discriminator, training.adam_d))
 
 
+def vanishing(training):
+    """Names of the parameters whose true gradient is zero: an instance's mean takes a bias before it away."""
+    found = []
+    for network_name, network, _ in networks(training):
+        for name, sequence in network.named_modules():
+            if isinstance(sequence, torch.nn.Sequential):
+                found += [f"{network_name}.{name}.{i}.bias" for i in range(len(sequence) - 1)
+                          if isinstance(sequence[i + 1], torch.nn.InstanceNorm2d)]
+    return found
+
+
 def gradients(training):
     return {f"gradient.{name}.{key}": parameter.grad.clone()
             for name, network, _ in networks(training) for key, parameter in network.named_parameters()}
@@ -114,15 +148,22 @@ def final_state(training):
     return results
 
 
+def make_networks(case):
+    style, pair_channels = case["style"], case["input_channels"] + case["output_channels"]
+    generator = Generator(case["input_channels"], case["output_channels"], case["depth"], case["ngf"], style=style)
+    if case["discriminator_net"] == "pixel":
+        return generator, PixelDiscriminator(pair_channels, case["ndf"], style)
+    return generator, Discriminator(pair_channels, case["ndf"], case["discriminator_layers"], style)
+
+
 def run_case(case, seed):
-    """(initial state of both networks by name, expected tensors)."""
-    generator = Generator(case["input_channels"], case["output_channels"], case["depth"], case["ngf"]).double()
-    discriminator = Discriminator(case["input_channels"] + case["output_channels"], case["ndf"],
-                                  case["discriminator_layers"]).double()
-    initialise(generator, INIT_STDDEV, seed, everywhere=True)
-    initialise(discriminator, INIT_STDDEV, seed + 1, everywhere=True)
+    """(initial state of both networks by name, expected tensors, names of what is left out of them)."""
+    generator, discriminator = (network.double() for network in make_networks(case))
+    initialise(generator, case["init_stddev"], seed, everywhere=True)
+    initialise(discriminator, case["init_stddev"], seed + 1, everywhere=True)
     initial = {"generator": state_as_f32(generator), "discriminator": state_as_f32(discriminator)}
-    training = Training(generator, discriminator, case["lambda_l1"], case["learning_rate"])
+    training = Training(generator, discriminator, case["lambda_l1"], case["learning_rate"],
+                        (case["beta1"], case["beta2"]), case["adam_eps"], case["d_order"], case["gan_mode"])
     inputs, targets = draw_images(case, seed + 2)
 
     expected = {"input": inputs.to(torch.uint8), "target": targets.to(torch.uint8)}
@@ -138,13 +179,34 @@ def run_case(case, seed):
         expected[f"loss.{name}"] = torch.tensor([step[name] for step in losses], dtype=torch.float64)
     expected.update(final_state(training))
     expected.update(evaluate(generator, to_activation(inputs[0]), to_activation(targets[0])))
-    return initial, expected
+    left_out = vanishing(training)
+    for name in left_out:
+        for part in ("gradient", "trained", "moment1", "moment2"):
+            del expected[f"{part}.{name}"]
+        # what the updated discriminator's convolution gives in the generator's half has the moved bias in it
+        expected.pop(f"layer.g_gan.{name.partition('.')[2].rpartition('.')[0]}", None)
+    return initial, expected, left_out
+
+
+def metadata_of(case, left_out):
+    values = {**case, **dataclasses.asdict(case["style"])}
+    del values["style"]
+    return {**{key: str(value) for key, value in values.items()}, "steps": str(STEPS), "left_out": " ".join(left_out)}
 
 
 def write_state_dicts(path):
     """Names and shapes of the full-sized networks' tensors, in the state dictionaries' order, for test_models.c."""
+    instance, none = Style(norm="instance"), Style(norm="none")
     full_sized = {"unet_256": Generator(3, 3, 8, 64), "unet_128": Generator(3, 3, 7, 64),
-                  "patchgan_70": Discriminator(6, 64, 3), "patchgan_16": Discriminator(6, 64, 1)}
+                  "unet_256_instance": Generator(3, 3, 8, 64, style=instance),
+                  "unet_256_none": Generator(3, 3, 8, 64, style=none),
+                  "unet_256_tensorflow": Generator(3, 3, 8, 64, style=TENSORFLOW),
+                  "unet_128_channels": Generator(1, 4, 7, 64),
+                  "patchgan_70": Discriminator(6, 64, 3), "patchgan_16": Discriminator(6, 64, 1),
+                  "patchgan_70_instance": Discriminator(6, 64, 3, instance),
+                  "patchgan_70_none": Discriminator(6, 64, 3, none),
+                  "patchgan_286_channels": Discriminator(5, 64, 5),
+                  "pixel": PixelDiscriminator(6, 64), "pixel_instance": PixelDiscriminator(6, 64, instance)}
     with open(path, "w") as file:
         for network, module in full_sized.items():
             for name, tensor in module.state_dict().items():
@@ -160,13 +222,12 @@ def main():
     torch.set_num_threads(1)
     write_state_dicts(os.path.join(folder, "state_dicts.txt"))
     for number, (name, case) in enumerate(CASES.items()):
-        initial, expected = run_case(case, 100 * number)
+        case = {**DEFAULTS, **case}
+        initial, expected, left_out = run_case(case, 100 * number)
         for network, state in initial.items():
             save_safetensors(os.path.join(folder, f"{name}_{network}.safetensors"), state, {"format": "pt"})
-        metadata = {key: str(value) for key, value in case.items()}
-        metadata["steps"] = str(STEPS)
         save_safetensors(os.path.join(folder, f"{name}_expected.safetensors"),
-                         {key: stored(key, tensor) for key, tensor in expected.items()}, metadata)
+                         {key: stored(key, tensor) for key, tensor in expected.items()}, metadata_of(case, left_out))
 
 
 if __name__ == "__main__":

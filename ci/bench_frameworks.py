@@ -1,0 +1,243 @@
+"""How each framework runs one step of pix2pix on the CPU: what ci/bench gives its contenders' processes to do.
+
+A way is a dictionary: framework, what (train or translate), batch, precision, threads, and what else the framework
+needs. make_step(way) returns a function that does one step and returns when it is done. A framework is imported when a
+step of it is made, so that no process holds two but where one exports for another. Nothing is timed here.
+
+The networks are those of tests/pytorch_pix2pix.py, normalised by the statistics of what passes through, at batch 1 the
+image's own. ONNX Runtime and OpenVINO only run what is exported from PyTorch: the generator for one image, with
+instance normalisation, which at batch 1 is the same, and without dropout, which spares them work. TensorFlow's networks are
+written again in Keras; its data are NHWC, as it wants them.
+"""
+
+import importlib.util
+import os
+import pathlib
+import sys
+import tempfile
+
+SIZE, DEPTH, FILTERS = 256, 8, 64
+NEEDS = {"PyTorch": ["torch"], "TensorFlow": ["tensorflow"], "ONNX Runtime": ["torch", "onnx", "onnxruntime"],
+         "OpenVINO": ["torch", "onnx", "openvino"]}
+
+
+def missing(framework):
+    """Names of modules that it needs and that can't be found."""
+    return [name for name in NEEDS[framework] if importlib.util.find_spec(name) is None]
+
+
+def ways_of(framework, what, batch, compiled):
+    """Every way in which a framework does a workload; `compiled` are those that take minutes to begin."""
+    def way(name, precision="fp32", **more):
+        return dict(framework=framework, name=name, what=what, batch=batch, precision=precision, **more)
+
+    if framework == "PyTorch":
+        return [way(("compile" if c else "eager") + (", channels_last" if last else ""), precision, compiled=c,
+                    channels_last=last)
+                for precision in ("fp32", "bf16") for c in ([False, True] if compiled else [False])
+                for last in (False, True)]
+    if framework == "TensorFlow":
+        return [way("XLA" if xla else "function", xla=xla) for xla in ([False, True] if compiled else [False])]
+    if what != "translate" or batch != 1:
+        return []
+    return [way("exported", precision) for precision in (["fp32", "bf16"] if framework == "OpenVINO" else ["fp32"])]
+
+
+def make_step(way):
+    return {"PyTorch": torch_step, "TensorFlow": tensorflow_step, "ONNX Runtime": onnxruntime_step,
+            "OpenVINO": openvino_step}[way["framework"]](way)
+
+
+# ---- PyTorch -------------------------------------------------------------------------------------------------------
+
+
+def pix2pix():
+    sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "tests"))
+    import pytorch_pix2pix
+    return pytorch_pix2pix
+
+
+def under_autocast(network):
+    """Convolutions in bfloat16; what comes out is float32 again, so that losses are."""
+    import torch
+    forward = network.forward
+
+    def run(x):
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            y = forward(x)
+        return y.float()
+
+    network.forward = run
+
+
+def torch_step(way):
+    import torch
+    nets = pix2pix()
+    torch.set_num_threads(way["threads"])
+    layout = torch.channels_last if way["channels_last"] else torch.contiguous_format
+
+    def prepare(network, seed):
+        nets.initialise(network, 0.02, seed)
+        network.to(memory_format=layout)
+        if way["precision"] == "bf16":
+            under_autocast(network)
+        if way["compiled"]:
+            network.compile()
+        return network
+
+    generator = prepare(nets.Generator(3, 3, DEPTH, FILTERS, dropout=0.5), 1)
+    pair = [torch.rand(way["batch"], 3, SIZE, SIZE).mul(2).sub(1).to(memory_format=layout) for _ in range(2)]
+    if way["what"] == "translate":
+        return torch.no_grad()(lambda: generator(pair[0]))
+    training = nets.Training(generator, prepare(nets.Discriminator(6, FILTERS), 2))
+    return lambda: training.step(*pair)
+
+
+# ---- What PyTorch exports ------------------------------------------------------------------------------------------
+
+
+def instance_norms(network):
+    """Batch normalisation of one image as what it then is."""
+    from torch import nn
+    for name, module in network.named_children():
+        if isinstance(module, nn.BatchNorm2d):
+            norm = nn.InstanceNorm2d(module.num_features, eps=module.eps, affine=True)
+            norm.load_state_dict(dict(weight=module.weight, bias=module.bias))
+            setattr(network, name, norm)
+        else:
+            instance_norms(module)
+    return network
+
+
+def exported_generator(folder):
+    """(path of an ONNX file, an image for it)"""
+    import torch
+    nets = pix2pix()
+    generator = nets.Generator(3, 3, DEPTH, FILTERS)
+    nets.initialise(generator, 0.02, 1)
+    image = torch.rand(1, 3, SIZE, SIZE).mul(2).sub(1)
+    path = os.path.join(folder, "generator.onnx")
+    torch.onnx.export(instance_norms(generator).eval(), (image,), path, input_names=["image"], dynamo=False)
+    return path, image.numpy()
+
+
+def onnxruntime_step(way):
+    import onnxruntime
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads = way["threads"], 1
+    with tempfile.TemporaryDirectory() as folder:
+        path, image = exported_generator(folder)
+        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    return lambda: session.run(None, {"image": image})
+
+
+def openvino_step(way):
+    import openvino
+    settings = {"INFERENCE_NUM_THREADS": way["threads"], "PERFORMANCE_HINT": "LATENCY",
+                "INFERENCE_PRECISION_HINT": {"fp32": "f32", "bf16": "bf16"}[way["precision"]]}
+    with tempfile.TemporaryDirectory() as folder:
+        path, image = exported_generator(folder)
+        core = openvino.Core()
+        request = core.compile_model(core.read_model(path), "CPU", settings).create_infer_request()
+    return lambda: request.infer({0: image})[0]
+
+
+# ---- TensorFlow ----------------------------------------------------------------------------------------------------
+
+
+def keras_layers():
+    """Convolutions and normalisation as the published networks have them, by name."""
+    import keras
+    start = keras.initializers.RandomNormal(stddev=0.02)
+
+    def conv(x, filters, stride=2, bias=False):
+        if stride == 1:  # "same" would pad a side of 4 by 1 and 2
+            x = keras.layers.ZeroPadding2D(1)(x)
+        return keras.layers.Conv2D(filters, 4, stride, "same" if stride == 2 else "valid", use_bias=bias,
+                                   kernel_initializer=start)(x)
+
+    def transposed(x, filters, bias=False):
+        return keras.layers.Conv2DTranspose(filters, 4, 2, "same", use_bias=bias, kernel_initializer=start)(x)
+
+    def norm(x):
+        return keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-5)(x, training=True)
+
+    def leaky(x):
+        return keras.layers.LeakyReLU(negative_slope=0.2)(x)
+
+    return conv, transposed, norm, leaky
+
+
+def keras_generator():
+    import keras
+    conv, transposed, norm, leaky = keras_layers()
+    channels = [FILTERS * min(2**level, 8) for level in range(DEPTH)]
+
+    def inside(x, level):
+        """From the input of a level's convolution to what its transposed convolution gives."""
+        y = conv(leaky(x), channels[level])
+        if level < DEPTH - 1:
+            y = norm(y)
+            y = keras.layers.Concatenate()([y, inside(y, level + 1)])
+        y = norm(transposed(keras.layers.ReLU()(y), channels[level - 1]))
+        return keras.layers.Dropout(0.5)(y, training=True) if 4 <= level < DEPTH - 1 else y
+
+    image = keras.Input((SIZE, SIZE, 3))
+    first = conv(image, channels[0])
+    y = keras.layers.Concatenate()([first, inside(first, 1)])
+    y = transposed(keras.layers.ReLU()(y), 3, bias=True)
+    return keras.Model(image, keras.layers.Activation("tanh")(y))
+
+
+def keras_discriminator():
+    import keras
+    conv, _, norm, leaky = keras_layers()
+    pair = keras.Input((SIZE, SIZE, 6))
+    x = leaky(conv(pair, FILTERS, bias=True))
+    for filters, stride in ((2, 2), (4, 2), (8, 1)):
+        x = leaky(norm(conv(x, filters * FILTERS, stride)))
+    return keras.Model(pair, conv(x, 1, stride=1, bias=True))
+
+
+def keras_training(generator, discriminator):
+    """The published step as one function of two images."""
+    import keras
+    import tensorflow as tf
+    adam_g, adam_d = (keras.optimizers.Adam(2e-4, beta_1=0.5, beta_2=0.999, epsilon=1e-8) for _ in range(2))
+    for adam, network in ((adam_g, generator), (adam_d, discriminator)):
+        adam.build(network.trainable_variables)
+
+    def loss(logits, real):
+        return tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(tf.fill(tf.shape(logits), real), logits))
+
+    def step(condition, target):
+        with tf.GradientTape() as tape:
+            fake = generator(condition)
+            with tape.stop_recording(), tf.GradientTape() as tape_d:
+                d_fake = loss(discriminator(tf.concat([condition, fake], 3)), 0.0)
+                d_real = loss(discriminator(tf.concat([condition, target], 3)), 1.0)
+                d_loss = 0.5 * (d_fake + d_real)
+            with tape.stop_recording():
+                adam_d.apply_gradients(zip(tape_d.gradient(d_loss, discriminator.trainable_variables),
+                                           discriminator.trainable_variables))
+            g_loss = (loss(discriminator(tf.concat([condition, fake], 3)), 1.0) +
+                      100.0 * tf.reduce_mean(tf.abs(fake - target)))
+        adam_g.apply_gradients(zip(tape.gradient(g_loss, generator.trainable_variables),
+                                   generator.trainable_variables))
+        return d_fake, d_real, g_loss
+
+    return step
+
+
+def tensorflow_step(way):
+    os.environ.update(KERAS_BACKEND="tensorflow", TF_CPP_MIN_LOG_LEVEL="2", CUDA_VISIBLE_DEVICES="")
+    import tensorflow as tf
+    tf.config.threading.set_intra_op_parallelism_threads(way["threads"])
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+    generator = keras_generator()
+    pair = [tf.random.uniform((way["batch"], SIZE, SIZE, 3), -1, 1) for _ in range(2)]
+    if way["what"] == "translate":
+        run = tf.function(lambda image: generator(image), jit_compile=way["xla"])
+        return lambda: run(pair[0]).numpy()
+    run = tf.function(keras_training(generator, keras_discriminator()), jit_compile=way["xla"])
+    return lambda: [loss.numpy() for loss in run(*pair)]
