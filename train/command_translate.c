@@ -13,6 +13,7 @@
 
 /* What is needed to run images of one size. */
 typedef struct {
+    const settings *all;
     safetensors_file *file;
     pix2pix *model;
     p2p_device *device;
@@ -44,7 +45,7 @@ static p2p_status open_session(translator *t, int width, int height) {
     options.width = width;
     options.height = height;
     P2P_TRY(pix2pix_graph_evaluate(t->model, &options, false, &t->graph));
-    P2P_TRY(p2p_session_create(&t->device, 1, &(p2p_session_options){0}, &t->session));
+    P2P_TRY(command_create_session(t->all, t->device, &t->session));
     P2P_TRY(p2p_session_plan(t->session, "translation", &t->graph, &t->plan));
     P2P_TRY(p2p_session_allocate(t->session, NULL, NULL));
     P2P_TRY(model_file_read(t->session, t->file, t->model->generator.network));
@@ -119,7 +120,7 @@ static p2p_status name_outputs(const settings *all, int count, char **outs) {
 }
 
 static p2p_status translate_all(const settings *all, int count, char **outs) {
-    translator t = {0};
+    translator t = {.all = all};
     model_file_info info;
     p2p_status status = name_outputs(all, count, outs);
     if (status == P2P_OK) status = model_file_open(all->model, &t.file, &t.model, &info);
