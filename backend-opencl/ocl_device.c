@@ -58,7 +58,7 @@ static p2p_status read_target(p2p_be_device *device) {
     target->device = device;
     target->vector_width = width > 0 ? (int)width : 1;
     target->compute_units = device->info.compute_units > 0 ? device->info.compute_units : 1;
-    target->group_limit = group > 0 ? group : 1;
+    target->group_limit = target->device_group_limit = group > 0 ? group : 1;
     target->local_bytes = (size_t)local;
     P2P_TRY(ocl_bf16_check_switch());
     target->bf16 = ocl_bf16_find(&device->info, target->vector_width);

@@ -130,9 +130,9 @@ void ocl_launch_gemm(ocl_plan *plan, const ocl_gemm *gemm) {
 /* Scratch memory for the library: its own need, and room to start at a sub-buffer's alignment. */
 p2p_status ocl_gemm_reserve(const ocl_target *target, const p2p_op *op, ocl_gemm *gemm,
                             size_t *scratch_bytes) {
-    if (target->group_limit < LEAST_GROUP)
+    if (target->device_group_limit < LEAST_GROUP)
         return ocl_refuse(target, op, "CLBlast needs groups of %d work-items, the device allows %zu",
-                          LEAST_GROUP, target->group_limit);
+                          LEAST_GROUP, target->device_group_limit);
     P2P_TRY(ocl_gemm_measure(target->device, gemm));
     gemm->temp_offset = *scratch_bytes / sizeof(float);
     if (gemm->temp_bytes > 0) *scratch_bytes += gemm->temp_bytes + target->device->sub_buffer_alignment;

@@ -34,8 +34,9 @@ typedef struct {
     bool cpu;           /* one work-item per group and long loops; else many short work-items */
     int vector_width;   /* CL_DEVICE_NATIVE_VECTOR_WIDTH_FLOAT, at least 1 */
     int compute_units;  /* CL_DEVICE_MAX_COMPUTE_UNITS, at least 1; decides speed only, never bits */
-    size_t group_limit; /* most work-items of a group */
-    size_t local_bytes; /* local memory of a group */
+    size_t group_limit; /* most work-items of a group: the device's, or fewer where a kernel showed so */
+    size_t device_group_limit; /* what the device says: for kernels that aren't ours */
+    size_t local_bytes;        /* local memory of a group */
     ocl_conv_family family;
     ocl_bf16 bf16;
     p2p_be_device *device; /* for the matrix library's questions only */

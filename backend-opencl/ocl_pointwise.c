@@ -112,7 +112,8 @@ p2p_status ocl_plan_prepare(const ocl_target *target, const p2p_op *op, ocl_plan
     p2p_tensor whole = p2p_tensor_whole(&op->t[P2P_AT_prepare_x]);
     ocl_view view;
     P2P_TRY(ocl_view_of(target, op, P2P_AT_prepare_y, false, 0, &view));
-    ocl_launch *launch = add_pointwise(target, plan, &view, "prepare");
+    ocl_launch *launch =
+        add_pointwise(target, plan, &view, whole.type == P2P_TYPE_u16 ? "prepare_16" : "prepare");
     ocl_arg_activation(launch, op, P2P_AT_prepare_x);
     ocl_arg_int(launch, whole.c);
     ocl_arg_viewed(launch, op, &view, P2P_AT_prepare_y);

@@ -27,6 +27,9 @@ struct p2p_recorded {
 
 /* Atomic, because devices may run in different threads. */
 static atomic_uint_fast64_t calls_counted, call_to_fail;
+/* The call at which devices are lost, from P2P_LOSE_DEVICE_AT; 0: never. All later ones find them lost, too.
+ */
+static atomic_uint_fast64_t call_to_lose;
 
 uint64_t p2p_fault_inject(uint64_t nth) {
     atomic_store(&call_to_fail, 0);
@@ -35,10 +38,24 @@ uint64_t p2p_fault_inject(uint64_t nth) {
     return counted;
 }
 
+void p2p_fault_read_environment(void) {
+    const char *text = getenv("P2P_LOSE_DEVICE_AT");
+    if (text) atomic_store(&call_to_lose, strtoull(text, NULL, 10));
+}
+
 p2p_status p2p_call_count(const char *function) {
-    uint64_t number = atomic_fetch_add(&calls_counted, 1) + 1;
+    const uint64_t number = atomic_fetch_add(&calls_counted, 1) + 1;
+    const uint64_t lost = atomic_load(&call_to_lose);
+    if (lost > 0 && number >= lost)
+        return p2p_fail(P2P_DEVICE_LOST,
+                        "injected fault: the device is lost since backend call %" PRIu64 ", %s", lost,
+                        function);
     if (number != atomic_load(&call_to_fail)) return P2P_OK;
     return p2p_fail(P2P_FAILED, "injected fault: backend call %" PRIu64 ", %s", number, function);
+}
+
+p2p_status p2p_call_failure(void) {
+    return atomic_load(&call_to_lose) > 0 ? P2P_DEVICE_LOST : P2P_FAILED;
 }
 
 /* ---- Devices ------------------------------------------------------------------------------------------ */
@@ -62,12 +79,20 @@ void p2p_device_close(p2p_device *device) {
     free(device);
 }
 
+/* The real device behind one that is only pretended to be lost must not go on working on memory that is about
+ * to be freed: these two calls are made all the same. */
 p2p_status p2p_device_submit(p2p_device *device, p2p_ticket *ticket) {
-    return P2P_CALL("submit", device->module->device.submit(device->be, ticket));
+    const p2p_status counted = p2p_call_count("submit");
+    if (counted != P2P_OK && counted != P2P_DEVICE_LOST) return counted;
+    const p2p_status submitted = device->module->device.submit(device->be, ticket);
+    return counted == P2P_OK ? submitted : counted;
 }
 
 p2p_status p2p_device_wait(p2p_device *device, p2p_ticket ticket) {
-    return P2P_CALL("wait", device->module->device.wait(device->be, ticket));
+    const p2p_status counted = p2p_call_count("wait");
+    if (counted != P2P_OK && counted != P2P_DEVICE_LOST) return counted;
+    const p2p_status waited = device->module->device.wait(device->be, ticket);
+    return counted == P2P_OK ? waited : counted;
 }
 
 p2p_status p2p_device_finish(p2p_device *device) {

@@ -30,11 +30,17 @@ typedef struct {
  * call, which must not race with another. */
 const p2p_module_slot *p2p_module_slot_at(int index);
 
-/* Count one fallible table call; P2P_FAILED when p2p_fault_inject chose it. */
+/* Count one fallible table call; it must not be made, and fails, where p2p_fault_inject chose it (P2P_FAILED)
+ * or the device was lost on purpose (P2P_DEVICE_LOST). */
 p2p_status p2p_call_count(const char *function);
+/* The status of a call that must fail. */
+p2p_status p2p_call_failure(void);
+/* For tests of whole programs: P2P_LOSE_DEVICE_AT=N in the environment loses every device at the Nth table
+ * call. Read whenever a device is opened. */
+void p2p_fault_read_environment(void);
 
 /* Make one fallible table call, unless it is the one that must fail. */
-#define P2P_CALL(function, call) (p2p_call_count(function) == P2P_OK ? (call) : P2P_FAILED)
+#define P2P_CALL(function, call) (p2p_call_count(function) == P2P_OK ? (call) : p2p_call_failure())
 
 /* The backend's form of a place of this device; {0} for an absent one. */
 p2p_binding p2p_place_binding(p2p_place place);

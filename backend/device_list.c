@@ -155,6 +155,7 @@ static p2p_status open_found(const found_device *item, p2p_device **device) {
     if (!opened) return p2p_fail(P2P_OUT_OF_MEMORY, "no host memory for a device's record");
     *opened = (p2p_device){.module = item->module, .info = item->info};
     print_address(item, opened->address, sizeof opened->address);
+    p2p_fault_read_environment();
     p2p_status status = check_info(opened->address, &item->info);
     if (status == P2P_OK) {
         status = P2P_CALL("device_open", item->module->device_open(item->index, &opened->be));

@@ -1,6 +1,7 @@
 /* Atomic files and careful opening, over POSIX. A port to another system replaces this file. */
 #include "file.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
@@ -165,6 +166,26 @@ p2p_status p2p_folder_make(const char *path, unsigned permissions) {
 }
 
 /* ---- Reading ------------------------------------------------------------------------------------------- */
+
+/* As temporary_name() makes them. */
+static bool is_temporary(const char *name) {
+    const size_t length = strlen(name), suffix = sizeof ".tmp" - 1;
+    return name[0] == '.' && length > suffix + 1 && strcmp(name + length - suffix, ".tmp") == 0;
+}
+
+p2p_status p2p_atomic_sweep(const char *folder) {
+    DIR *opened = opendir(folder);
+    if (!opened && errno == ENOENT) return P2P_OK;
+    if (!opened) return p2p_fail(P2P_IO, "can't open the folder %s: %s", folder, strerror(errno));
+    p2p_status status = P2P_OK;
+    for (const struct dirent *entry; status == P2P_OK && (entry = readdir(opened)) != NULL;) {
+        if (!is_temporary(entry->d_name)) continue;
+        if (unlinkat(dirfd(opened), entry->d_name, 0) != 0 && errno != ENOENT)
+            status = p2p_fail(P2P_IO, "can't remove %s/%s: %s", folder, entry->d_name, strerror(errno));
+    }
+    closedir(opened);
+    return status;
+}
 
 p2p_status p2p_file_open(const char *path, FILE **stream, uint64_t *size) {
     *stream = NULL;

@@ -36,6 +36,10 @@ p2p_status p2p_file_publish(const char *path, const void *bytes, size_t size);
  * folder that exists is success. */
 p2p_status p2p_folder_make(const char *path, unsigned permissions);
 
+/* Remove the temporary files that killed processes have left in a folder; nobody may be writing into it. A
+ * folder that isn't there has none. */
+p2p_status p2p_atomic_sweep(const char *folder);
+
 /* Open a regular file for reading; *size is its size in bytes. P2P_INPUT with the reason for anything else,
  * folders and pipes included. The stream is the caller's to fclose(). */
 p2p_status p2p_file_open(const char *path, FILE **stream, uint64_t *size);

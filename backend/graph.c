@@ -8,8 +8,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* u8 pixels become -1 to 1. */
-static const double PIXEL_SCALE = 1 / 127.5, PIXEL_OFFSET = -1;
+/* Samples from 0 to the largest of their type become -1 to 1. */
+static double sample_scale(p2p_type type) {
+    return type == P2P_TYPE_u8 ? 1 / 127.5 : 1 / 32767.5;
+}
+
+static const double SAMPLE_OFFSET = -1;
 
 /* ---- Graphs ------------------------------------------------------------------------------------------- */
 
@@ -159,16 +163,17 @@ static int add_input(p2p_graph *graph, const char *name, ir_role role, p2p_type 
     return input;
 }
 
-p2p_value p2p_input_image(p2p_graph *graph, const char *name, int64_t c, int64_t h, int64_t w) {
+p2p_value p2p_input_image(p2p_graph *graph, const char *name, p2p_type type, int64_t c, int64_t h,
+                          int64_t w) {
     if (!begin(graph, "input", "", text_of(name))) return P2P_NONE;
-    int pixels = add_input(graph, name, IR_IMAGE, P2P_TYPE_u8, c, h, w);
+    int pixels = add_input(graph, name, IR_IMAGE, type, c, h, w);
     int y = activation(graph, graph->local_batch, c, h, w);
     ir_node *node = ir_node_add(graph, P2P_KIND_prepare);
     if (!node) return P2P_NONE;
     node->value[P2P_AT_prepare_x] = pixels;
     node->value[P2P_AT_prepare_y] = y;
-    node->op.alpha = PIXEL_SCALE;
-    node->op.offset = PIXEL_OFFSET;
+    node->op.alpha = sample_scale(type);
+    node->op.offset = SAMPLE_OFFSET;
     ir_node_check(graph, node);
     return result(graph, y);
 }

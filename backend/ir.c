@@ -44,7 +44,7 @@ p2p_tensor ir_logical_tensor(const p2p_graph *graph, int value) {
     const ir_value *v = &graph->values[ir_value_resolve(graph, value)];
     p2p_tensor tensor = {.type = P2P_TYPE_f32, .n = v->n, .c = v->c, .h = v->h, .w = v->w};
     if (v->role == IR_IMAGE) {
-        tensor.type = P2P_TYPE_u8;
+        tensor.type = v->type;
         tensor.layout = P2P_LAYOUT_nhwc;
     }
     if (v->role == IR_WORDS) tensor.type = P2P_TYPE_u32;

@@ -14,7 +14,7 @@ typedef enum {
     IR_ACTIVATION, /* the device's activation storage */
     IR_FILTER,     /* the device's filter storage */
     IR_VECTOR,     /* the device's vector storage, plain: vectors, statistics, losses, flat arrays */
-    IR_IMAGE,      /* u8 nhwc */
+    IR_IMAGE,      /* u8 or u16 nhwc */
     IR_WORDS,      /* u32 plain: the step block */
 } ir_role;
 
@@ -97,7 +97,7 @@ int ir_step_value(p2p_graph *graph);
 p2p_status ir_fail(p2p_graph *graph, p2p_status code, const char *format, ...) P2P_PRINTF(3, 4);
 
 /* The operand's tensor in plain f32, for validation before any device is known; an absent one gives {0}.
- * Host images are u8, the step block is u32; an arena, whose length is unknown, is one element. */
+ * Host images are u8 or u16, the step block is u32; an arena, whose length is unknown, is one element. */
 p2p_tensor ir_logical_tensor(const p2p_graph *graph, int value);
 /* p2p_op_validate on logical tensors; a failure is kept in the graph. True when the node is right. */
 bool ir_node_check(p2p_graph *graph, const ir_node *node);

@@ -214,8 +214,8 @@ static p2p_status check_copy(const p2p_op *op) {
 
 static p2p_status check_prepare(const p2p_op *op) {
     const p2p_tensor *x = &op->t[P2P_AT_prepare_x];
-    if (x->type != P2P_TYPE_u8 || x->layout != P2P_LAYOUT_nhwc || x->block > 1)
-        return broken(op, P2P_AT_prepare_x, "images must be u8:nhwc");
+    if ((x->type != P2P_TYPE_u8 && x->type != P2P_TYPE_u16) || x->layout != P2P_LAYOUT_nhwc || x->block > 1)
+        return broken(op, P2P_AT_prepare_x, "images must be u8:nhwc or u16:nhwc");
     P2P_TRY(want_activation(op, P2P_AT_prepare_y));
     return want_same_shape(op, P2P_AT_prepare_y, P2P_AT_prepare_x);
 }

@@ -127,9 +127,9 @@ p2p_status p2p_graph_status(const p2p_graph *graph);
  * them that are only fast, and round differently, in large batches. */
 void p2p_graph_images_apart(p2p_graph *graph);
 
-/* What the host gives before each run. An image input is u8, interleaved (n h w c), and reads as x/127.5 - 1;
- * an activation input is f32 or f64 in n c h w. */
-p2p_value p2p_input_image(p2p_graph *graph, const char *name, int64_t c, int64_t h, int64_t w);
+/* What the host gives before each run. An image input is interleaved (n h w c) and reads as x/127.5 - 1 (u8)
+ * or x/32767.5 - 1 (u16); an activation input is f32 or f64 in n c h w. */
+p2p_value p2p_input_image(p2p_graph *graph, const char *name, p2p_type type, int64_t c, int64_t h, int64_t w);
 p2p_value p2p_input(p2p_graph *graph, const char *name, p2p_type type, int64_t c, int64_t h, int64_t w);
 /* What the host can read after each run, as plain n c h w of `type` (f32, or f64 where the device has it). */
 void p2p_output(p2p_graph *graph, const char *name, p2p_value value, p2p_type type);

@@ -22,6 +22,7 @@
     X(f64, 8)                                                                                                \
     X(bf16, 2)                                                                                               \
     X(u8, 1)                                                                                                 \
+    X(u16, 2)                                                                                                \
     X(u32, 4)
 
 typedef enum {
@@ -227,7 +228,7 @@ typedef enum { P2P_IN = 1, P2P_OUT = 2, P2P_INOUT = 3, P2P_OPT = 4 } p2p_operand
  * fill             y (+)= alpha.
  * copy             y (+)= x, converting layout, type and channel range. x and y have equal logical shapes. If
  *                  y is a filter or vector, its padding lanes become zero.
- * prepare          x: u8 nhwc images (n, c, h, w logical); y (+)= x * alpha + offset, an activation.
+ * prepare          x: u8 or u16 nhwc images (n, c, h, w logical); y (+)= x * alpha + offset, an activation.
  * conv_fwd         y[n,k,i,j] (+)= act(bias[k] + sum_{c,r,s} w[k,c,r,s] x[n,c, i*stride-pad_top+r,
  *                  j*stride-pad_left+s]), outside x is 0. y's extents are explicit and agree with the pads:
  *                  h_y = floor((h_x + pad_top + pad_bottom - r) / stride) + 1, and likewise for w. Ways of

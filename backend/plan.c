@@ -32,7 +32,7 @@ static p2p_tensor store_value(const p2p_session *session, const ir_value *value)
     case IR_VECTOR:
         return stored(session->vector, value);
     case IR_IMAGE:
-        return stored((p2p_storage){P2P_TYPE_u8, P2P_LAYOUT_nhwc, 0}, value);
+        return stored((p2p_storage){value->type, P2P_LAYOUT_nhwc, 0}, value);
     case IR_WORDS:
         return stored((p2p_storage){P2P_TYPE_u32, P2P_LAYOUT_plain, 0}, value);
     case IR_ACTIVATION:
@@ -95,7 +95,7 @@ int plan_root(const plan_part *part, int value) {
 /* True when the host's plain form is the device's form. */
 static bool same_bytes(const p2p_tensor *tensor, p2p_type type) {
     bool plain = tensor->layout == P2P_LAYOUT_plain && tensor->block <= 1;
-    return tensor->type == type && (plain || type == P2P_TYPE_u8);
+    return tensor->type == type && (plain || type == P2P_TYPE_u8 || type == P2P_TYPE_u16);
 }
 
 /* Lay the ports out in a run's host memory, at boundaries that suit any type and any driver. */
@@ -127,7 +127,7 @@ static p2p_status import_inputs(plan_part *part, const p2p_graph *graph) {
         const ir_value *value = &graph->values[id];
         if (value->origin != IR_INPUT || value->alias_of) continue;
         plan_port *port = &part->inputs[part->input_count++];
-        *port = (plan_port){.value = id, .type = value->role == IR_IMAGE ? P2P_TYPE_u8 : value->type};
+        *port = (plan_port){.value = id, .type = value->type};
         memcpy(port->name, value->name, sizeof port->name);
     }
     part->input_bytes = lay_out_ports(part, part->inputs, part->input_count, true);

@@ -237,12 +237,14 @@ static double clamped(double value, double limit) {
 #define LOAD_f32(p)  (*(p))
 #define LOAD_f64(p)  (*(p))
 #define LOAD_u8(p)   (*(p))
+#define LOAD_u16(p)  (*(p))
 #define LOAD_u32(p)  (*(p))
 #define LOAD_bf16(p) float_from_bf16(*(p))
 
 #define STORE_f32(p, value)  (*(p) = (float)(value))
 #define STORE_f64(p, value)  (*(p) = (double)(value))
 #define STORE_u8(p, value)   (*(p) = (uint8_t)clamped((double)(value), UINT8_MAX))
+#define STORE_u16(p, value)  (*(p) = (uint16_t)clamped((double)(value), UINT16_MAX))
 #define STORE_u32(p, value)  (*(p) = (uint32_t)clamped((double)(value), UINT32_MAX))
 #define STORE_bf16(p, value) (*(p) = bf16_from_float((float)(value)))
 
@@ -250,6 +252,7 @@ typedef float c_f32;
 typedef double c_f64;
 typedef uint16_t c_bf16;
 typedef uint8_t c_u8;
+typedef uint16_t c_u16;
 typedef uint32_t c_u32;
 
 /* Move `count` elements between host memory (contiguous) and a tensor (one every `step`). */
@@ -408,7 +411,7 @@ p2p_status p2p_tensor_parse(const char *text, p2p_tensor *tensor) {
     const char *at = text;
     const char *missing = NULL;
     if (!scan_type(&at, &parsed.type))
-        missing = "a type (f32, f64, bf16, u8, u32) and a colon";
+        missing = "a type (f32, f64, bf16, u8, u16, u32) and a colon";
     else if (!scan_layout(&at, &parsed.layout, &parsed.block))
         missing = "a layout (plain, nchwc, nhwc, ckrs, kcrs_t) with its block, and a colon";
     else if (!scan_extents(&at, &parsed))

@@ -70,6 +70,8 @@ static p2p_status add_metadata(safetensors_writer *writer, const pix2pix_config 
     P2P_TRY(safetensors_add_metadata(writer, "direction", info->direction));
     P2P_TRY(add_integer(writer, "step", info->step));
     P2P_TRY(add_integer(writer, "epoch", info->epoch));
+    P2P_TRY(add_integer(writer, "input_bits", info->input_bits));
+    P2P_TRY(add_integer(writer, "output_bits", info->output_bits));
 #define X(field, type, format) P2P_TRY(add_##type(writer, #field, config->field));
     CONFIG_NUMBERS(X)
 #undef X
@@ -163,7 +165,18 @@ static bool metadata_is(const safetensors_file *file, const char *key, const cha
     return text && strcmp(text, value) == 0;
 }
 
+static p2p_status get_bits(const safetensors_file *file, const char *key, int *bits) {
+    int64_t value = 8;
+    if (safetensors_metadata(file, key)) P2P_TRY(get_integer(file, key, &value));
+    if (value != 8 && value != 16)
+        return p2p_fail(P2P_INPUT, "%s: its metadata's %s is neither 8 nor 16", safetensors_path(file), key);
+    *bits = (int)value;
+    return P2P_OK;
+}
+
 static p2p_status get_info(const safetensors_file *file, model_file_info *info) {
+    P2P_TRY(get_bits(file, "input_bits", &info->input_bits));
+    P2P_TRY(get_bits(file, "output_bits", &info->output_bits));
     P2P_TRY(get_integer(file, "step", &info->step));
     P2P_TRY(get_integer(file, "epoch", &info->epoch));
     const bool a_to_b = metadata_is(file, "direction", "AtoB");
@@ -200,7 +213,7 @@ static weights_group values_of(const safetensors_file *file, p2p_network *networ
 
 /* From metadata, or from the tensors of a file without. */
 static p2p_status describe(const safetensors_file *file, pix2pix_config *config, model_file_info *info) {
-    *info = (model_file_info){.bare = is_bare(file), .direction = "AtoB"};
+    *info = (model_file_info){.bare = is_bare(file), .direction = "AtoB", .input_bits = 8, .output_bits = 8};
     if (info->bare) return state_dict_infer(file, config);
     int64_t format;
     P2P_TRY(check_kind(file, &format));

@@ -13,6 +13,8 @@ typedef struct {
     char
         direction[8]; /* "AtoB" or "BtoA": which half of a training pair was the input; AtoB of a bare file */
     int64_t step, epoch; /* of training when it was written; 0 of a bare file */
+    /* Of the samples that it was trained with, 8 or 16; 8 of a bare file and of one that doesn't say. */
+    int input_bits, output_bits;
 } model_file_info;
 
 /* Write `network`, one of the model's two, to `path`, atomically. */

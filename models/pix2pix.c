@@ -174,7 +174,8 @@ static p2p_status declare_generator(pix2pix *model) {
                                     .filters = config->ngf,
                                     .depth = config->depth,
                                     .dropout_blocks = config->dropout_blocks,
-                                    .bottleneck_norm = config->bottleneck_norm,
+                                    .bottleneck_norm =
+                                        config->bottleneck_norm && config->norm != NN_NORM_none,
                                     .style = style_of(config)};
     model->generator = generator_declare(network, &shape);
     return p2p_network_status(network);
@@ -237,16 +238,25 @@ pix2pix_graph_options pix2pix_graph_options_for(const pix2pix *model, int64_t ba
         .height = model->config.height,
         .width = model->config.width,
         .input_type = P2P_TYPE_u8,
+        .target_type = P2P_TYPE_u8,
         .output_type = P2P_TYPE_f32,
         .statistics = P2P_STATS_IMAGE,
     };
 }
 
-static p2p_value add_input(p2p_graph *graph, const pix2pix_graph_options *options, const char *name,
-                           int64_t channels) {
-    if (options->input_type == P2P_TYPE_u8)
-        return p2p_input_image(graph, name, channels, options->height, options->width);
-    return p2p_input(graph, name, options->input_type, channels, options->height, options->width);
+static p2p_value add_pictures(p2p_graph *graph, const pix2pix_graph_options *options, const char *name,
+                              p2p_type type, int64_t channels) {
+    if (type == P2P_TYPE_u8 || type == P2P_TYPE_u16)
+        return p2p_input_image(graph, name, type, channels, options->height, options->width);
+    return p2p_input(graph, name, type, channels, options->height, options->width);
+}
+
+static p2p_value add_input(p2p_graph *graph, const pix2pix *model, const pix2pix_graph_options *options) {
+    return add_pictures(graph, options, "input", options->input_type, model->config.input_channels);
+}
+
+static p2p_value add_target(p2p_graph *graph, const pix2pix *model, const pix2pix_graph_options *options) {
+    return add_pictures(graph, options, "target", options->target_type, model->config.output_channels);
 }
 
 static nn_pass training_pass(const pix2pix_config *config) {
@@ -337,9 +347,9 @@ static void learn_simultaneously(const training_step *step) {
 
 static void build_training(p2p_graph *graph, const pix2pix *model, const pix2pix_graph_options *options) {
     const pix2pix_config *config = &model->config;
-    p2p_value input = add_input(graph, options, "input", config->input_channels);
+    p2p_value input = add_input(graph, model, options);
     training_step step = {.graph = graph, .model = model, .options = options};
-    step.target = add_input(graph, options, "target", config->output_channels);
+    step.target = add_target(graph, model, options);
     const nn_pass pass = named(training_pass(config), options, "generator");
     step.fake = generator_apply(graph, &pass, &model->generator, input);
     if (options->layer_outputs) p2p_output(graph, "generated", step.fake, options->output_type);
@@ -355,7 +365,7 @@ static void build_evaluation(p2p_graph *graph, const pix2pix *model, const pix2p
                              bool target) {
     const pix2pix_config *config = &model->config;
     p2p_graph_images_apart(graph);
-    p2p_value input = add_input(graph, options, "input", config->input_channels);
+    p2p_value input = add_input(graph, model, options);
     nn_pass pass = training_pass(config);
     pass.norm.over = options->statistics;
     pass.norm.sync = false;
@@ -364,8 +374,7 @@ static void build_evaluation(p2p_graph *graph, const pix2pix *model, const pix2p
     pass = named(pass, options, "generator");
     p2p_value generated = generator_apply(graph, &pass, &model->generator, input);
     p2p_output(graph, "generated", generated, options->output_type);
-    if (target)
-        p2p_loss_l1(graph, generated, add_input(graph, options, "target", config->output_channels), 1, "l1");
+    if (target) p2p_loss_l1(graph, generated, add_target(graph, model, options), 1, "l1");
 }
 
 static p2p_status create_graph(const pix2pix *model, const pix2pix_graph_options *options,

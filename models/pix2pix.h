@@ -90,8 +90,8 @@ typedef struct {
     int64_t local_batch, global_batch; /* images on this replica, and on all */
     int world;                         /* replicas */
     int64_t height, width;
-    /* u8: "input" and "target" are interleaved images; f32, f64: activations in [-1, 1]. */
-    p2p_type input_type;
+    /* Of "input" and "target". u8, u16: interleaved images; f32, f64: activations in [-1, 1]. */
+    p2p_type input_type, target_type;
     p2p_type output_type; /* of "generated" and of layers */
     /* Not in training: */
     p2p_norm_stats_over statistics; /* P2P_STATS_IMAGE is the paper's test mode at any batch size */

@@ -36,6 +36,50 @@ losses() {
     sed 's/,"images_per_s":[^}]*//' "$1"
 }
 
+# ---- Trainings ----
+
+# draw_toys COUNT: so many pairs in toys/train, and 1 for 4 in toys/val; the options of a tiny training on them.
+draw_toys() {
+    "$p2p" sample-data toys --count "$1" --size 32 --seed 3 >/dev/null 2>&1 || fail "no data"
+    small=(--data toys --size 32 --ngf 4 --ndf 4 --device "$device")
+}
+
+# begin OUT STEPS OPTION...: a training in the background, some steps on; with signals as a terminal
+# gives them, or as env makes them of $signals.
+begin() {
+    local out=$1 steps=$2
+    shift 2
+    env ${signals:---default-signal=INT,TERM,HUP} "$p2p" train --out "$out" "$@" >"$out.out" 2>"$out.err" &
+    training=$!
+    for _ in $(seq 3000); do
+        [ -e "$out/metrics.jsonl" ] && [ "$(wc -l <"$out/metrics.jsonl")" -gt "$steps" ] && return
+        kill -0 $training 2>/dev/null || break
+        sleep 0.02
+    done
+    fail "$out: it ended, or never came so far: $(tail -n 2 "$out.err")"
+}
+
+# ends OUT CODE WORDS: the training that begin() began ends with the exit code, and its log holds the words.
+ends() {
+    wait $training 2>/dev/null
+    local status=$?
+    [ $status -eq "$2" ] || fail "$1: exit code $status instead of $2: $(tail -n 2 "$1.err")"
+    grep -qF -- "$3" "$1.err" || fail "'$3' is not said by $1: $(tail -n 2 "$1.err")"
+}
+
+# command_of FILE: what the hint in it says to go on with.
+command_of() {
+    sed -n 's/^hint:.*go on with: //p' "$1"
+}
+
+# equal_runs OUT OUT FILE...: equal files, and equal losses.
+equal_runs() {
+    local a=$1 b=$2 file
+    shift 2
+    for file in generator.safetensors discriminator.safetensors "$@"; do same "$a/$file" "$b/$file"; done
+    [ "$(losses "$a/metrics.jsonl")" = "$(losses "$b/metrics.jsonl")" ] || fail "$b: metrics.jsonl differs from $a's"
+}
+
 finish() {
     if [ "$failures" -gt 0 ]; then
         echo "$failures failures"

@@ -287,6 +287,9 @@ p2p_op op_case_stamp(const op_case *item, const op_storages *storages) {
         case OP_ROLE_IMAGE:
             store_as(&op.t[i], (p2p_storage){P2P_TYPE_u8, P2P_LAYOUT_nhwc, 0});
             break;
+        case OP_ROLE_IMAGE_16:
+            store_as(&op.t[i], (p2p_storage){P2P_TYPE_u16, P2P_LAYOUT_nhwc, 0});
+            break;
         default:
             break;
         }

@@ -17,7 +17,8 @@ typedef enum {
     OP_ROLE_VECTOR, /* plain, the device's vector type: vectors, statistics, losses, matrices, flat arrays */
     OP_ROLE_HOST,   /* plain f32: what the host reads and writes */
     OP_ROLE_IMAGE,  /* u8 nhwc */
-    OP_ROLE_WORDS,  /* u32 plain */
+    OP_ROLE_IMAGE_16,
+    OP_ROLE_WORDS, /* u32 plain */
 } op_role;
 
 typedef struct {
@@ -80,9 +81,12 @@ p2p_op op_case_stamp(const op_case *item, const op_storages *storages);
 
 /* ---- Where cases come from ---------------------------------------------------------------------------- */
 
+enum { OP_TINY_MACS = 300000 }; /* multiply-adds of the largest tiny case */
+
 typedef struct {
     bool full_size; /* layers of the full networks at their full size */
     bool thin;      /* fewer shapes of convolutions, for families that compile a kernel for each */
+    bool tiny;      /* layers so small that a simulator can run them */
     int64_t channel_alignment;
 } op_tier;
 

@@ -72,10 +72,17 @@ static void visit_copy_ranges(const walk *to) {
     }
 }
 
+static op_case prepare_16(op_case item) {
+    item.role[P2P_AT_prepare_x] = OP_ROLE_IMAGE_16;
+    item.op.alpha = 1 / 32767.5;
+    return item;
+}
+
 static void visit_data(const walk *to) {
     for (int i = 0; i < SHAPE_COUNT; i++) {
         give(to, pointwise(P2P_KIND_fill, shapes[i]));
         give(to, pointwise(P2P_KIND_prepare, shapes[i]));
+        give(to, prepare_16(pointwise(P2P_KIND_prepare, shapes[i])));
         give(to, pointwise(P2P_KIND_axpby, shapes[i]));
     }
     op_case vector = op_case_pointwise(P2P_KIND_fill, 1, 17, 1, 1);

@@ -64,9 +64,9 @@ static const double small_macs = 1.5e6;
 
 /* Smaller with the same character: fewer positions first (at least a few in each direction), then fewer
  * channels (blocks of 16 stay whole). */
-static op_conv_shape shrink(op_conv_shape shape) {
-    while (op_conv_macs(&shape) > small_macs && shape.h >= 16) shape.h = shape.w = shape.h / 2;
-    while (op_conv_macs(&shape) > small_macs && (shape.c >= 64 || shape.k >= 64)) {
+static op_conv_shape shrink(op_conv_shape shape, double most_macs) {
+    while (op_conv_macs(&shape) > most_macs && shape.h >= 16) shape.h = shape.w = shape.h / 2;
+    while (op_conv_macs(&shape) > most_macs && (shape.c >= 64 || shape.k >= 64)) {
         if (shape.c >= shape.k) {
             shape.c /= 2;
         } else {
@@ -80,7 +80,7 @@ void op_cases_layers(const op_tier *tier, op_visit *visit, void *context) {
     conv_walk walk = {.visit = visit, .context = context};
     for (size_t i = 0; i < sizeof layers / sizeof layers[0]; i++) {
         op_conv_shape shape = square(1, layers[i].c, layers[i].k, layers[i].size, 4, layers[i].stride, 1);
-        if (!tier->full_size) shape = shrink(shape);
+        if (!tier->full_size) shape = shrink(shape, tier->tiny ? OP_TINY_MACS : small_macs);
         visit_shape(&walk, &shape);
     }
 }

@@ -186,7 +186,8 @@ static p2p_status draw_by_kind(op_rng *rng, const p2p_op *op, op_contents *conte
     case P2P_KIND_norm_bwd_apply:
         return draw_norm(rng, op, contents);
     case P2P_KIND_prepare:
-        for (int64_t i = 0; i < elements(op, 0); i++) v[0][i] = (double)op_rng_range(rng, 0, 255);
+        for (int64_t i = 0; i < elements(op, 0); i++)
+            v[0][i] = (double)op_rng_range(rng, 0, op->t[0].type == P2P_TYPE_u8 ? 255 : 65535);
         return P2P_OK;
     case P2P_KIND_loss_bce:
         draw_loss_bce(rng, v[0], elements(op, 0));

@@ -214,7 +214,9 @@ static p2p_op in_doubles(const p2p_op *op) {
     p2p_op plain = *op;
     for (int i = 0; i < p2p_kind_operand_count(op->kind); i++) {
         p2p_tensor *t = &plain.t[i];
-        if (!p2p_tensor_present(t) || t->type == P2P_TYPE_u32 || t->type == P2P_TYPE_u8) continue;
+        if (!p2p_tensor_present(t) || t->type == P2P_TYPE_u32 || t->type == P2P_TYPE_u8 ||
+            t->type == P2P_TYPE_u16)
+            continue;
         *t = p2p_tensor_activation(P2P_TYPE_f64, t->n, t->c, t->h, t->w);
     }
     return plain;

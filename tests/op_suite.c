@@ -197,6 +197,10 @@ void op_suite_case(void *context, const op_case *item) {
     op_suite *suite = context;
     p2p_op op = op_suite_stamp(suite, item);
     if (suite->only_kind >= 0 && (int)op.kind != suite->only_kind) return;
+    if (suite->most_flops > 0 && p2p_op_flops(&op) > suite->most_flops) {
+        suite->left_out++;
+        return;
+    }
     uint32_t all = accumulable(&op);
     uint32_t some =
         all & UINT32_C(2654435769) * ++suite->turn >> 16; /* of several outputs; changes with the case */
@@ -235,6 +239,7 @@ bool op_suite_report(const op_suite *suite) {
         left_out++;
         printf("FAIL no %s was run at all\n", p2p_kind_name((p2p_kind)kind));
     }
+    if (suite->left_out > 0) printf("%ld cases were left out: too large for --tiny\n", suite->left_out);
     printf("%s on %s: %ld passed, %ld skipped, %ld failed\n", suite->repro,
            p2p_device_name(suite->device.device), passed, skipped, failed);
     return failed == 0 && left_out == 0;

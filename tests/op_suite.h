@@ -32,9 +32,11 @@ typedef struct {
     op_bench device, reference;
     op_storages storages;
     uint64_t seed;
-    int only_kind; /* -1: all */
-    p2p_math math; /* of convolutions */
-    uint32_t turn; /* cases so far: chooses among variants */
+    int only_kind;     /* -1: all */
+    p2p_math math;     /* of convolutions */
+    double most_flops; /* of a case; larger ones are left out. 0: none is */
+    long left_out;     /* so far */
+    uint32_t turn;     /* cases so far: chooses among variants */
     op_tally tally[P2P_KIND_COUNT];
 } op_suite;
 

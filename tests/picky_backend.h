@@ -1,7 +1,7 @@
 /* The reference backend with opinions: it computes exactly what the reference does, but stores tensors in
  * blocks, wants other filter layouts, allows small allocations only, refuses fusions, and can record. So what
- * the planner does for demanding devices is tested by its numbers. Its scratch memory is its own. Its peak is a
- * count without arithmetic, wrong on PICKY_STRICT.
+ * the planner does for demanding devices is tested by its numbers. Its scratch memory is its own. Its peak is
+ * a count without arithmetic, wrong on PICKY_STRICT.
  */
 #ifndef PICKY_BACKEND_H
 #define PICKY_BACKEND_H

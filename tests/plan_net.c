@@ -110,7 +110,7 @@ p2p_graph *plan_net_graph(const plan_net *net, const plan_net_step *step) {
                           .update_running = !step->losses_only,
                           .eps = 1e-5,
                           .momentum = 0.1}};
-    p2p_value x = p2p_input_image(graph, "x", net->in, PLAN_NET_SIDE, PLAN_NET_SIDE);
+    p2p_value x = p2p_input_image(graph, "x", P2P_TYPE_u8, net->in, PLAN_NET_SIDE, PLAN_NET_SIDE);
     p2p_value t = p2p_input(graph, "t", P2P_TYPE_f32, net->out, PLAN_NET_SIDE, PLAN_NET_SIDE);
     p2p_value y = generate(&b, x);
     p2p_output(graph, "y", y, P2P_TYPE_f64);

@@ -114,7 +114,7 @@ static void plan(golden_case *c, int which) {
     options.output_type = c->type;
     if (which == PLAN_LAYERS) {
         options.layer_outputs = true;
-        options.input_type = c->type;
+        options.input_type = options.target_type = c->type;
     }
     if (which == PLAN_RUNNING) options.statistics = P2P_STATS_RUNNING;
     if (which == PLAN_LAYERS || which == PLAN_TRAIN)
@@ -381,7 +381,8 @@ static void check_files(golden_case *c) {
     const char *path = test_path(folder, "model.safetensors");
     p2p_network *networks[] = {c->model->generator.network, c->model->discriminator.network};
     for (int i = 0; i < 2; i++) {
-        const model_file_info info = {.direction = "AtoB", .step = c->steps, .epoch = 1};
+        const model_file_info info = {
+            .direction = "AtoB", .step = c->steps, .epoch = 1, .input_bits = 8, .output_bits = 8};
         ok(model_file_save(c->session, c->model, networks[i], &info, path));
         safetensors_file *saved, *initial;
         ok(safetensors_open(path, &saved));

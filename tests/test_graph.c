@@ -133,7 +133,7 @@ static void test_shapes(void **state) {
     p2p_param one = p2p_network_filter(g, "one", 2, 8, 1, 1, 0, 1);
     p2p_param wide = p2p_network_filter(g, "wide", 1, 3, 3, 5, 0, 1);
     p2p_graph *graph = p2p_graph_create(2, 6, 3);
-    p2p_value image = p2p_input_image(graph, "photo", 3, 16, 12);
+    p2p_value image = p2p_input_image(graph, "photo", P2P_TYPE_u8, 3, 16, 12);
     expect_shape(graph, image, 2, 3, 16, 12);
     p2p_value y = p2p_conv(graph, image, g, down, NO_PARAM, 2, 1);
     expect_shape(graph, y, 2, 8, 8, 6);
@@ -155,7 +155,7 @@ static void test_forward_nodes(void **state) {
     (void)state;
     layer l = layer_create("G");
     p2p_graph *graph = p2p_graph_create(2, 2, 1);
-    p2p_value x = p2p_input_image(graph, "photo", 3, 8, 8);
+    p2p_value x = p2p_input_image(graph, "photo", P2P_TYPE_u8, 3, 8, 8);
     p2p_value y = p2p_conv(graph, x, l.network, l.w, l.bias, 2, 1);
     p2p_value n = p2p_norm(graph, y, l.network, l.scale, l.shift, l.running, &batch_norm);
     p2p_value a = p2p_activation(graph, n, P2P_ACT_lrelu, 0.25);
@@ -360,7 +360,7 @@ static void test_other_refusals(void **state) {
     refused(&b, "input", "name");
     p2p_input(b.graph, "y", P2P_TYPE_u8, 1, 1, 1);
     refused(&b, "input y", "f32 or f64");
-    p2p_input_image(b.graph, "y", 3, 0, 4);
+    p2p_input_image(b.graph, "y", P2P_TYPE_u8, 3, 0, 4);
     refused(&b, "input y", "1x3x0x4");
     p2p_input(b.graph, "y", P2P_TYPE_f32, 1, INT64_MAX, INT64_MAX);
     refused(&b, "input y", "too large");
@@ -626,7 +626,8 @@ static void test_synchronised_norm(void **state) {
 static void test_value_gradients(void **state) {
     (void)state;
     gan n = gan_create();
-    p2p_value image = p2p_input_image(n.graph, "photo", 3, 8, 8), detached = p2p_detach(n.graph, n.fake);
+    p2p_value image = p2p_input_image(n.graph, "photo", P2P_TYPE_u8, 3, 8, 8),
+              detached = p2p_detach(n.graph, n.fake);
     p2p_value losses[2] = {gan_judge(&n, image, "real"), gan_judge(&n, detached, "fake")};
     p2p_value wanted[2] = {image, detached}, gradients[2];
     int forward = n.graph->node_count;

@@ -87,10 +87,15 @@ static void stored_sizes_include_padding(void **state) {
         const char *text;
         int64_t stored;
     } cases[] = {
-        {"f32:plain:2x3x4x5", 120},         {"f32:nchwc16:2x3x4x5", 640},
-        {"f32:nchwc16:2x3@3/33x4x5", 1920}, {"f32:nhwc8:2x3x4x5", 320},
-        {"u8:nhwc:2x3x4x5", 120},           {"f32:ckrs16:17x3x4x4", 32 * 16 * 16},
-        {"f32:kcrs_t16:17x3x4x4", 8192},    {"f64:plain:1x1x1x1000", 1000},
+        {"f32:plain:2x3x4x5", 120},
+        {"f32:nchwc16:2x3x4x5", 640},
+        {"f32:nchwc16:2x3@3/33x4x5", 1920},
+        {"f32:nhwc8:2x3x4x5", 320},
+        {"u8:nhwc:2x3x4x5", 120},
+        {"u16:nhwc:2x3x4x5", 120},
+        {"f32:ckrs16:17x3x4x4", 32 * 16 * 16},
+        {"f32:kcrs_t16:17x3x4x4", 8192},
+        {"f64:plain:1x1x1x1000", 1000},
         {"f32:plain:1x4@2/9x2x2", 36},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -174,6 +179,10 @@ static void conversion_rounds_to_nearest(void **state) {
     assert_true(stored_as(P2P_TYPE_u8, 300) == 255);
     assert_true(stored_as(P2P_TYPE_u8, -3) == 0);
     assert_true(stored_as(P2P_TYPE_u8, NAN) == 0);
+    assert_true(stored_as(P2P_TYPE_u16, 65534.6) == 65535);
+    assert_true(stored_as(P2P_TYPE_u16, 70000) == 65535);
+    assert_true(stored_as(P2P_TYPE_u16, 257) == 257);
+    assert_true(stored_as(P2P_TYPE_u16, -3) == 0);
     assert_true(stored_as(P2P_TYPE_u32, 4294967295.0) == 4294967295.0);
     assert_true(stored_as(P2P_TYPE_u32, 1e20) == 4294967295.0);
 }
@@ -308,6 +317,7 @@ static const char *const valid[] = {
     "all_reduce y=f32:plain:1x1x1x100",
     "all_reduce y=f64:plain:2x3x1x5 reduction=moments",
     "broadcast y=u32:plain:1x1x1x100 root=3",
+    "prepare x=u16:nhwc:2x3x8x8 y=f32:plain:2x3x8x8 alpha=3e-05 offset=-1",
 };
 
 enum { VALID_COUNT = sizeof valid / sizeof valid[0] };
@@ -483,8 +493,8 @@ static void invalid_descriptors_are_refused(void **state) {
         {"copy x+=" FLAT "y=" FLAT, "operand x (f32:plain:1x1x1x9): it is not an output"},
         {"copy x=" FLAT "y=f32:plain:1x1x1x8", "its shape must be that of x, 1x1x1x9"},
         {"copy x=u32:plain:1x1x1x9 y=" FLAT, "operand x (u32:plain:1x1x1x9): its type"},
-        {"prepare x=" IMAGES "y=" IMAGES, "images must be u8:nhwc"},
-        {"prepare x=u8:nhwc8:1x3x8x8 y=" IMAGES, "images must be u8:nhwc"},
+        {"prepare x=" IMAGES "y=" IMAGES, "images must be u8:nhwc or u16:nhwc"},
+        {"prepare x=u8:nhwc8:1x3x8x8 y=" IMAGES, "images must be u8:nhwc or u16:nhwc"},
         {"prepare x=u8:nhwc:1x3x8x8 y=f32:ckrs16:1x3x8x8", "the layout is one of filters"},
         {"conv_fwd x=" IMAGES "w=f32:plain:4x2x4x4 y=f32:plain:1x4x5x5",
          "operand w (f32:plain:4x2x4x4): its shape "

@@ -2,15 +2,15 @@
  *
  *   test_ops [--backend opencl:0|reference] [--storage NAME] [--mode test|support|perf] [--filter KIND]
  *            [--precision fp32|bf16] [--case "DESCRIPTOR"] [--seed N] [--random N] [--long] [--thin]
- * [--apart]
- *            [--verbose]
+ *            [--tiny] [--apart] [--verbose]
  *
  * --storage makes the device store tensors another way than it asks for: with the reference, which takes any
  * layout, that is a test of the layouts and of the runner itself. --random N draws N cases of each kind after
  * the table. --precision bf16 asks for convolutions in bf16. --long runs the networks' layers at full size,
- * --thin fewer convolutions. --apart gives each operand a buffer of its own that ends where it does, for
- * simulators that report reads outside of buffers. Exits with 1 when anything failed, when the device is not
- * there, or when a kind was left out altogether; with 2 on wrong usage.
+ * --thin fewer convolutions; --tiny does so too, and leaves out what takes a simulator long. --apart gives
+ * each operand a buffer of its own that ends where it does, for simulators that report reads outside of
+ * buffers. Exits with 1 when anything failed, when the device is not there, or when a kind was left out
+ * altogether; with 2 on wrong usage.
  */
 #include "op_suite.h"
 
@@ -21,7 +21,7 @@ typedef struct {
     const char *backend, *storage, *mode, *filter, *descriptor, *precision;
     uint64_t seed;
     int random;
-    bool full_size, thin, apart, verbose;
+    bool full_size, thin, tiny, apart, verbose;
 } options;
 
 /* ---- Options ------------------------------------------------------------------------------------------ */
@@ -32,7 +32,7 @@ static int usage(const char *problem, const char *what) {
             "usage: test_ops [--backend ADDRESS] [--storage nchwc16|nhwc8|plain] [--mode test|support|perf]\n"
             "                [--precision fp32|bf16] [--filter KIND] [--case DESCRIPTOR] [--seed N] "
             "[--random N]\n"
-            "                [--long] [--thin] [--apart] [--verbose]\n",
+            "                [--long] [--thin] [--tiny] [--apart] [--verbose]\n",
             problem, what);
     return 2;
 }
@@ -50,6 +50,7 @@ static int parse(int argc, char **argv, options *chosen) {
         const char *name = argv[i];
         bool *flag = strcmp(name, "--long") == 0      ? &chosen->full_size
                      : strcmp(name, "--thin") == 0    ? &chosen->thin
+                     : strcmp(name, "--tiny") == 0    ? &chosen->tiny
                      : strcmp(name, "--apart") == 0   ? &chosen->apart
                      : strcmp(name, "--verbose") == 0 ? &chosen->verbose
                                                       : NULL;
@@ -116,8 +117,10 @@ static int find_kind(const char *name) {
 
 static void visit_all(op_suite *suite, const options *chosen) {
     const op_tier tier = {.full_size = chosen->full_size,
-                          .thin = chosen->thin,
+                          .thin = chosen->thin || chosen->tiny,
+                          .tiny = chosen->tiny,
                           .channel_alignment = suite->storages.channel_alignment};
+    suite->most_flops = chosen->tiny ? 2.0 * OP_TINY_MACS : 0;
     op_cases_table(&tier, op_suite_case, suite);
     op_rng rng = {chosen->seed};
     for (int kind = 0; kind < P2P_KIND_all_reduce; kind++) {

@@ -623,7 +623,8 @@ static void save_tiny(const char *path, bool of_generator) {
     ok(p2p_session_allocate(session, NULL, NULL));
     p2p_network *network = of_generator ? model->generator.network : model->discriminator.network;
     ok(p2p_session_initialise(session, network, 1));
-    const model_file_info info = {.direction = "BtoA", .step = 5, .epoch = 2};
+    const model_file_info info = {
+        .direction = "BtoA", .step = 5, .epoch = 2, .input_bits = 8, .output_bits = 16};
     ok(model_file_save(session, model, network, &info, path));
     p2p_session_destroy(session);
     p2p_graph_destroy(graph);
@@ -654,6 +655,8 @@ static void test_model_file(void **state) {
     assert_string_equal(info.direction, "BtoA");
     assert_int_equal(info.step, 5);
     assert_int_equal(info.epoch, 2);
+    assert_int_equal(info.input_bits, 8);
+    assert_int_equal(info.output_bits, 16);
     assert_string_equal(safetensors_metadata(file, "p2p_version"), P2P_VERSION);
     pix2pix_destroy(model);
     safetensors_close(file);
@@ -696,6 +699,8 @@ static void test_model_file_of_format_1(void **state) {
     ok(model_file_open(path, &file, &model, &info));
     assert_string_equal(safetensors_metadata(file, "p2p_format"), "1");
     assert_int_equal(info.step, 2);
+    assert_int_equal(info.input_bits, 8);
+    assert_int_equal(info.output_bits, 8);
     pix2pix_config expected = pix2pix_config_default(), *got = &model->config;
     expected.height = expected.width = 24;
     expected.depth = 2;
@@ -725,6 +730,7 @@ static void test_model_file_refused(void **state) {
     check_edited("\"dropout\":\"0.1\"", "\"dropout\":\"1.0\"", "dropout");
     check_edited("\"ngf\":\"1\"", "\"ngf\":\"2\"", "the network needs");
     check_edited("\"ngf\":\"1\"", "\"ngf\":\"0\"", "ngf is 0");
+    check_edited("\"output_bits\":\"16\"", "\"output_bits\":\"12\"", "output_bits is neither 8 nor 16");
     check_edited("\"step\":\"5\"", "\"step\":\" \"", "metadata's step");
     save_tiny(in_folder("discriminator.safetensors"), false);
     safetensors_file *file;

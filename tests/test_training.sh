@@ -9,8 +9,7 @@ rates() {
     sed -nE 's/.*"epoch":([0-9]+).*"lr":([^,}]*).*/\1 \2/p' "$1/metrics.jsonl" | uniq
 }
 
-"$p2p" sample-data toys --count 3 --size 32 --seed 3 >/dev/null 2>&1 || fail "no data"
-small=(--data toys --size 32 --ngf 4 --ndf 4 --device "$device")
+draw_toys 3
 
 echo "-- learning rates"
 expect 0 "epoch 4/4" "$p2p" train "${small[@]}" --out linear --epochs 2 --lr-policy linear --epochs-decay 2 --lr 0.03
@@ -93,49 +92,5 @@ echo "-- checkpoints"
 expect 0 "" "$p2p" train "${small[@]}" --out often --steps 11 --checkpoint-every 2
 [ "$(ls often/checkpoints | tr '\n' ' ')" = "step-000000010.safetensors step-000000011.safetensors " ] ||
     fail "not the newest two checkpoints: $(ls often/checkpoints)"
-
-# begin OUT STEPS OPTION...: a training in the background (with signals as a terminal gives them), some steps on.
-begin() {
-    local out=$1 steps=$2
-    shift 2
-    env --default-signal=INT,TERM,HUP "$p2p" train "${small[@]}" --out "$out" "$@" >"$out.out" 2>"$out.err" &
-    training=$!
-    for _ in $(seq 3000); do
-        [ -e "$out/metrics.jsonl" ] && [ "$(wc -l <"$out/metrics.jsonl")" -gt "$steps" ] && return
-        kill -0 $training 2>/dev/null || break
-        sleep 0.02
-    done
-    fail "$out: it ended, or never came so far: $(tail -n 2 "$out.err")"
-}
-
-# command OUT: what the hint says to go on with.
-command_of() {
-    sed -n 's/^hint:.*go on with: //p' "$1"
-}
-
-echo "-- signals: the step is finished, kept, and resumed bit for bit"
-length=(--steps 300 --epochs 1000 --keep-epochs 2)
-expect 0 "" "$p2p" train "${small[@]}" --out whole "${length[@]}"
-for signal in INT:130 TERM:143 HUP:129; do
-    out="stopped by ${signal%:*}"
-    begin "$out" 20 "${length[@]}"
-    kill -s "${signal%:*}" $training
-    wait $training
-    status=$?
-    [ $status -eq "${signal#*:}" ] || fail "$out: exit code $status: $(tail -n 2 "$out.err")"
-    step=$(sed -nE 's/^p2p: stopped by .* after step ([0-9]+) of 300; .*/\1/p' "$out.err")
-    [ -n "$step" ] || fail "$out: not said: $(tail -n 2 "$out.err")"
-    [ -e "$out/checkpoints/step-$(printf %09d "$step").safetensors" ] || fail "$out: no checkpoint of step $step"
-    expect 0 "going on after step $step" bash -c "$(command_of "$out.err")"
-    for file in generator.safetensors discriminator.safetensors checkpoints/step-000000300.safetensors best/best.json; do
-        same "whole/$file" "$out/$file"
-    done
-    [ "$(losses whole/metrics.jsonl)" = "$(losses "$out/metrics.jsonl")" ] || fail "$out: metrics.jsonl differs"
-done
-env --ignore-signal=HUP "$p2p" train "${small[@]}" --out nohup --steps 300 --keep-epochs 2 >/dev/null 2>&1 &
-training=$!
-sleep 0.5
-kill -s HUP $training
-wait $training || fail "a signal that nohup ignores stopped the training"
 
 finish

@@ -47,8 +47,9 @@ typedef struct {
     size_t host_peak_bytes; /* of the process, up to now */
 } bench_speed;
 
-/* Training steps as a training makes them, two in flight; generator runs one by one, results read. Two warm
- * up. A loss that is no finite number is P2P_FAILED: such a step's time means nothing. */
+/* Training steps as a training makes them, two in flight, so that each time is the mean of two successive
+ * steps; generator runs one by one, results read. Two warm up. A loss that is no finite number is P2P_FAILED:
+ * such a step's time means nothing. */
 p2p_status bench_measure_speed(bench *b, int steps, bench_speed *speed);
 
 /* ---- Operations --------------------------------------------------------------------------------------- */

@@ -144,12 +144,12 @@ static p2p_status list_checkpoints(sys_names *names, const char *folder) {
     return sys_folder_walk(names, folder, is_checkpoint_name);
 }
 
-p2p_status checkpoint_find(const char *folder, char **path) {
+p2p_status checkpoint_find(const char *folder, int newer, char **path) {
     *path = NULL;
     sys_names names;
     p2p_status status = list_checkpoints(&names, folder);
-    if (status == P2P_OK && names.count > 0)
-        status = sys_path_join(path, folder, names.names[names.count - 1]);
+    if (status == P2P_OK && names.count > (size_t)newer)
+        status = sys_path_join(path, folder, names.names[names.count - 1 - (size_t)newer]);
     sys_names_free(&names);
     return status;
 }

@@ -41,8 +41,9 @@ void checkpoint_info_free(checkpoint_info *info);
 p2p_status checkpoint_save(const char *folder, const checkpoint_info *info, p2p_session *session,
                            const pix2pix *model);
 
-/* The newest checkpoint of the folder: *path is the caller's to free(), NULL when there is none. */
-p2p_status checkpoint_find(const char *folder, char **path);
+/* The newest checkpoint of the folder but `newer` others: *path is the caller's to free(), NULL when there is
+ * none. */
+p2p_status checkpoint_find(const char *folder, int newer, char **path);
 
 /* Settings and position alone, before any device is opened. */
 p2p_status checkpoint_read_info(const char *path, checkpoint_info *info);

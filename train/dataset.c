@@ -9,6 +9,7 @@
 struct dataset {
     char *folder; /* DIR/SPLIT */
     sys_names files;
+    int bits; /* the most that any file has */
     dataset_direction direction;
 };
 
@@ -36,7 +37,8 @@ static p2p_status check_folder(const char *folder, const char *dir, const char *
         split);
 }
 
-static p2p_status check_headers(const dataset *data) {
+static p2p_status check_headers(dataset *data) {
+    data->bits = 8;
     for (size_t i = 0; i < data->files.count; i++) {
         char *path;
         image_header header;
@@ -45,6 +47,7 @@ static p2p_status check_headers(const dataset *data) {
         if (status == P2P_OK) status = check_width(path, header.width);
         free(path);
         if (status != P2P_OK) return status;
+        if (header.bits > data->bits) data->bits = header.bits;
     }
     return P2P_OK;
 }
@@ -87,6 +90,10 @@ void dataset_close(dataset *data) {
 
 int64_t dataset_count(const dataset *data) {
     return (int64_t)data->files.count;
+}
+
+pair_format dataset_format(const dataset *data, int channels_in, int channels_out) {
+    return (pair_format){.input = {channels_in, data->bits}, .target = {channels_out, data->bits}};
 }
 
 const char *dataset_name(const dataset *data, int64_t sample) {

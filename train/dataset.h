@@ -37,6 +37,10 @@ void dataset_close(dataset *data); /* NULL is ignored */
 
 int64_t dataset_count(const dataset *data);
 
+/* What the pictures of each side, converted to these numbers of channels, need to keep every bit: 16 bits
+ * where any file has them. */
+pair_format dataset_format(const dataset *data, int channels_in, int channels_out);
+
 /* A sample's path relative to the split's folder; owned by the data set. */
 const char *dataset_name(const dataset *data, int64_t sample);
 

@@ -10,7 +10,7 @@
 
 #include "dataset.h"
 #include "image.h"
-#include "p2p.h"
+#include "model_file.h"
 #include "resize.h"
 
 /* A plan of pix2pix_graph_evaluate without a target, and what it takes. */
@@ -20,6 +20,12 @@ typedef struct {
     int width, height;  /* of each */
     pair_format format; /* of inputs and results; the inputs' bits are the plan's input type */
 } evaluator;
+
+/* The type of a plan's pictures of this format: u8 or u16. */
+p2p_type evaluate_type(image_format format);
+
+/* What a model file's network takes and makes. */
+pair_format evaluate_format(const pix2pix_config *config, const model_file_info *info);
 
 /* Run `count` pictures, at most a batch, each of the evaluator's size and format. results[i], the caller's to
  * free, is what the generator draws from inputs[i]; all of them are empty after a failure. */
@@ -36,5 +42,18 @@ typedef struct {
  * they are empty after a failure. */
 p2p_status evaluate_load_pair(const dataset *data, int64_t sample, const pair_form *form, image *input,
                               image *target);
+
+/* A pair and what the generator drew. Whoever wants to keep a picture takes it and leaves an empty one. */
+typedef struct {
+    int64_t sample;
+    image *input, *generated, *target;
+} evaluated_pair;
+
+/* A failure ends evaluate_pairs and is returned. */
+typedef p2p_status (*evaluated_visit)(void *context, const evaluated_pair *pair);
+
+/* Run the data set's first `count` pairs, a batch at a time, and visit each in order. */
+p2p_status evaluate_pairs(const evaluator *e, const dataset *data, const pair_form *form, int64_t count,
+                          evaluated_visit visit, void *context);
 
 #endif

@@ -107,6 +107,12 @@ sys_path_kind sys_path_kind_of(const char *path) {
     return stat(path, &found) == 0 ? kind_of_mode(found.st_mode) : SYS_PATH_ABSENT;
 }
 
+bool sys_path_same(const char *a, const char *b) {
+    struct stat first, second;
+    return stat(a, &first) == 0 && stat(b, &second) == 0 && first.st_dev == second.st_dev &&
+           first.st_ino == second.st_ino;
+}
+
 p2p_status sys_path_join(char **path, const char *folder, const char *name) {
     size_t folder_length = strlen(folder), name_length = strlen(name);
     char *joined = malloc(folder_length + name_length + 2);
@@ -304,6 +310,7 @@ static void ask_to_stop(int number) {
 }
 
 void sys_stop_prepare(void) {
+    signal(SIGXFSZ, SIG_IGN);
     for (int i = 0; i < STOP_SIGNALS; i++) {
         struct sigaction present;
         const bool known = sigaction(stop_signals[i].number, NULL, &present) == 0;
@@ -311,15 +318,21 @@ void sys_stop_prepare(void) {
     }
 }
 
+void sys_stop_keep_ignored(void) {
+    for (int i = 0; i < STOP_SIGNALS; i++) {
+        if (stop_signals[i].ignored) signal(stop_signals[i].number, SIG_IGN);
+    }
+}
+
 void sys_stop_listen(void) {
     if (stop_signal != 0) return;
+    sys_stop_keep_ignored();
     struct sigaction wanted = {.sa_handler = ask_to_stop, .sa_flags = SA_RESTART};
     sigemptyset(&wanted.sa_mask);
     for (int i = 0; i < STOP_SIGNALS; i++) sigaddset(&wanted.sa_mask, stop_signals[i].number);
     for (int i = 0; i < STOP_SIGNALS; i++) {
         if (!stop_signals[i].ignored) sigaction(stop_signals[i].number, &wanted, NULL);
     }
-    signal(SIGXFSZ, SIG_IGN);
 }
 
 int sys_stop_signal(void) {

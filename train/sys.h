@@ -43,6 +43,9 @@ typedef enum { SYS_PATH_ABSENT, SYS_PATH_FILE, SYS_PATH_FOLDER, SYS_PATH_OTHER }
 /* What `path` leads to, symbolic links followed. A dangling link is absent. */
 sys_path_kind sys_path_kind_of(const char *path);
 
+/* Whether both paths lead to one and the same file. */
+bool sys_path_same(const char *a, const char *b);
+
 /* "folder/name" (just "name" when the folder is ""), to be freed by the caller. */
 p2p_status sys_path_join(char **path, const char *folder, const char *name);
 
@@ -82,13 +85,16 @@ p2p_status sys_file_write(const char *path, const void *bytes, size_t size);
 /* ---- Signals --------------------------------------------------------------------------------------------
  */
 
-/* Note which signals the process was started with ignored (nohup): they stay so. Before libraries are called
- * that catch signals themselves, as compilers do. */
+/* Note which signals the process was started with ignored (nohup): they stay so. From now on a file that
+ * grows beyond the process's limit is an error of the write and no end of the process. Before libraries are
+ * called that catch signals themselves, as compilers do. */
 void sys_stop_prepare(void);
 
+/* Ignore again what is to stay ignored, where a library may have caught it since. */
+void sys_stop_keep_ignored(void);
+
 /* From now on SIGINT (Ctrl-C), SIGTERM and SIGHUP ask to stop instead of ending the process; a second one
- * ends it at once. To be called again where a library may have taken the signals since. A file that grows
- * beyond the process's limit becomes an error of the write. */
+ * ends it at once. To be called again where a library may have taken the signals since. */
 void sys_stop_listen(void);
 
 /* The signal that has asked to stop; 0 as long as none has. */

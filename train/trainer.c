@@ -311,6 +311,8 @@ p2p_status trainer_run(settings *all) {
     p2p_status status = trainer_open(&t, all);
     if (status == P2P_OK) status = train(&t);
     if (status == P2P_OK) status = finish(&t);
-    trainer_close(&t);
-    return status;
+    trainer_failure failure;
+    trainer_failure_take(&failure, status);
+    trainer_close(&t); /* of a lost device, even this fails and says so */
+    return status == P2P_OK ? P2P_OK : trainer_failure_give(&failure);
 }

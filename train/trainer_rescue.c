@@ -17,6 +17,11 @@ void trainer_failure_take(trainer_failure *failure, p2p_status status) {
     snprintf(failure->hint, sizeof failure->hint, "%s", p2p_message_hint());
 }
 
+p2p_status trainer_failure_give(const trainer_failure *failure) {
+    p2p_fail(failure->status, "%s", failure->message);
+    return failure->hint[0] ? p2p_hint(failure->status, "%s", failure->hint) : failure->status;
+}
+
 static p2p_status stopped(const trainer *t) {
     char command[COMMAND_BYTES];
     settings_resume_command(t->all, command, sizeof command);
@@ -46,7 +51,7 @@ static void describe_kept(const trainer *t, bool saved, char *text, size_t size)
     char *newest = NULL;
     if (saved)
         snprintf(text, size, "the training up to step %" PRId64 " is kept", t->at.step);
-    else if (checkpoint_find(t->paths.checkpoints, &newest) == P2P_OK && newest)
+    else if (checkpoint_find(t->paths.checkpoints, 0, &newest) == P2P_OK && newest)
         snprintf(text, size, "the last checkpoint is %s", newest);
     else
         snprintf(text, size, "there is no checkpoint yet");

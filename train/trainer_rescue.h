@@ -13,6 +13,9 @@ typedef struct {
 /* The calling thread's message and hint. */
 void trainer_failure_take(trainer_failure *failure, p2p_status status);
 
+/* Make the text the calling thread's message and hint again; returns the status. */
+p2p_status trainer_failure_give(const trainer_failure *failure);
+
 /* Write a checkpoint where `exact`: the session is idle and holds the state of t->at. Returns the failure
  * with a hint about what is kept and how to go on; where a signal asked for the end and the checkpoint can't
  * be written, that failure instead. */

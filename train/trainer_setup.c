@@ -3,6 +3,7 @@
 #include "trainer_setup.h"
 
 #include "command.h"
+#include "file.h"
 #include "model_file.h"
 #include "sys.h"
 
@@ -57,6 +58,8 @@ p2p_status trainer_model_config(const settings *all, pix2pix_config *config) {
     config->height = config->width = all->size;
     config->ngf = all->ngf;
     config->ndf = all->ndf;
+    config->input_channels = all->channels_in;
+    config->output_channels = all->channels_out;
     config->norm_eps = all->norm_eps;
     config->norm_momentum = all->norm_momentum;
     config->leaky_slope = all->slope;
@@ -70,6 +73,8 @@ p2p_status trainer_model_config(const settings *all, pix2pix_config *config) {
     config->init_scale_stddev = all->init_scale;
     choose(all, config);
     P2P_TRY(parse_depth(all, &config->depth));
+    if (config->norm == NN_NORM_none && config->bottleneck_norm && settings_given(all, "bottleneck-norm"))
+        return p2p_fail(P2P_USAGE, "--bottleneck-norm on contradicts --norm none");
     if (config->discriminator_net == DISCRIMINATOR_pixel && settings_given(all, "d-layers"))
         return p2p_fail(P2P_USAGE, "--d-layers contradicts --d-net pixel, which has none of stride 2");
     p2p_status status = pix2pix_config_check(config);
@@ -82,10 +87,12 @@ static p2p_status resolve_augmentation(settings *all, augment_options *options) 
     if (all->no_jitter) all->load_size = all->size;
     /* 286 for 256, and the same margin in proportion for other sizes. */
     if (all->load_size == 0) all->load_size = (all->size * 286 + 128) / 256;
-    *options = (augment_options){.size = (int)all->size,
-                                 .load_size = (int)all->load_size,
-                                 .jitter = !all->no_jitter,
-                                 .flip = !all->no_flip};
+    *options =
+        (augment_options){.size = (int)all->size,
+                          .load_size = (int)all->load_size,
+                          .jitter = !all->no_jitter,
+                          .filter = strcmp(all->resize, "nearest") == 0 ? RESIZE_NEAREST : RESIZE_BICUBIC,
+                          .flip = !all->no_flip};
     return augment_check(options);
 }
 
@@ -133,12 +140,33 @@ static p2p_status resume_from_config(trainer *t) {
     return status;
 }
 
+/* Nothing is fallen back to silently: of a damaged checkpoint its owner hears what there is instead. */
+static p2p_status hint_older(const trainer *t, p2p_status status) {
+    char *older;
+    if (status != P2P_INPUT || checkpoint_find(t->paths.checkpoints, 1, &older) != P2P_OK) return status;
+    if (older)
+        p2p_hint(status, "remove it to go on from %s", older);
+    else
+        p2p_hint(status, "there is no other checkpoint to go on from");
+    free(older);
+    return status;
+}
+
+/* What a kill has left half written, and nobody would ever overwrite. */
+static p2p_status sweep(const trainer_paths *paths) {
+    P2P_TRY(p2p_atomic_sweep(paths->checkpoints));
+    P2P_TRY(p2p_atomic_sweep(paths->epochs));
+    P2P_TRY(p2p_atomic_sweep(paths->best));
+    return p2p_atomic_sweep(paths->samples);
+}
+
 /* Settings and position of the newest checkpoint. */
 static p2p_status find_resume(trainer *t) {
     checkpoint_info info;
-    P2P_TRY(checkpoint_find(t->paths.checkpoints, &t->resumed_from));
+    P2P_TRY(sweep(&t->paths));
+    P2P_TRY(checkpoint_find(t->paths.checkpoints, 0, &t->resumed_from));
     if (!t->resumed_from) return resume_from_config(t);
-    P2P_TRY(checkpoint_read_info(t->resumed_from, &info));
+    P2P_TRY(hint_older(t, checkpoint_read_info(t->resumed_from, &info)));
     p2p_status status = settings_resume(t->all, info.settings, t->resumed_from);
     if (status == P2P_OK) status = trainer_complete_length(t->all);
     if (status == P2P_OK)
@@ -152,7 +180,7 @@ static p2p_status find_resume(trainer *t) {
 /* Nobody's earlier training is overwritten. */
 static p2p_status refuse_existing(trainer *t) {
     char *newest;
-    P2P_TRY(checkpoint_find(t->paths.checkpoints, &newest));
+    P2P_TRY(checkpoint_find(t->paths.checkpoints, 0, &newest));
     bool exists = newest || sys_path_kind_of(t->paths.generator) != SYS_PATH_ABSENT;
     free(newest);
     if (!exists) return P2P_OK;
@@ -198,7 +226,7 @@ static p2p_status open_data(trainer *t) {
         return p2p_hint(P2P_INPUT, "a training goes on bit for bit only with the pairs that it began with");
     }
     t->identity = found;
-    t->format = (pair_format){.input = IMAGE_RGB8, .target = IMAGE_RGB8};
+    t->format = dataset_format(t->training, (int)all->channels_in, (int)all->channels_out);
     t->batches = loader_batches(t->training, (int)all->batch);
     fprintf(stderr, "data: %" PRId64 " training pairs, %" PRId64 " validation pairs\n", found.pairs,
             t->validation ? dataset_count(t->validation) : 0);
@@ -207,9 +235,17 @@ static p2p_status open_data(trainer *t) {
 
 /* ---- Device ------------------------------------------------------------------------------------------- */
 
+/* The plans take pictures as the loader gives them. */
+static pix2pix_graph_options graph_options(const trainer *t, int64_t batch) {
+    pix2pix_graph_options options = pix2pix_graph_options_for(t->model, batch);
+    options.input_type = evaluate_type(t->format.input);
+    options.target_type = evaluate_type(t->format.target);
+    return options;
+}
+
 static p2p_status plan_training(trainer *t, const char *name, int64_t batch, p2p_graph **graph,
                                 p2p_plan **plan) {
-    pix2pix_graph_options options = pix2pix_graph_options_for(t->model, batch);
+    pix2pix_graph_options options = graph_options(t, batch);
     P2P_TRY(pix2pix_graph_train(t->model, &options, graph));
     return p2p_session_plan(t->session, name, graph, plan);
 }
@@ -220,13 +256,19 @@ static p2p_status plan_all(trainer *t) {
         P2P_TRY(plan_training(t, "training step", t->all->batch, &t->step_graph, &t->step_plan));
     if (last > 0) P2P_TRY(plan_training(t, "last step of an epoch", last, &t->last_graph, &t->last_plan));
     /* As many pictures as a step has pairs: that needs no memory of its own. */
-    pix2pix_graph_options options = pix2pix_graph_options_for(t->model, t->all->batch);
+    pix2pix_graph_options options = graph_options(t, t->all->batch);
     t->evaluator = (evaluator){.batch = (int)t->all->batch,
                                .width = (int)t->all->size,
                                .height = (int)t->all->size,
                                .format = t->format};
     P2P_TRY(pix2pix_graph_evaluate(t->model, &options, false, &t->report_graph));
     return p2p_session_plan(t->session, "validation", &t->report_graph, &t->evaluator.plan);
+}
+
+/* Drivers' compilers catch signals as soon as they begin to work. */
+static void show_preparing(void *stream, int done, int total) {
+    sys_stop_keep_ignored();
+    progress_preparing(stream, done, total);
 }
 
 static p2p_status open_device(trainer *t) {
@@ -236,7 +278,7 @@ static p2p_status open_device(trainer *t) {
     P2P_TRY(command_open_device(t->all, &t->device));
     P2P_TRY(command_create_session(t->all, t->device, &t->session));
     P2P_TRY(plan_all(t));
-    P2P_TRY(p2p_session_allocate(t->session, progress_preparing, stderr));
+    P2P_TRY(p2p_session_allocate(t->session, show_preparing, stderr));
     p2p_session_memory memory;
     p2p_session_memory_use(t->session, &memory);
     fprintf(stderr, "memory: %.0f MB on the device, %.0f of it for weights, gradients and moments\n",
@@ -251,7 +293,7 @@ static p2p_status initialise(trainer *t, p2p_network *network, const char *file)
 }
 
 static p2p_status set_weights(trainer *t) {
-    if (t->resumed_from) return checkpoint_load(t->resumed_from, t->session, t->model);
+    if (t->resumed_from) return hint_older(t, checkpoint_load(t->resumed_from, t->session, t->model));
     P2P_TRY(initialise(t, t->model->generator.network, t->all->init_generator));
     return initialise(t, t->model->discriminator.network, t->all->init_discriminator);
 }

@@ -59,18 +59,22 @@ KERNEL void dropout(VIEW, VIEWED(const float, x), MEMORY(const uint, step), VIEW
     }
 }
 
-/* y (+)= x * alpha + offset from interleaved bytes; x_channels are stored per position. */
-KERNEL void prepare(VIEW, VIEWED(const uchar, x), const int x_channels, VIEWED(float, y),
-                    const int accumulate, const float alpha, const float offset) {
-    __global const uchar *from = x + x_start + x_at + IMAGE * x_image + BLOCK * 16;
-    __global float *to = PLANE(y);
-    const int lanes = LANES(0);
-    for (long p = FIRST; p < END; p++) {
-        float16 v = 0.0f;
-        for (int l = 0; l < lanes; l++) ((float *)&v)[l] = from[p * x_channels + l];
-        put_viewed(v * alpha + offset, to + 16 * p, lanes, flat, accumulate);
+/* y (+)= x * alpha + offset from interleaved samples; x_channels are stored per position. */
+#define PREPARE(name, sample)                                                                                \
+    KERNEL void name(VIEW, VIEWED(const sample, x), const int x_channels, VIEWED(float, y),                  \
+                     const int accumulate, const float alpha, const float offset) {                          \
+        __global const sample *from = x + x_start + x_at + IMAGE * x_image + BLOCK * 16;                     \
+        __global float *to = PLANE(y);                                                                       \
+        const int lanes = LANES(0);                                                                          \
+        for (long p = FIRST; p < END; p++) {                                                                 \
+            float16 v = 0.0f;                                                                                \
+            for (int l = 0; l < lanes; l++) ((float *)&v)[l] = from[p * x_channels + l];                     \
+            put_viewed(v * alpha + offset, to + 16 * p, lanes, flat, accumulate);                            \
+        }                                                                                                    \
     }
-}
+
+PREPARE(prepare, uchar)
+PREPARE(prepare_16, ushort)
 
 /* Bound by memory: four streams in, three out. rest1 = 1 - beta1, rest2 = 1 - beta2. */
 KERNEL void adam(VIEW, MEMORY(float, p), MEMORY(const float, g), MEMORY(float, m), MEMORY(float, v),
