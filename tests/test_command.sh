@@ -57,7 +57,7 @@ fields() {
 }
 small=(--size 32 --ngf 4 --ndf 4 --steps 2 --device "$device")
 rates="images_per_s images_per_s_min images_per_s_max step_s first_step_s convolution_gflop gflops
-    share_of_peak peak_gflops peak_gb_per_s device_memory_bytes host_peak_bytes"
+    share_of_peak peak_gflops peak_fp32_gflops peak_gb_per_s device_memory_bytes host_peak_bytes"
 expect 0 "images per second" "$p2p" bench "${small[@]}"
 expect 0 '"what":"train"' "$p2p" bench "${small[@]}" --batch 2 --json
 fields steps $rates
