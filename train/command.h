@@ -34,6 +34,7 @@ p2p_status command_open_device(const settings *all, p2p_device **device);
  * `replace_bad` as in dataset_options, where bad pairs are skipped at all. */
 p2p_status command_open_split(const settings *all, const char *split, const char *direction, bool replace_bad,
                               dataset **data);
+
 /* A session on the device in the precision that --precision asks for; P2P_UNSUPPORTED where the device hasn't
  * it. */
 p2p_status command_create_session(const settings *all, p2p_device *device, p2p_session **session);
