@@ -145,7 +145,7 @@ typedef struct {
                               int capacity, p2p_be_op **created, double *multiply_adds);
 } p2p_device_table;
 
-/* Few enough that a float32 counts a loop of 256 multiply-adds exactly. */
+/* Few enough that a float32 counts a loop of 500 multiply-adds exactly. */
 enum { P2P_PEAK_STEPS = 1 << 15 };
 
 /* One contribution to a collective: this process's replica `i` stands at position i of the array. */
