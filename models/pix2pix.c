@@ -174,7 +174,8 @@ static p2p_status declare_generator(pix2pix *model) {
                                     .filters = config->ngf,
                                     .depth = config->depth,
                                     .dropout_blocks = config->dropout_blocks,
-                                    .bottleneck_norm = config->bottleneck_norm,
+                                    .bottleneck_norm =
+                                        config->bottleneck_norm && config->norm != NN_NORM_none,
                                     .style = style_of(config)};
     model->generator = generator_declare(network, &shape);
     return p2p_network_status(network);

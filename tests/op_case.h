@@ -18,7 +18,7 @@ typedef enum {
     OP_ROLE_HOST,   /* plain f32: what the host reads and writes */
     OP_ROLE_IMAGE,  /* u8 nhwc */
     OP_ROLE_IMAGE_16,
-    OP_ROLE_WORDS,  /* u32 plain */
+    OP_ROLE_WORDS, /* u32 plain */
 } op_role;
 
 typedef struct {

@@ -11,7 +11,7 @@ expect 0 "p2p 0." "$p2p" --version
 expect 0 "usage: p2p COMMAND" "$p2p" help
 expect 2 "no command" "$p2p"
 expect 2 "'frobnicate' is no command" "$p2p" frobnicate
-for command in train translate devices plan bench sample-data; do
+for command in train translate test devices plan bench sample-data; do
     expect 0 "Examples:" "$p2p" help $command
     expect 0 "Examples:" "$p2p" $command --help
 done
@@ -23,10 +23,10 @@ expect 2 "--direction: 'up' is none of AtoB|BtoA" "$p2p" train --direction up
 expect 2 "--data is missing" "$p2p" train --out run
 expect 2 "--out is missing" "$p2p" train --data toys
 expect 2 "takes options only" "$p2p" train --data toys --out run stray
-expect 2 "--model is missing" "$p2p" translate -o x.png y.png
 
 expect 2 "--preset: 'caffe' is none of pytorch|tensorflow" "$p2p" train --preset caffe
 expect 2 "--d-layers contradicts --d-net pixel" "$p2p" plan --d-net pixel --d-layers 2
+expect 2 "--bottleneck-norm on contradicts --norm none" "$p2p" plan --norm none --bottleneck-norm on
 
 echo "-- the README's table of presets"
 "$p2p" help presets >presets.txt
@@ -167,21 +167,6 @@ expect 0 "" "$p2p" train "${options[@]}" --out seeded --steps 1 --init-generator
 expect 3 "nothing.safetensors" "$p2p" train "${options[@]}" --out init --steps 1 --init-generator nothing.safetensors
 expect 3 "discriminator.safetensors" "$p2p" train "${options[@]}" --out init --steps 1 \
     --init-generator whole/discriminator.safetensors
-
-echo "-- translating"
-image=$(ls toys/val/* | head -n 1)
-model=whole/generator.safetensors
-expect 0 "one.png" "$p2p" translate --model $model -o one.png "$image" --device "$device"
-expect 0 "two.png" "$p2p" translate --model $model -o two.png "$image" --device "$device"
-same one.png two.png
-expect 0 "folder/" "$p2p" translate --model $model -o folder toys/train/* --device "$device"
-[ "$(ls folder | wc -l)" -eq "$(ls toys/train | wc -l)" ] || fail "not every image was translated"
-expect 2 "another image would be written to" "$p2p" translate --model $model -o folder toys/train/* toys/val/* \
-    --device "$device"
-expect 2 "must be a folder" "$p2p" translate --model $model -o one.png toys/train/* --device "$device"
-expect 3 "nothing.png" "$p2p" translate --model $model -o x.png nothing.png --device "$device"
-expect 3 "toys" "$p2p" translate --model $model -o x.png toys --device "$device"
-expect 3 "config.json" "$p2p" translate --model whole/config.json -o x.png "$image" --device "$device"
 
 if [ "${device%%:*}" = opencl ]; then
     echo "-- one thread and two give the same bits"

@@ -133,7 +133,6 @@ static void test_choices_of_algorithm(void **state) {
     (void)state;
     if (strncmp(device_address, "reference", 9) == 0) return; /* it has one way */
     check_batches(64, 6, 16, P2P_STATS_IMAGE);
-    check_batches(128, 7, 32, P2P_STATS_IMAGE);
 }
 
 int main(int argc, char **argv) {

@@ -67,6 +67,8 @@ static void assert_same_config(const pix2pix_config *a, const pix2pix_config *b)
 
 static void test_options_reach_the_model(void **state) {
     (void)state;
+    CHECK("--channels-in 1", input_channels, 1);
+    CHECK("--channels-out 4", output_channels, 4);
     CHECK("--generator 7", depth, 7);
     CHECK("--ngf 32", ngf, 32);
     CHECK("--ndf 16", ndf, 16);

@@ -19,6 +19,7 @@ typedef struct {
 
 p2p_status command_train(settings *all);
 p2p_status command_translate(settings *all);
+p2p_status command_test(settings *all);
 p2p_status command_devices(settings *all);
 p2p_status command_plan(settings *all);
 p2p_status command_sample_data(settings *all);

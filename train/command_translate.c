@@ -1,146 +1,158 @@
-/* `p2p translate`: images through a trained generator.
+/* `p2p translate`: pictures through a trained generator.
  *
- * The model file says everything about the network. Images keep their size, so each size gets a session of
- * its own; images of one size that follow each other share it.
+ * The model's file says everything about the network. Pictures keep their size: they are padded by reflection
+ * to sides that the network takes, and cut out of the result. Those of one padded size run together.
  */
 #include "command.h"
-#include "evaluate.h"
-#include "model_file.h"
+#include "metrics.h"
+#include "pad.h"
+#include "result_files.h"
 #include "sys.h"
+#include "translate_list.h"
 
 #include <stdlib.h>
-#include <string.h>
 
-/* What is needed to run images of one size. */
+/* Pictures that go through the generator together. */
 typedef struct {
-    safetensors_file *file;
-    pix2pix *model;
-    p2p_device *device;
-    p2p_graph *graph;
-    p2p_session *session;
-    p2p_plan *plan;
-    pair_format format; /* of the model's pictures */
-    int width, height;  /* of the session; 0: none yet */
-} translator;
+    const translate_job *jobs;
+    int count;
+    image *inputs, *results; /* padded; of one allocation, which begins at inputs */
+    int *widths, *heights;   /* before padding */
+} picture_batch;
 
-static void close_session(translator *t) {
-    p2p_session_destroy(t->session);
-    p2p_graph_destroy(t->graph);
-    t->session = NULL;
-    t->graph = NULL;
-    t->width = t->height = 0;
-}
-
-static void translator_close(translator *t) {
-    close_session(t);
-    p2p_device_close(t->device);
-    pix2pix_destroy(t->model);
-    safetensors_close(t->file);
-}
-
-static p2p_status open_session(translator *t, int width, int height) {
-    if (t->width == width && t->height == height) return P2P_OK;
-    close_session(t);
-    pix2pix_graph_options options = pix2pix_graph_options_for(t->model, 1);
-    options.width = width;
-    options.height = height;
-    options.input_type = evaluate_type(t->format.input);
-    P2P_TRY(pix2pix_graph_evaluate(t->model, &options, false, &t->graph));
-    P2P_TRY(p2p_session_create(&t->device, 1, &(p2p_session_options){0}, &t->session));
-    P2P_TRY(p2p_session_plan(t->session, "translation", &t->graph, &t->plan));
-    P2P_TRY(p2p_session_allocate(t->session, NULL, NULL));
-    P2P_TRY(model_file_read(t->session, t->file, t->model->generator.network));
-    t->width = width;
-    t->height = height;
+static p2p_status create_batch(picture_batch *batch, int capacity) {
+    *batch = (picture_batch){.inputs = calloc(2 * (size_t)capacity, sizeof *batch->inputs),
+                             .widths = calloc(2 * (size_t)capacity, sizeof *batch->widths)};
+    if (!batch->inputs || !batch->widths)
+        return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for %d pictures at once", capacity);
+    batch->results = batch->inputs + capacity;
+    batch->heights = batch->widths + capacity;
     return P2P_OK;
 }
 
-static p2p_status run_image(translator *t, const image *picture, const char *out) {
-    P2P_TRY(open_session(t, picture->width, picture->height));
-    const evaluator e = {
-        .plan = t->plan, .batch = 1, .width = t->width, .height = t->height, .format = t->format};
-    image result = {0};
-    P2P_TRY(evaluate_pictures(&e, 1, picture, &result));
-    p2p_status status = image_save(out, &result);
-    image_free(&result);
-    return status;
+static void empty_batch(picture_batch *batch) {
+    for (int i = 0; i < batch->count; i++) {
+        image_free(&batch->inputs[i]);
+        image_free(&batch->results[i]);
+    }
+    batch->count = 0;
 }
 
-static p2p_status translate_file(translator *t, const char *path, const char *out) {
-    image picture = {0};
-    P2P_TRY(image_load(path, &picture));
+static void free_batch(picture_batch *batch) {
+    empty_batch(batch);
+    free(batch->inputs);
+    free(batch->widths);
+}
+
+/* The batch's next picture. */
+static p2p_status load_picture(const translator *t, const translate_job *job, picture_batch *batch) {
+    image picture;
+    P2P_TRY(image_load(job->source, &picture));
+    const int width = picture.width, height = picture.height, unit = translator_unit(t);
     p2p_status status = image_reformat(&picture, t->format.input);
-    if (status == P2P_OK) status = pix2pix_sides_check(t->model->config.depth, picture.height, picture.width);
-    if (status == P2P_INPUT) status = p2p_fail(P2P_INPUT, "%s: %s", path, p2p_message());
-    if (status == P2P_OK) status = run_image(t, &picture, out);
+    if (status == P2P_OK && (pad_side(width, unit) != job->width || pad_side(height, unit) != job->height))
+        status = p2p_fail(P2P_INPUT, "%s has changed its size since this began", job->source);
+    if (status == P2P_OK)
+        status = pad_reflect(&picture, job->width, job->height, &batch->inputs[batch->count]);
     image_free(&picture);
-    if (status == P2P_OK) printf("%s\n", out);
-    return status;
+    if (status != P2P_OK) return status;
+    batch->widths[batch->count] = width;
+    batch->heights[batch->count] = height;
+    batch->count++;
+    return P2P_OK;
 }
 
-/* "folder/name.png" for a picture "any/where/name.jpg". */
-static p2p_status name_in_folder(const char *folder, const char *path, char **out) {
-    const char *slash = strrchr(path, '/'), *base = slash ? slash + 1 : path, *dot = strrchr(base, '.');
-    size_t stem = dot && dot > base ? (size_t)(dot - base) : strlen(base);
-    char *name = malloc(stem + sizeof ".png");
-    if (!name) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for a name in %s", folder);
-    memcpy(name, base, stem);
-    memcpy(name + stem, ".png", sizeof ".png");
-    p2p_status status = sys_path_join(out, folder, name);
-    free(name);
-    return status;
+static p2p_status save_result(picture_batch *batch, int index) {
+    const char *path = batch->jobs[index].result;
+    P2P_TRY(pad_crop(&batch->results[index], batch->widths[index], batch->heights[index]));
+    P2P_TRY(result_folder_make(path));
+    P2P_TRY(image_save(path, &batch->results[index]));
+    printf("%s\n", path);
+    return P2P_OK;
 }
 
-static bool same_output(char **outs, int count, const char *out) {
-    for (int i = 0; i < count; i++) {
-        if (strcmp(outs[i], out) == 0) return true;
+typedef struct {
+    translator *t;
+    const translate_list *list;
+    picture_batch batch;
+    progress *progress;
+    size_t done;
+} translation;
+
+/* Run what has been loaded. */
+static p2p_status run_batch(translation *run, int batch_size) {
+    picture_batch *batch = &run->batch;
+    if (batch->count == 0) return P2P_OK;
+    P2P_TRY(translator_prepare(run->t, batch->jobs[0].width, batch->jobs[0].height, batch_size));
+    P2P_TRY(evaluate_pictures(&run->t->evaluator, batch->count, batch->inputs, batch->results));
+    progress_hide(run->progress);
+    for (int i = 0; i < batch->count; i++) P2P_TRY(save_result(batch, i));
+    return P2P_OK;
+}
+
+/* How many of the list's jobs from `first` on have one size. */
+static size_t same_size(const translate_list *list, size_t first) {
+    size_t end = first;
+    while (end < list->count && list->jobs[end].width == list->jobs[first].width &&
+           list->jobs[end].height == list->jobs[first].height)
+        end++;
+    return end - first;
+}
+
+/* `count` pictures of one size, from the list's `first` on. Those before a bad one are finished. */
+static p2p_status translate_batch(translation *run, size_t first, int count, int batch_size) {
+    const translate_job *jobs = &run->list->jobs[first];
+    p2p_status loaded = P2P_OK;
+    run->batch.jobs = jobs;
+    for (int i = 0; i < count && loaded == P2P_OK; i++) loaded = load_picture(run->t, &jobs[i], &run->batch);
+    if (loaded != P2P_OK) {
+        char reason[512];
+        snprintf(reason, sizeof reason, "%s", p2p_message());
+        P2P_TRY(run_batch(run, batch_size));
+        return p2p_fail(loaded, "%s", reason);
     }
-    return false;
+    P2P_TRY(run_batch(run, batch_size));
+    run->done += (size_t)count;
+    progress_pictures(run->progress, (int64_t)run->done);
+    empty_batch(&run->batch);
+    return P2P_OK;
 }
 
-/* Where each image goes: --out itself for one image that isn't to go into a folder, else a folder. */
-static p2p_status name_outputs(const settings *all, int count, char **outs) {
-    const char *out = all->out;
-    if (count == 1 && image_suffix_known(out) && sys_path_kind_of(out) != SYS_PATH_FOLDER)
-        return sys_path_join(&outs[0], "", out);
-    if (sys_path_kind_of(out) == SYS_PATH_FILE || (count > 1 && image_suffix_known(out)))
-        return p2p_fail(P2P_USAGE, "--out %s: for %d images it must be a folder", out, count);
-    for (int i = 0; i < count; i++) {
-        char *name;
-        P2P_TRY(name_in_folder(out, all->arguments[i], &name));
-        bool twice = same_output(outs, i, name);
-        outs[i] = name;
-        if (twice)
-            return p2p_fail(P2P_USAGE, "%s: another image would be written to %s too", all->arguments[i],
-                            name);
+static p2p_status translate_size(translation *run, size_t first, size_t count) {
+    const size_t most = (size_t)run->t->all->batch, batch_size = count < most ? count : most;
+    for (size_t done = 0; done < count; done += batch_size) {
+        const size_t left = count - done;
+        P2P_TRY(translate_batch(run, first + done, (int)(left < batch_size ? left : batch_size),
+                                (int)batch_size));
     }
-    return sys_folder_make(out);
+    return P2P_OK;
 }
 
-static p2p_status translate_all(const settings *all, int count, char **outs) {
-    translator t = {0};
-    model_file_info info;
-    p2p_status status = name_outputs(all, count, outs);
-    if (status == P2P_OK) status = model_file_open(all->model, &t.file, &t.model, &info);
-    if (status == P2P_OK) t.format = evaluate_format(&t.model->config, &info);
-    for (int i = 0; status == P2P_OK && i < count; i++) status = image_save_check(outs[i], t.format.target);
-    if (status == P2P_OK) status = command_open_device(all, &t.device);
-    for (int i = 0; status == P2P_OK && i < count; i++)
-        status = translate_file(&t, all->arguments[i], outs[i]);
-    translator_close(&t);
+static p2p_status translate_all(translator *t, const translate_list *list) {
+    translation run = {.t = t, .list = list};
+    P2P_TRY(translator_open_device(t));
+    p2p_status status = create_batch(&run.batch, (int)t->all->batch);
+    if (list->count > 1) run.progress = progress_create(stderr, (int64_t)list->count, 0, 0);
+    for (size_t first = 0; first < list->count && status == P2P_OK;) {
+        const size_t count = same_size(list, first);
+        status = translate_size(&run, first, count);
+        first += count;
+    }
+    progress_destroy(run.progress);
+    free_batch(&run.batch);
     return status;
 }
 
 p2p_status command_translate(settings *all) {
-    if (!all->model) return p2p_fail(P2P_USAGE, "--model is missing: a trained generator.safetensors");
+    translator t;
+    translate_list list = {0};
     if (!all->out) return p2p_fail(P2P_USAGE, "--out is missing: where the result goes");
-    int count = 0;
-    while (all->arguments && all->arguments[count]) count++;
-    if (count == 0) return p2p_fail(P2P_USAGE, "no image is given");
-    char **outs = calloc((size_t)count, sizeof *outs);
-    if (!outs) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for %d names", count);
-    p2p_status status = translate_all(all, count, outs);
-    for (int i = 0; i < count; i++) free(outs[i]);
-    free(outs);
+    if (!all->arguments || !all->arguments[0])
+        return p2p_fail(P2P_USAGE, "no picture is given, and no folder of pictures");
+    p2p_status status = translator_open(&t, all);
+    if (status == P2P_OK) status = translate_list_make(&t, &list);
+    if (status == P2P_OK) status = translate_all(&t, &list);
+    translate_list_free(&list);
+    translator_close(&t);
     return status;
 }

@@ -92,3 +92,43 @@ p2p_status evaluate_load_pair(const dataset *data, int64_t sample, const pair_fo
     image_free(target);
     return status;
 }
+
+/* ---- Pairs -------------------------------------------------------------------------------------------- */
+
+/* Pairs that run together, and what becomes of them; of one allocation, which begins at inputs. */
+typedef struct {
+    image *inputs, *targets, *generated;
+} pair_batch;
+
+static p2p_status run_pairs(const evaluator *e, const dataset *data, const pair_form *form, int64_t first,
+                            int count, const pair_batch *batch) {
+    for (int i = 0; i < count; i++)
+        P2P_TRY(evaluate_load_pair(data, first + i, form, &batch->inputs[i], &batch->targets[i]));
+    return evaluate_pictures(e, count, batch->inputs, batch->generated);
+}
+
+static p2p_status visit_pairs(const pair_batch *batch, int64_t first, int count, evaluated_visit visit,
+                              void *context) {
+    for (int i = 0; i < count; i++) {
+        const evaluated_pair pair = {first + i, &batch->inputs[i], &batch->generated[i], &batch->targets[i]};
+        P2P_TRY(visit(context, &pair));
+    }
+    return P2P_OK;
+}
+
+p2p_status evaluate_pairs(const evaluator *e, const dataset *data, const pair_form *form, int64_t count,
+                          evaluated_visit visit, void *context) {
+    pair_batch batch = {.inputs = calloc(3 * (size_t)e->batch, sizeof *batch.inputs)};
+    if (!batch.inputs) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for %d pairs", e->batch);
+    batch.targets = batch.inputs + e->batch;
+    batch.generated = batch.targets + e->batch;
+    p2p_status status = P2P_OK;
+    for (int64_t first = 0; first < count && status == P2P_OK; first += e->batch) {
+        const int now = count - first < e->batch ? (int)(count - first) : e->batch;
+        status = run_pairs(e, data, form, first, now, &batch);
+        if (status == P2P_OK) status = visit_pairs(&batch, first, now, visit, context);
+        for (int i = 0; i < 3 * e->batch; i++) image_free(&batch.inputs[i]);
+    }
+    free(batch.inputs);
+    return status;
+}

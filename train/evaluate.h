@@ -43,4 +43,17 @@ typedef struct {
 p2p_status evaluate_load_pair(const dataset *data, int64_t sample, const pair_form *form, image *input,
                               image *target);
 
+/* A pair and what the generator drew. Whoever wants to keep a picture takes it and leaves an empty one. */
+typedef struct {
+    int64_t sample;
+    image *input, *generated, *target;
+} evaluated_pair;
+
+/* A failure ends evaluate_pairs and is returned. */
+typedef p2p_status (*evaluated_visit)(void *context, const evaluated_pair *pair);
+
+/* Run the data set's first `count` pairs, a batch at a time, and visit each in order. */
+p2p_status evaluate_pairs(const evaluator *e, const dataset *data, const pair_form *form, int64_t count,
+                          evaluated_visit visit, void *context);
+
 #endif

@@ -17,10 +17,20 @@ static const command commands[] = {
      "  p2p train --data maps --out small --size 128 --ngf 32 --batch 4 --backend opencl\n",
      NULL, command_train},
     {"translate", COMMAND_TRANSLATE, "turn images into what the model draws",
-     "p2p translate --model FILE -o OUT IMAGE...",
+     "p2p translate --model PATH -o OUT PICTURE_OR_FOLDER...",
      "  p2p translate --model run1/generator.safetensors -o shoe.png outline.png\n"
-     "  p2p translate --model run1/generator.safetensors -o results outlines/*.png\n",
-     NULL, command_translate},
+     "  p2p translate --model run1 --epoch 20 -o results --format jpg --batch 8 outlines\n",
+     "Pictures of any size keep it; folders keep their structure. Models: what p2p train writes, and state\n"
+     "dictionaries of the published PyTorch code (unet_256, unet_128) saved as safetensors.\n",
+     command_translate},
+    {"test", COMMAND_TEST, "measure a model on a folder of image pairs",
+     "p2p test --model PATH --data DIR --out DIR [OPTIONS]",
+     "  p2p test --model run1 --data shoes --out results\n"
+     "  p2p test --model run1 --epoch 20 --data shoes --split test --count 100 --batch 8 --out results20\n",
+     "Writes OUT/generated and OUT/target (pictures), OUT/grid.png (the first ten columns: input, target,\n"
+     "generated) and OUT/metrics.json (L1, PSNR and SSIM of each pair and their means), and prints the "
+     "means.\n",
+     command_test},
     {"devices", COMMAND_DEVICES, "list every backend and device, and why one can't be used", "p2p devices",
      "  p2p devices\n", NULL, command_devices},
     {"plan", COMMAND_PLAN, "show the operations, fusions and memory of a training step", "p2p plan [OPTIONS]",

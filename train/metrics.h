@@ -62,6 +62,10 @@ typedef struct progress progress;
  * memory fails; the functions below ignore a NULL progress. */
 progress *progress_create(FILE *stream, int64_t total_steps, int64_t total_epochs, int64_t done_steps);
 void progress_step(progress *shown, const step_record *record);
+/* Where steps are pictures: so many are done since progress_create. */
+void progress_pictures(progress *shown, int64_t done);
+/* Take the live line away before something else is written to the terminal. */
+void progress_hide(progress *shown);
 /* A whole line that stays, e.g. an epoch's result. */
 void progress_line(progress *shown, const char *format, ...) P2P_PRINTF(2, 3);
 void progress_destroy(progress *shown);

@@ -7,11 +7,13 @@
 enum {
     TRAIN = COMMAND_TRAIN,
     TRANSLATE = COMMAND_TRANSLATE,
+    TEST = COMMAND_TEST,
+    USE = TRANSLATE | TEST, /* whatever runs a trained model */
     PLAN = COMMAND_PLAN,
     SAMPLE = COMMAND_SAMPLE_DATA,
     BENCH = COMMAND_BENCH,
-    RUN = TRAIN | TRANSLATE | PLAN | BENCH, /* whatever opens a device */
-    MODEL = TRAIN | PLAN | BENCH            /* whatever describes a model by options */
+    RUN = TRAIN | USE | PLAN | BENCH, /* whatever opens a device */
+    MODEL = TRAIN | PLAN | BENCH      /* whatever describes a model by options */
 };
 #define MAX_COUNT 2147483647.0
 #define HEADING(text)                                                                                        \
@@ -20,12 +22,18 @@ enum {
 /* clang-format off */
 const option_row option_rows[] = {
     HEADING("Files"),
-    {"data", 0, KIND_TEXT, AT(data), TRAIN, KEPT, 0, 0, NULL, "DIR",
+    {"data", 0, KIND_TEXT, AT(data), TRAIN | TEST, KEPT, 0, 0, NULL, "DIR",
      "folder with train/ and, where present, val/ and test/: pairs side by side, JPEG or PNG"},
-    {"out", 'o', KIND_TEXT, AT(out), TRAIN | TRANSLATE, NOT_KEPT, 0, 0, NULL, "PATH",
-     "where results go; for translate a file for one image, a folder for several"},
-    {"model", 'm', KIND_TEXT, AT(model), TRANSLATE, NOT_KEPT, 0, 0, NULL, "FILE",
-     "a trained generator.safetensors"},
+    {"out", 'o', KIND_TEXT, AT(out), TRAIN | USE, NOT_KEPT, 0, 0, NULL, "PATH",
+     "where results go; for translate a file for one picture, else a folder"},
+    {"model", 'm', KIND_TEXT, AT(model), USE, NOT_KEPT, 0, 0, NULL, "PATH",
+     "a trained generator.safetensors, or a training's folder: its newest generator"},
+    {"epoch", 0, KIND_COUNT, AT(epoch), USE, NOT_KEPT, 1, MAX_COUNT, NULL, "N",
+     "of a training's folder the generator of this epoch"},
+    {"split", 0, KIND_TEXT, AT(split), TEST, NOT_KEPT, 0, 0, "val", "NAME", "the folder of --data: train, val, test"},
+    {"format", 0, KIND_CHOICE, AT(format), TRANSLATE, NOT_KEPT, 0, 0, "png", "png|jpg",
+     "of pictures that go into a folder"},
+    {"force", 0, KIND_FLAG, AT(force), USE, NOT_KEPT, 0, 0, NULL, NULL, "overwrite results that exist"},
     {"init-generator", 0, KIND_TEXT, AT(init_generator), TRAIN, KEPT, 0, 0, NULL, "FILE",
      "start from these weights (safetensors)"},
     {"init-discriminator", 0, KIND_TEXT, AT(init_discriminator), TRAIN, KEPT, 0, 0, NULL, "FILE",
@@ -34,13 +42,13 @@ const option_row option_rows[] = {
      "go on from the newest checkpoint in --out, bit for bit"},
 
     HEADING("Data"),
-    {"direction", 0, KIND_CHOICE, AT(direction), TRAIN, BINDING, 0, 0, "AtoB", "AtoB|BtoA",
-     "which half is the input: A is the left one"},
-    {"size", 's', KIND_COUNT, AT(size), MODEL | SAMPLE, BINDING, 4, 4096, "256", "N",
-     "side of the square images that the networks see"},
+    {"direction", 0, KIND_CHOICE, AT(direction), TRAIN | TEST, BINDING, 0, 0, "AtoB", "AtoB|BtoA",
+     "which half is the input: A is the left one; in test for models that don't say it"},
+    {"size", 's', KIND_COUNT, AT(size), MODEL | SAMPLE | TEST, BINDING, 4, 4096, "256", "N",
+     "side of the square images that the networks see; test: the model's, where not given"},
     {"load-size", 0, KIND_COUNT, AT(load_size), TRAIN, BINDING, 4, 8192, NULL, "N",
      "side to resize to before the random crop to --size (default 286 for 256, in proportion)"},
-    {"resize", 0, KIND_CHOICE, AT(resize), TRAIN, BINDING, 0, 0, "bicubic", "bicubic|nearest",
+    {"resize", 0, KIND_CHOICE, AT(resize), TRAIN | TEST, BINDING, 0, 0, "bicubic", "bicubic|nearest",
      "how: bicubic as Pillow does, or the nearest pixel as TensorFlow takes it"},
     {"no-jitter", 0, KIND_FLAG, AT(no_jitter), TRAIN, BINDING, 0, 0, NULL, NULL,
      "resize to --size directly, no random crop"},
@@ -86,7 +94,8 @@ const option_row option_rows[] = {
      "scales of --norm batch begin as normal numbers around 1 of this standard deviation"},
 
     HEADING("Training"),
-    {"batch", 'b', KIND_COUNT, AT(batch), MODEL, BINDING, 1, 4096, "1", "N", "pairs per step"},
+    {"batch", 'b', KIND_COUNT, AT(batch), MODEL | USE, BINDING, 1, 4096, "1", "N",
+     "pairs per step; translate and test: pictures at once, which changes no result"},
     {"epochs", 'e', KIND_COUNT, AT(epochs), TRAIN, KEPT, 1, MAX_COUNT, NULL, "N",
      "passes over the data, in total (default 200 without --steps); with --lr-policy linear those at the full rate "
      "(default 100)"},
@@ -112,6 +121,12 @@ const option_row option_rows[] = {
      "added to the root of the mean squared gradient"},
     {"seed", 0, KIND_SEED, AT(seed), TRAIN | SAMPLE, BINDING, 0, 0, "1", "N",
      "determines every random number; the same seed gives the same bits on the same device"},
+
+    HEADING("Using a model"),
+    {"norm-stats", 0, KIND_CHOICE, AT(norm_stats), USE, NOT_KEPT, 0, 0, "image", "image|running",
+     "normalise by each picture's own statistics, as the paper does, or by those of the training"},
+    {"test-dropout", 0, KIND_CHOICE, AT(test_dropout), USE, NOT_KEPT, 0, 0, "on", "on|off",
+     "drop as in training, as the paper does, with a mask that follows from the picture; or not at all"},
 
     HEADING("Saving"),
     {"save-every", 0, KIND_COUNT, AT(save_every), TRAIN, KEPT, 1, MAX_COUNT, "1", "N",
@@ -141,7 +156,8 @@ const option_row option_rows[] = {
      "also write a timeline of one step's operations, for chrome://tracing and Perfetto"},
 
     HEADING("Other"),
-    {"count", 'n', KIND_COUNT, AT(count), SAMPLE, NOT_KEPT, 1, 100000, "40", "N", "pairs in train/"},
+    {"count", 'n', KIND_COUNT, AT(count), SAMPLE | TEST, NOT_KEPT, 1, 100000, "40", "N",
+     "pairs in train/; test: take the first N only"},
     {"verbose", 'v', KIND_FLAG, AT(verbose), RUN | COMMAND_DEVICES, NOT_KEPT, 0, 0, NULL, NULL,
      "log what the planner and the device decide"},
     {"help", 'h', KIND_FLAG, AT(help), ~0u, NOT_KEPT, 0, 0, NULL, NULL, "show this text"},

@@ -22,6 +22,7 @@ enum {
     COMMAND_SAMPLE_DATA = 8,
     COMMAND_DEVICES = 16,
     COMMAND_BENCH = 32,
+    COMMAND_TEST = 64,
 };
 
 /* At least as many as there are rows in the table. */
@@ -31,21 +32,22 @@ enum { SETTINGS_MAX_ROWS = 128 };
 typedef struct {
     char *data, *out;
     char *backend, *device;
-    char *model;
+    char *model, *split, *format;
+    char *norm_stats, *test_dropout;
     char *direction, *resize;
     char *preset;
     char *generator, *d_net, *norm, *bottleneck_norm, *dropout_blocks, *d_order, *gan_mode;
     char *init_generator, *init_discriminator;
     char *lr_policy, *lr_scale;
     char *mode, *what, *trace, *sweep, *plot;
-    int64_t batch, epochs, epochs_decay, steps, count;
+    int64_t batch, epochs, epochs_decay, epoch, steps, count;
     int64_t size, load_size, channels_in, channels_out;
     int64_t ngf, ndf, d_layers;
     int64_t save_every, keep_epochs, checkpoint_every;
     uint64_t seed;
     double norm_eps, norm_momentum, slope, dropout, init_stddev, init_scale;
     double lambda_l1, lr, beta1, beta2, adam_eps;
-    bool no_jitter, no_flip, no_shuffle, resume, json, verbose;
+    bool no_jitter, no_flip, no_shuffle, resume, force, json, verbose;
     bool help;
     bool given[SETTINGS_MAX_ROWS]; /* row i of the table was on the command line */
     const char *program;           /* how the program was called */

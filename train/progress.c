@@ -13,7 +13,8 @@ struct progress {
     bool live;
     bool line_is_drawn;
     int64_t total_steps, total_epochs;
-    double last_shown; /* clock reading; 0 before the first step */
+    double created;
+    double last_shown; /* clock readings; 0 before the first step */
 };
 
 void progress_preparing(void *stream, int done, int total) {
@@ -27,6 +28,7 @@ progress *progress_create(FILE *stream, int64_t total_steps, int64_t total_epoch
     if (!shown) return NULL;
     *shown = (progress){.stream = stream,
                         .live = sys_is_terminal(stream),
+                        .created = sys_clock(),
                         .total_steps = total_steps,
                         .total_epochs = total_epochs};
     if (done_steps > 0) progress_line(shown, "going on after step %lld", (long long)done_steps);
@@ -47,15 +49,17 @@ static void erase_live_line(progress *shown) {
     shown->line_is_drawn = false;
 }
 
-static void draw(progress *shown, const step_record *record) {
-    char left[32], text[256];
-    double images = (double)(shown->total_steps - record->step) * record->images;
-    format_duration(images / record->images_per_s, left, sizeof left);
-    snprintf(text, sizeof text,
-             "epoch %lld/%lld step %lld/%lld  %.2f images/s  %s left  D real %.2f fake %.2f  G %.2f  L1 %.3f",
-             (long long)record->epoch, (long long)shown->total_epochs, (long long)record->step,
-             (long long)shown->total_steps, record->images_per_s, left, record->losses.d_real,
-             record->losses.d_fake, record->losses.g_gan, record->losses.g_l1);
+/* Whether it is time for another line; the first and the last of all steps always have one. */
+static bool is_due(progress *shown, bool last) {
+    const double now = sys_clock();
+    const bool first = shown->last_shown == 0;
+    if (now - shown->last_shown < (shown->live ? LIVE_INTERVAL : PLAIN_INTERVAL) && !first && !last)
+        return false;
+    shown->last_shown = now;
+    return true;
+}
+
+static void draw(progress *shown, const char *text) {
     erase_live_line(shown);
     if (shown->live) {
         int columns = sys_terminal_columns(shown->stream);
@@ -68,12 +72,32 @@ static void draw(progress *shown, const step_record *record) {
 }
 
 void progress_step(progress *shown, const step_record *record) {
+    char left[32], text[256];
+    if (!shown || !is_due(shown, record->step == shown->total_steps)) return;
+    double images = (double)(shown->total_steps - record->step) * record->images;
+    format_duration(images / record->images_per_s, left, sizeof left);
+    snprintf(text, sizeof text,
+             "epoch %lld/%lld step %lld/%lld  %.2f images/s  %s left  D real %.2f fake %.2f  G %.2f  L1 %.3f",
+             (long long)record->epoch, (long long)shown->total_epochs, (long long)record->step,
+             (long long)shown->total_steps, record->images_per_s, left, record->losses.d_real,
+             record->losses.d_fake, record->losses.g_gan, record->losses.g_l1);
+    draw(shown, text);
+}
+
+void progress_pictures(progress *shown, int64_t done) {
+    char left[32], text[128];
+    if (!shown || !is_due(shown, done == shown->total_steps)) return;
+    const double rate = (double)done / (sys_clock() - shown->created);
+    format_duration((double)(shown->total_steps - done) / rate, left, sizeof left);
+    snprintf(text, sizeof text, "picture %lld/%lld  %.2f images/s  %s left", (long long)done,
+             (long long)shown->total_steps, rate, left);
+    draw(shown, text);
+}
+
+void progress_hide(progress *shown) {
     if (!shown) return;
-    double now = sys_clock();
-    bool first = shown->last_shown == 0, last = record->step == shown->total_steps;
-    if (now - shown->last_shown < (shown->live ? LIVE_INTERVAL : PLAIN_INTERVAL) && !first && !last) return;
-    shown->last_shown = now;
-    draw(shown, record);
+    erase_live_line(shown);
+    fflush(shown->stream);
 }
 
 void progress_line(progress *shown, const char *format, ...) {

@@ -1,6 +1,7 @@
 /* Validation and sample pictures. See report.h. */
 #include "report.h"
 
+#include "picture_grid.h"
 #include "sys.h"
 
 #include <math.h>
@@ -86,89 +87,34 @@ double report_baseline_l1(const report *shown) {
 
 /* ---- Running pictures --------------------------------------------------------------------------------- */
 
-/* Pairs that run together, and what became of them. */
 typedef struct {
-    int count;
-    image *inputs, *targets, *generated; /* of one allocation, which begins at inputs */
-} picture_batch;
-
-static void empty_batch(picture_batch *batch, int capacity) {
-    for (int i = 0; i < 3 * capacity; i++) image_free(&batch->inputs[i]);
-    batch->count = 0;
-}
+    picture_grid grid;
+    quality_total total;
+} shown_pairs;
 
 static p2p_status check_stop(void) {
     return sys_stop_signal() ? p2p_fail(P2P_STOPPED, "a signal asked to stop in validation") : P2P_OK;
 }
 
-static p2p_status run_batch(const report *shown, const evaluator *e, int64_t first, int count,
-                            picture_batch *batch) {
+static p2p_status show_pair(void *context, const evaluated_pair *pair) {
+    shown_pairs *pairs = context;
+    quality one;
     P2P_TRY(check_stop());
-    batch->count = count;
-    for (int i = 0; i < count; i++)
-        P2P_TRY(
-            evaluate_load_pair(shown->shown, first + i, &shown->form, &batch->inputs[i], &batch->targets[i]));
-    return evaluate_pictures(e, count, batch->inputs, batch->generated);
-}
-
-/* A sample's column of the grid takes its pictures: cells[column], cells[columns + column], ... */
-static p2p_status keep_column(picture_batch *batch, int index, image *cells, int columns, int column) {
-    image *const rows[] = {&batch->inputs[index], &batch->generated[index], &batch->targets[index]};
-    for (int row = 0; row < 3; row++) {
-        image *cell = &cells[row * columns + column];
-        *cell = *rows[row];
-        *rows[row] = (image){0};
-        P2P_TRY(image_reformat(cell, IMAGE_RGB8)); /* both sides of a pair may have forms of their own */
-    }
-    return P2P_OK;
-}
-
-/* Measure a batch that has run, and give the grid its share. */
-static p2p_status use_batch(picture_batch *batch, int64_t first, image *cells, int columns,
-                            quality_total *total) {
-    for (int i = 0; i < batch->count; i++) {
-        quality one;
-        P2P_TRY(quality_of_images(&batch->generated[i], &batch->targets[i], &one));
-        quality_add(total, &one);
-        if (first + i < columns) P2P_TRY(keep_column(batch, i, cells, columns, (int)first + i));
-    }
-    return P2P_OK;
-}
-
-static p2p_status run_samples(const report *shown, const evaluator *e, int64_t count, image *cells,
-                              int columns, quality_total *total) {
-    picture_batch batch = {.inputs = calloc(3 * (size_t)e->batch, sizeof *batch.inputs)};
-    if (!batch.inputs) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for validation");
-    batch.targets = batch.inputs + e->batch;
-    batch.generated = batch.targets + e->batch;
-    p2p_status status = P2P_OK;
-    for (int64_t first = 0; first < count && status == P2P_OK; first += e->batch) {
-        const int64_t left = count - first;
-        status = run_batch(shown, e, first, left < e->batch ? (int)left : e->batch, &batch);
-        if (status == P2P_OK) status = use_batch(&batch, first, cells, columns, total);
-        empty_batch(&batch, e->batch);
-    }
-    free(batch.inputs);
-    return status;
-}
-
-static p2p_status save_grid(const image *cells, int columns, const char *path) {
-    image grid = {0};
-    P2P_TRY(image_grid(cells, 3, columns, &grid));
-    p2p_status status = image_save(path, &grid);
-    image_free(&grid);
-    return status;
+    P2P_TRY(quality_of_images(pair->generated, pair->target, &one));
+    quality_add(&pairs->total, &one);
+    if (pair->sample >= pairs->grid.columns) return P2P_OK;
+    image *const rows[] = {pair->input, pair->generated, pair->target};
+    return picture_grid_put(&pairs->grid, (int)pair->sample, rows);
 }
 
 p2p_status report_run(report *shown, const evaluator *e, const char *grid_path, quality *mean) {
-    int64_t samples = dataset_count(shown->shown);
-    int columns = samples < REPORT_GRID_SAMPLES ? (int)samples : REPORT_GRID_SAMPLES;
-    int64_t count = shown->validation ? samples : columns;
-    image cells[3 * REPORT_GRID_SAMPLES] = {{0}};
-    quality_total total = {0};
-    p2p_status status = run_samples(shown, e, count, cells, columns, &total);
-    if (status == P2P_OK) status = save_grid(cells, columns, grid_path);
-    for (int i = 0; i < 3 * columns; i++) image_free(&cells[i]);
-    if (status == P2P_OK && shown->validation) *mean = quality_mean(&total);
+    const int64_t samples = dataset_count(shown->shown);
+    const int columns = samples < PICTURE_GRID_MAX_COLUMNS ? (int)samples : PICTURE_GRID_MAX_COLUMNS;
+    const int64_t count = shown->validation ? samples : columns;
+    shown_pairs pairs = {.grid = {.columns = columns}};
+    p2p_status status = evaluate_pairs(e, shown->shown, &shown->form, count, show_pair, &pairs);
+    if (status == P2P_OK) status = picture_grid_save(&pairs.grid, grid_path);
+    picture_grid_free(&pairs.grid);
+    if (status == P2P_OK && shown->validation) *mean = quality_mean(&pairs.total);
     return status;
 }

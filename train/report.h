@@ -14,7 +14,7 @@ typedef struct report report;
 
 /* `validation` may be NULL: then the grid shows training pairs and nothing is measured. The mean training
  * target, the baseline that a generator must beat, is taken over at most REPORT_BASELINE_PAIRS pairs. */
-enum { REPORT_BASELINE_PAIRS = 256, REPORT_GRID_SAMPLES = 10 };
+enum { REPORT_BASELINE_PAIRS = 256 };
 p2p_status report_create(report **result, const dataset *training, const dataset *validation,
                          const pair_form *form);
 void report_destroy(report *shown); /* NULL is ignored */

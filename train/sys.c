@@ -107,6 +107,12 @@ sys_path_kind sys_path_kind_of(const char *path) {
     return stat(path, &found) == 0 ? kind_of_mode(found.st_mode) : SYS_PATH_ABSENT;
 }
 
+bool sys_path_same(const char *a, const char *b) {
+    struct stat first, second;
+    return stat(a, &first) == 0 && stat(b, &second) == 0 && first.st_dev == second.st_dev &&
+           first.st_ino == second.st_ino;
+}
+
 p2p_status sys_path_join(char **path, const char *folder, const char *name) {
     size_t folder_length = strlen(folder), name_length = strlen(name);
     char *joined = malloc(folder_length + name_length + 2);

@@ -43,6 +43,9 @@ typedef enum { SYS_PATH_ABSENT, SYS_PATH_FILE, SYS_PATH_FOLDER, SYS_PATH_OTHER }
 /* What `path` leads to, symbolic links followed. A dangling link is absent. */
 sys_path_kind sys_path_kind_of(const char *path);
 
+/* Whether both paths lead to one and the same file. */
+bool sys_path_same(const char *a, const char *b);
+
 /* "folder/name" (just "name" when the folder is ""), to be freed by the caller. */
 p2p_status sys_path_join(char **path, const char *folder, const char *name);
 

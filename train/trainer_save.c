@@ -3,6 +3,7 @@
 #include "trainer_save.h"
 
 #include "model_file.h"
+#include "run_files.h"
 #include "sys.h"
 
 #include <inttypes.h>
@@ -40,31 +41,19 @@ p2p_status trainer_save(const trainer *t) {
 
 /* ---- A generator per epoch ---------------------------------------------------------------------------- */
 
-/* The number of a file "NNN-generator.safetensors"; 0 for other names. */
-static int64_t epoch_of_name(const char *name) {
-    int64_t epoch;
-    int length = 0;
-    if (sscanf(name, "%9" SCNd64 "-generator.safetensors%n", &epoch, &length) != 1) return 0;
-    return length > 0 && name[length] == '\0' && epoch > 0 ? epoch : 0;
-}
-
-static bool is_epoch_name(const char *name) {
-    return epoch_of_name(name) > 0;
-}
-
 /* Names have no fixed width, so their order is that of their numbers. */
 static int64_t newer_than(const sys_names *names, int64_t epoch) {
     int64_t newer = 0;
-    for (size_t i = 0; i < names->count; i++) newer += epoch_of_name(names->names[i]) > epoch;
+    for (size_t i = 0; i < names->count; i++) newer += run_epoch_of_name(names->names[i]) > epoch;
     return newer;
 }
 
 static p2p_status remove_old_epochs(const trainer *t) {
     sys_names names;
-    p2p_status status = sys_folder_walk(&names, t->paths.epochs, is_epoch_name);
+    p2p_status status = sys_folder_walk(&names, t->paths.epochs, run_is_epoch_name);
     for (size_t i = 0; status == P2P_OK && i < names.count; i++) {
         char *path;
-        if (newer_than(&names, epoch_of_name(names.names[i])) < t->all->keep_epochs) continue;
+        if (newer_than(&names, run_epoch_of_name(names.names[i])) < t->all->keep_epochs) continue;
         status = sys_path_join(&path, t->paths.epochs, names.names[i]);
         if (status == P2P_OK) status = sys_file_remove(path);
         free(path);
@@ -74,9 +63,9 @@ static p2p_status remove_old_epochs(const trainer *t) {
 }
 
 p2p_status trainer_save_epoch(const trainer *t, int64_t epoch) {
-    char name[64];
+    char name[RUN_EPOCH_NAME_BYTES];
     if (epoch % t->all->save_every != 0) return P2P_OK;
-    snprintf(name, sizeof name, "%03" PRId64 "-generator.safetensors", epoch);
+    run_epoch_name(name, epoch);
     P2P_TRY(save_below(t, t->model->generator.network, epoch, t->paths.epochs, name));
     return t->all->keep_epochs > 0 ? remove_old_epochs(t) : P2P_OK;
 }

@@ -73,6 +73,8 @@ p2p_status trainer_model_config(const settings *all, pix2pix_config *config) {
     config->init_scale_stddev = all->init_scale;
     choose(all, config);
     P2P_TRY(parse_depth(all, &config->depth));
+    if (config->norm == NN_NORM_none && config->bottleneck_norm && settings_given(all, "bottleneck-norm"))
+        return p2p_fail(P2P_USAGE, "--bottleneck-norm on contradicts --norm none");
     if (config->discriminator_net == DISCRIMINATOR_pixel && settings_given(all, "d-layers"))
         return p2p_fail(P2P_USAGE, "--d-layers contradicts --d-net pixel, which has none of stride 2");
     p2p_status status = pix2pix_config_check(config);

@@ -1,0 +1,222 @@
+/* `p2p test`: every pair of a split through a trained generator, and how far the results are from the
+ * targets.
+ *
+ * Pairs are brought to the size that the model was trained on, as validation does. What is measured is what
+ * is written: the pictures' own 8 or 16 bits.
+ */
+#include "command.h"
+#include "metrics.h"
+#include "picture_grid.h"
+#include "quality.h"
+#include "result_files.h"
+#include "sys.h"
+#include "translator.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct {
+    const settings *all;
+    translator t;
+    dataset *data;
+    pair_form form;
+    int64_t count;
+    char *generated, *target, *grid_path, *numbers_path; /* folders, files */
+    picture_grid grid;
+    quality_total total;
+    json_t *images;
+    progress *progress;
+} test_run;
+
+static p2p_status check_required(const settings *all) {
+    P2P_TRY(command_no_arguments(all, "test"));
+    if (!all->data) return p2p_fail(P2P_USAGE, "--data is missing: the folder that holds the pairs");
+    if (!all->out) return p2p_fail(P2P_USAGE, "--out is missing: the folder for the results");
+    if (sys_path_kind_of(all->out) == SYS_PATH_FILE)
+        return p2p_fail(P2P_USAGE, "--out %s is a file: results go into a folder", all->out);
+    return P2P_OK;
+}
+
+/* ---- What is tested ----------------------------------------------------------------------------------- */
+
+/* The model's own direction; a state dictionary has none, so there --direction may choose. */
+static p2p_status choose_direction(test_run *run) {
+    model_file_info *info = &run->t.info;
+    const char *asked = run->all->direction;
+    if (!settings_given(run->all, "direction") || strcmp(info->direction, asked) == 0) return P2P_OK;
+    if (!info->bare)
+        return p2p_fail(P2P_USAGE, "--direction %s: %s was trained %s", asked, run->t.path, info->direction);
+    snprintf(info->direction, sizeof info->direction, "%s", asked);
+    return P2P_OK;
+}
+
+static p2p_status choose_form(test_run *run) {
+    const pix2pix_config *config = &run->t.model->config;
+    const int64_t size = settings_given(run->all, "size") ? run->all->size : config->height;
+    p2p_status status = pix2pix_sides_check(config->depth, size, size);
+    if (status != P2P_OK) return p2p_fail(P2P_USAGE, "--size %" PRId64 ": %s", size, p2p_message());
+    run->form =
+        (pair_form){.format = run->t.format,
+                    .size = (int)size,
+                    .filter = strcmp(run->all->resize, "nearest") == 0 ? RESIZE_NEAREST : RESIZE_BICUBIC};
+    return P2P_OK;
+}
+
+static p2p_status open_data(test_run *run) {
+    const bool a_to_b = strcmp(run->t.info.direction, "AtoB") == 0;
+    P2P_TRY(
+        dataset_open(&run->data, run->all->data, run->all->split, a_to_b ? DATASET_A_TO_B : DATASET_B_TO_A));
+    run->count = dataset_count(run->data);
+    if (settings_given(run->all, "count") && run->all->count < run->count) run->count = run->all->count;
+    run->grid.columns = run->count < PICTURE_GRID_MAX_COLUMNS ? (int)run->count : PICTURE_GRID_MAX_COLUMNS;
+    return P2P_OK;
+}
+
+/* ---- Files -------------------------------------------------------------------------------------------- */
+
+static p2p_status make_paths(test_run *run) {
+    const char *out = run->all->out;
+    P2P_TRY(sys_path_join(&run->generated, out, "generated"));
+    P2P_TRY(sys_path_join(&run->target, out, "target"));
+    P2P_TRY(sys_path_join(&run->grid_path, out, "grid.png"));
+    return sys_path_join(&run->numbers_path, out, "metrics.json");
+}
+
+/* Both files of every pair, the grid and the numbers. */
+static p2p_status name_results(const test_run *run, result_file *files) {
+    size_t at = 0;
+    char *result;
+    for (int64_t i = 0; i < run->count; i++) {
+        const char *name = dataset_name(run->data, i);
+        const char *const folders[] = {run->generated, run->target};
+        for (int f = 0; f < 2; f++) {
+            P2P_TRY(result_name(folders[f], name, "png", &result));
+            files[at++] = (result_file){name, result};
+        }
+    }
+    const char *const others[] = {run->grid_path, run->numbers_path};
+    for (int f = 0; f < 2; f++) {
+        P2P_TRY(sys_path_join(&result, "", others[f]));
+        files[at++] = (result_file){NULL, result};
+    }
+    return P2P_OK;
+}
+
+static p2p_status check_results(const test_run *run) {
+    const size_t count = 2 * (size_t)run->count + 2;
+    result_file *files = calloc(count, sizeof *files);
+    if (!files) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for %zu names", count);
+    p2p_status status = name_results(run, files);
+    if (status == P2P_OK) status = result_files_check(files, count, run->all->force);
+    for (size_t i = 0; i < count; i++) free((char *)files[i].result);
+    free(files);
+    return status;
+}
+
+static p2p_status save_picture(const char *folder, const char *name, const image *picture) {
+    char *path;
+    P2P_TRY(result_name(folder, name, "png", &path));
+    p2p_status status = result_folder_make(path);
+    if (status == P2P_OK) status = image_save(path, picture);
+    free(path);
+    return status;
+}
+
+/* ---- Numbers ------------------------------------------------------------------------------------------ */
+
+/* Takes nothing, gives an object with l1, psnr and ssim; NULL where memory fails. */
+static json_t *numbers_of(const quality *measured) {
+    return json_pack("{s:o, s:o, s:o}", "l1", quality_to_json(measured->l1), "psnr",
+                     quality_to_json(measured->psnr), "ssim", quality_to_json(measured->ssim));
+}
+
+static p2p_status no_memory(void) {
+    return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for the results");
+}
+
+static p2p_status note_numbers(test_run *run, const char *name, const quality *measured) {
+    json_t *object = numbers_of(measured);
+    if (!object || json_object_set_new(object, "name", json_string(name)) != 0 ||
+        json_array_append_new(run->images, object) != 0)
+        return no_memory();
+    quality_add(&run->total, measured);
+    return P2P_OK;
+}
+
+/* All about the run but the single images. */
+static json_t *summary_of(const test_run *run) {
+    const translator *t = &run->t;
+    const quality mean = quality_mean(&run->total);
+    return json_pack("{s:s, s:I, s:I, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:o}", "model", t->path, "epoch",
+                     (json_int_t)t->info.epoch, "step", (json_int_t)t->info.step, "data", run->all->data,
+                     "split", run->all->split, "direction", t->info.direction, "norm_stats",
+                     translator_norm_stats(t), "test_dropout", translator_dropout(t), "size",
+                     (json_int_t)run->form.size, "count", (json_int_t)run->total.pictures, "mean",
+                     numbers_of(&mean));
+}
+
+static p2p_status write_numbers(const test_run *run) {
+    json_t *object = summary_of(run);
+    char *line = object ? json_dumps(object, JSON_COMPACT) : NULL, *text = NULL;
+    if (line && json_object_set(object, "images", run->images) == 0)
+        text = json_dumps(object, JSON_INDENT(2));
+    p2p_status status = text ? sys_file_write(run->numbers_path, text, strlen(text)) : no_memory();
+    if (status == P2P_OK) printf("%s\n", line);
+    free(text);
+    free(line);
+    json_decref(object);
+    return status;
+}
+
+/* ---- The run ------------------------------------------------------------------------------------------ */
+
+static p2p_status visit_pair(void *context, const evaluated_pair *pair) {
+    test_run *run = context;
+    const char *name = dataset_name(run->data, pair->sample);
+    quality measured;
+    P2P_TRY(quality_of_images(pair->generated, pair->target, &measured));
+    P2P_TRY(note_numbers(run, name, &measured));
+    P2P_TRY(save_picture(run->generated, name, pair->generated));
+    P2P_TRY(save_picture(run->target, name, pair->target));
+    progress_pictures(run->progress, pair->sample + 1);
+    if (pair->sample >= run->grid.columns) return P2P_OK;
+    image *const rows[] = {pair->input, pair->target, pair->generated};
+    return picture_grid_put(&run->grid, (int)pair->sample, rows);
+}
+
+static p2p_status run_pairs(test_run *run) {
+    const int64_t batch = run->all->batch < run->count ? run->all->batch : run->count;
+    run->images = json_array();
+    if (!run->images) return no_memory();
+    P2P_TRY(translator_open_device(&run->t));
+    P2P_TRY(translator_prepare(&run->t, run->form.size, run->form.size, (int)batch));
+    run->progress = progress_create(stderr, run->count, 0, 0);
+    P2P_TRY(evaluate_pairs(&run->t.evaluator, run->data, &run->form, run->count, visit_pair, run));
+    P2P_TRY(picture_grid_save(&run->grid, run->grid_path));
+    return write_numbers(run);
+}
+
+static p2p_status prepare(test_run *run) {
+    P2P_TRY(translator_open(&run->t, run->all));
+    P2P_TRY(choose_direction(run));
+    P2P_TRY(choose_form(run));
+    P2P_TRY(open_data(run));
+    P2P_TRY(make_paths(run));
+    return check_results(run);
+}
+
+p2p_status command_test(settings *all) {
+    test_run run = {.all = all};
+    P2P_TRY(check_required(all));
+    p2p_status status = prepare(&run);
+    if (status == P2P_OK) status = run_pairs(&run);
+    progress_destroy(run.progress);
+    picture_grid_free(&run.grid);
+    json_decref(run.images);
+    char *const owned[] = {run.generated, run.target, run.grid_path, run.numbers_path};
+    for (size_t i = 0; i < sizeof owned / sizeof owned[0]; i++) free(owned[i]);
+    dataset_close(run.data);
+    translator_close(&run.t);
+    return status;
+}
