@@ -131,28 +131,41 @@ static p2p_status start(safetensors_writer *writer) {
     return status;
 }
 
+/* Byte by byte with constant shifts: compilers make one store of it where the order is the machine's own. */
+static void store_4(unsigned char *to, const unsigned char *from) {
+    uint32_t bits;
+    memcpy(&bits, from, sizeof bits);
+    to[0] = (unsigned char)bits;
+    to[1] = (unsigned char)(bits >> 8);
+    to[2] = (unsigned char)(bits >> 16);
+    to[3] = (unsigned char)(bits >> 24);
+}
+
+static void store_8(unsigned char *to, const unsigned char *from) {
+    uint64_t bits;
+    memcpy(&bits, from, sizeof bits);
+    store(to, bits, sizeof bits);
+}
+
 /* Elements keep their bits; only their bytes are put in the file's order. */
+static void store_elements(unsigned char *to, const unsigned char *from, size_t bytes, int element) {
+    if (element == 4)
+        for (size_t at = 0; at < bytes; at += 4) store_4(to + at, from + at);
+    else
+        for (size_t at = 0; at < bytes; at += 8) store_8(to + at, from + at);
+}
+
 p2p_status safetensors_write(safetensors_writer *writer, const void *elements) {
     if (!writer->started) P2P_TRY(start(writer));
     if (writer->written == writer->count) return p2p_fail(P2P_INVALID, "more tensors written than declared");
     const safetensors_entry *entry = &writer->entries[writer->written++];
-    const int element = safetensors_dtype_bytes(entry->dtype);
     const unsigned char *next = elements;
     unsigned char chunk[CHUNK_BYTES];
     for (uint64_t left = entry->end - entry->begin; left > 0;) {
         const size_t bytes = left < sizeof chunk ? (size_t)left : sizeof chunk;
-        for (size_t at = 0; at < bytes; at += (size_t)element, next += element) {
-            uint32_t word;
-            uint64_t bits;
-            if (element == 4) {
-                memcpy(&word, next, sizeof word);
-                bits = word;
-            } else {
-                memcpy(&bits, next, sizeof bits);
-            }
-            store(chunk + at, bits, element);
-        }
+        store_elements(chunk, next, bytes, safetensors_dtype_bytes(entry->dtype));
         P2P_TRY(put(writer, chunk, bytes));
+        next += bytes;
         left -= bytes;
     }
     return P2P_OK;

@@ -105,16 +105,22 @@ static p2p_status write_counters(safetensors_writer *writer, const weights_group
     return P2P_OK;
 }
 
+/* The first value that is an infinity or NaN; `count` where there is none. */
+static int64_t first_infinite(const void *values, int64_t count, p2p_type type) {
+    int64_t i = 0;
+    if (type == P2P_TYPE_f32)
+        while (i < count && isfinite(((const float *)values)[i])) i++;
+    else
+        while (i < count && isfinite(((const double *)values)[i])) i++;
+    return i;
+}
+
 /* A file that can't be of use to anybody is not written. */
 static p2p_status check_finite(const p2p_param_info *info, p2p_type type, const void *values) {
-    const int64_t elements = p2p_param_elements(info);
-    for (int64_t i = 0; i < elements; i++) {
-        const double value = type == P2P_TYPE_f64 ? ((const double *)values)[i] : ((const float *)values)[i];
-        if (!isfinite(value))
-            return p2p_fail(P2P_DIVERGED, "the parameter %s holds a value that is not finite (%g)",
-                            info->name, value);
-    }
-    return P2P_OK;
+    const int64_t count = p2p_param_elements(info), found = first_infinite(values, count, type);
+    if (found == count) return P2P_OK;
+    return p2p_fail(P2P_DIVERGED, "element %lld of the parameter %s is no finite number", (long long)found,
+                    info->name);
 }
 
 static p2p_status write_tensors(p2p_session *session, safetensors_writer *writer, const weights_group *group,

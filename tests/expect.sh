@@ -44,11 +44,12 @@ draw_toys() {
     small=(--data toys --size 32 --ngf 4 --ndf 4 --device "$device")
 }
 
-# begin OUT STEPS OPTION...: a training in the background (with signals as a terminal gives them), some steps on.
+# begin OUT STEPS OPTION...: a training in the background, some steps on; with signals as a terminal
+# gives them, or as env makes them of $signals.
 begin() {
     local out=$1 steps=$2
     shift 2
-    env --default-signal=INT,TERM,HUP "$p2p" train --out "$out" "$@" >"$out.out" 2>"$out.err" &
+    env ${signals:---default-signal=INT,TERM,HUP} "$p2p" train --out "$out" "$@" >"$out.out" 2>"$out.err" &
     training=$!
     for _ in $(seq 3000); do
         [ -e "$out/metrics.jsonl" ] && [ "$(wc -l <"$out/metrics.jsonl")" -gt "$steps" ] && return

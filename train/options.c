@@ -369,7 +369,6 @@ static void append_word(char *text, size_t size, const char *word) {
     append(text, size, "'");
 }
 
-/* What isn't kept must be given again. */
 static void append_option(const settings *all, const option_row *row, char *text, size_t size) {
     char name[64], value[8192];
     json_t *given = value_to_json(all, row);
@@ -387,8 +386,7 @@ void settings_resume_command(const settings *all, char *text, size_t size) {
     for (int i = 0; i < option_row_count; i++) {
         const option_row *row = &option_rows[i];
         const bool train = row->commands & COMMAND_TRAIN, resume = strcmp(row->name, "resume") == 0;
-        if (train && row->keeping == NOT_KEPT && all->given[i] && !resume)
-            append_option(all, row, text, size);
+        if (train && row->keeping != BINDING && all->given[i] && !resume) append_option(all, row, text, size);
     }
     append_word(text, size, "--resume");
 }

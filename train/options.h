@@ -77,7 +77,8 @@ json_t *settings_to_json(const settings *all);
  * that lack an option were kept by a program that hadn't it yet and did what its default says. */
 p2p_status settings_resume(settings *all, const json_t *kept, const char *file);
 
-/* The command that goes on with this training, as a shell takes it; cut off where `size` is too small. */
+/* The command that goes on with this training, as a shell takes it: what was given, but for what only a
+ * checkpoint can say. Cut off where `size` is too small. */
 void settings_resume_command(const settings *all, char *text, size_t size);
 
 #endif

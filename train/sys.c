@@ -310,6 +310,7 @@ static void ask_to_stop(int number) {
 }
 
 void sys_stop_prepare(void) {
+    signal(SIGXFSZ, SIG_IGN);
     for (int i = 0; i < STOP_SIGNALS; i++) {
         struct sigaction present;
         const bool known = sigaction(stop_signals[i].number, NULL, &present) == 0;
@@ -317,15 +318,21 @@ void sys_stop_prepare(void) {
     }
 }
 
+void sys_stop_keep_ignored(void) {
+    for (int i = 0; i < STOP_SIGNALS; i++) {
+        if (stop_signals[i].ignored) signal(stop_signals[i].number, SIG_IGN);
+    }
+}
+
 void sys_stop_listen(void) {
     if (stop_signal != 0) return;
+    sys_stop_keep_ignored();
     struct sigaction wanted = {.sa_handler = ask_to_stop, .sa_flags = SA_RESTART};
     sigemptyset(&wanted.sa_mask);
     for (int i = 0; i < STOP_SIGNALS; i++) sigaddset(&wanted.sa_mask, stop_signals[i].number);
     for (int i = 0; i < STOP_SIGNALS; i++) {
         if (!stop_signals[i].ignored) sigaction(stop_signals[i].number, &wanted, NULL);
     }
-    signal(SIGXFSZ, SIG_IGN);
 }
 
 int sys_stop_signal(void) {

@@ -85,13 +85,16 @@ p2p_status sys_file_write(const char *path, const void *bytes, size_t size);
 /* ---- Signals --------------------------------------------------------------------------------------------
  */
 
-/* Note which signals the process was started with ignored (nohup): they stay so. Before libraries are called
- * that catch signals themselves, as compilers do. */
+/* Note which signals the process was started with ignored (nohup): they stay so. From now on a file that
+ * grows beyond the process's limit is an error of the write and no end of the process. Before libraries are
+ * called that catch signals themselves, as compilers do. */
 void sys_stop_prepare(void);
 
+/* Ignore again what is to stay ignored, where a library may have caught it since. */
+void sys_stop_keep_ignored(void);
+
 /* From now on SIGINT (Ctrl-C), SIGTERM and SIGHUP ask to stop instead of ending the process; a second one
- * ends it at once. To be called again where a library may have taken the signals since. A file that grows
- * beyond the process's limit becomes an error of the write. */
+ * ends it at once. To be called again where a library may have taken the signals since. */
 void sys_stop_listen(void);
 
 /* The signal that has asked to stop; 0 as long as none has. */

@@ -265,6 +265,12 @@ static p2p_status plan_all(trainer *t) {
     return p2p_session_plan(t->session, "validation", &t->report_graph, &t->evaluator.plan);
 }
 
+/* Drivers' compilers catch signals as soon as they begin to work. */
+static void show_preparing(void *stream, int done, int total) {
+    sys_stop_keep_ignored();
+    progress_preparing(stream, done, total);
+}
+
 static p2p_status open_device(trainer *t) {
     pix2pix_config config;
     P2P_TRY(trainer_model_config(t->all, &config));
@@ -272,7 +278,7 @@ static p2p_status open_device(trainer *t) {
     P2P_TRY(command_open_device(t->all, &t->device));
     P2P_TRY(p2p_session_create(&t->device, 1, &(p2p_session_options){0}, &t->session));
     P2P_TRY(plan_all(t));
-    P2P_TRY(p2p_session_allocate(t->session, progress_preparing, stderr));
+    P2P_TRY(p2p_session_allocate(t->session, show_preparing, stderr));
     p2p_session_memory memory;
     p2p_session_memory_use(t->session, &memory);
     fprintf(stderr, "memory: %.0f MB on the device, %.0f of it for weights, gradients and moments\n",
