@@ -119,7 +119,8 @@ for flags in "--norm-stats image" "--norm-stats running" "--test-dropout off"; d
     # shellcheck disable=SC2086
     expect 0 "" "${translate[@]}" --model $model -o "1 $flags" $flags toys/train
     # shellcheck disable=SC2086
-    expect 0 "" "${translate[@]}" --model $model -o "3 $flags" $flags --batch 3 toys/train
+    expect 0 "picture 3/3" "${translate[@]}" --model $model -o "3 $flags" $flags --batch 3 toys/train
+    grep -q "picture 1/3" err.txt && fail "--batch 3 runs pictures one by one"
     diff -r "1 $flags" "3 $flags" || fail "a batch of 3 gives other pictures with $flags"
 done
 
