@@ -508,7 +508,6 @@ static double state_difference(const parallel *a, p2p_network *of_a, const paral
     return sqrt(difference / size);
 }
 
-/* Two replicas with half the images each and statistics reduced over both are one with all of them. */
 /* A bias that instance normalisation takes away has a true gradient of zero: Adam moves it by noise. Those
  * that count are of the convolutions that none follows: the U-Net's first, innermost (at depth 6) and last,
  * the pixel discriminator's first and last. */
@@ -524,6 +523,7 @@ static bool vanishes(const pix2pix_config *config, const p2p_network *network, i
     return true;
 }
 
+/* Two replicas with half the images each and statistics reduced over both are one with all of them. */
 static void check_two_replicas(const pix2pix_config *config) {
     const double bound = 1e-9;
     static parallel one, two;
