@@ -1,11 +1,11 @@
-/* Plans Winograd convolutions for CPU devices: kernels/winograd_transform.cl and winograd_products.cl, and
- * for filter gradients winograd_filter.cl.
+/* Plans Winograd convolutions for CPU devices: kernels/winograd_input.cl and winograd_products.cl, and for
+ * filter gradients winograd_filter.cl.
  *
- * F(OUTPUTS, TAPS) of winograd.clh: TAPS are those of one phase of the stride. The filter is transformed
- * first, by a launch of its own; then passes over the rows of tiles transform the input, multiply, and
- * transform the products, each so small that what one launch writes is still in a cache when the next reads
- * it. A filter gradient's passes add up, so its bits depend on their number, which follows from the shape;
- * nothing else depends on these choices.
+ * F(OUTPUTS, TAPS) of winograd.clh: TAPS are those of one phase of the stride. Passes over the rows of tiles
+ * transform the input, then multiply, each so small that what one launch writes is still in a cache when the
+ * next reads it. The filter is transformed piece by piece where it is multiplied, and never stored: no
+ * derived filter is asked for. A filter gradient's passes add up, so its bits depend on their number, which
+ * follows from the shape; nothing else depends on these choices.
  */
 #include "ocl_conv_winograd.h"
 
@@ -17,12 +17,12 @@ enum {
     TAPS = 4,       /* of a filter, in each direction */
     MAX_STRIDE = 2, /* which divides TAPS */
     VECTOR_BYTES = OCL_LANES * sizeof(float),
-    PASS_BYTES = 24 << 20, /* of a pass's inputs and products, at most; fewer where filters are smaller, */
-    LEAST_PASS_BYTES = 4 << 20,  /* but no fewer than this: a pass goes through all filters */
+    PASS_BYTES = 16 << 20,       /* of a pass's inputs and sums; each pass transforms the filter */
+    SUMS_BYTES = 600 << 10,      /* of a work-item's sums, */
+    CHUNK_BYTES = 160 << 10,     /* and of the filters that it transforms at a time */
     MOST_PASSES = 256,           /* of an operation: each has kernels of its own */
     GRADIENT_BYTES = 900 << 10,  /* of what a work-item of a filter gradient goes through */
-    GROUP_BYTES = 256 << 10,     /* of the filters that a work-item of the products goes through */
-    UNIT_ITEMS = 16,             /* work-items of the products for each thread, where groups allow */
+    UNIT_ITEMS = 4,              /* work-items of the products for each thread, where tiles allow */
     MAX_SCRATCH_FLOATS = 1 << 28 /* whatever the shape */
 };
 
@@ -42,8 +42,11 @@ typedef struct {
     int64_t tiles_h, tiles_w;
     int64_t row_blocks, vectors; /* input rows / 16, output vectors */
     int64_t vecs, groups, tile;
-    int64_t rows, tiles; /* of a pass: rows of tiles, and tiles rounded up */
-    point_arrays inputs, filters, products, gradients;
+    int64_t rows, tiles;        /* of a pass: rows of tiles, and tiles rounded up */
+    int64_t tiles_each, shares; /* of a work-item of the products, and how many shares of a pass that makes */
+    int64_t chunk;              /* blocks of 16 input rows whose filters are transformed at a time */
+    point_arrays inputs, gradients;
+    uint64_t sums;   /* of the products: floats from the start of scratch memory */
     uint64_t floats; /* of scratch memory */
 } winograd_shape;
 
@@ -178,13 +181,21 @@ static void finish(const p2p_op *op, ocl_plan *plan, const winograd_shape *s, in
              (int)s->outputs, (int)s->taps, (int)s->tile, (int)s->vecs, plan->repeats);
 }
 
-/* The tiles of a forward convolution or data gradient, and the scratch memory. */
+/* The tiles of a forward convolution or data gradient, the chunks of its filter, and the scratch memory. */
 static void lay_out(const ocl_target *target, winograd_shape *s) {
-    s->tile = choose_tile(target, s->rows * s->tiles_w, s->vecs);
-    s->tiles = ocl_divide_up(s->rows * s->tiles_w, s->tile) * s->tile;
-    s->filters = reserve(s, s->groups * s->row_blocks * OCL_LANES * s->vecs * OCL_LANES);
+    const int64_t all = s->rows * s->tiles_w, sum_bytes = points(s) * s->vecs * VECTOR_BYTES;
+    s->tile = choose_tile(target, all, s->vecs);
+    s->tiles = ocl_divide_up(all, s->tile) * s->tile;
+    int64_t shares = ocl_divide_up(s->tiles * sum_bytes, SUMS_BYTES);
+    while (shares * s->groups < UNIT_ITEMS * target->compute_units && shares * s->tile < s->tiles) shares++;
+    s->tiles_each = ocl_divide_up(ocl_divide_up(s->tiles, shares), s->tile) * s->tile;
+    s->shares = ocl_divide_up(s->tiles, s->tiles_each);
+    s->chunk = 1;
+    while (2 * s->chunk <= s->row_blocks && 2 * s->chunk * OCL_LANES * sum_bytes <= CHUNK_BYTES)
+        s->chunk *= 2;
     s->inputs = reserve(s, s->row_blocks * s->tiles * OCL_LANES);
-    s->products = reserve(s, s->groups * s->tiles * s->vecs * OCL_LANES);
+    s->sums = s->floats;
+    s->floats += (uint64_t)(s->groups * s->shares * points(s) * (s->tiles_each * s->vecs + 1) * OCL_LANES);
 }
 
 /* ---- Launches ----------------------------------------------------------------------------------------- */
@@ -202,18 +213,14 @@ static ocl_launch *add_transform(const ocl_target *target, ocl_plan *plan, const
     ocl_launch_option(launch, "TAPS=%d", (int)s->taps);
     ocl_launch_option(launch, "STEP_IN=%d", (int)s->step_in);
     ocl_launch_option(launch, "STEP_OUT=%d", (int)s->step_out);
-    ocl_launch_option(launch, "VECS=%d", (int)s->vecs);
-    if (s->flip) ocl_launch_option(launch, "FLIP");
-    if (s->turn) ocl_launch_option(launch, "TURN");
     return launch;
 }
 
-static void add_filter(const ocl_target *target, const p2p_op *op, ocl_plan *plan, const winograd_shape *s) {
-    ocl_launch *launch = add_transform(target, plan, s, "winograd_transform.cl", "winograd_filter",
-                                       ocl_blocks(op->t[s->src].c), s->groups);
-    ocl_arg_operand(launch, s->filter);
-    arg_arrays(launch, &s->filters);
-    ocl_arg_int(launch, ocl_blocks(op->t[s->dst].c));
+/* What the input's transform doesn't depend on. */
+static void option_outputs(ocl_launch *launch, const winograd_shape *s) {
+    ocl_launch_option(launch, "VECS=%d", (int)s->vecs);
+    if (s->flip) ocl_launch_option(launch, "FLIP");
+    if (s->turn) ocl_launch_option(launch, "TURN");
 }
 
 /* Images, rows and columns of tiles, and the pass's first row. */
@@ -225,7 +232,7 @@ static void arg_rows(ocl_launch *launch, const p2p_op *op, const winograd_shape 
 }
 
 static void add_input(const ocl_target *target, const p2p_op *op, ocl_plan *plan, const winograd_shape *s) {
-    ocl_launch *launch = add_transform(target, plan, s, "winograd_transform.cl", "winograd_input", s->rows,
+    ocl_launch *launch = add_transform(target, plan, s, "winograd_input.cl", "winograd_input", s->rows,
                                        ocl_blocks(op->t[s->src].c));
     ocl_conv_arg_activation(launch, op, s->src);
     arg_arrays(launch, &s->inputs);
@@ -235,35 +242,26 @@ static void add_input(const ocl_target *target, const p2p_op *op, ocl_plan *plan
     arg_rows(launch, op, s);
 }
 
-static void add_products(const ocl_target *target, ocl_plan *plan, const winograd_shape *s) {
-    const int64_t group_bytes = s->row_blocks * OCL_LANES * s->vecs * OCL_LANES * (int64_t)sizeof(float);
-    int64_t groups_each = ocl_max(1, ocl_min(s->groups, GROUP_BYTES / group_bytes));
-    while (groups_each > 1 &&
-           points(s) * ocl_divide_up(s->groups, groups_each) < UNIT_ITEMS * target->compute_units)
-        groups_each = ocl_divide_up(groups_each, 2);
-    ocl_launch *launch = ocl_conv_launch_add(target, plan, "winograd_products.cl", "winograd_products",
-                                             ocl_divide_up(s->groups, groups_each), points(s), 1);
-    ocl_launch_option(launch, "TILE=%d", (int)s->tile);
-    ocl_launch_option(launch, "VECS=%d", (int)s->vecs);
-    arg_arrays(launch, &s->inputs);
-    arg_arrays(launch, &s->filters);
-    arg_arrays(launch, &s->products);
-    ocl_arg_int(launch, s->row_blocks);
-    ocl_arg_int(launch, s->tiles);
-    ocl_arg_int(launch, s->groups);
-    ocl_arg_int(launch, groups_each);
-}
-
-static void add_output(const ocl_target *target, const p2p_op *op, ocl_plan *plan, const winograd_shape *s) {
+static void add_products(const ocl_target *target, const p2p_op *op, ocl_plan *plan,
+                         const winograd_shape *s) {
     ocl_launch *launch =
-        add_transform(target, plan, s, "winograd_transform.cl", "winograd_output", s->rows, s->groups);
-    arg_arrays(launch, &s->products);
+        add_transform(target, plan, s, "winograd_products.cl", "winograd_products", s->shares, s->groups);
+    option_outputs(launch, s);
+    ocl_launch_option(launch, "TILE=%d", (int)s->tile);
+    ocl_launch_option(launch, "CHUNK=%d", (int)s->chunk);
+    arg_arrays(launch, &s->inputs);
+    ocl_arg_operand(launch, s->filter);
+    ocl_arg_scratch(launch, s->sums);
+    ocl_arg_int(launch, s->row_blocks);
+    ocl_arg_int(launch, ocl_blocks(op->t[s->dst].c));
     ocl_arg_int(launch, s->tiles);
+    ocl_arg_int(launch, s->tiles_each);
     ocl_arg_optional(launch, op, s->bias, s->filter);
     ocl_conv_arg_activation(launch, op, s->dst);
     ocl_arg_int(launch, s->dst_h);
     ocl_arg_int(launch, s->dst_w);
     arg_rows(launch, op, s);
+    ocl_arg_int(launch, s->rows);
     ocl_arg_int(launch, op->act);
     ocl_arg_float(launch, op->slope);
     ocl_arg_int(launch, ocl_accumulates(op, s->dst));
@@ -271,16 +269,12 @@ static void add_output(const ocl_target *target, const p2p_op *op, ocl_plan *pla
 
 static p2p_status plan_forward(const ocl_target *target, const p2p_op *op, ocl_plan *plan) {
     winograd_shape s = shape_of(op);
-    const int64_t filters_bytes = points(&s) * s.row_blocks * OCL_LANES * s.vectors * VECTOR_BYTES;
-    divide_rows(target, op, &s, ocl_max(LEAST_PASS_BYTES, ocl_min(filters_bytes, PASS_BYTES)),
-                points(&s) * (s.row_blocks + s.vectors) * VECTOR_BYTES);
+    divide_rows(target, op, &s, PASS_BYTES, points(&s) * (s.row_blocks + s.vectors) * VECTOR_BYTES);
     lay_out(target, &s);
     P2P_TRY(set_scratch(target, op, plan, &s));
-    add_filter(target, op, plan, &s);
     add_input(target, op, plan, &s);
-    add_products(target, plan, &s);
-    add_output(target, op, plan, &s);
-    finish(op, plan, &s, 1);
+    add_products(target, op, plan, &s);
+    finish(op, plan, &s, 0);
     return P2P_OK;
 }
 
@@ -290,6 +284,7 @@ static void add_gradient(const ocl_target *target, const p2p_op *op, ocl_plan *p
                          const winograd_shape *s) {
     ocl_launch *launch =
         add_transform(target, plan, s, "winograd_filter.cl", "winograd_gradient", s->rows, s->groups);
+    option_outputs(launch, s);
     ocl_launch_option(launch, "ROWS=%d", (int)s->tile);
     ocl_conv_arg_activation(launch, op, s->dst);
     arg_arrays(launch, &s->gradients);
@@ -301,6 +296,7 @@ static void add_filter_sums(const ocl_target *target, const p2p_op *op, ocl_plan
                             const winograd_shape *s) {
     ocl_launch *launch = add_transform(target, plan, s, "winograd_filter.cl", "winograd_filter_sums",
                                        s->row_blocks, s->groups);
+    option_outputs(launch, s);
     ocl_launch_option(launch, "ROWS=%d", (int)s->tile);
     arg_arrays(launch, &s->inputs);
     arg_arrays(launch, &s->gradients);
@@ -342,16 +338,18 @@ p2p_status ocl_plan_conv_winograd(const ocl_target *target, const p2p_op *op, oc
 
 /* ---- Choice ------------------------------------------------------------------------------------------- */
 
-/* Cycles that a vector of 16 floats takes which a transform writes and the products read: they stream through
- * the outer caches. Sums of filter gradients stay in the inner ones. Measured on a Zen 5, where both kinds of
- * convolution multiply at 93 % of the peak, two vectors in a cycle. */
+/* Cycles that a vector of 16 floats takes: one that a transform writes and the products read streams through
+ * the outer caches; one of a transformed filter, and the sums of filter gradients, stay in the inner ones.
+ * Measured on a Zen 5, where both kinds of convolution multiply at 93 % of the peak, two vectors in a cycle.
+ */
 enum {
     STREAMED_COST = 22,
+    FILTER_COST = 6,
+    TURNED_COST = 9, /* of a filter that is transposed first */
     SUMS_COST = 6,
     MARGIN_PERCENT = 110,
-    LEAST_CHANNELS = 16,         /* direct convolutions have forms for fewer */
-    LEAST_EXTENT = 8,            /* of maps, see is_small */
-    MOST_FILTER_BYTES = 56 << 20 /* transformed, in scratch memory */
+    LEAST_CHANNELS = 16, /* direct convolutions have forms for fewer */
+    LEAST_EXTENT = 8     /* of maps, see is_small */
 };
 
 /* On a map of a few pixels gradients are exactly zero, where a tap meets nothing but padding or a
@@ -373,9 +371,8 @@ bool ocl_conv_winograd_pays(const ocl_target *target, const p2p_op *op) {
     const double rows = (double)(s.row_blocks * OCL_LANES), vectors = (double)s.vectors;
     const double filters = (double)points(&s) * rows * vectors;
     const double transformed = (double)points(&s) * (rows / OCL_LANES + vectors) * tiles;
-    if (!gradient && filters * VECTOR_BYTES > MOST_FILTER_BYTES) return false;
-    const double cost = filters * tiles * multiply_cost + filters * (gradient ? SUMS_COST : STREAMED_COST) +
-                        transformed * STREAMED_COST;
+    const int filter_cost = gradient ? SUMS_COST : s.turn ? TURNED_COST : FILTER_COST;
+    const double cost = filters * tiles * multiply_cost + filters * filter_cost + transformed * STREAMED_COST;
     const double flops = p2p_op_flops(op) * (double)images / (double)all_images;
     const double direct_cost = flops / (2 * OCL_LANES) * multiply_cost;
     return cost * MARGIN_PERCENT < direct_cost * 100;

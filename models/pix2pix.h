@@ -3,7 +3,7 @@
  *
  * The discriminator learns from fakes and real pairs in two passes with statistics of their own and a halved
  * loss, the generator from the discriminator's judgement and the L1 distance. Data, loop and files are not
- * here, and neither is which settings belong together (train/presets.c).
+ * here, and neither is which settings belong together (train/option_rows.c).
  */
 #ifndef PIX2PIX_H
 #define PIX2PIX_H

@@ -1,6 +1,6 @@
 /* Filter gradient of a convolution on CPUs by Winograd's method.
  *
- * The inputs are those of the forward convolution (winograd_input in winograd_transform.cl), a tile being
+ * The inputs are those of the forward convolution (winograd_input in winograd_input.cl), a tile being
  * OUTPUTS x OUTPUTS positions of dy. Each pass over rows of tiles adds to dw. In scratch memory lie, for each
  * of the POINTS * POINTS points, `distance` floats apart:
  *
