@@ -46,6 +46,24 @@ expect 2 "contradicts --backend" "$p2p" train --data toys --out run --device ope
 expect 0 "conv_fwd" "$p2p" plan --size 32 --ngf 4 --ndf 4 --device "$device"
 expect 0 "conv_fwd" "$p2p" plan --size 32 --ngf 4 --ndf 4 --device "$device" --mode translate
 
+# --precision: the plan asks for it, a device without it is refused by name and with a way out.
+bf16=()
+[ "${device%%:*}" = opencl ] && bf16=(env P2P_OPENCL_BF16=portable) # a processor may lack the instructions
+expect 2 "fp16" "$p2p" plan --precision fp16 --device "$device"
+expect 0 "math=bf16" "${bf16[@]}" "$p2p" plan --size 32 --ngf 16 --ndf 16 --precision bf16 --device "$device"
+expect 0 '"precision":"bf16"' "${bf16[@]}" "$p2p" bench --size 32 --ngf 16 --ndf 16 --steps 1 --precision bf16 --device "$device" --json
+if [ "${device%%:*}" = opencl ]; then # two kernels measured two peaks
+    peak=$(grep -o '"peak_gflops":[0-9.]*' out.txt)
+    grep -q "\"peak_fp32_gflops\":${peak#*:}," out.txt && fail "bench in bf16: one peak for both precisions"
+fi
+if [ "${device%%:*}" = opencl ]; then
+    off=(env P2P_OPENCL_BF16=off "$p2p")
+    expect 0 "no bf16: P2P_OPENCL_BF16=off says so" "${off[@]}" devices
+    expect 1 "has no convolutions in bf16" "${off[@]}" plan --size 32 --precision bf16 --device "$device"
+    said "hint: --precision fp32" "plan in bf16 without bf16"
+    expect 2 "must be auto, portable or off" env P2P_OPENCL_BF16=on "$p2p" plan --device "$device"
+fi
+
 echo "-- measuring"
 # fields NAME...: the last command printed one JSON object on one line, with each field a positive number.
 fields() {

@@ -36,7 +36,7 @@ static json_t *device_to_json(const settings *all, const p2p_device *device) {
 static json_t *bench_to_json(const bench *b) {
     const settings *all = b->all;
     return joined(device_to_json(all, b->device),
-                  json_pack("{s:s, s:I, s:I, s:I, s:I, s:i, s:f}", "plan",
+                  json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:i, s:f}", "precision", all->precision, "plan",
                             b->training ? "train" : "translate", "batch", (json_int_t)all->batch, "size",
                             (json_int_t)all->size, "ngf", (json_int_t)all->ngf, "ndf", (json_int_t)all->ndf,
                             "depth", b->model->config.depth, "dropout", all->dropout));
@@ -57,8 +57,8 @@ static json_t *peaks_to_json(const bench_peaks *peaks) {
 static void print_bench(const bench *b) {
     printf("%s on %s, %s\n", b->training ? "training" : "translation", p2p_device_address(b->device),
            p2p_device_name(b->device));
-    printf("batch %" PRId64 ", %" PRId64 "x%" PRId64 " pixels, %" PRId64 " filters, %d levels\n",
-           b->all->batch, b->all->size, b->all->size, b->all->ngf, b->model->config.depth);
+    printf("%s, batch %" PRId64 ", %" PRId64 "x%" PRId64 " pixels, %" PRId64 " filters, %d levels\n",
+           b->all->precision, b->all->batch, b->all->size, b->all->size, b->all->ngf, b->model->config.depth);
 }
 
 void bench_print_peaks(const bench_peaks *peaks) {
