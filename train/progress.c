@@ -1,6 +1,7 @@
 /* The progress of a training on stderr: one live line on a terminal, plain lines elsewhere. See metrics.h. */
 #include "metrics.h"
 #include "sys.h"
+#include "text.h"
 
 #include <stdarg.h>
 #include <stdlib.h>
@@ -77,10 +78,11 @@ void progress_step(progress *shown, const step_record *record) {
     double images = (double)(shown->total_steps - record->step) * record->images;
     format_duration(images / record->images_per_s, left, sizeof left);
     snprintf(text, sizeof text,
-             "epoch %lld/%lld step %lld/%lld  %.2f images/s  %s left  D real %.2f fake %.2f  G %.2f  L1 %.3f",
+             "epoch %lld/%lld step %lld/%lld  %.2f images/s, %.0f%% waiting for data  %s left  D real %.2f "
+             "fake %.2f  G %.2f  L1 %.3f",
              (long long)record->epoch, (long long)shown->total_epochs, (long long)record->step,
-             (long long)shown->total_steps, record->images_per_s, left, record->losses.d_real,
-             record->losses.d_fake, record->losses.g_gan, record->losses.g_l1);
+             (long long)shown->total_steps, record->images_per_s, 100 * record->data_wait, left,
+             record->losses.d_real, record->losses.d_fake, record->losses.g_gan, record->losses.g_l1);
     draw(shown, text);
 }
 
@@ -103,10 +105,12 @@ void progress_hide(progress *shown) {
 void progress_line(progress *shown, const char *format, ...) {
     if (!shown) return;
     erase_live_line(shown);
+    char text[2048];
     va_list args;
     va_start(args, format);
-    vfprintf(shown->stream, format, args);
+    vsnprintf(text, sizeof text, format, args);
     va_end(args);
+    text_print(text, shown->stream);
     fputc('\n', shown->stream);
     fflush(shown->stream);
 }
