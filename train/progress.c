@@ -14,7 +14,8 @@ struct progress {
     bool live;
     bool line_is_drawn;
     int64_t total_steps, total_epochs;
-    double created;
+    double started; /* of the measured pictures: later than the first ones, in which drivers compile */
+    int64_t started_done;
     double last_shown; /* clock readings; 0 before the first step */
 };
 
@@ -29,7 +30,7 @@ progress *progress_create(FILE *stream, int64_t total_steps, int64_t total_epoch
     if (!shown) return NULL;
     *shown = (progress){.stream = stream,
                         .live = sys_is_terminal(stream),
-                        .created = sys_clock(),
+                        .started = sys_clock(),
                         .total_steps = total_steps,
                         .total_epochs = total_epochs};
     if (done_steps > 0) progress_line(shown, "going on after step %lld", (long long)done_steps);
@@ -88,8 +89,14 @@ void progress_step(progress *shown, const step_record *record) {
 
 void progress_pictures(progress *shown, int64_t done) {
     char left[32], text[128];
-    if (!shown || !is_due(shown, done == shown->total_steps)) return;
-    const double rate = (double)done / (sys_clock() - shown->created);
+    if (!shown) return;
+    const bool first = shown->last_shown == 0;
+    if (!is_due(shown, done == shown->total_steps)) return;
+    const double rate = (double)(done - shown->started_done) / (shown->last_shown - shown->started);
+    if (first) {
+        shown->started = shown->last_shown;
+        shown->started_done = done;
+    }
     format_duration((double)(shown->total_steps - done) / rate, left, sizeof left);
     snprintf(text, sizeof text, "picture %lld/%lld  %.2f images/s  %s left", (long long)done,
              (long long)shown->total_steps, rate, left);
