@@ -55,15 +55,8 @@ static int rank(const ocl_target *target, const p2p_op *op, ocl_conv_family rank
     return count;
 }
 
-/* In bf16 there is a direct form. */
-static p2p_status plan_bf16(const ocl_target *target, const p2p_op *op, ocl_plan *plan) {
-    if (target->bf16 == OCL_BF16_NONE || !target->cpu)
-        return ocl_refuse(target, op, "this device does not multiply in bf16");
-    return ocl_plan_conv_cpu(target, op, plan);
-}
-
 p2p_status ocl_plan_conv(const ocl_target *target, const p2p_op *op, ocl_plan *plan) {
-    if (op->math == P2P_MATH_bf16) return plan_bf16(target, op, plan);
+    if (op->math == P2P_MATH_bf16) return ocl_plan_conv_bf16(target, op, plan);
     if (target->family != OCL_CONV_AUTO) {
         P2P_TRY(families[target->family](target, op, plan));
         plan->reason = "P2P_OPENCL_CONV says so";

@@ -470,9 +470,22 @@ static conv_tile filter_tile(const ocl_target *target, const p2p_op *op) {
     return tile;
 }
 
+void ocl_conv_add_parts(const ocl_target *target, const p2p_op *op, ocl_plan *plan, uint64_t at, int64_t size,
+                        int64_t parts) {
+    ocl_launch *launch =
+        ocl_conv_launch_add(target, plan, "conv_cpu_filter.cl", "conv_add_parts", size / 256, 1, 1);
+    ocl_launch_option(launch, "STRIDE=1");
+    ocl_launch_option(launch, "ROWS=1");
+    ocl_launch_option(launch, "VECS=1");
+    ocl_arg_scratch(launch, at);
+    ocl_arg_ulong(launch, (uint64_t)size);
+    ocl_arg_int(launch, parts);
+    ocl_arg_operand(launch, DW);
+    ocl_arg_int(launch, ocl_accumulates(op, DW));
+}
+
 static p2p_status plan_filter(const ocl_target *target, const p2p_op *op, ocl_plan *plan) {
     const p2p_tensor *x = &op->t[X], *dy = &op->t[DY], *dw = &op->t[DW];
-    if (op->math == P2P_MATH_bf16) return ocl_refuse(target, op, "filter gradients are summed in fp32");
     P2P_TRY(ocl_conv_check_activation(target, op, X));
     P2P_TRY(ocl_conv_check_activation(target, op, DY));
     P2P_TRY(ocl_conv_check_filter(target, op, DW, false));
@@ -517,13 +530,7 @@ static p2p_status plan_filter(const ocl_target *target, const p2p_op *op, ocl_pl
     snprintf(plan->answer.kernel, sizeof plan->answer.kernel, "conv_filter_grad %dx%d in %d", (int)tile.rows,
              (int)tile.vecs, (int)parts);
     if (parts == 1) return P2P_OK;
-    launch = ocl_conv_launch_add(target, plan, "conv_cpu_filter.cl", "conv_add_parts", size / 256, 1, 1);
-    snprintf(launch->options, sizeof launch->options, "%s", plan->launch[0].options);
-    ocl_arg_scratch(launch, 0);
-    ocl_arg_ulong(launch, (uint64_t)size);
-    ocl_arg_int(launch, parts);
-    ocl_arg_operand(launch, DW);
-    ocl_arg_int(launch, ocl_accumulates(op, DW));
+    ocl_conv_add_parts(target, op, plan, 0, size, parts);
     want_scratch(plan, size * parts);
     return P2P_OK;
 }

@@ -31,5 +31,9 @@ ocl_launch *ocl_conv_launch_add(const ocl_target *target, ocl_plan *plan, const 
                                 const char *kernel, int64_t x, int64_t y, int64_t z);
 /* The arguments VIEWED of common.clh, then the extents c, h, w. */
 void ocl_conv_arg_activation(ocl_launch *launch, const p2p_op *op, int operand);
+/* Append the ordered addition of the `parts` of a filter gradient, `size` floats each, that lie one after the
+ * other from `at` on in scratch memory. */
+void ocl_conv_add_parts(const ocl_target *target, const p2p_op *op, ocl_plan *plan, uint64_t at, int64_t size,
+                        int64_t parts);
 
 #endif

@@ -74,6 +74,8 @@ p2p_status ocl_plan_loss_mse(const ocl_target *target, const p2p_op *op, ocl_pla
 p2p_status ocl_plan_loss_l1(const ocl_target *target, const p2p_op *op, ocl_plan *plan);
 /* ocl_conv.c: chooses the family */
 p2p_status ocl_plan_conv(const ocl_target *target, const p2p_op *op, ocl_plan *plan);
+/* ocl_conv_bf16.c: chooses the form in bf16 */
+p2p_status ocl_plan_conv_bf16(const ocl_target *target, const p2p_op *op, ocl_plan *plan);
 /* ocl_conv_gpu.c */
 p2p_status ocl_plan_conv_gpu(const ocl_target *target, const p2p_op *op, ocl_plan *plan);
 /* ocl_conv_gemm.c */

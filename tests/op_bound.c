@@ -61,16 +61,21 @@ static double linear_depth(const p2p_op *op) {
     }
 }
 
-/* The operation without activation, on magnitudes. */
-static p2p_status bound_linear(op_bench *reference, const p2p_op *op, const op_contents *contents,
-                               op_bound *bounds) {
-    p2p_op magnitudes = *op;
-    magnitudes.act = P2P_ACT_none;
-    magnitudes.slope = 0;
-    magnitudes.alpha = fabs(op->alpha);
-    magnitudes.offset = fabs(op->offset);
+typedef double element_function(double value);
+
+static double square(double value) {
+    return value * value;
+}
+
+/* The operation without activation, on a function of its operands' elements. */
+static p2p_status run_linear(op_bench *reference, const p2p_op *op, const op_contents *contents,
+                             element_function *function, double *results[P2P_MAX_OPERANDS]) {
+    p2p_op plain = *op;
+    plain.act = P2P_ACT_none;
+    plain.slope = 0;
+    plain.alpha = function(op->alpha);
+    plain.offset = function(op->offset);
     op_contents sizes = *contents;
-    double *results[P2P_MAX_OPERANDS];
     p2p_status status = P2P_OK;
     for (int i = 0; i < P2P_MAX_OPERANDS; i++) {
         if (!contents->values[i]) continue;
@@ -80,12 +85,18 @@ static p2p_status bound_linear(op_bench *reference, const p2p_op *op, const op_c
             status = p2p_fail(P2P_OUT_OF_MEMORY, "no memory for magnitudes");
             continue;
         }
-        for (int64_t e = 0; e < count; e++) sizes.values[i][e] = fabs(contents->values[i][e]);
+        for (int64_t e = 0; e < count; e++) sizes.values[i][e] = function(contents->values[i][e]);
     }
-    if (status == P2P_OK) status = op_truth(reference, &magnitudes, &sizes, results);
+    if (status == P2P_OK) status = op_truth(reference, &plain, &sizes, results);
     for (int i = 0; i < P2P_MAX_OPERANDS; i++) free(sizes.values[i]);
-    if (status != P2P_OK) return status;
-    for (int i = 0; i < P2P_MAX_OPERANDS; i++) bounds[i] = (op_bound){results[i], linear_depth(op)};
+    return status;
+}
+
+static p2p_status bound_linear(op_bench *reference, const p2p_op *op, const op_contents *contents,
+                               op_bound *bounds) {
+    double *results[P2P_MAX_OPERANDS];
+    P2P_TRY(run_linear(reference, op, contents, fabs, results));
+    for (int i = 0; i < P2P_MAX_OPERANDS; i++) bounds[i] = (op_bound){results[i], linear_depth(op), NULL};
     return P2P_OK;
 }
 
@@ -161,7 +172,7 @@ static p2p_status allocate(const p2p_op *op, const op_contents *contents, op_bou
         int use = p2p_op_operand_use(op, i);
         if (!(use & P2P_OUT)) continue;
         int64_t count = elements(op, i);
-        bounds[i] = (op_bound){calloc((size_t)count, sizeof(double)), 1};
+        bounds[i] = (op_bound){calloc((size_t)count, sizeof(double)), 1, NULL};
         if (!bounds[i].scale) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for bounds");
         for (int64_t e = 0; (use & P2P_IN) && e < count; e++)
             bounds[i].scale[e] = fabs(contents->values[i][e]);
@@ -203,19 +214,44 @@ p2p_status op_bounds_create(op_bench *reference, const p2p_op *op, const op_cont
     return status;
 }
 
-void op_bounds_winograd(const p2p_op *op, op_bound bounds[P2P_MAX_OPERANDS]) {
-    for (int i = 0; i < p2p_kind_operand_count(op->kind); i++) {
-        const int64_t plane = op->t[i].h * op->t[i].w;
-        bounds[i].depth += P2P_BUDGET_WINOGRAD_DEPTH;
-        for (int64_t first = 0; bounds[i].scale && first < elements(op, i); first += plane) {
-            double most = 0, *scale = bounds[i].scale + first;
-            for (int64_t e = 0; e < plane; e++) most = scale[e] > most ? scale[e] : most;
-            for (int64_t e = 0; e < plane; e++) scale[e] = most;
-        }
+/* Each element becomes the largest of its plane. */
+static void spread_planes(const p2p_tensor *t, double *values) {
+    const int64_t plane = t->h * t->w;
+    for (double *first = values; first < values + p2p_tensor_elements(t); first += plane) {
+        double most = 0;
+        for (int64_t e = 0; e < plane; e++) most = first[e] > most ? first[e] : most;
+        for (int64_t e = 0; e < plane; e++) first[e] = most;
     }
 }
 
+void op_bounds_winograd(const p2p_op *op, op_bound bounds[P2P_MAX_OPERANDS]) {
+    for (int i = 0; i < p2p_kind_operand_count(op->kind); i++) {
+        bounds[i].depth += P2P_BUDGET_WINOGRAD_DEPTH;
+        if (bounds[i].scale) spread_planes(&op->t[i], bounds[i].scale);
+    }
+}
+
+p2p_status op_bounds_winograd_bf16(op_bench *reference, const p2p_op *op, const op_contents *contents,
+                                   op_bound bounds[P2P_MAX_OPERANDS]) {
+    p2p_op squares = *op;
+    squares.accumulate = 0;
+    squares.math = P2P_MATH_stored;
+    double *results[P2P_MAX_OPERANDS];
+    P2P_TRY(run_linear(reference, &squares, contents, square, results));
+    for (int i = 0; i < P2P_MAX_OPERANDS; i++) {
+        bounds[i].more = results[i];
+        if (!results[i]) continue;
+        for (int64_t e = 0; e < elements(op, i); e++)
+            results[i][e] = P2P_BUDGET_WINOGRAD_BF16 * p2p_budget_eps(P2P_TYPE_bf16) * sqrt(results[i][e]);
+        spread_planes(&op->t[i], results[i]);
+    }
+    return P2P_OK;
+}
+
 void op_bounds_destroy(op_bound bounds[P2P_MAX_OPERANDS]) {
-    for (int i = 0; i < P2P_MAX_OPERANDS; i++) free(bounds[i].scale);
+    for (int i = 0; i < P2P_MAX_OPERANDS; i++) {
+        free(bounds[i].scale);
+        free(bounds[i].more);
+    }
     memset(bounds, 0, P2P_MAX_OPERANDS * sizeof *bounds);
 }

@@ -9,10 +9,12 @@
 
 #include "op_execute.h"
 
-/* Of one output: an element's tolerance is budget * eps * sqrt(depth) * scale[e]. */
+/* Of one output: an element's tolerance is budget * eps * sqrt(depth) * scale[e], plus more[e] where there
+ * are any. */
 typedef struct {
     double *scale; /* NULL where the operation does not write the operand */
     double depth;
+    double *more;
 } op_bound;
 
 p2p_status op_bounds_create(op_bench *reference, const p2p_op *op, const op_contents *contents,
@@ -21,6 +23,9 @@ p2p_status op_bounds_create(op_bench *reference, const p2p_op *op, const op_cont
  * gets the largest scale of its plane, the h x w elements of one (n, c), and the transforms add to the depth.
  */
 void op_bounds_winograd(const p2p_op *op, op_bound bounds[P2P_MAX_OPERANDS]);
+/* Adds what rounding of the transformed factors to bf16 may bring, see error_budget.h. */
+p2p_status op_bounds_winograd_bf16(op_bench *reference, const p2p_op *op, const op_contents *contents,
+                                   op_bound bounds[P2P_MAX_OPERANDS]);
 void op_bounds_destroy(op_bound bounds[P2P_MAX_OPERANDS]);
 
 /* op_bound_norm.c: fill the (allocated) scales and depths of the normalisations' outputs. Scales hold the

@@ -133,6 +133,7 @@ static p2p_status check_values(const op_execution *execution, int operand, const
     p2p_status status = P2P_OK;
     for (int64_t e = 0; e < count && status == P2P_OK; e++) {
         double error = fabs(got[e] - truth[e]), tolerance = exact ? 0 : factor * bound->scale[e];
+        if (!exact && bound->more) tolerance += bound->more[e];
         if (!(error <= tolerance)) { /* a NaN is no small error */
             status = fail_element(op, operand, e, got[e], truth[e], tolerance);
         } else if (error > 0 && error / tolerance > *used) {

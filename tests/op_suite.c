@@ -84,10 +84,18 @@ static p2p_status run_with_contents(op_suite *suite, op_execution *execution, op
     } else {
         P2P_TRY(run_twice(execution, contents));
     }
-    P2P_TRY(op_truth(&suite->reference, op, contents, truth));
-    p2p_status status =
-        mode == OP_EXACT ? round_truth(op, truth) : op_bounds_create(&suite->reference, op, contents, bounds);
-    if (p2p_budget_is_winograd(execution->query.kernel)) op_bounds_winograd(op, bounds);
+    /* Winograd's method rounds what it transforms the factors to, not the factors. */
+    const bool winograd = p2p_budget_is_winograd(execution->query.kernel);
+    const bool rounds_later = winograd && op->math == P2P_MATH_bf16;
+    p2p_op unrounded = *op;
+    unrounded.math = P2P_MATH_stored;
+    const p2p_op *true_op = rounds_later ? &unrounded : op;
+    P2P_TRY(op_truth(&suite->reference, true_op, contents, truth));
+    p2p_status status = mode == OP_EXACT ? round_truth(op, truth)
+                                         : op_bounds_create(&suite->reference, true_op, contents, bounds);
+    if (status == P2P_OK && winograd) op_bounds_winograd(op, bounds);
+    if (status == P2P_OK && rounds_later)
+        status = op_bounds_winograd_bf16(&suite->reference, op, contents, bounds);
     if (status == P2P_OK) status = op_check(execution, truth, bounds, mode == OP_EXACT, used);
     op_bounds_destroy(bounds);
     op_results_free(truth);

@@ -46,6 +46,20 @@ expect 2 "contradicts --backend" "$p2p" train --data toys --out run --device ope
 expect 0 "conv_fwd" "$p2p" plan --size 32 --ngf 4 --ndf 4 --device "$device"
 expect 0 "conv_fwd" "$p2p" plan --size 32 --ngf 4 --ndf 4 --device "$device" --mode translate
 
+# --precision: the plan asks for it, a device without it is refused by name and with a way out.
+bf16=()
+[ "${device%%:*}" = opencl ] && bf16=(env P2P_OPENCL_BF16=portable) # a processor may lack the instructions
+expect 2 "fp16" "$p2p" plan --precision fp16 --device "$device"
+expect 0 "math=bf16" "${bf16[@]}" "$p2p" plan --size 32 --ngf 16 --ndf 16 --precision bf16 --device "$device"
+expect 0 '"precision":"bf16"' "${bf16[@]}" "$p2p" bench --size 32 --ngf 16 --ndf 16 --steps 1 --precision bf16 --device "$device" --json
+if [ "${device%%:*}" = opencl ]; then
+    off=(env P2P_OPENCL_BF16=off "$p2p")
+    expect 0 "no bf16: P2P_OPENCL_BF16=off says so" "${off[@]}" devices
+    expect 1 "has no convolutions in bf16" "${off[@]}" plan --size 32 --precision bf16 --device "$device"
+    said "hint: --precision fp32" "plan in bf16 without bf16"
+    expect 2 "must be auto, portable or off" env P2P_OPENCL_BF16=on "$p2p" plan --device "$device"
+fi
+
 echo "-- measuring"
 # fields NAME...: the last command printed one JSON object on one line, with each field a positive number.
 fields() {
@@ -57,7 +71,7 @@ fields() {
 }
 small=(--size 32 --ngf 4 --ndf 4 --steps 2 --device "$device")
 rates="images_per_s images_per_s_min images_per_s_max step_s first_step_s convolution_gflop gflops
-    share_of_peak peak_gflops peak_gb_per_s device_memory_bytes host_peak_bytes"
+    share_of_peak peak_gflops peak_fp32_gflops peak_gb_per_s device_memory_bytes host_peak_bytes"
 expect 0 "images per second" "$p2p" bench "${small[@]}"
 expect 0 '"what":"train"' "$p2p" bench "${small[@]}" --batch 2 --json
 fields steps $rates

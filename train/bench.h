@@ -77,6 +77,8 @@ void bench_profile_free(bench_profile *profile);
 /* Work of one step: floating point operations of the convolutions, counted as direct. */
 double bench_profile_convolution_flops(const bench_profile *profile);
 bool bench_is_convolution(const p2p_op *op);
+/* Whether any operation multiplies in bf16. */
+bool bench_profile_uses_bf16(const bench_profile *profile);
 
 /* Equal operations with equal kernels, taken together. */
 typedef struct {
@@ -106,12 +108,13 @@ void bench_operation_name(const p2p_op *op, char *text, size_t size);
  * which a copy within the device, or an operation of a layer with 16 million parameters (fewer where that
  * takes too long), moved memory. */
 typedef struct {
-    bool by_convolution; /* the device has no kernel of its peak, or none for the type */
-    double flops_per_s, bytes_per_s;
+    bool by_convolution; /* the device has no kernel of its peak */
+    bool bf16;           /* flops_per_s is that of factors in bf16; sums are always float32 */
+    double flops_per_s, fp32_flops_per_s, bytes_per_s;
 } bench_peaks;
 
-/* `type`: of the factors; sums are float32. */
-p2p_status bench_measure_peaks(p2p_device *device, p2p_type type, bench_peaks *peaks);
+/* With `bf16` both peaks; without, or where the device has no kernel for bf16, two names of one. */
+p2p_status bench_measure_peaks(p2p_device *device, bool bf16, bench_peaks *peaks);
 
 enum { BENCH_TRANSFER_BYTES = 64 << 20 };
 

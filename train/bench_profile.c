@@ -64,6 +64,12 @@ double bench_profile_convolution_flops(const bench_profile *profile) {
     return flops;
 }
 
+bool bench_profile_uses_bf16(const bench_profile *profile) {
+    for (int i = 0; i < profile->count; i++)
+        if (profile->operations[i].op->math == P2P_MATH_bf16) return true;
+    return false;
+}
+
 static void add_to_groups(bench_group *groups, int *count, const bench_profile *profile,
                           bench_operation *operation) {
     int g = 0;

@@ -36,7 +36,7 @@ static json_t *device_to_json(const settings *all, const p2p_device *device) {
 static json_t *bench_to_json(const bench *b) {
     const settings *all = b->all;
     return joined(device_to_json(all, b->device),
-                  json_pack("{s:s, s:I, s:I, s:I, s:I, s:i, s:f}", "plan",
+                  json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:i, s:f}", "precision", all->precision, "plan",
                             b->training ? "train" : "translate", "batch", (json_int_t)all->batch, "size",
                             (json_int_t)all->size, "ngf", (json_int_t)all->ngf, "ndf", (json_int_t)all->ndf,
                             "depth", b->model->config.depth, "dropout", all->dropout));
@@ -47,8 +47,9 @@ const char *bench_peak_source(const bench_peaks *peaks) {
 }
 
 static json_t *peaks_to_json(const bench_peaks *peaks) {
-    return json_pack("{s:f, s:s, s:f}", "peak_gflops", peaks->flops_per_s * 1e-9, "peak_source",
-                     bench_peak_source(peaks), "peak_gb_per_s", peaks->bytes_per_s * 1e-9);
+    return json_pack("{s:f, s:f, s:s, s:f}", "peak_gflops", peaks->flops_per_s * 1e-9, "peak_fp32_gflops",
+                     peaks->fp32_flops_per_s * 1e-9, "peak_source", bench_peak_source(peaks), "peak_gb_per_s",
+                     peaks->bytes_per_s * 1e-9);
 }
 
 /* ---- Text --------------------------------------------------------------------------------------------- */
@@ -56,12 +57,14 @@ static json_t *peaks_to_json(const bench_peaks *peaks) {
 static void print_bench(const bench *b) {
     printf("%s on %s, %s\n", b->training ? "training" : "translation", p2p_device_address(b->device),
            p2p_device_name(b->device));
-    printf("batch %" PRId64 ", %" PRId64 "x%" PRId64 " pixels, %" PRId64 " filters, %d levels\n",
-           b->all->batch, b->all->size, b->all->size, b->all->ngf, b->model->config.depth);
+    printf("%s, batch %" PRId64 ", %" PRId64 "x%" PRId64 " pixels, %" PRId64 " filters, %d levels\n",
+           b->all->precision, b->all->batch, b->all->size, b->all->size, b->all->ngf, b->model->config.depth);
 }
 
 void bench_print_peaks(const bench_peaks *peaks) {
-    printf("peak %.1f GFLOP/s (%s), memory %.1f GB/s, measured in this run\n", peaks->flops_per_s * 1e-9,
+    printf("peak %.1f GFLOP/s", peaks->flops_per_s * 1e-9);
+    if (peaks->bf16) printf(" in bf16, %.1f in fp32", peaks->fp32_flops_per_s * 1e-9);
+    printf(" (%s), memory %.1f GB/s, measured in this run\n",
            peaks->by_convolution ? "the best convolution: the device has no kernel that only multiplies"
                                  : "multiply-adds alone",
            peaks->bytes_per_s * 1e-9);
@@ -113,7 +116,8 @@ typedef struct {
 } binding_ceiling;
 
 static binding_ceiling ceiling_of(const bench_group *group, const bench_peaks *peaks) {
-    double compute = bench_rate(group->flops, peaks->flops_per_s);
+    bool bf16 = group->op->math == P2P_MATH_bf16;
+    double compute = bench_rate(group->flops, bf16 ? peaks->flops_per_s : peaks->fp32_flops_per_s);
     double memory = bench_rate(group->bytes, peaks->bytes_per_s);
     return compute > memory ? (binding_ceiling){"compute", bench_rate(compute, group->seconds)}
                             : (binding_ceiling){"memory", bench_rate(memory, group->seconds)};

@@ -16,6 +16,7 @@ const char *sweep_axis_name(sweep_axis axis);
 typedef struct {
     sweep_axis axis;
     int64_t value;
+    bool bf16; /* its plan multiplies in bf16 */
     bool fits; /* else the device or the host had not enough memory, and the rest is 0 */
     double gflop, seconds, floor_seconds; /* per image: direct convolution; a median step; the floor */
     double megabytes, floor_megabytes;    /* on the device */

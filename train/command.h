@@ -29,6 +29,10 @@ p2p_status command_bench(settings *all);
  * when the two contradict each other. */
 p2p_status command_open_device(const settings *all, p2p_device **device);
 
+/* A session on the device in the precision that --precision asks for; P2P_UNSUPPORTED where the device hasn't
+ * it. */
+p2p_status command_create_session(const settings *all, p2p_device *device, p2p_session **session);
+
 /* A command that takes no arguments beside options refuses them by name. */
 p2p_status command_no_arguments(const settings *all, const char *name);
 

@@ -21,7 +21,10 @@ static void print_entry(const p2p_device_entry *entry) {
     if (entry->memory_bytes > 0)
         printf(", %.1f GiB of memory, %.1f GiB in one piece", (double)entry->memory_bytes / (1 << 30),
                (double)entry->max_alloc_bytes / (1 << 30));
-    printf("\n");
+    if (entry->no_bf16[0])
+        printf("\n    precision fp32; no bf16: %s\n", entry->no_bf16);
+    else
+        printf("\n    precision fp32 or bf16\n");
 }
 
 p2p_status command_devices(settings *all) {
@@ -44,4 +47,12 @@ p2p_status command_open_device(const settings *all, p2p_device **device) {
     P2P_TRY(p2p_device_open(address, device));
     fprintf(stderr, "device: %s, %s\n", p2p_device_address(*device), p2p_device_name(*device));
     return P2P_OK;
+}
+
+p2p_status command_create_session(const settings *all, p2p_device *device, p2p_session **session) {
+    const bool bf16 = strcmp(all->precision, "bf16") == 0;
+    const p2p_session_options options = {.math = bf16 ? P2P_MATH_bf16 : P2P_MATH_stored};
+    p2p_status status = p2p_session_create(&device, 1, &options, session);
+    if (status != P2P_UNSUPPORTED || !bf16) return status;
+    return p2p_hint(status, "--precision fp32 runs everywhere; p2p devices says what each device has");
 }

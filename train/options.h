@@ -31,7 +31,7 @@ enum { SETTINGS_MAX_ROWS = 128 };
 /* Texts are owned; NULL where not given and without a default. */
 typedef struct {
     char *data, *out;
-    char *backend, *device;
+    char *backend, *device, *precision;
     char *model, *split, *format;
     char *norm_stats, *test_dropout;
     char *direction, *resize;

@@ -42,7 +42,7 @@ static const char *remedy(p2p_status failure) {
     case P2P_OUT_OF_MEMORY:
         return "free memory";
     default:
-        return "see what the message says";
+        return "solve that";
     }
 }
 

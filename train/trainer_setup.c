@@ -276,7 +276,7 @@ static p2p_status open_device(trainer *t) {
     P2P_TRY(trainer_model_config(t->all, &config));
     P2P_TRY(pix2pix_create(&t->model, &config));
     P2P_TRY(command_open_device(t->all, &t->device));
-    P2P_TRY(p2p_session_create(&t->device, 1, &(p2p_session_options){0}, &t->session));
+    P2P_TRY(command_create_session(t->all, t->device, &t->session));
     P2P_TRY(plan_all(t));
     P2P_TRY(p2p_session_allocate(t->session, show_preparing, stderr));
     p2p_session_memory memory;
