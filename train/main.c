@@ -137,6 +137,7 @@ static p2p_status dispatch(int argc, const char **argv) {
 }
 
 int main(int argc, char **argv) {
+    sys_memory_return_freed();
     p2p_warnings_to(stderr);
     p2p_status status = dispatch(argc, (const char **)argv);
     if (status == P2P_OK) return 0;
