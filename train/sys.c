@@ -5,6 +5,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <limits.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -388,6 +389,11 @@ static size_t peak_memory_from_proc(void) {
     while (fgets(line, sizeof line, file) != NULL && sscanf(line, "VmHWM: %llu", &kib) != 1) continue;
     fclose(file);
     return (size_t)kib * 1024;
+}
+
+int sys_processors(void) {
+    long online = sysconf(_SC_NPROCESSORS_ONLN);
+    return online < 1 ? 1 : online > INT_MAX ? INT_MAX : (int)online;
 }
 
 /* getrusage includes what the process was before it became this program: a large parent's memory, after

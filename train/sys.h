@@ -119,6 +119,9 @@ int sys_terminal_columns(FILE *stream);
 /* Seconds since some fixed moment; never goes back. */
 double sys_clock(void);
 
+/* Processors that this process may use, at least 1. */
+int sys_processors(void);
+
 /* The most memory, in bytes, that this process has had in RAM at once. */
 size_t sys_peak_memory(void);
 
