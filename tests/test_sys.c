@@ -167,12 +167,12 @@ static void test_freed_memory(void **state) {
     (void)state;
 #if defined __GLIBC__ && !defined __SANITIZE_ADDRESS__
     sys_memory_return_freed();
-    volatile void *first = malloc(8 << 20);
-    free((void *)first);
+    void *volatile first = malloc(8 << 20);
+    free(first);
     const size_t blocks = mallinfo2().hblks;
-    volatile void *second = malloc(1 << 20);
+    void *volatile second = malloc(1 << 20);
     assert_int_equal(mallinfo2().hblks, blocks + 1);
-    free((void *)second);
+    free(second);
 #else
     skip();
 #endif
