@@ -112,10 +112,14 @@ class P2P:
         pass
 
 
-def p2p_precisions(program):
-    """fp32, and what --precision offers besides."""
-    options = subprocess.run([program, "help", "bench"], capture_output=True, text=True, check=True).stdout
-    return ["fp32"] + (["bf16"] if "--precision" in options and "bf16" in options else [])
+def p2p_precisions(arguments):
+    """fp32, and bf16 where the device has it."""
+    done = subprocess.run([arguments.program, "plan", "--size", "32", "--precision", "bf16", "--device",
+                           arguments.device], capture_output=True, text=True)
+    if done.returncode == 0:
+        return ["fp32", "bf16"]
+    print(f"left out: p2p in bf16: {done.stderr.strip()}", file=sys.stderr)
+    return ["fp32"]
 
 
 def take_turns(everyone, rounds, steps):
@@ -137,7 +141,7 @@ def take_turns(everyone, rounds, steps):
 def measure(workload, frameworks, arguments):
     """Rates per contender of a workload."""
     what, batch = WORKLOADS[workload]
-    ours = [P2P(what, batch, precision, arguments) for precision in p2p_precisions(arguments.program)]
+    ours = [P2P(what, batch, precision, arguments) for precision in arguments.precisions]
     for one in ours:
         if arguments.cold:
             one.start_cold()
@@ -280,6 +284,7 @@ def main():
     arguments = parser.parse_args()
     if arguments.work:
         return work(json.loads(arguments.work))
+    arguments.precisions = p2p_precisions(arguments)
     frameworks, others = available_frameworks(), Others()
     measured = {name: measure(name, frameworks, arguments) for name in arguments.workload or WORKLOADS}
     report(measured, frameworks, arguments, others.share())
