@@ -22,6 +22,9 @@ enum {
     OCL_FLUSH_INTERVAL = 32 /* launches between two flushes */
 };
 
+/* What the test of a family of convolutions gave (ocl_selftest.h). */
+typedef enum { OCL_VERDICT_UNKNOWN, OCL_VERDICT_PASSES, OCL_VERDICT_FAILS } ocl_verdict;
+
 typedef struct ocl_program ocl_program;
 typedef struct ocl_warm ocl_warm;
 
@@ -36,6 +39,7 @@ struct p2p_be_device {
     cl_command_queue queue;
     p2p_device_info info;
     ocl_target target;
+    ocl_verdict verdict[OCL_CONV_FAMILIES];
     size_t sub_buffer_alignment; /* bytes */
     ocl_program *programs;       /* built so far, newest first */
     bool keeps_programs;         /* on disk, between runs */
@@ -94,6 +98,9 @@ p2p_status ocl_op_create(p2p_be_device *device, const p2p_op *op, const p2p_bind
  */
 p2p_status ocl_op_create_planned(p2p_be_device *device, const p2p_op *op, const p2p_binding *bindings,
                                  const ocl_plan *plan, p2p_be_op **created);
+/* The same by one planner, without asking which is best. */
+p2p_status ocl_op_create_by(p2p_be_device *device, ocl_planner planner, const p2p_op *op,
+                            const p2p_binding *bindings, p2p_binding scratch, p2p_be_op **created);
 p2p_status ocl_op_run(p2p_be_device *device, p2p_be_op *op);
 void ocl_op_destroy(p2p_be_device *device, p2p_be_op *op);
 

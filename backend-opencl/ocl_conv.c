@@ -1,11 +1,13 @@
 /* Which family computes a convolution: the one place where that is decided.
  *
  * CPUs take the direct family, or Winograd's where it is faster; other devices the tiles in local memory; 1x1
- * filters go to the matrix library on both, and so does what the other choices refuse. P2P_OPENCL_CONV
- * overrides all of it, and then a refusal stands: a family asked for by name never silently becomes another.
+ * filters go to the matrix library on both, and so does what the other choices refuse. A family that fails
+ * its self-test on the device is passed over. P2P_OPENCL_CONV overrides all of it, and then a refusal stands:
+ * a family asked for by name never silently becomes another.
  */
 #include "ocl_conv_cpu.h"
 #include "ocl_conv_winograd.h"
+#include "ocl_selftest.h"
 
 static const char *const family_names[OCL_CONV_FAMILIES] = {
 #define X(name) #name,
@@ -55,6 +57,26 @@ static int rank(const ocl_target *target, const p2p_op *op, ocl_conv_family rank
     return count;
 }
 
+/* The first family that computes right here and takes the descriptor. */
+static p2p_status plan_best(const ocl_target *target, const p2p_op *op, ocl_plan *plan) {
+    ocl_conv_family ranked[CANDIDATES];
+    const char *reason = NULL;
+    const int count = rank(target, op, ranked, &reason);
+    p2p_status status = P2P_UNSUPPORTED;
+    bool any = false;
+    for (int i = 0; i < count && status == P2P_UNSUPPORTED; i++) {
+        bool passes;
+        P2P_TRY(ocl_selftest(target, ranked[i], families[ranked[i]], &passes));
+        if (i > 0) reason = "the preferred family refuses this shape or storage, or failed its test";
+        if (!passes) continue;
+        any = true;
+        *plan = (ocl_plan){0};
+        status = families[ranked[i]](target, op, plan);
+    }
+    plan->reason = reason;
+    return any ? status : ocl_refuse(target, op, "every family of convolutions fails its test here");
+}
+
 p2p_status ocl_plan_conv(const ocl_target *target, const p2p_op *op, ocl_plan *plan) {
     if (op->math == P2P_MATH_bf16) return ocl_plan_conv_bf16(target, op, plan);
     if (target->family != OCL_CONV_AUTO) {
@@ -62,15 +84,5 @@ p2p_status ocl_plan_conv(const ocl_target *target, const p2p_op *op, ocl_plan *p
         plan->reason = "P2P_OPENCL_CONV says so";
         return P2P_OK;
     }
-    ocl_conv_family ranked[CANDIDATES];
-    const char *reason = NULL;
-    const int count = rank(target, op, ranked, &reason);
-    p2p_status status = families[ranked[0]](target, op, plan);
-    for (int i = 1; i < count && status == P2P_UNSUPPORTED; i++) {
-        reason = "the preferred family refuses this shape or storage";
-        *plan = (ocl_plan){0};
-        status = families[ranked[i]](target, op, plan);
-    }
-    plan->reason = reason;
-    return status;
+    return plan_best(target, op, plan);
 }

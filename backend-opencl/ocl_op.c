@@ -174,21 +174,28 @@ p2p_status ocl_op_create_planned(p2p_be_device *device, const p2p_op *op, const 
     return create(device, op, bindings, (p2p_binding){0}, plan, created);
 }
 
-p2p_status ocl_op_create(p2p_be_device *device, const p2p_op *op, const p2p_binding *bindings,
-                         p2p_binding scratch, p2p_be_op **created) {
+p2p_status ocl_op_create_by(p2p_be_device *device, ocl_planner planner, const p2p_op *op,
+                            const p2p_binding *bindings, p2p_binding scratch, p2p_be_op **created) {
     *created = NULL;
     P2P_TRY(ocl_check_alive(device));
-    if (op->math == P2P_MATH_bf16) P2P_TRY(ocl_bf16_test(device));
     for (;;) {
         size_t limit = device->target.group_limit;
-        ocl_plan plan;
-        P2P_TRY(ocl_plan_op(&device->target, op, &plan));
+        ocl_plan plan = {0};
+        P2P_TRY(planner(&device->target, op, &plan));
         p2p_status status = create(device, op, bindings, scratch, &plan, created);
         if (status == P2P_OK && plan.reason)
             ocl_host->log("%s: %s: %s", device->info.name, plan.answer.kernel, plan.reason);
         /* A smaller group limit was learnt: plan again within it. */
         if (status != P2P_UNSUPPORTED || device->target.group_limit >= limit) return status;
     }
+}
+
+p2p_status ocl_op_create(p2p_be_device *device, const p2p_op *op, const p2p_binding *bindings,
+                         p2p_binding scratch, p2p_be_op **created) {
+    *created = NULL;
+    P2P_TRY(ocl_check_alive(device));
+    if (op->math == P2P_MATH_bf16) P2P_TRY(ocl_bf16_test(device));
+    return ocl_op_create_by(device, ocl_plan_op, op, bindings, scratch, created);
 }
 
 void ocl_op_destroy(p2p_be_device *device, p2p_be_op *op) {

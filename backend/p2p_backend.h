@@ -113,7 +113,8 @@ typedef struct {
     p2p_status (*buffer_copy)(p2p_be_device *device, p2p_binding from, p2p_binding to, size_t bytes);
 
     /* Can the device carry out this validated descriptor? P2P_UNSUPPORTED with the reason as message when
-     * not. Cheap, allocates nothing on the device, has no side effect. */
+     * not. Cheap, leaves nothing on the device, has no side effect: the same question has the same
+     * answer as long as the device is open. A backend may test its kernels when it is first asked. */
     p2p_status (*op_query)(p2p_be_device *device, const p2p_op *op, p2p_query *answer);
     /* Compile, choose and bind. `bindings` has one entry per operand of the kind, absent ones {0};
      * `scratch` has at least the queried bytes. May allocate, compile and wait: op_run may not. */

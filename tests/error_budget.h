@@ -52,8 +52,8 @@ enum { P2P_BUDGET_WINOGRAD = 8, P2P_BUDGET_WINOGRAD_DEPTH = 36 };
  *
  *     budget * eps of bf16 * the largest sqrt(sum (x w)^2) of the plane
  *
- * as each transformed factor is rounded by up to half an eps, independently. A sum has thousands of outputs to
- * be the worst of, at some four to five standard deviations. */
+ * as each transformed factor is rounded by up to half an eps, independently. A sum has thousands of outputs
+ * to be the worst of, at some four to five standard deviations. */
 enum { P2P_BUDGET_WINOGRAD_BF16 = 4 };
 
 static inline bool p2p_budget_is_winograd(const char *kernel) {

@@ -28,6 +28,8 @@ enum { RGB = 3 };
 
 static const pair_format RGB_PAIR = {.input = {3, 8}, .target = {3, 8}};
 
+static const dataset_options A_TO_B = {.direction = DATASET_A_TO_B};
+
 /* Sample `index` of 8 bits. */
 static int value_at(const void *pixels, size_t index) {
     return ((const uint8_t *)pixels)[index];
@@ -69,7 +71,7 @@ static char *make_data_set(int count) {
 
 static dataset *open_train(const char *dir) {
     dataset *data;
-    assert_ok(dataset_open(&data, dir, "train", DATASET_A_TO_B));
+    assert_ok(dataset_open(&data, dir, "train", &A_TO_B));
     return data;
 }
 
@@ -107,7 +109,7 @@ static void test_listing(void **state) {
 
 static void assert_unusable(const char *dir, const char *part, const char *hint) {
     dataset *data;
-    assert_int_equal(dataset_open(&data, dir, "train", DATASET_A_TO_B), P2P_INPUT);
+    assert_int_equal(dataset_open(&data, dir, "train", &A_TO_B), P2P_INPUT);
     assert_null(data);
     assert_message(part);
     if (strstr(p2p_message_hint(), hint) == NULL) fail_msg("the hint is '%s'", p2p_message_hint());
@@ -167,7 +169,8 @@ static void test_halves_and_direction(void **state) {
     char *dir = make_data_set(3);
     for (int b_to_a = 0; b_to_a < 2; b_to_a++) {
         dataset *data;
-        assert_ok(dataset_open(&data, dir, "train", b_to_a ? DATASET_B_TO_A : DATASET_A_TO_B));
+        assert_ok(dataset_open(&data, dir, "train",
+                               &(dataset_options){.direction = b_to_a ? DATASET_B_TO_A : DATASET_A_TO_B}));
         image_pair pair;
         assert_ok(dataset_load(data, 2, RGB_PAIR, &pair));
         image_view input = pair.input, target = pair.target;
@@ -577,7 +580,7 @@ static void test_drawn_pairs(void **state) {
 
 static void assert_split(const char *dir, const char *split, int64_t count) {
     dataset *data;
-    assert_ok(dataset_open(&data, dir, split, DATASET_A_TO_B));
+    assert_ok(dataset_open(&data, dir, split, &A_TO_B));
     assert_int_equal(dataset_count(data), count);
     image_pair pair;
     assert_ok(dataset_load(data, count - 1, RGB_PAIR, &pair));

@@ -18,6 +18,7 @@
 #include <cmocka.h>
 
 static const char *device_address;
+static p2p_math math; /* of all sessions */
 
 static void ok(p2p_status status) {
     if (status != P2P_OK) fail_msg("%s", p2p_message());
@@ -38,7 +39,7 @@ static void open_setup(setup *s, const pix2pix_config *config, p2p_norm_stats_ov
     pix2pix_graph_options options = pix2pix_graph_options_for(s->model, batch);
     options.statistics = statistics;
     ok(pix2pix_graph_evaluate(s->model, &options, false, &s->graph));
-    ok(p2p_session_create(&s->device, 1, &(p2p_session_options){0}, &s->session));
+    ok(p2p_session_create(&s->device, 1, &(p2p_session_options){.math = math}, &s->session));
     /* 16 bits show differences that 8 would round away. */
     s->evaluator = (evaluator){.batch = batch,
                                .width = (int)config->width,
@@ -135,6 +136,28 @@ static void test_choices_of_algorithm(void **state) {
     check_batches(64, 6, 16, P2P_STATS_IMAGE);
 }
 
+static bool has_bf16(void) {
+    p2p_device *device;
+    p2p_session *session = NULL;
+    ok(p2p_device_open(device_address, &device));
+    const p2p_session_options options = {.math = P2P_MATH_bf16};
+    const bool has = p2p_session_create(&device, 1, &options, &session) == P2P_OK;
+    p2p_session_destroy(session);
+    p2p_device_close(device);
+    return has;
+}
+
+static void test_bf16(void **state) {
+    (void)state;
+    if (!has_bf16()) {
+        print_message("SKIPPED: %s\n", p2p_message());
+        skip();
+    }
+    math = P2P_MATH_bf16;
+    check_batches(64, 6, 16, P2P_STATS_IMAGE);
+    math = P2P_MATH_stored;
+}
+
 int main(int argc, char **argv) {
     if (argc != 2) return 2;
     device_address = argv[1];
@@ -142,6 +165,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(test_image_statistics),
         cmocka_unit_test(test_running_statistics),
         cmocka_unit_test(test_choices_of_algorithm),
+        cmocka_unit_test(test_bf16),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

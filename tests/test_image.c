@@ -76,7 +76,7 @@ static void test_bytes_are_pillows(void **state) {
     int count = 0;
     for (; fgets(line, sizeof line, list) != NULL; count++) check_golden_image(line);
     fclose(list);
-    assert_int_equal(count, 22);
+    assert_int_equal(count, 41);
 }
 
 static void assert_refused(const uint8_t *bytes, size_t size, const char *part) {
@@ -107,16 +107,17 @@ static void check_truncations(const char *name) {
 
 static void test_truncated_files(void **state) {
     (void)state;
-    static const char *const names[] = {"images/ycc420.jpg",  "images/progressive.jpg",
-                                        "images/grey.jpg",    "images/rgb_interlaced.png",
-                                        "images/palette.png", "images/grey16.png"};
+    static const char *const names[] = {
+        "images/ycc420.jpg",     "images/progressive.jpg", "images/grey.jpg",    "images/rgb_interlaced.png",
+        "images/palette.png",    "images/grey16.png",      "images/palette.bmp", "images/rgba_v5.bmp",
+        "images/interlaced.gif", "images/transparent.gif"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) check_truncations(names[i]);
 }
 
 static void test_what_is_no_picture(void **state) {
     (void)state;
     const char *text = "this is no picture";
-    assert_refused((const uint8_t *)text, strlen(text), "neither a JPEG nor a PNG");
+    assert_refused((const uint8_t *)text, strlen(text), "neither a JPEG, PNG, BMP nor GIF");
     assert_true(strlen(p2p_message_hint()) > 0);
     assert_refused((const uint8_t *)"", 0, "is empty");
 }
@@ -124,9 +125,44 @@ static void test_what_is_no_picture(void **state) {
 static void test_cmyk_is_named(void **state) {
     (void)state;
     size_t size;
-    uint8_t *bytes = test_file_read(test_golden("images/cmyk.jpg"), &size);
-    assert_refused(bytes, size, "CMYK");
+    static const char *const names[] = {"images/cmyk.jpg", "images/ycck.jpg"};
+    for (int i = 0; i < 2; i++) {
+        uint8_t *bytes = test_file_read(test_golden(names[i]), &size);
+        assert_refused(bytes, size, "CMYK");
+        assert_non_null(strstr(p2p_message_hint(), "RGB"));
+        free(bytes);
+    }
+}
+
+/* A file with one byte set to another value. */
+static void refuse_edited(const char *name, size_t at, uint8_t value, const char *part) {
+    size_t size;
+    uint8_t *bytes = test_file_read(test_golden(name), &size);
+    bytes[at] = value;
+    assert_refused(bytes, size, part);
     free(bytes);
+}
+
+static void test_unusual_bmp(void **state) {
+    (void)state;
+    refuse_edited("images/palette.bmp", 30, 1, "run-length"); /* BI_RLE8 */
+    assert_non_null(strstr(p2p_message_hint(), "PNG"));
+    refuse_edited("images/palette4.bmp", 30, 2, "run-length");
+    refuse_edited("images/rgb.bmp", 30, 5, "compressed"); /* BI_PNG */
+    refuse_edited("images/rgb.bmp", 30, 3, "24 bits");    /* masks */
+    refuse_edited("images/rgb.bmp", 28, 13, "13 bits");
+    refuse_edited("images/rgb.bmp", 14, 16, "kind of header");
+    refuse_edited("images/rgb.bmp", 21, 0x80, "negative width");
+    refuse_edited("images/palette4.bmp", 46, 3, "isn't in the palette");
+    refuse_edited("images/rgb.bmp", 12, 1, "truncated"); /* pixels begin 65536 further on */
+}
+
+static void test_unusual_gif(void **state) {
+    (void)state;
+    refuse_edited("images/palette.gif", 6, 20, "outside"); /* a screen narrower than the frame */
+    refuse_edited("images/palette.gif", 8, 20, "outside");
+    refuse_edited("images/palette.gif", 10, 0,
+                  "can't be decoded"); /* the palette, unannounced, is no record */
 }
 
 /* ---- Absurd sizes ------------------------------------------------------------------------------------- */
@@ -155,6 +191,24 @@ static uint8_t *jpeg_claiming(unsigned width, unsigned height, size_t *size) {
     return bytes;
 }
 
+static uint8_t *bmp_claiming(uint32_t width, uint32_t height, size_t *size) {
+    uint8_t *bytes = test_file_read(test_golden("images/rgb.bmp"), size);
+    for (int i = 0; i < 4; i++) {
+        bytes[18 + i] = (uint8_t)(width >> 8 * i);
+        bytes[22 + i] = (uint8_t)(height >> 8 * i);
+    }
+    return bytes;
+}
+
+static uint8_t *gif_claiming(unsigned width, unsigned height, size_t *size) {
+    uint8_t *bytes = test_file_read(test_golden("images/palette.gif"), size);
+    for (int i = 0; i < 2; i++) {
+        bytes[6 + i] = (uint8_t)(width >> 8 * i);
+        bytes[8 + i] = (uint8_t)(height >> 8 * i);
+    }
+    return bytes;
+}
+
 static void test_absurd_sizes(void **state) {
     (void)state;
     static const unsigned sizes[][2] = {
@@ -173,6 +227,19 @@ static void test_absurd_sizes(void **state) {
         assert_refused(bytes, size, both);
         assert_message("32768");
         free(bytes);
+        bytes = bmp_claiming(width, height, &size);
+        assert_refused(bytes, size, both);
+        free(bytes);
+        bytes = gif_claiming(width, height, &size);
+        assert_refused(bytes, size, both);
+        free(bytes);
+    }
+    static const uint32_t unfit[][2] = {{0, 5}, {5, 0}, {1, 0x80000000u}, {0x7fffffff, 0x7fffffff}};
+    for (size_t i = 0; i < sizeof unfit / sizeof unfit[0]; i++) {
+        size_t bmp_size;
+        uint8_t *bmp = bmp_claiming(unfit[i][0], unfit[i][1], &bmp_size);
+        assert_refused(bmp, bmp_size, "");
+        free(bmp);
     }
     size_t size;
     uint8_t *bytes = png_claiming(UINT32_C(0x7fffffff), UINT32_C(0x7fffffff), &size);
@@ -195,6 +262,9 @@ static void test_promised_pixels_are_missing(void **state) {
     free(bytes);
     bytes = jpeg_claiming(37, 32768, &size);
     assert_refused(bytes, size, "");
+    free(bytes);
+    bytes = bmp_claiming(16384, 16384, &size);
+    assert_refused(bytes, size, "truncated");
     free(bytes);
 }
 
@@ -523,6 +593,8 @@ int main(void) {
         cmocka_unit_test(test_truncated_files),
         cmocka_unit_test(test_what_is_no_picture),
         cmocka_unit_test(test_cmyk_is_named),
+        cmocka_unit_test(test_unusual_bmp),
+        cmocka_unit_test(test_unusual_gif),
         cmocka_unit_test(test_absurd_sizes),
         cmocka_unit_test(test_promised_pixels_are_missing),
         cmocka_unit_test(test_endless_scans),

@@ -32,16 +32,6 @@ signals=--ignore-signal=HUP begin nohup 20 "${small[@]}" "${length[@]}"
 kill -s HUP $training
 ends nohup 0 "done: the model is"
 
-if [ "$device" = reference:0 ]; then
-    echo "-- a second signal stops at once, in the middle of a long step"
-    begin slow 0 --data toys --steps 9 --size 128 --ngf 16 --ndf 16 --device "$device"
-    kill -s INT $training
-    until grep -q "stopping after this step" slow.err || ! kill -0 $training 2>/dev/null; do sleep 0.02; done
-    kill -s TERM $training
-    ends slow 143 "stopping after this step"
-    grep -q "stopped by" slow.err && fail "a second signal waited for the step"
-fi
-
 echo "-- a signal in validation: the epoch's end is still to come"
 mkdir patient && cp -r toys/train patient/train && mkdir patient/val
 for i in $(seq 600); do cp "$(ls toys/val/* | head -n 1)" "patient/val/$(printf %04d "$i").png"; done
@@ -53,6 +43,50 @@ ends interrupted 130 "after step 12 of 24"
 grep -q '"event"' interrupted/metrics.jsonl && fail "interrupted: the epoch has ended already: the test shows nothing"
 expect 0 "going on after step 12" bash -c "$(command_of interrupted.err)"
 equal_runs measured interrupted checkpoints/step-000000024.safetensors samples/epoch-0001.png best/best.json
+
+echo "-- a lost device: exit code 5, and the last checkpoint is there"
+for call in 1500 4000 9000; do
+    rm -rf lost
+    expect 5 "the device is lost since backend call $call" env P2P_LOSE_DEVICE_AT=$call \
+        "$p2p" train "${small[@]}" --out lost "${length[@]}" --checkpoint-every 4
+    said "hint: see whether the device still works" "a lost device"
+    cp err.txt lost.err
+    resumes_at=$(ls lost/checkpoints 2>/dev/null | tail -n 1 | tr -dc 1-9)
+    resumes lost.err lost "${resumes_at:+going on after step}"
+done
+[ -n "$resumes_at" ] || fail "the device was lost before any checkpoint: the test shows nothing"
+
+echo "-- numbers that are not finite"
+expect 1 "is no longer a finite number" "$p2p" train "${small[@]}" --out wild --steps 50 --lr 1e300 --checkpoint-every 1
+said "smaller --lr" "numbers that are not finite"
+[ -e wild/generator.safetensors ] && fail "a model that is not finite was saved"
+[ -n "$(ls wild/checkpoints 2>/dev/null)" ] && fail "a checkpoint that is not finite was saved"
+expect 0 "" "$p2p" train "${small[@]}" --out ill --steps 4 --save-every 10 --checkpoint-every 2
+good=ill/checkpoints/step-000000004.safetensors
+cp $good good.safetensors
+# The last moment becomes a NaN, in single and in double precision.
+printf '\0\0\370\177' | dd of=$good bs=1 seek=$(($(stat -c %s $good) - 4)) conv=notrunc 2>/dev/null
+cp -r ill/checkpoints before
+expect 1 "finite" "$p2p" train --out ill --resume --device "$device" --steps 300
+said "smaller --lr" "numbers that are not finite"
+diff -r before ill/checkpoints || fail "ill: a checkpoint has changed"
+rm $good
+expect 0 "going on after step 2" "$p2p" train --out ill --resume --device "$device" --steps 300
+equal_runs whole ill best/best.json
+
+# The rest happens to files, whatever the device.
+if [ "${device%%:*}" != reference ]; then
+    finish
+    exit
+fi
+
+echo "-- a second signal stops at once, in the middle of a long step"
+begin slow 0 --data toys --steps 9 --size 128 --ngf 16 --ndf 16 --device "$device"
+kill -s INT $training
+until grep -q "stopping after this step" slow.err || ! kill -0 $training 2>/dev/null; do sleep 0.02; done
+kill -s TERM $training
+ends slow 143 "stopping after this step"
+grep -q "stopped by" slow.err && fail "a second signal waited for the step"
 
 echo "-- pictures that vanish or break: the last step is kept"
 for what in train val broken; do
@@ -111,36 +145,6 @@ if unshare -rm mount -t tmpfs none /mnt 2>/dev/null; then
 else
     echo "SKIPPED: no disk of our own can be mounted here; the limit above stands for it"
 fi
-
-echo "-- a lost device: exit code 5, and the last checkpoint is there"
-for call in 1500 4000 9000; do
-    rm -rf lost
-    expect 5 "the device is lost since backend call $call" env P2P_LOSE_DEVICE_AT=$call \
-        "$p2p" train "${small[@]}" --out lost "${length[@]}" --checkpoint-every 4
-    said "hint: see whether the device still works" "a lost device"
-    cp err.txt lost.err
-    resumes_at=$(ls lost/checkpoints 2>/dev/null | tail -n 1 | tr -dc 1-9)
-    resumes lost.err lost "${resumes_at:+going on after step}"
-done
-[ -n "$resumes_at" ] || fail "the device was lost before any checkpoint: the test shows nothing"
-
-echo "-- numbers that are not finite"
-expect 1 "is no longer a finite number" "$p2p" train "${small[@]}" --out wild --steps 50 --lr 1e300 --checkpoint-every 1
-said "smaller --lr" "numbers that are not finite"
-[ -e wild/generator.safetensors ] && fail "a model that is not finite was saved"
-[ -n "$(ls wild/checkpoints 2>/dev/null)" ] && fail "a checkpoint that is not finite was saved"
-expect 0 "" "$p2p" train "${small[@]}" --out ill --steps 4 --save-every 10 --checkpoint-every 2
-good=ill/checkpoints/step-000000004.safetensors
-cp $good good.safetensors
-# The last moment becomes a NaN, in single and in double precision.
-printf '\0\0\370\177' | dd of=$good bs=1 seek=$(($(stat -c %s $good) - 4)) conv=notrunc 2>/dev/null
-cp -r ill/checkpoints before
-expect 1 "finite" "$p2p" train --out ill --resume --device "$device" --steps 300
-said "smaller --lr" "numbers that are not finite"
-diff -r before ill/checkpoints || fail "ill: a checkpoint has changed"
-rm $good
-expect 0 "going on after step 2" "$p2p" train --out ill --resume --device "$device" --steps 300
-equal_runs whole ill best/best.json
 
 echo "-- a damaged checkpoint: the one before it is named"
 expect 0 "" "$p2p" train "${small[@]}" --out damaged --steps 4 --checkpoint-every 2

@@ -240,19 +240,16 @@ static void mend_length(uint8_t *bytes, size_t size, size_t old_size, size_t hea
     for (int i = 0; i < 8; i++) bytes[i] = (uint8_t)(length >> (8 * i));
 }
 
-static void test_mutations(void **state) {
-    (void)state;
-    enum { MUTANTS = 20000, MOST_CHANGES = 4 };
+static void exercise_mutants(const char *path, int mutants) {
+    enum { MOST_CHANGES = 4 };
     random_state = 20240101;
-    const char *path = in_folder("generator.safetensors");
-    save_tiny(path, true);
     size_t size;
     uint8_t *original = test_file_read(path, &size);
     const size_t header = 8 + ((size_t)original[0] | (size_t)original[1] << 8);
     assert_true(header < size);
     assert_true(safetensors_exercise(original, size));
     int opened = 0;
-    for (int i = 0; i < MUTANTS; i++) {
+    for (int i = 0; i < mutants; i++) {
         uint8_t *mutant = malloc(size + MOST_CHANGES + 1);
         assert_non_null(mutant);
         memcpy(mutant, original, size);
@@ -263,19 +260,30 @@ static void test_mutations(void **state) {
         opened += safetensors_exercise(mutant, length);
         free(mutant);
     }
-    print_message("%d of %d mutants opened\n", opened, MUTANTS);
-    assert_true(opened > MUTANTS / 100 && opened < MUTANTS); /* neither all sound nor all refused at once */
+    print_message("%d of %d mutants opened\n", opened, mutants);
+    assert_true(opened > mutants / 100 && opened < mutants); /* neither all sound nor all refused at once */
     free(original);
+}
+
+static void test_mutations(void **state) {
+    (void)state;
+    const char *path = in_folder("generator.safetensors");
+    save_tiny(path, true);
+    exercise_mutants(path, 20000);
+}
+
+/* Without metadata the network is inferred from mutated names and shapes. */
+static void test_mutations_of_a_state_dictionary(void **state) {
+    (void)state;
+    exercise_mutants(test_golden("state_dict_instance.safetensors"), 10000);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, make_folder, remove_folder)
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(test_model_file),
-        TEST(test_model_file_of_format_1),
-        TEST(test_model_file_refused),
-        TEST(test_mutations),
+        TEST(test_model_file), TEST(test_model_file_of_format_1),          TEST(test_model_file_refused),
+        TEST(test_mutations),  TEST(test_mutations_of_a_state_dictionary),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -58,8 +58,8 @@ static void open_pairs(pair_folder *pairs, int training, int validation, int bit
     test_folder_add(test_path(pairs->dir, "val"));
     for (int i = 0; i < training; i++) save_pair(pairs->dir, "train", i, bits);
     for (int i = 0; i < validation; i++) save_pair(pairs->dir, "val", i, bits);
-    assert_ok(dataset_open(&pairs->training, pairs->dir, "train", DATASET_A_TO_B));
-    if (validation > 0) assert_ok(dataset_open(&pairs->validation, pairs->dir, "val", DATASET_A_TO_B));
+    assert_ok(dataset_open(&pairs->training, pairs->dir, "train", &(dataset_options){0}));
+    if (validation > 0) assert_ok(dataset_open(&pairs->validation, pairs->dir, "val", &(dataset_options){0}));
 }
 
 static void close_pairs(pair_folder *pairs) {

@@ -33,7 +33,7 @@ static void add(tensor_list *list, const char *name, int rank, const int64_t *sh
     assert_true(list->count < 128);
     snprintf(list->tensors[list->count].name, SAFETENSORS_NAME_BYTES, "%s", name);
     list->tensors[list->count].rank = rank;
-    memcpy(list->tensors[list->count].shape, shape, (size_t)rank * sizeof *shape);
+    for (int i = 0; i < rank; i++) list->tensors[list->count].shape[i] = shape[i];
     list->count++;
 }
 

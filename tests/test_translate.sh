@@ -107,6 +107,16 @@ expect 3 "bad/2.jpg" "${translate[@]}" --model $model -o stopped --batch 3 bad
 echo "no picture" >bad/2.jpg
 expect 3 "bad/2.jpg" "${translate[@]}" --model $model -o nothing bad
 [ ! -e nothing ] || fail "work began although a file is no picture"
+cp toys/train/00002.jpg bad/4.jpg
+head -c 900 toys/train/00002.jpg >bad/5.jpg
+expect 0 "left out: bad/5.jpg" "${translate[@]}" --model $model -o skipped --batch 3 --on-bad-image skip bad
+said "left out: bad/2.jpg" skipping
+said "2 pictures that can't be used were left out" skipping
+[ "$(echo skipped/*)" = "skipped/1.png skipped/3.png skipped/4.png" ] || fail "skipped holds $(ls skipped)"
+expect 0 "" "${translate[@]}" --model $model -o whole toys/train
+same skipped/3.png whole/00003.png
+same skipped/4.png whole/00002.png
+expect 3 "no picture is left" "${translate[@]}" --model $model -o x --on-bad-image skip bad/2.jpg
 
 echo "-- statistics and dropout"
 expect 0 "" "${translate[@]}" --model $model -o dry.png --test-dropout off input.png
@@ -119,7 +129,8 @@ for flags in "--norm-stats image" "--norm-stats running" "--test-dropout off"; d
     # shellcheck disable=SC2086
     expect 0 "" "${translate[@]}" --model $model -o "1 $flags" $flags toys/train
     # shellcheck disable=SC2086
-    expect 0 "" "${translate[@]}" --model $model -o "3 $flags" $flags --batch 3 toys/train
+    expect 0 "picture 3/3" "${translate[@]}" --model $model -o "3 $flags" $flags --batch 3 toys/train
+    grep -q "picture 1/3" err.txt && fail "--batch 3 runs pictures one by one"
     diff -r "1 $flags" "3 $flags" || fail "a batch of 3 gives other pictures with $flags"
 done
 

@@ -3,6 +3,7 @@
 #ifndef P2P_COMMAND_H
 #define P2P_COMMAND_H
 
+#include "dataset.h"
 #include "options.h"
 #include "p2p.h"
 
@@ -28,6 +29,11 @@ p2p_status command_bench(settings *all);
 /* The device that --backend and --device ask for, opened; says on stderr which one "auto" took. P2P_USAGE
  * when the two contradict each other. */
 p2p_status command_open_device(const settings *all, p2p_device **device);
+
+/* A split of --data, with --on-bad-image; what is left out is told on stderr. `direction` is AtoB or BtoA;
+ * `replace_bad` as in dataset_options, where bad pairs are skipped at all. */
+p2p_status command_open_split(const settings *all, const char *split, const char *direction, bool replace_bad,
+                              dataset **data);
 
 /* A session on the device in the precision that --precision asks for; P2P_UNSUPPORTED where the device hasn't
  * it. */

@@ -10,6 +10,7 @@
 #include "quality.h"
 #include "result_files.h"
 #include "sys.h"
+#include "text.h"
 #include "translator.h"
 
 #include <inttypes.h>
@@ -64,9 +65,7 @@ static p2p_status choose_form(test_run *run) {
 }
 
 static p2p_status open_data(test_run *run) {
-    const bool a_to_b = strcmp(run->t.info.direction, "AtoB") == 0;
-    P2P_TRY(
-        dataset_open(&run->data, run->all->data, run->all->split, a_to_b ? DATASET_A_TO_B : DATASET_B_TO_A));
+    P2P_TRY(command_open_split(run->all, run->all->split, run->t.info.direction, false, &run->data));
     run->count = dataset_count(run->data);
     if (settings_given(run->all, "count") && run->all->count < run->count) run->count = run->all->count;
     run->grid.columns = run->count < PICTURE_GRID_MAX_COLUMNS ? (int)run->count : PICTURE_GRID_MAX_COLUMNS;
@@ -137,7 +136,7 @@ static p2p_status no_memory(void) {
 
 static p2p_status note_numbers(test_run *run, const char *name, const quality *measured) {
     json_t *object = numbers_of(measured);
-    if (!object || json_object_set_new(object, "name", json_string(name)) != 0 ||
+    if (!object || json_object_set_new(object, "name", text_to_json(name)) != 0 ||
         json_array_append_new(run->images, object) != 0)
         return no_memory();
     quality_add(&run->total, measured);
@@ -148,12 +147,12 @@ static p2p_status note_numbers(test_run *run, const char *name, const quality *m
 static json_t *summary_of(const test_run *run) {
     const translator *t = &run->t;
     const quality mean = quality_mean(&run->total);
-    return json_pack("{s:s, s:I, s:I, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:o}", "model", t->path, "epoch",
-                     (json_int_t)t->info.epoch, "step", (json_int_t)t->info.step, "data", run->all->data,
-                     "split", run->all->split, "direction", t->info.direction, "norm_stats",
-                     translator_norm_stats(t), "test_dropout", translator_dropout(t), "size",
-                     (json_int_t)run->form.size, "count", (json_int_t)run->total.pictures, "mean",
-                     numbers_of(&mean));
+    return json_pack("{s:o, s:I, s:I, s:o, s:s, s:s, s:s, s:s, s:I, s:I, s:o}", "model",
+                     text_to_json(t->path), "epoch", (json_int_t)t->info.epoch, "step",
+                     (json_int_t)t->info.step, "data", text_to_json(run->all->data), "split", run->all->split,
+                     "direction", t->info.direction, "norm_stats", translator_norm_stats(t), "test_dropout",
+                     translator_dropout(t), "size", (json_int_t)run->form.size, "count",
+                     (json_int_t)run->total.pictures, "mean", numbers_of(&mean));
 }
 
 static p2p_status write_numbers(const test_run *run) {

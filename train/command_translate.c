@@ -14,19 +14,28 @@
 
 /* Pictures that go through the generator together. */
 typedef struct {
-    const translate_job *jobs;
     int count;
     image *inputs, *results; /* padded; of one allocation, which begins at inputs */
-    int *widths, *heights;   /* before padding */
+    struct {
+        const translate_job *job;
+        int width, height; /* before padding */
+    } * of;
 } picture_batch;
+
+typedef struct {
+    translator *t;
+    translate_list *list;
+    picture_batch batch;
+    progress *progress;
+    int64_t done;
+} translation;
 
 static p2p_status create_batch(picture_batch *batch, int capacity) {
     *batch = (picture_batch){.inputs = calloc(2 * (size_t)capacity, sizeof *batch->inputs),
-                             .widths = calloc(2 * (size_t)capacity, sizeof *batch->widths)};
-    if (!batch->inputs || !batch->widths)
+                             .of = calloc((size_t)capacity, sizeof *batch->of)};
+    if (!batch->inputs || !batch->of)
         return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for %d pictures at once", capacity);
     batch->results = batch->inputs + capacity;
-    batch->heights = batch->widths + capacity;
     return P2P_OK;
 }
 
@@ -41,7 +50,7 @@ static void empty_batch(picture_batch *batch) {
 static void free_batch(picture_batch *batch) {
     empty_batch(batch);
     free(batch->inputs);
-    free(batch->widths);
+    free(batch->of);
 }
 
 /* The batch's next picture. */
@@ -56,34 +65,28 @@ static p2p_status load_picture(const translator *t, const translate_job *job, pi
         status = pad_reflect(&picture, job->width, job->height, &batch->inputs[batch->count]);
     image_free(&picture);
     if (status != P2P_OK) return status;
-    batch->widths[batch->count] = width;
-    batch->heights[batch->count] = height;
+    batch->of[batch->count].job = job;
+    batch->of[batch->count].width = width;
+    batch->of[batch->count].height = height;
     batch->count++;
     return P2P_OK;
 }
 
 static p2p_status save_result(picture_batch *batch, int index) {
-    const char *path = batch->jobs[index].result;
-    P2P_TRY(pad_crop(&batch->results[index], batch->widths[index], batch->heights[index]));
+    const char *path = batch->of[index].job->result;
+    P2P_TRY(pad_crop(&batch->results[index], batch->of[index].width, batch->of[index].height));
     P2P_TRY(result_folder_make(path));
     P2P_TRY(image_save(path, &batch->results[index]));
     printf("%s\n", path);
     return P2P_OK;
 }
 
-typedef struct {
-    translator *t;
-    const translate_list *list;
-    picture_batch batch;
-    progress *progress;
-    size_t done;
-} translation;
-
 /* Run what has been loaded. */
 static p2p_status run_batch(translation *run, int batch_size) {
     picture_batch *batch = &run->batch;
     if (batch->count == 0) return P2P_OK;
-    P2P_TRY(translator_prepare(run->t, batch->jobs[0].width, batch->jobs[0].height, batch_size));
+    const translate_job *first = batch->of[0].job;
+    P2P_TRY(translator_prepare(run->t, first->width, first->height, batch_size));
     P2P_TRY(evaluate_pictures(&run->t->evaluator, batch->count, batch->inputs, batch->results));
     progress_hide(run->progress);
     for (int i = 0; i < batch->count; i++) P2P_TRY(save_result(batch, i));
@@ -101,19 +104,19 @@ static size_t same_size(const translate_list *list, size_t first) {
 
 /* `count` pictures of one size, from the list's `first` on. Those before a bad one are finished. */
 static p2p_status translate_batch(translation *run, size_t first, int count, int batch_size) {
-    const translate_job *jobs = &run->list->jobs[first];
     p2p_status loaded = P2P_OK;
-    run->batch.jobs = jobs;
-    for (int i = 0; i < count && loaded == P2P_OK; i++) loaded = load_picture(run->t, &jobs[i], &run->batch);
-    if (loaded != P2P_OK) {
-        char reason[512];
-        snprintf(reason, sizeof reason, "%s", p2p_message());
-        P2P_TRY(run_batch(run, batch_size));
-        return p2p_fail(loaded, "%s", reason);
+    for (int i = 0; i < count && loaded == P2P_OK; i++) {
+        loaded = load_picture(run->t, &run->list->jobs[first + (size_t)i], &run->batch);
+        if (loaded == P2P_OK || !translate_skips(run->t, loaded)) continue;
+        run->list->skipped++;
+        loaded = P2P_OK;
     }
+    char reason[512];
+    snprintf(reason, sizeof reason, "%s", p2p_message());
     P2P_TRY(run_batch(run, batch_size));
-    run->done += (size_t)count;
-    progress_pictures(run->progress, (int64_t)run->done);
+    if (loaded != P2P_OK) return p2p_fail(loaded, "%s", reason);
+    run->done += count;
+    progress_pictures(run->progress, run->done);
     empty_batch(&run->batch);
     return P2P_OK;
 }
@@ -128,16 +131,18 @@ static p2p_status translate_size(translation *run, size_t first, size_t count) {
     return P2P_OK;
 }
 
-static p2p_status translate_all(translator *t, const translate_list *list) {
+static p2p_status translate_all(translator *t, translate_list *list) {
     translation run = {.t = t, .list = list};
     P2P_TRY(translator_open_device(t));
     p2p_status status = create_batch(&run.batch, (int)t->all->batch);
-    if (list->count > 1) run.progress = progress_create(stderr, (int64_t)list->count, 0, 0);
+    if (list->count + list->skipped > 1) run.progress = progress_create(stderr, (int64_t)list->count, 0, 0);
     for (size_t first = 0; first < list->count && status == P2P_OK;) {
         const size_t count = same_size(list, first);
         status = translate_size(&run, first, count);
         first += count;
     }
+    if (status == P2P_OK && list->skipped > 0)
+        progress_line(run.progress, "%zu pictures that can't be used were left out", list->skipped);
     progress_destroy(run.progress);
     free_batch(&run.batch);
     return status;

@@ -1,7 +1,5 @@
-/* A folder of pairs: which files belong to a split, in which order an epoch visits them, and the two halves
- * of a file.
+/* A folder of pairs: which files belong to a split, in which order an epoch visits them, and their pictures.
  *
- * DIR/train, DIR/val and DIR/test hold pictures with A on the left and B on the right, in subfolders too.
  * Nothing is kept in memory but the names. Augmentation is in augment.h, prefetching in loader.h.
  */
 #ifndef P2P_DATASET_H
@@ -10,6 +8,12 @@
 #include "image.h"
 
 typedef enum { DATASET_A_TO_B, DATASET_B_TO_A } dataset_direction;
+
+typedef struct {
+    dataset_direction direction;
+    bool skip_bad;    /* leave out pairs that are bad when the set is opened, instead of failing */
+    bool replace_bad; /* let another pair stand in for one that is found bad later, instead of failing */
+} dataset_options;
 
 typedef struct dataset dataset;
 
@@ -21,31 +25,49 @@ typedef struct {
 /* The two pictures of a pair: what the generator sees, and what it is to draw. */
 typedef struct {
     image_view input, target;
-    image pictures[3]; /* what the views look at, where owned */
+    int64_t sample;    /* which pair it is: another than asked for where that one had gone bad */
+    image pictures[4]; /* what the views look at, where owned */
 } image_pair;
 
 void image_pair_free(image_pair *pair); /* an empty one ({0}) is ignored */
 
-/* Whether DIR has a folder for the split ("train", "val", "test"). */
+/* Whether DIR holds the split ("train", "val", "test") in any of the layouts below. */
 bool dataset_has_split(const char *dir, const char *split);
 
-/* List DIR/SPLIT: .jpg, .jpeg and .png in any case, hidden files left out, sorted by relative path in byte
- * order. Every file's header is read, so that a file that is no picture, too large, or of odd width is named
- * here and not in the middle of an epoch. A missing or empty folder is P2P_INPUT. */
-p2p_status dataset_open(dataset **result, const char *dir, const char *split, dataset_direction direction);
+/* Find a split's pairs, in one of these layouts (more than one at once is refused):
+ *
+ *   DIR/train                   side by side: one picture with A on the left and B, equally large, on the
+ * right DIR/trainA   + DIR/trainB   two folders, and so on: files whose paths below them are equal up to the
+ *   DIR/train_A  + DIR/train_B  suffix are a pair of equally large pictures
+ *   DIR/A/train  + DIR/B/train
+ *
+ * Subfolders are walked, hidden files left out; what counts is every file whose suffix is one of
+ * IMAGE_SUFFIXES. Pairs are sorted by path (without suffix, in two folders) in byte order; names may be any
+ * bytes. Every header is read here, so that a file that is no picture or unfit is named now and not in the
+ * middle of an epoch. P2P_INPUT where the folder is missing or holds nothing, where a name is on one side
+ * only or twice on one, and for a bad pair: unreadable, no picture, too large, of odd width, of unequal
+ * sizes. With skip_bad, bad and single ones are left out, and it is P2P_INPUT if nothing remains. */
+p2p_status dataset_open(dataset **result, const char *dir, const char *split, const dataset_options *options);
 void dataset_close(dataset *data); /* NULL is ignored */
 
 int64_t dataset_count(const dataset *data);
 
+/* Pairs and single files that were left out, and why for the first of them: 0 <= i < the smaller of the
+ * number and DATASET_REASONS. */
+enum { DATASET_REASONS = 3 };
+int64_t dataset_skipped(const dataset *data);
+const char *dataset_skipped_reason(const dataset *data, int i);
+
 /* What the pictures of each side, converted to these numbers of channels, need to keep every bit: 16 bits
- * where any file has them. */
+ * where any file of that side has them. */
 pair_format dataset_format(const dataset *data, int channels_in, int channels_out);
 
-/* A sample's path relative to the split's folder; owned by the data set. */
+/* A sample's path relative to its folder, A's where there are two; owned by the data set. */
 const char *dataset_name(const dataset *data, int64_t sample);
 
 /* Decode one sample and give both pictures in this format (see image_convert). The caller frees the pair; it
- * is empty after a failure. */
+ * is empty after a failure. With replace_bad a pair that can't be used is replaced by the next good one in
+ * order, from the first again after the last; p2p_message() then tells what was wrong. */
 p2p_status dataset_load(const dataset *data, int64_t sample, pair_format format, image_pair *pair);
 
 /* The order in which an epoch visits `count` samples (count < 2^31): a Fisher-Yates shuffle by counter-based

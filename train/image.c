@@ -1,5 +1,5 @@
-/* Memory, views, files and the grid of image.h. The file formats themselves are in image_jpeg.c and
- * image_png.c, conversions in image_convert.c. */
+/* Memory, views, files and the grid of image.h. The file formats themselves are in image_jpeg.c,
+ * image_png.c, image_bmp.c and image_gif.c, conversions in image_convert.c. */
 #include "image.h"
 #include "file.h"
 #include "image_codec.h"
@@ -103,8 +103,20 @@ static p2p_status decode_any(const uint8_t *bytes, size_t size, const char *name
         return image_png_decode(bytes, size, name, header_only, result);
     if (size >= sizeof jpeg_start && memcmp(bytes, jpeg_start, sizeof jpeg_start) == 0)
         return image_jpeg_decode(bytes, size, name, header_only, result);
-    p2p_fail(P2P_INPUT, "%s is neither a JPEG nor a PNG picture", name);
-    return p2p_hint(P2P_INPUT, "its content counts, not its suffix: convert it to JPEG or PNG, or remove it");
+    if (size >= 2 && memcmp(bytes, "BM", 2) == 0)
+        return image_bmp_decode(bytes, size, name, header_only, result);
+    if (size >= 4 && memcmp(bytes, "GIF8", 4) == 0)
+        return image_gif_decode(bytes, size, name, header_only, result);
+    p2p_fail(P2P_INPUT, "%s is neither a JPEG, PNG, BMP nor GIF picture", name);
+    return p2p_hint(P2P_INPUT, "its content counts, not its suffix: convert it to PNG, or remove it");
+}
+
+bool image_palette_is_grey(const image_palette *palette) {
+    for (int i = 0; i < palette->count; i++) {
+        const uint8_t *color = palette->colors[i];
+        if (color[0] != color[1] || color[1] != color[2]) return false;
+    }
+    return true;
 }
 
 p2p_status image_decode(const uint8_t *bytes, size_t size, const char *name, image *result) {
@@ -153,12 +165,22 @@ p2p_status image_probe(const char *path, image_header *header) {
 
 typedef p2p_status (*image_encoder)(const image *picture, FILE *stream, const char *name);
 
-static image_encoder encoder_for(const char *path) {
+/* From the dot on, in the name alone; "" for none. */
+static const char *suffix_of(const char *path) {
     const char *slash = strrchr(path, '/');
     const char *dot = strrchr(slash == NULL ? path : slash, '.');
-    if (dot == NULL) return NULL;
+    return dot == NULL ? "" : dot;
+}
+
+static image_encoder encoder_for(const char *path) {
+    const char *dot = suffix_of(path);
     if (strcasecmp(dot, ".png") == 0) return image_png_encode;
     return strcasecmp(dot, ".jpg") == 0 || strcasecmp(dot, ".jpeg") == 0 ? image_jpeg_encode : NULL;
+}
+
+bool image_suffix_readable(const char *path) {
+    const char *dot = suffix_of(path);
+    return encoder_for(path) != NULL || strcasecmp(dot, ".bmp") == 0 || strcasecmp(dot, ".gif") == 0;
 }
 
 bool image_suffix_known(const char *path) {

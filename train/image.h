@@ -88,14 +88,19 @@ p2p_status image_grid(const image *cells, int rows, int columns, image *result);
 
 /* ---- Files -------------------------------------------------------------------------------------------- */
 
-/* Decode a JPEG or PNG file, told apart by content. `name` stands for the bytes in messages. P2P_INPUT for
- * everything that is wrong with the bytes. On failure *result is empty. */
+/* Decode a JPEG, PNG, BMP or GIF file (of which the first frame counts), told apart by content. `name` stands
+ * for the bytes in messages. P2P_INPUT for everything that is wrong with the bytes. On failure *result is
+ * empty. */
 p2p_status image_decode(const uint8_t *bytes, size_t size, const char *name, image *result);
 p2p_status image_load(const char *path, image *result);
 
 /* A file's header alone, sizes checked against the limits: cheap enough for every file of a data set. */
 p2p_status image_probe(const char *path, image_header *header);
 p2p_status image_probe_bytes(const uint8_t *bytes, size_t size, const char *name, image_header *header);
+
+/* The suffixes, in any case, of files that are taken for pictures. */
+#define IMAGE_SUFFIXES ".png, .jpg, .jpeg, .bmp or .gif"
+bool image_suffix_readable(const char *path);
 
 /* Whether a path's suffix, in any case, is .png, .jpg or .jpeg: what image_save writes. */
 bool image_suffix_known(const char *path);

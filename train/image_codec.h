@@ -15,6 +15,19 @@ p2p_status image_jpeg_decode(const uint8_t *bytes, size_t size, const char *name
 p2p_status image_png_decode(const uint8_t *bytes, size_t size, const char *name, bool header_only,
                             image *result);
 
+p2p_status image_bmp_decode(const uint8_t *bytes, size_t size, const char *name, bool header_only,
+                            image *result);
+p2p_status image_gif_decode(const uint8_t *bytes, size_t size, const char *name, bool header_only,
+                            image *result);
+
+/* Red, green, blue. A palette whose every colour is grey makes a grey picture. */
+typedef struct {
+    int count;
+    uint8_t colors[256][3];
+} image_palette;
+
+bool image_palette_is_grey(const image_palette *palette);
+
 /* Encode to an open stream; `name` is the file's, for messages. */
 p2p_status image_jpeg_encode(const image *picture, FILE *stream, const char *name);
 p2p_status image_png_encode(const image *picture, FILE *stream, const char *name);

@@ -5,6 +5,7 @@
  */
 #include "command.h"
 #include "sys.h"
+#include "text.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -136,12 +137,19 @@ static p2p_status dispatch(int argc, const char **argv) {
     return chosen ? run_command(chosen, argv[0], argc - 1, argv + 1) : unknown_command(name);
 }
 
+static void print_line(const char *label, const char *text) {
+    fputs(label, stderr);
+    text_print(text, stderr);
+    fputc('\n', stderr);
+}
+
 int main(int argc, char **argv) {
+    sys_memory_return_freed();
     p2p_warnings_to(stderr);
     p2p_status status = dispatch(argc, (const char **)argv);
     if (status == P2P_OK) return 0;
-    fprintf(stderr, "p2p: %s\n", p2p_message());
-    if (p2p_message_hint()[0]) fprintf(stderr, "hint: %s\n", p2p_message_hint());
+    print_line("p2p: ", p2p_message());
+    if (p2p_message_hint()[0]) print_line("hint: ", p2p_message_hint());
     if (status == P2P_STOPPED) return sys_stop_end();
     return p2p_status_exit_code(status);
 }

@@ -30,6 +30,7 @@ typedef struct {
     loss_values losses;
     double learning_rate;
     double images_per_s; /* a running mean over the last steps; validation and checkpoints left out */
+    double data_wait;    /* likewise: share of that time in which the loop waited for pictures, 0..1 */
 } step_record;
 
 typedef struct {

@@ -1,5 +1,6 @@
 /* Everything derived from the table of options. See options.h; the table itself is option_rows.c. */
 #include "option_rows.h"
+#include "text.h"
 
 #include <errno.h>
 #include <math.h>
@@ -237,7 +238,7 @@ static json_t *value_to_json(const settings *all, const option_row *row) {
         return json_boolean(*(bool *)field);
     case KIND_TEXT:
     case KIND_CHOICE:
-        return *(char **)field ? json_string(*(char **)field) : json_null();
+        return *(char **)field ? text_to_json(*(char **)field) : json_null();
     case KIND_COUNT:
         return *(int64_t *)field || row->low == 0 ? json_integer(*(int64_t *)field) : json_null();
     case KIND_SEED:
@@ -276,7 +277,7 @@ static void real_as_text(double value, char *text, size_t size) {
 /* The kept value as the text that the command line would have had; "" for none. */
 static void json_as_text(const json_t *value, char *text, size_t size) {
     text[0] = '\0';
-    if (json_is_string(value)) snprintf(text, size, "%s", json_string_value(value));
+    if (json_is_string(value)) text_from_json(value, text, size);
     if (json_is_integer(value)) snprintf(text, size, "%lld", (long long)json_integer_value(value));
     if (json_is_real(value)) real_as_text(json_real_value(value), text, size);
     if (json_is_true(value)) snprintf(text, size, "yes");

@@ -34,14 +34,14 @@ typedef struct {
     char *backend, *device, *precision;
     char *model, *split, *format;
     char *norm_stats, *test_dropout;
-    char *direction, *resize;
+    char *direction, *resize, *on_bad_image;
     char *preset;
     char *generator, *d_net, *norm, *bottleneck_norm, *dropout_blocks, *d_order, *gan_mode;
     char *init_generator, *init_discriminator;
     char *lr_policy, *lr_scale;
     char *mode, *what, *trace, *sweep, *plot;
     int64_t batch, epochs, epochs_decay, epoch, steps, count;
-    int64_t size, load_size, channels_in, channels_out;
+    int64_t size, load_size, channels_in, channels_out, workers;
     int64_t ngf, ndf, d_layers;
     int64_t save_every, keep_epochs, checkpoint_every;
     uint64_t seed;

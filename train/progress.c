@@ -1,6 +1,7 @@
 /* The progress of a training on stderr: one live line on a terminal, plain lines elsewhere. See metrics.h. */
 #include "metrics.h"
 #include "sys.h"
+#include "text.h"
 
 #include <stdarg.h>
 #include <stdlib.h>
@@ -13,7 +14,8 @@ struct progress {
     bool live;
     bool line_is_drawn;
     int64_t total_steps, total_epochs;
-    double created;
+    double started; /* of the measured pictures: later than the first ones, in which drivers compile */
+    int64_t started_done;
     double last_shown; /* clock readings; 0 before the first step */
 };
 
@@ -28,7 +30,7 @@ progress *progress_create(FILE *stream, int64_t total_steps, int64_t total_epoch
     if (!shown) return NULL;
     *shown = (progress){.stream = stream,
                         .live = sys_is_terminal(stream),
-                        .created = sys_clock(),
+                        .started = sys_clock(),
                         .total_steps = total_steps,
                         .total_epochs = total_epochs};
     if (done_steps > 0) progress_line(shown, "going on after step %lld", (long long)done_steps);
@@ -77,17 +79,24 @@ void progress_step(progress *shown, const step_record *record) {
     double images = (double)(shown->total_steps - record->step) * record->images;
     format_duration(images / record->images_per_s, left, sizeof left);
     snprintf(text, sizeof text,
-             "epoch %lld/%lld step %lld/%lld  %.2f images/s  %s left  D real %.2f fake %.2f  G %.2f  L1 %.3f",
+             "epoch %lld/%lld step %lld/%lld  %.2f images/s, %.0f%% waiting for data  %s left  D real %.2f "
+             "fake %.2f  G %.2f  L1 %.3f",
              (long long)record->epoch, (long long)shown->total_epochs, (long long)record->step,
-             (long long)shown->total_steps, record->images_per_s, left, record->losses.d_real,
-             record->losses.d_fake, record->losses.g_gan, record->losses.g_l1);
+             (long long)shown->total_steps, record->images_per_s, 100 * record->data_wait, left,
+             record->losses.d_real, record->losses.d_fake, record->losses.g_gan, record->losses.g_l1);
     draw(shown, text);
 }
 
 void progress_pictures(progress *shown, int64_t done) {
     char left[32], text[128];
-    if (!shown || !is_due(shown, done == shown->total_steps)) return;
-    const double rate = (double)done / (sys_clock() - shown->created);
+    if (!shown) return;
+    const bool first = shown->last_shown == 0;
+    if (!is_due(shown, done == shown->total_steps)) return;
+    const double rate = (double)(done - shown->started_done) / (shown->last_shown - shown->started);
+    if (first) {
+        shown->started = shown->last_shown;
+        shown->started_done = done;
+    }
     format_duration((double)(shown->total_steps - done) / rate, left, sizeof left);
     snprintf(text, sizeof text, "picture %lld/%lld  %.2f images/s  %s left", (long long)done,
              (long long)shown->total_steps, rate, left);
@@ -103,10 +112,12 @@ void progress_hide(progress *shown) {
 void progress_line(progress *shown, const char *format, ...) {
     if (!shown) return;
     erase_live_line(shown);
+    char text[2048];
     va_list args;
     va_start(args, format);
-    vfprintf(shown->stream, format, args);
+    vsnprintf(text, sizeof text, format, args);
     va_end(args);
+    text_print(text, shown->stream);
     fputc('\n', shown->stream);
     fflush(shown->stream);
 }

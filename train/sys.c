@@ -5,6 +5,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <limits.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -14,6 +15,9 @@
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 /* ---- Threads ------------------------------------------------------------------------------------------ */
 
@@ -387,6 +391,11 @@ static size_t peak_memory_from_proc(void) {
     return (size_t)kib * 1024;
 }
 
+int sys_processors(void) {
+    long online = sysconf(_SC_NPROCESSORS_ONLN);
+    return online < 1 ? 1 : online > INT_MAX ? INT_MAX : (int)online;
+}
+
 /* getrusage includes what the process was before it became this program: a large parent's memory, after
  * vfork. So it comes second. */
 size_t sys_peak_memory(void) {
@@ -394,4 +403,13 @@ size_t sys_peak_memory(void) {
     size_t peak = peak_memory_from_proc();
     if (peak > 0) return peak;
     return getrusage(RUSAGE_SELF, &usage) == 0 ? (size_t)usage.ru_maxrss * 1024 : 0; /* given in KiB */
+}
+
+/* ---- Memory ------------------------------------------------------------------------------------------- */
+
+void sys_memory_return_freed(void) {
+#ifdef __GLIBC__
+    enum { LEAST_BYTES = 128 << 10 }; /* glibc's own first threshold; setting it keeps it from growing */
+    (void)mallopt(M_MMAP_THRESHOLD, LEAST_BYTES);
+#endif
 }

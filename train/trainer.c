@@ -32,7 +32,11 @@ typedef struct {
     training_position *at;
     double last_collected, last_checkpoint; /* clock readings */
     double seconds_per_image;               /* running mean */
-    int64_t measured;                       /* steps in it */
+    double waited;                          /* seconds for data since last_collected */
+    double wait_per_image;                  /* running mean */
+    int64_t measured;                       /* steps in both */
+    int64_t replaced;                       /* pairs that had gone bad, in this epoch */
+    char reason[1024];                      /* of the first */
     bool can_save; /* the parameters are those of `at`, or will be once the step in flight is collected */
 } training_loop;
 
@@ -65,13 +69,17 @@ static p2p_status check_finite(const step_record *record) {
 
 /* Images per second, as a running mean: single intervals say little when two steps are in flight. The first
  * step, in which drivers compile, is forgotten with the second. */
-static double measure_rate(training_loop *loop, int images) {
+static void measure_rate(training_loop *loop, step_record *record) {
+    const int images = record->images;
     double now = sys_clock(), seconds = (now - loop->last_collected) / images;
     double weight = loop->measured < 2 ? 1 : fmax(RATE_WEIGHT, 1.0 / (double)loop->measured);
     loop->measured++;
     loop->seconds_per_image += weight * (seconds - loop->seconds_per_image);
+    loop->wait_per_image += weight * (loop->waited / images - loop->wait_per_image);
     loop->last_collected = now;
-    return 1 / loop->seconds_per_image;
+    loop->waited = 0;
+    record->images_per_s = 1 / loop->seconds_per_image;
+    record->data_wait = fmin(1, loop->wait_per_image / loop->seconds_per_image);
 }
 
 /* Read and record the losses of the step in flight, if there is one. */
@@ -85,7 +93,7 @@ static p2p_status collect(training_loop *loop) {
                           .images = flight.images,
                           .learning_rate = flight.learning_rate};
     P2P_TRY(read_losses(flight.plan, &record.losses));
-    record.images_per_s = measure_rate(loop, flight.images);
+    measure_rate(loop, &record);
     P2P_TRY(check_finite(&record));
     add_losses(loop->at, &record.losses, flight.images);
     P2P_TRY(metrics_step(loop->t->metrics, &record));
@@ -177,6 +185,14 @@ static p2p_status measure_epoch(training_loop *loop, epoch_record *record) {
 }
 
 /* The position moves last: whatever fails before leaves it at an epoch that still has to be ended. */
+static void tell_replaced(training_loop *loop) {
+    if (loop->replaced > 0)
+        progress_line(loop->t->progress,
+                      "%" PRId64 " pairs had gone bad and others stood in for them; the first: %s",
+                      loop->replaced, loop->reason);
+    loop->replaced = 0;
+}
+
 static p2p_status end_epoch(training_loop *loop) {
     const trainer *t = loop->t;
     training_position *at = loop->at, next = {.step = at->step, .epoch = at->epoch + 1};
@@ -186,6 +202,7 @@ static p2p_status end_epoch(training_loop *loop) {
     if (record.best) P2P_TRY(trainer_save_best(t, &record));
     P2P_TRY(metrics_epoch(t->metrics, &record));
     show_epoch(t, &record);
+    tell_replaced(loop);
     next.best_epoch = record.best ? record.epoch : at->best_epoch;
     next.best_l1 = record.best ? record.validation.l1 : at->best_l1;
     *at = next;
@@ -242,15 +259,26 @@ static p2p_status check_stop(void) {
     return sys_stop_signal() ? p2p_fail(P2P_STOPPED, "a signal asked to stop") : P2P_OK;
 }
 
+static p2p_status next_batch(training_loop *loop, loader *loading, const loader_batch **batch) {
+    double begun = sys_clock();
+    P2P_TRY(loader_next(loading, batch));
+    loop->waited += sys_clock() - begun;
+    if ((*batch)->replaced > 0 && loop->replaced == 0)
+        snprintf(loop->reason, sizeof loop->reason, "%s", (*batch)->reason);
+    loop->replaced += (*batch)->replaced;
+    return P2P_OK;
+}
+
 static p2p_status train_all(training_loop *loop, loader *loading) {
     while (!is_done(loop)) {
         const loader_batch *batch;
         P2P_TRY(check_stop());
         sys_stop_listen(); /* again, because drivers compile kernels in the first steps */
-        P2P_TRY(loader_next(loading, &batch));
+        P2P_TRY(next_batch(loop, loading, &batch));
         P2P_TRY(train_step(loop, batch));
         P2P_TRY(after_step(loop));
     }
+    tell_replaced(loop);
     return P2P_OK;
 }
 
@@ -260,6 +288,7 @@ static p2p_status load_and_train(training_loop *loop) {
     loader_options options = {.data = t->training,
                               .format = t->format,
                               .augment = t->augment,
+                              .workers = (int)t->all->workers,
                               .batch = (int)t->all->batch,
                               .shuffle = !t->all->no_shuffle,
                               .seed = t->all->seed,

@@ -213,10 +213,9 @@ static uint64_t hash_names(const dataset *data) {
 
 static p2p_status open_data(trainer *t) {
     const settings *all = t->all;
-    dataset_direction direction = strcmp(all->direction, "AtoB") == 0 ? DATASET_A_TO_B : DATASET_B_TO_A;
-    P2P_TRY(dataset_open(&t->training, all->data, "train", direction));
+    P2P_TRY(command_open_split(all, "train", all->direction, true, &t->training));
     if (dataset_has_split(all->data, "val"))
-        P2P_TRY(dataset_open(&t->validation, all->data, "val", direction));
+        P2P_TRY(command_open_split(all, "val", all->direction, true, &t->validation));
     data_identity found = {.pairs = dataset_count(t->training), .names_hash = hash_names(t->training)};
     if (t->resumed_from && (found.pairs != t->identity.pairs || found.names_hash != t->identity.names_hash)) {
         p2p_fail(P2P_INPUT,

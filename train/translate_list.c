@@ -4,6 +4,7 @@
 #include "pad.h"
 #include "result_files.h"
 #include "sys.h"
+#include "text.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -40,7 +41,7 @@ static p2p_status add_picture(const translator *t, translate_list *list, const c
 
 static p2p_status add_folder(const translator *t, translate_list *list, const char *folder) {
     sys_names names;
-    P2P_TRY(sys_folder_walk(&names, folder, image_suffix_known));
+    P2P_TRY(sys_folder_walk(&names, folder, image_suffix_readable));
     p2p_status status = P2P_OK;
     if (names.count == 0) status = p2p_fail(P2P_INPUT, "%s holds no pictures", folder);
     for (size_t i = 0; i < names.count && status == P2P_OK; i++)
@@ -118,8 +119,36 @@ static int compare_jobs(const void *left, const void *right) {
     return strcmp(a->source, b->source);
 }
 
+bool translate_skips(const translator *t, p2p_status status) {
+    const bool bad = status == P2P_INPUT || status == P2P_IO;
+    if (!bad || strcmp(t->all->on_bad_image, "skip") != 0) return false;
+    fputs("left out: ", stderr);
+    text_print(p2p_message(), stderr);
+    fputc('\n', stderr);
+    return true;
+}
+
+static void free_job(translate_job *job) {
+    free(job->source);
+    free(job->result);
+}
+
 static p2p_status measure_all(const translator *t, translate_list *list) {
-    for (size_t i = 0; i < list->count; i++) P2P_TRY(measure(t, &list->jobs[i]));
+    const size_t count = list->count;
+    p2p_status status = P2P_OK;
+    list->count = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (status == P2P_OK) status = measure(t, &list->jobs[i]);
+        const bool skipped = status != P2P_OK && translate_skips(t, status);
+        list->skipped += skipped;
+        if (skipped) {
+            free_job(&list->jobs[i]);
+            status = P2P_OK;
+        } else {
+            list->jobs[list->count++] = list->jobs[i];
+        }
+    }
+    P2P_TRY(status);
     if (list->count > 0) qsort(list->jobs, list->count, sizeof *list->jobs, compare_jobs);
     return P2P_OK;
 }
@@ -128,14 +157,12 @@ p2p_status translate_list_make(const translator *t, translate_list *list) {
     *list = (translate_list){0};
     P2P_TRY(list_pictures(t, list));
     P2P_TRY(check_results(t, list));
-    return measure_all(t, list);
+    P2P_TRY(measure_all(t, list));
+    return list->count > 0 ? P2P_OK : p2p_fail(P2P_INPUT, "no picture is left that can be used");
 }
 
 void translate_list_free(translate_list *list) {
-    for (size_t i = 0; i < list->count; i++) {
-        free(list->jobs[i].source);
-        free(list->jobs[i].result);
-    }
+    for (size_t i = 0; i < list->count; i++) free_job(&list->jobs[i]);
     free(list->jobs);
     *list = (translate_list){0};
 }

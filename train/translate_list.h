@@ -15,10 +15,14 @@ typedef struct {
 typedef struct {
     translate_job *jobs;
     size_t count, capacity;
-    size_t skipped; /* pictures that --on-bad-image skip left out, each named on stderr */
+    size_t skipped; /* pictures that were left out */
 } translate_list;
 
-/* Walk folders, name results, read every picture's header and check all of it, before any work. */
+/* Whether a picture that failed like this is to be left out, by --on-bad-image; says so on stderr then. */
+bool translate_skips(const translator *t, p2p_status status);
+
+/* Walk folders, name results, read every picture's header and check all of it, before any work. P2P_INPUT
+ * names the first bad picture; those that --on-bad-image skip leaves out are counted. */
 p2p_status translate_list_make(const translator *t, translate_list *list);
 void translate_list_free(translate_list *list);
 

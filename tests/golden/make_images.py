@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes images/ (small JPEG and PNG files of every kind) and images.txt (what must come out of them).
+"""Writes images/ (small JPEG, PNG, BMP and GIF files of every kind) and images.txt (what must come out of them).
 
 Each line of images.txt holds: file, width, height, channels, bits, and the FNV-1a hashes (64 bits) of its
 samples in five forms: its own, grey, grey with alpha, RGB, RGB with alpha. For 8 bits the last four are what
@@ -39,19 +39,19 @@ def chunk(name, data):
 ADAM7 = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)]
 
 
-def png(color_type, depth, sample, channels, interlaced=False, extra=b""):
+def png(color_type, depth, sample, channels, interlaced=False, extra=b"", size=(WIDTH, HEIGHT)):
     """A PNG file whose pixel (x, y) has the channel values sample(x, y, c), each of `depth` bits."""
 
     def row(y, first, step):
         bits = "".join(
-            format(sample(x, y, c), f"0{depth}b") for x in range(first, WIDTH, step) for c in range(channels)
+            format(sample(x, y, c), f"0{depth}b") for x in range(first, size[0], step) for c in range(channels)
         )
         bits += "0" * (-len(bits) % 8)
         return b"\0" + int(bits, 2).to_bytes(len(bits) // 8, "big")
 
     passes = ADAM7 if interlaced else [(0, 0, 1, 1)]
-    rows = b"".join(row(y, left, dx) for left, top, dx, dy in passes for y in range(top, HEIGHT, dy))
-    header = struct.pack(">IIBBBBB", WIDTH, HEIGHT, depth, color_type, 0, 0, int(interlaced))
+    rows = b"".join(row(y, left, dx) for left, top, dx, dy in passes for y in range(top, size[1], dy))
+    header = struct.pack(">IIBBBBB", *size, depth, color_type, 0, 0, int(interlaced))
     return (
         b"\x89PNG\r\n\x1a\n"
         + chunk(b"IHDR", header)
@@ -59,6 +59,55 @@ def png(color_type, depth, sample, channels, interlaced=False, extra=b""):
         + chunk(b"IDAT", zlib.compress(rows, 9))
         + chunk(b"IEND", b"")
     )
+
+
+def saved(mode, kind, **options):
+    stream = io.BytesIO()
+    drawn = picture().quantize(40, dither=0) if mode == "P" else picture(mode)
+    drawn.save(stream, kind, **options)
+    return stream.getvalue()
+
+
+def bmp(bits, pixel, palette=(), masks=(), header=40, top_down=False):
+    """An uncompressed BMP file whose pixel (x, y) is the number pixel(x, y)."""
+    rows = []
+    for y in range(HEIGHT) if top_down else reversed(range(HEIGHT)):
+        if bits >= 16:
+            row = b"".join(pixel(x, y).to_bytes(bits // 8, "little") for x in range(WIDTH))
+        else:
+            text = "".join(format(pixel(x, y), f"0{bits}b") for x in range(WIDTH))
+            text += "0" * (-len(text) % 8)
+            row = int(text, 2).to_bytes(len(text) // 8, "big")
+        rows.append(row + bytes(-len(row) % 4))
+    data = b"".join(rows)
+    extra = struct.pack(f"<{len(masks)}I", *masks)
+    if header == 12:
+        info = struct.pack("<IHHHH", 12, WIDTH, HEIGHT, 1, bits)
+        colors = b"".join(bytes(color[::-1]) for color in palette)
+    else:
+        height = -HEIGHT if top_down else HEIGHT
+        compression = 3 if masks else 0
+        info = struct.pack(
+            "<IiiHHIIiiII", header, WIDTH, height, 1, bits, compression, len(data), 0, 0, len(palette), 0
+        )
+        colors = b"".join(bytes(color[::-1]) + b"\0" for color in palette)
+    info = (info + extra).ljust(header, b"\0")
+    start = 14 + len(info) + len(colors)
+    return b"BM" + struct.pack("<IHHI", start + len(data), 0, 0, start) + info + colors + data
+
+
+def packed(*shifts_and_bits):
+    """A pixel's number from red, green, blue (and alpha): each (shift, bits)."""
+
+    def pixel(x, y):
+        return sum((eight(x, y, c) >> (8 - bits)) << shift for c, (shift, bits) in enumerate(shifts_and_bits))
+
+    return pixel
+
+
+def on_larger_screen(gif):
+    """A GIF's screen made larger than its frame."""
+    return gif[:6] + struct.pack("<HH", WIDTH + 5, HEIGHT + 3) + gif[10:]
 
 
 def eight(x, y, c):
@@ -99,6 +148,31 @@ PILLOW_FILES = {
     ),
 }
 
+COLORS = [tuple(PALETTE[3 * i : 3 * i + 3]) for i in range(16)]
+
+PILLOW_FILES |= {
+    "rgb.bmp": lambda: saved("RGB", "BMP"),
+    "grey.bmp": lambda: saved("L", "BMP"),
+    "one.bmp": lambda: saved("1", "BMP"),
+    "palette.bmp": lambda: saved("P", "BMP"),
+    "palette1.bmp": lambda: bmp(1, lambda x, y: eight(x, y, 0) >> 7, COLORS[3:5]),
+    "palette4.bmp": lambda: bmp(4, lambda x, y: four(x, y, 0), COLORS),
+    "core4.bmp": lambda: bmp(4, lambda x, y: four(x, y, 0), COLORS, header=12),
+    "core24.bmp": lambda: bmp(24, packed((16, 8), (8, 8), (0, 8)), header=12),
+    "top_down.bmp": lambda: bmp(24, packed((16, 8), (8, 8), (0, 8)), top_down=True),
+    "555.bmp": lambda: bmp(16, packed((10, 5), (5, 5), (0, 5))),
+    "565.bmp": lambda: bmp(16, packed((11, 5), (5, 6), (0, 5)), masks=(0xF800, 0x7E0, 0x1F)),
+    "rgbx.bmp": lambda: bmp(32, packed((16, 8), (8, 8), (0, 8))),
+    "xbgr.bmp": lambda: bmp(32, packed((24, 8), (16, 8), (8, 8)), masks=(0xFF000000, 0xFF0000, 0xFF00)),
+    "rgba_v5.bmp": lambda: bmp(
+        32, packed((16, 8), (8, 8), (0, 8), (24, 8)), masks=(0xFF0000, 0xFF00, 0xFF, 0xFF000000), header=124
+    ),
+    "palette.gif": lambda: saved("P", "GIF", interlace=0),
+    "interlaced.gif": lambda: saved("P", "GIF", interlace=1),
+    "transparent.gif": lambda: saved("P", "GIF", transparency=7),
+    "grey.gif": lambda: saved("L", "GIF"),
+}
+
 # Name: the PNG file's colour type, channels, and whether it is interlaced.
 DEEP_FILES = {
     "grey16.png": (GREY, 1, False),
@@ -113,23 +187,27 @@ MODES = ["L", "LA", "RGB", "RGBA"]
 def own_mode(opened):
     """The mode that keeps everything."""
     transparent = "transparency" in opened.info
-    if opened.mode == "P":
-        return "RGBA" if transparent else "RGB"
     grey = opened.mode in ("1", "L", "LA")
+    if opened.mode == "P":
+        values = opened.getpalette("RGB")
+        grey = values[0::3] == values[1::3] == values[2::3]
     return ("L" if grey else "RGB") + ("A" if transparent or opened.mode.endswith("A") else "")
 
 
-def line(name, channels, bits, forms):
+def line(name, channels, bits, forms, size=(WIDTH, HEIGHT)):
     hashes = " ".join(f"{fnv(form):016x}" for form in [forms[channels - 1], *forms])
-    return f"{name} {WIDTH} {HEIGHT} {channels} {bits} {hashes}\n"
+    return f"{name} {size[0]} {size[1]} {channels} {bits} {hashes}\n"
 
 
-def pillow_line(name, path):
+def own_form(path):
     opened = Image.open(path)
-    mode = own_mode(opened)
-    own = opened.convert(mode)
+    own = opened.convert(own_mode(opened))
     own.info.pop("transparency", None)  # it is in the alpha channel now
-    return line(name, len(mode), 8, [own.convert(other).tobytes() for other in MODES])
+    return own
+
+
+def pillow_line(name, own):
+    return line(name, len(own.mode), 8, [own.convert(other).tobytes() for other in MODES], own.size)
 
 
 def deep_line(name, channels):
@@ -152,11 +230,22 @@ def main():
     lines = []
     for name, make in PILLOW_FILES.items():
         (folder / name).write_bytes(make())
-        lines.append(pillow_line(name, folder / name))
+        lines.append(pillow_line(name, own_form(folder / name)))
+    (folder / "screen.gif").write_bytes(on_larger_screen(saved("P", "GIF")))
+    around = Image.new("RGBA", (WIDTH + 5, HEIGHT + 3), (0, 0, 0, 0))
+    around.paste(own_form(folder / "palette.gif").convert("RGBA"), (0, 0))
+    lines.append(pillow_line("screen.gif", around))
     for name, (color_type, channels, interlaced) in DEEP_FILES.items():
         (folder / name).write_bytes(png(color_type, 16, sixteen, channels, interlaced))
         lines.append(deep_line(name, channels))
-    (folder / "cmyk.jpg").write_bytes(jpeg("CMYK"))
+    cmyk = jpeg("CMYK")
+    adobe = cmyk.index(b"Adobe\0")  # its last byte says how the inks were transformed: 2 is YCCK
+    (folder / "cmyk.jpg").write_bytes(cmyk)
+    (folder / "ycck.jpg").write_bytes(cmyk[: adobe + 11] + b"\2" + cmyk[adobe + 12 :])
+    # Two squares that differ in their low bytes alone, for test_data.sh.
+    for number in range(2):
+        low = lambda x, y, c: 0x8000 | (noise(x, y, number, 0, 0) if number else 8 * x + y)
+        (folder / f"deep{number}.png").write_bytes(png(GREY, 16, low, 1, size=(32, 32)))
     (HERE / "images.txt").write_text("".join(lines))
 
 

@@ -1,16 +1,17 @@
 #!/usr/bin/env python3
 """Writes resize.txt: what Pillow's bicubic resize makes of pictures that a formula defines.
 
-Each line holds: formula, source width, source height, target width, target height, and the FNV-1a hash (64
+Each line holds: filter, channels, bits, formula, source width, source height, target width, target height, and the FNV-1a hash (64
 bits) of the target's bytes; small targets follow in hexadecimal, so that a failure can be read. test_formulas.c
 computes the same formulas. Run it with Pillow 13 or later, which decides by the sizes whether to begin
 horizontally or vertically; the result is committed."""
 
 import pathlib
+import struct
 
 from PIL import Image
 
-from formulas import FORMULAS
+from formulas import FORMULAS, noise
 
 CASES = [
     ("noise", 8, 6, 8, 6),
@@ -41,9 +42,26 @@ CASES = [
 ]
 
 
-def source(formula, w, h):
-    values = bytes(FORMULAS[formula](x, y, c, w, h) for y in range(h) for x in range(w) for c in range(3))
-    return Image.frombytes("RGB", (w, h), values)
+# Grey, of 8 bits and of 16: Pillow's "L" and "I;16".
+GREY_CASES = [
+    ("noise", 8, 6, 8, 3),
+    ("noise", 5, 7, 11, 13),
+    ("steps", 33, 31, 65, 63),
+    ("noise", 300, 2, 3, 200),
+    ("noise", 40, 80, 30, 59),
+    ("photo", 256, 256, 286, 286),
+    ("photo", 511, 257, 256, 256),
+]
+
+
+def samples(formula, w, h, channels):
+    return [FORMULAS[formula](x, y, c, w, h) for y in range(h) for x in range(w) for c in range(channels)]
+
+
+def deep_samples(formula, w, h):
+    """16 bits, the low byte as lively as the high one; no value so high that overshoot would leave 16 bits,
+    which Pillow forgets to clamp."""
+    return [8192 + 160 * FORMULAS[formula](x, y, 0, w, h) + noise(x, y, 1, w, h) for y in range(h) for x in range(w)]
 
 
 def fnv(data):
@@ -53,12 +71,24 @@ def fnv(data):
     return value
 
 
+def describe(method, channels, bits, case, resized):
+    shown = resized.hex() if len(resized) <= 450 else "-"
+    words = " ".join(str(word) for word in case)
+    return f"{method} {channels} {bits} {words} {fnv(resized):016x} {shown}\n"
+
+
+def line(case, channels, bits, picture):
+    return describe("bicubic", channels, bits, case, picture.resize(case[3:], Image.BICUBIC).tobytes())
+
+
 def main():
     lines = []
-    for formula, w, h, target_w, target_h in CASES:
-        resized = source(formula, w, h).resize((target_w, target_h), Image.BICUBIC).tobytes()
-        shown = resized.hex() if len(resized) <= 450 else "-"
-        lines.append(f"{formula} {w} {h} {target_w} {target_h} {fnv(resized):016x} {shown}\n")
+    for case in CASES:
+        lines.append(line(case, 3, 8, Image.frombytes("RGB", case[1:3], bytes(samples(*case[:3], 3)))))
+    for case in GREY_CASES:
+        lines.append(line(case, 1, 8, Image.frombytes("L", case[1:3], bytes(samples(*case[:3], 1)))))
+        deep = deep_samples(*case[:3])
+        lines.append(line(case, 1, 16, Image.frombytes("I;16", case[1:3], struct.pack(f"<{len(deep)}H", *deep))))
     pathlib.Path(__file__).with_name("resize.txt").write_text("".join(lines))
 
 

@@ -1,0 +1,13 @@
+/* The self-test of a family of convolutions: does this driver's compiler get it right? */
+#ifndef OCL_SELFTEST_H
+#define OCL_SELFTEST_H
+
+#include "ocl_plan.h"
+
+/* Does `family`, whose planner is given, compute right on the target's device? Found out at the first
+ * question and remembered; between runs in the host's cache, so a device is tested once per driver and
+ * version of the kernels. A failure is a warning that names the driver. Families that P2P_OPENCL_FAIL names
+ * fail untested. Only what concerns the device as a whole is an error: memory, or its loss. */
+p2p_status ocl_selftest(const ocl_target *target, ocl_conv_family family, ocl_planner planner, bool *passes);
+
+#endif

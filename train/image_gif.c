@@ -1,0 +1,161 @@
+/* GIF through giflib, read only: the first frame, row by row, without keeping others. The picture is as large
+ * as the file's screen; what the frame leaves free and what it declares transparent has an alpha of 0.
+ *
+ * giflib's convenient reader decodes every frame into memory at once; here sizes are checked before anything
+ * is decoded, and one row is held. */
+#include "image_codec.h"
+
+#include <gif_lib.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct {
+    GifFileType *gif;
+    const uint8_t *bytes;
+    size_t left;
+    const char *name;
+    int transparent; /* index of the transparent colour; NO_TRANSPARENT_COLOR for none */
+    image_palette palette;
+    image_format format;
+} gif_job;
+
+static int read_bytes(GifFileType *gif, GifByteType *to, int count) {
+    gif_job *job = gif->UserData;
+    size_t given = count < 0 ? 0 : (size_t)count < job->left ? (size_t)count : job->left;
+    memcpy(to, job->bytes, given);
+    job->bytes += given;
+    job->left -= given;
+    return (int)given;
+}
+
+static p2p_status damaged(const gif_job *job, const char *what) {
+    return p2p_fail(P2P_INPUT, "%s can't be decoded: %s", job->name, what);
+}
+
+static p2p_status gif_failure(const gif_job *job, int error) {
+    if (error == D_GIF_ERR_NOT_ENOUGH_MEM)
+        return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for decoding %s", job->name);
+    const char *reason = GifErrorString(error);
+    return damaged(job, reason != NULL ? reason : "the file is truncated");
+}
+
+/* An extension before the first frame; the one of interest says which colour is transparent. */
+static p2p_status read_extension(gif_job *job) {
+    int code;
+    GifByteType *block; /* its length, then its bytes */
+    GraphicsControlBlock control;
+    if (DGifGetExtension(job->gif, &code, &block) == GIF_ERROR) return gif_failure(job, job->gif->Error);
+    if (block != NULL && code == GRAPHICS_EXT_FUNC_CODE &&
+        DGifExtensionToGCB(block[0], block + 1, &control) == GIF_OK)
+        job->transparent = control.TransparentColor;
+    while (block != NULL)
+        if (DGifGetExtensionNext(job->gif, &block) == GIF_ERROR) return gif_failure(job, job->gif->Error);
+    return P2P_OK;
+}
+
+static p2p_status find_frame(gif_job *job) {
+    for (;;) {
+        GifRecordType type;
+        if (DGifGetRecordType(job->gif, &type) == GIF_ERROR) return gif_failure(job, job->gif->Error);
+        if (type == TERMINATE_RECORD_TYPE) return damaged(job, "a GIF without a picture");
+        if (type == EXTENSION_RECORD_TYPE) P2P_TRY(read_extension(job));
+        if (type == IMAGE_DESC_RECORD_TYPE) break;
+    }
+    if (DGifGetImageDesc(job->gif) == GIF_ERROR) return gif_failure(job, job->gif->Error);
+    const GifImageDesc *frame = &job->gif->Image;
+    if (frame->Width < 1 || frame->Height < 1 || frame->Left < 0 || frame->Top < 0 ||
+        frame->Width > job->gif->SWidth - frame->Left || frame->Height > job->gif->SHeight - frame->Top)
+        return damaged(job, "its first frame lies outside of the picture");
+    return P2P_OK;
+}
+
+static p2p_status read_palette(gif_job *job) {
+    const ColorMapObject *map = job->gif->Image.ColorMap ? job->gif->Image.ColorMap : job->gif->SColorMap;
+    if (map == NULL) return damaged(job, "a GIF without a palette");
+    job->palette = (image_palette){.count = map->ColorCount < 256 ? map->ColorCount : 256};
+    for (int i = 0; i < job->palette.count; i++) {
+        const GifColorType *color = &map->Colors[i];
+        memcpy(job->palette.colors[i], (uint8_t[]){color->Red, color->Green, color->Blue}, 3);
+    }
+    return P2P_OK;
+}
+
+/* Everything before the pixels. */
+static p2p_status read_header(gif_job *job) {
+    GifFileType *gif = job->gif;
+    P2P_TRY(image_check_size((uint64_t)gif->SWidth, (uint64_t)gif->SHeight, job->name));
+    P2P_TRY(find_frame(job));
+    P2P_TRY(read_palette(job));
+    bool covered = gif->Image.Width == gif->SWidth && gif->Image.Height == gif->SHeight;
+    bool alpha = job->transparent != NO_TRANSPARENT_COLOR || !covered;
+    job->format =
+        (image_format){.channels = (image_palette_is_grey(&job->palette) ? 1 : 3) + alpha, .bits = 8};
+    return P2P_OK;
+}
+
+/* Row `number` of those in the file is row y of the frame: every eighth, the middle ones, the quarters, the
+ * odd ones. */
+static int row_of(const GifImageDesc *frame, int number) {
+    static const int first[] = {0, 4, 2, 1}, step[] = {8, 8, 4, 2};
+    if (!frame->Interlace) return number;
+    for (int pass = 0;; pass++) {
+        int rows = (frame->Height - first[pass] + step[pass] - 1) / step[pass];
+        if (frame->Height <= first[pass]) rows = 0;
+        if (number < rows || pass == 3) return first[pass] + number * step[pass];
+        number -= rows;
+    }
+}
+
+static p2p_status put_row(const gif_job *job, const GifPixelType *indices, uint8_t *to) {
+    const int channels = job->format.channels, colors = channels < 3 ? 1 : 3;
+    for (int x = 0; x < job->gif->Image.Width; x++, to += channels) {
+        if (indices[x] >= job->palette.count) return damaged(job, "a pixel's colour isn't in the palette");
+        memcpy(to, job->palette.colors[indices[x]], (size_t)colors);
+        if (colors < channels) to[colors] = indices[x] == job->transparent ? 0 : 255;
+    }
+    return P2P_OK;
+}
+
+static p2p_status read_rows(const gif_job *job, image *result) {
+    GifFileType *gif = job->gif;
+    GifPixelType indices[UINT16_MAX];
+    const image_view all = image_view_of(result);
+    for (int number = 0; number < gif->Image.Height; number++) {
+        if (DGifGetLine(gif, indices, gif->Image.Width) == GIF_ERROR) return gif_failure(job, gif->Error);
+        size_t y = (size_t)(gif->Image.Top + row_of(&gif->Image, number));
+        size_t x = (size_t)gif->Image.Left;
+        P2P_TRY(put_row(job, indices,
+                        (uint8_t *)result->pixels + y * all.stride + x * image_pixel_bytes(job->format)));
+    }
+    GifRecordType next; /* a file that ends right here is cut off */
+    return DGifGetRecordType(gif, &next) == GIF_ERROR ? gif_failure(job, gif->Error) : P2P_OK;
+}
+
+static p2p_status decode(gif_job *job, bool header_only, image *result) {
+    const GifFileType *gif = job->gif;
+    P2P_TRY(read_header(job));
+    if (header_only) {
+        *result = (image){.width = gif->SWidth,
+                          .height = gif->SHeight,
+                          .channels = job->format.channels,
+                          .bits = job->format.bits};
+        return P2P_OK;
+    }
+    P2P_TRY(image_create(result, gif->SWidth, gif->SHeight, job->format));
+    memset(result->pixels, 0, image_bytes(result));
+    p2p_status status = read_rows(job, result);
+    if (status != P2P_OK) image_free(result);
+    return status;
+}
+
+p2p_status image_gif_decode(const uint8_t *bytes, size_t size, const char *name, bool header_only,
+                            image *result) {
+    gif_job job = {.bytes = bytes, .left = size, .name = name, .transparent = NO_TRANSPARENT_COLOR};
+    int error = 0;
+    *result = (image){0};
+    job.gif = DGifOpen(&job, read_bytes, &error);
+    if (job.gif == NULL) return gif_failure(&job, error);
+    p2p_status status = decode(&job, header_only, result);
+    DGifCloseFile(job.gif, &error);
+    return status;
+}
