@@ -91,11 +91,17 @@ static void share_tiles(const ocl_target *target, winograd_shape *s, int64_t til
     s->chunk = ocl_min(s->row_blocks, ocl_max(1, CHUNK_BYTES / block_bytes));
 }
 
+/* Words from one point of the transformed input to the next: a line more than there are, so that those of all
+ * points don't meet in the same sets of a cache. */
+static int64_t point_words(const winograd_shape *s) {
+    return s->row_blocks * s->shares * s->tiles_each * (OCL_LANES / 2) + OCL_LANES;
+}
+
 static ocl_launch *add_launch(const ocl_target *target, ocl_plan *plan, const winograd_shape *s,
-                              const char *kernel, int64_t x, int64_t y) {
+                              const char *source, const char *kernel, int64_t x, int64_t y) {
     ocl_launch *launch = ocl_conv_launch_add(target, plan, "winograd.clh", kernel, x, y, 1);
     launch->source[3] = "bf16.clh";
-    launch->source[4] = "bf16_winograd.cl";
+    launch->source[4] = source;
     ocl_bf16_options(target, launch);
     ocl_launch_option(launch, "OUTPUTS=%d", OUTPUTS);
     ocl_launch_option(launch, "TAPS=%d", TAPS);
@@ -108,27 +114,31 @@ static ocl_launch *add_launch(const ocl_target *target, ocl_plan *plan, const wi
 
 static void add_input(const ocl_target *target, const p2p_op *op, ocl_plan *plan, const winograd_shape *s) {
     const p2p_tensor *src = &op->t[s->src];
-    ocl_launch *launch =
-        add_launch(target, plan, s, "bf16_winograd_input", src->n * s->tiles_h, ocl_blocks(src->c));
+    ocl_launch *launch = add_launch(target, plan, s, "winograd_input.cl", "winograd_input",
+                                    src->n * s->tiles_h, ocl_blocks(src->c));
     ocl_conv_arg_activation(launch, op, s->src);
     ocl_arg_scratch(launch, 0);
+    ocl_arg_ulong(launch, (uint64_t)point_words(s));
     ocl_arg_int(launch, s->shares * s->tiles_each);
     ocl_arg_int(launch, s->src_h);
     ocl_arg_int(launch, s->src_w);
+    ocl_arg_int(launch, src->n);
     ocl_arg_int(launch, s->tiles_h);
     ocl_arg_int(launch, s->tiles_w);
+    ocl_arg_int(launch, 0); /* the first row: all in one pass */
 }
 
 static void add_products(const ocl_target *target, const p2p_op *op, ocl_plan *plan,
                          const winograd_shape *s) {
-    ocl_launch *launch = add_launch(target, plan, s, "bf16_winograd_products", s->shares, s->groups);
-    ocl_launch_option(launch, "PRODUCTS");
+    ocl_launch *launch =
+        add_launch(target, plan, s, "bf16_winograd.cl", "bf16_winograd_products", s->shares, s->groups);
     ocl_launch_option(launch, "VECS=%d", (int)s->vecs);
     ocl_launch_option(launch, "TILE=%d", (int)s->tile);
     ocl_launch_option(launch, "TILES=%d", (int)s->tiles_each);
     ocl_launch_option(launch, "CHUNK=%d", (int)s->chunk);
     if (s->turn) ocl_launch_option(launch, "TURN");
     ocl_arg_scratch(launch, 0);
+    ocl_arg_ulong(launch, (uint64_t)point_words(s));
     ocl_arg_operand(launch, s->filter);
     ocl_arg_int(launch, s->row_blocks);
     ocl_arg_int(launch, s->shares * s->tiles_each);
@@ -160,10 +170,9 @@ p2p_status ocl_plan_bf16_winograd(const ocl_target *target, const p2p_op *op, oc
     P2P_TRY(ocl_conv_check_filter(target, op, s.filter, true));
     P2P_TRY(ocl_want_plain(target, op, s.bias));
     share_tiles(target, &s, op->t[s.dst].n * s.tiles_h * s.tiles_w);
-    const int64_t point = s.shares * s.tiles_each * (OCL_LANES / 2) + OCL_LANES;
-    if (s.row_blocks * SQUARE > MAX_SCRATCH_FLOATS / point)
+    if (point_words(&s) > MAX_SCRATCH_FLOATS / SQUARE)
         return ocl_refuse(target, op, "more than 1 GiB of scratch memory");
-    plan->answer.scratch_bytes = (size_t)(s.row_blocks * SQUARE * point) * sizeof(float);
+    plan->answer.scratch_bytes = (size_t)(SQUARE * point_words(&s)) * sizeof(float);
     add_input(target, op, plan, &s);
     add_products(target, op, plan, &s);
     snprintf(plan->answer.kernel, sizeof plan->answer.kernel, "winograd bf16 F(3,2) %dx%d of %d", (int)s.tile,

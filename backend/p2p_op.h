@@ -236,8 +236,8 @@ typedef enum { P2P_IN = 1, P2P_OUT = 2, P2P_INOUT = 3, P2P_OPT = 4 } p2p_operand
  *                  with images = 1 an image gets the same bits in every batch.
  * conv_bwd_data    dx[n,c,h,w] (+)= act(bias[c] + sum over the (k,i,j,r,s) with h = i*stride-pad_top+r and
  *                  w = j*stride-pad_left+s of w[k,c,r,s] dy[n,k,i,j]): the transposed convolution. `bias` and
- *                  `act` serve its use as a forward layer, `images` likewise. Filter extents are those of the conv_fwd that it
- *                  transposes: k = channels of dy, c = channels of dx.
+ *                  `act` serve its use as a forward layer, `images` likewise. Filter extents are those of the
+ *                  conv_fwd that it transposes: k = channels of dy, c = channels of dx.
  * conv_bwd_filter  dw[k,c,r,s] (+)= sum_{n,i,j} dy[n,k,i,j] x[n,c, i*stride-pad_top+r, j*stride-pad_left+s].
  * gemm             y (+)= alpha op(a) op(b), op transposes when transpose_a, transpose_b. Row-major matrices.
  * norm_stats       per group g of `images` consecutive images and per channel: stats[g,0..2,c] = count, mean,

@@ -1,7 +1,8 @@
 /* The host's access to networks' state: initial values, reading and writing one parameter at a time.
  *
- * Everything converts between plain host order and the device's layout per parameter, so there is never a
- * second copy of a whole network. Initial values depend on seed, names and logical positions only.
+ * Everything converts between plain host order and the device's layout in pieces of a parameter, so there is
+ * never a second copy of a network, nor of a large filter. Initial values depend on seed, names and logical
+ * positions only.
  */
 #include "philox.h"
 #include "plan.h"
@@ -49,14 +50,69 @@ static p2p_status check_host_type(p2p_type type) {
                     p2p_type_name(type));
 }
 
+/* ---- Pieces ------------------------------------------------------------------------------------------- */
+
+/* A parameter is converted and moved in pieces, so that large filters cost no memory twice. A piece is a
+ * range of n that lies together in memory, about PIECE bytes long, and begins where the device lets a binding
+ * begin. */
+enum { PIECE = 1 << 20 };
+
+typedef struct {
+    p2p_tensor tensor; /* of the piece */
+    plan_address at;
+    int64_t first; /* logical element of the parameter */
+    size_t bytes;
+} param_piece;
+
+/* Extents of n after which a piece may end; all of n where n is not outermost, or can't be cut. */
+static int64_t piece_step(const p2p_session *session, const p2p_tensor *tensor) {
+    if (tensor->layout == P2P_LAYOUT_kcrs_t) return tensor->n;
+    const int64_t unit = tensor->layout == P2P_LAYOUT_ckrs && tensor->block > 1 ? tensor->block : 1;
+    p2p_tensor rows = *tensor;
+    rows.n = unit;
+    const size_t bytes = p2p_tensor_bytes(&rows);
+    if (bytes % session->alignment != 0) return tensor->n;
+    return bytes >= PIECE ? unit : unit * (int64_t)(PIECE / bytes);
+}
+
+/* The piece that begins at `n`. */
+static param_piece piece_at(const p2p_session *session, const param_place *place, int64_t n) {
+    const p2p_tensor *whole = place->tensor;
+    const int64_t step = piece_step(session, whole);
+    param_piece piece = {.tensor = *whole, .at = place->at, .first = n * whole->c * whole->h * whole->w};
+    piece.tensor.n = whole->n - n < step ? whole->n - n : step;
+    piece.at.offset += (size_t)p2p_tensor_index(whole, n, 0, 0, 0) * p2p_type_bytes(whole->type);
+    piece.bytes = p2p_tensor_bytes(&piece.tensor);
+    return piece;
+}
+
+/* Memory for any piece of the parameter. */
+static void *piece_memory(const p2p_session *session, const param_place *place) {
+    return malloc(piece_at(session, place, 0).bytes);
+}
+
 /* ---- Writing ------------------------------------------------------------------------------------------ */
 
-static p2p_status write_everywhere(p2p_session *session, const param_place *place, const void *raw) {
-    size_t bytes = p2p_tensor_bytes(place->tensor);
+/* `host` has the piece's elements. */
+static p2p_status write_piece(p2p_session *session, const param_piece *piece, p2p_type type, const void *host,
+                              void *raw) {
+    memset(raw, 0, piece->bytes); /* padding lanes are zero */
+    p2p_tensor_pack(&piece->tensor, host, type, raw);
     for (int r = 0; r < session->replica_count; r++) {
         p2p_device *device = session->replicas[r].device;
-        P2P_TRY(p2p_buffer_write(device, session_place(session, r, place->at), raw, bytes));
+        P2P_TRY(p2p_buffer_write(device, session_place(session, r, piece->at), raw, piece->bytes));
         P2P_TRY(p2p_device_finish(device));
+    }
+    return P2P_OK;
+}
+
+static p2p_status write_pieces(p2p_session *session, const param_place *place, p2p_type type,
+                               const void *host, void *raw) {
+    for (int64_t n = 0; n < place->tensor->n;) {
+        const param_piece piece = piece_at(session, place, n);
+        const unsigned char *from = (const unsigned char *)host + (size_t)piece.first * p2p_type_bytes(type);
+        P2P_TRY(write_piece(session, &piece, type, from, raw));
+        n += piece.tensor.n;
     }
     return P2P_OK;
 }
@@ -66,23 +122,34 @@ p2p_status p2p_session_write(p2p_session *session, const p2p_network *network, p
     param_place place;
     P2P_TRY(check_host_type(type));
     P2P_TRY(find_param(session, network, param, part, &place));
-    void *raw = calloc(1, p2p_tensor_bytes(place.tensor)); /* zero: padding lanes must be */
+    void *raw = piece_memory(session, &place);
     if (!raw) return no_memory(place.info->name);
-    p2p_tensor_pack(place.tensor, host, type, raw);
     if (part == P2P_STATE_VALUE) session->networks[place.network].stale = true;
-    p2p_status status = write_everywhere(session, &place, raw);
+    p2p_status status = write_pieces(session, &place, type, host, raw);
     free(raw);
     return status;
 }
 
 /* ---- Reading ------------------------------------------------------------------------------------------ */
 
-static p2p_status read_raw(const p2p_session *session, int replica, const param_place *place, void *raw) {
+static p2p_status read_raw(const p2p_session *session, int replica, plan_address at, void *raw,
+                           size_t bytes) {
     p2p_device *device = session->replicas[replica].device;
     P2P_TRY(p2p_device_finish(device));
-    P2P_TRY(p2p_buffer_read(device, session_place(session, replica, place->at), raw,
-                            p2p_tensor_bytes(place->tensor)));
+    P2P_TRY(p2p_buffer_read(device, session_place(session, replica, at), raw, bytes));
     return p2p_device_finish(device);
+}
+
+static p2p_status read_pieces(const p2p_session *session, const param_place *place, p2p_type type, void *host,
+                              void *raw) {
+    for (int64_t n = 0; n < place->tensor->n;) {
+        const param_piece piece = piece_at(session, place, n);
+        P2P_TRY(read_raw(session, 0, piece.at, raw, piece.bytes));
+        p2p_tensor_unpack(&piece.tensor, raw,
+                          (unsigned char *)host + (size_t)piece.first * p2p_type_bytes(type), type);
+        n += piece.tensor.n;
+    }
+    return P2P_OK;
 }
 
 static void store(void *host, p2p_type type, int64_t i, double value) {
@@ -99,7 +166,7 @@ static p2p_status read_mean(const p2p_session *session, const param_place *place
     int64_t count = p2p_tensor_elements(place->tensor);
     for (int64_t i = 0; i < count; i++) sum[i] = 0;
     for (int r = 0; r < session->replica_count; r++) {
-        P2P_TRY(read_raw(session, r, place, raw));
+        P2P_TRY(read_raw(session, r, place->at, raw, p2p_tensor_bytes(place->tensor)));
         p2p_tensor_unpack(place->tensor, raw, one, P2P_TYPE_f64);
         for (int64_t i = 0; i < count; i++) sum[i] += one[i];
     }
@@ -122,48 +189,67 @@ p2p_status p2p_session_read(p2p_session *session, const p2p_network *network, p2
     param_place place;
     P2P_TRY(check_host_type(type));
     P2P_TRY(find_param(session, network, param, part, &place));
-    void *raw = malloc(p2p_tensor_bytes(place.tensor));
+    const bool running = place.info->kind == P2P_PARAM_RUNNING; /* small: read whole */
+    void *raw = running ? malloc(p2p_tensor_bytes(place.tensor)) : piece_memory(session, &place);
     if (!raw) return no_memory(place.info->name);
-    p2p_status status = P2P_OK;
-    if (place.info->kind == P2P_PARAM_RUNNING) {
-        status = read_running(session, &place, raw, type, host);
-    } else {
-        status = read_raw(session, 0, &place, raw);
-        if (status == P2P_OK) p2p_tensor_unpack(place.tensor, raw, host, type);
-    }
+    p2p_status status = running ? read_running(session, &place, raw, type, host)
+                                : read_pieces(session, &place, type, host, raw);
     free(raw);
     return status;
 }
 
 /* ---- Initial values ----------------------------------------------------------------------------------- */
 
-/* Element e of the parameter is mean + stddev * normal number e of the stream "network/parameter". */
-static void draw(const p2p_network *network, const p2p_param_info *info, uint64_t seed, double *host) {
+/* Elements [first, first + count) of the parameter; element e is mean + stddev * normal number e of the
+ * stream "network/parameter". */
+static void draw(const p2p_network *network, const p2p_param_info *info, uint64_t seed, int64_t first,
+                 int64_t count, double *host) {
     char name[sizeof network->name + sizeof info->name + 1];
     snprintf(name, sizeof name, "%s/%s", network->name, info->name);
     const p2p_draw stream = {.seed = seed, .stream = p2p_name_hash(name)};
-    int64_t count = p2p_param_elements(info);
-    for (int64_t e = 0; e < count; e += 2) {
+    for (int64_t e = first - first % 2; e < first + count; e += 2) {
         double pair[2] = {0, 0};
         if (info->stddev != 0) p2p_draw_normal_pair(&stream, (uint64_t)e / 2, pair);
-        host[e] = info->mean + info->stddev * pair[0];
-        if (e + 1 < count) host[e + 1] = info->mean + info->stddev * pair[1];
+        if (e >= first) host[e - first] = info->mean + info->stddev * pair[0];
+        if (e + 1 < first + count) host[e + 1 - first] = info->mean + info->stddev * pair[1];
     }
 }
 
-static p2p_status initialise_param(p2p_session *session, const p2p_network *network, int id, uint64_t seed) {
+static p2p_status initialise_running(p2p_session *session, const p2p_network *network, int id) {
     const p2p_param_info *info = &network->params[id];
-    int64_t count = p2p_param_elements(info);
+    const int64_t count = p2p_param_elements(info);
     double *host = malloc((size_t)count * sizeof *host);
     if (!host) return no_memory(info->name);
-    if (info->kind == P2P_PARAM_RUNNING) {
-        for (int64_t i = 0; i < count; i++) host[i] = i < count / 2 ? 0 : 1;
-    } else {
-        draw(network, info, seed, host);
-    }
+    for (int64_t i = 0; i < count; i++) host[i] = i < count / 2 ? 0 : 1;
     p2p_status status =
         p2p_session_write(session, network, (p2p_param){id}, P2P_STATE_VALUE, P2P_TYPE_f64, host);
     free(host);
+    return status;
+}
+
+static p2p_status draw_pieces(p2p_session *session, const param_place *place, const p2p_network *network,
+                              uint64_t seed, double *host, void *raw) {
+    for (int64_t n = 0; n < place->tensor->n;) {
+        const param_piece piece = piece_at(session, place, n);
+        draw(network, place->info, seed, piece.first, p2p_tensor_elements(&piece.tensor), host);
+        P2P_TRY(write_piece(session, &piece, P2P_TYPE_f64, host, raw));
+        n += piece.tensor.n;
+    }
+    return P2P_OK;
+}
+
+static p2p_status initialise_param(p2p_session *session, const p2p_network *network, int id, uint64_t seed) {
+    param_place place;
+    P2P_TRY(find_param(session, network, (p2p_param){id}, P2P_STATE_VALUE, &place));
+    if (place.info->kind == P2P_PARAM_RUNNING) return initialise_running(session, network, id);
+    const param_piece first = piece_at(session, &place, 0);
+    double *host = malloc((size_t)p2p_tensor_elements(&first.tensor) * sizeof *host);
+    void *raw = malloc(first.bytes);
+    session->networks[place.network].stale = true;
+    p2p_status status =
+        host && raw ? draw_pieces(session, &place, network, seed, host, raw) : no_memory(place.info->name);
+    free(host);
+    free(raw);
     return status;
 }
 
@@ -191,7 +277,6 @@ static p2p_status clear_parts(const p2p_session *session, int network, const voi
 }
 
 p2p_status p2p_session_initialise(p2p_session *session, const p2p_network *network, uint64_t seed) {
-    enum { PIECE = 1 << 20 };
     int index = 0;
     P2P_TRY(session_find_network(session, network, &index));
     for (int id = 0; id < session->networks[index].param_count; id++)

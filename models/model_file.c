@@ -72,6 +72,7 @@ static p2p_status add_metadata(safetensors_writer *writer, const pix2pix_config 
     P2P_TRY(add_integer(writer, "epoch", info->epoch));
     P2P_TRY(add_integer(writer, "input_bits", info->input_bits));
     P2P_TRY(add_integer(writer, "output_bits", info->output_bits));
+    P2P_TRY(safetensors_add_metadata(writer, "resize", info->resize));
 #define X(field, type, format) P2P_TRY(add_##type(writer, #field, config->field));
     CONFIG_NUMBERS(X)
 #undef X
@@ -174,6 +175,16 @@ static p2p_status get_bits(const safetensors_file *file, const char *key, int *b
     return P2P_OK;
 }
 
+/* Files of earlier versions don't say it; those versions could only do one. */
+static p2p_status get_resize(const safetensors_file *file, model_file_info *info) {
+    const bool nearest = metadata_is(file, "resize", "nearest");
+    if (!nearest && safetensors_metadata(file, "resize") && !metadata_is(file, "resize", "bicubic"))
+        return p2p_fail(P2P_INPUT, "%s: its metadata's resize is neither bicubic nor nearest",
+                        safetensors_path(file));
+    snprintf(info->resize, sizeof info->resize, "%s", nearest ? "nearest" : "bicubic");
+    return P2P_OK;
+}
+
 static p2p_status get_info(const safetensors_file *file, model_file_info *info) {
     P2P_TRY(get_bits(file, "input_bits", &info->input_bits));
     P2P_TRY(get_bits(file, "output_bits", &info->output_bits));
@@ -184,7 +195,7 @@ static p2p_status get_info(const safetensors_file *file, model_file_info *info) 
         return p2p_fail(P2P_INPUT, "%s: its metadata's direction is neither AtoB nor BtoA",
                         safetensors_path(file));
     snprintf(info->direction, sizeof info->direction, "%s", a_to_b ? "AtoB" : "BtoA");
-    return P2P_OK;
+    return get_resize(file, info);
 }
 
 static p2p_status check_kind(const safetensors_file *file, int64_t *format) {
@@ -213,7 +224,8 @@ static weights_group values_of(const safetensors_file *file, p2p_network *networ
 
 /* From metadata, or from the tensors of a file without. */
 static p2p_status describe(const safetensors_file *file, pix2pix_config *config, model_file_info *info) {
-    *info = (model_file_info){.bare = is_bare(file), .direction = "AtoB", .input_bits = 8, .output_bits = 8};
+    *info = (model_file_info){
+        .bare = is_bare(file), .direction = "AtoB", .input_bits = 8, .output_bits = 8, .resize = "bicubic"};
     if (info->bare) return state_dict_infer(file, config);
     int64_t format;
     P2P_TRY(check_kind(file, &format));

@@ -15,6 +15,7 @@ typedef struct {
     int64_t step, epoch; /* of training when it was written; 0 of a bare file */
     /* Of the samples that it was trained with, 8 or 16; 8 of a bare file and of one that doesn't say. */
     int input_bits, output_bits;
+    char resize[8]; /* "bicubic" or "nearest": how they were brought to size; bicubic where it isn't said */
 } model_file_info;
 
 /* Write `network`, one of the model's two, to `path`, atomically. */

@@ -49,6 +49,7 @@ static p2p_status device_info(int index, p2p_device_info *info) {
                               .vector = profiles[index].vector};
     snprintf(info->name, sizeof info->name, "%s", profiles[index].name);
     snprintf(info->driver, sizeof info->driver, "no driver");
+    if (index == NULL_PLAIN) snprintf(info->no_bf16, sizeof info->no_bf16, "it is too plain");
     return P2P_OK;
 }
 
@@ -140,6 +141,8 @@ static void want(p2p_query *answer, const p2p_tensor *w, p2p_storage storage) {
 
 /* Lanes along the channels that a convolution produces: gradients of data want the other order. */
 static p2p_status query_nchw16c(const p2p_op *op, p2p_query *answer) {
+    if (op->math == P2P_MATH_bf16 && op->t[0].c < 16)
+        return host->fail(P2P_UNSUPPORTED, "bf16 for whole blocks of channels");
     if (op->kind == P2P_KIND_conv_bwd_data)
         want(answer, &op->t[P2P_AT_conv_bwd_data_w], (p2p_storage){P2P_TYPE_f32, P2P_LAYOUT_kcrs_t, 16});
     return P2P_OK;

@@ -133,7 +133,11 @@ expect 0 "" "$p2p" train "${small[@]}" --out bicubic --steps 2 --resize bicubic
 expect 0 "" "$p2p" train "${small[@]}" --out nearest --steps 2 --resize nearest
 expect 0 "" "$p2p" train "${small[@]}" --out preset --steps 2
 same bicubic/generator.safetensors preset/generator.safetensors
-cmp -s bicubic/generator.safetensors nearest/generator.safetensors && fail "--resize changes nothing"
+losses() { grep -o '"g_l1": *[^,]*' "$1/metrics.jsonl"; }
+[ "$(losses bicubic | wc -l)" -ge 2 ] || fail "bicubic/metrics.jsonl has no losses"
+[ "$(losses bicubic)" != "$(losses nearest)" ] || fail "--resize changes nothing"
+expect 0 '"resize":"nearest"' "$p2p" test --model nearest --data toys --split train --count 1 --out tested --device "$device"
+expect 0 '"resize":"bicubic"' "$p2p" test --model nearest --data toys --split train --count 1 --out asked --resize bicubic --device "$device"
 expect 2 "--resize bicubic contradicts" "$p2p" train --out nearest --resume --resize bicubic
 expect 2 "--resize: 'cubic' is none of" "$p2p" train "${small[@]}" --out x --resize cubic
 

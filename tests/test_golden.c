@@ -381,8 +381,12 @@ static void check_files(golden_case *c) {
     const char *path = test_path(folder, "model.safetensors");
     p2p_network *networks[] = {c->model->generator.network, c->model->discriminator.network};
     for (int i = 0; i < 2; i++) {
-        const model_file_info info = {
-            .direction = "AtoB", .step = c->steps, .epoch = 1, .input_bits = 8, .output_bits = 8};
+        const model_file_info info = {.direction = "AtoB",
+                                      .step = c->steps,
+                                      .epoch = 1,
+                                      .input_bits = 8,
+                                      .output_bits = 8,
+                                      .resize = "bicubic"};
         ok(model_file_save(c->session, c->model, networks[i], &info, path));
         safetensors_file *saved, *initial;
         ok(safetensors_open(path, &saved));

@@ -77,7 +77,7 @@ static void save_tiny(const char *path, bool of_generator) {
     p2p_network *network = of_generator ? model->generator.network : model->discriminator.network;
     ok(p2p_session_initialise(session, network, 1));
     const model_file_info info = {
-        .direction = "BtoA", .step = 5, .epoch = 2, .input_bits = 8, .output_bits = 16};
+        .direction = "BtoA", .step = 5, .epoch = 2, .input_bits = 8, .output_bits = 16, .resize = "nearest"};
     ok(model_file_save(session, model, network, &info, path));
     p2p_session_destroy(session);
     p2p_graph_destroy(graph);
@@ -110,6 +110,7 @@ static void test_model_file(void **state) {
     assert_int_equal(info.epoch, 2);
     assert_int_equal(info.input_bits, 8);
     assert_int_equal(info.output_bits, 16);
+    assert_string_equal(info.resize, "nearest");
     assert_string_equal(safetensors_metadata(file, "p2p_version"), P2P_VERSION);
     pix2pix_destroy(model);
     safetensors_close(file);
@@ -154,6 +155,7 @@ static void test_model_file_of_format_1(void **state) {
     assert_int_equal(info.step, 2);
     assert_int_equal(info.input_bits, 8);
     assert_int_equal(info.output_bits, 8);
+    assert_string_equal(info.resize, "bicubic");
     pix2pix_config expected = pix2pix_config_default(), *got = &model->config;
     expected.height = expected.width = 24;
     expected.depth = 2;
@@ -174,6 +176,7 @@ static void test_model_file_refused(void **state) {
     check_edited("\"leaky_slope\":\"0.3\"", "\"leaky_slope\":\"1.3\"", "leaky_slope is 1.3");
     check_edited("\"leaky_slope\":", "\"leaky-slope\":", "metadata's leaky_slope is missing");
     check_edited("\"direction\":\"BtoA\"", "\"direction\":\"BtoB\"", "neither AtoB nor BtoA");
+    check_edited("\"resize\":\"nearest\"", "\"resize\":\"nearesd\"", "neither bicubic nor nearest");
     check_edited("\"depth\":\"2\"", "\"depth\":\"9\"", "depth 9");
     check_edited("\"depth\":\"2\"", "\"depth\":\"x\"", "metadata's depth");
     check_edited("\"depth\":\"2\"", "\"depht\":\"2\"", "metadata's depth");

@@ -135,9 +135,73 @@ static void test_nhwc8_bf16(void **state) {
     compare_profile(NULL_NHWC8_BF16, "nhwc8_bf16");
 }
 
+/* ---- Precision ---------------------------------------------------------------------------------------- */
+
+/* How often `what` stands in a training plan's lines of convolutions, in bf16, on a pretend device. */
+static int count_in_bf16(p2p_session *session, const pix2pix *model, const char *what, int *convolutions) {
+    char *text = NULL;
+    size_t size = 0;
+    p2p_graph *graph = NULL;
+    p2p_plan *plan = NULL;
+    int count = 0;
+    FILE *stream = open_memstream(&text, &size);
+    assert_non_null(stream);
+    pix2pix_graph_options options = pix2pix_graph_options_for(model, 1);
+    OK(pix2pix_graph_train(model, &options, &graph));
+    OK(p2p_session_plan(session, "training", &graph, &plan));
+    OK(p2p_plan_print(plan, stream));
+    fclose(stream);
+    *convolutions = 0;
+    for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n")) {
+        if (!strstr(line, " conv_") || !strchr(line, '=')) continue;
+        (*convolutions)++;
+        count += strstr(line, what) != NULL;
+    }
+    p2p_graph_destroy(graph);
+    free(text);
+    return count;
+}
+
+/* Every convolution whose first operand fills a block of channels is in bf16, the others stay as they are. */
+static void test_what_a_device_refuses_in_bf16_stays_as_it_is(void **state) {
+    (void)state;
+    pix2pix *model = NULL;
+    p2p_device *device = NULL;
+    p2p_session *session = NULL;
+    pix2pix_config config = pix2pix_config_default();
+    const p2p_session_options options = {.math = P2P_MATH_bf16};
+    int convolutions = 0;
+    OK(pix2pix_create(&model, &config));
+    OK(p2p_device_open("null:1", &device));
+    OK(p2p_session_create(&device, 1, &options, &session));
+    const int in_bf16 = count_in_bf16(session, model, "math=bf16", &convolutions);
+    /* Forward 16 of the generator and 3 times 5 of the discriminator; backward 16 filters and 15 inputs of
+     * the generator, twice 5 and 4 of the discriminator, and its 5 inputs once more. Of these read less than
+     * 16 channels first: the first layers forward (1 + 3) and their filter gradients (1 + 2), both gradients
+     * of the generator's last layer, and the gradients into the discriminator's last layer (3). */
+    assert_int_equal(convolutions, 16 + 3 * 5 + 16 + 15 + 2 * 9 + 5);
+    assert_int_equal(convolutions - in_bf16, 1 + 3 + 1 + 2 + 2 + 3);
+    p2p_session_destroy(session);
+    p2p_device_close(device);
+    pix2pix_destroy(model);
+}
+
+static void test_a_device_without_bf16_is_refused(void **state) {
+    (void)state;
+    p2p_device *device = NULL;
+    p2p_session *session = NULL;
+    const p2p_session_options options = {.math = P2P_MATH_bf16};
+    OK(p2p_device_open("null:0", &device));
+    assert_int_equal(p2p_session_create(&device, 1, &options, &session), P2P_UNSUPPORTED);
+    assert_non_null(strstr(p2p_message(), "null:0 has no convolutions in bf16: it is too plain"));
+    p2p_device_close(device);
+}
+
 int main(void) {
     OK(p2p_module_register(null_module));
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_plain), cmocka_unit_test(test_nchw16c),
-                                       cmocka_unit_test(test_nhwc8_bf16)};
+                                       cmocka_unit_test(test_nhwc8_bf16),
+                                       cmocka_unit_test(test_what_a_device_refuses_in_bf16_stays_as_it_is),
+                                       cmocka_unit_test(test_a_device_without_bf16_is_refused)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

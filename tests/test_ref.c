@@ -128,6 +128,34 @@ static void convolutions_follow_their_formulas(void **state) {
     }
 }
 
+/* One product per result, so every expected number is exact: 1 + 1/256 and 3 + 1/128 lie between two numbers
+ * of bf16 and go to the even ones, 1 and 3; 1 + 3/256 goes to 1 + 1/64. */
+static void bf16_rounds_factors_and_nothing_else(void **state) {
+    (void)state;
+    const double tie_down = 1 + 0x1p-8, tie_up = -(1 + 3 * 0x1p-8), up = -(1 + 0x1p-6), three = 3 + 0x1p-7;
+    run r = run_text("conv_fwd x=f64:plain:1x1x1x2 w=f64:plain:1x1x1x1 bias=f64:plain:1x1x1x1 "
+                     "y+=f64:plain:1x1x1x2 math=bf16");
+    r.v[P2P_AT_conv_fwd_x][0] = tie_down, r.v[P2P_AT_conv_fwd_x][1] = tie_up;
+    r.v[P2P_AT_conv_fwd_w][0] = three, r.v[P2P_AT_conv_fwd_bias][0] = 0x1p-20;
+    r.v[P2P_AT_conv_fwd_y][0] = r.v[P2P_AT_conv_fwd_y][1] = 0x1p-21;
+    run_go(&r);
+    assert_true(r.v[P2P_AT_conv_fwd_y][0] == 3 + 0x1p-20 + 0x1p-21);
+    assert_true(r.v[P2P_AT_conv_fwd_y][1] == 3 * up + 0x1p-20 + 0x1p-21);
+    run_free(&r);
+    r = run_text("conv_bwd_data dy=f64:plain:1x1x1x2 w=f64:plain:1x1x1x1 dx=f64:plain:1x1x1x2 math=bf16");
+    r.v[P2P_AT_conv_bwd_data_dy][0] = tie_down, r.v[P2P_AT_conv_bwd_data_dy][1] = tie_up;
+    r.v[P2P_AT_conv_bwd_data_w][0] = three;
+    run_go(&r);
+    assert_true(r.v[P2P_AT_conv_bwd_data_dx][0] == 3 && r.v[P2P_AT_conv_bwd_data_dx][1] == 3 * up);
+    run_free(&r);
+    r = run_text("conv_bwd_filter x=f64:plain:1x1x1x1 dy=f64:plain:1x1x1x1 dw+=f64:plain:1x1x1x1 math=bf16");
+    r.v[P2P_AT_conv_bwd_filter_x][0] = three, r.v[P2P_AT_conv_bwd_filter_dy][0] = tie_up;
+    r.v[P2P_AT_conv_bwd_filter_dw][0] = 0x1p-20;
+    run_go(&r);
+    assert_true(r.v[P2P_AT_conv_bwd_filter_dw][0] == 3 * up + 0x1p-20);
+    run_free(&r);
+}
+
 static void gemm_follows_its_formula(void **state) {
     (void)state;
     for (int round = 0; round < 64; round++) {
@@ -706,6 +734,7 @@ static void every_kind_was_run(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(convolutions_follow_their_formulas),
+        cmocka_unit_test(bf16_rounds_factors_and_nothing_else),
         cmocka_unit_test(gemm_follows_its_formula),
         cmocka_unit_test(pointwise_kinds_follow_their_formulas),
         cmocka_unit_test(prepare_scales_bytes),

@@ -9,6 +9,9 @@
 #include <string.h>
 
 #include <cmocka.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 static void assert_message(const char *part) {
     if (strstr(p2p_message(), part) == NULL)
@@ -159,6 +162,22 @@ static void test_terminal_and_clock(void **state) {
     }
 }
 
+/* A freed large block must not teach the allocator to keep the next ones. */
+static void test_freed_memory(void **state) {
+    (void)state;
+#if defined __GLIBC__ && !defined __SANITIZE_ADDRESS__
+    sys_memory_return_freed();
+    void *volatile first = malloc(8 << 20);
+    free(first);
+    const size_t blocks = mallinfo2().hblks;
+    void *volatile second = malloc(1 << 20);
+    assert_int_equal(mallinfo2().hblks, blocks + 1);
+    free(second);
+#else
+    skip();
+#endif
+}
+
 static void test_peak_memory(void **state) {
     (void)state;
     enum { BYTES = 64 << 20 };
@@ -178,7 +197,7 @@ int main(void) {
         cmocka_unit_test(test_paths),       cmocka_unit_test(test_making_folders),
         cmocka_unit_test(test_files),       cmocka_unit_test(test_walking_what_is_no_folder),
         cmocka_unit_test(test_threads),     cmocka_unit_test(test_terminal_and_clock),
-        cmocka_unit_test(test_peak_memory),
+        cmocka_unit_test(test_peak_memory), cmocka_unit_test(test_freed_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -57,10 +57,10 @@ static p2p_status choose_form(test_run *run) {
     const int64_t size = settings_given(run->all, "size") ? run->all->size : config->height;
     p2p_status status = pix2pix_sides_check(config->depth, size, size);
     if (status != P2P_OK) return p2p_fail(P2P_USAGE, "--size %" PRId64 ": %s", size, p2p_message());
-    run->form =
-        (pair_form){.format = run->t.format,
-                    .size = (int)size,
-                    .filter = strcmp(run->all->resize, "nearest") == 0 ? RESIZE_NEAREST : RESIZE_BICUBIC};
+    const char *resize = settings_given(run->all, "resize") ? run->all->resize : run->t.info.resize;
+    run->form = (pair_form){.format = run->t.format,
+                            .size = (int)size,
+                            .filter = strcmp(resize, "nearest") == 0 ? RESIZE_NEAREST : RESIZE_BICUBIC};
     return P2P_OK;
 }
 
@@ -147,12 +147,13 @@ static p2p_status note_numbers(test_run *run, const char *name, const quality *m
 static json_t *summary_of(const test_run *run) {
     const translator *t = &run->t;
     const quality mean = quality_mean(&run->total);
-    return json_pack("{s:o, s:I, s:I, s:o, s:s, s:s, s:s, s:s, s:I, s:I, s:o}", "model",
-                     text_to_json(t->path), "epoch", (json_int_t)t->info.epoch, "step",
-                     (json_int_t)t->info.step, "data", text_to_json(run->all->data), "split", run->all->split,
-                     "direction", t->info.direction, "norm_stats", translator_norm_stats(t), "test_dropout",
-                     translator_dropout(t), "size", (json_int_t)run->form.size, "count",
-                     (json_int_t)run->total.pictures, "mean", numbers_of(&mean));
+    return json_pack(
+        "{s:o, s:I, s:I, s:o, s:o, s:s, s:s, s:s, s:s, s:I, s:I, s:o}", "model", text_to_json(t->path),
+        "epoch", (json_int_t)t->info.epoch, "step", (json_int_t)t->info.step, "data",
+        text_to_json(run->all->data), "split", text_to_json(run->all->split), "direction", t->info.direction,
+        "norm_stats", translator_norm_stats(t), "test_dropout", translator_dropout(t), "resize",
+        run->form.filter == RESIZE_NEAREST ? "nearest" : "bicubic", "size", (json_int_t)run->form.size,
+        "count", (json_int_t)run->total.pictures, "mean", numbers_of(&mean));
 }
 
 static p2p_status write_numbers(const test_run *run) {

@@ -144,6 +144,7 @@ static void print_line(const char *label, const char *text) {
 }
 
 int main(int argc, char **argv) {
+    sys_memory_return_freed();
     p2p_warnings_to(stderr);
     p2p_status status = dispatch(argc, (const char **)argv);
     if (status == P2P_OK) return 0;

@@ -99,47 +99,47 @@ static uint16_t clamp_real(double sum) {
     return sum < 0.0 ? 0 : sum >= 65535.0 ? 65535 : (uint16_t)(sum + 0.5);
 }
 
-/* One row across: filter->outputs pixels of `target`. `source` points at the pixel numbered `first`. The
- * number of channels is a constant where this is called, which is worth a factor of two. */
-static inline void row_of_8(const axis_filter *filter, const uint8_t *source, int first, int channels,
-                            uint8_t *target) {
-    for (int i = 0; i < filter->outputs; i++) {
-        const int32_t *weights = filter->fixed_weights + (size_t)i * (size_t)filter->taps;
-        const uint8_t *pixel = source + (size_t)(filter->starts[i] - first) * (size_t)channels;
-        int32_t sums[IMAGE_MAX_CHANNELS] = {ONE_HALF, ONE_HALF, ONE_HALF, ONE_HALF};
-        for (int k = 0; k < filter->counts[i]; k++, pixel += channels)
-            for (int c = 0; c < channels; c++) sums[c] += weights[k] * pixel[c];
-        for (int c = 0; c < channels; c++) *target++ = clamp_fixed(sums[c]);
-    }
-}
-
-static inline void row_of_16(const axis_filter *filter, const uint16_t *source, int first, int channels,
-                             uint16_t *target) {
-    for (int i = 0; i < filter->outputs; i++) {
-        const double *weights = filter->weights + (size_t)i * (size_t)filter->taps;
-        const uint16_t *pixel = source + (size_t)(filter->starts[i] - first) * (size_t)channels;
-        double sums[IMAGE_MAX_CHANNELS] = {0};
-        for (int k = 0; k < filter->counts[i]; k++, pixel += channels)
-            for (int c = 0; c < channels; c++) sums[c] += weights[k] * pixel[c];
-        for (int c = 0; c < channels; c++) *target++ = clamp_real(sums[c]);
-    }
-}
-
+/* One row across: filter->outputs pixels of `target`. `source` points at the pixel numbered `first`. One
+ * function per format: with the number of channels as a variable, resizing takes 1.4 times as long. */
 /* clang-format off */
+#define DEFINE_ROW(bits, channels, sample, sum, filter_weights, begin, clamp)                                \
+    static void row_of_##bits##x##channels(const axis_filter *filter, const void *source, int first,         \
+                                           void *target) {                                                   \
+        sample *to = target;                                                                                 \
+        for (int i = 0; i < filter->outputs; i++) {                                                          \
+            const sum *weights = filter->filter_weights + (size_t)i * (size_t)filter->taps;                  \
+            const sample *pixel = (const sample *)source + (size_t)(filter->starts[i] - first) * channels;   \
+            sum s0 = begin, s1 = begin, s2 = begin, s3 = begin;                                              \
+            for (int k = 0; k < filter->counts[i]; k++, pixel += channels) {                                 \
+                s0 += weights[k] * pixel[0];                                                                 \
+                if (channels > 1) s1 += weights[k] * pixel[1];                                               \
+                if (channels > 2) s2 += weights[k] * pixel[2];                                               \
+                if (channels > 3) s3 += weights[k] * pixel[3];                                               \
+            }                                                                                                \
+            *to++ = clamp(s0);                                                                               \
+            if (channels > 1) *to++ = clamp(s1);                                                             \
+            if (channels > 2) *to++ = clamp(s2);                                                             \
+            if (channels > 3) *to++ = clamp(s3);                                                             \
+        }                                                                                                    \
+    }
+DEFINE_ROW(8, 1, uint8_t, int32_t, fixed_weights, ONE_HALF, clamp_fixed)
+DEFINE_ROW(8, 2, uint8_t, int32_t, fixed_weights, ONE_HALF, clamp_fixed)
+DEFINE_ROW(8, 3, uint8_t, int32_t, fixed_weights, ONE_HALF, clamp_fixed)
+DEFINE_ROW(8, 4, uint8_t, int32_t, fixed_weights, ONE_HALF, clamp_fixed)
+DEFINE_ROW(16, 1, uint16_t, double, weights, 0.0, clamp_real)
+DEFINE_ROW(16, 2, uint16_t, double, weights, 0.0, clamp_real)
+DEFINE_ROW(16, 3, uint16_t, double, weights, 0.0, clamp_real)
+DEFINE_ROW(16, 4, uint16_t, double, weights, 0.0, clamp_real)
+/* clang-format on */
+
 static void filter_row(const axis_filter *filter, const void *source, int first, image_format format,
                        void *target) {
-    switch (format.bits + format.channels) {
-    case 8 + 1: row_of_8(filter, source, first, 1, target); break;
-    case 8 + 2: row_of_8(filter, source, first, 2, target); break;
-    case 8 + 3: row_of_8(filter, source, first, 3, target); break;
-    case 8 + 4: row_of_8(filter, source, first, 4, target); break;
-    case 16 + 1: row_of_16(filter, source, first, 1, target); break;
-    case 16 + 2: row_of_16(filter, source, first, 2, target); break;
-    case 16 + 3: row_of_16(filter, source, first, 3, target); break;
-    default: row_of_16(filter, source, first, 4, target);
-    }
+    static void (*const rows[2][IMAGE_MAX_CHANNELS])(const axis_filter *, const void *, int, void *) = {
+        {row_of_8x1, row_of_8x2, row_of_8x3, row_of_8x4},
+        {row_of_16x1, row_of_16x2, row_of_16x3, row_of_16x4},
+    };
+    rows[format.bits == 16][format.channels - 1](filter, source, first, target);
 }
-/* clang-format on */
 
 /* Output i of the way down: the weighted sum of whole rows, so that the inner loop is contiguous. `row` is
  * the first that it reads; `sums` has room for the sums of a row of `length` samples. */

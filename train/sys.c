@@ -15,6 +15,9 @@
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 /* ---- Threads ------------------------------------------------------------------------------------------ */
 
@@ -400,4 +403,13 @@ size_t sys_peak_memory(void) {
     size_t peak = peak_memory_from_proc();
     if (peak > 0) return peak;
     return getrusage(RUSAGE_SELF, &usage) == 0 ? (size_t)usage.ru_maxrss * 1024 : 0; /* given in KiB */
+}
+
+/* ---- Memory ------------------------------------------------------------------------------------------- */
+
+void sys_memory_return_freed(void) {
+#ifdef __GLIBC__
+    enum { LEAST_BYTES = 128 << 10 }; /* glibc's own first threshold; setting it keeps it from growing */
+    (void)mallopt(M_MMAP_THRESHOLD, LEAST_BYTES);
+#endif
 }

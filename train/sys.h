@@ -125,4 +125,11 @@ int sys_processors(void);
 /* The most memory, in bytes, that this process has had in RAM at once. */
 size_t sys_peak_memory(void);
 
+/* ---- Memory ---------------------------------------------------------------------------------------------
+ */
+
+/* From now on blocks of 128 KiB and more go back to the system when they are freed. By default glibc keeps up
+ * to 64 MiB once a large block was freed, and a driver's compiler leaves that much. Nothing elsewhere. */
+void sys_memory_return_freed(void);
+
 #endif

@@ -16,6 +16,7 @@ static p2p_status save_model(const trainer *t, p2p_network *network, int64_t epo
                             .input_bits = t->format.input.bits,
                             .output_bits = t->format.target.bits};
     snprintf(info.direction, sizeof info.direction, "%s", t->all->direction);
+    snprintf(info.resize, sizeof info.resize, "%s", t->all->resize);
     return model_file_save(t->session, t->model, network, &info, path);
 }
 

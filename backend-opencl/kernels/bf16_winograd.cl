@@ -1,24 +1,15 @@
-/* Winograd convolution on CPUs in bf16, forward and data gradient alike: F(3x3, 2x2) of winograd.clh. Transforms
- * are in float32; the transformed inputs and filters are rounded to bf16 and multiplied.
+/* Winograd convolution on CPUs in bf16 after winograd_input, forward and data gradient alike. Transforms are in
+ * float32; the transformed inputs and filters are rounded to bf16 and multiplied.
  *
  *   input rows      (block of 16 channels of src, phase or part of the filter, channel)
  *   output vectors  (phase of dst, block of 16 channels of dst)
  *
- * A tile is OUTPUTS x OUTPUTS positions of one image; tiles are numbered along the rows of tiles of all images.
- * Scratch memory holds the transformed inputs, 8 words of pairs for each block of rows, point and tile:
- *
- *   inputs  [block of 16 input rows][point][tile, `tiles` of them][8], with a line more for each point
- *
- * Filters are transformed where they are used, a chunk at a time, and never written: that costs less than to
- * read them transformed, they being 16 points for 4 taps. Compile-time, besides winograd.clh's: TURN where the
- * filter has its lanes along src's channels. One work-item per work-group.
+ * A filter is transformed where it is used, a chunk at a time, and never written: that costs less than to read
+ * it transformed, 16 points for 4 taps. Compile-time, besides winograd.clh's: VECS, TILE, TILES, CHUNK; TURN
+ * where the filter has its lanes along src's channels. One work-item per work-group.
  */
 #define SQUARE (POINTS * POINTS)
 
-/* Words from one point to the next in `inputs`. */
-#define INPUT_POINT(tiles) ((tiles)*8 + 16)
-
-#ifdef PRODUCTS
 /* ---- Filter ------------------------------------------------------------------------------------------- */
 
 /* Words of a point's filters in a chunk, and a line between points. */
@@ -126,21 +117,20 @@ static void transform_sums(float16 *to, const float *from) {
  * and TILES divides `tiles`. It walks the input rows in chunks of CHUNK blocks; every sum runs over them in
  * order, whatever these numbers. first_h and first_w: the pixel of phase 0 at the first position. Grid: (shares
  * of tiles, groups). */
-KERNEL void bf16_winograd_products(MEMORY(const float, inputs), MEMORY(const float, filter), int row_blocks,
-                                   int tiles, MEMORY(const float, bias), int has_bias, VIEWED(float, dst),
+KERNEL void bf16_winograd_products(MEMORY(const float, inputs), ulong distance, MEMORY(const float, filter),
+                                   int row_blocks, int tiles, MEMORY(const float, bias), int has_bias, VIEWED(float, dst),
                                    int dst_c, int dst_h, int dst_w, int first_h, int first_w, int images,
                                    int tiles_h, int tiles_w, int act, float slope, int accumulate) {
     const int first = get_global_id(0) * TILES, group = get_global_id(1), out_blocks = (dst_c + 15) / 16;
     float chunk[SQUARE * CHUNK_POINT], sums[SQUARE * SUMS_POINT];
-    const long point = INPUT_POINT(tiles);
     inputs += inputs_start + first * 8;
     for (int b = 0; b < row_blocks; b += CHUNK) {
         const int end = min(b + CHUNK, row_blocks);
         transform_chunk(chunk, filter + filter_start, b, end, row_blocks, group, out_blocks);
         for (int p = 0; p < SQUARE; p++)
             for (int t = 0; t < TILES; t += TILE)
-                add_products(sums + p * SUMS_POINT + t * VECS * 16, inputs + (b * SQUARE + p) * point + t * 8,
-                             SQUARE * point, chunk + p * CHUNK_POINT, end - b, b == 0);
+                add_products(sums + p * SUMS_POINT + t * VECS * 16, inputs + p * distance + ((long)b * tiles + t) * 8,
+                             tiles * 8, chunk + p * CHUNK_POINT, end - b, b == 0);
     }
     for (int v = 0; v < VECS && group * VECS + v < PHASES_OUT * out_blocks; v++) {
         const int phase = (group * VECS + v) / out_blocks, block = (group * VECS + v) % out_blocks;
@@ -164,60 +154,3 @@ KERNEL void bf16_winograd_products(MEMORY(const float, inputs), MEMORY(const flo
         }
     }
 }
-#else
-/* ---- Input -------------------------------------------------------------------------------------------- */
-
-/* One channel block of the pixels under a tile: those (h + STEP_IN*i, w + STEP_IN*j). */
-typedef struct {
-    __global const float *plane;
-    int h, w, height, width, lanes;
-} patch;
-
-static float16 load_pixel(const patch *from, int i, int j, bool inside) {
-    const int h = from->h + STEP_IN * i, w = from->w + STEP_IN * j;
-    __global const float *at = from->plane + ((long)h * from->width + w) * 16;
-    if (inside) return vload16(0, at);
-    if (h < 0 || h >= from->height || w < 0 || w >= from->width) return (float16)(0.0f);
-    return load_lanes(at, from->lanes);
-}
-
-/* `inside`: all pixels are in the image and all lanes are channels. */
-static void transform_patch(__global float *to, const patch *from, long point, bool inside) {
-    float16 rows[SQUARE];
-    UNROLL for (int i = 0; i < POINTS; i++) {
-        float16 d[POINTS];
-        UNROLL for (int j = 0; j < POINTS; j++) d[j] = load_pixel(from, i, j, inside);
-        TRANSFORM(POINTS, POINTS, INPUT, rows + i * POINTS, 1, d, 1)
-    }
-    UNROLL for (int j = 0; j < POINTS; j++) {
-        float16 column[POINTS];
-        TRANSFORM(POINTS, POINTS, INPUT, column, 1, rows + j, POINTS)
-        UNROLL for (int i = 0; i < POINTS; i++)
-            vstore8(pair_halves(column[i]), 0, to + (i * POINTS + j) * point);
-    }
-}
-
-/* A work-item transforms one row of tiles of one channel block. first_h and first_w: the pixel under the corner
- * of the first tile. Grid: (rows of tiles, blocks). */
-KERNEL void bf16_winograd_input(VIEWED(const float, src), int src_c, int src_h, int src_w, MEMORY(float, inputs),
-                                int tiles, int first_h, int first_w, int tiles_h, int tiles_w) {
-    const int row = get_global_id(0), block = get_global_id(1), reach = STEP_IN * (POINTS - 1);
-    const long point = INPUT_POINT(tiles);
-    patch from = {.plane = src + src_start + src_at + row / tiles_h * src_image + (long)block * src_h * src_w * 16,
-                  .height = src_h, .width = src_w, .lanes = min(16, src_c - block * 16)};
-    const int top = first_h + STEP_IN * OUTPUTS * (row % tiles_h);
-    for (int phase = 0; phase < PHASES_IN; phase++) {
-        __global float *to =
-            inputs + inputs_start + ((long)block * PHASES_IN + phase) * SQUARE * point + row * tiles_w * 8;
-        from.h = top + pixel_of(phase / PHASES_SIDE);
-        for (int t = 0; t < tiles_w; t++, to += 8) {
-            from.w = first_w + STEP_IN * OUTPUTS * t + pixel_of(phase % PHASES_SIDE);
-            if (from.lanes == 16 && from.h >= 0 && from.h + reach < src_h && from.w >= 0 &&
-                from.w + reach < src_w)
-                transform_patch(to, &from, point, true);
-            else
-                transform_patch(to, &from, point, false);
-        }
-    }
-}
-#endif

@@ -14,8 +14,15 @@
  *
  *   inputs    [block of 16 input rows][tile, `tiles` of them][16]
  *
- * One work-item per work-group.
+ * With BF16 (after bf16.clh) a vector of 16 is 8 pairs, 8 words. One work-item per work-group.
  */
+#ifdef BF16
+#define WORDS               8 /* of a block of input rows of a tile */
+#define STORE_WORDS(v, to) vstore8(pair_halves(v), 0, to)
+#else
+#define WORDS               16
+#define STORE_WORDS(v, to) vstore16(v, 0, to)
+#endif
 
 /* One channel block of the pixels under a tile: those (h + STEP_IN*i, w + STEP_IN*j). */
 typedef struct {
@@ -42,7 +49,7 @@ static void transform_patch(const patch *from, __global float *to, ulong distanc
     UNROLL for (int j = 0; j < POINTS; j++) {
         float16 column[POINTS];
         TRANSFORM(POINTS, POINTS, INPUT, column, 1, rows + j, POINTS)
-        UNROLL for (int i = 0; i < POINTS; i++) vstore16(column[i], 0, to + (i * POINTS + j) * distance);
+        UNROLL for (int i = 0; i < POINTS; i++) STORE_WORDS(column[i], to + (i * POINTS + j) * distance);
     }
 }
 
@@ -56,13 +63,13 @@ KERNEL void winograd_input(VIEWED(const float, src), int src_c, int src_h, int s
     patch from = {.plane = src + src_start + src_at + row / tiles_h * src_image +
                            (long)block * src_h * src_w * 16,
                   .height = src_h, .width = src_w, .lanes = min(16, src_c - block * 16)};
-    inputs += inputs_start + ((long)block * PHASES_IN * tiles + get_global_id(0) * tiles_w) * 16;
+    inputs += inputs_start + ((long)block * PHASES_IN * tiles + get_global_id(0) * tiles_w) * WORDS;
     const int top = first_h + STEP_IN * OUTPUTS * (row % tiles_h), reach = STEP_IN * (POINTS - 1);
     for (int phase = 0; phase < PHASES_IN; phase++)
         for (int t = 0; t < tiles_w; t++) {
-            from.h = top + phase / STEP_IN;
-            from.w = first_w + STEP_IN * OUTPUTS * t + phase % STEP_IN;
-            __global float *to = inputs + ((long)phase * tiles + t) * 16;
+            from.h = top + pixel_of(phase / PHASES_SIDE);
+            from.w = first_w + STEP_IN * OUTPUTS * t + pixel_of(phase % PHASES_SIDE);
+            __global float *to = inputs + ((long)phase * tiles + t) * WORDS;
             if (from.lanes == 16 && from.h >= 0 && from.h + reach < src_h && from.w >= 0 &&
                 from.w + reach < src_w)
                 transform_patch(&from, to, distance, true);
