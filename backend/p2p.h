@@ -247,6 +247,11 @@ typedef enum { P2P_STATE_VALUE, P2P_STATE_GRADIENT, P2P_STATE_MOMENT1, P2P_STATE
  * Running statistics have only P2P_STATE_VALUE. */
 p2p_status p2p_session_read(p2p_session *session, const p2p_network *network, p2p_param param,
                             p2p_state_part part, p2p_type type, void *host);
+/* Read in pieces of about a megabyte, in order, each given to `take`, so that nothing as large as a parameter
+ * is held. `values` are `count` elements, valid during the call; a failure of `take` ends the reading. */
+typedef p2p_status (*p2p_take_elements)(void *context, const void *values, int64_t count);
+p2p_status p2p_session_read_pieces(p2p_session *session, const p2p_network *network, p2p_param param,
+                                   p2p_state_part part, p2p_type type, p2p_take_elements take, void *context);
 p2p_status p2p_session_write(p2p_session *session, const p2p_network *network, p2p_param param,
                              p2p_state_part part, p2p_type type, const void *host);
 

@@ -140,13 +140,14 @@ static p2p_status read_raw(const p2p_session *session, int replica, plan_address
     return p2p_device_finish(device);
 }
 
-static p2p_status read_pieces(const p2p_session *session, const param_place *place, p2p_type type, void *host,
-                              void *raw) {
+/* `raw` and `host` have room for any piece. */
+static p2p_status read_pieces(const p2p_session *session, const param_place *place, p2p_type type, void *raw,
+                              void *host, p2p_take_elements take, void *context) {
     for (int64_t n = 0; n < place->tensor->n;) {
         const param_piece piece = piece_at(session, place, n);
         P2P_TRY(read_raw(session, 0, piece.at, raw, piece.bytes));
-        p2p_tensor_unpack(&piece.tensor, raw,
-                          (unsigned char *)host + (size_t)piece.first * p2p_type_bytes(type), type);
+        p2p_tensor_unpack(&piece.tensor, raw, host, type);
+        P2P_TRY(take(context, host, p2p_tensor_elements(&piece.tensor)));
         n += piece.tensor.n;
     }
     return P2P_OK;
@@ -174,28 +175,52 @@ static p2p_status read_mean(const p2p_session *session, const param_place *place
     return P2P_OK;
 }
 
-static p2p_status read_running(const p2p_session *session, const param_place *place, void *raw, p2p_type type,
-                               void *host) {
-    size_t count = (size_t)p2p_tensor_elements(place->tensor);
-    double *sums = malloc(2 * count * sizeof *sums);
+static p2p_status read_running(const p2p_session *session, const param_place *place, p2p_type type, void *raw,
+                               void *host, p2p_take_elements take, void *context) {
+    const int64_t count = p2p_tensor_elements(place->tensor);
+    double *sums = malloc(2 * (size_t)count * sizeof *sums);
     if (!sums) return no_memory(place->info->name);
     p2p_status status = read_mean(session, place, raw, sums, sums + count, type, host);
     free(sums);
-    return status;
+    return status == P2P_OK ? take(context, host, count) : status;
 }
 
-p2p_status p2p_session_read(p2p_session *session, const p2p_network *network, p2p_param param,
-                            p2p_state_part part, p2p_type type, void *host) {
+p2p_status p2p_session_read_pieces(p2p_session *session, const p2p_network *network, p2p_param param,
+                                   p2p_state_part part, p2p_type type, p2p_take_elements take,
+                                   void *context) {
     param_place place;
     P2P_TRY(check_host_type(type));
     P2P_TRY(find_param(session, network, param, part, &place));
     const bool running = place.info->kind == P2P_PARAM_RUNNING; /* small: read whole */
-    void *raw = running ? malloc(p2p_tensor_bytes(place.tensor)) : piece_memory(session, &place);
-    if (!raw) return no_memory(place.info->name);
-    p2p_status status = running ? read_running(session, &place, raw, type, host)
-                                : read_pieces(session, &place, type, host, raw);
+    const p2p_tensor largest = running ? *place.tensor : piece_at(session, &place, 0).tensor;
+    void *raw = malloc(p2p_tensor_bytes(&largest));
+    void *host = malloc((size_t)p2p_tensor_elements(&largest) * p2p_type_bytes(type));
+    p2p_status status = !raw || !host ? no_memory(place.info->name)
+                        : running     ? read_running(session, &place, type, raw, host, take, context)
+                                      : read_pieces(session, &place, type, raw, host, take, context);
     free(raw);
+    free(host);
     return status;
+}
+
+/* Where the next elements go. */
+typedef struct {
+    unsigned char *next;
+    size_t element;
+} host_elements;
+
+static p2p_status take_into_host(void *context, const void *values, int64_t count) {
+    host_elements *host = context;
+    memcpy(host->next, values, (size_t)count * host->element);
+    host->next += (size_t)count * host->element;
+    return P2P_OK;
+}
+
+p2p_status p2p_session_read(p2p_session *session, const p2p_network *network, p2p_param param,
+                            p2p_state_part part, p2p_type type, void *host) {
+    P2P_TRY(check_host_type(type));
+    host_elements elements = {host, p2p_type_bytes(type)};
+    return p2p_session_read_pieces(session, network, param, part, type, take_into_host, &elements);
 }
 
 /* ---- Initial values ----------------------------------------------------------------------------------- */

@@ -93,6 +93,8 @@ p2p_status safetensors_declare(safetensors_writer *writer, const char *name, saf
                                int rank, const int64_t *shape);
 /* The next tensor's elements: double, float or int64_t as declared. */
 p2p_status safetensors_write(safetensors_writer *writer, const void *elements);
+/* The next `count` elements: of the tensor that an earlier part left unfinished, then of the one after it. */
+p2p_status safetensors_write_part(safetensors_writer *writer, const void *elements, int64_t count);
 /* The writer is gone afterwards, whatever the result. P2P_INVALID when a tensor wasn't written. */
 p2p_status safetensors_commit(safetensors_writer *writer);
 void safetensors_abandon(safetensors_writer *writer); /* NULL is fine */

@@ -16,8 +16,9 @@ struct safetensors_writer {
     json_t *header;
     safetensors_entry *entries;
     int count, capacity;
-    int written;  /* tensors whose elements are in the file */
-    bool started; /* the header is in the file */
+    int written;   /* tensors whose elements are all in the file */
+    uint64_t part; /* bytes of the next one that are */
+    bool started;  /* the header is in the file */
 };
 
 static p2p_status no_memory(void) {
@@ -155,20 +156,44 @@ static void store_elements(unsigned char *to, const unsigned char *from, size_t 
         for (size_t at = 0; at < bytes; at += 8) store_8(to + at, from + at);
 }
 
-p2p_status safetensors_write(safetensors_writer *writer, const void *elements) {
-    if (!writer->started) P2P_TRY(start(writer));
-    if (writer->written == writer->count) return p2p_fail(P2P_INVALID, "more tensors written than declared");
-    const safetensors_entry *entry = &writer->entries[writer->written++];
-    const unsigned char *next = elements;
+static p2p_status put_elements(safetensors_writer *writer, const unsigned char *elements, uint64_t bytes,
+                               int element) {
     unsigned char chunk[CHUNK_BYTES];
-    for (uint64_t left = entry->end - entry->begin; left > 0;) {
-        const size_t bytes = left < sizeof chunk ? (size_t)left : sizeof chunk;
-        store_elements(chunk, next, bytes, safetensors_dtype_bytes(entry->dtype));
-        P2P_TRY(put(writer, chunk, bytes));
-        next += bytes;
-        left -= bytes;
+    while (bytes > 0) {
+        const size_t some = bytes < sizeof chunk ? (size_t)bytes : sizeof chunk;
+        store_elements(chunk, elements, some, element);
+        P2P_TRY(put(writer, chunk, some));
+        elements += some;
+        bytes -= some;
     }
     return P2P_OK;
+}
+
+p2p_status safetensors_write_part(safetensors_writer *writer, const void *elements, int64_t count) {
+    if (!writer->started) P2P_TRY(start(writer));
+    const unsigned char *next = elements;
+    do {
+        if (writer->written == writer->count)
+            return p2p_fail(P2P_INVALID, "more tensors written than declared");
+        const safetensors_entry *entry = &writer->entries[writer->written];
+        const int element = safetensors_dtype_bytes(entry->dtype);
+        const uint64_t room = entry->end - entry->begin - writer->part,
+                       wanted = (uint64_t)count * (uint64_t)element;
+        const uint64_t bytes = wanted < room ? wanted : room;
+        P2P_TRY(put_elements(writer, next, bytes, element));
+        next += bytes;
+        count -= (int64_t)bytes / element;
+        writer->part = bytes < room ? writer->part + bytes : 0;
+        if (bytes == room) writer->written++;
+    } while (count > 0);
+    return P2P_OK;
+}
+
+p2p_status safetensors_write(safetensors_writer *writer, const void *elements) {
+    if (writer->written == writer->count) return safetensors_write_part(writer, elements, 1); /* fails */
+    const safetensors_entry *entry = &writer->entries[writer->written];
+    if (writer->part > 0) return p2p_fail(P2P_INVALID, "tensor %s is half written", entry->name);
+    return safetensors_write_part(writer, elements, safetensors_elements(entry));
 }
 
 p2p_status safetensors_commit(safetensors_writer *writer) {

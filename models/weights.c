@@ -60,7 +60,7 @@ static int64_t largest_parameter(const weights_group *groups, int count) {
     return largest;
 }
 
-/* Room for any one parameter of the groups, in either type. */
+/* Room for any one parameter of the groups, in double precision. */
 static p2p_status allocate_buffer(const weights_group *groups, int count, void **buffer) {
     const int64_t largest = largest_parameter(groups, count);
     *buffer = malloc((size_t)largest * sizeof(double) + 1);
@@ -105,6 +105,14 @@ static p2p_status write_counters(safetensors_writer *writer, const weights_group
     return P2P_OK;
 }
 
+/* A parameter on its way into a file. */
+typedef struct {
+    safetensors_writer *writer;
+    const p2p_param_info *info;
+    p2p_type type;
+    int64_t written; /* elements */
+} parameter_writing;
+
 /* The first value that is an infinity or NaN; `count` where there is none. */
 static int64_t first_infinite(const void *values, int64_t count, p2p_type type) {
     int64_t i = 0;
@@ -116,24 +124,27 @@ static int64_t first_infinite(const void *values, int64_t count, p2p_type type) 
 }
 
 /* A file that can't be of use to anybody is not written. */
-static p2p_status check_finite(const p2p_param_info *info, p2p_type type, const void *values) {
-    const int64_t count = p2p_param_elements(info), found = first_infinite(values, count, type);
-    if (found == count) return P2P_OK;
-    return p2p_fail(P2P_DIVERGED, "element %lld of the parameter %s is no finite number", (long long)found,
-                    info->name);
+static p2p_status write_elements(void *context, const void *values, int64_t count) {
+    parameter_writing *writing = context;
+    const int64_t found = first_infinite(values, count, writing->type);
+    if (found < count)
+        return p2p_fail(P2P_DIVERGED, "element %lld of the parameter %s is no finite number",
+                        (long long)(writing->written + found), writing->info->name);
+    writing->written += count;
+    return safetensors_write_part(writing->writer, values, count);
 }
 
+/* The tensors of a parameter are its elements in order, cut where tensors_of says. */
 static p2p_status write_tensors(p2p_session *session, safetensors_writer *writer, const weights_group *group,
-                                p2p_type type, void *buffer) {
+                                p2p_type type) {
     for (int p = 0; p < p2p_network_param_count(group->network); p++) {
         const p2p_param param = {p};
+        parameter_writing writing = {
+            .writer = writer, .info = p2p_network_param(group->network, param), .type = type};
         tensor_part parts[MAX_PARTS];
-        const int count = tensors_of(group, p2p_network_param(group->network, param), parts);
-        if (count == 0) continue;
-        P2P_TRY(p2p_session_read(session, group->network, param, group->part, type, buffer));
-        P2P_TRY(check_finite(p2p_network_param(group->network, param), type, buffer));
-        for (int i = 0; i < count; i++)
-            P2P_TRY(safetensors_write(writer, element(buffer, type, parts[i].first)));
+        if (tensors_of(group, writing.info, parts) == 0) continue;
+        P2P_TRY(p2p_session_read_pieces(session, group->network, param, group->part, type, write_elements,
+                                        &writing));
     }
     return P2P_OK;
 }
@@ -143,13 +154,8 @@ p2p_status weights_write(p2p_session *session, safetensors_writer *writer, const
     for (int g = 0; g < count; g++) P2P_TRY(declare_counters(writer, &groups[g]));
     for (int g = 0; g < count; g++) P2P_TRY(declare_tensors(writer, &groups[g], type));
     for (int g = 0; g < count; g++) P2P_TRY(write_counters(writer, &groups[g]));
-    void *buffer;
-    P2P_TRY(allocate_buffer(groups, count, &buffer));
-    p2p_status status = P2P_OK;
-    for (int g = 0; g < count && status == P2P_OK; g++)
-        status = write_tensors(session, writer, &groups[g], type, buffer);
-    free(buffer);
-    return status;
+    for (int g = 0; g < count; g++) P2P_TRY(write_tensors(session, writer, &groups[g], type));
+    return P2P_OK;
 }
 
 /* ---- Checking ----------------------------------------------------------------------------------------- */

@@ -325,7 +325,9 @@ static void test_round_trip(void **state) {
     ok(safetensors_declare(writer, "a \"b\"", SAFETENSORS_F32, 2, shapes + 1));
     ok(safetensors_declare(writer, "empty", SAFETENSORS_F32, 2, shapes + 2));
     ok(safetensors_write(writer, &integer));
-    ok(safetensors_write(writer, wide));
+    ok(safetensors_write_part(writer, wide, 7));
+    refused(safetensors_write(writer, wide), P2P_INVALID, "half written");
+    ok(safetensors_write_part(writer, wide + 7, COUNT - 7));
     ok(safetensors_write(writer, narrow));
     ok(safetensors_write(writer, narrow));
     ok(safetensors_commit(writer));
@@ -360,6 +362,34 @@ static void test_round_trip(void **state) {
     free(narrow);
     free(wide_back);
     free(narrow_back);
+}
+
+/* A part may fill one tensor and go on in the next; a file whose last tensor isn't full is refused. */
+static void test_parts(void **state) {
+    (void)state;
+    const char *path = in_folder("parts.safetensors");
+    const int64_t three = 3;
+    const float values[6] = {1, 2, 3, 4, 5, 6};
+    for (int count = 5; count <= 6; count++) {
+        safetensors_writer *writer;
+        ok(safetensors_create(path, &writer));
+        ok(safetensors_declare(writer, "a", SAFETENSORS_F32, 1, &three));
+        ok(safetensors_declare(writer, "b", SAFETENSORS_F32, 1, &three));
+        ok(safetensors_write_part(writer, values, 2));
+        ok(safetensors_write_part(writer, values + 2, count - 2));
+        if (count == 6) refused(safetensors_write_part(writer, values, 1), P2P_INVALID, "more tensors");
+        if (count == 5)
+            refused(safetensors_commit(writer), P2P_INVALID, "b was declared but not written");
+        else
+            ok(safetensors_commit(writer));
+    }
+    safetensors_file *file;
+    float back[6];
+    ok(safetensors_open(path, &file));
+    ok(safetensors_read(file, safetensors_find(file, "a"), P2P_TYPE_f32, back));
+    ok(safetensors_read(file, safetensors_find(file, "b"), P2P_TYPE_f32, back + 3));
+    assert_memory_equal(back, values, sizeof values);
+    safetensors_close(file);
 }
 
 static void test_writer_misuse(void **state) {
@@ -405,11 +435,12 @@ static p2p_network *small_network(void) {
     return network;
 }
 
-static small_training open_small(void) {
+/* With a filter of `filters` x 2 x 4 x 4. */
+static small_training open_with_filters(int64_t filters) {
     small_training t = {.network = small_network()};
     const nn_style style = {.norm = NN_NORM_batch, .init_stddev = 0.1, .init_scale_stddev = 0.1};
-    const nn_conv conv = nn_conv_declare(t.network, &style, "conv", NN_HALVE, 2, 3, true);
-    const nn_norm norm = nn_norm_declare(t.network, &style, "norm", 3);
+    const nn_conv conv = nn_conv_declare(t.network, &style, "conv", NN_HALVE, 2, filters, true);
+    const nn_norm norm = nn_norm_declare(t.network, &style, "norm", filters);
     const nn_pass pass = {.norm = {.update_running = true, .eps = 1e-5, .momentum = 0.1}};
     t.graph = p2p_graph_create(1, 1, 1);
     assert_non_null(t.graph);
@@ -427,6 +458,10 @@ static small_training open_small(void) {
     return t;
 }
 
+static small_training open_small(void) {
+    return open_with_filters(3);
+}
+
 static void close_small(small_training *t) {
     p2p_session_destroy(t->session);
     p2p_device_close(t->device);
@@ -441,6 +476,44 @@ static void train_small(small_training *t) {
     for (int i = 0; i < 32; i++) x[i] = sin(i);
     ok(p2p_plan_run(t->plan, &(p2p_step){.seed = 1, .learning_rate = 0.1}));
     ok(p2p_plan_wait(t->plan));
+}
+
+/* What came in pieces, and how large the largest was. */
+typedef struct {
+    double *values;
+    int64_t count, largest;
+    int pieces;
+} taken_pieces;
+
+static p2p_status take_piece(void *context, const void *values, int64_t count) {
+    taken_pieces *taken = context;
+    memcpy(taken->values + taken->count, values, (size_t)count * sizeof(double));
+    taken->count += count;
+    taken->pieces++;
+    if (count > taken->largest) taken->largest = count;
+    return taken->pieces == 3 ? P2P_STOPPED : P2P_OK;
+}
+
+/* A filter of 4 MB is read in pieces of at most one, until the taker fails. */
+static void test_pieces(void **state) {
+    (void)state;
+    enum { FILTERS = 16384, ELEMENTS = FILTERS * 2 * 16 };
+    small_training t = open_with_filters(FILTERS);
+    ok(p2p_session_initialise(t.session, t.network, 3));
+    double *whole = malloc(ELEMENTS * sizeof *whole), *pieces = malloc(ELEMENTS * sizeof *pieces);
+    assert_true(whole && pieces);
+    ok(p2p_session_read(t.session, t.network, (p2p_param){0}, P2P_STATE_VALUE, P2P_TYPE_f64, whole));
+    taken_pieces taken = {.values = pieces};
+    assert_int_equal(p2p_session_read_pieces(t.session, t.network, (p2p_param){0}, P2P_STATE_VALUE,
+                                             P2P_TYPE_f64, take_piece, &taken),
+                     P2P_STOPPED);
+    assert_int_equal(taken.pieces, 3);
+    assert_true(taken.largest * (int64_t)sizeof(double) <= 1 << 20);
+    assert_true(taken.count < ELEMENTS);
+    assert_memory_equal(pieces, whole, (size_t)taken.count * sizeof(double));
+    free(whole);
+    free(pieces);
+    close_small(&t);
 }
 
 enum { SMALL_GROUPS = 3 };
@@ -596,7 +669,8 @@ int main(void) {
         TEST(test_open_refuses),     TEST(test_bad_files),          TEST(test_bad_lengths),
         TEST(test_vanishing_data),   TEST(test_elements),           TEST(test_round_trip),
         TEST(test_writer_misuse),    TEST(test_weights_round_trip), TEST(test_weights_names),
-        TEST(test_weights_accepted), TEST(test_weights_refused),
+        TEST(test_weights_accepted), TEST(test_weights_refused),    TEST(test_parts),
+        TEST(test_pieces),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
