@@ -81,12 +81,12 @@ p2p_op op_case_stamp(const op_case *item, const op_storages *storages);
 
 /* ---- Where cases come from ---------------------------------------------------------------------------- */
 
-enum { OP_TINY_MACS = 300000 }; /* multiply-adds of the largest tiny case */
+enum { OP_TINY_MACS = 300000 }; /* multiply-adds of the largest tiny case, where nothing else is said */
 
 typedef struct {
     bool full_size; /* layers of the full networks at their full size */
     bool thin;      /* fewer shapes of convolutions, for families that compile a kernel for each */
-    bool tiny;      /* layers so small that a simulator can run them */
+    double macs;    /* layers shrunk to so many multiply-adds, for simulators; 0: as usual */
     int64_t channel_alignment;
 } op_tier;
 

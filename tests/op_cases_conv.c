@@ -80,7 +80,7 @@ void op_cases_layers(const op_tier *tier, op_visit *visit, void *context) {
     conv_walk walk = {.visit = visit, .context = context};
     for (size_t i = 0; i < sizeof layers / sizeof layers[0]; i++) {
         op_conv_shape shape = square(1, layers[i].c, layers[i].k, layers[i].size, 4, layers[i].stride, 1);
-        if (!tier->full_size) shape = shrink(shape, tier->tiny ? OP_TINY_MACS : small_macs);
+        if (!tier->full_size) shape = shrink(shape, tier->macs > 0 ? tier->macs : small_macs);
         visit_shape(&walk, &shape);
     }
 }

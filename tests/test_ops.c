@@ -2,15 +2,15 @@
  *
  *   test_ops [--backend opencl:0|reference] [--storage NAME] [--mode test|support|perf] [--filter KIND]
  *            [--precision fp32|bf16] [--case "DESCRIPTOR"] [--seed N] [--random N] [--long] [--thin]
- *            [--tiny] [--apart] [--verbose]
+ *            [--tiny] [--macs N] [--apart] [--verbose]
  *
  * --storage makes the device store tensors another way than it asks for: with the reference, which takes any
  * layout, that is a test of the layouts and of the runner itself. --random N draws N cases of each kind after
  * the table. --precision bf16 asks for convolutions in bf16. --long runs the networks' layers at full size,
- * --thin fewer convolutions; --tiny does so too, and leaves out what takes a simulator long. --apart gives
- * each operand a buffer of its own that ends where it does, for simulators that report reads outside of
- * buffers. Exits with 1 when anything failed, when the device is not there, or when a kind was left out
- * altogether; with 2 on wrong usage.
+ * --thin fewer convolutions; --tiny does so too, and leaves out what takes a simulator long: what is above
+ * 300,000 multiply-adds, or --macs N. --apart gives each operand a buffer of its own that ends where it does,
+ * for simulators that report reads outside of buffers. Exits with 1 when anything failed, when the device is
+ * not there, or when a kind was left out altogether; with 2 on wrong usage.
  */
 #include "op_suite.h"
 
@@ -21,6 +21,7 @@ typedef struct {
     const char *backend, *storage, *mode, *filter, *descriptor, *precision;
     uint64_t seed;
     int random;
+    uint64_t macs; /* of the largest case, with --tiny */
     bool full_size, thin, tiny, apart, verbose;
 } options;
 
@@ -32,7 +33,7 @@ static int usage(const char *problem, const char *what) {
             "usage: test_ops [--backend ADDRESS] [--storage nchwc16|nhwc8|plain] [--mode test|support|perf]\n"
             "                [--precision fp32|bf16] [--filter KIND] [--case DESCRIPTOR] [--seed N] "
             "[--random N]\n"
-            "                [--long] [--thin] [--tiny] [--apart] [--verbose]\n",
+            "                [--long] [--thin] [--tiny] [--macs N] [--apart] [--verbose]\n",
             problem, what);
     return 2;
 }
@@ -45,7 +46,12 @@ static bool parse_number(const char *text, uint64_t *value) {
 
 /* 0, or the exit code. */
 static int parse(int argc, char **argv, options *chosen) {
-    *chosen = (options){.backend = "reference", .mode = "test", .precision = "fp32", .seed = 1, .random = 20};
+    *chosen = (options){.backend = "reference",
+                        .mode = "test",
+                        .precision = "fp32",
+                        .seed = 1,
+                        .random = 20,
+                        .macs = OP_TINY_MACS};
     for (int i = 1; i < argc; i++) {
         const char *name = argv[i];
         bool *flag = strcmp(name, "--long") == 0      ? &chosen->full_size
@@ -77,6 +83,8 @@ static int parse(int argc, char **argv, options *chosen) {
             chosen->seed = number;
         } else if (strcmp(name, "--random") == 0 && parse_number(value, &number) && number < 1000000) {
             chosen->random = (int)number;
+        } else if (strcmp(name, "--macs") == 0 && parse_number(value, &number) && number < 1000000000) {
+            chosen->macs = number;
         } else {
             return usage("can't make sense of", name);
         }
@@ -118,9 +126,9 @@ static int find_kind(const char *name) {
 static void visit_all(op_suite *suite, const options *chosen) {
     const op_tier tier = {.full_size = chosen->full_size,
                           .thin = chosen->thin || chosen->tiny,
-                          .tiny = chosen->tiny,
+                          .macs = chosen->tiny ? (double)chosen->macs : 0,
                           .channel_alignment = suite->storages.channel_alignment};
-    suite->most_flops = chosen->tiny ? 2.0 * OP_TINY_MACS : 0;
+    suite->most_flops = 2 * tier.macs;
     op_cases_table(&tier, op_suite_case, suite);
     op_rng rng = {chosen->seed};
     for (int kind = 0; kind < P2P_KIND_all_reduce; kind++) {
