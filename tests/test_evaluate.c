@@ -17,12 +17,10 @@
 
 #include <cmocka.h>
 
+#include "test_expect.h"
+
 static const char *device_address;
 static p2p_math math; /* of all sessions */
-
-static void ok(p2p_status status) {
-    if (status != P2P_OK) fail_msg("%s", p2p_message());
-}
 
 /* A generator with random weights, run in batches of one size. */
 typedef struct {

@@ -21,11 +21,9 @@
 
 #include <cmocka.h>
 
-static const char *device_address;
+#include "test_expect.h"
 
-static void ok(p2p_status status) {
-    if (status != P2P_OK) fail_msg("%s", p2p_message());
-}
+static const char *device_address;
 
 /* ---- One case: a tiny model, its session, and what PyTorch made of it --------------------------------- */
 

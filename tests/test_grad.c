@@ -13,6 +13,8 @@
 #include <stddef.h>
 
 #include <cmocka.h>
+
+#include "test_expect.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -60,10 +62,6 @@ typedef struct {
 } model;
 
 static const p2p_param NO_PARAM = {-1};
-
-static void ok(p2p_status status) {
-    if (status != P2P_OK) fail_msg("%s", p2p_message());
-}
 
 /* The parameter of this name, declared by the first build. */
 static p2p_param declared(p2p_network *network, const char *name) {

@@ -13,16 +13,9 @@
 
 #include <cmocka.h>
 
+#include "test_expect.h"
+
 static char *folder;
-
-static void ok(p2p_status status) {
-    if (status != P2P_OK) fail_msg("%s", p2p_message());
-}
-
-static void refused(p2p_status status, p2p_status code, const char *fragment) {
-    assert_int_equal(status, code);
-    if (!strstr(p2p_message(), fragment)) fail_msg("\"%s\" doesn't say \"%s\"", p2p_message(), fragment);
-}
 
 static const char *in_folder(const char *name) {
     return test_path(folder, name);

@@ -14,14 +14,7 @@
 
 #include <cmocka.h>
 
-static void ok(p2p_status status) {
-    if (status != P2P_OK) fail_msg("%s", p2p_message());
-}
-
-static void refused(p2p_status status, p2p_status code, const char *fragment) {
-    assert_int_equal(status, code);
-    if (!strstr(p2p_message(), fragment)) fail_msg("\"%s\" doesn't say \"%s\"", p2p_message(), fragment);
-}
+#include "test_expect.h"
 
 static pix2pix *create(const pix2pix_config *config) {
     pix2pix *model;

@@ -14,14 +14,12 @@
 
 #include <cmocka.h>
 
+#include "test_expect.h"
+
 static const dataset_options STOP = {.direction = DATASET_A_TO_B},
                              SKIP = {.direction = DATASET_A_TO_B, .skip_bad = true, .replace_bad = true};
 static const pair_format GREY = {.input = {1, 8}, .target = {1, 8}},
                          DEEP = {.input = {1, 16}, .target = {1, 16}};
-
-static void ok(p2p_status status) {
-    if (status != P2P_OK) fail_msg("%s", p2p_message());
-}
 
 static void assert_message(const char *part) {
     if (strstr(p2p_message(), part) == NULL)

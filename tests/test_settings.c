@@ -12,16 +12,9 @@
 
 #include <cmocka.h>
 
+#include "test_expect.h"
+
 enum { MOST_WORDS = 16 };
-
-static void ok(p2p_status status) {
-    if (status != P2P_OK) fail_msg("%s", p2p_message());
-}
-
-static void refused(p2p_status status, p2p_status code, const char *fragment) {
-    assert_int_equal(status, code);
-    if (!strstr(p2p_message(), fragment)) fail_msg("\"%s\" doesn't say \"%s\"", p2p_message(), fragment);
-}
 
 /* `p2p train` with the words of a line, which must outlive the settings. */
 static p2p_status parse_line(settings *all, char *line) {

@@ -13,9 +13,7 @@
 
 #include <cmocka.h>
 
-static void ok(p2p_status status) {
-    if (status != P2P_OK) fail_msg("%s", p2p_message());
-}
+#include "test_expect.h"
 
 /* ---- Writing files ------------------------------------------------------------------------------------ */
 
