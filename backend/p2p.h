@@ -28,6 +28,7 @@ typedef struct {
     char address[64]; /* "opencl:0"; only the backend's name when it has no device at all */
     char name[256];
     char driver[256];
+    const char *type;    /* "GPU", "CPU", or "" for others; static */
     char unusable[512];  /* "" when it can be used, else why not */
     char no_bf16[256];   /* "" when it multiplies in bf16 (P2P_MATH_bf16), else why not */
     size_t memory_bytes; /* 0 when unknown */
