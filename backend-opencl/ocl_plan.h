@@ -29,8 +29,13 @@ const char *ocl_conv_family_name(ocl_conv_family family);
 enum { OCL_MOST_VARIANTS = 12, OCL_VARIANT_BYTES = 16 };
 typedef char ocl_variant_name[OCL_VARIANT_BYTES];
 
-/* How a device multiplies in bf16. */
-typedef enum { OCL_BF16_NONE, OCL_BF16_PORTABLE, OCL_BF16_ASSEMBLY } ocl_bf16;
+/* What a device does in bf16. */
+typedef enum {
+    OCL_BF16_NONE,
+    OCL_BF16_STORED,   /* GPUs: activations are stored in bf16, kernels compute in float32 */
+    OCL_BF16_PORTABLE, /* CPUs: convolutions multiply in bf16, by integers and floats */
+    OCL_BF16_ASSEMBLY  /* CPUs: by instructions */
+} ocl_bf16;
 
 /* A device as planners see it. */
 typedef struct {
