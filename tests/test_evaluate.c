@@ -20,7 +20,7 @@
 #include "test_expect.h"
 
 static const char *device_address;
-static p2p_math math; /* of all sessions */
+static bool bf16; /* of all sessions */
 
 /* A generator with random weights, run in batches of one size. */
 typedef struct {

@@ -24,8 +24,8 @@ static void print_entry(const p2p_device_entry *entry) {
     if (entry->no_bf16[0])
         printf("\n    precision fp32; no bf16: %s\n", entry->no_bf16);
     else
-        printf("\n    precision fp32 or bf16 (%s)\n", entry->stores_bf16 ? "activations are stored in bf16"
-                                                                        : "convolutions multiply in bf16");
+        printf("\n    precision fp32 or bf16 (%s)\n",
+               entry->stores_bf16 ? "activations are stored in bf16" : "convolutions multiply in bf16");
 }
 
 p2p_status command_devices(settings *all) {
