@@ -39,6 +39,7 @@ struct p2p_be_device {
     cl_command_queue queue;
     p2p_device_info info;
     ocl_target target;
+    ocl_variant_name forced_variant; /* from the environment: where target.variant points */
     ocl_verdict verdict[OCL_CONV_FAMILIES];
     size_t sub_buffer_alignment; /* bytes */
     ocl_program *programs;       /* built so far, newest first */

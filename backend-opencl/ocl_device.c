@@ -26,6 +26,21 @@ static p2p_status forced_family(ocl_conv_family *family) {
                           "P2P_OPENCL_CONV is '%s', but must be auto, direct, winograd, gpu or gemm", text);
 }
 
+/* The environment variable P2P_OPENCL_VARIANT is a variant of that family, or '#' and the number of one in
+ * the list for each shape. */
+static p2p_status forced_variant(p2p_be_device *device) {
+    const char *text = getenv("P2P_OPENCL_VARIANT");
+    if (text == NULL || text[0] == '\0') return P2P_OK;
+    if (device->target.family == OCL_CONV_AUTO || strlen(text) >= sizeof device->forced_variant)
+        return ocl_host->fail(P2P_USAGE,
+                              "P2P_OPENCL_VARIANT is '%s', but must be a variant of the family that "
+                              "P2P_OPENCL_CONV names, or '#' and a number",
+                              text);
+    strcpy(device->forced_variant, text);
+    device->target.variant = device->forced_variant;
+    return P2P_OK;
+}
+
 /* The environment variable P2P_OPENCL_VECTOR_WIDTH replaces what the device says of itself: so the tiles that
  * one CPU gets can be tested on another, and on a simulator. */
 static p2p_status forced_vector_width(int *width) {
@@ -64,6 +79,7 @@ static p2p_status read_target(p2p_be_device *device) {
     target->bf16 = ocl_bf16_find(&device->info, target->vector_width);
     P2P_TRY(forced_vector_width(&target->vector_width));
     P2P_TRY(forced_family(&target->family));
+    P2P_TRY(forced_variant(device));
     /* With the GPU family asked for, a CPU tests all of a GPU's ways: groups of several work-items too. */
     target->cpu = device->info.type == P2P_DEVICE_CPU && target->family != OCL_CONV_GPU;
     return P2P_OK;

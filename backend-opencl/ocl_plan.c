@@ -52,6 +52,17 @@ p2p_status ocl_refuse(const ocl_target *target, const p2p_op *op, const char *fo
     return target->host->fail(P2P_UNSUPPORTED, "opencl: %s: %s", p2p_kind_name(op->kind), reason);
 }
 
+bool ocl_variant_numbers(const char *variant, int64_t *numbers, int count) {
+    for (int i = 0; i < count; i++) {
+        int digits = 0;
+        for (numbers[i] = 0; *variant >= '0' && *variant <= '9' && digits < 4; variant++, digits++)
+            numbers[i] = numbers[i] * 10 + (*variant - '0');
+        if (numbers[i] == 0) return false;
+        if (*variant++ != (i + 1 < count ? 'x' : '\0')) return false;
+    }
+    return true;
+}
+
 /* ---- Launches ----------------------------------------------------------------------------------------- */
 
 ocl_launch *ocl_launch_add(const ocl_target *target, ocl_plan *plan, const char *source, const char *kernel) {

@@ -25,6 +25,10 @@ typedef enum {
 
 const char *ocl_conv_family_name(ocl_conv_family family);
 
+/* A family's ways of computing one shape, by short words: lower-case letters, digits and '-', "64x64" say. */
+enum { OCL_MOST_VARIANTS = 12, OCL_VARIANT_BYTES = 16 };
+typedef char ocl_variant_name[OCL_VARIANT_BYTES];
+
 /* How a device multiplies in bf16. */
 typedef enum { OCL_BF16_NONE, OCL_BF16_PORTABLE, OCL_BF16_ASSEMBLY } ocl_bf16;
 
@@ -38,6 +42,9 @@ typedef struct {
     size_t device_group_limit; /* what the device says: for kernels that aren't ours */
     size_t local_bytes;        /* local memory of a group */
     ocl_conv_family family;
+    /* What the family's planner shall use; NULL or "": its own choice, by arithmetic on the shape. A variant
+     * that shape or device can't take is refused with P2P_UNSUPPORTED. */
+    const char *variant;
     ocl_bf16 bf16;
     p2p_be_device *device; /* for the matrix library's questions only */
 } ocl_target;
@@ -47,6 +54,13 @@ typedef struct {
 typedef p2p_status (*ocl_planner)(const ocl_target *target, const p2p_op *op, ocl_plan *plan);
 
 p2p_status ocl_plan_op(const ocl_target *target, const p2p_op *op, ocl_plan *plan);
+
+/* The variants of a family that may pay for this shape, beside its own choice. Returns how many. */
+typedef int (*ocl_variant_lister)(const ocl_target *target, const p2p_op *op,
+                                  ocl_variant_name names[OCL_MOST_VARIANTS]);
+
+/* Up to four numbers from 1 to 9999 with 'x' between, "1x2x4x2"; false unless the text is just that. */
+bool ocl_variant_numbers(const char *variant, int64_t *numbers, int count);
 
 /* ocl_pointwise.c */
 p2p_status ocl_plan_fill(const ocl_target *target, const p2p_op *op, ocl_plan *plan);
