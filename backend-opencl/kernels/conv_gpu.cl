@@ -1,7 +1,7 @@
 /* Forward convolutions and data gradients for GPUs: implicit matrix products on tiles in local memory.
  *
  * y (+)= act(bias + sum over taps and input channels). Rows of the product are output positions, columns output
- * channels, and a step of the sum 16 input channels at one tap, or, with LANES 4 or 8 (as many input channels, and
+ * channels, and a step of the sum 16 input channels at one tap, or, with WALKED 4 or 8 (as many input channels, and
  * the 16 lanes of their block mostly empty), those of 4 or 2 taps. Tap indices run with the input's position
  * forward, and against it with TRANSPOSED (the data gradient), where outputs whose positions leave the same
  * remainder by the stride are a phase: they share their taps, every stride-th one, and together the phases cover
@@ -12,18 +12,12 @@
  * w: ckrs, blocks of 16 x 16, [block of k][block of c][tap][c][k]; forward sums over c, TRANSPOSED over k.
  */
 
-#ifdef TRANSPOSED
-#define TURN_B TURNED
-#else
-#define TURN_B STRAIGHT
-#endif
-#define TURN_A TURNED
-
-#define TAPS_OF_STEP (16 / LANES)
+#define TURNED_A     true
+#define TAPS_OF_STEP (16 / WALKED)
 #define WIDTH        (TILE_N < 16 ? TILE_N : 16) /* columns of the tile in one block of the filter */
 
 /* The tap of the vector `q` of 4 channels of a step, and its first channel within the block. */
-#if LANES == 16
+#if WALKED == 16
 #define TAP_OF(q) const int a = step_a, b = step_b, lane = (q) * 4;
 #define IS_TAP    true
 #define NEXT_STEP                                                                                            \
@@ -33,7 +27,7 @@
     }
 #else
 #define TAP_OF(q)                                                                                            \
-    const int tap_index = step_tap + (q) / (LANES / 4), lane = (q) % (LANES / 4) * 4;                        \
+    const int tap_index = step_tap + (q) / (WALKED / 4), lane = (q) % (WALKED / 4) * 4;                        \
     const int a = tap_index / count_s, b = tap_index % count_s;
 #define IS_TAP    (a < count_r)
 #define NEXT_STEP step_tap += TAPS_OF_STEP;
@@ -42,7 +36,8 @@
 /* Vector `e` of the filter's part of a step: four columns at one depth, or, where the filter lies the other way,
  * four depths of one column; neighbours are neighbours in memory. */
 #ifdef TRANSPOSED
-#define PUT_W put_column
+#define PUT_W    put_column
+#define TURNED_B true
 inline int depth_of(int e) {
     return e % 4 * 4;
 }
@@ -50,7 +45,8 @@ inline int column_of(int e) {
     return e / 4;
 }
 #else
-#define PUT_W put_quad
+#define PUT_W    put_quad
+#define TURNED_B false
 inline int depth_of(int e) {
     return e / (WIDTH / 4) % 16;
 }
@@ -105,7 +101,7 @@ TILED void conv_tile(VIEWED(const STORED, x), MEMORY(const float, w), MEMORY(con
     const long first_m = (long)GROUP_INDEX(0) * TILE_M;
     const long in_plane = (long)in_h * in_w, taps = (long)taps_h * taps_w;
     PHASE((int)GROUP_INDEX(2) / parts)
-#if LANES == 16
+#if WALKED == 16
     DROP_TAPS
 #elif defined(COUNT_S)
     count_s = COUNT_S; /* known when compiled: quick to divide by */
@@ -131,7 +127,7 @@ TILED void conv_tile(VIEWED(const STORED, x), MEMORY(const float, w), MEMORY(con
     const long block_taps = taps;
 #endif
     for (int j = 0; j < B_LOADS; j++) {
-        const int e = item + j * GROUP, column = first_n + column_of(e), lane = depth_of(e) % LANES;
+        const int e = item + j * GROUP, column = first_n + column_of(e), lane = depth_of(e) % WALKED;
 #ifdef TRANSPOSED
         const long at = column / 16 * taps * 256 + column % 16 * 16 + lane;
 #else
@@ -145,7 +141,7 @@ TILED void conv_tile(VIEWED(const STORED, x), MEMORY(const float, w), MEMORY(con
     const long taps_of_phase = (long)count_r * count_s;
     const long steps = first_m < rows ? (in_blocks * taps_of_phase + TAPS_OF_STEP - 1) / TAPS_OF_STEP : 0;
     const long first_step = part_of(steps, part, parts), end_step = part_of(steps, part + 1, parts);
-#if LANES == 16
+#if WALKED == 16
     const long tap_of_first = first_step % max(taps_of_phase, 1L);
     int step_a = (int)tap_of_first / max(count_s, 1), step_b = (int)tap_of_first % max(count_s, 1);
     long block = first_step / max(taps_of_phase, 1L);

@@ -2,15 +2,15 @@
  *
  * dw[k][c][tap] (+)= sum over images and output positions of dy[k] x[c] at the tap. Rows of the product are (block
  * of c, tap, c), as a filter's blocks are stored, so that a tile covers several taps of a block, shares its part of
- * dy among them, and is written as whole vectors; columns are channels k. With LANES 4 or 8 (as many channels c) the
+ * dy among them, and is written as whole vectors; columns are channels k. With WALKED 4 or 8 (as many channels c) the
  * other rows of a block are left out. A step of the sum is 16 output positions. Padding lanes of dw become zero.
  *
  * Group (tile of rows, tile of columns, part). With PARTS the positions are cut into `parts`, whose results go to
  * scratch memory, each stored as dw is, for conv_gpu_sums.cl to add. `in` is x, `out` is dy.
  */
 
-#define TURN_A STRAIGHT
-#define TURN_B STRAIGHT
+#define TURNED_A false
+#define TURNED_B false
 
 /* A pixel of the sum on its way, by 16 at a time: no division within the loop. */
 typedef struct {
@@ -78,8 +78,8 @@ typedef struct {
 } filter_row;
 
 inline filter_row row_of(long m, int taps) {
-    const long t = m / LANES;
-    return (filter_row){t / taps, (int)(t % taps), (int)(m % LANES)};
+    const long t = m / WALKED;
+    return (filter_row){t / taps, (int)(t % taps), (int)(m % WALKED)};
 }
 
 TILED void conv_filter_tile(VIEWED(const STORED, x), VIEWED(const STORED, dy), MEMORY(float, dw),
@@ -88,7 +88,7 @@ TILED void conv_filter_tile(VIEWED(const STORED, x), VIEWED(const STORED, dy), M
     const int item = get_local_id(0), item_n = item % GROUP_N, item_m = item / GROUP_N;
     const int in_blocks = (in_channels + 15) / 16, out_blocks = (out_channels + 15) / 16;
     const int taps = taps_h * taps_w, part = (int)GROUP_INDEX(2), first_n = (int)GROUP_INDEX(1) * TILE_N;
-    const long first_m = (long)GROUP_INDEX(0) * TILE_M, rows = (long)in_blocks * taps * LANES;
+    const long first_m = (long)GROUP_INDEX(0) * TILE_M, rows = (long)in_blocks * taps * WALKED;
     const long in_plane = (long)in_h * in_w, out_plane = (long)out_h * out_w;
 
     /* Tiles without a real column are zero. */
@@ -107,8 +107,10 @@ TILED void conv_filter_tile(VIEWED(const STORED, x), VIEWED(const STORED, dy), M
     pixel a_pixel[A_LOADS], b_pixel[B_LOADS];
     for (int j = 0; j < A_LOADS; j++)
         a_pixel[j] = pixel_at(first_step * DEPTH + (item + j * GROUP) / A_QUADS, out_plane, out_w);
-    for (int j = 0; j < B_LOADS; j++)
+    for (int j = 0; j < B_LOADS; j++) {
         b_pixel[j] = pixel_at(first_step * DEPTH + (item + j * GROUP) / B_QUADS, out_plane, out_w);
+        if (item + j * GROUP >= TILE_N * 4) b_pixel[j].image = images; /* more work-items than vectors */
+    }
 
     float4 acc[ITEM_M][QUADS], next_a[A_LOADS], next_b[B_LOADS];
     clear_sums(acc);
@@ -124,7 +126,7 @@ TILED void conv_filter_tile(VIEWED(const STORED, x), VIEWED(const STORED, dy), M
             __global float *to = dw + dw_start + part * part_size +
                                  ((k / 16 * (long)in_blocks + row.block) * taps + row.tap) * 256 + k % 16;
             store_float4(acc[i][j], to + row.lane * 16, 4, accumulate);
-            for (int lane = row.lane + LANES; lane < 16 && !accumulate; lane += LANES)
+            for (int lane = row.lane + WALKED; lane < 16 && !accumulate; lane += WALKED)
                 *(__global float4 *)(to + lane * 16) = 0.0f;
         }
     }
