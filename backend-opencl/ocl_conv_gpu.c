@@ -142,6 +142,7 @@ static p2p_status check(const ocl_target *target, const p2p_op *op, const produc
     const p2p_tensor *w = &op->t[p->filter];
     ocl_view view;
     P2P_TRY(ocl_view_of(target, op, p->in, false, 0, &view));
+    P2P_TRY(ocl_view_check(target, op, &view, p->out));
     P2P_TRY(ocl_view_of(target, op, p->out, false, 0, &view));
     if (p->bias >= 0) P2P_TRY(ocl_want_plain(target, op, p->bias));
     if (w->type != P2P_TYPE_f32 || w->layout != P2P_LAYOUT_ckrs || w->block != OCL_LANES)
