@@ -6,6 +6,7 @@
  * a family asked for by name never silently becomes another.
  */
 #include "ocl_conv_cpu.h"
+#include "ocl_conv_gpu_winograd.h"
 #include "ocl_conv_winograd.h"
 #include "ocl_selftest.h"
 
@@ -30,6 +31,7 @@ static const struct {
     [OCL_CONV_DIRECT] = {ocl_plan_conv_cpu, ocl_conv_cpu_variants},
     [OCL_CONV_WINOGRAD] = {ocl_plan_conv_winograd, NULL},
     [OCL_CONV_GPU] = {ocl_plan_conv_gpu, NULL},
+    [OCL_CONV_GPU_WINOGRAD] = {ocl_plan_conv_gpu_winograd, ocl_conv_gpu_winograd_variants},
     [OCL_CONV_GEMM] = {ocl_plan_conv_gemm, NULL},
 };
 

@@ -22,8 +22,9 @@ static p2p_status forced_family(ocl_conv_family *family) {
             *family = (ocl_conv_family)f;
             return P2P_OK;
         }
-    return ocl_host->fail(P2P_USAGE,
-                          "P2P_OPENCL_CONV is '%s', but must be auto, direct, winograd, gpu or gemm", text);
+    return ocl_host->fail(
+        P2P_USAGE, "P2P_OPENCL_CONV is '%s', but must be auto, direct, winograd, gpu, gpu_winograd or gemm",
+        text);
 }
 
 /* The environment variable P2P_OPENCL_VARIANT is a variant of that family, or '#' and the number of one in
@@ -75,13 +76,15 @@ static p2p_status read_target(p2p_be_device *device) {
     target->compute_units = device->info.compute_units > 0 ? device->info.compute_units : 1;
     target->group_limit = target->device_group_limit = group > 0 ? group : 1;
     target->local_bytes = (size_t)local;
+    target->max_alloc_bytes = device->info.max_alloc_bytes;
     P2P_TRY(ocl_bf16_check_switch());
     target->bf16 = ocl_bf16_find(&device->info, target->vector_width);
     P2P_TRY(forced_vector_width(&target->vector_width));
     P2P_TRY(forced_family(&target->family));
     P2P_TRY(forced_variant(device));
-    /* With the GPU family asked for, a CPU tests all of a GPU's ways: groups of several work-items too. */
-    target->cpu = device->info.type == P2P_DEVICE_CPU && target->family != OCL_CONV_GPU;
+    /* With a family for GPUs asked for, a CPU tests all of a GPU's ways: groups of several work-items too. */
+    target->cpu = device->info.type == P2P_DEVICE_CPU && target->family != OCL_CONV_GPU &&
+                  target->family != OCL_CONV_GPU_WINOGRAD;
     return P2P_OK;
 }
 
