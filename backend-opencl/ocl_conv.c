@@ -1,9 +1,9 @@
 /* Which family computes a convolution: the one place where that is decided.
  *
- * CPUs take the direct family, or Winograd's where it is faster; other devices the tiles in local memory; 1x1
- * filters go to the matrix library on both, and so does what the other choices refuse. A family that fails
- * its self-test on the device is passed over. P2P_OPENCL_CONV overrides all of it, and then a refusal stands:
- * a family asked for by name never silently becomes another.
+ * CPUs take the direct family, other devices the tiles in local memory, both a Winograd family of theirs
+ * where that is faster; 1x1 filters go to the matrix library on both, and so does what the other choices
+ * refuse. A family that fails its self-test on the device is passed over. P2P_OPENCL_CONV overrides all of
+ * it, and then a refusal stands: a family asked for by name never silently becomes another.
  */
 #include "ocl_conv_cpu.h"
 #include "ocl_conv_gpu_winograd.h"
@@ -94,6 +94,10 @@ static int rank(const ocl_target *target, const p2p_op *op, ocl_conv_family rank
     if (target->cpu && ocl_conv_winograd_pays(target, op)) {
         *reason = "the multiplications saved outweigh the transforms";
         ranked[count++] = OCL_CONV_WINOGRAD;
+    }
+    if (!target->cpu && ocl_conv_gpu_winograd_pays(op)) {
+        *reason = "the multiplications saved outweigh the transforms";
+        ranked[count++] = OCL_CONV_GPU_WINOGRAD;
     }
     ranked[count++] = tiled;
     ranked[count++] = OCL_CONV_GEMM;

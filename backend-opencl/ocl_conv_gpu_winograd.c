@@ -292,7 +292,7 @@ int ocl_conv_gpu_winograd_variants(const ocl_target *target, const p2p_op *op,
 enum { FLOPS_PER_BYTE = 20, MARGIN_PERCENT = 110 };
 
 /* The convolution as products of its own, without the zeros that 4x4 taps with stride 2 would meet. */
-static double direct_flops(const ocl_target *target, const p2p_op *op, int64_t images) {
+static double direct_flops(const p2p_op *op, int64_t images) {
     const ocl_winograd w = ocl_winograd_of(op, 1, 1);
     const int64_t taps = OCL_WINOGRAD_TAPS * OCL_WINOGRAD_TAPS, positions = images * w.tiles_h * w.tiles_w;
     const int64_t src = ocl_blocks(op->t[w.src].c) * OCL_LANES, dst = op->t[w.dst].c;
@@ -300,27 +300,24 @@ static double direct_flops(const ocl_target *target, const p2p_op *op, int64_t i
     const bool gradient = op->kind == P2P_KIND_conv_bwd_filter;
     const ocl_gpu_product product =
         gradient ? (ocl_gpu_product){src * taps, dst, 1} : (ocl_gpu_product){positions, dst, out_phases};
-    return 2 * ocl_gpu_product_cost(target, &product) *
-           (double)(gradient ? positions : src * taps / out_phases);
+    return 2 * ocl_gpu_product_cost(&product) * (double)(gradient ? positions : src * taps / out_phases);
 }
 
 /* What the transforms write and read, all of it to memory and back. */
-static double transform_bytes(const p2p_op *op, const winograd_shape *s) {
+static double transform_bytes(const winograd_shape *s) {
     const double inputs = (double)(s->in_rows * s->tiles), results = (double)(s->columns * s->tiles);
     const double filters = (double)(s->in_rows * s->columns * s->parts);
-    (void)op;
     return 2 * (double)s->points * (inputs + results + filters) * sizeof(float);
 }
 
-bool ocl_conv_gpu_winograd_pays(const ocl_target *target, const p2p_op *op) {
+bool ocl_conv_gpu_winograd_pays(const p2p_op *op) {
     if (!ocl_winograd_suits(op)) return false;
     winograd_shape s = shape_of(op);
     const int64_t images = ocl_winograd_images(op, &s.w);
     s.tiles = images * s.w.tiles_h * s.w.tiles_w;
     const bool gradient = op->kind == P2P_KIND_conv_bwd_filter;
     const ocl_gpu_product product = product_of(op, &s);
-    const double flops =
-        2 * ocl_gpu_product_cost(target, &product) * (double)(gradient ? s.tiles : s.in_rows);
-    const double cost = flops + FLOPS_PER_BYTE * transform_bytes(op, &s);
-    return cost * MARGIN_PERCENT < direct_flops(target, op, images) * 100;
+    const double flops = 2 * ocl_gpu_product_cost(&product) * (double)(gradient ? s.tiles : s.in_rows);
+    const double cost = flops + FLOPS_PER_BYTE * transform_bytes(&s);
+    return cost * MARGIN_PERCENT < direct_flops(op, images) * 100;
 }

@@ -97,10 +97,9 @@ int ocl_gpu_tile_names(const ocl_target *target, ocl_variant_name names[OCL_MOST
     return count;
 }
 
-double ocl_gpu_product_cost(const ocl_target *target, const ocl_gpu_product *product) {
+double ocl_gpu_product_cost(const ocl_gpu_product *product) {
     double least = 0;
     for (int i = 0; i < TILES; i++) {
-        if (!fits(target, &tiles[i])) continue;
         const double cost = work_of(groups_of(product, &tiles[i]), &tiles[i]);
         if (least == 0 || cost < least) least = cost;
     }

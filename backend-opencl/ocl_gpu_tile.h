@@ -1,5 +1,6 @@
-/* Tiles in local memory: the shapes that kernels/conv_gpu_tile.clh is compiled for, and which of them a matrix
- * product gets. Shared by the planners of the families for GPUs. No bit of a result depends on the tile.
+/* Tiles in local memory: the shapes that kernels/conv_gpu_tile.clh is compiled for, and which of them a
+ * matrix product gets. Shared by the planners of the families for GPUs. No bit of a result depends on the
+ * tile.
  */
 #ifndef OCL_GPU_TILE_H
 #define OCL_GPU_TILE_H
@@ -37,11 +38,12 @@ const ocl_gpu_tile *ocl_gpu_tile_named(const ocl_target *target, const char *nam
 int ocl_gpu_tile_names(const ocl_target *target, ocl_variant_name names[OCL_MOST_VARIANTS]);
 
 /* Results of a product counted in whole tiles, divided by the tile's efficiency, for the tile that makes it
- * least: the time on a device that is full, whatever its size. */
-double ocl_gpu_product_cost(const ocl_target *target, const ocl_gpu_product *product);
+ * least: the time on a device that is full, of any size
+ * that takes all tiles. Follows from the shape alone. */
+double ocl_gpu_product_cost(const ocl_gpu_product *product);
 
-/* Append a launch of `kernel` from kernels/`source`, after conv_gpu_tile.clh, with one group for each tile: (tile
- * of rows, tile of columns, batch). */
+/* Append a launch of `kernel` from kernels/`source`, after conv_gpu_tile.clh, with one group for each tile:
+ * (tile of rows, tile of columns, batch). */
 ocl_launch *ocl_gpu_tile_launch(const ocl_target *target, ocl_plan *plan, const char *source,
                                 const char *kernel, const ocl_gpu_tile *tile, const ocl_gpu_product *product);
 
