@@ -213,8 +213,9 @@ static p2p_status add_products(const ocl_target *target, const p2p_op *op, ocl_p
     const bool gradient = op->kind == P2P_KIND_conv_bwd_filter;
     const ocl_gpu_product product = product_of(op, s);
     P2P_TRY(choose_tile(target, op, &product, tile));
-    ocl_launch *launch = ocl_gpu_tile_launch(target, plan, "gpu_winograd_products.cl",
-                                             "gpu_winograd_products", *tile, &product);
+    ocl_launch *launch = ocl_launch_add(target, plan, "conv_gpu_tile.clh", "gpu_winograd_products");
+    launch->source[2] = "gpu_winograd_products.cl";
+    ocl_gpu_tile_launch(target, launch, *tile, &product);
     if (!gradient) ocl_launch_option(launch, "A_SUMMED");
     if (!gradient && s->w.turn) ocl_launch_option(launch, "B_SUMMED");
     arg_arrays(launch, &s->inputs);
@@ -282,7 +283,12 @@ p2p_status ocl_plan_conv_gpu_winograd(const ocl_target *target, const p2p_op *op
 
 int ocl_conv_gpu_winograd_variants(const ocl_target *target, const p2p_op *op,
                                    ocl_variant_name names[OCL_MOST_VARIANTS]) {
-    return ocl_winograd_suits(op) ? ocl_gpu_tile_names(target, names) : 0;
+    if (!ocl_winograd_suits(op)) return 0;
+    winograd_shape s = shape_of(op);
+    divide_rows(target, op, &s);
+    if (op->kind == P2P_KIND_conv_bwd_filter) s.parts = parts_of(&s);
+    const ocl_gpu_product product = product_of(op, &s);
+    return ocl_gpu_tile_names(target, &product, OCL_MOST_VARIANTS, names);
 }
 
 /* ---- Choice ------------------------------------------------------------------------------------------- */

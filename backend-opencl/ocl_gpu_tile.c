@@ -33,7 +33,7 @@ int ocl_gpu_tile_n(const ocl_gpu_tile *tile) {
     return tile->group_n * tile->item_n;
 }
 
-int ocl_gpu_tile_items(const ocl_gpu_tile *tile) {
+static int items_of(const ocl_gpu_tile *tile) {
     return tile->group_m * tile->group_n;
 }
 
@@ -46,8 +46,7 @@ size_t ocl_gpu_local_limit(const ocl_target *target) {
 }
 
 static bool fits(const ocl_target *target, const ocl_gpu_tile *tile) {
-    return (size_t)ocl_gpu_tile_items(tile) <= target->group_limit &&
-           local_bytes(tile) <= ocl_gpu_local_limit(target);
+    return (size_t)items_of(tile) <= target->group_limit && local_bytes(tile) <= ocl_gpu_local_limit(target);
 }
 
 static int64_t groups_of(const ocl_gpu_product *p, const ocl_gpu_tile *tile) {
@@ -62,7 +61,7 @@ static double work_of(int64_t groups, const ocl_gpu_tile *tile) {
 /* Time of a launch: the compute unit with the most groups, less busy where it has few work-items. */
 static double launch_cost(const ocl_target *target, const ocl_gpu_product *p, const ocl_gpu_tile *tile) {
     const int64_t groups = ocl_divide_up(groups_of(p, tile), target->compute_units);
-    const double items = (double)groups * ocl_gpu_tile_items(tile);
+    const double items = (double)groups * items_of(tile);
     return work_of(groups, tile) * (items < LIVELY_ITEMS ? LIVELY_ITEMS / items : 1);
 }
 
@@ -88,12 +87,15 @@ const ocl_gpu_tile *ocl_gpu_tile_named(const ocl_target *target, const char *nam
     return NULL;
 }
 
-int ocl_gpu_tile_names(const ocl_target *target, ocl_variant_name names[OCL_MOST_VARIANTS]) {
+int ocl_gpu_tile_names(const ocl_target *target, const ocl_gpu_product *product, int most,
+                       ocl_variant_name *names) {
+    const int64_t results = product->rows * product->columns * product->batches;
     int count = 0;
-    for (int i = 0; i < TILES && count < OCL_MOST_VARIANTS; i++)
-        if (fits(target, &tiles[i]))
-            snprintf(names[count++], sizeof names[0], "%dx%d", ocl_gpu_tile_m(&tiles[i]),
-                     ocl_gpu_tile_n(&tiles[i]));
+    for (int i = 0; i < TILES && count < most; i++) {
+        const int m = ocl_gpu_tile_m(&tiles[i]), n = ocl_gpu_tile_n(&tiles[i]);
+        if (!fits(target, &tiles[i]) || groups_of(product, &tiles[i]) * m * n > 2 * results) continue;
+        snprintf(names[count++], sizeof names[0], "%dx%d", m, n);
+    }
     return count;
 }
 
@@ -106,20 +108,16 @@ double ocl_gpu_product_cost(const ocl_gpu_product *product) {
     return least;
 }
 
-ocl_launch *ocl_gpu_tile_launch(const ocl_target *target, ocl_plan *plan, const char *source,
-                                const char *kernel, const ocl_gpu_tile *tile,
-                                const ocl_gpu_product *product) {
-    ocl_launch *launch = ocl_launch_add(target, plan, "conv_gpu_tile.clh", kernel);
-    launch->source[2] = source;
+void ocl_gpu_tile_launch(const ocl_target *target, ocl_launch *launch, const ocl_gpu_tile *tile,
+                         const ocl_gpu_product *product) {
     ocl_launch_option(launch, "GROUP_M=%d", tile->group_m);
     ocl_launch_option(launch, "GROUP_N=%d", tile->group_n);
     ocl_launch_option(launch, "ITEM_M=%d", tile->item_m);
     ocl_launch_option(launch, "ITEM_N=%d", tile->item_n);
     ocl_launch_option(launch, "BUFFERS=%d", 2 * local_bytes(tile) <= ocl_gpu_local_limit(target) ? 2 : 1);
-    launch->local[0] = (size_t)ocl_gpu_tile_items(tile);
+    launch->local[0] = (size_t)items_of(tile);
     launch->local[1] = launch->local[2] = 1;
     launch->global[0] = (size_t)ocl_divide_up(product->rows, ocl_gpu_tile_m(tile)) * launch->local[0];
     launch->global[1] = (size_t)ocl_divide_up(product->columns, ocl_gpu_tile_n(tile));
     launch->global[2] = (size_t)product->batches;
-    return launch;
 }

@@ -23,7 +23,6 @@ enum { OCL_GPU_DEPTH = 16 /* of a step of a sum */ };
 
 int ocl_gpu_tile_m(const ocl_gpu_tile *tile);
 int ocl_gpu_tile_n(const ocl_gpu_tile *tile);
-int ocl_gpu_tile_items(const ocl_gpu_tile *tile);
 
 /* Local memory that kernels may use: what the device has, and at most what every GPU has. */
 size_t ocl_gpu_local_limit(const ocl_target *target);
@@ -34,17 +33,19 @@ const ocl_gpu_tile *ocl_gpu_tile_cheapest(const ocl_target *target, const ocl_gp
 /* The tile of a name, "64x64"; NULL for other texts and where the device has no room for it. */
 const ocl_gpu_tile *ocl_gpu_tile_named(const ocl_target *target, const char *name);
 
-/* Names of the tiles that the device has room for, the largest first. Returns how many. */
-int ocl_gpu_tile_names(const ocl_target *target, ocl_variant_name names[OCL_MOST_VARIANTS]);
+/* Names of the tiles that the device has room for and that compute at most twice the results there are, the
+ * largest first, up to `most`. Returns how many. */
+int ocl_gpu_tile_names(const ocl_target *target, const ocl_gpu_product *product, int most,
+                       ocl_variant_name *names);
 
 /* Results of a product counted in whole tiles, divided by the tile's efficiency, for the tile that makes it
  * least: the time on a device that is full, of any size
  * that takes all tiles. Follows from the shape alone. */
 double ocl_gpu_product_cost(const ocl_gpu_product *product);
 
-/* Append a launch of `kernel` from kernels/`source`, after conv_gpu_tile.clh, with one group for each tile:
- * (tile of rows, tile of columns, batch). */
-ocl_launch *ocl_gpu_tile_launch(const ocl_target *target, ocl_plan *plan, const char *source,
-                                const char *kernel, const ocl_gpu_tile *tile, const ocl_gpu_product *product);
+/* The options and the grid of a launch of a kernel with conv_gpu_tile.clh among its sources: one group for
+ * each tile, (tile of rows, tile of columns, batch). */
+void ocl_gpu_tile_launch(const ocl_target *target, ocl_launch *launch, const ocl_gpu_tile *tile,
+                         const ocl_gpu_product *product);
 
 #endif
