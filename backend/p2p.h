@@ -191,8 +191,13 @@ void p2p_adam(p2p_graph *graph, p2p_network *network, double beta1, double beta2
 typedef struct p2p_session p2p_session;
 typedef struct p2p_plan p2p_plan;
 
-/* Off-switches, all false in normal use, and what to multiply. Recording, sharing and checking change no bit
- * of any result; fusion may, within rounding. */
+/* Calls job(context, i) once for each i in [0, count), in any order, on any threads, and returns when all have
+ * returned. */
+typedef void (*p2p_job)(void *context, int index);
+typedef void (*p2p_parallel)(p2p_job job, void *context, int count);
+
+/* Off-switches, all false in normal use, what to multiply, and who has threads. Recording, sharing, checking
+ * and threads change no bit of any result; fusion may, within rounding. */
 typedef struct {
     bool no_fusion;       /* all of the following: */
     bool no_fuse_bias;    /*   bias into convolutions */
@@ -207,6 +212,7 @@ typedef struct {
     /* What convolutions multiply, see p2p_op.h. With P2P_MATH_bf16 those that the device refuses by their
      * shape stay as they are, which is more precise; a device that has none is refused with the reason. */
     p2p_math math;
+    p2p_parallel parallel; /* for work of the host's that no device sees; NULL: one job after another */
 } p2p_session_options;
 
 /* One replica per device. Devices outlive the session. */

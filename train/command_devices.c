@@ -1,6 +1,8 @@
 /* `p2p devices`, and the choice of a device for the other commands. */
 #include "command.h"
 
+#include "sys.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -51,7 +53,8 @@ p2p_status command_open_device(const settings *all, p2p_device **device) {
 
 p2p_status command_create_session(const settings *all, p2p_device *device, p2p_session **session) {
     const bool bf16 = strcmp(all->precision, "bf16") == 0;
-    const p2p_session_options options = {.math = bf16 ? P2P_MATH_bf16 : P2P_MATH_stored};
+    const p2p_session_options options = {.math = bf16 ? P2P_MATH_bf16 : P2P_MATH_stored,
+                                         .parallel = sys_parallel};
     p2p_status status = p2p_session_create(&device, 1, &options, session);
     if (status != P2P_UNSUPPORTED || !bf16) return status;
     return p2p_hint(status, "--precision fp32 runs everywhere; p2p devices says what each device has");
