@@ -246,15 +246,21 @@ static p2p_draw parameter_stream(const p2p_network *network, const p2p_param_inf
     return (p2p_draw){.seed = seed, .stream = p2p_name_hash(name)};
 }
 
+static int64_t smaller(int64_t a, int64_t b) {
+    return a < b ? a : b;
+}
+
 static void draw_some(void *context, int index) {
     const drawing *d = context;
-    const int64_t first = d->first + (int64_t)index * DRAWN_AT_ONCE, all = d->first + d->count;
-    const int64_t end = all - first > DRAWN_AT_ONCE ? first + DRAWN_AT_ONCE : all;
-    for (int64_t e = first - first % 2; e < end; e += 2) {
-        double pair[2] = {0, 0};
-        if (d->info->stddev != 0) p2p_draw_normal_pair(&d->stream, (uint64_t)e / 2, pair);
-        if (e >= first) d->host[e - d->first] = d->info->mean + d->info->stddev * pair[0];
-        if (e + 1 < end) d->host[e + 1 - d->first] = d->info->mean + d->info->stddev * pair[1];
+    const int64_t first = d->first + (int64_t)index * DRAWN_AT_ONCE;
+    const int64_t end = smaller(first + DRAWN_AT_ONCE, d->first + d->count);
+    /* `even` is the first element of a pair, which may belong to whoever draws what comes before. */
+    for (int64_t even = first - first % 2; even < end; even += 2 * P2P_DRAW_PAIRS) {
+        double normal[2 * P2P_DRAW_PAIRS];
+        const int pairs = (int)smaller(P2P_DRAW_PAIRS, (end - even + 1) / 2);
+        p2p_draw_normals(&d->stream, (uint64_t)even / 2, pairs, normal);
+        for (int64_t e = even < first ? first : even; e < smaller(end, even + 2 * pairs); e++)
+            d->host[e - d->first] = d->info->mean + d->info->stddev * normal[e - even];
     }
 }
 
