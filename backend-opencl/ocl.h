@@ -19,6 +19,7 @@ enum {
     OCL_ALIGNMENT = 64,     /* bytes; a vector of 16 floats, and a cache line */
     OCL_SLACK = 64,         /* every buffer is this much longer, so that a vector load may pass the end */
     OCL_IN_FLIGHT = 16,     /* submissions that may wait for the device */
+    OCL_MARKS = 4,          /* and seconds of work, as ocl_queue.c estimates them */
     OCL_FLUSH_INTERVAL = 32 /* launches between two flushes */
 };
 
@@ -33,12 +34,20 @@ struct p2p_be_buffer {
     size_t bytes;
 };
 
+/* What a queue may be asked for (ocl_queue.c). */
+typedef struct {
+    double flops_per_second; /* reached by any device of this size and clock */
+    double launch_seconds;   /* of one launch, at most */
+    double timeout;          /* seconds that a wait may take; 0: any */
+} ocl_queue_limits;
+
 struct p2p_be_device {
     cl_device_id id;
     cl_context context;
     cl_command_queue queue;
     p2p_device_info info;
     ocl_target target;
+    ocl_variant_name forced_variant; /* from the environment: where target.variant points */
     ocl_verdict verdict[OCL_CONV_FAMILIES];
     size_t sub_buffer_alignment; /* bytes */
     ocl_program *programs;       /* built so far, newest first */
@@ -52,6 +61,10 @@ struct p2p_be_device {
     p2p_ticket last_ticket;
     /* The event of ticket t is in_flight[t % OCL_IN_FLIGHT]; NULL when it is known to be done. */
     cl_event in_flight[OCL_IN_FLIGHT];
+    ocl_queue_limits limits;
+    double unmarked_seconds; /* of work enqueued since the last mark, by estimate */
+    unsigned marks; /* set so far; mark[m % OCL_MARKS] is the m-th, NULL when it is known to be done */
+    cl_event mark[OCL_MARKS];
 };
 
 /* ---- Errors (ocl_error.c) ----------------------------------------------------------------------------- */
@@ -74,13 +87,21 @@ typedef struct {
 p2p_status ocl_device_find(int index, ocl_found *found);
 /* Everything that a person or the planner wants to know of a device, `unusable` included. */
 void ocl_device_describe(const ocl_found *found, p2p_device_info *info);
+/* Bytes of the largest buffer that p2p makes on a vendor's device, which allows `allowed`; without the slack.
+ */
+size_t ocl_largest_buffer(const char *vendor, p2p_device_type type, uint64_t allowed);
 
 p2p_status ocl_device_open(int index, p2p_be_device **device);
 /* P2P_DEVICE_LOST once a command has shown that the device is gone. */
 p2p_status ocl_check_alive(const p2p_be_device *device);
 void ocl_programs_release(p2p_be_device *device);
 
-/* How the device multiplies in bf16; where it doesn't, info->no_bf16 becomes the reason, else "". */
+/* Whether kernels run in a CPU's ways. With the GPU family asked for, a CPU tests all of a GPU's ways: groups
+ * of several work-items, activations in bf16. */
+bool ocl_acts_as_cpu(const p2p_device_info *info);
+
+/* What the device does in bf16. info->activation_bf16 follows from it and from info->activation; without
+ * bf16, info->no_bf16 becomes the reason, else "". */
 ocl_bf16 ocl_bf16_find(p2p_device_info *info, int vector_width);
 /* P2P_USAGE when the environment variable P2P_OPENCL_BF16 has no sense. */
 p2p_status ocl_bf16_check_switch(void);

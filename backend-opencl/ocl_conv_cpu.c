@@ -30,7 +30,10 @@ enum {
     ROWS_BYTES = 128 << 10,  /* of the rows that a filter gradient goes through at a time */
     PARTS_BYTES = 16 << 20,  /* of a filter gradient's parts together */
     FILTER_ITEMS = 32,       /* work-items of a filter gradient below which it is summed in parts */
-    TAPS_OF_CHUNK = 16       /* taps x channel blocks that sums stay in registers for */
+    TAPS_OF_CHUNK = 16,      /* taps x channel blocks that sums stay in registers for */
+    MOST_SUMS = 24,          /* vectors of sums that fit beside the operands in 32 registers */
+    MOST_VECS = 4,           /* of output channels in a tile */
+    TILE_VARIANTS = 4,       /* that the tuner may try beside the planner's own */
 };
 
 /* A tile of positions, and the vectors of output channels computed for each of them. */
@@ -127,6 +130,11 @@ static int64_t accumulators(const ocl_target *target) {
     return registers(target) == 1 ? 16 : registers(target) == 2 ? 6 : 3;
 }
 
+/* The most that a variant may have: few compilers keep so many out of memory, but some do. */
+static int64_t most_sums(const ocl_target *target) {
+    return registers(target) == 1 ? MOST_SUMS : accumulators(target);
+}
+
 /* Time of one tap and input channel of a tile, in halves of a cycle: two multiplications and two loads go in
  * a cycle; some twelve sums must be on their way to hide how long one takes; filters come from the
  * second-level cache at a vector in two and a half cycles. */
@@ -169,26 +177,58 @@ static double tile_cost(const ocl_target *target, const p2p_op *op, const conv_s
            (double)ocl_divide_up(s->rows, tile->rows) * (double)ocl_divide_up(s->columns, tile->columns);
 }
 
-/* The tile that takes the least time; of equals the one with the fewest vectors, then with the longest row.
- * Rows of 8 positions by 2 vectors run at full speed; small maps get squares, several images or more vectors.
- */
-static conv_tile choose_tile(const ocl_target *target, const p2p_op *op, const conv_shape *s) {
-    static const int64_t widths[] = {16, 8, 6, 4, 3, 2, 1};
-    conv_tile best = {1, 1, 1, 1};
-    double least = 0;
-    for (int64_t vecs = 1; vecs <= 4 && vecs < 2 * s->filter_blocks; vecs *= 2)
+typedef struct {
+    conv_tile tile;
+    double cost;
+} costed_tile;
+
+/* Puts a tile among the `most` cheapest, in order; of equals the first stays in front. */
+static void rank_tile(costed_tile *best, int *count, int most, const conv_tile *tile, double cost) {
+    int at = *count;
+    while (at > 0 && cost < best[at - 1].cost) at--;
+    if (at == most) return;
+    if (*count < most) ++*count;
+    for (int i = *count - 1; i > at; i--) best[i] = best[i - 1];
+    best[at] = (costed_tile){*tile, cost};
+}
+
+/* The tiles that take the least time, at most `most`, of those with up to `sums` accumulators; of equals the
+ * one with the fewest vectors, then with the longest row. Rows of 8 positions by 2 vectors run at full speed;
+ * small maps get squares, several images or more vectors. Returns how many. */
+static int rank_tiles(const ocl_target *target, const p2p_op *op, const conv_shape *s, int64_t sums,
+                      costed_tile *best, int most) {
+    static const int64_t widths[] = {16, 12, 8, 6, 4, 3, 2, 1};
+    int count = 0;
+    for (int64_t vecs = 1; vecs <= MOST_VECS && vecs < 2 * s->filter_blocks; vecs *= 2)
         for (size_t w = 0; w < sizeof widths / sizeof *widths; w++)
             for (int64_t h = 4; h >= 1; h /= 2)
                 for (int64_t n = 1; n <= 16; n *= 2) {
                     const conv_tile tile = {n, h, widths[w], vecs};
-                    if (n * h * widths[w] * vecs > accumulators(target)) continue;
-                    const double cost = tile_cost(target, op, s, &tile);
-                    if (least == 0 || cost < least) {
-                        least = cost;
-                        best = tile;
-                    }
+                    if (n * h * widths[w] * vecs > sums || (widths[w] == 12 && vecs == 1)) continue;
+                    rank_tile(best, &count, most, &tile, tile_cost(target, op, s, &tile));
                 }
-    return best;
+    return count;
+}
+
+static bool same_tile(const conv_tile *a, const conv_tile *b) {
+    return a->images == b->images && a->rows == b->rows && a->columns == b->columns && a->vecs == b->vecs;
+}
+
+/* The variant asked for, or the tile that takes the least time. */
+static p2p_status choose_tile(const ocl_target *target, const p2p_op *op, conv_shape *s) {
+    costed_tile best = {{1, 1, 1, 1}, 0};
+    int64_t n[4];
+    if (!target->variant || !target->variant[0]) {
+        rank_tiles(target, op, s, accumulators(target), &best, 1);
+        s->tile = best.tile;
+        return P2P_OK;
+    }
+    if (!ocl_variant_numbers(target->variant, n, 4) || n[0] * n[1] > MOST_SUMS || n[2] * n[3] > MOST_SUMS ||
+        n[0] * n[1] * n[2] * n[3] > most_sums(target) || n[3] > MOST_VECS)
+        return ocl_refuse(target, op, "'%s' is no tile of at most %d sums", target->variant,
+                          (int)most_sums(target));
+    s->tile = (conv_tile){n[0], n[1], n[2], n[3]};
+    return P2P_OK;
 }
 
 /* ---- Forward and data gradient ------------------------------------------------------------------------ */
@@ -375,15 +415,16 @@ static void add_repack(const ocl_target *target, const p2p_op *op, ocl_plan *pla
     want_scratch(plan, in_blocks * s->filter_blocks * taps * (dot ? OCL_LANES : OCL_LANES * OCL_LANES));
 }
 
-static void choose_form(const ocl_target *target, const p2p_op *op, conv_shape *s, bool channels_last) {
+static p2p_status choose_form(const ocl_target *target, const p2p_op *op, conv_shape *s, bool channels_last) {
     const p2p_tensor *src = &op->t[s->src], *dst = &op->t[s->dst];
     const int64_t phases = s->step_out * s->step_out;
     if (!s->flip && !channels_last && dst->c <= FEW_OUTPUTS && src->c >= OCL_LANES) {
         make_dot(target, op, s);
-        return;
+        if (!target->variant || !target->variant[0]) return P2P_OK;
+        return ocl_refuse(target, op, "so few output channels have one tile only");
     }
     if (s->flip && phases > 1 && phases <= SPREAD_PHASES && dst->c <= SPREAD_OUTPUTS) make_spread(op, s);
-    s->tile = choose_tile(target, op, s);
+    return choose_tile(target, op, s);
 }
 
 /* Compile-time limits of the kernel: tiles, sums and channel blocks that a work-item has room for. */
@@ -403,6 +444,11 @@ static p2p_status refuse_bf16(const ocl_target *target, const p2p_op *op, const 
     return ocl_refuse(target, op, "with so many taps or phases no work-item packs its filters into bf16");
 }
 
+/* Lanes along src's channels: ckrs for a data gradient, kcrs_t forward. */
+static bool has_channels_last(const p2p_op *op, const conv_shape *s) {
+    return (op->t[s->filter].layout == P2P_LAYOUT_ckrs) == s->flip;
+}
+
 static p2p_status plan_tile(const ocl_target *target, const p2p_op *op, ocl_plan *plan) {
     conv_shape s = shape_of(op);
     P2P_TRY(ocl_conv_check_activation(target, op, s.src));
@@ -412,9 +458,8 @@ static p2p_status plan_tile(const ocl_target *target, const p2p_op *op, ocl_plan
     if (ocl_stride(op) > MAX_STRIDE)
         return ocl_refuse(target, op, "a stride of %lld is more than %d", (long long)ocl_stride(op),
                           MAX_STRIDE);
-    /* Lanes along src's channels: ckrs for a data gradient, kcrs_t forward. */
-    const bool channels_last = (op->t[s.filter].layout == P2P_LAYOUT_ckrs) == s.flip;
-    choose_form(target, op, &s, channels_last);
+    const bool channels_last = has_channels_last(op, &s);
+    P2P_TRY(choose_form(target, op, &s, channels_last));
     count_tiles(op, &s);
     const bool plain = s.form[0] == 'p', pack = plain && (channels_last || s.bf16) && packs_itself(&s);
     const bool turn = pack && channels_last;
@@ -458,7 +503,7 @@ static void plan_few_filters(const ocl_target *target, const p2p_op *op, ocl_pla
 }
 
 /* Input channels and vectors of output channels of a register tile; few input channels are all in one. */
-static conv_tile filter_tile(const ocl_target *target, const p2p_op *op) {
+static conv_tile default_filter_tile(const ocl_target *target, const p2p_op *op) {
     const int64_t room = accumulators(target), dy_blocks = ocl_blocks(op->t[DY].c);
     conv_tile tile = {1, 1, 1, 1}; /* rows: input channels */
     if (op->t[X].c <= ocl_min(8, room)) {
@@ -468,6 +513,42 @@ static conv_tile filter_tile(const ocl_target *target, const p2p_op *op) {
     }
     while (2 * tile.rows * tile.vecs <= room && tile.vecs < dy_blocks && tile.vecs < 8) tile.vecs *= 2;
     return tile;
+}
+
+/* The variant asked for. Rows must divide a block of channels, or be all of them. */
+static p2p_status choose_filter_tile(const ocl_target *target, const p2p_op *op, conv_tile *tile) {
+    int64_t n[2];
+    *tile = default_filter_tile(target, op);
+    if (!target->variant || !target->variant[0]) return P2P_OK;
+    if (!ocl_variant_numbers(target->variant, n, 2) || n[0] * n[1] > most_sums(target) ||
+        (OCL_LANES % n[0] != 0 && (n[0] != op->t[X].c || n[0] > OCL_LANES)))
+        return ocl_refuse(target, op, "'%s' is no tile of at most %d sums", target->variant,
+                          (int)most_sums(target));
+    tile->rows = n[0];
+    tile->vecs = n[1];
+    return P2P_OK;
+}
+
+/* How the images' rows are divided for a tile: the order of summation where there are parts. */
+typedef struct {
+    int64_t rows, parts;
+} filter_division;
+
+static filter_division divide_rows(const p2p_op *op, const conv_tile *tile, int64_t size) {
+    const p2p_tensor *x = &op->t[X], *dy = &op->t[DY];
+    const int64_t items = ocl_blocks(x->c) * ocl_divide_up(ocl_blocks(dy->c), tile->vecs);
+    const int64_t row_bytes =
+        (dy->w * tile->vecs + ocl_stride(op) * x->w) * OCL_LANES * (int64_t)sizeof(float);
+    filter_division d = {ocl_min(dy->h, ocl_max(1, ROWS_BYTES / row_bytes)), 1};
+    if (items >= FILTER_ITEMS) return d;
+    d.parts = ocl_min(ocl_divide_up(FILTER_ITEMS, items), dy->n * dy->h);
+    d.parts = ocl_max(1, ocl_min(d.parts, PARTS_BYTES / (size * (int64_t)sizeof(float))));
+    d.rows = ocl_min(d.rows, ocl_max(1, dy->n * dy->h / d.parts));
+    return d;
+}
+
+static bool has_few_filters(const p2p_op *op) {
+    return op->t[DY].c <= FEW_OUTPUTS && op->t[X].c >= OCL_LANES && op->t[DW].w <= MAX_FEW_TAPS;
 }
 
 void ocl_conv_add_parts(const ocl_target *target, const p2p_op *op, ocl_plan *plan, uint64_t at, int64_t size,
@@ -492,21 +573,19 @@ static p2p_status plan_filter(const ocl_target *target, const p2p_op *op, ocl_pl
     if (ocl_stride(op) > MAX_STRIDE)
         return ocl_refuse(target, op, "a stride of %lld is more than %d", (long long)ocl_stride(op),
                           MAX_STRIDE);
-    if (dy->c <= FEW_OUTPUTS && x->c >= OCL_LANES && dw->w <= MAX_FEW_TAPS) {
+    if (has_few_filters(op)) {
+        if (target->variant && target->variant[0])
+            return ocl_refuse(target, op, "so few output channels have one tile only");
         plan_few_filters(target, op, plan);
         return P2P_OK;
     }
-    const conv_tile tile = filter_tile(target, op);
+    conv_tile tile;
+    P2P_TRY(choose_filter_tile(target, op, &tile));
     const int64_t x_blocks = ocl_blocks(x->c), groups = ocl_divide_up(ocl_blocks(dy->c), tile.vecs);
     const int64_t size = x_blocks * ocl_blocks(dy->c) * dw->h * dw->w * OCL_LANES * OCL_LANES;
-    const int64_t row_bytes =
-        (dy->w * tile.vecs + ocl_stride(op) * x->w) * OCL_LANES * (int64_t)sizeof(float);
-    int64_t rows = ocl_min(dy->h, ocl_max(1, ROWS_BYTES / row_bytes)), parts = 1;
-    if (x_blocks * groups < FILTER_ITEMS) {
-        parts = ocl_min(ocl_divide_up(FILTER_ITEMS, x_blocks * groups), dy->n * dy->h);
-        parts = ocl_max(1, ocl_min(parts, PARTS_BYTES / (size * (int64_t)sizeof(float))));
-        rows = ocl_min(rows, ocl_max(1, dy->n * dy->h / parts));
-    }
+    const conv_tile usual = default_filter_tile(target, op); /* divides for all: one order of summation */
+    const filter_division d = divide_rows(op, &usual, size);
+    const int64_t rows = d.rows, parts = d.parts;
     ocl_launch *launch =
         ocl_conv_launch_add(target, plan, "conv_cpu_filter.cl", "conv_filter_grad", x_blocks, groups, parts);
     ocl_launch_option(launch, "STRIDE=%d", (int)ocl_stride(op));
@@ -537,4 +616,48 @@ static p2p_status plan_filter(const ocl_target *target, const p2p_op *op, ocl_pl
 
 p2p_status ocl_plan_conv_cpu(const ocl_target *target, const p2p_op *op, ocl_plan *plan) {
     return op->kind == P2P_KIND_conv_bwd_filter ? plan_filter(target, op, plan) : plan_tile(target, op, plan);
+}
+
+/* ---- Variants ------------------------------------------------------------------------------------------ */
+
+static int list_tiles(const ocl_target *target, const p2p_op *op, ocl_variant_name names[OCL_MOST_VARIANTS]) {
+    conv_shape s = shape_of(op);
+    costed_tile best[1 + TILE_VARIANTS];
+    ocl_target free_choice = *target;
+    free_choice.variant = NULL;
+    if (choose_form(&free_choice, op, &s, has_channels_last(op, &s)) != P2P_OK || s.form[0] == 'd') return 0;
+    const int ranked = rank_tiles(target, op, &s, most_sums(target), best, 1 + TILE_VARIANTS);
+    int count = 0;
+    for (int i = 0; i < ranked && count < TILE_VARIANTS; i++) {
+        const conv_tile *t = &best[i].tile;
+        if (same_tile(t, &s.tile)) continue;
+        snprintf(names[count++], sizeof names[0], "%dx%dx%dx%d", (int)t->images, (int)t->rows,
+                 (int)t->columns, (int)t->vecs);
+    }
+    return count;
+}
+
+/* Of as many sums as the usual tile or up to half as many more. */
+static int list_filter_tiles(const ocl_target *target, const p2p_op *op,
+                             ocl_variant_name names[OCL_MOST_VARIANTS]) {
+    static const conv_tile tiles[] = {{1, 8, 1, 3}, {1, 4, 1, 4}, {1, 16, 1, 1}, {1, 8, 1, 2},
+                                      {1, 4, 1, 1}, {1, 2, 1, 2}, {1, 2, 1, 1},  {1, 1, 1, 2}};
+    const conv_tile usual = default_filter_tile(target, op);
+    const int64_t sums = usual.rows * usual.vecs;
+    int count = 0;
+    if (has_few_filters(op)) return 0;
+    for (size_t i = 0; i < sizeof tiles / sizeof *tiles; i++) {
+        const conv_tile *t = &tiles[i];
+        if (same_tile(t, &usual) || t->rows * t->vecs < sums || t->rows * t->vecs > most_sums(target) ||
+            t->vecs > ocl_blocks(op->t[DY].c) || t->rows > ocl_blocks(op->t[X].c) * OCL_LANES)
+            continue;
+        snprintf(names[count++], sizeof names[0], "%dx%d", (int)t->rows, (int)t->vecs);
+    }
+    return count;
+}
+
+int ocl_conv_cpu_variants(const ocl_target *target, const p2p_op *op,
+                          ocl_variant_name names[OCL_MOST_VARIANTS]) {
+    if (op->kind != P2P_KIND_conv_bwd_filter) return list_tiles(target, op, names);
+    return op->math == P2P_MATH_bf16 ? 0 : list_filter_tiles(target, op, names);
 }

@@ -19,6 +19,12 @@
  * would see too many pixels, and for extents beyond 31 bits. */
 p2p_status ocl_plan_conv_cpu(const ocl_target *target, const p2p_op *op, ocl_plan *plan);
 
+/* Register tiles that keep the planner's order of summation, and so its bits, best first by the planner's own
+ * estimate: images x rows x columns of positions x vectors of 16 output channels, "1x1x8x2"; for a filter
+ * gradient input channels x vectors, "8x2". Returns how many. */
+int ocl_conv_cpu_variants(const ocl_target *target, const p2p_op *op,
+                          ocl_variant_name names[OCL_MOST_VARIANTS]);
+
 /* ---- What the families for CPUs share ----------------------------------------------------------------- */
 
 /* P2P_UNSUPPORTED unless the operand is stored as above and its extents leave room in 31 bits for products

@@ -1,10 +1,10 @@
-/* A device: context, queue, buffers, submissions. Operations are ocl_op.c's.
+/* A device: context, queue, buffers. Operations are ocl_op.c's.
  *
- * Transfers never block; the host waits in `wait` alone, and in `submit` when OCL_IN_FLIGHT submissions are
- * queued, because drivers give up on a queue that takes too long. Once a device is lost nothing of it is
- * called again: some drivers hang then.
+ * Transfers never block: the host waits only where ocl_queue.c says so. Once a device is lost nothing of it
+ * is called again: some drivers hang then.
  */
 #include "ocl_program.h"
+#include "ocl_queue.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,18 +12,41 @@
 
 /* ---- Opening and closing ------------------------------------------------------------------------------ */
 
-/* The environment variable P2P_OPENCL_CONV sends all convolutions to one family. */
-static p2p_status forced_family(ocl_conv_family *family) {
+/* The environment variable P2P_OPENCL_CONV sends all convolutions to one family. OCL_CONV_FAMILIES where
+ * there is none of that name. */
+static ocl_conv_family family_asked_for(void) {
     const char *text = getenv("P2P_OPENCL_CONV");
-    *family = OCL_CONV_AUTO;
-    if (text == NULL || text[0] == '\0') return P2P_OK;
-    for (int f = OCL_CONV_AUTO; f < OCL_CONV_FAMILIES; f++)
-        if (strcmp(text, ocl_conv_family_name((ocl_conv_family)f)) == 0) {
-            *family = (ocl_conv_family)f;
-            return P2P_OK;
-        }
+    if (text == NULL || text[0] == '\0') return OCL_CONV_AUTO;
+    int f = OCL_CONV_AUTO;
+    while (f < OCL_CONV_FAMILIES && strcmp(text, ocl_conv_family_name((ocl_conv_family)f)) != 0) f++;
+    return (ocl_conv_family)f;
+}
+
+bool ocl_acts_as_cpu(const p2p_device_info *info) {
+    return info->type == P2P_DEVICE_CPU && family_asked_for() != OCL_CONV_GPU;
+}
+
+static p2p_status forced_family(ocl_conv_family *family) {
+    *family = family_asked_for();
+    if (*family != OCL_CONV_FAMILIES) return P2P_OK;
     return ocl_host->fail(P2P_USAGE,
-                          "P2P_OPENCL_CONV is '%s', but must be auto, direct, winograd, gpu or gemm", text);
+                          "P2P_OPENCL_CONV is '%s', but must be auto, direct, winograd, gpu or gemm",
+                          getenv("P2P_OPENCL_CONV"));
+}
+
+/* The environment variable P2P_OPENCL_VARIANT is a variant of that family, or '#' and the number of one in
+ * the list for each shape. */
+static p2p_status forced_variant(p2p_be_device *device) {
+    const char *text = getenv("P2P_OPENCL_VARIANT");
+    if (text == NULL || text[0] == '\0') return P2P_OK;
+    if (device->target.family == OCL_CONV_AUTO || strlen(text) >= sizeof device->forced_variant)
+        return ocl_host->fail(P2P_USAGE,
+                              "P2P_OPENCL_VARIANT is '%s', but must be a variant of the family that "
+                              "P2P_OPENCL_CONV names, or '#' and a number",
+                              text);
+    strcpy(device->forced_variant, text);
+    device->target.variant = device->forced_variant;
+    return P2P_OK;
 }
 
 /* The environment variable P2P_OPENCL_VECTOR_WIDTH replaces what the device says of itself: so the tiles that
@@ -64,8 +87,8 @@ static p2p_status read_target(p2p_be_device *device) {
     target->bf16 = ocl_bf16_find(&device->info, target->vector_width);
     P2P_TRY(forced_vector_width(&target->vector_width));
     P2P_TRY(forced_family(&target->family));
-    /* With the GPU family asked for, a CPU tests all of a GPU's ways: groups of several work-items too. */
-    target->cpu = device->info.type == P2P_DEVICE_CPU && target->family != OCL_CONV_GPU;
+    P2P_TRY(forced_variant(device));
+    target->cpu = ocl_acts_as_cpu(&device->info);
     return P2P_OK;
 }
 
@@ -82,6 +105,7 @@ p2p_status ocl_device_open(int index, p2p_be_device **opened) {
         status = ocl_host->fail(P2P_NO_DEVICE, "OpenCL device %d, %s: %s", index, device->info.name,
                                 device->info.unusable);
     if (status == P2P_OK) status = read_target(device);
+    if (status == P2P_OK) status = ocl_queue_open(device);
     if (status == P2P_OK) status = ocl_program_cache_choose(device, found.platform);
     if (status == P2P_OK) {
         const cl_context_properties properties[] = {CL_CONTEXT_PLATFORM,
@@ -105,8 +129,7 @@ p2p_status ocl_device_open(int index, p2p_be_device **opened) {
 static void device_close(p2p_be_device *device) {
     if (!device->lost) {
         if (device->queue) clFinish(device->queue);
-        for (int i = 0; i < OCL_IN_FLIGHT; i++)
-            if (device->in_flight[i]) clReleaseEvent(device->in_flight[i]);
+        ocl_queue_close(device);
         ocl_gemm_close(device);
         ocl_programs_release(device);
         if (device->queue) clReleaseCommandQueue(device->queue);
@@ -202,40 +225,6 @@ static p2p_status buffer_copy(p2p_be_device *device, p2p_binding from, p2p_bindi
                      "clEnqueueCopyBuffer");
 }
 
-/* ---- Submissions -------------------------------------------------------------------------------------- */
-
-/* Wait for the event in a slot and forget it. */
-static p2p_status settle(p2p_be_device *device, cl_event *slot) {
-    if (*slot == NULL) return P2P_OK;
-    cl_int code = clWaitForEvents(1, slot);
-    P2P_TRY(ocl_check(device, code, "a command of the queue"));
-    clReleaseEvent(*slot);
-    *slot = NULL;
-    return P2P_OK;
-}
-
-static p2p_status device_submit(p2p_be_device *device, p2p_ticket *ticket) {
-    P2P_TRY(ocl_check_alive(device));
-    cl_event *slot = &device->in_flight[(device->last_ticket + 1) % OCL_IN_FLIGHT];
-    P2P_TRY(settle(device, slot));
-    P2P_TRY(ocl_check(device, clEnqueueMarkerWithWaitList(device->queue, 0, NULL, slot),
-                      "clEnqueueMarkerWithWaitList"));
-    P2P_TRY(ocl_check(device, clFlush(device->queue), "clFlush"));
-    device->unflushed = 0;
-    *ticket = ++device->last_ticket;
-    return P2P_OK;
-}
-
-static p2p_status device_wait(p2p_be_device *device, p2p_ticket ticket) {
-    P2P_TRY(ocl_check_alive(device));
-    if (ticket > device->last_ticket)
-        return ocl_host->fail(P2P_INVALID, "%s: ticket %llu was never given; the last is %llu",
-                              device->info.name, (unsigned long long)ticket,
-                              (unsigned long long)device->last_ticket);
-    if (ticket + OCL_IN_FLIGHT <= device->last_ticket) return P2P_OK; /* submit settled it */
-    return settle(device, &device->in_flight[ticket % OCL_IN_FLIGHT]);
-}
-
 const p2p_device_table ocl_device_table = {
     .close = device_close,
     .buffer_create = buffer_create,
@@ -247,7 +236,7 @@ const p2p_device_table ocl_device_table = {
     .op_create = ocl_op_create,
     .op_run = ocl_op_run,
     .op_destroy = ocl_op_destroy,
-    .submit = device_submit,
-    .wait = device_wait,
+    .submit = ocl_queue_submit,
+    .wait = ocl_queue_wait,
     .peak_create = ocl_peak_create,
 };

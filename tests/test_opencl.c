@@ -3,6 +3,7 @@
  * test_ops' business. Needs a device; its absence is a failure.
  */
 #include "device.h"
+#include "ocl_conv_cpu.h"
 #include "ocl_program.h"
 
 #include <setjmp.h>
@@ -216,7 +217,7 @@ static void counts_its_peak(void **state) {
     expect_counts("direct", P2P_TYPE_bf16, 100, 100);
     unsetenv("P2P_OPENCL_BF16");
     p2p_be_device *device = open_device();
-    if (device->target.bf16 != OCL_BF16_NONE)
+    if (ocl_bf16_multiplies(&device->target))
         expect_counts("direct", P2P_TYPE_bf16, 100, 1 << 17); /* instructions */
     p2p_be_op *op = NULL;
     double multiply_adds = 0;
@@ -284,6 +285,31 @@ static void obeys_the_switch(void **state) {
     module->device.close(device);
 }
 
+static void obeys_the_variant(void **state) {
+    (void)state;
+    setenv("P2P_OPENCL_VARIANT", "1x2x3x1", 1);
+    p2p_be_device *device = open_with_family("direct");
+    expect_kernel(device, SPATIAL, "conv_tile plain 1x2x3x1");
+    module->device.close(device);
+    setenv("P2P_OPENCL_VARIANT", "9x9x9x9", 1); /* no device keeps so many sums in registers */
+    device = open_with_family("direct");
+    expect_kernel(device, SPATIAL, "conv_tile plain 1x");
+    module->device.close(device);
+    setenv("P2P_OPENCL_VARIANT", "#1", 1); /* the second of the planner's list */
+    device = open_with_family("direct");
+    ocl_variant_name names[OCL_MOST_VARIANTS];
+    p2p_op op;
+    assert_int_equal(p2p_op_parse(SPATIAL, &op), P2P_OK);
+    assert_true(ocl_conv_cpu_variants(&device->target, &op, names) >= 2);
+    char expected[64];
+    snprintf(expected, sizeof expected, "conv_tile plain %s", names[1]);
+    expect_kernel(device, SPATIAL, expected);
+    module->device.close(device);
+    assert_int_equal(module->device_open(0, &device), P2P_USAGE); /* a variant of which family? */
+    assert_message("P2P_OPENCL_VARIANT");
+    unsetenv("P2P_OPENCL_VARIANT");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(refuses_another_version),
@@ -298,8 +324,10 @@ int main(void) {
         cmocka_unit_test(counts_its_peak),
         cmocka_unit_test(chooses_families_by_shape),
         cmocka_unit_test(obeys_the_switch),
+        cmocka_unit_test(obeys_the_variant),
     };
     unsetenv("P2P_OPENCL_CONV");
+    unsetenv("P2P_OPENCL_VARIANT");
     module = p2p_module_opencl(P2P_BACKEND_ABI, p2p_host_services());
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

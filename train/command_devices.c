@@ -26,7 +26,8 @@ static void print_entry(const p2p_device_entry *entry) {
     if (entry->no_bf16[0])
         printf("\n    precision fp32; no bf16: %s\n", entry->no_bf16);
     else
-        printf("\n    precision fp32 or bf16\n");
+        printf("\n    precision fp32 or bf16 (%s)\n",
+               entry->stores_bf16 ? "activations are stored in bf16" : "convolutions multiply in bf16");
 }
 
 p2p_status command_devices(settings *all) {
@@ -53,8 +54,7 @@ p2p_status command_open_device(const settings *all, p2p_device **device) {
 
 p2p_status command_create_session(const settings *all, p2p_device *device, p2p_session **session) {
     const bool bf16 = strcmp(all->precision, "bf16") == 0;
-    const p2p_session_options options = {.math = bf16 ? P2P_MATH_bf16 : P2P_MATH_stored,
-                                         .parallel = sys_parallel};
+    const p2p_session_options options = {.bf16 = bf16, .parallel = sys_parallel};
     p2p_status status = p2p_session_create(&device, 1, &options, session);
     if (status != P2P_UNSUPPORTED || !bf16) return status;
     return p2p_hint(status, "--precision fp32 runs everywhere; p2p devices says what each device has");

@@ -146,7 +146,7 @@ const option_row option_rows[] = {
     {"device", 0, KIND_TEXT, AT(device), RUN, NOT_KEPT, 0, 0, NULL, "BACKEND:N",
      "one device, as p2p devices lists them, e.g. opencl:0"},
     {"precision", 0, KIND_CHOICE, AT(precision), RUN, BINDING, 0, 0, "fp32", "fp32|bf16",
-     "bf16: convolutions multiply numbers rounded to bfloat16 and add in float32; all else stays float32"},
+     "bf16: GPUs store activations in bfloat16, convolutions of CPUs multiply in it; all else stays float32"},
 
     HEADING("Measuring"),
     {"mode", 0, KIND_CHOICE, AT(mode), PLAN | BENCH, NOT_KEPT, 0, 0, "train", "train|translate",

@@ -42,11 +42,11 @@ TILED void conv_tile(VIEWED(const float, x), MEMORY(const float, w), MEMORY(cons
     __local int row_h[TILE_M], row_w[TILE_M], row_image[TILE_M];
     const int item = get_local_id(0), item_n = item % GROUP_N, item_m = item / GROUP_N;
     const int in_blocks = (in_channels + 15) / 16, out_blocks = (out_channels + 15) / 16;
-    const int first_n = get_group_id(1) * TILE_N;
-    const long first_m = (long)get_group_id(0) * TILE_M;
+    const int first_n = GROUP_INDEX(1) * TILE_N;
+    const long first_m = (long)GROUP_INDEX(0) * TILE_M;
 
 #ifdef TRANSPOSED
-    const int phase_h = get_group_id(2) / stride, phase_w = get_group_id(2) % stride, out_step = stride;
+    const int phase_h = (int)GROUP_INDEX(2) / stride, phase_w = (int)GROUP_INDEX(2) % stride, out_step = stride;
     const int first_r = (phase_h + pad_top) % stride, first_s = (phase_w + pad_left) % stride;
     const int tap_step = stride, direction = -1, in_step = 1;
     const int origin_h = (phase_h + pad_top) / stride, origin_w = (phase_w + pad_left) / stride;
@@ -129,8 +129,8 @@ TILED void conv_filter_tile(VIEWED(const float, x), VIEWED(const float, dy), MEM
     __local float tile_x[16][TILE_M + 1], tile_dy[16][TILE_N + 1];
     const int item = get_local_id(0), item_n = item % GROUP_N, item_m = item / GROUP_N;
     const int in_blocks = (in_channels + 15) / 16, out_blocks = (out_channels + 15) / 16;
-    const int first_m = get_group_id(0) * TILE_M, first_n = get_group_id(1) * TILE_N;
-    const int tap = get_group_id(2), r = tap / taps_w, s = tap % taps_w;
+    const int first_m = GROUP_INDEX(0) * TILE_M, first_n = GROUP_INDEX(1) * TILE_N;
+    const int tap = GROUP_INDEX(2), r = tap / taps_w, s = tap % taps_w;
     const long in_plane = (long)in_h * in_w, out_plane = (long)out_h * out_w, rows = images * out_plane;
 
     float acc[ITEM_M][ITEM_N];
