@@ -228,8 +228,9 @@ p2p_status p2p_session_read(p2p_session *session, const p2p_network *network, p2
 
 /* ---- Initial values ----------------------------------------------------------------------------------- */
 
-/* Elements [first, first + count) of a parameter, on their way into `host`; element e is mean + stddev * normal
- * number e of the stream "network/parameter". */
+/* Elements [first, first + count) of a parameter, on their way into `host`; element e is mean + stddev *
+ * normal number e of the stream "network/parameter". `first` is even: pieces begin at multiples of 64 bytes.
+ */
 typedef struct {
     const p2p_param_info *info;
     p2p_draw stream;
@@ -252,15 +253,12 @@ static int64_t smaller(int64_t a, int64_t b) {
 
 static void draw_some(void *context, int index) {
     const drawing *d = context;
-    const int64_t first = d->first + (int64_t)index * DRAWN_AT_ONCE;
-    const int64_t end = smaller(first + DRAWN_AT_ONCE, d->first + d->count);
-    /* `even` is the first element of a pair, which may belong to whoever draws what comes before. */
-    for (int64_t even = first - first % 2; even < end; even += 2 * P2P_DRAW_PAIRS) {
+    const int64_t first = (int64_t)index * DRAWN_AT_ONCE, end = smaller(first + DRAWN_AT_ONCE, d->count);
+    for (int64_t e = first; e < end; e += 2 * P2P_DRAW_PAIRS) {
         double normal[2 * P2P_DRAW_PAIRS];
-        const int pairs = (int)smaller(P2P_DRAW_PAIRS, (end - even + 1) / 2);
-        p2p_draw_normals(&d->stream, (uint64_t)even / 2, pairs, normal);
-        for (int64_t e = even < first ? first : even; e < smaller(end, even + 2 * pairs); e++)
-            d->host[e - d->first] = d->info->mean + d->info->stddev * normal[e - even];
+        const int count = (int)smaller(2 * P2P_DRAW_PAIRS, end - e);
+        p2p_draw_normals(&d->stream, (uint64_t)(d->first + e) / 2, (count + 1) / 2, normal);
+        for (int i = 0; i < count; i++) d->host[e + i] = d->info->mean + d->info->stddev * normal[i];
     }
 }
 
