@@ -29,7 +29,7 @@ static const struct {
 } families[OCL_CONV_FAMILIES] = {
     [OCL_CONV_DIRECT] = {ocl_plan_conv_cpu, ocl_conv_cpu_variants},
     [OCL_CONV_WINOGRAD] = {ocl_plan_conv_winograd, NULL},
-    [OCL_CONV_GPU] = {ocl_plan_conv_gpu, NULL},
+    [OCL_CONV_GPU] = {ocl_plan_conv_gpu, ocl_conv_gpu_variants},
     [OCL_CONV_GEMM] = {ocl_plan_conv_gemm, NULL},
 };
 
