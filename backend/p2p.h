@@ -28,6 +28,7 @@ typedef struct {
     char address[64]; /* "opencl:0"; only the backend's name when it has no device at all */
     char name[256];
     char driver[256];
+    const char *type;    /* "GPU", "CPU", or "" for others; static */
     char unusable[512];  /* "" when it can be used, else why not */
     char no_bf16[256];   /* "" when a session may be in bf16, else why not */
     bool stores_bf16;    /* in bf16 it stores activations so; else its convolutions round their factors */
@@ -192,8 +193,13 @@ void p2p_adam(p2p_graph *graph, p2p_network *network, double beta1, double beta2
 typedef struct p2p_session p2p_session;
 typedef struct p2p_plan p2p_plan;
 
-/* Off-switches, all false in normal use, and the precision. Recording, sharing and checking change no bit
- * of any result; fusion may, within rounding. */
+/* Calls job(context, i) once for each i in [0, count), in any order, on any threads, and returns when all have
+ * returned. */
+typedef void (*p2p_job)(void *context, int index);
+typedef void (*p2p_parallel)(p2p_job job, void *context, int count);
+
+/* Off-switches, all false in normal use, the precision, and who has threads. Recording, sharing, checking
+ * and threads change no bit of any result; fusion may, within rounding. */
 typedef struct {
     bool no_fusion;       /* all of the following: */
     bool no_fuse_bias;    /*   bias into convolutions */
@@ -210,6 +216,7 @@ typedef struct {
      * shapes that it doesn't refuse. Parameters, their gradients and moments, statistics and losses are
      * float32 either way. A device that has neither is refused with the reason. */
     bool bf16;
+    p2p_parallel parallel; /* for work of the host's that no device sees; NULL: one job after another */
 } p2p_session_options;
 
 /* One replica per device. Devices outlive the session. */

@@ -1,6 +1,8 @@
 /* `p2p devices`, and the choice of a device for the other commands. */
 #include "command.h"
 
+#include "sys.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,6 +19,7 @@ static void print_entry(const p2p_device_entry *entry) {
         return;
     }
     printf("\n    %s", entry->driver[0] ? entry->driver : "no driver");
+    if (entry->type[0]) printf(", %s", entry->type);
     if (entry->compute_units > 0) printf(", %d compute units", entry->compute_units);
     if (entry->memory_bytes > 0)
         printf(", %.1f GiB of memory, %.1f GiB in one piece", (double)entry->memory_bytes / (1 << 30),
@@ -52,7 +55,7 @@ p2p_status command_open_device(const settings *all, p2p_device **device) {
 
 p2p_status command_create_session(const settings *all, p2p_device *device, p2p_session **session) {
     const bool bf16 = strcmp(all->precision, "bf16") == 0;
-    const p2p_session_options options = {.bf16 = bf16};
+    const p2p_session_options options = {.bf16 = bf16, .parallel = sys_parallel};
     p2p_status status = p2p_session_create(&device, 1, &options, session);
     if (status != P2P_UNSUPPORTED || !bf16) return status;
     return p2p_hint(status, "--precision fp32 runs everywhere; p2p devices says what each device has");
