@@ -19,6 +19,7 @@ enum {
     OCL_ALIGNMENT = 64,     /* bytes; a vector of 16 floats, and a cache line */
     OCL_SLACK = 64,         /* every buffer is this much longer, so that a vector load may pass the end */
     OCL_IN_FLIGHT = 16,     /* submissions that may wait for the device */
+    OCL_MARKS = 4,          /* and seconds of work, as ocl_queue.c estimates them */
     OCL_FLUSH_INTERVAL = 32 /* launches between two flushes */
 };
 
@@ -32,6 +33,13 @@ struct p2p_be_buffer {
     cl_mem memory;
     size_t bytes;
 };
+
+/* What a queue may be asked for (ocl_queue.c). */
+typedef struct {
+    double flops_per_second; /* reached by any device of this size and clock */
+    double launch_seconds;   /* of one launch, at most */
+    double timeout;          /* seconds that a wait may take; 0: any */
+} ocl_queue_limits;
 
 struct p2p_be_device {
     cl_device_id id;
@@ -53,6 +61,10 @@ struct p2p_be_device {
     p2p_ticket last_ticket;
     /* The event of ticket t is in_flight[t % OCL_IN_FLIGHT]; NULL when it is known to be done. */
     cl_event in_flight[OCL_IN_FLIGHT];
+    ocl_queue_limits limits;
+    double unmarked_seconds; /* of work enqueued since the last mark, by estimate */
+    unsigned marks; /* set so far; mark[m % OCL_MARKS] is the m-th, NULL when it is known to be done */
+    cl_event mark[OCL_MARKS];
 };
 
 /* ---- Errors (ocl_error.c) ----------------------------------------------------------------------------- */
@@ -75,6 +87,9 @@ typedef struct {
 p2p_status ocl_device_find(int index, ocl_found *found);
 /* Everything that a person or the planner wants to know of a device, `unusable` included. */
 void ocl_device_describe(const ocl_found *found, p2p_device_info *info);
+/* Bytes of the largest buffer that p2p makes on a vendor's device, which allows `allowed`; without the slack.
+ */
+size_t ocl_largest_buffer(const char *vendor, p2p_device_type type, uint64_t allowed);
 
 p2p_status ocl_device_open(int index, p2p_be_device **device);
 /* P2P_DEVICE_LOST once a command has shown that the device is gone. */

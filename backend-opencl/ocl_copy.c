@@ -122,6 +122,7 @@ static void plan_transpose(const ocl_target *target, const p2p_op *op, ocl_plan 
     ocl_arg_operand(launch, P2P_AT_copy_y);
     ocl_arg_int(launch, taps);
     ocl_arg_int(launch, chunk);
+    ocl_arg_ulong(launch, (uint64_t)(k_outer ? c_blocks : k_blocks));
     ocl_arg_int(launch, ocl_accumulates(op, P2P_AT_copy_y));
 }
 

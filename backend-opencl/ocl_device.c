@@ -1,10 +1,10 @@
-/* A device: context, queue, buffers, submissions. Operations are ocl_op.c's.
+/* A device: context, queue, buffers. Operations are ocl_op.c's.
  *
- * Transfers never block; the host waits in `wait` alone, and in `submit` when OCL_IN_FLIGHT submissions are
- * queued, because drivers give up on a queue that takes too long. Once a device is lost nothing of it is
- * called again: some drivers hang then.
+ * Transfers never block: the host waits only where ocl_queue.c says so. Once a device is lost nothing of it
+ * is called again: some drivers hang then.
  */
 #include "ocl_program.h"
+#include "ocl_queue.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -98,6 +98,7 @@ p2p_status ocl_device_open(int index, p2p_be_device **opened) {
         status = ocl_host->fail(P2P_NO_DEVICE, "OpenCL device %d, %s: %s", index, device->info.name,
                                 device->info.unusable);
     if (status == P2P_OK) status = read_target(device);
+    if (status == P2P_OK) status = ocl_queue_open(device);
     if (status == P2P_OK) status = ocl_program_cache_choose(device, found.platform);
     if (status == P2P_OK) {
         const cl_context_properties properties[] = {CL_CONTEXT_PLATFORM,
@@ -121,8 +122,7 @@ p2p_status ocl_device_open(int index, p2p_be_device **opened) {
 static void device_close(p2p_be_device *device) {
     if (!device->lost) {
         if (device->queue) clFinish(device->queue);
-        for (int i = 0; i < OCL_IN_FLIGHT; i++)
-            if (device->in_flight[i]) clReleaseEvent(device->in_flight[i]);
+        ocl_queue_close(device);
         ocl_gemm_close(device);
         ocl_programs_release(device);
         if (device->queue) clReleaseCommandQueue(device->queue);
@@ -216,40 +216,6 @@ static p2p_status buffer_copy(p2p_be_device *device, p2p_binding from, p2p_bindi
                      "clEnqueueCopyBuffer");
 }
 
-/* ---- Submissions -------------------------------------------------------------------------------------- */
-
-/* Wait for the event in a slot and forget it. */
-static p2p_status settle(p2p_be_device *device, cl_event *slot) {
-    if (*slot == NULL) return P2P_OK;
-    cl_int code = clWaitForEvents(1, slot);
-    P2P_TRY(ocl_check(device, code, "a command of the queue"));
-    clReleaseEvent(*slot);
-    *slot = NULL;
-    return P2P_OK;
-}
-
-static p2p_status device_submit(p2p_be_device *device, p2p_ticket *ticket) {
-    P2P_TRY(ocl_check_alive(device));
-    cl_event *slot = &device->in_flight[(device->last_ticket + 1) % OCL_IN_FLIGHT];
-    P2P_TRY(settle(device, slot));
-    P2P_TRY(ocl_check(device, clEnqueueMarkerWithWaitList(device->queue, 0, NULL, slot),
-                      "clEnqueueMarkerWithWaitList"));
-    P2P_TRY(ocl_check(device, clFlush(device->queue), "clFlush"));
-    device->unflushed = 0;
-    *ticket = ++device->last_ticket;
-    return P2P_OK;
-}
-
-static p2p_status device_wait(p2p_be_device *device, p2p_ticket ticket) {
-    P2P_TRY(ocl_check_alive(device));
-    if (ticket > device->last_ticket)
-        return ocl_host->fail(P2P_INVALID, "%s: ticket %llu was never given; the last is %llu",
-                              device->info.name, (unsigned long long)ticket,
-                              (unsigned long long)device->last_ticket);
-    if (ticket + OCL_IN_FLIGHT <= device->last_ticket) return P2P_OK; /* submit settled it */
-    return settle(device, &device->in_flight[ticket % OCL_IN_FLIGHT]);
-}
-
 const p2p_device_table ocl_device_table = {
     .close = device_close,
     .buffer_create = buffer_create,
@@ -261,7 +227,7 @@ const p2p_device_table ocl_device_table = {
     .op_create = ocl_op_create,
     .op_run = ocl_op_run,
     .op_destroy = ocl_op_destroy,
-    .submit = device_submit,
-    .wait = device_wait,
+    .submit = ocl_queue_submit,
+    .wait = ocl_queue_wait,
     .peak_create = ocl_peak_create,
 };

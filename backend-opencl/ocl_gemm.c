@@ -1,5 +1,5 @@
 /* Matrix products through CLBlast. See ocl_gemm.h for what is kept out of the run and why. */
-#include "ocl.h"
+#include "ocl_queue.h"
 
 #include <clblast_c.h>
 #include <stdlib.h>
@@ -83,7 +83,7 @@ static p2p_status multiply_once(p2p_be_device *device, const ocl_gemm_call *call
     if (status == P2P_OK) status = stand_in(device, g->transpose_b ? g->n : g->k, &trial.b);
     if (status == P2P_OK) status = stand_in(device, g->m, &trial.y);
     if (status == P2P_OK) status = multiply(device, &trial);
-    if (status == P2P_OK) status = ocl_check(device, clFinish(device->queue), "clFinish");
+    if (status == P2P_OK) status = ocl_queue_finish(device);
     const cl_mem made[] = {trial.a.memory, trial.b.memory, trial.y.memory};
     for (int i = 0; i < 3; i++)
         if (made[i] && !device->lost) clReleaseMemObject(made[i]);

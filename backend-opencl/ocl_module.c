@@ -100,13 +100,21 @@ static void describe_obstacle(cl_device_id device, const char *version, char *te
         snprintf(text, size, "the device's float arithmetic lacks NaN, infinity or rounding to nearest");
 }
 
+/* Compilers for Intel's GPUs address a buffer with 32 bits, whatever larger size the driver allows. */
+size_t ocl_largest_buffer(const char *vendor, p2p_device_type type, uint64_t allowed) {
+    const uint64_t addressed = type == P2P_DEVICE_GPU && strstr(vendor, "Intel") ? UINT32_MAX : SIZE_MAX;
+    const uint64_t least = allowed < addressed ? allowed : addressed;
+    return least > OCL_SLACK ? (size_t)least - OCL_SLACK : 0;
+}
+
 void ocl_device_describe(const ocl_found *found, p2p_device_info *info) {
     cl_device_id device = found->device;
-    char platform[64] = "?", version[96], driver[80];
+    char platform[64] = "?", vendor[64], version[96], driver[80];
     memset(info, 0, sizeof *info);
     device_text(device, CL_DEVICE_NAME, info->name, sizeof info->name);
     if (clGetPlatformInfo(found->platform, CL_PLATFORM_NAME, sizeof platform, platform, NULL) != CL_SUCCESS)
         snprintf(platform, sizeof platform, "?");
+    device_text(device, CL_DEVICE_VENDOR, vendor, sizeof vendor);
     device_text(device, CL_DEVICE_VERSION, version, sizeof version);
     device_text(device, CL_DRIVER_VERSION, driver, sizeof driver);
     snprintf(info->driver, sizeof info->driver, "%s, %s, driver %s", platform, version, driver);
@@ -121,7 +129,7 @@ void ocl_device_describe(const ocl_found *found, p2p_device_info *info) {
     info->type = device_type(device);
     info->compute_units = (int)units;
     info->memory_bytes = (size_t)memory;
-    info->max_alloc_bytes = largest > OCL_SLACK ? (size_t)largest - OCL_SLACK : 0;
+    info->max_alloc_bytes = ocl_largest_buffer(vendor, info->type, largest);
     info->alignment = OCL_ALIGNMENT;
     info->channel_alignment = OCL_LANES;
     info->activation = (p2p_storage){P2P_TYPE_f32, P2P_LAYOUT_nchwc, OCL_LANES};

@@ -1,9 +1,11 @@
 /* Operations: a plan turned into kernels with their arguments set, and enqueued.
  *
- * Arguments are set once, at creation; running is a loop of enqueues. The only OpenCL calls of a run are
- * those and an occasional flush, which keeps the device busy while the host goes on.
+ * Arguments are set once, at creation; running is a loop of enqueues, of which a long launch has several. The
+ * only other OpenCL calls of a run are an occasional flush, which keeps the device busy while the host goes
+ * on, and what ocl_queue.c needs to keep the queue short.
  */
 #include "ocl_program.h"
+#include "ocl_queue.h"
 
 #include <stdint.h>
 #include <stdlib.h>
@@ -13,12 +15,14 @@
 typedef struct {
     cl_kernel kernel;
     size_t global[3], local[3];
+    size_t piece[3]; /* work-items of a part of the launch, and of the whole where it is in one piece */
     ocl_gemm_call gemm;
 } ocl_command;
 
 struct p2p_be_op {
     int count;
-    cl_mem temp; /* the matrix library's scratch memory, a part of ours; NULL without one */
+    double seconds; /* that a run takes at most, by estimate */
+    cl_mem temp;    /* the matrix library's scratch memory, a part of ours; NULL without one */
     ocl_command command[];
 };
 
@@ -28,6 +32,7 @@ typedef struct {
     const p2p_op *op;
     const p2p_binding *bindings;
     p2p_binding scratch;
+    double seconds; /* of a launch, at most */
     int repeat;
 } ocl_context;
 
@@ -76,6 +81,15 @@ static p2p_status check_group(p2p_be_device *device, const ocl_launch *launch, c
                           device->info.name, launch->kernel, limit);
 }
 
+/* Whole groups in each piece; all as long as one another, but for the last. */
+static void cut_launch(const ocl_context *c, ocl_command *command) {
+    size_t groups[3], pieces[3];
+    for (int d = 0; d < 3; d++) groups[d] = command->global[d] / command->local[d];
+    ocl_queue_cut(c->device, c->seconds, groups, pieces);
+    for (int d = 0; d < 3; d++)
+        command->piece[d] = (groups[d] + pieces[d] - 1) / pieces[d] * command->local[d];
+}
+
 static p2p_status create_kernel(const ocl_context *c, const ocl_launch *launch, ocl_command *command) {
     P2P_TRY(ocl_kernel_create(c->device, launch, &command->kernel));
     P2P_TRY(check_group(c->device, launch, command->kernel));
@@ -85,6 +99,7 @@ static p2p_status create_kernel(const ocl_context *c, const ocl_launch *launch, 
                           "clSetKernelArg"));
     memcpy(command->global, launch->global, sizeof command->global);
     memcpy(command->local, launch->local, sizeof command->local);
+    cut_launch(c, command);
     return P2P_OK;
 }
 
@@ -157,9 +172,11 @@ static int command_count(const ocl_plan *plan) {
 
 static p2p_status create(p2p_be_device *device, const p2p_op *op, const p2p_binding *bindings,
                          p2p_binding scratch, const ocl_plan *plan, p2p_be_op **created) {
-    ocl_context c = {device, op, bindings, scratch, 0};
+    const double seconds = ocl_queue_estimate(device, op);
+    ocl_context c = {device, op, bindings, scratch, seconds / (plan->repeats > 1 ? plan->repeats : 1), 0};
     p2p_be_op *made = calloc(1, sizeof *made + (size_t)command_count(plan) * sizeof(ocl_command));
     if (!made) return ocl_host->fail(P2P_OUT_OF_MEMORY, "no host memory for an operation's record");
+    made->seconds = seconds;
     p2p_status status = create_commands(&c, plan, made);
     if (status != P2P_OK) {
         ocl_op_destroy(device, made);
@@ -209,17 +226,36 @@ void ocl_op_destroy(p2p_be_device *device, p2p_be_op *op) {
 
 /* ---- Running ------------------------------------------------------------------------------------------ */
 
-static p2p_status run_command(p2p_be_device *device, const ocl_command *command) {
-    if (!command->kernel) return ocl_gemm_run(device, &command->gemm);
+static p2p_status run_piece(p2p_be_device *device, const ocl_command *command, const size_t *offset,
+                            const size_t global[3]) {
     return ocl_check(device,
-                     clEnqueueNDRangeKernel(device->queue, command->kernel, 3, NULL, command->global,
-                                            command->local, 0, NULL, NULL),
+                     clEnqueueNDRangeKernel(device->queue, command->kernel, 3, offset, global, command->local,
+                                            0, NULL, NULL),
                      "clEnqueueNDRangeKernel");
+}
+
+/* Pieces along dimensions 0 and 2. One that is whole has no offset, for which some drivers compile again. */
+static p2p_status run_kernel(p2p_be_device *device, const ocl_command *command) {
+    const size_t *global = command->global, *piece = command->piece;
+    if (piece[0] >= global[0] && piece[2] >= global[2]) return run_piece(device, command, NULL, global);
+    for (size_t z = 0; z < global[2]; z += piece[2])
+        for (size_t x = 0; x < global[0]; x += piece[0]) {
+            const size_t offset[] = {x, 0, z};
+            const size_t items[] = {global[0] - x < piece[0] ? global[0] - x : piece[0], global[1],
+                                    global[2] - z < piece[2] ? global[2] - z : piece[2]};
+            P2P_TRY(run_piece(device, command, offset, items));
+        }
+    return P2P_OK;
+}
+
+static p2p_status run_command(p2p_be_device *device, const ocl_command *command) {
+    return command->kernel ? run_kernel(device, command) : ocl_gemm_run(device, &command->gemm);
 }
 
 p2p_status ocl_op_run(p2p_be_device *device, p2p_be_op *op) {
     P2P_TRY(ocl_check_alive(device));
     for (int i = 0; i < op->count; i++) P2P_TRY(run_command(device, &op->command[i]));
+    P2P_TRY(ocl_queue_add(device, op->seconds));
     device->unflushed += op->count;
     if (device->unflushed < OCL_FLUSH_INTERVAL) return P2P_OK;
     device->unflushed = 0;

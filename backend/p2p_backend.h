@@ -120,7 +120,8 @@ typedef struct {
      * `scratch` has at least the queried bytes. May allocate, compile and wait: op_run may not. */
     p2p_status (*op_create)(p2p_be_device *device, const p2p_op *op, const p2p_binding *bindings,
                             p2p_binding scratch, p2p_be_op **created);
-    /* Enqueue. Never allocates, waits, or touches operand memory from the host. */
+    /* Enqueue. Never allocates or touches operand memory from the host, and waits at most for room in a queue
+     * that holds as much work as the driver bears. */
     p2p_status (*op_run)(p2p_be_device *device, p2p_be_op *op);
     void (*op_destroy)(p2p_be_device *device, p2p_be_op *op);
 

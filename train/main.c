@@ -151,5 +151,9 @@ int main(int argc, char **argv) {
     print_line("p2p: ", p2p_message());
     if (p2p_message_hint()[0]) print_line("hint: ", p2p_message_hint());
     if (status == P2P_STOPPED) return sys_stop_end();
+    if (status == P2P_DEVICE_LOST) { /* its driver may wait for it as the process ends, for ever */
+        fflush(NULL);
+        _Exit(p2p_status_exit_code(status));
+    }
     return p2p_status_exit_code(status);
 }

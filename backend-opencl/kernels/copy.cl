@@ -51,9 +51,8 @@ inline void interleave_rows(const float16 *from, float16 *to) {
  * outer = blocks of k, inner = blocks of c, and back with the roles exchanged. A work-item transposes
  * `chunk` taps of one pair of blocks. Padding lanes are zero in x and so in y. */
 KERNEL void filter_transpose(MEMORY(const float, x), MEMORY(float, y), const int positions, const int chunk,
-                             const int accumulate) {
-    const ulong outer = BLOCK, inner = IMAGE, outer_count = get_global_size(1),
-                inner_count = get_global_size(2);
+                             const ulong inner_count, const int accumulate) {
+    const ulong outer = BLOCK, inner = IMAGE, outer_count = get_global_size(1);
     __global const float *from = x + x_start + (outer * inner_count + inner) * positions * 256;
     __global float *to = y + y_start + (inner * outer_count + outer) * positions * 256;
     for (long p = FIRST; p < END; p++) {
