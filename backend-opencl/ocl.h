@@ -98,7 +98,12 @@ p2p_status ocl_device_open(int index, p2p_be_device **device);
 p2p_status ocl_check_alive(const p2p_be_device *device);
 void ocl_programs_release(p2p_be_device *device);
 
-/* How the device multiplies in bf16; where it doesn't, info->no_bf16 becomes the reason, else "". */
+/* Whether kernels run in a CPU's ways. With the GPU family asked for, a CPU tests all of a GPU's ways: groups
+ * of several work-items, activations in bf16. */
+bool ocl_acts_as_cpu(const p2p_device_info *info);
+
+/* What the device does in bf16. info->activation_bf16 follows from it and from info->activation; without
+ * bf16, info->no_bf16 becomes the reason, else "". */
 ocl_bf16 ocl_bf16_find(p2p_device_info *info, int vector_width);
 /* P2P_USAGE when the environment variable P2P_OPENCL_BF16 has no sense. */
 p2p_status ocl_bf16_check_switch(void);

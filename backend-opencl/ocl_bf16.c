@@ -1,9 +1,11 @@
-/* Which devices multiply in bf16 (P2P_MATH_bf16), how, and a test of it before the first use.
+/* What devices do in bf16, and a test of CPUs' instructions before their first use.
  *
- * OpenCL C knows no bf16. On PoCL's devices for the host's own CPU the kernels reach the instructions of
- * AVX512_BF16 by inline assembly (kernels/bf16.clh), in programs of their own, built only where cpuid has
- * the feature. The same kernels with arithmetic on integers in its place run on every CPU device, slower than
- * in fp32: P2P_OPENCL_BF16=portable asks for them, for tests and simulators. GPUs have no bf16 yet.
+ * GPUs store activations in bf16 and compute in float32 (kernels/common.clh): halves of floats take no
+ * extension. CPUs store floats, and their convolutions multiply in bf16 (P2P_MATH_bf16). OpenCL C knows no
+ * such products. On PoCL's devices for the host's own CPU the kernels reach the instructions of AVX512_BF16
+ * by inline assembly (kernels/bf16.clh), in programs of their own, built only where cpuid has the feature.
+ * The same kernels with arithmetic on integers in its place run on every CPU device, slower than in fp32:
+ * P2P_OPENCL_BF16=portable asks for them, for tests and simulators.
  */
 #include "ocl_program.h"
 
@@ -45,8 +47,12 @@ static ocl_bf16 refuse(p2p_device_info *info, const char *reason) {
 ocl_bf16 ocl_bf16_find(p2p_device_info *info, int vector_width) {
     const char *forced = getenv("P2P_OPENCL_BF16");
     info->no_bf16[0] = '\0';
-    if (info->type != P2P_DEVICE_CPU) return refuse(info, "only CPU devices multiply in bf16 so far");
+    info->activation_bf16 = info->activation;
     if (forced && strcmp(forced, "off") == 0) return refuse(info, "P2P_OPENCL_BF16=off says so");
+    if (!ocl_acts_as_cpu(info)) {
+        info->activation_bf16.type = P2P_TYPE_bf16;
+        return OCL_BF16_STORED;
+    }
     if (forced && strcmp(forced, "portable") == 0) return OCL_BF16_PORTABLE;
     if (!is_host_cpu(info)) return refuse(info, "on a CPU that takes PoCL, whose kernels may hold assembly");
     if (!host_has_instructions()) return refuse(info, "this CPU lacks AVX512_BF16");
@@ -62,6 +68,10 @@ p2p_status ocl_bf16_check_switch(void) {
         if (strcmp(forced, values[i]) == 0) return P2P_OK;
     if (!forced) return P2P_OK;
     return ocl_host->fail(P2P_USAGE, "P2P_OPENCL_BF16 is '%s', but must be auto, portable or off", forced);
+}
+
+bool ocl_bf16_multiplies(const ocl_target *target) {
+    return target->bf16 == OCL_BF16_PORTABLE || target->bf16 == OCL_BF16_ASSEMBLY;
 }
 
 void ocl_bf16_options(const ocl_target *target, ocl_launch *launch) {

@@ -142,8 +142,7 @@ static p2p_status plan_filter_gradient(const ocl_target *target, const p2p_op *o
 }
 
 p2p_status ocl_plan_conv_bf16(const ocl_target *target, const p2p_op *op, ocl_plan *plan) {
-    if (target->bf16 == OCL_BF16_NONE || !target->cpu)
-        return ocl_refuse(target, op, "this device does not multiply in bf16");
+    if (!ocl_bf16_multiplies(target)) return ocl_refuse(target, op, "this device multiplies what is stored");
     const ocl_conv_family family = target->family;
     if (family != OCL_CONV_AUTO && family != OCL_CONV_DIRECT && family != OCL_CONV_WINOGRAD)
         return ocl_refuse(target, op, "P2P_OPENCL_CONV=%s has no bf16", ocl_conv_family_name(family));

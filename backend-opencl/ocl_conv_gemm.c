@@ -133,7 +133,7 @@ static ocl_plane_side filter_matrix(const conv_shape *s) {
 
 static void add_filter_unpack(const ocl_target *target, const p2p_op *op, const conv_shape *s,
                               ocl_plan *plan) {
-    ocl_plane_copy copy = {.x = {s->w, 0, ocl_planes_of(&op->t[s->w])},
+    ocl_plane_copy copy = {.x = ocl_plane_side_of(op, s->w),
                            .y = filter_matrix(s),
                            .positions = s->taps,
                            .n_real = s->k,

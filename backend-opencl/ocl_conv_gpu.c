@@ -42,6 +42,8 @@ static p2p_status want_storage(const ocl_target *target, const p2p_op *op, int i
     ocl_view view;
     P2P_TRY(ocl_view_of(target, op, in, false, 0, &view));
     P2P_TRY(ocl_view_of(target, op, out, false, 0, &view));
+    if (op->t[in].type != P2P_TYPE_f32 || op->t[out].type != P2P_TYPE_f32)
+        return ocl_refuse(target, op, "activations must be f32");
     if (w->type != P2P_TYPE_f32 || w->layout != P2P_LAYOUT_ckrs || w->block != OCL_LANES)
         return ocl_refuse(target, op, "the filter must be f32:ckrs16");
     if (w->h * w->w > INT32_MAX || op->stride > UINT8_MAX)

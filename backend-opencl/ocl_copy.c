@@ -13,7 +13,7 @@ static bool is_filter(const p2p_tensor *t) {
     return t->layout == P2P_LAYOUT_ckrs || t->layout == P2P_LAYOUT_kcrs_t;
 }
 
-ocl_planes ocl_planes_of(const p2p_tensor *t) {
+static ocl_planes planes_of(const p2p_tensor *t) {
     int64_t block = t->block > 1 ? t->block : 1, plane = t->h * t->w, channels = t->cp ? t->cp : t->c;
     int64_t c_blocks = ocl_divide_up(channels, block), n_blocks = ocl_divide_up(t->n, block);
     ocl_planes p = {.n_block = 1, .c_block = block, .c0 = t->c0};
@@ -38,6 +38,11 @@ ocl_planes ocl_planes_of(const p2p_tensor *t) {
     }
 }
 
+ocl_plane_side ocl_plane_side_of(const p2p_op *op, int operand) {
+    const p2p_tensor *t = &op->t[operand];
+    return (ocl_plane_side){.operand = operand, .planes = planes_of(t), .bf16 = t->type == P2P_TYPE_bf16};
+}
+
 /* ---- The general kernel ------------------------------------------------------------------------------- */
 
 static void arg_side(ocl_launch *launch, const ocl_plane_side *side) {
@@ -54,6 +59,8 @@ static void arg_side(ocl_launch *launch, const ocl_plane_side *side) {
 
 void ocl_launch_plane_copy(const ocl_target *target, ocl_plan *plan, const ocl_plane_copy *copy) {
     ocl_launch *launch = ocl_launch_add(target, plan, "copy.cl", "copy_planes");
+    if (copy->x.bf16) ocl_launch_option(launch, "X_BF16");
+    if (copy->y.bf16) ocl_launch_option(launch, "Y_BF16");
     int64_t chunk = target->cpu ? CPU_POSITIONS : 1;
     ocl_launch_grid(target, launch, ocl_divide_up(copy->positions, chunk),
                     ocl_divide_up(copy->c_stored, OCL_LANES), copy->n_stored);
@@ -73,7 +80,7 @@ void ocl_launch_plane_copy(const ocl_target *target, ocl_plan *plan, const ocl_p
 ocl_plane_copy ocl_plane_copy_into(const p2p_op *op, int y) {
     const p2p_tensor *t = &op->t[y];
     int64_t block = is_filter(t) && t->block > 1 ? t->block : 1;
-    return (ocl_plane_copy){.y = {y, 0, ocl_planes_of(t)},
+    return (ocl_plane_copy){.y = ocl_plane_side_of(op, y),
                             .positions = t->h * t->w,
                             .n_real = t->n,
                             .c_real = t->c,
@@ -84,9 +91,10 @@ ocl_plane_copy ocl_plane_copy_into(const p2p_op *op, int y) {
 
 static p2p_status want_copyable(const ocl_target *target, const p2p_op *op, int operand) {
     const p2p_tensor *t = &op->t[operand];
-    if (t->type != P2P_TYPE_f32)
-        return ocl_refuse(target, op, "%s is %s, and only f32 is copied",
-                          p2p_kind_operand_name(op->kind, operand), p2p_type_name(t->type));
+    if (t->type != P2P_TYPE_f32 && (t->type != P2P_TYPE_bf16 || target->cpu))
+        return ocl_refuse(target, op, "%s is %s, and only f32%s is copied",
+                          p2p_kind_operand_name(op->kind, operand), p2p_type_name(t->type),
+                          target->cpu ? "" : " or bf16");
     if (t->h * t->w > INT32_MAX || p2p_tensor_stored(t) > UINT32_MAX)
         return ocl_refuse(target, op, "%s has more than 2^32 elements",
                           p2p_kind_operand_name(op->kind, operand));
@@ -106,8 +114,8 @@ p2p_status ocl_plan_fill_planes(const ocl_target *target, const p2p_op *op, ocl_
 /* ---- The planner -------------------------------------------------------------------------------------- */
 
 static bool is_transpose(const p2p_tensor *x, const p2p_tensor *y) {
-    return x->block == OCL_LANES && y->block == OCL_LANES && is_filter(x) && is_filter(y) &&
-           x->layout != y->layout;
+    return x->type == P2P_TYPE_f32 && y->type == P2P_TYPE_f32 && x->block == OCL_LANES &&
+           y->block == OCL_LANES && is_filter(x) && is_filter(y) && x->layout != y->layout;
 }
 
 static void plan_transpose(const ocl_target *target, const p2p_op *op, ocl_plan *plan) {
@@ -135,7 +143,7 @@ p2p_status ocl_plan_copy(const ocl_target *target, const p2p_op *op, ocl_plan *p
         plan_transpose(target, op, plan);
     } else {
         ocl_plane_copy copy = ocl_plane_copy_into(op, P2P_AT_copy_y);
-        copy.x = (ocl_plane_side){P2P_AT_copy_x, 0, ocl_planes_of(&op->t[P2P_AT_copy_x])};
+        copy.x = ocl_plane_side_of(op, P2P_AT_copy_x);
         ocl_launch_plane_copy(target, plan, &copy);
     }
     return P2P_OK;

@@ -13,18 +13,26 @@
 
 /* ---- Opening and closing ------------------------------------------------------------------------------ */
 
-/* The environment variable P2P_OPENCL_CONV sends all convolutions to one family. */
-static p2p_status forced_family(ocl_conv_family *family) {
+/* The environment variable P2P_OPENCL_CONV sends all convolutions to one family. OCL_CONV_FAMILIES where
+ * there is none of that name. */
+static ocl_conv_family family_asked_for(void) {
     const char *text = getenv("P2P_OPENCL_CONV");
-    *family = OCL_CONV_AUTO;
-    if (text == NULL || text[0] == '\0') return P2P_OK;
-    for (int f = OCL_CONV_AUTO; f < OCL_CONV_FAMILIES; f++)
-        if (strcmp(text, ocl_conv_family_name((ocl_conv_family)f)) == 0) {
-            *family = (ocl_conv_family)f;
-            return P2P_OK;
-        }
+    if (text == NULL || text[0] == '\0') return OCL_CONV_AUTO;
+    int f = OCL_CONV_AUTO;
+    while (f < OCL_CONV_FAMILIES && strcmp(text, ocl_conv_family_name((ocl_conv_family)f)) != 0) f++;
+    return (ocl_conv_family)f;
+}
+
+bool ocl_acts_as_cpu(const p2p_device_info *info) {
+    return info->type == P2P_DEVICE_CPU && family_asked_for() != OCL_CONV_GPU;
+}
+
+static p2p_status forced_family(ocl_conv_family *family) {
+    *family = family_asked_for();
+    if (*family != OCL_CONV_FAMILIES) return P2P_OK;
     return ocl_host->fail(P2P_USAGE,
-                          "P2P_OPENCL_CONV is '%s', but must be auto, direct, winograd, gpu or gemm", text);
+                          "P2P_OPENCL_CONV is '%s', but must be auto, direct, winograd, gpu or gemm",
+                          getenv("P2P_OPENCL_CONV"));
 }
 
 /* The environment variable P2P_OPENCL_VARIANT is a variant of that family, or '#' and the number of one in
@@ -81,8 +89,7 @@ static p2p_status read_target(p2p_be_device *device) {
     P2P_TRY(forced_vector_width(&target->vector_width));
     P2P_TRY(forced_family(&target->family));
     P2P_TRY(forced_variant(device));
-    /* With the GPU family asked for, a CPU tests all of a GPU's ways: groups of several work-items too. */
-    target->cpu = device->info.type == P2P_DEVICE_CPU && target->family != OCL_CONV_GPU;
+    target->cpu = ocl_acts_as_cpu(&device->info);
     return P2P_OK;
 }
 

@@ -156,8 +156,9 @@ void ocl_launch_grid(const ocl_target *target, ocl_launch *launch, int64_t x, in
 
 /* ---- Views -------------------------------------------------------------------------------------------- */
 
-static bool is_float(const p2p_tensor *t) {
-    return t->type == P2P_TYPE_f32;
+/* What STORED of common.clh may be on the device. */
+static bool is_stored(const ocl_target *target, const p2p_tensor *t) {
+    return t->type == P2P_TYPE_f32 || (t->type == P2P_TYPE_bf16 && !target->cpu);
 }
 
 static bool is_whole(const p2p_tensor *t) {
@@ -165,8 +166,9 @@ static bool is_whole(const p2p_tensor *t) {
 }
 
 /* An activation in the one layout that the kernels walk by blocks. */
-static bool is_blocked_activation(const p2p_tensor *t) {
-    return is_float(t) && t->layout == P2P_LAYOUT_nchwc && t->block == OCL_LANES && t->c0 % OCL_LANES == 0;
+static bool is_blocked_activation(const ocl_target *target, const p2p_tensor *t) {
+    return is_stored(target, t) && t->layout == P2P_LAYOUT_nchwc && t->block == OCL_LANES &&
+           t->c0 % OCL_LANES == 0;
 }
 
 static p2p_status refuse_tensor(const ocl_target *target, const p2p_op *op, int operand, const char *rule) {
@@ -189,13 +191,13 @@ static void choose_chunk(const ocl_target *target, ocl_view *view, int64_t chunk
 p2p_status ocl_view_of(const ocl_target *target, const p2p_op *op, int like, bool allow_flat, int64_t chunk,
                        ocl_view *view) {
     const p2p_tensor *t = &op->t[like];
-    if (is_blocked_activation(t)) {
+    if (is_blocked_activation(target, t)) {
         *view = (ocl_view){.images = t->n,
                            .blocks = ocl_divide_up(t->c, OCL_LANES),
                            .positions = t->h * t->w,
                            .valid = t->c,
                            .width = t->w};
-    } else if (allow_flat && is_float(t) && is_whole(t)) {
+    } else if (allow_flat && is_stored(target, t) && is_whole(t)) {
         int64_t stored = p2p_tensor_stored(t);
         *view = (ocl_view){.images = 1,
                            .blocks = 1,
@@ -205,7 +207,10 @@ p2p_status ocl_view_of(const ocl_target *target, const p2p_op *op, int like, boo
                            .width = 1};
     } else {
         return refuse_tensor(target, op, like,
-                             "f32:nchwc16 with a range that starts at a multiple of 16 channels");
+                             target->cpu
+                                 ? "f32:nchwc16 with a range that starts at a multiple of 16 channels"
+                                 : "f32 or bf16, nchwc16, with a range that starts at a multiple of 16 "
+                                   "channels");
     }
     view->like = like;
     choose_chunk(target, view, chunk);
@@ -218,21 +223,23 @@ p2p_status ocl_view_of(const ocl_target *target, const p2p_op *op, int like, boo
 p2p_status ocl_view_check(const ocl_target *target, const p2p_op *op, const ocl_view *view, int operand) {
     const p2p_tensor *t = &op->t[operand];
     if (!p2p_tensor_present(t)) return P2P_OK;
-    if (!view->flat)
-        return is_blocked_activation(t) ? P2P_OK
-                                        : refuse_tensor(target, op, operand,
-                                                        "f32:nchwc16 with a range that starts at a multiple "
-                                                        "of 16 channels, as the others are");
     const p2p_tensor *like = &op->t[view->like];
+    if (!view->flat)
+        return is_blocked_activation(target, t) && t->type == like->type
+                   ? P2P_OK
+                   : refuse_tensor(
+                         target, op, operand,
+                         "nchwc16 with a range that starts at a multiple of 16 channels, and of one "
+                         "type, as the others are");
     bool stored_alike = p2p_tensor_same_shape(t, like) && t->layout == like->layout &&
                         (t->block == like->block || (t->block <= 1 && like->block <= 1));
-    if (is_float(t) && is_whole(t) && stored_alike) return P2P_OK;
-    return refuse_tensor(target, op, operand, "f32, whole and stored like the others");
+    if (t->type == like->type && is_whole(t) && stored_alike) return P2P_OK;
+    return refuse_tensor(target, op, operand, "whole and stored like the others");
 }
 
 p2p_status ocl_want_plain(const ocl_target *target, const p2p_op *op, int operand) {
     const p2p_tensor *t = &op->t[operand];
-    if (!p2p_tensor_present(t) || (is_float(t) && t->layout == P2P_LAYOUT_plain)) return P2P_OK;
+    if (!p2p_tensor_present(t) || (t->type == P2P_TYPE_f32 && t->layout == P2P_LAYOUT_plain)) return P2P_OK;
     return refuse_tensor(target, op, operand, "f32:plain");
 }
 
@@ -243,7 +250,14 @@ void ocl_arg_view(ocl_launch *launch, const ocl_view *view) {
     ocl_arg_ulong(launch, (uint64_t)view->valid);
 }
 
+/* All STORED of a program are of one type, which ocl_view_check has seen to. */
+static void store_as(ocl_launch *launch, const p2p_tensor *t) {
+    if (t->type == P2P_TYPE_bf16 && !strstr(launch->options, "STORED_BF16"))
+        ocl_launch_option(launch, "STORED_BF16");
+}
+
 void ocl_arg_viewed(ocl_launch *launch, const p2p_op *op, const ocl_view *view, int operand) {
+    store_as(launch, &op->t[operand]);
     if (!view->flat) {
         ocl_arg_activation(launch, op, operand);
         return;
@@ -256,6 +270,7 @@ void ocl_arg_viewed(ocl_launch *launch, const p2p_op *op, const ocl_view *view, 
 void ocl_arg_activation(ocl_launch *launch, const p2p_op *op, int operand) {
     const p2p_tensor *t = &op->t[operand];
     p2p_tensor whole = p2p_tensor_whole(t);
+    store_as(launch, t);
     ocl_arg_operand(launch, operand);
     ocl_arg_ulong(launch, (uint64_t)p2p_tensor_index(t, 0, 0, 0, 0));
     ocl_arg_ulong(launch, (uint64_t)(p2p_tensor_stored(&whole) / t->n));

@@ -29,8 +29,13 @@ const char *ocl_conv_family_name(ocl_conv_family family);
 enum { OCL_MOST_VARIANTS = 12, OCL_VARIANT_BYTES = 16 };
 typedef char ocl_variant_name[OCL_VARIANT_BYTES];
 
-/* How a device multiplies in bf16. */
-typedef enum { OCL_BF16_NONE, OCL_BF16_PORTABLE, OCL_BF16_ASSEMBLY } ocl_bf16;
+/* What a device does in bf16. */
+typedef enum {
+    OCL_BF16_NONE,
+    OCL_BF16_STORED,   /* GPUs: activations are stored in bf16, kernels compute in float32 */
+    OCL_BF16_PORTABLE, /* CPUs: convolutions multiply in bf16, by integers and floats */
+    OCL_BF16_ASSEMBLY  /* CPUs: by instructions */
+} ocl_bf16;
 
 /* A device as planners see it. */
 typedef struct {
@@ -126,6 +131,8 @@ int64_t ocl_max(int64_t a, int64_t b);
 int64_t ocl_blocks(int64_t channels); /* of OCL_LANES channels */
 int64_t ocl_stride(const p2p_op *op); /* of a convolution; 0 in the descriptor is 1 */
 
+/* Whether the device has products of factors in bf16. ocl_bf16.c */
+bool ocl_bf16_multiplies(const ocl_target *target);
 /* Options for a launch with bf16.clh among its sources. ocl_bf16.c */
 void ocl_bf16_options(const ocl_target *target, ocl_launch *launch);
 
@@ -145,10 +152,11 @@ typedef struct {
 } ocl_view;
 
 /* The view of operand `like`, an activation in nchwc16 or, with `allow_flat`, any whole tensor taken as one
- * array. P2P_UNSUPPORTED with the reason for all else. `chunk` = 0: chosen for element-wise kernels. */
+ * array; f32, or bf16 on devices that store so. P2P_UNSUPPORTED with the reason for all else. `chunk` = 0:
+ * chosen for element-wise kernels. */
 p2p_status ocl_view_of(const ocl_target *target, const p2p_op *op, int like, bool allow_flat, int64_t chunk,
                        ocl_view *view);
-/* That another operand, where present, can be walked by the same view. */
+/* That another operand, where present, can be walked by the same view and has the same type. */
 p2p_status ocl_view_check(const ocl_target *target, const p2p_op *op, const ocl_view *view, int operand);
 /* That an operand, where present, is float32 and plain. */
 p2p_status ocl_want_plain(const ocl_target *target, const p2p_op *op, int operand);
@@ -156,7 +164,8 @@ p2p_status ocl_want_plain(const ocl_target *target, const p2p_op *op, int operan
 /* The arguments VIEW, and OPERAND for each tensor, of common.clh. */
 void ocl_arg_view(ocl_launch *launch, const ocl_view *view);
 void ocl_arg_viewed(ocl_launch *launch, const p2p_op *op, const ocl_view *view, int operand);
-/* The same for an activation, in kernels that walk it their own way; and for images, whatever their type. */
+/* The same for an activation, in kernels that walk it their own way; and for images, whatever their type. An
+ * activation in bf16 makes STORED of the launch's program bf16 (common.clh). */
 void ocl_arg_activation(ocl_launch *launch, const p2p_op *op, int operand);
 /* As ocl_arg_optional, for a viewed operand. */
 void ocl_arg_viewed_optional(ocl_launch *launch, const p2p_op *op, const ocl_view *view, int operand,
@@ -203,6 +212,7 @@ typedef struct {
     int operand;      /* -1: scratch memory, */
     uint64_t scratch; /* from this float on */
     ocl_planes planes;
+    bool bf16; /* else float32 */
 } ocl_plane_side;
 
 typedef struct {
@@ -215,7 +225,7 @@ typedef struct {
     double alpha;
 } ocl_plane_copy;
 
-ocl_planes ocl_planes_of(const p2p_tensor *tensor);
+ocl_plane_side ocl_plane_side_of(const p2p_op *op, int operand);
 /* The y half of a copy into an operand: real and stored extents, accumulation. */
 ocl_plane_copy ocl_plane_copy_into(const p2p_op *op, int y);
 void ocl_launch_plane_copy(const ocl_target *target, ocl_plan *plan, const ocl_plane_copy *copy);

@@ -29,7 +29,8 @@ typedef struct {
     char name[256];
     char driver[256];
     char unusable[512];  /* "" when it can be used, else why not */
-    char no_bf16[256];   /* "" when it multiplies in bf16 (P2P_MATH_bf16), else why not */
+    char no_bf16[256];   /* "" when a session may be in bf16, else why not */
+    bool stores_bf16;    /* in bf16 it stores activations so; else its convolutions round their factors */
     size_t memory_bytes; /* 0 when unknown */
     size_t max_alloc_bytes;
     int compute_units;
@@ -204,7 +205,7 @@ typedef struct {
     const char *imposed;
 } p2p_tuning;
 
-/* Off-switches, all false in normal use, and what to multiply. Recording, sharing and checking change no bit
+/* Off-switches, all false in normal use, and the precision. Recording, sharing and checking change no bit
  * of any result; fusion may, within rounding. */
 typedef struct {
     bool no_fusion;       /* all of the following: */
@@ -217,9 +218,11 @@ typedef struct {
     bool no_sharing;      /* every value has memory of its own */
     bool no_recording;    /* replay op by op even where the device can record */
     bool check;           /* fresh memory is NaN; every output is scanned after every operation */
-    /* What convolutions multiply, see p2p_op.h. With P2P_MATH_bf16 those that the device refuses by their
-     * shape stay as they are, which is more precise; a device that has none is refused with the reason. */
-    p2p_math math;
+    /* bf16 precision, as the device has it: it stores activations and their gradients in bf16 and computes in
+     * float32, or it stores all in float32 and its convolutions multiply with math=bf16 (p2p_op.h), for the
+     * shapes that it doesn't refuse. Parameters, their gradients and moments, statistics and losses are
+     * float32 either way. A device that has neither is refused with the reason. */
+    bool bf16;
     p2p_tuning tuning;
 } p2p_session_options;
 

@@ -15,7 +15,7 @@
 #endif
 
 /* Exact match required; raised whenever this file or p2p_op.h changes meaning. */
-enum { P2P_BACKEND_ABI = 5 };
+enum { P2P_BACKEND_ABI = 6 };
 
 /* A piece of what identifies something that is kept between runs. */
 typedef struct {
@@ -68,18 +68,20 @@ typedef struct {
     char name[256];     /* for people, e.g. the vendor's device name */
     char driver[256];   /* driver or library with version */
     char unusable[512]; /* "" when the device can be opened, else why not */
-    char no_bf16[256];  /* "" when it has convolutions with math=bf16, for the shapes that it names by
-                           op_query; else why it has none */
+    char no_bf16[256];  /* "" when sessions in bf16 gain something: convolutions with math=bf16, for the
+                           shapes that it names by op_query, or activations stored in bf16; else why not */
     p2p_device_type type;
     int compute_units;
-    size_t memory_bytes;    /* 0 when unknown */
-    size_t max_alloc_bytes; /* largest single buffer */
-    size_t alignment;       /* a binding's byte offset must be a multiple of it; a power of two */
-    int channel_alignment;  /* a channel range of an activation must start at a multiple of it, for every
-                               kind but copy, which takes any range */
-    p2p_storage activation; /* also activation gradients */
-    p2p_storage filter;     /* as kept in the parameter arena and for gradients */
-    p2p_storage vector;     /* biases, scales, shifts, statistics, losses, flat arrays; always plain */
+    size_t memory_bytes;         /* 0 when unknown */
+    size_t max_alloc_bytes;      /* largest single buffer */
+    size_t alignment;            /* a binding's byte offset must be a multiple of it; a power of two */
+    int channel_alignment;       /* a channel range of an activation must start at a multiple of it, for every
+                                    kind but copy, which takes any range */
+    p2p_storage activation;      /* also activation gradients */
+    p2p_storage activation_bf16; /* the same in sessions in bf16; of type bf16 where the device computes with
+                                    such numbers, else equal to `activation` */
+    p2p_storage filter;          /* as kept in the parameter arena and for gradients */
+    p2p_storage vector;          /* biases, scales, shifts, statistics, losses, flat arrays; always plain */
 } p2p_device_info;
 
 /* Where an operand lives. */

@@ -152,14 +152,14 @@ static p2p_status import_outputs(plan_part *part, const p2p_graph *graph) {
 
 /* ---- Nodes -------------------------------------------------------------------------------------------- */
 
-/* A convolution in the session's precision, where the device has it for this shape. */
+/* A convolution of factors in bf16, where the session is in bf16 and the device has it for this shape. */
 static p2p_status choose_math(const plan_part *part, plan_node *node) {
     const p2p_kind kind = node->op.kind;
     const bool conv =
         kind == P2P_KIND_conv_fwd || kind == P2P_KIND_conv_bwd_data || kind == P2P_KIND_conv_bwd_filter;
-    if (!conv || part->session->options.math == P2P_MATH_stored) return P2P_OK;
+    if (!conv || !part->session->options.bf16) return P2P_OK;
     plan_node question = *node;
-    question.op.math = part->session->options.math;
+    question.op.math = P2P_MATH_bf16;
     question.op.accumulate = 0; /* whether it can add is settled later */
     bool accepted = false;
     P2P_TRY(plan_accepts(part, &question, &accepted));

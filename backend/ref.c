@@ -37,6 +37,7 @@ static p2p_status device_info(int index, p2p_device_info *info) {
                               .alignment = ALIGNMENT,
                               .channel_alignment = 1,
                               .activation = plain,
+                              .activation_bf16 = plain,
                               .filter = plain,
                               .vector = plain};
     snprintf(info->name, sizeof info->name, "reference device %d", index);

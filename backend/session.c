@@ -20,10 +20,14 @@ static bool same_storage(p2p_storage a, p2p_storage b) {
     return a.type == b.type && a.layout == b.layout && a.block == b.block;
 }
 
+static p2p_storage activation_of(const p2p_session *session, const p2p_device_info *info) {
+    return session->options.bf16 ? info->activation_bf16 : info->activation;
+}
+
 /* One layout for all replicas: gradients are reduced and parameters written without conversion. */
 static p2p_status agree(p2p_session *session, p2p_device *device) {
     const p2p_device_info *info = p2p_device_describe(device);
-    bool same = same_storage(session->activation, info->activation) &&
+    bool same = same_storage(session->activation, activation_of(session, info)) &&
                 same_storage(session->filter, info->filter) && same_storage(session->vector, info->vector);
     if (!same)
         return p2p_fail(P2P_UNSUPPORTED,
@@ -40,11 +44,10 @@ static p2p_status agree(p2p_session *session, p2p_device *device) {
     return P2P_OK;
 }
 
-static p2p_status check_math(const p2p_session *session, p2p_device *device) {
+static p2p_status check_precision(const p2p_session *session, p2p_device *device) {
     const char *reason = p2p_device_describe(device)->no_bf16;
-    if (session->options.math != P2P_MATH_bf16 || reason[0] == '\0') return P2P_OK;
-    return p2p_fail(P2P_UNSUPPORTED, "%s has no convolutions in bf16: %s", p2p_device_address(device),
-                    reason);
+    if (!session->options.bf16 || reason[0] == '\0') return P2P_OK;
+    return p2p_fail(P2P_UNSUPPORTED, "%s has no bf16: %s", p2p_device_address(device), reason);
 }
 
 static p2p_status join_devices(p2p_session *session, p2p_device *const *devices, int replicas) {
@@ -53,7 +56,7 @@ static p2p_status join_devices(p2p_session *session, p2p_device *const *devices,
     session->replicas = calloc((size_t)replicas, sizeof *session->replicas);
     if (!session->replicas) return no_memory();
     session->replica_count = replicas;
-    session->activation = info->activation;
+    session->activation = activation_of(session, info);
     session->filter = info->filter;
     session->vector = info->vector;
     session->alignment = LEAST_ALIGNMENT;
@@ -62,7 +65,7 @@ static p2p_status join_devices(p2p_session *session, p2p_device *const *devices,
     for (int i = 0; i < replicas; i++) {
         session->replicas[i].device = devices[i];
         P2P_TRY(agree(session, devices[i]));
-        P2P_TRY(check_math(session, devices[i]));
+        P2P_TRY(check_precision(session, devices[i]));
     }
     session->chunk_bytes -= session->chunk_bytes % session->alignment;
     if (session->chunk_bytes == 0)

@@ -7,8 +7,9 @@
  * where eps is the spacing of the output's type at 1, depth is how many terms were added to get the element
  * (1 for pointwise kinds), and scale is the sum of the magnitudes of those terms: for y = sum x*w it is
  * sum |x|*|w|. op_bound.c computes depth and scale. The square root is how rounding errors of independent
- * terms grow. Nothing here is a property of a backend, only of a method of computing: one that needs more is
- * wrong.
+ * terms grow. A result that is stored in bf16 is computed in f32 or better and rounded once: its budget is
+ * that of f32, and half a spacing of bf16 at the largest number within that. Nothing here is a property of a
+ * backend, only of a method of computing: one that needs more is wrong.
  */
 #ifndef P2P_ERROR_BUDGET_H
 #define P2P_ERROR_BUDGET_H
@@ -16,33 +17,34 @@
 #include "p2p_op.h"
 
 #include <float.h>
+#include <math.h>
 #include <string.h>
 
-/* X(kind, f32, f64, bf16). A copy between equal types must be exact, whatever stands here; so must every
+/* X(kind, f32, f64). A copy between equal types must be exact, whatever stands here; so must every
  * linear kind on small integers. */
 #define P2P_BUDGET_LIST(X)                                                                                   \
-    X(fill, 1, 1, 1)                                                                                         \
-    X(copy, 1, 1, 1)                                                                                         \
-    X(prepare, 2, 2, 2)                                                                                      \
-    X(conv_fwd, 2, 2, 2)                                                                                     \
-    X(conv_bwd_data, 2, 2, 2)                                                                                \
-    X(conv_bwd_filter, 2, 2, 2)                                                                              \
-    X(gemm, 2, 2, 2)                                                                                         \
-    X(norm_stats, 2, 2, 2)                                                                                   \
-    X(norm_apply, 4, 4, 4)                                                                                   \
-    X(norm_bwd_stats, 2, 2, 2)                                                                               \
-    X(norm_bwd_apply, 4, 4, 4)                                                                               \
-    X(act_fwd, 4, 4, 4)                                                                                      \
-    X(act_bwd, 2, 2, 2)                                                                                      \
-    X(dropout, 2, 2, 2)                                                                                      \
-    X(axpby, 2, 2, 2)                                                                                        \
-    X(bias_grad, 2, 2, 2)                                                                                    \
-    X(loss_bce, 4, 4, 4)                                                                                     \
-    X(loss_mse, 4, 4, 4)                                                                                     \
-    X(loss_l1, 2, 2, 2)                                                                                      \
-    X(adam, 4, 4, 4)                                                                                         \
-    X(all_reduce, 2, 2, 2)                                                                                   \
-    X(broadcast, 0, 0, 0)
+    X(fill, 1, 1)                                                                                            \
+    X(copy, 1, 1)                                                                                            \
+    X(prepare, 2, 2)                                                                                         \
+    X(conv_fwd, 2, 2)                                                                                        \
+    X(conv_bwd_data, 2, 2)                                                                                   \
+    X(conv_bwd_filter, 2, 2)                                                                                 \
+    X(gemm, 2, 2)                                                                                            \
+    X(norm_stats, 2, 2)                                                                                      \
+    X(norm_apply, 4, 4)                                                                                      \
+    X(norm_bwd_stats, 2, 2)                                                                                  \
+    X(norm_bwd_apply, 4, 4)                                                                                  \
+    X(act_fwd, 4, 4)                                                                                         \
+    X(act_bwd, 2, 2)                                                                                         \
+    X(dropout, 2, 2)                                                                                         \
+    X(axpby, 2, 2)                                                                                           \
+    X(bias_grad, 2, 2)                                                                                       \
+    X(loss_bce, 4, 4)                                                                                        \
+    X(loss_mse, 4, 4)                                                                                        \
+    X(loss_l1, 2, 2)                                                                                         \
+    X(adam, 4, 4)                                                                                            \
+    X(all_reduce, 2, 2)                                                                                      \
+    X(broadcast, 0, 0)
 
 /* Convolutions by Winograd's method, of any kind, in f32: the budget, for bounds that op_bounds_winograd
  * prepared, and how many terms its transforms add to the depth of a sum. */
@@ -61,12 +63,12 @@ static inline bool p2p_budget_is_winograd(const char *kernel) {
 }
 
 static inline double p2p_budget_of(p2p_kind kind, p2p_type precision) {
-    static const double rows[P2P_KIND_COUNT][3] = {
-#define X(kind, f32, f64, bf16) [P2P_KIND_##kind] = {f32, f64, bf16},
+    static const double rows[P2P_KIND_COUNT][2] = {
+#define X(kind, f32, f64) [P2P_KIND_##kind] = {f32, f64},
         P2P_BUDGET_LIST(X)
 #undef X
     };
-    return rows[kind][precision == P2P_TYPE_f64 ? 1 : precision == P2P_TYPE_bf16 ? 2 : 0];
+    return rows[kind][precision == P2P_TYPE_f64];
 }
 
 /* The spacing of a type's numbers at 1. */
@@ -79,6 +81,14 @@ static inline double p2p_budget_eps(p2p_type precision) {
     default:
         return FLT_EPSILON;
     }
+}
+
+/* What storing in bf16 may change a number of this magnitude by: half the spacing of the 8 significant bits.
+ */
+static inline double p2p_budget_of_storing_bf16(double magnitude) {
+    int exponent;
+    frexp(magnitude, &exponent);
+    return ldexp(1, exponent - 9);
 }
 
 /* Whole tiny trainings against PyTorch in double precision (test_golden): ||a - b|| / ||b|| per tensor.

@@ -110,15 +110,28 @@ static p2p_status fail_element(const p2p_op *op, int operand, int64_t e, double 
                     truth, tolerance);
 }
 
-/* budget * eps * sqrt(depth), in the precision of the output. Equal types copy without error. */
+/* Equal types copy without error. */
+static bool copies_exactly(const p2p_op *op, int operand) {
+    return op->kind == P2P_KIND_copy && !op->accumulate && op->t[0].type == op->t[operand].type;
+}
+
+/* budget * eps * sqrt(depth), in the precision of the computation. */
 static double tolerance_factor(const op_execution *execution, int operand, double depth) {
     const p2p_op *op = &execution->op;
-    bool converts = op->t[0].type != op->t[operand].type;
-    if (op->kind == P2P_KIND_copy && !op->accumulate && !converts) return 0;
-    p2p_type precision = op->t[operand].type;
+    const p2p_type stored = op->t[operand].type;
+    const p2p_type precision = stored == P2P_TYPE_bf16 ? P2P_TYPE_f32 : stored;
     double budget = p2p_budget_is_winograd(execution->query.kernel) ? P2P_BUDGET_WINOGRAD
                                                                     : p2p_budget_of(op->kind, precision);
     return budget * p2p_budget_eps(precision) * sqrt(depth);
+}
+
+/* How far an element may be from the truth. */
+static double tolerance_of(const op_bound *bound, double factor, bool rounded_to_bf16, int64_t e,
+                           double truth) {
+    double tolerance = factor * bound->scale[e];
+    if (bound->more) tolerance += bound->more[e];
+    if (rounded_to_bf16) tolerance += p2p_budget_of_storing_bf16(fabs(truth) + tolerance);
+    return tolerance;
 }
 
 static p2p_status check_values(const op_execution *execution, int operand, const double *truth,
@@ -129,11 +142,12 @@ static p2p_status check_values(const op_execution *execution, int operand, const
     double *got = malloc((size_t)count * sizeof *got);
     if (!got) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for results");
     p2p_tensor_unpack(t, execution->after + execution->placement.offset[operand], got, P2P_TYPE_f64);
+    exact = exact || copies_exactly(op, operand);
     double factor = exact ? 0 : tolerance_factor(execution, operand, bound->depth);
     p2p_status status = P2P_OK;
     for (int64_t e = 0; e < count && status == P2P_OK; e++) {
-        double error = fabs(got[e] - truth[e]), tolerance = exact ? 0 : factor * bound->scale[e];
-        if (!exact && bound->more) tolerance += bound->more[e];
+        double error = fabs(got[e] - truth[e]);
+        double tolerance = exact ? 0 : tolerance_of(bound, factor, t->type == P2P_TYPE_bf16, e, truth[e]);
         if (!(error <= tolerance)) { /* a NaN is no small error */
             status = fail_element(op, operand, e, got[e], truth[e], tolerance);
         } else if (error > 0 && error / tolerance > *used) {

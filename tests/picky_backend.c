@@ -58,6 +58,7 @@ static p2p_status device_info(int index, p2p_device_info *info) {
     info->alignment = 128;
     info->channel_alignment = BLOCK;
     info->activation = (p2p_storage){P2P_TYPE_f64, P2P_LAYOUT_nchwc, BLOCK};
+    info->activation_bf16 = (p2p_storage){P2P_TYPE_bf16, P2P_LAYOUT_nchwc, BLOCK};
     info->filter = (p2p_storage){P2P_TYPE_f64, P2P_LAYOUT_ckrs, BLOCK};
     return P2P_OK;
 }

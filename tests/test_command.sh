@@ -59,7 +59,7 @@ fi
 if [ "${device%%:*}" = opencl ]; then
     off=(env P2P_OPENCL_BF16=off "$p2p")
     expect 0 "no bf16: P2P_OPENCL_BF16=off says so" "${off[@]}" devices
-    expect 1 "has no convolutions in bf16" "${off[@]}" plan --size 32 --precision bf16 --device "$device"
+    expect 1 "has no bf16: P2P_OPENCL_BF16=off says so" "${off[@]}" plan --size 32 --precision bf16 --device "$device"
     said "hint: --precision fp32" "plan in bf16 without bf16"
     expect 2 "must be auto, portable or off" env P2P_OPENCL_BF16=on "$p2p" plan --device "$device"
 fi

@@ -20,7 +20,7 @@
 #include "test_expect.h"
 
 static const char *device_address;
-static p2p_math math; /* of all sessions */
+static bool bf16; /* of all sessions */
 
 /* A generator with random weights, run in batches of one size. */
 typedef struct {
@@ -37,7 +37,7 @@ static void open_setup(setup *s, const pix2pix_config *config, p2p_norm_stats_ov
     pix2pix_graph_options options = pix2pix_graph_options_for(s->model, batch);
     options.statistics = statistics;
     ok(pix2pix_graph_evaluate(s->model, &options, false, &s->graph));
-    ok(p2p_session_create(&s->device, 1, &(p2p_session_options){.math = math}, &s->session));
+    ok(p2p_session_create(&s->device, 1, &(p2p_session_options){.bf16 = bf16}, &s->session));
     /* 16 bits show differences that 8 would round away. */
     s->evaluator = (evaluator){.batch = batch,
                                .width = (int)config->width,
@@ -138,7 +138,7 @@ static bool has_bf16(void) {
     p2p_device *device;
     p2p_session *session = NULL;
     ok(p2p_device_open(device_address, &device));
-    const p2p_session_options options = {.math = P2P_MATH_bf16};
+    const p2p_session_options options = {.bf16 = true};
     const bool has = p2p_session_create(&device, 1, &options, &session) == P2P_OK;
     p2p_session_destroy(session);
     p2p_device_close(device);
@@ -151,9 +151,9 @@ static void test_bf16(void **state) {
         print_message("SKIPPED: %s\n", p2p_message());
         skip();
     }
-    math = P2P_MATH_bf16;
+    bf16 = true;
     check_batches(64, 6, 16, P2P_STATS_IMAGE);
-    math = P2P_MATH_stored;
+    bf16 = false;
 }
 
 int main(int argc, char **argv) {

@@ -53,12 +53,30 @@ void test_folder_remove(char *folder) {
     free(folder);
 }
 
+char *test_own_folder;
+
+int test_own_folder_make(void **state) {
+    (void)state;
+    test_own_folder = test_folder_make();
+    return 0;
+}
+
+int test_own_folder_remove(void **state) {
+    (void)state;
+    test_folder_remove(test_own_folder);
+    return 0;
+}
+
 const char *test_path(const char *folder, const char *name) {
     static char buffers[BUFFERS][PATH_BYTES];
     static unsigned next;
     char *buffer = buffers[next++ % BUFFERS];
     require(snprintf(buffer, PATH_BYTES, "%s/%s", folder, name) < PATH_BYTES, "name", name);
     return buffer;
+}
+
+const char *test_own_path(const char *name) {
+    return test_path(test_own_folder, name);
 }
 
 const char *test_golden(const char *name) {

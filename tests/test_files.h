@@ -11,8 +11,18 @@
 char *test_folder_make(void);
 void test_folder_remove(char *folder);
 
+/* The same around each test of a file, as cmocka's set-up and tear-down. */
+extern char *test_own_folder;
+int test_own_folder_make(void **state);
+int test_own_folder_remove(void **state);
+#define TEST_IN_FOLDER(name)                                                                                 \
+    cmocka_unit_test_setup_teardown(name, test_own_folder_make, test_own_folder_remove)
+
 /* "folder/name" in one of a few static buffers: good until the eighth further call. */
 const char *test_path(const char *folder, const char *name);
+
+/* The same in the test's own folder. */
+const char *test_own_path(const char *name);
 
 /* The path of a committed file below tests/golden, likewise. */
 const char *test_golden(const char *name);

@@ -15,24 +15,6 @@
 
 #include "test_expect.h"
 
-static char *folder;
-
-static const char *in_folder(const char *name) {
-    return test_path(folder, name);
-}
-
-static int make_folder(void **state) {
-    (void)state;
-    folder = test_folder_make();
-    return 0;
-}
-
-static int remove_folder(void **state) {
-    (void)state;
-    test_folder_remove(folder);
-    return 0;
-}
-
 /* ---- Written and read
  * -------------------------------------------------------------------------------------- */
 
@@ -90,7 +72,7 @@ static void check_same_config(const pix2pix_config *got, const pix2pix_config *e
 
 static void test_model_file(void **state) {
     (void)state;
-    const char *path = in_folder("generator.safetensors");
+    const char *path = test_own_path("generator.safetensors");
     save_tiny(path, true);
     safetensors_file *file;
     pix2pix *model;
@@ -124,7 +106,7 @@ static void edit_file(const char *path, const char *from, const char *to) {
 
 /* The generator's file, edited, is refused. */
 static void check_edited(const char *from, const char *to, const char *fragment) {
-    const char *path = in_folder("generator.safetensors");
+    const char *path = test_own_path("generator.safetensors");
     save_tiny(path, true);
     edit_file(path, from, to);
     safetensors_file *file;
@@ -181,11 +163,11 @@ static void test_model_file_refused(void **state) {
     check_edited("\"ngf\":\"1\"", "\"ngf\":\"0\"", "ngf is 0");
     check_edited("\"output_bits\":\"16\"", "\"output_bits\":\"12\"", "output_bits is neither 8 nor 16");
     check_edited("\"step\":\"5\"", "\"step\":\" \"", "metadata's step");
-    save_tiny(in_folder("discriminator.safetensors"), false);
+    save_tiny(test_own_path("discriminator.safetensors"), false);
     safetensors_file *file;
     pix2pix *model;
     model_file_info info;
-    refused(model_file_open(in_folder("discriminator.safetensors"), &file, &model, &info), P2P_INPUT,
+    refused(model_file_open(test_own_path("discriminator.safetensors"), &file, &model, &info), P2P_INPUT,
             "only a generator");
 }
 
@@ -263,7 +245,7 @@ static void exercise_mutants(const char *path, int mutants) {
 
 static void test_mutations(void **state) {
     (void)state;
-    const char *path = in_folder("generator.safetensors");
+    const char *path = test_own_path("generator.safetensors");
     save_tiny(path, true);
     exercise_mutants(path, 20000);
 }
@@ -274,12 +256,13 @@ static void test_mutations_of_a_state_dictionary(void **state) {
     exercise_mutants(test_golden("state_dict_instance.safetensors"), 10000);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, make_folder, remove_folder)
-
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(test_model_file), TEST(test_model_file_of_format_1),          TEST(test_model_file_refused),
-        TEST(test_mutations),  TEST(test_mutations_of_a_state_dictionary),
+        TEST_IN_FOLDER(test_model_file),
+        TEST_IN_FOLDER(test_model_file_of_format_1),
+        TEST_IN_FOLDER(test_model_file_refused),
+        TEST_IN_FOLDER(test_mutations),
+        TEST_IN_FOLDER(test_mutations_of_a_state_dictionary),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -217,7 +217,7 @@ static void counts_its_peak(void **state) {
     expect_counts("direct", P2P_TYPE_bf16, 100, 100);
     unsetenv("P2P_OPENCL_BF16");
     p2p_be_device *device = open_device();
-    if (device->target.bf16 != OCL_BF16_NONE)
+    if (ocl_bf16_multiplies(&device->target))
         expect_counts("direct", P2P_TYPE_bf16, 100, 1 << 17); /* instructions */
     p2p_be_op *op = NULL;
     double multiply_adds = 0;

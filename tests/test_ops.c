@@ -6,7 +6,8 @@
  *
  * --storage makes the device store tensors another way than it asks for: with the reference, which takes any
  * layout, that is a test of the layouts and of the runner itself. --random N draws N cases of each kind after
- * the table. --precision bf16 asks for convolutions in bf16. --long runs the networks' layers at full size,
+ * the table. --precision bf16 asks for what the device does in bf16: activations stored so, or convolutions
+ * that multiply so. --long runs the networks' layers at full size,
  * --thin fewer convolutions; --tiny does so too, and leaves out what takes a simulator long: what is above
  * 300,000 multiply-adds, or --macs N. --apart gives each operand a buffer of its own that ends where it does,
  * for simulators that report reads outside of buffers. Exits with 1 when anything failed, when the device is
@@ -94,9 +95,10 @@ static int parse(int argc, char **argv, options *chosen) {
 
 /* ---- Storages ----------------------------------------------------------------------------------------- */
 
-static bool choose_storages(const char *name, const p2p_device_info *info, op_storages *storages) {
+static bool choose_storages(const char *name, bool bf16, const p2p_device_info *info, op_storages *storages) {
     const p2p_storage plain = {P2P_TYPE_f32, P2P_LAYOUT_plain, 0};
-    *storages = (op_storages){info->activation, info->filter, info->vector, info->channel_alignment};
+    *storages = (op_storages){bf16 ? info->activation_bf16 : info->activation, info->filter, info->vector,
+                              info->channel_alignment};
     if (!name) return true;
     if (strcmp(name, "plain") == 0) {
         *storages = (op_storages){plain, plain, plain, 1};
@@ -212,9 +214,13 @@ static int run(const options *chosen, op_suite *suite) {
         return 1;
     }
     suite->device.apart = chosen->apart;
-    if (!choose_storages(chosen->storage, p2p_device_describe(suite->device.device), &suite->storages)) {
+    const p2p_device_info *info = p2p_device_describe(suite->device.device);
+    const bool bf16 = strcmp(chosen->precision, "bf16") == 0;
+    if (!choose_storages(chosen->storage, bf16, info, &suite->storages)) {
         return usage("there is no storage", chosen->storage);
     }
+    const bool stored = suite->storages.activation.type == P2P_TYPE_bf16;
+    suite->math = bf16 && !stored ? P2P_MATH_bf16 : P2P_MATH_stored;
     return strcmp(chosen->mode, "perf") == 0 ? run_perf(suite, chosen) : run_tests(suite, chosen);
 }
 
@@ -247,7 +253,6 @@ int main(int argc, char **argv) {
     suite->repro = repro;
     suite->seed = chosen.seed;
     suite->only_kind = find_kind(chosen.filter);
-    suite->math = strcmp(chosen.precision, "bf16") == 0 ? P2P_MATH_bf16 : P2P_MATH_stored;
     if (suite->only_kind == -2) {
         free(suite);
         return usage("there is no kind", chosen.filter);

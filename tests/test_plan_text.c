@@ -169,7 +169,7 @@ static void test_what_a_device_refuses_in_bf16_stays_as_it_is(void **state) {
     p2p_device *device = NULL;
     p2p_session *session = NULL;
     pix2pix_config config = pix2pix_config_default();
-    const p2p_session_options options = {.math = P2P_MATH_bf16};
+    const p2p_session_options options = {.bf16 = true};
     int convolutions = 0;
     OK(pix2pix_create(&model, &config));
     OK(p2p_device_open("null:1", &device));
@@ -190,10 +190,10 @@ static void test_a_device_without_bf16_is_refused(void **state) {
     (void)state;
     p2p_device *device = NULL;
     p2p_session *session = NULL;
-    const p2p_session_options options = {.math = P2P_MATH_bf16};
+    const p2p_session_options options = {.bf16 = true};
     OK(p2p_device_open("null:0", &device));
     assert_int_equal(p2p_session_create(&device, 1, &options, &session), P2P_UNSUPPORTED);
-    assert_non_null(strstr(p2p_message(), "null:0 has no convolutions in bf16: it is too plain"));
+    assert_non_null(strstr(p2p_message(), "null:0 has no bf16: it is too plain"));
     p2p_device_close(device);
 }
 

@@ -19,24 +19,6 @@
 
 #include "test_expect.h"
 
-static char *folder;
-
-static const char *in_folder(const char *name) {
-    return test_path(folder, name);
-}
-
-static int make_folder(void **state) {
-    (void)state;
-    folder = test_folder_make();
-    return 0;
-}
-
-static int remove_folder(void **state) {
-    (void)state;
-    test_folder_remove(folder);
-    return 0;
-}
-
 /* ---- Atomic files ------------------------------------------------------------------------------------- */
 
 static void write_text(const char *path, const char *text) {
@@ -55,7 +37,7 @@ static void assert_file_is(const char *path, const char *text) {
 
 static void test_atomic_replaces(void **state) {
     (void)state;
-    const char *path = in_folder("file");
+    const char *path = test_own_path("file");
     write_text(path, "old");
     p2p_atomic_file file;
     ok(p2p_atomic_open(&file, path));
@@ -68,13 +50,13 @@ static void test_atomic_replaces(void **state) {
     p2p_atomic_abandon(&file);
     assert_file_is(path, "new");
     p2p_atomic_abandon(&file);
-    assert_int_equal(test_folder_entries(folder), 1);
+    assert_int_equal(test_folder_entries(test_own_folder), 1);
 }
 
 /* A disk that is full, played by a limit on file sizes. */
 static void test_atomic_full_disk(void **state) {
     (void)state;
-    const char *path = in_folder("file");
+    const char *path = test_own_path("file");
     write_text(path, "old");
     struct rlimit before;
     assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
@@ -90,14 +72,14 @@ static void test_atomic_full_disk(void **state) {
     ok(opened);
     refused(committed, P2P_IO, path);
     assert_file_is(path, "old");
-    assert_int_equal(test_folder_entries(folder), 1);
+    assert_int_equal(test_folder_entries(test_own_folder), 1);
 }
 
 static void test_atomic_refuses(void **state) {
     (void)state;
     p2p_atomic_file file;
-    refused(p2p_atomic_open(&file, folder), P2P_IO, "it is a folder");
-    refused(p2p_atomic_open(&file, in_folder("missing/file")), P2P_IO, "missing/.file.tmp");
+    refused(p2p_atomic_open(&file, test_own_folder), P2P_IO, "it is a folder");
+    refused(p2p_atomic_open(&file, test_own_path("missing/file")), P2P_IO, "missing/.file.tmp");
     refused(p2p_atomic_open(&file, ""), P2P_IO, "no file name");
     p2p_atomic_abandon(&file);
 }
@@ -106,10 +88,10 @@ static void test_open_refuses(void **state) {
     (void)state;
     FILE *stream;
     uint64_t size;
-    refused(p2p_file_open(in_folder("missing"), &stream, &size), P2P_INPUT, "missing");
-    refused(p2p_file_open(folder, &stream, &size), P2P_INPUT, "it is a folder");
-    assert_int_equal(mkfifo(in_folder("pipe"), 0600), 0);
-    refused(p2p_file_open(in_folder("pipe"), &stream, &size), P2P_INPUT, "it is not a file");
+    refused(p2p_file_open(test_own_path("missing"), &stream, &size), P2P_INPUT, "missing");
+    refused(p2p_file_open(test_own_folder, &stream, &size), P2P_INPUT, "it is a folder");
+    assert_int_equal(mkfifo(test_own_path("pipe"), 0600), 0);
+    refused(p2p_file_open(test_own_path("pipe"), &stream, &size), P2P_INPUT, "it is not a file");
 }
 
 /* ---- Files made by hand ------------------------------------------------------------------------------- */
@@ -122,7 +104,7 @@ static const char *file_of(const char *header, size_t data_bytes) {
     for (int i = 0; i < 8; i++) bytes[i] = (uint8_t)((uint64_t)length >> (8 * i));
     memcpy(bytes + 8, header, length);
     for (size_t i = 0; i < data_bytes; i++) bytes[8 + length + i] = (uint8_t)i;
-    const char *path = in_folder("made.safetensors");
+    const char *path = test_own_path("made.safetensors");
     test_file_write(path, bytes, size);
     free(bytes);
     return path;
@@ -186,7 +168,7 @@ static void test_bad_files(void **state) {
 
 static void test_bad_lengths(void **state) {
     (void)state;
-    const char *path = in_folder("made.safetensors");
+    const char *path = test_own_path("made.safetensors");
     safetensors_file *file;
     test_file_write(path, "", 0);
     refused(safetensors_open(path, &file), P2P_INPUT, "too short");
@@ -308,7 +290,7 @@ static void test_round_trip(void **state) {
         wide[i] = i / 3.0;
         narrow[i] = (float)i / 7;
     }
-    const char *path = in_folder("trip.safetensors");
+    const char *path = test_own_path("trip.safetensors");
     const int64_t integer = INT64_MIN + 1, shapes[] = {COUNT, 200, 200, 0};
     safetensors_writer *writer;
     ok(safetensors_create(path, &writer));
@@ -360,7 +342,7 @@ static void test_round_trip(void **state) {
 /* A part may fill one tensor and go on in the next; a file whose last tensor isn't full is refused. */
 static void test_parts(void **state) {
     (void)state;
-    const char *path = in_folder("parts.safetensors");
+    const char *path = test_own_path("parts.safetensors");
     const int64_t three = 3;
     const float values[6] = {1, 2, 3, 4, 5, 6};
     for (int count = 5; count <= 6; count++) {
@@ -387,7 +369,7 @@ static void test_parts(void **state) {
 
 static void test_writer_misuse(void **state) {
     (void)state;
-    const char *path = in_folder("misuse.safetensors");
+    const char *path = test_own_path("misuse.safetensors");
     const int64_t negative = -1, two = 2, huge[] = {INT64_MAX, 2};
     const float values[2] = {1, 2};
     safetensors_writer *writer;
@@ -408,7 +390,7 @@ static void test_writer_misuse(void **state) {
     ok(safetensors_create(path, &writer));
     ok(safetensors_declare(writer, "a", SAFETENSORS_F32, 1, &two));
     refused(safetensors_commit(writer), P2P_INVALID, "not written");
-    assert_int_equal(test_folder_entries(folder), 0);
+    assert_int_equal(test_folder_entries(test_own_folder), 0);
 }
 
 /* ---- Weights ------------------------------------------------------------------------------------------ */
@@ -540,7 +522,7 @@ static p2p_status load_small(small_training *t, const char *path) {
 static void test_weights_round_trip(void **state) {
     (void)state;
     small_training trained = open_small(), fresh = open_small();
-    const char *first = in_folder("first.safetensors"), *second = in_folder("second.safetensors");
+    const char *first = test_own_path("first.safetensors"), *second = test_own_path("second.safetensors");
     train_small(&trained);
     save_small(&trained, first, P2P_TYPE_f64);
     ok(load_small(&fresh, first));
@@ -578,7 +560,7 @@ static void test_weights_names(void **state) {
     enum { NAMES = sizeof names / sizeof names[0] };
     small_training t = open_small();
     train_small(&t);
-    const char *path = in_folder("names.safetensors");
+    const char *path = test_own_path("names.safetensors");
     save_small(&t, path, P2P_TYPE_f32);
     safetensors_file *file;
     ok(safetensors_open(path, &file));
@@ -654,16 +636,24 @@ static void test_weights_refused(void **state) {
                456, "has a tensor module.conv.bias");
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, make_folder, remove_folder)
-
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(test_atomic_replaces),  TEST(test_atomic_full_disk),   TEST(test_atomic_refuses),
-        TEST(test_open_refuses),     TEST(test_bad_files),          TEST(test_bad_lengths),
-        TEST(test_vanishing_data),   TEST(test_elements),           TEST(test_round_trip),
-        TEST(test_writer_misuse),    TEST(test_weights_round_trip), TEST(test_weights_names),
-        TEST(test_weights_accepted), TEST(test_weights_refused),    TEST(test_parts),
-        TEST(test_pieces),
+        TEST_IN_FOLDER(test_atomic_replaces),
+        TEST_IN_FOLDER(test_atomic_full_disk),
+        TEST_IN_FOLDER(test_atomic_refuses),
+        TEST_IN_FOLDER(test_open_refuses),
+        TEST_IN_FOLDER(test_bad_files),
+        TEST_IN_FOLDER(test_bad_lengths),
+        TEST_IN_FOLDER(test_vanishing_data),
+        TEST_IN_FOLDER(test_elements),
+        TEST_IN_FOLDER(test_round_trip),
+        TEST_IN_FOLDER(test_writer_misuse),
+        TEST_IN_FOLDER(test_weights_round_trip),
+        TEST_IN_FOLDER(test_weights_names),
+        TEST_IN_FOLDER(test_weights_accepted),
+        TEST_IN_FOLDER(test_weights_refused),
+        TEST_IN_FOLDER(test_parts),
+        TEST_IN_FOLDER(test_pieces),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -100,22 +100,8 @@ static pix2pix_config small_config(void) {
 
 /* ---- What is found ------------------------------------------------------------------------------------ */
 
-static char *folder;
-
-static int make_folder(void **state) {
-    (void)state;
-    folder = test_folder_make();
-    return 0;
-}
-
-static int remove_folder(void **state) {
-    (void)state;
-    test_folder_remove(folder);
-    return 0;
-}
-
 static void check_found(const tensor_list *list, const pix2pix_config *expected) {
-    const char *path = test_path(folder, "x.safetensors");
+    const char *path = test_own_path("x.safetensors");
     safetensors_file *file;
     pix2pix *model;
     model_file_info info;
@@ -180,7 +166,7 @@ static void test_old_instance_norm(void **state) {
 /* ---- What is refused ---------------------------------------------------------------------------------- */
 
 static void check_refused(const tensor_list *list, const char *fragment) {
-    const char *path = test_path(folder, "x.safetensors");
+    const char *path = test_own_path("x.safetensors");
     safetensors_file *file;
     pix2pix *model;
     model_file_info info;
@@ -261,7 +247,7 @@ static void test_too_deep(void **state) {
 
 static void test_pytorchs_own_format(void **state) {
     (void)state;
-    const char *path = test_path(folder, "latest_net_G.pth");
+    const char *path = test_own_path("latest_net_G.pth");
     safetensors_file *file;
     pix2pix *model;
     model_file_info info;
@@ -271,11 +257,11 @@ static void test_pytorchs_own_format(void **state) {
 }
 
 int main(void) {
-#define TEST(function) cmocka_unit_test_setup_teardown(function, make_folder, remove_folder)
     const struct CMUnitTest tests[] = {
-        TEST(test_every_network_is_found), TEST(test_no_norm),        TEST(test_old_instance_norm),
-        TEST(test_foreign_files),          TEST(test_hostile_shapes), TEST(test_too_deep),
-        TEST(test_pytorchs_own_format),
+        TEST_IN_FOLDER(test_every_network_is_found), TEST_IN_FOLDER(test_no_norm),
+        TEST_IN_FOLDER(test_old_instance_norm),      TEST_IN_FOLDER(test_foreign_files),
+        TEST_IN_FOLDER(test_hostile_shapes),         TEST_IN_FOLDER(test_too_deep),
+        TEST_IN_FOLDER(test_pytorchs_own_format),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -26,7 +26,8 @@ static void print_entry(const p2p_device_entry *entry) {
     if (entry->no_bf16[0])
         printf("\n    precision fp32; no bf16: %s\n", entry->no_bf16);
     else
-        printf("\n    precision fp32 or bf16\n");
+        printf("\n    precision fp32 or bf16 (%s)\n",
+               entry->stores_bf16 ? "activations are stored in bf16" : "convolutions multiply in bf16");
 }
 
 p2p_status command_devices(settings *all) {
@@ -77,7 +78,7 @@ p2p_status command_create_session(const settings *all, p2p_device *device, const
                                   p2p_session **session) {
     const bool bf16 = strcmp(all->precision, "bf16") == 0;
     p2p_session_options options = {
-        .math = bf16 ? P2P_MATH_bf16 : P2P_MATH_stored,
+        .bf16 = bf16,
         .tuning = {.clock = sys_clock,
                    .progress = tuning->progress ? tuning->progress : show_measuring,
                    .context = tuning->context,

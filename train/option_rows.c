@@ -147,7 +147,7 @@ const option_row option_rows[] = {
     {"device", 0, KIND_TEXT, AT(device), RUN, NOT_KEPT, 0, 0, NULL, "BACKEND:N",
      "one device, as p2p devices lists them, e.g. opencl:0"},
     {"precision", 0, KIND_CHOICE, AT(precision), RUN, BINDING, 0, 0, "fp32", "fp32|bf16",
-     "bf16: convolutions multiply numbers rounded to bfloat16 and add in float32; all else stays float32"},
+     "bf16: GPUs store activations in bfloat16, convolutions of CPUs multiply in it; all else stays float32"},
 
     {"tune", 0, KIND_CHOICE, AT(tune), RUN & ~TUNE, NOT_KEPT, 0, 0, "auto", "auto|on|off",
      "whether convolutions run as measured: off not, on with measuring what is new, auto what p2p tune has measured, "

@@ -11,10 +11,28 @@
      ((c) + name##_c0) / name##_c_block * name##_c_outer +                                                   \
      ((c) + name##_c0) % name##_c_block * name##_c_inner)
 
+/* Each side has its own type: X_BF16, Y_BF16. */
+#ifdef X_BF16
+#define X_TYPE    ushort
+#define FROM_X(v) widen_bf16(v)
+#else
+#define X_TYPE    float
+#define FROM_X(v) (v)
+#endif
+#ifdef Y_BF16
+#define Y_TYPE    ushort
+#define FROM_Y(v) widen_bf16(v)
+#define TO_Y(v)   (ushort)bf16_bits(v)
+#else
+#define Y_TYPE    float
+#define FROM_Y(v) (v)
+#define TO_Y(v)   (v)
+#endif
+
 /* y (+)= x, or y (+)= alpha where `fills`. A work-item (i, b, n) takes `chunk` positions of the 16
  * channels from 16 b on. The grid covers what y stores: beyond n_real and c_real are padding lanes, which
  * become zero. */
-KERNEL void copy_planes(MEMORY(const float, x), PLANES(x), MEMORY(float, y), PLANES(y), const int positions,
+KERNEL void copy_planes(MEMORY(const X_TYPE, x), PLANES(x), MEMORY(Y_TYPE, y), PLANES(y), const int positions,
                         const int chunk, const ulong n_real, const ulong c_real, const ulong c_stored,
                         const int accumulate, const int fills, const float alpha) {
     const ulong n = IMAGE, c_first = BLOCK * 16;
@@ -27,11 +45,11 @@ KERNEL void copy_planes(MEMORY(const float, x), PLANES(x), MEMORY(float, y), PLA
     const int real = n >= n_real || c_first >= c_real ? 0 : (int)min(c_real - c_first, (ulong)16);
     for (long p = FIRST; p < END; p++) {
         for (int l = 0; l < real; l++) {
-            const float v = fills ? alpha : x[from[l] + p * x_step];
-            __global float *target = y + to[l] + p * y_step;
-            *target = accumulate ? *target + v : v;
+            const float v = fills ? alpha : FROM_X(x[from[l] + p * x_step]);
+            __global Y_TYPE *target = y + to[l] + p * y_step;
+            *target = TO_Y(accumulate ? FROM_Y(*target) + v : v);
         }
-        for (int l = real; l < lanes; l++) y[to[l] + p * y_step] = 0.0f;
+        for (int l = real; l < lanes; l++) y[to[l] + p * y_step] = TO_Y(0.0f);
     }
 }
 

@@ -7,22 +7,22 @@
  */
 
 /* Mean and sum of squared deviations from it, of one chunk. */
-KERNEL void norm_partial(VIEW, VIEWED(const float, x), MEMORY(float, partial), const int chunks) {
+KERNEL void norm_partial(VIEW, VIEWED(const STORED, x), MEMORY(float, partial), const int chunks) {
     if (get_global_id(0) >= chunks) return;
-    __global const float *from = PLANE(x);
+    __global const STORED *from = PLANE(x);
     const int lanes = LANES(0);
     const long end = END;
     float16 sum = 0.0f, squares = 0.0f;
     for (long p = FIRST; p < end; p += 32) {
         float16 run = 0.0f; /* short runs first: the error grows with the length of a sum */
-        for (long q = p; q < min(p + 32, end); q++) run += load_lanes(from + 16 * q, lanes);
+        for (long q = p; q < min(p + 32, end); q++) run += load_viewed(from + 16 * q, lanes);
         sum += run;
     }
     const float16 mean = sum / (float)(end - FIRST);
     for (long p = FIRST; p < end; p += 32) {
         float16 run = 0.0f;
         for (long q = p; q < min(p + 32, end); q++) {
-            const float16 d = load_lanes(from + 16 * q, lanes) - mean;
+            const float16 d = load_viewed(from + 16 * q, lanes) - mean;
             run += d * d;
         }
         squares += run;
@@ -132,16 +132,16 @@ inline normaliser load_normaliser(ulong image, ulong block, SOURCES) {
                : (float16)(1.0f))
 
 /* y (+)= act(dropout(scale xhat + shift)), and y2 with act2. */
-KERNEL void norm_apply(VIEW, VIEWED(const float, x), SOURCES, MEMORY(const uint, step), DROPOUT,
-                       VIEWED(float, y), const int y_flags, VIEWED(float, y2), const int y2_flags, ACTS) {
+KERNEL void norm_apply(VIEW, VIEWED(const STORED, x), SOURCES, MEMORY(const uint, step), DROPOUT,
+                       VIEWED(STORED, y), const int y_flags, VIEWED(STORED, y2), const int y2_flags, ACTS) {
     if (FIRST >= positions) return;
     const normaliser n = NORMALISER;
     const int lanes = LANES(0);
-    __global const float *from = PLANE(x);
-    __global float *to = PLANE(y);
-    __global float *to2 = PLANE(y2);
+    __global const STORED *from = PLANE(x);
+    __global STORED *to = PLANE(y);
+    __global STORED *to2 = PLANE(y2);
     for (long p = FIRST; p < END; p++) {
-        const float16 xhat = (load_lanes(from + 16 * p, lanes) - n.mean) * n.rstd;
+        const float16 xhat = (load_viewed(from + 16 * p, lanes) - n.mean) * n.rstd;
         const float16 z = (xhat * n.scale + n.shift) * MASK(p); /* as in gradient_at, for equal signs */
         put_lanes(act_value(act, slope, z), to + 16 * p, lanes, y_flags & HAS_ACCUMULATE);
         if (y2_flags) put_lanes(act_value(act2, slope2, z), to2 + 16 * p, lanes, y2_flags & HAS_ACCUMULATE);
@@ -151,8 +151,8 @@ KERNEL void norm_apply(VIEW, VIEWED(const float, x), SOURCES, MEMORY(const uint,
 /* ---- Backward ----------------------------------------------------------------------------------------- */
 
 #define GRADIENTS                                                                                            \
-    VIEW, VIEWED(const float, x), SOURCES, MEMORY(const uint, step), DROPOUT, VIEWED(const float, dy),       \
-        VIEWED(const float, dy2), const int dy2_flags, ACTS
+    VIEW, VIEWED(const STORED, x), SOURCES, MEMORY(const uint, step), DROPOUT, VIEWED(const STORED, dy),     \
+        VIEWED(const STORED, dy2), const int dy2_flags, ACTS
 
 /* g = mask * (act'(y) dy + act2'(y2) dy2), with y and y2 computed again from xhat. */
 inline float16 gradient_at(float16 xhat, const normaliser *n, float16 mask, float16 dy, float16 dy2,
@@ -165,9 +165,9 @@ inline float16 gradient_at(float16 xhat, const normaliser *n, float16 mask, floa
 
 /* Sets xhat and g at a position, from the arguments GRADIENTS. */
 #define LOAD_GRADIENT(p)                                                                                     \
-    const float16 xhat = (load_lanes(from_x + 16 * (p), lanes) - n.mean) * n.rstd;                           \
-    const float16 g = gradient_at(xhat, &n, MASK(p), load_lanes(from_dy + 16 * (p), lanes),                  \
-                                  dy2_flags ? load_lanes(from_dy2 + 16 * (p), lanes) : (float16)(0.0f),      \
+    const float16 xhat = (load_viewed(from_x + 16 * (p), lanes) - n.mean) * n.rstd;                          \
+    const float16 g = gradient_at(xhat, &n, MASK(p), load_viewed(from_dy + 16 * (p), lanes),                 \
+                                  dy2_flags ? load_viewed(from_dy2 + 16 * (p), lanes) : (float16)(0.0f),     \
                                   dy2_flags, act, slope, act2, slope2)
 
 /* Sums of g and of g xhat over one chunk. */
@@ -176,7 +176,7 @@ KERNEL void norm_bwd_partial(GRADIENTS, MEMORY(float, partial), const int chunks
     const normaliser n = NORMALISER;
     const int lanes = LANES(0);
     const long end = END;
-    __global const float *from_x = PLANE(x), *from_dy = PLANE(dy), *from_dy2 = PLANE(dy2);
+    __global const STORED *from_x = PLANE(x), *from_dy = PLANE(dy), *from_dy2 = PLANE(dy2);
     float16 sum0 = 0.0f, sum1 = 0.0f;
     for (long p = FIRST; p < end; p += 32) {
         float16 run0 = 0.0f, run1 = 0.0f;
@@ -195,13 +195,13 @@ KERNEL void norm_bwd_partial(GRADIENTS, MEMORY(float, partial), const int chunks
 }
 
 /* dx (+)= scale rstd (g - sums0/count - xhat sums1/count); exactly 0 over one element. */
-KERNEL void norm_bwd_apply(GRADIENTS, MEMORY(const float, sums), VIEWED(float, dx), const int accumulate) {
+KERNEL void norm_bwd_apply(GRADIENTS, MEMORY(const float, sums), VIEWED(STORED, dx), const int accumulate) {
     if (FIRST >= positions) return;
     const normaliser n = NORMALISER;
     const int lanes = LANES(0);
     const ulong group = IMAGE / images;
-    __global const float *from_x = PLANE(x), *from_dy = PLANE(dy), *from_dy2 = PLANE(dy2);
-    __global float *to = PLANE(dx);
+    __global const STORED *from_x = PLANE(x), *from_dy = PLANE(dy), *from_dy2 = PLANE(dy2);
+    __global STORED *to = PLANE(dx);
     const float16 count = load_lanes(stats + stats_start + group * 3 * channels + BLOCK * 16, lanes);
     __global const float *from = sums + sums_start + group * 2 * channels + BLOCK * 16;
     const float16 mean0 = load_lanes(from, lanes) / count, mean1 = load_lanes(from + channels, lanes) / count;

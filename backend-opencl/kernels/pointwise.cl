@@ -1,70 +1,70 @@
 /* Element-wise kernels: each work-item reads its vectors once and writes each result once. See common.clh for
  * the walk; formulas are those of p2p_op.h. */
 
-KERNEL void fill(VIEW, VIEWED(float, y), const int accumulate, const float alpha) {
-    __global float *to = PLANE(y);
+KERNEL void fill(VIEW, VIEWED(STORED, y), const int accumulate, const float alpha) {
+    __global STORED *to = PLANE(y);
     for (long p = FIRST; p < END; p++) put_viewed((float16)(alpha), to + 16 * p, LANES(p), flat, accumulate);
 }
 
 /* y (+)= alpha x. A copy has alpha 1. */
-KERNEL void axpby(VIEW, VIEWED(const float, x), VIEWED(float, y), const int accumulate, const float alpha) {
-    __global const float *from = PLANE(x);
-    __global float *to = PLANE(y);
+KERNEL void axpby(VIEW, VIEWED(const STORED, x), VIEWED(STORED, y), const int accumulate, const float alpha) {
+    __global const STORED *from = PLANE(x);
+    __global STORED *to = PLANE(y);
     for (long p = FIRST; p < END; p++) {
         const int lanes = LANES(p);
-        put_viewed(alpha * load_lanes(from + 16 * p, lanes), to + 16 * p, lanes, flat, accumulate);
+        put_viewed(alpha * load_viewed(from + 16 * p, lanes), to + 16 * p, lanes, flat, accumulate);
     }
 }
 
 /* y (+)= alpha x with one number of x per channel. */
-KERNEL void axpby_vector(VIEW, MEMORY(const float, x), VIEWED(float, y), const int accumulate,
+KERNEL void axpby_vector(VIEW, MEMORY(const float, x), VIEWED(STORED, y), const int accumulate,
                          const float alpha) {
     const int lanes = LANES(0);
     const float16 v = alpha * load_lanes(x + x_start + BLOCK * 16, lanes);
-    __global float *to = PLANE(y);
+    __global STORED *to = PLANE(y);
     for (long p = FIRST; p < END; p++) put_viewed(v, to + 16 * p, lanes, flat, accumulate);
 }
 
-KERNEL void act_fwd(VIEW, VIEWED(const float, x), VIEWED(float, y), const int accumulate, const int act,
+KERNEL void act_fwd(VIEW, VIEWED(const STORED, x), VIEWED(STORED, y), const int accumulate, const int act,
                     const float slope) {
-    __global const float *from = PLANE(x);
-    __global float *to = PLANE(y);
+    __global const STORED *from = PLANE(x);
+    __global STORED *to = PLANE(y);
     for (long p = FIRST; p < END; p++) {
         const int lanes = LANES(p);
-        put_viewed(act_value(act, slope, load_lanes(from + 16 * p, lanes)), to + 16 * p, lanes, flat,
+        put_viewed(act_value(act, slope, load_viewed(from + 16 * p, lanes)), to + 16 * p, lanes, flat,
                    accumulate);
     }
 }
 
-KERNEL void act_bwd(VIEW, VIEWED(const float, y), VIEWED(const float, dy), VIEWED(float, dx),
+KERNEL void act_bwd(VIEW, VIEWED(const STORED, y), VIEWED(const STORED, dy), VIEWED(STORED, dx),
                     const int accumulate, const int act, const float slope) {
-    __global const float *value = PLANE(y);
-    __global const float *from = PLANE(dy);
-    __global float *to = PLANE(dx);
+    __global const STORED *value = PLANE(y);
+    __global const STORED *from = PLANE(dy);
+    __global STORED *to = PLANE(dx);
     for (long p = FIRST; p < END; p++) {
         const int lanes = LANES(p);
-        const float16 s = act_slope(act, slope, load_lanes(value + 16 * p, lanes));
-        put_viewed(s * load_lanes(from + 16 * p, lanes), to + 16 * p, lanes, flat, accumulate);
+        const float16 s = act_slope(act, slope, load_viewed(value + 16 * p, lanes));
+        put_viewed(s * load_viewed(from + 16 * p, lanes), to + 16 * p, lanes, flat, accumulate);
     }
 }
 
-KERNEL void dropout(VIEW, VIEWED(const float, x), MEMORY(const uint, step), VIEWED(float, y),
+KERNEL void dropout(VIEW, VIEWED(const STORED, x), MEMORY(const uint, step), VIEWED(STORED, y),
                     const int accumulate, DROPOUT) {
-    __global const float *from = PLANE(x);
-    __global float *to = PLANE(y);
+    __global const STORED *from = PLANE(x);
+    __global STORED *to = PLANE(y);
     for (long p = FIRST; p < END; p++) {
         const int lanes = LANES(p);
         const float16 mask = dropout_mask(step + step_start, IMAGE, BLOCK, p, layer, threshold, kept, width);
-        put_viewed(mask * load_lanes(from + 16 * p, lanes), to + 16 * p, lanes, flat, accumulate);
+        put_viewed(mask * load_viewed(from + 16 * p, lanes), to + 16 * p, lanes, flat, accumulate);
     }
 }
 
 /* y (+)= x * alpha + offset from interleaved samples; x_channels are stored per position. */
 #define PREPARE(name, sample)                                                                                \
-    KERNEL void name(VIEW, VIEWED(const sample, x), const int x_channels, VIEWED(float, y),                  \
+    KERNEL void name(VIEW, VIEWED(const sample, x), const int x_channels, VIEWED(STORED, y),                 \
                      const int accumulate, const float alpha, const float offset) {                          \
         __global const sample *from = x + x_start + x_at + IMAGE * x_image + BLOCK * 16;                     \
-        __global float *to = PLANE(y);                                                                       \
+        __global STORED *to = PLANE(y);                                                                      \
         const int lanes = LANES(0);                                                                          \
         for (long p = FIRST; p < END; p++) {                                                                 \
             float16 v = 0.0f;                                                                                \

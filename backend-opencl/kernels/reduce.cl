@@ -5,15 +5,15 @@
  */
 
 /* One partial sum per chunk of dy. */
-KERNEL void bias_partial(VIEW, VIEWED(const float, dy), MEMORY(float, partial), const int chunks) {
+KERNEL void bias_partial(VIEW, VIEWED(const STORED, dy), MEMORY(float, partial), const int chunks) {
     if (get_global_id(0) >= chunks) return;
-    __global const float *from = PLANE(dy);
+    __global const STORED *from = PLANE(dy);
     const int lanes = LANES(0);
     const long end = END;
     float16 sum = 0.0f;
     for (long p = FIRST; p < end; p += 32) {
         float16 run = 0.0f; /* short runs first: the error grows with the length of a sum */
-        for (long q = p; q < min(p + 32, end); q++) run += load_lanes(from + 16 * q, lanes);
+        for (long q = p; q < min(p + 32, end); q++) run += load_viewed(from + 16 * q, lanes);
         sum += run;
     }
     vstore16(sum, PARTIAL((ulong)chunks, IMAGE, get_global_id(0), BLOCK, get_global_size(1)),
@@ -55,15 +55,15 @@ KERNEL void combine_sums(MEMORY(const float, partial), const int rows, const int
 
 /* Sum of max(x, 0) - x target + log(1 + exp(-|x|)) over one chunk; dx (+)= grad_scale (sigmoid(x) - target).
  */
-KERNEL void bce_partial(VIEW, VIEWED(const float, x), MEMORY(float, partial), const int chunks,
-                        VIEWED(float, dx), const int dx_flags, const int target, const float grad_scale) {
+KERNEL void bce_partial(VIEW, VIEWED(const STORED, x), MEMORY(float, partial), const int chunks,
+                        VIEWED(STORED, dx), const int dx_flags, const int target, const float grad_scale) {
     if (get_global_id(0) >= chunks) return;
-    __global const float *from = PLANE(x);
-    __global float *to = PLANE(dx);
+    __global const STORED *from = PLANE(x);
+    __global STORED *to = PLANE(dx);
     const int lanes = LANES(0);
     float16 sum = 0.0f;
     for (long p = FIRST; p < END; p++) {
-        const float16 v = load_lanes(from + 16 * p, lanes);
+        const float16 v = load_viewed(from + 16 * p, lanes);
         sum += max(v, 0.0f) - (target ? v : (float16)(0.0f)) + log1p(exp(-fabs(v)));
         if (dx_flags) {
             /* sigmoid(x) - 1 = -sigmoid(-x) keeps its digits where sigmoid(x) is near 1 */
@@ -77,15 +77,15 @@ KERNEL void bce_partial(VIEW, VIEWED(const float, x), MEMORY(float, partial), co
 }
 
 /* Sum of (x - target)^2 over one chunk; dx (+)= grad_scale 2 (x - target). */
-KERNEL void mse_partial(VIEW, VIEWED(const float, x), MEMORY(float, partial), const int chunks,
-                        VIEWED(float, dx), const int dx_flags, const int target, const float grad_scale) {
+KERNEL void mse_partial(VIEW, VIEWED(const STORED, x), MEMORY(float, partial), const int chunks,
+                        VIEWED(STORED, dx), const int dx_flags, const int target, const float grad_scale) {
     if (get_global_id(0) >= chunks) return;
-    __global const float *from = PLANE(x);
-    __global float *to = PLANE(dx);
+    __global const STORED *from = PLANE(x);
+    __global STORED *to = PLANE(dx);
     const int lanes = LANES(0);
     float16 sum = 0.0f;
     for (long p = FIRST; p < END; p++) {
-        const float16 d = load_lanes(from + 16 * p, lanes) - (float)target;
+        const float16 d = load_viewed(from + 16 * p, lanes) - (float)target;
         sum += d * d;
         if (dx_flags) put_lanes(grad_scale * 2.0f * d, to + 16 * p, lanes, dx_flags & HAS_ACCUMULATE);
     }
@@ -95,15 +95,15 @@ KERNEL void mse_partial(VIEW, VIEWED(const float, x), MEMORY(float, partial), co
 }
 
 /* Sum of |x - target| over one chunk; dx (+)= grad_scale sign(x - target). */
-KERNEL void l1_partial(VIEW, VIEWED(const float, x), VIEWED(const float, target), MEMORY(float, partial),
-                       const int chunks, VIEWED(float, dx), const int dx_flags, const float grad_scale) {
+KERNEL void l1_partial(VIEW, VIEWED(const STORED, x), VIEWED(const STORED, target), MEMORY(float, partial),
+                       const int chunks, VIEWED(STORED, dx), const int dx_flags, const float grad_scale) {
     if (get_global_id(0) >= chunks) return;
-    __global const float *from = PLANE(x), *from_target = PLANE(target);
-    __global float *to = PLANE(dx);
+    __global const STORED *from = PLANE(x), *from_target = PLANE(target);
+    __global STORED *to = PLANE(dx);
     const int lanes = LANES(0);
     float16 sum = 0.0f;
     for (long p = FIRST; p < END; p++) {
-        const float16 d = load_lanes(from + 16 * p, lanes) - load_lanes(from_target + 16 * p, lanes);
+        const float16 d = load_viewed(from + 16 * p, lanes) - load_viewed(from_target + 16 * p, lanes);
         sum += fabs(d);
         if (dx_flags) {
             const float16 s = select((float16)(0.0f), (float16)(grad_scale), d > 0.0f);
