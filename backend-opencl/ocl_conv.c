@@ -37,7 +37,7 @@ static const struct {
 } families[OCL_CONV_FAMILIES] = {
     [OCL_CONV_DIRECT] = {ocl_plan_conv_cpu, ocl_conv_cpu_variants, ON_CPUS},
     [OCL_CONV_WINOGRAD] = {ocl_plan_conv_winograd, NULL, ON_CPUS},
-    [OCL_CONV_GPU] = {ocl_plan_conv_gpu, NULL, ON_OTHERS},
+    [OCL_CONV_GPU] = {ocl_plan_conv_gpu, ocl_conv_gpu_variants, ON_OTHERS},
     [OCL_CONV_GEMM] = {ocl_plan_conv_gemm, NULL, ON_OTHERS | ON_CPUS_POINTWISE},
 };
 

@@ -28,6 +28,7 @@ typedef struct {
     char address[64]; /* "opencl:0"; only the backend's name when it has no device at all */
     char name[256];
     char driver[256];
+    const char *type;    /* "GPU", "CPU", or "" for others; static */
     char unusable[512];  /* "" when it can be used, else why not */
     char no_bf16[256];   /* "" when a session may be in bf16, else why not */
     bool stores_bf16;    /* in bf16 it stores activations so; else its convolutions round their factors */

@@ -19,6 +19,7 @@ static void print_entry(const p2p_device_entry *entry) {
         return;
     }
     printf("\n    %s", entry->driver[0] ? entry->driver : "no driver");
+    if (entry->type[0]) printf(", %s", entry->type);
     if (entry->compute_units > 0) printf(", %d compute units", entry->compute_units);
     if (entry->memory_bytes > 0)
         printf(", %.1f GiB of memory, %.1f GiB in one piece", (double)entry->memory_bytes / (1 << 30),
