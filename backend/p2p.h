@@ -206,8 +206,13 @@ typedef struct {
     const char *imposed;
 } p2p_tuning;
 
-/* Off-switches, all false in normal use, and the precision. Recording, sharing and checking change no bit
- * of any result; fusion may, within rounding. */
+/* Calls job(context, i) once for each i in [0, count), in any order, on any threads, and returns when all
+ * have returned. */
+typedef void (*p2p_job)(void *context, int index);
+typedef void (*p2p_parallel)(p2p_job job, void *context, int count);
+
+/* Off-switches, all false in normal use, the precision, and who has threads. Recording, sharing, checking
+ * and threads change no bit of any result; fusion may, within rounding. */
 typedef struct {
     bool no_fusion;       /* all of the following: */
     bool no_fuse_bias;    /*   bias into convolutions */
@@ -224,6 +229,7 @@ typedef struct {
      * shapes that it doesn't refuse. Parameters, their gradients and moments, statistics and losses are
      * float32 either way. A device that has neither is refused with the reason. */
     bool bf16;
+    p2p_parallel parallel; /* for work of the host's that no device sees; NULL: one job after another */
     p2p_tuning tuning;
 } p2p_session_options;
 

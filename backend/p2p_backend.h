@@ -105,7 +105,8 @@ typedef struct {
     /* -- device -- */
     void (*close)(p2p_be_device *device);
 
-    /* Really allocated and zero-filled when it returns P2P_OK; P2P_OUT_OF_MEMORY names sizes. */
+    /* Really allocated when it returns P2P_OK, and zeros to all later commands; P2P_OUT_OF_MEMORY names
+     * sizes. */
     p2p_status (*buffer_create)(p2p_be_device *device, size_t bytes, p2p_be_buffer **buffer);
     void (*buffer_destroy)(p2p_be_device *device, p2p_be_buffer *buffer);
     /* Commands, in order with all others of the device. Host memory must stay valid and unchanged (write) or

@@ -236,6 +236,7 @@ struct p2p_session {
     size_t space_bytes[PLAN_SESSION_SPACES];
     bool broken; /* planning failed half way */
     bool allocated;
+    bool touched; /* gradients or moments may differ from the zeros that buffers are created with */
 };
 
 /* Register a network (once) and lay out its parameters. session.c */

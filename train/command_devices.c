@@ -80,6 +80,7 @@ p2p_status command_create_session(const settings *all, p2p_device *device, const
     const bool bf16 = strcmp(all->precision, "bf16") == 0;
     p2p_session_options options = {
         .bf16 = bf16,
+        .parallel = sys_parallel,
         .tuning = {.clock = sys_clock,
                    .progress = tuning->progress ? tuning->progress : show_measuring,
                    .context = tuning->context,
