@@ -5,6 +5,7 @@
  */
 #include "ocl_program.h"
 #include "ocl_queue.h"
+#include "ocl_tune.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -137,6 +138,7 @@ static void device_close(p2p_be_device *device) {
         if (device->queue) clReleaseCommandQueue(device->queue);
         if (device->context) clReleaseContext(device->context);
     }
+    ocl_choices_release(device);
     free(device);
 }
 
@@ -238,6 +240,8 @@ const p2p_device_table ocl_device_table = {
     .op_create = ocl_op_create,
     .op_run = ocl_op_run,
     .op_destroy = ocl_op_destroy,
+    .op_choose = ocl_op_choose,
+    .op_impose = ocl_op_impose,
     .submit = ocl_queue_submit,
     .wait = ocl_queue_wait,
     .peak_create = ocl_peak_create,
