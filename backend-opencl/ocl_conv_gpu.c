@@ -1,129 +1,464 @@
-/* Planner of convolutions on tiles in local memory: kernels/conv_gpu.cl.
+/* Planner of convolutions for GPUs: kernels/conv_gpu*.cl.
  *
- * Takes any shape in the backend's own storage. The tile follows from the largest work-group that the device
- * and the compiled kernel allow, down to one work-item; local memory stays below 10 KiB and within the
- * device's.
+ * Takes any shape in the backend's own storage. Three choices: the tile, by arithmetic from how many results
+ * there are for how many compute units, which no bit depends on; into how many parts the sum is cut and, for
+ * small maps, whether filters are streamed instead, which bits depend on, and which therefore follow from the
+ * shape alone unless a variant says otherwise. Local memory stays within 32 KiB.
  */
 #include "ocl_plan.h"
 
+#include <stdio.h>
 #include <string.h>
 
-/* Work-items and results of each, along rows (m) and columns (n) of the tile; columns are whole blocks. */
+enum {
+    MOST_GROUPS = 65535,   /* of a dimension of the grid */
+    MOST_LOCAL = 32 << 10, /* bytes: what every GPU has */
+    DEPTH = 16,            /* of a step of the sum */
+    FULL_DEVICE = 256,     /* groups that a sum is cut for, with tiles of FULL_TILE x FULL_TILE */
+    FULL_TILE = 64,        /* likewise: of no device, because bits depend on it */
+    LEAST_STEPS = 8,       /* of a part */
+    MOST_PARTS = 64,       /* of a sum */
+    LIVELY_ITEMS = 256,    /* work-items below which a compute unit waits for memory most of the time */
+    MOST_STRIDE = UINT8_MAX,
+    THIN_ITEMS = 64,               /* of a group that streams filters */
+    THIN_ROWS = 16,                /* most output positions that a filter is streamed for */
+    THIN_BLOCKS = 16,              /* of channels that a group adds up */
+    THIN_CHANNELS = 2 * OCL_LANES, /* fewer, in or out, leave nothing to stream */
+    PART_VARIANTS = 4
+};
+
+/* ---- Tiles --------------------------------------------------------------------------------------------- */
+
+/* Work-items and results of each, along rows (m) and columns (n) of the tile; `efficiency` is the share of
+ * the device's multiplications that a full device reaches, by count of what else a step needs. */
 typedef struct {
     int group_m, group_n, item_m, item_n;
+    double efficiency;
 } tile_shape;
 
 static const tile_shape tiles[] = {
-    {16, 16, 4, 4}, /* 64 x 64 */
-    {8, 8, 4, 4},   /* 32 x 32 */
-    {4, 4, 4, 4},   /* 16 x 16 */
-    {1, 1, 4, 16},  /* 4 x 16 */
+    {16, 16, 8, 8, 1.0},  /* 128 x 128 */
+    {16, 16, 8, 4, 0.95}, /* 128 x 64 */
+    {8, 16, 8, 8, 0.95},  /* 64 x 128 */
+    {8, 16, 8, 4, 0.9},   /* 64 x 64 */
+    {8, 8, 8, 4, 0.85},   /* 64 x 32 */
+    {8, 16, 4, 4, 0.8},   /* 32 x 64 */
+    {8, 8, 4, 4, 0.75},   /* 32 x 32 */
+    {4, 16, 4, 4, 0.7},   /* 16 x 64 */
+    {64, 1, 1, 8, 0.4},   /* 64 x 8: few output channels, */
+    {64, 1, 1, 4, 0.25},  /* 64 x 4 */
+    {4, 4, 4, 4, 0.4},    /* 16 x 16: small groups, */
+    {1, 1, 4, 16, 0.1},   /* 4 x 16: of one work-item */
 };
 
-enum { TILE_COUNT = sizeof tiles / sizeof tiles[0], MOST_GROUPS = 65535 };
+enum { TILE_COUNT = sizeof tiles / sizeof tiles[0] };
 
-/* What conv_tile, the larger of the two kernels, keeps in local memory. */
+static int tile_m(const tile_shape *t) {
+    return t->group_m * t->item_m;
+}
+
+static int tile_n(const tile_shape *t) {
+    return t->group_n * t->item_n;
+}
+
+static int items_of(const tile_shape *t) {
+    return t->group_m * t->group_n;
+}
+
 static size_t local_bytes(const tile_shape *t) {
-    int rows = t->group_m * t->item_m, columns = t->group_n * t->item_n;
-    return (size_t)(OCL_LANES * (rows + 1 + columns + 1)) * sizeof(float) +
-           (size_t)(3 * rows) * sizeof(int32_t);
+    return (size_t)(DEPTH * (tile_m(t) + tile_n(t))) * sizeof(float);
 }
 
-static const tile_shape *choose_tile(const ocl_target *target) {
-    for (int i = 0; i < TILE_COUNT - 1; i++)
-        if ((size_t)(tiles[i].group_m * tiles[i].group_n) <= target->group_limit &&
-            local_bytes(&tiles[i]) <= target->local_bytes)
-            return &tiles[i];
-    return &tiles[TILE_COUNT - 1];
+static size_t local_limit(const ocl_target *target) {
+    return target->local_bytes < MOST_LOCAL ? target->local_bytes : MOST_LOCAL;
 }
 
-static p2p_status want_storage(const ocl_target *target, const p2p_op *op, int in, int filter, int out) {
-    const p2p_tensor *w = &op->t[filter];
+static bool tile_fits(const ocl_target *target, const tile_shape *t) {
+    return (size_t)items_of(t) <= target->group_limit && local_bytes(t) <= local_limit(target);
+}
+
+/* ---- Shapes -------------------------------------------------------------------------------------------- */
+
+/* A convolution as a matrix product, or as `phases` of them. */
+typedef struct {
+    int in, filter, bias, out; /* operands; of a filter gradient x, dw, none and dy */
+    bool gradient, transposed; /* of the filter; of the data */
+    int64_t rows, columns, phases;
+    int64_t rows_of_bits; /* rows of the images that bits may depend on */
+    int64_t taps;         /* of the largest phase */
+    int64_t steps;        /* of the sum, DEPTH each */
+    int64_t lanes;        /* of a block of input channels that are walked */
+    int64_t count_s;      /* taps of a phase along a row, where all phases have equally many; else 0 */
+} product;
+
+/* 4 or 8 where so few input channels share the only block. */
+static int64_t lanes_of(int64_t channels) {
+    return channels <= 4 ? 4 : channels <= 8 ? 8 : OCL_LANES;
+}
+
+static int64_t bits_images(const p2p_op *op, int64_t n) {
+    return op->images ? ocl_min(op->images, n) : n;
+}
+
+static product data_product(const p2p_op *op) {
+    const bool transposed = op->kind == P2P_KIND_conv_bwd_data;
+    product p = {.in = transposed ? P2P_AT_conv_bwd_data_dy : P2P_AT_conv_fwd_x,
+                 .filter = transposed ? P2P_AT_conv_bwd_data_w : P2P_AT_conv_fwd_w,
+                 .bias = transposed ? P2P_AT_conv_bwd_data_bias : P2P_AT_conv_fwd_bias,
+                 .out = transposed ? P2P_AT_conv_bwd_data_dx : P2P_AT_conv_fwd_y,
+                 .transposed = transposed};
+    const p2p_tensor *x = &op->t[p.in], *w = &op->t[p.filter], *y = &op->t[p.out];
+    const int64_t stride = transposed ? ocl_stride(op) : 1;
+    const int64_t positions =
+        ocl_divide_up(y->h, stride) * ocl_divide_up(y->w, stride); /* of the largest phase */
+    p.taps = ocl_divide_up(w->h, stride) * ocl_divide_up(w->w, stride);
+    p.rows = y->n * positions;
+    p.rows_of_bits = bits_images(op, y->n) * positions;
+    p.columns = y->c;
+    p.phases = stride * stride;
+    p.lanes = lanes_of(x->c);
+    p.steps = ocl_divide_up(ocl_blocks(x->c) * p.taps * p.lanes, DEPTH);
+    p.count_s = w->w % stride == 0 ? w->w / stride : 0;
+    return p;
+}
+
+static product filter_product(const p2p_op *op) {
+    product p = {.in = P2P_AT_conv_bwd_filter_x,
+                 .filter = P2P_AT_conv_bwd_filter_dw,
+                 .bias = -1,
+                 .out = P2P_AT_conv_bwd_filter_dy,
+                 .gradient = true,
+                 .phases = 1};
+    const p2p_tensor *x = &op->t[p.in], *w = &op->t[p.filter], *y = &op->t[p.out];
+    p.lanes = lanes_of(x->c);
+    p.taps = w->h * w->w;
+    p.rows = p.rows_of_bits = ocl_blocks(x->c) * p.taps * p.lanes;
+    p.columns = y->c;
+    p.steps = ocl_divide_up(y->n * y->h * y->w, DEPTH);
+    return p;
+}
+
+static p2p_status check(const ocl_target *target, const p2p_op *op, const product *p) {
+    const p2p_tensor *w = &op->t[p->filter];
     ocl_view view;
-    P2P_TRY(ocl_view_of(target, op, in, false, 0, &view));
-    P2P_TRY(ocl_view_of(target, op, out, false, 0, &view));
-    if (op->t[in].type != P2P_TYPE_f32 || op->t[out].type != P2P_TYPE_f32)
-        return ocl_refuse(target, op, "activations must be f32");
+    P2P_TRY(ocl_view_of(target, op, p->in, false, 0, &view));
+    P2P_TRY(ocl_view_check(target, op, &view, p->out));
+    P2P_TRY(ocl_view_of(target, op, p->out, false, 0, &view));
+    if (p->bias >= 0) P2P_TRY(ocl_want_plain(target, op, p->bias));
     if (w->type != P2P_TYPE_f32 || w->layout != P2P_LAYOUT_ckrs || w->block != OCL_LANES)
         return ocl_refuse(target, op, "the filter must be f32:ckrs16");
-    if (w->h * w->w > INT32_MAX || op->stride > UINT8_MAX)
-        return ocl_refuse(target, op, "a filter of 2^31 taps or a stride above 255");
+    if (w->h * w->w > MOST_GROUPS || op->stride > MOST_STRIDE)
+        return ocl_refuse(target, op, "a filter of more than %d taps or a stride above %d", MOST_GROUPS,
+                          MOST_STRIDE);
     return P2P_OK;
 }
 
-/* A launch of groups (m, n, z), each of one tile. */
-static ocl_launch *add_tiled(const ocl_target *target, ocl_plan *plan, const char *kernel, int64_t rows,
-                             int64_t columns, int64_t z) {
-    const tile_shape *tile = choose_tile(target);
-    ocl_launch *launch = ocl_launch_add(target, plan, "conv_gpu.cl", kernel);
-    ocl_launch_option(launch, "GROUP_M=%d", tile->group_m);
-    ocl_launch_option(launch, "GROUP_N=%d", tile->group_n);
-    ocl_launch_option(launch, "ITEM_M=%d", tile->item_m);
-    ocl_launch_option(launch, "ITEM_N=%d", tile->item_n);
-    launch->local[0] = (size_t)(tile->group_m * tile->group_n);
-    launch->local[1] = launch->local[2] = 1;
-    launch->global[0] = (size_t)ocl_divide_up(rows, tile->group_m * tile->item_m) * launch->local[0];
-    launch->global[1] = (size_t)ocl_divide_up(columns, tile->group_n * tile->item_n);
-    launch->global[2] = (size_t)z;
+/* ---- Choices ------------------------------------------------------------------------------------------- */
+
+/* How a product is computed: `thin` streams the filter, else `tile` is set. */
+typedef struct {
+    const tile_shape *tile;
+    bool thin;
+    int64_t parts;
+} choice;
+
+static int64_t tile_groups(const product *p, const tile_shape *t) {
+    return ocl_divide_up(p->rows, tile_m(t)) * ocl_divide_up(p->columns, tile_n(t)) * p->phases;
+}
+
+/* Enough parts to give every compute unit of a large device a tile, each long enough to be worth its result's
+ * way through memory. */
+static int64_t parts_of_shape(const product *p) {
+    const int64_t groups =
+        ocl_divide_up(p->rows_of_bits, FULL_TILE) * ocl_divide_up(p->columns, FULL_TILE) * p->phases;
+    int64_t parts = 1;
+    while (parts < MOST_PARTS && groups * parts < FULL_DEVICE && p->steps / (2 * parts) >= LEAST_STEPS)
+        parts *= 2;
+    return parts;
+}
+
+/* Time of a launch: the compute unit with the most groups, less busy where it has few work-items. */
+static double tile_cost(const ocl_target *target, const product *p, const tile_shape *t, int64_t parts) {
+    const int64_t groups = ocl_divide_up(tile_groups(p, t) * parts, target->compute_units);
+    const double work = (double)groups * tile_m(t) * tile_n(t) / t->efficiency;
+    const double items = (double)groups * items_of(t);
+    return items < LIVELY_ITEMS ? work * LIVELY_ITEMS / items : work;
+}
+
+static const tile_shape *cheapest_tile(const ocl_target *target, const product *p, int64_t parts) {
+    const tile_shape *best = NULL;
+    double least = 0;
+    for (int i = 0; i < TILE_COUNT; i++) {
+        if (!tile_fits(target, &tiles[i])) continue;
+        const double cost = tile_cost(target, p, &tiles[i], parts);
+        if (best && cost >= least) continue;
+        best = &tiles[i];
+        least = cost;
+    }
+    return best;
+}
+
+/* Small maps of many channels: the filter is all there is to read, or of a filter gradient to write. */
+static bool may_be_thin(const ocl_target *target, const p2p_op *op, const product *p) {
+    const int64_t rows = p->gradient ? op->t[p->out].n * op->t[p->out].h * op->t[p->out].w : p->rows_of_bits;
+    return rows <= THIN_ROWS && op->t[p->in].c >= THIN_CHANNELS && p->columns >= THIN_CHANNELS &&
+           (p->gradient || (target->group_limit >= THIN_ITEMS &&
+                            THIN_ROWS * THIN_ITEMS * 4 * sizeof(float) <= local_limit(target)));
+}
+
+/* "64x64", "64x64k4" (the sum in 4 parts) or "thin". */
+static p2p_status parse_variant(const ocl_target *target, const p2p_op *op, const product *p, choice *c) {
+    const char *cut = strchr(target->variant, 'k');
+    ocl_variant_name name = "";
+    int64_t size[2], parts = 0;
+    if (strcmp(target->variant, "thin") == 0) {
+        c->thin = true;
+        if (may_be_thin(target, op, p)) return P2P_OK;
+        return ocl_refuse(target, op, "this is no small map of many channels");
+    }
+    const size_t length = cut ? (size_t)(cut - target->variant) : strlen(target->variant);
+    if (length < sizeof name) memcpy(name, target->variant, length);
+    if (cut && (!ocl_variant_numbers(cut + 1, &parts, 1) || parts > ocl_min(MOST_PARTS, p->steps)))
+        return ocl_refuse(target, op, "'%s' cuts a sum of %lld steps", target->variant, (long long)p->steps);
+    for (int i = 0; i < TILE_COUNT && ocl_variant_numbers(name, size, 2); i++)
+        if (tile_m(&tiles[i]) == size[0] && tile_n(&tiles[i]) == size[1] && tile_fits(target, &tiles[i])) {
+            *c = (choice){.tile = &tiles[i], .parts = cut ? parts : parts_of_shape(p)};
+            return P2P_OK;
+        }
+    return ocl_refuse(target, op, "'%s' is no tile that the device has room for", target->variant);
+}
+
+static p2p_status choose(const ocl_target *target, const p2p_op *op, const product *p, choice *c) {
+    *c = (choice){0};
+    if (target->variant && target->variant[0]) return parse_variant(target, op, p, c);
+    c->thin = may_be_thin(target, op, p);
+    if (c->thin) return P2P_OK;
+    c->parts = parts_of_shape(p);
+    c->tile = cheapest_tile(target, p, c->parts);
+    return c->tile ? P2P_OK : ocl_refuse(target, op, "the device has no local memory");
+}
+
+/* ---- Launches ------------------------------------------------------------------------------------------ */
+
+static ocl_launch *add_launch(const ocl_target *target, ocl_plan *plan, const char *source,
+                              const char *kernel) {
+    ocl_launch *launch = ocl_launch_add(target, plan, "conv_gpu.clh", kernel);
+    launch->source[2] = source;
     return launch;
 }
 
-/* GEOMETRY of conv_gpu.cl. */
-static void arg_geometry(ocl_launch *launch, const p2p_op *op, int in, int filter, int out) {
-    const p2p_tensor *x = &op->t[in], *w = &op->t[filter], *y = &op->t[out];
-    const int64_t numbers[] = {x->n,        x->h,        x->w, x->c, y->h,
-                               y->w,        y->c,        w->h, w->w, op->stride ? op->stride : 1,
-                               op->pad_top, op->pad_left};
+static void set_grid(ocl_launch *launch, int items, int64_t x, int64_t y, int64_t z) {
+    launch->local[0] = (size_t)items;
+    launch->local[1] = launch->local[2] = 1;
+    launch->global[0] = (size_t)x * launch->local[0];
+    launch->global[1] = (size_t)y;
+    launch->global[2] = (size_t)z;
+}
+
+/* A launch of one group per tile. */
+static ocl_launch *add_tiled(const ocl_target *target, ocl_plan *plan, const product *p, const choice *c) {
+    const tile_shape *t = c->tile;
+    ocl_launch *launch =
+        add_launch(target, plan, "conv_gpu_tile.clh", p->gradient ? "conv_filter_tile" : "conv_tile");
+    launch->source[3] = p->gradient ? "conv_gpu_filter.cl" : "conv_gpu.cl";
+    ocl_launch_option(launch, "GROUP_M=%d", t->group_m);
+    ocl_launch_option(launch, "GROUP_N=%d", t->group_n);
+    ocl_launch_option(launch, "ITEM_M=%d", t->item_m);
+    ocl_launch_option(launch, "ITEM_N=%d", t->item_n);
+    ocl_launch_option(launch, "BUFFERS=%d", 2 * local_bytes(t) <= local_limit(target) ? 2 : 1);
+    ocl_launch_option(launch, "WALKED=%d", (int)p->lanes);
+    /* Columns of a filter gradient cover the padding lanes, which must become zero. */
+    const int64_t columns = p->gradient ? ocl_blocks(p->columns) * OCL_LANES : p->columns;
+    set_grid(launch, items_of(t), ocl_divide_up(p->rows, tile_m(t)), ocl_divide_up(columns, tile_n(t)),
+             p->phases * c->parts);
+    return launch;
+}
+
+/* GEOMETRY of conv_gpu.clh. */
+static void arg_geometry(ocl_launch *launch, const p2p_op *op, const product *p) {
+    const p2p_tensor *x = &op->t[p->in], *w = &op->t[p->filter], *y = &op->t[p->out];
+    const int64_t numbers[] = {x->n, x->h, x->w, x->c,           y->h,        y->w,
+                               y->c, w->h, w->w, ocl_stride(op), op->pad_top, op->pad_left};
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) ocl_arg_int(launch, numbers[i]);
 }
 
-/* Forward, or with `transposed` the gradient of the data, from operand `in` to operand `out`. */
-static p2p_status plan_tile(const ocl_target *target, const p2p_op *op, bool transposed, int in, int filter,
-                            int bias, int out, ocl_plan *plan) {
-    const p2p_tensor *y = &op->t[out];
-    int64_t stride = transposed && op->stride ? op->stride : 1;
-    int64_t rows =
-        y->n * ocl_divide_up(y->h, stride) * ocl_divide_up(y->w, stride); /* of the largest phase */
-    P2P_TRY(want_storage(target, op, in, filter, out));
-    P2P_TRY(ocl_want_plain(target, op, bias));
-    ocl_launch *launch = add_tiled(target, plan, "conv_tile", rows, y->c, stride * stride);
-    if (transposed) ocl_launch_option(launch, "TRANSPOSED");
-    ocl_arg_activation(launch, op, in);
-    ocl_arg_operand(launch, filter);
-    ocl_arg_optional(launch, op, bias, in);
-    ocl_arg_activation(launch, op, out);
-    ocl_arg_int(launch, ocl_accumulates(op, out));
-    ocl_arg_int(launch, op->act);
-    ocl_arg_float(launch, op->slope);
-    arg_geometry(launch, op, in, filter, out);
+/* Floats of an activation without other channels, whole blocks. */
+static uint64_t blocked_floats(const p2p_tensor *t) {
+    return (uint64_t)(ocl_blocks(t->c) * t->h * t->w * OCL_LANES);
+}
+
+static p2p_status reserve_parts(const ocl_target *target, const p2p_op *op, ocl_plan *plan, int64_t parts,
+                                uint64_t floats) {
+    if (floats > SIZE_MAX / sizeof(float) / (uint64_t)parts)
+        return ocl_refuse(target, op, "%lld parts of %llu floats are too much", (long long)parts,
+                          (unsigned long long)floats);
+    plan->answer.scratch_bytes = (size_t)(floats * (uint64_t)parts) * sizeof(float);
     return P2P_OK;
 }
 
-static p2p_status plan_filter(const ocl_target *target, const p2p_op *op, ocl_plan *plan) {
-    enum { X = P2P_AT_conv_bwd_filter_x, DY = P2P_AT_conv_bwd_filter_dy, DW = P2P_AT_conv_bwd_filter_dw };
-    const p2p_tensor *dw = &op->t[DW];
-    P2P_TRY(want_storage(target, op, X, DW, DY));
-    if (dw->h * dw->w > MOST_GROUPS) return ocl_refuse(target, op, "a filter of more than 65535 taps");
-    /* Rows cover the padding lanes of the last block too, which must become zero. */
-    ocl_launch *launch = add_tiled(target, plan, "conv_filter_tile",
-                                   ocl_divide_up(dw->c, OCL_LANES) * OCL_LANES, dw->n, dw->h * dw->w);
-    ocl_arg_activation(launch, op, X);
-    ocl_arg_activation(launch, op, DY);
-    ocl_arg_operand(launch, DW);
-    ocl_arg_int(launch, ocl_accumulates(op, DW));
-    arg_geometry(launch, op, X, DW, DY);
+static void arg_scratch_result(ocl_launch *launch, uint64_t image_floats) {
+    ocl_launch_option(launch, "PARTS");
+    ocl_arg_scratch(launch, 0);
+    ocl_arg_ulong(launch, 0);
+    ocl_arg_ulong(launch, image_floats);
+}
+
+/* What follows the result among the arguments of the kernels that may finish it. */
+static void arg_finish(ocl_launch *launch, const p2p_op *op, const product *p) {
+    ocl_arg_int(launch, ocl_accumulates(op, p->out));
+    ocl_arg_int(launch, op->act);
+    ocl_arg_float(launch, op->slope);
+}
+
+static void add_sums(const ocl_target *target, ocl_plan *plan, const p2p_op *op, const product *p,
+                     int64_t parts) {
+    const p2p_tensor *y = &op->t[p->out];
+    ocl_launch *launch = add_launch(target, plan, "conv_gpu_sums.cl", "conv_sum_parts");
+    ocl_arg_scratch(launch, 0);
+    ocl_arg_int(launch, parts);
+    ocl_arg_ulong(launch, (uint64_t)y->n * blocked_floats(y));
+    ocl_arg_optional(launch, op, p->bias, p->in);
+    ocl_arg_activation(launch, op, p->out);
+    arg_finish(launch, op, p);
+    ocl_arg_int(launch, y->h * y->w);
+    ocl_arg_int(launch, y->c);
+    ocl_launch_grid(target, launch, y->h * y->w * (OCL_LANES / 4), ocl_blocks(y->c), y->n);
+}
+
+static p2p_status plan_data(const ocl_target *target, const p2p_op *op, const product *p, const choice *c,
+                            ocl_plan *plan) {
+    const p2p_tensor *y = &op->t[p->out];
+    const uint64_t part_floats = (uint64_t)y->n * blocked_floats(y);
+    ocl_launch *launch = add_tiled(target, plan, p, c);
+    if (p->transposed) ocl_launch_option(launch, "TRANSPOSED");
+    if (p->lanes < OCL_LANES && p->count_s) ocl_launch_option(launch, "COUNT_S=%d", (int)p->count_s);
+    ocl_arg_activation(launch, op, p->in);
+    ocl_arg_operand(launch, p->filter);
+    ocl_arg_optional(launch, op, p->bias, p->in);
+    if (c->parts > 1)
+        arg_scratch_result(launch, blocked_floats(y));
+    else
+        ocl_arg_activation(launch, op, p->out);
+    arg_finish(launch, op, p);
+    ocl_arg_int(launch, c->parts);
+    ocl_arg_ulong(launch, part_floats);
+    arg_geometry(launch, op, p);
+    if (c->parts == 1) return P2P_OK;
+    add_sums(target, plan, op, p, c->parts);
+    return reserve_parts(target, op, plan, c->parts, part_floats);
+}
+
+static p2p_status plan_filter(const ocl_target *target, const p2p_op *op, const product *p, const choice *c,
+                              ocl_plan *plan) {
+    const int dw = p->filter;
+    const uint64_t floats = (uint64_t)p2p_tensor_stored(&op->t[dw]);
+    ocl_launch *launch = add_tiled(target, plan, p, c);
+    ocl_arg_activation(launch, op, p->in);
+    ocl_arg_activation(launch, op, p->out);
+    if (c->parts > 1)
+        ocl_arg_scratch(launch, 0);
+    else
+        ocl_arg_operand(launch, dw);
+    ocl_arg_int(launch, c->parts == 1 && ocl_accumulates(op, dw));
+    ocl_arg_int(launch, c->parts);
+    ocl_arg_ulong(launch, floats);
+    arg_geometry(launch, op, p);
+    if (c->parts == 1) return P2P_OK;
+    launch = add_launch(target, plan, "conv_gpu_sums.cl", "conv_sum_filter");
+    ocl_arg_scratch(launch, 0);
+    ocl_arg_int(launch, c->parts);
+    ocl_arg_ulong(launch, floats);
+    ocl_arg_operand(launch, dw);
+    ocl_arg_int(launch, ocl_accumulates(op, dw));
+    ocl_launch_grid(target, launch, (int64_t)(floats / 4), 1, 1);
+    return reserve_parts(target, op, plan, c->parts, floats);
+}
+
+/* ---- Streamed filters ---------------------------------------------------------------------------------- */
+
+static p2p_status plan_thin_data(const ocl_target *target, const p2p_op *op, const product *p,
+                                 ocl_plan *plan) {
+    const p2p_tensor *x = &op->t[p->in], *y = &op->t[p->out];
+    const uint64_t part_floats = (uint64_t)y->n * blocked_floats(y);
+    const int64_t chunks = ocl_divide_up(ocl_blocks(x->c), THIN_BLOCKS), parts = p->taps * chunks;
+    int positions = 1;
+    while (positions < THIN_ROWS && positions < p->rows) positions *= 2;
+    ocl_launch *launch = add_launch(target, plan, "conv_gpu_thin.cl", "conv_thin");
+    if (p->transposed) ocl_launch_option(launch, "TRANSPOSED");
+    ocl_launch_option(launch, "POSITIONS=%d", positions);
+    ocl_arg_activation(launch, op, p->in);
+    ocl_arg_operand(launch, p->filter);
+    ocl_arg_scratch(launch, 0);
+    ocl_arg_ulong(launch, part_floats);
+    ocl_arg_ulong(launch, blocked_floats(y));
+    ocl_arg_int(launch, parts);
+    ocl_arg_int(launch, chunks);
+    arg_geometry(launch, op, p);
+    set_grid(launch, THIN_ITEMS, ocl_divide_up(p->rows, positions), ocl_blocks(y->c), p->phases * parts);
+    add_sums(target, plan, op, p, parts);
+    return reserve_parts(target, op, plan, parts, part_floats);
+}
+
+static p2p_status plan_thin_filter(const ocl_target *target, const p2p_op *op, const product *p,
+                                   ocl_plan *plan) {
+    ocl_launch *launch = add_launch(target, plan, "conv_gpu_thin.cl", "conv_thin_filter");
+    ocl_launch_option(launch, "GRADIENT");
+    ocl_arg_activation(launch, op, p->in);
+    ocl_arg_activation(launch, op, p->out);
+    ocl_arg_operand(launch, p->filter);
+    ocl_arg_int(launch, ocl_accumulates(op, p->filter));
+    arg_geometry(launch, op, p);
+    ocl_launch_grid(target, launch, p->rows, ocl_blocks(p->columns),
+                    1); /* 16 rows of a block, 16 work-items */
     return P2P_OK;
+}
+
+static p2p_status plan_thin(const ocl_target *target, const p2p_op *op, const product *p, ocl_plan *plan) {
+    P2P_TRY(p->gradient ? plan_thin_filter(target, op, p, plan) : plan_thin_data(target, op, p, plan));
+    snprintf(plan->answer.kernel, sizeof plan->answer.kernel, "%s", plan->launch[0].kernel);
+    return P2P_OK;
+}
+
+/* ---- The family ---------------------------------------------------------------------------------------- */
+
+static product product_of(const p2p_op *op) {
+    return op->kind == P2P_KIND_conv_bwd_filter ? filter_product(op) : data_product(op);
 }
 
 p2p_status ocl_plan_conv_gpu(const ocl_target *target, const p2p_op *op, ocl_plan *plan) {
-    p2p_status status;
-    if (op->kind == P2P_KIND_conv_fwd)
-        status = plan_tile(target, op, false, P2P_AT_conv_fwd_x, P2P_AT_conv_fwd_w, P2P_AT_conv_fwd_bias,
-                           P2P_AT_conv_fwd_y, plan);
-    else if (op->kind == P2P_KIND_conv_bwd_data)
-        status = plan_tile(target, op, true, P2P_AT_conv_bwd_data_dy, P2P_AT_conv_bwd_data_w,
-                           P2P_AT_conv_bwd_data_bias, P2P_AT_conv_bwd_data_dx, plan);
+    const product p = product_of(op);
+    choice c;
+    P2P_TRY(check(target, op, &p));
+    P2P_TRY(choose(target, op, &p, &c));
+    if (c.thin) return plan_thin(target, op, &p, plan);
+    if (p.gradient)
+        P2P_TRY(plan_filter(target, op, &p, &c, plan));
     else
-        status = plan_filter(target, op, plan);
-    return status;
+        P2P_TRY(plan_data(target, op, &p, &c, plan));
+    snprintf(plan->answer.kernel, sizeof plan->answer.kernel, "%s %dx%dk%d", plan->launch[0].kernel,
+             tile_m(c.tile), tile_n(c.tile), (int)c.parts);
+    return P2P_OK;
+}
+
+/* Tiles that waste less than half of their results, then other numbers of parts for the family's own tile. */
+int ocl_conv_gpu_variants(const ocl_target *target, const p2p_op *op,
+                          ocl_variant_name names[OCL_MOST_VARIANTS]) {
+    const product p = product_of(op);
+    const int64_t parts = parts_of_shape(&p);
+    const tile_shape *own = cheapest_tile(target, &p, parts);
+    int count = 0;
+    if (may_be_thin(target, op, &p)) snprintf(names[count++], sizeof names[0], "thin");
+    for (int i = 0; i < TILE_COUNT && count < OCL_MOST_VARIANTS - PART_VARIANTS; i++) {
+        const tile_shape *t = &tiles[i];
+        const int64_t computed = tile_groups(&p, t) * tile_m(t) * tile_n(t);
+        if (!tile_fits(target, t) || computed > 2 * p.rows * p.columns * p.phases) continue;
+        snprintf(names[count++], sizeof names[0], "%dx%d", tile_m(t), tile_n(t));
+    }
+    static const int64_t factors[PART_VARIANTS][2] = {{1, 4}, {1, 2}, {2, 1}, {4, 1}};
+    for (int i = 0; own && i < PART_VARIANTS; i++) {
+        const int64_t others = parts * factors[i][0] / factors[i][1];
+        if (others < 1 || others > ocl_min(MOST_PARTS, p.steps / LEAST_STEPS)) continue;
+        snprintf(names[count++], sizeof names[0], "%dx%dk%d", tile_m(own), tile_n(own), (int)others);
+    }
+    return count;
 }

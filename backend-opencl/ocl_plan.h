@@ -97,6 +97,8 @@ p2p_status ocl_plan_conv(const ocl_target *target, const p2p_op *op, ocl_plan *p
 p2p_status ocl_plan_conv_bf16(const ocl_target *target, const p2p_op *op, ocl_plan *plan);
 /* ocl_conv_gpu.c */
 p2p_status ocl_plan_conv_gpu(const ocl_target *target, const p2p_op *op, ocl_plan *plan);
+int ocl_conv_gpu_variants(const ocl_target *target, const p2p_op *op,
+                          ocl_variant_name names[OCL_MOST_VARIANTS]);
 /* ocl_conv_gemm.c */
 p2p_status ocl_plan_conv_gemm(const ocl_target *target, const p2p_op *op, ocl_plan *plan);
 /* ocl_gemm.c */
