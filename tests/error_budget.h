@@ -93,14 +93,17 @@ static inline double p2p_budget_of_storing_bf16(double magnitude) {
 
 /* Whole tiny trainings against PyTorch in double precision (test_golden): ||a - b|| / ||b|| per tensor.
  * X(what, f64, f32, bf16). Double precision leaves room for the files' own float32, for nothing else. Single
- * precision has about four times what PyTorch's own float32 needs on the same trainings. bf16: XXX */
+ * precision has about four times what PyTorch's own float32 needs on the same trainings. In
+ * bf16, where the tensors of a part are taken together, about three times what one of the two ways
+ * (activations stored, factors rounded) needs, OpenCL's or the reference's: three steps of nets with
+ * statistics over a few elements make 8 digits of activations one of small gradients. */
 #define P2P_GOLDEN_BUDGET_LIST(X)                                                                            \
-    X(layers, 1e-6, 4e-6, 1e-1)                                                                              \
-    X(losses, 1e-6, 2e-6, 1e-1)                                                                              \
-    X(gradients, 1e-6, 2e-5, 1)                                                                              \
-    X(weights, 1e-6, 2e-6, 1e-1) /* and running statistics, after three steps */                             \
-    X(moments, 1e-6, 2e-5, 1)                                                                                \
-    X(translations, 1e-6, 4e-6, 1e-1)
+    X(layers, 1e-6, 4e-6, 2e-2)                                                                              \
+    X(losses, 1e-6, 2e-6, 1e-2)                                                                              \
+    X(gradients, 1e-6, 2e-5, 3e-1)                                                                           \
+    X(weights, 1e-6, 2e-6, 1e-2) /* and running statistics, after three steps */                             \
+    X(moments, 1e-6, 2e-5, 8e-1)                                                                             \
+    X(translations, 1e-6, 4e-6, 2e-1)
 
 typedef enum {
 #define X(what, f64, f32, bf16) P2P_GOLDEN_##what,
