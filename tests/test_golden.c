@@ -43,8 +43,8 @@ typedef struct {
     int64_t batch;
     int steps;
     double learning_rate;
-    /* Per part: how many tensors were compared, the sums of their squared differences and of their squares, the
-     * largest share of the bound used, and by which. */
+    /* Per part: how many tensors were compared, the sums of their squared differences and of their squares,
+     * the largest share of the bound used, and by which. */
     struct {
         int compared;
         double difference, size;
@@ -206,8 +206,8 @@ static void report(const golden_case *c) {
         if (c->precision == P2P_TYPE_bf16) {
             const double all = sqrt(c->parts[part].difference / c->parts[part].size);
             const double bound = p2p_golden_budget((p2p_golden_part)part, P2P_TYPE_bf16);
-            print_message("%s on %s in bf16: %d %s differ by %.1e, allowed is %.0e\n", c->name, device_address,
-                          c->parts[part].compared, names[part], all, bound);
+            print_message("%s on %s in bf16: %d %s differ by %.1e, allowed is %.0e\n", c->name,
+                          device_address, c->parts[part].compared, names[part], all, bound);
             assert_true(all <= bound);
             continue;
         }
