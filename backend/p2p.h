@@ -193,8 +193,8 @@ void p2p_adam(p2p_graph *graph, p2p_network *network, double beta1, double beta2
 typedef struct p2p_session p2p_session;
 typedef struct p2p_plan p2p_plan;
 
-/* Calls job(context, i) once for each i in [0, count), in any order, on any threads, and returns when all have
- * returned. */
+/* Calls job(context, i) once for each i in [0, count), in any order, on any threads, and returns when all
+ * have returned. */
 typedef void (*p2p_job)(void *context, int index);
 typedef void (*p2p_parallel)(p2p_job job, void *context, int count);
 
@@ -238,8 +238,7 @@ p2p_status p2p_session_allocate(p2p_session *session, p2p_progress progress, voi
 
 typedef struct {
     size_t parameters, gradients, moments, derived; /* bytes per replica */
-    size_t activations;                             /* the arena shared by all plans */
-    size_t scratch;
+    size_t activations; /* the arena shared by all plans, which has operations' scratch memory too */
     size_t inputs_outputs;
     size_t total;
 } p2p_session_memory;
