@@ -24,7 +24,9 @@ enum {
     THIN_ROWS = 16,                /* most output positions that a filter is streamed for */
     THIN_BLOCKS = 16,              /* of channels that a group adds up */
     THIN_CHANNELS = 2 * OCL_LANES, /* fewer, in or out, leave nothing to stream */
-    PART_VARIANTS = 4
+    PART_VARIANTS = 4,
+    SUBGROUP_ITEMS = 64, /* of a group, four sub-groups */
+    MOST_SUBGROUP_BLOCKS = 4
 };
 
 /* ---- Tiles --------------------------------------------------------------------------------------------- */
@@ -155,11 +157,12 @@ static p2p_status check(const ocl_target *target, const p2p_op *op, const produc
 
 /* ---- Choices ------------------------------------------------------------------------------------------- */
 
-/* How a product is computed: `thin` streams the filter, else `tile` is set. */
+/* How a product is computed. */
 typedef struct {
-    const tile_shape *tile;
-    bool thin;
-    int64_t parts;
+    enum { TILED, SUBGROUPED, THIN } form;
+    const tile_shape *tile;       /* TILED */
+    int64_t rows_of_item, blocks; /* SUBGROUPED: results of a work-item, blocks of 16 columns */
+    int64_t parts;                /* of the sum; THIN has its own */
 } choice;
 
 static int64_t tile_groups(const product *p, const tile_shape *t) {
@@ -206,34 +209,58 @@ static bool may_be_thin(const ocl_target *target, const p2p_op *op, const produc
                             THIN_ROWS * THIN_ITEMS * 4 * sizeof(float) <= local_limit(target)));
 }
 
-/* "64x64", "64x64k4" (the sum in 4 parts) or "thin". */
+/* Sub-groups take blocks of channels whole. */
+static bool may_be_subgrouped(const ocl_target *target, const product *p) {
+    return target->subgroups && target->group_limit >= SUBGROUP_ITEMS && p->lanes == OCL_LANES &&
+           p->columns > OCL_LANES / 2;
+}
+
+/* "64x64" or, with sub-groups, "sg8x2": 8 results of a work-item in each of 2 blocks. */
+static p2p_status parse_tile(const ocl_target *target, const p2p_op *op, const product *p, const char *name,
+                             choice *c) {
+    int64_t size[2];
+    if (strncmp(name, "sg", 2) == 0) {
+        if (ocl_variant_numbers(name + 2, size, 2) && size[0] <= OCL_LANES &&
+            size[1] <= MOST_SUBGROUP_BLOCKS && (!p->gradient || size[0] == OCL_LANES) &&
+            may_be_subgrouped(target, p)) {
+            *c = (choice){.form = SUBGROUPED, .rows_of_item = size[0], .blocks = size[1]};
+            return P2P_OK;
+        }
+        return ocl_refuse(target, op, "'%s' is nothing for sub-groups, here or of this shape", name);
+    }
+    for (int i = 0; i < TILE_COUNT && ocl_variant_numbers(name, size, 2); i++)
+        if (tile_m(&tiles[i]) == size[0] && tile_n(&tiles[i]) == size[1] && tile_fits(target, &tiles[i])) {
+            *c = (choice){.form = TILED, .tile = &tiles[i]};
+            return P2P_OK;
+        }
+    return ocl_refuse(target, op, "'%s' is no tile that the device has room for", name);
+}
+
+/* A tile, with "k4" behind it for a sum in 4 parts; or "thin". */
 static p2p_status parse_variant(const ocl_target *target, const p2p_op *op, const product *p, choice *c) {
     const char *cut = strchr(target->variant, 'k');
     ocl_variant_name name = "";
-    int64_t size[2], parts = 0;
+    int64_t parts = parts_of_shape(p);
     if (strcmp(target->variant, "thin") == 0) {
-        c->thin = true;
+        *c = (choice){.form = THIN};
         if (may_be_thin(target, op, p)) return P2P_OK;
         return ocl_refuse(target, op, "this is no small map of many channels");
     }
+    if (cut && (!ocl_variant_numbers(cut + 1, &parts, 1) || parts > ocl_min(MOST_PARTS, p->steps)))
+        return ocl_refuse(target, op, "'%s' can't cut a sum of %lld steps", target->variant,
+                          (long long)p->steps);
     const size_t length = cut ? (size_t)(cut - target->variant) : strlen(target->variant);
     if (length < sizeof name) memcpy(name, target->variant, length);
-    if (cut && (!ocl_variant_numbers(cut + 1, &parts, 1) || parts > ocl_min(MOST_PARTS, p->steps)))
-        return ocl_refuse(target, op, "'%s' cuts a sum of %lld steps", target->variant, (long long)p->steps);
-    for (int i = 0; i < TILE_COUNT && ocl_variant_numbers(name, size, 2); i++)
-        if (tile_m(&tiles[i]) == size[0] && tile_n(&tiles[i]) == size[1] && tile_fits(target, &tiles[i])) {
-            *c = (choice){.tile = &tiles[i], .parts = cut ? parts : parts_of_shape(p)};
-            return P2P_OK;
-        }
-    return ocl_refuse(target, op, "'%s' is no tile that the device has room for", target->variant);
+    P2P_TRY(parse_tile(target, op, p, name, c));
+    c->parts = parts;
+    return P2P_OK;
 }
 
 static p2p_status choose(const ocl_target *target, const p2p_op *op, const product *p, choice *c) {
-    *c = (choice){0};
     if (target->variant && target->variant[0]) return parse_variant(target, op, p, c);
-    c->thin = may_be_thin(target, op, p);
-    if (c->thin) return P2P_OK;
-    c->parts = parts_of_shape(p);
+    *c = (choice){.form = THIN};
+    if (may_be_thin(target, op, p)) return P2P_OK;
+    *c = (choice){.form = TILED, .parts = parts_of_shape(p)};
     c->tile = cheapest_tile(target, p, c->parts);
     return c->tile ? P2P_OK : ocl_refuse(target, op, "the device has no local memory");
 }
@@ -267,11 +294,28 @@ static ocl_launch *add_tiled(const ocl_target *target, ocl_plan *plan, const pro
     ocl_launch_option(launch, "ITEM_N=%d", t->item_n);
     ocl_launch_option(launch, "BUFFERS=%d", 2 * local_bytes(t) <= local_limit(target) ? 2 : 1);
     ocl_launch_option(launch, "WALKED=%d", (int)p->lanes);
+    if (p->lanes < OCL_LANES && p->count_s) ocl_launch_option(launch, "COUNT_S=%d", (int)p->count_s);
     /* Columns of a filter gradient cover the padding lanes, which must become zero. */
     const int64_t columns = p->gradient ? ocl_blocks(p->columns) * OCL_LANES : p->columns;
     set_grid(launch, items_of(t), ocl_divide_up(p->rows, tile_m(t)), ocl_divide_up(columns, tile_n(t)),
              p->phases * c->parts);
     return launch;
+}
+
+static ocl_launch *add_subgrouped(const ocl_target *target, ocl_plan *plan, const product *p,
+                                  const choice *c) {
+    ocl_launch *launch = add_launch(target, plan, "conv_gpu_subgroup.cl",
+                                    p->gradient ? "conv_filter_subgroup" : "conv_subgroup");
+    if (p->gradient) ocl_launch_option(launch, "GRADIENT");
+    ocl_launch_option(launch, "ROWS=%d", (int)c->rows_of_item);
+    ocl_launch_option(launch, "BLOCKS=%d", (int)c->blocks);
+    set_grid(launch, SUBGROUP_ITEMS, ocl_divide_up(p->rows, c->rows_of_item * (SUBGROUP_ITEMS / OCL_LANES)),
+             ocl_divide_up(ocl_blocks(p->columns), c->blocks), p->phases * c->parts);
+    return launch;
+}
+
+static ocl_launch *add_products(const ocl_target *target, ocl_plan *plan, const product *p, const choice *c) {
+    return c->form == TILED ? add_tiled(target, plan, p, c) : add_subgrouped(target, plan, p, c);
 }
 
 /* GEOMETRY of conv_gpu.clh. */
@@ -329,9 +373,8 @@ static p2p_status plan_data(const ocl_target *target, const p2p_op *op, const pr
                             ocl_plan *plan) {
     const p2p_tensor *y = &op->t[p->out];
     const uint64_t part_floats = (uint64_t)y->n * blocked_floats(y);
-    ocl_launch *launch = add_tiled(target, plan, p, c);
+    ocl_launch *launch = add_products(target, plan, p, c);
     if (p->transposed) ocl_launch_option(launch, "TRANSPOSED");
-    if (p->lanes < OCL_LANES && p->count_s) ocl_launch_option(launch, "COUNT_S=%d", (int)p->count_s);
     ocl_arg_activation(launch, op, p->in);
     ocl_arg_operand(launch, p->filter);
     ocl_arg_optional(launch, op, p->bias, p->in);
@@ -352,7 +395,7 @@ static p2p_status plan_filter(const ocl_target *target, const p2p_op *op, const 
                               ocl_plan *plan) {
     const int dw = p->filter;
     const uint64_t floats = (uint64_t)p2p_tensor_stored(&op->t[dw]);
-    ocl_launch *launch = add_tiled(target, plan, p, c);
+    ocl_launch *launch = add_products(target, plan, p, c);
     ocl_arg_activation(launch, op, p->in);
     ocl_arg_activation(launch, op, p->out);
     if (c->parts > 1)
@@ -427,27 +470,33 @@ static product product_of(const p2p_op *op) {
 
 p2p_status ocl_plan_conv_gpu(const ocl_target *target, const p2p_op *op, ocl_plan *plan) {
     const product p = product_of(op);
-    choice c;
+    choice c = {.form = TILED};
     P2P_TRY(check(target, op, &p));
     P2P_TRY(choose(target, op, &p, &c));
-    if (c.thin) return plan_thin(target, op, &p, plan);
+    if (c.form == THIN) return plan_thin(target, op, &p, plan);
     if (p.gradient)
         P2P_TRY(plan_filter(target, op, &p, &c, plan));
     else
         P2P_TRY(plan_data(target, op, &p, &c, plan));
     snprintf(plan->answer.kernel, sizeof plan->answer.kernel, "%s %dx%dk%d", plan->launch[0].kernel,
-             tile_m(c.tile), tile_n(c.tile), (int)c.parts);
+             c.form == TILED ? tile_m(c.tile) : (int)c.rows_of_item,
+             c.form == TILED ? tile_n(c.tile) : (int)c.blocks, (int)c.parts);
     return P2P_OK;
 }
 
-/* Tiles that waste less than half of their results, then other numbers of parts for the family's own tile. */
+/* Streaming, sub-groups, tiles that waste less than half of their results, then other numbers of parts for
+ * the family's own tile. */
 int ocl_conv_gpu_variants(const ocl_target *target, const p2p_op *op,
                           ocl_variant_name names[OCL_MOST_VARIANTS]) {
     const product p = product_of(op);
     const int64_t parts = parts_of_shape(&p);
     const tile_shape *own = cheapest_tile(target, &p, parts);
     int count = 0;
+    static const char *const data_subgroups[] = {"sg8x1", "sg8x2"}, *const filter_subgroups[] = {"sg16x1",
+                                                                                                 "sg16x2"};
     if (may_be_thin(target, op, &p)) snprintf(names[count++], sizeof names[0], "thin");
+    for (int i = 0; may_be_subgrouped(target, &p) && i < 2; i++)
+        snprintf(names[count++], sizeof names[0], "%s", p.gradient ? filter_subgroups[i] : data_subgroups[i]);
     for (int i = 0; i < TILE_COUNT && count < OCL_MOST_VARIANTS - PART_VARIANTS; i++) {
         const tile_shape *t = &tiles[i];
         const int64_t computed = tile_groups(&p, t) * tile_m(t) * tile_n(t);
