@@ -5,7 +5,9 @@
  * Shapes that gain nothing from bf16 are refused with the reason, and run in fp32: few channels, and filter
  * gradients so small that writing the result takes the time.
  */
-#include "ocl_conv_bf16.h"
+#include "ocl_conv_cpu.h"
+
+#include "ocl_conv_winograd.h"
 
 #include <stdio.h>
 
@@ -146,8 +148,8 @@ p2p_status ocl_plan_conv_bf16(const ocl_target *target, const p2p_op *op, ocl_pl
     const ocl_conv_family family = target->family;
     if (family != OCL_CONV_AUTO && family != OCL_CONV_DIRECT && family != OCL_CONV_WINOGRAD)
         return ocl_refuse(target, op, "P2P_OPENCL_CONV=%s has no bf16", ocl_conv_family_name(family));
-    if (family == OCL_CONV_WINOGRAD || (family == OCL_CONV_AUTO && ocl_bf16_winograd_pays(target, op)))
-        return ocl_plan_bf16_winograd(target, op, plan);
+    if (family == OCL_CONV_WINOGRAD || (family == OCL_CONV_AUTO && ocl_conv_winograd_pays(target, op)))
+        return ocl_plan_conv_winograd(target, op, plan);
     if (op->kind == P2P_KIND_conv_bwd_filter) return plan_filter_gradient(target, op, plan);
     return ocl_plan_conv_cpu(target, op, plan);
 }

@@ -6,6 +6,9 @@
  * next reads it. The filter is transformed piece by piece where it is multiplied, and never stored: no
  * derived filter is asked for. A filter gradient's passes add up, so its bits depend on their number, which
  * follows from the shape; nothing else depends on these choices.
+ *
+ * In bf16 the kernels are the same, between transforms in float32. F(3x3, 2x2) alone: its factors of 1 and
+ * 1/2 lose nothing that rounding to bf16 leaves. So a filter with stride 1 is cut into four of 2x2 taps.
  */
 #include "ocl_conv_winograd.h"
 
@@ -21,7 +24,9 @@ enum {
     CHUNK_BYTES = 160 << 10,    /* and of the filters that it transforms at a time */
     MOST_PASSES = 256,          /* of an operation: each has kernels of its own */
     GRADIENT_BYTES = 900 << 10, /* of what a work-item of a filter gradient goes through */
-    UNIT_ITEMS = 4              /* work-items of the products for each thread, where tiles allow */
+    UNIT_ITEMS = 4,             /* work-items of the products for each thread, where tiles allow */
+    BF16_OUTPUTS = 3,           /* of a tile, in each direction, */
+    BF16_PARTS = 2              /* and of a filter with stride 1 */
 };
 
 /* A part of the scratch memory: an array for each point. */
@@ -33,6 +38,9 @@ typedef struct {
 /* A convolution in the terms of the kernels. */
 typedef struct {
     ocl_winograd w;
+    bool bf16;
+    int64_t words;   /* of a block of 16 input rows of a tile */
+    int64_t columns; /* of tiles; in a bf16 filter gradient, whose words hold pairs of tiles, of such pairs */
     int64_t vecs, groups, tile;
     int64_t rows, tiles;        /* of a pass: rows of tiles, and tiles rounded up */
     int64_t tiles_each, shares; /* of a work-item of the products, and how many shares of a pass that makes */
@@ -41,6 +49,17 @@ typedef struct {
     uint64_t sums;   /* of the products: floats from the start of scratch memory */
     uint64_t floats; /* of scratch memory */
 } winograd_shape;
+
+static winograd_shape shape_of(const p2p_op *op) {
+    const bool bf16 = op->math == P2P_MATH_bf16, gradient = op->kind == P2P_KIND_conv_bwd_filter;
+    const bool cut = bf16 && ocl_stride(op) == 1;
+    winograd_shape s = {
+        .w = ocl_winograd_of(op, bf16 ? BF16_OUTPUTS : ocl_winograd_outputs(op), cut ? BF16_PARTS : 1),
+        .bf16 = bf16,
+        .words = bf16 && !gradient ? OCL_LANES / 2 : OCL_LANES};
+    s.columns = bf16 && gradient ? ocl_divide_up(s.w.tiles_w, 2) : s.w.tiles_w;
+    return s;
+}
 
 /* ---- Tiles and passes --------------------------------------------------------------------------------- */
 
@@ -76,7 +95,7 @@ static void divide_rows(const ocl_target *target, const p2p_op *op, winograd_sha
     const int64_t rows = op->t[s->w.dst].n * s->w.tiles_h;
     s->vecs = s->w.vectors > 1 && accumulators(target) >= 6 ? 2 : 1;
     s->groups = ocl_divide_up(s->w.vectors, s->vecs);
-    s->rows = ocl_max(ocl_divide_up(rows, MOST_PASSES), bytes / (tile_bytes * s->w.tiles_w));
+    s->rows = ocl_max(ocl_divide_up(rows, MOST_PASSES), bytes / (tile_bytes * s->columns));
     s->rows = ocl_min(s->rows, rows);
     s->rows = ocl_divide_up(rows, ocl_divide_up(rows, s->rows));
 }
@@ -94,24 +113,23 @@ static void finish(const p2p_op *op, ocl_plan *plan, const winograd_shape *s, in
     plan->body_first = body;
     plan->body_count = plan->launch_count - body;
     plan->repeats = (int)ocl_divide_up(op->t[s->w.dst].n * s->w.tiles_h, s->rows);
-    snprintf(plan->answer.kernel, sizeof plan->answer.kernel, "winograd F(%d,%d) %dx%d in %d",
-             (int)s->w.outputs, (int)s->w.taps, (int)s->tile, (int)s->vecs, plan->repeats);
+    snprintf(plan->answer.kernel, sizeof plan->answer.kernel, "winograd%s F(%d,%d) %dx%d in %d",
+             s->bf16 ? " bf16" : "", (int)s->w.outputs, (int)s->w.taps, (int)s->tile, (int)s->vecs,
+             plan->repeats);
 }
 
 /* The tiles of a forward convolution or data gradient, the chunks of its filter, and the scratch memory. */
 static void lay_out(const ocl_target *target, winograd_shape *s) {
-    const int64_t all = s->rows * s->w.tiles_w,
-                  sum_bytes = ocl_winograd_points(&s->w) * s->vecs * VECTOR_BYTES;
+    const int64_t all = s->rows * s->columns, sum_bytes = ocl_winograd_points(&s->w) * s->vecs * VECTOR_BYTES;
     s->tile = choose_tile(target, all, s->vecs);
     s->tiles = ocl_divide_up(all, s->tile) * s->tile;
     int64_t shares = ocl_divide_up(s->tiles * sum_bytes, SUMS_BYTES);
     while (shares * s->groups < UNIT_ITEMS * target->compute_units && shares * s->tile < s->tiles) shares++;
     s->tiles_each = ocl_divide_up(ocl_divide_up(s->tiles, shares), s->tile) * s->tile;
     s->shares = ocl_divide_up(s->tiles, s->tiles_each);
-    s->chunk = 1;
-    while (2 * s->chunk <= s->w.row_blocks && 2 * s->chunk * OCL_LANES * sum_bytes <= CHUNK_BYTES)
-        s->chunk *= 2;
-    s->inputs = reserve(s, s->w.row_blocks * s->tiles * OCL_LANES);
+    s->chunk = ocl_max(1, CHUNK_BYTES / (OCL_LANES * sum_bytes));
+    s->chunk = ocl_min(s->chunk, s->w.row_blocks);
+    s->inputs = reserve(s, s->w.row_blocks * s->tiles * s->words);
     s->sums = s->floats;
     s->floats += (uint64_t)(s->groups * s->shares * ocl_winograd_points(&s->w) *
                             (s->tiles_each * s->vecs + 1) * OCL_LANES);
@@ -127,7 +145,12 @@ static void arg_arrays(ocl_launch *launch, const point_arrays *arrays) {
 static ocl_launch *add_transform(const ocl_target *target, ocl_plan *plan, const winograd_shape *s,
                                  const char *source, const char *kernel, int64_t x, int64_t y) {
     ocl_launch *launch = ocl_conv_launch_add(target, plan, "winograd.clh", kernel, x, y, 1);
-    launch->source[3] = source;
+    if (s->bf16) {
+        launch->source[3] = "bf16.clh";
+        ocl_bf16_options(target, launch);
+        if (s->words == OCL_LANES) ocl_launch_option(launch, "TILE_PAIRS");
+    }
+    launch->source[s->bf16 ? 4 : 3] = source;
     ocl_winograd_options(launch, &s->w);
     return launch;
 }
@@ -143,7 +166,7 @@ static void option_outputs(ocl_launch *launch, const winograd_shape *s) {
 static void arg_rows(ocl_launch *launch, const p2p_op *op, const winograd_shape *s) {
     ocl_arg_int(launch, op->t[s->w.dst].n);
     ocl_arg_int(launch, s->w.tiles_h);
-    ocl_arg_int(launch, s->w.tiles_w);
+    ocl_arg_int(launch, s->columns);
     ocl_arg_repeat(launch, s->rows);
 }
 
@@ -184,9 +207,10 @@ static void add_products(const ocl_target *target, const p2p_op *op, ocl_plan *p
 }
 
 static p2p_status plan_forward(const ocl_target *target, const p2p_op *op, ocl_plan *plan) {
-    winograd_shape s = {.w = ocl_winograd_of(op, ocl_winograd_outputs(op), 1)};
+    winograd_shape s = shape_of(op);
     divide_rows(target, op, &s, PASS_BYTES,
-                ocl_winograd_points(&s.w) * (s.w.row_blocks + s.w.vectors) * VECTOR_BYTES);
+                ocl_winograd_points(&s.w) * (s.w.row_blocks * s.words / OCL_LANES + s.w.vectors) *
+                    VECTOR_BYTES);
     lay_out(target, &s);
     P2P_TRY(set_scratch(target, op, plan, &s));
     add_input(target, op, plan, &s);
@@ -226,10 +250,10 @@ static void add_filter_sums(const ocl_target *target, const p2p_op *op, ocl_plan
 }
 
 static p2p_status plan_filter_gradient(const ocl_target *target, const p2p_op *op, ocl_plan *plan) {
-    winograd_shape s = {.w = ocl_winograd_of(op, ocl_winograd_outputs(op), 1)};
+    winograd_shape s = shape_of(op);
     divide_rows(target, op, &s, GRADIENT_BYTES, ocl_winograd_points(&s.w) * 3 * VECTOR_BYTES);
-    s.tiles = s.rows * s.w.tiles_w;
-    s.inputs = reserve(&s, s.w.row_blocks * s.tiles * OCL_LANES);
+    s.tiles = s.rows * s.columns;
+    s.inputs = reserve(&s, s.w.row_blocks * s.tiles * s.words);
     s.gradients = reserve(&s, s.groups * s.tiles * s.vecs * OCL_LANES);
     s.tile = OCL_LANES;
     while (s.tile > 1 && s.tile * s.vecs > ocl_min(16, accumulators(target))) s.tile /= 2;
@@ -251,31 +275,38 @@ p2p_status ocl_plan_conv_winograd(const ocl_target *target, const p2p_op *op, oc
 
 /* ---- Choice ------------------------------------------------------------------------------------------- */
 
-/* Cycles that a vector of 16 floats takes: one that a transform writes and the products read streams through
- * the outer caches; one of a transformed filter, and the sums of filter gradients, stay in the inner ones.
- * Measured on a Zen 5, where both kinds of convolution multiply at 93 % of the peak, two vectors in a cycle.
- */
-enum {
-    STREAMED_COST = 22,
-    FILTER_COST = 6,
-    TURNED_COST = 9, /* of a filter that is transposed first */
-    SUMS_COST = 6,
-    MARGIN_PERCENT = 110
-};
+/* Cycles that a vector of 16 words takes, in fp32 and bf16: one multiplied and added with vectors of 16
+ * floats; one that a transform writes and the products read, which streams through the outer caches; one of a
+ * transformed filter, also where it is transposed first, and of the sums of filter gradients, which stay in
+ * the inner ones. Measured on a Zen 5, where all convolutions multiply at 93 % of the peak, two vectors in a
+ * cycle. */
+typedef struct {
+    double multiply, streamed, filter, turned, sums;
+} vector_costs;
+
+enum { MARGIN_PERCENT = 110 };
+
+static const vector_costs costs[2] = {{0.54, 22, 6, 9, 6}, {0.54, 16, 4, 8, 12}};
 
 bool ocl_conv_winograd_pays(const ocl_target *target, const p2p_op *op) {
     if (!ocl_winograd_suits(op)) return false;
-    const ocl_winograd w = ocl_winograd_of(op, ocl_winograd_outputs(op), 1);
+    const winograd_shape s = shape_of(op);
     const bool gradient = op->kind == P2P_KIND_conv_bwd_filter;
-    const double multiply_cost = target->vector_width >= 16 ? 0.54 : target->vector_width >= 8 ? 1.08 : 2.16;
-    const int64_t images = ocl_winograd_images(op, &w);
-    const double tiles = (double)(images * w.tiles_h * w.tiles_w);
-    const double rows = (double)(w.row_blocks * OCL_LANES), vectors = (double)w.vectors;
-    const double filters = (double)ocl_winograd_points(&w) * rows * vectors;
-    const double transformed = (double)ocl_winograd_points(&w) * (rows / OCL_LANES + vectors) * tiles;
-    const int filter_cost = gradient ? SUMS_COST : w.turn ? TURNED_COST : FILTER_COST;
-    const double cost = filters * tiles * multiply_cost + filters * filter_cost + transformed * STREAMED_COST;
-    const double flops = p2p_op_flops(op) * (double)images / (double)op->t[w.dst].n;
-    const double direct_cost = flops / (2 * OCL_LANES) * multiply_cost;
+    const vector_costs *c = &costs[s.bf16];
+    const double multiply = c->multiply * (target->vector_width >= 16  ? 1
+                                           : target->vector_width >= 8 ? 2
+                                                                       : 4);
+    const double numbers = s.bf16 ? 2 : 1; /* in a word */
+    const int64_t images = ocl_winograd_images(op, &s.w);
+    const double tiles = (double)(images * s.w.tiles_h * s.w.tiles_w),
+                 points = (double)ocl_winograd_points(&s.w);
+    const double rows = (double)(s.w.row_blocks * OCL_LANES), vectors = (double)s.w.vectors;
+    const double products = points * rows * vectors * tiles / numbers;
+    const double filters = points * rows * vectors / (gradient ? 1 : numbers);
+    const double transformed = points * (rows / OCL_LANES + vectors) * tiles / numbers;
+    const double filter = gradient ? c->sums : s.w.turn ? c->turned : c->filter;
+    const double cost = products * multiply + filters * filter + transformed * c->streamed;
+    const double flops = p2p_op_flops(op) * (double)images / (double)op->t[s.w.dst].n;
+    const double direct_cost = flops / (2 * OCL_LANES * numbers) * multiply;
     return cost * MARGIN_PERCENT < direct_cost * 100;
 }

@@ -5,6 +5,7 @@
  */
 #include "ocl_program.h"
 #include "ocl_queue.h"
+#include "ocl_tune.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -163,6 +164,7 @@ static void device_close(p2p_be_device *device) {
         if (device->queue) clReleaseCommandQueue(device->queue);
         if (device->context) clReleaseContext(device->context);
     }
+    ocl_choices_release(device);
     free(device);
 }
 
@@ -190,12 +192,14 @@ static p2p_status fail_allocation(p2p_be_device *device, size_t bytes, cl_int co
     return ocl_host->hint(status, "a smaller batch or smaller images need less memory");
 }
 
-/* Zeros are written at once and waited for: drivers allocate at the first use, and "does not fit" must be
- * said now. */
+/* Zeros are written at once: drivers allocate at the first use, and "does not fit" must be said now. Drivers
+ * for CPUs have asked the system for memory when the command is in the queue, and no waiting would tell more:
+ * there the system finds the pages, which takes a second for 2 GB, while the host compiles. */
 static cl_int touch(p2p_be_device *device, cl_mem memory, size_t bytes) {
     const cl_uint zero = 0;
     cl_int code = clEnqueueFillBuffer(device->queue, memory, &zero, sizeof zero, 0, bytes, 0, NULL, NULL);
-    return code == CL_SUCCESS ? clFinish(device->queue) : code;
+    if (code != CL_SUCCESS) return code;
+    return device->info.type == P2P_DEVICE_CPU ? clFlush(device->queue) : clFinish(device->queue);
 }
 
 static p2p_status buffer_create(p2p_be_device *device, size_t bytes, p2p_be_buffer **created) {
@@ -262,6 +266,8 @@ const p2p_device_table ocl_device_table = {
     .op_create = ocl_op_create,
     .op_run = ocl_op_run,
     .op_destroy = ocl_op_destroy,
+    .op_choose = ocl_op_choose,
+    .op_impose = ocl_op_impose,
     .submit = ocl_queue_submit,
     .wait = ocl_queue_wait,
     .peak_create = ocl_peak_create,

@@ -5,7 +5,7 @@
  * below that. This is no substitute for the operation tests, which cover all kinds, shapes and options.
  */
 #include "ocl_selftest.h"
-#include "ocl_program.h"
+#include "ocl_cache_key.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -222,37 +222,13 @@ static p2p_status test_all(p2p_be_device *device, ocl_planner planner, char why[
 
 /* ---- Known between runs -------------------------------------------------------------------------------- */
 
-/* A test holds for the device, its driver, the tiles chosen by vector width, and the kernel files. Only
- * passes are kept: a driver that fails is tested again at each start, so nobody has to clear a verdict. */
-typedef struct {
-    char target[32];
-    int count;
-    p2p_key_part part[];
-} test_key;
-
-static p2p_key_part text_part(const char *text) {
-    return (p2p_key_part){text, strlen(text)};
-}
-
-static test_key *make_key(const p2p_be_device *device, const char *family) {
-    enum { FIXED = 6 };
-    test_key *key = malloc(sizeof *key + (FIXED + (size_t)ocl_source_count) * sizeof key->part[0]);
-    if (!key) return NULL;
-    snprintf(key->target, sizeof key->target, "%d %d", device->target.cpu, device->target.vector_width);
-    const char *const fixed[FIXED] = {"p2p selftest 1",         family,
-                                      device->info.name,        device->info.driver,
-                                      device->platform_version, key->target};
-    for (key->count = 0; key->count < FIXED; key->count++)
-        key->part[key->count] = text_part(fixed[key->count]);
-    for (int i = 0; i < ocl_source_count; i++)
-        key->part[key->count++] = (p2p_key_part){ocl_sources[i].bytes, ocl_sources[i].size};
-    return key;
-}
-
+/* Only passes are kept: a driver that fails is tested again at each start, so nobody has to clear a verdict.
+ */
+static const char key_format[] = "p2p selftest 1";
 static const char kept_as[] = "selftest", passed[] = "passed";
 
 static bool passed_before(const p2p_be_device *device, const char *family) {
-    test_key *key = make_key(device, family);
+    ocl_cache_key *key = ocl_cache_key_make(device, key_format, family);
     void *value = NULL;
     size_t size = 0;
     const bool found = key && ocl_host->cache_get(kept_as, key->part, key->count, &value, &size) &&
@@ -263,20 +239,19 @@ static bool passed_before(const p2p_be_device *device, const char *family) {
 }
 
 static void keep_pass(const p2p_be_device *device, const char *family) {
-    test_key *key = make_key(device, family);
+    ocl_cache_key *key = ocl_cache_key_make(device, key_format, family);
     if (key) ocl_host->cache_put(kept_as, key->part, key->count, passed, sizeof passed);
     free(key);
 }
 
 /* ---- Verdicts ------------------------------------------------------------------------------------------ */
 
-/* Is the family in P2P_OPENCL_FAIL, a list of names with commas between? */
-static bool told_to_fail(const char *family) {
+bool ocl_told_to_fail(const char *name) {
     const char *list = getenv("P2P_OPENCL_FAIL");
-    const size_t length = strlen(family);
+    const size_t length = strlen(name);
     while (list && *list) {
         const size_t item = strcspn(list, ",");
-        if (item == length && strncmp(list, family, length) == 0) return true;
+        if (item == length && strncmp(list, name, length) == 0) return true;
         list += item + (list[item] == ',');
     }
     return false;
@@ -291,7 +266,7 @@ static p2p_status find_verdict(p2p_be_device *device, const char *family, ocl_pl
                                ocl_verdict *verdict) {
     char why[WHY_BYTES] = "they can't be compiled or run";
     *verdict = OCL_VERDICT_PASSES;
-    if (told_to_fail(family)) {
+    if (ocl_told_to_fail(family)) {
         *verdict = OCL_VERDICT_FAILS;
         warn(device, family, "P2P_OPENCL_FAIL says so");
         return P2P_OK;

@@ -10,4 +10,7 @@
  * fail untested. Only what concerns the device as a whole is an error: memory, or its loss. */
 p2p_status ocl_selftest(const ocl_target *target, ocl_conv_family family, ocl_planner planner, bool *passes);
 
+/* Is the name, a family's or a way's ("direct:1x1x8x2"), in P2P_OPENCL_FAIL, a list with commas between? */
+bool ocl_told_to_fail(const char *name);
+
 #endif

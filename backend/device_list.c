@@ -99,10 +99,16 @@ static void print_address(const found_device *item, char *text, size_t size) {
     }
 }
 
+static const char *type_name(const found_device *item) {
+    if (!usable(item)) return "";
+    return item->info.type == P2P_DEVICE_GPU ? "GPU" : item->info.type == P2P_DEVICE_CPU ? "CPU" : "";
+}
+
 static p2p_device_entry entry_of(const found_device *item, bool is_default) {
     p2p_device_entry entry = {.memory_bytes = item->info.memory_bytes,
                               .max_alloc_bytes = item->info.max_alloc_bytes,
                               .compute_units = item->info.compute_units,
+                              .type = type_name(item),
                               .is_default = is_default};
     print_address(item, entry.address, sizeof entry.address);
     snprintf(entry.name, sizeof entry.name, "%s", item->info.name);

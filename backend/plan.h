@@ -209,6 +209,13 @@ typedef struct {
     p2p_operation **refresh; /* per derived filter: its copy, for use outside plans */
 } plan_replica;
 
+/* A convolution and the way that it is computed. */
+typedef struct {
+    int replica; /* the first with such a device */
+    p2p_op op;   /* a p2p_op_plain_convolution */
+    p2p_choice choice;
+} session_choice;
+
 struct p2p_session {
     p2p_session_options options;
     plan_replica *replicas;
@@ -223,9 +230,13 @@ struct p2p_session {
     int derived_count, derived_capacity;
     p2p_plan **plans;
     int plan_count, plan_capacity;
+    session_choice *choices;
+    int choice_count, choice_capacity;
+    char *imposed; /* options.tuning.imposed, ours */
     size_t space_bytes[PLAN_SESSION_SPACES];
     bool broken; /* planning failed half way */
     bool allocated;
+    bool touched; /* gradients or moments may differ from the zeros that buffers are created with */
 };
 
 /* Register a network (once) and lay out its parameters. session.c */
@@ -234,6 +245,12 @@ p2p_status session_network(p2p_session *session, p2p_network *network, int *inde
 p2p_status session_derived(p2p_session *session, int network, int param, const p2p_tensor *tensor, int *id);
 /* The session's number of a network; P2P_INVALID where no plan uses it. session.c */
 p2p_status session_find_network(const p2p_session *session, const p2p_network *network, int *index);
+/* Check options.tuning and take what it imposes. session_choices.c */
+p2p_status session_check_tuning(p2p_session *session);
+/* Choose how the convolutions of an imported part are computed. session_choices.c */
+p2p_status session_choose(plan_part *part);
+/* The choice made for a convolution; NULL where none was asked for. session_choices.c */
+const session_choice *session_find_choice(const p2p_session *session, int replica, const p2p_op *op);
 p2p_place session_place(const p2p_session *session, int replica, plan_address at);
 int session_space_count(const p2p_session *session);
 size_t session_space_bytes(const p2p_session *session, int space);

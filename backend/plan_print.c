@@ -16,14 +16,22 @@ static p2p_status check_stream(FILE *stream) {
     return p2p_fail(P2P_IO, "the plan could not be printed");
 }
 
+/* Another way of computing it was measured to be slower; else arithmetic chose. */
+static bool was_measured(const plan_part *part, const plan_step *step) {
+    if (!p2p_op_is_convolution(&step->op)) return false;
+    const session_choice *known = session_find_choice(part->session, part->replica, &step->op);
+    return known && known->choice.seconds > 0;
+}
+
 p2p_status plan_print_steps(const p2p_plan *plan, FILE *stream) {
     const plan_part *part = &plan->parts[0];
     for (int s = 0; s < part->step_count; s++) {
         const plan_step *step = &part->steps[s];
         char text[P2P_OP_TEXT];
         p2p_op_print(&step->op, text, sizeof text);
-        fprintf(stream, "%4d %s\n       [layer %d, %s, %.3f MFLOP, %.3f MB]\n", s, text, step->layer,
-                step->query.kernel, p2p_op_flops(&step->op) / 1e6, p2p_op_bytes(&step->op) / 1e6);
+        fprintf(stream, "%4d %s\n       [layer %d, %s%s, %.3f MFLOP, %.3f MB]\n", s, text, step->layer,
+                step->query.kernel, was_measured(part, step) ? " as measured" : "",
+                p2p_op_flops(&step->op) / 1e6, p2p_op_bytes(&step->op) / 1e6);
     }
     return check_stream(stream);
 }

@@ -82,6 +82,7 @@ p2p_status p2p_session_create(p2p_device *const *devices, int replicas, const p2
     if (!created) return no_memory();
     if (options) created->options = *options;
     p2p_status status = join_devices(created, devices, replicas);
+    if (status == P2P_OK) status = session_check_tuning(created);
     if (status != P2P_OK) {
         p2p_session_destroy(created);
         return status;
@@ -125,6 +126,8 @@ void p2p_session_destroy(p2p_session *session) {
     }
     p2p_comm_close(session->comm);
     free(session->plans);
+    free(session->choices);
+    free(session->imposed);
     free(session->derived);
     free(session->networks);
     free(session->replicas);
@@ -255,6 +258,7 @@ static p2p_status plan_replicas(p2p_plan *plan, p2p_graph *const *graphs) {
         part->replica = r;
         part->first_sample = first_sample;
         P2P_TRY(plan_import(part, graphs[r]));
+        P2P_TRY(session_choose(part));
         if (!session->options.no_fusion) P2P_TRY(plan_fuse(part));
         P2P_TRY(plan_settle(part));
         first_sample += part->local_batch;

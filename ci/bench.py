@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Images per second of p2p and of other frameworks on this machine's CPU: the same networks, batches and threads.
+"""Images per second of p2p and of other frameworks on this machine: the same networks, batches and threads.
 
 In each round every contender has its turn, so what else the machine does falls on all of them. A contender's figure
 is the median over rounds of its median step; a ratio is the median over rounds of the ratio within a round. p2p's
@@ -8,7 +8,8 @@ and, with --compile, through torch.compile, in float32 and with its convolutions
 function; with --compile through XLA too), ONNX Runtime and OpenVINO are measured where python3 finds them; the last two
 translate one image. The best of a framework's ways in a precision is what p2p is compared with. Everyone normalises by
 the statistics of what passes through, at batch 1 the image's own. Translation is the generator alone in the paper's
-test mode, dropout on (ONNX Runtime and OpenVINO: off). Nothing is asserted.
+test mode, dropout on (ONNX Runtime and OpenVINO: off). Nothing is asserted. With --cuda PyTorch runs on the NVIDIA GPU,
+in float32, in bfloat16, and with its tensor cores' tf32 (which p2p's float32 is compared with too), and no other framework does.
 
 The machine should be idle. Threads of most frameworks wait for each other after every operation, so a second program
 costs them several times its share; OMP_WAIT_POLICY=passive in the environment helps PyTorch then. How much of the
@@ -146,7 +147,8 @@ def measure(workload, frameworks, arguments):
         if arguments.cold:
             one.start_cold()
     ways = [dict(way, threads=arguments.threads)
-            for framework in frameworks for way in ways_of(framework, what, batch, arguments.compile)]
+            for framework in frameworks
+            for way in ways_of(framework, what, batch, arguments.compile, "cuda" if arguments.cuda else "cpu")]
     return take_turns(ours + [Framework(way) for way in ways], arguments.rounds, arguments.steps)
 
 
@@ -277,6 +279,7 @@ def main():
     parser.add_argument("--steps", type=int, default=5, help="steps per turn (%(default)s)")
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of each contender (%(default)s)")
     parser.add_argument("--device", default="opencl:0", help="p2p's device (%(default)s)")
+    parser.add_argument("--cuda", action="store_true", help="PyTorch on the NVIDIA GPU instead of the CPU, alone")
     parser.add_argument("--compile", action="store_true",
                         help="also torch.compile and TensorFlow's XLA, which take minutes to begin")
     parser.add_argument("--cold", action="store_true", help="also p2p's first step with PoCL's and its own cache empty")

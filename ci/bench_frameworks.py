@@ -1,7 +1,7 @@
-"""How each framework runs one step of pix2pix on the CPU: what ci/bench gives its contenders' processes to do.
+"""How each framework runs one step of pix2pix: what ci/bench gives its contenders' processes to do.
 
-A way is a dictionary: framework, what (train or translate), batch, precision, threads, and what else the framework
-needs. make_step(way) returns a function that does one step and returns when it is done. A framework is imported when a
+A way is a dictionary: framework, what (train or translate), batch, precision, threads, the device (PyTorch's name of
+it; the others run on the CPU only), and what else the framework needs. make_step(way) returns a function that does one step and returns when it is done. A framework is imported when a
 step of it is made, so that no process holds two but where one exports for another. Nothing is timed here.
 
 The networks are those of tests/pytorch_pix2pix.py, normalised by the statistics of what passes through, at batch 1 the
@@ -27,16 +27,18 @@ def missing(framework):
     return [name for name in NEEDS[framework] if importlib.util.find_spec(name) is None]
 
 
-def ways_of(framework, what, batch, compiled):
+def ways_of(framework, what, batch, compiled, device):
     """Every way in which a framework does a workload; `compiled` are those that take minutes to begin."""
     def way(name, precision="fp32", **more):
-        return dict(framework=framework, name=name, what=what, batch=batch, precision=precision, **more)
+        return dict(framework=framework, name=name, what=what, batch=batch, precision=precision, device=device, **more)
 
     if framework == "PyTorch":
         return [way(("compile" if c else "eager") + (", channels_last" if last else ""), precision, compiled=c,
                     channels_last=last)
-                for precision in ("fp32", "bf16") for c in ([False, True] if compiled else [False])
+                for precision in ("fp32", "bf16") + (("tf32",) if device == "cuda" else ()) for c in ([False, True] if compiled else [False])
                 for last in (False, True)]
+    if device != "cpu":
+        return []
     if framework == "TensorFlow":
         return [way("XLA" if xla else "function", xla=xla) for xla in ([False, True] if compiled else [False])]
     if what != "translate" or batch != 1:
@@ -58,13 +60,13 @@ def pix2pix():
     return pytorch_pix2pix
 
 
-def under_autocast(network):
+def under_autocast(network, device):
     """Convolutions in bfloat16; what comes out is float32 again, so that losses are."""
     import torch
     forward = network.forward
 
     def run(x):
-        with torch.autocast("cpu", dtype=torch.bfloat16):
+        with torch.autocast(device, dtype=torch.bfloat16):
             y = forward(x)
         return y.float()
 
@@ -75,21 +77,25 @@ def torch_step(way):
     import torch
     nets = pix2pix()
     torch.set_num_threads(way["threads"])
+    torch.backends.cudnn.benchmark = True
+    # float32 means float32: by default convolutions multiply in tensor cores, with 10 bits of fraction.
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = way["precision"] == "tf32"
     layout = torch.channels_last if way["channels_last"] else torch.contiguous_format
 
     def prepare(network, seed):
         nets.initialise(network, 0.02, seed)
-        network.to(memory_format=layout)
+        network.to(way["device"], memory_format=layout)
         if way["precision"] == "bf16":
-            under_autocast(network)
+            under_autocast(network, way["device"])
         if way["compiled"]:
             network.compile()
         return network
 
     generator = prepare(nets.Generator(3, 3, DEPTH, FILTERS, dropout=0.5), 1)
-    pair = [torch.rand(way["batch"], 3, SIZE, SIZE).mul(2).sub(1).to(memory_format=layout) for _ in range(2)]
+    pair = [torch.rand(way["batch"], 3, SIZE, SIZE).mul(2).sub(1).to(way["device"], memory_format=layout)
+            for _ in range(2)]
     if way["what"] == "translate":
-        return torch.no_grad()(lambda: generator(pair[0]))
+        return torch.no_grad()(lambda: generator(pair[0]).cpu())
     training = nets.Training(generator, prepare(nets.Discriminator(6, FILTERS), 2))
     return lambda: training.step(*pair)
 

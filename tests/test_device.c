@@ -161,6 +161,8 @@ static void lists_devices_and_reasons(void **state) {
     assert_ok(p2p_device_list(&entries, &count));
     assert_string_equal(find_entry(entries, count, "reference:0")->unusable, "");
     assert_true(find_entry(entries, count, "reference:0")->name[0] != '\0');
+    assert_string_equal(find_entry(entries, count, "reference:0")->type, "CPU");
+    assert_string_equal(find_entry(entries, count, "mixed:0")->type, ""); /* it can't be used */
     assert_non_null(strstr(find_entry(entries, count, "barren")->unusable, "driver is too old"));
     assert_non_null(strstr(find_entry(entries, count, "mixed:0")->unusable, "double precision"));
     assert_non_null(strstr(find_entry(entries, count, "mixed:1")->unusable, "does not answer"));

@@ -80,7 +80,8 @@ const char *test_own_path(const char *name) {
 }
 
 const char *test_golden(const char *name) {
-    return test_path(P2P_TEST_DIR "/golden", name);
+    const char *moved = getenv("P2P_TEST_GOLDEN");
+    return test_path(moved ? moved : P2P_TEST_DIR "/golden", name);
 }
 
 void test_file_write(const char *path, const void *bytes, size_t size) {

@@ -7,11 +7,40 @@
  *   inputs     [block of 16 input rows][tile, `tiles` of them][16]
  *   gradients  [group of VECS blocks of dy][tile, `tiles` of them][VECS][16]
  *
+ * With BF16 (and TILE_PAIRS) words hold pairs of neighbouring tiles, and what is said of tiles holds of such pairs.
+ *
  * Compile-time, besides winograd.clh's: VECS; ROWS, which divides 16. One work-item per work-group.
  */
 
-/* A work-item transforms one row of tiles of one group of dy's blocks; outside the image dy is zero. Grid:
- * (rows of tiles of a pass, groups). */
+#ifdef BF16
+#define TILES_AT_ONCE 2
+#define ADD_WORD(sum, x, g) ADD_PAIRS(sum, x, g)
+#else
+#define TILES_AT_ONCE 1
+#define ADD_WORD(sum, x, g) sum = x * g + sum;
+#endif
+
+/* One channel block of an image of dy; outside the image it is zero. */
+typedef struct {
+    __global const float *plane;
+    int height, width, lanes;
+} gradient_image;
+
+/* Each column of the tile's positions from (top, left) on, transformed. */
+static void transform_columns(const gradient_image *from, int top, int left, float16 *columns) {
+    UNROLL for (int j = 0; j < OUTPUTS; j++) {
+        float16 d[OUTPUTS];
+        UNROLL for (int i = 0; i < OUTPUTS; i++) {
+            const int h = top + i, w = left + j;
+            d[i] = h < from->height && w < from->width
+                       ? load_lanes(from->plane + ((long)h * from->width + w) * 16, from->lanes)
+                       : (float16)(0.0f);
+        }
+        TRANSFORM(POINTS, OUTPUTS, TRANSPOSED_OUTPUT, columns + j, OUTPUTS, d, 1)
+    }
+}
+
+/* A work-item transforms one row of tiles of one group of dy's blocks. Grid: (rows of tiles of a pass, groups). */
 KERNEL void winograd_gradient(VIEWED(const float, dy), int dy_c, int dy_h, int dy_w, MEMORY(float, gradients),
                               ulong distance, int tiles, int images, int tiles_h, int tiles_w,
                               int first_row) {
@@ -19,25 +48,27 @@ KERNEL void winograd_gradient(VIEWED(const float, dy), int dy_c, int dy_h, int d
     if (row >= images * tiles_h) return;
     gradients += gradients_start + ((long)group * tiles + get_global_id(0) * tiles_w) * VECS * 16;
     for (int v = 0; v < VECS && group * VECS + v < blocks; v++) {
-        const int block = group * VECS + v, lanes = min(16, dy_c - block * 16);
-        const int top = row % tiles_h * OUTPUTS;
-        __global const float *plane =
-            dy + dy_start + dy_at + row / tiles_h * dy_image + (long)block * dy_h * dy_w * 16;
+        const int block = group * VECS + v, top = row % tiles_h * OUTPUTS;
+        const gradient_image from = {
+            .plane = dy + dy_start + dy_at + row / tiles_h * dy_image + (long)block * dy_h * dy_w * 16,
+            .height = dy_h, .width = dy_w, .lanes = min(16, dy_c - block * 16)};
         for (int t = 0; t < tiles_w; t++) {
+            const int left = t * TILES_AT_ONCE * OUTPUTS;
             float16 columns[POINTS * OUTPUTS];
-            UNROLL for (int j = 0; j < OUTPUTS; j++) {
-                float16 d[OUTPUTS];
-                UNROLL for (int i = 0; i < OUTPUTS; i++) {
-                    const int h = top + i, w = t * OUTPUTS + j;
-                    d[i] = h < dy_h && w < dy_w ? load_lanes(plane + ((long)h * dy_w + w) * 16, lanes)
-                                                : (float16)(0.0f);
-                }
-                TRANSFORM(POINTS, OUTPUTS, TRANSPOSED_OUTPUT, columns + j, OUTPUTS, d, 1)
-            }
+            transform_columns(&from, top, left, columns);
+#ifdef BF16
+            float16 next_columns[POINTS * OUTPUTS];
+            transform_columns(&from, top, left + OUTPUTS, next_columns);
+#endif
             __global float *to = gradients + (t * VECS + v) * 16;
             UNROLL for (int i = 0; i < POINTS; i++) {
                 float16 r[POINTS];
                 TRANSFORM(POINTS, OUTPUTS, TRANSPOSED_OUTPUT, r, 1, columns + i * OUTPUTS, 1)
+#ifdef BF16
+                float16 next[POINTS];
+                TRANSFORM(POINTS, OUTPUTS, TRANSPOSED_OUTPUT, next, 1, next_columns + i * OUTPUTS, 1)
+                UNROLL for (int j = 0; j < POINTS; j++) r[j] = pair_lanes(r[j], next[j]);
+#endif
                 UNROLL for (int j = 0; j < POINTS; j++) vstore16(r[j], 0, to + (i * POINTS + j) * distance);
             }
         }
@@ -59,7 +90,7 @@ static void add_tiles(float *sums, __global const float *inputs, __global const 
             UNROLL for (int v = 0; v < VECS; v++) g[v] = vload16(v, y);
             UNROLL for (int r = 0; r < ROWS; r++) {
                 const float16 xr = (float16)(x[r]);
-                UNROLL for (int v = 0; v < VECS; v++) sum[r * VECS + v] = xr * g[v] + sum[r * VECS + v];
+                UNROLL for (int v = 0; v < VECS; v++) { ADD_WORD(sum[r * VECS + v], xr, g[v]) }
             }
         }
         UNROLL for (int i = 0; i < ROWS * VECS; i++) vstore16(sum[i], c * VECS + i, sums);
@@ -84,7 +115,7 @@ KERNEL void winograd_filter_sums(MEMORY(const float, inputs), ulong inputs_dista
                                  MEMORY(const float, gradients), ulong gradients_distance, int tiles,
                                  MEMORY(float, dw), int dw_blocks, int accumulate, int pass, int images,
                                  int tiles_h, int tiles_w, int first_row) {
-    const int block = get_global_id(0), group = get_global_id(1), taps = STEP * TAPS * STEP * TAPS;
+    const int block = get_global_id(0), group = get_global_id(1);
     const int count = min(tiles, (images * tiles_h - first_row) * tiles_w);
     float sums[POINTS * POINTS * SUMS];
     inputs += inputs_start + (long)block * tiles * 16;
@@ -94,7 +125,8 @@ KERNEL void winograd_filter_sums(MEMORY(const float, inputs), ulong inputs_dista
     for (int v = 0; v < VECS && group * VECS + v < dw_blocks; v++) {
         __global float *to =
             dw + dw_start +
-            ((long)(group * VECS + v) * (get_global_size(0) / PHASES_IN) + block / PHASES_IN) * taps * 256;
+            ((long)(group * VECS + v) * (get_global_size(0) / PHASES_IN) + block / PHASES_IN) *
+                FILTER_TAPS * 256;
         for (int c = 0; c < 16; c++) {
             float16 results[TAPS * TAPS];
             transform_sums(results, sums + (c * VECS + v) * 16);

@@ -14,15 +14,23 @@
  *
  *   inputs    [block of 16 input rows][tile, `tiles` of them][16]
  *
- * With BF16 (after bf16.clh) a vector of 16 is 8 pairs, 8 words. One work-item per work-group.
+ * With BF16 (after bf16.clh) a word holds a pair: two neighbouring input rows, of which a tile then has 8 words a
+ * block, or, with TILE_PAIRS, one input row of two neighbouring tiles, and what is said of tiles holds of such
+ * pairs. One work-item per work-group.
  */
-#ifdef BF16
+#ifdef TILE_PAIRS
+#define TILES_AT_ONCE 2
+#else
+#define TILES_AT_ONCE 1
+#endif
+#if defined(BF16) && !defined(TILE_PAIRS)
 #define WORDS               8 /* of a block of input rows of a tile */
 #define STORE_WORDS(v, to) vstore8(pair_halves(v), 0, to)
 #else
 #define WORDS               16
 #define STORE_WORDS(v, to) vstore16(v, 0, to)
 #endif
+#define TILE_STEP (STEP_IN * OUTPUTS) /* pixels from one tile to the next */
 
 /* One channel block of the pixels under a tile: those (h + STEP_IN*i, w + STEP_IN*j). */
 typedef struct {
@@ -38,17 +46,32 @@ static float16 load_pixel(const patch *from, int i, int j, bool inside) {
     return load_lanes(at, from->lanes);
 }
 
-/* `inside`: all pixels are in the image and all lanes are channels. */
-static void transform_patch(const patch *from, __global float *to, ulong distance, bool inside) {
-    float16 rows[POINTS * POINTS];
+/* Each row of pixels, transformed. `inside`: all pixels are in the image and all lanes are channels. */
+static void transform_rows(const patch *from, float16 *rows, bool inside) {
     UNROLL for (int i = 0; i < POINTS; i++) {
         float16 d[POINTS];
         UNROLL for (int j = 0; j < POINTS; j++) d[j] = load_pixel(from, i, j, inside);
         TRANSFORM(POINTS, POINTS, INPUT, rows + i * POINTS, 1, d, 1)
     }
+}
+
+static void transform_patch(const patch *from, __global float *to, ulong distance, bool inside) {
+    float16 rows[POINTS * POINTS];
+    transform_rows(from, rows, inside);
+#ifdef TILE_PAIRS
+    float16 next_rows[POINTS * POINTS];
+    patch next = *from;
+    next.w += TILE_STEP;
+    transform_rows(&next, next_rows, inside);
+#endif
     UNROLL for (int j = 0; j < POINTS; j++) {
         float16 column[POINTS];
         TRANSFORM(POINTS, POINTS, INPUT, column, 1, rows + j, POINTS)
+#ifdef TILE_PAIRS
+        float16 next_column[POINTS];
+        TRANSFORM(POINTS, POINTS, INPUT, next_column, 1, next_rows + j, POINTS)
+        UNROLL for (int i = 0; i < POINTS; i++) column[i] = pair_lanes(column[i], next_column[i]);
+#endif
         UNROLL for (int i = 0; i < POINTS; i++) STORE_WORDS(column[i], to + (i * POINTS + j) * distance);
     }
 }
@@ -64,14 +87,15 @@ KERNEL void winograd_input(VIEWED(const float, src), int src_c, int src_h, int s
                            (long)block * src_h * src_w * 16,
                   .height = src_h, .width = src_w, .lanes = min(16, src_c - block * 16)};
     inputs += inputs_start + ((long)block * PHASES_IN * tiles + get_global_id(0) * tiles_w) * WORDS;
-    const int top = first_h + STEP_IN * OUTPUTS * (row % tiles_h), reach = STEP_IN * (POINTS - 1);
+    const int top = first_h + TILE_STEP * (row % tiles_h), reach = STEP_IN * (POINTS - 1);
+    const int reach_w = reach + TILE_STEP * (TILES_AT_ONCE - 1);
     for (int phase = 0; phase < PHASES_IN; phase++)
         for (int t = 0; t < tiles_w; t++) {
             from.h = top + pixel_of(phase / PHASES_SIDE);
-            from.w = first_w + STEP_IN * OUTPUTS * t + pixel_of(phase % PHASES_SIDE);
+            from.w = first_w + TILE_STEP * TILES_AT_ONCE * t + pixel_of(phase % PHASES_SIDE);
             __global float *to = inputs + ((long)phase * tiles + t) * WORDS;
             if (from.lanes == 16 && from.h >= 0 && from.h + reach < src_h && from.w >= 0 &&
-                from.w + reach < src_w)
+                from.w + reach_w < src_w)
                 transform_patch(&from, to, distance, true);
             else
                 transform_patch(&from, to, distance, false);

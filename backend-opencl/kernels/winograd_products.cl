@@ -13,11 +13,20 @@
  * [point][tile][VECS][16] with a line more for each point, so that those of one tile don't meet in the same set
  * of a cache.
  *
+ * With BF16 inputs and filters are rounded after their transforms, and a word holds two neighbouring input rows.
+ *
  * Grid: (shares of `tiles_each` tiles, groups), one work-item per work-group. Compile-time, besides
  * winograd.clh's: VECS; TILE tiles in registers, which divides `tiles` and `tiles_each`; CHUNK; TURN where the
  * filter has its lanes along src's channels.
  */
-#define CHUNK_POINT ((CHUNK * 16 * VECS + 1) * 16) /* floats of a point's filters, and a line between points */
+#ifdef BF16
+#define WORDS 8 /* of a block of input rows */
+#define ADD_WORD(sum, x, w) ADD_PAIRS(sum, x, w)
+#else
+#define WORDS 16
+#define ADD_WORD(sum, x, w) sum = x * w + sum;
+#endif
+#define CHUNK_POINT ((CHUNK * WORDS * VECS + 1) * 16) /* words of a point's filters, and a line between points */
 
 /* ---- Filter ------------------------------------------------------------------------------------------- */
 
@@ -27,17 +36,31 @@
 #define FILTER_SPACE __global
 #endif
 
-/* One input row and output vector; the taps lie at offset `c` of tap[]. */
-static void transform_filter(FILTER_SPACE const float *const *tap, int c, float *to) {
-    float16 columns[POINTS * TAPS];
+/* One input row and output vector, transformed along columns; the taps lie at row `c` of tap[]. */
+static void transform_columns(FILTER_SPACE const float *const *tap, int c, float16 *columns) {
     UNROLL for (int b = 0; b < TAPS; b++) {
         float16 g[TAPS];
         UNROLL for (int a = 0; a < TAPS; a++) g[a] = vload16(c, tap[a * TAPS + b]);
         TRANSFORM(POINTS, TAPS, FILTER, columns + b, TAPS, g, 1)
     }
+}
+
+/* One word of input rows and output vector. */
+static void transform_filter(FILTER_SPACE const float *const *tap, int word, float *to) {
+    float16 columns[POINTS * TAPS];
+    transform_columns(tap, word * 16 / WORDS, columns);
+#ifdef BF16
+    float16 next_columns[POINTS * TAPS];
+    transform_columns(tap, 2 * word + 1, next_columns);
+#endif
     UNROLL for (int i = 0; i < POINTS; i++) {
         float16 row[POINTS];
         TRANSFORM(POINTS, TAPS, FILTER, row, 1, columns + i * TAPS, 1)
+#ifdef BF16
+        float16 next[POINTS];
+        TRANSFORM(POINTS, TAPS, FILTER, next, 1, next_columns + i * TAPS, 1)
+        UNROLL for (int j = 0; j < POINTS; j++) row[j] = pair_lanes(row[j], next[j]);
+#endif
         UNROLL for (int j = 0; j < POINTS; j++) vstore16(row[j], 0, to + (i * POINTS + j) * CHUNK_POINT);
     }
 }
@@ -58,24 +81,24 @@ static void transform_block(__global const float *at, int phase, float *to) {
         tap[t] = from;
 #endif
     }
-    for (int c = 0; c < 16; c++) transform_filter(tap, c, to + c * VECS * 16);
+    for (int c = 0; c < WORDS; c++) transform_filter(tap, c, to + c * VECS * 16);
 }
 
 /* Row blocks [first, end) for a group of output vectors. Vectors beyond the last repeat it. */
 static void transform_chunk(__global const float *filter, int first, int end, int row_blocks, int group,
                             int out_blocks, float *to) {
-    const int blocks = row_blocks / PHASES_IN, taps = STEP * TAPS * STEP * TAPS;
+    const int blocks = row_blocks / PHASES_IN;
     for (int v = 0; v < VECS; v++) {
         const int vector = min(group * VECS + v, PHASES_OUT * out_blocks - 1), out = vector % out_blocks;
         for (int b = first; b < end; b++) {
             const int block = b / PHASES_IN;
 #ifdef TURN
-            __global const float *at = filter + ((long)block * out_blocks + out) * taps * 256;
+            __global const float *at = filter + ((long)block * out_blocks + out) * FILTER_TAPS * 256;
 #else
-            __global const float *at = filter + ((long)out * blocks + block) * taps * 256;
+            __global const float *at = filter + ((long)out * blocks + block) * FILTER_TAPS * 256;
 #endif
             transform_block(at, vector / out_blocks + b % PHASES_IN,
-                            to + ((b - first) * 16 * VECS + v) * 16);
+                            to + ((b - first) * WORDS * VECS + v) * 16);
         }
     }
 }
@@ -88,13 +111,13 @@ static void add_products(__global const float *x, long block_step, const float *
     float16 sum[TILE * VECS];
     UNROLL for (int i = 0; i < TILE * VECS; i++) sum[i] = first ? (float16)(0.0f) : vload16(i, to);
     for (int b = 0; b < count; b++, x += block_step) {
-        UNROLL for (int p = 0; p < TILE; p++) PREFETCH_NEAR(x + (TILE + p) * 16);
-        for (int c = 0; c < 16; c++, f += VECS * 16) {
+        UNROLL for (int l = 0; l < TILE * WORDS; l += 16) PREFETCH_NEAR(x + TILE * WORDS + l);
+        for (int c = 0; c < WORDS; c++, f += VECS * 16) {
             float16 w[VECS];
             UNROLL for (int v = 0; v < VECS; v++) w[v] = vload16(v, f);
             UNROLL for (int p = 0; p < TILE; p++) {
-                const float16 xp = (float16)(x[p * 16 + c]);
-                UNROLL for (int v = 0; v < VECS; v++) sum[p * VECS + v] = xp * w[v] + sum[p * VECS + v];
+                const float16 xp = (float16)(x[p * WORDS + c]);
+                UNROLL for (int v = 0; v < VECS; v++) { ADD_WORD(sum[p * VECS + v], xp, w[v]) }
             }
         }
     }
@@ -125,14 +148,14 @@ KERNEL void winograd_products(MEMORY(const float, inputs), ulong distance, MEMOR
               count = min(tiles_each, tiles - first);
     const long point = (tiles_each * VECS + 1) * 16;
     float chunk[POINTS * POINTS * CHUNK_POINT];
-    inputs += inputs_start + (long)first * 16;
+    inputs += inputs_start + (long)first * WORDS;
     sums += sums_start + ((long)group * get_global_size(0) + get_global_id(0)) * POINTS * POINTS * point;
     for (int b = 0; b < row_blocks; b += CHUNK) {
         const int end = min(b + CHUNK, row_blocks);
         transform_chunk(filter + filter_start, b, end, row_blocks, group, out_blocks, chunk);
         for (int p = 0; p < POINTS * POINTS; p++)
             for (int t = 0; t < count; t += TILE)
-                add_products(inputs + p * distance + ((long)b * tiles + t) * 16, tiles * 16,
+                add_products(inputs + p * distance + ((long)b * tiles + t) * WORDS, tiles * WORDS,
                              chunk + p * CHUNK_POINT, end - b, b == 0, sums + p * point + t * VECS * 16);
     }
     const int end_row = min(first_row + rows, images * tiles_h);
