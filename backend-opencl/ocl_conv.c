@@ -1,13 +1,14 @@
 /* Which family computes a convolution: the one place where that is decided.
  *
- * CPUs take the direct family, or Winograd's where it is faster; other devices the tiles in local memory; 1x1
- * filters go to the matrix library on both, and so does what the other choices refuse. A family that fails
- * its self-test on the device is passed over. P2P_OPENCL_CONV overrides all of it, and then a refusal stands:
- * a family asked for by name never silently becomes another.
+ * CPUs take the direct family, other devices the tiles in local memory, both a Winograd family of theirs
+ * where that is faster; 1x1 filters go to the matrix library on both, and so does what the other choices
+ * refuse. A family that fails its self-test on the device is passed over. P2P_OPENCL_CONV overrides all of
+ * it, and then a refusal stands: a family asked for by name never silently becomes another.
  * What was measured or imposed for a shape (ocl_choice.c) comes before arithmetic, as long as it can be had.
  */
 #include "ocl_choice.h"
 #include "ocl_conv_cpu.h"
+#include "ocl_conv_gpu_winograd.h"
 #include "ocl_conv_winograd.h"
 #include "ocl_selftest.h"
 
@@ -38,6 +39,7 @@ static const struct {
     [OCL_CONV_DIRECT] = {ocl_plan_conv_cpu, ocl_conv_cpu_variants, ON_CPUS},
     [OCL_CONV_WINOGRAD] = {ocl_plan_conv_winograd, NULL, ON_CPUS},
     [OCL_CONV_GPU] = {ocl_plan_conv_gpu, ocl_conv_gpu_variants, ON_OTHERS},
+    [OCL_CONV_GPU_WINOGRAD] = {ocl_plan_conv_gpu_winograd, ocl_conv_gpu_winograd_variants, ON_OTHERS},
     [OCL_CONV_GEMM] = {ocl_plan_conv_gemm, NULL, ON_OTHERS | ON_CPUS_POINTWISE},
 };
 
@@ -125,6 +127,10 @@ static int rank(const ocl_target *target, const p2p_op *op, ocl_conv_family rank
     if (target->cpu && ocl_conv_winograd_pays(target, op)) {
         *reason = "the multiplications saved outweigh the transforms";
         ranked[count++] = OCL_CONV_WINOGRAD;
+    }
+    if (!target->cpu && ocl_conv_gpu_winograd_pays(op)) {
+        *reason = "the multiplications saved outweigh the transforms";
+        ranked[count++] = OCL_CONV_GPU_WINOGRAD;
     }
     ranked[count++] = tiled;
     ranked[count++] = OCL_CONV_GEMM;

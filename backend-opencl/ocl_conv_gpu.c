@@ -5,20 +5,17 @@
  * small maps, whether filters are streamed instead, which bits depend on, and which therefore follow from the
  * shape alone unless a variant says otherwise. Local memory stays within 32 KiB.
  */
-#include "ocl_plan.h"
+#include "ocl_gpu_tile.h"
 
 #include <stdio.h>
 #include <string.h>
 
 enum {
-    MOST_GROUPS = 65535,   /* of a dimension of the grid */
-    MOST_LOCAL = 32 << 10, /* bytes: what every GPU has */
-    DEPTH = 16,            /* of a step of the sum */
-    FULL_DEVICE = 256,     /* groups that a sum is cut for, with tiles of FULL_TILE x FULL_TILE */
-    FULL_TILE = 64,        /* likewise: of no device, because bits depend on it */
-    LEAST_STEPS = 8,       /* of a part */
-    MOST_PARTS = 64,       /* of a sum */
-    LIVELY_ITEMS = 256,    /* work-items below which a compute unit waits for memory most of the time */
+    MOST_GROUPS = 65535, /* of a dimension of the grid */
+    FULL_DEVICE = 256,   /* groups that a sum is cut for, with tiles of FULL_TILE x FULL_TILE */
+    FULL_TILE = 64,      /* likewise: of no device, because bits depend on it */
+    LEAST_STEPS = 8,     /* of a part */
+    MOST_PARTS = 64,     /* of a sum */
     MOST_STRIDE = UINT8_MAX,
     THIN_ITEMS = 64,               /* of a group that streams filters */
     THIN_ROWS = 16,                /* most output positions that a filter is streamed for */
@@ -29,56 +26,6 @@ enum {
     MOST_SUBGROUP_BLOCKS = 4
 };
 
-/* ---- Tiles --------------------------------------------------------------------------------------------- */
-
-/* Work-items and results of each, along rows (m) and columns (n) of the tile; `efficiency` is the share of
- * the device's multiplications that a full device reaches, by count of what else a step needs. */
-typedef struct {
-    int group_m, group_n, item_m, item_n;
-    double efficiency;
-} tile_shape;
-
-static const tile_shape tiles[] = {
-    {16, 16, 8, 8, 1.0},  /* 128 x 128 */
-    {16, 16, 8, 4, 0.95}, /* 128 x 64 */
-    {8, 16, 8, 8, 0.95},  /* 64 x 128 */
-    {8, 16, 8, 4, 0.9},   /* 64 x 64 */
-    {8, 8, 8, 4, 0.85},   /* 64 x 32 */
-    {8, 16, 4, 4, 0.8},   /* 32 x 64 */
-    {8, 8, 4, 4, 0.75},   /* 32 x 32 */
-    {4, 16, 4, 4, 0.7},   /* 16 x 64 */
-    {64, 1, 1, 8, 0.4},   /* 64 x 8: few output channels, */
-    {64, 1, 1, 4, 0.25},  /* 64 x 4 */
-    {4, 4, 4, 4, 0.4},    /* 16 x 16: small groups, */
-    {1, 1, 4, 16, 0.1},   /* 4 x 16: of one work-item */
-};
-
-enum { TILE_COUNT = sizeof tiles / sizeof tiles[0] };
-
-static int tile_m(const tile_shape *t) {
-    return t->group_m * t->item_m;
-}
-
-static int tile_n(const tile_shape *t) {
-    return t->group_n * t->item_n;
-}
-
-static int items_of(const tile_shape *t) {
-    return t->group_m * t->group_n;
-}
-
-static size_t local_bytes(const tile_shape *t) {
-    return (size_t)(DEPTH * (tile_m(t) + tile_n(t))) * sizeof(float);
-}
-
-static size_t local_limit(const ocl_target *target) {
-    return target->local_bytes < MOST_LOCAL ? target->local_bytes : MOST_LOCAL;
-}
-
-static bool tile_fits(const ocl_target *target, const tile_shape *t) {
-    return (size_t)items_of(t) <= target->group_limit && local_bytes(t) <= local_limit(target);
-}
-
 /* ---- Shapes -------------------------------------------------------------------------------------------- */
 
 /* A convolution as a matrix product, or as `phases` of them. */
@@ -88,7 +35,7 @@ typedef struct {
     int64_t rows, columns, phases;
     int64_t rows_of_bits; /* rows of the images that bits may depend on */
     int64_t taps;         /* of the largest phase */
-    int64_t steps;        /* of the sum, DEPTH each */
+    int64_t steps;        /* of the sum, OCL_GPU_DEPTH each */
     int64_t lanes;        /* of a block of input channels that are walked */
     int64_t count_s;      /* taps of a phase along a row, where all phases have equally many; else 0 */
 } product;
@@ -119,7 +66,7 @@ static product data_product(const p2p_op *op) {
     p.columns = y->c;
     p.phases = stride * stride;
     p.lanes = lanes_of(x->c);
-    p.steps = ocl_divide_up(ocl_blocks(x->c) * p.taps * p.lanes, DEPTH);
+    p.steps = ocl_divide_up(ocl_blocks(x->c) * p.taps * p.lanes, OCL_GPU_DEPTH);
     p.count_s = w->w % stride == 0 ? w->w / stride : 0;
     return p;
 }
@@ -136,7 +83,7 @@ static product filter_product(const p2p_op *op) {
     p.taps = w->h * w->w;
     p.rows = p.rows_of_bits = ocl_blocks(x->c) * p.taps * p.lanes;
     p.columns = y->c;
-    p.steps = ocl_divide_up(y->n * y->h * y->w, DEPTH);
+    p.steps = ocl_divide_up(y->n * y->h * y->w, OCL_GPU_DEPTH);
     return p;
 }
 
@@ -160,13 +107,14 @@ static p2p_status check(const ocl_target *target, const p2p_op *op, const produc
 /* How a product is computed. */
 typedef struct {
     enum { TILED, SUBGROUPED, THIN } form;
-    const tile_shape *tile;       /* TILED */
+    const ocl_gpu_tile *tile;     /* TILED */
     int64_t rows_of_item, blocks; /* SUBGROUPED: results of a work-item, blocks of 16 columns */
     int64_t parts;                /* of the sum; THIN has its own */
 } choice;
 
-static int64_t tile_groups(const product *p, const tile_shape *t) {
-    return ocl_divide_up(p->rows, tile_m(t)) * ocl_divide_up(p->columns, tile_n(t)) * p->phases;
+/* As the choice of a tile sees it. */
+static ocl_gpu_product tiled(const product *p, int64_t parts) {
+    return (ocl_gpu_product){p->rows, p->columns, p->phases * parts};
 }
 
 /* Enough parts to give every compute unit of a large device a tile, each long enough to be worth its result's
@@ -180,33 +128,12 @@ static int64_t parts_of_shape(const product *p) {
     return parts;
 }
 
-/* Time of a launch: the compute unit with the most groups, less busy where it has few work-items. */
-static double tile_cost(const ocl_target *target, const product *p, const tile_shape *t, int64_t parts) {
-    const int64_t groups = ocl_divide_up(tile_groups(p, t) * parts, target->compute_units);
-    const double work = (double)groups * tile_m(t) * tile_n(t) / t->efficiency;
-    const double items = (double)groups * items_of(t);
-    return items < LIVELY_ITEMS ? work * LIVELY_ITEMS / items : work;
-}
-
-static const tile_shape *cheapest_tile(const ocl_target *target, const product *p, int64_t parts) {
-    const tile_shape *best = NULL;
-    double least = 0;
-    for (int i = 0; i < TILE_COUNT; i++) {
-        if (!tile_fits(target, &tiles[i])) continue;
-        const double cost = tile_cost(target, p, &tiles[i], parts);
-        if (best && cost >= least) continue;
-        best = &tiles[i];
-        least = cost;
-    }
-    return best;
-}
-
 /* Small maps of many channels: the filter is all there is to read, or of a filter gradient to write. */
 static bool may_be_thin(const ocl_target *target, const p2p_op *op, const product *p) {
     const int64_t rows = p->gradient ? op->t[p->out].n * op->t[p->out].h * op->t[p->out].w : p->rows_of_bits;
     return rows <= THIN_ROWS && op->t[p->in].c >= THIN_CHANNELS && p->columns >= THIN_CHANNELS &&
            (p->gradient || (target->group_limit >= THIN_ITEMS &&
-                            THIN_ROWS * THIN_ITEMS * 4 * sizeof(float) <= local_limit(target)));
+                            THIN_ROWS * THIN_ITEMS * 4 * sizeof(float) <= ocl_gpu_local_limit(target)));
 }
 
 /* Sub-groups take blocks of channels whole. */
@@ -228,12 +155,8 @@ static p2p_status parse_tile(const ocl_target *target, const p2p_op *op, const p
         }
         return ocl_refuse(target, op, "'%s' is nothing for sub-groups, here or of this shape", name);
     }
-    for (int i = 0; i < TILE_COUNT && ocl_variant_numbers(name, size, 2); i++)
-        if (tile_m(&tiles[i]) == size[0] && tile_n(&tiles[i]) == size[1] && tile_fits(target, &tiles[i])) {
-            *c = (choice){.form = TILED, .tile = &tiles[i]};
-            return P2P_OK;
-        }
-    return ocl_refuse(target, op, "'%s' is no tile that the device has room for", name);
+    *c = (choice){.form = TILED, .tile = ocl_gpu_tile_named(target, name)};
+    return c->tile ? P2P_OK : ocl_refuse(target, op, "'%s' is no tile that the device has room for", name);
 }
 
 /* A tile, with "k4" behind it for a sum in 4 parts; or "thin". */
@@ -261,7 +184,8 @@ static p2p_status choose(const ocl_target *target, const p2p_op *op, const produ
     *c = (choice){.form = THIN};
     if (may_be_thin(target, op, p)) return P2P_OK;
     *c = (choice){.form = TILED, .parts = parts_of_shape(p)};
-    c->tile = cheapest_tile(target, p, c->parts);
+    const ocl_gpu_product all = tiled(p, c->parts);
+    c->tile = ocl_gpu_tile_cheapest(target, &all);
     return c->tile ? P2P_OK : ocl_refuse(target, op, "the device has no local memory");
 }
 
@@ -284,21 +208,14 @@ static void set_grid(ocl_launch *launch, int items, int64_t x, int64_t y, int64_
 
 /* A launch of one group per tile. */
 static ocl_launch *add_tiled(const ocl_target *target, ocl_plan *plan, const product *p, const choice *c) {
-    const tile_shape *t = c->tile;
+    ocl_gpu_product all = tiled(p, c->parts);
+    if (p->gradient) all.columns = ocl_blocks(p->columns) * OCL_LANES; /* padding lanes must become zero */
     ocl_launch *launch =
         add_launch(target, plan, "conv_gpu_tile.clh", p->gradient ? "conv_filter_tile" : "conv_tile");
     launch->source[3] = p->gradient ? "conv_gpu_filter.cl" : "conv_gpu.cl";
-    ocl_launch_option(launch, "GROUP_M=%d", t->group_m);
-    ocl_launch_option(launch, "GROUP_N=%d", t->group_n);
-    ocl_launch_option(launch, "ITEM_M=%d", t->item_m);
-    ocl_launch_option(launch, "ITEM_N=%d", t->item_n);
-    ocl_launch_option(launch, "BUFFERS=%d", 2 * local_bytes(t) <= local_limit(target) ? 2 : 1);
+    ocl_gpu_tile_launch(target, launch, c->tile, &all);
     ocl_launch_option(launch, "WALKED=%d", (int)p->lanes);
     if (p->lanes < OCL_LANES && p->count_s) ocl_launch_option(launch, "COUNT_S=%d", (int)p->count_s);
-    /* Columns of a filter gradient cover the padding lanes, which must become zero. */
-    const int64_t columns = p->gradient ? ocl_blocks(p->columns) * OCL_LANES : p->columns;
-    set_grid(launch, items_of(t), ocl_divide_up(p->rows, tile_m(t)), ocl_divide_up(columns, tile_n(t)),
-             p->phases * c->parts);
     return launch;
 }
 
@@ -478,36 +395,33 @@ p2p_status ocl_plan_conv_gpu(const ocl_target *target, const p2p_op *op, ocl_pla
         P2P_TRY(plan_filter(target, op, &p, &c, plan));
     else
         P2P_TRY(plan_data(target, op, &p, &c, plan));
+    const bool is_tiled = c.form == TILED;
     snprintf(plan->answer.kernel, sizeof plan->answer.kernel, "%s %dx%dk%d", plan->launch[0].kernel,
-             c.form == TILED ? tile_m(c.tile) : (int)c.rows_of_item,
-             c.form == TILED ? tile_n(c.tile) : (int)c.blocks, (int)c.parts);
+             is_tiled ? ocl_gpu_tile_m(c.tile) : (int)c.rows_of_item,
+             is_tiled ? ocl_gpu_tile_n(c.tile) : (int)c.blocks, (int)c.parts);
     return P2P_OK;
 }
 
-/* Streaming, sub-groups, tiles that waste less than half of their results, then other numbers of parts for
- * the family's own tile. */
+/* Streaming, sub-groups, tiles, then other numbers of parts for the family's own tile. */
 int ocl_conv_gpu_variants(const ocl_target *target, const p2p_op *op,
                           ocl_variant_name names[OCL_MOST_VARIANTS]) {
     const product p = product_of(op);
     const int64_t parts = parts_of_shape(&p);
-    const tile_shape *own = cheapest_tile(target, &p, parts);
+    const ocl_gpu_product all = tiled(&p, parts);
+    const ocl_gpu_tile *own = ocl_gpu_tile_cheapest(target, &all);
     int count = 0;
     static const char *const data_subgroups[] = {"sg8x1", "sg8x2"}, *const filter_subgroups[] = {"sg16x1",
                                                                                                  "sg16x2"};
     if (may_be_thin(target, op, &p)) snprintf(names[count++], sizeof names[0], "thin");
     for (int i = 0; may_be_subgrouped(target, &p) && i < 2; i++)
         snprintf(names[count++], sizeof names[0], "%s", p.gradient ? filter_subgroups[i] : data_subgroups[i]);
-    for (int i = 0; i < TILE_COUNT && count < OCL_MOST_VARIANTS - PART_VARIANTS; i++) {
-        const tile_shape *t = &tiles[i];
-        const int64_t computed = tile_groups(&p, t) * tile_m(t) * tile_n(t);
-        if (!tile_fits(target, t) || computed > 2 * p.rows * p.columns * p.phases) continue;
-        snprintf(names[count++], sizeof names[0], "%dx%d", tile_m(t), tile_n(t));
-    }
+    count += ocl_gpu_tile_names(target, &all, OCL_MOST_VARIANTS - PART_VARIANTS - count, names + count);
     static const int64_t factors[PART_VARIANTS][2] = {{1, 4}, {1, 2}, {2, 1}, {4, 1}};
     for (int i = 0; own && i < PART_VARIANTS; i++) {
         const int64_t others = parts * factors[i][0] / factors[i][1];
         if (others < 1 || others > ocl_min(MOST_PARTS, p.steps / LEAST_STEPS)) continue;
-        snprintf(names[count++], sizeof names[0], "%dx%dk%d", tile_m(own), tile_n(own), (int)others);
+        snprintf(names[count++], sizeof names[0], "%dx%dk%d", ocl_gpu_tile_m(own), ocl_gpu_tile_n(own),
+                 (int)others);
     }
     return count;
 }

@@ -24,15 +24,16 @@ static ocl_conv_family family_asked_for(void) {
 }
 
 bool ocl_acts_as_cpu(const p2p_device_info *info) {
-    return info->type == P2P_DEVICE_CPU && family_asked_for() != OCL_CONV_GPU;
+    const ocl_conv_family family = family_asked_for();
+    return info->type == P2P_DEVICE_CPU && family != OCL_CONV_GPU && family != OCL_CONV_GPU_WINOGRAD;
 }
 
 static p2p_status forced_family(ocl_conv_family *family) {
     *family = family_asked_for();
     if (*family != OCL_CONV_FAMILIES) return P2P_OK;
-    return ocl_host->fail(P2P_USAGE,
-                          "P2P_OPENCL_CONV is '%s', but must be auto, direct, winograd, gpu or gemm",
-                          getenv("P2P_OPENCL_CONV"));
+    return ocl_host->fail(
+        P2P_USAGE, "P2P_OPENCL_CONV is '%s', but must be auto, direct, winograd, gpu, gpu_winograd or gemm",
+        getenv("P2P_OPENCL_CONV"));
 }
 
 /* The environment variable P2P_OPENCL_VARIANT is a variant of that family, or '#' and the number of one in
@@ -112,6 +113,7 @@ static p2p_status read_target(p2p_be_device *device) {
     target->group_limit = target->device_group_limit = group > 0 ? group : 1;
     target->local_bytes = (size_t)local;
     target->subgroups = has_subgroups(device->id);
+    target->max_alloc_bytes = device->info.max_alloc_bytes;
     P2P_TRY(ocl_bf16_check_switch());
     target->bf16 = ocl_bf16_find(&device->info, target->vector_width);
     P2P_TRY(forced_vector_width(&target->vector_width));
