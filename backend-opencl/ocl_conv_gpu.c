@@ -5,77 +5,26 @@
  * small maps, whether filters are streamed instead, which bits depend on, and which therefore follow from the
  * shape alone unless a variant says otherwise. Local memory stays within 32 KiB.
  */
-#include "ocl_plan.h"
+#include "ocl_gpu_tile.h"
 
 #include <stdio.h>
 #include <string.h>
 
 enum {
-    MOST_GROUPS = 65535,   /* of a dimension of the grid */
-    MOST_LOCAL = 32 << 10, /* bytes: what every GPU has */
-    DEPTH = 16,            /* of a step of the sum */
-    FULL_DEVICE = 256,     /* groups that a sum is cut for, with tiles of FULL_TILE x FULL_TILE */
-    FULL_TILE = 64,        /* likewise: of no device, because bits depend on it */
-    LEAST_STEPS = 8,       /* of a part */
-    MOST_PARTS = 64,       /* of a sum */
-    LIVELY_ITEMS = 256,    /* work-items below which a compute unit waits for memory most of the time */
+    MOST_GROUPS = 65535, /* of a dimension of the grid */
+    FULL_DEVICE = 256,   /* groups that a sum is cut for, with tiles of FULL_TILE x FULL_TILE */
+    FULL_TILE = 64,      /* likewise: of no device, because bits depend on it */
+    LEAST_STEPS = 8,     /* of a part */
+    MOST_PARTS = 64,     /* of a sum */
     MOST_STRIDE = UINT8_MAX,
     THIN_ITEMS = 64,               /* of a group that streams filters */
     THIN_ROWS = 16,                /* most output positions that a filter is streamed for */
     THIN_BLOCKS = 16,              /* of channels that a group adds up */
     THIN_CHANNELS = 2 * OCL_LANES, /* fewer, in or out, leave nothing to stream */
-    PART_VARIANTS = 4
+    PART_VARIANTS = 4,
+    SUBGROUP_ITEMS = 64, /* of a group, four sub-groups */
+    MOST_SUBGROUP_BLOCKS = 4
 };
-
-/* ---- Tiles --------------------------------------------------------------------------------------------- */
-
-/* Work-items and results of each, along rows (m) and columns (n) of the tile; `efficiency` is the share of
- * the device's multiplications that a full device reaches, by count of what else a step needs. */
-typedef struct {
-    int group_m, group_n, item_m, item_n;
-    double efficiency;
-} tile_shape;
-
-static const tile_shape tiles[] = {
-    {16, 16, 8, 8, 1.0},  /* 128 x 128 */
-    {16, 16, 8, 4, 0.95}, /* 128 x 64 */
-    {8, 16, 8, 8, 0.95},  /* 64 x 128 */
-    {8, 16, 8, 4, 0.9},   /* 64 x 64 */
-    {8, 8, 8, 4, 0.85},   /* 64 x 32 */
-    {8, 16, 4, 4, 0.8},   /* 32 x 64 */
-    {8, 8, 4, 4, 0.75},   /* 32 x 32 */
-    {4, 16, 4, 4, 0.7},   /* 16 x 64 */
-    {64, 1, 1, 8, 0.4},   /* 64 x 8: few output channels, */
-    {64, 1, 1, 4, 0.25},  /* 64 x 4 */
-    {4, 4, 4, 4, 0.4},    /* 16 x 16: small groups, */
-    {1, 1, 4, 16, 0.1},   /* 4 x 16: of one work-item */
-};
-
-enum { TILE_COUNT = sizeof tiles / sizeof tiles[0] };
-
-static int tile_m(const tile_shape *t) {
-    return t->group_m * t->item_m;
-}
-
-static int tile_n(const tile_shape *t) {
-    return t->group_n * t->item_n;
-}
-
-static int items_of(const tile_shape *t) {
-    return t->group_m * t->group_n;
-}
-
-static size_t local_bytes(const tile_shape *t) {
-    return (size_t)(DEPTH * (tile_m(t) + tile_n(t))) * sizeof(float);
-}
-
-static size_t local_limit(const ocl_target *target) {
-    return target->local_bytes < MOST_LOCAL ? target->local_bytes : MOST_LOCAL;
-}
-
-static bool tile_fits(const ocl_target *target, const tile_shape *t) {
-    return (size_t)items_of(t) <= target->group_limit && local_bytes(t) <= local_limit(target);
-}
 
 /* ---- Shapes -------------------------------------------------------------------------------------------- */
 
@@ -86,7 +35,7 @@ typedef struct {
     int64_t rows, columns, phases;
     int64_t rows_of_bits; /* rows of the images that bits may depend on */
     int64_t taps;         /* of the largest phase */
-    int64_t steps;        /* of the sum, DEPTH each */
+    int64_t steps;        /* of the sum, OCL_GPU_DEPTH each */
     int64_t lanes;        /* of a block of input channels that are walked */
     int64_t count_s;      /* taps of a phase along a row, where all phases have equally many; else 0 */
 } product;
@@ -117,7 +66,7 @@ static product data_product(const p2p_op *op) {
     p.columns = y->c;
     p.phases = stride * stride;
     p.lanes = lanes_of(x->c);
-    p.steps = ocl_divide_up(ocl_blocks(x->c) * p.taps * p.lanes, DEPTH);
+    p.steps = ocl_divide_up(ocl_blocks(x->c) * p.taps * p.lanes, OCL_GPU_DEPTH);
     p.count_s = w->w % stride == 0 ? w->w / stride : 0;
     return p;
 }
@@ -134,7 +83,7 @@ static product filter_product(const p2p_op *op) {
     p.taps = w->h * w->w;
     p.rows = p.rows_of_bits = ocl_blocks(x->c) * p.taps * p.lanes;
     p.columns = y->c;
-    p.steps = ocl_divide_up(y->n * y->h * y->w, DEPTH);
+    p.steps = ocl_divide_up(y->n * y->h * y->w, OCL_GPU_DEPTH);
     return p;
 }
 
@@ -155,15 +104,17 @@ static p2p_status check(const ocl_target *target, const p2p_op *op, const produc
 
 /* ---- Choices ------------------------------------------------------------------------------------------- */
 
-/* How a product is computed: `thin` streams the filter, else `tile` is set. */
+/* How a product is computed. */
 typedef struct {
-    const tile_shape *tile;
-    bool thin;
-    int64_t parts;
+    enum { TILED, SUBGROUPED, THIN } form;
+    const ocl_gpu_tile *tile;     /* TILED */
+    int64_t rows_of_item, blocks; /* SUBGROUPED: results of a work-item, blocks of 16 columns */
+    int64_t parts;                /* of the sum; THIN has its own */
 } choice;
 
-static int64_t tile_groups(const product *p, const tile_shape *t) {
-    return ocl_divide_up(p->rows, tile_m(t)) * ocl_divide_up(p->columns, tile_n(t)) * p->phases;
+/* As the choice of a tile sees it. */
+static ocl_gpu_product tiled(const product *p, int64_t parts) {
+    return (ocl_gpu_product){p->rows, p->columns, p->phases * parts};
 }
 
 /* Enough parts to give every compute unit of a large device a tile, each long enough to be worth its result's
@@ -177,64 +128,64 @@ static int64_t parts_of_shape(const product *p) {
     return parts;
 }
 
-/* Time of a launch: the compute unit with the most groups, less busy where it has few work-items. */
-static double tile_cost(const ocl_target *target, const product *p, const tile_shape *t, int64_t parts) {
-    const int64_t groups = ocl_divide_up(tile_groups(p, t) * parts, target->compute_units);
-    const double work = (double)groups * tile_m(t) * tile_n(t) / t->efficiency;
-    const double items = (double)groups * items_of(t);
-    return items < LIVELY_ITEMS ? work * LIVELY_ITEMS / items : work;
-}
-
-static const tile_shape *cheapest_tile(const ocl_target *target, const product *p, int64_t parts) {
-    const tile_shape *best = NULL;
-    double least = 0;
-    for (int i = 0; i < TILE_COUNT; i++) {
-        if (!tile_fits(target, &tiles[i])) continue;
-        const double cost = tile_cost(target, p, &tiles[i], parts);
-        if (best && cost >= least) continue;
-        best = &tiles[i];
-        least = cost;
-    }
-    return best;
-}
-
 /* Small maps of many channels: the filter is all there is to read, or of a filter gradient to write. */
 static bool may_be_thin(const ocl_target *target, const p2p_op *op, const product *p) {
     const int64_t rows = p->gradient ? op->t[p->out].n * op->t[p->out].h * op->t[p->out].w : p->rows_of_bits;
     return rows <= THIN_ROWS && op->t[p->in].c >= THIN_CHANNELS && p->columns >= THIN_CHANNELS &&
            (p->gradient || (target->group_limit >= THIN_ITEMS &&
-                            THIN_ROWS * THIN_ITEMS * 4 * sizeof(float) <= local_limit(target)));
+                            THIN_ROWS * THIN_ITEMS * 4 * sizeof(float) <= ocl_gpu_local_limit(target)));
 }
 
-/* "64x64", "64x64k4" (the sum in 4 parts) or "thin". */
+/* Sub-groups take blocks of channels whole. */
+static bool may_be_subgrouped(const ocl_target *target, const product *p) {
+    return target->subgroups && target->group_limit >= SUBGROUP_ITEMS && p->lanes == OCL_LANES &&
+           p->columns > OCL_LANES / 2;
+}
+
+/* "64x64" or, with sub-groups, "sg8x2": 8 results of a work-item in each of 2 blocks. */
+static p2p_status parse_tile(const ocl_target *target, const p2p_op *op, const product *p, const char *name,
+                             choice *c) {
+    int64_t size[2];
+    if (strncmp(name, "sg", 2) == 0) {
+        if (ocl_variant_numbers(name + 2, size, 2) && size[0] <= OCL_LANES &&
+            size[1] <= MOST_SUBGROUP_BLOCKS && (!p->gradient || size[0] == OCL_LANES) &&
+            may_be_subgrouped(target, p)) {
+            *c = (choice){.form = SUBGROUPED, .rows_of_item = size[0], .blocks = size[1]};
+            return P2P_OK;
+        }
+        return ocl_refuse(target, op, "'%s' is nothing for sub-groups, here or of this shape", name);
+    }
+    *c = (choice){.form = TILED, .tile = ocl_gpu_tile_named(target, name)};
+    return c->tile ? P2P_OK : ocl_refuse(target, op, "'%s' is no tile that the device has room for", name);
+}
+
+/* A tile, with "k4" behind it for a sum in 4 parts; or "thin". */
 static p2p_status parse_variant(const ocl_target *target, const p2p_op *op, const product *p, choice *c) {
     const char *cut = strchr(target->variant, 'k');
     ocl_variant_name name = "";
-    int64_t size[2], parts = 0;
+    int64_t parts = parts_of_shape(p);
     if (strcmp(target->variant, "thin") == 0) {
-        c->thin = true;
+        *c = (choice){.form = THIN};
         if (may_be_thin(target, op, p)) return P2P_OK;
         return ocl_refuse(target, op, "this is no small map of many channels");
     }
+    if (cut && (!ocl_variant_numbers(cut + 1, &parts, 1) || parts > ocl_min(MOST_PARTS, p->steps)))
+        return ocl_refuse(target, op, "'%s' can't cut a sum of %lld steps", target->variant,
+                          (long long)p->steps);
     const size_t length = cut ? (size_t)(cut - target->variant) : strlen(target->variant);
     if (length < sizeof name) memcpy(name, target->variant, length);
-    if (cut && (!ocl_variant_numbers(cut + 1, &parts, 1) || parts > ocl_min(MOST_PARTS, p->steps)))
-        return ocl_refuse(target, op, "'%s' cuts a sum of %lld steps", target->variant, (long long)p->steps);
-    for (int i = 0; i < TILE_COUNT && ocl_variant_numbers(name, size, 2); i++)
-        if (tile_m(&tiles[i]) == size[0] && tile_n(&tiles[i]) == size[1] && tile_fits(target, &tiles[i])) {
-            *c = (choice){.tile = &tiles[i], .parts = cut ? parts : parts_of_shape(p)};
-            return P2P_OK;
-        }
-    return ocl_refuse(target, op, "'%s' is no tile that the device has room for", target->variant);
+    P2P_TRY(parse_tile(target, op, p, name, c));
+    c->parts = parts;
+    return P2P_OK;
 }
 
 static p2p_status choose(const ocl_target *target, const p2p_op *op, const product *p, choice *c) {
-    *c = (choice){0};
     if (target->variant && target->variant[0]) return parse_variant(target, op, p, c);
-    c->thin = may_be_thin(target, op, p);
-    if (c->thin) return P2P_OK;
-    c->parts = parts_of_shape(p);
-    c->tile = cheapest_tile(target, p, c->parts);
+    *c = (choice){.form = THIN};
+    if (may_be_thin(target, op, p)) return P2P_OK;
+    *c = (choice){.form = TILED, .parts = parts_of_shape(p)};
+    const ocl_gpu_product all = tiled(p, c->parts);
+    c->tile = ocl_gpu_tile_cheapest(target, &all);
     return c->tile ? P2P_OK : ocl_refuse(target, op, "the device has no local memory");
 }
 
@@ -257,21 +208,31 @@ static void set_grid(ocl_launch *launch, int items, int64_t x, int64_t y, int64_
 
 /* A launch of one group per tile. */
 static ocl_launch *add_tiled(const ocl_target *target, ocl_plan *plan, const product *p, const choice *c) {
-    const tile_shape *t = c->tile;
+    ocl_gpu_product all = tiled(p, c->parts);
+    if (p->gradient) all.columns = ocl_blocks(p->columns) * OCL_LANES; /* padding lanes must become zero */
     ocl_launch *launch =
         add_launch(target, plan, "conv_gpu_tile.clh", p->gradient ? "conv_filter_tile" : "conv_tile");
     launch->source[3] = p->gradient ? "conv_gpu_filter.cl" : "conv_gpu.cl";
-    ocl_launch_option(launch, "GROUP_M=%d", t->group_m);
-    ocl_launch_option(launch, "GROUP_N=%d", t->group_n);
-    ocl_launch_option(launch, "ITEM_M=%d", t->item_m);
-    ocl_launch_option(launch, "ITEM_N=%d", t->item_n);
-    ocl_launch_option(launch, "BUFFERS=%d", 2 * local_bytes(t) <= local_limit(target) ? 2 : 1);
+    ocl_gpu_tile_launch(target, launch, c->tile, &all);
     ocl_launch_option(launch, "WALKED=%d", (int)p->lanes);
-    /* Columns of a filter gradient cover the padding lanes, which must become zero. */
-    const int64_t columns = p->gradient ? ocl_blocks(p->columns) * OCL_LANES : p->columns;
-    set_grid(launch, items_of(t), ocl_divide_up(p->rows, tile_m(t)), ocl_divide_up(columns, tile_n(t)),
-             p->phases * c->parts);
+    if (p->lanes < OCL_LANES && p->count_s) ocl_launch_option(launch, "COUNT_S=%d", (int)p->count_s);
     return launch;
+}
+
+static ocl_launch *add_subgrouped(const ocl_target *target, ocl_plan *plan, const product *p,
+                                  const choice *c) {
+    ocl_launch *launch = add_launch(target, plan, "conv_gpu_subgroup.cl",
+                                    p->gradient ? "conv_filter_subgroup" : "conv_subgroup");
+    if (p->gradient) ocl_launch_option(launch, "GRADIENT");
+    ocl_launch_option(launch, "ROWS=%d", (int)c->rows_of_item);
+    ocl_launch_option(launch, "BLOCKS=%d", (int)c->blocks);
+    set_grid(launch, SUBGROUP_ITEMS, ocl_divide_up(p->rows, c->rows_of_item * (SUBGROUP_ITEMS / OCL_LANES)),
+             ocl_divide_up(ocl_blocks(p->columns), c->blocks), p->phases * c->parts);
+    return launch;
+}
+
+static ocl_launch *add_products(const ocl_target *target, ocl_plan *plan, const product *p, const choice *c) {
+    return c->form == TILED ? add_tiled(target, plan, p, c) : add_subgrouped(target, plan, p, c);
 }
 
 /* GEOMETRY of conv_gpu.clh. */
@@ -329,9 +290,8 @@ static p2p_status plan_data(const ocl_target *target, const p2p_op *op, const pr
                             ocl_plan *plan) {
     const p2p_tensor *y = &op->t[p->out];
     const uint64_t part_floats = (uint64_t)y->n * blocked_floats(y);
-    ocl_launch *launch = add_tiled(target, plan, p, c);
+    ocl_launch *launch = add_products(target, plan, p, c);
     if (p->transposed) ocl_launch_option(launch, "TRANSPOSED");
-    if (p->lanes < OCL_LANES && p->count_s) ocl_launch_option(launch, "COUNT_S=%d", (int)p->count_s);
     ocl_arg_activation(launch, op, p->in);
     ocl_arg_operand(launch, p->filter);
     ocl_arg_optional(launch, op, p->bias, p->in);
@@ -352,7 +312,7 @@ static p2p_status plan_filter(const ocl_target *target, const p2p_op *op, const 
                               ocl_plan *plan) {
     const int dw = p->filter;
     const uint64_t floats = (uint64_t)p2p_tensor_stored(&op->t[dw]);
-    ocl_launch *launch = add_tiled(target, plan, p, c);
+    ocl_launch *launch = add_products(target, plan, p, c);
     ocl_arg_activation(launch, op, p->in);
     ocl_arg_activation(launch, op, p->out);
     if (c->parts > 1)
@@ -427,38 +387,41 @@ static product product_of(const p2p_op *op) {
 
 p2p_status ocl_plan_conv_gpu(const ocl_target *target, const p2p_op *op, ocl_plan *plan) {
     const product p = product_of(op);
-    choice c;
+    choice c = {.form = TILED};
     P2P_TRY(check(target, op, &p));
     P2P_TRY(choose(target, op, &p, &c));
-    if (c.thin) return plan_thin(target, op, &p, plan);
+    if (c.form == THIN) return plan_thin(target, op, &p, plan);
     if (p.gradient)
         P2P_TRY(plan_filter(target, op, &p, &c, plan));
     else
         P2P_TRY(plan_data(target, op, &p, &c, plan));
+    const bool is_tiled = c.form == TILED;
     snprintf(plan->answer.kernel, sizeof plan->answer.kernel, "%s %dx%dk%d", plan->launch[0].kernel,
-             tile_m(c.tile), tile_n(c.tile), (int)c.parts);
+             is_tiled ? ocl_gpu_tile_m(c.tile) : (int)c.rows_of_item,
+             is_tiled ? ocl_gpu_tile_n(c.tile) : (int)c.blocks, (int)c.parts);
     return P2P_OK;
 }
 
-/* Tiles that waste less than half of their results, then other numbers of parts for the family's own tile. */
+/* Streaming, sub-groups, tiles, then other numbers of parts for the family's own tile. */
 int ocl_conv_gpu_variants(const ocl_target *target, const p2p_op *op,
                           ocl_variant_name names[OCL_MOST_VARIANTS]) {
     const product p = product_of(op);
     const int64_t parts = parts_of_shape(&p);
-    const tile_shape *own = cheapest_tile(target, &p, parts);
+    const ocl_gpu_product all = tiled(&p, parts);
+    const ocl_gpu_tile *own = ocl_gpu_tile_cheapest(target, &all);
     int count = 0;
+    static const char *const data_subgroups[] = {"sg8x1", "sg8x2"}, *const filter_subgroups[] = {"sg16x1",
+                                                                                                 "sg16x2"};
     if (may_be_thin(target, op, &p)) snprintf(names[count++], sizeof names[0], "thin");
-    for (int i = 0; i < TILE_COUNT && count < OCL_MOST_VARIANTS - PART_VARIANTS; i++) {
-        const tile_shape *t = &tiles[i];
-        const int64_t computed = tile_groups(&p, t) * tile_m(t) * tile_n(t);
-        if (!tile_fits(target, t) || computed > 2 * p.rows * p.columns * p.phases) continue;
-        snprintf(names[count++], sizeof names[0], "%dx%d", tile_m(t), tile_n(t));
-    }
+    for (int i = 0; may_be_subgrouped(target, &p) && i < 2; i++)
+        snprintf(names[count++], sizeof names[0], "%s", p.gradient ? filter_subgroups[i] : data_subgroups[i]);
+    count += ocl_gpu_tile_names(target, &all, OCL_MOST_VARIANTS - PART_VARIANTS - count, names + count);
     static const int64_t factors[PART_VARIANTS][2] = {{1, 4}, {1, 2}, {2, 1}, {4, 1}};
     for (int i = 0; own && i < PART_VARIANTS; i++) {
         const int64_t others = parts * factors[i][0] / factors[i][1];
         if (others < 1 || others > ocl_min(MOST_PARTS, p.steps / LEAST_STEPS)) continue;
-        snprintf(names[count++], sizeof names[0], "%dx%dk%d", tile_m(own), tile_n(own), (int)others);
+        snprintf(names[count++], sizeof names[0], "%dx%dk%d", ocl_gpu_tile_m(own), ocl_gpu_tile_n(own),
+                 (int)others);
     }
     return count;
 }

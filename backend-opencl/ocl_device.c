@@ -5,6 +5,7 @@
  */
 #include "ocl_program.h"
 #include "ocl_queue.h"
+#include "ocl_tune.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,16 +23,46 @@ static ocl_conv_family family_asked_for(void) {
     return (ocl_conv_family)f;
 }
 
+/* The environment variable P2P_OPENCL_TREAT_AS=gpu: what a GPU would run, by its choices, can be tested on a
+ * CPU. */
+static bool treated_as_gpu(void) {
+    const char *text = getenv("P2P_OPENCL_TREAT_AS");
+    return text && strcmp(text, "gpu") == 0;
+}
+
+static p2p_status check_treatment(void) {
+    const char *text = getenv("P2P_OPENCL_TREAT_AS");
+    if (text == NULL || text[0] == '\0' || treated_as_gpu()) return P2P_OK;
+    return ocl_host->fail(P2P_USAGE, "P2P_OPENCL_TREAT_AS is '%s', but must be gpu", text);
+}
+
 bool ocl_acts_as_cpu(const p2p_device_info *info) {
-    return info->type == P2P_DEVICE_CPU && family_asked_for() != OCL_CONV_GPU;
+    const ocl_conv_family family = family_asked_for();
+    return info->type == P2P_DEVICE_CPU && !treated_as_gpu() && family != OCL_CONV_GPU &&
+           family != OCL_CONV_GPU_WINOGRAD;
+}
+
+/* The environment variable P2P_OPENCL_WINOGRAD switches the choice of Winograd's families off, or makes it
+ * wherever they suit. */
+static p2p_status choose_winograd(ocl_winograd_use *use) {
+    static const char *const uses[OCL_WINOGRAD_USES] = {"auto", "off", "always"};
+    const char *text = getenv("P2P_OPENCL_WINOGRAD");
+    *use = OCL_WINOGRAD_AUTO;
+    if (text == NULL || text[0] == '\0') return P2P_OK;
+    for (int u = 0; u < OCL_WINOGRAD_USES; u++)
+        if (strcmp(text, uses[u]) == 0) {
+            *use = (ocl_winograd_use)u;
+            return P2P_OK;
+        }
+    return ocl_host->fail(P2P_USAGE, "P2P_OPENCL_WINOGRAD is '%s', but must be auto, off or always", text);
 }
 
 static p2p_status forced_family(ocl_conv_family *family) {
     *family = family_asked_for();
     if (*family != OCL_CONV_FAMILIES) return P2P_OK;
-    return ocl_host->fail(P2P_USAGE,
-                          "P2P_OPENCL_CONV is '%s', but must be auto, direct, winograd, gpu or gemm",
-                          getenv("P2P_OPENCL_CONV"));
+    return ocl_host->fail(
+        P2P_USAGE, "P2P_OPENCL_CONV is '%s', but must be auto, direct, winograd, gpu, gpu_winograd or gemm",
+        getenv("P2P_OPENCL_CONV"));
 }
 
 /* The environment variable P2P_OPENCL_VARIANT is a variant of that family, or '#' and the number of one in
@@ -63,6 +94,33 @@ static p2p_status forced_vector_width(int *width) {
     return ocl_host->fail(P2P_USAGE, "P2P_OPENCL_VECTOR_WIDTH is '%s', but must be 1, 2, 4, 8 or 16", text);
 }
 
+/* Is `word` one of the device's extensions? */
+static bool has_extension(cl_device_id id, const char *word) {
+    size_t size = 0;
+    if (clGetDeviceInfo(id, CL_DEVICE_EXTENSIONS, 0, NULL, &size) != CL_SUCCESS) return false;
+    char *list = calloc(size + 1, 1);
+    if (!list) return false;
+    clGetDeviceInfo(id, CL_DEVICE_EXTENSIONS, size, list, NULL);
+    bool found = false;
+    const size_t length = strlen(word);
+    for (const char *at = strstr(list, word); at && !found; at = strstr(at + length, word))
+        found = (at == list || at[-1] == ' ') && (at[length] == ' ' || at[length] == '\0');
+    free(list);
+    return found;
+}
+
+/* Sub-groups of 16 that a kernel may ask for: cl_intel_subgroups and cl_intel_required_subgroup_size. */
+static bool has_subgroups(cl_device_id id) {
+    enum { SUB_GROUP_SIZES_INTEL = 0x4108, MOST_SIZES = 16 };
+    size_t sizes[MOST_SIZES] = {0}, bytes = 0;
+    if (!has_extension(id, "cl_intel_subgroups") || !has_extension(id, "cl_intel_required_subgroup_size") ||
+        clGetDeviceInfo(id, SUB_GROUP_SIZES_INTEL, sizeof sizes, sizes, &bytes) != CL_SUCCESS)
+        return false;
+    for (size_t i = 0; i < bytes / sizeof sizes[0]; i++)
+        if (sizes[i] == OCL_LANES) return true;
+    return false;
+}
+
 static p2p_status read_target(p2p_be_device *device) {
     ocl_target *target = &device->target;
     size_t group = 0, items[3] = {0};
@@ -83,11 +141,15 @@ static p2p_status read_target(p2p_be_device *device) {
     target->compute_units = device->info.compute_units > 0 ? device->info.compute_units : 1;
     target->group_limit = target->device_group_limit = group > 0 ? group : 1;
     target->local_bytes = (size_t)local;
+    target->subgroups = has_subgroups(device->id);
+    target->max_alloc_bytes = device->info.max_alloc_bytes;
     P2P_TRY(ocl_bf16_check_switch());
     target->bf16 = ocl_bf16_find(&device->info, target->vector_width);
     P2P_TRY(forced_vector_width(&target->vector_width));
     P2P_TRY(forced_family(&target->family));
     P2P_TRY(forced_variant(device));
+    P2P_TRY(choose_winograd(&target->winograd));
+    P2P_TRY(check_treatment());
     target->cpu = ocl_acts_as_cpu(&device->info);
     return P2P_OK;
 }
@@ -135,6 +197,7 @@ static void device_close(p2p_be_device *device) {
         if (device->queue) clReleaseCommandQueue(device->queue);
         if (device->context) clReleaseContext(device->context);
     }
+    ocl_choices_release(device);
     free(device);
 }
 
@@ -162,12 +225,14 @@ static p2p_status fail_allocation(p2p_be_device *device, size_t bytes, cl_int co
     return ocl_host->hint(status, "a smaller batch or smaller images need less memory");
 }
 
-/* Zeros are written at once and waited for: drivers allocate at the first use, and "does not fit" must be
- * said now. */
+/* Zeros are written at once: drivers allocate at the first use, and "does not fit" must be said now. Drivers
+ * for CPUs have asked the system for memory when the command is in the queue, and no waiting would tell more:
+ * there the system finds the pages, which takes a second for 2 GB, while the host compiles. */
 static cl_int touch(p2p_be_device *device, cl_mem memory, size_t bytes) {
     const cl_uint zero = 0;
     cl_int code = clEnqueueFillBuffer(device->queue, memory, &zero, sizeof zero, 0, bytes, 0, NULL, NULL);
-    return code == CL_SUCCESS ? clFinish(device->queue) : code;
+    if (code != CL_SUCCESS) return code;
+    return device->info.type == P2P_DEVICE_CPU ? clFlush(device->queue) : clFinish(device->queue);
 }
 
 static p2p_status buffer_create(p2p_be_device *device, size_t bytes, p2p_be_buffer **created) {
@@ -234,6 +299,8 @@ const p2p_device_table ocl_device_table = {
     .op_create = ocl_op_create,
     .op_run = ocl_op_run,
     .op_destroy = ocl_op_destroy,
+    .op_choose = ocl_op_choose,
+    .op_impose = ocl_op_impose,
     .submit = ocl_queue_submit,
     .wait = ocl_queue_wait,
     .peak_create = ocl_peak_create,

@@ -34,11 +34,17 @@ bool ocl_winograd_has_taps(const p2p_op *op) {
            ocl_stride(op) <= OCL_WINOGRAD_MAX_STRIDE;
 }
 
+static p2p_status check_activation(const ocl_target *target, const p2p_op *op, int operand) {
+    ocl_view view;
+    if (target->cpu) return ocl_conv_check_activation(target, op, operand);
+    return ocl_view_of(target, op, operand, false, 0, &view);
+}
+
 p2p_status ocl_winograd_check(const ocl_target *target, const p2p_op *op) {
     const ocl_winograd roles = roles_of(op);
     const p2p_tensor *w = &op->t[filter_of(op)];
-    P2P_TRY(ocl_conv_check_activation(target, op, roles.src));
-    P2P_TRY(ocl_conv_check_activation(target, op, roles.dst));
+    P2P_TRY(check_activation(target, op, roles.src));
+    P2P_TRY(check_activation(target, op, roles.dst));
     P2P_TRY(ocl_conv_check_filter(target, op, filter_of(op), op->kind != P2P_KIND_conv_bwd_filter));
     if (roles.bias >= 0) P2P_TRY(ocl_want_plain(target, op, roles.bias));
     if (ocl_winograd_has_taps(op)) return P2P_OK;
@@ -89,8 +95,8 @@ int64_t ocl_winograd_points(const ocl_winograd *w) {
     return (w->outputs + w->taps - 1) * (w->outputs + w->taps - 1);
 }
 
-bool ocl_winograd_suits(const p2p_op *op) {
-    if (!ocl_winograd_has_taps(op)) return false;
+bool ocl_winograd_suits(const ocl_target *target, const p2p_op *op) {
+    if (target->winograd == OCL_WINOGRAD_OFF || !ocl_winograd_has_taps(op)) return false;
     const ocl_winograd roles = roles_of(op);
     const p2p_tensor *src = &op->t[roles.src], *dst = &op->t[roles.dst];
     return ocl_min(src->c, dst->c) >= LEAST_CHANNELS &&

@@ -200,6 +200,40 @@ p2p_status p2p_operation_query(p2p_device *device, const p2p_op *op, p2p_query *
     return status;
 }
 
+bool p2p_device_has_choices(const p2p_device *device) {
+    return device->module->device.op_choose != NULL;
+}
+
+static p2p_status check_choice(const p2p_device *device, const p2p_op *op) {
+    P2P_TRY(p2p_op_validate(op));
+    if (!p2p_op_is_convolution(op))
+        return p2p_fail(P2P_INVALID, "%s: no choice for a %s", device->address, p2p_kind_name(op->kind));
+    if (p2p_device_has_choices(device)) return P2P_OK;
+    return p2p_fail(P2P_UNSUPPORTED, "%s has one way for every convolution", device->address);
+}
+
+p2p_status p2p_operation_choose(p2p_device *device, const p2p_op *op, p2p_tune mode, double (*clock)(void),
+                                p2p_choice *choice) {
+    *choice = (p2p_choice){0};
+    P2P_TRY(check_choice(device, op));
+    const p2p_op plain = p2p_op_plain_convolution(op);
+    p2p_status status =
+        P2P_CALL("op_choose", device->module->device.op_choose(device->be, &plain, mode, clock, choice));
+    log_op(device, "choose", &plain,
+           status != P2P_OK  ? p2p_message()
+           : choice->name[0] ? choice->name
+                             : "by arithmetic");
+    return status;
+}
+
+p2p_status p2p_operation_impose(p2p_device *device, const p2p_op *op, const char *name) {
+    P2P_TRY(check_choice(device, op));
+    const p2p_op plain = p2p_op_plain_convolution(op);
+    p2p_status status = P2P_CALL("op_impose", device->module->device.op_impose(device->be, &plain, name));
+    log_op(device, "impose", &plain, status != P2P_OK ? p2p_message() : name[0] ? name : "by arithmetic");
+    return status;
+}
+
 static p2p_status check_places(const p2p_device *device, const p2p_op *op, const p2p_place *places) {
     for (int i = 0; i < p2p_kind_operand_count(op->kind); i++) {
         char what[64];

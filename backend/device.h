@@ -46,6 +46,13 @@ void p2p_operation_destroy(p2p_operation *operation);
 p2p_status p2p_operation_create_peak(p2p_device *device, p2p_type type, int steps, p2p_place counts,
                                      int capacity, p2p_operation **operation, double *multiply_adds);
 
+/* Whether the device has several ways of computing convolutions; without, the next two are refused. */
+bool p2p_device_has_choices(const p2p_device *device);
+/* op_choose and op_impose of p2p_backend.h; `op` is reduced to its plain convolution first. */
+p2p_status p2p_operation_choose(p2p_device *device, const p2p_op *op, p2p_tune mode, double (*clock)(void),
+                                p2p_choice *choice);
+p2p_status p2p_operation_impose(p2p_device *device, const p2p_op *op, const char *name);
+
 p2p_status p2p_device_submit(p2p_device *device, p2p_ticket *ticket);
 p2p_status p2p_device_wait(p2p_device *device, p2p_ticket ticket);
 /* Submit and wait: for set-up, reads and tests, never inside a step. */

@@ -104,6 +104,40 @@ const char *p2p_math_name(p2p_math math) {
     return (unsigned)math < P2P_MATH_COUNT ? names[math] : "unknown";
 }
 
+/* ---- Convolutions ------------------------------------------------------------------------------------- */
+
+bool p2p_op_is_convolution(const p2p_op *op) {
+    return op->kind == P2P_KIND_conv_fwd || op->kind == P2P_KIND_conv_bwd_data ||
+           op->kind == P2P_KIND_conv_bwd_filter;
+}
+
+/* Whether an operand has images: of a convolution neither its filter nor its bias does. */
+static bool has_images(const p2p_op *op, int operand) {
+    if (op->kind == P2P_KIND_conv_bwd_filter) return operand != P2P_AT_conv_bwd_filter_dw;
+    return operand == P2P_AT_conv_fwd_x || operand == P2P_AT_conv_fwd_y;
+}
+
+_Static_assert((int)P2P_AT_conv_fwd_x == (int)P2P_AT_conv_bwd_data_dy &&
+                   (int)P2P_AT_conv_fwd_y == (int)P2P_AT_conv_bwd_data_dx &&
+                   (int)P2P_AT_conv_fwd_bias == (int)P2P_AT_conv_bwd_data_bias,
+               "has_images and p2p_op_plain_convolution take them for one");
+
+p2p_op p2p_op_plain_convolution(const p2p_op *op) {
+    p2p_op plain = {.kind = op->kind, .stride = op->stride, .math = op->math};
+    plain.pad_top = op->pad_top;
+    plain.pad_left = op->pad_left;
+    plain.pad_bottom = op->pad_bottom;
+    plain.pad_right = op->pad_right;
+    for (int i = 0; i < p2p_kind_operand_count(op->kind); i++) {
+        p2p_tensor *t = &plain.t[i];
+        if (op->kind != P2P_KIND_conv_bwd_filter && i == P2P_AT_conv_fwd_bias) continue;
+        *t = op->t[i];
+        t->c0 = t->cp = 0;
+        if (has_images(op, i) && op->images > 0 && op->images < t->n) t->n = op->images;
+    }
+    return plain;
+}
+
 int64_t p2p_step_block_words(int64_t local_batch) {
     return (int64_t)(offsetof(p2p_step_block, sample) / sizeof(uint32_t)) + local_batch;
 }

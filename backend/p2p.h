@@ -193,8 +193,26 @@ void p2p_adam(p2p_graph *graph, p2p_network *network, double beta1, double beta2
 typedef struct p2p_session p2p_session;
 typedef struct p2p_plan p2p_plan;
 
-/* Off-switches, all false in normal use, and the precision. Recording, sharing and checking change no bit
- * of any result; fusion may, within rounding. */
+/* How each convolution's way of being computed is chosen, before the first plan that has it; with {0} by
+ * arithmetic. */
+typedef struct {
+    p2p_tune mode;
+    double (*clock)(void); /* seconds, never going back; where something may be measured */
+    /* After each choice for a plan on a device, where not NULL: the `done`th of `total`. */
+    void (*progress)(void *context, int done, int total, const p2p_op *op, const p2p_choice *choice);
+    void *context;
+    /* Where not NULL, the text of an earlier session: on devices with its name and driver exactly these
+     * choices, and arithmetic for the rest, whatever the mode. Not read after p2p_session_create. */
+    const char *imposed;
+} p2p_tuning;
+
+/* Calls job(context, i) once for each i in [0, count), in any order, on any threads, and returns when all
+ * have returned. */
+typedef void (*p2p_job)(void *context, int index);
+typedef void (*p2p_parallel)(p2p_job job, void *context, int count);
+
+/* Off-switches, all false in normal use, the precision, and who has threads. Recording, sharing, checking
+ * and threads change no bit of any result; fusion may, within rounding. */
 typedef struct {
     bool no_fusion;       /* all of the following: */
     bool no_fuse_bias;    /*   bias into convolutions */
@@ -211,6 +229,8 @@ typedef struct {
      * shapes that it doesn't refuse. Parameters, their gradients and moments, statistics and losses are
      * float32 either way. A device that has neither is refused with the reason. */
     bool bf16;
+    p2p_parallel parallel; /* for work of the host's that no device sees; NULL: one job after another */
+    p2p_tuning tuning;
 } p2p_session_options;
 
 /* One replica per device. Devices outlive the session. */
@@ -225,6 +245,13 @@ void p2p_session_destroy(p2p_session *session);
 p2p_status p2p_session_plan(p2p_session *session, const char *name, p2p_graph *const *graphs,
                             p2p_plan **plan);
 
+/* The choices that the plans so far asked for: `index` from 0. Valid until the next plan. */
+int p2p_session_choice_count(const p2p_session *session);
+void p2p_session_choice(const p2p_session *session, int index, const p2p_op **op, const p2p_choice **choice);
+/* All of them as lines of text, for p2p_tuning.imposed of a later session; "" where devices have no choices.
+ * *text is the caller's to free(). */
+p2p_status p2p_session_choices_text(const p2p_session *session, char **text);
+
 /* Allocate the device memory of all plans so far and prepare their operations (compile, choose, bind).
  * P2P_OUT_OF_MEMORY names what was needed for what. `progress` may be NULL. */
 typedef void (*p2p_progress)(void *context, int done, int total);
@@ -232,8 +259,7 @@ p2p_status p2p_session_allocate(p2p_session *session, p2p_progress progress, voi
 
 typedef struct {
     size_t parameters, gradients, moments, derived; /* bytes per replica */
-    size_t activations;                             /* the arena shared by all plans */
-    size_t scratch;
+    size_t activations; /* the arena shared by all plans, which has operations' scratch memory too */
     size_t inputs_outputs;
     size_t total;
 } p2p_session_memory;

@@ -15,7 +15,7 @@
 #endif
 
 /* Exact match required; raised whenever this file or p2p_op.h changes meaning. */
-enum { P2P_BACKEND_ABI = 5 };
+enum { P2P_BACKEND_ABI = 6 };
 
 /* A piece of what identifies something that is kept between runs. */
 typedef struct {
@@ -105,7 +105,8 @@ typedef struct {
     /* -- device -- */
     void (*close)(p2p_be_device *device);
 
-    /* Really allocated and zero-filled when it returns P2P_OK; P2P_OUT_OF_MEMORY names sizes. */
+    /* Really allocated when it returns P2P_OK, and zeros to all later commands; P2P_OUT_OF_MEMORY names
+     * sizes. */
     p2p_status (*buffer_create)(p2p_be_device *device, size_t bytes, p2p_be_buffer **buffer);
     void (*buffer_destroy)(p2p_be_device *device, p2p_be_buffer *buffer);
     /* Commands, in order with all others of the device. Host memory must stay valid and unchanged (write) or
@@ -137,6 +138,17 @@ typedef struct {
     p2p_status (*record_end)(p2p_be_device *device, p2p_be_recording **recording);
     p2p_status (*recording_run)(p2p_be_device *device, p2p_be_recording *recording);
     void (*recording_destroy)(p2p_be_device *device, p2p_be_recording *recording);
+
+    /* -- optional: both or none; NULL, and the device has one way for every convolution -- */
+    /* Choose how `op`, a p2p_op_plain_convolution, is computed from now on, and every descriptor that reduces
+     * to it: op_query and op_create obey. Operations that exist keep their way. `mode` is not P2P_TUNE_AUTO;
+     * `clock` gives seconds and never goes back. Measuring runs candidates on memory of its own, each of
+     * which has first been compared with the truth; where there is no room for that, arithmetic decides. */
+    p2p_status (*op_choose)(p2p_be_device *device, const p2p_op *op, p2p_tune mode, double (*clock)(void),
+                            p2p_choice *choice);
+    /* The same by name: one that op_choose has given on such a device, or "". P2P_UNSUPPORTED, with the
+     * reason, when it can't be had; then nothing changes. */
+    p2p_status (*op_impose)(p2p_be_device *device, const p2p_op *op, const char *name);
 
     /* -- optional: NULL, and the core says that the device's peak can't be measured -- */
     /* Prepare a kernel that does nothing but multiply and add in registers, as many at a time as the device

@@ -375,6 +375,26 @@ typedef struct {
 #undef X
 } p2p_op;
 
+/* ---- Ways of computing a convolution ------------------------------------------------------------------ */
+
+/* Where the choice between the ways that a device has may come from; each includes those before it. */
+typedef enum {
+    P2P_TUNE_OFF,     /* arithmetic on the descriptor: the same on every start */
+    P2P_TUNE_STORED,  /* what an earlier start has measured and kept; where nothing is kept, arithmetic */
+    P2P_TUNE_MEASURE, /* where nothing is kept, measured now and kept */
+    P2P_TUNE_ANEW,    /* measured now and kept, whatever was kept before */
+    P2P_TUNE_AUTO     /* for sessions only: P2P_TUNE_STORED on CPUs, P2P_TUNE_MEASURE on other devices */
+} p2p_tune;
+
+enum { P2P_CHOICE_NAME = 64 };
+
+/* A way, by the device's name for it: letters, digits, '_', '-', ':'. */
+typedef struct {
+    char name[P2P_CHOICE_NAME];      /* "": what arithmetic says */
+    double seconds, default_seconds; /* one run of it, and of arithmetic's way; 0 where not measured */
+    bool measured;                   /* just now: neither kept nor imposed */
+} p2p_choice;
+
 /* The numbers that change from step to step, in a device buffer that `step` operands (flat u32 tensors of
  * p2p_step_block_words() elements) point at. Host and device share this layout; floats and doubles hold the
  * same two values, for devices with and without double precision. */
@@ -410,6 +430,12 @@ double p2p_act_slope(int64_t act, double slope, double y);
  * P2P_INVALID with a message that names the kind, the operand and the rule. Every backend may rely on it:
  * the core calls it before it asks the table. */
 p2p_status p2p_op_validate(const p2p_op *op);
+
+bool p2p_op_is_convolution(const p2p_op *op);
+/* The plain convolution whose way of being computed `op` takes: whole tensors, no bias, no activation,
+ * nothing accumulated, and as many images as the way is chosen for (see conv_fwd). Choices are made, kept and
+ * imposed by this. */
+p2p_op p2p_op_plain_convolution(const p2p_op *op);
 
 /* Floating point operations (a multiply-add is 2; the direct convolution's count, taps outside the image
  * included, whatever the algorithm) and the bytes that must move at least once. */

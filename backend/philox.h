@@ -14,21 +14,29 @@
 #include <stdint.h>
 #include <string.h>
 
-/* One block: four words out of a 128-bit counter and a 64-bit key, ten rounds. */
-static inline void p2p_philox(const uint32_t counter[4], const uint32_t key[2], uint32_t words[4]) {
-    uint32_t x0 = counter[0], x1 = counter[1], x2 = counter[2], x3 = counter[3];
+/* Ten rounds over `count` blocks: the four words of block i are x0[i] to x3[i], counters before and random
+ * after. Blocks side by side, so that compilers use vectors. */
+static inline void p2p_philox_rounds(const uint32_t key[2], int count, uint32_t *restrict x0,
+                                     uint32_t *restrict x1, uint32_t *restrict x2, uint32_t *restrict x3) {
     uint32_t k0 = key[0], k1 = key[1];
     for (int round = 0; round < 10; round++) {
-        uint64_t product0 = UINT64_C(0xD2511F53) * x0;
-        uint64_t product1 = UINT64_C(0xCD9E8D57) * x2;
-        x0 = (uint32_t)(product1 >> 32) ^ x1 ^ k0;
-        x1 = (uint32_t)product1;
-        x2 = (uint32_t)(product0 >> 32) ^ x3 ^ k1;
-        x3 = (uint32_t)product0;
+        for (int i = 0; i < count; i++) {
+            uint64_t product0 = UINT64_C(0xD2511F53) * x0[i];
+            uint64_t product1 = UINT64_C(0xCD9E8D57) * x2[i];
+            x0[i] = (uint32_t)(product1 >> 32) ^ x1[i] ^ k0;
+            x1[i] = (uint32_t)product1;
+            x2[i] = (uint32_t)(product0 >> 32) ^ x3[i] ^ k1;
+            x3[i] = (uint32_t)product0;
+        }
         k0 += UINT32_C(0x9E3779B9); /* the golden ratio and sqrt(3) - 1, as Weyl sequences */
         k1 += UINT32_C(0xBB67AE85);
     }
-    words[0] = x0, words[1] = x1, words[2] = x2, words[3] = x3;
+}
+
+/* One block: four words out of a 128-bit counter and a 64-bit key. */
+static inline void p2p_philox(const uint32_t counter[4], const uint32_t key[2], uint32_t words[4]) {
+    for (int i = 0; i < 4; i++) words[i] = counter[i];
+    p2p_philox_rounds(key, 1, &words[0], &words[1], &words[2], &words[3]);
 }
 
 /* Whether dropout with probability p in [0, 1) keeps element (c, h, w) of an image; h, w < 65536. The rule is
@@ -65,22 +73,38 @@ typedef struct {
     uint32_t epoch;
 } p2p_draw;
 
-/* Two doubles in [0, 1) with 53 bits each, from one block. */
-static inline void p2p_draw_pair(const p2p_draw *draw, uint64_t index, double pair[2]) {
-    const uint32_t counter[4] = {(uint32_t)index, (uint32_t)(index >> 32), draw->item, draw->epoch};
+/* Pairs of doubles in [0, 1) with 53 bits each, from a block each, made P2P_DRAW_PAIRS at a time. */
+enum { P2P_DRAW_PAIRS = 128 };
+
+/* A double in [0, 1), from the upper 27 bits of one word and the upper 26 of the other. */
+static inline double p2p_draw_fraction(uint32_t high, uint32_t low) {
+    return (double)(int64_t)((uint64_t)(high >> 5) << 26 | low >> 6) / 9007199254740992.0;
+}
+
+/* Pairs index to index + count - 1: pair i is left[i], right[i]. At most P2P_DRAW_PAIRS. */
+static inline void p2p_draw_pairs(const p2p_draw *draw, uint64_t index, int count, double *restrict left,
+                                  double *restrict right) {
     const uint32_t key[2] = {(uint32_t)draw->seed ^ draw->stream,
                              (uint32_t)(draw->seed >> 32) ^ UINT32_C(0x5EED5EED)};
-    uint32_t words[4];
-    p2p_philox(counter, key, words);
-    for (int i = 0; i < 2; i++)
-        pair[i] = (double)((uint64_t)(words[2 * i] >> 5) << 26 | words[2 * i + 1] >> 6) / 9007199254740992.0;
+    uint32_t x[4][P2P_DRAW_PAIRS];
+    for (int i = 0; i < count; i++) {
+        x[0][i] = (uint32_t)(index + (uint64_t)i);
+        x[1][i] = (uint32_t)((index + (uint64_t)i) >> 32);
+        x[2][i] = draw->item;
+        x[3][i] = draw->epoch;
+    }
+    p2p_philox_rounds(key, count, x[0], x[1], x[2], x[3]);
+    for (int i = 0; i < count; i++) {
+        left[i] = p2p_draw_fraction(x[0][i], x[1][i]);
+        right[i] = p2p_draw_fraction(x[2][i], x[3][i]);
+    }
 }
 
 /* A double in [0, 1): the first of the pair at `index`. */
 static inline double p2p_draw_uniform(const p2p_draw *draw, uint64_t index) {
-    double pair[2];
-    p2p_draw_pair(draw, index, pair);
-    return pair[0];
+    double left, right;
+    p2p_draw_pairs(draw, index, 1, &left, &right);
+    return left;
 }
 
 /* An integer in [0, bound), bound > 0; the bias, bound / 2^53, can't be seen. */
@@ -88,20 +112,23 @@ static inline uint32_t p2p_draw_below(const p2p_draw *draw, uint64_t index, uint
     return (uint32_t)(p2p_draw_uniform(draw, index) * bound);
 }
 
-/* Two standard normal numbers by Box and Muller's transform of the pair at `index`. Filling an array uses
- * pair i for elements 2i and 2i+1, so that p2p_draw_normal(draw, e) is element e however it is filled. */
-static inline void p2p_draw_normal_pair(const p2p_draw *draw, uint64_t index, double pair[2]) {
-    double uniform[2];
-    p2p_draw_pair(draw, index, uniform);
-    double radius = sqrt(-2 * log(1 - uniform[0])); /* 1 - u is in (0, 1]: the logarithm is finite */
-    double angle = 6.283185307179586476925286766559 * uniform[1];
-    pair[0] = radius * cos(angle);
-    pair[1] = radius * sin(angle);
+/* Two standard normal numbers from each of `count` pairs, at most P2P_DRAW_PAIRS, by Box and Muller's
+ * transform: pair i gives elements 2i and 2i+1 of an array, so that element e is the same however it is filled.
+ */
+static inline void p2p_draw_normals(const p2p_draw *draw, uint64_t index, int count, double *elements) {
+    double left[P2P_DRAW_PAIRS], right[P2P_DRAW_PAIRS];
+    p2p_draw_pairs(draw, index, count, left, right);
+    for (int i = 0; i < count; i++) {
+        double radius = sqrt(-2 * log(1 - left[i])); /* 1 - u is in (0, 1]: the logarithm is finite */
+        double angle = 6.283185307179586476925286766559 * right[i];
+        elements[2 * i] = radius * cos(angle);
+        elements[2 * i + 1] = radius * sin(angle);
+    }
 }
 
 static inline double p2p_draw_normal(const p2p_draw *draw, uint64_t element) {
     double pair[2];
-    p2p_draw_normal_pair(draw, element / 2, pair);
+    p2p_draw_normals(draw, element / 2, 1, pair);
     return pair[element % 2];
 }
 

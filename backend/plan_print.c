@@ -16,14 +16,22 @@ static p2p_status check_stream(FILE *stream) {
     return p2p_fail(P2P_IO, "the plan could not be printed");
 }
 
+/* Another way of computing it was measured to be slower; else arithmetic chose. */
+static bool was_measured(const plan_part *part, const plan_step *step) {
+    if (!p2p_op_is_convolution(&step->op)) return false;
+    const session_choice *known = session_find_choice(part->session, part->replica, &step->op);
+    return known && known->choice.seconds > 0;
+}
+
 p2p_status plan_print_steps(const p2p_plan *plan, FILE *stream) {
     const plan_part *part = &plan->parts[0];
     for (int s = 0; s < part->step_count; s++) {
         const plan_step *step = &part->steps[s];
         char text[P2P_OP_TEXT];
         p2p_op_print(&step->op, text, sizeof text);
-        fprintf(stream, "%4d %s\n       [layer %d, %s, %.3f MFLOP, %.3f MB]\n", s, text, step->layer,
-                step->query.kernel, p2p_op_flops(&step->op) / 1e6, p2p_op_bytes(&step->op) / 1e6);
+        fprintf(stream, "%4d %s\n       [layer %d, %s%s, %.3f MFLOP, %.3f MB]\n", s, text, step->layer,
+                step->query.kernel, was_measured(part, step) ? " as measured" : "",
+                p2p_op_flops(&step->op) / 1e6, p2p_op_bytes(&step->op) / 1e6);
     }
     return check_stream(stream);
 }
@@ -76,7 +84,8 @@ static void print_memory(const p2p_plan *plan, FILE *stream) {
     fprintf(stream, "memory of this plan per replica:\n");
     fprintf(stream, "  activations      %10.3f MB (%.3f MB are live at once, %.3f MB without sharing)\n",
             megabytes(part->arena_bytes), megabytes(part->live_bytes), megabytes(part->unshared_bytes));
-    fprintf(stream, "  scratch          %10.3f MB\n", megabytes(part->scratch_bytes));
+    fprintf(stream, "  scratch          %10.3f MB at most, within the activations' memory\n",
+            megabytes(part->scratch_bytes));
     fprintf(stream, "  inputs           %10.3f MB\n", megabytes(part->io_bytes));
     fprintf(stream, "memory of the session per replica:\n");
     fprintf(stream, "  parameters       %10.3f MB\n", megabytes(use.parameters));
@@ -84,7 +93,6 @@ static void print_memory(const p2p_plan *plan, FILE *stream) {
     fprintf(stream, "  Adam's moments   %10.3f MB\n", megabytes(use.moments));
     fprintf(stream, "  derived filters  %10.3f MB\n", megabytes(use.derived));
     fprintf(stream, "  activations      %10.3f MB\n", megabytes(use.activations));
-    fprintf(stream, "  scratch          %10.3f MB\n", megabytes(use.scratch));
     fprintf(stream, "  inputs           %10.3f MB\n", megabytes(use.inputs_outputs));
     fprintf(stream, "  total            %10.3f MB\n", megabytes(use.total));
 }

@@ -276,9 +276,10 @@ static p2p_status run_plan(p2p_plan *plan, const p2p_step *step, const run_profi
 }
 
 static p2p_status begin_run(p2p_plan *plan, const p2p_step *step, const run_profile *profile) {
-    const p2p_session *session = plan->session;
+    p2p_session *session = plan->session;
     if (!session->allocated || session->broken)
         return p2p_fail(P2P_INVALID, "plan %s can't run: its session has no memory", plan->name);
+    session->touched = true;
     for (int r = 0; r < session->replica_count; r++)
         P2P_TRY(wait_for_slot(&plan->parts[r], slot_of(plan->runs)));
     if (plan->runs - plan->retired == PLAN_SLOTS) plan->retired++;

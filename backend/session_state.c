@@ -124,7 +124,10 @@ p2p_status p2p_session_write(p2p_session *session, const p2p_network *network, p
     P2P_TRY(find_param(session, network, param, part, &place));
     void *raw = piece_memory(session, &place);
     if (!raw) return no_memory(place.info->name);
-    if (part == P2P_STATE_VALUE) session->networks[place.network].stale = true;
+    if (part == P2P_STATE_VALUE)
+        session->networks[place.network].stale = true;
+    else
+        session->touched = true;
     p2p_status status = write_pieces(session, &place, type, host, raw);
     free(raw);
     return status;
@@ -225,19 +228,46 @@ p2p_status p2p_session_read(p2p_session *session, const p2p_network *network, p2
 
 /* ---- Initial values ----------------------------------------------------------------------------------- */
 
-/* Elements [first, first + count) of the parameter; element e is mean + stddev * normal number e of the
- * stream "network/parameter". */
-static void draw(const p2p_network *network, const p2p_param_info *info, uint64_t seed, int64_t first,
-                 int64_t count, double *host) {
+/* Elements [first, first + count) of a parameter, on their way into `host`; element e is mean + stddev *
+ * normal number e of the stream "network/parameter". `first` is even: pieces begin at multiples of 64 bytes.
+ */
+typedef struct {
+    const p2p_param_info *info;
+    p2p_draw stream;
+    int64_t first, count;
+    double *host;
+} drawing;
+
+/* Elements that one thread draws at a time: a few tenths of a millisecond. */
+enum { DRAWN_AT_ONCE = 1 << 14 };
+
+static p2p_draw parameter_stream(const p2p_network *network, const p2p_param_info *info, uint64_t seed) {
     char name[sizeof network->name + sizeof info->name + 1];
     snprintf(name, sizeof name, "%s/%s", network->name, info->name);
-    const p2p_draw stream = {.seed = seed, .stream = p2p_name_hash(name)};
-    for (int64_t e = first - first % 2; e < first + count; e += 2) {
-        double pair[2] = {0, 0};
-        if (info->stddev != 0) p2p_draw_normal_pair(&stream, (uint64_t)e / 2, pair);
-        if (e >= first) host[e - first] = info->mean + info->stddev * pair[0];
-        if (e + 1 < first + count) host[e + 1 - first] = info->mean + info->stddev * pair[1];
+    return (p2p_draw){.seed = seed, .stream = p2p_name_hash(name)};
+}
+
+static int64_t smaller(int64_t a, int64_t b) {
+    return a < b ? a : b;
+}
+
+static void draw_some(void *context, int index) {
+    const drawing *d = context;
+    const int64_t first = (int64_t)index * DRAWN_AT_ONCE, end = smaller(first + DRAWN_AT_ONCE, d->count);
+    for (int64_t e = first; e < end; e += 2 * P2P_DRAW_PAIRS) {
+        double normal[2 * P2P_DRAW_PAIRS];
+        const int count = (int)smaller(2 * P2P_DRAW_PAIRS, end - e);
+        p2p_draw_normals(&d->stream, (uint64_t)(d->first + e) / 2, (count + 1) / 2, normal);
+        for (int i = 0; i < count; i++) d->host[e + i] = d->info->mean + d->info->stddev * normal[i];
     }
+}
+
+static void draw(const p2p_session *session, drawing *d) {
+    const int count = (int)((d->count + DRAWN_AT_ONCE - 1) / DRAWN_AT_ONCE);
+    if (session->options.parallel)
+        session->options.parallel(draw_some, d, count);
+    else
+        for (int i = 0; i < count; i++) draw_some(d, i);
 }
 
 static p2p_status initialise_running(p2p_session *session, const p2p_network *network, int id) {
@@ -252,11 +282,12 @@ static p2p_status initialise_running(p2p_session *session, const p2p_network *ne
     return status;
 }
 
-static p2p_status draw_pieces(p2p_session *session, const param_place *place, const p2p_network *network,
-                              uint64_t seed, double *host, void *raw) {
+static p2p_status draw_pieces(p2p_session *session, const param_place *place, p2p_draw stream, double *host,
+                              void *raw) {
     for (int64_t n = 0; n < place->tensor->n;) {
         const param_piece piece = piece_at(session, place, n);
-        draw(network, place->info, seed, piece.first, p2p_tensor_elements(&piece.tensor), host);
+        drawing d = {place->info, stream, piece.first, p2p_tensor_elements(&piece.tensor), host};
+        draw(session, &d);
         P2P_TRY(write_piece(session, &piece, P2P_TYPE_f64, host, raw));
         n += piece.tensor.n;
     }
@@ -271,8 +302,9 @@ static p2p_status initialise_param(p2p_session *session, const p2p_network *netw
     double *host = malloc((size_t)p2p_tensor_elements(&first.tensor) * sizeof *host);
     void *raw = malloc(first.bytes);
     session->networks[place.network].stale = true;
+    const p2p_draw stream = parameter_stream(network, place.info, seed);
     p2p_status status =
-        host && raw ? draw_pieces(session, &place, network, seed, host, raw) : no_memory(place.info->name);
+        host && raw ? draw_pieces(session, &place, stream, host, raw) : no_memory(place.info->name);
     free(host);
     free(raw);
     return status;
@@ -306,6 +338,7 @@ p2p_status p2p_session_initialise(p2p_session *session, const p2p_network *netwo
     P2P_TRY(session_find_network(session, network, &index));
     for (int id = 0; id < session->networks[index].param_count; id++)
         P2P_TRY(initialise_param(session, network, id, seed));
+    if (!session->touched) return P2P_OK;
     size_t piece = plan_round_up(PIECE, session->alignment);
     void *zeros = calloc(1, piece);
     if (!zeros) return no_memory(p2p_network_name(network));

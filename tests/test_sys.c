@@ -147,6 +147,39 @@ static void test_threads(void **state) {
     sys_monitor_destroy(NULL);
 }
 
+/* Jobs that count how often each has run, and may wait until two are at work. */
+enum { JOBS = 1000 };
+
+typedef struct {
+    sys_monitor *monitor;
+    int runs[JOBS];
+    int started;
+    bool wait;
+} counted_jobs;
+
+static void run_counted(void *context, int index) {
+    counted_jobs *jobs = context;
+    sys_monitor_enter(jobs->monitor);
+    jobs->runs[index]++;
+    jobs->started++;
+    sys_monitor_wake_all(jobs->monitor);
+    while (jobs->wait && jobs->started < 2) sys_monitor_wait(jobs->monitor);
+    sys_monitor_leave(jobs->monitor);
+}
+
+static void test_parallel_jobs(void **state) {
+    (void)state;
+    static const int counts[] = {0, 1, 2, 3, JOBS};
+    for (size_t c = 0; c < sizeof counts / sizeof counts[0]; c++) {
+        static counted_jobs jobs;
+        jobs = (counted_jobs){.wait = counts[c] == 2 && sys_processors() > 1};
+        assert_int_equal(sys_monitor_create(&jobs.monitor), P2P_OK);
+        sys_parallel(run_counted, &jobs, counts[c]); /* the two that wait end only if both run at once */
+        for (int i = 0; i < JOBS; i++) assert_int_equal(jobs.runs[i], i < counts[c]);
+        sys_monitor_destroy(jobs.monitor);
+    }
+}
+
 static void test_terminal_and_clock(void **state) {
     (void)state;
     FILE *file = tmpfile();
@@ -194,10 +227,15 @@ static void test_peak_memory(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_paths),       cmocka_unit_test(test_making_folders),
-        cmocka_unit_test(test_files),       cmocka_unit_test(test_walking_what_is_no_folder),
-        cmocka_unit_test(test_threads),     cmocka_unit_test(test_terminal_and_clock),
-        cmocka_unit_test(test_peak_memory), cmocka_unit_test(test_freed_memory),
+        cmocka_unit_test(test_paths),
+        cmocka_unit_test(test_making_folders),
+        cmocka_unit_test(test_files),
+        cmocka_unit_test(test_walking_what_is_no_folder),
+        cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_parallel_jobs),
+        cmocka_unit_test(test_terminal_and_clock),
+        cmocka_unit_test(test_peak_memory),
+        cmocka_unit_test(test_freed_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

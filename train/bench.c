@@ -45,7 +45,7 @@ static p2p_status make_plan(bench *b) {
     pix2pix_graph_options options = pix2pix_graph_options_for(b->model, b->all->batch);
     P2P_TRY(b->training ? pix2pix_graph_train(b->model, &options, &b->graph)
                         : pix2pix_graph_evaluate(b->model, &options, false, &b->graph));
-    P2P_TRY(command_create_session(b->all, b->device, &b->session));
+    P2P_TRY(command_create_session(b->all, b->device, &command_tuning_train, &b->session));
     P2P_TRY(p2p_session_plan(b->session, b->training ? "training step" : "translation", &b->graph, &b->plan));
     P2P_TRY(p2p_session_allocate(b->session, progress_preparing, stderr));
     P2P_TRY(p2p_session_initialise(b->session, b->model->generator.network, 1));

@@ -32,7 +32,8 @@ typedef struct {
 typedef struct {
     training_position position;
     data_identity data;
-    json_t *settings; /* of settings_to_json; owned by whoever holds the checkpoint_info */
+    json_t *settings; /* of settings_to_json; owned by whoever holds the checkpoint_info, */
+    char *choices; /* and so is p2p_session_choices_text; NULL: the file is from before there were choices */
 } checkpoint_info;
 
 void checkpoint_info_free(checkpoint_info *info);

@@ -1,5 +1,7 @@
 /* `p2p devices`, and the choice of a device for the other commands. */
 #include "command.h"
+#include "metrics.h"
+#include "sys.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -51,9 +53,39 @@ p2p_status command_open_device(const settings *all, p2p_device **device) {
     return P2P_OK;
 }
 
-p2p_status command_create_session(const settings *all, p2p_device *device, p2p_session **session) {
+/* ---- Sessions ------------------------------------------------------------------------------------------ */
+
+const command_tuning command_tuning_train = {.automatic = P2P_TUNE_AUTO, .on = P2P_TUNE_MEASURE};
+const command_tuning command_tuning_use = {.automatic = P2P_TUNE_STORED, .on = P2P_TUNE_MEASURE};
+
+static p2p_status choose_mode(const settings *all, const command_tuning *tuning, p2p_tune *mode) {
+    const bool on = all->tune && strcmp(all->tune, "on") == 0;
+    if (all->deterministic && on)
+        return p2p_fail(P2P_USAGE, "--deterministic contradicts --tune on, which measures");
+    const bool off = all->deterministic || (all->tune && strcmp(all->tune, "off") == 0);
+    *mode = off ? P2P_TUNE_OFF : on ? tuning->on : tuning->automatic;
+    return P2P_OK;
+}
+
+/* Only where something is really measured: else choosing takes no time. */
+static void show_measuring(void *context, int done, int total, const p2p_op *op, const p2p_choice *choice) {
+    (void)context, (void)op;
+    if (choice->measured && done == 1)
+        fprintf(stderr, "measuring how to compute %d convolutions, once on this device\n", total);
+    if (choice->measured) progress_measuring(stderr, done, total);
+}
+
+p2p_status command_create_session(const settings *all, p2p_device *device, const command_tuning *tuning,
+                                  p2p_session **session) {
     const bool bf16 = strcmp(all->precision, "bf16") == 0;
-    const p2p_session_options options = {.bf16 = bf16};
+    p2p_session_options options = {
+        .bf16 = bf16,
+        .parallel = sys_parallel,
+        .tuning = {.clock = sys_clock,
+                   .progress = tuning->progress ? tuning->progress : show_measuring,
+                   .context = tuning->context,
+                   .imposed = tuning->imposed}};
+    P2P_TRY(choose_mode(all, tuning, &options.tuning.mode));
     p2p_status status = p2p_session_create(&device, 1, &options, session);
     if (status != P2P_UNSUPPORTED || !bf16) return status;
     return p2p_hint(status, "--precision fp32 runs everywhere; p2p devices says what each device has");

@@ -15,7 +15,8 @@ static p2p_status print_plan(const settings *all, const pix2pix *model, p2p_devi
     p2p_session *session = NULL;
     p2p_graph *graph = NULL;
     p2p_plan *plan;
-    p2p_status status = command_create_session(all, device, &session);
+    const command_tuning never_measured = {.automatic = P2P_TUNE_STORED, .on = P2P_TUNE_STORED};
+    p2p_status status = command_create_session(all, device, &never_measured, &session);
     if (status == P2P_OK) status = make_graph(all, model, &graph);
     if (status == P2P_OK) status = p2p_session_plan(session, all->mode, &graph, &plan);
     if (status == P2P_OK) status = p2p_plan_print(plan, stdout);

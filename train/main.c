@@ -55,6 +55,16 @@ static const command commands[] = {
      "moved memory. The time to the first step counts from the start of the command; run it twice to see it\n"
      "with the driver's kernel cache filled.\n",
      command_bench},
+    {"tune", COMMAND_TUNE, "measure the ways that a device has for each convolution, and keep the fastest",
+     "p2p tune [OPTIONS]",
+     "  p2p tune\n"
+     "  p2p tune --batch 4 --precision bf16 --device opencl:1\n"
+     "  p2p tune --mode translate --size 512\n",
+     "Each candidate is checked before it is timed. Later trainings on this device use what is kept, in\n"
+     "P2P_CACHE_DIR or below ~/.cache; on GPUs a training measures by itself what is not kept yet. Results\n"
+     "may differ in their last bits from those without; a resumed training goes on with the choices that\n"
+     "its checkpoint holds.\n",
+     command_tune},
 };
 
 enum { COMMAND_COUNT = sizeof commands / sizeof commands[0] };

@@ -56,6 +56,10 @@ p2p_status metrics_close(metrics_log *log);
 
 /* A p2p_progress for p2p_session_allocate, drawn on a terminal only; `stream` is a FILE. */
 void progress_preparing(void *stream, int done, int total);
+/* The same while convolutions are measured. */
+void progress_measuring(FILE *stream, int done, int total);
+/* "1:02:03" or "4:05". */
+void progress_duration(double seconds, char *text, size_t size);
 
 typedef struct progress progress;
 

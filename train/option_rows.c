@@ -12,8 +12,9 @@ enum {
     PLAN = COMMAND_PLAN,
     SAMPLE = COMMAND_SAMPLE_DATA,
     BENCH = COMMAND_BENCH,
-    RUN = TRAIN | USE | PLAN | BENCH, /* whatever opens a device */
-    MODEL = TRAIN | PLAN | BENCH      /* whatever describes a model by options */
+    TUNE = COMMAND_TUNE,
+    RUN = TRAIN | USE | PLAN | BENCH | TUNE, /* whatever opens a device */
+    MODEL = TRAIN | PLAN | BENCH | TUNE      /* whatever describes a model by options */
 };
 #define MAX_COUNT 2147483647.0
 #define HEADING(text)                                                                                        \
@@ -148,9 +149,15 @@ const option_row option_rows[] = {
     {"precision", 0, KIND_CHOICE, AT(precision), RUN, BINDING, 0, 0, "fp32", "fp32|bf16",
      "bf16: GPUs store activations in bfloat16, convolutions of CPUs multiply in it; all else stays float32"},
 
+    {"tune", 0, KIND_CHOICE, AT(tune), RUN & ~TUNE, NOT_KEPT, 0, 0, "auto", "auto|on|off",
+     "whether convolutions run as measured: off not, on with measuring what is new, auto what p2p tune has measured, "
+     "and in train and bench on GPUs as on"},
+    {"deterministic", 0, KIND_FLAG, AT(deterministic), RUN & ~TUNE, NOT_KEPT, 0, 0, NULL, NULL,
+     "let no measurement decide anything: the same bits on every start, whatever was measured before"},
+
     HEADING("Measuring"),
-    {"mode", 0, KIND_CHOICE, AT(mode), PLAN | BENCH, NOT_KEPT, 0, 0, "train", "train|translate",
-     "which plan to show; of bench: whose operations"},
+    {"mode", 0, KIND_CHOICE, AT(mode), PLAN | BENCH | TUNE, NOT_KEPT, 0, 0, "train", "train|translate",
+     "which plan to show; of bench: whose operations; of tune: whose convolutions"},
     {"what", 0, KIND_CHOICE, AT(what), BENCH, NOT_KEPT, 0, 0, "train", "train|translate|ops|transfers",
      "measure whole steps, a plan's operations one by one, or memory transfers"},
     {"json", 0, KIND_FLAG, AT(json), BENCH, NOT_KEPT, 0, 0, NULL, NULL, "one JSON object instead of a table"},

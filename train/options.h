@@ -23,6 +23,7 @@ enum {
     COMMAND_DEVICES = 16,
     COMMAND_BENCH = 32,
     COMMAND_TEST = 64,
+    COMMAND_TUNE = 128,
 };
 
 /* At least as many as there are rows in the table. */
@@ -40,6 +41,7 @@ typedef struct {
     char *init_generator, *init_discriminator;
     char *lr_policy, *lr_scale;
     char *mode, *what, *trace, *sweep, *plot;
+    char *tune;
     int64_t batch, epochs, epochs_decay, epoch, steps, count;
     int64_t size, load_size, channels_in, channels_out, workers;
     int64_t ngf, ndf, d_layers;
@@ -47,7 +49,7 @@ typedef struct {
     uint64_t seed;
     double norm_eps, norm_momentum, slope, dropout, init_stddev, init_scale;
     double lambda_l1, lr, beta1, beta2, adam_eps;
-    bool no_jitter, no_flip, no_shuffle, resume, force, json, verbose;
+    bool no_jitter, no_flip, no_shuffle, resume, force, json, deterministic, verbose;
     bool help;
     bool given[SETTINGS_MAX_ROWS]; /* row i of the table was on the command line */
     const char *program;           /* how the program was called */

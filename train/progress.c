@@ -25,6 +25,12 @@ void progress_preparing(void *stream, int done, int total) {
     fflush(stream);
 }
 
+void progress_measuring(FILE *stream, int done, int total) {
+    if (!sys_is_terminal(stream)) return;
+    fprintf(stream, done < total ? "\rmeasuring convolution %d of %d" : "\r\033[K", done + 1, total);
+    fflush(stream);
+}
+
 progress *progress_create(FILE *stream, int64_t total_steps, int64_t total_epochs, int64_t done_steps) {
     progress *shown = calloc(1, sizeof *shown);
     if (!shown) return NULL;
@@ -37,8 +43,7 @@ progress *progress_create(FILE *stream, int64_t total_steps, int64_t total_epoch
     return shown;
 }
 
-/* "1:02:03" or "4:05". */
-static void format_duration(double seconds, char *text, size_t size) {
+void progress_duration(double seconds, char *text, size_t size) {
     long long whole = (long long)(seconds + 0.5);
     if (whole >= 3600)
         snprintf(text, size, "%lld:%02lld:%02lld", whole / 3600, whole / 60 % 60, whole % 60);
@@ -77,7 +82,7 @@ void progress_step(progress *shown, const step_record *record) {
     char left[32], text[256];
     if (!shown || !is_due(shown, record->step == shown->total_steps)) return;
     double images = (double)(shown->total_steps - record->step) * record->images;
-    format_duration(images / record->images_per_s, left, sizeof left);
+    progress_duration(images / record->images_per_s, left, sizeof left);
     snprintf(text, sizeof text,
              "epoch %lld/%lld step %lld/%lld  %.2f images/s, %.0f%% waiting for data  %s left  D real %.2f "
              "fake %.2f  G %.2f  L1 %.3f",
@@ -97,7 +102,7 @@ void progress_pictures(progress *shown, int64_t done) {
         shown->started = shown->last_shown;
         shown->started_done = done;
     }
-    format_duration((double)(shown->total_steps - done) / rate, left, sizeof left);
+    progress_duration((double)(shown->total_steps - done) / rate, left, sizeof left);
     snprintf(text, sizeof text, "picture %lld/%lld  %.2f images/s  %s left", (long long)done,
              (long long)shown->total_steps, rate, left);
     draw(shown, text);

@@ -8,6 +8,7 @@
 #include <limits.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -57,6 +58,32 @@ void sys_thread_join(sys_thread *thread) {
     if (thread == NULL) return;
     pthread_join(thread->handle, NULL);
     free(thread);
+}
+
+/* Jobs that any of several threads may take. */
+typedef struct {
+    void (*job)(void *context, int index);
+    void *context;
+    int count;
+    atomic_int next;
+} shared_jobs;
+
+static void *work(void *opaque) {
+    shared_jobs *jobs = opaque;
+    for (int i; (i = atomic_fetch_add(&jobs->next, 1)) < jobs->count;) jobs->job(jobs->context, i);
+    return NULL;
+}
+
+void sys_parallel(void (*job)(void *context, int index), void *context, int count) {
+    enum { MOST_HELPERS = 63 };
+    shared_jobs jobs = {.job = job, .context = context, .count = count};
+    atomic_init(&jobs.next, 0);
+    pthread_t helpers[MOST_HELPERS];
+    int wanted = sys_processors() < count ? sys_processors() - 1 : count - 1, started = 0;
+    if (wanted > MOST_HELPERS) wanted = MOST_HELPERS;
+    while (started < wanted && pthread_create(&helpers[started], NULL, work, &jobs) == 0) started++;
+    work(&jobs);
+    while (started > 0) pthread_join(helpers[--started], NULL);
 }
 
 p2p_status sys_monitor_create(sys_monitor **monitor) {

@@ -33,7 +33,8 @@ static p2p_status save_below(const trainer *t, p2p_network *network, int64_t epo
 p2p_status trainer_save(const trainer *t) {
     checkpoint_info info = {.position = t->at, .data = t->identity, .settings = settings_to_json(t->all)};
     if (!info.settings) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory to write the settings down");
-    p2p_status status = checkpoint_save(t->paths.checkpoints, &info, t->session, t->model);
+    p2p_status status = p2p_session_choices_text(t->session, &info.choices);
+    if (status == P2P_OK) status = checkpoint_save(t->paths.checkpoints, &info, t->session, t->model);
     checkpoint_info_free(&info);
     P2P_TRY(status);
     P2P_TRY(save_model(t, t->model->generator.network, t->at.epoch, t->paths.generator));

@@ -173,6 +173,8 @@ static p2p_status find_resume(trainer *t) {
         status = trainer_check_schedule(t->all, info.settings, &info.position, t->resumed_from);
     t->at = info.position;
     t->identity = info.data;
+    t->choices = info.choices;
+    info.choices = NULL;
     checkpoint_info_free(&info);
     return status;
 }
@@ -270,12 +272,20 @@ static void show_preparing(void *stream, int done, int total) {
     progress_preparing(stream, done, total);
 }
 
+/* A training goes on with the choices that it began with, those made before there were any included. */
+static p2p_status create_session(trainer *t) {
+    command_tuning tuning = command_tuning_train;
+    tuning.imposed = t->choices;
+    if (t->resumed_from && !t->choices) tuning.automatic = tuning.on = P2P_TUNE_OFF;
+    return hint_older(t, command_create_session(t->all, t->device, &tuning, &t->session));
+}
+
 static p2p_status open_device(trainer *t) {
     pix2pix_config config;
     P2P_TRY(trainer_model_config(t->all, &config));
     P2P_TRY(pix2pix_create(&t->model, &config));
     P2P_TRY(command_open_device(t->all, &t->device));
-    P2P_TRY(command_create_session(t->all, t->device, &t->session));
+    P2P_TRY(create_session(t));
     P2P_TRY(plan_all(t));
     P2P_TRY(p2p_session_allocate(t->session, show_preparing, stderr));
     p2p_session_memory memory;
@@ -334,6 +344,7 @@ void trainer_close(trainer *t) {
     dataset_close(t->training);
     dataset_close(t->validation);
     free(t->resumed_from);
+    free(t->choices);
     trainer_paths *paths = &t->paths;
     char *owned[] = {paths->folder,    paths->config,        paths->metrics,
                      paths->generator, paths->discriminator, paths->checkpoints,

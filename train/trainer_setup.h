@@ -33,6 +33,7 @@ typedef struct {
     metrics_log *metrics;
     progress *progress;
     char *resumed_from;   /* the checkpoint's path; NULL for a new training */
+    char *choices;        /* how its convolutions were computed; NULL: not said */
     training_position at; /* where the next step to be enqueued stands */
     int64_t batches;      /* per epoch */
     int64_t total_steps, total_epochs;

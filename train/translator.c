@@ -73,7 +73,7 @@ p2p_status translator_prepare(translator *t, int width, int height, int batch) {
     options.statistics = uses_running(t) ? P2P_STATS_RUNNING : P2P_STATS_IMAGE;
     options.no_dropout = strcmp(t->all->test_dropout, "off") == 0;
     P2P_TRY(pix2pix_graph_evaluate(t->model, &options, false, &t->graph));
-    P2P_TRY(command_create_session(t->all, t->device, &t->session));
+    P2P_TRY(command_create_session(t->all, t->device, &command_tuning_use, &t->session));
     P2P_TRY(p2p_session_plan(t->session, "translation", &t->graph, &next.plan));
     P2P_TRY(p2p_session_allocate(t->session, NULL, NULL));
     P2P_TRY(model_file_read(t->session, t->file, t->model->generator.network));

@@ -1,0 +1,123 @@
+/* The table of tiles and what they cost, by count: nothing is timed here. */
+#include "ocl_gpu_tile.h"
+
+#include <stdio.h>
+
+enum {
+    MOST_LOCAL = 32 << 10, /* bytes: what every GPU has */
+    LIVELY_ITEMS = 256     /* work-items below which a compute unit waits for memory most of the time */
+};
+
+static const ocl_gpu_tile tiles[] = {
+    {16, 16, 8, 8, 1.0},  /* 128 x 128 */
+    {16, 16, 8, 4, 0.95}, /* 128 x 64 */
+    {8, 16, 8, 8, 0.95},  /* 64 x 128 */
+    {8, 16, 8, 4, 0.9},   /* 64 x 64 */
+    {8, 8, 8, 4, 0.85},   /* 64 x 32 */
+    {8, 16, 4, 4, 0.8},   /* 32 x 64 */
+    {8, 8, 4, 4, 0.75},   /* 32 x 32 */
+    {4, 16, 4, 4, 0.7},   /* 16 x 64 */
+    {64, 1, 1, 8, 0.4},   /* 64 x 8: few output channels, */
+    {64, 1, 1, 4, 0.25},  /* 64 x 4 */
+    {4, 4, 4, 4, 0.4},    /* 16 x 16: small groups, */
+    {1, 1, 4, 16, 0.1},   /* 4 x 16: of one work-item */
+};
+
+enum { TILES = sizeof tiles / sizeof tiles[0] };
+
+int ocl_gpu_tile_m(const ocl_gpu_tile *tile) {
+    return tile->group_m * tile->item_m;
+}
+
+int ocl_gpu_tile_n(const ocl_gpu_tile *tile) {
+    return tile->group_n * tile->item_n;
+}
+
+static int items_of(const ocl_gpu_tile *tile) {
+    return tile->group_m * tile->group_n;
+}
+
+static size_t local_bytes(const ocl_gpu_tile *tile) {
+    return (size_t)(OCL_GPU_DEPTH * (ocl_gpu_tile_m(tile) + ocl_gpu_tile_n(tile))) * sizeof(float);
+}
+
+size_t ocl_gpu_local_limit(const ocl_target *target) {
+    return target->local_bytes < MOST_LOCAL ? target->local_bytes : MOST_LOCAL;
+}
+
+static bool fits(const ocl_target *target, const ocl_gpu_tile *tile) {
+    return (size_t)items_of(tile) <= target->group_limit && local_bytes(tile) <= ocl_gpu_local_limit(target);
+}
+
+static int64_t groups_of(const ocl_gpu_product *p, const ocl_gpu_tile *tile) {
+    return ocl_divide_up(p->rows, ocl_gpu_tile_m(tile)) * ocl_divide_up(p->columns, ocl_gpu_tile_n(tile)) *
+           p->batches;
+}
+
+static double work_of(int64_t groups, const ocl_gpu_tile *tile) {
+    return (double)groups * ocl_gpu_tile_m(tile) * ocl_gpu_tile_n(tile) / tile->efficiency;
+}
+
+/* Time of a launch: the compute unit with the most groups, less busy where it has few work-items. */
+static double launch_cost(const ocl_target *target, const ocl_gpu_product *p, const ocl_gpu_tile *tile) {
+    const int64_t groups = ocl_divide_up(groups_of(p, tile), target->compute_units);
+    const double items = (double)groups * items_of(tile);
+    return work_of(groups, tile) * (items < LIVELY_ITEMS ? LIVELY_ITEMS / items : 1);
+}
+
+const ocl_gpu_tile *ocl_gpu_tile_cheapest(const ocl_target *target, const ocl_gpu_product *product) {
+    const ocl_gpu_tile *best = NULL;
+    double least = 0;
+    for (int i = 0; i < TILES; i++) {
+        if (!fits(target, &tiles[i])) continue;
+        const double cost = launch_cost(target, product, &tiles[i]);
+        if (best && cost >= least) continue;
+        best = &tiles[i];
+        least = cost;
+    }
+    return best;
+}
+
+const ocl_gpu_tile *ocl_gpu_tile_named(const ocl_target *target, const char *name) {
+    int64_t size[2];
+    for (int i = 0; i < TILES && ocl_variant_numbers(name, size, 2); i++)
+        if (ocl_gpu_tile_m(&tiles[i]) == size[0] && ocl_gpu_tile_n(&tiles[i]) == size[1] &&
+            fits(target, &tiles[i]))
+            return &tiles[i];
+    return NULL;
+}
+
+int ocl_gpu_tile_names(const ocl_target *target, const ocl_gpu_product *product, int most,
+                       ocl_variant_name *names) {
+    const int64_t results = product->rows * product->columns * product->batches;
+    int count = 0;
+    for (int i = 0; i < TILES && count < most; i++) {
+        const int m = ocl_gpu_tile_m(&tiles[i]), n = ocl_gpu_tile_n(&tiles[i]);
+        if (!fits(target, &tiles[i]) || groups_of(product, &tiles[i]) * m * n > 2 * results) continue;
+        snprintf(names[count++], sizeof names[0], "%dx%d", m, n);
+    }
+    return count;
+}
+
+double ocl_gpu_product_cost(const ocl_gpu_product *product) {
+    double least = 0;
+    for (int i = 0; i < TILES; i++) {
+        const double cost = work_of(groups_of(product, &tiles[i]), &tiles[i]);
+        if (least == 0 || cost < least) least = cost;
+    }
+    return least;
+}
+
+void ocl_gpu_tile_launch(const ocl_target *target, ocl_launch *launch, const ocl_gpu_tile *tile,
+                         const ocl_gpu_product *product) {
+    ocl_launch_option(launch, "GROUP_M=%d", tile->group_m);
+    ocl_launch_option(launch, "GROUP_N=%d", tile->group_n);
+    ocl_launch_option(launch, "ITEM_M=%d", tile->item_m);
+    ocl_launch_option(launch, "ITEM_N=%d", tile->item_n);
+    ocl_launch_option(launch, "BUFFERS=%d", 2 * local_bytes(tile) <= ocl_gpu_local_limit(target) ? 2 : 1);
+    launch->local[0] = (size_t)items_of(tile);
+    launch->local[1] = launch->local[2] = 1;
+    launch->global[0] = (size_t)ocl_divide_up(product->rows, ocl_gpu_tile_m(tile)) * launch->local[0];
+    launch->global[1] = (size_t)ocl_divide_up(product->columns, ocl_gpu_tile_n(tile));
+    launch->global[2] = (size_t)product->batches;
+}

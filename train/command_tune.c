@@ -1,0 +1,109 @@
+/* `p2p tune`: measures anew, for one network configuration, which way of computing each convolution is the
+ * fastest on a device. Later starts on this device use what is kept; nothing else is changed. */
+#include "bench.h"
+#include "command.h"
+#include "metrics.h"
+#include "pix2pix.h"
+#include "sys.h"
+#include "trainer.h"
+
+#include <string.h>
+
+/* What the progress line needs. */
+typedef struct {
+    double began; /* clock reading at the plan's first convolution; 0: none yet */
+} tuning_progress;
+
+static void show(void *context, int done, int total, const p2p_op *op, const p2p_choice *choice) {
+    tuning_progress *shown = context;
+    const bool live = sys_is_terminal(stderr);
+    char name[128], left[32];
+    (void)choice;
+    if (shown->began == 0) shown->began = sys_clock();
+    bench_operation_name(op, name, sizeof name);
+    progress_duration((sys_clock() - shown->began) / done * (total - done), left, sizeof left);
+    fprintf(stderr, "%s%d of %d convolutions, %s left: %s%s", live ? "\r\033[K" : "", done, total,
+            done > 1 ? left : "?", name, live ? "" : "\n");
+    if (done == total) {
+        shown->began = 0;
+        if (live) fprintf(stderr, "\r\033[K");
+    }
+    fflush(stderr);
+}
+
+static p2p_status plan_graph(p2p_session *session, const char *name, p2p_graph *graph) {
+    p2p_plan *plan;
+    return p2p_session_plan(session, name, &graph, &plan);
+}
+
+/* Whatever a training runs: its step, and the validation. */
+static p2p_status plan_all(const settings *all, const pix2pix *model, p2p_session *session,
+                           p2p_graph *graphs[2]) {
+    pix2pix_graph_options options = pix2pix_graph_options_for(model, all->batch);
+    if (strcmp(all->mode, "train") == 0) {
+        P2P_TRY(pix2pix_graph_train(model, &options, &graphs[0]));
+        P2P_TRY(plan_graph(session, "training step", graphs[0]));
+    }
+    P2P_TRY(pix2pix_graph_evaluate(model, &options, false, &graphs[1]));
+    return plan_graph(session, "translation", graphs[1]);
+}
+
+static void print_choice(const p2p_op *op, const p2p_choice *choice) {
+    char name[128];
+    bench_operation_name(op, name, sizeof name);
+    printf("%-62s %-24s", name, choice->name[0] ? choice->name : "as by arithmetic");
+    if (choice->seconds > 0)
+        printf(" %9.3f %9.3f %6.2f\n", choice->seconds * 1e3, choice->default_seconds * 1e3,
+               choice->default_seconds / choice->seconds);
+    else
+        printf(" %9s %9s %6s\n", "-", "-", "-");
+}
+
+static void print_table(const p2p_session *session) {
+    const int count = p2p_session_choice_count(session);
+    double chosen = 0, usual = 0;
+    printf("%-62s %-24s %9s %9s %6s\n", "convolution", "chosen", "ms", "usual ms", "times");
+    for (int i = 0; i < count; i++) {
+        const p2p_op *op;
+        const p2p_choice *choice;
+        p2p_session_choice(session, i, &op, &choice);
+        print_choice(op, choice);
+        chosen += choice->seconds;
+        usual += choice->default_seconds;
+    }
+    if (chosen > 0)
+        printf("%-62s %-24s %9.3f %9.3f %6.2f\n", "each once", "", chosen * 1e3, usual * 1e3, usual / chosen);
+}
+
+static p2p_status tune(const settings *all, const pix2pix *model, p2p_device *device) {
+    tuning_progress shown = {0};
+    const command_tuning tuning = {
+        .automatic = P2P_TUNE_ANEW, .on = P2P_TUNE_ANEW, .progress = show, .context = &shown};
+    p2p_session *session = NULL;
+    p2p_graph *graphs[2] = {NULL, NULL};
+    p2p_status status = command_create_session(all, device, &tuning, &session);
+    if (status == P2P_OK) status = plan_all(all, model, session, graphs);
+    if (status == P2P_OK && p2p_session_choice_count(session) == 0)
+        fprintf(stderr, "%s has one way for every convolution: there is nothing to tune\n",
+                p2p_device_address(device));
+    else if (status == P2P_OK)
+        print_table(session);
+    p2p_session_destroy(session);
+    p2p_graph_destroy(graphs[0]);
+    p2p_graph_destroy(graphs[1]);
+    return status;
+}
+
+p2p_status command_tune(settings *all) {
+    P2P_TRY(command_no_arguments(all, "tune"));
+    pix2pix_config config;
+    pix2pix *model = NULL;
+    p2p_device *device = NULL;
+    P2P_TRY(trainer_model_config(all, &config));
+    p2p_status status = pix2pix_create(&model, &config);
+    if (status == P2P_OK) status = command_open_device(all, &device);
+    if (status == P2P_OK) status = tune(all, model, device);
+    p2p_device_close(device);
+    pix2pix_destroy(model);
+    return status;
+}
