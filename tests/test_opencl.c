@@ -259,7 +259,8 @@ static void chooses_families_by_shape(void **state) {
     expect_kernel(device, SPATIAL, "conv_tile");
     expect_kernel(device, PLAIN, "im2col_sgemm");
     expect_kernel(device, MANY_POSITIONS, device->target.cpu ? "winograd" : "conv_tile");
-    expect_kernel(device, MANY_FILTERS, "conv_tile");
+    const bool streams = device->target.cpu && device->target.vector_width >= OCL_LANES;
+    expect_kernel(device, MANY_FILTERS, streams ? "conv_small_forward" : "conv_tile");
     module->device.close(device);
 }
 
