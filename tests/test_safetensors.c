@@ -695,6 +695,7 @@ int main(void) {
         TEST_IN_FOLDER(test_weights_refused),
         TEST_IN_FOLDER(test_parts),
         TEST_IN_FOLDER(test_pieces),
+        TEST_IN_FOLDER(test_pieces_given),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
