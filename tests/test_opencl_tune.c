@@ -333,6 +333,29 @@ static void arithmetic_reads_no_clock_and_no_file(void **state) {
     assert_int_equal(clock_readings, 0);
 }
 
+/* One that was right when it was measured, and isn't now. */
+static void tests_what_is_kept(void **state) {
+    (void)state;
+    const p2p_op op = parse(shapes[2]);
+    char fast[P2P_CHOICE_NAME];
+    p2p_choice choice;
+    other_way(&op, fast);
+    keep(&op, fast);
+    setenv("P2P_OPENCL_FAIL", fast, 1);
+    reopen();
+    choose(&op, P2P_TUNE_STORED, &choice);
+    assert_string_equal(choice.name, "");
+    assert_int_equal(warnings, 1);
+    assert_non_null(strstr(warning, device->info.driver));
+    assert_non_null(strstr(warning, fast));
+    assert_int_equal(module->device.op_impose(device, &op, fast), P2P_UNSUPPORTED);
+    assert_int_equal(warnings, 1); /* once per device */
+    unsetenv("P2P_OPENCL_FAIL");
+    reopen();
+    choose(&op, P2P_TUNE_STORED, &choice);
+    assert_string_equal(choice.name, fast);
+}
+
 static void another_driver_is_another_device(void **state) {
     (void)state;
     const p2p_op op = parse(shapes[0]);
@@ -505,6 +528,7 @@ int main(void) {
         TEST(notices_one_wrong_element),
         TEST(keeps_what_it_measured),
         TEST(arithmetic_reads_no_clock_and_no_file),
+        TEST(tests_what_is_kept),
         TEST(another_driver_is_another_device),
         TEST(survives_any_file),
         TEST(reaches_all_forms_of_a_convolution),
