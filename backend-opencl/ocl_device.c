@@ -5,6 +5,7 @@
  */
 #include "ocl_program.h"
 #include "ocl_queue.h"
+#include "ocl_selftest.h"
 #include "ocl_tune.h"
 
 #include <stdio.h>
@@ -23,9 +24,38 @@ static ocl_conv_family family_asked_for(void) {
     return (ocl_conv_family)f;
 }
 
+/* The environment variable P2P_OPENCL_TREAT_AS=gpu: what a GPU would run, by its choices, can be tested on a
+ * CPU. */
+static bool treated_as_gpu(void) {
+    const char *text = getenv("P2P_OPENCL_TREAT_AS");
+    return text && strcmp(text, "gpu") == 0;
+}
+
+static p2p_status check_treatment(void) {
+    const char *text = getenv("P2P_OPENCL_TREAT_AS");
+    if (text == NULL || text[0] == '\0' || treated_as_gpu()) return P2P_OK;
+    return ocl_host->fail(P2P_USAGE, "P2P_OPENCL_TREAT_AS is '%s', but must be gpu", text);
+}
+
 bool ocl_acts_as_cpu(const p2p_device_info *info) {
     const ocl_conv_family family = family_asked_for();
-    return info->type == P2P_DEVICE_CPU && family != OCL_CONV_GPU && family != OCL_CONV_GPU_WINOGRAD;
+    return info->type == P2P_DEVICE_CPU && !treated_as_gpu() && family != OCL_CONV_GPU &&
+           family != OCL_CONV_GPU_WINOGRAD;
+}
+
+/* The environment variable P2P_OPENCL_WINOGRAD switches the choice of Winograd's families off, or makes it
+ * wherever they suit. */
+static p2p_status choose_winograd(ocl_winograd_use *use) {
+    static const char *const uses[OCL_WINOGRAD_USES] = {"auto", "off", "always"};
+    const char *text = getenv("P2P_OPENCL_WINOGRAD");
+    *use = OCL_WINOGRAD_AUTO;
+    if (text == NULL || text[0] == '\0') return P2P_OK;
+    for (int u = 0; u < OCL_WINOGRAD_USES; u++)
+        if (strcmp(text, uses[u]) == 0) {
+            *use = (ocl_winograd_use)u;
+            return P2P_OK;
+        }
+    return ocl_host->fail(P2P_USAGE, "P2P_OPENCL_WINOGRAD is '%s', but must be auto, off or always", text);
 }
 
 static p2p_status forced_family(ocl_conv_family *family) {
@@ -65,6 +95,33 @@ static p2p_status forced_vector_width(int *width) {
     return ocl_host->fail(P2P_USAGE, "P2P_OPENCL_VECTOR_WIDTH is '%s', but must be 1, 2, 4, 8 or 16", text);
 }
 
+/* Is `word` one of the device's extensions? */
+static bool has_extension(cl_device_id id, const char *word) {
+    size_t size = 0;
+    if (clGetDeviceInfo(id, CL_DEVICE_EXTENSIONS, 0, NULL, &size) != CL_SUCCESS) return false;
+    char *list = calloc(size + 1, 1);
+    if (!list) return false;
+    clGetDeviceInfo(id, CL_DEVICE_EXTENSIONS, size, list, NULL);
+    bool found = false;
+    const size_t length = strlen(word);
+    for (const char *at = strstr(list, word); at && !found; at = strstr(at + length, word))
+        found = (at == list || at[-1] == ' ') && (at[length] == ' ' || at[length] == '\0');
+    free(list);
+    return found;
+}
+
+/* Sub-groups of 16 that a kernel may ask for: cl_intel_subgroups and cl_intel_required_subgroup_size. */
+static bool has_subgroups(cl_device_id id) {
+    enum { SUB_GROUP_SIZES_INTEL = 0x4108, MOST_SIZES = 16 };
+    size_t sizes[MOST_SIZES] = {0}, bytes = 0;
+    if (!has_extension(id, "cl_intel_subgroups") || !has_extension(id, "cl_intel_required_subgroup_size") ||
+        clGetDeviceInfo(id, SUB_GROUP_SIZES_INTEL, sizeof sizes, sizes, &bytes) != CL_SUCCESS)
+        return false;
+    for (size_t i = 0; i < bytes / sizeof sizes[0]; i++)
+        if (sizes[i] == OCL_LANES) return true;
+    return false;
+}
+
 static p2p_status read_target(p2p_be_device *device) {
     ocl_target *target = &device->target;
     size_t group = 0, items[3] = {0};
@@ -85,12 +142,15 @@ static p2p_status read_target(p2p_be_device *device) {
     target->compute_units = device->info.compute_units > 0 ? device->info.compute_units : 1;
     target->group_limit = target->device_group_limit = group > 0 ? group : 1;
     target->local_bytes = (size_t)local;
+    target->subgroups = has_subgroups(device->id);
     target->max_alloc_bytes = device->info.max_alloc_bytes;
     P2P_TRY(ocl_bf16_check_switch());
     target->bf16 = ocl_bf16_find(&device->info, target->vector_width);
     P2P_TRY(forced_vector_width(&target->vector_width));
     P2P_TRY(forced_family(&target->family));
     P2P_TRY(forced_variant(device));
+    P2P_TRY(choose_winograd(&target->winograd));
+    P2P_TRY(check_treatment());
     target->cpu = ocl_acts_as_cpu(&device->info);
     return P2P_OK;
 }
@@ -139,6 +199,7 @@ static void device_close(p2p_be_device *device) {
         if (device->context) clReleaseContext(device->context);
     }
     ocl_choices_release(device);
+    ocl_selftest_release(device);
     free(device);
 }
 
