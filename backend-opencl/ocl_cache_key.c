@@ -16,8 +16,8 @@ ocl_cache_key *ocl_cache_key_make(const p2p_be_device *device, const char *forma
     const ocl_target *target = &device->target;
     ocl_cache_key *key = malloc(sizeof *key + (FIXED + (size_t)ocl_source_count) * sizeof key->part[0]);
     if (!key) return NULL;
-    snprintf(key->target, sizeof key->target, "%d %d %zu %zu", target->cpu, target->vector_width,
-             target->device_group_limit, target->local_bytes);
+    snprintf(key->target, sizeof key->target, "%d %d %d %zu %zu", target->cpu, target->vector_width,
+             (int)target->family, target->device_group_limit, target->local_bytes);
     const char *const fixed[FIXED] = {
         format, about, device->info.name, device->info.driver, device->platform_version, key->target};
     for (key->count = 0; key->count < FIXED; key->count++)

@@ -165,11 +165,20 @@ static p2p_status plan_by_arithmetic(const ocl_target *target, const p2p_op *op,
 
 /* ---- By measurement ------------------------------------------------------------------------------------ */
 
+/* Without a measurement. */
+static p2p_status plan_usual(const ocl_target *target, const p2p_op *op, ocl_plan *plan) {
+    return target->family != OCL_CONV_AUTO ? plan_forced(target, op, plan)
+                                           : plan_by_arithmetic(target, op, plan);
+}
+
 p2p_status ocl_conv_plan_way(const ocl_target *target, const ocl_conv_way *way, const p2p_op *op,
                              ocl_plan *plan) {
-    bool passes;
-    if (way->family == OCL_CONV_AUTO) return plan_by_arithmetic(target, op, plan);
-    P2P_TRY(ocl_selftest(target, way->family, families[way->family].plan, &passes));
+    bool passes = true;
+    if (way->family == OCL_CONV_AUTO) return plan_usual(target, op, plan);
+    if (target->family != OCL_CONV_AUTO && way->family != target->family)
+        return ocl_refuse(target, op, "P2P_OPENCL_CONV leaves no choice of %s", family_names[way->family]);
+    if (target->family == OCL_CONV_AUTO)
+        P2P_TRY(ocl_selftest(target, way->family, families[way->family].plan, &passes));
     if (!passes) return ocl_refuse(target, op, "the family fails its test here");
     return plan_variant(target, way->family, way->variant, op, plan);
 }
@@ -201,12 +210,13 @@ p2p_status ocl_conv_list_ways(const ocl_target *target, const p2p_op *op, ocl_co
     const unsigned here = !target->cpu ? ON_OTHERS : ON_CPUS | (is_pointwise(op) ? ON_CPUS_POINTWISE : 0u);
     ocl_plan usual;
     *count = 0;
-    P2P_TRY(plan_by_arithmetic(target, op, &usual));
+    P2P_TRY(plan_usual(target, op, &usual));
     ways[(*count)++] = (ocl_conv_way){0};
     for (int f = OCL_CONV_AUTO + 1; f < OCL_CONV_FAMILIES; f++) {
         ocl_variant_name names[OCL_MOST_VARIANTS];
         ocl_conv_way way = {(ocl_conv_family)f, ""};
-        if (!(families[f].competes & here)) continue;
+        if (target->family != OCL_CONV_AUTO ? way.family != target->family : !(families[f].competes & here))
+            continue;
         P2P_TRY(add_way(target, op, &way, &usual, ways, count));
         const int variants = families[f].variants ? families[f].variants(target, op, names) : 0;
         for (int i = 0; i < variants; i++) {
@@ -221,10 +231,9 @@ p2p_status ocl_conv_list_ways(const ocl_target *target, const p2p_op *op, ocl_co
 
 p2p_status ocl_plan_conv(const ocl_target *target, const p2p_op *op, ocl_plan *plan) {
     ocl_conv_way way;
-    if (target->family != OCL_CONV_AUTO) return plan_forced(target, op, plan);
-    if (!ocl_choice_find(target, op, &way)) return plan_by_arithmetic(target, op, plan);
+    if (!ocl_choice_find(target, op, &way)) return plan_usual(target, op, plan);
     const p2p_status status = ocl_conv_plan_way(target, &way, op, plan);
-    if (status == P2P_UNSUPPORTED) return plan_by_arithmetic(target, op, plan);
+    if (status == P2P_UNSUPPORTED) return plan_usual(target, op, plan);
     plan->reason = "it was chosen by measurement";
     return status;
 }

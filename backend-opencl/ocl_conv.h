@@ -8,7 +8,8 @@
 
 #include "ocl_plan.h"
 
-/* {OCL_CONV_AUTO, ""} is whatever arithmetic says; another family with "" is its planner's own choice. */
+/* {OCL_CONV_AUTO, ""} is whatever arithmetic says, or P2P_OPENCL_CONV; another family with "" is its
+ * planner's own choice. */
 typedef struct {
     ocl_conv_family family;
     ocl_variant_name variant;

@@ -74,24 +74,25 @@ static void release(contest *c) {
     free(c->candidates);
 }
 
-/* The planner that makes the way of target->family and target->variant, or arithmetic's. */
-static p2p_status plan_candidate(const ocl_target *target, const p2p_op *op, ocl_plan *plan) {
+static p2p_status plan_usual(const ocl_target *target, const p2p_op *op, ocl_plan *plan) {
     const ocl_conv_way automatic = {0};
-    if (target->family == OCL_CONV_AUTO) return ocl_conv_plan_way(target, &automatic, op, plan);
-    return ocl_conv_plan_asked(target, op, plan);
+    return ocl_conv_plan_way(target, &automatic, op, plan);
 }
 
 static p2p_status create(contest *c, candidate *one) {
     p2p_be_device *device = c->operands.device;
+    const ocl_conv_family family = device->target.family;
     const p2p_binding scratch = {c->scratch, 0};
     p2p_binding bindings[P2P_MAX_OPERANDS] = {{0}};
     for (int role = 0; role < OCL_CHECK_ROLES; role++)
         bindings[c->operands.at[role]].buffer = c->operands.buffer[role];
+    if (one->way.family == OCL_CONV_AUTO)
+        return ocl_op_create_by(device, plan_usual, c->operands.op, bindings, scratch, &one->op);
     device->target.family = one->way.family;
     device->target.variant = one->way.variant;
     const p2p_status status =
-        ocl_op_create_by(device, plan_candidate, c->operands.op, bindings, scratch, &one->op);
-    device->target.family = OCL_CONV_AUTO;
+        ocl_op_create_by(device, ocl_conv_plan_asked, c->operands.op, bindings, scratch, &one->op);
+    device->target.family = family;
     device->target.variant = NULL;
     return status;
 }
@@ -255,7 +256,7 @@ p2p_status ocl_op_choose(p2p_be_device *device, const p2p_op *op, p2p_tune mode,
                          p2p_choice *choice) {
     ocl_choice chosen = {0};
     P2P_TRY(ocl_check_alive(device));
-    if (device->target.family != OCL_CONV_AUTO) return P2P_OK;
+    if (device->target.variant) return P2P_OK;
     const bool kept =
         (mode == P2P_TUNE_STORED || mode == P2P_TUNE_MEASURE) && ocl_choice_kept(device, op, &chosen);
     if (!kept) chosen = (ocl_choice){0};
@@ -276,10 +277,8 @@ p2p_status ocl_op_impose(p2p_be_device *device, const p2p_op *op, const char *na
     P2P_TRY(ocl_check_alive(device));
     if (!ocl_conv_way_parse(name, &chosen.way))
         return ocl_refuse(&device->target, op, "'%s' is no way of computing a convolution here", name);
-    if (chosen.way.family != OCL_CONV_AUTO) {
-        if (device->target.family != OCL_CONV_AUTO)
-            return ocl_refuse(&device->target, op, "P2P_OPENCL_CONV leaves no choice");
-        P2P_TRY(ocl_conv_plan_way(&device->target, &chosen.way, op, &plan));
-    }
+    if (device->target.variant && name[0])
+        return ocl_refuse(&device->target, op, "P2P_OPENCL_VARIANT leaves no choice");
+    if (name[0]) P2P_TRY(ocl_conv_plan_way(&device->target, &chosen.way, op, &plan));
     return ocl_choice_remember(device, op, &chosen);
 }

@@ -4,7 +4,8 @@
 
 #include "ocl_choice.h"
 
-/* As p2p_backend.h has them. With P2P_OPENCL_CONV set nothing is chosen: it says all there is to say. */
+/* As p2p_backend.h has them. With P2P_OPENCL_CONV set its family's variants are all
+ * there is to choose from, and with P2P_OPENCL_VARIANT nothing is. */
 p2p_status ocl_op_choose(p2p_be_device *device, const p2p_op *op, p2p_tune mode, double (*clock)(void),
                          p2p_choice *choice);
 p2p_status ocl_op_impose(p2p_be_device *device, const p2p_op *op, const char *name);

@@ -229,7 +229,9 @@ p2p_status p2p_operation_choose(p2p_device *device, const p2p_op *op, p2p_tune m
 p2p_status p2p_operation_impose(p2p_device *device, const p2p_op *op, const char *name) {
     P2P_TRY(check_choice(device, op));
     const p2p_op plain = p2p_op_plain_convolution(op);
-    return P2P_CALL("op_impose", device->module->device.op_impose(device->be, &plain, name));
+    p2p_status status = P2P_CALL("op_impose", device->module->device.op_impose(device->be, &plain, name));
+    log_op(device, "impose", &plain, status != P2P_OK ? p2p_message() : name[0] ? name : "by arithmetic");
+    return status;
 }
 
 static p2p_status check_places(const p2p_device *device, const p2p_op *op, const p2p_place *places) {

@@ -198,7 +198,7 @@ typedef struct p2p_plan p2p_plan;
 typedef struct {
     p2p_tune mode;
     double (*clock)(void); /* seconds, never going back; where something may be measured */
-    /* After each choice of a plan, where not NULL: the `done`th of `total`. */
+    /* After each choice for a plan on a device, where not NULL: the `done`th of `total`. */
     void (*progress)(void *context, int done, int total, const p2p_op *op, const p2p_choice *choice);
     void *context;
     /* Where not NULL, the text of an earlier session: on devices with its name and driver exactly these

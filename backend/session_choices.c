@@ -66,8 +66,8 @@ static p2p_status parse_choice(const text_line *line, char name[P2P_CHOICE_NAME]
     if (strcmp(name, by_arithmetic) == 0) name[0] = '\0';
     memcpy(text, blank + 1, line->length - name_length - 1);
     text[line->length - name_length - 1] = '\0';
-    P2P_TRY(p2p_op_parse(text, op));
-    P2P_TRY(p2p_op_validate(op));
+    if (p2p_op_parse(text, op) != P2P_OK || p2p_op_validate(op) != P2P_OK)
+        return p2p_fail(P2P_INPUT, "a kept choice: %s", p2p_message());
     if (p2p_op_is_convolution(op)) return P2P_OK;
     return p2p_fail(P2P_INPUT, "%s is no convolution that ways are chosen for", p2p_kind_name(op->kind));
 }
