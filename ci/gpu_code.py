@@ -83,7 +83,7 @@ def amd(clang, source, defines, folder, arch):
         name, account = match.group(1), text[match.start():]
         number = {what: int(re.search(rf"; {what}: (\d+)", account).group(1))
                   for what in ("NumVgprs", "LDSByteSize", "ScratchSize", "Occupancy")}
-        body = re.search(rf"^{name}:.*?s_endpgm", text, re.S | re.M).group(0)
+        body = re.search(rf"^{name}:.*?^\.Lfunc_end", text, re.S | re.M).group(0)
         adds = len(re.findall(r"\sv_(?:pk_)?(?:fma|fmac|mac|mad)_f32", body))
         memory[name] = number["ScratchSize"]
         texts[name] = (f"{number['NumVgprs']} registers, {memory[name]} bytes of scratch, {number['LDSByteSize']} local, "

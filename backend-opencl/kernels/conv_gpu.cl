@@ -151,6 +151,7 @@ TILED void conv_tile(VIEWED(const STORED, x), MEMORY(const float, w), MEMORY(con
 #endif
     FOR_STEPS(first_step, end_step)
 
+#pragma unroll /* acc stays in registers only where its indices are known */
     for (int i = 0; i < ITEM_M; i++) {
         const long row = first_m + ROW(item_m, i);
         if (row >= rows) continue;
@@ -158,6 +159,7 @@ TILED void conv_tile(VIEWED(const STORED, x), MEMORY(const float, w), MEMORY(con
         const long position = (long)(in_image / rows_w * out_step + phase_h) * out_w +
                               in_image % rows_w * out_step + phase_w;
         __global RESULT *to = y + y_start + part * part_size + y_at + row / plane * y_image + position * 16;
+#pragma unroll
         for (int j = 0; j < QUADS; j++)
             PUT_RESULT(acc[i][j], to, first_n + COLUMN(item_n, j))
     }

@@ -116,10 +116,12 @@ TILED void conv_filter_tile(VIEWED(const STORED, x), VIEWED(const STORED, dy), M
     clear_sums(acc);
     FOR_STEPS(first_step, end_step)
 
+#pragma unroll /* acc stays in registers only where its indices are known */
     for (int i = 0; i < ITEM_M; i++) {
         const long m = first_m + ROW(item_m, i);
         if (m >= rows) continue;
         const filter_row row = row_of(m, taps);
+#pragma unroll
         for (int j = 0; j < QUADS; j++) {
             const int k = first_n + COLUMN(item_n, j);
             if (k >= out_blocks * 16) continue;
