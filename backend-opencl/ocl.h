@@ -48,14 +48,14 @@ struct p2p_be_device {
     cl_command_queue queue;
     p2p_device_info info;
     ocl_target target;
-    ocl_variant_name forced_variant; /* from the environment: where target.variant points */
-    ocl_verdict verdict[OCL_CONV_FAMILIES];
-    ocl_choices *choices;        /* ocl_choice.c; NULL: none yet */
-    size_t sub_buffer_alignment; /* bytes */
-    ocl_program *programs;       /* built so far, newest first */
-    bool keeps_programs;         /* on disk, between runs */
-    char platform_version[128];  /* CL_PLATFORM_VERSION */
-    ocl_warm *warm;              /* matrix products that have run once, newest first */
+    ocl_variant_name forced_variant;           /* from the environment: where target.variant points */
+    ocl_verdict verdict[OCL_CONV_FAMILIES][2]; /* with activations stored as f32, and as bf16 */
+    ocl_choices *choices;                      /* ocl_choice.c; NULL: none yet */
+    size_t sub_buffer_alignment;               /* bytes */
+    ocl_program *programs;                     /* built so far, newest first */
+    bool keeps_programs;                       /* on disk, between runs */
+    char platform_version[128];                /* CL_PLATFORM_VERSION */
+    ocl_warm *warm;                            /* matrix products that have run once, newest first */
     size_t allocated_bytes;
     int unflushed; /* launches since the last flush */
     bool lost;

@@ -146,7 +146,7 @@ static p2p_status plan_best(const ocl_target *target, const p2p_op *op, ocl_plan
     bool any = false;
     for (int i = 0; i < count && status == P2P_UNSUPPORTED; i++) {
         bool passes;
-        P2P_TRY(ocl_selftest(target, ranked[i], families[ranked[i]].plan, &passes));
+        P2P_TRY(ocl_selftest(target, ranked[i], op->t[0].type, families[ranked[i]].plan, &passes));
         if (i > 0) reason = "the preferred family refuses this shape or storage, or failed its test";
         if (!passes) continue;
         any = true;
@@ -178,7 +178,7 @@ p2p_status ocl_conv_plan_way(const ocl_target *target, const ocl_conv_way *way, 
     if (target->family != OCL_CONV_AUTO && way->family != target->family)
         return ocl_refuse(target, op, "P2P_OPENCL_CONV leaves no choice of %s", family_names[way->family]);
     if (target->family == OCL_CONV_AUTO)
-        P2P_TRY(ocl_selftest(target, way->family, families[way->family].plan, &passes));
+        P2P_TRY(ocl_selftest(target, way->family, op->t[0].type, families[way->family].plan, &passes));
     if (!passes) return ocl_refuse(target, op, "the family fails its test here");
     return plan_variant(target, way->family, way->variant, op, plan);
 }

@@ -21,7 +21,9 @@ enum {
     THIN_ROWS = 16,                /* most output positions that a filter is streamed for */
     THIN_BLOCKS = 16,              /* of channels that a group adds up */
     THIN_CHANNELS = 2 * OCL_LANES, /* fewer, in or out, leave nothing to stream */
-    PART_VARIANTS = 4
+    PART_VARIANTS = 4,
+    SUBGROUP_ITEMS = 64, /* of a group, four sub-groups */
+    MOST_SUBGROUP_BLOCKS = 4
 };
 
 /* ---- Shapes -------------------------------------------------------------------------------------------- */
@@ -102,17 +104,17 @@ static p2p_status check(const ocl_target *target, const p2p_op *op, const produc
 
 /* ---- Choices ------------------------------------------------------------------------------------------- */
 
-/* How a product is computed: `thin` streams the filter, else `tile` is set. */
+/* How a product is computed. */
 typedef struct {
-    const ocl_gpu_tile *tile;
-    bool thin;
-    int64_t parts;
+    enum { TILED, SUBGROUPED, THIN } form;
+    const ocl_gpu_tile *tile;     /* TILED */
+    int64_t rows_of_item, blocks; /* SUBGROUPED: results of a work-item, blocks of 16 columns */
+    int64_t parts;                /* of the sum; THIN has its own */
 } choice;
 
-/* As the tiles see it: columns of a filter gradient cover the padding lanes, which must become zero. */
+/* As the choice of a tile sees it. */
 static ocl_gpu_product tiled(const product *p, int64_t parts) {
-    return (ocl_gpu_product){p->rows, p->gradient ? ocl_blocks(p->columns) * OCL_LANES : p->columns,
-                             p->phases * parts};
+    return (ocl_gpu_product){p->rows, p->columns, p->phases * parts};
 }
 
 /* Enough parts to give every compute unit of a large device a tile, each long enough to be worth its result's
@@ -134,31 +136,54 @@ static bool may_be_thin(const ocl_target *target, const p2p_op *op, const produc
                             THIN_ROWS * THIN_ITEMS * 4 * sizeof(float) <= ocl_gpu_local_limit(target)));
 }
 
-/* "64x64", "64x64k4" (the sum in 4 parts) or "thin". */
+/* Sub-groups take blocks of channels whole. */
+static bool may_be_subgrouped(const ocl_target *target, const product *p) {
+    return target->subgroups && target->group_limit >= SUBGROUP_ITEMS && p->lanes == OCL_LANES &&
+           p->columns > OCL_LANES / 2;
+}
+
+/* "64x64" or, with sub-groups, "sg8x2": 8 results of a work-item in each of 2 blocks. */
+static p2p_status parse_tile(const ocl_target *target, const p2p_op *op, const product *p, const char *name,
+                             choice *c) {
+    int64_t size[2];
+    if (strncmp(name, "sg", 2) == 0) {
+        if (ocl_variant_numbers(name + 2, size, 2) && size[0] <= OCL_LANES &&
+            size[1] <= MOST_SUBGROUP_BLOCKS && (!p->gradient || size[0] == OCL_LANES) &&
+            may_be_subgrouped(target, p)) {
+            *c = (choice){.form = SUBGROUPED, .rows_of_item = size[0], .blocks = size[1]};
+            return P2P_OK;
+        }
+        return ocl_refuse(target, op, "'%s' is nothing for sub-groups, here or of this shape", name);
+    }
+    *c = (choice){.form = TILED, .tile = ocl_gpu_tile_named(target, name)};
+    return c->tile ? P2P_OK : ocl_refuse(target, op, "'%s' is no tile that the device has room for", name);
+}
+
+/* A tile, with "k4" behind it for a sum in 4 parts; or "thin". */
 static p2p_status parse_variant(const ocl_target *target, const p2p_op *op, const product *p, choice *c) {
     const char *cut = strchr(target->variant, 'k');
     ocl_variant_name name = "";
-    int64_t parts = 0;
+    int64_t parts = parts_of_shape(p);
     if (strcmp(target->variant, "thin") == 0) {
-        c->thin = true;
+        *c = (choice){.form = THIN};
         if (may_be_thin(target, op, p)) return P2P_OK;
         return ocl_refuse(target, op, "this is no small map of many channels");
     }
+    if (cut && (!ocl_variant_numbers(cut + 1, &parts, 1) || parts > ocl_min(MOST_PARTS, p->steps)))
+        return ocl_refuse(target, op, "'%s' can't cut a sum of %lld steps", target->variant,
+                          (long long)p->steps);
     const size_t length = cut ? (size_t)(cut - target->variant) : strlen(target->variant);
     if (length < sizeof name) memcpy(name, target->variant, length);
-    if (cut && (!ocl_variant_numbers(cut + 1, &parts, 1) || parts > ocl_min(MOST_PARTS, p->steps)))
-        return ocl_refuse(target, op, "'%s' cuts a sum of %lld steps", target->variant, (long long)p->steps);
-    *c = (choice){.tile = ocl_gpu_tile_named(target, name), .parts = cut ? parts : parts_of_shape(p)};
-    if (c->tile) return P2P_OK;
-    return ocl_refuse(target, op, "'%s' is no tile that the device has room for", target->variant);
+    P2P_TRY(parse_tile(target, op, p, name, c));
+    c->parts = parts;
+    return P2P_OK;
 }
 
 static p2p_status choose(const ocl_target *target, const p2p_op *op, const product *p, choice *c) {
-    *c = (choice){0};
     if (target->variant && target->variant[0]) return parse_variant(target, op, p, c);
-    c->thin = may_be_thin(target, op, p);
-    if (c->thin) return P2P_OK;
-    c->parts = parts_of_shape(p);
+    *c = (choice){.form = THIN};
+    if (may_be_thin(target, op, p)) return P2P_OK;
+    *c = (choice){.form = TILED, .parts = parts_of_shape(p)};
     const ocl_gpu_product all = tiled(p, c->parts);
     c->tile = ocl_gpu_tile_cheapest(target, &all);
     return c->tile ? P2P_OK : ocl_refuse(target, op, "the device has no local memory");
@@ -183,13 +208,31 @@ static void set_grid(ocl_launch *launch, int items, int64_t x, int64_t y, int64_
 
 /* A launch of one group per tile. */
 static ocl_launch *add_tiled(const ocl_target *target, ocl_plan *plan, const product *p, const choice *c) {
-    const ocl_gpu_product all = tiled(p, c->parts);
+    ocl_gpu_product all = tiled(p, c->parts);
+    if (p->gradient) all.columns = ocl_blocks(p->columns) * OCL_LANES; /* padding lanes must become zero */
     ocl_launch *launch =
         add_launch(target, plan, "conv_gpu_tile.clh", p->gradient ? "conv_filter_tile" : "conv_tile");
     launch->source[3] = p->gradient ? "conv_gpu_filter.cl" : "conv_gpu.cl";
     ocl_gpu_tile_launch(target, launch, c->tile, &all);
     ocl_launch_option(launch, "WALKED=%d", (int)p->lanes);
+    if (p->lanes < OCL_LANES && p->count_s) ocl_launch_option(launch, "COUNT_S=%d", (int)p->count_s);
     return launch;
+}
+
+static ocl_launch *add_subgrouped(const ocl_target *target, ocl_plan *plan, const product *p,
+                                  const choice *c) {
+    ocl_launch *launch = add_launch(target, plan, "conv_gpu_subgroup.cl",
+                                    p->gradient ? "conv_filter_subgroup" : "conv_subgroup");
+    if (p->gradient) ocl_launch_option(launch, "GRADIENT");
+    ocl_launch_option(launch, "ROWS=%d", (int)c->rows_of_item);
+    ocl_launch_option(launch, "BLOCKS=%d", (int)c->blocks);
+    set_grid(launch, SUBGROUP_ITEMS, ocl_divide_up(p->rows, c->rows_of_item * (SUBGROUP_ITEMS / OCL_LANES)),
+             ocl_divide_up(ocl_blocks(p->columns), c->blocks), p->phases * c->parts);
+    return launch;
+}
+
+static ocl_launch *add_products(const ocl_target *target, ocl_plan *plan, const product *p, const choice *c) {
+    return c->form == TILED ? add_tiled(target, plan, p, c) : add_subgrouped(target, plan, p, c);
 }
 
 /* GEOMETRY of conv_gpu.clh. */
@@ -247,9 +290,8 @@ static p2p_status plan_data(const ocl_target *target, const p2p_op *op, const pr
                             ocl_plan *plan) {
     const p2p_tensor *y = &op->t[p->out];
     const uint64_t part_floats = (uint64_t)y->n * blocked_floats(y);
-    ocl_launch *launch = add_tiled(target, plan, p, c);
+    ocl_launch *launch = add_products(target, plan, p, c);
     if (p->transposed) ocl_launch_option(launch, "TRANSPOSED");
-    if (p->lanes < OCL_LANES && p->count_s) ocl_launch_option(launch, "COUNT_S=%d", (int)p->count_s);
     ocl_arg_activation(launch, op, p->in);
     ocl_arg_operand(launch, p->filter);
     ocl_arg_optional(launch, op, p->bias, p->in);
@@ -270,7 +312,7 @@ static p2p_status plan_filter(const ocl_target *target, const p2p_op *op, const 
                               ocl_plan *plan) {
     const int dw = p->filter;
     const uint64_t floats = (uint64_t)p2p_tensor_stored(&op->t[dw]);
-    ocl_launch *launch = add_tiled(target, plan, p, c);
+    ocl_launch *launch = add_products(target, plan, p, c);
     ocl_arg_activation(launch, op, p->in);
     ocl_arg_activation(launch, op, p->out);
     if (c->parts > 1)
@@ -345,20 +387,22 @@ static product product_of(const p2p_op *op) {
 
 p2p_status ocl_plan_conv_gpu(const ocl_target *target, const p2p_op *op, ocl_plan *plan) {
     const product p = product_of(op);
-    choice c;
+    choice c = {.form = TILED};
     P2P_TRY(check(target, op, &p));
     P2P_TRY(choose(target, op, &p, &c));
-    if (c.thin) return plan_thin(target, op, &p, plan);
+    if (c.form == THIN) return plan_thin(target, op, &p, plan);
     if (p.gradient)
         P2P_TRY(plan_filter(target, op, &p, &c, plan));
     else
         P2P_TRY(plan_data(target, op, &p, &c, plan));
+    const bool is_tiled = c.form == TILED;
     snprintf(plan->answer.kernel, sizeof plan->answer.kernel, "%s %dx%dk%d", plan->launch[0].kernel,
-             ocl_gpu_tile_m(c.tile), ocl_gpu_tile_n(c.tile), (int)c.parts);
+             is_tiled ? ocl_gpu_tile_m(c.tile) : (int)c.rows_of_item,
+             is_tiled ? ocl_gpu_tile_n(c.tile) : (int)c.blocks, (int)c.parts);
     return P2P_OK;
 }
 
-/* Tiles that waste less than half of their results, then other numbers of parts for the family's own tile. */
+/* Streaming, sub-groups, tiles, then other numbers of parts for the family's own tile. */
 int ocl_conv_gpu_variants(const ocl_target *target, const p2p_op *op,
                           ocl_variant_name names[OCL_MOST_VARIANTS]) {
     const product p = product_of(op);
@@ -366,7 +410,11 @@ int ocl_conv_gpu_variants(const ocl_target *target, const p2p_op *op,
     const ocl_gpu_product all = tiled(&p, parts);
     const ocl_gpu_tile *own = ocl_gpu_tile_cheapest(target, &all);
     int count = 0;
+    static const char *const data_subgroups[] = {"sg8x1", "sg8x2"}, *const filter_subgroups[] = {"sg16x1",
+                                                                                                 "sg16x2"};
     if (may_be_thin(target, op, &p)) snprintf(names[count++], sizeof names[0], "thin");
+    for (int i = 0; may_be_subgrouped(target, &p) && i < 2; i++)
+        snprintf(names[count++], sizeof names[0], "%s", p.gradient ? filter_subgroups[i] : data_subgroups[i]);
     count += ocl_gpu_tile_names(target, &all, OCL_MOST_VARIANTS - PART_VARIANTS - count, names + count);
     static const int64_t factors[PART_VARIANTS][2] = {{1, 4}, {1, 2}, {2, 1}, {4, 1}};
     for (int i = 0; own && i < PART_VARIANTS; i++) {

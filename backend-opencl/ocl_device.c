@@ -65,6 +65,33 @@ static p2p_status forced_vector_width(int *width) {
     return ocl_host->fail(P2P_USAGE, "P2P_OPENCL_VECTOR_WIDTH is '%s', but must be 1, 2, 4, 8 or 16", text);
 }
 
+/* Is `word` one of the device's extensions? */
+static bool has_extension(cl_device_id id, const char *word) {
+    size_t size = 0;
+    if (clGetDeviceInfo(id, CL_DEVICE_EXTENSIONS, 0, NULL, &size) != CL_SUCCESS) return false;
+    char *list = calloc(size + 1, 1);
+    if (!list) return false;
+    clGetDeviceInfo(id, CL_DEVICE_EXTENSIONS, size, list, NULL);
+    bool found = false;
+    const size_t length = strlen(word);
+    for (const char *at = strstr(list, word); at && !found; at = strstr(at + length, word))
+        found = (at == list || at[-1] == ' ') && (at[length] == ' ' || at[length] == '\0');
+    free(list);
+    return found;
+}
+
+/* Sub-groups of 16 that a kernel may ask for: cl_intel_subgroups and cl_intel_required_subgroup_size. */
+static bool has_subgroups(cl_device_id id) {
+    enum { SUB_GROUP_SIZES_INTEL = 0x4108, MOST_SIZES = 16 };
+    size_t sizes[MOST_SIZES] = {0}, bytes = 0;
+    if (!has_extension(id, "cl_intel_subgroups") || !has_extension(id, "cl_intel_required_subgroup_size") ||
+        clGetDeviceInfo(id, SUB_GROUP_SIZES_INTEL, sizeof sizes, sizes, &bytes) != CL_SUCCESS)
+        return false;
+    for (size_t i = 0; i < bytes / sizeof sizes[0]; i++)
+        if (sizes[i] == OCL_LANES) return true;
+    return false;
+}
+
 static p2p_status read_target(p2p_be_device *device) {
     ocl_target *target = &device->target;
     size_t group = 0, items[3] = {0};
@@ -85,6 +112,7 @@ static p2p_status read_target(p2p_be_device *device) {
     target->compute_units = device->info.compute_units > 0 ? device->info.compute_units : 1;
     target->group_limit = target->device_group_limit = group > 0 ? group : 1;
     target->local_bytes = (size_t)local;
+    target->subgroups = has_subgroups(device->id);
     target->max_alloc_bytes = device->info.max_alloc_bytes;
     P2P_TRY(ocl_bf16_check_switch());
     target->bf16 = ocl_bf16_find(&device->info, target->vector_width);

@@ -47,6 +47,7 @@ typedef struct {
     size_t group_limit; /* most work-items of a group: the device's, or fewer where a kernel showed so */
     size_t device_group_limit; /* what the device says: for kernels that aren't ours */
     size_t local_bytes;        /* local memory of a group */
+    bool subgroups;            /* of 16 work-items, asked for and used as Intel's extensions say */
     uint64_t max_alloc_bytes;  /* of one buffer */
     ocl_conv_family family;
     /* What the family's planner shall use; NULL or "": its own choice, by arithmetic on the shape. A variant

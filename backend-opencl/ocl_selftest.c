@@ -50,7 +50,8 @@ enum {
 typedef struct {
     p2p_be_device *device;
     const test_shape *shape;
-    int kind; /* of kinds[] */
+    int kind;        /* of kinds[] */
+    p2p_type stored; /* of activations */
     p2p_op op;
     double *values[ROLES]; /* logical: what is given, and the true result */
     p2p_be_buffer *buffer[ROLES], *scratch;
@@ -60,9 +61,9 @@ typedef struct {
 static void describe(trial *t) {
     const test_shape *s = t->shape;
     p2p_tensor tensors[ROLES] = {
-        [X] = p2p_tensor_activation(P2P_TYPE_f32, s->n, s->c, s->h, s->w),
+        [X] = p2p_tensor_activation(t->stored, s->n, s->c, s->h, s->w),
         [W] = p2p_tensor_filter(P2P_TYPE_f32, s->k, s->c, TAPS, TAPS),
-        [Y] = p2p_tensor_activation(P2P_TYPE_f32, s->n, s->k, s->out_h, s->out_w),
+        [Y] = p2p_tensor_activation(t->stored, s->n, s->k, s->out_h, s->out_w),
     };
     t->op = (p2p_op){.kind = kinds[t->kind].kind, .stride = s->stride};
     t->op.pad_top = t->op.pad_left = t->op.pad_bottom = t->op.pad_right = PAD;
@@ -183,6 +184,12 @@ static p2p_status run(trial *t, ocl_planner planner) {
     return status;
 }
 
+/* False for NaN. Whole numbers up to 256 are exact in bf16, larger ones have 8 digits. */
+static bool is_right(p2p_type type, double got, double truth) {
+    const double rounding = type == P2P_TYPE_bf16 && fabs(truth) > 256 ? fabs(truth) / 128 : 0;
+    return fabs(got - truth) < 0.25 + rounding;
+}
+
 /* P2P_FAILED, and why, when the result is wrong. */
 static p2p_status compare(const trial *t, char why[WHY_BYTES]) {
     const int result = kinds[t->kind].result;
@@ -192,7 +199,7 @@ static p2p_status compare(const trial *t, char why[WHY_BYTES]) {
     if (!got) return ocl_host->fail(P2P_OUT_OF_MEMORY, "no host memory for the test of a convolution");
     p2p_tensor_unpack(tensor, t->raw[result], got, P2P_TYPE_f64);
     int64_t i = 0;
-    while (i < count && fabs(got[i] - t->values[result][i]) < 0.25) i++; /* false for NaN */
+    while (i < count && is_right(tensor->type, got[i], t->values[result][i])) i++;
     if (i < count)
         snprintf(why, WHY_BYTES, "element %lld of a small %s came out as %g instead of %g", (long long)i,
                  p2p_kind_name(t->op.kind), got[i], t->values[result][i]);
@@ -200,9 +207,7 @@ static p2p_status compare(const trial *t, char why[WHY_BYTES]) {
     return i < count ? ocl_host->fail(P2P_FAILED, "%s", why) : P2P_OK;
 }
 
-static p2p_status test_one(p2p_be_device *device, ocl_planner planner, const test_shape *shape, int kind,
-                           char why[WHY_BYTES]) {
-    trial t = {.device = device, .shape = shape, .kind = kind};
+static p2p_status test_one(trial t, ocl_planner planner, char why[WHY_BYTES]) {
     describe(&t);
     p2p_status status = allocate(&t);
     if (status == P2P_OK) {
@@ -214,9 +219,12 @@ static p2p_status test_one(p2p_be_device *device, ocl_planner planner, const tes
     return status == P2P_UNSUPPORTED ? P2P_OK : status; /* what a family refuses it doesn't get */
 }
 
-static p2p_status test_all(p2p_be_device *device, ocl_planner planner, char why[WHY_BYTES]) {
+static p2p_status test_all(p2p_be_device *device, p2p_type stored, ocl_planner planner, char why[WHY_BYTES]) {
     for (int s = 0; s < SHAPES; s++)
-        for (int kind = 0; kind < KINDS; kind++) P2P_TRY(test_one(device, planner, &shapes[s], kind, why));
+        for (int kind = 0; kind < KINDS; kind++) {
+            const trial t = {.device = device, .shape = &shapes[s], .kind = kind, .stored = stored};
+            P2P_TRY(test_one(t, planner, why));
+        }
     return P2P_OK;
 }
 
@@ -225,22 +233,27 @@ static p2p_status test_all(p2p_be_device *device, ocl_planner planner, char why[
 /* Only passes are kept: a driver that fails is tested again at each start, so nobody has to clear a verdict.
  */
 static const char key_format[] = "p2p selftest 1";
-static const char kept_as[] = "selftest", passed[] = "passed";
+static const char passed[] = "passed";
 
-static bool passed_before(const p2p_be_device *device, const char *family) {
+/* Each storage has a pass of its own. */
+static const char *kept_as(p2p_type stored) {
+    return stored == P2P_TYPE_bf16 ? "selftest-bf16" : "selftest";
+}
+
+static bool passed_before(const p2p_be_device *device, const char *family, p2p_type stored) {
     ocl_cache_key *key = ocl_cache_key_make(device, key_format, family);
     void *value = NULL;
     size_t size = 0;
-    const bool found = key && ocl_host->cache_get(kept_as, key->part, key->count, &value, &size) &&
+    const bool found = key && ocl_host->cache_get(kept_as(stored), key->part, key->count, &value, &size) &&
                        size == sizeof passed && memcmp(value, passed, size) == 0;
     free(value);
     free(key);
     return found;
 }
 
-static void keep_pass(const p2p_be_device *device, const char *family) {
+static void keep_pass(const p2p_be_device *device, const char *family, p2p_type stored) {
     ocl_cache_key *key = ocl_cache_key_make(device, key_format, family);
-    if (key) ocl_host->cache_put(kept_as, key->part, key->count, passed, sizeof passed);
+    if (key) ocl_host->cache_put(kept_as(stored), key->part, key->count, passed, sizeof passed);
     free(key);
 }
 
@@ -262,8 +275,8 @@ static void warn(const p2p_be_device *device, const char *family, const char *wh
                    device->info.driver, family, why);
 }
 
-static p2p_status find_verdict(p2p_be_device *device, const char *family, ocl_planner planner,
-                               ocl_verdict *verdict) {
+static p2p_status find_verdict(p2p_be_device *device, const char *family, p2p_type stored,
+                               ocl_planner planner, ocl_verdict *verdict) {
     char why[WHY_BYTES] = "they can't be compiled or run";
     *verdict = OCL_VERDICT_PASSES;
     if (ocl_told_to_fail(family)) {
@@ -271,11 +284,11 @@ static p2p_status find_verdict(p2p_be_device *device, const char *family, ocl_pl
         warn(device, family, "P2P_OPENCL_FAIL says so");
         return P2P_OK;
     }
-    if (passed_before(device, family)) return P2P_OK;
-    p2p_status status = test_all(device, planner, why);
+    if (passed_before(device, family, stored)) return P2P_OK;
+    p2p_status status = test_all(device, stored, planner, why);
     if (status == P2P_OK) {
         ocl_host->log("%s: the %s convolutions pass their test", device->info.name, family);
-        keep_pass(device, family);
+        keep_pass(device, family, stored);
     } else if (status == P2P_FAILED) {
         *verdict = OCL_VERDICT_FAILS;
         warn(device, family, why);
@@ -284,14 +297,15 @@ static p2p_status find_verdict(p2p_be_device *device, const char *family, ocl_pl
     return status;
 }
 
-p2p_status ocl_selftest(const ocl_target *target, ocl_conv_family family, ocl_planner planner, bool *passes) {
+p2p_status ocl_selftest(const ocl_target *target, ocl_conv_family family, p2p_type stored,
+                        ocl_planner planner, bool *passes) {
     p2p_be_device *device = target->device;
-    ocl_verdict *known = &device->verdict[family];
+    ocl_verdict *known = &device->verdict[family][stored == P2P_TYPE_bf16];
     *passes = false;
     P2P_TRY(ocl_check_alive(device));
     if (*known == OCL_VERDICT_UNKNOWN) {
         ocl_verdict found;
-        P2P_TRY(find_verdict(device, ocl_conv_family_name(family), planner, &found));
+        P2P_TRY(find_verdict(device, ocl_conv_family_name(family), stored, planner, &found));
         *known = found;
     }
     *passes = *known == OCL_VERDICT_PASSES;

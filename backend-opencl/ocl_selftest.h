@@ -4,11 +4,13 @@
 
 #include "ocl_plan.h"
 
-/* Does `family`, whose planner is given, compute right on the target's device? Found out at the first
- * question and remembered; between runs in the host's cache, so a device is tested once per driver and
- * version of the kernels. A failure is a warning that names the driver. Families that P2P_OPENCL_FAIL names
- * fail untested. Only what concerns the device as a whole is an error: memory, or its loss. */
-p2p_status ocl_selftest(const ocl_target *target, ocl_conv_family family, ocl_planner planner, bool *passes);
+/* Does `family`, whose planner is given, compute right on the target's device, with activations stored as f32
+ * or bf16? Found out at the first question and remembered; between runs in the host's cache, so a device is
+ * tested once per driver and version of the kernels. A failure is a warning that names the driver. Families
+ * that P2P_OPENCL_FAIL names fail untested. Only what concerns the device as a whole is an error: memory, or
+ * its loss. */
+p2p_status ocl_selftest(const ocl_target *target, ocl_conv_family family, p2p_type stored,
+                        ocl_planner planner, bool *passes);
 
 /* Is the name, a family's or a way's ("direct:1x1x8x2"), in P2P_OPENCL_FAIL, a list with commas between? */
 bool ocl_told_to_fail(const char *name);

@@ -1,9 +1,9 @@
 /* Where everything lies: spaces cut into chunks, and the arena that values share.
  *
  * A value's memory is its own from the step that first touches it to the last; ranges live with the value
- * whose channels they are. Largest first, each value takes the lowest offset at which nothing lies that lives
- * at the same time. Inputs and the step block have a space of their own, which all plans share. Nothing is
- * allocated here.
+ * whose channels they are, an operation's scratch memory during its step. Largest first, each takes the
+ * lowest offset at which nothing lies that lives at the same time. Inputs and the step block have a space of
+ * their own, which all plans share. Nothing is allocated here.
  */
 #include "plan.h"
 
@@ -77,14 +77,22 @@ static void find_lives(plan_part *part) {
 /* ---- Placement ---------------------------------------------------------------------------------------- */
 
 typedef struct {
-    int value, first, last;
+    plan_address *at; /* of the value or of the step's scratch memory */
+    bool scratch;
+    int number, first, last;
     size_t bytes, offset;
 } placement;
 
 static int by_size(const void *a, const void *b) {
     const placement *x = a, *y = b;
     if (x->bytes != y->bytes) return x->bytes < y->bytes ? 1 : -1;
-    return x->value < y->value ? -1 : x->value > y->value;
+    return x->number < y->number ? -1 : x->number > y->number;
+}
+
+/* Without sharing, too, operations use one scratch memory after another. */
+static bool may_overlap(const p2p_session *session, const placement *a, const placement *b) {
+    const bool together = a->first <= b->last && b->first <= a->last;
+    return !together && (!session->options.no_sharing || (a->scratch && b->scratch));
 }
 
 /* The lowest free offset for `item` among `placed`, which are in order of their offsets. */
@@ -93,8 +101,7 @@ static size_t lowest_free(const p2p_session *session, const placement *placed, i
     size_t end = 0;
     for (int i = 0; i < count; i++) {
         const placement *other = &placed[i];
-        bool together = item->first <= other->last && other->first <= item->last;
-        if (!together && !session->options.no_sharing) continue;
+        if (may_overlap(session, item, other)) continue;
         if (plan_fit(session, end, item->bytes) + item->bytes <= other->offset) break;
         if (other->offset + other->bytes > end) end = other->offset + other->bytes;
     }
@@ -107,19 +114,16 @@ static void insert_placed(placement *placed, int count, placement item) {
     placed[i] = item;
 }
 
-static p2p_status place_all(plan_part *part, placement *items, placement *placed, int count) {
+static void place_all(plan_part *part, placement *items, placement *placed, int count) {
     qsort(items, (size_t)count, sizeof *items, by_size);
-    part->arena_bytes = part->unshared_bytes = 0;
+    part->arena_bytes = 0;
     for (int i = 0; i < count; i++) {
-        P2P_TRY(plan_check_fits(part->session, items[i].bytes, "a value of the plan"));
         items[i].offset = lowest_free(part->session, placed, i, &items[i]);
         insert_placed(placed, i, items[i]);
-        part->values[items[i].value].at = (plan_address){PLAN_SPACE_arena, items[i].offset};
+        *items[i].at = (plan_address){PLAN_SPACE_arena, items[i].offset};
         size_t end = items[i].offset + items[i].bytes;
         if (end > part->arena_bytes) part->arena_bytes = end;
-        part->unshared_bytes += plan_round_up(items[i].bytes, part->session->alignment);
     }
-    return P2P_OK;
 }
 
 static size_t find_live_bytes(const plan_part *part, const placement *items, int count) {
@@ -133,18 +137,46 @@ static size_t find_live_bytes(const plan_part *part, const placement *items, int
     return most;
 }
 
-static p2p_status place_locals(plan_part *part) {
-    placement *items = calloc(2 * (size_t)part->value_count + 1, sizeof *items);
-    if (!items) return p2p_fail(P2P_OUT_OF_MEMORY, "no host memory to plan memory");
-    int count = 0;
+static p2p_status list_values(plan_part *part, placement *items, int *count) {
+    part->unshared_bytes = 0;
     for (int v = 1; v < part->value_count; v++) {
         plan_value *value = &part->values[v];
         value->at = (plan_address){-1, 0};
         if (value->origin != IR_LOCAL || value->first > value->last) continue;
-        items[count++] = (placement){v, value->first, value->last, p2p_tensor_bytes(&value->tensor), 0};
+        const size_t bytes = p2p_tensor_bytes(&value->tensor);
+        P2P_TRY(plan_check_fits(part->session, bytes, "a value of the plan"));
+        part->unshared_bytes += plan_round_up(bytes, part->session->alignment);
+        items[*count] = (placement){&value->at, false, *count, value->first, value->last, bytes, 0};
+        ++*count;
     }
+    return P2P_OK;
+}
+
+static p2p_status list_scratch(plan_part *part, placement *items, int *count) {
+    part->scratch_bytes = 0;
+    for (int s = 0; s < part->step_count; s++) {
+        plan_step *step = &part->steps[s];
+        const size_t bytes = step->query.scratch_bytes;
+        step->scratch = (plan_address){-1, 0};
+        if (bytes == 0) continue;
+        P2P_TRY(plan_check_fits(part->session, bytes, "the scratch memory of an operation"));
+        items[*count] = (placement){&step->scratch, true, *count, s, s, bytes, 0};
+        ++*count;
+        if (bytes > part->scratch_bytes) part->scratch_bytes = bytes;
+    }
+    part->unshared_bytes += plan_round_up(part->scratch_bytes, part->session->alignment);
+    return P2P_OK;
+}
+
+static p2p_status place_locals(plan_part *part) {
+    const size_t capacity = (size_t)part->value_count + (size_t)part->step_count + 1;
+    placement *items = calloc(2 * capacity, sizeof *items);
+    if (!items) return p2p_fail(P2P_OUT_OF_MEMORY, "no host memory to plan memory");
+    int count = 0;
+    p2p_status status = list_values(part, items, &count);
+    if (status == P2P_OK) status = list_scratch(part, items, &count);
     part->live_bytes = find_live_bytes(part, items, count);
-    p2p_status status = place_all(part, items, items + part->value_count, count);
+    if (status == P2P_OK) place_all(part, items, items + capacity, count);
     free(items);
     return status;
 }
@@ -161,12 +193,8 @@ static p2p_status place_in_io(plan_part *part, int v) {
 p2p_status plan_memory(plan_part *part) {
     find_lives(part);
     P2P_TRY(place_locals(part));
-    part->io_bytes = part->scratch_bytes = 0;
+    part->io_bytes = 0;
     if (part->step_value) P2P_TRY(place_in_io(part, part->step_value));
     for (int i = 0; i < part->input_count; i++) P2P_TRY(place_in_io(part, part->inputs[i].value));
-    for (int s = 0; s < part->step_count; s++) {
-        size_t bytes = part->steps[s].query.scratch_bytes;
-        if (bytes > part->scratch_bytes) part->scratch_bytes = bytes;
-    }
-    return plan_check_fits(part->session, part->scratch_bytes, "the scratch memory of an operation");
+    return P2P_OK;
 }

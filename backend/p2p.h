@@ -259,8 +259,7 @@ p2p_status p2p_session_allocate(p2p_session *session, p2p_progress progress, voi
 
 typedef struct {
     size_t parameters, gradients, moments, derived; /* bytes per replica */
-    size_t activations;                             /* the arena shared by all plans */
-    size_t scratch;
+    size_t activations; /* the arena shared by all plans, which has operations' scratch memory too */
     size_t inputs_outputs;
     size_t total;
 } p2p_session_memory;

@@ -16,9 +16,8 @@
 
 /* X(name, what it holds, for messages). First those of a session, then those that every network has. */
 #define PLAN_SPACE_LIST(X, Y)                                                                                \
-    X(arena, "activations")                                                                                  \
+    X(arena, "activations and scratch")                                                                      \
     X(io, "inputs and the step block")                                                                       \
-    X(scratch, "scratch")                                                                                    \
     Y(value, "parameters")                                                                                   \
     Y(gradient, "gradients")                                                                                 \
     Y(moment1, "first moments")                                                                              \
@@ -95,7 +94,8 @@ typedef struct {
     p2p_op op;
     int value[P2P_MAX_OPERANDS]; /* of the node; 0 for what comes with the step alone (derived filters) */
     plan_address at[P2P_MAX_OPERANDS];
-    p2p_query query; /* of a collective: only a name */
+    plan_address scratch; /* in the arena, where no value lives during the step; of query.scratch_bytes */
+    p2p_query query;      /* of a collective: only a name */
     int layer;
     bool collective;
     p2p_operation *operation; /* after p2p_session_allocate */
@@ -161,10 +161,11 @@ typedef struct {
 
     plan_step *steps;
     int step_count, step_capacity;
-    int segment_count;                           /* one more than there are collectives */
-    size_t arena_bytes, io_bytes, scratch_bytes; /* what this part needs */
-    size_t unshared_bytes;                       /* the arena if every value had memory of its own */
-    size_t live_bytes; /* the most that is live at one step: no placement needs less */
+    int segment_count;            /* one more than there are collectives */
+    size_t arena_bytes, io_bytes; /* what this part needs */
+    size_t scratch_bytes;         /* the most that an operation needs of the arena while it runs */
+    size_t unshared_bytes;        /* the arena if every value had memory of its own, and scratch one */
+    size_t live_bytes; /* the most that is live at one step, scratch included: no placement needs less */
 
     plan_slot slots[PLAN_SLOTS];
     unsigned char *results;  /* raw outputs of the run last waited for */
@@ -254,9 +255,9 @@ const session_choice *session_find_choice(const p2p_session *session, int replic
 p2p_place session_place(const p2p_session *session, int replica, plan_address at);
 int session_space_count(const p2p_session *session);
 size_t session_space_bytes(const p2p_session *session, int space);
-/* An operation of a replica with its operands' addresses. */
+/* An operation of a replica with its operands' addresses, and that of its scratch memory. */
 p2p_status session_operation(p2p_session *session, int replica, const p2p_op *op, const plan_address *at,
-                             p2p_operation **operation);
+                             plan_address scratch, p2p_operation **operation);
 /* The copy that makes a derived filter, with the addresses of its two operands. */
 void session_derived_copy(const p2p_session *session, int derived, p2p_op *op, plan_address at[2]);
 

@@ -37,12 +37,13 @@ static p2p_status fill_with_nan(const plan_part *part, const plan_value *value) 
     return status;
 }
 
-static p2p_status fill_scratch(const plan_part *part, size_t bytes) {
+static p2p_status fill_scratch(const plan_part *part, const plan_step *step) {
+    const size_t bytes = step->query.scratch_bytes;
     if (bytes == 0) return P2P_OK;
     unsigned char *raw = malloc(bytes);
     if (!raw) return p2p_fail(P2P_OUT_OF_MEMORY, "no host memory to check scratch memory");
     memset(raw, 0xFF, bytes);
-    p2p_status status = write_and_wait(part, (plan_address){PLAN_SPACE_scratch, 0}, raw, bytes);
+    p2p_status status = write_and_wait(part, step->scratch, raw, bytes);
     free(raw);
     return status;
 }
@@ -53,7 +54,7 @@ p2p_status plan_check_before(const plan_part *part, int s) {
         bool fresh = value->origin == IR_LOCAL && value->first == s && value->last >= s;
         if (fresh) P2P_TRY(fill_with_nan(part, value));
     }
-    return fill_scratch(part, part->steps[s].query.scratch_bytes);
+    return fill_scratch(part, &part->steps[s]);
 }
 
 /* Position of the first element that is no finite number, in logical order; -1 where there is none. */

@@ -84,7 +84,8 @@ static void print_memory(const p2p_plan *plan, FILE *stream) {
     fprintf(stream, "memory of this plan per replica:\n");
     fprintf(stream, "  activations      %10.3f MB (%.3f MB are live at once, %.3f MB without sharing)\n",
             megabytes(part->arena_bytes), megabytes(part->live_bytes), megabytes(part->unshared_bytes));
-    fprintf(stream, "  scratch          %10.3f MB\n", megabytes(part->scratch_bytes));
+    fprintf(stream, "  scratch          %10.3f MB at most, within the activations' memory\n",
+            megabytes(part->scratch_bytes));
     fprintf(stream, "  inputs           %10.3f MB\n", megabytes(part->io_bytes));
     fprintf(stream, "memory of the session per replica:\n");
     fprintf(stream, "  parameters       %10.3f MB\n", megabytes(use.parameters));
@@ -92,7 +93,6 @@ static void print_memory(const p2p_plan *plan, FILE *stream) {
     fprintf(stream, "  Adam's moments   %10.3f MB\n", megabytes(use.moments));
     fprintf(stream, "  derived filters  %10.3f MB\n", megabytes(use.derived));
     fprintf(stream, "  activations      %10.3f MB\n", megabytes(use.activations));
-    fprintf(stream, "  scratch          %10.3f MB\n", megabytes(use.scratch));
     fprintf(stream, "  inputs           %10.3f MB\n", megabytes(use.inputs_outputs));
     fprintf(stream, "  total            %10.3f MB\n", megabytes(use.total));
 }

@@ -302,13 +302,13 @@ static p2p_status list_all(p2p_session *session) {
             P2P_TRY(plan_list(part));
             raise_to(&session->space_bytes[PLAN_SPACE_arena], part->arena_bytes);
             raise_to(&session->space_bytes[PLAN_SPACE_io], part->io_bytes);
-            raise_to(&session->space_bytes[PLAN_SPACE_scratch], part->scratch_bytes);
         }
     }
     return P2P_OK;
 }
 
-/* A refresh outside plans needs scratch memory as well. */
+/* A refresh outside plans needs scratch memory as well: the beginning of the arena, where nothing lives
+ * between runs. */
 static p2p_status count_refresh_scratch(p2p_session *session) {
     for (int i = 0; i < session->derived_count; i++) {
         p2p_op op;
@@ -316,7 +316,8 @@ static p2p_status count_refresh_scratch(p2p_session *session) {
         p2p_query query;
         session_derived_copy(session, i, &op, at);
         P2P_TRY(p2p_operation_query(session->replicas[0].device, &op, &query));
-        raise_to(&session->space_bytes[PLAN_SPACE_scratch], query.scratch_bytes);
+        P2P_TRY(plan_check_fits(session, query.scratch_bytes, "the scratch memory of a derived filter"));
+        raise_to(&session->space_bytes[PLAN_SPACE_arena], query.scratch_bytes);
     }
     return P2P_OK;
 }
@@ -380,7 +381,6 @@ size_t session_space_bytes(const p2p_session *session, int space) {
 
 void p2p_session_memory_use(const p2p_session *session, p2p_session_memory *memory) {
     *memory = (p2p_session_memory){.activations = session->space_bytes[PLAN_SPACE_arena],
-                                   .scratch = session->space_bytes[PLAN_SPACE_scratch],
                                    .inputs_outputs = session->space_bytes[PLAN_SPACE_io]};
     for (int i = 0; i < session->network_count; i++) {
         size_t bytes[PLAN_NETWORK_SPACES];
@@ -391,8 +391,8 @@ void p2p_session_memory_use(const p2p_session *session, p2p_session_memory *memo
         memory->moments += bytes[PLAN_SPACE_moment1] + bytes[PLAN_SPACE_moment2];
         memory->derived += bytes[PLAN_SPACE_derived];
     }
-    memory->total = memory->activations + memory->scratch + memory->inputs_outputs + memory->parameters +
-                    memory->gradients + memory->moments + memory->derived;
+    memory->total = memory->activations + memory->inputs_outputs + memory->parameters + memory->gradients +
+                    memory->moments + memory->derived;
 }
 
 p2p_place session_place(const p2p_session *session, int replica, plan_address at) {
@@ -410,13 +410,13 @@ static p2p_status explain_shortage(const p2p_session *session, int replica, int 
     p2p_fail(
         P2P_OUT_OF_MEMORY,
         "%s: no room for %.1f MB of %s: %s; in all: parameters %.1f MB, gradients %.1f MB, Adam's moments "
-        "%.1f MB, derived filters %.1f MB, activations %.1f MB, scratch %.1f MB, inputs %.1f MB, together "
+        "%.1f MB, derived filters %.1f MB, activations and scratch %.1f MB, inputs %.1f MB, together "
         "%.1f MB",
         p2p_device_address(session->replicas[replica].device),
         (double)session_space_bytes(session, space) / 1e6, plan_space_text(space), reason,
         (double)use.parameters / 1e6, (double)use.gradients / 1e6, (double)use.moments / 1e6,
-        (double)use.derived / 1e6, (double)use.activations / 1e6, (double)use.scratch / 1e6,
-        (double)use.inputs_outputs / 1e6, (double)use.total / 1e6);
+        (double)use.derived / 1e6, (double)use.activations / 1e6, (double)use.inputs_outputs / 1e6,
+        (double)use.total / 1e6);
     return p2p_hint(P2P_OUT_OF_MEMORY, "a smaller batch needs less memory for activations");
 }
 
@@ -450,14 +450,12 @@ static p2p_status allocate_replica(p2p_session *session, int replica) {
 /* ---- Operations --------------------------------------------------------------------------------------- */
 
 p2p_status session_operation(p2p_session *session, int replica, const p2p_op *op, const plan_address *at,
-                             p2p_operation **operation) {
+                             plan_address scratch, p2p_operation **operation) {
     p2p_place places[P2P_MAX_OPERANDS] = {{0}};
     for (int i = 0; i < p2p_kind_operand_count(op->kind); i++)
         places[i] = session_place(session, replica, at[i]);
-    p2p_place scratch = {0};
-    if (session->space_bytes[PLAN_SPACE_scratch])
-        scratch = session_place(session, replica, (plan_address){PLAN_SPACE_scratch, 0});
-    return p2p_operation_create(session->replicas[replica].device, op, places, scratch, operation);
+    return p2p_operation_create(session->replicas[replica].device, op, places,
+                                session_place(session, replica, scratch), operation);
 }
 
 typedef struct {
@@ -475,11 +473,12 @@ static p2p_status create_refresh(p2p_session *session, int replica, progress_sta
     p2p_operation **refresh = calloc((size_t)session->derived_count + 1, sizeof(p2p_operation *));
     if (!refresh) return no_memory();
     session->replicas[replica].refresh = refresh;
+    const plan_address scratch = {session->space_bytes[PLAN_SPACE_arena] > 0 ? PLAN_SPACE_arena : -1, 0};
     for (int i = 0; i < session->derived_count; i++) {
         p2p_op op;
         plan_address at[2];
         session_derived_copy(session, i, &op, at);
-        P2P_TRY(session_operation(session, replica, &op, at, &refresh[i]));
+        P2P_TRY(session_operation(session, replica, &op, at, scratch, &refresh[i]));
         progress_step(progress);
     }
     return P2P_OK;
@@ -490,7 +489,8 @@ static p2p_status create_operations(p2p_session *session, int replica, plan_part
     for (int s = 0; s < part->step_count; s++) {
         plan_step *step = &part->steps[s];
         if (!step->collective)
-            P2P_TRY(session_operation(session, replica, &step->op, step->at, &step->operation));
+            P2P_TRY(
+                session_operation(session, replica, &step->op, step->at, step->scratch, &step->operation));
         progress_step(progress);
     }
     return P2P_OK;

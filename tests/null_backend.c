@@ -15,22 +15,32 @@ static const struct {
     const char *name;
     p2p_storage activation, filter, vector;
     int channel_alignment;
+    p2p_type activation_bf16; /* of activations in bf16 */
 } profiles[NULL_DEVICES] = {
     [NULL_PLAIN] = {"plain",
                     {P2P_TYPE_f32, P2P_LAYOUT_plain, 0},
                     {P2P_TYPE_f32, P2P_LAYOUT_plain, 0},
                     {P2P_TYPE_f32, P2P_LAYOUT_plain, 0},
-                    1},
+                    1,
+                    P2P_TYPE_f32},
     [NULL_NCHW16C] = {"nchw16c",
                       {P2P_TYPE_f32, P2P_LAYOUT_nchwc, 16},
                       {P2P_TYPE_f32, P2P_LAYOUT_ckrs, 16},
                       {P2P_TYPE_f32, P2P_LAYOUT_plain, 0},
-                      16},
+                      16,
+                      P2P_TYPE_f32},
     [NULL_NHWC8_BF16] = {"nhwc8-bf16",
                          {P2P_TYPE_bf16, P2P_LAYOUT_nhwc, 8},
                          {P2P_TYPE_f32, P2P_LAYOUT_plain, 0},
                          {P2P_TYPE_f32, P2P_LAYOUT_plain, 0},
-                         8},
+                         8,
+                         P2P_TYPE_bf16},
+    [NULL_NCHW16C_GPU] = {"nchw16c-gpu",
+                          {P2P_TYPE_f32, P2P_LAYOUT_nchwc, 16},
+                          {P2P_TYPE_f32, P2P_LAYOUT_ckrs, 16},
+                          {P2P_TYPE_f32, P2P_LAYOUT_plain, 0},
+                          16,
+                          P2P_TYPE_bf16},
 };
 
 static p2p_status device_count(int *count) {
@@ -45,8 +55,10 @@ static p2p_status device_info(int index, p2p_device_info *info) {
                               .alignment = 64,
                               .channel_alignment = profiles[index].channel_alignment,
                               .activation = profiles[index].activation,
+                              .activation_bf16 = profiles[index].activation,
                               .filter = profiles[index].filter,
                               .vector = profiles[index].vector};
+    info->activation_bf16.type = profiles[index].activation_bf16;
     snprintf(info->name, sizeof info->name, "%s", profiles[index].name);
     snprintf(info->driver, sizeof info->driver, "no driver");
     if (index == NULL_PLAIN) snprintf(info->no_bf16, sizeof info->no_bf16, "it is too plain");
@@ -148,6 +160,13 @@ static p2p_status query_nchw16c(const p2p_op *op, p2p_query *answer) {
     return P2P_OK;
 }
 
+/* Multiplies what is stored. */
+static p2p_status query_nchw16c_gpu(const p2p_op *op) {
+    if (op->math == P2P_MATH_bf16)
+        return host->fail(P2P_UNSUPPORTED, "this device multiplies what is stored");
+    return P2P_OK;
+}
+
 /* Tensor cores: filters in bf16, statistics in a kernel of their own, and no addition to rounded values. */
 static p2p_status query_nhwc8(const p2p_op *op, p2p_query *answer) {
     bool adds = op->accumulate && op->kind != P2P_KIND_axpby && op->kind != P2P_KIND_copy;
@@ -173,6 +192,7 @@ static p2p_status op_query(p2p_be_device *device, const p2p_op *op, p2p_query *a
     if (device->index == NULL_NHWC8_BF16 && op->kind == P2P_KIND_act_bwd && !op->accumulate) return P2P_OK;
     if (device->index == NULL_PLAIN) return query_plain(op, answer);
     if (device->index == NULL_NCHW16C) return query_nchw16c(op, answer);
+    if (device->index == NULL_NCHW16C_GPU) return query_nchw16c_gpu(op);
     return query_nhwc8(op, answer);
 }
 

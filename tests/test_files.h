@@ -24,8 +24,8 @@ const char *test_path(const char *folder, const char *name);
 /* The same in the test's own folder. */
 const char *test_own_path(const char *name);
 
-/* The path of a committed file below tests/golden, likewise; that folder may have moved to $P2P_TEST_GOLDEN since the
- * test was built. */
+/* The path of a committed file below tests/golden, likewise; that folder may have moved to $P2P_TEST_GOLDEN
+ * since the test was built. */
 const char *test_golden(const char *name);
 
 void test_file_write(const char *path, const void *bytes, size_t size);

@@ -1,7 +1,7 @@
 /* Tiny trainings against PyTorch's in double precision (golden/make_golden.py): every layer, gradient, loss,
  * weight, running statistic and moment, and translations after training.
  *
- *     test_golden reference|opencl
+ *     test_golden reference|opencl [bf16]
  *
  * Differences are ||a - b|| / ||b|| per tensor, and exactly zero where PyTorch's is zero; bounds are in
  * error_budget.h. Parameters whose true gradient is zero are left out by name (the files say which), but for
@@ -24,6 +24,7 @@
 #include "test_expect.h"
 
 static const char *device_address;
+static bool bf16; /* all sessions */
 
 /* ---- One case: a tiny model, its session, and what PyTorch made of it --------------------------------- */
 
@@ -35,15 +36,18 @@ typedef struct {
     pix2pix *model;
     p2p_device *device;
     p2p_session *session;
-    p2p_type type; /* in which the device keeps state */
+    p2p_type type;      /* in which the device keeps state */
+    p2p_type precision; /* of the computation: that, or bf16 */
     p2p_graph *graphs[PLAN_COUNT];
     p2p_plan *plans[PLAN_COUNT];
     int64_t batch;
     int steps;
     double learning_rate;
-    /* Per part: how many tensors were compared, the largest share of the bound used, and by which. */
+    /* Per part: how many tensors were compared, the sums of their squared differences and of their squares,
+     * the largest share of the bound used, and by which. */
     struct {
         int compared;
+        double difference, size;
         double share;
         char name[SAFETENSORS_NAME_BYTES];
     } parts[P2P_GOLDEN_COUNT];
@@ -126,6 +130,7 @@ static void open_session(golden_case *c, const p2p_session_options *options) {
     ok(p2p_device_open(device_address, &c->device));
     ok(p2p_session_create(&c->device, 1, options, &c->session));
     c->type = p2p_session_state_type(c->session);
+    c->precision = options->bf16 ? P2P_TYPE_bf16 : c->type;
     for (int which = 0; which < PLAN_COUNT; which++) plan(c, which);
     ok(p2p_session_allocate(c->session, NULL, NULL));
 }
@@ -176,12 +181,15 @@ static void compare(golden_case *c, p2p_golden_part part, const char *name, cons
         size += e * e;
     }
     free(expected);
-    const double bound = p2p_golden_budget(part, c->type);
+    const double bound = p2p_golden_budget(part, c->precision);
     const double share = size == 0 && difference == 0 ? 0 : sqrt(difference / size) / bound;
+    c->parts[part].compared++;
+    c->parts[part].difference += difference;
+    c->parts[part].size += size;
+    if (c->precision == P2P_TYPE_bf16 && isfinite(share)) return; /* all together, in report */
     if (!(share <= 1))
         fail_msg("%s on %s: %s differs by %.3g of its size, allowed is %.3g", c->name, device_address, name,
                  share * bound, bound);
-    c->parts[part].compared++;
     if (share < c->parts[part].share) return;
     c->parts[part].share = share;
     snprintf(c->parts[part].name, sizeof c->parts[part].name, "%s", name);
@@ -189,15 +197,23 @@ static void compare(golden_case *c, p2p_golden_part part, const char *name, cons
 
 static void report(const golden_case *c) {
     static const char *const names[] = {
-#define X(what, f64, f32) #what,
+#define X(what, f64, f32, bf16) #what,
         P2P_GOLDEN_BUDGET_LIST(X)
 #undef X
     };
     for (int part = 0; part < P2P_GOLDEN_COUNT; part++) {
         assert_true(c->parts[part].compared > 0);
+        if (c->precision == P2P_TYPE_bf16) {
+            const double all = sqrt(c->parts[part].difference / c->parts[part].size);
+            const double bound = p2p_golden_budget((p2p_golden_part)part, P2P_TYPE_bf16);
+            print_message("%s on %s in bf16: %d %s differ by %.1e, allowed is %.0e\n", c->name,
+                          device_address, c->parts[part].compared, names[part], all, bound);
+            assert_true(all <= bound);
+            continue;
+        }
         print_message("%s on %s: %d %s within %.0e, the worst, %s, at %.0f%% of it\n", c->name,
                       device_address, c->parts[part].compared, names[part],
-                      p2p_golden_budget((p2p_golden_part)part, c->type), c->parts[part].name,
+                      p2p_golden_budget((p2p_golden_part)part, c->precision), c->parts[part].name,
                       100 * c->parts[part].share);
     }
 }
@@ -323,7 +339,7 @@ static int check_left_out(golden_case *c, p2p_network *network) {
         const char *name = p2p_network_param(network, (p2p_param){p})->name;
         if (!is_left_out(c, p2p_network_name(network), name)) continue;
         const double share = gradient_size(c, network, p) / gradient_size(c, network, p - 1);
-        if (!(share <= p2p_golden_budget(P2P_GOLDEN_gradients, c->type)))
+        if (!(share <= p2p_golden_budget(P2P_GOLDEN_gradients, c->precision)))
             fail_msg("%s on %s: the gradient of %s isn't zero: %.3g of the filter's", c->name, device_address,
                      name, share);
         count++;
@@ -411,10 +427,11 @@ static void check_files(golden_case *c) {
     test_folder_remove(folder);
 }
 
-static void check_case(const char *name, const p2p_session_options *options) {
+static void check_case(const char *name, p2p_session_options options) {
     golden_case c = {.name = name};
+    options.bf16 = bf16;
     open_model(&c);
-    open_session(&c, options);
+    open_session(&c, &options);
     check_first_step(&c);
     check_training(&c);
     check_translation(&c);
@@ -425,50 +442,50 @@ static void check_case(const char *name, const p2p_session_options *options) {
 
 static void test_batch1(void **state) {
     (void)state;
-    check_case("batch1", NULL);
+    check_case("batch1", (p2p_session_options){0});
 }
 
 static void test_batch2(void **state) {
     (void)state;
-    check_case("batch2", NULL);
+    check_case("batch2", (p2p_session_options){0});
 }
 
 static void test_batch3(void **state) {
     (void)state;
-    check_case("batch3", NULL);
+    check_case("batch3", (p2p_session_options){0});
 }
 
 static void test_tensorflow(void **state) {
     (void)state;
-    check_case("tensorflow", NULL);
+    check_case("tensorflow", (p2p_session_options){0});
 }
 
 static void test_one_pixel(void **state) {
     (void)state;
-    check_case("one_pixel", NULL);
+    check_case("one_pixel", (p2p_session_options){0});
 }
 
 static void test_instance(void **state) {
     (void)state;
-    check_case("instance", NULL);
+    check_case("instance", (p2p_session_options){0});
 }
 
 static void test_pixel(void **state) {
     (void)state;
-    check_case("pixel", NULL);
+    check_case("pixel", (p2p_session_options){0});
 }
 
 static void test_none(void **state) {
     (void)state;
-    check_case("none", NULL);
+    check_case("none", (p2p_session_options){0});
 }
 
 static void test_without_fusion(void **state) {
     (void)state;
     const p2p_session_options plain = {.no_fusion = true, .no_sharing = true, .check = true};
-    check_case("batch3", &plain);
-    check_case("tensorflow", &plain);
-    check_case("instance", &plain);
+    check_case("batch3", plain);
+    check_case("tensorflow", plain);
+    check_case("instance", plain);
 }
 
 /* Which decoders have dropout in a training graph of this depth: a dropout node directly after the
@@ -519,8 +536,9 @@ static void test_dropout_places(void **state) {
 }
 
 int main(int argc, char **argv) {
-    if (argc != 2 || (strcmp(argv[1], "reference") != 0 && strcmp(argv[1], "opencl") != 0)) {
-        fprintf(stderr, "usage: test_golden reference|opencl\n");
+    bf16 = argc == 3 && strcmp(argv[2], "bf16") == 0;
+    if (argc != (bf16 ? 3 : 2) || (strcmp(argv[1], "reference") != 0 && strcmp(argv[1], "opencl") != 0)) {
+        fprintf(stderr, "usage: test_golden reference|opencl [bf16]\n");
         return 2;
     }
     device_address = argv[1];

@@ -1,6 +1,7 @@
 /* Decoding and saving pictures: Pillow's bytes for files of every kind (golden/images.txt), a clear refusal
  * for everything damaged or absurd, conversions and the grid. */
 #include "image.h"
+#include "picture_grid.h"
 #include "test_files.h"
 
 #include <inttypes.h>
@@ -540,38 +541,63 @@ static void test_bits(void **state) {
     image_free(&other);
 }
 
+static image flat_picture(int width, image_format format, int value) {
+    image picture;
+    assert_int_equal(image_create(&picture, width, 4, format), P2P_OK);
+    memset(picture.pixels, value, image_bytes(&picture));
+    return picture;
+}
+
+/* Six pictures, of which one is grey. */
+static void fill_grid(picture_grid *grid) {
+    for (int column = 0; column < 2; column++) {
+        image cells[PICTURE_GRID_ROWS];
+        image *rows[PICTURE_GRID_ROWS];
+        for (int row = 0; row < PICTURE_GRID_ROWS; row++) {
+            const int number = row * 2 + column;
+            cells[row] = flat_picture(5, number == 3 ? (image_format){1, 8} : IMAGE_RGB8, 10 * (number + 1));
+            rows[row] = &cells[row];
+        }
+        assert_int_equal(picture_grid_put(grid, column, rows), P2P_OK);
+        for (int row = 0; row < PICTURE_GRID_ROWS; row++) assert_null(cells[row].pixels);
+    }
+}
+
 static void test_grid(void **state) {
     (void)state;
-    image cells[6], grid;
-    for (int i = 0; i < 6; i++) {
-        assert_int_equal(image_create(&cells[i], 5, 4, IMAGE_RGB8), P2P_OK);
-        memset(cells[i].pixels, 10 * (i + 1), image_bytes(&cells[i]));
-    }
-    assert_int_equal(image_grid(cells, 2, 3, &grid), P2P_OK);
-    assert_true(grid.width > 15 && grid.height > 8);
-    int line_x = (grid.width - 15) / 4, line_y = (grid.height - 8) / 3;
+    picture_grid grid = {.columns = 2};
+    fill_grid(&grid);
+    const image *picture = &grid.picture;
+    assert_true(picture->width > 10 && picture->height > 12);
+    int line_x = (picture->width - 10) / 3, line_y = (picture->height - 12) / 4;
     size_t seen = 0;
-    for (int y = 0; y < grid.height; y++)
-        for (int x = 0; x < grid.width; x++) {
+    for (int y = 0; y < picture->height; y++)
+        for (int x = 0; x < picture->width; x++) {
             int column = (x - line_x) / (5 + line_x), row = (y - line_y) / (4 + line_y);
             bool in_cell = x >= line_x && y >= line_y && (x - line_x) % (5 + line_x) < 5 &&
                            (y - line_y) % (4 + line_y) < 4;
-            int value = bytes_of(&grid)[((size_t)y * (size_t)grid.width + (size_t)x) * 3];
-            if (in_cell) assert_int_equal(value, 10 * (row * 3 + column + 1));
+            int value = bytes_of(picture)[((size_t)y * (size_t)picture->width + (size_t)x) * 3];
+            if (in_cell) assert_int_equal(value, 10 * (row * 2 + column + 1));
             if (!in_cell) assert_true(value > 180);
             seen += in_cell;
         }
     assert_int_equal(seen, 6 * 5 * 4);
-    image_free(&grid);
-    assert_int_equal(image_grid(cells, 0, 3, &grid), P2P_INVALID);
-    cells[4].width = 4;
-    assert_int_equal(image_grid(cells, 2, 3, &grid), P2P_INVALID);
-    assert_null(grid.pixels);
-    cells[4].width = 5;
-    cells[4].channels = 1;
-    assert_int_equal(image_grid(cells, 2, 3, &grid), P2P_INVALID);
-    cells[4].channels = 3;
-    for (int i = 0; i < 6; i++) image_free(&cells[i]);
+    picture_grid_free(&grid);
+}
+
+static void test_grid_of_unequal_pictures(void **state) {
+    (void)state;
+    picture_grid grid = {.columns = 1};
+    assert_int_equal(picture_grid_save(&grid, "never.png"), P2P_INVALID);
+    image cells[PICTURE_GRID_ROWS];
+    image *rows[PICTURE_GRID_ROWS];
+    for (int row = 0; row < PICTURE_GRID_ROWS; row++) {
+        cells[row] = flat_picture(row == 1 ? 4 : 5, IMAGE_RGB8, 1);
+        rows[row] = &cells[row];
+    }
+    assert_int_equal(picture_grid_put(&grid, 0, rows), P2P_INVALID);
+    for (int row = 0; row < PICTURE_GRID_ROWS; row++) image_free(&cells[row]);
+    picture_grid_free(&grid);
 }
 
 static void test_creation_limits(void **state) {
@@ -609,6 +635,7 @@ int main(void) {
         cmocka_unit_test(test_deep_planes),
         cmocka_unit_test(test_bits),
         cmocka_unit_test(test_grid),
+        cmocka_unit_test(test_grid_of_unequal_pictures),
         cmocka_unit_test(test_creation_limits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

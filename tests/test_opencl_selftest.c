@@ -5,6 +5,7 @@
 #include "cache.h"
 #include "device.h"
 #include "ocl_conv_cpu.h"
+#include "ocl_conv_gpu_winograd.h"
 #include "ocl_program.h"
 #include "ocl_selftest.h"
 #include "test_files.h"
@@ -88,8 +89,8 @@ static p2p_status plan_refusal(const ocl_target *target, const p2p_op *op, ocl_p
 
 static bool passes(ocl_planner planner) {
     bool answer = false;
-    device->verdict[OCL_CONV_DIRECT] = OCL_VERDICT_UNKNOWN;
-    assert_int_equal(ocl_selftest(&device->target, OCL_CONV_DIRECT, planner, &answer), P2P_OK);
+    memset(device->verdict, 0, sizeof device->verdict);
+    assert_int_equal(ocl_selftest(&device->target, OCL_CONV_DIRECT, P2P_TYPE_f32, planner, &answer), P2P_OK);
     return answer;
 }
 
@@ -106,6 +107,44 @@ static void notices_wrong_results(void **state) {
     assert_false(passes(plan_absent));
     assert_int_equal(warnings, 3);
     assert_int_equal(test_folder_entries(folder), 0); /* failures aren't kept */
+}
+
+/* ---- Activations in bf16 ------------------------------------------------------------------------------- */
+
+static ocl_planner right;
+
+/* Right but for negative results of one kind. */
+static p2p_status plan_clipped_in_bf16(const ocl_target *target, const p2p_op *op, ocl_plan *plan) {
+    p2p_op clipped = *op;
+    assert_int_equal(op->t[0].type, P2P_TYPE_bf16);
+    if (op->kind == P2P_KIND_conv_fwd) clipped.act = P2P_ACT_relu;
+    return right(target, &clipped, plan);
+}
+
+static bool passes_in_bf16(ocl_conv_family family, ocl_planner planner) {
+    bool answer = false;
+    memset(device->verdict, 0, sizeof device->verdict);
+    assert_int_equal(ocl_selftest(&device->target, family, P2P_TYPE_bf16, planner, &answer), P2P_OK);
+    return answer;
+}
+
+/* Every family that a GPU may get, the matrix library's among them, which P2P_OPENCL_CONV=gpu leaves out. */
+static void tests_families_of_gpus_in_bf16(void **state) {
+    (void)state;
+    static const struct {
+        ocl_conv_family family;
+        ocl_planner plan;
+    } families[] = {{OCL_CONV_GPU, ocl_plan_conv_gpu},
+                    {OCL_CONV_GPU_WINOGRAD, ocl_plan_conv_gpu_winograd},
+                    {OCL_CONV_GEMM, ocl_plan_conv_gemm}};
+    device->target.cpu = false;
+    for (size_t i = 0; i < sizeof families / sizeof families[0]; i++) {
+        right = families[i].plan;
+        assert_false(passes_in_bf16(families[i].family, plan_clipped_in_bf16));
+        assert_int_equal(warnings, (int)i + 1);
+        assert_true(passes_in_bf16(families[i].family, families[i].plan));
+        assert_int_equal(warnings, (int)i + 1);
+    }
 }
 
 static void lets_families_refuse(void **state) {
@@ -189,11 +228,9 @@ static void tests_nothing_that_is_asked_for_by_name(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(notices_wrong_results),
-        TEST(lets_families_refuse),
-        TEST(keeps_a_pass),
-        TEST(takes_the_next_best),
-        TEST(tests_nothing_that_is_asked_for_by_name),
+        TEST(notices_wrong_results), TEST(tests_families_of_gpus_in_bf16),
+        TEST(lets_families_refuse),  TEST(keeps_a_pass),
+        TEST(takes_the_next_best),   TEST(tests_nothing_that_is_asked_for_by_name),
     };
     host = *p2p_host_services();
     host.log = counting_log;

@@ -1,4 +1,4 @@
-/* The plans of the full networks (256x256, 64 filters) at batch 1, 4 and 16 on three kinds of hardware,
+/* The plans of the full networks (256x256, 64 filters) at batch 1, 4 and 16 on four kinds of hardware,
  * compared with committed text: a lost fusion, a new copy or a growth of memory is a difference to look at.
  * With P2P_UPDATE_GOLDEN=1 in the environment the text is written instead. Nothing is computed.
  */
@@ -23,14 +23,14 @@
  */
 
 /* A session with a training and a translation plan; all operations at batch 1, numbers at every batch. */
-static void print_batch(const pix2pix *model, p2p_device *device, int64_t batch, FILE *stream) {
+static void print_batch(const pix2pix *model, p2p_device *device, bool bf16, int64_t batch, FILE *stream) {
     p2p_session *session = NULL;
     p2p_graph *training = NULL, *translation = NULL;
     p2p_plan *training_plan = NULL, *translation_plan = NULL;
     pix2pix_graph_options options = pix2pix_graph_options_for(model, batch);
     OK(pix2pix_graph_train(model, &options, &training));
     OK(pix2pix_graph_evaluate(model, &options, false, &translation));
-    OK(p2p_session_create(&device, 1, NULL, &session));
+    OK(p2p_session_create(&device, 1, &(p2p_session_options){.bf16 = bf16}, &session));
     OK(p2p_session_plan(session, "training", &training, &training_plan));
     OK(p2p_session_plan(session, "translation", &translation, &translation_plan));
     if (batch == 1) {
@@ -47,7 +47,7 @@ static void print_batch(const pix2pix *model, p2p_device *device, int64_t batch,
     p2p_graph_destroy(translation);
 }
 
-static char *plan_text(int profile) {
+static char *plan_text(int profile, bool bf16) {
     static const int64_t batches[] = {1, 4, 16};
     char *text = NULL, address[32];
     size_t size = 0;
@@ -61,7 +61,7 @@ static char *plan_text(int profile) {
     OK(pix2pix_create(&model, &config));
     for (size_t i = 0; i < sizeof batches / sizeof batches[0]; i++) {
         fprintf(stream, "%s==== batch %d ====\n\n", i == 0 ? "" : "\n", (int)batches[i]);
-        print_batch(model, device, batches[i], stream);
+        print_batch(model, device, bf16, batches[i], stream);
     }
     pix2pix_destroy(model);
     p2p_device_close(device);
@@ -105,10 +105,10 @@ static void expect_same_text(const char *path, const char *text, const char *exp
              path, line, (int)strcspn(text, "\n"), text, (int)strcspn(expected, "\n"), expected);
 }
 
-static void compare_profile(int profile, const char *name) {
+static void compare_profile(int profile, bool bf16, const char *name) {
     char path[512];
     snprintf(path, sizeof path, "%s/golden/plan_%s.txt", P2P_TEST_DIR, name);
-    char *text = plan_text(profile);
+    char *text = plan_text(profile, bf16);
     const char *update = getenv("P2P_UPDATE_GOLDEN");
     if (update && strcmp(update, "1") == 0) {
         write_text(path, text);
@@ -122,17 +122,23 @@ static void compare_profile(int profile, const char *name) {
 
 static void test_plain(void **state) {
     (void)state;
-    compare_profile(NULL_PLAIN, "plain");
+    compare_profile(NULL_PLAIN, false, "plain");
 }
 
 static void test_nchw16c(void **state) {
     (void)state;
-    compare_profile(NULL_NCHW16C, "nchw16c");
+    compare_profile(NULL_NCHW16C, false, "nchw16c");
 }
 
 static void test_nhwc8_bf16(void **state) {
     (void)state;
-    compare_profile(NULL_NHWC8_BF16, "nhwc8_bf16");
+    compare_profile(NULL_NHWC8_BF16, false, "nhwc8_bf16");
+}
+
+/* All activations and their gradients take half, and nothing else is stored in bf16. */
+static void test_nchw16c_gpu(void **state) {
+    (void)state;
+    compare_profile(NULL_NCHW16C_GPU, true, "nchw16c_gpu_bf16");
 }
 
 /* ---- Precision ---------------------------------------------------------------------------------------- */
@@ -199,8 +205,10 @@ static void test_a_device_without_bf16_is_refused(void **state) {
 
 int main(void) {
     OK(p2p_module_register(null_module));
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_plain), cmocka_unit_test(test_nchw16c),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_plain),
+                                       cmocka_unit_test(test_nchw16c),
                                        cmocka_unit_test(test_nhwc8_bf16),
+                                       cmocka_unit_test(test_nchw16c_gpu),
                                        cmocka_unit_test(test_what_a_device_refuses_in_bf16_stays_as_it_is),
                                        cmocka_unit_test(test_a_device_without_bf16_is_refused)};
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,4 @@
-/* Memory, views, files and the grid of image.h. The file formats themselves are in image_jpeg.c,
+/* Memory, views and files of image.h. The file formats themselves are in image_jpeg.c,
  * image_png.c, image_bmp.c and image_gif.c, conversions in image_convert.c. */
 #include "image.h"
 #include "file.h"
@@ -11,9 +11,7 @@
 
 enum {
     MAX_FILE_BYTES = 1 << 30,
-    PROBE_BYTES = 16384, /* reaches the size in all but files with large embedded profiles or previews */
-    GRID_LINE = 2,
-    GRID_GREY = 208
+    PROBE_BYTES = 16384 /* reaches the size in all but files with large embedded profiles or previews */
 };
 
 static bool sides_fit(uint64_t width, uint64_t height) {
@@ -205,42 +203,4 @@ p2p_status image_save(const char *path, const image *picture) {
     if (status == P2P_OK) return p2p_atomic_commit(&file);
     p2p_atomic_abandon(&file);
     return status;
-}
-
-/* ---- The grid ----------------------------------------------------------------------------------------- */
-
-static void paste(image *canvas, const image *cell, size_t left, size_t top) {
-    image_view from = image_view_of(cell), to = image_view_of(canvas);
-    uint8_t *corner =
-        (uint8_t *)canvas->pixels + top * to.stride + left * image_pixel_bytes(image_format_of(cell));
-    for (size_t y = 0; y < (size_t)cell->height; y++)
-        memcpy(corner + y * to.stride, (const uint8_t *)from.pixels + y * from.stride, from.stride);
-}
-
-p2p_status image_grid(const image *cells, int rows, int columns, image *result) {
-    *result = (image){0};
-    if (rows < 1 || columns < 1 || rows > IMAGE_MAX_SIDE || columns > IMAGE_MAX_SIDE)
-        return p2p_fail(P2P_INVALID, "a grid of %d rows and %d columns can't be made", rows, columns);
-    int width = cells[0].width, height = cells[0].height;
-    image_format format = image_format_of(&cells[0]);
-    int64_t total_width = (int64_t)columns * (width + GRID_LINE) + GRID_LINE;
-    int64_t total_height = (int64_t)rows * (height + GRID_LINE) + GRID_LINE;
-    if (!sides_fit((uint64_t)total_width, (uint64_t)total_height))
-        return p2p_fail(P2P_INVALID, "a grid of %d x %d pictures of %d x %d pixels is too large", columns,
-                        rows, width, height);
-    for (int i = 0; i < rows * columns; i++)
-        if (cells[i].width != width || cells[i].height != height ||
-            !image_format_equal(image_format_of(&cells[i]), format))
-            return p2p_fail(
-                P2P_INVALID,
-                "picture %d of a grid is %d x %d pixels of %d x %d bits, the first %d x %d of %d x %d", i,
-                cells[i].width, cells[i].height, cells[i].channels, cells[i].bits, width, height,
-                format.channels, format.bits);
-    P2P_TRY(image_create(result, (int)total_width, (int)total_height, format));
-    memset(result->pixels, GRID_GREY, image_bytes(result));
-    for (int row = 0; row < rows; row++)
-        for (int column = 0; column < columns; column++)
-            paste(result, &cells[row * columns + column], (size_t)(column * (width + GRID_LINE) + GRID_LINE),
-                  (size_t)(row * (height + GRID_LINE) + GRID_LINE));
-    return P2P_OK;
 }

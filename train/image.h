@@ -82,10 +82,6 @@ p2p_status image_reformat(image *picture, image_format format);
  * 127.5, or * 32767.5 for 16 bits; values outside are clamped, NaN is 0. */
 p2p_status image_from_planes(const float *planes, int width, int height, image_format format, image *result);
 
-/* One picture of `rows` rows and `columns` columns of equally large cells of one format, a thin light line
- * between and around them. Cells are row-major; a different size or format among them is P2P_INVALID. */
-p2p_status image_grid(const image *cells, int rows, int columns, image *result);
-
 /* ---- Files -------------------------------------------------------------------------------------------- */
 
 /* Decode a JPEG, PNG, BMP or GIF file (of which the first frame counts), told apart by content. `name` stands

@@ -1,24 +1,53 @@
 /* See picture_grid.h. */
 #include "picture_grid.h"
 
+#include <string.h>
+
+enum { LINE = 2, LINE_GREY = 208 };
+
+/* The cells that come before one and the lines around them. */
+static int cell_start(int index, int extent) {
+    return index * (extent + LINE) + LINE;
+}
+
+static p2p_status begin(picture_grid *grid, const image *first) {
+    const int width = cell_start(grid->columns, first->width);
+    const int height = cell_start(PICTURE_GRID_ROWS, first->height);
+    P2P_TRY(image_create(&grid->picture, width, height, IMAGE_RGB8));
+    grid->width = first->width;
+    grid->height = first->height;
+    memset(grid->picture.pixels, LINE_GREY, image_bytes(&grid->picture));
+    return P2P_OK;
+}
+
+static p2p_status put(picture_grid *grid, int column, int row, image *cell) {
+    P2P_TRY(image_reformat(cell, IMAGE_RGB8));
+    if (!grid->picture.pixels) P2P_TRY(begin(grid, cell));
+    if (cell->width != grid->width || cell->height != grid->height)
+        return p2p_fail(P2P_INVALID, "picture %d of column %d of a grid is %d x %d pixels, the first %d x %d",
+                        row, column, cell->width, cell->height, grid->width, grid->height);
+    const image_view from = image_view_of(cell), to = image_view_of(&grid->picture);
+    const size_t left = (size_t)cell_start(column, grid->width), top = (size_t)cell_start(row, grid->height);
+    uint8_t *corner =
+        (uint8_t *)grid->picture.pixels + top * to.stride + left * image_pixel_bytes(IMAGE_RGB8);
+    for (size_t y = 0; y < (size_t)cell->height; y++)
+        memcpy(corner + y * to.stride, (const uint8_t *)from.pixels + y * from.stride, from.stride);
+    return P2P_OK;
+}
+
 p2p_status picture_grid_put(picture_grid *grid, int column, image *const rows[PICTURE_GRID_ROWS]) {
     for (int row = 0; row < PICTURE_GRID_ROWS; row++) {
-        image *cell = &grid->cells[row * grid->columns + column];
-        *cell = *rows[row];
-        *rows[row] = (image){0};
-        P2P_TRY(image_reformat(cell, IMAGE_RGB8));
+        P2P_TRY(put(grid, column, row, rows[row]));
+        image_free(rows[row]);
     }
     return P2P_OK;
 }
 
 p2p_status picture_grid_save(const picture_grid *grid, const char *path) {
-    image picture = {0};
-    P2P_TRY(image_grid(grid->cells, PICTURE_GRID_ROWS, grid->columns, &picture));
-    p2p_status status = image_save(path, &picture);
-    image_free(&picture);
-    return status;
+    if (!grid->picture.pixels) return p2p_fail(P2P_INVALID, "%s: a grid without pictures", path);
+    return image_save(path, &grid->picture);
 }
 
 void picture_grid_free(picture_grid *grid) {
-    for (int i = 0; i < PICTURE_GRID_ROWS * grid->columns; i++) image_free(&grid->cells[i]);
+    image_free(&grid->picture);
 }

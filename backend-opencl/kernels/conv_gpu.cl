@@ -38,19 +38,19 @@
 #ifdef TRANSPOSED
 #define PUT_W    put_column
 #define TURNED_B true
-inline int depth_of(int e) {
+static inline int depth_of(int e) {
     return e % 4 * 4;
 }
-inline int column_of(int e) {
+static inline int column_of(int e) {
     return e / 4;
 }
 #else
 #define PUT_W    put_quad
 #define TURNED_B false
-inline int depth_of(int e) {
+static inline int depth_of(int e) {
     return e / (WIDTH / 4) % 16;
 }
-inline int column_of(int e) {
+static inline int column_of(int e) {
     return e / (WIDTH * 4) * 16 + e % (WIDTH / 4) * 4;
 }
 #endif

@@ -17,12 +17,12 @@ typedef struct {
     int image, h, w;
 } pixel;
 
-inline pixel pixel_at(long index, long plane, int width) {
+static inline pixel pixel_at(long index, long plane, int width) {
     const int in_image = (int)(index % plane);
     return (pixel){(int)(index / plane), in_image / width, in_image % width};
 }
 
-inline pixel next_pixel(pixel p, pixel step, int height, int width) {
+static inline pixel next_pixel(pixel p, pixel step, int height, int width) {
     p.w += step.w;
     const int next_row = p.w >= width;
     p.w -= next_row ? width : 0;
@@ -77,7 +77,7 @@ typedef struct {
     int tap, lane;
 } filter_row;
 
-inline filter_row row_of(long m, int taps) {
+static inline filter_row row_of(long m, int taps) {
     const long t = m / WALKED;
     return (filter_row){t / taps, (int)(t % taps), (int)(m % WALKED)};
 }

@@ -53,7 +53,7 @@ KERNEL void copy_planes(MEMORY(const X_TYPE, x), PLANES(x), MEMORY(Y_TYPE, y), P
     }
 }
 
-inline void interleave(float16 a, float16 b, float16 *low, float16 *high) {
+static inline void interleave(float16 a, float16 b, float16 *low, float16 *high) {
     *low = (float16)(a.s0, b.s0, a.s1, b.s1, a.s2, b.s2, a.s3, b.s3, a.s4, b.s4, a.s5, b.s5, a.s6, b.s6, a.s7,
                      b.s7);
     *high = (float16)(a.s8, b.s8, a.s9, b.s9, a.sa, b.sa, a.sb, b.sb, a.sc, b.sc, a.sd, b.sd, a.se, b.se,
@@ -61,7 +61,7 @@ inline void interleave(float16 a, float16 b, float16 *low, float16 *high) {
 }
 
 /* One round of four that transpose 16 rows: rows i and i + 8 become rows 2i and 2i + 1. */
-inline void interleave_rows(const float16 *from, float16 *to) {
+static inline void interleave_rows(const float16 *from, float16 *to) {
     for (int i = 0; i < 8; i++) interleave(from[i], from[i + 8], &to[2 * i], &to[2 * i + 1]);
 }
 

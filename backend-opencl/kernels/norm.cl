@@ -34,7 +34,7 @@ KERNEL void norm_partial(VIEW, VIEWED(const STORED, x), MEMORY(float, partial), 
 }
 
 /* running += momentum * (new - running) for 16 channels of one group. */
-inline void move_running(__global float *mean, int channels, float momentum, float count, float16 new_mean,
+static inline void move_running(__global float *mean, int channels, float momentum, float count, float16 new_mean,
                          float16 squares, int lanes) {
     __global float *variance = mean + channels;
     const float16 m = load_exactly(mean, lanes), v = load_exactly(variance, lanes);
@@ -105,7 +105,7 @@ typedef struct {
 } normaliser;
 
 /* Of this work-item's block and image. Lanes that are none hold zero and are never stored. */
-inline normaliser load_normaliser(ulong image, ulong block, SOURCES) {
+static inline normaliser load_normaliser(ulong image, ulong block, SOURCES) {
     const int lanes = min(channels - (int)block * 16, 16);
     __global const float *from = stats + stats_start + block * 16;
     normaliser n;
@@ -155,7 +155,7 @@ KERNEL void norm_apply(VIEW, VIEWED(const STORED, x), SOURCES, MEMORY(const uint
         VIEWED(const STORED, dy2), const int dy2_flags, ACTS
 
 /* g = mask * (act'(y) dy + act2'(y2) dy2), with y and y2 computed again from xhat. */
-inline float16 gradient_at(float16 xhat, const normaliser *n, float16 mask, float16 dy, float16 dy2,
+static inline float16 gradient_at(float16 xhat, const normaliser *n, float16 mask, float16 dy, float16 dy2,
                            int dy2_flags, ACTS) {
     const float16 z = (xhat * n->scale + n->shift) * mask;
     float16 g = act_slope(act, slope, act_value(act, slope, z)) * dy;

@@ -8,7 +8,7 @@ typedef float vector;
 #define SUM(v) (v)
 #else
 typedef VECTOR(WIDTH) vector;
-inline float sum_of(vector v) {
+static inline float sum_of(vector v) {
     float part[WIDTH], sum = 0.0f;
     STORE(WIDTH)(v, 0, part);
     for (int i = 0; i < WIDTH; i++) sum += part[i];
