@@ -56,7 +56,8 @@ def link(library):
 def nvidia(clang, source, defines, folder, arch):
     """{kernel: text}, {kernel: bytes in memory}"""
     ptx, code = folder / "program.ptx", folder / "program.cubin"
-    run(clang, *OPTIONS, *defines, "-target", "nvptx64-nvidia-nvcl", "-Xclang", "-target-cpu", "-Xclang", arch, "-Xclang",
+    no_offset = "-Dget_global_offset(d)=0UL"  # libclc has none for NVIDIA
+    run(clang, *OPTIONS, *defines, no_offset, "-target", "nvptx64-nvidia-nvcl", "-Xclang", "-target-cpu", "-Xclang", arch, "-Xclang",
         "-target-feature", "-Xclang", "+ptx75", *link("nvptx64--nvidiacl.bc"), "-S", "-o", ptx, source)
     said = run("ptxas", "-v", "-O3", f"-arch={arch}", ptx, "-o", code)
     assembly = run("cuobjdump", "-sass", code)
