@@ -76,6 +76,18 @@ p2p_status ocl_conv_plan_asked(const ocl_target *target, const p2p_op *op, ocl_p
     return families[target->family].plan(target, op, plan);
 }
 
+ocl_conv_asked ocl_conv_ask(p2p_be_device *device, const ocl_conv_way *way) {
+    const ocl_conv_asked before = {device->target.family, device->target.variant};
+    device->target.family = way->family;
+    device->target.variant = way->variant;
+    return before;
+}
+
+void ocl_conv_ask_again(p2p_be_device *device, ocl_conv_asked before) {
+    device->target.family = before.family;
+    device->target.variant = before.variant;
+}
+
 static p2p_status plan_variant(const ocl_target *target, ocl_conv_family family, const char *variant,
                                const p2p_op *op, ocl_plan *plan) {
     ocl_target asked = *target;
@@ -209,6 +221,7 @@ static p2p_status add_way(const ocl_target *target, const p2p_op *op, const ocl_
     return status == P2P_UNSUPPORTED ? P2P_OK : status;
 }
 
+/* Whether a family takes part in the choice for a convolution. */
 static bool competes(const ocl_target *target, const p2p_op *op, ocl_conv_family family) {
     const unsigned here = !target->cpu ? ON_OTHERS : ON_CPUS | (is_pointwise(op) ? ON_CPUS_POINTWISE : 0u);
     if (target->family != OCL_CONV_AUTO) return family == target->family;

@@ -5,6 +5,7 @@
  */
 #include "ocl_program.h"
 #include "ocl_queue.h"
+#include "ocl_selftest.h"
 #include "ocl_tune.h"
 
 #include <stdio.h>
@@ -198,6 +199,7 @@ static void device_close(p2p_be_device *device) {
         if (device->context) clReleaseContext(device->context);
     }
     ocl_choices_release(device);
+    ocl_selftest_release(device);
     free(device);
 }
 
