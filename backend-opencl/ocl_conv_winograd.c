@@ -23,7 +23,7 @@ enum {
     SUMS_BYTES = 600 << 10,     /* of a work-item's sums, */
     CHUNK_BYTES = 160 << 10,    /* and of the filters that it transforms at a time */
     MOST_PASSES = 256,          /* of an operation: each has kernels of its own */
-    GRADIENT_BYTES = 900 << 10, /* of what a work-item of a filter gradient goes through */
+    GRADIENT_BYTES = 450 << 10, /* of what a work-item of a filter gradient goes through */
     UNIT_ITEMS = 4,             /* work-items of the products for each thread, where tiles allow */
     BF16_OUTPUTS = 3,           /* of a tile, in each direction, */
     BF16_PARTS = 2              /* and of a filter with stride 1 */
