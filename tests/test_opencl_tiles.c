@@ -303,6 +303,7 @@ static size_t groups_of(const ocl_launch *launch) {
 /* "128x64k2 in 64 groups" for each number of compute units; the scratch memory is the same for all. */
 static void print_choices(int layer, p2p_kind kind, int batch, FILE *stream) {
     const p2p_op op = layer_op(layer, kind, batch);
+    const ocl_target any = {.winograd = OCL_WINOGRAD_AUTO};
     size_t scratch = 0;
     fprintf(stream, "n%d %4d -> %4d, %3d, s%d %-15s", batch, layers[layer].c, layers[layer].k,
             layers[layer].size, layers[layer].stride, p2p_kind_name(kind));
@@ -316,7 +317,8 @@ static void print_choices(int layer, p2p_kind kind, int batch, FILE *stream) {
         if (u > 0) assert_int_equal(plan.answer.scratch_bytes, scratch);
         scratch = plan.answer.scratch_bytes;
     }
-    fprintf(stream, " | %5.1f\n", (double)scratch / (1 << 20));
+    fprintf(stream, " | %5.1f%s\n", (double)scratch / (1 << 20),
+            ocl_conv_gpu_winograd_pays(&any, &op) ? " | winograd" : "");
 }
 
 static char *choices(void) {
@@ -327,7 +329,7 @@ static char *choices(void) {
     fprintf(
         stream,
         "images, channels in and out, input size, stride, kind | tile and parts, groups: on 20, 60 and 132 "
-        "compute units | scratch memory, MiB\n");
+        "compute units | scratch memory, MiB | \"winograd\" where that is chosen instead\n");
     for (int batch = 1; batch <= 4; batch += 3)
         for (int layer = 0; layer < LAYERS; layer++)
             for (int kind = P2P_KIND_conv_fwd; kind <= P2P_KIND_conv_bwd_filter; kind++)
