@@ -6,6 +6,7 @@
 #include "ocl_conv_cpu.h"
 #include "ocl_program.h"
 
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -174,6 +175,90 @@ static void names_what_does_not_build(void **state) {
     module->device.close(device);
 }
 
+/* ---- Activations in bf16 ------------------------------------------------------------------------------ */
+
+/* Halfway both ways, just beside, too large, infinite, and a NaN whose upper half alone would be infinity. */
+static const uint32_t edges[] = {0x3f808000, 0x3f818000, 0x3f808001, 0x3f817fff, 0xc0490fdb, 0x00000000,
+                                 0x7f7fffff, 0xff7f8000, 0x7f7f7fff, 0x7f800000, 0xff800000, 0x7f800001,
+                                 0xffc00000, 0x00808000, 0x80807fff, 0x43808000, 0x3effffff, 0xbf7f8000};
+enum { EDGES = sizeof edges / sizeof edges[0], PER_CHANNEL = 2 };
+
+static float as_float(uint32_t bits) {
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+/* Carry out `text`, which stores channel c of x at both positions of y's; x has each edge `copies` times. */
+static void expect_rounded(p2p_be_device *device, const char *text, int copies) {
+    const p2p_device_table *table = &module->device;
+    p2p_op op;
+    p2p_be_op *made = NULL;
+    p2p_be_buffer *from = NULL, *to = NULL;
+    p2p_ticket ticket = 0;
+    uint32_t x[EDGES * PER_CHANNEL] = {0};
+    uint16_t stored[2 * OCL_LANES * PER_CHANNEL];
+    assert_int_equal(p2p_op_parse(text, &op), P2P_OK);
+    assert_int_equal(p2p_op_validate(&op), P2P_OK);
+    assert_int_equal(p2p_tensor_bytes(&op.t[1]), sizeof stored);
+    for (int i = 0; i < EDGES * copies; i++) x[i] = edges[i / copies];
+    assert_int_equal(table->buffer_create(device, sizeof x, &from), P2P_OK);
+    assert_int_equal(table->buffer_create(device, sizeof stored, &to), P2P_OK);
+    const p2p_binding bindings[P2P_MAX_OPERANDS] = {{from, 0}, {to, 0}};
+    assert_int_equal(table->buffer_write(device, bindings[0], x, sizeof x), P2P_OK);
+    assert_int_equal(table->op_create(device, &op, bindings, (p2p_binding){0}, &made), P2P_OK);
+    assert_int_equal(table->op_run(device, made), P2P_OK);
+    assert_int_equal(table->buffer_read(device, bindings[1], stored, sizeof stored), P2P_OK);
+    assert_int_equal(table->submit(device, &ticket), P2P_OK);
+    assert_int_equal(table->wait(device, ticket), P2P_OK);
+    for (int i = 0; i < EDGES * PER_CHANNEL; i++) {
+        const int c = i / PER_CHANNEL;
+        const float edge = as_float(edges[c]);
+        const float got =
+            as_float((uint32_t)stored[p2p_tensor_index(&op.t[1], 0, c, i % PER_CHANNEL, 0)] << 16);
+        const bool right = isnan(edge) ? isnan(got) : (double)got == p2p_round_bf16(edge);
+        if (!right) fail_msg("%s: %08x became %a", text, (unsigned)edges[c], (double)got);
+    }
+    table->op_destroy(device, made);
+    table->buffer_destroy(device, from);
+    table->buffer_destroy(device, to);
+}
+
+/* By vectors, and one by one. */
+static void rounds_to_bf16(void **state) {
+    (void)state;
+    p2p_be_device *device = open_with_family("gpu");
+    expect_rounded(device, "axpby x=f32:plain:1x18x1x1 y=bf16:nchwc16:1x18x2x1 alpha=1", 1);
+    expect_rounded(device, "copy x=f32:plain:1x18x2x1 y=bf16:nchwc16:1x18x2x1", PER_CHANNEL);
+    module->device.close(device);
+}
+
+/* A CPU in its own ways keeps float32, whatever it multiplies; all activations of an operation are of one
+ * type.
+ */
+static void stores_bf16_as_a_gpu_only(void **state) {
+    (void)state;
+    p2p_be_device *device = open_with_family("gpu");
+    p2p_op op;
+    p2p_query answer;
+    assert_int_equal(p2p_op_parse("act_fwd x=bf16:nchwc16:1x3x2x2 y=bf16:nchwc16:1x3x2x2 act=relu", &op),
+                     P2P_OK);
+    assert_int_equal(device->info.activation_bf16.type, P2P_TYPE_bf16);
+    assert_int_equal(module->device.op_query(device, &op, &answer), P2P_OK);
+    op.t[P2P_AT_act_fwd_y].type = P2P_TYPE_f32;
+    assert_int_equal(module->device.op_query(device, &op, &answer), P2P_UNSUPPORTED);
+    assert_message("of one type");
+    module->device.close(device);
+    device = open_with_family("direct");
+    if (device->target.cpu) {
+        op.t[P2P_AT_act_fwd_y].type = P2P_TYPE_bf16;
+        assert_int_equal(device->info.activation_bf16.type, P2P_TYPE_f32);
+        assert_int_equal(module->device.op_query(device, &op, &answer), P2P_UNSUPPORTED);
+        assert_message("must be f32:nchwc16");
+    }
+    module->device.close(device);
+}
+
 /* ---- The peak ----------------------------------------------------------------------------------------- */
 
 /* Every work-item counts what its loop has done, and the others' memory stays zero. */
@@ -248,6 +333,9 @@ static void expect_kernel(p2p_be_device *device, const char *text, const char *k
 #define MANY_POSITIONS                                                                                       \
     "conv_fwd x=f32:nchwc16:1x256x32x32 w=f32:ckrs16:512x256x4x4 y=f32:nchwc16:1x512x31x31 pad_top=1 "       \
     "pad_left=1 pad_bottom=1 pad_right=1"
+#define FEW_POSITIONS                                                                                        \
+    "conv_fwd x=f32:nchwc16:1x16x16x16 w=f32:ckrs16:16x16x4x4 y=f32:nchwc16:1x16x8x8 stride=2 pad_top=1 "    \
+    "pad_left=1 pad_bottom=1 pad_right=1"
 #define MANY_FILTERS                                                                                         \
     "conv_fwd x=f32:nchwc16:1x512x8x8 w=f32:ckrs16:512x512x4x4 y=f32:nchwc16:1x512x4x4 stride=2 pad_top=1 "  \
     "pad_left=1 pad_bottom=1 pad_right=1"
@@ -258,8 +346,9 @@ static void chooses_families_by_shape(void **state) {
     expect_kernel(device, POINTWISE, "im2col_sgemm");
     expect_kernel(device, SPATIAL, "conv_tile");
     expect_kernel(device, PLAIN, "im2col_sgemm");
-    expect_kernel(device, MANY_POSITIONS, device->target.cpu ? "winograd" : "conv_tile");
-    expect_kernel(device, MANY_FILTERS, "conv_tile");
+    expect_kernel(device, MANY_POSITIONS, "winograd");
+    const bool streams = device->target.cpu && device->target.vector_width >= OCL_LANES;
+    expect_kernel(device, MANY_FILTERS, streams ? "conv_small_forward" : "conv_tile");
     module->device.close(device);
 }
 
@@ -274,6 +363,10 @@ static void obeys_the_switch(void **state) {
     device = open_with_family("winograd");
     expect_kernel(device, MANY_FILTERS, "winograd");
     module->device.close(device);
+    device = open_with_family("gpu_winograd");
+    assert_false(device->target.cpu);
+    expect_kernel(device, MANY_FILTERS, "winograd gpu F(4,2)");
+    module->device.close(device);
     device = open_with_family("gpu");
     expect_kernel(device, POINTWISE, "conv_tile");
     /* A family that was asked for refuses rather than hand over to another. */
@@ -283,6 +376,44 @@ static void obeys_the_switch(void **state) {
     assert_int_equal(module->device.op_query(device, &op, &answer), P2P_UNSUPPORTED);
     assert_message("ckrs16");
     module->device.close(device);
+}
+
+static void chooses_as_on_a_gpu(void **state) {
+    (void)state;
+    setenv("P2P_OPENCL_TREAT_AS", "gpu", 1);
+    p2p_be_device *device = open_with_family("auto");
+    assert_false(device->target.cpu);
+    expect_kernel(device, MANY_POSITIONS, "winograd gpu F(3,4)");
+    expect_kernel(device, MANY_FILTERS, "conv_t");
+    module->device.close(device);
+    setenv("P2P_OPENCL_TREAT_AS", "fpga", 1);
+    assert_int_equal(module->device_open(0, &device), P2P_USAGE);
+    assert_message("P2P_OPENCL_TREAT_AS");
+    unsetenv("P2P_OPENCL_TREAT_AS");
+}
+
+/* Wherever it suits and nowhere else, or nowhere. */
+static void switches_winograd(void **state) {
+    (void)state;
+    static const char *const kinds[] = {"", "gpu"};
+    for (int k = 0; k < 2; k++) {
+        setenv("P2P_OPENCL_TREAT_AS", kinds[k], 1);
+        setenv("P2P_OPENCL_WINOGRAD", "off", 1);
+        p2p_be_device *device = open_with_family("auto");
+        expect_kernel(device, MANY_POSITIONS, "conv_tile");
+        module->device.close(device);
+        setenv("P2P_OPENCL_WINOGRAD", "always", 1);
+        device = open_with_family("auto");
+        expect_kernel(device, FEW_POSITIONS, "winograd");
+        expect_kernel(device, MANY_FILTERS, "conv_"); /* a small map */
+        module->device.close(device);
+    }
+    unsetenv("P2P_OPENCL_TREAT_AS");
+    setenv("P2P_OPENCL_WINOGRAD", "on", 1);
+    p2p_be_device *device = NULL;
+    assert_int_equal(module->device_open(0, &device), P2P_USAGE);
+    assert_message("P2P_OPENCL_WINOGRAD");
+    unsetenv("P2P_OPENCL_WINOGRAD");
 }
 
 static void obeys_the_variant(void **state) {
@@ -318,16 +449,22 @@ int main(void) {
         cmocka_unit_test(says_what_does_not_fit),
         cmocka_unit_test(moves_bytes_between_offsets),
         cmocka_unit_test(counts_submissions),
+        cmocka_unit_test(rounds_to_bf16),
+        cmocka_unit_test(stores_bf16_as_a_gpu_only),
         cmocka_unit_test(stays_lost),
         cmocka_unit_test(builds_a_program_once),
         cmocka_unit_test(names_what_does_not_build),
         cmocka_unit_test(counts_its_peak),
         cmocka_unit_test(chooses_families_by_shape),
         cmocka_unit_test(obeys_the_switch),
+        cmocka_unit_test(chooses_as_on_a_gpu),
+        cmocka_unit_test(switches_winograd),
         cmocka_unit_test(obeys_the_variant),
     };
     unsetenv("P2P_OPENCL_CONV");
     unsetenv("P2P_OPENCL_VARIANT");
+    unsetenv("P2P_OPENCL_TREAT_AS");
+    unsetenv("P2P_OPENCL_WINOGRAD");
     module = p2p_module_opencl(P2P_BACKEND_ABI, p2p_host_services());
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
