@@ -29,6 +29,7 @@ typedef enum { OCL_VERDICT_UNKNOWN, OCL_VERDICT_PASSES, OCL_VERDICT_FAILS } ocl_
 typedef struct ocl_program ocl_program;
 typedef struct ocl_warm ocl_warm;
 typedef struct ocl_choices ocl_choices;
+typedef struct ocl_way_verdict ocl_way_verdict;
 
 struct p2p_be_buffer {
     cl_mem memory;
@@ -51,6 +52,7 @@ struct p2p_be_device {
     ocl_variant_name forced_variant;           /* from the environment: where target.variant points */
     ocl_verdict verdict[OCL_CONV_FAMILIES][2]; /* with activations stored as f32, and as bf16 */
     ocl_choices *choices;                      /* ocl_choice.c; NULL: none yet */
+    ocl_way_verdict *way_verdicts;             /* ocl_selftest.c; newest first */
     size_t sub_buffer_alignment;               /* bytes */
     ocl_program *programs;                     /* built so far, newest first */
     bool keeps_programs;                       /* on disk, between runs */

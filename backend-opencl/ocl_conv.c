@@ -11,6 +11,7 @@
 #include "ocl_conv_gpu_winograd.h"
 #include "ocl_conv_winograd.h"
 #include "ocl_selftest.h"
+#include "ocl_winograd.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,17 +31,20 @@ const char *ocl_conv_family_name(ocl_conv_family family) {
  * CPUs can't win but where nothing has to be rearranged for it. */
 enum { ON_CPUS = 1, ON_CPUS_POINTWISE = 2, ON_OTHERS = 4 };
 
-/* `variants`: NULL where there is the planner's own choice only. */
+/* `variants`: NULL where there is the planner's own choice only. `suits`: the shapes it may be chosen for
+ * unless it is asked for; NULL: all that its planner takes. */
 static const struct {
     ocl_planner plan;
     ocl_variant_lister variants;
     unsigned competes;
+    bool (*suits)(const ocl_target *target, const p2p_op *op);
 } families[OCL_CONV_FAMILIES] = {
-    [OCL_CONV_DIRECT] = {ocl_plan_conv_cpu, ocl_conv_cpu_variants, ON_CPUS},
-    [OCL_CONV_WINOGRAD] = {ocl_plan_conv_winograd, NULL, ON_CPUS},
-    [OCL_CONV_GPU] = {ocl_plan_conv_gpu, ocl_conv_gpu_variants, ON_OTHERS},
-    [OCL_CONV_GPU_WINOGRAD] = {ocl_plan_conv_gpu_winograd, ocl_conv_gpu_winograd_variants, ON_OTHERS},
-    [OCL_CONV_GEMM] = {ocl_plan_conv_gemm, NULL, ON_OTHERS | ON_CPUS_POINTWISE},
+    [OCL_CONV_DIRECT] = {ocl_plan_conv_cpu, ocl_conv_cpu_variants, ON_CPUS, NULL},
+    [OCL_CONV_WINOGRAD] = {ocl_plan_conv_winograd, NULL, ON_CPUS, ocl_winograd_suits},
+    [OCL_CONV_GPU] = {ocl_plan_conv_gpu, ocl_conv_gpu_variants, ON_OTHERS, NULL},
+    [OCL_CONV_GPU_WINOGRAD] = {ocl_plan_conv_gpu_winograd, ocl_conv_gpu_winograd_variants, ON_OTHERS,
+                               ocl_winograd_suits},
+    [OCL_CONV_GEMM] = {ocl_plan_conv_gemm, NULL, ON_OTHERS | ON_CPUS_POINTWISE, NULL},
 };
 
 /* ---- By name ------------------------------------------------------------------------------------------- */
@@ -70,6 +74,18 @@ p2p_status ocl_conv_plan_asked(const ocl_target *target, const p2p_op *op, ocl_p
     *plan = (ocl_plan){0};
     if (op->math == P2P_MATH_bf16) return ocl_plan_conv_bf16(target, op, plan);
     return families[target->family].plan(target, op, plan);
+}
+
+ocl_conv_asked ocl_conv_ask(p2p_be_device *device, const ocl_conv_way *way) {
+    const ocl_conv_asked before = {device->target.family, device->target.variant};
+    device->target.family = way->family;
+    device->target.variant = way->variant;
+    return before;
+}
+
+void ocl_conv_ask_again(p2p_be_device *device, ocl_conv_asked before) {
+    device->target.family = before.family;
+    device->target.variant = before.variant;
 }
 
 static p2p_status plan_variant(const ocl_target *target, ocl_conv_family family, const char *variant,
@@ -128,7 +144,7 @@ static int rank(const ocl_target *target, const p2p_op *op, ocl_conv_family rank
         *reason = "the multiplications saved outweigh the transforms";
         ranked[count++] = OCL_CONV_WINOGRAD;
     }
-    if (!target->cpu && ocl_conv_gpu_winograd_pays(op)) {
+    if (!target->cpu && ocl_conv_gpu_winograd_pays(target, op)) {
         *reason = "the multiplications saved outweigh the transforms";
         ranked[count++] = OCL_CONV_GPU_WINOGRAD;
     }
@@ -205,9 +221,16 @@ static p2p_status add_way(const ocl_target *target, const p2p_op *op, const ocl_
     return status == P2P_UNSUPPORTED ? P2P_OK : status;
 }
 
+/* Whether a family takes part in the choice for a convolution. */
+static bool competes(const ocl_target *target, const p2p_op *op, ocl_conv_family family) {
+    const unsigned here = !target->cpu ? ON_OTHERS : ON_CPUS | (is_pointwise(op) ? ON_CPUS_POINTWISE : 0u);
+    if (target->family != OCL_CONV_AUTO) return family == target->family;
+    return (families[family].competes & here) &&
+           (!families[family].suits || families[family].suits(target, op));
+}
+
 p2p_status ocl_conv_list_ways(const ocl_target *target, const p2p_op *op, ocl_conv_way ways[OCL_MOST_WAYS],
                               int *count) {
-    const unsigned here = !target->cpu ? ON_OTHERS : ON_CPUS | (is_pointwise(op) ? ON_CPUS_POINTWISE : 0u);
     ocl_plan usual;
     *count = 0;
     P2P_TRY(plan_usual(target, op, &usual));
@@ -215,8 +238,7 @@ p2p_status ocl_conv_list_ways(const ocl_target *target, const p2p_op *op, ocl_co
     for (int f = OCL_CONV_AUTO + 1; f < OCL_CONV_FAMILIES; f++) {
         ocl_variant_name names[OCL_MOST_VARIANTS];
         ocl_conv_way way = {(ocl_conv_family)f, ""};
-        if (target->family != OCL_CONV_AUTO ? way.family != target->family : !(families[f].competes & here))
-            continue;
+        if (!competes(target, op, way.family)) continue;
         P2P_TRY(add_way(target, op, &way, &usual, ways, count));
         const int variants = families[f].variants ? families[f].variants(target, op, names) : 0;
         for (int i = 0; i < variants; i++) {

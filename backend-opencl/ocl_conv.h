@@ -34,4 +34,12 @@ p2p_status ocl_conv_plan_way(const ocl_target *target, const ocl_conv_way *way, 
 /* The way in target->family and target->variant, as an ocl_planner. */
 p2p_status ocl_conv_plan_asked(const ocl_target *target, const p2p_op *op, ocl_plan *plan);
 
+/* Put a way into the device's target, for ocl_conv_plan_asked, and back again what was there. */
+typedef struct {
+    ocl_conv_family family;
+    const char *variant;
+} ocl_conv_asked;
+ocl_conv_asked ocl_conv_ask(p2p_be_device *device, const ocl_conv_way *way);
+void ocl_conv_ask_again(p2p_be_device *device, ocl_conv_asked before);
+
 #endif

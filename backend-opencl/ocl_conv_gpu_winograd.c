@@ -283,7 +283,7 @@ p2p_status ocl_plan_conv_gpu_winograd(const ocl_target *target, const p2p_op *op
 
 int ocl_conv_gpu_winograd_variants(const ocl_target *target, const p2p_op *op,
                                    ocl_variant_name names[OCL_MOST_VARIANTS]) {
-    if (!ocl_winograd_suits(op)) return 0;
+    if (!ocl_winograd_suits(target, op)) return 0;
     winograd_shape s = shape_of(op);
     divide_rows(target, op, &s);
     if (op->kind == P2P_KIND_conv_bwd_filter) s.parts = parts_of(&s);
@@ -316,8 +316,9 @@ static double transform_bytes(const winograd_shape *s) {
     return 2 * (double)s->points * (inputs + results + filters) * sizeof(float);
 }
 
-bool ocl_conv_gpu_winograd_pays(const p2p_op *op) {
-    if (!ocl_winograd_suits(op)) return false;
+bool ocl_conv_gpu_winograd_pays(const ocl_target *target, const p2p_op *op) {
+    if (!ocl_winograd_suits(target, op)) return false;
+    if (target->winograd == OCL_WINOGRAD_ALWAYS) return true;
     winograd_shape s = shape_of(op);
     const int64_t images = ocl_winograd_images(op, &s.w);
     s.tiles = images * s.w.tiles_h * s.w.tiles_w;

@@ -19,7 +19,8 @@ int ocl_conv_gpu_winograd_variants(const ocl_target *target, const p2p_op *op,
                                    ocl_variant_name names[OCL_MOST_VARIANTS]);
 
 /* Whether it probably takes less time than the tiles on the untransformed convolution; false for taps and
- * strides that the planner refuses. Counts of the shape alone: nothing is timed here. */
-bool ocl_conv_gpu_winograd_pays(const p2p_op *op);
+ * strides that the planner refuses. Counts of the shape alone: nothing is timed here.
+ * P2P_OPENCL_WINOGRAD may say otherwise. */
+bool ocl_conv_gpu_winograd_pays(const ocl_target *target, const p2p_op *op);
 
 #endif

@@ -289,7 +289,8 @@ enum { MARGIN_PERCENT = 110 };
 static const vector_costs costs[2] = {{0.54, 22, 6, 9, 6}, {0.54, 16, 4, 8, 12}};
 
 bool ocl_conv_winograd_pays(const ocl_target *target, const p2p_op *op) {
-    if (!ocl_winograd_suits(op)) return false;
+    if (!ocl_winograd_suits(target, op)) return false;
+    if (target->winograd == OCL_WINOGRAD_ALWAYS) return true;
     const winograd_shape s = shape_of(op);
     const bool gradient = op->kind == P2P_KIND_conv_bwd_filter;
     const vector_costs *c = &costs[s.bf16];

@@ -5,6 +5,7 @@
  */
 #include "ocl_program.h"
 #include "ocl_queue.h"
+#include "ocl_selftest.h"
 #include "ocl_tune.h"
 
 #include <stdio.h>
@@ -23,9 +24,38 @@ static ocl_conv_family family_asked_for(void) {
     return (ocl_conv_family)f;
 }
 
+/* The environment variable P2P_OPENCL_TREAT_AS=gpu: what a GPU would run, by its choices, can be tested on a
+ * CPU. */
+static bool treated_as_gpu(void) {
+    const char *text = getenv("P2P_OPENCL_TREAT_AS");
+    return text && strcmp(text, "gpu") == 0;
+}
+
+static p2p_status check_treatment(void) {
+    const char *text = getenv("P2P_OPENCL_TREAT_AS");
+    if (text == NULL || text[0] == '\0' || treated_as_gpu()) return P2P_OK;
+    return ocl_host->fail(P2P_USAGE, "P2P_OPENCL_TREAT_AS is '%s', but must be gpu", text);
+}
+
 bool ocl_acts_as_cpu(const p2p_device_info *info) {
     const ocl_conv_family family = family_asked_for();
-    return info->type == P2P_DEVICE_CPU && family != OCL_CONV_GPU && family != OCL_CONV_GPU_WINOGRAD;
+    return info->type == P2P_DEVICE_CPU && !treated_as_gpu() && family != OCL_CONV_GPU &&
+           family != OCL_CONV_GPU_WINOGRAD;
+}
+
+/* The environment variable P2P_OPENCL_WINOGRAD switches the choice of Winograd's families off, or makes it
+ * wherever they suit. */
+static p2p_status choose_winograd(ocl_winograd_use *use) {
+    static const char *const uses[OCL_WINOGRAD_USES] = {"auto", "off", "always"};
+    const char *text = getenv("P2P_OPENCL_WINOGRAD");
+    *use = OCL_WINOGRAD_AUTO;
+    if (text == NULL || text[0] == '\0') return P2P_OK;
+    for (int u = 0; u < OCL_WINOGRAD_USES; u++)
+        if (strcmp(text, uses[u]) == 0) {
+            *use = (ocl_winograd_use)u;
+            return P2P_OK;
+        }
+    return ocl_host->fail(P2P_USAGE, "P2P_OPENCL_WINOGRAD is '%s', but must be auto, off or always", text);
 }
 
 static p2p_status forced_family(ocl_conv_family *family) {
@@ -119,6 +149,8 @@ static p2p_status read_target(p2p_be_device *device) {
     P2P_TRY(forced_vector_width(&target->vector_width));
     P2P_TRY(forced_family(&target->family));
     P2P_TRY(forced_variant(device));
+    P2P_TRY(choose_winograd(&target->winograd));
+    P2P_TRY(check_treatment());
     target->cpu = ocl_acts_as_cpu(&device->info);
     return P2P_OK;
 }
@@ -167,6 +199,7 @@ static void device_close(p2p_be_device *device) {
         if (device->context) clReleaseContext(device->context);
     }
     ocl_choices_release(device);
+    ocl_selftest_release(device);
     free(device);
 }
 

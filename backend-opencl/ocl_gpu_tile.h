@@ -39,8 +39,7 @@ int ocl_gpu_tile_names(const ocl_target *target, const ocl_gpu_product *product,
                        ocl_variant_name *names);
 
 /* Results of a product counted in whole tiles, divided by the tile's efficiency, for the tile that makes it
- * least: the time on a device that is full, of any size
- * that takes all tiles. Follows from the shape alone. */
+ * least: the time on a full device of any size that takes all tiles. Follows from the shape alone. */
 double ocl_gpu_product_cost(const ocl_gpu_product *product);
 
 /* The options and the grid of a launch of a kernel with conv_gpu_tile.clh among its sources: one group for

@@ -30,6 +30,10 @@ const char *ocl_conv_family_name(ocl_conv_family family);
 enum { OCL_MOST_VARIANTS = 12, OCL_VARIANT_BYTES = 16 };
 typedef char ocl_variant_name[OCL_VARIANT_BYTES];
 
+/* Whether Winograd's families may be chosen where none is asked for: where they probably pay, not at all, or
+ * wherever they suit the shape (ocl_winograd_suits). */
+typedef enum { OCL_WINOGRAD_AUTO, OCL_WINOGRAD_OFF, OCL_WINOGRAD_ALWAYS, OCL_WINOGRAD_USES } ocl_winograd_use;
+
 /* What a device does in bf16. */
 typedef enum {
     OCL_BF16_NONE,
@@ -53,6 +57,7 @@ typedef struct {
     /* What the family's planner shall use; NULL or "": its own choice, by arithmetic on the shape. A variant
      * that shape or device can't take is refused with P2P_UNSUPPORTED. */
     const char *variant;
+    ocl_winograd_use winograd;
     ocl_bf16 bf16;
     p2p_be_device *device; /* for the matrix library's questions only */
 } ocl_target;

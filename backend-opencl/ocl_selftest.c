@@ -311,3 +311,53 @@ p2p_status ocl_selftest(const ocl_target *target, ocl_conv_family family, p2p_ty
     *passes = *known == OCL_VERDICT_PASSES;
     return P2P_OK;
 }
+
+/* ---- Single ways --------------------------------------------------------------------------------------- */
+
+struct ocl_way_verdict {
+    ocl_way_verdict *next;
+    ocl_conv_way way;
+    p2p_type stored;
+    ocl_verdict verdict;
+};
+
+void ocl_selftest_release(p2p_be_device *device) {
+    while (device->way_verdicts) {
+        ocl_way_verdict *next = device->way_verdicts->next;
+        free(device->way_verdicts);
+        device->way_verdicts = next;
+    }
+}
+
+static ocl_verdict known_verdict(const p2p_be_device *device, const ocl_conv_way *way, p2p_type stored) {
+    for (const ocl_way_verdict *known = device->way_verdicts; known; known = known->next)
+        if (known->way.family == way->family && known->stored == stored &&
+            strcmp(known->way.variant, way->variant) == 0)
+            return known->verdict;
+    return OCL_VERDICT_UNKNOWN;
+}
+
+static p2p_status test_way(p2p_be_device *device, const ocl_conv_way *way, p2p_type stored,
+                           ocl_verdict *found) {
+    char name[P2P_CHOICE_NAME];
+    ocl_conv_way_print(way, name);
+    const ocl_conv_asked before = ocl_conv_ask(device, way);
+    const p2p_status status = find_verdict(device, name, stored, ocl_conv_plan_asked, found);
+    ocl_conv_ask_again(device, before);
+    return status;
+}
+
+p2p_status ocl_selftest_way(p2p_be_device *device, const ocl_conv_way *way, p2p_type stored, bool *passes) {
+    ocl_verdict verdict = known_verdict(device, way, stored);
+    *passes = false;
+    P2P_TRY(ocl_check_alive(device));
+    if (verdict == OCL_VERDICT_UNKNOWN) {
+        P2P_TRY(test_way(device, way, stored, &verdict));
+        ocl_way_verdict *known = malloc(sizeof *known);
+        if (!known) return ocl_host->fail(P2P_OUT_OF_MEMORY, "no host memory for a verdict");
+        *known = (ocl_way_verdict){device->way_verdicts, *way, stored, verdict};
+        device->way_verdicts = known;
+    }
+    *passes = verdict == OCL_VERDICT_PASSES;
+    return P2P_OK;
+}

@@ -95,8 +95,8 @@ int64_t ocl_winograd_points(const ocl_winograd *w) {
     return (w->outputs + w->taps - 1) * (w->outputs + w->taps - 1);
 }
 
-bool ocl_winograd_suits(const p2p_op *op) {
-    if (!ocl_winograd_has_taps(op)) return false;
+bool ocl_winograd_suits(const ocl_target *target, const p2p_op *op) {
+    if (target->winograd == OCL_WINOGRAD_OFF || !ocl_winograd_has_taps(op)) return false;
     const ocl_winograd roles = roles_of(op);
     const p2p_tensor *src = &op->t[roles.src], *dst = &op->t[roles.dst];
     return ocl_min(src->c, dst->c) >= LEAST_CHANNELS &&

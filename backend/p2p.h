@@ -284,6 +284,12 @@ p2p_status p2p_session_read_pieces(p2p_session *session, const p2p_network *netw
                                    p2p_state_part part, p2p_type type, p2p_take_elements take, void *context);
 p2p_status p2p_session_write(p2p_session *session, const p2p_network *network, p2p_param param,
                              p2p_state_part part, p2p_type type, const void *host);
+/* Write likewise in pieces: `give` fills `values` with the parameter's next `count` elements. Its failure
+ * ends the writing, and leaves what was written before. */
+typedef p2p_status (*p2p_give_elements)(void *context, void *values, int64_t count);
+p2p_status p2p_session_write_pieces(p2p_session *session, const p2p_network *network, p2p_param param,
+                                    p2p_state_part part, p2p_type type, p2p_give_elements give,
+                                    void *context);
 
 /* The type in which the devices keep parameters: what a file needs to hold for nothing to be lost. */
 p2p_type p2p_session_state_type(const p2p_session *session);

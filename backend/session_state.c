@@ -86,11 +86,6 @@ static param_piece piece_at(const p2p_session *session, const param_place *place
     return piece;
 }
 
-/* Memory for any piece of the parameter. */
-static void *piece_memory(const p2p_session *session, const param_place *place) {
-    return malloc(piece_at(session, place, 0).bytes);
-}
-
 /* ---- Writing ------------------------------------------------------------------------------------------ */
 
 /* `host` has the piece's elements. */
@@ -106,31 +101,56 @@ static p2p_status write_piece(p2p_session *session, const param_piece *piece, p2
     return P2P_OK;
 }
 
-static p2p_status write_pieces(p2p_session *session, const param_place *place, p2p_type type,
-                               const void *host, void *raw) {
+/* `raw` and `host` have room for any piece. */
+static p2p_status write_pieces(p2p_session *session, const param_place *place, p2p_type type, void *raw,
+                               void *host, p2p_give_elements give, void *context) {
     for (int64_t n = 0; n < place->tensor->n;) {
         const param_piece piece = piece_at(session, place, n);
-        const unsigned char *from = (const unsigned char *)host + (size_t)piece.first * p2p_type_bytes(type);
-        P2P_TRY(write_piece(session, &piece, type, from, raw));
+        P2P_TRY(give(context, host, p2p_tensor_elements(&piece.tensor)));
+        P2P_TRY(write_piece(session, &piece, type, host, raw));
         n += piece.tensor.n;
     }
     return P2P_OK;
 }
 
-p2p_status p2p_session_write(p2p_session *session, const p2p_network *network, p2p_param param,
-                             p2p_state_part part, p2p_type type, const void *host) {
+p2p_status p2p_session_write_pieces(p2p_session *session, const p2p_network *network, p2p_param param,
+                                    p2p_state_part part, p2p_type type, p2p_give_elements give,
+                                    void *context) {
     param_place place;
     P2P_TRY(check_host_type(type));
     P2P_TRY(find_param(session, network, param, part, &place));
-    void *raw = piece_memory(session, &place);
-    if (!raw) return no_memory(place.info->name);
     if (part == P2P_STATE_VALUE)
         session->networks[place.network].stale = true;
     else
         session->touched = true;
-    p2p_status status = write_pieces(session, &place, type, host, raw);
+    const param_piece largest = piece_at(session, &place, 0);
+    void *raw = malloc(largest.bytes);
+    void *host = malloc((size_t)p2p_tensor_elements(&largest.tensor) * p2p_type_bytes(type));
+    p2p_status status = raw && host ? write_pieces(session, &place, type, raw, host, give, context)
+                                    : no_memory(place.info->name);
     free(raw);
+    free(host);
     return status;
+}
+
+/* Where the next elements come from. */
+typedef struct {
+    const unsigned char *next;
+    size_t element;
+} host_source;
+
+static p2p_status give_from_host(void *context, void *values, int64_t count) {
+    host_source *host = context;
+    memcpy(values, host->next, (size_t)count * host->element);
+    host->next += (size_t)count * host->element;
+    return P2P_OK;
+}
+
+p2p_status p2p_session_write(p2p_session *session, const p2p_network *network, p2p_param param,
+                             p2p_state_part part, p2p_type type, const void *host) {
+    P2P_TRY(check_host_type(type));
+    host_source source = {host, p2p_type_bytes(type)};
+    return p2p_session_write_pieces(session, network, param, part, type, give_from_host, &source);
 }
 
 /* ---- Reading ------------------------------------------------------------------------------------------ */
@@ -228,10 +248,11 @@ p2p_status p2p_session_read(p2p_session *session, const p2p_network *network, p2
 
 /* ---- Initial values ----------------------------------------------------------------------------------- */
 
-/* Elements [first, first + count) of a parameter, on their way into `host`; element e is mean + stddev *
- * normal number e of the stream "network/parameter". `first` is even: pieces begin at multiples of 64 bytes.
- */
+/* A parameter that is being drawn: element e is mean + stddev * normal number e of the stream
+ * "network/parameter". Those from `first` on go to `host`; `first` is even, because pieces begin at multiples
+ * of 64 bytes. */
 typedef struct {
+    const p2p_session *session;
     const p2p_param_info *info;
     p2p_draw stream;
     int64_t first, count;
@@ -262,52 +283,32 @@ static void draw_some(void *context, int index) {
     }
 }
 
-static void draw(const p2p_session *session, drawing *d) {
-    const int count = (int)((d->count + DRAWN_AT_ONCE - 1) / DRAWN_AT_ONCE);
-    if (session->options.parallel)
-        session->options.parallel(draw_some, d, count);
+static p2p_status draw(void *context, void *values, int64_t count) {
+    drawing *d = context;
+    const int jobs = (int)((count + DRAWN_AT_ONCE - 1) / DRAWN_AT_ONCE);
+    d->host = values;
+    d->count = count;
+    if (d->session->options.parallel)
+        d->session->options.parallel(draw_some, d, jobs);
     else
-        for (int i = 0; i < count; i++) draw_some(d, i);
+        for (int i = 0; i < jobs; i++) draw_some(d, i);
+    d->first += count;
+    return P2P_OK;
 }
 
-static p2p_status initialise_running(p2p_session *session, const p2p_network *network, int id) {
-    const p2p_param_info *info = &network->params[id];
-    const int64_t count = p2p_param_elements(info);
-    double *host = malloc((size_t)count * sizeof *host);
-    if (!host) return no_memory(info->name);
-    for (int64_t i = 0; i < count; i++) host[i] = i < count / 2 ? 0 : 1;
-    p2p_status status =
-        p2p_session_write(session, network, (p2p_param){id}, P2P_STATE_VALUE, P2P_TYPE_f64, host);
-    free(host);
-    return status;
-}
-
-static p2p_status draw_pieces(p2p_session *session, const param_place *place, p2p_draw stream, double *host,
-                              void *raw) {
-    for (int64_t n = 0; n < place->tensor->n;) {
-        const param_piece piece = piece_at(session, place, n);
-        drawing d = {place->info, stream, piece.first, p2p_tensor_elements(&piece.tensor), host};
-        draw(session, &d);
-        P2P_TRY(write_piece(session, &piece, P2P_TYPE_f64, host, raw));
-        n += piece.tensor.n;
-    }
+/* Means, then variances: a parameter of running statistics is one piece. */
+static p2p_status give_zeros_and_ones(void *context, void *values, int64_t count) {
+    (void)context;
+    for (int64_t i = 0; i < count; i++) ((double *)values)[i] = i < count / 2 ? 0 : 1;
     return P2P_OK;
 }
 
 static p2p_status initialise_param(p2p_session *session, const p2p_network *network, int id, uint64_t seed) {
-    param_place place;
-    P2P_TRY(find_param(session, network, (p2p_param){id}, P2P_STATE_VALUE, &place));
-    if (place.info->kind == P2P_PARAM_RUNNING) return initialise_running(session, network, id);
-    const param_piece first = piece_at(session, &place, 0);
-    double *host = malloc((size_t)p2p_tensor_elements(&first.tensor) * sizeof *host);
-    void *raw = malloc(first.bytes);
-    session->networks[place.network].stale = true;
-    const p2p_draw stream = parameter_stream(network, place.info, seed);
-    p2p_status status =
-        host && raw ? draw_pieces(session, &place, stream, host, raw) : no_memory(place.info->name);
-    free(host);
-    free(raw);
-    return status;
+    const p2p_param_info *info = &network->params[id];
+    drawing d = {.session = session, .info = info, .stream = parameter_stream(network, info, seed)};
+    p2p_give_elements give = info->kind == P2P_PARAM_RUNNING ? give_zeros_and_ones : draw;
+    return p2p_session_write_pieces(session, network, (p2p_param){id}, P2P_STATE_VALUE, P2P_TYPE_f64, give,
+                                    &d);
 }
 
 /* Whole chunks, padding included, in pieces of `zeros`. */

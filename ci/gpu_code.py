@@ -56,7 +56,8 @@ def link(library):
 def nvidia(clang, source, defines, folder, arch):
     """{kernel: text}, {kernel: bytes in memory}"""
     ptx, code = folder / "program.ptx", folder / "program.cubin"
-    run(clang, *OPTIONS, *defines, "-target", "nvptx64-nvidia-nvcl", "-Xclang", "-target-cpu", "-Xclang", arch, "-Xclang",
+    no_offset = "-Dget_global_offset(d)=0UL"  # libclc has none for NVIDIA
+    run(clang, *OPTIONS, *defines, no_offset, "-target", "nvptx64-nvidia-nvcl", "-Xclang", "-target-cpu", "-Xclang", arch, "-Xclang",
         "-target-feature", "-Xclang", "+ptx75", *link("nvptx64--nvidiacl.bc"), "-S", "-o", ptx, source)
     said = run("ptxas", "-v", "-O3", f"-arch={arch}", ptx, "-o", code)
     assembly = run("cuobjdump", "-sass", code)
@@ -83,7 +84,7 @@ def amd(clang, source, defines, folder, arch):
         name, account = match.group(1), text[match.start():]
         number = {what: int(re.search(rf"; {what}: (\d+)", account).group(1))
                   for what in ("NumVgprs", "LDSByteSize", "ScratchSize", "Occupancy")}
-        body = re.search(rf"^{name}:.*?s_endpgm", text, re.S | re.M).group(0)
+        body = re.search(rf"^{name}:.*?^\.Lfunc_end", text, re.S | re.M).group(0)
         adds = len(re.findall(r"\sv_(?:pk_)?(?:fma|fmac|mac|mad)_f32", body))
         memory[name] = number["ScratchSize"]
         texts[name] = (f"{number['NumVgprs']} registers, {memory[name]} bytes of scratch, {number['LDSByteSize']} local, "

@@ -78,6 +78,9 @@ const char *safetensors_metadata(const safetensors_file *file, const char *key);
 /* All elements of a tensor of any dtype, as f32 or f64. P2P_INPUT when the file can't be read. */
 p2p_status safetensors_read(safetensors_file *file, const safetensors_entry *entry, p2p_type type,
                             void *host);
+/* Elements [first, first + count) alone; P2P_INVALID where the tensor hasn't these. */
+p2p_status safetensors_read_part(safetensors_file *file, const safetensors_entry *entry, int64_t first,
+                                 int64_t count, p2p_type type, void *host);
 
 /* ---- Writing ------------------------------------------------------------------------------------------ */
 

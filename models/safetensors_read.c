@@ -295,14 +295,24 @@ const char *safetensors_metadata(const safetensors_file *file, const char *key) 
 
 p2p_status safetensors_read(safetensors_file *file, const safetensors_entry *entry, p2p_type type,
                             void *host) {
+    return safetensors_read_part(file, entry, 0, safetensors_elements(entry), type, host);
+}
+
+p2p_status safetensors_read_part(safetensors_file *file, const safetensors_entry *entry, int64_t first,
+                                 int64_t count, p2p_type type, void *host) {
     const size_t element = (size_t)safetensors_dtype_bytes(entry->dtype);
+    const int64_t all = safetensors_elements(entry);
+    if (first < 0 || count < 0 || first > all || count > all - first)
+        return p2p_fail(P2P_INVALID, "%s: tensor %s has no elements %lld to %lld", file->path, entry->name,
+                        (long long)first, (long long)(first + count));
     /* data_start + end is at most the file's size, which the system gave as a file offset. */
-    if (fseeko(file->stream, (off_t)(file->data_start + entry->begin), SEEK_SET) != 0)
+    const uint64_t begin = entry->begin + (uint64_t)first * element;
+    if (fseeko(file->stream, (off_t)(file->data_start + begin), SEEK_SET) != 0)
         return p2p_fail(P2P_INPUT, "%s: tensor %s can't be read", file->path, entry->name);
     unsigned char chunk[CHUNK_BYTES];
     float *as_f32 = host;
     double *as_f64 = host;
-    for (uint64_t left = entry->end - entry->begin; left > 0;) {
+    for (uint64_t left = (uint64_t)count * element; left > 0;) {
         const size_t bytes = left < sizeof chunk ? (size_t)left : sizeof chunk;
         if (fread(chunk, 1, bytes, file->stream) != bytes)
             return p2p_fail(P2P_INPUT, "%s: tensor %s can't be read", file->path, entry->name);

@@ -50,28 +50,6 @@ static bool counter_name(const weights_group *group, const p2p_param_info *info,
     return true;
 }
 
-static int64_t largest_parameter(const weights_group *groups, int count) {
-    int64_t largest = 0;
-    for (int g = 0; g < count; g++)
-        for (int p = 0; p < p2p_network_param_count(groups[g].network); p++) {
-            const int64_t elements = p2p_param_elements(p2p_network_param(groups[g].network, (p2p_param){p}));
-            if (elements > largest) largest = elements;
-        }
-    return largest;
-}
-
-/* Room for any one parameter of the groups, in double precision. */
-static p2p_status allocate_buffer(const weights_group *groups, int count, void **buffer) {
-    const int64_t largest = largest_parameter(groups, count);
-    *buffer = malloc((size_t)largest * sizeof(double) + 1);
-    if (*buffer) return P2P_OK;
-    return p2p_fail(P2P_OUT_OF_MEMORY, "no memory to copy a parameter of %lld elements", (long long)largest);
-}
-
-static void *element(void *buffer, p2p_type type, int64_t index) {
-    return (char *)buffer + (size_t)index * p2p_type_bytes(type);
-}
-
 /* ---- Writing ------------------------------------------------------------------------------------------ */
 
 /* Counters are integers of 8 bytes, so all of them come before the first tensor of floats: that keeps both
@@ -256,24 +234,47 @@ p2p_status weights_check(const safetensors_file *file, const weights_group *grou
 /* Double precision carries every dtype of a file exactly; a device of f32 rounds once. */
 static const p2p_type read_type = P2P_TYPE_f64;
 
-static p2p_status read_part(safetensors_file *file, const tensor_part *part, double *values) {
+/* A parameter on its way from a file. */
+typedef struct {
+    safetensors_file *file;
+    tensor_part parts[MAX_PARTS];
+    int count;
+    int64_t next; /* of the parameter's elements */
+} parameter_reading;
+
+/* Elements [first, first + count) of a tensor. */
+static p2p_status read_elements(safetensors_file *file, const tensor_part *part, int64_t first, int64_t count,
+                                double *values) {
     const safetensors_entry *entry = weights_find(file, part->name);
-    if (entry) return safetensors_read(file, entry, read_type, values);
-    for (int64_t i = 0; i < part->elements; i++) values[i] = 0; /* checked: a bias that may lack */
+    if (entry) return safetensors_read_part(file, entry, first, count, read_type, values);
+    for (int64_t i = 0; i < count; i++) values[i] = 0; /* checked: a bias that may lack */
     return P2P_OK;
 }
 
-static p2p_status read_tensors(p2p_session *session, safetensors_file *file, const weights_group *group,
-                               void *buffer) {
-    const p2p_type type = read_type;
+/* The next elements of a parameter, from whichever tensors hold them. */
+static p2p_status give_elements(void *context, void *values, int64_t count) {
+    parameter_reading *reading = context;
+    const int64_t end = reading->next + count;
+    double *to = values;
+    for (int i = 0; i < reading->count; i++) {
+        const tensor_part *part = &reading->parts[i];
+        const int64_t part_end = part->first + part->elements, stop = part_end < end ? part_end : end;
+        if (reading->next < part->first || reading->next >= stop) continue;
+        P2P_TRY(read_elements(reading->file, part, reading->next - part->first, stop - reading->next, to));
+        to += stop - reading->next;
+        reading->next = stop;
+    }
+    return P2P_OK;
+}
+
+static p2p_status read_tensors(p2p_session *session, safetensors_file *file, const weights_group *group) {
     for (int p = 0; p < p2p_network_param_count(group->network); p++) {
         const p2p_param param = {p};
-        tensor_part parts[MAX_PARTS];
-        const int count = tensors_of(group, p2p_network_param(group->network, param), parts);
-        if (count == 0) continue;
-        for (int i = 0; i < count; i++)
-            P2P_TRY(read_part(file, &parts[i], element(buffer, type, parts[i].first)));
-        P2P_TRY(p2p_session_write(session, group->network, param, group->part, type, buffer));
+        parameter_reading reading = {.file = file};
+        reading.count = tensors_of(group, p2p_network_param(group->network, param), reading.parts);
+        if (reading.count == 0) continue;
+        P2P_TRY(p2p_session_write_pieces(session, group->network, param, group->part, read_type,
+                                         give_elements, &reading));
     }
     return P2P_OK;
 }
@@ -281,11 +282,6 @@ static p2p_status read_tensors(p2p_session *session, safetensors_file *file, con
 p2p_status weights_read(p2p_session *session, safetensors_file *file, const weights_group *groups,
                         int count) {
     P2P_TRY(weights_check(file, groups, count));
-    void *buffer;
-    P2P_TRY(allocate_buffer(groups, count, &buffer));
-    p2p_status status = P2P_OK;
-    for (int g = 0; g < count && status == P2P_OK; g++)
-        status = read_tensors(session, file, &groups[g], buffer);
-    free(buffer);
-    return status;
+    for (int g = 0; g < count; g++) P2P_TRY(read_tensors(session, file, &groups[g]));
+    return P2P_OK;
 }

@@ -61,6 +61,14 @@ if [ "${device%%:*}" = opencl ]; then
     expect 0 "no bf16: P2P_OPENCL_BF16=off says so" "${off[@]}" devices
     expect 1 "has no bf16: P2P_OPENCL_BF16=off says so" "${off[@]}" plan --size 32 --precision bf16 --device "$device"
     said "hint: --precision fp32" "plan in bf16 without bf16"
+    gpu=(env P2P_OPENCL_CONV=gpu "$p2p") # a GPU's way
+    expect 0 "fp32 or bf16 (activations are stored in bf16)" "${gpu[@]}" devices
+    expect 0 "y=bf16:nchwc16:" "${gpu[@]}" plan --size 32 --precision bf16 --device "$device"
+    narrow=$(sed -n 's/^  activations *\([0-9.]*\) MB (.*/\1/p' out.txt | head -n 1)
+    expect 0 "y=f32:nchwc16:" "${gpu[@]}" plan --size 32 --device "$device"
+    wide=$(sed -n 's/^  activations *\([0-9.]*\) MB (.*/\1/p' out.txt | head -n 1)
+    awk "BEGIN { exit !($narrow > 0 && $narrow < 0.75 * $wide) }" ||
+        fail "activations (and scratch memory, in float32) take $narrow MB in bf16, $wide in float32"
     expect 2 "must be auto, portable or off" env P2P_OPENCL_BF16=on "$p2p" plan --device "$device"
 fi
 
@@ -140,6 +148,16 @@ for file in generator.safetensors discriminator.safetensors checkpoints/step-000
     same whole/$file parts/$file
 done
 [ "$(losses whole/metrics.jsonl)" = "$(losses parts/metrics.jsonl)" ] || fail "metrics.jsonl differs after resuming"
+
+if [ "${device%%:*}" = opencl ]; then # activations stored in bf16
+    expect 0 "" "${gpu[@]}" train "${options[@]}" --out bf16 --precision bf16 --steps 6
+    expect 0 "" "${gpu[@]}" train "${options[@]}" --out bf16parts --precision bf16 --steps 3
+    expect 0 "going on after step 3" "${gpu[@]}" train "${options[@]}" --out bf16parts --steps 6 --resume
+    for file in generator.safetensors discriminator.safetensors checkpoints/step-000000006.safetensors; do
+        same bf16/$file bf16parts/$file
+    done
+    expect 2 "--precision fp32 contradicts" "${gpu[@]}" train --out bf16parts --precision fp32 --resume
+fi
 
 echo "-- killed, and resumed from the last checkpoint"
 "$p2p" train "${options[@]}" --out killed --steps 100000 --checkpoint-every 2 --seed 7 >/dev/null 2>&1 &

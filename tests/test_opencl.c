@@ -248,6 +248,9 @@ static void expect_kernel(p2p_be_device *device, const char *text, const char *k
 #define MANY_POSITIONS                                                                                       \
     "conv_fwd x=f32:nchwc16:1x256x32x32 w=f32:ckrs16:512x256x4x4 y=f32:nchwc16:1x512x31x31 pad_top=1 "       \
     "pad_left=1 pad_bottom=1 pad_right=1"
+#define FEW_POSITIONS                                                                                        \
+    "conv_fwd x=f32:nchwc16:1x16x16x16 w=f32:ckrs16:16x16x4x4 y=f32:nchwc16:1x16x8x8 stride=2 pad_top=1 "    \
+    "pad_left=1 pad_bottom=1 pad_right=1"
 #define MANY_FILTERS                                                                                         \
     "conv_fwd x=f32:nchwc16:1x512x8x8 w=f32:ckrs16:512x512x4x4 y=f32:nchwc16:1x512x4x4 stride=2 pad_top=1 "  \
     "pad_left=1 pad_bottom=1 pad_right=1"
@@ -258,7 +261,7 @@ static void chooses_families_by_shape(void **state) {
     expect_kernel(device, POINTWISE, "im2col_sgemm");
     expect_kernel(device, SPATIAL, "conv_tile");
     expect_kernel(device, PLAIN, "im2col_sgemm");
-    expect_kernel(device, MANY_POSITIONS, device->target.cpu ? "winograd" : "conv_tile");
+    expect_kernel(device, MANY_POSITIONS, "winograd");
     expect_kernel(device, MANY_FILTERS, "conv_tile");
     module->device.close(device);
 }
@@ -274,6 +277,10 @@ static void obeys_the_switch(void **state) {
     device = open_with_family("winograd");
     expect_kernel(device, MANY_FILTERS, "winograd");
     module->device.close(device);
+    device = open_with_family("gpu_winograd");
+    assert_false(device->target.cpu);
+    expect_kernel(device, MANY_FILTERS, "winograd gpu F(4,2)");
+    module->device.close(device);
     device = open_with_family("gpu");
     expect_kernel(device, POINTWISE, "conv_tile");
     /* A family that was asked for refuses rather than hand over to another. */
@@ -283,6 +290,44 @@ static void obeys_the_switch(void **state) {
     assert_int_equal(module->device.op_query(device, &op, &answer), P2P_UNSUPPORTED);
     assert_message("ckrs16");
     module->device.close(device);
+}
+
+static void chooses_as_on_a_gpu(void **state) {
+    (void)state;
+    setenv("P2P_OPENCL_TREAT_AS", "gpu", 1);
+    p2p_be_device *device = open_with_family("auto");
+    assert_false(device->target.cpu);
+    expect_kernel(device, MANY_POSITIONS, "winograd gpu F(3,4)");
+    expect_kernel(device, MANY_FILTERS, "conv_t");
+    module->device.close(device);
+    setenv("P2P_OPENCL_TREAT_AS", "fpga", 1);
+    assert_int_equal(module->device_open(0, &device), P2P_USAGE);
+    assert_message("P2P_OPENCL_TREAT_AS");
+    unsetenv("P2P_OPENCL_TREAT_AS");
+}
+
+/* Wherever it suits and nowhere else, or nowhere. */
+static void switches_winograd(void **state) {
+    (void)state;
+    static const char *const kinds[] = {"", "gpu"};
+    for (int k = 0; k < 2; k++) {
+        setenv("P2P_OPENCL_TREAT_AS", kinds[k], 1);
+        setenv("P2P_OPENCL_WINOGRAD", "off", 1);
+        p2p_be_device *device = open_with_family("auto");
+        expect_kernel(device, MANY_POSITIONS, "conv_tile");
+        module->device.close(device);
+        setenv("P2P_OPENCL_WINOGRAD", "always", 1);
+        device = open_with_family("auto");
+        expect_kernel(device, FEW_POSITIONS, "winograd");
+        expect_kernel(device, MANY_FILTERS, "conv_t"); /* a small map */
+        module->device.close(device);
+    }
+    unsetenv("P2P_OPENCL_TREAT_AS");
+    setenv("P2P_OPENCL_WINOGRAD", "on", 1);
+    p2p_be_device *device = NULL;
+    assert_int_equal(module->device_open(0, &device), P2P_USAGE);
+    assert_message("P2P_OPENCL_WINOGRAD");
+    unsetenv("P2P_OPENCL_WINOGRAD");
 }
 
 static void obeys_the_variant(void **state) {
@@ -324,10 +369,14 @@ int main(void) {
         cmocka_unit_test(counts_its_peak),
         cmocka_unit_test(chooses_families_by_shape),
         cmocka_unit_test(obeys_the_switch),
+        cmocka_unit_test(chooses_as_on_a_gpu),
+        cmocka_unit_test(switches_winograd),
         cmocka_unit_test(obeys_the_variant),
     };
     unsetenv("P2P_OPENCL_CONV");
     unsetenv("P2P_OPENCL_VARIANT");
+    unsetenv("P2P_OPENCL_TREAT_AS");
+    unsetenv("P2P_OPENCL_WINOGRAD");
     module = p2p_module_opencl(P2P_BACKEND_ABI, p2p_host_services());
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -6,6 +6,7 @@
  */
 #include "device.h"
 #include "ocl.h"
+#include "ocl_conv_gpu_winograd.h"
 #include "test_files.h"
 
 #include <setjmp.h>
@@ -26,6 +27,7 @@ static bool all; /* every form on every case: takes long to compile */
 /* One operation on its device: inputs of real numbers, whatever the output held before. */
 typedef struct {
     p2p_be_device *device;
+    ocl_planner plan;
     p2p_op op;
     p2p_binding bindings[P2P_MAX_OPERANDS];
     int out;
@@ -56,8 +58,8 @@ static void upload(trial *t, int operand, uint64_t *state) {
     free(raw);
 }
 
-static trial prepare(p2p_be_device *device, const char *text) {
-    trial t = {.device = device};
+static trial prepare(p2p_be_device *device, ocl_planner planner, const char *text) {
+    trial t = {.device = device, .plan = planner};
     uint64_t state = 1;
     ok(p2p_op_parse(text, &t.op));
     ok(p2p_op_validate(&t.op));
@@ -83,12 +85,12 @@ static void *compute(trial *t, const char *variant) {
     ocl_plan plan = {0};
     p2p_ticket ticket = 0;
     device->target.variant = variant;
-    p2p_status status = ocl_plan_conv_gpu(&device->target, &t->op, &plan);
+    p2p_status status = t->plan(&device->target, &t->op, &plan);
     if (status == P2P_UNSUPPORTED) return NULL;
     ok(status);
     if (plan.answer.scratch_bytes > 0)
         ok(module->device.buffer_create(device, plan.answer.scratch_bytes, &scratch));
-    ok(ocl_op_create_by(device, ocl_plan_conv_gpu, &t->op, t->bindings, (p2p_binding){scratch, 0}, &made));
+    ok(ocl_op_create_by(device, t->plan, &t->op, t->bindings, (p2p_binding){scratch, 0}, &made));
     void *raw = malloc(t->bytes);
     assert_non_null(raw);
     memset(raw, 0xFF, t->bytes);
@@ -127,11 +129,11 @@ static const char *const forms[] = {"128x128", "128x64", "64x128", "64x64", "64x
 enum { CASES = sizeof cases / sizeof cases[0], FORMS = sizeof forms / sizeof forms[0], TILES = 12 };
 
 /* On the device as it is, but that `limit` work-items are a group; of three forms one, each in its `turn`. */
-static void expect_equal_bits(const char *text, size_t limit, int turn) {
+static void expect_equal_bits(ocl_planner planner, const char *text, size_t limit, int turn) {
     p2p_be_device *device = NULL;
     ok(module->device_open(0, &device));
     if (device->target.group_limit > limit) device->target.group_limit = limit;
-    trial t = prepare(device, text);
+    trial t = prepare(device, planner, text);
     void *own = compute(&t, NULL);
     int ran = 0;
     for (int f = 0; f < FORMS; f++) {
@@ -150,13 +152,59 @@ static void expect_equal_bits(const char *text, size_t limit, int turn) {
 
 static void gives_equal_bits_by_every_tile(void **state) {
     (void)state;
-    for (int c = 0; c < CASES; c++) expect_equal_bits(cases[c], SIZE_MAX, c % 3);
+    for (int c = 0; c < CASES; c++) expect_equal_bits(ocl_plan_conv_gpu, cases[c], SIZE_MAX, c % 3);
 }
 
 static void gives_equal_bits_in_small_groups(void **state) {
     (void)state;
     static const size_t limits[] = {64, 16, 1}; /* the last tile is for one work-item */
-    for (int l = 0; l < 3; l++) expect_equal_bits(cases[l * 3], limits[l], 11 % 3);
+    for (int l = 0; l < 3; l++) expect_equal_bits(ocl_plan_conv_gpu, cases[l * 3], limits[l], 11 % 3);
+}
+
+/* Each kind, both strides; in the last one the sum over tiles falls into parts. */
+static const char *const winograd_cases[] = {
+    "conv_fwd x=f32:nchwc16:2x20x11x13 w=f32:ckrs16:37x20x4x4 bias=f32:plain:1x37x1x1 "
+    "y=f32:nchwc16:2x37x10x12 "
+    "act=lrelu slope=0.2" PADS,
+    "conv_bwd_data dy=f32:nchwc16:2x33x5x6 w=f32:ckrs16:33x20x4x4 dx=f32:nchwc16:2x20x10x13 stride=2" PADS,
+    "conv_bwd_filter x=f32:nchwc16:2x20x9x10 dy=f32:nchwc16:2x33x8x9 dw=f32:ckrs16:33x20x4x4" PADS,
+    "conv_bwd_filter x=f32:nchwc16:1x18x134x130 dy=f32:nchwc16:1x33x67x65 dw=f32:ckrs16:33x18x4x4 "
+    "stride=2" PADS,
+};
+enum { WINOGRAD_CASES = sizeof winograd_cases / sizeof winograd_cases[0] };
+
+static void gives_equal_bits_by_every_tile_of_winograd(void **state) {
+    (void)state;
+    for (int c = 0; c < WINOGRAD_CASES; c++)
+        expect_equal_bits(ocl_plan_conv_gpu_winograd, winograd_cases[c], SIZE_MAX, c % 3);
+    expect_equal_bits(ocl_plan_conv_gpu_winograd, winograd_cases[0], 1, 11 % 3);
+}
+
+/* A device with small buffers gets passes over rows of tiles, which go on with each other's sums. */
+static void gives_equal_bits_in_passes(void **state) {
+    (void)state;
+    for (int c = 0; c < WINOGRAD_CASES - 1; c++) { /* parts would follow a pass's tiles */
+        p2p_be_device *device = NULL;
+        ocl_plan plan = {0};
+        ok(module->device_open(0, &device));
+        trial t = prepare(device, ocl_plan_conv_gpu_winograd, winograd_cases[c]);
+        void *whole = compute(&t, NULL);
+        ok(ocl_plan_conv_gpu_winograd(&device->target, &t.op, &plan));
+        assert_int_equal(plan.repeats, 1);
+        device->target.max_alloc_bytes = plan.answer.scratch_bytes;
+        plan = (ocl_plan){0};
+        ok(ocl_plan_conv_gpu_winograd(&device->target, &t.op, &plan));
+        assert_in_range(plan.repeats, 2, 20);
+        assert_true(plan.answer.scratch_bytes < device->target.max_alloc_bytes);
+        void *passes = compute(&t, NULL);
+        assert_memory_equal(whole, passes, t.bytes);
+        device->target.max_alloc_bytes = 1 << 10;
+        refused(ocl_plan_conv_gpu_winograd(&device->target, &t.op, &plan), P2P_UNSUPPORTED, "scratch memory");
+        free(whole);
+        free(passes);
+        discard(&t);
+        module->device.close(device);
+    }
 }
 
 /* An image in a batch is computed as it would be alone where the descriptor says so. */
@@ -255,6 +303,7 @@ static size_t groups_of(const ocl_launch *launch) {
 /* "128x64k2 in 64 groups" for each number of compute units; the scratch memory is the same for all. */
 static void print_choices(int layer, p2p_kind kind, int batch, FILE *stream) {
     const p2p_op op = layer_op(layer, kind, batch);
+    const ocl_target any = {.winograd = OCL_WINOGRAD_AUTO};
     size_t scratch = 0;
     fprintf(stream, "n%d %4d -> %4d, %3d, s%d %-15s", batch, layers[layer].c, layers[layer].k,
             layers[layer].size, layers[layer].stride, p2p_kind_name(kind));
@@ -268,7 +317,8 @@ static void print_choices(int layer, p2p_kind kind, int batch, FILE *stream) {
         if (u > 0) assert_int_equal(plan.answer.scratch_bytes, scratch);
         scratch = plan.answer.scratch_bytes;
     }
-    fprintf(stream, " | %5.1f\n", (double)scratch / (1 << 20));
+    fprintf(stream, " | %5.1f%s\n", (double)scratch / (1 << 20),
+            ocl_conv_gpu_winograd_pays(&any, &op) ? " | winograd" : "");
 }
 
 static char *choices(void) {
@@ -279,7 +329,7 @@ static char *choices(void) {
     fprintf(
         stream,
         "images, channels in and out, input size, stride, kind | tile and parts, groups: on 20, 60 and 132 "
-        "compute units | scratch memory, MiB\n");
+        "compute units | scratch memory, MiB | \"winograd\" where that is chosen instead\n");
     for (int batch = 1; batch <= 4; batch += 3)
         for (int layer = 0; layer < LAYERS; layer++)
             for (int kind = P2P_KIND_conv_fwd; kind <= P2P_KIND_conv_bwd_filter; kind++)
@@ -311,6 +361,8 @@ int main(int argc, char **argv) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(gives_equal_bits_by_every_tile),
         cmocka_unit_test(gives_equal_bits_in_small_groups),
+        cmocka_unit_test(gives_equal_bits_by_every_tile_of_winograd),
+        cmocka_unit_test(gives_equal_bits_in_passes),
         cmocka_unit_test(gives_equal_bits_alone_and_in_a_batch),
         cmocka_unit_test(refuses_what_does_not_fit),
         cmocka_unit_test(chooses_as_committed),

@@ -333,6 +333,29 @@ static void arithmetic_reads_no_clock_and_no_file(void **state) {
     assert_int_equal(clock_readings, 0);
 }
 
+/* One that was right when it was measured, and isn't now. */
+static void tests_what_is_kept(void **state) {
+    (void)state;
+    const p2p_op op = parse(shapes[2]);
+    char fast[P2P_CHOICE_NAME];
+    p2p_choice choice;
+    other_way(&op, fast);
+    keep(&op, fast);
+    setenv("P2P_OPENCL_FAIL", fast, 1);
+    reopen();
+    choose(&op, P2P_TUNE_STORED, &choice);
+    assert_string_equal(choice.name, "");
+    assert_int_equal(warnings, 1);
+    assert_non_null(strstr(warning, device->info.driver));
+    assert_non_null(strstr(warning, fast));
+    assert_int_equal(module->device.op_impose(device, &op, fast), P2P_UNSUPPORTED);
+    assert_int_equal(warnings, 1); /* once per device */
+    unsetenv("P2P_OPENCL_FAIL");
+    reopen();
+    choose(&op, P2P_TUNE_STORED, &choice);
+    assert_string_equal(choice.name, fast);
+}
+
 static void another_driver_is_another_device(void **state) {
     (void)state;
     const p2p_op op = parse(shapes[0]);
@@ -455,6 +478,32 @@ static void stays_within_the_family_asked_for(void **state) {
     assert_int_equal(module->device.op_impose(device, &op, "gemm"), P2P_UNSUPPORTED);
 }
 
+static bool lists(const char *text, bool cpu, ocl_conv_family family) {
+    const p2p_op op = parse(text);
+    ocl_conv_way ways[OCL_MOST_WAYS];
+    int count = 0;
+    bool found = false;
+    device->target.cpu = cpu;
+    assert_int_equal(ocl_conv_list_ways(&device->target, &op, ways, &count), P2P_OK);
+    for (int i = 0; i < count; i++) found |= ways[i].family == family;
+    return found;
+}
+
+/* Where rounding errors in place of zeros would mislead Adam, speed is no argument. */
+static void winograd_stays_off_small_maps(void **state) {
+    (void)state;
+    const char *large =
+        "conv_fwd x=f32:nchwc16:1x64x32x32 w=f32:ckrs16:32x64x4x4 y=f32:nchwc16:1x32x16x16 " GEOMETRY;
+    const char *small =
+        "conv_fwd x=f32:nchwc16:1x64x8x8 w=f32:ckrs16:32x64x4x4 y=f32:nchwc16:1x32x4x4 " GEOMETRY;
+    assert_true(lists(large, true, OCL_CONV_WINOGRAD));
+    assert_false(lists(small, true, OCL_CONV_WINOGRAD));
+    assert_true(lists(large, false, OCL_CONV_GPU_WINOGRAD));
+    assert_false(lists(small, false, OCL_CONV_GPU_WINOGRAD));
+    assert_false(lists(large, true, OCL_CONV_GEMM)); /* seconds of compiling for nothing */
+    assert_true(lists(large, false, OCL_CONV_GEMM));
+}
+
 static void names_read_back(void **state) {
     (void)state;
     static const char *const names[] = {"", "direct", "direct:1x1x8x2", "winograd", "gpu:64x64", "gemm"};
@@ -479,10 +528,12 @@ int main(void) {
         TEST(notices_one_wrong_element),
         TEST(keeps_what_it_measured),
         TEST(arithmetic_reads_no_clock_and_no_file),
+        TEST(tests_what_is_kept),
         TEST(another_driver_is_another_device),
         TEST(survives_any_file),
         TEST(reaches_all_forms_of_a_convolution),
         TEST(stays_within_the_family_asked_for),
+        TEST(winograd_stays_off_small_maps),
         TEST(names_read_back),
     };
     host = *p2p_host_services();

@@ -226,7 +226,9 @@ static int run(const options *chosen, op_suite *suite) {
 
 /* The command line up to the case, with the switches of the environment that belong to it. */
 static void print_repro(const options *chosen, char *text, size_t size) {
-    static const char *const switches[] = {"P2P_OPENCL_CONV", "P2P_OPENCL_VECTOR_WIDTH", "P2P_OPENCL_BF16"};
+    static const char *const switches[] = {"P2P_OPENCL_CONV",     "P2P_OPENCL_VECTOR_WIDTH",
+                                           "P2P_OPENCL_BF16",     "P2P_OPENCL_VARIANT",
+                                           "P2P_OPENCL_TREAT_AS", "P2P_OPENCL_WINOGRAD"};
     size_t used = 0;
     for (size_t i = 0; i < sizeof switches / sizeof switches[0]; i++) {
         const char *value = getenv(switches[i]);

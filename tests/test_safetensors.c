@@ -327,6 +327,14 @@ static void test_round_trip(void **state) {
     ok(safetensors_read(file, entry, P2P_TYPE_f32, narrow_back));
     assert_memory_equal(narrow_back, narrow, COUNT * sizeof *narrow);
     assert_int_equal(safetensors_elements(safetensors_find(file, "empty")), 0);
+    memset(wide_back, 0, COUNT * sizeof *wide_back);
+    ok(safetensors_read_part(file, safetensors_find(file, "wide"), COUNT - 5, 5, P2P_TYPE_f64, wide_back));
+    assert_memory_equal(wide_back, wide + COUNT - 5, 5 * sizeof *wide);
+    assert_true(wide_back[5] == 0);
+    ok(safetensors_read_part(file, safetensors_find(file, "wide"), COUNT, 0, P2P_TYPE_f64, wide_back));
+    refused(safetensors_read_part(file, entry, COUNT - 5, 6, P2P_TYPE_f32, narrow_back), P2P_INVALID,
+            "39995");
+    refused(safetensors_read_part(file, entry, -1, 2, P2P_TYPE_f32, narrow_back), P2P_INVALID, "-1");
     safetensors_close(file);
 
     size_t size;
@@ -488,6 +496,39 @@ static void test_pieces(void **state) {
     assert_memory_equal(pieces, whole, (size_t)taken.count * sizeof(double));
     free(whole);
     free(pieces);
+    close_small(&t);
+}
+
+static p2p_status give_piece(void *context, void *values, int64_t count) {
+    taken_pieces *given = context;
+    memcpy(values, given->values + given->count, (size_t)count * sizeof(double));
+    given->count += count;
+    given->pieces++;
+    if (count > given->largest) given->largest = count;
+    return given->pieces == 3 ? P2P_STOPPED : P2P_OK;
+}
+
+/* It is written in such pieces as well, until the giver fails; what it gave before stays. */
+static void test_pieces_given(void **state) {
+    (void)state;
+    enum { FILTERS = 16384, ELEMENTS = FILTERS * 2 * 16 };
+    small_training t = open_with_filters(FILTERS);
+    ok(p2p_session_initialise(t.session, t.network, 3));
+    double *before = malloc(ELEMENTS * sizeof *before), *values = malloc(ELEMENTS * sizeof *values);
+    assert_true(before && values);
+    ok(p2p_session_read(t.session, t.network, (p2p_param){0}, P2P_STATE_VALUE, P2P_TYPE_f64, before));
+    for (int i = 0; i < ELEMENTS; i++) values[i] = i;
+    taken_pieces given = {.values = values};
+    assert_int_equal(p2p_session_write_pieces(t.session, t.network, (p2p_param){0}, P2P_STATE_VALUE,
+                                              P2P_TYPE_f64, give_piece, &given),
+                     P2P_STOPPED);
+    assert_true(given.largest * (int64_t)sizeof(double) <= 1 << 20);
+    const int64_t written = 2 * given.largest;
+    memcpy(before, values, (size_t)written * sizeof *before);
+    ok(p2p_session_read(t.session, t.network, (p2p_param){0}, P2P_STATE_VALUE, P2P_TYPE_f64, values));
+    assert_memory_equal(values, before, ELEMENTS * sizeof *values);
+    free(before);
+    free(values);
     close_small(&t);
 }
 
@@ -654,6 +695,7 @@ int main(void) {
         TEST_IN_FOLDER(test_weights_refused),
         TEST_IN_FOLDER(test_parts),
         TEST_IN_FOLDER(test_pieces),
+        TEST_IN_FOLDER(test_pieces_given),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

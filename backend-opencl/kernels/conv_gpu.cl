@@ -64,16 +64,16 @@ static inline int column_of(int e) {
             const long shift = (block * in_plane + (a * in_w + b) * direction) * 16 + lane;                  \
             next_a[j] = 0.0f;                                                                                \
             if (IS_TAP && (uint)h < (uint)in_h && (uint)v < (uint)in_w)                                      \
-                next_a[j] = first_lanes(load_stored4(from_x + row_at[j] + shift),                            \
+                next_a[j] = first_lanes(load_stored4(from_row[j] + shift),                                   \
                                         in_channels - block * 16 - lane);                                    \
         }                                                                                                    \
         for (int j = 0; j < B_LOADS; j++) {                                                                  \
             TAP_OF(depth_of(item + j * GROUP) / 4)                                                           \
             const int tap = (first_r + a * tap_step) * taps_w + first_s + b * tap_step;                      \
             next_b[j] = 0.0f;                                                                                \
-            if (IS_TAP && column_at[j] >= 0)                                                                 \
-                next_b[j] = *(__global const float4 *)(from_w + column_at[j] +                               \
-                                                       (block * block_taps + tap) * 256);                    \
+            if (IS_TAP && from_column[j])                                                                    \
+                next_b[j] =                                                                                  \
+                    *(__global const float4 *)(from_column[j] + (block * block_taps + tap) * 256);           \
         }                                                                                                    \
         NEXT_STEP                                                                                            \
     }
@@ -109,9 +109,8 @@ TILED void conv_tile(VIEWED(const STORED, x), MEMORY(const float, w), MEMORY(con
     const long plane = max((long)rows_h * rows_w, 1L), rows = images * (long)rows_h * rows_w;
 
     /* Where this work-item reads, less what depends on the step, and the positions that decide what is inside. */
-    __global const STORED *from_x = x + x_start + x_at;
-    __global const float *from_w = w + w_start;
-    long row_at[A_LOADS], column_at[B_LOADS];
+    __global const STORED *from_row[A_LOADS];
+    __global const float *from_column[B_LOADS];
     int row_h[A_LOADS], row_w[A_LOADS];
     for (int j = 0; j < A_LOADS; j++) {
         const long row = first_m + (item + j * GROUP) / 4;
@@ -119,7 +118,8 @@ TILED void conv_tile(VIEWED(const STORED, x), MEMORY(const float, w), MEMORY(con
         const bool real = row < rows;
         row_h[j] = real ? in_image / rows_w * in_step + origin_h : -(1 << 30);
         row_w[j] = real ? in_image % rows_w * in_step + origin_w : 0;
-        row_at[j] = real ? row / plane * (long)x_image + ((long)row_h[j] * in_w + row_w[j]) * 16 : 0;
+        from_row[j] = x + x_start + x_at;
+        if (real) from_row[j] += row / plane * (long)x_image + ((long)row_h[j] * in_w + row_w[j]) * 16;
     }
 #ifdef TRANSPOSED
     const long block_taps = out_blocks * taps;
@@ -133,7 +133,7 @@ TILED void conv_tile(VIEWED(const STORED, x), MEMORY(const float, w), MEMORY(con
 #else
         const long at = column / 16 * in_blocks * taps * 256 + lane * 16 + column % 16;
 #endif
-        column_at[j] = e < TILE_N * 4 && column / 16 < out_blocks ? at : -1;
+        from_column[j] = e < TILE_N * 4 && column / 16 < out_blocks ? w + w_start + at : 0;
     }
 
     float4 acc[ITEM_M][QUADS], next_a[A_LOADS], next_b[B_LOADS];
@@ -151,14 +151,15 @@ TILED void conv_tile(VIEWED(const STORED, x), MEMORY(const float, w), MEMORY(con
 #endif
     FOR_STEPS(first_step, end_step)
 
-    for (int i = 0; i < ITEM_M; i++) {
+    FOR_ROWS {
         const long row = first_m + ROW(item_m, i);
         if (row >= rows) continue;
         const int in_image = (int)(row % plane);
         const long position = (long)(in_image / rows_w * out_step + phase_h) * out_w +
                               in_image % rows_w * out_step + phase_w;
         __global RESULT *to = y + y_start + part * part_size + y_at + row / plane * y_image + position * 16;
+#pragma unroll
         for (int j = 0; j < QUADS; j++)
-            PUT_RESULT(acc[i][j], to, first_n + COLUMN(item_n, j))
+            PUT_RESULT(acc[0][j], to, first_n + COLUMN(item_n, j))
     }
 }

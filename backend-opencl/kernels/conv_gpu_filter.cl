@@ -116,16 +116,17 @@ TILED void conv_filter_tile(VIEWED(const STORED, x), VIEWED(const STORED, dy), M
     clear_sums(acc);
     FOR_STEPS(first_step, end_step)
 
-    for (int i = 0; i < ITEM_M; i++) {
+    FOR_ROWS {
         const long m = first_m + ROW(item_m, i);
         if (m >= rows) continue;
         const filter_row row = row_of(m, taps);
+#pragma unroll
         for (int j = 0; j < QUADS; j++) {
             const int k = first_n + COLUMN(item_n, j);
             if (k >= out_blocks * 16) continue;
             __global float *to = dw + dw_start + part * part_size +
                                  ((k / 16 * (long)in_blocks + row.block) * taps + row.tap) * 256 + k % 16;
-            store_float4(acc[i][j], to + row.lane * 16, 4, accumulate);
+            store_float4(acc[0][j], to + row.lane * 16, 4, accumulate);
             for (int lane = row.lane + WALKED; lane < 16 && !accumulate; lane += WALKED)
                 *(__global float4 *)(to + lane * 16) = 0.0f;
         }

@@ -30,6 +30,7 @@ __kernel __attribute__((reqd_work_group_size(THIN_ITEMS, 1, 1))) void conv_thin(
     /* Where each position meets the input at this tap; -1 beside it. */
     long at[POSITIONS];
     bool reads = false;
+#pragma unroll
     for (int p = 0; p < POSITIONS; p++) {
         const long row = first_row + p;
         const int in_image = (int)(row % plane);
@@ -54,11 +55,15 @@ __kernel __attribute__((reqd_work_group_size(THIN_ITEMS, 1, 1))) void conv_thin(
     const int end = reads ? (int)part_of(in_blocks, part % chunks + 1, chunks) : begin;
 
     float4 acc[POSITIONS];
+#pragma unroll
     for (int p = 0; p < POSITIONS; p++) acc[p] = 0.0f;
+#if POSITIONS < 16
 #pragma unroll 4
+#endif
     for (int block = begin; block < end; block++) {
         const float4 filter = *(__global const float4 *)(from_w + block * block_step);
         const int real = in_channels - block * 16 - lane; /* lanes beyond may hold NaN */
+#pragma unroll
         for (int p = 0; p < POSITIONS; p++) {
             if (at[p] < 0 || real <= 0) continue;
 #ifdef TRANSPOSED
@@ -70,6 +75,7 @@ __kernel __attribute__((reqd_work_group_size(THIN_ITEMS, 1, 1))) void conv_thin(
         }
     }
 
+#pragma unroll
     for (int p = 0; p < POSITIONS; p++) shared[p][item] = acc[p];
     barrier(CLK_LOCAL_MEM_FENCE);
     for (int e = item; e < POSITIONS * 4; e += THIN_ITEMS) {

@@ -171,15 +171,14 @@ KERNEL void gpu_winograd_filter_sums(MEMORY(const float, sums), ulong distance, 
     if (blocks >= dy_blocks * x_blocks) return;
     const ulong part = (ulong)dy_blocks * x_blocks * PHASES_IN * 256;
     __global const float *from = sums + sums_start + ((ulong)blocks * PHASES_IN + phase) * 256 + pair;
-    float columns[TAPS * POINTS];
-    UNROLL for (int j = 0; j < POINTS; j++) {
-        float m[POINTS];
-        UNROLL for (int i = 0; i < POINTS; i++) {
-            m[i] = from[(i * POINTS + j) * distance];
-            for (int p = 1; p < parts; p++) m[i] += from[(i * POINTS + j) * distance + p * part];
-        }
-        TRANSFORM(TAPS, POINTS, TRANSPOSED_FILTER, columns + j, POINTS, m, 1)
+    float m[SQUARE], columns[TAPS * POINTS];
+    UNROLL for (int i = 0; i < SQUARE; i++) m[i] = from[i * distance];
+    for (int p = 1; p < parts; p++) {
+        from += part;
+        UNROLL for (int i = 0; i < SQUARE; i++) m[i] += from[i * distance];
     }
+    UNROLL for (int j = 0; j < POINTS; j++)
+        TRANSFORM(TAPS, POINTS, TRANSPOSED_FILTER, columns + j, POINTS, m + j, POINTS)
     __global float *tap = dw + dw_start + (ulong)blocks * FILTER_TAPS * 256 + pair;
     UNROLL for (int a = 0; a < TAPS; a++) {
         float g[TAPS];
