@@ -2,11 +2,12 @@
  * kernels/conv_bf16_filter.cl. The direct forward convolution and data gradient are conv_cpu_tile.cl's,
  * planned by ocl_conv_cpu.c.
  *
- * Shapes that gain nothing from bf16 are refused with the reason, and run in fp32: few channels, and filter
- * gradients so small that writing the result takes the time.
+ * Shapes that gain nothing from bf16 are refused with the reason, and run in fp32: few channels, and maps so
+ * small that reading or writing the filter takes the time.
  */
 #include "ocl_conv_cpu.h"
 
+#include "ocl_conv_small.h"
 #include "ocl_conv_winograd.h"
 
 #include <stdio.h>
@@ -150,6 +151,8 @@ p2p_status ocl_plan_conv_bf16(const ocl_target *target, const p2p_op *op, ocl_pl
         return ocl_refuse(target, op, "P2P_OPENCL_CONV=%s has no bf16", ocl_conv_family_name(family));
     if (family == OCL_CONV_WINOGRAD || (family == OCL_CONV_AUTO && ocl_conv_winograd_pays(target, op)))
         return ocl_plan_conv_winograd(target, op, plan);
+    if (family == OCL_CONV_AUTO && ocl_conv_small_pays(target, op))
+        return ocl_refuse(target, op, "on such small maps the filter's traffic takes the time, not products");
     if (op->kind == P2P_KIND_conv_bwd_filter) return plan_filter_gradient(target, op, plan);
     return ocl_plan_conv_cpu(target, op, plan);
 }

@@ -7,7 +7,10 @@
  */
 #include "ocl_conv_cpu.h"
 
+#include "ocl_conv_small.h"
+
 #include <stdio.h>
+#include <string.h>
 
 enum {
     MAX_EXTENT = 1 << 26, /* of images and channels: products with strides stay within 31 bits */
@@ -75,6 +78,11 @@ p2p_status ocl_conv_check_activation(const ocl_target *target, const p2p_op *op,
         t->c0 % OCL_LANES)
         return refuse_operand(target, op, operand,
                               "f32:nchwc16 with a range that starts at a multiple of 16 channels");
+    return ocl_conv_check_extents(target, op, operand);
+}
+
+p2p_status ocl_conv_check_extents(const ocl_target *target, const p2p_op *op, int operand) {
+    const p2p_tensor *t = &op->t[operand];
     if (t->n > MAX_EXTENT || t->c > MAX_EXTENT || t->h > MAX_EXTENT || t->w > MAX_EXTENT ||
         t->n * t->h > MAX_PIXELS / t->w)
         return refuse_operand(target, op, operand, "at most 2^27 pixels and 2^26 channels");
@@ -614,7 +622,15 @@ static p2p_status plan_filter(const ocl_target *target, const p2p_op *op, ocl_pl
     return P2P_OK;
 }
 
+/* Maps of a few pixels have a form of their own, as tiles don't stream filters. */
+static bool wants_small(const ocl_target *target, const p2p_op *op) {
+    if (op->math == P2P_MATH_bf16) return false;
+    if (target->variant && target->variant[0]) return strcmp(target->variant, OCL_CONV_SMALL_VARIANT) == 0;
+    return ocl_conv_small_pays(target, op);
+}
+
 p2p_status ocl_plan_conv_cpu(const ocl_target *target, const p2p_op *op, ocl_plan *plan) {
+    if (wants_small(target, op)) return ocl_plan_conv_small(target, op, plan);
     return op->kind == P2P_KIND_conv_bwd_filter ? plan_filter(target, op, plan) : plan_tile(target, op, plan);
 }
 
@@ -658,6 +674,7 @@ static int list_filter_tiles(const ocl_target *target, const p2p_op *op,
 
 int ocl_conv_cpu_variants(const ocl_target *target, const p2p_op *op,
                           ocl_variant_name names[OCL_MOST_VARIANTS]) {
+    if (op->math != P2P_MATH_bf16 && ocl_conv_small_pays(target, op)) return 0; /* without tiles */
     if (op->kind != P2P_KIND_conv_bwd_filter) return list_tiles(target, op, names);
     return op->math == P2P_MATH_bf16 ? 0 : list_filter_tiles(target, op, names);
 }

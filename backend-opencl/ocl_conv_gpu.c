@@ -17,6 +17,7 @@ enum {
     LEAST_STEPS = 8,     /* of a part */
     MOST_PARTS = 64,     /* of a sum */
     MOST_STRIDE = UINT8_MAX,
+    MOST_FLOATS = INT32_MAX - 255, /* of an image or a filter */
     THIN_ITEMS = 64,               /* of a group that streams filters */
     THIN_ROWS = 16,                /* most output positions that a filter is streamed for */
     THIN_BLOCKS = 16,              /* of channels that a group adds up */
@@ -37,6 +38,7 @@ typedef struct {
     int64_t taps;         /* of the largest phase */
     int64_t steps;        /* of the sum, OCL_GPU_DEPTH each */
     int64_t lanes;        /* of a block of input channels that are walked */
+    bool partial;         /* a block that is read has lanes that are no channels */
     int64_t count_s;      /* taps of a phase along a row, where all phases have equally many; else 0 */
 } product;
 
@@ -67,6 +69,7 @@ static product data_product(const p2p_op *op) {
     p.phases = stride * stride;
     p.lanes = lanes_of(x->c);
     p.steps = ocl_divide_up(ocl_blocks(x->c) * p.taps * p.lanes, OCL_GPU_DEPTH);
+    p.partial = x->c % p.lanes != 0;
     p.count_s = w->w % stride == 0 ? w->w / stride : 0;
     return p;
 }
@@ -87,6 +90,11 @@ static product filter_product(const p2p_op *op) {
     return p;
 }
 
+/* Floats of an activation without other channels, whole blocks. */
+static uint64_t blocked_floats(const p2p_tensor *t) {
+    return (uint64_t)(ocl_blocks(t->c) * t->h * t->w * OCL_LANES);
+}
+
 static p2p_status check(const ocl_target *target, const p2p_op *op, const product *p) {
     const p2p_tensor *w = &op->t[p->filter];
     ocl_view view;
@@ -99,6 +107,10 @@ static p2p_status check(const ocl_target *target, const p2p_op *op, const produc
     if (w->h * w->w > MOST_GROUPS || op->stride > MOST_STRIDE)
         return ocl_refuse(target, op, "a filter of more than %d taps or a stride above %d", MOST_GROUPS,
                           MOST_STRIDE);
+    /* Kernels count in ints within these. */
+    if ((int64_t)blocked_floats(&op->t[p->in]) > MOST_FLOATS || p2p_tensor_stored(w) > MOST_FLOATS ||
+        op->t[p->out].n * op->t[p->out].h * op->t[p->out].w > MOST_FLOATS)
+        return ocl_refuse(target, op, "an image, a filter or all positions are more than %d", MOST_FLOATS);
     return P2P_OK;
 }
 
@@ -216,6 +228,7 @@ static ocl_launch *add_tiled(const ocl_target *target, ocl_plan *plan, const pro
     ocl_gpu_tile_launch(target, launch, c->tile, &all);
     ocl_launch_option(launch, "WALKED=%d", (int)p->lanes);
     if (p->lanes < OCL_LANES && p->count_s) ocl_launch_option(launch, "COUNT_S=%d", (int)p->count_s);
+    if (p->partial) ocl_launch_option(launch, "PARTIAL");
     return launch;
 }
 
@@ -241,11 +254,6 @@ static void arg_geometry(ocl_launch *launch, const p2p_op *op, const product *p)
     const int64_t numbers[] = {x->n, x->h, x->w, x->c,           y->h,        y->w,
                                y->c, w->h, w->w, ocl_stride(op), op->pad_top, op->pad_left};
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) ocl_arg_int(launch, numbers[i]);
-}
-
-/* Floats of an activation without other channels, whole blocks. */
-static uint64_t blocked_floats(const p2p_tensor *t) {
-    return (uint64_t)(ocl_blocks(t->c) * t->h * t->w * OCL_LANES);
 }
 
 static p2p_status reserve_parts(const ocl_target *target, const p2p_op *op, ocl_plan *plan, int64_t parts,

@@ -167,6 +167,12 @@ static void visit_odd_ones(conv_walk *walk) {
         {1, 256, 4, 4, 16, 4, 4, 2, 1, 1, 1, 1},
         {1, 16, 4, 4, 256, 4, 4, 2, 1, 1, 1, 1},
         {4, 3, 64, 64, 16, 4, 4, 2, 1, 1, 1, 1},
+        /* small maps under filters so large that they are what takes the time */
+        {3, 128, 4, 4, 128, 4, 4, 2, 1, 1, 1, 1},
+        {1, 128, 8, 8, 128, 4, 4, 2, 1, 1, 1, 1},
+        {9, 144, 2, 2, 128, 4, 4, 2, 1, 1, 1, 1},
+        {2, 256, 4, 3, 128, 3, 3, 1, 1, 1, 1, 1},
+        {2, 128, 5, 4, 144, 4, 4, 2, 0, 2, 2, 1},
         /* many positions: more than backends take at a time, so that passes begin amid an image */
         {3, 1, 210, 330, 1, 4, 4, 2, 1, 1, 1, 1},
         {3, 1, 121, 160, 1, 4, 4, 1, 1, 1, 1, 1},

@@ -256,6 +256,33 @@ static void refuses_what_does_not_fit(void **state) {
     refused(ocl_plan_conv_gpu(&target, &op, &plan), P2P_UNSUPPORTED, "local memory");
 }
 
+/* The message is one of a size, and no arithmetic overflows on the way. */
+static void refuses_what_is_too_large(void **state) {
+    (void)state;
+    static const char *const texts[][2] = {
+        {"conv_fwd x=f32:nchwc16:1x67108864x8x8 w=f32:ckrs16:67108864x67108864x4x4 "
+         "y=f32:nchwc16:1x67108864x5x5",
+         "of scratch memory"},
+        {"conv_fwd x=f32:nchwc16:1x67108864x4x16777216 w=f32:ckrs16:16x67108864x4x4 "
+         "y=f32:nchwc16:1x16x1x16777213",
+         "a row of tiles"},
+        {"conv_bwd_filter x=f32:nchwc16:67108864x16x4x4 dy=f32:nchwc16:67108864x16x1x1 "
+         "dw=f32:ckrs16:16x16x4x4",
+         "2^27 pixels"},
+    };
+    ocl_target target = {.host = p2p_host_services(),
+                         .compute_units = 1,
+                         .group_limit = 256,
+                         .local_bytes = 32768,
+                         .max_alloc_bytes = UINT64_MAX};
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        p2p_op op;
+        ocl_plan plan = {0};
+        ok(p2p_op_parse(texts[i][0], &op));
+        refused(ocl_plan_conv_gpu_winograd(&target, &op, &plan), P2P_UNSUPPORTED, texts[i][1]);
+    }
+}
+
 /* ---- Choices ------------------------------------------------------------------------------------------- */
 
 /* The layers of the 256x256 U-Net and of the 70x70 PatchGAN, as convolutions. */
@@ -365,6 +392,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(gives_equal_bits_in_passes),
         cmocka_unit_test(gives_equal_bits_alone_and_in_a_batch),
         cmocka_unit_test(refuses_what_does_not_fit),
+        cmocka_unit_test(refuses_what_is_too_large),
         cmocka_unit_test(chooses_as_committed),
     };
     setenv("P2P_OPENCL_CONV", "gpu", 1);

@@ -16,23 +16,6 @@
 #define TAPS_OF_STEP (16 / WALKED)
 #define WIDTH        (TILE_N < 16 ? TILE_N : 16) /* columns of the tile in one block of the filter */
 
-/* The tap of the vector `q` of 4 channels of a step, and its first channel within the block. */
-#if WALKED == 16
-#define TAP_OF(q) const int a = step_a, b = step_b, lane = (q) * 4;
-#define IS_TAP    true
-#define NEXT_STEP                                                                                            \
-    if (++step_b == count_s) {                                                                               \
-        step_b = 0;                                                                                          \
-        if (++step_a == count_r) step_a = 0, block++;                                                        \
-    }
-#else
-#define TAP_OF(q)                                                                                            \
-    const int tap_index = step_tap + (q) / (WALKED / 4), lane = (q) % (WALKED / 4) * 4;                        \
-    const int a = tap_index / count_s, b = tap_index % count_s;
-#define IS_TAP    (a < count_r)
-#define NEXT_STEP step_tap += TAPS_OF_STEP;
-#endif
-
 /* Vector `e` of the filter's part of a step: four columns at one depth, or, where the filter lies the other way,
  * four depths of one column; neighbours are neighbours in memory. */
 #ifdef TRANSPOSED
@@ -55,28 +38,53 @@ static inline int column_of(int e) {
 }
 #endif
 
-/* Global memory to registers: the step at hand, which is then the next one. */
+/* Lanes of a block that are no channels may hold NaN; without PARTIAL there are none. */
+#ifdef PARTIAL
+#define REAL_LANES(v, lanes) first_lanes(v, lanes)
+#else
+#define REAL_LANES(v, lanes) (v)
+#endif
+
+/* Global memory to registers: the step at hand, which is then the next one. Pointers stay; what a step adds to them
+ * is the same for the whole group, or, where a step has several taps, for all vectors of a tap. */
+#if WALKED == 16
 #define FETCH                                                                                                \
     {                                                                                                        \
         for (int j = 0; j < A_LOADS; j++) {                                                                  \
-            TAP_OF((item + j * GROUP) % 4)                                                                   \
-            const int h = row_h[j] + a * direction, v = row_w[j] + b * direction;                            \
-            const long shift = (block * in_plane + (a * in_w + b) * direction) * 16 + lane;                  \
             next_a[j] = 0.0f;                                                                                \
-            if (IS_TAP && (uint)h < (uint)in_h && (uint)v < (uint)in_w)                                      \
-                next_a[j] = first_lanes(load_stored4(from_row[j] + shift),                                   \
-                                        in_channels - block * 16 - lane);                                    \
+            if ((uint)(row_h[j] + step_h) < (uint)in_h && (uint)(row_w[j] + step_w) < (uint)in_w)            \
+                next_a[j] = REAL_LANES(load_stored4(from_row[j] + x_shift),                                  \
+                                       channels_left - (item + j * GROUP) % 4 * 4);                          \
+        }                                                                                                    \
+        for (int j = 0; j < B_LOADS; j++)                                                                    \
+            next_b[j] = *(__global const float4 *)(from_column[j] + w_shift);                                \
+        step_w += direction, x_shift += direction * 16, w_shift += tap_step * 256;                           \
+        if (step_w == end_w) {                                                                               \
+            step_w = 0, x_shift += next_row_x, w_shift += next_row_w, step_h += direction;                   \
+            if (step_h == end_h)                                                                             \
+                step_h = 0, x_shift += next_block_x, w_shift += next_block_w, channels_left -= 16;           \
+        }                                                                                                    \
+    }
+#else
+#define FETCH                                                                                                \
+    {                                                                                                        \
+        for (int j = 0; j < A_LOADS; j++) {                                                                  \
+            const int q = (item + j * GROUP) % 4, t = first_tap + q / (WALKED / 4);                          \
+            const int a = t / count_s, h = a * direction, v = t % count_s * direction;                       \
+            next_a[j] = 0.0f;                                                                                \
+            if (a < count_r && (uint)(row_h[j] + h) < (uint)in_h && (uint)(row_w[j] + v) < (uint)in_w)       \
+                next_a[j] = REAL_LANES(load_stored4(from_row[j] + (h * in_w + v) * 16),                      \
+                                       in_channels - q * 4 % WALKED);                                        \
         }                                                                                                    \
         for (int j = 0; j < B_LOADS; j++) {                                                                  \
-            TAP_OF(depth_of(item + j * GROUP) / 4)                                                           \
-            const int tap = (first_r + a * tap_step) * taps_w + first_s + b * tap_step;                      \
+            const int t = first_tap + depth_of(item + j * GROUP) / WALKED, a = t / count_s;                  \
+            const int tap = (first_r + a * tap_step) * taps_w + first_s + t % count_s * tap_step;            \
             next_b[j] = 0.0f;                                                                                \
-            if (IS_TAP && from_column[j])                                                                    \
-                next_b[j] =                                                                                  \
-                    *(__global const float4 *)(from_column[j] + (block * block_taps + tap) * 256);           \
+            if (a < count_r) next_b[j] = *(__global const float4 *)(from_column[j] + tap * 256);             \
         }                                                                                                    \
-        NEXT_STEP                                                                                            \
+        first_tap += TAPS_OF_STEP;                                                                           \
     }
+#endif
 
 /* Registers to local memory. */
 #define STASH(a, b)                                                                                          \
@@ -108,46 +116,54 @@ TILED void conv_tile(VIEWED(const STORED, x), MEMORY(const float, w), MEMORY(con
 #endif
     const long plane = max((long)rows_h * rows_w, 1L), rows = images * (long)rows_h * rows_w;
 
-    /* Where this work-item reads, less what depends on the step, and the positions that decide what is inside. */
+    /* Where this work-item reads, less what depends on the step, and the positions that decide what is inside. Columns
+     * beyond the last block read the first instead: nobody stores them. */
     __global const STORED *from_row[A_LOADS];
     __global const float *from_column[B_LOADS];
     int row_h[A_LOADS], row_w[A_LOADS];
     for (int j = 0; j < A_LOADS; j++) {
         const long row = first_m + (item + j * GROUP) / 4;
-        const int in_image = (int)(row % plane);
+        const int in_image = (int)(row % plane), lane = (item + j * GROUP) % 4 * 4 % WALKED;
         const bool real = row < rows;
         row_h[j] = real ? in_image / rows_w * in_step + origin_h : -(1 << 30);
         row_w[j] = real ? in_image % rows_w * in_step + origin_w : 0;
-        from_row[j] = x + x_start + x_at;
+        from_row[j] = x + x_start + x_at + lane;
         if (real) from_row[j] += row / plane * (long)x_image + ((long)row_h[j] * in_w + row_w[j]) * 16;
     }
-#ifdef TRANSPOSED
-    const long block_taps = out_blocks * taps;
-#else
-    const long block_taps = taps;
-#endif
     for (int j = 0; j < B_LOADS; j++) {
-        const int e = item + j * GROUP, column = first_n + column_of(e), lane = depth_of(e) % WALKED;
+        const int e = item + j * GROUP, lane = depth_of(e) % WALKED;
+        const int column = first_n + column_of(e) < out_blocks * 16 ? first_n + column_of(e) : 0;
 #ifdef TRANSPOSED
         const long at = column / 16 * taps * 256 + column % 16 * 16 + lane;
 #else
         const long at = column / 16 * in_blocks * taps * 256 + lane * 16 + column % 16;
 #endif
-        from_column[j] = e < TILE_N * 4 && column / 16 < out_blocks ? w + w_start + at : 0;
+        from_column[j] = w + w_start + at;
     }
 
     float4 acc[ITEM_M][QUADS], next_a[A_LOADS], next_b[B_LOADS];
     clear_sums(acc);
-    const long taps_of_phase = (long)count_r * count_s;
-    const long steps = first_m < rows ? (in_blocks * taps_of_phase + TAPS_OF_STEP - 1) / TAPS_OF_STEP : 0;
+    const int taps_of_phase = count_r * count_s;
+    const long steps = first_m < rows ? (in_blocks * (long)taps_of_phase + TAPS_OF_STEP - 1) / TAPS_OF_STEP : 0;
     const long first_step = part_of(steps, part, parts), end_step = part_of(steps, part + 1, parts);
 #if WALKED == 16
-    const long tap_of_first = first_step % max(taps_of_phase, 1L);
-    int step_a = (int)tap_of_first / max(count_s, 1), step_b = (int)tap_of_first % max(count_s, 1);
-    long block = first_step / max(taps_of_phase, 1L);
+    /* Steps go through the taps of a row, its rows, then the blocks. Offsets within an image and the filter are ints. */
+#ifdef TRANSPOSED
+    const int block_taps = out_blocks * (int)taps;
 #else
-    int step_tap = (int)first_step * TAPS_OF_STEP;
-    const long block = 0;
+    const int block_taps = (int)taps;
+#endif
+    const int first_tap = (int)(first_step % max(taps_of_phase, 1)), first_a = first_tap / max(count_s, 1);
+    const int first_b = first_tap % max(count_s, 1), block = (int)(first_step / max(taps_of_phase, 1));
+    const int end_w = count_s * direction, end_h = count_r * direction;
+    const int next_row_x = (in_w * direction - end_w) * 16, next_row_w = tap_step * (taps_w - count_s) * 256;
+    const int next_block_x = ((int)in_plane - in_w * end_h) * 16;
+    const int next_block_w = (block_taps - count_r * tap_step * taps_w) * 256;
+    int step_h = first_a * direction, step_w = first_b * direction, channels_left = in_channels - block * 16;
+    int x_shift = (block * (int)in_plane + in_w * step_h + step_w) * 16;
+    int w_shift = (block * block_taps + (first_r + first_a * tap_step) * taps_w + first_s + first_b * tap_step) * 256;
+#else
+    int first_tap = (int)first_step * TAPS_OF_STEP;
 #endif
     FOR_STEPS(first_step, end_step)
 

@@ -12,51 +12,41 @@
 #define TURNED_A false
 #define TURNED_B false
 
-/* A pixel of the sum on its way, by 16 at a time: no division within the loop. */
-typedef struct {
-    int image, h, w;
-} pixel;
-
-static inline pixel pixel_at(long index, long plane, int width) {
-    const int in_image = (int)(index % plane);
-    return (pixel){(int)(index / plane), in_image / width, in_image % width};
-}
-
-static inline pixel next_pixel(pixel p, pixel step, int height, int width) {
-    p.w += step.w;
-    const int next_row = p.w >= width;
-    p.w -= next_row ? width : 0;
-    p.h += step.h + next_row;
-    const int next_image = p.h >= height;
-    p.h -= next_image ? height : 0;
-    p.image += step.image + next_image;
-    return p;
-}
-
 #define A_QUADS (TILE_M / 4) /* of a pixel */
 #define B_QUADS (TILE_N / 4)
 
+/* Pixels of a work-item's vectors within a step. */
+#define A_PIXEL(j) (item / A_QUADS + (j) * (GROUP / A_QUADS))
+#define B_PIXEL(j) ((item + (j) * GROUP) / B_QUADS)
+#define B_COLUMN(j) ((item + (j) * GROUP) % B_QUADS * 4)
+
+/* Lanes of a block that are no channels may hold NaN; without PARTIAL there are none. */
+#ifdef PARTIAL
+#define REAL_LANES(v, lanes) first_lanes(v, lanes)
+#else
+#define REAL_LANES(v, lanes) (v)
+#endif
+
+/* Global memory to registers: the step at hand, which is then the next one. Pointers and positions go on by 16 pixels,
+ * without a multiplication: over the ends of a row and of an image by what those are apart. */
 #define FETCH                                                                                                \
     {                                                                                                        \
         for (int j = 0; j < A_LOADS; j++) {                                                                  \
-            const pixel p = a_pixel[j];                                                                      \
-            const int h = p.h * stride + tap_h, v = p.w * stride + tap_w;                                    \
             next_a[j] = 0.0f;                                                                                \
-            if (p.image < images && (uint)h < (uint)in_h && (uint)v < (uint)in_w)                            \
-                next_a[j] = first_lanes(load_stored4(from_x + p.image * x_image + ((long)h * in_w + v) * 16), \
-                                        row_lanes);                                                          \
-            a_pixel[j] = next_pixel(p, step_pixel, out_h, out_w);                                            \
+            if (A_PIXEL(j) < pixels_left && (uint)a_h[j] < (uint)in_h && (uint)a_w[j] < (uint)in_w)          \
+                next_a[j] = REAL_LANES(load_stored4(a_from[j]), row_lanes);                                  \
+            a_from[j] += step_x, a_w[j] += step_w, a_h[j] += step_h;                                         \
+            if (a_w[j] >= end_w) a_w[j] -= out_w * stride, a_h[j] += stride, a_from[j] += next_row_x;        \
+            if (a_h[j] >= end_h) a_h[j] -= out_h * stride, a_from[j] += next_image_x;                        \
         }                                                                                                    \
         for (int j = 0; j < B_LOADS; j++) {                                                                  \
-            const pixel p = b_pixel[j];                                                                      \
-            const int c = first_n + (item + j * GROUP) % B_QUADS * 4;                                        \
             next_b[j] = 0.0f;                                                                                \
-            if (p.image < images && c < out_channels)                                                        \
-                next_b[j] = first_lanes(load_stored4(from_dy + p.image * dy_image +                          \
-                                                     (c / 16 * out_plane + p.h * out_w + p.w) * 16 + c % 16), \
-                                        out_channels - c);                                                   \
-            b_pixel[j] = next_pixel(p, step_pixel, out_h, out_w);                                            \
+            if (B_PIXEL(j) < min(pixels_left, DEPTH))                                                        \
+                next_b[j] = REAL_LANES(load_stored4(b_from[j]), out_channels - first_n - B_COLUMN(j));       \
+            b_from[j] += step_dy, b_at[j] += step_at;                                                        \
+            if (b_at[j] >= (int)out_plane) b_at[j] -= (int)out_plane, b_from[j] += next_image_dy;            \
         }                                                                                                    \
+        pixels_left -= DEPTH;                                                                                \
     }
 
 #define STASH(a, b)                                                                                          \
@@ -95,21 +85,40 @@ TILED void conv_filter_tile(VIEWED(const STORED, x), VIEWED(const STORED, dy), M
     const long steps = first_n < out_channels ? (images * out_plane + DEPTH - 1) / DEPTH : 0;
     const long first_step = part_of(steps, part, parts), end_step = part_of(steps, part + 1, parts);
 
-    /* The rows that a work-item reads stay the same: GROUP is a multiple of A_QUADS. */
-    const long read_row = first_m + item % A_QUADS * 4;
+    /* The rows that a work-item reads stay the same, as GROUP is a multiple of A_QUADS. Rows and columns beyond the
+     * last block read the first instead: nobody stores them. */
+    const long read_row = first_m + item % A_QUADS * 4 < rows ? first_m + item % A_QUADS * 4 : 0;
     const filter_row read = row_of(read_row, taps);
     const int tap_h = read.tap / taps_w - pad_top, tap_w = read.tap % taps_w - pad_left;
-    const int row_lanes = read_row < rows ? (int)min(in_channels - read.block * 16 - read.lane, 4L) : 0;
-    __global const STORED *from_x = x + x_start + x_at;
-    if (read_row < rows) from_x += read.block * in_plane * 16 + read.lane;
-    __global const STORED *from_dy = dy + dy_start + dy_at;
-    const pixel step_pixel = pixel_at(DEPTH, out_plane, out_w);
-    pixel a_pixel[A_LOADS], b_pixel[B_LOADS];
-    for (int j = 0; j < A_LOADS; j++)
-        a_pixel[j] = pixel_at(first_step * DEPTH + (item + j * GROUP) / A_QUADS, out_plane, out_w);
+    const int row_lanes = in_channels - (int)read.block * 16 - read.lane;
+    const int end_h = out_h * stride + tap_h, end_w = out_w * stride + tap_w;
+
+    /* 16 pixels on: so many images, rows and columns, each at most one more. */
+    const int in_step = (int)(DEPTH % out_plane), images_on = (int)(DEPTH / out_plane);
+    const int step_h = in_step / out_w * stride, step_w = in_step % out_w * stride, step_at = in_step;
+    const long step_x = images_on * (long)x_image + (step_h * (long)in_w + step_w) * 16;
+    const long step_dy = images_on * (long)dy_image + in_step * 16;
+    const int next_row_x = (stride * in_w - out_w * stride) * 16;
+    const long next_image_x = (long)x_image - out_h * stride * (long)in_w * 16;
+    const long next_image_dy = (long)dy_image - out_plane * 16;
+
+    const long first_pixel = first_step * DEPTH;
+    int pixels_left = (int)(images * out_plane - first_pixel);
+    __global const STORED *a_from[A_LOADS], *b_from[B_LOADS];
+    int a_h[A_LOADS], a_w[A_LOADS], b_at[B_LOADS];
+    for (int j = 0; j < A_LOADS; j++) {
+        const long p = first_pixel + A_PIXEL(j);
+        const int in_image = (int)(p % out_plane);
+        a_h[j] = in_image / out_w * stride + tap_h;
+        a_w[j] = in_image % out_w * stride + tap_w;
+        a_from[j] = x + x_start + x_at + p / out_plane * (long)x_image + read.block * in_plane * 16 + read.lane +
+                    ((long)a_h[j] * in_w + a_w[j]) * 16;
+    }
     for (int j = 0; j < B_LOADS; j++) {
-        b_pixel[j] = pixel_at(first_step * DEPTH + (item + j * GROUP) / B_QUADS, out_plane, out_w);
-        if (item + j * GROUP >= TILE_N * 4) b_pixel[j].image = images; /* more work-items than vectors */
+        const long p = first_pixel + B_PIXEL(j);
+        const int k = first_n + B_COLUMN(j) < out_blocks * 16 ? first_n + B_COLUMN(j) : 0;
+        b_at[j] = (int)(p % out_plane);
+        b_from[j] = dy + dy_start + dy_at + p / out_plane * (long)dy_image + (k / 16 * out_plane + b_at[j]) * 16 + k % 16;
     }
 
     float4 acc[ITEM_M][QUADS], next_a[A_LOADS], next_b[B_LOADS];
