@@ -78,6 +78,11 @@ p2p_status ocl_conv_check_activation(const ocl_target *target, const p2p_op *op,
         t->c0 % OCL_LANES)
         return refuse_operand(target, op, operand,
                               "f32:nchwc16 with a range that starts at a multiple of 16 channels");
+    return ocl_conv_check_extents(target, op, operand);
+}
+
+p2p_status ocl_conv_check_extents(const ocl_target *target, const p2p_op *op, int operand) {
+    const p2p_tensor *t = &op->t[operand];
     if (t->n > MAX_EXTENT || t->c > MAX_EXTENT || t->h > MAX_EXTENT || t->w > MAX_EXTENT ||
         t->n * t->h > MAX_PIXELS / t->w)
         return refuse_operand(target, op, operand, "at most 2^27 pixels and 2^26 channels");

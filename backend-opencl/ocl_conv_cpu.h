@@ -31,6 +31,8 @@ int ocl_conv_cpu_variants(const ocl_target *target, const p2p_op *op,
  * with strides. `turned_too`: kcrs_t is taken as well. */
 p2p_status ocl_conv_check_activation(const ocl_target *target, const p2p_op *op, int operand);
 p2p_status ocl_conv_check_filter(const ocl_target *target, const p2p_op *op, int operand, bool turned_too);
+/* The activation's extents alone: Winograd's planner for GPUs asks so too. */
+p2p_status ocl_conv_check_extents(const ocl_target *target, const p2p_op *op, int operand);
 
 /* Append a launch of `kernel` from kernels/`source`, after conv_cpu.clh: one work-item per work-group. */
 ocl_launch *ocl_conv_launch_add(const ocl_target *target, ocl_plan *plan, const char *source,
