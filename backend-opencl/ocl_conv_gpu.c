@@ -95,6 +95,12 @@ static uint64_t blocked_floats(const p2p_tensor *t) {
     return (uint64_t)(ocl_blocks(t->c) * t->h * t->w * OCL_LANES);
 }
 
+/* Floats from one image of an activation to the next, other channels included. */
+static int64_t image_floats(const p2p_tensor *t) {
+    const p2p_tensor whole = p2p_tensor_whole(t);
+    return p2p_tensor_stored(&whole) / t->n;
+}
+
 static p2p_status check(const ocl_target *target, const p2p_op *op, const product *p) {
     const p2p_tensor *w = &op->t[p->filter];
     ocl_view view;
@@ -108,8 +114,11 @@ static p2p_status check(const ocl_target *target, const p2p_op *op, const produc
         return ocl_refuse(target, op, "a filter of more than %d taps or a stride above %d", MOST_GROUPS,
                           MOST_STRIDE);
     /* Kernels count in ints within these. */
-    if ((int64_t)blocked_floats(&op->t[p->in]) > MOST_FLOATS || p2p_tensor_stored(w) > MOST_FLOATS ||
-        op->t[p->out].n * op->t[p->out].h * op->t[p->out].w > MOST_FLOATS)
+    const p2p_tensor *y = &op->t[p->out];
+    const int64_t images_of_step = OCL_GPU_DEPTH / (y->h * y->w) + 1; /* of a filter gradient */
+    const int64_t image = ocl_max(image_floats(&op->t[p->in]), image_floats(y));
+    if (image > MOST_FLOATS / (p->gradient ? images_of_step : 1) || p2p_tensor_stored(w) > MOST_FLOATS ||
+        y->n * y->h * y->w > MOST_FLOATS)
         return ocl_refuse(target, op, "an image, a filter or all positions are more than %d", MOST_FLOATS);
     return P2P_OK;
 }
@@ -256,11 +265,12 @@ static void arg_geometry(ocl_launch *launch, const p2p_op *op, const product *p)
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) ocl_arg_int(launch, numbers[i]);
 }
 
+/* Scratch memory is one buffer. */
 static p2p_status reserve_parts(const ocl_target *target, const p2p_op *op, ocl_plan *plan, int64_t parts,
                                 uint64_t floats) {
-    if (floats > SIZE_MAX / sizeof(float) / (uint64_t)parts)
-        return ocl_refuse(target, op, "%lld parts of %llu floats are too much", (long long)parts,
-                          (unsigned long long)floats);
+    if (floats > target->max_alloc_bytes / sizeof(float) / (uint64_t)parts)
+        return ocl_refuse(target, op, "%lld parts of %llu floats are more than a buffer of the device holds",
+                          (long long)parts, (unsigned long long)floats);
     plan->answer.scratch_bytes = (size_t)(floats * (uint64_t)parts) * sizeof(float);
     return P2P_OK;
 }
