@@ -8,8 +8,8 @@ enum {
     LIVELY_ITEMS = 256     /* work-items below which a compute unit waits for memory most of the time */
 };
 
-/* Efficiencies: the share of multiply-adds among the instructions of a step, as compiled for NVIDIA (ci/gpu-code),
- * times i / (i + 2) for i flops per byte that a step reads; the first tile's being 1. */
+/* Efficiencies: the share of multiply-adds among the instructions of a step, as compiled for NVIDIA
+ * (ci/gpu-code), times i / (i + 2) for i flops per byte that a step reads; the first tile's being 1. */
 static const ocl_gpu_tile tiles[] = {
     {16, 16, 8, 8, 1.0},  /* 128 x 128 */
     {16, 16, 8, 4, 0.85}, /* 128 x 64 */

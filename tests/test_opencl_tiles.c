@@ -217,7 +217,11 @@ static void gives_equal_bits_alone_and_in_a_batch(void **state) {
         "stride=2 images=1" PADS;
     p2p_op op;
     p2p_host host = *p2p_host_services();
-    ocl_target target = {.host = &host, .compute_units = 60, .group_limit = 256, .local_bytes = 32768};
+    ocl_target target = {.host = &host,
+                         .compute_units = 60,
+                         .group_limit = 256,
+                         .local_bytes = 32768,
+                         .max_alloc_bytes = UINT64_MAX};
     ocl_plan alone = {0}, together = {0};
     ok(p2p_op_parse(one, &op));
     ok(ocl_plan_conv_gpu(&target, &op, &alone));
@@ -238,8 +242,11 @@ static void refuses_what_does_not_fit(void **state) {
     (void)state;
     p2p_op op;
     ocl_plan plan = {0};
-    ocl_target target = {
-        .host = p2p_host_services(), .compute_units = 1, .group_limit = 64, .local_bytes = 32768};
+    ocl_target target = {.host = p2p_host_services(),
+                         .compute_units = 1,
+                         .group_limit = 64,
+                         .local_bytes = 32768,
+                         .max_alloc_bytes = UINT64_MAX};
     ok(p2p_op_parse(cases[0], &op));
     static const char *const refusals[][2] = {
         {"128x128", "no tile"},    {"64x65", "no tile"},    {"sg8x2", "sub-groups"},   {"thin", "small map"},
@@ -251,7 +258,13 @@ static void refuses_what_does_not_fit(void **state) {
     }
     target.variant = "64x32k2";
     ok(ocl_plan_conv_gpu(&target, &op, &plan));
+    target.max_alloc_bytes = plan.answer.scratch_bytes - 1;
+    plan = (ocl_plan){0};
+    refused(ocl_plan_conv_gpu(&target, &op, &plan), P2P_UNSUPPORTED, "a buffer of the device");
     target.variant = NULL;
+    p2p_op large = op; /* positions beyond 31 bits, in images that are within */
+    large.t[P2P_AT_conv_fwd_x].n = large.t[P2P_AT_conv_fwd_y].n = 1 << 25;
+    refused(ocl_plan_conv_gpu(&target, &large, &plan), P2P_UNSUPPORTED, "all positions");
     target.local_bytes = 0;
     refused(ocl_plan_conv_gpu(&target, &op, &plan), P2P_UNSUPPORTED, "local memory");
 }
@@ -335,8 +348,11 @@ static void print_choices(int layer, p2p_kind kind, int batch, FILE *stream) {
     fprintf(stream, "n%d %4d -> %4d, %3d, s%d %-15s", batch, layers[layer].c, layers[layer].k,
             layers[layer].size, layers[layer].stride, p2p_kind_name(kind));
     for (int u = 0; u < UNITS; u++) {
-        const ocl_target target = {
-            .host = p2p_host_services(), .compute_units = units[u], .group_limit = 256, .local_bytes = 49152};
+        const ocl_target target = {.host = p2p_host_services(),
+                                   .compute_units = units[u],
+                                   .group_limit = 256,
+                                   .local_bytes = 49152,
+                                   .max_alloc_bytes = UINT64_MAX};
         ocl_plan plan = {0};
         ok(ocl_plan_conv_gpu(&target, &op, &plan));
         const char *tile = strchr(plan.answer.kernel, ' ');
