@@ -21,7 +21,8 @@ p2p_status ocl_plan_conv_cpu(const ocl_target *target, const p2p_op *op, ocl_pla
 
 /* Register tiles that keep the planner's order of summation, and so its bits, best first by the planner's own
  * estimate: images x rows x columns of positions x vectors of 16 output channels, "1x1x8x2"; for a filter
- * gradient input channels x vectors, "8x2". Returns how many. */
+ * gradient input channels x vectors, "8x2". And, last, the form of ocl_conv_small.h, which may add in another
+ * order. Where that is the planner's choice, its tile is among them instead. Returns how many. */
 int ocl_conv_cpu_variants(const ocl_target *target, const p2p_op *op,
                           ocl_variant_name names[OCL_MOST_VARIANTS]);
 
@@ -31,6 +32,8 @@ int ocl_conv_cpu_variants(const ocl_target *target, const p2p_op *op,
  * with strides. `turned_too`: kcrs_t is taken as well. */
 p2p_status ocl_conv_check_activation(const ocl_target *target, const p2p_op *op, int operand);
 p2p_status ocl_conv_check_filter(const ocl_target *target, const p2p_op *op, int operand, bool turned_too);
+/* The activation's extents alone: Winograd's planner for GPUs asks so too. */
+p2p_status ocl_conv_check_extents(const ocl_target *target, const p2p_op *op, int operand);
 
 /* Append a launch of `kernel` from kernels/`source`, after conv_cpu.clh: one work-item per work-group. */
 ocl_launch *ocl_conv_launch_add(const ocl_target *target, ocl_plan *plan, const char *source,

@@ -11,11 +11,11 @@
 #include <string.h>
 
 enum {
-    MOST_GROUPS = 65535, /* of a dimension of the grid */
-    FULL_DEVICE = 256,   /* groups that a sum is cut for, with tiles of FULL_TILE x FULL_TILE */
-    FULL_TILE = 64,      /* likewise: of no device, because bits depend on it */
-    LEAST_STEPS = 8,     /* of a part */
-    MOST_PARTS = 64,     /* of a sum */
+    MOST_TAPS = 65535,
+    FULL_DEVICE = 256, /* groups that a sum is cut for, with tiles of FULL_TILE x FULL_TILE */
+    FULL_TILE = 64,    /* likewise: of no device, because bits depend on it */
+    LEAST_STEPS = 8,   /* of a part */
+    MOST_PARTS = 64,   /* of a sum */
     MOST_STRIDE = UINT8_MAX,
     MOST_FLOATS = INT32_MAX - 255, /* of an image or a filter */
     THIN_ITEMS = 64,               /* of a group that streams filters */
@@ -95,6 +95,12 @@ static uint64_t blocked_floats(const p2p_tensor *t) {
     return (uint64_t)(ocl_blocks(t->c) * t->h * t->w * OCL_LANES);
 }
 
+/* Floats from one image of an activation to the next, other channels included. */
+static int64_t image_floats(const p2p_tensor *t) {
+    const p2p_tensor whole = p2p_tensor_whole(t);
+    return p2p_tensor_stored(&whole) / t->n;
+}
+
 static p2p_status check(const ocl_target *target, const p2p_op *op, const product *p) {
     const p2p_tensor *w = &op->t[p->filter];
     ocl_view view;
@@ -104,12 +110,15 @@ static p2p_status check(const ocl_target *target, const p2p_op *op, const produc
     if (p->bias >= 0) P2P_TRY(ocl_want_plain(target, op, p->bias));
     if (w->type != P2P_TYPE_f32 || w->layout != P2P_LAYOUT_ckrs || w->block != OCL_LANES)
         return ocl_refuse(target, op, "the filter must be f32:ckrs16");
-    if (w->h * w->w > MOST_GROUPS || op->stride > MOST_STRIDE)
-        return ocl_refuse(target, op, "a filter of more than %d taps or a stride above %d", MOST_GROUPS,
+    if (w->h * w->w > MOST_TAPS || op->stride > MOST_STRIDE)
+        return ocl_refuse(target, op, "a filter of more than %d taps or a stride above %d", MOST_TAPS,
                           MOST_STRIDE);
     /* Kernels count in ints within these. */
-    if ((int64_t)blocked_floats(&op->t[p->in]) > MOST_FLOATS || p2p_tensor_stored(w) > MOST_FLOATS ||
-        op->t[p->out].n * op->t[p->out].h * op->t[p->out].w > MOST_FLOATS)
+    const p2p_tensor *y = &op->t[p->out];
+    const int64_t images_of_step = OCL_GPU_DEPTH / (y->h * y->w) + 1; /* of a filter gradient */
+    const int64_t image = ocl_max(image_floats(&op->t[p->in]), image_floats(y));
+    if (image > MOST_FLOATS / (p->gradient ? images_of_step : 1) || p2p_tensor_stored(w) > MOST_FLOATS ||
+        y->n * y->h * y->w > MOST_FLOATS)
         return ocl_refuse(target, op, "an image, a filter or all positions are more than %d", MOST_FLOATS);
     return P2P_OK;
 }
@@ -256,11 +265,12 @@ static void arg_geometry(ocl_launch *launch, const p2p_op *op, const product *p)
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) ocl_arg_int(launch, numbers[i]);
 }
 
+/* Scratch memory is one buffer. */
 static p2p_status reserve_parts(const ocl_target *target, const p2p_op *op, ocl_plan *plan, int64_t parts,
                                 uint64_t floats) {
-    if (floats > SIZE_MAX / sizeof(float) / (uint64_t)parts)
-        return ocl_refuse(target, op, "%lld parts of %llu floats are too much", (long long)parts,
-                          (unsigned long long)floats);
+    if (floats > target->max_alloc_bytes / sizeof(float) / (uint64_t)parts)
+        return ocl_refuse(target, op, "%lld parts of %llu floats are more than a buffer of the device holds",
+                          (long long)parts, (unsigned long long)floats);
     plan->answer.scratch_bytes = (size_t)(floats * (uint64_t)parts) * sizeof(float);
     return P2P_OK;
 }
@@ -417,12 +427,11 @@ int ocl_conv_gpu_variants(const ocl_target *target, const p2p_op *op,
     const int64_t parts = parts_of_shape(&p);
     const ocl_gpu_product all = tiled(&p, parts);
     const ocl_gpu_tile *own = ocl_gpu_tile_cheapest(target, &all);
+    static const char *const subgroups[2][2] = {{"sg8x1", "sg8x2"}, {"sg16x1", "sg16x2"}};
     int count = 0;
-    static const char *const data_subgroups[] = {"sg8x1", "sg8x2"}, *const filter_subgroups[] = {"sg16x1",
-                                                                                                 "sg16x2"};
     if (may_be_thin(target, op, &p)) snprintf(names[count++], sizeof names[0], "thin");
     for (int i = 0; may_be_subgrouped(target, &p) && i < 2; i++)
-        snprintf(names[count++], sizeof names[0], "%s", p.gradient ? filter_subgroups[i] : data_subgroups[i]);
+        snprintf(names[count++], sizeof names[0], "%s", subgroups[p.gradient][i]);
     count += ocl_gpu_tile_names(target, &all, OCL_MOST_VARIANTS - PART_VARIANTS - count, names + count);
     static const int64_t factors[PART_VARIANTS][2] = {{1, 4}, {1, 2}, {2, 1}, {4, 1}};
     for (int i = 0; own && i < PART_VARIANTS; i++) {

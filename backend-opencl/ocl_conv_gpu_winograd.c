@@ -53,13 +53,16 @@ static int64_t passes(const p2p_op *op, const winograd_shape *s) {
 }
 
 /* Equal passes, whose arrays of input rows and of columns for each tile take up to PASS_BYTES. */
-static void divide_rows(const ocl_target *target, const p2p_op *op, winograd_shape *s) {
+static p2p_status divide_rows(const ocl_target *target, const p2p_op *op, winograd_shape *s) {
+    if (s->in_rows + s->columns > OCL_WINOGRAD_MAX_SCRATCH_FLOATS / s->w.tiles_w)
+        return ocl_refuse(target, op, "a row of tiles takes more than 1 GiB of scratch memory");
     const int64_t rows = op->t[s->w.dst].n * s->w.tiles_h;
     const int64_t row_bytes = s->points * (s->in_rows + s->columns) * s->w.tiles_w * (int64_t)sizeof(float);
     const int64_t room = ocl_min(PASS_BYTES, (int64_t)(target->max_alloc_bytes / PASSES_AT_ONCE));
     s->rows = ocl_min(rows, ocl_max(ocl_divide_up(rows, MOST_PASSES), room / row_bytes));
     s->rows = ocl_divide_up(rows, ocl_divide_up(rows, s->rows));
     s->tiles = s->rows * s->w.tiles_w;
+    return P2P_OK;
 }
 
 /* A line between arrays keeps those of all points off the same banks of memory. */
@@ -233,7 +236,7 @@ static p2p_status add_products(const ocl_target *target, const p2p_op *op, ocl_p
 
 static p2p_status plan_forward(const ocl_target *target, const p2p_op *op, winograd_shape *s, ocl_plan *plan,
                                const ocl_gpu_tile **tile) {
-    divide_rows(target, op, s);
+    P2P_TRY(divide_rows(target, op, s));
     s->filters = reserve(s, s->in_rows * s->columns);
     s->inputs = reserve(s, s->in_rows * s->tiles);
     s->sums = reserve(s, s->columns * s->tiles);
@@ -256,7 +259,7 @@ static int64_t parts_of(const winograd_shape *s) {
 
 static p2p_status plan_filter_gradient(const ocl_target *target, const p2p_op *op, winograd_shape *s,
                                        ocl_plan *plan, const ocl_gpu_tile **tile) {
-    divide_rows(target, op, s);
+    P2P_TRY(divide_rows(target, op, s));
     s->parts = parts_of(s);
     s->inputs = reserve(s, s->in_rows * s->tiles);
     s->gradients = reserve(s, s->columns * s->tiles);
@@ -285,7 +288,7 @@ int ocl_conv_gpu_winograd_variants(const ocl_target *target, const p2p_op *op,
                                    ocl_variant_name names[OCL_MOST_VARIANTS]) {
     if (!ocl_winograd_suits(target, op)) return 0;
     winograd_shape s = shape_of(op);
-    divide_rows(target, op, &s);
+    if (divide_rows(target, op, &s) != P2P_OK) return 0;
     if (op->kind == P2P_KIND_conv_bwd_filter) s.parts = parts_of(&s);
     const ocl_gpu_product product = product_of(op, &s);
     return ocl_gpu_tile_names(target, &product, OCL_MOST_VARIANTS, names);

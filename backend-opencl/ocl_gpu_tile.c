@@ -8,18 +8,20 @@ enum {
     LIVELY_ITEMS = 256     /* work-items below which a compute unit waits for memory most of the time */
 };
 
+/* Efficiencies: the share of multiply-adds among the instructions of a step, as compiled for NVIDIA
+ * (ci/gpu-code), times i / (i + 2) for i flops per byte that a step reads; the first tile's being 1. */
 static const ocl_gpu_tile tiles[] = {
     {16, 16, 8, 8, 1.0},  /* 128 x 128 */
-    {16, 16, 8, 4, 0.95}, /* 128 x 64 */
+    {16, 16, 8, 4, 0.85}, /* 128 x 64 */
     {8, 16, 8, 8, 0.95},  /* 64 x 128 */
-    {8, 16, 8, 4, 0.9},   /* 64 x 64 */
-    {8, 8, 8, 4, 0.85},   /* 64 x 32 */
-    {8, 16, 4, 4, 0.8},   /* 32 x 64 */
-    {8, 8, 4, 4, 0.75},   /* 32 x 32 */
-    {4, 16, 4, 4, 0.7},   /* 16 x 64 */
-    {64, 1, 1, 8, 0.4},   /* 64 x 8: few output channels, */
-    {64, 1, 1, 4, 0.25},  /* 64 x 4 */
-    {4, 4, 4, 4, 0.4},    /* 16 x 16: small groups, */
+    {8, 16, 8, 4, 0.82},  /* 64 x 64 */
+    {8, 8, 8, 4, 0.71},   /* 64 x 32 */
+    {8, 16, 4, 4, 0.7},   /* 32 x 64 */
+    {8, 8, 4, 4, 0.62},   /* 32 x 32 */
+    {4, 16, 4, 4, 0.62},  /* 16 x 64 */
+    {64, 1, 1, 8, 0.27},  /* 64 x 8: few output channels, */
+    {64, 1, 1, 4, 0.14},  /* 64 x 4 */
+    {4, 4, 4, 4, 0.3},    /* 16 x 16: small groups, */
     {1, 1, 4, 16, 0.1},   /* 4 x 16: of one work-item */
 };
 

@@ -8,7 +8,7 @@
 #include "ocl_plan.h"
 
 /* Work-items of a group and results of each, along rows (m) and columns (n) of the tile; `efficiency` is the
- * share of the device's multiplications that a full device reaches, by count of what else a step needs. */
+ * share of a full device's multiplications that it leaves, by count of what else a step needs. */
 typedef struct {
     int group_m, group_n, item_m, item_n;
     double efficiency;

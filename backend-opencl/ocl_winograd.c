@@ -37,7 +37,8 @@ bool ocl_winograd_has_taps(const p2p_op *op) {
 static p2p_status check_activation(const ocl_target *target, const p2p_op *op, int operand) {
     ocl_view view;
     if (target->cpu) return ocl_conv_check_activation(target, op, operand);
-    return ocl_view_of(target, op, operand, false, 0, &view);
+    P2P_TRY(ocl_view_of(target, op, operand, false, 0, &view));
+    return ocl_conv_check_extents(target, op, operand);
 }
 
 p2p_status ocl_winograd_check(const ocl_target *target, const p2p_op *op) {

@@ -6,6 +6,7 @@
 #include "ocl_conv_cpu.h"
 #include "ocl_program.h"
 
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -171,6 +172,90 @@ static void names_what_does_not_build(void **state) {
     assert_int_equal(ocl_kernel_create(device, launch, &kernel), P2P_FAILED);
     assert_message("CL_INVALID_KERNEL_NAME");
     assert_null(kernel);
+    module->device.close(device);
+}
+
+/* ---- Activations in bf16 ------------------------------------------------------------------------------ */
+
+/* Halfway both ways, just beside, too large, infinite, and a NaN whose upper half alone would be infinity. */
+static const uint32_t edges[] = {0x3f808000, 0x3f818000, 0x3f808001, 0x3f817fff, 0xc0490fdb, 0x00000000,
+                                 0x7f7fffff, 0xff7f8000, 0x7f7f7fff, 0x7f800000, 0xff800000, 0x7f800001,
+                                 0xffc00000, 0x00808000, 0x80807fff, 0x43808000, 0x3effffff, 0xbf7f8000};
+enum { EDGES = sizeof edges / sizeof edges[0], PER_CHANNEL = 2 };
+
+static float as_float(uint32_t bits) {
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+/* Carry out `text`, which stores channel c of x at both positions of y's; x has each edge `copies` times. */
+static void expect_rounded(p2p_be_device *device, const char *text, int copies) {
+    const p2p_device_table *table = &module->device;
+    p2p_op op;
+    p2p_be_op *made = NULL;
+    p2p_be_buffer *from = NULL, *to = NULL;
+    p2p_ticket ticket = 0;
+    uint32_t x[EDGES * PER_CHANNEL] = {0};
+    uint16_t stored[2 * OCL_LANES * PER_CHANNEL];
+    assert_int_equal(p2p_op_parse(text, &op), P2P_OK);
+    assert_int_equal(p2p_op_validate(&op), P2P_OK);
+    assert_int_equal(p2p_tensor_bytes(&op.t[1]), sizeof stored);
+    for (int i = 0; i < EDGES * copies; i++) x[i] = edges[i / copies];
+    assert_int_equal(table->buffer_create(device, sizeof x, &from), P2P_OK);
+    assert_int_equal(table->buffer_create(device, sizeof stored, &to), P2P_OK);
+    const p2p_binding bindings[P2P_MAX_OPERANDS] = {{from, 0}, {to, 0}};
+    assert_int_equal(table->buffer_write(device, bindings[0], x, sizeof x), P2P_OK);
+    assert_int_equal(table->op_create(device, &op, bindings, (p2p_binding){0}, &made), P2P_OK);
+    assert_int_equal(table->op_run(device, made), P2P_OK);
+    assert_int_equal(table->buffer_read(device, bindings[1], stored, sizeof stored), P2P_OK);
+    assert_int_equal(table->submit(device, &ticket), P2P_OK);
+    assert_int_equal(table->wait(device, ticket), P2P_OK);
+    for (int i = 0; i < EDGES * PER_CHANNEL; i++) {
+        const int c = i / PER_CHANNEL;
+        const float edge = as_float(edges[c]);
+        const float got =
+            as_float((uint32_t)stored[p2p_tensor_index(&op.t[1], 0, c, i % PER_CHANNEL, 0)] << 16);
+        const bool right = isnan(edge) ? isnan(got) : (double)got == p2p_round_bf16(edge);
+        if (!right) fail_msg("%s: %08x became %a", text, (unsigned)edges[c], (double)got);
+    }
+    table->op_destroy(device, made);
+    table->buffer_destroy(device, from);
+    table->buffer_destroy(device, to);
+}
+
+/* By vectors, and one by one. */
+static void rounds_to_bf16(void **state) {
+    (void)state;
+    p2p_be_device *device = open_with_family("gpu");
+    expect_rounded(device, "axpby x=f32:plain:1x18x1x1 y=bf16:nchwc16:1x18x2x1 alpha=1", 1);
+    expect_rounded(device, "copy x=f32:plain:1x18x2x1 y=bf16:nchwc16:1x18x2x1", PER_CHANNEL);
+    module->device.close(device);
+}
+
+/* A CPU in its own ways keeps float32, whatever it multiplies; all activations of an operation are of one
+ * type.
+ */
+static void stores_bf16_as_a_gpu_only(void **state) {
+    (void)state;
+    p2p_be_device *device = open_with_family("gpu");
+    p2p_op op;
+    p2p_query answer;
+    assert_int_equal(p2p_op_parse("act_fwd x=bf16:nchwc16:1x3x2x2 y=bf16:nchwc16:1x3x2x2 act=relu", &op),
+                     P2P_OK);
+    assert_int_equal(device->info.activation_bf16.type, P2P_TYPE_bf16);
+    assert_int_equal(module->device.op_query(device, &op, &answer), P2P_OK);
+    op.t[P2P_AT_act_fwd_y].type = P2P_TYPE_f32;
+    assert_int_equal(module->device.op_query(device, &op, &answer), P2P_UNSUPPORTED);
+    assert_message("of one type");
+    module->device.close(device);
+    device = open_with_family("direct");
+    if (device->target.cpu) {
+        op.t[P2P_AT_act_fwd_y].type = P2P_TYPE_bf16;
+        assert_int_equal(device->info.activation_bf16.type, P2P_TYPE_f32);
+        assert_int_equal(module->device.op_query(device, &op, &answer), P2P_UNSUPPORTED);
+        assert_message("must be f32:nchwc16");
+    }
     module->device.close(device);
 }
 
@@ -364,6 +449,8 @@ int main(void) {
         cmocka_unit_test(says_what_does_not_fit),
         cmocka_unit_test(moves_bytes_between_offsets),
         cmocka_unit_test(counts_submissions),
+        cmocka_unit_test(rounds_to_bf16),
+        cmocka_unit_test(stores_bf16_as_a_gpu_only),
         cmocka_unit_test(stays_lost),
         cmocka_unit_test(builds_a_program_once),
         cmocka_unit_test(names_what_does_not_build),

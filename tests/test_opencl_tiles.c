@@ -217,7 +217,11 @@ static void gives_equal_bits_alone_and_in_a_batch(void **state) {
         "stride=2 images=1" PADS;
     p2p_op op;
     p2p_host host = *p2p_host_services();
-    ocl_target target = {.host = &host, .compute_units = 60, .group_limit = 256, .local_bytes = 32768};
+    ocl_target target = {.host = &host,
+                         .compute_units = 60,
+                         .group_limit = 256,
+                         .local_bytes = 32768,
+                         .max_alloc_bytes = UINT64_MAX};
     ocl_plan alone = {0}, together = {0};
     ok(p2p_op_parse(one, &op));
     ok(ocl_plan_conv_gpu(&target, &op, &alone));
@@ -238,8 +242,11 @@ static void refuses_what_does_not_fit(void **state) {
     (void)state;
     p2p_op op;
     ocl_plan plan = {0};
-    ocl_target target = {
-        .host = p2p_host_services(), .compute_units = 1, .group_limit = 64, .local_bytes = 32768};
+    ocl_target target = {.host = p2p_host_services(),
+                         .compute_units = 1,
+                         .group_limit = 64,
+                         .local_bytes = 32768,
+                         .max_alloc_bytes = UINT64_MAX};
     ok(p2p_op_parse(cases[0], &op));
     static const char *const refusals[][2] = {
         {"128x128", "no tile"},    {"64x65", "no tile"},    {"sg8x2", "sub-groups"},   {"thin", "small map"},
@@ -251,9 +258,42 @@ static void refuses_what_does_not_fit(void **state) {
     }
     target.variant = "64x32k2";
     ok(ocl_plan_conv_gpu(&target, &op, &plan));
+    target.max_alloc_bytes = plan.answer.scratch_bytes - 1;
+    plan = (ocl_plan){0};
+    refused(ocl_plan_conv_gpu(&target, &op, &plan), P2P_UNSUPPORTED, "a buffer of the device");
     target.variant = NULL;
+    p2p_op large = op; /* positions beyond 31 bits, in images that are within */
+    large.t[P2P_AT_conv_fwd_x].n = large.t[P2P_AT_conv_fwd_y].n = 1 << 25;
+    refused(ocl_plan_conv_gpu(&target, &large, &plan), P2P_UNSUPPORTED, "all positions");
     target.local_bytes = 0;
     refused(ocl_plan_conv_gpu(&target, &op, &plan), P2P_UNSUPPORTED, "local memory");
+}
+
+/* The message is one of a size, and no arithmetic overflows on the way. */
+static void refuses_what_is_too_large(void **state) {
+    (void)state;
+    static const char *const texts[][2] = {
+        {"conv_fwd x=f32:nchwc16:1x67108864x8x8 w=f32:ckrs16:67108864x67108864x4x4 "
+         "y=f32:nchwc16:1x67108864x5x5",
+         "of scratch memory"},
+        {"conv_fwd x=f32:nchwc16:1x67108864x4x16777216 w=f32:ckrs16:16x67108864x4x4 "
+         "y=f32:nchwc16:1x16x1x16777213",
+         "a row of tiles"},
+        {"conv_bwd_filter x=f32:nchwc16:67108864x16x4x4 dy=f32:nchwc16:67108864x16x1x1 "
+         "dw=f32:ckrs16:16x16x4x4",
+         "2^27 pixels"},
+    };
+    ocl_target target = {.host = p2p_host_services(),
+                         .compute_units = 1,
+                         .group_limit = 256,
+                         .local_bytes = 32768,
+                         .max_alloc_bytes = UINT64_MAX};
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        p2p_op op;
+        ocl_plan plan = {0};
+        ok(p2p_op_parse(texts[i][0], &op));
+        refused(ocl_plan_conv_gpu_winograd(&target, &op, &plan), P2P_UNSUPPORTED, texts[i][1]);
+    }
 }
 
 /* ---- Choices ------------------------------------------------------------------------------------------- */
@@ -308,8 +348,11 @@ static void print_choices(int layer, p2p_kind kind, int batch, FILE *stream) {
     fprintf(stream, "n%d %4d -> %4d, %3d, s%d %-15s", batch, layers[layer].c, layers[layer].k,
             layers[layer].size, layers[layer].stride, p2p_kind_name(kind));
     for (int u = 0; u < UNITS; u++) {
-        const ocl_target target = {
-            .host = p2p_host_services(), .compute_units = units[u], .group_limit = 256, .local_bytes = 49152};
+        const ocl_target target = {.host = p2p_host_services(),
+                                   .compute_units = units[u],
+                                   .group_limit = 256,
+                                   .local_bytes = 49152,
+                                   .max_alloc_bytes = UINT64_MAX};
         ocl_plan plan = {0};
         ok(ocl_plan_conv_gpu(&target, &op, &plan));
         const char *tile = strchr(plan.answer.kernel, ' ');
@@ -365,6 +408,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(gives_equal_bits_in_passes),
         cmocka_unit_test(gives_equal_bits_alone_and_in_a_batch),
         cmocka_unit_test(refuses_what_does_not_fit),
+        cmocka_unit_test(refuses_what_is_too_large),
         cmocka_unit_test(chooses_as_committed),
     };
     setenv("P2P_OPENCL_CONV", "gpu", 1);

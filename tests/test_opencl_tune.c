@@ -182,20 +182,20 @@ static void does_not_time_what_is_wrong(void **state) {
     assert_non_null(strstr(warning, "conv_fwd"));
 }
 
-/* Ways of the families for other devices, on whatever device there is. */
+/* Ways of the families for other devices, on whatever device there is. One shape, and not the matrix library:
+ * each has many kernels. */
 static void tunes_as_for_a_gpu(void **state) {
     (void)state;
+    const p2p_op op = parse(shapes[1]);
+    char fast[P2P_CHOICE_NAME], chosen[P2P_CHOICE_NAME];
+    setenv("P2P_OPENCL_FAIL", "gemm", 1);
     device->target.cpu = false;
-    for (int i = 0; i < SHAPES; i++) {
-        const p2p_op op = parse(shapes[i]);
-        char fast[P2P_CHOICE_NAME], chosen[P2P_CHOICE_NAME];
-        other_way(&op, fast);
-        made_up times = {.way = fast, .seconds = 0.5};
-        tune(&op, &times, chosen);
-        assert_string_equal(chosen, fast);
-        assert_true(times.count > 2); /* several tiles */
-    }
-    assert_int_equal(warnings, 0);
+    other_way(&op, fast);
+    made_up times = {.way = fast, .seconds = 0.5};
+    tune(&op, &times, chosen);
+    assert_string_equal(chosen, fast);
+    assert_true(times.count > 2);  /* several tiles */
+    assert_int_equal(warnings, 1); /* of the one that was told to fail */
 }
 
 /* ---- Who is right -------------------------------------------------------------------------------------- */
@@ -331,6 +331,28 @@ static void arithmetic_reads_no_clock_and_no_file(void **state) {
     assert_int_equal(module->device.op_query(device, &op, &after), P2P_OK);
     assert_string_equal(before.kernel, after.kernel);
     assert_int_equal(clock_readings, 0);
+}
+
+static void what_does_not_fit_is_not_measured(void **state) {
+    (void)state;
+    const size_t image = (size_t)4096 * 1024 * 1024 * sizeof(float);
+    const int images = (int)(device->info.max_alloc_bytes / image) + 1;
+    char text[P2P_OP_TEXT];
+    snprintf(text, sizeof text,
+             "conv_fwd x=f32:nchwc16:%dx4096x1024x1024 w=f32:ckrs16:16x4096x4x4 y=f32:nchwc16:%dx16x512x512 "
+             "stride=2 pad_top=1 pad_left=1 pad_bottom=1 pad_right=1",
+             images, images);
+    const p2p_op op = parse(text);
+    made_up times = {.way = NULL};
+    const ocl_timer timer = {give_time, &times};
+    ocl_choice tuned;
+    p2p_choice choice;
+    assert_int_equal(ocl_tune(device, &op, &timer, &tuned), P2P_OUT_OF_MEMORY);
+    choose(&op, P2P_TUNE_MEASURE, &choice);
+    assert_string_equal(choice.name, "");
+    assert_true(!choice.measured && choice.seconds == 0);
+    assert_int_equal(clock_readings, 0);
+    assert_int_equal(warnings, 0);
 }
 
 /* One that was right when it was measured, and isn't now. */
@@ -528,6 +550,7 @@ int main(void) {
         TEST(notices_one_wrong_element),
         TEST(keeps_what_it_measured),
         TEST(arithmetic_reads_no_clock_and_no_file),
+        TEST(what_does_not_fit_is_not_measured),
         TEST(tests_what_is_kept),
         TEST(another_driver_is_another_device),
         TEST(survives_any_file),

@@ -203,6 +203,21 @@ static void test_a_device_without_bf16_is_refused(void **state) {
     p2p_device_close(device);
 }
 
+/* Two devices that store alike in float32 and not in bf16. */
+static void test_replicas_store_alike(void **state) {
+    (void)state;
+    p2p_device *devices[2];
+    p2p_session *session = NULL;
+    OK(p2p_device_open("null:1", &devices[0]));
+    OK(p2p_device_open("null:3", &devices[1]));
+    OK(p2p_session_create(devices, 2, NULL, &session));
+    p2p_session_destroy(session);
+    const p2p_session_options options = {.bf16 = true};
+    assert_int_equal(p2p_session_create(devices, 2, &options, &session), P2P_UNSUPPORTED);
+    assert_non_null(strstr(p2p_message(), "null:1 and null:3 store tensors differently"));
+    for (int i = 0; i < 2; i++) p2p_device_close(devices[i]);
+}
+
 int main(void) {
     OK(p2p_module_register(null_module));
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_plain),
@@ -210,6 +225,7 @@ int main(void) {
                                        cmocka_unit_test(test_nhwc8_bf16),
                                        cmocka_unit_test(test_nchw16c_gpu),
                                        cmocka_unit_test(test_what_a_device_refuses_in_bf16_stays_as_it_is),
-                                       cmocka_unit_test(test_a_device_without_bf16_is_refused)};
+                                       cmocka_unit_test(test_a_device_without_bf16_is_refused),
+                                       cmocka_unit_test(test_replicas_store_alike)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

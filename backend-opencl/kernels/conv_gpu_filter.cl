@@ -35,16 +35,20 @@
             next_a[j] = 0.0f;                                                                                \
             if (A_PIXEL(j) < pixels_left && (uint)a_h[j] < (uint)in_h && (uint)a_w[j] < (uint)in_w)          \
                 next_a[j] = REAL_LANES(load_stored4(a_from[j]), row_lanes);                                  \
-            a_from[j] += step_x, a_w[j] += step_w, a_h[j] += step_h;                                         \
-            if (a_w[j] >= end_w) a_w[j] -= out_w * stride, a_h[j] += stride, a_from[j] += next_row_x;        \
-            if (a_h[j] >= end_h) a_h[j] -= out_h * stride, a_from[j] += next_image_x;                        \
+            int on = step_x;                                                                                 \
+            a_w[j] += step_w, a_h[j] += step_h;                                                              \
+            if (a_w[j] >= end_w) a_w[j] -= out_w * stride, a_h[j] += stride, on += next_row_x;               \
+            if (a_h[j] >= end_h) a_h[j] -= out_h * stride, on += next_image_x;                               \
+            a_from[j] += on;                                                                                 \
         }                                                                                                    \
         for (int j = 0; j < B_LOADS; j++) {                                                                  \
             next_b[j] = 0.0f;                                                                                \
             if (B_PIXEL(j) < min(pixels_left, DEPTH))                                                        \
                 next_b[j] = REAL_LANES(load_stored4(b_from[j]), out_channels - first_n - B_COLUMN(j));       \
-            b_from[j] += step_dy, b_at[j] += step_at;                                                        \
-            if (b_at[j] >= (int)out_plane) b_at[j] -= (int)out_plane, b_from[j] += next_image_dy;            \
+            int on = step_dy;                                                                                \
+            b_at[j] += step_at;                                                                              \
+            if (b_at[j] >= (int)out_plane) b_at[j] -= (int)out_plane, on += next_image_dy;                   \
+            b_from[j] += on;                                                                                 \
         }                                                                                                    \
         pixels_left -= DEPTH;                                                                                \
     }
@@ -96,11 +100,11 @@ TILED void conv_filter_tile(VIEWED(const STORED, x), VIEWED(const STORED, dy), M
     /* 16 pixels on: so many images, rows and columns, each at most one more. */
     const int in_step = (int)(DEPTH % out_plane), images_on = (int)(DEPTH / out_plane);
     const int step_h = in_step / out_w * stride, step_w = in_step % out_w * stride, step_at = in_step;
-    const long step_x = images_on * (long)x_image + (step_h * (long)in_w + step_w) * 16;
-    const long step_dy = images_on * (long)dy_image + in_step * 16;
+    const int step_x = images_on * (int)x_image + (step_h * in_w + step_w) * 16;
+    const int step_dy = images_on * (int)dy_image + in_step * 16;
     const int next_row_x = (stride * in_w - out_w * stride) * 16;
-    const long next_image_x = (long)x_image - out_h * stride * (long)in_w * 16;
-    const long next_image_dy = (long)dy_image - out_plane * 16;
+    const int next_image_x = (int)x_image - out_h * stride * in_w * 16;
+    const int next_image_dy = (int)(dy_image - out_plane * 16);
 
     const long first_pixel = first_step * DEPTH;
     int pixels_left = (int)(images * out_plane - first_pixel);
@@ -118,7 +122,8 @@ TILED void conv_filter_tile(VIEWED(const STORED, x), VIEWED(const STORED, dy), M
         const long p = first_pixel + B_PIXEL(j);
         const int k = first_n + B_COLUMN(j) < out_blocks * 16 ? first_n + B_COLUMN(j) : 0;
         b_at[j] = (int)(p % out_plane);
-        b_from[j] = dy + dy_start + dy_at + p / out_plane * (long)dy_image + (k / 16 * out_plane + b_at[j]) * 16 + k % 16;
+        b_from[j] = dy + dy_start + dy_at + p / out_plane * (long)dy_image +
+                    (k / 16 * out_plane + b_at[j]) * 16 + k % 16;
     }
 
     float4 acc[ITEM_M][QUADS], next_a[A_LOADS], next_b[B_LOADS];
