@@ -151,7 +151,7 @@ p2p_status ocl_plan_conv_bf16(const ocl_target *target, const p2p_op *op, ocl_pl
         return ocl_refuse(target, op, "P2P_OPENCL_CONV=%s has no bf16", ocl_conv_family_name(family));
     if (family == OCL_CONV_WINOGRAD || (family == OCL_CONV_AUTO && ocl_conv_winograd_pays(target, op)))
         return ocl_plan_conv_winograd(target, op, plan);
-    if (family == OCL_CONV_AUTO && ocl_conv_small_pays(target, op))
+    if (family == OCL_CONV_AUTO && ocl_conv_small_hides_products(target, op))
         return ocl_refuse(target, op, "on such small maps the filter's traffic takes the time, not products");
     if (op->kind == P2P_KIND_conv_bwd_filter) return plan_filter_gradient(target, op, plan);
     return ocl_plan_conv_cpu(target, op, plan);

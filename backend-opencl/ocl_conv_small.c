@@ -181,3 +181,9 @@ bool ocl_conv_small_pays(const ocl_target *target, const p2p_op *op) {
     return target->vector_width >= OCL_LANES && fits(op, &s) && items >= LEAST_ITEMS &&
            x->c * y->c * s.taps >= LEAST_FILTER;
 }
+
+bool ocl_conv_small_hides_products(const ocl_target *target, const p2p_op *op) {
+    const small_shape s = shape_of(op);
+    const int64_t images = op->images ? op->images : op->t[s.x].n;
+    return ocl_conv_small_pays(target, op) && images * s.positions <= MOST_POSITIONS;
+}

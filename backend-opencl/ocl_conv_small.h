@@ -18,4 +18,8 @@ p2p_status ocl_plan_conv_small(const ocl_target *target, const p2p_op *op, ocl_p
  * the shape of one image and the width of the device's vectors alone. */
 bool ocl_conv_small_pays(const ocl_target *target, const p2p_op *op);
 
+/* Whether that leaves so few positions, of all images that the choice is made for, that products in float32
+ * take no longer than the filter's traffic, so that cheaper ones would gain nothing. */
+bool ocl_conv_small_hides_products(const ocl_target *target, const p2p_op *op);
+
 #endif
