@@ -1,8 +1,8 @@
-/* The convolutions for GPUs, beyond what test_ops sees of them: every tile and every form without another
- * number of parts gives the same bits, so that the tuner and other devices may choose (by default each form
- * on a third of the cases, with the argument "all" on all); what is chosen for the layers of the full
- * networks on small and large GPUs is compared with committed text (P2P_UPDATE_GOLDEN=1 writes it), without a
- * device.
+/* What GPUs run, beyond what test_ops sees of it: sums have the same bits in groups of work-items of any
+ * size, and every tile of a convolution and every form without another number of parts gives the same bits,
+ * so that the tuner and other devices may choose (by default each form on a third of the cases, with the
+ * argument "all" on all); what is chosen for the layers of the full networks on small and large GPUs is
+ * compared with committed text (P2P_UPDATE_GOLDEN=1 writes it), without a device.
  */
 #include "device.h"
 #include "ocl.h"
@@ -153,6 +153,42 @@ static void expect_equal_bits(ocl_planner planner, const char *text, size_t limi
 static void gives_equal_bits_by_every_tile(void **state) {
     (void)state;
     for (int c = 0; c < CASES; c++) expect_equal_bits(ocl_plan_conv_gpu, cases[c], SIZE_MAX, c % 3);
+}
+
+/* Sums of what is no convolution: small ones, which one launch does, larger ones in parts, and one with more
+ * parts than a group of work-items merges for itself. */
+static const char *const sums[] = {
+    "norm_apply x=f32:nchwc16:3x20x5x7 stats=f32:plain:3x3x1x20 y=f32:nchwc16:3x20x5x7 eps=1e-05 merged=1 "
+    "images=1",
+    "norm_apply x=f32:nchwc16:2x20x33x37 stats=f32:plain:1x3x1x20 y=f32:nchwc16:2x20x33x37 eps=1e-05 "
+    "merged=1",
+    "norm_apply x=f32:nchwc16:2x5x130x131 stats=f32:plain:1x3x1x5 y=f32:nchwc16:2x5x130x131 eps=1e-05 "
+    "merged=1",
+    "bias_grad dy=f32:nchwc16:2x20x9x11 db=f32:plain:1x20x1x1",
+    "bias_grad dy=f32:nchwc16:3x7x29x31 db=f32:plain:1x7x1x1",
+    "loss_bce x=f32:nchwc16:3x1x14x15 loss=f32:plain:1x1x1x1 loss_scale=0.01",
+    "loss_l1 x=f32:nchwc16:2x3x65x66 target=f32:nchwc16:2x3x65x66 loss=f32:plain:1x1x1x1 loss_scale=0.01",
+};
+
+static void sums_to_equal_bits_in_groups_of_any_size(void **state) {
+    (void)state;
+    static const size_t limits[] = {64, 16, 1};
+    for (size_t c = 0; c < sizeof sums / sizeof sums[0]; c++) {
+        p2p_be_device *device = NULL;
+        ok(module->device_open(0, &device));
+        trial t = prepare(device, ocl_plan_op, sums[c]);
+        assert_true(device->target.group_limit >= 256);
+        void *own = compute(&t, NULL);
+        for (int l = 0; l < 3; l++) {
+            device->target.group_limit = limits[l];
+            void *other = compute(&t, NULL);
+            if (memcmp(own, other, t.bytes) != 0) fail_msg("%s: groups of %zu", sums[c], limits[l]);
+            free(other);
+        }
+        free(own);
+        discard(&t);
+        module->device.close(device);
+    }
 }
 
 static void gives_equal_bits_in_small_groups(void **state) {
@@ -402,6 +438,7 @@ static void chooses_as_committed(void **state) {
 int main(int argc, char **argv) {
     all = argc == 2 && strcmp(argv[1], "all") == 0;
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(sums_to_equal_bits_in_groups_of_any_size),
         cmocka_unit_test(gives_equal_bits_by_every_tile),
         cmocka_unit_test(gives_equal_bits_in_small_groups),
         cmocka_unit_test(gives_equal_bits_by_every_tile_of_winograd),
