@@ -11,11 +11,11 @@
 #include <string.h>
 
 enum {
-    MOST_GROUPS = 65535, /* of a dimension of the grid */
-    FULL_DEVICE = 256,   /* groups that a sum is cut for, with tiles of FULL_TILE x FULL_TILE */
-    FULL_TILE = 64,      /* likewise: of no device, because bits depend on it */
-    LEAST_STEPS = 8,     /* of a part */
-    MOST_PARTS = 64,     /* of a sum */
+    MOST_TAPS = 65535,
+    FULL_DEVICE = 256, /* groups that a sum is cut for, with tiles of FULL_TILE x FULL_TILE */
+    FULL_TILE = 64,    /* likewise: of no device, because bits depend on it */
+    LEAST_STEPS = 8,   /* of a part */
+    MOST_PARTS = 64,   /* of a sum */
     MOST_STRIDE = UINT8_MAX,
     MOST_FLOATS = INT32_MAX - 255, /* of an image or a filter */
     THIN_ITEMS = 64,               /* of a group that streams filters */
@@ -110,8 +110,8 @@ static p2p_status check(const ocl_target *target, const p2p_op *op, const produc
     if (p->bias >= 0) P2P_TRY(ocl_want_plain(target, op, p->bias));
     if (w->type != P2P_TYPE_f32 || w->layout != P2P_LAYOUT_ckrs || w->block != OCL_LANES)
         return ocl_refuse(target, op, "the filter must be f32:ckrs16");
-    if (w->h * w->w > MOST_GROUPS || op->stride > MOST_STRIDE)
-        return ocl_refuse(target, op, "a filter of more than %d taps or a stride above %d", MOST_GROUPS,
+    if (w->h * w->w > MOST_TAPS || op->stride > MOST_STRIDE)
+        return ocl_refuse(target, op, "a filter of more than %d taps or a stride above %d", MOST_TAPS,
                           MOST_STRIDE);
     /* Kernels count in ints within these. */
     const p2p_tensor *y = &op->t[p->out];
@@ -427,12 +427,11 @@ int ocl_conv_gpu_variants(const ocl_target *target, const p2p_op *op,
     const int64_t parts = parts_of_shape(&p);
     const ocl_gpu_product all = tiled(&p, parts);
     const ocl_gpu_tile *own = ocl_gpu_tile_cheapest(target, &all);
+    static const char *const subgroups[2][2] = {{"sg8x1", "sg8x2"}, {"sg16x1", "sg16x2"}};
     int count = 0;
-    static const char *const data_subgroups[] = {"sg8x1", "sg8x2"}, *const filter_subgroups[] = {"sg16x1",
-                                                                                                 "sg16x2"};
     if (may_be_thin(target, op, &p)) snprintf(names[count++], sizeof names[0], "thin");
     for (int i = 0; may_be_subgrouped(target, &p) && i < 2; i++)
-        snprintf(names[count++], sizeof names[0], "%s", p.gradient ? filter_subgroups[i] : data_subgroups[i]);
+        snprintf(names[count++], sizeof names[0], "%s", subgroups[p.gradient][i]);
     count += ocl_gpu_tile_names(target, &all, OCL_MOST_VARIANTS - PART_VARIANTS - count, names + count);
     static const int64_t factors[PART_VARIANTS][2] = {{1, 4}, {1, 2}, {2, 1}, {4, 1}};
     for (int i = 0; own && i < PART_VARIANTS; i++) {

@@ -61,13 +61,14 @@ void ocl_launch_plane_copy(const ocl_target *target, ocl_plan *plan, const ocl_p
     ocl_launch *launch = ocl_launch_add(target, plan, "copy.cl", "copy_planes");
     if (copy->x.bf16) ocl_launch_option(launch, "X_BF16");
     if (copy->y.bf16) ocl_launch_option(launch, "Y_BF16");
-    int64_t chunk = target->cpu ? CPU_POSITIONS : 1;
-    ocl_launch_grid(target, launch, ocl_divide_up(copy->positions, chunk),
+    const int shift = copy->c_stored > 4 ? 4 : 2; /* log2 of the numbers of a position */
+    ocl_launch_grid(target, launch,
+                    target->cpu ? ocl_divide_up(copy->positions, CPU_POSITIONS) : copy->positions << shift,
                     ocl_divide_up(copy->c_stored, OCL_LANES), copy->n_stored);
     arg_side(launch, &copy->x);
     arg_side(launch, &copy->y);
     ocl_arg_int(launch, copy->positions);
-    ocl_arg_int(launch, chunk);
+    ocl_arg_int(launch, target->cpu ? CPU_POSITIONS : shift);
     ocl_arg_ulong(launch, (uint64_t)copy->n_real);
     ocl_arg_ulong(launch, (uint64_t)copy->c_real);
     ocl_arg_ulong(launch, (uint64_t)copy->c_stored);
@@ -121,16 +122,17 @@ static bool is_transpose(const p2p_tensor *x, const p2p_tensor *y) {
 static void plan_transpose(const ocl_target *target, const p2p_op *op, ocl_plan *plan) {
     const p2p_tensor *x = &op->t[P2P_AT_copy_x];
     int64_t k_blocks = ocl_divide_up(x->n, OCL_LANES), c_blocks = ocl_divide_up(x->c, OCL_LANES);
-    int64_t taps = x->h * x->w, chunk = target->cpu ? CPU_TAPS : 1;
+    int64_t taps = x->h * x->w;
     bool k_outer = x->layout == P2P_LAYOUT_ckrs;
+    int64_t outer = k_outer ? k_blocks : c_blocks, inner = k_outer ? c_blocks : k_blocks;
     ocl_launch *launch = ocl_launch_add(target, plan, "copy.cl", "filter_transpose");
-    ocl_launch_grid(target, launch, ocl_divide_up(taps, chunk), k_outer ? k_blocks : c_blocks,
-                    k_outer ? c_blocks : k_blocks);
+    ocl_launch_grid(target, launch, target->cpu ? ocl_divide_up(taps, CPU_TAPS) : 16 * taps, outer, inner);
     ocl_arg_operand(launch, P2P_AT_copy_x);
     ocl_arg_operand(launch, P2P_AT_copy_y);
     ocl_arg_int(launch, taps);
-    ocl_arg_int(launch, chunk);
-    ocl_arg_ulong(launch, (uint64_t)(k_outer ? c_blocks : k_blocks));
+    if (target->cpu) ocl_arg_int(launch, CPU_TAPS);
+    ocl_arg_ulong(launch, (uint64_t)inner);
+    if (!target->cpu) ocl_arg_ulong(launch, (uint64_t)outer);
     ocl_arg_int(launch, ocl_accumulates(op, P2P_AT_copy_y));
 }
 

@@ -215,7 +215,7 @@ p2p_status ocl_view_of(const ocl_target *target, const p2p_op *op, int like, boo
     view->like = like;
     choose_chunk(target, view, chunk);
     if (view->positions > INT32_MAX || view->images > INT32_MAX || view->blocks > INT32_MAX / OCL_LANES ||
-        view->chunks > INT32_MAX)
+        view->chunks > INT32_MAX || (!target->cpu && view->flat && view->valid / 4 >= INT32_MAX))
         return refuse_tensor(target, op, like, "within 31 bits in every extent");
     return P2P_OK;
 }

@@ -1,5 +1,6 @@
-/* Planners of the element-wise kinds: kernels/pointwise.cl. Each is one launch without scratch memory. */
-#include "ocl_plan.h"
+/* Planners of the element-wise kinds: kernels/pointwise.cl on CPUs, else kernels/pointwise_gpu.cl, whose
+ * kernels differ in how they walk. Each is one launch without scratch memory. */
+#include "ocl_quads.h"
 
 #include <stddef.h>
 
@@ -14,6 +15,11 @@ _Static_assert(P2P_ACT_none == 0 && P2P_ACT_relu == 1 && P2P_ACT_lrelu == 2 && P
 
 static ocl_launch *add_pointwise(const ocl_target *target, ocl_plan *plan, const ocl_view *view,
                                  const char *kernel) {
+    if (!target->cpu) {
+        ocl_launch *launch = ocl_launch_add_quads(target, plan, "pointwise_gpu.cl", kernel);
+        ocl_walk_quads(target, launch, view, ocl_quad_shift(view), false);
+        return launch;
+    }
     ocl_launch *launch = ocl_launch_add(target, plan, "pointwise.cl", kernel);
     ocl_launch_grid(target, launch, view->chunks, view->blocks, view->images);
     ocl_arg_view(launch, view);

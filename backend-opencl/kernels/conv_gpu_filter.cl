@@ -122,7 +122,8 @@ TILED void conv_filter_tile(VIEWED(const STORED, x), VIEWED(const STORED, dy), M
         const long p = first_pixel + B_PIXEL(j);
         const int k = first_n + B_COLUMN(j) < out_blocks * 16 ? first_n + B_COLUMN(j) : 0;
         b_at[j] = (int)(p % out_plane);
-        b_from[j] = dy + dy_start + dy_at + p / out_plane * (long)dy_image + (k / 16 * out_plane + b_at[j]) * 16 + k % 16;
+        b_from[j] = dy + dy_start + dy_at + p / out_plane * (long)dy_image +
+                    (k / 16 * out_plane + b_at[j]) * 16 + k % 16;
     }
 
     float4 acc[ITEM_M][QUADS], next_a[A_LOADS], next_b[B_LOADS];

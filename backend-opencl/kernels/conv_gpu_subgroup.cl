@@ -15,11 +15,11 @@
     __attribute__((reqd_work_group_size(16 * SUBGROUPS, 1, 1)))
 
 /* Lane i has from[i]. */
-inline float lane_of(__global const float *from) {
+static inline float lane_of(__global const float *from) {
     return as_float(intel_sub_group_block_read((__global const uint *)from));
 }
 
-inline float stored_lane_of(__global const STORED *from) {
+static inline float stored_lane_of(__global const STORED *from) {
 #ifdef STORED_BF16
     return load_stored(from + get_sub_group_local_id());
 #else

@@ -19,14 +19,14 @@
 #define KEPT_DEPTH(e, tile)  ((e) / (WIDTH(tile) / 4) % 16)
 #define KEPT_RESULT(e, tile) ((e) / (WIDTH(tile) * 4) * 16 + (e) % (WIDTH(tile) / 4) * 4)
 
-/* Where it comes from in step 0; -1: nowhere. */
+/* Where it comes from in step 0 (a point has less than 2^28 floats); -1: nowhere. */
 #define SUMMED_PLACE(first, e, tile, extent)                                                                 \
     ((first) + SUMMED_RESULT(e, tile) < (extent) && (e) < (tile)*4                                           \
-         ? ((long)(first) + SUMMED_RESULT(e, tile)) * 16 + SUMMED_DEPTH(e, tile)                             \
+         ? ((first) + SUMMED_RESULT(e, tile)) * 16 + SUMMED_DEPTH(e, tile)                             \
          : -1)
 #define KEPT_PLACE(first, e, tile, extent)                                                                   \
     ((first) + KEPT_RESULT(e, tile) < (extent) && (e) < (tile)*4                                             \
-         ? ((long)(((first) + KEPT_RESULT(e, tile)) / 16) * depth + KEPT_DEPTH(e, tile)) * 16 +              \
+         ? (((first) + KEPT_RESULT(e, tile)) / 16 * depth + KEPT_DEPTH(e, tile)) * 16 +              \
                ((first) + KEPT_RESULT(e, tile)) % 16                                                         \
          : -1)
 /* The next step is so much further on. */
@@ -97,7 +97,7 @@ TILED void gpu_winograd_products(MEMORY(const float, a), const ulong a_distance,
     b += b_start + point * b_distance + begin * OF_B(STRIDE)(columns);
     sums += sums_start + point * sums_distance + (ulong)part * rows * columns;
 
-    long a_at[A_LOADS], b_at[B_LOADS];
+    int a_at[A_LOADS], b_at[B_LOADS];
     UNROLL for (int j = 0; j < A_LOADS; j++) a_at[j] = OF_A(PLACE)(first_m, item + j * GROUP, TILE_M, rows);
     UNROLL for (int j = 0; j < B_LOADS; j++) b_at[j] = OF_B(PLACE)(first_n, item + j * GROUP, TILE_N, columns);
     float4 acc[ITEM_M][QUADS], next_a[A_LOADS], next_b[B_LOADS];
