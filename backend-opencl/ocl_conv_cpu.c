@@ -636,7 +636,9 @@ p2p_status ocl_plan_conv_cpu(const ocl_target *target, const p2p_op *op, ocl_pla
 
 /* ---- Variants ------------------------------------------------------------------------------------------ */
 
-static int list_tiles(const ocl_target *target, const p2p_op *op, ocl_variant_name names[OCL_MOST_VARIANTS]) {
+/* `all`: the tile that the planner would take among them. */
+static int list_tiles(const ocl_target *target, const p2p_op *op, bool all,
+                      ocl_variant_name names[OCL_MOST_VARIANTS]) {
     conv_shape s = shape_of(op);
     costed_tile best[1 + TILE_VARIANTS];
     ocl_target free_choice = *target;
@@ -646,7 +648,7 @@ static int list_tiles(const ocl_target *target, const p2p_op *op, ocl_variant_na
     int count = 0;
     for (int i = 0; i < ranked && count < TILE_VARIANTS; i++) {
         const conv_tile *t = &best[i].tile;
-        if (same_tile(t, &s.tile)) continue;
+        if (!all && same_tile(t, &s.tile)) continue;
         snprintf(names[count++], sizeof names[0], "%dx%dx%dx%d", (int)t->images, (int)t->rows,
                  (int)t->columns, (int)t->vecs);
     }
@@ -654,7 +656,7 @@ static int list_tiles(const ocl_target *target, const p2p_op *op, ocl_variant_na
 }
 
 /* Of as many sums as the usual tile or up to half as many more. */
-static int list_filter_tiles(const ocl_target *target, const p2p_op *op,
+static int list_filter_tiles(const ocl_target *target, const p2p_op *op, bool all,
                              ocl_variant_name names[OCL_MOST_VARIANTS]) {
     static const conv_tile tiles[] = {{1, 8, 1, 3}, {1, 4, 1, 4}, {1, 16, 1, 1}, {1, 8, 1, 2},
                                       {1, 4, 1, 1}, {1, 2, 1, 2}, {1, 2, 1, 1},  {1, 1, 1, 2}};
@@ -664,8 +666,9 @@ static int list_filter_tiles(const ocl_target *target, const p2p_op *op,
     if (has_few_filters(op)) return 0;
     for (size_t i = 0; i < sizeof tiles / sizeof *tiles; i++) {
         const conv_tile *t = &tiles[i];
-        if (same_tile(t, &usual) || t->rows * t->vecs < sums || t->rows * t->vecs > most_sums(target) ||
-            t->vecs > ocl_blocks(op->t[DY].c) || t->rows > ocl_blocks(op->t[X].c) * OCL_LANES)
+        if ((!all && same_tile(t, &usual)) || t->rows * t->vecs < sums ||
+            t->rows * t->vecs > most_sums(target) || t->vecs > ocl_blocks(op->t[DY].c) ||
+            t->rows > ocl_blocks(op->t[X].c) * OCL_LANES)
             continue;
         snprintf(names[count++], sizeof names[0], "%dx%d", (int)t->rows, (int)t->vecs);
     }
@@ -674,7 +677,12 @@ static int list_filter_tiles(const ocl_target *target, const p2p_op *op,
 
 int ocl_conv_cpu_variants(const ocl_target *target, const p2p_op *op,
                           ocl_variant_name names[OCL_MOST_VARIANTS]) {
-    if (op->math != P2P_MATH_bf16 && ocl_conv_small_pays(target, op)) return 0; /* without tiles */
-    if (op->kind != P2P_KIND_conv_bwd_filter) return list_tiles(target, op, names);
-    return op->math == P2P_MATH_bf16 ? 0 : list_filter_tiles(target, op, names);
+    ocl_target free_choice = *target;
+    free_choice.variant = NULL;
+    const bool small = wants_small(&free_choice, op), gradient = op->kind == P2P_KIND_conv_bwd_filter;
+    int count = 0;
+    if (!gradient) count = list_tiles(target, op, small, names);
+    if (gradient && op->math != P2P_MATH_bf16) count = list_filter_tiles(target, op, small, names);
+    if (!small) snprintf(names[count++], sizeof names[0], "%s", OCL_CONV_SMALL_VARIANT);
+    return count;
 }

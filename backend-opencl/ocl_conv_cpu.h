@@ -21,7 +21,8 @@ p2p_status ocl_plan_conv_cpu(const ocl_target *target, const p2p_op *op, ocl_pla
 
 /* Register tiles that keep the planner's order of summation, and so its bits, best first by the planner's own
  * estimate: images x rows x columns of positions x vectors of 16 output channels, "1x1x8x2"; for a filter
- * gradient input channels x vectors, "8x2". Returns how many. */
+ * gradient input channels x vectors, "8x2". And, last, the form of ocl_conv_small.h, which may add in another
+ * order. Where that is the planner's choice, its tile is among them instead. Returns how many. */
 int ocl_conv_cpu_variants(const ocl_target *target, const p2p_op *op,
                           ocl_variant_name names[OCL_MOST_VARIANTS]);
 

@@ -1,5 +1,5 @@
-/* keep_choices WAY: as if the OpenCL device 0 had measured that way to be the fastest for every convolution on
- * standard input, the output of `p2p plan`. For the test of what trainings do with what was kept.
+/* keep_choices WAY: as if the OpenCL device 0 had measured that way to be the fastest for every convolution
+ * on standard input, the output of `p2p plan`. For the test of what trainings do with what was kept.
  */
 #include "device.h"
 #include "ocl_choice.h"
