@@ -272,6 +272,25 @@ static void gives_equal_bits_alone_and_in_a_batch(void **state) {
     assert_string_equal(together.launch[0].kernel, "conv_tile");
 }
 
+/* Winograd pays for sixteen images of this layer, not for one. */
+static void chooses_alike_alone_and_in_a_batch(void **state) {
+    (void)state;
+    const ocl_target target = {.winograd = OCL_WINOGRAD_AUTO};
+    static const int batches[] = {1, 16};
+    for (int b = 0; b < 2; b++) {
+        char text[256];
+        p2p_op op;
+        snprintf(text, sizeof text,
+                 "conv_fwd x=f32:nchwc16:%dx128x64x64 w=f32:ckrs16:256x128x4x4 y=f32:nchwc16:%dx256x32x32 "
+                 "stride=2" PADS,
+                 batches[b], batches[b]);
+        ok(p2p_op_parse(text, &op));
+        assert_int_equal(ocl_conv_gpu_winograd_pays(&target, &op), batches[b] > 1);
+        op.images = 1;
+        assert_false(ocl_conv_gpu_winograd_pays(&target, &op));
+    }
+}
+
 /* ---- Refusals ------------------------------------------------------------------------------------------ */
 
 static void refuses_what_does_not_fit(void **state) {
@@ -444,6 +463,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(gives_equal_bits_by_every_tile_of_winograd),
         cmocka_unit_test(gives_equal_bits_in_passes),
         cmocka_unit_test(gives_equal_bits_alone_and_in_a_batch),
+        cmocka_unit_test(chooses_alike_alone_and_in_a_batch),
         cmocka_unit_test(refuses_what_does_not_fit),
         cmocka_unit_test(refuses_what_is_too_large),
         cmocka_unit_test(chooses_as_committed),
