@@ -86,6 +86,7 @@ static product filter_product(const p2p_op *op) {
     p.taps = w->h * w->w;
     p.rows = p.rows_of_bits = ocl_blocks(x->c) * p.taps * p.lanes;
     p.columns = y->c;
+    p.partial = x->c % p.lanes != 0 || y->c % OCL_LANES != 0;
     p.steps = ocl_divide_up(y->n * y->h * y->w, OCL_GPU_DEPTH);
     return p;
 }
@@ -237,7 +238,7 @@ static ocl_launch *add_tiled(const ocl_target *target, ocl_plan *plan, const pro
     ocl_gpu_tile_launch(target, launch, c->tile, &all);
     ocl_launch_option(launch, "WALKED=%d", (int)p->lanes);
     if (p->lanes < OCL_LANES && p->count_s) ocl_launch_option(launch, "COUNT_S=%d", (int)p->count_s);
-    if (p->partial) ocl_launch_option(launch, "PARTIAL");
+    if (p->partial) ocl_launch_option(launch, "EMPTY_LANES");
     return launch;
 }
 

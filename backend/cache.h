@@ -13,7 +13,8 @@
 
 enum { P2P_CACHE_LARGEST = 256 * 1024 * 1024 }; /* bytes of a value; longer ones are not kept */
 
-/* p2p_host has the contract. `kind` goes into the file's name: lower-case letters only. */
+/* p2p_host has the contract. `kind` goes into the file's name: lower-case letters, digits and hyphens only.
+ */
 bool p2p_cache_get(const char *kind, const p2p_key_part *key, int parts, void **value, size_t *size);
 void p2p_cache_put(const char *kind, const p2p_key_part *key, int parts, const void *value, size_t size);
 

@@ -113,7 +113,8 @@ static inline uint32_t p2p_draw_below(const p2p_draw *draw, uint64_t index, uint
 }
 
 /* Two standard normal numbers from each of `count` pairs, at most P2P_DRAW_PAIRS, by Box and Muller's
- * transform: pair i gives elements 2i and 2i+1 of an array, so that element e is the same however it is filled.
+ * transform: pair i gives elements 2i and 2i+1 of an array, so that element e is the same however it is
+ * filled.
  */
 static inline void p2p_draw_normals(const p2p_draw *draw, uint64_t index, int count, double *elements) {
     double left[P2P_DRAW_PAIRS], right[P2P_DRAW_PAIRS];

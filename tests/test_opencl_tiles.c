@@ -1,8 +1,8 @@
-/* The convolutions for GPUs, beyond what test_ops sees of them: every tile and every form without another
- * number of parts gives the same bits, so that the tuner and other devices may choose (by default each form
- * on a third of the cases, with the argument "all" on all); what is chosen for the layers of the full
- * networks on small and large GPUs is compared with committed text (P2P_UPDATE_GOLDEN=1 writes it), without a
- * device.
+/* What GPUs run, beyond what test_ops sees of it: sums have the same bits in groups of work-items of any
+ * size, and every tile of a convolution and every form without another number of parts gives the same bits,
+ * so that the tuner and other devices may choose (by default each form on a third of the cases, with the
+ * argument "all" on all); what is chosen for the layers of the full networks on small and large GPUs is
+ * compared with committed text (P2P_UPDATE_GOLDEN=1 writes it), without a device.
  */
 #include "device.h"
 #include "ocl.h"
@@ -155,6 +155,42 @@ static void gives_equal_bits_by_every_tile(void **state) {
     for (int c = 0; c < CASES; c++) expect_equal_bits(ocl_plan_conv_gpu, cases[c], SIZE_MAX, c % 3);
 }
 
+/* Sums of what is no convolution: small ones, which one launch does, larger ones in parts, and one with more
+ * parts than a group of work-items merges for itself. */
+static const char *const sums[] = {
+    "norm_apply x=f32:nchwc16:3x20x5x7 stats=f32:plain:3x3x1x20 y=f32:nchwc16:3x20x5x7 eps=1e-05 merged=1 "
+    "images=1",
+    "norm_apply x=f32:nchwc16:2x20x33x37 stats=f32:plain:1x3x1x20 y=f32:nchwc16:2x20x33x37 eps=1e-05 "
+    "merged=1",
+    "norm_apply x=f32:nchwc16:2x5x130x131 stats=f32:plain:1x3x1x5 y=f32:nchwc16:2x5x130x131 eps=1e-05 "
+    "merged=1",
+    "bias_grad dy=f32:nchwc16:2x20x9x11 db=f32:plain:1x20x1x1",
+    "bias_grad dy=f32:nchwc16:3x7x29x31 db=f32:plain:1x7x1x1",
+    "loss_bce x=f32:nchwc16:3x1x14x15 loss=f32:plain:1x1x1x1 loss_scale=0.01",
+    "loss_l1 x=f32:nchwc16:2x3x65x66 target=f32:nchwc16:2x3x65x66 loss=f32:plain:1x1x1x1 loss_scale=0.01",
+};
+
+static void sums_to_equal_bits_in_groups_of_any_size(void **state) {
+    (void)state;
+    static const size_t limits[] = {64, 16, 1};
+    for (size_t c = 0; c < sizeof sums / sizeof sums[0]; c++) {
+        p2p_be_device *device = NULL;
+        ok(module->device_open(0, &device));
+        trial t = prepare(device, ocl_plan_op, sums[c]);
+        assert_true(device->target.group_limit >= 256);
+        void *own = compute(&t, NULL);
+        for (int l = 0; l < 3; l++) {
+            device->target.group_limit = limits[l];
+            void *other = compute(&t, NULL);
+            if (memcmp(own, other, t.bytes) != 0) fail_msg("%s: groups of %zu", sums[c], limits[l]);
+            free(other);
+        }
+        free(own);
+        discard(&t);
+        module->device.close(device);
+    }
+}
+
 static void gives_equal_bits_in_small_groups(void **state) {
     (void)state;
     static const size_t limits[] = {64, 16, 1}; /* the last tile is for one work-item */
@@ -234,6 +270,25 @@ static void gives_equal_bits_alone_and_in_a_batch(void **state) {
     together = (ocl_plan){0};
     ok(ocl_plan_conv_gpu(&target, &op, &together));
     assert_string_equal(together.launch[0].kernel, "conv_tile");
+}
+
+/* Winograd pays for sixteen images of this layer, not for one. */
+static void chooses_alike_alone_and_in_a_batch(void **state) {
+    (void)state;
+    const ocl_target target = {.winograd = OCL_WINOGRAD_AUTO};
+    static const int batches[] = {1, 16};
+    for (int b = 0; b < 2; b++) {
+        char text[256];
+        p2p_op op;
+        snprintf(text, sizeof text,
+                 "conv_fwd x=f32:nchwc16:%dx128x64x64 w=f32:ckrs16:256x128x4x4 y=f32:nchwc16:%dx256x32x32 "
+                 "stride=2" PADS,
+                 batches[b], batches[b]);
+        ok(p2p_op_parse(text, &op));
+        assert_int_equal(ocl_conv_gpu_winograd_pays(&target, &op), batches[b] > 1);
+        op.images = 1;
+        assert_false(ocl_conv_gpu_winograd_pays(&target, &op));
+    }
 }
 
 /* ---- Refusals ------------------------------------------------------------------------------------------ */
@@ -402,11 +457,13 @@ static void chooses_as_committed(void **state) {
 int main(int argc, char **argv) {
     all = argc == 2 && strcmp(argv[1], "all") == 0;
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(sums_to_equal_bits_in_groups_of_any_size),
         cmocka_unit_test(gives_equal_bits_by_every_tile),
         cmocka_unit_test(gives_equal_bits_in_small_groups),
         cmocka_unit_test(gives_equal_bits_by_every_tile_of_winograd),
         cmocka_unit_test(gives_equal_bits_in_passes),
         cmocka_unit_test(gives_equal_bits_alone_and_in_a_batch),
+        cmocka_unit_test(chooses_alike_alone_and_in_a_batch),
         cmocka_unit_test(refuses_what_does_not_fit),
         cmocka_unit_test(refuses_what_is_too_large),
         cmocka_unit_test(chooses_as_committed),

@@ -25,8 +25,8 @@ p2p_status sys_thread_start(sys_thread **thread, void (*body)(void *argument), v
 /* Wait until the thread's body has returned. NULL is ignored. */
 void sys_thread_join(sys_thread *thread);
 
-/* Call job(context, i) once for each i in [0, count), each on whichever processor is free, and return when all
- * have returned. Where the system gives no threads, the caller's does all. */
+/* Call job(context, i) once for each i in [0, count), each on whichever processor is free, and return when
+ * all have returned. Where the system gives no threads, the caller's does all. */
 void sys_parallel(void (*job)(void *context, int index), void *context, int count);
 
 /* A lock and the condition that is waited for under it. */

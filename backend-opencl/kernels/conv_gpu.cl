@@ -38,8 +38,8 @@ static inline int column_of(int e) {
 }
 #endif
 
-/* Lanes of a block that are no channels may hold NaN; without PARTIAL there are none. */
-#ifdef PARTIAL
+/* Lanes of a block that are no channels may hold NaN; without EMPTY_LANES there are none. */
+#ifdef EMPTY_LANES
 #define REAL_LANES(v, lanes) first_lanes(v, lanes)
 #else
 #define REAL_LANES(v, lanes) (v)

@@ -20,8 +20,8 @@
 #define B_PIXEL(j) ((item + (j) * GROUP) / B_QUADS)
 #define B_COLUMN(j) ((item + (j) * GROUP) % B_QUADS * 4)
 
-/* Lanes of a block that are no channels may hold NaN; without PARTIAL there are none. */
-#ifdef PARTIAL
+/* Lanes of a block that are no channels may hold NaN; without EMPTY_LANES there are none. */
+#ifdef EMPTY_LANES
 #define REAL_LANES(v, lanes) first_lanes(v, lanes)
 #else
 #define REAL_LANES(v, lanes) (v)
