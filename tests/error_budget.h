@@ -54,12 +54,12 @@ enum { P2P_BUDGET_WINOGRAD = 8, P2P_BUDGET_WINOGRAD_DEPTH = 36 };
  *
  *     budget * eps of bf16 * the largest sqrt(sum (x w)^2) of the plane
  *
- * Derived: a factor is rounded by up to u = eps / 2 of itself, 0.42 u rms over all mantissas, so a product of two by
- * 0.6 u. Of F(3, 2) at 0, 1, -1 with independent factors of variance 1, the products of transformed factors have
- * the variances 2, 1, 1, 2, of which output rows add 4, 2 and 4, where the sum itself has 2: in two directions the
- * error grows up to 4/2 times, to 1.2 u = 0.6 eps at a tile's corner. (Filter gradients: 5/3 in variance in each
- * direction.) 4 eps are 6.6 standard deviations, which one in 2e10 results passes. Measured: rms 1.0 u, which is
- * 1.67 times 0.6 u, and at most 3 eps of a million results. */
+ * Derived: a factor is rounded by up to u = eps / 2 of itself, 0.42 u rms over all mantissas, so a product of
+ * two by 0.6 u. Of F(3, 2) at 0, 1, -1 with independent factors of variance 1, the products of transformed
+ * factors have the variances 2, 1, 1, 2, of which output rows add 4, 2 and 4, where the sum itself has 2: in
+ * two directions the error grows up to 4/2 times, to 1.2 u = 0.6 eps at a tile's corner. (Filter gradients:
+ * 5/3 in variance in each direction.) 4 eps are 6.6 standard deviations, which one in 2e10 results passes.
+ * Measured: rms 1.0 u, which is 1.67 times 0.6 u, and at most 3 eps of a million results. */
 enum { P2P_BUDGET_WINOGRAD_BF16 = 4 };
 
 static inline bool p2p_budget_is_winograd(const char *kernel) {
