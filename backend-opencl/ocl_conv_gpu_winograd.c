@@ -22,19 +22,13 @@ enum {
     LEAST_STEPS = 8        /* and of 16 tiles in each of the parts that make them */
 };
 
-/* A part of the scratch memory: an array for each point. */
-typedef struct {
-    uint64_t at;       /* floats from the start */
-    uint64_t distance; /* from one point's array to the next, in floats */
-} point_arrays;
-
 typedef struct {
     ocl_winograd w;
     int64_t points;
     int64_t rows, tiles;      /* of a pass: rows of tiles, and tiles */
     int64_t in_rows, columns; /* input rows; output columns, or channels of dy in whole blocks */
     int64_t parts;            /* of a filter gradient's depth */
-    point_arrays inputs, filters, gradients, sums;
+    ocl_point_arrays inputs, filters, gradients, sums;
     uint64_t floats; /* of scratch memory */
 } winograd_shape;
 
@@ -66,8 +60,8 @@ static p2p_status divide_rows(const ocl_target *target, const p2p_op *op, winogr
 }
 
 /* A line between arrays keeps those of all points off the same banks of memory. */
-static point_arrays reserve(winograd_shape *s, int64_t floats) {
-    const point_arrays arrays = {s->floats, (uint64_t)(floats + OCL_LANES)};
+static ocl_point_arrays reserve(winograd_shape *s, int64_t floats) {
+    const ocl_point_arrays arrays = {s->floats, (uint64_t)(floats + OCL_LANES)};
     s->floats += arrays.distance * (uint64_t)s->points;
     return arrays;
 }
@@ -101,7 +95,7 @@ static ocl_launch *add_transform(const ocl_target *target, ocl_plan *plan, const
     return launch;
 }
 
-static void arg_arrays(ocl_launch *launch, const point_arrays *arrays) {
+static void arg_arrays(ocl_launch *launch, const ocl_point_arrays *arrays) {
     ocl_arg_scratch(launch, arrays->at);
     ocl_arg_ulong(launch, arrays->distance);
 }

@@ -29,12 +29,6 @@ enum {
     BF16_PARTS = 2              /* and of a filter with stride 1 */
 };
 
-/* A part of the scratch memory: an array for each point. */
-typedef struct {
-    uint64_t at;       /* floats from the start */
-    uint64_t distance; /* from one point's array to the next, in floats */
-} point_arrays;
-
 /* A convolution in the terms of the kernels. */
 typedef struct {
     ocl_winograd w;
@@ -45,7 +39,7 @@ typedef struct {
     int64_t rows, tiles;        /* of a pass: rows of tiles, and tiles rounded up */
     int64_t tiles_each, shares; /* of a work-item of the products, and how many shares of a pass that makes */
     int64_t chunk;              /* blocks of 16 input rows whose filters are transformed at a time */
-    point_arrays inputs, gradients;
+    ocl_point_arrays inputs, gradients;
     uint64_t sums;   /* of the products: floats from the start of scratch memory */
     uint64_t floats; /* of scratch memory */
 } winograd_shape;
@@ -82,9 +76,9 @@ static int64_t choose_tile(const ocl_target *target, int64_t tiles, int64_t vecs
     return best;
 }
 
-static point_arrays reserve(winograd_shape *s, int64_t floats) {
+static ocl_point_arrays reserve(winograd_shape *s, int64_t floats) {
     /* A line between arrays, so that those of all points don't meet in the same sets of a cache. */
-    const point_arrays arrays = {s->floats, (uint64_t)(floats + OCL_LANES)};
+    const ocl_point_arrays arrays = {s->floats, (uint64_t)(floats + OCL_LANES)};
     s->floats += arrays.distance * (uint64_t)ocl_winograd_points(&s->w);
     return arrays;
 }
@@ -137,7 +131,7 @@ static void lay_out(const ocl_target *target, winograd_shape *s) {
 
 /* ---- Launches ----------------------------------------------------------------------------------------- */
 
-static void arg_arrays(ocl_launch *launch, const point_arrays *arrays) {
+static void arg_arrays(ocl_launch *launch, const ocl_point_arrays *arrays) {
     ocl_arg_scratch(launch, arrays->at);
     ocl_arg_ulong(launch, arrays->distance);
 }

@@ -57,4 +57,10 @@ int64_t ocl_winograd_images(const p2p_op *op, const ocl_winograd *w);
 /* The options OUTPUTS, TAPS, STEP_IN, STEP_OUT and PARTS of winograd.clh. */
 void ocl_winograd_options(ocl_launch *launch, const ocl_winograd *w);
 
+/* A part of the scratch memory: an array for each point. */
+typedef struct {
+    uint64_t at;       /* floats from the start */
+    uint64_t distance; /* from one point's array to the next, in floats */
+} ocl_point_arrays;
+
 #endif

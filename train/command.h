@@ -6,6 +6,7 @@
 #include "dataset.h"
 #include "options.h"
 #include "p2p.h"
+#include "pix2pix.h"
 
 typedef struct {
     const char *name;
@@ -30,6 +31,11 @@ p2p_status command_tune(settings *all);
 /* The device that --backend and --device ask for, opened; says on stderr which one "auto" took. P2P_USAGE
  * when the two contradict each other. */
 p2p_status command_open_device(const settings *all, p2p_device **device);
+
+/* What a command without arguments does with the networks of its settings on a device: both are made before
+ * `body` and released after it. `name` is the command's, for messages. */
+typedef p2p_status command_model_body(const settings *all, const pix2pix *model, p2p_device *device);
+p2p_status command_with_model(settings *all, const char *name, command_model_body *body);
 
 /* A split of --data, with --on-bad-image; what is left out is told on stderr. `direction` is AtoB or BtoA;
  * `replace_bad` as in dataset_options, where bad pairs are skipped at all. */

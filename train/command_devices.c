@@ -1,7 +1,8 @@
-/* `p2p devices`, and the choice of a device for the other commands. */
+/* `p2p devices`; the choice of a device, and the networks on it, for the other commands. */
 #include "command.h"
 #include "metrics.h"
 #include "sys.h"
+#include "trainer.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -89,4 +90,18 @@ p2p_status command_create_session(const settings *all, p2p_device *device, const
     p2p_status status = p2p_session_create(&device, 1, &options, session);
     if (status != P2P_UNSUPPORTED || !bf16) return status;
     return p2p_hint(status, "--precision fp32 runs everywhere; p2p devices says what each device has");
+}
+
+p2p_status command_with_model(settings *all, const char *name, command_model_body *body) {
+    P2P_TRY(command_no_arguments(all, name));
+    pix2pix_config config;
+    pix2pix *model = NULL;
+    p2p_device *device = NULL;
+    P2P_TRY(trainer_model_config(all, &config));
+    p2p_status status = pix2pix_create(&model, &config);
+    if (status == P2P_OK) status = command_open_device(all, &device);
+    if (status == P2P_OK) status = body(all, model, device);
+    p2p_device_close(device);
+    pix2pix_destroy(model);
+    return status;
 }

@@ -95,15 +95,5 @@ static p2p_status tune(const settings *all, const pix2pix *model, p2p_device *de
 }
 
 p2p_status command_tune(settings *all) {
-    P2P_TRY(command_no_arguments(all, "tune"));
-    pix2pix_config config;
-    pix2pix *model = NULL;
-    p2p_device *device = NULL;
-    P2P_TRY(trainer_model_config(all, &config));
-    p2p_status status = pix2pix_create(&model, &config);
-    if (status == P2P_OK) status = command_open_device(all, &device);
-    if (status == P2P_OK) status = tune(all, model, device);
-    p2p_device_close(device);
-    pix2pix_destroy(model);
-    return status;
+    return command_with_model(all, "tune", tune);
 }
