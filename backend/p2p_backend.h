@@ -10,10 +10,6 @@
 
 #include "p2p_op.h"
 
-#ifdef P2P_ABOVE_THE_TABLE
-#error "models/ and train/ use p2p.h; p2p_backend.h is for backends and the core"
-#endif
-
 /* Exact match required; raised whenever this file or p2p_op.h changes meaning. */
 enum { P2P_BACKEND_ABI = 6 };
 

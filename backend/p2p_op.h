@@ -283,7 +283,7 @@ typedef enum { P2P_IN = 1, P2P_OUT = 2, P2P_INOUT = 3, P2P_OPT = 4 } p2p_operand
  * Dropout mask: an element is kept, and multiplied by 1/(1-p), when u >= p*2^32 (computed in double,
  * truncated), where u is word (c mod 4) of Philox-4x32-10 with counter (c/4, h*65536 + w, sample, step) and
  * key (seed_lo ^ layer, seed_hi); c is the logical channel of the dropout's own tensor (0 at its range's
- * first), `sample` is step_block.sample[n], `step` is step_block.step. See philox.h.
+ * first), `sample` is step_block.sample[n], `step` is step_block.step. See p2p_philox.h.
  */
 /* clang-format on */
 

@@ -4,7 +4,7 @@ A way is a dictionary: framework, what (train or translate), batch, precision, t
 it; the others run on the CPU only), and what else the framework needs. make_step(way) returns a function that does one step and returns when it is done. A framework is imported when a
 step of it is made, so that no process holds two but where one exports for another. Nothing is timed here.
 
-The networks are those of tests/pytorch_pix2pix.py, normalised by the statistics of what passes through, at batch 1 the
+The networks are those of tests/pytorch/pytorch_pix2pix.py, normalised by the statistics of what passes through, at batch 1 the
 image's own. ONNX Runtime and OpenVINO only run what is exported from PyTorch: the generator for one image, with
 instance normalisation, which at batch 1 is the same, and without dropout, which spares them work. TensorFlow's networks are
 written again in Keras; its data are NHWC, as it wants them.

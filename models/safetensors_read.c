@@ -2,7 +2,7 @@
  * is touched, and every size is bounded by the file's own. */
 #include "safetensors_internal.h"
 
-#include "file.h"
+#include "p2p_file.h"
 
 #include <jansson.h>
 #include <stdlib.h>

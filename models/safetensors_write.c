@@ -2,7 +2,7 @@
  * the first element. */
 #include "safetensors_internal.h"
 
-#include "file.h"
+#include "p2p_file.h"
 
 #include <errno.h>
 #include <jansson.h>

@@ -1,8 +1,9 @@
 /* `p2p bench`: which measurement, and in which order. Steps come first, so that the time to the first one and
  * the memory are those of a training; then the operations, and the device's ceilings last. */
-#include "bench_report.h"
-#include "bench_sweep.h"
+#include "bench/bench_report.h"
+#include "bench/bench_sweep.h"
 #include "command.h"
+#include "setup/setup.h"
 
 #include <string.h>
 
@@ -23,7 +24,7 @@ static p2p_status check_sweep(const settings *all) {
 }
 
 static p2p_status check_settings(const settings *all) {
-    P2P_TRY(command_no_arguments(all, "bench"));
+    P2P_TRY(settings_no_arguments(all, "bench"));
     if (settings_given(all, "mode") && strcmp(all->what, "ops") != 0)
         return p2p_fail(P2P_USAGE, "--mode contradicts --what %s: it chooses the plan of --what ops",
                         all->what);
@@ -75,7 +76,7 @@ static p2p_status run_plan_bench(const settings *all) {
 static p2p_status run_transfer_bench(const settings *all) {
     p2p_device *device = NULL;
     bench_transfers transfers;
-    P2P_TRY(command_open_device(all, &device));
+    P2P_TRY(setup_device_open(all, &device));
     p2p_status status = bench_measure_transfers(device, steps_of(all), &transfers);
     if (status == P2P_OK) status = bench_report_transfers(all, device, &transfers);
     p2p_device_close(device);

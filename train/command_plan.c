@@ -1,7 +1,6 @@
 /* `p2p plan`: what a device will do in a step, and the memory that it takes, without allocating any of it. */
 #include "command.h"
-#include "pix2pix.h"
-#include "trainer.h"
+#include "setup/setup.h"
 
 #include <string.h>
 
@@ -15,8 +14,8 @@ static p2p_status print_plan(const settings *all, const pix2pix *model, p2p_devi
     p2p_session *session = NULL;
     p2p_graph *graph = NULL;
     p2p_plan *plan;
-    const command_tuning never_measured = {.automatic = P2P_TUNE_STORED, .on = P2P_TUNE_STORED};
-    p2p_status status = command_create_session(all, device, &never_measured, &session);
+    const setup_tuning never_measured = {.automatic = P2P_TUNE_STORED, .on = P2P_TUNE_STORED};
+    p2p_status status = setup_session_create(all, device, &never_measured, &session);
     if (status == P2P_OK) status = make_graph(all, model, &graph);
     if (status == P2P_OK) status = p2p_session_plan(session, all->mode, &graph, &plan);
     if (status == P2P_OK) status = p2p_plan_print(plan, stdout);
@@ -26,5 +25,5 @@ static p2p_status print_plan(const settings *all, const pix2pix *model, p2p_devi
 }
 
 p2p_status command_plan(settings *all) {
-    return command_with_model(all, "plan", print_plan);
+    return setup_with_model(all, "plan", print_plan);
 }

@@ -1,6 +1,6 @@
 /* `p2p sample-data`: a data set drawn by the program itself. The drawing is in sample_data.c. */
 #include "command.h"
-#include "sample_data.h"
+#include "sample/sample_data.h"
 
 p2p_status command_sample_data(settings *all) {
     if (!all->arguments || !all->arguments[0]) {

@@ -5,13 +5,14 @@
  * is written: the pictures' own 8 or 16 bits.
  */
 #include "command.h"
-#include "metrics.h"
-#include "picture_grid.h"
-#include "quality.h"
-#include "result_files.h"
-#include "sys.h"
-#include "text.h"
-#include "translator.h"
+#include "host/sys.h"
+#include "host/text.h"
+#include "image/picture_grid.h"
+#include "run/progress.h"
+#include "setup/setup.h"
+#include "use/quality.h"
+#include "use/result_files.h"
+#include "use/translator.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -31,7 +32,7 @@ typedef struct {
 } test_run;
 
 static p2p_status check_required(const settings *all) {
-    P2P_TRY(command_no_arguments(all, "test"));
+    P2P_TRY(settings_no_arguments(all, "test"));
     if (!all->data) return p2p_fail(P2P_USAGE, "--data is missing: the folder that holds the pairs");
     if (!all->out) return p2p_fail(P2P_USAGE, "--out is missing: the folder for the results");
     if (sys_path_kind_of(all->out) == SYS_PATH_FILE)
@@ -65,7 +66,7 @@ static p2p_status choose_form(test_run *run) {
 }
 
 static p2p_status open_data(test_run *run) {
-    P2P_TRY(command_open_split(run->all, run->all->split, run->t.info.direction, false, &run->data));
+    P2P_TRY(setup_split_open(run->all, run->all->split, run->t.info.direction, false, &run->data));
     run->count = dataset_count(run->data);
     if (settings_given(run->all, "count") && run->all->count < run->count) run->count = run->all->count;
     run->grid.columns = run->count < PICTURE_GRID_MAX_COLUMNS ? (int)run->count : PICTURE_GRID_MAX_COLUMNS;

@@ -1,8 +1,8 @@
 /* `p2p train`. Everything is in trainer.c. */
 #include "command.h"
-#include "trainer.h"
+#include "run/trainer.h"
 
 p2p_status command_train(settings *all) {
-    P2P_TRY(command_no_arguments(all, "train"));
+    P2P_TRY(settings_no_arguments(all, "train"));
     return trainer_run(all);
 }

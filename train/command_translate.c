@@ -4,11 +4,11 @@
  * to sides that the network takes, and cut out of the result. Those of one padded size run together.
  */
 #include "command.h"
-#include "metrics.h"
-#include "pad.h"
-#include "result_files.h"
-#include "sys.h"
-#include "translate_list.h"
+#include "host/sys.h"
+#include "image/pad.h"
+#include "run/progress.h"
+#include "use/result_files.h"
+#include "use/translate_list.h"
 
 #include <stdlib.h>
 

@@ -1,11 +1,10 @@
 /* `p2p tune`: measures anew, for one network configuration, which way of computing each convolution is the
  * fastest on a device. Later starts on this device use what is kept; nothing else is changed. */
-#include "bench.h"
+#include "bench/bench.h"
 #include "command.h"
-#include "metrics.h"
-#include "pix2pix.h"
-#include "sys.h"
-#include "trainer.h"
+#include "host/sys.h"
+#include "host/text.h"
+#include "setup/setup.h"
 
 #include <string.h>
 
@@ -21,7 +20,7 @@ static void show(void *context, int done, int total, const p2p_op *op, const p2p
     (void)choice;
     if (shown->began == 0) shown->began = sys_clock();
     bench_operation_name(op, name, sizeof name);
-    progress_duration((sys_clock() - shown->began) / done * (total - done), left, sizeof left);
+    text_duration((sys_clock() - shown->began) / done * (total - done), left, sizeof left);
     fprintf(stderr, "%s%d of %d convolutions, %s left: %s%s", live ? "\r\033[K" : "", done, total,
             done > 1 ? left : "?", name, live ? "" : "\n");
     if (done == total) {
@@ -77,11 +76,11 @@ static void print_table(const p2p_session *session) {
 
 static p2p_status tune(const settings *all, const pix2pix *model, p2p_device *device) {
     tuning_progress shown = {0};
-    const command_tuning tuning = {
+    const setup_tuning tuning = {
         .automatic = P2P_TUNE_ANEW, .on = P2P_TUNE_ANEW, .progress = show, .context = &shown};
     p2p_session *session = NULL;
     p2p_graph *graphs[2] = {NULL, NULL};
-    p2p_status status = command_create_session(all, device, &tuning, &session);
+    p2p_status status = setup_session_create(all, device, &tuning, &session);
     if (status == P2P_OK) status = plan_all(all, model, session, graphs);
     if (status == P2P_OK && p2p_session_choice_count(session) == 0)
         fprintf(stderr, "%s has one way for every convolution: there is nothing to tune\n",
@@ -95,5 +94,5 @@ static p2p_status tune(const settings *all, const pix2pix *model, p2p_device *de
 }
 
 p2p_status command_tune(settings *all) {
-    return command_with_model(all, "tune", tune);
+    return setup_with_model(all, "tune", tune);
 }

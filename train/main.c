@@ -4,8 +4,9 @@
  * 143 or 129 where SIGINT (Ctrl-C), SIGTERM or SIGHUP stopped a training, whose state is then kept.
  */
 #include "command.h"
-#include "sys.h"
-#include "text.h"
+#include "host/sys.h"
+#include "host/text.h"
+#include "p2p.h"
 
 #include <stdlib.h>
 #include <string.h>

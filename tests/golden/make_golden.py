@@ -17,7 +17,7 @@ import sys
 
 import torch
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "pytorch"))
 from pytorch_pix2pix import (PYTORCH, TENSORFLOW, Discriminator, Generator, PixelDiscriminator, Style, Training,
                              initialise, save_safetensors, state_as_f32)
 

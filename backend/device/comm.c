@@ -1,0 +1,272 @@
+/* Collectives over the devices of one session.
+ *
+ * Where all devices are of one module that has a communicator, that one does the work. Otherwise everything
+ * goes through host memory here: replicas are reduced in replica order, in double precision, a chunk at a
+ * time, and every step waits. That is correct for any mix of devices and not fast.
+ */
+#include "device_internal.h"
+#include "host/log.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { CHUNK_ELEMENTS = 1 << 20 };
+
+struct p2p_comm {
+    p2p_device **devices;
+    int count;
+    const p2p_module *module; /* whose communicator `be` is; NULL for the way through the host */
+    p2p_be_comm *be;
+    char *staging; /* what was read: replica i's part starts at i * staging_bytes */
+    size_t staging_bytes;
+    double *sum;
+    size_t sum_elements;
+};
+
+/* ---- Opening ------------------------------------------------------------------------------------------ */
+
+/* The module whose communicator can join all devices, else NULL. */
+static const p2p_module *common_module(p2p_device *const *devices, int count) {
+    const p2p_module *module = devices[0]->module;
+    for (int i = 1; i < count; i++) {
+        if (devices[i]->module != module) return NULL;
+    }
+    return module->comm_open ? module : NULL;
+}
+
+static p2p_status open_own(p2p_comm *comm, const p2p_module *module, int world, int rank0) {
+    p2p_be_device **be = malloc((size_t)comm->count * sizeof *be);
+    if (!be) return p2p_fail(P2P_OUT_OF_MEMORY, "no host memory for a communicator");
+    for (int i = 0; i < comm->count; i++) be[i] = comm->devices[i]->be;
+    p2p_status status = P2P_CALL(
+        "comm_open", module->comm_open((p2p_be_device *const *)be, comm->count, world, rank0, &comm->be));
+    free(be);
+    if (status == P2P_OK) comm->module = module;
+    return status;
+}
+
+static p2p_status open_transport(p2p_comm *comm, int world, int rank0) {
+    const p2p_module *module = common_module(comm->devices, comm->count);
+    if (module) {
+        p2p_status status = open_own(comm, module, world, rank0);
+        if (status != P2P_UNSUPPORTED) return status;
+        p2p_log("%s: its communicator refuses (%s); reducing through host memory", module->name,
+                p2p_message());
+    }
+    if (world != comm->count || rank0 != 0) {
+        return p2p_fail(P2P_UNSUPPORTED,
+                        "%d of %d replicas are in this process; reduction through host memory needs all",
+                        comm->count, world);
+    }
+    return P2P_OK;
+}
+
+p2p_status p2p_comm_open(p2p_device *const *devices, int count, int world, int rank0, p2p_comm **comm) {
+    *comm = NULL;
+    if (count < 1 || world < count || rank0 < 0 || rank0 > world - count) {
+        return p2p_fail(P2P_INVALID, "a communicator of %d replicas from %d on, of %d", count, rank0, world);
+    }
+    p2p_comm *opened = calloc(1, sizeof *opened);
+    if (opened) opened->devices = malloc((size_t)count * sizeof(p2p_device *));
+    if (!opened || !opened->devices) {
+        free(opened);
+        return p2p_fail(P2P_OUT_OF_MEMORY, "no host memory for a communicator");
+    }
+    opened->count = count;
+    memcpy(opened->devices, devices, (size_t)count * sizeof(p2p_device *));
+    p2p_status status = open_transport(opened, world, rank0);
+    if (status != P2P_OK) {
+        p2p_comm_close(opened);
+        return status;
+    }
+    *comm = opened;
+    return P2P_OK;
+}
+
+void p2p_comm_close(p2p_comm *comm) {
+    if (!comm) return;
+    if (comm->module) comm->module->comm.close(comm->be);
+    free(comm->staging);
+    free(comm->sum);
+    free(comm->devices);
+    free(comm);
+}
+
+/* ---- The backend's own communicator ------------------------------------------------------------------- */
+
+static p2p_status run_own(p2p_comm *comm, const p2p_op *op, const p2p_place *places,
+                          const p2p_ticket *after) {
+    size_t count = (size_t)comm->count;
+    p2p_contribution *replicas = malloc(count * sizeof *replicas);
+    p2p_ticket *done = malloc(count * sizeof *done); /* later commands are ordered behind them anyway */
+    p2p_status status = P2P_OK;
+    if (!replicas || !done) {
+        status = p2p_fail(P2P_OUT_OF_MEMORY, "no host memory for a collective");
+    } else {
+        for (size_t i = 0; i < count; i++) {
+            replicas[i] = (p2p_contribution){p2p_place_binding(places[i]), after[i]};
+        }
+        const p2p_comm_table *table = &comm->module->comm;
+        status = op->kind == P2P_KIND_all_reduce
+                     ? P2P_CALL("all_reduce", table->all_reduce(comm->be, op, replicas, done))
+                     : P2P_CALL("broadcast", table->broadcast(comm->be, op, replicas, done));
+    }
+    free(replicas);
+    free(done);
+    return status;
+}
+
+/* ---- Through host memory ------------------------------------------------------------------------------ */
+
+/* Make room for one chunk of every replica and for its sum. Kept, so that steps after the first allocate
+ * nothing. */
+static p2p_status reserve(p2p_comm *comm, size_t elements, size_t element_bytes) {
+    size_t count = (size_t)comm->count;
+    if (elements > SIZE_MAX / sizeof(double) / count) {
+        return p2p_fail(P2P_OUT_OF_MEMORY, "%zu elements are too many to reduce", elements);
+    }
+    if (comm->staging_bytes < elements * element_bytes) {
+        free(comm->staging);
+        comm->staging_bytes = 0;
+        comm->staging = malloc(count * elements * element_bytes);
+        if (comm->staging) comm->staging_bytes = elements * element_bytes;
+    }
+    if (comm->sum_elements < elements) {
+        free(comm->sum);
+        comm->sum_elements = 0;
+        comm->sum = malloc(elements * sizeof(double));
+        if (comm->sum) comm->sum_elements = elements;
+    }
+    if (comm->staging_bytes && comm->sum_elements) return P2P_OK;
+    return p2p_fail(P2P_OUT_OF_MEMORY, "no host memory to reduce %zu elements of %d replicas", elements,
+                    comm->count);
+}
+
+static p2p_status finish_all(p2p_comm *comm) {
+    for (int i = 0; i < comm->count; i++) P2P_TRY(p2p_device_finish(comm->devices[i]));
+    return P2P_OK;
+}
+
+static p2p_place chunk_place(p2p_place place, size_t offset) {
+    return (p2p_place){place.buffer, place.offset + offset};
+}
+
+static p2p_status read_chunk(p2p_comm *comm, const p2p_place *places, size_t offset, size_t bytes) {
+    for (int i = 0; i < comm->count; i++) {
+        char *to = comm->staging + (size_t)i * comm->staging_bytes;
+        P2P_TRY(p2p_buffer_read(comm->devices[i], chunk_place(places[i], offset), to, bytes));
+    }
+    return finish_all(comm);
+}
+
+/* Every replica gets what is staged for replica `from`. */
+static p2p_status write_chunk(p2p_comm *comm, const p2p_place *places, size_t offset, size_t bytes,
+                              int from) {
+    const char *source = comm->staging + (size_t)from * comm->staging_bytes;
+    for (int i = 0; i < comm->count; i++) {
+        P2P_TRY(p2p_buffer_write(comm->devices[i], chunk_place(places[i], offset), source, bytes));
+    }
+    return finish_all(comm);
+}
+
+static double staged(const p2p_comm *comm, int replica, size_t i, p2p_type type) {
+    const void *part = comm->staging + (size_t)replica * comm->staging_bytes;
+    return type == P2P_TYPE_f64 ? ((const double *)part)[i] : (double)((const float *)part)[i];
+}
+
+/* Replica 0's staged element i becomes `value`. */
+static void stage(p2p_comm *comm, size_t i, p2p_type type, double value) {
+    if (type == P2P_TYPE_f64) {
+        ((double *)(void *)comm->staging)[i] = value;
+    } else {
+        ((float *)(void *)comm->staging)[i] = (float)value;
+    }
+}
+
+static void sum_staged(p2p_comm *comm, size_t elements, p2p_type type) {
+    for (size_t i = 0; i < elements; i++) comm->sum[i] = staged(comm, 0, i, type);
+    for (int replica = 1; replica < comm->count; replica++) {
+        for (size_t i = 0; i < elements; i++) comm->sum[i] += staged(comm, replica, i, type);
+    }
+    for (size_t i = 0; i < elements; i++) stage(comm, i, type, comm->sum[i]);
+}
+
+typedef struct {
+    double count, mean, m2;
+} moments;
+
+/* Chan, Golub, LeVeque: moments of the union of two disjoint samples. */
+static moments combine(moments a, moments b) {
+    if (b.count == 0) return a;
+    if (a.count == 0) return b;
+    double count = a.count + b.count, delta = b.mean - a.mean;
+    return (moments){count, a.mean + delta * (b.count / count),
+                     a.m2 + b.m2 + delta * delta * (a.count * b.count / count)};
+}
+
+static void combine_moments(p2p_comm *comm, const p2p_tensor *stats) {
+    p2p_type type = stats->type;
+    for (int64_t g = 0; g < stats->n; g++) {
+        for (int64_t c = 0; c < stats->w; c++) {
+            size_t at[3];
+            for (int row = 0; row < 3; row++) at[row] = (size_t)p2p_tensor_index(stats, g, row, 0, c);
+            moments all = {0};
+            for (int i = 0; i < comm->count; i++) {
+                all = combine(all, (moments){staged(comm, i, at[0], type), staged(comm, i, at[1], type),
+                                             staged(comm, i, at[2], type)});
+            }
+            stage(comm, at[0], type, all.count);
+            stage(comm, at[1], type, all.mean);
+            stage(comm, at[2], type, all.m2);
+        }
+    }
+}
+
+/* Sums run over stored elements, padding lanes included: those of vectors and filters are zero everywhere and
+ * stay so, those of activations mean nothing. */
+static p2p_status run_on_host(p2p_comm *comm, const p2p_op *op, const p2p_place *places) {
+    const p2p_tensor *y = &op->t[0];
+    bool is_moments = op->kind == P2P_KIND_all_reduce && op->reduction == P2P_REDUCE_MOMENTS;
+    bool is_sum = op->kind == P2P_KIND_all_reduce && !is_moments;
+    size_t element_bytes = p2p_type_bytes(y->type), stored = (size_t)p2p_tensor_stored(y);
+    size_t chunk = is_moments || stored < CHUNK_ELEMENTS ? stored : CHUNK_ELEMENTS;
+    P2P_TRY(reserve(comm, chunk, element_bytes));
+    for (size_t first = 0; first < stored; first += chunk) {
+        size_t elements = stored - first < chunk ? stored - first : chunk;
+        size_t offset = first * element_bytes, bytes = elements * element_bytes;
+        P2P_TRY(read_chunk(comm, places, offset, bytes));
+        if (is_moments) combine_moments(comm, y);
+        if (is_sum) sum_staged(comm, elements, y->type);
+        P2P_TRY(write_chunk(comm, places, offset, bytes, op->kind == P2P_KIND_broadcast ? (int)op->root : 0));
+    }
+    return P2P_OK;
+}
+
+static p2p_status run_through_host(p2p_comm *comm, const p2p_op *op, const p2p_place *places,
+                                   const p2p_ticket *after) {
+    const p2p_tensor *y = &op->t[0];
+    if (y->cp != 0 && y->cp != y->c) {
+        return p2p_fail(P2P_UNSUPPORTED, "%s of a channel range", p2p_kind_name(op->kind));
+    }
+    if (op->kind == P2P_KIND_all_reduce && y->type != P2P_TYPE_f32 && y->type != P2P_TYPE_f64) {
+        return p2p_fail(P2P_UNSUPPORTED, "all_reduce of type %s through host memory", p2p_type_name(y->type));
+    }
+    for (int i = 0; i < comm->count; i++) P2P_TRY(p2p_device_wait(comm->devices[i], after[i]));
+    return run_on_host(comm, op, places);
+}
+
+p2p_status p2p_comm_run(p2p_comm *comm, const p2p_op *op, const p2p_place *places, const p2p_ticket *after) {
+    P2P_TRY(p2p_op_validate(op));
+    if (op->kind != P2P_KIND_all_reduce && op->kind != P2P_KIND_broadcast) {
+        return p2p_fail(P2P_INVALID, "%s is no collective", p2p_kind_name(op->kind));
+    }
+    if (op->kind == P2P_KIND_broadcast && !comm->module && op->root >= comm->count) {
+        return p2p_fail(P2P_INVALID, "broadcast from replica %lld of %d", (long long)op->root, comm->count);
+    }
+    for (int i = 0; i < comm->count; i++) {
+        char what[64];
+        snprintf(what, sizeof what, "replica %d of %s", i, p2p_kind_name(op->kind));
+        P2P_TRY(p2p_place_check(comm->devices[i], what, places[i], p2p_tensor_bytes(&op->t[0])));
+    }
+    return comm->module ? run_own(comm, op, places, after) : run_through_host(comm, op, places, after);
+}

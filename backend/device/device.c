@@ -1,0 +1,361 @@
+/* Devices, buffers and operations: the only calls of a backend's device table.
+ *
+ * Each call is checked first (the place lies inside a buffer of this device and is aligned, the descriptor is
+ * valid, every operand fits its place), then counted, so that a test can make any of them fail. Nothing is
+ * planned or remembered here. device_list.c finds and opens devices, comm.c carries out collectives.
+ */
+#include "device_internal.h"
+#include "host/log.h"
+
+#include <inttypes.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct p2p_operation {
+    p2p_device *device;
+    p2p_be_op *be;
+    const char *name; /* of its kind */
+    bool traced;      /* its first run was logged */
+};
+
+struct p2p_recorded {
+    p2p_device *device;
+    p2p_be_recording *be;
+};
+
+/* ---- Fault injection ---------------------------------------------------------------------------------- */
+
+/* Atomic, because devices may run in different threads. */
+static atomic_uint_fast64_t calls_counted, call_to_fail;
+/* The call at which devices are lost, from P2P_LOSE_DEVICE_AT; 0: never. All later ones find them lost, too.
+ */
+static atomic_uint_fast64_t call_to_lose;
+
+uint64_t p2p_fault_inject(uint64_t nth) {
+    atomic_store(&call_to_fail, 0);
+    uint64_t counted = atomic_exchange(&calls_counted, 0);
+    atomic_store(&call_to_fail, nth);
+    return counted;
+}
+
+void p2p_fault_read_environment(void) {
+    const char *text = getenv("P2P_LOSE_DEVICE_AT");
+    if (text) atomic_store(&call_to_lose, strtoull(text, NULL, 10));
+}
+
+p2p_status p2p_call_count(const char *function) {
+    const uint64_t number = atomic_fetch_add(&calls_counted, 1) + 1;
+    const uint64_t lost = atomic_load(&call_to_lose);
+    if (lost > 0 && number >= lost)
+        return p2p_fail(P2P_DEVICE_LOST,
+                        "injected fault: the device is lost since backend call %" PRIu64 ", %s", lost,
+                        function);
+    if (number != atomic_load(&call_to_fail)) return P2P_OK;
+    return p2p_fail(P2P_FAILED, "injected fault: backend call %" PRIu64 ", %s", number, function);
+}
+
+p2p_status p2p_call_failure(void) {
+    return atomic_load(&call_to_lose) > 0 ? P2P_DEVICE_LOST : P2P_FAILED;
+}
+
+/* ---- Devices ------------------------------------------------------------------------------------------ */
+
+const p2p_device_info *p2p_device_describe(const p2p_device *device) {
+    return &device->info;
+}
+
+const char *p2p_device_address(const p2p_device *device) {
+    return device->address;
+}
+
+const char *p2p_device_name(const p2p_device *device) {
+    return device->info.name;
+}
+
+void p2p_device_close(p2p_device *device) {
+    if (!device) return;
+    p2p_log("%s: close", device->address);
+    device->module->device.close(device->be);
+    free(device);
+}
+
+/* The real device behind one that is only pretended to be lost must not go on working on memory that is about
+ * to be freed: these two calls are made all the same. */
+p2p_status p2p_device_submit(p2p_device *device, p2p_ticket *ticket) {
+    const p2p_status counted = p2p_call_count("submit");
+    if (counted != P2P_OK && counted != P2P_DEVICE_LOST) return counted;
+    const p2p_status submitted = device->module->device.submit(device->be, ticket);
+    return counted == P2P_OK ? submitted : counted;
+}
+
+p2p_status p2p_device_wait(p2p_device *device, p2p_ticket ticket) {
+    const p2p_status counted = p2p_call_count("wait");
+    if (counted != P2P_OK && counted != P2P_DEVICE_LOST) return counted;
+    const p2p_status waited = device->module->device.wait(device->be, ticket);
+    return counted == P2P_OK ? waited : counted;
+}
+
+p2p_status p2p_device_finish(p2p_device *device) {
+    p2p_ticket ticket = 0;
+    P2P_TRY(p2p_device_submit(device, &ticket));
+    return p2p_device_wait(device, ticket);
+}
+
+/* ---- Places and buffers ------------------------------------------------------------------------------- */
+
+p2p_binding p2p_place_binding(p2p_place place) {
+    return place.buffer ? (p2p_binding){place.buffer->be, place.offset} : (p2p_binding){0};
+}
+
+p2p_status p2p_place_check(const p2p_device *device, const char *what, p2p_place place, size_t bytes) {
+    const char *address = device->address;
+    if (!place.buffer) return p2p_fail(P2P_INVALID, "%s: %s has no buffer", address, what);
+    if (place.buffer->device != device) {
+        return p2p_fail(P2P_INVALID, "%s: the buffer of %s belongs to %s", address, what,
+                        place.buffer->device->address);
+    }
+    if (place.offset % device->info.alignment != 0) {
+        return p2p_fail(P2P_INVALID, "%s: offset %zu of %s is no multiple of %zu bytes", address,
+                        place.offset, what, device->info.alignment);
+    }
+    size_t size = place.buffer->bytes;
+    if (place.offset > size || bytes > size - place.offset) {
+        return p2p_fail(P2P_INVALID, "%s: %s needs %zu bytes from offset %zu, the buffer has %zu", address,
+                        what, bytes, place.offset, size);
+    }
+    return P2P_OK;
+}
+
+p2p_status p2p_buffer_create(p2p_device *device, size_t bytes, p2p_buffer **buffer) {
+    *buffer = NULL;
+    if (bytes == 0) return p2p_fail(P2P_INVALID, "%s: a buffer of no bytes", device->address);
+    if (bytes > device->info.max_alloc_bytes) {
+        return p2p_fail(P2P_OUT_OF_MEMORY, "%s: a buffer of %zu bytes is more than the device allows (%zu)",
+                        device->address, bytes, device->info.max_alloc_bytes);
+    }
+    p2p_buffer *created = malloc(sizeof *created);
+    if (!created) return p2p_fail(P2P_OUT_OF_MEMORY, "no host memory for a buffer's record");
+    *created = (p2p_buffer){.device = device, .bytes = bytes};
+    p2p_status status =
+        P2P_CALL("buffer_create", device->module->device.buffer_create(device->be, bytes, &created->be));
+    p2p_log("%s: buffer of %zu bytes: %s", device->address, bytes, p2p_status_name(status));
+    if (status != P2P_OK) {
+        free(created);
+        return status;
+    }
+    *buffer = created;
+    return P2P_OK;
+}
+
+void p2p_buffer_destroy(p2p_buffer *buffer) {
+    if (!buffer) return;
+    buffer->device->module->device.buffer_destroy(buffer->device->be, buffer->be);
+    free(buffer);
+}
+
+size_t p2p_buffer_bytes(const p2p_buffer *buffer) {
+    return buffer->bytes;
+}
+
+p2p_status p2p_buffer_write(p2p_device *device, p2p_place to, const void *from, size_t bytes) {
+    P2P_TRY(p2p_place_check(device, "buffer_write", to, bytes));
+    if (bytes == 0) return P2P_OK;
+    return P2P_CALL("buffer_write",
+                    device->module->device.buffer_write(device->be, p2p_place_binding(to), from, bytes));
+}
+
+p2p_status p2p_buffer_read(p2p_device *device, p2p_place from, void *to, size_t bytes) {
+    P2P_TRY(p2p_place_check(device, "buffer_read", from, bytes));
+    if (bytes == 0) return P2P_OK;
+    return P2P_CALL("buffer_read",
+                    device->module->device.buffer_read(device->be, p2p_place_binding(from), to, bytes));
+}
+
+p2p_status p2p_buffer_copy(p2p_device *device, p2p_place from, p2p_place to, size_t bytes) {
+    P2P_TRY(p2p_place_check(device, "the source of buffer_copy", from, bytes));
+    P2P_TRY(p2p_place_check(device, "the destination of buffer_copy", to, bytes));
+    if (bytes == 0) return P2P_OK;
+    if (from.buffer == to.buffer && from.offset < to.offset + bytes && to.offset < from.offset + bytes) {
+        return p2p_fail(P2P_INVALID, "%s: buffer_copy of %zu bytes from offset %zu to %zu overlaps itself",
+                        device->address, bytes, from.offset, to.offset);
+    }
+    return P2P_CALL("buffer_copy", device->module->device.buffer_copy(device->be, p2p_place_binding(from),
+                                                                      p2p_place_binding(to), bytes));
+}
+
+/* ---- Operations --------------------------------------------------------------------------------------- */
+
+static void log_op(const p2p_device *device, const char *what, const p2p_op *op, const char *outcome) {
+    if (!p2p_logging()) return;
+    char text[P2P_OP_TEXT];
+    p2p_op_print(op, text, sizeof text);
+    p2p_log("%s: %s %s: %s", device->address, what, text, outcome);
+}
+
+p2p_status p2p_operation_query(p2p_device *device, const p2p_op *op, p2p_query *answer) {
+    memset(answer, 0, sizeof *answer);
+    P2P_TRY(p2p_op_validate(op));
+    p2p_status status = P2P_CALL("op_query", device->module->device.op_query(device->be, op, answer));
+    log_op(device, "query", op, status == P2P_OK ? answer->kernel : p2p_message());
+    return status;
+}
+
+bool p2p_device_has_choices(const p2p_device *device) {
+    return device->module->device.op_choose != NULL;
+}
+
+static p2p_status check_choice(const p2p_device *device, const p2p_op *op) {
+    P2P_TRY(p2p_op_validate(op));
+    if (!p2p_op_is_convolution(op))
+        return p2p_fail(P2P_INVALID, "%s: no choice for a %s", device->address, p2p_kind_name(op->kind));
+    if (p2p_device_has_choices(device)) return P2P_OK;
+    return p2p_fail(P2P_UNSUPPORTED, "%s has one way for every convolution", device->address);
+}
+
+p2p_status p2p_operation_choose(p2p_device *device, const p2p_op *op, p2p_tune mode, double (*clock)(void),
+                                p2p_choice *choice) {
+    *choice = (p2p_choice){0};
+    P2P_TRY(check_choice(device, op));
+    const p2p_op plain = p2p_op_plain_convolution(op);
+    p2p_status status =
+        P2P_CALL("op_choose", device->module->device.op_choose(device->be, &plain, mode, clock, choice));
+    log_op(device, "choose", &plain,
+           status != P2P_OK  ? p2p_message()
+           : choice->name[0] ? choice->name
+                             : "by arithmetic");
+    return status;
+}
+
+p2p_status p2p_operation_impose(p2p_device *device, const p2p_op *op, const char *name) {
+    P2P_TRY(check_choice(device, op));
+    const p2p_op plain = p2p_op_plain_convolution(op);
+    p2p_status status = P2P_CALL("op_impose", device->module->device.op_impose(device->be, &plain, name));
+    log_op(device, "impose", &plain, status != P2P_OK ? p2p_message() : name[0] ? name : "by arithmetic");
+    return status;
+}
+
+static p2p_status check_places(const p2p_device *device, const p2p_op *op, const p2p_place *places) {
+    for (int i = 0; i < p2p_kind_operand_count(op->kind); i++) {
+        char what[64];
+        snprintf(what, sizeof what, "operand %s of %s", p2p_kind_operand_name(op->kind, i),
+                 p2p_kind_name(op->kind));
+        if (p2p_tensor_present(&op->t[i])) {
+            P2P_TRY(p2p_place_check(device, what, places[i], p2p_tensor_bytes(&op->t[i])));
+        } else if (places[i].buffer) {
+            return p2p_fail(P2P_INVALID, "%s: absent %s has a buffer", device->address, what);
+        }
+    }
+    return P2P_OK;
+}
+
+p2p_status p2p_operation_create(p2p_device *device, const p2p_op *op, const p2p_place *places,
+                                p2p_place scratch, p2p_operation **operation) {
+    *operation = NULL;
+    p2p_query answer; /* validates, and says how much scratch memory there must be */
+    P2P_TRY(p2p_operation_query(device, op, &answer));
+    P2P_TRY(check_places(device, op, places));
+    if (answer.scratch_bytes > 0) {
+        P2P_TRY(p2p_place_check(device, "the scratch memory", scratch, answer.scratch_bytes));
+    }
+    p2p_operation *created = malloc(sizeof *created);
+    if (!created) return p2p_fail(P2P_OUT_OF_MEMORY, "no host memory for an operation's record");
+    *created = (p2p_operation){.device = device, .name = p2p_kind_name(op->kind)};
+    p2p_binding bindings[P2P_MAX_OPERANDS] = {{0}};
+    for (int i = 0; i < p2p_kind_operand_count(op->kind); i++) bindings[i] = p2p_place_binding(places[i]);
+    p2p_status status =
+        P2P_CALL("op_create", device->module->device.op_create(device->be, op, bindings,
+                                                               p2p_place_binding(scratch), &created->be));
+    log_op(device, "create", op, status == P2P_OK ? "OK" : p2p_message());
+    if (status != P2P_OK) {
+        free(created);
+        return status;
+    }
+    *operation = created;
+    return P2P_OK;
+}
+
+p2p_status p2p_operation_create_peak(p2p_device *device, p2p_type type, int steps, p2p_place counts,
+                                     int capacity, p2p_operation **operation, double *multiply_adds) {
+    *operation = NULL;
+    const p2p_device_table *table = &device->module->device;
+    if (!table->peak_create) {
+        return p2p_fail(P2P_UNSUPPORTED, "%s has no kernel that measures its peak", device->address);
+    }
+    if (steps < 1 || steps > P2P_PEAK_STEPS || capacity < 1) {
+        return p2p_fail(P2P_INVALID, "%s: a peak of %d steps by at most %d work-items", device->address,
+                        steps, capacity);
+    }
+    P2P_TRY(p2p_place_check(device, "the counts of a peak", counts, (size_t)capacity * sizeof(float)));
+    p2p_operation *created = malloc(sizeof *created);
+    if (!created) return p2p_fail(P2P_OUT_OF_MEMORY, "no host memory for an operation's record");
+    *created = (p2p_operation){.device = device, .name = "peak"};
+    p2p_status status =
+        P2P_CALL("peak_create", table->peak_create(device->be, type, steps, p2p_place_binding(counts),
+                                                   capacity, &created->be, multiply_adds));
+    p2p_log("%s: create peak of %d steps on %s: %s", device->address, steps, p2p_type_name(type),
+            status == P2P_OK ? "OK" : p2p_message());
+    if (status != P2P_OK) {
+        free(created);
+        return status;
+    }
+    *operation = created;
+    return P2P_OK;
+}
+
+p2p_status p2p_operation_run(p2p_operation *operation) {
+    p2p_device *device = operation->device;
+    if (!operation->traced) { /* once is enough to see where a driver crashed, and keeps the log readable */
+        p2p_log("%s: first run of a %s", device->address, operation->name);
+        operation->traced = true;
+    }
+    return P2P_CALL("op_run", device->module->device.op_run(device->be, operation->be));
+}
+
+void p2p_operation_destroy(p2p_operation *operation) {
+    if (!operation) return;
+    operation->device->module->device.op_destroy(operation->device->be, operation->be);
+    free(operation);
+}
+
+/* ---- Recordings --------------------------------------------------------------------------------------- */
+
+bool p2p_device_can_record(const p2p_device *device) {
+    return device->module->device.record_begin != NULL;
+}
+
+static p2p_status check_can_record(const p2p_device *device) {
+    if (p2p_device_can_record(device)) return P2P_OK;
+    return p2p_fail(P2P_UNSUPPORTED, "%s can't record commands", device->address);
+}
+
+p2p_status p2p_record_begin(p2p_device *device) {
+    P2P_TRY(check_can_record(device));
+    return P2P_CALL("record_begin", device->module->device.record_begin(device->be));
+}
+
+p2p_status p2p_record_end(p2p_device *device, p2p_recorded **recorded) {
+    *recorded = NULL;
+    P2P_TRY(check_can_record(device));
+    p2p_recorded *created = malloc(sizeof *created);
+    if (!created) return p2p_fail(P2P_OUT_OF_MEMORY, "no host memory for a recording's record");
+    *created = (p2p_recorded){.device = device};
+    p2p_status status = P2P_CALL("record_end", device->module->device.record_end(device->be, &created->be));
+    if (status != P2P_OK) {
+        free(created);
+        return status;
+    }
+    *recorded = created;
+    return P2P_OK;
+}
+
+p2p_status p2p_recorded_run(p2p_recorded *recorded) {
+    p2p_device *device = recorded->device;
+    return P2P_CALL("recording_run", device->module->device.recording_run(device->be, recorded->be));
+}
+
+void p2p_recorded_destroy(p2p_recorded *recorded) {
+    if (!recorded) return;
+    recorded->device->module->device.recording_destroy(recorded->device->be, recorded->be);
+    free(recorded);
+}

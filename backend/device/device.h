@@ -1,0 +1,78 @@
+/* Devices and buffers as the core uses them: the only callers of a backend's table (device.c, device_list.c,
+ * comm.c).
+ *
+ * Every call is checked (bounds, alignment, validated descriptors), counted, optionally traced to the log,
+ * and can be made to fail for tests. Nothing here plans or remembers operations.
+ */
+#ifndef P2P_CORE_DEVICE_H
+#define P2P_CORE_DEVICE_H
+
+#include "p2p.h"
+#include "p2p_backend.h"
+
+typedef struct p2p_buffer p2p_buffer;
+typedef struct p2p_operation p2p_operation;
+typedef struct p2p_recorded p2p_recorded;
+typedef struct p2p_comm p2p_comm;
+
+/* A place in a buffer; {0} is absent. */
+typedef struct {
+    p2p_buffer *buffer;
+    size_t offset;
+} p2p_place;
+
+/* Modules known to this process: index from 0, NULL past the end. module.c. */
+const p2p_module *p2p_module_at(int index);
+/* Add a module (tests: the null device). It must outlive the process. */
+p2p_status p2p_module_register(p2p_module_entry entry);
+/* What modules may call. */
+const p2p_host *p2p_host_services(void);
+
+const p2p_device_info *p2p_device_describe(const p2p_device *device);
+
+p2p_status p2p_buffer_create(p2p_device *device, size_t bytes, p2p_buffer **buffer);
+void p2p_buffer_destroy(p2p_buffer *buffer);
+size_t p2p_buffer_bytes(const p2p_buffer *buffer);
+p2p_status p2p_buffer_write(p2p_device *device, p2p_place to, const void *from, size_t bytes);
+p2p_status p2p_buffer_read(p2p_device *device, p2p_place from, void *to, size_t bytes);
+p2p_status p2p_buffer_copy(p2p_device *device, p2p_place from, p2p_place to, size_t bytes);
+
+p2p_status p2p_operation_query(p2p_device *device, const p2p_op *op, p2p_query *answer);
+p2p_status p2p_operation_create(p2p_device *device, const p2p_op *op, const p2p_place *places,
+                                p2p_place scratch, p2p_operation **operation);
+p2p_status p2p_operation_run(p2p_operation *operation);
+void p2p_operation_destroy(p2p_operation *operation);
+/* The peak_create of p2p_backend.h, `counts` with room for `capacity` float32s. To run like an operation. */
+p2p_status p2p_operation_create_peak(p2p_device *device, p2p_type type, int steps, p2p_place counts,
+                                     int capacity, p2p_operation **operation, double *multiply_adds);
+
+/* Whether the device has several ways of computing convolutions; without, the next two are refused. */
+bool p2p_device_has_choices(const p2p_device *device);
+/* op_choose and op_impose of p2p_backend.h; `op` is reduced to its plain convolution first. */
+p2p_status p2p_operation_choose(p2p_device *device, const p2p_op *op, p2p_tune mode, double (*clock)(void),
+                                p2p_choice *choice);
+p2p_status p2p_operation_impose(p2p_device *device, const p2p_op *op, const char *name);
+
+p2p_status p2p_device_submit(p2p_device *device, p2p_ticket *ticket);
+p2p_status p2p_device_wait(p2p_device *device, p2p_ticket ticket);
+/* Submit and wait: for set-up, reads and tests, never inside a step. */
+p2p_status p2p_device_finish(p2p_device *device);
+
+bool p2p_device_can_record(const p2p_device *device);
+p2p_status p2p_record_begin(p2p_device *device);
+p2p_status p2p_record_end(p2p_device *device, p2p_recorded **recorded);
+p2p_status p2p_recorded_run(p2p_recorded *recorded);
+void p2p_recorded_destroy(p2p_recorded *recorded);
+
+/* Collectives over one session's devices: the backend's own where all devices are of one module that has
+ * it, else a sum through host memory in replica order (double precision). comm.c. */
+p2p_status p2p_comm_open(p2p_device *const *devices, int count, int world, int rank0, p2p_comm **comm);
+void p2p_comm_close(p2p_comm *comm);
+/* places[i] and after[i] belong to devices[i]; the result is in place for commands enqueued later. */
+p2p_status p2p_comm_run(p2p_comm *comm, const p2p_op *op, const p2p_place *places, const p2p_ticket *after);
+
+/* Tests: the `nth` fallible table call from now (1 is the next) fails with P2P_FAILED and a message that says
+ * so; 0 switches it off. Returns the number of calls counted since the last setting. */
+uint64_t p2p_fault_inject(uint64_t nth);
+
+#endif

@@ -1,0 +1,263 @@
+/* Finding devices: the list of all of them, and opening one by its address.
+ *
+ * A device asked for by name is opened or refused with the reason; nothing else is ever taken in its place.
+ * What can be done with an open device is in device.c.
+ */
+#include "device_internal.h"
+#include "host/log.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* A device found in a module, or (index -1) a module without any, with the reason in info.unusable. */
+typedef struct {
+    const char *module_name;
+    const p2p_module *module;
+    int index;
+    p2p_device_info info;
+} found_device;
+
+typedef struct {
+    found_device *items;
+    int count;
+} found_list;
+
+static p2p_status found_append(found_list *list, const found_device *item) {
+    found_device *items = realloc(list->items, (size_t)(list->count + 1) * sizeof *items);
+    if (!items) return p2p_fail(P2P_OUT_OF_MEMORY, "no host memory for the list of devices");
+    list->items = items;
+    items[list->count++] = *item;
+    return P2P_OK;
+}
+
+static p2p_status append_without_device(found_list *list, const p2p_module_slot *slot, const char *reason) {
+    found_device item = {.module_name = slot->name, .module = slot->module, .index = -1};
+    snprintf(item.info.unusable, sizeof item.info.unusable, "%s", reason[0] ? reason : "no reason given");
+    return found_append(list, &item);
+}
+
+static found_device find_device(const p2p_module_slot *slot, int index) {
+    found_device item = {.module_name = slot->name, .module = slot->module, .index = index};
+    if (P2P_CALL("device_info", slot->module->device_info(index, &item.info)) != P2P_OK) {
+        snprintf(item.info.unusable, sizeof item.info.unusable, "%s", p2p_message());
+    }
+    return item;
+}
+
+/* Append every device of one module. Fails only when memory does. */
+static p2p_status find_in_module(found_list *list, const p2p_module_slot *slot) {
+    if (!slot->module) return append_without_device(list, slot, slot->reason);
+    int count = 0;
+    if (P2P_CALL("device_count", slot->module->device_count(&count)) != P2P_OK) {
+        return append_without_device(list, slot, p2p_message());
+    }
+    if (count <= 0) return append_without_device(list, slot, "it sees no device");
+    for (int i = 0; i < count; i++) {
+        found_device item = find_device(slot, i);
+        P2P_TRY(found_append(list, &item));
+    }
+    return P2P_OK;
+}
+
+static p2p_status find_all(found_list *list) {
+    const p2p_module_slot *slot;
+    for (int i = 0; (slot = p2p_module_slot_at(i)) != NULL; i++) P2P_TRY(find_in_module(list, slot));
+    return P2P_OK;
+}
+
+static bool usable(const found_device *item) {
+    return item->index >= 0 && item->info.unusable[0] == '\0';
+}
+
+/* Smaller is better. The reference is so slow that anything else comes first. */
+static int preference(const found_device *item) {
+    if (strcmp(item->module_name, "reference") == 0) return 3;
+    switch (item->info.type) {
+    case P2P_DEVICE_GPU:
+        return 0;
+    case P2P_DEVICE_CPU:
+        return 1;
+    default:
+        return 2;
+    }
+}
+
+/* What "auto" takes: NULL when nothing can be used. */
+static const found_device *choose_default(const found_list *list) {
+    const found_device *best = NULL;
+    for (int i = 0; i < list->count; i++) {
+        const found_device *item = &list->items[i];
+        if (usable(item) && (!best || preference(item) < preference(best))) best = item;
+    }
+    return best;
+}
+
+static void print_address(const found_device *item, char *text, size_t size) {
+    if (item->index < 0) {
+        snprintf(text, size, "%s", item->module_name);
+    } else {
+        snprintf(text, size, "%s:%d", item->module_name, item->index);
+    }
+}
+
+static const char *type_name(const found_device *item) {
+    if (!usable(item)) return "";
+    return item->info.type == P2P_DEVICE_GPU ? "GPU" : item->info.type == P2P_DEVICE_CPU ? "CPU" : "";
+}
+
+static p2p_device_entry entry_of(const found_device *item, bool is_default) {
+    p2p_device_entry entry = {.memory_bytes = item->info.memory_bytes,
+                              .max_alloc_bytes = item->info.max_alloc_bytes,
+                              .compute_units = item->info.compute_units,
+                              .type = type_name(item),
+                              .is_default = is_default};
+    print_address(item, entry.address, sizeof entry.address);
+    snprintf(entry.name, sizeof entry.name, "%s", item->info.name);
+    snprintf(entry.driver, sizeof entry.driver, "%s", item->info.driver);
+    snprintf(entry.unusable, sizeof entry.unusable, "%s", item->info.unusable);
+    entry.stores_bf16 = item->info.activation_bf16.type == P2P_TYPE_bf16;
+    snprintf(entry.no_bf16, sizeof entry.no_bf16, "%s", item->info.no_bf16);
+    return entry;
+}
+
+p2p_status p2p_device_list(p2p_device_entry **entries, int *count) {
+    *entries = NULL;
+    *count = 0;
+    found_list list = {0};
+    p2p_status status = find_all(&list);
+    p2p_device_entry *made = NULL;
+    if (status == P2P_OK) {
+        made = calloc((size_t)list.count, sizeof *made);
+        if (!made) status = p2p_fail(P2P_OUT_OF_MEMORY, "no host memory for the list of devices");
+    }
+    if (status == P2P_OK) {
+        const found_device *chosen = choose_default(&list);
+        for (int i = 0; i < list.count; i++) {
+            made[i] = entry_of(&list.items[i], chosen == &list.items[i]);
+        }
+        *entries = made;
+        *count = list.count;
+    }
+    free(list.items);
+    return status;
+}
+
+/* ---- Opening ------------------------------------------------------------------------------------------ */
+
+/* A backend's promises about its devices that the core relies on. */
+static p2p_status check_info(const char *address, const p2p_device_info *info) {
+    if (info->alignment == 0 || (info->alignment & (info->alignment - 1)) != 0) {
+        return p2p_fail(P2P_FAILED, "%s: alignment %zu is no power of two", address, info->alignment);
+    }
+    if (info->channel_alignment < 1) {
+        return p2p_fail(P2P_FAILED, "%s: channel alignment %d", address, info->channel_alignment);
+    }
+    if (info->vector.layout != P2P_LAYOUT_plain) {
+        return p2p_fail(P2P_FAILED, "%s: vectors must be plain", address);
+    }
+    return P2P_OK;
+}
+
+static p2p_status open_found(const found_device *item, p2p_device **device) {
+    p2p_device *opened = malloc(sizeof *opened);
+    if (!opened) return p2p_fail(P2P_OUT_OF_MEMORY, "no host memory for a device's record");
+    *opened = (p2p_device){.module = item->module, .info = item->info};
+    print_address(item, opened->address, sizeof opened->address);
+    p2p_fault_read_environment();
+    p2p_status status = check_info(opened->address, &item->info);
+    if (status == P2P_OK) {
+        status = P2P_CALL("device_open", item->module->device_open(item->index, &opened->be));
+    }
+    p2p_log("%s: open %s: %s", opened->address, opened->info.name, p2p_status_name(status));
+    if (status != P2P_OK) {
+        free(opened);
+        return status;
+    }
+    *device = opened;
+    return P2P_OK;
+}
+
+static p2p_status open_auto(const found_list *list, p2p_device **device) {
+    const found_device *chosen = choose_default(list);
+    if (chosen) return open_found(chosen, device);
+    p2p_fail(P2P_NO_DEVICE, "no device can be used");
+    return p2p_hint(P2P_NO_DEVICE, "`p2p devices` says why");
+}
+
+static p2p_status fail_unknown_backend(const char *address, size_t name_length) {
+    char names[512] = "";
+    size_t used = 0;
+    const p2p_module_slot *slot;
+    for (int i = 0; (slot = p2p_module_slot_at(i)) != NULL && used < sizeof names; i++) {
+        used += (size_t)snprintf(names + used, sizeof names - used, "%s%s", i ? ", " : "", slot->name);
+    }
+    p2p_fail(P2P_NO_DEVICE, "there is no backend named \"%.*s\" (of device \"%s\")", (int)name_length,
+             address, address);
+    return p2p_hint(P2P_NO_DEVICE, "this program has: %s; or write auto", names);
+}
+
+/* Digits after the colon; -1 when there is no colon, -2 when there is but no number after it. */
+static int parse_index(const char *suffix) {
+    if (*suffix == '\0') return -1;
+    const char *digits = suffix + 1;
+    size_t length = strlen(digits);
+    if (length == 0 || length > 6 || strspn(digits, "0123456789") != length) return -2;
+    return atoi(digits);
+}
+
+static p2p_status open_index(const p2p_module_slot *slot, int index, const char *address,
+                             p2p_device **device) {
+    found_device item = find_device(slot, index);
+    if (usable(&item)) return open_found(&item, device);
+    return p2p_fail(P2P_NO_DEVICE, "device \"%s\" can't be used: %s", address, item.info.unusable);
+}
+
+/* The first usable device; the message of a failure is about the first that isn't. */
+static p2p_status open_first(const p2p_module_slot *slot, int count, p2p_device **device) {
+    char reason[512] = "it sees none";
+    for (int i = 0; i < count; i++) {
+        found_device item = find_device(slot, i);
+        if (usable(&item)) return open_found(&item, device);
+        if (i == 0) snprintf(reason, sizeof reason, "%s", item.info.unusable);
+    }
+    return p2p_fail(P2P_NO_DEVICE, "%s has no device that can be used, of %d: %s", slot->name, count, reason);
+}
+
+static p2p_status open_in_module(const p2p_module_slot *slot, int index, const char *address,
+                                 p2p_device **device) {
+    if (!slot->module) return p2p_fail(P2P_NO_DEVICE, "there is no device \"%s\": %s", address, slot->reason);
+    int count = 0;
+    if (P2P_CALL("device_count", slot->module->device_count(&count)) != P2P_OK) {
+        return p2p_fail(P2P_NO_DEVICE, "there is no device \"%s\": %s", address, p2p_message());
+    }
+    if (index < count) {
+        return index >= 0 ? open_index(slot, index, address, device) : open_first(slot, count, device);
+    }
+    p2p_fail(P2P_NO_DEVICE, "there is no device \"%s\": %s has %d, counted from 0", address, slot->name,
+             count);
+    return p2p_hint(P2P_NO_DEVICE, "`p2p devices` lists them");
+}
+
+p2p_status p2p_device_open(const char *address, p2p_device **device) {
+    *device = NULL;
+    if (strcmp(address, "auto") == 0) {
+        found_list list = {0};
+        p2p_status status = find_all(&list);
+        if (status == P2P_OK) status = open_auto(&list, device);
+        free(list.items);
+        return status;
+    }
+    size_t name_length = strcspn(address, ":");
+    int index = parse_index(address + name_length);
+    if (index == -2) {
+        p2p_fail(P2P_NO_DEVICE, "\"%s\" is no device's address", address);
+        return p2p_hint(P2P_NO_DEVICE, "write BACKEND, BACKEND:NUMBER or auto; `p2p devices` lists them");
+    }
+    const p2p_module_slot *slot;
+    for (int i = 0; (slot = p2p_module_slot_at(i)) != NULL; i++) {
+        if (strlen(slot->name) == name_length && strncmp(slot->name, address, name_length) == 0) {
+            return open_in_module(slot, index, address, device);
+        }
+    }
+    return fail_unknown_backend(address, name_length);
+}

@@ -1,0 +1,205 @@
+/* The files of the cache. One is a header of 56 bytes, then the value:
+ *
+ *   bytes  0 to  7   "p2pcache"
+ *          8 to 15   version of this format, little-endian
+ *         16 to 31   the key's hash (XXH128)
+ *         32 to 39   the value's size in bytes, little-endian
+ *         40 to 55   hash of everything else in the file (XXH128)
+ *
+ * The name is the kind and the key's hash. With 128 bits two keys won't share a hash by accident, so keys are
+ * not stored. A reader believes nothing: the file must be exactly as long as its header says, before anything
+ * is allocated for it.
+ */
+#include "cache.h"
+#include "log.h"
+#include "p2p_file.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <xxhash.h>
+
+enum {
+    AT_VERSION = 8,
+    AT_KEY = 16,
+    AT_SIZE = 32,
+    AT_CHECK = 40,
+    HEADER_BYTES = 56,
+    HASH_BYTES = 16,
+    FORMAT_VERSION = 1
+};
+
+static const char magic[] = "p2pcache";
+
+static void put_number(unsigned char *bytes, uint64_t number) {
+    for (int i = 0; i < 8; i++) bytes[i] = (unsigned char)(number >> 8 * i);
+}
+
+static uint64_t get_number(const unsigned char *bytes) {
+    uint64_t number = 0;
+    for (int i = 0; i < 8; i++) number |= (uint64_t)bytes[i] << 8 * i;
+    return number;
+}
+
+/* ---- Hashes -------------------------------------------------------------------------------------------- */
+
+/* Each part with its size in front, so that a byte can't move from one part to the next unnoticed. */
+static p2p_status hash_parts(const p2p_key_part *parts, int count, unsigned char hash[HASH_BYTES]) {
+    XXH3_state_t *state = XXH3_createState();
+    if (!state) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for a hash");
+    XXH3_128bits_reset(state);
+    for (int i = 0; i < count; i++) {
+        unsigned char size[8];
+        put_number(size, parts[i].size);
+        XXH3_128bits_update(state, size, sizeof size);
+        XXH3_128bits_update(state, parts[i].bytes, parts[i].size);
+    }
+    XXH128_canonical_t canonical;
+    XXH128_canonicalFromHash(&canonical, XXH3_128bits_digest(state));
+    XXH3_freeState(state);
+    memcpy(hash, canonical.digest, HASH_BYTES);
+    return P2P_OK;
+}
+
+static p2p_status hash_file(const unsigned char *file, size_t size, unsigned char hash[HASH_BYTES]) {
+    const p2p_key_part parts[] = {{file, AT_CHECK}, {file + HEADER_BYTES, size - HEADER_BYTES}};
+    return hash_parts(parts, 2, hash);
+}
+
+/* ---- Where --------------------------------------------------------------------------------------------- */
+
+/* The folder is `base` and `below`. As the XDG base directory specification says, a relative XDG_CACHE_HOME
+ * counts as none. */
+static p2p_status choose_folder(const char **base, const char **below) {
+    const char *own = getenv("P2P_CACHE_DIR"), *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+    if (own && own[0]) {
+        *base = own, *below = "";
+    } else if (xdg && xdg[0] == '/') {
+        *base = xdg, *below = "/p2p";
+    } else if (home && home[0]) {
+        *base = home, *below = "/.cache/p2p";
+    } else {
+        return p2p_fail(P2P_IO, "none of P2P_CACHE_DIR, XDG_CACHE_HOME and HOME names a folder");
+    }
+    return P2P_OK;
+}
+
+static p2p_status path_of_hash(const char *kind, const unsigned char hash[HASH_BYTES], char **path) {
+    const char *base = NULL, *below = NULL;
+    *path = NULL;
+    P2P_TRY(choose_folder(&base, &below));
+    char hex[2 * HASH_BYTES + 1];
+    for (int i = 0; i < HASH_BYTES; i++) snprintf(hex + 2 * i, 3, "%02x", hash[i]);
+    const size_t room = strlen(base) + strlen(below) + strlen(kind) + sizeof hex + sizeof "/-";
+    *path = malloc(room);
+    if (!*path) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for a path");
+    snprintf(*path, room, "%s%s/%s-%s", base, below, kind, hex);
+    return P2P_OK;
+}
+
+p2p_status p2p_cache_path(const char *kind, const p2p_key_part *key, int parts, char **path) {
+    unsigned char hash[HASH_BYTES];
+    *path = NULL;
+    P2P_TRY(hash_parts(key, parts, hash));
+    return path_of_hash(kind, hash, path);
+}
+
+/* ---- Reading ------------------------------------------------------------------------------------------- */
+
+/* What is wrong with an entry, NULL for nothing. */
+static const char *find_damage(const unsigned char *file, size_t size, const unsigned char key[HASH_BYTES]) {
+    unsigned char check[HASH_BYTES];
+    if (memcmp(file, magic, sizeof magic - 1) != 0) return "it is no file of the cache";
+    if (get_number(file + AT_VERSION) != FORMAT_VERSION) return "it has another version";
+    if (memcmp(file + AT_KEY, key, HASH_BYTES) != 0) return "it is of another key";
+    if (get_number(file + AT_SIZE) != size - HEADER_BYTES) return "it has another size than it says";
+    if (hash_file(file, size, check) != P2P_OK) return "there is no memory to check it";
+    return memcmp(file + AT_CHECK, check, HASH_BYTES) == 0 ? NULL : "its checksum is wrong";
+}
+
+static p2p_status read_entry(const char *path, FILE *stream, uint64_t size,
+                             const unsigned char key[HASH_BYTES], void **value, size_t *value_size) {
+    if (size < HEADER_BYTES || size > HEADER_BYTES + (uint64_t)P2P_CACHE_LARGEST)
+        return p2p_fail(P2P_INPUT, "%s: no entry is %llu bytes long", path, (unsigned long long)size);
+    unsigned char *file = malloc((size_t)size);
+    if (!file) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for %s", path);
+    const char *damage = "it can't be read";
+    if (fread(file, 1, (size_t)size, stream) == size) damage = find_damage(file, (size_t)size, key);
+    if (damage) {
+        free(file);
+        return p2p_fail(P2P_INPUT, "%s: %s", path, damage);
+    }
+    *value_size = (size_t)size - HEADER_BYTES;
+    memmove(file, file + HEADER_BYTES, *value_size);
+    *value = file;
+    return P2P_OK;
+}
+
+static p2p_status find_entry(const char *path, const unsigned char key[HASH_BYTES], void **value,
+                             size_t *size) {
+    FILE *stream = NULL;
+    uint64_t file_size = 0;
+    P2P_TRY(p2p_file_open(path, &stream, &file_size));
+    p2p_status status = read_entry(path, stream, file_size, key, value, size);
+    fclose(stream);
+    return status;
+}
+
+bool p2p_cache_get(const char *kind, const p2p_key_part *key, int parts, void **value, size_t *size) {
+    unsigned char hash[HASH_BYTES];
+    char *path = NULL;
+    *value = NULL;
+    *size = 0;
+    p2p_status status = hash_parts(key, parts, hash);
+    if (status == P2P_OK) status = path_of_hash(kind, hash, &path);
+    if (status == P2P_OK) status = find_entry(path, hash, value, size);
+    if (status != P2P_OK) p2p_log("cache: %s", p2p_message());
+    free(path);
+    return status == P2P_OK;
+}
+
+/* ---- Writing ------------------------------------------------------------------------------------------- */
+
+/* Only the user's own: a driver runs what is in there. */
+enum { FOLDER_PERMISSIONS = 0700 };
+
+static p2p_status make_folder_of(const char *path) {
+    char *folder = strdup(path);
+    if (!folder) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for a path");
+    *strrchr(folder, '/') = '\0';
+    p2p_status status = p2p_folder_make(folder, FOLDER_PERMISSIONS);
+    free(folder);
+    return status;
+}
+
+static p2p_status write_entry(const char *path, const unsigned char key[HASH_BYTES], const void *value,
+                              size_t size) {
+    if (size > P2P_CACHE_LARGEST)
+        return p2p_fail(P2P_INVALID, "%zu bytes are more than an entry may have", size);
+    P2P_TRY(make_folder_of(path));
+    unsigned char *file = malloc(HEADER_BYTES + size);
+    if (!file) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for %s", path);
+    memcpy(file, magic, sizeof magic - 1);
+    put_number(file + AT_VERSION, FORMAT_VERSION);
+    memcpy(file + AT_KEY, key, HASH_BYTES);
+    put_number(file + AT_SIZE, size);
+    if (size > 0) memcpy(file + HEADER_BYTES, value, size);
+    p2p_status status = hash_file(file, HEADER_BYTES + size, file + AT_CHECK);
+    if (status == P2P_OK) status = p2p_file_publish(path, file, HEADER_BYTES + size);
+    free(file);
+    return status;
+}
+
+void p2p_cache_put(const char *kind, const p2p_key_part *key, int parts, const void *value, size_t size) {
+    static atomic_flag warned = ATOMIC_FLAG_INIT;
+    unsigned char hash[HASH_BYTES];
+    char *path = NULL;
+    p2p_status status = hash_parts(key, parts, hash);
+    if (status == P2P_OK) status = path_of_hash(kind, hash, &path);
+    if (status == P2P_OK) status = write_entry(path, hash, value, size);
+    free(path);
+    if (status == P2P_OK) return;
+    p2p_log("cache: %s", p2p_message());
+    if (!atomic_flag_test_and_set(&warned))
+        p2p_warn("%s; later starts will take as long as this one", p2p_message());
+}

@@ -1,0 +1,354 @@
+/* Running a plan: inputs, segments, collectives, outputs.
+ *
+ * A run writes the step block and the inputs, runs each segment on every replica with a collective between
+ * two, and reads the outputs, all of it enqueued: the host waits only for a slot of host memory to become
+ * free. In check mode steps run one by one and are looked at; in a profiled run each is waited for and timed.
+ * Nothing is allocated here after plan_prepare_runs.
+ */
+#include "session.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- Preparation -------------------------------------------------------------------------------------- */
+
+static p2p_status finish_devices(const p2p_plan *plan) {
+    for (int r = 0; r < plan->session->replica_count; r++) P2P_TRY(p2p_device_finish(plan->parts[r].device));
+    return P2P_OK;
+}
+
+/* After a failure: leave no command behind that uses memory of the caller's; keep the failure's message. */
+static p2p_status settle_devices(const p2p_plan *plan, p2p_status failure) {
+    char message[2048];
+    snprintf(message, sizeof message, "%s", p2p_message());
+    for (int r = 0; r < plan->session->replica_count; r++) (void)p2p_device_finish(plan->parts[r].device);
+    return p2p_fail(failure, "%s", message);
+}
+
+/* Who hears of every operation's time; NULL where a function takes it: an ordinary run. */
+typedef struct {
+    double (*clock)(void);
+    p2p_operation_timed timed;
+    void *context;
+} run_profile;
+
+static p2p_status report_timing(const run_profile *profile, const plan_part *part, int s, double begin) {
+    const plan_step *step = &part->steps[s];
+    p2p_operation_timing timing = {.op = &step->op,
+                                   .kernel = step->query.kernel,
+                                   .replica = part->replica,
+                                   .position = s,
+                                   .begin = begin,
+                                   .end = profile->clock()};
+    return profile->timed(profile->context, &timing);
+}
+
+static p2p_status run_step(const plan_part *part, int s, const run_profile *profile) {
+    if (!profile) return p2p_operation_run(part->steps[s].operation);
+    double begin = profile->clock();
+    P2P_TRY(p2p_operation_run(part->steps[s].operation));
+    P2P_TRY(p2p_device_finish(part->device));
+    return report_timing(profile, part, s, begin);
+}
+
+static p2p_status run_steps(const plan_part *part, int segment, const run_profile *profile) {
+    bool check = part->session->options.check;
+    int begin = segment == 0 ? 0 : part->segment_ends[segment - 1] + 1;
+    for (int s = begin; s < part->segment_ends[segment]; s++) {
+        if (check) P2P_TRY(plan_check_before(part, s));
+        P2P_TRY(run_step(part, s, profile));
+        if (check) P2P_TRY(plan_check_after(part, s));
+    }
+    return P2P_OK;
+}
+
+static p2p_status find_segments(plan_part *part) {
+    part->segment_ends = calloc((size_t)part->segment_count, sizeof(int));
+    if (!part->segment_ends) return p2p_fail(P2P_OUT_OF_MEMORY, "no host memory for a plan's segments");
+    int segment = 0;
+    for (int s = 0; s < part->step_count; s++)
+        if (part->steps[s].collective) part->segment_ends[segment++] = s;
+    part->segment_ends[segment] = part->step_count;
+    return P2P_OK;
+}
+
+static p2p_status record_segment(plan_part *part, int segment) {
+    P2P_TRY(p2p_record_begin(part->device));
+    p2p_status status = run_steps(part, segment, NULL);
+    if (status == P2P_OK) return p2p_record_end(part->device, &part->recorded[segment]);
+    char message[2048];
+    snprintf(message, sizeof message, "%s", p2p_message());
+    (void)p2p_record_end(part->device, &part->recorded[segment]); /* leave the recording mode */
+    return p2p_fail(status, "%s", message);
+}
+
+static p2p_status record_part(plan_part *part) {
+    const p2p_session_options *options = &part->session->options;
+    if (options->no_recording || options->check || !p2p_device_can_record(part->device)) return P2P_OK;
+    part->recorded = calloc((size_t)part->segment_count, sizeof(p2p_recorded *));
+    if (!part->recorded) return p2p_fail(P2P_OUT_OF_MEMORY, "no host memory for a recording");
+    for (int segment = 0; segment < part->segment_count; segment++) P2P_TRY(record_segment(part, segment));
+    return P2P_OK;
+}
+
+static p2p_status prepare_part(plan_part *part) {
+    part->results = calloc(1, part->output_bytes + 1);
+    bool complete = part->results != NULL;
+    for (int s = 0; s < PLAN_SLOTS; s++) {
+        plan_slot *slot = &part->slots[s];
+        slot->inputs = calloc(1, part->input_bytes + 1);
+        slot->outputs = calloc(1, part->output_bytes + 1);
+        slot->step = calloc((size_t)p2p_step_block_words(part->local_batch), sizeof(uint32_t));
+        complete = complete && slot->inputs && slot->outputs && slot->step;
+    }
+    if (!complete) return p2p_fail(P2P_OUT_OF_MEMORY, "no host memory for a plan's inputs and outputs");
+    P2P_TRY(find_segments(part));
+    return record_part(part);
+}
+
+p2p_status plan_prepare_runs(p2p_plan *plan) {
+    size_t replicas = (size_t)plan->session->replica_count;
+    plan->places = calloc(replicas, sizeof *plan->places);
+    plan->tickets = calloc(replicas, sizeof *plan->tickets);
+    if (!plan->places || !plan->tickets) return p2p_fail(P2P_OUT_OF_MEMORY, "no host memory for a plan");
+    for (size_t r = 0; r < replicas; r++) P2P_TRY(prepare_part(&plan->parts[r]));
+    return P2P_OK;
+}
+
+void plan_release_runs(p2p_plan *plan) {
+    for (int r = 0; plan->parts && r < plan->session->replica_count; r++) {
+        plan_part *part = &plan->parts[r];
+        for (int s = 0; s < PLAN_SLOTS; s++) {
+            free(part->slots[s].inputs);
+            free(part->slots[s].outputs);
+            free(part->slots[s].step);
+        }
+        free(part->results);
+    }
+    free(plan->places);
+    free(plan->tickets);
+}
+
+/* ---- What goes in ------------------------------------------------------------------------------------- */
+
+static int slot_of(uint64_t run) {
+    return (int)(run % PLAN_SLOTS);
+}
+
+static p2p_status wait_for_slot(plan_part *part, int slot) {
+    P2P_TRY(p2p_device_wait(part->device, part->slots[slot].ticket));
+    part->slots[slot].ticket = 0;
+    return P2P_OK;
+}
+
+static const plan_port *find_port(const plan_port *ports, int count, const char *name) {
+    for (int i = 0; i < count; i++)
+        if (strcmp(ports[i].name, name) == 0) return &ports[i];
+    return NULL;
+}
+
+void *p2p_plan_input(p2p_plan *plan, int replica, const char *name) {
+    if (replica < 0 || replica >= plan->session->replica_count || !plan->places) {
+        p2p_fail(P2P_INVALID, "plan %s has no replica %d, or no memory yet", plan->name, replica);
+        return NULL;
+    }
+    plan_part *part = &plan->parts[replica];
+    const plan_port *port = find_port(part->inputs, part->input_count, name);
+    if (!port) {
+        p2p_fail(P2P_INVALID, "plan %s has no input %s", plan->name, name);
+        return NULL;
+    }
+    int slot = slot_of(plan->runs);
+    if (wait_for_slot(part, slot) != P2P_OK) return NULL;
+    return part->slots[slot].inputs + port->host_offset;
+}
+
+static void fill_step_block(const p2p_plan *plan, const plan_part *part, const p2p_step *step,
+                            p2p_step_block *block) {
+    double t = (double)step->step + 1;
+    *block = (p2p_step_block){
+        .seed_lo = (uint32_t)step->seed, .seed_hi = (uint32_t)(step->seed >> 32), .step = step->step};
+    block->lr_corrected_f64 = step->learning_rate / (1 - pow(plan->beta1, t));
+    block->root_v_correction_f64 = 1 / sqrt(1 - pow(plan->beta2, t));
+    block->lr_corrected = (float)block->lr_corrected_f64;
+    block->root_v_correction = (float)block->root_v_correction_f64;
+    for (int64_t i = 0; i < part->local_batch; i++) {
+        int64_t sample = part->first_sample + i;
+        block->sample[i] = step->samples ? step->samples[sample] : (uint32_t)sample;
+    }
+}
+
+static p2p_status write_inputs(const plan_part *part, const plan_slot *slot) {
+    for (int i = 0; i < part->input_count; i++) {
+        const plan_port *port = &part->inputs[i];
+        const plan_value *value = &part->values[port->value];
+        unsigned char *raw = slot->inputs + port->raw_offset;
+        if (port->host_offset != port->raw_offset)
+            p2p_tensor_pack(&value->tensor, slot->inputs + port->host_offset, port->type, raw);
+        p2p_place place = session_place(part->session, part->replica, value->at);
+        P2P_TRY(p2p_buffer_write(part->device, place, raw, port->raw_bytes));
+    }
+    if (!part->step_value) return P2P_OK;
+    const plan_value *value = &part->values[part->step_value];
+    return p2p_buffer_write(part->device, session_place(part->session, part->replica, value->at), slot->step,
+                            p2p_tensor_bytes(&value->tensor));
+}
+
+/* Derived filters whose parameters the host has written. */
+static p2p_status refresh_derived(p2p_session *session) {
+    for (int i = 0; i < session->derived_count; i++) {
+        if (!session->networks[session->derived[i].network].stale) continue;
+        for (int r = 0; r < session->replica_count; r++)
+            P2P_TRY(p2p_operation_run(session->replicas[r].refresh[i]));
+    }
+    for (int i = 0; i < session->network_count; i++) session->networks[i].stale = false;
+    return P2P_OK;
+}
+
+/* ---- The run ------------------------------------------------------------------------------------------ */
+
+/* The collective that ends `segment` on every replica. */
+static p2p_status run_collective(p2p_plan *plan, int segment) {
+    const p2p_session *session = plan->session;
+    for (int r = 0; r < session->replica_count; r++) {
+        const plan_part *part = &plan->parts[r];
+        P2P_TRY(p2p_device_submit(part->device, &plan->tickets[r]));
+        plan->places[r] = session_place(session, r, part->steps[part->segment_ends[segment]].at[0]);
+    }
+    const plan_part *first = &plan->parts[0];
+    const p2p_op *op = &first->steps[first->segment_ends[segment]].op;
+    P2P_TRY(p2p_comm_run(session->comm, op, plan->places, plan->tickets));
+    for (int r = 0; r < session->replica_count && session->options.check; r++)
+        P2P_TRY(plan_check_after(&plan->parts[r], plan->parts[r].segment_ends[segment]));
+    return P2P_OK;
+}
+
+/* A collective belongs to all replicas; it is reported as replica 0's. */
+static p2p_status profile_collective(p2p_plan *plan, int segment, const run_profile *profile) {
+    const plan_part *first = &plan->parts[0];
+    double begin = profile->clock();
+    P2P_TRY(run_collective(plan, segment));
+    P2P_TRY(finish_devices(plan));
+    return report_timing(profile, first, first->segment_ends[segment], begin);
+}
+
+static p2p_status run_segments(p2p_plan *plan, const run_profile *profile) {
+    int segments = plan->parts[0].segment_count;
+    for (int segment = 0; segment < segments; segment++) {
+        for (int r = 0; r < plan->session->replica_count; r++) {
+            const plan_part *part = &plan->parts[r];
+            bool recorded = part->recorded && !profile;
+            P2P_TRY(recorded ? p2p_recorded_run(part->recorded[segment]) : run_steps(part, segment, profile));
+        }
+        if (segment + 1 < segments)
+            P2P_TRY(profile ? profile_collective(plan, segment, profile) : run_collective(plan, segment));
+    }
+    return P2P_OK;
+}
+
+static p2p_status read_outputs(const plan_part *part, const plan_slot *slot) {
+    for (int i = 0; i < part->output_count; i++) {
+        const plan_port *port = &part->outputs[i];
+        plan_address at = plan_value_address(part, port->value);
+        P2P_TRY(p2p_buffer_read(part->device, session_place(part->session, part->replica, at),
+                                slot->outputs + port->raw_offset, port->raw_bytes));
+    }
+    return P2P_OK;
+}
+
+static p2p_status run_plan(p2p_plan *plan, const p2p_step *step, const run_profile *profile) {
+    int slot = slot_of(plan->runs), replicas = plan->session->replica_count;
+    P2P_TRY(refresh_derived(plan->session));
+    for (int r = 0; r < replicas; r++) {
+        plan_part *part = &plan->parts[r];
+        fill_step_block(plan, part, step, part->slots[slot].step);
+        P2P_TRY(write_inputs(part, &part->slots[slot]));
+    }
+    if (profile) P2P_TRY(finish_devices(plan)); /* the first operation doesn't pay for the inputs */
+    P2P_TRY(run_segments(plan, profile));
+    for (int r = 0; r < replicas; r++) {
+        plan_part *part = &plan->parts[r];
+        P2P_TRY(read_outputs(part, &part->slots[slot]));
+        P2P_TRY(p2p_device_submit(part->device, &part->slots[slot].ticket));
+    }
+    return P2P_OK;
+}
+
+static p2p_status begin_run(p2p_plan *plan, const p2p_step *step, const run_profile *profile) {
+    p2p_session *session = plan->session;
+    if (!session->allocated || session->broken)
+        return p2p_fail(P2P_INVALID, "plan %s can't run: its session has no memory", plan->name);
+    session->touched = true;
+    for (int r = 0; r < session->replica_count; r++)
+        P2P_TRY(wait_for_slot(&plan->parts[r], slot_of(plan->runs)));
+    if (plan->runs - plan->retired == PLAN_SLOTS) plan->retired++;
+    p2p_status status = run_plan(plan, step, profile);
+    if (status != P2P_OK) return settle_devices(plan, status);
+    plan->runs++;
+    return P2P_OK;
+}
+
+p2p_status p2p_plan_run(p2p_plan *plan, const p2p_step *step) {
+    return begin_run(plan, step, NULL);
+}
+
+p2p_status p2p_plan_profile(p2p_plan *plan, const p2p_step *step, double (*clock)(void),
+                            p2p_operation_timed timed, void *context) {
+    if (plan->retired != plan->runs)
+        return p2p_fail(P2P_INVALID, "plan %s can't be profiled: a run is in flight", plan->name);
+    run_profile profile = {clock, timed, context};
+    return begin_run(plan, step, &profile);
+}
+
+/* ---- What comes out ----------------------------------------------------------------------------------- */
+
+p2p_status p2p_plan_wait(p2p_plan *plan) {
+    if (plan->retired == plan->runs)
+        return p2p_fail(P2P_INVALID, "plan %s: there is no run to wait for", plan->name);
+    int slot = slot_of(plan->retired);
+    for (int r = 0; r < plan->session->replica_count; r++) P2P_TRY(wait_for_slot(&plan->parts[r], slot));
+    /* The run's outputs stay readable while the slot serves another run. */
+    for (int r = 0; r < plan->session->replica_count; r++) {
+        plan_part *part = &plan->parts[r];
+        unsigned char *outputs = part->slots[slot].outputs;
+        part->slots[slot].outputs = part->results;
+        part->results = outputs;
+    }
+    plan->retired++;
+    plan->has_results = true;
+    return P2P_OK;
+}
+
+static p2p_status find_output(const p2p_plan *plan, int replica, const char *name, const plan_port **port) {
+    if (!plan->has_results) return p2p_fail(P2P_INVALID, "plan %s: no run was waited for yet", plan->name);
+    if (replica < 0 || replica >= plan->session->replica_count)
+        return p2p_fail(P2P_INVALID, "plan %s has no replica %d", plan->name, replica);
+    const plan_part *part = &plan->parts[replica];
+    *port = find_port(part->outputs, part->output_count, name);
+    if (*port) return P2P_OK;
+    return p2p_fail(P2P_INVALID, "plan %s has no output %s", plan->name, name);
+}
+
+p2p_status p2p_plan_loss(p2p_plan *plan, const char *name, double *value) {
+    *value = 0;
+    for (int r = 0; r < plan->session->replica_count; r++) {
+        const plan_port *port = NULL;
+        P2P_TRY(find_output(plan, r, name, &port));
+        if (!port->loss) return p2p_fail(P2P_INVALID, "plan %s: output %s is no loss", plan->name, name);
+        const plan_part *part = &plan->parts[r];
+        double share = 0;
+        p2p_tensor_unpack(&part->values[port->value].tensor, part->results + port->raw_offset, &share,
+                          P2P_TYPE_f64);
+        *value += share;
+    }
+    return P2P_OK;
+}
+
+p2p_status p2p_plan_output(p2p_plan *plan, int replica, const char *name, void *host) {
+    const plan_port *port = NULL;
+    P2P_TRY(find_output(plan, replica, name, &port));
+    const plan_part *part = &plan->parts[replica];
+    p2p_tensor_unpack(&part->values[port->value].tensor, part->results + port->raw_offset, host, port->type);
+    return P2P_OK;
+}

@@ -1,0 +1,335 @@
+/* Sessions: devices brought together, graphs planned on them, operations made once.
+ *
+ * A session has all its plans before it allocates anything, so the needs of every space are known: a part of
+ * a network's state exists only where some plan uses it, and the arena is as large as the largest plan's. See
+ * session.h for the other files.
+ */
+#include "session.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- Creation ----------------------------------------------------------------------------------------- */
+
+static bool same_storage(p2p_storage a, p2p_storage b) {
+    return a.type == b.type && a.layout == b.layout && a.block == b.block;
+}
+
+static p2p_storage activation_of(const p2p_session *session, const p2p_device_info *info) {
+    return session->options.bf16 ? info->activation_bf16 : info->activation;
+}
+
+/* One layout for all replicas: gradients are reduced and parameters written without conversion. */
+static p2p_status agree(p2p_session *session, p2p_device *device) {
+    const p2p_device_info *info = p2p_device_describe(device);
+    bool same = same_storage(session->activation, activation_of(session, info)) &&
+                same_storage(session->filter, info->filter) && same_storage(session->vector, info->vector);
+    if (!same)
+        return p2p_fail(P2P_UNSUPPORTED,
+                        "%s and %s store tensors differently: they can't be replicas of one run",
+                        p2p_device_address(session->replicas[0].device), p2p_device_address(device));
+    if (info->filter.type != info->vector.type)
+        return p2p_fail(P2P_UNSUPPORTED,
+                        "%s stores filters and vectors in different types: no update can run over both",
+                        p2p_device_address(device));
+    if (info->alignment > session->cut.alignment) session->cut.alignment = info->alignment;
+    if (info->channel_alignment > session->channel_alignment)
+        session->channel_alignment = info->channel_alignment;
+    if (info->max_alloc_bytes < session->cut.chunk_bytes) session->cut.chunk_bytes = info->max_alloc_bytes;
+    return P2P_OK;
+}
+
+static p2p_status check_precision(const p2p_session *session, p2p_device *device) {
+    const char *reason = p2p_device_describe(device)->no_bf16;
+    if (!session->options.bf16 || reason[0] == '\0') return P2P_OK;
+    return p2p_fail(P2P_UNSUPPORTED, "%s has no bf16: %s", p2p_device_address(device), reason);
+}
+
+static p2p_status join_devices(p2p_session *session, p2p_device *const *devices, int replicas) {
+    enum { LEAST_ALIGNMENT = 64 }; /* a cache line, and any element's size */
+    const p2p_device_info *info = p2p_device_describe(devices[0]);
+    session->replicas = calloc((size_t)replicas, sizeof *session->replicas);
+    if (!session->replicas) return plan_no_memory("a session");
+    session->replica_count = replicas;
+    session->activation = activation_of(session, info);
+    session->filter = info->filter;
+    session->vector = info->vector;
+    session->cut.alignment = LEAST_ALIGNMENT;
+    session->channel_alignment = 1;
+    session->cut.chunk_bytes = SIZE_MAX / 4; /* sums of a few offsets never wrap */
+    for (int i = 0; i < replicas; i++) {
+        session->replicas[i].device = devices[i];
+        P2P_TRY(agree(session, devices[i]));
+        P2P_TRY(check_precision(session, devices[i]));
+    }
+    session->cut.chunk_bytes -= session->cut.chunk_bytes % session->cut.alignment;
+    if (session->cut.chunk_bytes == 0)
+        return p2p_fail(P2P_UNSUPPORTED, "%s allows no allocation at all", p2p_device_address(devices[0]));
+    if (replicas == 1) return P2P_OK;
+    return p2p_comm_open(devices, replicas, replicas, 0, &session->comm);
+}
+
+p2p_status p2p_session_create(p2p_device *const *devices, int replicas, const p2p_session_options *options,
+                              p2p_session **session) {
+    *session = NULL;
+    if (replicas < 1) return p2p_fail(P2P_INVALID, "a session of %d replicas", replicas);
+    p2p_session *created = calloc(1, sizeof *created);
+    if (!created) return plan_no_memory("a session");
+    if (options) created->options = *options;
+    p2p_status status = join_devices(created, devices, replicas);
+    if (status == P2P_OK) status = session_check_tuning(created);
+    if (status != P2P_OK) {
+        p2p_session_destroy(created);
+        return status;
+    }
+    *session = created;
+    return P2P_OK;
+}
+
+static void release_replica(p2p_session *session, int number) {
+    plan_replica *replica = &session->replicas[number];
+    for (int i = 0; replica->refresh && i < session->derived_count; i++)
+        p2p_operation_destroy(replica->refresh[i]);
+    free(replica->refresh);
+    session_memory_release(session, number);
+}
+
+static void destroy_plan(p2p_plan *plan) {
+    plan_release_runs(plan);
+    for (int r = 0; plan->parts && r < plan->session->replica_count; r++) plan_part_free(&plan->parts[r]);
+    free(plan->parts);
+    free(plan);
+}
+
+void p2p_session_destroy(p2p_session *session) {
+    if (!session) return;
+    /* Commands under way may still read host memory and buffers; a lost device has none under way. */
+    for (int r = 0; session->allocated && r < session->replica_count; r++)
+        (void)p2p_device_finish(session->replicas[r].device);
+    for (int i = 0; i < session->plan_count; i++) destroy_plan(session->plans[i]);
+    for (int r = 0; r < session->replica_count; r++) release_replica(session, r);
+    for (int i = 0; i < session->network_count; i++) {
+        free(session->networks[i].tensors);
+        free(session->networks[i].offsets);
+    }
+    p2p_comm_close(session->comm);
+    free(session->plans);
+    free(session->choices);
+    free(session->imposed);
+    free(session->derived);
+    free(session->networks);
+    free(session->replicas);
+    free(session);
+}
+
+/* ---- Planning ----------------------------------------------------------------------------------------- */
+
+static p2p_status check_graphs(const p2p_session *session, p2p_graph *const *graphs) {
+    int64_t images = 0;
+    for (int r = 0; r < session->replica_count; r++) {
+        P2P_TRY(p2p_graph_status(graphs[r]));
+        if (graphs[r]->world != session->replica_count)
+            return p2p_fail(P2P_INVALID, "the graph is for %d replicas, the session has %d", graphs[r]->world,
+                            session->replica_count);
+        if (graphs[r]->global_batch != graphs[0]->global_batch)
+            return p2p_fail(P2P_INVALID, "the replicas' graphs disagree about the global batch");
+        images += graphs[r]->local_batch;
+    }
+    if (images == graphs[0]->global_batch) return P2P_OK;
+    return p2p_fail(P2P_INVALID, "the replicas have %lld images, the global batch has %lld",
+                    (long long)images, (long long)graphs[0]->global_batch);
+}
+
+static void take_betas(p2p_plan *plan, const p2p_graph *graph) {
+    for (int i = 0; i < graph->node_count; i++) {
+        if (graph->nodes[i].op.kind != P2P_KIND_adam) continue;
+        plan->beta1 = graph->nodes[i].op.beta1;
+        plan->beta2 = graph->nodes[i].op.beta2;
+    }
+}
+
+static p2p_status plan_replicas(p2p_plan *plan, p2p_graph *const *graphs) {
+    p2p_session *session = plan->session;
+    int64_t first_sample = 0;
+    for (int r = 0; r < session->replica_count; r++) {
+        plan_part *part = &plan->parts[r];
+        part->session = session;
+        part->device = session->replicas[r].device;
+        part->replica = r;
+        part->first_sample = first_sample;
+        P2P_TRY(plan_import(part, graphs[r]));
+        P2P_TRY(session_choose(part));
+        if (!session->options.no_fusion) P2P_TRY(plan_fuse(part));
+        P2P_TRY(plan_settle(part));
+        first_sample += part->local_batch;
+    }
+    return P2P_OK;
+}
+
+static const plan_step *next_collective(const plan_part *part, int *position) {
+    while (*position < part->step_count) {
+        const plan_step *step = &part->steps[(*position)++];
+        if (step->collective) return step;
+    }
+    return NULL;
+}
+
+static p2p_status check_collectives(const p2p_plan *plan) {
+    for (int r = 1; r < plan->session->replica_count; r++) {
+        int position0 = 0, position = 0;
+        for (;;) {
+            const plan_step *a = next_collective(&plan->parts[0], &position0);
+            const plan_step *b = next_collective(&plan->parts[r], &position);
+            if (!a && !b) break;
+            if (!a || !b || !p2p_op_equal(&a->op, &b->op))
+                return p2p_fail(P2P_INVALID, "plan %s: replicas 0 and %d have different collectives",
+                                plan->name, r);
+        }
+    }
+    return P2P_OK;
+}
+
+static void raise_to(size_t *most, size_t bytes) {
+    if (bytes > *most) *most = bytes;
+}
+
+/* All plans' lists anew: a new plan may bring derived filters that older plans' updates must renew. */
+static p2p_status list_all(p2p_session *session) {
+    memset(session->space_bytes, 0, sizeof session->space_bytes);
+    for (int i = 0; i < session->plan_count; i++) {
+        for (int r = 0; r < session->replica_count; r++) {
+            plan_part *part = &session->plans[i]->parts[r];
+            P2P_TRY(plan_list(part));
+            raise_to(&session->space_bytes[PLAN_SPACE_arena], part->arena_bytes);
+            raise_to(&session->space_bytes[PLAN_SPACE_io], part->io_bytes);
+        }
+    }
+    return P2P_OK;
+}
+
+/* A refresh outside plans needs scratch memory as well: the beginning of the arena, where nothing lives
+ * between runs. */
+static p2p_status count_refresh_scratch(p2p_session *session) {
+    for (int i = 0; i < session->derived_count; i++) {
+        p2p_op op;
+        plan_address at[2];
+        p2p_query query;
+        session_derived_copy(session, i, &op, at);
+        P2P_TRY(p2p_operation_query(session->replicas[0].device, &op, &query));
+        P2P_TRY(
+            plan_check_fits(&session->cut, query.scratch_bytes, "the scratch memory of a derived filter"));
+        raise_to(&session->space_bytes[PLAN_SPACE_arena], query.scratch_bytes);
+    }
+    return P2P_OK;
+}
+
+static p2p_status add_plan(p2p_session *session, const char *name, p2p_plan **plan) {
+    p2p_plan **plans =
+        ir_grow(session->plans, session->plan_count, &session->plan_capacity, sizeof *session->plans);
+    if (!plans) return plan_no_memory("a session");
+    session->plans = plans;
+    p2p_plan *added = calloc(1, sizeof *added);
+    if (!added) return plan_no_memory("a session");
+    plans[session->plan_count++] = added;
+    added->session = session;
+    snprintf(added->name, sizeof added->name, "%s", name);
+    added->parts = calloc((size_t)session->replica_count, sizeof *added->parts);
+    if (!added->parts) return plan_no_memory("a session");
+    *plan = added;
+    return P2P_OK;
+}
+
+static p2p_status make_plan(p2p_session *session, const char *name, p2p_graph *const *graphs,
+                            p2p_plan **plan) {
+    p2p_plan *added = NULL;
+    P2P_TRY(add_plan(session, name, &added));
+    added->global_batch = graphs[0]->global_batch;
+    take_betas(added, graphs[0]);
+    P2P_TRY(plan_replicas(added, graphs));
+    P2P_TRY(list_all(session));
+    P2P_TRY(count_refresh_scratch(session));
+    P2P_TRY(check_collectives(added));
+    *plan = added;
+    return P2P_OK;
+}
+
+p2p_status p2p_session_plan(p2p_session *session, const char *name, p2p_graph *const *graphs,
+                            p2p_plan **plan) {
+    *plan = NULL;
+    if (session->allocated)
+        return p2p_fail(P2P_INVALID, "plan %s: the session's memory is allocated; plan everything before",
+                        name);
+    if (session->broken) return p2p_fail(P2P_INVALID, "plan %s: an earlier plan of the session failed", name);
+    P2P_TRY(check_graphs(session, graphs));
+    p2p_status status = make_plan(session, name, graphs, plan);
+    session->broken = status != P2P_OK;
+    return status;
+}
+
+/* ---- Operations --------------------------------------------------------------------------------------- */
+
+typedef struct {
+    p2p_progress call;
+    void *context;
+    int done, total;
+} progress_state;
+
+static void progress_step(progress_state *progress) {
+    progress->done++;
+    if (progress->call) progress->call(progress->context, progress->done, progress->total);
+}
+
+static p2p_status create_refresh(p2p_session *session, int replica, progress_state *progress) {
+    p2p_operation **refresh = calloc((size_t)session->derived_count + 1, sizeof(p2p_operation *));
+    if (!refresh) return plan_no_memory("a session");
+    session->replicas[replica].refresh = refresh;
+    const plan_address scratch = {session->space_bytes[PLAN_SPACE_arena] > 0 ? PLAN_SPACE_arena : -1, 0};
+    for (int i = 0; i < session->derived_count; i++) {
+        p2p_op op;
+        plan_address at[2];
+        session_derived_copy(session, i, &op, at);
+        P2P_TRY(session_operation(session, replica, &op, at, scratch, &refresh[i]));
+        progress_step(progress);
+    }
+    return P2P_OK;
+}
+
+static p2p_status create_operations(p2p_session *session, int replica, plan_part *part,
+                                    progress_state *progress) {
+    for (int s = 0; s < part->step_count; s++) {
+        plan_step *step = &part->steps[s];
+        if (!step->collective)
+            P2P_TRY(
+                session_operation(session, replica, &step->op, step->at, step->scratch, &step->operation));
+        progress_step(progress);
+    }
+    return P2P_OK;
+}
+
+static p2p_status create_all(p2p_session *session, progress_state *progress) {
+    progress->total = session->replica_count * session->derived_count;
+    for (int i = 0; i < session->plan_count; i++)
+        for (int r = 0; r < session->replica_count; r++)
+            progress->total += session->plans[i]->parts[r].step_count;
+    for (int r = 0; r < session->replica_count; r++) P2P_TRY(create_refresh(session, r, progress));
+    for (int i = 0; i < session->plan_count; i++) {
+        p2p_plan *plan = session->plans[i];
+        for (int r = 0; r < session->replica_count; r++)
+            P2P_TRY(create_operations(session, r, &plan->parts[r], progress));
+        P2P_TRY(plan_prepare_runs(plan));
+    }
+    return P2P_OK;
+}
+
+p2p_status p2p_session_allocate(p2p_session *session, p2p_progress progress, void *context) {
+    if (session->allocated) return p2p_fail(P2P_INVALID, "the session's memory is allocated already");
+    if (session->broken) return p2p_fail(P2P_INVALID, "a plan of the session failed");
+    session->allocated = true;
+    progress_state state = {progress, context, 0, 0};
+    p2p_status status = P2P_OK;
+    for (int r = 0; r < session->replica_count && status == P2P_OK; r++)
+        status = session_memory_allocate(session, r);
+    if (status == P2P_OK) status = create_all(session, &state);
+    session->broken = status != P2P_OK;
+    return status;
+}

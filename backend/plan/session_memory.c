@@ -1,0 +1,108 @@
+/* A session's device memory: how large each space is, its buffers, and operations bound to addresses. */
+#include "session.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+int session_space_count(const p2p_session *session) {
+    return PLAN_SESSION_SPACES + session->network_count * PLAN_NETWORK_SPACES;
+}
+
+size_t session_space_bytes(const p2p_session *session, int space) {
+    if (space < PLAN_SESSION_SPACES) return session->space_bytes[space];
+    const plan_network *network = &session->networks[(space - PLAN_SESSION_SPACES) / PLAN_NETWORK_SPACES];
+    int which = (space - PLAN_SESSION_SPACES) % PLAN_NETWORK_SPACES;
+    if (which <= PLAN_SPACE_moment2 && !network->needed[which]) return 0;
+    return network->bytes[which];
+}
+
+void p2p_session_memory_use(const p2p_session *session, p2p_session_memory *memory) {
+    *memory = (p2p_session_memory){.activations = session->space_bytes[PLAN_SPACE_arena],
+                                   .inputs_outputs = session->space_bytes[PLAN_SPACE_io]};
+    for (int i = 0; i < session->network_count; i++) {
+        size_t bytes[PLAN_NETWORK_SPACES];
+        for (int which = 0; which < PLAN_NETWORK_SPACES; which++)
+            bytes[which] = session_space_bytes(session, plan_space_of(i, (plan_network_space)which));
+        memory->parameters += bytes[PLAN_SPACE_value] + bytes[PLAN_SPACE_running];
+        memory->gradients += bytes[PLAN_SPACE_gradient];
+        memory->moments += bytes[PLAN_SPACE_moment1] + bytes[PLAN_SPACE_moment2];
+        memory->derived += bytes[PLAN_SPACE_derived];
+    }
+    memory->total = memory->activations + memory->inputs_outputs + memory->parameters + memory->gradients +
+                    memory->moments + memory->derived;
+}
+
+p2p_place session_place(const p2p_session *session, int replica, plan_address at) {
+    if (at.space < 0) return (p2p_place){0};
+    const plan_space *space = &session->replicas[replica].spaces[at.space];
+    return (p2p_place){space->chunks[at.offset / session->cut.chunk_bytes],
+                       at.offset % session->cut.chunk_bytes};
+}
+
+/* The backend's reason, and what all the memory was for. */
+static p2p_status explain_shortage(const p2p_session *session, int replica, int space) {
+    char reason[512];
+    snprintf(reason, sizeof reason, "%s", p2p_message());
+    p2p_session_memory use;
+    p2p_session_memory_use(session, &use);
+    p2p_fail(
+        P2P_OUT_OF_MEMORY,
+        "%s: no room for %.1f MB of %s: %s; in all: parameters %.1f MB, gradients %.1f MB, Adam's moments "
+        "%.1f MB, derived filters %.1f MB, activations and scratch %.1f MB, inputs %.1f MB, together "
+        "%.1f MB",
+        p2p_device_address(session->replicas[replica].device),
+        (double)session_space_bytes(session, space) / 1e6, plan_space_text(space), reason,
+        (double)use.parameters / 1e6, (double)use.gradients / 1e6, (double)use.moments / 1e6,
+        (double)use.derived / 1e6, (double)use.activations / 1e6, (double)use.inputs_outputs / 1e6,
+        (double)use.total / 1e6);
+    return p2p_hint(P2P_OUT_OF_MEMORY, "a smaller batch needs less memory for activations");
+}
+
+static p2p_status allocate_space(const p2p_session *session, int replica, int id) {
+    plan_space *space = &session->replicas[replica].spaces[id];
+    size_t bytes = session_space_bytes(session, id), chunk = session->cut.chunk_bytes;
+    if (bytes == 0) return P2P_OK;
+    size_t count = (bytes - 1) / chunk + 1;
+    space->chunks = calloc(count, sizeof(p2p_buffer *));
+    if (!space->chunks) return plan_no_memory("a session");
+    for (size_t i = 0; i < count; i++) {
+        size_t length = i + 1 < count ? chunk : bytes - i * chunk;
+        P2P_TRY(p2p_buffer_create(session->replicas[replica].device, length, &space->chunks[i]));
+        space->chunk_count++;
+    }
+    return P2P_OK;
+}
+
+p2p_status session_memory_allocate(p2p_session *session, int replica) {
+    int count = session_space_count(session);
+    session->replicas[replica].spaces = calloc((size_t)count, sizeof(plan_space));
+    if (!session->replicas[replica].spaces) return plan_no_memory("a session");
+    for (int i = 0; i < count; i++) {
+        p2p_status status = allocate_space(session, replica, i);
+        if (status == P2P_OUT_OF_MEMORY) return explain_shortage(session, replica, i);
+        if (status != P2P_OK) return status;
+    }
+    return P2P_OK;
+}
+
+static void release_space(plan_space *space) {
+    for (int i = 0; i < space->chunk_count; i++) p2p_buffer_destroy(space->chunks[i]);
+    free(space->chunks);
+    *space = (plan_space){0};
+}
+
+void session_memory_release(p2p_session *session, int replica) {
+    plan_replica *from = &session->replicas[replica];
+    for (int i = 0; from->spaces && i < session_space_count(session); i++) release_space(&from->spaces[i]);
+    free(from->spaces);
+    from->spaces = NULL;
+}
+
+p2p_status session_operation(p2p_session *session, int replica, const p2p_op *op, const plan_address *at,
+                             plan_address scratch, p2p_operation **operation) {
+    p2p_place places[P2P_MAX_OPERANDS] = {{0}};
+    for (int i = 0; i < p2p_kind_operand_count(op->kind); i++)
+        places[i] = session_place(session, replica, at[i]);
+    return p2p_operation_create(session->replicas[replica].device, op, places,
+                                session_place(session, replica, scratch), operation);
+}

@@ -1,0 +1,350 @@
+/* The host's access to networks' state: initial values, reading and writing one parameter at a time.
+ *
+ * Everything converts between plain host order and the device's layout in pieces of a parameter, so there is
+ * never a second copy of a network, nor of a large filter. Initial values depend on seed, names and logical
+ * positions only.
+ */
+#include "p2p_philox.h"
+#include "session.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- Finding ------------------------------------------------------------------------------------------ */
+
+typedef struct {
+    int network;
+    const p2p_param_info *info;
+    const p2p_tensor *tensor;
+    plan_address at;
+} param_place;
+
+static p2p_status find_param(const p2p_session *session, const p2p_network *network, p2p_param param,
+                             p2p_state_part part, param_place *place) {
+    if (!session->allocated || session->broken)
+        return p2p_fail(P2P_INVALID, "network %s: the session has no memory", p2p_network_name(network));
+    P2P_TRY(session_find_network(session, network, &place->network));
+    const plan_network *known = &session->networks[place->network];
+    if (param.id < 0 || param.id >= known->param_count)
+        return p2p_fail(P2P_INVALID, "network %s has no parameter %d", p2p_network_name(network), param.id);
+    place->info = &known->network->params[param.id];
+    place->tensor = &known->tensors[param.id];
+    bool running = place->info->kind == P2P_PARAM_RUNNING;
+    bool exists = running ? part == P2P_STATE_VALUE : part <= P2P_STATE_MOMENT2 && known->needed[part];
+    if (!exists)
+        return p2p_fail(P2P_INVALID, "parameter %s of network %s has no %s in this session",
+                        place->info->name, p2p_network_name(network),
+                        plan_space_text(plan_space_of(0, (plan_network_space)part)));
+    plan_network_space space = running ? PLAN_SPACE_running : (plan_network_space)part;
+    place->at = (plan_address){plan_space_of(place->network, space), known->offsets[param.id]};
+    return P2P_OK;
+}
+
+static p2p_status check_host_type(p2p_type type) {
+    if (type == P2P_TYPE_f32 || type == P2P_TYPE_f64) return P2P_OK;
+    return p2p_fail(P2P_INVALID, "parameters are read and written as f32 or f64, not %s",
+                    p2p_type_name(type));
+}
+
+/* ---- Pieces ------------------------------------------------------------------------------------------- */
+
+/* A parameter is converted and moved in pieces, so that large filters cost no memory twice. A piece is a
+ * range of n that lies together in memory, about PIECE bytes long, and begins where the device lets a binding
+ * begin. */
+enum { PIECE = 1 << 20 };
+
+typedef struct {
+    p2p_tensor tensor; /* of the piece */
+    plan_address at;
+    int64_t first; /* logical element of the parameter */
+    size_t bytes;
+} param_piece;
+
+/* Extents of n after which a piece may end; all of n where n is not outermost, or can't be cut. */
+static int64_t piece_step(const p2p_session *session, const p2p_tensor *tensor) {
+    if (tensor->layout == P2P_LAYOUT_kcrs_t) return tensor->n;
+    const int64_t unit = tensor->layout == P2P_LAYOUT_ckrs && tensor->block > 1 ? tensor->block : 1;
+    p2p_tensor rows = *tensor;
+    rows.n = unit;
+    const size_t bytes = p2p_tensor_bytes(&rows);
+    if (bytes % session->cut.alignment != 0) return tensor->n;
+    return bytes >= PIECE ? unit : unit * (int64_t)(PIECE / bytes);
+}
+
+/* The piece that begins at `n`. */
+static param_piece piece_at(const p2p_session *session, const param_place *place, int64_t n) {
+    const p2p_tensor *whole = place->tensor;
+    const int64_t step = piece_step(session, whole);
+    param_piece piece = {.tensor = *whole, .at = place->at, .first = n * whole->c * whole->h * whole->w};
+    piece.tensor.n = whole->n - n < step ? whole->n - n : step;
+    piece.at.offset += (size_t)p2p_tensor_index(whole, n, 0, 0, 0) * p2p_type_bytes(whole->type);
+    piece.bytes = p2p_tensor_bytes(&piece.tensor);
+    return piece;
+}
+
+/* ---- Writing ------------------------------------------------------------------------------------------ */
+
+/* `host` has the piece's elements. */
+static p2p_status write_piece(p2p_session *session, const param_piece *piece, p2p_type type, const void *host,
+                              void *raw) {
+    memset(raw, 0, piece->bytes); /* padding lanes are zero */
+    p2p_tensor_pack(&piece->tensor, host, type, raw);
+    for (int r = 0; r < session->replica_count; r++) {
+        p2p_device *device = session->replicas[r].device;
+        P2P_TRY(p2p_buffer_write(device, session_place(session, r, piece->at), raw, piece->bytes));
+        P2P_TRY(p2p_device_finish(device));
+    }
+    return P2P_OK;
+}
+
+/* `raw` and `host` have room for any piece. */
+static p2p_status write_pieces(p2p_session *session, const param_place *place, p2p_type type, void *raw,
+                               void *host, p2p_give_elements give, void *context) {
+    for (int64_t n = 0; n < place->tensor->n;) {
+        const param_piece piece = piece_at(session, place, n);
+        P2P_TRY(give(context, host, p2p_tensor_elements(&piece.tensor)));
+        P2P_TRY(write_piece(session, &piece, type, host, raw));
+        n += piece.tensor.n;
+    }
+    return P2P_OK;
+}
+
+p2p_status p2p_session_write_pieces(p2p_session *session, const p2p_network *network, p2p_param param,
+                                    p2p_state_part part, p2p_type type, p2p_give_elements give,
+                                    void *context) {
+    param_place place;
+    P2P_TRY(check_host_type(type));
+    P2P_TRY(find_param(session, network, param, part, &place));
+    if (part == P2P_STATE_VALUE)
+        session->networks[place.network].stale = true;
+    else
+        session->touched = true;
+    const param_piece largest = piece_at(session, &place, 0);
+    void *raw = malloc(largest.bytes);
+    void *host = malloc((size_t)p2p_tensor_elements(&largest.tensor) * p2p_type_bytes(type));
+    p2p_status status = raw && host ? write_pieces(session, &place, type, raw, host, give, context)
+                                    : plan_no_memory(place.info->name);
+    free(raw);
+    free(host);
+    return status;
+}
+
+/* Where the next elements come from. */
+typedef struct {
+    const unsigned char *next;
+    size_t element;
+} host_source;
+
+static p2p_status give_from_host(void *context, void *values, int64_t count) {
+    host_source *host = context;
+    memcpy(values, host->next, (size_t)count * host->element);
+    host->next += (size_t)count * host->element;
+    return P2P_OK;
+}
+
+p2p_status p2p_session_write(p2p_session *session, const p2p_network *network, p2p_param param,
+                             p2p_state_part part, p2p_type type, const void *host) {
+    P2P_TRY(check_host_type(type));
+    host_source source = {host, p2p_type_bytes(type)};
+    return p2p_session_write_pieces(session, network, param, part, type, give_from_host, &source);
+}
+
+/* ---- Reading ------------------------------------------------------------------------------------------ */
+
+static p2p_status read_raw(const p2p_session *session, int replica, plan_address at, void *raw,
+                           size_t bytes) {
+    p2p_device *device = session->replicas[replica].device;
+    P2P_TRY(p2p_device_finish(device));
+    P2P_TRY(p2p_buffer_read(device, session_place(session, replica, at), raw, bytes));
+    return p2p_device_finish(device);
+}
+
+/* `raw` and `host` have room for any piece. */
+static p2p_status read_pieces(const p2p_session *session, const param_place *place, p2p_type type, void *raw,
+                              void *host, p2p_take_elements take, void *context) {
+    for (int64_t n = 0; n < place->tensor->n;) {
+        const param_piece piece = piece_at(session, place, n);
+        P2P_TRY(read_raw(session, 0, piece.at, raw, piece.bytes));
+        p2p_tensor_unpack(&piece.tensor, raw, host, type);
+        P2P_TRY(take(context, host, p2p_tensor_elements(&piece.tensor)));
+        n += piece.tensor.n;
+    }
+    return P2P_OK;
+}
+
+static void store(void *host, p2p_type type, int64_t i, double value) {
+    if (type == P2P_TYPE_f64) {
+        ((double *)host)[i] = value;
+    } else {
+        ((float *)host)[i] = (float)value;
+    }
+}
+
+/* Running statistics: each replica has seen its own images; the network's are the mean. */
+static p2p_status read_mean(const p2p_session *session, const param_place *place, void *raw, double *one,
+                            double *sum, p2p_type type, void *host) {
+    int64_t count = p2p_tensor_elements(place->tensor);
+    for (int64_t i = 0; i < count; i++) sum[i] = 0;
+    for (int r = 0; r < session->replica_count; r++) {
+        P2P_TRY(read_raw(session, r, place->at, raw, p2p_tensor_bytes(place->tensor)));
+        p2p_tensor_unpack(place->tensor, raw, one, P2P_TYPE_f64);
+        for (int64_t i = 0; i < count; i++) sum[i] += one[i];
+    }
+    for (int64_t i = 0; i < count; i++) store(host, type, i, sum[i] / session->replica_count);
+    return P2P_OK;
+}
+
+static p2p_status read_running(const p2p_session *session, const param_place *place, p2p_type type, void *raw,
+                               void *host, p2p_take_elements take, void *context) {
+    const int64_t count = p2p_tensor_elements(place->tensor);
+    double *sums = malloc(2 * (size_t)count * sizeof *sums);
+    if (!sums) return plan_no_memory(place->info->name);
+    p2p_status status = read_mean(session, place, raw, sums, sums + count, type, host);
+    free(sums);
+    return status == P2P_OK ? take(context, host, count) : status;
+}
+
+p2p_status p2p_session_read_pieces(p2p_session *session, const p2p_network *network, p2p_param param,
+                                   p2p_state_part part, p2p_type type, p2p_take_elements take,
+                                   void *context) {
+    param_place place;
+    P2P_TRY(check_host_type(type));
+    P2P_TRY(find_param(session, network, param, part, &place));
+    const bool running = place.info->kind == P2P_PARAM_RUNNING; /* small: read whole */
+    const p2p_tensor largest = running ? *place.tensor : piece_at(session, &place, 0).tensor;
+    void *raw = malloc(p2p_tensor_bytes(&largest));
+    void *host = malloc((size_t)p2p_tensor_elements(&largest) * p2p_type_bytes(type));
+    p2p_status status = !raw || !host ? plan_no_memory(place.info->name)
+                        : running     ? read_running(session, &place, type, raw, host, take, context)
+                                      : read_pieces(session, &place, type, raw, host, take, context);
+    free(raw);
+    free(host);
+    return status;
+}
+
+/* Where the next elements go. */
+typedef struct {
+    unsigned char *next;
+    size_t element;
+} host_elements;
+
+static p2p_status take_into_host(void *context, const void *values, int64_t count) {
+    host_elements *host = context;
+    memcpy(host->next, values, (size_t)count * host->element);
+    host->next += (size_t)count * host->element;
+    return P2P_OK;
+}
+
+p2p_status p2p_session_read(p2p_session *session, const p2p_network *network, p2p_param param,
+                            p2p_state_part part, p2p_type type, void *host) {
+    P2P_TRY(check_host_type(type));
+    host_elements elements = {host, p2p_type_bytes(type)};
+    return p2p_session_read_pieces(session, network, param, part, type, take_into_host, &elements);
+}
+
+/* ---- Initial values ----------------------------------------------------------------------------------- */
+
+/* A parameter that is being drawn: element e is mean + stddev * normal number e of the stream
+ * "network/parameter". Those from `first` on go to `host`; `first` is even, because pieces begin at multiples
+ * of 64 bytes. */
+typedef struct {
+    const p2p_session *session;
+    const p2p_param_info *info;
+    p2p_draw stream;
+    int64_t first, count;
+    double *host;
+} drawing;
+
+/* Elements that one thread draws at a time: a few tenths of a millisecond. */
+enum { DRAWN_AT_ONCE = 1 << 14 };
+
+static p2p_draw parameter_stream(const p2p_network *network, const p2p_param_info *info, uint64_t seed) {
+    char name[sizeof network->name + sizeof info->name + 1];
+    snprintf(name, sizeof name, "%s/%s", network->name, info->name);
+    return (p2p_draw){.seed = seed, .stream = p2p_name_hash(name)};
+}
+
+static int64_t smaller(int64_t a, int64_t b) {
+    return a < b ? a : b;
+}
+
+static void draw_some(void *context, int index) {
+    const drawing *d = context;
+    const int64_t first = (int64_t)index * DRAWN_AT_ONCE, end = smaller(first + DRAWN_AT_ONCE, d->count);
+    for (int64_t e = first; e < end; e += 2 * P2P_DRAW_PAIRS) {
+        double normal[2 * P2P_DRAW_PAIRS];
+        const int count = (int)smaller(2 * P2P_DRAW_PAIRS, end - e);
+        p2p_draw_normals(&d->stream, (uint64_t)(d->first + e) / 2, (count + 1) / 2, normal);
+        for (int i = 0; i < count; i++) d->host[e + i] = d->info->mean + d->info->stddev * normal[i];
+    }
+}
+
+static p2p_status draw(void *context, void *values, int64_t count) {
+    drawing *d = context;
+    const int jobs = (int)((count + DRAWN_AT_ONCE - 1) / DRAWN_AT_ONCE);
+    d->host = values;
+    d->count = count;
+    if (d->session->options.parallel)
+        d->session->options.parallel(draw_some, d, jobs);
+    else
+        for (int i = 0; i < jobs; i++) draw_some(d, i);
+    d->first += count;
+    return P2P_OK;
+}
+
+/* Means, then variances: a parameter of running statistics is one piece. */
+static p2p_status give_zeros_and_ones(void *context, void *values, int64_t count) {
+    (void)context;
+    for (int64_t i = 0; i < count; i++) ((double *)values)[i] = i < count / 2 ? 0 : 1;
+    return P2P_OK;
+}
+
+static p2p_status initialise_param(p2p_session *session, const p2p_network *network, int id, uint64_t seed) {
+    const p2p_param_info *info = &network->params[id];
+    drawing d = {.session = session, .info = info, .stream = parameter_stream(network, info, seed)};
+    p2p_give_elements give = info->kind == P2P_PARAM_RUNNING ? give_zeros_and_ones : draw;
+    return p2p_session_write_pieces(session, network, (p2p_param){id}, P2P_STATE_VALUE, P2P_TYPE_f64, give,
+                                    &d);
+}
+
+/* Whole chunks, padding included, in pieces of `zeros`. */
+static p2p_status clear_space(const p2p_session *session, int replica, int space, const void *zeros,
+                              size_t piece) {
+    p2p_device *device = session->replicas[replica].device;
+    size_t bytes = session_space_bytes(session, space);
+    for (size_t offset = 0; offset < bytes;) {
+        size_t to_cut = session->cut.chunk_bytes - offset % session->cut.chunk_bytes, length = bytes - offset;
+        if (length > to_cut) length = to_cut;
+        if (length > piece) length = piece;
+        P2P_TRY(p2p_buffer_write(device, session_place(session, replica, (plan_address){space, offset}),
+                                 zeros, length));
+        offset += length;
+    }
+    return p2p_device_finish(device);
+}
+
+static p2p_status clear_parts(const p2p_session *session, int network, const void *zeros, size_t piece) {
+    for (int r = 0; r < session->replica_count; r++)
+        for (int part = PLAN_SPACE_gradient; part <= PLAN_SPACE_moment2; part++)
+            P2P_TRY(clear_space(session, r, plan_space_of(network, (plan_network_space)part), zeros, piece));
+    return P2P_OK;
+}
+
+p2p_status p2p_session_initialise(p2p_session *session, const p2p_network *network, uint64_t seed) {
+    int index = 0;
+    P2P_TRY(session_find_network(session, network, &index));
+    for (int id = 0; id < session->networks[index].param_count; id++)
+        P2P_TRY(initialise_param(session, network, id, seed));
+    if (!session->touched) return P2P_OK;
+    size_t piece = plan_round_up(PIECE, session->cut.alignment);
+    void *zeros = calloc(1, piece);
+    if (!zeros) return plan_no_memory(p2p_network_name(network));
+    p2p_status status = clear_parts(session, index, zeros, piece);
+    free(zeros);
+    return status;
+}
+
+p2p_type p2p_session_state_type(const p2p_session *session) {
+    return p2p_device_describe(session->replicas[0].device)->filter.type == P2P_TYPE_f64 ? P2P_TYPE_f64
+                                                                                         : P2P_TYPE_f32;
+}

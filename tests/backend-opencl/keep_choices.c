@@ -1,0 +1,36 @@
+/* keep_choices WAY: as if the OpenCL device 0 had measured that way to be the fastest for every convolution
+ * on standard input, the output of `p2p plan`. For the test of what trainings do with what was kept.
+ */
+#include "device/device.h"
+#include "ocl_choice.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* "  12 conv_fwd x=... ": a convolution of the plan; everything else is passed over. */
+static void keep(p2p_be_device *device, const char *line, const ocl_choice *choice, int *kept) {
+    p2p_op op;
+    const char *text = line + strspn(line, " 0123456789");
+    ocl_plan plan;
+    if (strncmp(text, "conv_", 5) != 0 || p2p_op_parse(text, &op) != P2P_OK) return;
+    if (ocl_conv_plan_way(&device->target, &choice->way, &op, &plan) != P2P_OK) return;
+    ocl_choice_keep(device, &op, choice);
+    ++*kept;
+}
+
+int main(int argc, char **argv) {
+    ocl_choice choice = {.seconds = 0.5, .default_seconds = 1};
+    char line[P2P_OP_TEXT + 64];
+    int kept = 0;
+    p2p_be_device *device;
+    const p2p_module *module = p2p_module_opencl(P2P_BACKEND_ABI, p2p_host_services());
+    if (argc != 2 || !ocl_conv_way_parse(argv[1], &choice.way)) return 2;
+    if (module->device_open(0, &device) != P2P_OK) return 1;
+    while (fgets(line, sizeof line, stdin)) {
+        line[strcspn(line, "\n")] = '\0';
+        keep(device, line, &choice, &kept);
+    }
+    module->device.close(device);
+    printf("%d kept\n", kept);
+    return kept == 0;
+}

@@ -1,0 +1,254 @@
+/* The OpenCL backend's self-test: a family of convolutions that computes wrong is noticed and passed over
+ * with a warning that names the driver, the same in op_query and op_create, and a pass is kept between runs.
+ * Needs a device; its absence is a failure.
+ */
+#include "device/device.h"
+#include "host/cache.h"
+#include "ocl_conv_cpu.h"
+#include "ocl_conv_gpu_winograd.h"
+#include "ocl_program.h"
+#include "ocl_selftest.h"
+#include "support/test_files.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+/* ---- A host that listens ------------------------------------------------------------------------------- */
+
+static int tests_run, warnings;
+static char warning[1024];
+
+static void counting_log(const char *format, ...) P2P_PRINTF(1, 2);
+static void keeping_warn(const char *format, ...) P2P_PRINTF(1, 2);
+
+static void counting_log(const char *format, ...) {
+    tests_run += strstr(format, "pass their test") != NULL;
+}
+
+static void keeping_warn(const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    vsnprintf(warning, sizeof warning, format, args);
+    va_end(args);
+    warnings++;
+}
+
+static p2p_host host;
+static const p2p_module *module;
+static char *folder;
+static p2p_be_device *device;
+
+static int open_device(void **state) {
+    (void)state;
+    folder = test_folder_make();
+    setenv("P2P_CACHE_DIR", folder, 1);
+    tests_run = warnings = 0;
+    warning[0] = '\0';
+    return module->device_open(0, &device) != P2P_OK;
+}
+
+static int close_device(void **state) {
+    (void)state;
+    module->device.close(device);
+    test_folder_remove(folder);
+    return unsetenv("P2P_OPENCL_FAIL");
+}
+
+/* ---- Families that compute wrong ----------------------------------------------------------------------- */
+
+/* Computes nothing. */
+static p2p_status plan_nothing(const ocl_target *target, const p2p_op *op, ocl_plan *plan) {
+    (void)target, (void)op;
+    snprintf(plan->answer.kernel, sizeof plan->answer.kernel, "nothing");
+    return P2P_OK;
+}
+
+/* Right but for negative results of one kind. */
+static p2p_status plan_clipped(const ocl_target *target, const p2p_op *op, ocl_plan *plan) {
+    p2p_op clipped = *op;
+    if (op->kind == P2P_KIND_conv_fwd) clipped.act = P2P_ACT_relu;
+    return ocl_plan_conv_cpu(target, &clipped, plan);
+}
+
+/* Has a kernel that isn't there. */
+static p2p_status plan_absent(const ocl_target *target, const p2p_op *op, ocl_plan *plan) {
+    (void)op;
+    ocl_launch_add(target, plan, "copy.cl", "no_such_kernel");
+    return P2P_OK;
+}
+
+static p2p_status plan_refusal(const ocl_target *target, const p2p_op *op, ocl_plan *plan) {
+    (void)plan;
+    return ocl_refuse(target, op, "on principle");
+}
+
+static bool passes(ocl_planner planner) {
+    bool answer = false;
+    memset(device->verdict, 0, sizeof device->verdict);
+    assert_int_equal(ocl_selftest(&device->target, OCL_CONV_DIRECT, P2P_TYPE_f32, planner, &answer), P2P_OK);
+    return answer;
+}
+
+static void notices_wrong_results(void **state) {
+    (void)state;
+    assert_false(passes(plan_nothing));
+    assert_int_equal(warnings, 1);
+    assert_non_null(strstr(warning, "nan"));
+    assert_false(passes(plan_clipped));
+    assert_int_equal(warnings, 2);
+    assert_non_null(strstr(warning, device->info.driver));
+    assert_non_null(strstr(warning, "direct convolutions"));
+    assert_non_null(strstr(warning, "conv_fwd"));
+    assert_false(passes(plan_absent));
+    assert_int_equal(warnings, 3);
+    assert_int_equal(test_folder_entries(folder), 0); /* failures aren't kept */
+}
+
+/* ---- Activations in bf16 ------------------------------------------------------------------------------- */
+
+static ocl_planner right;
+
+/* Right but for negative results of one kind. */
+static p2p_status plan_clipped_in_bf16(const ocl_target *target, const p2p_op *op, ocl_plan *plan) {
+    p2p_op clipped = *op;
+    assert_int_equal(op->t[0].type, P2P_TYPE_bf16);
+    if (op->kind == P2P_KIND_conv_fwd) clipped.act = P2P_ACT_relu;
+    return right(target, &clipped, plan);
+}
+
+static bool passes_in_bf16(ocl_conv_family family, ocl_planner planner) {
+    bool answer = false;
+    memset(device->verdict, 0, sizeof device->verdict);
+    assert_int_equal(ocl_selftest(&device->target, family, P2P_TYPE_bf16, planner, &answer), P2P_OK);
+    return answer;
+}
+
+/* Every family that a GPU may get, the matrix library's among them, which P2P_OPENCL_CONV=gpu leaves out. */
+static void tests_families_of_gpus_in_bf16(void **state) {
+    (void)state;
+    static const struct {
+        ocl_conv_family family;
+        ocl_planner plan;
+    } families[] = {{OCL_CONV_GPU, ocl_plan_conv_gpu},
+                    {OCL_CONV_GPU_WINOGRAD, ocl_plan_conv_gpu_winograd},
+                    {OCL_CONV_GEMM, ocl_plan_conv_gemm}};
+    device->target.cpu = false;
+    for (size_t i = 0; i < sizeof families / sizeof families[0]; i++) {
+        right = families[i].plan;
+        assert_false(passes_in_bf16(families[i].family, plan_clipped_in_bf16));
+        assert_int_equal(warnings, (int)i + 1);
+        assert_true(passes_in_bf16(families[i].family, families[i].plan));
+        assert_int_equal(warnings, (int)i + 1);
+    }
+}
+
+static void lets_families_refuse(void **state) {
+    (void)state;
+    assert_true(passes(plan_refusal));
+    assert_int_equal(warnings, 0);
+}
+
+static void keeps_a_pass(void **state) {
+    (void)state;
+    assert_true(passes(ocl_plan_conv_cpu));
+    assert_int_equal(tests_run, 1);
+    assert_int_equal(test_folder_entries(folder), 1);
+    assert_true(passes(ocl_plan_conv_cpu));
+    assert_true(passes(plan_nothing)); /* believed, not tested: the key is what was tested */
+    assert_int_equal(tests_run, 1);
+    device->info.driver[0] ^= 1;
+    assert_false(passes(plan_nothing)); /* another driver */
+    device->info.driver[0] ^= 1;
+    assert_int_equal(warnings, 1);
+}
+
+/* ---- What is used in its place ------------------------------------------------------------------------- */
+
+static void parse(const char *text, p2p_op *op) {
+    assert_int_equal(p2p_op_parse(text, op), P2P_OK);
+    assert_int_equal(p2p_op_validate(op), P2P_OK);
+}
+
+/* A shape that Winograd's family would get, small enough to run. */
+#define MANY_POSITIONS                                                                                       \
+    "conv_fwd x=f32:nchwc16:1x256x32x32 w=f32:ckrs16:512x256x4x4 y=f32:nchwc16:1x512x31x31 pad_top=1 "       \
+    "pad_left=1 pad_bottom=1 pad_right=1"
+
+/* Fail the families named, with those before in the ranking; op_query must name this kernel. */
+static void expect_kernel(const char *failing, const char *kernel) {
+    p2p_op op;
+    p2p_query first, second;
+    parse(MANY_POSITIONS, &op);
+    memset(device->verdict, 0, sizeof device->verdict);
+    setenv("P2P_OPENCL_FAIL", failing, 1);
+    assert_int_equal(module->device.op_query(device, &op, &first), P2P_OK);
+    assert_int_equal(strncmp(first.kernel, kernel, strlen(kernel)), 0);
+    unsetenv("P2P_OPENCL_FAIL"); /* decided once: nothing changes under a plan */
+    assert_int_equal(module->device.op_query(device, &op, &second), P2P_OK);
+    assert_memory_equal(&first, &second, sizeof first);
+}
+
+static void expect_ranking(const char *winograd, const char *both) {
+    expect_kernel("", "winograd");
+    warnings = 0;
+    expect_kernel(winograd, "conv_tile");
+    assert_int_equal(warnings, 1);
+    assert_non_null(strstr(warning, device->info.driver));
+    assert_non_null(strstr(warning, winograd));
+    expect_kernel(both, "im2col_sgemm");
+}
+
+static void takes_the_next_best(void **state) {
+    (void)state;
+    const bool cpu = device->target.cpu;
+    if (cpu) expect_ranking("winograd", "winograd,direct");
+    device->target.cpu = false; /* a CPU can run what GPUs do */
+    expect_ranking("gpu_winograd", "gpu_winograd,gpu");
+    device->target.cpu = cpu;
+    p2p_op op;
+    p2p_query answer;
+    parse(MANY_POSITIONS, &op);
+    memset(device->verdict, 0, sizeof device->verdict);
+    setenv("P2P_OPENCL_FAIL", "gemm,gpu,direct,winograd,gpu_winograd", 1);
+    warnings = 0;
+    assert_int_equal(module->device.op_query(device, &op, &answer), P2P_UNSUPPORTED);
+    assert_non_null(strstr(p2p_message(), "every family"));
+    assert_int_equal(warnings, 3);
+    assert_int_equal(module->device.op_query(device, &op, &answer), P2P_UNSUPPORTED);
+    assert_int_equal(warnings, 3); /* each once */
+}
+
+static void tests_nothing_that_is_asked_for_by_name(void **state) {
+    (void)state;
+    p2p_op op;
+    p2p_query answer;
+    parse(MANY_POSITIONS, &op);
+    setenv("P2P_OPENCL_FAIL", "direct", 1);
+    device->target.family = OCL_CONV_DIRECT;
+    assert_int_equal(module->device.op_query(device, &op, &answer), P2P_OK);
+    assert_int_equal(strncmp(answer.kernel, "conv_tile", 9), 0);
+    assert_int_equal(warnings, 0);
+}
+
+#define TEST(function) cmocka_unit_test_setup_teardown(function, open_device, close_device)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        TEST(notices_wrong_results), TEST(tests_families_of_gpus_in_bf16),
+        TEST(lets_families_refuse),  TEST(keeps_a_pass),
+        TEST(takes_the_next_best),   TEST(tests_nothing_that_is_asked_for_by_name),
+    };
+    host = *p2p_host_services();
+    host.log = counting_log;
+    host.warn = keeping_warn;
+    unsetenv("P2P_OPENCL_CONV");
+    unsetenv("P2P_OPENCL_FAIL");
+    setenv("P2P_OPENCL_CACHE", "off", 1);
+    module = p2p_module_opencl(P2P_BACKEND_ABI, &host);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,83 @@
+/* Every call of a backend may fail. The n-th call fails, for n = 1, 2, ... until a tiny training gets
+ * through: each failure must come back as a status with the injected message, and free everything (run under
+ * AddressSanitizer, which counts leaks).
+ */
+#include "device/device.h"
+#include "support/picky_backend.h"
+#include "support/plan_net.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const plan_net shape = {.in = 3, .out = 3, .filters = 2};
+
+/* A session from opening its devices to reading its parameters back, with the n-th call failing. Closing is
+ * left out of the count: it ignores failures. */
+static p2p_status live(const char *backend, int first, int replicas, const p2p_session_options *options,
+                       uint64_t nth, uint64_t *calls) {
+    plan_rig rig;
+    double *parameters = NULL, loss = 0;
+    int64_t count = 0;
+    plan_net_step step = {.sync = replicas > 1, .dropout = 0.5};
+    p2p_fault_inject(nth);
+    p2p_status status = plan_rig_open(&rig, backend, first, replicas, 2, &shape, &step, options);
+    if (status == P2P_OK) status = plan_rig_step(&rig, 0);
+    if (status == P2P_OK) status = plan_rig_step(&rig, 1);
+    if (status == P2P_OK) status = p2p_plan_loss(rig.plan, "g_l1", &loss);
+    if (status == P2P_OK) status = plan_rig_parameters(&rig, &parameters, &count);
+    *calls = p2p_fault_inject(0);
+    free(parameters);
+    plan_rig_close(&rig);
+    return status;
+}
+
+/* Early calls one by one, later ones, which resemble each other, at growing distances. */
+static void fail_each_call(const char *backend, int first, int replicas, const p2p_session_options *options) {
+    enum { DENSE = 200 };
+    uint64_t calls = 0, counted = 0, failures = 0;
+    assert_int_equal(live(backend, first, replicas, options, 0, &calls), P2P_OK);
+    for (uint64_t n = 1; n <= calls; n += 1 + n / DENSE) {
+        p2p_status status = live(backend, first, replicas, options, n, &counted);
+        bool expected = status == P2P_FAILED || status == P2P_NO_DEVICE; /* listing devices wraps it */
+        if (!expected || !strstr(p2p_message(), "injected fault"))
+            fail_msg("call %d of %d: %s: %s", (int)n, (int)calls, p2p_status_name(status), p2p_message());
+        failures++;
+    }
+    assert_true(failures > DENSE);
+    assert_int_equal(live(backend, first, replicas, options, calls + 1, &counted), P2P_OK);
+    assert_int_equal(counted, calls);
+}
+
+static void test_reference(void **state) {
+    (void)state;
+    fail_each_call("reference", 0, 1, NULL);
+}
+
+static void test_replicas(void **state) {
+    (void)state;
+    fail_each_call("reference", 0, 2, NULL);
+}
+
+/* Recordings, derived filters, arenas in pieces. */
+static void test_picky(void **state) {
+    (void)state;
+    fail_each_call("picky", PICKY_BLOCKED, 1, NULL);
+    fail_each_call("picky", PICKY_STRICT, 1, NULL);
+}
+
+static void test_check_mode(void **state) {
+    (void)state;
+    fail_each_call("picky", PICKY_BLOCKED, 1, &(p2p_session_options){.check = true});
+}
+
+int main(void) {
+    if (p2p_module_register(picky_module) != P2P_OK) return 1;
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_reference), cmocka_unit_test(test_replicas),
+                                       cmocka_unit_test(test_picky), cmocka_unit_test(test_check_mode)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

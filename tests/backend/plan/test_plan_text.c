@@ -1,0 +1,231 @@
+/* The plans of the full networks (256x256, 64 filters) at batch 1, 4 and 16 on four kinds of hardware,
+ * compared with committed text: a lost fusion, a new copy or a growth of memory is a difference to look at.
+ * With P2P_UPDATE_GOLDEN=1 in the environment the text is written instead. Nothing is computed.
+ */
+#include "pix2pix.h"
+#include "plan/session.h"
+#include "support/null_backend.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define OK(expression)                                                                                       \
+    do {                                                                                                     \
+        if ((expression) != P2P_OK) fail_msg("%s: %s", #expression, p2p_message());                          \
+    } while (0)
+
+/* ---- The text -------------------------------------------------------------------------------------------
+ */
+
+/* A session with a training and a translation plan; all operations at batch 1, numbers at every batch. */
+static void print_batch(const pix2pix *model, p2p_device *device, bool bf16, int64_t batch, FILE *stream) {
+    p2p_session *session = NULL;
+    p2p_graph *training = NULL, *translation = NULL;
+    p2p_plan *training_plan = NULL, *translation_plan = NULL;
+    pix2pix_graph_options options = pix2pix_graph_options_for(model, batch);
+    OK(pix2pix_graph_train(model, &options, &training));
+    OK(pix2pix_graph_evaluate(model, &options, false, &translation));
+    OK(p2p_session_create(&device, 1, &(p2p_session_options){.bf16 = bf16}, &session));
+    OK(p2p_session_plan(session, "training", &training, &training_plan));
+    OK(p2p_session_plan(session, "translation", &translation, &translation_plan));
+    if (batch == 1) {
+        OK(p2p_plan_print(training_plan, stream));
+        fprintf(stream, "\n");
+        OK(p2p_plan_print(translation_plan, stream));
+    } else {
+        OK(plan_print_summary(training_plan, stream));
+        fprintf(stream, "\n");
+        OK(plan_print_summary(translation_plan, stream));
+    }
+    p2p_session_destroy(session);
+    p2p_graph_destroy(training);
+    p2p_graph_destroy(translation);
+}
+
+static char *plan_text(int profile, bool bf16) {
+    static const int64_t batches[] = {1, 4, 16};
+    char *text = NULL, address[32];
+    size_t size = 0;
+    pix2pix *model = NULL;
+    p2p_device *device = NULL;
+    pix2pix_config config = pix2pix_config_default();
+    FILE *stream = open_memstream(&text, &size);
+    assert_non_null(stream);
+    snprintf(address, sizeof address, "null:%d", profile);
+    OK(p2p_device_open(address, &device));
+    OK(pix2pix_create(&model, &config));
+    for (size_t i = 0; i < sizeof batches / sizeof batches[0]; i++) {
+        fprintf(stream, "%s==== batch %d ====\n\n", i == 0 ? "" : "\n", (int)batches[i]);
+        print_batch(model, device, bf16, batches[i], stream);
+    }
+    pix2pix_destroy(model);
+    p2p_device_close(device);
+    fclose(stream);
+    return text;
+}
+
+/* ---- Comparison -----------------------------------------------------------------------------------------
+ */
+
+static char *read_text(const char *path) {
+    FILE *file = fopen(path, "rb");
+    if (!file) fail_msg("%s can't be read; P2P_UPDATE_GOLDEN=1 writes it", path);
+    char *text = NULL;
+    size_t size = 0;
+    FILE *stream = open_memstream(&text, &size);
+    assert_non_null(stream);
+    for (int c = getc(file); c != EOF; c = getc(file)) putc(c, stream);
+    fclose(file);
+    fclose(stream);
+    return text;
+}
+
+static void write_text(const char *path, const char *text) {
+    FILE *file = fopen(path, "wb");
+    assert_non_null(file);
+    assert_true(fputs(text, file) >= 0);
+    assert_int_equal(fclose(file), 0);
+}
+
+/* Fail with the first line that differs. */
+static void expect_same_text(const char *path, const char *text, const char *expected) {
+    int line = 1;
+    while (*text && *text == *expected) {
+        line += *text == '\n';
+        text++, expected++;
+    }
+    if (*text == *expected) return;
+    fail_msg("%s:%d: the plan changed: '%.*s' instead of '%.*s' (from the first difference on); "
+             "P2P_UPDATE_GOLDEN=1 accepts it",
+             path, line, (int)strcspn(text, "\n"), text, (int)strcspn(expected, "\n"), expected);
+}
+
+static void compare_profile(int profile, bool bf16, const char *name) {
+    char path[512];
+    snprintf(path, sizeof path, "%s/golden/plan_%s.txt", P2P_TEST_DIR, name);
+    char *text = plan_text(profile, bf16);
+    const char *update = getenv("P2P_UPDATE_GOLDEN");
+    if (update && strcmp(update, "1") == 0) {
+        write_text(path, text);
+    } else {
+        char *expected = read_text(path);
+        expect_same_text(path, text, expected);
+        free(expected);
+    }
+    free(text);
+}
+
+static void test_plain(void **state) {
+    (void)state;
+    compare_profile(NULL_PLAIN, false, "plain");
+}
+
+static void test_nchw16c(void **state) {
+    (void)state;
+    compare_profile(NULL_NCHW16C, false, "nchw16c");
+}
+
+static void test_nhwc8_bf16(void **state) {
+    (void)state;
+    compare_profile(NULL_NHWC8_BF16, false, "nhwc8_bf16");
+}
+
+/* All activations and their gradients take half, and nothing else is stored in bf16. */
+static void test_nchw16c_gpu(void **state) {
+    (void)state;
+    compare_profile(NULL_NCHW16C_GPU, true, "nchw16c_gpu_bf16");
+}
+
+/* ---- Precision ---------------------------------------------------------------------------------------- */
+
+/* How often `what` stands in a training plan's lines of convolutions, in bf16, on a pretend device. */
+static int count_in_bf16(p2p_session *session, const pix2pix *model, const char *what, int *convolutions) {
+    char *text = NULL;
+    size_t size = 0;
+    p2p_graph *graph = NULL;
+    p2p_plan *plan = NULL;
+    int count = 0;
+    FILE *stream = open_memstream(&text, &size);
+    assert_non_null(stream);
+    pix2pix_graph_options options = pix2pix_graph_options_for(model, 1);
+    OK(pix2pix_graph_train(model, &options, &graph));
+    OK(p2p_session_plan(session, "training", &graph, &plan));
+    OK(p2p_plan_print(plan, stream));
+    fclose(stream);
+    *convolutions = 0;
+    for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n")) {
+        if (!strstr(line, " conv_") || !strchr(line, '=')) continue;
+        (*convolutions)++;
+        count += strstr(line, what) != NULL;
+    }
+    p2p_graph_destroy(graph);
+    free(text);
+    return count;
+}
+
+/* Every convolution whose first operand fills a block of channels is in bf16, the others stay as they are. */
+static void test_what_a_device_refuses_in_bf16_stays_as_it_is(void **state) {
+    (void)state;
+    pix2pix *model = NULL;
+    p2p_device *device = NULL;
+    p2p_session *session = NULL;
+    pix2pix_config config = pix2pix_config_default();
+    const p2p_session_options options = {.bf16 = true};
+    int convolutions = 0;
+    OK(pix2pix_create(&model, &config));
+    OK(p2p_device_open("null:1", &device));
+    OK(p2p_session_create(&device, 1, &options, &session));
+    const int in_bf16 = count_in_bf16(session, model, "math=bf16", &convolutions);
+    /* Forward 16 of the generator and 3 times 5 of the discriminator; backward 16 filters and 15 inputs of
+     * the generator, twice 5 and 4 of the discriminator, and its 5 inputs once more. Of these read less than
+     * 16 channels first: the first layers forward (1 + 3) and their filter gradients (1 + 2), both gradients
+     * of the generator's last layer, and the gradients into the discriminator's last layer (3). */
+    assert_int_equal(convolutions, 16 + 3 * 5 + 16 + 15 + 2 * 9 + 5);
+    assert_int_equal(convolutions - in_bf16, 1 + 3 + 1 + 2 + 2 + 3);
+    p2p_session_destroy(session);
+    p2p_device_close(device);
+    pix2pix_destroy(model);
+}
+
+static void test_a_device_without_bf16_is_refused(void **state) {
+    (void)state;
+    p2p_device *device = NULL;
+    p2p_session *session = NULL;
+    const p2p_session_options options = {.bf16 = true};
+    OK(p2p_device_open("null:0", &device));
+    assert_int_equal(p2p_session_create(&device, 1, &options, &session), P2P_UNSUPPORTED);
+    assert_non_null(strstr(p2p_message(), "null:0 has no bf16: it is too plain"));
+    p2p_device_close(device);
+}
+
+/* Two devices that store alike in float32 and not in bf16. */
+static void test_replicas_store_alike(void **state) {
+    (void)state;
+    p2p_device *devices[2];
+    p2p_session *session = NULL;
+    OK(p2p_device_open("null:1", &devices[0]));
+    OK(p2p_device_open("null:3", &devices[1]));
+    OK(p2p_session_create(devices, 2, NULL, &session));
+    p2p_session_destroy(session);
+    const p2p_session_options options = {.bf16 = true};
+    assert_int_equal(p2p_session_create(devices, 2, &options, &session), P2P_UNSUPPORTED);
+    assert_non_null(strstr(p2p_message(), "null:1 and null:3 store tensors differently"));
+    for (int i = 0; i < 2; i++) p2p_device_close(devices[i]);
+}
+
+int main(void) {
+    OK(p2p_module_register(null_module));
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_plain),
+                                       cmocka_unit_test(test_nchw16c),
+                                       cmocka_unit_test(test_nhwc8_bf16),
+                                       cmocka_unit_test(test_nchw16c_gpu),
+                                       cmocka_unit_test(test_what_a_device_refuses_in_bf16_stays_as_it_is),
+                                       cmocka_unit_test(test_a_device_without_bf16_is_refused),
+                                       cmocka_unit_test(test_replicas_store_alike)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

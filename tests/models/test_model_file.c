@@ -1,0 +1,268 @@
+/* Model files: a configuration and its weights come back as they were, whatever is wrong with a file is
+ * refused by name, and no mutation of one does harm. The format below is test_safetensors', files without
+ * metadata are test_state_dict's.
+ */
+#include "model_file.h"
+#include "safetensors_exercise.h"
+#include "support/test_files.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "support/test_expect.h"
+
+/* ---- Written and read
+ * -------------------------------------------------------------------------------------- */
+
+static pix2pix_config tiny_config(void) {
+    pix2pix_config config = pix2pix_config_default();
+    config.height = 24;
+    config.width = 32;
+    config.depth = 2;
+    config.ngf = config.ndf = 1;
+    config.dropout = 0.1; /* no binary fraction */
+    config.bottleneck_norm = true;
+    config.leaky_slope = 0.3;
+    config.init_scale_stddev = 0;
+    config.dropout_blocks = GENERATOR_DROPOUT_innermost;
+    config.discriminator_net = DISCRIMINATOR_pixel;
+    config.d_order = PIX2PIX_D_simultaneous;
+    return config;
+}
+
+/* Save one of a tiny model's networks. */
+static void save_tiny(const char *path, bool of_generator) {
+    const pix2pix_config config = tiny_config();
+    pix2pix *model;
+    ok(pix2pix_create(&model, &config));
+    const pix2pix_graph_options options = pix2pix_graph_options_for(model, 1);
+    p2p_graph *graph;
+    ok(pix2pix_graph_train(model, &options, &graph));
+    p2p_device *device;
+    p2p_session *session;
+    p2p_plan *plan;
+    ok(p2p_device_open("reference", &device));
+    ok(p2p_session_create(&device, 1, NULL, &session));
+    ok(p2p_session_plan(session, "train", &graph, &plan));
+    ok(p2p_session_allocate(session, NULL, NULL));
+    p2p_network *network = of_generator ? model->generator.network : model->discriminator.network;
+    ok(p2p_session_initialise(session, network, 1));
+    const model_file_info info = {
+        .direction = "BtoA", .step = 5, .epoch = 2, .input_bits = 8, .output_bits = 16, .resize = "nearest"};
+    ok(model_file_save(session, model, network, &info, path));
+    p2p_session_destroy(session);
+    p2p_graph_destroy(graph);
+    p2p_device_close(device);
+    pix2pix_destroy(model);
+}
+
+static void check_same_config(const pix2pix_config *got, const pix2pix_config *expected) {
+#define SAME(field) assert_true(got->field == expected->field)
+    SAME(height), SAME(width), SAME(input_channels), SAME(output_channels), SAME(depth), SAME(ngf);
+    SAME(ndf), SAME(discriminator_layers), SAME(dropout), SAME(lambda_l1), SAME(beta1), SAME(beta2);
+    SAME(adam_eps), SAME(norm_eps), SAME(norm_momentum), SAME(sync_norm), SAME(init_stddev);
+    SAME(norm), SAME(bottleneck_norm), SAME(leaky_slope), SAME(dropout_blocks), SAME(discriminator_net);
+    SAME(d_order), SAME(gan_mode), SAME(init_scale_stddev);
+#undef SAME
+}
+
+static void test_model_file(void **state) {
+    (void)state;
+    const char *path = test_own_path("generator.safetensors");
+    save_tiny(path, true);
+    safetensors_file *file;
+    pix2pix *model;
+    model_file_info info;
+    ok(model_file_open(path, &file, &model, &info));
+    const pix2pix_config expected = tiny_config();
+    check_same_config(&model->config, &expected);
+    assert_string_equal(info.direction, "BtoA");
+    assert_int_equal(info.step, 5);
+    assert_int_equal(info.epoch, 2);
+    assert_int_equal(info.input_bits, 8);
+    assert_int_equal(info.output_bits, 16);
+    assert_string_equal(info.resize, "nearest");
+    assert_string_equal(safetensors_metadata(file, "p2p_version"), P2P_VERSION);
+    pix2pix_destroy(model);
+    safetensors_close(file);
+}
+
+/* In a file, one text replaced by another of the same length. */
+static void edit_file(const char *path, const char *from, const char *to) {
+    size_t size;
+    uint8_t *bytes = test_file_read(path, &size);
+    assert_int_equal(strlen(from), strlen(to));
+    size_t at = 0;
+    while (at + strlen(from) <= size && memcmp(bytes + at, from, strlen(from)) != 0) at++;
+    if (at + strlen(from) > size) fail_msg("the file holds no %s", from);
+    memcpy(bytes + at, to, strlen(to));
+    test_file_write(path, bytes, size);
+    free(bytes);
+}
+
+/* The generator's file, edited, is refused. */
+static void check_edited(const char *from, const char *to, const char *fragment) {
+    const char *path = test_own_path("generator.safetensors");
+    save_tiny(path, true);
+    edit_file(path, from, to);
+    safetensors_file *file;
+    pix2pix *model;
+    model_file_info info;
+    refused(model_file_open(path, &file, &model, &info), P2P_INPUT, fragment);
+    assert_non_null(strstr(p2p_message(), path));
+    assert_true(!file && !model);
+}
+
+/* A file of format 1, written by p2p 0.1.0 when it had one training only. What it doesn't say has the value
+ * that it always had then; what it does say counts. */
+static void test_model_file_of_format_1(void **state) {
+    (void)state;
+    const char *path = test_golden("format1_generator.safetensors");
+    safetensors_file *file;
+    pix2pix *model;
+    model_file_info info;
+    ok(model_file_open(path, &file, &model, &info));
+    assert_string_equal(safetensors_metadata(file, "p2p_format"), "1");
+    assert_int_equal(info.step, 2);
+    assert_int_equal(info.input_bits, 8);
+    assert_int_equal(info.output_bits, 8);
+    assert_string_equal(info.resize, "bicubic");
+    pix2pix_config expected = pix2pix_config_default(), *got = &model->config;
+    expected.height = expected.width = 24;
+    expected.depth = 2;
+    expected.ngf = expected.ndf = 1;
+    check_same_config(got, &expected);
+    pix2pix_destroy(model);
+    safetensors_close(file);
+}
+
+static void test_model_file_refused(void **state) {
+    (void)state;
+    check_edited("\"p2p_format\":\"2\"", "\"p2p_format\":\"3\"", "another version of p2p");
+    check_edited("\"p2p_format\":\"2\"", "\"p2p_format\":\"0\"", "another version of p2p");
+    check_edited("\"p2p_format\":\"2\"", "\"p2p_format\":\"x\"", "another version of p2p");
+    check_edited("U-Net generator", "X-Net generator", "doesn't know");
+    check_edited("\"norm\":\"batch\"", "\"norm\":\"butch\"", "metadata's norm is none that this version");
+    check_edited("\"d_order\":", "\"e_order\":", "metadata's d_order is missing");
+    check_edited("\"leaky_slope\":\"0.3\"", "\"leaky_slope\":\"1.3\"", "leaky_slope is 1.3");
+    check_edited("\"leaky_slope\":", "\"leaky-slope\":", "metadata's leaky_slope is missing");
+    check_edited("\"direction\":\"BtoA\"", "\"direction\":\"BtoB\"", "neither AtoB nor BtoA");
+    check_edited("\"resize\":\"nearest\"", "\"resize\":\"nearesd\"", "neither bicubic nor nearest");
+    check_edited("\"depth\":\"2\"", "\"depth\":\"9\"", "depth 9");
+    check_edited("\"depth\":\"2\"", "\"depth\":\"x\"", "metadata's depth");
+    check_edited("\"depth\":\"2\"", "\"depht\":\"2\"", "metadata's depth");
+    check_edited("\"height\":\"24\"", "\"height\":\"-4\"", "metadata's height");
+    check_edited("\"height\":\"24\"", "\"height\":\"26\"", "multiples of 4");
+    check_edited("\"dropout\":\"0.1\"", "\"dropout\":\"nan\"", "dropout");
+    check_edited("\"dropout\":\"0.1\"", "\"dropout\":\"1.0\"", "dropout");
+    check_edited("\"ngf\":\"1\"", "\"ngf\":\"2\"", "the network needs");
+    check_edited("\"ngf\":\"1\"", "\"ngf\":\"0\"", "ngf is 0");
+    check_edited("\"output_bits\":\"16\"", "\"output_bits\":\"12\"", "output_bits is neither 8 nor 16");
+    check_edited("\"step\":\"5\"", "\"step\":\" \"", "metadata's step");
+    save_tiny(test_own_path("discriminator.safetensors"), false);
+    safetensors_file *file;
+    pix2pix *model;
+    model_file_info info;
+    refused(model_file_open(test_own_path("discriminator.safetensors"), &file, &model, &info), P2P_INPUT,
+            "only a generator");
+}
+
+/* ---- Mutations ---------------------------------------------------------------------------------------- */
+
+/* xorshift64*: any fixed generator will do. */
+static uint64_t random_state;
+
+static uint64_t draw(uint64_t below) {
+    random_state ^= random_state >> 12;
+    random_state ^= random_state << 25;
+    random_state ^= random_state >> 27;
+    return (random_state * UINT64_C(0x2545f4914f6cdd1d) >> 16) % below;
+}
+
+/* One change, mostly in the header. The buffer has room for one more byte than `size`. */
+static size_t mutate(uint8_t *bytes, size_t size, size_t header) {
+    static const char alphabet[] = "0123456789-[]{},:\"\\u.eE FUBI";
+    if (size == 0) return 0;
+    const size_t reach = draw(8) != 0 && header < size ? header : size, at = (size_t)draw(reach);
+    switch (draw(6)) {
+    case 0:
+        bytes[at] ^= (uint8_t)(1 << draw(8));
+        return size;
+    case 1:
+        bytes[at] = (uint8_t)alphabet[draw(sizeof alphabet - 1)];
+        return size;
+    case 2:
+        bytes[at] = (uint8_t)draw(256);
+        return size;
+    case 3:
+        memmove(bytes + at, bytes + at + 1, size - at - 1);
+        return size - 1;
+    case 4:
+        memmove(bytes + at + 1, bytes + at, size - at);
+        bytes[at] = (uint8_t)alphabet[draw(sizeof alphabet - 1)];
+        return size + 1;
+    default:
+        return draw(4) == 0 ? at : size; /* cut */
+    }
+}
+
+/* Insertions and deletions move the data, so the length in front is often mended: else nearly every mutant
+ * would fail there. */
+static void mend_length(uint8_t *bytes, size_t size, size_t old_size, size_t header) {
+    if (size < 8 || draw(4) == 0) return;
+    const uint64_t length = header - 8 + size - old_size;
+    for (int i = 0; i < 8; i++) bytes[i] = (uint8_t)(length >> (8 * i));
+}
+
+static void exercise_mutants(const char *path, int mutants) {
+    enum { MOST_CHANGES = 4 };
+    random_state = 20240101;
+    size_t size;
+    uint8_t *original = test_file_read(path, &size);
+    const size_t header = 8 + ((size_t)original[0] | (size_t)original[1] << 8);
+    assert_true(header < size);
+    assert_true(safetensors_exercise(original, size));
+    int opened = 0;
+    for (int i = 0; i < mutants; i++) {
+        uint8_t *mutant = malloc(size + MOST_CHANGES + 1);
+        assert_non_null(mutant);
+        memcpy(mutant, original, size);
+        size_t length = size;
+        for (uint64_t change = 0, changes = 1 + draw(MOST_CHANGES); change < changes; change++)
+            length = mutate(mutant, length, header);
+        mend_length(mutant, length, size, header);
+        opened += safetensors_exercise(mutant, length);
+        free(mutant);
+    }
+    print_message("%d of %d mutants opened\n", opened, mutants);
+    assert_true(opened > mutants / 100 && opened < mutants); /* neither all sound nor all refused at once */
+    free(original);
+}
+
+static void test_mutations(void **state) {
+    (void)state;
+    const char *path = test_own_path("generator.safetensors");
+    save_tiny(path, true);
+    exercise_mutants(path, 20000);
+}
+
+/* Without metadata the network is inferred from mutated names and shapes. */
+static void test_mutations_of_a_state_dictionary(void **state) {
+    (void)state;
+    exercise_mutants(test_golden("state_dict_instance.safetensors"), 10000);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        TEST_IN_FOLDER(test_model_file),
+        TEST_IN_FOLDER(test_model_file_of_format_1),
+        TEST_IN_FOLDER(test_model_file_refused),
+        TEST_IN_FOLDER(test_mutations),
+        TEST_IN_FOLDER(test_mutations_of_a_state_dictionary),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

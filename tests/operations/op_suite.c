@@ -1,0 +1,260 @@
+/* What the runner does with each descriptor. */
+#include "op_suite.h"
+
+#include "op_check.h"
+#include "support/error_budget.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- Counting ----------------------------------------------------------------------------------------- */
+
+/* The last entry collects what the others have no room for. */
+static void count_remark(op_remark *remarks, const char *text) {
+    for (int i = 0; i < OP_SUITE_REMARKS; i++) {
+        op_remark *remark = &remarks[i];
+        bool last = i == OP_SUITE_REMARKS - 1;
+        if (remark->count == 0) snprintf(remark->text, sizeof remark->text, "%s", last ? "others" : text);
+        if (!last && strncmp(remark->text, text, sizeof remark->text - 1) != 0) continue;
+        remark->count++;
+        return;
+    }
+}
+
+void op_suite_count(op_suite *suite, const p2p_op *op, p2p_status status, double used) {
+    op_tally *tally = &suite->tally[op->kind];
+    char text[P2P_OP_TEXT];
+    p2p_op_print(op, text, sizeof text);
+    if (status == P2P_OK) {
+        tally->passed++;
+        if (used > tally->used) {
+            tally->used = used;
+            memcpy(tally->used_by, text, sizeof text);
+        }
+    } else if (status == P2P_UNSUPPORTED) {
+        tally->skipped++;
+        count_remark(tally->refusals, p2p_message());
+    } else {
+        tally->failed++;
+        printf("FAIL %s --seed %llu --case \"%s\": %s\n", suite->repro, (unsigned long long)suite->seed, text,
+               p2p_message());
+        fflush(stdout);
+    }
+}
+
+/* ---- One descriptor ----------------------------------------------------------------------------------- */
+
+static p2p_status check_text(const p2p_op *op) {
+    char text[P2P_OP_TEXT];
+    p2p_op parsed;
+    p2p_op_print(op, text, sizeof text);
+    P2P_TRY(p2p_op_parse(text, &parsed));
+    if (p2p_op_equal(op, &parsed)) return P2P_OK;
+    return p2p_fail(P2P_FAILED, "it reads back as another descriptor");
+}
+
+static p2p_status run_twice(op_execution *execution, const op_contents *contents) {
+    P2P_TRY(op_execution_run(execution, contents));
+    unsigned char *first = execution->after;
+    unsigned char *second = malloc(execution->placement.total);
+    if (!second) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for a second image");
+    execution->after = second;
+    p2p_status status = op_execution_run(execution, contents);
+    execution->after = first;
+    if (status == P2P_OK) status = op_check_same(execution, second);
+    free(second);
+    return status;
+}
+
+/* Exact sums are rounded once, when they are stored. */
+static p2p_status round_truth(const p2p_op *op, double *const truth[P2P_MAX_OPERANDS]) {
+    for (int i = 0; i < p2p_kind_operand_count(op->kind); i++) {
+        if (truth[i]) P2P_TRY(op_round_to_type(op->t[i].type, truth[i], p2p_tensor_elements(&op->t[i])));
+    }
+    return P2P_OK;
+}
+
+static p2p_status run_with_contents(op_suite *suite, op_execution *execution, op_mode mode,
+                                    const op_contents *contents, double *used) {
+    const p2p_op *op = &execution->op;
+    double *truth[P2P_MAX_OPERANDS];
+    op_bound bounds[P2P_MAX_OPERANDS] = {{0}};
+    if (mode == OP_EXACT) {
+        P2P_TRY(op_execution_run(execution, contents));
+    } else {
+        P2P_TRY(run_twice(execution, contents));
+    }
+    /* Winograd's method rounds what it transforms the factors to, not the factors. */
+    const bool winograd = p2p_budget_is_winograd(execution->query.kernel);
+    const bool rounds_later = winograd && op->math == P2P_MATH_bf16;
+    p2p_op unrounded = *op;
+    unrounded.math = P2P_MATH_stored;
+    const p2p_op *true_op = rounds_later ? &unrounded : op;
+    P2P_TRY(op_truth(&suite->reference, true_op, contents, truth));
+    p2p_status status = mode == OP_EXACT ? round_truth(op, truth)
+                                         : op_bounds_create(&suite->reference, true_op, contents, bounds);
+    if (status == P2P_OK && winograd) op_bounds_winograd(op, bounds);
+    if (status == P2P_OK && rounds_later)
+        status = op_bounds_winograd_bf16(&suite->reference, op, contents, bounds);
+    if (status == P2P_OK) status = op_check(execution, truth, bounds, mode == OP_EXACT, used);
+    op_bounds_destroy(bounds);
+    op_results_free(truth);
+    return status;
+}
+
+static p2p_status run_mode(op_suite *suite, op_execution *execution, op_mode mode, double *used) {
+    op_contents contents;
+    P2P_TRY(op_contents_create(&execution->op, mode, suite->seed, &contents));
+    p2p_status status = run_with_contents(suite, execution, mode, &contents, used);
+    op_contents_destroy(&contents);
+    return status;
+}
+
+/* The operand that is a filter and read; -1 when there is none. */
+static int filter_operand(const p2p_op *op) {
+    if (op->kind == P2P_KIND_conv_fwd) return P2P_AT_conv_fwd_w;
+    if (op->kind == P2P_KIND_conv_bwd_data) return P2P_AT_conv_bwd_data_w;
+    return -1;
+}
+
+/* The descriptor with the filter in the layout that the device wants, when it wants another. */
+static p2p_status want_filter(const op_execution *execution, p2p_op *wanted, bool *wants) {
+    *wants = execution->query.want_filter;
+    if (!*wants) return P2P_OK;
+    int operand = filter_operand(&execution->op);
+    if (operand < 0) return p2p_fail(P2P_FAILED, "it wants another filter, and has none");
+    *wanted = execution->op;
+    p2p_tensor *w = &wanted->t[operand];
+    w->type = execution->query.filter.type;
+    w->layout = execution->query.filter.layout;
+    w->block = execution->query.filter.block;
+    if (!p2p_tensor_equal(w, &execution->op.t[operand])) return P2P_OK;
+    return p2p_fail(P2P_FAILED, "it wants the filter as it already is");
+}
+
+static p2p_status check_descriptor(op_suite *suite, const p2p_op *op, double *used, p2p_op *wanted,
+                                   bool *wants) {
+    P2P_TRY(p2p_op_validate(op));
+    P2P_TRY(check_text(op));
+    op_execution execution;
+    P2P_TRY(op_execution_create(&suite->device, op, &execution));
+    count_remark(suite->tally[op->kind].kernels, execution.query.kernel);
+    double shares[2] = {0, 0};
+    p2p_status status = want_filter(&execution, wanted, wants);
+    /* Winograd's transforms have fractions. */
+    const bool exact = op_can_be_exact(op) && !p2p_budget_is_winograd(execution.query.kernel);
+    if (status == P2P_OK && exact) status = run_mode(suite, &execution, OP_EXACT, &shares[0]);
+    if (status == P2P_OK) status = run_mode(suite, &execution, OP_REAL, &shares[1]);
+    *used = shares[1];
+    op_execution_destroy(&execution);
+    return status;
+}
+
+void op_suite_descriptor(op_suite *suite, const p2p_op *op) {
+    p2p_op wanted = *op;
+    bool wants = false;
+    double used = 0;
+    p2p_status status = check_descriptor(suite, op, &used, &wanted, &wants);
+    op_suite_count(suite, op, status, used);
+    if (!wants) return;
+    bool wants_again = false;
+    p2p_op ignored;
+    status = check_descriptor(suite, &wanted, &used, &ignored, &wants_again);
+    if (status == P2P_UNSUPPORTED)
+        status = p2p_fail(P2P_FAILED, "refused with the filter that it wants: %s", p2p_message());
+    if (status == P2P_OK && wants_again) status = p2p_fail(P2P_FAILED, "it wants yet another filter");
+    op_suite_count(suite, &wanted, status, used);
+}
+
+/* ---- One case ----------------------------------------------------------------------------------------- */
+
+/* Outputs that may accumulate, as bits. */
+static uint32_t accumulable(const p2p_op *op) {
+    uint32_t bits = 0;
+    for (int i = 0; i < p2p_kind_operand_count(op->kind); i++) {
+        p2p_op variant = *op;
+        variant.accumulate = UINT32_C(1) << i;
+        if (p2p_op_validate(&variant) == P2P_OK) bits |= variant.accumulate;
+    }
+    return bits;
+}
+
+static void check_invalid(op_suite *suite, const p2p_op *op) {
+    op_tally *tally = &suite->tally[op->kind];
+    p2p_status status = op_invalid_check(suite->device.device, op, &tally->refused);
+    if (status != P2P_OK) op_suite_count(suite, op, status, 0);
+}
+
+p2p_op op_suite_stamp(const op_suite *suite, const op_case *item) {
+    p2p_op op = op_case_stamp(item, &suite->storages);
+    const bool conv = op.kind == P2P_KIND_conv_fwd || op.kind == P2P_KIND_conv_bwd_data ||
+                      op.kind == P2P_KIND_conv_bwd_filter;
+    if (conv) op.math = suite->math;
+    return op;
+}
+
+void op_suite_case(void *context, const op_case *item) {
+    op_suite *suite = context;
+    p2p_op op = op_suite_stamp(suite, item);
+    if (suite->only_kind >= 0 && (int)op.kind != suite->only_kind) return;
+    if (suite->most_flops > 0 && p2p_op_flops(&op) > suite->most_flops) {
+        suite->left_out++;
+        return;
+    }
+    uint32_t all = accumulable(&op);
+    uint32_t some =
+        all & UINT32_C(2654435769) * ++suite->turn >> 16; /* of several outputs; changes with the case */
+    const uint32_t variants[] = {0, all, some};
+    for (int i = 0; i < 3; i++) {
+        if (i > 0 && variants[i] == 0) continue;
+        if (i == 2 && some == all) continue;
+        op.accumulate = variants[i];
+        op_suite_descriptor(suite, &op);
+    }
+    op.accumulate = 0;
+    check_invalid(suite, &op);
+}
+
+/* ---- Report ------------------------------------------------------------------------------------------- */
+
+static void print_remarks(const char *what, const op_remark *remarks) {
+    for (int i = 0; i < OP_SUITE_REMARKS && remarks[i].count; i++) {
+        printf("    %s %ld: %s\n", what, remarks[i].count, remarks[i].text);
+    }
+}
+
+bool op_suite_report(const op_suite *suite) {
+    long passed = 0, skipped = 0, failed = 0, left_out = 0;
+    printf("%-16s %7s %7s %7s %8s  %s\n", "kind", "passed", "skipped", "failed", "refused",
+           "budget used, by");
+    for (int kind = 0; kind < P2P_KIND_COUNT; kind++) {
+        if (suite->only_kind >= 0 && kind != suite->only_kind) continue;
+        const op_tally *tally = &suite->tally[kind];
+        printf("%-16s %7ld %7ld %7ld %8ld  %.3f %s\n", p2p_kind_name((p2p_kind)kind), tally->passed,
+               tally->skipped, tally->failed, tally->refused, tally->used, tally->used_by);
+        print_remarks("kernel", tally->kernels);
+        print_remarks("skipped", tally->refusals);
+        passed += tally->passed, skipped += tally->skipped, failed += tally->failed;
+        if (tally->passed + tally->failed > 0) continue;
+        left_out++;
+        printf("FAIL no %s was run at all\n", p2p_kind_name((p2p_kind)kind));
+    }
+    if (suite->left_out > 0) printf("%ld cases were left out: too large for --tiny\n", suite->left_out);
+    printf("%s on %s: %ld passed, %ld skipped, %ld failed\n", suite->repro,
+           p2p_device_name(suite->device.device), passed, skipped, failed);
+    return failed == 0 && left_out == 0;
+}
+
+void op_suite_matrix(const op_suite *suite) {
+    for (int kind = 0; kind < P2P_KIND_COUNT; kind++) {
+        const op_tally *tally = &suite->tally[kind];
+        if (suite->only_kind >= 0 && kind != suite->only_kind) continue;
+        printf("%-16s %s (%ld of %ld cases)\n", p2p_kind_name((p2p_kind)kind),
+               tally->passed == 0    ? "no"
+               : tally->skipped == 0 ? "yes"
+                                     : "partly",
+               tally->passed, tally->passed + tally->skipped);
+        print_remarks("kernel", tally->kernels);
+        print_remarks("refused", tally->refusals);
+    }
+}

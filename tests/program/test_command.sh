@@ -1,0 +1,224 @@
+#!/usr/bin/env bash
+# The program as a user meets it: results of a tiny training, resuming, equal bits, and every refusal with its
+# exit code and the words that it must say.
+#
+#   tests/test_command.sh P2P DEVICE     P2P: the program; DEVICE: e.g. reference:0, opencl:0
+source=$(cd "$(dirname "$0")/../.." && pwd)
+. "$(dirname "$0")/../support/expect.sh" "$@"
+
+echo "-- help and usage"
+expect 0 "p2p 0." "$p2p" --version
+expect 0 "usage: p2p COMMAND" "$p2p" help
+expect 2 "no command" "$p2p"
+expect 2 "'frobnicate' is no command" "$p2p" frobnicate
+for command in train translate test devices plan bench sample-data; do
+    expect 0 "Examples:" "$p2p" help $command
+    expect 0 "Examples:" "$p2p" $command --help
+done
+expect 2 "--frobnicate: unknown option" "$p2p" train --frobnicate
+expect 2 "--batch: 'many' is not a whole number" "$p2p" train --batch many
+expect 2 "--batch: 0 is outside" "$p2p" train --batch 0
+expect 2 "--seed is given twice" "$p2p" train --seed 1 --seed 2
+expect 2 "--direction: 'up' is none of AtoB|BtoA" "$p2p" train --direction up
+expect 2 "--data is missing" "$p2p" train --out run
+expect 2 "--out is missing" "$p2p" train --data toys
+expect 2 "takes options only" "$p2p" train --data toys --out run stray
+
+expect 2 "--preset: 'caffe' is none of pytorch|tensorflow" "$p2p" train --preset caffe
+expect 2 "--d-layers contradicts --d-net pixel" "$p2p" plan --d-net pixel --d-layers 2
+expect 2 "--bottleneck-norm on contradicts --norm none" "$p2p" plan --norm none --bottleneck-norm on
+
+echo "-- the README's table of presets"
+"$p2p" help presets >presets.txt
+sed -n '/^| flag/,/^$/{/^$/!p}' "$source/README.md" | diff - presets.txt || fail "the README's table is not p2p help presets"
+
+echo "-- data"
+expect 3 "nowhere" "$p2p" train --data nowhere --out run --device "$device"
+expect 0 "toys" "$p2p" sample-data toys --count 5 --size 32 --seed 3
+expect 2 "toys" "$p2p" sample-data toys --count 5 --size 32
+options=(--data toys --size 32 --ngf 4 --ndf 4 --batch 2 --device "$device")
+
+echo "-- devices"
+expect 0 "reference:0" "$p2p" devices
+expect 4 "hint:" "$p2p" train --data toys --out run --device nonsense:0
+expect 4 "99" "$p2p" train --data toys --out run --device reference:99
+expect 2 "contradicts --backend" "$p2p" train --data toys --out run --device opencl:0 --backend reference
+expect 0 "conv_fwd" "$p2p" plan --size 32 --ngf 4 --ndf 4 --device "$device"
+expect 0 "conv_fwd" "$p2p" plan --size 32 --ngf 4 --ndf 4 --device "$device" --mode translate
+
+# --precision: the plan asks for it, a device without it is refused by name and with a way out.
+bf16=()
+[ "${device%%:*}" = opencl ] && bf16=(env P2P_OPENCL_BF16=portable) # a processor may lack the instructions
+expect 2 "fp16" "$p2p" plan --precision fp16 --device "$device"
+expect 0 "math=bf16" "${bf16[@]}" "$p2p" plan --size 32 --ngf 16 --ndf 16 --precision bf16 --device "$device"
+expect 0 '"precision":"bf16"' "${bf16[@]}" "$p2p" bench --size 32 --ngf 16 --ndf 16 --steps 1 --precision bf16 --device "$device" --json
+if [ "${device%%:*}" = opencl ]; then # two kernels measured two peaks
+    peak=$(grep -o '"peak_gflops":[0-9.]*' out.txt)
+    grep -q "\"peak_fp32_gflops\":${peak#*:}," out.txt && fail "bench in bf16: one peak for both precisions"
+fi
+if [ "${device%%:*}" = opencl ]; then
+    off=(env P2P_OPENCL_BF16=off "$p2p")
+    expect 0 "no bf16: P2P_OPENCL_BF16=off says so" "${off[@]}" devices
+    expect 1 "has no bf16: P2P_OPENCL_BF16=off says so" "${off[@]}" plan --size 32 --precision bf16 --device "$device"
+    said "hint: --precision fp32" "plan in bf16 without bf16"
+    gpu=(env P2P_OPENCL_CONV=gpu "$p2p") # a GPU's way
+    expect 0 "fp32 or bf16 (activations are stored in bf16)" "${gpu[@]}" devices
+    expect 0 "y=bf16:nchwc16:" "${gpu[@]}" plan --size 32 --precision bf16 --device "$device"
+    narrow=$(sed -n 's/^  activations *\([0-9.]*\) MB (.*/\1/p' out.txt | head -n 1)
+    expect 0 "y=f32:nchwc16:" "${gpu[@]}" plan --size 32 --device "$device"
+    wide=$(sed -n 's/^  activations *\([0-9.]*\) MB (.*/\1/p' out.txt | head -n 1)
+    awk "BEGIN { exit !($narrow > 0 && $narrow < 0.75 * $wide) }" ||
+        fail "activations (and scratch memory, in float32) take $narrow MB in bf16, $wide in float32"
+    expect 2 "must be auto, portable or off" env P2P_OPENCL_BF16=on "$p2p" plan --device "$device"
+fi
+
+echo "-- measuring"
+# fields NAME...: the last command printed one JSON object on one line, with each field a positive number.
+fields() {
+    [ "$(wc -l <out.txt)" -eq 1 ] && grep -q '^{.*}$' out.txt || fail "not one line of JSON: $(head -c 200 out.txt)"
+    local name
+    for name in "$@"; do
+        grep -qE "\"$name\":[0-9.]*[1-9]" out.txt || fail "no positive $name: $(head -c 2000 out.txt)"
+    done
+}
+small=(--size 32 --ngf 4 --ndf 4 --steps 2 --device "$device")
+rates="images_per_s images_per_s_min images_per_s_max step_s first_step_s convolution_gflop gflops
+    share_of_peak peak_gflops peak_fp32_gflops peak_gb_per_s device_memory_bytes host_peak_bytes"
+expect 0 "images per second" "$p2p" bench "${small[@]}"
+expect 0 '"what":"train"' "$p2p" bench "${small[@]}" --batch 2 --json
+fields steps $rates
+case $device in reference*) source=convolution ;; *) source=fma ;; esac # the reference has no kernel of its peak
+grep -q "\"peak_source\":\"$source\"" out.txt || fail "the peak is not that of $source"
+expect 0 '"plan":"translate"' "$p2p" bench "${small[@]}" --what translate --json --trace translate.json
+fields steps $rates
+grep -q '"traceEvents"' translate.json || fail "translate.json is no timeline"
+[ "$(grep -c '"ph": "X"' translate.json)" -gt 10 ] || fail "translate.json: hardly any operations"
+grep -q '"name": "adam' translate.json && fail "translate.json: a training's operations"
+expect 0 "in all" "$p2p" bench "${small[@]}" --what ops
+expect 0 '"kind":"adam"' "$p2p" bench "${small[@]}" --what ops --json --trace train.json
+fields steps sum_s peak_gflops peak_gb_per_s seconds mflop mb gb_per_s share_of_bound
+grep -q '"name": "adam' train.json || fail "train.json: no update"
+expect 0 '"plan":"translate"' "$p2p" bench "${small[@]}" --what ops --mode translate --json
+expect 0 "host to device" "$p2p" bench --what transfers --steps 2 --device "$device"
+expect 0 '"what":"transfers"' "$p2p" bench --what transfers --steps 2 --device "$device" --json
+fields steps bytes to_device_gb_per_s to_host_gb_per_s copy_gb_per_s copy_kernel_gb_per_s
+expect 0 "ms per GFLOP" "$p2p" bench "${small[@]}" --sweep batch --plot sweep.svg
+[ "$(grep -c '^batch ' out.txt)" -eq 6 ] || fail "--sweep batch: not six batches"
+[ "$(grep -c '<polyline' sweep.svg)" -eq 4 ] || fail "sweep.svg: not two figures and their floors"
+grep -q 'nan\|inf' sweep.svg && fail "sweep.svg: a figure is no number"
+expect 0 '"sweep":"batch"' "$p2p" bench "${small[@]}" --what translate --sweep batch --json
+fields peak_gflops s_per_image floor_s_per_image gflop_per_image device_mb floor_mb
+case $device in opencl*) # the reference takes minutes for 1024x1024 pixels
+    expect 0 "ms per GFLOP" "$p2p" bench "${small[@]}" --what translate --sweep all --plot all.svg
+    for axis in "batch 1 2 4 8 16 32" "size 64 128 256 512 1024" "filters 16 32 64 128"; do
+        read -r name values <<<"$axis"
+        measured=$(awk -v name="$name" '$1 == name && NF == 8 { printf "%s%s", found++ ? " " : "", $2 }' out.txt)
+        [ "$measured" = "$values" ] || fail "--sweep all: $name of '$measured' instead of '$values'"
+    done
+    [ "$(grep -c '<polyline' all.svg)" -eq 12 ] || fail "all.svg: not two figures and their floors on each axis" ;;
+esac
+expect 2 "--sweep contradicts --what ops" "$p2p" bench --what ops --sweep size
+expect 2 "--trace contradicts --sweep" "$p2p" bench --sweep size --trace x.json
+expect 2 "--plot draws a --sweep" "$p2p" bench --plot x.svg
+expect 2 "--what: 'all' is none of train|translate|ops|transfers" "$p2p" bench --what all
+expect 2 "--mode contradicts --what train" "$p2p" bench --mode train
+expect 2 "--trace contradicts --what transfers" "$p2p" bench --what transfers --trace x.json
+expect 2 "--steps: 0 is outside" "$p2p" bench --steps 0
+expect 2 "takes options only" "$p2p" bench toys
+expect 1 "nowhere/.x.json.tmp" "$p2p" bench "${small[@]}" --trace nowhere/x.json
+
+echo "-- a training"
+expect 2 "--load-size" "$p2p" train "${options[@]}" --out run --load-size 16
+expect 2 "contradicts --no-jitter" "$p2p" train "${options[@]}" --out run --load-size 40 --no-jitter
+expect 2 "too small" "$p2p" train --data toys --device "$device" --out run --size 5
+expect 2 "--generator" "$p2p" train "${options[@]}" --out run --generator big
+expect 3 "no training to resume" "$p2p" train "${options[@]}" --out run --resume
+expect 0 "the model is" "$p2p" train "${options[@]}" --out whole --steps 8 --seed 7
+for file in config.json metrics.jsonl generator.safetensors discriminator.safetensors samples/epoch-0001.png \
+    samples/epoch-0002.png samples/step-000008.png checkpoints/step-000000008.safetensors; do
+    [ -s "whole/$file" ] || fail "whole/$file is missing"
+done
+[ "$(grep -c '"d_real"' whole/metrics.jsonl)" -eq 10 ] || fail "metrics.jsonl: not 8 steps and 2 epochs"
+[ "$(grep -c '"val_l1"' whole/metrics.jsonl)" -eq 2 ] || fail "metrics.jsonl: not two validations"
+expect 2 "holds a training already" "$p2p" train "${options[@]}" --out whole --steps 8
+
+echo "-- the same seed gives the same bits, another one does not"
+expect 0 "" "$p2p" train "${options[@]}" --out again --steps 8 --seed 7
+same whole/generator.safetensors again/generator.safetensors
+same whole/checkpoints/step-000000008.safetensors again/checkpoints/step-000000008.safetensors
+same whole/samples/epoch-0002.png again/samples/epoch-0002.png
+expect 0 "" "$p2p" train "${options[@]}" --out other --steps 8 --seed 8
+cmp -s whole/generator.safetensors other/generator.safetensors && fail "another seed gave the same model"
+
+echo "-- resuming, in the middle of an epoch"
+expect 0 "" "$p2p" train "${options[@]}" --out parts --steps 4 --seed 7
+expect 0 "going on after step 4" "$p2p" train "${options[@]}" --out parts --steps 8 --resume
+for file in generator.safetensors discriminator.safetensors checkpoints/step-000000008.safetensors; do
+    same whole/$file parts/$file
+done
+[ "$(losses whole/metrics.jsonl)" = "$(losses parts/metrics.jsonl)" ] || fail "metrics.jsonl differs after resuming"
+
+if [ "${device%%:*}" = opencl ]; then # activations stored in bf16
+    expect 0 "" "${gpu[@]}" train "${options[@]}" --out bf16 --precision bf16 --steps 6
+    expect 0 "" "${gpu[@]}" train "${options[@]}" --out bf16parts --precision bf16 --steps 3
+    expect 0 "going on after step 3" "${gpu[@]}" train "${options[@]}" --out bf16parts --steps 6 --resume
+    for file in generator.safetensors discriminator.safetensors checkpoints/step-000000006.safetensors; do
+        same bf16/$file bf16parts/$file
+    done
+    expect 2 "--precision fp32 contradicts" "${gpu[@]}" train --out bf16parts --precision fp32 --resume
+fi
+
+echo "-- killed, and resumed from the last checkpoint"
+"$p2p" train "${options[@]}" --out killed --steps 100000 --checkpoint-every 2 --seed 7 >/dev/null 2>&1 &
+training=$!
+for _ in $(seq 600); do
+    compgen -G 'killed/checkpoints/step-*' >/dev/null && break
+    sleep 0.1
+done
+kill -9 $training 2>/dev/null
+wait $training 2>/dev/null
+checkpoint=$(ls killed/checkpoints | sort | tail -n 1)
+reached=$((10#$(echo "$checkpoint" | tr -cd 0-9)))
+total=$((reached + 3))
+expect 0 "going on after step $reached" "$p2p" train "${options[@]}" --out killed --steps $total --resume
+expect 0 "" "$p2p" train "${options[@]}" --out unkilled --steps $total --seed 7
+same killed/generator.safetensors unkilled/generator.safetensors
+[ "$(losses killed/metrics.jsonl)" = "$(losses unkilled/metrics.jsonl)" ] || fail "metrics.jsonl differs after a kill"
+
+echo "-- refusals when resuming"
+expect 2 "--ngf 8 contradicts" "$p2p" train --data toys --out parts --ngf 8 --resume --device "$device"
+expect 2 "--preset tensorflow contradicts" "$p2p" train --data toys --out parts --preset tensorflow --resume
+expect 2 "--seed 9 contradicts" "$p2p" train --data toys --out parts --seed 9 --resume --device "$device"
+expect 2 "more than the 3 asked for" "$p2p" train --data toys --out parts --steps 3 --resume --device "$device"
+expect 0 "toys2" "$p2p" sample-data toys2 --count 6 --size 32
+expect 3 "toys2" "$p2p" train --data toys2 --out parts --steps 9 --resume --device "$device"
+head -c 5000 whole/checkpoints/step-000000008.safetensors >other/checkpoints/step-000000008.safetensors
+expect 3 "step-000000008.safetensors" "$p2p" train "${options[@]}" --out other --steps 9 --resume
+
+echo "-- another kind of training, resumed and used"
+variant=(--preset tensorflow --norm instance --bottleneck-norm off --gan-mode lsgan --d-net pixel)
+expect 0 "" "$p2p" train "${options[@]}" "${variant[@]}" --out variant --steps 4
+expect 0 "" "$p2p" train "${options[@]}" "${variant[@]}" --out variants --steps 2
+expect 0 "" "$p2p" train --data toys --out variants --steps 4 --resume --device "$device"
+same variant/generator.safetensors variants/generator.safetensors
+same variant/discriminator.safetensors variants/discriminator.safetensors
+expect 0 "variant.png" "$p2p" translate --model variant/generator.safetensors -o variant.png "$(ls toys/val/* | head -n 1)" \
+    --device "$device"
+expect 2 "bottleneck_norm is on" "$p2p" plan --size 32 --norm instance --bottleneck-norm on
+
+echo "-- initial weights"
+expect 0 "" "$p2p" train "${options[@]}" --out seeded --steps 1 --init-generator whole/generator.safetensors \
+    --init-discriminator whole/discriminator.safetensors
+expect 3 "nothing.safetensors" "$p2p" train "${options[@]}" --out init --steps 1 --init-generator nothing.safetensors
+expect 3 "discriminator.safetensors" "$p2p" train "${options[@]}" --out init --steps 1 \
+    --init-generator whole/discriminator.safetensors
+
+if [ "${device%%:*}" = opencl ]; then
+    echo "-- one thread and two give the same bits"
+    expect 0 "" env POCL_MAX_PTHREAD_COUNT=1 POCL_CPU_MAX_CU_COUNT=1 "$p2p" train "${options[@]}" --out thread \
+        --steps 8 --seed 7
+    same whole/generator.safetensors thread/generator.safetensors
+    same whole/checkpoints/step-000000008.safetensors thread/checkpoints/step-000000008.safetensors
+fi
+
+finish

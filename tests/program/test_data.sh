@@ -1,0 +1,144 @@
+#!/usr/bin/env bash
+# A user's pictures, of every kind, through training and translation.
+#
+#   tests/test_data.sh P2P DEVICE     P2P: the program; DEVICE: e.g. reference:0, opencl:0
+images=$(realpath "$(dirname "$0")/../golden/images")
+. "$(dirname "$0")/../support/expect.sh" "$@"
+
+draw_toys 8
+tiny=(--size 32 --ngf 4 --ndf 4 --device "$device")
+
+# wait_shares OUT: the share of time that each step waited for data.
+wait_shares() {
+    sed -nE 's/.*"data_wait":([^,}]*).*/\1/p' "$1/metrics.jsonl"
+}
+
+# png_kind FILE: bits and colour type of a PNG file's header (0 grey, 2 RGB, 4 and 6 with alpha).
+png_kind() {
+    od -An -j24 -N2 -tu1 "$1" | xargs
+}
+
+echo "-- workers change nothing"
+expect 0 "waiting for data" "$p2p" train "${small[@]}" --out workers1 --steps 9 --batch 2 --workers 1
+for workers in 2 5; do
+    expect 0 "" "$p2p" train "${small[@]}" --out workers$workers --steps 9 --batch 2 --workers $workers
+    equal_runs workers1 workers$workers
+done
+expect 0 "" "$p2p" train "${small[@]}" --out parts --steps 5 --batch 2 --workers 1
+expect 0 "" "$p2p" train --out parts --resume --device "$device" --steps 9 --workers 5
+equal_runs workers1 parts
+expect 0 "" "$p2p" train "${small[@]}" --out automatic --steps 9 --batch 2
+equal_runs workers1 automatic
+[ "$(wait_shares workers1 | awk '$1 >= 0 && $1 <= 1' | wc -l)" -eq 9 ] || fail "no shares: $(wait_shares workers1)"
+expect 2 "--workers: 0 is outside" "$p2p" train "${small[@]}" --out x --workers 0
+
+echo "-- bad pairs"
+cp -r toys marred
+echo "no picture" >marred/train/00002.jpg
+expect 3 "00002.jpg is neither" "$p2p" train "${tiny[@]}" --data marred --out x --steps 2
+expect 0 "train: 1 left out" "$p2p" train "${tiny[@]}" --data marred --out skipped --steps 6 --on-bad-image skip
+said "00002.jpg is neither" "the training that skips"
+said "data: 7 training pairs" "the training that skips"
+cp -r toys fewer && rm fewer/train/00002.jpg
+expect 0 "" "$p2p" train "${tiny[@]}" --data fewer --out fewer6 --steps 6
+equal_runs fewer6 skipped
+cp toys/train/00002.jpg marred/train/
+expect 3 "the checkpoint was made with 7" "$p2p" train --out skipped --resume --device "$device" --steps 8
+for side in train val; do
+    head -c "$(($(wc -c <toys/$side/00001.jpg) - 50))" toys/$side/00001.jpg >marred/$side/00001.jpg # the header stays
+done
+expect 3 "00001.jpg" "$p2p" train "${tiny[@]}" --data marred --out x --steps 16
+expect 3 "00001.jpg" "$p2p" test --model workers1 --data marred --out x --device "$device"
+expect 0 "1 pairs had gone bad" "$p2p" train "${tiny[@]}" --data marred --out stood1 --steps 16 --workers 1 --on-bad-image skip
+said "the first: marred/train/00001.jpg" "the training with a stand-in"
+said "step 16/16" "the training with a stand-in"
+expect 0 "" "$p2p" train "${tiny[@]}" --data marred --out stood5 --steps 9 --workers 5 --on-bad-image skip
+expect 0 "" "$p2p" train --out stood5 --resume --device "$device" --steps 16
+equal_runs stood1 stood5
+expect 2 "--on-bad-image: 'ask' is none of stop|skip" "$p2p" train "${small[@]}" --out x --on-bad-image ask
+
+echo "-- two folders, of all formats"
+mkdir -p two/trainA two/trainB/
+cp "$images"/{rgb.bmp,palette.gif,grey.jpg,rgb_alpha.png,grey16.png} two/trainA/
+for name in rgb palette grey rgb_alpha grey16; do cp "$images/ycc444.jpg" two/trainB/$name.jpg; done
+expect 0 "data: 5 training pairs" "$p2p" train "${tiny[@]}" --data two --out two1 --steps 5
+for layout in "train_A train_B" "A/train B/train"; do
+    rm -rf other && mkdir -p other/A other/B
+    cp -r two/trainA "other/${layout% *}" && cp -r two/trainB "other/${layout#* }"
+    expect 0 "" "$p2p" train "${tiny[@]}" --data other --out other1 --steps 5
+    equal_runs two1 other1
+    rm -rf other1
+done
+mkdir two/train
+expect 3 "both two/train and two/trainA exist" "$p2p" train "${tiny[@]}" --data two --out x --steps 1
+rmdir two/train
+cp "$images/rgb.png" two/trainB/single.png
+expect 3 "two/trainB/single.png has no partner" "$p2p" train "${tiny[@]}" --data two --out x --steps 1
+expect 0 "train: 1 left out" "$p2p" train "${tiny[@]}" --data two --out two2 --steps 5 --on-bad-image skip
+equal_runs two1 two2
+cp toys/train/00001.jpg two/trainA/single.jpg
+expect 3 "two/trainA/single.jpg is 64 x 32 pixels, but two/trainB/single.png is 37 x 29" \
+    "$p2p" train "${tiny[@]}" --data two --out x --steps 1
+cp "$images/cmyk.jpg" two/trainA/single.jpg
+expect 3 "single.jpg is a CMYK JPEG" "$p2p" train "${tiny[@]}" --data two --out x --steps 1
+
+echo "-- names of any bytes"
+odd=$(printf 'caf\351\033[2J')
+mkdir -p "$odd/train" && cp toys/train/00001.jpg "$odd/train/$odd.jpg"
+expect 0 "" "$p2p" train "${tiny[@]}" --data "$odd" --out "$odd/run" --steps 1
+grep -qF '"data": "caf\\xe9' "$odd/run/config.json" || fail "config.json: $(grep data "$odd/run/config.json")"
+rm -r "$odd/run/checkpoints" # so that resuming reads the name from config.json
+expect 0 "data: 1 training pairs" "$p2p" train --out "$odd/run" --resume --device "$device" --steps 2
+expect 0 "caf" "$p2p" test --model "$odd/run" --data "$odd" --split train --out "$odd/test" --device "$device"
+echo "no picture" >"$odd/train/$odd.jpg"
+expect 3 'caf\xe9\x1b[2J/train/caf\xe9' "$p2p" train "${tiny[@]}" --data "$odd" --out x --steps 1
+expect 3 "no usable pair for train" "$p2p" train "${tiny[@]}" --data "$odd" --out x --steps 1 --on-bad-image skip
+
+echo "-- 16 bits, from the files to the files"
+for number in 0 1; do
+    mkdir -p deep$number/trainA deep$number/trainB
+    cp "$images/deep$number.png" deep$number/trainA/x.png
+    cp "$images/deep1.png" deep$number/trainB/x.png
+    expect 0 "" "$p2p" train "${tiny[@]}" --data deep$number --out low$number --steps 2 --channels-in 1 \
+        --channels-out 1 --no-flip
+done
+[ "$(losses low0/metrics.jsonl)" != "$(losses low1/metrics.jsonl)" ] || fail "low bytes of the input say nothing"
+for number in 0 1; do
+    expect 0 "" "$p2p" translate --model low0 -o low$number.png "$images/deep$number.png" --device "$device"
+    [ "$(png_kind low$number.png)" = "16 0" ] || fail "not 16 bits of grey: $(png_kind low$number.png)"
+done
+cmp -s low0.png low1.png && fail "low bytes of a translation's input say nothing"
+expect 2 "low.jpg: a JPEG can't hold 16 bits" "$p2p" translate --model low0 -o low.jpg "$images/deep0.png" --device "$device"
+expect 0 "" "$p2p" test --model low0 --data deep0 --split train --out low0/test --device "$device"
+[ "$(png_kind low0/test/generated/x.png)" = "16 0" ] || fail "a test's pictures aren't of 16 bits"
+
+echo "-- channels"
+for channels in 1 2 3 4; do
+    kinds=(0 0 4 2 6)
+    expect 0 "" "$p2p" train --data toys "${tiny[@]}" --out c$channels --steps 1 --channels-in $((5 - channels)) \
+        --channels-out $channels
+    expect 0 "" "$p2p" translate --model c$channels -o c$channels.png toys/val/00001.jpg --device "$device"
+    [ "$(png_kind c$channels.png)" = "8 ${kinds[$channels]}" ] || fail "$channels channels: $(png_kind c$channels.png)"
+done
+expect 2 "alpha" "$p2p" translate --model c4 -o c4.jpg toys/val/00001.jpg --device "$device"
+expect 0 "" "$p2p" translate --model c1 -o c1.jpg toys/val/00001.jpg --device "$device"
+mkdir kinds && cp "$images"/{rgb.bmp,palette.gif} kinds/
+expect 0 "kinds.out/rgb.png" "$p2p" translate --model c3 -o kinds.out kinds --device "$device"
+[ -e kinds.out/palette.png ] || fail "a GIF in a folder isn't translated"
+expect 2 "--channels-in: 5 is outside" "$p2p" train --data toys "${tiny[@]}" --out x --channels-in 5
+expect 2 "--channels-out 3 contradicts" "$p2p" train --out c4 --resume --channels-out 3
+
+echo "-- resizing"
+expect 0 "" "$p2p" train "${small[@]}" --out bicubic --steps 2 --resize bicubic
+expect 0 "" "$p2p" train "${small[@]}" --out nearest --steps 2 --resize nearest
+expect 0 "" "$p2p" train "${small[@]}" --out preset --steps 2
+same bicubic/generator.safetensors preset/generator.safetensors
+losses() { grep -o '"g_l1": *[^,]*' "$1/metrics.jsonl"; }
+[ "$(losses bicubic | wc -l)" -ge 2 ] || fail "bicubic/metrics.jsonl has no losses"
+[ "$(losses bicubic)" != "$(losses nearest)" ] || fail "--resize changes nothing"
+expect 0 '"resize":"nearest"' "$p2p" test --model nearest --data toys --split train --count 1 --out tested --device "$device"
+expect 0 '"resize":"bicubic"' "$p2p" test --model nearest --data toys --split train --count 1 --out asked --resize bicubic --device "$device"
+expect 2 "--resize bicubic contradicts" "$p2p" train --out nearest --resume --resize bicubic
+expect 2 "--resize: 'cubic' is none of" "$p2p" train "${small[@]}" --out x --resize cubic
+
+finish

@@ -1,0 +1,223 @@
+#!/usr/bin/env bash
+# Using a model, as a user does: p2p translate and p2p test on folders and odd sizes, in batches, with models of
+# other origins, and every refusal. PyTorch's pictures are committed (golden/make_state_dicts.py).
+#
+#   tests/test_translate.sh P2P DEVICE PICTURES     PICTURES: the tool pictures.c
+here=$(realpath "$(dirname "${BASH_SOURCE[0]}")")
+golden=$here/../golden
+pictures=$(realpath "$3")
+source "$here/../support/expect.sh"
+
+# near FILE FILE MOST: no sample differs by more than MOST / 255.
+near() {
+    local difference
+    difference=$("$pictures" difference "$1" "$2") || fail "$1 and $2 can't be compared"
+    awk "BEGIN { exit !(${difference:-999} <= $3) }" || fail "$1 and $2 differ by $difference"
+}
+
+# differ FILE FILE
+differ() {
+    cmp -s "$1" "$2" && fail "$1 and $2 are equal"
+}
+
+# sized FILE WxHxCxB
+sized() {
+    [ "$("$pictures" size "$1")" = "$2" ] || fail "$1 is $("$pictures" size "$1"), not $2"
+}
+
+images=$golden/images
+
+echo "-- models to use: one of three epochs with dropout, one of 16 bits with 4 channels from 1"
+expect 0 "toys" "$p2p" sample-data toys --count 3 --size 32 --seed 3
+small=(--ngf 2 --ndf 2 --save-every 1 --device "$device")
+expect 0 "" "$p2p" train --data toys --out run --size 32 --dropout-blocks innermost --epochs 3 "${small[@]}"
+model=run/generator.safetensors
+translate=("$p2p" translate --device "$device")
+test=("$p2p" test --device "$device")
+
+echo "-- one picture"
+cp toys/val/00001.jpg pair.jpg
+"$pictures" crop pair.jpg 0 0 32 32 input.png
+expect 0 "one.png" "${translate[@]}" --model $model -o one.png input.png
+expect 0 "two.png" "${translate[@]}" --model $model -o two.png input.png
+same one.png two.png
+expect 0 "new/folder/one.png" "${translate[@]}" --model $model -o new/folder/one.png input.png
+same one.png new/folder/one.png
+expect 2 "--model is missing" "${translate[@]}" -o x.png input.png
+expect 2 "--out is missing" "${translate[@]}" --model $model input.png
+expect 2 "no picture is given" "${translate[@]}" --model $model -o x.png
+expect 3 "nothing.png" "${translate[@]}" --model $model -o x.png nothing.png
+expect 3 "config.json" "${translate[@]}" --model run/config.json -o x.png input.png
+expect 2 "--format is for folders" "${translate[@]}" --model $model --format jpg -o x.png input.png
+
+echo "-- any size keeps it"
+"$pictures" crop "$images/rgb.png" 3 5 1 1 dot.png
+"$pictures" crop "$images/rgb.png" 0 0 2 29 strip.png
+for picture in dot.png strip.png "$images/rgb.png" "$images/grey.png" "$images/palette.png" "$images/rgb16.png"; do
+    expect 0 "sized.png" "${translate[@]}" --model $model -o sized.png --force "$picture"
+    sized sized.png "$("$pictures" size "$picture" | sed 's/x[0-9]x[0-9]*$//')x3x8"
+done
+
+echo "-- folders: structure, format, batches of one size among others"
+mkdir -p many/deep/er
+cp "$images/rgb.png" many/a.png
+cp "$images/rgb_alpha.png" many/deep/b.png
+cp toys/train/00001.jpg many/deep/er/c.jpg
+cp toys/train/00002.jpg many/deep/er/d.jpg
+cp "$images/ycc420.jpg" many/e.jpg
+cp dot.png many/f.png
+touch many/notes.txt many/.hidden.png
+expect 0 "alone/deep/er/c.png" "${translate[@]}" --model $model -o alone many
+said "images/s" "progress"
+said " left" "progress"
+expect 0 "together/a.png" "${translate[@]}" --model $model -o together --batch 4 many
+[ "$(find alone -type f | wc -l)" -eq 6 ] || fail "not six results: $(find alone -type f)"
+for file in $(cd alone && find . -name '*.png'); do same alone/$file together/$file; done
+expect 0 "jpegs/deep/er/c.jpg" "${translate[@]}" --model $model -o jpegs --format jpg --batch 8 many
+sized jpegs/a.jpg 37x29x3x8
+expect 0 "mixed/er/c.png" "${translate[@]}" --model $model -o mixed input.png many/deep
+same mixed/input.png one.png
+expect 2 "must be a folder" "${translate[@]}" --model $model -o all.png many
+expect 2 "must be a folder" "${translate[@]}" --model $model -o one.png input.png dot.png
+mkdir empty
+expect 3 "empty holds no pictures" "${translate[@]}" --model $model -o x empty
+cp many/e.jpg many/a.jpg
+expect 2 "would both be written to x/a.png" "${translate[@]}" --model $model -o x many
+rm many/a.jpg
+
+echo "-- nothing is overwritten unasked, and that is known before any work"
+echo mine >alone/f.png
+rm alone/a.png
+expect 2 "alone/deep/b.png exists already" "${translate[@]}" --model $model -o alone many
+[ ! -e alone/a.png ] || fail "work began before the check"
+[ "$(cat alone/f.png)" = mine ] || fail "alone/f.png was overwritten"
+expect 0 "alone/f.png" "${translate[@]}" --model $model -o alone --force many
+same alone/f.png together/f.png
+same alone/a.png together/a.png
+expect 2 "would be overwritten by its own translation" "${translate[@]}" --model $model -o many --force many
+[ "$(find . -name '*.tmp*' | wc -l)" -eq 0 ] || fail "temporary files are left"
+
+echo "-- a bad picture in the middle: those before it are done"
+mkdir bad
+cp toys/train/00001.jpg bad/1.jpg
+head -c 900 toys/train/00002.jpg >bad/2.jpg
+cp toys/train/00003.jpg bad/3.jpg
+expect 3 "bad/2.jpg" "${translate[@]}" --model $model -o stopped --batch 3 bad
+[ "$(ls stopped)" = 1.png ] || fail "stopped holds $(ls stopped)"
+echo "no picture" >bad/2.jpg
+expect 3 "bad/2.jpg" "${translate[@]}" --model $model -o nothing bad
+[ ! -e nothing ] || fail "work began although a file is no picture"
+cp toys/train/00002.jpg bad/4.jpg
+head -c 900 toys/train/00002.jpg >bad/5.jpg
+expect 0 "left out: bad/5.jpg" "${translate[@]}" --model $model -o skipped --batch 3 --on-bad-image skip bad
+said "left out: bad/2.jpg" skipping
+said "2 pictures that can't be used were left out" skipping
+[ "$(echo skipped/*)" = "skipped/1.png skipped/3.png skipped/4.png" ] || fail "skipped holds $(ls skipped)"
+expect 0 "" "${translate[@]}" --model $model -o whole toys/train
+same skipped/3.png whole/00003.png
+same skipped/4.png whole/00002.png
+expect 3 "no picture is left" "${translate[@]}" --model $model -o x --on-bad-image skip bad/2.jpg
+
+echo "-- statistics and dropout"
+expect 0 "" "${translate[@]}" --model $model -o dry.png --test-dropout off input.png
+expect 0 "" "${translate[@]}" --model $model -o running.png --norm-stats running --test-dropout off input.png
+expect 0 "" "${translate[@]}" --model $model -o default.png --norm-stats image --test-dropout on input.png
+same default.png one.png
+differ dry.png one.png
+differ running.png dry.png
+for flags in "--norm-stats image" "--norm-stats running" "--test-dropout off"; do
+    # shellcheck disable=SC2086
+    expect 0 "" "${translate[@]}" --model $model -o "1 $flags" $flags toys/train
+    # shellcheck disable=SC2086
+    expect 0 "picture 3/3" "${translate[@]}" --model $model -o "3 $flags" $flags --batch 3 toys/train
+    grep -q "picture 1/3" err.txt && fail "--batch 3 runs pictures one by one"
+    diff -r "1 $flags" "3 $flags" || fail "a batch of 3 gives other pictures with $flags"
+done
+
+echo "-- state dictionaries of PyTorch"
+for kind in batch instance none; do
+    expect 0 "" "${translate[@]}" --model "$golden/state_dict_$kind.safetensors" -o $kind.png \
+        "$golden/state_dict_input.png"
+    near $kind.png "$golden/state_dict_$kind.png" 1
+done
+expect 0 "" "${translate[@]}" --model "$golden/state_dict_batch.safetensors" -o batch_running.png \
+    --norm-stats running "$golden/state_dict_input.png"
+near batch_running.png "$golden/state_dict_batch_running.png" 1
+expect 2 "--norm-stats running" "${translate[@]}" --model "$golden/state_dict_instance.safetensors" -o x.png \
+    --norm-stats running "$golden/state_dict_input.png"
+for direction in AtoB BtoA; do
+    expect 0 "\"direction\":\"$direction\"" "${test[@]}" --model "$golden/state_dict_batch.safetensors" \
+        --data toys --size 32 --direction $direction --out dict$direction
+done
+same dictAtoB/target/00001.png <("$pictures" crop pair.jpg 32 0 32 32 right.png && cat right.png)
+same dictBtoA/target/00001.png input.png
+for kind in batch instance none; do
+    expect 0 "" "$p2p" train --data toys --out from_$kind --size 32 --generator 3 --norm $kind --steps 1 \
+        --lr 1e-30 "${small[@]}" --init-generator "$golden/state_dict_$kind.safetensors"
+    expect 0 "" "${translate[@]}" --model from_$kind -o from_$kind.png "$golden/state_dict_input.png"
+    near from_$kind.png "$golden/state_dict_$kind.png" 1
+done
+head -c 100 $model >latest_net_G.pth
+expect 3 "save_file(torch.load(" "${translate[@]}" --model latest_net_G.pth -o x.png input.png
+
+echo "-- p2p test"
+expect 2 "--data is missing" "${test[@]}" --model $model --out x
+expect 2 "--out is missing" "${test[@]}" --model $model --data toys
+expect 2 "takes options only" "${test[@]}" --model $model --data toys --out x stray
+expect 3 "toys/nosuch" "${test[@]}" --model $model --data toys --split nosuch --out x
+expect 0 '"count":1,' "${test[@]}" --model $model --data toys --out val
+same val/generated/00001.png one.png
+same val/target/00001.png right.png
+sized val/grid.png 36x104x3x8
+"$pictures" crop val/grid.png 2 2 32 32 cell.png
+near cell.png input.png 0
+"$pictures" crop val/grid.png 2 36 32 32 cell.png
+near cell.png right.png 0
+"$pictures" crop val/grid.png 2 70 32 32 cell.png
+near cell.png one.png 0
+expect 2 "exists already" "${test[@]}" --model $model --data toys --out val
+expect 0 '"split":"train"' "${test[@]}" --model $model --data toys --out val --split train --force
+[ "$(grep -c '"ssim"' val/metrics.json)" -eq 4 ] || fail "metrics.json: not three pairs and their mean"
+expect 0 '"count":2,' "${test[@]}" --model $model --data toys --out first2 --split train --count 2
+[ "$(ls first2/generated)" = "$(printf '00001.png\n00002.png')" ] || fail "not the first two: $(ls first2/generated)"
+expect 0 '"count":3,' "${test[@]}" --model $model --data toys --out batched --split train --batch 2
+for file in generated/00003.png metrics.json grid.png; do same val/$file batched/$file; done
+expect 0 '"size":64' "${test[@]}" --model $model --data toys --out large --size 64
+sized large/generated/00001.png 64x64x3x8
+expect 0 "" "${test[@]}" --model $model --data toys --out nearest --size 64 --resize nearest
+differ large/target/00001.png nearest/target/00001.png
+expect 2 "--size 40" "${test[@]}" --model $model --data toys --out x --size 40
+expect 2 "was trained AtoB" "${test[@]}" --model $model --data toys --out x --direction BtoA
+expect 0 "" "${test[@]}" --model $model --data toys --out dry --test-dropout off
+same dry/generated/00001.png dry.png
+expect 0 "" "${test[@]}" --model $model --data toys --out stats --test-dropout off --norm-stats running
+same stats/generated/00001.png running.png
+
+echo "-- the newest of a training, and one by number"
+expect 0 '"epoch":3,' "${test[@]}" --model run --data toys --out newest
+expect 0 '"epoch":1,' "${test[@]}" --model run --epoch 1 --data toys --out epoch1
+expect 0 "" "${translate[@]}" --model run --epoch 1 -o epoch1.png input.png
+same epoch1.png epoch1/generated/00001.png
+differ epoch1.png one.png
+cp -r run older
+cp run/epochs/001-generator.safetensors older/generator.safetensors
+expect 0 '"epoch":3,' "${test[@]}" --model older --data toys --out older_newest
+rm older/generator.safetensors older/epochs/002-generator.safetensors
+expect 0 '"epoch":3,' "${test[@]}" --model older --data toys --out epochs_only
+expect 3 "there are 1, 3" "${test[@]}" --model older --epoch 2 --data toys --out x
+expect 3 "holds no generator.safetensors" "${test[@]}" --model toys --data toys --out x
+expect 2 "is none" "${test[@]}" --model $model --epoch 1 --data toys --out x
+
+echo "-- 16 bits, and channels of the model's own"
+mkdir -p deep/train deep/val
+"$pictures" crop "$images/rgb16.png" 0 0 32 16 deep/train/1.png
+"$pictures" crop "$images/rgb16.png" 4 8 32 16 deep/val/1.png
+expect 0 "" "$p2p" train --data deep --out deeprun --size 32 --channels-in 1 --channels-out 4 --steps 1 "${small[@]}"
+expect 0 "" "${translate[@]}" --model deeprun -o deep.png "$images/rgb16.png"
+sized deep.png 37x29x4x16
+expect 0 "" "${test[@]}" --model deeprun --data deep --out deeptest
+sized deeptest/generated/1.png 32x32x4x16
+expect 2 "deep.jpg" "${translate[@]}" --model deeprun -o deep.jpg "$images/rgb16.png"
+expect 2 "x/a.jpg" "${translate[@]}" --model deeprun -o x --format jpg many
+
+finish

@@ -1,0 +1,489 @@
+/* Pairs in two folders, bad pairs, names of any bytes, 16-bit pictures, and loading with several threads:
+ * what dataset.h, loader.h and text.h promise beyond the plain case, which test_dataset.c covers. */
+#include "data/dataset.h"
+#include "data/loader.h"
+#include "host/sys.h"
+#include "host/text.h"
+#include "support/test_files.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "support/test_expect.h"
+
+static const dataset_options STOP = {.direction = DATASET_A_TO_B},
+                             SKIP = {.direction = DATASET_A_TO_B, .skip_bad = true, .replace_bad = true};
+static const pair_format GREY = {.input = {1, 8}, .target = {1, 8}},
+                         DEEP = {.input = {1, 16}, .target = {1, 16}};
+
+static void assert_message(const char *part) {
+    if (strstr(p2p_message(), part) == NULL)
+        fail_msg("the message is '%s' and lacks '%s'", p2p_message(), part);
+}
+
+/* A grey picture of one value; of 16 bits where the value needs them. */
+static void save(const char *path, int width, int height, int value) {
+    image picture;
+    ok(image_create(&picture, width, height, (image_format){1, value > 255 ? 16 : 8}));
+    for (int i = 0; i < width * height; i++) {
+        if (value > 255)
+            ((uint16_t *)picture.pixels)[i] = (uint16_t)value;
+        else
+            ((uint8_t *)picture.pixels)[i] = (uint8_t)value;
+    }
+    ok(image_save(path, &picture));
+    image_free(&picture);
+}
+
+static void break_file(const char *path) {
+    size_t size;
+    uint8_t *bytes = test_file_read(path, &size);
+    test_file_write(path, bytes, size - 20); /* the header stays */
+    free(bytes);
+}
+
+static dataset *open_as(const char *dir, const dataset_options *options) {
+    dataset *data;
+    ok(dataset_open(&data, dir, "train", options));
+    return data;
+}
+
+static void refuse(const char *dir, const char *part, const char *other_part) {
+    dataset *data;
+    assert_int_equal(dataset_open(&data, dir, "train", &STOP), P2P_INPUT);
+    assert_null(data);
+    assert_message(part);
+    assert_message(other_part);
+}
+
+/* ---- Layouts ------------------------------------------------------------------------------------------ */
+
+static const char *const layouts[][2] = {
+    {"trainA", "trainB"}, {"train_A", "train_B"}, {"A/train", "B/train"}};
+
+/* Both folders of a layout, empty. */
+static char *make_folders(int layout) {
+    char *dir = test_folder_make();
+    if (layout == 2) {
+        test_folder_add(test_path(dir, "A"));
+        test_folder_add(test_path(dir, "B"));
+    }
+    for (int side = 0; side < 2; side++) test_folder_add(test_path(dir, layouts[layout][side]));
+    return dir;
+}
+
+static const char *in_side(const char *dir, int layout, int side, const char *name) {
+    return test_path(test_path(dir, layouts[layout][side]), name);
+}
+
+/* Names in subfolders, suffixes that differ and whose order differs, in every layout and both directions. */
+static void test_two_folders(void **state) {
+    (void)state;
+    static const char *const names[][2] = {
+        {"a.png", "a.PNG"}, {"a-b.png", "a-b.png"}, {"sub/x.png", "sub/x.png"}};
+    static const char *const sorted[] = {"a.png", "a-b.png", "sub/x.png"}; /* "a" is before "a-b" */
+    for (int layout = 0; layout < 3; layout++) {
+        char *dir = make_folders(layout);
+        for (int side = 0; side < 2; side++) {
+            test_folder_add(in_side(dir, layout, side, "sub"));
+            for (int i = 0; i < 3; i++) save(in_side(dir, layout, side, names[i][side]), 6, 4, 10 * i + side);
+        }
+        assert_true(dataset_has_split(dir, "train"));
+        assert_false(dataset_has_split(dir, "val"));
+        for (int b_to_a = 0; b_to_a < 2; b_to_a++) {
+            const dataset_options options = {.direction = b_to_a ? DATASET_B_TO_A : DATASET_A_TO_B};
+            dataset *data = open_as(dir, &options);
+            assert_int_equal(dataset_count(data), 3);
+            for (int i = 0; i < 3; i++) {
+                image_pair pair;
+                assert_string_equal(dataset_name(data, i), sorted[i]);
+                ok(dataset_load(data, i, GREY, &pair));
+                assert_int_equal(pair.input.width, 6);
+                assert_int_equal(((const uint8_t *)pair.input.pixels)[5], 10 * i + b_to_a);
+                assert_int_equal(((const uint8_t *)pair.target.pixels)[5], 10 * i + !b_to_a);
+                image_pair_free(&pair);
+            }
+            dataset_close(data);
+        }
+        test_folder_remove(dir);
+    }
+}
+
+static void test_confused_layouts(void **state) {
+    (void)state;
+    char *dir = make_folders(0);
+    test_folder_add(test_path(dir, "train_B")); /* half of a layout is one too */
+    refuse(dir, "trainA", "train_A");
+    test_folder_remove(dir);
+
+    dir = make_folders(2);
+    test_folder_add(test_path(dir, "train"));
+    refuse(dir, test_path(dir, "train"), "A/train");
+    test_folder_remove(dir);
+
+    dir = test_folder_make();
+    test_folder_add(test_path(dir, "train_B"));
+    refuse(dir, "there is no folder", "train_A");
+    test_folder_remove(dir);
+}
+
+static void test_single_names(void **state) {
+    (void)state;
+    char *dir = make_folders(0);
+    for (int i = 0; i < 2; i++) save(in_side(dir, 0, i, "both.png"), 4, 4, i);
+    save(in_side(dir, 0, 1, "alone.png"), 4, 4, 1);
+    refuse(dir, "trainB/alone.png has no partner", "trainA (1 such");
+    save(in_side(dir, 0, 0, "Alone.png"), 4, 4, 1); /* another name */
+    refuse(dir, "trainA/Alone.png has no partner", "2 such files");
+    dataset *data = open_as(dir, &SKIP);
+    assert_int_equal(dataset_count(data), 1);
+    assert_int_equal(dataset_skipped(data), 2);
+    assert_non_null(strstr(dataset_skipped_reason(data, 1), "alone.png"));
+    dataset_close(data);
+    save(in_side(dir, 0, 1, "both.jpg"), 4, 4, 1);
+    refuse(dir, "both.jpg and both.png", "trainB");
+    test_folder_remove(dir);
+}
+
+/* ---- Bad pairs ---------------------------------------------------------------------------------------- */
+
+static void test_unequal_sizes(void **state) {
+    (void)state;
+    char *dir = make_folders(1);
+    save(in_side(dir, 1, 0, "x.png"), 6, 4, 1);
+    save(in_side(dir, 1, 1, "x.png"), 6, 5, 1);
+    refuse(dir, "train_A/x.png is 6 x 4", "train_B/x.png is 6 x 5");
+    dataset *data;
+    assert_int_equal(dataset_open(&data, dir, "train", &SKIP), P2P_INPUT);
+    assert_message("no usable pair");
+    assert_message("6 x 5");
+    test_folder_remove(dir);
+}
+
+/* Six pairs, numbers 0 to 5, of which skipping leaves out 1 (no picture), 2 (odd) and 4 (empty). */
+static void test_skipped_when_opened(void **state) {
+    (void)state;
+    char *dir = test_folder_make(), name[32];
+    test_folder_add(test_path(dir, "train"));
+    for (int i = 0; i < 6; i++) {
+        snprintf(name, sizeof name, "train/%d.png", i);
+        save(test_path(dir, name), i == 2 ? 9 : 8, 4, 10 * i);
+    }
+    test_file_write(test_path(dir, "train/1.png"), "no picture", 10);
+    test_file_write(test_path(dir, "train/4.png"), "", 0);
+    refuse(dir, "1.png", "neither");
+    dataset *data = open_as(dir, &SKIP);
+    static const char *const left[] = {"0.png", "3.png", "5.png"}, *const reasons[] = {"1.png", "9 pixels",
+                                                                                       "empty"};
+    assert_int_equal(dataset_count(data), 3);
+    assert_int_equal(dataset_skipped(data), 3);
+    for (int i = 0; i < 3; i++) {
+        image_pair pair;
+        assert_string_equal(dataset_name(data, i), left[i]);
+        assert_non_null(strstr(dataset_skipped_reason(data, i), reasons[i]));
+        ok(dataset_load(data, i, GREY, &pair));
+        assert_int_equal(*(const uint8_t *)pair.input.pixels, 10 * (left[i][0] - '0'));
+        image_pair_free(&pair);
+    }
+    dataset_close(data);
+    test_folder_remove(dir);
+}
+
+/* DIR/train of `count` grey pairs whose value is 10 times their number. */
+static char *make_pairs(int count) {
+    char *dir = test_folder_make(), name[32];
+    test_folder_add(test_path(dir, "train"));
+    for (int i = 0; i < count; i++) {
+        snprintf(name, sizeof name, "train/%02d.png", i);
+        save(test_path(dir, name), 32, 16, 10 * i);
+    }
+    return dir;
+}
+
+/* A pair that goes bad while the data set is open: the next good one stands in, the first after the last. */
+static void test_replaced_while_open(void **state) {
+    (void)state;
+    char *dir = make_pairs(5);
+    dataset *stopping = open_as(dir, &STOP), *skipping = open_as(dir, &SKIP);
+    static const char *const victims[] = {"train/01.png", "train/02.png", "train/04.png"};
+    for (int i = 0; i < 3; i++) break_file(test_path(dir, victims[i]));
+    static const int expected[] = {0, 3, 3, 3, 0};
+    for (int i = 0; i < 5; i++) {
+        image_pair pair;
+        ok(dataset_load(skipping, i, GREY, &pair));
+        assert_int_equal(pair.sample, expected[i]);
+        assert_int_equal(*(const uint8_t *)pair.target.pixels, 10 * expected[i]);
+        image_pair_free(&pair);
+        p2p_status status = dataset_load(stopping, i, GREY, &pair);
+        assert_int_equal(status, expected[i] == i ? P2P_OK : P2P_INPUT);
+        image_pair_free(&pair);
+    }
+    break_file(test_path(dir, "train/00.png"));
+    break_file(test_path(dir, "train/03.png"));
+    image_pair pair;
+    assert_int_equal(dataset_load(skipping, 2, GREY, &pair), P2P_INPUT); /* nothing is left */
+    dataset_close(stopping);
+    dataset_close(skipping);
+    test_folder_remove(dir);
+}
+
+/* ---- Names -------------------------------------------------------------------------------------------- */
+
+/* Latin-1, a lone continuation, an escape sequence, a backslash: files are found under any of them. */
+static const char *const odd_names[] = {"caf\xe9",        "\x80",         "\x1b[2J",
+                                        "back\\x41slash", "\xed\xa0\x80", "tab\t"};
+
+static void test_names_of_any_bytes(void **state) {
+    (void)state;
+    char *dir = make_folders(0), name[32];
+    for (int i = 0; i < 6; i++)
+        for (int side = 0; side < 2; side++) {
+            snprintf(name, sizeof name, "%s.png", odd_names[i]);
+            save(in_side(dir, 0, side, name), 4, 4, i);
+        }
+    dataset *data = open_as(dir, &STOP);
+    assert_int_equal(dataset_count(data), 6);
+    for (int i = 0; i < 6; i++) {
+        image_pair pair;
+        ok(dataset_load(data, i, GREY, &pair));
+        image_pair_free(&pair);
+    }
+    dataset_close(data);
+    test_folder_remove(dir);
+}
+
+/* Through JSON and back, by way of a text file. */
+static void test_json_of_any_bytes(void **state) {
+    (void)state;
+    static const char *const plain[] = {"", "plain/name.png", "\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80", "a\\b"};
+    char back[64], short_back[4];
+    for (int i = 0; i < 10; i++) {
+        const char *bytes = i < 6 ? odd_names[i] : plain[i - 6];
+        json_t *string = text_to_json(bytes), *array = json_pack("[o]", string);
+        assert_non_null(array);
+        char *text = json_dumps(array, 0);
+        json_decref(array);
+        array = json_loads(text, 0, NULL);
+        if (array == NULL) fail_msg("no JSON: %s", text);
+        text_from_json(json_array_get(array, 0), back, sizeof back);
+        assert_string_equal(back, bytes);
+        if (i >= 6) assert_string_equal(json_string_value(json_array_get(array, 0)), bytes); /* as it is */
+        text_from_json(json_array_get(array, 0), short_back, sizeof short_back);
+        assert_int_equal(strlen(short_back), strlen(bytes) < 3 ? strlen(bytes) : 3);
+        json_decref(array);
+        free(text);
+    }
+}
+
+static void assert_printed(const char *bytes, const char *expected) {
+    char text[256];
+    FILE *stream = tmpfile();
+    assert_non_null(stream);
+    text_print(bytes, stream);
+    rewind(stream);
+    text[fread(text, 1, sizeof text - 1, stream)] = '\0';
+    fclose(stream);
+    assert_string_equal(text, expected);
+}
+
+static void test_printing_of_any_bytes(void **state) {
+    (void)state;
+    assert_printed("caf\xe9", "caf\\xe9");
+    assert_printed("\x1b[2J\r", "\\x1b[2J\\x0d");
+    assert_printed("\xc2\x9b", "\\xc2\\x9b"); /* C1's escape sequence */
+    assert_printed("\xc3\xa4\n\xe2\x82\xac\xf0\x9f\x98\x80", "\xc3\xa4\n\xe2\x82\xac\xf0\x9f\x98\x80");
+    assert_printed("\xc0\xaf\xe0\x9f\xbf\xed\xa0\x80\xf0\x8f\xbf\xbf\xf4\x90\x80\x80\xf5",
+                   "\\xc0\\xaf\\xe0\\x9f\\xbf\\xed\\xa0\\x80\\xf0\\x8f\\xbf\\xbf\\xf4\\x90\\x80\\x80\\xf5");
+    assert_printed("\xe2\x82", "\\xe2\\x82");
+}
+
+/* ---- 16 bits ------------------------------------------------------------------------------------------ */
+
+/* Pairs that differ in the low byte alone, through listing, loading, resizing, cropping and mirroring. */
+static void test_low_bytes_arrive(void **state) {
+    (void)state;
+    char *dir = make_folders(0);
+    save(in_side(dir, 0, 0, "x.png"), 20, 20, 0x4001);
+    save(in_side(dir, 0, 1, "x.png"), 20, 20, 0x4002);
+    save(in_side(dir, 0, 0, "y.png"), 20, 20, 77); /* of 8 bits among those of 16 */
+    save(in_side(dir, 0, 1, "y.png"), 20, 20, 78);
+    dataset *data = open_as(dir, &STOP);
+    pair_format format = dataset_format(data, 1, 1);
+    assert_memory_equal(&format, &DEEP, sizeof format);
+    for (int nearest = 0; nearest < 2; nearest++) {
+        loader_options options = {.data = data,
+                                  .format = format,
+                                  .augment = {.size = 12, .load_size = 14, .jitter = true, .flip = true},
+                                  .batch = 2,
+                                  .epoch_end = 1};
+        options.augment.filter = nearest ? RESIZE_NEAREST : RESIZE_BICUBIC;
+        loader *loading;
+        const loader_batch *batch;
+        ok(loader_create(&loading, &options));
+        ok(loader_next(loading, &batch));
+        assert_int_equal(batch->input_bytes, 2 * 12 * 12 * 2);
+        const uint16_t *input = batch->input, *target = batch->target;
+        for (int i = 0; i < 12 * 12; i++) {
+            assert_int_equal(input[i], 0x4001);
+            assert_int_equal(target[i], 0x4002);
+            assert_int_equal(input[12 * 12 + i], 77 * 257);
+            assert_int_equal(target[12 * 12 + i], 78 * 257);
+        }
+        loader_destroy(loading);
+    }
+    dataset_close(data);
+    test_folder_remove(dir);
+}
+
+/* Bits belong to a side, whatever the direction. */
+static void test_bits_of_a_side(void **state) {
+    (void)state;
+    char *dir = make_folders(0);
+    save(in_side(dir, 0, 0, "x.png"), 4, 4, 5);
+    save(in_side(dir, 0, 1, "x.png"), 4, 4, 0x4002);
+    for (int b_to_a = 0; b_to_a < 2; b_to_a++) {
+        const dataset_options options = {.direction = b_to_a ? DATASET_B_TO_A : DATASET_A_TO_B};
+        dataset *data = open_as(dir, &options);
+        pair_format format = dataset_format(data, 3, 2);
+        assert_int_equal(format.input.bits, b_to_a ? 16 : 8);
+        assert_int_equal(format.target.bits, b_to_a ? 8 : 16);
+        assert_int_equal(format.input.channels, 3);
+        assert_int_equal(format.target.channels, 2);
+        dataset_close(data);
+    }
+    test_folder_remove(dir);
+}
+
+/* ---- Threads ------------------------------------------------------------------------------------------ */
+
+static loader_options with_workers(const dataset *data, int workers, int batch) {
+    return (loader_options){.data = data,
+                            .format = GREY,
+                            .augment = {.size = 12, .load_size = 14, .jitter = true, .flip = true},
+                            .workers = workers,
+                            .batch = batch,
+                            .shuffle = true,
+                            .seed = 3,
+                            .epoch_end = 4};
+}
+
+/* Everything that a loader delivers, as one number. */
+static uint64_t hash_all(const loader_options *options, int *replaced) {
+    loader *loading;
+    uint64_t hash = 0;
+    ok(loader_create(&loading, options));
+    for (*replaced = 0;;) {
+        const loader_batch *batch;
+        ok(loader_next(loading, &batch));
+        if (batch == NULL) break;
+        const uint64_t parts[] = {hash,
+                                  (uint64_t)batch->epoch,
+                                  (uint64_t)batch->index,
+                                  (uint64_t)batch->replaced,
+                                  test_fnv(batch->input, batch->input_bytes),
+                                  test_fnv(batch->target, batch->target_bytes),
+                                  test_fnv(batch->samples, (size_t)batch->count * sizeof *batch->samples),
+                                  test_fnv(batch->reason, strlen(batch->reason))};
+        hash = test_fnv(parts, sizeof parts);
+        *replaced += batch->replaced;
+    }
+    loader_destroy(loading);
+    return hash;
+}
+
+static void check_workers(const dataset *data, int expect_replaced) {
+    static const int workers[] = {2, 5, 0, 64};
+    for (int batch = 1; batch <= 4; batch += 3)
+        for (int first = 0; first < 2; first++) { /* from the beginning, and as a resumed training */
+            int replaced;
+            loader_options options = with_workers(data, 1, batch);
+            options.epoch = options.first = first;
+            uint64_t expected = hash_all(&options, &replaced);
+            if (first == 0) assert_int_equal(replaced, expect_replaced);
+            for (int i = 0; i < 4; i++) {
+                options.workers = workers[i];
+                assert_true(hash_all(&options, &replaced) == expected);
+            }
+        }
+}
+
+static void test_workers_change_nothing(void **state) {
+    (void)state;
+    char *dir = make_pairs(11);
+    dataset *data = open_as(dir, &SKIP);
+    check_workers(data, 0);
+    break_file(test_path(dir, "train/03.png"));
+    break_file(test_path(dir, "train/04.png"));
+    check_workers(data, 4 * 2); /* twice in each of four epochs */
+    dataset_close(data);
+    test_folder_remove(dir);
+}
+
+/* The first failure in order is the one that is told, however fast the others are. */
+static void test_failures_in_order(void **state) {
+    (void)state;
+    char *dir = make_pairs(12);
+    dataset *data = open_as(dir, &STOP);
+    static const char *const victims[] = {"train/05.png", "train/06.png", "train/07.png", "train/09.png"};
+    for (int i = 0; i < 4; i++) break_file(test_path(dir, victims[i]));
+    for (int workers = 1; workers <= 8; workers++)
+        for (int batch = 1; batch <= 4; batch++) {
+            loader_options options = with_workers(data, workers, batch);
+            options.shuffle = false;
+            loader *loading;
+            const loader_batch *given;
+            ok(loader_create(&loading, &options));
+            for (int i = 0; i < 5 / batch; i++) {
+                ok(loader_next(loading, &given));
+                assert_int_equal(given->samples[0], i * batch);
+            }
+            for (int again = 0; again < 2; again++) {
+                assert_int_equal(loader_next(loading, &given), P2P_INPUT);
+                assert_null(given);
+                assert_message("05.png");
+            }
+            loader_destroy(loading);
+        }
+    dataset_close(data);
+    test_folder_remove(dir);
+}
+
+static void test_workers_are_stopped(void **state) {
+    (void)state;
+    char *dir = make_pairs(5);
+    dataset *data = open_as(dir, &STOP);
+    for (int taken = 0; taken < 6; taken++) {
+        loader_options options = with_workers(data, 5, 2);
+        options.epoch_end = INT64_MAX;
+        loader *loading;
+        const loader_batch *batch;
+        ok(loader_create(&loading, &options));
+        for (int i = 0; i < taken; i++) ok(loader_next(loading, &batch));
+        loader_destroy(loading);
+    }
+    loader *loading;
+    loader_options options = with_workers(data, LOADER_MAX_WORKERS + 1, 1);
+    assert_int_equal(loader_create(&loading, &options), P2P_USAGE);
+    assert_message("--workers 65");
+    assert_true(sys_processors() >= 1);
+    dataset_close(data);
+    test_folder_remove(dir);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_two_folders),           cmocka_unit_test(test_confused_layouts),
+        cmocka_unit_test(test_single_names),          cmocka_unit_test(test_unequal_sizes),
+        cmocka_unit_test(test_skipped_when_opened),   cmocka_unit_test(test_replaced_while_open),
+        cmocka_unit_test(test_names_of_any_bytes),    cmocka_unit_test(test_json_of_any_bytes),
+        cmocka_unit_test(test_printing_of_any_bytes), cmocka_unit_test(test_low_bytes_arrive),
+        cmocka_unit_test(test_bits_of_a_side),        cmocka_unit_test(test_workers_change_nothing),
+        cmocka_unit_test(test_failures_in_order),     cmocka_unit_test(test_workers_are_stopped),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

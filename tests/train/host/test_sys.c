@@ -1,0 +1,241 @@
+/* The trainer's door to the operating system: paths, folders, files, threads. What walking and reading do
+ * with hostile names is tested with data sets and images; this is the rest of sys.h's contract. */
+#include "host/sys.h"
+#include "support/test_files.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
+
+static void assert_message(const char *part) {
+    if (strstr(p2p_message(), part) == NULL)
+        fail_msg("the message is '%s' and lacks '%s'", p2p_message(), part);
+}
+
+static void test_paths(void **state) {
+    (void)state;
+    static const char *const cases[][3] = {
+        {"a", "b", "a/b"}, {"a/", "b", "a/b"}, {"", "b", "b"}, {"/", "b", "/b"}, {"a", "b/c", "a/b/c"}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char *path;
+        assert_int_equal(sys_path_join(&path, cases[i][0], cases[i][1]), P2P_OK);
+        assert_string_equal(path, cases[i][2]);
+        free(path);
+    }
+    char *folder = test_folder_make();
+    test_file_write(test_path(folder, "file"), "x", 1);
+    test_link_add(test_path(folder, "link"), "file");
+    test_link_add(test_path(folder, "dangling"), "nothing");
+    assert_int_equal(sys_path_kind_of(folder), SYS_PATH_FOLDER);
+    assert_int_equal(sys_path_kind_of(test_path(folder, "file")), SYS_PATH_FILE);
+    assert_int_equal(sys_path_kind_of(test_path(folder, "link")), SYS_PATH_FILE);
+    assert_int_equal(sys_path_kind_of(test_path(folder, "dangling")), SYS_PATH_ABSENT);
+    assert_int_equal(sys_path_kind_of("/dev/null"), SYS_PATH_OTHER);
+    test_folder_remove(folder);
+}
+
+static void test_making_folders(void **state) {
+    (void)state;
+    char *folder = test_folder_make();
+    const char *deep = test_path(folder, "a/b//c/");
+    assert_int_equal(sys_folder_make(deep), P2P_OK);
+    assert_int_equal(sys_path_kind_of(deep), SYS_PATH_FOLDER);
+    assert_int_equal(sys_folder_make(deep), P2P_OK); /* again */
+    assert_int_equal(sys_folder_make("."), P2P_OK);
+    assert_int_equal(sys_folder_make("/"), P2P_OK);
+    test_file_write(test_path(folder, "file"), "x", 1);
+    assert_int_equal(sys_folder_make(test_path(folder, "file")), P2P_IO);
+    assert_message("file: File exists");
+    assert_int_equal(sys_folder_make(test_path(folder, "file/below")), P2P_IO);
+    assert_int_equal(sys_folder_make(""), P2P_USAGE);
+    test_folder_remove(folder);
+}
+
+static void test_files(void **state) {
+    (void)state;
+    char *folder = test_folder_make();
+    const char *path = test_path(folder, "data");
+    uint8_t *bytes;
+    size_t size;
+    uint64_t total;
+    assert_int_equal(sys_file_write(path, "0123456789", 10), P2P_OK);
+    assert_int_equal(sys_file_write(path, "abcdef", 6), P2P_OK); /* replaces */
+    assert_int_equal(test_folder_entries(folder), 1);
+    assert_int_equal(sys_file_read(path, 100, &bytes, &size, NULL), P2P_OK);
+    assert_int_equal(size, 6);
+    assert_memory_equal(bytes, "abcdef", 6);
+    free(bytes);
+    assert_int_equal(sys_file_read(path, 4, &bytes, &size, &total), P2P_OK);
+    assert_int_equal(size, 4);
+    assert_int_equal(total, 6);
+    assert_memory_equal(bytes, "abcd", 4);
+    free(bytes);
+    assert_int_equal(sys_file_write(path, "", 0), P2P_OK);
+    assert_int_equal(sys_file_read(path, 4, &bytes, &size, &total), P2P_OK);
+    assert_int_equal(size, 0);
+    free(bytes);
+    assert_int_equal(sys_file_read(folder, 4, &bytes, &size, &total), P2P_INPUT);
+    assert_null(bytes);
+    assert_message(folder);
+    assert_int_equal(sys_file_remove(path), P2P_OK);
+    assert_int_equal(sys_file_remove(path), P2P_OK); /* gone already */
+    assert_int_equal(sys_file_remove(folder), P2P_IO);
+    assert_int_equal(test_folder_entries(folder), 0);
+    test_folder_remove(folder);
+}
+
+static bool wants_all(const char *relative) {
+    (void)relative;
+    return true;
+}
+
+static void test_walking_what_is_no_folder(void **state) {
+    (void)state;
+    char *folder = test_folder_make();
+    test_file_write(test_path(folder, "file"), "x", 1);
+    sys_names names;
+    assert_int_equal(sys_folder_walk(&names, test_path(folder, "missing"), wants_all), P2P_INPUT);
+    assert_message("missing");
+    assert_int_equal(sys_folder_walk(&names, test_path(folder, "file"), wants_all), P2P_INPUT);
+    assert_int_equal(names.count, 0);
+    assert_int_equal(sys_folder_walk(&names, folder, wants_all), P2P_OK);
+    assert_int_equal(names.count, 1);
+    assert_string_equal(names.names[0], "file");
+    sys_names_free(&names);
+    test_folder_remove(folder);
+}
+
+/* Two threads that take turns: each waits until the number is its own. */
+typedef struct {
+    sys_monitor *monitor;
+    int number;
+} turns;
+
+enum { TURNS = 200 };
+
+static void take_turns(turns *shared, int remainder) {
+    sys_monitor_enter(shared->monitor);
+    for (int i = 0; i < TURNS; i++) {
+        while (shared->number % 2 != remainder) sys_monitor_wait(shared->monitor);
+        shared->number++;
+        sys_monitor_wake_all(shared->monitor);
+    }
+    sys_monitor_leave(shared->monitor);
+}
+
+static void take_odd_turns(void *argument) {
+    take_turns(argument, 1);
+}
+
+static void test_threads(void **state) {
+    (void)state;
+    turns shared = {.number = 0};
+    sys_thread *thread;
+    assert_int_equal(sys_monitor_create(&shared.monitor), P2P_OK);
+    assert_int_equal(sys_thread_start(&thread, take_odd_turns, &shared), P2P_OK);
+    take_turns(&shared, 0);
+    sys_thread_join(thread);
+    assert_int_equal(shared.number, 2 * TURNS);
+    sys_monitor_destroy(shared.monitor);
+    sys_thread_join(NULL);
+    sys_monitor_destroy(NULL);
+}
+
+/* Jobs that count how often each has run, and may wait until two are at work. */
+enum { JOBS = 1000 };
+
+typedef struct {
+    sys_monitor *monitor;
+    int runs[JOBS];
+    int started;
+    bool wait;
+} counted_jobs;
+
+static void run_counted(void *context, int index) {
+    counted_jobs *jobs = context;
+    sys_monitor_enter(jobs->monitor);
+    jobs->runs[index]++;
+    jobs->started++;
+    sys_monitor_wake_all(jobs->monitor);
+    while (jobs->wait && jobs->started < 2) sys_monitor_wait(jobs->monitor);
+    sys_monitor_leave(jobs->monitor);
+}
+
+static void test_parallel_jobs(void **state) {
+    (void)state;
+    static const int counts[] = {0, 1, 2, 3, JOBS};
+    for (size_t c = 0; c < sizeof counts / sizeof counts[0]; c++) {
+        static counted_jobs jobs;
+        jobs = (counted_jobs){.wait = counts[c] == 2 && sys_processors() > 1};
+        assert_int_equal(sys_monitor_create(&jobs.monitor), P2P_OK);
+        sys_parallel(run_counted, &jobs, counts[c]); /* the two that wait end only if both run at once */
+        for (int i = 0; i < JOBS; i++) assert_int_equal(jobs.runs[i], i < counts[c]);
+        sys_monitor_destroy(jobs.monitor);
+    }
+}
+
+static void test_terminal_and_clock(void **state) {
+    (void)state;
+    FILE *file = tmpfile();
+    assert_non_null(file);
+    assert_false(sys_is_terminal(file));
+    assert_int_equal(sys_terminal_columns(file), 80);
+    fclose(file);
+    double before = sys_clock();
+    for (int i = 0; i < 1000; i++) {
+        double now = sys_clock();
+        assert_true(now >= before);
+        before = now;
+    }
+}
+
+/* A freed large block must not teach the allocator to keep the next ones. */
+static void test_freed_memory(void **state) {
+    (void)state;
+#if defined __GLIBC__ && !defined __SANITIZE_ADDRESS__
+    sys_memory_return_freed();
+    void *volatile first = malloc(8 << 20);
+    free(first);
+    const size_t blocks = mallinfo2().hblks;
+    void *volatile second = malloc(1 << 20);
+    assert_int_equal(mallinfo2().hblks, blocks + 1);
+    free(second);
+#else
+    skip();
+#endif
+}
+
+static void test_peak_memory(void **state) {
+    (void)state;
+    enum { BYTES = 64 << 20 };
+    size_t before = sys_peak_memory();
+    unsigned char *memory = malloc(BYTES);
+    assert_non_null(memory);
+    memset(memory, 1, BYTES);
+    assert_true(memory[BYTES - 1] == 1);
+    size_t after = sys_peak_memory();
+    free(memory);
+    assert_true(before > 0);
+    assert_true(after >= BYTES);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_paths),
+        cmocka_unit_test(test_making_folders),
+        cmocka_unit_test(test_files),
+        cmocka_unit_test(test_walking_what_is_no_folder),
+        cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_parallel_jobs),
+        cmocka_unit_test(test_terminal_and_clock),
+        cmocka_unit_test(test_peak_memory),
+        cmocka_unit_test(test_freed_memory),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

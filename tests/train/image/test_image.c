@@ -1,0 +1,642 @@
+/* Decoding and saving pictures: Pillow's bytes for files of every kind (golden/images.txt), a clear refusal
+ * for everything damaged or absurd, conversions and the grid. */
+#include "image/image.h"
+#include "image/picture_grid.h"
+#include "support/test_files.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include <cmocka.h>
+
+static void assert_message(const char *part) {
+    if (strstr(p2p_message(), part) == NULL)
+        fail_msg("the message is '%s' and lacks '%s'", p2p_message(), part);
+}
+
+/* ---- Decoding ----------------------------------------------------------------------------------------- */
+
+static uint8_t *bytes_of(const image *picture) {
+    return picture->pixels;
+}
+
+/* The hash of the samples, those of 16 bits low byte first whatever this machine does. */
+static uint64_t hash_of(const image *picture) {
+    size_t bytes = image_bytes(picture);
+    uint8_t *ordered = malloc(bytes);
+    assert_non_null(ordered);
+    memcpy(ordered, picture->pixels, bytes);
+    if (picture->bits == 16)
+        for (size_t i = 0; i < bytes / 2; i++) {
+            uint16_t sample = ((const uint16_t *)picture->pixels)[i];
+            ordered[2 * i] = (uint8_t)sample;
+            ordered[2 * i + 1] = (uint8_t)(sample >> 8);
+        }
+    uint64_t hash = test_fnv(ordered, bytes);
+    free(ordered);
+    return hash;
+}
+
+static void check_golden_image(const char *line) {
+    char name[64], path[80];
+    image_header expected, probed;
+    uint64_t own, forms[IMAGE_MAX_CHANNELS];
+    assert_int_equal(sscanf(line, "%63s %d %d %d %d %" SCNx64 " %" SCNx64 " %" SCNx64 " %" SCNx64 " %" SCNx64,
+                            name, &expected.width, &expected.height, &expected.channels, &expected.bits, &own,
+                            &forms[0], &forms[1], &forms[2], &forms[3]),
+                     10);
+    snprintf(path, sizeof path, "images/%s", name);
+    image picture, converted;
+    if (image_load(test_golden(path), &picture) != P2P_OK) fail_msg("%s", p2p_message());
+    assert_int_equal(image_probe(test_golden(path), &probed), P2P_OK);
+    const image_header loaded = {picture.width, picture.height, picture.channels, picture.bits};
+    assert_memory_equal(&loaded, &expected, sizeof expected);
+    assert_memory_equal(&probed, &expected, sizeof expected);
+    if (hash_of(&picture) != own) fail_msg("%s is decoded to other bytes than Pillow's", name);
+    for (int channels = 1; channels <= IMAGE_MAX_CHANNELS; channels++) {
+        image_format format = {channels, picture.bits};
+        assert_int_equal(image_convert(image_view_of(&picture), format, &converted), P2P_OK);
+        if (hash_of(&converted) != forms[channels - 1])
+            fail_msg("%s in %d channels has other bytes than Pillow's", name, channels);
+        image_free(&converted);
+    }
+    image_free(&picture);
+}
+
+static void test_bytes_are_pillows(void **state) {
+    (void)state;
+    FILE *list = fopen(test_golden("images.txt"), "r");
+    assert_non_null(list);
+    char line[512];
+    int count = 0;
+    for (; fgets(line, sizeof line, list) != NULL; count++) check_golden_image(line);
+    fclose(list);
+    assert_int_equal(count, 41);
+}
+
+static void assert_refused(const uint8_t *bytes, size_t size, const char *part) {
+    image picture;
+    assert_int_equal(image_decode(bytes, size, "somewhere/file.jpg", &picture), P2P_INPUT);
+    assert_message("somewhere/file.jpg");
+    assert_message(part);
+    assert_null(picture.pixels);
+    assert_int_equal(picture.width, 0);
+}
+
+/* Every proper beginning of a file is an error; the whole file is none. */
+static void check_truncations(const char *name) {
+    size_t size;
+    uint8_t *bytes = test_file_read(test_golden(name), &size);
+    for (size_t length = 0; length < size; length++) {
+        uint8_t *beginning = malloc(length + 1); /* its own block, so that a sanitizer sees a read past it */
+        assert_non_null(beginning);
+        memcpy(beginning, bytes, length);
+        assert_refused(beginning, length, "");
+        free(beginning);
+    }
+    image picture;
+    assert_int_equal(image_decode(bytes, size, name, &picture), P2P_OK);
+    image_free(&picture);
+    free(bytes);
+}
+
+static void test_truncated_files(void **state) {
+    (void)state;
+    static const char *const names[] = {
+        "images/ycc420.jpg",     "images/progressive.jpg", "images/grey.jpg",    "images/rgb_interlaced.png",
+        "images/palette.png",    "images/grey16.png",      "images/palette.bmp", "images/rgba_v5.bmp",
+        "images/interlaced.gif", "images/transparent.gif"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) check_truncations(names[i]);
+}
+
+static void test_what_is_no_picture(void **state) {
+    (void)state;
+    const char *text = "this is no picture";
+    assert_refused((const uint8_t *)text, strlen(text), "neither a JPEG, PNG, BMP nor GIF");
+    assert_true(strlen(p2p_message_hint()) > 0);
+    assert_refused((const uint8_t *)"", 0, "is empty");
+}
+
+static void test_cmyk_is_named(void **state) {
+    (void)state;
+    size_t size;
+    static const char *const names[] = {"images/cmyk.jpg", "images/ycck.jpg"};
+    for (int i = 0; i < 2; i++) {
+        uint8_t *bytes = test_file_read(test_golden(names[i]), &size);
+        assert_refused(bytes, size, "CMYK");
+        assert_non_null(strstr(p2p_message_hint(), "RGB"));
+        free(bytes);
+    }
+}
+
+/* A file with one byte set to another value. */
+static void refuse_edited(const char *name, size_t at, uint8_t value, const char *part) {
+    size_t size;
+    uint8_t *bytes = test_file_read(test_golden(name), &size);
+    bytes[at] = value;
+    assert_refused(bytes, size, part);
+    free(bytes);
+}
+
+static void test_unusual_bmp(void **state) {
+    (void)state;
+    refuse_edited("images/palette.bmp", 30, 1, "run-length"); /* BI_RLE8 */
+    assert_non_null(strstr(p2p_message_hint(), "PNG"));
+    refuse_edited("images/palette4.bmp", 30, 2, "run-length");
+    refuse_edited("images/rgb.bmp", 30, 5, "compressed"); /* BI_PNG */
+    refuse_edited("images/rgb.bmp", 30, 3, "24 bits");    /* masks */
+    refuse_edited("images/rgb.bmp", 28, 13, "13 bits");
+    refuse_edited("images/rgb.bmp", 14, 16, "kind of header");
+    refuse_edited("images/rgb.bmp", 21, 0x80, "negative width");
+    refuse_edited("images/palette4.bmp", 46, 3, "isn't in the palette");
+    refuse_edited("images/rgb.bmp", 12, 1, "truncated"); /* pixels begin 65536 further on */
+}
+
+static void test_unusual_gif(void **state) {
+    (void)state;
+    refuse_edited("images/palette.gif", 6, 20, "outside"); /* a screen narrower than the frame */
+    refuse_edited("images/palette.gif", 8, 20, "outside");
+    refuse_edited("images/palette.gif", 10, 0,
+                  "can't be decoded"); /* the palette, unannounced, is no record */
+}
+
+/* ---- Absurd sizes ------------------------------------------------------------------------------------- */
+
+static void put_u32(uint8_t *bytes, uint32_t value) {
+    for (int i = 0; i < 4; i++) bytes[i] = (uint8_t)(value >> (24 - 8 * i));
+}
+
+/* A valid PNG file but for its header, which claims another size. */
+static uint8_t *png_claiming(uint32_t width, uint32_t height, size_t *size) {
+    uint8_t *bytes = test_file_read(test_golden("images/rgb.png"), size);
+    put_u32(bytes + 16, width); /* the signature, IHDR's length and name come first */
+    put_u32(bytes + 20, height);
+    test_png_seal(bytes, *size);
+    return bytes;
+}
+
+static uint8_t *jpeg_claiming(unsigned width, unsigned height, size_t *size) {
+    uint8_t *bytes = test_file_read(test_golden("images/ycc444.jpg"), size);
+    size_t frame = 0;
+    while (bytes[frame] != 0xff || bytes[frame + 1] != 0xc0) frame++; /* SOF0: length, precision, sizes */
+    bytes[frame + 5] = (uint8_t)(height >> 8);
+    bytes[frame + 6] = (uint8_t)height;
+    bytes[frame + 7] = (uint8_t)(width >> 8);
+    bytes[frame + 8] = (uint8_t)width;
+    return bytes;
+}
+
+static uint8_t *bmp_claiming(uint32_t width, uint32_t height, size_t *size) {
+    uint8_t *bytes = test_file_read(test_golden("images/rgb.bmp"), size);
+    for (int i = 0; i < 4; i++) {
+        bytes[18 + i] = (uint8_t)(width >> 8 * i);
+        bytes[22 + i] = (uint8_t)(height >> 8 * i);
+    }
+    return bytes;
+}
+
+static uint8_t *gif_claiming(unsigned width, unsigned height, size_t *size) {
+    uint8_t *bytes = test_file_read(test_golden("images/palette.gif"), size);
+    for (int i = 0; i < 2; i++) {
+        bytes[6 + i] = (uint8_t)(width >> 8 * i);
+        bytes[8 + i] = (uint8_t)(height >> 8 * i);
+    }
+    return bytes;
+}
+
+static void test_absurd_sizes(void **state) {
+    (void)state;
+    static const unsigned sizes[][2] = {
+        {60000, 60000}, {32769, 1}, {1, 40000}, {20000, 20000}, {65535, 65535}};
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        unsigned width = sizes[i][0], height = sizes[i][1];
+        char both[32];
+        snprintf(both, sizeof both, "%u x %u", width, height);
+        size_t size;
+        uint8_t *bytes = png_claiming(width, height, &size);
+        assert_refused(bytes, size, both);
+        assert_message("32768");
+        assert_message("256 megapixels");
+        free(bytes);
+        bytes = jpeg_claiming(width, height, &size);
+        assert_refused(bytes, size, both);
+        assert_message("32768");
+        free(bytes);
+        bytes = bmp_claiming(width, height, &size);
+        assert_refused(bytes, size, both);
+        free(bytes);
+        bytes = gif_claiming(width, height, &size);
+        assert_refused(bytes, size, both);
+        free(bytes);
+    }
+    static const uint32_t unfit[][2] = {{0, 5}, {5, 0}, {1, 0x80000000u}, {0x7fffffff, 0x7fffffff}};
+    for (size_t i = 0; i < sizeof unfit / sizeof unfit[0]; i++) {
+        size_t bmp_size;
+        uint8_t *bmp = bmp_claiming(unfit[i][0], unfit[i][1], &bmp_size);
+        assert_refused(bmp, bmp_size, "");
+        free(bmp);
+    }
+    size_t size;
+    uint8_t *bytes = png_claiming(UINT32_C(0x7fffffff), UINT32_C(0x7fffffff), &size);
+    assert_refused(bytes, size, "");
+    free(bytes);
+    bytes = png_claiming(0, 5, &size);
+    assert_refused(bytes, size, "");
+    free(bytes);
+    bytes = jpeg_claiming(0, 5, &size);
+    assert_refused(bytes, size, "");
+    free(bytes);
+}
+
+/* Largest sides that are allowed, with far too little data behind them. */
+static void test_promised_pixels_are_missing(void **state) {
+    (void)state;
+    size_t size;
+    uint8_t *bytes = png_claiming(16384, 16384, &size);
+    assert_refused(bytes, size, "");
+    free(bytes);
+    bytes = jpeg_claiming(37, 32768, &size);
+    assert_refused(bytes, size, "");
+    free(bytes);
+    bytes = bmp_claiming(16384, 16384, &size);
+    assert_refused(bytes, size, "truncated");
+    free(bytes);
+}
+
+/* Hundreds of scans that each say nothing: a small file that would cost much time. They are inserted before
+ * the end of a progressive file: a Huffman table of one code, then scans whose only block is an "end of band"
+ * for each of the picture's blocks. */
+static void test_endless_scans(void **state) {
+    (void)state;
+    static const uint8_t table[] = {0xff, 0xc4, 0, 20, 0x10, 1, 0, 0, 0, 0, 0,
+                                    0,    0,    0, 0,  0,    0, 0, 0, 0, 0, 0};
+    static const uint8_t scan[] = {0xff, 0xda, 0, 8, 1, 1, 0, 1, 63, 0};
+    enum { SCANS = 600, BLOCKS = 5 * 4, DATA = (BLOCKS + 7) / 8 };
+    size_t size;
+    uint8_t *bytes = test_file_read(test_golden("images/progressive.jpg"), &size);
+    uint8_t *longer = malloc(size + sizeof table + SCANS * (sizeof scan + DATA));
+    assert_non_null(longer);
+    size_t length = size - 2;
+    memcpy(longer, bytes, length);
+    memcpy(longer + length, table, sizeof table);
+    length += sizeof table;
+    for (int i = 0; i < SCANS; i++) {
+        memcpy(longer + length, scan, sizeof scan);
+        length += sizeof scan;
+        memset(longer + length, 0, DATA); /* the code is one 0 per block; what fills the last byte is 1 */
+        longer[length + DATA - 1] = (uint8_t)(0xff >> (BLOCKS % 8));
+        length += DATA;
+    }
+    memcpy(longer + length, bytes + size - 2, 2);
+    assert_refused(longer, length + 2, "scans");
+    free(longer);
+    free(bytes);
+}
+
+/* A profile or preview may push the size beyond what is read first. */
+static void test_probe_beyond_long_headers(void **state) {
+    (void)state;
+    char *folder = test_folder_make();
+    size_t size;
+    uint8_t *bytes = test_file_read(test_golden("images/grey.jpg"), &size);
+    enum { COMMENT = 60000 };
+    uint8_t *longer = calloc(1, size + COMMENT + 2);
+    assert_non_null(longer);
+    memcpy(longer, bytes, 2);
+    static const uint8_t comment[] = {0xff, 0xfe, COMMENT >> 8, COMMENT & 255};
+    memcpy(longer + 2, comment, sizeof comment);
+    memcpy(longer + 2 + 2 + COMMENT, bytes + 2, size - 2);
+    test_file_write(test_path(folder, "long.jpg"), longer, size + COMMENT + 2);
+    image_header header;
+    assert_int_equal(image_probe(test_path(folder, "long.jpg"), &header), P2P_OK);
+    assert_int_equal(header.width, 37);
+    assert_int_equal(header.height, 29);
+    test_file_write(test_path(folder, "cut.jpg"), longer, 30000);
+    assert_int_equal(image_probe(test_path(folder, "cut.jpg"), &header), P2P_INPUT);
+    assert_message("cut.jpg");
+    free(longer);
+    free(bytes);
+    test_folder_remove(folder);
+}
+
+/* ---- Paths -------------------------------------------------------------------------------------------- */
+
+static void assert_unloadable(const char *path, const char *part) {
+    image picture;
+    image_header header;
+    assert_int_equal(image_load(path, &picture), P2P_INPUT);
+    assert_null(picture.pixels);
+    assert_message(path);
+    assert_message(part);
+    assert_int_equal(image_probe(path, &header), P2P_INPUT);
+    assert_message(path);
+    assert_message(part);
+}
+
+static void test_paths_that_hold_no_file(void **state) {
+    (void)state;
+    char *folder = test_folder_make();
+    test_folder_add(test_path(folder, "x.png"));
+    test_link_add(test_path(folder, "dangling.jpg"), "nowhere.jpg");
+    test_link_add(test_path(folder, "circle.jpg"), "circle.jpg");
+    assert_int_equal(mkfifo(test_path(folder, "pipe.png"), 0666), 0);
+    test_file_write(test_path(folder, "zero.png"), "", 0);
+    assert_unloadable(test_path(folder, "x.png"), "folder");
+    assert_unloadable(test_path(folder, "dangling.jpg"), "No such file");
+    assert_unloadable(test_path(folder, "circle.jpg"), "");
+    assert_unloadable(test_path(folder, "pipe.png"), "not a file");
+    assert_unloadable(test_path(folder, "zero.png"), "is empty");
+    assert_unloadable(test_path(folder, "missing.png"), "No such file");
+    test_folder_remove(folder);
+}
+
+/* ---- Saving ------------------------------------------------------------------------------------------- */
+
+/* Smooth in 8 bits; of 16, the low byte says most. */
+static image gradient(int width, int height, image_format format) {
+    image picture;
+    assert_int_equal(image_create(&picture, width, height, format), P2P_OK);
+    size_t i = 0;
+    for (int y = 0; y < height; y++)
+        for (int x = 0; x < width; x++)
+            for (int c = 0; c < format.channels; c++, i++) {
+                int value = c == 0   ? 255 * x / width
+                            : c == 1 ? 255 * y / height
+                                     : 128 + 100 * x / width - 100 * y / height;
+                if (format.bits == 8)
+                    bytes_of(&picture)[i] = (uint8_t)value;
+                else
+                    ((uint16_t *)picture.pixels)[i] = (uint16_t)(0x4000 + value + 17 * c);
+            }
+    return picture;
+}
+
+static image save_and_load(const char *path, const image *picture) {
+    image again;
+    if (image_save(path, picture) != P2P_OK || image_load(path, &again) != P2P_OK)
+        fail_msg("%s", p2p_message());
+    assert_int_equal(again.width, picture->width);
+    assert_int_equal(again.height, picture->height);
+    assert_int_equal(again.channels, picture->channels);
+    assert_int_equal(again.bits, picture->bits);
+    return again;
+}
+
+static void test_saving_png(void **state) {
+    (void)state;
+    char *folder = test_folder_make();
+    for (int channels = 1; channels <= 4; channels++)
+        for (int bits = 8; bits <= 16; bits += 8) {
+            image picture = gradient(61, 35, (image_format){channels, bits});
+            image again = save_and_load(test_path(folder, "a.PNG"), &picture);
+            assert_memory_equal(again.pixels, picture.pixels, image_bytes(&picture));
+            image_free(&again);
+            image_free(&picture);
+        }
+    assert_int_equal(test_folder_entries(folder), 1); /* and no temporary file */
+    test_folder_remove(folder);
+}
+
+static void test_saving_jpeg(void **state) {
+    (void)state;
+    char *folder = test_folder_make();
+    static const char *const names[] = {"b.jpg", "b.JPEG"};
+    for (int n = 0; n < 2; n++)
+        for (int channels = 1; channels <= 3; channels += 2) {
+            image picture = gradient(61, 35, (image_format){channels, 8});
+            image again = save_and_load(test_path(folder, names[n]), &picture);
+            for (size_t i = 0; i < image_bytes(&picture); i++)
+                assert_true(abs(bytes_of(&again)[i] - bytes_of(&picture)[i]) <= 6);
+            image_free(&again);
+            image_free(&picture);
+        }
+    assert_int_equal(test_folder_entries(folder), 2);
+    test_folder_remove(folder);
+}
+
+static void test_what_jpeg_cannot_hold(void **state) {
+    (void)state;
+    char *folder = test_folder_make();
+    static const image_format formats[] = {{2, 8}, {4, 8}, {1, 16}, {3, 16}, {4, 16}};
+    for (size_t i = 0; i < sizeof formats / sizeof formats[0]; i++) {
+        image picture = gradient(4, 4, formats[i]);
+        assert_int_equal(image_save(test_path(folder, "c.jpg"), &picture), P2P_USAGE);
+        assert_message("c.jpg");
+        assert_message(formats[i].channels % 2 == 0 ? "alpha" : "16 bits");
+        assert_non_null(strstr(p2p_message_hint(), ".png"));
+        assert_int_equal(image_save_check("c.png", formats[i]), P2P_OK);
+        image_free(&picture);
+    }
+    assert_int_equal(test_folder_entries(folder), 0);
+    test_folder_remove(folder);
+}
+
+static void test_saving_fails(void **state) {
+    (void)state;
+    char *folder = test_folder_make();
+    image picture = gradient(4, 4, IMAGE_RGB8);
+    static const char *const unknown[] = {"a.gif", "a", "png", "a.png.bak", "folder.png/a"};
+    for (size_t i = 0; i < sizeof unknown / sizeof unknown[0]; i++) {
+        assert_int_equal(image_save(unknown[i], &picture), P2P_USAGE);
+        assert_message(unknown[i]);
+        assert_false(image_suffix_known(unknown[i]));
+    }
+    test_folder_add(test_path(folder, "taken.png"));
+    assert_int_equal(image_save(test_path(folder, "missing/a.png"), &picture), P2P_IO);
+    assert_message("missing/");
+    assert_int_equal(image_save(test_path(folder, "taken.png"), &picture), P2P_IO);
+    assert_message("taken.png");
+    assert_int_equal(test_folder_entries(folder), 1);
+    image_free(&picture);
+    test_folder_remove(folder);
+}
+
+/* A full disk, where the system offers one. */
+static void test_full_disk(void **state) {
+    (void)state;
+    char *folder = test_folder_make();
+    test_link_add(test_path(folder, ".a.jpg.tmp"), "/dev/full"); /* where the temporary file goes */
+    image picture = gradient(300, 300, IMAGE_RGB8);
+    assert_int_equal(image_save(test_path(folder, "a.jpg"), &picture), P2P_IO);
+    assert_message("a.jpg");
+    assert_int_equal(test_folder_entries(folder), 0);
+    image_free(&picture);
+    test_folder_remove(folder);
+}
+
+/* ---- Conversions -------------------------------------------------------------------------------------- */
+
+static void test_planes(void **state) {
+    (void)state;
+    float planes[3 * 256];
+    for (int i = 0; i < 3 * 256; i++) planes[i] = (float)(i % 256) / 127.5f - 1.0f;
+    planes[256 + 7] = 1.0f; /* green of pixel 7 */
+    image picture;
+    assert_int_equal(image_from_planes(planes, 16, 16, IMAGE_RGB8, &picture), P2P_OK);
+    for (int i = 0; i < 256; i++)
+        for (int c = 0; c < 3; c++)
+            assert_int_equal(bytes_of(&picture)[i * 3 + c], i == 7 && c == 1 ? 255 : i);
+    image_free(&picture);
+
+    const float odd[3 * 3] = {NAN, INFINITY, -INFINITY, 1.5f, -1.5f, 0.0f, 0.0059f, -0.99f, 0.99f};
+    const uint8_t expected[] = {0, 255, 128, 255, 0, 1, 0, 128, 254}; /* 127.5 rounds to even */
+    assert_int_equal(image_from_planes(odd, 3, 1, IMAGE_RGB8, &picture), P2P_OK);
+    assert_memory_equal(picture.pixels, expected, sizeof expected);
+    image_free(&picture);
+}
+
+/* Every 16-bit value comes back from what the network sees of it. */
+static void test_deep_planes(void **state) {
+    (void)state;
+    enum { SIDE = 256 };
+    float *planes = malloc(SIDE * SIDE * sizeof *planes);
+    assert_non_null(planes);
+    for (int i = 0; i < SIDE * SIDE; i++) planes[i] = (float)i / 32767.5f - 1.0f;
+    image picture;
+    assert_int_equal(image_from_planes(planes, SIDE, SIDE, (image_format){1, 16}, &picture), P2P_OK);
+    for (int i = 0; i < SIDE * SIDE; i++) assert_int_equal(((uint16_t *)picture.pixels)[i], i);
+    image_free(&picture);
+    planes[0] = NAN;
+    planes[1] = -1.1f;
+    planes[2] = 1.1f;
+    assert_int_equal(image_from_planes(planes, 3, 1, (image_format){1, 16}, &picture), P2P_OK);
+    assert_int_equal(((uint16_t *)picture.pixels)[0], 0);
+    assert_int_equal(((uint16_t *)picture.pixels)[1], 0);
+    assert_int_equal(((uint16_t *)picture.pixels)[2], 65535);
+    image_free(&picture);
+    free(planes);
+}
+
+/* Widening is exact and undone by narrowing, which takes the nearest; opaque is opaque at any depth. */
+static void test_bits(void **state) {
+    (void)state;
+    image picture, other;
+    assert_int_equal(image_create(&picture, 256, 256, (image_format){1, 16}), P2P_OK);
+    for (int i = 0; i < 65536; i++) ((uint16_t *)picture.pixels)[i] = (uint16_t)i;
+    assert_int_equal(image_convert(image_view_of(&picture), (image_format){2, 8}, &other), P2P_OK);
+    for (int i = 0; i < 65536; i++) {
+        assert_int_equal(bytes_of(&other)[2 * i], (int)floor(i / 257.0 + 0.5));
+        assert_int_equal(bytes_of(&other)[2 * i + 1], 255);
+    }
+    image_view strip = image_view_crop(image_view_of(&picture), 0, 1, 256, 1); /* 256 .. 511 */
+    image_free(&other);
+    assert_int_equal(image_reformat(&picture, (image_format){1, 16}), P2P_OK);
+    assert_ptr_equal(strip.pixels, (uint16_t *)picture.pixels + 256); /* nothing was copied */
+    image_free(&picture);
+
+    assert_int_equal(image_create(&picture, 256, 1, (image_format){1, 8}), P2P_OK);
+    for (int i = 0; i < 256; i++) bytes_of(&picture)[i] = (uint8_t)i;
+    assert_int_equal(image_convert(image_view_of(&picture), (image_format){4, 16}, &other), P2P_OK);
+    for (int i = 0; i < 4 * 256; i++)
+        assert_int_equal(((uint16_t *)other.pixels)[i], i % 4 == 3 ? 65535 : i / 4 * 257);
+    assert_int_equal(image_reformat(&other, (image_format){1, 8}), P2P_OK);
+    assert_memory_equal(other.pixels, picture.pixels, 256);
+    image_free(&picture);
+    image_free(&other);
+}
+
+static image flat_picture(int width, image_format format, int value) {
+    image picture;
+    assert_int_equal(image_create(&picture, width, 4, format), P2P_OK);
+    memset(picture.pixels, value, image_bytes(&picture));
+    return picture;
+}
+
+/* Six pictures, of which one is grey. */
+static void fill_grid(picture_grid *grid) {
+    for (int column = 0; column < 2; column++) {
+        image cells[PICTURE_GRID_ROWS];
+        image *rows[PICTURE_GRID_ROWS];
+        for (int row = 0; row < PICTURE_GRID_ROWS; row++) {
+            const int number = row * 2 + column;
+            cells[row] = flat_picture(5, number == 3 ? (image_format){1, 8} : IMAGE_RGB8, 10 * (number + 1));
+            rows[row] = &cells[row];
+        }
+        assert_int_equal(picture_grid_put(grid, column, rows), P2P_OK);
+        for (int row = 0; row < PICTURE_GRID_ROWS; row++) assert_null(cells[row].pixels);
+    }
+}
+
+static void test_grid(void **state) {
+    (void)state;
+    picture_grid grid = {.columns = 2};
+    fill_grid(&grid);
+    const image *picture = &grid.picture;
+    assert_true(picture->width > 10 && picture->height > 12);
+    int line_x = (picture->width - 10) / 3, line_y = (picture->height - 12) / 4;
+    size_t seen = 0;
+    for (int y = 0; y < picture->height; y++)
+        for (int x = 0; x < picture->width; x++) {
+            int column = (x - line_x) / (5 + line_x), row = (y - line_y) / (4 + line_y);
+            bool in_cell = x >= line_x && y >= line_y && (x - line_x) % (5 + line_x) < 5 &&
+                           (y - line_y) % (4 + line_y) < 4;
+            int value = bytes_of(picture)[((size_t)y * (size_t)picture->width + (size_t)x) * 3];
+            if (in_cell) assert_int_equal(value, 10 * (row * 2 + column + 1));
+            if (!in_cell) assert_true(value > 180);
+            seen += in_cell;
+        }
+    assert_int_equal(seen, 6 * 5 * 4);
+    picture_grid_free(&grid);
+}
+
+static void test_grid_of_unequal_pictures(void **state) {
+    (void)state;
+    picture_grid grid = {.columns = 1};
+    assert_int_equal(picture_grid_save(&grid, "never.png"), P2P_INVALID);
+    image cells[PICTURE_GRID_ROWS];
+    image *rows[PICTURE_GRID_ROWS];
+    for (int row = 0; row < PICTURE_GRID_ROWS; row++) {
+        cells[row] = flat_picture(row == 1 ? 4 : 5, IMAGE_RGB8, 1);
+        rows[row] = &cells[row];
+    }
+    assert_int_equal(picture_grid_put(&grid, 0, rows), P2P_INVALID);
+    for (int row = 0; row < PICTURE_GRID_ROWS; row++) image_free(&cells[row]);
+    picture_grid_free(&grid);
+}
+
+static void test_creation_limits(void **state) {
+    (void)state;
+    static const int sizes[][2] = {{0, 1}, {1, -1}, {IMAGE_MAX_SIDE + 1, 1}, {20000, 20000}};
+    image picture;
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        assert_int_equal(image_create(&picture, sizes[i][0], sizes[i][1], IMAGE_RGB8), P2P_INVALID);
+        assert_null(picture.pixels);
+    }
+    static const image_format formats[] = {{0, 8}, {5, 8}, {3, 12}, {3, 0}};
+    for (size_t i = 0; i < sizeof formats / sizeof formats[0]; i++)
+        assert_int_equal(image_create(&picture, 1, 1, formats[i]), P2P_INVALID);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_bytes_are_pillows),
+        cmocka_unit_test(test_truncated_files),
+        cmocka_unit_test(test_what_is_no_picture),
+        cmocka_unit_test(test_cmyk_is_named),
+        cmocka_unit_test(test_unusual_bmp),
+        cmocka_unit_test(test_unusual_gif),
+        cmocka_unit_test(test_absurd_sizes),
+        cmocka_unit_test(test_promised_pixels_are_missing),
+        cmocka_unit_test(test_endless_scans),
+        cmocka_unit_test(test_probe_beyond_long_headers),
+        cmocka_unit_test(test_paths_that_hold_no_file),
+        cmocka_unit_test(test_saving_png),
+        cmocka_unit_test(test_saving_jpeg),
+        cmocka_unit_test(test_what_jpeg_cannot_hold),
+        cmocka_unit_test(test_saving_fails),
+        cmocka_unit_test(test_full_disk),
+        cmocka_unit_test(test_planes),
+        cmocka_unit_test(test_deep_planes),
+        cmocka_unit_test(test_bits),
+        cmocka_unit_test(test_grid),
+        cmocka_unit_test(test_grid_of_unequal_pictures),
+        cmocka_unit_test(test_creation_limits),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,186 @@
+/* Options and presets: that each reaches the model's configuration, that a preset gives way to what the
+ * command line says, and what a resumed training makes of kept settings. What a configuration does is
+ * test_models' and test_golden's; the words of refusals are test_command.sh's.
+ */
+#include "options/options.h"
+#include "setup/setup.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "support/test_expect.h"
+
+enum { MOST_WORDS = 16 };
+
+/* `p2p train` with the words of a line, which must outlive the settings. */
+static p2p_status parse_line(settings *all, char *line) {
+    const char *argv[MOST_WORDS + 1] = {"train"};
+    int argc = 1;
+    for (char *word = strtok(line, " "); word && argc < MOST_WORDS; word = strtok(NULL, " "))
+        argv[argc++] = word;
+    return settings_parse(all, COMMAND_TRAIN, argc, argv);
+}
+
+/* The model that `p2p train LINE` describes. */
+static pix2pix_config config_of(const char *line) {
+    char words[256];
+    settings all;
+    pix2pix_config config;
+    snprintf(words, sizeof words, "%s", line);
+    ok(parse_line(&all, words));
+    ok(setup_model_config(&all, &config));
+    settings_free(&all);
+    return config;
+}
+
+static void assert_same_config(const pix2pix_config *a, const pix2pix_config *b) {
+#define SAME(field) assert_true(a->field == b->field)
+    SAME(height), SAME(width), SAME(input_channels), SAME(output_channels), SAME(depth), SAME(ngf);
+    SAME(ndf), SAME(discriminator_net), SAME(discriminator_layers), SAME(norm), SAME(bottleneck_norm);
+    SAME(norm_eps), SAME(norm_momentum), SAME(sync_norm), SAME(leaky_slope), SAME(dropout);
+    SAME(dropout_blocks), SAME(d_order), SAME(gan_mode), SAME(lambda_l1), SAME(beta1), SAME(beta2);
+    SAME(adam_eps), SAME(init_stddev), SAME(init_scale_stddev);
+#undef SAME
+}
+
+/* `option` sets `field` to `value`, and changes nothing else. */
+#define CHECK(option, field, value)                                                                          \
+    do {                                                                                                     \
+        pix2pix_config config = config_of(option);                                                           \
+        const pix2pix_config default_config = pix2pix_config_default();                                      \
+        assert_true(config.field == (value));                                                                \
+        assert_false(default_config.field == (value));                                                       \
+        config.field = default_config.field;                                                                 \
+        assert_same_config(&config, &default_config);                                                        \
+    } while (0)
+
+static void test_options_reach_the_model(void **state) {
+    (void)state;
+    CHECK("--channels-in 1", input_channels, 1);
+    CHECK("--channels-out 4", output_channels, 4);
+    CHECK("--generator 7", depth, 7);
+    CHECK("--ngf 32", ngf, 32);
+    CHECK("--ndf 16", ndf, 16);
+    CHECK("--d-net pixel", discriminator_net, DISCRIMINATOR_pixel);
+    CHECK("--d-layers 2", discriminator_layers, 2);
+    CHECK("--norm instance", norm, NN_NORM_instance);
+    CHECK("--norm none", norm, NN_NORM_none);
+    CHECK("--bottleneck-norm on", bottleneck_norm, true);
+    CHECK("--norm-eps 0.25", norm_eps, 0.25);
+    CHECK("--norm-momentum 0.25", norm_momentum, 0.25);
+    CHECK("--slope 0.25", leaky_slope, 0.25);
+    CHECK("--dropout 0.25", dropout, 0.25);
+    CHECK("--dropout-blocks innermost", dropout_blocks, GENERATOR_DROPOUT_innermost);
+    CHECK("--init-stddev 0.25", init_stddev, 0.25);
+    CHECK("--init-scale 0.25", init_scale_stddev, 0.25);
+    CHECK("--d-order simultaneous", d_order, PIX2PIX_D_simultaneous);
+    CHECK("--gan-mode lsgan", gan_mode, PIX2PIX_GAN_lsgan);
+    CHECK("--lambda-l1 25", lambda_l1, 25);
+    CHECK("--beta1 0.25", beta1, 0.25);
+    CHECK("--beta2 0.25", beta2, 0.25);
+    CHECK("--adam-eps 0.25", adam_eps, 0.25);
+}
+
+static void test_presets(void **state) {
+    (void)state;
+    pix2pix_config expected = pix2pix_config_default(), config = config_of("");
+    assert_same_config(&config, &expected);
+    config = config_of("--preset pytorch");
+    assert_same_config(&config, &expected);
+    expected.bottleneck_norm = true;
+    expected.norm_eps = 1e-3;
+    expected.norm_momentum = 0.01;
+    expected.dropout_blocks = GENERATOR_DROPOUT_innermost;
+    expected.init_scale_stddev = 0;
+    expected.d_order = PIX2PIX_D_simultaneous;
+    expected.adam_eps = 1e-7;
+    config = config_of("--preset tensorflow");
+    assert_same_config(&config, &expected);
+    /* What is given counts, before or after the preset, default of the other one or not. */
+    expected.norm_eps = 1e-5;
+    expected.d_order = PIX2PIX_D_first;
+    expected.ngf = 8;
+    config = config_of("--norm-eps 1e-5 --ngf 8 --preset tensorflow --d-order first");
+    assert_same_config(&config, &expected);
+}
+
+static void test_preset_of_the_loop(void **state) {
+    (void)state;
+    settings all;
+    char words[] = "--preset tensorflow";
+    ok(parse_line(&all, words));
+    assert_int_equal(all.batch, 64);
+    assert_string_equal(all.lr_scale, "linear");
+    settings_free(&all);
+}
+
+/* The settings of a training resumed with `line`, whose own were those of `kept_line` without some of them.
+ */
+static p2p_status resume(settings *all, const char *line, const char *kept_line, const char *without) {
+    char words[256], kept_words[256];
+    settings before;
+    snprintf(words, sizeof words, "%s", line);
+    snprintf(kept_words, sizeof kept_words, "%s", kept_line);
+    ok(parse_line(&before, kept_words));
+    json_t *kept = settings_to_json(&before);
+    settings_free(&before);
+    assert_non_null(kept);
+    if (without) assert_int_equal(json_object_del(kept, without), 0);
+    ok(parse_line(all, words));
+    p2p_status status = settings_resume(all, kept, "kept.json");
+    json_decref(kept);
+    return status;
+}
+
+static void test_resuming(void **state) {
+    (void)state;
+    const char *const kept = "--preset tensorflow --batch 4 --slope 0.1";
+    settings all;
+    ok(resume(&all, "--resume", kept, NULL));
+    assert_string_equal(all.preset, "tensorflow");
+    assert_string_equal(all.d_order, "simultaneous");
+    assert_int_equal(all.batch, 4);
+    assert_true(all.norm_eps == 1e-3 && all.slope == 0.1);
+    settings_free(&all);
+    ok(resume(&all, "--resume --preset tensorflow --slope 0.1", kept, NULL));
+    assert_int_equal(all.batch, 4);
+    settings_free(&all);
+    refused(resume(&all, "--resume --preset pytorch", kept, NULL), P2P_USAGE,
+            "--preset pytorch contradicts kept.json, which was trained with tensorflow");
+    settings_free(&all);
+    refused(resume(&all, "--resume --norm-eps 1e-5", kept, NULL), P2P_USAGE, "--norm-eps 1e-05 contradicts");
+    settings_free(&all);
+}
+
+/* Settings from before an option existed stand for its default. */
+static void test_resuming_older_settings(void **state) {
+    (void)state;
+    settings all;
+    ok(resume(&all, "--resume", "--slope 0.1", "slope"));
+    assert_true(all.slope == 0.2);
+    settings_free(&all);
+    ok(resume(&all, "--resume --slope 0.2", "", "slope"));
+    settings_free(&all);
+    ok(resume(&all, "--resume", "--no-flip", "no_flip"));
+    assert_false(all.no_flip);
+    settings_free(&all);
+    refused(resume(&all, "--resume --slope 0.1", "--slope 0.1", "slope"), P2P_USAGE,
+            "--slope 0.1 contradicts kept.json, which was trained with 0.2");
+    settings_free(&all);
+    refused(resume(&all, "--resume --preset tensorflow", "", "preset"), P2P_USAGE,
+            "--preset tensorflow contradicts kept.json, which was trained with pytorch");
+    settings_free(&all);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_options_reach_the_model), cmocka_unit_test(test_presets),
+        cmocka_unit_test(test_preset_of_the_loop),      cmocka_unit_test(test_resuming),
+        cmocka_unit_test(test_resuming_older_settings),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

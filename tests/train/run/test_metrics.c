@@ -1,0 +1,99 @@
+/* OUT/metrics.jsonl: valid JSON whatever the numbers are, and what stays of it when a training goes on from
+ * an earlier position. */
+#include "run/metrics.h"
+#include "support/test_files.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static const char *log_path(const char *folder) {
+    return test_path(folder, "metrics.jsonl");
+}
+
+/* Line `index` of the log, parsed; NULL past its end. */
+static json_t *line_of(const char *folder, int index) {
+    size_t size;
+    char *bytes = (char *)test_file_read(log_path(folder), &size), *line = bytes, *end = bytes + size;
+    json_t *parsed = NULL;
+    for (; index > 0 && line < end; index--) line = (char *)memchr(line, '\n', (size_t)(end - line)) + 1;
+    if (line < end) {
+        parsed = json_loadb(line, (size_t)((char *)memchr(line, '\n', (size_t)(end - line)) - line), 0, NULL);
+        assert_non_null(parsed);
+    }
+    free(bytes);
+    return parsed;
+}
+
+static void test_numbers_without_a_digit(void **state) {
+    (void)state;
+    char *folder = test_folder_make();
+    metrics_log *log;
+    const epoch_record record = {.step = 3,
+                                 .epoch = 1,
+                                 .validated = true,
+                                 .validation = {.l1 = 0.25, .psnr = INFINITY, .ssim = NAN},
+                                 .baseline_l1 = 0.5};
+    assert_int_equal(metrics_open(&log, log_path(folder), 0, 0), P2P_OK);
+    assert_int_equal(metrics_epoch(log, &record), P2P_OK);
+    assert_int_equal(metrics_close(log), P2P_OK);
+    json_t *line = line_of(folder, 0);
+    assert_true(json_real_value(json_object_get(line, "val_l1")) == 0.25);
+    assert_true(json_is_null(json_object_get(line, "val_psnr")));
+    assert_true(json_is_null(json_object_get(line, "val_ssim")));
+    assert_true(json_real_value(json_object_get(line, "val_l1_of_mean_target")) == 0.5);
+    json_decref(line);
+    test_folder_remove(folder);
+}
+
+/* Steps 1 and 2, the end of epoch 1, steps 3 and 4, the end of epoch 2, and a line cut short. */
+static void write_log(const char *folder) {
+    metrics_log *log;
+    assert_int_equal(metrics_open(&log, log_path(folder), 0, 0), P2P_OK);
+    for (int step = 1; step <= 4; step++) {
+        assert_int_equal(metrics_step(log, &(step_record){.step = step, .epoch = (step + 1) / 2}), P2P_OK);
+        if (step % 2 == 0)
+            assert_int_equal(metrics_epoch(log, &(epoch_record){.step = step, .epoch = step / 2}), P2P_OK);
+    }
+    assert_int_equal(metrics_close(log), P2P_OK);
+    FILE *stream = fopen(log_path(folder), "ab");
+    assert_non_null(stream);
+    fputs("{\"step\":1,\"epo", stream);
+    fclose(stream);
+}
+
+/* How many lines stay, and whether the last of them is an epoch's. */
+static void expect_kept(int64_t steps, int64_t epochs, int lines, bool ends_with_epoch) {
+    char *folder = test_folder_make();
+    metrics_log *log;
+    write_log(folder);
+    assert_int_equal(metrics_open(&log, log_path(folder), steps, epochs), P2P_OK);
+    assert_int_equal(metrics_close(log), P2P_OK);
+    json_t *last = lines > 0 ? line_of(folder, lines - 1) : NULL;
+    assert_null(line_of(folder, lines));
+    assert_true((json_object_get(last, "event") != NULL) == ends_with_epoch);
+    json_decref(last);
+    test_folder_remove(folder);
+}
+
+static void test_what_stays(void **state) {
+    (void)state;
+    expect_kept(0, 0, 0, false);
+    expect_kept(1, 0, 1, false);
+    expect_kept(2, 0, 2, false); /* epoch 1 has made its steps but hasn't ended: its line will come again */
+    expect_kept(2, 1, 3, true);
+    expect_kept(3, 1, 4, false);
+    expect_kept(4, 2, 6, true);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_numbers_without_a_digit),
+        cmocka_unit_test(test_what_stays),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

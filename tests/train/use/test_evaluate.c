@@ -1,0 +1,169 @@
+/* Pictures through a generator, the way of validation, `p2p test` and `p2p translate`: a picture becomes the
+ * same bits in a batch of any size and at any place in it, with dropout, by its own statistics and by the
+ * running ones.
+ *
+ *     test_evaluate reference|opencl
+ *
+ * A convolution may be computed in ways that round differently, and which one is fastest depends on the
+ * batch. So OpenCL also runs sizes and widths at which it would choose differently.
+ */
+#include "pix2pix.h"
+#include "use/evaluate.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "support/test_expect.h"
+
+static const char *device_address;
+static bool bf16; /* of all sessions */
+
+/* A generator with random weights, run in batches of one size. */
+typedef struct {
+    pix2pix *model;
+    p2p_device *device;
+    p2p_graph *graph;
+    p2p_session *session;
+    evaluator evaluator;
+} setup;
+
+static void open_setup(setup *s, const pix2pix_config *config, p2p_norm_stats_over statistics, int batch) {
+    ok(pix2pix_create_translator(&s->model, config));
+    ok(p2p_device_open(device_address, &s->device));
+    pix2pix_graph_options options = pix2pix_graph_options_for(s->model, batch);
+    options.statistics = statistics;
+    ok(pix2pix_graph_evaluate(s->model, &options, false, &s->graph));
+    ok(p2p_session_create(&s->device, 1, &(p2p_session_options){.bf16 = bf16}, &s->session));
+    /* 16 bits show differences that 8 would round away. */
+    s->evaluator = (evaluator){.batch = batch,
+                               .width = (int)config->width,
+                               .height = (int)config->height,
+                               .format = {.input = IMAGE_RGB8, .target = {.channels = 3, .bits = 16}}};
+    ok(p2p_session_plan(s->session, "evaluation", &s->graph, &s->evaluator.plan));
+    ok(p2p_session_allocate(s->session, NULL, NULL));
+    ok(p2p_session_initialise(s->session, s->model->generator.network, 3));
+}
+
+static void close_setup(setup *s) {
+    p2p_session_destroy(s->session);
+    p2p_graph_destroy(s->graph);
+    p2p_device_close(s->device);
+    pix2pix_destroy(s->model);
+}
+
+enum { PICTURES = 16 };
+
+static void draw_pictures(image *pictures, int width, int height) {
+    uint32_t noise = 1;
+    for (int i = 0; i < PICTURES; i++) {
+        ok(image_create(&pictures[i], width, height, IMAGE_RGB8));
+        uint8_t *samples = pictures[i].pixels;
+        for (int j = 0; j < width * height * 3; j++) {
+            noise = noise * 1664525u + 1013904223u;
+            samples[j] = (uint8_t)((j / 7 * (i + 1) + (int)(noise >> 28)) & 255);
+        }
+    }
+}
+
+/* All pictures, `batch` at a time; the last run is a smaller one where PICTURES is no multiple. */
+static void run_all(const pix2pix_config *config, p2p_norm_stats_over statistics, int batch,
+                    const image *pictures, image *results) {
+    setup s;
+    open_setup(&s, config, statistics, batch);
+    for (int first = 0; first < PICTURES; first += batch)
+        ok(evaluate_pictures(&s.evaluator, PICTURES - first < batch ? PICTURES - first : batch,
+                             pictures + first, results + first));
+    close_setup(&s);
+}
+
+static int difference(const image *a, const image *b) {
+    const uint16_t *left = a->pixels, *right = b->pixels;
+    int most = 0;
+    for (int i = 0; i < a->width * a->height * 3; i++) {
+        const int d = abs(left[i] - right[i]);
+        if (d > most) most = d;
+    }
+    return most;
+}
+
+static void check_batches(int64_t side, int depth, int64_t ngf, p2p_norm_stats_over statistics) {
+    pix2pix_config config = pix2pix_config_default();
+    config.height = side;
+    config.width = 2 * side;
+    config.depth = depth;
+    config.ngf = ngf;
+    image pictures[PICTURES], alone[PICTURES], together[PICTURES];
+    draw_pictures(pictures, (int)config.width, (int)config.height);
+    run_all(&config, statistics, 1, pictures, alone);
+    assert_int_not_equal(difference(&alone[0], &alone[1]), 0);
+    static const int batches[] = {3, 16};
+    for (int b = 0; b < 2; b++) {
+        run_all(&config, statistics, batches[b], pictures, together);
+        for (int i = 0; i < PICTURES; i++) {
+            const int d = difference(&alone[i], &together[i]);
+            if (d != 0)
+                fail_msg("side %d, ngf %d: picture %d differs by %d in a batch of %d", (int)side, (int)ngf, i,
+                         d, batches[b]);
+            image_free(&together[i]);
+        }
+    }
+    for (int i = 0; i < PICTURES; i++) {
+        image_free(&pictures[i]);
+        image_free(&alone[i]);
+    }
+}
+
+static void test_image_statistics(void **state) {
+    (void)state;
+    check_batches(64, 6, 2, P2P_STATS_IMAGE);
+}
+
+static void test_running_statistics(void **state) {
+    (void)state;
+    check_batches(64, 6, 2, P2P_STATS_RUNNING);
+}
+
+/* Widths and sides for which Winograd pays from some batch on, and small maps. */
+static void test_choices_of_algorithm(void **state) {
+    (void)state;
+    if (strncmp(device_address, "reference", 9) == 0) return; /* it has one way */
+    check_batches(64, 6, 16, P2P_STATS_IMAGE);
+}
+
+static bool has_bf16(void) {
+    p2p_device *device;
+    p2p_session *session = NULL;
+    ok(p2p_device_open(device_address, &device));
+    const p2p_session_options options = {.bf16 = true};
+    const bool has = p2p_session_create(&device, 1, &options, &session) == P2P_OK;
+    p2p_session_destroy(session);
+    p2p_device_close(device);
+    return has;
+}
+
+static void test_bf16(void **state) {
+    (void)state;
+    if (!has_bf16()) {
+        print_message("SKIPPED: %s\n", p2p_message());
+        skip();
+    }
+    bf16 = true;
+    check_batches(64, 6, 16, P2P_STATS_IMAGE);
+    bf16 = false;
+}
+
+int main(int argc, char **argv) {
+    if (argc != 2) return 2;
+    device_address = argv[1];
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_image_statistics),
+        cmocka_unit_test(test_running_statistics),
+        cmocka_unit_test(test_choices_of_algorithm),
+        cmocka_unit_test(test_bf16),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,144 @@
+/* The plan that is measured, and whole steps of it. See bench.h. */
+#include "bench.h"
+
+#include "host/sys.h"
+#include "image/image.h"
+#include "setup/setup.h"
+#include "setup/setup_progress.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { WARM_UP = 2 };
+
+/* ---- Opening ------------------------------------------------------------------------------------------ */
+
+static size_t batch_values(const bench *b, int64_t channels) {
+    return (size_t)b->all->batch * (size_t)b->all->size * (size_t)b->all->size * (size_t)channels;
+}
+
+static size_t input_values(const bench *b) {
+    return batch_values(b, b->model->config.input_channels);
+}
+
+static size_t output_values(const bench *b) {
+    return batch_values(b, b->model->config.output_channels);
+}
+
+/* Noise from a linear congruential generator: compresses to nothing simpler, and is the same everywhere. */
+static p2p_status make_pixels(bench *b) {
+    size_t count = input_values(b) + output_values(b);
+    b->pixels = malloc(count);
+    b->generated = malloc(output_values(b) * sizeof(float));
+    if (!b->pixels || !b->generated) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for a batch of noise");
+    uint32_t state = 1;
+    for (size_t i = 0; i < count; i++) {
+        state = state * 1664525u + 1013904223u;
+        b->pixels[i] = (uint8_t)(state >> 24);
+    }
+    return P2P_OK;
+}
+
+static p2p_status make_plan(bench *b) {
+    pix2pix_graph_options options = pix2pix_graph_options_for(b->model, b->all->batch);
+    P2P_TRY(b->training ? pix2pix_graph_train(b->model, &options, &b->graph)
+                        : pix2pix_graph_evaluate(b->model, &options, false, &b->graph));
+    P2P_TRY(setup_session_create(b->all, b->device, &setup_tuning_train, &b->session));
+    P2P_TRY(p2p_session_plan(b->session, b->training ? "training step" : "translation", &b->graph, &b->plan));
+    P2P_TRY(p2p_session_allocate(b->session, setup_show_preparing, stderr));
+    P2P_TRY(p2p_session_initialise(b->session, b->model->generator.network, 1));
+    return b->training ? p2p_session_initialise(b->session, b->model->discriminator.network, 1) : P2P_OK;
+}
+
+p2p_status bench_open(bench *b, const settings *all, bool training) {
+    *b = (bench){.all = all, .training = training, .started = sys_clock()};
+    pix2pix_config config;
+    P2P_TRY(setup_model_config(all, &config));
+    P2P_TRY(pix2pix_create(&b->model, &config));
+    P2P_TRY(setup_device_open(all, &b->device));
+    P2P_TRY(make_pixels(b));
+    return make_plan(b);
+}
+
+void bench_close(bench *b) {
+    p2p_session_destroy(b->session);
+    p2p_graph_destroy(b->graph);
+    p2p_device_close(b->device);
+    pix2pix_destroy(b->model);
+    free(b->pixels);
+    free(b->generated);
+    *b = (bench){0};
+}
+
+/* ---- Steps -------------------------------------------------------------------------------------------- */
+
+static p2p_status fill_input(const bench *b, const char *name, const uint8_t *pixels, size_t count) {
+    uint8_t *input = p2p_plan_input(b->plan, 0, name);
+    if (!input) return p2p_fail(P2P_FAILED, "no memory to fill with a batch: %s", p2p_message());
+    memcpy(input, pixels, count);
+    return P2P_OK;
+}
+
+static p2p_status fill_inputs(const bench *b) {
+    P2P_TRY(fill_input(b, "input", b->pixels, input_values(b)));
+    return b->training ? fill_input(b, "target", b->pixels + input_values(b), output_values(b)) : P2P_OK;
+}
+
+static p2p_status enqueue(bench *b) {
+    P2P_TRY(fill_inputs(b));
+    p2p_step step = {.seed = 1, .step = b->step++, .learning_rate = b->all->lr};
+    return p2p_plan_run(b->plan, &step);
+}
+
+static p2p_status collect(bench *b) {
+    P2P_TRY(p2p_plan_wait(b->plan));
+    if (!b->training) return p2p_plan_output(b->plan, 0, "generated", b->generated);
+    double loss = 0;
+    P2P_TRY(p2p_plan_loss(b->plan, "g_l1", &loss));
+    if (isfinite(loss)) return P2P_OK;
+    return p2p_fail(P2P_FAILED, "step %u computed the loss %g: its time means nothing", (unsigned)b->step,
+                    loss);
+}
+
+/* With one run ahead of the one that is waited for, some drivers (Intel's for CPUs) come back from the wait
+ * when both are done, and at once from the next: so a time is the mean of as many steps as are in flight. */
+static p2p_status time_steps(bench *b, int steps, double *seconds) {
+    int ahead = b->training ? 1 : 0;
+    double past[2] = {0}; /* when the last results came, newest first */
+    for (int i = 0; i < ahead; i++) P2P_TRY(enqueue(b));
+    for (int i = 0; i < WARM_UP + steps; i++) {
+        P2P_TRY(enqueue(b));
+        P2P_TRY(collect(b));
+        double now = sys_clock();
+        if (i >= WARM_UP) seconds[i - WARM_UP] = (now - past[ahead]) / (1 + ahead);
+        past[1] = past[0];
+        past[0] = now;
+    }
+    for (int i = 0; i < ahead; i++) P2P_TRY(collect(b));
+    return P2P_OK;
+}
+
+p2p_status bench_measure_speed(bench *b, int steps, bench_speed *speed) {
+    double *seconds = calloc((size_t)steps, sizeof *seconds);
+    if (!seconds) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for the times of %d steps", steps);
+    *speed = (bench_speed){.steps = steps};
+    p2p_status status = enqueue(b);
+    if (status == P2P_OK) status = collect(b);
+    speed->first_step_s = sys_clock() - b->started;
+    if (status == P2P_OK) status = time_steps(b, steps, seconds);
+    if (status == P2P_OK) speed->step_s = bench_summary(seconds, steps);
+    p2p_session_memory_use(b->session, &speed->memory);
+    speed->host_peak_bytes = sys_peak_memory();
+    free(seconds);
+    return status;
+}
+
+p2p_status bench_profile_take(bench *b, int repeats, bench_profile *profile) {
+    *profile = (bench_profile){.repeats = repeats};
+    for (int i = 0; i < repeats; i++) {
+        P2P_TRY(fill_inputs(b));
+        P2P_TRY(bench_profile_pass(b->plan, b->step++, profile));
+    }
+    return P2P_OK;
+}

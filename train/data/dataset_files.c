@@ -1,0 +1,240 @@
+/* Layouts and pairing of files; see dataset_files.h. */
+#include "dataset_files.h"
+#include "host/sys.h"
+#include "image/image.h"
+
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- Layouts ------------------------------------------------------------------------------------------ */
+
+/* Names of the folders for split %s; one of them where A and B are side by side. */
+static const char *const layouts[][2] = {{"%s", NULL}, {"%sA", "%sB"}, {"%s_A", "%s_B"}, {"A/%s", "B/%s"}};
+enum { LAYOUTS = sizeof layouts / sizeof layouts[0] };
+
+static p2p_status folder_of(int layout, int side, const char *dir, const char *split, char **folder) {
+    char name[64];
+    const char *pattern = layouts[layout][side], *place = strchr(pattern, '%');
+    snprintf(name, sizeof name, "%.*s%s%s", (int)(place - pattern), pattern, split, place + 2);
+    return sys_path_join(folder, dir, name);
+}
+
+static p2p_status folder_exists(int layout, int side, const char *dir, const char *split, bool *exists) {
+    *exists = false;
+    if (layouts[layout][side] == NULL) return P2P_OK;
+    char *folder;
+    P2P_TRY(folder_of(layout, side, dir, split, &folder));
+    *exists = sys_path_kind_of(folder) == SYS_PATH_FOLDER;
+    free(folder);
+    return P2P_OK;
+}
+
+/* The layouts of which at least one folder exists. */
+static p2p_status find_layouts(const char *dir, const char *split, int *found, int *count) {
+    *count = 0;
+    for (int layout = 0; layout < LAYOUTS; layout++) {
+        bool first, second;
+        P2P_TRY(folder_exists(layout, 0, dir, split, &first));
+        P2P_TRY(folder_exists(layout, 1, dir, split, &second));
+        if (first || second) found[(*count)++] = layout;
+    }
+    return P2P_OK;
+}
+
+bool dataset_files_present(const char *dir, const char *split) {
+    int found[LAYOUTS], count;
+    return find_layouts(dir, split, found, &count) == P2P_OK && count > 0;
+}
+
+static p2p_status no_layout(const char *dir, const char *split) {
+    if (sys_path_kind_of(dir) != SYS_PATH_FOLDER) return p2p_fail(P2P_INPUT, "there is no folder %s", dir);
+    p2p_fail(P2P_INPUT, "there is no folder %s/%s", dir, split);
+    return p2p_hint(
+        P2P_INPUT,
+        "pairs are expected there, as pictures with A on the left and B on the right, or as equal "
+        "names in two folders: %sA and %sB, %s_A and %s_B, or A/%s and B/%s",
+        split, split, split, split, split, split);
+}
+
+static p2p_status choose_layout(const char *dir, const char *split, int *layout) {
+    int found[LAYOUTS], count;
+    P2P_TRY(find_layouts(dir, split, found, &count));
+    if (count == 0) return no_layout(dir, split);
+    *layout = found[0];
+    if (count == 1) return P2P_OK;
+    char *one, *other;
+    P2P_TRY(folder_of(found[0], 0, dir, split, &one));
+    p2p_status status = folder_of(found[1], 0, dir, split, &other);
+    if (status == P2P_OK) {
+        p2p_fail(P2P_INPUT, "both %s and %s exist: it isn't clear which pairs are meant", one, other);
+        status = p2p_hint(P2P_INPUT, "keep one layout in the folder, and move the other elsewhere");
+        free(other);
+    }
+    free(one);
+    return status;
+}
+
+static p2p_status find_folders(dataset_files *files, const char *dir, const char *split) {
+    int layout = 0;
+    P2P_TRY(choose_layout(dir, split, &layout));
+    for (int side = 0; side < 2 && layouts[layout][side] != NULL; side++) {
+        P2P_TRY(folder_of(layout, side, dir, split, &files->folders[side]));
+        if (sys_path_kind_of(files->folders[side]) == SYS_PATH_FOLDER) continue;
+        p2p_fail(P2P_INPUT, "there is no folder %s", files->folders[side]);
+        return p2p_hint(P2P_INPUT, "pairs in two folders need both");
+    }
+    return P2P_OK;
+}
+
+/* ---- Listing ------------------------------------------------------------------------------------------ */
+
+static p2p_status list_folder(sys_names *names, const char *folder) {
+    P2P_TRY(sys_folder_walk(names, folder, image_suffix_readable));
+    if (names->count == 0) {
+        p2p_fail(P2P_INPUT, "%s holds no pictures", folder);
+        return p2p_hint(P2P_INPUT, "files ending in %s are expected there, in subfolders too",
+                        IMAGE_SUFFIXES);
+    }
+    if (names->count <= INT32_MAX) return P2P_OK;
+    return p2p_fail(P2P_INPUT, "%s holds %zu pictures; at most %d are accepted", folder, names->count,
+                    (int)INT32_MAX);
+}
+
+/* Bytes of a path that come before its suffix, which it has. */
+static int stem_length(const char *path) {
+    return (int)(strrchr(path, '.') - path);
+}
+
+/* In byte order; a path is before those that it begins. */
+static int compare_stems(const char *left, const char *right) {
+    int left_length = stem_length(left), right_length = stem_length(right);
+    int shorter = left_length < right_length ? left_length : right_length;
+    int order = memcmp(left, right, (size_t)shorter);
+    return order != 0 ? order : left_length - right_length;
+}
+
+static int compare_entries(const void *left, const void *right) {
+    return compare_stems(*(char *const *)left, *(char *const *)right);
+}
+
+static p2p_status sort_by_stem(sys_names *names, const char *folder) {
+    qsort(names->names, names->count, sizeof *names->names, compare_entries);
+    for (size_t i = 1; i < names->count; i++) {
+        const char *one = names->names[i - 1], *other = names->names[i];
+        if (compare_stems(one, other) != 0) continue;
+        bool ordered = strcmp(one, other) < 0;
+        return p2p_fail(P2P_INPUT, "%s holds both %s and %s: the partner of this name isn't clear", folder,
+                        ordered ? one : other, ordered ? other : one);
+    }
+    return P2P_OK;
+}
+
+/* Move a name out of a list. */
+static char *take(sys_names *names, size_t index) {
+    char *name = names->names[index];
+    names->names[index] = NULL;
+    return name;
+}
+
+static p2p_status allocate(dataset_files *files, size_t pairs, size_t singles) {
+    files->pairs = calloc(pairs + 1, sizeof *files->pairs);
+    files->singles = calloc(singles + 1, sizeof *files->singles);
+    if (files->pairs != NULL && files->singles != NULL) return P2P_OK;
+    return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for the names of %zu pairs", pairs);
+}
+
+/* Both lists are sorted by stem and hold none twice. */
+static p2p_status pair_up(dataset_files *files, sys_names *a, sys_names *b) {
+    P2P_TRY(allocate(files, a->count < b->count ? a->count : b->count, a->count + b->count));
+    for (size_t i = 0, k = 0; i < a->count || k < b->count;) {
+        int order = i == a->count ? 1 : k == b->count ? -1 : compare_stems(a->names[i], b->names[k]);
+        dataset_names found = {.a = order <= 0 ? take(a, i++) : NULL, .b = order >= 0 ? take(b, k++) : NULL};
+        if (order == 0)
+            files->pairs[files->count++] = found;
+        else
+            files->singles[files->single_count++] = found;
+    }
+    return P2P_OK;
+}
+
+static p2p_status list_two(dataset_files *files, sys_names *a, sys_names *b) {
+    P2P_TRY(list_folder(a, files->folders[0]));
+    P2P_TRY(list_folder(b, files->folders[1]));
+    P2P_TRY(sort_by_stem(a, files->folders[0]));
+    P2P_TRY(sort_by_stem(b, files->folders[1]));
+    return pair_up(files, a, b);
+}
+
+static p2p_status list_one(dataset_files *files, sys_names *names) {
+    P2P_TRY(list_folder(names, files->folders[0]));
+    P2P_TRY(allocate(files, names->count, 0));
+    for (; files->count < names->count; files->count++)
+        files->pairs[files->count].a = take(names, files->count);
+    return P2P_OK;
+}
+
+p2p_status dataset_files_list(dataset_files *files, const char *dir, const char *split) {
+    sys_names a = {0}, b = {0};
+    *files = (dataset_files){0};
+    P2P_TRY(find_folders(files, dir, split));
+    p2p_status status = files->folders[1] == NULL ? list_one(files, &a) : list_two(files, &a, &b);
+    sys_names_free(&a);
+    sys_names_free(&b);
+    return status;
+}
+
+static void free_names(dataset_names *names) {
+    free(names->a);
+    free(names->b);
+    *names = (dataset_names){0};
+}
+
+void dataset_files_free(dataset_files *files) {
+    for (size_t i = 0; i < files->count; i++) free_names(&files->pairs[i]);
+    for (size_t i = 0; i < files->single_count; i++) free_names(&files->singles[i]);
+    free(files->pairs);
+    free(files->singles);
+    free(files->folders[0]);
+    free(files->folders[1]);
+    *files = (dataset_files){0};
+}
+
+/* ---- Use ---------------------------------------------------------------------------------------------- */
+
+p2p_status dataset_files_paths(const dataset_files *files, size_t index, dataset_paths *paths) {
+    const dataset_names *names = &files->pairs[index];
+    *paths = (dataset_paths){0};
+    P2P_TRY(sys_path_join(&paths->a, files->folders[0], names->a));
+    p2p_status status = names->b == NULL ? P2P_OK : sys_path_join(&paths->b, files->folders[1], names->b);
+    if (status != P2P_OK) dataset_paths_free(paths);
+    return status;
+}
+
+void dataset_paths_free(dataset_paths *paths) {
+    free(paths->a);
+    free(paths->b);
+    *paths = (dataset_paths){0};
+}
+
+p2p_status dataset_files_single(const dataset_files *files, size_t index) {
+    const dataset_names *names = &files->singles[index];
+    const bool is_a = names->a != NULL;
+    p2p_fail(P2P_INPUT, "%s/%s has no partner of its name in %s (%zu such files in all)",
+             files->folders[!is_a], is_a ? names->a : names->b, files->folders[is_a], files->single_count);
+    return p2p_hint(P2P_INPUT,
+                    "the suffix may differ, nothing else; --on-bad-image skip leaves single files out");
+}
+
+void dataset_files_move(dataset_files *files, size_t from, size_t to) {
+    if (from == to) return;
+    free_names(&files->pairs[to]);
+    files->pairs[to] = files->pairs[from];
+    files->pairs[from] = (dataset_names){0};
+}
+
+void dataset_files_shorten(dataset_files *files, size_t count) {
+    for (size_t i = count; i < files->count; i++) free_names(&files->pairs[i]);
+    files->count = count;
+}

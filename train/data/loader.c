@@ -1,0 +1,293 @@
+/* A ring of batches between several producer threads and one consumer. The unit of work is a sample: a thread
+ * takes the next place of the newest batch under the lock, fills it outside of the lock, and says so. Batches
+ * are begun in order and delivered in order, so the number of threads decides nothing but speed.
+ *
+ * Messages belong to a thread, so a failure is stored with its batch and composed again in the consumer's. Of
+ * several in one batch, that of the first place counts; every place is tried, so it is always the same one.
+ */
+#include "loader.h"
+#include "host/sys.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { MESSAGE_BYTES = 2048, HINT_BYTES = 1024, NO_PLACE = INT32_MAX };
+
+/* A batch and the memory that it points into. */
+typedef struct {
+    loader_batch batch;
+    uint8_t *inputs, *targets;
+    int64_t *samples;
+    int missing; /* places that aren't filled yet */
+
+    /* Of the first place that failed, or NO_PLACE; of the first that was replaced, likewise. */
+    int failed_place, replaced_place;
+    p2p_status status;
+    char message[MESSAGE_BYTES], hint[HINT_BYTES];
+    char reason[MESSAGE_BYTES];
+} loader_slot;
+
+/* A place in a batch, for a thread to fill. */
+typedef struct {
+    loader_slot *slot;
+    int place;
+} loader_task;
+
+struct loader {
+    loader_options options;
+    int64_t batches, count;
+    size_t input_bytes, target_bytes; /* of one picture */
+    int slot_count;
+    loader_slot *slots;
+    sys_monitor *monitor;
+    int thread_count;
+    sys_thread *threads[LOADER_MAX_WORKERS];
+
+    /* All below is under the monitor. Slot i % slot_count holds batch i of all, for given <= i < begun, and
+     * the one that the consumer is reading is batch given - 1. */
+    int64_t begun, given;
+    int next_place;       /* of the newest batch; its count when all are taken */
+    int64_t epoch, index; /* of the batch to begin next */
+    int64_t ordered;      /* the epoch that `order` is for; -1 for none */
+    int64_t *order;
+    bool stopping;
+};
+
+int64_t loader_batches(const dataset *data, int batch) {
+    return (dataset_count(data) + batch - 1) / batch;
+}
+
+/* ---- The producers ------------------------------------------------------------------------------------ */
+
+static bool all_begun(const loader *loading) {
+    return loading->epoch >= loading->options.epoch_end;
+}
+
+static bool all_taken(const loader *loading) {
+    return loading->begun == 0 ||
+           loading->next_place == loading->slots[(loading->begun - 1) % loading->slot_count].batch.count;
+}
+
+/* Inside. */
+static void begin_batch(loader *loading) {
+    const loader_options *options = &loading->options;
+    loader_slot *slot = &loading->slots[loading->begun % loading->slot_count];
+    if (loading->ordered != loading->epoch)
+        dataset_order(loading->order, loading->count, options->shuffle, options->seed, loading->epoch);
+    loading->ordered = loading->epoch;
+    int64_t first = loading->index * options->batch, left = loading->count - first;
+    int count = left < options->batch ? (int)left : options->batch;
+    memcpy(slot->samples, loading->order + first, (size_t)count * sizeof *slot->samples);
+    slot->batch = (loader_batch){.epoch = loading->epoch,
+                                 .index = loading->index,
+                                 .count = count,
+                                 .input = slot->inputs,
+                                 .target = slot->targets,
+                                 .input_bytes = (size_t)count * loading->input_bytes,
+                                 .target_bytes = (size_t)count * loading->target_bytes,
+                                 .samples = slot->samples,
+                                 .reason = slot->reason};
+    slot->missing = count;
+    slot->failed_place = slot->replaced_place = NO_PLACE;
+    slot->status = P2P_OK;
+    slot->reason[0] = '\0';
+    loading->begun++;
+    loading->next_place = 0;
+    if (++loading->index < loading->batches) return;
+    loading->index = 0;
+    loading->epoch++;
+}
+
+/* Inside: wait until there is a place to fill; false where there will be none. */
+static bool take_task(loader *loading, loader_task *task) {
+    for (;; sys_monitor_wait(loading->monitor)) {
+        if (loading->stopping) return false;
+        if (!all_taken(loading)) break;
+        if (all_begun(loading)) return false;
+        /* One slot less than all: the consumer keeps reading batch given - 1. */
+        if (loading->begun - loading->given >= loading->slot_count - 1) continue;
+        begin_batch(loading);
+        sys_monitor_wake_all(loading->monitor);
+        break;
+    }
+    *task = (loader_task){&loading->slots[(loading->begun - 1) % loading->slot_count], loading->next_place++};
+    return true;
+}
+
+/* Outside. *loaded is the sample whose pictures are there now. */
+static p2p_status fill_place(const loader *loading, const loader_task *task, int64_t *loaded) {
+    const loader_options *options = &loading->options;
+    const loader_slot *slot = task->slot;
+    image_pair pair;
+    P2P_TRY(dataset_load(options->data, slot->samples[task->place], options->format, &pair));
+    *loaded = pair.sample;
+    augment_choice choice = augment_draw(&options->augment, options->seed, slot->batch.epoch, pair.sample);
+    uint8_t *input = slot->inputs + (size_t)task->place * loading->input_bytes;
+    uint8_t *target = slot->targets + (size_t)task->place * loading->target_bytes;
+    p2p_status status = augment_apply(&options->augment, choice, pair.input, input);
+    if (status == P2P_OK) status = augment_apply(&options->augment, choice, pair.target, target);
+    image_pair_free(&pair);
+    return status;
+}
+
+/* Inside. The thread's last message says why a place failed or was replaced. */
+static void finish_task(loader *loading, const loader_task *task, p2p_status status, int64_t loaded) {
+    loader_slot *slot = task->slot;
+    if (status != P2P_OK && task->place < slot->failed_place) {
+        slot->failed_place = task->place;
+        slot->status = status;
+        snprintf(slot->message, sizeof slot->message, "%s", p2p_message());
+        snprintf(slot->hint, sizeof slot->hint, "%s", p2p_message_hint());
+    }
+    if (status == P2P_OK && loaded != slot->samples[task->place]) {
+        slot->samples[task->place] = loaded;
+        slot->batch.replaced++;
+        if (task->place < slot->replaced_place)
+            snprintf(slot->reason, sizeof slot->reason, "%s", p2p_message());
+        if (task->place < slot->replaced_place) slot->replaced_place = task->place;
+    }
+    if (--slot->missing == 0) sys_monitor_wake_all(loading->monitor);
+}
+
+static void produce(void *argument) {
+    loader *loading = argument;
+    loader_task task;
+    sys_monitor_enter(loading->monitor);
+    while (take_task(loading, &task)) {
+        sys_monitor_leave(loading->monitor);
+        int64_t loaded = 0;
+        p2p_status status = fill_place(loading, &task, &loaded);
+        sys_monitor_enter(loading->monitor);
+        finish_task(loading, &task, status, loaded);
+    }
+    sys_monitor_leave(loading->monitor);
+}
+
+/* ---- The consumer ------------------------------------------------------------------------------------- */
+
+/* Inside: wait for the next batch; NULL after the last one. */
+static loader_slot *next_slot(loader *loading) {
+    loader_slot *slot = &loading->slots[loading->given % loading->slot_count];
+    while (loading->given == loading->begun ? !all_begun(loading) : slot->missing > 0)
+        sys_monitor_wait(loading->monitor);
+    if (loading->given == loading->begun) return NULL;
+    if (slot->status == P2P_OK) loading->given++; /* else it stays, for every further call to fail on */
+    sys_monitor_wake_all(loading->monitor);
+    return slot;
+}
+
+p2p_status loader_next(loader *loading, const loader_batch **batch) {
+    *batch = NULL;
+    sys_monitor_enter(loading->monitor);
+    const loader_slot *slot = next_slot(loading);
+    sys_monitor_leave(loading->monitor);
+    if (slot == NULL) return P2P_OK;
+    if (slot->status == P2P_OK) {
+        *batch = &slot->batch;
+        return P2P_OK;
+    }
+    p2p_fail(slot->status, "%s", slot->message);
+    return slot->hint[0] == '\0' ? slot->status : p2p_hint(slot->status, "%s", slot->hint);
+}
+
+/* ---- Beginning and end -------------------------------------------------------------------------------- */
+
+static p2p_status check_options(const loader_options *options) {
+    if (!image_format_is_valid(options->format.input) || !image_format_is_valid(options->format.target))
+        return p2p_fail(P2P_INVALID, "a loader needs the format of its pictures");
+    P2P_TRY(augment_check(&options->augment));
+    if (options->batch < 1) return p2p_fail(P2P_USAGE, "--batch %d is less than 1", options->batch);
+    if (options->workers < 0 || options->workers > LOADER_MAX_WORKERS)
+        return p2p_fail(P2P_USAGE, "--workers %d is not within 1 to %d", options->workers,
+                        LOADER_MAX_WORKERS);
+    int64_t batches = loader_batches(options->data, options->batch);
+    if (options->epoch < 0 || options->first < 0 || options->first >= batches)
+        return p2p_fail(P2P_INVALID, "there is no batch %lld of epoch %lld: an epoch has %lld",
+                        (long long)options->first, (long long)options->epoch, (long long)batches);
+    return P2P_OK;
+}
+
+/* More would mostly wait: a processor decodes, resizes and crops some 300 pairs of 256 x 256 in a second. */
+static int automatic_workers(void) {
+    int half = sys_processors() / 2;
+    return half < 1 ? 1 : half > 8 ? 8 : half;
+}
+
+static bool allocate_slot(const loader *loading, loader_slot *slot, size_t batch) {
+    slot->inputs = malloc(batch * loading->input_bytes);
+    slot->targets = malloc(batch * loading->target_bytes);
+    slot->samples = malloc(batch * sizeof *slot->samples);
+    return slot->inputs != NULL && slot->targets != NULL && slot->samples != NULL;
+}
+
+/* One batch is in use, one ready, and the threads fill as many as they are samples. */
+static p2p_status allocate(loader *loading) {
+    const loader_options *options = &loading->options;
+    size_t side = (size_t)options->augment.size, batch = (size_t)options->batch;
+    size_t largest = side * side * IMAGE_MAX_CHANNELS * sizeof(uint16_t);
+    loading->input_bytes = side * side * image_pixel_bytes(options->format.input);
+    loading->target_bytes = side * side * image_pixel_bytes(options->format.target);
+    loading->slot_count = 2 + (options->workers + options->batch - 1) / options->batch;
+    loading->order = malloc((size_t)loading->count * sizeof *loading->order);
+    loading->slots = calloc((size_t)loading->slot_count, sizeof *loading->slots);
+    bool complete = loading->order != NULL && loading->slots != NULL && batch <= SIZE_MAX / largest;
+    for (int i = 0; i < loading->slot_count && complete; i++)
+        complete = allocate_slot(loading, &loading->slots[i], batch);
+    if (complete) return P2P_OK;
+    return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for batches of %zu pairs of %zu x %zu pixels", batch, side,
+                    side);
+}
+
+static p2p_status start_threads(loader *loading) {
+    while (loading->thread_count < loading->options.workers) {
+        P2P_TRY(sys_thread_start(&loading->threads[loading->thread_count], produce, loading));
+        loading->thread_count++;
+    }
+    return P2P_OK;
+}
+
+p2p_status loader_create(loader **result, const loader_options *options) {
+    *result = NULL;
+    P2P_TRY(check_options(options));
+    loader *loading = calloc(1, sizeof *loading);
+    if (loading == NULL) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for a loader");
+    loading->options = *options;
+    if (options->workers == 0) loading->options.workers = automatic_workers();
+    loading->count = dataset_count(options->data);
+    loading->batches = loader_batches(options->data, options->batch);
+    loading->epoch = options->epoch;
+    loading->index = options->first;
+    loading->ordered = -1;
+    p2p_status status = allocate(loading);
+    if (status == P2P_OK) status = sys_monitor_create(&loading->monitor);
+    if (status == P2P_OK) status = start_threads(loading);
+    if (status != P2P_OK) {
+        loader_destroy(loading);
+        return status;
+    }
+    *result = loading;
+    return P2P_OK;
+}
+
+static void stop_threads(loader *loading) {
+    if (loading->thread_count == 0) return;
+    sys_monitor_enter(loading->monitor);
+    loading->stopping = true;
+    sys_monitor_wake_all(loading->monitor);
+    sys_monitor_leave(loading->monitor);
+    for (int i = 0; i < loading->thread_count; i++) sys_thread_join(loading->threads[i]);
+}
+
+void loader_destroy(loader *loading) {
+    if (loading == NULL) return;
+    stop_threads(loading);
+    sys_monitor_destroy(loading->monitor);
+    for (int i = 0; loading->slots != NULL && i < loading->slot_count; i++) {
+        free(loading->slots[i].inputs);
+        free(loading->slots[i].targets);
+        free(loading->slots[i].samples);
+    }
+    free(loading->slots);
+    free(loading->order);
+    free(loading);
+}

@@ -1,0 +1,443 @@
+/* The POSIX side of sys.h. Files are opened and written through backend/p2p_file.h, which the layers below
+ * share.
+ */
+#include "sys.h"
+#include "p2p_file.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <limits.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
+
+/* ---- Threads ------------------------------------------------------------------------------------------ */
+
+struct sys_thread {
+    pthread_t handle;
+    void (*body)(void *argument);
+    void *argument;
+};
+
+struct sys_monitor {
+    pthread_mutex_t mutex;
+    pthread_cond_t condition;
+};
+
+static void *run_thread(void *opaque) {
+    sys_thread *thread = opaque;
+    thread->body(thread->argument);
+    return NULL;
+}
+
+p2p_status sys_thread_start(sys_thread **thread, void (*body)(void *argument), void *argument) {
+    *thread = NULL;
+    sys_thread *started = malloc(sizeof *started);
+    if (started == NULL) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for a thread");
+    started->body = body;
+    started->argument = argument;
+    int error = pthread_create(&started->handle, NULL, run_thread, started);
+    if (error != 0) {
+        free(started);
+        return p2p_fail(P2P_FAILED, "can't start a thread: %s", strerror(error));
+    }
+    *thread = started;
+    return P2P_OK;
+}
+
+void sys_thread_join(sys_thread *thread) {
+    if (thread == NULL) return;
+    pthread_join(thread->handle, NULL);
+    free(thread);
+}
+
+/* Jobs that any of several threads may take. */
+typedef struct {
+    void (*job)(void *context, int index);
+    void *context;
+    int count;
+    atomic_int next;
+} shared_jobs;
+
+static void *work(void *opaque) {
+    shared_jobs *jobs = opaque;
+    for (int i; (i = atomic_fetch_add(&jobs->next, 1)) < jobs->count;) jobs->job(jobs->context, i);
+    return NULL;
+}
+
+void sys_parallel(void (*job)(void *context, int index), void *context, int count) {
+    enum { MOST_HELPERS = 63 };
+    shared_jobs jobs = {.job = job, .context = context, .count = count};
+    atomic_init(&jobs.next, 0);
+    pthread_t helpers[MOST_HELPERS];
+    int wanted = sys_processors() < count ? sys_processors() - 1 : count - 1, started = 0;
+    if (wanted > MOST_HELPERS) wanted = MOST_HELPERS;
+    while (started < wanted && pthread_create(&helpers[started], NULL, work, &jobs) == 0) started++;
+    work(&jobs);
+    while (started > 0) pthread_join(helpers[--started], NULL);
+}
+
+p2p_status sys_monitor_create(sys_monitor **monitor) {
+    *monitor = NULL;
+    sys_monitor *created = malloc(sizeof *created);
+    if (created == NULL) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for a lock");
+    int error = pthread_mutex_init(&created->mutex, NULL);
+    if (error == 0) {
+        error = pthread_cond_init(&created->condition, NULL);
+        if (error != 0) pthread_mutex_destroy(&created->mutex);
+    }
+    if (error != 0) {
+        free(created);
+        return p2p_fail(P2P_FAILED, "can't create a lock: %s", strerror(error));
+    }
+    *monitor = created;
+    return P2P_OK;
+}
+
+void sys_monitor_destroy(sys_monitor *monitor) {
+    if (monitor == NULL) return;
+    pthread_cond_destroy(&monitor->condition);
+    pthread_mutex_destroy(&monitor->mutex);
+    free(monitor);
+}
+
+void sys_monitor_enter(sys_monitor *monitor) {
+    pthread_mutex_lock(&monitor->mutex);
+}
+
+void sys_monitor_leave(sys_monitor *monitor) {
+    pthread_mutex_unlock(&monitor->mutex);
+}
+
+void sys_monitor_wait(sys_monitor *monitor) {
+    pthread_cond_wait(&monitor->condition, &monitor->mutex);
+}
+
+void sys_monitor_wake_all(sys_monitor *monitor) {
+    pthread_cond_broadcast(&monitor->condition);
+}
+
+/* ---- Paths and folders -------------------------------------------------------------------------------- */
+
+static sys_path_kind kind_of_mode(mode_t mode) {
+    if (S_ISREG(mode)) return SYS_PATH_FILE;
+    return S_ISDIR(mode) ? SYS_PATH_FOLDER : SYS_PATH_OTHER;
+}
+
+sys_path_kind sys_path_kind_of(const char *path) {
+    struct stat found;
+    return stat(path, &found) == 0 ? kind_of_mode(found.st_mode) : SYS_PATH_ABSENT;
+}
+
+bool sys_path_same(const char *a, const char *b) {
+    struct stat first, second;
+    return stat(a, &first) == 0 && stat(b, &second) == 0 && first.st_dev == second.st_dev &&
+           first.st_ino == second.st_ino;
+}
+
+p2p_status sys_path_join(char **path, const char *folder, const char *name) {
+    size_t folder_length = strlen(folder), name_length = strlen(name);
+    char *joined = malloc(folder_length + name_length + 2);
+    *path = joined;
+    if (joined == NULL) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for a path");
+    memcpy(joined, folder, folder_length);
+    if (folder_length > 0 && folder[folder_length - 1] != '/') joined[folder_length++] = '/';
+    memcpy(joined + folder_length, name, name_length + 1);
+    return P2P_OK;
+}
+
+p2p_status sys_folder_make(const char *path) {
+    return p2p_folder_make(path, 0777);
+}
+
+p2p_status sys_file_remove(const char *path) {
+    if (unlink(path) == 0 || errno == ENOENT) return P2P_OK;
+    return p2p_fail(P2P_IO, "can't remove %s: %s", path, strerror(errno));
+}
+
+void sys_names_free(sys_names *names) {
+    for (size_t i = 0; i < names->count; i++) free(names->names[i]);
+    free(names->names);
+    *names = (sys_names){0};
+}
+
+/* Takes over `name`. */
+static p2p_status names_add(sys_names *names, char *name) {
+    if (names->count == names->capacity) {
+        size_t capacity = names->capacity == 0 ? 256 : names->capacity * 2;
+        char **grown =
+            capacity > SIZE_MAX / sizeof *grown ? NULL : realloc(names->names, capacity * sizeof *grown);
+        if (grown == NULL) {
+            free(name);
+            return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for a list of %zu files", capacity);
+        }
+        names->names = grown;
+        names->capacity = capacity;
+    }
+    names->names[names->count++] = name;
+    return P2P_OK;
+}
+
+/* A folder that is being walked, and the one that it was found in. */
+typedef struct walk_level {
+    const struct walk_level *above;
+    int depth;
+    dev_t device;
+    ino_t inode;
+} walk_level;
+
+typedef struct {
+    sys_names *names;
+    const char *root;
+    bool (*wanted)(const char *relative);
+} walk;
+
+static p2p_status walk_folder(const walk *state, const char *relative, const walk_level *above);
+
+static bool is_being_walked(const walk_level *level, const struct stat *found) {
+    for (; level != NULL; level = level->above)
+        if (level->device == found->st_dev && level->inode == found->st_ino) return true;
+    return false;
+}
+
+static p2p_status walk_entry(const walk *state, const char *relative, const walk_level *level) {
+    char *path = NULL;
+    P2P_TRY(sys_path_join(&path, state->root, relative));
+    struct stat found;
+    bool is_folder = stat(path, &found) == 0 && S_ISDIR(found.st_mode);
+    free(path);
+    if (is_folder) return is_being_walked(level, &found) ? P2P_OK : walk_folder(state, relative, level);
+    if (!state->wanted(relative)) return P2P_OK;
+    char *name = strdup(relative);
+    if (name == NULL) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for a file's name");
+    return names_add(state->names, name);
+}
+
+static p2p_status walk_entries(const walk *state, const char *relative, const char *path, DIR *folder,
+                               const walk_level *level) {
+    for (;;) {
+        errno = 0;
+        const struct dirent *entry = readdir(folder);
+        if (entry == NULL && errno == 0) return P2P_OK;
+        if (entry == NULL) return p2p_fail(P2P_INPUT, "can't read the folder %s: %s", path, strerror(errno));
+        if (entry->d_name[0] == '.') continue;
+        char *below = NULL;
+        P2P_TRY(sys_path_join(&below, relative, entry->d_name));
+        p2p_status status = walk_entry(state, below, level);
+        free(below);
+        if (status != P2P_OK) return status;
+    }
+}
+
+static p2p_status walk_opened(const walk *state, const char *relative, const char *path,
+                              const walk_level *above) {
+    walk_level level = {.above = above, .depth = above == NULL ? 1 : above->depth + 1};
+    if (level.depth > SYS_WALK_DEPTH)
+        return p2p_fail(P2P_INPUT, "%s lies more than %d folders deep", path, SYS_WALK_DEPTH);
+    DIR *folder = opendir(path);
+    if (folder == NULL) return p2p_fail(P2P_INPUT, "can't open the folder %s: %s", path, strerror(errno));
+    struct stat found;
+    p2p_status status;
+    if (fstat(dirfd(folder), &found) != 0) {
+        status = p2p_fail(P2P_INPUT, "can't read the folder %s: %s", path, strerror(errno));
+    } else {
+        level.device = found.st_dev;
+        level.inode = found.st_ino;
+        status = walk_entries(state, relative, path, folder, &level);
+    }
+    closedir(folder);
+    return status;
+}
+
+static p2p_status walk_folder(const walk *state, const char *relative, const walk_level *above) {
+    char *path = NULL;
+    P2P_TRY(sys_path_join(&path, state->root, relative));
+    p2p_status status = walk_opened(state, relative, path, above);
+    free(path);
+    return status;
+}
+
+static int compare_names(const void *left, const void *right) {
+    return strcmp(*(char *const *)left, *(char *const *)right);
+}
+
+p2p_status sys_folder_walk(sys_names *names, const char *path, bool (*wanted)(const char *relative)) {
+    *names = (sys_names){0};
+    walk state = {.names = names, .root = path, .wanted = wanted};
+    p2p_status status = walk_folder(&state, "", NULL);
+    if (status != P2P_OK) {
+        sys_names_free(names);
+        return status;
+    }
+    if (names->count > 0) qsort(names->names, names->count, sizeof *names->names, compare_names);
+    return P2P_OK;
+}
+
+/* ---- Files -------------------------------------------------------------------------------------------- */
+
+p2p_status sys_file_read(const char *path, size_t limit, uint8_t **bytes, size_t *size, uint64_t *total) {
+    *bytes = NULL;
+    *size = 0;
+    FILE *stream;
+    uint64_t length;
+    P2P_TRY(p2p_file_open(path, &stream, &length));
+    if (total != NULL) *total = length;
+    size_t wanted = length < limit ? (size_t)length : limit;
+    p2p_status status = P2P_OK;
+    *bytes = malloc(wanted > 0 ? wanted : 1);
+    if (*bytes == NULL) {
+        status = p2p_fail(P2P_OUT_OF_MEMORY, "no memory for the %zu bytes of %s", wanted, path);
+    } else {
+        *size = fread(*bytes, 1, wanted, stream); /* less where the file became shorter meanwhile */
+        if (ferror(stream)) status = p2p_fail(P2P_INPUT, "can't read %s: %s", path, strerror(errno));
+    }
+    fclose(stream);
+    if (status != P2P_OK) {
+        free(*bytes);
+        *bytes = NULL;
+        *size = 0;
+    }
+    return status;
+}
+
+p2p_status sys_file_write(const char *path, const void *bytes, size_t size) {
+    p2p_atomic_file file;
+    P2P_TRY(p2p_atomic_open(&file, path));
+    if (size > 0) fwrite(bytes, 1, size, file.stream); /* commit looks at the stream's error */
+    return p2p_atomic_commit(&file);
+}
+
+/* ---- Signals ------------------------------------------------------------------------------------------ */
+
+/* The signals that ask to stop, and whether they are to stay ignored. */
+static struct {
+    int number;
+    bool ignored;
+} stop_signals[] = {{SIGINT, false}, {SIGTERM, false}, {SIGHUP, false}};
+enum { STOP_SIGNALS = sizeof stop_signals / sizeof *stop_signals };
+
+static volatile sig_atomic_t stop_signal;
+
+/* Only async-signal-safe calls. The next signal finds the system's own handling. */
+static void ask_to_stop(int number) {
+    static const char note[] = "\nstopping after this step; once more stops at once\n";
+    const int error = errno;
+    for (int i = 0; i < STOP_SIGNALS; i++) {
+        if (!stop_signals[i].ignored) signal(stop_signals[i].number, SIG_DFL);
+    }
+    stop_signal = number;
+    const ssize_t written = write(STDERR_FILENO, note, sizeof note - 1);
+    (void)written; /* perhaps nobody is left to read it */
+    errno = error;
+}
+
+void sys_stop_prepare(void) {
+    signal(SIGXFSZ, SIG_IGN);
+    for (int i = 0; i < STOP_SIGNALS; i++) {
+        struct sigaction present;
+        const bool known = sigaction(stop_signals[i].number, NULL, &present) == 0;
+        stop_signals[i].ignored = known && present.sa_handler == SIG_IGN;
+    }
+}
+
+void sys_stop_keep_ignored(void) {
+    for (int i = 0; i < STOP_SIGNALS; i++) {
+        if (stop_signals[i].ignored) signal(stop_signals[i].number, SIG_IGN);
+    }
+}
+
+void sys_stop_listen(void) {
+    if (stop_signal != 0) return;
+    sys_stop_keep_ignored();
+    struct sigaction wanted = {.sa_handler = ask_to_stop, .sa_flags = SA_RESTART};
+    sigemptyset(&wanted.sa_mask);
+    for (int i = 0; i < STOP_SIGNALS; i++) sigaddset(&wanted.sa_mask, stop_signals[i].number);
+    for (int i = 0; i < STOP_SIGNALS; i++) {
+        if (!stop_signals[i].ignored) sigaction(stop_signals[i].number, &wanted, NULL);
+    }
+}
+
+int sys_stop_signal(void) {
+    return stop_signal;
+}
+
+const char *sys_stop_name(void) {
+    switch (stop_signal) {
+    case SIGINT:
+        return "Ctrl-C (SIGINT)";
+    case SIGTERM:
+        return "SIGTERM";
+    default:
+        return "a closed terminal (SIGHUP)";
+    }
+}
+
+int sys_stop_end(void) {
+    signal(stop_signal, SIG_DFL);
+    raise(stop_signal);
+    return 128 + stop_signal; /* the first process of a container is not ended by its own signals */
+}
+
+/* ---- Terminal, clock, process ------------------------------------------------------------------------- */
+
+bool sys_is_terminal(FILE *stream) {
+    int descriptor = fileno(stream);
+    return descriptor >= 0 && isatty(descriptor);
+}
+
+int sys_terminal_columns(FILE *stream) {
+    struct winsize size;
+    int descriptor = fileno(stream);
+    if (descriptor < 0 || ioctl(descriptor, TIOCGWINSZ, &size) != 0 || size.ws_col == 0) return 80;
+    return size.ws_col;
+}
+
+double sys_clock(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+/* Linux's own account of this program; 0 elsewhere. */
+static size_t peak_memory_from_proc(void) {
+    char line[256];
+    unsigned long long kib = 0;
+    FILE *file = fopen("/proc/self/status", "r");
+    if (file == NULL) return 0;
+    while (fgets(line, sizeof line, file) != NULL && sscanf(line, "VmHWM: %llu", &kib) != 1) continue;
+    fclose(file);
+    return (size_t)kib * 1024;
+}
+
+int sys_processors(void) {
+    long online = sysconf(_SC_NPROCESSORS_ONLN);
+    return online < 1 ? 1 : online > INT_MAX ? INT_MAX : (int)online;
+}
+
+/* getrusage includes what the process was before it became this program: a large parent's memory, after
+ * vfork. So it comes second. */
+size_t sys_peak_memory(void) {
+    struct rusage usage;
+    size_t peak = peak_memory_from_proc();
+    if (peak > 0) return peak;
+    return getrusage(RUSAGE_SELF, &usage) == 0 ? (size_t)usage.ru_maxrss * 1024 : 0; /* given in KiB */
+}
+
+/* ---- Memory ------------------------------------------------------------------------------------------- */
+
+void sys_memory_return_freed(void) {
+#ifdef __GLIBC__
+    enum { LEAST_BYTES = 128 << 10 }; /* glibc's own first threshold; setting it keeps it from growing */
+    (void)mallopt(M_MMAP_THRESHOLD, LEAST_BYTES);
+#endif
+}

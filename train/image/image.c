@@ -1,0 +1,88 @@
+/* Pictures in memory: sizes, views, formats. Files are image_file.c's, conversions image_convert.c's. */
+#include "image.h"
+#include "image_codec.h"
+
+#include <stdlib.h>
+
+static bool sides_fit(uint64_t width, uint64_t height) {
+    return width <= IMAGE_MAX_SIDE && height <= IMAGE_MAX_SIDE &&
+           width * height <= (uint64_t)IMAGE_MAX_MEGAPIXELS << 20;
+}
+
+p2p_status image_check_size(uint64_t width, uint64_t height, const char *name) {
+    if (width == 0 || height == 0) return p2p_fail(P2P_INPUT, "%s has no pixels", name);
+    if (sides_fit(width, height)) return P2P_OK;
+    return p2p_fail(
+        P2P_INPUT, "%s is %llu x %llu pixels; at most %d on a side and %d megapixels in all are accepted",
+        name, (unsigned long long)width, (unsigned long long)height, IMAGE_MAX_SIDE, IMAGE_MAX_MEGAPIXELS);
+}
+
+bool image_format_is_valid(image_format format) {
+    return format.channels >= 1 && format.channels <= IMAGE_MAX_CHANNELS &&
+           (format.bits == 8 || format.bits == 16);
+}
+
+bool image_format_equal(image_format a, image_format b) {
+    return a.channels == b.channels && a.bits == b.bits;
+}
+
+size_t image_pixel_bytes(image_format format) {
+    return (size_t)format.channels * (size_t)format.bits / 8;
+}
+
+p2p_status image_create(image *result, int width, int height, image_format format) {
+    *result = (image){0};
+    if (width < 1 || height < 1 || !sides_fit((uint64_t)width, (uint64_t)height) ||
+        !image_format_is_valid(format))
+        return p2p_fail(P2P_INVALID, "an image of %d x %d pixels of %d channels of %d bits can't be made",
+                        width, height, format.channels, format.bits);
+    void *pixels = malloc((size_t)width * (size_t)height * image_pixel_bytes(format));
+    if (pixels == NULL)
+        return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for an image of %d x %d pixels", width, height);
+    *result = (image){
+        .width = width, .height = height, .channels = format.channels, .bits = format.bits, .pixels = pixels};
+    return P2P_OK;
+}
+
+void image_free(image *picture) {
+    free(picture->pixels);
+    *picture = (image){0};
+}
+
+image_format image_format_of(const image *picture) {
+    return (image_format){picture->channels, picture->bits};
+}
+
+image_format image_view_format(image_view view) {
+    return (image_format){view.channels, view.bits};
+}
+
+size_t image_bytes(const image *picture) {
+    return (size_t)picture->width * (size_t)picture->height * image_pixel_bytes(image_format_of(picture));
+}
+
+image_view image_view_of(const image *picture) {
+    return (image_view){.width = picture->width,
+                        .height = picture->height,
+                        .channels = picture->channels,
+                        .bits = picture->bits,
+                        .stride = (size_t)picture->width * image_pixel_bytes(image_format_of(picture)),
+                        .pixels = picture->pixels};
+}
+
+image_view image_view_crop(image_view view, int left, int top, int width, int height) {
+    image_view part = view;
+    part.width = width;
+    part.height = height;
+    part.pixels = (const uint8_t *)view.pixels + (size_t)top * view.stride +
+                  (size_t)left * image_pixel_bytes(image_view_format(view));
+    return part;
+}
+
+bool image_palette_is_grey(const image_palette *palette) {
+    for (int i = 0; i < palette->count; i++) {
+        const uint8_t *color = palette->colors[i];
+        if (color[0] != color[1] || color[1] != color[2]) return false;
+    }
+    return true;
+}

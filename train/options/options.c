@@ -1,0 +1,399 @@
+/* Everything derived from the table of options. See options.h; the table itself is option_rows.c. */
+#include "host/text.h"
+#include "option_rows.h"
+
+#include <errno.h>
+#include <math.h>
+#include <popt.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void *field_of(const settings *all, const option_row *row) {
+    return (char *)all + row->offset;
+}
+
+static const option_row *row_named(const char *name) {
+    for (int i = 0; i < option_row_count; i++) {
+        if (strcmp(option_rows[i].name, name) == 0) return &option_rows[i];
+    }
+    return NULL;
+}
+
+bool settings_given(const settings *all, const char *option) {
+    const option_row *row = row_named(option);
+    return row && all->given[row - option_rows];
+}
+
+static p2p_status set_text(char **field, const char *value) {
+    char *copy = strdup(value);
+    if (!copy) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for an option's value");
+    free(*field);
+    *field = copy;
+    return P2P_OK;
+}
+
+static bool is_choice(const char *choices, const char *value) {
+    size_t length = strlen(value);
+    for (const char *at = choices; length > 0; at++) {
+        const char *end = strchr(at, '|');
+        size_t size = end ? (size_t)(end - at) : strlen(at);
+        if (size == length && memcmp(at, value, size) == 0) return true;
+        if (!end) return false;
+        at = end;
+    }
+    return false;
+}
+
+static p2p_status set_number(const settings *all, const option_row *row, const char *value) {
+    char *end;
+    errno = 0;
+    double number = strtod(value, &end);
+    bool whole = row->kind == KIND_COUNT;
+    if (end == value || *end != '\0' || errno != 0 || !isfinite(number) || (whole && number != floor(number)))
+        return p2p_fail(P2P_USAGE, "--%s: '%s' is not a %snumber", row->name, value, whole ? "whole " : "");
+    if (number < row->low || number > row->high)
+        return p2p_fail(P2P_USAGE, "--%s: %s is outside %.10g to %.10g", row->name, value, row->low,
+                        row->high);
+    if (whole)
+        *(int64_t *)field_of(all, row) = (int64_t)number;
+    else
+        *(double *)field_of(all, row) = number;
+    return P2P_OK;
+}
+
+static p2p_status set_seed(const settings *all, const option_row *row, const char *value) {
+    char *end;
+    errno = 0;
+    unsigned long long seed = strtoull(value, &end, 0);
+    if (end == value || *end != '\0' || errno != 0 || strchr(value, '-'))
+        return p2p_fail(P2P_USAGE, "--%s: '%s' is not a number from 0 to 18446744073709551615", row->name,
+                        value);
+    *(uint64_t *)field_of(all, row) = seed;
+    return P2P_OK;
+}
+
+static p2p_status set_value(const settings *all, const option_row *row, const char *value) {
+    switch (row->kind) {
+    case KIND_FLAG:
+        *(bool *)field_of(all, row) = true;
+        return P2P_OK;
+    case KIND_CHOICE:
+        if (!is_choice(row->argument, value))
+            return p2p_fail(P2P_USAGE, "--%s: '%s' is none of %s", row->name, value, row->argument);
+        return set_text(field_of(all, row), value);
+    case KIND_TEXT:
+        if (value[0] == '\0') return p2p_fail(P2P_USAGE, "--%s: the value is empty", row->name);
+        return set_text(field_of(all, row), value);
+    case KIND_SEED:
+        return set_seed(all, row, value);
+    case KIND_COUNT:
+    case KIND_REAL:
+        return set_number(all, row, value);
+    case KIND_HEADING:
+        break;
+    }
+    return P2P_OK;
+}
+
+/* popt's form of a command's rows; `val` is the row's index plus one. */
+static void popt_table(unsigned command, struct poptOption table[SETTINGS_MAX_ROWS + 1]) {
+    int count = 0;
+    for (int i = 0; i < option_row_count; i++) {
+        const option_row *row = &option_rows[i];
+        if (!(row->commands & command)) continue;
+        table[count++] = (struct poptOption){
+            .longName = row->name,
+            .shortName = row->letter,
+            .argInfo = row->kind == KIND_FLAG ? POPT_ARG_NONE : POPT_ARG_STRING,
+            .val = i + 1,
+            .descrip = row->help,
+            .argDescrip = row->argument,
+        };
+    }
+    table[count] = (struct poptOption)POPT_TABLEEND;
+}
+
+static p2p_status parse_given(settings *all, poptContext context) {
+    int found;
+    while ((found = poptGetNextOpt(context)) > 0) {
+        const option_row *row = &option_rows[found - 1];
+        char *value = poptGetOptArg(context);
+        p2p_status status = P2P_OK;
+        if (row->kind != KIND_FLAG && settings_given(all, row->name))
+            status = p2p_fail(P2P_USAGE, "--%s is given twice", row->name);
+        if (status == P2P_OK) status = set_value(all, row, value ? value : "");
+        free(value);
+        P2P_TRY(status);
+        all->given[found - 1] = true;
+    }
+    if (found < -1)
+        return p2p_fail(P2P_USAGE, "%s: %s", poptBadOption(context, POPT_BADOPTION_NOALIAS),
+                        poptStrerror(found));
+    return P2P_OK;
+}
+
+/* The preset's values of what the command line doesn't say. */
+static p2p_status apply_preset(settings *all) {
+    if (strcmp(all->preset, "tensorflow") != 0) return P2P_OK; /* pytorch: the fallbacks */
+    for (int i = 0; i < preset_row_count; i++) {
+        const preset_row *preset = &preset_rows[i];
+        if (preset->tensorflow && !settings_given(all, preset->option))
+            P2P_TRY(set_value(all, row_named(preset->option), preset->tensorflow));
+    }
+    return P2P_OK;
+}
+
+void settings_print_presets(FILE *stream) {
+    fprintf(stream, "| flag | `--preset pytorch` | `--preset tensorflow` |\n|---|---|---|\n");
+    for (int i = 0; i < preset_row_count; i++) {
+        const preset_row *preset = &preset_rows[i];
+        const char *computed = preset->computed;
+        fprintf(stream, "| `--%s` | %s | %s |\n", preset->option,
+                computed ? computed : row_named(preset->option)->fallback,
+                computed ? computed : preset->tensorflow);
+    }
+}
+
+p2p_status settings_parse(settings *all, unsigned command, int argc, const char **argv) {
+    *all = (settings){0};
+    for (int i = 0; i < option_row_count; i++) {
+        if (option_rows[i].fallback) P2P_TRY(set_value(all, &option_rows[i], option_rows[i].fallback));
+    }
+    struct poptOption table[SETTINGS_MAX_ROWS + 1];
+    popt_table(command, table);
+    poptContext context = poptGetContext("p2p", argc, argv, table, 0);
+    if (!context) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory to parse the command line");
+    all->context = context;
+    p2p_status status = parse_given(all, context);
+    if (status == P2P_USAGE) return p2p_hint(status, "p2p help %s lists the options", argv[0]);
+    P2P_TRY(status);
+    P2P_TRY(apply_preset(all));
+    all->arguments = poptGetArgs(context);
+    return P2P_OK;
+}
+
+void settings_free(settings *all) {
+    for (int i = 0; i < option_row_count; i++) {
+        if (option_rows[i].kind == KIND_TEXT || option_rows[i].kind == KIND_CHOICE)
+            free(*(char **)field_of(all, &option_rows[i]));
+    }
+    if (all->context) poptFreeContext(all->context);
+    *all = (settings){0};
+}
+
+enum { HELP_INDENT = 36, HELP_WIDTH = 110 };
+
+/* Words of `text` from the current column on, broken into lines that begin at HELP_INDENT. */
+static void print_wrapped(const char *text, int column, FILE *stream) {
+    while (*text) {
+        int length = (int)strcspn(text, " ");
+        if (column > HELP_INDENT && column + 1 + length > HELP_WIDTH) {
+            fprintf(stream, "\n%*s", HELP_INDENT, "");
+            column = HELP_INDENT;
+        }
+        column += fprintf(stream, "%s%.*s", column > HELP_INDENT ? " " : "", length, text);
+        text += length + (text[length] == ' ');
+    }
+    fputc('\n', stream);
+}
+
+static void print_option(const option_row *row, FILE *stream) {
+    char left[128], text[512];
+    bool fallback = row->fallback && row->kind != KIND_FLAG;
+    int width = snprintf(left, sizeof left, "  %c%c%c --%s%s%s", row->letter ? '-' : ' ',
+                         row->letter ? row->letter : ' ', row->letter ? ',' : ' ', row->name,
+                         row->argument ? " " : "", row->argument ? row->argument : "");
+    bool fits = width + 2 <= HELP_INDENT;
+    fprintf(stream, "%-*s", fits ? HELP_INDENT : 0, left);
+    if (!fits) fprintf(stream, "\n%*s", HELP_INDENT, "");
+    snprintf(text, sizeof text, "%s%s%s%s", row->help, fallback ? " (" : "", fallback ? row->fallback : "",
+             fallback ? ")" : "");
+    print_wrapped(text, HELP_INDENT, stream);
+}
+
+void settings_print_options(unsigned command, FILE *stream) {
+    const char *heading = NULL; /* printed above the first of its rows that the command has */
+    for (int i = 0; i < option_row_count; i++) {
+        const option_row *row = &option_rows[i];
+        if (row->kind == KIND_HEADING) heading = row->name;
+        if (!(row->commands & command)) continue;
+        if (heading) fprintf(stream, "%s:\n", heading);
+        heading = NULL;
+        print_option(row, stream);
+    }
+}
+
+/* "load-size" -> "load_size". */
+static void json_name(const option_row *row, char name[64]) {
+    snprintf(name, 64, "%s", row->name);
+    for (char *c = name; *c; c++) {
+        if (*c == '-') *c = '_';
+    }
+}
+
+static json_t *value_to_json(const settings *all, const option_row *row) {
+    void *field = field_of(all, row);
+    switch (row->kind) {
+    case KIND_FLAG:
+        return json_boolean(*(bool *)field);
+    case KIND_TEXT:
+    case KIND_CHOICE:
+        return *(char **)field ? text_to_json(*(char **)field) : json_null();
+    case KIND_COUNT:
+        return *(int64_t *)field || row->low == 0 ? json_integer(*(int64_t *)field) : json_null();
+    case KIND_SEED:
+        return json_sprintf("%llu", (unsigned long long)*(uint64_t *)field);
+    case KIND_REAL:
+        return json_real(*(double *)field);
+    case KIND_HEADING:
+        break;
+    }
+    return NULL;
+}
+
+json_t *settings_to_json(const settings *all) {
+    json_t *object = json_object();
+    for (int i = 0; i < option_row_count && object; i++) {
+        const option_row *row = &option_rows[i];
+        if (!(row->commands & COMMAND_TRAIN) || row->keeping == NOT_KEPT) continue;
+        char name[64];
+        json_name(row, name);
+        if (json_object_set_new(object, name, value_to_json(all, row)) != 0) {
+            json_decref(object);
+            object = NULL;
+        }
+    }
+    return object;
+}
+
+/* As a person would write it, with as many digits as give every bit back. */
+static void real_as_text(double value, char *text, size_t size) {
+    for (int digits = 6; digits <= 17; digits++) {
+        snprintf(text, size, "%.*g", digits, value);
+        if (strtod(text, NULL) == value) return;
+    }
+}
+
+/* The kept value as the text that the command line would have had; "" for none. */
+static void json_as_text(const json_t *value, char *text, size_t size) {
+    text[0] = '\0';
+    if (json_is_string(value)) text_from_json(value, text, size);
+    if (json_is_integer(value)) snprintf(text, size, "%lld", (long long)json_integer_value(value));
+    if (json_is_real(value)) real_as_text(json_real_value(value), text, size);
+    if (json_is_true(value)) snprintf(text, size, "yes");
+}
+
+static p2p_status contradiction(const settings *all, const option_row *row, const char *was,
+                                const char *file) {
+    char now[1024];
+    json_t *mine = value_to_json(all, row);
+    json_as_text(mine, now, sizeof now);
+    json_decref(mine);
+    p2p_fail(P2P_USAGE, "--%s %s contradicts %s, which was trained with %s", row->name, now, file,
+             was[0] ? was : "none");
+    return p2p_hint(P2P_USAGE, "leave --%s out to go on as before, or train into another --out", row->name);
+}
+
+static bool equals_kept(const settings *all, const option_row *row, const json_t *kept) {
+    json_t *mine = value_to_json(all, row);
+    bool equal = mine && json_equal(mine, kept);
+    json_decref(mine);
+    return equal;
+}
+
+/* The value that a row has when nobody says anything. */
+static json_t *fallback_to_json(const option_row *row) {
+    settings untouched = {0};
+    json_t *value = NULL;
+    if (!row->fallback || set_value(&untouched, row, row->fallback) == P2P_OK)
+        value = value_to_json(&untouched, row);
+    settings_free(&untouched);
+    return value;
+}
+
+static p2p_status resume_value(settings *all, const option_row *row, const json_t *value, const char *file) {
+    char was[8192];
+    if (equals_kept(all, row, value)) return P2P_OK;
+    json_as_text(value, was, sizeof was);
+    if (settings_given(all, row->name))
+        return row->keeping == KEPT ? P2P_OK : contradiction(all, row, was, file);
+    if (row->kind == KIND_FLAG) {
+        *(bool *)field_of(all, row) = json_is_true(value);
+        return P2P_OK;
+    }
+    if (was[0] == '\0') return P2P_OK;
+    p2p_status status = set_value(all, row, was);
+    return status == P2P_USAGE
+               ? p2p_fail(P2P_INPUT, "%s: the kept setting of --%s is unusable", file, row->name)
+               : status;
+}
+
+/* Settings of a version that had no such option: it did what the option's fallback says. */
+static p2p_status resume_row(settings *all, const option_row *row, const json_t *kept, const char *file) {
+    char name[64];
+    json_name(row, name);
+    json_t *value = json_object_get(kept, name);
+    value = value ? json_incref(value) : fallback_to_json(row);
+    if (!value) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for the kept settings");
+    p2p_status status = resume_value(all, row, value, file);
+    json_decref(value);
+    return status;
+}
+
+p2p_status settings_resume(settings *all, const json_t *kept, const char *file) {
+    if (!json_is_object(kept)) return p2p_fail(P2P_INPUT, "%s: holds no settings", file);
+    for (int i = 0; i < option_row_count; i++) {
+        if ((option_rows[i].commands & COMMAND_TRAIN) && option_rows[i].keeping != NOT_KEPT)
+            P2P_TRY(resume_row(all, &option_rows[i], kept, file));
+    }
+    return P2P_OK;
+}
+
+/* ---- The command that resumes ------------------------------------------------------------------------- */
+
+static void append(char *text, size_t size, const char *word) {
+    const size_t used = strlen(text);
+    snprintf(text + used, size - used, "%s", word);
+}
+
+/* The word behind a space, in single quotes where a shell would see more than a plain word in it. */
+static void append_word(char *text, size_t size, const char *word) {
+    static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-+=:,./@%";
+    const bool quoted = word[0] == '\0' || word[strspn(word, plain)] != '\0';
+    append(text, size, text[0] ? " " : "");
+    if (!quoted) {
+        append(text, size, word);
+        return;
+    }
+    append(text, size, "'");
+    for (; *word; word++) append(text, size, *word == '\'' ? "'\\''" : (char[]){*word, '\0'});
+    append(text, size, "'");
+}
+
+static void append_option(const settings *all, const option_row *row, char *text, size_t size) {
+    char name[64], value[8192];
+    json_t *given = value_to_json(all, row);
+    snprintf(name, sizeof name, "--%s", row->name);
+    json_as_text(given, value, sizeof value);
+    json_decref(given);
+    append_word(text, size, name);
+    if (row->kind != KIND_FLAG) append_word(text, size, value);
+}
+
+void settings_resume_command(const settings *all, char *text, size_t size) {
+    text[0] = '\0';
+    append_word(text, size, all->program ? all->program : "p2p");
+    append_word(text, size, "train");
+    for (int i = 0; i < option_row_count; i++) {
+        const option_row *row = &option_rows[i];
+        const bool train = row->commands & COMMAND_TRAIN, resume = strcmp(row->name, "resume") == 0;
+        if (train && row->keeping != BINDING && all->given[i] && !resume) append_option(all, row, text, size);
+    }
+    append_word(text, size, "--resume");
+}
+
+p2p_status settings_no_arguments(const settings *all, const char *name) {
+    if (!all->arguments || !all->arguments[0]) return P2P_OK;
+    p2p_fail(P2P_USAGE, "'%s': p2p %s takes options only", all->arguments[0], name);
+    return p2p_hint(P2P_USAGE, "p2p help %s shows them", name);
+}

@@ -1,0 +1,185 @@
+/* Checkpoints. See checkpoint.h. The tensors are the business of weights.c; this file knows names, metadata
+ * and which files to keep. */
+#include "checkpoint.h"
+
+#include "host/sys.h"
+#include "weights.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char FORMAT[] = "p2p-checkpoint-1";
+
+enum { GROUPS = 6 };
+
+/* Values and both moments of both networks. */
+static void checkpoint_groups(const pix2pix *model, int64_t step, weights_group groups[GROUPS]) {
+    static const struct {
+        p2p_state_part part;
+        const char *generator, *discriminator;
+    } parts[] = {
+        {P2P_STATE_VALUE, "generator.", "discriminator."},
+        {P2P_STATE_MOMENT1, "generator/moment1.", "discriminator/moment1."},
+        {P2P_STATE_MOMENT2, "generator/moment2.", "discriminator/moment2."},
+    };
+    for (int i = 0; i < GROUPS; i++) {
+        bool first = i % 2 == 0;
+        p2p_network *network = first ? model->generator.network : model->discriminator.network;
+        groups[i] = (weights_group){.network = network,
+                                    .part = parts[i / 2].part,
+                                    .prefix = first ? parts[i / 2].generator : parts[i / 2].discriminator,
+                                    .passes = pix2pix_passes(model, network, step)};
+    }
+}
+
+void checkpoint_info_free(checkpoint_info *info) {
+    json_decref(info->settings);
+    free(info->choices);
+    *info = (checkpoint_info){0};
+}
+
+/* ---- Metadata: one JSON text, so that numbers keep every digit ---------------------------------------- */
+
+static json_t *info_to_json(const checkpoint_info *info) {
+    const training_position *at = &info->position;
+    char hash[32];
+    snprintf(hash, sizeof hash, "%016" PRIx64, info->data.names_hash);
+    return json_pack("{s:I, s:I, s:I, s:I, s:f, s:f, s:f, s:f, s:I, s:f, s:I, s:s, s:O, s:s*}", "step",
+                     (json_int_t)at->step, "epoch", (json_int_t)at->epoch, "batch", (json_int_t)at->batch,
+                     "images", (json_int_t)at->images, "sum_d_real", at->sums.d_real, "sum_d_fake",
+                     at->sums.d_fake, "sum_g_gan", at->sums.g_gan, "sum_g_l1", at->sums.g_l1, "best_epoch",
+                     (json_int_t)at->best_epoch, "best_l1", at->best_l1, "pairs",
+                     (json_int_t)info->data.pairs, "names_hash", hash, "settings", info->settings, "choices",
+                     info->choices);
+}
+
+static p2p_status info_from_json(const json_t *object, checkpoint_info *info, const char *path) {
+    training_position *at = &info->position;
+    json_int_t step, epoch, batch, images, best_epoch = 0, pairs;
+    const char *hash, *choices = NULL;
+    json_t *settings;
+    if (json_unpack((json_t *)object,
+                    "{s:I, s:I, s:I, s:I, s:F, s:F, s:F, s:F, s?I, s?F, s:I, s:s, s:o, s?s}", "step", &step,
+                    "epoch", &epoch, "batch", &batch, "images", &images, "sum_d_real", &at->sums.d_real,
+                    "sum_d_fake", &at->sums.d_fake, "sum_g_gan", &at->sums.g_gan, "sum_g_l1", &at->sums.g_l1,
+                    "best_epoch", &best_epoch, "best_l1", &at->best_l1, "pairs", &pairs, "names_hash", &hash,
+                    "settings", &settings, "choices", &choices) != 0 ||
+        step < 0 || step > INT32_MAX || epoch < 0 || epoch > INT32_MAX || batch < 0 || batch > INT32_MAX ||
+        images < 0 || best_epoch < 0 || best_epoch > epoch || pairs < 1 || !json_is_object(settings))
+        return p2p_fail(P2P_INPUT, "%s: the checkpoint's position or settings are damaged", path);
+    at->step = step;
+    at->epoch = epoch;
+    at->batch = batch;
+    at->images = images;
+    at->best_epoch = best_epoch;
+    info->data = (data_identity){.pairs = pairs, .names_hash = strtoull(hash, NULL, 16)};
+    info->settings = json_incref(settings);
+    if (!choices) return P2P_OK;
+    info->choices = strdup(choices);
+    return info->choices ? P2P_OK : p2p_fail(P2P_OUT_OF_MEMORY, "%s: no memory for its choices", path);
+}
+
+p2p_status checkpoint_read_info(const char *path, checkpoint_info *info) {
+    *info = (checkpoint_info){0};
+    safetensors_file *file = NULL;
+    P2P_TRY(safetensors_open(path, &file));
+    const char *format = safetensors_metadata(file, "format"), *text = safetensors_metadata(file, "training");
+    p2p_status status;
+    if (!format || strcmp(format, FORMAT) != 0 || !text) {
+        status = p2p_fail(P2P_INPUT, "%s: not a checkpoint of this version of p2p (%s)", path, FORMAT);
+    } else {
+        json_t *object = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
+        status = info_from_json(object, info, path);
+        json_decref(object);
+    }
+    safetensors_close(file);
+    return status;
+}
+
+/* ---- Tensors ------------------------------------------------------------------------------------------ */
+
+static p2p_status write_tensors(safetensors_writer *writer, const char *training, int64_t step,
+                                p2p_session *session, const pix2pix *model) {
+    weights_group groups[GROUPS];
+    checkpoint_groups(model, step, groups);
+    P2P_TRY(safetensors_add_metadata(writer, "format", FORMAT));
+    P2P_TRY(safetensors_add_metadata(writer, "training", training));
+    return weights_write(session, writer, groups, GROUPS, p2p_session_state_type(session));
+}
+
+static p2p_status write_file(const char *path, const checkpoint_info *info, p2p_session *session,
+                             const pix2pix *model) {
+    json_t *object = info_to_json(info);
+    char *training = object ? json_dumps(object, JSON_COMPACT) : NULL;
+    json_decref(object);
+    if (!training) return p2p_fail(P2P_OUT_OF_MEMORY, "%s: no memory for the checkpoint's header", path);
+    safetensors_writer *writer = NULL;
+    p2p_status status = safetensors_create(path, &writer);
+    if (status == P2P_OK) status = write_tensors(writer, training, info->position.step, session, model);
+    free(training);
+    if (status == P2P_OK) return safetensors_commit(writer);
+    safetensors_abandon(writer);
+    return status;
+}
+
+p2p_status checkpoint_load(const char *path, p2p_session *session, const pix2pix *model) {
+    weights_group groups[GROUPS];
+    checkpoint_groups(model, 0, groups);
+    safetensors_file *file = NULL;
+    P2P_TRY(safetensors_open(path, &file));
+    p2p_status status = weights_read(session, file, groups, GROUPS);
+    safetensors_close(file);
+    return status;
+}
+
+/* ---- Files -------------------------------------------------------------------------------------------- */
+
+static bool is_checkpoint_name(const char *relative) {
+    int64_t step;
+    int length = 0;
+    return sscanf(relative, "step-%9" SCNd64 ".safetensors%n", &step, &length) == 1 && length > 0 &&
+           relative[length] == '\0';
+}
+
+/* In byte order, so in order of steps: the number has a fixed width. */
+static p2p_status list_checkpoints(sys_names *names, const char *folder) {
+    *names = (sys_names){0};
+    if (sys_path_kind_of(folder) == SYS_PATH_ABSENT) return P2P_OK;
+    return sys_folder_walk(names, folder, is_checkpoint_name);
+}
+
+p2p_status checkpoint_find(const char *folder, int newer, char **path) {
+    *path = NULL;
+    sys_names names;
+    p2p_status status = list_checkpoints(&names, folder);
+    if (status == P2P_OK && names.count > (size_t)newer)
+        status = sys_path_join(path, folder, names.names[names.count - 1 - (size_t)newer]);
+    sys_names_free(&names);
+    return status;
+}
+
+static p2p_status remove_old(const char *folder) {
+    sys_names names;
+    p2p_status status = list_checkpoints(&names, folder);
+    for (size_t i = 0; status == P2P_OK && i + CHECKPOINT_KEEP < names.count; i++) {
+        char *path;
+        status = sys_path_join(&path, folder, names.names[i]);
+        if (status == P2P_OK) status = sys_file_remove(path);
+        free(path);
+    }
+    sys_names_free(&names);
+    return status;
+}
+
+p2p_status checkpoint_save(const char *folder, const checkpoint_info *info, p2p_session *session,
+                           const pix2pix *model) {
+    char name[64], *path = NULL;
+    snprintf(name, sizeof name, "step-%09" PRId64 ".safetensors", info->position.step);
+    P2P_TRY(sys_folder_make(folder));
+    P2P_TRY(sys_path_join(&path, folder, name));
+    p2p_status status = write_file(path, info, session, model);
+    free(path);
+    P2P_TRY(status);
+    return remove_old(folder);
+}

@@ -1,0 +1,120 @@
+/* Validation and sample pictures. See report.h. */
+#include "report.h"
+
+#include "host/sys.h"
+#include "image/picture_grid.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+struct report {
+    const dataset *validation; /* NULL: none */
+    const dataset *shown;      /* where the grid's samples come from */
+    pair_form form;
+    double baseline_l1;
+};
+
+static size_t target_values(const report *shown) {
+    return (size_t)shown->form.size * (size_t)shown->form.size * (size_t)shown->form.format.target.channels;
+}
+
+static double value_at(const image *picture, size_t index) {
+    return picture->bits == 8 ? ((const uint8_t *)picture->pixels)[index]
+                              : ((const uint16_t *)picture->pixels)[index];
+}
+
+static p2p_status add_targets(report *shown, const dataset *training, int64_t count, double *sum) {
+    for (int64_t i = 0; i < count; i++) {
+        image input, target;
+        P2P_TRY(evaluate_load_pair(training, i, &shown->form, &input, &target));
+        for (size_t j = 0; j < target_values(shown); j++) sum[j] += value_at(&target, j);
+        image_free(&input);
+        image_free(&target);
+    }
+    return P2P_OK;
+}
+
+/* Mean |mean - target| over the validation pairs, in the [-1, 1] units of the L1 loss. */
+static p2p_status compare_with_mean(report *shown, int64_t count, const double *sum) {
+    const double half = shown->form.format.target.bits == 8 ? 127.5 : 32767.5;
+    double total = 0;
+    int64_t pairs = dataset_count(shown->validation);
+    for (int64_t i = 0; i < pairs; i++) {
+        image input, target;
+        P2P_TRY(evaluate_load_pair(shown->validation, i, &shown->form, &input, &target));
+        for (size_t j = 0; j < target_values(shown); j++)
+            total += fabs(sum[j] / (double)count - value_at(&target, j));
+        image_free(&input);
+        image_free(&target);
+    }
+    shown->baseline_l1 = total / half / (double)target_values(shown) / (double)pairs;
+    return P2P_OK;
+}
+
+static p2p_status measure_baseline(report *shown, const dataset *training) {
+    int64_t count = dataset_count(training);
+    if (count > REPORT_BASELINE_PAIRS) count = REPORT_BASELINE_PAIRS;
+    double *sum = calloc(target_values(shown), sizeof *sum);
+    if (!sum) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for the mean training target");
+    p2p_status status = add_targets(shown, training, count, sum);
+    if (status == P2P_OK) status = compare_with_mean(shown, count, sum);
+    free(sum);
+    return status;
+}
+
+p2p_status report_create(report **result, const dataset *training, const dataset *validation,
+                         const pair_form *form) {
+    *result = NULL;
+    report *shown = calloc(1, sizeof *shown);
+    if (!shown) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for validation");
+    *shown = (report){.validation = validation, .shown = validation ? validation : training, .form = *form};
+    p2p_status status = validation ? measure_baseline(shown, training) : P2P_OK;
+    if (status != P2P_OK) {
+        report_destroy(shown);
+        return status;
+    }
+    *result = shown;
+    return P2P_OK;
+}
+
+void report_destroy(report *shown) {
+    free(shown);
+}
+
+double report_baseline_l1(const report *shown) {
+    return shown->baseline_l1;
+}
+
+/* ---- Running pictures --------------------------------------------------------------------------------- */
+
+typedef struct {
+    picture_grid grid;
+    quality_total total;
+} shown_pairs;
+
+static p2p_status check_stop(void) {
+    return sys_stop_signal() ? p2p_fail(P2P_STOPPED, "a signal asked to stop in validation") : P2P_OK;
+}
+
+static p2p_status show_pair(void *context, const evaluated_pair *pair) {
+    shown_pairs *pairs = context;
+    quality one;
+    P2P_TRY(check_stop());
+    P2P_TRY(quality_of_images(pair->generated, pair->target, &one));
+    quality_add(&pairs->total, &one);
+    if (pair->sample >= pairs->grid.columns) return P2P_OK;
+    image *const rows[] = {pair->input, pair->generated, pair->target};
+    return picture_grid_put(&pairs->grid, (int)pair->sample, rows);
+}
+
+p2p_status report_run(report *shown, const evaluator *e, const char *grid_path, quality *mean) {
+    const int64_t samples = dataset_count(shown->shown);
+    const int columns = samples < PICTURE_GRID_MAX_COLUMNS ? (int)samples : PICTURE_GRID_MAX_COLUMNS;
+    const int64_t count = shown->validation ? samples : columns;
+    shown_pairs pairs = {.grid = {.columns = columns}};
+    p2p_status status = evaluate_pairs(e, shown->shown, &shown->form, count, show_pair, &pairs);
+    if (status == P2P_OK) status = picture_grid_save(&pairs.grid, grid_path);
+    picture_grid_free(&pairs.grid);
+    if (status == P2P_OK && shown->validation) *mean = quality_mean(&pairs.total);
+    return status;
+}

@@ -1,0 +1,347 @@
+/* The loop over steps. See trainer.h.
+ *
+ * Two steps are in flight: while the device works on one, the losses of the one before are read and recorded,
+ * so the device never waits for the host. Whatever needs the state of an exact step (validation, checkpoints)
+ * collects what is in flight first.
+ */
+#include "trainer.h"
+
+#include "host/sys.h"
+#include "trainer_rescue.h"
+#include "trainer_save.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+static const double SECONDS_BETWEEN_CHECKPOINTS = 300;
+/* Least weight of the newest step in the running mean of seconds per image: about the last ten count. */
+static const double RATE_WEIGHT = 0.1;
+
+/* A step that has been given to the device and whose losses have not been read. */
+typedef struct {
+    p2p_plan *plan; /* NULL: none */
+    int64_t step, epoch;
+    int images;
+    double learning_rate;
+} step_in_flight;
+
+typedef struct {
+    trainer *t;
+    step_in_flight in_flight;
+    training_position *at;
+    double last_collected, last_checkpoint; /* clock readings */
+    double seconds_per_image;               /* running mean */
+    double waited;                          /* seconds for data since last_collected */
+    double wait_per_image;                  /* running mean */
+    int64_t measured;                       /* steps in both */
+    int64_t replaced;                       /* pairs that had gone bad, in this epoch */
+    char reason[1024];                      /* of the first */
+    bool can_save; /* the parameters are those of `at`, or will be once the step in flight is collected */
+} training_loop;
+
+/* ---- One step ----------------------------------------------------------------------------------------- */
+
+static p2p_status read_losses(p2p_plan *plan, loss_values *losses) {
+    P2P_TRY(p2p_plan_wait(plan));
+    P2P_TRY(p2p_plan_loss(plan, "d_real", &losses->d_real));
+    P2P_TRY(p2p_plan_loss(plan, "d_fake", &losses->d_fake));
+    P2P_TRY(p2p_plan_loss(plan, "g_gan", &losses->g_gan));
+    return p2p_plan_loss(plan, "g_l1", &losses->g_l1);
+}
+
+static void add_losses(training_position *at, const loss_values *losses, int images) {
+    at->sums.d_real += losses->d_real * images;
+    at->sums.d_fake += losses->d_fake * images;
+    at->sums.g_gan += losses->g_gan * images;
+    at->sums.g_l1 += losses->g_l1 * images;
+    at->images += images;
+}
+
+static p2p_status check_finite(const step_record *record) {
+    const loss_values *losses = &record->losses;
+    if (loss_is_finite(losses)) return P2P_OK;
+    return p2p_fail(P2P_DIVERGED,
+                    "step %" PRId64
+                    ": a loss is no longer a finite number (D real %g, D fake %g, G %g, L1 %g)",
+                    record->step, losses->d_real, losses->d_fake, losses->g_gan, losses->g_l1);
+}
+
+/* Images per second, as a running mean: single intervals say little when two steps are in flight. The first
+ * step, in which drivers compile, is forgotten with the second. */
+static void measure_rate(training_loop *loop, step_record *record) {
+    const int images = record->images;
+    double now = sys_clock(), seconds = (now - loop->last_collected) / images;
+    double weight = loop->measured < 2 ? 1 : fmax(RATE_WEIGHT, 1.0 / (double)loop->measured);
+    loop->measured++;
+    loop->seconds_per_image += weight * (seconds - loop->seconds_per_image);
+    loop->wait_per_image += weight * (loop->waited / images - loop->wait_per_image);
+    loop->last_collected = now;
+    loop->waited = 0;
+    record->images_per_s = 1 / loop->seconds_per_image;
+    record->data_wait = fmin(1, loop->wait_per_image / loop->seconds_per_image);
+}
+
+/* Read and record the losses of the step in flight, if there is one. */
+static p2p_status collect(training_loop *loop) {
+    step_in_flight flight = loop->in_flight;
+    if (!flight.plan) return P2P_OK;
+    loop->in_flight.plan = NULL;
+    loop->can_save = false;
+    step_record record = {.step = flight.step,
+                          .epoch = flight.epoch,
+                          .images = flight.images,
+                          .learning_rate = flight.learning_rate};
+    P2P_TRY(read_losses(flight.plan, &record.losses));
+    measure_rate(loop, &record);
+    P2P_TRY(check_finite(&record));
+    add_losses(loop->at, &record.losses, flight.images);
+    P2P_TRY(metrics_step(loop->t->metrics, &record));
+    progress_step(loop->t->progress, &record);
+    loop->can_save = true;
+    return P2P_OK;
+}
+
+/* Give a batch to the device. The keys of dropout are the pairs' places in the data set. */
+static p2p_status enqueue(training_loop *loop, const loader_batch *batch, p2p_plan *plan,
+                          double learning_rate) {
+    const trainer *t = loop->t;
+    uint32_t samples[4096]; /* the largest --batch */
+    for (int i = 0; i < batch->count; i++) samples[i] = (uint32_t)batch->samples[i];
+    memcpy(p2p_plan_input(plan, 0, "input"), batch->input, batch->input_bytes);
+    memcpy(p2p_plan_input(plan, 0, "target"), batch->target, batch->target_bytes);
+    return p2p_plan_run(plan, &(p2p_step){.seed = t->all->seed,
+                                          .step = (uint32_t)loop->at->step,
+                                          .learning_rate = learning_rate,
+                                          .samples = samples});
+}
+
+static p2p_status train_step(training_loop *loop, const loader_batch *batch) {
+    trainer *t = loop->t;
+    p2p_plan *plan = batch->count == t->all->batch ? t->step_plan : t->last_plan;
+    if (loop->in_flight.plan != plan) P2P_TRY(collect(loop));
+    loop->can_save = false;
+    const double learning_rate = schedule_rate(&t->schedule, loop->at->epoch);
+    P2P_TRY(enqueue(loop, batch, plan, learning_rate));
+    P2P_TRY(collect(loop));
+    loop->at->step++;
+    loop->at->batch++;
+    loop->in_flight = (step_in_flight){.plan = plan,
+                                       .step = loop->at->step,
+                                       .epoch = loop->at->epoch + 1,
+                                       .images = batch->count,
+                                       .learning_rate = learning_rate};
+    loop->can_save = true;
+    return P2P_OK;
+}
+
+/* ---- Between steps ------------------------------------------------------------------------------------ */
+
+static p2p_status run_report(training_loop *loop, const char *name, quality *validation) {
+    char *path;
+    P2P_TRY(sys_path_join(&path, loop->t->paths.samples, name));
+    p2p_status status = report_run(loop->t->report, &loop->t->evaluator, path, validation);
+    free(path);
+    return status;
+}
+
+/* "  validation L1 0.1234 (mean training target: 0.2345)  PSNR 17.20 dB  SSIM 0.612" */
+static void describe_validation(const trainer *t, const quality *validation, char *text, size_t size) {
+    snprintf(text, size, "validation L1 %.4f (mean training target: %.4f)  PSNR %.2f dB  SSIM %.3f",
+             validation->l1, report_baseline_l1(t->report), validation->psnr, validation->ssim);
+}
+
+static loss_values epoch_mean(const training_position *at) {
+    double images = (double)at->images;
+    return (loss_values){.d_real = at->sums.d_real / images,
+                         .d_fake = at->sums.d_fake / images,
+                         .g_gan = at->sums.g_gan / images,
+                         .g_l1 = at->sums.g_l1 / images};
+}
+
+static void show_epoch(const trainer *t, const epoch_record *record) {
+    char validation[128] = "";
+    if (record->validated) describe_validation(t, &record->validation, validation, sizeof validation);
+    progress_line(t->progress,
+                  "epoch %" PRId64 "/%" PRId64 " done: D real %.3f fake %.3f  G %.3f  L1 %.4f  %s%s",
+                  record->epoch, t->total_epochs, record->mean.d_real, record->mean.d_fake,
+                  record->mean.g_gan, record->mean.g_l1, validation, record->best ? ", the best so far" : "");
+}
+
+/* The numbers of the epoch whose steps are made; draws its pictures. */
+static p2p_status measure_epoch(training_loop *loop, epoch_record *record) {
+    const trainer *t = loop->t;
+    const training_position *at = loop->at;
+    char name[64];
+    *record = (epoch_record){.step = at->step,
+                             .epoch = at->epoch + 1,
+                             .mean = epoch_mean(at),
+                             .validated = t->validation != NULL,
+                             .baseline_l1 = report_baseline_l1(t->report)};
+    snprintf(name, sizeof name, "epoch-%04" PRId64 ".png", record->epoch);
+    P2P_TRY(run_report(loop, name, &record->validation));
+    record->best = record->validated && (at->best_epoch == 0 || record->validation.l1 < at->best_l1);
+    return P2P_OK;
+}
+
+/* The position moves last: whatever fails before leaves it at an epoch that still has to be ended. */
+static void tell_replaced(training_loop *loop) {
+    if (loop->replaced > 0)
+        progress_line(loop->t->progress,
+                      "%" PRId64 " pairs had gone bad and others stood in for them; the first: %s",
+                      loop->replaced, loop->reason);
+    loop->replaced = 0;
+}
+
+static p2p_status end_epoch(training_loop *loop) {
+    const trainer *t = loop->t;
+    training_position *at = loop->at, next = {.step = at->step, .epoch = at->epoch + 1};
+    epoch_record record;
+    P2P_TRY(measure_epoch(loop, &record));
+    P2P_TRY(trainer_save_epoch(t, record.epoch));
+    if (record.best) P2P_TRY(trainer_save_best(t, &record));
+    P2P_TRY(metrics_epoch(t->metrics, &record));
+    show_epoch(t, &record);
+    tell_replaced(loop);
+    next.best_epoch = record.best ? record.epoch : at->best_epoch;
+    next.best_l1 = record.best ? record.validation.l1 : at->best_l1;
+    *at = next;
+    return P2P_OK;
+}
+
+static p2p_status save(training_loop *loop) {
+    loop->can_save = false; /* a second attempt would end like the first */
+    P2P_TRY(trainer_save(loop->t));
+    loop->can_save = true;
+    loop->last_checkpoint = sys_clock();
+    return P2P_OK;
+}
+
+static bool save_is_due(const training_loop *loop) {
+    const int64_t every = loop->t->all->checkpoint_every;
+    if (every > 0) return loop->at->step % every == 0;
+    return sys_clock() - loop->last_checkpoint >= SECONDS_BETWEEN_CHECKPOINTS;
+}
+
+/* A training that ends within an epoch shows where it came to. */
+static p2p_status show_end(training_loop *loop) {
+    char name[64], validation[128];
+    quality measured;
+    snprintf(name, sizeof name, "step-%06" PRId64 ".png", loop->at->step);
+    P2P_TRY(run_report(loop, name, &measured));
+    if (!loop->t->validation) return P2P_OK;
+    describe_validation(loop->t, &measured, validation, sizeof validation);
+    progress_line(loop->t->progress, "%s", validation);
+    return P2P_OK;
+}
+
+/* What follows a step: the end of its epoch, then a checkpoint. */
+static p2p_status after_step(training_loop *loop) {
+    const trainer *t = loop->t;
+    const bool epoch_ends = loop->at->batch == t->batches, last = loop->at->step == t->total_steps;
+    const bool saves = save_is_due(loop) || last;
+    if (!epoch_ends && !saves) return P2P_OK;
+    P2P_TRY(collect(loop));
+    if (epoch_ends) P2P_TRY(end_epoch(loop));
+    if (saves) P2P_TRY(save(loop));
+    if (last && !epoch_ends) P2P_TRY(show_end(loop));
+    loop->last_collected = sys_clock();
+    return P2P_OK;
+}
+
+/* ---- The whole training ------------------------------------------------------------------------------- */
+
+static bool is_done(const training_loop *loop) {
+    return loop->at->step >= loop->t->total_steps;
+}
+
+static p2p_status check_stop(void) {
+    return sys_stop_signal() ? p2p_fail(P2P_STOPPED, "a signal asked to stop") : P2P_OK;
+}
+
+static p2p_status next_batch(training_loop *loop, loader *loading, const loader_batch **batch) {
+    double begun = sys_clock();
+    P2P_TRY(loader_next(loading, batch));
+    loop->waited += sys_clock() - begun;
+    if ((*batch)->replaced > 0 && loop->replaced == 0)
+        snprintf(loop->reason, sizeof loop->reason, "%s", (*batch)->reason);
+    loop->replaced += (*batch)->replaced;
+    return P2P_OK;
+}
+
+static p2p_status train_all(training_loop *loop, loader *loading) {
+    while (!is_done(loop)) {
+        const loader_batch *batch;
+        P2P_TRY(check_stop());
+        sys_stop_listen(); /* again, because drivers compile kernels in the first steps */
+        P2P_TRY(next_batch(loop, loading, &batch));
+        P2P_TRY(train_step(loop, batch));
+        P2P_TRY(after_step(loop));
+    }
+    tell_replaced(loop);
+    return P2P_OK;
+}
+
+static p2p_status load_and_train(training_loop *loop) {
+    const trainer *t = loop->t;
+    loader *loading = NULL;
+    loader_options options = {.data = t->training,
+                              .format = t->format,
+                              .augment = t->augment,
+                              .workers = (int)t->all->workers,
+                              .batch = (int)t->all->batch,
+                              .shuffle = !t->all->no_shuffle,
+                              .seed = t->all->seed,
+                              .epoch = loop->at->epoch,
+                              .first = loop->at->batch,
+                              .epoch_end = INT64_MAX};
+    P2P_TRY(loader_create(&loading, &options));
+    p2p_status status = train_all(loop, loading);
+    loader_destroy(loading);
+    return status;
+}
+
+/* A training that was stopped between an epoch's last step and the end of its validation begins with that. */
+static p2p_status run_loop(training_loop *loop) {
+    if (loop->at->batch == loop->t->batches) P2P_TRY(after_step(loop));
+    return is_done(loop) ? P2P_OK : load_and_train(loop);
+}
+
+static p2p_status end_early(training_loop *loop, p2p_status status) {
+    trainer_failure failure;
+    trainer_failure_take(&failure, status);
+    const p2p_status collected = loop->can_save ? collect(loop) : P2P_FAILED;
+    if (status == P2P_STOPPED && collected != P2P_OK) trainer_failure_take(&failure, collected);
+    return trainer_rescue(loop->t, &failure, collected == P2P_OK);
+}
+
+static p2p_status train(trainer *t) {
+    const double now = sys_clock();
+    training_loop loop = {
+        .t = t, .at = &t->at, .last_collected = now, .last_checkpoint = now, .can_save = true};
+    sys_stop_listen();
+    const p2p_status status = run_loop(&loop);
+    return status == P2P_OK ? P2P_OK : end_early(&loop, status);
+}
+
+static p2p_status finish(trainer *t) {
+    metrics_log *log = t->metrics;
+    t->metrics = NULL;
+    P2P_TRY(metrics_close(log));
+    printf("%s\n", t->paths.generator);
+    progress_line(t->progress, "done: the model is %s, sample pictures are in %s", t->paths.generator,
+                  t->paths.samples);
+    return P2P_OK;
+}
+
+p2p_status trainer_run(settings *all) {
+    trainer t;
+    sys_stop_prepare();
+    p2p_status status = trainer_open(&t, all);
+    if (status == P2P_OK) status = train(&t);
+    if (status == P2P_OK) status = finish(&t);
+    trainer_failure failure;
+    trainer_failure_take(&failure, status);
+    trainer_close(&t); /* of a lost device, even this fails and says so */
+    return status == P2P_OK ? P2P_OK : trainer_failure_give(&failure);
+}

@@ -1,0 +1,115 @@
+/* The things that a drawn sample shows: solids on a table, given by distance functions, with their colours.
+ *
+ * A scene is a handful of objects placed at random; sample_render.h turns it into a picture and an outline
+ * drawing. Lengths are in units in which the view is about 3.4 wide; y is up and the table is y = 0.
+ */
+#ifndef P2P_SAMPLE_SCENE_H
+#define P2P_SAMPLE_SCENE_H
+
+#include "p2p_philox.h"
+
+#include <math.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef struct {
+    double x, y, z;
+} vec3;
+
+static inline vec3 vec3_add(vec3 a, vec3 b) {
+    return (vec3){a.x + b.x, a.y + b.y, a.z + b.z};
+}
+static inline vec3 vec3_scale(vec3 a, double s) {
+    return (vec3){a.x * s, a.y * s, a.z * s};
+}
+static inline vec3 vec3_sub(vec3 a, vec3 b) {
+    return (vec3){a.x - b.x, a.y - b.y, a.z - b.z};
+}
+static inline vec3 vec3_mul(vec3 a, vec3 b) {
+    return (vec3){a.x * b.x, a.y * b.y, a.z * b.z};
+}
+static inline double vec3_dot(vec3 a, vec3 b) {
+    return a.x * b.x + a.y * b.y + a.z * b.z;
+}
+static inline vec3 vec3_cross(vec3 a, vec3 b) {
+    return (vec3){a.y * b.z - a.z * b.y, a.z * b.x - a.x * b.z, a.x * b.y - a.y * b.x};
+}
+static inline vec3 vec3_unit(vec3 a) {
+    return vec3_scale(a, 1.0 / sqrt(vec3_dot(a, a)));
+}
+static inline vec3 vec3_mix(vec3 a, vec3 b, double t) {
+    return vec3_add(vec3_scale(a, 1.0 - t), vec3_scale(b, t));
+}
+
+/* 0 below `low`, 1 above `high`, a smooth step between. */
+static inline double smooth_step(double low, double high, double x) {
+    double t = (x - low) / (high - low);
+    t = t < 0.0 ? 0.0 : t > 1.0 ? 1.0 : t;
+    return t * t * (3.0 - 2.0 * t);
+}
+
+typedef enum {
+    SAMPLE_VASE,
+    SAMPLE_BOWL,
+    SAMPLE_BLOCK,
+    SAMPLE_RING,
+    SAMPLE_GEM,
+    SAMPLE_BALL,
+    SAMPLE_KINDS
+} sample_kind;
+
+enum { SAMPLE_PROFILE_POINTS = 7, SAMPLE_MAX_PLANES = 20, SAMPLE_MAX_OBJECTS = 3 };
+
+/* One solid. Its own coordinates have the origin on the table below its middle and are turned about y. */
+typedef struct {
+    sample_kind kind;
+    vec3 base;
+    double turn_cos, turn_sin;
+    double height, radius; /* radius: the farthest from the axis */
+    double bound;          /* of a sphere about base + (0, height / 2, 0) that holds it all */
+
+    /* Vase, bowl: distance from the axis at evenly spaced heights; the wall's thickness; the factor that
+     * makes the difference of radii a safe distance. Two heights bound a band of another colour. */
+    double profile[SAMPLE_PROFILE_POINTS], wall, steepness, band_low, band_high;
+    double rounding; /* block */
+    double tube;     /* ring */
+    int planes;      /* gem: normals and offsets of its faces */
+    vec3 normals[SAMPLE_MAX_PLANES];
+    double offsets[SAMPLE_MAX_PLANES];
+    int stripes; /* ball */
+
+    vec3 color, second_color;
+    double gloss; /* 0 dull .. 1 glazed */
+    uint32_t texture;
+} sample_object;
+
+typedef struct {
+    int count;
+    sample_object objects[SAMPLE_MAX_OBJECTS];
+    vec3 table, wall; /* colours */
+    uint32_t grain;   /* seed of the textures of both */
+} sample_scene;
+
+/* Numbers one after the other out of the counter-based generator. */
+typedef struct {
+    p2p_draw draw;
+    uint64_t next;
+} sample_random;
+
+double sample_uniform(sample_random *random, double low, double high);
+
+void sample_scene_compose(sample_scene *scene, sample_random *random);
+
+/* A lower bound of the distance from a point to an object's surface, negative inside. */
+double sample_object_distance(const sample_object *object, vec3 point);
+
+/* Which of its parts (faces, bands, inside) a surface point belongs to; the drawing has a line between. */
+int sample_object_part(const sample_object *object, vec3 point);
+
+/* The surface's own colour there, texture included; linear light, not sRGB. */
+vec3 sample_object_color(const sample_object *object, vec3 point, int part);
+
+/* Smooth noise in [0, 1] of several octaves. */
+double sample_noise(vec3 point, uint32_t seed);
+
+#endif

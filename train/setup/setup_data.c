@@ -1,0 +1,32 @@
+/* The data that settings name. See setup.h. */
+#include "setup.h"
+
+#include "host/sys.h"
+#include "host/text.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+static void tell_skipped(const char *split, const dataset *data) {
+    const int64_t skipped = dataset_skipped(data);
+    if (skipped == 0) return;
+    fprintf(stderr, "%s: %" PRId64 " left out that can't be used%s\n", split, skipped,
+            skipped > DATASET_REASONS ? ", the first of them:" : ":");
+    for (int i = 0; i < skipped && i < DATASET_REASONS; i++) {
+        fputs("  ", stderr);
+        text_print(dataset_skipped_reason(data, i), stderr);
+        fputc('\n', stderr);
+    }
+}
+
+p2p_status setup_split_open(const settings *all, const char *split, const char *direction, bool replace_bad,
+                            dataset **data) {
+    const bool skip = strcmp(all->on_bad_image, "skip") == 0;
+    const dataset_options options = {.direction =
+                                         strcmp(direction, "AtoB") == 0 ? DATASET_A_TO_B : DATASET_B_TO_A,
+                                     .skip_bad = skip,
+                                     .replace_bad = skip && replace_bad};
+    P2P_TRY(dataset_open(data, all->data, split, &options));
+    tell_skipped(split, *data);
+    return P2P_OK;
+}

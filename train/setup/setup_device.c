@@ -1,0 +1,56 @@
+/* The device and the session that settings ask for. See setup.h. */
+#include "setup.h"
+
+#include "host/sys.h"
+#include "setup_progress.h"
+
+#include <string.h>
+
+p2p_status setup_device_open(const settings *all, p2p_device **device) {
+    const char *address = all->device ? all->device : all->backend;
+    size_t backend = strlen(all->backend);
+    if (all->device && settings_given(all, "backend") && strcmp(all->backend, "auto") != 0 &&
+        (strncmp(all->device, all->backend, backend) != 0 || all->device[backend] != ':'))
+        return p2p_fail(P2P_USAGE, "--device %s contradicts --backend %s", all->device, all->backend);
+    P2P_TRY(p2p_device_open(address, device));
+    fprintf(stderr, "device: %s, %s\n", p2p_device_address(*device), p2p_device_name(*device));
+    return P2P_OK;
+}
+
+/* ---- Sessions ------------------------------------------------------------------------------------------ */
+
+const setup_tuning setup_tuning_train = {.automatic = P2P_TUNE_AUTO, .on = P2P_TUNE_MEASURE};
+const setup_tuning setup_tuning_use = {.automatic = P2P_TUNE_STORED, .on = P2P_TUNE_MEASURE};
+
+static p2p_status choose_mode(const settings *all, const setup_tuning *tuning, p2p_tune *mode) {
+    const bool on = all->tune && strcmp(all->tune, "on") == 0;
+    if (all->deterministic && on)
+        return p2p_fail(P2P_USAGE, "--deterministic contradicts --tune on, which measures");
+    const bool off = all->deterministic || (all->tune && strcmp(all->tune, "off") == 0);
+    *mode = off ? P2P_TUNE_OFF : on ? tuning->on : tuning->automatic;
+    return P2P_OK;
+}
+
+/* Only where something is really measured: else choosing takes no time. */
+static void show_measuring(void *context, int done, int total, const p2p_op *op, const p2p_choice *choice) {
+    (void)context, (void)op;
+    if (choice->measured && done == 1)
+        fprintf(stderr, "measuring how to compute %d convolutions, once on this device\n", total);
+    if (choice->measured) setup_show_measuring(stderr, done, total);
+}
+
+p2p_status setup_session_create(const settings *all, p2p_device *device, const setup_tuning *tuning,
+                                p2p_session **session) {
+    const bool bf16 = strcmp(all->precision, "bf16") == 0;
+    p2p_session_options options = {
+        .bf16 = bf16,
+        .parallel = sys_parallel,
+        .tuning = {.clock = sys_clock,
+                   .progress = tuning->progress ? tuning->progress : show_measuring,
+                   .context = tuning->context,
+                   .imposed = tuning->imposed}};
+    P2P_TRY(choose_mode(all, tuning, &options.tuning.mode));
+    p2p_status status = p2p_session_create(&device, 1, &options, session);
+    if (status != P2P_UNSUPPORTED || !bf16) return status;
+    return p2p_hint(status, "--precision fp32 runs everywhere; p2p devices says what each device has");
+}

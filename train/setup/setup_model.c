@@ -1,0 +1,88 @@
+/* The networks that settings describe. See setup.h. */
+#include "setup.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* "auto", "unet_256", "unet_128" or a number of levels. */
+static p2p_status parse_depth(const settings *all, int *depth) {
+    const char *name = all->generator;
+    char *end;
+    if (strcmp(name, "auto") == 0) {
+        *depth = pix2pix_depth_for(all->size, all->size);
+        if (*depth > 0) return P2P_OK;
+        p2p_fail(P2P_USAGE,
+                 "--size %" PRId64 " is too small or odd: the generator halves it at least %d times",
+                 all->size, GENERATOR_MIN_DEPTH);
+        return p2p_hint(P2P_USAGE, "sizes such as 64, 128, 256 or 512 work best");
+    }
+    if (strcmp(name, "unet_256") == 0) {
+        *depth = 8;
+        return P2P_OK;
+    }
+    if (strcmp(name, "unet_128") == 0) {
+        *depth = 7;
+        return P2P_OK;
+    }
+    long levels = strtol(name, &end, 10);
+    if (end == name || *end != '\0' || levels < GENERATOR_MIN_DEPTH || levels > GENERATOR_MAX_DEPTH)
+        return p2p_fail(P2P_USAGE,
+                        "--generator '%s' is neither auto, unet_256, unet_128 nor a number from %d to %d",
+                        name, GENERATOR_MIN_DEPTH, GENERATOR_MAX_DEPTH);
+    *depth = (int)levels;
+    return P2P_OK;
+}
+
+/* Options of choice have the names of the model's own choices. */
+static void choose(const settings *all, pix2pix_config *config) {
+    config->norm = (nn_norm_kind)pix2pix_name_index(nn_norm_names, all->norm);
+    config->bottleneck_norm = strcmp(all->bottleneck_norm, "on") == 0;
+    config->dropout_blocks =
+        (generator_dropout)pix2pix_name_index(generator_dropout_names, all->dropout_blocks);
+    config->discriminator_net = (discriminator_net)pix2pix_name_index(discriminator_net_names, all->d_net);
+    config->gan_mode = (pix2pix_gan_mode)pix2pix_name_index(pix2pix_gan_mode_names, all->gan_mode);
+    config->d_order = (pix2pix_d_order)pix2pix_name_index(pix2pix_d_order_names, all->d_order);
+}
+
+p2p_status setup_model_config(const settings *all, pix2pix_config *config) {
+    *config = pix2pix_config_default();
+    config->height = config->width = all->size;
+    config->ngf = all->ngf;
+    config->ndf = all->ndf;
+    config->input_channels = all->channels_in;
+    config->output_channels = all->channels_out;
+    config->norm_eps = all->norm_eps;
+    config->norm_momentum = all->norm_momentum;
+    config->leaky_slope = all->slope;
+    config->dropout = all->dropout;
+    config->discriminator_layers = (int)all->d_layers;
+    config->lambda_l1 = all->lambda_l1;
+    config->beta1 = all->beta1;
+    config->beta2 = all->beta2;
+    config->adam_eps = all->adam_eps;
+    config->init_stddev = all->init_stddev;
+    config->init_scale_stddev = all->init_scale;
+    choose(all, config);
+    P2P_TRY(parse_depth(all, &config->depth));
+    if (config->norm == NN_NORM_none && config->bottleneck_norm && settings_given(all, "bottleneck-norm"))
+        return p2p_fail(P2P_USAGE, "--bottleneck-norm on contradicts --norm none");
+    if (config->discriminator_net == DISCRIMINATOR_pixel && settings_given(all, "d-layers"))
+        return p2p_fail(P2P_USAGE, "--d-layers contradicts --d-net pixel, which has none of stride 2");
+    p2p_status status = pix2pix_config_check(config);
+    return status == P2P_INPUT ? p2p_fail(P2P_USAGE, "%s", p2p_message()) : status;
+}
+
+p2p_status setup_with_model(settings *all, const char *name, setup_model_body *body) {
+    P2P_TRY(settings_no_arguments(all, name));
+    pix2pix_config config;
+    pix2pix *model = NULL;
+    p2p_device *device = NULL;
+    P2P_TRY(setup_model_config(all, &config));
+    p2p_status status = pix2pix_create(&model, &config);
+    if (status == P2P_OK) status = setup_device_open(all, &device);
+    if (status == P2P_OK) status = body(all, model, device);
+    p2p_device_close(device);
+    pix2pix_destroy(model);
+    return status;
+}

@@ -1,0 +1,134 @@
+/* Pictures through a generator that isn't being trained. See evaluate.h. */
+#include "evaluate.h"
+
+#include "p2p_philox.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+p2p_type evaluate_type(image_format format) {
+    return format.bits == 8 ? P2P_TYPE_u8 : P2P_TYPE_u16;
+}
+
+pair_format evaluate_format(const pix2pix_config *config, const model_file_info *info) {
+    return (pair_format){.input = {(int)config->input_channels, info->input_bits},
+                         .target = {(int)config->output_channels, info->output_bits}};
+}
+
+static size_t result_values(const evaluator *e) {
+    return (size_t)e->width * (size_t)e->height * (size_t)e->format.target.channels;
+}
+
+/* A plan always runs a whole batch: the last picture fills what is left, and its further results are dropped.
+ */
+static void fill_inputs(const evaluator *e, int count, const image *inputs, uint32_t *keys) {
+    uint8_t *place = p2p_plan_input(e->plan, 0, "input");
+    size_t bytes = image_bytes(&inputs[0]);
+    for (int i = 0; i < e->batch; i++, place += bytes) {
+        const image *picture = &inputs[i < count ? i : count - 1];
+        memcpy(place, picture->pixels, bytes);
+        keys[i] = i < count ? p2p_bytes_hash(picture->pixels, bytes) : keys[count - 1];
+    }
+}
+
+/* The keys stand for step and index of dropout's mask, so the step says nothing. */
+static p2p_status run(const evaluator *e, int count, const image *inputs, uint32_t *keys, float *planes) {
+    fill_inputs(e, count, inputs, keys);
+    P2P_TRY(p2p_plan_run(e->plan, &(p2p_step){.samples = keys}));
+    P2P_TRY(p2p_plan_wait(e->plan));
+    return p2p_plan_output(e->plan, 0, "generated", planes);
+}
+
+static p2p_status make_pictures(const evaluator *e, int count, const float *planes, image *results) {
+    for (int i = 0; i < count; i++)
+        P2P_TRY(image_from_planes(planes + (size_t)i * result_values(e), e->width, e->height,
+                                  e->format.target, &results[i]));
+    return P2P_OK;
+}
+
+static p2p_status check_inputs(const evaluator *e, int count, const image *inputs) {
+    for (int i = 0; i < count; i++)
+        if (inputs[i].width != e->width || inputs[i].height != e->height ||
+            !image_format_equal(image_format_of(&inputs[i]), e->format.input))
+            return p2p_fail(P2P_INVALID,
+                            "a picture of %d x %d pixels, %d channels, %d bits where a plan takes "
+                            "%d x %d, %d, %d",
+                            inputs[i].width, inputs[i].height, inputs[i].channels, inputs[i].bits, e->width,
+                            e->height, e->format.input.channels, e->format.input.bits);
+    return P2P_OK;
+}
+
+p2p_status evaluate_pictures(const evaluator *e, int count, const image *inputs, image *results) {
+    for (int i = 0; i < count; i++) results[i] = (image){0};
+    P2P_TRY(check_inputs(e, count, inputs));
+    uint32_t *keys = calloc((size_t)e->batch, sizeof *keys);
+    float *planes = calloc((size_t)e->batch * result_values(e), sizeof *planes);
+    p2p_status status = P2P_OK;
+    if (!keys || !planes)
+        status = p2p_fail(P2P_OUT_OF_MEMORY, "no memory for %d pictures of %d x %d pixels", e->batch,
+                          e->width, e->height);
+    if (status == P2P_OK) status = run(e, count, inputs, keys, planes);
+    if (status == P2P_OK) status = make_pictures(e, count, planes, results);
+    for (int i = 0; status != P2P_OK && i < count; i++) image_free(&results[i]);
+    free(planes);
+    free(keys);
+    return status;
+}
+
+static p2p_status resize_picture(image_view view, const pair_form *form, image *picture) {
+    return resize_image(view, form->size, form->size, form->filter, picture);
+}
+
+p2p_status evaluate_load_pair(const dataset *data, int64_t sample, const pair_form *form, image *input,
+                              image *target) {
+    *input = *target = (image){0};
+    image_pair pair;
+    P2P_TRY(dataset_load(data, sample, form->format, &pair));
+    p2p_status status = resize_picture(pair.input, form, input);
+    if (status == P2P_OK) status = resize_picture(pair.target, form, target);
+    image_pair_free(&pair);
+    if (status == P2P_OK) return P2P_OK;
+    image_free(input);
+    image_free(target);
+    return status;
+}
+
+/* ---- Pairs -------------------------------------------------------------------------------------------- */
+
+/* Pairs that run together, and what becomes of them; of one allocation, which begins at inputs. */
+typedef struct {
+    image *inputs, *targets, *generated;
+} pair_batch;
+
+static p2p_status run_pairs(const evaluator *e, const dataset *data, const pair_form *form, int64_t first,
+                            int count, const pair_batch *batch) {
+    for (int i = 0; i < count; i++)
+        P2P_TRY(evaluate_load_pair(data, first + i, form, &batch->inputs[i], &batch->targets[i]));
+    return evaluate_pictures(e, count, batch->inputs, batch->generated);
+}
+
+static p2p_status visit_pairs(const pair_batch *batch, int64_t first, int count, evaluated_visit visit,
+                              void *context) {
+    for (int i = 0; i < count; i++) {
+        const evaluated_pair pair = {first + i, &batch->inputs[i], &batch->generated[i], &batch->targets[i]};
+        P2P_TRY(visit(context, &pair));
+    }
+    return P2P_OK;
+}
+
+p2p_status evaluate_pairs(const evaluator *e, const dataset *data, const pair_form *form, int64_t count,
+                          evaluated_visit visit, void *context) {
+    pair_batch batch = {.inputs = calloc(3 * (size_t)e->batch, sizeof *batch.inputs)};
+    if (!batch.inputs) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for %d pairs", e->batch);
+    batch.targets = batch.inputs + e->batch;
+    batch.generated = batch.targets + e->batch;
+    p2p_status status = P2P_OK;
+    for (int64_t first = 0; first < count && status == P2P_OK; first += e->batch) {
+        const int now = count - first < e->batch ? (int)(count - first) : e->batch;
+        status = run_pairs(e, data, form, first, now, &batch);
+        if (status == P2P_OK) status = visit_pairs(&batch, first, now, visit, context);
+        for (int i = 0; i < 3 * e->batch; i++) image_free(&batch.inputs[i]);
+    }
+    free(batch.inputs);
+    return status;
+}

@@ -1,0 +1,82 @@
+/* See translator.h. */
+#include "translator.h"
+
+#include "run_files.h"
+#include "setup/setup.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static bool uses_running(const translator *t) {
+    return strcmp(t->all->norm_stats, "running") == 0;
+}
+
+const char *translator_norm_stats(const translator *t) {
+    return t->all->norm_stats;
+}
+
+const char *translator_dropout(const translator *t) {
+    return t->all->test_dropout;
+}
+
+static p2p_status check_mode(const translator *t) {
+    if (!uses_running(t) || t->model->config.norm == NN_NORM_batch) return P2P_OK;
+    return p2p_fail(P2P_USAGE, "--norm-stats running: %s has no running statistics, its norm is %s", t->path,
+                    nn_norm_names[t->model->config.norm]);
+}
+
+p2p_status translator_open(translator *t, const settings *all) {
+    *t = (translator){.all = all};
+    if (!all->model)
+        return p2p_fail(P2P_USAGE,
+                        "--model is missing: a trained generator.safetensors, or a training's folder");
+    P2P_TRY(run_find_generator(all->model, all->epoch, &t->path));
+    P2P_TRY(model_file_open(t->path, &t->file, &t->model, &t->info));
+    t->format = evaluate_format(&t->model->config, &t->info);
+    return check_mode(t);
+}
+
+p2p_status translator_open_device(translator *t) {
+    return setup_device_open(t->all, &t->device);
+}
+
+static void close_session(translator *t) {
+    p2p_session_destroy(t->session);
+    p2p_graph_destroy(t->graph);
+    t->session = NULL;
+    t->graph = NULL;
+    t->evaluator = (evaluator){0};
+}
+
+void translator_close(translator *t) {
+    close_session(t);
+    p2p_device_close(t->device);
+    pix2pix_destroy(t->model);
+    safetensors_close(t->file);
+    free(t->path);
+    *t = (translator){0};
+}
+
+int translator_unit(const translator *t) {
+    return 1 << t->model->config.depth;
+}
+
+p2p_status translator_prepare(translator *t, int width, int height, int batch) {
+    const evaluator *now = &t->evaluator;
+    if (now->batch == batch && now->width == width && now->height == height) return P2P_OK;
+    close_session(t);
+    pix2pix_graph_options options = pix2pix_graph_options_for(t->model, batch);
+    evaluator next = {.batch = batch, .width = width, .height = height, .format = t->format};
+    options.width = width;
+    options.height = height;
+    options.input_type = evaluate_type(t->format.input);
+    options.statistics = uses_running(t) ? P2P_STATS_RUNNING : P2P_STATS_IMAGE;
+    options.no_dropout = strcmp(t->all->test_dropout, "off") == 0;
+    P2P_TRY(pix2pix_graph_evaluate(t->model, &options, false, &t->graph));
+    P2P_TRY(setup_session_create(t->all, t->device, &setup_tuning_use, &t->session));
+    P2P_TRY(p2p_session_plan(t->session, "translation", &t->graph, &next.plan));
+    P2P_TRY(p2p_session_allocate(t->session, NULL, NULL));
+    P2P_TRY(model_file_read(t->session, t->file, t->model->generator.network));
+    t->evaluator = next;
+    return P2P_OK;
+}
