@@ -302,9 +302,10 @@ typedef struct {
     const uint32_t *samples; /* one key per image of the global batch, in replica order; NULL: 0, 1, 2, ... */
 } p2p_step;
 
-/* Host memory to fill for the next run: replica's part of input `name`, plain. NULL when there is no such
- * input. Valid until the next p2p_plan_run of this plan. */
-void *p2p_plan_input(p2p_plan *plan, int replica, const char *name);
+/* Host memory to fill for the next run: replica's part of input `name`, plain. Waits for the run before the
+ * last, which used the same memory, and fails as that wait does; P2P_INVALID when there is no such input.
+ * Valid until the next p2p_plan_run of this plan; NULL after a failure. */
+p2p_status p2p_plan_input(p2p_plan *plan, int replica, const char *name, void **place);
 
 /* Enqueue one run and return; at most two runs are in flight, so the third waits for the first, whose outputs
  * are lost when nobody has waited for them. After a failure nothing of this run is in flight. */

@@ -148,20 +148,17 @@ static const plan_port *find_port(const plan_port *ports, int count, const char 
     return NULL;
 }
 
-void *p2p_plan_input(p2p_plan *plan, int replica, const char *name) {
-    if (replica < 0 || replica >= plan->session->replica_count || !plan->places) {
-        p2p_fail(P2P_INVALID, "plan %s has no replica %d, or no memory yet", plan->name, replica);
-        return NULL;
-    }
+p2p_status p2p_plan_input(p2p_plan *plan, int replica, const char *name, void **place) {
+    *place = NULL;
+    if (replica < 0 || replica >= plan->session->replica_count || !plan->places)
+        return p2p_fail(P2P_INVALID, "plan %s has no replica %d, or no memory yet", plan->name, replica);
     plan_part *part = &plan->parts[replica];
     const plan_port *port = find_port(part->inputs, part->input_count, name);
-    if (!port) {
-        p2p_fail(P2P_INVALID, "plan %s has no input %s", plan->name, name);
-        return NULL;
-    }
+    if (!port) return p2p_fail(P2P_INVALID, "plan %s has no input %s", plan->name, name);
     int slot = slot_of(plan->runs);
-    if (wait_for_slot(part, slot) != P2P_OK) return NULL;
-    return part->slots[slot].inputs + port->host_offset;
+    P2P_TRY(wait_for_slot(part, slot));
+    *place = part->slots[slot].inputs + port->host_offset;
+    return P2P_OK;
 }
 
 static void fill_step_block(const p2p_plan *plan, const plan_part *part, const p2p_step *step,

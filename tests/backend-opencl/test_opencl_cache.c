@@ -16,6 +16,8 @@
 
 #include <cmocka.h>
 
+#include "support/test_expect.h"
+
 /* ---- A host that counts, and spoils what is found ------------------------------------------------------ */
 
 static int built, found, refused;
@@ -175,7 +177,7 @@ static void names_a_wrong_switch(void **state) {
     setenv("P2P_OPENCL_CACHE", "maybe", 1);
     assert_int_equal(module->device_open(0, &device), P2P_USAGE);
     assert_null(device);
-    assert_non_null(strstr(p2p_message(), "P2P_OPENCL_CACHE is 'maybe'"));
+    MESSAGE_HAS("P2P_OPENCL_CACHE is 'maybe'");
 }
 
 #define TEST(function) cmocka_unit_test_setup_teardown(function, in_fresh_folder, remove_folder)

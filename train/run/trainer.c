@@ -102,14 +102,21 @@ static p2p_status collect(training_loop *loop) {
     return P2P_OK;
 }
 
+static p2p_status fill_input(p2p_plan *plan, const char *name, const void *values, size_t bytes) {
+    void *place;
+    P2P_TRY(p2p_plan_input(plan, 0, name, &place));
+    memcpy(place, values, bytes);
+    return P2P_OK;
+}
+
 /* Give a batch to the device. The keys of dropout are the pairs' places in the data set. */
 static p2p_status enqueue(training_loop *loop, const loader_batch *batch, p2p_plan *plan,
                           double learning_rate) {
     const trainer *t = loop->t;
     uint32_t samples[4096]; /* the largest --batch */
     for (int i = 0; i < batch->count; i++) samples[i] = (uint32_t)batch->samples[i];
-    memcpy(p2p_plan_input(plan, 0, "input"), batch->input, batch->input_bytes);
-    memcpy(p2p_plan_input(plan, 0, "target"), batch->target, batch->target_bytes);
+    P2P_TRY(fill_input(plan, "input", batch->input, batch->input_bytes));
+    P2P_TRY(fill_input(plan, "target", batch->target, batch->target_bytes));
     return p2p_plan_run(plan, &(p2p_step){.seed = t->all->seed,
                                           .step = (uint32_t)loop->at->step,
                                           .learning_rate = learning_rate,

@@ -16,18 +16,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define OK(expression)                                                                                       \
-    do {                                                                                                     \
-        if ((expression) != P2P_OK) fail_msg("%s: %s", #expression, p2p_message());                          \
-    } while (0)
+#include "support/test_plan.h"
 
 /* Fails with `code` and a message that holds `word`. */
-#define REFUSED(expression, code, word)                                                                      \
-    do {                                                                                                     \
-        assert_int_equal(expression, code);                                                                  \
-        if (!strstr(p2p_message(), word)) fail_msg("'%s' is not in: %s", word, p2p_message());               \
-    } while (0)
-
 enum { STEPS = 2, BATCH = 2, LOSSES = 4 };
 
 static const plan_net shape = {.in = 3, .out = 3, .filters = 4};
@@ -380,8 +371,8 @@ static void test_out_of_memory(void **state) {
     plan_rig rig;
     REFUSED(plan_rig_open(&rig, "null", NULL_NCHW16C, 1, BATCH, &shape, &full_step, NULL), P2P_OUT_OF_MEMORY,
             "MB of activations");
-    assert_non_null(strstr(p2p_message(), "not even"));
-    assert_non_null(strstr(p2p_message(), "Adam's moments"));
+    MESSAGE_HAS("not even");
+    MESSAGE_HAS("Adam's moments");
     assert_true(p2p_message_hint()[0] != '\0');
     plan_rig_close(&rig);
     /* A picture that no single allocation of 32 KB holds. */
@@ -394,10 +385,8 @@ static void test_out_of_memory(void **state) {
  */
 
 static void fill(plan_rig *rig, int seed) {
-    unsigned char *x = p2p_plan_input(rig->plan, 0, "x");
-    float *t = p2p_plan_input(rig->plan, 0, "t");
-    assert_non_null(x);
-    assert_non_null(t);
+    unsigned char *x = test_plan_input(rig->plan, 0, "x");
+    float *t = test_plan_input(rig->plan, 0, "t");
     for (int i = 0; i < BATCH * 3 * PLAN_NET_SIDE * PLAN_NET_SIDE; i++) {
         x[i] = (unsigned char)(i * 7 + seed * 31);
         t[i] = (float)((i * 5 + seed * 17) % 256) / 128 - 1;
@@ -441,10 +430,10 @@ static void test_check_finds_nan(void **state) {
     OK(plan_rig_open(&rig, "reference", 0, 1, BATCH, &shape, &full_step,
                      &(p2p_session_options){.check = true}));
     fill(&rig, 0);
-    float *t = p2p_plan_input(rig.plan, 0, "t");
+    float *t = test_plan_input(rig.plan, 0, "t");
     t[1 * PLAN_NET_SIDE * PLAN_NET_SIDE + 2 * PLAN_NET_SIDE + 5] = NAN;
     REFUSED(p2p_plan_run(rig.plan, &(p2p_step){.learning_rate = 1e-3}), P2P_FAILED, "copy x=");
-    assert_non_null(strstr(p2p_message(), "y[0,1,2,5] is"));
+    MESSAGE_HAS("y[0,1,2,5] is");
     /* The run failed, the plan did not. */
     fill(&rig, 0);
     OK(p2p_plan_run(rig.plan, &(p2p_step){.learning_rate = 1e-3}));
@@ -497,8 +486,10 @@ static void test_misuse(void **state) {
     double value = 0;
     REFUSED(p2p_session_plan(rig.session, "late", rig.graphs, &plan), P2P_INVALID, "late");
     REFUSED(p2p_session_allocate(rig.session, NULL, NULL), P2P_INVALID, "already");
-    assert_null(p2p_plan_input(rig.plan, 0, "nothing"));
-    assert_null(p2p_plan_input(rig.plan, 1, "x"));
+    void *place = &rig;
+    REFUSED(p2p_plan_input(rig.plan, 0, "nothing", &place), P2P_INVALID, "has no input nothing");
+    assert_null(place);
+    REFUSED(p2p_plan_input(rig.plan, 1, "x", &place), P2P_INVALID, "no replica 1");
     REFUSED(p2p_plan_loss(rig.plan, "d_fake", &value), P2P_INVALID, "waited");
     OK(plan_rig_step(&rig, 0));
     REFUSED(p2p_plan_loss(rig.plan, "nothing", &value), P2P_INVALID, "nothing");

@@ -12,10 +12,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-#define OK(expression)                                                                                       \
-    do {                                                                                                     \
-        if ((expression) != P2P_OK) fail_msg("%s: %s", #expression, p2p_message());                          \
-    } while (0)
+#include "support/test_plan.h"
 
 enum { BATCH = 2, C = 4, SIDE = 4, ELEMENTS = BATCH * C * SIDE * SIDE, MOST_OUTPUTS = 4 };
 
@@ -161,9 +158,7 @@ static void run(const hand *h, bool fusion, double results[MOST_OUTPUTS][2 * ELE
     OK(p2p_session_plan(session, "hand", &graph, &plan));
     OK(p2p_session_allocate(session, NULL, NULL));
     OK(p2p_session_initialise(session, h->network, 1));
-    double *x = p2p_plan_input(plan, 0, "x"), *g = p2p_plan_input(plan, 0, "g");
-    assert_non_null(x);
-    assert_non_null(g);
+    double *x = test_plan_input(plan, 0, "x"), *g = test_plan_input(plan, 0, "g");
     for (int i = 0; i < ELEMENTS; i++) {
         x[i] = sin(1 + 3.7 * i);
         g[i] = cos(2 + 1.3 * i);

@@ -18,10 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define OK(expression)                                                                                       \
-    do {                                                                                                     \
-        if ((expression) != P2P_OK) fail_msg("seed %u: %s: %s", seed_now, #expression, p2p_message());       \
-    } while (0)
+#include "support/test_plan.h"
 
 enum {
     BATCH = 2,
@@ -240,8 +237,7 @@ static results run(const drawing *d, const char *address, const p2p_session_opti
     OK(p2p_session_allocate(session, NULL, NULL));
     OK(p2p_session_initialise(session, d->network, 3));
     for (uint32_t step = 0; step < 2; step++) { /* the second run meets the first one's leftovers */
-        double *x = p2p_plan_input(plan, 0, "x");
-        assert_non_null(x);
+        double *x = test_plan_input(plan, 0, "x");
         const p2p_draw draw = {.seed = 5, .stream = p2p_name_hash("x"), .epoch = step};
         for (uint64_t i = 0; i < BATCH * 4 * SIDE * SIDE; i++) x[i] = p2p_draw_normal(&draw, i);
         OK(p2p_plan_run(plan, &(p2p_step){.seed = 9, .step = step}));
