@@ -99,6 +99,7 @@ typedef struct {
 
 typedef struct {
     /* -- device -- */
+    /* A recording under way, whose record_end failed or was never called, is released as well. */
     void (*close)(p2p_be_device *device);
 
     /* Really allocated when it returns P2P_OK, and zeros to all later commands; P2P_OUT_OF_MEMORY names

@@ -308,9 +308,13 @@ static p2p_status load_and_train(training_loop *loop) {
     return status;
 }
 
-/* A training that was stopped between an epoch's last step and the end of its validation begins with that. */
+/* A training that was stopped between an epoch's last step and the end of its validation begins with that.
+ * One that was stopped between its last checkpoint and the models beside it has only these to write. */
 static p2p_status run_loop(training_loop *loop) {
-    if (loop->at->batch == loop->t->batches) P2P_TRY(after_step(loop));
+    if (loop->at->batch == loop->t->batches)
+        P2P_TRY(after_step(loop));
+    else if (is_done(loop))
+        return trainer_save_models(loop->t);
     return is_done(loop) ? P2P_OK : load_and_train(loop);
 }
 

@@ -4,10 +4,10 @@
 
 #include "trainer_setup.h"
 
-/* OUT/checkpoints: the whole training as it stands; then OUT/generator.safetensors and
- * OUT/discriminator.safetensors.
- */
+/* OUT/checkpoints: the whole training as it stands; then the models. */
 p2p_status trainer_save(const trainer *t);
+/* OUT/generator.safetensors and OUT/discriminator.safetensors. */
+p2p_status trainer_save_models(const trainer *t);
 
 /* OUT/epochs/NNN-generator.safetensors of an epoch, counted from 1, that has just ended, where --save-every
  * wants it; then all but the newest --keep-epochs are removed. */

@@ -2,6 +2,7 @@
  * on, on the reference and on devices that store, refuse and cut differently; plans have the operations that
  * each fusion promises; memory that is live at the same time never overlaps; and misuse is refused by name.
  */
+#include "device/device.h"
 #include "plan/session.h"
 #include "support/null_backend.h"
 #include "support/picky_backend.h"
@@ -475,6 +476,25 @@ static void test_two_plans(void **state) {
     assert_true(fabs(losses[0] - losses[1]) < 1e-10);
 }
 
+/* The memory of a third run is the first one's, which must be waited for, and the wait may fail. */
+static void test_input_waits(void **state) {
+    (void)state;
+    plan_rig rig;
+    void *place = &rig;
+    OK(plan_rig_open(&rig, "reference", 0, 1, BATCH, &shape, &full_step, NULL));
+    for (int i = 0; i < 2; i++) {
+        fill(&rig, i);
+        OK(p2p_plan_run(rig.plan, &(p2p_step){.learning_rate = 1e-3}));
+    }
+    p2p_fault_inject(1);
+    REFUSED(p2p_plan_input(rig.plan, 0, "x", &place), P2P_FAILED, "injected fault: backend call 1, wait");
+    assert_null(place);
+    p2p_fault_inject(0);
+    OK(p2p_plan_input(rig.plan, 0, "x", &place));
+    assert_non_null(place);
+    plan_rig_close(&rig);
+}
+
 /* ---- Misuse ---------------------------------------------------------------------------------------------
  */
 
@@ -549,29 +569,18 @@ int main(void) {
     OK(p2p_module_register(null_module));
     OK(p2p_module_register(picky_module));
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_everything_on),
-        cmocka_unit_test(test_no_fusion),
-        cmocka_unit_test(test_no_fuse_bias),
-        cmocka_unit_test(test_no_fuse_act),
-        cmocka_unit_test(test_no_fuse_dropout),
-        cmocka_unit_test(test_no_merge_norm),
-        cmocka_unit_test(test_no_elide_copies),
-        cmocka_unit_test(test_no_sharing),
-        cmocka_unit_test(test_check),
-        cmocka_unit_test(test_recording),
-        cmocka_unit_test(test_blocked),
-        cmocka_unit_test(test_bf16),
-        cmocka_unit_test(test_strict),
-        cmocka_unit_test(test_memory),
-        cmocka_unit_test(test_scratch_memory),
-        cmocka_unit_test(test_memory_without_sharing),
-        cmocka_unit_test(test_out_of_memory),
-        cmocka_unit_test(test_two_in_flight),
-        cmocka_unit_test(test_check_finds_nan),
-        cmocka_unit_test(test_two_plans),
-        cmocka_unit_test(test_misuse),
-        cmocka_unit_test(test_evaluation_only),
-        cmocka_unit_test(test_replicas_must_match),
+        cmocka_unit_test(test_everything_on),   cmocka_unit_test(test_no_fusion),
+        cmocka_unit_test(test_no_fuse_bias),    cmocka_unit_test(test_no_fuse_act),
+        cmocka_unit_test(test_no_fuse_dropout), cmocka_unit_test(test_no_merge_norm),
+        cmocka_unit_test(test_no_elide_copies), cmocka_unit_test(test_no_sharing),
+        cmocka_unit_test(test_check),           cmocka_unit_test(test_recording),
+        cmocka_unit_test(test_blocked),         cmocka_unit_test(test_bf16),
+        cmocka_unit_test(test_strict),          cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_scratch_memory),  cmocka_unit_test(test_memory_without_sharing),
+        cmocka_unit_test(test_out_of_memory),   cmocka_unit_test(test_two_in_flight),
+        cmocka_unit_test(test_check_finds_nan), cmocka_unit_test(test_two_plans),
+        cmocka_unit_test(test_input_waits),     cmocka_unit_test(test_misuse),
+        cmocka_unit_test(test_evaluation_only), cmocka_unit_test(test_replicas_must_match),
     };
     return cmocka_run_group_tests(tests, prepare_baseline, release_baseline);
 }
