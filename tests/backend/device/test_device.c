@@ -225,6 +225,20 @@ static void refuses_addresses_with_reasons(void **state) {
     assert_non_null(strstr(p2p_message_hint(), "plainref"));
 }
 
+static void refuses_what_is_no_call(void **state) {
+    (void)state;
+    p2p_device *device = NULL;
+    const char *const values[] = {"soon", "-1", "1x", "1.5", " 1", "9999999999999999999"};
+    for (size_t i = 0; i < sizeof values / sizeof values[0]; i++) {
+        setenv("P2P_LOSE_DEVICE_AT", values[i], 1);
+        assert_fails(p2p_device_open("plainref", &device), P2P_USAGE, "P2P_LOSE_DEVICE_AT is '");
+        assert_null(device);
+    }
+    setenv("P2P_LOSE_DEVICE_AT", "", 1);
+    p2p_device_close(open_device("plainref"));
+    unsetenv("P2P_LOSE_DEVICE_AT");
+}
+
 /* ---- Checks ------------------------------------------------------------------------------------------- */
 
 static void checks_buffers(void **state) {
@@ -573,6 +587,7 @@ int main(void) {
         cmocka_unit_test(reference_comes_last),
         cmocka_unit_test(opens_by_address),
         cmocka_unit_test(refuses_addresses_with_reasons),
+        cmocka_unit_test(refuses_what_is_no_call),
         cmocka_unit_test(checks_buffers),
         cmocka_unit_test(moves_bytes),
         cmocka_unit_test(checks_operands),

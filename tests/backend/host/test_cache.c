@@ -27,7 +27,7 @@ static char *folder;
 static int in_fresh_folder(void **state) {
     (void)state;
     folder = test_folder_make();
-    return setenv("P2P_CACHE_DIR", test_path(folder, "cache"), 1);
+    return p2p_cache_folder_set(test_path(folder, "cache")) != P2P_OK;
 }
 
 static int remove_folder(void **state) {
@@ -96,7 +96,9 @@ static void keeps_nothing_enormous(void **state) {
 
 /* ---- Where --------------------------------------------------------------------------------------------- */
 
+/* Read what the environment says once more. */
 static void expect_below(const char *wanted) {
+    assert_int_equal(p2p_cache_folder_set(NULL), P2P_OK);
     char *path = NULL;
     assert_int_equal(p2p_cache_path("test", key, PARTS, &path), P2P_OK);
     assert_int_equal(strncmp(path, wanted, strlen(wanted)), 0);
@@ -123,6 +125,7 @@ static void lies_where_the_environment_says(void **state) {
     unsetenv("XDG_CACHE_HOME");
     expect_below("/home/someone/.cache/p2p");
     unsetenv("HOME");
+    assert_int_equal(p2p_cache_folder_set(NULL), P2P_OK);
     char *path = NULL;
     assert_int_equal(p2p_cache_path("test", key, PARTS, &path), P2P_IO);
     assert_null(path);
@@ -132,9 +135,56 @@ static void lies_where_the_environment_says(void **state) {
     free(home);
 }
 
+/* Only the first use reads the environment, or a device that is opened before it. */
+static void stays_where_it_was(void **state) {
+    (void)state;
+    p2p_device *device = NULL;
+    setenv("P2P_CACHE_DIR", test_path(folder, "first"), 1);
+    assert_int_equal(p2p_cache_folder_set(NULL), P2P_OK);
+    assert_int_equal(p2p_device_open("reference:0", &device), P2P_OK);
+    setenv("P2P_CACHE_DIR", test_path(folder, "second"), 1);
+    put("value");
+    p2p_device_close(device);
+    assert_int_equal(test_folder_entries(test_path(folder, "first")), 1);
+    assert_int_equal(test_folder_entries(folder), 1);
+    unsetenv("P2P_CACHE_DIR");
+}
+
+static void lies_where_the_program_says(void **state) {
+    (void)state;
+    setenv("P2P_CACHE_DIR", test_path(folder, "environment"), 1);
+    assert_int_equal(p2p_cache_folder_set(test_path(folder, "program")), P2P_OK);
+    put("value");
+    expect("value");
+    assert_int_equal(test_folder_entries(test_path(folder, "program")), 1);
+    assert_int_equal(test_folder_entries(folder), 1);
+    assert_int_equal(p2p_cache_folder_set(""), P2P_INVALID);
+    expect("value");
+    unsetenv("P2P_CACHE_DIR");
+}
+
+static void expect_off(void) {
+    char *path = NULL;
+    put("value");
+    expect_none();
+    assert_int_equal(p2p_cache_path("test", key, PARTS, &path), P2P_IO);
+    assert_null(path);
+    assert_int_equal(test_folder_entries(folder), 0);
+}
+
+static void can_be_off(void **state) {
+    (void)state;
+    assert_int_equal(p2p_cache_folder_set("off"), P2P_OK);
+    expect_off();
+    setenv("P2P_CACHE_DIR", "off", 1);
+    assert_int_equal(p2p_cache_folder_set(NULL), P2P_OK);
+    expect_off();
+    unsetenv("P2P_CACHE_DIR");
+}
+
 static void belongs_to_the_user_alone(void **state) {
     (void)state;
-    setenv("P2P_CACHE_DIR", test_path(folder, "deep/er/cache"), 1);
+    assert_int_equal(p2p_cache_folder_set(test_path(folder, "deep/er/cache")), P2P_OK);
     put("value");
     expect("value");
     struct stat about;
@@ -229,7 +279,9 @@ static void refuses_what_is_no_entry(void **state) {
 /* In a process of its own, because a warning comes once per process. */
 static void warn_and_exit(FILE *stream) {
     p2p_warnings_to(stream);
-    setenv("P2P_CACHE_DIR", test_path(folder, "file/cache"), 1);
+    p2p_cache_folder_set("off");
+    put("a value"); /* where nothing is to be kept there is nothing to warn of */
+    p2p_cache_folder_set(test_path(folder, "file/cache"));
     put("a value");
     put("another");
     exit(fflush(stream) == 0 ? 0 : 1);
@@ -306,6 +358,9 @@ int main(void) {
         TEST(tells_keys_apart),
         TEST(keeps_nothing_enormous),
         TEST(lies_where_the_environment_says),
+        TEST(lies_where_the_program_says),
+        TEST(stays_where_it_was),
+        TEST(can_be_off),
         TEST(belongs_to_the_user_alone),
         TEST(notices_damage),
         TEST(notices_another_keys_entry),
