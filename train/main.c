@@ -77,6 +77,16 @@ static const command *command_named(const char *name) {
     return NULL;
 }
 
+static const struct {
+    const char *name, *summary;
+    void (*print)(FILE *stream);
+} topics[] = {
+    {"presets", "what the two published trainings set the options to", settings_print_presets},
+    {"environment", "the environment variables that p2p reads", p2p_environment_print},
+};
+
+enum { TOPIC_COUNT = sizeof topics / sizeof topics[0] };
+
 static void print_overview(FILE *stream) {
     fprintf(stream,
             "p2p %s: trains and runs pix2pix (paired image-to-image translation) on any device\n\n"
@@ -85,8 +95,9 @@ static void print_overview(FILE *stream) {
     for (int i = 0; i < COMMAND_COUNT; i++)
         fprintf(stream, "  %-12s %s\n", commands[i].name, commands[i].summary);
     fprintf(stream, "\np2p help COMMAND, or p2p COMMAND --help, shows its options and examples.\n"
-                    "p2p help presets shows what the two published trainings set the options to.\n"
-                    "p2p --version shows the version.\n");
+                    "p2p help TOPIC shows one of these:\n\n");
+    for (int i = 0; i < TOPIC_COUNT; i++) fprintf(stream, "  %-12s %s\n", topics[i].name, topics[i].summary);
+    fprintf(stream, "\np2p --version shows the version.\n");
 }
 
 static void print_help(const command *chosen, FILE *stream) {
@@ -101,17 +112,28 @@ static p2p_status unknown_command(const char *name) {
     return p2p_hint(P2P_USAGE, "p2p help lists the commands");
 }
 
+static p2p_status unknown_topic(const char *name) {
+    char text[256] = "";
+    for (int i = 0; i < TOPIC_COUNT; i++) {
+        const size_t used = strlen(text);
+        snprintf(text + used, sizeof text - used, "%s%s", i > 0 ? ", " : "", topics[i].name);
+    }
+    p2p_fail(P2P_USAGE, "'%s' is neither a command of p2p nor a topic of p2p help", name);
+    return p2p_hint(P2P_USAGE, "the topics are %s; p2p help lists the commands", text);
+}
+
 static p2p_status help(int argc, const char **argv) {
     if (argc < 2) {
         print_overview(stdout);
         return P2P_OK;
     }
-    if (strcmp(argv[1], "presets") == 0) {
-        settings_print_presets(stdout);
-        return P2P_OK;
-    }
+    for (int i = 0; i < TOPIC_COUNT; i++)
+        if (strcmp(argv[1], topics[i].name) == 0) {
+            topics[i].print(stdout);
+            return P2P_OK;
+        }
     const command *chosen = command_named(argv[1]);
-    if (!chosen) return unknown_command(argv[1]);
+    if (!chosen) return unknown_topic(argv[1]);
     print_help(chosen, stdout);
     return P2P_OK;
 }

@@ -9,8 +9,12 @@ source=$(cd "$(dirname "$0")/../.." && pwd)
 echo "-- help and usage"
 expect 0 "p2p 0." "$p2p" --version
 expect 0 "usage: p2p COMMAND" "$p2p" help
+said "  presets " "p2p help"
+said "  environment " "p2p help"
 expect 2 "no command" "$p2p"
 expect 2 "'frobnicate' is no command" "$p2p" frobnicate
+expect 2 "'frobnicate' is neither a command of p2p nor a topic" "$p2p" help frobnicate
+said "hint: the topics are presets, environment;" "p2p help frobnicate"
 for command in train translate test devices plan bench sample-data; do
     expect 0 "Examples:" "$p2p" help $command
     expect 0 "Examples:" "$p2p" $command --help

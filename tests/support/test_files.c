@@ -81,7 +81,7 @@ const char *test_own_path(const char *name) {
 
 const char *test_golden(const char *name) {
     const char *moved = getenv("P2P_TEST_GOLDEN");
-    return test_path(moved ? moved : P2P_TEST_DIR "/golden", name);
+    return test_path(moved && moved[0] ? moved : P2P_TEST_DIR "/golden", name);
 }
 
 void test_file_write(const char *path, const void *bytes, size_t size) {
