@@ -7,6 +7,7 @@
 #include "host/sys.h"
 #include "host/text.h"
 #include "p2p.h"
+#include "setup/setup.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -61,8 +62,8 @@ static const command commands[] = {
      "  p2p tune\n"
      "  p2p tune --batch 4 --precision bf16 --device opencl:1\n"
      "  p2p tune --mode translate --size 512\n",
-     "Each candidate is checked before it is timed. Later trainings on this device use what is kept, in\n"
-     "P2P_CACHE_DIR or below ~/.cache; on GPUs a training measures by itself what is not kept yet. Results\n"
+     "Each candidate is checked before it is timed. Later trainings on this device use what is kept in\n"
+     "the folder of --cache; on GPUs a training measures by itself what is not kept yet. Results\n"
      "may differ in their last bits from those without; a resumed training goes on with the choices that\n"
      "its checkpoint holds.\n",
      command_tune},
@@ -146,7 +147,8 @@ static p2p_status run_command(const command *chosen, const char *program, int ar
     else if (status == P2P_OK) {
         if (all.verbose) p2p_log_to(stderr);
         all.program = program;
-        status = chosen->run(&all);
+        status = setup_process(&all);
+        if (status == P2P_OK) status = chosen->run(&all);
     }
     settings_free(&all);
     if (status == P2P_OK && (fflush(stdout) != 0 || ferror(stdout)))
