@@ -14,14 +14,14 @@ calls() { texts "$@" | grep -oE 'getenv\("[A-Z0-9_]+"\)' | cut -d '"' -f 2; }
 # literal that is a name counts, unless it is one to be set.
 names() (
     cd "$1" || exit 1
-    program=(backend backend-opencl models train)
+    program=(backend* models train)
     {
         calls "${program[@]}" tests
         texts "${program[@]}" | sed -E 's/(setenv|environment_set)\("[A-Z0-9_]+"//g' | grep -oE '"P2P_[A-Z0-9_]+"' | tr -d '"'
     } | sort -u
 )
-mkdir -p tree/{backend,backend-opencl,models,train,tests}
-cp -r "$source"/{backend,backend-opencl,models,train,tests} tree
+mkdir tree
+cp -r "$source"/{backend*,models,train,tests} tree
 rm tree/backend/host/environment.c # the table itself
 expect 0 "P2P_CACHE_DIR" "$p2p" help environment
 cp out.txt environment.txt
