@@ -99,7 +99,7 @@ check_option() {
     fi
     if [ -z "${options["$owner $option"]-}" ]; then
         [ "$owner" = any ] && [ -n "${options["other $option"]-}" ] && return
-        fail "$place: p2p ${owner/any/} has no option $option"
+        fail "$place: $([ "$owner" = any ] && echo "no program" || echo "p2p $owner") has no option $option"
     elif [ -n "${values[$option]-}" ] && [[ $value =~ ^[a-z0-9]+$ ]] && [[ ${values[$option]} != *"|$value|"* ]]; then
         fail "$place: $option has no value $value"
     fi
