@@ -145,8 +145,8 @@ static void test_model_file_refused(void **state) {
     check_edited("\"p2p_format\":\"2\"", "\"p2p_format\":\"3\"", "another version of p2p");
     check_edited("\"p2p_format\":\"2\"", "\"p2p_format\":\"0\"", "another version of p2p");
     check_edited("\"p2p_format\":\"2\"", "\"p2p_format\":\"x\"", "another version of p2p");
-    check_edited("U-Net generator", "X-Net generator", "doesn't know");
-    check_edited("\"norm\":\"batch\"", "\"norm\":\"butch\"", "metadata's norm is none that this version");
+    check_edited("U-Net generator", "X-Net generator", "does not support");
+    check_edited("\"norm\":\"batch\"", "\"norm\":\"butch\"", "norm is not supported by this version");
     check_edited("\"d_order\":", "\"e_order\":", "metadata's d_order is missing");
     check_edited("\"leaky_slope\":\"0.3\"", "\"leaky_slope\":\"1.3\"", "leaky_slope is 1.3");
     check_edited("\"leaky_slope\":", "\"leaky-slope\":", "metadata's leaky_slope is missing");
