@@ -24,8 +24,7 @@ static const double BETA1 = 0.5, BETA2 = 0.999, ADAM_EPS = 1e-8, LEARNING_RATE =
 
 enum { WORLD = 2, TERMS = 4, INPUTS = 4, PASSES = 2, BENDS = 16, TRIES = 2000 };
 
-/* ---- Models: networks and a graph with what is to be checked in it
- * ------------------------------------------ */
+/* ---- Models: networks and a graph with what is to be checked in it ------------------------------------ */
 
 typedef struct {
     p2p_network *target; /* NULL: only inputs are checked */
@@ -182,8 +181,7 @@ static p2p_value bare_norm(model *m, p2p_network *network, p2p_value x, p2p_norm
 static const p2p_norm_options over_batch = {.over = P2P_STATS_BATCH}, over_image = {.over = P2P_STATS_IMAGE},
                               over_replicas = {.over = P2P_STATS_BATCH, .sync = true};
 
-/* ---- Cases
- * --------------------------------------------------------------------------------------------------- */
+/* ---- Cases -------------------------------------------------------------------------------------------- */
 
 /* A convolution that leaves out the last row of a padded input, then one with an oblong filter. */
 static void build_conv(model *m) {
@@ -286,8 +284,7 @@ static void build_shared_weights(model *m) {
     bce(m, &m->passes[0], y, 1, 1, "loss");
 }
 
-/* ---- A generator and a discriminator in small
- * ------------------------------------------------------------------ */
+/* ---- A generator and a discriminator in small --------------------------------------------------------- */
 
 static const char *layer_name(char text[32], const char *name, int level) {
     snprintf(text, 32, "%s%d", name, level);
@@ -374,8 +371,7 @@ static const grad_case cases[] = {
     {"simultaneous gan on replicas", build_simultaneous_gan, 1, 2, false, "", false},
 };
 
-/* ---- Data
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- Data --------------------------------------------------------------------------------------------- */
 
 /* Uniform in [-1, 1): splitmix64. */
 static double draw(model *m) {
@@ -444,8 +440,7 @@ static void choose_data(model *m) {
     fail_msg("no data keeps away from the activations' bends");
 }
 
-/* ---- Setting up
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- Setting up --------------------------------------------------------------------------------------- */
 
 static p2p_device *devices[WORLD];
 
@@ -557,8 +552,7 @@ static void model_destroy(model *m) {
     free(m);
 }
 
-/* ---- Checking
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- Checking ----------------------------------------------------------------------------------------- */
 
 static double total(model *m, const pass *p) {
     double sum = 0;
@@ -667,8 +661,7 @@ static void test_case(void **state) {
     }
 }
 
-/* ---- Adam, followed by hand
- * ------------------------------------------------------------------------------------------- */
+/* ---- Adam, followed by hand --------------------------------------------------------------------------- */
 
 enum { LARGEST = 192, UPDATES = 3 }; /* elements of a parameter */
 

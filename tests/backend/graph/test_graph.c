@@ -13,8 +13,7 @@
 
 static const p2p_param NO_PARAM = {-1};
 
-/* ---- Helpers
- * ----------------------------------------------------------------------------------------------- */
+/* ---- Helpers ------------------------------------------------------------------------------------------ */
 
 /* *text is the caller's to free. */
 static void graph_text(const p2p_graph *graph, char **text) {
@@ -76,8 +75,7 @@ static layer layer_create(const char *name) {
 static const p2p_norm_options batch_norm = {
     .over = P2P_STATS_BATCH, .update_running = true, .eps = 1e-5, .momentum = 0.1};
 
-/* ---- Networks
- * ---------------------------------------------------------------------------------------------- */
+/* ---- Networks ----------------------------------------------------------------------------------------- */
 
 static void test_network(void **state) {
     (void)state;
@@ -122,8 +120,7 @@ static void test_network_refusals(void **state) {
     assert_int_equal(p2p_network_status(NULL), P2P_INVALID);
 }
 
-/* ---- Shapes and forward nodes
- * --------------------------------------------------------------------------------- */
+/* ---- Shapes and forward nodes ------------------------------------------------------------------------- */
 
 static void test_shapes(void **state) {
     (void)state;
@@ -246,8 +243,7 @@ static void test_update_nodes(void **state) {
     p2p_network_destroy(l.network);
 }
 
-/* ---- Refusals: the message names the layer and the reason, and nothing is added afterwards
- * --------------------- */
+/* ---- Refusals: the message names the layer and the reason, and nothing is added afterwards ------------ */
 
 typedef struct {
     p2p_graph *graph;
@@ -415,8 +411,7 @@ static void test_graph_refusals(void **state) {
     p2p_network_destroy(NULL);
 }
 
-/* ---- Gradients: which nodes, in which order, what overwrites and what accumulates
- * ------------------------------ */
+/* ---- Gradients: which nodes, in which order, what overwrites and what accumulates --------------------- */
 
 /* Backward from one loss to a network, and the nodes that it appends as text. */
 static void backward(p2p_graph *graph, p2p_value loss, p2p_network *target) {
@@ -657,8 +652,7 @@ static void test_long_graph(void **state) {
     p2p_network_destroy(b.l.network);
 }
 
-/* ---- Refusals of p2p_backward
- * ------------------------------------------------------------------------------------ */
+/* ---- Refusals of p2p_backward ------------------------------------------------------------------------- */
 
 static void test_call_refusals(void **state) {
     (void)state;

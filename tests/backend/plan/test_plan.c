@@ -82,8 +82,7 @@ static void expect_equal(const training *a, const training *b, double tolerance)
     compare("parameter", a->parameters, b->parameters, a->count, tolerance);
 }
 
-/* ---- Off-switches ---------------------------------------------------------------------------------------
- */
+/* ---- Off-switches ------------------------------------------------------------------------------------- */
 
 static training everything_on;
 
@@ -275,8 +274,7 @@ static void test_strict(void **state) {
     free(strict.parameters);
 }
 
-/* ---- Memory ---------------------------------------------------------------------------------------------
- */
+/* ---- Memory ------------------------------------------------------------------------------------------- */
 
 static void expect_no_overlap(const plan_part *part) {
     size_t chunk = part->session->cut.chunk_bytes;
@@ -390,8 +388,7 @@ static void test_out_of_memory(void **state) {
     plan_rig_close(&rig);
 }
 
-/* ---- Runs -----------------------------------------------------------------------------------------------
- */
+/* ---- Runs --------------------------------------------------------------------------------------------- */
 
 static void fill(plan_rig *rig, int seed) {
     unsigned char *x = p2p_plan_input(rig->plan, 0, "x");
@@ -486,8 +483,7 @@ static void test_two_plans(void **state) {
     assert_true(fabs(losses[0] - losses[1]) < 1e-10);
 }
 
-/* ---- Misuse ---------------------------------------------------------------------------------------------
- */
+/* ---- Misuse ------------------------------------------------------------------------------------------- */
 
 static void test_misuse(void **state) {
     (void)state;

@@ -19,8 +19,7 @@
 
 enum { BATCH = 2, C = 4, SIDE = 4, ELEMENTS = BATCH * C * SIDE * SIDE, MOST_OUTPUTS = 4 };
 
-/* ---- Making graphs by hand ------------------------------------------------------------------------------
- */
+/* ---- Making graphs by hand ---------------------------------------------------------------------------- */
 
 typedef struct {
     p2p_graph *graph;
@@ -147,8 +146,7 @@ static int put_relu_gradient(const hand *h, int y, int dy) {
     return dx;
 }
 
-/* ---- Comparing ------------------------------------------------------------------------------------------
- */
+/* ---- Comparing ---------------------------------------------------------------------------------------- */
 
 static void run(const hand *h, bool fusion, double results[MOST_OUTPUTS][2 * ELEMENTS],
                 int fused[PLAN_FUSION_COUNT]) {
@@ -192,8 +190,7 @@ static void expect(hand *h, plan_fusion rule, int times) {
     p2p_network_destroy(h->network);
 }
 
-/* ---- Cases ----------------------------------------------------------------------------------------------
- */
+/* ---- Cases -------------------------------------------------------------------------------------------- */
 
 static void test_result_read_before_bias(void **state) {
     (void)state;

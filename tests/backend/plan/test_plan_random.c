@@ -37,8 +37,7 @@ static int fused[PLAN_FUSION_COUNT]; /* by all plans so far */
 static const char *address_now;
 static unsigned first_seed = 1, seed_count, seed_now;
 
-/* ---- Drawing a graph ------------------------------------------------------------------------------------
- */
+/* ---- Drawing a graph ---------------------------------------------------------------------------------- */
 
 typedef struct {
     p2p_draw draw;
@@ -191,8 +190,7 @@ static drawing draw_graph(unsigned seed) {
     return d;
 }
 
-/* ---- Running it -----------------------------------------------------------------------------------------
- */
+/* ---- Running it --------------------------------------------------------------------------------------- */
 
 typedef struct {
     double *numbers;

@@ -19,8 +19,7 @@
         if ((expression) != P2P_OK) fail_msg("%s: %s", #expression, p2p_message());                          \
     } while (0)
 
-/* ---- The text -------------------------------------------------------------------------------------------
- */
+/* ---- The text ----------------------------------------------------------------------------------------- */
 
 /* A session with a training and a translation plan; all operations at batch 1, numbers at every batch. */
 static void print_batch(const pix2pix *model, p2p_device *device, bool bf16, int64_t batch, FILE *stream) {
@@ -69,8 +68,7 @@ static char *plan_text(int profile, bool bf16) {
     return text;
 }
 
-/* ---- Comparison -----------------------------------------------------------------------------------------
- */
+/* ---- Comparison --------------------------------------------------------------------------------------- */
 
 static char *read_text(const char *path) {
     FILE *file = fopen(path, "rb");
