@@ -1,5 +1,5 @@
 /* The graph builder and the structure of gradients, without any device: shapes, refusals with their messages,
- * and small graphs compared with their text, a line per node. Whether the numbers are right is test_grad.c's.
+ * and small graphs compared with their text, a line per node. test_grad.c tests the numbers.
  */
 #include "graph/ir.h"
 
@@ -15,7 +15,7 @@ static const p2p_param NO_PARAM = {-1};
 
 /* ---- Helpers ------------------------------------------------------------------------------------------ */
 
-/* *text is the caller's to free. */
+/* The caller frees *text. */
 static void graph_text(const p2p_graph *graph, char **text) {
     size_t size = 0;
     FILE *stream = open_memstream(text, &size);
@@ -49,7 +49,7 @@ static int count_nodes(const p2p_graph *graph, p2p_kind kind) {
     return count;
 }
 
-/* The graph has failed with a message that holds every one of the words. */
+/* The graph has failed with a message that contains both texts. */
 static void expect_failure(const p2p_graph *graph, const char *word, const char *other) {
     assert_int_equal(p2p_graph_status(graph), P2P_INVALID);
     if (!strstr(p2p_message(), word) || !strstr(p2p_message(), other))
@@ -206,7 +206,7 @@ static void test_norm_kinds(void **state) {
     p2p_network_destroy(l.network);
 }
 
-/* Losses are means over the global batch, however small this replica's share. */
+/* Losses are means over the global batch, independently of this replica's share. */
 static void test_loss_scale(void **state) {
     (void)state;
     p2p_graph *graph = p2p_graph_create(2, 8, 3);
@@ -216,7 +216,7 @@ static void test_loss_scale(void **state) {
     p2p_graph_destroy(graph);
 }
 
-/* What changes nothing makes no node. */
+/* Identities add no node. */
 static void test_identities(void **state) {
     (void)state;
     layer l = layer_create("G");
@@ -502,7 +502,7 @@ static void test_frozen_network(void **state) {
     gan_destroy(&n);
 }
 
-/* The other way round: the generator frozen by detach, its output no reader's business. */
+/* The generator frozen by detach: no gradient is computed of its output. */
 static void test_detach(void **state) {
     (void)state;
     gan n = gan_create();
@@ -592,7 +592,8 @@ static void test_two_losses(void **state) {
     p2p_network_destroy(b.l.network);
 }
 
-/* Statistics over all replicas: so are the sums of the gradient. Scale and shift keep the replica's own. */
+/* With statistics over all replicas, the sums of the gradient are over all replicas too. Those for scale and
+ * shift are the replica's own. */
 static void test_synchronised_norm(void **state) {
     (void)state;
     layer l = layer_create("G");
