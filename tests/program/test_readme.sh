@@ -5,7 +5,7 @@
 #   tests/program/test_readme.sh P2P DEVICE      P2P: the program; DEVICE: e.g. reference:0
 #
 # Commands of p2p run in their order on a tiny data set, with options for a small network added. Scripts of ci/ are only
-# parsed, because they install packages. Python is not needed: a committed file stands for what PyTorch would save.
+# parsed, because they install packages. Python is not needed: a committed file replaces the one that PyTorch would save.
 source=$(cd "$(dirname "$0")/../.." && pwd)
 . "$(dirname "$0")/../support/expect.sh" "$@"
 tab=$'\t'
@@ -19,8 +19,8 @@ for command in $("$p2p" help | sed -n 's/^  \([a-z][a-z-]*\)  .*/\1/p'); do
     while read -r option value; do
         options["$command $option"]=yes options["any $option"]=yes
         [[ $value == *'|'* ]] && values[$option]="|$value|"
-    done < <(sed -n 's/^ *\(-[a-z]\), --/\1\n --/; s/^ *\(--[a-z0-9-]*\) \([^ ]*\).*/\1 \2/mp' help.txt)
-    for option in $(grep -oE '^ +-[a-z], ' help.txt | tr -d ' ,'); do options["$command $option"]=yes; done
+    done < <(sed -nE 's/^ {2,6}(-[a-z], )?(--[a-z0-9-]+) ?([^ ]*).*/\2 \3/p' help.txt)
+    for option in $(sed -nE 's/^  (-[a-z]), --.*/\1/p' help.txt); do options["$command $option"]=yes; done
 done
 [ ${#commands[@]} -ge 8 ] || fail "p2p help lists ${#commands[@]} commands"
 
@@ -50,8 +50,8 @@ done
 
 # ---- What the files show ----
 
-# pieces FILE: a line for each thing that it shows: kind, place, text; separated by tabs. Kinds: block (a line of a code
-# block), code (inline), link. In a table of "option of `p2p X`" the first column is X's.
+# pieces FILE: a line for each piece that is checked: kind, place, text; separated by tabs. Kinds: block (a line of a code
+# block), code (inline), link. In a table of "option of `p2p X`" the first column has options of X.
 pieces() {
     awk -v name="${1#"$source/"}" '
         function show(kind, text) { printf "%s\t%s:%d\t%s\n", kind, name, start, text }
@@ -99,7 +99,7 @@ check_option() {
     fi
     if [ -z "${options["$owner $option"]-}" ]; then
         [ "$owner" = any ] && [ -n "${options["other $option"]-}" ] && return
-        fail "$place: $([ "$owner" = any ] && echo "no program" || echo "p2p $owner") has no option $option"
+        fail "$place: no option $option of ${owner/#any/any program}"
     elif [ -n "${values[$option]-}" ] && [[ $value =~ ^[a-z0-9]+$ ]] && [[ ${values[$option]} != *"|$value|"* ]]; then
         fail "$place: $option has no value $value"
     fi
