@@ -32,9 +32,9 @@ expect 2 "--preset: 'caffe' is none of pytorch|tensorflow" "$p2p" train --preset
 expect 2 "--d-layers contradicts --d-net pixel" "$p2p" plan --d-net pixel --d-layers 2
 expect 2 "--bottleneck-norm on contradicts --norm none" "$p2p" plan --norm none --bottleneck-norm on
 
-echo "-- the README's table of presets"
+echo "-- the table of presets in models/PRESETS.md"
 "$p2p" help presets >presets.txt
-sed -n '/^| flag/,/^$/{/^$/!p}' "$source/README.md" | diff - presets.txt || fail "the README's table is not p2p help presets"
+sed -n '/^| flag/,/^$/{/^$/!p}' "$source/models/PRESETS.md" | diff - presets.txt || fail "the table of models/PRESETS.md is not p2p help presets"
 
 echo "-- data"
 expect 3 "nowhere" "$p2p" train --data nowhere --out run --device "$device"

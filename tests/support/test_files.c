@@ -1,4 +1,4 @@
-/* See test_files.h. Talks to the system directly, so that a mistake in train/sys.c can't hide itself. */
+/* See test_files.h. Calls the system directly, so that an error in train/host/sys.c cannot hide itself. */
 #include "test_files.h"
 
 #include <dirent.h>

@@ -1,5 +1,5 @@
-/* What is kept between runs: where it lies, that it comes back as it was, that damage of any kind is noticed,
- * that what can't be written is said once, and that processes don't disturb each other.
+/* The cache between runs: its folder, values read back unchanged, detection of damage of any kind, a single
+ * warning if entries cannot be written, and several processes at once.
  */
 #include "device/device.h"
 #include "host/cache.h"
@@ -68,7 +68,7 @@ static void gives_back_what_was_kept(void **state) {
     expect("second, in its place");
     put("");
     expect("");
-    assert_int_equal(test_folder_entries(test_path(folder, "cache")), 1); /* nothing temporary stays */
+    assert_int_equal(test_folder_entries(test_path(folder, "cache")), 1); /* no temporary file remains */
 }
 
 static void tells_keys_apart(void **state) {
@@ -94,7 +94,7 @@ static void keeps_nothing_enormous(void **state) {
     expect_none();
 }
 
-/* ---- Where --------------------------------------------------------------------------------------------- */
+/* ---- The folder --------------------------------------------------------------------------------------- */
 
 /* Read what the environment says once more. */
 static void expect_below(const char *wanted) {
@@ -200,7 +200,7 @@ static char *entry_path(void) {
     return path;
 }
 
-/* The entry with other bytes is not found, and can be kept again. */
+/* The entry with other bytes is not found, and can be written again. */
 static void expect_damage(const void *bytes, size_t size) {
     char *path = entry_path();
     test_file_write(path, bytes, size);
@@ -229,7 +229,7 @@ static void notices_damage(void **state) {
     expect_damage(longer, size);
     free(longer);
     test_file_write(path, entry, size);
-    expect("a value of some length"); /* the rest of the test was not for nothing */
+    expect("a value of some length"); /* the undamaged entry is found */
     put("made again");
     expect("made again");
     free(entry);
@@ -263,7 +263,7 @@ static void refuses_what_is_no_entry(void **state) {
     test_link_add(path, "/dev/zero");
     expect_none();
     unlink(path);
-    /* A file with holes that claims more than an entry may have; nothing that long is allocated or read. */
+    /* A sparse file that claims more bytes than an entry may have; no such length is allocated or read. */
     FILE *huge = fopen(path, "wb");
     assert_non_null(huge);
     assert_int_equal(ftruncate(fileno(huge), (off_t)1 << 40), 0);
@@ -312,7 +312,7 @@ static void warns_once(void **state) {
 
 enum { WRITERS = 4, ROUNDS = 200, VALUE_BYTES = 100000 };
 
-/* Write and read the same entry; 0 when whatever is found is one writer's whole value. */
+/* Write and read the same entry; 0 if every value found is the complete value of one writer. */
 static int write_and_read(int writer) {
     unsigned char *mine = malloc(VALUE_BYTES);
     if (!mine) return 2;
@@ -321,7 +321,7 @@ static int write_and_read(int writer) {
         p2p_cache_put("test", key, PARTS, mine, VALUE_BYTES);
         void *value = NULL;
         size_t size = 0;
-        /* Always there: a writer that is at work leaves the old entry in place. */
+        /* Always found: a writer leaves the old entry in place until the new one is complete. */
         if (!p2p_cache_get("test", key, PARTS, &value, &size) || size != VALUE_BYTES) return 3;
         const unsigned char *found = value;
         if (found[0] < 1 || found[0] > WRITERS) return 4;
