@@ -349,13 +349,16 @@ static int check_left_out(golden_case *c, p2p_network *network) {
 /* The first step, comparing every layer's result. */
 static void check_first_step(golden_case *c) {
     static const char prefix[] = "layer.";
+    int layers = 0;
     load_initial(c);
     run(c, PLAN_LAYERS, 0);
     for (int i = 0; i < safetensors_count(c->expected); i++) {
         const char *name = safetensors_at(c->expected, i)->name;
-        if (strncmp(name, prefix, strlen(prefix)) == 0)
-            compare_output(c, P2P_GOLDEN_layers, PLAN_LAYERS, name + strlen(prefix), name);
+        if (strncmp(name, prefix, strlen(prefix)) != 0) continue;
+        compare_output(c, P2P_GOLDEN_layers, PLAN_LAYERS, name + strlen(prefix), name);
+        layers++;
     }
+    assert_true(layers > 5);
     compare_losses(c, PLAN_LAYERS, 0);
     compare_state(c, P2P_GOLDEN_gradients, c->model->generator.network, P2P_STATE_GRADIENT, "gradient");
     compare_state(c, P2P_GOLDEN_gradients, c->model->discriminator.network, P2P_STATE_GRADIENT, "gradient");

@@ -345,6 +345,8 @@ static void test_settings_in_the_graph(void **state) {
     assert_int_equal(count_kind(graph, P2P_KIND_loss_mse), 3);
     assert_int_equal(count_kind(graph, P2P_KIND_loss_bce), 0);
     assert_int_equal(count_kind(graph, P2P_KIND_dropout), 2 * 3);
+    assert_int_equal(count_kind(graph, P2P_KIND_norm_apply), 13 + 3 * 3);
+    assert_int_equal(count_kind(graph, P2P_KIND_adam), 2);
     for (int i = 0; i < graph->node_count; i++) {
         const p2p_op *op = &graph->nodes[i].op;
         if (op->kind == P2P_KIND_norm_apply) assert_true(op->eps == 0.25 && op->momentum == 0.375);
@@ -371,6 +373,7 @@ static void test_norms_in_the_graph(void **state) {
         OK(pix2pix_graph_train(model, &options, &graphs[0]));
         OK(pix2pix_graph_evaluate(model, &options, false, &graphs[1]));
         assert_int_equal(count_kind(graphs[0], P2P_KIND_norm_apply), norm == NN_NORM_none ? 0 : 13 + 3 * 3);
+        assert_int_equal(count_kind(graphs[1], P2P_KIND_norm_apply), norm == NN_NORM_none ? 0 : 13);
         for (int g = 0; g < 2; g++) {
             for (int i = 0; i < graphs[g]->node_count; i++) {
                 const ir_node *node = &graphs[g]->nodes[i];

@@ -270,9 +270,11 @@ static void test_strict(void **state) {
 
 static void expect_no_overlap(const plan_part *part) {
     size_t chunk = part->session->cut.chunk_bytes;
+    int placed = 0;
     for (int a = 1; a < part->value_count; a++) {
         const plan_value *x = &part->values[a];
         if (x->origin != IR_LOCAL || x->last < x->first) continue;
+        placed++;
         size_t x_end = x->at.offset + p2p_tensor_bytes(&x->tensor);
         assert_int_equal(x->at.offset % part->session->cut.alignment, 0);
         assert_int_equal(x->at.offset / chunk, (x_end - 1) / chunk);
@@ -285,6 +287,7 @@ static void expect_no_overlap(const plan_part *part) {
             assert_true(apart || !together);
         }
     }
+    assert_true(placed > 20);
 }
 
 /* The scratch memory of an operation overlaps no other memory in use at that step. */

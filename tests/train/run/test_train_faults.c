@@ -81,7 +81,7 @@ static void lose_device_at(uint64_t nth) {
     char text[32];
     snprintf(text, sizeof text, "%llu", (unsigned long long)nth);
     assert_int_equal(setenv("P2P_LOSE_DEVICE_AT", text, 1), 0);
-    p2p_fault_read_environment();
+    OK(p2p_fault_read_environment());
 }
 
 static void inject(fault kind, uint64_t nth) {
