@@ -81,7 +81,7 @@ static bool compare(op_suite *suite) {
     const int differences = op_refusals_compare(&suite->listed, &suite->found, suite->only_kind, stdout);
     if (differences == 0) return true;
     printf("FAIL %s: refusals are not those of [%s] in %s: %d differences above; "
-           "P2P_UPDATE_GOLDEN=1 accepts them\n",
+           "P2P_UPDATE_GOLDEN=1 with --mode refusals accepts them\n",
            suite->repro, suite->section, suite->list, differences);
     return false;
 }
@@ -90,7 +90,8 @@ bool op_suite_refusals(op_suite *suite, bool accept) {
     if (accept) return update(suite);
     const p2p_status status = op_refusals_read(suite->list, suite->section, &suite->listed);
     suite->has_list = status == P2P_OK;
-    if (status != P2P_OK) printf("FAIL %s; P2P_UPDATE_GOLDEN=1 writes it\n", p2p_message());
+    if (status != P2P_OK)
+        printf("FAIL %s; P2P_UPDATE_GOLDEN=1 with --mode refusals writes it\n", p2p_message());
     ask_all(suite, suite->only_kind);
     return suite->has_list && compare(suite);
 }

@@ -5,8 +5,9 @@
  *            [--thin] [--tiny] [--macs N] [--apart] [--family NAME] [--verbose]
  *
  * Before anything runs, the device is asked about the whole fixed table, and what it refuses is compared with
- * golden/refusals.txt (op_refusal.h); P2P_UPDATE_GOLDEN=1 writes that file's section of the device instead.
- * --mode refusals does no more than that. --family compares with another family's section: a test double's.
+ * golden/refusals.txt (op_refusal.h). --mode refusals does no more than that, and with P2P_UPDATE_GOLDEN=1
+ * writes the device's section of that file instead. --family compares with another family's section: a test
+ * double's.
  * --storage makes the device store tensors another way than it asks for: with the reference, which takes any
  * layout, that is a test of the layouts and of the runner itself. --random N draws N cases of each kind after
  * the table. --precision bf16 asks for what the device does in bf16: activations stored so, or convolutions
@@ -206,18 +207,14 @@ static bool parse_case(const char *text, p2p_op *op) {
     return false;
 }
 
-static bool check_refusals(op_suite *suite) {
-    return op_suite_refusals(suite, strcmp(environment("P2P_UPDATE_GOLDEN"), "1") == 0);
-}
-
 static int run_refusals(op_suite *suite) {
-    const bool listed = check_refusals(suite);
+    const bool listed = op_suite_refusals(suite, strcmp(environment("P2P_UPDATE_GOLDEN"), "1") == 0);
     return op_suite_refusals_report(suite) && listed ? 0 : 1;
 }
 
 static int run_tests(op_suite *suite, const options *chosen) {
     const bool judges = strcmp(chosen->mode, "test") == 0;
-    const bool listed = !judges || chosen->descriptor || check_refusals(suite);
+    const bool listed = !judges || chosen->descriptor || op_suite_refusals(suite, false);
     if (chosen->descriptor) {
         p2p_op op;
         if (!parse_case(chosen->descriptor, &op)) return 2;

@@ -19,7 +19,7 @@ expect 0 " 0 failed" "$p2p" --backend refusing:0 --family "reference cpu" --filt
 echo "-- refusals that the list does not have"
 expect 1 "refused: conv_fwd bias act accumulate: 44 of 44" "$p2p" --backend refusing:2 "${asks[@]}"
 said "listed:  conv_fwd bias act accumulate: none" "everything optional"
-said "P2P_UPDATE_GOLDEN=1 accepts them" "everything optional"
+said "P2P_UPDATE_GOLDEN=1 with --mode refusals accepts them" "everything optional"
 expect 1 "refused: norm_apply act dropout merged" "$p2p" --backend refusing:3 "${asks[@]}"
 grep -q "refused: .*conv" out.txt && fail "more differs than the one fusion: $(grep conv out.txt)"
 expect 1 "has no such refusal in [reference cpu fp32]: refusing:3 refuses it" \
