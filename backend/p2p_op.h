@@ -413,9 +413,12 @@ int p2p_kind_operand_count(p2p_kind kind);
 const char *p2p_kind_name(p2p_kind kind);
 const char *p2p_kind_operand_name(p2p_kind kind, int operand);
 int p2p_kind_operand_use(p2p_kind kind, int operand);
-/* P2P_IN, P2P_OUT or P2P_INOUT: what this very descriptor does with the operand's elements, given its
- * accumulate bits and modes (norm_apply without `merged` only reads stats); 0 when it is absent. */
+/* How this descriptor uses the operand's elements: P2P_IN, P2P_OUT or P2P_INOUT. The modes are considered
+ * (norm_apply without `merged` only reads stats) and the accumulate bits; 0 if the operand is absent. */
 int p2p_op_operand_use(const p2p_op *op, int operand);
+/* The same without accumulation and whether or not the operand is present: an output that is added to is
+ * P2P_OUT. Reads no tensor of the descriptor. */
+int p2p_op_mode_use(const p2p_op *op, int operand);
 const char *p2p_act_name(p2p_act act);
 const char *p2p_math_name(p2p_math math);
 /* The bfloat16 nearest to a value's nearest float32, ties to even both times. */

@@ -70,16 +70,19 @@ int p2p_kind_operand_use(p2p_kind kind, int operand) {
     return info != NULL ? info->use : 0;
 }
 
-int p2p_op_operand_use(const p2p_op *op, int operand) {
-    if (operand < 0 || operand >= P2P_MAX_OPERANDS || !p2p_tensor_present(&op->t[operand])) return 0;
+int p2p_op_mode_use(const p2p_op *op, int operand) {
     if (op->kind == P2P_KIND_norm_apply && operand == P2P_AT_norm_apply_stats)
         return op->merged ? P2P_OUT : P2P_IN;
     if (op->kind == P2P_KIND_norm_apply && operand == P2P_AT_norm_apply_running)
         return op->use_running ? P2P_IN : P2P_INOUT;
     if (op->kind == P2P_KIND_norm_bwd_apply && operand == P2P_AT_norm_bwd_apply_sums)
         return op->merged ? P2P_OUT : P2P_IN;
-    if (op->accumulate >> operand & 1) return P2P_INOUT;
     return p2p_kind_operand_use(op->kind, operand) & P2P_INOUT;
+}
+
+int p2p_op_operand_use(const p2p_op *op, int operand) {
+    if (operand < 0 || operand >= P2P_MAX_OPERANDS || !p2p_tensor_present(&op->t[operand])) return 0;
+    return op->accumulate >> operand & 1 ? P2P_INOUT : p2p_op_mode_use(op, operand);
 }
 
 bool p2p_op_is_factor(const p2p_op *op, int operand) {

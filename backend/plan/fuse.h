@@ -18,8 +18,7 @@ typedef struct {
 fuse_uses fuse_find_uses(const plan_part *part, int value);
 /* Made and used by nodes alone, whole: it may be left unwritten, or moved. */
 bool fuse_is_private(const plan_part *part, int value, const fuse_uses *uses);
-/* How a node uses an operand; statistics that an unmerged normalisation only reads count as read. */
-bool fuse_reads(const plan_node *node, int operand);
+/* Whether the node writes the operand, accumulation included. */
 bool fuse_writes(const plan_node *node, int operand);
 /* Some node strictly between two positions writes the value (or, for state, updates its network). */
 bool fuse_written_between(const plan_part *part, int value, int from, int to);

@@ -9,22 +9,12 @@ bool fuse_accumulates(const plan_node *node, int operand) {
     return node->op.accumulate >> operand & 1;
 }
 
-static int use_of(const plan_node *node, int operand) {
-    const p2p_op *op = &node->op;
-    int use = p2p_kind_operand_use(op->kind, operand) & P2P_INOUT;
-    if (op->kind == P2P_KIND_norm_apply && operand == P2P_AT_norm_apply_stats)
-        return op->merged ? P2P_OUT : P2P_IN;
-    if (op->kind == P2P_KIND_norm_bwd_apply && operand == P2P_AT_norm_bwd_apply_sums)
-        return op->merged ? P2P_OUT : P2P_IN;
-    return use;
-}
-
-bool fuse_reads(const plan_node *node, int operand) {
-    return use_of(node, operand) & P2P_IN;
+static bool reads(const plan_node *node, int operand) {
+    return p2p_op_mode_use(&node->op, operand) & P2P_IN;
 }
 
 bool fuse_writes(const plan_node *node, int operand) {
-    return use_of(node, operand) & P2P_OUT;
+    return p2p_op_mode_use(&node->op, operand) & P2P_OUT;
 }
 
 static void note(int *count, int kept[FUSE_MOST], int *last, int node) {
@@ -44,7 +34,7 @@ fuse_uses fuse_find_uses(const plan_part *part, int value) {
                 uses.in_parts = uses.in_parts || (operand && plan_root(part, operand) == value);
                 continue;
             }
-            if (fuse_reads(node, k)) note(&uses.reader_count, uses.readers, &uses.last_reader, i);
+            if (reads(node, k)) note(&uses.reader_count, uses.readers, &uses.last_reader, i);
             if (fuse_writes(node, k)) note(&uses.writer_count, uses.writers, &uses.last_writer, i);
         }
     }

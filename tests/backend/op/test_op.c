@@ -689,8 +689,15 @@ static void operand_use_follows_modes(void **state) {
     assert_int_equal(p2p_op_operand_use(&op, P2P_AT_norm_apply_stats), P2P_OUT);
     assert_int_equal(p2p_op_operand_use(&op, P2P_AT_norm_apply_running), P2P_INOUT);
     assert_int_equal(p2p_op_operand_use(&op, P2P_AT_norm_apply_y2), P2P_INOUT);
+    assert_int_equal(p2p_op_mode_use(&op, P2P_AT_norm_apply_y2), P2P_OUT); /* accumulation apart */
     op = parsed(valid[16]);
     assert_int_equal(p2p_op_operand_use(&op, P2P_AT_norm_apply_running), P2P_IN);
+    assert_int_equal(p2p_op_mode_use(&op, P2P_AT_norm_apply_running), P2P_IN);
+    op = (p2p_op){.kind = P2P_KIND_norm_bwd_apply}; /* no operand is present */
+    assert_int_equal(p2p_op_operand_use(&op, P2P_AT_norm_bwd_apply_sums), 0);
+    assert_int_equal(p2p_op_mode_use(&op, P2P_AT_norm_bwd_apply_sums), P2P_IN);
+    op.merged = 1;
+    assert_int_equal(p2p_op_mode_use(&op, P2P_AT_norm_bwd_apply_sums), P2P_OUT);
 }
 
 static void activations_and_slopes(void **state) {
