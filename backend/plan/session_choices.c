@@ -4,8 +4,9 @@
  * The text has a line "device", TAB, name, TAB, driver for each kind of device, and below it a line for each
  * convolution: the way's name ('-' where arithmetic chose), a blank, the descriptor. Nothing is timed here.
  */
-#include "host/log.h"
 #include "session.h"
+
+#include "host/log.h"
 
 #include <stdlib.h>
 #include <string.h>

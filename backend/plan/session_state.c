@@ -4,8 +4,9 @@
  * never a second copy of a network, nor of a large filter. Initial values depend on seed, names and logical
  * positions only.
  */
-#include "p2p_philox.h"
 #include "session.h"
+
+#include "p2p_philox.h"
 
 #include <stdlib.h>
 #include <string.h>

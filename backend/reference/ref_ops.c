@@ -3,8 +3,9 @@
  * Obvious before fast. The one concession is the convolution, whose loops find the range of positions inside
  * the image before the innermost loop instead of testing each one.
  */
-#include "p2p_philox.h"
 #include "ref.h"
+
+#include "p2p_philox.h"
 
 #include <math.h>
 
