@@ -39,7 +39,9 @@ int ir_value_resolve(const p2p_graph *graph, int value) {
     return value;
 }
 
-p2p_tensor ir_logical_tensor(const p2p_graph *graph, int value) {
+/* The operand's tensor in plain f32, for validation before any device is known; an absent one gives {0}.
+ * Host images are u8 or u16, the step block is u32; an arena, whose length is unknown, is one element. */
+static p2p_tensor logical_tensor(const p2p_graph *graph, int value) {
     if (value == 0) return (p2p_tensor){0};
     const ir_value *v = &graph->values[ir_value_resolve(graph, value)];
     p2p_tensor tensor = {.type = P2P_TYPE_f32, .n = v->n, .c = v->c, .h = v->h, .w = v->w};
@@ -61,7 +63,7 @@ static p2p_status check_value(p2p_graph *graph, int id) {
     if (v->n > MAX_EXTENT || v->c > MAX_EXTENT || v->h > MAX_EXTENT || v->w > MAX_EXTENT)
         return ir_fail(graph, P2P_INVALID, "a value of %lldx%lldx%lldx%lld is too large", (long long)v->n,
                        (long long)v->c, (long long)v->h, (long long)v->w);
-    p2p_tensor tensor = ir_logical_tensor(graph, id);
+    p2p_tensor tensor = logical_tensor(graph, id);
     if (p2p_tensor_validate(&tensor) != P2P_OK) return ir_fail(graph, P2P_INVALID, "%s", p2p_message());
     return P2P_OK;
 }
@@ -193,8 +195,7 @@ ir_node *ir_node_add(p2p_graph *graph, p2p_kind kind) {
 bool ir_node_check(p2p_graph *graph, const ir_node *node) {
     if (graph->status != P2P_OK) return false;
     p2p_op op = node->op;
-    for (int i = 0; i < p2p_kind_operand_count(op.kind); i++)
-        op.t[i] = ir_logical_tensor(graph, node->value[i]);
+    for (int i = 0; i < p2p_kind_operand_count(op.kind); i++) op.t[i] = logical_tensor(graph, node->value[i]);
     if (p2p_op_validate(&op) == P2P_OK) return true;
     ir_fail(graph, P2P_INVALID, "%s", p2p_message());
     return false;

@@ -96,18 +96,13 @@ int ir_step_value(p2p_graph *graph);
 /* The message becomes "LABEL: ..."; only the first failure is kept. */
 p2p_status ir_fail(p2p_graph *graph, p2p_status code, const char *format, ...) P2P_PRINTF(3, 4);
 
-/* The operand's tensor in plain f32, for validation before any device is known; an absent one gives {0}.
- * Host images are u8 or u16, the step block is u32; an arena, whose length is unknown, is one element. */
-p2p_tensor ir_logical_tensor(const p2p_graph *graph, int value);
 /* p2p_op_validate on logical tensors; a failure is kept in the graph. True when the node is right. */
 bool ir_node_check(p2p_graph *graph, const ir_node *node);
 
 /* Room for one more element: the array, grown where needed; NULL when memory fails (the old one stays). */
 void *ir_grow(void *array, int count, int *capacity, size_t element);
 
-/* ir_print.c: a node on one line, and a graph with a line per node, for tests and messages. */
-enum { IR_NODE_TEXT = 2048 };
-int ir_node_print(const p2p_graph *graph, const ir_node *node, char *text, size_t size);
+/* The graph as text, a line per node, for tests and debugging. ir_print.c */
 void ir_print(const p2p_graph *graph, FILE *stream);
 
 #endif

@@ -166,8 +166,7 @@ p2p_status plan_node_insert(plan_part *part, int position, const plan_node *node
 /* Lay out `count` ports in a run's host memory, and return the bytes that they take. */
 size_t plan_lay_out_ports(const plan_part *part, plan_port *ports, int count, bool inputs);
 
-/* plan_print.c */
-p2p_status plan_print_steps(const p2p_plan *plan, FILE *stream);
+/* The part of p2p_plan_print that follows the operations: counts, fusions, memory. plan_print.c */
 p2p_status plan_print_summary(const p2p_plan *plan, FILE *stream);
 
 /* plan_run.c: host memory of runs and recordings, made once by p2p_session_allocate. */

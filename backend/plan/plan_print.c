@@ -23,7 +23,7 @@ static bool was_measured(const plan_part *part, const plan_step *step) {
     return known && known->choice.seconds > 0;
 }
 
-p2p_status plan_print_steps(const p2p_plan *plan, FILE *stream) {
+static p2p_status print_steps(const p2p_plan *plan, FILE *stream) {
     const plan_part *part = &plan->parts[0];
     for (int s = 0; s < part->step_count; s++) {
         const plan_step *step = &part->steps[s];
@@ -108,6 +108,6 @@ p2p_status plan_print_summary(const p2p_plan *plan, FILE *stream) {
 }
 
 p2p_status p2p_plan_print(const p2p_plan *plan, FILE *stream) {
-    P2P_TRY(plan_print_steps(plan, stream));
+    P2P_TRY(print_steps(plan, stream));
     return plan_print_summary(plan, stream);
 }

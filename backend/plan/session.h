@@ -83,7 +83,6 @@ p2p_place session_place(const p2p_session *session, int replica, plan_address at
 /* Buffers of all spaces of a replica. P2P_OUT_OF_MEMORY names what was needed for what. */
 p2p_status session_memory_allocate(p2p_session *session, int replica);
 void session_memory_release(p2p_session *session, int replica);
-int session_space_count(const p2p_session *session);
 size_t session_space_bytes(const p2p_session *session, int space);
 /* An operation of a replica with its operands' addresses, and that of its scratch memory. */
 p2p_status session_operation(p2p_session *session, int replica, const p2p_op *op, const plan_address *at,

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-int session_space_count(const p2p_session *session) {
+static int space_count(const p2p_session *session) {
     return PLAN_SESSION_SPACES + session->network_count * PLAN_NETWORK_SPACES;
 }
 
@@ -74,7 +74,7 @@ static p2p_status allocate_space(const p2p_session *session, int replica, int id
 }
 
 p2p_status session_memory_allocate(p2p_session *session, int replica) {
-    int count = session_space_count(session);
+    int count = space_count(session);
     session->replicas[replica].spaces = calloc((size_t)count, sizeof(plan_space));
     if (!session->replicas[replica].spaces) return plan_no_memory("a session");
     for (int i = 0; i < count; i++) {
@@ -93,7 +93,7 @@ static void release_space(plan_space *space) {
 
 void session_memory_release(p2p_session *session, int replica) {
     plan_replica *from = &session->replicas[replica];
-    for (int i = 0; from->spaces && i < session_space_count(session); i++) release_space(&from->spaces[i]);
+    for (int i = 0; from->spaces && i < space_count(session); i++) release_space(&from->spaces[i]);
     free(from->spaces);
     from->spaces = NULL;
 }
