@@ -11,7 +11,7 @@
 #include "p2p_op.h"
 
 /* Exact match required; raised whenever this file or p2p_op.h changes meaning. */
-enum { P2P_BACKEND_ABI = 6 };
+enum { P2P_BACKEND_ABI = 7 };
 
 /* A piece of what identifies something that is kept between runs. */
 typedef struct {

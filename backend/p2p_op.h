@@ -119,8 +119,6 @@ typedef enum { P2P_IN = 1, P2P_OUT = 2, P2P_INOUT = 3, P2P_OPT = 4 } p2p_operand
  * Formulas follow the list. */
 /* clang-format off */
 #define P2P_KIND_LIST(X, O)                                                                                  \
-    X(fill,                                                                                                  \
-      O(fill, y, P2P_OUT))                                                                                   \
     X(copy,                                                                                                  \
       O(copy, x, P2P_IN)                                                                                     \
       O(copy, y, P2P_OUT))                                                                                   \
@@ -225,7 +223,6 @@ typedef enum { P2P_IN = 1, P2P_OUT = 2, P2P_INOUT = 3, P2P_OPT = 4 } p2p_operand
 /* clang-format off */
 /* What each kind computes. N, C, H, W are x's extents; (+)= adds where the operand's accumulate bit is set.
  *
- * fill             y (+)= alpha.
  * copy             y (+)= x, converting layout, type and channel range. x and y have equal logical shapes. If
  *                  y is a filter or vector, its padding lanes become zero.
  * prepare          x: u8 or u16 nhwc images (n, c, h, w logical); y (+)= x * alpha + offset, an activation.
@@ -356,7 +353,7 @@ typedef enum {
     X(eps, 0)      /* norm, adam */                                                                          \
     X(momentum, 0) /* norm: share of the new value in the running statistics */                              \
     X(dropout, 0)  /* probability of dropping; 0 is off */                                                   \
-    X(alpha, 0)    /* no default: fill, prepare, axpby and gemm set it */                                    \
+    X(alpha, 0)    /* no default: prepare, axpby and gemm set it */                                          \
     X(offset, 0)   /* prepare */                                                                             \
     X(loss_scale, 0)                                                                                         \
     X(grad_scale, 0)                                                                                         \

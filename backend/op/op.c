@@ -230,7 +230,6 @@ static double conv_flops(const p2p_op *op, int output_side, int filter) {
 double p2p_op_flops(const p2p_op *op) {
     double count = elements(op, 0); /* the first operand sets the size of everything that is not a product */
     switch (op->kind) {
-    case P2P_KIND_fill:
     case P2P_KIND_copy:
     case P2P_KIND_broadcast:
         return 0;

@@ -202,10 +202,6 @@ static p2p_status check_act(const p2p_op *op) {
 
 /* ---- Shapes of each kind ------------------------------------------------------------------------------ */
 
-static p2p_status check_fill(const p2p_op *op) {
-    return want_real(op, P2P_AT_fill_y);
-}
-
 static p2p_status check_copy(const p2p_op *op) {
     P2P_TRY(want_real(op, P2P_AT_copy_x));
     P2P_TRY(want_real(op, P2P_AT_copy_y));
@@ -473,7 +469,6 @@ static const struct {
     uint64_t fields;
     uint32_t never_accumulated;
 } rules[P2P_KIND_COUNT] = {
-    [P2P_KIND_fill] = {check_fill, FIELD(alpha), 0},
     [P2P_KIND_copy] = {check_copy, 0, 0},
     [P2P_KIND_prepare] = {check_prepare, FIELD(alpha) | FIELD(offset), 0},
     [P2P_KIND_conv_fwd] = {check_conv_fwd, CONV | ACT | FIELD(images), 0},

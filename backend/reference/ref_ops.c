@@ -15,11 +15,6 @@ static int64_t count_of(const p2p_ref_run *run, int operand) {
 
 /* ---- Data --------------------------------------------------------------------------------------------- */
 
-static void fill(const p2p_ref_run *run) {
-    double *y = run->values[P2P_AT_fill_y];
-    for (int64_t e = 0; e < count_of(run, P2P_AT_fill_y); e++) y[e] += run->op->alpha;
-}
-
 static void copy(const p2p_ref_run *run) {
     const double *x = run->values[P2P_AT_copy_x];
     double *y = run->values[P2P_AT_copy_y];
@@ -267,7 +262,6 @@ static void adam(const p2p_ref_run *run) {
 }
 
 const p2p_ref_kernel p2p_ref_kernels[P2P_KIND_COUNT] = {
-    [P2P_KIND_fill] = fill,
     [P2P_KIND_copy] = copy,
     [P2P_KIND_prepare] = prepare,
     [P2P_KIND_conv_fwd] = conv_fwd,
