@@ -1,8 +1,8 @@
-/* The rules of every kind of operation: which operands, which shapes, which numbers.
+/* Validation of descriptors: operands, shapes and numbers of every kind.
  *
- * Backends and the planner rely on a validated descriptor without looking again, so the rules are complete:
- * what is accepted here has a meaning, stated in p2p_op.h. Whether a device can do it is the device's
- * question. Each kind has one function for its shapes; numbers are checked by tables.
+ * The planner and backends rely on validated descriptors without further checks, so the rules are complete:
+ * every accepted descriptor has a meaning, defined in p2p_op.h. Whether a device supports it is not decided
+ * here. Each kind has a function for its shapes; numbers are checked by tables.
  */
 #include "op_internal.h"
 
@@ -10,7 +10,8 @@
 #include <math.h>
 #include <stdio.h>
 
-/* Largest padding, stride and image side of a convolution: far beyond use, and no sum of two overflows. */
+/* Largest padding, stride and image side of a convolution: far above practical sizes, and no sum overflows.
+ */
 enum { MAX_GEOMETRY = 1 << 24, MAX_DROPOUT_SIDE = 65536 };
 
 /* ---- Messages and shapes ------------------------------------------------------------------------------ */
@@ -27,7 +28,7 @@ static bool present(const p2p_op *op, int operand) {
     return p2p_tensor_present(&op->t[operand]);
 }
 
-/* "<kind>: operand <name> (<tensor>): <rule>". */
+/* Fails with "<kind>: operand <name> (<tensor>): <rule>". */
 static p2p_status broken(const p2p_op *op, int operand, const char *format, ...) P2P_PRINTF(3, 4);
 
 static p2p_status broken(const p2p_op *op, int operand, const char *format, ...) {
@@ -89,7 +90,7 @@ static p2p_status want_whole_plain(const p2p_op *op, int operand) {
     return P2P_OK;
 }
 
-/* A plain, whole array of real numbers with these extents; absent optional operands pass. */
+/* The operand must be a plain, whole array of real numbers with these extents, or absent. */
 static p2p_status want_array(const p2p_op *op, int operand, int64_t n, int64_t c, int64_t h, int64_t w) {
     if (!present(op, operand)) return P2P_OK;
     P2P_TRY(want_real(op, operand));
@@ -122,7 +123,7 @@ static p2p_status want_present(const p2p_op *op, int operand, const char *when) 
                     operand_name(op, operand), when);
 }
 
-/* The block of numbers that change from step to step, with at least `images` sample keys. */
+/* The operand must be a step block with at least `images` sample keys. */
 static p2p_status want_step(const p2p_op *op, int operand, int64_t images) {
     const p2p_tensor *t = &op->t[operand];
     P2P_TRY(want_whole_plain(op, operand));
@@ -136,7 +137,7 @@ static p2p_status want_step(const p2p_op *op, int operand, int64_t images) {
 
 /* ---- Numbers ------------------------------------------------------------------------------------------ */
 
-/* Closed interval of each integer. */
+/* The closed interval from 0 of each integer field. */
 static const struct {
     p2p_field field;
     int64_t most;
@@ -160,7 +161,8 @@ static const struct {
     {P2P_FIELD_math, P2P_MATH_COUNT - 1},
 };
 
-/* Half-open or closed interval of each real; what is not listed is any finite number. */
+/* The half-open or closed interval from 0 of real fields. A field that is not listed may be any finite
+ * number. */
 static const struct {
     p2p_field field;
     double most;
@@ -190,7 +192,7 @@ static p2p_status check_ranges(const p2p_op *op) {
     return P2P_OK;
 }
 
-/* A slope belongs to lrelu. */
+/* Only lrelu has a slope. */
 static p2p_status check_act(const p2p_op *op) {
     if (op->act != P2P_ACT_lrelu && op->slope != 0)
         return p2p_fail(P2P_INVALID, "%s: slope=%g is given, but act is not lrelu", kind_name(op), op->slope);
@@ -216,7 +218,7 @@ static p2p_status check_prepare(const p2p_op *op) {
     return want_same_shape(op, P2P_AT_prepare_y, P2P_AT_prepare_x);
 }
 
-/* One extent of a convolution's output side. */
+/* Checks one extent of a convolution's output side. */
 static p2p_status check_conv_extent(const p2p_op *op, int output_side, const char *axis, int64_t in,
                                     int64_t before, int64_t after, int64_t taps, int64_t out) {
     if (in > MAX_GEOMETRY || taps > MAX_GEOMETRY)
@@ -241,7 +243,7 @@ static p2p_status check_images(const p2p_op *op, int x) {
     return broken(op, x, "its images can't be divided into groups of images=%" PRId64, op->images);
 }
 
-/* x, w and y in their roles of the forward convolution, whatever the kind calls them. */
+/* x, w and y are the operands in their roles of the forward convolution, under any name. */
 static p2p_status check_conv(const p2p_op *op, int x, int w, int y) {
     P2P_TRY(want_activation(op, x));
     P2P_TRY(want_filter(op, w));
@@ -279,7 +281,7 @@ static p2p_status check_gemm(const p2p_op *op) {
     return want_array(op, P2P_AT_gemm_y, 1, m, 1, n);
 }
 
-/* Groups of statistics of x. */
+/* Checks x and counts its groups of statistics. */
 static p2p_status count_groups(const p2p_op *op, int x, int64_t *groups) {
     P2P_TRY(want_activation(op, x));
     P2P_TRY(check_images(op, x));
@@ -287,7 +289,7 @@ static p2p_status count_groups(const p2p_op *op, int x, int64_t *groups) {
     return P2P_OK;
 }
 
-/* The operand `step` is there exactly when something is dropped. */
+/* The operand `step` must be present if and only if dropout is above 0. */
 static p2p_status check_dropout_of(const p2p_op *op, int x, int step) {
     const p2p_tensor *t = &op->t[x];
     if (op->dropout == 0 && op->kind != P2P_KIND_dropout) return want_absent(op, step, "when dropout is 0");
@@ -314,7 +316,7 @@ static p2p_status check_second_act(const p2p_op *op, int operand) {
                     p2p_act_name((p2p_act)op->act2), operand_name(op, operand));
 }
 
-/* Where mean and variance come from. */
+/* Checks the operands from which mean and variance are taken. */
 static p2p_status check_norm_sources(const p2p_op *op, int64_t groups, int64_t c) {
     if (op->use_running) {
         if (op->merged)
@@ -448,7 +450,7 @@ static p2p_status check_all_reduce(const p2p_op *op) {
     return want_stats(op, P2P_AT_all_reduce_y, y->n, 3, y->w);
 }
 
-/* Copies bytes, so any type and layout. */
+/* Copies bytes: any type and layout is valid. */
 static p2p_status check_broadcast(const p2p_op *op) {
     (void)op;
     return P2P_OK;
@@ -463,7 +465,8 @@ static p2p_status check_broadcast(const p2p_op *op) {
 #define ACTS        (ACT | FIELD(act2) | FIELD(slope2))
 #define DROPOUT     (FIELD(dropout) | FIELD(layer))
 
-/* What each kind does with its numbers (any other must be zero), and the outputs that can't be added to. */
+/* Per kind: the check of its shapes, the fields that it uses (all others must be zero), and the outputs that
+ * cannot accumulate. */
 static const struct {
     p2p_status (*check)(const p2p_op *op);
     uint64_t fields;
