@@ -1,5 +1,5 @@
-/* The intermediate form's containers: values and nodes appended in program order, one value per piece of
- * state, the first failure kept, nodes checked on logical tensors. Knows no layer and no gradient rule.
+/* Containers of the intermediate form: values and nodes in program order, one value per part of state, the
+ * first failure, and validation of nodes on logical tensors. Layers are in graph.c, gradient rules in grad.c.
  */
 #include "ir.h"
 
@@ -7,7 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Largest extent of a value: far above any image, small enough that shape arithmetic can't overflow. */
+/* Largest extent of a value: far above any image, and small enough that shape arithmetic does not overflow.
+ */
 enum { MAX_EXTENT = 1 << 24 };
 
 void *ir_grow(void *array, int count, int *capacity, size_t element) {
@@ -28,19 +29,20 @@ p2p_status ir_fail(p2p_graph *graph, p2p_status code, const char *format, ...) {
     vsnprintf(text + label, sizeof text - (size_t)label, format, args);
     va_end(args);
     graph->status = code;
-    memcpy(graph->message, text, sizeof text); /* composed apart: an argument may be the old message */
+    memcpy(graph->message, text, sizeof text); /* an argument may be the old message */
     return p2p_fail(code, "%s", graph->message);
 }
 
-/* ---- Values ------------------------------------------------------------------------------------------- */
+/* ---- Values ---------------------------------------------------------------------------------------- */
 
 int ir_value_resolve(const p2p_graph *graph, int value) {
     while (graph->values[value].alias_of) value = graph->values[value].alias_of;
     return value;
 }
 
-/* The operand's tensor in plain f32, for validation before any device is known; an absent one gives {0}.
- * Host images are u8 or u16, the step block is u32; an arena, whose length is unknown, is one element. */
+/* The tensor of a value in plain f32, for validation before a device is known; {0} for an absent one. Host
+ * images are u8 or u16, the step block is u32. An arena has one element, because its length is not known yet.
+ */
 static p2p_tensor logical_tensor(const p2p_graph *graph, int value) {
     if (value == 0) return (p2p_tensor){0};
     const ir_value *v = &graph->values[ir_value_resolve(graph, value)];
@@ -70,7 +72,7 @@ static p2p_status check_value(p2p_graph *graph, int id) {
 
 int ir_value_add(p2p_graph *graph, const ir_value *value) {
     if (graph->status != P2P_OK) return 0;
-    ir_value copy = *value; /* it may be an element of the array */
+    ir_value copy = *value; /* `value` may point into the array */
     ir_value *values = ir_grow(graph->values, graph->value_count, &graph->value_capacity, sizeof *values);
     if (!values) {
         ir_fail(graph, P2P_OUT_OF_MEMORY, "no memory for a value");
@@ -102,8 +104,7 @@ int ir_step_value(p2p_graph *graph) {
     return graph->step_value;
 }
 
-/* ---- State: a hash table, so that building a graph takes time linear in its size ------------------------
- */
+/* ---- State: a hash table, for graph building in linear time ---------------------------------------- */
 
 enum { WHOLE_ARENA = -1 }; /* ir_value.param of an arena */
 
@@ -112,7 +113,7 @@ static size_t state_hash(const p2p_network *network, int param, p2p_state_part p
     return (size_t)(key * UINT64_C(0x9E3779B97F4A7C15) >> 32); /* Fibonacci hashing */
 }
 
-/* The slot that holds the key, or the empty one where it belongs. */
+/* The slot that holds the key, or the empty slot for it. */
 static int *state_slot(const p2p_graph *graph, int *slots, int capacity, const ir_value *key) {
     size_t at = state_hash(key->network, key->param, key->part);
     for (;; at++) {
@@ -175,7 +176,7 @@ int ir_arena_value(p2p_graph *graph, p2p_network *network, p2p_state_part part) 
             .role = IR_VECTOR, .origin = IR_ARENA, .network = network, .param = WHOLE_ARENA, .part = part});
 }
 
-/* ---- Nodes -------------------------------------------------------------------------------------------- */
+/* ---- Nodes ----------------------------------------------------------------------------------------- */
 
 ir_node *ir_node_add(p2p_graph *graph, p2p_kind kind) {
     if (graph->status != P2P_OK) return NULL;
