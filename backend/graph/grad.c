@@ -24,7 +24,7 @@ typedef struct {
     int updated_count, updated_capacity;
 } walk;
 
-/* ---- Building blocks of the rules ------------------------------------------------------------------ */
+/* ---- Building blocks of the rules --------------------------------------------------------------------- */
 
 static bool is_needed(const walk *w, int value) {
     return value < w->value_count && w->needed[value];
@@ -68,7 +68,7 @@ static void contribute_to_param(walk *w, ir_node *node, int operand, int value) 
     node->value[operand] = ir_state_value(w->graph, w->target, param, P2P_STATE_GRADIENT);
 }
 
-/* ---- Rules, one per forward kind ------------------------------------------------------------------- */
+/* ---- Rules, one per forward kind ---------------------------------------------------------------------- */
 
 /* Host images have no gradient. A requested gradient is that of the prepared activation. */
 static void grad_prepare(walk *w, const ir_node *f) {
@@ -224,7 +224,7 @@ static void (*const rules[P2P_KIND_COUNT])(walk *w, const ir_node *f) = {
     [P2P_KIND_act_fwd] = grad_act_fwd,   [P2P_KIND_dropout] = grad_dropout,
 };
 
-/* ---- Forward pass: values that need a gradient ----------------------------------------------------- */
+/* ---- Forward pass: values that need a gradient -------------------------------------------------------- */
 
 static bool is_trainable(const ir_value *v) {
     return v->origin == IR_STATE && v->part == P2P_STATE_VALUE &&
@@ -260,7 +260,7 @@ static void mark_needed(walk *w, const p2p_value *values, int count) {
     }
 }
 
-/* ---- Start: the loss nodes compute the gradients of the losses in place ---------------------------- */
+/* ---- Start: the loss nodes compute the gradients of the losses in place ------------------------------- */
 
 typedef struct {
     int x, target, loss, dx; /* operand positions; target is -1 if it is a field */
@@ -310,7 +310,7 @@ static void start_at_losses(walk *w) {
     }
 }
 
-/* ---- Backward pass --------------------------------------------------------------------------------- */
+/* ---- Backward pass ------------------------------------------------------------------------------------ */
 
 static void note_update(walk *w, const ir_node *adam) {
     void *grown = ir_grow(w->updated, w->updated_count, &w->updated_capacity, sizeof *w->updated);
@@ -362,7 +362,7 @@ static void walk_back(walk *w) {
     }
 }
 
-/* ---- p2p_backward ---------------------------------------------------------------------------------- */
+/* ---- p2p_backward ------------------------------------------------------------------------------------- */
 
 static bool check_losses(walk *w, const p2p_value *losses, int count) {
     for (int i = 0; i < count; i++) {

@@ -15,7 +15,7 @@ static double sample_scale(p2p_type type) {
 
 static const double SAMPLE_OFFSET = -1;
 
-/* ---- Graphs ---------------------------------------------------------------------------------------- */
+/* ---- Graphs ------------------------------------------------------------------------------------------- */
 
 p2p_graph *p2p_graph_create(int64_t local_batch, int64_t global_batch, int world) {
     p2p_graph *graph = calloc(1, sizeof *graph);
@@ -61,7 +61,7 @@ void p2p_value_shape(const p2p_graph *graph, p2p_value value, int64_t shape[4]) 
     shape[0] = v->n, shape[1] = v->c, shape[2] = v->h, shape[3] = v->w;
 }
 
-/* ---- Common parts of all builders ------------------------------------------------------------------ */
+/* ---- Common parts of all builders --------------------------------------------------------------------- */
 
 /* Begins a layer, which `of` and `name` identify in messages. Returns false if the graph has failed before.
  */
@@ -132,7 +132,7 @@ static void name_value(p2p_graph *graph, int value, const char *name) {
         snprintf(graph->values[value].name, sizeof graph->values[value].name, "%s", name);
 }
 
-/* ---- Inputs and outputs ---------------------------------------------------------------------------- */
+/* ---- Inputs and outputs ------------------------------------------------------------------------------- */
 
 static bool name_fits(p2p_graph *graph, const char *name) {
     if (name && *name && strlen(name) < sizeof graph->values->name) return true;
@@ -206,7 +206,7 @@ void p2p_output(p2p_graph *graph, const char *name, p2p_value value, p2p_type ty
     if (check_real_type(graph, type)) add_output(graph, name, value.id, type, false);
 }
 
-/* ---- Convolutions ---------------------------------------------------------------------------------- */
+/* ---- Convolutions ------------------------------------------------------------------------------------- */
 
 /* Keeps extents * stride + 2 pad far inside int64_t. */
 enum { MAX_CONV_NUMBER = 1 << 15 };
@@ -288,7 +288,7 @@ p2p_value p2p_conv_transposed(p2p_graph *graph, p2p_value x, p2p_network *networ
     return result(graph, y);
 }
 
-/* ---- Normalisation --------------------------------------------------------------------------------- */
+/* ---- Normalisation ------------------------------------------------------------------------------------ */
 
 static bool check_norm_options(p2p_graph *graph, const p2p_norm_options *o, p2p_param running) {
     const char *wrong = NULL;
@@ -359,7 +359,7 @@ p2p_value p2p_norm(p2p_graph *graph, p2p_value x, p2p_network *network, p2p_para
     return result(graph, y);
 }
 
-/* ---- Pointwise layers, ranges ---------------------------------------------------------------------- */
+/* ---- Pointwise layers, ranges ------------------------------------------------------------------------- */
 
 p2p_value p2p_activation(p2p_graph *graph, p2p_value x, p2p_act act, double slope) {
     if (!begin(graph, "activation", "", "") || !check_input(graph, "x", x)) return P2P_NONE;
@@ -438,7 +438,7 @@ p2p_value p2p_detach(p2p_graph *graph, p2p_value x) {
     return result(graph, ir_value_add(graph, &alias));
 }
 
-/* ---- Losses ---------------------------------------------------------------------------------------- */
+/* ---- Losses ------------------------------------------------------------------------------------------- */
 
 /* Adds the scalar and the node of a loss over x. NULL after a failure. The caller sets the operands and
  * validates the node. */
@@ -495,7 +495,7 @@ p2p_value p2p_loss_l1(p2p_graph *graph, p2p_value x, p2p_value target, double we
     return result(graph, loss);
 }
 
-/* ---- Updates --------------------------------------------------------------------------------------- */
+/* ---- Updates ------------------------------------------------------------------------------------------ */
 
 static bool check_network(p2p_graph *graph, p2p_network *network) {
     if (p2p_network_status(network) == P2P_OK) return true;

@@ -33,7 +33,7 @@ p2p_status ir_fail(p2p_graph *graph, p2p_status code, const char *format, ...) {
     return p2p_fail(code, "%s", graph->message);
 }
 
-/* ---- Values ---------------------------------------------------------------------------------------- */
+/* ---- Values ------------------------------------------------------------------------------------------- */
 
 int ir_value_resolve(const p2p_graph *graph, int value) {
     while (graph->values[value].alias_of) value = graph->values[value].alias_of;
@@ -104,7 +104,7 @@ int ir_step_value(p2p_graph *graph) {
     return graph->step_value;
 }
 
-/* ---- State: a hash table, for graph building in linear time ---------------------------------------- */
+/* ---- State: a hash table, for graph building in linear time ------------------------------------------- */
 
 enum { WHOLE_ARENA = -1 }; /* ir_value.param of an arena */
 
@@ -176,7 +176,7 @@ int ir_arena_value(p2p_graph *graph, p2p_network *network, p2p_state_part part) 
             .role = IR_VECTOR, .origin = IR_ARENA, .network = network, .param = WHOLE_ARENA, .part = part});
 }
 
-/* ---- Nodes ----------------------------------------------------------------------------------------- */
+/* ---- Nodes -------------------------------------------------------------------------------------------- */
 
 ir_node *ir_node_add(p2p_graph *graph, p2p_kind kind) {
     if (graph->status != P2P_OK) return NULL;

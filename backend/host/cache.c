@@ -41,7 +41,7 @@ static uint64_t get_number(const unsigned char *bytes) {
     return number;
 }
 
-/* ---- Hashes -------------------------------------------------------------------------------------------- */
+/* ---- Hashes ------------------------------------------------------------------------------------------- */
 
 /* Each part with its size in front, so that a byte can't move from one part to the next unnoticed. */
 static p2p_status hash_parts(const p2p_key_part *parts, int count, unsigned char hash[HASH_BYTES]) {
@@ -66,7 +66,7 @@ static p2p_status hash_file(const unsigned char *file, size_t size, unsigned cha
     return hash_parts(parts, 2, hash);
 }
 
-/* ---- Where --------------------------------------------------------------------------------------------- */
+/* ---- Where -------------------------------------------------------------------------------------------- */
 
 /* The folder is `base` and `below`. As the XDG base directory specification says, a relative XDG_CACHE_HOME
  * counts as none. */
@@ -104,7 +104,7 @@ p2p_status p2p_cache_path(const char *kind, const p2p_key_part *key, int parts, 
     return path_of_hash(kind, hash, path);
 }
 
-/* ---- Reading ------------------------------------------------------------------------------------------- */
+/* ---- Reading ------------------------------------------------------------------------------------------ */
 
 /* What is wrong with an entry, NULL for nothing. */
 static const char *find_damage(const unsigned char *file, size_t size, const unsigned char key[HASH_BYTES]) {
@@ -158,7 +158,7 @@ bool p2p_cache_get(const char *kind, const p2p_key_part *key, int parts, void **
     return status == P2P_OK;
 }
 
-/* ---- Writing ------------------------------------------------------------------------------------------- */
+/* ---- Writing ------------------------------------------------------------------------------------------ */
 
 /* Only the user's own: a driver runs what is in there. */
 enum { FOLDER_PERMISSIONS = 0700 };

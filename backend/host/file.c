@@ -103,7 +103,7 @@ void p2p_atomic_abandon(p2p_atomic_file *file) {
     forget(file);
 }
 
-/* ---- Files that readers check -------------------------------------------------------------------------- */
+/* ---- Files that readers check ------------------------------------------------------------------------- */
 
 static p2p_status fail_publishing(const char *path) {
     return p2p_fail(P2P_IO, "can't write %s: %s", path, strerror(errno));
@@ -138,7 +138,7 @@ p2p_status p2p_file_publish(const char *path, const void *bytes, size_t size) {
     return status;
 }
 
-/* ---- Folders ------------------------------------------------------------------------------------------- */
+/* ---- Folders ------------------------------------------------------------------------------------------ */
 
 static p2p_status make_one_folder(const char *path, unsigned permissions) {
     if (mkdir(path, (mode_t)permissions) == 0) return P2P_OK;
@@ -165,7 +165,7 @@ p2p_status p2p_folder_make(const char *path, unsigned permissions) {
     return status;
 }
 
-/* ---- Reading ------------------------------------------------------------------------------------------- */
+/* ---- Reading ------------------------------------------------------------------------------------------ */
 
 /* As temporary_name() makes them. */
 static bool is_temporary(const char *name) {

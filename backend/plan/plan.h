@@ -147,7 +147,7 @@ p2p_status plan_list(plan_part *part);
 /* Addresses of local values, inputs and the step block; sets the part's bytes. memplan.c */
 p2p_status plan_memory(plan_part *part);
 
-/* ---- Parts: plan_part.c ---- */
+/* ---- Parts: plan_part.c ------------------------------------------------------------------------------- */
 
 void plan_part_free(plan_part *part);
 /* The node's descriptor with its tensors. */

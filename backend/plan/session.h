@@ -76,7 +76,7 @@ p2p_status session_check_tuning(p2p_session *session);
 p2p_status session_choose(plan_part *part);
 /* The choice made for a convolution; NULL where none was asked for. session_choices.c */
 const session_choice *session_find_choice(const p2p_session *session, int replica, const p2p_op *op);
-/* ---- Memory: session_memory.c ---- */
+/* ---- Memory: session_memory.c ------------------------------------------------------------------------- */
 
 /* The buffer and offset of an address; an absent one gives {0}. */
 p2p_place session_place(const p2p_session *session, int replica, plan_address at);

@@ -13,7 +13,7 @@
 
 static const char device_word[] = "device\t", by_arithmetic[] = "-";
 
-/* ---- Devices that are alike ---------------------------------------------------------------------------- */
+/* ---- Devices that are alike --------------------------------------------------------------------------- */
 
 static bool alike(p2p_device *a, p2p_device *b) {
     const p2p_device_info *one = p2p_device_describe(a), *other = p2p_device_describe(b);
@@ -33,7 +33,7 @@ static p2p_tune mode_of(const p2p_session *session, p2p_device *device) {
     return p2p_device_describe(device)->type == P2P_DEVICE_CPU ? P2P_TUNE_STORED : P2P_TUNE_MEASURE;
 }
 
-/* ---- Text ---------------------------------------------------------------------------------------------- */
+/* ---- Text --------------------------------------------------------------------------------------------- */
 
 /* A line of the text: [at, at + length), and where the next begins. */
 typedef struct {
@@ -109,7 +109,7 @@ static p2p_status check_text(const char *text) {
     return P2P_OK;
 }
 
-/* ---- Choosing ------------------------------------------------------------------------------------------ */
+/* ---- Choosing ----------------------------------------------------------------------------------------- */
 
 p2p_status session_check_tuning(p2p_session *session) {
     const p2p_tuning *tuning = &session->options.tuning;
@@ -198,7 +198,7 @@ p2p_status session_choose(plan_part *part) {
     return P2P_OK;
 }
 
-/* ---- What was chosen ----------------------------------------------------------------------------------- */
+/* ---- What was chosen ---------------------------------------------------------------------------------- */
 
 int p2p_session_choice_count(const p2p_session *session) {
     return session->choice_count;
