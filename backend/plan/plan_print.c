@@ -1,6 +1,6 @@
-/* A plan as text: what people read to see what a step does, and what tests compare.
+/* Prints a plan as text, for users and for tests that compare it.
  *
- * Numbers come from the plan alone, so the text is the same whenever the plan is. Nothing is measured.
+ * All numbers are functions of the plan, so equal plans have equal texts. Nothing is measured.
  */
 #include "session.h"
 
@@ -16,7 +16,7 @@ static p2p_status check_stream(FILE *stream) {
     return p2p_fail(P2P_IO, "the plan could not be printed");
 }
 
-/* Another way of computing it was measured to be slower; else arithmetic chose. */
+/* Whether the step's algorithm was chosen by a measurement; otherwise the heuristic chose it. */
 static bool was_measured(const plan_part *part, const plan_step *step) {
     if (!p2p_op_is_convolution(&step->op)) return false;
     const session_choice *known = session_find_choice(part->session, part->replica, &step->op);
@@ -36,7 +36,7 @@ static p2p_status print_steps(const p2p_plan *plan, FILE *stream) {
     return check_stream(stream);
 }
 
-/* Copies that follow an update and belong to no value of the graph. */
+/* The number of copies that renew derived filters; their operands are not values of the graph. */
 static int count_renewals(const plan_part *part) {
     int count = 0;
     for (int s = 0; s < part->step_count; s++)

@@ -1,4 +1,4 @@
-/* A session's device memory: how large each space is, its buffers, and operations bound to addresses. */
+/* A session's device memory: sizes and buffers of spaces, and operations bound to addresses. */
 #include "session.h"
 
 #include <stdio.h>
@@ -39,7 +39,7 @@ p2p_place session_place(const p2p_session *session, int replica, plan_address at
                        at.offset % session->cut.chunk_bytes};
 }
 
-/* The backend's reason, and what all the memory was for. */
+/* Fails with the backend's reason and the session's memory by purpose. */
 static p2p_status explain_shortage(const p2p_session *session, int replica, int space) {
     char reason[512];
     snprintf(reason, sizeof reason, "%s", p2p_message());
