@@ -133,7 +133,7 @@ static p2p_op act_op(int64_t elements) {
 
 static void refuses_bad_modules(void **state) {
     (void)state;
-    assert_fails(p2p_module_register(speechless_entry), P2P_FAILED, "does not speak");
+    assert_fails(p2p_module_register(speechless_entry), P2P_FAILED, "does not support version");
     altered = *reference_module();
     assert_fails(p2p_module_register(altered_entry), P2P_INVALID, "already a module named reference");
     altered.name = "altered";
