@@ -1,10 +1,10 @@
-/* The reference backend: double precision, naive, on several pretend devices. It is the truth that other
- * backends are compared with, and it trains (slowly) on any machine.
+/* The reference backend: naive loops in double precision, on several simulated devices. Other backends are
+ * tested against it, and it can train, slowly, on any machine.
  *
- * An operation gathers its operands into plain arrays of doubles in its scratch memory, whatever their type
- * and layout, computes there, and stores its outputs. Commands are carried out as they are enqueued. It
- * shares with fast backends nothing but descriptors, host conversion and the random-number formula, and
- * records nothing: the core's replay is its recording.
+ * An operation converts its operands of any type and layout to plain arrays of doubles in scratch memory,
+ * computes, and stores its outputs. Commands are executed when they are enqueued. The backend shares with
+ * fast backends only descriptors, host conversion and the random-number formula. It does not implement
+ * recording.
  */
 #include "ref.h"
 
@@ -75,7 +75,7 @@ static p2p_status buffer_create(p2p_be_device *device, size_t bytes, p2p_be_buff
                                   device->index, bytes);
     }
     created->size = bytes;
-    /* Zeroed memory may be a promise of the operating system; writing to each page makes it keep it now. */
+    /* The operating system may allocate zeroed pages lazily; writing to each page allocates it now. */
     for (size_t at = 0; at < bytes; at += 4096) *(volatile unsigned char *)(created->bytes + at) = 0;
     *buffer = created;
     return P2P_OK;
@@ -125,8 +125,8 @@ p2p_status p2p_ref_locate(const p2p_tensor *tensor, const char *what, p2p_bindin
     return locate(binding, p2p_tensor_bytes(tensor), what, raw);
 }
 
-/* Whether a writer owns the padding lanes and keeps them zero: of filters, and of vectors that are not part
- * of a larger tensor. Those of activations belong to nobody. */
+/* Whether writers of the tensor must set its padding lanes to zero: filters, and vectors that are not a range
+ * of a larger tensor. Those of activations are undefined. */
 static bool owns_padding(const p2p_tensor *t) {
     if (t->layout == P2P_LAYOUT_ckrs || t->layout == P2P_LAYOUT_kcrs_t) return true;
     bool whole = t->cp == 0 || t->cp == t->c;
@@ -147,7 +147,7 @@ static bool is_rounded(const p2p_op *op, int operand) {
     return op->math == P2P_MATH_bf16 && p2p_op_is_factor(op, operand);
 }
 
-/* Inputs that are stored as kernels want them are read where they are. */
+/* Inputs stored as plain doubles are read in place. */
 static bool is_read_in_place(const p2p_op *op, int operand) {
     const p2p_tensor *t = &op->t[operand];
     if (is_rounded(op, operand)) return false;
@@ -161,15 +161,15 @@ static bool needs_array(const p2p_op *op, int operand) {
     return p2p_tensor_present(t) && !is_step(t) && !is_read_in_place(op, operand);
 }
 
-/* The output that a convolution sums apart from, because the sum passes an activation; -1 for other kinds. */
+/* The output whose sums need an array of their own, because the activation is applied to them; -1 if none. */
 static int summed_apart(const p2p_op *op) {
     if (op->kind == P2P_KIND_conv_fwd) return P2P_AT_conv_fwd_y;
     if (op->kind == P2P_KIND_conv_bwd_data) return P2P_AT_conv_bwd_data_dx;
     return -1;
 }
 
-/* Doubles of scratch memory: an array per operand that needs one, then the convolution's sums. False when
- * they are more than can be addressed. */
+/* Bytes of scratch memory: an array per operand that needs one, and the sums of a convolution. Returns false
+ * if they exceed the address space. */
 static bool count_scratch(const p2p_op *op, size_t *bytes) {
     const int64_t most = PTRDIFF_MAX / (int64_t)sizeof(double);
     int64_t total = 0;
@@ -206,7 +206,7 @@ static p2p_status op_query(p2p_be_device *device, const p2p_op *op, p2p_query *a
     return P2P_OK;
 }
 
-/* Find every operand in memory and give each its array of doubles. */
+/* Locates every operand in memory and assigns its array of doubles. */
 static p2p_status bind_operands(p2p_be_op *created, const p2p_binding *bindings, double *scratch) {
     const p2p_op *op = &created->op;
     for (int i = 0; i < p2p_kind_operand_count(op->kind); i++) {
