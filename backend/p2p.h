@@ -165,8 +165,7 @@ typedef struct {
     double eps, momentum;
 } p2p_norm_options;
 
-/* `running` may be {-1} if it is neither read nor updated. `scale` and `shift` may both be {-1}, for 1 and 0.
- */
+/* `running` may be {-1} if it is neither read nor updated; `scale` and `shift` may both be {-1}: 1 and 0. */
 p2p_value p2p_norm(p2p_graph *graph, p2p_value x, p2p_network *network, p2p_param scale, p2p_param shift,
                    p2p_param running, const p2p_norm_options *options);
 p2p_value p2p_activation(p2p_graph *graph, p2p_value x, p2p_act act, double slope);

@@ -84,8 +84,7 @@ const char *p2p_layout_name(p2p_layout layout);
 
 /* Number of logical elements, n*c*h*w. */
 int64_t p2p_tensor_elements(const p2p_tensor *tensor);
-/* Number of elements stored for the whole tensor (all cp channels, padding lanes included), and their bytes.
- */
+/* Number of elements stored for the whole tensor (all cp channels, padding included), and their bytes. */
 int64_t p2p_tensor_stored(const p2p_tensor *tensor);
 size_t p2p_tensor_bytes(const p2p_tensor *tensor);
 /* Position, in elements from the start of the whole tensor, of logical element (n, c, h, w) of the range. */

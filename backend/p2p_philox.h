@@ -81,8 +81,7 @@ static inline double p2p_draw_fraction(uint32_t high, uint32_t low) {
     return (double)(int64_t)((uint64_t)(high >> 5) << 26 | low >> 6) / 9007199254740992.0;
 }
 
-/* Draws pairs index to index + count - 1, at most P2P_DRAW_PAIRS: left[i], right[i] receive pair index + i.
- */
+/* Draws at most P2P_DRAW_PAIRS pairs from number index on: left[i], right[i] receive pair index + i. */
 static inline void p2p_draw_pairs(const p2p_draw *draw, uint64_t index, int count, double *restrict left,
                                   double *restrict right) {
     const uint32_t key[2] = {(uint32_t)draw->seed ^ draw->stream,

@@ -246,8 +246,7 @@ static void mark_outputs(walk *w, const ir_node *node) {
     }
 }
 
-/* Dependence propagates through nodes in program order. An alias is not written by a node, so it stops there.
- */
+/* Dependence propagates through nodes in program order. No node writes an alias, so it stops there. */
 static void mark_needed(walk *w, const p2p_value *values, int count) {
     p2p_graph *graph = w->graph;
     for (int i = 1; i < w->value_count; i++)

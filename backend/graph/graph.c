@@ -63,8 +63,7 @@ void p2p_value_shape(const p2p_graph *graph, p2p_value value, int64_t shape[4]) 
 
 /* ---- Common parts of all builders --------------------------------------------------------------------- */
 
-/* Begins a layer, which `of` and `name` identify in messages. Returns false if the graph has failed before.
- */
+/* Begins a layer, which `of` and `name` identify in messages. Returns false if the graph has failed. */
 static bool begin(p2p_graph *graph, const char *what, const char *of, const char *name) {
     if (graph->status != P2P_OK) return false;
     graph->layer_count++;

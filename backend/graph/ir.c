@@ -7,8 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Largest extent of a value: far above any image, and small enough that shape arithmetic does not overflow.
- */
+/* Largest extent of a value: far above any image, and small enough to prevent overflow in shapes. */
 enum { MAX_EXTENT = 1 << 24 };
 
 void *ir_grow(void *array, int count, int *capacity, size_t element) {

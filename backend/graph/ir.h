@@ -93,8 +93,7 @@ int ir_value_resolve(const p2p_graph *graph, int value); /* the value of which i
 int ir_state_value(p2p_graph *graph, p2p_network *network, int param, p2p_state_part part);
 int ir_arena_value(p2p_graph *graph, p2p_network *network, p2p_state_part part);
 int ir_step_value(p2p_graph *graph);
-/* Records a failure with the message "LABEL: ..." unless there is an earlier one. Returns the graph's status.
- */
+/* Records a failure, with the message "LABEL: ...", unless one is recorded. Returns the graph's status. */
 p2p_status ir_fail(p2p_graph *graph, p2p_status code, const char *format, ...) P2P_PRINTF(3, 4);
 
 /* p2p_op_validate on logical tensors. Returns whether the node is valid; records a failure in the graph. */

@@ -114,8 +114,7 @@ static gradient_nodes find_gradient(const plan_part *part, int apply) {
     return found;
 }
 
-/* Sets the fields and operands of `fields` in all nodes of the gradient, if the device accepts all of them.
- */
+/* Sets the fields and operands of `fields` in all nodes of the gradient, if the device accepts all. */
 static p2p_status replace_gradient(plan_part *part, const gradient_nodes *gradient, const plan_node *fields,
                                    bool *done) {
     plan_node candidates[2];

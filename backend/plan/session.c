@@ -21,7 +21,7 @@ static p2p_storage activation_of(const p2p_session *session, const p2p_device_in
 
 /* Checks that the device stores tensors as the first one does, because gradients are reduced and parameters
  * written without conversion, and takes its limits into account. */
-static p2p_status agree(p2p_session *session, p2p_device *device) {
+static p2p_status admit_device(p2p_session *session, p2p_device *device) {
     const p2p_device_info *info = p2p_device_describe(device);
     bool same = same_storage(session->activation, activation_of(session, info)) &&
                 same_storage(session->filter, info->filter) && same_storage(session->vector, info->vector);
@@ -60,7 +60,7 @@ static p2p_status join_devices(p2p_session *session, p2p_device *const *devices,
     session->cut.chunk_bytes = SIZE_MAX / 4; /* sums of a few offsets do not overflow */
     for (int i = 0; i < replicas; i++) {
         session->replicas[i].device = devices[i];
-        P2P_TRY(agree(session, devices[i]));
+        P2P_TRY(admit_device(session, devices[i]));
         P2P_TRY(check_precision(session, devices[i]));
     }
     session->cut.chunk_bytes -= session->cut.chunk_bytes % session->cut.alignment;

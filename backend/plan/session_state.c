@@ -59,8 +59,7 @@ typedef struct {
     size_t bytes;
 } param_piece;
 
-/* The extent of n of a piece; all of n if n is not the outermost dimension or alignment prevents a division.
- */
+/* The extent of n of a piece; all of n if n is not outermost or alignment prevents a division. */
 static int64_t piece_step(const p2p_session *session, const p2p_tensor *tensor) {
     if (tensor->layout == P2P_LAYOUT_kcrs_t) return tensor->n;
     const int64_t unit = tensor->layout == P2P_LAYOUT_ckrs && tensor->block > 1 ? tensor->block : 1;
