@@ -73,8 +73,6 @@ void ocl_launch_plane_copy(const ocl_target *target, ocl_plan *plan, const ocl_p
     ocl_arg_ulong(launch, (uint64_t)copy->c_real);
     ocl_arg_ulong(launch, (uint64_t)copy->c_stored);
     ocl_arg_int(launch, copy->accumulate);
-    ocl_arg_int(launch, copy->constant);
-    ocl_arg_float(launch, copy->alpha);
 }
 
 /* What y stores, padding lanes included where it must keep them zero. */

@@ -228,8 +228,6 @@ typedef struct {
     int64_t n_real, c_real;     /* logical extents */
     int64_t n_stored, c_stored; /* of y: the difference is padding that becomes zero */
     bool accumulate;
-    bool constant; /* y (+)= alpha, x is not read */
-    double alpha;
 } ocl_plane_copy;
 
 ocl_plane_side ocl_plane_side_of(const p2p_op *op, int operand);
