@@ -70,6 +70,15 @@ p2p_status p2p_device_time_transfers(p2p_device *device, size_t bytes, double (*
 p2p_status p2p_device_time_peak(p2p_device *device, p2p_type type, double (*clock)(void), int count,
                                 double *flops, double *seconds);
 
+/* Sets the folder of the persistent cache (compiled programs, results of tuning). The folder is created when
+ * it is first written to. "off" disables the cache. NULL (the default) means the folder that the environment
+ * names when the next device is opened: P2P_CACHE_DIR, else p2p in XDG_CACHE_HOME, else .cache/p2p in HOME.
+ * Must not be called while a device is open. P2P_INVALID if the name is empty. */
+p2p_status p2p_cache_folder_set(const char *folder);
+
+/* Prints all environment variables that p2p and its tests read, as Markdown. */
+void p2p_environment_print(FILE *stream);
+
 /* Sets the stream of the verbose log: refusals of fused operations, build logs, tracing. NULL (the default)
  * discards it. */
 void p2p_log_to(FILE *stream);

@@ -35,8 +35,8 @@ p2p_status p2p_call_count(const char *function);
 /* The status that such a call returns. */
 p2p_status p2p_call_failure(void);
 /* Reads P2P_LOSE_DEVICE_AT=N from the environment, for tests of whole programs: from the Nth table call on
- * every device is lost. Called when a device is opened. */
-void p2p_fault_read_environment(void);
+ * every device is lost. Called when a device is opened. P2P_USAGE if the value is not a number. */
+p2p_status p2p_fault_read_environment(void);
 
 /* Makes a fallible table call unless it must fail. */
 #define P2P_CALL(function, call) (p2p_call_count(function) == P2P_OK ? (call) : p2p_call_failure())

@@ -126,6 +126,9 @@ double sys_clock(void);
 /* Processors that this process may use, at least 1. */
 int sys_processors(void);
 
+/* Set an environment variable for the rest of the process. Only while there is one thread. */
+p2p_status sys_environment_set(const char *name, const char *value);
+
 /* The most memory, in bytes, that this process has had in RAM at once. */
 size_t sys_peak_memory(void);
 

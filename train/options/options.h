@@ -32,7 +32,7 @@ enum { SETTINGS_MAX_ROWS = 128 };
 /* Texts are owned; NULL where not given and without a default. */
 typedef struct {
     char *data, *out;
-    char *backend, *device, *precision;
+    char *backend, *device, *precision, *cache;
     char *model, *split, *format;
     char *norm_stats, *test_dropout;
     char *direction, *resize, *on_bad_image;
@@ -49,6 +49,7 @@ typedef struct {
     uint64_t seed;
     double norm_eps, norm_momentum, slope, dropout, init_stddev, init_scale;
     double lambda_l1, lr, beta1, beta2, adam_eps;
+    double device_timeout; /* seconds, where given */
     bool no_jitter, no_flip, no_shuffle, resume, force, json, deterministic, verbose;
     bool help;
     bool given[SETTINGS_MAX_ROWS]; /* row i of the table was on the command line */
