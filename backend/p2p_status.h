@@ -21,15 +21,15 @@
     X(OK, 0, "success")                                                                                      \
     X(FAILED, 1, "the program or the machine failed")                                                        \
     X(OUT_OF_MEMORY, 1, "host or device memory did not suffice")                                             \
-    X(UNSUPPORTED, 1, "the device can't do this operation; not an error while planning")                     \
-    X(INVALID, 1, "a caller of the library passed something that makes no sense")                            \
+    X(UNSUPPORTED, 1, "the device does not support the operation; not an error while planning")              \
+    X(INVALID, 1, "a caller of the library passed an invalid argument")                                      \
     X(IO, 1, "the operating system refused to read or write")                                                \
     X(USAGE, 2, "the command line is wrong")                                                                 \
     X(INPUT, 3, "a file or folder given by the user is unusable")                                            \
     X(NO_DEVICE, 4, "there is no such device")                                                               \
-    X(DEVICE_LOST, 5, "the device stopped answering; nothing more can be done with it")                      \
-    X(DIVERGED, 1, "a training came to numbers that are not finite")                                         \
-    X(STOPPED, 130, "a signal asked to stop, and what was done by then is kept")
+    X(DEVICE_LOST, 5, "the device does not respond and can no longer be used")                               \
+    X(DIVERGED, 1, "a training produced numbers that are not finite")                                        \
+    X(STOPPED, 130, "stopped by a signal; completed work is kept")
 
 typedef enum {
 #define X(name, exit_code, meaning) P2P_##name,

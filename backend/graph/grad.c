@@ -287,7 +287,7 @@ static void start_at(walk *w, ir_node *node, const loss_operands *at) {
     p2p_graph *graph = w->graph;
     const char *name = graph->values[node->value[at->loss]].name;
     if (node->value[at->dx]) {
-        ir_fail(graph, P2P_INVALID, "loss '%s' was differentiated before; a loss serves one p2p_backward",
+        ir_fail(graph, P2P_INVALID, "loss '%s' was differentiated before; one p2p_backward can use a loss",
                 name);
         return;
     }
@@ -346,7 +346,7 @@ static void differentiate(walk *w, const ir_node *node) {
     snprintf(graph->label, sizeof graph->label, "gradient of layer %d, %s", f.layer,
              p2p_kind_name(f.op.kind));
     if (f.backward || !rules[f.op.kind])
-        ir_fail(graph, P2P_INVALID, "a gradient of a gradient is asked for, and there is no rule for that");
+        ir_fail(graph, P2P_INVALID, "a gradient of a gradient is requested, and there is no rule for it");
     else if (check_not_updated(w, &f))
         rules[f.op.kind](w, &f);
 }

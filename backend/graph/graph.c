@@ -30,7 +30,7 @@ p2p_graph *p2p_graph_create(int64_t local_batch, int64_t global_batch, int world
     graph->global_batch = global_batch;
     graph->world = world;
     if (local_batch < 1 || global_batch < local_batch || world < 1)
-        ir_fail(graph, P2P_INVALID, "a graph of %lld images of %lld on %d replicas makes no sense",
+        ir_fail(graph, P2P_INVALID, "a graph of %lld images of %lld on %d replicas is invalid",
                 (long long)local_batch, (long long)global_batch, world);
     return graph;
 }
@@ -298,7 +298,7 @@ static bool check_norm_options(p2p_graph *graph, const p2p_norm_options *o, p2p_
     else if (o->sync && o->over != P2P_STATS_BATCH)
         wrong = "only statistics over the batch can be reduced over replicas";
     else if (o->update_running && o->over == P2P_STATS_RUNNING)
-        wrong = "running statistics can't be read and moved at once";
+        wrong = "running statistics can't be read and updated at once";
     else if ((o->update_running || o->over == P2P_STATS_RUNNING) && running.id < 0)
         wrong = "the running statistics are missing";
     if (wrong) ir_fail(graph, P2P_INVALID, "%s", wrong);

@@ -133,7 +133,7 @@ static p2p_status check_graphs(const p2p_session *session, p2p_graph *const *gra
             return p2p_fail(P2P_INVALID, "the graph is for %d replicas, the session has %d", graphs[r]->world,
                             session->replica_count);
         if (graphs[r]->global_batch != graphs[0]->global_batch)
-            return p2p_fail(P2P_INVALID, "the replicas' graphs disagree about the global batch");
+            return p2p_fail(P2P_INVALID, "the replicas' graphs have different global batches");
         images += graphs[r]->local_batch;
     }
     if (images == graphs[0]->global_batch) return P2P_OK;
