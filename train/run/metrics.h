@@ -20,7 +20,6 @@ typedef struct {
     double g_gan, g_l1;    /* the generator's */
 } loss_values;
 
-double loss_discriminator(const loss_values *losses);
 bool loss_is_finite(const loss_values *losses);
 
 typedef struct {

@@ -30,7 +30,7 @@ p2p_status trainer_complete_length(settings *all) {
     return P2P_OK;
 }
 
-schedule trainer_schedule(const settings *all) {
+static schedule schedule_of(const settings *all) {
     const bool scaled = strcmp(all->lr_scale, "linear") == 0;
     return (schedule){.rate = schedule_scaled(all->lr, scaled, DEVICES),
                       .linear = is_linear(all),
@@ -40,7 +40,7 @@ schedule trainer_schedule(const settings *all) {
 
 p2p_status trainer_check_schedule(const settings *all, const json_t *kept, const training_position *at,
                                   const char *file) {
-    const schedule now = trainer_schedule(all);
+    const schedule now = schedule_of(all);
     const char *policy = json_string_value(json_object_get(kept, "lr_policy"));
     const schedule before = {.rate = now.rate, /* --lr and --lr-scale can't change */
                              .linear = policy && strcmp(policy, "linear") == 0,
@@ -58,7 +58,7 @@ p2p_status trainer_check_schedule(const settings *all, const json_t *kept, const
 void trainer_resolve_length(trainer *t) {
     const settings *all = t->all;
     const int64_t epochs = all->epochs + (is_linear(all) ? all->epochs_decay : 0);
-    t->schedule = trainer_schedule(all);
+    t->schedule = schedule_of(all);
     t->total_steps = all->epochs > 0 ? epochs * t->batches : INT64_MAX;
     if (all->steps > 0 && all->steps < t->total_steps) t->total_steps = all->steps;
     t->total_epochs = (t->total_steps + t->batches - 1) / t->batches;

@@ -46,7 +46,6 @@ typedef struct {
 /* Resolve what --epochs, --steps and --epochs-decay leave open, after settings_resume() where a training goes
  * on: a length given now replaces the kept one. */
 p2p_status trainer_complete_length(settings *all);
-schedule trainer_schedule(const settings *all);
 /* P2P_USAGE where a resumed training's settings give epochs that it has trained, or begun, another rate than
  * the kept ones did. */
 p2p_status trainer_check_schedule(const settings *all, const json_t *kept, const training_position *at,

@@ -191,7 +191,7 @@ vec3 sample_object_color(const sample_object *object, vec3 point, int part) {
 
 /* ---- Composition -------------------------------------------------------------------------------------- */
 
-double sample_uniform(sample_random *random, double low, double high) {
+static double uniform(sample_random *random, double low, double high) {
     return low + (high - low) * p2p_draw_uniform(&random->draw, random->next++);
 }
 
@@ -212,7 +212,7 @@ static void shape_vessel(sample_object *object, sample_random *random) {
     const double *habit = bowl ? bowls[uniform_int(random, 0, 2)] : vases[uniform_int(random, 0, 3)];
     double steepest = 0.0, widest = 0.0;
     for (int i = 0; i < SAMPLE_PROFILE_POINTS; i++) {
-        object->profile[i] = object->radius * habit[i] * sample_uniform(random, 0.92, 1.0);
+        object->profile[i] = object->radius * habit[i] * uniform(random, 0.92, 1.0);
         widest = max2(widest, object->profile[i]);
     }
     enum { STEPS = 60 };
@@ -225,8 +225,8 @@ static void shape_vessel(sample_object *object, sample_random *random) {
     object->radius = widest;
     object->steepness = 1.0 / sqrt(1.0 + 1.2 * steepest * steepest);
     object->wall = (bowl ? 0.07 : 0.06) * (0.5 + object->radius);
-    double middle = object->height * sample_uniform(random, 0.45, 0.7);
-    double half = object->height * sample_uniform(random, 0.04, 0.10);
+    double middle = object->height * uniform(random, 0.45, 0.7);
+    double half = object->height * uniform(random, 0.04, 0.10);
     object->band_low = middle - half;
     object->band_high = middle + half;
 }
@@ -239,9 +239,9 @@ static void add_plane(sample_object *object, vec3 normal, double offset) {
 /* A prism of five to seven sides that narrows towards a flat top, with a bevel between. */
 static void shape_gem(sample_object *object, sample_random *random) {
     int sides = uniform_int(random, 5, 7);
-    double lean = sample_uniform(random, 0.05, 0.3), bevel = sample_uniform(random, 0.8, 1.2);
+    double lean = uniform(random, 0.05, 0.3), bevel = uniform(random, 0.8, 1.2);
     double inner = object->radius * 0.86;
-    double shoulder = object->height * sample_uniform(random, 0.5, 0.68);
+    double shoulder = object->height * uniform(random, 0.5, 0.68);
     for (int i = 0; i < sides; i++) {
         double angle = 6.283185307179586 * i / sides;
         vec3 out = {cos(angle), 0.0, sin(angle)};
@@ -256,32 +256,32 @@ static void shape_gem(sample_object *object, sample_random *random) {
 
 /* Sizes relative to a scale of about 1 for the main object of a picture. */
 static void shape_object(sample_object *object, double scale, sample_random *random) {
-    double r = sample_uniform(random, 0, 1);
+    double r = uniform(random, 0, 1);
     switch (object->kind) {
     case SAMPLE_VASE:
         object->height = scale * (1.35 + 0.45 * r);
-        object->radius = scale * sample_uniform(random, 0.42, 0.62);
+        object->radius = scale * uniform(random, 0.42, 0.62);
         shape_vessel(object, random);
         break;
     case SAMPLE_BOWL:
         object->height = scale * (0.55 + 0.25 * r);
-        object->radius = scale * sample_uniform(random, 0.68, 0.88);
+        object->radius = scale * uniform(random, 0.68, 0.88);
         shape_vessel(object, random);
         break;
     case SAMPLE_BLOCK:
         object->height = scale * (0.6 + 0.75 * r);
-        object->radius = scale * sample_uniform(random, 0.40, 0.62);
-        object->tube = scale * sample_uniform(random, 0.40, 0.62);
+        object->radius = scale * uniform(random, 0.40, 0.62);
+        object->tube = scale * uniform(random, 0.40, 0.62);
         object->rounding = 0.05 * scale;
         break;
     case SAMPLE_RING:
         object->tube = scale * (0.20 + 0.10 * r);
         object->height = 2 * object->tube;
-        object->radius = scale * sample_uniform(random, 0.72, 0.90);
+        object->radius = scale * uniform(random, 0.72, 0.90);
         break;
     case SAMPLE_GEM:
         object->height = scale * (0.85 + 0.55 * r);
-        object->radius = scale * sample_uniform(random, 0.55, 0.72);
+        object->radius = scale * uniform(random, 0.55, 0.72);
         shape_gem(object, random);
         break;
     default:
@@ -308,7 +308,7 @@ static void color_object(sample_object *object, sample_random *random) {
         [SAMPLE_GEM] = {{0.012, 0.24, 0.14}, {0, 0, 0}, 1.0},
         [SAMPLE_BALL] = {{0.52, 0.018, 0.03}, {0.82, 0.79, 0.72}, 0.7},
     };
-    double light = sample_uniform(random, 0.88, 1.1), warm = sample_uniform(random, -0.06, 0.06);
+    double light = uniform(random, 0.88, 1.1), warm = uniform(random, -0.06, 0.06);
     vec3 shift = {light * (1 + warm), light, light * (1 - warm)};
     object->color = vec3_mul(materials[object->kind].color, shift);
     object->second_color = vec3_mul(materials[object->kind].second_color, shift);
@@ -330,7 +330,7 @@ static bool collides(const sample_scene *scene, const sample_object *object) {
 /* Add one object where there is room; a scene without room stays as it is. */
 static void place_object(sample_scene *scene, double scale, sample_random *random) {
     sample_object object = {.kind = (sample_kind)uniform_int(random, 0, SAMPLE_KINDS - 1)};
-    double turn = sample_uniform(random, 0, 6.283185307179586);
+    double turn = uniform(random, 0, 6.283185307179586);
     object.turn_cos = cos(turn);
     object.turn_sin = sin(turn);
     shape_object(&object, scale, random);
@@ -338,8 +338,8 @@ static void place_object(sample_scene *scene, double scale, sample_random *rando
     bool first = scene->count == 0;
     for (int attempt = 0; attempt < 20; attempt++) {
         double reach = first ? 0.35 : 1.12;
-        object.base = (vec3){sample_uniform(random, -reach, reach), 0.0,
-                             sample_uniform(random, first ? -0.3 : -0.9, first ? 0.3 : 0.9)};
+        object.base = (vec3){uniform(random, -reach, reach), 0.0,
+                             uniform(random, first ? -0.3 : -0.9, first ? 0.3 : 0.9)};
         if (collides(scene, &object)) continue;
         scene->objects[scene->count++] = object;
         return;
@@ -348,10 +348,10 @@ static void place_object(sample_scene *scene, double scale, sample_random *rando
 
 void sample_scene_compose(sample_scene *scene, sample_random *random) {
     *scene = (sample_scene){.grain = (uint32_t)uniform_int(random, 0, 1 << 30)};
-    double warm = sample_uniform(random, -0.05, 0.05), light = sample_uniform(random, 0.9, 1.1);
+    double warm = uniform(random, -0.05, 0.05), light = uniform(random, 0.9, 1.1);
     scene->table = vec3_scale((vec3){0.50 + warm, 0.47, 0.44 - warm}, light);
     scene->wall = vec3_scale((vec3){0.36 + warm, 0.40, 0.45 - warm}, light);
-    place_object(scene, sample_uniform(random, 0.85, 1.1), random);
+    place_object(scene, uniform(random, 0.85, 1.1), random);
     int more = uniform_int(random, 0, SAMPLE_MAX_OBJECTS - 1);
-    for (int i = 0; i < more; i++) place_object(scene, sample_uniform(random, 0.42, 0.62), random);
+    for (int i = 0; i < more; i++) place_object(scene, uniform(random, 0.42, 0.62), random);
 }

@@ -96,8 +96,6 @@ typedef struct {
     uint64_t next;
 } sample_random;
 
-double sample_uniform(sample_random *random, double low, double high);
-
 void sample_scene_compose(sample_scene *scene, sample_random *random);
 
 /* A lower bound of the distance from a point to an object's surface, negative inside. */
