@@ -5,6 +5,7 @@
  * is written: the pictures' own 8 or 16 bits.
  */
 #include "command.h"
+#include "host/json_file.h"
 #include "host/sys.h"
 #include "host/text.h"
 #include "image/picture_grid.h"
@@ -159,12 +160,11 @@ static json_t *summary_of(const test_run *run) {
 
 static p2p_status write_numbers(const test_run *run) {
     json_t *object = summary_of(run);
-    char *line = object ? json_dumps(object, JSON_COMPACT) : NULL, *text = NULL;
-    if (line && json_object_set(object, "images", run->images) == 0)
-        text = json_dumps(object, JSON_INDENT(2));
-    p2p_status status = text ? sys_file_write(run->numbers_path, text, strlen(text)) : no_memory();
+    char *line = object ? json_dumps(object, JSON_COMPACT) : NULL;
+    const bool complete = line && json_object_set(object, "images", run->images) == 0;
+    p2p_status status =
+        complete ? json_file_write(run->numbers_path, json_incref(object), JSON_INDENT(2)) : no_memory();
     if (status == P2P_OK) printf("%s\n", line);
-    free(text);
     free(line);
     json_decref(object);
     return status;

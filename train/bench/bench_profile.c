@@ -1,6 +1,7 @@
 /* The operations of a plan one by one, and what follows from their times. See bench.h. */
 #include "bench.h"
 
+#include "host/json_file.h"
 #include "host/sys.h"
 
 #include <jansson.h>
@@ -153,10 +154,5 @@ static json_t *trace_events(const bench_profile *profile, const char *device) {
 p2p_status bench_profile_trace(const bench_profile *profile, const char *device, const char *path) {
     json_t *events = trace_events(profile, device);
     json_t *object = events ? json_pack("{s:o, s:s}", "traceEvents", events, "displayTimeUnit", "ms") : NULL;
-    char *text = object ? json_dumps(object, JSON_INDENT(1) | JSON_PRESERVE_ORDER) : NULL;
-    json_decref(object);
-    if (!text) return p2p_fail(P2P_OUT_OF_MEMORY, "%s: no memory to write the timeline", path);
-    p2p_status status = sys_file_write(path, text, strlen(text));
-    free(text);
-    return status;
+    return json_file_write(path, object, JSON_INDENT(1) | JSON_PRESERVE_ORDER);
 }

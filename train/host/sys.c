@@ -371,6 +371,10 @@ int sys_stop_signal(void) {
     return stop_signal;
 }
 
+p2p_status sys_stop_check(void) {
+    return stop_signal ? p2p_fail(P2P_STOPPED, "a signal asked to stop") : P2P_OK;
+}
+
 const char *sys_stop_name(void) {
     switch (stop_signal) {
     case SIGINT:

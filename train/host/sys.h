@@ -104,6 +104,9 @@ void sys_stop_listen(void);
 /* The signal that has asked to stop; 0 as long as none has. */
 int sys_stop_signal(void);
 
+/* P2P_STOPPED once a signal has asked to stop. */
+p2p_status sys_stop_check(void);
+
 /* What a person calls that signal. */
 const char *sys_stop_name(void);
 

@@ -38,6 +38,12 @@ void text_print(const char *bytes, FILE *stream) {
     }
 }
 
+void text_print_line(const char *label, const char *bytes, FILE *stream) {
+    fputs(label, stream);
+    text_print(bytes, stream);
+    fputc('\n', stream);
+}
+
 static bool is_plain(const char *bytes) {
     for (const uint8_t *at = (const uint8_t *)bytes; *at != 0;) {
         size_t length = utf8_length(at);

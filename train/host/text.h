@@ -14,6 +14,9 @@
  * neither move the cursor nor clear the screen. */
 void text_print(const char *bytes, FILE *stream);
 
+/* A whole line: the label as it is, then the bytes as text_print prints them. */
+void text_print_line(const char *label, const char *bytes, FILE *stream);
+
 /* A JSON string of any bytes: themselves where they are UTF-8, else escaped, and then every backslash too, so
  * that text_from_json gives back exactly what it was. NULL when memory fails. */
 json_t *text_to_json(const char *bytes);

@@ -17,6 +17,10 @@ p2p_status image_check_size(uint64_t width, uint64_t height, const char *name) {
         name, (unsigned long long)width, (unsigned long long)height, IMAGE_MAX_SIDE, IMAGE_MAX_MEGAPIXELS);
 }
 
+p2p_status image_damaged(const char *name, const char *reason) {
+    return p2p_fail(P2P_INPUT, "%s can't be decoded: %s", name, reason);
+}
+
 bool image_format_is_valid(image_format format) {
     return format.channels >= 1 && format.channels <= IMAGE_MAX_CHANNELS &&
            (format.bits == 8 || format.bits == 16);

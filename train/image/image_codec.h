@@ -9,6 +9,9 @@
 /* P2P_INPUT with the file's name, its size and the limit, where a picture is too large to be accepted. */
 p2p_status image_check_size(uint64_t width, uint64_t height, const char *name);
 
+/* P2P_INPUT: the file can't be decoded, for this reason. */
+p2p_status image_damaged(const char *name, const char *reason);
+
 /* Decode. With header_only *result gets its width, height (checked) and format, and no pixels. */
 p2p_status image_jpeg_decode(const uint8_t *bytes, size_t size, const char *name, bool header_only,
                              image *result);

@@ -28,15 +28,11 @@ static int read_bytes(GifFileType *gif, GifByteType *to, int count) {
     return (int)given;
 }
 
-static p2p_status damaged(const gif_job *job, const char *what) {
-    return p2p_fail(P2P_INPUT, "%s can't be decoded: %s", job->name, what);
-}
-
 static p2p_status gif_failure(const gif_job *job, int error) {
     if (error == D_GIF_ERR_NOT_ENOUGH_MEM)
         return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for decoding %s", job->name);
     const char *reason = GifErrorString(error);
-    return damaged(job, reason != NULL ? reason : "the file is truncated");
+    return image_damaged(job->name, reason != NULL ? reason : "the file is truncated");
 }
 
 /* An extension before the first frame; the one of interest says which colour is transparent. */
@@ -57,7 +53,7 @@ static p2p_status find_frame(gif_job *job) {
     for (;;) {
         GifRecordType type;
         if (DGifGetRecordType(job->gif, &type) == GIF_ERROR) return gif_failure(job, job->gif->Error);
-        if (type == TERMINATE_RECORD_TYPE) return damaged(job, "a GIF without a picture");
+        if (type == TERMINATE_RECORD_TYPE) return image_damaged(job->name, "a GIF without a picture");
         if (type == EXTENSION_RECORD_TYPE) P2P_TRY(read_extension(job));
         if (type == IMAGE_DESC_RECORD_TYPE) break;
     }
@@ -65,13 +61,13 @@ static p2p_status find_frame(gif_job *job) {
     const GifImageDesc *frame = &job->gif->Image;
     if (frame->Width < 1 || frame->Height < 1 || frame->Left < 0 || frame->Top < 0 ||
         frame->Width > job->gif->SWidth - frame->Left || frame->Height > job->gif->SHeight - frame->Top)
-        return damaged(job, "its first frame lies outside of the picture");
+        return image_damaged(job->name, "its first frame lies outside of the picture");
     return P2P_OK;
 }
 
 static p2p_status read_palette(gif_job *job) {
     const ColorMapObject *map = job->gif->Image.ColorMap ? job->gif->Image.ColorMap : job->gif->SColorMap;
-    if (map == NULL) return damaged(job, "a GIF without a palette");
+    if (map == NULL) return image_damaged(job->name, "a GIF without a palette");
     job->palette = (image_palette){.count = map->ColorCount < 256 ? map->ColorCount : 256};
     for (int i = 0; i < job->palette.count; i++) {
         const GifColorType *color = &map->Colors[i];
@@ -109,7 +105,8 @@ static int row_of(const GifImageDesc *frame, int number) {
 static p2p_status put_row(const gif_job *job, const GifPixelType *indices, uint8_t *to) {
     const int channels = job->format.channels, colors = channels < 3 ? 1 : 3;
     for (int x = 0; x < job->gif->Image.Width; x++, to += channels) {
-        if (indices[x] >= job->palette.count) return damaged(job, "a pixel's colour isn't in the palette");
+        if (indices[x] >= job->palette.count)
+            return image_damaged(job->name, "a pixel's colour isn't in the palette");
         memcpy(to, job->palette.colors[indices[x]], (size_t)colors);
         if (colors < channels) to[colors] = indices[x] == job->transparent ? 0 : 255;
     }

@@ -44,7 +44,7 @@ static void on_decoding_error(j_common_ptr info) {
         p2p_status status = image_check_size(job->info.image_width, job->info.image_height, job->name);
         if (status != P2P_OK) stop_decoding(job, status);
     }
-    stop_decoding(job, p2p_fail(P2P_INPUT, "%s can't be decoded: %s", job->name, reason));
+    stop_decoding(job, image_damaged(job->name, reason));
 }
 
 /* Level -1 is a warning, others are traces. Three kinds of warning leave every pixel right. */

@@ -34,7 +34,7 @@ _Noreturn static void stop(png_job *job, p2p_status status) {
 
 static void on_decoding_error(png_structp png, png_const_charp reason) {
     png_job *job = png_get_error_ptr(png);
-    stop(job, p2p_fail(P2P_INPUT, "%s can't be decoded: %s", job->name, reason));
+    stop(job, image_damaged(job->name, reason));
 }
 
 static void on_encoding_error(png_structp png, png_const_charp reason) {

@@ -104,8 +104,7 @@ void progress_line(progress *shown, const char *format, ...) {
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    text_print(text, shown->stream);
-    fputc('\n', shown->stream);
+    text_print_line("", text, shown->stream);
     fflush(shown->stream);
 }
 

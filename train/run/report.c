@@ -92,14 +92,10 @@ typedef struct {
     quality_total total;
 } shown_pairs;
 
-static p2p_status check_stop(void) {
-    return sys_stop_signal() ? p2p_fail(P2P_STOPPED, "a signal asked to stop in validation") : P2P_OK;
-}
-
 static p2p_status show_pair(void *context, const evaluated_pair *pair) {
     shown_pairs *pairs = context;
     quality one;
-    P2P_TRY(check_stop());
+    P2P_TRY(sys_stop_check());
     P2P_TRY(quality_of_images(pair->generated, pair->target, &one));
     quality_add(&pairs->total, &one);
     if (pair->sample >= pairs->grid.columns) return P2P_OK;

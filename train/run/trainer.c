@@ -255,10 +255,6 @@ static bool is_done(const training_loop *loop) {
     return loop->at->step >= loop->t->total_steps;
 }
 
-static p2p_status check_stop(void) {
-    return sys_stop_signal() ? p2p_fail(P2P_STOPPED, "a signal asked to stop") : P2P_OK;
-}
-
 static p2p_status next_batch(training_loop *loop, loader *loading, const loader_batch **batch) {
     double begun = sys_clock();
     P2P_TRY(loader_next(loading, batch));
@@ -272,7 +268,7 @@ static p2p_status next_batch(training_loop *loop, loader *loading, const loader_
 static p2p_status train_all(training_loop *loop, loader *loading) {
     while (!is_done(loop)) {
         const loader_batch *batch;
-        P2P_TRY(check_stop());
+        P2P_TRY(sys_stop_check());
         sys_stop_listen(); /* again, because drivers compile kernels in the first steps */
         P2P_TRY(next_batch(loop, loading, &batch));
         P2P_TRY(train_step(loop, batch));

@@ -2,6 +2,7 @@
  * that a mistake is reported at once. */
 #include "trainer_setup.h"
 
+#include "host/json_file.h"
 #include "host/sys.h"
 #include "model_file.h"
 #include "p2p_file.h"
@@ -121,16 +122,6 @@ static p2p_status refuse_existing(trainer *t) {
     if (!exists) return P2P_OK;
     p2p_fail(P2P_USAGE, "--out %s holds a training already", t->paths.folder);
     return p2p_hint(P2P_USAGE, "add --resume to go on with it, or choose another folder");
-}
-
-static p2p_status write_config(const trainer *t) {
-    json_t *object = settings_to_json(t->all);
-    char *text = object ? json_dumps(object, JSON_INDENT(2)) : NULL;
-    json_decref(object);
-    if (!text) return p2p_fail(P2P_OUT_OF_MEMORY, "%s: no memory to write the settings", t->paths.config);
-    p2p_status status = sys_file_write(t->paths.config, text, strlen(text));
-    free(text);
-    return status;
 }
 
 /* ---- Data --------------------------------------------------------------------------------------------- */
@@ -256,7 +247,7 @@ p2p_status trainer_open(trainer *t, settings *all) {
     P2P_TRY(sys_folder_make(t->paths.samples));
     P2P_TRY(open_device(t));
     P2P_TRY(set_weights(t));
-    P2P_TRY(write_config(t));
+    P2P_TRY(json_file_write(t->paths.config, settings_to_json(all), JSON_INDENT(2)));
     const pair_form form = {.format = t->format, .size = (int)all->size, .filter = t->augment.filter};
     P2P_TRY(report_create(&t->report, t->training, t->validation, &form));
     P2P_TRY(metrics_open(&t->metrics, t->paths.metrics, t->at.step, t->at.epoch));

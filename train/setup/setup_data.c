@@ -12,11 +12,8 @@ static void tell_skipped(const char *split, const dataset *data) {
     if (skipped == 0) return;
     fprintf(stderr, "%s: %" PRId64 " left out that can't be used%s\n", split, skipped,
             skipped > DATASET_REASONS ? ", the first of them:" : ":");
-    for (int i = 0; i < skipped && i < DATASET_REASONS; i++) {
-        fputs("  ", stderr);
-        text_print(dataset_skipped_reason(data, i), stderr);
-        fputc('\n', stderr);
-    }
+    for (int i = 0; i < skipped && i < DATASET_REASONS; i++)
+        text_print_line("  ", dataset_skipped_reason(data, i), stderr);
 }
 
 p2p_status setup_split_open(const settings *all, const char *split, const char *direction, bool replace_bad,

@@ -122,9 +122,7 @@ static int compare_jobs(const void *left, const void *right) {
 bool translate_skips(const translator *t, p2p_status status) {
     const bool bad = status == P2P_INPUT || status == P2P_IO;
     if (!bad || strcmp(t->all->on_bad_image, "skip") != 0) return false;
-    fputs("left out: ", stderr);
-    text_print(p2p_message(), stderr);
-    fputc('\n', stderr);
+    text_print_line("left out: ", p2p_message(), stderr);
     return true;
 }
 
