@@ -63,7 +63,7 @@ static p2p_status report_operations(bench *b, bench_profile *profile) {
 
 static p2p_status run_plan_bench(const settings *all) {
     bool operations = strcmp(all->what, "ops") == 0;
-    bool training = strcmp(operations ? all->mode : all->what, "train") == 0;
+    bool training = operations ? setup_mode_is_train(all) : strcmp(all->what, "train") == 0;
     bench b;
     bench_profile profile = {0};
     p2p_status status = bench_open(&b, all, training);

@@ -2,11 +2,9 @@
 #include "command.h"
 #include "setup/setup.h"
 
-#include <string.h>
-
 static p2p_status make_graph(const settings *all, const pix2pix *model, p2p_graph **graph) {
     pix2pix_graph_options options = pix2pix_graph_options_for(model, all->batch);
-    if (strcmp(all->mode, "train") == 0) return pix2pix_graph_train(model, &options, graph);
+    if (setup_mode_is_train(all)) return pix2pix_graph_train(model, &options, graph);
     return pix2pix_graph_evaluate(model, &options, false, graph);
 }
 

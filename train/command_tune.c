@@ -6,8 +6,6 @@
 #include "host/text.h"
 #include "setup/setup.h"
 
-#include <string.h>
-
 /* What the progress line needs. */
 typedef struct {
     double began; /* clock reading at the plan's first convolution; 0: none yet */
@@ -39,7 +37,7 @@ static p2p_status plan_graph(p2p_session *session, const char *name, p2p_graph *
 static p2p_status plan_all(const settings *all, const pix2pix *model, p2p_session *session,
                            p2p_graph *graphs[2]) {
     pix2pix_graph_options options = pix2pix_graph_options_for(model, all->batch);
-    if (strcmp(all->mode, "train") == 0) {
+    if (setup_mode_is_train(all)) {
         P2P_TRY(pix2pix_graph_train(model, &options, &graphs[0]));
         P2P_TRY(plan_graph(session, "training step", graphs[0]));
     }

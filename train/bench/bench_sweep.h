@@ -22,7 +22,7 @@ typedef struct {
     double megabytes, floor_megabytes;    /* on the device */
 } sweep_point;
 
-enum { SWEEP_MOST_POINTS = 16 };
+enum { SWEEP_MOST_VALUES = 6, SWEEP_MOST_POINTS = SWEEP_AXES * SWEEP_MOST_VALUES };
 
 typedef struct {
     bench_peaks peaks;

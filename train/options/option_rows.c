@@ -99,7 +99,7 @@ const option_row option_rows[] = {
      "scales of --norm batch begin as normal numbers around 1 of this standard deviation"},
 
     HEADING("Training"),
-    {"batch", 'b', KIND_COUNT, AT(batch), MODEL | USE, BINDING, 1, 4096, "1", "N",
+    {"batch", 'b', KIND_COUNT, AT(batch), MODEL | USE, BINDING, 1, SETTINGS_MAX_BATCH, "1", "N",
      "pairs per step; translate and test: pictures at once, which changes no result"},
     {"epochs", 'e', KIND_COUNT, AT(epochs), TRAIN, KEPT, 1, MAX_COUNT, NULL, "N",
      "passes over the data, in total (default 200 without --steps); with --lr-policy linear those at the full rate "

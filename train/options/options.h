@@ -26,8 +26,10 @@ enum {
     COMMAND_TUNE = 128,
 };
 
-/* At least as many as there are rows in the table. */
-enum { SETTINGS_MAX_ROWS = 128 };
+enum {
+    SETTINGS_MAX_ROWS = 128,  /* at least as many as the table has rows */
+    SETTINGS_MAX_BATCH = 4096 /* the largest --batch */
+};
 
 /* Texts are owned; NULL where not given and without a default. */
 typedef struct {

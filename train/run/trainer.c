@@ -106,7 +106,7 @@ static p2p_status collect(training_loop *loop) {
 static p2p_status enqueue(training_loop *loop, const loader_batch *batch, p2p_plan *plan,
                           double learning_rate) {
     const trainer *t = loop->t;
-    uint32_t samples[4096]; /* the largest --batch */
+    uint32_t samples[SETTINGS_MAX_BATCH];
     for (int i = 0; i < batch->count; i++) samples[i] = (uint32_t)batch->samples[i];
     memcpy(p2p_plan_input(plan, 0, "input"), batch->input, batch->input_bytes);
     memcpy(p2p_plan_input(plan, 0, "target"), batch->target, batch->target_bytes);

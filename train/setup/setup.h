@@ -17,6 +17,9 @@ p2p_status setup_split_open(const settings *all, const char *split, const char *
 /* The networks that the settings describe, checked. P2P_USAGE names the option at fault. setup_model.c */
 p2p_status setup_model_config(const settings *all, pix2pix_config *config);
 
+/* Whether --mode is train, the whole step; else it is translate, the generator alone. */
+bool setup_mode_is_train(const settings *all);
+
 /* The device that --backend and --device ask for, opened; says on stderr which one "auto" took. P2P_USAGE
  * when the two contradict each other. */
 p2p_status setup_device_open(const settings *all, p2p_device **device);

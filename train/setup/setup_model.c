@@ -73,6 +73,10 @@ p2p_status setup_model_config(const settings *all, pix2pix_config *config) {
     return status == P2P_INPUT ? p2p_fail(P2P_USAGE, "%s", p2p_message()) : status;
 }
 
+bool setup_mode_is_train(const settings *all) {
+    return strcmp(all->mode, "train") == 0;
+}
+
 p2p_status setup_with_model(settings *all, const char *name, setup_model_body *body) {
     P2P_TRY(settings_no_arguments(all, name));
     pix2pix_config config;
