@@ -1,5 +1,7 @@
 /* `p2p bench`: which measurement, and in which order. Steps come first, so that the time to the first one and
  * the memory are those of a training; then the operations, and the device's ceilings last. */
+#include "bench/bench.h"
+#include "bench/bench_peaks.h"
 #include "bench/bench_report.h"
 #include "bench/bench_sweep.h"
 #include "command.h"

@@ -1,6 +1,6 @@
 /* `p2p tune`: measures anew, for one network configuration, which way of computing each convolution is the
  * fastest on a device. Later starts on this device use what is kept; nothing else is changed. */
-#include "bench/bench.h"
+#include "bench/bench_profile.h"
 #include "command.h"
 #include "host/sys.h"
 #include "host/text.h"

@@ -6,8 +6,9 @@
  * forwards, backwards and its update, profiled, on growing sizes. A large map makes the convolutions compute
  * bound; a map of a few pixels under a large filter makes every operation stream memory.
  */
-#include "bench.h"
+#include "bench_peaks.h"
 
+#include "bench_profile.h"
 #include "host/sys.h"
 
 #include <stdlib.h>

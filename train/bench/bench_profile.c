@@ -1,10 +1,10 @@
-/* The operations of a plan one by one, and what follows from their times. See bench.h. */
-#include "bench.h"
+/* The operations of a plan, one by one. See bench_profile.h. */
+#include "bench_profile.h"
 
+#include "bench_summary.h"
 #include "host/json_file.h"
 #include "host/sys.h"
 
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -96,10 +96,6 @@ p2p_status bench_profile_group(const bench_profile *profile, bench_group **group
     for (int i = 0; i < profile->count; i++) add_to_groups(*groups, count, profile, &profile->operations[i]);
     qsort(*groups, (size_t)*count, sizeof **groups, slowest_first);
     return P2P_OK;
-}
-
-double bench_rate(double work, double seconds) {
-    return seconds > 0 ? work / seconds : 0;
 }
 
 /* Neither a bias nor statistics: the tensors that set the size of the work. */

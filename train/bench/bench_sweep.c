@@ -1,6 +1,7 @@
 /* Measuring along the axes, as a table or JSON. See bench_sweep.h. */
 #include "bench_sweep.h"
 
+#include "bench.h"
 #include "bench_report.h"
 #include "setup/setup.h"
 
