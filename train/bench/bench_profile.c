@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- Taking ------------------------------------------------------------------------------------------- */
+/* ---- Timing ------------------------------------------------------------------------------------------- */
 
 static p2p_status add_operation(bench_profile *profile, const p2p_operation_timing *timing) {
     if (profile->count == profile->capacity) {
@@ -98,7 +98,7 @@ p2p_status bench_profile_group(const bench_profile *profile, bench_group **group
     return P2P_OK;
 }
 
-/* Neither a bias nor statistics: the tensors that set the size of the work. */
+/* Whether the operand's extents determine the amount of work. Biases and statistics do not. */
 static bool is_main_operand(const p2p_op *op, int operand) {
     static const char *const names[] = {"x", "w", "y", "dx", "dw", "dy"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
@@ -120,7 +120,7 @@ void bench_operation_name(const p2p_op *op, char *text, size_t size) {
 
 /* ---- The timeline ------------------------------------------------------------------------------------- */
 
-/* A complete event; times in microseconds from the first operation's beginning. */
+/* A complete event ("ph": "X"). Times are microseconds since the first operation's start. */
 static json_t *trace_event(const bench_operation *operation, double origin) {
     char name[192], text[P2P_OP_TEXT];
     bench_operation_name(operation->op, name, sizeof name);

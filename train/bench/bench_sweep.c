@@ -1,4 +1,4 @@
-/* Measuring along the axes, as a table or JSON. See bench_sweep.h. */
+/* Measurements along the axes, and their table or JSON. See bench_sweep.h. */
 #include "bench_sweep.h"
 
 #include "bench.h"
@@ -11,7 +11,7 @@
 
 static const struct {
     const char *name;
-    int64_t values[SWEEP_MOST_VALUES]; /* ends with 0 where shorter */
+    int64_t values[SWEEP_MOST_VALUES]; /* a shorter list ends with 0 */
 } axes[SWEEP_AXES] = {
     [SWEEP_BATCH] = {"batch", {1, 2, 4, 8, 16, 32}},
     [SWEEP_SIZE] = {"size", {64, 128, 256, 512, 1024}},
@@ -24,7 +24,7 @@ const char *sweep_axis_name(sweep_axis axis) {
 
 /* ---- Measuring ---------------------------------------------------------------------------------------- */
 
-/* The settings of a point: those given, but for its axis. Texts stay the original's. */
+/* The given settings with the point's value on its axis. The strings still belong to `all`. */
 static settings settings_at(const settings *all, const sweep_point *point) {
     settings at = *all;
     if (point->axis == SWEEP_BATCH) at.batch = point->value;
