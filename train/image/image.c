@@ -1,4 +1,5 @@
-/* Pictures in memory: sizes, views, formats. Files are image_file.c's, conversions image_convert.c's. */
+/* Pictures in memory: sizes, views, formats. See image.h. Files are in image_file.c, conversions in
+ * image_convert.c. */
 #include "image.h"
 #include "image_codec.h"
 

@@ -1,9 +1,9 @@
-/* BMP, read only and uncompressed: 1, 2, 4, 8, 16, 24 and 32 bits, palettes and bit masks, both row orders.
- * No library that Debian packages reads these alone and rightly (README.md), and without compression the
- * format is a header, a palette and rows. Run-length and embedded JPEG or PNG data are refused by name.
+/* A decoder of uncompressed BMP: 1, 2, 4, 8, 16, 24 and 32 bits, palettes, bit masks, and both row orders.
+ * Files with run-length encoding or embedded JPEG or PNG data are refused, with the reason. train/NOTES.md
+ * explains why no library is used.
  *
- * Every position is checked against the file's size before it is read, and the picture's size before memory
- * is taken. */
+ * Every offset is checked against the file's size before it is read, and the picture's size before memory is
+ * allocated. */
 #include "image_codec.h"
 
 #include <string.h>
@@ -16,13 +16,13 @@ typedef struct {
     const uint8_t *bytes;
     size_t size;
     const char *name;
-    size_t header_size; /* of the second header; the file's own is before it */
+    size_t header_size; /* of the picture header, which follows the file header */
     int64_t width, height;
     bool top_down;
     unsigned bits, compression;
     uint32_t masks[MASKS];
-    size_t row_bytes, pixels; /* `pixels` is where the rows begin */
-    image_palette palette;    /* up to 8 bits */
+    size_t row_bytes, pixels; /* `pixels` is the offset of the first row */
+    image_palette palette;    /* if bits <= 8 */
     image_format format;
 } bmp_file;
 
@@ -71,7 +71,7 @@ static p2p_status check_kind(const bmp_file *file) {
     return P2P_OK;
 }
 
-/* Bit masks are in the newer headers, or behind the older one. *end is where they end. */
+/* Bit masks are a part of the newer headers and follow the older one. *end is the offset of their end. */
 static p2p_status read_masks(bmp_file *file, size_t *end) {
     static const uint32_t usual[2][MASKS] = {{0x7c00, 0x3e0, 0x1f, 0}, {0xff0000, 0xff00, 0xff, 0}};
     memcpy(file->masks, usual[file->bits == 32], sizeof file->masks);
@@ -127,7 +127,7 @@ static p2p_status unpack_indexed(const bmp_file *file, const uint8_t *row, uint8
     return P2P_OK;
 }
 
-/* A sample of any number of bits, to 0..255 as Pillow scales it: rounded down. */
+/* Scale a sample of any number of bits to 0..255, rounding down as Pillow does. */
 static uint8_t masked_sample(uint32_t pixel, uint32_t mask) {
     if (mask == 0) return 0;
     while ((mask & 1) == 0) {

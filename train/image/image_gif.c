@@ -1,8 +1,8 @@
-/* GIF through giflib, read only: the first frame, row by row, without keeping others. The picture is as large
- * as the file's screen; what the frame leaves free and what it declares transparent has an alpha of 0.
+/* A decoder of GIF's first frame, through giflib. The picture has the size of the file's logical screen.
+ * Pixels that the frame does not cover, and transparent ones, have alpha 0.
  *
- * giflib's convenient reader decodes every frame into memory at once; here sizes are checked before anything
- * is decoded, and one row is held. */
+ * The frame is read row by row. DGifSlurp would decode every frame into memory before the sizes can be
+ * checked. */
 #include "image_codec.h"
 
 #include <gif_lib.h>
@@ -14,7 +14,7 @@ typedef struct {
     const uint8_t *bytes;
     size_t left;
     const char *name;
-    int transparent; /* index of the transparent colour; NO_TRANSPARENT_COLOR for none */
+    int transparent; /* index of the transparent colour, or NO_TRANSPARENT_COLOR */
     image_palette palette;
     image_format format;
 } gif_job;
@@ -35,7 +35,7 @@ static p2p_status gif_failure(const gif_job *job, int error) {
     return image_damaged(job->name, reason != NULL ? reason : "the file is truncated");
 }
 
-/* An extension before the first frame; the one of interest says which colour is transparent. */
+/* Read an extension before the first frame. The graphics control extension has the transparent colour. */
 static p2p_status read_extension(gif_job *job) {
     int code;
     GifByteType *block; /* its length, then its bytes */
@@ -89,8 +89,8 @@ static p2p_status read_header(gif_job *job) {
     return P2P_OK;
 }
 
-/* Row `number` of those in the file is row y of the frame: every eighth, the middle ones, the quarters, the
- * odd ones. */
+/* The frame's row that is the file's row `number`. An interlaced file has the rows 8k first, then 8k + 4,
+ * then 4k + 2, then 2k + 1. */
 static int row_of(const GifImageDesc *frame, int number) {
     static const int first[] = {0, 4, 2, 1}, step[] = {8, 8, 4, 2};
     if (!frame->Interlace) return number;
@@ -124,7 +124,7 @@ static p2p_status read_rows(const gif_job *job, image *result) {
         P2P_TRY(put_row(job, indices,
                         (uint8_t *)result->pixels + y * all.stride + x * image_pixel_bytes(job->format)));
     }
-    GifRecordType next; /* a file that ends right here is cut off */
+    GifRecordType next; /* a complete file has at least a terminator here */
     return DGifGetRecordType(gif, &next) == GIF_ERROR ? gif_failure(job, gif->Error) : P2P_OK;
 }
 
