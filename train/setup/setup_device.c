@@ -1,4 +1,4 @@
-/* The device and the session that settings ask for. See setup.h. */
+/* The device and the session of settings. See setup.h. */
 #include "setup.h"
 
 #include "host/sys.h"
@@ -31,7 +31,7 @@ static p2p_status choose_mode(const settings *all, const setup_tuning *tuning, p
     return P2P_OK;
 }
 
-/* Only where something is really measured: else choosing takes no time. */
+/* Prints only if a choice was measured; other choices take no time. */
 static void show_measuring(void *context, int done, int total, const p2p_op *op, const p2p_choice *choice) {
     (void)context, (void)op;
     if (choice->measured && done == 1)
