@@ -23,12 +23,12 @@ bool loss_is_finite(const loss_values *losses) {
            isfinite(losses->g_l1);
 }
 
-/* What of a log stays: steps, and epochs that have ended. */
+/* The part of a log to keep: the number of steps and of ended epochs. */
 typedef struct {
     int64_t steps, epochs;
 } kept_part;
 
-/* Whether a line is a whole record of the part. A line cut short by a kill is none. */
+/* Whether a line is a complete record within the part. A line that was truncated by a kill is not. */
 static bool line_is_kept(const char *line, size_t length, kept_part kept) {
     json_t *record = json_loadb(line, length, 0, NULL);
     const json_t *step = json_object_get(record, "step"), *epoch = json_object_get(record, "epoch");
@@ -84,7 +84,7 @@ p2p_status metrics_open(metrics_log **log, const char *path, int64_t keep_steps,
     return status;
 }
 
-/* Takes the object over. One write per line, so that a reader never sees half of one. */
+/* Write a line and release the object. Each line is flushed, so that other programs read whole lines. */
 static p2p_status write_line(metrics_log *log, json_t *object) {
     char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
     json_decref(object);

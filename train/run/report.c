@@ -9,7 +9,7 @@
 
 struct report {
     const dataset *validation; /* NULL: none */
-    const dataset *shown;      /* where the grid's samples come from */
+    const dataset *shown;      /* of the grid's samples */
     pair_form form;
     double baseline_l1;
 };
@@ -34,7 +34,7 @@ static p2p_status add_targets(report *shown, const dataset *training, int64_t co
     return P2P_OK;
 }
 
-/* Mean |mean - target| over the validation pairs, in the [-1, 1] units of the L1 loss. */
+/* Mean |mean - target| over the validation pairs, of samples scaled to [-1, 1] as in the L1 loss. */
 static p2p_status compare_with_mean(report *shown, int64_t count, const double *sum) {
     const double half = shown->form.format.target.bits == 8 ? 127.5 : 32767.5;
     double total = 0;

@@ -1,18 +1,18 @@
-/* How long a training lasts, and at which learning rate: --epochs, --epochs-decay, --steps and the --lr
- * options brought together. The formula of the rate is schedule.c's.
+/* The length of a training and its learning rates, from --epochs, --epochs-decay, --steps and the --lr
+ * options. The formula of the rate is in schedule.c.
  *
- * Lengths may change when a training is resumed, but only so that what has been trained already would have
- * been the same: then N steps and M more are always N + M steps.
+ * The length may change when a training is resumed, but not the learning rates of epochs that were trained
+ * already. Therefore N steps and M more after a resume equal N + M steps.
  */
 #include "trainer_setup.h"
 
 #include <inttypes.h>
 #include <string.h>
 
-/* The published lengths: 200 epochs, with a falling rate 100 of them before it falls. */
+/* The published lengths: 200 epochs; with a linear schedule, 100 of them at the full rate. */
 enum { CONSTANT_EPOCHS = 200, LINEAR_EPOCHS = 100 };
 
-/* One device trains so far. */
+/* Training on several devices is not implemented. */
 enum { DEVICES = 1 };
 
 static bool is_linear(const settings *all) {

@@ -1,5 +1,5 @@
-/* What a training keeps: checkpoints with both models beside them, a generator per epoch, and the best one so
- * far. Every file appears complete or not at all; formats are in checkpoint.c and model_file.c. */
+/* Writing of checkpoints with both models, of a generator per epoch, and of the best one. See trainer_save.h.
+ * Every file appears complete or not at all. The formats are in checkpoint.c and model_file.c. */
 #include "trainer_save.h"
 
 #include "host/json_file.h"
@@ -43,7 +43,7 @@ p2p_status trainer_save(const trainer *t) {
 
 /* ---- A generator per epoch ---------------------------------------------------------------------------- */
 
-/* Names have no fixed width, so their order is that of their numbers. */
+/* Compares the numbers, because the names have no fixed width. */
 static int64_t newer_than(const sys_names *names, int64_t epoch) {
     int64_t newer = 0;
     for (size_t i = 0; i < names->count; i++) newer += run_epoch_of_name(names->names[i]) > epoch;
