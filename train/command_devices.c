@@ -1,4 +1,4 @@
-/* `p2p devices`. */
+/* `p2p devices`: a list of all devices, and the reasons why some cannot be used. */
 #include "command.h"
 #include "p2p.h"
 

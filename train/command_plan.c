@@ -1,4 +1,4 @@
-/* `p2p plan`: what a device will do in a step, and the memory that it takes, without allocating any of it. */
+/* `p2p plan`: the operations and the memory of a step on a device. None of the memory is allocated. */
 #include "command.h"
 #include "setup/setup.h"
 

@@ -1,12 +1,12 @@
-/* `p2p tune`: measures anew, for one network configuration, which way of computing each convolution is the
- * fastest on a device. Later starts on this device use what is kept; nothing else is changed. */
+/* `p2p tune`: measures, for one network configuration, the fastest algorithm of each convolution on a device,
+ * and stores the choices for later starts on the device. */
 #include "bench/bench_profile.h"
 #include "command.h"
 #include "host/sys.h"
 #include "host/text.h"
 #include "setup/setup.h"
 
-/* What the progress line needs. */
+/* The state of the progress line. */
 typedef struct {
     double began; /* clock reading at the plan's first convolution; 0: none yet */
 } tuning_progress;
@@ -33,7 +33,7 @@ static p2p_status plan_graph(p2p_session *session, const char *name, p2p_graph *
     return p2p_session_plan(session, name, &graph, &plan);
 }
 
-/* Whatever a training runs: its step, and the validation. */
+/* Plan what a training runs: the step, if --mode is train, and the generator alone for validation. */
 static p2p_status plan_all(const settings *all, const pix2pix *model, p2p_session *session,
                            p2p_graph *graphs[2]) {
     pix2pix_graph_options options = pix2pix_graph_options_for(model, all->batch);

@@ -1,7 +1,7 @@
-/* The p2p program: picks a command, prints its failure with a hint, and turns its status into an exit code.
+/* The p2p program: selects a command, prints its error with a hint, and maps its status to an exit code.
  *
  * Exit codes: 0 success, 1 failure, 2 wrong usage, 3 unusable input, 4 no such device, 5 device lost; 130,
- * 143 or 129 where SIGINT (Ctrl-C), SIGTERM or SIGHUP stopped a training, whose state is then kept.
+ * 143 or 129 if SIGINT (Ctrl-C), SIGTERM or SIGHUP stopped a training, whose state is saved.
  */
 #include "command.h"
 #include "host/sys.h"
@@ -162,7 +162,7 @@ int main(int argc, char **argv) {
     print_line("p2p: ", p2p_message());
     if (p2p_message_hint()[0]) print_line("hint: ", p2p_message_hint());
     if (status == P2P_STOPPED) return sys_stop_end();
-    if (status == P2P_DEVICE_LOST) { /* its driver may wait for it as the process ends, for ever */
+    if (status == P2P_DEVICE_LOST) { /* the driver's exit handlers may wait for the device forever */
         fflush(NULL);
         _Exit(p2p_status_exit_code(status));
     }
