@@ -48,7 +48,7 @@ static p2p_status plan_all(const settings *all, const pix2pix *model, p2p_sessio
 static void print_choice(const p2p_op *op, const p2p_choice *choice) {
     char name[128];
     bench_operation_name(op, name, sizeof name);
-    printf("%-62s %-24s", name, choice->name[0] ? choice->name : "as by arithmetic");
+    printf("%-62s %-24s", name, choice->name[0] ? choice->name : "by arithmetic");
     if (choice->seconds > 0)
         printf(" %9.3f %9.3f %6.2f\n", choice->seconds * 1e3, choice->default_seconds * 1e3,
                choice->default_seconds / choice->seconds);
@@ -81,7 +81,7 @@ static p2p_status tune(const settings *all, const pix2pix *model, p2p_device *de
     p2p_status status = setup_session_create(all, device, &tuning, &session);
     if (status == P2P_OK) status = plan_all(all, model, session, graphs);
     if (status == P2P_OK && p2p_session_choice_count(session) == 0)
-        fprintf(stderr, "%s has one way for every convolution: there is nothing to tune\n",
+        fprintf(stderr, "%s has one algorithm for every convolution: there is nothing to tune\n",
                 p2p_device_address(device));
     else if (status == P2P_OK)
         print_table(session);

@@ -10,7 +10,7 @@ echo "-- help and usage"
 expect 0 "p2p 0." "$p2p" --version
 expect 0 "usage: p2p COMMAND" "$p2p" help
 expect 2 "no command" "$p2p"
-expect 2 "'frobnicate' is no command" "$p2p" frobnicate
+expect 2 "'frobnicate' is not a command" "$p2p" frobnicate
 for command in train translate test devices plan bench sample-data; do
     expect 0 "Examples:" "$p2p" help $command
     expect 0 "Examples:" "$p2p" $command --help

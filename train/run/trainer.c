@@ -189,7 +189,7 @@ static p2p_status measure_epoch(training_loop *loop, epoch_record *record) {
 static void report_replaced(training_loop *loop) {
     if (loop->replaced > 0)
         progress_line(loop->t->progress,
-                      "%" PRId64 " pairs had gone bad and others stood in for them; the first: %s",
+                      "%" PRId64 " pairs were unusable and have been replaced by others; the first: %s",
                       loop->replaced, loop->reason);
     loop->replaced = 0;
 }

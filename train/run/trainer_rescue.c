@@ -25,7 +25,7 @@ p2p_status trainer_failure_give(const trainer_failure *failure) {
 static p2p_status stopped(const trainer *t) {
     char command[COMMAND_BYTES];
     settings_resume_command(t->all, command, sizeof command);
-    p2p_fail(P2P_STOPPED, "stopped by %s after step %" PRId64 " of %" PRId64 "; a checkpoint keeps it",
+    p2p_fail(P2P_STOPPED, "stopped by %s after step %" PRId64 " of %" PRId64 "; a checkpoint is saved",
              sys_stop_name(), t->at.step, t->total_steps);
     return p2p_hint(P2P_STOPPED, "go on with: %s", command);
 }
@@ -36,13 +36,13 @@ static const char *remedy(p2p_status failure) {
     case P2P_IO:
         return "free space or make the folder writable";
     case P2P_INPUT:
-        return "bring the file back or repair it";
+        return "restore or repair the file";
     case P2P_DEVICE_LOST:
         return "see whether the device still works (p2p devices)";
     case P2P_OUT_OF_MEMORY:
         return "free memory";
     default:
-        return "solve that";
+        return "remove the cause";
     }
 }
 

@@ -121,7 +121,7 @@ p2p_status run_find_generator(const char *model, int64_t epoch, char **path) {
     if (sys_path_kind_of(model) != SYS_PATH_FOLDER) {
         if (epoch > 0)
             return p2p_fail(P2P_USAGE,
-                            "--epoch %" PRId64 " chooses from a training's folder, and --model %s is none",
+                            "--epoch %" PRId64 " selects from a training's folder, and --model %s is not one",
                             epoch, model);
         return sys_path_join(path, "", model);
     }

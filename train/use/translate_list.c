@@ -67,7 +67,7 @@ static bool out_is_result(const translator *t) {
 static p2p_status add_only_picture(const translator *t, translate_list *list) {
     char *source = NULL, *result = NULL;
     if (settings_given(t->all, "format"))
-        return p2p_fail(P2P_USAGE, "--format is for folders: the suffix of --out %s says the format",
+        return p2p_fail(P2P_USAGE, "--format is for folders: the suffix of --out %s determines the format",
                         t->all->out);
     P2P_TRY(sys_path_join(&source, "", t->all->arguments[0]));
     const p2p_status status = sys_path_join(&result, "", t->all->out);
