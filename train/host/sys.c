@@ -367,10 +367,6 @@ void sys_stop_listen(void) {
     }
 }
 
-int sys_stop_signal(void) {
-    return stop_signal;
-}
-
 p2p_status sys_stop_check(void) {
     return stop_signal ? p2p_fail(P2P_STOPPED, "a signal requested a stop") : P2P_OK;
 }

@@ -99,17 +99,14 @@ void sys_stop_keep_ignored(void);
  * ends it at once. Call it again after a library may have replaced the handlers. */
 void sys_stop_listen(void);
 
-/* The signal that requested a stop; 0 if there is none. */
-int sys_stop_signal(void);
-
 /* P2P_STOPPED if a signal has requested a stop. */
 p2p_status sys_stop_check(void);
 
-/* The name of that signal for users. */
+/* The name of the signal that requested a stop, for users. */
 const char *sys_stop_name(void);
 
-/* End the process by the signal that requested the stop, so that a shell sees the signal. If the system does
- * not let the signal end the process, returns the exit code that a shell would show. */
+/* End the process by that signal, so that a shell sees it. If the system does not let the signal end the
+ * process, returns the exit code that a shell would show. */
 int sys_stop_end(void);
 
 /* ---- Terminal, clock, process ------------------------------------------------------------------------- */
