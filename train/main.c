@@ -7,6 +7,7 @@
 #include "host/sys.h"
 #include "host/text.h"
 #include "p2p.h"
+#include "setup/setup.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -60,8 +61,8 @@ static const command commands[] = {
      "  p2p tune\n"
      "  p2p tune --batch 4 --precision bf16 --device opencl:1\n"
      "  p2p tune --mode translate --size 512\n",
-     "Each candidate is checked before it is timed. Later trainings on this device use what is kept, in\n"
-     "P2P_CACHE_DIR or below ~/.cache; on GPUs a training measures by itself what is not kept yet. Results\n"
+     "Each candidate is checked before it is timed. Later trainings on this device use what is kept in\n"
+     "the folder of --cache; on GPUs a training measures by itself what is not kept yet. Results\n"
      "may differ in their last bits from those without; a resumed training goes on with the choices that\n"
      "its checkpoint holds.\n",
      command_tune},
@@ -76,6 +77,16 @@ static const command *command_named(const char *name) {
     return NULL;
 }
 
+static const struct {
+    const char *name, *summary;
+    void (*print)(FILE *stream);
+} topics[] = {
+    {"presets", "what the two published trainings set the options to", settings_print_presets},
+    {"environment", "the environment variables that p2p reads", p2p_environment_print},
+};
+
+enum { TOPIC_COUNT = sizeof topics / sizeof topics[0] };
+
 static void print_overview(FILE *stream) {
     fprintf(stream,
             "p2p %s: trains and runs pix2pix (paired image-to-image translation) on any device\n\n"
@@ -84,8 +95,9 @@ static void print_overview(FILE *stream) {
     for (int i = 0; i < COMMAND_COUNT; i++)
         fprintf(stream, "  %-12s %s\n", commands[i].name, commands[i].summary);
     fprintf(stream, "\np2p help COMMAND, or p2p COMMAND --help, shows its options and examples.\n"
-                    "p2p help presets shows what the two published trainings set the options to.\n"
-                    "p2p --version shows the version.\n");
+                    "p2p help TOPIC shows one of these:\n\n");
+    for (int i = 0; i < TOPIC_COUNT; i++) fprintf(stream, "  %-12s %s\n", topics[i].name, topics[i].summary);
+    fprintf(stream, "\np2p --version shows the version.\n");
 }
 
 static void print_help(const command *chosen, FILE *stream) {
@@ -100,17 +112,28 @@ static p2p_status unknown_command(const char *name) {
     return p2p_hint(P2P_USAGE, "p2p help lists the commands");
 }
 
+static p2p_status unknown_topic(const char *name) {
+    char text[256] = "";
+    for (int i = 0; i < TOPIC_COUNT; i++) {
+        const size_t used = strlen(text);
+        snprintf(text + used, sizeof text - used, "%s%s", i > 0 ? ", " : "", topics[i].name);
+    }
+    p2p_fail(P2P_USAGE, "'%s' is neither a command of p2p nor a topic of p2p help", name);
+    return p2p_hint(P2P_USAGE, "the topics are %s; p2p help lists the commands", text);
+}
+
 static p2p_status help(int argc, const char **argv) {
     if (argc < 2) {
         print_overview(stdout);
         return P2P_OK;
     }
-    if (strcmp(argv[1], "presets") == 0) {
-        settings_print_presets(stdout);
-        return P2P_OK;
-    }
+    for (int i = 0; i < TOPIC_COUNT; i++)
+        if (strcmp(argv[1], topics[i].name) == 0) {
+            topics[i].print(stdout);
+            return P2P_OK;
+        }
     const command *chosen = command_named(argv[1]);
-    if (!chosen) return unknown_command(argv[1]);
+    if (!chosen) return unknown_topic(argv[1]);
     print_help(chosen, stdout);
     return P2P_OK;
 }
@@ -123,7 +146,8 @@ static p2p_status run_command(const command *chosen, const char *program, int ar
     else if (status == P2P_OK) {
         if (all.verbose) p2p_log_to(stderr);
         all.program = program;
-        status = chosen->run(&all);
+        status = setup_process(&all);
+        if (status == P2P_OK) status = chosen->run(&all);
     }
     settings_free(&all);
     if (status == P2P_OK && (fflush(stdout) != 0 || ferror(stdout)))
@@ -147,19 +171,13 @@ static p2p_status dispatch(int argc, const char **argv) {
     return chosen ? run_command(chosen, argv[0], argc - 1, argv + 1) : unknown_command(name);
 }
 
-static void print_line(const char *label, const char *text) {
-    fputs(label, stderr);
-    text_print(text, stderr);
-    fputc('\n', stderr);
-}
-
 int main(int argc, char **argv) {
     sys_memory_return_freed();
     p2p_warnings_to(stderr);
     p2p_status status = dispatch(argc, (const char **)argv);
     if (status == P2P_OK) return 0;
-    print_line("p2p: ", p2p_message());
-    if (p2p_message_hint()[0]) print_line("hint: ", p2p_message_hint());
+    text_print_line("p2p: ", p2p_message(), stderr);
+    if (p2p_message_hint()[0]) text_print_line("hint: ", p2p_message_hint(), stderr);
     if (status == P2P_STOPPED) return sys_stop_end();
     if (status == P2P_DEVICE_LOST) { /* the driver's exit handlers may wait for the device forever */
         fflush(NULL);

@@ -155,6 +155,12 @@ const option_row option_rows[] = {
     {"deterministic", 0, KIND_FLAG, AT(deterministic), RUN & ~TUNE, NOT_KEPT, 0, 0, NULL, NULL,
      "let no measurement decide anything: the same bits on every start, whatever was measured before"},
 
+    {"cache", 0, KIND_TEXT, AT(cache), RUN, NOT_KEPT, 0, 0, NULL, "DIR",
+     "folder for compiled programs and results of tuning; off: keep and find none (default: P2P_CACHE_DIR, else "
+     "~/.cache/p2p)"},
+    {"device-timeout", 0, KIND_REAL, AT(device_timeout), RUN, NOT_KEPT, 0, 1e9, NULL, "SECONDS",
+     "a GPU whose work takes longer counts as lost; 0: wait without end (default: P2P_OPENCL_TIMEOUT, else 120)"},
+
     HEADING("Measuring"),
     {"mode", 0, KIND_CHOICE, AT(mode), PLAN | BENCH | TUNE, NOT_KEPT, 0, 0, "train", "train|translate",
      "which plan to show; of bench: whose operations; of tune: whose convolutions"},

@@ -34,7 +34,7 @@ enum {
 /* Owns its texts. A text is NULL if it was not given and has no default. */
 typedef struct {
     char *data, *out;
-    char *backend, *device, *precision;
+    char *backend, *device, *precision, *cache;
     char *model, *split, *format;
     char *norm_stats, *test_dropout;
     char *direction, *resize, *on_bad_image;
@@ -51,6 +51,7 @@ typedef struct {
     uint64_t seed;
     double norm_eps, norm_momentum, slope, dropout, init_stddev, init_scale;
     double lambda_l1, lr, beta1, beta2, adam_eps;
+    double device_timeout; /* seconds, where given */
     bool no_jitter, no_flip, no_shuffle, resume, force, json, deterministic, verbose;
     bool help;
     bool given[SETTINGS_MAX_ROWS]; /* whether row i of the table was on the command line */

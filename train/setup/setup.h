@@ -33,6 +33,9 @@ p2p_status setup_with_model(settings *all, const char *name, setup_model_body *b
 
 /* ---- Device and session: setup_device.c --------------------------------------------------------------- */
 
+/* Set --cache and --device-timeout for the whole process. Call it before any device is opened. */
+p2p_status setup_process(const settings *all);
+
 /* Open the device of --backend and --device, and print its name on stderr. P2P_USAGE if the two options
  * contradict each other. */
 p2p_status setup_device_open(const settings *all, p2p_device **device);
