@@ -51,7 +51,7 @@ typedef struct {
     uint64_t seed;
     double norm_eps, norm_momentum, slope, dropout, init_stddev, init_scale;
     double lambda_l1, lr, beta1, beta2, adam_eps;
-    double device_timeout; /* seconds, where given */
+    double device_timeout; /* seconds; only if given */
     bool no_jitter, no_flip, no_shuffle, resume, force, json, deterministic, verbose;
     bool help;
     bool given[SETTINGS_MAX_ROWS]; /* whether row i of the table was on the command line */
