@@ -12,9 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { DEVICES = 4, ALIGNMENT = 8 };
-
-const p2p_host *p2p_ref_host;
+enum { DEVICES = 4 };
 
 /* ---- Devices and buffers ------------------------------------------------------------------------------ */
 
@@ -34,7 +32,7 @@ static p2p_status device_info(int index, p2p_device_info *info) {
     *info = (p2p_device_info){.type = P2P_DEVICE_CPU,
                               .compute_units = 1,
                               .max_alloc_bytes = PTRDIFF_MAX,
-                              .alignment = ALIGNMENT,
+                              .alignment = REF_ALIGNMENT,
                               .channel_alignment = 1,
                               .activation = plain,
                               .activation_bf16 = plain,
@@ -81,20 +79,10 @@ static p2p_status buffer_create(p2p_be_device *device, size_t bytes, p2p_be_buff
     return P2P_OK;
 }
 
-static p2p_status locate(p2p_binding at, size_t bytes, const char *what, void **memory) {
-    if (at.buffer == NULL) return p2p_ref_host->fail(P2P_INVALID, "reference: %s has no buffer", what);
-    if (at.offset > at.buffer->size || bytes > at.buffer->size - at.offset)
-        return p2p_ref_host->fail(
-            P2P_INVALID, "reference: %s takes %zu bytes from offset %zu on, past the end of a buffer of %zu",
-            what, bytes, at.offset, at.buffer->size);
-    *memory = at.buffer->bytes + at.offset;
-    return P2P_OK;
-}
-
 static p2p_status buffer_write(p2p_be_device *device, p2p_binding to, const void *from, size_t bytes) {
     (void)device;
     void *memory = NULL;
-    P2P_TRY(locate(to, bytes, "a write", &memory));
+    P2P_TRY(p2p_ref_locate_bytes(to, bytes, "a write", &memory));
     memcpy(memory, from, bytes);
     return P2P_OK;
 }
@@ -102,7 +90,7 @@ static p2p_status buffer_write(p2p_be_device *device, p2p_binding to, const void
 static p2p_status buffer_read(p2p_be_device *device, p2p_binding from, void *to, size_t bytes) {
     (void)device;
     void *memory = NULL;
-    P2P_TRY(locate(from, bytes, "a read", &memory));
+    P2P_TRY(p2p_ref_locate_bytes(from, bytes, "a read", &memory));
     memcpy(to, memory, bytes);
     return P2P_OK;
 }
@@ -110,33 +98,13 @@ static p2p_status buffer_read(p2p_be_device *device, p2p_binding from, void *to,
 static p2p_status buffer_copy(p2p_be_device *device, p2p_binding from, p2p_binding to, size_t bytes) {
     (void)device;
     void *source = NULL, *target = NULL;
-    P2P_TRY(locate(from, bytes, "the source of a copy", &source));
-    P2P_TRY(locate(to, bytes, "the target of a copy", &target));
+    P2P_TRY(p2p_ref_locate_bytes(from, bytes, "the source of a copy", &source));
+    P2P_TRY(p2p_ref_locate_bytes(to, bytes, "the target of a copy", &target));
     memmove(target, source, bytes);
     return P2P_OK;
 }
 
 /* ---- Operands ----------------------------------------------------------------------------------------- */
-
-p2p_status p2p_ref_locate(const p2p_tensor *tensor, const char *what, p2p_binding binding, void **raw) {
-    if (binding.offset % ALIGNMENT != 0)
-        return p2p_ref_host->fail(P2P_INVALID, "reference: offset %zu of %s is not a multiple of %d",
-                                  binding.offset, what, ALIGNMENT);
-    return locate(binding, p2p_tensor_bytes(tensor), what, raw);
-}
-
-/* Whether writers of the tensor must set its padding lanes to zero: filters, and vectors that are not a range
- * of a larger tensor. Those of activations are undefined. */
-static bool owns_padding(const p2p_tensor *t) {
-    if (t->layout == P2P_LAYOUT_ckrs || t->layout == P2P_LAYOUT_kcrs_t) return true;
-    bool whole = t->cp == 0 || t->cp == t->c;
-    return whole && t->n == 1 && t->h == 1 && t->w == 1 && p2p_tensor_stored(t) != t->c;
-}
-
-void p2p_ref_store(const p2p_tensor *tensor, const double *values, void *raw) {
-    if (owns_padding(tensor)) memset(raw, 0, p2p_tensor_bytes(tensor));
-    p2p_tensor_pack(tensor, values, P2P_TYPE_f64, raw);
-}
 
 /* The step block is the only operand of 32-bit words. */
 static bool is_step(const p2p_tensor *tensor) {

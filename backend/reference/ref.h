@@ -6,6 +6,8 @@
 
 #include "p2p_backend.h"
 
+enum { REF_ALIGNMENT = 8 }; /* of offsets, in bytes */
+
 struct p2p_be_device {
     int index;
     p2p_ticket submitted; /* the last ticket returned */
@@ -36,9 +38,14 @@ void p2p_ref_norm_apply(const p2p_ref_run *run);
 void p2p_ref_norm_bwd_stats(const p2p_ref_run *run);
 void p2p_ref_norm_bwd_apply(const p2p_ref_run *run);
 
+/* ---- ref_operand.c ---- */
+
 /* The dropout factor of an element: 0 or 1/(1-p); 1 if the operation has no dropout. */
 double p2p_ref_mask(const p2p_ref_run *run, int64_t n, int64_t c, int64_t h, int64_t w);
 
+/* Sets *memory to [offset, offset + bytes) of the bound buffer. P2P_INVALID if there is no buffer or it is
+ * shorter; `what` names the range in the message. */
+p2p_status p2p_ref_locate_bytes(p2p_binding at, size_t bytes, const char *what, void **memory);
 /* Sets *raw to the memory of a bound tensor. P2P_INVALID if it is not aligned or not within its buffer;
  * `what` names it in the message. */
 p2p_status p2p_ref_locate(const p2p_tensor *tensor, const char *what, p2p_binding binding, void **raw);

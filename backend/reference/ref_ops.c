@@ -6,8 +6,6 @@
  */
 #include "ref.h"
 
-#include "p2p_philox.h"
-
 #include <math.h>
 
 static int64_t count_of(const p2p_ref_run *run, int operand) {
@@ -168,15 +166,6 @@ static void act_bwd(const p2p_ref_run *run) {
     double *dx = run->values[P2P_AT_act_bwd_dx];
     for (int64_t e = 0; e < count_of(run, P2P_AT_act_bwd_dx); e++)
         dx[e] += p2p_act_slope(run->op->act, run->op->slope, y[e]) * dy[e];
-}
-
-double p2p_ref_mask(const p2p_ref_run *run, int64_t n, int64_t c, int64_t h, int64_t w) {
-    const p2p_op *op = run->op;
-    if (op->dropout == 0) return 1;
-    const p2p_step_block *step = run->step;
-    bool kept = p2p_dropout_keeps(op->dropout, step->seed_lo, step->seed_hi, (uint32_t)op->layer, step->step,
-                                  step->sample[n], (uint64_t)c, (uint32_t)h, (uint32_t)w);
-    return kept ? 1 / (1 - op->dropout) : 0;
 }
 
 static void dropout(const p2p_ref_run *run) {
