@@ -1,4 +1,4 @@
-/* Planner of copy, and of fill where padding lanes must stay zero: kernels/copy.cl.
+/* Planner of copy: kernels/copy.cl.
  *
  * Three ways: equal layouts go by vectors (pointwise.cl), a filter's derived copy by 16 x 16 transposes, and
  * all else, ranges that start anywhere included, by one general kernel over planes.
@@ -73,8 +73,6 @@ void ocl_launch_plane_copy(const ocl_target *target, ocl_plan *plan, const ocl_p
     ocl_arg_ulong(launch, (uint64_t)copy->c_real);
     ocl_arg_ulong(launch, (uint64_t)copy->c_stored);
     ocl_arg_int(launch, copy->accumulate);
-    ocl_arg_int(launch, copy->constant);
-    ocl_arg_float(launch, copy->alpha);
 }
 
 /* What y stores, padding lanes included where it must keep them zero. */
@@ -99,16 +97,6 @@ static p2p_status want_copyable(const ocl_target *target, const p2p_op *op, int 
     if (t->h * t->w > INT32_MAX || p2p_tensor_stored(t) > UINT32_MAX)
         return ocl_refuse(target, op, "%s has more than 2^32 elements",
                           p2p_kind_operand_name(op->kind, operand));
-    return P2P_OK;
-}
-
-p2p_status ocl_plan_fill_planes(const ocl_target *target, const p2p_op *op, ocl_plan *plan) {
-    P2P_TRY(want_copyable(target, op, P2P_AT_fill_y));
-    ocl_plane_copy copy = ocl_plane_copy_into(op, P2P_AT_fill_y);
-    copy.x = copy.y; /* not read */
-    copy.constant = true;
-    copy.alpha = op->alpha;
-    ocl_launch_plane_copy(target, plan, &copy);
     return P2P_OK;
 }
 

@@ -76,7 +76,6 @@ typedef int (*ocl_variant_lister)(const ocl_target *target, const p2p_op *op,
 bool ocl_variant_numbers(const char *variant, int64_t *numbers, int count);
 
 /* ocl_pointwise.c */
-p2p_status ocl_plan_fill(const ocl_target *target, const p2p_op *op, ocl_plan *plan);
 p2p_status ocl_plan_prepare(const ocl_target *target, const p2p_op *op, ocl_plan *plan);
 p2p_status ocl_plan_act_fwd(const ocl_target *target, const p2p_op *op, ocl_plan *plan);
 p2p_status ocl_plan_act_bwd(const ocl_target *target, const p2p_op *op, ocl_plan *plan);
@@ -87,8 +86,6 @@ p2p_status ocl_plan_adam(const ocl_target *target, const p2p_op *op, ocl_plan *p
 p2p_status ocl_plan_vector_copy(const ocl_target *target, const p2p_op *op, ocl_plan *plan);
 /* ocl_copy.c */
 p2p_status ocl_plan_copy(const ocl_target *target, const p2p_op *op, ocl_plan *plan);
-/* A fill that leaves the padding lanes of a filter zero. */
-p2p_status ocl_plan_fill_planes(const ocl_target *target, const p2p_op *op, ocl_plan *plan);
 /* ocl_norm.c */
 p2p_status ocl_plan_norm_stats(const ocl_target *target, const p2p_op *op, ocl_plan *plan);
 p2p_status ocl_plan_norm_apply(const ocl_target *target, const p2p_op *op, ocl_plan *plan);
@@ -231,8 +228,6 @@ typedef struct {
     int64_t n_real, c_real;     /* logical extents */
     int64_t n_stored, c_stored; /* of y: the difference is padding that becomes zero */
     bool accumulate;
-    bool constant; /* y (+)= alpha, x is not read */
-    double alpha;
 } ocl_plane_copy;
 
 ocl_plane_side ocl_plane_side_of(const p2p_op *op, int operand);

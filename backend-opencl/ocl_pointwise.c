@@ -38,20 +38,6 @@ static p2p_status plan_viewed(const ocl_target *target, const p2p_op *op, int ou
     return P2P_OK;
 }
 
-static bool has_padding_that_stays_zero(const p2p_tensor *t) {
-    return (t->layout == P2P_LAYOUT_ckrs || t->layout == P2P_LAYOUT_kcrs_t) &&
-           p2p_tensor_stored(t) != p2p_tensor_elements(t);
-}
-
-p2p_status ocl_plan_fill(const ocl_target *target, const p2p_op *op, ocl_plan *plan) {
-    ocl_launch *launch;
-    if (op->alpha != 0 && has_padding_that_stays_zero(&op->t[P2P_AT_fill_y]))
-        return ocl_plan_fill_planes(target, op, plan);
-    P2P_TRY(plan_viewed(target, op, P2P_AT_fill_y, "fill", plan, &launch));
-    ocl_arg_float(launch, op->alpha);
-    return P2P_OK;
-}
-
 p2p_status ocl_plan_act_fwd(const ocl_target *target, const p2p_op *op, ocl_plan *plan) {
     ocl_launch *launch;
     P2P_TRY(plan_viewed(target, op, P2P_AT_act_fwd_y, "act_fwd", plan, &launch));

@@ -1,7 +1,7 @@
-/* The p2p program: picks a command, prints its failure with a hint, and turns its status into an exit code.
+/* The p2p program: selects a command, prints its error with a hint, and maps its status to an exit code.
  *
  * Exit codes: 0 success, 1 failure, 2 wrong usage, 3 unusable input, 4 no such device, 5 device lost; 130,
- * 143 or 129 where SIGINT (Ctrl-C), SIGTERM or SIGHUP stopped a training, whose state is then kept.
+ * 143 or 129 if SIGINT (Ctrl-C), SIGTERM or SIGHUP stopped a training, whose state is saved.
  */
 #include "command.h"
 #include "host/sys.h"
@@ -19,7 +19,7 @@ static const command commands[] = {
      "  p2p train --data shoes --out run1 --epochs 400 --resume\n"
      "  p2p train --data maps --out small --size 128 --ngf 32 --batch 4 --backend opencl\n",
      NULL, command_train},
-    {"translate", COMMAND_TRANSLATE, "turn images into what the model draws",
+    {"translate", COMMAND_TRANSLATE, "translate pictures with a trained model",
      "p2p translate --model PATH -o OUT PICTURE_OR_FOLDER...",
      "  p2p translate --model run1/generator.safetensors -o shoe.png outline.png\n"
      "  p2p translate --model run1 --epoch 20 -o results --format jpg --batch 8 outlines\n",
@@ -48,16 +48,15 @@ static const command commands[] = {
      "  p2p bench --what ops --steps 5\n"
      "  p2p bench --what translate --json --trace step.json\n"
      "  p2p bench --sweep size --plot sizes.svg\n",
-     "Work is counted as direct convolution, whatever algorithm runs. Ceilings are what this device reached "
-     "in\n"
-     "this run, not a data sheet's figures: the best rate of a fixed set of 4x4 convolutions (a faster "
-     "algorithm\n"
-     "raises it), and the best rate at which the operations of one large layer, or a copy within the "
-     "device,\n"
-     "moved memory. The time to the first step counts from the start of the command; run it twice to see it\n"
-     "with the driver's kernel cache filled.\n",
+     "Work is counted as direct convolution, whatever algorithm runs. The ceilings are measured in the same\n"
+     "run. The peak is the rate of a kernel that only multiplies and adds; if the device has none, the best\n"
+     "rate of a fixed set of 4x4 convolutions. The memory rate is the best of a copy within the device and "
+     "of\n"
+     "the operations of one large layer. The time to the first step starts with the command; run it twice "
+     "to\n"
+     "see it with the driver's kernel cache filled.\n",
      command_bench},
-    {"tune", COMMAND_TUNE, "measure the ways that a device has for each convolution, and keep the fastest",
+    {"tune", COMMAND_TUNE, "measure a device's algorithms for each convolution, and keep the fastest",
      "p2p tune [OPTIONS]",
      "  p2p tune\n"
      "  p2p tune --batch 4 --precision bf16 --device opencl:1\n"
@@ -109,7 +108,7 @@ static void print_help(const command *chosen, FILE *stream) {
 }
 
 static p2p_status unknown_command(const char *name) {
-    p2p_fail(P2P_USAGE, "'%s' is no command of p2p", name);
+    p2p_fail(P2P_USAGE, "'%s' is not a command of p2p", name);
     return p2p_hint(P2P_USAGE, "p2p help lists the commands");
 }
 
@@ -172,21 +171,15 @@ static p2p_status dispatch(int argc, const char **argv) {
     return chosen ? run_command(chosen, argv[0], argc - 1, argv + 1) : unknown_command(name);
 }
 
-static void print_line(const char *label, const char *text) {
-    fputs(label, stderr);
-    text_print(text, stderr);
-    fputc('\n', stderr);
-}
-
 int main(int argc, char **argv) {
     sys_memory_return_freed();
     p2p_warnings_to(stderr);
     p2p_status status = dispatch(argc, (const char **)argv);
     if (status == P2P_OK) return 0;
-    print_line("p2p: ", p2p_message());
-    if (p2p_message_hint()[0]) print_line("hint: ", p2p_message_hint());
+    text_print_line("p2p: ", p2p_message(), stderr);
+    if (p2p_message_hint()[0]) text_print_line("hint: ", p2p_message_hint(), stderr);
     if (status == P2P_STOPPED) return sys_stop_end();
-    if (status == P2P_DEVICE_LOST) { /* its driver may wait for it as the process ends, for ever */
+    if (status == P2P_DEVICE_LOST) { /* the driver's exit handlers may wait for the device forever */
         fflush(NULL);
         _Exit(p2p_status_exit_code(status));
     }

@@ -1,4 +1,4 @@
-/* Status codes and the calling thread's message. Holds no log and prints nothing. */
+/* Status codes, and the message and hint of each thread. Nothing is printed or logged. */
 #include "p2p_status.h"
 
 #include <stdio.h>
@@ -9,7 +9,7 @@ static _Thread_local char thread_message[MESSAGE_BYTES];
 static _Thread_local char thread_hint[HINT_BYTES];
 
 p2p_status p2p_fail_v(p2p_status code, const char *format, va_list args) {
-    char composed[MESSAGE_BYTES]; /* an argument may be the old message itself */
+    char composed[MESSAGE_BYTES]; /* an argument may be the old message */
     vsnprintf(composed, sizeof composed, format, args);
     snprintf(thread_message, sizeof thread_message, "%s", composed);
     thread_hint[0] = '\0';

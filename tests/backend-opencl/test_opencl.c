@@ -145,7 +145,7 @@ static void builds_a_program_once(void **state) {
     p2p_be_device *device = open_device();
     ocl_plan plan = {0};
     cl_kernel first = NULL, second = NULL;
-    ocl_launch *launch = ocl_launch_add(&device->target, &plan, "pointwise.cl", "fill");
+    ocl_launch *launch = ocl_launch_add(&device->target, &plan, "pointwise.cl", "act_fwd");
     assert_int_equal(ocl_kernel_create(device, launch, &first), P2P_OK);
     ocl_program *built = device->programs;
     launch->kernel = "axpby";
@@ -166,7 +166,7 @@ static void names_what_does_not_build(void **state) {
     assert_int_equal(ocl_kernel_create(device, launch, &kernel), P2P_FAILED);
     MESSAGE_HAS("copy.cl");
     MESSAGE_HAS("CL_BUILD_PROGRAM_FAILURE");
-    launch = ocl_launch_add(&device->target, &plan, "absent.cl", "fill");
+    launch = ocl_launch_add(&device->target, &plan, "absent.cl", "act_fwd");
     assert_int_equal(ocl_kernel_create(device, launch, &kernel), P2P_FAILED);
     MESSAGE_HAS("absent.cl");
     launch = ocl_launch_add(&device->target, &plan, "copy.cl", "no_such_kernel");

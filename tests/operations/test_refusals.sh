@@ -37,9 +37,9 @@ printf '[reference cpu fp32]\nnorm_apply dropped: 2 of 2\n' >golden/refusals.txt
 expect 1 "has a line that is no refusal" env P2P_TEST_GOLDEN="$work/golden" "$p2p" --backend reference --mode refusals
 
 echo "-- accepting"
-printf '# kept\n\n[a fp32]\nfill accumulate: 1 of 2\n\n[reference cpu fp32]\nfill accumulate: 9 of 9\n\n[z fp32]\n' >golden/refusals.txt
+printf '# kept\n\n[a fp32]\ncopy accumulate: 1 of 2\n\n[reference cpu fp32]\ncopy accumulate: 9 of 9\n\n[z fp32]\n' >golden/refusals.txt
 expect 0 "" env P2P_UPDATE_GOLDEN=1 P2P_TEST_GOLDEN="$work/golden" "$p2p" --backend reference --mode refusals
-printf '# kept\n\n[a fp32]\nfill accumulate: 1 of 2\n\n[reference cpu fp32]\n\n[z fp32]\n' >wanted
+printf '# kept\n\n[a fp32]\ncopy accumulate: 1 of 2\n\n[reference cpu fp32]\n\n[z fp32]\n' >wanted
 same golden/refusals.txt wanted
 expect 0 "0 of" env P2P_TEST_GOLDEN="$work/golden" "$p2p" --backend reference --mode refusals
 

@@ -12,7 +12,7 @@ expect 0 "usage: p2p COMMAND" "$p2p" help
 said "  presets " "p2p help"
 said "  environment " "p2p help"
 expect 2 "no command" "$p2p"
-expect 2 "'frobnicate' is no command" "$p2p" frobnicate
+expect 2 "'frobnicate' is not a command" "$p2p" frobnicate
 expect 2 "'frobnicate' is neither a command of p2p nor a topic" "$p2p" help frobnicate
 said "hint: the topics are presets, environment;" "p2p help frobnicate"
 for command in train translate test devices plan bench sample-data; do

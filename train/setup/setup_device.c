@@ -1,4 +1,4 @@
-/* The device and the session that settings ask for. See setup.h. */
+/* The device and the session of settings. See setup.h. */
 #include "setup.h"
 
 #include "host/sys.h"
@@ -6,8 +6,8 @@
 
 #include <string.h>
 
-/* The interface of backends has no such setting, so the time limit goes to them as the variable that they
- * read when a device opens. Nothing else of p2p sets a variable. */
+/* The backend interface has no such setting. Therefore the time limit is passed in the environment variable
+ * that backends read when a device opens. p2p sets no other variable. */
 static p2p_status set_device_timeout(double seconds) {
     char text[32];
     snprintf(text, sizeof text, "%.17g", seconds);
@@ -44,7 +44,7 @@ static p2p_status choose_mode(const settings *all, const setup_tuning *tuning, p
     return P2P_OK;
 }
 
-/* Only where something is really measured: else choosing takes no time. */
+/* Prints only if a choice was measured; other choices take no time. */
 static void show_measuring(void *context, int done, int total, const p2p_op *op, const p2p_choice *choice) {
     (void)context, (void)op;
     if (choice->measured && done == 1)

@@ -124,7 +124,7 @@ static p2p_op act_op(int64_t elements) {
 
 static void refuses_bad_modules(void **state) {
     (void)state;
-    REFUSED(p2p_module_register(speechless_entry), P2P_FAILED, "does not speak");
+    REFUSED(p2p_module_register(speechless_entry), P2P_FAILED, "does not support version");
     altered = *reference_module();
     REFUSED(p2p_module_register(altered_entry), P2P_INVALID, "already a module named reference");
     altered.name = "altered";

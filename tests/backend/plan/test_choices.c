@@ -296,7 +296,7 @@ static void refuses_damaged_text(void **state) {
         " " CONV,
         "way\t" CONV,
         "device",
-        "- fill y=f32:plain:1x1x1x1 alpha=1",
+        "- bias_grad dy=f32:plain:1x1x1x1 db=f32:plain:1x1x1x1",
         "0123456789012345678901234567890123456789012345678901234567890123 " CONV};
     p2p_device *device;
     p2p_session *session;

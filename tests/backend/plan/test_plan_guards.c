@@ -233,8 +233,9 @@ static void test_view_changed_under_a_reader(void **state) {
     (void)state;
     for (int again = 0; again < 2; again++) {
         hand h = hand_create();
-        int halves[2], whole = put_double(&h, halves);
-        PUT(&h, OP(.kind = P2P_KIND_fill, .alpha = 0.5), whole);
+        int halves[2];
+        put_double(&h, halves);
+        for (int i = 0; i < 2; i++) put_copy(&h, h.g, halves[i]);
         int view = activation(&h);
         put_copy(&h, halves[0], view);
         put_addition(&h, h.x, view);
@@ -274,7 +275,7 @@ static void test_another_normalisation(void **state) {
 
 static void put_update(const hand *h) {
     p2p_graph *graph = h->graph;
-    PUT(h, OP(.kind = P2P_KIND_fill, .alpha = 1),
+    PUT(h, OP(.kind = P2P_KIND_axpby, .alpha = 1), state_of(h, h->bias),
         ir_state_value(graph, h->network, h->shift.id, P2P_STATE_GRADIENT));
     PUT(h, OP(.kind = P2P_KIND_adam, .beta1 = 0.5, .beta2 = 0.9, .eps = 1e-8),
         ir_arena_value(graph, h->network, P2P_STATE_VALUE),
@@ -291,8 +292,9 @@ static void test_parameters_changed_between(void **state) {
         hand h = hand_create();
         int stats = 0, z = put_norm(&h, h.x, 0, &stats), y = put_relu(&h, z);
         if (change == ALL) put_update(&h);
-        if (change == SCALE) PUT(&h, OP(.kind = P2P_KIND_fill, .alpha = -2), state_of(&h, h.scale));
-        if (change == SHIFT) PUT(&h, OP(.kind = P2P_KIND_fill, .alpha = 3), state_of(&h, h.shift));
+        if (change >= SCALE)
+            PUT(&h, OP(.kind = P2P_KIND_axpby, .alpha = -2), state_of(&h, h.bias),
+                state_of(&h, change == SCALE ? h.scale : h.shift));
         int d = put_relu_gradient(&h, y, h.g);
         show(&h, put_norm_gradient(&h, h.x, 0, stats, d));
         show(&h, y);

@@ -201,11 +201,6 @@ static void check_pointwise(const char *text, int x, int y, double (*f)(const ru
     }
 }
 
-static double is_alpha(const run *r, double x) {
-    (void)x;
-    return r->op.alpha;
-}
-
 static double is_x(const run *r, double x) {
     (void)r;
     return x;
@@ -221,8 +216,6 @@ static double is_act(const run *r, double x) {
 
 static void pointwise_kinds_follow_their_formulas(void **state) {
     (void)state;
-    check_pointwise("fill y=f32:nchwc16:2x3@2/20x4x5 alpha=2.5", P2P_AT_fill_y, P2P_AT_fill_y, is_alpha);
-    check_pointwise("fill y=f32:ckrs4:5x3x2x2 alpha=2", P2P_AT_fill_y, P2P_AT_fill_y, is_alpha);
     check_pointwise("copy x=f32:nchwc4:2x5@3/9x4x5 y=bf16:nhwc8:2x5x4x5", P2P_AT_copy_x, P2P_AT_copy_y, is_x);
     check_pointwise("copy x=f32:plain:5x3x2x2 y=f32:kcrs_t4:5x3x2x2", P2P_AT_copy_x, P2P_AT_copy_y, is_x);
     check_pointwise("axpby x=f64:nhwc:2x5x4x5 y=f32:nchwc4:2x5x4x5 alpha=0.5", P2P_AT_axpby_x, P2P_AT_axpby_y,
@@ -607,19 +600,21 @@ static void bad_requests_are_refused(void **state) {
     p2p_op op;
     assert_null(p2p_module_reference(P2P_BACKEND_ABI + 1, p2p_host_services()));
     REFUSED(ref_module->device_info(4, &info), P2P_NO_DEVICE, "reference:4");
-    OK(p2p_op_parse("fill y=f32:plain:1x1x1x10", &op));
+    OK(p2p_op_parse("copy x=f32:plain:1x1x1x10 y=f32:plain:1x1x1x10", &op));
     OK(table->op_query(ref_device, &op, &answer));
     OK(table->buffer_create(ref_device, 64, &buffer));
     OK(table->buffer_create(ref_device, answer.scratch_bytes, &scratch));
-    p2p_binding y = {buffer, 24}, room = {scratch, 0};
-    REFUSED(table->op_create(ref_device, &op, &y, (p2p_binding){0}, &made), P2P_INVALID, "scratch memory");
-    REFUSED(table->op_create(ref_device, &op, &y, (p2p_binding){scratch, 8}, &made), P2P_INVALID, "scratch");
-    y.offset = 32;
-    REFUSED(table->op_create(ref_device, &op, &y, room, &made), P2P_INVALID, "fill.y takes 40 bytes");
-    y.offset = 4;
-    REFUSED(table->op_create(ref_device, &op, &y, room, &made), P2P_INVALID, "offset 4 of fill.y");
-    y = (p2p_binding){0};
-    REFUSED(table->op_create(ref_device, &op, &y, room, &made), P2P_INVALID, "has no buffer");
+    p2p_binding places[] = {{buffer, 0}, {buffer, 24}}, room = {scratch, 0}, *y = &places[P2P_AT_copy_y];
+    REFUSED(table->op_create(ref_device, &op, places, (p2p_binding){0}, &made), P2P_INVALID,
+            "scratch memory");
+    REFUSED(table->op_create(ref_device, &op, places, (p2p_binding){scratch, 8}, &made), P2P_INVALID,
+            "scratch");
+    y->offset = 32;
+    REFUSED(table->op_create(ref_device, &op, places, room, &made), P2P_INVALID, "copy.y takes 40 bytes");
+    y->offset = 4;
+    REFUSED(table->op_create(ref_device, &op, places, room, &made), P2P_INVALID, "offset 4 of copy.y");
+    *y = (p2p_binding){0};
+    REFUSED(table->op_create(ref_device, &op, places, room, &made), P2P_INVALID, "has no buffer");
     char bytes[64];
     REFUSED(table->buffer_read(ref_device, (p2p_binding){buffer, 8}, bytes, 60), P2P_INVALID,
             "a read takes 60");
