@@ -51,6 +51,19 @@ p2p_status p2p_hint(p2p_status code, const char *format, ...) P2P_PRINTF(2, 3);
 const char *p2p_message(void);
 const char *p2p_message_hint(void);
 
+/* A failure with its message and hint, to outlive calls that may fail after it: cleaning up, another
+ * thread's. */
+enum { P2P_MESSAGE_BYTES = 2048, P2P_HINT_BYTES = 1024 };
+typedef struct {
+    p2p_status status;
+    char message[P2P_MESSAGE_BYTES], hint[P2P_HINT_BYTES];
+} p2p_failure;
+
+/* Stores `status` and the calling thread's message and hint. */
+void p2p_failure_take(p2p_failure *failure, p2p_status status);
+/* Makes the stored text the calling thread's message and hint, and returns the status. */
+p2p_status p2p_failure_give(const p2p_failure *failure);
+
 const char *p2p_status_name(p2p_status code);
 int p2p_status_exit_code(p2p_status code);
 

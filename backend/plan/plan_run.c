@@ -19,11 +19,11 @@ static p2p_status finish_devices(const p2p_plan *plan) {
 }
 
 /* After a failure: waits until no command accesses host memory, and keeps the failure's message. */
-static p2p_status settle_devices(const p2p_plan *plan, p2p_status failure) {
-    char message[2048];
-    snprintf(message, sizeof message, "%s", p2p_message());
+static p2p_status settle_devices(const p2p_plan *plan, p2p_status status) {
+    p2p_failure failure;
+    p2p_failure_take(&failure, status);
     for (int r = 0; r < plan->session->replica_count; r++) (void)p2p_device_finish(plan->parts[r].device);
-    return p2p_fail(failure, "%s", message);
+    return p2p_failure_give(&failure);
 }
 
 /* The callback and clock of a profiled run; functions take NULL for an ordinary run. */
@@ -77,10 +77,10 @@ static p2p_status record_segment(plan_part *part, int segment) {
     P2P_TRY(p2p_record_begin(part->device));
     p2p_status status = run_steps(part, segment, NULL);
     if (status == P2P_OK) return p2p_record_end(part->device, &part->recorded[segment]);
-    char message[2048];
-    snprintf(message, sizeof message, "%s", p2p_message());
+    p2p_failure failure;
+    p2p_failure_take(&failure, status);
     (void)p2p_record_end(part->device, &part->recorded[segment]); /* ends recording */
-    return p2p_fail(status, "%s", message);
+    return p2p_failure_give(&failure);
 }
 
 static p2p_status record_part(plan_part *part) {

@@ -102,11 +102,19 @@ static void destroy_plan(p2p_plan *plan) {
     free(plan);
 }
 
-void p2p_session_destroy(p2p_session *session) {
-    if (!session) return;
-    /* Commands in flight may still access host memory and buffers. A lost device has none in flight. */
+/* Commands in flight may still access host memory and buffers. A lost device has none in flight; that waiting
+ * for it fails must not replace the message of the failure that ended the session. */
+static void finish_devices(const p2p_session *session) {
+    p2p_failure earlier;
+    p2p_failure_take(&earlier, P2P_OK);
     for (int r = 0; session->allocated && r < session->replica_count; r++)
         (void)p2p_device_finish(session->replicas[r].device);
+    (void)p2p_failure_give(&earlier);
+}
+
+void p2p_session_destroy(p2p_session *session) {
+    if (!session) return;
+    finish_devices(session);
     for (int i = 0; i < session->plan_count; i++) destroy_plan(session->plans[i]);
     for (int r = 0; r < session->replica_count; r++) release_replica(session, r);
     for (int i = 0; i < session->network_count; i++) {

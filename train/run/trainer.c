@@ -319,10 +319,10 @@ static p2p_status run_loop(training_loop *loop) {
 }
 
 static p2p_status end_early(training_loop *loop, p2p_status status) {
-    trainer_failure failure;
-    trainer_failure_take(&failure, status);
+    p2p_failure failure;
+    p2p_failure_take(&failure, status);
     const p2p_status collected = loop->can_save ? collect(loop) : P2P_FAILED;
-    if (status == P2P_STOPPED && collected != P2P_OK) trainer_failure_take(&failure, collected);
+    if (status == P2P_STOPPED && collected != P2P_OK) p2p_failure_take(&failure, collected);
     return trainer_rescue(loop->t, &failure, collected == P2P_OK);
 }
 
@@ -351,8 +351,8 @@ p2p_status trainer_run(settings *all) {
     p2p_status status = trainer_open(&t, all);
     if (status == P2P_OK) status = train(&t);
     if (status == P2P_OK) status = finish(&t);
-    trainer_failure failure;
-    trainer_failure_take(&failure, status);
+    p2p_failure failure;
+    p2p_failure_take(&failure, status);
     trainer_close(&t); /* may set another message, e.g. if the device is lost */
-    return status == P2P_OK ? P2P_OK : trainer_failure_give(&failure);
+    return status == P2P_OK ? P2P_OK : p2p_failure_give(&failure);
 }
