@@ -169,7 +169,7 @@ static bool same_tile(const register_tile *a, const register_tile *b) {
     return a->images == b->images && a->rows == b->rows && a->columns == b->columns && a->vecs == b->vecs;
 }
 
-/* The variant asked for, or the tile that takes the least time. */
+/* The variant in the target, or the tile that takes the least time. */
 static p2p_status choose_tile(const ocl_target *target, const p2p_op *op, conv_shape *s) {
     costed_tile best = {{1, 1, 1, 1}, 0};
     int64_t n[4];
@@ -188,7 +188,7 @@ static p2p_status choose_tile(const ocl_target *target, const p2p_op *op, conv_s
 
 /* ---- Forward and data gradient ------------------------------------------------------------------------ */
 
-/* The convolution as the descriptor has it. */
+/* The convolution of the descriptor, in the plain form. */
 static conv_shape shape_of(const p2p_op *op) {
     const bool flip = op->kind == P2P_KIND_conv_bwd_data;
     conv_shape s = {.form = PLAIN,
@@ -470,7 +470,7 @@ static register_tile default_filter_tile(const ocl_target *target, const p2p_op 
     return tile;
 }
 
-/* The variant asked for. Rows must divide a block of channels, or be all of them. */
+/* The variant in the target, or the default. Rows must divide a block of channels, or be all of them. */
 static p2p_status choose_filter_tile(const ocl_target *target, const p2p_op *op, register_tile *tile) {
     int64_t n[2];
     *tile = default_filter_tile(target, op);

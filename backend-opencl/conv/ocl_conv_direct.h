@@ -1,8 +1,8 @@
 /* Direct convolutions for CPU devices: the planner.
  *
  * Chooses kernel, tile and grid from the descriptor and the width of the device's vectors alone, so the same
- * shape always gives the same order of summation and the same bits, whatever the number of threads. Knows
- * nothing of OpenCL objects.
+ * shape always gives the same order of summation and the same bits, whatever the number of threads. Pure: no
+ * OpenCL object is used.
  */
 #ifndef OCL_CONV_DIRECT_H
 #define OCL_CONV_DIRECT_H
@@ -13,7 +13,7 @@
  *
  * Takes float32 activations in nchwc, block 16, any channel range that starts at a multiple of 16; filters in
  * ckrs, block 16, and for the first two kinds kcrs_t, block 16, too; plain float32 biases. conv_bwd_filter
- * writes ckrs. No derived filter is asked for: a data gradient turns ckrs on the way, which costs less time
+ * writes ckrs. No derived filter is requested: a data gradient turns ckrs on the way, which costs less time
  * than a turned copy after every update, and no memory.
  * P2P_UNSUPPORTED, with a reason, for any other storage, for strides above 1024, for filters of which a tile
  * would see too many pixels, and for extents beyond 31 bits. */

@@ -121,7 +121,7 @@ static p2p_status check_filter_gradient(const ocl_target *target, const p2p_op *
     P2P_TRY(ocl_conv_check_activation(target, op, X));
     P2P_TRY(ocl_conv_check_activation(target, op, DY));
     P2P_TRY(ocl_conv_check_filter(target, op, DW, false));
-    if (target->family == OCL_CONV_DIRECT) return P2P_OK; /* asked for by name */
+    if (target->family == OCL_CONV_DIRECT) return P2P_OK; /* requested by name */
     if (x->c <= FEW_CHANNELS || dy->c <= FEW_CHANNELS)
         return ocl_refuse(target, op, "so few channels are summed in fp32");
     if (dy->n * dy->h * dy->w < LEAST_TERMS)

@@ -63,7 +63,8 @@ static p2p_status measure(const ocl_target *target, const p2p_op *op, conv_shape
     if (s->taps * s->c > INT32_MAX || s->taps * s->c * s->k > INT32_MAX ||
         positions > INT32_MAX / (s->taps * s->c) || positions > INT32_MAX / s->k)
         return ocl_refuse(target, op, "one image's matrix of taps has more than 2^31 elements");
-    s->pass_images = op->images ? op->images : y->n; /* a matrix's size decides how CLBlast multiplies */
+    s->pass_images =
+        op->images ? op->images : y->n; /* CLBlast's kernel, and so its bits, depend on a matrix's size */
     while (s->pass_images > 1 &&
            (y->n % s->pass_images != 0 || s->pass_images * positions * s->taps * s->c > MOST_ROW_FLOATS))
         s->pass_images--;

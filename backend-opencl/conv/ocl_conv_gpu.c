@@ -3,7 +3,7 @@
  * Takes any shape in the backend's own storage. Three choices: the tile, by arithmetic from how many results
  * there are for how many compute units, which no bit depends on; into how many parts the sum is cut and, for
  * small maps, whether filters are streamed instead, which bits depend on, and which therefore follow from the
- * shape alone unless a variant says otherwise. Local memory stays within 32 KiB.
+ * shape alone unless a variant is named. Local memory stays within 32 KiB.
  */
 #include "ocl_conv_gpu.h"
 
@@ -15,7 +15,7 @@
 enum {
     MOST_TAPS = 65535,
     FULL_DEVICE = 256, /* groups that a sum is cut for, with tiles of FULL_TILE x FULL_TILE */
-    FULL_TILE = 64,    /* likewise: of no device, because bits depend on it */
+    FULL_TILE = 64,    /* likewise: the same for all devices, because bits depend on it */
     LEAST_STEPS = 8,   /* of a part */
     MOST_PARTS = 64,   /* of a sum */
     MOST_STRIDE = UINT8_MAX,
@@ -136,7 +136,7 @@ typedef struct {
     int64_t parts;                /* of the sum; THIN has its own */
 } choice;
 
-/* As the choice of a tile sees it. */
+/* In the terms of the choice of a tile. */
 static ocl_gpu_product tiled(const product *p, int64_t parts) {
     return (ocl_gpu_product){p->rows, p->columns, p->phases * parts};
 }

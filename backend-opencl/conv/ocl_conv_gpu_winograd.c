@@ -1,11 +1,11 @@
 /* Plans Winograd convolutions for GPUs: kernels/conv_gpu_winograd.cl transforms,
  * kernels/conv_gpu_winograd_products.cl multiplies, a matrix product for each point.
  *
- * All of it goes through scratch memory, in passes over rows of tiles where one would need too much. The
- * filter is transformed once in each use: it is read by one operation only, but in the discriminator, whose
- * filters change between its uses. A filter gradient's passes go on with each other's sums, so no bit depends
- * on their number; the parts that its depth falls into, so that there are enough work-groups, follow from the
- * shape.
+ * All of it goes through scratch memory, in passes over rows of tiles where one pass would need too much. The
+ * filter is transformed once in each use: one operation only reads it, except in the discriminator, whose
+ * filters change between its uses. Each pass of a filter gradient continues the sums of the one before, so no
+ * bit depends on their number; the parts that its depth falls into, so that there are enough work-groups,
+ * follow from the shape.
  */
 #include "ocl_conv_gpu_winograd.h"
 
@@ -17,7 +17,7 @@
 
 enum {
     PASS_BYTES = 64 << 20, /* of a pass's arrays, */
-    PASSES_AT_ONCE = 4,    /* of which the device's largest buffer shall hold several */
+    PASSES_AT_ONCE = 4,    /* of which the device's largest buffer must hold several */
     MOST_PASSES = 256,     /* of an operation: each has kernels of its own */
     ENOUGH_GROUPS = 256,   /* of a filter gradient, counted in tiles of 64 x 64, */
     LEAST_STEPS = 8        /* and of 16 tiles in each of the parts that make them */

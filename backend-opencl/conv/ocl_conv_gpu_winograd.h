@@ -20,7 +20,7 @@ int ocl_conv_gpu_winograd_variants(const ocl_target *target, const p2p_op *op,
 
 /* Whether it probably takes less time than the tiles on the untransformed convolution; false for taps and
  * strides that the planner refuses. Counts of the shape alone: nothing is timed here.
- * P2P_OPENCL_WINOGRAD may say otherwise. */
+ * P2P_OPENCL_WINOGRAD overrides it. */
 bool ocl_conv_gpu_winograd_pays(const ocl_target *target, const p2p_op *op);
 
 #endif

@@ -16,7 +16,7 @@ enum {
     LEAST_FILTER = 1 << 18, /* elements: a megabyte, as much as an inner cache holds */
     LEAST_ITEMS = 8,
     IMAGES = 8,     /* of a work-item at most */
-    AHEAD_TAPS = 16 /* how far ahead filters are asked for: taps of 1 KiB that are used */
+    AHEAD_TAPS = 16 /* how far ahead filters are prefetched: taps of 1 KiB that are used */
 };
 
 /* A convolution in the terms of the kernels: x is the side that the taps reach over. */

@@ -1,12 +1,12 @@
 /* Direct convolutions for CPU devices of maps of a few pixels under many channels, where reading or writing
- * the filter takes the time: the planner, a form of the direct family. Knows nothing of OpenCL objects.
+ * the filter takes the time: the planner, a form of the direct family. Pure: no OpenCL object is used.
  */
 #ifndef OCL_CONV_STREAM_H
 #define OCL_CONV_STREAM_H
 
 #include "plan/ocl_plan.h"
 
-/* Its name as a variant of the direct family: asks for it whatever the filter's size. */
+/* Its name as a variant of the direct family, which selects it for any size of filter. */
 #define OCL_CONV_STREAM "stream"
 
 /* Plan a validated convolution of maps of at most 4x4 results (their gradients, 8x8) with zero padding and at

@@ -4,7 +4,7 @@
  * F(OUTPUTS, TAPS) of winograd.clh: TAPS are those of one phase of the stride. Passes over the rows of tiles
  * transform the input, then multiply, each so small that what one launch writes is still in a cache when the
  * next reads it. The filter is transformed piece by piece where it is multiplied, and never stored: no
- * derived filter is asked for. A filter gradient's passes add up, so its bits depend on their number, which
+ * derived filter is requested. A filter gradient's passes add up, so its bits depend on their number, which
  * follows from the shape; nothing else depends on these choices.
  *
  * In bf16 the kernels are the same, between transforms in float32. F(3x3, 2x2) alone: its factors of 1 and

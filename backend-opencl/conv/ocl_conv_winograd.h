@@ -3,7 +3,7 @@
  * They need fewer multiplications than direct convolutions and more memory traffic, and round a little more
  * (error_budget.h of the tests has both bounds). Chooses kernels and grids from the descriptor and the width
  * of the device's vectors alone, so the same shape always gives the same bits, whatever the number of
- * threads. In bf16 (math=bf16) likewise, with F(3x3, 2x2) alone. Knows nothing of OpenCL objects.
+ * threads. In bf16 (math=bf16) likewise, with F(3x3, 2x2) alone. Pure: no OpenCL object is used.
  */
 #ifndef OCL_CONV_WINOGRAD_H
 #define OCL_CONV_WINOGRAD_H

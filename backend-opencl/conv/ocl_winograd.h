@@ -1,5 +1,5 @@
 /* What all planners of Winograd convolutions share: which convolutions are taken, and their geometry in the
- * terms of kernels/winograd.clh. Chooses no tile, grid or memory, and knows nothing of OpenCL objects.
+ * terms of kernels/winograd.clh. Chooses no tile, grid or memory, and uses no OpenCL object.
  */
 #ifndef OCL_WINOGRAD_H
 #define OCL_WINOGRAD_H
@@ -42,12 +42,12 @@ bool ocl_winograd_has_taps(const p2p_op *op);
 /* P2P_UNSUPPORTED, with the reason, for other taps, strides and storages than the planners take. */
 p2p_status ocl_winograd_check(const ocl_target *target, const p2p_op *op);
 
-/* Whether Winograd may be chosen where it isn't asked for: unless it is switched off, for these taps, at
+/* Whether Winograd may be chosen where it is not requested: unless it is switched off, for these taps, at
  * least 16 channels on both sides, and maps of at least 8x8.
  *
- * On a map of a few pixels gradients are exactly zero, where a tap meets nothing but padding or a
- * normalisation leaves nothing, or almost. Direct sums keep that; Winograd makes it the rounding error of its
- * neighbours, and Adam divides by its size. */
+ * On a map of a few pixels gradients are exactly zero, where a tap meets only padding, or almost zero behind
+ * a normalisation. Direct sums keep that; Winograd adds the rounding errors of neighbours to it, and Adam
+ * divides by its size. */
 bool ocl_winograd_suits(const ocl_target *target, const p2p_op *op);
 
 /* For how many images the choice is made: a descriptor with `images` = 1 is judged as a batch of one, so that

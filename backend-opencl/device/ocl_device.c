@@ -41,7 +41,7 @@ static bool has_subgroups(cl_device_id id) {
     return false;
 }
 
-/* What P2P_OPENCL_ variables say of the target. */
+/* Sets what P2P_OPENCL_ variables override. */
 static void apply_environment(p2p_be_device *device) {
     const ocl_environment *environment = &device->environment;
     ocl_target *target = &device->target;

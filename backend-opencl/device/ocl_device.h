@@ -55,7 +55,7 @@ struct p2p_be_device {
     bool lost;
     bool bf16_tested;
     p2p_ticket last_ticket;
-    /* The event of ticket t is in_flight[t % OCL_IN_FLIGHT]; NULL when it is known to be done. */
+    /* The event of ticket t is in_flight[t % OCL_IN_FLIGHT]; NULL once it is done. */
     cl_event in_flight[OCL_IN_FLIGHT];
     ocl_queue_limits limits;
     double unmarked_seconds; /* of work enqueued since the last mark, by estimate */

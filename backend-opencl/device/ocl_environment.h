@@ -1,5 +1,5 @@
-/* The environment variables of the backend: the one place that reads and parses them. README.md says what
- * each means.
+/* The environment variables of the backend: the one place that reads and parses them. README.md describes
+ * each.
  */
 #ifndef OCL_ENVIRONMENT_H
 #define OCL_ENVIRONMENT_H

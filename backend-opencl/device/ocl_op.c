@@ -73,8 +73,8 @@ static cl_int set_argument(const ocl_context *c, cl_kernel kernel, cl_uint *inde
     }
 }
 
-/* P2P_UNSUPPORTED, and the limit noted for another plan, when the compiled kernel takes fewer work-items than
- * the launch has: compilers lower the device's limit for kernels that need many registers. */
+/* P2P_UNSUPPORTED, and a lower limit in the target for another plan, where the compiled kernel allows fewer
+ * work-items than the launch has: compilers lower the device's limit for kernels that need many registers. */
 static p2p_status check_group(p2p_be_device *device, const ocl_launch *launch, cl_kernel kernel) {
     size_t limit = 0;
     cl_int code =

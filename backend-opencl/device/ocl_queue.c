@@ -12,7 +12,7 @@ static const double flops_per_unit_and_clock = 4, bytes_per_second = 16e9;
 static const double unknown_clock_hz = 500e6;
 
 /* Estimated seconds between two marks in the queue: with OCL_MARKS of them, what it may hold. Some drivers
- * give up after fourteen seconds. */
+ * abort after fourteen seconds. */
 static const double mark_interval = 1;
 
 /* ---- Limits ------------------------------------------------------------------------------------------- */

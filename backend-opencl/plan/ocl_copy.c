@@ -1,7 +1,7 @@
 /* Planner of copy, and of fill where padding lanes must stay zero: kernels/copy.cl.
  *
- * Three ways: equal layouts go by vectors (pointwise.cl), a filter's derived copy by 16 x 16 transposes, and
- * all else, ranges that start anywhere included, by one general kernel over planes.
+ * Three ways: equal layouts are copied by vectors (pointwise.cl), a filter's derived copy by 16 x 16
+ * transposes, and everything else, channel ranges of any start included, by one general kernel over planes.
  */
 #include "ocl_copy.h"
 

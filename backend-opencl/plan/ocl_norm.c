@@ -24,12 +24,13 @@ enum { QUADS = 2 };       /* log2 of a position's quads: all of them, however fe
 enum { MOST_PARTS = 64 }; /* partial results that every group of work-items merges for itself */
 enum { FEWEST_ITEMS = 64 };
 
-/* In one launch: statistics, or sums, of a group of images and what is made of them. */
+/* Whether statistics, or sums, of a group of images and what follows from them take one launch. */
 static bool is_whole(const ocl_target *target, const p2p_op *op, const ocl_view *view) {
     return !target->cpu && op->merged && ocl_sum_is_whole(view, images_per_group(op, view));
 }
 
-/* In two launches; else a launch of its own merges partial results. The same bits either way. */
+/* Whether the second of two launches merges partial results; else a launch of its own does. Both give the
+ * same bits. */
 static bool merges_parts(const ocl_target *target, const p2p_op *op, const ocl_view *view) {
     return !target->cpu && op->merged && target->group_limit >= FEWEST_ITEMS &&
            images_per_group(op, view) * view->chunks <= MOST_PARTS;
@@ -104,7 +105,7 @@ static void add_stats_parts(const ocl_target *target, const p2p_op *op, const oc
     ocl_arg_int(launch, view->chunks);
 }
 
-/* Statistics of x into operand `stats`; running statistics move where they are present. */
+/* Statistics of x into operand `stats`; running statistics are updated where they are present. */
 static p2p_status add_stats(const ocl_target *target, const p2p_op *op, int x, int stats, int running,
                             ocl_plan *plan) {
     ocl_view view;
@@ -132,7 +133,7 @@ static p2p_status add_stats(const ocl_target *target, const p2p_op *op, int x, i
     return P2P_OK;
 }
 
-/* Running statistics move by finished ones. */
+/* Updates running statistics by finished ones. */
 static void add_running(const ocl_target *target, const p2p_op *op, const ocl_view *view, ocl_plan *plan) {
     ocl_launch *launch = ocl_launch_add(target, plan, "norm.cl", "norm_running");
     ocl_launch_grid(target, launch, view->blocks, 1, 1);
@@ -195,8 +196,8 @@ static void arg_results(ocl_launch *launch, const p2p_op *op, const ocl_view *vi
     arg_acts(launch, op);
 }
 
-/* Groups of images that a group of work-items has one after the other: all, where each adds to what is one
- * for all. */
+/* Groups of images that a group of work-items computes one after the other: all of them, where each adds to
+ * the same result. */
 static int64_t groups_in_order(const p2p_op *op, const ocl_view *view, bool ordered) {
     return ordered ? groups_of(op, view) : 1;
 }
@@ -229,7 +230,7 @@ static void add_apply_parts(const ocl_target *target, const p2p_op *op, const oc
     arg_results(launch, op, view);
 }
 
-/* From finished statistics; where `moves`, running ones move by them. */
+/* From finished statistics; `moves`: running ones are updated by them. */
 static void add_apply(const ocl_target *target, const p2p_op *op, const ocl_view *view, bool moves,
                       ocl_plan *plan) {
     const int statistics = op->use_running ? RUNNING : STATS;

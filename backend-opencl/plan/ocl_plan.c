@@ -231,7 +231,7 @@ void ocl_arg_view(ocl_launch *launch, const ocl_view *view) {
     ocl_arg_ulong(launch, (uint64_t)view->valid);
 }
 
-/* All STORED of a program are of one type, which ocl_view_check has seen to. */
+/* All STORED of a program are of one type: ocl_view_check has checked it. */
 static void store_as(ocl_launch *launch, const p2p_tensor *t) {
     if (t->type == P2P_TYPE_bf16 && !strstr(launch->options, "STORED_BF16"))
         ocl_launch_option(launch, "STORED_BF16");

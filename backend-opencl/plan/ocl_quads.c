@@ -17,10 +17,10 @@ static int64_t power_of_two_up(int64_t least) {
     return power;
 }
 
-/* Work-items of a group that has `wanted` things to do: 64 or 256, since compilers may need long for each
- * size, and fewer than 64 save nothing. Less where the device has no groups of that size. */
-static size_t group_items(const ocl_target *target, int64_t wanted) {
-    size_t items = wanted > 64 ? 256 : 64;
+/* Work-items of a group for `items_needed` items: 64 or 256, because compilers may take long for each size,
+ * and fewer than 64 save nothing. Fewer where the device has no groups of that size. */
+static size_t group_items(const ocl_target *target, int64_t items_needed) {
+    size_t items = items_needed > 64 ? 256 : 64;
     while (items > target->group_limit) items /= 2;
     return items;
 }

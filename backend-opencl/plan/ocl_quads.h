@@ -1,5 +1,6 @@
-/* How devices that are no CPU run what is no convolution: geometry and arguments of the kernels that include
- * quads.clh. Everything but the size of work-groups follows from the shape alone, and no bit depends on that.
+/* Geometry and arguments of the kernels that include quads.clh: everything but convolutions, on devices that
+ * are no CPU. Everything but the size of work-groups follows from the shape alone, and no bit depends on
+ * that.
  */
 #ifndef OCL_QUADS_H
 #define OCL_QUADS_H

@@ -11,7 +11,7 @@ typedef struct {
     p2p_key_part part[];
 } ocl_cache_key;
 
-/* `format` and `about` stand in front: texts that outlive the key, which is the caller's to free(). NULL when
+/* `format` and `about` are its first parts: texts that outlive the key, which the caller frees. NULL when
  * memory fails. */
 ocl_cache_key *ocl_cache_key_make(const p2p_be_device *device, const char *format, const char *about);
 

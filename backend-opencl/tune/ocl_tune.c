@@ -1,9 +1,9 @@
 /* Choosing by measurement.
  *
- * Every candidate first computes the very shape, on operands of the tuner's own, and is compared
- * (ocl_checker.c); only those that are right are timed. They are timed in turns, so that a machine that
- * slows down slows all of them, each by its least time; one that is far off after its first turn is left out
- * of the others. Nothing here changes what a candidate computes.
+ * Every candidate first computes the shape on operands of the tuner's own, and its result is checked
+ * (ocl_checker.c); only right ones are timed. They are timed in turns, so that a machine that slows down
+ * slows all of them, and each is judged by its least time. A candidate that is far slower than the best in
+ * the first turn is not timed again. Nothing here changes what a candidate computes.
  */
 #include "ocl_tune.h"
 
@@ -21,7 +21,7 @@
 
 enum { TURNS = 5, DUEL_TURNS = 8, DUEL_WINS = 6, MOST_RUNS = 64 };
 
-static const double budget_seconds = 0.2; /* of the turns of all, for one shape, */
+static const double budget_seconds = 0.2; /* of all turns, for one shape, */
 static const double turn_seconds =
     0.002;                         /* and of one turn of a candidate at least, where its runs are short */
 static const double far_off = 1.5; /* times the best: a candidate slower than that is not timed again */
@@ -100,8 +100,8 @@ static void release(contest *c) {
 
 /* ---- Right ones -------------------------------------------------------------------------------------- */
 
-/* A way that can't be compiled or run, or computes wrong, is out; what concerns the device as a whole is an
- * error. */
+/* A way that can't be compiled or run, or computes wrong, is left out. What concerns the device as a whole is
+ * an error. */
 static p2p_status check(contest *c, candidate *one) {
     const p2p_device_info *info = &c->check.device->info;
     char name[P2P_CHOICE_NAME], descriptor[P2P_OP_TEXT], why[OCL_CHECK_WHY] = "it can't be compiled or run";
@@ -167,7 +167,7 @@ static candidate *find_best(contest *c) {
 }
 
 /* The best of the turns of all against arithmetic's way alone: it must have the least time by the margin, and
- * win most of their turns, for a busy machine gives single lucky times. */
+ * be faster in most of their turns, because a busy machine gives single lucky times. */
 static p2p_status duel(contest *c, const ocl_timer *timer, const candidate **winner) {
     candidate *usual = &c->candidates[0], *best = find_best(c);
     int wins = 0;

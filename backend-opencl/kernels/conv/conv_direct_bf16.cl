@@ -25,7 +25,8 @@ static float16 load_pair(__global const float *plane, int h, int distance, int w
 }
 
 /* A work-item packs one row of one block of an image. Grid: (rows of pairs, blocks of x, images). */
-KERNEL void conv_direct_bf16_pack_pixels(VIEWED(const float, x), int x_c, int x_h, int x_w, MEMORY(float, pixels), int pad_top,
+KERNEL void conv_direct_bf16_pack_pixels(VIEWED(const float, x), int x_c, int x_h, int x_w,
+                                         MEMORY(float, pixels), int pad_top,
                              int pad_left, int distance, int columns) {
     const long q = get_global_id(0), block = get_global_id(1), n = get_global_id(2);
     const int lanes = min(16, x_c - (int)block * 16);
@@ -37,7 +38,8 @@ KERNEL void conv_direct_bf16_pack_pixels(VIEWED(const float, x), int x_c, int x_
 }
 
 /* Likewise, a group of blocks of dy. Grid: (rows of pairs, groups, images). */
-KERNEL void conv_direct_bf16_pack_gradients(VIEWED(const float, dy), int dy_c, int dy_h, int dy_w, MEMORY(float, gradients)) {
+KERNEL void conv_direct_bf16_pack_gradients(VIEWED(const float, dy), int dy_c, int dy_h, int dy_w,
+                                            MEMORY(float, gradients)) {
     const long i = get_global_id(0), group = get_global_id(1), n = get_global_id(2);
     __global float *to =
         gradients + gradients_start +

@@ -21,7 +21,7 @@ static int2 positions_inside(int first, int end, int offset, int extent) {
     return (int2)(max(first, low), min(end, high));
 }
 
-/* Rows of x and dy that the next chunk will want, asked for in slices, one for each row of each tile. */
+/* Rows of x and dy of the next chunk, prefetched in slices, one for each row of each tile. */
 typedef struct {
     __global const float *x, *dy;
     int x_lines, dy_lines; /* of a slice, a line being one vector of 16 */

@@ -153,7 +153,7 @@ static tile tile_at(const share *my, int number, int tiles_h, int tiles_w) {
 #define NO_PIXEL(j, to)       vstore16((float16)(0.0f), j, to)
 #endif
 
-/* Copies one channel block of a tile's surroundings, and asks for what lies `ahead` further on. A pair may
+/* Copies one channel block of a tile's surroundings, and prefetches what lies `ahead` further on. A pair may
  * hold one of the `lanes` that are channels and one that is none. */
 static void fill_patch(float *patch, const share *my, const tile t, __global const float *plane, int lanes,
                        long ahead) {
@@ -186,7 +186,7 @@ static void fill_patches(float *patches, const share *my, const tile *at, int bl
 
 /* ---- Filters ------------------------------------------------------------------------------------------ */
 
-/* The filters that a work-item will want next, at the place of those that it uses: the distances between
+/* The filters that a work-item uses next, relative to those that it uses now: the distances between
  * their blocks of input channels, and between their vectors. */
 typedef struct {
     __global const float *at;
@@ -281,8 +281,8 @@ static void pack_filters(float *packed, const share *my, int block, int k, const
     }
 
 /* Adds one chunk of one phase, `taps` rows and columns, to the sums of tile `t`. `patch` and `filter[v]` are
- * at the phase's first row, column and tap; `block_distance` is that of channel blocks in `filter`. Asks for
- * the next filters of those taps whose turn is this tile's. */
+ * at the phase's first row, column and tap; `block_distance` is that of channel blocks in `filter`. Prefetches the
+ * next filters of those taps whose turn is this tile's. */
 static void add_taps(float *sums, bool fresh, const share *my, const float *patch,
                      FILTER_SPACE const float *const *filter, int block_distance, int channels, int2 taps,
                      next_filters next, int t) {

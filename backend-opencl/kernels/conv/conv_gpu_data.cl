@@ -112,12 +112,12 @@ TILED void conv_gpu_data_tile(VIEWED(const STORED, x), MEMORY(const float, w), M
 #if WALKED == 16
     DROP_TAPS
 #elif defined(COUNT_S)
-    count_s = COUNT_S; /* known when compiled: quick to divide by */
+    count_s = COUNT_S; /* a constant: quick to divide by */
 #endif
     const long plane = max((long)rows_h * rows_w, 1L), rows = images * (long)rows_h * rows_w;
 
     /* Where this work-item reads, less what depends on the step, and the positions that decide what is inside. Columns
-     * beyond the last block read the first instead: nobody stores them. */
+     * beyond the last block read the first instead, and are not stored. */
     __global const STORED *from_row[A_LOADS];
     __global const float *from_column[B_LOADS];
     int row_h[A_LOADS], row_w[A_LOADS];
@@ -147,7 +147,7 @@ TILED void conv_gpu_data_tile(VIEWED(const STORED, x), MEMORY(const float, w), M
     const long steps = first_m < rows ? (in_blocks * (long)taps_of_phase + TAPS_OF_STEP - 1) / TAPS_OF_STEP : 0;
     const long first_step = part_of(steps, part, parts), end_step = part_of(steps, part + 1, parts);
 #if WALKED == 16
-    /* Steps go through the taps of a row, its rows, then the blocks. Offsets within an image and the filter are ints. */
+    /* Steps go through the taps of a row, its rows, then the blocks. Offsets within an image and a filter are ints. */
 #ifdef TRANSPOSED
     const int block_taps = out_blocks * (int)taps;
 #else

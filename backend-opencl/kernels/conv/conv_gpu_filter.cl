@@ -90,7 +90,7 @@ TILED void conv_gpu_filter_tile(VIEWED(const STORED, x), VIEWED(const STORED, dy
     const long first_step = part_of(steps, part, parts), end_step = part_of(steps, part + 1, parts);
 
     /* The rows that a work-item reads stay the same, as GROUP is a multiple of A_QUADS. Rows and columns beyond the
-     * last block read the first instead: nobody stores them. */
+     * last block read the first instead, and are not stored. */
     const long read_row = first_m + item % A_QUADS * 4 < rows ? first_m + item % A_QUADS * 4 : 0;
     const filter_row read = row_of(read_row, taps);
     const int tap_h = read.tap / taps_w - pad_top, tap_w = read.tap % taps_w - pad_left;

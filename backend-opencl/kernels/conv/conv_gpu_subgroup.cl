@@ -1,5 +1,5 @@
-/* Convolutions for GPUs by sub-groups of 16 work-items instead of local memory: for Intel's, where a value of one
- * work-item is a register that its neighbours multiply with as with their own, and local memory is slow.
+/* Convolutions for GPUs by sub-groups of 16 work-items instead of local memory: for Intel's, where work-items
+ * multiply with a neighbour's register as with their own, and local memory is slow.
  *
  * The 16 lanes of a sub-group are the 16 channels of a block of results; each work-item has ROWS results of each of
  * BLOCKS blocks. A step of the sum reads one vector of 16 per row and per block, whole, and multiplies by way of
@@ -34,8 +34,8 @@ static inline float stored_lane_of(__global const STORED *from) {
 /* ---- Forward, and the gradient of the data -------------------------------------------------------------- */
 
 #ifndef GRADIENT
-/* As conv_gpu_data_tile in conv_gpu_data.cl, with all 16 lanes of the input's blocks walked. Group (SUBGROUPS * ROWS rows, BLOCKS
- * blocks of output channels, phase and part). */
+/* As conv_gpu_data_tile in conv_gpu_data.cl, with all 16 lanes of the input's blocks walked. Group (SUBGROUPS * ROWS
+ * rows, BLOCKS blocks of output channels, phase and part). */
 SUBGROUP_KERNEL void conv_gpu_data_subgroup(VIEWED(const STORED, x), MEMORY(const float, w), MEMORY(const float, bias),
                                    const int bias_flags, VIEWED(RESULT, y), const int accumulate, const int act,
                                    const float slope, const int parts, const ulong part_size, GEOMETRY) {

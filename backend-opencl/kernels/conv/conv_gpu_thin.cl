@@ -1,5 +1,6 @@
-/* Convolutions of small maps with many channels for GPUs, where reading the filter is the work, or, of a filter
- * gradient, writing it: each vector of the filter passes once, through registers, neighbours beside neighbours.
+/* Convolutions of small maps with many channels for GPUs, where reading the filter takes the time, or, in a filter
+ * gradient, writing it: each vector of the filter passes through registers once, neighbouring work-items taking
+ * neighbouring vectors.
  */
 
 #define THIN_ITEMS 64 /* a block of a filter, 16 x 16, is a vector of 4 for each */

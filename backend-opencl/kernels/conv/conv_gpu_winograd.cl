@@ -1,5 +1,5 @@
 /* The transforms of Winograd convolutions on GPUs, and of their filter gradients; conv_gpu_winograd_products.cl
- * multiplies between them. winograd.clh has the matrices and says what phases are.
+ * multiplies between them. winograd.clh has the matrices and defines phases.
  *
  * Forward and data gradient are both correlations. Forward, the phases of src are input channels of their own
  * (STEP_IN is the stride); in the data gradient the phases of dst are output channels of their own that share

@@ -5,8 +5,8 @@
  * B_SUMMED its lanes run along the depth, and indices are rows or columns of the product; else indices run along
  * the depth, and lanes along rows or columns, of which there are then whole blocks. The depth is a multiple of 16
  * where lanes run along it. Sums are [part][block of 16 columns][row][16]: the depth falls into `parts` of nearly
- * equal length, each summed by groups of its own, and added up in order by whoever reads them. With `accumulate`
- * a chain of additions goes on from what an earlier pass left.
+ * equal length, each summed by groups of its own, and added up in order by the kernel that reads them. With
+ * `accumulate` the sums of an earlier pass are continued.
  *
  * Group (tile of rows, tile of columns, point * parts + part).
  */

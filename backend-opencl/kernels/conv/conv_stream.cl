@@ -5,10 +5,10 @@
  *   filter gradient  dw[k, c, r, s] (+)= sum over n, i, j of dy[n, k, i, j] x[n, c, h, w]
  *   where            h = STRIDE*i + r - PAD_TOP, w = STRIDE*j + s - PAD_LEFT
  *
- * Each part of the filter passes through a core once, in the order of memory, the next one being asked for
- * meanwhile; all images use it while it is in the nearest cache. Which positions a tap meets is known to
- * the compiler, so products with padding are left out, and nothing is copied. The order of every sum depends on
- * the shape of one image alone.
+ * Each part of the filter passes through a core once, in the order of memory, the next one being prefetched
+ * meanwhile; all images use it while it is in the nearest cache. The compiler sees which positions a tap meets, so
+ * products with padding are left out, and nothing is copied. The order of every sum depends on the shape of one image
+ * alone.
  *
  * Filters are [k/16][c/16][tap][16 c][16 k]; channels fill their blocks. One work-item per work-group. Compile-time:
  * X_H, X_W, Y_H, Y_W, TAPS_H, TAPS_W, STRIDE, PAD_TOP, PAD_LEFT: one image; IMAGES: that a work-item takes at most;
@@ -42,7 +42,7 @@ static bool is_used(int t) {
 /* Sums of one image or more at once, of one part. */
 #define PART_SUMS (AT_ONCE * CHAINS * 16)
 
-/* Adds one block of x. `ahead`: how much further on the filter lies that is wanted soon. */
+/* Adds one block of x. `ahead`: how much further on the filter lies that is prefetched. */
 static void add_block(float *sums, __global const float *x, ulong x_image, const int *image, int part,
                       __global const float *filter, long ahead, bool fresh) {
     float16 sum[AT_ONCE * CHAINS];

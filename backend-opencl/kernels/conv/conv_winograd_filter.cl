@@ -7,7 +7,7 @@
  *   inputs     [block of 16 input rows][tile, `tiles` of them][16]
  *   gradients  [group of VECS blocks of dy][tile, `tiles` of them][VECS][16]
  *
- * With BF16 (and TILE_PAIRS) words hold pairs of neighbouring tiles, and what is said of tiles holds of such pairs.
+ * With BF16 (and TILE_PAIRS) words hold pairs of neighbouring tiles, and tiles are such pairs here.
  *
  * Compile-time, besides winograd.clh's: VECS; ROWS, which divides 16. One work-item per work-group.
  */

@@ -15,8 +15,8 @@
  *   inputs    [block of 16 input rows][tile, `tiles` of them][16]
  *
  * With BF16 (after bf16.clh) a word holds a pair: two neighbouring input rows, of which a tile then has 8 words a
- * block, or, with TILE_PAIRS, one input row of two neighbouring tiles, and what is said of tiles holds of such
- * pairs. One work-item per work-group.
+ * block, or, with TILE_PAIRS, one input row of two neighbouring tiles, and tiles are such pairs here. One work-item
+ * per work-group.
  */
 #ifdef TILE_PAIRS
 #define TILES_AT_ONCE 2

@@ -1,5 +1,5 @@
-/* Winograd convolution on CPUs after conv_winograd_input.cl, which says what input rows, output vectors and tiles
- * are; forward and data gradient alike.
+/* Winograd convolution on CPUs after conv_winograd_input.cl, which defines input rows, output vectors and tiles;
+ * forward and data gradient alike.
  *
  * A work-item owns a group of VECS output vectors and up to `tiles_each` tiles. It goes through the input rows
  * in chunks of CHUNK blocks of 16: it transforms the chunk's part of the filter into memory of its own, which

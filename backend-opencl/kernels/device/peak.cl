@@ -18,8 +18,8 @@ static inline float sum_of(vector v) {
 #endif
 
 /* What a chain adds: sum * factor + addend, or in bf16 the products of two pairs, (factor, factor) and
- * (addend, addend). All are 1, so it counts what it has done. That is the host's secret: a compiler must do
- * the work. */
+ * (addend, addend). All are 1, so it counts what it has done. The values are arguments, so a compiler can't leave the
+ * work out. */
 #ifdef BF16
 #define STEP(sum, b, c) ADD_PAIRS(sum, b, c)
 #define FACTOR(x)       pair_lanes((float16)(x), (float16)(x))

@@ -1,6 +1,6 @@
 /* Copies between layouts. Every layout keeps the positions of one (n, c) plane at a constant distance, and
- * splits n and c into blocks at most once, so two blocks and five distances describe it (ocl_copy.c). Devices that are no
- * CPU have kernels of the same names, cut into many short work-items. */
+ * splits n and c into blocks at most once, so two blocks and five distances describe it (ocl_copy.c). Devices that
+ * are no CPU have kernels of the same names, cut into many short work-items. */
 
 #define PLANES(name)                                                                                         \
     const ulong name##_n_block, const ulong name##_c_block, const ulong name##_n_outer,                      \

@@ -68,7 +68,7 @@ KERNEL void norm_part(SUMMED, VIEWED(const STORED, x), MEMORY(float, partial), c
     }
 }
 
-/* What is done with statistics: stats, and the running ones where there are any. */
+/* Stores statistics, and updates the running ones where there are any. */
 #define OUTPUTS MEMORY(float, stats), MEMORY(float, running), const int running_flags, const float momentum
 
 /* running += momentum * (new - running) for the quad from `channel` on. */
@@ -315,7 +315,7 @@ KERNEL void norm_bwd_part(const int positions, const int shift, const int items,
     }
 }
 
-/* The sums of each group of images, and their totals over all of them, where wanted. */
+/* The sums of each group of images, and their totals over all of them, where given. */
 #define BWD_OUTPUTS                                                                                          \
     MEMORY(float, sums), MEMORY(float, dscale), const int dscale_flags, MEMORY(float, dshift), const int dshift_flags
 

@@ -20,7 +20,7 @@ KERNEL void bias_partial(VIEW, VIEWED(const STORED, dy), MEMORY(float, partial),
              partial + partial_start);
 }
 
-/* Per block of channels: `rows` (1 or 2) sums of each group into sums[group][row][channel], where wanted, and
+/* Per block of channels: `rows` (1 or 2) sums of each group into sums[group][row][channel], where given, and
  * over all groups of row 0 into total0 and row 1 into total1. One work-item per block. */
 KERNEL void combine_sums(MEMORY(const float, partial), const int rows, const int chunks, const int groups,
                          const int images, const int channels, MEMORY(float, sums), const int sums_flags,

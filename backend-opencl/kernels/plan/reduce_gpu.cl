@@ -28,7 +28,7 @@ KERNEL void bias_part(SUMMED, VIEWED(const STORED, dy), const int images, const 
 }
 
 /* Per block of channels, a group of work-items: `rows` (1 or 2) sums of each of `groups` groups of images into
- * sums[group][row][channel], where wanted, and over all groups of row 0 into total0 and of row 1 into total1.
+ * sums[group][row][channel], where given, and over all groups of row 0 into total0 and of row 1 into total1.
  * `count` partial results per group of images. */
 KERNEL void combine_sums(SUMMED, MEMORY(const float, partial), const int rows, const int count, const int groups,
                          MEMORY(float, sums), const int sums_flags, MEMORY(float, total0), const int total0_flags,
