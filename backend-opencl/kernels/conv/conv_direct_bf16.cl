@@ -25,9 +25,8 @@ static float16 load_pair(__global const float *plane, int h, int distance, int w
 }
 
 /* A work-item packs one row of one block of an image. Grid: (rows of pairs, blocks of x, images). */
-KERNEL void conv_direct_bf16_pack_pixels(VIEWED(const float, x), int x_c, int x_h, int x_w,
-                                         MEMORY(float, pixels), int pad_top,
-                             int pad_left, int distance, int columns) {
+KERNEL void conv_direct_bf16_pack_pixels(VIEWED(const float, x), int x_c, int x_h, int x_w, MEMORY(float, pixels),
+                                         int pad_top, int pad_left, int distance, int columns) {
     const long q = get_global_id(0), block = get_global_id(1), n = get_global_id(2);
     const int lanes = min(16, x_c - (int)block * 16);
     __global const float *plane = x + x_start + x_at + n * x_image + block * x_h * x_w * 16;
@@ -56,9 +55,9 @@ KERNEL void conv_direct_bf16_pack_gradients(VIEWED(const float, dy), int dy_c, i
  * pairs. It walks them in chunks of `rows` that fit the nearest caches, its sums lying in dw in between; see
  * conv_direct_filter.cl, whose conv_direct_add_parts adds the parts. Grid: (blocks of x, groups, parts). */
 KERNEL void conv_direct_bf16_filter(MEMORY(const float, pixels), int pixel_rows, int pixel_columns,
-                             MEMORY(const float, gradients), int pair_rows, int dy_w, int dy_blocks, MEMORY(float, dw),
-                             ulong part_size, int taps_h, int taps_w, int images, int rows, int parts,
-                             int accumulate) {
+                                    MEMORY(const float, gradients), int pair_rows, int dy_w, int dy_blocks,
+                                    MEMORY(float, dw), ulong part_size, int taps_h, int taps_w, int images, int rows,
+                                    int parts, int accumulate) {
     const int block = get_global_id(0), group = get_global_id(1), part = get_global_id(2);
     const int x_blocks = get_global_size(0), groups = get_global_size(1), taps = taps_h * taps_w;
     const int vecs = min(VECS, dy_blocks - group * VECS), chunks = (pair_rows + rows - 1) / rows;

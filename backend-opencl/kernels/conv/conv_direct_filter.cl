@@ -46,10 +46,9 @@ static void clear_rows(__global float *const *sums, int vecs, int tap, int chann
         for (int c = channels; c < 16; c++) vstore16((float16)(0.0f), tap * 16 + c, sums[v]);
 }
 
-KERNEL void conv_direct_filter(VIEWED(const float, x), int x_c, int x_h, int x_w, VIEWED(const float, dy),
-                             int dy_c, int dy_h, int dy_w, MEMORY(float, dw), ulong part_size, int taps_h,
-                             int taps_w, int images, int pad_top, int pad_left, int rows, int parts,
-                             int accumulate) {
+KERNEL void conv_direct_filter(VIEWED(const float, x), int x_c, int x_h, int x_w, VIEWED(const float, dy), int dy_c,
+                               int dy_h, int dy_w, MEMORY(float, dw), ulong part_size, int taps_h, int taps_w,
+                               int images, int pad_top, int pad_left, int rows, int parts, int accumulate) {
     const int block = get_global_id(0), k0 = get_global_id(1) * VECS, part = get_global_id(2);
     const int x_blocks = (x_c + 15) / 16, dy_blocks = (dy_c + 15) / 16, taps = taps_h * taps_w;
     const int channels = min(16, x_c - block * 16), vecs = min(VECS, dy_blocks - k0);
@@ -110,7 +109,7 @@ KERNEL void conv_direct_filter(VIEWED(const float, x), int x_c, int x_h, int x_w
 
 /* dw (+)= the parts' sums, in order. A work-item adds 256 elements. */
 KERNEL void conv_direct_add_parts(MEMORY(const float, part), ulong part_size, int parts, MEMORY(float, dw),
-                           int accumulate) {
+                                  int accumulate) {
     part += part_start;
     dw += dw_start;
     for (ulong i = get_global_id(0) * 16; i < (get_global_id(0) + 1) * 16; i++) {
@@ -124,8 +123,8 @@ KERNEL void conv_direct_add_parts(MEMORY(const float, part), ulong part_size, in
 /* The same for FEW output channels or less: lanes run along the input channels. A work-item owns one block of
  * input channels and one row of taps, TAPS_W of them. Grid: (blocks of input channels, rows of taps). */
 KERNEL void conv_direct_filter_few(VIEWED(const float, x), int x_c, int x_h, int x_w, VIEWED(const float, dy),
-                                 int dy_c, int dy_h, int dy_w, MEMORY(float, dw), int images, int pad_top,
-                                 int pad_left, int accumulate) {
+                                   int dy_c, int dy_h, int dy_w, MEMORY(float, dw), int images, int pad_top,
+                                   int pad_left, int accumulate) {
     const int block = get_global_id(0), r = get_global_id(1), taps_h = get_global_size(1);
     const int2 rows = positions_inside(0, dy_h, r - pad_top, x_h);
     float sums[FEW * TAPS_W * 16];

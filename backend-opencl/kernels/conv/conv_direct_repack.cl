@@ -27,8 +27,8 @@ KERNEL void conv_direct_repack_dot(MEMORY(const float, filter), MEMORY(float, la
  * phase_row + stride*(rows-1-a), columns likewise, and is zero where there is no such tap. Element (channel,
  * in) of a tap of `filter` is at channel*channel_distance + in*in_distance. Grid: (in blocks, out blocks). */
 KERNEL void conv_direct_repack_spread(MEMORY(const float, filter), MEMORY(float, spread), int taps_h, int taps_w,
-                               int rows, int columns, int stride, int channels, int width,
-                               int channel_distance, int in_distance) {
+                                      int rows, int columns, int stride, int channels, int width,
+                                      int channel_distance, int in_distance) {
     const long block = get_global_id(0), o = get_global_id(1), in_blocks = get_global_size(0);
     filter += filter_start + block * taps_h * taps_w * 256;
     spread += spread_start + (o * in_blocks + block) * rows * columns * 256;

@@ -434,11 +434,10 @@ static float16 load_bias(__global const float *bias, int lanes) {
 }
 
 KERNEL void conv_direct_tile(VIEWED(const float, src), int src_c, int src_h, int src_w, MEMORY(const float, filter),
-                      int filter_blocks, int taps_h, int taps_w, int flip, MEMORY(const float, bias),
-                      int has_bias, VIEWED(float, dst), int dst_c, int dst_h, int dst_w, int first_h,
-                      int first_w, int images, int pad_top, int pad_left, int tiles_h, int tiles_w, int tiles,
-                      int tiles_each, int groups_each, int phases_each, int act, float slope,
-                      int accumulate) {
+                             int filter_blocks, int taps_h, int taps_w, int flip, MEMORY(const float, bias),
+                             int has_bias, VIEWED(float, dst), int dst_c, int dst_h, int dst_w, int first_h,
+                             int first_w, int images, int pad_top, int pad_left, int tiles_h, int tiles_w, int tiles,
+                             int tiles_each, int groups_each, int phases_each, int act, float slope, int accumulate) {
     const int tile0 = get_global_id(0) * tiles_each;
     share my = {.src = src + src_start + src_at, .filter = filter + filter_start, .src_image = src_image,
                 .images = images, .src_c = src_c, .src_h = src_h, .src_w = src_w,

@@ -100,8 +100,8 @@ static inline int column_of(int e) {
     }
 
 TILED void conv_gpu_data_tile(VIEWED(const STORED, x), MEMORY(const float, w), MEMORY(const float, bias),
-                     const int bias_flags, VIEWED(RESULT, y), const int accumulate, const int act,
-                     const float slope, const int parts, const ulong part_size, GEOMETRY) {
+                              const int bias_flags, VIEWED(RESULT, y), const int accumulate, const int act,
+                              const float slope, const int parts, const ulong part_size, GEOMETRY) {
     TILES_IN_LOCAL_MEMORY
     const int item = get_local_id(0), item_n = item % GROUP_N, item_m = item / GROUP_N;
     const int in_blocks = (in_channels + 15) / 16, out_blocks = (out_channels + 15) / 16;

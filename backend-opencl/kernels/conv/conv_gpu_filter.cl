@@ -77,7 +77,7 @@ static inline filter_row row_of(long m, int taps) {
 }
 
 TILED void conv_gpu_filter_tile(VIEWED(const STORED, x), VIEWED(const STORED, dy), MEMORY(float, dw),
-                            const int accumulate, const int parts, const ulong part_size, GEOMETRY) {
+                                const int accumulate, const int parts, const ulong part_size, GEOMETRY) {
     TILES_IN_LOCAL_MEMORY
     const int item = get_local_id(0), item_n = item % GROUP_N, item_m = item / GROUP_N;
     const int in_blocks = (in_channels + 15) / 16, out_blocks = (out_channels + 15) / 16;

@@ -36,9 +36,10 @@ static inline float stored_lane_of(__global const STORED *from) {
 #ifndef GRADIENT
 /* As conv_gpu_data_tile in conv_gpu_data.cl, with all 16 lanes of the input's blocks walked. Group (SUBGROUPS * ROWS
  * rows, BLOCKS blocks of output channels, phase and part). */
-SUBGROUP_KERNEL void conv_gpu_data_subgroup(VIEWED(const STORED, x), MEMORY(const float, w), MEMORY(const float, bias),
-                                   const int bias_flags, VIEWED(RESULT, y), const int accumulate, const int act,
-                                   const float slope, const int parts, const ulong part_size, GEOMETRY) {
+SUBGROUP_KERNEL void conv_gpu_data_subgroup(VIEWED(const STORED, x), MEMORY(const float, w),
+                                            MEMORY(const float, bias), const int bias_flags, VIEWED(RESULT, y),
+                                            const int accumulate, const int act, const float slope, const int parts,
+                                            const ulong part_size, GEOMETRY) {
     const int lane = get_sub_group_local_id(), first_block = (int)GROUP_INDEX(1) * BLOCKS;
     const int in_blocks = (in_channels + 15) / 16, out_blocks = (out_channels + 15) / 16;
     const int part = (int)GROUP_INDEX(2) % parts;
@@ -123,8 +124,8 @@ SUBGROUP_KERNEL void conv_gpu_data_subgroup(VIEWED(const STORED, x), MEMORY(cons
 /* As conv_gpu_filter_tile in conv_gpu_filter.cl, with ROWS the 16 channels c of one block at one tap. Group (SUBGROUPS
  * pairs of block and tap, BLOCKS blocks of channels k, part). */
 SUBGROUP_KERNEL void conv_gpu_filter_subgroup(VIEWED(const STORED, x), VIEWED(const STORED, dy), MEMORY(float, dw),
-                                          const int accumulate, const int parts, const ulong part_size,
-                                          GEOMETRY) {
+                                              const int accumulate, const int parts, const ulong part_size,
+                                              GEOMETRY) {
     const int lane = get_sub_group_local_id(), first_block = (int)GROUP_INDEX(1) * BLOCKS;
     const int in_blocks = (in_channels + 15) / 16, out_blocks = (out_channels + 15) / 16;
     const int taps = taps_h * taps_w, part = (int)GROUP_INDEX(2);

@@ -13,9 +13,9 @@ static inline float4 sum_of_parts(__global const float *from, int parts, ulong p
 /* y (+)= act(bias + sum of parts). Work-item (4 channels of a position, block, image). parts: [part][image][block]
  * [position][16]. */
 KERNEL void conv_gpu_sum_data(MEMORY(const float, sums), const int parts, const ulong part_size,
-                           MEMORY(const float, bias), const int bias_flags, VIEWED(STORED, y),
-                           const int accumulate, const int act, const float slope, const int positions,
-                           const int out_channels) {
+                              MEMORY(const float, bias), const int bias_flags, VIEWED(STORED, y),
+                              const int accumulate, const int act, const float slope, const int positions,
+                              const int out_channels) {
     const long e = get_global_id(0);
     const int blocks = (out_channels + 15) / 16, c = (int)BLOCK * 16 + (int)(e % 4) * 4;
     if (e >= (long)positions * 4 || c >= out_channels) return;
@@ -27,7 +27,7 @@ KERNEL void conv_gpu_sum_data(MEMORY(const float, sums), const int parts, const 
 
 /* dw (+)= sum of parts, each stored as dw is, `part_size` floats. */
 KERNEL void conv_gpu_sum_filter(MEMORY(const float, sums), const int parts, const ulong part_size, MEMORY(float, dw),
-                            const int accumulate) {
+                                const int accumulate) {
     const ulong e = get_global_id(0) * 4;
     if (e < part_size)
         store_float4(sum_of_parts(sums + sums_start + e, parts, part_size), dw + dw_start + e, 4, accumulate);

@@ -111,7 +111,7 @@ __kernel __attribute__((reqd_work_group_size(THIN_ITEMS, 1, 1))) void conv_gpu_d
  * channels c, 4 channels k), block of k): 4 x 4 results; 16 of them write a block of the filter. */
 #ifdef GRADIENT
 KERNEL void conv_gpu_filter_thin(VIEWED(const STORED, x), VIEWED(const STORED, dy), MEMORY(float, dw),
-                             const int accumulate, GEOMETRY) {
+                                 const int accumulate, GEOMETRY) {
     const int in_blocks = (in_channels + 15) / 16, taps = taps_h * taps_w, quad = (int)(get_global_id(0) % 16);
     const long t = get_global_id(0) / 16, out_plane = (long)out_h * out_w, out_block = get_global_id(1);
     const int tap = (int)(t % taps), c = (int)(t / taps) * 16 + quad / 4 * 4, k = (int)out_block * 16 + quad % 4 * 4;

@@ -50,9 +50,9 @@ static float load_pixel(const patch *from, int step, int i, int j) {
 
 /* Grid: (16 lanes of each tile of the pass, blocks of input rows). first_h and first_w: the pixel under the corner
  * of the first tile. */
-KERNEL void conv_gpu_winograd_input(VIEWED(const STORED, src), int src_c, int src_h, int src_w,
-                               MEMORY(float, inputs), ulong distance, int tiles, int first_h, int first_w,
-                               int images, int tiles_h, int tiles_w, int first_row) {
+KERNEL void conv_gpu_winograd_input(VIEWED(const STORED, src), int src_c, int src_h, int src_w, MEMORY(float, inputs),
+                                    ulong distance, int tiles, int first_h, int first_w, int images, int tiles_h,
+                                    int tiles_w, int first_row) {
     const int lane = get_global_id(0) % 16, tile = get_global_id(0) / 16, rows = get_global_id(1);
     const int phase = rows % PHASES_IN, row = first_row + tile / tiles_w;
     if (tile >= tiles) return;
@@ -85,7 +85,7 @@ static ulong filter_place(int outer, int inner, int outer_blocks, int inner_bloc
 
 /* Grid: (256 pairs of channels of each pair of blocks, phases): of phases, either PHASES_IN or PHASES_OUT is 1. */
 KERNEL void conv_gpu_winograd_filter(MEMORY(const float, filter), MEMORY(float, filters), ulong distance,
-                                int outer_blocks, int inner_blocks) {
+                                     int outer_blocks, int inner_blocks) {
     const int pair = get_global_id(0) % 256, blocks = get_global_id(0) / 256, phase = get_global_id(1);
     if (blocks >= outer_blocks * inner_blocks) return;
     __global const float *tap = filter + filter_start + (ulong)blocks * FILTER_TAPS * 256 + pair;
@@ -108,9 +108,9 @@ KERNEL void conv_gpu_winograd_filter(MEMORY(const float, filter), MEMORY(float, 
 /* Grid: (16 lanes of each tile of the pass, blocks of output columns). first_h and first_w: the pixel of phase 0
  * at the first position. */
 KERNEL void conv_gpu_winograd_output(MEMORY(const float, sums), ulong distance, MEMORY(const float, bias),
-                                int has_bias, VIEWED(STORED, dst), int dst_c, int dst_h, int dst_w, int tiles,
-                                int first_h, int first_w, int images, int tiles_h, int tiles_w, int first_row,
-                                int act, float slope, int accumulate) {
+                                     int has_bias, VIEWED(STORED, dst), int dst_c, int dst_h, int dst_w, int tiles,
+                                     int first_h, int first_w, int images, int tiles_h, int tiles_w, int first_row,
+                                     int act, float slope, int accumulate) {
     const int lane = get_global_id(0) % 16, tile = get_global_id(0) / 16, vector = get_global_id(1);
     const int blocks = (dst_c + 15) / 16, block = vector % blocks, phase = vector / blocks;
     const int row = first_row + tile / tiles_w, channel = block * 16 + lane;
@@ -143,8 +143,8 @@ KERNEL void conv_gpu_winograd_output(MEMORY(const float, sums), ulong distance, 
 
 /* Grid: (16 lanes of each tile of the pass, blocks of dy). */
 KERNEL void conv_gpu_winograd_gradient(VIEWED(const STORED, dy), int dy_c, int dy_h, int dy_w,
-                                  MEMORY(float, gradients), ulong distance, int tiles, int images,
-                                  int tiles_h, int tiles_w, int first_row) {
+                                       MEMORY(float, gradients), ulong distance, int tiles, int images, int tiles_h,
+                                       int tiles_w, int first_row) {
     const int lane = get_global_id(0) % 16, tile = get_global_id(0) / 16, block = get_global_id(1);
     const int row = first_row + tile / tiles_w;
     if (tile >= tiles) return;
@@ -166,7 +166,7 @@ KERNEL void conv_gpu_winograd_gradient(VIEWED(const STORED, dy), int dy_c, int d
 /* The filter gradient from its sums, of which the parts are added in order. Grid: (256 pairs of channels of each
  * pair of blocks, phases of x). */
 KERNEL void conv_gpu_winograd_filter_sums(MEMORY(const float, sums), ulong distance, int parts, MEMORY(float, dw),
-                                     int dy_blocks, int x_blocks, int accumulate) {
+                                          int dy_blocks, int x_blocks, int accumulate) {
     const int pair = get_global_id(0) % 256, blocks = get_global_id(0) / 256, phase = get_global_id(1);
     if (blocks >= dy_blocks * x_blocks) return;
     const ulong part = (ulong)dy_blocks * x_blocks * PHASES_IN * 256;

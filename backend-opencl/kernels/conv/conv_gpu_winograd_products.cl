@@ -85,9 +85,9 @@
 #define SUM_AT(m, n) ((__global float4 *)(sums + ((long)((n) / 16) * rows + (m)) * 16 + (n) % 16))
 
 TILED void conv_gpu_winograd_products(MEMORY(const float, a), const ulong a_distance, MEMORY(const float, b),
-                                 const ulong b_distance, MEMORY(float, sums), const ulong sums_distance,
-                                 const int rows, const int columns, const int depth, const int parts,
-                                 const int accumulate) {
+                                      const ulong b_distance, MEMORY(float, sums), const ulong sums_distance,
+                                      const int rows, const int columns, const int depth, const int parts,
+                                      const int accumulate) {
     TILES_IN_LOCAL_MEMORY
     const int item = get_local_id(0), item_n = item % GROUP_N, item_m = item / GROUP_N;
     const int first_m = (int)GROUP_INDEX(0) * TILE_M, first_n = (int)GROUP_INDEX(1) * TILE_N;

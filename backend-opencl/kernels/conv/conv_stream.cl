@@ -65,8 +65,8 @@ static void add_block(float *sums, __global const float *x, ulong x_image, const
 }
 
 KERNEL void conv_stream_forward(VIEWED(const float, x), MEMORY(const float, filter), MEMORY(const float, bias),
-                               int has_bias, VIEWED(float, y), int x_blocks, int images, int act, float slope,
-                               int accumulate) {
+                                int has_bias, VIEWED(float, y), int x_blocks, int images, int act, float slope,
+                                int accumulate) {
     const long block = get_global_id(0), first = get_global_id(1) * IMAGES;
     const int count = min(IMAGES, images - (int)first);
     float sums[GROUPS * PARTS * PART_SUMS];
@@ -126,8 +126,8 @@ static void add_tap(float *sums, __global const float *dy, const float *turned, 
 }
 
 KERNEL void conv_stream_data(VIEWED(const float, dy), MEMORY(const float, filter), MEMORY(const float, bias),
-                            int has_bias, VIEWED(float, dx), int dy_blocks, int dx_blocks, int images, int act,
-                            float slope, int accumulate) {
+                             int has_bias, VIEWED(float, dx), int dy_blocks, int dx_blocks, int images, int act,
+                             float slope, int accumulate) {
     const long block = get_global_id(0), first = get_global_id(1) * IMAGES;
     const int count = min(IMAGES, images - (int)first);
     float sums[IMAGES * PIXELS * 16];
@@ -185,7 +185,7 @@ static void add_image(float *sums, __global const float *x, __global const float
 }
 
 KERNEL void conv_stream_filter(VIEWED(const float, x), VIEWED(const float, dy), MEMORY(float, dw), int x_blocks,
-                              int images, int accumulate) {
+                               int images, int accumulate) {
     const long block = get_global_id(0);
     float sums[TAPS * 256];
     x += x_start + x_at;

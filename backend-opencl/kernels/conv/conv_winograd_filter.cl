@@ -42,8 +42,7 @@ static void transform_columns(const gradient_image *from, int top, int left, flo
 
 /* A work-item transforms one row of tiles of one group of dy's blocks. Grid: (rows of tiles of a pass, groups). */
 KERNEL void conv_winograd_gradient(VIEWED(const float, dy), int dy_c, int dy_h, int dy_w, MEMORY(float, gradients),
-                              ulong distance, int tiles, int images, int tiles_h, int tiles_w,
-                              int first_row) {
+                                   ulong distance, int tiles, int images, int tiles_h, int tiles_w, int first_row) {
     const int row = first_row + get_global_id(0), group = get_global_id(1), blocks = (dy_c + 15) / 16;
     if (row >= images * tiles_h) return;
     gradients += gradients_start + ((long)group * tiles + get_global_id(0) * tiles_w) * VECS * 16;
@@ -112,9 +111,9 @@ static void transform_sums(float16 *to, const float *sums) {
 /* A work-item owns the taps of one phase, one block of x and one group of dy's blocks. In passes after the
  * first it adds to what is there. Grid: (blocks of x times phases, groups). */
 KERNEL void conv_winograd_filter_sums(MEMORY(const float, inputs), ulong inputs_distance,
-                                 MEMORY(const float, gradients), ulong gradients_distance, int tiles,
-                                 MEMORY(float, dw), int dw_blocks, int accumulate, int pass, int images,
-                                 int tiles_h, int tiles_w, int first_row) {
+                                      MEMORY(const float, gradients), ulong gradients_distance, int tiles,
+                                      MEMORY(float, dw), int dw_blocks, int accumulate, int pass, int images,
+                                      int tiles_h, int tiles_w, int first_row) {
     const int block = get_global_id(0), group = get_global_id(1);
     const int count = min(tiles, (images * tiles_h - first_row) * tiles_w);
     float sums[POINTS * POINTS * SUMS];

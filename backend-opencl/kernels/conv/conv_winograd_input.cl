@@ -79,8 +79,8 @@ static void transform_patch(const patch *from, __global float *to, ulong distanc
 /* A work-item transforms one row of tiles of one channel block. first_h and first_w: the pixel under the
  * corner of the first tile. Grid: (rows of tiles of a pass, blocks). */
 KERNEL void conv_winograd_input(VIEWED(const float, src), int src_c, int src_h, int src_w, MEMORY(float, inputs),
-                           ulong distance, int tiles, int first_h, int first_w, int images, int tiles_h,
-                           int tiles_w, int first_row) {
+                                ulong distance, int tiles, int first_h, int first_w, int images, int tiles_h,
+                                int tiles_w, int first_row) {
     const int row = first_row + get_global_id(0), block = get_global_id(1);
     if (row >= images * tiles_h) return;
     patch from = {.plane = src + src_start + src_at + row / tiles_h * src_image +

@@ -140,10 +140,10 @@ static void transform_sums(float16 *to, __global const float *from, long distanc
 
 /* first_h and first_w: the pixel of phase 0 at the first position. */
 KERNEL void conv_winograd_products(MEMORY(const float, inputs), ulong distance, MEMORY(const float, filter),
-                              MEMORY(float, sums), int row_blocks, int out_blocks, int tiles, int tiles_each,
-                              MEMORY(const float, bias), int has_bias, VIEWED(float, dst), int dst_c,
-                              int dst_h, int dst_w, int first_h, int first_w, int images, int tiles_h,
-                              int tiles_w, int first_row, int rows, int act, float slope, int accumulate) {
+                                   MEMORY(float, sums), int row_blocks, int out_blocks, int tiles, int tiles_each,
+                                   MEMORY(const float, bias), int has_bias, VIEWED(float, dst), int dst_c, int dst_h,
+                                   int dst_w, int first_h, int first_w, int images, int tiles_h, int tiles_w,
+                                   int first_row, int rows, int act, float slope, int accumulate) {
     const int group = get_global_id(1), first = get_global_id(0) * tiles_each,
               count = min(tiles_each, tiles - first);
     const long point = (tiles_each * VECS + 1) * 16;
