@@ -63,11 +63,10 @@ static p2p_status measure(const ocl_target *target, const p2p_op *op, conv_shape
     if (s->taps * s->c > INT32_MAX || s->taps * s->c * s->k > INT32_MAX ||
         positions > INT32_MAX / (s->taps * s->c) || positions > INT32_MAX / s->k)
         return ocl_refuse(target, op, "one image's matrix of taps has more than 2^31 elements");
+    /* CLBlast's kernel, and so its bits, depend on a matrix's size. */
     s->pass_images =
-        op->images ? op->images : y->n; /* CLBlast's kernel, and so its bits, depend on a matrix's size */
-    while (s->pass_images > 1 &&
-           (y->n % s->pass_images != 0 || s->pass_images * positions * s->taps * s->c > MOST_ROW_FLOATS))
-        s->pass_images--;
+        ocl_min(op->images ? op->images : y->n, ocl_max(1, MOST_ROW_FLOATS / (positions * s->taps * s->c)));
+    while (y->n % s->pass_images != 0) s->pass_images--;
     s->pass_rows = s->pass_images * positions;
     s->filter = reserve(s, s->taps * s->c * s->k);
     s->rows = reserve(s, s->pass_rows * s->taps * s->c);
