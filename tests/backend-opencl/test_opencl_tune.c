@@ -9,6 +9,7 @@
 #include "tune/ocl_cache_key.h"
 #include "tune/ocl_checker.h"
 #include "tune/ocl_kept.h"
+#include "tune/ocl_selftest.h"
 #include "tune/ocl_tune.h"
 
 #include <setjmp.h>
@@ -192,6 +193,7 @@ static void tunes_as_for_a_gpu(void **state) {
     char fast[P2P_CHOICE_NAME], chosen[P2P_CHOICE_NAME];
     strcpy(device->environment.fail, "gemm");
     device->target.cpu = false;
+    assert_int_equal(ocl_selftest_family(device, OCL_CONV_GEMM, P2P_TYPE_f32), P2P_OK); /* before the list */
     other_way(&op, fast);
     made_up times = {.way = fast, .seconds = 0.5};
     tune(&op, &times, chosen);
