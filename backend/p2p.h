@@ -69,6 +69,14 @@ p2p_status p2p_device_time_transfers(p2p_device *device, size_t bytes, double (*
 p2p_status p2p_device_time_peak(p2p_device *device, p2p_type type, double (*clock)(void), int count,
                                 double *flops, double *seconds);
 
+/* Where compiled programs and results of tuning are kept between runs: a folder, made when it is needed, or
+ * "off" to find and keep nothing. NULL: what the environment names when the next device opens (P2P_CACHE_DIR,
+ * else p2p in XDG_CACHE_HOME, else .cache/p2p in HOME), as without this call. Not while a device is open. */
+p2p_status p2p_cache_folder_set(const char *folder);
+
+/* Every environment variable that p2p and its tests read, as Markdown. */
+void p2p_environment_print(FILE *stream);
+
 /* Where verbose lines go: refusals of fused operations, build logs, tracing. NULL (the start) drops them. */
 void p2p_log_to(FILE *stream);
 /* Where warnings go, a line each: something is wrong, and p2p goes on. NULL (the start) drops them. */

@@ -1,19 +1,20 @@
 #!/usr/bin/env python3
 """Images per second of p2p and of other frameworks on this machine: the same networks, batches and threads.
 
-In each round every contender has its turn, so what else the machine does falls on all of them. A contender's figure
-is the median over rounds of its median step; a ratio is the median over rounds of the ratio within a round. p2p's
-figures are those of `p2p bench --json`, in each precision that it has. PyTorch is measured eager, with channels_last
-and, with --compile, through torch.compile, in float32 and with its convolutions in bfloat16 (autocast). TensorFlow (a
-function; with --compile through XLA too), ONNX Runtime and OpenVINO are measured where python3 finds them; the last two
-translate one image. The best of a framework's ways in a precision is what p2p is compared with. Everyone normalises by
-the statistics of what passes through, at batch 1 the image's own. Translation is the generator alone in the paper's
-test mode, dropout on (ONNX Runtime and OpenVINO: off). Nothing is asserted. With --cuda PyTorch runs on the NVIDIA GPU,
-in float32, in bfloat16, and with its tensor cores' tf32 (which p2p's float32 is compared with too), and no other framework does.
+In each round every contender has one turn, so that other load on the machine affects all of them. The figure of a
+contender is the median over rounds of its median step; a ratio is the median over rounds of the ratio within a round.
+p2p's figures are those of `p2p bench --json`, in each precision that the device has. PyTorch runs eager, with
+channels_last and, with --compile, through torch.compile, in float32 and with convolutions in bfloat16 (autocast).
+TensorFlow (a function; with --compile also through XLA), ONNX Runtime and OpenVINO are measured if python3 finds them;
+the last two translate one image. p2p is compared with the best way of each framework and precision. All contenders
+normalise by the statistics of the batch, at batch 1 those of the image. Translation is the generator alone in the test
+mode of the paper, with dropout (ONNX Runtime and OpenVINO: without). Nothing is asserted. With --cuda PyTorch runs on the
+NVIDIA GPU, in float32, in bfloat16, and in tf32 on tensor cores (with which p2p's float32 is compared too), and no other
+framework runs.
 
-The machine should be idle. Threads of most frameworks wait for each other after every operation, so a second program
-costs them several times its share; OMP_WAIT_POLICY=passive in the environment helps PyTorch then. How much of the
-processors other programs took is printed. Needs Linux's /proc.
+The machine should be idle. The threads of most frameworks wait for each other after every operation, so a second program
+slows them by several times its share; OMP_WAIT_POLICY=passive in the environment then helps PyTorch. The share of the
+processors that other programs took is printed. Needs Linux's /proc.
 """
 
 import argparse
@@ -30,19 +31,19 @@ import time
 
 from bench_frameworks import NEEDS, SIZE, make_step, missing, ways_of
 
-WARM_UP = 1  # per turn: caches were used by others since
-BUSY = 0.05  # share of the processors that others may take before the figures are called in question
+WARM_UP = 1  # steps per turn: other contenders have used the caches since the last turn
+BUSY = 0.05  # share of the processors for other programs above which the figures are marked as unreliable
 WORKLOADS = {"train-1": ("train", 1), "train-4": ("train", 4), "translate-1": ("translate", 1)}
 
 
 def peak_memory():
-    """Bytes in RAM at most. Not getrusage: it includes the process that this one was started by."""
+    """The process's peak of bytes in RAM. Not by getrusage, which includes the process that started this one."""
     status = pathlib.Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM"))
 
 
 def work(way):
-    """A process of its own for a way: a number of steps per line in, the seconds of each out."""
+    """The process of one way: reads a number of steps per line, writes the seconds of each step."""
     step = make_step(way)
     for line in sys.stdin:
         seconds = []
@@ -73,7 +74,7 @@ class Framework:
 
     def close(self):
         if self.process is not None:
-            self.process.communicate()  # closes its input, which ends it
+            self.process.communicate()  # closes the process's input, which ends it
 
 
 class P2P:
@@ -85,7 +86,7 @@ class P2P:
                         "--device", arguments.device, "--json"]
         if precision != "fp32":
             self.command += ["--precision", precision]
-        # The names of PoCL 3 and of later ones.
+        # The variables of PoCL 3 and of later versions.
         threads = str(arguments.threads)
         self.environment = dict(os.environ, POCL_MAX_PTHREAD_COUNT=threads, POCL_CPU_MAX_CU_COUNT=threads)
         self.results, self.cold_s = [], None
@@ -102,7 +103,7 @@ class P2P:
         return self.results[-1]["images_per_s"]
 
     def start_cold(self):
-        """The first step with nothing in the driver's cache and in p2p's own."""
+        """The first step with the driver's cache and p2p's own empty."""
         with tempfile.TemporaryDirectory() as driver, tempfile.TemporaryDirectory() as own:
             self.cold_s = self.run(1, POCL_CACHE_DIR=driver, P2P_CACHE_DIR=own)["first_step_s"]
 
@@ -114,7 +115,7 @@ class P2P:
 
 
 def p2p_precisions(arguments):
-    """fp32, and bf16 where the device has it."""
+    """fp32, and bf16 if the device has it."""
     done = subprocess.run([arguments.program, "plan", "--size", "32", "--precision", "bf16", "--device",
                            arguments.device], capture_output=True, text=True)
     if done.returncode == 0:
@@ -124,14 +125,14 @@ def p2p_precisions(arguments):
 
 
 def take_turns(everyone, rounds, steps):
-    """Rates per contender, a list each; a way that fails is left out and said."""
+    """A list of rates per contender. A way that fails is reported and left out."""
     rates = {one: [] for one in everyone}
     for number in range(rounds):
         for one in list(rates):
             print(f"round {number + 1} of {rounds}: {one.precision} {one.name}", file=sys.stderr)
             try:
                 rates[one].append(one.measure(steps))
-            except (OSError, ValueError) as error:  # its process ended; it has said why
+            except (OSError, ValueError) as error:  # its process ended and has printed the reason
                 print(f"left out: {one.precision} {one.name}: {error}", file=sys.stderr)
                 del rates[one]
     for one in everyone:
@@ -200,7 +201,7 @@ def best_of(rates, framework, precision):
 
 
 def ratio_rows(measured):
-    """p2p over the best way of each framework and precision, in the same precision where p2p has it, else in fp32."""
+    """p2p over the best way of each framework and precision, in the same precision if p2p has it, else in fp32."""
     rows = []
     others = {(one.precision, one.framework): None for rates in measured.values() for one in rates
               if one.framework != "p2p"}
@@ -215,7 +216,7 @@ def ratio_rows(measured):
 
 
 def start_rows(measured):
-    """What p2p says of itself, and PyTorch's memory."""
+    """p2p's own figures of work, start and memory, and PyTorch's memory."""
     rows = []
     for (what, batch), rates in zip((WORKLOADS[name] for name in measured), measured.values()):
         for one in rates:
@@ -273,8 +274,8 @@ def available_frameworks():
 def main():
     parser = argparse.ArgumentParser(prog="ci/bench", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("program", nargs="?", help=argparse.SUPPRESS)  # p2p: ci/bench gives it
-    parser.add_argument("--work", help=argparse.SUPPRESS)  # a way: this is its process
+    parser.add_argument("program", nargs="?", help=argparse.SUPPRESS)  # p2p; ci/bench passes it
+    parser.add_argument("--work", help=argparse.SUPPRESS)  # a way, as JSON: run its process
     parser.add_argument("--rounds", type=int, default=3, help="turns of each contender (%(default)s)")
     parser.add_argument("--steps", type=int, default=5, help="steps per turn (%(default)s)")
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of each contender (%(default)s)")

@@ -1,13 +1,14 @@
-"""How each framework runs one step of pix2pix: what ci/bench gives its contenders' processes to do.
+"""One step of pix2pix in each framework, for the processes of ci/bench.
 
-A way is a dictionary: framework, what (train or translate), batch, precision, threads, the device (PyTorch's name of
-it; the others run on the CPU only), and what else the framework needs. make_step(way) returns a function that does one step and returns when it is done. A framework is imported when a
-step of it is made, so that no process holds two but where one exports for another. Nothing is timed here.
+A way is a dictionary: framework, what (train or translate), batch, precision, threads, the device (PyTorch's name of it;
+the others run on the CPU only), and further fields of the framework. make_step(way) returns a function that runs one
+step and returns when the step is complete. A framework is imported when a step of it is made, so that a process holds two
+only if one exports for the other. Nothing is timed here.
 
-The networks are those of tests/pytorch/pytorch_pix2pix.py, normalised by the statistics of what passes through, at batch 1 the
-image's own. ONNX Runtime and OpenVINO only run what is exported from PyTorch: the generator for one image, with
-instance normalisation, which at batch 1 is the same, and without dropout, which spares them work. TensorFlow's networks are
-written again in Keras; its data are NHWC, as it wants them.
+The networks are those of tests/pytorch/pytorch_pix2pix.py, normalised by the statistics of the batch, at batch 1 those of
+the image. ONNX Runtime and OpenVINO run the generator as exported from PyTorch, for one image, with instance
+normalisation, which is the same at batch 1, and without dropout, which saves them work. The networks of TensorFlow are
+written in Keras; its data are NHWC, its native layout.
 """
 
 import importlib.util
@@ -23,12 +24,12 @@ NEEDS = {"PyTorch": ["torch"], "TensorFlow": ["tensorflow"], "ONNX Runtime": ["t
 
 
 def missing(framework):
-    """Names of modules that it needs and that can't be found."""
+    """Names of the modules that the framework needs and that are not installed."""
     return [name for name in NEEDS[framework] if importlib.util.find_spec(name) is None]
 
 
 def ways_of(framework, what, batch, compiled, device):
-    """Every way in which a framework does a workload; `compiled` are those that take minutes to begin."""
+    """All ways of a framework to run a workload; with `compiled` also those that take minutes to start."""
     def way(name, precision="fp32", **more):
         return dict(framework=framework, name=name, what=what, batch=batch, precision=precision, device=device, **more)
 
@@ -61,7 +62,7 @@ def pix2pix():
 
 
 def under_autocast(network, device):
-    """Convolutions in bfloat16; what comes out is float32 again, so that losses are."""
+    """Convolutions in bfloat16. Their results are float32, and with them the losses."""
     import torch
     forward = network.forward
 
@@ -78,7 +79,7 @@ def torch_step(way):
     nets = pix2pix()
     torch.set_num_threads(way["threads"])
     torch.backends.cudnn.benchmark = True
-    # float32 means float32: by default convolutions multiply in tensor cores, with 10 bits of fraction.
+    # By default convolutions of float32 run on tensor cores as tf32, with 10 bits of fraction.
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = way["precision"] == "tf32"
     layout = torch.channels_last if way["channels_last"] else torch.contiguous_format
 
@@ -104,7 +105,7 @@ def torch_step(way):
 
 
 def instance_norms(network):
-    """Batch normalisation of one image as what it then is."""
+    """Batch normalisation of one image as instance normalisation, which it is equal to."""
     from torch import nn
     for name, module in network.named_children():
         if isinstance(module, nn.BatchNorm2d):
@@ -124,7 +125,7 @@ def exported_generator(folder):
     nets.initialise(generator, 0.02, 1)
     image = torch.rand(1, 3, SIZE, SIZE).mul(2).sub(1)
     path = os.path.join(folder, "generator.onnx")
-    with warnings.catch_warnings(action="ignore"):  # that instance normalisation is exported as such, among others
+    with warnings.catch_warnings(action="ignore"):  # among others one about the export of instance normalisation
         torch.onnx.export(instance_norms(generator).eval(), (image,), path, input_names=["image"], dynamo=False)
     return path, image.numpy()
 
@@ -154,7 +155,7 @@ def openvino_step(way):
 
 
 def keras_layers():
-    """Convolutions and normalisation as the published networks have them, by name."""
+    """Convolutions and normalisation of the published networks, by name."""
     import keras
     start = keras.initializers.RandomNormal(stddev=0.02)
 
@@ -182,7 +183,7 @@ def keras_generator():
     channels = [FILTERS * min(2**level, 8) for level in range(DEPTH)]
 
     def inside(x, level):
-        """From the input of a level's convolution to what its transposed convolution gives."""
+        """From the input of a level's convolution to the result of its transposed convolution."""
         y = conv(leaky(x), channels[level])
         if level < DEPTH - 1:
             y = norm(y)

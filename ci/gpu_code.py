@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Compiles programs of kernels for GPUs that aren't there, and prints what their registers and instructions tell.
+"""Compile programs of kernels for GPUs, without a GPU, and print registers, memory and instructions of each kernel.
 
 A program is a line as p2p's verbose log prints it: kernel files, then -D options. For NVIDIA clang makes PTX and ptxas
-machine code, which cuobjdump takes apart; for AMD clang makes assembly with its own account. libclc gives the
-functions of OpenCL C. Nothing is run. Fails when a program doesn't compile, and when a kernel has bytes of stack or
-scratch: what should be in registers, in memory."""
+machine code, which cuobjdump disassembles; for AMD clang makes assembly with comments on its resources. libclc provides
+the functions of OpenCL C. Nothing is run. Fails if a program does not compile, and if a kernel has bytes of stack or
+scratch, that is, keeps in memory what should be in registers."""
 
 import argparse
 import collections
@@ -32,7 +32,7 @@ def run(*command):
 
 
 def compiler():
-    """The newest clang that has libclc's version."""
+    """The newest clang-N in /usr/bin; libclc is of the same version."""
     found = sorted(pathlib.Path("/usr/bin").glob("clang-[0-9]*"), key=lambda path: int(path.name.split("-")[1]))
     if not found:
         raise SystemExit("ci/gpu-code: no clang-N in /usr/bin")
@@ -40,7 +40,7 @@ def compiler():
 
 
 def write_source(program, folder):
-    """(path of the whole text, -D options)"""
+    """(path of the program's concatenated files, -D options)"""
     words = program.split()
     files = [word for word in words if word.endswith((".cl", ".clh"))]
     path = folder / "program.cl"
@@ -55,7 +55,7 @@ def link(library):
 def nvidia(clang, source, defines, folder, arch):
     """{kernel: text}, {kernel: bytes in memory}"""
     ptx, code = folder / "program.ptx", folder / "program.cubin"
-    no_offset = "-Dget_global_offset(d)=0UL"  # libclc has none for NVIDIA
+    no_offset = "-Dget_global_offset(d)=0UL"  # libclc lacks it for NVIDIA
     run(clang, *OPTIONS, *defines, no_offset, "-target", "nvptx64-nvidia-nvcl", "-Xclang", "-target-cpu", "-Xclang", arch, "-Xclang",
         "-target-feature", "-Xclang", "+ptx75", *link("nvptx64--nvidiacl.bc"), "-S", "-o", ptx, source)
     said = run("ptxas", "-v", "-O3", f"-arch={arch}", ptx, "-o", code)

@@ -1,5 +1,6 @@
-/* The discriminator as one loop over its convolutions. A PatchGAN has `layers` of stride 2, one of stride 1,
- * and the judge; the pixel discriminator is one of a single layer whose convolutions are all 1x1. */
+/* The discriminator as one loop over its convolutions. A PatchGAN has `layers` convolutions of stride 2, one
+ * of stride 1, and one that gives the logits. The pixel discriminator is built like a PatchGAN of one layer
+ * with 1x1 convolutions. */
 #include "discriminator.h"
 
 #include <string.h>
@@ -30,16 +31,16 @@ static int64_t conv_channels(const discriminator_config *config, int index) {
     return config->filters << (index < WIDEST_FACTOR_LOG2 ? index : WIDEST_FACTOR_LOG2);
 }
 
-/* The first convolution always has a bias, and so has the PatchGAN's last. The published pixel discriminator
- * gives its last one a bias only where those between have one. */
+/* The first convolution always has a bias, and so has the last of a PatchGAN. In the published pixel
+ * discriminator the last one has a bias only if those between have one. */
 static bool conv_has_bias(const discriminator_config *config, int index) {
     const int last = conv_count(config->net, config->layers) - 1;
     if (index == 0 || (index == last && config->net == DISCRIMINATOR_patch)) return true;
     return nn_needs_bias(&config->style);
 }
 
-/* In PyTorch's Sequential the first convolution and its activation take two positions, each further one
- * three (convolution, normalisation, activation): 0, 2, 5, 8, ... */
+/* In PyTorch's Sequential the first convolution and its activation take two positions, each further
+ * convolution three (with normalisation and activation): 0, 2, 5, 8, ... */
 static void layer_name(char name[NN_NAME_BYTES], discriminator_net net, int index, int offset) {
     snprintf(name, NN_NAME_BYTES, "%s.%d", net == DISCRIMINATOR_pixel ? "net" : "model",
              (index == 0 ? 0 : 3 * index - 1) + offset);

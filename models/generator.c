@@ -1,4 +1,4 @@
-/* The U-Net, written as two loops over its blocks: parameters once, the graph once. */
+/* The U-Net as two loops over its blocks: one declares the parameters, one builds the graph. */
 #include "generator.h"
 
 #include <string.h>
@@ -15,8 +15,8 @@ static int64_t block_channels(const generator_config *config, int block) {
     return config->filters << (block < WIDEST_FACTOR_LOG2 ? block : WIDEST_FACTOR_LOG2);
 }
 
-/* PyTorch nests the blocks: each is the submodule at position 1 (in the outermost) or 3 of the next outer
- * one's Sequential. */
+/* PyTorch nests the blocks: each is a submodule in the Sequential of the next outer one, at position 1 of the
+ * outermost and at position 3 of the others. */
 void generator_layer_name(char name[NN_NAME_BYTES], int block, int position) {
     int length = snprintf(name, NN_NAME_BYTES, "model.model");
     for (int b = 1; b <= block; b++)
@@ -28,8 +28,8 @@ static bool encoder_is_normalised(const generator_config *config, int block) {
     return block > 0 && (block < config->depth - 1 || config->bottleneck_norm);
 }
 
-/* In a block's Sequential follow each other: LeakyReLU and convolution (the outermost has the convolution
- * alone), normalisation, the inner block, ReLU and transposed convolution, normalisation. */
+/* The Sequential of a block holds, in this order: LeakyReLU and convolution (in the outermost block the
+ * convolution alone), normalisation, the inner block, ReLU and transposed convolution, normalisation. */
 static int encoder_position(int block) {
     return block == 0 ? 0 : 1;
 }
@@ -82,7 +82,7 @@ bool generator_block_drops(const generator_config *config, int block) {
     return block >= FIRST_MIDDLE_BLOCK && block < config->depth - 1;
 }
 
-/* relu(dropout(norm(conv_transposed(x)))), the inner side of block's outer skip connection. */
+/* relu(dropout(norm(conv_transposed(x)))): the half of a concatenation that the skip connection is not. */
 static p2p_value decode(p2p_graph *graph, const nn_pass *pass, const generator *g, int block, p2p_value x) {
     p2p_value y = nn_conv_apply(graph, pass, g->network, &g->decoder[block], x);
     y = nn_norm_apply(graph, pass, g->network, &g->decoder_norm[block], y);
@@ -94,10 +94,10 @@ static p2p_value decode(p2p_graph *graph, const nn_pass *pass, const generator *
     return nn_relu(graph, y);
 }
 
-/* The published code activates the concatenation: relu([skip, inner]), where an in-place LeakyReLU has
- * already changed the skip. Activating each half before it is concatenated is the same function, because
- * relu(leaky_relu(x)) = relu(x) and relu works element by element. Here an encoder's result has two readers
- * in two forms, and each half can be written by its producer straight into its place. */
+/* The published code computes relu([skip, inner]), where an in-place LeakyReLU has already changed the skip.
+ * Activating each half before the concatenation is the same function, because relu(leaky_relu(x)) = relu(x)
+ * and relu is elementwise. An encoder's result then has two readers with different activations, and the
+ * producer of each half can write it in place. */
 p2p_value generator_apply(p2p_graph *graph, const nn_pass *pass, const generator *g, p2p_value x) {
     const int depth = g->config.depth;
     p2p_value encoded[GENERATOR_MAX_DEPTH];

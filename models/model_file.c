@@ -1,4 +1,4 @@
-/* Model files' metadata. Every field of pix2pix_config is written and demanded back by one pair of lists. */
+/* Metadata of model files. One pair of lists defines how fields of pix2pix_config are written and read. */
 #include "model_file.h"
 
 #include "state_dict.h"
@@ -8,13 +8,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Format 1 had one training only: fields that it lacks have the values of pix2pix_config_default(). */
+/* Fields that format 1 lacks have the values of pix2pix_config_default(), the only training of its time. */
 enum { OLDEST_FORMAT = 1, FORMAT = 2 };
 
 static const char generator_name[] = "pix2pix U-Net generator";
 static const char discriminator_name[] = "pix2pix PatchGAN discriminator";
 
-/* X(field, type, format): the fields of pix2pix_config by how they are written, and since which format. */
+/* X(field, type, format): numeric fields of pix2pix_config, and the first format that has each. */
 #define CONFIG_NUMBERS(X)                                                                                    \
     X(height, integer, 1)                                                                                    \
     X(width, integer, 1)                                                                                     \
@@ -37,7 +37,7 @@ static const char discriminator_name[] = "pix2pix PatchGAN discriminator";
     X(init_stddev, real, 1)                                                                                  \
     X(init_scale_stddev, real, 2)
 
-/* X(field, type, format, names): those that are one of some names. */
+/* X(field, type, format, names): fields that are written as one of some names. */
 #define CONFIG_CHOICES(X)                                                                                    \
     X(norm, nn_norm_kind, 1, nn_norm_names)                                                                  \
     X(dropout_blocks, generator_dropout, 2, generator_dropout_names)                                         \
@@ -53,7 +53,7 @@ static p2p_status add_integer(safetensors_writer *writer, const char *key, int64
     return safetensors_add_metadata(writer, key, text);
 }
 
-/* 17 digits give every double back. */
+/* 17 digits represent every double exactly; 15 are used where they do. */
 static p2p_status add_real(safetensors_writer *writer, const char *key, double value) {
     char text[32];
     snprintf(text, sizeof text, "%.15g", value);
@@ -110,7 +110,7 @@ static p2p_status bad_value(const safetensors_file *file, const char *key) {
                     safetensors_path(file), key);
 }
 
-/* Nothing that is counted here needs more than 31 bits. */
+/* A decimal integer from 0 to INT32_MAX, enough for every field. */
 static p2p_status get_integer(const safetensors_file *file, const char *key, int64_t *value) {
     const char *text = safetensors_metadata(file, key);
     if (!text || *text == '\0') return bad_value(file, key);
@@ -136,10 +136,10 @@ static p2p_status get_choice(const safetensors_file *file, const char *key, cons
     *index = text ? pix2pix_name_index(names, text) : -1;
     if (*index >= 0) return P2P_OK;
     return p2p_fail(P2P_INPUT, "%s: its metadata's %s is %s%s", safetensors_path(file), key,
-                    text ? "none that this version of p2p knows: " : "missing", text ? text : "");
+                    text ? "not supported by this version of p2p: " : "missing", text ? text : "");
 }
 
-/* Fields that the file's format hasn't keep their values. */
+/* Fields that the file's format lacks keep their values. */
 static p2p_status get_config(const safetensors_file *file, int64_t file_format, pix2pix_config *config) {
     int64_t integer;
     double real;
@@ -175,7 +175,7 @@ static p2p_status get_bits(const safetensors_file *file, const char *key, int *b
     return P2P_OK;
 }
 
-/* Files of earlier versions don't say it; those versions could only do one. */
+/* Files of earlier versions lack the field; those versions resized bicubically only. */
 static p2p_status get_resize(const safetensors_file *file, model_file_info *info) {
     const bool nearest = metadata_is(file, "resize", "nearest");
     if (!nearest && safetensors_metadata(file, "resize") && !metadata_is(file, "resize", "bicubic"))
@@ -207,7 +207,7 @@ static p2p_status check_kind(const safetensors_file *file, int64_t *format) {
     if (metadata_is(file, "architecture", discriminator_name))
         return p2p_fail(P2P_INPUT, "%s is a discriminator: only a generator translates images", path);
     if (!metadata_is(file, "architecture", generator_name))
-        return p2p_fail(P2P_INPUT, "%s holds a network that this version of p2p doesn't know", path);
+        return p2p_fail(P2P_INPUT, "%s holds a network that this version of p2p does not support", path);
     return P2P_OK;
 }
 
@@ -222,7 +222,7 @@ static weights_group values_of(const safetensors_file *file, p2p_network *networ
                            .biases_may_lack = is_bare(file) && state_dict_lacks_biases(file)};
 }
 
-/* From metadata, or from the tensors of a file without. */
+/* The configuration and info from the metadata, or from the tensors of a bare file. */
 static p2p_status describe(const safetensors_file *file, pix2pix_config *config, model_file_info *info) {
     *info = (model_file_info){
         .bare = is_bare(file), .direction = "AtoB", .input_bits = 8, .output_bits = 8, .resize = "bicubic"};
@@ -250,7 +250,7 @@ p2p_status model_file_describe(const safetensors_file *file, pix2pix **model, mo
     return status;
 }
 
-/* PyTorch's own files are programs for its unpickler, which this program hasn't. */
+/* PyTorch's own files are pickles, which cannot be read; the hint names the way to convert them. */
 static p2p_status open_file(const char *path, safetensors_file **file) {
     const p2p_status status = safetensors_open(path, file);
     const char *dot = strrchr(path, '.');

@@ -22,7 +22,7 @@ static const struct {
 
 static const p2p_param no_param = {-1};
 
-/* "<layer>.<part>"; a layer's name leaves room for every part (NN_NAME_BYTES of p2p_param_info's 160). */
+/* "<layer>.<part>". NN_NAME_BYTES + 16 is less than the 160 bytes of a name in p2p_param_info. */
 static void parameter_name(char name[NN_NAME_BYTES + 16], const char *layer, const char *part) {
     snprintf(name, NN_NAME_BYTES + 16, "%s.%s", layer, part);
 }
@@ -33,7 +33,8 @@ bool nn_needs_bias(const nn_style *style) {
 
 nn_conv nn_conv_declare(p2p_network *network, const nn_style *style, const char *name, nn_conv_kind kind,
                         int64_t from, int64_t to, bool bias) {
-    /* A transposed convolution's filter is that of the convolution it transposes: k counts its input. */
+    /* A transposed convolution has the filter of the convolution that it transposes: k counts the channels of
+     * its input. */
     const bool transposed = geometries[kind].transposed;
     const int64_t k = transposed ? from : to, c = transposed ? to : from, side = geometries[kind].kernel;
     nn_conv conv = {.kind = kind, .bias = no_param};
@@ -62,7 +63,7 @@ nn_norm nn_norm_declare(p2p_network *network, const nn_style *style, const char 
     return norm;
 }
 
-/* Make a layer's result an output, where the pass asks for it. */
+/* Make a layer's result an output if the pass has layer_names. */
 static void expose(p2p_graph *graph, const nn_pass *pass, const char *layer, p2p_value value) {
     if (!pass->layer_names) return;
     char name[2 * NN_NAME_BYTES];

@@ -1,14 +1,14 @@
-/* Settings and step graphs of pix2pix. */
+/* The settings of pix2pix, their limits, and its graphs. */
 #include "pix2pix.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* Far beyond any use; small enough that no count of elements overflows. */
+/* Limits far beyond any use, and small enough that no count of elements overflows. */
 enum { MAX_SIDE = 1 << 16, MAX_FILTERS = 1024, MAX_CHANNELS = 64, DEFAULT_DEPTH = 8 };
 
-/* Both halves of the discriminator's loss are halved, which slows it down against the generator. */
+/* Weight of both parts of the discriminator's loss: slows the discriminator relative to the generator. */
 static const double discriminator_loss_weight = 0.5;
 
 enum { LABEL_FAKE = 0, LABEL_REAL = 1 };
@@ -78,7 +78,7 @@ static p2p_status check_count(const char *name, int64_t value, int64_t low, int6
                     (long long)low, (long long)high);
 }
 
-/* At least `low`, below `high`. Written so that NaN fails. */
+/* At least `low` and below `high`; NaN fails. */
 static p2p_status check_real(const char *name, double value, double low, double high) {
     if (value >= low && value < high) return P2P_OK;
     return p2p_fail(P2P_INPUT, "%s is %g: it must be at least %g and below %g", name, value, low, high);
@@ -102,7 +102,7 @@ p2p_status pix2pix_sides_check(int depth, int64_t height, int64_t width) {
                     (long long)nearest_multiple(width, unit), (long long)nearest_multiple(height, unit));
 }
 
-/* The shortest side that leaves the discriminator at least one patch. */
+/* The shortest side that gives the discriminator at least one patch. */
 static int64_t shortest_side(discriminator_net net, int layers) {
     int64_t side = 1;
     while (discriminator_patches(net, layers, side) < 1) side++;
@@ -121,7 +121,7 @@ static p2p_status check_discriminator(const pix2pix_config *config) {
                     (long long)config->width, (long long)config->height, layers, (long long)shortest);
 }
 
-/* Batch normalisation over a single number gives its shift at least; instance normalisation has none. */
+/* Batch normalisation of a single number returns its shift; instance normalisation has no shift. */
 static p2p_status check_bottleneck(const pix2pix_config *config) {
     const bool one_pixel = config->height >> config->depth == 1 && config->width >> config->depth == 1;
     if (config->norm != NN_NORM_instance || !config->bottleneck_norm || !one_pixel) return P2P_OK;
@@ -269,40 +269,40 @@ static nn_pass training_pass(const pix2pix_config *config) {
                      .dropout = config->dropout};
 }
 
-/* Where the pass's layers become outputs, if they do. */
-static nn_pass named(nn_pass pass, const pix2pix_graph_options *options, const char *layer_names) {
+/* The pass, with its layers as outputs if the options request them. */
+static nn_pass with_outputs(nn_pass pass, const pix2pix_graph_options *options, const char *layer_names) {
     pass.output_type = options->output_type;
     pass.layer_names = options->layer_outputs ? layer_names : NULL;
     return pass;
 }
 
-/* Each patch's distance from the label, on average. */
+/* The mean over patches of the distance from the label. */
 static p2p_value gan_loss(p2p_graph *graph, const pix2pix_config *config, p2p_value logits, int label,
                           double weight, const char *name) {
     if (config->gan_mode == PIX2PIX_GAN_lsgan) return p2p_loss_mse(graph, logits, label, weight, name);
     return p2p_loss_bce(graph, logits, label, weight, name);
 }
 
-/* What both halves of a step are made of. */
+/* The values that both halves of a step use. */
 typedef struct {
     p2p_graph *graph;
     const pix2pix *model;
     const pix2pix_graph_options *options;
     p2p_value target, fake;
-    p2p_value fake_pair, real_pair; /* beside the input */
+    p2p_value fake_pair, real_pair; /* concatenated with the input */
 } training_step;
 
-static p2p_value judge(const training_step *step, p2p_value pair, const char *pass_name) {
-    const nn_pass pass = named(training_pass(&step->model->config), step->options, pass_name);
+static p2p_value discriminate(const training_step *step, p2p_value pair, const char *pass_name) {
+    const nn_pass pass = with_outputs(training_pass(&step->model->config), step->options, pass_name);
     return discriminator_apply(step->graph, &pass, &step->model->discriminator, pair);
 }
 
-/* Gradients of both losses for the discriminator. Real pairs are judged after fakes, which matters to the
- * running statistics alone; it is the published order. */
+/* Gradients of the discriminator's two losses. The fake pair comes before the real one, as published; the
+ * order affects only the running statistics. */
 static void discriminator_gradients(const training_step *step, p2p_value fake_logits) {
     const pix2pix_config *config = &step->model->config;
     p2p_graph *graph = step->graph;
-    p2p_value real_logits = judge(step, step->real_pair, "d_real");
+    p2p_value real_logits = discriminate(step, step->real_pair, "d_real");
     const p2p_value losses[] = {
         gan_loss(graph, config, fake_logits, LABEL_FAKE, discriminator_loss_weight, "d_fake"),
         gan_loss(graph, config, real_logits, LABEL_REAL, discriminator_loss_weight, "d_real"),
@@ -310,7 +310,8 @@ static void discriminator_gradients(const training_step *step, p2p_value fake_lo
     p2p_backward(graph, losses, 2, step->model->discriminator.network, NULL, 0, NULL);
 }
 
-/* The generator wants its fakes to be taken for real, and close to the target. */
+/* Gradients of the generator's losses: the GAN loss of the fake labelled real, and the distance from the
+ * target. */
 static void generator_gradients(const training_step *step, p2p_value fake_logits) {
     const pix2pix_config *config = &step->model->config;
     p2p_graph *graph = step->graph;
@@ -321,24 +322,24 @@ static void generator_gradients(const training_step *step, p2p_value fake_logits
     p2p_backward(graph, losses, 2, step->model->generator.network, NULL, 0, NULL);
 }
 
-/* One update from the gradients' sum over replicas. */
+/* One update, with the sum of the gradients over replicas. */
 static void update(const training_step *step, p2p_network *network) {
     const pix2pix_config *config = &step->model->config;
     p2p_all_reduce_gradients(step->graph, network);
     p2p_adam(step->graph, network, config->beta1, config->beta2, config->adam_eps);
 }
 
-static void learn_one_after_the_other(const training_step *step) {
-    discriminator_gradients(step, judge(step, p2p_detach(step->graph, step->fake_pair), "d_fake"));
+static void train_discriminator_first(const training_step *step) {
+    discriminator_gradients(step, discriminate(step, p2p_detach(step->graph, step->fake_pair), "d_fake"));
     update(step, step->model->discriminator.network);
-    generator_gradients(step, judge(step, step->fake_pair, "g_gan"));
+    generator_gradients(step, discriminate(step, step->fake_pair, "g_gan"));
     update(step, step->model->generator.network);
 }
 
-/* Both gradients are made before either update, and one pass over the fake serves both: frozen in the
- * generator's half, not reaching the generator in the discriminator's. */
-static void learn_simultaneously(const training_step *step) {
-    p2p_value fake_logits = judge(step, step->fake_pair, "d_fake");
+/* Both gradients are computed before either update, and one pass over the fake serves both: the generator's
+ * half computes no gradients of the discriminator, the discriminator's half none of the generator. */
+static void train_simultaneously(const training_step *step) {
+    p2p_value fake_logits = discriminate(step, step->fake_pair, "d_fake");
     discriminator_gradients(step, fake_logits);
     generator_gradients(step, fake_logits);
     update(step, step->model->discriminator.network);
@@ -350,15 +351,15 @@ static void build_training(p2p_graph *graph, const pix2pix *model, const pix2pix
     p2p_value input = add_input(graph, model, options);
     training_step step = {.graph = graph, .model = model, .options = options};
     step.target = add_target(graph, model, options);
-    const nn_pass pass = named(training_pass(config), options, "generator");
+    const nn_pass pass = with_outputs(training_pass(config), options, "generator");
     step.fake = generator_apply(graph, &pass, &model->generator, input);
     if (options->layer_outputs) p2p_output(graph, "generated", step.fake, options->output_type);
     step.fake_pair = p2p_concat(graph, input, step.fake);
     step.real_pair = p2p_concat(graph, input, step.target);
     if (config->d_order == PIX2PIX_D_simultaneous)
-        learn_simultaneously(&step);
+        train_simultaneously(&step);
     else
-        learn_one_after_the_other(&step);
+        train_discriminator_first(&step);
 }
 
 static void build_evaluation(p2p_graph *graph, const pix2pix *model, const pix2pix_graph_options *options,
@@ -371,7 +372,7 @@ static void build_evaluation(p2p_graph *graph, const pix2pix *model, const pix2p
     pass.norm.sync = false;
     pass.norm.update_running = false;
     if (options->no_dropout) pass.dropout = 0;
-    pass = named(pass, options, "generator");
+    pass = with_outputs(pass, options, "generator");
     p2p_value generated = generator_apply(graph, &pass, &model->generator, input);
     p2p_output(graph, "generated", generated, options->output_type);
     if (target) p2p_loss_l1(graph, generated, add_target(graph, model, options), 1, "l1");

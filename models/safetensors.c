@@ -1,4 +1,4 @@
-/* What reading and writing share: element types and shapes. */
+/* Element types, shapes and names: shared by reading and writing. */
 #include "safetensors_internal.h"
 
 #include <stdio.h>

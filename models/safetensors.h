@@ -1,11 +1,11 @@
-/* The safetensors file format: named tensors, written one after the other and read one by one.
+/* The safetensors file format: named tensors, written one after another and read one by one.
  *
  *     u64 header length (little-endian) | JSON header | data
  *     header: {"__metadata__": {key: text, ...}, name: {"dtype", "shape", "data_offsets"}, ...}
  *
- * A file is written to a temporary one and renamed; neither writing nor reading holds more than one tensor.
- * Whatever a file claims is checked before it is used: a file that opens is sound in every offset. What the
- * tensors mean is not known here (weights.h, model_file.h).
+ * A file is written under a temporary name and renamed. Neither writing nor reading holds more than one
+ * tensor in memory. Everything that a file claims is checked before it is used: after opening, all offsets
+ * are valid. The meaning of tensors is defined elsewhere (weights.h, model_file.h).
  */
 #ifndef SAFETENSORS_H
 #define SAFETENSORS_H
@@ -39,7 +39,7 @@ typedef enum {
 
 enum {
     SAFETENSORS_MAX_RANK = 8,
-    SAFETENSORS_NAME_BYTES = 256, /* with the terminator; longer names are refused, control characters too */
+    SAFETENSORS_NAME_BYTES = 256, /* with the terminator; longer names and control characters are refused */
 };
 
 typedef struct {
@@ -53,21 +53,21 @@ typedef struct {
 const char *safetensors_dtype_name(safetensors_dtype dtype);
 bool safetensors_dtype_real(safetensors_dtype dtype); /* F64, F32, F16 or BF16 */
 int64_t safetensors_elements(const safetensors_entry *entry);
-/* "[64, 3, 4, 4]", cut to `size`. */
+/* "[64, 3, 4, 4]", truncated to `size` bytes. */
 void safetensors_shape_text(const safetensors_entry *entry, char *text, size_t size);
 
 /* ---- Reading ------------------------------------------------------------------------------------------ */
 
 typedef struct safetensors_file safetensors_file;
 
-/* P2P_INPUT with the path and what is wrong: no regular file, header longer than the file or 16 MB, JSON that
- * doesn't parse or repeats a name, unknown dtype, size that isn't shape times dtype, data that overlap, leave
- * a hole or don't end with the file. */
+/* P2P_INPUT names the path and the error: no regular file, a header longer than the file or 16 MB, invalid
+ * JSON or a repeated name, an unknown dtype, a size that is not shape times dtype, data that overlap, leave a
+ * gap or do not end with the file. */
 p2p_status safetensors_open(const char *path, safetensors_file **file);
-/* The same from an open stream of `size` bytes, which becomes the file's also on failure; `name` stands in
- * messages. */
+/* The same from an open stream of `size` bytes. Takes ownership of the stream, even on failure. Messages have
+ * `name` for the path. */
 p2p_status safetensors_open_stream(FILE *stream, uint64_t size, const char *name, safetensors_file **file);
-void safetensors_close(safetensors_file *file); /* NULL is fine */
+void safetensors_close(safetensors_file *file); /* NULL is ignored */
 
 const char *safetensors_path(const safetensors_file *file);
 int safetensors_count(const safetensors_file *file);
@@ -75,10 +75,10 @@ const safetensors_entry *safetensors_at(const safetensors_file *file, int index)
 const safetensors_entry *safetensors_find(const safetensors_file *file, const char *name); /* or NULL */
 const char *safetensors_metadata(const safetensors_file *file, const char *key);           /* or NULL */
 
-/* All elements of a tensor of any dtype, as f32 or f64. P2P_INPUT when the file can't be read. */
+/* All elements of a tensor of any dtype, as f32 or f64. P2P_INPUT if the file cannot be read. */
 p2p_status safetensors_read(safetensors_file *file, const safetensors_entry *entry, p2p_type type,
                             void *host);
-/* Elements [first, first + count) alone; P2P_INVALID where the tensor hasn't these. */
+/* Elements [first, first + count) only. P2P_INVALID if the tensor does not have them. */
 p2p_status safetensors_read_part(safetensors_file *file, const safetensors_entry *entry, int64_t first,
                                  int64_t count, p2p_type type, void *host);
 
@@ -86,20 +86,21 @@ p2p_status safetensors_read_part(safetensors_file *file, const safetensors_entry
 
 typedef struct safetensors_writer safetensors_writer;
 
-/* Start a file: metadata and tensors are declared, then each tensor is written in the order of declaration,
- * then commit makes the file appear at `path`. After any failure, abandon. */
+/* Start a file. Metadata and tensors are declared first; then each tensor is written in the order of
+ * declaration; then commit makes the file appear at `path`. After a failure, abandon the writer. */
 p2p_status safetensors_create(const char *path, safetensors_writer **writer);
 p2p_status safetensors_add_metadata(safetensors_writer *writer, const char *key, const char *value);
-/* dtype F64, F32 or I64. PyTorch's reader wants tensors aligned to their elements, so declare those of 8
- * bytes first. */
+/* dtype is F64, F32 or I64. PyTorch's reader requires tensors aligned to their elements, so those of 8 bytes
+ * come first. */
 p2p_status safetensors_declare(safetensors_writer *writer, const char *name, safetensors_dtype dtype,
                                int rank, const int64_t *shape);
 /* The next tensor's elements: double, float or int64_t as declared. */
 p2p_status safetensors_write(safetensors_writer *writer, const void *elements);
-/* The next `count` elements: of the tensor that an earlier part left unfinished, then of the one after it. */
+/* The next `count` elements: first of the tensor that an earlier part left incomplete, then of those after
+ * it. */
 p2p_status safetensors_write_part(safetensors_writer *writer, const void *elements, int64_t count);
-/* The writer is gone afterwards, whatever the result. P2P_INVALID when a tensor wasn't written. */
+/* Destroys the writer, whatever the result. P2P_INVALID if a tensor was not written. */
 p2p_status safetensors_commit(safetensors_writer *writer);
-void safetensors_abandon(safetensors_writer *writer); /* NULL is fine */
+void safetensors_abandon(safetensors_writer *writer); /* NULL is ignored */
 
 #endif

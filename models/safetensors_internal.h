@@ -1,4 +1,4 @@
-/* Shared by safetensors_read.c and safetensors_write.c; nobody else includes it. */
+/* Shared by safetensors.c, safetensors_read.c and safetensors_write.c, and private to them. */
 #ifndef SAFETENSORS_INTERNAL_H
 #define SAFETENSORS_INTERNAL_H
 
@@ -7,9 +7,9 @@
 #define SAFETENSORS_METADATA_KEY "__metadata__"
 
 int safetensors_dtype_bytes(safetensors_dtype dtype);
-/* Bytes of the entry's shape (extents 0 or more) times its dtype; false when they don't fit in int64. */
+/* Bytes of the entry's shape (extents 0 or more) times its dtype. Returns false if they exceed INT64_MAX. */
 bool safetensors_size(const safetensors_entry *entry, uint64_t *bytes);
-/* Fits in an entry, isn't empty, and holds nothing that would play tricks on a terminal. */
+/* Whether the name fits in an entry, is not empty, and contains no control characters. */
 bool safetensors_name_valid(const char *name);
 
 #endif

@@ -1,5 +1,5 @@
-/* Reading safetensors files, hostile ones included: the header is parsed and checked whole before any tensor
- * is touched, and every size is bounded by the file's own. */
+/* Reading safetensors files, including malicious ones: the whole header is parsed and checked before any
+ * tensor is read, and every size is bounded by that of the file. */
 #include "safetensors_internal.h"
 
 #include "p2p_file.h"
@@ -8,14 +8,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The format allows 100 MB. A U-Net's header has some 10 kB, and parsed JSON can take fifty times its text,
- * so a file could ask for 5 GB of memory: refuse far below that. */
+/* The format allows 100 MB. A U-Net's header has about 10 kB. Parsed JSON can take fifty times the memory of
+ * its text, so a file could cause allocations of 5 GB; hence a lower limit. */
 enum { MAX_HEADER_BYTES = 16 << 20, LENGTH_BYTES = 8, CHUNK_BYTES = 1 << 16 };
 
 struct safetensors_file {
     FILE *stream;
     char *path;
-    json_t *metadata; /* NULL where there is none */
+    json_t *metadata; /* NULL if there is none */
     safetensors_entry *entries;
     int count;
     uint64_t data_start, data_bytes;
@@ -123,7 +123,7 @@ static bool parse_offsets(const json_t *node, safetensors_entry *entry) {
     return true;
 }
 
-/* One tensor's description, checked by itself and against the file's size. */
+/* Parse a tensor's description and check it, also against the file's size. */
 static p2p_status parse_entry(const safetensors_file *file, const char *name, const json_t *node,
                               safetensors_entry *entry) {
     if (!safetensors_name_valid(name))
@@ -175,11 +175,11 @@ static p2p_status parse_header(safetensors_file *file, json_t *root) {
 static int compare_offsets(const void *left, const void *right) {
     const safetensors_entry *a = left, *b = right;
     if (a->begin != b->begin) return a->begin < b->begin ? -1 : 1;
-    if (a->end != b->end) return a->end < b->end ? -1 : 1; /* an empty tensor before the one it touches */
+    if (a->end != b->end) return a->end < b->end ? -1 : 1; /* an empty tensor before one that it touches */
     return strcmp(a->name, b->name);
 }
 
-/* The tensors cover the data once and completely, as the format demands. */
+/* Check that the tensors cover the data exactly once, as the format requires. */
 static p2p_status check_cover(safetensors_file *file) {
     qsort(file->entries, (size_t)file->count, sizeof *file->entries, compare_offsets);
     uint64_t covered = 0;
@@ -195,7 +195,7 @@ static p2p_status check_cover(safetensors_file *file) {
     return P2P_OK;
 }
 
-/* The header's bytes, whose length has been checked. The caller frees them. */
+/* Check the header's length and read its bytes. The caller frees them, also after a failure. */
 static p2p_status load_header(safetensors_file *file, uint64_t size, char **text, size_t *length) {
     unsigned char prefix[LENGTH_BYTES];
     if (size < LENGTH_BYTES) return unusable(file, "it is too short");
@@ -305,7 +305,7 @@ p2p_status safetensors_read_part(safetensors_file *file, const safetensors_entry
     if (first < 0 || count < 0 || first > all || count > all - first)
         return p2p_fail(P2P_INVALID, "%s: tensor %s has no elements %lld to %lld", file->path, entry->name,
                         (long long)first, (long long)(first + count));
-    /* data_start + end is at most the file's size, which the system gave as a file offset. */
+    /* data_start + end is at most the file's size, so it fits in off_t. */
     const uint64_t begin = entry->begin + (uint64_t)first * element;
     if (fseeko(file->stream, (off_t)(file->data_start + begin), SEEK_SET) != 0)
         return p2p_fail(P2P_INPUT, "%s: tensor %s can't be read", file->path, entry->name);

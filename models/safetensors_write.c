@@ -1,5 +1,5 @@
-/* Writing safetensors files tensor by tensor. The header needs only the declarations, so it goes out before
- * the first element. */
+/* Writing safetensors files tensor by tensor. The header depends on the declarations only, so it is written
+ * before the first element. */
 #include "safetensors_internal.h"
 
 #include "p2p_file.h"
@@ -16,8 +16,8 @@ struct safetensors_writer {
     json_t *header;
     safetensors_entry *entries;
     int count, capacity;
-    int written;   /* tensors whose elements are all in the file */
-    uint64_t part; /* bytes of the next one that are */
+    int written;   /* tensors that are completely in the file */
+    uint64_t part; /* bytes of the next tensor that are in the file */
     bool started;  /* the header is in the file */
 };
 
@@ -132,7 +132,7 @@ static p2p_status start(safetensors_writer *writer) {
     return status;
 }
 
-/* Byte by byte with constant shifts: compilers make one store of it where the order is the machine's own. */
+/* Constant shifts, which compilers turn into one store on little-endian machines. */
 static void store_4(unsigned char *to, const unsigned char *from) {
     uint32_t bits;
     memcpy(&bits, from, sizeof bits);
@@ -148,7 +148,7 @@ static void store_8(unsigned char *to, const unsigned char *from) {
     store(to, bits, sizeof bits);
 }
 
-/* Elements keep their bits; only their bytes are put in the file's order. */
+/* Bytes in the file's order; the bits of elements do not change. */
 static void store_elements(unsigned char *to, const unsigned char *from, size_t bytes, int element) {
     if (element == 4)
         for (size_t at = 0; at < bytes; at += 4) store_4(to + at, from + at);

@@ -1,13 +1,13 @@
-/* From a state dictionary's names and shapes to a configuration. See state_dict.h; where the published code
- * puts each layer is generator.c's knowledge. */
+/* From the names and shapes of a state dictionary to a configuration; see state_dict.h. The position of each
+ * layer is documented in generator.c. */
 #include "state_dict.h"
 
 #include "weights.h"
 
-/* Of the images that a network is for: the published code trains unet_256 on 256x256, unet_128 on 128x128. */
+/* Sides of a network's images: the published code trains unet_256 on 256x256 and unet_128 on 128x128. */
 enum { USUAL_SIDE = 256, LEAST_DEPTH_WITH_OWN_SIDE = 7 };
 
-/* The tensor `part` of the layer at a position of a block, if it has this rank; else NULL. */
+/* The tensor "<layer>.<part>" of the layer at `position` of `block` if it has this rank, else NULL. */
 static const safetensors_entry *part_at(const safetensors_file *file, int block, int position,
                                         const char *part, int rank) {
     char layer[NN_NAME_BYTES], name[NN_NAME_BYTES + 16];
@@ -21,13 +21,13 @@ static const safetensors_entry *filter_at(const safetensors_file *file, int bloc
     return part_at(file, block, position, "weight", 4);
 }
 
-/* A file that isn't a U-Net's: say what it is instead, where that can be seen. */
+/* The error for a file that is not a U-Net's; names a discriminator as such. */
 static p2p_status no_unet(const safetensors_file *file) {
     const char *path = safetensors_path(file);
     if (weights_find(file, "model.0.weight") || weights_find(file, "net.0.weight"))
         return p2p_fail(P2P_INPUT, "%s holds a discriminator's tensors: only a generator translates images",
                         path);
-    p2p_fail(P2P_INPUT, "%s says nothing about its network, and its tensors are not those of a U-Net", path);
+    p2p_fail(P2P_INPUT, "%s does not describe its network, and its tensors are not those of a U-Net", path);
     return p2p_hint(P2P_INPUT, "unet_256 and unet_128 of the published PyTorch code can be read, with their "
                                "names as they are");
 }
@@ -38,7 +38,7 @@ static int count_blocks(const safetensors_file *file) {
     return depth;
 }
 
-/* Where the innermost block's transposed convolution stands tells whether a normalisation comes before. */
+/* The innermost block's transposed convolution is at position 3, or 4 if a normalisation precedes it. */
 static p2p_status infer_bottleneck(const safetensors_file *file, pix2pix_config *config) {
     const int innermost = config->depth - 1;
     config->bottleneck_norm = !filter_at(file, innermost, 3);
@@ -47,7 +47,7 @@ static p2p_status infer_bottleneck(const safetensors_file *file, pix2pix_config 
                     safetensors_path(file), config->depth);
 }
 
-/* The second block has a normalised decoder at any depth. */
+/* The decoder of the second block is normalised at any depth. */
 static nn_norm_kind infer_norm(const safetensors_file *file, const pix2pix_config *config) {
     const int decoder = config->depth > 2 ? 5 : config->bottleneck_norm ? 4 : 3;
     if (part_at(file, 1, decoder + 1, "weight", 1)) return NN_NORM_batch;

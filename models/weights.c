@@ -1,5 +1,5 @@
-/* Parameters to tensors and back. One enumeration of tensors (tensors_of) serves writing, checking and
- * reading, so the three can't disagree about names or shapes. */
+/* Parameters to tensors and back. Writing, checking and reading share one enumeration of tensors, tensors_of,
+ * and with it names and shapes. */
 #include "weights.h"
 
 #include <math.h>
@@ -11,7 +11,7 @@ typedef struct {
     char name[SAFETENSORS_NAME_BYTES];
     int rank;
     int64_t shape[4];
-    int64_t first, elements; /* of the parameter's elements, in plain order */
+    int64_t first, elements; /* range of the parameter's elements, in plain order */
 } tensor_part;
 
 enum { MAX_PARTS = 2 };
@@ -20,7 +20,8 @@ static int param_rank(const p2p_param_info *info) {
     return info->kind == P2P_PARAM_FILTER ? 4 : 1;
 }
 
-/* The tensors that hold a parameter's part: none, one, or the two of running statistics. */
+/* The tensors for a parameter in the group's part: one, the two of running statistics, or none for moments of
+ * running statistics. Returns their number. */
 static int tensors_of(const weights_group *group, const p2p_param_info *info, tensor_part parts[MAX_PARTS]) {
     static const char *const suffixes[MAX_PARTS] = {"_mean", "_var"};
     const bool running = info->kind == P2P_PARAM_RUNNING;
@@ -40,7 +41,8 @@ static int tensors_of(const weights_group *group, const p2p_param_info *info, te
     return count;
 }
 
-/* "<prefix>x.num_batches_tracked" for the parameter "x.running"; false for other parameters and parts. */
+/* "<prefix>x.num_batches_tracked" for the parameter "x.running". Returns false for other parameters and
+ * parts. */
 static bool counter_name(const weights_group *group, const p2p_param_info *info,
                          char name[SAFETENSORS_NAME_BYTES]) {
     if (info->kind != P2P_PARAM_RUNNING || group->part != P2P_STATE_VALUE) return false;
@@ -52,8 +54,7 @@ static bool counter_name(const weights_group *group, const p2p_param_info *info,
 
 /* ---- Writing ------------------------------------------------------------------------------------------ */
 
-/* Counters are integers of 8 bytes, so all of them come before the first tensor of floats: that keeps both
- * aligned. */
+/* Counters are 8-byte integers. They come before all tensors of floats, which keeps both aligned. */
 static p2p_status declare_counters(safetensors_writer *writer, const weights_group *group) {
     for (int p = 0; p < p2p_network_param_count(group->network); p++) {
         char name[SAFETENSORS_NAME_BYTES];
@@ -83,7 +84,7 @@ static p2p_status write_counters(safetensors_writer *writer, const weights_group
     return P2P_OK;
 }
 
-/* A parameter on its way into a file. */
+/* The state of writing a parameter. */
 typedef struct {
     safetensors_writer *writer;
     const p2p_param_info *info;
@@ -91,7 +92,7 @@ typedef struct {
     int64_t written; /* elements */
 } parameter_writing;
 
-/* The first value that is an infinity or NaN; `count` where there is none. */
+/* The index of the first infinity or NaN; `count` if there is none. */
 static int64_t first_infinite(const void *values, int64_t count, p2p_type type) {
     int64_t i = 0;
     if (type == P2P_TYPE_f32)
@@ -101,7 +102,7 @@ static int64_t first_infinite(const void *values, int64_t count, p2p_type type) 
     return i;
 }
 
-/* A file that can't be of use to anybody is not written. */
+/* Fails on values that are not finite: a file with such weights would be useless. */
 static p2p_status write_elements(void *context, const void *values, int64_t count) {
     parameter_writing *writing = context;
     const int64_t found = first_infinite(values, count, writing->type);
@@ -112,7 +113,7 @@ static p2p_status write_elements(void *context, const void *values, int64_t coun
     return safetensors_write_part(writing->writer, values, count);
 }
 
-/* The tensors of a parameter are its elements in order, cut where tensors_of says. */
+/* The elements of a parameter are written in order; tensors_of defines which tensor each belongs to. */
 static p2p_status write_tensors(p2p_session *session, safetensors_writer *writer, const weights_group *group,
                                 p2p_type type) {
     for (int p = 0; p < p2p_network_param_count(group->network); p++) {
@@ -171,12 +172,13 @@ static bool keeps_statistics(const p2p_network *network) {
     return false;
 }
 
-/* A bias of a convolution: a network with statistics has biases of normalisations as well. */
-static bool may_lack(const weights_group *group, const p2p_param_info *info) {
+/* Whether the parameter may be absent from the file. Only in networks without statistics is every bias that
+ * of a convolution. */
+static bool may_be_absent(const weights_group *group, const p2p_param_info *info) {
     return group->biases_may_lack && !keeps_statistics(group->network) && ends_with(info->name, ".bias");
 }
 
-/* Running statistics, where no network of the groups has any. */
+/* Whether a tensor is a running statistic although no network of the groups has any. */
 static bool is_stale_statistic(const weights_group *groups, int count, const char *name) {
     for (int g = 0; g < count; g++)
         if (keeps_statistics(groups[g].network)) return false;
@@ -184,7 +186,7 @@ static bool is_stale_statistic(const weights_group *groups, int count, const cha
            ends_with(name, ".num_batches_tracked");
 }
 
-/* Find one parameter's tensors, check them and mark their entries as used. */
+/* Find the tensors of a parameter, check them, and mark their entries as used. */
 static p2p_status check_parameter(const safetensors_file *file, const weights_group *group,
                                   const p2p_param_info *info, bool *used) {
     const safetensors_entry *first = safetensors_count(file) > 0 ? safetensors_at(file, 0) : NULL;
@@ -192,7 +194,7 @@ static p2p_status check_parameter(const safetensors_file *file, const weights_gr
     const int count = tensors_of(group, info, parts);
     for (int i = 0; i < count; i++) {
         const safetensors_entry *entry = weights_find(file, parts[i].name);
-        if (!entry && may_lack(group, info)) continue;
+        if (!entry && may_be_absent(group, info)) continue;
         if (!entry)
             return p2p_fail(P2P_INPUT, "%s has no tensor %s, which the network needs", safetensors_path(file),
                             parts[i].name);
@@ -204,7 +206,7 @@ static p2p_status check_parameter(const safetensors_file *file, const weights_gr
     }
     char name[SAFETENSORS_NAME_BYTES];
     const safetensors_entry *counter = counter_name(group, info, name) ? weights_find(file, name) : NULL;
-    if (counter) used[counter - first] = true; /* nothing computes with it */
+    if (counter) used[counter - first] = true; /* its value is not needed */
     return P2P_OK;
 }
 
@@ -231,15 +233,15 @@ p2p_status weights_check(const safetensors_file *file, const weights_group *grou
 
 /* ---- Reading ------------------------------------------------------------------------------------------ */
 
-/* Double precision carries every dtype of a file exactly; a device of f32 rounds once. */
+/* Double precision represents every dtype of a file exactly; a device with f32 rounds once. */
 static const p2p_type read_type = P2P_TYPE_f64;
 
-/* A parameter on its way from a file. */
+/* The state of reading a parameter. */
 typedef struct {
     safetensors_file *file;
     tensor_part parts[MAX_PARTS];
     int count;
-    int64_t next; /* of the parameter's elements */
+    int64_t next; /* index into the parameter's elements */
 } parameter_reading;
 
 /* Elements [first, first + count) of a tensor. */
@@ -247,12 +249,12 @@ static p2p_status read_elements(safetensors_file *file, const tensor_part *part,
                                 double *values) {
     const safetensors_entry *entry = weights_find(file, part->name);
     if (entry) return safetensors_read_part(file, entry, first, count, read_type, values);
-    for (int64_t i = 0; i < count; i++) values[i] = 0; /* checked: a bias that may lack */
+    for (int64_t i = 0; i < count; i++) values[i] = 0; /* a bias that may be absent, by weights_check */
     return P2P_OK;
 }
 
-/* The next elements of a parameter, from whichever tensors hold them. */
-static p2p_status give_elements(void *context, void *values, int64_t count) {
+/* The next `count` elements of a parameter, from the tensors that contain them. */
+static p2p_status load_elements(void *context, void *values, int64_t count) {
     parameter_reading *reading = context;
     const int64_t end = reading->next + count;
     double *to = values;
@@ -274,7 +276,7 @@ static p2p_status read_tensors(p2p_session *session, safetensors_file *file, con
         reading.count = tensors_of(group, p2p_network_param(group->network, param), reading.parts);
         if (reading.count == 0) continue;
         P2P_TRY(p2p_session_write_pieces(session, group->network, param, group->part, read_type,
-                                         give_elements, &reading));
+                                         load_elements, &reading));
     }
     return P2P_OK;
 }

@@ -1,9 +1,9 @@
 /* A session's parameters as named tensors of a safetensors file, and back.
  *
- * A network's parameters already have the names and layouts of PyTorch's state dictionary; the one
- * difference is that running statistics are one parameter here ("x.running") and three tensors there
- * ("x.running_mean", "x.running_var", and the count "x.num_batches_tracked"). Gradients' moments use the same
- * names behind a prefix. What a file is for is said in model_file.h and by the trainer's checkpoints.
+ * A network's parameters have the names and layouts of PyTorch's state dictionary, with one exception:
+ * running statistics are one parameter here ("x.running") and three tensors there ("x.running_mean",
+ * "x.running_var", and the count "x.num_batches_tracked"). Adam's moments have the same names after a prefix.
+ * The kinds of files are defined in model_file.h and train/run/checkpoint.h.
  */
 #ifndef WEIGHTS_H
 #define WEIGHTS_H
@@ -14,27 +14,28 @@
 typedef struct {
     p2p_network *network;
     p2p_state_part part;  /* running statistics belong to P2P_STATE_VALUE alone */
-    const char *prefix;   /* "" for none; with its dot: "moment1." */
-    int64_t passes;       /* num_batches_tracked (pix2pix_passes); only written, and only with values */
-    bool biases_may_lack; /* only read: a bias that the file hasn't is 0 (state_dict.h) */
+    const char *prefix;   /* including its dot: "moment1."; "" for none */
+    int64_t passes;       /* num_batches_tracked (pix2pix_passes); written with values, never read */
+    bool biases_may_lack; /* when reading, a bias absent from the file is 0 (state_dict.h) */
 } weights_group;
 
-/* Declare and write all tensors of the groups; the caller adds metadata before and commits after. `type` is
- * f32, or f64 to keep every bit of a device that computes in double precision. P2P_DIVERGED names a parameter
- * that holds an infinity or NaN. */
+/* Declare and write all tensors of the groups. The caller adds metadata before and commits afterwards. `type`
+ * is f32, or f64 to keep every bit of a device that computes in double precision. P2P_DIVERGED names a
+ * parameter that contains an infinity or NaN. */
 p2p_status weights_write(p2p_session *session, safetensors_writer *writer, const weights_group *groups,
                          int count, p2p_type type);
 
-/* The tensor of this name, or of "module.<name>", as PyTorch's parallel wrappers save it; or NULL. */
+/* The tensor of this name, or of "module.<name>", as PyTorch's parallel wrappers save it; NULL if there is
+ * neither. */
 const safetensors_entry *weights_find(const safetensors_file *file, const char *name);
 
-/* Does the file hold exactly the groups' tensors? P2P_INPUT names the first that is missing, has another
- * shape (both are shown), or belongs to no group. Old files are accepted: num_batches_tracked may be missing,
- * and running statistics may be there for normalisations that have none (PyTorch once kept them for instance
- * norm; nothing reads them). Needs no device. */
+/* Check that the file contains exactly the groups' tensors. P2P_INPUT names the first tensor that is missing,
+ * has another shape (the message has both), or belongs to no group. Old files are accepted:
+ * num_batches_tracked may be missing, and running statistics may be present for normalisations that have none
+ * (PyTorch once kept them for instance norm; they are ignored). Needs no device. */
 p2p_status weights_check(const safetensors_file *file, const weights_group *groups, int count);
 
-/* Check, then copy every tensor to every replica of the session. */
+/* weights_check, then copy every tensor to every replica of the session. */
 p2p_status weights_read(p2p_session *session, safetensors_file *file, const weights_group *groups, int count);
 
 #endif

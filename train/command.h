@@ -1,5 +1,4 @@
-/* The commands of the program: one file each, all of one form. main.c chooses; nothing here prints errors.
- */
+/* The commands of the program, one file each. main.c selects the command and prints its error. */
 #ifndef P2P_COMMAND_H
 #define P2P_COMMAND_H
 
@@ -12,7 +11,7 @@ typedef struct {
     const char *usage;    /* the line after "usage: " */
     const char *examples; /* lines for --help, each ending in a newline */
     const char *notes;    /* likewise, below the options; NULL: none */
-    /* Results go to stdout, all else to stderr. */
+    /* Prints results on stdout, everything else on stderr. */
     p2p_status (*run)(settings *all);
 } command;
 

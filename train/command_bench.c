@@ -1,5 +1,7 @@
-/* `p2p bench`: which measurement, and in which order. Steps come first, so that the time to the first one and
- * the memory are those of a training; then the operations, and the device's ceilings last. */
+/* `p2p bench`: the selection and the order of measurements. Steps are first, so that the time to the first
+ * step and the memory are those of a training; then the operations, then the device's ceilings. */
+#include "bench/bench.h"
+#include "bench/bench_peaks.h"
 #include "bench/bench_report.h"
 #include "bench/bench_sweep.h"
 #include "command.h"
@@ -50,7 +52,7 @@ static p2p_status report_speed(bench *b, bench_profile *profile) {
     return bench_report_speed(b, &speed, bench_profile_convolution_flops(profile), &peaks);
 }
 
-/* One pass warms up and is not counted. */
+/* The first pass warms up and does not count. */
 static p2p_status report_operations(bench *b, bench_profile *profile) {
     bench_peaks peaks;
     P2P_TRY(bench_profile_take(b, 1, profile));
@@ -63,7 +65,7 @@ static p2p_status report_operations(bench *b, bench_profile *profile) {
 
 static p2p_status run_plan_bench(const settings *all) {
     bool operations = strcmp(all->what, "ops") == 0;
-    bool training = strcmp(operations ? all->mode : all->what, "train") == 0;
+    bool training = operations ? setup_mode_is_train(all) : strcmp(all->what, "train") == 0;
     bench b;
     bench_profile profile = {0};
     p2p_status status = bench_open(&b, all, training);

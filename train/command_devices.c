@@ -1,4 +1,4 @@
-/* `p2p devices`. */
+/* `p2p devices`: a list of all devices, and the reasons why some cannot be used. */
 #include "command.h"
 #include "p2p.h"
 
@@ -30,7 +30,7 @@ p2p_status command_devices(settings *all) {
     int count;
     P2P_TRY(p2p_device_list(&entries, &count));
     for (int i = 0; i < count; i++) print_entry(&entries[i]);
-    printf("\n* is what --backend auto takes.\n");
+    printf("\n* marks the device of --backend auto.\n");
     free(entries);
     return P2P_OK;
 }

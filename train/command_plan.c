@@ -1,12 +1,10 @@
-/* `p2p plan`: what a device will do in a step, and the memory that it takes, without allocating any of it. */
+/* `p2p plan`: the operations and the memory of a step on a device. None of the memory is allocated. */
 #include "command.h"
 #include "setup/setup.h"
 
-#include <string.h>
-
 static p2p_status make_graph(const settings *all, const pix2pix *model, p2p_graph **graph) {
     pix2pix_graph_options options = pix2pix_graph_options_for(model, all->batch);
-    if (strcmp(all->mode, "train") == 0) return pix2pix_graph_train(model, &options, graph);
+    if (setup_mode_is_train(all)) return pix2pix_graph_train(model, &options, graph);
     return pix2pix_graph_evaluate(model, &options, false, graph);
 }
 

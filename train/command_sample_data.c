@@ -1,4 +1,4 @@
-/* `p2p sample-data`: a data set drawn by the program itself. The drawing is in sample_data.c. */
+/* `p2p sample-data`: a generated data set. The implementation is in sample/. */
 #include "command.h"
 #include "sample/sample_data.h"
 

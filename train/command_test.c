@@ -1,10 +1,10 @@
-/* `p2p test`: every pair of a split through a trained generator, and how far the results are from the
- * targets.
+/* `p2p test`: runs a trained generator on the pairs of a split and measures the results against the targets.
  *
- * Pairs are brought to the size that the model was trained on, as validation does. What is measured is what
- * is written: the pictures' own 8 or 16 bits.
+ * Pairs are resized as in validation, by default to the model's size. The metrics are those of the written
+ * pictures, rounded to 8 or 16 bits.
  */
 #include "command.h"
+#include "host/json_file.h"
 #include "host/sys.h"
 #include "host/text.h"
 #include "image/picture_grid.h"
@@ -40,9 +40,10 @@ static p2p_status check_required(const settings *all) {
     return P2P_OK;
 }
 
-/* ---- What is tested ----------------------------------------------------------------------------------- */
+/* ---- Model and data ----------------------------------------------------------------------------------- */
 
-/* The model's own direction; a state dictionary has none, so there --direction may choose. */
+/* The direction is the model's. --direction sets it for a state dictionary, which has none; for other models
+ * it must agree. */
 static p2p_status choose_direction(test_run *run) {
     model_file_info *info = &run->t.info;
     const char *asked = run->all->direction;
@@ -83,7 +84,7 @@ static p2p_status make_paths(test_run *run) {
     return sys_path_join(&run->numbers_path, out, "metrics.json");
 }
 
-/* Both files of every pair, the grid and the numbers. */
+/* List the result files: two of every pair, the grid and the metrics. The caller frees the results. */
 static p2p_status name_results(const test_run *run, result_file *files) {
     size_t at = 0;
     char *result;
@@ -125,7 +126,7 @@ static p2p_status save_picture(const char *folder, const char *name, const image
 
 /* ---- Numbers ------------------------------------------------------------------------------------------ */
 
-/* Takes nothing, gives an object with l1, psnr and ssim; NULL where memory fails. */
+/* A new object with l1, psnr and ssim; NULL if memory runs out. */
 static json_t *numbers_of(const quality *measured) {
     return json_pack("{s:o, s:o, s:o}", "l1", quality_to_json(measured->l1), "psnr",
                      quality_to_json(measured->psnr), "ssim", quality_to_json(measured->ssim));
@@ -144,7 +145,7 @@ static p2p_status note_numbers(test_run *run, const char *name, const quality *m
     return P2P_OK;
 }
 
-/* All about the run but the single images. */
+/* metrics.json without `images`. See FORMATS.md. */
 static json_t *summary_of(const test_run *run) {
     const translator *t = &run->t;
     const quality mean = quality_mean(&run->total);
@@ -159,12 +160,11 @@ static json_t *summary_of(const test_run *run) {
 
 static p2p_status write_numbers(const test_run *run) {
     json_t *object = summary_of(run);
-    char *line = object ? json_dumps(object, JSON_COMPACT) : NULL, *text = NULL;
-    if (line && json_object_set(object, "images", run->images) == 0)
-        text = json_dumps(object, JSON_INDENT(2));
-    p2p_status status = text ? sys_file_write(run->numbers_path, text, strlen(text)) : no_memory();
+    char *line = object ? json_dumps(object, JSON_COMPACT) : NULL;
+    const bool complete = line && json_object_set(object, "images", run->images) == 0;
+    p2p_status status =
+        complete ? json_file_write(run->numbers_path, json_incref(object), JSON_INDENT(2)) : no_memory();
     if (status == P2P_OK) printf("%s\n", line);
-    free(text);
     free(line);
     json_decref(object);
     return status;

@@ -1,4 +1,4 @@
-/* `p2p train`. Everything is in trainer.c. */
+/* `p2p train`. The implementation is run/trainer.c. */
 #include "command.h"
 #include "run/trainer.h"
 

@@ -1,7 +1,7 @@
-/* `p2p translate`: pictures through a trained generator.
+/* `p2p translate`: runs a trained generator on pictures.
  *
- * The model's file says everything about the network. Pictures keep their size: they are padded by reflection
- * to sides that the network takes, and cut out of the result. Those of one padded size run together.
+ * The model's file describes the network. Pictures keep their size: they are padded by reflection to a size
+ * that the network accepts, and the results are cropped. Pictures of equal padded size are batched.
  */
 #include "command.h"
 #include "host/sys.h"
@@ -12,10 +12,10 @@
 
 #include <stdlib.h>
 
-/* Pictures that go through the generator together. */
+/* A batch of pictures. */
 typedef struct {
     int count;
-    image *inputs, *results; /* padded; of one allocation, which begins at inputs */
+    image *inputs, *results; /* padded; one allocation, which begins at `inputs` */
     struct {
         const translate_job *job;
         int width, height; /* before padding */
@@ -53,7 +53,7 @@ static void free_batch(picture_batch *batch) {
     free(batch->of);
 }
 
-/* The batch's next picture. */
+/* Load, convert and pad a picture, and append it to the batch. */
 static p2p_status load_picture(const translator *t, const translate_job *job, picture_batch *batch) {
     image picture;
     P2P_TRY(image_load(job->source, &picture));
@@ -81,7 +81,7 @@ static p2p_status save_result(picture_batch *batch, int index) {
     return P2P_OK;
 }
 
-/* Run what has been loaded. */
+/* Run the generator on the loaded pictures, and save the results. */
 static p2p_status run_batch(translation *run, int batch_size) {
     picture_batch *batch = &run->batch;
     if (batch->count == 0) return P2P_OK;
@@ -93,7 +93,7 @@ static p2p_status run_batch(translation *run, int batch_size) {
     return P2P_OK;
 }
 
-/* How many of the list's jobs from `first` on have one size. */
+/* The number of successive jobs from `first` on with equal padded size. */
 static size_t same_size(const translate_list *list, size_t first) {
     size_t end = first;
     while (end < list->count && list->jobs[end].width == list->jobs[first].width &&
@@ -102,7 +102,8 @@ static size_t same_size(const translate_list *list, size_t first) {
     return end - first;
 }
 
-/* `count` pictures of one size, from the list's `first` on. Those before a bad one are finished. */
+/* Translate the `count` jobs from `first` on, which have one size. If a picture is bad, those before it in
+ * the batch are still translated. */
 static p2p_status translate_batch(translation *run, size_t first, int count, int batch_size) {
     p2p_status loaded = P2P_OK;
     for (int i = 0; i < count && loaded == P2P_OK; i++) {

@@ -1,14 +1,12 @@
-/* `p2p tune`: measures anew, for one network configuration, which way of computing each convolution is the
- * fastest on a device. Later starts on this device use what is kept; nothing else is changed. */
-#include "bench/bench.h"
+/* `p2p tune`: measures, for one network configuration, the fastest algorithm of each convolution on a device,
+ * and stores the choices for later starts on the device. */
+#include "bench/bench_profile.h"
 #include "command.h"
 #include "host/sys.h"
 #include "host/text.h"
 #include "setup/setup.h"
 
-#include <string.h>
-
-/* What the progress line needs. */
+/* The state of the progress line. */
 typedef struct {
     double began; /* clock reading at the plan's first convolution; 0: none yet */
 } tuning_progress;
@@ -35,11 +33,11 @@ static p2p_status plan_graph(p2p_session *session, const char *name, p2p_graph *
     return p2p_session_plan(session, name, &graph, &plan);
 }
 
-/* Whatever a training runs: its step, and the validation. */
+/* Plan what a training runs: the step, if --mode is train, and the generator alone for validation. */
 static p2p_status plan_all(const settings *all, const pix2pix *model, p2p_session *session,
                            p2p_graph *graphs[2]) {
     pix2pix_graph_options options = pix2pix_graph_options_for(model, all->batch);
-    if (strcmp(all->mode, "train") == 0) {
+    if (setup_mode_is_train(all)) {
         P2P_TRY(pix2pix_graph_train(model, &options, &graphs[0]));
         P2P_TRY(plan_graph(session, "training step", graphs[0]));
     }
@@ -50,7 +48,7 @@ static p2p_status plan_all(const settings *all, const pix2pix *model, p2p_sessio
 static void print_choice(const p2p_op *op, const p2p_choice *choice) {
     char name[128];
     bench_operation_name(op, name, sizeof name);
-    printf("%-62s %-24s", name, choice->name[0] ? choice->name : "as by arithmetic");
+    printf("%-62s %-24s", name, choice->name[0] ? choice->name : "by arithmetic");
     if (choice->seconds > 0)
         printf(" %9.3f %9.3f %6.2f\n", choice->seconds * 1e3, choice->default_seconds * 1e3,
                choice->default_seconds / choice->seconds);
@@ -83,7 +81,7 @@ static p2p_status tune(const settings *all, const pix2pix *model, p2p_device *de
     p2p_status status = setup_session_create(all, device, &tuning, &session);
     if (status == P2P_OK) status = plan_all(all, model, session, graphs);
     if (status == P2P_OK && p2p_session_choice_count(session) == 0)
-        fprintf(stderr, "%s has one way for every convolution: there is nothing to tune\n",
+        fprintf(stderr, "%s has one algorithm for every convolution: there is nothing to tune\n",
                 p2p_device_address(device));
     else if (status == P2P_OK)
         print_table(session);

@@ -1,12 +1,13 @@
-/* The p2p program: picks a command, prints its failure with a hint, and turns its status into an exit code.
+/* The p2p program: selects a command, prints its error with a hint, and maps its status to an exit code.
  *
  * Exit codes: 0 success, 1 failure, 2 wrong usage, 3 unusable input, 4 no such device, 5 device lost; 130,
- * 143 or 129 where SIGINT (Ctrl-C), SIGTERM or SIGHUP stopped a training, whose state is then kept.
+ * 143 or 129 if SIGINT (Ctrl-C), SIGTERM or SIGHUP stopped a training, whose state is saved.
  */
 #include "command.h"
 #include "host/sys.h"
 #include "host/text.h"
 #include "p2p.h"
+#include "setup/setup.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -18,7 +19,7 @@ static const command commands[] = {
      "  p2p train --data shoes --out run1 --epochs 400 --resume\n"
      "  p2p train --data maps --out small --size 128 --ngf 32 --batch 4 --backend opencl\n",
      NULL, command_train},
-    {"translate", COMMAND_TRANSLATE, "turn images into what the model draws",
+    {"translate", COMMAND_TRANSLATE, "translate pictures with a trained model",
      "p2p translate --model PATH -o OUT PICTURE_OR_FOLDER...",
      "  p2p translate --model run1/generator.safetensors -o shoe.png outline.png\n"
      "  p2p translate --model run1 --epoch 20 -o results --format jpg --batch 8 outlines\n",
@@ -47,22 +48,21 @@ static const command commands[] = {
      "  p2p bench --what ops --steps 5\n"
      "  p2p bench --what translate --json --trace step.json\n"
      "  p2p bench --sweep size --plot sizes.svg\n",
-     "Work is counted as direct convolution, whatever algorithm runs. Ceilings are what this device reached "
-     "in\n"
-     "this run, not a data sheet's figures: the best rate of a fixed set of 4x4 convolutions (a faster "
-     "algorithm\n"
-     "raises it), and the best rate at which the operations of one large layer, or a copy within the "
-     "device,\n"
-     "moved memory. The time to the first step counts from the start of the command; run it twice to see it\n"
-     "with the driver's kernel cache filled.\n",
+     "Work is counted as direct convolution, whatever algorithm runs. The ceilings are measured in the same\n"
+     "run. The peak is the rate of a kernel that only multiplies and adds; if the device has none, the best\n"
+     "rate of a fixed set of 4x4 convolutions. The memory rate is the best of a copy within the device and "
+     "of\n"
+     "the operations of one large layer. The time to the first step starts with the command; run it twice "
+     "to\n"
+     "see it with the driver's kernel cache filled.\n",
      command_bench},
-    {"tune", COMMAND_TUNE, "measure the ways that a device has for each convolution, and keep the fastest",
+    {"tune", COMMAND_TUNE, "measure a device's algorithms for each convolution, and keep the fastest",
      "p2p tune [OPTIONS]",
      "  p2p tune\n"
      "  p2p tune --batch 4 --precision bf16 --device opencl:1\n"
      "  p2p tune --mode translate --size 512\n",
-     "Each candidate is checked before it is timed. Later trainings on this device use what is kept, in\n"
-     "P2P_CACHE_DIR or below ~/.cache; on GPUs a training measures by itself what is not kept yet. Results\n"
+     "Each candidate is checked before it is timed. Later trainings on this device use what is kept in\n"
+     "the folder of --cache; on GPUs a training measures by itself what is not kept yet. Results\n"
      "may differ in their last bits from those without; a resumed training goes on with the choices that\n"
      "its checkpoint holds.\n",
      command_tune},
@@ -77,6 +77,16 @@ static const command *command_named(const char *name) {
     return NULL;
 }
 
+static const struct {
+    const char *name, *summary;
+    void (*print)(FILE *stream);
+} topics[] = {
+    {"presets", "what the two published trainings set the options to", settings_print_presets},
+    {"environment", "the environment variables that p2p reads", p2p_environment_print},
+};
+
+enum { TOPIC_COUNT = sizeof topics / sizeof topics[0] };
+
 static void print_overview(FILE *stream) {
     fprintf(stream,
             "p2p %s: trains and runs pix2pix (paired image-to-image translation) on any device\n\n"
@@ -85,8 +95,9 @@ static void print_overview(FILE *stream) {
     for (int i = 0; i < COMMAND_COUNT; i++)
         fprintf(stream, "  %-12s %s\n", commands[i].name, commands[i].summary);
     fprintf(stream, "\np2p help COMMAND, or p2p COMMAND --help, shows its options and examples.\n"
-                    "p2p help presets shows what the two published trainings set the options to.\n"
-                    "p2p --version shows the version.\n");
+                    "p2p help TOPIC shows one of these:\n\n");
+    for (int i = 0; i < TOPIC_COUNT; i++) fprintf(stream, "  %-12s %s\n", topics[i].name, topics[i].summary);
+    fprintf(stream, "\np2p --version shows the version.\n");
 }
 
 static void print_help(const command *chosen, FILE *stream) {
@@ -97,8 +108,18 @@ static void print_help(const command *chosen, FILE *stream) {
 }
 
 static p2p_status unknown_command(const char *name) {
-    p2p_fail(P2P_USAGE, "'%s' is no command of p2p", name);
+    p2p_fail(P2P_USAGE, "'%s' is not a command of p2p", name);
     return p2p_hint(P2P_USAGE, "p2p help lists the commands");
+}
+
+static p2p_status unknown_topic(const char *name) {
+    char text[256] = "";
+    for (int i = 0; i < TOPIC_COUNT; i++) {
+        const size_t used = strlen(text);
+        snprintf(text + used, sizeof text - used, "%s%s", i > 0 ? ", " : "", topics[i].name);
+    }
+    p2p_fail(P2P_USAGE, "'%s' is neither a command of p2p nor a topic of p2p help", name);
+    return p2p_hint(P2P_USAGE, "the topics are %s; p2p help lists the commands", text);
 }
 
 static p2p_status help(int argc, const char **argv) {
@@ -106,12 +127,13 @@ static p2p_status help(int argc, const char **argv) {
         print_overview(stdout);
         return P2P_OK;
     }
-    if (strcmp(argv[1], "presets") == 0) {
-        settings_print_presets(stdout);
-        return P2P_OK;
-    }
+    for (int i = 0; i < TOPIC_COUNT; i++)
+        if (strcmp(argv[1], topics[i].name) == 0) {
+            topics[i].print(stdout);
+            return P2P_OK;
+        }
     const command *chosen = command_named(argv[1]);
-    if (!chosen) return unknown_command(argv[1]);
+    if (!chosen) return unknown_topic(argv[1]);
     print_help(chosen, stdout);
     return P2P_OK;
 }
@@ -124,7 +146,8 @@ static p2p_status run_command(const command *chosen, const char *program, int ar
     else if (status == P2P_OK) {
         if (all.verbose) p2p_log_to(stderr);
         all.program = program;
-        status = chosen->run(&all);
+        status = setup_process(&all);
+        if (status == P2P_OK) status = chosen->run(&all);
     }
     settings_free(&all);
     if (status == P2P_OK && (fflush(stdout) != 0 || ferror(stdout)))
@@ -148,21 +171,15 @@ static p2p_status dispatch(int argc, const char **argv) {
     return chosen ? run_command(chosen, argv[0], argc - 1, argv + 1) : unknown_command(name);
 }
 
-static void print_line(const char *label, const char *text) {
-    fputs(label, stderr);
-    text_print(text, stderr);
-    fputc('\n', stderr);
-}
-
 int main(int argc, char **argv) {
     sys_memory_return_freed();
     p2p_warnings_to(stderr);
     p2p_status status = dispatch(argc, (const char **)argv);
     if (status == P2P_OK) return 0;
-    print_line("p2p: ", p2p_message());
-    if (p2p_message_hint()[0]) print_line("hint: ", p2p_message_hint());
+    text_print_line("p2p: ", p2p_message(), stderr);
+    if (p2p_message_hint()[0]) text_print_line("hint: ", p2p_message_hint(), stderr);
     if (status == P2P_STOPPED) return sys_stop_end();
-    if (status == P2P_DEVICE_LOST) { /* its driver may wait for it as the process ends, for ever */
+    if (status == P2P_DEVICE_LOST) { /* the driver's exit handlers may wait for the device forever */
         fflush(NULL);
         _Exit(p2p_status_exit_code(status));
     }

@@ -39,9 +39,14 @@ uint64_t p2p_fault_inject(uint64_t nth) {
     return counted;
 }
 
-void p2p_fault_read_environment(void) {
+p2p_status p2p_fault_read_environment(void) {
     const char *text = getenv("P2P_LOSE_DEVICE_AT");
-    if (text) atomic_store(&call_to_lose, strtoull(text, NULL, 10));
+    const size_t digits = text ? strlen(text) : 0;
+    if (digits > 18 || (digits > 0 && strspn(text, "0123456789") != digits))
+        return p2p_fail(P2P_USAGE, "P2P_LOSE_DEVICE_AT is '%s', but must be a whole number, 0 for never",
+                        text);
+    atomic_store(&call_to_lose, digits > 0 ? strtoull(text, NULL, 10) : 0);
+    return P2P_OK;
 }
 
 p2p_status p2p_call_count(const char *function) {

@@ -36,8 +36,8 @@ p2p_status p2p_call_count(const char *function);
 /* The status of a call that must fail. */
 p2p_status p2p_call_failure(void);
 /* For tests of whole programs: P2P_LOSE_DEVICE_AT=N in the environment loses every device at the Nth table
- * call. Read whenever a device is opened. */
-void p2p_fault_read_environment(void);
+ * call. Read whenever a device is opened. P2P_USAGE where it is no number. */
+p2p_status p2p_fault_read_environment(void);
 
 /* Make one fallible table call, unless it is the one that must fail. */
 #define P2P_CALL(function, call) (p2p_call_count(function) == P2P_OK ? (call) : p2p_call_failure())

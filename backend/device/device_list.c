@@ -4,6 +4,7 @@
  * What can be done with an open device is in device.c.
  */
 #include "device_internal.h"
+#include "host/cache.h"
 #include "host/log.h"
 
 #include <stdlib.h>
@@ -158,12 +159,19 @@ static p2p_status check_info(const char *address, const p2p_device_info *info) {
     return P2P_OK;
 }
 
+/* All that the core takes from the environment; a cache without a folder only costs time. */
+static p2p_status read_environment(void) {
+    const char *folder = NULL;
+    if (p2p_cache_folder(&folder) != P2P_OK) p2p_log("cache: %s", p2p_message());
+    return p2p_fault_read_environment();
+}
+
 static p2p_status open_found(const found_device *item, p2p_device **device) {
+    P2P_TRY(read_environment());
     p2p_device *opened = malloc(sizeof *opened);
     if (!opened) return p2p_fail(P2P_OUT_OF_MEMORY, "no host memory for a device's record");
     *opened = (p2p_device){.module = item->module, .info = item->info};
     print_address(item, opened->address, sizeof opened->address);
-    p2p_fault_read_environment();
     p2p_status status = check_info(opened->address, &item->info);
     if (status == P2P_OK) {
         status = P2P_CALL("device_open", item->module->device_open(item->index, &opened->be));

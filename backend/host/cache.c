@@ -68,40 +68,32 @@ static p2p_status hash_file(const unsigned char *file, size_t size, unsigned cha
 
 /* ---- Where --------------------------------------------------------------------------------------------- */
 
-/* The folder is `base` and `below`. As the XDG base directory specification says, a relative XDG_CACHE_HOME
- * counts as none. */
-static p2p_status choose_folder(const char **base, const char **below) {
-    const char *own = getenv("P2P_CACHE_DIR"), *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-    if (own && own[0]) {
-        *base = own, *below = "";
-    } else if (xdg && xdg[0] == '/') {
-        *base = xdg, *below = "/p2p";
-    } else if (home && home[0]) {
-        *base = home, *below = "/.cache/p2p";
-    } else {
-        return p2p_fail(P2P_IO, "none of P2P_CACHE_DIR, XDG_CACHE_HOME and HOME names a folder");
-    }
+static p2p_status path_of_hash(const char *folder, const char *kind, const unsigned char hash[HASH_BYTES],
+                               char **path) {
+    char hex[2 * HASH_BYTES + 1];
+    for (int i = 0; i < HASH_BYTES; i++) snprintf(hex + 2 * i, 3, "%02x", hash[i]);
+    const size_t room = strlen(folder) + strlen(kind) + sizeof hex + sizeof "/-";
+    *path = malloc(room);
+    if (!*path) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for a path");
+    snprintf(*path, room, "%s/%s-%s", folder, kind, hex);
     return P2P_OK;
 }
 
-static p2p_status path_of_hash(const char *kind, const unsigned char hash[HASH_BYTES], char **path) {
-    const char *base = NULL, *below = NULL;
+/* The hash and the file of an entry. P2P_OK and no path where the cache is off. */
+static p2p_status locate(const char *kind, const p2p_key_part *key, int parts, unsigned char hash[HASH_BYTES],
+                         char **path) {
+    const char *folder = NULL;
     *path = NULL;
-    P2P_TRY(choose_folder(&base, &below));
-    char hex[2 * HASH_BYTES + 1];
-    for (int i = 0; i < HASH_BYTES; i++) snprintf(hex + 2 * i, 3, "%02x", hash[i]);
-    const size_t room = strlen(base) + strlen(below) + strlen(kind) + sizeof hex + sizeof "/-";
-    *path = malloc(room);
-    if (!*path) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for a path");
-    snprintf(*path, room, "%s%s/%s-%s", base, below, kind, hex);
-    return P2P_OK;
+    P2P_TRY(p2p_cache_folder(&folder));
+    if (!folder) return P2P_OK;
+    P2P_TRY(hash_parts(key, parts, hash));
+    return path_of_hash(folder, kind, hash, path);
 }
 
 p2p_status p2p_cache_path(const char *kind, const p2p_key_part *key, int parts, char **path) {
     unsigned char hash[HASH_BYTES];
-    *path = NULL;
-    P2P_TRY(hash_parts(key, parts, hash));
-    return path_of_hash(kind, hash, path);
+    P2P_TRY(locate(kind, key, parts, hash, path));
+    return *path ? P2P_OK : p2p_fail(P2P_IO, "the cache is off");
 }
 
 /* ---- Reading ------------------------------------------------------------------------------------------- */
@@ -150,8 +142,8 @@ bool p2p_cache_get(const char *kind, const p2p_key_part *key, int parts, void **
     char *path = NULL;
     *value = NULL;
     *size = 0;
-    p2p_status status = hash_parts(key, parts, hash);
-    if (status == P2P_OK) status = path_of_hash(kind, hash, &path);
+    p2p_status status = locate(kind, key, parts, hash, &path);
+    if (status == P2P_OK && !path) return false;
     if (status == P2P_OK) status = find_entry(path, hash, value, size);
     if (status != P2P_OK) p2p_log("cache: %s", p2p_message());
     free(path);
@@ -194,8 +186,8 @@ void p2p_cache_put(const char *kind, const p2p_key_part *key, int parts, const v
     static atomic_flag warned = ATOMIC_FLAG_INIT;
     unsigned char hash[HASH_BYTES];
     char *path = NULL;
-    p2p_status status = hash_parts(key, parts, hash);
-    if (status == P2P_OK) status = path_of_hash(kind, hash, &path);
+    p2p_status status = locate(kind, key, parts, hash, &path);
+    if (status == P2P_OK && !path) return;
     if (status == P2P_OK) status = write_entry(path, hash, value, size);
     free(path);
     if (status == P2P_OK) return;

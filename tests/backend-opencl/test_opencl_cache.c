@@ -49,7 +49,7 @@ static int in_fresh_folder(void **state) {
     built = found = refused = 0;
     spoil = AS_KEPT;
     setenv("P2P_OPENCL_CACHE", "on", 1);
-    return setenv("P2P_CACHE_DIR", test_path(folder, "cache"), 1);
+    return p2p_cache_folder_set(test_path(folder, "cache")) != P2P_OK;
 }
 
 static int remove_folder(void **state) {

@@ -48,7 +48,7 @@ static p2p_be_device *device;
 static int open_device(void **state) {
     (void)state;
     folder = test_folder_make();
-    setenv("P2P_CACHE_DIR", folder, 1);
+    assert_int_equal(p2p_cache_folder_set(folder), P2P_OK);
     tests_run = warnings = 0;
     warning[0] = '\0';
     return module->device_open(0, &device) != P2P_OK;

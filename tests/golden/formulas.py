@@ -1,5 +1,6 @@
-"""Pictures that a formula defines: every value 0..255 from position, channel and size. tests/test_formulas.c has
-the same ones, so golden files hold results only."""
+"""Pictures defined by formulas: every value 0..255 from position, channel and size.
+
+tests/support/test_formulas.c has the same formulas, so that golden files hold results only."""
 
 
 def scramble(value):

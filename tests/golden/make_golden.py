@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Make the golden files of tests/test_golden.c: tiny pix2pix trainings by PyTorch in double precision.
+"""Make the golden files of tests/models/test_golden.c: tiny pix2pix trainings by PyTorch in double precision.
 
     python3 tests/golden/make_golden.py [FOLDER]        (default: this folder)
 
@@ -7,8 +7,8 @@ For each case, CASE_generator.safetensors and CASE_discriminator.safetensors are
 CASE_expected.safetensors holds the images, every layer's result and every gradient of the first step, the losses of all
 steps, and weights, running statistics, Adam's moments and translated images after the last. Computed in float64,
 stored in float32. Parameters whose true gradient is zero, which Adam moves by full steps in the direction of rounding
-noise, are left out and named in the metadata. state_dicts.txt lists the full-sized networks' tensors. Needs PyTorch
-(Debian's python3-torch or PyPI's torch), nothing else. Dropout is off, because its masks are each program's own.
+noise, are excluded and named in the metadata. state_dicts.txt lists the full-sized networks' tensors. Needs PyTorch
+(Debian's python3-torch or PyPI's torch), nothing else. Dropout is off, because its masks differ between programs.
 """
 
 import dataclasses
@@ -26,10 +26,10 @@ STEPS = 3
 DEFAULTS = dict(input_channels=3, output_channels=3, discriminator_net="patch", discriminator_layers=3,
                 learning_rate=1e-3, lambda_l1=100.0, beta1=0.5, beta2=0.999, adam_eps=1e-8, d_order="first",
                 gan_mode="bce", style=PYTORCH,
-                init_stddev=0.1)  # more than in training, so that no layer of so few channels fades out
+                init_stddev=0.1)  # more than in training, so that layers of so few channels do not vanish
 
 CASES = {
-    # square, the usual discriminator
+    # square, the default discriminator
     "batch1": dict(batch=1, height=32, width=32, depth=3, ngf=3, ndf=2, learning_rate=2e-4),
     # every width of the U-Net, statistics over two images, a 1x1 bottleneck
     "batch2": dict(batch=2, height=32, width=32, depth=5, ngf=1, ndf=2),
@@ -39,14 +39,14 @@ CASES = {
     # --preset tensorflow
     "tensorflow": dict(batch=2, height=16, width=16, depth=3, ngf=2, ndf=2, discriminator_layers=1, adam_eps=1e-7,
                        d_order="simultaneous", style=TENSORFLOW),
-    # the same over a single number in the bottleneck: the shift comes out, the gradient is exactly zero
+    # the same over a single number in the bottleneck: the result is the shift, the gradient is exactly zero
     "one_pixel": dict(batch=1, height=16, width=16, depth=4, ngf=1, ndf=1, discriminator_layers=1, adam_eps=1e-7,
                       d_order="simultaneous", style=TENSORFLOW),
     # instance normalisation, lsgan, 1 and 4 channels
     "instance": dict(batch=2, height=16, width=24, input_channels=1, output_channels=4, depth=3, ngf=2, ndf=2,
                      discriminator_layers=2, gan_mode="lsgan", style=Style(norm="instance", eps=1e-4)),
     # the pixel discriminator, 4 and 1 channels, every number unusual; its weights are large, so that its activations
-    # bend: where a channel has one sign, the normalisation takes the gradient of its bias away
+    # change sign: in a channel of one sign, the normalisation would remove the gradient of its bias
     "pixel": dict(batch=2, height=12, width=16, input_channels=4, output_channels=1, discriminator_net="pixel", depth=2,
                   ngf=2, ndf=3, lambda_l1=20.0, beta1=0.4, beta2=0.99, adam_eps=1e-3,
                   init_stddev=0.7, style=Style(eps=1e-2, momentum=0.3, slope=0.05)),
@@ -103,7 +103,7 @@ def evaluate(generator, condition, target):
     """Translations with each image's own statistics, and with the running ones, and their L1 distances."""
     results = {}
     with torch.no_grad():
-        # a copy of the state, because a pass in training mode moves the running statistics
+        # a copy of the state, because a pass in training mode updates the running statistics
         state = {name: tensor.clone() for name, tensor in generator.state_dict().items()}
         image = torch.cat([generator(condition[i : i + 1]) for i in range(condition.shape[0])])
         generator.load_state_dict(state)
@@ -122,7 +122,7 @@ def networks(training):
 
 
 def vanishing(training):
-    """Names of the parameters whose true gradient is zero: an instance's mean takes a bias before it away."""
+    """Names of the parameters whose true gradient is zero: instance normalisation removes a bias before it."""
     found = []
     for network_name, network, _ in networks(training):
         for name, sequence in network.named_modules():
@@ -157,7 +157,7 @@ def make_networks(case):
 
 
 def run_case(case, seed):
-    """(initial state of both networks by name, expected tensors, names of what is left out of them)."""
+    """(initial state of both networks by name, expected tensors, names of excluded parameters)."""
     generator, discriminator = (network.double() for network in make_networks(case))
     initialise(generator, case["init_stddev"], seed, everywhere=True)
     initialise(discriminator, case["init_stddev"], seed + 1, everywhere=True)
@@ -183,7 +183,7 @@ def run_case(case, seed):
     for name in left_out:
         for part in ("gradient", "trained", "moment1", "moment2"):
             del expected[f"{part}.{name}"]
-        # what the updated discriminator's convolution gives in the generator's half has the moved bias in it
+        # in the generator's half the result of the updated discriminator's convolution contains the moved bias
         expected.pop(f"layer.g_gan.{name.partition('.')[2].rpartition('.')[0]}", None)
     return initial, expected, left_out
 

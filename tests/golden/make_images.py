@@ -1,11 +1,10 @@
 #!/usr/bin/env python3
-"""Writes images/ (small JPEG, PNG, BMP and GIF files of every kind) and images.txt (what must come out of them).
+"""Write images/ (small JPEG, PNG, BMP and GIF files of every kind) and images.txt (their decoded samples).
 
 Each line of images.txt holds: file, width, height, channels, bits, and the FNV-1a hashes (64 bits) of its
-samples in five forms: its own, grey, grey with alpha, RGB, RGB with alpha. For 8 bits the last four are what
-Pillow's convert gives to "L", "LA", "RGB", "RGBA"; Pillow knows no 16-bit pictures but grey ones, so theirs
-are by the definition in image.h, hashed low byte first. Run it with Pillow installed; the results are
-committed."""
+samples in five forms: its own, grey, grey with alpha, RGB, RGB with alpha. For 8 bits the last four are the
+results of Pillow's convert to "L", "LA", "RGB", "RGBA". Pillow supports no 16-bit pictures except grey ones, so
+theirs follow the definition in image.h, hashed low byte first. Needs Pillow; the results are committed."""
 
 import io
 import pathlib
@@ -185,7 +184,7 @@ MODES = ["L", "LA", "RGB", "RGBA"]
 
 
 def own_mode(opened):
-    """The mode that keeps everything."""
+    """The mode that keeps all information of the picture."""
     transparent = "transparency" in opened.info
     grey = opened.mode in ("1", "L", "LA")
     if opened.mode == "P":
@@ -239,10 +238,10 @@ def main():
         (folder / name).write_bytes(png(color_type, 16, sixteen, channels, interlaced))
         lines.append(deep_line(name, channels))
     cmyk = jpeg("CMYK")
-    adobe = cmyk.index(b"Adobe\0")  # its last byte says how the inks were transformed: 2 is YCCK
+    adobe = cmyk.index(b"Adobe\0")  # its last byte is the colour transform: 2 is YCCK
     (folder / "cmyk.jpg").write_bytes(cmyk)
     (folder / "ycck.jpg").write_bytes(cmyk[: adobe + 11] + b"\2" + cmyk[adobe + 12 :])
-    # Two squares that differ in their low bytes alone, for test_data.sh.
+    # Two squares that differ in their low bytes only, for test_data.sh.
     for number in range(2):
         low = lambda x, y, c: 0x8000 | (noise(x, y, number, 0, 0) if number else 8 * x + y)
         (folder / f"deep{number}.png").write_bytes(png(GREY, 16, low, 1, size=(32, 32)))

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""Writes nearest.txt: what TensorFlow's tf.image.resize with NEAREST_NEIGHBOR makes of pictures that a formula
-defines, in the form of resize.txt (make_resize.py). Run it with TensorFlow 2 installed; the result is
-committed. Sizes such as 1200 to 256, 7 to 14 and all of 1 to 40 put many positions exactly between pixels."""
+"""Write nearest.txt: results of TensorFlow's tf.image.resize with NEAREST_NEIGHBOR on pictures of formulas.py.
+
+The format is that of resize.txt (make_resize.py). Sizes such as 1200 to 256, 7 to 14 and all of 1 to 40 have many
+positions exactly between pixels. Needs TensorFlow 2; the result is committed."""
 
 import pathlib
 

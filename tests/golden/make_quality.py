@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes quality.txt: what scikit-image says about pairs of pictures that formulas.py defines.
+"""Write quality.txt: scikit-image's measures of pairs of pictures of formulas.py.
 
 Each line holds: two formulas, width, height, channels, bits, then L1 where the data_range is 2 wide, PSNR and SSIM
 (inf for equal pictures). A 16-bit sample is the formula's value in its upper byte and noise in its lower one.
@@ -41,7 +41,7 @@ def picture(formula, w, h, channels, bits):
 
 
 def main():
-    warnings.simplefilter("ignore")  # of the division by zero that makes an infinite PSNR
+    warnings.simplefilter("ignore")  # about the division by zero of an infinite PSNR
     lines = []
     for a, b, w, h, channels, bits in CASES:
         first, second = picture(a, w, h, channels, bits), picture(b, w, h, channels, bits)

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Writes resize.txt: what Pillow's bicubic resize makes of pictures that a formula defines.
+"""Write resize.txt: results of Pillow's bicubic resize on pictures of formulas.py.
 
-Each line holds: filter, channels, bits, formula, source width, source height, target width, target height, and the FNV-1a hash (64
-bits) of the target's bytes; small targets follow in hexadecimal, so that a failure can be read. test_formulas.c
-computes the same formulas. Run it with Pillow 13 or later, which decides by the sizes whether to begin
-horizontally or vertically; the result is committed."""
+Each line holds: filter, channels, bits, formula, source width, source height, target width, target height, and the
+FNV-1a hash (64 bits) of the target's bytes. The bytes of small targets follow in hexadecimal, to make failures
+readable. test_formulas.c computes the same formulas. Needs Pillow 13 or later, which chooses by the sizes whether the
+first pass is horizontal or vertical; the result is committed."""
 
 import pathlib
 import struct
@@ -59,8 +59,8 @@ def samples(formula, w, h, channels):
 
 
 def deep_samples(formula, w, h):
-    """16 bits, the low byte as lively as the high one; no value so high that overshoot would leave 16 bits,
-    which Pillow forgets to clamp."""
+    """16 bits with as much information in the low byte as in the high one. No value is so high that overshoot would
+    exceed 16 bits, which Pillow does not clamp."""
     return [8192 + 160 * FORMULAS[formula](x, y, 0, w, h) + noise(x, y, 1, w, h) for y in range(h) for x in range(w)]
 
 

@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""Writes state_dict_*: state dictionaries as the published PyTorch code saves them, and what PyTorch draws with them.
+"""Write state_dict_*: state dictionaries as the published PyTorch code saves them, and pictures that PyTorch draws.
 
     python3 tests/golden/make_state_dicts.py [FOLDER]        (default: this folder)
 
 state_dict_KIND.safetensors has no metadata: batch norm as DataParallel and an early PyTorch saved it ("module." before
 every name, no num_batches_tracked), instance norm with the running statistics that PyTorch once kept for it, and no
-norm at all, where only the last layer has a bias. state_dict_KIND.png is what each draws from state_dict_input.png, in
+norm at all, where only the last layer has a bias. state_dict_KIND.png is drawn with each from state_dict_input.png, in
 double precision, with the picture's own statistics; state_dict_batch_running.png is drawn with the running ones.
-test_translate.sh compares. Needs PyTorch and Pillow."""
+test_translate.sh compares p2p's pictures with them. Needs PyTorch and Pillow."""
 
 import os
 import sys
@@ -24,7 +24,7 @@ WIDTH, HEIGHT, DEPTH, FILTERS = 24, 16, 3, 2
 
 
 def replace_norm(module, kind):
-    """As the published code has it: instance norm has no parameters, and the convolutions before it have biases."""
+    """As in the published code: instance norm has no parameters, and the convolutions before it have biases."""
     for name, child in module.named_children():
         if isinstance(child, nn.BatchNorm2d):
             setattr(module, name, nn.InstanceNorm2d(child.num_features) if kind == "instance" else nn.Identity())

@@ -2,8 +2,8 @@
  *
  *     build/tests/fuzz_safetensors CORPUS_FOLDER
  *
- * A good corpus to start with: tests/golden/batch3_*.safetensors, and the files of `p2p train --ngf 1 --ndf
- * 1`. test_safetensors makes random mutations of its own in every test run; this one is guided by coverage.
+ * A good initial corpus: tests/golden/batch3_*.safetensors, and the files of `p2p train --ngf 1 --ndf 1`.
+ * test_safetensors makes random mutations in every test run; this fuzzer is guided by coverage.
  */
 #include "safetensors_exercise.h"
 

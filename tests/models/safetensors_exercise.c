@@ -1,4 +1,4 @@
-/* See safetensors_exercise.h. Sanitizers find what this file doesn't look for. */
+/* See safetensors_exercise.h. Sanitizers find the errors that this file does not check. */
 #include "safetensors_exercise.h"
 
 #include "model_file.h"
@@ -17,7 +17,7 @@ static void read_tensor(safetensors_file *file, const safetensors_entry *entry, 
     require(entry->end <= size && entry->begin <= entry->end, "data lie inside the file");
     require(entry->rank >= 0 && entry->rank <= SAFETENSORS_MAX_RANK, "rank has a limit");
     require(strlen(entry->name) > 0, "names are not empty");
-    /* Exactly as large as promised, so that one element too many is seen. */
+    /* Exactly as large as promised, so that the sanitizer detects one element too many. */
     float *values = malloc((size_t)safetensors_elements(entry) * sizeof *values + 1);
     require(values != NULL, "tensors are no larger than their file");
     require(safetensors_read(file, entry, P2P_TYPE_f32, values) == P2P_OK, "checked data can be read");
@@ -25,7 +25,7 @@ static void read_tensor(safetensors_file *file, const safetensors_entry *entry, 
 }
 
 bool safetensors_exercise(const uint8_t *bytes, size_t size) {
-    /* A memory stream of no bytes is not portable; a file of none is tested by itself. */
+    /* A memory stream of 0 bytes is not portable; test_safetensors tests an empty file. */
     if (size == 0) return false;
     FILE *stream = fmemopen((void *)bytes, size, "rb");
     require(stream != NULL, "memory for a stream");

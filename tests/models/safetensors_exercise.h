@@ -1,5 +1,4 @@
-/* What the mutation test and the fuzzer do with arbitrary bytes: everything a program would do with a file.
- */
+/* Everything a program does with a file, on arbitrary bytes: for the mutation test and the fuzzer. */
 #ifndef SAFETENSORS_EXERCISE_H
 #define SAFETENSORS_EXERCISE_H
 
@@ -8,7 +7,7 @@
 #include <stdint.h>
 
 /* Open `bytes` as a safetensors file; if that works, read every tensor, and describe the file as a model.
- * Aborts when an open file breaks a promise of safetensors.h. Returns whether it opened. */
+ * Aborts if an open file violates safetensors.h. Returns whether the file opened. */
 bool safetensors_exercise(const uint8_t *bytes, size_t size);
 
 #endif

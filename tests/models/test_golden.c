@@ -4,9 +4,9 @@
  *     test_golden reference|opencl [bf16]
  *
  * Differences are ||a - b|| / ||b|| per tensor, and exactly zero where PyTorch's is zero; bounds are in
- * error_budget.h. Parameters whose true gradient is zero are left out by name (the files say which), but for
- * a look at their gradients. Dropout's masks are each program's own: where it stands is checked in the graph
- * instead.
+ * error_budget.h. Parameters whose true gradient is zero are excluded by name (listed in the files); only
+ * their gradients are checked. Dropout's masks differ between programs, so its position is checked in the
+ * graph instead.
  */
 #include "graph/ir.h"
 #include "model_file.h"
@@ -26,7 +26,7 @@
 static const char *device_address;
 static bool bf16; /* all sessions */
 
-/* ---- One case: a tiny model, its session, and what PyTorch made of it --------------------------------- */
+/* ---- One case: a tiny model, its session, and PyTorch's results -------------------------------------- */
 
 enum { PLAN_LAYERS, PLAN_TRAIN, PLAN_IMAGE, PLAN_RUNNING, PLAN_COUNT };
 
@@ -37,14 +37,14 @@ typedef struct {
     p2p_device *device;
     p2p_session *session;
     p2p_type type;      /* in which the device keeps state */
-    p2p_type precision; /* of the computation: that, or bf16 */
+    p2p_type precision; /* of the computation: the same, or bf16 */
     p2p_graph *graphs[PLAN_COUNT];
     p2p_plan *plans[PLAN_COUNT];
     int64_t batch;
     int steps;
     double learning_rate;
-    /* Per part: how many tensors were compared, the sums of their squared differences and of their squares,
-     * the largest share of the bound used, and by which. */
+    /* Per part: the number of tensors compared, the sums of their squared differences and of their squares,
+     * and the largest share of the bound that was used, with its tensor. */
     struct {
         int compared;
         double difference, size;
@@ -109,7 +109,7 @@ static void open_model(golden_case *c) {
     c->learning_rate = number(c, "learning_rate");
     ok(pix2pix_create(&c->model, &config));
 }
-/* Images come in as u8, except where layers are looked at: there as the device's real numbers. */
+/* Images are u8, or the device's real numbers in the plan whose layers are compared. */
 static void plan(golden_case *c, int which) {
     static const char *const names[] = {"layers", "train", "image statistics", "running statistics"};
     pix2pix_graph_options options = pix2pix_graph_options_for(c->model, c->batch);
@@ -167,7 +167,7 @@ static const safetensors_entry *expected_entry(golden_case *c, const char *name)
     return entry;
 }
 
-/* `count` values at `actual` against those from `first` on of the expected tensor. Written so that NaN
+/* `count` values at `actual` against those from `first` on of the expected tensor. NaN
  * fails. */
 static void compare(golden_case *c, p2p_golden_part part, const char *name, const double *actual,
                     int64_t first, int64_t count) {
@@ -218,7 +218,7 @@ static void report(const golden_case *c) {
     }
 }
 
-/* Whether PyTorch's files leave a parameter out, because its true gradient is zero. */
+/* Whether PyTorch's files exclude a parameter because its true gradient is zero. */
 static bool is_left_out(const golden_case *c, const char *network, const char *key) {
     char name[SAFETENSORS_NAME_BYTES];
     snprintf(name, sizeof name, "%s.%s", network, key);
@@ -331,8 +331,8 @@ static double gradient_size(golden_case *c, p2p_network *network, int p) {
     return sqrt(sum);
 }
 
-/* The gradient of a bias that is left out is rounding noise beside that of its layer's filter, which stands
- * before it. Says how many there are. */
+/* Check that the gradient of an excluded bias is rounding noise compared with that of its layer's filter,
+ * which precedes it. Returns the number of such biases. */
 static int check_left_out(golden_case *c, p2p_network *network) {
     int count = 0;
     for (int p = 0; p < p2p_network_param_count(network); p++) {
@@ -347,7 +347,7 @@ static int check_left_out(golden_case *c, p2p_network *network) {
     return count;
 }
 
-/* The first step with every layer's result looked at. */
+/* The first step, comparing every layer's result. */
 static void check_first_step(golden_case *c) {
     static const char prefix[] = "layer.";
     load_initial(c);
@@ -389,7 +389,7 @@ static void check_translation(golden_case *c) {
     compare_loss(c, PLAN_RUNNING, "l1", "evaluation.running.l1", 0);
 }
 
-/* The networks' files hold PyTorch's tensors, no more, no fewer, and its count of batches. */
+/* The networks' files contain exactly PyTorch's tensors, and its count of batches. */
 static void check_files(golden_case *c) {
     char *folder = test_folder_make();
     const char *path = test_path(folder, "model.safetensors");
@@ -511,7 +511,8 @@ static void check_dropout(generator_dropout blocks_that_drop, int depth, const c
         assert_int_equal(relu->op.kind, P2P_KIND_act_fwd);
         assert_int_equal(relu->op.act, P2P_ACT_relu);
         assert_int_equal(relu->value[P2P_AT_act_fwd_x], node->value[P2P_AT_dropout_y]);
-        /* The block is told by the normalisation's name: ".3.model" once per level inside the second. */
+        /* The name of the normalisation identifies the block: it has ".3.model" once per level inside the
+         * second. */
         const ir_value *scale = &graph->values[norm->value[P2P_AT_norm_apply_scale]];
         const char *name = p2p_network_param(scale->network, (p2p_param){scale->param})->name;
         int block = 1;

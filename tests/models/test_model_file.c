@@ -1,6 +1,6 @@
-/* Model files: a configuration and its weights come back as they were, whatever is wrong with a file is
- * refused by name, and no mutation of one does harm. The format below is test_safetensors', files without
- * metadata are test_state_dict's.
+/* Model files: a configuration and its weights are read back unchanged, every error in a file is refused with
+ * its name, and no mutation causes harm. test_safetensors tests the format below, test_state_dict files
+ * without metadata.
  */
 #include "model_file.h"
 #include "safetensors_exercise.h"
@@ -15,8 +15,7 @@
 
 #include "support/test_expect.h"
 
-/* ---- Written and read
- * -------------------------------------------------------------------------------------- */
+/* ---- Written and read --------------------------------------------------------------------------------- */
 
 static pix2pix_config tiny_config(void) {
     pix2pix_config config = pix2pix_config_default();
@@ -117,8 +116,8 @@ static void check_edited(const char *from, const char *to, const char *fragment)
     assert_true(!file && !model);
 }
 
-/* A file of format 1, written by p2p 0.1.0 when it had one training only. What it doesn't say has the value
- * that it always had then; what it does say counts. */
+/* A file of format 1, written by p2p 0.1.0 when it had one training only. Fields that it lacks have the only
+ * value of that time; fields that it has are used. */
 static void test_model_file_of_format_1(void **state) {
     (void)state;
     const char *path = test_golden("format1_generator.safetensors");
@@ -145,8 +144,8 @@ static void test_model_file_refused(void **state) {
     check_edited("\"p2p_format\":\"2\"", "\"p2p_format\":\"3\"", "another version of p2p");
     check_edited("\"p2p_format\":\"2\"", "\"p2p_format\":\"0\"", "another version of p2p");
     check_edited("\"p2p_format\":\"2\"", "\"p2p_format\":\"x\"", "another version of p2p");
-    check_edited("U-Net generator", "X-Net generator", "doesn't know");
-    check_edited("\"norm\":\"batch\"", "\"norm\":\"butch\"", "metadata's norm is none that this version");
+    check_edited("U-Net generator", "X-Net generator", "does not support");
+    check_edited("\"norm\":\"batch\"", "\"norm\":\"butch\"", "norm is not supported by this version");
     check_edited("\"d_order\":", "\"e_order\":", "metadata's d_order is missing");
     check_edited("\"leaky_slope\":\"0.3\"", "\"leaky_slope\":\"1.3\"", "leaky_slope is 1.3");
     check_edited("\"leaky_slope\":", "\"leaky-slope\":", "metadata's leaky_slope is missing");
@@ -173,7 +172,7 @@ static void test_model_file_refused(void **state) {
 
 /* ---- Mutations ---------------------------------------------------------------------------------------- */
 
-/* xorshift64*: any fixed generator will do. */
+/* xorshift64*; any fixed generator would do. */
 static uint64_t random_state;
 
 static uint64_t draw(uint64_t below) {
@@ -210,8 +209,8 @@ static size_t mutate(uint8_t *bytes, size_t size, size_t header) {
     }
 }
 
-/* Insertions and deletions move the data, so the length in front is often mended: else nearly every mutant
- * would fail there. */
+/* Insertions and deletions move the data. The length in front is often corrected, because otherwise nearly
+ * every mutant would fail there. */
 static void mend_length(uint8_t *bytes, size_t size, size_t old_size, size_t header) {
     if (size < 8 || draw(4) == 0) return;
     const uint64_t length = header - 8 + size - old_size;
@@ -239,7 +238,7 @@ static void exercise_mutants(const char *path, int mutants) {
         free(mutant);
     }
     print_message("%d of %d mutants opened\n", opened, mutants);
-    assert_true(opened > mutants / 100 && opened < mutants); /* neither all sound nor all refused at once */
+    assert_true(opened > mutants / 100 && opened < mutants); /* neither all valid nor all refused */
     free(original);
 }
 

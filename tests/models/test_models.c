@@ -1,6 +1,6 @@
 /* The models as descriptions: parameters and their names against PyTorch's (golden/state_dicts.txt), settings
- * and sizes that are refused, what the step graphs hold; and data parallelism: two replicas of a whole
- * pix2pix against one. Their numbers are test_golden's.
+ * and sizes that are refused, and the contents of the step graphs. Then data parallelism: two replicas of a
+ * whole pix2pix against one. test_golden tests the numbers.
  */
 #include "graph/ir.h"
 #include "pix2pix.h"
@@ -24,7 +24,7 @@ static pix2pix *create(const pix2pix_config *config) {
 
 /* ---- Parameters --------------------------------------------------------------------------------------- */
 
-/* Lines of the network `name` in PyTorch's list, one after the other: "key extent extent ...". */
+/* The next line of the network `name` in PyTorch's list: "key extent extent ...". */
 static bool next_line(FILE *list, const char *name, char *line, int size) {
     while (fgets(line, size, list)) {
         line[strcspn(line, "\n")] = '\0';
@@ -116,7 +116,7 @@ static void test_names_of_variants(void **state) {
     config.discriminator_net = DISCRIMINATOR_pixel;
     check_variant(&config, "unet_256_instance", 54409603, "pixel_instance", 8897);
     config.norm = NN_NORM_none;
-    config.bottleneck_norm = true; /* of which there is none either */
+    config.bottleneck_norm = true; /* not present either */
     config.discriminator_net = DISCRIMINATOR_patch;
     check_variant(&config, "unet_256_none", 54409603, "patchgan_70_none", 2767809);
     config.norm = NN_NORM_batch;
@@ -154,7 +154,7 @@ static void test_distributions(void **state) {
         pix2pix_destroy(model);
         assert_true(round == 1 || (config.init_stddev == 0.02 && config.init_scale_stddev == 0.02));
         config.init_stddev = 0.25;
-        config.init_scale_stddev = 0; /* exactly 1, as Keras has it */
+        config.init_scale_stddev = 0; /* exactly 1, as in Keras */
     }
 }
 
@@ -216,7 +216,7 @@ static void test_refused_settings(void **state) {
 #undef REFUSED
 }
 
-/* 24 pixels leave three layers one patch; 22 leave none. */
+/* With three layers, 24 pixels give one patch and 22 none. */
 static void test_small_images(void **state) {
     (void)state;
     pix2pix_config config = pix2pix_config_default();
@@ -237,8 +237,8 @@ static void test_small_images(void **state) {
     assert_int_equal(discriminator_patches(DISCRIMINATOR_pixel, 3, 256), 256);
 }
 
-/* Over one pixel an instance's normalisation would give 0 whatever the image; batch normalisation gives its
- * shift. A larger bottleneck is fine. */
+/* Over one pixel, instance normalisation would return 0 for every image; batch normalisation returns its
+ * shift. A larger bottleneck is valid. */
 static void test_bottleneck_of_one_pixel(void **state) {
     (void)state;
     pix2pix_config config = pix2pix_config_default();
@@ -259,8 +259,8 @@ static int count_kind(const p2p_graph *graph, p2p_kind kind) {
     return count;
 }
 
-/* 16 layers in the generator, 5 in the discriminator, which sees three pairs; in the generator's half its
- * filters get no gradient, and in its own no gradient reaches the generator. */
+/* 16 layers in the generator; 5 in the discriminator, which is applied to three pairs. The generator's half
+ * computes no gradient of the discriminator's filters, the discriminator's half none of the generator. */
 static void test_training_graph(void **state) {
     (void)state;
     const pix2pix_config config = pix2pix_config_default();
@@ -281,8 +281,8 @@ static void test_training_graph(void **state) {
     pix2pix_destroy(model);
 }
 
-/* Both gradients from the old discriminator: exactly one forward pass of it is gone, and no gradient is. Both
- * updates come after both gradients. */
+/* Both gradients are those of the old discriminator: one of its forward passes is gone, and no gradient. Both
+ * updates follow both gradients. */
 static void test_simultaneous_graph(void **state) {
     (void)state;
     int counts[2][P2P_KIND_COUNT];
@@ -325,7 +325,7 @@ static void test_simultaneous_graph(void **state) {
     }
 }
 
-/* Numbers and kinds of a configuration reach the operations. */
+/* The numbers and kinds of a configuration appear in the operations. */
 static void test_settings_in_the_graph(void **state) {
     (void)state;
     pix2pix_config config = pix2pix_config_default();
@@ -357,7 +357,7 @@ static void test_settings_in_the_graph(void **state) {
     pix2pix_destroy(model);
 }
 
-/* Instance normalisation takes each image's own statistics in training too, and moves none; none takes none.
+/* Instance normalisation uses each image's own statistics in training too and updates none; none uses none.
  */
 static void test_norms_in_the_graph(void **state) {
     (void)state;
@@ -385,7 +385,7 @@ static void test_norms_in_the_graph(void **state) {
     }
 }
 
-/* Nothing in an evaluation changes state; statistics are each image's own. */
+/* An evaluation changes no state; statistics are each image's own. */
 static void test_evaluation_graph(void **state) {
     (void)state;
     const pix2pix_config config = pix2pix_config_default();
@@ -501,8 +501,8 @@ static double state_difference(const parallel *a, p2p_network *of_a, const paral
     return sqrt(difference / size);
 }
 
-/* A bias that instance normalisation takes away has a true gradient of zero: Adam moves it by noise. Those
- * that count are of the convolutions that none follows: the U-Net's first, innermost (at depth 6) and last,
+/* A bias that instance normalisation removes has a true gradient of zero: Adam moves it by noise. The other
+ * biases belong to convolutions without a normalisation: the U-Net's first, innermost (at depth 6) and last,
  * the pixel discriminator's first and last. */
 static bool vanishes(const pix2pix_config *config, const p2p_network *network, int p) {
     static const char *const counted[] = {"model.model.0.bias",
@@ -516,7 +516,7 @@ static bool vanishes(const pix2pix_config *config, const p2p_network *network, i
     return true;
 }
 
-/* Two replicas with half the images each and statistics reduced over both are one with all of them. */
+/* Two replicas with half the images each, and statistics reduced over both, equal one with all images. */
 static void check_two_replicas(const pix2pix_config *config) {
     const double bound = 1e-9;
     static parallel one, two;

@@ -1,6 +1,6 @@
-/* The safetensors format, networks' weights in it, and atomic writing: what goes out comes back bit for bit,
- * and whatever is wrong with a file is refused by name. Model files and mutations are test_model_file's,
- * files made by PyTorch test_golden's.
+/* The safetensors format, the weights of networks in it, and atomic writing: files are read back bit for bit,
+ * and every error in a file is refused with its name. test_model_file tests model files and mutations,
+ * test_golden files made by PyTorch.
  */
 #include "model_file.h"
 #include "p2p_file.h"
@@ -53,7 +53,7 @@ static void test_atomic_replaces(void **state) {
     assert_int_equal(test_folder_entries(test_own_folder), 1);
 }
 
-/* A disk that is full, played by a limit on file sizes. */
+/* A limit on file sizes simulates a full disk. */
 static void test_atomic_full_disk(void **state) {
     (void)state;
     const char *path = test_own_path("file");
@@ -96,7 +96,7 @@ static void test_open_refuses(void **state) {
 
 /* ---- Files made by hand ------------------------------------------------------------------------------- */
 
-/* A file of this header text and `data_bytes` bytes of data that count up; its path. */
+/* The path of a file with this header text and `data_bytes` bytes of data that count up. */
 static const char *file_of(const char *header, size_t data_bytes) {
     const size_t length = strlen(header), size = 8 + length + data_bytes;
     uint8_t *bytes = calloc(size, 1);
@@ -347,7 +347,8 @@ static void test_round_trip(void **state) {
     free(narrow_back);
 }
 
-/* A part may fill one tensor and go on in the next; a file whose last tensor isn't full is refused. */
+/* A part may complete one tensor and continue in the next; a file whose last tensor is incomplete is refused.
+ */
 static void test_parts(void **state) {
     (void)state;
     const char *path = test_own_path("parts.safetensors");
@@ -461,7 +462,7 @@ static void train_small(small_training *t) {
     ok(p2p_plan_wait(t->plan));
 }
 
-/* What came in pieces, and how large the largest was. */
+/* The elements of all pieces, and the size of the largest piece. */
 typedef struct {
     double *values;
     int64_t count, largest;
@@ -477,7 +478,7 @@ static p2p_status take_piece(void *context, const void *values, int64_t count) {
     return taken->pieces == 3 ? P2P_STOPPED : P2P_OK;
 }
 
-/* A filter of 4 MB is read in pieces of at most one, until the taker fails. */
+/* A filter of 4 MB is read in pieces of at most 1 MB, until the callback fails. */
 static void test_pieces(void **state) {
     (void)state;
     enum { FILTERS = 16384, ELEMENTS = FILTERS * 2 * 16 };
@@ -508,7 +509,7 @@ static p2p_status give_piece(void *context, void *values, int64_t count) {
     return given->pieces == 3 ? P2P_STOPPED : P2P_OK;
 }
 
-/* It is written in such pieces as well, until the giver fails; what it gave before stays. */
+/* It is written in such pieces as well, until the callback fails; earlier pieces remain. */
 static void test_pieces_given(void **state) {
     (void)state;
     enum { FILTERS = 16384, ELEMENTS = FILTERS * 2 * 16 };
@@ -559,7 +560,7 @@ static p2p_status load_small(small_training *t, const char *path) {
     return status;
 }
 
-/* The state of a trained network survives a file in double precision bit for bit. */
+/* The state of a trained network is the same bit for bit after writing and reading in double precision. */
 static void test_weights_round_trip(void **state) {
     (void)state;
     small_training trained = open_small(), fresh = open_small();
@@ -578,7 +579,7 @@ static void test_weights_round_trip(void **state) {
     close_small(&fresh);
 }
 
-/* What a file of weights holds, by name, and that training moved it. */
+/* The tensors of a weights file by name; training has changed them. */
 static void test_weights_names(void **state) {
     (void)state;
     static const char *const names[] = {
@@ -612,7 +613,7 @@ static void test_weights_names(void **state) {
         double values[3 * 2 * 4 * 4], size = 0;
         ok(safetensors_read(file, entry, P2P_TYPE_f64, values));
         for (int64_t v = 0; v < safetensors_elements(entry); v++) size += fabs(values[v]);
-        /* The norm takes the convolution's bias out again: its gradient is zero but for rounding. */
+        /* The norm removes the convolution's bias: its gradient is zero except for rounding. */
         if (!strstr(entry->name, "conv.bias")) assert_true(size > 0);
     }
     double passes;
@@ -650,7 +651,7 @@ static void test_weights_accepted(void **state) {
     check_made("{\"conv.weight\":" CONV_WEIGHT
                ",\"conv.bias\":" VECTOR("384", "396") "," NORM_TENSORS("") "}",
                444, NULL);
-    /* As saved by PyTorch's wrappers for several devices. */
+    /* With the names of PyTorch's wrappers for several devices. */
     check_made("{\"module.conv.weight\":" CONV_WEIGHT
                ",\"module.conv.bias\":" VECTOR("384", "396") "," NORM_TENSORS(
                    "module.") ",\"module.norm.num_batches_tracked\":"

@@ -1,6 +1,6 @@
 /* State dictionaries without metadata: the network of every combination of depth, channels, norm and
- * bottleneck is found again from its tensors; hostile and foreign files are refused. What the networks then
- * draw is compared with PyTorch by test_translate.sh.
+ * bottleneck is inferred from its tensors; malicious and foreign files are refused. test_translate.sh
+ * compares the pictures of such networks with PyTorch's.
  */
 #include "model_file.h"
 #include "state_dict.h"
@@ -205,7 +205,7 @@ static void test_foreign_files(void **state) {
     check_refused(&list, "has a tensor model.model.9.running_mean");
 }
 
-/* Extents that are no network's: too many, none, or such that others must overflow. */
+/* Extents of no valid network: too large, zero, or such that others overflow. */
 static void test_hostile_shapes(void **state) {
     (void)state;
     const pix2pix_config config = small_config();
@@ -230,7 +230,7 @@ static void test_hostile_shapes(void **state) {
     }
 }
 
-/* A U-Net deeper than any that is known ends where the known ones do, and its further tensors are refused. */
+/* The inferred depth is at most the largest supported one; further tensors of a deeper U-Net are refused. */
 static void test_too_deep(void **state) {
     (void)state;
     pix2pix_config config = pix2pix_config_default();

@@ -9,8 +9,12 @@ source=$(cd "$(dirname "$0")/../.." && pwd)
 echo "-- help and usage"
 expect 0 "p2p 0." "$p2p" --version
 expect 0 "usage: p2p COMMAND" "$p2p" help
+said "  presets " "p2p help"
+said "  environment " "p2p help"
 expect 2 "no command" "$p2p"
-expect 2 "'frobnicate' is no command" "$p2p" frobnicate
+expect 2 "'frobnicate' is not a command" "$p2p" frobnicate
+expect 2 "'frobnicate' is neither a command of p2p nor a topic" "$p2p" help frobnicate
+said "hint: the topics are presets, environment;" "p2p help frobnicate"
 for command in train translate test devices plan bench sample-data; do
     expect 0 "Examples:" "$p2p" help $command
     expect 0 "Examples:" "$p2p" $command --help
@@ -28,9 +32,9 @@ expect 2 "--preset: 'caffe' is none of pytorch|tensorflow" "$p2p" train --preset
 expect 2 "--d-layers contradicts --d-net pixel" "$p2p" plan --d-net pixel --d-layers 2
 expect 2 "--bottleneck-norm on contradicts --norm none" "$p2p" plan --norm none --bottleneck-norm on
 
-echo "-- the README's table of presets"
+echo "-- the table of presets in models/PRESETS.md"
 "$p2p" help presets >presets.txt
-sed -n '/^| flag/,/^$/{/^$/!p}' "$source/README.md" | diff - presets.txt || fail "the README's table is not p2p help presets"
+sed -n '/^| flag/,/^$/{/^$/!p}' "$source/models/PRESETS.md" | diff - presets.txt || fail "the table of models/PRESETS.md is not p2p help presets"
 
 echo "-- data"
 expect 3 "nowhere" "$p2p" train --data nowhere --out run --device "$device"

@@ -49,7 +49,7 @@ for side in train val; do
 done
 expect 3 "00001.jpg" "$p2p" train "${tiny[@]}" --data marred --out x --steps 16
 expect 3 "00001.jpg" "$p2p" test --model workers1 --data marred --out x --device "$device"
-expect 0 "1 pairs had gone bad" "$p2p" train "${tiny[@]}" --data marred --out stood1 --steps 16 --workers 1 --on-bad-image skip
+expect 0 "1 pairs were unusable and have been replaced" "$p2p" train "${tiny[@]}" --data marred --out stood1 --steps 16 --workers 1 --on-bad-image skip
 said "the first: marred/train/00001.jpg" "the training with a stand-in"
 said "step 16/16" "the training with a stand-in"
 expect 0 "" "$p2p" train "${tiny[@]}" --data marred --out stood5 --steps 9 --workers 5 --on-bad-image skip

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Do the numbers of `p2p test` agree with scikit-image?
+"""Compare the numbers of `p2p test` with scikit-image's.
 
-    python3 tests/check_quality.py --p2p build/gcc/train/p2p --model PATH --data DIR [--split val] [OPTION...]
+    python3 tests/pytorch/check_quality.py --p2p build/gcc/train/p2p --model PATH --data DIR [--split val] [OPTION...]
 
 Runs `p2p test` (further options are passed on) and computes everything again: the target by Pillow from the data set's
 file (half of it, resized), L1 by NumPy, PSNR and SSIM by scikit-image with its default options, all from the pictures
-that were written. Prints both sides, and fails when a number differs by more than 1e-4 or a target by a single sample.
-Side by side pairs of 8 bits only. Needs NumPy, Pillow and scikit-image.
+that were written. Prints both, and fails if a number differs by more than 1e-4 or a target in a single sample. For
+side by side pairs of 8 bits only. Needs NumPy, Pillow and scikit-image.
 """
 
 import argparse

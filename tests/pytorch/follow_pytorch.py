@@ -1,20 +1,19 @@
 #!/usr/bin/env python3
-"""Do p2p's losses follow those of PyTorch in double precision?
+"""Compare p2p's losses with those of PyTorch in double precision, step by step.
 
-    python3 tests/follow_pytorch.py --p2p build/gcc/train/p2p --data DIR [--direction BtoA] [--preset tensorflow]
+    python3 tests/pytorch/follow_pytorch.py --p2p build/gcc/train/p2p --data DIR [--direction BtoA] [--preset tensorflow]
 
-Both sides start from the same weights and see the same pairs of DIR/train in the same order: batch 1, no jitter, no
-mirroring, no shuffling, no dropout. Prints the losses of every step side by side and fails when they differ by more
-than 1e-5 (relative) at step 1, 2e-3 up to step 6, or 2e-2 up to step 12. Later steps prove nothing: a GAN amplifies
-rounding, so any two arithmetics part.
+Both start from the same weights and use the same pairs of DIR/train in the same order: batch 1, no jitter, no
+mirroring, no shuffling, no dropout. Prints the losses of every step side by side and fails if they differ by more than
+1e-5 (relative) at step 1, 2e-3 up to step 6, or 2e-2 up to step 12. Later steps prove nothing: a GAN amplifies
+rounding, so any two arithmetics diverge.
 
-For scale, PyTorch's own float32 stands beside. Not every seed keeps float32 inside the bounds: an activation close to
-its kink may fall on the other side after rounding, which changes gradients at once. Of seeds 1 to 7 on PoCL, five stay inside;
-seed 1 leaves the first two bounds, as PyTorch's own float32 does by the same amount, and seed 2 reaches 2.1e-3 at step 6.
-With --preset tensorflow five stay inside too, and seeds 1 and 6 reach 5.9e-3 and 7.5e-3 at step 6, where PyTorch's own
-float32 reaches 5.6e-3 and 7.5e-3. The default seed is one that stays inside.
-p2p's reference device (--device reference:0) computes in double precision and needs no such care. Needs PyTorch and
-Pillow.
+For scale, the losses of PyTorch's own float32 are printed too. Not every seed keeps float32 within the bounds: rounding
+may move an activation across its kink, which changes gradients at once. Of seeds 1 to 7 on PoCL, five stay within the
+bounds; seed 1 exceeds the first two, as PyTorch's own float32 does by the same amount, and seed 2 reaches 2.1e-3 at
+step 6. With --preset tensorflow five stay within the bounds too; seeds 1 and 6 reach 5.9e-3 and 7.5e-3 at step 6, where
+PyTorch's own float32 reaches 5.6e-3 and 7.5e-3. The default seed stays within the bounds. p2p's reference device
+(--device reference:0) computes in double precision, and no seed matters there. Needs PyTorch and Pillow.
 """
 
 import argparse
@@ -118,7 +117,7 @@ def difference(value, reference):
 
 
 def compare(ours, double, single):
-    """Print all losses; true when every bound holds. Written so that NaN fails."""
+    """Print all losses; true if every bound holds. NaN fails."""
     print(f"{'step':>4} {'loss':>7} {'p2p':>13} {'PyTorch f64':>13} {'difference':>11} {'PyTorch f32':>11}")
     worst = []
     for step, (a, b, c) in enumerate(zip(ours, double, single), 1):
@@ -139,7 +138,7 @@ def compare(ours, double, single):
 
 
 def compare_weights(state, generator):
-    """p2p's file must load into PyTorch's network, name by name; say how far the two have parted."""
+    """Load p2p's file into PyTorch's network, name by name, and print the differences of the weights."""
     expected = {name: tensor.clone() for name, tensor in generator.state_dict().items()}
     generator.load_state_dict(state)
     parted = torch.cat([(tensor - expected[name]).flatten() for name, tensor in generator.state_dict().items()])

@@ -1,8 +1,8 @@
-"""pix2pix in PyTorch, as the two published trainings do it: the yardstick of the golden files and of follow_pytorch.py.
+"""pix2pix in PyTorch, as in the two published trainings: the reference of the golden files and of follow_pytorch.py.
 
 Written from the published description for these tests: U-Net generator, PatchGAN and pixel discriminator, one training
-step in either order, and the safetensors format (so that no package beyond PyTorch is needed). It deliberately has no
-data loading and no command.
+step in either order, and the safetensors format (so that no package beyond PyTorch is needed). It has no data
+loading and no command.
 Works with PyTorch 1.13 and later.
 """
 
@@ -18,8 +18,8 @@ KERNEL = dict(kernel_size=4, padding=1)
 
 
 class BatchNorm(nn.BatchNorm2d):
-    """PyTorch's, but over a single number, where PyTorch's refuses: that is its own mean, so the result is the shift
-    and no gradient passes, as in the published TensorFlow training at batch 1."""
+    """PyTorch's, and also over a single number, which PyTorch's refuses. The number is its own mean, so the result is
+    the shift and no gradient passes, as in the published TensorFlow training at batch 1."""
 
     def forward(self, x):
         if not self.training or x.numel() > x.shape[1]:
@@ -52,7 +52,7 @@ class Style:
 
     @property
     def bias(self):
-        """Whether convolutions between normalisations have one: the shift of batch normalisation stands for it."""
+        """Whether convolutions between normalisations have a bias: the shift of batch normalisation replaces it."""
         return self.norm != "batch"
 
     def drops(self, level, depth):
@@ -66,7 +66,7 @@ TENSORFLOW = Style(eps=1e-3, momentum=0.01, bottleneck_norm=True, dropout_blocks
 
 
 class SkipBlock(nn.Module):
-    """One level of the U-Net: halve, go through the inner block, double; return its input beside the result.
+    """One level of the U-Net: halve, apply the inner block, double; return the input concatenated with the result.
 
     The activations work in place, as in the published code. So the skip connection carries LeakyReLU(x), not x; the
     ReLU after the concatenation makes the two equal, and the golden files show it."""
@@ -126,7 +126,7 @@ class Discriminator(nn.Module):
 
 
 class PixelDiscriminator(nn.Module):
-    """Judges each pixel by itself."""
+    """Logits for each pixel by itself."""
 
     def __init__(self, inputs, filters, style=PYTORCH):
         super().__init__()
@@ -156,9 +156,9 @@ def initialise(network, stddev, seed, everywhere=False, scale_stddev=None):
 
 
 class Training:
-    """Both networks, their optimisers, and the published steps: with `d_order` first the discriminator learns first, and
-    the generator against the updated one; with simultaneous both learn against the old one, from one pass over the
-    fake."""
+    """Both networks, their optimisers, and the published steps: with `d_order` first the discriminator is updated
+    first, and the generator with the updated one; with simultaneous both use the old discriminator, and one pass over
+    the fake."""
 
     def __init__(self, generator, discriminator, lambda_l1=100.0, learning_rate=2e-4, betas=(0.5, 0.999), eps=1e-8,
                  d_order="first", gan_mode="bce"):
@@ -173,8 +173,8 @@ class Training:
         return self.distance(logits, torch.full_like(logits, 1.0 if real else 0.0))
 
     def step_first(self, condition, target, before_pass=lambda name: None):
-        """Losses by name. `before_pass` hears which forward pass begins. Gradients stay in .grad until the next
-        step."""
+        """Losses by name. `before_pass` is called with the name of each forward pass before it. Gradients
+        stay in .grad until the next step."""
         before_pass("generator")
         fake = self.generator(condition)
 
@@ -197,7 +197,7 @@ class Training:
         return {"d_fake": d_fake.item(), "d_real": d_real.item(), "g_gan": g_gan.item(), "g_l1": g_l1.item()}
 
     def step_simultaneous(self, condition, target, before_pass=lambda name: None):
-        """The same, all gradients taken before either update."""
+        """The same, with all gradients computed before either update."""
         before_pass("generator")
         fake = self.generator(condition)
         before_pass("d_fake")
@@ -253,6 +253,6 @@ def load_safetensors(path):
 
 
 def state_as_f32(network):
-    """The state dictionary as files hold it: float32, counters int64."""
+    """The state dictionary as in files: float32, counters int64."""
     return {name: tensor.float() if tensor.is_floating_point() else tensor
             for name, tensor in network.state_dict().items()}

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Does PyTorch draw the same pictures with a model that p2p has trained?
+"""Compare pictures drawn by p2p and by PyTorch with a model that p2p has trained.
 
-    python3 tests/translate_pytorch.py --p2p build/gcc/train/p2p --model run/generator.safetensors PICTURE...
+    python3 tests/pytorch/translate_pytorch.py --p2p build/gcc/train/p2p --model run/generator.safetensors PICTURE...
 
 Translates each picture with `p2p translate --test-dropout off`, and with PyTorch from the same file: a generator with
 PyTorch's names, load_state_dict, one forward pass in training mode (so that normalisation takes the picture's own
 statistics, as the published test mode does). Prints the greatest difference per picture and fails above 2 of 255. Sides
-must be multiples of what the network takes. Dropout is off, because its masks are each program's own. Needs PyTorch,
+must be multiples of 2^depth. Dropout is off, because its masks differ between programs. Needs PyTorch,
 Pillow and safetensors.
 """
 

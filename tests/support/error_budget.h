@@ -1,15 +1,15 @@
-/* The budget of errors: every tolerance of the tests about numbers comes from here.
+/* The budget of errors: the only table of numerical tolerances of the tests.
  *
  * One operation: an output element may differ from double precision by
  *
  *     budget * eps * sqrt(depth) * scale
  *
- * where eps is the spacing of the output's type at 1, depth is how many terms were added to get the element
- * (1 for pointwise kinds), and scale is the sum of the magnitudes of those terms: for y = sum x*w it is
- * sum |x|*|w|. op_bound.c computes depth and scale. The square root is how rounding errors of independent
- * terms grow. A result that is stored in bf16 is computed in f32 or better and rounded once: its budget is
- * that of f32, and half a spacing of bf16 at the largest number within that. Nothing here is a property of a
- * backend, only of a method of computing: one that needs more is wrong.
+ * where eps is the spacing of the output's type at 1, depth is the number of terms that are added for the
+ * element (1 for pointwise kinds), and scale is the sum of the magnitudes of those terms: sum |x|*|w| for y =
+ * sum x*w. op_bound.c computes depth and scale. Rounding errors of independent terms grow with the square
+ * root. A result that is stored in bf16 is computed in f32 or better and rounded once: its budget is that of
+ * f32, plus half a spacing of bf16 at the largest number within that. The budget depends on the algorithm,
+ * never on the backend: a backend that exceeds it is wrong.
  */
 #ifndef P2P_ERROR_BUDGET_H
 #define P2P_ERROR_BUDGET_H
@@ -20,8 +20,8 @@
 #include <math.h>
 #include <string.h>
 
-/* X(kind, f32, f64). A copy between equal types must be exact, whatever stands here; so must every
- * linear kind on small integers. */
+/* X(kind, f32, f64). A copy between equal types must be exact, and so must every linear kind on small
+ * integers, independently of this table. */
 #define P2P_BUDGET_LIST(X)                                                                                   \
     X(fill, 1, 1)                                                                                            \
     X(copy, 1, 1)                                                                                            \
@@ -46,11 +46,12 @@
     X(all_reduce, 2, 2)                                                                                      \
     X(broadcast, 0, 0)
 
-/* Convolutions by Winograd's method, of any kind, in f32: the budget, for bounds that op_bounds_winograd
- * prepared, and how many terms its transforms add to the depth of a sum. */
+/* Convolutions of any kind by Winograd's algorithm in f32: the budget, for bounds from op_bounds_winograd,
+ * and the number of terms that its transforms add to the depth of a sum. */
 enum { P2P_BUDGET_WINOGRAD = 8, P2P_BUDGET_WINOGRAD_DEPTH = 36 };
 
-/* The same in bf16 (math=bf16), compared with convolutions of the factors as they are: besides the above,
+/* The same in bf16 (math=bf16), compared with convolutions of the unrounded factors: in addition to the
+ * above,
  *
  *     budget * eps of bf16 * the largest sqrt(sum (x w)^2) of the plane
  *
@@ -87,8 +88,8 @@ static inline double p2p_budget_eps(p2p_type precision) {
     }
 }
 
-/* What storing in bf16 may change a number of this magnitude by: half the spacing of the 8 significant bits.
- */
+/* The largest change of a number of this magnitude by storing it in bf16: half the spacing of 8 significant
+ * bits. */
 static inline double p2p_budget_of_storing_bf16(double magnitude) {
     int exponent;
     frexp(magnitude, &exponent);
@@ -96,11 +97,11 @@ static inline double p2p_budget_of_storing_bf16(double magnitude) {
 }
 
 /* Whole tiny trainings against PyTorch in double precision (test_golden): ||a - b|| / ||b|| per tensor.
- * X(what, f64, f32, bf16). Double precision leaves room for the files' own float32, for nothing else. Single
- * precision has about four times what PyTorch's own float32 needs on the same trainings. In
- * bf16, where the tensors of a part are taken together, about three times what one of the two ways
- * (activations stored, factors rounded) needs, OpenCL's or the reference's: three steps of nets with
- * statistics over a few elements make 8 digits of activations one of small gradients. */
+ * X(what, f64, f32, bf16). The bounds of f64 allow for the float32 of the files and for nothing else. Those
+ * of f32 are about four times the differences of PyTorch's own float32 on the same trainings. Those of bf16,
+ * for which the tensors of a part are taken together, are about three times the differences of one of the two
+ * forms (stored activations, rounded factors) on OpenCL or the reference: in three steps of networks with
+ * statistics over a few elements, 8 bits of activations leave one digit of small gradients. */
 #define P2P_GOLDEN_BUDGET_LIST(X)                                                                            \
     X(layers, 1e-6, 4e-6, 2e-2)                                                                              \
     X(losses, 1e-6, 2e-6, 1e-2)                                                                              \

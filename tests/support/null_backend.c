@@ -1,5 +1,5 @@
-/* The device that only plans. What it accepts is made up, but each refusal is one that real libraries make.
- */
+/* The device that only plans. The set of forms that it accepts is invented; each refusal occurs in real
+ * libraries. */
 #include "null_backend.h"
 
 #include <stdio.h>
@@ -134,7 +134,7 @@ static p2p_status wait(p2p_be_device *device, p2p_ticket ticket) {
     return P2P_OK;
 }
 
-/* ---- Opinions ----------------------------------------------------------------------------------------- */
+/* ---- Answers of op_query ------------------------------------------------------------------------------ */
 
 /* A plain device whose normalisation writes one result. */
 static p2p_status query_plain(const p2p_op *op, p2p_query *answer) {
@@ -151,7 +151,7 @@ static void want(p2p_query *answer, const p2p_tensor *w, p2p_storage storage) {
     answer->filter = storage;
 }
 
-/* Lanes along the channels that a convolution produces: gradients of data want the other order. */
+/* Lanes along the channels that a convolution produces; gradients of data need the other order. */
 static p2p_status query_nchw16c(const p2p_op *op, p2p_query *answer) {
     if (op->math == P2P_MATH_bf16 && op->t[0].c < 16)
         return host->fail(P2P_UNSUPPORTED, "bf16 for whole blocks of channels");
@@ -160,7 +160,7 @@ static p2p_status query_nchw16c(const p2p_op *op, p2p_query *answer) {
     return P2P_OK;
 }
 
-/* Multiplies what is stored. */
+/* Multiplies in the stored type. */
 static p2p_status query_nchw16c_gpu(const p2p_op *op) {
     if (op->math == P2P_MATH_bf16)
         return host->fail(P2P_UNSUPPORTED, "this device multiplies what is stored");

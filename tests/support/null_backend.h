@@ -1,13 +1,14 @@
-/* A backend that plans and computes nothing: it answers op_query as four kinds of hardware might, so that
- * the planner is tested on full networks without a device. It has no memory, so nothing runs on it.
+/* A backend that plans and computes nothing. It answers op_query as four kinds of hardware could, so that the
+ * planner can be tested on full networks without a device. It has no memory, and nothing runs on it.
  */
 #ifndef NULL_BACKEND_H
 #define NULL_BACKEND_H
 
 #include "p2p_backend.h"
 
-/* Devices: "null:0" a plain device, "null:1" a CPU with blocked channels, "null:2" a GPU that knows bf16
- * only, "null:3" a GPU with blocked channels that stores activations in bf16 when a session is so. */
+/* Devices: "null:0" a plain device, "null:1" a CPU with blocked channels, "null:2" a GPU with bf16
+ * only, "null:3" a GPU with blocked channels that stores activations in bf16 in sessions of that precision.
+ */
 enum { NULL_PLAIN, NULL_NCHW16C, NULL_NHWC8_BF16, NULL_NCHW16C_GPU, NULL_DEVICES };
 
 const p2p_module *null_module(uint32_t abi, const p2p_host *host);

@@ -1,4 +1,4 @@
-/* A tool for scripts that test pictures, which have no other way to look inside them.
+/* A tool with which scripts inspect pictures.
  *
  *     pictures size FILE                           WIDTHxHEIGHT, channels and bits, as 37x29x3x8
  *     pictures difference FILE FILE                the greatest difference of any sample, in units of 1/255

@@ -1,7 +1,7 @@
 /* A tiny conditional GAN and the machinery to run it, for the tests of the planner: sessions, replicas,
- * faults. It has everything that fusion looks for (biases, two activations of one result, dropout, skip
- * connections, shared discriminator weights, a frozen discriminator) at a size that the reference computes in
- * milliseconds. It is not pix2pix: that is models/.
+ * faults. It has all patterns of fusion (biases, two activations of one result, dropout, skip connections,
+ * shared discriminator weights, a frozen discriminator) at a size that the reference computes in
+ * milliseconds. It is not pix2pix, which is in models/.
  */
 #ifndef PLAN_NET_H
 #define PLAN_NET_H
@@ -32,7 +32,7 @@ void plan_net_destroy(plan_net *net);
  */
 p2p_graph *plan_net_graph(const plan_net *net, const plan_net_step *step);
 
-/* Everything about one session that trains a plan_net. */
+/* A session that trains a plan_net, and what belongs to it. */
 typedef struct {
     plan_net net;
     p2p_device *devices[4];
@@ -43,7 +43,7 @@ typedef struct {
 } plan_rig;
 
 /* Open `replicas` devices "<backend>:first + i" with the global batch divided evenly, plan, allocate and
- * initialise both networks. After a failure close what there is with plan_rig_close. */
+ * initialise both networks. After a failure call plan_rig_close. */
 p2p_status plan_rig_open(plan_rig *rig, const char *backend, int first, int replicas, int64_t global_batch,
                          const plan_net *shape, const plan_net_step *step,
                          const p2p_session_options *options);
@@ -51,7 +51,7 @@ p2p_status plan_rig_open(plan_rig *rig, const char *backend, int first, int repl
 p2p_status plan_rig_step(plan_rig *rig, uint32_t number);
 void plan_rig_close(plan_rig *rig);
 
-/* All parameters of both networks, one after the other, as doubles; the caller's to free(). */
+/* All parameters of both networks, one after the other, as doubles; the caller frees them. */
 p2p_status plan_rig_parameters(plan_rig *rig, double **values, int64_t *count);
 
 #endif

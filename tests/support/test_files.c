@@ -1,4 +1,4 @@
-/* See test_files.h. Talks to the system directly, so that a mistake in train/sys.c can't hide itself. */
+/* See test_files.h. Calls the system directly, so that an error in train/host/sys.c cannot hide itself. */
 #include "test_files.h"
 
 #include <dirent.h>
@@ -81,7 +81,7 @@ const char *test_own_path(const char *name) {
 
 const char *test_golden(const char *name) {
     const char *moved = getenv("P2P_TEST_GOLDEN");
-    return test_path(moved ? moved : P2P_TEST_DIR "/golden", name);
+    return test_path(moved && moved[0] ? moved : P2P_TEST_DIR "/golden", name);
 }
 
 void test_file_write(const char *path, const void *bytes, size_t size) {

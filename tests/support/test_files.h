@@ -24,13 +24,13 @@ const char *test_path(const char *folder, const char *name);
 /* The same in the test's own folder. */
 const char *test_own_path(const char *name);
 
-/* The path of a committed file below tests/golden, likewise; that folder may have moved to $P2P_TEST_GOLDEN
- * since the test was built. */
+/* The path of a committed file below tests/golden, in such a buffer. $P2P_TEST_GOLDEN names the folder if it
+ * has moved since the test was built. */
 const char *test_golden(const char *name);
 
 void test_file_write(const char *path, const void *bytes, size_t size);
 
-/* All of a file; the caller frees it. */
+/* The contents of a file; the caller frees them. */
 uint8_t *test_file_read(const char *path, size_t *size);
 
 /* Make a folder below one that exists. */
@@ -38,13 +38,13 @@ void test_folder_add(const char *path);
 
 void test_link_add(const char *path, const char *target);
 
-/* How many entries a folder has, hidden ones included. */
+/* The number of entries of a folder, hidden ones included. */
 size_t test_folder_entries(const char *path);
 
-/* Put the checksums of a PNG file's chunks right after its bytes were changed; other bytes are left alone. */
+/* Correct the checksums of a PNG file's chunks after a change of its bytes; does nothing to other files. */
 void test_png_seal(uint8_t *bytes, size_t size);
 
-/* FNV-1a, 64 bits: how golden files stand for bytes. */
+/* FNV-1a, 64 bits; golden files hold this hash of bytes. */
 uint64_t test_fnv(const void *bytes, size_t size);
 
 #endif

@@ -1,5 +1,5 @@
-/* Pictures that a formula defines, the same ones as in golden/formulas.py: golden files then hold results
- * only. Every value is 0..255, from position, channel and size. */
+/* Pictures defined by formulas, the same as in golden/formulas.py, so that golden files hold results only.
+ * Every value is 0..255, a function of position, channel and size. */
 #ifndef P2P_TEST_FORMULAS_H
 #define P2P_TEST_FORMULAS_H
 

@@ -26,7 +26,7 @@ static size_t output_values(const bench *b) {
     return batch_values(b, b->model->config.output_channels);
 }
 
-/* Noise from a linear congruential generator: compresses to nothing simpler, and is the same everywhere. */
+/* Noise from a linear congruential generator: incompressible, and equal on every machine. */
 static p2p_status make_pixels(bench *b) {
     size_t count = input_values(b) + output_values(b);
     b->pixels = malloc(count);
@@ -101,11 +101,12 @@ static p2p_status collect(bench *b) {
                     loss);
 }
 
-/* With one run ahead of the one that is waited for, some drivers (Intel's for CPUs) come back from the wait
- * when both are done, and at once from the next: so a time is the mean of as many steps as are in flight. */
+/* While one run is ahead of the run that is waited for, some drivers (Intel's for CPUs) return from the wait
+ * when both have finished, and from the next wait at once. Therefore a time is the mean over as many steps as
+ * are in flight. */
 static p2p_status time_steps(bench *b, int steps, double *seconds) {
     int ahead = b->training ? 1 : 0;
-    double past[2] = {0}; /* when the last results came, newest first */
+    double past[2] = {0}; /* clock readings at the last results, newest first */
     for (int i = 0; i < ahead; i++) P2P_TRY(enqueue(b));
     for (int i = 0; i < WARM_UP + steps; i++) {
         P2P_TRY(enqueue(b));

@@ -1,20 +1,22 @@
-/* Ceilings and transfers of a device. See bench.h.
+/* Ceilings and transfers of a device. See bench_peaks.h.
  *
- * Arithmetic: the device's own kernel that only multiplies and adds; memory: its copy kernel. Operations of a
- * layer that stream memory count too, because a copy, which writes as much as it reads, is not always the
- * fastest. A device without a kernel of its peak gets the best of a ladder of convolutions instead: a layer
- * forwards, backwards and its update, profiled, on growing sizes. A large map makes the convolutions compute
- * bound; a map of a few pixels under a large filter makes every operation stream memory.
+ * The peak of the arithmetic is measured with the device's kernel that only multiplies and adds. The rate of
+ * the memory is the best of its copies and of a layer's operations that stream memory: a copy writes as much
+ * as it reads, which is not always the fastest mix. For a device without a peak kernel, the peak is the best
+ * of a ladder of convolutions. Each rung profiles one layer, forward, backward and update; sizes grow from
+ * rung to rung. A large feature map makes the convolutions compute bound. A map of a few pixels under a large
+ * filter makes every operation stream memory.
  */
-#include "bench.h"
+#include "bench_peaks.h"
 
+#include "bench_profile.h"
 #include "host/sys.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 enum { REPEATS = 3, PEAK_RUNS = 9, FILTER = 4, PAD = 1 };
-/* A rung is left out when one pass over it would take longer than this. */
+/* Seconds. A ladder ends before the first rung whose pass is expected to take longer. */
 static const double LONGEST_PASS = 0.4;
 
 typedef struct {
@@ -28,7 +30,7 @@ static const rung streaming[] = {{1, 64, 64, 4, 2}, {1, 256, 256, 4, 2}, {1, 102
 
 /* ---- One rung ----------------------------------------------------------------------------------------- */
 
-/* A layer under an L1 loss: all kinds of convolutions, and an update. */
+/* A layer under an L1 loss: the three kinds of convolution, and an update. */
 typedef struct {
     p2p_network *network;
     p2p_graph *graph;
@@ -52,7 +54,7 @@ static p2p_status make_graph(layer *l, const rung *r) {
     return p2p_graph_status(l->graph);
 }
 
-/* Any numbers but zeros, which some devices multiply faster. */
+/* Fill the input with values other than zero, because some devices multiply zeros faster. */
 static p2p_status fill_input(const layer *l, const rung *r) {
     float *x = p2p_plan_input(l->plan, 0, "x");
     if (!x) return p2p_fail(P2P_FAILED, "no memory for a layer's input: %s", p2p_message());
@@ -89,7 +91,8 @@ static void note_computing(const bench_profile *profile, bench_peaks *peaks) {
     }
 }
 
-/* Only the highest rung counts: what fits into a cache says nothing about memory. */
+/* Each rung replaces the result of the one before: a working set that fits into a cache does not measure
+ * memory. */
 static void note_streaming(const bench_profile *profile, bench_peaks *peaks) {
     peaks->bytes_per_s = 0;
     for (int i = 0; i < profile->count; i++) {
@@ -112,8 +115,8 @@ static p2p_status measure_rung(p2p_device *device, const rung *r, bool compute, 
     return status;
 }
 
-/* Seconds of one pass at the best rate so far; 0 before the first rung. A layer's three convolutions count
- * alike; an update reads four arrays and writes three. */
+/* Seconds of one pass at the best rate so far; 0 before the first rung. Each of the layer's three
+ * convolutions has the same operation count. An update reads four arrays and writes three. */
 static double expected_pass(const rung *r, bool compute, const bench_peaks *peaks) {
     double weights = (double)(r->channels * r->filters * FILTER * FILTER);
     int64_t side = (r->side + 2 * PAD - FILTER) / r->stride + 1;
@@ -121,8 +124,8 @@ static double expected_pass(const rung *r, bool compute, const bench_peaks *peak
     return compute ? bench_rate(flops, peaks->flops_per_s) : bench_rate(7 * weights * 4, peaks->bytes_per_s);
 }
 
-/* The last rung of a ladder that fits is the one that counts most, so a device without room for the next one
- * has reached its ceiling. */
+/* The largest rung that fits decides the result, so the ladder ends without an error at a rung that the
+ * device has no memory for. */
 static p2p_status climb(p2p_device *device, const rung *rungs, int count, bool compute, bench_peaks *peaks) {
     for (int i = 0; i < count; i++) {
         if (expected_pass(&rungs[i], compute, peaks) > LONGEST_PASS) break;

@@ -1,5 +1,5 @@
-/* The picture of a sweep: a panel per axis and quantity, drawn as SVG text. See bench_sweep.h. Panels of one
- * quantity share their scale, so that axes can be compared. */
+/* The picture of a sweep: a panel per axis and quantity, written as SVG. See bench_sweep.h. Panels of one
+ * quantity share their vertical scale, so that axes can be compared. */
 #include "bench_sweep.h"
 
 #include "host/sys.h"
@@ -16,7 +16,7 @@ typedef enum { TIME, MEMORY, QUANTITIES } quantity;
 
 static const char *const quantity_names[QUANTITIES] = {"ms per image", "MB on the device"};
 
-/* One panel, and the decades that its vertical scale covers. */
+/* One panel. `low` and `high` are the decades (log10) at the ends of its vertical scale. */
 typedef struct {
     FILE *out;
     const bench_sweep *sweep;
@@ -47,7 +47,7 @@ static bool is_drawn(const sweep_point *p, quantity what) {
     return p->fits && figure(p, what, false) > 0 && figure(p, what, true) > 0;
 }
 
-/* Whole decades around every figure of the quantity. */
+/* The range of whole decades that holds every figure of the quantity. */
 static void find_decades(const bench_sweep *sweep, quantity what, double *low, double *high) {
     *low = INFINITY;
     *high = -INFINITY;

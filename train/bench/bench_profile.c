@@ -1,13 +1,14 @@
-/* The operations of a plan one by one, and what follows from their times. See bench.h. */
-#include "bench.h"
+/* The operations of a plan, one by one. See bench_profile.h. */
+#include "bench_profile.h"
 
+#include "bench_summary.h"
+#include "host/json_file.h"
 #include "host/sys.h"
 
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- Taking ------------------------------------------------------------------------------------------- */
+/* ---- Timing ------------------------------------------------------------------------------------------- */
 
 static p2p_status add_operation(bench_profile *profile, const p2p_operation_timing *timing) {
     if (profile->count == profile->capacity) {
@@ -97,11 +98,7 @@ p2p_status bench_profile_group(const bench_profile *profile, bench_group **group
     return P2P_OK;
 }
 
-double bench_rate(double work, double seconds) {
-    return seconds > 0 ? work / seconds : 0;
-}
-
-/* Neither a bias nor statistics: the tensors that set the size of the work. */
+/* Whether the operand's extents determine the amount of work. Biases and statistics do not. */
 static bool is_main_operand(const p2p_op *op, int operand) {
     static const char *const names[] = {"x", "w", "y", "dx", "dw", "dy"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
@@ -123,7 +120,7 @@ void bench_operation_name(const p2p_op *op, char *text, size_t size) {
 
 /* ---- The timeline ------------------------------------------------------------------------------------- */
 
-/* A complete event; times in microseconds from the first operation's beginning. */
+/* A complete event ("ph": "X"). Times are microseconds since the first operation's start. */
 static json_t *trace_event(const bench_operation *operation, double origin) {
     char name[192], text[P2P_OP_TEXT];
     bench_operation_name(operation->op, name, sizeof name);
@@ -153,10 +150,5 @@ static json_t *trace_events(const bench_profile *profile, const char *device) {
 p2p_status bench_profile_trace(const bench_profile *profile, const char *device, const char *path) {
     json_t *events = trace_events(profile, device);
     json_t *object = events ? json_pack("{s:o, s:s}", "traceEvents", events, "displayTimeUnit", "ms") : NULL;
-    char *text = object ? json_dumps(object, JSON_INDENT(1) | JSON_PRESERVE_ORDER) : NULL;
-    json_decref(object);
-    if (!text) return p2p_fail(P2P_OUT_OF_MEMORY, "%s: no memory to write the timeline", path);
-    p2p_status status = sys_file_write(path, text, strlen(text));
-    free(text);
-    return status;
+    return json_file_write(path, object, JSON_INDENT(1) | JSON_PRESERVE_ORDER);
 }

@@ -17,7 +17,7 @@ p2p_status bench_print_json(json_t *object) {
     return P2P_OK;
 }
 
-/* Adds `more`'s fields to `object`; takes both. NULL when either is missing or memory fails. */
+/* Add the fields of `more` to `object`. Owns both. NULL if either is NULL or memory runs out. */
 static json_t *joined(json_t *object, json_t *more) {
     if (object && more && json_object_update(object, more) == 0) {
         json_decref(more);
@@ -108,8 +108,8 @@ p2p_status bench_report_speed(const bench *b, const bench_speed *speed, double c
 
 /* ---- Operations --------------------------------------------------------------------------------------- */
 
-/* A ceiling binds when the operation would take longest if it alone limited it; `share` is how much of that
- * ceiling is reached. */
+/* The ceiling that limits an operation: of all ceilings, the one that alone would make it take longest.
+ * `share` is the fraction of the ceiling that the operation reaches. */
 typedef struct {
     const char *name;
     double share;
@@ -194,7 +194,7 @@ p2p_status bench_report_operations(const bench *b, const bench_profile *profile,
 
 /* ---- Transfers ---------------------------------------------------------------------------------------- */
 
-/* The slowest transfer gives the least rate. */
+/* Rates from times, in GB/s. The longest time gives the least rate. */
 static bench_range rates(const bench_range *seconds, double bytes) {
     return (bench_range){.median = bench_rate(bytes, seconds->median) * 1e-9,
                          .least = bench_rate(bytes, seconds->greatest) * 1e-9,

@@ -1,5 +1,5 @@
-/* The median and extremes of a repeated measurement. See bench.h. */
-#include "bench.h"
+/* See bench_summary.h. */
+#include "bench_summary.h"
 
 #include <stdlib.h>
 
@@ -13,4 +13,8 @@ bench_range bench_summary(double *values, int count) {
     double middle = values[count / 2];
     if (count % 2 == 0) middle = (middle + values[count / 2 - 1]) / 2;
     return (bench_range){.median = middle, .least = values[0], .greatest = values[count - 1]};
+}
+
+double bench_rate(double work, double seconds) {
+    return seconds > 0 ? work / seconds : 0;
 }

@@ -1,6 +1,7 @@
-/* Measuring along the axes, as a table or JSON. See bench_sweep.h. */
+/* Measurements along the axes, and their table or JSON. See bench_sweep.h. */
 #include "bench_sweep.h"
 
+#include "bench.h"
 #include "bench_report.h"
 #include "setup/setup.h"
 
@@ -10,13 +11,12 @@
 
 static const struct {
     const char *name;
-    int64_t values[6]; /* ends with 0 where shorter */
+    int64_t values[SWEEP_MOST_VALUES]; /* a shorter list ends with 0 */
 } axes[SWEEP_AXES] = {
     [SWEEP_BATCH] = {"batch", {1, 2, 4, 8, 16, 32}},
     [SWEEP_SIZE] = {"size", {64, 128, 256, 512, 1024}},
     [SWEEP_FILTERS] = {"filters", {16, 32, 64, 128}},
 };
-enum { MOST_VALUES = sizeof axes[0].values / sizeof axes[0].values[0] };
 
 const char *sweep_axis_name(sweep_axis axis) {
     return axes[axis].name;
@@ -24,7 +24,7 @@ const char *sweep_axis_name(sweep_axis axis) {
 
 /* ---- Measuring ---------------------------------------------------------------------------------------- */
 
-/* The settings of a point: those given, but for its axis. Texts stay the original's. */
+/* The given settings with the point's value on its axis. The strings still belong to `all`. */
 static settings settings_at(const settings *all, const sweep_point *point) {
     settings at = *all;
     if (point->axis == SWEEP_BATCH) at.batch = point->value;
@@ -61,7 +61,7 @@ static p2p_status measure_point(const settings *all, int steps, sweep_point *poi
 }
 
 static p2p_status measure_axis(const settings *all, int steps, sweep_axis axis, bench_sweep *sweep) {
-    for (int i = 0; i < MOST_VALUES && axes[axis].values[i] > 0; i++) {
+    for (int i = 0; i < SWEEP_MOST_VALUES && axes[axis].values[i] > 0; i++) {
         sweep_point *point = &sweep->points[sweep->count++];
         *point = (sweep_point){.axis = axis, .value = axes[axis].values[i]};
         p2p_status status = measure_point(all, steps, point);

@@ -1,4 +1,4 @@
-/* Draws of augmentation and their application; the crop is taken while resizing, the mirroring in place. */
+/* Augmentation. See augment.h. The resize computes only the crop; mirroring is in place. */
 #include "augment.h"
 #include "p2p_philox.h"
 

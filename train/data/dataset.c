@@ -1,5 +1,5 @@
-/* Pictures, order and bad pairs of a data set; see dataset.h. Which files there are and which belong together
- * is decided in dataset_files.c. */
+/* Pictures, order and bad pairs of a data set. See dataset.h. Layouts and the pairing of files are in
+ * dataset_files.c. */
 #include "dataset.h"
 #include "dataset_files.h"
 #include "host/sys.h"
@@ -11,7 +11,7 @@
 struct dataset {
     dataset_options options;
     dataset_files files;
-    int bits[2]; /* the most that any file of A, of B has */
+    int bits[2]; /* of A and B: the maximum over the files */
     int64_t skipped;
     char *reasons[DATASET_REASONS];
 };
@@ -22,12 +22,12 @@ bool dataset_has_split(const char *dir, const char *split) {
 
 /* ---- Bad pairs ---------------------------------------------------------------------------------------- */
 
-/* What may be wrong with a file, unlike with this program's memory. */
+/* Whether a failure is due to the pair's files, not to this process. */
 static bool is_bad_pair(p2p_status status) {
     return status == P2P_INPUT || status == P2P_IO;
 }
 
-/* Count what the last message tells of. */
+/* Count an omitted pair. Its reason is the calling thread's message. */
 static p2p_status note_skipped(dataset *data) {
     if (data->skipped < DATASET_REASONS) {
         data->reasons[data->skipped] = strdup(p2p_message());
@@ -82,7 +82,7 @@ static p2p_status check_pair(dataset *data, size_t index) {
     return status;
 }
 
-/* Look at every pair's headers; bad ones fail, or are left out. */
+/* Read every pair's headers. A bad pair is a failure, or is omitted. */
 static p2p_status check_pairs(dataset *data) {
     size_t kept = 0;
     for (size_t i = 0; i < data->files.count; i++) {
@@ -98,7 +98,7 @@ static p2p_status check_pairs(dataset *data) {
     return P2P_OK;
 }
 
-/* Files without a partner. */
+/* A file without a partner is a failure, or is omitted. */
 static p2p_status check_singles(dataset *data) {
     for (size_t i = 0; i < data->files.single_count; i++) {
         p2p_status status = dataset_files_single(&data->files, i);
@@ -161,7 +161,7 @@ void image_pair_free(image_pair *pair) {
     *pair = (image_pair){0};
 }
 
-/* Let a view look at a converted copy, kept in `storage`, where it has another format. */
+/* If the view has another format, replace it by a view of a converted copy in `storage`. */
 static p2p_status convert_view(image_view *view, image_format format, image *storage) {
     if (image_format_equal(image_view_format(*view), format)) return P2P_OK;
     P2P_TRY(image_convert(*view, format, storage));
@@ -174,7 +174,8 @@ static image_view half(const image *both, bool right) {
     return image_view_crop(image_view_of(both), right ? width : 0, 0, width, both->height);
 }
 
-/* A and B as they are in their files. Sizes may have changed since the files were listed. */
+/* A and B in the formats of their files. Sizes are checked again, because files may have changed since the
+ * set was opened. */
 static p2p_status load_sides(const dataset_paths *paths, image *pictures, image_view sides[2]) {
     P2P_TRY(image_load(paths->a, &pictures[0]));
     if (paths->b == NULL) {

@@ -1,4 +1,4 @@
-/* Layouts and pairing of files; see dataset_files.h. */
+/* Layouts and the pairing of files. See dataset_files.h. */
 #include "dataset_files.h"
 #include "host/sys.h"
 #include "image/image.h"
@@ -10,7 +10,7 @@
 
 /* ---- Layouts ------------------------------------------------------------------------------------------ */
 
-/* Names of the folders for split %s; one of them where A and B are side by side. */
+/* Folders of a split, whose name replaces %s; one folder if A and B are side by side. */
 static const char *const layouts[][2] = {{"%s", NULL}, {"%sA", "%sB"}, {"%s_A", "%s_B"}, {"A/%s", "B/%s"}};
 enum { LAYOUTS = sizeof layouts / sizeof layouts[0] };
 
@@ -102,12 +102,12 @@ static p2p_status list_folder(sys_names *names, const char *folder) {
                     (int)INT32_MAX);
 }
 
-/* Bytes of a path that come before its suffix, which it has. */
+/* The length of a path without its suffix, in bytes. The path must have one. */
 static int stem_length(const char *path) {
     return (int)(strrchr(path, '.') - path);
 }
 
-/* In byte order; a path is before those that it begins. */
+/* In byte order. A path precedes those of which it is a prefix. */
 static int compare_stems(const char *left, const char *right) {
     int left_length = stem_length(left), right_length = stem_length(right);
     int shorter = left_length < right_length ? left_length : right_length;
@@ -131,7 +131,7 @@ static p2p_status sort_by_stem(sys_names *names, const char *folder) {
     return P2P_OK;
 }
 
-/* Move a name out of a list. */
+/* Move a name out of a list. The caller owns it. */
 static char *take(sys_names *names, size_t index) {
     char *name = names->names[index];
     names->names[index] = NULL;
@@ -145,7 +145,7 @@ static p2p_status allocate(dataset_files *files, size_t pairs, size_t singles) {
     return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for the names of %zu pairs", pairs);
 }
 
-/* Both lists are sorted by stem and hold none twice. */
+/* Merge the lists. Both are sorted by stem, without duplicates. */
 static p2p_status pair_up(dataset_files *files, sys_names *a, sys_names *b) {
     P2P_TRY(allocate(files, a->count < b->count ? a->count : b->count, a->count + b->count));
     for (size_t i = 0, k = 0; i < a->count || k < b->count;) {

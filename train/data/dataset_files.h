@@ -1,5 +1,4 @@
-/* The files of a split: layouts, and which files belong together. For dataset.c only; no file is opened here.
- */
+/* The files of a split: layouts, and the pairing of files. Private to dataset.c. No file is opened here. */
 #ifndef P2P_DATASET_FILES_H
 #define P2P_DATASET_FILES_H
 
@@ -8,16 +7,16 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Paths relative to the folders; `b` is NULL where A and B are side by side in one file. Owned. */
+/* Paths relative to the folders; `b` is NULL if A and B are side by side in one file. Owned. */
 typedef struct {
     char *a, *b;
 } dataset_names;
 
 typedef struct {
-    char *folders[2]; /* of A and B; the second is NULL where there is one only */
+    char *folders[2]; /* of A and B; the second is NULL if there is one folder only */
     dataset_names *pairs;
     size_t count;
-    dataset_names *singles; /* files without a partner: one of `a` and `b` */
+    dataset_names *singles; /* files without a partner: either `a` or `b` is NULL */
     size_t single_count;
 } dataset_files;
 
@@ -26,20 +25,24 @@ typedef struct {
     char *a, *b; /* `b` may be NULL */
 } dataset_paths;
 
+/* See dataset_has_split. */
 bool dataset_files_present(const char *dir, const char *split);
 
-/* Find the layout and list it, as dataset_open says. Free the list in any case. */
+/* Find the layout and list its files, as described at dataset_open. Call dataset_files_free() in any case. */
 p2p_status dataset_files_list(dataset_files *files, const char *dir, const char *split);
 void dataset_files_free(dataset_files *files);
 
+/* The paths of pair `index`. The caller frees them; they are empty after a failure. */
 p2p_status dataset_files_paths(const dataset_files *files, size_t index, dataset_paths *paths);
 void dataset_paths_free(dataset_paths *paths);
 
-/* The failure that a single file is: its name, where its partner is missing, and how many there are. */
+/* Returns P2P_INPUT for a file without a partner. The message has its name, the folder that lacks the
+ * partner, and the number of such files. */
 p2p_status dataset_files_single(const dataset_files *files, size_t index);
 
-/* Keep a pair at a place, to <= from, whose own pair is dropped; then drop what comes after `count`. */
+/* Move pair `from` to `to` <= from, and drop the pair that was there. */
 void dataset_files_move(dataset_files *files, size_t from, size_t to);
+/* Drop all pairs but the first `count`. */
 void dataset_files_shorten(dataset_files *files, size_t count);
 
 #endif

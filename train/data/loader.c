@@ -1,9 +1,12 @@
-/* A ring of batches between several producer threads and one consumer. The unit of work is a sample: a thread
- * takes the next place of the newest batch under the lock, fills it outside of the lock, and says so. Batches
- * are begun in order and delivered in order, so the number of threads decides nothing but speed.
+/* A ring of batches between several producer threads and one consumer. See loader.h.
  *
- * Messages belong to a thread, so a failure is stored with its batch and composed again in the consumer's. Of
- * several in one batch, that of the first place counts; every place is tried, so it is always the same one.
+ * The unit of work is a sample. A thread takes the next place of the newest batch under the lock, fills it
+ * without the lock, and reports the result under the lock. Batches are begun and delivered in order, so the
+ * number of threads affects only the speed.
+ *
+ * Messages are local to a thread, so a failure is stored with its batch and set again in the consumer's
+ * thread. If several places of a batch fail, the failure of the first one is returned. Every place is filled,
+ * so it is always the same one.
  */
 #include "loader.h"
 #include "host/sys.h"
@@ -13,21 +16,22 @@
 
 enum { MESSAGE_BYTES = 2048, HINT_BYTES = 1024, NO_PLACE = INT32_MAX };
 
-/* A batch and the memory that it points into. */
+/* A batch and its memory. */
 typedef struct {
     loader_batch batch;
     uint8_t *inputs, *targets;
     int64_t *samples;
-    int missing; /* places that aren't filled yet */
+    int missing; /* places that are not filled yet */
 
-    /* Of the first place that failed, or NO_PLACE; of the first that was replaced, likewise. */
+    /* The first place that failed and the first that was replaced, or NO_PLACE. `status`, `message` and
+     * `hint` are those of the former, `reason` is that of the latter. */
     int failed_place, replaced_place;
     p2p_status status;
     char message[MESSAGE_BYTES], hint[HINT_BYTES];
     char reason[MESSAGE_BYTES];
 } loader_slot;
 
-/* A place in a batch, for a thread to fill. */
+/* A place in a batch that a thread fills. */
 typedef struct {
     loader_slot *slot;
     int place;
@@ -43,12 +47,12 @@ struct loader {
     int thread_count;
     sys_thread *threads[LOADER_MAX_WORKERS];
 
-    /* All below is under the monitor. Slot i % slot_count holds batch i of all, for given <= i < begun, and
-     * the one that the consumer is reading is batch given - 1. */
+    /* The monitor protects all fields below. Batches are counted over all epochs. Slot i % slot_count holds
+     * batch i for given <= i < begun. The consumer reads batch given - 1. */
     int64_t begun, given;
-    int next_place;       /* of the newest batch; its count when all are taken */
-    int64_t epoch, index; /* of the batch to begin next */
-    int64_t ordered;      /* the epoch that `order` is for; -1 for none */
+    int next_place;       /* of the newest batch; its count if all are taken */
+    int64_t epoch, index; /* of the next batch to begin */
+    int64_t ordered;      /* the epoch of `order`; -1: none */
     int64_t *order;
     bool stopping;
 };
@@ -68,7 +72,7 @@ static bool all_taken(const loader *loading) {
            loading->next_place == loading->slots[(loading->begun - 1) % loading->slot_count].batch.count;
 }
 
-/* Inside. */
+/* Under the lock. */
 static void begin_batch(loader *loading) {
     const loader_options *options = &loading->options;
     loader_slot *slot = &loading->slots[loading->begun % loading->slot_count];
@@ -98,13 +102,13 @@ static void begin_batch(loader *loading) {
     loading->epoch++;
 }
 
-/* Inside: wait until there is a place to fill; false where there will be none. */
+/* Under the lock: wait for a place to fill. False if there will be none. */
 static bool take_task(loader *loading, loader_task *task) {
     for (;; sys_monitor_wait(loading->monitor)) {
         if (loading->stopping) return false;
         if (!all_taken(loading)) break;
         if (all_begun(loading)) return false;
-        /* One slot less than all: the consumer keeps reading batch given - 1. */
+        /* One slot less than all, because the consumer reads batch given - 1. */
         if (loading->begun - loading->given >= loading->slot_count - 1) continue;
         begin_batch(loading);
         sys_monitor_wake_all(loading->monitor);
@@ -114,7 +118,7 @@ static bool take_task(loader *loading, loader_task *task) {
     return true;
 }
 
-/* Outside. *loaded is the sample whose pictures are there now. */
+/* Without the lock. *loaded is the sample that was loaded, which may be a replacement. */
 static p2p_status fill_place(const loader *loading, const loader_task *task, int64_t *loaded) {
     const loader_options *options = &loading->options;
     const loader_slot *slot = task->slot;
@@ -130,7 +134,7 @@ static p2p_status fill_place(const loader *loading, const loader_task *task, int
     return status;
 }
 
-/* Inside. The thread's last message says why a place failed or was replaced. */
+/* Under the lock. The thread's last message is the reason of a failure or of a replacement. */
 static void finish_task(loader *loading, const loader_task *task, p2p_status status, int64_t loaded) {
     loader_slot *slot = task->slot;
     if (status != P2P_OK && task->place < slot->failed_place) {
@@ -165,13 +169,13 @@ static void produce(void *argument) {
 
 /* ---- The consumer ------------------------------------------------------------------------------------- */
 
-/* Inside: wait for the next batch; NULL after the last one. */
+/* Under the lock: wait for the next batch. NULL after the last one. */
 static loader_slot *next_slot(loader *loading) {
     loader_slot *slot = &loading->slots[loading->given % loading->slot_count];
     while (loading->given == loading->begun ? !all_begun(loading) : slot->missing > 0)
         sys_monitor_wait(loading->monitor);
     if (loading->given == loading->begun) return NULL;
-    if (slot->status == P2P_OK) loading->given++; /* else it stays, for every further call to fail on */
+    if (slot->status == P2P_OK) loading->given++; /* a failed batch stays, so that further calls fail too */
     sys_monitor_wake_all(loading->monitor);
     return slot;
 }
@@ -190,7 +194,7 @@ p2p_status loader_next(loader *loading, const loader_batch **batch) {
     return slot->hint[0] == '\0' ? slot->status : p2p_hint(slot->status, "%s", slot->hint);
 }
 
-/* ---- Beginning and end -------------------------------------------------------------------------------- */
+/* ---- Creation and destruction ------------------------------------------------------------------------- */
 
 static p2p_status check_options(const loader_options *options) {
     if (!image_format_is_valid(options->format.input) || !image_format_is_valid(options->format.target))
@@ -207,7 +211,7 @@ static p2p_status check_options(const loader_options *options) {
     return P2P_OK;
 }
 
-/* More would mostly wait: a processor decodes, resizes and crops some 300 pairs of 256 x 256 in a second. */
+/* More threads would mostly wait: a processor prepares about 300 pairs of 256 x 256 pixels per second. */
 static int automatic_workers(void) {
     int half = sys_processors() / 2;
     return half < 1 ? 1 : half > 8 ? 8 : half;
@@ -220,7 +224,7 @@ static bool allocate_slot(const loader *loading, loader_slot *slot, size_t batch
     return slot->inputs != NULL && slot->targets != NULL && slot->samples != NULL;
 }
 
-/* One batch is in use, one ready, and the threads fill as many as they are samples. */
+/* The ring has a batch that the consumer reads, one that is ready, and enough for a sample per thread. */
 static p2p_status allocate(loader *loading) {
     const loader_options *options = &loading->options;
     size_t side = (size_t)options->augment.size, batch = (size_t)options->batch;

@@ -1,8 +1,8 @@
-/* Batches of decoded and augmented pairs, prepared by background threads ahead of their use.
+/* Batches of decoded and augmented pairs, prefetched by background threads.
  *
- * What is delivered depends only on the options, never on timing or on the number of threads: a loader
- * started at (epoch, batch) continues exactly where another one stood. A failure reaches the consumer in
- * order, after the batches before it. One thread consumes; nothing is cached between epochs.
+ * The batches depend only on the options, not on timing or on the number of threads: a loader that starts at
+ * (epoch, batch) continues exactly where another one stopped. A failure is returned in order, after the
+ * batches before it. One thread consumes. Nothing is cached between epochs.
  */
 #ifndef P2P_LOADER_H
 #define P2P_LOADER_H
@@ -17,39 +17,38 @@ typedef struct {
     pair_format format;
     augment_options augment;
     int workers;       /* threads, at most LOADER_MAX_WORKERS; 0: half of the processors, 1 to 8 */
-    int batch;         /* samples per batch; an epoch's last batch holds what remains */
-    bool shuffle;      /* otherwise samples come in byte order of their names */
+    int batch;         /* samples per batch; an epoch's tail batch has the remainder */
+    bool shuffle;      /* false: samples in byte order of their names */
     uint64_t seed;     /* of shuffling and augmentation */
     int64_t epoch;     /* the first epoch to deliver, counted from 0 */
-    int64_t first;     /* the batch within it to start at: 0 <= first < loader_batches() */
-    int64_t epoch_end; /* the epoch not to begin any more; INT64_MAX for no end */
+    int64_t first;     /* the first batch within it: 0 <= first < loader_batches() */
+    int64_t epoch_end; /* the first epoch not to deliver; INT64_MAX: no end */
 } loader_options;
 
-/* `count` pairs of size x size pixels in the options' format, images n h w c interleaved, in the order that
- * `samples` names. */
+/* `count` pairs of size x size pixels in the options' format, as n h w c, in the order of `samples`. */
 typedef struct {
-    int64_t epoch, index; /* the batch's position: its number within the epoch, from 0 */
+    int64_t epoch, index; /* the epoch, and the batch's index within it, from 0 */
     int count;            /* 1 .. batch */
     const void *input, *target;
-    size_t input_bytes, target_bytes; /* of all of them */
+    size_t input_bytes, target_bytes; /* of the whole batch */
     const int64_t *samples;           /* indices into the data set */
-    int replaced;                     /* of them, stand in for pairs that have gone bad (dataset_load) */
-    const char *reason;               /* why, for one of them; "" where none is */
+    int replaced;                     /* number of samples that replace bad pairs (dataset_load) */
+    const char *reason;               /* of the first of them; "" if there is none */
 } loader_batch;
 
 typedef struct loader loader;
 
-/* Batches in an epoch, the last smaller one included: ceil(count / batch). */
+/* Batches in an epoch, the tail batch included: ceil(count / batch). */
 int64_t loader_batches(const dataset *data, int batch);
 
-/* All buffers are allocated here and the threads start to work. */
+/* Allocate all buffers and start the threads. P2P_USAGE or P2P_INVALID if an option is out of range. */
 p2p_status loader_create(loader **result, const loader_options *options);
 
-/* The next batch, valid until the next call; waits for it. *batch is NULL after the last one. After a failure
- * every further call fails in the same way. */
+/* Wait for the next batch. It is valid until the next call. *batch is NULL after the last one. After a
+ * failure every further call fails in the same way. */
 p2p_status loader_next(loader *loading, const loader_batch **batch);
 
-/* Stops every thread at its next sample. NULL is ignored. */
+/* Stop every thread after its current sample, and release all memory. NULL is ignored. */
 void loader_destroy(loader *loading);
 
 #endif

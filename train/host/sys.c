@@ -1,5 +1,5 @@
-/* The POSIX side of sys.h. Files are opened and written through backend/p2p_file.h, which the layers below
- * share.
+/* The POSIX implementation of sys.h. Files are opened and written through backend/p2p_file.h, which the
+ * layers below share.
  */
 #include "sys.h"
 #include "p2p_file.h"
@@ -61,7 +61,7 @@ void sys_thread_join(sys_thread *thread) {
     free(thread);
 }
 
-/* Jobs that any of several threads may take. */
+/* Calls that several threads share. `next` is the first index that no thread has taken. */
 typedef struct {
     void (*job)(void *context, int index);
     void *context;
@@ -171,7 +171,7 @@ void sys_names_free(sys_names *names) {
     *names = (sys_names){0};
 }
 
-/* Takes over `name`. */
+/* Takes ownership of `name`, also if it fails. */
 static p2p_status names_add(sys_names *names, char *name) {
     if (names->count == names->capacity) {
         size_t capacity = names->capacity == 0 ? 256 : names->capacity * 2;
@@ -188,7 +188,7 @@ static p2p_status names_add(sys_names *names, char *name) {
     return P2P_OK;
 }
 
-/* A folder that is being walked, and the one that it was found in. */
+/* A folder on the path of the walk, and the folder that contains it. */
 typedef struct walk_level {
     const struct walk_level *above;
     int depth;
@@ -298,7 +298,7 @@ p2p_status sys_file_read(const char *path, size_t limit, uint8_t **bytes, size_t
     if (*bytes == NULL) {
         status = p2p_fail(P2P_OUT_OF_MEMORY, "no memory for the %zu bytes of %s", wanted, path);
     } else {
-        *size = fread(*bytes, 1, wanted, stream); /* less where the file became shorter meanwhile */
+        *size = fread(*bytes, 1, wanted, stream); /* less if the file has been truncated since */
         if (ferror(stream)) status = p2p_fail(P2P_INPUT, "can't read %s: %s", path, strerror(errno));
     }
     fclose(stream);
@@ -313,13 +313,13 @@ p2p_status sys_file_read(const char *path, size_t limit, uint8_t **bytes, size_t
 p2p_status sys_file_write(const char *path, const void *bytes, size_t size) {
     p2p_atomic_file file;
     P2P_TRY(p2p_atomic_open(&file, path));
-    if (size > 0) fwrite(bytes, 1, size, file.stream); /* commit looks at the stream's error */
+    if (size > 0) fwrite(bytes, 1, size, file.stream); /* commit checks the stream for errors */
     return p2p_atomic_commit(&file);
 }
 
 /* ---- Signals ------------------------------------------------------------------------------------------ */
 
-/* The signals that ask to stop, and whether they are to stay ignored. */
+/* The signals that request a stop, and whether they stay ignored. */
 static struct {
     int number;
     bool ignored;
@@ -328,16 +328,16 @@ enum { STOP_SIGNALS = sizeof stop_signals / sizeof *stop_signals };
 
 static volatile sig_atomic_t stop_signal;
 
-/* Only async-signal-safe calls. The next signal finds the system's own handling. */
-static void ask_to_stop(int number) {
-    static const char note[] = "\nstopping after this step; once more stops at once\n";
+/* A signal handler: async-signal-safe calls only. Restores the default handling for the next signal. */
+static void request_stop(int number) {
+    static const char note[] = "\nstopping after this step; a second signal stops at once\n";
     const int error = errno;
     for (int i = 0; i < STOP_SIGNALS; i++) {
         if (!stop_signals[i].ignored) signal(stop_signals[i].number, SIG_DFL);
     }
     stop_signal = number;
     const ssize_t written = write(STDERR_FILENO, note, sizeof note - 1);
-    (void)written; /* perhaps nobody is left to read it */
+    (void)written; /* stderr may be closed */
     errno = error;
 }
 
@@ -359,7 +359,7 @@ void sys_stop_keep_ignored(void) {
 void sys_stop_listen(void) {
     if (stop_signal != 0) return;
     sys_stop_keep_ignored();
-    struct sigaction wanted = {.sa_handler = ask_to_stop, .sa_flags = SA_RESTART};
+    struct sigaction wanted = {.sa_handler = request_stop, .sa_flags = SA_RESTART};
     sigemptyset(&wanted.sa_mask);
     for (int i = 0; i < STOP_SIGNALS; i++) sigaddset(&wanted.sa_mask, stop_signals[i].number);
     for (int i = 0; i < STOP_SIGNALS; i++) {
@@ -367,8 +367,8 @@ void sys_stop_listen(void) {
     }
 }
 
-int sys_stop_signal(void) {
-    return stop_signal;
+p2p_status sys_stop_check(void) {
+    return stop_signal ? p2p_fail(P2P_STOPPED, "a signal requested a stop") : P2P_OK;
 }
 
 const char *sys_stop_name(void) {
@@ -385,7 +385,7 @@ const char *sys_stop_name(void) {
 int sys_stop_end(void) {
     signal(stop_signal, SIG_DFL);
     raise(stop_signal);
-    return 128 + stop_signal; /* the first process of a container is not ended by its own signals */
+    return 128 + stop_signal; /* signals do not end the first process of a container */
 }
 
 /* ---- Terminal, clock, process ------------------------------------------------------------------------- */
@@ -408,7 +408,7 @@ double sys_clock(void) {
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
-/* Linux's own account of this program; 0 elsewhere. */
+/* VmHWM of Linux; 0 on other systems. */
 static size_t peak_memory_from_proc(void) {
     char line[256];
     unsigned long long kib = 0;
@@ -424,20 +424,25 @@ int sys_processors(void) {
     return online < 1 ? 1 : online > INT_MAX ? INT_MAX : (int)online;
 }
 
-/* getrusage includes what the process was before it became this program: a large parent's memory, after
- * vfork. So it comes second. */
+p2p_status sys_environment_set(const char *name, const char *value) {
+    if (setenv(name, value, 1) == 0) return P2P_OK;
+    return p2p_fail(P2P_FAILED, "can't set the variable %s: %s", name, strerror(errno));
+}
+
+/* ru_maxrss includes the peak before exec, which after vfork is that of the parent. Therefore getrusage is
+ * only the fallback. */
 size_t sys_peak_memory(void) {
     struct rusage usage;
     size_t peak = peak_memory_from_proc();
     if (peak > 0) return peak;
-    return getrusage(RUSAGE_SELF, &usage) == 0 ? (size_t)usage.ru_maxrss * 1024 : 0; /* given in KiB */
+    return getrusage(RUSAGE_SELF, &usage) == 0 ? (size_t)usage.ru_maxrss * 1024 : 0; /* in KiB */
 }
 
 /* ---- Memory ------------------------------------------------------------------------------------------- */
 
 void sys_memory_return_freed(void) {
 #ifdef __GLIBC__
-    enum { LEAST_BYTES = 128 << 10 }; /* glibc's own first threshold; setting it keeps it from growing */
+    enum { LEAST_BYTES = 128 << 10 }; /* glibc's initial threshold; setting it stops its growth */
     (void)mallopt(M_MMAP_THRESHOLD, LEAST_BYTES);
 #endif
 }

@@ -1,8 +1,7 @@
-/* Every call of the trainer to the operating system: threads, folders, files, the terminal, clocks.
+/* Every call of the program to the operating system: threads, folders, files, signals, the terminal, clocks.
  *
  * A port to another system is a port of sys.c and of backend/host/file.c, which it builds on. Nothing here
- * knows about images or training. Functions that fail compose a message with the path and the system's own
- * reason; those that cannot fail return plain values.
+ * depends on images or training. The message of a failure has the path and the system's reason.
  */
 #ifndef P2P_SYS_H
 #define P2P_SYS_H
@@ -14,52 +13,53 @@
 #include <stdint.h>
 #include <stdio.h>
 
-/* ---- Threads --------------------------------------------------------------------------------------------
- */
+/* ---- Threads ------------------------------------------------------------------------------------------ */
 
 typedef struct sys_thread sys_thread;
 
-/* Start a thread that runs body(argument). It must be joined, which also frees it. */
+/* Start a thread that runs body(argument). The caller must join it, which releases it. */
 p2p_status sys_thread_start(sys_thread **thread, void (*body)(void *argument), void *argument);
 
-/* Wait until the thread's body has returned. NULL is ignored. */
+/* Wait until the thread's body has returned, and release the thread. NULL is ignored. */
 void sys_thread_join(sys_thread *thread);
 
-/* Call job(context, i) once for each i in [0, count), each on whichever processor is free, and return when
- * all have returned. Where the system gives no threads, the caller's does all. */
+/* Call job(context, i) once for each i in [0, count), on all processors, and return when all calls have
+ * returned. If no thread can be started, the calling thread makes all calls. */
 void sys_parallel(void (*job)(void *context, int index), void *context, int count);
 
-/* A lock and the condition that is waited for under it. */
+/* A lock with a condition. */
 typedef struct sys_monitor sys_monitor;
 
 p2p_status sys_monitor_create(sys_monitor **monitor);
 void sys_monitor_destroy(sys_monitor *monitor); /* NULL is ignored */
 void sys_monitor_enter(sys_monitor *monitor);
 void sys_monitor_leave(sys_monitor *monitor);
-void sys_monitor_wait(sys_monitor *monitor); /* inside: leaves, sleeps until woken, enters; may wake early */
-void sys_monitor_wake_all(sys_monitor *monitor); /* inside */
-
-/* ---- Paths and folders ----------------------------------------------------------------------------------
+/* The caller holds the lock. Release it, sleep until woken, and take it again. Spurious wake-ups may occur.
  */
+void sys_monitor_wait(sys_monitor *monitor);
+/* The caller holds the lock. */
+void sys_monitor_wake_all(sys_monitor *monitor);
+
+/* ---- Paths and folders -------------------------------------------------------------------------------- */
 
 typedef enum { SYS_PATH_ABSENT, SYS_PATH_FILE, SYS_PATH_FOLDER, SYS_PATH_OTHER } sys_path_kind;
 
-/* What `path` leads to, symbolic links followed. A dangling link is absent. */
+/* The kind of `path`. Symbolic links are followed; a dangling link is absent. */
 sys_path_kind sys_path_kind_of(const char *path);
 
-/* Whether both paths lead to one and the same file. */
+/* Whether both paths lead to the same file. */
 bool sys_path_same(const char *a, const char *b);
 
-/* "folder/name" (just "name" when the folder is ""), to be freed by the caller. */
+/* "folder/name", or "name" if the folder is "". The caller frees *path. */
 p2p_status sys_path_join(char **path, const char *folder, const char *name);
 
-/* Make the folder and whatever is missing above it. A folder that exists is success. */
+/* Make the folder and its missing parents. P2P_OK if it exists already. */
 p2p_status sys_folder_make(const char *path);
 
-/* Remove a file; one that does not exist is success. */
+/* Remove a file. P2P_OK if it does not exist. */
 p2p_status sys_file_remove(const char *path);
 
-/* A list of names, owned. */
+/* A list that owns its names. */
 typedef struct {
     char **names;
     size_t count, capacity;
@@ -67,73 +67,72 @@ typedef struct {
 
 void sys_names_free(sys_names *names);
 
-/* Every file below `path`, as paths relative to it, in byte order. Hidden entries (a leading dot) are left
- * out, links are followed, and a link back to a folder that is being walked is left out, so loops end.
- * `wanted` picks by path: everything but folders is offered, dangling links included, so that their names
- * reach whoever opens them. More than SYS_WALK_DEPTH folders inside one another is an error (P2P_INPUT),
- * as is a folder that cannot be read. */
+/* List the files below `path` for which `wanted` returns true, as paths relative to `path`, in byte order.
+ * Hidden entries (a leading dot) are skipped. Links are followed, except those to a folder that contains
+ * them, so that loops end. `wanted` is called for everything but folders, dangling links included, so that
+ * the failure occurs where the file is opened. P2P_INPUT if more than SYS_WALK_DEPTH folders are nested, or
+ * if a folder cannot be read. */
 enum { SYS_WALK_DEPTH = 32 };
 p2p_status sys_folder_walk(sys_names *names, const char *path, bool (*wanted)(const char *relative));
 
-/* ---- Files ----------------------------------------------------------------------------------------------
- */
+/* ---- Files -------------------------------------------------------------------------------------------- */
 
-/* Read a regular file's first `limit` bytes, or all of it where it is shorter, into memory that the caller
- * frees. *total, which may be NULL, is the whole file's size. Anything but a regular file is refused
- * (P2P_INPUT), and never blocks: folders, pipes, dangling links. */
+/* Read the first `limit` bytes of a regular file, or the whole of a shorter one. The caller frees *bytes.
+ * *total is the size of the file; `total` may be NULL. P2P_INPUT, without blocking, for anything but a
+ * regular file: folders, pipes, dangling links. */
 p2p_status sys_file_read(const char *path, size_t limit, uint8_t **bytes, size_t *size, uint64_t *total);
 
-/* Write a file that appears complete or not at all. Longer ones go through p2p_atomic_open (p2p_file.h). */
+/* Write a file that appears complete or not at all. p2p_atomic_open (p2p_file.h) does so for a stream. */
 p2p_status sys_file_write(const char *path, const void *bytes, size_t size);
 
-/* ---- Signals --------------------------------------------------------------------------------------------
- */
+/* ---- Signals ------------------------------------------------------------------------------------------ */
 
-/* Note which signals the process was started with ignored (nohup): they stay so. From now on a file that
- * grows beyond the process's limit is an error of the write and no end of the process. Before libraries are
- * called that catch signals themselves, as compilers do. */
+/* Record which stop signals were ignored when the process started (nohup); they stay ignored. From now on a
+ * write beyond the process's file size limit fails instead of ending the process. Call it before libraries
+ * that install signal handlers, as compilers in drivers do. */
 void sys_stop_prepare(void);
 
-/* Ignore again what is to stay ignored, where a library may have caught it since. */
+/* Ignore the recorded signals again, after a library may have installed a handler. */
 void sys_stop_keep_ignored(void);
 
-/* From now on SIGINT (Ctrl-C), SIGTERM and SIGHUP ask to stop instead of ending the process; a second one
- * ends it at once. To be called again where a library may have taken the signals since. */
+/* From now on SIGINT (Ctrl-C), SIGTERM and SIGHUP request a stop instead of ending the process; a second one
+ * ends it at once. Call it again after a library may have replaced the handlers. */
 void sys_stop_listen(void);
 
-/* The signal that has asked to stop; 0 as long as none has. */
-int sys_stop_signal(void);
+/* P2P_STOPPED if a signal has requested a stop. */
+p2p_status sys_stop_check(void);
 
-/* What a person calls that signal. */
+/* The name of the signal that requested a stop, for users. */
 const char *sys_stop_name(void);
 
-/* Give an asked-for stop the end that the signal would have had without sys_stop_listen(), so that shells see
- * it. Returns, with the exit code that a shell would show, only where the system doesn't let that end the
- * process. */
+/* End the process by that signal, so that a shell sees it. If the system does not let the signal end the
+ * process, returns the exit code that a shell would show. */
 int sys_stop_end(void);
 
-/* ---- Terminal, clock, process ---------------------------------------------------------------------------
- */
+/* ---- Terminal, clock, process ------------------------------------------------------------------------- */
 
 bool sys_is_terminal(FILE *stream);
 
-/* Columns of the terminal behind `stream`; 80 where it cannot tell. */
+/* Columns of the stream's terminal; 80 if they are unknown. */
 int sys_terminal_columns(FILE *stream);
 
-/* Seconds since some fixed moment; never goes back. */
+/* Seconds since an arbitrary origin, monotonic. */
 double sys_clock(void);
 
 /* Processors that this process may use, at least 1. */
 int sys_processors(void);
 
-/* The most memory, in bytes, that this process has had in RAM at once. */
+/* Set an environment variable for the rest of the process. Call it while the process has one thread only. */
+p2p_status sys_environment_set(const char *name, const char *value);
+
+/* The peak resident memory of this process in bytes; 0 if it is unknown. */
 size_t sys_peak_memory(void);
 
-/* ---- Memory ---------------------------------------------------------------------------------------------
- */
+/* ---- Memory ------------------------------------------------------------------------------------------- */
 
-/* From now on blocks of 128 KiB and more go back to the system when they are freed. By default glibc keeps up
- * to 64 MiB once a large block was freed, and a driver's compiler leaves that much. Nothing elsewhere. */
+/* From now on free() returns blocks of 128 KiB and more to the system. By default glibc retains up to 64 MiB
+ * after a large block was freed, and a driver's compiler leaves that much behind. No effect with other C
+ * libraries. */
 void sys_memory_return_freed(void);
 
 #endif

@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Bytes of the character that begins here, by the table of RFC 3629: no overlong forms, no surrogates,
- * nothing above U+10FFFF. 0 where none does. */
+/* The length of the character at `at` in bytes, by the table of RFC 3629: no overlong forms, no surrogates,
+ * nothing above U+10FFFF. 0 if there is no valid character. */
 static size_t utf8_length(const uint8_t *at) {
     if (at[0] < 0x80) return at[0] != 0;
     size_t more = at[0] >= 0xc2 && at[0] <= 0xdf   ? 1
@@ -15,7 +15,7 @@ static size_t utf8_length(const uint8_t *at) {
                   : at[0] >= 0xf0 && at[0] <= 0xf4 ? 3
                                                    : 0;
     for (size_t i = 1; i <= more; i++)
-        if ((at[i] & 0xc0) != 0x80) return 0; /* the text's end too */
+        if ((at[i] & 0xc0) != 0x80) return 0; /* also at the end of the text */
     if ((at[0] == 0xe0 && at[1] < 0xa0) || (at[0] == 0xed && at[1] > 0x9f)) return 0;
     if ((at[0] == 0xf0 && at[1] < 0x90) || (at[0] == 0xf4 && at[1] > 0x8f)) return 0;
     return more == 0 ? 0 : more + 1;
@@ -36,6 +36,12 @@ void text_print(const char *bytes, FILE *stream) {
             fprintf(stream, "\\x%02x", *at++);
         }
     }
+}
+
+void text_print_line(const char *label, const char *bytes, FILE *stream) {
+    fputs(label, stream);
+    text_print(bytes, stream);
+    fputc('\n', stream);
 }
 
 static bool is_plain(const char *bytes) {
@@ -64,7 +70,7 @@ json_t *text_to_json(const char *bytes) {
     return string;
 }
 
-/* The byte that \xNN at this place stands for; -1 where none does. */
+/* The value of the escape \xNN at `at`; -1 if there is none. */
 static int escaped_byte(const char *at) {
     static const char digits[] = "0123456789abcdef";
     if (at[0] != '\\' || at[1] != 'x' || at[2] == '\0' || at[3] == '\0') return -1;

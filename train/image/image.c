@@ -1,4 +1,5 @@
-/* Pictures in memory: sizes, views, formats. Files are image_file.c's, conversions image_convert.c's. */
+/* Pictures in memory: sizes, views, formats. See image.h. Files are in image_file.c, conversions in
+ * image_convert.c. */
 #include "image.h"
 #include "image_codec.h"
 
@@ -15,6 +16,10 @@ p2p_status image_check_size(uint64_t width, uint64_t height, const char *name) {
     return p2p_fail(
         P2P_INPUT, "%s is %llu x %llu pixels; at most %d on a side and %d megapixels in all are accepted",
         name, (unsigned long long)width, (unsigned long long)height, IMAGE_MAX_SIDE, IMAGE_MAX_MEGAPIXELS);
+}
+
+p2p_status image_damaged(const char *name, const char *reason) {
+    return p2p_fail(P2P_INPUT, "%s can't be decoded: %s", name, reason);
 }
 
 bool image_format_is_valid(image_format format) {

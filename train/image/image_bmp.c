@@ -1,9 +1,9 @@
-/* BMP, read only and uncompressed: 1, 2, 4, 8, 16, 24 and 32 bits, palettes and bit masks, both row orders.
- * No library that Debian packages reads these alone and rightly (README.md), and without compression the
- * format is a header, a palette and rows. Run-length and embedded JPEG or PNG data are refused by name.
+/* A decoder of uncompressed BMP: 1, 2, 4, 8, 16, 24 and 32 bits, palettes, bit masks, and both row orders.
+ * Files with run-length encoding or embedded JPEG or PNG data are refused, with the reason. train/NOTES.md
+ * explains why no library is used.
  *
- * Every position is checked against the file's size before it is read, and the picture's size before memory
- * is taken. */
+ * Every offset is checked against the file's size before it is read, and the picture's size before memory is
+ * allocated. */
 #include "image_codec.h"
 
 #include <string.h>
@@ -16,13 +16,13 @@ typedef struct {
     const uint8_t *bytes;
     size_t size;
     const char *name;
-    size_t header_size; /* of the second header; the file's own is before it */
+    size_t header_size; /* of the picture header, which follows the file header */
     int64_t width, height;
     bool top_down;
     unsigned bits, compression;
     uint32_t masks[MASKS];
-    size_t row_bytes, pixels; /* `pixels` is where the rows begin */
-    image_palette palette;    /* up to 8 bits */
+    size_t row_bytes, pixels; /* `pixels` is the offset of the first row */
+    image_palette palette;    /* if bits <= 8 */
     image_format format;
 } bmp_file;
 
@@ -32,28 +32,27 @@ static uint32_t little(const uint8_t *at, int bytes) {
     return value;
 }
 
-static p2p_status damaged(const bmp_file *file, const char *what) {
-    return p2p_fail(P2P_INPUT, "%s can't be decoded: %s", file->name, what);
-}
-
 static bool within(const bmp_file *file, size_t first, size_t bytes) {
     return first <= file->size && bytes <= file->size - first;
 }
 
 static p2p_status read_sizes(bmp_file *file) {
     const uint8_t *header = file->bytes + FILE_HEADER;
-    if (!within(file, 0, FILE_HEADER + CORE_HEADER)) return damaged(file, "the header is truncated");
+    if (!within(file, 0, FILE_HEADER + CORE_HEADER))
+        return image_damaged(file->name, "the header is truncated");
     file->header_size = little(header, 4);
     bool core = file->header_size == CORE_HEADER;
-    if (!core && file->header_size < INFO_HEADER) return damaged(file, "an unknown kind of header");
-    if (!within(file, FILE_HEADER, file->header_size)) return damaged(file, "the header is truncated");
+    if (!core && file->header_size < INFO_HEADER)
+        return image_damaged(file->name, "an unknown kind of header");
+    if (!within(file, FILE_HEADER, file->header_size))
+        return image_damaged(file->name, "the header is truncated");
     file->width = core ? (int32_t)little(header + 4, 2) : (int32_t)little(header + 4, 4);
     file->height = core ? (int32_t)little(header + 6, 2) : (int32_t)little(header + 8, 4);
     file->bits = little(header + (core ? 10 : 14), 2);
     file->compression = core ? BI_RGB : little(header + 16, 4);
     file->top_down = file->height < 0;
     if (file->top_down) file->height = -file->height;
-    if (file->width < 0) return damaged(file, "a negative width");
+    if (file->width < 0) return image_damaged(file->name, "a negative width");
     return image_check_size((uint64_t)file->width, (uint64_t)file->height, file->name);
 }
 
@@ -72,7 +71,7 @@ static p2p_status check_kind(const bmp_file *file) {
     return P2P_OK;
 }
 
-/* Bit masks are in the newer headers, or behind the older one. *end is where they end. */
+/* Bit masks are a part of the newer headers and follow the older one. *end is the offset of their end. */
 static p2p_status read_masks(bmp_file *file, size_t *end) {
     static const uint32_t usual[2][MASKS] = {{0x7c00, 0x3e0, 0x1f, 0}, {0xff0000, 0xff00, 0xff, 0}};
     memcpy(file->masks, usual[file->bits == 32], sizeof file->masks);
@@ -81,7 +80,7 @@ static p2p_status read_masks(bmp_file *file, size_t *end) {
     const size_t at = FILE_HEADER + INFO_HEADER;
     bool alpha = file->compression == BI_ALPHABITFIELDS || file->header_size >= ALPHA_IN_HEADER;
     const size_t count = alpha ? 4 : 3;
-    if (!within(file, at, 4 * count)) return damaged(file, "the header is truncated");
+    if (!within(file, at, 4 * count)) return image_damaged(file->name, "the header is truncated");
     for (size_t i = 0; i < count; i++) file->masks[i] = little(file->bytes + at + 4 * i, 4);
     if (file->header_size < MASKS_IN_HEADER) *end += 4 * count;
     return P2P_OK;
@@ -92,7 +91,7 @@ static p2p_status read_palette(bmp_file *file, size_t at) {
     const size_t entry = core ? 3 : 4, most = (size_t)1 << file->bits;
     const uint32_t given = core ? 0 : little(file->bytes + FILE_HEADER + 32, 4);
     const size_t count = given == 0 || given > most ? most : given;
-    if (!within(file, at, count * entry)) return damaged(file, "the palette is truncated");
+    if (!within(file, at, count * entry)) return image_damaged(file->name, "the palette is truncated");
     file->palette = (image_palette){.count = (int)count};
     for (size_t i = 0; i < count; i++)
         for (size_t c = 0; c < 3; c++) file->palette.colors[i][c] = file->bytes[at + i * entry + 2 - c];
@@ -121,14 +120,14 @@ static p2p_status unpack_indexed(const bmp_file *file, const uint8_t *row, uint8
         size_t bit = x * file->bits;
         unsigned index = row[bit / 8] >> (8 - file->bits - bit % 8) & ((1u << file->bits) - 1);
         if (index >= (unsigned)file->palette.count)
-            return damaged(file, "a pixel's colour isn't in the palette");
+            return image_damaged(file->name, "a pixel's colour isn't in the palette");
         memcpy(to, file->palette.colors[index], (size_t)file->format.channels);
         to += file->format.channels;
     }
     return P2P_OK;
 }
 
-/* A sample of any number of bits, to 0..255 as Pillow scales it: rounded down. */
+/* Scale a sample of any number of bits to 0..255, rounding down as Pillow does. */
 static uint8_t masked_sample(uint32_t pixel, uint32_t mask) {
     if (mask == 0) return 0;
     while ((mask & 1) == 0) {
@@ -161,7 +160,8 @@ static p2p_status unpack_row(const bmp_file *file, const uint8_t *row, uint8_t *
 
 static p2p_status unpack(const bmp_file *file, image *result) {
     const size_t height = (size_t)file->height;
-    if (!within(file, file->pixels, file->row_bytes * height)) return damaged(file, "the file is truncated");
+    if (!within(file, file->pixels, file->row_bytes * height))
+        return image_damaged(file->name, "the file is truncated");
     P2P_TRY(image_create(result, (int)file->width, (int)file->height, file->format));
     const size_t stride = image_view_of(result).stride;
     for (size_t y = 0; y < height; y++) {

@@ -1,4 +1,4 @@
-/* The file formats behind image.h, and what decoders share. Private to this folder. */
+/* Decoders and encoders of the file formats, and what they share. Private to this folder. */
 #ifndef P2P_IMAGE_CODEC_H
 #define P2P_IMAGE_CODEC_H
 
@@ -6,10 +6,13 @@
 
 #include <stdio.h>
 
-/* P2P_INPUT with the file's name, its size and the limit, where a picture is too large to be accepted. */
+/* P2P_INPUT, with name, size and limit in the message, if a picture is empty or exceeds the limits. */
 p2p_status image_check_size(uint64_t width, uint64_t height, const char *name);
 
-/* Decode. With header_only *result gets its width, height (checked) and format, and no pixels. */
+/* Returns P2P_INPUT with the message that the file can't be decoded, and the reason. */
+p2p_status image_damaged(const char *name, const char *reason);
+
+/* Decode a file. With header_only, *result has its checked size and its format, and no pixels. */
 p2p_status image_jpeg_decode(const uint8_t *bytes, size_t size, const char *name, bool header_only,
                              image *result);
 p2p_status image_png_decode(const uint8_t *bytes, size_t size, const char *name, bool header_only,
@@ -20,7 +23,7 @@ p2p_status image_bmp_decode(const uint8_t *bytes, size_t size, const char *name,
 p2p_status image_gif_decode(const uint8_t *bytes, size_t size, const char *name, bool header_only,
                             image *result);
 
-/* Red, green, blue. A palette whose every colour is grey makes a grey picture. */
+/* Colours as red, green, blue. A picture is decoded as grey if every colour of its palette is grey. */
 typedef struct {
     int count;
     uint8_t colors[256][3];
@@ -28,7 +31,7 @@ typedef struct {
 
 bool image_palette_is_grey(const image_palette *palette);
 
-/* Encode to an open stream; `name` is the file's, for messages. */
+/* Encode to an open stream. `name` is used in messages. */
 p2p_status image_jpeg_encode(const image *picture, FILE *stream, const char *name);
 p2p_status image_png_encode(const image *picture, FILE *stream, const char *name);
 

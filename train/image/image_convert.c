@@ -1,4 +1,5 @@
-/* Conversions of image.h: a pixel's channels are converted at its own bits, then each sample's bits. */
+/* Conversions of formats. See image.h. A pixel's channels are converted first, at the source's bits, then the
+ * bits of each sample. */
 #include "image.h"
 
 #include <math.h>
@@ -24,12 +25,13 @@ static uint32_t convert_bits(uint32_t value, int from, int to) {
     return to == 16 ? value * 257 : (value + 128) / 257;
 }
 
-/* ITU-R 601; the weights add up to 65536, so white stays white, and 16 bits fit the sum. */
+/* ITU-R 601. The weights add up to 65536, so white stays white, and the sum of 16-bit samples fits 32 bits.
+ */
 static uint32_t grey_of(const uint32_t *rgb) {
     return (19595 * rgb[0] + 38470 * rgb[1] + 7471 * rgb[2] + 32768) >> 16;
 }
 
-/* `samples` holds `from` channels and has room for four. */
+/* Convert in place. `samples` holds `from` channels and has room for four. */
 static void convert_channels(uint32_t *samples, int from, int to, uint32_t opaque) {
     uint32_t alpha = from % 2 == 0 ? samples[from - 1] : opaque;
     if (from >= 3 && to <= 2) samples[0] = grey_of(samples);
@@ -76,7 +78,7 @@ p2p_status image_reformat(image *picture, image_format format) {
     return P2P_OK;
 }
 
-/* The nearest sample of 0 .. top to a value of [-1, 1]. */
+/* Map [-1, 1] to 0 .. top and round to the nearest integer. */
 static uint32_t nearest_sample(float value, float top) {
     float scaled = (value + 1.0f) * (top / 2);
     if (!(scaled > 0.0f)) return 0; /* NaN too */

@@ -1,5 +1,5 @@
-/* Pictures in files: which decoder or encoder takes one, told from its content or its suffix. See image.h.
- * The formats themselves are in image_jpeg.c, image_png.c, image_bmp.c and image_gif.c. */
+/* Pictures in files. See image.h. The content selects the decoder, the suffix the encoder. The formats are in
+ * image_jpeg.c, image_png.c, image_bmp.c and image_gif.c. */
 #include "image.h"
 
 #include "host/sys.h"
@@ -12,7 +12,7 @@
 
 enum {
     MAX_FILE_BYTES = 1 << 30,
-    PROBE_BYTES = 16384 /* reaches the size in all but files with large embedded profiles or previews */
+    PROBE_BYTES = 16384 /* includes the header, unless a large profile or preview precedes it */
 };
 
 static p2p_status decode_any(const uint8_t *bytes, size_t size, const char *name, bool header_only,
@@ -71,7 +71,7 @@ p2p_status image_probe(const char *path, image_header *header) {
     p2p_status status = image_probe_bytes(bytes, size, path, header);
     free(bytes);
     if (status == P2P_OK || total <= PROBE_BYTES) return status;
-    P2P_TRY(read_whole(path, &bytes, &size)); /* the header may only be longer than what was read */
+    P2P_TRY(read_whole(path, &bytes, &size)); /* the header may continue after PROBE_BYTES */
     status = image_probe_bytes(bytes, size, path, header);
     free(bytes);
     return status;
@@ -79,7 +79,7 @@ p2p_status image_probe(const char *path, image_header *header) {
 
 typedef p2p_status (*image_encoder)(const image *picture, FILE *stream, const char *name);
 
-/* From the dot on, in the name alone; "" for none. */
+/* The suffix with its dot; "" if there is none. Dots in folders do not count. */
 static const char *suffix_of(const char *path) {
     const char *slash = strrchr(path, '/');
     const char *dot = strrchr(slash == NULL ? path : slash, '.');

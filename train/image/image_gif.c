@@ -1,8 +1,8 @@
-/* GIF through giflib, read only: the first frame, row by row, without keeping others. The picture is as large
- * as the file's screen; what the frame leaves free and what it declares transparent has an alpha of 0.
+/* A decoder of GIF's first frame, through giflib. The picture has the size of the file's logical screen.
+ * Pixels that the frame does not cover, and transparent ones, have alpha 0.
  *
- * giflib's convenient reader decodes every frame into memory at once; here sizes are checked before anything
- * is decoded, and one row is held. */
+ * The frame is read row by row. DGifSlurp would decode every frame into memory before the sizes can be
+ * checked. */
 #include "image_codec.h"
 
 #include <gif_lib.h>
@@ -14,7 +14,7 @@ typedef struct {
     const uint8_t *bytes;
     size_t left;
     const char *name;
-    int transparent; /* index of the transparent colour; NO_TRANSPARENT_COLOR for none */
+    int transparent; /* index of the transparent colour, or NO_TRANSPARENT_COLOR */
     image_palette palette;
     image_format format;
 } gif_job;
@@ -28,18 +28,14 @@ static int read_bytes(GifFileType *gif, GifByteType *to, int count) {
     return (int)given;
 }
 
-static p2p_status damaged(const gif_job *job, const char *what) {
-    return p2p_fail(P2P_INPUT, "%s can't be decoded: %s", job->name, what);
-}
-
 static p2p_status gif_failure(const gif_job *job, int error) {
     if (error == D_GIF_ERR_NOT_ENOUGH_MEM)
         return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for decoding %s", job->name);
     const char *reason = GifErrorString(error);
-    return damaged(job, reason != NULL ? reason : "the file is truncated");
+    return image_damaged(job->name, reason != NULL ? reason : "the file is truncated");
 }
 
-/* An extension before the first frame; the one of interest says which colour is transparent. */
+/* Read an extension before the first frame. The graphics control extension has the transparent colour. */
 static p2p_status read_extension(gif_job *job) {
     int code;
     GifByteType *block; /* its length, then its bytes */
@@ -57,7 +53,7 @@ static p2p_status find_frame(gif_job *job) {
     for (;;) {
         GifRecordType type;
         if (DGifGetRecordType(job->gif, &type) == GIF_ERROR) return gif_failure(job, job->gif->Error);
-        if (type == TERMINATE_RECORD_TYPE) return damaged(job, "a GIF without a picture");
+        if (type == TERMINATE_RECORD_TYPE) return image_damaged(job->name, "a GIF without a picture");
         if (type == EXTENSION_RECORD_TYPE) P2P_TRY(read_extension(job));
         if (type == IMAGE_DESC_RECORD_TYPE) break;
     }
@@ -65,13 +61,13 @@ static p2p_status find_frame(gif_job *job) {
     const GifImageDesc *frame = &job->gif->Image;
     if (frame->Width < 1 || frame->Height < 1 || frame->Left < 0 || frame->Top < 0 ||
         frame->Width > job->gif->SWidth - frame->Left || frame->Height > job->gif->SHeight - frame->Top)
-        return damaged(job, "its first frame lies outside of the picture");
+        return image_damaged(job->name, "its first frame lies outside of the picture");
     return P2P_OK;
 }
 
 static p2p_status read_palette(gif_job *job) {
     const ColorMapObject *map = job->gif->Image.ColorMap ? job->gif->Image.ColorMap : job->gif->SColorMap;
-    if (map == NULL) return damaged(job, "a GIF without a palette");
+    if (map == NULL) return image_damaged(job->name, "a GIF without a palette");
     job->palette = (image_palette){.count = map->ColorCount < 256 ? map->ColorCount : 256};
     for (int i = 0; i < job->palette.count; i++) {
         const GifColorType *color = &map->Colors[i];
@@ -93,8 +89,8 @@ static p2p_status read_header(gif_job *job) {
     return P2P_OK;
 }
 
-/* Row `number` of those in the file is row y of the frame: every eighth, the middle ones, the quarters, the
- * odd ones. */
+/* The frame's row that is the file's row `number`. An interlaced file has the rows 8k first, then 8k + 4,
+ * then 4k + 2, then 2k + 1. */
 static int row_of(const GifImageDesc *frame, int number) {
     static const int first[] = {0, 4, 2, 1}, step[] = {8, 8, 4, 2};
     if (!frame->Interlace) return number;
@@ -109,7 +105,8 @@ static int row_of(const GifImageDesc *frame, int number) {
 static p2p_status put_row(const gif_job *job, const GifPixelType *indices, uint8_t *to) {
     const int channels = job->format.channels, colors = channels < 3 ? 1 : 3;
     for (int x = 0; x < job->gif->Image.Width; x++, to += channels) {
-        if (indices[x] >= job->palette.count) return damaged(job, "a pixel's colour isn't in the palette");
+        if (indices[x] >= job->palette.count)
+            return image_damaged(job->name, "a pixel's colour isn't in the palette");
         memcpy(to, job->palette.colors[indices[x]], (size_t)colors);
         if (colors < channels) to[colors] = indices[x] == job->transparent ? 0 : 255;
     }
@@ -127,7 +124,7 @@ static p2p_status read_rows(const gif_job *job, image *result) {
         P2P_TRY(put_row(job, indices,
                         (uint8_t *)result->pixels + y * all.stride + x * image_pixel_bytes(job->format)));
     }
-    GifRecordType next; /* a file that ends right here is cut off */
+    GifRecordType next; /* a complete file has at least a terminator here */
     return DGifGetRecordType(gif, &next) == GIF_ERROR ? gif_failure(job, gif->Error) : P2P_OK;
 }
 

@@ -1,9 +1,9 @@
-/* JPEG through libjpeg-turbo's classic interface, with its default (accurate) transform and upsampling, which
- * are what Pillow uses too. A warning that concerns pixels, such as a premature end, counts as an error.
+/* JPEG through libjpeg-turbo's classic interface, with its default (accurate) transform and upsampling, as
+ * Pillow uses it. A warning that concerns pixels, such as a premature end, is an error.
  *
- * libjpeg reports errors by a callback that must not return. Everything that may fail therefore runs below
- * one function that does nothing but setjmp, and all state lives in a structure outside of it, so no variable
- * is ever indeterminate after the jump. */
+ * libjpeg reports errors through a callback that must not return. Therefore everything that may fail runs
+ * below a function whose only purpose is setjmp. All state is in a structure outside of it, so that no
+ * variable is indeterminate after the jump. */
 #include "image_codec.h"
 
 #include <jpeglib.h> /* needs stdio.h and stddef.h first */
@@ -44,10 +44,10 @@ static void on_decoding_error(j_common_ptr info) {
         p2p_status status = image_check_size(job->info.image_width, job->info.image_height, job->name);
         if (status != P2P_OK) stop_decoding(job, status);
     }
-    stop_decoding(job, p2p_fail(P2P_INPUT, "%s can't be decoded: %s", job->name, reason));
+    stop_decoding(job, image_damaged(job->name, reason));
 }
 
-/* Level -1 is a warning, others are traces. Three kinds of warning leave every pixel right. */
+/* Level -1 is a warning, other levels are traces. Three warnings do not affect the pixels. */
 static void on_decoding_message(j_common_ptr info, int level) {
     int code = info->err->msg_code;
     bool harmless = code == JWRN_EXTRANEOUS_DATA || code == JWRN_ADOBE_XFORM || code == JWRN_JFIF_MAJOR;
@@ -96,7 +96,7 @@ static void decode(jpeg_decoding *job) {
         JSAMPROW row = (JSAMPROW)job->result->pixels + info->output_scanline * row_bytes;
         jpeg_read_scanlines(info, &row, 1);
     }
-    jpeg_finish_decompress(info); /* finds an end that is missing */
+    jpeg_finish_decompress(info); /* reports a missing end */
 }
 
 static p2p_status decode_guarded(jpeg_decoding *job) {
@@ -140,7 +140,7 @@ static void on_encoding_error(j_common_ptr info) {
 }
 
 static void on_encoding_message(j_common_ptr info, int level) {
-    (void)info; /* the encoder only ever traces */
+    (void)info; /* the encoder has traces only */
     (void)level;
 }
 

@@ -1,8 +1,8 @@
-/* PNG through libpng's low-level interface, every colour type and depth in and every image format out. Chunks
- * that do not change pixels (colour profiles, text, times) are ignored, damaged ones included; everything
- * else that is damaged is an error, and so is a missing end.
+/* PNG through libpng's low-level interface. Every colour type and depth is decoded, and every image format is
+ * encoded. Chunks that do not affect pixels (colour profiles, text, times) are ignored, even if damaged. Any
+ * other damage and a missing end are errors.
  *
- * As in image_jpeg.c, what may fail runs below a function that does nothing but setjmp. */
+ * As in image_jpeg.c, everything that may fail runs below a function whose only purpose is setjmp. */
 #include "image_codec.h"
 
 #include <png.h>
@@ -34,7 +34,7 @@ _Noreturn static void stop(png_job *job, p2p_status status) {
 
 static void on_decoding_error(png_structp png, png_const_charp reason) {
     png_job *job = png_get_error_ptr(png);
-    stop(job, p2p_fail(P2P_INPUT, "%s can't be decoded: %s", job->name, reason));
+    stop(job, image_damaged(job->name, reason));
 }
 
 static void on_encoding_error(png_structp png, png_const_charp reason) {
@@ -62,21 +62,21 @@ static bool is_little_endian(void) {
     return first == 1;
 }
 
-/* The format that ask_for_samples leads to. Transparency of a palette or of one colour becomes alpha. */
+/* The format that set_transforms makes. The transparency of a palette or of one colour becomes alpha. */
 static image_format format_of(const png_job *job) {
     int type = png_get_color_type(job->png, job->info);
     bool transparent = png_get_valid(job->png, job->info, PNG_INFO_tRNS) != 0;
-    bool color = (type & PNG_COLOR_MASK_COLOR) != 0; /* a palette's bit is another one beside it */
+    bool color = (type & PNG_COLOR_MASK_COLOR) != 0; /* set for palettes too */
     bool alpha = (type & PNG_COLOR_MASK_ALPHA) != 0 || transparent;
     bool deep = png_get_bit_depth(job->png, job->info) == 16;
     return (image_format){.channels = (color ? 3 : 1) + alpha, .bits = deep ? 16 : 8};
 }
 
-static void ask_for_samples(png_job *job) {
+static void set_transforms(png_job *job) {
     png_set_palette_to_rgb(job->png);
     png_set_expand_gray_1_2_4_to_8(job->png);
     png_set_tRNS_to_alpha(job->png);
-    if (is_little_endian()) png_set_swap(job->png); /* files have the high byte first */
+    if (is_little_endian()) png_set_swap(job->png); /* files are big-endian */
     png_set_interlace_handling(job->png);
     png_read_update_info(job->png, job->info);
     if (png_get_rowbytes(job->png, job->info) != image_view_of(job->result).stride)
@@ -84,7 +84,8 @@ static void ask_for_samples(png_job *job) {
 }
 
 static void decode(png_job *job) {
-    png_set_user_limits(job->png, PNG_UINT_31_MAX, PNG_UINT_31_MAX); /* ours have a better message */
+    /* No limits of libpng's own: image_check_size has a better message. */
+    png_set_user_limits(job->png, PNG_UINT_31_MAX, PNG_UINT_31_MAX);
     png_set_read_fn(job->png, job, read_bytes);
     png_read_info(job->png, job->info);
     png_uint_32 width = png_get_image_width(job->png, job->info);
@@ -98,7 +99,7 @@ static void decode(png_job *job) {
 
     status = image_create(job->result, (int)width, (int)height, format);
     if (status != P2P_OK) stop(job, status);
-    ask_for_samples(job);
+    set_transforms(job);
     job->rows = malloc(height * sizeof *job->rows);
     if (job->rows == NULL) stop(job, p2p_fail(P2P_OUT_OF_MEMORY, "no memory for decoding %s", job->name));
     size_t stride = image_view_of(job->result).stride;
@@ -137,7 +138,7 @@ static void encode(png_job *job) {
                  picture->bits, types[picture->channels - 1], PNG_INTERLACE_NONE,
                  PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
     png_write_info(job->png, job->info);
-    if (is_little_endian()) png_set_swap(job->png); /* does nothing to 8 bits */
+    if (is_little_endian()) png_set_swap(job->png); /* no effect on 8 bits */
     size_t stride = image_view_of(picture).stride;
     for (size_t y = 0; y < (size_t)picture->height; y++)
         png_write_row(job->png, (png_const_bytep)picture->pixels + y * stride);

@@ -12,8 +12,8 @@ static int before(int padded, int side) {
     return (padded - side) / 2;
 }
 
-/* The source's position under position `at`, counted from the source's first: a wave of period 2 (side - 1).
- */
+/* The source position that is reflected to `at`, relative to the source's first pixel: a triangle wave of
+ * period 2 (side - 1). */
 static int reflected(int at, int side) {
     if (side == 1) return 0;
     const int period = 2 * (side - 1);

@@ -1,21 +1,19 @@
-/* Pictures of any size for networks that take certain sizes only: reflected at their borders, and cut out of
- * the result again.
- */
+/* Padding of pictures to the sizes that a network accepts, by reflection, and the crop that undoes it. */
 #ifndef P2P_PAD_H
 #define P2P_PAD_H
 
 #include "image.h"
 
-/* The least multiple of `unit` that is at least `side`. */
+/* `side` rounded up to a multiple of `unit`. */
 int pad_side(int side, int unit);
 
-/* A picture of width x height, sides not below the source's, with the source in the middle (an odd pixel more
- * on the right and below). Around it lies its reflection, whose axis is the border pixel itself, as in
- * PyTorch's "reflect" mode; where the source is shorter than what is missing, it is reflected again and
- * again, and a single pixel is repeated. */
+/* Pad `source` to width x height, which must not be smaller. The source is centred; if a padding is odd, the
+ * right or lower one is larger by a pixel. The padding reflects the source about its border pixel, as
+ * PyTorch's "reflect" mode does. If it is wider than the source, the reflection repeats; a side of one pixel
+ * is replicated. */
 p2p_status pad_reflect(const image *source, int width, int height, image *result);
 
-/* What became of the source: width x height pixels from the middle of `picture`, in its place. */
+/* Undo pad_reflect: crop `picture` in place to the width x height pixels that the source had. */
 p2p_status pad_crop(image *picture, int width, int height);
 
 #endif

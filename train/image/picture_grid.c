@@ -5,7 +5,7 @@
 
 enum { LINE = 2, LINE_GREY = 208 };
 
-/* The cells that come before one and the lines around them. */
+/* The offset of a cell: the cells before it and the lines between them. */
 static int cell_start(int index, int extent) {
     return index * (extent + LINE) + LINE;
 }

@@ -1,11 +1,11 @@
-/* Bicubic is Pillow's separable resampling, in the order of operations that gives its values. Weights are
- * computed in double and normalised by their sum. For 8 bits they are rounded to 22 fractional bits, sums are
- * 32-bit integers that start at one half; 16 bits are summed in double and rounded half away from zero. Each
- * pass is clamped to the sample's range. Where only one side changes, the filter of the other is exactly one
- * weight of 1, so that pass gives back what it gets and needs no case of its own.
+/* See resize.h. Bicubic is Pillow's separable resampling, with the same order of operations so that the
+ * results are equal. Weights are computed in double and normalised by their sum. For 8 bits they are rounded
+ * to 22 fractional bits, and sums are 32-bit integers that start at one half. For 16 bits sums are in double
+ * and rounded half away from zero. Each pass clamps to the sample's range. If only one side changes, the
+ * filter of the other is a single weight of 1, so that its pass is the identity and needs no special case.
  *
- * 22 bits leave room: the weights of one output add up to 1 and their magnitudes to at most 1.25, so a sum
- * stays below 255 * 1.25 * 2^22 < 2^31. */
+ * 22 bits suffice: the weights of one output add up to 1 and their magnitudes to at most 1.25, so a sum is
+ * below 255 * 1.25 * 2^22 < 2^31. */
 #include "resize.h"
 
 #include <math.h>
@@ -14,9 +14,9 @@
 
 enum { FRACTION_BITS = 32 - 8 - 2 };
 
-static const double SUPPORT = 2.0; /* of the cubic, in source pixels when not shrinking */
+static const double SUPPORT = 2.0; /* of the cubic, in source pixels, unless it shrinks the picture */
 
-/* The weights of consecutive outputs of one axis: output i reads `counts[i]` inputs from `starts[i]` with
+/* The weights of consecutive outputs of one axis. Output i reads counts[i] inputs from starts[i] on, with
  * weights[i * taps ...]. */
 typedef struct {
     int outputs, taps;
@@ -42,7 +42,7 @@ static void axis_filter_free(axis_filter *filter) {
     *filter = (axis_filter){0};
 }
 
-/* One output's window and its weights. `scale` is source pixels per output pixel. */
+/* Compute the window and the weights of one output. `scale` is in source pixels per output pixel. */
 static void fill_output(axis_filter *filter, int i, int position, int source_length, double scale) {
     double stretch = scale < 1.0 ? 1.0 : scale;
     double support = SUPPORT * stretch, squeeze = 1.0 / stretch;
@@ -65,7 +65,7 @@ static void fill_output(axis_filter *filter, int i, int position, int source_len
     filter->counts[i] = end - start;
 }
 
-/* The filter that takes source_length to target_length, for outputs first .. first + outputs - 1. */
+/* The filter from source_length to target_length, for the outputs first .. first + outputs - 1. */
 static p2p_status axis_filter_make(axis_filter *filter, int source_length, int target_length, int first,
                                    int outputs) {
     double scale = (double)source_length / target_length;
@@ -90,7 +90,7 @@ static p2p_status axis_filter_make(axis_filter *filter, int source_length, int t
 static const int32_t ONE_HALF = 1 << (FRACTION_BITS - 1);
 
 static uint8_t clamp_fixed(int32_t sum) {
-    if (sum < 0) return 0; /* first, because shifting a negative number is not portable */
+    if (sum < 0) return 0; /* shifting a negative number is not portable */
     int32_t value = sum >> FRACTION_BITS;
     return value > 255 ? 255 : (uint8_t)value;
 }
@@ -99,8 +99,9 @@ static uint16_t clamp_real(double sum) {
     return sum < 0.0 ? 0 : sum >= 65535.0 ? 65535 : (uint16_t)(sum + 0.5);
 }
 
-/* One row across: filter->outputs pixels of `target`. `source` points at the pixel numbered `first`. One
- * function per format: with the number of channels as a variable, resizing takes 1.4 times as long. */
+/* Filter a row horizontally into filter->outputs pixels of `target`. `source` points to the pixel with index
+ * `first`. There is a function per format, because with a variable number of channels resizing takes 1.4
+ * times as long. */
 /* clang-format off */
 #define DEFINE_ROW(bits, channels, sample, sum, filter_weights, begin, clamp)                                \
     static void row_of_##bits##x##channels(const axis_filter *filter, const void *source, int first,         \
@@ -141,8 +142,8 @@ static void filter_row(const axis_filter *filter, const void *source, int first,
     rows[format.bits == 16][format.channels - 1](filter, source, first, target);
 }
 
-/* Output i of the way down: the weighted sum of whole rows, so that the inner loop is contiguous. `row` is
- * the first that it reads; `sums` has room for the sums of a row of `length` samples. */
+/* Output row i of the vertical pass: the weighted sum of whole rows, so that the inner loop is contiguous.
+ * `row` is the first row to read. `sums` has room for a row of `length` samples. */
 static void rows_of_8(const axis_filter *filter, int i, const uint8_t *row, size_t stride, size_t length,
                       int32_t *sums, uint8_t *target) {
     const int32_t *weights = filter->fixed_weights + (size_t)i * (size_t)filter->taps;
@@ -170,7 +171,7 @@ static size_t sum_bytes(image_format format) {
     return format.bits == 8 ? sizeof(int32_t) : sizeof(double);
 }
 
-/* `source` begins with the row numbered `first`. */
+/* The first row of `source` has the index `first`. */
 static void filter_rows(const axis_filter *filter, int i, image_view source, int first, void *sums,
                         void *target) {
     const uint8_t *row = (const uint8_t *)source.pixels + (size_t)(filter->starts[i] - first) * source.stride;
@@ -183,7 +184,7 @@ static void filter_rows(const axis_filter *filter, int i, image_view source, int
 
 /* ---- Both passes -------------------------------------------------------------------------------------- */
 
-/* Inputs that some output of a filter reads: `count` from `first`. */
+/* The inputs that any output of a filter reads: `count` from `first` on. */
 typedef struct {
     int first, count;
 } input_range;
@@ -193,7 +194,7 @@ static input_range inputs_of(const axis_filter *filter) {
     return (input_range){first, filter->starts[last] + filter->counts[last] - first};
 }
 
-/* Across all needed rows into `middle`, then down. */
+/* The horizontal pass over all needed rows into `middle`, then the vertical pass. */
 static void filter_across_then_down(const axis_filter *across, const axis_filter *down, image_view source,
                                     uint8_t *middle, void *sums, uint8_t *pixels) {
     input_range rows = inputs_of(down);
@@ -209,7 +210,7 @@ static void filter_across_then_down(const axis_filter *across, const axis_filter
         filter_rows(down, y, narrowed, rows.first, sums, pixels + (size_t)y * narrowed.stride);
 }
 
-/* Row by row: down into `middle`, which is one row, then across. */
+/* For each output row: the vertical pass into `middle`, which is one row, then the horizontal pass. */
 static void filter_down_then_across(const axis_filter *across, const axis_filter *down, image_view source,
                                     uint8_t *middle, void *sums, uint8_t *pixels) {
     input_range columns = inputs_of(across);
@@ -242,7 +243,7 @@ static p2p_status filter_both(const axis_filter *across, const axis_filter *down
     return status;
 }
 
-/* The order decides how the rounding between the passes falls. */
+/* The order of the passes affects the result, because each pass rounds. See resize.h. */
 static bool goes_across_first(image_view source, const resize_target *target) {
     int shrinks_by = source.height - target->height;
     return shrinks_by <= 0 || shrinks_by <= 2 * (source.width - target->width);
@@ -261,7 +262,7 @@ static p2p_status resize_bicubic(image_view source, const resize_target *target,
     return status;
 }
 
-/* ---- Without sums ------------------------------------------------------------------------------------- */
+/* ---- Copies ------------------------------------------------------------------------------------------- */
 
 static size_t nearest_of(int position, int source_length, int target_length) {
     float scale = (float)source_length / (float)target_length;

@@ -1,14 +1,14 @@
-/* Resizing: bicubic with Pillow's values, or nearest with TensorFlow's. Any format of image.h; every channel
- * by itself, alpha included (nothing is multiplied by it).
+/* Resizing: bicubic with Pillow's results, or nearest neighbour with TensorFlow's. Every format of image.h.
+ * Channels are independent of each other; alpha is not multiplied in.
  *
- * Bicubic is antialiased (the filter widens when shrinking), Keys' cubic with a = -0.5, separable, each pass
- * rounded to the format's bits. For 8 bits the coefficients are in fixed point, for 16 bits in double: so
- * Pillow does it for RGB and for I;16. The horizontal pass comes first, except where the height shrinks by
- * more than twice as many pixels as the width: so says Pillow 13, while earlier releases always began
- * horizontally and differ there by a rounding.
+ * Bicubic is Keys' cubic with a = -0.5, separable and antialiased: the filter widens when it shrinks a
+ * picture. Each pass rounds to the format's bits. As in Pillow (modes RGB and I;16), coefficients are in
+ * fixed point for 8 bits and in double for 16. The horizontal pass is first, unless the height shrinks by
+ * more than twice as many pixels as the width. That is the order of Pillow 13; earlier releases always start
+ * with the horizontal pass and differ by a rounding in this case.
  *
- * Nearest takes source pixel min(floor((i + 0.5) * (source / target)), source - 1) for target pixel i of an
- * axis, all in float: tf.image.resize with NEAREST_NEIGHBOR.
+ * Nearest reads source pixel min(floor((i + 0.5) * (source / target)), source - 1) for target pixel i of an
+ * axis, computed in float, as tf.image.resize with NEAREST_NEIGHBOR does.
  */
 #ifndef P2P_RESIZE_H
 #define P2P_RESIZE_H
@@ -17,19 +17,19 @@
 
 typedef enum { RESIZE_BICUBIC, RESIZE_NEAREST } resize_filter;
 
-/* Resize `source` to width x height and write the rectangle of crop_width x crop_height at (left, top) of
- * the result, in the source's format and without row padding, to `pixels`. The values are those of resizing
- * everything and cropping then; only what the rectangle needs is computed. The rectangle must lie inside, and
- * sides must be within image.h's limits: P2P_INVALID otherwise. */
+/* Resize to width x height, then crop crop_width x crop_height pixels at (left, top). */
 typedef struct {
     int width, height;
     int left, top, crop_width, crop_height;
     resize_filter filter;
 } resize_target;
 
+/* Resize and crop `source`, and write the result to `pixels` in the source's format without row padding. The
+ * values equal those of resizing the whole picture; only what the crop needs is computed. P2P_INVALID if the
+ * crop is not inside the resized picture, or if a side exceeds the limits of image.h. */
 p2p_status resize_window(image_view source, const resize_target *target, void *pixels);
 
-/* The whole of it, as a new image. */
+/* Resize without a crop, into a new image. */
 p2p_status resize_image(image_view source, int width, int height, resize_filter filter, image *result);
 
 #endif

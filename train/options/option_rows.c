@@ -1,5 +1,5 @@
-/* The one table of options, by what they are about. A row is all that an option needs: parsing, --help,
- * config.json and the check on --resume read it from here (options.c). */
+/* The table of options, by subject. A row is all that an option needs: options.c derives parsing, --help,
+ * config.json and the check on --resume from it. */
 #include "option_rows.h"
 
 #define AT(field) offsetof(settings, field)
@@ -8,13 +8,13 @@ enum {
     TRAIN = COMMAND_TRAIN,
     TRANSLATE = COMMAND_TRANSLATE,
     TEST = COMMAND_TEST,
-    USE = TRANSLATE | TEST, /* whatever runs a trained model */
+    USE = TRANSLATE | TEST, /* commands that run a trained model */
     PLAN = COMMAND_PLAN,
     SAMPLE = COMMAND_SAMPLE_DATA,
     BENCH = COMMAND_BENCH,
     TUNE = COMMAND_TUNE,
-    RUN = TRAIN | USE | PLAN | BENCH | TUNE, /* whatever opens a device */
-    MODEL = TRAIN | PLAN | BENCH | TUNE      /* whatever describes a model by options */
+    RUN = TRAIN | USE | PLAN | BENCH | TUNE, /* commands that open a device */
+    MODEL = TRAIN | PLAN | BENCH | TUNE      /* commands whose options describe a model */
 };
 #define MAX_COUNT 2147483647.0
 #define HEADING(text)                                                                                        \
@@ -99,7 +99,7 @@ const option_row option_rows[] = {
      "scales of --norm batch begin as normal numbers around 1 of this standard deviation"},
 
     HEADING("Training"),
-    {"batch", 'b', KIND_COUNT, AT(batch), MODEL | USE, BINDING, 1, 4096, "1", "N",
+    {"batch", 'b', KIND_COUNT, AT(batch), MODEL | USE, BINDING, 1, SETTINGS_MAX_BATCH, "1", "N",
      "pairs per step; translate and test: pictures at once, which changes no result"},
     {"epochs", 'e', KIND_COUNT, AT(epochs), TRAIN, KEPT, 1, MAX_COUNT, NULL, "N",
      "passes over the data, in total (default 200 without --steps); with --lr-policy linear those at the full rate "
@@ -155,6 +155,12 @@ const option_row option_rows[] = {
     {"deterministic", 0, KIND_FLAG, AT(deterministic), RUN & ~TUNE, NOT_KEPT, 0, 0, NULL, NULL,
      "let no measurement decide anything: the same bits on every start, whatever was measured before"},
 
+    {"cache", 0, KIND_TEXT, AT(cache), RUN, NOT_KEPT, 0, 0, NULL, "DIR",
+     "folder for compiled programs and results of tuning; off: keep and find none (default: P2P_CACHE_DIR, else "
+     "~/.cache/p2p)"},
+    {"device-timeout", 0, KIND_REAL, AT(device_timeout), RUN, NOT_KEPT, 0, 1e9, NULL, "SECONDS",
+     "a GPU whose work takes longer counts as lost; 0: wait without end (default: P2P_OPENCL_TIMEOUT, else 120)"},
+
     HEADING("Measuring"),
     {"mode", 0, KIND_CHOICE, AT(mode), PLAN | BENCH | TUNE, NOT_KEPT, 0, 0, "train", "train|translate",
      "which plan to show; of bench: whose operations; of tune: whose convolutions"},
@@ -181,7 +187,7 @@ _Static_assert(sizeof option_rows / sizeof option_rows[0] <= SETTINGS_MAX_ROWS,
                "settings.given has a place for each");
 const int option_row_count = sizeof option_rows / sizeof option_rows[0];
 
-/* Every option that the published trainings have a word about. */
+/* Every option whose value the published trainings define. */
 const preset_row preset_rows[] = {
     {"size", "256", NULL},
     {"load-size", NULL, "286 for 256"},

@@ -1,4 +1,5 @@
-/* The row of the table of options, as option_rows.c fills it and options.c reads it. Private to the two. */
+/* The rows of the table of options. Private to option_rows.c, which has the table, and options.c, which reads
+ * it. */
 #ifndef P2P_OPTION_ROWS_H
 #define P2P_OPTION_ROWS_H
 
@@ -6,7 +7,7 @@
 
 #include <stddef.h>
 
-/* KIND_HEADING is no option: --help puts its name above the rows that follow. */
+/* KIND_HEADING is not an option: --help prints its name above the rows that follow. */
 typedef enum {
     KIND_FLAG,
     KIND_TEXT,
@@ -17,11 +18,11 @@ typedef enum {
     KIND_HEADING
 } option_kind;
 
-/* What an option means for a kept configuration. */
+/* Whether an option is recorded in config.json and in checkpoints. */
 typedef enum {
-    NOT_KEPT, /* where and how to run: may change freely and is not written down */
-    KEPT,     /* written down; may change when a training is resumed */
-    BINDING   /* written down; determines the result, so a resumed training can't change it */
+    NOT_KEPT, /* where and how to run: not recorded */
+    KEPT,     /* recorded; may change when a training is resumed */
+    BINDING   /* recorded; determines the result, so it must not change when a training is resumed */
 } option_keeping;
 
 typedef struct {
@@ -31,18 +32,18 @@ typedef struct {
     size_t offset;
     unsigned commands;
     option_keeping keeping;
-    double low, high;     /* KIND_COUNT, KIND_REAL: allowed range */
-    const char *fallback; /* default as text; NULL for none */
-    const char *argument; /* what --help calls the value; for KIND_CHOICE the choices, separated by | */
+    double low, high;     /* KIND_COUNT, KIND_REAL: allowed range, inclusive */
+    const char *fallback; /* default as text; NULL: none */
+    const char *argument; /* the value's name in --help; for KIND_CHOICE the choices, separated by | */
     const char *help;
 } option_row;
 
 extern const option_row option_rows[];
 extern const int option_row_count; /* at most SETTINGS_MAX_ROWS */
 
-/* What the published trainings say about an option. PyTorch's value is the option's fallback, and so what
- * counts without --preset; `tensorflow` stands in its place with --preset tensorflow. An option without a
- * fallback has a default that is computed, the same one for both, and described by `computed`. */
+/* The value of an option in the published trainings. PyTorch's value is the option's fallback, which is also
+ * the value without --preset; `tensorflow` replaces it with --preset tensorflow. An option without a fallback
+ * has a computed default, equal for both, which `computed` describes. */
 typedef struct {
     const char *option, *tensorflow, *computed;
 } preset_row;

@@ -1,4 +1,5 @@
-/* Everything derived from the table of options. See options.h; the table itself is option_rows.c. */
+/* Parsing, help, JSON and the check on --resume, all derived from the table in option_rows.c. See options.h.
+ */
 #include "host/text.h"
 #include "option_rows.h"
 
@@ -95,7 +96,7 @@ static p2p_status set_value(const settings *all, const option_row *row, const ch
     return P2P_OK;
 }
 
-/* popt's form of a command's rows; `val` is the row's index plus one. */
+/* Convert a command's rows to popt's table. `val` is the row's index plus one. */
 static void popt_table(unsigned command, struct poptOption table[SETTINGS_MAX_ROWS + 1]) {
     int count = 0;
     for (int i = 0; i < option_row_count; i++) {
@@ -132,9 +133,9 @@ static p2p_status parse_given(settings *all, poptContext context) {
     return P2P_OK;
 }
 
-/* The preset's values of what the command line doesn't say. */
+/* Set options that were not given to the preset's values. */
 static p2p_status apply_preset(settings *all) {
-    if (strcmp(all->preset, "tensorflow") != 0) return P2P_OK; /* pytorch: the fallbacks */
+    if (strcmp(all->preset, "tensorflow") != 0) return P2P_OK; /* the fallbacks are pytorch's values */
     for (int i = 0; i < preset_row_count; i++) {
         const preset_row *preset = &preset_rows[i];
         if (preset->tensorflow && !settings_given(all, preset->option))
@@ -183,7 +184,7 @@ void settings_free(settings *all) {
 
 enum { HELP_INDENT = 36, HELP_WIDTH = 110 };
 
-/* Words of `text` from the current column on, broken into lines that begin at HELP_INDENT. */
+/* Print `text` from the current column on, wrapped into lines that start at HELP_INDENT. */
 static void print_wrapped(const char *text, int column, FILE *stream) {
     while (*text) {
         int length = (int)strcspn(text, " ");
@@ -212,7 +213,7 @@ static void print_option(const option_row *row, FILE *stream) {
 }
 
 void settings_print_options(unsigned command, FILE *stream) {
-    const char *heading = NULL; /* printed above the first of its rows that the command has */
+    const char *heading = NULL; /* printed above the first of its rows that belongs to the command */
     for (int i = 0; i < option_row_count; i++) {
         const option_row *row = &option_rows[i];
         if (row->kind == KIND_HEADING) heading = row->name;
@@ -266,7 +267,7 @@ json_t *settings_to_json(const settings *all) {
     return object;
 }
 
-/* As a person would write it, with as many digits as give every bit back. */
+/* The shortest text from which strtod restores every bit. */
 static void real_as_text(double value, char *text, size_t size) {
     for (int digits = 6; digits <= 17; digits++) {
         snprintf(text, size, "%.*g", digits, value);
@@ -274,7 +275,7 @@ static void real_as_text(double value, char *text, size_t size) {
     }
 }
 
-/* The kept value as the text that the command line would have had; "" for none. */
+/* A recorded value as text for the command line; "" if it is null or false. */
 static void json_as_text(const json_t *value, char *text, size_t size) {
     text[0] = '\0';
     if (json_is_string(value)) text_from_json(value, text, size);
@@ -301,7 +302,7 @@ static bool equals_kept(const settings *all, const option_row *row, const json_t
     return equal;
 }
 
-/* The value that a row has when nobody says anything. */
+/* The value of an option that is not given. */
 static json_t *fallback_to_json(const option_row *row) {
     settings untouched = {0};
     json_t *value = NULL;
@@ -328,7 +329,7 @@ static p2p_status resume_value(settings *all, const option_row *row, const json_
                : status;
 }
 
-/* Settings of a version that had no such option: it did what the option's fallback says. */
+/* An older version may have recorded settings without the option. It behaved as the fallback does. */
 static p2p_status resume_row(settings *all, const option_row *row, const json_t *kept, const char *file) {
     char name[64];
     json_name(row, name);
@@ -356,7 +357,7 @@ static void append(char *text, size_t size, const char *word) {
     snprintf(text + used, size - used, "%s", word);
 }
 
-/* The word behind a space, in single quotes where a shell would see more than a plain word in it. */
+/* Append a space and the word, in single quotes unless it has plain characters only. */
 static void append_word(char *text, size_t size, const char *word) {
     static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-+=:,./@%";
     const bool quoted = word[0] == '\0' || word[strspn(word, plain)] != '\0';

@@ -1,8 +1,8 @@
-/* The settings of every command, and the one table of options that fills them.
+/* The settings of every command, and the table of options that defines them.
  *
- * A row of the table says an option's name, type, range, commands, help and whether it determines the result
- * of a training. From the same rows come parsing (popt), --help, OUT/config.json, and the check that a
- * resumed training isn't asked for something else. What the settings mean is not decided here.
+ * A row of the table has an option's name, type, range, commands and help, and whether it determines the
+ * result of a training. Parsing (popt), --help, OUT/config.json and the check of a resumed training's options
+ * use the same rows. The settings are interpreted elsewhere (setup.h, run/).
  */
 #ifndef P2P_OPTIONS_H
 #define P2P_OPTIONS_H
@@ -14,7 +14,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
-/* Which commands an option belongs to. */
+/* The commands of an option, as bits. */
 enum {
     COMMAND_TRAIN = 1,
     COMMAND_TRANSLATE = 2,
@@ -26,13 +26,15 @@ enum {
     COMMAND_TUNE = 128,
 };
 
-/* At least as many as there are rows in the table. */
-enum { SETTINGS_MAX_ROWS = 128 };
+enum {
+    SETTINGS_MAX_ROWS = 128,  /* at least as many as the table has rows */
+    SETTINGS_MAX_BATCH = 4096 /* the largest --batch */
+};
 
-/* Texts are owned; NULL where not given and without a default. */
+/* Owns its texts. A text is NULL if it was not given and has no default. */
 typedef struct {
     char *data, *out;
-    char *backend, *device, *precision;
+    char *backend, *device, *precision, *cache;
     char *model, *split, *format;
     char *norm_stats, *test_dropout;
     char *direction, *resize, *on_bad_image;
@@ -49,41 +51,43 @@ typedef struct {
     uint64_t seed;
     double norm_eps, norm_momentum, slope, dropout, init_stddev, init_scale;
     double lambda_l1, lr, beta1, beta2, adam_eps;
+    double device_timeout; /* seconds; only if given */
     bool no_jitter, no_flip, no_shuffle, resume, force, json, deterministic, verbose;
     bool help;
-    bool given[SETTINGS_MAX_ROWS]; /* row i of the table was on the command line */
-    const char *program;           /* how the program was called */
-    const char **arguments;        /* what stands after the options; NULL-terminated, owned by `context` */
-    void *context;
+    bool given[SETTINGS_MAX_ROWS]; /* whether row i of the table was on the command line */
+    const char *program;           /* argv[0] of the program; borrowed */
+    const char **arguments;        /* arguments that are not options; NULL-terminated, owned by `context` */
+    void *context;                 /* of popt */
 } settings;
 
-/* Parse argv[1..] of `p2p COMMAND ...` (argv[0] is the command's name). P2P_USAGE names the option at fault.
- * Call settings_free() in any case. */
+/* Parse argv[1..] of `p2p COMMAND ...`; argv[0] is the command's name. P2P_USAGE, with the option's name in
+ * the message, if the command line is wrong. Call settings_free() in any case. */
 p2p_status settings_parse(settings *all, unsigned command, int argc, const char **argv);
 void settings_free(settings *all);
 
-/* Whether the option (without dashes) was on the command line. */
+/* Whether the option, named without dashes, was on the command line. */
 bool settings_given(const settings *all, const char *option);
 
-/* A command that takes no arguments beside options refuses them by name. */
+/* P2P_USAGE, with the argument in the message, if the command line has arguments beside options. */
 p2p_status settings_no_arguments(const settings *all, const char *name);
 
-/* The option list of a command's --help. */
+/* Print the options of a command, for --help. */
 void settings_print_options(unsigned command, FILE *stream);
 
-/* What each preset sets each option to that it has a word about, as a Markdown table. */
+/* Print the values of both presets as a Markdown table. */
 void settings_print_presets(FILE *stream);
 
-/* Every option of `p2p train` that is worth keeping, as a JSON object; names with underscores. */
+/* The recorded options of `p2p train` as a JSON object, whose names have underscores. The caller releases it.
+ * NULL if memory runs out. */
 json_t *settings_to_json(const settings *all);
 
-/* Complete a resumed training's settings from those kept with its checkpoint: an option that was not given
- * takes the kept value; one that was given, differs, and determines the result is refused by name. Settings
- * that lack an option were kept by a program that hadn't it yet and did what its default says. */
+/* Complete the settings of a resumed training from `kept`, which `file` has recorded. An option that was not
+ * given takes the recorded value. P2P_USAGE if a BINDING option was given with another value. If `kept` lacks
+ * an option, an older version recorded it, and the option's default is taken. */
 p2p_status settings_resume(settings *all, const json_t *kept, const char *file);
 
-/* The command that goes on with this training, as a shell takes it: what was given, but for what only a
- * checkpoint can say. Cut off where `size` is too small. */
+/* The command that resumes this training, quoted for a shell: the options that were given, without the
+ * BINDING ones, which the checkpoint has. Truncated to `size`. */
 void settings_resume_command(const settings *all, char *text, size_t size);
 
 #endif

@@ -1,5 +1,5 @@
-/* Checkpoints. See checkpoint.h. The tensors are the business of weights.c; this file knows names, metadata
- * and which files to keep. */
+/* Checkpoints. See checkpoint.h. This file has the names, the metadata and the removal of old files; tensors
+ * are written by weights.c. */
 #include "checkpoint.h"
 
 #include "host/sys.h"
@@ -13,7 +13,7 @@ static const char FORMAT[] = "p2p-checkpoint-1";
 
 enum { GROUPS = 6 };
 
-/* Values and both moments of both networks. */
+/* The values and both moments of both networks. */
 static void checkpoint_groups(const pix2pix *model, int64_t step, weights_group groups[GROUPS]) {
     static const struct {
         p2p_state_part part;
@@ -39,7 +39,9 @@ void checkpoint_info_free(checkpoint_info *info) {
     *info = (checkpoint_info){0};
 }
 
-/* ---- Metadata: one JSON text, so that numbers keep every digit ---------------------------------------- */
+/* ---- Metadata ----------------------------------------------------------------------------------------- */
+
+/* The metadata are one JSON text, in which numbers keep every digit. */
 
 static json_t *info_to_json(const checkpoint_info *info) {
     const training_position *at = &info->position;
@@ -142,7 +144,7 @@ static bool is_checkpoint_name(const char *relative) {
            relative[length] == '\0';
 }
 
-/* In byte order, so in order of steps: the number has a fixed width. */
+/* In byte order, which is the order of steps, because the number has a fixed width. */
 static p2p_status list_checkpoints(sys_names *names, const char *folder) {
     *names = (sys_names){0};
     if (sys_path_kind_of(folder) == SYS_PATH_ABSENT) return P2P_OK;

@@ -1,8 +1,9 @@
-/* Checkpoints: everything that a training needs to go on bit for bit, in one safetensors file.
+/* Checkpoints: the complete state of a training in one safetensors file. A resumed training computes the same
+ * bits as one that was not interrupted.
  *
- * OUT/checkpoints/step-NNNNNNNNN.safetensors holds every parameter, Adam's moments and the running statistics
- * of both networks; its metadata hold the settings, the position in the data and the epoch's sums so far. A
- * file appears complete or not at all. The newest CHECKPOINT_KEEP stay.
+ * OUT/checkpoints/step-NNNNNNNNN.safetensors has the parameters, Adam's moments and the running statistics of
+ * both networks. Its metadata have the settings, the position in the data, and the epoch's sums so far. A
+ * file appears complete or not at all. The newest CHECKPOINT_KEEP are kept. FORMATS.md lists the fields.
  */
 #ifndef P2P_CHECKPOINT_H
 #define P2P_CHECKPOINT_H
@@ -12,44 +13,48 @@
 
 enum { CHECKPOINT_KEEP = 2 };
 
-/* Where a training stands. */
+/* The position of a training. */
 typedef struct {
-    int64_t step;         /* steps made */
-    int64_t epoch, batch; /* the next batch to train on: epoch from 0, batch within it from 0; the number of
-                             batches where the epoch's steps are made and its validation is still to come */
-    loss_values sums;     /* over the epoch's images so far, each step's losses times its images */
-    int64_t images;       /* the epoch's images so far */
-    int64_t best_epoch;   /* the ended epoch of the smallest validation L1, from 1; 0: none yet */
+    int64_t step; /* steps made */
+    /* The next batch: the epoch, and the batch within it, both from 0. `batch` equals the number of batches
+     * between an epoch's last step and the end of its validation. */
+    int64_t epoch, batch;
+    loss_values sums;   /* sum over the epoch's steps so far of losses times images */
+    int64_t images;     /* the epoch's images so far */
+    int64_t best_epoch; /* the epoch with the smallest validation L1, from 1; 0: none yet */
     double best_l1;
 } training_position;
 
-/* What identifies the training data: it must not change under a resumed training. */
+/* The identity of the training data, which must be equal when a training is resumed. */
 typedef struct {
     int64_t pairs;
-    uint64_t names_hash; /* of all relative paths in order */
+    uint64_t names_hash; /* FNV-1a of all relative paths in order */
 } data_identity;
 
 typedef struct {
     training_position position;
     data_identity data;
-    json_t *settings; /* of settings_to_json; owned by whoever holds the checkpoint_info, */
-    char *choices; /* and so is p2p_session_choices_text; NULL: the file is from before there were choices */
+    json_t *settings; /* of settings_to_json; owned */
+    char *choices;    /* of p2p_session_choices_text; owned; NULL: an older file without choices */
 } checkpoint_info;
 
 void checkpoint_info_free(checkpoint_info *info);
 
-/* Write the next checkpoint of the folder, then remove all but the newest. */
+/* Write a checkpoint to the folder, then remove all but the newest CHECKPOINT_KEEP. The session must be idle.
+ */
 p2p_status checkpoint_save(const char *folder, const checkpoint_info *info, p2p_session *session,
                            const pix2pix *model);
 
-/* The newest checkpoint of the folder but `newer` others: *path is the caller's to free(), NULL when there is
- * none. */
+/* Find the newest checkpoint of the folder, or, with `newer` above 0, the one that has `newer` newer ones.
+ * The caller frees *path; it is NULL if there is none. */
 p2p_status checkpoint_find(const char *folder, int newer, char **path);
 
-/* Settings and position alone, before any device is opened. */
+/* Read position, identity, settings and choices; needs no device. P2P_INPUT if the file is not a checkpoint
+ * or is damaged. Call checkpoint_info_free() in any case. */
 p2p_status checkpoint_read_info(const char *path, checkpoint_info *info);
 
-/* Put a checkpoint's tensors into the session. P2P_INPUT names what is missing or of the wrong shape. */
+/* Load the tensors into the session. P2P_INPUT, with the tensor's name in the message, if one is missing or
+ * has the wrong shape. */
 p2p_status checkpoint_load(const char *path, p2p_session *session, const pix2pix *model);
 
 #endif

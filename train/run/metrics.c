@@ -14,7 +14,7 @@ struct metrics_log {
     char *path;
 };
 
-double loss_discriminator(const loss_values *losses) {
+static double discriminator_loss(const loss_values *losses) {
     return 0.5 * (losses->d_real + losses->d_fake);
 }
 
@@ -23,12 +23,12 @@ bool loss_is_finite(const loss_values *losses) {
            isfinite(losses->g_l1);
 }
 
-/* What of a log stays: steps, and epochs that have ended. */
+/* The part of a log to keep: the number of steps and of ended epochs. */
 typedef struct {
     int64_t steps, epochs;
 } kept_part;
 
-/* Whether a line is a whole record of the part. A line cut short by a kill is none. */
+/* Whether a line is a complete record within the part. A line that was truncated by a kill is not. */
 static bool line_is_kept(const char *line, size_t length, kept_part kept) {
     json_t *record = json_loadb(line, length, 0, NULL);
     const json_t *step = json_object_get(record, "step"), *epoch = json_object_get(record, "epoch");
@@ -84,7 +84,7 @@ p2p_status metrics_open(metrics_log **log, const char *path, int64_t keep_steps,
     return status;
 }
 
-/* Takes the object over. One write per line, so that a reader never sees half of one. */
+/* Write a line and release the object. Each line is flushed, so that other programs read whole lines. */
 static p2p_status write_line(metrics_log *log, json_t *object) {
     char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
     json_decref(object);
@@ -98,7 +98,7 @@ p2p_status metrics_step(metrics_log *log, const step_record *record) {
     const loss_values *losses = &record->losses;
     return write_line(log, json_pack("{s:I, s:I, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f}", "step",
                                      (json_int_t)record->step, "epoch", (json_int_t)record->epoch, "d_loss",
-                                     loss_discriminator(losses), "d_real", losses->d_real, "d_fake",
+                                     discriminator_loss(losses), "d_real", losses->d_real, "d_fake",
                                      losses->d_fake, "g_gan", losses->g_gan, "g_l1", losses->g_l1, "lr",
                                      record->learning_rate, "images_per_s", record->images_per_s, "data_wait",
                                      record->data_wait));
@@ -108,7 +108,7 @@ p2p_status metrics_epoch(metrics_log *log, const epoch_record *record) {
     const loss_values *mean = &record->mean;
     json_t *object = json_pack("{s:s, s:I, s:I, s:f, s:f, s:f, s:f, s:f}", "event", "epoch", "step",
                                (json_int_t)record->step, "epoch", (json_int_t)record->epoch, "d_loss",
-                               loss_discriminator(mean), "d_real", mean->d_real, "d_fake", mean->d_fake,
+                               discriminator_loss(mean), "d_real", mean->d_real, "d_fake", mean->d_fake,
                                "g_gan", mean->g_gan, "g_l1", mean->g_l1);
     if (object && record->validated) {
         json_object_set_new(object, "val_l1", quality_to_json(record->validation.l1));

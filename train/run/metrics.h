@@ -1,7 +1,7 @@
-/* The record of a training: OUT/metrics.jsonl.
+/* The log of a training: OUT/metrics.jsonl, with one JSON object per step, and one per epoch ("event":
+ * "epoch") with means and the results of the validation.
  *
- * One JSON object per step, and one per epoch ("event": "epoch") with averages and the validation's result.
- * Nothing is measured here; drawing pictures is in report.c.
+ * FORMATS.md describes the fields. Validation itself is in report.c.
  */
 #ifndef P2P_METRICS_H
 #define P2P_METRICS_H
@@ -14,42 +14,41 @@
 #include <stdint.h>
 #include <stdio.h>
 
-/* The losses of one step, or their averages over an epoch, weighted by images. */
+/* The losses of one step, or their means over an epoch's images. */
 typedef struct {
-    double d_real, d_fake; /* the discriminator's on real and on generated pairs; its loss is half the sum */
-    double g_gan, g_l1;    /* the generator's */
+    double d_real, d_fake; /* of the discriminator on real and on generated pairs; its loss is half the sum */
+    double g_gan, g_l1;    /* of the generator, unweighted */
 } loss_values;
 
-double loss_discriminator(const loss_values *losses);
 bool loss_is_finite(const loss_values *losses);
 
 typedef struct {
     int64_t step;  /* of the whole training, from 1 */
     int64_t epoch; /* from 1 */
-    int images;    /* of its batch */
+    int images;    /* in its batch */
     loss_values losses;
     double learning_rate;
-    double images_per_s; /* a running mean over the last steps; validation and checkpoints left out */
-    double data_wait;    /* likewise: share of that time in which the loop waited for pictures, 0..1 */
+    double images_per_s; /* a running mean, without validation and checkpoints */
+    double data_wait;    /* the fraction of this time in which the loop waited for pictures, 0..1 */
 } step_record;
 
 typedef struct {
     int64_t step, epoch;
     loss_values mean;
     bool validated;
-    bool best; /* its validation L1 is the smallest so far */
-    quality validation;
-    double baseline_l1; /* of the mean training target, on the same validation pairs */
+    bool best;          /* its validation L1 is the smallest so far */
+    quality validation; /* if validated */
+    double baseline_l1; /* of the mean training target on the same validation pairs */
 } epoch_record;
 
 typedef struct metrics_log metrics_log;
 
-/* Open for appending, keeping of an existing file only what lies before a position: lines of steps up to
- * `keep_steps` and of epochs that ended up to `keep_epochs`; 0 for none. */
+/* Open the log for appending. An existing file is first truncated to the position of the training: lines of
+ * steps up to `keep_steps` and of epochs up to `keep_epochs` are kept. */
 p2p_status metrics_open(metrics_log **log, const char *path, int64_t keep_steps, int64_t keep_epochs);
 p2p_status metrics_step(metrics_log *log, const step_record *record);
 p2p_status metrics_epoch(metrics_log *log, const epoch_record *record);
-/* Everything reaches the disk. NULL is ignored. */
+/* P2P_IO if buffered lines cannot be written. Releases the log in any case. NULL is ignored. */
 p2p_status metrics_close(metrics_log *log);
 
 #endif

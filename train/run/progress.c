@@ -1,5 +1,4 @@
-/* The progress of a training on stderr: one live line on a terminal, plain lines elsewhere. See progress.h.
- */
+/* See progress.h. */
 #include "progress.h"
 
 #include "host/sys.h"
@@ -16,9 +15,11 @@ struct progress {
     bool live;
     bool line_is_drawn;
     int64_t total_steps, total_epochs;
-    double started; /* of the measured pictures: later than the first ones, in which drivers compile */
+    /* Clock reading from which the rate of pictures is measured, and the pictures finished by then. The first
+     * pictures do not count, because drivers compile during them. */
+    double started;
     int64_t started_done;
-    double last_shown; /* clock readings; 0 before the first step */
+    double last_shown; /* clock reading; 0 before the first step */
 };
 
 progress *progress_create(FILE *stream, int64_t total_steps, int64_t total_epochs, int64_t done_steps) {
@@ -38,7 +39,7 @@ static void erase_live_line(progress *shown) {
     shown->line_is_drawn = false;
 }
 
-/* Whether it is time for another line; the first and the last of all steps always have one. */
+/* Whether another line is due. The first and the last step always have one. */
 static bool is_due(progress *shown, bool last) {
     const double now = sys_clock();
     const bool first = shown->last_shown == 0;
@@ -104,8 +105,7 @@ void progress_line(progress *shown, const char *format, ...) {
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    text_print(text, shown->stream);
-    fputc('\n', shown->stream);
+    text_print_line("", text, shown->stream);
     fflush(shown->stream);
 }
 

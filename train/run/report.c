@@ -9,7 +9,7 @@
 
 struct report {
     const dataset *validation; /* NULL: none */
-    const dataset *shown;      /* where the grid's samples come from */
+    const dataset *shown;      /* of the grid's samples */
     pair_form form;
     double baseline_l1;
 };
@@ -34,7 +34,7 @@ static p2p_status add_targets(report *shown, const dataset *training, int64_t co
     return P2P_OK;
 }
 
-/* Mean |mean - target| over the validation pairs, in the [-1, 1] units of the L1 loss. */
+/* Mean |mean - target| over the validation pairs, of samples scaled to [-1, 1] as in the L1 loss. */
 static p2p_status compare_with_mean(report *shown, int64_t count, const double *sum) {
     const double half = shown->form.format.target.bits == 8 ? 127.5 : 32767.5;
     double total = 0;
@@ -92,14 +92,10 @@ typedef struct {
     quality_total total;
 } shown_pairs;
 
-static p2p_status check_stop(void) {
-    return sys_stop_signal() ? p2p_fail(P2P_STOPPED, "a signal asked to stop in validation") : P2P_OK;
-}
-
 static p2p_status show_pair(void *context, const evaluated_pair *pair) {
     shown_pairs *pairs = context;
     quality one;
-    P2P_TRY(check_stop());
+    P2P_TRY(sys_stop_check());
     P2P_TRY(quality_of_images(pair->generated, pair->target, &one));
     quality_add(&pairs->total, &one);
     if (pair->sample >= pairs->grid.columns) return P2P_OK;

@@ -1,8 +1,8 @@
 /* The loop over steps. See trainer.h.
  *
- * Two steps are in flight: while the device works on one, the losses of the one before are read and recorded,
- * so the device never waits for the host. Whatever needs the state of an exact step (validation, checkpoints)
- * collects what is in flight first.
+ * Two steps are in flight: while the device computes one, the host reads and records the losses of the one
+ * before, so the device does not wait for the host. Validation and checkpoints need the state after an exact
+ * step, so they first collect the step in flight.
  */
 #include "trainer.h"
 
@@ -15,10 +15,10 @@
 #include <string.h>
 
 static const double SECONDS_BETWEEN_CHECKPOINTS = 300;
-/* Least weight of the newest step in the running mean of seconds per image: about the last ten count. */
+/* Least weight of the newest step in the running mean of seconds per image: a mean over about ten steps. */
 static const double RATE_WEIGHT = 0.1;
 
-/* A step that has been given to the device and whose losses have not been read. */
+/* A step that has been enqueued and whose losses have not been read. */
 typedef struct {
     p2p_plan *plan; /* NULL: none */
     int64_t step, epoch;
@@ -32,12 +32,13 @@ typedef struct {
     training_position *at;
     double last_collected, last_checkpoint; /* clock readings */
     double seconds_per_image;               /* running mean */
-    double waited;                          /* seconds for data since last_collected */
-    double wait_per_image;                  /* running mean */
-    int64_t measured;                       /* steps in both */
-    int64_t replaced;                       /* pairs that had gone bad, in this epoch */
-    char reason[1024];                      /* of the first */
-    bool can_save; /* the parameters are those of `at`, or will be once the step in flight is collected */
+    double waited;                          /* seconds of waiting for data since last_collected */
+    double wait_per_image;                  /* running mean of seconds */
+    int64_t measured;                       /* steps in both means */
+    int64_t replaced;                       /* pairs of this epoch that were bad and replaced */
+    char reason[1024];                      /* of the first of them */
+    /* The parameters are those of `at`, or will be when the step in flight has been collected. */
+    bool can_save;
 } training_loop;
 
 /* ---- One step ----------------------------------------------------------------------------------------- */
@@ -67,8 +68,8 @@ static p2p_status check_finite(const step_record *record) {
                     record->step, losses->d_real, losses->d_fake, losses->g_gan, losses->g_l1);
 }
 
-/* Images per second, as a running mean: single intervals say little when two steps are in flight. The first
- * step, in which drivers compile, is forgotten with the second. */
+/* Update the running means. A single interval is no measure of a step, because two are in flight. The second
+ * step overwrites the first, during which drivers compile. */
 static void measure_rate(training_loop *loop, step_record *record) {
     const int images = record->images;
     double now = sys_clock(), seconds = (now - loop->last_collected) / images;
@@ -82,7 +83,7 @@ static void measure_rate(training_loop *loop, step_record *record) {
     record->data_wait = fmin(1, loop->wait_per_image / loop->seconds_per_image);
 }
 
-/* Read and record the losses of the step in flight, if there is one. */
+/* Wait for the step in flight, if there is one, and read and record its losses. */
 static p2p_status collect(training_loop *loop) {
     step_in_flight flight = loop->in_flight;
     if (!flight.plan) return P2P_OK;
@@ -102,11 +103,11 @@ static p2p_status collect(training_loop *loop) {
     return P2P_OK;
 }
 
-/* Give a batch to the device. The keys of dropout are the pairs' places in the data set. */
+/* Enqueue a step on a batch. The sample keys of dropout are the pairs' indices in the data set. */
 static p2p_status enqueue(training_loop *loop, const loader_batch *batch, p2p_plan *plan,
                           double learning_rate) {
     const trainer *t = loop->t;
-    uint32_t samples[4096]; /* the largest --batch */
+    uint32_t samples[SETTINGS_MAX_BATCH];
     for (int i = 0; i < batch->count; i++) samples[i] = (uint32_t)batch->samples[i];
     memcpy(p2p_plan_input(plan, 0, "input"), batch->input, batch->input_bytes);
     memcpy(p2p_plan_input(plan, 0, "target"), batch->target, batch->target_bytes);
@@ -145,7 +146,7 @@ static p2p_status run_report(training_loop *loop, const char *name, quality *val
     return status;
 }
 
-/* "  validation L1 0.1234 (mean training target: 0.2345)  PSNR 17.20 dB  SSIM 0.612" */
+/* "validation L1 0.1234 (mean training target: 0.2345)  PSNR 17.20 dB  SSIM 0.612" */
 static void describe_validation(const trainer *t, const quality *validation, char *text, size_t size) {
     snprintf(text, size, "validation L1 %.4f (mean training target: %.4f)  PSNR %.2f dB  SSIM %.3f",
              validation->l1, report_baseline_l1(t->report), validation->psnr, validation->ssim);
@@ -168,7 +169,7 @@ static void show_epoch(const trainer *t, const epoch_record *record) {
                   record->mean.g_gan, record->mean.g_l1, validation, record->best ? ", the best so far" : "");
 }
 
-/* The numbers of the epoch whose steps are made; draws its pictures. */
+/* Validate the epoch whose steps have been made, write its grid of pictures, and fill its record. */
 static p2p_status measure_epoch(training_loop *loop, epoch_record *record) {
     const trainer *t = loop->t;
     const training_position *at = loop->at;
@@ -184,15 +185,17 @@ static p2p_status measure_epoch(training_loop *loop, epoch_record *record) {
     return P2P_OK;
 }
 
-/* The position moves last: whatever fails before leaves it at an epoch that still has to be ended. */
-static void tell_replaced(training_loop *loop) {
+/* Report the replaced pairs of the epoch, and reset their number. */
+static void report_replaced(training_loop *loop) {
     if (loop->replaced > 0)
         progress_line(loop->t->progress,
-                      "%" PRId64 " pairs had gone bad and others stood in for them; the first: %s",
+                      "%" PRId64 " pairs were unusable and have been replaced by others; the first: %s",
                       loop->replaced, loop->reason);
     loop->replaced = 0;
 }
 
+/* Validate, save and record the epoch. The position advances last, so that after a failure the epoch is still
+ * to be ended. */
 static p2p_status end_epoch(training_loop *loop) {
     const trainer *t = loop->t;
     training_position *at = loop->at, next = {.step = at->step, .epoch = at->epoch + 1};
@@ -202,7 +205,7 @@ static p2p_status end_epoch(training_loop *loop) {
     if (record.best) P2P_TRY(trainer_save_best(t, &record));
     P2P_TRY(metrics_epoch(t->metrics, &record));
     show_epoch(t, &record);
-    tell_replaced(loop);
+    report_replaced(loop);
     next.best_epoch = record.best ? record.epoch : at->best_epoch;
     next.best_l1 = record.best ? record.validation.l1 : at->best_l1;
     *at = next;
@@ -210,7 +213,7 @@ static p2p_status end_epoch(training_loop *loop) {
 }
 
 static p2p_status save(training_loop *loop) {
-    loop->can_save = false; /* a second attempt would end like the first */
+    loop->can_save = false; /* after a failure a second attempt would fail too */
     P2P_TRY(trainer_save(loop->t));
     loop->can_save = true;
     loop->last_checkpoint = sys_clock();
@@ -223,7 +226,7 @@ static bool save_is_due(const training_loop *loop) {
     return sys_clock() - loop->last_checkpoint >= SECONDS_BETWEEN_CHECKPOINTS;
 }
 
-/* A training that ends within an epoch shows where it came to. */
+/* Validate at the end of a training that ends within an epoch. */
 static p2p_status show_end(training_loop *loop) {
     char name[64], validation[128];
     quality measured;
@@ -235,7 +238,7 @@ static p2p_status show_end(training_loop *loop) {
     return P2P_OK;
 }
 
-/* What follows a step: the end of its epoch, then a checkpoint. */
+/* After a step: end the epoch if it was the last one, then write a checkpoint if one is due. */
 static p2p_status after_step(training_loop *loop) {
     const trainer *t = loop->t;
     const bool epoch_ends = loop->at->batch == t->batches, last = loop->at->step == t->total_steps;
@@ -255,10 +258,6 @@ static bool is_done(const training_loop *loop) {
     return loop->at->step >= loop->t->total_steps;
 }
 
-static p2p_status check_stop(void) {
-    return sys_stop_signal() ? p2p_fail(P2P_STOPPED, "a signal asked to stop") : P2P_OK;
-}
-
 static p2p_status next_batch(training_loop *loop, loader *loading, const loader_batch **batch) {
     double begun = sys_clock();
     P2P_TRY(loader_next(loading, batch));
@@ -272,13 +271,13 @@ static p2p_status next_batch(training_loop *loop, loader *loading, const loader_
 static p2p_status train_all(training_loop *loop, loader *loading) {
     while (!is_done(loop)) {
         const loader_batch *batch;
-        P2P_TRY(check_stop());
-        sys_stop_listen(); /* again, because drivers compile kernels in the first steps */
+        P2P_TRY(sys_stop_check());
+        sys_stop_listen(); /* drivers that compile in the first steps may have replaced the handlers */
         P2P_TRY(next_batch(loop, loading, &batch));
         P2P_TRY(train_step(loop, batch));
         P2P_TRY(after_step(loop));
     }
-    tell_replaced(loop);
+    report_replaced(loop);
     return P2P_OK;
 }
 
@@ -301,7 +300,8 @@ static p2p_status load_and_train(training_loop *loop) {
     return status;
 }
 
-/* A training that was stopped between an epoch's last step and the end of its validation begins with that. */
+/* A training that was stopped between an epoch's last step and the end of its validation continues with the
+ * validation. */
 static p2p_status run_loop(training_loop *loop) {
     if (loop->at->batch == loop->t->batches) P2P_TRY(after_step(loop));
     return is_done(loop) ? P2P_OK : load_and_train(loop);
@@ -342,6 +342,6 @@ p2p_status trainer_run(settings *all) {
     if (status == P2P_OK) status = finish(&t);
     trainer_failure failure;
     trainer_failure_take(&failure, status);
-    trainer_close(&t); /* of a lost device, even this fails and says so */
+    trainer_close(&t); /* may set another message, e.g. if the device is lost */
     return status == P2P_OK ? P2P_OK : trainer_failure_give(&failure);
 }

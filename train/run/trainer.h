@@ -1,14 +1,15 @@
-/* Training: data, model, device and files brought together, and the loop over steps.
+/* The training loop: the implementation of `p2p train`.
  *
- * One trainer is one run of `p2p train`. What a step computes is in models/pix2pix.c; options are parsed in
- * options.c; formats of the files that it writes are in metrics.c, checkpoint.c, report.c and model_file.c.
+ * The computation of a step is in models/pix2pix.c, the parsing of options in options.c. The formats of files
+ * are in metrics.c, checkpoint.c, report.c and model_file.c.
  */
 #ifndef P2P_TRAINER_H
 #define P2P_TRAINER_H
 
 #include "options/options.h"
 
-/* Train as the settings say, from the beginning or from the newest checkpoint. */
+/* Train according to the settings, from the start or, with --resume, from the newest checkpoint. Prints the
+ * path of the generator on stdout. */
 p2p_status trainer_run(settings *all);
 
 #endif

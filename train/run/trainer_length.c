@@ -1,18 +1,18 @@
-/* How long a training lasts, and at which learning rate: --epochs, --epochs-decay, --steps and the --lr
- * options brought together. The formula of the rate is schedule.c's.
+/* The length of a training and its learning rates, from --epochs, --epochs-decay, --steps and the --lr
+ * options. The formula of the rate is in schedule.c.
  *
- * Lengths may change when a training is resumed, but only so that what has been trained already would have
- * been the same: then N steps and M more are always N + M steps.
+ * The length may change when a training is resumed, but not the learning rates of epochs that were trained
+ * already. Therefore N steps and M more after a resume equal N + M steps.
  */
 #include "trainer_setup.h"
 
 #include <inttypes.h>
 #include <string.h>
 
-/* The published lengths: 200 epochs, with a falling rate 100 of them before it falls. */
+/* The published lengths: 200 epochs; with a linear schedule, 100 of them at the full rate. */
 enum { CONSTANT_EPOCHS = 200, LINEAR_EPOCHS = 100 };
 
-/* One device trains so far. */
+/* Training on several devices is not implemented. */
 enum { DEVICES = 1 };
 
 static bool is_linear(const settings *all) {
@@ -30,7 +30,7 @@ p2p_status trainer_complete_length(settings *all) {
     return P2P_OK;
 }
 
-schedule trainer_schedule(const settings *all) {
+static schedule schedule_of(const settings *all) {
     const bool scaled = strcmp(all->lr_scale, "linear") == 0;
     return (schedule){.rate = schedule_scaled(all->lr, scaled, DEVICES),
                       .linear = is_linear(all),
@@ -40,7 +40,7 @@ schedule trainer_schedule(const settings *all) {
 
 p2p_status trainer_check_schedule(const settings *all, const json_t *kept, const training_position *at,
                                   const char *file) {
-    const schedule now = trainer_schedule(all);
+    const schedule now = schedule_of(all);
     const char *policy = json_string_value(json_object_get(kept, "lr_policy"));
     const schedule before = {.rate = now.rate, /* --lr and --lr-scale can't change */
                              .linear = policy && strcmp(policy, "linear") == 0,
@@ -58,7 +58,7 @@ p2p_status trainer_check_schedule(const settings *all, const json_t *kept, const
 void trainer_resolve_length(trainer *t) {
     const settings *all = t->all;
     const int64_t epochs = all->epochs + (is_linear(all) ? all->epochs_decay : 0);
-    t->schedule = trainer_schedule(all);
+    t->schedule = schedule_of(all);
     t->total_steps = all->epochs > 0 ? epochs * t->batches : INT64_MAX;
     if (all->steps > 0 && all->steps < t->total_steps) t->total_steps = all->steps;
     t->total_epochs = (t->total_steps + t->batches - 1) / t->batches;

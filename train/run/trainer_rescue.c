@@ -1,5 +1,5 @@
-/* The end of a training before its time. See trainer_rescue.h. The message says what went wrong; the hint
- * says what to do, what is kept and the exact command that goes on. */
+/* The early end of a training. See trainer_rescue.h. The message has the cause; the hint has a remedy, what
+ * is kept, and the command that resumes the training. */
 #include "trainer_rescue.h"
 
 #include "host/sys.h"
@@ -25,24 +25,24 @@ p2p_status trainer_failure_give(const trainer_failure *failure) {
 static p2p_status stopped(const trainer *t) {
     char command[COMMAND_BYTES];
     settings_resume_command(t->all, command, sizeof command);
-    p2p_fail(P2P_STOPPED, "stopped by %s after step %" PRId64 " of %" PRId64 "; a checkpoint keeps it",
+    p2p_fail(P2P_STOPPED, "stopped by %s after step %" PRId64 " of %" PRId64 "; a checkpoint is saved",
              sys_stop_name(), t->at.step, t->total_steps);
     return p2p_hint(P2P_STOPPED, "go on with: %s", command);
 }
 
-/* What the owner can do about it, for failures that have no hint of their own. */
+/* A remedy for failures without a hint of their own. */
 static const char *remedy(p2p_status failure) {
     switch (failure) {
     case P2P_IO:
         return "free space or make the folder writable";
     case P2P_INPUT:
-        return "bring the file back or repair it";
+        return "restore or repair the file";
     case P2P_DEVICE_LOST:
         return "see whether the device still works (p2p devices)";
     case P2P_OUT_OF_MEMORY:
         return "free memory";
     default:
-        return "solve that";
+        return "remove the cause";
     }
 }
 
@@ -58,7 +58,7 @@ static void describe_kept(const trainer *t, bool saved, char *text, size_t size)
     free(newest);
 }
 
-/* Going on would come to the same numbers. */
+/* Returns the failure without a command that resumes, because resuming would diverge again. */
 static p2p_status diverged(const trainer *t, const trainer_failure *failure) {
     char kept[KEPT_BYTES];
     describe_kept(t, false, kept, sizeof kept);

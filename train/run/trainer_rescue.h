@@ -1,24 +1,26 @@
-/* What a training that ends early keeps, and what its owner is told. Private to trainer*.c. */
+/* The early end of a training: saving of its state, and the message with the command that resumes it. Private
+ * to trainer*.c. */
 #ifndef P2P_TRAINER_RESCUE_H
 #define P2P_TRAINER_RESCUE_H
 
 #include "trainer_setup.h"
 
-/* What ended a training, in its own words: what is tried afterwards composes other messages. */
+/* A failure with its message and hint, which later calls would overwrite. */
 typedef struct {
     p2p_status status;
     char message[2048], hint[1024];
 } trainer_failure;
 
-/* The calling thread's message and hint. */
+/* Store the calling thread's message and hint. */
 void trainer_failure_take(trainer_failure *failure, p2p_status status);
 
-/* Make the text the calling thread's message and hint again; returns the status. */
+/* Set the stored text as the calling thread's message and hint, and return the status. */
 p2p_status trainer_failure_give(const trainer_failure *failure);
 
-/* Write a checkpoint where `exact`: the session is idle and holds the state of t->at. Returns the failure
- * with a hint about what is kept and how to go on; where a signal asked for the end and the checkpoint can't
- * be written, that failure instead. */
+/* Write a checkpoint if `exact`, that is, if the session is idle and has the state of t->at. A training that
+ * diverged is not saved. Returns the failure with a hint: what is kept, and the command that resumes the
+ * training. If a signal requested the end and the checkpoint cannot be written, returns the failure to write
+ * it. */
 p2p_status trainer_rescue(const trainer *t, const trainer_failure *failure, bool exact);
 
 #endif

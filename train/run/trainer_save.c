@@ -1,14 +1,14 @@
-/* What a training keeps: checkpoints with both models beside them, a generator per epoch, and the best one so
- * far. Every file appears complete or not at all; formats are in checkpoint.c and model_file.c. */
+/* Writing of checkpoints with both models, of a generator per epoch, and of the best one. See trainer_save.h.
+ * Every file appears complete or not at all. The formats are in checkpoint.c and model_file.c. */
 #include "trainer_save.h"
 
+#include "host/json_file.h"
 #include "host/sys.h"
 #include "model_file.h"
 #include "use/run_files.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
-#include <string.h>
 
 static p2p_status save_model(const trainer *t, p2p_network *network, int64_t epoch, const char *path) {
     model_file_info info = {.step = t->at.step,
@@ -43,7 +43,7 @@ p2p_status trainer_save(const trainer *t) {
 
 /* ---- A generator per epoch ---------------------------------------------------------------------------- */
 
-/* Names have no fixed width, so their order is that of their numbers. */
+/* Compares the numbers, because the names have no fixed width. */
 static int64_t newer_than(const sys_names *names, int64_t epoch) {
     int64_t newer = 0;
     for (size_t i = 0; i < names->count; i++) newer += run_epoch_of_name(names->names[i]) > epoch;
@@ -75,18 +75,14 @@ p2p_status trainer_save_epoch(const trainer *t, int64_t epoch) {
 /* ---- The best ----------------------------------------------------------------------------------------- */
 
 static p2p_status write_numbers(const trainer *t, const epoch_record *record) {
-    char *path = NULL;
+    char *path;
+    P2P_TRY(sys_path_join(&path, t->paths.best, "best.json"));
     json_t *object = json_pack("{s:I, s:I, s:o, s:o, s:o}", "epoch", (json_int_t)record->epoch, "step",
                                (json_int_t)record->step, "val_l1", quality_to_json(record->validation.l1),
                                "val_psnr", quality_to_json(record->validation.psnr), "val_ssim",
                                quality_to_json(record->validation.ssim));
-    char *text = object ? json_dumps(object, JSON_INDENT(2)) : NULL;
-    json_decref(object);
-    p2p_status status = text ? sys_path_join(&path, t->paths.best, "best.json")
-                             : p2p_fail(P2P_OUT_OF_MEMORY, "no memory to write the best epoch's numbers");
-    if (status == P2P_OK) status = sys_file_write(path, text, strlen(text));
+    p2p_status status = json_file_write(path, object, JSON_INDENT(2));
     free(path);
-    free(text);
     return status;
 }
 

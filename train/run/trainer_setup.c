@@ -1,7 +1,8 @@
-/* How a trainer comes to be, and how it ends. See trainer_setup.h. Checks that need no device come first, so
- * that a mistake is reported at once. */
+/* Creation and destruction of a trainer. See trainer_setup.h. Checks that need no device are first, so that a
+ * wrong option is reported at once. */
 #include "trainer_setup.h"
 
+#include "host/json_file.h"
 #include "host/sys.h"
 #include "model_file.h"
 #include "p2p_file.h"
@@ -18,7 +19,7 @@ static p2p_status resolve_augmentation(settings *all, augment_options *options) 
     if (all->no_jitter && settings_given(all, "load-size"))
         return p2p_fail(P2P_USAGE, "--load-size contradicts --no-jitter, which resizes to --size directly");
     if (all->no_jitter) all->load_size = all->size;
-    /* 286 for 256, and the same margin in proportion for other sizes. */
+    /* 286 for 256, in proportion for other sizes. */
     if (all->load_size == 0) all->load_size = (all->size * 286 + 128) / 256;
     *options =
         (augment_options){.size = (int)all->size,
@@ -59,8 +60,7 @@ static p2p_status make_paths(trainer_paths *paths, const char *out) {
     return sys_path_join(&paths->best, out, "best");
 }
 
-/* A training that was stopped before its first checkpoint begins again, with the settings that it wrote down.
- */
+/* A training without a checkpoint starts again with the settings of its config.json. */
 static p2p_status resume_from_config(trainer *t) {
     json_t *kept = json_load_file(t->paths.config, JSON_REJECT_DUPLICATES, NULL);
     if (!kept) {
@@ -73,7 +73,7 @@ static p2p_status resume_from_config(trainer *t) {
     return status;
 }
 
-/* Nothing is fallen back to silently: of a damaged checkpoint its owner hears what there is instead. */
+/* There is no silent fallback from a damaged checkpoint: the hint names an older one. */
 static p2p_status hint_older(const trainer *t, p2p_status status) {
     char *older;
     if (status != P2P_INPUT || checkpoint_find(t->paths.checkpoints, 1, &older) != P2P_OK) return status;
@@ -85,7 +85,7 @@ static p2p_status hint_older(const trainer *t, p2p_status status) {
     return status;
 }
 
-/* What a kill has left half written, and nobody would ever overwrite. */
+/* Remove partially written files of a process that was killed; no later write would replace them. */
 static p2p_status sweep(const trainer_paths *paths) {
     P2P_TRY(p2p_atomic_sweep(paths->checkpoints));
     P2P_TRY(p2p_atomic_sweep(paths->epochs));
@@ -93,7 +93,7 @@ static p2p_status sweep(const trainer_paths *paths) {
     return p2p_atomic_sweep(paths->samples);
 }
 
-/* Settings and position of the newest checkpoint. */
+/* Take settings, position and choices of the newest checkpoint. */
 static p2p_status find_resume(trainer *t) {
     checkpoint_info info;
     P2P_TRY(sweep(&t->paths));
@@ -112,7 +112,7 @@ static p2p_status find_resume(trainer *t) {
     return status;
 }
 
-/* Nobody's earlier training is overwritten. */
+/* P2P_USAGE if --out has an earlier training, which is never overwritten. */
 static p2p_status refuse_existing(trainer *t) {
     char *newest;
     P2P_TRY(checkpoint_find(t->paths.checkpoints, 0, &newest));
@@ -123,18 +123,9 @@ static p2p_status refuse_existing(trainer *t) {
     return p2p_hint(P2P_USAGE, "add --resume to go on with it, or choose another folder");
 }
 
-static p2p_status write_config(const trainer *t) {
-    json_t *object = settings_to_json(t->all);
-    char *text = object ? json_dumps(object, JSON_INDENT(2)) : NULL;
-    json_decref(object);
-    if (!text) return p2p_fail(P2P_OUT_OF_MEMORY, "%s: no memory to write the settings", t->paths.config);
-    p2p_status status = sys_file_write(t->paths.config, text, strlen(text));
-    free(text);
-    return status;
-}
-
 /* ---- Data --------------------------------------------------------------------------------------------- */
 
+/* FNV-1a of all names, including their terminators. */
 static uint64_t hash_names(const dataset *data) {
     uint64_t hash = 14695981039346656037u;
     for (int64_t i = 0; i < dataset_count(data); i++) {
@@ -169,7 +160,7 @@ static p2p_status open_data(trainer *t) {
 
 /* ---- Device ------------------------------------------------------------------------------------------- */
 
-/* The plans take pictures as the loader gives them. */
+/* The input types match the bits of the loader's pictures. */
 static pix2pix_graph_options graph_options(const trainer *t, int64_t batch) {
     pix2pix_graph_options options = pix2pix_graph_options_for(t->model, batch);
     options.input_type = evaluate_type(t->format.input);
@@ -189,7 +180,7 @@ static p2p_status plan_all(trainer *t) {
     if (t->identity.pairs >= t->all->batch)
         P2P_TRY(plan_training(t, "training step", t->all->batch, &t->step_graph, &t->step_plan));
     if (last > 0) P2P_TRY(plan_training(t, "last step of an epoch", last, &t->last_graph, &t->last_plan));
-    /* As many pictures as a step has pairs: that needs no memory of its own. */
+    /* A batch as large as that of a step fits into the memory of the step. */
     pix2pix_graph_options options = graph_options(t, t->all->batch);
     t->evaluator = (evaluator){.batch = (int)t->all->batch,
                                .width = (int)t->all->size,
@@ -199,13 +190,15 @@ static p2p_status plan_all(trainer *t) {
     return p2p_session_plan(t->session, "validation", &t->report_graph, &t->evaluator.plan);
 }
 
-/* Drivers' compilers catch signals as soon as they begin to work. */
+/* A p2p_progress that ignores signals again, because compilers in drivers install handlers when they start.
+ */
 static void show_preparing(void *stream, int done, int total) {
     sys_stop_keep_ignored();
     setup_show_preparing(stream, done, total);
 }
 
-/* A training goes on with the choices that it began with, those made before there were any included. */
+/* A resumed training uses the choices of its checkpoint. An older checkpoint without choices is resumed
+ * without tuning, as it was made. */
 static p2p_status create_session(trainer *t) {
     setup_tuning tuning = setup_tuning_train;
     tuning.imposed = t->choices;
@@ -240,7 +233,7 @@ static p2p_status set_weights(trainer *t) {
     return initialise(t, t->model->discriminator.network, t->all->init_discriminator);
 }
 
-/* ---- All of it ---------------------------------------------------------------------------------------- */
+/* ---- Creation and destruction ------------------------------------------------------------------------- */
 
 p2p_status trainer_open(trainer *t, settings *all) {
     *t = (trainer){.all = all};
@@ -256,7 +249,7 @@ p2p_status trainer_open(trainer *t, settings *all) {
     P2P_TRY(sys_folder_make(t->paths.samples));
     P2P_TRY(open_device(t));
     P2P_TRY(set_weights(t));
-    P2P_TRY(write_config(t));
+    P2P_TRY(json_file_write(t->paths.config, settings_to_json(all), JSON_INDENT(2)));
     const pair_form form = {.format = t->format, .size = (int)all->size, .filter = t->augment.filter};
     P2P_TRY(report_create(&t->report, t->training, t->validation, &form));
     P2P_TRY(metrics_open(&t->metrics, t->paths.metrics, t->at.step, t->at.epoch));
@@ -266,7 +259,7 @@ p2p_status trainer_open(trainer *t, settings *all) {
 
 void trainer_close(trainer *t) {
     progress_destroy(t->progress);
-    (void)metrics_close(t->metrics); /* trainer_run closes it first, and checks, when all went well */
+    (void)metrics_close(t->metrics); /* after success trainer_run has closed it and checked the result */
     report_destroy(t->report);
     p2p_session_destroy(t->session);
     p2p_device_close(t->device);

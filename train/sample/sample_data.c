@@ -1,5 +1,5 @@
-/* The splits of a drawn data set; what is in the pictures is decided in sample_scene.c and sample_render.c.
- */
+/* The splits of a generated data set. See sample_data.h. The contents of the pictures are in sample_scene.c
+ * and sample_render.c. */
 #include "sample_data.h"
 #include "host/sys.h"
 #include "sample_render.h"
@@ -38,7 +38,7 @@ static p2p_status draw_file(const char *folder, int64_t index, int size, uint64_
     return status;
 }
 
-/* Draws `count` pairs into DIR/SPLIT, numbered from `first` on. */
+/* Write `count` pairs to DIR/SPLIT, with the numbers from `first` on. */
 static p2p_status draw_split(const char *dir, const char *split, int64_t count, int size, uint64_t seed,
                              uint64_t first) {
     char *folder;
@@ -65,7 +65,7 @@ p2p_status sample_data_draw(const char *dir, int64_t count, int size, uint64_t s
     enum { MAX_COUNT = 100000 };
     if (count < 1 || count > MAX_COUNT)
         return p2p_fail(P2P_USAGE, "--count %lld is not within 1 to %d", (long long)count, MAX_COUNT);
-    P2P_TRY(check_size(size)); /* before anything is made on disk */
+    P2P_TRY(check_size(size)); /* before anything is written */
     P2P_TRY(check_absent(dir));
     int64_t held_out = count / 4 > 0 ? count / 4 : 1;
     uint64_t trained = (uint64_t)count;

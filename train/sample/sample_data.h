@@ -1,8 +1,8 @@
-/* Draws a small data set of its own, for trying the program out without any pictures.
+/* A generated data set, for trying the program without pictures.
  *
- * Each pair is a drawing of outlines (A, left) and a photograph-like picture of the same things (B, right):
- * vases, bowls, blocks and rings with light, shadow and texture, coloured by kind so that there is something
- * to learn. It claims no realism, and reads nothing.
+ * Each pair is an outline drawing (A, left) and a rendered picture (B, right) of the same scene: vases,
+ * bowls, blocks, rings, gems and balls with light, shadow and texture. The kind of an object determines its
+ * colours, so that a model can learn them. Nothing is read from files.
  */
 #ifndef P2P_SAMPLE_DATA_H
 #define P2P_SAMPLE_DATA_H
@@ -12,13 +12,13 @@
 enum { SAMPLE_DATA_MIN_SIZE = 16, SAMPLE_DATA_MAX_SIZE = 4096 };
 
 /* Write `count` pairs to DIR/train and a quarter as many (at least one) to each of DIR/val and DIR/test, as
- * JPEG files of 2 size x size pixels. The same (count, size, seed) gives the same pictures; the splits do not
- * share any. A folder DIR/train that exists already is refused (P2P_USAGE), so nothing of the user's is mixed
- * up or lost. SAMPLE_DATA_MIN_SIZE <= size <= SAMPLE_DATA_MAX_SIZE and 1 <= count <= 100000, P2P_USAGE
- * otherwise. */
+ * JPEG files of 2 size x size pixels. Equal (count, size, seed) give equal pictures; no pair is in two
+ * splits. P2P_USAGE if DIR/train exists, so that no existing file is mixed up or lost, or unless
+ * SAMPLE_DATA_MIN_SIZE <= size <= SAMPLE_DATA_MAX_SIZE and 1 <= count <= 100000. */
 p2p_status sample_data_draw(const char *dir, int64_t count, int size, uint64_t seed);
 
-/* One pair, side by side. `number` tells pairs of the same seed apart. */
+/* Render one pair, side by side. `number` distinguishes pairs of the same seed. The caller frees the image;
+ * it is empty after a failure. */
 p2p_status sample_data_pair(int size, uint64_t seed, uint64_t number, image *pair);
 
 #endif

@@ -1,8 +1,9 @@
-/* Rays are walked along the distance functions of the objects whose bounding spheres they meet. The outline
- * is drawn wherever neighbouring rays see different objects or parts, or depths that are far apart.
+/* Sphere tracing: a ray advances by the distance functions of the objects whose bounding spheres it
+ * intersects. See sample_render.h. An outline is drawn between adjacent rays that hit different objects or
+ * parts, or whose distances differ much.
  *
- * Light: one large lamp from the upper left, its shadow soft; a bright room above, the table's reflection
- * from below; on glazed things the lamp's image and a mirrored horizon. */
+ * The light is a large lamp at the upper left with a soft shadow, ambient light from above, and light that
+ * the table reflects from below. Glazed surfaces reflect the lamp and a horizon. */
 #include "sample_render.h"
 
 #include <stdlib.h>
@@ -24,13 +25,13 @@ typedef struct {
 } ray;
 
 typedef struct {
-    int object; /* NOTHING: the table or the wall */
+    int object; /* index in the scene; NOTHING: the table or the wall */
     int part;
     double distance;
     vec3 point;
 } hit;
 
-/* What the outline needs to know of one ray. */
+/* The hit of one ray, as far as the outline needs it. */
 typedef struct {
     int16_t object, part;
     float distance;
@@ -46,7 +47,8 @@ static vec3 along(const ray *beam, double distance) {
 
 /* ---- Rays --------------------------------------------------------------------------------------------- */
 
-/* Where the ray enters and leaves a sphere about the object, widened by `margin`; false where it misses. */
+/* The distances at which the ray enters and leaves the object's bounding sphere, widened by `margin`. False
+ * if it does not intersect the sphere. */
 static bool cross_bound(const sample_object *object, const ray *beam, double margin, double *enter,
                         double *leave) {
     vec3 middle = vec3_add(object->base, (vec3){0, object->height / 2, 0});
@@ -84,8 +86,8 @@ static hit trace(const sample_scene *scene, const ray *beam) {
     return found;
 }
 
-/* 1 in the light, 0 in the core of a shadow: how closely the ray to the lamp passes things, seen from the
- * point, against the lamp's size. */
+/* 1 in full light, 0 in the umbra: the smallest angle between objects and the ray to the lamp, relative to
+ * the lamp's angular size. */
 static double lamp_visibility(const sample_scene *scene, vec3 point, vec3 to_lamp) {
     static const double SHARPNESS = 7.0, MARGIN = 0.35;
     double visible = 1.0;
@@ -104,7 +106,8 @@ static double lamp_visibility(const sample_scene *scene, vec3 point, vec3 to_lam
     return smooth_step(0.0, 1.0, visible);
 }
 
-/* 1 in the open, less in corners: things nearer to points above the surface than the surface is. */
+/* Ambient occlusion: 1 if nothing is near, less in corners. Samples points above the surface whose distance
+ * to the nearest object is smaller than that to the surface. */
 static double openness(const sample_scene *scene, vec3 point, vec3 normal) {
     double hidden = 0.0;
     for (int i = 1; i <= 4; i++) {
@@ -130,7 +133,7 @@ static vec3 surface_normal(const sample_object *object, vec3 p) {
 
 /* ---- Light -------------------------------------------------------------------------------------------- */
 
-/* The room that glazed things mirror: table below, wall around, a soft square lamp at the upper left. */
+/* The environment that glazed surfaces reflect: table below, wall around, a square lamp with soft edges. */
 static vec3 room(const sample_scene *scene, vec3 direction) {
     vec3 around = vec3_mix(vec3_scale(scene->table, 0.55), vec3_scale(scene->wall, 1.1),
                            smooth_step(-0.15, 0.2, direction.y));
@@ -142,7 +145,7 @@ static vec3 room(const sample_scene *scene, vec3 direction) {
     return vec3_add(around, vec3_scale((vec3){1.0, 0.97, 0.92}, 3.2 * square));
 }
 
-/* Diffuse light upon a surface of the given normal. */
+/* The diffuse light on a surface with the given normal. */
 static vec3 lighting(const sample_scene *scene, vec3 point, vec3 normal) {
     vec3 lamp = light_direction(), lifted = vec3_add(point, vec3_scale(normal, 0.012));
     double facing = fmax(0.0, vec3_dot(normal, lamp));
@@ -165,7 +168,7 @@ static vec3 shade_object(const sample_scene *scene, const ray *beam, const hit *
     return vec3_mix(color, room(scene, mirrored), share);
 }
 
-/* Table in front, wall behind, one running into the other as on a photographer's paper. */
+/* The table in front and the wall behind, blended without an edge. */
 static vec3 shade_background(const sample_scene *scene, const ray *beam, const hit *seen) {
     vec3 wall = vec3_scale(scene->wall, 0.75 + 0.9 * beam->direction.y + 0.12 * beam->direction.x);
     if (seen->distance > 20.0) return wall;
@@ -182,7 +185,7 @@ static vec3 shade(const sample_scene *scene, const ray *beam, const hit *seen) {
 
 /* ---- The picture -------------------------------------------------------------------------------------- */
 
-/* x, y in [-1, 1] from the middle of the picture. */
+/* The camera's ray through x, y in [-1, 1], relative to the centre of the picture. */
 static ray ray_through(double x, double y) {
     vec3 forward = vec3_unit(vec3_sub(LOOKED_AT, EYE));
     vec3 right = vec3_unit(vec3_cross(forward, (vec3){0, 1, 0})), up = vec3_cross(right, forward);
@@ -190,7 +193,7 @@ static ray ray_through(double x, double y) {
     return (ray){EYE, vec3_unit(vec3_add(forward, aside))};
 }
 
-/* Linear light to an sRGB byte, the brightest parts compressed as film does. */
+/* Linear light as an sRGB byte, with compressed highlights. */
 static uint8_t develop(double light) {
     double exposed = 1.0 - exp(-1.25 * fmax(0.0, light));
     double encoded = exposed <= 0.0031308 ? 12.92 * exposed : 1.055 * pow(exposed, 1 / 2.4) - 0.055;
@@ -223,7 +226,7 @@ static bool differs(const sight *a, const sight *b) {
     return a->object != NOTHING && fabsf(a->distance - b->distance) > 0.12f;
 }
 
-/* How much of a disc of `radius` rays about a ray is nearer than that to an edge: marks lie between rays. */
+/* The distance from a ray to the nearest marked ray, in rays; above `reach` if there is none that near. */
 static double nearest_edge(const uint8_t *marks, int side, int column, int row, int reach) {
     int nearest = (reach + 1) * (reach + 1) * 2;
     for (int dy = -reach; dy <= reach; dy++)
@@ -246,7 +249,7 @@ static void mark_edges(const sight *sights, int side, uint8_t *marks) {
         }
 }
 
-/* A line of about 1.3 pixels of a 256 pixel picture, drawn per ray and averaged per pixel. */
+/* Lines about 1.3 pixels wide at a size of 256, evaluated per ray and averaged per pixel. */
 static void draw_outlines(const uint8_t *marks, int size, image *pair) {
     int side = size * RAYS;
     double half = fmax(0.7, 0.65 * size / 256) * RAYS;

@@ -1,5 +1,5 @@
-/* Shapes, their placement and colours. Distances need only be safe for walking along a ray: never longer than
- * the true one. */
+/* Shapes, their placement and their colours. See sample_scene.h. A distance may be smaller than the true one,
+ * never larger, because a ray advances by it. */
 #include "sample_scene.h"
 
 /* ---- Noise -------------------------------------------------------------------------------------------- */
@@ -33,7 +33,7 @@ double sample_noise(vec3 point, uint32_t seed) {
     double sum = 0.0, weight = 0.5;
     for (uint32_t octave = 0; octave < 4; octave++) {
         sum += weight * noise_octave(point, seed + octave);
-        point = vec3_scale(point, 2.03); /* not quite 2: lattices of the octaves should not coincide */
+        point = vec3_scale(point, 2.03); /* not 2, so that the octaves' lattices do not coincide */
         weight *= 0.5;
     }
     return sum / 0.9375;
@@ -47,7 +47,7 @@ static vec3 to_own(const sample_object *object, vec3 point) {
                   object->turn_cos * p.z - object->turn_sin * p.x};
 }
 
-/* The outline of a vessel: a Catmull-Rom curve through the profile's points. */
+/* The radius of a vessel at height y: a Catmull-Rom curve through the profile's points. */
 static double profile_radius(const sample_object *object, double y) {
     enum { LAST = SAMPLE_PROFILE_POINTS - 1 };
     double position = y / object->height * LAST;
@@ -65,7 +65,7 @@ static double max2(double a, double b) {
     return a > b ? a : b;
 }
 
-/* The outer solid without the hollow, which is open at the top. */
+/* The outer solid minus the hollow, which is open at the top. */
 static double vessel_distance(const sample_object *object, vec3 p) {
     double axis_distance = sqrt(p.x * p.x + p.z * p.z), radius = profile_radius(object, p.y);
     double outer = max2((axis_distance - radius) * object->steepness, max2(p.y - object->height, -p.y));
@@ -86,7 +86,7 @@ static double ring_distance(const sample_object *object, vec3 p) {
     return sqrt(around * around + up * up) - object->tube;
 }
 
-/* Distance to the farthest of a gem's planes, and which one it is. */
+/* The largest signed distance to a gem's planes. *face is that plane's index plus one, 0 for the base. */
 static double gem_distance(const sample_object *object, vec3 p, int *face) {
     double farthest = -p.y;
     *face = 0;
@@ -131,7 +131,7 @@ static int vessel_part(const sample_object *object, vec3 p) {
     return p.y > object->band_low && p.y < object->band_high ? VESSEL_BAND : 0;
 }
 
-/* The face whose plane is nearest. */
+/* The face with the nearest plane. */
 static int block_part(const sample_object *object, vec3 p) {
     double half = object->height / 2;
     double x = fabs(p.x) - object->radius, y = fabs(p.y - half) - half, z = fabs(p.z) - object->tube;
@@ -139,7 +139,7 @@ static int block_part(const sample_object *object, vec3 p) {
     return x >= z ? (p.x > 0 ? 1 : 2) : (p.z > 0 ? 3 : 4);
 }
 
-/* Stripes from pole to pole, the poles tilted towards the viewer. */
+/* Stripes from pole to pole. The axis is tilted towards the viewer. */
 static int ball_part(const sample_object *object, vec3 p) {
     double y = p.y - object->radius, tilted_y = 0.8 * y - 0.6 * p.x, tilted_x = 0.6 * y + 0.8 * p.x;
     if (fabs(tilted_y) > 0.93 * object->radius) return 1;
@@ -171,7 +171,7 @@ static bool has_second_color(const sample_object *object, int part) {
     return (object->kind == SAMPLE_VASE || object->kind == SAMPLE_BOWL) && part != 0;
 }
 
-/* Lines along the grain, as where a trunk was cut lengthwise. */
+/* Lines along the grain, as of a trunk that was cut lengthwise. */
 static double wood(const sample_object *object, vec3 p) {
     double bend = sample_noise(vec3_scale(p, 2.0), object->texture);
     double rings = sin(40.0 * (p.y + 0.25 * p.z) + 14.0 * bend);
@@ -191,7 +191,7 @@ vec3 sample_object_color(const sample_object *object, vec3 point, int part) {
 
 /* ---- Composition -------------------------------------------------------------------------------------- */
 
-double sample_uniform(sample_random *random, double low, double high) {
+static double uniform(sample_random *random, double low, double high) {
     return low + (high - low) * p2p_draw_uniform(&random->draw, random->next++);
 }
 
@@ -199,7 +199,7 @@ static int uniform_int(sample_random *random, int low, int high) {
     return low + (int)p2p_draw_below(&random->draw, random->next++, (uint32_t)(high - low + 1));
 }
 
-/* Profiles by habit: belly, shoulder and neck of a vase; the widening of a bowl; in units of the radius. */
+/* Choose one of the profiles and vary it. Profiles are in units of the radius, from the foot to the rim. */
 static void shape_vessel(sample_object *object, sample_random *random) {
     static const double vases[][SAMPLE_PROFILE_POINTS] = {{0.45, 0.80, 1.00, 0.92, 0.55, 0.34, 0.45},
                                                           {0.40, 0.48, 0.66, 0.92, 1.00, 0.68, 0.60},
@@ -212,11 +212,11 @@ static void shape_vessel(sample_object *object, sample_random *random) {
     const double *habit = bowl ? bowls[uniform_int(random, 0, 2)] : vases[uniform_int(random, 0, 3)];
     double steepest = 0.0, widest = 0.0;
     for (int i = 0; i < SAMPLE_PROFILE_POINTS; i++) {
-        object->profile[i] = object->radius * habit[i] * sample_uniform(random, 0.92, 1.0);
+        object->profile[i] = object->radius * habit[i] * uniform(random, 0.92, 1.0);
         widest = max2(widest, object->profile[i]);
     }
     enum { STEPS = 60 };
-    for (int i = 0; i < STEPS; i++) { /* the curve may swing beyond its points: look at it itself */
+    for (int i = 0; i < STEPS; i++) { /* sample the curve, because it may overshoot its points */
         double y = object->height * i / STEPS, step = object->height / STEPS;
         double here = profile_radius(object, y), above = profile_radius(object, y + step);
         steepest = max2(steepest, fabs(above - here) / step);
@@ -225,8 +225,8 @@ static void shape_vessel(sample_object *object, sample_random *random) {
     object->radius = widest;
     object->steepness = 1.0 / sqrt(1.0 + 1.2 * steepest * steepest);
     object->wall = (bowl ? 0.07 : 0.06) * (0.5 + object->radius);
-    double middle = object->height * sample_uniform(random, 0.45, 0.7);
-    double half = object->height * sample_uniform(random, 0.04, 0.10);
+    double middle = object->height * uniform(random, 0.45, 0.7);
+    double half = object->height * uniform(random, 0.04, 0.10);
     object->band_low = middle - half;
     object->band_high = middle + half;
 }
@@ -236,12 +236,12 @@ static void add_plane(sample_object *object, vec3 normal, double offset) {
     object->offsets[object->planes++] = offset;
 }
 
-/* A prism of five to seven sides that narrows towards a flat top, with a bevel between. */
+/* A prism with five to seven sides that narrows towards a flat top, with a bevel around the top. */
 static void shape_gem(sample_object *object, sample_random *random) {
     int sides = uniform_int(random, 5, 7);
-    double lean = sample_uniform(random, 0.05, 0.3), bevel = sample_uniform(random, 0.8, 1.2);
+    double lean = uniform(random, 0.05, 0.3), bevel = uniform(random, 0.8, 1.2);
     double inner = object->radius * 0.86;
-    double shoulder = object->height * sample_uniform(random, 0.5, 0.68);
+    double shoulder = object->height * uniform(random, 0.5, 0.68);
     for (int i = 0; i < sides; i++) {
         double angle = 6.283185307179586 * i / sides;
         vec3 out = {cos(angle), 0.0, sin(angle)};
@@ -254,34 +254,34 @@ static void shape_gem(sample_object *object, sample_random *random) {
     add_plane(object, (vec3){0, 1, 0}, object->height);
 }
 
-/* Sizes relative to a scale of about 1 for the main object of a picture. */
+/* Choose sizes. `scale` is about 1 for a picture's main object. */
 static void shape_object(sample_object *object, double scale, sample_random *random) {
-    double r = sample_uniform(random, 0, 1);
+    double r = uniform(random, 0, 1);
     switch (object->kind) {
     case SAMPLE_VASE:
         object->height = scale * (1.35 + 0.45 * r);
-        object->radius = scale * sample_uniform(random, 0.42, 0.62);
+        object->radius = scale * uniform(random, 0.42, 0.62);
         shape_vessel(object, random);
         break;
     case SAMPLE_BOWL:
         object->height = scale * (0.55 + 0.25 * r);
-        object->radius = scale * sample_uniform(random, 0.68, 0.88);
+        object->radius = scale * uniform(random, 0.68, 0.88);
         shape_vessel(object, random);
         break;
     case SAMPLE_BLOCK:
         object->height = scale * (0.6 + 0.75 * r);
-        object->radius = scale * sample_uniform(random, 0.40, 0.62);
-        object->tube = scale * sample_uniform(random, 0.40, 0.62);
+        object->radius = scale * uniform(random, 0.40, 0.62);
+        object->tube = scale * uniform(random, 0.40, 0.62);
         object->rounding = 0.05 * scale;
         break;
     case SAMPLE_RING:
         object->tube = scale * (0.20 + 0.10 * r);
         object->height = 2 * object->tube;
-        object->radius = scale * sample_uniform(random, 0.72, 0.90);
+        object->radius = scale * uniform(random, 0.72, 0.90);
         break;
     case SAMPLE_GEM:
         object->height = scale * (0.85 + 0.55 * r);
-        object->radius = scale * sample_uniform(random, 0.55, 0.72);
+        object->radius = scale * uniform(random, 0.55, 0.72);
         shape_gem(object, random);
         break;
     default:
@@ -295,7 +295,7 @@ static void shape_object(sample_object *object, double scale, sample_random *ran
     object->bound = sqrt(wide * wide + 0.25 * object->height * object->height) + 0.02;
 }
 
-/* Each kind has its colours, a little varied: an outline alone should tell what to paint. */
+/* The kind determines the colours, up to small variations, so that they can be inferred from an outline. */
 static void color_object(sample_object *object, sample_random *random) {
     static const struct {
         vec3 color, second_color;
@@ -308,7 +308,7 @@ static void color_object(sample_object *object, sample_random *random) {
         [SAMPLE_GEM] = {{0.012, 0.24, 0.14}, {0, 0, 0}, 1.0},
         [SAMPLE_BALL] = {{0.52, 0.018, 0.03}, {0.82, 0.79, 0.72}, 0.7},
     };
-    double light = sample_uniform(random, 0.88, 1.1), warm = sample_uniform(random, -0.06, 0.06);
+    double light = uniform(random, 0.88, 1.1), warm = uniform(random, -0.06, 0.06);
     vec3 shift = {light * (1 + warm), light, light * (1 - warm)};
     object->color = vec3_mul(materials[object->kind].color, shift);
     object->second_color = vec3_mul(materials[object->kind].second_color, shift);
@@ -321,16 +321,16 @@ static bool collides(const sample_scene *scene, const sample_object *object) {
         const sample_object *other = &scene->objects[i];
         double dx = other->base.x - object->base.x, dz = other->base.z - object->base.z;
         double reach = other->radius + object->radius;
-        double wide = max2(other->tube, object->tube); /* corners of blocks stick out */
+        double wide = max2(other->tube, object->tube); /* corners of blocks exceed the radius */
         if (sqrt(dx * dx + dz * dz) < reach * 1.05 + 0.4 * wide) return true;
     }
     return false;
 }
 
-/* Add one object where there is room; a scene without room stays as it is. */
+/* Add one object at a random place without a collision. The scene stays unchanged if none is found. */
 static void place_object(sample_scene *scene, double scale, sample_random *random) {
     sample_object object = {.kind = (sample_kind)uniform_int(random, 0, SAMPLE_KINDS - 1)};
-    double turn = sample_uniform(random, 0, 6.283185307179586);
+    double turn = uniform(random, 0, 6.283185307179586);
     object.turn_cos = cos(turn);
     object.turn_sin = sin(turn);
     shape_object(&object, scale, random);
@@ -338,8 +338,8 @@ static void place_object(sample_scene *scene, double scale, sample_random *rando
     bool first = scene->count == 0;
     for (int attempt = 0; attempt < 20; attempt++) {
         double reach = first ? 0.35 : 1.12;
-        object.base = (vec3){sample_uniform(random, -reach, reach), 0.0,
-                             sample_uniform(random, first ? -0.3 : -0.9, first ? 0.3 : 0.9)};
+        object.base = (vec3){uniform(random, -reach, reach), 0.0,
+                             uniform(random, first ? -0.3 : -0.9, first ? 0.3 : 0.9)};
         if (collides(scene, &object)) continue;
         scene->objects[scene->count++] = object;
         return;
@@ -348,10 +348,10 @@ static void place_object(sample_scene *scene, double scale, sample_random *rando
 
 void sample_scene_compose(sample_scene *scene, sample_random *random) {
     *scene = (sample_scene){.grain = (uint32_t)uniform_int(random, 0, 1 << 30)};
-    double warm = sample_uniform(random, -0.05, 0.05), light = sample_uniform(random, 0.9, 1.1);
+    double warm = uniform(random, -0.05, 0.05), light = uniform(random, 0.9, 1.1);
     scene->table = vec3_scale((vec3){0.50 + warm, 0.47, 0.44 - warm}, light);
     scene->wall = vec3_scale((vec3){0.36 + warm, 0.40, 0.45 - warm}, light);
-    place_object(scene, sample_uniform(random, 0.85, 1.1), random);
+    place_object(scene, uniform(random, 0.85, 1.1), random);
     int more = uniform_int(random, 0, SAMPLE_MAX_OBJECTS - 1);
-    for (int i = 0; i < more; i++) place_object(scene, sample_uniform(random, 0.42, 0.62), random);
+    for (int i = 0; i < more; i++) place_object(scene, uniform(random, 0.42, 0.62), random);
 }

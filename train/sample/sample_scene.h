@@ -1,7 +1,6 @@
-/* The things that a drawn sample shows: solids on a table, given by distance functions, with their colours.
+/* Random scenes: solids on a table, defined by distance functions, with their colours.
  *
- * A scene is a handful of objects placed at random; sample_render.h turns it into a picture and an outline
- * drawing. Lengths are in units in which the view is about 3.4 wide; y is up and the table is y = 0.
+ * sample_render.h renders a scene. The view is about 3.4 units wide; y is up, and the table is y = 0.
  */
 #ifndef P2P_SAMPLE_SCENE_H
 #define P2P_SAMPLE_SCENE_H
@@ -41,7 +40,7 @@ static inline vec3 vec3_mix(vec3 a, vec3 b, double t) {
     return vec3_add(vec3_scale(a, 1.0 - t), vec3_scale(b, t));
 }
 
-/* 0 below `low`, 1 above `high`, a smooth step between. */
+/* 0 below `low`, 1 above `high`, a cubic step between. With low > high the step descends. */
 static inline double smooth_step(double low, double high, double x) {
     double t = (x - low) / (high - low);
     t = t < 0.0 ? 0.0 : t > 1.0 ? 1.0 : t;
@@ -60,19 +59,21 @@ typedef enum {
 
 enum { SAMPLE_PROFILE_POINTS = 7, SAMPLE_MAX_PLANES = 20, SAMPLE_MAX_OBJECTS = 3 };
 
-/* One solid. Its own coordinates have the origin on the table below its middle and are turned about y. */
+/* One solid. The origin of its local coordinates is on the table below its centre; they are rotated about y.
+ */
 typedef struct {
     sample_kind kind;
     vec3 base;
     double turn_cos, turn_sin;
-    double height, radius; /* radius: the farthest from the axis */
-    double bound;          /* of a sphere about base + (0, height / 2, 0) that holds it all */
+    double height, radius; /* radius: the largest distance from the axis; of a block half its extent in x */
+    double bound;          /* radius of a sphere about base + (0, height / 2, 0) that contains the solid */
 
-    /* Vase, bowl: distance from the axis at evenly spaced heights; the wall's thickness; the factor that
-     * makes the difference of radii a safe distance. Two heights bound a band of another colour. */
+    /* Vase, bowl: the distance from the axis at evenly spaced heights; the thickness of the wall; the factor
+     * that makes the difference of radii a lower bound of the distance. A band of another colour lies between
+     * two heights. */
     double profile[SAMPLE_PROFILE_POINTS], wall, steepness, band_low, band_high;
     double rounding; /* block */
-    double tube;     /* ring */
+    double tube;     /* ring: radius of the tube; block: half its extent in z */
     int planes;      /* gem: normals and offsets of its faces */
     vec3 normals[SAMPLE_MAX_PLANES];
     double offsets[SAMPLE_MAX_PLANES];
@@ -87,29 +88,28 @@ typedef struct {
     int count;
     sample_object objects[SAMPLE_MAX_OBJECTS];
     vec3 table, wall; /* colours */
-    uint32_t grain;   /* seed of the textures of both */
+    uint32_t grain;   /* seed of their textures */
 } sample_scene;
 
-/* Numbers one after the other out of the counter-based generator. */
+/* A sequence of numbers of the counter-based generator. */
 typedef struct {
     p2p_draw draw;
     uint64_t next;
 } sample_random;
 
-double sample_uniform(sample_random *random, double low, double high);
-
+/* Make a scene of one to SAMPLE_MAX_OBJECTS objects. */
 void sample_scene_compose(sample_scene *scene, sample_random *random);
 
-/* A lower bound of the distance from a point to an object's surface, negative inside. */
+/* A lower bound of the distance from a point to the object's surface, negative inside. */
 double sample_object_distance(const sample_object *object, vec3 point);
 
-/* Which of its parts (faces, bands, inside) a surface point belongs to; the drawing has a line between. */
+/* The part (face, band, inside) that a surface point belongs to. Outlines separate parts. */
 int sample_object_part(const sample_object *object, vec3 point);
 
-/* The surface's own colour there, texture included; linear light, not sRGB. */
+/* The colour of the surface at a point of the part, with texture, in linear light. */
 vec3 sample_object_color(const sample_object *object, vec3 point, int part);
 
-/* Smooth noise in [0, 1] of several octaves. */
+/* Smooth noise in [0, 1], the sum of several octaves. */
 double sample_noise(vec3 point, uint32_t seed);
 
 #endif

@@ -1,5 +1,5 @@
-/* What settings ask for, made: data, networks, a device, a session on it. Every command that computes begins
- * here. What is done with them is not decided here.
+/* The objects that settings describe: a data set, networks, a device, and a session on it. Every command that
+ * computes creates them here. Settings are parsed in options.c.
  */
 #ifndef P2P_SETUP_H
 #define P2P_SETUP_H
@@ -9,37 +9,52 @@
 #include "p2p.h"
 #include "pix2pix.h"
 
-/* A split of --data, with --on-bad-image; what is left out is told on stderr. `direction` is AtoB or BtoA;
- * `replace_bad` as in dataset_options, where bad pairs are skipped at all. */
+/* ---- Data: setup_data.c ------------------------------------------------------------------------------- */
+
+/* Open a split of --data according to --on-bad-image. `direction` is "AtoB" or "BtoA". `replace_bad` is that
+ * of dataset_options, and has an effect with --on-bad-image skip only. Omitted pairs are reported on stderr.
+ */
 p2p_status setup_split_open(const settings *all, const char *split, const char *direction, bool replace_bad,
                             dataset **data);
 
-/* The networks that the settings describe, checked. P2P_USAGE names the option at fault. setup_model.c */
+/* ---- Networks: setup_model.c -------------------------------------------------------------------------- */
+
+/* The configuration of the networks, checked. P2P_USAGE, with the option's name in the message, if a value is
+ * not usable. */
 p2p_status setup_model_config(const settings *all, pix2pix_config *config);
 
-/* The device that --backend and --device ask for, opened; says on stderr which one "auto" took. P2P_USAGE
- * when the two contradict each other. */
-p2p_status setup_device_open(const settings *all, p2p_device **device);
+/* Whether --mode is train, the whole step; otherwise it is translate, the generator alone. */
+bool setup_mode_is_train(const settings *all);
 
-/* What a command without arguments does with the networks of its settings on a device: both are made before
- * `body` and released after it. `name` is the command's, for messages. */
+/* Create the networks, open the device, call `body`, and release both. P2P_USAGE if the command line has
+ * arguments beside options. `name` is the command's name, for messages. */
 typedef p2p_status setup_model_body(const settings *all, const pix2pix *model, p2p_device *device);
 p2p_status setup_with_model(settings *all, const char *name, setup_model_body *body);
 
-/* How a command's convolutions are chosen. */
+/* ---- Device and session: setup_device.c --------------------------------------------------------------- */
+
+/* Set --cache and --device-timeout for the whole process. Call it before any device is opened. */
+p2p_status setup_process(const settings *all);
+
+/* Open the device of --backend and --device, and print its name on stderr. P2P_USAGE if the two options
+ * contradict each other. */
+p2p_status setup_device_open(const settings *all, p2p_device **device);
+
+/* How a command's convolution algorithms are chosen. */
 typedef struct {
-    p2p_tune automatic, on; /* what --tune auto and --tune on mean */
+    p2p_tune automatic, on; /* the modes of --tune auto and --tune on */
     const char *imposed;    /* an earlier session's choices; NULL: none */
-    /* As p2p_tuning has it; NULL: a line on stderr. */
+    /* As in p2p_tuning; NULL: a line on stderr. */
     void (*progress)(void *context, int done, int total, const p2p_op *op, const p2p_choice *choice);
     void *context;
 } setup_tuning;
 
-/* What trains measures where that is worth its time, what uses a model takes what is there. */
+/* With --tune auto, setup_tuning_train may measure (P2P_TUNE_AUTO); setup_tuning_use takes stored choices
+ * only (P2P_TUNE_STORED). */
 extern const setup_tuning setup_tuning_train, setup_tuning_use;
 
-/* A session on the device in the precision that --precision asks for, with convolutions chosen as --tune and
- * --deterministic say; P2P_UNSUPPORTED where the device hasn't that precision. */
+/* Create a session on the device with the precision of --precision, and with convolutions chosen according to
+ * --tune and --deterministic. P2P_UNSUPPORTED if the device does not have the precision. */
 p2p_status setup_session_create(const settings *all, p2p_device *device, const setup_tuning *tuning,
                                 p2p_session **session);
 

@@ -1,4 +1,4 @@
-/* The data that settings name. See setup.h. */
+/* The data set of settings. See setup.h. */
 #include "setup.h"
 
 #include "host/sys.h"
@@ -7,16 +7,13 @@
 #include <inttypes.h>
 #include <string.h>
 
-static void tell_skipped(const char *split, const dataset *data) {
+static void report_skipped(const char *split, const dataset *data) {
     const int64_t skipped = dataset_skipped(data);
     if (skipped == 0) return;
     fprintf(stderr, "%s: %" PRId64 " left out that can't be used%s\n", split, skipped,
             skipped > DATASET_REASONS ? ", the first of them:" : ":");
-    for (int i = 0; i < skipped && i < DATASET_REASONS; i++) {
-        fputs("  ", stderr);
-        text_print(dataset_skipped_reason(data, i), stderr);
-        fputc('\n', stderr);
-    }
+    for (int i = 0; i < skipped && i < DATASET_REASONS; i++)
+        text_print_line("  ", dataset_skipped_reason(data, i), stderr);
 }
 
 p2p_status setup_split_open(const settings *all, const char *split, const char *direction, bool replace_bad,
@@ -27,6 +24,6 @@ p2p_status setup_split_open(const settings *all, const char *split, const char *
                                      .skip_bad = skip,
                                      .replace_bad = skip && replace_bad};
     P2P_TRY(dataset_open(data, all->data, split, &options));
-    tell_skipped(split, *data);
+    report_skipped(split, *data);
     return P2P_OK;
 }

@@ -1,10 +1,23 @@
-/* The device and the session that settings ask for. See setup.h. */
+/* The device and the session of settings. See setup.h. */
 #include "setup.h"
 
 #include "host/sys.h"
 #include "setup_progress.h"
 
 #include <string.h>
+
+/* The backend interface has no such setting. Therefore the time limit is passed in the environment variable
+ * that backends read when a device opens. p2p sets no other variable. */
+static p2p_status set_device_timeout(double seconds) {
+    char text[32];
+    snprintf(text, sizeof text, "%.17g", seconds);
+    return sys_environment_set("P2P_OPENCL_TIMEOUT", text);
+}
+
+p2p_status setup_process(const settings *all) {
+    if (all->cache) P2P_TRY(p2p_cache_folder_set(all->cache));
+    return settings_given(all, "device-timeout") ? set_device_timeout(all->device_timeout) : P2P_OK;
+}
 
 p2p_status setup_device_open(const settings *all, p2p_device **device) {
     const char *address = all->device ? all->device : all->backend;
@@ -31,7 +44,7 @@ static p2p_status choose_mode(const settings *all, const setup_tuning *tuning, p
     return P2P_OK;
 }
 
-/* Only where something is really measured: else choosing takes no time. */
+/* Prints only if a choice was measured; other choices take no time. */
 static void show_measuring(void *context, int done, int total, const p2p_op *op, const p2p_choice *choice) {
     (void)context, (void)op;
     if (choice->measured && done == 1)

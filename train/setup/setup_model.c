@@ -1,11 +1,11 @@
-/* The networks that settings describe. See setup.h. */
+/* The networks of settings. See setup.h. */
 #include "setup.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* "auto", "unet_256", "unet_128" or a number of levels. */
+/* Parse --generator: auto, unet_256, unet_128, or a number of levels. */
 static p2p_status parse_depth(const settings *all, int *depth) {
     const char *name = all->generator;
     char *end;
@@ -34,7 +34,7 @@ static p2p_status parse_depth(const settings *all, int *depth) {
     return P2P_OK;
 }
 
-/* Options of choice have the names of the model's own choices. */
+/* Set the fields that are enums. The options' choices are the names of the enums' values. */
 static void choose(const settings *all, pix2pix_config *config) {
     config->norm = (nn_norm_kind)pix2pix_name_index(nn_norm_names, all->norm);
     config->bottleneck_norm = strcmp(all->bottleneck_norm, "on") == 0;
@@ -71,6 +71,10 @@ p2p_status setup_model_config(const settings *all, pix2pix_config *config) {
         return p2p_fail(P2P_USAGE, "--d-layers contradicts --d-net pixel, which has none of stride 2");
     p2p_status status = pix2pix_config_check(config);
     return status == P2P_INPUT ? p2p_fail(P2P_USAGE, "%s", p2p_message()) : status;
+}
+
+bool setup_mode_is_train(const settings *all) {
+    return strcmp(all->mode, "train") == 0;
 }
 
 p2p_status setup_with_model(settings *all, const char *name, setup_model_body *body) {

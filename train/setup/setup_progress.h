@@ -1,12 +1,12 @@
-/* One line on a terminal while a session is made ready; nothing where the stream is no terminal. */
+/* A line on a terminal while a session is prepared. Nothing is printed if the stream is not a terminal. */
 #ifndef P2P_SETUP_PROGRESS_H
 #define P2P_SETUP_PROGRESS_H
 
 #include <stdio.h>
 
-/* A p2p_progress for p2p_session_allocate: operation `done` of `total` is ready. `stream` is a FILE. */
+/* A p2p_progress for p2p_session_allocate: `done` of `total` operations are ready. `stream` is a FILE. */
 void setup_show_preparing(void *stream, int done, int total);
-/* Convolution `done` of `total` has been measured. */
+/* `done` of `total` convolutions have been measured. */
 void setup_show_measuring(FILE *stream, int done, int total);
 
 #endif

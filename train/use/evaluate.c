@@ -1,4 +1,4 @@
-/* Pictures through a generator that isn't being trained. See evaluate.h. */
+/* Inference on pictures. See evaluate.h. */
 #include "evaluate.h"
 
 #include "p2p_philox.h"
@@ -19,7 +19,7 @@ static size_t result_values(const evaluator *e) {
     return (size_t)e->width * (size_t)e->height * (size_t)e->format.target.channels;
 }
 
-/* A plan always runs a whole batch: the last picture fills what is left, and its further results are dropped.
+/* A plan always runs a whole batch. The last picture fills the remaining places, whose results are dropped.
  */
 static void fill_inputs(const evaluator *e, int count, const image *inputs, uint32_t *keys) {
     uint8_t *place = p2p_plan_input(e->plan, 0, "input");
@@ -31,7 +31,7 @@ static void fill_inputs(const evaluator *e, int count, const image *inputs, uint
     }
 }
 
-/* The keys stand for step and index of dropout's mask, so the step says nothing. */
+/* The keys replace step and sample index in the dropout mask, so p2p_step has no step number. */
 static p2p_status run(const evaluator *e, int count, const image *inputs, uint32_t *keys, float *planes) {
     fill_inputs(e, count, inputs, keys);
     P2P_TRY(p2p_plan_run(e->plan, &(p2p_step){.samples = keys}));
@@ -95,7 +95,7 @@ p2p_status evaluate_load_pair(const dataset *data, int64_t sample, const pair_fo
 
 /* ---- Pairs -------------------------------------------------------------------------------------------- */
 
-/* Pairs that run together, and what becomes of them; of one allocation, which begins at inputs. */
+/* The pictures of a batch of pairs. One allocation, which begins at `inputs`. */
 typedef struct {
     image *inputs, *targets, *generated;
 } pair_batch;

@@ -1,9 +1,8 @@
-/* Pictures through a generator that isn't being trained: the one path of validation, `p2p test` and
- * `p2p translate`.
+/* Inference of a generator on pictures, for validation, `p2p test` and `p2p translate`.
  *
- * Dropout's mask depends on a picture's bytes and nothing else, and statistics are never taken over several
- * pictures, so a picture becomes the same result in any batch, at any place in it. What is done before and
- * after (resizing, padding, files, numbers) is not known here.
+ * The dropout mask depends only on a picture's bytes, and statistics are never taken over several pictures,
+ * so a picture's result is the same bits in any batch, at any place in it. Padding, files and metrics are the
+ * callers'.
  */
 #ifndef P2P_EVALUATE_H
 #define P2P_EVALUATE_H
@@ -13,46 +12,47 @@
 #include "image/resize.h"
 #include "model_file.h"
 
-/* A plan of pix2pix_graph_evaluate without a target, and what it takes. */
+/* A plan of pix2pix_graph_evaluate without a target, and the shape of its pictures. Owns nothing. */
 typedef struct {
     p2p_plan *plan;
-    int batch;          /* pictures in a run */
-    int width, height;  /* of each */
-    pair_format format; /* of inputs and results; the inputs' bits are the plan's input type */
+    int batch;          /* pictures per run */
+    int width, height;  /* of a picture */
+    pair_format format; /* of inputs and results; the inputs' bits match the plan's input type */
 } evaluator;
 
-/* The type of a plan's pictures of this format: u8 or u16. */
+/* The type of a plan's pictures of the format: u8 or u16. */
 p2p_type evaluate_type(image_format format);
 
-/* What a model file's network takes and makes. */
+/* The formats of the inputs and outputs of a model file's generator. */
 pair_format evaluate_format(const pix2pix_config *config, const model_file_info *info);
 
-/* Run `count` pictures, at most a batch, each of the evaluator's size and format. results[i], the caller's to
- * free, is what the generator draws from inputs[i]; all of them are empty after a failure. */
+/* Run the generator on `count` pictures, at most a batch, each of the evaluator's size and format, and wait
+ * for the results. The caller frees results[i]; all are empty after a failure. P2P_INVALID if a picture has
+ * another size or format. */
 p2p_status evaluate_pictures(const evaluator *e, int count, const image *inputs, image *results);
 
-/* How a data set's pictures are brought before a network. */
+/* How the pictures of a data set are prepared for a network. */
 typedef struct {
     pair_format format;
     int size; /* side of the square */
     resize_filter filter;
 } pair_form;
 
-/* A pair as validation sees it: both pictures resized to size x size, nothing random. The caller frees both;
- * they are empty after a failure. */
+/* Load a pair without augmentation: both pictures are resized to size x size. The caller frees both; they are
+ * empty after a failure. */
 p2p_status evaluate_load_pair(const dataset *data, int64_t sample, const pair_form *form, image *input,
                               image *target);
 
-/* A pair and what the generator drew. Whoever wants to keep a picture takes it and leaves an empty one. */
+/* A pair and the generator's result. To keep a picture, copy the image and set it here to {0}. */
 typedef struct {
     int64_t sample;
     image *input, *generated, *target;
 } evaluated_pair;
 
-/* A failure ends evaluate_pairs and is returned. */
+/* A callback of evaluate_pairs, which returns the first failure. */
 typedef p2p_status (*evaluated_visit)(void *context, const evaluated_pair *pair);
 
-/* Run the data set's first `count` pairs, a batch at a time, and visit each in order. */
+/* Run the generator on the data set's first `count` pairs, in batches, and call `visit` for each in order. */
 p2p_status evaluate_pairs(const evaluator *e, const dataset *data, const pair_form *form, int64_t count,
                           evaluated_visit visit, void *context);
 

@@ -5,8 +5,8 @@
 #include <math.h>
 #include <stdlib.h>
 
-/* Over the pixels of a window or of one of its columns. 49 products of 16-bit samples need 38 bits, and those
- * times 49 need 44. */
+/* Sums over the pixels of a window or of one of its columns. The sum of 49 products of 16-bit samples needs
+ * 38 bits, and 49 times that needs 44. */
 typedef struct {
     int64_t a, b, aa, bb, ab;
 } moments;
@@ -22,7 +22,7 @@ static double data_range(const quality_picture *picture) {
 
 /* ---- Differences -------------------------------------------------------------------------------------- */
 
-/* The largest picture that there is, 2^28 pixels with 4 channels of 16 bits, gives sums below 2^62. */
+/* The largest picture, 2^28 pixels with 4 channels of 16 bits, has sums below 2^62. */
 static void measure_differences(const quality_picture *a, const quality_picture *b, quality *result) {
     const size_t samples = (size_t)a->width * (size_t)a->height * (size_t)a->channels;
     const double range = data_range(a);
@@ -42,7 +42,7 @@ static void measure_differences(const quality_picture *a, const quality_picture 
 typedef struct {
     const quality_picture *a, *b;
     int channel;
-    moments *columns; /* per column of pixels: over the window's rows */
+    moments *columns; /* per column of pixels: sums over the window's rows */
 } ssim_channel;
 
 static void add_pixel(moments *sums, int64_t a, int64_t b, int sign) {
@@ -68,7 +68,7 @@ static void add_row(const ssim_channel *at, int row, int sign) {
         add_pixel(&at->columns[x], sample_at(at->a, index), sample_at(at->b, index), sign);
 }
 
-/* (2 ma mb + C1) (2 cov + C2) / ((ma^2 + mb^2 + C1) (va + vb + C2)), variances with n - 1. */
+/* (2 ma mb + C1) (2 cov + C2) / ((ma^2 + mb^2 + C1) (va + vb + C2)), where variances are divided by n - 1. */
 static double window_ssim(const moments *sums, double range) {
     const int64_t n = QUALITY_WINDOW * QUALITY_WINDOW;
     const double c1 = 0.01 * 0.01 * range * range, c2 = 0.03 * 0.03 * range * range;
@@ -81,7 +81,7 @@ static double window_ssim(const moments *sums, double range) {
            ((mean_a * mean_a + mean_b * mean_b + c1) * (variance_a + variance_b + c2));
 }
 
-/* The sum over the windows that the current rows hold. */
+/* The sum over all windows in the current rows. */
 static double row_of_windows(const ssim_channel *at) {
     const double range = data_range(at->a);
     moments window = {0};

@@ -1,6 +1,5 @@
-/* Names of the files that a command is about to write, and the checks that come before any work: no two
- * results under one name, nothing that exists is overwritten unasked, nothing that is read is overwritten at
- * all.
+/* Names of a command's result files, and the checks before any of them is written: names are distinct,
+ * existing files are overwritten with --force only, and no result overwrites its source.
  */
 #ifndef P2P_RESULT_FILES_H
 #define P2P_RESULT_FILES_H
@@ -10,18 +9,20 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* "folder/any/where/name.suffix" for a picture at any/where/name.jpg of what is read; the caller frees it. */
+/* The path of a result: `folder`/`relative`, with `suffix` in place of the suffix of `relative`. The caller
+ * frees *result. */
 p2p_status result_name(const char *folder, const char *relative, const char *suffix, char **result);
 
 typedef struct {
-    const char *source; /* what is read for it; NULL for none */
+    const char *source; /* the file that it is made from; NULL: none */
     const char *result;
 } result_file;
 
-/* P2P_USAGE names the first that fails, with the sources. Without `force` nothing may exist. */
+/* P2P_USAGE if two results have the same name, if a result is its own source, or, without `force`, if a
+ * result exists. The message names the files. */
 p2p_status result_files_check(const result_file *files, size_t count, bool force);
 
-/* Make the folder that `result` lies in. */
+/* Make the folder of the file `result`. */
 p2p_status result_folder_make(const char *result);
 
 #endif

@@ -24,14 +24,14 @@ bool run_is_epoch_name(const char *name) {
     return run_epoch_of_name(name) > 0;
 }
 
-/* ---- Which one is meant ------------------------------------------------------------------------------- */
+/* ---- Selection ---------------------------------------------------------------------------------------- */
 
 static int compare_epochs(const void *left, const void *right) {
     const int64_t a = run_epoch_of_name(*(char *const *)left), b = run_epoch_of_name(*(char *const *)right);
     return a < b ? -1 : a > b;
 }
 
-/* The kept epochs' files, in order of their numbers. */
+/* The generators of epochs, in order of their numbers. */
 static p2p_status list_epochs(const char *folder, sys_names *names) {
     *names = (sys_names){0};
     if (sys_path_kind_of(folder) != SYS_PATH_FOLDER) return P2P_OK;
@@ -40,7 +40,7 @@ static p2p_status list_epochs(const char *folder, sys_names *names) {
     return P2P_OK;
 }
 
-/* "1 to 3, 5", cut to `size`. */
+/* "1 to 3, 5", truncated to `size`. */
 static void epochs_text(const sys_names *names, char *text, size_t size) {
     size_t length = 0;
     text[0] = '\0';
@@ -72,7 +72,7 @@ static p2p_status find_epoch(const char *folder, const sys_names *names, int64_t
     return no_epoch(folder, names, epoch);
 }
 
-/* The training steps of a generator's file. */
+/* The number of training steps in a generator's file. */
 static p2p_status steps_of(const char *path, int64_t *steps) {
     safetensors_file *file;
     pix2pix *model;
@@ -84,8 +84,8 @@ static p2p_status steps_of(const char *path, int64_t *steps) {
     return P2P_OK;
 }
 
-/* Of the generator beside the last checkpoint and that of the last epoch, the one with more steps: either may
- * have been written after the other. Takes `path` or `epoch_path`. */
+/* The one with more steps of the generator beside the last checkpoint and that of the last epoch. Either may
+ * be the newer one. Owns both paths; *newer is one of them, and the other is freed. */
 static p2p_status newer_of(char *path, char *epoch_path, char **newer) {
     int64_t steps = 0, epoch_steps = 0;
     p2p_status status = steps_of(path, &steps);
@@ -121,7 +121,7 @@ p2p_status run_find_generator(const char *model, int64_t epoch, char **path) {
     if (sys_path_kind_of(model) != SYS_PATH_FOLDER) {
         if (epoch > 0)
             return p2p_fail(P2P_USAGE,
-                            "--epoch %" PRId64 " chooses from a training's folder, and --model %s is none",
+                            "--epoch %" PRId64 " selects from a training's folder, and --model %s is not one",
                             epoch, model);
         return sys_path_join(path, "", model);
     }

@@ -1,4 +1,5 @@
-/* See translate_list.h. A file is named after itself, a file of a folder after its path below that folder. */
+/* See translate_list.h. The result of a file argument has the file's base name, that of a file in a folder
+ * argument its path below the folder. */
 #include "translate_list.h"
 
 #include "host/sys.h"
@@ -11,7 +12,7 @@
 
 /* ---- Listing ------------------------------------------------------------------------------------------ */
 
-/* Takes both names; NULL, where memory failed, frees the other. */
+/* Append a job. Takes ownership of both paths, also if it fails. */
 static p2p_status add_job(translate_list *list, char *source, char *result) {
     if (list->count == list->capacity) {
         const size_t capacity = list->capacity == 0 ? 64 : list->capacity * 2;
@@ -28,7 +29,7 @@ static p2p_status add_job(translate_list *list, char *source, char *result) {
     return P2P_OK;
 }
 
-/* A picture `relative` of the folder (""  for none), whose result goes below --out under the name `named`. */
+/* Add the picture folder/relative. Its result is `named` below --out. */
 static p2p_status add_picture(const translator *t, translate_list *list, const char *folder,
                               const char *relative, const char *named) {
     char *source = NULL, *result = NULL;
@@ -55,7 +56,8 @@ static const char *base_name(const char *path) {
     return slash ? slash + 1 : path;
 }
 
-/* Whether --out is the one result itself: for one picture, unless a folder of that name is there. */
+/* Whether --out is the path of the one result: the only argument is a file, and --out has a suffix of
+ * pictures and is not an existing folder. */
 static bool out_is_result(const translator *t) {
     const char *const *arguments = t->all->arguments;
     return !arguments[1] && sys_path_kind_of(arguments[0]) != SYS_PATH_FOLDER &&
@@ -65,7 +67,7 @@ static bool out_is_result(const translator *t) {
 static p2p_status add_only_picture(const translator *t, translate_list *list) {
     char *source = NULL, *result = NULL;
     if (settings_given(t->all, "format"))
-        return p2p_fail(P2P_USAGE, "--format is for folders: the suffix of --out %s says the format",
+        return p2p_fail(P2P_USAGE, "--format is for folders: the suffix of --out %s determines the format",
                         t->all->out);
     P2P_TRY(sys_path_join(&source, "", t->all->arguments[0]));
     const p2p_status status = sys_path_join(&result, "", t->all->out);
@@ -111,7 +113,7 @@ static p2p_status measure(const translator *t, translate_job *job) {
     return P2P_OK;
 }
 
-/* By size; by name within one, so that the order is one that people expect. */
+/* By size, then by name. */
 static int compare_jobs(const void *left, const void *right) {
     const translate_job *a = left, *b = right;
     if (a->height != b->height) return a->height < b->height ? -1 : 1;
@@ -122,9 +124,7 @@ static int compare_jobs(const void *left, const void *right) {
 bool translate_skips(const translator *t, p2p_status status) {
     const bool bad = status == P2P_INPUT || status == P2P_IO;
     if (!bad || strcmp(t->all->on_bad_image, "skip") != 0) return false;
-    fputs("left out: ", stderr);
-    text_print(p2p_message(), stderr);
-    fputc('\n', stderr);
+    text_print_line("left out: ", p2p_message(), stderr);
     return true;
 }
 

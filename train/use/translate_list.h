@@ -1,5 +1,5 @@
-/* What `p2p translate` is to do: every picture that its arguments mean, where each result goes, and which of
- * them go through the generator together. Private to command_translate.c and its list.
+/* The work of `p2p translate`: all pictures of its arguments, the paths of their results, and their padded
+ * sizes. Private to command_translate.c.
  */
 #ifndef P2P_TRANSLATE_LIST_H
 #define P2P_TRANSLATE_LIST_H
@@ -8,21 +8,23 @@
 
 typedef struct {
     char *source, *result;
-    int width, height; /* as the generator takes it: padded */
+    int width, height; /* padded for the generator */
 } translate_job;
 
-/* Jobs of one padded size follow each other. */
+/* Jobs in order of their padded size. */
 typedef struct {
     translate_job *jobs;
     size_t count, capacity;
-    size_t skipped; /* pictures that were left out */
+    size_t skipped; /* pictures that were omitted */
 } translate_list;
 
-/* Whether a picture that failed like this is to be left out, by --on-bad-image; says so on stderr then. */
+/* Whether a picture that failed with `status` is omitted, according to --on-bad-image. Prints the thread's
+ * message on stderr if so. */
 bool translate_skips(const translator *t, p2p_status status);
 
-/* Walk folders, name results, read every picture's header and check all of it, before any work. P2P_INPUT
- * names the first bad picture; those that --on-bad-image skip leaves out are counted. */
+/* List all pictures, name their results, read every header, and check all before any picture is translated.
+ * P2P_INPUT, with the name in the message, for the first bad picture; with --on-bad-image skip bad pictures
+ * are counted instead. Call translate_list_free() in any case. */
 p2p_status translate_list_make(const translator *t, translate_list *list);
 void translate_list_free(translate_list *list);
 

@@ -1,6 +1,6 @@
-/* Devices as the core uses them: addresses and their errors, the checks in front of every backend call, fault
- * injection, the log, and collectives through host memory against the reference's own. What operations
- * compute is test_ops' business.
+/* Devices as the core uses them: addresses and their errors, the checks before every backend call, fault
+ * injection, the log, and collectives through host memory against the reference's own. The results of
+ * operations are tested by test_ops.
  */
 #include "device/device.h"
 #include "host/log.h"
@@ -55,7 +55,7 @@ static const p2p_module *plain_reference_entry(uint32_t abi, const p2p_host *hos
     return &plain_reference;
 }
 
-/* A backend whose library finds nothing. */
+/* A backend without devices. */
 static p2p_module barren;
 
 static p2p_status no_devices(int *count) {
@@ -71,7 +71,7 @@ static const p2p_module *barren_entry(uint32_t abi, const p2p_host *host) {
     return &barren;
 }
 
-/* Device 0 can't be used, device 1 gives no information at all, the others are the reference's. */
+/* Device 0 cannot be used, device 1 returns no information, the others are the reference's. */
 static p2p_module mixed;
 
 static p2p_status mixed_info(int index, p2p_device_info *info) {
@@ -163,7 +163,7 @@ static void lists_devices_and_reasons(void **state) {
     assert_string_equal(find_entry(entries, count, "reference:0")->unusable, "");
     assert_true(find_entry(entries, count, "reference:0")->name[0] != '\0');
     assert_string_equal(find_entry(entries, count, "reference:0")->type, "CPU");
-    assert_string_equal(find_entry(entries, count, "mixed:0")->type, ""); /* it can't be used */
+    assert_string_equal(find_entry(entries, count, "mixed:0")->type, ""); /* unusable */
     assert_non_null(strstr(find_entry(entries, count, "barren")->unusable, "driver is too old"));
     assert_non_null(strstr(find_entry(entries, count, "mixed:0")->unusable, "double precision"));
     assert_non_null(strstr(find_entry(entries, count, "mixed:1")->unusable, "does not answer"));
@@ -180,7 +180,7 @@ static void lists_devices_and_reasons(void **state) {
 
 static void reference_comes_last(void **state) {
     (void)state;
-    p2p_device *device = open_device("auto"); /* plainref and mixed are there, so it is never taken */
+    p2p_device *device = open_device("auto"); /* never plainref or mixed, although they are present */
     assert_null(strstr(p2p_device_address(device), "reference"));
     p2p_device_close(device);
 }
@@ -223,6 +223,20 @@ static void refuses_addresses_with_reasons(void **state) {
     p2p_device_open("vulkan:0", &device);
     assert_non_null(strstr(p2p_message_hint(), "reference"));
     assert_non_null(strstr(p2p_message_hint(), "plainref"));
+}
+
+static void refuses_what_is_no_call(void **state) {
+    (void)state;
+    p2p_device *device = NULL;
+    const char *const values[] = {"soon", "-1", "1x", "1.5", " 1", "9999999999999999999"};
+    for (size_t i = 0; i < sizeof values / sizeof values[0]; i++) {
+        setenv("P2P_LOSE_DEVICE_AT", values[i], 1);
+        assert_fails(p2p_device_open("plainref", &device), P2P_USAGE, "P2P_LOSE_DEVICE_AT is '");
+        assert_null(device);
+    }
+    setenv("P2P_LOSE_DEVICE_AT", "", 1);
+    p2p_device_close(open_device("plainref"));
+    unsetenv("P2P_LOSE_DEVICE_AT");
 }
 
 /* ---- Checks ------------------------------------------------------------------------------------------- */
@@ -434,7 +448,7 @@ static void logs_what_happens(void **state) {
 
 enum { REPLICAS = 3 };
 
-/* Numbers of very different size, so that order and precision of the sum matter. */
+/* Numbers of very different magnitude, so that the order and the precision of the sum matter. */
 static double contribution(int replica, size_t i) {
     static const double sizes[REPLICAS] = {1, 1e-7, 1e7};
     return sizes[replica] * (double)((i * 2654435761u + (unsigned)replica * 40503u) % 1000 + 1) / 7;
@@ -478,7 +492,7 @@ static void reduce_on(const char *backend, const p2p_op *op, char *result) {
     free(values);
 }
 
-/* The way through the host gives the bits of the reference's own communicator, on every replica. */
+/* A reduction through host memory has the bits of the reference's own communicator, on every replica. */
 static void compare_ways(const p2p_op *op) {
     size_t bytes = p2p_tensor_bytes(&op->t[0]);
     char *through_host = malloc(REPLICAS * bytes), *own = malloc(REPLICAS * bytes);
@@ -501,7 +515,7 @@ static void sums_through_the_host(void **state) {
     (void)state;
     p2p_op small = collective(P2P_KIND_all_reduce, p2p_tensor_flat(P2P_TYPE_f64, 33));
     p2p_op single = collective(P2P_KIND_all_reduce, p2p_tensor_flat(P2P_TYPE_f32, 1000));
-    /* More than one chunk, and the last one short. */
+    /* More than one chunk, with a short last one. */
     p2p_op large = collective(P2P_KIND_all_reduce, p2p_tensor_flat(P2P_TYPE_f32, (1 << 20) + 17));
     p2p_op blocked = collective(P2P_KIND_all_reduce, p2p_tensor_filter(P2P_TYPE_f32, 5, 17, 3, 3));
     blocked.t[0].layout = P2P_LAYOUT_ckrs;
@@ -573,6 +587,7 @@ int main(void) {
         cmocka_unit_test(reference_comes_last),
         cmocka_unit_test(opens_by_address),
         cmocka_unit_test(refuses_addresses_with_reasons),
+        cmocka_unit_test(refuses_what_is_no_call),
         cmocka_unit_test(checks_buffers),
         cmocka_unit_test(moves_bytes),
         cmocka_unit_test(checks_operands),

@@ -1,10 +1,10 @@
 /* Gradients against finite differences, in double precision on the reference backend: every rule, shared
  * weights and values, two replicas, and a generator and discriminator together. Each case runs with and
- * without fusion. At the end Adam's updates are followed by hand.
+ * without fusion. Finally Adam's updates are compared with the formula.
  *
  * The derivative of the summed losses by every parameter and every element of the inputs is estimated with
- * the fourth-order central stencil. It is wrong where an activation bends within the stencil, so the data is
- * drawn again until every bend is well away (see choose_data).
+ * the fourth-order central stencil. It is wrong if an activation has its kink within the stencil, so the data
+ * is redrawn until every kink is far enough away (see choose_data).
  */
 #include "graph/ir.h"
 
@@ -24,12 +24,11 @@ static const double BETA1 = 0.5, BETA2 = 0.999, ADAM_EPS = 1e-8, LEARNING_RATE =
 
 enum { WORLD = 2, TERMS = 4, INPUTS = 4, PASSES = 2, BENDS = 16, TRIES = 2000 };
 
-/* ---- Models: networks and a graph with what is to be checked in it
- * ------------------------------------------ */
+/* ---- Models: networks and a graph with what is to be checked in it ------------------------------------ */
 
 typedef struct {
     p2p_network *target; /* NULL: only inputs are checked */
-    bool inputs;         /* the gradients of the inputs as well */
+    bool inputs;         /* also check the gradients of the inputs */
     p2p_value losses[TERMS];
     const char *names[TERMS];
     double weights[TERMS];
@@ -46,10 +45,10 @@ typedef struct {
 
 typedef struct {
     p2p_network *nets[2];
-    double **params[2]; /* by network and parameter: what the devices hold */
+    double **params[2]; /* by network and parameter: the values on the devices */
     p2p_graph *graph;   /* the one being built; later the one to be checked */
-    p2p_graph *bending; /* the same, forward only, with the activations' inputs as outputs: in a graph of
-                           their own, because outputs stand in the way of fusion */
+    p2p_graph *bending; /* the same, forward only, with the activations' inputs as outputs; a graph of its
+                           own, because outputs prevent fusion */
     pass passes[PASSES];
     input inputs[INPUTS];
     p2p_value bends[BENDS];
@@ -182,10 +181,9 @@ static p2p_value bare_norm(model *m, p2p_network *network, p2p_value x, p2p_norm
 static const p2p_norm_options over_batch = {.over = P2P_STATS_BATCH}, over_image = {.over = P2P_STATS_IMAGE},
                               over_replicas = {.over = P2P_STATS_BATCH, .sync = true};
 
-/* ---- Cases
- * --------------------------------------------------------------------------------------------------- */
+/* ---- Cases -------------------------------------------------------------------------------------------- */
 
-/* A convolution that leaves out the last row of a padded input, then one with an oblong filter. */
+/* A convolution that does not reach the last row of a padded input, then one with an oblong filter. */
 static void build_conv(model *m) {
     p2p_network *g = m->nets[0];
     p2p_value y = data(m, "x", 3, 7, 6);
@@ -219,7 +217,7 @@ static void build_norm_of_one(model *m) {
     bce(m, &m->passes[0], y, 1, 1, "loss");
 }
 
-/* Instance normalisation as published, with what fuses into it; and over the batch, and one element. */
+/* Instance normalisation as published, with what fuses into it; then over the batch, and over one element. */
 static void build_bare_norms(model *m) {
     p2p_network *g = m->nets[0];
     p2p_value y = data(m, "x", 2, 4, 4);
@@ -286,15 +284,14 @@ static void build_shared_weights(model *m) {
     bce(m, &m->passes[0], y, 1, 1, "loss");
 }
 
-/* ---- A generator and a discriminator in small
- * ------------------------------------------------------------------ */
+/* ---- A generator and a discriminator in small --------------------------------------------------------- */
 
 static const char *layer_name(char text[32], const char *name, int level) {
     snprintf(text, 32, "%s%d", name, level);
     return text;
 }
 
-/* U-Net block: halve, go inside, double; beside the input where it is not the outermost. */
+/* U-Net block: halve, inner block, double; concatenated with the input unless it is the outermost. */
 static p2p_value unet_block(model *m, p2p_value x, int level, int depth) {
     p2p_network *g = m->nets[0];
     char name[32];
@@ -333,7 +330,7 @@ static void build_gan(model *m) {
     l1(m, g_pass, fake, truth, 3, "l1");
 }
 
-/* The same where both learn from one pass over the fake, without detaching it. */
+/* The same with one pass over the fake for both networks, without detaching it. */
 static void build_simultaneous_gan(model *m) {
     pass *g_pass = &m->passes[0], *d_pass = &m->passes[1];
     p2p_value x = data(m, "x", 2, 8, 8), truth = far_data(m, "truth", 2, 8, 8);
@@ -351,8 +348,8 @@ typedef struct {
     void (*build)(model *m);
     int64_t batch; /* per replica */
     int world;
-    bool inputs;          /* check those that are not far as well */
-    const char *vanishes; /* what has a gradient of 0, by theory */
+    bool inputs;          /* also check those that are not far */
+    const char *vanishes; /* the parameter whose true gradient is 0 */
     bool adam;            /* followed by an update of the first network */
 } grad_case;
 
@@ -374,8 +371,7 @@ static const grad_case cases[] = {
     {"simultaneous gan on replicas", build_simultaneous_gan, 1, 2, false, "", false},
 };
 
-/* ---- Data
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- Data --------------------------------------------------------------------------------------------- */
 
 /* Uniform in [-1, 1): splitmix64. */
 static double draw(model *m) {
@@ -414,8 +410,8 @@ static void run(model *m, p2p_plan *plan, uint32_t step, double learning_rate) {
     ok(p2p_plan_wait(plan));
 }
 
-/* The smallest distance of any activation's input from the place where the activation bends. An exact 0 is a
- * dropped element, which nothing moves. */
+/* The smallest distance of any activation's input from the activation's kink. An exact 0 is a dropped
+ * element, which does not move. */
 static double nearest_bend(model *m) {
     double nearest = HUGE_VAL;
     char name[16];
@@ -444,8 +440,7 @@ static void choose_data(model *m) {
     fail_msg("no data keeps away from the activations' bends");
 }
 
-/* ---- Setting up
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- Setting up --------------------------------------------------------------------------------------- */
 
 static p2p_device *devices[WORLD];
 
@@ -472,7 +467,7 @@ static void d_name(const char *name, char text[32]) {
     snprintf(text, 32, "d %s", name);
 }
 
-/* Every pass's gradients, summed over replicas; those of the inputs, in the first pass, as outputs. */
+/* The gradients of every pass, summed over replicas; in the first pass the inputs' too, as outputs. */
 static void add_backward(model *m, pass *p) {
     p2p_value values[INPUTS], gradients[INPUTS];
     int count = 0;
@@ -557,8 +552,7 @@ static void model_destroy(model *m) {
     free(m);
 }
 
-/* ---- Checking
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- Checking ----------------------------------------------------------------------------------------- */
 
 static double total(model *m, const pass *p) {
     double sum = 0;
@@ -575,7 +569,7 @@ typedef struct {
     double *number;
     p2p_network *network; /* NULL: an input */
     p2p_param param;
-    const double *whole; /* the parameter that it is in */
+    const double *whole; /* the parameter that contains it */
 } knob;
 
 static void turn(model *m, const knob *k, double value) {
@@ -606,7 +600,7 @@ static void compare(const char *name, int64_t element, double gradient, double e
              estimate);
 }
 
-/* Zeros would pass unseen. */
+/* Fails if the gradient is all zeros, which a comparison would not detect. */
 static void expect_alive(const char *name, const double *gradient, int64_t elements, const char *vanishes) {
     double largest = 0;
     for (int64_t e = 0; e < elements; e++) largest = fmax(largest, fabs(gradient[e]));
@@ -667,8 +661,7 @@ static void test_case(void **state) {
     }
 }
 
-/* ---- Adam, followed by hand
- * ------------------------------------------------------------------------------------------- */
+/* ---- Adam by the formula ------------------------------------------------------------------------------ */
 
 enum { LARGEST = 192, UPDATES = 3 }; /* elements of a parameter */
 

@@ -1,5 +1,5 @@
 /* The graph builder and the structure of gradients, without any device: shapes, refusals with their messages,
- * and small graphs compared with their text, a line per node. Whether the numbers are right is test_grad.c's.
+ * and small graphs compared with their text, a line per node. test_grad.c tests the numbers.
  */
 #include "graph/ir.h"
 
@@ -13,10 +13,9 @@
 
 static const p2p_param NO_PARAM = {-1};
 
-/* ---- Helpers
- * ----------------------------------------------------------------------------------------------- */
+/* ---- Helpers ------------------------------------------------------------------------------------------ */
 
-/* *text is the caller's to free. */
+/* The caller frees *text. */
 static void graph_text(const p2p_graph *graph, char **text) {
     size_t size = 0;
     FILE *stream = open_memstream(text, &size);
@@ -50,7 +49,7 @@ static int count_nodes(const p2p_graph *graph, p2p_kind kind) {
     return count;
 }
 
-/* The graph has failed with a message that holds every one of the words. */
+/* The graph has failed with a message that contains both texts. */
 static void expect_failure(const p2p_graph *graph, const char *word, const char *other) {
     assert_int_equal(p2p_graph_status(graph), P2P_INVALID);
     if (!strstr(p2p_message(), word) || !strstr(p2p_message(), other))
@@ -76,8 +75,7 @@ static layer layer_create(const char *name) {
 static const p2p_norm_options batch_norm = {
     .over = P2P_STATS_BATCH, .update_running = true, .eps = 1e-5, .momentum = 0.1};
 
-/* ---- Networks
- * ---------------------------------------------------------------------------------------------- */
+/* ---- Networks ----------------------------------------------------------------------------------------- */
 
 static void test_network(void **state) {
     (void)state;
@@ -122,8 +120,7 @@ static void test_network_refusals(void **state) {
     assert_int_equal(p2p_network_status(NULL), P2P_INVALID);
 }
 
-/* ---- Shapes and forward nodes
- * --------------------------------------------------------------------------------- */
+/* ---- Shapes and forward nodes ------------------------------------------------------------------------- */
 
 static void test_shapes(void **state) {
     (void)state;
@@ -209,7 +206,7 @@ static void test_norm_kinds(void **state) {
     p2p_network_destroy(l.network);
 }
 
-/* Losses are means over the global batch, however small this replica's share. */
+/* Losses are means over the global batch, independently of this replica's share. */
 static void test_loss_scale(void **state) {
     (void)state;
     p2p_graph *graph = p2p_graph_create(2, 8, 3);
@@ -219,7 +216,7 @@ static void test_loss_scale(void **state) {
     p2p_graph_destroy(graph);
 }
 
-/* What changes nothing makes no node. */
+/* Identities add no node. */
 static void test_identities(void **state) {
     (void)state;
     layer l = layer_create("G");
@@ -246,8 +243,7 @@ static void test_update_nodes(void **state) {
     p2p_network_destroy(l.network);
 }
 
-/* ---- Refusals: the message names the layer and the reason, and nothing is added afterwards
- * --------------------- */
+/* ---- Refusals: the message names the layer and the reason, and nothing is added afterwards ------------ */
 
 typedef struct {
     p2p_graph *graph;
@@ -415,8 +411,7 @@ static void test_graph_refusals(void **state) {
     p2p_network_destroy(NULL);
 }
 
-/* ---- Gradients: which nodes, in which order, what overwrites and what accumulates
- * ------------------------------ */
+/* ---- Gradients: which nodes, in which order, what overwrites and what accumulates --------------------- */
 
 /* Backward from one loss to a network, and the nodes that it appends as text. */
 static void backward(p2p_graph *graph, p2p_value loss, p2p_network *target) {
@@ -507,7 +502,7 @@ static void test_frozen_network(void **state) {
     gan_destroy(&n);
 }
 
-/* The other way round: the generator frozen by detach, its output no reader's business. */
+/* The generator frozen by detach: no gradient is computed of its output. */
 static void test_detach(void **state) {
     (void)state;
     gan n = gan_create();
@@ -597,7 +592,8 @@ static void test_two_losses(void **state) {
     p2p_network_destroy(b.l.network);
 }
 
-/* Statistics over all replicas: so are the sums of the gradient. Scale and shift keep the replica's own. */
+/* With statistics over all replicas, the sums of the gradient are over all replicas too. Those for scale and
+ * shift are the replica's own. */
 static void test_synchronised_norm(void **state) {
     (void)state;
     layer l = layer_create("G");
@@ -657,8 +653,7 @@ static void test_long_graph(void **state) {
     p2p_network_destroy(b.l.network);
 }
 
-/* ---- Refusals of p2p_backward
- * ------------------------------------------------------------------------------------ */
+/* ---- Refusals of p2p_backward ------------------------------------------------------------------------- */
 
 static void test_call_refusals(void **state) {
     (void)state;

@@ -1,5 +1,5 @@
-/* What is kept between runs: where it lies, that it comes back as it was, that damage of any kind is noticed,
- * that what can't be written is said once, and that processes don't disturb each other.
+/* The cache between runs: its folder, values read back unchanged, detection of damage of any kind, a single
+ * warning if entries cannot be written, and several processes at once.
  */
 #include "device/device.h"
 #include "host/cache.h"
@@ -27,7 +27,7 @@ static char *folder;
 static int in_fresh_folder(void **state) {
     (void)state;
     folder = test_folder_make();
-    return setenv("P2P_CACHE_DIR", test_path(folder, "cache"), 1);
+    return p2p_cache_folder_set(test_path(folder, "cache")) != P2P_OK;
 }
 
 static int remove_folder(void **state) {
@@ -68,7 +68,7 @@ static void gives_back_what_was_kept(void **state) {
     expect("second, in its place");
     put("");
     expect("");
-    assert_int_equal(test_folder_entries(test_path(folder, "cache")), 1); /* nothing temporary stays */
+    assert_int_equal(test_folder_entries(test_path(folder, "cache")), 1); /* no temporary file remains */
 }
 
 static void tells_keys_apart(void **state) {
@@ -94,9 +94,11 @@ static void keeps_nothing_enormous(void **state) {
     expect_none();
 }
 
-/* ---- Where --------------------------------------------------------------------------------------------- */
+/* ---- The folder --------------------------------------------------------------------------------------- */
 
+/* Read what the environment says once more. */
 static void expect_below(const char *wanted) {
+    assert_int_equal(p2p_cache_folder_set(NULL), P2P_OK);
     char *path = NULL;
     assert_int_equal(p2p_cache_path("test", key, PARTS, &path), P2P_OK);
     assert_int_equal(strncmp(path, wanted, strlen(wanted)), 0);
@@ -123,6 +125,7 @@ static void lies_where_the_environment_says(void **state) {
     unsetenv("XDG_CACHE_HOME");
     expect_below("/home/someone/.cache/p2p");
     unsetenv("HOME");
+    assert_int_equal(p2p_cache_folder_set(NULL), P2P_OK);
     char *path = NULL;
     assert_int_equal(p2p_cache_path("test", key, PARTS, &path), P2P_IO);
     assert_null(path);
@@ -132,9 +135,56 @@ static void lies_where_the_environment_says(void **state) {
     free(home);
 }
 
+/* Only the first use reads the environment, or a device that is opened before it. */
+static void stays_where_it_was(void **state) {
+    (void)state;
+    p2p_device *device = NULL;
+    setenv("P2P_CACHE_DIR", test_path(folder, "first"), 1);
+    assert_int_equal(p2p_cache_folder_set(NULL), P2P_OK);
+    assert_int_equal(p2p_device_open("reference:0", &device), P2P_OK);
+    setenv("P2P_CACHE_DIR", test_path(folder, "second"), 1);
+    put("value");
+    p2p_device_close(device);
+    assert_int_equal(test_folder_entries(test_path(folder, "first")), 1);
+    assert_int_equal(test_folder_entries(folder), 1);
+    unsetenv("P2P_CACHE_DIR");
+}
+
+static void lies_where_the_program_says(void **state) {
+    (void)state;
+    setenv("P2P_CACHE_DIR", test_path(folder, "environment"), 1);
+    assert_int_equal(p2p_cache_folder_set(test_path(folder, "program")), P2P_OK);
+    put("value");
+    expect("value");
+    assert_int_equal(test_folder_entries(test_path(folder, "program")), 1);
+    assert_int_equal(test_folder_entries(folder), 1);
+    assert_int_equal(p2p_cache_folder_set(""), P2P_INVALID);
+    expect("value");
+    unsetenv("P2P_CACHE_DIR");
+}
+
+static void expect_off(void) {
+    char *path = NULL;
+    put("value");
+    expect_none();
+    assert_int_equal(p2p_cache_path("test", key, PARTS, &path), P2P_IO);
+    assert_null(path);
+    assert_int_equal(test_folder_entries(folder), 0);
+}
+
+static void can_be_off(void **state) {
+    (void)state;
+    assert_int_equal(p2p_cache_folder_set("off"), P2P_OK);
+    expect_off();
+    setenv("P2P_CACHE_DIR", "off", 1);
+    assert_int_equal(p2p_cache_folder_set(NULL), P2P_OK);
+    expect_off();
+    unsetenv("P2P_CACHE_DIR");
+}
+
 static void belongs_to_the_user_alone(void **state) {
     (void)state;
-    setenv("P2P_CACHE_DIR", test_path(folder, "deep/er/cache"), 1);
+    assert_int_equal(p2p_cache_folder_set(test_path(folder, "deep/er/cache")), P2P_OK);
     put("value");
     expect("value");
     struct stat about;
@@ -150,7 +200,7 @@ static char *entry_path(void) {
     return path;
 }
 
-/* The entry with other bytes is not found, and can be kept again. */
+/* The entry with other bytes is not found, and can be written again. */
 static void expect_damage(const void *bytes, size_t size) {
     char *path = entry_path();
     test_file_write(path, bytes, size);
@@ -179,7 +229,7 @@ static void notices_damage(void **state) {
     expect_damage(longer, size);
     free(longer);
     test_file_write(path, entry, size);
-    expect("a value of some length"); /* the rest of the test was not for nothing */
+    expect("a value of some length"); /* the undamaged entry is found */
     put("made again");
     expect("made again");
     free(entry);
@@ -213,7 +263,7 @@ static void refuses_what_is_no_entry(void **state) {
     test_link_add(path, "/dev/zero");
     expect_none();
     unlink(path);
-    /* A file with holes that claims more than an entry may have; nothing that long is allocated or read. */
+    /* A sparse file that claims more bytes than an entry may have; no such length is allocated or read. */
     FILE *huge = fopen(path, "wb");
     assert_non_null(huge);
     assert_int_equal(ftruncate(fileno(huge), (off_t)1 << 40), 0);
@@ -229,7 +279,9 @@ static void refuses_what_is_no_entry(void **state) {
 /* In a process of its own, because a warning comes once per process. */
 static void warn_and_exit(FILE *stream) {
     p2p_warnings_to(stream);
-    setenv("P2P_CACHE_DIR", test_path(folder, "file/cache"), 1);
+    p2p_cache_folder_set("off");
+    put("a value"); /* where nothing is to be kept there is nothing to warn of */
+    p2p_cache_folder_set(test_path(folder, "file/cache"));
     put("a value");
     put("another");
     exit(fflush(stream) == 0 ? 0 : 1);
@@ -260,7 +312,7 @@ static void warns_once(void **state) {
 
 enum { WRITERS = 4, ROUNDS = 200, VALUE_BYTES = 100000 };
 
-/* Write and read the same entry; 0 when whatever is found is one writer's whole value. */
+/* Write and read the same entry; 0 if every value found is the complete value of one writer. */
 static int write_and_read(int writer) {
     unsigned char *mine = malloc(VALUE_BYTES);
     if (!mine) return 2;
@@ -269,7 +321,7 @@ static int write_and_read(int writer) {
         p2p_cache_put("test", key, PARTS, mine, VALUE_BYTES);
         void *value = NULL;
         size_t size = 0;
-        /* Always there: a writer that is at work leaves the old entry in place. */
+        /* Always found: a writer leaves the old entry in place until the new one is complete. */
         if (!p2p_cache_get("test", key, PARTS, &value, &size) || size != VALUE_BYTES) return 3;
         const unsigned char *found = value;
         if (found[0] < 1 || found[0] > WRITERS) return 4;
@@ -306,6 +358,9 @@ int main(void) {
         TEST(tells_keys_apart),
         TEST(keeps_nothing_enormous),
         TEST(lies_where_the_environment_says),
+        TEST(lies_where_the_program_says),
+        TEST(stays_where_it_was),
+        TEST(can_be_off),
         TEST(belongs_to_the_user_alone),
         TEST(notices_damage),
         TEST(notices_another_keys_entry),

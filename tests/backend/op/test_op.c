@@ -1,7 +1,7 @@
 /* Tensors, descriptors as text, the rules of every kind, Philox, counts of work.
  *
- * Descriptors are written as text wherever they can be, because that is how people meet them. What operations
- * compute is tested elsewhere.
+ * Descriptors are written as text where possible, as in logs and plans. The results of operations are tested
+ * elsewhere.
  */
 #include "p2p_op.h"
 #include "p2p_philox.h"
@@ -45,8 +45,8 @@ static int64_t up(int64_t extent, int64_t block) {
     return (extent + block - 1) / block * block;
 }
 
-/* The position of an element by walking the storage in its documented order: the axes, outermost first, with
- * their extents and the element's coordinate on each. */
+/* The position of an element in the documented storage order: the axes, outermost first, with their extents
+ * and the element's coordinate on each. */
 static int64_t walked_index(const p2p_tensor *t, int64_t n, int64_t c, int64_t h, int64_t w) {
     int64_t b = t->block > 1 ? t->block : 1, cp = up(t->cp > 0 ? t->cp : t->c, b), np = up(t->n, b);
     c += t->c0;
@@ -106,8 +106,8 @@ static void stored_sizes_include_padding(void **state) {
     }
 }
 
-/* Small integers survive every type, so packing and unpacking must give them back; everything that is not a
- * logical element keeps its bytes. */
+/* Small integers are exact in every type, so packing and unpacking must return them. All bytes that are not
+ * logical elements keep their values. */
 static void pack_and_unpack_round_trip(void **state) {
     (void)state;
     for (int round = 0; round < 500; round++) {
@@ -360,7 +360,7 @@ static int64_t random_int(void) {
     return below(2) ? below(4) : (int64_t)((uint64_t)below(UINT32_MAX) << 32 | (uint64_t)below(UINT32_MAX));
 }
 
-/* Text does not ask for sense: any operands, bits and numbers come back. */
+/* Text is independent of the rules: any operands, bits and numbers are parsed back. */
 static void random_descriptors_round_trip(void **state) {
     (void)state;
     for (int round = 0; round < 50 * P2P_KIND_COUNT; round++) {
@@ -453,7 +453,8 @@ static void text_is_refused(void **state) {
     assert_int_equal(p2p_op_parse("fill stride=-9223372036854775808", &(p2p_op){0}), P2P_OK);
 }
 
-/* Whatever happens to a line, parsing and validation end with a status, and what passes can be counted. */
+/* For any damage to a line, parsing and validation return a status, and the work of a valid result can be
+ * counted. */
 static void damaged_text_does_no_harm(void **state) {
     (void)state;
     for (int round = 0; round < 20000; round++) {
@@ -628,7 +629,7 @@ static void invalid_descriptors_are_refused(void **state) {
     }
 }
 
-/* What text can't say. */
+/* Values that text cannot express. */
 static void impossible_values_are_refused(void **state) {
     (void)state;
     p2p_op good = parsed("fill y=f32:plain:1x1x1x9 alpha=1"), op = good;

@@ -1,6 +1,6 @@
-/* How sessions choose the ways of their convolutions: which questions devices are asked, in which mode, and
- * what text a checkpoint gets and gives back. The devices are the reference with made-up ways, which change
- * nothing.
+/* How sessions choose the algorithms of their convolutions: for which convolutions a device is queried, in
+ * which mode, and the text that is written to and read from a checkpoint. The devices are the reference with
+ * invented algorithms, which do not change results.
  */
 #include "device/device.h"
 #include "plan/session.h"
@@ -25,7 +25,7 @@ static struct {
     int chosen, imposed;
     p2p_tune mode; /* of the last choice */
     bool has_clock;
-    p2p_op ops[CALLS_MOST]; /* those chosen for */
+    p2p_op ops[CALLS_MOST]; /* the convolutions of op_choose */
     char names[CALLS_MOST][P2P_CHOICE_NAME];
 } calls;
 
@@ -118,7 +118,7 @@ static plan_rig open_rig(int first, int replicas, p2p_tune mode, const char *imp
     return rig;
 }
 
-/* To be freed. */
+/* The caller frees *text. */
 static void take_text(const plan_rig *rig, char **text) {
     assert_int_equal(p2p_session_choices_text(rig->session, text), P2P_OK);
 }
@@ -140,7 +140,7 @@ static void asks_once_for_each_convolution(void **state) {
         convolutions++;
         assert_non_null(session_find_choice(rig.session, 0, op)); /* fused or not */
     }
-    assert_true(convolutions > calls.chosen); /* the discriminator's stand there twice */
+    assert_true(convolutions > calls.chosen); /* the discriminator's occur twice */
     for (int i = 0; i < calls.chosen; i++) {
         const p2p_op plain = p2p_op_plain_convolution(&calls.ops[i]);
         assert_true(p2p_op_equal(&plain, &calls.ops[i]));
@@ -179,7 +179,7 @@ static void measuring_needs_a_clock(void **state) {
     p2p_device_close(gpu);
 }
 
-/* What one session has chosen the next one is told, whatever its own mode. */
+/* The choices of one session are imposed on the next, whatever its own mode. */
 static void imposes_what_was_chosen(void **state) {
     (void)state;
     plan_rig rig = open_rig(A_GPU, 1, P2P_TUNE_MEASURE, NULL);
@@ -198,7 +198,7 @@ static void imposes_what_was_chosen(void **state) {
     plan_rig_close(&rig);
     free(again);
 
-    /* A line less: arithmetic, not measurement, decides what the earlier session did not know. */
+    /* With one line less: the missing choice is made by arithmetic, not by measurement. */
     char *last = strrchr(text, '\n');
     *last = '\0';
     *(strrchr(text, '\n') + 1) = '\0';
@@ -236,11 +236,11 @@ static void replicas_agree(void **state) {
     (void)state;
     plan_rig rig = open_rig(A_GPU, 2, P2P_TUNE_MEASURE, NULL);
     assert_true(calls.chosen > 5);
-    assert_int_equal(calls.imposed, calls.chosen); /* on the second board what the first one found */
+    assert_int_equal(calls.imposed, calls.chosen); /* on the second board the choices of the first */
     for (int i = 0; i < calls.imposed; i++) assert_true(calls.names[i][0] != '\0');
     assert_int_equal(p2p_session_choice_count(rig.session), calls.chosen);
     plan_rig_close(&rig);
-    rig = open_rig(A_CPU, 2, P2P_TUNE_STORED, NULL); /* a processor and a board: each for itself */
+    rig = open_rig(A_CPU, 2, P2P_TUNE_STORED, NULL); /* a processor and a board have choices of their own */
     assert_int_equal(calls.imposed, 0);
     char *text;
     take_text(&rig, &text);

@@ -1,6 +1,6 @@
-/* Every call of a backend may fail. The n-th call fails, for n = 1, 2, ... until a tiny training gets
- * through: each failure must come back as a status with the injected message, and free everything (run under
- * AddressSanitizer, which counts leaks).
+/* Every call of a backend may fail. The n-th call fails, for n = 1, 2, ... until a tiny training succeeds.
+ * Each failure must be returned as a status with the injected message, and everything must be freed
+ * (AddressSanitizer detects leaks).
  */
 #include "device/device.h"
 #include "support/picky_backend.h"
@@ -17,7 +17,7 @@
 static const plan_net shape = {.in = 3, .out = 3, .filters = 2};
 
 /* A session from opening its devices to reading its parameters back, with the n-th call failing. Closing is
- * left out of the count: it ignores failures. */
+ * not counted, because it ignores failures. */
 static p2p_status live(const char *backend, int first, int replicas, const p2p_session_options *options,
                        uint64_t nth, uint64_t *calls) {
     plan_rig rig;
@@ -36,7 +36,7 @@ static p2p_status live(const char *backend, int first, int replicas, const p2p_s
     return status;
 }
 
-/* Early calls one by one, later ones, which resemble each other, at growing distances. */
+/* Early calls one by one; later ones, which are similar, at growing distances. */
 static void fail_each_call(const char *backend, int first, int replicas, const p2p_session_options *options) {
     enum { DENSE = 200 };
     uint64_t calls = 0, counted = 0, failures = 0;

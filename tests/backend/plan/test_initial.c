@@ -1,6 +1,6 @@
-/* What a session's networks begin with: every element by the formula that p2p_philox.h and p2p.h state,
- * whoever draws it; moments and gradients zero, after a training too; and nothing cleared that is zero
- * already. The distributions are test_op's.
+/* The initial state of a session's networks: every element by the formula of p2p_philox.h and p2p.h, with any
+ * number of threads; zero moments and gradients, also after a training; and no clearing of memory that is
+ * zero already. test_op tests the distributions.
  */
 #include "device/device.h"
 #include "p2p_philox.h"
@@ -19,7 +19,7 @@
         if ((expression) != P2P_OK) fail_msg("%s: %s", #expression, p2p_message());                          \
     } while (0)
 
-/* Filters of more than a piece, and of more than one thread draws at a time. */
+/* Filters larger than a piece, and larger than what one thread draws at a time. */
 static const plan_net shape = {.in = 3, .out = 3, .filters = 64};
 static const plan_net_step training = {.dropout = 0.5};
 
@@ -97,7 +97,7 @@ static void expect_zeros(const plan_rig *rig, bool zero) {
         assert_int_equal(all_zero(rig, rig->net.g, part), zero);
 }
 
-/* Calls of the backend that drawing the generator anew takes. */
+/* The number of backend calls to initialise the generator again. */
 static uint64_t calls_to_initialise(const plan_rig *rig) {
     p2p_fault_inject(0);
     OK(p2p_session_initialise(rig->session, rig->net.g, 1));

@@ -1,6 +1,6 @@
-/* The planner, by its numbers and by its structure: every off-switch gives the same training as everything
- * on, on the reference and on devices that store, refuse and cut differently; plans have the operations that
- * each fusion promises; memory that is live at the same time never overlaps; and misuse is refused by name.
+/* The planner, by results and by structure. Every off-switch gives the same training as all optimisations, on
+ * the reference and on devices with other storage, refusals and buffer sizes; plans have the operations that
+ * each fusion implies; values that are live at the same time never overlap; misuse is refused with its name.
  */
 #include "plan/session.h"
 #include "support/null_backend.h"
@@ -82,8 +82,7 @@ static void expect_equal(const training *a, const training *b, double tolerance)
     compare("parameter", a->parameters, b->parameters, a->count, tolerance);
 }
 
-/* ---- Off-switches ---------------------------------------------------------------------------------------
- */
+/* ---- Off-switches ------------------------------------------------------------------------------------- */
 
 static training everything_on;
 
@@ -99,7 +98,7 @@ static int release_baseline(void **state) {
     return 0;
 }
 
-/* Adam divides by the gradient's magnitude, so rounding in it returns larger. */
+/* Adam divides by the gradient's magnitude, which amplifies rounding. */
 static const double rounding = 1e-12;
 
 static training expect_same_training(const p2p_session_options *options, double tolerance) {
@@ -110,7 +109,7 @@ static training expect_same_training(const p2p_session_options *options, double 
     return other;
 }
 
-/* What the network holds: 5 biases of layers (c0 and c2 three times each, e2, d0), 14 activations, of which
+/* The network has 5 biases of layers (c0 and c2 three times each, e2, d0), 14 activations, of which
  * the generator's tanh is one; 6 normalisations, one with dropout; 5 concatenations. */
 static void test_everything_on(void **state) {
     (void)state;
@@ -275,8 +274,7 @@ static void test_strict(void **state) {
     free(strict.parameters);
 }
 
-/* ---- Memory ---------------------------------------------------------------------------------------------
- */
+/* ---- Memory ------------------------------------------------------------------------------------------- */
 
 static void expect_no_overlap(const plan_part *part) {
     size_t chunk = part->session->cut.chunk_bytes;
@@ -297,7 +295,7 @@ static void expect_no_overlap(const plan_part *part) {
     }
 }
 
-/* An operation's scratch memory is nobody else's while it runs. */
+/* The scratch memory of an operation overlaps no other memory in use at that step. */
 static void expect_scratch_apart(const plan_part *part) {
     for (int s = 0; s < part->step_count; s++) {
         const plan_step *step = &part->steps[s];
@@ -315,7 +313,7 @@ static void expect_scratch_apart(const plan_part *part) {
     }
 }
 
-/* The most that is live at one step: no placement can need less. */
+/* The largest total that is live at one step, a lower bound of every placement. */
 static size_t live_bytes(const plan_part *part) {
     size_t most = 0;
     for (int s = 0; s < part->step_count; s++) {
@@ -330,7 +328,7 @@ static size_t live_bytes(const plan_part *part) {
     return most;
 }
 
-/* The reference's filter gradients need scratch memory, the other devices' bring their own. */
+/* Filter gradients need scratch memory on the reference; on the other devices they do not. */
 static void test_scratch_memory(void **state) {
     (void)state;
     plan_rig rig;
@@ -390,8 +388,7 @@ static void test_out_of_memory(void **state) {
     plan_rig_close(&rig);
 }
 
-/* ---- Runs -----------------------------------------------------------------------------------------------
- */
+/* ---- Runs --------------------------------------------------------------------------------------------- */
 
 static void fill(plan_rig *rig, int seed) {
     unsigned char *x = p2p_plan_input(rig->plan, 0, "x");
@@ -486,8 +483,7 @@ static void test_two_plans(void **state) {
     assert_true(fabs(losses[0] - losses[1]) < 1e-10);
 }
 
-/* ---- Misuse ---------------------------------------------------------------------------------------------
- */
+/* ---- Misuse ------------------------------------------------------------------------------------------- */
 
 static void test_misuse(void **state) {
     (void)state;
@@ -514,7 +510,7 @@ static void test_misuse(void **state) {
     plan_rig_close(&rig);
 }
 
-/* A session that only evaluates has no gradients and no moments, and says so. */
+/* A session that only evaluates has no gradients and no moments, and reports that. */
 static void test_evaluation_only(void **state) {
     (void)state;
     plan_rig rig;

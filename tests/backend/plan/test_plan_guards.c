@@ -1,6 +1,6 @@
-/* What fusion must leave alone: graphs made by hand, node by node, in orders that the graph builder never
- * makes, each of which one condition of a fusion rule is there for. The rule must not be applied, and results
- * must be those without any fusion.
+/* Graphs that fusion must not change. They are made node by node, in orders that the graph builder never
+ * produces, each for one condition of a fusion rule. The rule must not be applied, and results must be those
+ * without fusion.
  */
 #include "plan/session.h"
 
@@ -19,8 +19,7 @@
 
 enum { BATCH = 2, C = 4, SIDE = 4, ELEMENTS = BATCH * C * SIDE * SIDE, MOST_OUTPUTS = 4 };
 
-/* ---- Making graphs by hand ------------------------------------------------------------------------------
- */
+/* ---- Making graphs by hand ---------------------------------------------------------------------------- */
 
 typedef struct {
     p2p_graph *graph;
@@ -38,7 +37,7 @@ static hand hand_create(void) {
     h.shift = p2p_network_vector(h.network, "shift", C, 0, 0.5);
     h.x = p2p_input(h.graph, "x", P2P_TYPE_f64, C, SIDE, SIDE).id;
     h.g = p2p_input(h.graph, "g", P2P_TYPE_f64, C, SIDE, SIDE).id;
-    ir_state_value(h.graph, h.network, h.w.id, P2P_STATE_VALUE); /* the session knows the network */
+    ir_state_value(h.graph, h.network, h.w.id, P2P_STATE_VALUE); /* adds the network to the session */
     return h;
 }
 
@@ -114,7 +113,7 @@ static int put_conv(const hand *h, int x) {
     return y;
 }
 
-/* A normalisation of x over groups of `images`; *stats is what it used. */
+/* A normalisation of x over groups of `images`; *stats are its statistics. */
 static int put_norm(const hand *h, int x, int64_t images, int *stats) {
     *stats = statistics(h, images ? BATCH / images : 1, 3);
     PUT(h, OP(.kind = P2P_KIND_norm_stats, .images = images), x, *stats);
@@ -124,7 +123,7 @@ static int put_norm(const hand *h, int x, int64_t images, int *stats) {
     return y;
 }
 
-/* Its gradient from dy, in two nodes; gives dx. */
+/* Its gradient from dy, in two nodes; returns dx. */
 static int put_norm_gradient(const hand *h, int x, int64_t images, int stats, int dy) {
     int sums = statistics(h, images ? BATCH / images : 1, 2), dx = activation(h);
     int scale = state_of(h, h->scale), shift = state_of(h, h->shift);
@@ -147,8 +146,7 @@ static int put_relu_gradient(const hand *h, int y, int dy) {
     return dx;
 }
 
-/* ---- Comparing ------------------------------------------------------------------------------------------
- */
+/* ---- Comparing ---------------------------------------------------------------------------------------- */
 
 static void run(const hand *h, bool fusion, double results[MOST_OUTPUTS][2 * ELEMENTS],
                 int fused[PLAN_FUSION_COUNT]) {
@@ -192,8 +190,7 @@ static void expect(hand *h, plan_fusion rule, int times) {
     p2p_network_destroy(h->network);
 }
 
-/* ---- Cases ----------------------------------------------------------------------------------------------
- */
+/* ---- Cases -------------------------------------------------------------------------------------------- */
 
 static void test_result_read_before_bias(void **state) {
     (void)state;
@@ -291,7 +288,7 @@ static void put_update(const hand *h) {
         ir_arena_value(graph, h->network, P2P_STATE_MOMENT2), ir_step_value(graph));
 }
 
-/* The parameters move between the two directions: what was computed then can't be computed now. */
+/* The parameters change between the forward and the backward nodes, so that results cannot be recomputed. */
 static void test_parameters_changed_between(void **state) {
     (void)state;
     enum { NOTHING, ALL, SCALE, SHIFT, CHANGES };
@@ -337,7 +334,7 @@ static void test_gradient_changed_before_use(void **state) {
     expect(&h, PLAN_FUSED_act_norm_bwd, 0);
 }
 
-/* Statistics that a second reader wants before they are merged away, or that belong to another input. */
+/* Statistics with a second reader, which merging would remove, or of another input. */
 static void test_statistics_of_another_input(void **state) {
     (void)state;
     for (int other = 0; other < 2; other++) {

@@ -1,6 +1,6 @@
-/* Fusion on graphs that nobody drew: from a seed, a random network of convolutions, normalisations,
- * activations, dropouts, concatenations and detached readers, with random results shown to the host. Losses,
- * outputs, gradients and running statistics must be the same with everything joined as with nothing.
+/* Fusion on random graphs: from a seed, a network of convolutions, normalisations, activations, dropouts,
+ * concatenations and detached readers, with random results as outputs. Losses, outputs, gradients and running
+ * statistics must be the same with all fusions as with none.
  *
  * The argument "reference" compares in double precision, also on a device with blocks and derived filters and
  * on one that refuses; any other address compares that device with itself (the same bits without sharing and
@@ -37,8 +37,7 @@ static int fused[PLAN_FUSION_COUNT]; /* by all plans so far */
 static const char *address_now;
 static unsigned first_seed = 1, seed_count, seed_now;
 
-/* ---- Drawing a graph ------------------------------------------------------------------------------------
- */
+/* ---- Drawing a graph ---------------------------------------------------------------------------------- */
 
 typedef struct {
     p2p_draw draw;
@@ -46,7 +45,7 @@ typedef struct {
     p2p_graph *graph;
     p2p_network *network;
     p2p_value values[MOST_VALUES];
-    bool read[MOST_VALUES]; /* by something that gradients pass through */
+    bool read[MOST_VALUES]; /* by a node that gradients pass through */
     int count, params, losses, outputs;
     p2p_value loss[MOST_LOSSES];
 } drawing;
@@ -105,12 +104,12 @@ static void add(drawing *d, p2p_value value) {
     d->values[d->count++] = value;
 }
 
-/* Recent values most of the time, so that chains grow; any value otherwise, so that results are shared. */
+/* Mostly recent values, so that chains grow; sometimes any value, so that results are shared. */
 static int choose(drawing *d) {
     return pick(d, 3) ? d->count - 1 : pick(d, d->count);
 }
 
-/* Channels of x, then those of any other value; nothing when that grows too large. */
+/* The channels of x, then those of any other value; nothing if the result would be too large. */
 static void draw_concat(drawing *d, int at) {
     int other = pick(d, d->count);
     if (channels(d, d->values[at]) + channels(d, d->values[other]) > MOST_CHANNELS) return;
@@ -118,7 +117,7 @@ static void draw_concat(drawing *d, int at) {
     add(d, p2p_concat(d->graph, d->values[at], d->values[other]));
 }
 
-/* As in a U-Net's encoder: a result, normalised or not, that two activations read. */
+/* As in a U-Net's encoder: a result, normalised or not, with two activations as readers. */
 static void draw_pair(drawing *d, p2p_value x) {
     if (pick(d, 2)) {
         add(d, draw_norm(d, x));
@@ -180,7 +179,7 @@ static drawing draw_graph(unsigned seed) {
     p2p_value x = p2p_input(d.graph, "x", P2P_TYPE_f64, 4, SIDE, SIDE);
     d.read[0] = true;
     add(&d, x);
-    add(&d, draw_conv(&d, x)); /* gradients need a parameter in front of everything */
+    add(&d, draw_conv(&d, x)); /* gradients need a parameter before all other nodes */
     d.values[0] = d.values[1];
     d.count = 1;
     d.read[0] = false;
@@ -191,8 +190,7 @@ static drawing draw_graph(unsigned seed) {
     return d;
 }
 
-/* ---- Running it -----------------------------------------------------------------------------------------
- */
+/* ---- Running it --------------------------------------------------------------------------------------- */
 
 typedef struct {
     double *numbers;
@@ -253,7 +251,7 @@ static results run(const drawing *d, const char *address, const p2p_session_opti
     return r;
 }
 
-/* Rounding, grown by the depth of the network and the division by small deviations. */
+/* Rounding, amplified by the depth of the network and by division by small deviations. */
 static const double tolerance_f64 = 1e-9, tolerance_f32 = 2e-4;
 
 static void expect_same(const char *what, const results *a, const results *b, double tolerance) {
@@ -309,7 +307,7 @@ static void test_random_graphs(void **state) {
         p2p_network_destroy(d.network);
     }
     if (!in_double || seed_count < 100) return;
-    for (int i = 0; i < PLAN_FUSION_COUNT; i++) /* the graphs are such that every rule is met */
+    for (int i = 0; i < PLAN_FUSION_COUNT; i++) /* every rule applies somewhere in the graphs */
         if (fused[i] < 10) fail_msg("rule %d of fusion was met %d times only", i, fused[i]);
 }
 

@@ -1,6 +1,6 @@
 /* The plans of the full networks (256x256, 64 filters) at batch 1, 4 and 16 on four kinds of hardware,
- * compared with committed text: a lost fusion, a new copy or a growth of memory is a difference to look at.
- * With P2P_UPDATE_GOLDEN=1 in the environment the text is written instead. Nothing is computed.
+ * compared with committed text: a lost fusion, a new copy or more memory shows as a difference. With
+ * P2P_UPDATE_GOLDEN=1 in the environment the text is written instead. Nothing is computed.
  */
 #include "pix2pix.h"
 #include "plan/session.h"
@@ -19,8 +19,7 @@
         if ((expression) != P2P_OK) fail_msg("%s: %s", #expression, p2p_message());                          \
     } while (0)
 
-/* ---- The text -------------------------------------------------------------------------------------------
- */
+/* ---- The text ----------------------------------------------------------------------------------------- */
 
 /* A session with a training and a translation plan; all operations at batch 1, numbers at every batch. */
 static void print_batch(const pix2pix *model, p2p_device *device, bool bf16, int64_t batch, FILE *stream) {
@@ -69,8 +68,7 @@ static char *plan_text(int profile, bool bf16) {
     return text;
 }
 
-/* ---- Comparison -----------------------------------------------------------------------------------------
- */
+/* ---- Comparison --------------------------------------------------------------------------------------- */
 
 static char *read_text(const char *path) {
     FILE *file = fopen(path, "rb");
@@ -135,7 +133,7 @@ static void test_nhwc8_bf16(void **state) {
     compare_profile(NULL_NHWC8_BF16, false, "nhwc8_bf16");
 }
 
-/* All activations and their gradients take half, and nothing else is stored in bf16. */
+/* All activations and their gradients, and nothing else, are stored in bf16 and take half the memory. */
 static void test_nchw16c_gpu(void **state) {
     (void)state;
     compare_profile(NULL_NCHW16C_GPU, true, "nchw16c_gpu_bf16");
@@ -143,7 +141,7 @@ static void test_nchw16c_gpu(void **state) {
 
 /* ---- Precision ---------------------------------------------------------------------------------------- */
 
-/* How often `what` stands in a training plan's lines of convolutions, in bf16, on a pretend device. */
+/* The number of lines of convolutions with `what` in a training plan in bf16, on a pretend device. */
 static int count_in_bf16(p2p_session *session, const pix2pix *model, const char *what, int *convolutions) {
     char *text = NULL;
     size_t size = 0;
@@ -168,7 +166,7 @@ static int count_in_bf16(p2p_session *session, const pix2pix *model, const char 
     return count;
 }
 
-/* Every convolution whose first operand fills a block of channels is in bf16, the others stay as they are. */
+/* Every convolution whose first operand fills a block of channels is in bf16; the others do not change. */
 static void test_what_a_device_refuses_in_bf16_stays_as_it_is(void **state) {
     (void)state;
     pix2pix *model = NULL;
@@ -203,7 +201,7 @@ static void test_a_device_without_bf16_is_refused(void **state) {
     p2p_device_close(device);
 }
 
-/* Two devices that store alike in float32 and not in bf16. */
+/* Two devices with equal storage in float32 and different storage in bf16. */
 static void test_replicas_store_alike(void **state) {
     (void)state;
     p2p_device *devices[2];

@@ -1,6 +1,6 @@
-/* Profiled runs, timed transfers and peaks, with a clock that ticks once per reading: a profiled run is a run
- * (equal losses), reports every operation once and in order, collectives included, and a failure of the
- * listener ends it. How long anything takes is not looked at.
+/* Profiled runs, timed transfers and peaks, with a clock that ticks once per reading. A profiled run is a run
+ * (equal losses), reports every operation once and in order, collectives included, and ends if the callback
+ * fails. Actual times are not tested.
  */
 #include "plan/session.h"
 #include "support/picky_backend.h"
@@ -29,7 +29,7 @@ static double tick(void) {
     return ticks += 1;
 }
 
-/* What the listener has heard of one run. */
+/* The reports of one run. */
 typedef struct {
     const p2p_plan *plan;
     int heard[4], collectives; /* per replica */
@@ -41,7 +41,7 @@ typedef struct {
 static p2p_status listen(void *context, const p2p_operation_timing *timing) {
     listener *l = context;
     const plan_part *part = &l->plan->parts[timing->replica];
-    /* Positions run through the list; replicas above 0 leave collectives out. */
+    /* Positions follow the list; replicas above 0 do not report collectives. */
     int *next = &l->heard[timing->replica];
     while (timing->replica > 0 && part->steps[*next].collective) ++*next;
     assert_int_equal(timing->position, *next);
@@ -219,7 +219,7 @@ static void test_peak_arguments(void **state) {
     p2p_device_close(device);
 }
 
-/* Each call of the backend in turn fails, and says so. */
+/* Each call of the backend fails in turn, and the failure is returned. */
 static void test_peak_faults(void **state) {
     (void)state;
     p2p_device *device;

@@ -1,6 +1,6 @@
 /* Data parallelism: two replicas with half the batch each, statistics and gradients reduced over both, train
- * as one device with the whole batch does. The proof that the interface can carry it; both go through the
- * reference's own communicator and, with devices of a module that has none, through host memory.
+ * like one device with the whole batch. Reductions go through the reference's own communicator and, with
+ * devices of a module that has none, through host memory.
  */
 #include "plan/session.h"
 #include "support/picky_backend.h"

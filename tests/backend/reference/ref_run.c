@@ -73,7 +73,7 @@ void run_normal(run *r, int operand, double mean, double deviation) {
         r->v[operand][e] = mean + deviation * p2p_draw_normal(&draw, draws++);
 }
 
-/* The operand as stored, between two guards, all NaN but for what may be read. */
+/* The operand as stored, between two guards; everything is NaN except what may be read. */
 static unsigned char *store(const run *r, int i, size_t *bytes) {
     const p2p_tensor *t = &r->op.t[i];
     *bytes = p2p_tensor_bytes(t);
@@ -86,7 +86,7 @@ static unsigned char *store(const run *r, int i, size_t *bytes) {
     return raw;
 }
 
-/* Nothing but the operand's own elements, and the padding lanes that it owns, may have changed. */
+/* Check that only the operand's own elements, and the padding lanes that it owns, have changed. */
 static void check_untouched(const p2p_tensor *t, const unsigned char *before, const unsigned char *after) {
     size_t element = p2p_type_bytes(t->type), bytes = p2p_tensor_bytes(t);
     bool filter = t->layout == P2P_LAYOUT_ckrs || t->layout == P2P_LAYOUT_kcrs_t;
@@ -104,7 +104,7 @@ static void check_untouched(const p2p_tensor *t, const unsigned char *before, co
     free(own);
 }
 
-/* Carry out r->op and read its outputs back into r->v. */
+/* Run r->op and read its outputs back into r->v. */
 void run_go(run *r) {
     const p2p_device_table *table = &ref_module->device;
     p2p_binding bindings[P2P_MAX_OPERANDS] = {{0}}, scratch = {0};

@@ -2,7 +2,7 @@
  *
  * Each operand gets a buffer of its own, filled with NaN wherever the operation has nothing to read: outputs
  * that are overwritten, padding lanes, channels outside a range, memory around the tensor, scratch memory.
- * What the operation has no business with must come back with the same bytes.
+ * Memory that the operation must not write must keep its bytes.
  */
 #ifndef P2P_TEST_REF_RUN_H
 #define P2P_TEST_REF_RUN_H
@@ -30,11 +30,11 @@ typedef struct {
     p2p_step_block *step; /* seed 123, 456; step 7; sample keys 1000, 1003, ... of 16 images */
 } run;
 
-/* Operands hold small integers from -4 to 4. Fails the test when the descriptor is not valid. */
+/* Operands hold small integers from -4 to 4. Fails the test if the descriptor is not valid. */
 run run_of(const p2p_op *op);
 run run_text(const char *text);
 void run_free(run *r);
-/* Carry out r->op on r->v and read its outputs back into r->v. */
+/* Run r->op on r->v and read its outputs back into r->v. */
 void run_go(run *r);
 
 double run_at(const run *r, int operand, int64_t n, int64_t c, int64_t h, int64_t w);

@@ -1,6 +1,6 @@
-/* The reference backend against the formulas of p2p_op.h, written out once more, and against finite
- * differences. Linear kinds work on small integers, where double precision is exact and nothing but equality
- * will do.
+/* The reference backend against the formulas of p2p_op.h, implemented again here, and against finite
+ * differences. Linear kinds run on small integers, for which double precision is exact and results must be
+ * equal.
  */
 #include "device/device.h"
 #include "p2p_philox.h"
@@ -22,7 +22,7 @@ static double relu(double x) {
     return x > 0 ? x : 0;
 }
 
-/* An input that the filter just fits into, or up to 6 elements more; often the padding is larger. */
+/* An extent that the filter just fits into, or up to 6 elements more; often the padding is larger. */
 static int64_t padded_extent(int64_t taps, int64_t padding) {
     int64_t least = taps > padding ? taps - padding : 1;
     return least + run_below(7);
@@ -64,7 +64,7 @@ static bool meets(const p2p_op *op, int64_t i, int64_t j, int64_t r, int64_t s, 
     return h == i * op->stride - op->pad_top + r && v == j * op->stride - op->pad_left + s;
 }
 
-/* Visit all of (k, c, r, s, n, i, j, h, v) with a meeting, most naively, and add products to `sum`, which has
+/* Visit all (k, c, r, s, n, i, j, h, v) that meet, in plain loops, and add the products to `sum`, which has
  * the shape of the operand `target`. */
 static void add_products(const conv_view *view, int target, double *sum) {
     const run *q = view->r;
@@ -129,7 +129,7 @@ static void convolutions_follow_their_formulas(void **state) {
 }
 
 /* One product per result, so every expected number is exact: 1 + 1/256 and 3 + 1/128 lie between two numbers
- * of bf16 and go to the even ones, 1 and 3; 1 + 3/256 goes to 1 + 1/64. */
+ * of bf16 and are rounded to the even ones, 1 and 3; 1 + 3/256 is rounded to 1 + 1/64. */
 static void bf16_rounds_factors_and_nothing_else(void **state) {
     (void)state;
     const double tie_down = 1 + 0x1p-8, tie_up = -(1 + 3 * 0x1p-8), up = -(1 + 0x1p-6), three = 3 + 0x1p-7;
@@ -355,7 +355,7 @@ static void copy_operand(run *to, int i, const run *from, int j) {
     memcpy(to->v[i], from->v[j], (size_t)p2p_tensor_elements(&to->op.t[i]) * sizeof(double));
 }
 
-/* Run `text` with scale 1 and shift 0, and again without the two: all results are the same bits. */
+/* Run `text` with scale 1 and shift 0, and again without them: all results have the same bits. */
 static void check_bare(const char *text, int scale) {
     run with = run_text(text);
     for (int c = 0; c < 3; c++) with.v[scale][c] = 1, with.v[scale + 1][c] = 0;
@@ -678,7 +678,7 @@ static void group_close(group *g) {
     }
 }
 
-/* Give replica i its values, reduce, and check that all hold `expected`. */
+/* Set the values of replica i, reduce, and check that all replicas have `expected`. */
 static void check_collective(const char *text, double values[REPLICAS][6], const double *expected,
                              int count) {
     p2p_op op;

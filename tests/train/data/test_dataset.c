@@ -1,5 +1,5 @@
 /* From a folder to batches: listing, order, halves, augmentation, the prefetching loader, and the drawn data
- * set. Everything that can be wrong with a folder must be said with its name. */
+ * set. Every error in a folder must be reported with its name. */
 #include "data/dataset.h"
 #include "data/loader.h"
 #include "host/sys.h"
@@ -37,7 +37,7 @@ static int value_at(const void *pixels, size_t index) {
 
 /* ---- A small data set on disk ------------------------------------------------------------------------- */
 
-/* A pair whose halves are the same but for an offset, and which tells its number. */
+/* A pair whose halves differ by an offset, with pixel values from which its number follows. */
 static image numbered_pair(int width, int height, int number, int offset) {
     image pair;
     assert_ok(image_create(&pair, width, height, IMAGE_RGB8));
@@ -214,7 +214,7 @@ static void test_order(void **state) {
     assert_int_equal(order[0], 0);
 }
 
-/* Every sample lands on every position about equally often. */
+/* Every sample is at every position about equally often. */
 static void test_order_is_fair(void **state) {
     (void)state;
     enum { COUNT = 5, EPOCHS = 5000 };
@@ -258,7 +258,7 @@ static void test_draws(void **state) {
     assert_true(choice.left == 0 && choice.top == 0 && !choice.mirror);
 }
 
-/* Resize, crop, mirror, each done plainly here. */
+/* Resize, crop and mirror, compared with a plain implementation here. */
 static void test_augmentation(void **state) {
     (void)state;
     image pair = numbered_pair(50, 30, 3, 0), large;
@@ -362,8 +362,8 @@ static void test_batches(void **state) {
     test_folder_remove(dir);
 }
 
-/* The halves of these pairs agree in green and blue, so both pictures must still agree after augmentation,
- * and equal what the augmentation of that very sample gives. */
+/* The halves of these pairs are equal in green and blue, so both pictures must be equal there after
+ * augmentation, and equal to the augmentation of the same sample by itself. */
 static void test_pairs_stay_aligned(void **state) {
     (void)state;
     char *dir = make_data_set(5);
@@ -392,7 +392,7 @@ static void test_pairs_stay_aligned(void **state) {
     test_folder_remove(dir);
 }
 
-/* Started at any batch, a loader delivers what an uninterrupted one delivers from there on. */
+/* A loader started at any batch delivers the same as an uninterrupted one from there on. */
 static void test_positions(void **state) {
     (void)state;
     char *dir = make_data_set(7);
@@ -454,8 +454,8 @@ static void test_without_randomness(void **state) {
     test_folder_remove(dir);
 }
 
-/* A file that breaks after it was listed: the batches before it come first, then its name, again and again.
- */
+/* A file that is damaged after listing: the batches before it are delivered, then every call fails with its
+ * name. */
 static void test_failure_comes_in_order(void **state) {
     (void)state;
     char *dir = make_data_set(8);
@@ -481,7 +481,7 @@ static void test_failure_comes_in_order(void **state) {
     }
     loader_destroy(loading);
 
-    save_pair(victim, 33, 16, 1, 0); /* the hint travels too */
+    save_pair(victim, 33, 16, 1, 0); /* the hint is passed on too */
     options.first = 2;
     loading = create(&options);
     const loader_batch *batch;
@@ -534,7 +534,7 @@ static void test_loader_refuses(void **state) {
 
 /* ---- The drawn data set ------------------------------------------------------------------------------- */
 
-/* Outlines are grey values on mostly white paper; the picture beside them has colour. */
+/* Outlines are grey values on a mostly white ground; the picture beside them has colour. */
 static void check_drawn_pair(const image *pair, int size) {
     int64_t white = 0, dark = 0, colored = 0;
     for (int y = 0; y < size; y++)

@@ -1,5 +1,5 @@
-/* Pairs in two folders, bad pairs, names of any bytes, 16-bit pictures, and loading with several threads:
- * what dataset.h, loader.h and text.h promise beyond the plain case, which test_dataset.c covers. */
+/* Pairs in two folders, bad pairs, names of any bytes, 16-bit pictures, and loading with several threads: the
+ * contracts of dataset.h, loader.h and text.h beyond the plain case, which test_dataset.c tests. */
 #include "data/dataset.h"
 #include "data/loader.h"
 #include "host/sys.h"
@@ -165,7 +165,7 @@ static void test_unequal_sizes(void **state) {
     test_folder_remove(dir);
 }
 
-/* Six pairs, numbers 0 to 5, of which skipping leaves out 1 (no picture), 2 (odd) and 4 (empty). */
+/* Six pairs, numbers 0 to 5; skipping excludes 1 (no picture), 2 (odd) and 4 (empty). */
 static void test_skipped_when_opened(void **state) {
     (void)state;
     char *dir = test_folder_make(), name[32];
@@ -205,7 +205,7 @@ static char *make_pairs(int count) {
     return dir;
 }
 
-/* A pair that goes bad while the data set is open: the next good one stands in, the first after the last. */
+/* A pair that is damaged while the data set is open is replaced by the next good one, cyclically. */
 static void test_replaced_while_open(void **state) {
     (void)state;
     char *dir = make_pairs(5);
@@ -234,7 +234,7 @@ static void test_replaced_while_open(void **state) {
 
 /* ---- Names -------------------------------------------------------------------------------------------- */
 
-/* Latin-1, a lone continuation, an escape sequence, a backslash: files are found under any of them. */
+/* Latin-1, a lone continuation byte, an escape sequence, a backslash: files with such names are found. */
 static const char *const odd_names[] = {"caf\xe9",        "\x80",         "\x1b[2J",
                                         "back\\x41slash", "\xed\xa0\x80", "tab\t"};
 
@@ -257,7 +257,7 @@ static void test_names_of_any_bytes(void **state) {
     test_folder_remove(dir);
 }
 
-/* Through JSON and back, by way of a text file. */
+/* Through JSON in a text file and back. */
 static void test_json_of_any_bytes(void **state) {
     (void)state;
     static const char *const plain[] = {"", "plain/name.png", "\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80", "a\\b"};
@@ -304,7 +304,7 @@ static void test_printing_of_any_bytes(void **state) {
 
 /* ---- 16 bits ------------------------------------------------------------------------------------------ */
 
-/* Pairs that differ in the low byte alone, through listing, loading, resizing, cropping and mirroring. */
+/* Pairs that differ in the low byte only, through listing, loading, resizing, cropping and mirroring. */
 static void test_low_bytes_arrive(void **state) {
     (void)state;
     char *dir = make_folders(0);
@@ -372,7 +372,7 @@ static loader_options with_workers(const dataset *data, int workers, int batch) 
                             .epoch_end = 4};
 }
 
-/* Everything that a loader delivers, as one number. */
+/* A hash of everything that a loader delivers. */
 static uint64_t hash_all(const loader_options *options, int *replaced) {
     loader *loading;
     uint64_t hash = 0;
@@ -424,7 +424,7 @@ static void test_workers_change_nothing(void **state) {
     test_folder_remove(dir);
 }
 
-/* The first failure in order is the one that is told, however fast the others are. */
+/* The failure of the first sample in order is reported, whichever thread fails first. */
 static void test_failures_in_order(void **state) {
     (void)state;
     char *dir = make_pairs(12);

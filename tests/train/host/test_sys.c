@@ -1,5 +1,5 @@
-/* The trainer's door to the operating system: paths, folders, files, threads. What walking and reading do
- * with hostile names is tested with data sets and images; this is the rest of sys.h's contract. */
+/* The contract of sys.h: paths, folders, files, threads. Walking and reading with malicious names are tested
+ * with data sets and images. */
 #include "host/sys.h"
 #include "support/test_files.h"
 
@@ -195,7 +195,7 @@ static void test_terminal_and_clock(void **state) {
     }
 }
 
-/* A freed large block must not teach the allocator to keep the next ones. */
+/* A freed large block must not make the allocator keep the next ones. */
 static void test_freed_memory(void **state) {
     (void)state;
 #if defined __GLIBC__ && !defined __SANITIZE_ADDRESS__

@@ -1,8 +1,8 @@
 /* Damaged picture files: decoding any bytes must end in a picture or in P2P_INPUT, nothing else.
  *
  * Built by the option P2P_FUZZ this is a libFuzzer target (start it with golden/images as corpus). Otherwise
- * it is a test that mutates the golden pictures a fixed number of times with a fixed seed; its worth lies in
- * runs under the sanitizers. */
+ * it is a test that mutates the golden pictures a fixed number of times with a fixed seed, mainly for runs
+ * under the sanitizers. */
 #include "image/image.h"
 
 #include <stdio.h>
@@ -17,8 +17,8 @@ static void require(int holds, const char *what) {
     abort();
 }
 
-/* Reads every pixel, so that unset or foreign memory is noticed. */
-static void look_at(const image *picture) {
+/* Reads every pixel, so that the sanitizers detect unset or foreign memory. */
+static void read_pixels(const image *picture) {
     static volatile unsigned sum;
     const uint8_t *bytes = picture->pixels;
     for (size_t i = 0; i < image_bytes(picture); i++) sum = sum + bytes[i];
@@ -37,7 +37,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
         require(picture.width == header.width && picture.height == header.height &&
                     picture.channels == header.channels && picture.bits == header.bits,
                 "the header differs");
-        look_at(&picture);
+        read_pixels(&picture);
     } else {
         require(picture.pixels == NULL, "pixels of a failure");
         require(strstr(p2p_message(), "fuzz") != NULL, "the message lacks the name");
@@ -53,8 +53,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
 
 enum { MUTATIONS_PER_FILE = 3000 };
 
-/* One of: some bytes replaced, a bit flipped, a piece doubled or cut out, the end cut off. *size may shrink
- * or grow by at most half; `bytes` has the room. */
+/* One of: some bytes replaced, a bit flipped, a piece doubled or cut out, the end cut off. *size shrinks or
+ * grows by at most half, for which `bytes` has room. */
 static void mutate(uint8_t *bytes, size_t *size, const p2p_draw *draw) {
     uint32_t length = (uint32_t)*size;
     uint32_t at = p2p_draw_below(draw, 1, length), piece = 1 + p2p_draw_below(draw, 2, length / 4);
@@ -94,8 +94,8 @@ static void fuzz_file(const char *name, uint32_t number) {
             p2p_draw draw = {.seed = 1, .stream = step, .item = number, .epoch = round};
             mutate(bytes, &size, &draw);
         }
-        if (round % 4 != 0) test_png_seal(bytes, size); /* or little behind a checksum would be reached */
-        uint8_t *exact = realloc(bytes, size > 0 ? size : 1); /* a read past the end meets a guard */
+        if (round % 4 != 0) test_png_seal(bytes, size); /* otherwise little code after a checksum would run */
+        uint8_t *exact = realloc(bytes, size > 0 ? size : 1); /* a read past the end is detected */
         if (exact == NULL) abort();
         LLVMFuzzerTestOneInput(exact, size);
         free(exact);

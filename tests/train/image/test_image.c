@@ -1,5 +1,5 @@
-/* Decoding and saving pictures: Pillow's bytes for files of every kind (golden/images.txt), a clear refusal
- * for everything damaged or absurd, conversions and the grid. */
+/* Decoding and saving pictures: Pillow's bytes for files of every kind (golden/images.txt), refusals of
+ * damaged files and absurd sizes, conversions and the grid. */
 #include "image/image.h"
 #include "image/picture_grid.h"
 #include "support/test_files.h"
@@ -26,7 +26,7 @@ static uint8_t *bytes_of(const image *picture) {
     return picture->pixels;
 }
 
-/* The hash of the samples, those of 16 bits low byte first whatever this machine does. */
+/* The hash of the samples, those of 16 bits with the low byte first on every machine. */
 static uint64_t hash_of(const image *picture) {
     size_t bytes = image_bytes(picture);
     uint8_t *ordered = malloc(bytes);
@@ -89,12 +89,12 @@ static void assert_refused(const uint8_t *bytes, size_t size, const char *part) 
     assert_int_equal(picture.width, 0);
 }
 
-/* Every proper beginning of a file is an error; the whole file is none. */
+/* Every proper prefix of a file is an error; the whole file is not. */
 static void check_truncations(const char *name) {
     size_t size;
     uint8_t *bytes = test_file_read(test_golden(name), &size);
     for (size_t length = 0; length < size; length++) {
-        uint8_t *beginning = malloc(length + 1); /* its own block, so that a sanitizer sees a read past it */
+        uint8_t *beginning = malloc(length + 1); /* its own block: sanitizers detect a read past it */
         assert_non_null(beginning);
         memcpy(beginning, bytes, length);
         assert_refused(beginning, length, "");
@@ -172,7 +172,7 @@ static void put_u32(uint8_t *bytes, uint32_t value) {
     for (int i = 0; i < 4; i++) bytes[i] = (uint8_t)(value >> (24 - 8 * i));
 }
 
-/* A valid PNG file but for its header, which claims another size. */
+/* A PNG file that is valid except that its header claims another size. */
 static uint8_t *png_claiming(uint32_t width, uint32_t height, size_t *size) {
     uint8_t *bytes = test_file_read(test_golden("images/rgb.png"), size);
     put_u32(bytes + 16, width); /* the signature, IHDR's length and name come first */
@@ -254,7 +254,7 @@ static void test_absurd_sizes(void **state) {
     free(bytes);
 }
 
-/* Largest sides that are allowed, with far too little data behind them. */
+/* The largest sides that are allowed, followed by far too little data. */
 static void test_promised_pixels_are_missing(void **state) {
     (void)state;
     size_t size;
@@ -269,7 +269,7 @@ static void test_promised_pixels_are_missing(void **state) {
     free(bytes);
 }
 
-/* Hundreds of scans that each say nothing: a small file that would cost much time. They are inserted before
+/* Hundreds of empty scans: a small file that would take much time. They are inserted before
  * the end of a progressive file: a Huffman table of one code, then scans whose only block is an "end of band"
  * for each of the picture's blocks. */
 static void test_endless_scans(void **state) {
@@ -299,7 +299,7 @@ static void test_endless_scans(void **state) {
     free(bytes);
 }
 
-/* A profile or preview may push the size beyond what is read first. */
+/* A profile or preview may place the size behind the bytes that are read first. */
 static void test_probe_beyond_long_headers(void **state) {
     (void)state;
     char *folder = test_folder_make();
@@ -358,7 +358,7 @@ static void test_paths_that_hold_no_file(void **state) {
 
 /* ---- Saving ------------------------------------------------------------------------------------------- */
 
-/* Smooth in 8 bits; of 16, the low byte says most. */
+/* Smooth in 8 bits; in 16 bits the low byte has most of the information. */
 static image gradient(int width, int height, image_format format) {
     image picture;
     assert_int_equal(image_create(&picture, width, height, format), P2P_OK);
@@ -457,7 +457,7 @@ static void test_saving_fails(void **state) {
     test_folder_remove(folder);
 }
 
-/* A full disk, where the system offers one. */
+/* A full disk, if the system has /dev/full. */
 static void test_full_disk(void **state) {
     (void)state;
     char *folder = test_folder_make();
@@ -491,7 +491,7 @@ static void test_planes(void **state) {
     image_free(&picture);
 }
 
-/* Every 16-bit value comes back from what the network sees of it. */
+/* Every 16-bit value is recovered from the network's real number for it. */
 static void test_deep_planes(void **state) {
     (void)state;
     enum { SIDE = 256 };
@@ -513,7 +513,7 @@ static void test_deep_planes(void **state) {
     free(planes);
 }
 
-/* Widening is exact and undone by narrowing, which takes the nearest; opaque is opaque at any depth. */
+/* Widening is exact and inverted by narrowing, which rounds to the nearest; opaque is opaque at any depth. */
 static void test_bits(void **state) {
     (void)state;
     image picture, other;
@@ -548,7 +548,7 @@ static image flat_picture(int width, image_format format, int value) {
     return picture;
 }
 
-/* Six pictures, of which one is grey. */
+/* Six pictures, one of them grey. */
 static void fill_grid(picture_grid *grid) {
     for (int column = 0; column < 2; column++) {
         image cells[PICTURE_GRID_ROWS];

@@ -1,5 +1,4 @@
-/* Padding by reflection and cutting out again, for every side from 1 to 9, both depths and several channels.
- */
+/* Padding by reflection and cropping back, for every side from 1 to 9, both depths and several channels. */
 #include "image/pad.h"
 
 #include <setjmp.h>
@@ -9,7 +8,7 @@
 
 #include <cmocka.h>
 
-/* Walking to and fro between the borders, a step at a time: the definition, without its formula. */
+/* Steps to and fro between the borders one at a time: the definition of reflection, without its formula. */
 static int walk(int from, int steps, int direction, int side) {
     int at = from;
     for (int i = 0; i < steps && side > 1; i++) {

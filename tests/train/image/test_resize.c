@@ -1,5 +1,5 @@
-/* Resizing against Pillow's and TensorFlow's values (golden/resize.txt, nearest.txt), and the promises of
- * resize.h about windows, strides and nonsense. */
+/* Resizing against Pillow's and TensorFlow's values (golden/resize.txt, nearest.txt), and the contract of
+ * resize.h about windows, strides and invalid arguments. */
 #include "image/resize.h"
 #include "support/test_files.h"
 #include "support/test_formulas.h"
@@ -19,7 +19,7 @@ static uint8_t *bytes_of(const image *picture) {
     return picture->pixels;
 }
 
-/* Of 16 bits: the first channel as golden/make_resize.py has it. */
+/* In 16 bits, the first channel is that of golden/make_resize.py. */
 static image draw_as(test_formula value, int w, int h, image_format format) {
     image picture;
     assert_int_equal(image_create(&picture, w, h, format), P2P_OK);
@@ -44,7 +44,7 @@ static image draw(test_formula value, int w, int h) {
 
 /* ---- Tests -------------------------------------------------------------------------------------------- */
 
-/* The low byte first, as the hashes have it. */
+/* Byte `index` with the low byte first, the order of the hashes. */
 static uint8_t byte_of(const image *picture, size_t index) {
     if (picture->bits == 8) return bytes_of(picture)[index];
     return (uint8_t)(((const uint16_t *)picture->pixels)[index / 2] >> (index % 2 * 8));
@@ -114,7 +114,7 @@ static void test_nearest_is_tensorflows(void **state) {
     assert_int_equal(check_file("nearest.txt"), 10 + 16);
 }
 
-/* Channels don't mix: each of them is what it is alone, whatever their number, bits and filter. */
+/* Channels are independent: each is the same as alone, for any number of channels, bits and filter. */
 static void test_channels_alone(void **state) {
     (void)state;
     for (int bits = 8; bits <= 16; bits += 8)
@@ -158,7 +158,7 @@ static void test_deep_overshoot(void **state) {
     image_free(&resized);
 }
 
-/* A window's bytes are those of the whole, cropped. */
+/* The bytes of a window are those of the whole picture, cropped. */
 static void check_window(image_view source, resize_target target) {
     image whole;
     assert_int_equal(resize_image(source, target.width, target.height, target.filter, &whole), P2P_OK);
@@ -191,7 +191,7 @@ static void test_windows(void **state) {
     image_free(&source);
 }
 
-/* A view is resized as if nothing lay around it. */
+/* A view is resized independently of the pixels around it. */
 static void test_view_with_stride(void **state) {
     (void)state;
     image around = draw(test_formula_named("noise"), 40, 30), alone, from_view, from_copy;

@@ -1,6 +1,6 @@
-/* Options and presets: that each reaches the model's configuration, that a preset gives way to what the
- * command line says, and what a resumed training makes of kept settings. What a configuration does is
- * test_models' and test_golden's; the words of refusals are test_command.sh's.
+/* Options and presets: each sets its field of the model's configuration, options override the preset, and a
+ * resumed training combines kept settings with new ones. test_models and test_golden test the configurations,
+ * test_command.sh the messages of refusals.
  */
 #include "options/options.h"
 #include "setup/setup.h"
@@ -100,7 +100,7 @@ static void test_presets(void **state) {
     expected.adam_eps = 1e-7;
     config = config_of("--preset tensorflow");
     assert_same_config(&config, &expected);
-    /* What is given counts, before or after the preset, default of the other one or not. */
+    /* A given option overrides, before or after the preset, even with the default of the other one. */
     expected.norm_eps = 1e-5;
     expected.d_order = PIX2PIX_D_first;
     expected.ngf = 8;
@@ -156,7 +156,7 @@ static void test_resuming(void **state) {
     settings_free(&all);
 }
 
-/* Settings from before an option existed stand for its default. */
+/* Settings from before an option existed imply its default. */
 static void test_resuming_older_settings(void **state) {
     (void)state;
     settings all;

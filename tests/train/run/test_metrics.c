@@ -1,5 +1,5 @@
-/* OUT/metrics.jsonl: valid JSON whatever the numbers are, and what stays of it when a training goes on from
- * an earlier position. */
+/* OUT/metrics.jsonl: valid JSON for any numbers, and the lines that remain when a training resumes at an
+ * earlier position. */
 #include "run/metrics.h"
 #include "support/test_files.h"
 
@@ -66,7 +66,7 @@ static void write_log(const char *folder) {
     fclose(stream);
 }
 
-/* How many lines stay, and whether the last of them is an epoch's. */
+/* The number of lines that remain, and whether the last is an epoch's. */
 static void expect_kept(int64_t steps, int64_t epochs, int lines, bool ends_with_epoch) {
     char *folder = test_folder_make();
     metrics_log *log;
@@ -84,7 +84,7 @@ static void test_what_stays(void **state) {
     (void)state;
     expect_kept(0, 0, 0, false);
     expect_kept(1, 0, 1, false);
-    expect_kept(2, 0, 2, false); /* epoch 1 has made its steps but hasn't ended: its line will come again */
+    expect_kept(2, 0, 2, false); /* epoch 1 has not ended: its line will be written again */
     expect_kept(2, 1, 3, true);
     expect_kept(3, 1, 4, false);
     expect_kept(4, 2, 6, true);

@@ -1,5 +1,5 @@
-/* Validation's numbers: the baseline that always draws the mean training target, against arithmetic of the
- * test's own; and what a generator's pictures are measured to be, against the grid that they are shown in. */
+/* The figures of validation: the baseline of the mean training target, against this test's own arithmetic;
+ * and the measures of a generator's pictures, against the grid that shows them. */
 #include "pix2pix.h"
 #include "run/report.h"
 #include "support/test_files.h"
@@ -22,8 +22,8 @@ static void assert_ok(p2p_status status) {
 
 /* ---- A data set of pictures by formula ---------------------------------------------------------------- */
 
-/* A value of pair `number` of a split, at a column and row of one half. Halves differ, so that taking the
- * wrong one is seen; pairs differ, so that forgetting one is. */
+/* A value of pair `number` of a split, at a column and row of one half. Halves differ and pairs differ, so
+ * that a wrong half and a missing pair are detected. */
 static int value_at(const char *split, int number, bool target, int x, int y, int c) {
     const int scale = strcmp(split, "train") == 0 ? 3 : 5;
     return (number * (target ? 40 : 11) + x * scale + y * (c + 1) + (target ? 17 : 90) * c) % 256;
@@ -40,7 +40,7 @@ static void save_pair(const char *dir, const char *split, int number, int bits) 
         if (bits == 8)
             ((uint8_t *)pair.pixels)[i] = (uint8_t)value;
         else
-            ((uint16_t *)pair.pixels)[i] = (uint16_t)(value * 257); /* the same share of the range */
+            ((uint16_t *)pair.pixels)[i] = (uint16_t)(value * 257); /* the same fraction of the range */
     }
     snprintf(name, sizeof name, "%s/%03d.png", split, number);
     assert_ok(image_save(test_path(dir, name), &pair));
@@ -110,7 +110,7 @@ static void test_baseline(void **state) {
     check_baseline(5, 5, 3, 8);
     check_baseline(5, 5, 3, 16);
     check_baseline(REPORT_BASELINE_PAIRS + 3, REPORT_BASELINE_PAIRS, 2,
-                   8); /* the first pairs stand for all */
+                   8); /* only the first pairs are used */
 }
 
 static void test_no_validation(void **state) {
@@ -181,7 +181,7 @@ static void expect_target(const image *cell, int number) {
     }
 }
 
-/* What the grid shows, measured. */
+/* The measures of the pictures in the grid. */
 static quality quality_of_grid(const char *path, int columns) {
     image grid;
     quality_total total = {0};

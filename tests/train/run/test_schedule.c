@@ -1,4 +1,4 @@
-/* Learning rates: values of the published formula, to the last bit where it gives one. */
+/* Learning rates against values of the published formula, exactly where those are exact. */
 #include "run/schedule.h"
 
 #include <math.h>

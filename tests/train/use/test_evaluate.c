@@ -1,11 +1,11 @@
-/* Pictures through a generator, the way of validation, `p2p test` and `p2p translate`: a picture becomes the
- * same bits in a batch of any size and at any place in it, with dropout, by its own statistics and by the
+/* Pictures through a generator, as in validation, `p2p test` and `p2p translate`: the result of a picture has
+ * the same bits in a batch of any size and at any place in it, with dropout, with its own statistics and with
  * running ones.
  *
  *     test_evaluate reference|opencl
  *
- * A convolution may be computed in ways that round differently, and which one is fastest depends on the
- * batch. So OpenCL also runs sizes and widths at which it would choose differently.
+ * Algorithms of a convolution round differently, and the fastest depends on the batch. So OpenCL also runs
+ * sizes and widths for which it would choose different ones.
  */
 #include "pix2pix.h"
 #include "use/evaluate.h"
@@ -69,7 +69,7 @@ static void draw_pictures(image *pictures, int width, int height) {
     }
 }
 
-/* All pictures, `batch` at a time; the last run is a smaller one where PICTURES is no multiple. */
+/* All pictures, `batch` at a time; the last run is smaller if PICTURES is not a multiple. */
 static void run_all(const pix2pix_config *config, p2p_norm_stats_over statistics, int batch,
                     const image *pictures, image *results) {
     setup s;
@@ -127,10 +127,10 @@ static void test_running_statistics(void **state) {
     check_batches(64, 6, 2, P2P_STATS_RUNNING);
 }
 
-/* Widths and sides for which Winograd pays from some batch on, and small maps. */
+/* Widths and sides for which Winograd is faster from some batch on, and small maps. */
 static void test_choices_of_algorithm(void **state) {
     (void)state;
-    if (strncmp(device_address, "reference", 9) == 0) return; /* it has one way */
+    if (strncmp(device_address, "reference", 9) == 0) return; /* it has one algorithm */
     check_batches(64, 6, 16, P2P_STATS_IMAGE);
 }
 

@@ -1,5 +1,5 @@
 /* L1, PSNR and SSIM against scikit-image's numbers (golden/quality.txt), a thousand times closer than the
- * 1e-4 that quality.h's users rely on; means; and what can't be compared or written. */
+ * 1e-4 that users of quality.h rely on; means; and pictures that cannot be compared or written. */
 #include "support/test_files.h"
 #include "support/test_formulas.h"
 #include "use/quality.h"

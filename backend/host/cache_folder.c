@@ -1,0 +1,62 @@
+/* Where the cache lies: read from the environment once, at the first use or when the first device opens, or
+ * set by the program, which wins. What lies there is cache.c's.
+ */
+#include "cache.h"
+#include "p2p.h"
+
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The folder's path, "off", or "" where the environment names none; NULL: not read yet. Owned. It is replaced
+ * by p2p_cache_folder_set alone, so readers in other threads need no lock. */
+static _Atomic(char *) chosen;
+
+static const char off[] = "off";
+
+/* As the XDG base directory specification says, a relative XDG_CACHE_HOME counts as none. */
+static void read_environment(const char **base, const char **below) {
+    const char *own = getenv("P2P_CACHE_DIR"), *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+    if (own && own[0])
+        *base = own, *below = "";
+    else if (xdg && xdg[0] == '/')
+        *base = xdg, *below = "/p2p";
+    else if (home && home[0])
+        *base = home, *below = "/.cache/p2p";
+    else
+        *base = "", *below = "";
+}
+
+static p2p_status resolve(char **folder) {
+    const char *base, *below;
+    char *before = NULL;
+    read_environment(&base, &below);
+    const size_t room = strlen(base) + strlen(below) + 1;
+    *folder = malloc(room);
+    if (!*folder) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for a path");
+    snprintf(*folder, room, "%s%s", base, below);
+    if (!atomic_compare_exchange_strong(&chosen, &before, *folder)) { /* another thread was faster */
+        free(*folder);
+        *folder = before;
+    }
+    return P2P_OK;
+}
+
+p2p_status p2p_cache_folder(const char **folder) {
+    char *found = atomic_load(&chosen);
+    *folder = NULL;
+    if (!found) P2P_TRY(resolve(&found));
+    if (found[0] == '\0')
+        return p2p_fail(P2P_IO, "none of P2P_CACHE_DIR, XDG_CACHE_HOME and HOME names a folder");
+    if (strcmp(found, off) != 0) *folder = found;
+    return P2P_OK;
+}
+
+p2p_status p2p_cache_folder_set(const char *folder) {
+    char *copy = NULL;
+    if (folder && folder[0] == '\0') return p2p_fail(P2P_INVALID, "the cache folder's name is empty");
+    if (folder && !(copy = strdup(folder))) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for a path");
+    free(atomic_exchange(&chosen, copy));
+    return P2P_OK;
+}

@@ -1,0 +1,85 @@
+#!/usr/bin/env bash
+# Environment variables and their options: the table has every variable that a source reads and no other, README.md
+# has the table, an option wins over its variable, and wrong values are refused.
+#
+#   tests/program/test_environment.sh P2P DEVICE
+source=$(cd "$(dirname "$0")/../.." && pwd)
+. "$(dirname "$0")/../support/expect.sh" "$@"
+
+echo "-- the table and the sources"
+# texts FOLDER...: the C sources below, without spaces, so that a broken line hides nothing.
+texts() { find "$@" -name '*.[ch]' -exec cat {} + | tr -d ' \t\n'; }
+calls() { texts "$@" | grep -oE 'getenv\("[A-Z0-9_]+"\)' | cut -d '"' -f 2; }
+# names ROOT: what is read below it. A name may be handed to getenv in a table or by an argument, so in the program a
+# literal that is a name counts, unless it is one to be set.
+names() (
+    cd "$1" || exit 1
+    program=(backend* models train)
+    {
+        calls "${program[@]}" tests
+        texts "${program[@]}" | sed -E 's/(setenv|environment_set)\("[A-Z0-9_]+"//g' | grep -oE '"P2P_[A-Z0-9_]+"' | tr -d '"'
+    } | sort -u
+)
+mkdir tree
+cp -r "$source"/{backend*,models,train,tests} tree
+rm tree/backend/host/environment.c # the table itself
+expect 0 "P2P_CACHE_DIR" "$p2p" help environment
+cp out.txt environment.txt
+sed -n 's/^| `\([A-Z0-9_]*\)`.*/\1/p' environment.txt >listed.txt
+sort -u listed.txt >documented.txt
+[ "$(wc -l <listed.txt)" -eq "$(wc -l <documented.txt)" ] || fail "a variable has two rows"
+names tree | diff documented.txt - || fail "p2p help environment lists '<' without a reader, or lacks '>'"
+
+# The comparison above can fail: names that are read are found, however they are, and no others.
+mkdir -p probe/{backend,backend-opencl,models,train,tests}
+printf 'x = getenv(\n    "SOME_HOME"); row r = {"P2P_ROW", 1}; read_number( "P2P_NUMBER");' >probe/backend/a.c
+printf 'setenv("P2P_SET", "1", 1); fail("P2P_TEXT is wrong");' >probe/train/a.c
+printf 'getenv("TEST_ONLY"); unsetenv("P2P_UNSET"); open_with("P2P_GIVEN");' >probe/tests/a.c
+[ "$(names probe | xargs)" = "P2P_NUMBER P2P_ROW SOME_HOME TEST_ONLY" ] || fail "the search found: $(names probe | xargs)"
+
+echo "-- the README's table"
+sed -n '/^## Environment variables$/,$p' "$source/backend/README.md" | sed '1,2d;/^## /,$d' | diff - environment.txt ||
+    fail "backend/README.md does not end with what p2p help environment prints"
+
+echo "-- options"
+for command in train translate test plan bench tune; do
+    expect 0 "--cache DIR" "$p2p" $command --help
+    said "--device-timeout SECONDS" "$command --help"
+done
+plan=(plan --size 32 --ngf 16 --ndf 16 --mode translate --device "$device")
+expect 0 "conv_fwd" "$p2p" "${plan[@]}" --cache cache --device-timeout 30
+expect 2 "--cache: the value is empty" "$p2p" "${plan[@]}" --cache ""
+expect 2 "--device-timeout: 'soon' is not a number" "$p2p" "${plan[@]}" --device-timeout soon
+expect 2 "--device-timeout: 'nan' is not a number" "$p2p" "${plan[@]}" --device-timeout nan
+expect 2 "--device-timeout: -1 is outside 0 to" "$p2p" "${plan[@]}" --device-timeout -1
+expect 2 "--cache: unknown option" "$p2p" sample-data toys --cache cache
+expect 2 "P2P_LOSE_DEVICE_AT is 'soon'" env P2P_LOSE_DEVICE_AT=soon "$p2p" "${plan[@]}"
+
+if [ "${device%%:*}" = opencl ]; then # the reference keeps nothing, and waits for nothing
+    echo "-- the cache folder"
+    kept() { [ -n "$(ls "$1" 2>/dev/null)" ]; }
+    rm -rf cache
+    expect 0 "" env P2P_CACHE_DIR=variable "$p2p" "${plan[@]}" --cache option
+    kept option || fail "--cache: nothing is kept there"
+    kept variable && fail "P2P_CACHE_DIR was used in spite of --cache"
+    expect 0 "" env P2P_CACHE_DIR=variable "$p2p" "${plan[@]}"
+    kept variable || fail "P2P_CACHE_DIR: nothing is kept there"
+    mkdir empty
+    cd empty || exit 1
+    expect 0 "" env P2P_CACHE_DIR=variable HOME="$PWD" "$p2p" "${plan[@]}" --cache off
+    rm out.txt err.txt
+    kept . && fail "--cache off: something was kept: $(ls)"
+    cd .. || exit 1
+    touch file
+    expect 0 "warning: can't make the folder" env P2P_OPENCL_CACHE=on "$p2p" "${plan[@]}" --cache file/cache --verbose
+    [ "$(grep -c "^cache: can't make the folder" err.txt)" -gt 1 ] || fail "--cache file/cache: hardly anything to keep"
+    [ "$(grep -c '^warning: ' err.txt)" -eq 1 ] || fail "--cache file/cache: not one warning: $(grep ^warning err.txt)"
+
+    echo "-- the time limit"
+    expect 2 "P2P_OPENCL_TIMEOUT is 'soon'" env P2P_OPENCL_TIMEOUT=soon "$p2p" "${plan[@]}"
+    expect 0 "" env P2P_OPENCL_TIMEOUT=soon "$p2p" "${plan[@]}" --device-timeout 0
+    gpu=(env P2P_OPENCL_CONV=gpu P2P_OPENCL_TIMEOUT=1000) # a GPU's way of waiting
+    expect 5 "the device was lost" "${gpu[@]}" "$p2p" bench --what translate --size 32 --ngf 4 --steps 1 \
+        --device "$device" --tune off --device-timeout 1e-9
+fi
+finish

@@ -1,0 +1,240 @@
+#!/usr/bin/env bash
+# The Markdown files against the program and the tree. Commands, options, files and names of the code that they show must
+# exist, and the commands of the top README must run.
+#
+#   tests/program/test_readme.sh P2P DEVICE      P2P: the program; DEVICE: e.g. reference:0
+#
+# Commands of p2p run in their order on a tiny data set, with options for a small network added. Scripts of ci/ are only
+# parsed, because they install packages. Python is not needed: a committed file replaces the one that PyTorch would save.
+source=$(cd "$(dirname "$0")/../.." && pwd)
+. "$(dirname "$0")/../support/expect.sh" "$@"
+tab=$'\t'
+
+# ---- What exists: options of each command and script, files, names ----
+
+declare -A options values commands known_files known_names
+for command in $("$p2p" help | sed -n 's/^  \([a-z][a-z-]*\)  .*/\1/p'); do
+    commands[$command]=yes
+    "$p2p" help "$command" >help.txt || fail "p2p help $command fails"
+    while read -r option value; do
+        options["$command $option"]=yes options["any $option"]=yes
+        [[ $value == *'|'* ]] && values[$option]="|$value|"
+    done < <(sed -nE 's/^ {2,6}(-[a-z], )?(--[a-z0-9-]+) ?([^ ]*).*/\2 \3/p' help.txt)
+    for option in $(sed -nE 's/^  (-[a-z]), --.*/\1/p' help.txt); do options["$command $option"]=yes; done
+done
+[ ${#commands[@]} -ge 8 ] || fail "p2p help lists ${#commands[@]} commands"
+
+while read -r file; do
+    known_files[$file]=yes known_files[${file##*/}]=yes
+done < <(cd "$source" && find . -name '.git' -prune -o -name 'build*' -prune -o -type f -printf '%P\n')
+while read -r name; do known_names[$name]=yes; done < <(cd "$source" &&
+    find . -name '.git' -prune -o -name 'build*' -prune -o \( -name '*.[ch]' -o -name '*.cl*' -o -name 'CMake*.txt' \
+        -o -name '*.sh' -o -name '*.py' -o -name '*.cmake' -o -path './ci/*' \) ! -name '*.md' -type f -print0 |
+    xargs -0 grep -ohwE '(p2p|P2P)_[A-Za-z0-9_]+' | sort -u)
+
+# script_has SCRIPT OPTION: the script, or the Python program that it passes its arguments to, has the option.
+script_has() {
+    local file
+    for file in "$source/$1" "$source/$1.py" "$source/${1//-/_}.py"; do
+        [ -f "$file" ] && grep -qwe "$2" "$file" && return
+    done
+    return 1
+}
+
+# Options of programs other than p2p, wherever they are mentioned alone.
+for option in $(cd "$source" && find ci tests/pytorch tests/golden -type f ! -name '*.md' ! -path '*/images/*' -size -64k \
+    -exec grep -ohE -e '--[a-z][a-z0-9-]+' {} + | sort -u) \
+    $(grep -ohE -e '--[a-z][a-z0-9-]+' "$source"/tests/operations/*.c | sort -u); do
+    options["other $option"]=yes
+done
+
+# ---- What the files show ----
+
+# pieces FILE: a line for each piece that is checked: kind, place, text; separated by tabs. Kinds: block (a line of a code
+# block), code (inline), link. In a table of "option of `p2p X`" the first column has options of X.
+pieces() {
+    awk -v name="${1#"$source/"}" '
+        function show(kind, text) { printf "%s\t%s:%d\t%s\n", kind, name, start, text }
+        function flush(   rest) {
+            rest = text
+            while (match(rest, /`[^`]+`/)) {
+                show("code", substr(rest, RSTART + 1, RLENGTH - 2))
+                rest = substr(rest, RSTART + RLENGTH)
+            }
+            rest = text
+            while (match(rest, /\]\([^)]*\)/)) {
+                show("link", substr(rest, RSTART + 2, RLENGTH - 3))
+                rest = substr(rest, RSTART + RLENGTH)
+            }
+            text = owner = ""
+        }
+        function of_owner(line,   cell) {
+            cell = substr(line, 2)
+            sub(/\|.*/, "", cell)
+            while (match(cell, /`-[^`]+`/)) {
+                show("code", owner " " substr(cell, RSTART + 1, RLENGTH - 2))
+                cell = substr(cell, RSTART + RLENGTH)
+            }
+        }
+        /^```/ { flush(); fenced = !fenced; next }
+        fenced { start = FNR; show("block", $0); next }
+        /^    / && (blank || block) { flush(); start = FNR; show("block", substr($0, 5)); block = 1; blank = 0; next }
+        /^ *$/ { flush(); blank = 1; block = 0; next }
+        {
+            if (text == "") start = FNR
+            if (match($0, /^\| option of `p2p [a-z-]+`/)) { owner = substr($0, 14, RLENGTH - 14) }
+            if (owner != "" && /^\|/) of_owner($0)
+            text = text " " $0
+            blank = block = 0
+        }
+        END { flush() }' "$1"
+}
+
+# check_option PLACE OWNER OPTION VALUE: OWNER is a command of p2p, a script or a source file, or "any".
+check_option() {
+    local place=$1 owner=$2 option=${3%%=*} value=$4
+    if [[ $owner == */* ]]; then
+        script_has "$owner" "$option" || fail "$place: $owner has no option $option"
+        return
+    fi
+    if [ -z "${options["$owner $option"]-}" ]; then
+        [ "$owner" = any ] && [ -n "${options["other $option"]-}" ] && return
+        fail "$place: no option $option of ${owner/#any/any program}"
+    elif [ -n "${values[$option]-}" ] && [[ $value =~ ^[a-z0-9]+$ ]] && [[ ${values[$option]} != *"|$value|"* ]]; then
+        fail "$place: $option has no value $value"
+    fi
+}
+
+# check_command PLACE TEXT: p2p's commands, and options of them and of scripts.
+check_command() {
+    local place=$1 owner=any words word i
+    read -ra words <<<"${2%%  \#*}"
+    case "${words[0]-}" in cmake | ctest | gcc | git | clang*) return ;; esac
+    for ((i = 0; i < ${#words[@]}; i++)); do
+        word=${words[i]%[,;:]}
+        case "$word" in
+            p2p | */p2p)
+                owner=${words[i + 1]-}
+                [[ $owner =~ ^[a-z] ]] || { owner=any && continue; } # no command, or a placeholder
+                [ "$owner" = help ] && owner=${words[i + 2]-presets}
+                [ -n "${commands[$owner]-}" ] || [ "$owner" = presets ] || fail "$place: p2p has no command $owner"
+                ;;
+            ci/* | tests/*) [ -f "$source/$word" ] && owner=$word ;;
+            */test_ops) owner=tests/operations/test_ops.c ;;
+            '|') owner=any ;;
+            --[a-z]*) check_option "$place" "$owner" "$word" "${words[i + 1]-}" ;;
+            -[a-z]) [ -z "${commands[$owner]-}" ] || check_option "$place" "$owner" "$word" "" ;;
+        esac
+    done
+}
+
+# exists PATTERN: a file of this path or name, or one that the pattern matches.
+exists() {
+    [ -n "${known_files[$1]-}" ] && return
+    [[ $1 == *[\*\?]* ]] && compgen -G "$source/$1" >/dev/null && return
+    local file
+    [[ $1 == *[\*\?]* ]] && for file in "${!known_files[@]}"; do
+        # shellcheck disable=SC2053
+        [[ $file == $1 ]] && return
+    done
+    return 1
+}
+
+# check_files PLACE TEXT: paths into the tree, and names of source files.
+check_files() {
+    local place=$1 folder=${1%:*} word path
+    folder=$([[ $folder == */* ]] && echo "${folder%/*}/")
+    set -f
+    for word in $2; do
+        word=${word#[(\"]}
+        word=${word%%[,;:)\"]*}
+        [[ $word == *[\<\>\$=]* || $word == build/* ]] && continue
+        path=${word%/}
+        case "$word" in
+            *.[ch] | *.cl | *.clh | *.sh | *.py | *.md | *.cmake) ;;
+            ci/* | tests/* | models/* | backend/* | backend-opencl/* | backend-cuda/* | train/*) ;;
+            *) continue ;;
+        esac
+        exists "$path" || exists "$folder$path" || [ -e "$source/$path" ] || [ -e "$source/$folder$path" ] ||
+            fail "$place: there is no $word"
+    done
+    set +f
+}
+
+# check_names PLACE TEXT: functions, types, macros and variables of the environment; `p2p_op_*` stands for a family.
+check_names() {
+    local place=$1 rest=$2 name known
+    while [[ $rest =~ (^|[^A-Za-z0-9_])((p2p|P2P)_[A-Za-z0-9_]+)(\*?)(.*) ]]; do
+        name=${BASH_REMATCH[2]} rest=${BASH_REMATCH[5]}
+        [ -n "${known_names[$name]-}" ] && continue
+        if [[ -n ${BASH_REMATCH[4]} || $name == *_ ]]; then
+            for known in "${!known_names[@]}"; do [[ $known == "$name"* ]] && continue 2; done
+        fi
+        fail "$place: the code has no $name"
+    done
+}
+
+echo "-- commands, options, files and names in the Markdown files"
+while read -r file; do pieces "$file"; done < <(find "$source" -name '.git' -prune -o -name 'build*' -prune -o -name '*.md' -print |
+    sort) >pieces.txt
+[ "$(wc -l <pieces.txt)" -gt 500 ] || fail "only $(wc -l <pieces.txt) pieces found in the Markdown files"
+while IFS=$tab read -r kind place text; do
+    case "$kind" in
+        link)
+            [[ $text == *://* ]] && continue
+            [ -e "$source/$(dirname "$place")/${text%%#*}" ] || fail "$place: the link $text leads nowhere"
+            ;;
+        *)
+            check_command "$place" "$text"
+            check_files "$place" "$text"
+            check_names "$place" "$text"
+            ;;
+    esac
+done <pieces.txt
+
+# ---- The commands of the top README ----
+
+# small COMMAND WORD...: run p2p with options for a tiny network, as far as the command has them and they aren't given.
+small() {
+    local command=$1 word i words=("$@")
+    for ((i = 0; i < ${#words[@]}; i++)); do # of a long training two epochs are enough
+        [ "${words[i]}" = --epochs ] && words[i + 1]=2
+    done
+    for word in "--size 32" "--ngf 4" "--ndf 4" "--epochs 1" "--steps 1" "--device $device"; do
+        [ -n "${options["$command ${word% *}"]-}" ] || continue
+        [[ " ${words[*]} " == *" ${word% *} "* || "$command $word" == "train --steps 1" ]] && continue
+        # shellcheck disable=SC2206
+        words+=($word)
+    done
+    expect 0 "" "$p2p" "${words[@]}"
+}
+
+echo "-- the commands of README.md"
+small sample-data DIR --count 4 --seed 3
+mkdir folder
+cp "$(ls DIR/val/* | head -n 1)" picture.png
+cp picture.png folder/other.png
+ran=0
+while IFS=$tab read -r kind place text; do
+    [[ $kind == block && $place == README.md:* ]] || continue
+    text=${text%%  #*}
+    case "$text" in
+        "p2p "*) eval "small ${text#p2p }" ;;
+        ci/*) [ -x "$source/${text%% *}" ] && bash -n "$source/${text%% *}" || fail "$place: $text is no script" ;;
+        "export PATH="*) [ "$text" = 'export PATH=$PWD/build/gcc/train:$PATH' ] || fail "$place: unexpected: $text" ;;
+        "python3 -c "*'"G.safetensors")'*) cp "$source/tests/golden/state_dict_batch.safetensors" G.safetensors ;;
+        *) fail "$place: this test can't run: $text" ;;
+    esac
+    ran=$((ran + 1))
+done <pieces.txt
+[ $ran -ge 10 ] || fail "only $ran commands found in README.md"
+for file in results/picture.png results/other.png measured/metrics.json result.png; do
+    [ -s "$file" ] || fail "README.md: its commands left no $file"
+done
+
+# The table of what a run's folder holds.
+held=$(sed -n '/^| in `run`/,/^$/{/^| `/p}' "$source/README.md" | cut -d '|' -f 2 | grep -o '`[^`]*`' | tr -d '`')
+[ "$(wc -w <<<"$held")" -ge 4 ] || fail "README.md: no table of what run holds"
+for file in $held; do [ -e "run/$file" ] || fail "README.md: a training leaves no run/$file"; done
+
+finish

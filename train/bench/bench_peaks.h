@@ -1,0 +1,36 @@
+/* The ceilings of a device, measured: the peak of its arithmetic and the rate of its memory, and transfers
+ * between host and device.
+ */
+#ifndef P2P_BENCH_PEAKS_H
+#define P2P_BENCH_PEAKS_H
+
+#include "bench_summary.h"
+#include "p2p.h"
+
+typedef struct {
+    bool by_convolution; /* the device has no kernel that only multiplies and adds */
+    bool bf16;           /* flops_per_s is that of bf16 factors; sums are always float32 */
+    /* Of a kernel that only multiplies and adds; if the device has none, the best of a fixed set of
+     * convolutions. */
+    double flops_per_s, fp32_flops_per_s;
+    /* The best of a copy within the device and of the operations of a layer with 16 million parameters. The
+     * layer is smaller if 16 million take too long. */
+    double bytes_per_s;
+} bench_peaks;
+
+/* With `bf16`, measures the peaks of both precisions. Without it, or if the device has no bf16 kernel,
+ * flops_per_s equals fp32_flops_per_s. */
+p2p_status bench_measure_peaks(p2p_device *device, bool bf16, bench_peaks *peaks);
+
+enum { BENCH_TRANSFER_BYTES = 64 << 20 };
+
+/* Seconds for BENCH_TRANSFER_BYTES: host to device, device to host, and within the device by the driver's
+ * copy command and by a kernel. */
+typedef struct {
+    bench_range write_s, read_s, copy_s, kernel_s;
+    int count;
+} bench_transfers;
+
+p2p_status bench_measure_transfers(p2p_device *device, int count, bench_transfers *transfers);
+
+#endif
