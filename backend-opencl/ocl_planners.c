@@ -12,7 +12,6 @@
 #include <string.h>
 
 static const ocl_planner planners[P2P_KIND_COUNT] = {
-    [P2P_KIND_fill] = ocl_plan_fill,
     [P2P_KIND_copy] = ocl_plan_copy,
     [P2P_KIND_prepare] = ocl_plan_prepare,
     [P2P_KIND_conv_fwd] = ocl_plan_conv,

@@ -1,9 +1,9 @@
-/* Tensors and operation descriptors: the language that the planner and every backend speak.
+/* Tensors and operation descriptors: the data types that the planner and all backends share.
  *
- * An operation is data: a kind, a description of each operand's shape and physical layout, and plain
- * numbers. The same descriptor is what a backend is asked about, the key of its caches, what fusion
- * rewrites, a line of the plan dump, and the argument that reproduces a failed test, so it prints and parses
- * as one line. Memory is not here: operands are bound to buffers when an operation is created.
+ * An operation is data: a kind, a description of each operand's shape and physical layout, and plain numbers.
+ * The same descriptor is queried from a backend, is the key of its caches, is rewritten by fusion, is a line
+ * of the plan dump, and is the argument that reproduces a failed test. It prints and parses as one line. A
+ * descriptor holds no memory: operands are bound to buffers when an operation is created.
  */
 #ifndef P2P_OP_H
 #define P2P_OP_H
@@ -32,18 +32,18 @@ typedef enum {
         P2P_TYPE_COUNT
 } p2p_type;
 
-/* Physical arrangement of a tensor's elements, outermost first. B is the tensor's `block`; a channel count
- * that B does not divide is rounded up, and the extra lanes are padding.
+/* Physical layouts of a tensor's elements, outermost dimension first. B is the tensor's `block`. A channel
+ * count that is not a multiple of B is rounded up; the extra lanes are padding.
  *
  *   plain      n c h w            activations (NCHW), filters (k c r s: n = k, h = r, w = s), flat arrays
- *   nchwc      n c/B h w B        activations: one block of channels is the innermost axis
- *   nhwc       n h w c            activations and interleaved images; B rounds the channel count up
- *   ckrs       k/B c/B r s cB kB  filters for convolutions that produce k: lanes run along k
- *   kcrs_t     c/B k/B r s kB cB  filters for data gradients, which produce c: lanes run along c
+ *   nchwc      n c/B h w B        activations: a channel block is the innermost dimension
+ *   nhwc       n h w c            activations and interleaved images; c is rounded up to a multiple of B
+ *   ckrs       k/B c/B r s cB kB  filters of convolutions that produce k: lanes are output channels k
+ *   kcrs_t     c/B k/B r s kB cB  filters of data gradients, which produce c: lanes are channels c
  *
- * Padding lanes of activations hold anything, NaN included: no operation lets them reach a real element.
- * Padding lanes of filters and vectors are zero and every writer keeps them so, because an update runs over
- * a whole arena.
+ * Padding lanes of activations have undefined contents, possibly NaN: no operation lets them affect a real
+ * element. Padding lanes of filters and vectors are zero, and every operation that writes them keeps them
+ * zero, because an update processes a whole arena.
  */
 #define P2P_LAYOUT_LIST(X) X(plain) X(nchwc) X(nhwc) X(ckrs) X(kcrs_t)
 
@@ -59,9 +59,9 @@ typedef enum {
  * 1, 1, 1, count for a flat array; g, rows, 1, c for statistics (g groups, `rows` numbers per channel,
  * channels innermost).
  *
- * A tensor may be the channels [c0, c0 + c) of a larger one with `cp` channels: that is how concatenation is
- * written. cp = 0 means that it is whole (c0 = 0, cp = c). A binding's byte offset points at the first
- * element of the whole tensor, never of the range. n = 0 means that the operand is absent. */
+ * A tensor may be the channel range [c0, c0 + c) of a larger tensor with `cp` channels; a concatenation
+ * consists of such ranges. cp = 0 means a whole tensor (c0 = 0, cp = c). A binding's byte offset is that of
+ * the first element of the whole tensor, not of the range. n = 0 means that the operand is absent. */
 typedef struct {
     p2p_type type;
     p2p_layout layout;
@@ -70,7 +70,7 @@ typedef struct {
     int64_t c0, cp;
 } p2p_tensor;
 
-/* Shorthands that build a whole, plain tensor. */
+/* Constructors of whole tensors in plain layout. */
 p2p_tensor p2p_tensor_activation(p2p_type type, int64_t n, int64_t c, int64_t h, int64_t w);
 p2p_tensor p2p_tensor_filter(p2p_type type, int64_t k, int64_t c, int64_t r, int64_t s);
 p2p_tensor p2p_tensor_vector(p2p_type type, int64_t c);
@@ -82,9 +82,9 @@ size_t p2p_type_bytes(p2p_type type);
 const char *p2p_type_name(p2p_type type);
 const char *p2p_layout_name(p2p_layout layout);
 
-/* Logical elements, n*c*h*w. */
+/* Number of logical elements, n*c*h*w. */
 int64_t p2p_tensor_elements(const p2p_tensor *tensor);
-/* Elements stored for the whole tensor (all cp channels, padding lanes included), and their bytes. */
+/* Number of elements stored for the whole tensor (all cp channels, padding included), and their bytes. */
 int64_t p2p_tensor_stored(const p2p_tensor *tensor);
 size_t p2p_tensor_bytes(const p2p_tensor *tensor);
 /* Position, in elements from the start of the whole tensor, of logical element (n, c, h, w) of the range. */
@@ -94,15 +94,18 @@ p2p_tensor p2p_tensor_whole(const p2p_tensor *tensor);
 bool p2p_tensor_present(const p2p_tensor *tensor);
 bool p2p_tensor_same_shape(const p2p_tensor *a, const p2p_tensor *b);
 bool p2p_tensor_equal(const p2p_tensor *a, const p2p_tensor *b);
-/* Extents positive and small enough that bytes fit in int64_t, range inside, block and type valid. */
+/* P2P_INVALID unless extents are positive, the size in bytes fits int64_t, the channel range lies inside the
+ * whole tensor, and type, layout and block are valid. */
 p2p_status p2p_tensor_validate(const p2p_tensor *tensor);
 
-/* Host conversion between `host` (plain n c h w of `host_type` f32 or f64, logical elements only) and `raw`
- * (the tensor as stored). pack leaves padding lanes of `raw` and channels outside the range untouched. */
+/* Convert between `host` (logical elements in plain n c h w order, `host_type` f32 or f64) and `raw` (the
+ * tensor as stored). pack does not write padding lanes of `raw` or channels outside the range. */
 void p2p_tensor_pack(const p2p_tensor *tensor, const void *host, p2p_type host_type, void *raw);
 void p2p_tensor_unpack(const p2p_tensor *tensor, const void *raw, void *host, p2p_type host_type);
 
-/* Text such as `f32:nchwc16:4x64@64/128x32x32`: type, layout with block, n x c[@c0/cp] x h x w. */
+/* Text such as `f32:nchwc16:4x64@64/128x32x32`: type, layout with block, n x c[@c0/cp] x h x w. print returns
+ * the length of the whole text, as snprintf does. parse returns P2P_INVALID unless the text is a valid
+ * tensor. */
 enum { P2P_TENSOR_TEXT = 128 };
 int p2p_tensor_print(const p2p_tensor *tensor, char *text, size_t size);
 p2p_status p2p_tensor_parse(const char *text, p2p_tensor *tensor);
@@ -111,16 +114,14 @@ p2p_status p2p_tensor_parse(const char *text, p2p_tensor *tensor);
 
 enum { P2P_MAX_OPERANDS = 12 };
 
-/* Operand directions. An IN operand is only read; an OUT operand is overwritten, or, when its accumulate bit
- * is set, added to; an INOUT operand is updated in place. OPT may be absent. */
+/* Operand directions. An IN operand is read. An OUT operand is overwritten or, if its accumulate bit is set,
+ * added to. An INOUT operand is updated in place. An OPT operand may be absent. */
 typedef enum { P2P_IN = 1, P2P_OUT = 2, P2P_INOUT = 3, P2P_OPT = 4 } p2p_operand_use;
 
-/* The closed set of kinds: X(kind, operands) with operands as O(kind, name, use), in the order of p2p_op.t[].
- * Formulas follow the list. */
+/* The kinds of operations, a closed set: X(kind, operands), with operands O(kind, name, use) in the order of
+ * p2p_op.t[]. The formulas follow the list. */
 /* clang-format off */
 #define P2P_KIND_LIST(X, O)                                                                                  \
-    X(fill,                                                                                                  \
-      O(fill, y, P2P_OUT))                                                                                   \
     X(copy,                                                                                                  \
       O(copy, x, P2P_IN)                                                                                     \
       O(copy, y, P2P_OUT))                                                                                   \
@@ -223,67 +224,65 @@ typedef enum { P2P_IN = 1, P2P_OUT = 2, P2P_INOUT = 3, P2P_OPT = 4 } p2p_operand
 /* clang-format on */
 
 /* clang-format off */
-/* What each kind computes. N, C, H, W are x's extents; (+)= adds where the operand's accumulate bit is set.
+/* What each kind computes. (+)= adds if the operand's accumulate bit is set, and overwrites otherwise.
  *
- * fill             y (+)= alpha.
  * copy             y (+)= x, converting layout, type and channel range. x and y have equal logical shapes. If
- *                  y is a filter or vector, its padding lanes become zero.
+ *                  y is a filter or vector, its padding lanes are set to zero.
  * prepare          x: u8 or u16 nhwc images (n, c, h, w logical); y (+)= x * alpha + offset, an activation.
  * conv_fwd         y[n,k,i,j] (+)= act(bias[k] + sum_{c,r,s} w[k,c,r,s] x[n,c, i*stride-pad_top+r,
- *                  j*stride-pad_left+s]), outside x is 0. y's extents are explicit and agree with the pads:
- *                  h_y = floor((h_x + pad_top + pad_bottom - r) / stride) + 1, and likewise for w. Ways of
- *                  computing it may round differently: the way is chosen as for a batch of `images`, so that
- *                  with images = 1 an image gets the same bits in every batch.
+ *                  j*stride-pad_left+s]), with x = 0 outside its extents. y's extents are explicit and are
+ *                  h_y = floor((h_x + pad_top + pad_bottom - r) / stride) + 1, and likewise for w. Algorithms
+ *                  may round differently. The algorithm is chosen as for a batch of `images` images, so with
+ *                  images = 1 an image gets the same bits in every batch.
  * conv_bwd_data    dx[n,c,h,w] (+)= act(bias[c] + sum over the (k,i,j,r,s) with h = i*stride-pad_top+r and
- *                  w = j*stride-pad_left+s of w[k,c,r,s] dy[n,k,i,j]): the transposed convolution. `bias` and
- *                  `act` serve its use as a forward layer, `images` likewise. Filter extents are those of the
+ *                  w = j*stride-pad_left+s of w[k,c,r,s] dy[n,k,i,j]): the transposed convolution. `bias`,
+ *                  `act` and `images` are for its use as a forward layer. Filter extents are those of the
  *                  conv_fwd that it transposes: k = channels of dy, c = channels of dx.
  * conv_bwd_filter  dw[k,c,r,s] (+)= sum_{n,i,j} dy[n,k,i,j] x[n,c, i*stride-pad_top+r, j*stride-pad_left+s].
- * gemm             y (+)= alpha op(a) op(b), op transposes when transpose_a, transpose_b. Row-major matrices.
+ * gemm             y (+)= alpha op(a) op(b), where op transposes if transpose_a, transpose_b. Row-major.
  * norm_stats       per group g of `images` consecutive images and per channel: stats[g,0..2,c] = count, mean,
  *                  M2 (sum of squared deviations).
  * norm_apply       per group and channel: mean, variance = M2/count, xhat = (x-mean)/sqrt(variance+eps),
  *                  z = scale*xhat + shift, then z = dropout(z) when dropout > 0 (see below), y (+)= act(z),
- *                  y2 (+)= act2(z). scale and shift are present or absent together; absent they are 1 and 0,
- *                  and dscale and dshift are absent too.
- *                  merged = 0: stats is read. merged = 1: stats is computed here and written (for the
- *                  backward pass). running[0,0,c], running[0,1,c] (mean, variance) move by
- *                  running += momentum * (new - running), new variance = M2/max(count-1, 1), in group order;
- *                  absent in evaluation.
- *                  use_running = 1: mean and variance are read from running, which does not move, and stats
- *                  is absent.
- * norm_bwd_stats   g = mask * (act'(y) dy + act2'(y2) dy2) with everything recomputed from x; mask is the
+ *                  y2 (+)= act2(z). scale and shift are both present or both absent; if absent they are 1
+ *                  and 0, and dscale and dshift are absent too.
+ *                  merged = 0: stats is read. merged = 1: stats is computed and written (for the backward
+ *                  pass). running[0,0,c] and running[0,1,c] (mean, variance), if present, are updated in
+ *                  group order: running += momentum * (new - running), new variance = M2/max(count-1, 1).
+ *                  use_running = 1: mean and variance are read from running, which is not updated; stats is
+ *                  absent.
+ * norm_bwd_stats   g = mask * (act'(y) dy + act2'(y2) dy2), with y and y2 recomputed from x; mask is the
  *                  dropout factor. sums[g,0,c] = sum g, sums[g,1,c] = sum g*xhat over the group.
  *                  dshift[c] (+)= sum over groups of sums[.,0,c], dscale[c] likewise with sums[.,1,c].
  * norm_bwd_apply   dx (+)= scale/sqrt(variance+eps) * (g - sums0/count - xhat*sums1/count).
- *                  merged = 0: sums is read, and dscale, dshift must be absent (norm_bwd_stats wrote them).
- *                  merged = 1: sums is computed here (its old content is not read), dscale and dshift are
- *                  written where present. count is that of stats. Where count = 1, the gradient is exactly 0.
+ *                  merged = 0: sums is read; dscale and dshift must be absent (norm_bwd_stats writes them).
+ *                  merged = 1: sums is computed (its old contents are not read); dscale and dshift are
+ *                  written if present. count is that of stats. If count = 1, the gradient is exactly 0.
  * act_fwd          y (+)= act(x).
- * act_bwd          dx (+)= act'(x) dy, from the activation's *output* y.
- * dropout          y (+)= x * mask: forward and backward alike.
- * axpby            y (+)= alpha*x. x may be a vector (n = h = w = 1), broadcast over images and positions:
- *                  that is a separate bias.
+ * act_bwd          dx (+)= act'(x) dy, computed from the activation's *output* y.
+ * dropout          y (+)= x * mask, in both directions.
+ * axpby            y (+)= alpha*x. x may be a vector (n = h = w = 1), broadcast over images and positions, as
+ *                  a separate bias is.
  * bias_grad        db[c] (+)= sum_{n,h,w} dy.
- * loss_bce         x are logits, target in {0, 1} as a field:
+ * loss_bce         x: logits; the field target is 0 or 1:
  *                  loss (+)= loss_scale * sum(max(x,0) - x*target + log(1+exp(-|x|)));
  *                  dx (+)= grad_scale * (sigmoid(x) - target).
  * loss_l1          loss (+)= loss_scale * sum |x - target|; dx (+)= grad_scale * sign(x - target), with
  *                  sign(0) = 0.
- * loss_mse         target in {0, 1} as a field: loss (+)= loss_scale * sum (x - target)^2;
+ * loss_mse         the field target is 0 or 1: loss (+)= loss_scale * sum (x - target)^2;
  *                  dx (+)= grad_scale * 2 (x - target).
- * adam             flat arrays of one length: m = beta1 m + (1-beta1) g; v = beta2 v + (1-beta2) g*g;
+ * adam             flat arrays of equal length: m = beta1 m + (1-beta1) g; v = beta2 v + (1-beta2) g*g;
  *                  p -= step.lr_corrected * m / (sqrt(v)*step.root_v_correction + eps): PyTorch's form,
  *                  lr_corrected = lr/(1-beta1^t), root_v_correction = 1/sqrt(1-beta2^t).
- * all_reduce       every replica's y becomes the reduction over replicas: `reduction` sum or moments (a stats
- *                  tensor of count, mean, M2 combined by Chan's formula in replica order). Carried out by the
- *                  communicator, never by a device: op_query refuses it.
- * broadcast        every replica's y becomes replica `root`'s.
+ * all_reduce       every replica's y becomes the reduction over the replicas: `reduction` is sum or moments
+ *                  (a stats tensor of count, mean, M2, combined by Chan's formula in replica order).
+ *                  Performed by the communicator: op_query refuses it.
+ * broadcast        every replica's y becomes that of replica `root`. Performed by the communicator.
  *
- * Dropout mask: an element is kept, and multiplied by 1/(1-p), when u >= p*2^32 (computed in double,
- * truncated), where u is word (c mod 4) of Philox-4x32-10 with counter (c/4, h*65536 + w, sample, step) and
- * key (seed_lo ^ layer, seed_hi); c is the logical channel of the dropout's own tensor (0 at its range's
- * first), `sample` is step_block.sample[n], `step` is step_block.step. See p2p_philox.h.
+ * Dropout mask: an element is kept, and multiplied by 1/(1-p), if u >= p*2^32 (computed in double,
+ * truncated). u is word (c mod 4) of Philox-4x32-10 with counter (c/4, h*65536 + w, sample, step) and key
+ * (seed_lo ^ layer, seed_hi). c is the logical channel of the operand (0 is the first of its range), `sample`
+ * is step_block.sample[n], `step` is step_block.step. See p2p_philox.h.
  */
 /* clang-format on */
 
@@ -303,7 +302,7 @@ P2P_KIND_LIST(X, O)
 #undef X
 #undef O
 
-/* X(name): activation functions. lrelu is x for x > 0, else slope*x. */
+/* X(name): activation functions. lrelu(x) is x for x > 0, else slope*x. */
 #define P2P_ACT_LIST(X) X(none) X(relu) X(lrelu) X(tanh)
 
 typedef enum {
@@ -315,10 +314,10 @@ typedef enum {
 
 typedef enum { P2P_REDUCE_SUM, P2P_REDUCE_MOMENTS } p2p_reduction;
 
-/* X(name): what a convolution multiplies. stored: its operands as they are. bf16: the two factors, each
- * rounded to bfloat16 (to the nearest, ties to even); products are exact and sums are in the output's type or
- * wider; bias, activation and what is accumulated are as ever. A fast algorithm may round what it transforms
- * the factors to instead. */
+/* X(name): the factors of a convolution's products. stored: the operands as stored. bf16: both factors
+ * rounded to bfloat16 (to nearest, ties to even); products are exact, sums are in the output's type or wider,
+ * and bias, activation and accumulation are not affected. A fast algorithm may round the transformed factors
+ * instead. */
 #define P2P_MATH_LIST(X) X(stored) X(bf16)
 
 typedef enum {
@@ -328,17 +327,17 @@ typedef enum {
         P2P_MATH_COUNT
 } p2p_math;
 
-/* Plain numbers of a descriptor, X(name, default). Zero means the default; a field that its kind does not use
- * must be zero. Integers and enumerations: */
+/* Numbers of a descriptor, X(name, default). Zero means the default. A field that the kind does not use must
+ * be zero. Integers and enumerations: */
 #define P2P_OP_INT_LIST(X)                                                                                   \
-    X(stride, 1)  /* convolution step, both directions */                                                    \
+    X(stride, 1)  /* of a convolution, in both directions */                                                 \
     X(pad_top, 0) /* zero padding of the convolution's input */                                              \
     X(pad_left, 0)                                                                                           \
     X(pad_bottom, 0)                                                                                         \
     X(pad_right, 0)                                                                                          \
     X(act, 0)         /* p2p_act of the first output */                                                      \
     X(act2, 0)        /* p2p_act of norm_apply's second output */                                            \
-    X(images, 0)      /* norm: images per group of statistics; convolution: see conv_fwd; 0: all of them */  \
+    X(images, 0)      /* norm: images per group of statistics; convolution: see conv_fwd; 0: all images */   \
     X(merged, 0)      /* norm: statistics and application in one operation */                                \
     X(use_running, 0) /* norm_apply: evaluation with running statistics */                                   \
     X(layer, 0)       /* dropout: 32-bit hash of the layer's name */                                         \
@@ -346,7 +345,7 @@ typedef enum {
     X(transpose_a, 0) /* gemm */                                                                             \
     X(transpose_b, 0)                                                                                        \
     X(reduction, 0) /* all_reduce: p2p_reduction */                                                          \
-    X(root, 0)      /* broadcast: the replica that gives */                                                  \
+    X(root, 0)      /* broadcast: the source replica */                                                      \
     X(math, 0)      /* convolutions: p2p_math */
 
 /* Real numbers: */
@@ -354,9 +353,9 @@ typedef enum {
     X(slope, 0)    /* lrelu */                                                                               \
     X(slope2, 0)   /* lrelu of the second output */                                                          \
     X(eps, 0)      /* norm, adam */                                                                          \
-    X(momentum, 0) /* norm: share of the new value in the running statistics */                              \
+    X(momentum, 0) /* norm: weight of the new value in the running statistics */                             \
     X(dropout, 0)  /* probability of dropping; 0 is off */                                                   \
-    X(alpha, 0)    /* no default: fill, prepare, axpby and gemm set it */                                    \
+    X(alpha, 0)    /* no default: prepare, axpby and gemm set it */                                          \
     X(offset, 0)   /* prepare */                                                                             \
     X(loss_scale, 0)                                                                                         \
     X(grad_scale, 0)                                                                                         \
@@ -375,36 +374,36 @@ typedef struct {
 #undef X
 } p2p_op;
 
-/* ---- Ways of computing a convolution ------------------------------------------------------------------ */
+/* ---- Convolution algorithms --------------------------------------------------------------------------- */
 
-/* Where the choice between the ways that a device has may come from; each includes those before it. */
+/* How a device chooses among its algorithms for a convolution. */
 typedef enum {
-    P2P_TUNE_OFF,     /* arithmetic on the descriptor: the same on every start */
-    P2P_TUNE_STORED,  /* what an earlier start has measured and kept; where nothing is kept, arithmetic */
-    P2P_TUNE_MEASURE, /* where nothing is kept, measured now and kept */
-    P2P_TUNE_ANEW,    /* measured now and kept, whatever was kept before */
+    P2P_TUNE_OFF,     /* heuristic: a function of the descriptor, equal in every process */
+    P2P_TUNE_STORED,  /* the stored result of an earlier measurement; heuristic if there is none */
+    P2P_TUNE_MEASURE, /* the stored result; if there is none, measure and store */
+    P2P_TUNE_ANEW,    /* measure and store, replacing a stored result */
     P2P_TUNE_AUTO     /* for sessions only: P2P_TUNE_STORED on CPUs, P2P_TUNE_MEASURE on other devices */
 } p2p_tune;
 
 enum { P2P_CHOICE_NAME = 64 };
 
-/* A way, by the device's name for it: letters, digits, '_', '-', ':'. */
+/* An algorithm, by the device's name for it: letters, digits, '_', '-', ':'. */
 typedef struct {
-    char name[P2P_CHOICE_NAME];      /* "": what arithmetic says */
-    double seconds, default_seconds; /* one run of it, and of arithmetic's way; 0 where not measured */
-    bool measured;                   /* just now: neither kept nor imposed */
+    char name[P2P_CHOICE_NAME];      /* "": the heuristic's */
+    double seconds, default_seconds; /* of a run of it and of the heuristic's algorithm; 0 if not measured */
+    bool measured;                   /* by this call: neither stored nor imposed */
 } p2p_choice;
 
-/* The numbers that change from step to step, in a device buffer that `step` operands (flat u32 tensors of
- * p2p_step_block_words() elements) point at. Host and device share this layout; floats and doubles hold the
- * same two values, for devices with and without double precision. */
+/* The numbers that change from step to step. They are in a device buffer, the operand `step` (a flat u32
+ * tensor of p2p_step_block_words() elements). Host and device share this layout. Floats and doubles hold the
+ * same two values, for devices without and with double precision. */
 typedef struct {
     uint32_t seed_lo, seed_hi;
-    uint32_t step; /* counts from 0: the number of updates made before this step, or an image's own key */
+    uint32_t step; /* from 0: the number of updates before this step, or an image's own key */
     uint32_t reserved;
     float lr_corrected, root_v_correction;
     double lr_corrected_f64, root_v_correction_f64;
-    uint32_t sample[]; /* one key per image of the local batch */
+    uint32_t sample[]; /* a key per image of the local batch */
 } p2p_step_block;
 
 int64_t p2p_step_block_words(int64_t local_batch);
@@ -413,40 +412,46 @@ int p2p_kind_operand_count(p2p_kind kind);
 const char *p2p_kind_name(p2p_kind kind);
 const char *p2p_kind_operand_name(p2p_kind kind, int operand);
 int p2p_kind_operand_use(p2p_kind kind, int operand);
-/* P2P_IN, P2P_OUT or P2P_INOUT: what this very descriptor does with the operand's elements, given its
- * accumulate bits and modes (norm_apply without `merged` only reads stats); 0 when it is absent. */
+/* How this descriptor uses the operand's elements: P2P_IN, P2P_OUT or P2P_INOUT. The modes are considered
+ * (norm_apply without `merged` only reads stats) and the accumulate bits; 0 if the operand is absent. */
 int p2p_op_operand_use(const p2p_op *op, int operand);
+/* The same without accumulation and whether or not the operand is present: an output that is added to is
+ * P2P_OUT. Reads no tensor of the descriptor. */
+int p2p_op_mode_use(const p2p_op *op, int operand);
 const char *p2p_act_name(p2p_act act);
 const char *p2p_math_name(p2p_math math);
 /* The bfloat16 nearest to a value's nearest float32, ties to even both times. */
 double p2p_round_bf16(double value);
-/* Whether the operand is a factor of a convolution's products: what `math` is about. */
+/* Whether the operand is a factor of a convolution's products, to which `math` applies. */
 bool p2p_op_is_factor(const p2p_op *op, int operand);
-/* act(x), and act'(x) from the output y = act(x); double precision, the reference for everyone. */
+/* act(x), and act'(x) computed from the output y = act(x), in double precision. All backends are tested
+ * against these. */
 double p2p_act_value(int64_t act, double slope, double x);
 double p2p_act_slope(int64_t act, double slope, double y);
 
-/* Check a descriptor completely: operands present, shapes consistent, fields in range and zero where unused.
- * P2P_INVALID with a message that names the kind, the operand and the rule. Every backend may rely on it:
- * the core calls it before it asks the table. */
+/* Checks a descriptor completely: operands present, shapes consistent, fields in range and zero if unused.
+ * Returns P2P_INVALID with a message that names kind, operand and rule. The core calls it before every call
+ * of a backend, so a backend need not check again. */
 p2p_status p2p_op_validate(const p2p_op *op);
 
 bool p2p_op_is_convolution(const p2p_op *op);
-/* The plain convolution whose way of being computed `op` takes: whole tensors, no bias, no activation,
- * nothing accumulated, and as many images as the way is chosen for (see conv_fwd). Choices are made, kept and
- * imposed by this. */
+/* The plain convolution whose algorithm `op` uses: whole tensors, no bias, no activation, no accumulation,
+ * and the number of images for which the algorithm is chosen (see conv_fwd). It is the key by which choices
+ * are made, stored and imposed. */
 p2p_op p2p_op_plain_convolution(const p2p_op *op);
 
-/* Floating point operations (a multiply-add is 2; the direct convolution's count, taps outside the image
- * included, whatever the algorithm) and the bytes that must move at least once. */
+/* Floating point operations (a multiply-add counts 2; a convolution counts as the direct algorithm, taps
+ * outside the image included), and bytes if each operand moves once per direction of its use. */
 double p2p_op_flops(const p2p_op *op);
 double p2p_op_bytes(const p2p_op *op);
 
-/* One line: `conv_fwd x=f32:plain:1x3x8x8 w=f32:plain:4x3x4x4 y+=f32:plain:1x4x4x4 stride=2 pad_top=1 ...`.
- * `+=` marks accumulate. Only present operands and fields that differ from their default are printed; act,
- * act2, reduction and math by name. Reals print as the shortest text that reads back equal. parse(print(op))
- * is p2p_op_equal to op: a zero and the default that it stands for are the same. print returns the length of
- * the whole text, as snprintf does. */
+/* A descriptor as one line of text: `conv_fwd x=f32:plain:1x3x8x8 w=f32:plain:4x3x4x4 y+=f32:plain:1x4x4x4
+ * stride=2 pad_top=1 ...`.
+ * `+=` marks accumulate. Present operands and fields that differ from their default are printed; act, act2,
+ * reduction and math by name. Reals are printed as the shortest text that parses to an equal value.
+ * parse(print(op)) is p2p_op_equal to op: zero and the default that it means are equal. print returns the
+ * length of the whole text, as snprintf does. parse checks spelling and each tensor, not the operation: see
+ * p2p_op_validate. */
 enum { P2P_OP_TEXT = 2048 };
 int p2p_op_print(const p2p_op *op, char *text, size_t size);
 p2p_status p2p_op_parse(const char *text, p2p_op *op);

@@ -1,10 +1,10 @@
 /* Counter-based random numbers: Philox-4x32-10 (Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy
  * as 1, 2, 3", SC 2011), and the draws that p2p makes with it.
  *
- * A draw is a pure function of a key and a counter: there is no generator state to save, to share between
- * threads, or to lose on resume. Everything random in p2p goes through here: dropout masks, initial weights,
- * augmentation, shuffling. The keys of the dropout masks and of the other draws differ in their high word,
- * so no draw is ever used twice. Kernels of fast backends repeat the dropout formula in their own language.
+ * A draw is a pure function of a key and a counter: there is no generator state to save or to share between
+ * threads. All random numbers of p2p are made here: dropout masks, initial weights, augmentation, shuffling.
+ * The keys of dropout masks and of all other draws differ in their high word, so no draw is used twice.
+ * Kernels of fast backends implement the dropout formula again in their own language.
  */
 #ifndef P2P_PHILOX_H
 #define P2P_PHILOX_H
@@ -14,8 +14,8 @@
 #include <stdint.h>
 #include <string.h>
 
-/* Ten rounds over `count` blocks: the four words of block i are x0[i] to x3[i], counters before and random
- * after. Blocks side by side, so that compilers use vectors. */
+/* Ten rounds over `count` blocks. The four words of block i are x0[i] to x3[i]: counters on entry, random
+ * words on return. The layout by words lets compilers vectorise over blocks. */
 static inline void p2p_philox_rounds(const uint32_t key[2], int count, uint32_t *restrict x0,
                                      uint32_t *restrict x1, uint32_t *restrict x2, uint32_t *restrict x3) {
     uint32_t k0 = key[0], k1 = key[1];
@@ -33,15 +33,14 @@ static inline void p2p_philox_rounds(const uint32_t key[2], int count, uint32_t 
     }
 }
 
-/* One block: four words out of a 128-bit counter and a 64-bit key. */
+/* One block: four random words from a 128-bit counter and a 64-bit key. */
 static inline void p2p_philox(const uint32_t counter[4], const uint32_t key[2], uint32_t words[4]) {
     for (int i = 0; i < 4; i++) words[i] = counter[i];
     p2p_philox_rounds(key, 1, &words[0], &words[1], &words[2], &words[3]);
 }
 
-/* Whether dropout with probability p in [0, 1) keeps element (c, h, w) of an image; h, w < 65536. The rule is
- * stated in p2p_op.h. `layer` is p2p_name_hash of the layer's name. A kept element is multiplied by 1/(1-p).
- */
+/* Whether dropout with probability p in [0, 1) keeps element (c, h, w) of an image; h, w < 65536. The formula
+ * is in p2p_op.h. `layer` is p2p_name_hash of the layer's name. Kept elements are multiplied by 1/(1-p). */
 static inline bool p2p_dropout_keeps(double p, uint32_t seed_lo, uint32_t seed_hi, uint32_t layer,
                                      uint32_t step, uint32_t sample, uint64_t c, uint32_t h, uint32_t w) {
     const uint32_t counter[4] = {(uint32_t)(c / 4), h * UINT32_C(65536) + w, sample, step};
@@ -51,7 +50,7 @@ static inline bool p2p_dropout_keeps(double p, uint32_t seed_lo, uint32_t seed_h
     return words[c % 4] >= (uint32_t)(p * 4294967296.0);
 }
 
-/* FNV-1a, 32 bits: the number that stands for some bytes, or for a name, in a key. */
+/* FNV-1a hash, 32 bits, of bytes or of a name, for use in a key. */
 static inline uint32_t p2p_bytes_hash(const void *bytes, size_t size) {
     uint32_t hash = UINT32_C(2166136261);
     for (size_t i = 0; i < size; i++) hash = (hash ^ ((const unsigned char *)bytes)[i]) * UINT32_C(16777619);
@@ -62,7 +61,7 @@ static inline uint32_t p2p_name_hash(const char *name) {
     return p2p_bytes_hash(name, strlen(name));
 }
 
-/* Which draw of which purpose. Initial weights: stream = p2p_name_hash of "network/parameter", item and
+/* Identifies a draw. Initial weights: stream = p2p_name_hash of "network/parameter", item and
  * epoch 0, index the element's position in plain (k c r s) order. Augmentation: stream = p2p_name_hash of the
  * decision's name, item the sample's number in the data set. Shuffling: item 0, index the position. Counter
  * (index low, index high, item, epoch), key (seed low ^ stream, seed high ^ 0x5EED5EED). */
@@ -73,15 +72,16 @@ typedef struct {
     uint32_t epoch;
 } p2p_draw;
 
-/* Pairs of doubles in [0, 1) with 53 bits each, from a block each, made P2P_DRAW_PAIRS at a time. */
+/* Draws are pairs of doubles in [0, 1) with 53 bits each, one pair per block, at most this many pairs at a
+ * time. */
 enum { P2P_DRAW_PAIRS = 128 };
 
-/* A double in [0, 1), from the upper 27 bits of one word and the upper 26 of the other. */
+/* A double in [0, 1) from the upper 27 bits of `high` and the upper 26 bits of `low`. */
 static inline double p2p_draw_fraction(uint32_t high, uint32_t low) {
     return (double)(int64_t)((uint64_t)(high >> 5) << 26 | low >> 6) / 9007199254740992.0;
 }
 
-/* Pairs index to index + count - 1: pair i is left[i], right[i]. At most P2P_DRAW_PAIRS. */
+/* Draws at most P2P_DRAW_PAIRS pairs from number index on: left[i], right[i] receive pair index + i. */
 static inline void p2p_draw_pairs(const p2p_draw *draw, uint64_t index, int count, double *restrict left,
                                   double *restrict right) {
     const uint32_t key[2] = {(uint32_t)draw->seed ^ draw->stream,
@@ -100,22 +100,21 @@ static inline void p2p_draw_pairs(const p2p_draw *draw, uint64_t index, int coun
     }
 }
 
-/* A double in [0, 1): the first of the pair at `index`. */
+/* A double in [0, 1): the first of pair `index`. */
 static inline double p2p_draw_uniform(const p2p_draw *draw, uint64_t index) {
     double left, right;
     p2p_draw_pairs(draw, index, 1, &left, &right);
     return left;
 }
 
-/* An integer in [0, bound), bound > 0; the bias, bound / 2^53, can't be seen. */
+/* An integer in [0, bound), bound > 0. The bias, at most bound / 2^53, is negligible. */
 static inline uint32_t p2p_draw_below(const p2p_draw *draw, uint64_t index, uint32_t bound) {
     return (uint32_t)(p2p_draw_uniform(draw, index) * bound);
 }
 
-/* Two standard normal numbers from each of `count` pairs, at most P2P_DRAW_PAIRS, by Box and Muller's
- * transform: pair i gives elements 2i and 2i+1 of an array, so that element e is the same however it is
- * filled.
- */
+/* Draws 2*count standard normal numbers from pairs index to index + count - 1, at most P2P_DRAW_PAIRS, by the
+ * Box-Muller transform. Pair i yields elements 2i and 2i+1 of an array, so an element does not depend on how
+ * the array is divided into calls. */
 static inline void p2p_draw_normals(const p2p_draw *draw, uint64_t index, int count, double *elements) {
     double left[P2P_DRAW_PAIRS], right[P2P_DRAW_PAIRS];
     p2p_draw_pairs(draw, index, count, left, right);

@@ -19,9 +19,10 @@ enum {
     CHAINS_BF16 = 15 /* the products of pairs take longer; 32 registers, and exact counts up to here */
 };
 
+/* A descriptor with one operand, the counts; nothing of its kind is carried out. */
 static p2p_op op_of_counts(int items) {
-    p2p_op op = {.kind = P2P_KIND_fill};
-    op.t[P2P_AT_fill_y] = p2p_tensor_flat(P2P_TYPE_f32, items);
+    p2p_op op = {.kind = P2P_KIND_broadcast};
+    op.t[P2P_AT_broadcast_y] = p2p_tensor_flat(P2P_TYPE_f32, items);
     return op;
 }
 
@@ -46,7 +47,7 @@ static int64_t plan_peak(const ocl_target *target, p2p_type type, int items, int
     ocl_launch_option(launch, "WIDTH=%d", lanes);
     ocl_launch_option(launch, "CHAINS=%d", chains);
     ocl_launch_grid(target, launch, items, 1, 1);
-    ocl_arg_operand(launch, P2P_AT_fill_y);
+    ocl_arg_operand(launch, P2P_AT_broadcast_y);
     ocl_arg_int(launch, items);
     ocl_arg_int(launch, steps);
     ocl_arg_float(launch, 1);

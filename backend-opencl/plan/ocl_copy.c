@@ -1,4 +1,4 @@
-/* Planner of copy, and of fill where padding lanes must stay zero: kernels/copy.cl.
+/* Planner of copy: kernels/copy.cl.
  *
  * Three ways: equal layouts are copied by vectors (pointwise.cl), a filter's derived copy by 16 x 16
  * transposes, and everything else, channel ranges of any start included, by one general kernel over planes.
@@ -75,8 +75,6 @@ void ocl_launch_plane_copy(const ocl_target *target, ocl_plan *plan, const ocl_p
     ocl_arg_ulong(launch, (uint64_t)copy->c_real);
     ocl_arg_ulong(launch, (uint64_t)copy->c_stored);
     ocl_arg_int(launch, copy->accumulate);
-    ocl_arg_int(launch, copy->constant);
-    ocl_arg_float(launch, copy->alpha);
 }
 
 /* What y stores, padding lanes included where it must keep them zero. */
@@ -104,27 +102,7 @@ static p2p_status require_copyable(const ocl_target *target, const p2p_op *op, i
     return P2P_OK;
 }
 
-/* ---- The planners ------------------------------------------------------------------------------------- */
-
-static bool has_padding_that_stays_zero(const p2p_tensor *t) {
-    return is_filter(t) && p2p_tensor_stored(t) != p2p_tensor_elements(t);
-}
-
-/* Leaves the padding lanes of a filter zero. */
-static p2p_status plan_fill_planes(const ocl_target *target, const p2p_op *op, ocl_plan *plan) {
-    P2P_TRY(require_copyable(target, op, P2P_AT_fill_y));
-    ocl_plane_copy copy = ocl_plane_copy_into(op, P2P_AT_fill_y);
-    copy.x = copy.y; /* not read */
-    copy.constant = true;
-    copy.alpha = op->alpha;
-    ocl_launch_plane_copy(target, plan, &copy);
-    return P2P_OK;
-}
-
-p2p_status ocl_plan_fill(const ocl_target *target, const p2p_op *op, ocl_plan *plan) {
-    const bool planes = op->alpha != 0 && has_padding_that_stays_zero(&op->t[P2P_AT_fill_y]);
-    return (planes ? plan_fill_planes : ocl_plan_vector_fill)(target, op, plan);
-}
+/* ---- The planner -------------------------------------------------------------------------------------- */
 
 static bool is_transpose(const p2p_tensor *x, const p2p_tensor *y) {
     return x->type == P2P_TYPE_f32 && y->type == P2P_TYPE_f32 && x->block == OCL_LANES &&

@@ -1,11 +1,10 @@
-/* Planners of copy and fill, and copies between planes as a part of other plans. */
+/* The planner of copy, and copies between planes as a part of other plans. */
 #ifndef OCL_COPY_H
 #define OCL_COPY_H
 
 #include "ocl_plan.h"
 
 p2p_status ocl_plan_copy(const ocl_target *target, const p2p_op *op, ocl_plan *plan);
-p2p_status ocl_plan_fill(const ocl_target *target, const p2p_op *op, ocl_plan *plan);
 
 /* Where the planes of a tensor lie: plane (n, c) starts at n / n_block * n_outer + n % n_block * n_inner +
  * (c0 + c) / c_block * c_outer + (c0 + c) % c_block * c_inner, and its positions are `step` apart. */
@@ -26,8 +25,6 @@ typedef struct {
     int64_t n_real, c_real;     /* logical extents */
     int64_t n_stored, c_stored; /* of y: the difference is padding that becomes zero */
     bool accumulate;
-    bool constant; /* y (+)= alpha, x is not read */
-    double alpha;
 } ocl_plane_copy;
 
 ocl_plane_side ocl_plane_side_of(const p2p_op *op, int operand);

@@ -40,13 +40,6 @@ static p2p_status plan_viewed(const ocl_target *target, const p2p_op *op, int ou
     return P2P_OK;
 }
 
-p2p_status ocl_plan_vector_fill(const ocl_target *target, const p2p_op *op, ocl_plan *plan) {
-    ocl_launch *launch;
-    P2P_TRY(plan_viewed(target, op, P2P_AT_fill_y, "fill", plan, &launch));
-    ocl_arg_float(launch, op->alpha);
-    return P2P_OK;
-}
-
 p2p_status ocl_plan_act_fwd(const ocl_target *target, const p2p_op *op, ocl_plan *plan) {
     ocl_launch *launch;
     P2P_TRY(plan_viewed(target, op, P2P_AT_act_fwd_y, "act_fwd", plan, &launch));

@@ -1,8 +1,9 @@
-/* Collectives over the devices of one session.
+/* Collectives over the devices of a session.
  *
- * Where all devices are of one module that has a communicator, that one does the work. Otherwise everything
- * goes through host memory here: replicas are reduced in replica order, in double precision, a chunk at a
- * time, and every step waits. That is correct for any mix of devices and not fast.
+ * If all devices are of one module that has a communicator, it performs the collective. Otherwise the data
+ * passes through host memory: a chunk at a time is read from all replicas, reduced in replica order in double
+ * precision, and written to all replicas, and every transfer is waited for. This works for any mix of
+ * devices, and is slow.
  */
 #include "device_internal.h"
 #include "host/log.h"
@@ -15,9 +16,9 @@ enum { CHUNK_ELEMENTS = 1 << 20 };
 struct p2p_comm {
     p2p_device **devices;
     int count;
-    const p2p_module *module; /* whose communicator `be` is; NULL for the way through the host */
+    const p2p_module *module; /* of communicator `be`; NULL: collectives pass through host memory */
     p2p_be_comm *be;
-    char *staging; /* what was read: replica i's part starts at i * staging_bytes */
+    char *staging; /* a chunk of every replica: replica i's begins at i * staging_bytes */
     size_t staging_bytes;
     double *sum;
     size_t sum_elements;
@@ -25,7 +26,7 @@ struct p2p_comm {
 
 /* ---- Opening ------------------------------------------------------------------------------------------ */
 
-/* The module whose communicator can join all devices, else NULL. */
+/* The module of all devices if it has a communicator, else NULL. */
 static const p2p_module *common_module(p2p_device *const *devices, int count) {
     const p2p_module *module = devices[0]->module;
     for (int i = 1; i < count; i++) {
@@ -98,7 +99,7 @@ static p2p_status run_own(p2p_comm *comm, const p2p_op *op, const p2p_place *pla
                           const p2p_ticket *after) {
     size_t count = (size_t)comm->count;
     p2p_contribution *replicas = malloc(count * sizeof *replicas);
-    p2p_ticket *done = malloc(count * sizeof *done); /* later commands are ordered behind them anyway */
+    p2p_ticket *done = malloc(count * sizeof *done); /* not used: later commands are ordered after them */
     p2p_status status = P2P_OK;
     if (!replicas || !done) {
         status = p2p_fail(P2P_OUT_OF_MEMORY, "no host memory for a collective");
@@ -118,8 +119,8 @@ static p2p_status run_own(p2p_comm *comm, const p2p_op *op, const p2p_place *pla
 
 /* ---- Through host memory ------------------------------------------------------------------------------ */
 
-/* Make room for one chunk of every replica and for its sum. Kept, so that steps after the first allocate
- * nothing. */
+/* Allocates memory for a chunk of every replica and for the sums, unless it exists: runs after the first do
+ * not allocate. */
 static p2p_status reserve(p2p_comm *comm, size_t elements, size_t element_bytes) {
     size_t count = (size_t)comm->count;
     if (elements > SIZE_MAX / sizeof(double) / count) {
@@ -159,7 +160,7 @@ static p2p_status read_chunk(p2p_comm *comm, const p2p_place *places, size_t off
     return finish_all(comm);
 }
 
-/* Every replica gets what is staged for replica `from`. */
+/* Writes the staged chunk of replica `from` to every replica. */
 static p2p_status write_chunk(p2p_comm *comm, const p2p_place *places, size_t offset, size_t bytes,
                               int from) {
     const char *source = comm->staging + (size_t)from * comm->staging_bytes;
@@ -174,7 +175,7 @@ static double staged(const p2p_comm *comm, int replica, size_t i, p2p_type type)
     return type == P2P_TYPE_f64 ? ((const double *)part)[i] : (double)((const float *)part)[i];
 }
 
-/* Replica 0's staged element i becomes `value`. */
+/* Sets replica 0's staged element i. */
 static void stage(p2p_comm *comm, size_t i, p2p_type type, double value) {
     if (type == P2P_TYPE_f64) {
         ((double *)(void *)comm->staging)[i] = value;
@@ -195,7 +196,7 @@ typedef struct {
     double count, mean, m2;
 } moments;
 
-/* Chan, Golub, LeVeque: moments of the union of two disjoint samples. */
+/* The moments of the union of two disjoint samples, by Chan, Golub and LeVeque. */
 static moments combine(moments a, moments b) {
     if (b.count == 0) return a;
     if (a.count == 0) return b;
@@ -222,8 +223,8 @@ static void combine_moments(p2p_comm *comm, const p2p_tensor *stats) {
     }
 }
 
-/* Sums run over stored elements, padding lanes included: those of vectors and filters are zero everywhere and
- * stay so, those of activations mean nothing. */
+/* Sums are over stored elements, padding lanes included: those of vectors and filters are zero on all
+ * replicas and stay zero, those of activations are undefined. */
 static p2p_status run_on_host(p2p_comm *comm, const p2p_op *op, const p2p_place *places) {
     const p2p_tensor *y = &op->t[0];
     bool is_moments = op->kind == P2P_KIND_all_reduce && op->reduction == P2P_REDUCE_MOMENTS;

@@ -1,8 +1,8 @@
-/* Devices, buffers and operations: the only calls of a backend's device table.
+/* Devices, buffers, operations and recordings: calls of a backend's device table.
  *
- * Each call is checked first (the place lies inside a buffer of this device and is aligned, the descriptor is
- * valid, every operand fits its place), then counted, so that a test can make any of them fail. Nothing is
- * planned or remembered here. device_list.c finds and opens devices, comm.c carries out collectives.
+ * Arguments are checked before each call: places are within a buffer of the device and aligned, descriptors
+ * are valid, operands fit their places. Then the call is counted, so that tests can make any call fail.
+ * device_list.c lists and opens devices, comm.c runs collectives.
  */
 #include "device_internal.h"
 #include "host/log.h"
@@ -16,7 +16,7 @@ struct p2p_operation {
     p2p_device *device;
     p2p_be_op *be;
     const char *name; /* of its kind */
-    bool traced;      /* its first run was logged */
+    bool traced;      /* the first run is logged */
 };
 
 struct p2p_recorded {
@@ -26,10 +26,9 @@ struct p2p_recorded {
 
 /* ---- Fault injection ---------------------------------------------------------------------------------- */
 
-/* Atomic, because devices may run in different threads. */
+/* Atomic, because devices may be used in different threads. */
 static atomic_uint_fast64_t calls_counted, call_to_fail;
-/* The call at which devices are lost, from P2P_LOSE_DEVICE_AT; 0: never. All later ones find them lost, too.
- */
+/* From P2P_LOSE_DEVICE_AT: devices are lost from this call on; 0: never. */
 static atomic_uint_fast64_t call_to_lose;
 
 uint64_t p2p_fault_inject(uint64_t nth) {
@@ -85,8 +84,8 @@ void p2p_device_close(p2p_device *device) {
     free(device);
 }
 
-/* The real device behind one that is only pretended to be lost must not go on working on memory that is about
- * to be freed: these two calls are made all the same. */
+/* Submit and wait are made even if the loss of the device is injected: the real device must not access memory
+ * that the caller is about to free. */
 p2p_status p2p_device_submit(p2p_device *device, p2p_ticket *ticket) {
     const p2p_status counted = p2p_call_count("submit");
     if (counted != P2P_OK && counted != P2P_DEVICE_LOST) return counted;
@@ -215,7 +214,7 @@ static p2p_status check_choice(const p2p_device *device, const p2p_op *op) {
     if (!p2p_op_is_convolution(op))
         return p2p_fail(P2P_INVALID, "%s: no choice for a %s", device->address, p2p_kind_name(op->kind));
     if (p2p_device_has_choices(device)) return P2P_OK;
-    return p2p_fail(P2P_UNSUPPORTED, "%s has one way for every convolution", device->address);
+    return p2p_fail(P2P_UNSUPPORTED, "%s has one algorithm for every convolution", device->address);
 }
 
 p2p_status p2p_operation_choose(p2p_device *device, const p2p_op *op, p2p_tune mode, double (*clock)(void),
@@ -228,7 +227,7 @@ p2p_status p2p_operation_choose(p2p_device *device, const p2p_op *op, p2p_tune m
     log_op(device, "choose", &plain,
            status != P2P_OK  ? p2p_message()
            : choice->name[0] ? choice->name
-                             : "by arithmetic");
+                             : "by heuristic");
     return status;
 }
 
@@ -236,7 +235,7 @@ p2p_status p2p_operation_impose(p2p_device *device, const p2p_op *op, const char
     P2P_TRY(check_choice(device, op));
     const p2p_op plain = p2p_op_plain_convolution(op);
     p2p_status status = P2P_CALL("op_impose", device->module->device.op_impose(device->be, &plain, name));
-    log_op(device, "impose", &plain, status != P2P_OK ? p2p_message() : name[0] ? name : "by arithmetic");
+    log_op(device, "impose", &plain, status != P2P_OK ? p2p_message() : name[0] ? name : "by heuristic");
     return status;
 }
 
@@ -257,7 +256,7 @@ static p2p_status check_places(const p2p_device *device, const p2p_op *op, const
 p2p_status p2p_operation_create(p2p_device *device, const p2p_op *op, const p2p_place *places,
                                 p2p_place scratch, p2p_operation **operation) {
     *operation = NULL;
-    p2p_query answer; /* validates, and says how much scratch memory there must be */
+    p2p_query answer; /* also validates `op` */
     P2P_TRY(p2p_operation_query(device, op, &answer));
     P2P_TRY(check_places(device, op, places));
     if (answer.scratch_bytes > 0) {
@@ -310,7 +309,7 @@ p2p_status p2p_operation_create_peak(p2p_device *device, p2p_type type, int step
 
 p2p_status p2p_operation_run(p2p_operation *operation) {
     p2p_device *device = operation->device;
-    if (!operation->traced) { /* once is enough to see where a driver crashed, and keeps the log readable */
+    if (!operation->traced) { /* one line per operation suffices to locate a crash of a driver */
         p2p_log("%s: first run of a %s", device->address, operation->name);
         operation->traced = true;
     }

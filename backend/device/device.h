@@ -1,8 +1,8 @@
-/* Devices and buffers as the core uses them: the only callers of a backend's table (device.c, device_list.c,
- * comm.c).
+/* Modules, devices, buffers, operations and communicators as the core uses them. The files of device/ are the
+ * only callers of a backend's table.
  *
- * Every call is checked (bounds, alignment, validated descriptors), counted, optionally traced to the log,
- * and can be made to fail for tests. Nothing here plans or remembers operations.
+ * Every call is checked (bounds, alignment, validity of descriptors), counted, and logged if logging is on.
+ * Tests can make any call fail. Planning is in plan/.
  */
 #ifndef P2P_CORE_DEVICE_H
 #define P2P_CORE_DEVICE_H
@@ -15,17 +15,17 @@ typedef struct p2p_operation p2p_operation;
 typedef struct p2p_recorded p2p_recorded;
 typedef struct p2p_comm p2p_comm;
 
-/* A place in a buffer; {0} is absent. */
+/* A position in a buffer; {0} means absent. */
 typedef struct {
     p2p_buffer *buffer;
     size_t offset;
 } p2p_place;
 
-/* Modules known to this process: index from 0, NULL past the end. module.c. */
+/* The loaded modules of this process: `index` from 0; NULL past the end. module.c */
 const p2p_module *p2p_module_at(int index);
-/* Add a module (tests: the null device). It must outlive the process. */
+/* Adds a module, for tests. P2P_INVALID if its name is taken. It must remain valid until the process ends. */
 p2p_status p2p_module_register(p2p_module_entry entry);
-/* What modules may call. */
+/* The services that are passed to modules. */
 const p2p_host *p2p_host_services(void);
 
 const p2p_device_info *p2p_device_describe(const p2p_device *device);
@@ -42,20 +42,21 @@ p2p_status p2p_operation_create(p2p_device *device, const p2p_op *op, const p2p_
                                 p2p_place scratch, p2p_operation **operation);
 p2p_status p2p_operation_run(p2p_operation *operation);
 void p2p_operation_destroy(p2p_operation *operation);
-/* The peak_create of p2p_backend.h, `counts` with room for `capacity` float32s. To run like an operation. */
+/* peak_create of p2p_backend.h. `counts` has room for `capacity` float32 numbers. The result is run and
+ * destroyed as an operation. P2P_UNSUPPORTED if the backend has no such kernel. */
 p2p_status p2p_operation_create_peak(p2p_device *device, p2p_type type, int steps, p2p_place counts,
                                      int capacity, p2p_operation **operation, double *multiply_adds);
 
-/* Whether the device has several ways of computing convolutions; without, the next two are refused. */
+/* Whether the device has several algorithms for convolutions. If not, the next two return P2P_UNSUPPORTED. */
 bool p2p_device_has_choices(const p2p_device *device);
-/* op_choose and op_impose of p2p_backend.h; `op` is reduced to its plain convolution first. */
+/* op_choose and op_impose of p2p_backend.h, for the plain convolution of `op`. */
 p2p_status p2p_operation_choose(p2p_device *device, const p2p_op *op, p2p_tune mode, double (*clock)(void),
                                 p2p_choice *choice);
 p2p_status p2p_operation_impose(p2p_device *device, const p2p_op *op, const char *name);
 
 p2p_status p2p_device_submit(p2p_device *device, p2p_ticket *ticket);
 p2p_status p2p_device_wait(p2p_device *device, p2p_ticket ticket);
-/* Submit and wait: for set-up, reads and tests, never inside a step. */
+/* Submits and waits. For set-up, reads and tests; not used within a step. */
 p2p_status p2p_device_finish(p2p_device *device);
 
 bool p2p_device_can_record(const p2p_device *device);
@@ -64,15 +65,15 @@ p2p_status p2p_record_end(p2p_device *device, p2p_recorded **recorded);
 p2p_status p2p_recorded_run(p2p_recorded *recorded);
 void p2p_recorded_destroy(p2p_recorded *recorded);
 
-/* Collectives over one session's devices: the backend's own where all devices are of one module that has
- * it, else a sum through host memory in replica order (double precision). comm.c. */
+/* Collectives over a session's devices: by the backend's communicator if all devices are of one module that
+ * has one, else through host memory, reduced in replica order in double precision. comm.c */
 p2p_status p2p_comm_open(p2p_device *const *devices, int count, int world, int rank0, p2p_comm **comm);
 void p2p_comm_close(p2p_comm *comm);
-/* places[i] and after[i] belong to devices[i]; the result is in place for commands enqueued later. */
+/* places[i] and after[i] belong to devices[i]. Commands that are enqueued later see the result. */
 p2p_status p2p_comm_run(p2p_comm *comm, const p2p_op *op, const p2p_place *places, const p2p_ticket *after);
 
-/* Tests: the `nth` fallible table call from now (1 is the next) fails with P2P_FAILED and a message that says
- * so; 0 switches it off. Returns the number of calls counted since the last setting. */
+/* For tests: makes the nth fallible table call from now (1 is the next) fail with P2P_FAILED and a message
+ * that begins with "injected fault"; 0 disables it. Returns the number of calls since the last setting. */
 uint64_t p2p_fault_inject(uint64_t nth);
 
 #endif

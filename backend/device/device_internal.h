@@ -1,5 +1,4 @@
-/* What device.c shares with comm.c and module.c: the objects behind device.h and the guard in front of every
- * call of a backend's table. No other file of the core includes this.
+/* Private to device/: the structures behind device.h, and the counting of calls of a backend's table.
  */
 #ifndef P2P_CORE_DEVICE_INTERNAL_H
 #define P2P_CORE_DEVICE_INTERNAL_H
@@ -19,34 +18,34 @@ struct p2p_buffer {
     size_t bytes;
 };
 
-/* A backend of this build: loaded, or (module NULL) not, with the reason. */
+/* A backend of this build. `module` is NULL if it could not be loaded, for `reason`. */
 typedef struct {
     const char *name;
     const p2p_module *module;
     char reason[512];
 } p2p_module_slot;
 
-/* Every backend of this build, then registered ones; NULL past the end. module.c. Loads modules on the first
- * call, which must not race with another. */
+/* Every backend of this build, then registered ones; NULL past the end. The first call loads the modules and
+ * must not be concurrent with another. module.c */
 const p2p_module_slot *p2p_module_slot_at(int index);
 
-/* Count one fallible table call; it must not be made, and fails, where p2p_fault_inject chose it (P2P_FAILED)
- * or the device was lost on purpose (P2P_DEVICE_LOST). */
+/* Counts a fallible table call. Returns P2P_FAILED if p2p_fault_inject selected this call, and
+ * P2P_DEVICE_LOST after P2P_LOSE_DEVICE_AT; then the call must not be made. */
 p2p_status p2p_call_count(const char *function);
-/* The status of a call that must fail. */
+/* The status that such a call returns. */
 p2p_status p2p_call_failure(void);
-/* For tests of whole programs: P2P_LOSE_DEVICE_AT=N in the environment loses every device at the Nth table
- * call. Read whenever a device is opened. P2P_USAGE where it is no number. */
+/* Reads P2P_LOSE_DEVICE_AT=N from the environment, for tests of whole programs: from the Nth table call on
+ * every device is lost. Called when a device is opened. P2P_USAGE if the value is not a number. */
 p2p_status p2p_fault_read_environment(void);
 
-/* Make one fallible table call, unless it is the one that must fail. */
+/* Makes a fallible table call unless it must fail. */
 #define P2P_CALL(function, call) (p2p_call_count(function) == P2P_OK ? (call) : p2p_call_failure())
 
-/* The backend's form of a place of this device; {0} for an absent one. */
+/* The backend's form of a place; {0} for an absent one. */
 p2p_binding p2p_place_binding(p2p_place place);
 
-/* P2P_INVALID unless [offset, offset + bytes) lies in a buffer of `device` and the offset is aligned. `what`
- * names the operand or the call in messages. */
+/* P2P_INVALID unless [offset, offset + bytes) is within a buffer of `device` and the offset is aligned.
+ * `what` names the operand or the call in messages. */
 p2p_status p2p_place_check(const p2p_device *device, const char *what, p2p_place place, size_t bytes);
 
 #endif

@@ -1,7 +1,7 @@
-/* Finding devices: the list of all of them, and opening one by its address.
+/* The list of all devices, and opening of a device by its address.
  *
- * A device asked for by name is opened or refused with the reason; nothing else is ever taken in its place.
- * What can be done with an open device is in device.c.
+ * A device given by name is opened or the call fails with the reason; no other device is substituted. The
+ * functions of an open device are in device.c.
  */
 #include "device_internal.h"
 #include "host/cache.h"
@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A device found in a module, or (index -1) a module without any, with the reason in info.unusable. */
+/* A device of a module, or a module without devices (index -1, reason in info.unusable). */
 typedef struct {
     const char *module_name;
     const p2p_module *module;
@@ -45,14 +45,14 @@ static found_device find_device(const p2p_module_slot *slot, int index) {
     return item;
 }
 
-/* Append every device of one module. Fails only when memory does. */
+/* Appends all devices of a module. Fails only if out of memory. */
 static p2p_status find_in_module(found_list *list, const p2p_module_slot *slot) {
     if (!slot->module) return append_without_device(list, slot, slot->reason);
     int count = 0;
     if (P2P_CALL("device_count", slot->module->device_count(&count)) != P2P_OK) {
         return append_without_device(list, slot, p2p_message());
     }
-    if (count <= 0) return append_without_device(list, slot, "it sees no device");
+    if (count <= 0) return append_without_device(list, slot, "it finds no device");
     for (int i = 0; i < count; i++) {
         found_device item = find_device(slot, i);
         P2P_TRY(found_append(list, &item));
@@ -70,7 +70,7 @@ static bool usable(const found_device *item) {
     return item->index >= 0 && item->info.unusable[0] == '\0';
 }
 
-/* Smaller is better. The reference is so slow that anything else comes first. */
+/* Smaller is better. The reference is last, because it is slow. */
 static int preference(const found_device *item) {
     if (strcmp(item->module_name, "reference") == 0) return 3;
     switch (item->info.type) {
@@ -83,7 +83,7 @@ static int preference(const found_device *item) {
     }
 }
 
-/* What "auto" takes: NULL when nothing can be used. */
+/* The device that "auto" selects; NULL if no device is usable. */
 static const found_device *choose_default(const found_list *list) {
     const found_device *best = NULL;
     for (int i = 0; i < list->count; i++) {
@@ -145,7 +145,7 @@ p2p_status p2p_device_list(p2p_device_entry **entries, int *count) {
 
 /* ---- Opening ------------------------------------------------------------------------------------------ */
 
-/* A backend's promises about its devices that the core relies on. */
+/* Checks properties of a device on which the core relies. */
 static p2p_status check_info(const char *address, const p2p_device_info *info) {
     if (info->alignment == 0 || (info->alignment & (info->alignment - 1)) != 0) {
         return p2p_fail(P2P_FAILED, "%s: alignment %zu is no power of two", address, info->alignment);
@@ -159,7 +159,8 @@ static p2p_status check_info(const char *address, const p2p_device_info *info) {
     return P2P_OK;
 }
 
-/* All that the core takes from the environment; a cache without a folder only costs time. */
+/* Reads all environment variables of the core. Without a cache folder the program only takes longer, so this
+ * is not a failure. */
 static p2p_status read_environment(void) {
     const char *folder = NULL;
     if (p2p_cache_folder(&folder) != P2P_OK) p2p_log("cache: %s", p2p_message());
@@ -189,7 +190,7 @@ static p2p_status open_auto(const found_list *list, p2p_device **device) {
     const found_device *chosen = choose_default(list);
     if (chosen) return open_found(chosen, device);
     p2p_fail(P2P_NO_DEVICE, "no device can be used");
-    return p2p_hint(P2P_NO_DEVICE, "`p2p devices` says why");
+    return p2p_hint(P2P_NO_DEVICE, "`p2p devices` prints the reasons");
 }
 
 static p2p_status fail_unknown_backend(const char *address, size_t name_length) {
@@ -204,7 +205,7 @@ static p2p_status fail_unknown_backend(const char *address, size_t name_length) 
     return p2p_hint(P2P_NO_DEVICE, "this program has: %s; or write auto", names);
 }
 
-/* Digits after the colon; -1 when there is no colon, -2 when there is but no number after it. */
+/* The number after the colon; -1 if there is no colon, -2 if it is not followed by a number. */
 static int parse_index(const char *suffix) {
     if (*suffix == '\0') return -1;
     const char *digits = suffix + 1;
@@ -220,9 +221,9 @@ static p2p_status open_index(const p2p_module_slot *slot, int index, const char 
     return p2p_fail(P2P_NO_DEVICE, "device \"%s\" can't be used: %s", address, item.info.unusable);
 }
 
-/* The first usable device; the message of a failure is about the first that isn't. */
+/* Opens the first usable device. If there is none, the message has the first device's reason. */
 static p2p_status open_first(const p2p_module_slot *slot, int count, p2p_device **device) {
-    char reason[512] = "it sees none";
+    char reason[512] = "it finds none";
     for (int i = 0; i < count; i++) {
         found_device item = find_device(slot, i);
         if (usable(&item)) return open_found(&item, device);

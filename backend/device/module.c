@@ -1,7 +1,7 @@
-/* Modules: the backends linked into this program, and what they may call.
+/* Modules: the backends linked into this program, and the services that they may use.
  *
- * A module that can't be loaded stays in the list with its reason, so that `p2p devices` can show it. This
- * file calls nothing of a module but its entry symbol.
+ * A module that cannot be loaded stays in the list with the reason, which `p2p devices` prints. Of a module's
+ * functions only the entry function is called here.
  */
 #include "device_internal.h"
 #include "host/cache.h"
@@ -41,7 +41,7 @@ enum { BUILT_IN_COUNT = sizeof built_in / sizeof built_in[0], SLOT_CAPACITY = 16
 static p2p_module_slot slots[SLOT_CAPACITY];
 static int slot_count;
 
-/* The name of a required function that the module lacks, NULL when it is complete. */
+/* The name of a required function that the module lacks; NULL if it is complete. */
 static const char *missing_function(const p2p_module *module) {
     const p2p_device_table *device = &module->device;
     const struct {
@@ -77,12 +77,12 @@ static const char *missing_function(const p2p_module *module) {
     return NULL;
 }
 
-/* Call the entry and check what it gives. `name` is for messages; NULL before the module has told it. */
+/* Calls the entry function and checks its result. `name` is for messages, NULL if not known. */
 static p2p_status load(p2p_module_entry entry, const char *name, const p2p_module **module) {
     const char *known = name ? name : "a module";
     const p2p_module *loaded = entry(P2P_BACKEND_ABI, p2p_host_services());
     if (!loaded) {
-        return p2p_fail(P2P_FAILED, "%s does not speak version %d of the backend interface", known,
+        return p2p_fail(P2P_FAILED, "%s does not support version %d of the backend interface", known,
                         (int)P2P_BACKEND_ABI);
     }
     if (loaded->abi != P2P_BACKEND_ABI) {

@@ -1,6 +1,6 @@
-/* What a device can compute at most: a kernel of the backend's that only multiplies and adds, timed. Measures
- * and returns work and seconds; what is done with them is the caller's, and so is the clock. No memory rate
- * is measured here (transfer.c), and no operation of a network.
+/* Measures a device's peak with a kernel of the backend that only multiplies and adds. Returns work and
+ * seconds; the caller provides the clock and evaluates them. Memory rates are measured in transfer.c,
+ * operations of networks by p2p_plan_profile.
  */
 #include "device.h"
 
@@ -25,7 +25,7 @@ static p2p_status run(const peak *p, double *seconds) {
     return P2P_OK;
 }
 
-/* The first run of a kernel may compile it, so the second is timed. */
+/* Times the second run, because the first may compile the kernel. */
 static p2p_status try_steps(peak *p, int steps, double *seconds) {
     p2p_operation_destroy(p->kernel);
     P2P_TRY(p2p_operation_create_peak(p->device, p->type, steps, (p2p_place){p->counts, 0}, CAPACITY,
@@ -55,7 +55,8 @@ static p2p_status check(const peak *p) {
     float *counts = malloc(CAPACITY * sizeof *counts);
     if (!counts) return p2p_fail(P2P_OUT_OF_MEMORY, "no host memory for the counts of a peak");
     p2p_status status = check_counts(p, counts);
-    if (status != P2P_OK) (void)p2p_device_finish(p->device); /* no read may be left that uses the memory */
+    if (status != P2P_OK)
+        (void)p2p_device_finish(p->device); /* a pending read must not access freed memory */
     free(counts);
     return status;
 }

@@ -1,5 +1,5 @@
-/* How fast memory moves between host and device, and within the device. Measures and returns seconds; what is
- * done with them is the caller's. The clock is the caller's too: nothing here asks the operating system.
+/* Measures transfers between host and device, and within the device. Returns seconds; the caller provides the
+ * clock and evaluates them.
  */
 #include "device.h"
 
@@ -41,7 +41,7 @@ static p2p_status prepare(transfer *t) {
     P2P_TRY(p2p_buffer_create(t->device, t->bytes, &t->to));
     t->host = malloc(t->bytes);
     if (!t->host) return p2p_fail(P2P_OUT_OF_MEMORY, "no host memory for a transfer of %zu bytes", t->bytes);
-    memset(t->host, 1, t->bytes); /* memory that was never written is not really there yet */
+    memset(t->host, 1, t->bytes); /* makes the operating system allocate the pages */
     return prepare_kernel(t);
 }
 
@@ -79,7 +79,7 @@ p2p_status p2p_device_time_transfers(p2p_device *device, size_t bytes, double (*
     transfer t = {.device = device, .bytes = bytes, .clock = clock};
     p2p_status status = prepare(&t);
     if (status == P2P_OK) status = time_all(&t, count, times);
-    if (status != P2P_OK) (void)p2p_device_finish(device); /* no command may be left that uses the memory */
+    if (status != P2P_OK) (void)p2p_device_finish(device); /* pending commands must not access freed memory */
     release(&t);
     return status;
 }

@@ -1,43 +1,43 @@
-/* Gradients: p2p_backward walks the list of nodes backwards once and appends the nodes that compute the
- * gradients asked for, by one small rule per kind. Time and memory are linear in the size of the graph.
+/* Gradients. p2p_backward traverses the list of nodes backwards once and appends the nodes that compute the
+ * requested gradients, by one rule per kind. Time and memory are linear in the size of the graph.
  *
- * Only values that depend on something asked for and that a loss reaches get a gradient: what is frozen or
- * detached costs nothing. There are no second derivatives: the nodes appended here have no rules.
+ * Only values that depend on a requested parameter or value, and on which a loss depends, get a gradient:
+ * frozen and detached parts of a graph cost nothing. There are no second derivatives: the appended nodes have
+ * no rules.
  */
 #include "ir.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-/* One call of p2p_backward. Values and nodes that it appends itself lie behind the counts. */
+/* The state of one call of p2p_backward. Values and nodes that it appends itself are beyond the counts. */
 typedef struct {
     p2p_graph *graph;
     p2p_network *target;
     int node_count, value_count;
-    bool *needed;  /* by value: depends on something that a gradient is asked for */
-    bool *chosen;  /* by value: one of the losses */
+    bool *needed;  /* by value: depends on something whose gradient is requested */
+    bool *chosen;  /* by value: one of the given losses */
     bool *reduced; /* by value: statistics over all replicas */
-    int *gradient; /* by value: where its gradient is summed up; 0 as long as no loss has reached it */
+    int *gradient; /* by value: the value that accumulates its gradient; 0 before the first contribution */
     bool *written; /* by parameter of the target: its gradient has a first contribution */
-    p2p_network **updated; /* networks whose update stands behind the node at hand */
+    p2p_network **updated; /* networks that are updated after the current node */
     int updated_count, updated_capacity;
 } walk;
 
-/* ---- Building blocks of the rules -----------------------------------------------------------------------
- */
+/* ---- Building blocks of the rules --------------------------------------------------------------------- */
 
 static bool is_needed(const walk *w, int value) {
     return value < w->value_count && w->needed[value];
 }
 
-/* The gradient of a value that a node of the walk made, 0 when there is none. A range has its parent's. */
+/* The gradient of a value, 0 if there is none. A range has its parent's. */
 static int gradient_of(const walk *w, int value) {
     const ir_value *v = &w->graph->values[value];
     if (v->origin == IR_RANGE) value = v->parent;
     return value < w->value_count ? w->gradient[value] : 0;
 }
 
-/* A node of the given kind with the numbers of the forward node: the kinds of one layer share them. */
+/* Appends a node of the given kind with the fields of the forward node, which the kinds of a layer share. */
 static ir_node *append(walk *w, const ir_node *forward, p2p_kind kind) {
     ir_node *node = ir_node_add(w->graph, kind);
     if (!node) return NULL;
@@ -49,7 +49,8 @@ static ir_node *append(walk *w, const ir_node *forward, p2p_kind kind) {
     return node;
 }
 
-/* Let the node's operand contribute to the gradient of `value`: the first contribution overwrites. */
+/* Makes the node's operand a contribution to the gradient of `value`: the first overwrites, later ones
+ * accumulate. */
 static void contribute(walk *w, ir_node *node, int operand, int value) {
     int *gradient = &w->gradient[value];
     if (*gradient)
@@ -59,7 +60,7 @@ static void contribute(walk *w, ir_node *node, int operand, int value) {
     node->value[operand] = *gradient;
 }
 
-/* The same for a parameter of the target, whose gradient is a part of the network's state. */
+/* The same for a parameter of the target, whose gradient is part of the network's state. */
 static void contribute_to_param(walk *w, ir_node *node, int operand, int value) {
     int param = w->graph->values[value].param;
     if (w->written[param]) node->op.accumulate |= 1u << operand;
@@ -67,10 +68,9 @@ static void contribute_to_param(walk *w, ir_node *node, int operand, int value) 
     node->value[operand] = ir_state_value(w->graph, w->target, param, P2P_STATE_GRADIENT);
 }
 
-/* ---- Rules, one per forward kind -------------------------------------------------------------------------
- */
+/* ---- Rules, one per forward kind ---------------------------------------------------------------------- */
 
-/* A host's image has no gradient; one that is asked for is that of the prepared activation. */
+/* Host images have no gradient. A requested gradient is that of the prepared activation. */
 static void grad_prepare(walk *w, const ir_node *f) {
     (void)w, (void)f;
 }
@@ -88,7 +88,7 @@ static void grad_copy(walk *w, const ir_node *f) {
     ir_node_check(w->graph, node);
 }
 
-/* dw[k,c,r,s] from x and dy as the forward convolution w lies between them. */
+/* Appends dw[k,c,r,s], with x and dy in their roles of the forward convolution. */
 static void filter_gradient(walk *w, const ir_node *f, int filter, int x, int dy) {
     if (!is_needed(w, filter)) return;
     ir_node *node = append(w, f, P2P_KIND_conv_bwd_filter);
@@ -112,7 +112,8 @@ static void grad_conv_fwd(walk *w, const ir_node *f) {
     ir_node_check(w->graph, node);
 }
 
-/* The transposed convolution, which calls its input dy and its output dx: input and output change roles. */
+/* The transposed convolution. Its input is operand dy and its output operand dx, so the roles of x and dy in
+ * the filter gradient are exchanged. */
 static void grad_conv_bwd_data(walk *w, const ir_node *f) {
     int input = f->value[P2P_AT_conv_bwd_data_dy], filter = f->value[P2P_AT_conv_bwd_data_w];
     int d_output = gradient_of(w, f->value[P2P_AT_conv_bwd_data_dx]);
@@ -126,7 +127,7 @@ static void grad_conv_bwd_data(walk *w, const ir_node *f) {
     ir_node_check(w->graph, node);
 }
 
-/* A bias, added in place: dy is the gradient of y before and after. */
+/* A bias, added in place: the gradient of y is the same before and after the addition. */
 static void grad_axpby(walk *w, const ir_node *f) {
     int bias = f->value[P2P_AT_axpby_x];
     if (!is_needed(w, bias)) return;
@@ -138,7 +139,7 @@ static void grad_axpby(walk *w, const ir_node *f) {
     ir_node_check(w->graph, node);
 }
 
-/* A backward node of a normalisation with what both kinds read, at the same positions. */
+/* Appends a backward node of a normalisation with the operands that both kinds have at the same positions. */
 static ir_node *append_norm(walk *w, const ir_node *f, p2p_kind kind) {
     _Static_assert((int)P2P_AT_norm_bwd_stats_dy == (int)P2P_AT_norm_bwd_apply_dy, "operands agree");
     ir_node *node = append(w, f, kind);
@@ -152,8 +153,9 @@ static ir_node *append_norm(walk *w, const ir_node *f, p2p_kind kind) {
     return node;
 }
 
-/* The sums over each group, and from them the gradients of scale and shift: of this replica's images, for
- * those are summed with all other gradients. Gives the sums' value. */
+/* Appends the sums over each group, and from them the gradients of scale and shift. These are sums over this
+ * replica's images only, because all_reduce_gradients adds the other replicas' later. Returns the sums'
+ * value; 0 after a failure. */
 static int norm_sums(walk *w, const ir_node *f) {
     ir_value stats = w->graph->values[f->value[P2P_AT_norm_apply_stats]];
     stats.c = 2;
@@ -204,7 +206,7 @@ static void grad_act_fwd(walk *w, const ir_node *f) {
     ir_node_check(w->graph, node);
 }
 
-/* The same mask again. */
+/* The gradient is multiplied by the same mask. */
 static void grad_dropout(walk *w, const ir_node *f) {
     ir_node *node = append(w, f, P2P_KIND_dropout);
     if (!node) return;
@@ -214,7 +216,7 @@ static void grad_dropout(walk *w, const ir_node *f) {
     ir_node_check(w->graph, node);
 }
 
-/* A kind without a rule can't carry a gradient; statistics are part of norm_apply's rule. */
+/* A gradient cannot pass through a kind without a rule. norm_apply's rule includes the statistics. */
 static void (*const rules[P2P_KIND_COUNT])(walk *w, const ir_node *f) = {
     [P2P_KIND_prepare] = grad_prepare,   [P2P_KIND_copy] = grad_copy,
     [P2P_KIND_conv_fwd] = grad_conv_fwd, [P2P_KIND_conv_bwd_data] = grad_conv_bwd_data,
@@ -222,8 +224,7 @@ static void (*const rules[P2P_KIND_COUNT])(walk *w, const ir_node *f) = {
     [P2P_KIND_act_fwd] = grad_act_fwd,   [P2P_KIND_dropout] = grad_dropout,
 };
 
-/* ---- Forwards: what depends on the things asked for
- * -------------------------------------------------------- */
+/* ---- Forward pass: values that need a gradient -------------------------------------------------------- */
 
 static bool is_trainable(const ir_value *v) {
     return v->origin == IR_STATE && v->part == P2P_STATE_VALUE &&
@@ -245,7 +246,7 @@ static void mark_outputs(walk *w, const ir_node *node) {
     }
 }
 
-/* Dependence flows through nodes in program order, and not through an alias, which no node makes. */
+/* Dependence propagates through nodes in program order. No node writes an alias, so it stops there. */
 static void mark_needed(walk *w, const p2p_value *values, int count) {
     p2p_graph *graph = w->graph;
     for (int i = 1; i < w->value_count; i++)
@@ -258,11 +259,10 @@ static void mark_needed(walk *w, const p2p_value *values, int count) {
     }
 }
 
-/* ---- Where gradients begin: the losses compute theirs at their own place in the program
- * --------------------- */
+/* ---- Start: the loss nodes compute the gradients of the losses in place ------------------------------- */
 
 typedef struct {
-    int x, target, loss, dx; /* operand positions; target is -1 where it is a number */
+    int x, target, loss, dx; /* operand positions; target is -1 if it is a field */
 } loss_operands;
 
 static const loss_operands bce_operands = {P2P_AT_loss_bce_x, -1, P2P_AT_loss_bce_loss, P2P_AT_loss_bce_dx};
@@ -287,7 +287,7 @@ static void start_at(walk *w, ir_node *node, const loss_operands *at) {
     p2p_graph *graph = w->graph;
     const char *name = graph->values[node->value[at->loss]].name;
     if (node->value[at->dx]) {
-        ir_fail(graph, P2P_INVALID, "loss '%s' was differentiated before; a loss serves one p2p_backward",
+        ir_fail(graph, P2P_INVALID, "loss '%s' was differentiated before; one p2p_backward can use a loss",
                 name);
         return;
     }
@@ -309,8 +309,7 @@ static void start_at_losses(walk *w) {
     }
 }
 
-/* ---- Backwards
- * ----------------------------------------------------------------------------------------------- */
+/* ---- Backward pass ------------------------------------------------------------------------------------ */
 
 static void note_update(walk *w, const ir_node *adam) {
     void *grown = ir_grow(w->updated, w->updated_count, &w->updated_capacity, sizeof *w->updated);
@@ -342,12 +341,12 @@ static bool makes_gradient(const walk *w, const ir_node *f) {
 }
 
 static void differentiate(walk *w, const ir_node *node) {
-    ir_node f = *node; /* the array moves while the rule appends */
+    ir_node f = *node; /* the rule may reallocate the array */
     p2p_graph *graph = w->graph;
     snprintf(graph->label, sizeof graph->label, "gradient of layer %d, %s", f.layer,
              p2p_kind_name(f.op.kind));
     if (f.backward || !rules[f.op.kind])
-        ir_fail(graph, P2P_INVALID, "a gradient of a gradient is asked for, and there is no rule for that");
+        ir_fail(graph, P2P_INVALID, "a gradient of a gradient is requested, and there is no rule for it");
     else if (check_not_updated(w, &f))
         rules[f.op.kind](w, &f);
 }
@@ -362,8 +361,7 @@ static void walk_back(walk *w) {
     }
 }
 
-/* ---- The call
- * ------------------------------------------------------------------------------------------------ */
+/* ---- p2p_backward ------------------------------------------------------------------------------------- */
 
 static bool check_losses(walk *w, const p2p_value *losses, int count) {
     for (int i = 0; i < count; i++) {
@@ -426,7 +424,7 @@ static void release(walk *w) {
     free(w->updated);
 }
 
-/* Everything asked for must have been reached. */
+/* Fails unless all requested gradients were computed. */
 static void check_reached(walk *w, const p2p_value *values, int count) {
     for (int i = 0; w->target && i < w->target->param_count; i++) {
         const p2p_param_info *info = &w->target->params[i];

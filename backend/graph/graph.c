@@ -1,6 +1,6 @@
-/* The graph builder: each public call checks its arguments, infers the shape of what it makes and appends
- * separate, unfused nodes to the intermediate form. Fusing, layouts and memory are the planner's, gradients
- * are grad.c's. Every node is validated when it is made, so a wrong graph fails at the call that made it.
+/* The graph builder. Each public call checks its arguments, infers the shape of its result and appends
+ * unfused nodes to the intermediate form. Every node is validated when it is added, so an invalid graph fails
+ * at the call that causes it. Fusion, layouts and memory are in plan/, gradients in grad.c.
  */
 #include "ir.h"
 #include "p2p_philox.h"
@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Samples from 0 to the largest of their type become -1 to 1. */
+/* Maps samples from 0 to the largest value of their type to [-1, 1]. */
 static double sample_scale(p2p_type type) {
     return type == P2P_TYPE_u8 ? 1 / 127.5 : 1 / 32767.5;
 }
@@ -24,13 +24,13 @@ p2p_graph *p2p_graph_create(int64_t local_batch, int64_t global_batch, int world
         p2p_fail(P2P_OUT_OF_MEMORY, "no memory for a graph");
         return NULL;
     }
-    graph->values[0] = (ir_value){.n = 0}; /* id 0 is "none" */
+    graph->values[0] = (ir_value){.n = 0}; /* id 0 means none */
     graph->value_count = 1;
     graph->local_batch = local_batch;
     graph->global_batch = global_batch;
     graph->world = world;
     if (local_batch < 1 || global_batch < local_batch || world < 1)
-        ir_fail(graph, P2P_INVALID, "a graph of %lld images of %lld on %d replicas makes no sense",
+        ir_fail(graph, P2P_INVALID, "a graph of %lld images of %lld on %d replicas is invalid",
                 (long long)local_batch, (long long)global_batch, world);
     return graph;
 }
@@ -61,10 +61,9 @@ void p2p_value_shape(const p2p_graph *graph, p2p_value value, int64_t shape[4]) 
     shape[0] = v->n, shape[1] = v->c, shape[2] = v->h, shape[3] = v->w;
 }
 
-/* ---- What every builder does first and last -------------------------------------------------------------
- */
+/* ---- Common parts of all builders --------------------------------------------------------------------- */
 
-/* Start a layer; false when the graph has failed already. `of` and `name` say which one. */
+/* Begins a layer, which `of` and `name` identify in messages. Returns false if the graph has failed. */
 static bool begin(p2p_graph *graph, const char *what, const char *of, const char *name) {
     if (graph->status != P2P_OK) return false;
     graph->layer_count++;
@@ -73,7 +72,7 @@ static bool begin(p2p_graph *graph, const char *what, const char *of, const char
     return true;
 }
 
-/* Start a layer that is named after a parameter. */
+/* Begins a layer named after a parameter. */
 static bool begin_param(p2p_graph *graph, const char *what, const p2p_network *network, p2p_param param) {
     const p2p_param_info *info = network ? p2p_network_param(network, param) : NULL;
     return begin(graph, what, network ? network->name : "", info ? info->name : "");
@@ -94,7 +93,7 @@ static bool check_input(p2p_graph *graph, const char *operand, p2p_value value) 
     return false;
 }
 
-/* The value of a parameter, or 0 with a failure kept. */
+/* The value of a parameter; 0 after a failure, which is recorded. */
 static int param_value(p2p_graph *graph, p2p_network *network, p2p_param param, p2p_param_kind kind) {
     static const char *const kinds[] = {"filter", "vector", "pair of running statistics"};
     if (graph->status != P2P_OK) return 0;
@@ -122,7 +121,7 @@ static int activation(p2p_graph *graph, int64_t n, int64_t c, int64_t h, int64_t
         graph, &(ir_value){.role = IR_ACTIVATION, .origin = IR_LOCAL, .n = n, .c = c, .h = h, .w = w});
 }
 
-/* What a builder returns: the value, or none when anything failed on the way. */
+/* The result of a builder: the value, or none if the graph has failed. */
 static p2p_value result(const p2p_graph *graph, int value) {
     return graph->status == P2P_OK ? (p2p_value){value} : P2P_NONE;
 }
@@ -132,8 +131,7 @@ static void name_value(p2p_graph *graph, int value, const char *name) {
         snprintf(graph->values[value].name, sizeof graph->values[value].name, "%s", name);
 }
 
-/* ---- Inputs and outputs ---------------------------------------------------------------------------------
- */
+/* ---- Inputs and outputs ------------------------------------------------------------------------------- */
 
 static bool name_fits(p2p_graph *graph, const char *name) {
     if (name && *name && strlen(name) < sizeof graph->values->name) return true;
@@ -207,8 +205,7 @@ void p2p_output(p2p_graph *graph, const char *name, p2p_value value, p2p_type ty
     if (check_real_type(graph, type)) add_output(graph, name, value.id, type, false);
 }
 
-/* ---- Convolutions ----------------------------------------------------------------------------------------
- */
+/* ---- Convolutions ------------------------------------------------------------------------------------- */
 
 /* Keeps extents * stride + 2 pad far inside int64_t. */
 enum { MAX_CONV_NUMBER = 1 << 15 };
@@ -221,7 +218,7 @@ static bool check_geometry(p2p_graph *graph, int stride, int pad) {
     return false;
 }
 
-/* w and bias as values (bias may be 0); false after a failure. */
+/* Sets values to those of w and bias (0: no bias). Returns false after a failure. */
 static bool conv_params(p2p_graph *graph, p2p_network *network, p2p_param w, p2p_param bias, int values[2]) {
     values[0] = param_value(graph, network, w, P2P_PARAM_FILTER);
     values[1] = bias.id == -1 ? 0 : param_value(graph, network, bias, P2P_PARAM_VECTOR);
@@ -229,7 +226,7 @@ static bool conv_params(p2p_graph *graph, p2p_network *network, p2p_param w, p2p
 }
 
 static void set_geometry(const p2p_graph *graph, p2p_op *op, int64_t images, int stride, int pad) {
-    op->images = graph->images_apart && images > 1 ? 1 : 0; /* of one image, all are one: the usual form */
+    op->images = graph->images_apart && images > 1 ? 1 : 0; /* for one image, 1 and 0 (all) are equivalent */
     op->stride = stride;
     op->pad_top = op->pad_left = op->pad_bottom = op->pad_right = pad;
 }
@@ -290,8 +287,7 @@ p2p_value p2p_conv_transposed(p2p_graph *graph, p2p_value x, p2p_network *networ
     return result(graph, y);
 }
 
-/* ---- Normalisation ---------------------------------------------------------------------------------------
- */
+/* ---- Normalisation ------------------------------------------------------------------------------------ */
 
 static bool check_norm_options(p2p_graph *graph, const p2p_norm_options *o, p2p_param running) {
     const char *wrong = NULL;
@@ -302,14 +298,14 @@ static bool check_norm_options(p2p_graph *graph, const p2p_norm_options *o, p2p_
     else if (o->sync && o->over != P2P_STATS_BATCH)
         wrong = "only statistics over the batch can be reduced over replicas";
     else if (o->update_running && o->over == P2P_STATS_RUNNING)
-        wrong = "running statistics can't be read and moved at once";
+        wrong = "running statistics can't be read and updated at once";
     else if ((o->update_running || o->over == P2P_STATS_RUNNING) && running.id < 0)
         wrong = "the running statistics are missing";
     if (wrong) ir_fail(graph, P2P_INVALID, "%s", wrong);
     return wrong == NULL;
 }
 
-/* The statistics of x, over all replicas where asked; 0 after a failure. */
+/* Adds the statistics of x, reduced over replicas if `reduce`. Returns their value; 0 after a failure. */
 static int add_stats(p2p_graph *graph, int x, int64_t images, bool reduce) {
     ir_value in = graph->values[x];
     int stats = ir_value_add(graph, &(ir_value){.role = IR_VECTOR,
@@ -362,8 +358,7 @@ p2p_value p2p_norm(p2p_graph *graph, p2p_value x, p2p_network *network, p2p_para
     return result(graph, y);
 }
 
-/* ---- Pointwise layers, ranges
- * ------------------------------------------------------------------------------ */
+/* ---- Pointwise layers, ranges ------------------------------------------------------------------------- */
 
 p2p_value p2p_activation(p2p_graph *graph, p2p_value x, p2p_act act, double slope) {
     if (!begin(graph, "activation", "", "") || !check_input(graph, "x", x)) return P2P_NONE;
@@ -397,7 +392,7 @@ p2p_value p2p_dropout(p2p_graph *graph, p2p_value x, double p, const char *layer
     return result(graph, y);
 }
 
-/* Copy x into the channels from c0 on of `whole`. */
+/* Adds a copy of x into the channels of `whole` from c0 on. */
 static void copy_into_range(p2p_graph *graph, int x, int whole, int64_t c0) {
     if (graph->status != P2P_OK) return;
     ir_value range = graph->values[x];
@@ -442,10 +437,10 @@ p2p_value p2p_detach(p2p_graph *graph, p2p_value x) {
     return result(graph, ir_value_add(graph, &alias));
 }
 
-/* ---- Losses
- * ------------------------------------------------------------------------------------------------ */
+/* ---- Losses ------------------------------------------------------------------------------------------- */
 
-/* The scalar and the node of a loss over x; NULL after a failure. The caller sets x's operand and checks. */
+/* Adds the scalar and the node of a loss over x. NULL after a failure. The caller sets the operands and
+ * validates the node. */
 static ir_node *add_loss(p2p_graph *graph, p2p_kind kind, int x, double weight, const char *name, int *loss) {
     ir_value in = graph->values[x];
     *loss = ir_value_add(graph,
@@ -459,7 +454,7 @@ static ir_node *add_loss(p2p_graph *graph, p2p_kind kind, int x, double weight, 
     return node;
 }
 
-/* Of x against one number. loss_bce and loss_mse have the same operands. */
+/* A loss of x with respect to a constant label. loss_bce and loss_mse have the same operands. */
 static p2p_value label_loss(p2p_graph *graph, p2p_kind kind, p2p_value x, int target, double weight,
                             const char *name) {
     _Static_assert((int)P2P_AT_loss_bce_x == (int)P2P_AT_loss_mse_x &&
@@ -499,8 +494,7 @@ p2p_value p2p_loss_l1(p2p_graph *graph, p2p_value x, p2p_value target, double we
     return result(graph, loss);
 }
 
-/* ---- Updates
- * ----------------------------------------------------------------------------------------------- */
+/* ---- Updates ------------------------------------------------------------------------------------------ */
 
 static bool check_network(p2p_graph *graph, p2p_network *network) {
     if (p2p_network_status(network) == P2P_OK) return true;

@@ -1,5 +1,5 @@
-/* The intermediate form's containers: values and nodes appended in program order, one value per piece of
- * state, the first failure kept, nodes checked on logical tensors. Knows no layer and no gradient rule.
+/* Containers of the intermediate form: values and nodes in program order, one value per part of state, the
+ * first failure, and validation of nodes on logical tensors. Layers are in graph.c, gradient rules in grad.c.
  */
 #include "ir.h"
 
@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Largest extent of a value: far above any image, small enough that shape arithmetic can't overflow. */
+/* Largest extent of a value: far above any image, and small enough to prevent overflow in shapes. */
 enum { MAX_EXTENT = 1 << 24 };
 
 void *ir_grow(void *array, int count, int *capacity, size_t element) {
@@ -28,7 +28,7 @@ p2p_status ir_fail(p2p_graph *graph, p2p_status code, const char *format, ...) {
     vsnprintf(text + label, sizeof text - (size_t)label, format, args);
     va_end(args);
     graph->status = code;
-    memcpy(graph->message, text, sizeof text); /* composed apart: an argument may be the old message */
+    memcpy(graph->message, text, sizeof text); /* an argument may be the old message */
     return p2p_fail(code, "%s", graph->message);
 }
 
@@ -39,7 +39,10 @@ int ir_value_resolve(const p2p_graph *graph, int value) {
     return value;
 }
 
-p2p_tensor ir_logical_tensor(const p2p_graph *graph, int value) {
+/* The tensor of a value in plain f32, for validation before a device is known; {0} for an absent one. Host
+ * images are u8 or u16, the step block is u32. An arena has one element, because its length is not known yet.
+ */
+static p2p_tensor logical_tensor(const p2p_graph *graph, int value) {
     if (value == 0) return (p2p_tensor){0};
     const ir_value *v = &graph->values[ir_value_resolve(graph, value)];
     p2p_tensor tensor = {.type = P2P_TYPE_f32, .n = v->n, .c = v->c, .h = v->h, .w = v->w};
@@ -61,14 +64,14 @@ static p2p_status check_value(p2p_graph *graph, int id) {
     if (v->n > MAX_EXTENT || v->c > MAX_EXTENT || v->h > MAX_EXTENT || v->w > MAX_EXTENT)
         return ir_fail(graph, P2P_INVALID, "a value of %lldx%lldx%lldx%lld is too large", (long long)v->n,
                        (long long)v->c, (long long)v->h, (long long)v->w);
-    p2p_tensor tensor = ir_logical_tensor(graph, id);
+    p2p_tensor tensor = logical_tensor(graph, id);
     if (p2p_tensor_validate(&tensor) != P2P_OK) return ir_fail(graph, P2P_INVALID, "%s", p2p_message());
     return P2P_OK;
 }
 
 int ir_value_add(p2p_graph *graph, const ir_value *value) {
     if (graph->status != P2P_OK) return 0;
-    ir_value copy = *value; /* it may be an element of the array */
+    ir_value copy = *value; /* `value` may point into the array */
     ir_value *values = ir_grow(graph->values, graph->value_count, &graph->value_capacity, sizeof *values);
     if (!values) {
         ir_fail(graph, P2P_OUT_OF_MEMORY, "no memory for a value");
@@ -100,8 +103,7 @@ int ir_step_value(p2p_graph *graph) {
     return graph->step_value;
 }
 
-/* ---- State: a hash table, so that building a graph takes time linear in its size ------------------------
- */
+/* ---- State: a hash table, for graph building in linear time ------------------------------------------- */
 
 enum { WHOLE_ARENA = -1 }; /* ir_value.param of an arena */
 
@@ -110,7 +112,7 @@ static size_t state_hash(const p2p_network *network, int param, p2p_state_part p
     return (size_t)(key * UINT64_C(0x9E3779B97F4A7C15) >> 32); /* Fibonacci hashing */
 }
 
-/* The slot that holds the key, or the empty one where it belongs. */
+/* The slot that holds the key, or the empty slot for it. */
 static int *state_slot(const p2p_graph *graph, int *slots, int capacity, const ir_value *key) {
     size_t at = state_hash(key->network, key->param, key->part);
     for (;; at++) {
@@ -193,8 +195,7 @@ ir_node *ir_node_add(p2p_graph *graph, p2p_kind kind) {
 bool ir_node_check(p2p_graph *graph, const ir_node *node) {
     if (graph->status != P2P_OK) return false;
     p2p_op op = node->op;
-    for (int i = 0; i < p2p_kind_operand_count(op.kind); i++)
-        op.t[i] = ir_logical_tensor(graph, node->value[i]);
+    for (int i = 0; i < p2p_kind_operand_count(op.kind); i++) op.t[i] = logical_tensor(graph, node->value[i]);
     if (p2p_op_validate(&op) == P2P_OK) return true;
     ir_fail(graph, P2P_INVALID, "%s", p2p_message());
     return false;

@@ -1,9 +1,8 @@
-/* The intermediate form between graph.c (which builds it), grad.c (which appends to it) and the planner
- * (fuse.c, memplan.c, plan.c, which copy and rewrite it). Private to the core.
+/* The intermediate form of a graph. graph.c builds it, grad.c appends to it, plan/ copies and rewrites it.
+ * Private to the core.
  *
- * A graph is an array of values and an array of nodes in program order. Shapes are logical; no layout, no
- * memory. A node is an operation descriptor whose operand descriptions are still empty, with a value per
- * operand instead.
+ * A graph is an array of values and an array of nodes in program order. Shapes are logical; there are no
+ * layouts and no memory. A node is an operation descriptor without tensors, with a value per operand instead.
  */
 #ifndef P2P_CORE_IR_H
 #define P2P_CORE_IR_H
@@ -11,41 +10,42 @@
 #include "p2p.h"
 
 typedef enum {
-    IR_ACTIVATION, /* the device's activation storage */
-    IR_FILTER,     /* the device's filter storage */
-    IR_VECTOR,     /* the device's vector storage, plain: vectors, statistics, losses, flat arrays */
+    IR_ACTIVATION, /* in the device's storage of activations */
+    IR_FILTER,     /* in the device's storage of filters */
+    IR_VECTOR,     /* in the device's storage of vectors, plain: vectors, statistics, losses, flat arrays */
     IR_IMAGE,      /* u8 or u16 nhwc */
     IR_WORDS,      /* u32 plain: the step block */
 } ir_role;
 
 typedef enum {
-    IR_LOCAL, /* made by a node; memory from the arena, live from first write to last use */
+    IR_LOCAL, /* written by a node; memory from the arena, live from the first write to the last use */
     IR_INPUT, /* written by the host before each run */
-    IR_STATE, /* a part of a network's parameter: `network`, `param`, `part` */
+    IR_STATE, /* a part (value, gradient or moment) of a parameter: `network`, `param`, `part` */
     IR_ARENA, /* a whole arena of a network, flat (Adam, gradient reduction): `network`, `part` */
     IR_STEP,  /* the step block */
-    IR_RANGE, /* channels [c0, c0 + c) of value `parent`, which is no range itself */
+    IR_RANGE, /* channels [c0, c0 + c) of value `parent`, which is not a range itself */
 } ir_origin;
 
 typedef struct {
     ir_role role;
     ir_origin origin;
-    int64_t n, c, h, w; /* as in p2p_tensor; IR_ARENA: unknown until the device's layout is, all 0 */
-    p2p_type type;      /* inputs: what the host gives. Others: ignored, the device's storage decides */
-    int parent;         /* IR_RANGE */
-    int64_t c0;         /* IR_RANGE */
+    int64_t n, c, h,
+        w;         /* as in p2p_tensor; IR_ARENA: all 0, because the device's layout determines the size */
+    p2p_type type; /* inputs: of the host's elements; unused otherwise */
+    int parent;    /* IR_RANGE */
+    int64_t c0;    /* IR_RANGE */
     p2p_network *network;
     int param;
     p2p_state_part part;
-    bool detached; /* no gradient passes to what made it (a detached value is an alias: see alias_of) */
-    int alias_of;  /* nonzero: the same memory and contents as that value (detach) */
-    char name[64]; /* input, loss or layer name for dumps; "" otherwise */
+    bool detached; /* an alias without a gradient */
+    int alias_of;  /* nonzero: same memory and contents as that value (p2p_detach) */
+    char name[64]; /* of an input, loss or layer; "" otherwise */
 } ir_value;
 
 typedef struct {
     p2p_op op;                   /* kind, accumulate and fields; t[] is empty */
-    int value[P2P_MAX_OPERANDS]; /* 0 where absent */
-    int layer;                   /* for dumps: which builder call made it, from 1 */
+    int value[P2P_MAX_OPERANDS]; /* 0: absent */
+    int layer;                   /* for dumps: the number of the builder call, from 1 */
     bool backward;               /* appended by p2p_backward */
 } ir_node;
 
@@ -62,15 +62,15 @@ struct p2p_graph {
     bool images_apart; /* p2p_graph_images_apart */
     p2p_status status;
     char message[512]; /* of the first failure */
-    ir_value *values;  /* [0] is unused: id 0 is "none" */
+    ir_value *values;  /* [0] is unused: id 0 means none */
     int value_count, value_capacity;
     ir_node *nodes;
     int node_count, node_capacity;
     ir_output *outputs;
     int output_count, output_capacity;
-    int step_value; /* 0 until something needs the step block */
+    int step_value; /* 0 until a node uses the step block */
     int layer_count;
-    char label[288];  /* of the builder call under way, for messages: "layer 3, conv of G.down1.weight" */
+    char label[288];  /* of the current builder call, for messages: "layer 3, conv of G.down1.weight" */
     int *state_slots; /* hash table of state values and arenas by (network, param, part); private to ir.c */
     int state_count, state_capacity;
 };
@@ -83,31 +83,27 @@ struct p2p_network {
     int param_count, param_capacity;
 };
 
-/* ir.c, for graph.c and grad.c: append, keeping the first failure; 0 or NULL after one. A node's pointer is
- * valid until the next node is added. */
+/* ir.c. Append a value or a node. The first failure is recorded in the graph; after a failure the result is 0
+ * or NULL. The pointer to a node is valid until the next node is added. */
 int ir_value_add(p2p_graph *graph, const ir_value *value);
 ir_node *ir_node_add(p2p_graph *graph, p2p_kind kind);
 int ir_value_like(p2p_graph *graph, int value);          /* a local activation of the same shape */
-int ir_value_resolve(const p2p_graph *graph, int value); /* follow alias_of to the end */
-/* The value of a parameter's part, or of a whole arena; one per key. */
+int ir_value_resolve(const p2p_graph *graph, int value); /* the value of which it is an alias, or itself */
+/* The value of a part of a parameter, or of a whole arena. The same key always yields the same value. */
 int ir_state_value(p2p_graph *graph, p2p_network *network, int param, p2p_state_part part);
 int ir_arena_value(p2p_graph *graph, p2p_network *network, p2p_state_part part);
 int ir_step_value(p2p_graph *graph);
-/* The message becomes "LABEL: ..."; only the first failure is kept. */
+/* Records a failure, with the message "LABEL: ...", unless one is recorded. Returns the graph's status. */
 p2p_status ir_fail(p2p_graph *graph, p2p_status code, const char *format, ...) P2P_PRINTF(3, 4);
 
-/* The operand's tensor in plain f32, for validation before any device is known; an absent one gives {0}.
- * Host images are u8 or u16, the step block is u32; an arena, whose length is unknown, is one element. */
-p2p_tensor ir_logical_tensor(const p2p_graph *graph, int value);
-/* p2p_op_validate on logical tensors; a failure is kept in the graph. True when the node is right. */
+/* p2p_op_validate on logical tensors. Returns whether the node is valid; records a failure in the graph. */
 bool ir_node_check(p2p_graph *graph, const ir_node *node);
 
-/* Room for one more element: the array, grown where needed; NULL when memory fails (the old one stays). */
+/* Returns the array with room for at least one more element, reallocated if necessary. NULL if out of memory;
+ * the old array is then unchanged. */
 void *ir_grow(void *array, int count, int *capacity, size_t element);
 
-/* ir_print.c: a node on one line, and a graph with a line per node, for tests and messages. */
-enum { IR_NODE_TEXT = 2048 };
-int ir_node_print(const p2p_graph *graph, const ir_node *node, char *text, size_t size);
+/* The graph as text, a line per node, for tests and debugging. ir_print.c */
 void ir_print(const p2p_graph *graph, FILE *stream);
 
 #endif

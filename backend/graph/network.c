@@ -1,7 +1,7 @@
 /* Networks: lists of named parameters with their shapes and initial distributions.
  *
- * A network holds no numbers: those live in a session's arenas. The first mistake in a declaration is kept
- * and reported by p2p_network_status, by every graph that uses a parameter and by every session.
+ * A network holds no parameter values: these are in a session's arenas. The first failed declaration is
+ * recorded and reported by p2p_network_status, by graphs that use a parameter, and by sessions.
  */
 #include "ir.h"
 

@@ -1,14 +1,14 @@
-/* The files of the cache. One is a header of 56 bytes, then the value:
+/* Files of the cache. A file has a header of 56 bytes, followed by the value:
  *
  *   bytes  0 to  7   "p2pcache"
  *          8 to 15   version of this format, little-endian
  *         16 to 31   the key's hash (XXH128)
  *         32 to 39   the value's size in bytes, little-endian
- *         40 to 55   hash of everything else in the file (XXH128)
+ *         40 to 55   hash of the rest of the file (XXH128)
  *
- * The name is the kind and the key's hash. With 128 bits two keys won't share a hash by accident, so keys are
- * not stored. A reader believes nothing: the file must be exactly as long as its header says, before anything
- * is allocated for it.
+ * The file's name consists of the kind and the key's hash. Accidental collisions of 128-bit hashes are
+ * negligible, so keys are not stored. Readers verify everything: the size limit before memory is allocated,
+ * then version, key, length and checksum.
  */
 #include "cache.h"
 #include "log.h"
@@ -41,9 +41,9 @@ static uint64_t get_number(const unsigned char *bytes) {
     return number;
 }
 
-/* ---- Hashes -------------------------------------------------------------------------------------------- */
+/* ---- Hashes ------------------------------------------------------------------------------------------- */
 
-/* Each part with its size in front, so that a byte can't move from one part to the next unnoticed. */
+/* Hashes each part after its size, so that moving a byte from one part to the next changes the hash. */
 static p2p_status hash_parts(const p2p_key_part *parts, int count, unsigned char hash[HASH_BYTES]) {
     XXH3_state_t *state = XXH3_createState();
     if (!state) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for a hash");
@@ -66,7 +66,7 @@ static p2p_status hash_file(const unsigned char *file, size_t size, unsigned cha
     return hash_parts(parts, 2, hash);
 }
 
-/* ---- Where --------------------------------------------------------------------------------------------- */
+/* ---- Paths -------------------------------------------------------------------------------------------- */
 
 static p2p_status path_of_hash(const char *folder, const char *kind, const unsigned char hash[HASH_BYTES],
                                char **path) {
@@ -79,7 +79,7 @@ static p2p_status path_of_hash(const char *folder, const char *kind, const unsig
     return P2P_OK;
 }
 
-/* The hash and the file of an entry. P2P_OK and no path where the cache is off. */
+/* Computes the hash and the path of an entry. P2P_OK with *path NULL if the cache is off. */
 static p2p_status locate(const char *kind, const p2p_key_part *key, int parts, unsigned char hash[HASH_BYTES],
                          char **path) {
     const char *folder = NULL;
@@ -96,15 +96,15 @@ p2p_status p2p_cache_path(const char *kind, const p2p_key_part *key, int parts, 
     return *path ? P2P_OK : p2p_fail(P2P_IO, "the cache is off");
 }
 
-/* ---- Reading ------------------------------------------------------------------------------------------- */
+/* ---- Reading ------------------------------------------------------------------------------------------ */
 
-/* What is wrong with an entry, NULL for nothing. */
+/* The reason why an entry is invalid; NULL if it is valid. */
 static const char *find_damage(const unsigned char *file, size_t size, const unsigned char key[HASH_BYTES]) {
     unsigned char check[HASH_BYTES];
-    if (memcmp(file, magic, sizeof magic - 1) != 0) return "it is no file of the cache";
+    if (memcmp(file, magic, sizeof magic - 1) != 0) return "it is not a file of the cache";
     if (get_number(file + AT_VERSION) != FORMAT_VERSION) return "it has another version";
-    if (memcmp(file + AT_KEY, key, HASH_BYTES) != 0) return "it is of another key";
-    if (get_number(file + AT_SIZE) != size - HEADER_BYTES) return "it has another size than it says";
+    if (memcmp(file + AT_KEY, key, HASH_BYTES) != 0) return "it has another key";
+    if (get_number(file + AT_SIZE) != size - HEADER_BYTES) return "its size is not that of its header";
     if (hash_file(file, size, check) != P2P_OK) return "there is no memory to check it";
     return memcmp(file + AT_CHECK, check, HASH_BYTES) == 0 ? NULL : "its checksum is wrong";
 }
@@ -150,9 +150,9 @@ bool p2p_cache_get(const char *kind, const p2p_key_part *key, int parts, void **
     return status == P2P_OK;
 }
 
-/* ---- Writing ------------------------------------------------------------------------------------------- */
+/* ---- Writing ------------------------------------------------------------------------------------------ */
 
-/* Only the user's own: a driver runs what is in there. */
+/* Access for the user only, because drivers execute the contents. */
 enum { FOLDER_PERMISSIONS = 0700 };
 
 static p2p_status make_folder_of(const char *path) {

@@ -1,5 +1,5 @@
-/* Where the cache lies: read from the environment once, at the first use or when the first device opens, or
- * set by the program, which wins. What lies there is cache.c's.
+/* The folder of the cache: set by the program, else read from the environment once, at the first use or when
+ * the first device is opened. Its files are handled in cache.c.
  */
 #include "cache.h"
 #include "p2p.h"
@@ -9,13 +9,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The folder's path, "off", or "" where the environment names none; NULL: not read yet. Owned. It is replaced
- * by p2p_cache_folder_set alone, so readers in other threads need no lock. */
+/* The folder's path, "off", or "" if the environment names none; NULL: not read yet. Owned. Only
+ * p2p_cache_folder_set replaces it, so readers in other threads need no lock. */
 static _Atomic(char *) chosen;
 
 static const char off[] = "off";
 
-/* As the XDG base directory specification says, a relative XDG_CACHE_HOME counts as none. */
+/* The folder is `base` followed by `below`. A relative XDG_CACHE_HOME is ignored, as the XDG base directory
+ * specification requires. */
 static void read_environment(const char **base, const char **below) {
     const char *own = getenv("P2P_CACHE_DIR"), *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
     if (own && own[0])
@@ -36,7 +37,7 @@ static p2p_status resolve(char **folder) {
     *folder = malloc(room);
     if (!*folder) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for a path");
     snprintf(*folder, room, "%s%s", base, below);
-    if (!atomic_compare_exchange_strong(&chosen, &before, *folder)) { /* another thread was faster */
+    if (!atomic_compare_exchange_strong(&chosen, &before, *folder)) { /* another thread has set it */
         free(*folder);
         *folder = before;
     }

@@ -1,4 +1,4 @@
-/* Atomic files and careful opening, over POSIX. A port to another system replaces this file. */
+/* Files and folders over POSIX. See p2p_file.h. A port to another system replaces this file. */
 #include "p2p_file.h"
 
 #include <dirent.h>
@@ -10,14 +10,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* The length of the folder part of a path, its last slash included; 0 for a plain name. */
+/* The length of a path's folder part, including its last slash; 0 for a plain name. */
 static size_t folder_length(const char *path) {
     const char *slash = strrchr(path, '/');
     return slash ? (size_t)(slash - path) + 1 : 0;
 }
 
-/* "folder/.name.tmp" for "folder/name". The temporary file must lie in the same folder, because a rename is
- * only atomic within a file system. */
+/* "folder/.name.tmp" for "folder/name". The temporary file is in the same folder, because a rename is atomic
+ * only within a file system. */
 static char *temporary_name(const char *path) {
     const size_t folder = folder_length(path), size = strlen(path) + sizeof "..tmp";
     char *name = malloc(size);
@@ -25,7 +25,7 @@ static char *temporary_name(const char *path) {
     return name;
 }
 
-static void forget(p2p_atomic_file *file) {
+static void reset(p2p_atomic_file *file) {
     free(file->path);
     free(file->temporary);
     *file = (p2p_atomic_file){0};
@@ -41,20 +41,20 @@ p2p_status p2p_atomic_open(p2p_atomic_file *file, const char *path) {
     file->path = malloc(strlen(path) + 1);
     file->temporary = temporary_name(path);
     if (!file->path || !file->temporary) {
-        forget(file);
+        reset(file);
         return p2p_fail(P2P_OUT_OF_MEMORY, "no memory to write %s", path);
     }
     memcpy(file->path, path, strlen(path) + 1);
     file->stream = fopen(file->temporary, "wb");
     if (!file->stream) {
         p2p_status status = p2p_fail(P2P_IO, "can't write %s: %s", file->temporary, strerror(errno));
-        forget(file);
+        reset(file);
         return status;
     }
     return P2P_OK;
 }
 
-/* Everything up to the rename: stdio's buffer, then the kernel's. Closes the stream in every case. */
+/* Flushes stdio's buffer and the kernel's, and closes the stream in every case. */
 static p2p_status flush_and_close(p2p_atomic_file *file) {
     errno = 0;
     bool written = !ferror(file->stream) && fflush(file->stream) == 0 && fsync(fileno(file->stream)) == 0;
@@ -68,14 +68,14 @@ static p2p_status flush_and_close(p2p_atomic_file *file) {
     return p2p_fail(P2P_IO, "can't write %s: %s", file->path, reason ? strerror(reason) : "write failed");
 }
 
-/* The rename itself is only on the disk once its folder is. */
+/* Flushes the folder, so that the rename is on disk. */
 static p2p_status flush_folder(const char *path) {
     const size_t length = folder_length(path);
     char *folder = malloc(length + 2);
     if (!folder) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory to write %s", path);
     snprintf(folder, length + 2, "%.*s", length ? (int)length : 1, length ? path : ".");
     const int descriptor = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    /* Some file systems can't flush a folder and say EINVAL: nothing more can be done there. */
+    /* Some file systems cannot flush a folder and return EINVAL, which is ignored. */
     const bool flushed = descriptor >= 0 && (fsync(descriptor) == 0 || errno == EINVAL);
     const int reason = errno;
     if (descriptor >= 0) close(descriptor);
@@ -93,17 +93,17 @@ p2p_status p2p_atomic_commit(p2p_atomic_file *file) {
         return status;
     }
     status = flush_folder(file->path);
-    forget(file);
+    reset(file);
     return status;
 }
 
 void p2p_atomic_abandon(p2p_atomic_file *file) {
     if (file->stream) fclose(file->stream);
     if (file->temporary) unlink(file->temporary);
-    forget(file);
+    reset(file);
 }
 
-/* ---- Files that readers check -------------------------------------------------------------------------- */
+/* ---- Files without a flush ---------------------------------------------------------------------------- */
 
 static p2p_status fail_publishing(const char *path) {
     return p2p_fail(P2P_IO, "can't write %s: %s", path, strerror(errno));
@@ -124,7 +124,7 @@ p2p_status p2p_file_publish(const char *path, const void *bytes, size_t size) {
     if (!temporary) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory to write %s", path);
     snprintf(temporary, room, "%s.XXXXXX", path);
     p2p_status status = P2P_OK;
-    const int descriptor = mkstemp(temporary); /* each writer's own */
+    const int descriptor = mkstemp(temporary); /* unique per writer */
     if (descriptor < 0) {
         status = fail_publishing(temporary);
         free(temporary);
@@ -138,12 +138,12 @@ p2p_status p2p_file_publish(const char *path, const void *bytes, size_t size) {
     return status;
 }
 
-/* ---- Folders ------------------------------------------------------------------------------------------- */
+/* ---- Folders ------------------------------------------------------------------------------------------ */
 
 static p2p_status make_one_folder(const char *path, unsigned permissions) {
     if (mkdir(path, (mode_t)permissions) == 0) return P2P_OK;
-    const int error =
-        errno; /* EEXIST, but on a read-only disk or above our rights others, although it exists */
+    /* EEXIST, or another code if the folder exists on a read-only disk or without permission above it. */
+    const int error = errno;
     struct stat about;
     if (stat(path, &about) == 0 && S_ISDIR(about.st_mode)) return P2P_OK;
     return p2p_fail(P2P_IO, "can't make the folder %s: %s", path, strerror(error));
@@ -165,9 +165,9 @@ p2p_status p2p_folder_make(const char *path, unsigned permissions) {
     return status;
 }
 
-/* ---- Reading ------------------------------------------------------------------------------------------- */
+/* ---- Reading ------------------------------------------------------------------------------------------ */
 
-/* As temporary_name() makes them. */
+/* Whether a name is one of temporary_name(). */
 static bool is_temporary(const char *name) {
     const size_t length = strlen(name), suffix = sizeof ".tmp" - 1;
     return name[0] == '.' && length > suffix + 1 && strcmp(name + length - suffix, ".tmp") == 0;
@@ -189,7 +189,7 @@ p2p_status p2p_atomic_sweep(const char *folder) {
 
 p2p_status p2p_file_open(const char *path, FILE **stream, uint64_t *size) {
     *stream = NULL;
-    /* O_NONBLOCK: opening a pipe without a writer would wait for ever; it changes nothing for files. */
+    /* O_NONBLOCK: opening a pipe without a writer would block. It has no effect on regular files. */
     const int descriptor = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
     if (descriptor < 0) return p2p_fail(P2P_INPUT, "can't read %s: %s", path, strerror(errno));
     struct stat about;

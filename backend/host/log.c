@@ -1,4 +1,4 @@
-/* Where verbose lines and warnings go. See log.h. */
+/* The verbose log and warnings. See log.h. */
 #include "log.h"
 #include "p2p.h"
 
@@ -21,7 +21,7 @@ void p2p_log(const char *format, ...) {
     vfprintf(log_stream, format, args);
     va_end(args);
     fputc('\n', log_stream);
-    fflush(log_stream); /* the last line before a driver's crash is the one that matters */
+    fflush(log_stream); /* so that the last line before a crash of a driver is not lost */
 }
 
 void p2p_warnings_to(FILE *stream) {

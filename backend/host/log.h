@@ -1,5 +1,5 @@
-/* The library's two streams for people: a verbose log and warnings, a line each. Both are dropped until the
- * program has named a stream (p2p.h); errors are statuses (p2p_status.h) and never come here.
+/* The verbose log and warnings, one line per call. Both are discarded unless the program has set a stream
+ * (p2p_log_to and p2p_warnings_to in p2p.h). Errors are reported as statuses (p2p_status.h), not here.
  */
 #ifndef P2P_HOST_LOG_H
 #define P2P_HOST_LOG_H
@@ -8,11 +8,11 @@
 
 #include <stdbool.h>
 
-/* A verbose line to the stream of p2p_log_to. */
+/* Writes a line to the stream of p2p_log_to. */
 void p2p_log(const char *format, ...) P2P_PRINTF(1, 2);
-/* Whether there is such a stream: for lines that are expensive to compose. */
+/* Whether there is such a stream, to skip composing expensive lines. */
 bool p2p_logging(void);
-/* A line to the stream of p2p_warnings_to. */
+/* Writes a line to the stream of p2p_warnings_to. */
 void p2p_warn(const char *format, ...) P2P_PRINTF(1, 2);
 
 #endif

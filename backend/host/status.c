@@ -1,15 +1,14 @@
-/* Status codes and the calling thread's message. Holds no log and prints nothing. */
+/* Status codes, and the message and hint of each thread. Nothing is printed or logged. */
 #include "p2p_status.h"
 
 #include <stdio.h>
+#include <string.h>
 
-enum { MESSAGE_BYTES = 2048, HINT_BYTES = 1024 };
-
-static _Thread_local char thread_message[MESSAGE_BYTES];
-static _Thread_local char thread_hint[HINT_BYTES];
+static _Thread_local char thread_message[P2P_MESSAGE_BYTES];
+static _Thread_local char thread_hint[P2P_HINT_BYTES];
 
 p2p_status p2p_fail_v(p2p_status code, const char *format, va_list args) {
-    char composed[MESSAGE_BYTES]; /* an argument may be the old message itself */
+    char composed[P2P_MESSAGE_BYTES]; /* an argument may be the old message */
     vsnprintf(composed, sizeof composed, format, args);
     snprintf(thread_message, sizeof thread_message, "%s", composed);
     thread_hint[0] = '\0';
@@ -38,6 +37,18 @@ const char *p2p_message(void) {
 
 const char *p2p_message_hint(void) {
     return thread_hint;
+}
+
+void p2p_failure_take(p2p_failure *failure, p2p_status status) {
+    failure->status = status;
+    memcpy(failure->message, thread_message, sizeof thread_message);
+    memcpy(failure->hint, thread_hint, sizeof thread_hint);
+}
+
+p2p_status p2p_failure_give(const p2p_failure *failure) {
+    memcpy(thread_message, failure->message, sizeof thread_message);
+    memcpy(thread_hint, failure->hint, sizeof thread_hint);
+    return failure->status;
 }
 
 static const struct {

@@ -1,6 +1,6 @@
-/* Operation descriptors as values: the tables of kinds and numbers, comparison, counts of work.
+/* Operation descriptors: tables of kinds and fields, comparison, work counts.
  *
- * The tables come from the lists in p2p_op.h. Text is op_text.c's, rules are op_validate.c's.
+ * The tables are generated from the lists of p2p_op.h. Text is in op_text.c, validation in op_validate.c.
  */
 #include "op_internal.h"
 
@@ -70,16 +70,19 @@ int p2p_kind_operand_use(p2p_kind kind, int operand) {
     return info != NULL ? info->use : 0;
 }
 
-int p2p_op_operand_use(const p2p_op *op, int operand) {
-    if (operand < 0 || operand >= P2P_MAX_OPERANDS || !p2p_tensor_present(&op->t[operand])) return 0;
+int p2p_op_mode_use(const p2p_op *op, int operand) {
     if (op->kind == P2P_KIND_norm_apply && operand == P2P_AT_norm_apply_stats)
         return op->merged ? P2P_OUT : P2P_IN;
     if (op->kind == P2P_KIND_norm_apply && operand == P2P_AT_norm_apply_running)
         return op->use_running ? P2P_IN : P2P_INOUT;
     if (op->kind == P2P_KIND_norm_bwd_apply && operand == P2P_AT_norm_bwd_apply_sums)
         return op->merged ? P2P_OUT : P2P_IN;
-    if (op->accumulate >> operand & 1) return P2P_INOUT;
     return p2p_kind_operand_use(op->kind, operand) & P2P_INOUT;
+}
+
+int p2p_op_operand_use(const p2p_op *op, int operand) {
+    if (operand < 0 || operand >= P2P_MAX_OPERANDS || !p2p_tensor_present(&op->t[operand])) return 0;
+    return op->accumulate >> operand & 1 ? P2P_INOUT : p2p_op_mode_use(op, operand);
 }
 
 bool p2p_op_is_factor(const p2p_op *op, int operand) {
@@ -111,7 +114,7 @@ bool p2p_op_is_convolution(const p2p_op *op) {
            op->kind == P2P_KIND_conv_bwd_filter;
 }
 
-/* Whether an operand has images: of a convolution neither its filter nor its bias does. */
+/* Whether a convolution's operand has a batch dimension; filter and bias have none. */
 static bool has_images(const p2p_op *op, int operand) {
     if (op->kind == P2P_KIND_conv_bwd_filter) return operand != P2P_AT_conv_bwd_filter_dw;
     return operand == P2P_AT_conv_fwd_x || operand == P2P_AT_conv_fwd_y;
@@ -120,7 +123,7 @@ static bool has_images(const p2p_op *op, int operand) {
 _Static_assert((int)P2P_AT_conv_fwd_x == (int)P2P_AT_conv_bwd_data_dy &&
                    (int)P2P_AT_conv_fwd_y == (int)P2P_AT_conv_bwd_data_dx &&
                    (int)P2P_AT_conv_fwd_bias == (int)P2P_AT_conv_bwd_data_bias,
-               "has_images and p2p_op_plain_convolution take them for one");
+               "has_images and p2p_op_plain_convolution treat both kinds alike");
 
 p2p_op p2p_op_plain_convolution(const p2p_op *op) {
     p2p_op plain = {.kind = op->kind, .stride = op->stride, .math = op->math};
@@ -166,7 +169,7 @@ double p2p_act_value(int64_t act, double slope, double x) {
     }
 }
 
-/* The sign of y is that of x because slopes are not negative. */
+/* y has the sign of x because slopes are not negative. */
 double p2p_act_slope(int64_t act, double slope, double y) {
     switch (act) {
     case P2P_ACT_relu:
@@ -180,7 +183,7 @@ double p2p_act_slope(int64_t act, double slope, double y) {
     }
 }
 
-/* ---- Numbers of a descriptor -------------------------------------------------------------------------- */
+/* ---- Fields of a descriptor --------------------------------------------------------------------------- */
 
 int64_t *p2p_op_int(p2p_op *op, p2p_field field) {
     return (int64_t *)(void *)((char *)op + p2p_field_table[field].offset);
@@ -218,16 +221,15 @@ static double elements(const p2p_op *op, int operand) {
     return (double)p2p_tensor_elements(&op->t[operand]);
 }
 
-/* Every (n, i, j) of the convolution's output side meets every filter element. */
+/* Every position (n, i, j) of the output side is combined with every filter element. */
 static double conv_flops(const p2p_op *op, int output_side, int filter) {
     const p2p_tensor *y = &op->t[output_side];
     return 2.0 * (double)y->n * (double)(y->h * y->w) * elements(op, filter);
 }
 
 double p2p_op_flops(const p2p_op *op) {
-    double count = elements(op, 0); /* the first operand sets the size of everything that is not a product */
+    double count = elements(op, 0); /* of the first operand: the size of all kinds that are not products */
     switch (op->kind) {
-    case P2P_KIND_fill:
     case P2P_KIND_copy:
     case P2P_KIND_broadcast:
         return 0;
@@ -267,7 +269,7 @@ double p2p_op_flops(const p2p_op *op) {
     }
 }
 
-/* How often an operand's elements cross the memory bus: once to read, once to write. */
+/* How often an operand's elements cross the memory bus: once if read, once if written. */
 static int moves(const p2p_op *op, int operand) {
     int use = p2p_op_operand_use(op, operand);
     return (use & P2P_IN ? 1 : 0) + (use & P2P_OUT ? 1 : 0);

@@ -1,8 +1,8 @@
-/* One line of text per descriptor, and back.
+/* Conversion of descriptors to and from a line of text.
  *
- * The line is what a person types on a command line to repeat a failed test, so parsing distrusts every
- * character. It checks spelling and that each tensor is possible; whether the operation makes sense is
- * p2p_op_validate's question. Numbers are written in the C locale, which p2p never leaves.
+ * The text may be typed on a command line to repeat a failed test, so parsing checks every character. It
+ * checks spelling and validates each tensor; p2p_op_validate checks the operation. Numbers are in the C
+ * locale, which p2p never changes.
  */
 #include "op_internal.h"
 
@@ -18,7 +18,7 @@ static const char *const reductions[] = {"sum", "moments"};
 
 enum { REDUCTION_COUNT = sizeof reductions / sizeof reductions[0] };
 
-/* The name of a field's value where it has names, else NULL. */
+/* The name of a field's value; NULL if the field's values have no names. */
 static const char *value_name(p2p_field field, int64_t value) {
     if ((field == P2P_FIELD_act || field == P2P_FIELD_act2) && value >= 0 && value < P2P_ACT_COUNT)
         return p2p_act_name((p2p_act)value);
@@ -30,7 +30,7 @@ static const char *value_name(p2p_field field, int64_t value) {
 
 /* ---- Printing ----------------------------------------------------------------------------------------- */
 
-/* Text that grows within a fixed buffer; `length` goes on counting past its end, as snprintf does. */
+/* Text in a buffer of fixed size. `length` counts beyond its end, as snprintf does. */
 typedef struct {
     char *text;
     size_t size, length;
@@ -47,7 +47,8 @@ static void append(writer *out, const char *format, ...) {
     if (written > 0) out->length += (size_t)written;
 }
 
-/* The shortest text that reads back equal: 100 rather than 1e+02, 0.1 rather than 0.10000000000000001. */
+/* Appends the shortest text that parses to an equal value: 100 rather than 1e+02, 0.1 rather than
+ * 0.10000000000000001. */
 static void append_real(writer *out, double value) {
     char shortest[40], digits[40];
     snprintf(shortest, sizeof shortest, "%.17g", value);
@@ -92,8 +93,8 @@ int p2p_op_print(const p2p_op *op, char *text, size_t size) {
 
 /* ---- Parsing ------------------------------------------------------------------------------------------ */
 
-/* Copy the next run of non-blank characters; sets `token` to "" at the end of the text. Only printable
- * characters pass, so that messages can quote the token. */
+/* Copies the next run of non-blank characters; `token` is "" at the end of the text. Other than printable
+ * characters are an error, so that messages can quote the token. */
 static p2p_status next_token(const char **text, char token[TOKEN_BYTES]) {
     size_t length = 0;
     while (**text == ' ' || **text == '\t' || **text == '\n' || **text == '\r') ++*text;
@@ -136,7 +137,7 @@ static p2p_status parse_int(const char *kind, p2p_field field, const char *text,
 
 static p2p_status parse_real(const char *kind, p2p_field field, const char *text, double *value) {
     char *end = NULL;
-    /* Of what strtod takes, only plain decimal notation: no inf, no nan, no hexadecimal. */
+    /* Decimal notation only; strtod also accepts inf, nan and hexadecimal. */
     bool plain = text[0] != '\0' && strspn(text, "0123456789+-.eE") == strlen(text);
     if (plain) *value = strtod(text, &end);
     if (!plain || *end != '\0' || !isfinite(*value))
@@ -145,7 +146,8 @@ static p2p_status parse_real(const char *kind, p2p_field field, const char *text
     return P2P_OK;
 }
 
-/* Everything read so far: the descriptor, and what of it has been given, to refuse repetition. */
+/* The state of parsing: the descriptor so far, and which operands and fields were given, to detect
+ * repetition. */
 typedef struct {
     p2p_op op;
     bool operand_given[P2P_MAX_OPERANDS];
@@ -176,7 +178,8 @@ static p2p_status read_field(reader *in, p2p_field field, const char *value) {
                          : parse_int(kind, field, value, p2p_op_int(&in->op, field));
 }
 
-/* `name=value`, or `name+=value` for an operand. Operands come first: loss_l1 has one named like a field. */
+/* `name=value`, or `name+=value` for an operand. Operands take precedence: loss_l1 has one named like a
+ * field. */
 static p2p_status read_assignment(reader *in, char *token) {
     p2p_kind kind = in->op.kind;
     char *equals = strchr(token, '=');

@@ -1,8 +1,8 @@
-/* The rules of every kind of operation: which operands, which shapes, which numbers.
+/* Validation of descriptors: operands, shapes and numbers of every kind.
  *
- * Backends and the planner rely on a validated descriptor without looking again, so the rules are complete:
- * what is accepted here has a meaning, stated in p2p_op.h. Whether a device can do it is the device's
- * question. Each kind has one function for its shapes; numbers are checked by tables.
+ * The planner and backends rely on validated descriptors without further checks, so the rules are complete:
+ * every accepted descriptor has a meaning, defined in p2p_op.h. Whether a device supports it is not decided
+ * here. Each kind has a function for its shapes; numbers are checked by tables.
  */
 #include "op_internal.h"
 
@@ -10,7 +10,7 @@
 #include <math.h>
 #include <stdio.h>
 
-/* Largest padding, stride and image side of a convolution: far beyond use, and no sum of two overflows. */
+/* Largest padding, stride and image side of a convolution: far above use, and no sum overflows. */
 enum { MAX_GEOMETRY = 1 << 24, MAX_DROPOUT_SIDE = 65536 };
 
 /* ---- Messages and shapes ------------------------------------------------------------------------------ */
@@ -27,10 +27,10 @@ static bool present(const p2p_op *op, int operand) {
     return p2p_tensor_present(&op->t[operand]);
 }
 
-/* "<kind>: operand <name> (<tensor>): <rule>". */
-static p2p_status broken(const p2p_op *op, int operand, const char *format, ...) P2P_PRINTF(3, 4);
+/* Fails with "<kind>: operand <name> (<tensor>): <rule>". */
+static p2p_status fail_operand(const p2p_op *op, int operand, const char *format, ...) P2P_PRINTF(3, 4);
 
-static p2p_status broken(const p2p_op *op, int operand, const char *format, ...) {
+static p2p_status fail_operand(const p2p_op *op, int operand, const char *format, ...) {
     char rule[256], tensor[P2P_TENSOR_TEXT];
     va_list args;
     va_start(args, format);
@@ -41,23 +41,25 @@ static p2p_status broken(const p2p_op *op, int operand, const char *format, ...)
                     rule);
 }
 
-static p2p_status want_shape(const p2p_op *op, int operand, int64_t n, int64_t c, int64_t h, int64_t w) {
+static p2p_status require_shape(const p2p_op *op, int operand, int64_t n, int64_t c, int64_t h, int64_t w) {
     const p2p_tensor *t = &op->t[operand];
     if (t->n == n && t->c == c && t->h == h && t->w == w) return P2P_OK;
-    return broken(op, operand, "its shape must be %" PRId64 "x%" PRId64 "x%" PRId64 "x%" PRId64, n, c, h, w);
+    return fail_operand(op, operand, "its shape must be %" PRId64 "x%" PRId64 "x%" PRId64 "x%" PRId64, n, c,
+                        h, w);
 }
 
-static p2p_status want_same_shape(const p2p_op *op, int operand, int like) {
+static p2p_status require_same_shape(const p2p_op *op, int operand, int like) {
     const p2p_tensor *t = &op->t[like];
     if (p2p_tensor_same_shape(&op->t[operand], t)) return P2P_OK;
-    return broken(op, operand, "its shape must be that of %s, %" PRId64 "x%" PRId64 "x%" PRId64 "x%" PRId64,
-                  operand_name(op, like), t->n, t->c, t->h, t->w);
+    return fail_operand(op, operand,
+                        "its shape must be that of %s, %" PRId64 "x%" PRId64 "x%" PRId64 "x%" PRId64,
+                        operand_name(op, like), t->n, t->c, t->h, t->w);
 }
 
-static p2p_status want_real(const p2p_op *op, int operand) {
+static p2p_status require_real(const p2p_op *op, int operand) {
     p2p_type type = op->t[operand].type;
     if (type == P2P_TYPE_f32 || type == P2P_TYPE_f64 || type == P2P_TYPE_bf16) return P2P_OK;
-    return broken(op, operand, "its type must be f32, f64 or bf16");
+    return fail_operand(op, operand, "its type must be f32, f64 or bf16");
 }
 
 static bool is_filter_layout(p2p_layout layout) {
@@ -68,75 +70,77 @@ static bool is_whole(const p2p_tensor *t) {
     return t->c0 == 0 && (t->cp == 0 || t->cp == t->c);
 }
 
-static p2p_status want_activation(const p2p_op *op, int operand) {
-    P2P_TRY(want_real(op, operand));
+static p2p_status require_activation(const p2p_op *op, int operand) {
+    P2P_TRY(require_real(op, operand));
     if (is_filter_layout(op->t[operand].layout))
-        return broken(op, operand, "the layout is one of filters, and this is an activation");
+        return fail_operand(op, operand, "the layout is one of filters, and this is an activation");
     return P2P_OK;
 }
 
-static p2p_status want_filter(const p2p_op *op, int operand) {
-    P2P_TRY(want_real(op, operand));
+static p2p_status require_filter(const p2p_op *op, int operand) {
+    P2P_TRY(require_real(op, operand));
     if (op->t[operand].layout != P2P_LAYOUT_plain && !is_filter_layout(op->t[operand].layout))
-        return broken(op, operand, "the layout is one of activations, and this is a filter");
-    if (!is_whole(&op->t[operand])) return broken(op, operand, "a filter has no channel range");
+        return fail_operand(op, operand, "the layout is one of activations, and this is a filter");
+    if (!is_whole(&op->t[operand])) return fail_operand(op, operand, "a filter has no channel range");
     return P2P_OK;
 }
 
-static p2p_status want_whole_plain(const p2p_op *op, int operand) {
-    if (op->t[operand].layout != P2P_LAYOUT_plain) return broken(op, operand, "its layout must be plain");
-    if (!is_whole(&op->t[operand])) return broken(op, operand, "it has no channel range");
+static p2p_status require_whole_plain(const p2p_op *op, int operand) {
+    if (op->t[operand].layout != P2P_LAYOUT_plain)
+        return fail_operand(op, operand, "its layout must be plain");
+    if (!is_whole(&op->t[operand])) return fail_operand(op, operand, "it has no channel range");
     return P2P_OK;
 }
 
-/* A plain, whole array of real numbers with these extents; absent optional operands pass. */
-static p2p_status want_array(const p2p_op *op, int operand, int64_t n, int64_t c, int64_t h, int64_t w) {
+/* The operand must be a plain, whole array of real numbers with these extents, or absent. */
+static p2p_status require_array(const p2p_op *op, int operand, int64_t n, int64_t c, int64_t h, int64_t w) {
     if (!present(op, operand)) return P2P_OK;
-    P2P_TRY(want_real(op, operand));
-    P2P_TRY(want_whole_plain(op, operand));
-    return want_shape(op, operand, n, c, h, w);
+    P2P_TRY(require_real(op, operand));
+    P2P_TRY(require_whole_plain(op, operand));
+    return require_shape(op, operand, n, c, h, w);
 }
 
-static p2p_status want_vector(const p2p_op *op, int operand, int64_t c) {
-    return want_array(op, operand, 1, c, 1, 1);
+static p2p_status require_vector(const p2p_op *op, int operand, int64_t c) {
+    return require_array(op, operand, 1, c, 1, 1);
 }
 
-static p2p_status want_stats(const p2p_op *op, int operand, int64_t groups, int64_t rows, int64_t c) {
-    return want_array(op, operand, groups, rows, 1, c);
+static p2p_status require_stats(const p2p_op *op, int operand, int64_t groups, int64_t rows, int64_t c) {
+    return require_array(op, operand, groups, rows, 1, c);
 }
 
-static p2p_status want_activation_like(const p2p_op *op, int operand, int like) {
+static p2p_status require_activation_like(const p2p_op *op, int operand, int like) {
     if (!present(op, operand)) return P2P_OK;
-    P2P_TRY(want_activation(op, operand));
-    return want_same_shape(op, operand, like);
+    P2P_TRY(require_activation(op, operand));
+    return require_same_shape(op, operand, like);
 }
 
-static p2p_status want_absent(const p2p_op *op, int operand, const char *when) {
+static p2p_status require_absent(const p2p_op *op, int operand, const char *when) {
     if (!present(op, operand)) return P2P_OK;
-    return broken(op, operand, "it must be absent %s", when);
+    return fail_operand(op, operand, "it must be absent %s", when);
 }
 
-static p2p_status want_present(const p2p_op *op, int operand, const char *when) {
+static p2p_status require_present(const p2p_op *op, int operand, const char *when) {
     if (present(op, operand)) return P2P_OK;
     return p2p_fail(P2P_INVALID, "%s: operand %s is missing; it must be present %s", kind_name(op),
                     operand_name(op, operand), when);
 }
 
-/* The block of numbers that change from step to step, with at least `images` sample keys. */
-static p2p_status want_step(const p2p_op *op, int operand, int64_t images) {
+/* The operand must be a step block with at least `images` sample keys. */
+static p2p_status require_step(const p2p_op *op, int operand, int64_t images) {
     const p2p_tensor *t = &op->t[operand];
-    P2P_TRY(want_whole_plain(op, operand));
-    if (t->type != P2P_TYPE_u32) return broken(op, operand, "its type must be u32");
-    if (t->n != 1 || t->c != 1 || t->h != 1) return broken(op, operand, "it must be a flat array");
+    P2P_TRY(require_whole_plain(op, operand));
+    if (t->type != P2P_TYPE_u32) return fail_operand(op, operand, "its type must be u32");
+    if (t->n != 1 || t->c != 1 || t->h != 1) return fail_operand(op, operand, "it must be a flat array");
     if (t->w < p2p_step_block_words(images))
-        return broken(op, operand, "it is too short for %" PRId64 " images, which take %" PRId64 " words",
-                      images, p2p_step_block_words(images));
+        return fail_operand(op, operand,
+                            "it is too short for %" PRId64 " images, which take %" PRId64 " words", images,
+                            p2p_step_block_words(images));
     return P2P_OK;
 }
 
 /* ---- Numbers ------------------------------------------------------------------------------------------ */
 
-/* Closed interval of each integer. */
+/* The closed interval from 0 of each integer field. */
 static const struct {
     p2p_field field;
     int64_t most;
@@ -160,7 +164,8 @@ static const struct {
     {P2P_FIELD_math, P2P_MATH_COUNT - 1},
 };
 
-/* Half-open or closed interval of each real; what is not listed is any finite number. */
+/* The half-open or closed interval from 0 of real fields. A field that is not listed may be any finite
+ * number. */
 static const struct {
     p2p_field field;
     double most;
@@ -190,7 +195,7 @@ static p2p_status check_ranges(const p2p_op *op) {
     return P2P_OK;
 }
 
-/* A slope belongs to lrelu. */
+/* Only lrelu has a slope. */
 static p2p_status check_act(const p2p_op *op) {
     if (op->act != P2P_ACT_lrelu && op->slope != 0)
         return p2p_fail(P2P_INVALID, "%s: slope=%g is given, but act is not lrelu", kind_name(op), op->slope);
@@ -202,25 +207,21 @@ static p2p_status check_act(const p2p_op *op) {
 
 /* ---- Shapes of each kind ------------------------------------------------------------------------------ */
 
-static p2p_status check_fill(const p2p_op *op) {
-    return want_real(op, P2P_AT_fill_y);
-}
-
 static p2p_status check_copy(const p2p_op *op) {
-    P2P_TRY(want_real(op, P2P_AT_copy_x));
-    P2P_TRY(want_real(op, P2P_AT_copy_y));
-    return want_same_shape(op, P2P_AT_copy_y, P2P_AT_copy_x);
+    P2P_TRY(require_real(op, P2P_AT_copy_x));
+    P2P_TRY(require_real(op, P2P_AT_copy_y));
+    return require_same_shape(op, P2P_AT_copy_y, P2P_AT_copy_x);
 }
 
 static p2p_status check_prepare(const p2p_op *op) {
     const p2p_tensor *x = &op->t[P2P_AT_prepare_x];
     if ((x->type != P2P_TYPE_u8 && x->type != P2P_TYPE_u16) || x->layout != P2P_LAYOUT_nhwc || x->block > 1)
-        return broken(op, P2P_AT_prepare_x, "images must be u8:nhwc or u16:nhwc");
-    P2P_TRY(want_activation(op, P2P_AT_prepare_y));
-    return want_same_shape(op, P2P_AT_prepare_y, P2P_AT_prepare_x);
+        return fail_operand(op, P2P_AT_prepare_x, "images must be u8:nhwc or u16:nhwc");
+    P2P_TRY(require_activation(op, P2P_AT_prepare_y));
+    return require_same_shape(op, P2P_AT_prepare_y, P2P_AT_prepare_x);
 }
 
-/* One extent of a convolution's output side. */
+/* Checks one extent of a convolution's output side. */
 static p2p_status check_conv_extent(const p2p_op *op, int output_side, const char *axis, int64_t in,
                                     int64_t before, int64_t after, int64_t taps, int64_t out) {
     if (in > MAX_GEOMETRY || taps > MAX_GEOMETRY)
@@ -233,27 +234,27 @@ static p2p_status check_conv_extent(const p2p_op *op, int output_side, const cha
                         kind_name(op), axis, taps, in, before, after);
     int64_t expected = reach / p2p_op_int_value(op, P2P_FIELD_stride) + 1;
     if (out == expected) return P2P_OK;
-    return broken(op, output_side,
-                  "its %s must be %" PRId64 ", from %" PRId64 " padded by %" PRId64 " and %" PRId64
-                  ", filter %" PRId64 ", stride %" PRId64,
-                  axis, expected, in, before, after, taps, p2p_op_int_value(op, P2P_FIELD_stride));
+    return fail_operand(op, output_side,
+                        "its %s must be %" PRId64 ", from %" PRId64 " padded by %" PRId64 " and %" PRId64
+                        ", filter %" PRId64 ", stride %" PRId64,
+                        axis, expected, in, before, after, taps, p2p_op_int_value(op, P2P_FIELD_stride));
 }
 
 static p2p_status check_images(const p2p_op *op, int x) {
     const int64_t n = op->t[x].n;
     if (op->images == 0 || n % op->images == 0) return P2P_OK;
-    return broken(op, x, "its images can't be divided into groups of images=%" PRId64, op->images);
+    return fail_operand(op, x, "its images can't be divided into groups of images=%" PRId64, op->images);
 }
 
-/* x, w and y in their roles of the forward convolution, whatever the kind calls them. */
+/* x, w and y are the operands in their roles of the forward convolution, under any name. */
 static p2p_status check_conv(const p2p_op *op, int x, int w, int y) {
-    P2P_TRY(want_activation(op, x));
-    P2P_TRY(want_filter(op, w));
-    P2P_TRY(want_activation(op, y));
+    P2P_TRY(require_activation(op, x));
+    P2P_TRY(require_filter(op, w));
+    P2P_TRY(require_activation(op, y));
     P2P_TRY(check_images(op, x));
     const p2p_tensor *tx = &op->t[x], *tw = &op->t[w], *ty = &op->t[y];
-    P2P_TRY(want_shape(op, w, ty->c, tx->c, tw->h, tw->w));
-    P2P_TRY(want_shape(op, y, tx->n, tw->n, ty->h, ty->w));
+    P2P_TRY(require_shape(op, w, ty->c, tx->c, tw->h, tw->w));
+    P2P_TRY(require_shape(op, y, tx->n, tw->n, ty->h, ty->w));
     P2P_TRY(check_conv_extent(op, y, "height", tx->h, op->pad_top, op->pad_bottom, tw->h, ty->h));
     return check_conv_extent(op, y, "width", tx->w, op->pad_left, op->pad_right, tw->w, ty->w);
 }
@@ -261,13 +262,13 @@ static p2p_status check_conv(const p2p_op *op, int x, int w, int y) {
 static p2p_status check_conv_fwd(const p2p_op *op) {
     P2P_TRY(check_act(op));
     P2P_TRY(check_conv(op, P2P_AT_conv_fwd_x, P2P_AT_conv_fwd_w, P2P_AT_conv_fwd_y));
-    return want_vector(op, P2P_AT_conv_fwd_bias, op->t[P2P_AT_conv_fwd_y].c);
+    return require_vector(op, P2P_AT_conv_fwd_bias, op->t[P2P_AT_conv_fwd_y].c);
 }
 
 static p2p_status check_conv_bwd_data(const p2p_op *op) {
     P2P_TRY(check_act(op));
     P2P_TRY(check_conv(op, P2P_AT_conv_bwd_data_dx, P2P_AT_conv_bwd_data_w, P2P_AT_conv_bwd_data_dy));
-    return want_vector(op, P2P_AT_conv_bwd_data_bias, op->t[P2P_AT_conv_bwd_data_dx].c);
+    return require_vector(op, P2P_AT_conv_bwd_data_bias, op->t[P2P_AT_conv_bwd_data_dx].c);
 }
 
 static p2p_status check_conv_bwd_filter(const p2p_op *op) {
@@ -278,33 +279,34 @@ static p2p_status check_gemm(const p2p_op *op) {
     const p2p_tensor *a = &op->t[P2P_AT_gemm_a], *b = &op->t[P2P_AT_gemm_b];
     int64_t m = op->transpose_a ? a->w : a->c, k = op->transpose_a ? a->c : a->w;
     int64_t n = op->transpose_b ? b->c : b->w;
-    P2P_TRY(want_array(op, P2P_AT_gemm_a, 1, a->c, 1, a->w));
-    P2P_TRY(want_array(op, P2P_AT_gemm_b, 1, op->transpose_b ? n : k, 1, op->transpose_b ? k : n));
-    return want_array(op, P2P_AT_gemm_y, 1, m, 1, n);
+    P2P_TRY(require_array(op, P2P_AT_gemm_a, 1, a->c, 1, a->w));
+    P2P_TRY(require_array(op, P2P_AT_gemm_b, 1, op->transpose_b ? n : k, 1, op->transpose_b ? k : n));
+    return require_array(op, P2P_AT_gemm_y, 1, m, 1, n);
 }
 
-/* Groups of statistics of x. */
+/* Checks x and counts its groups of statistics. */
 static p2p_status count_groups(const p2p_op *op, int x, int64_t *groups) {
-    P2P_TRY(want_activation(op, x));
+    P2P_TRY(require_activation(op, x));
     P2P_TRY(check_images(op, x));
     *groups = op->images != 0 ? op->t[x].n / op->images : 1;
     return P2P_OK;
 }
 
-/* The operand `step` is there exactly when something is dropped. */
+/* The operand `step` must be present if and only if dropout is above 0. */
 static p2p_status check_dropout_of(const p2p_op *op, int x, int step) {
     const p2p_tensor *t = &op->t[x];
-    if (op->dropout == 0 && op->kind != P2P_KIND_dropout) return want_absent(op, step, "when dropout is 0");
-    P2P_TRY(want_present(op, step, "when dropout is above 0"));
+    if (op->dropout == 0 && op->kind != P2P_KIND_dropout)
+        return require_absent(op, step, "when dropout is 0");
+    P2P_TRY(require_present(op, step, "when dropout is above 0"));
     if (t->h > MAX_DROPOUT_SIDE || t->w > MAX_DROPOUT_SIDE)
-        return broken(op, x, "dropout numbers positions up to %d only", MAX_DROPOUT_SIDE);
-    return want_step(op, step, t->n);
+        return fail_operand(op, x, "dropout numbers positions up to %d only", MAX_DROPOUT_SIDE);
+    return require_step(op, step, t->n);
 }
 
 static p2p_status check_norm_stats(const p2p_op *op) {
     int64_t groups = 0;
     P2P_TRY(count_groups(op, P2P_AT_norm_stats_x, &groups));
-    return want_stats(op, P2P_AT_norm_stats_stats, groups, 3, op->t[P2P_AT_norm_stats_x].c);
+    return require_stats(op, P2P_AT_norm_stats_stats, groups, 3, op->t[P2P_AT_norm_stats_x].c);
 }
 
 static p2p_status check_eps(const p2p_op *op) {
@@ -318,24 +320,24 @@ static p2p_status check_second_act(const p2p_op *op, int operand) {
                     p2p_act_name((p2p_act)op->act2), operand_name(op, operand));
 }
 
-/* Where mean and variance come from. */
+/* Checks the operands from which mean and variance are taken. */
 static p2p_status check_norm_sources(const p2p_op *op, int64_t groups, int64_t c) {
     if (op->use_running) {
         if (op->merged)
             return p2p_fail(P2P_INVALID, "%s: merged and use_running exclude each other", kind_name(op));
-        P2P_TRY(want_absent(op, P2P_AT_norm_apply_stats, "with use_running"));
-        P2P_TRY(want_present(op, P2P_AT_norm_apply_running, "with use_running"));
+        P2P_TRY(require_absent(op, P2P_AT_norm_apply_stats, "with use_running"));
+        P2P_TRY(require_present(op, P2P_AT_norm_apply_running, "with use_running"));
     } else {
-        P2P_TRY(want_present(op, P2P_AT_norm_apply_stats, "without use_running"));
+        P2P_TRY(require_present(op, P2P_AT_norm_apply_stats, "without use_running"));
     }
-    P2P_TRY(want_stats(op, P2P_AT_norm_apply_stats, groups, 3, c));
-    return want_stats(op, P2P_AT_norm_apply_running, 1, 2, c);
+    P2P_TRY(require_stats(op, P2P_AT_norm_apply_stats, groups, 3, c));
+    return require_stats(op, P2P_AT_norm_apply_running, 1, 2, c);
 }
 
 static p2p_status check_affine(const p2p_op *op, int scale, int shift, int64_t c) {
-    if (present(op, scale)) P2P_TRY(want_present(op, shift, "with scale"));
-    P2P_TRY(want_vector(op, scale, c));
-    return present(op, scale) ? want_vector(op, shift, c) : want_absent(op, shift, "without scale");
+    if (present(op, scale)) P2P_TRY(require_present(op, shift, "with scale"));
+    P2P_TRY(require_vector(op, scale, c));
+    return present(op, scale) ? require_vector(op, shift, c) : require_absent(op, shift, "without scale");
 }
 
 static p2p_status check_norm_apply(const p2p_op *op) {
@@ -346,8 +348,8 @@ static p2p_status check_norm_apply(const p2p_op *op) {
     P2P_TRY(check_norm_sources(op, groups, c));
     P2P_TRY(check_affine(op, P2P_AT_norm_apply_scale, P2P_AT_norm_apply_shift, c));
     P2P_TRY(check_dropout_of(op, P2P_AT_norm_apply_x, P2P_AT_norm_apply_step));
-    P2P_TRY(want_activation_like(op, P2P_AT_norm_apply_y, P2P_AT_norm_apply_x));
-    P2P_TRY(want_activation_like(op, P2P_AT_norm_apply_y2, P2P_AT_norm_apply_x));
+    P2P_TRY(require_activation_like(op, P2P_AT_norm_apply_y, P2P_AT_norm_apply_x));
+    P2P_TRY(require_activation_like(op, P2P_AT_norm_apply_y2, P2P_AT_norm_apply_x));
     return check_second_act(op, P2P_AT_norm_apply_y2);
 }
 
@@ -359,19 +361,19 @@ static p2p_status check_norm_bwd(const p2p_op *op, int sums, int dscale, int dsh
     P2P_TRY(check_act(op));
     P2P_TRY(check_eps(op));
     P2P_TRY(count_groups(op, x, &groups));
-    P2P_TRY(want_stats(op, P2P_AT_norm_bwd_stats_stats, groups, 3, c));
+    P2P_TRY(require_stats(op, P2P_AT_norm_bwd_stats_stats, groups, 3, c));
     P2P_TRY(check_affine(op, P2P_AT_norm_bwd_stats_scale, P2P_AT_norm_bwd_stats_shift, c));
-    P2P_TRY(want_activation_like(op, dy, x));
-    P2P_TRY(want_activation_like(op, dy2, x));
+    P2P_TRY(require_activation_like(op, dy, x));
+    P2P_TRY(require_activation_like(op, dy2, x));
     P2P_TRY(check_second_act(op, dy2));
     P2P_TRY(check_dropout_of(op, x, P2P_AT_norm_bwd_stats_step));
-    P2P_TRY(want_stats(op, sums, groups, 2, c));
+    P2P_TRY(require_stats(op, sums, groups, 2, c));
     if (!present(op, P2P_AT_norm_bwd_stats_scale)) {
-        P2P_TRY(want_absent(op, dscale, "without scale"));
-        return want_absent(op, dshift, "without scale");
+        P2P_TRY(require_absent(op, dscale, "without scale"));
+        return require_absent(op, dshift, "without scale");
     }
-    P2P_TRY(want_vector(op, dscale, c));
-    return want_vector(op, dshift, c);
+    P2P_TRY(require_vector(op, dscale, c));
+    return require_vector(op, dshift, c);
 }
 
 static p2p_status check_norm_bwd_stats(const p2p_op *op) {
@@ -383,76 +385,76 @@ static p2p_status check_norm_bwd_apply(const p2p_op *op) {
     P2P_TRY(check_norm_bwd(op, P2P_AT_norm_bwd_apply_sums, P2P_AT_norm_bwd_apply_dscale,
                            P2P_AT_norm_bwd_apply_dshift));
     if (!op->merged) {
-        P2P_TRY(want_absent(op, P2P_AT_norm_bwd_apply_dscale, "without merged: norm_bwd_stats writes it"));
-        P2P_TRY(want_absent(op, P2P_AT_norm_bwd_apply_dshift, "without merged: norm_bwd_stats writes it"));
+        P2P_TRY(require_absent(op, P2P_AT_norm_bwd_apply_dscale, "without merged: norm_bwd_stats writes it"));
+        P2P_TRY(require_absent(op, P2P_AT_norm_bwd_apply_dshift, "without merged: norm_bwd_stats writes it"));
     }
-    return want_activation_like(op, P2P_AT_norm_bwd_apply_dx, P2P_AT_norm_bwd_apply_x);
+    return require_activation_like(op, P2P_AT_norm_bwd_apply_dx, P2P_AT_norm_bwd_apply_x);
 }
 
 static p2p_status check_act_fwd(const p2p_op *op) {
     P2P_TRY(check_act(op));
-    P2P_TRY(want_activation(op, P2P_AT_act_fwd_x));
-    return want_activation_like(op, P2P_AT_act_fwd_y, P2P_AT_act_fwd_x);
+    P2P_TRY(require_activation(op, P2P_AT_act_fwd_x));
+    return require_activation_like(op, P2P_AT_act_fwd_y, P2P_AT_act_fwd_x);
 }
 
 static p2p_status check_act_bwd(const p2p_op *op) {
     P2P_TRY(check_act(op));
-    P2P_TRY(want_activation(op, P2P_AT_act_bwd_y));
-    P2P_TRY(want_activation_like(op, P2P_AT_act_bwd_dy, P2P_AT_act_bwd_y));
-    return want_activation_like(op, P2P_AT_act_bwd_dx, P2P_AT_act_bwd_y);
+    P2P_TRY(require_activation(op, P2P_AT_act_bwd_y));
+    P2P_TRY(require_activation_like(op, P2P_AT_act_bwd_dy, P2P_AT_act_bwd_y));
+    return require_activation_like(op, P2P_AT_act_bwd_dx, P2P_AT_act_bwd_y);
 }
 
 static p2p_status check_dropout(const p2p_op *op) {
-    P2P_TRY(want_activation(op, P2P_AT_dropout_x));
+    P2P_TRY(require_activation(op, P2P_AT_dropout_x));
     P2P_TRY(check_dropout_of(op, P2P_AT_dropout_x, P2P_AT_dropout_step));
-    return want_activation_like(op, P2P_AT_dropout_y, P2P_AT_dropout_x);
+    return require_activation_like(op, P2P_AT_dropout_y, P2P_AT_dropout_x);
 }
 
 static p2p_status check_axpby(const p2p_op *op) {
     const p2p_tensor *x = &op->t[P2P_AT_axpby_x], *y = &op->t[P2P_AT_axpby_y];
-    P2P_TRY(want_real(op, P2P_AT_axpby_x));
-    P2P_TRY(want_real(op, P2P_AT_axpby_y));
+    P2P_TRY(require_real(op, P2P_AT_axpby_x));
+    P2P_TRY(require_real(op, P2P_AT_axpby_y));
     if (p2p_tensor_same_shape(x, y)) return P2P_OK;
     if (x->n == 1 && x->h == 1 && x->w == 1 && x->c == y->c) {
-        P2P_TRY(want_activation(op, P2P_AT_axpby_y));
-        return want_vector(op, P2P_AT_axpby_x, y->c);
+        P2P_TRY(require_activation(op, P2P_AT_axpby_y));
+        return require_vector(op, P2P_AT_axpby_x, y->c);
     }
-    return broken(op, P2P_AT_axpby_x, "its shape must be that of y, or one number per channel of y");
+    return fail_operand(op, P2P_AT_axpby_x, "its shape must be that of y, or one number per channel of y");
 }
 
 static p2p_status check_bias_grad(const p2p_op *op) {
-    P2P_TRY(want_activation(op, P2P_AT_bias_grad_dy));
-    return want_vector(op, P2P_AT_bias_grad_db, op->t[P2P_AT_bias_grad_dy].c);
+    P2P_TRY(require_activation(op, P2P_AT_bias_grad_dy));
+    return require_vector(op, P2P_AT_bias_grad_db, op->t[P2P_AT_bias_grad_dy].c);
 }
 
 /* loss_bce and loss_mse have the same operands. */
 static p2p_status check_label_loss(const p2p_op *op) {
     _Static_assert((int)P2P_AT_loss_bce_dx == (int)P2P_AT_loss_mse_dx, "operands agree");
-    P2P_TRY(want_activation(op, P2P_AT_loss_bce_x));
-    P2P_TRY(want_array(op, P2P_AT_loss_bce_loss, 1, 1, 1, 1));
-    return want_activation_like(op, P2P_AT_loss_bce_dx, P2P_AT_loss_bce_x);
+    P2P_TRY(require_activation(op, P2P_AT_loss_bce_x));
+    P2P_TRY(require_array(op, P2P_AT_loss_bce_loss, 1, 1, 1, 1));
+    return require_activation_like(op, P2P_AT_loss_bce_dx, P2P_AT_loss_bce_x);
 }
 
 static p2p_status check_loss_l1(const p2p_op *op) {
-    P2P_TRY(want_activation(op, P2P_AT_loss_l1_x));
-    P2P_TRY(want_activation_like(op, P2P_AT_loss_l1_target, P2P_AT_loss_l1_x));
-    P2P_TRY(want_array(op, P2P_AT_loss_l1_loss, 1, 1, 1, 1));
-    return want_activation_like(op, P2P_AT_loss_l1_dx, P2P_AT_loss_l1_x);
+    P2P_TRY(require_activation(op, P2P_AT_loss_l1_x));
+    P2P_TRY(require_activation_like(op, P2P_AT_loss_l1_target, P2P_AT_loss_l1_x));
+    P2P_TRY(require_array(op, P2P_AT_loss_l1_loss, 1, 1, 1, 1));
+    return require_activation_like(op, P2P_AT_loss_l1_dx, P2P_AT_loss_l1_x);
 }
 
 static p2p_status check_adam(const p2p_op *op) {
     int64_t count = op->t[P2P_AT_adam_p].w;
-    for (int i = P2P_AT_adam_p; i <= P2P_AT_adam_v; i++) P2P_TRY(want_array(op, i, 1, 1, 1, count));
-    return want_step(op, P2P_AT_adam_step, 0);
+    for (int i = P2P_AT_adam_p; i <= P2P_AT_adam_v; i++) P2P_TRY(require_array(op, i, 1, 1, 1, count));
+    return require_step(op, P2P_AT_adam_step, 0);
 }
 
 static p2p_status check_all_reduce(const p2p_op *op) {
     const p2p_tensor *y = &op->t[P2P_AT_all_reduce_y];
-    if (op->reduction == P2P_REDUCE_SUM) return want_real(op, P2P_AT_all_reduce_y);
-    return want_stats(op, P2P_AT_all_reduce_y, y->n, 3, y->w);
+    if (op->reduction == P2P_REDUCE_SUM) return require_real(op, P2P_AT_all_reduce_y);
+    return require_stats(op, P2P_AT_all_reduce_y, y->n, 3, y->w);
 }
 
-/* Copies bytes, so any type and layout. */
+/* Copies bytes: any type and layout is valid. */
 static p2p_status check_broadcast(const p2p_op *op) {
     (void)op;
     return P2P_OK;
@@ -467,13 +469,13 @@ static p2p_status check_broadcast(const p2p_op *op) {
 #define ACTS        (ACT | FIELD(act2) | FIELD(slope2))
 #define DROPOUT     (FIELD(dropout) | FIELD(layer))
 
-/* What each kind does with its numbers (any other must be zero), and the outputs that can't be added to. */
+/* Per kind: the check of its shapes, the fields that it uses (all others must be zero), and the outputs that
+ * cannot accumulate. */
 static const struct {
     p2p_status (*check)(const p2p_op *op);
     uint64_t fields;
     uint32_t never_accumulated;
 } rules[P2P_KIND_COUNT] = {
-    [P2P_KIND_fill] = {check_fill, FIELD(alpha), 0},
     [P2P_KIND_copy] = {check_copy, 0, 0},
     [P2P_KIND_prepare] = {check_prepare, FIELD(alpha) | FIELD(offset), 0},
     [P2P_KIND_conv_fwd] = {check_conv_fwd, CONV | ACT | FIELD(images), 0},
@@ -526,8 +528,8 @@ static p2p_status check_accumulate(const p2p_op *op) {
         if (i >= p2p_kind_operand_count(op->kind) || !present(op, i))
             return p2p_fail(P2P_INVALID, "%s: operand %d accumulates, but is absent", kind_name(op), i);
         if ((p2p_kind_operand_use(op->kind, i) & P2P_INOUT) != P2P_OUT)
-            return broken(op, i, "it is not an output and can't accumulate");
-        if (rules[op->kind].never_accumulated >> i & 1) return broken(op, i, "it can't accumulate");
+            return fail_operand(op, i, "it is not an output and can't accumulate");
+        if (rules[op->kind].never_accumulated >> i & 1) return fail_operand(op, i, "it can't accumulate");
     }
     return P2P_OK;
 }

@@ -1,7 +1,8 @@
-/* Tensor descriptions: shorthands, sizes, the position of an element, text, and host conversion.
+/* Tensor descriptions: constructors, sizes, element positions, host conversion, text.
  *
- * Every layout keeps the h*w elements of one (n, c) plane at a constant distance from each other, so a plane
- * is (start, step) and one conversion loop serves all layouts. Nothing here allocates or knows operations.
+ * In every layout the h*w elements of an (n, c) plane are at a constant distance from each other. A plane is
+ * therefore described by (start, step), and one conversion loop serves all layouts. Nothing is allocated
+ * here.
  */
 #include "op_internal.h"
 
@@ -27,7 +28,7 @@ static const char *const layouts[] = {
 #undef X
 };
 
-/* ---- Shorthands and names ----------------------------------------------------------------------------- */
+/* ---- Constructors and names --------------------------------------------------------------------------- */
 
 p2p_tensor p2p_tensor_activation(p2p_type type, int64_t n, int64_t c, int64_t h, int64_t w) {
     return (p2p_tensor){.type = type, .layout = P2P_LAYOUT_plain, .n = n, .c = c, .h = h, .w = w};
@@ -83,7 +84,7 @@ int64_t p2p_tensor_elements(const p2p_tensor *tensor) {
     return tensor->n * tensor->c * tensor->h * tensor->w;
 }
 
-/* The extents that are stored, padding included; their product is the number of stored elements. */
+/* The stored extents, padding included; their product is the number of stored elements. */
 static void stored_extents(const p2p_tensor *tensor, int64_t extents[4]) {
     int64_t block = block_of(tensor);
     bool filter = tensor->layout == P2P_LAYOUT_ckrs || tensor->layout == P2P_LAYOUT_kcrs_t;
@@ -103,7 +104,7 @@ size_t p2p_tensor_bytes(const p2p_tensor *tensor) {
     return (size_t)p2p_tensor_stored(tensor) * p2p_type_bytes(tensor->type);
 }
 
-/* Elements from one position of an (n, c) plane to the next; positions count along w, then h. */
+/* Distance in elements from one position of an (n, c) plane to the next; positions count along w, then h. */
 static int64_t plane_step(const p2p_tensor *tensor) {
     int64_t block = block_of(tensor);
     switch (tensor->layout) {
@@ -119,7 +120,7 @@ static int64_t plane_step(const p2p_tensor *tensor) {
     }
 }
 
-/* Position of the first element of plane (n, c). */
+/* Offset in elements of the first element of plane (n, c). */
 static int64_t plane_start(const p2p_tensor *tensor, int64_t n, int64_t c) {
     int64_t block = block_of(tensor), channels = whole_channels(tensor), plane = tensor->h * tensor->w;
     c += tensor->c0;
@@ -209,7 +210,7 @@ p2p_status p2p_tensor_validate(const p2p_tensor *tensor) {
 
 /* ---- Host conversion ---------------------------------------------------------------------------------- */
 
-/* Round to nearest, ties to even; a NaN stays one. */
+/* Rounds to nearest, ties to even. A NaN stays a NaN. */
 static uint16_t bf16_from_float(float value) {
     uint32_t bits;
     memcpy(&bits, &value, sizeof bits);
@@ -228,7 +229,7 @@ double p2p_round_bf16(double value) {
     return float_from_bf16(bf16_from_float((float)value));
 }
 
-/* Nearest integer within [0, limit]; NaN gives 0. */
+/* The nearest integer within [0, limit]; 0 for NaN. */
 static double clamped(double value, double limit) {
     if (!(value > 0)) return 0;
     return value < limit ? nearbyint(value) : limit;
@@ -255,7 +256,7 @@ typedef uint8_t c_u8;
 typedef uint16_t c_u16;
 typedef uint32_t c_u32;
 
-/* Move `count` elements between host memory (contiguous) and a tensor (one every `step`). */
+/* Moves `count` elements between host memory (contiguous) and a tensor (`step` elements apart). */
 typedef void (*mover)(void *host, void *raw, int64_t step, int64_t count);
 
 #define DEFINE_MOVERS(type, host_type)                                                                       \
@@ -285,8 +286,8 @@ static const mover unpackers[][2] = {
 #undef X
 };
 
-/* Walk all planes in pieces small enough that the lanes of one block of channels, which share cache lines,
- * are visited while those lines are still cached. */
+/* Moves all planes in pieces. The lanes of a channel block share cache lines, so pieces are small enough that
+ * these lines stay cached until all lanes are moved. */
 static void move_planes(const p2p_tensor *t, char *host, size_t host_bytes, char *raw, mover move) {
     enum { PIECE = 512 };
     int64_t plane = t->h * t->w, step = plane_step(t);
@@ -303,7 +304,7 @@ static void move_planes(const p2p_tensor *t, char *host, size_t host_bytes, char
             }
 }
 
-/* Plain tensors of the host's own type are one block of memory per image. */
+/* A plain tensor of the host's type is contiguous within an image. */
 static bool is_verbatim(const p2p_tensor *tensor, p2p_type host_type) {
     return tensor->layout == P2P_LAYOUT_plain && tensor->type == host_type;
 }
@@ -311,8 +312,7 @@ static bool is_verbatim(const p2p_tensor *tensor, p2p_type host_type) {
 void p2p_tensor_pack(const p2p_tensor *tensor, const void *host, p2p_type host_type, void *raw) {
     size_t host_bytes = p2p_type_bytes(host_type);
     if (!is_verbatim(tensor, host_type)) {
-        /* The movers take host memory unqualified because they serve both directions; packing only reads it.
-         */
+        /* Movers of both directions have one type, so `host` is not const there. Packing only reads it. */
         move_planes(tensor, (char *)(uintptr_t)host, host_bytes, raw,
                     packers[tensor->type][host_type == P2P_TYPE_f64]);
         return;
@@ -357,7 +357,7 @@ bool p2p_scan_int64(const char **text, int64_t *value) {
     for (; *at >= '0' && *at <= '9'; at++) {
         int digit = *at - '0';
         if (sum < (INT64_MIN + digit) / 10) return false;
-        sum = sum * 10 - digit; /* downwards, because there are more negative numbers */
+        sum = sum * 10 - digit; /* negative, because INT64_MIN has no positive counterpart */
     }
     if (!negative && sum == INT64_MIN) return false;
     *value = negative ? sum : -sum;
@@ -365,7 +365,7 @@ bool p2p_scan_int64(const char **text, int64_t *value) {
     return true;
 }
 
-/* Step over `word` if the text goes on with it. */
+/* Advances past `word` if the text begins with it. */
 static bool scan_word(const char **text, const char *word) {
     size_t length = strlen(word);
     if (strncmp(*text, word, length) != 0) return false;

@@ -1,26 +1,25 @@
-/* Fusion, negotiated: which nodes become fields of others.
+/* Fusion: nodes that become fields of other nodes, subject to the device's approval.
  *
- * Each rule looks for a pattern in which no other reader misses what is left out, writes the joined
- * descriptor, and asks the device; a refusal leaves the nodes as they are. This file has
- * the rules around convolutions; fuse_norm.c has those around normalisations, fuse_ranges.c those that spare
- * copies, fuse_uses.c what all of them share. No rule knows a model, and none changes what is computed beyond
- * rounding.
+ * Each rule matches a pattern in which no other node reads the value that is left out, builds the fused
+ * descriptor and queries the device. A refusal leaves the nodes unchanged. This file has the rules of
+ * convolutions; fuse_norm.c has those of normalisations, fuse_ranges.c those that remove copies, fuse_uses.c
+ * the shared functions. Rules do not depend on a model and change results by rounding only.
  */
 #include "fuse.h"
 
 /* ---- Convolutions ------------------------------------------------------------------------------------- */
 
-/* Operands of the two kinds that serve as layers stand at the same positions. */
+/* The operands of the two kinds that are used as layers are at the same positions. */
 enum { CONV_BIAS = P2P_AT_conv_fwd_bias, CONV_Y = P2P_AT_conv_fwd_y };
 _Static_assert((int)P2P_AT_conv_fwd_bias == (int)P2P_AT_conv_bwd_data_bias &&
                    (int)P2P_AT_conv_fwd_y == (int)P2P_AT_conv_bwd_data_dx,
-               "operands of conv_fwd and conv_bwd_data stand at the same positions");
+               "operands of conv_fwd and conv_bwd_data are at the same positions");
 
 static bool is_conv(const plan_node *node) {
     return node->op.kind == P2P_KIND_conv_fwd || node->op.kind == P2P_KIND_conv_bwd_data;
 }
 
-/* y = conv(x), y += bias, with nothing that reads y in between. */
+/* y = conv(x), y += bias, where no node between them reads y. */
 static p2p_status fuse_bias(plan_part *part, int position) {
     const plan_node *addition = &part->nodes[position];
     int bias = addition->value[P2P_AT_axpby_x], y = addition->value[P2P_AT_axpby_y];
@@ -85,8 +84,9 @@ static p2p_status fuse_acts(plan_part *part) {
     return P2P_OK;
 }
 
-/* Merging comes first, because it decides how many nodes a normalisation's gradient has; gradients come
- * before the forward nodes, whose pattern they recognise; ranges come last, when the producers are known. */
+/* Order of the rules: merging determines the number of nodes of a normalisation's gradient, so it precedes
+ * gradients. Gradients match the unfused forward nodes, so they precede these. Ranges depend on the final
+ * producers, so they are last. */
 p2p_status plan_fuse(plan_part *part) {
     const p2p_session_options *options = &part->session->options;
     if (options->no_fusion) return P2P_OK;

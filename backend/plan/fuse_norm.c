@@ -1,9 +1,10 @@
-/* Fusion around normalisations: statistics with application, dropout and activations into both directions.
+/* Fusion of normalisations: statistics with application, and dropout and activations in both directions.
  *
- * A normalisation's result z is read by at most a dropout, and that or z by one or two activations. Forward,
- * these become fields of norm_apply with one or two results. Backward, the gradient of z is recomputed from
- * the normalisation's input, so the activations' results need not be there: valid where the gradient is
- * exactly the sum of what those activations pass back.
+ * The pattern: a normalisation's result z is read by one dropout, whose result is read by one or two
+ * activations, or z is read by the activations directly. Forward, these become fields of norm_apply with one
+ * or two results. Backward, the fused gradient node recomputes z and the activations from the normalisation's
+ * input, so it needs none of their results. This is valid if the gradient of z is exactly the sum of the
+ * activations' gradients.
  */
 #include "fuse.h"
 
@@ -18,7 +19,7 @@ static p2p_status merge_forward(plan_part *part, int apply) {
     bool pair = uses.writer_count == 1 && part->nodes[first].op.kind == P2P_KIND_norm_stats &&
                 part->nodes[first].value[P2P_AT_norm_stats_x] == candidate.value[P2P_AT_norm_apply_x] &&
                 uses.readers[0] == apply && fuse_is_private(part, stats, &uses);
-    if (!pair) return P2P_OK; /* a reduction over replicas is a second writer */
+    if (!pair) return P2P_OK; /* a reduction over replicas would be a second writer */
     candidate.op.merged = 1;
     bool done = false;
     P2P_TRY(fuse_replace(part, apply, &candidate, &done));
@@ -28,7 +29,7 @@ static p2p_status merge_forward(plan_part *part, int apply) {
     return P2P_OK;
 }
 
-/* Move an output of norm_bwd_stats to norm_bwd_apply; false where it is touched in between. */
+/* Moves an output of norm_bwd_stats to norm_bwd_apply. Returns false if a node between them uses it. */
 static bool move_output(const plan_part *part, int from, int to, int from_operand, int to_operand,
                         plan_node *candidate) {
     const plan_node *stats = &part->nodes[from];
@@ -76,7 +77,7 @@ p2p_status fuse_merge_norms(plan_part *part) {
 
 /* ---- Backward ----------------------------------------------------------------------------------------- */
 
-/* Operands that norm_bwd_stats and norm_bwd_apply share stand at the same positions. */
+/* The common operands of norm_bwd_stats and norm_bwd_apply are at the same positions. */
 enum {
     BWD_X = P2P_AT_norm_bwd_apply_x,
     BWD_STATS = P2P_AT_norm_bwd_apply_stats,
@@ -88,15 +89,15 @@ enum {
 };
 _Static_assert((int)P2P_AT_norm_bwd_stats_dy == (int)P2P_AT_norm_bwd_apply_dy &&
                    (int)P2P_AT_norm_bwd_stats_step == (int)P2P_AT_norm_bwd_apply_step,
-               "operands of norm_bwd_stats and norm_bwd_apply stand at the same positions");
+               "operands of norm_bwd_stats and norm_bwd_apply are at the same positions");
 
-/* The nodes of one normalisation's gradient: one when merged, else two. */
+/* The nodes of one normalisation's gradient: one if merged, else two. */
 typedef struct {
     int nodes[2], count;
-    int dy; /* the value that they read as the gradient of the normalisation's result */
+    int dy; /* their operand dy: the gradient of the normalisation's result */
 } gradient_nodes;
 
-/* The gradient nodes that end at `apply`; count 0 where others read dy too. */
+/* The gradient nodes of which `apply` is the last. count is 0 if other nodes read dy. */
 static gradient_nodes find_gradient(const plan_part *part, int apply) {
     const plan_node *node = &part->nodes[apply];
     gradient_nodes found = {.dy = node->value[BWD_DY]};
@@ -113,7 +114,7 @@ static gradient_nodes find_gradient(const plan_part *part, int apply) {
     return found;
 }
 
-/* Give the gradient's nodes the fields and operands of `fields`, where the device accepts all of them. */
+/* Sets the fields and operands of `fields` in all nodes of the gradient, if the device accepts all. */
 static p2p_status replace_gradient(plan_part *part, const gradient_nodes *gradient, const plan_node *fields,
                                    bool *done) {
     plan_node candidates[2];
@@ -133,7 +134,7 @@ static p2p_status replace_gradient(plan_part *part, const gradient_nodes *gradie
     return P2P_OK;
 }
 
-/* dy = dropout(g): the nodes read g and drop by themselves. */
+/* dy = dropout(g): the nodes read g and apply the mask themselves. */
 static p2p_status fuse_backward_dropout(plan_part *part, int apply) {
     gradient_nodes gradient = find_gradient(part, apply);
     if (gradient.count == 0) return P2P_OK;
@@ -156,15 +157,15 @@ static p2p_status fuse_backward_dropout(plan_part *part, int apply) {
     return P2P_OK;
 }
 
-/* The only node that writes the value, -1 where there are others. */
+/* The node that writes the value, if it is the only one and of this kind; else -1. */
 static int only_writer(const plan_part *part, int value, p2p_kind kind) {
     fuse_uses uses = fuse_find_uses(part, value);
     bool single = uses.writer_count == 1 && !uses.in_parts && part->nodes[uses.writers[0]].op.kind == kind;
     return single ? uses.writers[0] : -1;
 }
 
-/* Is y = act(dropout(norm(x))), with the normalisation and the dropout that the gradient node `bwd` is of,
- * and with parameters that nothing has updated since? Then bwd recomputes y as it was. */
+/* Whether y = act(dropout(norm(x))) with the normalisation and dropout of the gradient node `bwd`, and with
+ * parameters that were not updated since. Then bwd recomputes y exactly. */
 static bool recomputes(const plan_part *part, const plan_node *bwd, int position, int y) {
     int act = only_writer(part, y, P2P_KIND_act_fwd);
     if (act < 0 || part->nodes[act].op.accumulate) return false;
@@ -189,7 +190,7 @@ static bool recomputes(const plan_part *part, const plan_node *bwd, int position
            !fuse_written_between(part, bwd->value[BWD_SHIFT], norm, position);
 }
 
-/* An act_bwd that may become the first or second term of the gradient node. */
+/* Whether act_bwd node `act` can become the first (or second) term of the gradient node. */
 static bool is_term(const plan_part *part, int act, int apply, bool first) {
     const plan_node *node = &part->nodes[act];
     return node->op.kind == P2P_KIND_act_bwd && fuse_accumulates(node, P2P_AT_act_bwd_dx) != first &&
@@ -237,7 +238,7 @@ p2p_status fuse_norm_backward(plan_part *part) {
 
 /* ---- Forward ------------------------------------------------------------------------------------------ */
 
-/* The result of a plain normalisation, when only nodes read it; else 0. */
+/* The result of an unfused normalisation if it is private to nodes; else 0. */
 static int plain_result(const plan_part *part, const plan_node *node, fuse_uses *uses) {
     int z = node->value[P2P_AT_norm_apply_y];
     *uses = fuse_find_uses(part, z);
@@ -265,14 +266,14 @@ static p2p_status fuse_forward_dropout(plan_part *part, int norm) {
     return P2P_OK;
 }
 
-/* An activation whose result the normalisation may write instead. */
+/* Whether the normalisation can write the activation's result instead. */
 static bool is_result(const plan_part *part, int act) {
     const plan_node *node = &part->nodes[act];
     return node->op.kind == P2P_KIND_act_fwd && !node->op.accumulate &&
            fuse_find_uses(part, node->value[P2P_AT_act_fwd_y]).writer_count == 1;
 }
 
-/* Join one activation (second < 0) or two with the normalisation. */
+/* Fuses one activation (second < 0) or two into the normalisation. */
 static p2p_status join_acts(plan_part *part, int norm, int first, int second, bool *done) {
     *done = false;
     if (!is_result(part, first) || (second >= 0 && !is_result(part, second))) return P2P_OK;

@@ -1,13 +1,13 @@
-/* Concatenation without copies: a value becomes a channel range of the concatenation that it was copied into,
- * and the gradient of a part becomes a range of the concatenation's gradient.
+/* Removal of the copies of concatenations: a value becomes a channel range of the concatenation into which it
+ * was copied, and the gradient of a part becomes a range of the concatenation's gradient.
  *
- * A value can lie in one place only, and a range must start where the device can start one, so a second
- * placement or an odd channel count keeps its copy. Whether the nodes that touch the value can work on a
- * range is asked of the device, all of them, before anything changes.
+ * A value has one place only, and a range must satisfy the device's channel alignment, so a second
+ * concatenation of a value and unaligned ranges keep their copies. A copy is removed only if the device
+ * accepts all nodes that use the value with the range.
  */
 #include "fuse.h"
 
-/* Ranges that share a block of channels would write each other's lanes. */
+/* Ranges that share a channel block would overwrite each other's lanes. */
 static bool is_aligned(const plan_part *part, const plan_value *range) {
     int64_t alignment = part->session->channel_alignment;
     int64_t begin = range->tensor.c0, end = begin + range->tensor.c;
@@ -25,7 +25,8 @@ static bool overlaps(const plan_part *part, int value, const plan_value *range) 
     return v->tensor.c0 < range->tensor.c0 + range->tensor.c && range->tensor.c0 < v->tensor.c0 + v->tensor.c;
 }
 
-/* Does any node from `from` on write (or, with `reads`, touch) the range's channels of its parent? */
+/* Whether a node from position `from` on, other than `copy`, writes (or, with `reads`, uses) the range's
+ * channels of its parent. */
 static bool parent_touched(const plan_part *part, const plan_value *range, int copy, int from, bool reads) {
     for (int i = from; i < part->node_count; i++) {
         const plan_node *node = &part->nodes[i];
@@ -39,7 +40,7 @@ static bool parent_touched(const plan_part *part, const plan_value *range, int c
     return false;
 }
 
-/* Make `value` the range; take it back where a node that touches it refuses. */
+/* Makes `value` the range; reverts it if the device refuses a node that uses it. */
 static p2p_status try_range(plan_part *part, int value, const plan_value *range, int copy, bool *done) {
     plan_value *v = &part->values[value];
     const plan_value before = *v;
@@ -59,7 +60,7 @@ static p2p_status try_range(plan_part *part, int value, const plan_value *range,
     return status;
 }
 
-/* copy: range = value. The value's writers write the range, its readers read it. */
+/* copy: range = value. The value's writers write the range, and its readers read it. */
 static p2p_status elide_forward(plan_part *part, int copy) {
     const plan_node *node = &part->nodes[copy];
     int value = node->value[P2P_AT_copy_x];
@@ -67,8 +68,8 @@ static p2p_status elide_forward(plan_part *part, int copy) {
     if (range.origin != IR_RANGE || node->op.accumulate || !is_aligned(part, &range)) return P2P_OK;
     fuse_uses uses = fuse_find_uses(part, value);
     if (!is_movable(part, value, &uses) || uses.last_writer > copy) return P2P_OK;
-    /* The channels are the value's from its first writer on: nothing may touch them before the copy, and
-     * nothing may write them after it. */
+    /* The value occupies the channels from its first writer on: between that and the copy no other node may
+     * use them, and after the copy no node may write them. */
     if (uses.writer_count == 0 || parent_touched(part, &range, copy, copy + 1, false)) return P2P_OK;
     for (int i = uses.writers[0]; i < copy; i++)
         for (int k = 0; k < P2P_MAX_OPERANDS; k++) {
@@ -84,7 +85,7 @@ static p2p_status elide_forward(plan_part *part, int copy) {
     return P2P_OK;
 }
 
-/* copy: value = range. The value is a view of the range; later additions to it happen there. */
+/* copy: value = range. The value becomes a view of the range; later additions to it modify the range. */
 static p2p_status elide_backward(plan_part *part, int copy) {
     const plan_node *node = &part->nodes[copy];
     int value = node->value[P2P_AT_copy_y];
@@ -94,8 +95,8 @@ static p2p_status elide_backward(plan_part *part, int copy) {
     fuse_uses uses = fuse_find_uses(part, value);
     if (!is_movable(part, value, &uses) || uses.writers[0] != copy) return P2P_OK;
     if (parent->origin != IR_LOCAL || parent->output) return P2P_OK;
-    /* Nothing may change the channels under the value's readers; and where the value is added to, nothing
-     * may read them as they were. */
+    /* No later node may write the channels. If the value is added to, no later node may read them either,
+     * because they then differ from the parent's contents. */
     if (parent_touched(part, &range, copy, copy + 1, uses.writer_count > 1)) return P2P_OK;
     bool done = false;
     P2P_TRY(try_range(part, value, &range, copy, &done));

@@ -1,33 +1,21 @@
-/* What the rules of fusion share: which nodes touch a value, and the exchange of a node for a joined one. See
- * fuse.h.
- */
+/* Uses of a value, and replacement of nodes. See fuse.h. */
 #include "fuse.h"
 
-/* ---- Who touches what --------------------------------------------------------------------------------- */
+/* ---- Uses of a value ---------------------------------------------------------------------------------- */
 
 bool fuse_accumulates(const plan_node *node, int operand) {
     return node->op.accumulate >> operand & 1;
 }
 
-static int use_of(const plan_node *node, int operand) {
-    const p2p_op *op = &node->op;
-    int use = p2p_kind_operand_use(op->kind, operand) & P2P_INOUT;
-    if (op->kind == P2P_KIND_norm_apply && operand == P2P_AT_norm_apply_stats)
-        return op->merged ? P2P_OUT : P2P_IN;
-    if (op->kind == P2P_KIND_norm_bwd_apply && operand == P2P_AT_norm_bwd_apply_sums)
-        return op->merged ? P2P_OUT : P2P_IN;
-    return use;
-}
-
-bool fuse_reads(const plan_node *node, int operand) {
-    return use_of(node, operand) & P2P_IN;
+static bool reads(const plan_node *node, int operand) {
+    return p2p_op_mode_use(&node->op, operand) & P2P_IN;
 }
 
 bool fuse_writes(const plan_node *node, int operand) {
-    return use_of(node, operand) & P2P_OUT;
+    return p2p_op_mode_use(&node->op, operand) & P2P_OUT;
 }
 
-static void note(int *count, int kept[FUSE_MOST], int *last, int node) {
+static void add_use(int *count, int kept[FUSE_MOST], int *last, int node) {
     if (*count < FUSE_MOST) kept[*count] = node;
     ++*count;
     *last = node;
@@ -44,8 +32,8 @@ fuse_uses fuse_find_uses(const plan_part *part, int value) {
                 uses.in_parts = uses.in_parts || (operand && plan_root(part, operand) == value);
                 continue;
             }
-            if (fuse_reads(node, k)) note(&uses.reader_count, uses.readers, &uses.last_reader, i);
-            if (fuse_writes(node, k)) note(&uses.writer_count, uses.writers, &uses.last_writer, i);
+            if (reads(node, k)) add_use(&uses.reader_count, uses.readers, &uses.last_reader, i);
+            if (fuse_writes(node, k)) add_use(&uses.writer_count, uses.writers, &uses.last_writer, i);
         }
     }
     return uses;
@@ -56,7 +44,7 @@ bool fuse_is_private(const plan_part *part, int value, const fuse_uses *uses) {
 }
 
 bool fuse_written_between(const plan_part *part, int value, int from, int to) {
-    const plan_value *looked_for = &part->values[value];
+    const plan_value *target = &part->values[value];
     for (int i = from + 1; i < to; i++) {
         const plan_node *node = &part->nodes[i];
         if (node->removed) continue;
@@ -64,8 +52,8 @@ bool fuse_written_between(const plan_part *part, int value, int from, int to) {
             if (!node->value[k] || !fuse_writes(node, k)) continue;
             if (plan_root(part, node->value[k]) == plan_root(part, value)) return true;
             const plan_value *written = &part->values[node->value[k]];
-            if (written->origin == IR_ARENA && looked_for->origin == IR_STATE &&
-                written->network == looked_for->network)
+            if (written->origin == IR_ARENA && target->origin == IR_STATE &&
+                written->network == target->network)
                 return true;
         }
     }
@@ -78,7 +66,7 @@ p2p_status fuse_replace(plan_part *part, int position, const plan_node *candidat
     return P2P_OK;
 }
 
-/* ---- Two activations of one value --------------------------------------------------------------------- */
+/* ---- Several activations of one value ----------------------------------------------------------------- */
 
 fuse_reread fuse_find_reread(const plan_part *part, const fuse_uses *uses) {
     fuse_reread found = {.leaky = -1};
@@ -95,7 +83,7 @@ fuse_reread fuse_find_reread(const plan_part *part, const fuse_uses *uses) {
             return found;
         }
     }
-    /* The relus may stand before the leaky relu: its result is written where the producer stands. */
+    /* The relus may precede the leaky relu, because the producer will write its result. */
     found.leaky = leaky;
     return found;
 }

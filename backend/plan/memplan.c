@@ -1,17 +1,17 @@
-/* Where local values, inputs and scratch memory lie: the arena that values share.
+/* Memory planning: addresses of local values and scratch memory in the shared arena, and of inputs.
  *
- * A value's memory is its own from the step that first touches it to the last; ranges live with the value
- * whose channels they are, an operation's scratch memory during its step. Largest first, each takes the
- * lowest offset at which nothing lies that lives at the same time. Inputs and the step block have a space of
- * their own, which all plans share. Nothing is allocated here.
+ * A value is live from the first step that uses it to the last; ranges extend the lifetime of their parent,
+ * and scratch memory is live during its step. Values are placed in order of decreasing size, each at the
+ * lowest offset that does not overlap a value with an intersecting lifetime. Inputs and the step block are in
+ * a space of their own, which all plans share. Nothing is allocated here.
  */
 #include "session.h"
 
 #include <stdlib.h>
 
-/* ---- Lives -------------------------------------------------------------------------------------------- */
+/* ---- Liveness ----------------------------------------------------------------------------------------- */
 
-static void find_lives(plan_part *part) {
+static void find_lifetimes(plan_part *part) {
     for (int v = 0; v < part->value_count; v++) {
         part->values[v].first = 0;
         part->values[v].last = -1;
@@ -24,7 +24,7 @@ static void find_lives(plan_part *part) {
             value->last = s;
         }
     }
-    /* Outputs are read when all steps are done. */
+    /* Outputs are read after the last step. */
     for (int v = 1; v < part->value_count; v++) {
         if (!part->values[v].output) continue;
         plan_value *value = &part->values[plan_root(part, v)];
@@ -47,13 +47,13 @@ static int by_size(const void *a, const void *b) {
     return x->number < y->number ? -1 : x->number > y->number;
 }
 
-/* Without sharing, too, operations use one scratch memory after another. */
+/* Even without sharing, all operations use the same scratch memory. */
 static bool may_overlap(const p2p_session *session, const placement *a, const placement *b) {
     const bool together = a->first <= b->last && b->first <= a->last;
     return !together && (!session->options.no_sharing || (a->scratch && b->scratch));
 }
 
-/* The lowest free offset for `item` among `placed`, which are in order of their offsets. */
+/* The lowest free offset for `item`. `placed` is sorted by offset. */
 static size_t lowest_free(const p2p_session *session, const placement *placed, int count,
                           const placement *item) {
     size_t end = 0;
@@ -149,7 +149,7 @@ static p2p_status place_in_io(plan_part *part, int v) {
 }
 
 p2p_status plan_memory(plan_part *part) {
-    find_lives(part);
+    find_lifetimes(part);
     P2P_TRY(place_locals(part));
     part->io_bytes = 0;
     if (part->step_value) P2P_TRY(place_in_io(part, part->step_value));

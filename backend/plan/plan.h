@@ -1,9 +1,9 @@
-/* Private to the planner: plans and the list of steps that a plan becomes.
+/* Plans: the parts of a plan and their lists of steps. Private to plan/.
  *
- * A plan has one part per replica. A part starts as a copy of the graph with every value described as the
- * device stores it (plan_import.c), is rewritten by fusion (fuse.c), takes what the device prefers or lacks
- * into account (plan_settle.c), gets addresses (memplan.c) and becomes a list of steps (plan_list.c), which
- * plan_run.c carries out. Sessions are in session.h. Nothing here is seen by models or backends.
+ * A plan has a part per replica. plan_import.c copies the graph into a part and describes every value as the
+ * device stores it. fuse.c rewrites the nodes, plan_settle.c adapts them to the device's preferences and
+ * limits, plan_list.c makes the list of steps, with addresses from memplan.c, and plan_run.c runs it.
+ * Sessions are in session.h.
  */
 #ifndef P2P_CORE_PLAN_H
 #define P2P_CORE_PLAN_H
@@ -18,38 +18,38 @@ typedef struct {
     ir_role role;
     ir_origin origin;
     p2p_tensor tensor; /* as the device stores it; absent for arenas, whose extents depend on the cuts */
-    int parent;        /* IR_RANGE: the value whose channels it is */
+    int parent;        /* IR_RANGE: the value of which it is a channel range */
     int network;       /* IR_STATE, IR_ARENA: index in the session */
     int param;
     p2p_state_part part;
-    int derived; /* not 0: the session's derived filter of this index, from 1 */
-    bool output; /* the host reads it after the run */
+    int derived; /* not 0: number of the session's derived filter, from 1 */
+    bool output; /* read by the host after the run */
     plan_address at;
-    /* Positions in the list of steps between which a local value's memory is its own; first > last where it
-     * has none. */
+    /* Lifetime of a local value: the first and last position in the list of steps at which it needs its
+     * memory. first > last: it needs none. */
     int first, last;
 } plan_value;
 
 typedef struct {
-    p2p_op op; /* t[] stays empty: plan_describe fills a copy */
+    p2p_op op; /* without tensors: plan_describe fills a copy */
     int value[P2P_MAX_OPERANDS];
     int layer;
     bool removed; /* by fusion */
 } plan_node;
 
-/* A node with everything settled; several for a node over an arena in chunks. */
+/* A node with all decisions made. A node over an arena becomes a step per chunk. */
 typedef struct {
     p2p_op op;
-    int value[P2P_MAX_OPERANDS]; /* of the node; 0 for what comes with the step alone (derived filters) */
+    int value[P2P_MAX_OPERANDS]; /* of the node; 0 in copies that renew derived filters */
     plan_address at[P2P_MAX_OPERANDS];
-    plan_address scratch; /* in the arena, where no value lives during the step; of query.scratch_bytes */
+    plan_address scratch; /* query.scratch_bytes in the arena, disjoint from all values live at the step */
     p2p_query query;      /* of a collective: only a name */
     int layer;
     bool collective;
-    p2p_operation *operation; /* after p2p_session_allocate */
+    p2p_operation *operation; /* created by p2p_session_allocate */
 } plan_step;
 
-/* X(name, text): what fusion did, counted. */
+/* X(name, text): counters of applied fusions. */
 #define PLAN_FUSION_LIST(X)                                                                                  \
     X(bias, "biases into convolutions")                                                                      \
     X(act_conv, "activations into convolutions")                                                             \
@@ -71,14 +71,14 @@ typedef enum {
         PLAN_FUSION_COUNT
 } plan_fusion;
 
-/* One thing that the host gives or reads. Offsets are into a run's host memory. */
+/* An input or output of the host. Offsets are into a run's host memory. */
 typedef struct {
     char name[64];
     int value;
     p2p_type type;                  /* of the host's elements */
     bool loss;                      /* outputs: a scalar, summed over replicas */
-    size_t host_bytes, host_offset; /* inputs: plain, as the host fills it */
-    size_t raw_bytes, raw_offset;   /* as the device stores it; equal to the host's where nothing converts */
+    size_t host_bytes, host_offset; /* inputs: plain, as written by the host */
+    size_t raw_bytes, raw_offset;   /* as the device stores it; the host's if no conversion is needed */
 } plan_port;
 
 /* Host memory of one run of one replica. */
@@ -86,7 +86,7 @@ typedef struct {
     unsigned char *inputs;  /* plain and raw forms of all inputs */
     unsigned char *outputs; /* raw */
     p2p_step_block *step;
-    p2p_ticket ticket; /* done when the device has let go of all this */
+    p2p_ticket ticket; /* complete when the device no longer accesses this memory */
 } plan_slot;
 
 enum { PLAN_SLOTS = 2 };
@@ -104,78 +104,80 @@ typedef struct {
     plan_port *inputs, *outputs;
     int input_count, output_count;
     size_t input_bytes, output_bytes; /* of a run's host memory */
-    int step_value;                   /* 0: nothing reads the step block */
+    int step_value;                   /* 0: no node reads the step block */
     int fused[PLAN_FUSION_COUNT];
 
     plan_step *steps;
     int step_count, step_capacity;
-    int segment_count;            /* one more than there are collectives */
-    size_t arena_bytes, io_bytes; /* what this part needs */
-    size_t scratch_bytes;         /* the most that an operation needs of the arena while it runs */
-    size_t unshared_bytes;        /* the arena if every value had memory of its own, and scratch one */
-    size_t live_bytes; /* the most that is live at one step, scratch included: no placement needs less */
+    int segment_count;            /* number of collectives + 1 */
+    size_t arena_bytes, io_bytes; /* needed by this part */
+    size_t scratch_bytes;         /* largest scratch memory of an operation, within the arena */
+    size_t unshared_bytes;        /* arena size without sharing, with one scratch memory for all operations */
+    size_t live_bytes; /* most bytes live at one step, scratch included: a lower bound of arena_bytes */
 
     plan_slot slots[PLAN_SLOTS];
     unsigned char *results;  /* raw outputs of the run last waited for */
     int *segment_ends;       /* per segment: the position of the collective that ends it, or step_count */
-    p2p_recorded **recorded; /* per segment; NULL where steps run one by one */
+    p2p_recorded **recorded; /* per segment; NULL: steps run one by one */
 } plan_part;
 
 struct p2p_plan {
     p2p_session *session;
     char name[64];
     int64_t global_batch;
-    double beta1, beta2; /* of the graph's Adam updates; 0 without */
-    plan_part *parts;    /* one per replica */
-    p2p_place *places;   /* one per replica, for a collective */
+    double beta1, beta2; /* of the graph's Adam updates; 0 without updates */
+    plan_part *parts;    /* per replica */
+    p2p_place *places;   /* per replica: operands of a collective */
     p2p_ticket *tickets;
-    uint64_t runs, retired; /* begun; waited for */
+    uint64_t runs, retired; /* number of runs begun, and waited for or overtaken */
     bool has_results;
 };
 
 /* ---- From graph to steps ------------------------------------------------------------------------------ */
 
-/* Copy a graph into an empty part and describe its values as the device stores them. plan.c */
+/* Copies a graph into an empty part and describes its values as the device stores them. plan_import.c */
 p2p_status plan_import(plan_part *part, p2p_graph *graph);
-/* Rewrite the part's nodes by what the device accepts. fuse.c */
+/* Applies the fusion rules that the device accepts. fuse.c */
 p2p_status plan_fuse(plan_part *part);
-/* The last negotiation: derived filters, and a separate addition where a device can't accumulate.
+/* Adapts nodes to the device: derived filters, separate additions for outputs to which the device cannot
+ * accumulate, plain copies of padded outputs. P2P_UNSUPPORTED if the device accepts a node in no form.
  * plan_settle.c */
 p2p_status plan_settle(plan_part *part);
-/* Make the list of steps anew, with addresses, from the nodes and what the session knows. plan_list.c */
+/* Rebuilds the list of steps, with addresses, from the nodes and the session's state. plan_list.c */
 p2p_status plan_list(plan_part *part);
-/* Addresses of local values, inputs and the step block; sets the part's bytes. memplan.c */
+/* Assigns addresses to local values, scratch memory, inputs and the step block, and sets the part's sizes.
+ * memplan.c */
 p2p_status plan_memory(plan_part *part);
 
-/* ---- Parts: plan_part.c ---- */
+/* ---- Parts: plan_part.c ------------------------------------------------------------------------------- */
 
 void plan_part_free(plan_part *part);
 /* The node's descriptor with its tensors. */
 void plan_describe(const plan_part *part, const plan_node *node, p2p_op *op);
-/* Whether the device carries the node out as it stands; a refusal's reason goes to the log. Other failures
+/* Sets *accepted to whether the device supports the node. The reason of a refusal is logged. Other failures
  * are returned. */
 p2p_status plan_accepts(const plan_part *part, const plan_node *node, bool *accepted);
 p2p_status plan_value_add(plan_part *part, const plan_value *value, int *id);
 /* The value that owns a value's memory: itself, or its parent. */
 int plan_root(const plan_part *part, int value);
-/* Where a value lies, after plan_list; a range lies where its parent does. plan_list.c */
+/* The address of a value after plan_list; a range has its parent's. plan_list.c */
 plan_address plan_value_address(const plan_part *part, int value);
 bool plan_is_arena(const plan_part *part, const plan_node *node);
 bool plan_is_collective(const plan_node *node);
 p2p_status plan_node_insert(plan_part *part, int position, const plan_node *node);
-/* Lay out `count` ports in a run's host memory, and return the bytes that they take. */
+/* Assigns offsets in a run's host memory to `count` ports and returns its size in bytes. */
 size_t plan_lay_out_ports(const plan_part *part, plan_port *ports, int count, bool inputs);
 
-/* plan_print.c */
-p2p_status plan_print_steps(const p2p_plan *plan, FILE *stream);
+/* The part of p2p_plan_print that follows the operations: counts, fusions, memory. plan_print.c */
 p2p_status plan_print_summary(const p2p_plan *plan, FILE *stream);
 
-/* plan_run.c: host memory of runs and recordings, made once by p2p_session_allocate. */
+/* Host memory and recordings of runs, created once by p2p_session_allocate. plan_run.c */
 p2p_status plan_prepare_runs(p2p_plan *plan);
 void plan_release_runs(p2p_plan *plan);
 
-/* plan_check.c: the check mode. Before step `s`, memory that it is the first to touch becomes NaN; after it,
- * every output is read back and a NaN or an infinity is a failure that names the operation. */
+/* The check mode. plan_check_before fills the memory that step `s` is the first to use with NaN.
+ * plan_check_after reads every output of the step; it returns P2P_FAILED, naming the operation, if one has a
+ * NaN or an infinity. plan_check.c */
 p2p_status plan_check_before(const plan_part *part, int s);
 p2p_status plan_check_after(const plan_part *part, int s);
 

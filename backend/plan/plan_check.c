@@ -1,8 +1,8 @@
-/* The check mode of plans: no step may read what nothing wrote, and none may make a NaN or an infinity.
+/* The check mode of plans detects steps that read memory never written or produce a NaN or an infinity.
  *
- * Before a step, memory that it is the first to touch is filled with NaN, its scratch memory as well; after
- * it, every output is read back and its real elements are looked at. Every step waits, so this is slow; it
- * changes no bit of any result.
+ * Before a step, its scratch memory and the memory that it is the first to use are filled with NaN. After it,
+ * every output is read back and its real elements are checked. Each step is waited for, so this is slow.
+ * Results are bitwise those of other runs.
  */
 #include "session.h"
 
@@ -16,8 +16,8 @@ static p2p_status write_and_wait(const plan_part *part, plan_address at, const v
     return p2p_device_finish(part->device);
 }
 
-/* All bits set is a NaN in every real type. Padding lanes of vectors and filters must stay zero, those of
- * activations may hold anything. */
+/* All bits set is a NaN in every real type. Padding lanes of vectors and filters must stay zero; those of
+ * activations are filled too. */
 static p2p_status fill_with_nan(const plan_part *part, const plan_value *value) {
     size_t bytes = p2p_tensor_bytes(&value->tensor);
     size_t elements = (size_t)p2p_tensor_elements(&value->tensor);
@@ -57,7 +57,7 @@ p2p_status plan_check_before(const plan_part *part, int s) {
     return fill_scratch(part, &part->steps[s]);
 }
 
-/* Position of the first element that is no finite number, in logical order; -1 where there is none. */
+/* Position of the first element in logical order that is not finite; -1 if all are. */
 static int64_t find_bad(const double *host, int64_t count) {
     for (int64_t i = 0; i < count; i++)
         if (!isfinite(host[i])) return i;

@@ -1,5 +1,6 @@
-/* From a graph to a part: values get the tensor that the device stores, nodes become descriptors, inputs and
- * outputs get host memory. Fusion (fuse.c) and the last negotiation (plan_settle.c) come after it.
+/* Import of a graph into a part: values get the tensors that the device stores, nodes become descriptors,
+ * inputs and outputs get places in host memory. Fusion (fuse.c) and adaptation to the device (plan_settle.c)
+ * follow.
  */
 #include "session.h"
 
@@ -69,7 +70,7 @@ static p2p_status import_value(plan_part *part, const p2p_graph *graph, int id) 
     return P2P_OK;
 }
 
-/* ---- What the host gives and reads -------------------------------------------------------------------- */
+/* ---- Inputs and outputs ------------------------------------------------------------------------------- */
 
 static p2p_status import_inputs(plan_part *part, const p2p_graph *graph) {
     int count = 0;
@@ -106,7 +107,7 @@ static p2p_status import_outputs(plan_part *part, const p2p_graph *graph) {
 
 /* ---- Nodes -------------------------------------------------------------------------------------------- */
 
-/* A convolution of factors in bf16, where the session is in bf16 and the device has it for this shape. */
+/* Sets math=bf16 in a convolution if the session is in bf16 and the device accepts it for this shape. */
 static p2p_status choose_math(const plan_part *part, plan_node *node) {
     const p2p_kind kind = node->op.kind;
     const bool conv =
@@ -114,7 +115,7 @@ static p2p_status choose_math(const plan_part *part, plan_node *node) {
     if (!conv || !part->session->options.bf16) return P2P_OK;
     plan_node question = *node;
     question.op.math = P2P_MATH_bf16;
-    question.op.accumulate = 0; /* whether it can add is settled later */
+    question.op.accumulate = 0; /* plan_settle.c decides about accumulation */
     bool accepted = false;
     P2P_TRY(plan_accepts(part, &question, &accepted));
     if (accepted) node->op.math = question.op.math;

@@ -1,6 +1,6 @@
-/* The list of steps: nodes in order with the addresses of their operands; a node over an arena becomes a step
- * per chunk, an update is followed by the copies that renew derived filters. Nothing is allocated on a
- * device.
+/* The list of steps: nodes in order with the addresses of their operands. A node over an arena becomes a step
+ * per chunk. An update is followed by the copies that renew the network's derived filters. Nothing is
+ * allocated on a device.
  */
 #include "session.h"
 
@@ -28,7 +28,7 @@ static plan_address state_address(const plan_part *part, const plan_value *value
     return (plan_address){plan_space_of(value->network, space), network->offsets[value->param]};
 }
 
-/* A step per chunk of the network's arenas, which are all cut alike. */
+/* Adds a step per chunk of the network's arenas, which are all divided alike. */
 static p2p_status add_arena_steps(plan_part *part, const plan_node *node) {
     const p2p_session *session = part->session;
     int network = part->values[node->value[0]].network;
@@ -60,7 +60,7 @@ static p2p_status add_node_step(plan_part *part, const plan_node *node) {
     return add_step(part, &step);
 }
 
-/* After an update: every derived filter of the network again. */
+/* Adds the copies that renew all derived filters of a network after its update. */
 static p2p_status add_refresh(plan_part *part, const plan_node *node) {
     const p2p_session *session = part->session;
     int network = part->values[node->value[P2P_AT_adam_p]].network;
@@ -79,7 +79,7 @@ plan_address plan_value_address(const plan_part *part, int id) {
     return value->origin == IR_STATE ? state_address(part, value) : value->at;
 }
 
-/* Values have their addresses now; steps take them over. */
+/* Copies the addresses of values into the steps. */
 static void take_addresses(plan_part *part) {
     for (int s = 0; s < part->step_count; s++) {
         plan_step *step = &part->steps[s];

@@ -1,4 +1,4 @@
-/* A part's values and nodes: adding, describing, asking the device about one, freeing. See plan.h. */
+/* Values and nodes of a part: adding, describing, querying the device, freeing. See plan.h. */
 #include "session.h"
 
 #include "host/log.h"
@@ -24,13 +24,13 @@ int plan_root(const plan_part *part, int value) {
 
 /* ---- Ports -------------------------------------------------------------------------------------------- */
 
-/* True when the host's plain form is the device's form. */
+/* Whether the host's plain form equals the device's form. */
 static bool same_bytes(const p2p_tensor *tensor, p2p_type type) {
     bool plain = tensor->layout == P2P_LAYOUT_plain && tensor->block <= 1;
     return tensor->type == type && (plain || type == P2P_TYPE_u8 || type == P2P_TYPE_u16);
 }
 
-/* Lay the ports out in a run's host memory, at boundaries that suit any type and any driver. */
+/* Ports are aligned to BOUNDARY bytes, sufficient for every type and driver. */
 size_t plan_lay_out_ports(const plan_part *part, plan_port *ports, int count, bool inputs) {
     enum { BOUNDARY = 64 };
     size_t end = 0;

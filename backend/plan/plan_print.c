@@ -1,6 +1,6 @@
-/* A plan as text: what people read to see what a step does, and what tests compare.
+/* Prints a plan as text, for users and for tests that compare it.
  *
- * Numbers come from the plan alone, so the text is the same whenever the plan is. Nothing is measured.
+ * All numbers are functions of the plan, so equal plans have equal texts. Nothing is measured.
  */
 #include "session.h"
 
@@ -16,14 +16,14 @@ static p2p_status check_stream(FILE *stream) {
     return p2p_fail(P2P_IO, "the plan could not be printed");
 }
 
-/* Another way of computing it was measured to be slower; else arithmetic chose. */
+/* Whether the step's algorithm was chosen by a measurement; otherwise the heuristic chose it. */
 static bool was_measured(const plan_part *part, const plan_step *step) {
     if (!p2p_op_is_convolution(&step->op)) return false;
     const session_choice *known = session_find_choice(part->session, part->replica, &step->op);
     return known && known->choice.seconds > 0;
 }
 
-p2p_status plan_print_steps(const p2p_plan *plan, FILE *stream) {
+static p2p_status print_steps(const p2p_plan *plan, FILE *stream) {
     const plan_part *part = &plan->parts[0];
     for (int s = 0; s < part->step_count; s++) {
         const plan_step *step = &part->steps[s];
@@ -36,7 +36,7 @@ p2p_status plan_print_steps(const p2p_plan *plan, FILE *stream) {
     return check_stream(stream);
 }
 
-/* Copies that follow an update and belong to no value of the graph. */
+/* The number of copies that renew derived filters; their operands are not values of the graph. */
 static int count_renewals(const plan_part *part) {
     int count = 0;
     for (int s = 0; s < part->step_count; s++)
@@ -108,6 +108,6 @@ p2p_status plan_print_summary(const p2p_plan *plan, FILE *stream) {
 }
 
 p2p_status p2p_plan_print(const p2p_plan *plan, FILE *stream) {
-    P2P_TRY(plan_print_steps(plan, stream));
+    P2P_TRY(print_steps(plan, stream));
     return plan_print_summary(plan, stream);
 }

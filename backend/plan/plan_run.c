@@ -1,9 +1,9 @@
 /* Running a plan: inputs, segments, collectives, outputs.
  *
- * A run writes the step block and the inputs, runs each segment on every replica with a collective between
- * two, and reads the outputs, all of it enqueued: the host waits only for a slot of host memory to become
- * free. In check mode steps run one by one and are looked at; in a profiled run each is waited for and timed.
- * Nothing is allocated here after plan_prepare_runs.
+ * A run writes the step block and the inputs, runs the segments on every replica with a collective between
+ * two segments, and reads the outputs. Everything is enqueued: the host waits only until a slot of host
+ * memory is free. In the check mode steps run one by one and their outputs are checked. In a profiled run
+ * each step is waited for and timed. Nothing is allocated after plan_prepare_runs.
  */
 #include "session.h"
 
@@ -18,15 +18,15 @@ static p2p_status finish_devices(const p2p_plan *plan) {
     return P2P_OK;
 }
 
-/* After a failure: leave no command behind that uses memory of the caller's; keep the failure's message. */
-static p2p_status settle_devices(const p2p_plan *plan, p2p_status failure) {
-    char message[2048];
-    snprintf(message, sizeof message, "%s", p2p_message());
+/* After a failure: waits until no command accesses host memory, and keeps the failure's message. */
+static p2p_status settle_devices(const p2p_plan *plan, p2p_status status) {
+    p2p_failure failure;
+    p2p_failure_take(&failure, status);
     for (int r = 0; r < plan->session->replica_count; r++) (void)p2p_device_finish(plan->parts[r].device);
-    return p2p_fail(failure, "%s", message);
+    return p2p_failure_give(&failure);
 }
 
-/* Who hears of every operation's time; NULL where a function takes it: an ordinary run. */
+/* The callback and clock of a profiled run; functions take NULL for an ordinary run. */
 typedef struct {
     double (*clock)(void);
     p2p_operation_timed timed;
@@ -77,10 +77,10 @@ static p2p_status record_segment(plan_part *part, int segment) {
     P2P_TRY(p2p_record_begin(part->device));
     p2p_status status = run_steps(part, segment, NULL);
     if (status == P2P_OK) return p2p_record_end(part->device, &part->recorded[segment]);
-    char message[2048];
-    snprintf(message, sizeof message, "%s", p2p_message());
-    (void)p2p_record_end(part->device, &part->recorded[segment]); /* leave the recording mode */
-    return p2p_fail(status, "%s", message);
+    p2p_failure failure;
+    p2p_failure_take(&failure, status);
+    (void)p2p_record_end(part->device, &part->recorded[segment]); /* ends recording */
+    return p2p_failure_give(&failure);
 }
 
 static p2p_status record_part(plan_part *part) {
@@ -130,7 +130,7 @@ void plan_release_runs(p2p_plan *plan) {
     free(plan->tickets);
 }
 
-/* ---- What goes in ------------------------------------------------------------------------------------- */
+/* ---- Inputs ------------------------------------------------------------------------------------------- */
 
 static int slot_of(uint64_t run) {
     return (int)(run % PLAN_SLOTS);
@@ -148,20 +148,17 @@ static const plan_port *find_port(const plan_port *ports, int count, const char 
     return NULL;
 }
 
-void *p2p_plan_input(p2p_plan *plan, int replica, const char *name) {
-    if (replica < 0 || replica >= plan->session->replica_count || !plan->places) {
-        p2p_fail(P2P_INVALID, "plan %s has no replica %d, or no memory yet", plan->name, replica);
-        return NULL;
-    }
+p2p_status p2p_plan_input(p2p_plan *plan, int replica, const char *name, void **place) {
+    *place = NULL;
+    if (replica < 0 || replica >= plan->session->replica_count || !plan->places)
+        return p2p_fail(P2P_INVALID, "plan %s has no replica %d, or no memory yet", plan->name, replica);
     plan_part *part = &plan->parts[replica];
     const plan_port *port = find_port(part->inputs, part->input_count, name);
-    if (!port) {
-        p2p_fail(P2P_INVALID, "plan %s has no input %s", plan->name, name);
-        return NULL;
-    }
+    if (!port) return p2p_fail(P2P_INVALID, "plan %s has no input %s", plan->name, name);
     int slot = slot_of(plan->runs);
-    if (wait_for_slot(part, slot) != P2P_OK) return NULL;
-    return part->slots[slot].inputs + port->host_offset;
+    P2P_TRY(wait_for_slot(part, slot));
+    *place = part->slots[slot].inputs + port->host_offset;
+    return P2P_OK;
 }
 
 static void fill_step_block(const p2p_plan *plan, const plan_part *part, const p2p_step *step,
@@ -195,7 +192,7 @@ static p2p_status write_inputs(const plan_part *part, const plan_slot *slot) {
                             p2p_tensor_bytes(&value->tensor));
 }
 
-/* Derived filters whose parameters the host has written. */
+/* Renews derived filters whose parameters the host has written. */
 static p2p_status refresh_derived(p2p_session *session) {
     for (int i = 0; i < session->derived_count; i++) {
         if (!session->networks[session->derived[i].network].stale) continue;
@@ -208,7 +205,7 @@ static p2p_status refresh_derived(p2p_session *session) {
 
 /* ---- The run ------------------------------------------------------------------------------------------ */
 
-/* The collective that ends `segment` on every replica. */
+/* Runs the collective that ends `segment` on all replicas. */
 static p2p_status run_collective(p2p_plan *plan, int segment) {
     const p2p_session *session = plan->session;
     for (int r = 0; r < session->replica_count; r++) {
@@ -224,7 +221,7 @@ static p2p_status run_collective(p2p_plan *plan, int segment) {
     return P2P_OK;
 }
 
-/* A collective belongs to all replicas; it is reported as replica 0's. */
+/* Runs and times the collective. It is reported as replica 0's, although all replicas take part. */
 static p2p_status profile_collective(p2p_plan *plan, int segment, const run_profile *profile) {
     const plan_part *first = &plan->parts[0];
     double begin = profile->clock();
@@ -265,7 +262,7 @@ static p2p_status run_plan(p2p_plan *plan, const p2p_step *step, const run_profi
         fill_step_block(plan, part, step, part->slots[slot].step);
         P2P_TRY(write_inputs(part, &part->slots[slot]));
     }
-    if (profile) P2P_TRY(finish_devices(plan)); /* the first operation doesn't pay for the inputs */
+    if (profile) P2P_TRY(finish_devices(plan)); /* exclude the inputs from the first operation's time */
     P2P_TRY(run_segments(plan, profile));
     for (int r = 0; r < replicas; r++) {
         plan_part *part = &plan->parts[r];
@@ -301,14 +298,14 @@ p2p_status p2p_plan_profile(p2p_plan *plan, const p2p_step *step, double (*clock
     return begin_run(plan, step, &profile);
 }
 
-/* ---- What comes out ----------------------------------------------------------------------------------- */
+/* ---- Outputs ------------------------------------------------------------------------------------------ */
 
 p2p_status p2p_plan_wait(p2p_plan *plan) {
     if (plan->retired == plan->runs)
         return p2p_fail(P2P_INVALID, "plan %s: there is no run to wait for", plan->name);
     int slot = slot_of(plan->retired);
     for (int r = 0; r < plan->session->replica_count; r++) P2P_TRY(wait_for_slot(&plan->parts[r], slot));
-    /* The run's outputs stay readable while the slot serves another run. */
+    /* Exchange buffers, so that the run's outputs stay valid while another run uses the slot. */
     for (int r = 0; r < plan->session->replica_count; r++) {
         plan_part *part = &plan->parts[r];
         unsigned char *outputs = part->slots[slot].outputs;

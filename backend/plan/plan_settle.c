@@ -1,12 +1,13 @@
-/* The last negotiation with the device, after fusion: filters in a derived layout, additions that the device
- * can't do in place, outputs that are mostly padding.
+/* Adaptation of the fused nodes to the device: filters in a derived layout, separate additions for outputs to
+ * which the device cannot accumulate, plain copies of outputs that are mostly padding.
  */
 #include "session.h"
 
-/* The device's wish for another filter layout, where it has one and accepts it. */
+/* Replaces the node's filter by a derived filter if the device prefers another layout and accepts the node
+ * with it. */
 static p2p_status settle_filter(plan_part *part, plan_node *node) {
     enum { W = P2P_AT_conv_fwd_w };
-    _Static_assert((int)P2P_AT_conv_fwd_w == (int)P2P_AT_conv_bwd_data_w, "filters stand at one position");
+    _Static_assert((int)P2P_AT_conv_fwd_w == (int)P2P_AT_conv_bwd_data_w, "filters are at the same position");
     const p2p_session_options *options = &part->session->options;
     if (node->op.kind != P2P_KIND_conv_fwd && node->op.kind != P2P_KIND_conv_bwd_data) return P2P_OK;
     const plan_value stored_filter = part->values[node->value[W]];
@@ -33,7 +34,7 @@ static p2p_status settle_filter(plan_part *part, plan_node *node) {
     return P2P_OK;
 }
 
-/* y += f(x) as t = f(x), y += t, for the outputs that a device can't add to. */
+/* Replaces y += f(x) by t = f(x), y += t for all outputs that accumulate. */
 static p2p_status split_accumulation(plan_part *part, int position) {
     int after = position + 1;
     for (int i = 0; i < p2p_kind_operand_count(part->nodes[position].op.kind); i++) {
@@ -56,7 +57,7 @@ static p2p_status split_accumulation(plan_part *part, int position) {
     return P2P_OK;
 }
 
-/* An activation whose stored form has at least as much padding as contents: 3 channels in blocks of 16. */
+/* Whether at least half of a stored activation is padding, such as 3 channels in blocks of 16. */
 static bool mostly_padding(const plan_value *value) {
     const p2p_tensor *tensor = &value->tensor;
     const size_t contents = (size_t)p2p_tensor_elements(tensor) * p2p_type_bytes(tensor->type);
@@ -64,8 +65,8 @@ static bool mostly_padding(const plan_value *value) {
            p2p_tensor_bytes(tensor) >= 2 * contents;
 }
 
-/* The host reads such an output in its plain form, by a copy at the end, where the device makes one: padding
- * is not worth moving, nor two runs' host memory. */
+/* Adds a copy of such an output to plain layout at the end, if the device accepts it, and lets the host read
+ * the copy. This saves the transfer of padding, and host memory for it in every slot. */
 static p2p_status settle_output(plan_part *part, plan_port *port) {
     const plan_value padded = part->values[port->value];
     if (port->loss || !mostly_padding(&padded)) return P2P_OK;
@@ -78,7 +79,7 @@ static p2p_status settle_output(plan_part *part, plan_port *port) {
     P2P_TRY(plan_value_add(part, &plain, &copy.value[P2P_AT_copy_y]));
     bool accepted = false;
     P2P_TRY(plan_accepts(part, &copy, &accepted));
-    if (!accepted) return P2P_OK; /* the added value is in no node: it gets no memory */
+    if (!accepted) return P2P_OK; /* the added value is used by no node and gets no memory */
     part->values[port->value].output = false;
     port->value = copy.value[P2P_AT_copy_y];
     return plan_node_insert(part, part->node_count, &copy);

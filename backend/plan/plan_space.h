@@ -1,13 +1,13 @@
-/* Spaces: where things lie on a replica's device. A space is memory by purpose, cut into chunks, each a
- * buffer of its own; an address is an offset in a space, and no tensor straddles a cut. Private to the
- * planner; what lies where is decided elsewhere (memplan.c, session_networks.c).
+/* Spaces and addresses in a replica's device memory. A space is memory for one purpose, divided into chunks,
+ * each a buffer. An address is an offset in a space. No tensor straddles a chunk boundary. Addresses are
+ * assigned in memplan.c and session_networks.c. Private to plan/.
  */
 #ifndef P2P_PLAN_SPACE_H
 #define P2P_PLAN_SPACE_H
 
 #include "device/device.h"
 
-/* X(name, what it holds, for messages). First those of a session, then those that every network has. */
+/* X(name, contents): spaces of a session. Y(name, contents): spaces of each network. For messages. */
 #define PLAN_SPACE_LIST(X, Y)                                                                                \
     X(arena, "activations and scratch")                                                                      \
     X(io, "inputs and the step block")                                                                       \
@@ -37,32 +37,32 @@ typedef enum {
         PLAN_NETWORK_SPACES
 } plan_network_space;
 
-/* Spaces are numbered: the session's, then PLAN_NETWORK_SPACES per network. */
+/* Numbers of spaces: first the session's, then PLAN_NETWORK_SPACES per network. */
 int plan_space_of(int network, plan_network_space which);
 const char *plan_space_text(int space);
 
 typedef struct {
-    int space; /* -1: nowhere */
+    int space; /* -1: no address */
     size_t offset;
 } plan_address;
 
 typedef struct {
-    p2p_buffer **chunks; /* after p2p_session_allocate; each plan_cut.chunk_bytes long, the last shorter */
+    p2p_buffer **chunks; /* after p2p_session_allocate; plan_cut.chunk_bytes each, the last may be shorter */
     int chunk_count;
 } plan_space;
 
-/* How spaces are cut, the same on all replicas. */
+/* The division of spaces into chunks, equal on all replicas. */
 typedef struct {
     size_t alignment;   /* of every offset; a power of two */
     size_t chunk_bytes; /* a multiple of the alignment */
 } plan_cut;
 
-/* The first place at or after `from` where a tensor of `bytes` is aligned and straddles no cut. */
+/* The lowest aligned offset at or after `from` at which `bytes` do not straddle a chunk boundary. */
 size_t plan_fit(const plan_cut *cut, size_t from, size_t bytes);
-/* P2P_OUT_OF_MEMORY when no buffer of the devices can hold `bytes`. */
+/* P2P_OUT_OF_MEMORY if `bytes` exceed the largest buffer of the devices. `what` is for the message. */
 p2p_status plan_check_fits(const plan_cut *cut, size_t bytes, const char *what);
 size_t plan_round_up(size_t bytes, size_t alignment);
-/* P2P_OUT_OF_MEMORY: "no host memory for WHAT". */
+/* Fails with P2P_OUT_OF_MEMORY: "no host memory for WHAT". */
 p2p_status plan_no_memory(const char *what);
 
 #endif

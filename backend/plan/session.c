@@ -1,8 +1,8 @@
-/* Sessions: devices brought together, graphs planned on them, operations made once.
+/* Sessions: joining of devices, planning of graphs, creation of operations.
  *
- * A session has all its plans before it allocates anything, so the needs of every space are known: a part of
- * a network's state exists only where some plan uses it, and the arena is as large as the largest plan's. See
- * session.h for the other files.
+ * All plans of a session exist before it allocates, so the size of every space is known: a part of a
+ * network's state is allocated only if a plan uses it, and the arena has the size of the largest plan's.
+ * session.h lists the other files.
  */
 #include "session.h"
 
@@ -19,8 +19,9 @@ static p2p_storage activation_of(const p2p_session *session, const p2p_device_in
     return session->options.bf16 ? info->activation_bf16 : info->activation;
 }
 
-/* One layout for all replicas: gradients are reduced and parameters written without conversion. */
-static p2p_status agree(p2p_session *session, p2p_device *device) {
+/* Checks that the device stores tensors as the first one does, because gradients are reduced and parameters
+ * written without conversion, and takes its limits into account. */
+static p2p_status admit_device(p2p_session *session, p2p_device *device) {
     const p2p_device_info *info = p2p_device_describe(device);
     bool same = same_storage(session->activation, activation_of(session, info)) &&
                 same_storage(session->filter, info->filter) && same_storage(session->vector, info->vector);
@@ -46,7 +47,7 @@ static p2p_status check_precision(const p2p_session *session, p2p_device *device
 }
 
 static p2p_status join_devices(p2p_session *session, p2p_device *const *devices, int replicas) {
-    enum { LEAST_ALIGNMENT = 64 }; /* a cache line, and any element's size */
+    enum { LEAST_ALIGNMENT = 64 }; /* a cache line, and a multiple of every element size */
     const p2p_device_info *info = p2p_device_describe(devices[0]);
     session->replicas = calloc((size_t)replicas, sizeof *session->replicas);
     if (!session->replicas) return plan_no_memory("a session");
@@ -56,10 +57,10 @@ static p2p_status join_devices(p2p_session *session, p2p_device *const *devices,
     session->vector = info->vector;
     session->cut.alignment = LEAST_ALIGNMENT;
     session->channel_alignment = 1;
-    session->cut.chunk_bytes = SIZE_MAX / 4; /* sums of a few offsets never wrap */
+    session->cut.chunk_bytes = SIZE_MAX / 4; /* sums of a few offsets do not overflow */
     for (int i = 0; i < replicas; i++) {
         session->replicas[i].device = devices[i];
-        P2P_TRY(agree(session, devices[i]));
+        P2P_TRY(admit_device(session, devices[i]));
         P2P_TRY(check_precision(session, devices[i]));
     }
     session->cut.chunk_bytes -= session->cut.chunk_bytes % session->cut.alignment;
@@ -101,11 +102,19 @@ static void destroy_plan(p2p_plan *plan) {
     free(plan);
 }
 
-void p2p_session_destroy(p2p_session *session) {
-    if (!session) return;
-    /* Commands under way may still read host memory and buffers; a lost device has none under way. */
+/* Commands in flight may still access host memory and buffers. A lost device has none in flight; that waiting
+ * for it fails must not replace the message of the failure that ended the session. */
+static void finish_devices(const p2p_session *session) {
+    p2p_failure earlier;
+    p2p_failure_take(&earlier, P2P_OK);
     for (int r = 0; session->allocated && r < session->replica_count; r++)
         (void)p2p_device_finish(session->replicas[r].device);
+    (void)p2p_failure_give(&earlier);
+}
+
+void p2p_session_destroy(p2p_session *session) {
+    if (!session) return;
+    finish_devices(session);
     for (int i = 0; i < session->plan_count; i++) destroy_plan(session->plans[i]);
     for (int r = 0; r < session->replica_count; r++) release_replica(session, r);
     for (int i = 0; i < session->network_count; i++) {
@@ -132,7 +141,7 @@ static p2p_status check_graphs(const p2p_session *session, p2p_graph *const *gra
             return p2p_fail(P2P_INVALID, "the graph is for %d replicas, the session has %d", graphs[r]->world,
                             session->replica_count);
         if (graphs[r]->global_batch != graphs[0]->global_batch)
-            return p2p_fail(P2P_INVALID, "the replicas' graphs disagree about the global batch");
+            return p2p_fail(P2P_INVALID, "the replicas' graphs have different global batches");
         images += graphs[r]->local_batch;
     }
     if (images == graphs[0]->global_batch) return P2P_OK;
@@ -193,7 +202,8 @@ static void raise_to(size_t *most, size_t bytes) {
     if (bytes > *most) *most = bytes;
 }
 
-/* All plans' lists anew: a new plan may bring derived filters that older plans' updates must renew. */
+/* Rebuilds the lists of all plans: a new plan may add derived filters that updates of earlier plans must
+ * renew. */
 static p2p_status list_all(p2p_session *session) {
     memset(session->space_bytes, 0, sizeof session->space_bytes);
     for (int i = 0; i < session->plan_count; i++) {
@@ -207,8 +217,8 @@ static p2p_status list_all(p2p_session *session) {
     return P2P_OK;
 }
 
-/* A refresh outside plans needs scratch memory as well: the beginning of the arena, where nothing lives
- * between runs. */
+/* Reserves scratch memory for renewing derived filters before a run: the beginning of the arena, in which
+ * nothing is live between runs. */
 static p2p_status count_refresh_scratch(p2p_session *session) {
     for (int i = 0; i < session->derived_count; i++) {
         p2p_op op;

@@ -1,25 +1,27 @@
-/* Which way each convolution of a session is computed: asked of the devices before a plan is made, so that
- * fusion sees ways that stay; kept as text for checkpoints, and imposed from such text.
+/* The algorithms of a session's convolutions. They are chosen before a plan's fusion, so that queries during
+ * fusion get final answers. Choices are written as text for checkpoints and can be imposed from such text.
  *
- * The text has a line "device", TAB, name, TAB, driver for each kind of device, and below it a line for each
- * convolution: the way's name ('-' where arithmetic chose), a blank, the descriptor. Nothing is timed here.
+ * Format of the text: for each kind of device a line "device", TAB, name, TAB, driver, and below it a line
+ * for each convolution: the algorithm's name ('-': chosen by the heuristic), a blank, the descriptor. Nothing
+ * is timed here.
  */
-#include "host/log.h"
 #include "session.h"
+
+#include "host/log.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-static const char device_word[] = "device\t", by_arithmetic[] = "-";
+static const char device_word[] = "device\t", by_heuristic[] = "-";
 
-/* ---- Devices that are alike ---------------------------------------------------------------------------- */
+/* ---- Equal devices ------------------------------------------------------------------------------------ */
 
 static bool alike(p2p_device *a, p2p_device *b) {
     const p2p_device_info *one = p2p_device_describe(a), *other = p2p_device_describe(b);
     return strcmp(one->name, other->name) == 0 && strcmp(one->driver, other->driver) == 0;
 }
 
-/* The first replica with such a device: equal devices compute in equal ways. */
+/* The first replica with an equal device. Equal devices use the same algorithms. */
 static int first_alike(const p2p_session *session, int replica) {
     int first = 0;
     while (!alike(session->replicas[first].device, session->replicas[replica].device)) first++;
@@ -32,9 +34,9 @@ static p2p_tune mode_of(const p2p_session *session, p2p_device *device) {
     return p2p_device_describe(device)->type == P2P_DEVICE_CPU ? P2P_TUNE_STORED : P2P_TUNE_MEASURE;
 }
 
-/* ---- Text ---------------------------------------------------------------------------------------------- */
+/* ---- Text --------------------------------------------------------------------------------------------- */
 
-/* A line of the text: [at, at + length), and where the next begins. */
+/* A line of the text: [at, at + length), and the beginning of the next. */
 typedef struct {
     const char *at;
     size_t length;
@@ -60,7 +62,7 @@ static p2p_status parse_choice(const text_line *line, char name[P2P_CHOICE_NAME]
                         (int)(line->length < 64 ? line->length : 64), line->at);
     memcpy(name, line->at, name_length);
     name[name_length] = '\0';
-    if (strcmp(name, by_arithmetic) == 0) name[0] = '\0';
+    if (strcmp(name, by_heuristic) == 0) name[0] = '\0';
     memcpy(text, blank + 1, line->length - name_length - 1);
     text[line->length - name_length - 1] = '\0';
     if (p2p_op_parse(text, op) != P2P_OK || p2p_op_validate(op) != P2P_OK)
@@ -69,7 +71,7 @@ static p2p_status parse_choice(const text_line *line, char name[P2P_CHOICE_NAME]
     return p2p_fail(P2P_INPUT, "%s is no convolution that ways are chosen for", p2p_kind_name(op->kind));
 }
 
-/* The lines about devices like this one: their beginning; NULL where there are none. */
+/* The first line of the section of devices equal to this one; NULL if there is none. */
 static const char *find_section(const char *text, p2p_device *device) {
     const p2p_device_info *info = p2p_device_describe(device);
     char wanted[sizeof device_word + sizeof info->name + sizeof info->driver + 2];
@@ -82,7 +84,7 @@ static const char *find_section(const char *text, p2p_device *device) {
     return NULL;
 }
 
-/* Find the convolution among the choices to impose: the way's name. */
+/* Finds a convolution in a section and copies the name of its algorithm. */
 static p2p_status find_imposed(const char *section, const p2p_op *op, char name[P2P_CHOICE_NAME],
                                bool *found) {
     *found = false;
@@ -108,7 +110,7 @@ static p2p_status check_text(const char *text) {
     return P2P_OK;
 }
 
-/* ---- Choosing ------------------------------------------------------------------------------------------ */
+/* ---- Choosing ----------------------------------------------------------------------------------------- */
 
 p2p_status session_check_tuning(p2p_session *session) {
     const p2p_tuning *tuning = &session->options.tuning;
@@ -152,12 +154,12 @@ static p2p_status choose_way(p2p_session *session, p2p_device *device, session_c
             p2p_warn("%s: %s; from here on results differ in their last bits", p2p_device_address(device),
                      p2p_message());
         }
-        mode = P2P_TUNE_OFF; /* the rest as well was chosen once and for all */
+        mode = P2P_TUNE_OFF; /* other convolutions do not measure either, so results stay reproducible */
     }
     return p2p_operation_choose(device, &known->op, mode, session->options.tuning.clock, &known->choice);
 }
 
-/* On the other devices of a session what the first one like them does. */
+/* Chooses on the first of equal devices (if `fresh`), and imposes its choice on the others. */
 static p2p_status choose_for(plan_part *part, session_choice *known, bool fresh) {
     p2p_session *session = part->session;
     if (fresh) return choose_way(session, part->device, known);
@@ -165,7 +167,7 @@ static p2p_status choose_for(plan_part *part, session_choice *known, bool fresh)
     return p2p_operation_impose(part->device, &known->op, known->choice.name);
 }
 
-/* Append a plan's convolutions that aren't known yet. */
+/* Appends the part's convolutions that have no choice yet. */
 static p2p_status collect(plan_part *part) {
     p2p_session *session = part->session;
     const int first = first_alike(session, part->replica);
@@ -197,7 +199,7 @@ p2p_status session_choose(plan_part *part) {
     return P2P_OK;
 }
 
-/* ---- What was chosen ----------------------------------------------------------------------------------- */
+/* ---- Access to choices -------------------------------------------------------------------------------- */
 
 int p2p_session_choice_count(const p2p_session *session) {
     return session->choice_count;
@@ -208,14 +210,14 @@ void p2p_session_choice(const p2p_session *session, int index, const p2p_op **op
     *choice = &session->choices[index].choice;
 }
 
-/* The section of one kind of device at the end of `text`, which has room for all. */
+/* Prints the section of one kind of device at `text`, which is large enough, and returns its end. */
 static char *print_section(const p2p_session *session, int replica, char *text) {
     const p2p_device_info *info = p2p_device_describe(session->replicas[replica].device);
     text += sprintf(text, "%s%s\t%s\n", device_word, info->name, info->driver);
     for (int i = 0; i < session->choice_count; i++) {
         const session_choice *known = &session->choices[i];
         if (known->replica != replica) continue;
-        text += sprintf(text, "%s ", known->choice.name[0] ? known->choice.name : by_arithmetic);
+        text += sprintf(text, "%s ", known->choice.name[0] ? known->choice.name : by_heuristic);
         text += p2p_op_print(&known->op, text, P2P_OP_TEXT);
         *text++ = '\n';
     }

@@ -1,10 +1,10 @@
-/* A session's device memory: how large each space is, its buffers, and operations bound to addresses. */
+/* A session's device memory: sizes and buffers of spaces, and operations bound to addresses. */
 #include "session.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-int session_space_count(const p2p_session *session) {
+static int space_count(const p2p_session *session) {
     return PLAN_SESSION_SPACES + session->network_count * PLAN_NETWORK_SPACES;
 }
 
@@ -39,7 +39,7 @@ p2p_place session_place(const p2p_session *session, int replica, plan_address at
                        at.offset % session->cut.chunk_bytes};
 }
 
-/* The backend's reason, and what all the memory was for. */
+/* Fails with the backend's reason and the session's memory by purpose. */
 static p2p_status explain_shortage(const p2p_session *session, int replica, int space) {
     char reason[512];
     snprintf(reason, sizeof reason, "%s", p2p_message());
@@ -74,7 +74,7 @@ static p2p_status allocate_space(const p2p_session *session, int replica, int id
 }
 
 p2p_status session_memory_allocate(p2p_session *session, int replica) {
-    int count = session_space_count(session);
+    int count = space_count(session);
     session->replicas[replica].spaces = calloc((size_t)count, sizeof(plan_space));
     if (!session->replicas[replica].spaces) return plan_no_memory("a session");
     for (int i = 0; i < count; i++) {
@@ -93,7 +93,7 @@ static void release_space(plan_space *space) {
 
 void session_memory_release(p2p_session *session, int replica) {
     plan_replica *from = &session->replicas[replica];
-    for (int i = 0; from->spaces && i < session_space_count(session); i++) release_space(&from->spaces[i]);
+    for (int i = 0; from->spaces && i < space_count(session); i++) release_space(&from->spaces[i]);
     free(from->spaces);
     from->spaces = NULL;
 }

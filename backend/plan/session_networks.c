@@ -1,5 +1,5 @@
-/* A session's networks: where each parameter lies, the same offset in values, gradients and moments, and the
- * filters that are kept in a second layout.
+/* A session's networks: the address of each parameter, with the same offset in values, gradients and moments,
+ * and derived filters, which are stored in a second layout.
  */
 #include "session.h"
 
@@ -46,7 +46,7 @@ p2p_status session_network(p2p_session *session, p2p_network *network, int *inde
     *added = (plan_network){.network = network, .param_count = network->param_count, .stale = true};
     added->tensors = calloc(count, sizeof *added->tensors);
     added->offsets = calloc(count, sizeof *added->offsets);
-    session->network_count++; /* the session frees what there is, whatever fails */
+    session->network_count++; /* p2p_session_destroy frees it after a failure, too */
     if (!added->tensors || !added->offsets) return plan_no_memory("a session");
     added->needed[P2P_STATE_VALUE] = true;
     return lay_out_params(session, added);

@@ -1,11 +1,11 @@
-/* The host's access to networks' state: initial values, reading and writing one parameter at a time.
+/* Host access to networks' state: initial values, and reading and writing of single parameters.
  *
- * Everything converts between plain host order and the device's layout in pieces of a parameter, so there is
- * never a second copy of a network, nor of a large filter. Initial values depend on seed, names and logical
- * positions only.
+ * Conversion between plain host order and the device's layout is done in pieces of a parameter, so neither a
+ * network nor a large filter is held twice. Initial values depend on seed, names and logical positions only.
  */
-#include "p2p_philox.h"
 #include "session.h"
+
+#include "p2p_philox.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -48,9 +48,8 @@ static p2p_status check_host_type(p2p_type type) {
 
 /* ---- Pieces ------------------------------------------------------------------------------------------- */
 
-/* A parameter is converted and moved in pieces, so that large filters cost no memory twice. A piece is a
- * range of n that lies together in memory, about PIECE bytes long, and begins where the device lets a binding
- * begin. */
+/* Target size of a piece in bytes. A piece is a range of n that is contiguous in device memory and begins at
+ * a multiple of the device's alignment. */
 enum { PIECE = 1 << 20 };
 
 typedef struct {
@@ -60,7 +59,7 @@ typedef struct {
     size_t bytes;
 } param_piece;
 
-/* Extents of n after which a piece may end; all of n where n is not outermost, or can't be cut. */
+/* The extent of n of a piece; all of n if n is not outermost or alignment prevents a division. */
 static int64_t piece_step(const p2p_session *session, const p2p_tensor *tensor) {
     if (tensor->layout == P2P_LAYOUT_kcrs_t) return tensor->n;
     const int64_t unit = tensor->layout == P2P_LAYOUT_ckrs && tensor->block > 1 ? tensor->block : 1;
@@ -71,7 +70,7 @@ static int64_t piece_step(const p2p_session *session, const p2p_tensor *tensor) 
     return bytes >= PIECE ? unit : unit * (int64_t)(PIECE / bytes);
 }
 
-/* The piece that begins at `n`. */
+/* The piece that begins at extent `n`. */
 static param_piece piece_at(const p2p_session *session, const param_place *place, int64_t n) {
     const p2p_tensor *whole = place->tensor;
     const int64_t step = piece_step(session, whole);
@@ -84,7 +83,7 @@ static param_piece piece_at(const p2p_session *session, const param_place *place
 
 /* ---- Writing ------------------------------------------------------------------------------------------ */
 
-/* `host` has the piece's elements. */
+/* Writes the elements `host` of a piece to all replicas. */
 static p2p_status write_piece(p2p_session *session, const param_piece *piece, p2p_type type, const void *host,
                               void *raw) {
     memset(raw, 0, piece->bytes); /* padding lanes are zero */
@@ -97,7 +96,7 @@ static p2p_status write_piece(p2p_session *session, const param_piece *piece, p2
     return P2P_OK;
 }
 
-/* `raw` and `host` have room for any piece. */
+/* `raw` and `host` are buffers for the largest piece. */
 static p2p_status write_pieces(p2p_session *session, const param_place *place, p2p_type type, void *raw,
                                void *host, p2p_give_elements give, void *context) {
     for (int64_t n = 0; n < place->tensor->n;) {
@@ -129,7 +128,7 @@ p2p_status p2p_session_write_pieces(p2p_session *session, const p2p_network *net
     return status;
 }
 
-/* Where the next elements come from. */
+/* The source of the next elements. */
 typedef struct {
     const unsigned char *next;
     size_t element;
@@ -159,7 +158,7 @@ static p2p_status read_raw(const p2p_session *session, int replica, plan_address
     return p2p_device_finish(device);
 }
 
-/* `raw` and `host` have room for any piece. */
+/* `raw` and `host` are buffers for the largest piece. */
 static p2p_status read_pieces(const p2p_session *session, const param_place *place, p2p_type type, void *raw,
                               void *host, p2p_take_elements take, void *context) {
     for (int64_t n = 0; n < place->tensor->n;) {
@@ -180,7 +179,7 @@ static void store(void *host, p2p_type type, int64_t i, double value) {
     }
 }
 
-/* Running statistics: each replica has seen its own images; the network's are the mean. */
+/* Running statistics: each replica's are of its own images; the network's are their mean. */
 static p2p_status read_mean(const p2p_session *session, const param_place *place, void *raw, double *one,
                             double *sum, p2p_type type, void *host) {
     int64_t count = p2p_tensor_elements(place->tensor);
@@ -210,7 +209,7 @@ p2p_status p2p_session_read_pieces(p2p_session *session, const p2p_network *netw
     param_place place;
     P2P_TRY(check_host_type(type));
     P2P_TRY(find_param(session, network, param, part, &place));
-    const bool running = place.info->kind == P2P_PARAM_RUNNING; /* small: read whole */
+    const bool running = place.info->kind == P2P_PARAM_RUNNING; /* small, so read whole */
     const p2p_tensor largest = running ? *place.tensor : piece_at(session, &place, 0).tensor;
     void *raw = malloc(p2p_tensor_bytes(&largest));
     void *host = malloc((size_t)p2p_tensor_elements(&largest) * p2p_type_bytes(type));
@@ -222,7 +221,7 @@ p2p_status p2p_session_read_pieces(p2p_session *session, const p2p_network *netw
     return status;
 }
 
-/* Where the next elements go. */
+/* The destination of the next elements. */
 typedef struct {
     unsigned char *next;
     size_t element;
@@ -244,9 +243,9 @@ p2p_status p2p_session_read(p2p_session *session, const p2p_network *network, p2
 
 /* ---- Initial values ----------------------------------------------------------------------------------- */
 
-/* A parameter that is being drawn: element e is mean + stddev * normal number e of the stream
- * "network/parameter". Those from `first` on go to `host`; `first` is even, because pieces begin at multiples
- * of 64 bytes. */
+/* The state of drawing a parameter: element e is mean + stddev * normal number e of the stream
+ * "network/parameter". Elements from `first` on are written to `host`. `first` is even, because pieces begin
+ * at multiples of 64 bytes. */
 typedef struct {
     const p2p_session *session;
     const p2p_param_info *info;
@@ -255,7 +254,7 @@ typedef struct {
     double *host;
 } drawing;
 
-/* Elements that one thread draws at a time: a few tenths of a millisecond. */
+/* Elements of a job: a few tenths of a millisecond. */
 enum { DRAWN_AT_ONCE = 1 << 14 };
 
 static p2p_draw parameter_stream(const p2p_network *network, const p2p_param_info *info, uint64_t seed) {
@@ -292,7 +291,7 @@ static p2p_status draw(void *context, void *values, int64_t count) {
     return P2P_OK;
 }
 
-/* Means, then variances: a parameter of running statistics is one piece. */
+/* Means are 0, variances 1. A parameter of running statistics is one piece: means, then variances. */
 static p2p_status give_zeros_and_ones(void *context, void *values, int64_t count) {
     (void)context;
     for (int64_t i = 0; i < count; i++) ((double *)values)[i] = i < count / 2 ? 0 : 1;
@@ -307,7 +306,7 @@ static p2p_status initialise_param(p2p_session *session, const p2p_network *netw
                                     &d);
 }
 
-/* Whole chunks, padding included, in pieces of `zeros`. */
+/* Writes zeros to a whole space, padding included, `piece` bytes at a time. */
 static p2p_status clear_space(const p2p_session *session, int replica, int space, const void *zeros,
                               size_t piece) {
     p2p_device *device = session->replicas[replica].device;

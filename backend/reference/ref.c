@@ -1,10 +1,10 @@
-/* The reference backend: double precision, naive, on several pretend devices. It is the truth that other
- * backends are compared with, and it trains (slowly) on any machine.
+/* The reference backend: naive loops in double precision, on several simulated devices. Other backends are
+ * tested against it, and it can train, slowly, on any machine.
  *
- * An operation gathers its operands into plain arrays of doubles in its scratch memory, whatever their type
- * and layout, computes there, and stores its outputs. Commands are carried out as they are enqueued. It
- * shares with fast backends nothing but descriptors, host conversion and the random-number formula, and
- * records nothing: the core's replay is its recording.
+ * An operation converts its operands of any type and layout to plain arrays of doubles in scratch memory,
+ * computes, and stores its outputs. Commands are executed when they are enqueued. The backend shares with
+ * fast backends only descriptors, host conversion and the random-number formula. It does not implement
+ * recording.
  */
 #include "ref.h"
 
@@ -12,9 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { DEVICES = 4, ALIGNMENT = 8 };
-
-const p2p_host *p2p_ref_host;
+enum { DEVICES = 4 };
 
 /* ---- Devices and buffers ------------------------------------------------------------------------------ */
 
@@ -34,7 +32,7 @@ static p2p_status device_info(int index, p2p_device_info *info) {
     *info = (p2p_device_info){.type = P2P_DEVICE_CPU,
                               .compute_units = 1,
                               .max_alloc_bytes = PTRDIFF_MAX,
-                              .alignment = ALIGNMENT,
+                              .alignment = REF_ALIGNMENT,
                               .channel_alignment = 1,
                               .activation = plain,
                               .activation_bf16 = plain,
@@ -75,26 +73,16 @@ static p2p_status buffer_create(p2p_be_device *device, size_t bytes, p2p_be_buff
                                   device->index, bytes);
     }
     created->size = bytes;
-    /* Zeroed memory may be a promise of the operating system; writing to each page makes it keep it now. */
+    /* The operating system may allocate zeroed pages lazily; writing to each page allocates it now. */
     for (size_t at = 0; at < bytes; at += 4096) *(volatile unsigned char *)(created->bytes + at) = 0;
     *buffer = created;
-    return P2P_OK;
-}
-
-static p2p_status locate(p2p_binding at, size_t bytes, const char *what, void **memory) {
-    if (at.buffer == NULL) return p2p_ref_host->fail(P2P_INVALID, "reference: %s has no buffer", what);
-    if (at.offset > at.buffer->size || bytes > at.buffer->size - at.offset)
-        return p2p_ref_host->fail(
-            P2P_INVALID, "reference: %s takes %zu bytes from offset %zu on, past the end of a buffer of %zu",
-            what, bytes, at.offset, at.buffer->size);
-    *memory = at.buffer->bytes + at.offset;
     return P2P_OK;
 }
 
 static p2p_status buffer_write(p2p_be_device *device, p2p_binding to, const void *from, size_t bytes) {
     (void)device;
     void *memory = NULL;
-    P2P_TRY(locate(to, bytes, "a write", &memory));
+    P2P_TRY(p2p_ref_locate_bytes(to, bytes, "a write", &memory));
     memcpy(memory, from, bytes);
     return P2P_OK;
 }
@@ -102,7 +90,7 @@ static p2p_status buffer_write(p2p_be_device *device, p2p_binding to, const void
 static p2p_status buffer_read(p2p_be_device *device, p2p_binding from, void *to, size_t bytes) {
     (void)device;
     void *memory = NULL;
-    P2P_TRY(locate(from, bytes, "a read", &memory));
+    P2P_TRY(p2p_ref_locate_bytes(from, bytes, "a read", &memory));
     memcpy(to, memory, bytes);
     return P2P_OK;
 }
@@ -110,33 +98,13 @@ static p2p_status buffer_read(p2p_be_device *device, p2p_binding from, void *to,
 static p2p_status buffer_copy(p2p_be_device *device, p2p_binding from, p2p_binding to, size_t bytes) {
     (void)device;
     void *source = NULL, *target = NULL;
-    P2P_TRY(locate(from, bytes, "the source of a copy", &source));
-    P2P_TRY(locate(to, bytes, "the target of a copy", &target));
+    P2P_TRY(p2p_ref_locate_bytes(from, bytes, "the source of a copy", &source));
+    P2P_TRY(p2p_ref_locate_bytes(to, bytes, "the target of a copy", &target));
     memmove(target, source, bytes);
     return P2P_OK;
 }
 
 /* ---- Operands ----------------------------------------------------------------------------------------- */
-
-p2p_status p2p_ref_locate(const p2p_tensor *tensor, const char *what, p2p_binding binding, void **raw) {
-    if (binding.offset % ALIGNMENT != 0)
-        return p2p_ref_host->fail(P2P_INVALID, "reference: offset %zu of %s is not a multiple of %d",
-                                  binding.offset, what, ALIGNMENT);
-    return locate(binding, p2p_tensor_bytes(tensor), what, raw);
-}
-
-/* Whether a writer owns the padding lanes and keeps them zero: of filters, and of vectors that are not part
- * of a larger tensor. Those of activations belong to nobody. */
-static bool owns_padding(const p2p_tensor *t) {
-    if (t->layout == P2P_LAYOUT_ckrs || t->layout == P2P_LAYOUT_kcrs_t) return true;
-    bool whole = t->cp == 0 || t->cp == t->c;
-    return whole && t->n == 1 && t->h == 1 && t->w == 1 && p2p_tensor_stored(t) != t->c;
-}
-
-void p2p_ref_store(const p2p_tensor *tensor, const double *values, void *raw) {
-    if (owns_padding(tensor)) memset(raw, 0, p2p_tensor_bytes(tensor));
-    p2p_tensor_pack(tensor, values, P2P_TYPE_f64, raw);
-}
 
 /* The step block is the only operand of 32-bit words. */
 static bool is_step(const p2p_tensor *tensor) {
@@ -147,7 +115,7 @@ static bool is_rounded(const p2p_op *op, int operand) {
     return op->math == P2P_MATH_bf16 && p2p_op_is_factor(op, operand);
 }
 
-/* Inputs that are stored as kernels want them are read where they are. */
+/* Inputs stored as plain doubles are read in place. */
 static bool is_read_in_place(const p2p_op *op, int operand) {
     const p2p_tensor *t = &op->t[operand];
     if (is_rounded(op, operand)) return false;
@@ -161,15 +129,15 @@ static bool needs_array(const p2p_op *op, int operand) {
     return p2p_tensor_present(t) && !is_step(t) && !is_read_in_place(op, operand);
 }
 
-/* The output that a convolution sums apart from, because the sum passes an activation; -1 for other kinds. */
+/* The output whose sums need an array of their own, because the activation is applied to them; -1 if none. */
 static int summed_apart(const p2p_op *op) {
     if (op->kind == P2P_KIND_conv_fwd) return P2P_AT_conv_fwd_y;
     if (op->kind == P2P_KIND_conv_bwd_data) return P2P_AT_conv_bwd_data_dx;
     return -1;
 }
 
-/* Doubles of scratch memory: an array per operand that needs one, then the convolution's sums. False when
- * they are more than can be addressed. */
+/* Bytes of scratch memory: an array per operand that needs one, and the sums of a convolution. Returns false
+ * if they exceed the address space. */
 static bool count_scratch(const p2p_op *op, size_t *bytes) {
     const int64_t most = PTRDIFF_MAX / (int64_t)sizeof(double);
     int64_t total = 0;
@@ -206,7 +174,7 @@ static p2p_status op_query(p2p_be_device *device, const p2p_op *op, p2p_query *a
     return P2P_OK;
 }
 
-/* Find every operand in memory and give each its array of doubles. */
+/* Locates every operand in memory and assigns its array of doubles. */
 static p2p_status bind_operands(p2p_be_op *created, const p2p_binding *bindings, double *scratch) {
     const p2p_op *op = &created->op;
     for (int i = 0; i < p2p_kind_operand_count(op->kind); i++) {

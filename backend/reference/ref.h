@@ -1,14 +1,16 @@
-/* What the files of the reference backend share: its objects, and the hand-over from ref.c, which moves
- * operands between their storage and plain arrays of doubles, to ref_ops.c and ref_norm.c, which compute.
+/* Private to reference/: the backend's structures, and the interface between ref.c, which converts operands
+ * to and from plain arrays of doubles, and the kernels in ref_ops.c and ref_norm.c.
  */
 #ifndef P2P_REF_H
 #define P2P_REF_H
 
 #include "p2p_backend.h"
 
+enum { REF_ALIGNMENT = 8 }; /* of offsets, in bytes */
+
 struct p2p_be_device {
     int index;
-    p2p_ticket submitted; /* the last ticket given out */
+    p2p_ticket submitted; /* the last ticket returned */
 };
 
 struct p2p_be_buffer {
@@ -16,32 +18,38 @@ struct p2p_be_buffer {
     unsigned char *bytes;
 };
 
-/* One operation in logical terms. values[i] holds operand i's logical elements in (n, c, h, w) order, NULL
- * when it is absent. An output that accumulates holds its old values, any other output -0.0, the number that
- * adds nothing: so kernels add to outputs, and assign only those that never accumulate (statistics, sums) or
- * are updated in place. */
+/* An operation on logical elements. values[i] has operand i's elements in (n, c, h, w) order; NULL if it is
+ * absent. On entry an output that accumulates has its old values, and any other output -0.0, the neutral
+ * element of addition. Kernels therefore add to outputs. They assign only outputs that cannot accumulate
+ * (statistics, sums) or are updated in place. */
 typedef struct {
     const p2p_op *op;
     double *values[P2P_MAX_OPERANDS];
-    double *work; /* convolutions: as many elements as the output, content undefined */
+    double *work; /* convolutions: as many elements as the output, undefined on entry */
     const p2p_step_block *step;
 } p2p_ref_run;
 
 typedef void (*p2p_ref_kernel)(const p2p_ref_run *run);
 
-/* One kernel per kind; NULL for collectives. The normalisations' are in ref_norm.c. */
+/* The kernel of each kind; NULL for collectives. Those of normalisations are in ref_norm.c. */
 extern const p2p_ref_kernel p2p_ref_kernels[P2P_KIND_COUNT];
 void p2p_ref_norm_stats(const p2p_ref_run *run);
 void p2p_ref_norm_apply(const p2p_ref_run *run);
 void p2p_ref_norm_bwd_stats(const p2p_ref_run *run);
 void p2p_ref_norm_bwd_apply(const p2p_ref_run *run);
 
-/* The dropout factor of one element, 0 or 1/(1-p); 1 when the operation drops nothing. */
+/* ---- ref_operand.c ---- */
+
+/* The dropout factor of an element: 0 or 1/(1-p); 1 if the operation has no dropout. */
 double p2p_ref_mask(const p2p_ref_run *run, int64_t n, int64_t c, int64_t h, int64_t w);
 
-/* Memory of a bound tensor, after a check that it lies inside its buffer; `what` names it in the message. */
+/* Sets *memory to [offset, offset + bytes) of the bound buffer. P2P_INVALID if there is no buffer or it is
+ * shorter; `what` names the range in the message. */
+p2p_status p2p_ref_locate_bytes(p2p_binding at, size_t bytes, const char *what, void **memory);
+/* Sets *raw to the memory of a bound tensor. P2P_INVALID if it is not aligned or not within its buffer;
+ * `what` names it in the message. */
 p2p_status p2p_ref_locate(const p2p_tensor *tensor, const char *what, p2p_binding binding, void **raw);
-/* Store logical elements; zeroes the padding lanes of filters and vectors. */
+/* Stores logical elements, and zeros in the padding lanes of filters and vectors. */
 void p2p_ref_store(const p2p_tensor *tensor, const double *values, void *raw);
 
 /* ref_comm.c */

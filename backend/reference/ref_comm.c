@@ -1,5 +1,5 @@
-/* Collectives between the reference backend's devices, in one process: sums and moments in double, always in
- * replica order, so that the result does not depend on who finishes first.
+/* Collectives between the reference backend's devices, in one process: sums and moments in double precision,
+ * always in replica order, so that results do not depend on timing.
  */
 #include "ref.h"
 
@@ -8,7 +8,7 @@
 struct p2p_be_comm {
     int count;
     p2p_be_device **devices;
-    double *total, *part; /* `capacity` elements each; grow with the largest tensor seen */
+    double *total, *part; /* `capacity` elements each: those of the largest tensor so far */
     int64_t capacity;
 };
 
@@ -51,7 +51,7 @@ static p2p_status grow(p2p_be_comm *comm, int64_t elements) {
     return P2P_OK;
 }
 
-/* Before anything is changed: every contribution is complete and lies inside its buffer. */
+/* Checks, before anything is written, that every contribution is complete and within its buffer. */
 static p2p_status check(const p2p_be_comm *comm, const p2p_tensor *y, const p2p_contribution *replicas) {
     for (int i = 0; i < comm->count; i++) {
         void *raw = NULL;
@@ -67,8 +67,8 @@ static void *memory_of(const p2p_contribution *replica) {
     return replica->binding.buffer->bytes + replica->binding.offset;
 }
 
-/* Chan's formula: the moments (count, mean, sum of squared deviations) of two samples taken together. A
- * sample without elements has no mean, and leaves the other as it is. */
+/* Chan's formula: the moments (count, mean, sum of squared deviations) of the union of two samples. An empty
+ * sample has no mean and does not change the other. */
 static void combine(double *a, const double *b, int64_t stride) {
     double count_a = a[0], count_b = b[0], count = count_a + count_b;
     if (count_b == 0) return;
@@ -82,7 +82,7 @@ static void combine(double *a, const double *b, int64_t stride) {
     a[2 * stride] += b[2 * stride] + delta * delta * count_a * count_b / count;
 }
 
-/* total becomes total reduced with part. */
+/* Reduces part into total. */
 static void reduce(const p2p_op *op, double *total, const double *part) {
     const p2p_tensor *y = &op->t[P2P_AT_all_reduce_y];
     if (op->reduction == P2P_REDUCE_SUM) {
@@ -93,7 +93,7 @@ static void reduce(const p2p_op *op, double *total, const double *part) {
         for (int64_t c = 0; c < y->w; c++) combine(&total[g * 3 * y->w + c], &part[g * 3 * y->w + c], y->w);
 }
 
-/* Give every replica the total. */
+/* Writes the total to every replica. */
 static void spread(p2p_be_comm *comm, const p2p_tensor *y, const p2p_contribution *replicas,
                    p2p_ticket *done) {
     for (int i = 0; i < comm->count; i++) {
@@ -116,7 +116,7 @@ p2p_status p2p_ref_all_reduce(p2p_be_comm *comm, const p2p_op *op, const p2p_con
     return P2P_OK;
 }
 
-/* Every type is exact in double, so broadcasting may pass through it. */
+/* Every type converts to double and back exactly. */
 p2p_status p2p_ref_broadcast(p2p_be_comm *comm, const p2p_op *op, const p2p_contribution *replicas,
                              p2p_ticket *done) {
     const p2p_tensor *y = &op->t[P2P_AT_broadcast_y];

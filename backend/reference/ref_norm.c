@@ -1,13 +1,13 @@
 /* Normalisation of the reference backend: statistics, application and gradients over groups of images.
  *
- * Everything is recomputed from x wherever it is needed; nothing is kept between kernels but the operands
- * that the descriptor names.
+ * Intermediate values are recomputed from x where they are needed. Kernels share only the operands of
+ * descriptors.
  */
 #include "ref.h"
 
 #include <math.h>
 
-/* Gradients: both kinds have these operands at the same positions. */
+/* Both gradient kinds have these operands at the same positions. */
 enum {
     X = P2P_AT_norm_bwd_apply_x,
     STATS = P2P_AT_norm_bwd_apply_stats,
@@ -22,7 +22,7 @@ typedef struct {
     double count, mean, m2;
 } moments;
 
-/* Elements of channel c in group g, visited by image, row and column. */
+/* A traversal of the elements of a channel in a group, by image, row and column. */
 typedef struct {
     const p2p_tensor *x;
     int64_t c, first, end, n, h, w;
@@ -97,7 +97,7 @@ void p2p_ref_norm_stats(const p2p_ref_run *run) {
                           run->values[P2P_AT_norm_stats_stats], channels, g, c);
 }
 
-/* Channel c's scale and shift, 1 and 0 where the operands are absent. */
+/* Channel c's scale and shift; 1 and 0 if the operands are absent. */
 static double scale_of(const p2p_ref_run *run, int operand, int64_t c) {
     return run->values[operand] != NULL ? run->values[operand][c] : 1;
 }
@@ -115,7 +115,8 @@ static void move_running(const p2p_op *op, moments found, double *running, int64
     *variance += op->momentum * (unbiased - *variance);
 }
 
-/* Mean and variance to normalise channel c of group g with; writes and moves what the descriptor says. */
+/* Mean and variance for channel c of group g. Also writes stats and updates running as the descriptor
+ * requires. */
 static void choose_statistics(const p2p_ref_run *run, int64_t g, int64_t c, double *mean, double *variance) {
     const p2p_op *op = run->op;
     int64_t channels = op->t[P2P_AT_norm_apply_x].c;
@@ -154,7 +155,7 @@ void p2p_ref_norm_apply(const p2p_ref_run *run) {
 
 /* ---- Gradients ---------------------------------------------------------------------------------------- */
 
-/* One element: xhat, and g, the gradient with respect to scale*xhat + shift. */
+/* xhat of an element, and g, the gradient with respect to scale*xhat + shift. */
 typedef struct {
     double xhat, g;
 } point;
@@ -174,7 +175,7 @@ static point gradient_at(const p2p_ref_run *run, const walk *at, moments found) 
     return (point){.xhat = xhat, .g = g * mask};
 }
 
-/* sums[g,0,c] = sum g, sums[g,1,c] = sum g*xhat; dscale and dshift, where present, take them in. */
+/* sums[g,0,c] = sum g, sums[g,1,c] = sum g*xhat. Adds them to dshift and dscale if these are present. */
 static void sum_gradients(const p2p_ref_run *run, double *sums, double *dscale, double *dshift) {
     const p2p_op *op = run->op;
     int64_t channels = op->t[X].c;
@@ -214,7 +215,7 @@ void p2p_ref_norm_bwd_apply(const p2p_ref_run *run) {
             double factor = scale_of(run, SCALE, c) / sqrt(found.m2 / found.count + op->eps);
             for (walk at = walk_start(op, g, c); walking(&at); walk_on(&at)) {
                 point p = gradient_at(run, &at, found);
-                /* One element is its own mean: no input moves the output, and rounding must not either. */
+                /* A single element equals its mean: the gradient is exactly 0, without rounding errors. */
                 dx[element(&at)] += found.count == 1 ? 0 : factor * (p.g - mean_g - p.xhat * mean_g_xhat);
             }
         }

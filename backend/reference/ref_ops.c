@@ -1,9 +1,9 @@
-/* Kernels of the reference backend, but for normalisation: naive loops in double over logical indices.
+/* Kernels of the reference backend except normalisation: naive loops in double precision over logical
+ * indices.
  *
- * Obvious before fast. The one concession is the convolution, whose loops find the range of positions inside
- * the image before the innermost loop instead of testing each one.
+ * Clarity precedes speed, with one exception: convolutions compute the range of positions inside the image
+ * before the innermost loop instead of testing each position.
  */
-#include "p2p_philox.h"
 #include "ref.h"
 
 #include <math.h>
@@ -13,11 +13,6 @@ static int64_t count_of(const p2p_ref_run *run, int operand) {
 }
 
 /* ---- Data --------------------------------------------------------------------------------------------- */
-
-static void fill(const p2p_ref_run *run) {
-    double *y = run->values[P2P_AT_fill_y];
-    for (int64_t e = 0; e < count_of(run, P2P_AT_fill_y); e++) y[e] += run->op->alpha;
-}
 
 static void copy(const p2p_ref_run *run) {
     const double *x = run->values[P2P_AT_copy_x];
@@ -34,7 +29,7 @@ static void prepare(const p2p_ref_run *run) {
 
 /* ---- Convolutions ------------------------------------------------------------------------------------- */
 
-/* One row of a plane meets one filter element: y[j] and x[j*stride] for j in [0, count). */
+/* Combines a row of a plane with one filter element: y[j] and x[j*stride] for j in [0, count). */
 typedef void (*row_kernel)(double *x, double *w, double *y, int64_t stride, int64_t count);
 
 static void row_forward(double *x, double *w, double *y, int64_t stride, int64_t count) {
@@ -49,14 +44,14 @@ static void row_filter(double *x, double *w, double *y, int64_t stride, int64_t 
     for (int64_t j = 0; j < count; j++) *w += x[j * stride] * y[j];
 }
 
-/* Tensors in their roles of the forward convolution, with their elements. */
+/* Tensors and elements in their roles of the forward convolution. */
 typedef struct {
     const p2p_tensor *tx, *tw, *ty;
     double *x, *w, *y;
     int64_t stride, pad_top, pad_left;
 } conv;
 
-/* Output positions [first, end) along one axis for which i*stride - pad + tap is in [0, in). */
+/* Output positions i in [first, end) along an axis, for which i*stride - pad + tap is in [0, in). */
 typedef struct {
     int64_t first, end;
 } span;
@@ -68,7 +63,7 @@ static span inside(int64_t tap, int64_t pad, int64_t stride, int64_t in, int64_t
     return found;
 }
 
-/* All rows of one (n, k, c) plane pair and one filter element (r, s). */
+/* All rows of a pair of planes (n, c), (n, k) and one filter element (r, s). */
 static void walk_rows(const conv *v, row_kernel kernel, double *x, double *w, double *y, int64_t r,
                       int64_t s) {
     span rows = inside(r, v->pad_top, v->stride, v->tx->h, v->ty->h);
@@ -81,7 +76,7 @@ static void walk_rows(const conv *v, row_kernel kernel, double *x, double *w, do
     }
 }
 
-/* Every product x * w * y of the convolution, each exactly once. */
+/* Visits every combination of x, w and y of the convolution exactly once. */
 static void walk_conv(const conv *v, row_kernel kernel) {
     int64_t channels = v->tx->c, filters = v->ty->c;
     int64_t x_plane = v->tx->h * v->tx->w, y_plane = v->ty->h * v->ty->w, taps = v->tw->h * v->tw->w;
@@ -111,7 +106,7 @@ static void clear_work(const p2p_ref_run *run, int operand) {
     for (int64_t e = 0; e < count_of(run, operand); e++) run->work[e] = 0;
 }
 
-/* output += act(work + bias), the bias being one number per channel. */
+/* output += act(work + bias), with one bias per channel. */
 static void finish_conv(const p2p_ref_run *run, int output, const double *bias) {
     const p2p_tensor *t = &run->op->t[output];
     int64_t plane = t->h * t->w;
@@ -173,15 +168,6 @@ static void act_bwd(const p2p_ref_run *run) {
         dx[e] += p2p_act_slope(run->op->act, run->op->slope, y[e]) * dy[e];
 }
 
-double p2p_ref_mask(const p2p_ref_run *run, int64_t n, int64_t c, int64_t h, int64_t w) {
-    const p2p_op *op = run->op;
-    if (op->dropout == 0) return 1;
-    const p2p_step_block *step = run->step;
-    bool kept = p2p_dropout_keeps(op->dropout, step->seed_lo, step->seed_hi, (uint32_t)op->layer, step->step,
-                                  step->sample[n], (uint64_t)c, (uint32_t)h, (uint32_t)w);
-    return kept ? 1 / (1 - op->dropout) : 0;
-}
-
 static void dropout(const p2p_ref_run *run) {
     const p2p_tensor *t = &run->op->t[P2P_AT_dropout_x];
     const double *x = run->values[P2P_AT_dropout_x];
@@ -211,7 +197,7 @@ static void bias_grad(const p2p_ref_run *run) {
         run->values[P2P_AT_bias_grad_db][e / plane % t->c] += dy[e];
 }
 
-/* Without overflow on either side. */
+/* Does not overflow for arguments of either sign. */
 static double sigmoid(double x) {
     return x >= 0 ? 1 / (1 + exp(-x)) : exp(x) / (1 + exp(x));
 }
@@ -266,7 +252,6 @@ static void adam(const p2p_ref_run *run) {
 }
 
 const p2p_ref_kernel p2p_ref_kernels[P2P_KIND_COUNT] = {
-    [P2P_KIND_fill] = fill,
     [P2P_KIND_copy] = copy,
     [P2P_KIND_prepare] = prepare,
     [P2P_KIND_conv_fwd] = conv_fwd,

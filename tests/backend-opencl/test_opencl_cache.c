@@ -17,6 +17,8 @@
 
 #include <cmocka.h>
 
+#include "support/test_expect.h"
+
 /* ---- A host that counts, and spoils what is found ------------------------------------------------------ */
 
 static int built, found, refused;
@@ -62,28 +64,32 @@ static int remove_folder(void **state) {
 
 enum { FLOATS = 40 };
 
-/* On a device opened for it: fill with 3, read back. */
-static void run_fill(void) {
+/* On a device opened for it: triple ones, read back. */
+static void run_axpby(void) {
     const p2p_device_table *table = &module->device;
     p2p_be_device *device = NULL;
-    p2p_be_buffer *buffer = NULL;
+    p2p_be_buffer *from = NULL, *to = NULL;
     p2p_be_op *made = NULL;
     p2p_ticket ticket = 0;
     p2p_op op;
-    float values[FLOATS] = {0};
-    assert_int_equal(p2p_op_parse("fill y=f32:plain:1x1x1x40 alpha=3", &op), P2P_OK);
+    float values[FLOATS];
+    for (int i = 0; i < FLOATS; i++) values[i] = 1;
+    assert_int_equal(p2p_op_parse("axpby x=f32:plain:1x1x1x40 y=f32:plain:1x1x1x40 alpha=3", &op), P2P_OK);
     assert_int_equal(p2p_op_validate(&op), P2P_OK);
     assert_int_equal(module->device_open(0, &device), P2P_OK);
-    assert_int_equal(table->buffer_create(device, sizeof values, &buffer), P2P_OK);
-    const p2p_binding bindings[P2P_MAX_OPERANDS] = {{buffer, 0}};
+    assert_int_equal(table->buffer_create(device, sizeof values, &from), P2P_OK);
+    assert_int_equal(table->buffer_create(device, sizeof values, &to), P2P_OK);
+    const p2p_binding bindings[P2P_MAX_OPERANDS] = {{from, 0}, {to, 0}};
+    assert_int_equal(table->buffer_write(device, bindings[0], values, sizeof values), P2P_OK);
     assert_int_equal(table->op_create(device, &op, bindings, (p2p_binding){0}, &made), P2P_OK);
     assert_int_equal(table->op_run(device, made), P2P_OK);
-    assert_int_equal(table->buffer_read(device, bindings[0], values, sizeof values), P2P_OK);
+    assert_int_equal(table->buffer_read(device, bindings[1], values, sizeof values), P2P_OK);
     assert_int_equal(table->submit(device, &ticket), P2P_OK);
     assert_int_equal(table->wait(device, ticket), P2P_OK);
     for (int i = 0; i < FLOATS; i++) assert_true(values[i] == 3);
     table->op_destroy(device, made);
-    table->buffer_destroy(device, buffer);
+    table->buffer_destroy(device, from);
+    table->buffer_destroy(device, to);
     table->close(device);
 }
 
@@ -96,18 +102,18 @@ static void expect_counts(int builds, int finds) {
 
 static void builds_once(void **state) {
     (void)state;
-    run_fill();
+    run_axpby();
     expect_counts(1, 0);
     assert_int_equal(test_folder_entries(test_path(folder, "cache")), 1);
-    run_fill();
-    run_fill();
+    run_axpby();
+    run_axpby();
     expect_counts(1, 2);
 }
 
 static void create_kernel(p2p_be_device *device, const char *option) {
     ocl_plan plan = {0};
     cl_kernel kernel = NULL;
-    ocl_launch *launch = ocl_launch_add(&device->target, &plan, "pointwise.cl", "fill");
+    ocl_launch *launch = ocl_launch_add(&device->target, &plan, "pointwise.cl", "axpby");
     if (option) ocl_launch_option(launch, "%s", option);
     assert_int_equal(ocl_kernel_create(device, launch, &kernel), P2P_OK);
     clReleaseKernel(kernel);
@@ -142,15 +148,15 @@ static void tells_programs_apart(void **state) {
 
 static void builds_again_what_the_driver_refuses(void **state) {
     (void)state;
-    run_fill();
+    run_axpby();
     for (int how = EMPTY; how <= NOISE; how++) {
         spoil = how;
-        run_fill();
+        run_axpby();
     }
     expect_counts(3, 0);
     assert_int_equal(refused, 1); /* the empty one isn't shown to the driver */
     spoil = AS_KEPT;
-    run_fill();
+    run_axpby();
     expect_counts(3, 1);
 }
 
@@ -164,8 +170,8 @@ static void keeps_what_the_driver_does_not(void **state) {
     assert_int_equal(device->keeps_programs, !itself);
     module->device.close(device);
     setenv("P2P_OPENCL_CACHE", "off", 1);
-    run_fill();
-    run_fill();
+    run_axpby();
+    run_axpby();
     expect_counts(2, 0);
     assert_int_equal(test_folder_entries(folder), 0);
 }
@@ -176,7 +182,7 @@ static void names_a_wrong_switch(void **state) {
     setenv("P2P_OPENCL_CACHE", "maybe", 1);
     assert_int_equal(module->device_open(0, &device), P2P_USAGE);
     assert_null(device);
-    assert_non_null(strstr(p2p_message(), "P2P_OPENCL_CACHE is 'maybe'"));
+    MESSAGE_HAS("P2P_OPENCL_CACHE is 'maybe'");
 }
 
 #define TEST(function) cmocka_unit_test_setup_teardown(function, in_fresh_folder, remove_folder)

@@ -52,11 +52,11 @@ static void upload(trial *t, int operand, uint64_t *state) {
     for (int64_t i = 0; i < count; i++) values[i] = draw(state);
     if (tensor->layout == P2P_LAYOUT_nchwc) memset(raw, 0xFF, bytes); /* lanes that are none are NaN */
     p2p_tensor_pack(tensor, values, P2P_TYPE_f64, raw);
-    ok(module->device.buffer_create(t->device, bytes, &t->bindings[operand].buffer));
-    ok(module->device.buffer_write(t->device, t->bindings[operand], raw, bytes));
+    OK(module->device.buffer_create(t->device, bytes, &t->bindings[operand].buffer));
+    OK(module->device.buffer_write(t->device, t->bindings[operand], raw, bytes));
     p2p_ticket ticket = 0;
-    ok(module->device.submit(t->device, &ticket));
-    ok(module->device.wait(t->device, ticket));
+    OK(module->device.submit(t->device, &ticket));
+    OK(module->device.wait(t->device, ticket));
     free(values);
     free(raw);
 }
@@ -64,8 +64,8 @@ static void upload(trial *t, int operand, uint64_t *state) {
 static trial prepare(p2p_be_device *device, ocl_planner planner, const char *text) {
     trial t = {.device = device, .plan = planner};
     uint64_t state = 1;
-    ok(p2p_op_parse(text, &t.op));
-    ok(p2p_op_validate(&t.op));
+    OK(p2p_op_parse(text, &t.op));
+    OK(p2p_op_validate(&t.op));
     for (int o = 0; o < p2p_kind_operand_count(t.op.kind); o++) {
         if (!p2p_tensor_present(&t.op.t[o])) continue;
         upload(&t, o, &state);
@@ -96,18 +96,18 @@ static void *compute(trial *t, const char *variant) {
     device->target.variant = variant;
     p2p_status status = t->plan(&device->target, &t->op, &plan);
     if (status == P2P_UNSUPPORTED) return NULL;
-    ok(status);
+    OK(status);
     if (plan.answer.scratch_bytes > 0)
-        ok(module->device.buffer_create(device, plan.answer.scratch_bytes, &scratch));
-    ok(ocl_op_create_by(device, plan_trial, t, &t->op, t->bindings, (p2p_binding){scratch, 0}, &made));
+        OK(module->device.buffer_create(device, plan.answer.scratch_bytes, &scratch));
+    OK(ocl_op_create_by(device, plan_trial, t, &t->op, t->bindings, (p2p_binding){scratch, 0}, &made));
     void *raw = malloc(t->bytes);
     assert_non_null(raw);
     memset(raw, 0xFF, t->bytes);
-    ok(module->device.buffer_write(device, t->bindings[t->out], raw, t->bytes));
-    ok(module->device.op_run(device, made));
-    ok(module->device.buffer_read(device, t->bindings[t->out], raw, t->bytes));
-    ok(module->device.submit(device, &ticket));
-    ok(module->device.wait(device, ticket));
+    OK(module->device.buffer_write(device, t->bindings[t->out], raw, t->bytes));
+    OK(module->device.op_run(device, made));
+    OK(module->device.buffer_read(device, t->bindings[t->out], raw, t->bytes));
+    OK(module->device.submit(device, &ticket));
+    OK(module->device.wait(device, ticket));
     module->device.op_destroy(device, made);
     if (scratch) module->device.buffer_destroy(device, scratch);
     return raw;
@@ -140,7 +140,7 @@ enum { CASES = sizeof cases / sizeof cases[0], FORMS = sizeof forms / sizeof for
 /* On the device as it is, but that `limit` work-items are a group; of three forms one, each in its `turn`. */
 static void expect_equal_bits(ocl_planner planner, const char *text, size_t limit, int turn) {
     p2p_be_device *device = NULL;
-    ok(module->device_open(0, &device));
+    OK(module->device_open(0, &device));
     if (device->target.group_limit > limit) device->target.group_limit = limit;
     trial t = prepare(device, planner, text);
     void *own = compute(&t, NULL);
@@ -184,7 +184,7 @@ static void sums_to_equal_bits_in_groups_of_any_size(void **state) {
     static const size_t limits[] = {64, 16, 1};
     for (size_t c = 0; c < sizeof sums / sizeof sums[0]; c++) {
         p2p_be_device *device = NULL;
-        ok(module->device_open(0, &device));
+        OK(module->device_open(0, &device));
         trial t = prepare(device, ocl_plan_op, sums[c]);
         assert_true(device->target.group_limit >= 256);
         void *own = compute(&t, NULL);
@@ -231,20 +231,20 @@ static void gives_equal_bits_in_passes(void **state) {
     for (int c = 0; c < WINOGRAD_CASES - 1; c++) { /* parts would follow a pass's tiles */
         p2p_be_device *device = NULL;
         ocl_plan plan = {0};
-        ok(module->device_open(0, &device));
+        OK(module->device_open(0, &device));
         trial t = prepare(device, ocl_plan_conv_gpu_winograd, winograd_cases[c]);
         void *whole = compute(&t, NULL);
-        ok(ocl_plan_conv_gpu_winograd(&device->target, &t.op, &plan));
+        OK(ocl_plan_conv_gpu_winograd(&device->target, &t.op, &plan));
         assert_int_equal(plan.repeats, 1);
         device->target.max_alloc_bytes = plan.answer.scratch_bytes;
         plan = (ocl_plan){0};
-        ok(ocl_plan_conv_gpu_winograd(&device->target, &t.op, &plan));
+        OK(ocl_plan_conv_gpu_winograd(&device->target, &t.op, &plan));
         assert_in_range(plan.repeats, 2, 20);
         assert_true(plan.answer.scratch_bytes < device->target.max_alloc_bytes);
         void *passes = compute(&t, NULL);
         assert_memory_equal(whole, passes, t.bytes);
         device->target.max_alloc_bytes = 1 << 10;
-        refused(ocl_plan_conv_gpu_winograd(&device->target, &t.op, &plan), P2P_UNSUPPORTED, "scratch memory");
+        REFUSED(ocl_plan_conv_gpu_winograd(&device->target, &t.op, &plan), P2P_UNSUPPORTED, "scratch memory");
         free(whole);
         free(passes);
         discard(&t);
@@ -268,17 +268,17 @@ static void gives_equal_bits_alone_and_in_a_batch(void **state) {
                          .local_bytes = 32768,
                          .max_alloc_bytes = UINT64_MAX};
     ocl_plan alone = {0}, together = {0};
-    ok(p2p_op_parse(one, &op));
-    ok(ocl_plan_conv_gpu(&target, &op, &alone));
-    ok(p2p_op_parse(many, &op));
-    ok(ocl_plan_conv_gpu(&target, &op, &together));
+    OK(p2p_op_parse(one, &op));
+    OK(ocl_plan_conv_gpu(&target, &op, &alone));
+    OK(p2p_op_parse(many, &op));
+    OK(ocl_plan_conv_gpu(&target, &op, &together));
     assert_string_equal(alone.launch[0].kernel, "conv_gpu_data_thin");
     assert_string_equal(together.launch[0].kernel,
                         "conv_gpu_data_thin"); /* 144 positions, but 16 of an image */
     assert_int_equal(together.answer.scratch_bytes, 9 * alone.answer.scratch_bytes);
     op.images = 0;
     together = (ocl_plan){0};
-    ok(ocl_plan_conv_gpu(&target, &op, &together));
+    OK(ocl_plan_conv_gpu(&target, &op, &together));
     assert_string_equal(together.launch[0].kernel, "conv_gpu_data_tile");
 }
 
@@ -294,7 +294,7 @@ static void chooses_alike_alone_and_in_a_batch(void **state) {
                  "conv_fwd x=f32:nchwc16:%dx128x64x64 w=f32:ckrs16:256x128x4x4 y=f32:nchwc16:%dx256x32x32 "
                  "stride=2" PADS,
                  batches[b], batches[b]);
-        ok(p2p_op_parse(text, &op));
+        OK(p2p_op_parse(text, &op));
         assert_int_equal(ocl_conv_gpu_winograd_pays(&target, &op), batches[b] > 1);
         op.images = 1;
         assert_false(ocl_conv_gpu_winograd_pays(&target, &op));
@@ -312,26 +312,26 @@ static void refuses_what_does_not_fit(void **state) {
                          .group_limit = 64,
                          .local_bytes = 32768,
                          .max_alloc_bytes = UINT64_MAX};
-    ok(p2p_op_parse(cases[0], &op));
+    OK(p2p_op_parse(cases[0], &op));
     static const char *const refusals[][2] = {
         {"128x128", "no tile"},    {"64x65", "no tile"},    {"sg8x2", "sub-groups"},   {"thin", "small map"},
         {"64x32k65", "can't cut"}, {"64x32k", "can't cut"}, {"64x32k2x", "can't cut"}, {"x", "no tile"},
     };
     for (size_t i = 0; i < sizeof refusals / sizeof refusals[0]; i++) {
         target.variant = refusals[i][0];
-        refused(ocl_plan_conv_gpu(&target, &op, &plan), P2P_UNSUPPORTED, refusals[i][1]);
+        REFUSED(ocl_plan_conv_gpu(&target, &op, &plan), P2P_UNSUPPORTED, refusals[i][1]);
     }
     target.variant = "64x32k2";
-    ok(ocl_plan_conv_gpu(&target, &op, &plan));
+    OK(ocl_plan_conv_gpu(&target, &op, &plan));
     target.max_alloc_bytes = plan.answer.scratch_bytes - 1;
     plan = (ocl_plan){0};
-    refused(ocl_plan_conv_gpu(&target, &op, &plan), P2P_UNSUPPORTED, "a buffer of the device");
+    REFUSED(ocl_plan_conv_gpu(&target, &op, &plan), P2P_UNSUPPORTED, "a buffer of the device");
     target.variant = NULL;
     p2p_op large = op; /* positions beyond 31 bits, in images that are within */
     large.t[P2P_AT_conv_fwd_x].n = large.t[P2P_AT_conv_fwd_y].n = 1 << 25;
-    refused(ocl_plan_conv_gpu(&target, &large, &plan), P2P_UNSUPPORTED, "all positions");
+    REFUSED(ocl_plan_conv_gpu(&target, &large, &plan), P2P_UNSUPPORTED, "all positions");
     target.local_bytes = 0;
-    refused(ocl_plan_conv_gpu(&target, &op, &plan), P2P_UNSUPPORTED, "local memory");
+    REFUSED(ocl_plan_conv_gpu(&target, &op, &plan), P2P_UNSUPPORTED, "local memory");
 }
 
 /* The message is one of a size, and no arithmetic overflows on the way. */
@@ -356,8 +356,8 @@ static void refuses_what_is_too_large(void **state) {
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         p2p_op op;
         ocl_plan plan = {0};
-        ok(p2p_op_parse(texts[i][0], &op));
-        refused(ocl_plan_conv_gpu_winograd(&target, &op, &plan), P2P_UNSUPPORTED, texts[i][1]);
+        OK(p2p_op_parse(texts[i][0], &op));
+        REFUSED(ocl_plan_conv_gpu_winograd(&target, &op, &plan), P2P_UNSUPPORTED, texts[i][1]);
     }
 }
 
@@ -394,8 +394,8 @@ static p2p_op layer_op(int layer, p2p_kind kind, int batch) {
         p2p_kind_name(kind), names[name].x, batch, layers[layer].c, size, size, names[name].w,
         layers[layer].k, layers[layer].c, names[name].y, batch, layers[layer].k, out, out,
         layers[layer].stride);
-    ok(p2p_op_parse(text, &op));
-    ok(p2p_op_validate(&op));
+    OK(p2p_op_parse(text, &op));
+    OK(p2p_op_validate(&op));
     return op;
 }
 
@@ -419,7 +419,7 @@ static void print_choices(int layer, p2p_kind kind, int batch, FILE *stream) {
                                    .local_bytes = 49152,
                                    .max_alloc_bytes = UINT64_MAX};
         ocl_plan plan = {0};
-        ok(ocl_plan_conv_gpu(&target, &op, &plan));
+        OK(ocl_plan_conv_gpu(&target, &op, &plan));
         const char *tile = strchr(plan.answer.kernel, ' ');
         fprintf(stream, " | %-9s %6zu", tile ? tile + 1 : "thin", groups_of(&plan.launch[0]));
         if (u > 0) assert_int_equal(plan.answer.scratch_bytes, scratch);

@@ -14,11 +14,11 @@
 
 #include <cmocka.h>
 
-#include "support/test_expect.h"
+#include "support/test_plan.h"
 
 static pix2pix *create(const pix2pix_config *config) {
     pix2pix *model;
-    ok(pix2pix_create(&model, config));
+    OK(pix2pix_create(&model, config));
     return model;
 }
 
@@ -174,46 +174,46 @@ static void test_depths(void **state) {
 
 static void test_sides(void **state) {
     (void)state;
-    ok(pix2pix_sides_check(8, 256, 512));
-    ok(pix2pix_sides_check(2, 4, 20));
-    refused(pix2pix_sides_check(8, 300, 500), P2P_INPUT, "500x300");
-    refused(pix2pix_sides_check(8, 300, 500), P2P_INPUT, "nearest size is 512x256");
-    refused(pix2pix_sides_check(8, 100, 256), P2P_INPUT, "multiples of 256, the nearest size is 256x256");
-    refused(pix2pix_sides_check(8, 0, 256), P2P_INPUT, "height is 0");
-    refused(pix2pix_sides_check(8, 256, INT64_MAX), P2P_INPUT, "width is 9223372036854775807");
-    refused(pix2pix_sides_check(1, 2, 2), P2P_INPUT, "depth is 1");
-    refused(pix2pix_sides_check(13, 8192, 8192), P2P_INPUT, "depth is 13");
+    OK(pix2pix_sides_check(8, 256, 512));
+    OK(pix2pix_sides_check(2, 4, 20));
+    REFUSED(pix2pix_sides_check(8, 300, 500), P2P_INPUT, "500x300");
+    REFUSED(pix2pix_sides_check(8, 300, 500), P2P_INPUT, "nearest size is 512x256");
+    REFUSED(pix2pix_sides_check(8, 100, 256), P2P_INPUT, "multiples of 256, the nearest size is 256x256");
+    REFUSED(pix2pix_sides_check(8, 0, 256), P2P_INPUT, "height is 0");
+    REFUSED(pix2pix_sides_check(8, 256, INT64_MAX), P2P_INPUT, "width is 9223372036854775807");
+    REFUSED(pix2pix_sides_check(1, 2, 2), P2P_INPUT, "depth is 1");
+    REFUSED(pix2pix_sides_check(13, 8192, 8192), P2P_INPUT, "depth is 13");
 }
 
 static void test_refused_settings(void **state) {
     (void)state;
     pix2pix *model;
-#define REFUSED(field, value, fragment)                                                                      \
+#define REFUSED_FIELD(field, value, fragment)                                                                \
     do {                                                                                                     \
         pix2pix_config config = pix2pix_config_default();                                                    \
         config.field = value;                                                                                \
-        refused(pix2pix_create(&model, &config), P2P_INPUT, fragment);                                       \
+        REFUSED(pix2pix_create(&model, &config), P2P_INPUT, fragment);                                       \
         assert_null(model);                                                                                  \
     } while (0)
-    REFUSED(height, 255, "256x255");
-    REFUSED(input_channels, 0, "input_channels is 0");
-    REFUSED(output_channels, 65, "output_channels is 65");
-    REFUSED(ngf, 0, "ngf is 0");
-    REFUSED(ndf, 1025, "ndf is 1025");
-    REFUSED(discriminator_layers, 0, "discriminator_layers is 0");
-    REFUSED(dropout, 1, "dropout is 1");
-    REFUSED(dropout, NAN, "dropout is nan");
-    REFUSED(lambda_l1, -1, "lambda_l1 is -1");
-    REFUSED(beta1, 1, "beta1 is 1");
-    REFUSED(beta2, -0.5, "beta2 is -0.5");
-    REFUSED(adam_eps, NAN, "adam_eps is nan");
-    REFUSED(norm_eps, -1, "norm_eps is -1");
-    REFUSED(norm_momentum, 1.5, "norm_momentum is 1.5");
-    REFUSED(leaky_slope, 1, "leaky_slope is 1");
-    REFUSED(leaky_slope, -0.1, "leaky_slope is -0.1");
-    REFUSED(init_stddev, INFINITY, "init_stddev is inf");
-    REFUSED(init_scale_stddev, -1, "init_scale_stddev is -1");
-#undef REFUSED
+    REFUSED_FIELD(height, 255, "256x255");
+    REFUSED_FIELD(input_channels, 0, "input_channels is 0");
+    REFUSED_FIELD(output_channels, 65, "output_channels is 65");
+    REFUSED_FIELD(ngf, 0, "ngf is 0");
+    REFUSED_FIELD(ndf, 1025, "ndf is 1025");
+    REFUSED_FIELD(discriminator_layers, 0, "discriminator_layers is 0");
+    REFUSED_FIELD(dropout, 1, "dropout is 1");
+    REFUSED_FIELD(dropout, NAN, "dropout is nan");
+    REFUSED_FIELD(lambda_l1, -1, "lambda_l1 is -1");
+    REFUSED_FIELD(beta1, 1, "beta1 is 1");
+    REFUSED_FIELD(beta2, -0.5, "beta2 is -0.5");
+    REFUSED_FIELD(adam_eps, NAN, "adam_eps is nan");
+    REFUSED_FIELD(norm_eps, -1, "norm_eps is -1");
+    REFUSED_FIELD(norm_momentum, 1.5, "norm_momentum is 1.5");
+    REFUSED_FIELD(leaky_slope, 1, "leaky_slope is 1");
+    REFUSED_FIELD(leaky_slope, -0.1, "leaky_slope is -0.1");
+    REFUSED_FIELD(init_stddev, INFINITY, "init_stddev is inf");
+    REFUSED_FIELD(init_scale_stddev, -1, "init_scale_stddev is -1");
+#undef REFUSED_FIELD
 }
 
 /* With three layers, 24 pixels give one patch and 22 none. */
@@ -225,13 +225,13 @@ static void test_small_images(void **state) {
     pix2pix_destroy(create(&config));
     config.width = 16;
     pix2pix *model;
-    refused(pix2pix_create(&model, &config), P2P_INPUT, "needs sides of at least 24");
+    REFUSED(pix2pix_create(&model, &config), P2P_INPUT, "needs sides of at least 24");
     config.discriminator_layers = 2;
     pix2pix_destroy(create(&config));
     assert_int_equal(discriminator_patches(DISCRIMINATOR_patch, 3, 256), 30);
     config.depth = 2;
     config.height = config.width = 4; /* the pixel discriminator takes any size */
-    refused(pix2pix_create(&model, &config), P2P_INPUT, "needs sides of at least");
+    REFUSED(pix2pix_create(&model, &config), P2P_INPUT, "needs sides of at least");
     config.discriminator_net = DISCRIMINATOR_pixel;
     pix2pix_destroy(create(&config));
     assert_int_equal(discriminator_patches(DISCRIMINATOR_pixel, 3, 256), 256);
@@ -246,7 +246,7 @@ static void test_bottleneck_of_one_pixel(void **state) {
     pix2pix_destroy(create(&config));
     config.norm = NN_NORM_instance;
     pix2pix *model;
-    refused(pix2pix_create(&model, &config), P2P_INPUT, "bottleneck_norm is on");
+    REFUSED(pix2pix_create(&model, &config), P2P_INPUT, "bottleneck_norm is on");
     config.width = 512;
     pix2pix_destroy(create(&config));
 }
@@ -267,7 +267,7 @@ static void test_training_graph(void **state) {
     pix2pix *model = create(&config);
     const pix2pix_graph_options options = pix2pix_graph_options_for(model, 2);
     p2p_graph *graph;
-    ok(pix2pix_graph_train(model, &options, &graph));
+    OK(pix2pix_graph_train(model, &options, &graph));
     assert_int_equal(count_kind(graph, P2P_KIND_conv_bwd_filter), 16 + 2 * 5);
     /* Forward: 8 + 3 * 5, and the gradients of 8 transposed layers. */
     assert_int_equal(count_kind(graph, P2P_KIND_conv_fwd), 8 + 3 * 5 + 8);
@@ -292,7 +292,7 @@ static void test_simultaneous_graph(void **state) {
         pix2pix *model = create(&config);
         const pix2pix_graph_options options = pix2pix_graph_options_for(model, 2);
         p2p_graph *graph;
-        ok(pix2pix_graph_train(model, &options, &graph));
+        OK(pix2pix_graph_train(model, &options, &graph));
         for (int kind = 0; kind < P2P_KIND_COUNT; kind++)
             counts[order][kind] = count_kind(graph, (p2p_kind)kind);
         if (order == PIX2PIX_D_simultaneous)
@@ -341,10 +341,12 @@ static void test_settings_in_the_graph(void **state) {
     pix2pix *model = create(&config);
     const pix2pix_graph_options options = pix2pix_graph_options_for(model, 2);
     p2p_graph *graph;
-    ok(pix2pix_graph_train(model, &options, &graph));
+    OK(pix2pix_graph_train(model, &options, &graph));
     assert_int_equal(count_kind(graph, P2P_KIND_loss_mse), 3);
     assert_int_equal(count_kind(graph, P2P_KIND_loss_bce), 0);
     assert_int_equal(count_kind(graph, P2P_KIND_dropout), 2 * 3);
+    assert_int_equal(count_kind(graph, P2P_KIND_norm_apply), 13 + 3 * 3);
+    assert_int_equal(count_kind(graph, P2P_KIND_adam), 2);
     for (int i = 0; i < graph->node_count; i++) {
         const p2p_op *op = &graph->nodes[i].op;
         if (op->kind == P2P_KIND_norm_apply) assert_true(op->eps == 0.25 && op->momentum == 0.375);
@@ -368,9 +370,10 @@ static void test_norms_in_the_graph(void **state) {
         pix2pix_graph_options options = pix2pix_graph_options_for(model, 2);
         options.statistics = P2P_STATS_RUNNING;
         p2p_graph *graphs[2];
-        ok(pix2pix_graph_train(model, &options, &graphs[0]));
-        ok(pix2pix_graph_evaluate(model, &options, false, &graphs[1]));
+        OK(pix2pix_graph_train(model, &options, &graphs[0]));
+        OK(pix2pix_graph_evaluate(model, &options, false, &graphs[1]));
         assert_int_equal(count_kind(graphs[0], P2P_KIND_norm_apply), norm == NN_NORM_none ? 0 : 13 + 3 * 3);
+        assert_int_equal(count_kind(graphs[1], P2P_KIND_norm_apply), norm == NN_NORM_none ? 0 : 13);
         for (int g = 0; g < 2; g++) {
             for (int i = 0; i < graphs[g]->node_count; i++) {
                 const ir_node *node = &graphs[g]->nodes[i];
@@ -390,11 +393,11 @@ static void test_evaluation_graph(void **state) {
     (void)state;
     const pix2pix_config config = pix2pix_config_default();
     pix2pix *model;
-    ok(pix2pix_create_translator(&model, &config));
+    OK(pix2pix_create_translator(&model, &config));
     pix2pix_graph_options options = pix2pix_graph_options_for(model, 4);
     options.width = 512;
     p2p_graph *graph;
-    ok(pix2pix_graph_evaluate(model, &options, false, &graph));
+    OK(pix2pix_graph_evaluate(model, &options, false, &graph));
     assert_int_equal(count_kind(graph, P2P_KIND_dropout), 3);
     assert_int_equal(count_kind(graph, P2P_KIND_norm_apply), 6 + 7);
     for (int i = 0; i < graph->node_count; i++) {
@@ -407,15 +410,15 @@ static void test_evaluation_graph(void **state) {
     }
     p2p_graph_destroy(graph);
     options.no_dropout = true;
-    ok(pix2pix_graph_evaluate(model, &options, true, &graph));
+    OK(pix2pix_graph_evaluate(model, &options, true, &graph));
     assert_int_equal(count_kind(graph, P2P_KIND_dropout), 0);
     assert_int_equal(count_kind(graph, P2P_KIND_loss_l1), 1);
     p2p_graph_destroy(graph);
     options.width = 500;
-    refused(pix2pix_graph_evaluate(model, &options, false, &graph), P2P_INPUT, "500x256");
+    REFUSED(pix2pix_graph_evaluate(model, &options, false, &graph), P2P_INPUT, "500x256");
     assert_null(graph);
     options.width = 256;
-    refused(pix2pix_graph_train(model, &options, &graph), P2P_INVALID, "no training step");
+    REFUSED(pix2pix_graph_train(model, &options, &graph), P2P_INVALID, "no training step");
     assert_null(graph);
     pix2pix_destroy(model);
 }
@@ -447,12 +450,12 @@ static void run_parallel(parallel *t, int step) {
     static const char *const names[] = {"d_fake", "d_real", "g_gan", "g_l1"};
     const int64_t share = PARALLEL_BATCH / t->replicas;
     for (int r = 0; r < t->replicas; r++) {
-        fill_pictures(p2p_plan_input(t->plan, r, "input"), r * share, share, step);
-        fill_pictures(p2p_plan_input(t->plan, r, "target"), r * share, share, step + 100);
+        fill_pictures(test_plan_input(t->plan, r, "input"), r * share, share, step);
+        fill_pictures(test_plan_input(t->plan, r, "target"), r * share, share, step + 100);
     }
-    ok(p2p_plan_run(t->plan, &(p2p_step){.seed = 9, .step = (uint32_t)step, .learning_rate = 2e-4}));
-    ok(p2p_plan_wait(t->plan));
-    for (int i = 0; i < 4; i++) ok(p2p_plan_loss(t->plan, names[i], &t->losses[step][i]));
+    OK(p2p_plan_run(t->plan, &(p2p_step){.seed = 9, .step = (uint32_t)step, .learning_rate = 2e-4}));
+    OK(p2p_plan_wait(t->plan));
+    for (int i = 0; i < 4; i++) OK(p2p_plan_loss(t->plan, names[i], &t->losses[step][i]));
 }
 
 static void train_parallel(parallel *t, const pix2pix_config *config, int replicas) {
@@ -461,18 +464,18 @@ static void train_parallel(parallel *t, const pix2pix_config *config, int replic
     for (int r = 0; r < replicas; r++) {
         char address[32];
         snprintf(address, sizeof address, "reference:%d", r);
-        ok(p2p_device_open(address, &t->devices[r]));
+        OK(p2p_device_open(address, &t->devices[r]));
     }
     pix2pix_graph_options options = pix2pix_graph_options_for(t->model, PARALLEL_BATCH);
     options.local_batch = PARALLEL_BATCH / replicas;
     options.world = replicas;
-    ok(pix2pix_graph_train(t->model, &options, &t->graph));
+    OK(pix2pix_graph_train(t->model, &options, &t->graph));
     p2p_graph *graphs[] = {t->graph, t->graph};
-    ok(p2p_session_create(t->devices, replicas, NULL, &t->session));
-    ok(p2p_session_plan(t->session, "train", graphs, &t->plan));
-    ok(p2p_session_allocate(t->session, NULL, NULL));
-    ok(p2p_session_initialise(t->session, t->model->generator.network, 1));
-    ok(p2p_session_initialise(t->session, t->model->discriminator.network, 2));
+    OK(p2p_session_create(t->devices, replicas, NULL, &t->session));
+    OK(p2p_session_plan(t->session, "train", graphs, &t->plan));
+    OK(p2p_session_allocate(t->session, NULL, NULL));
+    OK(p2p_session_initialise(t->session, t->model->generator.network, 1));
+    OK(p2p_session_initialise(t->session, t->model->discriminator.network, 2));
     for (int step = 0; step < PARALLEL_STEPS; step++) run_parallel(t, step);
 }
 
@@ -489,8 +492,8 @@ static double state_difference(const parallel *a, p2p_network *of_a, const paral
     const int64_t count = p2p_param_elements(p2p_network_param(of_a, (p2p_param){p}));
     double *x = malloc((size_t)count * sizeof *x), *y = malloc((size_t)count * sizeof *y);
     assert_true(x && y);
-    ok(p2p_session_read(a->session, of_a, (p2p_param){p}, P2P_STATE_VALUE, P2P_TYPE_f64, x));
-    ok(p2p_session_read(b->session, of_b, (p2p_param){p}, P2P_STATE_VALUE, P2P_TYPE_f64, y));
+    OK(p2p_session_read(a->session, of_a, (p2p_param){p}, P2P_STATE_VALUE, P2P_TYPE_f64, x));
+    OK(p2p_session_read(b->session, of_b, (p2p_param){p}, P2P_STATE_VALUE, P2P_TYPE_f64, y));
     double difference = 0, size = 0;
     for (int64_t i = 0; i < count; i++) {
         difference += (x[i] - y[i]) * (x[i] - y[i]);

@@ -17,15 +17,15 @@
 
 #include <cmocka.h>
 
-#include "support/test_expect.h"
+#include "support/test_plan.h"
 
 /* ---- Atomic files ------------------------------------------------------------------------------------- */
 
 static void write_text(const char *path, const char *text) {
     p2p_atomic_file file;
-    ok(p2p_atomic_open(&file, path));
+    OK(p2p_atomic_open(&file, path));
     assert_int_equal(fwrite(text, 1, strlen(text), file.stream), strlen(text));
-    ok(p2p_atomic_commit(&file));
+    OK(p2p_atomic_commit(&file));
 }
 
 static void assert_file_is(const char *path, const char *text) {
@@ -40,12 +40,12 @@ static void test_atomic_replaces(void **state) {
     const char *path = test_own_path("file");
     write_text(path, "old");
     p2p_atomic_file file;
-    ok(p2p_atomic_open(&file, path));
+    OK(p2p_atomic_open(&file, path));
     fputs("new", file.stream);
     assert_file_is(path, "old"); /* until it is committed */
-    ok(p2p_atomic_commit(&file));
+    OK(p2p_atomic_commit(&file));
     assert_file_is(path, "new");
-    ok(p2p_atomic_open(&file, path));
+    OK(p2p_atomic_open(&file, path));
     fputs("newer", file.stream);
     p2p_atomic_abandon(&file);
     assert_file_is(path, "new");
@@ -69,8 +69,8 @@ static void test_atomic_full_disk(void **state) {
     const p2p_status committed = opened == P2P_OK ? p2p_atomic_commit(&file) : opened;
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
     signal(SIGXFSZ, SIG_DFL);
-    ok(opened);
-    refused(committed, P2P_IO, path);
+    OK(opened);
+    REFUSED(committed, P2P_IO, path);
     assert_file_is(path, "old");
     assert_int_equal(test_folder_entries(test_own_folder), 1);
 }
@@ -78,9 +78,9 @@ static void test_atomic_full_disk(void **state) {
 static void test_atomic_refuses(void **state) {
     (void)state;
     p2p_atomic_file file;
-    refused(p2p_atomic_open(&file, test_own_folder), P2P_IO, "it is a folder");
-    refused(p2p_atomic_open(&file, test_own_path("missing/file")), P2P_IO, "missing/.file.tmp");
-    refused(p2p_atomic_open(&file, ""), P2P_IO, "no file name");
+    REFUSED(p2p_atomic_open(&file, test_own_folder), P2P_IO, "it is a folder");
+    REFUSED(p2p_atomic_open(&file, test_own_path("missing/file")), P2P_IO, "missing/.file.tmp");
+    REFUSED(p2p_atomic_open(&file, ""), P2P_IO, "no file name");
     p2p_atomic_abandon(&file);
 }
 
@@ -88,10 +88,10 @@ static void test_open_refuses(void **state) {
     (void)state;
     FILE *stream;
     uint64_t size;
-    refused(p2p_file_open(test_own_path("missing"), &stream, &size), P2P_INPUT, "missing");
-    refused(p2p_file_open(test_own_folder, &stream, &size), P2P_INPUT, "it is a folder");
+    REFUSED(p2p_file_open(test_own_path("missing"), &stream, &size), P2P_INPUT, "missing");
+    REFUSED(p2p_file_open(test_own_folder, &stream, &size), P2P_INPUT, "it is a folder");
     assert_int_equal(mkfifo(test_own_path("pipe"), 0600), 0);
-    refused(p2p_file_open(test_own_path("pipe"), &stream, &size), P2P_INPUT, "it is not a file");
+    REFUSED(p2p_file_open(test_own_path("pipe"), &stream, &size), P2P_INPUT, "it is not a file");
 }
 
 /* ---- Files made by hand ------------------------------------------------------------------------------- */
@@ -160,8 +160,8 @@ static void test_bad_files(void **state) {
     for (size_t i = 0; i < sizeof bad_files / sizeof bad_files[0]; i++) {
         safetensors_file *file;
         const char *path = file_of(bad_files[i].header, bad_files[i].data_bytes);
-        refused(safetensors_open(path, &file), P2P_INPUT, bad_files[i].fragment);
-        assert_non_null(strstr(p2p_message(), path));
+        REFUSED(safetensors_open(path, &file), P2P_INPUT, bad_files[i].fragment);
+        MESSAGE_HAS(path);
         assert_null(file);
     }
 }
@@ -171,13 +171,13 @@ static void test_bad_lengths(void **state) {
     const char *path = test_own_path("made.safetensors");
     safetensors_file *file;
     test_file_write(path, "", 0);
-    refused(safetensors_open(path, &file), P2P_INPUT, "too short");
+    REFUSED(safetensors_open(path, &file), P2P_INPUT, "too short");
     test_file_write(path, "\2\0\0\0\0\0\0", 7);
-    refused(safetensors_open(path, &file), P2P_INPUT, "too short");
+    REFUSED(safetensors_open(path, &file), P2P_INPUT, "too short");
     test_file_write(path, "\3\0\0\0\0\0\0\0{}", 10);
-    refused(safetensors_open(path, &file), P2P_INPUT, "longer than the file");
+    REFUSED(safetensors_open(path, &file), P2P_INPUT, "longer than the file");
     test_file_write(path, "\377\377\377\377\377\377\377\377{}", 10);
-    refused(safetensors_open(path, &file), P2P_INPUT, "longer than the file");
+    REFUSED(safetensors_open(path, &file), P2P_INPUT, "longer than the file");
     const size_t size = (16 << 20) + 16; /* one byte more than 16 MB of header */
     char *bytes = malloc(size);
     assert_non_null(bytes);
@@ -185,7 +185,7 @@ static void test_bad_lengths(void **state) {
     memcpy(bytes, "\1\0\0\1\0\0\0\0{}", 10);
     test_file_write(path, bytes, size);
     free(bytes);
-    refused(safetensors_open(path, &file), P2P_INPUT, "longer than 16 MB");
+    REFUSED(safetensors_open(path, &file), P2P_INPUT, "longer than 16 MB");
 }
 
 /* A file that shrinks after it was opened. */
@@ -193,10 +193,10 @@ static void test_vanishing_data(void **state) {
     (void)state;
     const char *path = file_of("{\"a\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[0,2]}}", 2);
     safetensors_file *file;
-    ok(safetensors_open(path, &file));
+    OK(safetensors_open(path, &file));
     test_file_write(path, "", 0);
     float values[2];
-    refused(safetensors_read(file, safetensors_at(file, 0), P2P_TYPE_f32, values), P2P_INPUT, "tensor a");
+    REFUSED(safetensors_read(file, safetensors_at(file, 0), P2P_TYPE_f32, values), P2P_INPUT, "tensor a");
     safetensors_close(file);
 }
 
@@ -268,11 +268,11 @@ static void test_elements(void **state) {
         for (int b = 0; b < bytes; b++) fputc((int)(elements[i].bits >> (8 * b) & 0xff), stream);
         assert_int_equal(fclose(stream), 0);
         safetensors_file *file;
-        ok(safetensors_open(path, &file));
+        OK(safetensors_open(path, &file));
         double f64;
         float f32;
-        ok(safetensors_read(file, safetensors_at(file, 0), P2P_TYPE_f64, &f64));
-        ok(safetensors_read(file, safetensors_at(file, 0), P2P_TYPE_f32, &f32));
+        OK(safetensors_read(file, safetensors_at(file, 0), P2P_TYPE_f64, &f64));
+        OK(safetensors_read(file, safetensors_at(file, 0), P2P_TYPE_f32, &f32));
         assert_same_value(f64, elements[i].value);
         assert_same_value(f32, (float)elements[i].value);
         safetensors_close(file);
@@ -293,22 +293,22 @@ static void test_round_trip(void **state) {
     const char *path = test_own_path("trip.safetensors");
     const int64_t integer = INT64_MIN + 1, shapes[] = {COUNT, 200, 200, 0};
     safetensors_writer *writer;
-    ok(safetensors_create(path, &writer));
-    ok(safetensors_add_metadata(writer, "quote \"", "line\nbreak, gr\xc3\xbc\xc3\x9f"));
-    ok(safetensors_declare(writer, "count", SAFETENSORS_I64, 0, NULL));
-    ok(safetensors_declare(writer, "wide", SAFETENSORS_F64, 1, shapes));
-    ok(safetensors_declare(writer, "a \"b\"", SAFETENSORS_F32, 2, shapes + 1));
-    ok(safetensors_declare(writer, "empty", SAFETENSORS_F32, 2, shapes + 2));
-    ok(safetensors_write(writer, &integer));
-    ok(safetensors_write_part(writer, wide, 7));
-    refused(safetensors_write(writer, wide), P2P_INVALID, "half written");
-    ok(safetensors_write_part(writer, wide + 7, COUNT - 7));
-    ok(safetensors_write(writer, narrow));
-    ok(safetensors_write(writer, narrow));
-    ok(safetensors_commit(writer));
+    OK(safetensors_create(path, &writer));
+    OK(safetensors_add_metadata(writer, "quote \"", "line\nbreak, gr\xc3\xbc\xc3\x9f"));
+    OK(safetensors_declare(writer, "count", SAFETENSORS_I64, 0, NULL));
+    OK(safetensors_declare(writer, "wide", SAFETENSORS_F64, 1, shapes));
+    OK(safetensors_declare(writer, "a \"b\"", SAFETENSORS_F32, 2, shapes + 1));
+    OK(safetensors_declare(writer, "empty", SAFETENSORS_F32, 2, shapes + 2));
+    OK(safetensors_write(writer, &integer));
+    OK(safetensors_write_part(writer, wide, 7));
+    REFUSED(safetensors_write(writer, wide), P2P_INVALID, "half written");
+    OK(safetensors_write_part(writer, wide + 7, COUNT - 7));
+    OK(safetensors_write(writer, narrow));
+    OK(safetensors_write(writer, narrow));
+    OK(safetensors_commit(writer));
 
     safetensors_file *file;
-    ok(safetensors_open(path, &file));
+    OK(safetensors_open(path, &file));
     assert_int_equal(safetensors_count(file), 4);
     assert_string_equal(safetensors_metadata(file, "quote \""), "line\nbreak, gr\xc3\xbc\xc3\x9f");
     assert_null(safetensors_metadata(file, "other"));
@@ -316,25 +316,25 @@ static void test_round_trip(void **state) {
     double count, *wide_back = malloc(COUNT * sizeof *wide_back);
     float *narrow_back = malloc(COUNT * sizeof *narrow_back);
     assert_true(wide_back && narrow_back);
-    ok(safetensors_read(file, safetensors_find(file, "count"), P2P_TYPE_f64, &count));
+    OK(safetensors_read(file, safetensors_find(file, "count"), P2P_TYPE_f64, &count));
     assert_true(count == (double)integer);
-    ok(safetensors_read(file, safetensors_find(file, "wide"), P2P_TYPE_f64, wide_back));
+    OK(safetensors_read(file, safetensors_find(file, "wide"), P2P_TYPE_f64, wide_back));
     assert_memory_equal(wide_back, wide, COUNT * sizeof *wide);
     const safetensors_entry *entry = safetensors_find(file, "a \"b\"");
     char text[32];
     safetensors_shape_text(entry, text, sizeof text);
     assert_string_equal(text, "[200, 200]");
-    ok(safetensors_read(file, entry, P2P_TYPE_f32, narrow_back));
+    OK(safetensors_read(file, entry, P2P_TYPE_f32, narrow_back));
     assert_memory_equal(narrow_back, narrow, COUNT * sizeof *narrow);
     assert_int_equal(safetensors_elements(safetensors_find(file, "empty")), 0);
     memset(wide_back, 0, COUNT * sizeof *wide_back);
-    ok(safetensors_read_part(file, safetensors_find(file, "wide"), COUNT - 5, 5, P2P_TYPE_f64, wide_back));
+    OK(safetensors_read_part(file, safetensors_find(file, "wide"), COUNT - 5, 5, P2P_TYPE_f64, wide_back));
     assert_memory_equal(wide_back, wide + COUNT - 5, 5 * sizeof *wide);
     assert_true(wide_back[5] == 0);
-    ok(safetensors_read_part(file, safetensors_find(file, "wide"), COUNT, 0, P2P_TYPE_f64, wide_back));
-    refused(safetensors_read_part(file, entry, COUNT - 5, 6, P2P_TYPE_f32, narrow_back), P2P_INVALID,
+    OK(safetensors_read_part(file, safetensors_find(file, "wide"), COUNT, 0, P2P_TYPE_f64, wide_back));
+    REFUSED(safetensors_read_part(file, entry, COUNT - 5, 6, P2P_TYPE_f32, narrow_back), P2P_INVALID,
             "39995");
-    refused(safetensors_read_part(file, entry, -1, 2, P2P_TYPE_f32, narrow_back), P2P_INVALID, "-1");
+    REFUSED(safetensors_read_part(file, entry, -1, 2, P2P_TYPE_f32, narrow_back), P2P_INVALID, "-1");
     safetensors_close(file);
 
     size_t size;
@@ -356,22 +356,22 @@ static void test_parts(void **state) {
     const float values[6] = {1, 2, 3, 4, 5, 6};
     for (int count = 5; count <= 6; count++) {
         safetensors_writer *writer;
-        ok(safetensors_create(path, &writer));
-        ok(safetensors_declare(writer, "a", SAFETENSORS_F32, 1, &three));
-        ok(safetensors_declare(writer, "b", SAFETENSORS_F32, 1, &three));
-        ok(safetensors_write_part(writer, values, 2));
-        ok(safetensors_write_part(writer, values + 2, count - 2));
-        if (count == 6) refused(safetensors_write_part(writer, values, 1), P2P_INVALID, "more tensors");
+        OK(safetensors_create(path, &writer));
+        OK(safetensors_declare(writer, "a", SAFETENSORS_F32, 1, &three));
+        OK(safetensors_declare(writer, "b", SAFETENSORS_F32, 1, &three));
+        OK(safetensors_write_part(writer, values, 2));
+        OK(safetensors_write_part(writer, values + 2, count - 2));
+        if (count == 6) REFUSED(safetensors_write_part(writer, values, 1), P2P_INVALID, "more tensors");
         if (count == 5)
-            refused(safetensors_commit(writer), P2P_INVALID, "b was declared but not written");
+            REFUSED(safetensors_commit(writer), P2P_INVALID, "b was declared but not written");
         else
-            ok(safetensors_commit(writer));
+            OK(safetensors_commit(writer));
     }
     safetensors_file *file;
     float back[6];
-    ok(safetensors_open(path, &file));
-    ok(safetensors_read(file, safetensors_find(file, "a"), P2P_TYPE_f32, back));
-    ok(safetensors_read(file, safetensors_find(file, "b"), P2P_TYPE_f32, back + 3));
+    OK(safetensors_open(path, &file));
+    OK(safetensors_read(file, safetensors_find(file, "a"), P2P_TYPE_f32, back));
+    OK(safetensors_read(file, safetensors_find(file, "b"), P2P_TYPE_f32, back + 3));
     assert_memory_equal(back, values, sizeof values);
     safetensors_close(file);
 }
@@ -382,23 +382,23 @@ static void test_writer_misuse(void **state) {
     const int64_t negative = -1, two = 2, huge[] = {INT64_MAX, 2};
     const float values[2] = {1, 2};
     safetensors_writer *writer;
-    ok(safetensors_create(path, &writer));
-    ok(safetensors_declare(writer, "a", SAFETENSORS_F32, 1, &two));
-    refused(safetensors_declare(writer, "a", SAFETENSORS_F32, 1, &two), P2P_INVALID, "declared twice");
-    refused(safetensors_declare(writer, "b", SAFETENSORS_F32, 1, &negative), P2P_INVALID, "valid shape");
-    refused(safetensors_declare(writer, "b", SAFETENSORS_F32, 2, huge), P2P_INVALID, "too large");
-    refused(safetensors_declare(writer, "b", SAFETENSORS_F16, 1, &two), P2P_INVALID, "only F64, F32 and I64");
-    refused(safetensors_declare(writer, "__metadata__", SAFETENSORS_F32, 1, &two), P2P_INVALID, "named");
-    refused(safetensors_declare(writer, "\xff", SAFETENSORS_F32, 1, &two), P2P_INVALID, "UTF-8");
-    refused(safetensors_add_metadata(writer, "a", "\xff"), P2P_INVALID, "UTF-8");
-    ok(safetensors_write(writer, values));
-    refused(safetensors_write(writer, values), P2P_INVALID, "more tensors");
-    refused(safetensors_declare(writer, "b", SAFETENSORS_F32, 1, &two), P2P_INVALID, "after the first");
-    refused(safetensors_add_metadata(writer, "a", "b"), P2P_INVALID, "after the first");
+    OK(safetensors_create(path, &writer));
+    OK(safetensors_declare(writer, "a", SAFETENSORS_F32, 1, &two));
+    REFUSED(safetensors_declare(writer, "a", SAFETENSORS_F32, 1, &two), P2P_INVALID, "declared twice");
+    REFUSED(safetensors_declare(writer, "b", SAFETENSORS_F32, 1, &negative), P2P_INVALID, "valid shape");
+    REFUSED(safetensors_declare(writer, "b", SAFETENSORS_F32, 2, huge), P2P_INVALID, "too large");
+    REFUSED(safetensors_declare(writer, "b", SAFETENSORS_F16, 1, &two), P2P_INVALID, "only F64, F32 and I64");
+    REFUSED(safetensors_declare(writer, "__metadata__", SAFETENSORS_F32, 1, &two), P2P_INVALID, "named");
+    REFUSED(safetensors_declare(writer, "\xff", SAFETENSORS_F32, 1, &two), P2P_INVALID, "UTF-8");
+    REFUSED(safetensors_add_metadata(writer, "a", "\xff"), P2P_INVALID, "UTF-8");
+    OK(safetensors_write(writer, values));
+    REFUSED(safetensors_write(writer, values), P2P_INVALID, "more tensors");
+    REFUSED(safetensors_declare(writer, "b", SAFETENSORS_F32, 1, &two), P2P_INVALID, "after the first");
+    REFUSED(safetensors_add_metadata(writer, "a", "b"), P2P_INVALID, "after the first");
     safetensors_abandon(writer);
-    ok(safetensors_create(path, &writer));
-    ok(safetensors_declare(writer, "a", SAFETENSORS_F32, 1, &two));
-    refused(safetensors_commit(writer), P2P_INVALID, "not written");
+    OK(safetensors_create(path, &writer));
+    OK(safetensors_declare(writer, "a", SAFETENSORS_F32, 1, &two));
+    REFUSED(safetensors_commit(writer), P2P_INVALID, "not written");
     assert_int_equal(test_folder_entries(test_own_folder), 0);
 }
 
@@ -434,11 +434,11 @@ static small_training open_with_filters(int64_t filters) {
     p2p_value loss = p2p_loss_bce(t.graph, y, 1, 1, "loss");
     p2p_backward(t.graph, &loss, 1, t.network, NULL, 0, NULL);
     p2p_adam(t.graph, t.network, 0.5, 0.999, 1e-8);
-    ok(p2p_graph_status(t.graph));
-    ok(p2p_device_open("reference", &t.device));
-    ok(p2p_session_create(&t.device, 1, NULL, &t.session));
-    ok(p2p_session_plan(t.session, "small", &t.graph, &t.plan));
-    ok(p2p_session_allocate(t.session, NULL, NULL));
+    OK(p2p_graph_status(t.graph));
+    OK(p2p_device_open("reference", &t.device));
+    OK(p2p_session_create(&t.device, 1, NULL, &t.session));
+    OK(p2p_session_plan(t.session, "small", &t.graph, &t.plan));
+    OK(p2p_session_allocate(t.session, NULL, NULL));
     return t;
 }
 
@@ -454,12 +454,11 @@ static void close_small(small_training *t) {
 }
 
 static void train_small(small_training *t) {
-    ok(p2p_session_initialise(t->session, t->network, 3));
-    double *x = p2p_plan_input(t->plan, 0, "x");
-    assert_non_null(x);
+    OK(p2p_session_initialise(t->session, t->network, 3));
+    double *x = test_plan_input(t->plan, 0, "x");
     for (int i = 0; i < 32; i++) x[i] = sin(i);
-    ok(p2p_plan_run(t->plan, &(p2p_step){.seed = 1, .learning_rate = 0.1}));
-    ok(p2p_plan_wait(t->plan));
+    OK(p2p_plan_run(t->plan, &(p2p_step){.seed = 1, .learning_rate = 0.1}));
+    OK(p2p_plan_wait(t->plan));
 }
 
 /* The elements of all pieces, and the size of the largest piece. */
@@ -483,10 +482,10 @@ static void test_pieces(void **state) {
     (void)state;
     enum { FILTERS = 16384, ELEMENTS = FILTERS * 2 * 16 };
     small_training t = open_with_filters(FILTERS);
-    ok(p2p_session_initialise(t.session, t.network, 3));
+    OK(p2p_session_initialise(t.session, t.network, 3));
     double *whole = malloc(ELEMENTS * sizeof *whole), *pieces = malloc(ELEMENTS * sizeof *pieces);
     assert_true(whole && pieces);
-    ok(p2p_session_read(t.session, t.network, (p2p_param){0}, P2P_STATE_VALUE, P2P_TYPE_f64, whole));
+    OK(p2p_session_read(t.session, t.network, (p2p_param){0}, P2P_STATE_VALUE, P2P_TYPE_f64, whole));
     taken_pieces taken = {.values = pieces};
     assert_int_equal(p2p_session_read_pieces(t.session, t.network, (p2p_param){0}, P2P_STATE_VALUE,
                                              P2P_TYPE_f64, take_piece, &taken),
@@ -514,10 +513,10 @@ static void test_pieces_given(void **state) {
     (void)state;
     enum { FILTERS = 16384, ELEMENTS = FILTERS * 2 * 16 };
     small_training t = open_with_filters(FILTERS);
-    ok(p2p_session_initialise(t.session, t.network, 3));
+    OK(p2p_session_initialise(t.session, t.network, 3));
     double *before = malloc(ELEMENTS * sizeof *before), *values = malloc(ELEMENTS * sizeof *values);
     assert_true(before && values);
-    ok(p2p_session_read(t.session, t.network, (p2p_param){0}, P2P_STATE_VALUE, P2P_TYPE_f64, before));
+    OK(p2p_session_read(t.session, t.network, (p2p_param){0}, P2P_STATE_VALUE, P2P_TYPE_f64, before));
     for (int i = 0; i < ELEMENTS; i++) values[i] = i;
     taken_pieces given = {.values = values};
     assert_int_equal(p2p_session_write_pieces(t.session, t.network, (p2p_param){0}, P2P_STATE_VALUE,
@@ -526,7 +525,7 @@ static void test_pieces_given(void **state) {
     assert_true(given.largest * (int64_t)sizeof(double) <= 1 << 20);
     const int64_t written = 2 * given.largest;
     memcpy(before, values, (size_t)written * sizeof *before);
-    ok(p2p_session_read(t.session, t.network, (p2p_param){0}, P2P_STATE_VALUE, P2P_TYPE_f64, values));
+    OK(p2p_session_read(t.session, t.network, (p2p_param){0}, P2P_STATE_VALUE, P2P_TYPE_f64, values));
     assert_memory_equal(values, before, ELEMENTS * sizeof *values);
     free(before);
     free(values);
@@ -545,16 +544,16 @@ static void save_small(small_training *t, const char *path, p2p_type type) {
     weights_group groups[SMALL_GROUPS];
     small_groups(t->network, groups);
     safetensors_writer *writer;
-    ok(safetensors_create(path, &writer));
-    ok(weights_write(t->session, writer, groups, SMALL_GROUPS, type));
-    ok(safetensors_commit(writer));
+    OK(safetensors_create(path, &writer));
+    OK(weights_write(t->session, writer, groups, SMALL_GROUPS, type));
+    OK(safetensors_commit(writer));
 }
 
 static p2p_status load_small(small_training *t, const char *path) {
     weights_group groups[SMALL_GROUPS];
     small_groups(t->network, groups);
     safetensors_file *file;
-    ok(safetensors_open(path, &file));
+    OK(safetensors_open(path, &file));
     p2p_status status = weights_read(t->session, file, groups, SMALL_GROUPS);
     safetensors_close(file);
     return status;
@@ -567,7 +566,7 @@ static void test_weights_round_trip(void **state) {
     const char *first = test_own_path("first.safetensors"), *second = test_own_path("second.safetensors");
     train_small(&trained);
     save_small(&trained, first, P2P_TYPE_f64);
-    ok(load_small(&fresh, first));
+    OK(load_small(&fresh, first));
     save_small(&fresh, second, P2P_TYPE_f64);
     size_t first_size, second_size;
     uint8_t *a = test_file_read(first, &first_size), *b = test_file_read(second, &second_size);
@@ -605,19 +604,19 @@ static void test_weights_names(void **state) {
     const char *path = test_own_path("names.safetensors");
     save_small(&t, path, P2P_TYPE_f32);
     safetensors_file *file;
-    ok(safetensors_open(path, &file));
+    OK(safetensors_open(path, &file));
     assert_int_equal(safetensors_count(file), NAMES);
     for (int i = 0; i < NAMES; i++) {
         const safetensors_entry *entry = safetensors_at(file, i);
         assert_string_equal(entry->name, names[i]);
         double values[3 * 2 * 4 * 4], size = 0;
-        ok(safetensors_read(file, entry, P2P_TYPE_f64, values));
+        OK(safetensors_read(file, entry, P2P_TYPE_f64, values));
         for (int64_t v = 0; v < safetensors_elements(entry); v++) size += fabs(values[v]);
         /* The norm removes the convolution's bias: its gradient is zero except for rounding. */
         if (!strstr(entry->name, "conv.bias")) assert_true(size > 0);
     }
     double passes;
-    ok(safetensors_read(file, safetensors_find(file, "norm.num_batches_tracked"), P2P_TYPE_f64, &passes));
+    OK(safetensors_read(file, safetensors_find(file, "norm.num_batches_tracked"), P2P_TYPE_f64, &passes));
     assert_true(passes == 7);
     safetensors_close(file);
     close_small(&t);
@@ -636,11 +635,11 @@ static void check_made(const char *header, size_t data_bytes, const char *fragme
     small_training t = open_small();
     const weights_group group = {.network = t.network, .prefix = ""};
     safetensors_file *file;
-    ok(safetensors_open(file_of(header, data_bytes), &file));
+    OK(safetensors_open(file_of(header, data_bytes), &file));
     if (fragment)
-        refused(weights_check(file, &group, 1), P2P_INPUT, fragment);
+        REFUSED(weights_check(file, &group, 1), P2P_INPUT, fragment);
     else
-        ok(weights_read(t.session, file, &group, 1));
+        OK(weights_read(t.session, file, &group, 1));
     safetensors_close(file);
     close_small(&t);
 }

@@ -66,10 +66,10 @@ static void drop(tensor_list *list, const char *name) {
 
 static void write(const tensor_list *list, const char *path) {
     safetensors_writer *writer;
-    ok(safetensors_create(path, &writer));
+    OK(safetensors_create(path, &writer));
     size_t largest = 1;
     for (int i = 0; i < list->count; i++) {
-        ok(safetensors_declare(writer, list->tensors[i].name, SAFETENSORS_F32, list->tensors[i].rank,
+        OK(safetensors_declare(writer, list->tensors[i].name, SAFETENSORS_F32, list->tensors[i].rank,
                                list->tensors[i].shape));
         size_t elements = 1;
         for (int d = 0; d < list->tensors[i].rank; d++) elements *= (size_t)list->tensors[i].shape[d];
@@ -77,15 +77,15 @@ static void write(const tensor_list *list, const char *path) {
     }
     float *zeros = calloc(largest, sizeof *zeros);
     assert_non_null(zeros);
-    for (int i = 0; i < list->count; i++) ok(safetensors_write(writer, zeros));
+    for (int i = 0; i < list->count; i++) OK(safetensors_write(writer, zeros));
     free(zeros);
-    ok(safetensors_commit(writer));
+    OK(safetensors_commit(writer));
 }
 
 static tensor_list tensors_of(const pix2pix_config *config) {
     pix2pix *model;
     tensor_list list = {0};
-    ok(pix2pix_create_translator(&model, config));
+    OK(pix2pix_create_translator(&model, config));
     add_network(&list, model->generator.network);
     pix2pix_destroy(model);
     return list;
@@ -106,7 +106,7 @@ static void check_found(const tensor_list *list, const pix2pix_config *expected)
     pix2pix *model;
     model_file_info info;
     write(list, path);
-    ok(model_file_open(path, &file, &model, &info));
+    OK(model_file_open(path, &file, &model, &info));
     const pix2pix_config *found = &model->config;
     assert_true(info.bare);
     assert_string_equal(info.direction, "AtoB");

@@ -15,7 +15,6 @@ static int64_t elements(const p2p_op *op, int operand) {
 
 static bool is_linear(p2p_kind kind) {
     switch (kind) {
-    case P2P_KIND_fill:
     case P2P_KIND_copy:
     case P2P_KIND_prepare:
     case P2P_KIND_conv_fwd:

@@ -176,9 +176,6 @@ op_case op_case_norm(p2p_kind kind, const op_norm_shape *s) {
 static void set_pointwise_fields(op_case *item, int64_t n) {
     p2p_op *op = &item->op;
     switch (op->kind) {
-    case P2P_KIND_fill:
-        op->alpha = 0.375;
-        break;
     case P2P_KIND_prepare:
         op->alpha = 1 / 127.5;
         op->offset = -1;

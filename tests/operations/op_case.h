@@ -64,7 +64,7 @@ typedef struct {
 op_case op_case_norm(p2p_kind kind, const op_norm_shape *shape);
 
 /* A kind whose activations all have one shape: act_fwd, act_bwd, dropout, prepare, bias_grad, loss_bce,
- * loss_mse and loss_l1 (with their gradient dx), and, all operands being activations, fill, copy and axpby.
+ * loss_mse and loss_l1 (with their gradient dx), and, all operands being activations, copy and axpby.
  * Numbers of the descriptor get usable values. */
 op_case op_case_pointwise(p2p_kind kind, int64_t n, int64_t c, int64_t h, int64_t w);
 op_case op_case_gemm(int64_t m, int64_t n, int64_t k, bool transpose_a, bool transpose_b, double alpha);

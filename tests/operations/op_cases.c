@@ -80,17 +80,10 @@ static op_case prepare_16(op_case item) {
 
 static void visit_data(const walk *to) {
     for (int i = 0; i < SHAPE_COUNT; i++) {
-        give(to, pointwise(P2P_KIND_fill, shapes[i]));
         give(to, pointwise(P2P_KIND_prepare, shapes[i]));
         give(to, prepare_16(pointwise(P2P_KIND_prepare, shapes[i])));
         give(to, pointwise(P2P_KIND_axpby, shapes[i]));
     }
-    op_case vector = op_case_pointwise(P2P_KIND_fill, 1, 17, 1, 1);
-    vector.role[P2P_AT_fill_y] = OP_ROLE_VECTOR;
-    give(to, vector);
-    op_case filter = op_case_pointwise(P2P_KIND_fill, 17, 3, 4, 4);
-    filter.role[P2P_AT_fill_y] = OP_ROLE_FILTER;
-    give(to, filter); /* padding lanes stay zero whatever alpha is */
 }
 
 /* axpby of filters, of vectors, and of a vector over an activation's channels. */
@@ -281,9 +274,9 @@ static void visit_adam(const walk *to) {
 
 /* Every activation operand of the pointwise kinds as a range. */
 static void visit_pointwise_ranges(const walk *to, int64_t alignment) {
-    static const p2p_kind kinds[] = {
-        P2P_KIND_fill,  P2P_KIND_prepare,   P2P_KIND_act_fwd,  P2P_KIND_act_bwd,  P2P_KIND_dropout,
-        P2P_KIND_axpby, P2P_KIND_bias_grad, P2P_KIND_loss_bce, P2P_KIND_loss_mse, P2P_KIND_loss_l1};
+    static const p2p_kind kinds[] = {P2P_KIND_prepare,  P2P_KIND_act_fwd,  P2P_KIND_act_bwd,
+                                     P2P_KIND_dropout,  P2P_KIND_axpby,    P2P_KIND_bias_grad,
+                                     P2P_KIND_loss_bce, P2P_KIND_loss_mse, P2P_KIND_loss_l1};
     static const int64_t channels[] = {3, 16, 17};
     for (size_t k = 0; k < sizeof kinds / sizeof kinds[0]; k++) {
         for (int i = 0; i < 3; i++) {
@@ -305,10 +298,9 @@ static void visit_pointwise_ranges(const walk *to, int64_t alignment) {
 /* Maps as large as those of the full networks, in a batch. */
 static void visit_full_maps(const walk *to) {
     static const extents maps[] = {{4, 64, 128, 128}, {4, 128, 64, 64}, {1, 512, 16, 16}, {4, 3, 256, 256}};
-    static const p2p_kind kinds[] = {P2P_KIND_fill,     P2P_KIND_copy,      P2P_KIND_prepare,
-                                     P2P_KIND_act_fwd,  P2P_KIND_act_bwd,   P2P_KIND_dropout,
-                                     P2P_KIND_axpby,    P2P_KIND_bias_grad, P2P_KIND_loss_bce,
-                                     P2P_KIND_loss_mse, P2P_KIND_loss_l1};
+    static const p2p_kind kinds[] = {
+        P2P_KIND_copy,  P2P_KIND_prepare,   P2P_KIND_act_fwd,  P2P_KIND_act_bwd,  P2P_KIND_dropout,
+        P2P_KIND_axpby, P2P_KIND_bias_grad, P2P_KIND_loss_bce, P2P_KIND_loss_mse, P2P_KIND_loss_l1};
     for (size_t i = 0; i < sizeof maps / sizeof maps[0]; i++) {
         op_norm_shape s = {.n = maps[i].n,
                            .c = maps[i].c,

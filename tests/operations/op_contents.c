@@ -27,7 +27,6 @@ bool op_can_be_exact(const p2p_op *op) {
     case P2P_KIND_conv_fwd:
     case P2P_KIND_conv_bwd_data:
         return op->act != P2P_ACT_tanh && is_short(op->slope);
-    case P2P_KIND_fill:
     case P2P_KIND_gemm:
     case P2P_KIND_axpby:
         return is_short(op->alpha);

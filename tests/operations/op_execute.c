@@ -140,6 +140,8 @@ p2p_status op_execution_create(op_bench *bench, const p2p_op *op, op_execution *
             p2p_fail(P2P_OUT_OF_MEMORY, "no memory for an image of %zu bytes", execution->placement.total);
     }
     if (status == P2P_OK) status = create_operation(execution);
+    if (status == P2P_UNSUPPORTED)
+        status = p2p_fail(P2P_FAILED, "op_create refuses what op_query accepts: %s", p2p_message());
     if (status != P2P_OK) op_execution_destroy(execution);
     return status;
 }

@@ -122,7 +122,6 @@ static op_case draw_pointwise(p2p_kind kind, op_rng *rng) {
     case P2P_KIND_act_bwd:
         op_case_set_act(&item, draw_act(rng), draw_slope(rng));
         break;
-    case P2P_KIND_fill:
     case P2P_KIND_axpby:
         op->alpha = op_rng_uniform(rng, -2, 2);
         break;

@@ -155,6 +155,7 @@ void op_suite_descriptor(op_suite *suite, const p2p_op *op) {
     bool wants = false;
     double used = 0;
     p2p_status status = check_descriptor(suite, op, &used, &wanted, &wants);
+    if (status == P2P_UNSUPPORTED) status = op_suite_judge(suite, op);
     op_suite_count(suite, op, status, used);
     if (!wants) return;
     bool wants_again = false;
@@ -168,8 +169,7 @@ void op_suite_descriptor(op_suite *suite, const p2p_op *op) {
 
 /* ---- One case ----------------------------------------------------------------------------------------- */
 
-/* Outputs that may accumulate, as bits. */
-static uint32_t accumulable(const p2p_op *op) {
+uint32_t op_suite_accumulable(const p2p_op *op) {
     uint32_t bits = 0;
     for (int i = 0; i < p2p_kind_operand_count(op->kind); i++) {
         p2p_op variant = *op;
@@ -201,7 +201,7 @@ void op_suite_case(void *context, const op_case *item) {
         suite->left_out++;
         return;
     }
-    uint32_t all = accumulable(&op);
+    uint32_t all = op_suite_accumulable(&op);
     uint32_t some =
         all & UINT32_C(2654435769) * ++suite->turn >> 16; /* of several outputs; changes with the case */
     const uint32_t variants[] = {0, all, some};

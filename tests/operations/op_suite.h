@@ -1,14 +1,16 @@
 /* The operation runner's suite: what is done with each descriptor, and what came of it.
  *
  * A case is stamped with the device's storages, run with every output overwritten, with every output added
- * to, and with some; with exact contents where the kind allows, and with real ones. A refusal by op_query is
- * a skip with its reason, never a silent one. A failure prints one line that reproduces it.
+ * to, and with some; with exact contents where the kind allows, and with real ones. A refusal by op_query
+ * counts as skipped, with its reason, where the rule and the list of op_refusal.h allow it, and fails
+ * elsewhere. A failure prints one line that reproduces it.
  */
 #ifndef OP_SUITE_H
 #define OP_SUITE_H
 
 #include "op_case.h"
 #include "op_execute.h"
+#include "op_refusal.h"
 
 enum { OP_SUITE_REMARKS = 12 };
 
@@ -38,10 +40,30 @@ typedef struct {
     long left_out;     /* so far */
     uint32_t turn;     /* cases so far: chooses among variants */
     op_tally tally[P2P_KIND_COUNT];
+    /* Refusals. */
+    bool own_storage;          /* the storages are those that the device asks for */
+    bool one_family;           /* of convolutions, asked for by name */
+    const char *list;          /* the committed list, */
+    char section[160];         /* the device's section in it, */
+    op_refusals listed, found; /* what it says, and what the device refuses of the fixed table */
+    bool has_list;             /* `listed` is valid */
+    int asks_only;             /* kind that op_query is asked about; -1: all */
 } op_suite;
+
+/* Ask op_query about the whole fixed table, whatever part of it is run, and compare the refusals with the
+ * list, or with `accept` write them into it. Prints and returns whether all is well, but for what it counts
+ * as failed in the tally: refusals that break the rule. */
+bool op_suite_refusals(op_suite *suite, bool accept);
+/* A line about them. Returns whether none broke the rule. */
+bool op_suite_refusals_report(const op_suite *suite);
+/* After a refusal of `op`: P2P_UNSUPPORTED where it is allowed, else P2P_FAILED with the reason as message.
+ */
+p2p_status op_suite_judge(const op_suite *suite, const p2p_op *op);
 
 /* Everything about one descriptor as it stands. */
 void op_suite_descriptor(op_suite *suite, const p2p_op *op);
+/* Outputs that may accumulate, as bits. */
+uint32_t op_suite_accumulable(const p2p_op *op);
 /* The case as the device would get it, in the suite's precision. */
 p2p_op op_suite_stamp(const op_suite *suite, const op_case *item);
 /* A visitor: stamp, then all variants of what is overwritten and what is added to, then invalid ones. */

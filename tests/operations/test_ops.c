@@ -1,25 +1,34 @@
 /* The operation runner: every kind of operation on one device, compared with the reference.
  *
- *   test_ops [--backend opencl:0|reference] [--storage NAME] [--mode test|support|perf] [--filter KIND]
- *            [--precision fp32|bf16] [--case "DESCRIPTOR"] [--seed N] [--random N] [--long] [--thin]
- *            [--tiny] [--macs N] [--apart] [--verbose]
+ *   test_ops [--backend opencl:0|reference] [--storage NAME] [--mode test|refusals|support|perf]
+ *            [--filter KIND] [--precision fp32|bf16] [--case "DESCRIPTOR"] [--seed N] [--random N] [--long]
+ *            [--thin] [--tiny] [--macs N] [--apart] [--family NAME] [--verbose]
  *
+ * Before anything runs, the device is asked about the whole fixed table, and what it refuses is compared with
+ * golden/refusals.txt (op_refusal.h). --mode refusals does no more than that, and with P2P_UPDATE_GOLDEN=1
+ * writes the device's section of that file instead. --family compares with another family's section: a test
+ * double's.
  * --storage makes the device store tensors another way than it asks for: with the reference, which takes any
  * layout, that is a test of the layouts and of the runner itself. --random N draws N cases of each kind after
  * the table. --precision bf16 asks for what the device does in bf16: activations stored so, or convolutions
  * that multiply so. --long runs the networks' layers at full size,
  * --thin fewer convolutions; --tiny does so too, and leaves out what takes a simulator long: what is above
  * 300,000 multiply-adds, or --macs N. --apart gives each operand a buffer of its own that ends where it does,
- * for simulators that report reads outside of buffers. Exits with 1 when anything failed, when the device is
- * not there, or when a kind was left out altogether; with 2 on wrong usage.
+ * for simulators that report reads outside of buffers. Exits with 1 when anything failed or was
+ * refused that must not be, when the device is not there, or when a kind was left out altogether; with 2 on
+ * wrong usage.
  */
 #include "op_suite.h"
+#include "support/null_backend.h"
+#include "support/picky_backend.h"
+#include "support/refusing_backend.h"
+#include "support/test_files.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 typedef struct {
-    const char *backend, *storage, *mode, *filter, *descriptor, *precision;
+    const char *backend, *storage, *mode, *filter, *descriptor, *precision, *family;
     uint64_t seed;
     int random;
     uint64_t macs; /* of the largest case, with --tiny */
@@ -31,10 +40,11 @@ typedef struct {
 static int usage(const char *problem, const char *what) {
     fprintf(stderr,
             "test_ops: %s %s\n"
-            "usage: test_ops [--backend ADDRESS] [--storage nchwc16|nhwc8|plain] [--mode test|support|perf]\n"
+            "usage: test_ops [--backend ADDRESS] [--storage nchwc16|nhwc8|plain] "
+            "[--mode test|refusals|support|perf]\n"
             "                [--precision fp32|bf16] [--filter KIND] [--case DESCRIPTOR] [--seed N] "
             "[--random N]\n"
-            "                [--long] [--thin] [--tiny] [--macs N] [--apart] [--verbose]\n",
+            "                [--long] [--thin] [--tiny] [--macs N] [--apart] [--family NAME] [--verbose]\n",
             problem, what);
     return 2;
 }
@@ -76,6 +86,8 @@ static int parse(int argc, char **argv, options *chosen) {
             chosen->mode = value;
         } else if (strcmp(name, "--precision") == 0) {
             chosen->precision = value;
+        } else if (strcmp(name, "--family") == 0) {
+            chosen->family = value;
         } else if (strcmp(name, "--filter") == 0) {
             chosen->filter = value;
         } else if (strcmp(name, "--case") == 0) {
@@ -123,6 +135,52 @@ static int find_kind(const char *name) {
     return -2;
 }
 
+/* ---- Families of devices ------------------------------------------------------------------------------ */
+
+static const char *environment(const char *name) {
+    const char *value = getenv(name);
+    return value ? value : "";
+}
+
+static bool is_opencl(const char *backend) {
+    return strncmp(backend, "opencl", 6) == 0;
+}
+
+/* As the backend decides it. */
+static bool acts_as_cpu(const char *backend, const p2p_device_info *info) {
+    const bool told = is_opencl(backend) && (strcmp(environment("P2P_OPENCL_TREAT_AS"), "gpu") == 0 ||
+                                             strncmp(environment("P2P_OPENCL_CONV"), "gpu", 3) == 0);
+    return info->type == P2P_DEVICE_CPU && !told;
+}
+
+/* "opencl cpu": devices of a family refuse alike. Each test double is one of its own. */
+static void print_family(const options *chosen, const p2p_device_info *info, char *text, size_t size) {
+    static const char *const doubles[] = {"null", "picky", "refusing"};
+    const size_t length = strcspn(chosen->backend, ":");
+    if (chosen->family) {
+        snprintf(text, size, "%s", chosen->family);
+        return;
+    }
+    for (int i = 0; i < 3; i++) {
+        if (strncmp(chosen->backend, doubles[i], length) != 0) continue;
+        snprintf(text, size, "%s", chosen->backend);
+        return;
+    }
+    snprintf(text, size, "%.*s %s", (int)length, chosen->backend,
+             acts_as_cpu(chosen->backend, info) ? "cpu" : "gpu");
+}
+
+/* The section of the list: family, and what else changes what is refused. */
+static void name_section(op_suite *suite, const options *chosen, const p2p_device_info *info) {
+    char family[64];
+    const char *conv = is_opencl(chosen->backend) ? environment("P2P_OPENCL_CONV") : "";
+    suite->one_family = conv[0] && strcmp(conv, "auto") != 0;
+    print_family(chosen, info, family, sizeof family);
+    snprintf(suite->section, sizeof suite->section, "%s %s%s%s%s%s", family, chosen->precision,
+             suite->one_family ? " conv=" : "", suite->one_family ? conv : "",
+             chosen->storage ? " storage=" : "", chosen->storage ? chosen->storage : "");
+}
+
 /* ---- Modes -------------------------------------------------------------------------------------------- */
 
 static void visit_all(op_suite *suite, const options *chosen) {
@@ -149,7 +207,14 @@ static bool parse_case(const char *text, p2p_op *op) {
     return false;
 }
 
+static int run_refusals(op_suite *suite) {
+    const bool listed = op_suite_refusals(suite, strcmp(environment("P2P_UPDATE_GOLDEN"), "1") == 0);
+    return op_suite_refusals_report(suite) && listed ? 0 : 1;
+}
+
 static int run_tests(op_suite *suite, const options *chosen) {
+    const bool judges = strcmp(chosen->mode, "test") == 0;
+    const bool listed = !judges || chosen->descriptor || op_suite_refusals(suite, false);
     if (chosen->descriptor) {
         p2p_op op;
         if (!parse_case(chosen->descriptor, &op)) return 2;
@@ -162,7 +227,7 @@ static int run_tests(op_suite *suite, const options *chosen) {
         op_suite_matrix(suite);
         return 0;
     }
-    return op_suite_report(suite) ? 0 : 1;
+    return op_suite_report(suite) && listed ? 0 : 1;
 }
 
 typedef struct {
@@ -221,6 +286,10 @@ static int run(const options *chosen, op_suite *suite) {
     }
     const bool stored = suite->storages.activation.type == P2P_TYPE_bf16;
     suite->math = bf16 && !stored ? P2P_MATH_bf16 : P2P_MATH_stored;
+    suite->own_storage = !chosen->storage && strcmp(chosen->mode, "support") != 0;
+    suite->list = test_golden("refusals.txt");
+    name_section(suite, chosen, info);
+    if (strcmp(chosen->mode, "refusals") == 0) return run_refusals(suite);
     return strcmp(chosen->mode, "perf") == 0 ? run_perf(suite, chosen) : run_tests(suite, chosen);
 }
 
@@ -238,16 +307,23 @@ static void print_repro(const options *chosen, char *text, size_t size) {
     if (used < size) snprintf(text + used, size - used, "test_ops --backend %s", chosen->backend);
 }
 
+static bool is_mode(const char *mode) {
+    static const char *const modes[] = {"test", "refusals", "support", "perf"};
+    for (int i = 0; i < 4; i++)
+        if (strcmp(modes[i], mode) == 0) return true;
+    return false;
+}
+
 int main(int argc, char **argv) {
     options chosen;
     int result = parse(argc, argv, &chosen);
     if (result != 0) return result;
-    if (strcmp(chosen.mode, "test") != 0 && strcmp(chosen.mode, "support") != 0 &&
-        strcmp(chosen.mode, "perf") != 0) {
-        return usage("there is no mode", chosen.mode);
-    }
+    if (!is_mode(chosen.mode)) return usage("there is no mode", chosen.mode);
     if (strcmp(chosen.precision, "fp32") != 0 && strcmp(chosen.precision, "bf16") != 0)
         return usage("there is no precision", chosen.precision);
+    if (p2p_module_register(null_module) != P2P_OK || p2p_module_register(picky_module) != P2P_OK ||
+        p2p_module_register(refusing_module) != P2P_OK)
+        return 1;
     char repro[256];
     print_repro(&chosen, repro, sizeof repro);
     op_suite *suite = calloc(1, sizeof *suite);

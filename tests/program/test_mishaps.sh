@@ -143,7 +143,7 @@ if unshare -rm mount -t tmpfs none /mnt 2>/dev/null; then
         cmp disk/run/generator.safetensors whole/generator.safetensors && echo resumed' \
         $(($(du -sb whole | cut -f 1) + $(stat -c %s whole/$last) / 2)) "$p2p" train "${small[@]}" "${length[@]}" --checkpoint-every 7
 else
-    echo "SKIPPED: no disk of our own can be mounted here; the limit above stands for it"
+    skipped "a full disk" "none can be mounted here; a limit on the size of files has stood for it"
 fi
 
 echo "-- a damaged checkpoint: the one before it is named"

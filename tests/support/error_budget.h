@@ -23,7 +23,6 @@
 /* X(kind, f32, f64). A copy between equal types must be exact, and so must every linear kind on small
  * integers, independently of this table. */
 #define P2P_BUDGET_LIST(X)                                                                                   \
-    X(fill, 1, 1)                                                                                            \
     X(copy, 1, 1)                                                                                            \
     X(prepare, 2, 2)                                                                                         \
     X(conv_fwd, 2, 2)                                                                                        \

@@ -12,6 +12,11 @@ fail() {
     failures=$((failures + 1))
 }
 
+# skipped WHAT REASON: it can't be tested here. support/skipped.sh collects these lines.
+skipped() {
+    echo "SKIPPED: $1: $2"
+}
+
 # expect CODE WORDS COMMAND...: the exit code, and words that stderr or stdout must hold.
 expect() {
     local code=$1 words=$2 status

@@ -76,7 +76,13 @@ static p2p_status device_open(int index, p2p_be_device **device) {
     return P2P_OK;
 }
 
+static void recording_free(picky_recording *recording) {
+    if (recording) free(recording->ops);
+    free(recording);
+}
+
 static void device_close(p2p_be_device *device) {
+    recording_free(wrapper(device)->recording);
     reference->device.close(wrapper(device)->inner);
     free(device);
 }
@@ -237,9 +243,7 @@ static p2p_status recording_run(p2p_be_device *device, p2p_be_recording *recorde
 
 static void recording_destroy(p2p_be_device *device, p2p_be_recording *recorded) {
     (void)device;
-    picky_recording *recording = (picky_recording *)(void *)recorded;
-    free(recording->ops);
-    free(recording);
+    recording_free((picky_recording *)(void *)recorded);
 }
 
 const p2p_module *picky_module(uint32_t abi, const p2p_host *services) {

@@ -160,10 +160,11 @@ static unsigned char pixel(uint32_t number, int64_t image, int64_t position) {
 }
 
 static p2p_status fill_inputs(plan_rig *rig, int replica, int64_t first, int64_t count, uint32_t number) {
-    unsigned char *x = p2p_plan_input(rig->plan, replica, "x");
-    if (!x) return P2P_FAILED;
-    float *t = p2p_plan_input(rig->plan, replica, "t");
-    if (!t) return P2P_FAILED;
+    void *places[2];
+    P2P_TRY(p2p_plan_input(rig->plan, replica, "x", &places[0]));
+    P2P_TRY(p2p_plan_input(rig->plan, replica, "t", &places[1]));
+    unsigned char *x = places[0];
+    float *t = places[1];
     int64_t x_size = rig->net.in * PLAN_NET_SIDE * PLAN_NET_SIDE;
     int64_t t_size = rig->net.out * PLAN_NET_SIDE * PLAN_NET_SIDE;
     for (int64_t i = 0; i < count; i++) {

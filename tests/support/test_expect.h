@@ -1,5 +1,5 @@
-/* What tests say of a status: that it is success, or which failure with which words. Include it after cmocka.
- */
+/* What a test expects of a status: success, or a failure with its code and words. Macros, so that a failure
+ * names the test's own line. Include it after cmocka. */
 #ifndef P2P_TEST_EXPECT_H
 #define P2P_TEST_EXPECT_H
 
@@ -7,14 +7,25 @@
 
 #include <string.h>
 
-static inline void ok(p2p_status status) {
-    if (status != P2P_OK) fail_msg("%s", p2p_message());
-}
+#define OK(expression)                                                                                       \
+    do {                                                                                                     \
+        if ((expression) != P2P_OK) fail_msg("%s: %s", #expression, p2p_message());                          \
+    } while (0)
 
-/* Failed with this code, and a message that contains `fragment`. */
-static inline void refused(p2p_status status, p2p_status code, const char *fragment) {
-    assert_int_equal(status, code);
-    if (!strstr(p2p_message(), fragment)) fail_msg("\"%s\" doesn't say \"%s\"", p2p_message(), fragment);
-}
+/* The last failure's message contains `fragment`. */
+#define MESSAGE_HAS(fragment)                                                                                \
+    do {                                                                                                     \
+        if (!strstr(p2p_message(), fragment))                                                                \
+            fail_msg("the message is \"%s\" and lacks \"%s\"", p2p_message(), fragment);                     \
+    } while (0)
+
+/* It fails with this code, and with a message that contains `fragment`. */
+#define REFUSED(expression, code, fragment)                                                                  \
+    do {                                                                                                     \
+        const p2p_status refused_with = (expression);                                                        \
+        if (refused_with != (code) || !strstr(p2p_message(), fragment))                                      \
+            fail_msg("%s: wanted %s and \"%s\", got %s: %s", #expression, p2p_status_name(code), fragment,   \
+                     p2p_status_name(refused_with), refused_with == P2P_OK ? "" : p2p_message());            \
+    } while (0)
 
 #endif

@@ -74,8 +74,8 @@ void bench_close(bench *b) {
 /* ---- Steps -------------------------------------------------------------------------------------------- */
 
 static p2p_status fill_input(const bench *b, const char *name, const uint8_t *pixels, size_t count) {
-    uint8_t *input = p2p_plan_input(b->plan, 0, name);
-    if (!input) return p2p_fail(P2P_FAILED, "no memory to fill with a batch: %s", p2p_message());
+    void *input;
+    P2P_TRY(p2p_plan_input(b->plan, 0, name, &input));
     memcpy(input, pixels, count);
     return P2P_OK;
 }

@@ -56,8 +56,9 @@ static p2p_status make_graph(layer *l, const rung *r) {
 
 /* Fill the input with values other than zero, because some devices multiply zeros faster. */
 static p2p_status fill_input(const layer *l, const rung *r) {
-    float *x = p2p_plan_input(l->plan, 0, "x");
-    if (!x) return p2p_fail(P2P_FAILED, "no memory for a layer's input: %s", p2p_message());
+    void *place;
+    P2P_TRY(p2p_plan_input(l->plan, 0, "x", &place));
+    float *x = place;
     int64_t count = r->batch * r->channels * r->side * r->side;
     for (int64_t i = 0; i < count; i++) x[i] = (float)(i % 251) / 125 - 1;
     return P2P_OK;

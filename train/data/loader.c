@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MESSAGE_BYTES = 2048, HINT_BYTES = 1024, NO_PLACE = INT32_MAX };
+enum { NO_PLACE = INT32_MAX };
 
 /* A batch and its memory. */
 typedef struct {
@@ -23,12 +23,11 @@ typedef struct {
     int64_t *samples;
     int missing; /* places that are not filled yet */
 
-    /* The first place that failed and the first that was replaced, or NO_PLACE. `status`, `message` and
-     * `hint` are those of the former, `reason` is that of the latter. */
+    /* The first place that failed and the first that was replaced, or NO_PLACE. `failure` is
+     * that of the former (its status P2P_OK if there is none), `reason` that of the latter. */
     int failed_place, replaced_place;
-    p2p_status status;
-    char message[MESSAGE_BYTES], hint[HINT_BYTES];
-    char reason[MESSAGE_BYTES];
+    p2p_failure failure;
+    char reason[P2P_MESSAGE_BYTES];
 } loader_slot;
 
 /* A place in a batch that a thread fills. */
@@ -93,7 +92,7 @@ static void begin_batch(loader *loading) {
                                  .reason = slot->reason};
     slot->missing = count;
     slot->failed_place = slot->replaced_place = NO_PLACE;
-    slot->status = P2P_OK;
+    slot->failure.status = P2P_OK;
     slot->reason[0] = '\0';
     loading->begun++;
     loading->next_place = 0;
@@ -139,9 +138,7 @@ static void finish_task(loader *loading, const loader_task *task, p2p_status sta
     loader_slot *slot = task->slot;
     if (status != P2P_OK && task->place < slot->failed_place) {
         slot->failed_place = task->place;
-        slot->status = status;
-        snprintf(slot->message, sizeof slot->message, "%s", p2p_message());
-        snprintf(slot->hint, sizeof slot->hint, "%s", p2p_message_hint());
+        p2p_failure_take(&slot->failure, status);
     }
     if (status == P2P_OK && loaded != slot->samples[task->place]) {
         slot->samples[task->place] = loaded;
@@ -175,7 +172,8 @@ static loader_slot *next_slot(loader *loading) {
     while (loading->given == loading->begun ? !all_begun(loading) : slot->missing > 0)
         sys_monitor_wait(loading->monitor);
     if (loading->given == loading->begun) return NULL;
-    if (slot->status == P2P_OK) loading->given++; /* a failed batch stays, so that further calls fail too */
+    if (slot->failure.status == P2P_OK)
+        loading->given++; /* a failed batch stays, so that further calls fail too */
     sys_monitor_wake_all(loading->monitor);
     return slot;
 }
@@ -186,12 +184,11 @@ p2p_status loader_next(loader *loading, const loader_batch **batch) {
     const loader_slot *slot = next_slot(loading);
     sys_monitor_leave(loading->monitor);
     if (slot == NULL) return P2P_OK;
-    if (slot->status == P2P_OK) {
+    if (slot->failure.status == P2P_OK) {
         *batch = &slot->batch;
         return P2P_OK;
     }
-    p2p_fail(slot->status, "%s", slot->message);
-    return slot->hint[0] == '\0' ? slot->status : p2p_hint(slot->status, "%s", slot->hint);
+    return p2p_failure_give(&slot->failure);
 }
 
 /* ---- Creation and destruction ------------------------------------------------------------------------- */

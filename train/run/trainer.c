@@ -103,14 +103,21 @@ static p2p_status collect(training_loop *loop) {
     return P2P_OK;
 }
 
+static p2p_status fill_input(p2p_plan *plan, const char *name, const void *values, size_t bytes) {
+    void *place;
+    P2P_TRY(p2p_plan_input(plan, 0, name, &place));
+    memcpy(place, values, bytes);
+    return P2P_OK;
+}
+
 /* Enqueue a step on a batch. The sample keys of dropout are the pairs' indices in the data set. */
 static p2p_status enqueue(training_loop *loop, const loader_batch *batch, p2p_plan *plan,
                           double learning_rate) {
     const trainer *t = loop->t;
     uint32_t samples[SETTINGS_MAX_BATCH];
     for (int i = 0; i < batch->count; i++) samples[i] = (uint32_t)batch->samples[i];
-    memcpy(p2p_plan_input(plan, 0, "input"), batch->input, batch->input_bytes);
-    memcpy(p2p_plan_input(plan, 0, "target"), batch->target, batch->target_bytes);
+    P2P_TRY(fill_input(plan, "input", batch->input, batch->input_bytes));
+    P2P_TRY(fill_input(plan, "target", batch->target, batch->target_bytes));
     return p2p_plan_run(plan, &(p2p_step){.seed = t->all->seed,
                                           .step = (uint32_t)loop->at->step,
                                           .learning_rate = learning_rate,
@@ -301,17 +308,21 @@ static p2p_status load_and_train(training_loop *loop) {
 }
 
 /* A training that was stopped between an epoch's last step and the end of its validation continues with the
- * validation. */
+ * validation. For one that was stopped between its last checkpoint and the models beside it, only the models
+ * are left to write. */
 static p2p_status run_loop(training_loop *loop) {
-    if (loop->at->batch == loop->t->batches) P2P_TRY(after_step(loop));
+    if (loop->at->batch == loop->t->batches)
+        P2P_TRY(after_step(loop));
+    else if (is_done(loop))
+        return trainer_save_models(loop->t);
     return is_done(loop) ? P2P_OK : load_and_train(loop);
 }
 
 static p2p_status end_early(training_loop *loop, p2p_status status) {
-    trainer_failure failure;
-    trainer_failure_take(&failure, status);
+    p2p_failure failure;
+    p2p_failure_take(&failure, status);
     const p2p_status collected = loop->can_save ? collect(loop) : P2P_FAILED;
-    if (status == P2P_STOPPED && collected != P2P_OK) trainer_failure_take(&failure, collected);
+    if (status == P2P_STOPPED && collected != P2P_OK) p2p_failure_take(&failure, collected);
     return trainer_rescue(loop->t, &failure, collected == P2P_OK);
 }
 
@@ -340,8 +351,8 @@ p2p_status trainer_run(settings *all) {
     p2p_status status = trainer_open(&t, all);
     if (status == P2P_OK) status = train(&t);
     if (status == P2P_OK) status = finish(&t);
-    trainer_failure failure;
-    trainer_failure_take(&failure, status);
+    p2p_failure failure;
+    p2p_failure_take(&failure, status);
     trainer_close(&t); /* may set another message, e.g. if the device is lost */
-    return status == P2P_OK ? P2P_OK : trainer_failure_give(&failure);
+    return status == P2P_OK ? P2P_OK : p2p_failure_give(&failure);
 }

@@ -11,17 +11,6 @@
 
 enum { COMMAND_BYTES = 600, KEPT_BYTES = 200 };
 
-void trainer_failure_take(trainer_failure *failure, p2p_status status) {
-    failure->status = status;
-    snprintf(failure->message, sizeof failure->message, "%s", p2p_message());
-    snprintf(failure->hint, sizeof failure->hint, "%s", p2p_message_hint());
-}
-
-p2p_status trainer_failure_give(const trainer_failure *failure) {
-    p2p_fail(failure->status, "%s", failure->message);
-    return failure->hint[0] ? p2p_hint(failure->status, "%s", failure->hint) : failure->status;
-}
-
 static p2p_status stopped(const trainer *t) {
     char command[COMMAND_BYTES];
     settings_resume_command(t->all, command, sizeof command);
@@ -59,7 +48,7 @@ static void describe_kept(const trainer *t, bool saved, char *text, size_t size)
 }
 
 /* Returns the failure without a command that resumes, because resuming would diverge again. */
-static p2p_status diverged(const trainer *t, const trainer_failure *failure) {
+static p2p_status diverged(const trainer *t, const p2p_failure *failure) {
     char kept[KEPT_BYTES];
     describe_kept(t, false, kept, sizeof kept);
     p2p_fail(failure->status, "%s", failure->message);
@@ -68,7 +57,7 @@ static p2p_status diverged(const trainer *t, const trainer_failure *failure) {
                     kept);
 }
 
-p2p_status trainer_rescue(const trainer *t, const trainer_failure *failure, bool exact) {
+p2p_status trainer_rescue(const trainer *t, const p2p_failure *failure, bool exact) {
     char kept[KEPT_BYTES], command[COMMAND_BYTES];
     const p2p_status status = failure->status;
     if (status == P2P_DIVERGED) return diverged(t, failure);

@@ -5,22 +5,10 @@
 
 #include "trainer_setup.h"
 
-/* A failure with its message and hint, which later calls would overwrite. */
-typedef struct {
-    p2p_status status;
-    char message[2048], hint[1024];
-} trainer_failure;
-
-/* Store the calling thread's message and hint. */
-void trainer_failure_take(trainer_failure *failure, p2p_status status);
-
-/* Set the stored text as the calling thread's message and hint, and return the status. */
-p2p_status trainer_failure_give(const trainer_failure *failure);
-
 /* Write a checkpoint if `exact`, that is, if the session is idle and has the state of t->at. A training that
  * diverged is not saved. Returns the failure with a hint: what is kept, and the command that resumes the
  * training. If a signal requested the end and the checkpoint cannot be written, returns the failure to write
  * it. */
-p2p_status trainer_rescue(const trainer *t, const trainer_failure *failure, bool exact);
+p2p_status trainer_rescue(const trainer *t, const p2p_failure *failure, bool exact);
 
 #endif

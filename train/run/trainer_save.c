@@ -36,7 +36,10 @@ p2p_status trainer_save(const trainer *t) {
     p2p_status status = p2p_session_choices_text(t->session, &info.choices);
     if (status == P2P_OK) status = checkpoint_save(t->paths.checkpoints, &info, t->session, t->model);
     checkpoint_info_free(&info);
-    P2P_TRY(status);
+    return status == P2P_OK ? trainer_save_models(t) : status;
+}
+
+p2p_status trainer_save_models(const trainer *t) {
     P2P_TRY(save_model(t, t->model->generator.network, t->at.epoch, t->paths.generator));
     return save_model(t, t->model->discriminator.network, t->at.epoch, t->paths.discriminator);
 }

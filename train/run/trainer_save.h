@@ -5,8 +5,10 @@
 
 #include "trainer_setup.h"
 
-/* Write a checkpoint to OUT/checkpoints, then OUT/generator.safetensors and OUT/discriminator.safetensors. */
+/* Write a checkpoint to OUT/checkpoints, then the models. */
 p2p_status trainer_save(const trainer *t);
+/* Write OUT/generator.safetensors and OUT/discriminator.safetensors. */
+p2p_status trainer_save_models(const trainer *t);
 
 /* Write OUT/epochs/NNN-generator.safetensors if --save-every selects the epoch, which has just ended and is
  * counted from 1. Then remove all but the newest --keep-epochs. */

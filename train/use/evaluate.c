@@ -21,19 +21,21 @@ static size_t result_values(const evaluator *e) {
 
 /* A plan always runs a whole batch. The last picture fills the remaining places, whose results are dropped.
  */
-static void fill_inputs(const evaluator *e, int count, const image *inputs, uint32_t *keys) {
-    uint8_t *place = p2p_plan_input(e->plan, 0, "input");
+static p2p_status fill_inputs(const evaluator *e, int count, const image *inputs, uint32_t *keys) {
+    void *place;
     size_t bytes = image_bytes(&inputs[0]);
-    for (int i = 0; i < e->batch; i++, place += bytes) {
+    P2P_TRY(p2p_plan_input(e->plan, 0, "input", &place));
+    for (int i = 0; i < e->batch; i++) {
         const image *picture = &inputs[i < count ? i : count - 1];
-        memcpy(place, picture->pixels, bytes);
+        memcpy((uint8_t *)place + (size_t)i * bytes, picture->pixels, bytes);
         keys[i] = i < count ? p2p_bytes_hash(picture->pixels, bytes) : keys[count - 1];
     }
+    return P2P_OK;
 }
 
 /* The keys replace step and sample index in the dropout mask, so p2p_step has no step number. */
 static p2p_status run(const evaluator *e, int count, const image *inputs, uint32_t *keys, float *planes) {
-    fill_inputs(e, count, inputs, keys);
+    P2P_TRY(fill_inputs(e, count, inputs, keys));
     P2P_TRY(p2p_plan_run(e->plan, &(p2p_step){.samples = keys}));
     P2P_TRY(p2p_plan_wait(e->plan));
     return p2p_plan_output(e->plan, 0, "generated", planes);

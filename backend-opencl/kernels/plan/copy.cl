@@ -39,12 +39,11 @@
 
 #ifdef CPU
 
-/* y (+)= x, or y (+)= alpha where `fills`. A work-item (i, b, n) takes `chunk` positions of the 16
- * channels from 16 b on. The grid covers what y stores: beyond n_real and c_real are padding lanes, which
- * become zero. */
+/* y (+)= x. A work-item (i, b, n) takes `chunk` positions of the 16 channels from 16 b on. The grid covers
+ * what y stores: beyond n_real and c_real are padding lanes, which become zero. */
 KERNEL void copy_planes(MEMORY(const X_TYPE, x), PLANES(x), MEMORY(Y_TYPE, y), PLANES(y), const int positions,
                         const int chunk, const ulong n_real, const ulong c_real, const ulong c_stored,
-                        const int accumulate, const int fills, const float alpha) {
+                        const int accumulate) {
     const ulong n = IMAGE, c_first = BLOCK * 16;
     const int lanes = (int)min(c_stored - c_first, (ulong)16);
     ulong from[16], to[16];
@@ -55,7 +54,7 @@ KERNEL void copy_planes(MEMORY(const X_TYPE, x), PLANES(x), MEMORY(Y_TYPE, y), P
     const int real = n >= n_real || c_first >= c_real ? 0 : (int)min(c_real - c_first, (ulong)16);
     for (long p = FIRST; p < END; p++) {
         for (int l = 0; l < real; l++) {
-            const float v = fills ? alpha : FROM_X(x[from[l] + p * x_step]);
+            const float v = FROM_X(x[from[l] + p * x_step]);
             __global Y_TYPE *target = y + to[l] + p * y_step;
             *target = TO_Y(accumulate ? FROM_Y(*target) + v : v);
         }
@@ -100,7 +99,7 @@ KERNEL void filter_transpose(MEMORY(const float, x), MEMORY(float, y), const int
  * consecutive work-items have consecutive channels. */
 KERNEL void copy_planes(MEMORY(const X_TYPE, x), PLANES(x), MEMORY(Y_TYPE, y), PLANES(y), const int positions,
                         const int shift, const ulong n_real, const ulong c_real, const ulong c_stored,
-                        const int accumulate, const int fills, const float alpha) {
+                        const int accumulate) {
     const ulong p = get_global_id(0) >> shift, n = IMAGE;
     const ulong c = BLOCK * 16 + (get_global_id(0) & ((1u << shift) - 1u));
     if (p >= (ulong)positions || c >= c_stored) return;
@@ -109,7 +108,7 @@ KERNEL void copy_planes(MEMORY(const X_TYPE, x), PLANES(x), MEMORY(Y_TYPE, y), P
         *to = TO_Y(0.0f);
         return;
     }
-    const float v = fills ? alpha : FROM_X(x[PLANE_START(x, n, c) + p * x_step]);
+    const float v = FROM_X(x[PLANE_START(x, n, c) + p * x_step]);
     *to = TO_Y(accumulate ? FROM_Y(*to) + v : v);
 }
 

@@ -1,11 +1,6 @@
 /* Element-wise kernels: each work-item reads its vectors once and writes each result once. See common.clh for
  * the walk; formulas are those of p2p_op.h. */
 
-KERNEL void fill(VIEW, VIEWED(STORED, y), const int accumulate, const float alpha) {
-    __global STORED *to = PLANE(y);
-    for (long p = FIRST; p < END; p++) put_viewed((float16)(alpha), to + 16 * p, LANES(p), flat, accumulate);
-}
-
 /* y (+)= alpha x. A copy has alpha 1. */
 KERNEL void axpby(VIEW, VIEWED(const STORED, x), VIEWED(STORED, y), const int accumulate, const float alpha) {
     __global const STORED *from = PLANE(x);

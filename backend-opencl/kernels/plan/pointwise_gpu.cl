@@ -1,11 +1,6 @@
 /* Element-wise kernels on devices that are no CPU, as quads.clh walks: the kernels of pointwise.cl by name,
  * arguments behind the walk, and formula. */
 
-KERNEL void fill(WALK, VIEWED(STORED, y), const int accumulate, const float alpha) {
-    __global STORED *to = QUADS(y);
-    EACH_POSITION(p) put_walked((float4)(alpha), to + AT(p), NUMBERS(p), flat, accumulate);
-}
-
 KERNEL void axpby(WALK, VIEWED(const STORED, x), VIEWED(STORED, y), const int accumulate, const float alpha) {
     __global const STORED *from = QUADS(x);
     __global STORED *to = QUADS(y);

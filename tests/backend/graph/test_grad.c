@@ -14,7 +14,7 @@
 
 #include <cmocka.h>
 
-#include "support/test_expect.h"
+#include "support/test_plan.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -388,7 +388,7 @@ static void draw_everything(model *m) {
             if (info->kind == P2P_PARAM_RUNNING) continue;
             for (int64_t e = 0; e < p2p_param_elements(info); e++)
                 m->params[n][i][e] = info->mean + info->stddev * draw(m);
-            ok(p2p_session_write(m->session, m->nets[n], (p2p_param){i}, P2P_STATE_VALUE, P2P_TYPE_f64,
+            OK(p2p_session_write(m->session, m->nets[n], (p2p_param){i}, P2P_STATE_VALUE, P2P_TYPE_f64,
                                  m->params[n][i]));
         }
     for (int i = 0; i < m->input_count; i++)
@@ -402,12 +402,11 @@ static void draw_everything(model *m) {
 static void run(model *m, p2p_plan *plan, uint32_t step, double learning_rate) {
     for (int i = 0; i < m->input_count; i++)
         for (int r = 0; r < m->world; r++) {
-            void *host = p2p_plan_input(plan, r, m->inputs[i].name);
-            assert_non_null(host);
+            void *host = test_plan_input(plan, r, m->inputs[i].name);
             memcpy(host, m->inputs[i].data[r], (size_t)m->inputs[i].elements * sizeof(double));
         }
-    ok(p2p_plan_run(plan, &(p2p_step){.seed = 11, .step = step, .learning_rate = learning_rate}));
-    ok(p2p_plan_wait(plan));
+    OK(p2p_plan_run(plan, &(p2p_step){.seed = 11, .step = step, .learning_rate = learning_rate}));
+    OK(p2p_plan_wait(plan));
 }
 
 /* The smallest distance of any activation's input from the activation's kink. An exact 0 is a dropped
@@ -423,7 +422,7 @@ static double nearest_bend(model *m) {
         double *x = malloc((size_t)elements * sizeof *x);
         assert_non_null(x);
         for (int r = 0; r < m->world; r++) {
-            ok(p2p_plan_output(m->probe, r, bend_name(b, name), x));
+            OK(p2p_plan_output(m->probe, r, bend_name(b, name), x));
             for (int64_t e = 0; e < elements; e++)
                 if (x[e] != 0) nearest = fmin(nearest, fabs(x[e]));
         }
@@ -494,7 +493,7 @@ static p2p_graph *build(model *m, const grad_case *c, bool probing) {
     for (int p = 0; p < PASSES && !probing; p++)
         if (m->passes[p].count) add_backward(m, &m->passes[p]);
     if (c->adam && !probing) p2p_adam(m->graph, m->nets[0], BETA1, BETA2, ADAM_EPS);
-    ok(p2p_graph_status(m->graph));
+    OK(p2p_graph_status(m->graph));
     return m->graph;
 }
 
@@ -519,7 +518,7 @@ static void allocate_data(model *m) {
 static void make_plan(model *m, p2p_graph *graph, const char *name, p2p_plan **plan) {
     p2p_graph *graphs[WORLD];
     for (int r = 0; r < WORLD; r++) graphs[r] = graph;
-    ok(p2p_session_plan(m->session, name, graphs, plan));
+    OK(p2p_session_plan(m->session, name, graphs, plan));
 }
 
 static model *model_create(const grad_case *c, const p2p_session_options *options) {
@@ -531,10 +530,10 @@ static model *model_create(const grad_case *c, const p2p_session_options *option
     m->bending = build(m, c, true);
     m->graph = build(m, c, false);
     allocate_data(m);
-    ok(p2p_session_create(devices, c->world, options, &m->session));
+    OK(p2p_session_create(devices, c->world, options, &m->session));
     make_plan(m, m->graph, "checked", &m->plan);
     make_plan(m, m->bending, "bending", &m->probe);
-    ok(p2p_session_allocate(m->session, NULL, NULL));
+    OK(p2p_session_allocate(m->session, NULL, NULL));
     return m;
 }
 
@@ -558,7 +557,7 @@ static double total(model *m, const pass *p) {
     double sum = 0;
     for (int i = 0; i < p->count; i++) {
         double loss = 0;
-        ok(p2p_plan_loss(m->plan, p->names[i], &loss));
+        OK(p2p_plan_loss(m->plan, p->names[i], &loss));
         sum += p->weights[i] * loss;
     }
     return sum;
@@ -575,7 +574,7 @@ typedef struct {
 static void turn(model *m, const knob *k, double value) {
     *k->number = value;
     if (k->network)
-        ok(p2p_session_write(m->session, k->network, k->param, P2P_STATE_VALUE, P2P_TYPE_f64, k->whole));
+        OK(p2p_session_write(m->session, k->network, k->param, P2P_STATE_VALUE, P2P_TYPE_f64, k->whole));
 }
 
 static double loss_at(model *m, const pass *p, const knob *k, double value) {
@@ -617,7 +616,7 @@ static void check_param(model *m, const pass *p, int net, int id, const char *va
     double *gradient = calloc((size_t)elements, sizeof *gradient);
     assert_non_null(gradient);
     run(m, m->plan, 0, 0);
-    ok(p2p_session_read(m->session, network, param, P2P_STATE_GRADIENT, P2P_TYPE_f64, gradient));
+    OK(p2p_session_read(m->session, network, param, P2P_STATE_GRADIENT, P2P_TYPE_f64, gradient));
     expect_alive(info->name, gradient, elements, vanishes);
     for (int64_t e = 0; e < elements; e++) {
         knob k = {&m->params[net][id][e], network, param, m->params[net][id]};
@@ -633,7 +632,7 @@ static void check_input(model *m, const pass *p, input *in, int replica) {
     double *gradient = calloc((size_t)in->elements, sizeof *gradient);
     assert_non_null(gradient);
     run(m, m->plan, 0, 0);
-    ok(p2p_plan_output(m->plan, replica, name, gradient));
+    OK(p2p_plan_output(m->plan, replica, name, gradient));
     expect_alive(in->name, gradient, in->elements, "");
     for (int64_t e = 0; e < in->elements; e++) {
         knob k = {.number = &in->data[replica][e]};
@@ -654,9 +653,14 @@ static void test_case(void **state) {
     const p2p_session_options options[] = {{.no_fusion = true}, {.no_fusion = false}};
     for (int o = 0; o < 2; o++) {
         model *m = model_create(c, &options[o]);
+        int passes = 0;
         choose_data(m);
-        for (int p = 0; p < PASSES; p++)
-            if (m->passes[p].count) check_pass(m, &m->passes[p], c->vanishes);
+        for (int p = 0; p < PASSES; p++) {
+            if (m->passes[p].count == 0) continue;
+            check_pass(m, &m->passes[p], c->vanishes);
+            passes++;
+        }
+        assert_true(passes > 0);
         model_destroy(m);
     }
 }
@@ -666,7 +670,7 @@ static void test_case(void **state) {
 enum { LARGEST = 192, UPDATES = 3 }; /* elements of a parameter */
 
 static void read_state(model *m, int param, p2p_state_part part, double *to) {
-    ok(p2p_session_read(m->session, m->nets[0], (p2p_param){param}, part, P2P_TYPE_f64, to));
+    OK(p2p_session_read(m->session, m->nets[0], (p2p_param){param}, part, P2P_TYPE_f64, to));
 }
 
 /* Kingma and Ba's update in PyTorch's form, from the gradient that the devices computed. */

@@ -14,6 +14,8 @@
 
 #include <cmocka.h>
 
+#include "support/test_expect.h"
+
 /* Random numbers for the cases: the same in every run. */
 static const p2p_draw draw = {.seed = 20, .stream = 7};
 static uint64_t draws;
@@ -256,8 +258,8 @@ static void tensor_text_is_refused(void **state) {
 
 /* At least one valid descriptor of every kind and mode. */
 static const char *const valid[] = {
-    "fill y=f32:plain:1x1x1x100",
-    "fill y+=bf16:ckrs16:20x3x4x4 alpha=0.5",
+    "copy x=f32:plain:1x1x1x100 y=f32:plain:1x1x1x100",
+    "axpby x=bf16:ckrs16:20x3x4x4 y+=bf16:ckrs16:20x3x4x4 alpha=0.5",
     "copy x=f32:nchwc16:2x3@3/32x4x4 y=bf16:plain:2x3x4x4",
     "copy x=f32:ckrs16:20x3x4x4 y+=f32:kcrs_t16:20x3x4x4",
     "prepare x=u8:nhwc:2x3x8x8 y=f32:nchwc16:2x3@3/6x8x8 alpha=0.0078125 offset=-1",
@@ -420,27 +422,27 @@ static void text_is_refused(void **state) {
         {"   ", "the text is empty"},
         {long_token, "longer than any part"},
         {"conv", "there is no kind 'conv'"},
-        {"fill\x01", "byte 0x01"},
-        {"fill y=\xff", "byte 0xff"},
-        {"fill y", "'y' is not of the form"},
-        {"fill =3", "'=3' is not of the form"},
-        {"fill +=3", "there is no operand ''"},
-        {"fill z=f32:plain:1x1x1x1", "there is no operand or field 'z'"},
-        {"fill alpha+=1", "there is no operand 'alpha'"},
-        {"fill y=f32", "fill: operand y: tensor 'f32'"},
-        {"fill y=", "fill: operand y: tensor ''"},
-        {"fill y=f32:plain:1x1x1x1 y=f32:plain:1x1x1x1", "y is given twice"},
-        {"fill alpha=1 alpha=1", "alpha is given twice"},
-        {"fill alpha=", "alpha='' is not a finite number"},
-        {"fill alpha=inf", "not a finite number"},
-        {"fill alpha=nan", "not a finite number"},
-        {"fill alpha=1e999", "not a finite number"},
-        {"fill alpha=0x10", "not a finite number"},
-        {"fill alpha=1.5.2", "not a finite number"},
-        {"fill stride=2.5", "not a 64-bit integer"},
-        {"fill stride=9223372036854775808", "not a 64-bit integer"},
-        {"fill stride=-9223372036854775809", "not a 64-bit integer"},
-        {"fill stride=", "not a 64-bit integer"},
+        {"axpby\x01", "byte 0x01"},
+        {"axpby y=\xff", "byte 0xff"},
+        {"axpby y", "'y' is not of the form"},
+        {"axpby =3", "'=3' is not of the form"},
+        {"axpby +=3", "there is no operand ''"},
+        {"axpby z=f32:plain:1x1x1x1", "there is no operand or field 'z'"},
+        {"axpby alpha+=1", "there is no operand 'alpha'"},
+        {"axpby y=f32", "axpby: operand y: tensor 'f32'"},
+        {"axpby y=", "axpby: operand y: tensor ''"},
+        {"axpby y=f32:plain:1x1x1x1 y=f32:plain:1x1x1x1", "y is given twice"},
+        {"axpby alpha=1 alpha=1", "alpha is given twice"},
+        {"axpby alpha=", "alpha='' is not a finite number"},
+        {"axpby alpha=inf", "not a finite number"},
+        {"axpby alpha=nan", "not a finite number"},
+        {"axpby alpha=1e999", "not a finite number"},
+        {"axpby alpha=0x10", "not a finite number"},
+        {"axpby alpha=1.5.2", "not a finite number"},
+        {"axpby stride=2.5", "not a 64-bit integer"},
+        {"axpby stride=9223372036854775808", "not a 64-bit integer"},
+        {"axpby stride=-9223372036854775809", "not a 64-bit integer"},
+        {"axpby stride=", "not a 64-bit integer"},
         {"act_fwd act=selu", "act='selu' is not one of its names"},
         {"all_reduce reduction=mean", "reduction='mean' is not one of its names"},
     };
@@ -450,7 +452,7 @@ static void text_is_refused(void **state) {
         if (strstr(p2p_message(), cases[i].fragment) == NULL)
             fail_msg("%s: \"%s\" lacks \"%s\"", cases[i].text, p2p_message(), cases[i].fragment);
     }
-    assert_int_equal(p2p_op_parse("fill stride=-9223372036854775808", &(p2p_op){0}), P2P_OK);
+    assert_int_equal(p2p_op_parse("axpby stride=-9223372036854775808", &(p2p_op){0}), P2P_OK);
 }
 
 /* For any damage to a line, parsing and validation return a status, and the work of a valid result can be
@@ -487,10 +489,11 @@ static void invalid_descriptors_are_refused(void **state) {
     static const struct {
         const char *text, *fragment;
     } cases[] = {
-        {"fill", "fill: operand y is missing"},
-        {"fill y=u8:plain:1x1x1x9", "fill: operand y (u8:plain:1x1x1x9): its type must be f32, f64 or bf16"},
-        {"fill y=" FLAT "stride=2", "fill: stride has no meaning here"},
-        {"fill y=" FLAT "eps=0.1", "fill: eps has no meaning here"},
+        {"axpby", "axpby: operand x is missing"},
+        {"axpby x=" FLAT "y=u8:plain:1x1x1x9",
+         "axpby: operand y (u8:plain:1x1x1x9): its type must be f32, f64 or bf16"},
+        {"axpby x=" FLAT "y=" FLAT "stride=2", "axpby: stride has no meaning here"},
+        {"axpby x=" FLAT "y=" FLAT "eps=0.1", "axpby: eps has no meaning here"},
         {"copy x+=" FLAT "y=" FLAT, "operand x (f32:plain:1x1x1x9): it is not an output"},
         {"copy x=" FLAT "y=f32:plain:1x1x1x8", "its shape must be that of x, 1x1x1x9"},
         {"copy x=u32:plain:1x1x1x9 y=" FLAT, "operand x (u32:plain:1x1x1x9): its type"},
@@ -632,17 +635,17 @@ static void invalid_descriptors_are_refused(void **state) {
 /* Values that text cannot express. */
 static void impossible_values_are_refused(void **state) {
     (void)state;
-    p2p_op good = parsed("fill y=f32:plain:1x1x1x9 alpha=1"), op = good;
+    p2p_op good = parsed("axpby x=f32:plain:1x1x1x9 y=f32:plain:1x1x1x9 alpha=1"), op = good;
     op.kind = (p2p_kind)P2P_KIND_COUNT;
     assert_int_equal(p2p_op_validate(&op), P2P_INVALID);
     op = good;
     op.alpha = NAN;
     assert_int_equal(p2p_op_validate(&op), P2P_INVALID);
-    assert_non_null(strstr(p2p_message(), "alpha is not finite"));
+    MESSAGE_HAS("alpha is not finite");
     op = good;
-    op.t[1] = op.t[0];
+    op.t[2] = op.t[0];
     assert_int_equal(p2p_op_validate(&op), P2P_INVALID);
-    assert_non_null(strstr(p2p_message(), "operand 1 is set"));
+    MESSAGE_HAS("operand 2 is set");
     op = good;
     op.accumulate = 1u << 31;
     assert_int_equal(p2p_op_validate(&op), P2P_INVALID);
@@ -690,8 +693,15 @@ static void operand_use_follows_modes(void **state) {
     assert_int_equal(p2p_op_operand_use(&op, P2P_AT_norm_apply_stats), P2P_OUT);
     assert_int_equal(p2p_op_operand_use(&op, P2P_AT_norm_apply_running), P2P_INOUT);
     assert_int_equal(p2p_op_operand_use(&op, P2P_AT_norm_apply_y2), P2P_INOUT);
+    assert_int_equal(p2p_op_mode_use(&op, P2P_AT_norm_apply_y2), P2P_OUT); /* accumulation apart */
     op = parsed(valid[16]);
     assert_int_equal(p2p_op_operand_use(&op, P2P_AT_norm_apply_running), P2P_IN);
+    assert_int_equal(p2p_op_mode_use(&op, P2P_AT_norm_apply_running), P2P_IN);
+    op = (p2p_op){.kind = P2P_KIND_norm_bwd_apply}; /* no operand is present */
+    assert_int_equal(p2p_op_operand_use(&op, P2P_AT_norm_bwd_apply_sums), 0);
+    assert_int_equal(p2p_op_mode_use(&op, P2P_AT_norm_bwd_apply_sums), P2P_IN);
+    op.merged = 1;
+    assert_int_equal(p2p_op_mode_use(&op, P2P_AT_norm_bwd_apply_sums), P2P_OUT);
 }
 
 static void activations_and_slopes(void **state) {

@@ -75,9 +75,24 @@ static void test_check_mode(void **state) {
     fail_each_call("picky", PICKY_BLOCKED, 1, &(p2p_session_options){.check = true});
 }
 
+/* Waiting for a device fails when a session ends. The message and hint of the failure before it remain. */
+static void test_destroy_keeps_the_failure(void **state) {
+    (void)state;
+    plan_rig rig;
+    const plan_net_step step = {.sync = false};
+    assert_int_equal(plan_rig_open(&rig, "reference", 0, 1, 2, &shape, &step, NULL), P2P_OK);
+    p2p_hint(p2p_fail(P2P_INPUT, "the failure"), "its remedy");
+    p2p_fault_inject(1);
+    plan_rig_close(&rig);
+    assert_int_equal(p2p_fault_inject(0), 1);
+    assert_string_equal(p2p_message(), "the failure");
+    assert_string_equal(p2p_message_hint(), "its remedy");
+}
+
 int main(void) {
     if (p2p_module_register(picky_module) != P2P_OK) return 1;
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_reference), cmocka_unit_test(test_replicas),
-                                       cmocka_unit_test(test_picky), cmocka_unit_test(test_check_mode)};
+                                       cmocka_unit_test(test_picky), cmocka_unit_test(test_check_mode),
+                                       cmocka_unit_test(test_destroy_keeps_the_failure)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

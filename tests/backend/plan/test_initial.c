@@ -14,10 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define OK(expression)                                                                                       \
-    do {                                                                                                     \
-        if ((expression) != P2P_OK) fail_msg("%s: %s", #expression, p2p_message());                          \
-    } while (0)
+#include "support/test_expect.h"
 
 /* Filters larger than a piece, and larger than what one thread draws at a time. */
 static const plan_net shape = {.in = 3, .out = 3, .filters = 64};

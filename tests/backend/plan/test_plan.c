@@ -2,6 +2,7 @@
  * the reference and on devices with other storage, refusals and buffer sizes; plans have the operations that
  * each fusion implies; values that are live at the same time never overlap; misuse is refused with its name.
  */
+#include "device/device.h"
 #include "plan/session.h"
 #include "support/null_backend.h"
 #include "support/picky_backend.h"
@@ -16,18 +17,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define OK(expression)                                                                                       \
-    do {                                                                                                     \
-        if ((expression) != P2P_OK) fail_msg("%s: %s", #expression, p2p_message());                          \
-    } while (0)
+#include "support/test_plan.h"
 
 /* Fails with `code` and a message that holds `word`. */
-#define REFUSED(expression, code, word)                                                                      \
-    do {                                                                                                     \
-        assert_int_equal(expression, code);                                                                  \
-        if (!strstr(p2p_message(), word)) fail_msg("'%s' is not in: %s", word, p2p_message());               \
-    } while (0)
-
 enum { STEPS = 2, BATCH = 2, LOSSES = 4 };
 
 static const plan_net shape = {.in = 3, .out = 3, .filters = 4};
@@ -278,9 +270,11 @@ static void test_strict(void **state) {
 
 static void expect_no_overlap(const plan_part *part) {
     size_t chunk = part->session->cut.chunk_bytes;
+    int placed = 0;
     for (int a = 1; a < part->value_count; a++) {
         const plan_value *x = &part->values[a];
         if (x->origin != IR_LOCAL || x->last < x->first) continue;
+        placed++;
         size_t x_end = x->at.offset + p2p_tensor_bytes(&x->tensor);
         assert_int_equal(x->at.offset % part->session->cut.alignment, 0);
         assert_int_equal(x->at.offset / chunk, (x_end - 1) / chunk);
@@ -293,6 +287,7 @@ static void expect_no_overlap(const plan_part *part) {
             assert_true(apart || !together);
         }
     }
+    assert_true(placed > 20);
 }
 
 /* The scratch memory of an operation overlaps no other memory in use at that step. */
@@ -378,8 +373,8 @@ static void test_out_of_memory(void **state) {
     plan_rig rig;
     REFUSED(plan_rig_open(&rig, "null", NULL_NCHW16C, 1, BATCH, &shape, &full_step, NULL), P2P_OUT_OF_MEMORY,
             "MB of activations");
-    assert_non_null(strstr(p2p_message(), "not even"));
-    assert_non_null(strstr(p2p_message(), "Adam's moments"));
+    MESSAGE_HAS("not even");
+    MESSAGE_HAS("Adam's moments");
     assert_true(p2p_message_hint()[0] != '\0');
     plan_rig_close(&rig);
     /* A picture that no single allocation of 32 KB holds. */
@@ -391,10 +386,8 @@ static void test_out_of_memory(void **state) {
 /* ---- Runs --------------------------------------------------------------------------------------------- */
 
 static void fill(plan_rig *rig, int seed) {
-    unsigned char *x = p2p_plan_input(rig->plan, 0, "x");
-    float *t = p2p_plan_input(rig->plan, 0, "t");
-    assert_non_null(x);
-    assert_non_null(t);
+    unsigned char *x = test_plan_input(rig->plan, 0, "x");
+    float *t = test_plan_input(rig->plan, 0, "t");
     for (int i = 0; i < BATCH * 3 * PLAN_NET_SIDE * PLAN_NET_SIDE; i++) {
         x[i] = (unsigned char)(i * 7 + seed * 31);
         t[i] = (float)((i * 5 + seed * 17) % 256) / 128 - 1;
@@ -438,10 +431,10 @@ static void test_check_finds_nan(void **state) {
     OK(plan_rig_open(&rig, "reference", 0, 1, BATCH, &shape, &full_step,
                      &(p2p_session_options){.check = true}));
     fill(&rig, 0);
-    float *t = p2p_plan_input(rig.plan, 0, "t");
+    float *t = test_plan_input(rig.plan, 0, "t");
     t[1 * PLAN_NET_SIDE * PLAN_NET_SIDE + 2 * PLAN_NET_SIDE + 5] = NAN;
     REFUSED(p2p_plan_run(rig.plan, &(p2p_step){.learning_rate = 1e-3}), P2P_FAILED, "copy x=");
-    assert_non_null(strstr(p2p_message(), "y[0,1,2,5] is"));
+    MESSAGE_HAS("y[0,1,2,5] is");
     /* The run failed, the plan did not. */
     fill(&rig, 0);
     OK(p2p_plan_run(rig.plan, &(p2p_step){.learning_rate = 1e-3}));
@@ -483,6 +476,25 @@ static void test_two_plans(void **state) {
     assert_true(fabs(losses[0] - losses[1]) < 1e-10);
 }
 
+/* The memory of a third run is the first one's, which must be waited for, and the wait may fail. */
+static void test_input_waits(void **state) {
+    (void)state;
+    plan_rig rig;
+    void *place = &rig;
+    OK(plan_rig_open(&rig, "reference", 0, 1, BATCH, &shape, &full_step, NULL));
+    for (int i = 0; i < 2; i++) {
+        fill(&rig, i);
+        OK(p2p_plan_run(rig.plan, &(p2p_step){.learning_rate = 1e-3}));
+    }
+    p2p_fault_inject(1);
+    REFUSED(p2p_plan_input(rig.plan, 0, "x", &place), P2P_FAILED, "injected fault: backend call 1, wait");
+    assert_null(place);
+    p2p_fault_inject(0);
+    OK(p2p_plan_input(rig.plan, 0, "x", &place));
+    assert_non_null(place);
+    plan_rig_close(&rig);
+}
+
 /* ---- Misuse ------------------------------------------------------------------------------------------- */
 
 static void test_misuse(void **state) {
@@ -493,8 +505,10 @@ static void test_misuse(void **state) {
     double value = 0;
     REFUSED(p2p_session_plan(rig.session, "late", rig.graphs, &plan), P2P_INVALID, "late");
     REFUSED(p2p_session_allocate(rig.session, NULL, NULL), P2P_INVALID, "already");
-    assert_null(p2p_plan_input(rig.plan, 0, "nothing"));
-    assert_null(p2p_plan_input(rig.plan, 1, "x"));
+    void *place = &rig;
+    REFUSED(p2p_plan_input(rig.plan, 0, "nothing", &place), P2P_INVALID, "has no input nothing");
+    assert_null(place);
+    REFUSED(p2p_plan_input(rig.plan, 1, "x", &place), P2P_INVALID, "no replica 1");
     REFUSED(p2p_plan_loss(rig.plan, "d_fake", &value), P2P_INVALID, "waited");
     OK(plan_rig_step(&rig, 0));
     REFUSED(p2p_plan_loss(rig.plan, "nothing", &value), P2P_INVALID, "nothing");
@@ -554,29 +568,18 @@ int main(void) {
     OK(p2p_module_register(null_module));
     OK(p2p_module_register(picky_module));
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_everything_on),
-        cmocka_unit_test(test_no_fusion),
-        cmocka_unit_test(test_no_fuse_bias),
-        cmocka_unit_test(test_no_fuse_act),
-        cmocka_unit_test(test_no_fuse_dropout),
-        cmocka_unit_test(test_no_merge_norm),
-        cmocka_unit_test(test_no_elide_copies),
-        cmocka_unit_test(test_no_sharing),
-        cmocka_unit_test(test_check),
-        cmocka_unit_test(test_recording),
-        cmocka_unit_test(test_blocked),
-        cmocka_unit_test(test_bf16),
-        cmocka_unit_test(test_strict),
-        cmocka_unit_test(test_memory),
-        cmocka_unit_test(test_scratch_memory),
-        cmocka_unit_test(test_memory_without_sharing),
-        cmocka_unit_test(test_out_of_memory),
-        cmocka_unit_test(test_two_in_flight),
-        cmocka_unit_test(test_check_finds_nan),
-        cmocka_unit_test(test_two_plans),
-        cmocka_unit_test(test_misuse),
-        cmocka_unit_test(test_evaluation_only),
-        cmocka_unit_test(test_replicas_must_match),
+        cmocka_unit_test(test_everything_on),   cmocka_unit_test(test_no_fusion),
+        cmocka_unit_test(test_no_fuse_bias),    cmocka_unit_test(test_no_fuse_act),
+        cmocka_unit_test(test_no_fuse_dropout), cmocka_unit_test(test_no_merge_norm),
+        cmocka_unit_test(test_no_elide_copies), cmocka_unit_test(test_no_sharing),
+        cmocka_unit_test(test_check),           cmocka_unit_test(test_recording),
+        cmocka_unit_test(test_blocked),         cmocka_unit_test(test_bf16),
+        cmocka_unit_test(test_strict),          cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_scratch_memory),  cmocka_unit_test(test_memory_without_sharing),
+        cmocka_unit_test(test_out_of_memory),   cmocka_unit_test(test_two_in_flight),
+        cmocka_unit_test(test_check_finds_nan), cmocka_unit_test(test_two_plans),
+        cmocka_unit_test(test_input_waits),     cmocka_unit_test(test_misuse),
+        cmocka_unit_test(test_evaluation_only), cmocka_unit_test(test_replicas_must_match),
     };
     return cmocka_run_group_tests(tests, prepare_baseline, release_baseline);
 }

@@ -12,10 +12,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-#define OK(expression)                                                                                       \
-    do {                                                                                                     \
-        if ((expression) != P2P_OK) fail_msg("%s: %s", #expression, p2p_message());                          \
-    } while (0)
+#include "support/test_plan.h"
 
 enum { BATCH = 2, C = 4, SIDE = 4, ELEMENTS = BATCH * C * SIDE * SIDE, MOST_OUTPUTS = 4 };
 
@@ -159,9 +156,7 @@ static void run(const hand *h, bool fusion, double results[MOST_OUTPUTS][2 * ELE
     OK(p2p_session_plan(session, "hand", &graph, &plan));
     OK(p2p_session_allocate(session, NULL, NULL));
     OK(p2p_session_initialise(session, h->network, 1));
-    double *x = p2p_plan_input(plan, 0, "x"), *g = p2p_plan_input(plan, 0, "g");
-    assert_non_null(x);
-    assert_non_null(g);
+    double *x = test_plan_input(plan, 0, "x"), *g = test_plan_input(plan, 0, "g");
     for (int i = 0; i < ELEMENTS; i++) {
         x[i] = sin(1 + 3.7 * i);
         g[i] = cos(2 + 1.3 * i);
@@ -238,8 +233,9 @@ static void test_view_changed_under_a_reader(void **state) {
     (void)state;
     for (int again = 0; again < 2; again++) {
         hand h = hand_create();
-        int halves[2], whole = put_double(&h, halves);
-        PUT(&h, OP(.kind = P2P_KIND_fill, .alpha = 0.5), whole);
+        int halves[2];
+        put_double(&h, halves);
+        for (int i = 0; i < 2; i++) put_copy(&h, h.g, halves[i]);
         int view = activation(&h);
         put_copy(&h, halves[0], view);
         put_addition(&h, h.x, view);
@@ -279,7 +275,7 @@ static void test_another_normalisation(void **state) {
 
 static void put_update(const hand *h) {
     p2p_graph *graph = h->graph;
-    PUT(h, OP(.kind = P2P_KIND_fill, .alpha = 1),
+    PUT(h, OP(.kind = P2P_KIND_axpby, .alpha = 1), state_of(h, h->bias),
         ir_state_value(graph, h->network, h->shift.id, P2P_STATE_GRADIENT));
     PUT(h, OP(.kind = P2P_KIND_adam, .beta1 = 0.5, .beta2 = 0.9, .eps = 1e-8),
         ir_arena_value(graph, h->network, P2P_STATE_VALUE),
@@ -296,8 +292,9 @@ static void test_parameters_changed_between(void **state) {
         hand h = hand_create();
         int stats = 0, z = put_norm(&h, h.x, 0, &stats), y = put_relu(&h, z);
         if (change == ALL) put_update(&h);
-        if (change == SCALE) PUT(&h, OP(.kind = P2P_KIND_fill, .alpha = -2), state_of(&h, h.scale));
-        if (change == SHIFT) PUT(&h, OP(.kind = P2P_KIND_fill, .alpha = 3), state_of(&h, h.shift));
+        if (change >= SCALE)
+            PUT(&h, OP(.kind = P2P_KIND_axpby, .alpha = -2), state_of(&h, h.bias),
+                state_of(&h, change == SCALE ? h.scale : h.shift));
         int d = put_relu_gradient(&h, y, h.g);
         show(&h, put_norm_gradient(&h, h.x, 0, stats, d));
         show(&h, y);

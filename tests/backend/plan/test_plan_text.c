@@ -14,10 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define OK(expression)                                                                                       \
-    do {                                                                                                     \
-        if ((expression) != P2P_OK) fail_msg("%s: %s", #expression, p2p_message());                          \
-    } while (0)
+#include "support/test_expect.h"
 
 /* ---- The text ----------------------------------------------------------------------------------------- */
 
@@ -197,7 +194,7 @@ static void test_a_device_without_bf16_is_refused(void **state) {
     const p2p_session_options options = {.bf16 = true};
     OK(p2p_device_open("null:0", &device));
     assert_int_equal(p2p_session_create(&device, 1, &options, &session), P2P_UNSUPPORTED);
-    assert_non_null(strstr(p2p_message(), "null:0 has no bf16: it is too plain"));
+    MESSAGE_HAS("null:0 has no bf16: it is too plain");
     p2p_device_close(device);
 }
 
@@ -212,7 +209,7 @@ static void test_replicas_store_alike(void **state) {
     p2p_session_destroy(session);
     const p2p_session_options options = {.bf16 = true};
     assert_int_equal(p2p_session_create(devices, 2, &options, &session), P2P_UNSUPPORTED);
-    assert_non_null(strstr(p2p_message(), "null:1 and null:3 store tensors differently"));
+    MESSAGE_HAS("null:1 and null:3 store tensors differently");
     for (int i = 0; i < 2; i++) p2p_device_close(devices[i]);
 }
 

@@ -13,10 +13,7 @@
 #include <cmocka.h>
 #include <string.h>
 
-#define OK(expression)                                                                                       \
-    do {                                                                                                     \
-        if ((expression) != P2P_OK) fail_msg("%s: %s", #expression, p2p_message());                          \
-    } while (0)
+#include "support/test_plan.h"
 
 enum { BATCH = 2, RUNS = 3 };
 
@@ -58,10 +55,8 @@ static p2p_status listen(void *context, const p2p_operation_timing *timing) {
 
 static void fill(plan_rig *rig, int seed) {
     for (int r = 0; r < rig->replicas; r++) {
-        unsigned char *x = p2p_plan_input(rig->plan, r, "x");
-        float *t = p2p_plan_input(rig->plan, r, "t");
-        assert_non_null(x);
-        assert_non_null(t);
+        unsigned char *x = test_plan_input(rig->plan, r, "x");
+        float *t = test_plan_input(rig->plan, r, "t");
         for (int i = 0; i < BATCH / rig->replicas * 3 * PLAN_NET_SIDE * PLAN_NET_SIDE; i++) {
             x[i] = (unsigned char)(i * 7 + seed * 31 + r);
             t[i] = (float)((i * 5 + seed * 17) % 256) / 128 - 1;
@@ -132,7 +127,7 @@ static void test_refusals(void **state) {
     fill(&rig, 0);
     OK(p2p_plan_run(rig.plan, &(p2p_step){0}));
     assert_int_equal(p2p_plan_profile(rig.plan, &(p2p_step){0}, tick, listen, &l), P2P_INVALID);
-    assert_non_null(strstr(p2p_message(), "in flight"));
+    MESSAGE_HAS("in flight");
     (void)loss_of(&rig);
     plan_rig_close(&rig);
 }
@@ -212,7 +207,7 @@ static void test_peak_arguments(void **state) {
                                                    (p2p_place){counts, 0}, cases[i].capacity, &kernel,
                                                    &multiply_adds),
                          P2P_INVALID);
-        assert_non_null(strstr(p2p_message(), cases[i].part));
+        MESSAGE_HAS(cases[i].part);
         assert_null(kernel);
     }
     p2p_buffer_destroy(counts);
@@ -232,7 +227,7 @@ static void test_peak_faults(void **state) {
         p2p_fault_inject((uint64_t)failures + 1);
         status = p2p_device_time_peak(device, P2P_TYPE_f32, slow_tick, PEAKS, &flops, seconds);
         if (status == P2P_OK) break;
-        assert_non_null(strstr(p2p_message(), "injected fault"));
+        MESSAGE_HAS("injected fault");
         failures++;
     }
     p2p_fault_inject(0);

@@ -14,10 +14,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-#define OK(expression)                                                                                       \
-    do {                                                                                                     \
-        if ((expression) != P2P_OK) fail_msg("%s: %s", #expression, p2p_message());                          \
-    } while (0)
+#include "support/test_expect.h"
 
 enum { STEPS = 5, BATCH = 4, LOSSES = 4 };
 

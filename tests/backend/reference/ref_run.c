@@ -12,6 +12,8 @@
 
 #include <cmocka.h>
 
+#include "support/test_expect.h"
+
 const p2p_module *ref_module;
 p2p_be_device *ref_device;
 bool ref_kind_was_run[P2P_KIND_COUNT];
@@ -59,7 +61,7 @@ run run_of(const p2p_op *op) {
 
 run run_text(const char *text) {
     p2p_op op;
-    MUST(p2p_op_parse(text, &op));
+    OK(p2p_op_parse(text, &op));
     return run_of(&op);
 }
 
@@ -114,28 +116,27 @@ void run_go(run *r) {
     for (int i = 0; i < count; i++) {
         if (!p2p_tensor_present(&r->op.t[i])) continue;
         before[i] = store(r, i, &bytes[i]);
-        MUST(table->buffer_create(ref_device, bytes[i] + 2 * GUARD, &bindings[i].buffer));
-        MUST(table->buffer_write(ref_device, bindings[i], before[i], bytes[i] + 2 * GUARD));
+        OK(table->buffer_create(ref_device, bytes[i] + 2 * GUARD, &bindings[i].buffer));
+        OK(table->buffer_write(ref_device, bindings[i], before[i], bytes[i] + 2 * GUARD));
         bindings[i].offset = GUARD;
     }
     p2p_query answer;
-    MUST(table->op_query(ref_device, &r->op, &answer));
-    MUST(table->buffer_create(ref_device, answer.scratch_bytes, &scratch.buffer));
+    OK(table->op_query(ref_device, &r->op, &answer));
+    OK(table->buffer_create(ref_device, answer.scratch_bytes, &scratch.buffer));
     unsigned char *noise = malloc(answer.scratch_bytes + 1);
     memset(noise, 0xff, answer.scratch_bytes);
-    MUST(table->buffer_write(ref_device, scratch, noise, answer.scratch_bytes));
+    OK(table->buffer_write(ref_device, scratch, noise, answer.scratch_bytes));
     free(noise);
     p2p_be_op *op = NULL;
-    MUST(table->op_create(ref_device, &r->op, bindings, scratch, &op));
-    MUST(table->op_run(ref_device, op));
+    OK(table->op_create(ref_device, &r->op, bindings, scratch, &op));
+    OK(table->op_run(ref_device, op));
     p2p_ticket ticket;
-    MUST(table->submit(ref_device, &ticket));
-    MUST(table->wait(ref_device, ticket));
+    OK(table->submit(ref_device, &ticket));
+    OK(table->wait(ref_device, ticket));
     for (int i = 0; i < count; i++) {
         if (before[i] == NULL) continue;
         unsigned char *after = malloc(bytes[i] + 2 * GUARD);
-        MUST(table->buffer_read(ref_device, (p2p_binding){bindings[i].buffer, 0}, after,
-                                bytes[i] + 2 * GUARD));
+        OK(table->buffer_read(ref_device, (p2p_binding){bindings[i].buffer, 0}, after, bytes[i] + 2 * GUARD));
         if (p2p_op_operand_use(&r->op, i) & P2P_OUT) {
             check_untouched(&r->op.t[i], before[i], after);
             p2p_tensor_unpack(&r->op.t[i], after + GUARD, r->v[i], P2P_TYPE_f64);

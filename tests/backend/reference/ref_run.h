@@ -17,12 +17,6 @@ extern bool ref_kind_was_run[P2P_KIND_COUNT];
 int ref_open_device(void **state);
 int ref_close_device(void **state);
 
-/* Fail the test with the library's message unless the call succeeds. */
-#define MUST(call)                                                                                           \
-    do {                                                                                                     \
-        if ((call) != P2P_OK) fail_msg("%s: %s", #call, p2p_message());                                      \
-    } while (0)
-
 /* A descriptor with its operands' logical elements in (n, c, h, w) order, owned. */
 typedef struct {
     p2p_op op;

@@ -15,14 +15,7 @@
 
 #include <cmocka.h>
 
-static void assert_message(const char *part) {
-    if (strstr(p2p_message(), part) == NULL)
-        fail_msg("the message is '%s' and lacks '%s'", p2p_message(), part);
-}
-
-static void assert_ok(p2p_status status) {
-    if (status != P2P_OK) fail_msg("%s", p2p_message());
-}
+#include "support/test_expect.h"
 
 enum { RGB = 3 };
 
@@ -40,7 +33,7 @@ static int value_at(const void *pixels, size_t index) {
 /* A pair whose halves differ by an offset, with pixel values from which its number follows. */
 static image numbered_pair(int width, int height, int number, int offset) {
     image pair;
-    assert_ok(image_create(&pair, width, height, IMAGE_RGB8));
+    OK(image_create(&pair, width, height, IMAGE_RGB8));
     for (int y = 0; y < height; y++)
         for (int x = 0; x < width; x++) {
             int inside = x % (width / 2), right = x >= width / 2;
@@ -54,7 +47,7 @@ static image numbered_pair(int width, int height, int number, int offset) {
 
 static void save_pair(const char *path, int width, int height, int number, int offset) {
     image pair = numbered_pair(width, height, number, offset);
-    assert_ok(image_save(path, &pair));
+    OK(image_save(path, &pair));
     image_free(&pair);
 }
 
@@ -71,7 +64,7 @@ static char *make_data_set(int count) {
 
 static dataset *open_train(const char *dir) {
     dataset *data;
-    assert_ok(dataset_open(&data, dir, "train", &A_TO_B));
+    OK(dataset_open(&data, dir, "train", &A_TO_B));
     return data;
 }
 
@@ -111,7 +104,7 @@ static void assert_unusable(const char *dir, const char *part, const char *hint)
     dataset *data;
     assert_int_equal(dataset_open(&data, dir, "train", &A_TO_B), P2P_INPUT);
     assert_null(data);
-    assert_message(part);
+    MESSAGE_HAS(part);
     if (strstr(p2p_message_hint(), hint) == NULL) fail_msg("the hint is '%s'", p2p_message_hint());
 }
 
@@ -169,10 +162,10 @@ static void test_halves_and_direction(void **state) {
     char *dir = make_data_set(3);
     for (int b_to_a = 0; b_to_a < 2; b_to_a++) {
         dataset *data;
-        assert_ok(dataset_open(&data, dir, "train",
-                               &(dataset_options){.direction = b_to_a ? DATASET_B_TO_A : DATASET_A_TO_B}));
+        OK(dataset_open(&data, dir, "train",
+                        &(dataset_options){.direction = b_to_a ? DATASET_B_TO_A : DATASET_A_TO_B}));
         image_pair pair;
-        assert_ok(dataset_load(data, 2, RGB_PAIR, &pair));
+        OK(dataset_load(data, 2, RGB_PAIR, &pair));
         image_view input = pair.input, target = pair.target;
         assert_int_equal(input.width, 16);
         assert_int_equal(target.width, 16);
@@ -265,10 +258,10 @@ static void test_augmentation(void **state) {
     image_view half = image_view_crop(image_view_of(&pair), 0, 0, 25, 30);
     augment_options options = {.size = 20, .load_size = 24, .jitter = true, .flip = true};
     uint8_t pixels[20 * 20 * RGB];
-    assert_ok(resize_image(half, 24, 24, RESIZE_BICUBIC, &large));
+    OK(resize_image(half, 24, 24, RESIZE_BICUBIC, &large));
     for (int mirror = 0; mirror < 2; mirror++) {
         augment_choice choice = {.left = 3, .top = 1, .mirror = mirror};
-        assert_ok(augment_apply(&options, choice, half, pixels));
+        OK(augment_apply(&options, choice, half, pixels));
         for (int y = 0; y < 20; y++)
             for (int x = 0; x < 20; x++) {
                 int from = 3 + (mirror ? 19 - x : x);
@@ -278,8 +271,8 @@ static void test_augmentation(void **state) {
     }
     image_free(&large);
     options.jitter = false;
-    assert_ok(resize_image(half, 20, 20, RESIZE_BICUBIC, &large));
-    assert_ok(augment_apply(&options, (augment_choice){0}, half, pixels));
+    OK(resize_image(half, 20, 20, RESIZE_BICUBIC, &large));
+    OK(augment_apply(&options, (augment_choice){0}, half, pixels));
     assert_memory_equal(pixels, large.pixels, sizeof pixels);
     image_free(&large);
     image_free(&pair);
@@ -301,7 +294,7 @@ static void test_augmentation_sizes(void **state) {
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
         assert_int_equal(augment_check(&cases[i].options), cases[i].status);
     augment_check(&cases[2].options);
-    assert_message("--load-size 255");
+    MESSAGE_HAS("--load-size 255");
 }
 
 /* ---- The loader --------------------------------------------------------------------------------------- */
@@ -318,13 +311,13 @@ static loader_options usual_options(const dataset *data) {
 
 static loader *create(const loader_options *options) {
     loader *loading;
-    assert_ok(loader_create(&loading, options));
+    OK(loader_create(&loading, options));
     return loading;
 }
 
 static const loader_batch *next(loader *loading) {
     const loader_batch *batch;
-    assert_ok(loader_next(loading, &batch));
+    OK(loader_next(loading, &batch));
     return batch;
 }
 
@@ -380,8 +373,8 @@ static void test_pairs_stay_aligned(void **state) {
             augment_choice choice = augment_draw(&options.augment, 11, batch->epoch, batch->samples[i]);
             uint8_t expected[12 * 12 * RGB];
             image_pair pair;
-            assert_ok(dataset_load(data, batch->samples[i], RGB_PAIR, &pair));
-            assert_ok(augment_apply(&options.augment, choice, pair.input, expected));
+            OK(dataset_load(data, batch->samples[i], RGB_PAIR, &pair));
+            OK(augment_apply(&options.augment, choice, pair.input, expected));
             image_pair_free(&pair);
             assert_memory_equal(input, expected, sizeof expected);
             mirrored += choice.mirror;
@@ -441,8 +434,8 @@ static void test_without_randomness(void **state) {
         assert_int_equal(batch->samples[i], i);
         image_pair pair;
         image expected;
-        assert_ok(dataset_load(data, i, RGB_PAIR, &pair));
-        assert_ok(resize_image(pair.target, 12, 12, RESIZE_BICUBIC, &expected));
+        OK(dataset_load(data, i, RGB_PAIR, &pair));
+        OK(resize_image(pair.target, 12, 12, RESIZE_BICUBIC, &expected));
         assert_memory_equal((const uint8_t *)batch->target + (size_t)i * 12 * 12 * RGB, expected.pixels,
                             12 * 12 * RGB);
         image_pair_free(&pair);
@@ -476,8 +469,8 @@ static void test_failure_comes_in_order(void **state) {
         p2p_fail(P2P_FAILED, "an older message of this thread");
         assert_int_equal(loader_next(loading, &batch), P2P_INPUT);
         assert_null(batch);
-        assert_message("005.png");
-        assert_message("truncated");
+        MESSAGE_HAS("005.png");
+        MESSAGE_HAS("truncated");
     }
     loader_destroy(loading);
 
@@ -486,7 +479,7 @@ static void test_failure_comes_in_order(void **state) {
     loading = create(&options);
     const loader_batch *batch;
     assert_int_equal(loader_next(loading, &batch), P2P_INPUT);
-    assert_message("33 pixels wide");
+    MESSAGE_HAS("33 pixels wide");
     assert_non_null(strstr(p2p_message_hint(), "A on the left"));
     loader_destroy(loading);
     dataset_close(data);
@@ -558,11 +551,11 @@ static void test_drawn_pairs(void **state) {
     image first = {0};
     for (uint64_t number = 0; number < 12; number++) {
         image pair, again;
-        assert_ok(sample_data_pair(SIZE, 5, number, &pair));
+        OK(sample_data_pair(SIZE, 5, number, &pair));
         assert_int_equal(pair.width, 2 * SIZE);
         assert_int_equal(pair.height, SIZE);
         check_drawn_pair(&pair, SIZE);
-        assert_ok(sample_data_pair(SIZE, 5, number, &again));
+        OK(sample_data_pair(SIZE, 5, number, &again));
         assert_memory_equal(pair.pixels, again.pixels, bytes);
         image_free(&again);
         if (number > 0) assert_memory_not_equal(pair.pixels, first.pixels, bytes);
@@ -572,7 +565,7 @@ static void test_drawn_pairs(void **state) {
             image_free(&pair);
     }
     image other;
-    assert_ok(sample_data_pair(SIZE, 6, 0, &other));
+    OK(sample_data_pair(SIZE, 6, 0, &other));
     assert_memory_not_equal(other.pixels, first.pixels, bytes);
     image_free(&other);
     image_free(&first);
@@ -580,10 +573,10 @@ static void test_drawn_pairs(void **state) {
 
 static void assert_split(const char *dir, const char *split, int64_t count) {
     dataset *data;
-    assert_ok(dataset_open(&data, dir, split, &A_TO_B));
+    OK(dataset_open(&data, dir, split, &A_TO_B));
     assert_int_equal(dataset_count(data), count);
     image_pair pair;
-    assert_ok(dataset_load(data, count - 1, RGB_PAIR, &pair));
+    OK(dataset_load(data, count - 1, RGB_PAIR, &pair));
     assert_int_equal(pair.input.width, 16);
     assert_int_equal(pair.target.height, 16);
     image_pair_free(&pair);
@@ -594,12 +587,12 @@ static void test_drawn_data_set(void **state) {
     (void)state;
     char *folder = test_folder_make();
     const char *dir = test_path(folder, "new/toys");
-    assert_ok(sample_data_draw(dir, 9, 16, 1));
+    OK(sample_data_draw(dir, 9, 16, 1));
     assert_split(dir, "train", 9);
     assert_split(dir, "val", 2);
     assert_split(dir, "test", 2);
     assert_int_equal(sample_data_draw(dir, 9, 16, 1), P2P_USAGE);
-    assert_message("train exists already");
+    MESSAGE_HAS("train exists already");
     const char *other = test_path(folder, "other");
     assert_int_equal(sample_data_draw(other, 0, 16, 1), P2P_USAGE);
     assert_int_equal(sample_data_draw(other, 1, 15, 1), P2P_USAGE);

@@ -21,22 +21,17 @@ static const dataset_options STOP = {.direction = DATASET_A_TO_B},
 static const pair_format GREY = {.input = {1, 8}, .target = {1, 8}},
                          DEEP = {.input = {1, 16}, .target = {1, 16}};
 
-static void assert_message(const char *part) {
-    if (strstr(p2p_message(), part) == NULL)
-        fail_msg("the message is '%s' and lacks '%s'", p2p_message(), part);
-}
-
 /* A grey picture of one value; of 16 bits where the value needs them. */
 static void save(const char *path, int width, int height, int value) {
     image picture;
-    ok(image_create(&picture, width, height, (image_format){1, value > 255 ? 16 : 8}));
+    OK(image_create(&picture, width, height, (image_format){1, value > 255 ? 16 : 8}));
     for (int i = 0; i < width * height; i++) {
         if (value > 255)
             ((uint16_t *)picture.pixels)[i] = (uint16_t)value;
         else
             ((uint8_t *)picture.pixels)[i] = (uint8_t)value;
     }
-    ok(image_save(path, &picture));
+    OK(image_save(path, &picture));
     image_free(&picture);
 }
 
@@ -49,7 +44,7 @@ static void break_file(const char *path) {
 
 static dataset *open_as(const char *dir, const dataset_options *options) {
     dataset *data;
-    ok(dataset_open(&data, dir, "train", options));
+    OK(dataset_open(&data, dir, "train", options));
     return data;
 }
 
@@ -57,8 +52,8 @@ static void refuse(const char *dir, const char *part, const char *other_part) {
     dataset *data;
     assert_int_equal(dataset_open(&data, dir, "train", &STOP), P2P_INPUT);
     assert_null(data);
-    assert_message(part);
-    assert_message(other_part);
+    MESSAGE_HAS(part);
+    MESSAGE_HAS(other_part);
 }
 
 /* ---- Layouts ------------------------------------------------------------------------------------------ */
@@ -102,7 +97,7 @@ static void test_two_folders(void **state) {
             for (int i = 0; i < 3; i++) {
                 image_pair pair;
                 assert_string_equal(dataset_name(data, i), sorted[i]);
-                ok(dataset_load(data, i, GREY, &pair));
+                OK(dataset_load(data, i, GREY, &pair));
                 assert_int_equal(pair.input.width, 6);
                 assert_int_equal(((const uint8_t *)pair.input.pixels)[5], 10 * i + b_to_a);
                 assert_int_equal(((const uint8_t *)pair.target.pixels)[5], 10 * i + !b_to_a);
@@ -160,8 +155,8 @@ static void test_unequal_sizes(void **state) {
     refuse(dir, "train_A/x.png is 6 x 4", "train_B/x.png is 6 x 5");
     dataset *data;
     assert_int_equal(dataset_open(&data, dir, "train", &SKIP), P2P_INPUT);
-    assert_message("no usable pair");
-    assert_message("6 x 5");
+    MESSAGE_HAS("no usable pair");
+    MESSAGE_HAS("6 x 5");
     test_folder_remove(dir);
 }
 
@@ -186,7 +181,7 @@ static void test_skipped_when_opened(void **state) {
         image_pair pair;
         assert_string_equal(dataset_name(data, i), left[i]);
         assert_non_null(strstr(dataset_skipped_reason(data, i), reasons[i]));
-        ok(dataset_load(data, i, GREY, &pair));
+        OK(dataset_load(data, i, GREY, &pair));
         assert_int_equal(*(const uint8_t *)pair.input.pixels, 10 * (left[i][0] - '0'));
         image_pair_free(&pair);
     }
@@ -215,7 +210,7 @@ static void test_replaced_while_open(void **state) {
     static const int expected[] = {0, 3, 3, 3, 0};
     for (int i = 0; i < 5; i++) {
         image_pair pair;
-        ok(dataset_load(skipping, i, GREY, &pair));
+        OK(dataset_load(skipping, i, GREY, &pair));
         assert_int_equal(pair.sample, expected[i]);
         assert_int_equal(*(const uint8_t *)pair.target.pixels, 10 * expected[i]);
         image_pair_free(&pair);
@@ -250,7 +245,7 @@ static void test_names_of_any_bytes(void **state) {
     assert_int_equal(dataset_count(data), 6);
     for (int i = 0; i < 6; i++) {
         image_pair pair;
-        ok(dataset_load(data, i, GREY, &pair));
+        OK(dataset_load(data, i, GREY, &pair));
         image_pair_free(&pair);
     }
     dataset_close(data);
@@ -324,8 +319,8 @@ static void test_low_bytes_arrive(void **state) {
         options.augment.filter = nearest ? RESIZE_NEAREST : RESIZE_BICUBIC;
         loader *loading;
         const loader_batch *batch;
-        ok(loader_create(&loading, &options));
-        ok(loader_next(loading, &batch));
+        OK(loader_create(&loading, &options));
+        OK(loader_next(loading, &batch));
         assert_int_equal(batch->input_bytes, 2 * 12 * 12 * 2);
         const uint16_t *input = batch->input, *target = batch->target;
         for (int i = 0; i < 12 * 12; i++) {
@@ -376,10 +371,10 @@ static loader_options with_workers(const dataset *data, int workers, int batch) 
 static uint64_t hash_all(const loader_options *options, int *replaced) {
     loader *loading;
     uint64_t hash = 0;
-    ok(loader_create(&loading, options));
+    OK(loader_create(&loading, options));
     for (*replaced = 0;;) {
         const loader_batch *batch;
-        ok(loader_next(loading, &batch));
+        OK(loader_next(loading, &batch));
         if (batch == NULL) break;
         const uint64_t parts[] = {hash,
                                   (uint64_t)batch->epoch,
@@ -437,15 +432,15 @@ static void test_failures_in_order(void **state) {
             options.shuffle = false;
             loader *loading;
             const loader_batch *given;
-            ok(loader_create(&loading, &options));
+            OK(loader_create(&loading, &options));
             for (int i = 0; i < 5 / batch; i++) {
-                ok(loader_next(loading, &given));
+                OK(loader_next(loading, &given));
                 assert_int_equal(given->samples[0], i * batch);
             }
             for (int again = 0; again < 2; again++) {
                 assert_int_equal(loader_next(loading, &given), P2P_INPUT);
                 assert_null(given);
-                assert_message("05.png");
+                MESSAGE_HAS("05.png");
             }
             loader_destroy(loading);
         }
@@ -462,14 +457,14 @@ static void test_workers_are_stopped(void **state) {
         options.epoch_end = INT64_MAX;
         loader *loading;
         const loader_batch *batch;
-        ok(loader_create(&loading, &options));
-        for (int i = 0; i < taken; i++) ok(loader_next(loading, &batch));
+        OK(loader_create(&loading, &options));
+        for (int i = 0; i < taken; i++) OK(loader_next(loading, &batch));
         loader_destroy(loading);
     }
     loader *loading;
     loader_options options = with_workers(data, LOADER_MAX_WORKERS + 1, 1);
     assert_int_equal(loader_create(&loading, &options), P2P_USAGE);
-    assert_message("--workers 65");
+    MESSAGE_HAS("--workers 65");
     assert_true(sys_processors() >= 1);
     dataset_close(data);
     test_folder_remove(dir);

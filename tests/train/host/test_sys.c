@@ -11,12 +11,10 @@
 #include <cmocka.h>
 #ifdef __GLIBC__
 #include <malloc.h>
-#endif
 
-static void assert_message(const char *part) {
-    if (strstr(p2p_message(), part) == NULL)
-        fail_msg("the message is '%s' and lacks '%s'", p2p_message(), part);
-}
+#include "support/test_expect.h"
+#include "support/test_skip.h"
+#endif
 
 static void test_paths(void **state) {
     (void)state;
@@ -51,7 +49,7 @@ static void test_making_folders(void **state) {
     assert_int_equal(sys_folder_make("/"), P2P_OK);
     test_file_write(test_path(folder, "file"), "x", 1);
     assert_int_equal(sys_folder_make(test_path(folder, "file")), P2P_IO);
-    assert_message("file: File exists");
+    MESSAGE_HAS("file: File exists");
     assert_int_equal(sys_folder_make(test_path(folder, "file/below")), P2P_IO);
     assert_int_equal(sys_folder_make(""), P2P_USAGE);
     test_folder_remove(folder);
@@ -82,7 +80,7 @@ static void test_files(void **state) {
     free(bytes);
     assert_int_equal(sys_file_read(folder, 4, &bytes, &size, &total), P2P_INPUT);
     assert_null(bytes);
-    assert_message(folder);
+    MESSAGE_HAS(folder);
     assert_int_equal(sys_file_remove(path), P2P_OK);
     assert_int_equal(sys_file_remove(path), P2P_OK); /* gone already */
     assert_int_equal(sys_file_remove(folder), P2P_IO);
@@ -101,7 +99,7 @@ static void test_walking_what_is_no_folder(void **state) {
     test_file_write(test_path(folder, "file"), "x", 1);
     sys_names names;
     assert_int_equal(sys_folder_walk(&names, test_path(folder, "missing"), wants_all), P2P_INPUT);
-    assert_message("missing");
+    MESSAGE_HAS("missing");
     assert_int_equal(sys_folder_walk(&names, test_path(folder, "file"), wants_all), P2P_INPUT);
     assert_int_equal(names.count, 0);
     assert_int_equal(sys_folder_walk(&names, folder, wants_all), P2P_OK);
@@ -207,7 +205,7 @@ static void test_freed_memory(void **state) {
     assert_int_equal(mallinfo2().hblks, blocks + 1);
     free(second);
 #else
-    skip();
+    TEST_SKIP("the allocator is not glibc's own");
 #endif
 }
 

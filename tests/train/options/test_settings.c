@@ -31,8 +31,8 @@ static pix2pix_config config_of(const char *line) {
     settings all;
     pix2pix_config config;
     snprintf(words, sizeof words, "%s", line);
-    ok(parse_line(&all, words));
-    ok(setup_model_config(&all, &config));
+    OK(parse_line(&all, words));
+    OK(setup_model_config(&all, &config));
     settings_free(&all);
     return config;
 }
@@ -112,7 +112,7 @@ static void test_preset_of_the_loop(void **state) {
     (void)state;
     settings all;
     char words[] = "--preset tensorflow";
-    ok(parse_line(&all, words));
+    OK(parse_line(&all, words));
     assert_int_equal(all.batch, 64);
     assert_string_equal(all.lr_scale, "linear");
     settings_free(&all);
@@ -125,12 +125,12 @@ static p2p_status resume(settings *all, const char *line, const char *kept_line,
     settings before;
     snprintf(words, sizeof words, "%s", line);
     snprintf(kept_words, sizeof kept_words, "%s", kept_line);
-    ok(parse_line(&before, kept_words));
+    OK(parse_line(&before, kept_words));
     json_t *kept = settings_to_json(&before);
     settings_free(&before);
     assert_non_null(kept);
     if (without) assert_int_equal(json_object_del(kept, without), 0);
-    ok(parse_line(all, words));
+    OK(parse_line(all, words));
     p2p_status status = settings_resume(all, kept, "kept.json");
     json_decref(kept);
     return status;
@@ -140,19 +140,19 @@ static void test_resuming(void **state) {
     (void)state;
     const char *const kept = "--preset tensorflow --batch 4 --slope 0.1";
     settings all;
-    ok(resume(&all, "--resume", kept, NULL));
+    OK(resume(&all, "--resume", kept, NULL));
     assert_string_equal(all.preset, "tensorflow");
     assert_string_equal(all.d_order, "simultaneous");
     assert_int_equal(all.batch, 4);
     assert_true(all.norm_eps == 1e-3 && all.slope == 0.1);
     settings_free(&all);
-    ok(resume(&all, "--resume --preset tensorflow --slope 0.1", kept, NULL));
+    OK(resume(&all, "--resume --preset tensorflow --slope 0.1", kept, NULL));
     assert_int_equal(all.batch, 4);
     settings_free(&all);
-    refused(resume(&all, "--resume --preset pytorch", kept, NULL), P2P_USAGE,
+    REFUSED(resume(&all, "--resume --preset pytorch", kept, NULL), P2P_USAGE,
             "--preset pytorch contradicts kept.json, which was trained with tensorflow");
     settings_free(&all);
-    refused(resume(&all, "--resume --norm-eps 1e-5", kept, NULL), P2P_USAGE, "--norm-eps 1e-05 contradicts");
+    REFUSED(resume(&all, "--resume --norm-eps 1e-5", kept, NULL), P2P_USAGE, "--norm-eps 1e-05 contradicts");
     settings_free(&all);
 }
 
@@ -160,18 +160,18 @@ static void test_resuming(void **state) {
 static void test_resuming_older_settings(void **state) {
     (void)state;
     settings all;
-    ok(resume(&all, "--resume", "--slope 0.1", "slope"));
+    OK(resume(&all, "--resume", "--slope 0.1", "slope"));
     assert_true(all.slope == 0.2);
     settings_free(&all);
-    ok(resume(&all, "--resume --slope 0.2", "", "slope"));
+    OK(resume(&all, "--resume --slope 0.2", "", "slope"));
     settings_free(&all);
-    ok(resume(&all, "--resume", "--no-flip", "no_flip"));
+    OK(resume(&all, "--resume", "--no-flip", "no_flip"));
     assert_false(all.no_flip);
     settings_free(&all);
-    refused(resume(&all, "--resume --slope 0.1", "--slope 0.1", "slope"), P2P_USAGE,
+    REFUSED(resume(&all, "--resume --slope 0.1", "--slope 0.1", "slope"), P2P_USAGE,
             "--slope 0.1 contradicts kept.json, which was trained with 0.2");
     settings_free(&all);
-    refused(resume(&all, "--resume --preset tensorflow", "", "preset"), P2P_USAGE,
+    REFUSED(resume(&all, "--resume --preset tensorflow", "", "preset"), P2P_USAGE,
             "--preset tensorflow contradicts kept.json, which was trained with pytorch");
     settings_free(&all);
 }

@@ -14,11 +14,9 @@
 
 #include <cmocka.h>
 
-enum { SIZE = 32, PIXELS = SIZE * SIZE, CHANNELS = 3 };
+#include "support/test_expect.h"
 
-static void assert_ok(p2p_status status) {
-    if (status != P2P_OK) fail_msg("%s", p2p_message());
-}
+enum { SIZE = 32, PIXELS = SIZE * SIZE, CHANNELS = 3 };
 
 /* ---- A data set of pictures by formula ---------------------------------------------------------------- */
 
@@ -32,7 +30,7 @@ static int value_at(const char *split, int number, bool target, int x, int y, in
 static void save_pair(const char *dir, const char *split, int number, int bits) {
     image pair;
     char name[64];
-    assert_ok(image_create(&pair, 2 * SIZE, SIZE, (image_format){.channels = CHANNELS, .bits = bits}));
+    OK(image_create(&pair, 2 * SIZE, SIZE, (image_format){.channels = CHANNELS, .bits = bits}));
     for (size_t i = 0; i < (size_t)2 * PIXELS * CHANNELS; i++) {
         const int c = (int)(i % CHANNELS), x = (int)(i / CHANNELS % (2 * SIZE)),
                   y = (int)(i / CHANNELS / (2 * SIZE));
@@ -43,7 +41,7 @@ static void save_pair(const char *dir, const char *split, int number, int bits) 
             ((uint16_t *)pair.pixels)[i] = (uint16_t)(value * 257); /* the same fraction of the range */
     }
     snprintf(name, sizeof name, "%s/%03d.png", split, number);
-    assert_ok(image_save(test_path(dir, name), &pair));
+    OK(image_save(test_path(dir, name), &pair));
     image_free(&pair);
 }
 
@@ -58,8 +56,8 @@ static void open_pairs(pair_folder *pairs, int training, int validation, int bit
     test_folder_add(test_path(pairs->dir, "val"));
     for (int i = 0; i < training; i++) save_pair(pairs->dir, "train", i, bits);
     for (int i = 0; i < validation; i++) save_pair(pairs->dir, "val", i, bits);
-    assert_ok(dataset_open(&pairs->training, pairs->dir, "train", &(dataset_options){0}));
-    if (validation > 0) assert_ok(dataset_open(&pairs->validation, pairs->dir, "val", &(dataset_options){0}));
+    OK(dataset_open(&pairs->training, pairs->dir, "train", &(dataset_options){0}));
+    if (validation > 0) OK(dataset_open(&pairs->validation, pairs->dir, "val", &(dataset_options){0}));
 }
 
 static void close_pairs(pair_folder *pairs) {
@@ -97,7 +95,7 @@ static void check_baseline(int training, int counted, int validation, int bits) 
     report *shown;
     open_pairs(&pairs, training, validation, bits);
     const pair_form form = form_of(bits);
-    assert_ok(report_create(&shown, pairs.training, pairs.validation, &form));
+    OK(report_create(&shown, pairs.training, pairs.validation, &form));
     const double expected = expected_baseline(counted, validation), found = report_baseline_l1(shown);
     if (!(fabs(found - expected) < 1e-12)) fail_msg("%d pairs: %.15g, not %.15g", training, found, expected);
     report_destroy(shown);
@@ -119,7 +117,7 @@ static void test_no_validation(void **state) {
     report *shown;
     open_pairs(&pairs, 2, 0, 8);
     const pair_form form = form_of(8);
-    assert_ok(report_create(&shown, pairs.training, NULL, &form));
+    OK(report_create(&shown, pairs.training, NULL, &form));
     assert_true(report_baseline_l1(shown) == 0);
     report_destroy(shown);
     close_pairs(&pairs);
@@ -143,14 +141,14 @@ static void open_generator(tiny_generator *g, int batch) {
     config.ngf = config.ndf = 4;
     *g = (tiny_generator){
         .evaluator = {.batch = batch, .width = SIZE, .height = SIZE, .format = form_of(8).format}};
-    assert_ok(pix2pix_create_translator(&g->model, &config));
-    assert_ok(p2p_device_open("reference:0", &g->device));
-    assert_ok(p2p_session_create(&g->device, 1, &(p2p_session_options){0}, &g->session));
+    OK(pix2pix_create_translator(&g->model, &config));
+    OK(p2p_device_open("reference:0", &g->device));
+    OK(p2p_session_create(&g->device, 1, &(p2p_session_options){0}, &g->session));
     const pix2pix_graph_options options = pix2pix_graph_options_for(g->model, batch);
-    assert_ok(pix2pix_graph_evaluate(g->model, &options, false, &g->graph));
-    assert_ok(p2p_session_plan(g->session, "validation", &g->graph, &g->evaluator.plan));
-    assert_ok(p2p_session_allocate(g->session, NULL, NULL));
-    assert_ok(p2p_session_initialise(g->session, g->model->generator.network, 1));
+    OK(pix2pix_graph_evaluate(g->model, &options, false, &g->graph));
+    OK(p2p_session_plan(g->session, "validation", &g->graph, &g->evaluator.plan));
+    OK(p2p_session_allocate(g->session, NULL, NULL));
+    OK(p2p_session_initialise(g->session, g->model->generator.network, 1));
 }
 
 static void close_generator(tiny_generator *g) {
@@ -165,7 +163,7 @@ static image cell_of(const image *grid, int columns, int row, int column) {
     const int line = (grid->width - columns * SIZE) / (columns + 1);
     const int left = column * (SIZE + line) + line, top = row * (SIZE + line) + line;
     image cell;
-    assert_ok(image_create(&cell, SIZE, SIZE, IMAGE_RGB8));
+    OK(image_create(&cell, SIZE, SIZE, IMAGE_RGB8));
     const image_view view = image_view_crop(image_view_of(grid), left, top, SIZE, SIZE);
     const size_t row_bytes = (size_t)SIZE * CHANNELS;
     for (size_t y = 0; y < SIZE; y++)
@@ -185,12 +183,12 @@ static void expect_target(const image *cell, int number) {
 static quality quality_of_grid(const char *path, int columns) {
     image grid;
     quality_total total = {0};
-    assert_ok(image_load(path, &grid));
+    OK(image_load(path, &grid));
     for (int column = 0; column < columns; column++) {
         quality one;
         image generated = cell_of(&grid, columns, 1, column), target = cell_of(&grid, columns, 2, column);
         expect_target(&target, column);
-        assert_ok(quality_of_images(&generated, &target, &one));
+        OK(quality_of_images(&generated, &target, &one));
         quality_add(&total, &one);
         image_free(&generated);
         image_free(&target);
@@ -207,8 +205,8 @@ static void check_report(int batch, quality *measured) {
     open_pairs(&pairs, 1, VALIDATION, 8);
     const pair_form form = form_of(8);
     open_generator(&tiny, batch);
-    assert_ok(report_create(&shown, pairs.training, pairs.validation, &form));
-    assert_ok(report_run(shown, &tiny.evaluator, test_path(pairs.dir, "grid.png"), measured));
+    OK(report_create(&shown, pairs.training, pairs.validation, &form));
+    OK(report_run(shown, &tiny.evaluator, test_path(pairs.dir, "grid.png"), measured));
     const quality expected = quality_of_grid(test_path(pairs.dir, "grid.png"), VALIDATION);
     assert_true(measured->l1 == expected.l1 && measured->psnr == expected.psnr &&
                 measured->ssim == expected.ssim);

@@ -1,0 +1,210 @@
+/* Refusals: their classes, the committed list as text, and the comparison with it. */
+#include "op_refusal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- Parts -------------------------------------------------------------------------------------------- */
+
+static bool is_forward(p2p_kind kind) {
+    return kind == P2P_KIND_conv_fwd || kind == P2P_KIND_conv_bwd_data;
+}
+
+static bool is_norm(p2p_kind kind) {
+    return kind >= P2P_KIND_norm_stats && kind <= P2P_KIND_norm_bwd_apply;
+}
+
+_Static_assert(P2P_KIND_norm_bwd_apply - P2P_KIND_norm_stats == 3, "is_norm takes four kinds in a row");
+_Static_assert((int)P2P_AT_conv_fwd_bias == (int)P2P_AT_conv_bwd_data_bias, "has_bias takes them for one");
+
+static bool has_bias(const p2p_op *op) {
+    return is_forward(op->kind) && p2p_tensor_present(&op->t[P2P_AT_conv_fwd_bias]);
+}
+
+static bool has_second(const p2p_op *op) {
+    if (op->kind == P2P_KIND_norm_apply) return p2p_tensor_present(&op->t[P2P_AT_norm_apply_y2]);
+    if (op->kind == P2P_KIND_norm_bwd_stats) return p2p_tensor_present(&op->t[P2P_AT_norm_bwd_stats_dy2]);
+    if (op->kind == P2P_KIND_norm_bwd_apply) return p2p_tensor_present(&op->t[P2P_AT_norm_bwd_apply_dy2]);
+    return false;
+}
+
+/* The rule of the planner: ranges that share a block of channels would write each other's lanes. */
+static bool is_aligned(const p2p_tensor *t, int alignment) {
+    const int64_t end = t->c0 + t->c;
+    return t->cp == 0 || (t->c0 % alignment == 0 && (end % alignment == 0 || end == t->cp));
+}
+
+static bool has_range(const p2p_op *op, int alignment) {
+    for (int i = 0; i < p2p_kind_operand_count(op->kind); i++)
+        if (!is_aligned(&op->t[i], alignment)) return op->kind != P2P_KIND_copy;
+    return false;
+}
+
+unsigned op_parts_of(const p2p_op *op, int channel_alignment) {
+    const bool norm = is_norm(op->kind);
+    const bool has[OP_PART_COUNT] = {
+        [OP_PART_bias] = has_bias(op),
+        [OP_PART_act] = (norm || is_forward(op->kind)) && op->act != P2P_ACT_none,
+        [OP_PART_second] = has_second(op),
+        [OP_PART_dropout] = norm && op->dropout > 0,
+        [OP_PART_merged] = norm && op->merged,
+        [OP_PART_accumulate] = op->accumulate && op->kind != P2P_KIND_axpby,
+        [OP_PART_range] = has_range(op, channel_alignment),
+        [OP_PART_bf16] = op->math == P2P_MATH_bf16,
+    };
+    unsigned parts = 0;
+    for (int i = 0; i < OP_PART_COUNT; i++) parts |= (unsigned)has[i] << i;
+    return parts;
+}
+
+/* ---- Text: "norm_apply merged act: 3 of 12" ----------------------------------------------------------- */
+
+enum { LINE_BYTES = 256 };
+
+static const char *const part_names[OP_PART_COUNT] = {
+#define X(part) #part,
+    OP_PART_LIST(X)
+#undef X
+};
+
+static const char unfused[] = "unfused";
+
+static void print_row(int kind, unsigned parts, const op_refusal_count *count, FILE *stream) {
+    fprintf(stream, "%s", p2p_kind_name((p2p_kind)kind));
+    if (parts == 0) fprintf(stream, " %s", unfused);
+    for (int i = 0; i < OP_PART_COUNT; i++)
+        if (parts >> i & 1) fprintf(stream, " %s", part_names[i]);
+    if (count->refused == 0)
+        fprintf(stream, ": none\n");
+    else
+        fprintf(stream, ": %ld of %ld\n", count->refused, count->asked);
+}
+
+/* The position of a name, of which there are `count`; -1 where it is none. */
+static int find_name(const char *name, const char *const *names, int count) {
+    for (int i = 0; i < count; i++)
+        if (strcmp(names[i], name) == 0) return i;
+    return -1;
+}
+
+static int find_kind(const char *name) {
+    for (int kind = 0; kind < P2P_KIND_COUNT; kind++)
+        if (strcmp(p2p_kind_name((p2p_kind)kind), name) == 0) return kind;
+    return -1;
+}
+
+/* False where the line is no row. */
+static bool parse_row(char *line, op_refusals *listed) {
+    char *colon = strchr(line, ':'), *rest = NULL;
+    op_refusal_count count;
+    if (!colon || sscanf(colon, ": %ld of %ld", &count.refused, &count.asked) != 2) return false;
+    *colon = '\0';
+    const char *word = strtok_r(line, " ", &rest);
+    const int kind = word ? find_kind(word) : -1;
+    unsigned parts = 0;
+    if (kind < 0) return false;
+    while ((word = strtok_r(NULL, " ", &rest)) != NULL) {
+        const int part = find_name(word, part_names, OP_PART_COUNT);
+        if (part < 0 && strcmp(word, unfused) != 0) return false;
+        if (part >= 0) parts |= 1u << part;
+    }
+    listed->of[kind][parts] = count;
+    return true;
+}
+
+/* "[section]", and which. */
+static bool is_heading(const char *line, const char *section) {
+    const size_t length = strlen(section);
+    return line[0] == '[' && strncmp(line + 1, section, length) == 0 && strcmp(line + 1 + length, "]\n") == 0;
+}
+
+static p2p_status read_rows(FILE *file, const char *path, const char *section, op_refusals *listed) {
+    char line[LINE_BYTES];
+    bool found = false, inside = false;
+    while (fgets(line, sizeof line, file)) {
+        if (line[0] == '#' || line[0] == '\n') continue;
+        if (line[0] == '[') {
+            inside = is_heading(line, section);
+            found = found || inside;
+        } else if (inside && !parse_row(line, listed)) {
+            return p2p_fail(P2P_INPUT, "%s: [%s] has a line that is no refusal", path, section);
+        }
+    }
+    return found ? P2P_OK : p2p_fail(P2P_INPUT, "%s has no section [%s]", path, section);
+}
+
+p2p_status op_refusals_read(const char *path, const char *section, op_refusals *listed) {
+    memset(listed, 0, sizeof *listed);
+    FILE *file = fopen(path, "r");
+    if (!file) return p2p_fail(P2P_INPUT, "%s can't be read", path);
+    const p2p_status status = read_rows(file, path, section, listed);
+    fclose(file);
+    return status;
+}
+
+/* ---- Writing ------------------------------------------------------------------------------------------ */
+
+static void print_section(const char *section, const op_refusals *found, FILE *stream) {
+    fprintf(stream, "[%s]\n", section);
+    for (int kind = 0; kind < P2P_KIND_COUNT; kind++) {
+        for (unsigned parts = 0; parts < OP_PART_SETS; parts++) {
+            const op_refusal_count *count = &found->of[kind][parts];
+            if (count->refused > 0) print_row(kind, parts, count, stream);
+        }
+    }
+}
+
+/* The file with the section in its old place, or at the end; a blank line precedes each heading. */
+static void copy_with(FILE *old, const char *section, const op_refusals *found, FILE *stream) {
+    char line[LINE_BYTES];
+    bool inside = false, done = false;
+    while (old && fgets(line, sizeof line, old)) {
+        if (line[0] == '[') inside = is_heading(line, section);
+        if (inside && line[0] == '[') print_section(section, found, stream);
+        done = done || inside;
+        if (!inside || line[0] == '\n') fputs(line, stream);
+    }
+    if (done) return;
+    fputc('\n', stream);
+    print_section(section, found, stream);
+}
+
+p2p_status op_refusals_write(const char *path, const char *section, const op_refusals *found) {
+    char *text = NULL;
+    size_t size = 0;
+    FILE *stream = open_memstream(&text, &size), *old = fopen(path, "r");
+    if (!stream) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for a list of refusals");
+    copy_with(old, section, found, stream);
+    if (old) fclose(old);
+    fclose(stream);
+    FILE *file = fopen(path, "w");
+    bool written = file && fwrite(text, 1, size, file) == size;
+    written = file && fclose(file) == 0 && written;
+    free(text);
+    return written ? P2P_OK : p2p_fail(P2P_IO, "%s can't be written", path);
+}
+
+/* ---- Comparison --------------------------------------------------------------------------------------- */
+
+int op_refusals_compare(const op_refusals *listed, const op_refusals *found, int kind, FILE *stream) {
+    int differences = 0;
+    for (int k = 0; k < P2P_KIND_COUNT; k++) {
+        for (unsigned parts = 0; parts < OP_PART_SETS && (kind < 0 || kind == k); parts++) {
+            const op_refusal_count *a = &listed->of[k][parts], *b = &found->of[k][parts];
+            const bool same = a->refused == b->refused && (b->refused == 0 || a->asked == b->asked);
+            if (same) continue;
+            differences++;
+            fprintf(stream, "  listed:  ");
+            print_row(k, parts, a, stream);
+            fprintf(stream, "  refused: ");
+            print_row(k, parts, b, stream);
+        }
+    }
+    return differences;
+}
+
+bool op_refusals_cover(const op_refusals *listed, p2p_kind kind, unsigned parts) {
+    for (unsigned some = 0; some < OP_PART_SETS; some++)
+        if ((some & parts) == some && listed->of[kind][some].refused > 0) return true;
+    return false;
+}

@@ -1,0 +1,57 @@
+/* What a device refuses, counted by kind and by the optional parts of a descriptor.
+ *
+ * op_query must accept every kind but the collectives, unfused and in the device's own storage; a refusal of
+ * such a descriptor is a failure. Every other refusal needs a line in golden/refusals.txt, in the section of
+ * the device's family: an optional form that a device has lost, or gained, is a difference to that file.
+ * Counts are of the fixed table alone, so they do not depend on the size of a run, nor, within a family, on
+ * the processor.
+ */
+#ifndef OP_REFUSAL_H
+#define OP_REFUSAL_H
+
+#include "op_case.h"
+
+#include <stdio.h>
+
+/* The parts of a descriptor that a device may refuse, as bits and by name. */
+#define OP_PART_LIST(X)                                                                                      \
+    X(bias)       /* of a convolution */                                                                     \
+    X(act)        /* of a convolution or a normalisation */                                                  \
+    X(second)     /* y2 or dy2 of a normalisation */                                                         \
+    X(dropout)    /* of a normalisation */                                                                   \
+    X(merged)     /* statistics within a normalisation */                                                    \
+    X(accumulate) /* of every kind but axpby */                                                              \
+    X(range)      /* one that the channel alignment does not allow, of every kind but copy */                \
+    X(bf16)       /* math=bf16 */
+
+typedef enum {
+#define X(part) OP_PART_##part,
+    OP_PART_LIST(X)
+#undef X
+        OP_PART_COUNT
+} op_part;
+
+enum { OP_PART_SETS = 1 << OP_PART_COUNT };
+
+/* The set of optional parts that the descriptor has; 0: it is unfused. */
+unsigned op_parts_of(const p2p_op *op, int channel_alignment);
+
+typedef struct {
+    long asked, refused;
+} op_refusal_count;
+
+/* By kind and set of parts. */
+typedef struct {
+    op_refusal_count of[P2P_KIND_COUNT][OP_PART_SETS];
+} op_refusals;
+
+/* Read a section of a list. P2P_INPUT where the file has no such section or a line that is none. */
+p2p_status op_refusals_read(const char *path, const char *section, op_refusals *listed);
+/* Replace or append a section; the others stay. */
+p2p_status op_refusals_write(const char *path, const char *section, const op_refusals *found);
+/* Print a line per difference in the rows of `kind` (-1: of all kinds); returns how many. */
+int op_refusals_compare(const op_refusals *listed, const op_refusals *found, int kind, FILE *stream);
+/* Whether the list has a refusal of the kind with these parts or with some of them. */
+bool op_refusals_cover(const op_refusals *listed, p2p_kind kind, unsigned parts);
+
+#endif

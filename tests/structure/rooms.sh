@@ -1,0 +1,136 @@
+#!/usr/bin/env bash
+# The rooms of the code and the arrows between them: which folder uses which, by the symbols of the object files, so
+# that calls and shared data count, and by the includes of the sources. Compares them with the committed list, and
+# fails if an arrow closes a circle, between folders or between the files of one.
+#
+#   tests/structure/rooms.sh BUILD            BUILD: a folder with everything built, such as build/gcc
+#   tests/structure/rooms.sh BUILD --arrows   print every arrow between rooms with the names behind it
+#   tests/structure/rooms.sh BUILD --files    the same between files (by symbols alone)
+#   P2P_UPDATE_GOLDEN=1 tests/structure/rooms.sh BUILD    write the list anew
+#
+# A room is a folder of sources. Its floor is one above the highest room that it uses, so all arrows lead down unless
+# there is a circle. The public headers, backend/*.h, are on floor 1: they use nothing.
+set -euo pipefail
+build=$(realpath "$1")
+mode=${2:-check}
+cd "$(dirname "$0")/../.."
+list=tests/golden/rooms.txt
+libraries=(backend backend-opencl backend-cuda models train)
+
+# Lines "F file" of every source, "S file name" for a symbol used, "D file name" for one defined, "I file name" for an
+# include. Objects of sources that no longer exist are left out; ocl_sources.c, which a script makes of the kernels,
+# stands for them.
+facts() {
+    local folders=() library
+    for library in "${libraries[@]}"; do
+        if [ -d "$build/$library" ]; then folders+=("$build/$library"); fi
+    done
+    find "${libraries[@]}" -name '*.[ch]' | sed 's/^/F /'
+    echo "F backend-opencl/kernels/ocl_sources.c"
+    find "${folders[@]}" -name '*.c.o' -print0 | xargs -0 nm -A | sed "s#^$build/##" |
+        sed -E 's#CMakeFiles/[^/]*\.dir/##; s#^backend-opencl/ocl_sources#backend-opencl/kernels/ocl_sources#; s#\.c\.o:#.c #' |
+        awk 'NF == 3 && $2 == "U" { print "S", $1, $3 } NF == 4 && $3 ~ /^[TDBRVWC]$/ { print "D", $1, $4 }'
+    grep -rHoE --include='*.[ch]' '^#include "[^"]+"' "${libraries[@]}" | sed -E 's/^([^:]*):#include "(.*)"$/I \1 \2/'
+}
+
+# With by=room or by=file: lines "from -> to: names", "circle: nodes", "floor N node -> targets".
+arrows() {
+    awk -v by="$1" '
+        function folder(file) { sub(/\/[^\/]*$/, "", file); return file }
+        function node(file) {
+            if (by == "room") return folder(file)
+            sub(/\.[ch]$/, "", file)
+            return file
+        }
+        function add(from, to, name) {
+            if (from == to) return
+            if (!((from, to) in names)) targets[from] = targets[from] " " to
+            names[from, to] = names[from, to] " " name
+        }
+        # An include is of the file beside, of the same library, or a public header.
+        function resolve(file, name,    library) {
+            library = file
+            sub(/\/.*/, "", library)
+            if ((folder(file) "/" name) in known) return folder(file) "/" name
+            if ((library "/" name) in known) return library "/" name
+            if (("backend/" name) in known) return "backend/" name
+            if (("models/" name) in known) return "models/" name
+            return ""
+        }
+        function reach(at, start,    i, n, list) {
+            n = split(targets[at], list, " ")
+            for (i = 1; i <= n; i++)
+                if (!((start, list[i]) in reached)) {
+                    reached[start, list[i]] = 1
+                    reach(list[i], start)
+                }
+        }
+        function floor_of(at,    i, n, list, most) {
+            if (at in floor) return floor[at]
+            n = split(targets[at], list, " ")
+            for (i = 1; i <= n; i++)
+                if (!((list[i], at) in reached) && floor_of(list[i]) > most) most = floor_of(list[i])
+            return floor[at] = most + 1
+        }
+        function sorted(text,    n, list, i, k, swap) {
+            n = split(text, list, " ")
+            for (i = 2; i <= n; i++)
+                for (k = i; k > 1 && list[k - 1] > list[k]; k--) {
+                    swap = list[k]; list[k] = list[k - 1]; list[k - 1] = swap
+                }
+            text = ""
+            for (i = 1; i <= n; i++) text = text " " list[i]
+            return text
+        }
+        $1 == "F" { known[$2] = 1; nodes[node($2)] = 1 }
+        $1 == "D" { defined[$3] = $2 }
+        $1 == "S" { used_by[++uses] = $2; used[uses] = $3 }
+        $1 == "I" { included_by[++includes] = $2; included[includes] = $3 }
+        END {
+            for (i = 1; i <= uses; i++)
+                if (used_by[i] in known && used[i] in defined && defined[used[i]] in known) add(node(used_by[i]), node(defined[used[i]]), used[i])
+            for (i = 1; by == "room" && i <= includes; i++) {
+                to = resolve(included_by[i], included[i])
+                if (to != "") add(node(included_by[i]), node(to), to)
+            }
+            for (n in nodes) reach(n, n)
+            for (n in nodes) {
+                circle = ""
+                for (m in nodes) if ((n, m) in reached && (m, n) in reached) circle = circle " " m
+                if (circle != "" && !(sorted(circle) in shown)) print "circle:" sorted(circle)
+                if (circle != "") shown[sorted(circle)] = 1
+                print "floor " floor_of(n) " " n (targets[n] == "" ? "" : " ->" sorted(targets[n]))
+                count = split(targets[n], list, " ")
+                for (i = 1; i <= count; i++) print n " -> " list[i] ":" names[n, list[i]]
+            }
+        }' <<<"$facts"
+}
+
+facts=$(facts | sort -u)
+case $mode in
+--arrows) arrows room | grep -v '^floor' | sort; exit ;;
+--files) arrows file | grep -v '^floor' | sort; exit ;;
+check) ;;
+*) echo "usage: tests/structure/rooms.sh BUILD [--arrows | --files]" >&2; exit 2 ;;
+esac
+
+rooms=$(arrows room)
+files=$(arrows file)
+drawn=$(grep '^floor' <<<"$rooms" | sort -k2,2nr -k3,3)
+failed=0
+if [ -n "${P2P_UPDATE_GOLDEN:-}" ]; then echo "$drawn" >"$list"; fi
+if ! difference=$(diff "$list" - <<<"$drawn"); then
+    printf '%s\n' "The arrows between rooms differ from $list (< committed, > now):" "$difference" \
+        "If the new ones are meant: P2P_UPDATE_GOLDEN=1 tests/structure/rooms.sh $build"
+    failed=1
+fi
+if grep '^circle' <<<"$rooms"$'\n'"$files"; then failed=1; fi
+if ! grep -qx 'floor 1 backend' <<<"$rooms"; then
+    echo "the public headers use others:"
+    grep '^backend -> ' <<<"$rooms"
+    failed=1
+fi
+echo "$(grep -c '^floor' <<<"$rooms") rooms, $(awk '$1 == "floor" && $2 > most { most = $2 } END { print most }' <<<"$rooms") floors," \
+    "$(grep -c ' -> .*:' <<<"$rooms") arrows between rooms; $(grep -c '^floor' <<<"$files") files," \
+    "$(grep -c ' -> .*:' <<<"$files") arrows between files"
+exit $failed

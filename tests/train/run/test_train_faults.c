@@ -1,0 +1,371 @@
+/* Every call of a backend may fail while a program trains, translates or measures. The n-th call of a command
+ * fails, for n = 1, 2, ...: once, with all later calls successful, and as a lost device, with all later ones
+ * failing too. Each failure comes back as a status with the injected message, leaves no file open and no
+ * thread, and, under AddressSanitizer, no memory; and the same command, resumed or run again, then comes to
+ * equal bytes.
+ *
+ *   test_train_faults [all]    all: every n, where otherwise calls that resemble each other are left out
+ */
+#include "command.h"
+#include "device/device_internal.h"
+#include "image/image.h"
+#include "support/picky_backend.h"
+#include "support/test_files.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "support/test_expect.h"
+
+static bool every_call; /* the argument `all` */
+
+/* ---- Commands ----------------------------------------------------------------------------------------- */
+
+enum { MOST_WORDS = 40 };
+
+typedef struct {
+    unsigned bit;
+    p2p_status (*run)(settings *all);
+    const char *words[MOST_WORDS]; /* the command's name, then its options; NULL-terminated */
+} command_line;
+
+/* Sends what the program prints nowhere while a command runs. */
+static void hush(int saved[2]) {
+    fflush(NULL);
+    for (int stream = 1; stream <= 2; stream++) {
+        saved[stream - 1] = dup(stream);
+        FILE *nowhere = fopen("/dev/null", "w");
+        assert_non_null(nowhere);
+        assert_int_equal(dup2(fileno(nowhere), stream), stream);
+        fclose(nowhere);
+    }
+}
+
+static void speak(const int saved[2]) {
+    fflush(NULL);
+    for (int stream = 1; stream <= 2; stream++) {
+        assert_int_equal(dup2(saved[stream - 1], stream), stream);
+        close(saved[stream - 1]);
+    }
+}
+
+/* Run it, with `more` behind its words unless that is NULL. */
+static p2p_status run(const command_line *line, const char *more) {
+    const char *words[MOST_WORDS + 2];
+    int count = 0, saved[2];
+    settings all;
+    for (; line->words[count]; count++) words[count] = line->words[count];
+    if (more) words[count++] = more;
+    words[count] = NULL;
+    hush(saved);
+    p2p_status status = settings_parse(&all, line->bit, count, words);
+    if (status == P2P_OK) status = line->run(&all);
+    settings_free(&all);
+    speak(saved);
+    return status;
+}
+
+/* ---- Faults ------------------------------------------------------------------------------------------- */
+
+typedef enum { FAULT_ONCE, FAULT_LOST, FAULTS } fault;
+
+/* In the environment, because it is read again whenever a device is opened. */
+static void lose_device_at(uint64_t nth) {
+    char text[32];
+    snprintf(text, sizeof text, "%llu", (unsigned long long)nth);
+    assert_int_equal(setenv("P2P_LOSE_DEVICE_AT", text, 1), 0);
+    OK(p2p_fault_read_environment());
+}
+
+static void inject(fault kind, uint64_t nth) {
+    lose_device_at(kind == FAULT_LOST ? nth : 0);
+    p2p_fault_inject(kind == FAULT_ONCE ? nth : 0);
+}
+
+/* No fault any more. Returns the calls since the last setting. */
+static uint64_t end_injection(void) {
+    lose_device_at(0);
+    return p2p_fault_inject(0);
+}
+
+static void expect_injected(fault kind, uint64_t nth, p2p_status status) {
+    const p2p_status wanted = kind == FAULT_LOST ? P2P_DEVICE_LOST : P2P_FAILED;
+    const bool known = status == wanted || status == P2P_NO_DEVICE; /* a device that can't be opened */
+    if (!known || !strstr(p2p_message(), "injected fault"))
+        fail_msg("call %d: wanted %s and the injected fault, got %s: %s", (int)nth, p2p_status_name(wanted),
+                 p2p_status_name(status), p2p_message());
+}
+
+/* ---- Files -------------------------------------------------------------------------------------------- */
+
+static bool is_there(const char *path) {
+    return access(path, F_OK) == 0;
+}
+
+static void expect_same_file(const char *whole, const char *other, const char *name) {
+    size_t sizes[2];
+    const char *path = test_path(other, name);
+    if (!is_there(path)) fail_msg("%s is missing", path);
+    uint8_t *a = test_file_read(test_path(whole, name), &sizes[0]), *b = test_file_read(path, &sizes[1]);
+    if (sizes[0] != sizes[1] || memcmp(a, b, sizes[0]) != 0) fail_msg("%s differs", path);
+    free(a);
+    free(b);
+}
+
+static void expect_same_files(const char *whole, const char *other, const char *const *names) {
+    for (int i = 0; names[i]; i++) expect_same_file(whole, other, names[i]);
+}
+
+/* The log without what a clock has measured, in place. */
+static void leave_times_out(char *text) {
+    static const char measured[] = ",\"images_per_s\":";
+    char *to = text;
+    for (const char *from = text; *from;) {
+        if (strncmp(from, measured, strlen(measured)) == 0) from += strcspn(from, "}");
+        *to++ = *from++;
+    }
+    *to = '\0';
+}
+
+static void expect_same_log(const char *whole, const char *other) {
+    size_t size;
+    char *a = (char *)test_file_read(test_path(whole, "metrics.jsonl"), &size);
+    char *b = (char *)test_file_read(test_path(other, "metrics.jsonl"), &size);
+    leave_times_out(a);
+    leave_times_out(b);
+    assert_string_equal(a, b);
+    free(a);
+    free(b);
+}
+
+/* ---- A data set --------------------------------------------------------------------------------------- */
+
+enum { SIDE = 8, TRAINING = 3, VALIDATION = 2 };
+
+static void save_pair(const char *split, int number) {
+    char name[64];
+    image pair;
+    OK(image_create(&pair, 2 * SIDE, SIDE, (image_format){.channels = 3, .bits = 8}));
+    for (int i = 0; i < 2 * SIDE * SIDE * 3; i++)
+        ((uint8_t *)pair.pixels)[i] = (uint8_t)(i * (7 + number) + number * 61);
+    snprintf(name, sizeof name, "data/%s/%d.png", split, number);
+    OK(image_save(test_own_path(name), &pair));
+    image_free(&pair);
+}
+
+static int make_data(void **state) {
+    test_own_folder_make(state);
+    test_folder_add(test_own_path("data"));
+    test_folder_add(test_own_path("data/train"));
+    test_folder_add(test_own_path("data/val"));
+    for (int i = 0; i < TRAINING; i++) save_pair("train", i);
+    for (int i = 0; i < VALIDATION; i++) save_pair("val", i + TRAINING);
+    return chdir(test_own_folder);
+}
+
+static int remove_data(void **state) {
+    return chdir("/") != 0 || test_own_folder_remove(state) != 0;
+}
+
+/* ---- The sweep ---------------------------------------------------------------------------------------- */
+
+/* Names in the folder behind `out`, which the command makes. */
+typedef struct {
+    command_line line;
+    const char *whole, *other; /* folders: without a fault, and with one */
+    const char *const *files;  /* that must be equal; NULL-terminated */
+    bool resumes;              /* a training: it goes on, where it has begun, and its log is compared */
+} subject;
+
+static p2p_status run_into(const subject *s, const char *out, const char *more) {
+    command_line line = s->line;
+    for (int i = 0; line.words[i]; i++)
+        if (strcmp(line.words[i], "OUT") == 0) line.words[i] = out;
+    return run(&line, more);
+}
+
+static void expect_whole(const subject *s) {
+    expect_same_files(s->whole, s->other, s->files);
+    if (s->resumes) expect_same_log(s->whole, s->other);
+}
+
+static void remove_folder(const char *name) {
+    if (is_there(name)) test_folder_remove(strdup(name));
+}
+
+/* What its owner does then; of a training that has begun, as the hint says. */
+static void go_on(const subject *s) {
+    const bool begun = s->resumes && is_there(test_path(s->other, "metrics.jsonl"));
+    if (begun && !strstr(p2p_message_hint(), "then go on with: p2p train"))
+        fail_msg("the hint is \"%s\"", p2p_message_hint());
+    const char *more = !s->resumes                                    ? "--force"
+                       : is_there(test_path(s->other, "config.json")) ? "--resume"
+                                                                      : NULL;
+    const p2p_status status = run_into(s, s->other, more);
+    if (status != P2P_OK) fail_msg("%s: %s", more ? more : "again", p2p_message());
+    expect_whole(s);
+}
+
+/* Returns whether the command failed. It ignores the failure of a close, when all has been done. */
+static bool fail_call(const subject *s, fault kind, uint64_t nth) {
+    remove_folder(s->other);
+    inject(kind, nth);
+    const p2p_status status = run_into(s, s->other, NULL);
+    if (status != P2P_OK) expect_injected(kind, nth, status);
+    end_injection();
+    if (status == P2P_OK)
+        expect_whole(s);
+    else
+        go_on(s);
+    return status != P2P_OK;
+}
+
+/* Files and threads of this process. */
+static size_t open_things(void) {
+    return test_folder_entries("/proc/self/fd") + test_folder_entries("/proc/self/task");
+}
+
+/* Early calls one by one, later ones, which resemble each other, at growing distances. */
+static void fail_each_call(const subject *s, fault kind, uint64_t dense) {
+    inject(kind, 0);
+    remove_folder(s->whole);
+    OK(run_into(s, s->whole, NULL));
+    const uint64_t calls = end_injection();
+    const size_t things = open_things();
+    uint64_t failures = 0, ignored = 0;
+    for (uint64_t n = 1; n <= calls; n += every_call ? 1 : 1 + n / dense) {
+        const bool failed = fail_call(s, kind, n);
+        failures += failed;
+        ignored += !failed;
+    }
+    assert_true(failures > dense && ignored <= 8);
+    assert_int_equal(open_things(), things);
+    print_message("%s: %d of %d calls failed one after the other\n", s->line.words[0], (int)failures,
+                  (int)calls);
+}
+
+/* ---- Subjects ----------------------------------------------------------------------------------------- */
+
+/* Two epochs of two batches, the second of which is smaller; checkpoints amid and after an epoch. */
+#define TRAINING_OF(address)                                                                                 \
+    {                                                                                                        \
+        COMMAND_TRAIN, command_train, {                                                                      \
+            "train", "--data", "data", "--out", "OUT", "--device", address, "--size", "8", "--generator",    \
+                "2", "--ngf", "1", "--ndf", "1", "--d-net", "pixel", "--batch", "2", "--epochs", "2",        \
+                "--checkpoint-every", "3", "--save-every", "1", "--workers", "1"                             \
+        }                                                                                                    \
+    }
+
+static const char *const trained[] = {"generator.safetensors",
+                                      "discriminator.safetensors",
+                                      "checkpoints/step-000000004.safetensors",
+                                      "epochs/001-generator.safetensors",
+                                      "epochs/002-generator.safetensors",
+                                      "best/generator.safetensors",
+                                      "best/best.json",
+                                      "samples/epoch-0001.png",
+                                      "samples/epoch-0002.png",
+                                      NULL};
+
+static const subject reference_training = {TRAINING_OF("reference:0"), "whole", "other", trained, true};
+/* Recordings; a device that can't compute in place. */
+static const subject picky_training = {TRAINING_OF("picky:1"), "whole", "other", trained, true};
+static const subject recorded_training = {TRAINING_OF("picky:2"), "whole", "other", trained, true};
+
+static void test_training(void **state) {
+    (void)state;
+    fail_each_call(&reference_training, FAULT_ONCE, 100);
+}
+
+static void test_training_on_a_lost_device(void **state) {
+    (void)state;
+    fail_each_call(&reference_training, FAULT_LOST, 100);
+}
+
+static void test_training_on_others(void **state) {
+    (void)state;
+    fail_each_call(&picky_training, FAULT_LOST, 20);
+    fail_each_call(&recorded_training, FAULT_ONCE, 20);
+}
+
+/* A failure after the last checkpoint leaves the models of an earlier step, or none. */
+static void test_models_behind_the_last_checkpoint(void **state) {
+    (void)state;
+    const subject *s = &reference_training;
+    OK(run_into(s, s->whole, NULL));
+    OK(run_into(s, s->other, NULL));
+    test_file_write(test_path(s->other, "generator.safetensors"), "older", 5);
+    assert_int_equal(remove(test_path(s->other, "discriminator.safetensors")), 0);
+    OK(run_into(s, s->other, "--resume"));
+    expect_whole(s);
+}
+
+static const char *const tested[] = {"generated/3.png", "generated/4.png", "target/3.png",
+                                     "grid.png",        "metrics.json",    NULL};
+static const subject testing = {{COMMAND_TEST,
+                                 command_test,
+                                 {"test", "--model", "model", "--data", "data", "--out", "OUT", "--device",
+                                  "reference:0", "--batch", "1"}},
+                                "tested",
+                                "tested-again",
+                                tested,
+                                false};
+
+/* Two sizes, so two sessions. */
+static const char *const translated[] = {"3.png", "4.png", "small.png", NULL};
+static const subject translating = {
+    {COMMAND_TRANSLATE,
+     command_translate,
+     {"translate", "--model", "model", "-o", "OUT", "--device", "reference:0", "pictures"}},
+    "translated",
+    "translated-again",
+    translated,
+    false};
+
+static void make_model(void) {
+    image small;
+    OK(run_into(&reference_training, "model", NULL));
+    OK(image_create(&small, 5, 3, (image_format){.channels = 3, .bits = 8}));
+    memset(small.pixels, 77, image_bytes(&small));
+    assert_int_equal(rename("data/train", "kept"), 0);
+    test_folder_add("pictures");
+    OK(image_save("pictures/small.png", &small));
+    image_free(&small);
+    assert_int_equal(rename("data/val/3.png", "pictures/3.png"), 0);
+    assert_int_equal(rename("data/val/4.png", "pictures/4.png"), 0);
+}
+
+static void test_testing(void **state) {
+    (void)state;
+    OK(run_into(&reference_training, "model", NULL));
+    for (fault kind = FAULT_ONCE; kind < FAULTS; kind++) fail_each_call(&testing, kind, 50);
+}
+
+static void test_translating(void **state) {
+    (void)state;
+    make_model();
+    for (fault kind = FAULT_ONCE; kind < FAULTS; kind++) fail_each_call(&translating, kind, 50);
+}
+
+int main(int argc, char **argv) {
+    /* Files are flushed to the disk, thousands of times: in memory where the system offers that. */
+    if (access("/dev/shm", W_OK) == 0) setenv("TMPDIR", "/dev/shm", 0);
+    every_call = argc == 2 && strcmp(argv[1], "all") == 0;
+    if (p2p_module_register(picky_module) != P2P_OK) return 1;
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_training, make_data, remove_data),
+        cmocka_unit_test_setup_teardown(test_training_on_a_lost_device, make_data, remove_data),
+        cmocka_unit_test_setup_teardown(test_training_on_others, make_data, remove_data),
+        cmocka_unit_test_setup_teardown(test_models_behind_the_last_checkpoint, make_data, remove_data),
+        cmocka_unit_test_setup_teardown(test_testing, make_data, remove_data),
+        cmocka_unit_test_setup_teardown(test_translating, make_data, remove_data),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
