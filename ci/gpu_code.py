@@ -44,7 +44,7 @@ def write_source(program, folder):
     words = program.split()
     files = [word for word in words if word.endswith((".cl", ".clh"))]
     path = folder / "program.cl"
-    path.write_text("".join(f'#line 1 "{name}"\n{(KERNELS / name).read_text()}' for name in files))
+    path.write_text("".join(f'#line 1 "{name}"\n{next(KERNELS.rglob(name)).read_text()}' for name in files))
     return path, [word for word in words if word.startswith("-D")]
 
 

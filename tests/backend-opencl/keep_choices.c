@@ -1,8 +1,9 @@
 /* keep_choices WAY: as if the OpenCL device 0 had measured that way to be the fastest for every convolution
  * on standard input, the output of `p2p plan`. For the test of what trainings do with what was kept.
  */
+#include "conv/ocl_conv.h"
 #include "device/device.h"
-#include "ocl_choice.h"
+#include "tune/ocl_kept.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -14,7 +15,7 @@ static void keep(p2p_be_device *device, const char *line, const ocl_choice *choi
     ocl_plan plan;
     if (strncmp(text, "conv_", 5) != 0 || p2p_op_parse(text, &op) != P2P_OK) return;
     if (ocl_conv_plan_way(&device->target, &choice->way, &op, &plan) != P2P_OK) return;
-    ocl_choice_keep(device, &op, choice);
+    ocl_kept_put(device, &op, choice);
     ++*kept;
 }
 

@@ -2,9 +2,11 @@
  * family of convolutions, how programs are built, how submissions are counted. What operations compute is
  * test_ops' business. Needs a device; its absence is a failure.
  */
+#include "conv/ocl_conv_direct.h"
 #include "device/device.h"
-#include "ocl_conv_cpu.h"
-#include "ocl_program.h"
+#include "device/ocl_error.h"
+#include "device/ocl_program.h"
+#include "plan/ocl_plan.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -345,35 +347,40 @@ static void expect_kernel(p2p_be_device *device, const char *text, const char *k
     "conv_fwd x=f32:nchwc16:1x512x8x8 w=f32:ckrs16:512x512x4x4 y=f32:nchwc16:1x512x4x4 stride=2 pad_top=1 "  \
     "pad_left=1 pad_bottom=1 pad_right=1"
 
+/* The kernel of the family without transforms. */
+static const char *tiles_of(const p2p_be_device *device) {
+    return device->target.cpu ? "conv_direct_tile" : "conv_gpu_data_tile";
+}
+
 static void chooses_families_by_shape(void **state) {
     (void)state;
     p2p_be_device *device = open_with_family("auto");
-    expect_kernel(device, POINTWISE, "im2col_sgemm");
-    expect_kernel(device, SPATIAL, "conv_tile");
-    expect_kernel(device, PLAIN, "im2col_sgemm");
-    expect_kernel(device, MANY_POSITIONS, "winograd");
+    expect_kernel(device, POINTWISE, "conv_gemm");
+    expect_kernel(device, SPATIAL, tiles_of(device));
+    expect_kernel(device, PLAIN, "conv_gemm");
+    expect_kernel(device, MANY_POSITIONS, device->target.cpu ? "winograd" : "gpu_winograd");
     const bool streams = device->target.cpu && device->target.vector_width >= OCL_LANES;
-    expect_kernel(device, MANY_FILTERS, streams ? "conv_small_forward" : "conv_tile");
+    expect_kernel(device, MANY_FILTERS, streams ? "conv_stream_forward" : tiles_of(device));
     module->device.close(device);
 }
 
 static void obeys_the_switch(void **state) {
     (void)state;
     p2p_be_device *device = open_with_family("gemm");
-    expect_kernel(device, SPATIAL, "im2col_sgemm");
+    expect_kernel(device, SPATIAL, "conv_gemm");
     module->device.close(device);
     device = open_with_family("direct");
-    expect_kernel(device, MANY_POSITIONS, "conv_tile");
+    expect_kernel(device, MANY_POSITIONS, "conv_direct_tile");
     module->device.close(device);
     device = open_with_family("winograd");
     expect_kernel(device, MANY_FILTERS, "winograd");
     module->device.close(device);
     device = open_with_family("gpu_winograd");
     assert_false(device->target.cpu);
-    expect_kernel(device, MANY_FILTERS, "winograd gpu F(4,2)");
+    expect_kernel(device, MANY_FILTERS, "gpu_winograd F(4,2)");
     module->device.close(device);
     device = open_with_family("gpu");
-    expect_kernel(device, POINTWISE, "conv_tile");
+    expect_kernel(device, POINTWISE, "conv_gpu_data_tile");
     /* A family that was asked for refuses rather than hand over to another. */
     p2p_op op;
     p2p_query answer;
@@ -388,8 +395,8 @@ static void chooses_as_on_a_gpu(void **state) {
     setenv("P2P_OPENCL_TREAT_AS", "gpu", 1);
     p2p_be_device *device = open_with_family("auto");
     assert_false(device->target.cpu);
-    expect_kernel(device, MANY_POSITIONS, "winograd gpu F(3,4)");
-    expect_kernel(device, MANY_FILTERS, "conv_t");
+    expect_kernel(device, MANY_POSITIONS, "gpu_winograd F(3,4)");
+    expect_kernel(device, MANY_FILTERS, "conv_gpu_data_t");
     module->device.close(device);
     setenv("P2P_OPENCL_TREAT_AS", "fpga", 1);
     assert_int_equal(module->device_open(0, &device), P2P_USAGE);
@@ -405,11 +412,11 @@ static void switches_winograd(void **state) {
         setenv("P2P_OPENCL_TREAT_AS", kinds[k], 1);
         setenv("P2P_OPENCL_WINOGRAD", "off", 1);
         p2p_be_device *device = open_with_family("auto");
-        expect_kernel(device, MANY_POSITIONS, "conv_tile");
+        expect_kernel(device, MANY_POSITIONS, tiles_of(device));
         module->device.close(device);
         setenv("P2P_OPENCL_WINOGRAD", "always", 1);
         device = open_with_family("auto");
-        expect_kernel(device, FEW_POSITIONS, "winograd");
+        expect_kernel(device, FEW_POSITIONS, device->target.cpu ? "winograd" : "gpu_winograd");
         expect_kernel(device, MANY_FILTERS, "conv_"); /* a small map */
         module->device.close(device);
     }
@@ -425,20 +432,20 @@ static void obeys_the_variant(void **state) {
     (void)state;
     setenv("P2P_OPENCL_VARIANT", "1x2x3x1", 1);
     p2p_be_device *device = open_with_family("direct");
-    expect_kernel(device, SPATIAL, "conv_tile plain 1x2x3x1");
+    expect_kernel(device, SPATIAL, "conv_direct_tile plain 1x2x3x1");
     module->device.close(device);
     setenv("P2P_OPENCL_VARIANT", "9x9x9x9", 1); /* no device keeps so many sums in registers */
     device = open_with_family("direct");
-    expect_kernel(device, SPATIAL, "conv_tile plain 1x");
+    expect_kernel(device, SPATIAL, "conv_direct_tile plain 1x");
     module->device.close(device);
     setenv("P2P_OPENCL_VARIANT", "#1", 1); /* the second of the planner's list */
     device = open_with_family("direct");
     ocl_variant_name names[OCL_MOST_VARIANTS];
     p2p_op op;
     assert_int_equal(p2p_op_parse(SPATIAL, &op), P2P_OK);
-    assert_true(ocl_conv_cpu_variants(&device->target, &op, names) >= 2);
+    assert_true(ocl_conv_direct_variants(&device->target, &op, names) >= 2);
     char expected[64];
-    snprintf(expected, sizeof expected, "conv_tile plain %s", names[1]);
+    snprintf(expected, sizeof expected, "conv_direct_tile plain %s", names[1]);
     expect_kernel(device, SPATIAL, expected);
     module->device.close(device);
     assert_int_equal(module->device_open(0, &device), P2P_USAGE); /* a variant of which family? */

@@ -4,8 +4,9 @@
  * absence is a failure.
  */
 #include "device/device.h"
+#include "device/ocl_program.h"
 #include "host/cache.h"
-#include "ocl_program.h"
+#include "plan/ocl_plan.h"
 #include "support/test_files.h"
 
 #include <setjmp.h>

@@ -3,7 +3,9 @@
  * on whatever there is, with the convolutions of GPUs asked for.
  */
 #include "device/device.h"
-#include "ocl_queue.h"
+#include "device/ocl_buffer.h"
+#include "device/ocl_find.h"
+#include "device/ocl_queue.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

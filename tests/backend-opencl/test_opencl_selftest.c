@@ -2,13 +2,15 @@
  * with a warning that names the driver, the same in op_query and op_create, and a pass is kept between runs.
  * Needs a device; its absence is a failure.
  */
+#include "conv/ocl_conv_direct.h"
+#include "conv/ocl_conv_gemm.h"
+#include "conv/ocl_conv_gpu.h"
+#include "conv/ocl_conv_gpu_winograd.h"
 #include "device/device.h"
 #include "host/cache.h"
-#include "ocl_conv_cpu.h"
-#include "ocl_conv_gpu_winograd.h"
-#include "ocl_program.h"
-#include "ocl_selftest.h"
+#include "plan/ocl_plan.h"
 #include "support/test_files.h"
+#include "tune/ocl_selftest.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -59,7 +61,7 @@ static int close_device(void **state) {
     (void)state;
     module->device.close(device);
     test_folder_remove(folder);
-    return unsetenv("P2P_OPENCL_FAIL");
+    return 0;
 }
 
 /* ---- Families that compute wrong ----------------------------------------------------------------------- */
@@ -75,7 +77,7 @@ static p2p_status plan_nothing(const ocl_target *target, const p2p_op *op, ocl_p
 static p2p_status plan_clipped(const ocl_target *target, const p2p_op *op, ocl_plan *plan) {
     p2p_op clipped = *op;
     if (op->kind == P2P_KIND_conv_fwd) clipped.act = P2P_ACT_relu;
-    return ocl_plan_conv_cpu(target, &clipped, plan);
+    return ocl_plan_conv_direct(target, &clipped, plan);
 }
 
 /* Has a kernel that isn't there. */
@@ -90,11 +92,21 @@ static p2p_status plan_refusal(const ocl_target *target, const p2p_op *op, ocl_p
     return ocl_refuse(target, op, "on principle");
 }
 
+/* An ocl_plan_maker: the planner that `context` points to. */
+static p2p_status plan_by(void *context, const p2p_op *op, ocl_plan *plan) {
+    const ocl_planner *planner = context;
+    return (*planner)(&device->target, op, plan);
+}
+
+static bool passes_as(const char *name, p2p_type stored, ocl_planner planner) {
+    ocl_verdict verdict = OCL_VERDICT_UNKNOWN;
+    assert_int_equal(ocl_selftest_plans(device, name, stored, plan_by, &planner, &verdict), P2P_OK);
+    assert_int_not_equal(verdict, OCL_VERDICT_UNKNOWN);
+    return verdict == OCL_VERDICT_PASSES;
+}
+
 static bool passes(ocl_planner planner) {
-    bool answer = false;
-    memset(device->verdict, 0, sizeof device->verdict);
-    assert_int_equal(ocl_selftest(&device->target, OCL_CONV_DIRECT, P2P_TYPE_f32, planner, &answer), P2P_OK);
-    return answer;
+    return passes_as("direct", P2P_TYPE_f32, planner);
 }
 
 static void notices_wrong_results(void **state) {
@@ -125,10 +137,7 @@ static p2p_status plan_clipped_in_bf16(const ocl_target *target, const p2p_op *o
 }
 
 static bool passes_in_bf16(ocl_conv_family family, ocl_planner planner) {
-    bool answer = false;
-    memset(device->verdict, 0, sizeof device->verdict);
-    assert_int_equal(ocl_selftest(&device->target, family, P2P_TYPE_bf16, planner, &answer), P2P_OK);
-    return answer;
+    return passes_as(ocl_conv_family_name(family), P2P_TYPE_bf16, planner);
 }
 
 /* Every family that a GPU may get, the matrix library's among them, which P2P_OPENCL_CONV=gpu leaves out. */
@@ -158,10 +167,10 @@ static void lets_families_refuse(void **state) {
 
 static void keeps_a_pass(void **state) {
     (void)state;
-    assert_true(passes(ocl_plan_conv_cpu));
+    assert_true(passes(ocl_plan_conv_direct));
     assert_int_equal(tests_run, 1);
     assert_int_equal(test_folder_entries(folder), 1);
-    assert_true(passes(ocl_plan_conv_cpu));
+    assert_true(passes(ocl_plan_conv_direct));
     assert_true(passes(plan_nothing)); /* believed, not tested: the key is what was tested */
     assert_int_equal(tests_run, 1);
     device->info.driver[0] ^= 1;
@@ -187,40 +196,40 @@ static void expect_kernel(const char *failing, const char *kernel) {
     p2p_op op;
     p2p_query first, second;
     parse(MANY_POSITIONS, &op);
-    memset(device->verdict, 0, sizeof device->verdict);
-    setenv("P2P_OPENCL_FAIL", failing, 1);
+    memset(&device->tuning->verdicts, 0, sizeof device->tuning->verdicts);
+    strcpy(device->environment.fail, failing);
     assert_int_equal(module->device.op_query(device, &op, &first), P2P_OK);
     assert_int_equal(strncmp(first.kernel, kernel, strlen(kernel)), 0);
-    unsetenv("P2P_OPENCL_FAIL"); /* decided once: nothing changes under a plan */
+    device->environment.fail[0] = '\0'; /* decided once: nothing changes under a plan */
     assert_int_equal(module->device.op_query(device, &op, &second), P2P_OK);
     assert_memory_equal(&first, &second, sizeof first);
 }
 
-static void expect_ranking(const char *winograd, const char *both) {
-    expect_kernel("", "winograd");
+static void expect_ranking(const char *winograd, const char *both, const char *tile) {
+    expect_kernel("", winograd);
     warnings = 0;
-    expect_kernel(winograd, "conv_tile");
+    expect_kernel(winograd, tile);
     assert_int_equal(warnings, 1);
     assert_non_null(strstr(warning, device->info.driver));
     assert_non_null(strstr(warning, winograd));
-    expect_kernel(both, "im2col_sgemm");
+    expect_kernel(both, "conv_gemm");
 }
 
 static void takes_the_next_best(void **state) {
     (void)state;
     const bool cpu = device->target.cpu;
     if (cpu)
-        expect_ranking("winograd", "winograd,direct");
+        expect_ranking("winograd", "winograd,direct", "conv_direct_tile");
     else
         TEST_SKIP_PART("no CPU, whose families have a ranking of their own");
     device->target.cpu = false; /* a CPU can run what GPUs do */
-    expect_ranking("gpu_winograd", "gpu_winograd,gpu");
+    expect_ranking("gpu_winograd", "gpu_winograd,gpu", "conv_gpu_data_tile");
     device->target.cpu = cpu;
     p2p_op op;
     p2p_query answer;
     parse(MANY_POSITIONS, &op);
-    memset(device->verdict, 0, sizeof device->verdict);
-    setenv("P2P_OPENCL_FAIL", "gemm,gpu,direct,winograd,gpu_winograd", 1);
+    memset(&device->tuning->verdicts, 0, sizeof device->tuning->verdicts);
+    strcpy(device->environment.fail, "gemm,gpu,direct,winograd,gpu_winograd");
     warnings = 0;
     assert_int_equal(module->device.op_query(device, &op, &answer), P2P_UNSUPPORTED);
     MESSAGE_HAS("every family");
@@ -234,10 +243,10 @@ static void tests_nothing_that_is_asked_for_by_name(void **state) {
     p2p_op op;
     p2p_query answer;
     parse(MANY_POSITIONS, &op);
-    setenv("P2P_OPENCL_FAIL", "direct", 1);
+    strcpy(device->environment.fail, "direct");
     device->target.family = OCL_CONV_DIRECT;
     assert_int_equal(module->device.op_query(device, &op, &answer), P2P_OK);
-    assert_int_equal(strncmp(answer.kernel, "conv_tile", 9), 0);
+    assert_non_null(strstr(answer.kernel, "conv_direct_tile"));
     assert_int_equal(warnings, 0);
 }
 

@@ -4,9 +4,12 @@
  * argument "all" on all); what is chosen for the layers of the full networks on small and large GPUs is
  * compared with committed text (P2P_UPDATE_GOLDEN=1 writes it), without a device.
  */
+#include "conv/ocl_conv_gpu.h"
+#include "conv/ocl_conv_gpu_winograd.h"
 #include "device/device.h"
-#include "ocl.h"
-#include "ocl_conv_gpu_winograd.h"
+#include "device/ocl_op.h"
+#include "ocl_planners.h"
+#include "plan/ocl_plan.h"
 #include "support/test_files.h"
 
 #include <setjmp.h>
@@ -77,6 +80,12 @@ static void discard(trial *t) {
         if (t->bindings[o].buffer) module->device.buffer_destroy(t->device, t->bindings[o].buffer);
 }
 
+/* An ocl_plan_maker. */
+static p2p_status plan_trial(void *context, const p2p_op *op, ocl_plan *plan) {
+    const trial *t = context;
+    return t->plan(&t->device->target, op, plan);
+}
+
 /* The output's memory as `variant` computes it; NULL where the device or the shape can't have it. */
 static void *compute(trial *t, const char *variant) {
     p2p_be_device *device = t->device;
@@ -90,7 +99,7 @@ static void *compute(trial *t, const char *variant) {
     OK(status);
     if (plan.answer.scratch_bytes > 0)
         OK(module->device.buffer_create(device, plan.answer.scratch_bytes, &scratch));
-    OK(ocl_op_create_by(device, t->plan, &t->op, t->bindings, (p2p_binding){scratch, 0}, &made));
+    OK(ocl_op_create_by(device, plan_trial, t, &t->op, t->bindings, (p2p_binding){scratch, 0}, &made));
     void *raw = malloc(t->bytes);
     assert_non_null(raw);
     memset(raw, 0xFF, t->bytes);
@@ -263,13 +272,14 @@ static void gives_equal_bits_alone_and_in_a_batch(void **state) {
     OK(ocl_plan_conv_gpu(&target, &op, &alone));
     OK(p2p_op_parse(many, &op));
     OK(ocl_plan_conv_gpu(&target, &op, &together));
-    assert_string_equal(alone.launch[0].kernel, "conv_thin");
-    assert_string_equal(together.launch[0].kernel, "conv_thin"); /* 144 positions, but 16 of an image */
+    assert_string_equal(alone.launch[0].kernel, "conv_gpu_data_thin");
+    assert_string_equal(together.launch[0].kernel,
+                        "conv_gpu_data_thin"); /* 144 positions, but 16 of an image */
     assert_int_equal(together.answer.scratch_bytes, 9 * alone.answer.scratch_bytes);
     op.images = 0;
     together = (ocl_plan){0};
     OK(ocl_plan_conv_gpu(&target, &op, &together));
-    assert_string_equal(together.launch[0].kernel, "conv_tile");
+    assert_string_equal(together.launch[0].kernel, "conv_gpu_data_tile");
 }
 
 /* Winograd pays for sixteen images of this layer, not for one. */

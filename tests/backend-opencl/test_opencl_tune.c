@@ -1,12 +1,16 @@
 /* The OpenCL backend's tuner: who may be timed, who wins, what is kept and what a kept file can do. Times are
  * made up, so no verdict depends on the machine. Needs a device; its absence is a failure.
  */
+#include "conv/ocl_conv.h"
 #include "device/device.h"
+#include "device/ocl_op.h"
 #include "host/cache.h"
-#include "ocl_cache_key.h"
-#include "ocl_tune.h"
-#include "ocl_tune_check.h"
 #include "support/test_files.h"
+#include "tune/ocl_cache_key.h"
+#include "tune/ocl_checker.h"
+#include "tune/ocl_kept.h"
+#include "tune/ocl_selftest.h"
+#include "tune/ocl_tune.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -131,12 +135,11 @@ static void tune(const p2p_op *op, made_up *times, char name[P2P_CHOICE_NAME]) {
 
 /* A candidate for the shape that isn't arithmetic's. */
 static void other_way(const p2p_op *op, char name[P2P_CHOICE_NAME]) {
-    ocl_conv_way ways[OCL_MOST_WAYS];
-    int count = 0;
-    assert_int_equal(ocl_conv_list_ways(&device->target, op, ways, &count), P2P_OK);
-    assert_true(count > 1);
-    assert_int_equal(ways[0].family, OCL_CONV_AUTO);
-    ocl_conv_way_print(&ways[count - 1], name);
+    ocl_conv_ways ways;
+    assert_int_equal(ocl_conv_list_ways(&device->target, op, &ways), P2P_OK);
+    assert_true(ways.count > 1);
+    assert_int_equal(ways.way[0].family, OCL_CONV_AUTO);
+    ocl_conv_way_print(&ways.way[ways.count - 1], name);
 }
 
 static void takes_the_fastest(void **state) {
@@ -174,7 +177,7 @@ static void does_not_time_what_is_wrong(void **state) {
     const p2p_op op = parse(shapes[0]);
     char fast[P2P_CHOICE_NAME], chosen[P2P_CHOICE_NAME];
     other_way(&op, fast);
-    setenv("P2P_OPENCL_FAIL", fast, 1);
+    strcpy(device->environment.fail, fast);
     made_up times = {.way = fast, .seconds = 0.1};
     tune(&op, &times, chosen);
     assert_string_equal(chosen, "");
@@ -191,8 +194,9 @@ static void tunes_as_for_a_gpu(void **state) {
     (void)state;
     const p2p_op op = parse(shapes[1]);
     char fast[P2P_CHOICE_NAME], chosen[P2P_CHOICE_NAME];
-    setenv("P2P_OPENCL_FAIL", "gemm", 1);
+    strcpy(device->environment.fail, "gemm");
     device->target.cpu = false;
+    assert_int_equal(ocl_selftest_family(device, OCL_CONV_GEMM, P2P_TYPE_f32), P2P_OK); /* before the list */
     other_way(&op, fast);
     made_up times = {.way = fast, .seconds = 0.5};
     tune(&op, &times, chosen);
@@ -204,15 +208,15 @@ static void tunes_as_for_a_gpu(void **state) {
 /* ---- Who is right -------------------------------------------------------------------------------------- */
 
 /* Run a descriptor, which may not be the operands' own, over the operands: is its result taken for right? */
-static bool passes(ocl_check_operands *operands, const p2p_op *op) {
+static bool passes(ocl_checker *operands, const p2p_op *op) {
     p2p_binding bindings[P2P_MAX_OPERANDS] = {{0}};
     p2p_be_op *made = NULL;
     bool right = false;
     char why[OCL_CHECK_WHY];
     p2p_ticket ticket = 0;
     for (int role = 0; role < OCL_CHECK_ROLES; role++)
-        bindings[operands->at[role]].buffer = operands->buffer[role];
-    assert_int_equal(ocl_check_prepare(operands), P2P_OK);
+        bindings[operands->roles.at[role]].buffer = operands->buffer[role];
+    assert_int_equal(ocl_checker_prepare(operands), P2P_OK);
     if (op) {
         assert_int_equal(module->device.op_create(device, op, bindings, (p2p_binding){0}, &made), P2P_OK);
         assert_int_equal(module->device.op_run(device, made), P2P_OK);
@@ -220,15 +224,15 @@ static bool passes(ocl_check_operands *operands, const p2p_op *op) {
         assert_int_equal(module->device.wait(device, ticket), P2P_OK);
         module->device.op_destroy(device, made);
     }
-    assert_int_equal(ocl_check_result(operands, &right, why), P2P_OK);
+    assert_int_equal(ocl_checker_result(operands, &right, why), P2P_OK);
     return right;
 }
 
 static void notices_wrong_results(void **state) {
     (void)state;
     p2p_op op = parse(shapes[0]);
-    ocl_check_operands operands;
-    assert_int_equal(ocl_check_open(&operands, device, &op), P2P_OK);
+    ocl_checker operands;
+    assert_int_equal(ocl_checker_open(&operands, device, &op), P2P_OK);
     p2p_op clipped = op, shifted = op;
     clipped.act = P2P_ACT_relu;
     shifted.pad_top = 0;
@@ -239,7 +243,7 @@ static void notices_wrong_results(void **state) {
     assert_true(passes(&operands, &op));
     assert_false(passes(&operands, &clipped)); /* against the truth still */
     assert_true(passes(&operands, &op));
-    ocl_check_close(&operands);
+    ocl_checker_close(&operands);
 }
 
 /* One wrong element anywhere, where no sample is: the other candidates show it. */
@@ -247,12 +251,12 @@ static void notices_one_wrong_element(void **state) {
     (void)state;
     const p2p_op op = parse(shapes[1]);
     const p2p_tensor *dx = &op.t[P2P_AT_conv_bwd_data_dx];
-    ocl_check_operands operands;
+    ocl_checker operands;
     int noticed = 0;
-    assert_int_equal(ocl_check_open(&operands, device, &op), P2P_OK);
+    assert_int_equal(ocl_checker_open(&operands, device, &op), P2P_OK);
     assert_true(passes(&operands, &op));
     for (int64_t c = 0; c < dx->c; c++) {
-        const p2p_binding at = {operands.buffer[operands.result],
+        const p2p_binding at = {operands.buffer[operands.roles.result],
                                 (size_t)p2p_tensor_index(dx, 0, c, 3, 4) * sizeof(float)};
         float kept = 0, wrong;
         bool right = true;
@@ -263,14 +267,14 @@ static void notices_one_wrong_element(void **state) {
         assert_int_equal(module->device.wait(device, ticket), P2P_OK);
         wrong = kept + 1;
         assert_int_equal(module->device.buffer_write(device, at, &wrong, sizeof wrong), P2P_OK);
-        assert_int_equal(ocl_check_result(&operands, &right, why), P2P_OK);
+        assert_int_equal(ocl_checker_result(&operands, &right, why), P2P_OK);
         noticed += !right;
         assert_int_equal(module->device.buffer_write(device, at, &kept, sizeof kept), P2P_OK);
         assert_int_equal(module->device.submit(device, &ticket), P2P_OK);
         assert_int_equal(module->device.wait(device, ticket), P2P_OK);
     }
     assert_int_equal(noticed, dx->c);
-    ocl_check_close(&operands);
+    ocl_checker_close(&operands);
 }
 
 /* ---- What is kept -------------------------------------------------------------------------------------- */
@@ -283,7 +287,7 @@ static void choose(const p2p_op *op, p2p_tune mode, p2p_choice *choice) {
 static void keep(const p2p_op *op, const char *name) {
     ocl_choice choice = {.seconds = 0.25, .default_seconds = 0.5};
     assert_true(ocl_conv_way_parse(name, &choice.way));
-    ocl_choice_keep(device, op, &choice);
+    ocl_kept_put(device, op, &choice);
 }
 
 static void keeps_what_it_measured(void **state) {
@@ -495,22 +499,20 @@ static void stays_within_the_family_asked_for(void **state) {
     setenv("P2P_OPENCL_CONV", "gpu", 1);
     reopen();
     unsetenv("P2P_OPENCL_CONV");
-    ocl_conv_way ways[OCL_MOST_WAYS];
-    int count = 0;
-    assert_int_equal(ocl_conv_list_ways(&device->target, &op, ways, &count), P2P_OK);
-    assert_true(count > 1);
-    for (int i = 1; i < count; i++) assert_int_equal(ways[i].family, OCL_CONV_GPU);
+    ocl_conv_ways ways;
+    assert_int_equal(ocl_conv_list_ways(&device->target, &op, &ways), P2P_OK);
+    assert_true(ways.count > 1);
+    for (int i = 1; i < ways.count; i++) assert_int_equal(ways.way[i].family, OCL_CONV_GPU);
     assert_int_equal(module->device.op_impose(device, &op, "gemm"), P2P_UNSUPPORTED);
 }
 
 static bool lists(const char *text, bool cpu, ocl_conv_family family) {
     const p2p_op op = parse(text);
-    ocl_conv_way ways[OCL_MOST_WAYS];
-    int count = 0;
+    ocl_conv_ways ways;
     bool found = false;
     device->target.cpu = cpu;
-    assert_int_equal(ocl_conv_list_ways(&device->target, &op, ways, &count), P2P_OK);
-    for (int i = 0; i < count; i++) found |= ways[i].family == family;
+    assert_int_equal(ocl_conv_list_ways(&device->target, &op, &ways), P2P_OK);
+    for (int i = 0; i < ways.count; i++) found |= ways.way[i].family == family;
     return found;
 }
 

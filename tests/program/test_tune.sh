@@ -23,7 +23,7 @@ differ() { cmp -s "$1" "$2" && fail "$1 and $2 are the same" || true; }
 expect 0 toys "$p2p" sample-data toys --count 3 --size 32
 
 echo "-- what is kept decides"
-expect 0 "conv_tile" "$p2p" plan "${net[@]}" --device "$device"
+expect 0 "_tile" "$p2p" plan "${net[@]}" --device "$device"
 silent " as measured" "a plan without measurements"
 keep winograd
 expect 0 "winograd" "$p2p" plan "${net[@]}" --device "$device"
@@ -31,7 +31,7 @@ said " as measured" "a plan with measurements"
 expect 0 "winograd" "$p2p" plan "${net[@]}" --device "$device" --mode translate
 for off in "--tune off" --deterministic; do
     # shellcheck disable=SC2086
-    expect 0 "conv_tile" "$p2p" plan "${net[@]}" --device "$device" $off
+    expect 0 "_tile" "$p2p" plan "${net[@]}" --device "$device" $off
     silent "winograd" "p2p plan $off"
 done
 expect 2 "--deterministic contradicts --tune on" "$p2p" plan "${net[@]}" --device "$device" --deterministic --tune on

@@ -63,7 +63,7 @@ enum { P2P_BUDGET_WINOGRAD = 8, P2P_BUDGET_WINOGRAD_DEPTH = 36 };
 enum { P2P_BUDGET_WINOGRAD_BF16 = 4 };
 
 static inline bool p2p_budget_is_winograd(const char *kernel) {
-    return strncmp(kernel, "winograd", 8) == 0;
+    return strncmp(kernel, "winograd", 8) == 0 || strncmp(kernel, "gpu_winograd", 12) == 0;
 }
 
 static inline double p2p_budget_of(p2p_kind kind, p2p_type precision) {

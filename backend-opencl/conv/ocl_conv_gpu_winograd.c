@@ -1,0 +1,319 @@
+/* Plans Winograd convolutions for GPUs: kernels/conv_gpu_winograd.cl transforms,
+ * kernels/conv_gpu_winograd_products.cl multiplies, a matrix product for each point.
+ *
+ * All of it goes through scratch memory, in passes over rows of tiles where one pass would need too much. The
+ * filter is transformed once in each use: one operation only reads it, except in the discriminator, whose
+ * filters change between its uses. Each pass of a filter gradient continues the sums of the one before, so no
+ * bit depends on their number; the parts that its depth falls into, so that there are enough work-groups,
+ * follow from the shape.
+ */
+#include "ocl_conv_gpu_winograd.h"
+
+#include "ocl_conv_shared.h"
+#include "ocl_gpu_tile.h"
+#include "ocl_winograd.h"
+
+#include <stdio.h>
+
+enum {
+    PASS_BYTES = 64 << 20, /* of a pass's arrays, */
+    PASSES_AT_ONCE = 4,    /* of which the device's largest buffer must hold several */
+    MOST_PASSES = 256,     /* of an operation: each has kernels of its own */
+    ENOUGH_GROUPS = 256,   /* of a filter gradient, counted in tiles of 64 x 64, */
+    LEAST_STEPS = 8        /* and of 16 tiles in each of the parts that make them */
+};
+
+typedef struct {
+    ocl_winograd w;
+    int64_t points;
+    int64_t rows, tiles;      /* of a pass: rows of tiles, and tiles */
+    int64_t in_rows, columns; /* input rows; output columns, or channels of dy in whole blocks */
+    int64_t parts;            /* of a filter gradient's depth */
+    ocl_point_arrays inputs, filters, gradients, sums;
+    uint64_t floats; /* of scratch memory */
+} winograd_shape;
+
+/* ---- Shape -------------------------------------------------------------------------------------------- */
+
+static winograd_shape shape_of(const p2p_op *op) {
+    winograd_shape s = {.w = ocl_winograd_of(op, ocl_winograd_outputs(op), 1), .parts = 1};
+    s.points = ocl_winograd_points(&s.w);
+    s.in_rows = s.w.row_blocks * OCL_LANES;
+    s.columns = s.w.vectors * OCL_LANES;
+    return s;
+}
+
+static int64_t passes(const p2p_op *op, const winograd_shape *s) {
+    return ocl_divide_up(op->t[s->w.dst].n * s->w.tiles_h, s->rows);
+}
+
+/* Equal passes, whose arrays of input rows and of columns for each tile take up to PASS_BYTES. */
+static p2p_status divide_rows(const ocl_target *target, const p2p_op *op, winograd_shape *s) {
+    if (s->in_rows + s->columns > OCL_WINOGRAD_MAX_SCRATCH_FLOATS / s->w.tiles_w)
+        return ocl_refuse(target, op, "a row of tiles takes more than 1 GiB of scratch memory");
+    const int64_t rows = op->t[s->w.dst].n * s->w.tiles_h;
+    const int64_t row_bytes = s->points * (s->in_rows + s->columns) * s->w.tiles_w * (int64_t)sizeof(float);
+    const int64_t room = ocl_min(PASS_BYTES, (int64_t)(target->max_alloc_bytes / PASSES_AT_ONCE));
+    s->rows = ocl_min(rows, ocl_max(ocl_divide_up(rows, MOST_PASSES), room / row_bytes));
+    s->rows = ocl_divide_up(rows, ocl_divide_up(rows, s->rows));
+    s->tiles = s->rows * s->w.tiles_w;
+    return P2P_OK;
+}
+
+/* A line between arrays keeps those of all points off the same banks of memory. */
+static ocl_point_arrays reserve(winograd_shape *s, int64_t floats) {
+    const ocl_point_arrays arrays = {s->floats, (uint64_t)(floats + OCL_LANES)};
+    s->floats += arrays.distance * (uint64_t)s->points;
+    return arrays;
+}
+
+static p2p_status set_scratch(const ocl_target *target, const p2p_op *op, const winograd_shape *s,
+                              ocl_plan *plan) {
+    if (s->floats > OCL_WINOGRAD_MAX_SCRATCH_FLOATS || s->floats * sizeof(float) > target->max_alloc_bytes)
+        return ocl_refuse(target, op, "%.0f MiB of scratch memory", (double)s->floats / (1 << 18));
+    plan->answer.scratch_bytes = (size_t)s->floats * sizeof(float);
+    return P2P_OK;
+}
+
+/* All launches from `body` to `end` are repeated for every pass. */
+static void repeat(const p2p_op *op, ocl_plan *plan, const winograd_shape *s, int body, int end) {
+    plan->body_first = body;
+    plan->body_count = end - body;
+    plan->repeats = (int)passes(op, s);
+}
+
+/* ---- Transforms --------------------------------------------------------------------------------------- */
+
+static ocl_launch *add_transform(const ocl_target *target, ocl_plan *plan, const winograd_shape *s,
+                                 const char *kernel, int64_t x, int64_t y) {
+    ocl_launch *launch = ocl_launch_add(target, plan, "winograd.clh", kernel);
+    launch->source[2] = "conv_gpu_winograd.cl";
+    ocl_winograd_options(launch, &s->w);
+    ocl_launch_option(launch, "VECTOR=float");
+    if (s->w.flip) ocl_launch_option(launch, "FLIP");
+    if (s->w.turn) ocl_launch_option(launch, "TURN");
+    ocl_launch_grid(target, launch, x, y, 1);
+    return launch;
+}
+
+static void arg_arrays(ocl_launch *launch, const ocl_point_arrays *arrays) {
+    ocl_arg_scratch(launch, arrays->at);
+    ocl_arg_ulong(launch, arrays->distance);
+}
+
+/* Images, rows and columns of tiles, and the pass's first row. */
+static void arg_rows(ocl_launch *launch, const p2p_op *op, const winograd_shape *s) {
+    ocl_arg_int(launch, op->t[s->w.dst].n);
+    ocl_arg_int(launch, s->w.tiles_h);
+    ocl_arg_int(launch, s->w.tiles_w);
+    ocl_arg_repeat(launch, s->rows);
+}
+
+static void add_input(const ocl_target *target, const p2p_op *op, ocl_plan *plan, const winograd_shape *s) {
+    ocl_launch *launch =
+        add_transform(target, plan, s, "conv_gpu_winograd_input", s->tiles * OCL_LANES, s->w.row_blocks);
+    ocl_conv_arg_activation(launch, op, s->w.src);
+    arg_arrays(launch, &s->inputs);
+    ocl_arg_int(launch, s->tiles);
+    ocl_arg_int(launch, s->w.src_h);
+    ocl_arg_int(launch, s->w.src_w);
+    arg_rows(launch, op, s);
+}
+
+/* Blocks of the filter as it is stored: outer, inner. */
+static void arg_filter_blocks(ocl_launch *launch, const p2p_op *op, const winograd_shape *s) {
+    const int64_t src_blocks = ocl_blocks(op->t[s->w.src].c), dst_blocks = ocl_blocks(op->t[s->w.dst].c);
+    ocl_arg_int(launch, s->w.turn ? src_blocks : dst_blocks);
+    ocl_arg_int(launch, s->w.turn ? dst_blocks : src_blocks);
+}
+
+/* Pairs of channels in whole blocks. */
+static int64_t channel_pairs(const p2p_op *op, const winograd_shape *s) {
+    return ocl_blocks(op->t[s->w.src].c) * ocl_blocks(op->t[s->w.dst].c) * OCL_LANES * OCL_LANES;
+}
+
+static int64_t phases(const winograd_shape *s) {
+    return s->w.step_in * s->w.step_in * s->w.step_out * s->w.step_out;
+}
+
+static void add_filter(const ocl_target *target, const p2p_op *op, ocl_plan *plan, const winograd_shape *s) {
+    ocl_launch *launch =
+        add_transform(target, plan, s, "conv_gpu_winograd_filter", channel_pairs(op, s), phases(s));
+    ocl_arg_operand(launch, s->w.filter);
+    arg_arrays(launch, &s->filters);
+    arg_filter_blocks(launch, op, s);
+}
+
+static void add_output(const ocl_target *target, const p2p_op *op, ocl_plan *plan, const winograd_shape *s) {
+    ocl_launch *launch =
+        add_transform(target, plan, s, "conv_gpu_winograd_output", s->tiles * OCL_LANES, s->w.vectors);
+    arg_arrays(launch, &s->sums);
+    ocl_arg_optional(launch, op, s->w.bias, s->w.filter);
+    ocl_conv_arg_activation(launch, op, s->w.dst);
+    ocl_arg_int(launch, s->tiles);
+    ocl_arg_int(launch, s->w.dst_h);
+    ocl_arg_int(launch, s->w.dst_w);
+    arg_rows(launch, op, s);
+    ocl_arg_int(launch, op->act);
+    ocl_arg_float(launch, op->slope);
+    ocl_arg_int(launch, ocl_accumulates(op, s->w.dst));
+}
+
+static void add_gradient(const ocl_target *target, const p2p_op *op, ocl_plan *plan,
+                         const winograd_shape *s) {
+    ocl_launch *launch =
+        add_transform(target, plan, s, "conv_gpu_winograd_gradient", s->tiles * OCL_LANES, s->w.vectors);
+    ocl_conv_arg_activation(launch, op, s->w.dst);
+    arg_arrays(launch, &s->gradients);
+    ocl_arg_int(launch, s->tiles);
+    arg_rows(launch, op, s);
+}
+
+static void add_filter_sums(const ocl_target *target, const p2p_op *op, ocl_plan *plan,
+                            const winograd_shape *s) {
+    ocl_launch *launch =
+        add_transform(target, plan, s, "conv_gpu_winograd_filter_sums", channel_pairs(op, s), phases(s));
+    arg_arrays(launch, &s->sums);
+    ocl_arg_int(launch, s->parts);
+    ocl_arg_operand(launch, s->w.filter);
+    arg_filter_blocks(launch, op, s);
+    ocl_arg_int(launch, ocl_accumulates(op, s->w.filter));
+}
+
+/* ---- Products ----------------------------------------------------------------------------------------- */
+
+/* Of the passes of a filter gradient rows are input rows, and tiles are summed; else rows are tiles. */
+static ocl_gpu_product product_of(const p2p_op *op, const winograd_shape *s) {
+    const bool gradient = op->kind == P2P_KIND_conv_bwd_filter;
+    return (ocl_gpu_product){gradient ? s->in_rows : s->tiles, s->columns, s->points * s->parts};
+}
+
+static p2p_status choose_tile(const ocl_target *target, const p2p_op *op, const ocl_gpu_product *product,
+                              const ocl_gpu_tile **tile) {
+    const bool named = target->variant && target->variant[0];
+    *tile = named ? ocl_gpu_tile_named(target, target->variant) : ocl_gpu_tile_cheapest(target, product);
+    if (*tile) return P2P_OK;
+    return ocl_refuse(target, op, "'%s' is no tile that the device has room for",
+                      named ? target->variant : "");
+}
+
+static p2p_status add_products(const ocl_target *target, const p2p_op *op, ocl_plan *plan,
+                               const winograd_shape *s, const ocl_gpu_tile **tile) {
+    const bool gradient = op->kind == P2P_KIND_conv_bwd_filter;
+    const ocl_gpu_product product = product_of(op, s);
+    P2P_TRY(choose_tile(target, op, &product, tile));
+    ocl_launch *launch = ocl_launch_add(target, plan, "gpu_tile.clh", "conv_gpu_winograd_products");
+    launch->source[2] = "conv_gpu_winograd_products.cl";
+    ocl_gpu_tile_launch(target, launch, *tile, &product);
+    if (!gradient) ocl_launch_option(launch, "A_SUMMED");
+    if (!gradient && s->w.turn) ocl_launch_option(launch, "B_SUMMED");
+    arg_arrays(launch, &s->inputs);
+    arg_arrays(launch, gradient ? &s->gradients : &s->filters);
+    arg_arrays(launch, &s->sums);
+    ocl_arg_int(launch, product.rows);
+    ocl_arg_int(launch, s->columns);
+    ocl_arg_int(launch, gradient ? s->tiles : s->in_rows);
+    ocl_arg_int(launch, s->parts);
+    ocl_arg_repeat(launch, gradient);
+    return P2P_OK;
+}
+
+/* ---- Planning ----------------------------------------------------------------------------------------- */
+
+static p2p_status plan_forward(const ocl_target *target, const p2p_op *op, winograd_shape *s, ocl_plan *plan,
+                               const ocl_gpu_tile **tile) {
+    P2P_TRY(divide_rows(target, op, s));
+    s->filters = reserve(s, s->in_rows * s->columns);
+    s->inputs = reserve(s, s->in_rows * s->tiles);
+    s->sums = reserve(s, s->columns * s->tiles);
+    P2P_TRY(set_scratch(target, op, s, plan));
+    add_filter(target, op, plan, s);
+    add_input(target, op, plan, s);
+    P2P_TRY(add_products(target, op, plan, s, tile));
+    add_output(target, op, plan, s);
+    repeat(op, plan, s, 1, plan->launch_count);
+    return P2P_OK;
+}
+
+/* Parts of a depth of `tiles`, so that a large device has work-groups enough. */
+static int64_t parts_of(const winograd_shape *s) {
+    enum { TILE = 64 };
+    const int64_t groups = ocl_divide_up(s->in_rows, TILE) * ocl_divide_up(s->columns, TILE) * s->points;
+    const int64_t most = s->tiles / (LEAST_STEPS * OCL_GPU_DEPTH);
+    return ocl_max(1, ocl_min(most, ocl_divide_up(ENOUGH_GROUPS, groups)));
+}
+
+static p2p_status plan_filter_gradient(const ocl_target *target, const p2p_op *op, winograd_shape *s,
+                                       ocl_plan *plan, const ocl_gpu_tile **tile) {
+    P2P_TRY(divide_rows(target, op, s));
+    s->parts = parts_of(s);
+    s->inputs = reserve(s, s->in_rows * s->tiles);
+    s->gradients = reserve(s, s->columns * s->tiles);
+    s->sums = reserve(s, s->in_rows * s->columns * s->parts);
+    P2P_TRY(set_scratch(target, op, s, plan));
+    add_input(target, op, plan, s);
+    add_gradient(target, op, plan, s);
+    P2P_TRY(add_products(target, op, plan, s, tile));
+    repeat(op, plan, s, 0, plan->launch_count);
+    add_filter_sums(target, op, plan, s);
+    return P2P_OK;
+}
+
+p2p_status ocl_plan_conv_gpu_winograd(const ocl_target *target, const p2p_op *op, ocl_plan *plan) {
+    const ocl_gpu_tile *tile = NULL;
+    P2P_TRY(ocl_winograd_check(target, op));
+    winograd_shape s = shape_of(op);
+    P2P_TRY(op->kind == P2P_KIND_conv_bwd_filter ? plan_filter_gradient(target, op, &s, plan, &tile)
+                                                 : plan_forward(target, op, &s, plan, &tile));
+    snprintf(plan->answer.kernel, sizeof plan->answer.kernel, "gpu_winograd F(%d,%d) %dx%d in %d",
+             (int)s.w.outputs, (int)s.w.taps, ocl_gpu_tile_m(tile), ocl_gpu_tile_n(tile), plan->repeats);
+    return P2P_OK;
+}
+
+int ocl_conv_gpu_winograd_variants(const ocl_target *target, const p2p_op *op,
+                                   ocl_variant_name names[OCL_MOST_VARIANTS]) {
+    if (!ocl_winograd_suits(target, op)) return 0;
+    winograd_shape s = shape_of(op);
+    if (divide_rows(target, op, &s) != P2P_OK) return 0;
+    if (op->kind == P2P_KIND_conv_bwd_filter) s.parts = parts_of(&s);
+    const ocl_gpu_product product = product_of(op, &s);
+    return ocl_gpu_tile_names(target, &product, OCL_MOST_VARIANTS, names);
+}
+
+/* ---- Choice ------------------------------------------------------------------------------------------- */
+
+/* Multiplications and additions that a GPU does while it moves a byte: 20 of the 30 to 40 of its data sheet
+ * in fp32, as tiles reach a smaller share of its arithmetic than copies of its memory. */
+enum { FLOPS_PER_BYTE = 20, MARGIN_PERCENT = 110 };
+
+/* The convolution as products of its own, without the zeros that 4x4 taps with stride 2 would meet. */
+static double direct_flops(const p2p_op *op, int64_t images) {
+    const ocl_winograd w = ocl_winograd_of(op, 1, 1);
+    const int64_t taps = OCL_WINOGRAD_TAPS * OCL_WINOGRAD_TAPS, positions = images * w.tiles_h * w.tiles_w;
+    const int64_t src = ocl_blocks(op->t[w.src].c) * OCL_LANES, dst = op->t[w.dst].c;
+    const int64_t out_phases = w.step_out * w.step_out;
+    const bool gradient = op->kind == P2P_KIND_conv_bwd_filter;
+    const ocl_gpu_product product =
+        gradient ? (ocl_gpu_product){src * taps, dst, 1} : (ocl_gpu_product){positions, dst, out_phases};
+    return 2 * ocl_gpu_product_cost(&product) * (double)(gradient ? positions : src * taps / out_phases);
+}
+
+/* What the transforms write and read, all of it to memory and back. */
+static double transform_bytes(const winograd_shape *s) {
+    const double inputs = (double)(s->in_rows * s->tiles), results = (double)(s->columns * s->tiles);
+    const double filters = (double)(s->in_rows * s->columns * s->parts);
+    return 2 * (double)s->points * (inputs + results + filters) * sizeof(float);
+}
+
+bool ocl_conv_gpu_winograd_pays(const ocl_target *target, const p2p_op *op) {
+    if (!ocl_winograd_suits(target, op)) return false;
+    if (target->winograd == OCL_WINOGRAD_ALWAYS) return true;
+    winograd_shape s = shape_of(op);
+    const int64_t images = ocl_winograd_images(op, &s.w);
+    s.tiles = images * s.w.tiles_h * s.w.tiles_w;
+    const bool gradient = op->kind == P2P_KIND_conv_bwd_filter;
+    const ocl_gpu_product product = product_of(op, &s);
+    const double flops = 2 * ocl_gpu_product_cost(&product) * (double)(gradient ? s.tiles : s.in_rows);
+    const double cost = flops + FLOPS_PER_BYTE * transform_bytes(&s);
+    return cost * MARGIN_PERCENT < direct_flops(op, images) * 100;
+}

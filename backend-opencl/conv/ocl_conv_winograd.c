@@ -1,0 +1,307 @@
+/* Plans Winograd convolutions for CPU devices: kernels/conv_winograd_input.cl and conv_winograd_products.cl,
+ * and for filter gradients conv_winograd_filter.cl.
+ *
+ * F(OUTPUTS, TAPS) of winograd.clh: TAPS are those of one phase of the stride. Passes over the rows of tiles
+ * transform the input, then multiply, each so small that what one launch writes is still in a cache when the
+ * next reads it. The filter is transformed piece by piece where it is multiplied, and never stored: no
+ * derived filter is requested. A filter gradient's passes add up, so its bits depend on their number, which
+ * follows from the shape; nothing else depends on these choices.
+ *
+ * In bf16 the kernels are the same, between transforms in float32. F(3x3, 2x2) alone: its factors of 1 and
+ * 1/2 lose nothing that rounding to bf16 leaves. So a filter with stride 1 is cut into four of 2x2 taps.
+ */
+#include "ocl_conv_winograd.h"
+
+#include "ocl_conv_shared.h"
+#include "ocl_winograd.h"
+
+#include <stdio.h>
+
+enum {
+    VECTOR_BYTES = OCL_LANES * sizeof(float),
+    PASS_BYTES = 16 << 20,      /* of a pass's inputs and sums; each pass transforms the filter */
+    SUMS_BYTES = 600 << 10,     /* of a work-item's sums, */
+    CHUNK_BYTES = 160 << 10,    /* and of the filters that it transforms at a time */
+    MOST_PASSES = 256,          /* of an operation: each has kernels of its own */
+    GRADIENT_BYTES = 450 << 10, /* of what a work-item of a filter gradient goes through */
+    UNIT_ITEMS = 4,             /* work-items of the products for each thread, where tiles allow */
+    BF16_OUTPUTS = 3,           /* of a tile, in each direction, */
+    BF16_PARTS = 2              /* and of a filter with stride 1 */
+};
+
+/* A convolution in the terms of the kernels. */
+typedef struct {
+    ocl_winograd w;
+    bool bf16;
+    int64_t words;   /* of a block of 16 input rows of a tile */
+    int64_t columns; /* of tiles; in a bf16 filter gradient, whose words hold pairs of tiles, of such pairs */
+    int64_t vecs, groups, tile;
+    int64_t rows, tiles;        /* of a pass: rows of tiles, and tiles rounded up */
+    int64_t tiles_each, shares; /* of a work-item of the products, and how many shares of a pass that makes */
+    int64_t chunk;              /* blocks of 16 input rows whose filters are transformed at a time */
+    ocl_point_arrays inputs, gradients;
+    uint64_t sums;   /* of the products: floats from the start of scratch memory */
+    uint64_t floats; /* of scratch memory */
+} winograd_shape;
+
+static winograd_shape shape_of(const p2p_op *op) {
+    const bool bf16 = op->math == P2P_MATH_bf16, gradient = op->kind == P2P_KIND_conv_bwd_filter;
+    const bool cut = bf16 && ocl_stride(op) == 1;
+    winograd_shape s = {
+        .w = ocl_winograd_of(op, bf16 ? BF16_OUTPUTS : ocl_winograd_outputs(op), cut ? BF16_PARTS : 1),
+        .bf16 = bf16,
+        .words = bf16 && !gradient ? OCL_LANES / 2 : OCL_LANES};
+    s.columns = bf16 && gradient ? ocl_divide_up(s.w.tiles_w, 2) : s.w.tiles_w;
+    return s;
+}
+
+/* ---- Tiles and passes --------------------------------------------------------------------------------- */
+
+/* Sums of 16 floats that stay in registers beside the operands: of 32 registers of that width, else of 16
+ * narrower ones. */
+static int64_t accumulators(const ocl_target *target) {
+    return target->vector_width >= 16 ? 24 : target->vector_width >= 8 ? 6 : 3;
+}
+
+/* The tiles of a register tile for `tiles` of them: time goes with multiplications or with loads, whichever
+ * are more, and some twelve sums must be on their way. */
+static int64_t choose_tile(const ocl_target *target, int64_t tiles, int64_t vecs) {
+    int64_t best = 1, least = INT64_MAX;
+    for (int64_t tile = accumulators(target) / vecs; tile >= 1; tile--) {
+        const int64_t cost = ocl_divide_up(tiles, tile) * ocl_max(ocl_max(tile * vecs, tile + vecs), 12);
+        if (cost >= least) continue;
+        least = cost;
+        best = tile;
+    }
+    return best;
+}
+
+static ocl_point_arrays reserve(winograd_shape *s, int64_t floats) {
+    /* A line between arrays, so that those of all points don't meet in the same sets of a cache. */
+    const ocl_point_arrays arrays = {s->floats, (uint64_t)(floats + OCL_LANES)};
+    s->floats += arrays.distance * (uint64_t)ocl_winograd_points(&s->w);
+    return arrays;
+}
+
+/* Divides the rows of tiles into equal passes of about `bytes` of arrays, `tile_bytes` for each tile. */
+static void divide_rows(const ocl_target *target, const p2p_op *op, winograd_shape *s, int64_t bytes,
+                        int64_t tile_bytes) {
+    const int64_t rows = op->t[s->w.dst].n * s->w.tiles_h;
+    s->vecs = s->w.vectors > 1 && accumulators(target) >= 6 ? 2 : 1;
+    s->groups = ocl_divide_up(s->w.vectors, s->vecs);
+    s->rows = ocl_max(ocl_divide_up(rows, MOST_PASSES), bytes / (tile_bytes * s->columns));
+    s->rows = ocl_min(s->rows, rows);
+    s->rows = ocl_divide_up(rows, ocl_divide_up(rows, s->rows));
+}
+
+static p2p_status set_scratch(const ocl_target *target, const p2p_op *op, ocl_plan *plan,
+                              const winograd_shape *s) {
+    if (s->floats > OCL_WINOGRAD_MAX_SCRATCH_FLOATS)
+        return ocl_refuse(target, op, "more than 1 GiB of scratch memory");
+    plan->answer.scratch_bytes = (size_t)s->floats * sizeof(float);
+    return P2P_OK;
+}
+
+/* All launches from `body` on are repeated for every pass. */
+static void finish(const p2p_op *op, ocl_plan *plan, const winograd_shape *s, int body) {
+    plan->body_first = body;
+    plan->body_count = plan->launch_count - body;
+    plan->repeats = (int)ocl_divide_up(op->t[s->w.dst].n * s->w.tiles_h, s->rows);
+    snprintf(plan->answer.kernel, sizeof plan->answer.kernel, "winograd%s F(%d,%d) %dx%d in %d",
+             s->bf16 ? " bf16" : "", (int)s->w.outputs, (int)s->w.taps, (int)s->tile, (int)s->vecs,
+             plan->repeats);
+}
+
+/* The tiles of a forward convolution or data gradient, the chunks of its filter, and the scratch memory. */
+static void lay_out(const ocl_target *target, winograd_shape *s) {
+    const int64_t all = s->rows * s->columns, sum_bytes = ocl_winograd_points(&s->w) * s->vecs * VECTOR_BYTES;
+    s->tile = choose_tile(target, all, s->vecs);
+    s->tiles = ocl_divide_up(all, s->tile) * s->tile;
+    int64_t shares = ocl_divide_up(s->tiles * sum_bytes, SUMS_BYTES);
+    while (shares * s->groups < UNIT_ITEMS * target->compute_units && shares * s->tile < s->tiles) shares++;
+    s->tiles_each = ocl_divide_up(ocl_divide_up(s->tiles, shares), s->tile) * s->tile;
+    s->shares = ocl_divide_up(s->tiles, s->tiles_each);
+    s->chunk = ocl_max(1, CHUNK_BYTES / (OCL_LANES * sum_bytes));
+    s->chunk = ocl_min(s->chunk, s->w.row_blocks);
+    s->inputs = reserve(s, s->w.row_blocks * s->tiles * s->words);
+    s->sums = s->floats;
+    s->floats += (uint64_t)(s->groups * s->shares * ocl_winograd_points(&s->w) *
+                            (s->tiles_each * s->vecs + 1) * OCL_LANES);
+}
+
+/* ---- Launches ----------------------------------------------------------------------------------------- */
+
+static void arg_arrays(ocl_launch *launch, const ocl_point_arrays *arrays) {
+    ocl_arg_scratch(launch, arrays->at);
+    ocl_arg_ulong(launch, arrays->distance);
+}
+
+static ocl_launch *add_transform(const ocl_target *target, ocl_plan *plan, const winograd_shape *s,
+                                 const char *source, const char *kernel, int64_t x, int64_t y) {
+    ocl_launch *launch = ocl_conv_launch_cpu(target, plan, "winograd.clh", kernel, x, y, 1);
+    if (s->bf16) {
+        launch->source[3] = "bf16.clh";
+        ocl_bf16_options(target, launch);
+        if (s->words == OCL_LANES) ocl_launch_option(launch, "TILE_PAIRS");
+    }
+    launch->source[s->bf16 ? 4 : 3] = source;
+    ocl_winograd_options(launch, &s->w);
+    return launch;
+}
+
+/* What the input's transform doesn't depend on. */
+static void option_outputs(ocl_launch *launch, const winograd_shape *s) {
+    ocl_launch_option(launch, "VECS=%d", (int)s->vecs);
+    if (s->w.flip) ocl_launch_option(launch, "FLIP");
+    if (s->w.turn) ocl_launch_option(launch, "TURN");
+}
+
+/* Images, rows and columns of tiles, and the pass's first row. */
+static void arg_rows(ocl_launch *launch, const p2p_op *op, const winograd_shape *s) {
+    ocl_arg_int(launch, op->t[s->w.dst].n);
+    ocl_arg_int(launch, s->w.tiles_h);
+    ocl_arg_int(launch, s->columns);
+    ocl_arg_repeat(launch, s->rows);
+}
+
+static void add_input(const ocl_target *target, const p2p_op *op, ocl_plan *plan, const winograd_shape *s) {
+    ocl_launch *launch = add_transform(target, plan, s, "conv_winograd_input.cl", "conv_winograd_input",
+                                       s->rows, ocl_blocks(op->t[s->w.src].c));
+    ocl_conv_arg_activation(launch, op, s->w.src);
+    arg_arrays(launch, &s->inputs);
+    ocl_arg_int(launch, s->tiles);
+    ocl_arg_int(launch, s->w.src_h);
+    ocl_arg_int(launch, s->w.src_w);
+    arg_rows(launch, op, s);
+}
+
+static void add_products(const ocl_target *target, const p2p_op *op, ocl_plan *plan,
+                         const winograd_shape *s) {
+    ocl_launch *launch = add_transform(target, plan, s, "conv_winograd_products.cl", "conv_winograd_products",
+                                       s->shares, s->groups);
+    option_outputs(launch, s);
+    ocl_launch_option(launch, "TILE=%d", (int)s->tile);
+    ocl_launch_option(launch, "CHUNK=%d", (int)s->chunk);
+    arg_arrays(launch, &s->inputs);
+    ocl_arg_operand(launch, s->w.filter);
+    ocl_arg_scratch(launch, s->sums);
+    ocl_arg_int(launch, s->w.row_blocks);
+    ocl_arg_int(launch, ocl_blocks(op->t[s->w.dst].c));
+    ocl_arg_int(launch, s->tiles);
+    ocl_arg_int(launch, s->tiles_each);
+    ocl_arg_optional(launch, op, s->w.bias, s->w.filter);
+    ocl_conv_arg_activation(launch, op, s->w.dst);
+    ocl_arg_int(launch, s->w.dst_h);
+    ocl_arg_int(launch, s->w.dst_w);
+    arg_rows(launch, op, s);
+    ocl_arg_int(launch, s->rows);
+    ocl_arg_int(launch, op->act);
+    ocl_arg_float(launch, op->slope);
+    ocl_arg_int(launch, ocl_accumulates(op, s->w.dst));
+}
+
+static p2p_status plan_forward(const ocl_target *target, const p2p_op *op, ocl_plan *plan) {
+    winograd_shape s = shape_of(op);
+    divide_rows(target, op, &s, PASS_BYTES,
+                ocl_winograd_points(&s.w) * (s.w.row_blocks * s.words / OCL_LANES + s.w.vectors) *
+                    VECTOR_BYTES);
+    lay_out(target, &s);
+    P2P_TRY(set_scratch(target, op, plan, &s));
+    add_input(target, op, plan, &s);
+    add_products(target, op, plan, &s);
+    finish(op, plan, &s, 0);
+    return P2P_OK;
+}
+
+/* ---- Filter gradient ---------------------------------------------------------------------------------- */
+
+static void add_gradient(const ocl_target *target, const p2p_op *op, ocl_plan *plan,
+                         const winograd_shape *s) {
+    ocl_launch *launch = add_transform(target, plan, s, "conv_winograd_filter.cl", "conv_winograd_gradient",
+                                       s->rows, s->groups);
+    option_outputs(launch, s);
+    ocl_launch_option(launch, "ROWS=%d", (int)s->tile);
+    ocl_conv_arg_activation(launch, op, s->w.dst);
+    arg_arrays(launch, &s->gradients);
+    ocl_arg_int(launch, s->tiles);
+    arg_rows(launch, op, s);
+}
+
+static void add_filter_sums(const ocl_target *target, const p2p_op *op, ocl_plan *plan,
+                            const winograd_shape *s) {
+    ocl_launch *launch = add_transform(target, plan, s, "conv_winograd_filter.cl",
+                                       "conv_winograd_filter_sums", s->w.row_blocks, s->groups);
+    option_outputs(launch, s);
+    ocl_launch_option(launch, "ROWS=%d", (int)s->tile);
+    arg_arrays(launch, &s->inputs);
+    arg_arrays(launch, &s->gradients);
+    ocl_arg_int(launch, s->tiles);
+    ocl_arg_operand(launch, s->w.filter);
+    ocl_arg_int(launch, s->w.vectors);
+    ocl_arg_int(launch, ocl_accumulates(op, s->w.filter));
+    ocl_arg_repeat(launch, 1);
+    arg_rows(launch, op, s);
+}
+
+static p2p_status plan_filter_gradient(const ocl_target *target, const p2p_op *op, ocl_plan *plan) {
+    winograd_shape s = shape_of(op);
+    divide_rows(target, op, &s, GRADIENT_BYTES, ocl_winograd_points(&s.w) * 3 * VECTOR_BYTES);
+    s.tiles = s.rows * s.columns;
+    s.inputs = reserve(&s, s.w.row_blocks * s.tiles * s.words);
+    s.gradients = reserve(&s, s.groups * s.tiles * s.vecs * OCL_LANES);
+    s.tile = OCL_LANES;
+    while (s.tile > 1 && s.tile * s.vecs > ocl_min(16, accumulators(target))) s.tile /= 2;
+    P2P_TRY(set_scratch(target, op, plan, &s));
+    add_input(target, op, plan, &s);
+    add_gradient(target, op, plan, &s);
+    add_filter_sums(target, op, plan, &s);
+    finish(op, plan, &s, 0);
+    return P2P_OK;
+}
+
+/* ---- Planning ----------------------------------------------------------------------------------------- */
+
+p2p_status ocl_plan_conv_winograd(const ocl_target *target, const p2p_op *op, ocl_plan *plan) {
+    P2P_TRY(ocl_winograd_check(target, op));
+    return op->kind == P2P_KIND_conv_bwd_filter ? plan_filter_gradient(target, op, plan)
+                                                : plan_forward(target, op, plan);
+}
+
+/* ---- Choice ------------------------------------------------------------------------------------------- */
+
+/* Cycles that a vector of 16 words takes, in fp32 and bf16: one multiplied and added with vectors of 16
+ * floats; one that a transform writes and the products read, which streams through the outer caches; one of a
+ * transformed filter, also where it is transposed first, and of the sums of filter gradients, which stay in
+ * the inner ones. Measured on a Zen 5, where all convolutions multiply at 93 % of the peak, two vectors in a
+ * cycle. */
+typedef struct {
+    double multiply, streamed, filter, turned, sums;
+} vector_costs;
+
+enum { MARGIN_PERCENT = 110 };
+
+static const vector_costs costs[2] = {{0.54, 22, 6, 9, 6}, {0.54, 16, 4, 8, 12}};
+
+bool ocl_conv_winograd_pays(const ocl_target *target, const p2p_op *op) {
+    if (!ocl_winograd_suits(target, op)) return false;
+    if (target->winograd == OCL_WINOGRAD_ALWAYS) return true;
+    const winograd_shape s = shape_of(op);
+    const bool gradient = op->kind == P2P_KIND_conv_bwd_filter;
+    const vector_costs *c = &costs[s.bf16];
+    const double multiply = c->multiply * (target->vector_width >= 16  ? 1
+                                           : target->vector_width >= 8 ? 2
+                                                                       : 4);
+    const double numbers = s.bf16 ? 2 : 1; /* in a word */
+    const int64_t images = ocl_winograd_images(op, &s.w);
+    const double tiles = (double)(images * s.w.tiles_h * s.w.tiles_w),
+                 points = (double)ocl_winograd_points(&s.w);
+    const double rows = (double)(s.w.row_blocks * OCL_LANES), vectors = (double)s.w.vectors;
+    const double products = points * rows * vectors * tiles / numbers;
+    const double filters = points * rows * vectors / (gradient ? 1 : numbers);
+    const double transformed = points * (rows / OCL_LANES + vectors) * tiles / numbers;
+    const double filter = gradient ? c->sums : s.w.turn ? c->turned : c->filter;
+    const double cost = products * multiply + filters * filter + transformed * c->streamed;
+    const double flops = p2p_op_flops(op) * (double)images / (double)op->t[s.w.dst].n;
+    const double direct_cost = flops / (2 * OCL_LANES * numbers) * multiply;
+    return cost * MARGIN_PERCENT < direct_cost * 100;
+}

@@ -1,0 +1,17 @@
+/* Ways of computing a convolution by name: a family and one of its variants. */
+#ifndef OCL_WAY_H
+#define OCL_WAY_H
+
+#include "plan/ocl_target.h"
+
+const char *ocl_conv_family_name(ocl_conv_family family);
+
+/* The family of that name, "auto" included; OCL_CONV_FAMILIES where there is none. `length` bytes of text. */
+ocl_conv_family ocl_conv_family_named(const char *text, size_t length);
+
+/* "" for the choice by arithmetic, "gpu", "gpu:64x64". print writes at most P2P_CHOICE_NAME bytes. parse
+ * returns false for a text that names no family or has a longer variant than there may be. */
+void ocl_conv_way_print(const ocl_conv_way *way, char name[P2P_CHOICE_NAME]);
+bool ocl_conv_way_parse(const char *name, ocl_conv_way *way);
+
+#endif

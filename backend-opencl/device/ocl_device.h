@@ -1,0 +1,70 @@
+/* A device of the OpenCL backend: one context and one in-order queue, because contexts that span devices
+ * serialise them in some drivers. Commands leave no events behind except one per submission. What planners
+ * need of a device is in its ocl_target.
+ */
+#ifndef OCL_DEVICE_H
+#define OCL_DEVICE_H
+
+#include "ocl_environment.h"
+
+#include "plan/ocl_target.h"
+
+#include <CL/cl.h>
+
+/* Host services, set at the module's entry. */
+extern const p2p_host *ocl_host;
+
+enum {
+    OCL_ALIGNMENT = 64,     /* bytes; a vector of 16 floats, and a cache line */
+    OCL_SLACK = 64,         /* every buffer is this much longer, so that a vector load may pass the end */
+    OCL_IN_FLIGHT = 16,     /* submissions that may be unfinished */
+    OCL_MARKS = 4,          /* and seconds of work, as ocl_queue.c estimates them */
+    OCL_FLUSH_INTERVAL = 32 /* launches between two flushes */
+};
+
+typedef struct ocl_program ocl_program;
+typedef struct ocl_warm ocl_warm;
+typedef struct ocl_tuning ocl_tuning;
+
+struct p2p_be_buffer {
+    cl_mem memory;
+    size_t bytes;
+};
+
+/* The work that a queue may hold (ocl_queue.c). */
+typedef struct {
+    double flops_per_second; /* reached by any device of this size and clock */
+    double launch_seconds;   /* of one launch, at most */
+    double timeout;          /* seconds that a wait may take; 0: any */
+} ocl_queue_limits;
+
+struct p2p_be_device {
+    cl_device_id id;
+    cl_context context;
+    cl_command_queue queue;
+    p2p_device_info info;
+    ocl_environment environment; /* as it was when the device was opened */
+    ocl_target target;
+    ocl_tuning *tuning;         /* verdicts and choices, of the room tune/; NULL: none */
+    ocl_program *programs;      /* built so far, newest first */
+    bool keeps_programs;        /* on disk, between runs */
+    char platform_version[128]; /* CL_PLATFORM_VERSION */
+    ocl_warm *warm;             /* matrix products that have run once, newest first */
+    size_t allocated_bytes;
+    int unflushed; /* launches since the last flush */
+    bool lost;
+    bool bf16_tested;
+    p2p_ticket last_ticket;
+    /* The event of ticket t is in_flight[t % OCL_IN_FLIGHT]; NULL once it is done. */
+    cl_event in_flight[OCL_IN_FLIGHT];
+    ocl_queue_limits limits;
+    double unmarked_seconds; /* of work enqueued since the last mark, by estimate */
+    unsigned marks; /* set so far; mark[m % OCL_MARKS] is the m-th, NULL when it is known to be done */
+    cl_event mark[OCL_MARKS];
+};
+
+p2p_status ocl_device_open(int index, p2p_be_device **device);
+/* Releases all but device->tuning. */
+void ocl_device_close(p2p_be_device *device);
+
+#endif

@@ -1,0 +1,38 @@
+/* The environment variables of the backend: the one place that reads and parses them. README.md describes
+ * each.
+ */
+#ifndef OCL_ENVIRONMENT_H
+#define OCL_ENVIRONMENT_H
+
+#include "plan/ocl_target.h"
+
+typedef enum { OCL_BF16_AUTO, OCL_BF16_FORCE_PORTABLE, OCL_BF16_OFF, OCL_BF16_USES } ocl_bf16_use;
+typedef enum { OCL_CACHE_AUTO, OCL_CACHE_ON, OCL_CACHE_OFF, OCL_CACHE_USES } ocl_cache_use;
+
+enum { OCL_FAIL_BYTES = 1024, OCL_PROBLEM_BYTES = 1280 };
+
+typedef struct {
+    ocl_bf16_use bf16;               /* P2P_OPENCL_BF16 */
+    int vector_width;                /* P2P_OPENCL_VECTOR_WIDTH; 0: the device's */
+    ocl_conv_family family;          /* P2P_OPENCL_CONV */
+    ocl_variant_name variant;        /* P2P_OPENCL_VARIANT: of that family, or "#3"; "": none */
+    ocl_winograd_use winograd;       /* P2P_OPENCL_WINOGRAD */
+    bool treat_as_gpu;               /* P2P_OPENCL_TREAT_AS */
+    double launch_seconds;           /* P2P_OPENCL_LAUNCH_MS */
+    double timeout;                  /* P2P_OPENCL_TIMEOUT, seconds; 0: any */
+    ocl_cache_use cache;             /* P2P_OPENCL_CACHE */
+    char fail[OCL_FAIL_BYTES];       /* P2P_OPENCL_FAIL: names with commas between */
+    char problem[OCL_PROBLEM_BYTES]; /* the first variable with a value that makes no sense; "": none */
+} ocl_environment;
+
+/* A variable that is not set, is empty or makes no sense has its default. */
+ocl_environment ocl_environment_read(void);
+
+/* Whether P2P_OPENCL_FAIL has the name of a family or a way ("direct:1x1x8x2"). */
+bool ocl_environment_fails(const ocl_environment *environment, const char *name);
+
+/* Whether kernels of a device run in a CPU's ways. A CPU runs in a GPU's with a family for GPUs, or
+ * P2P_OPENCL_TREAT_AS=gpu: groups of several work-items, activations in bf16. */
+bool ocl_environment_acts_as_cpu(const ocl_environment *environment, p2p_device_type type);
+
+#endif

@@ -1,0 +1,68 @@
+/* The kernel that does nothing but multiply and add: kernels/peak.cl. See peak_create of p2p_backend.h. It is
+ * the denominator of `p2p bench`; no operation uses it.
+ */
+#include "ocl_peak.h"
+
+#include "ocl_bf16.h"
+#include "ocl_error.h"
+#include "ocl_op.h"
+
+#include "plan/ocl_plan.h"
+
+#include <stdio.h>
+
+enum {
+    CPU_ITEMS = 4096, /* one to a group: far more than cores, so that all finish at about the same time */
+    GPU_ITEMS = 1 << 17,
+    /* Sums in flight; with their two factors they fit 16 registers, and cover any latency. */
+    CHAINS = 12,
+    CHAINS_BF16 = 15 /* the products of pairs take longer; 32 registers, and exact counts up to here */
+};
+
+/* A descriptor with one operand, the counts; nothing of its kind is carried out. */
+static p2p_op op_of_counts(int items) {
+    p2p_op op = {.kind = P2P_KIND_broadcast};
+    op.t[P2P_AT_broadcast_y] = p2p_tensor_flat(P2P_TYPE_f32, items);
+    return op;
+}
+
+static p2p_status check_type(p2p_be_device *device, p2p_type type) {
+    if (type == P2P_TYPE_f32) return P2P_OK;
+    if (type == P2P_TYPE_bf16 && ocl_bf16_multiplies(&device->target)) return ocl_bf16_test(device);
+    return ocl_host->fail(P2P_UNSUPPORTED, "%s: no kernel multiplies and adds %s alone", device->info.name,
+                          p2p_type_name(type));
+}
+
+/* Returns the multiply-adds of a run. In bf16 a lane takes a pair of factors, and so adds twice. */
+static int64_t plan_peak(const ocl_target *target, p2p_type type, int items, int steps, ocl_plan *plan) {
+    const bool bf16 = type == P2P_TYPE_bf16;
+    const int chains = bf16 ? CHAINS_BF16 : CHAINS;
+    const int lanes = bf16 ? OCL_LANES : target->cpu ? target->vector_width : 1;
+    ocl_launch *launch = ocl_launch_add(target, plan, bf16 ? "cpu.clh" : "peak.cl", "peak");
+    if (bf16) {
+        launch->source[2] = "bf16.clh";
+        launch->source[3] = "peak.cl";
+        ocl_bf16_options(target, launch);
+    }
+    ocl_launch_option(launch, "WIDTH=%d", lanes);
+    ocl_launch_option(launch, "CHAINS=%d", chains);
+    ocl_launch_grid(target, launch, items, 1, 1);
+    ocl_arg_operand(launch, P2P_AT_broadcast_y);
+    ocl_arg_int(launch, items);
+    ocl_arg_int(launch, steps);
+    ocl_arg_float(launch, 1);
+    ocl_arg_float(launch, 1);
+    return (int64_t)items * steps * chains * lanes * (bf16 ? 2 : 1);
+}
+
+p2p_status ocl_peak_create(p2p_be_device *device, p2p_type type, int steps, p2p_binding counts, int capacity,
+                           p2p_be_op **created, double *multiply_adds) {
+    *created = NULL;
+    P2P_TRY(ocl_check_alive(device));
+    P2P_TRY(check_type(device, type));
+    const int items = (int)ocl_min(device->target.cpu ? CPU_ITEMS : GPU_ITEMS, capacity);
+    p2p_op op = op_of_counts(items);
+    ocl_plan plan = {0};
+    *multiply_adds = (double)plan_peak(&device->target, type, items, steps, &plan);
+    return ocl_op_create_planned(device, &op, &counts, (p2p_binding){0}, &plan, created);
+}

@@ -1,0 +1,140 @@
+/* Submissions, waits that end, and a bounded amount of work in the queue. See ocl_queue.h for why. */
+#include "ocl_queue.h"
+
+#include "ocl_error.h"
+
+#include <math.h>
+#include <threads.h>
+
+/* Slower than any GPU that trains: a quarter of what Intel's units do per clock, a sixtieth of NVIDIA's; and
+ * half the memory of a laptop. */
+static const double flops_per_unit_and_clock = 4, bytes_per_second = 16e9;
+static const double unknown_clock_hz = 500e6;
+
+/* Estimated seconds between two marks in the queue: with OCL_MARKS of them, what it may hold. Some drivers
+ * abort after fourteen seconds. */
+static const double mark_interval = 1;
+
+/* ---- Limits ------------------------------------------------------------------------------------------- */
+
+void ocl_queue_open(p2p_be_device *device) {
+    cl_uint mhz = 0;
+    clGetDeviceInfo(device->id, CL_DEVICE_MAX_CLOCK_FREQUENCY, sizeof mhz, &mhz, NULL);
+    const double hz = mhz > 0 ? 1e6 * mhz : unknown_clock_hz;
+    device->limits =
+        (ocl_queue_limits){.flops_per_second = flops_per_unit_and_clock * device->target.compute_units * hz,
+                           .launch_seconds = device->environment.launch_seconds,
+                           .timeout = device->environment.timeout};
+}
+
+void ocl_queue_close(p2p_be_device *device) {
+    for (int i = 0; i < OCL_IN_FLIGHT; i++)
+        if (device->in_flight[i]) clReleaseEvent(device->in_flight[i]);
+    for (int i = 0; i < OCL_MARKS; i++)
+        if (device->mark[i]) clReleaseEvent(device->mark[i]);
+}
+
+double ocl_queue_estimate(const p2p_be_device *device, const p2p_op *op) {
+    if (device->target.cpu) return 0;
+    return fmax(p2p_op_flops(op) / device->limits.flops_per_second, p2p_op_bytes(op) / bytes_per_second);
+}
+
+static size_t smaller(size_t a, size_t b) {
+    return a < b ? a : b;
+}
+
+void ocl_queue_cut(const p2p_be_device *device, double seconds, const size_t groups[3], size_t pieces[3]) {
+    const double wanted = fmin(ceil(seconds / device->limits.launch_seconds), (double)INT32_MAX);
+    const size_t count = wanted > 1 ? (size_t)wanted : 1;
+    pieces[1] = 1; /* some kernels read the extent along it */
+    pieces[2] = smaller(count, groups[2]);
+    pieces[0] = smaller((count - 1) / pieces[2] + 1, groups[0]);
+}
+
+/* ---- Waiting ------------------------------------------------------------------------------------------ */
+
+static p2p_status fail_hung(p2p_be_device *device) {
+    device->lost = true;
+    const p2p_status status =
+        ocl_host->fail(P2P_DEVICE_LOST, "%s: the device was lost: it has not finished its work within %g s",
+                       device->info.name, device->limits.timeout);
+    return ocl_host->hint(status, "if it is only slow, the environment variable P2P_OPENCL_TIMEOUT=SECONDS "
+                                  "gives it more time, 0 any");
+}
+
+/* Queries the event until it is complete, with pauses that grow from 20 us to 1 ms: the wait of many drivers
+ * keeps a processor busy, and none ends when the device hangs. Only pauses are counted, so that a laptop may
+ * sleep in between. */
+static p2p_status poll_until_done(p2p_be_device *device, cl_event event) {
+    const long longest = 1000000;
+    long pause = 20000;
+    double paused = 0;
+    for (;;) {
+        cl_int state = CL_QUEUED;
+        const cl_int code =
+            clGetEventInfo(event, CL_EVENT_COMMAND_EXECUTION_STATUS, sizeof state, &state, NULL);
+        P2P_TRY(ocl_check(device, code, "clGetEventInfo"));
+        if (state == CL_COMPLETE) return P2P_OK;
+        P2P_TRY(ocl_check(device, state < 0 ? state : CL_SUCCESS, "a command of the queue"));
+        if (device->limits.timeout > 0 && paused > device->limits.timeout) return fail_hung(device);
+        thrd_sleep(&(struct timespec){.tv_nsec = pause}, NULL);
+        paused += 1e-9 * (double)pause;
+        pause = pause < longest / 2 ? 2 * pause : longest;
+    }
+}
+
+/* Waits for the event in a slot, after which there was a flush, and releases it. */
+static p2p_status settle(p2p_be_device *device, cl_event *slot) {
+    if (*slot == NULL) return P2P_OK;
+    if (device->target.cpu)
+        P2P_TRY(ocl_check(device, clWaitForEvents(1, slot), "a command of the queue"));
+    else
+        P2P_TRY(poll_until_done(device, *slot));
+    clReleaseEvent(*slot);
+    *slot = NULL;
+    return P2P_OK;
+}
+
+/* An event behind everything enqueued, and a flush. */
+static p2p_status mark(p2p_be_device *device, cl_event *slot) {
+    P2P_TRY(ocl_check(device, clEnqueueMarkerWithWaitList(device->queue, 0, NULL, slot),
+                      "clEnqueueMarkerWithWaitList"));
+    device->unflushed = 0;
+    return ocl_check(device, clFlush(device->queue), "clFlush");
+}
+
+p2p_status ocl_queue_finish(p2p_be_device *device) {
+    cl_event event = NULL;
+    P2P_TRY(mark(device, &event));
+    return settle(device, &event);
+}
+
+p2p_status ocl_queue_add(p2p_be_device *device, double seconds) {
+    device->unmarked_seconds += seconds;
+    if (device->unmarked_seconds < mark_interval) return P2P_OK;
+    cl_event *slot = &device->mark[device->marks++ % OCL_MARKS];
+    P2P_TRY(settle(device, slot));
+    device->unmarked_seconds = 0;
+    return mark(device, slot);
+}
+
+/* ---- Submissions -------------------------------------------------------------------------------------- */
+
+p2p_status ocl_queue_submit(p2p_be_device *device, p2p_ticket *ticket) {
+    P2P_TRY(ocl_check_alive(device));
+    cl_event *slot = &device->in_flight[(device->last_ticket + 1) % OCL_IN_FLIGHT];
+    P2P_TRY(settle(device, slot));
+    P2P_TRY(mark(device, slot));
+    *ticket = ++device->last_ticket;
+    return P2P_OK;
+}
+
+p2p_status ocl_queue_wait(p2p_be_device *device, p2p_ticket ticket) {
+    P2P_TRY(ocl_check_alive(device));
+    if (ticket > device->last_ticket)
+        return ocl_host->fail(P2P_INVALID, "%s: ticket %llu was never given; the last is %llu",
+                              device->info.name, (unsigned long long)ticket,
+                              (unsigned long long)device->last_ticket);
+    if (ticket + OCL_IN_FLIGHT <= device->last_ticket) return P2P_OK; /* submit settled it */
+    return settle(device, &device->in_flight[ticket % OCL_IN_FLIGHT]);
+}

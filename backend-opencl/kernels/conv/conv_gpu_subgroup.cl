@@ -1,0 +1,173 @@
+/* Convolutions for GPUs by sub-groups of 16 work-items instead of local memory: for Intel's, where work-items
+ * multiply with a neighbour's register as with their own, and local memory is slow.
+ *
+ * The 16 lanes of a sub-group are the 16 channels of a block of results; each work-item has ROWS results of each of
+ * BLOCKS blocks. A step of the sum reads one vector of 16 per row and per block, whole, and multiplies by way of
+ * broadcasts. SUBGROUPS of them make a group, each on rows of its own; there is no barrier and no local memory. The
+ * terms of every sum are added in the order in which conv_gpu_data.cl and conv_gpu_filter.cl add them: equal bits.
+ */
+
+#pragma OPENCL EXTENSION cl_intel_subgroups : enable
+
+#define SUBGROUPS 4
+#define SUBGROUP_KERNEL                                                                                      \
+    __kernel __attribute__((intel_reqd_sub_group_size(16)))                                                  \
+    __attribute__((reqd_work_group_size(16 * SUBGROUPS, 1, 1)))
+
+/* Lane i has from[i]. */
+static inline float lane_of(__global const float *from) {
+    return as_float(intel_sub_group_block_read((__global const uint *)from));
+}
+
+static inline float stored_lane_of(__global const STORED *from) {
+#ifdef STORED_BF16
+    return load_stored(from + get_sub_group_local_id());
+#else
+    return lane_of(from);
+#endif
+}
+
+/* acc[i] += x[i] of lane `lane` * w, for all rows. */
+#define MULTIPLY_LANE(acc, x, lane, w)                                                                       \
+    for (int i = 0; i < ROWS; i++) acc[i] = sub_group_broadcast(x[i], lane) * (w) + acc[i];
+
+/* ---- Forward, and the gradient of the data -------------------------------------------------------------- */
+
+#ifndef GRADIENT
+/* As conv_gpu_data_tile in conv_gpu_data.cl, with all 16 lanes of the input's blocks walked. Group (SUBGROUPS * ROWS
+ * rows, BLOCKS blocks of output channels, phase and part). */
+SUBGROUP_KERNEL void conv_gpu_data_subgroup(VIEWED(const STORED, x), MEMORY(const float, w),
+                                            MEMORY(const float, bias), const int bias_flags, VIEWED(RESULT, y),
+                                            const int accumulate, const int act, const float slope, const int parts,
+                                            const ulong part_size, GEOMETRY) {
+    const int lane = get_sub_group_local_id(), first_block = (int)GROUP_INDEX(1) * BLOCKS;
+    const int in_blocks = (in_channels + 15) / 16, out_blocks = (out_channels + 15) / 16;
+    const int part = (int)GROUP_INDEX(2) % parts;
+    const long in_plane = (long)in_h * in_w, taps = (long)taps_h * taps_w;
+    PHASE((int)GROUP_INDEX(2) / parts)
+    DROP_TAPS
+    const long plane = max((long)rows_h * rows_w, 1L), rows = images * (long)rows_h * rows_w;
+    const long first_row = ((long)GROUP_INDEX(0) * SUBGROUPS + get_sub_group_id()) * ROWS;
+
+    __global const STORED *from_x = x + x_start + x_at;
+    long at[ROWS];
+    int row_h[ROWS], row_w[ROWS];
+    for (int i = 0; i < ROWS; i++) {
+        const long row = first_row + i;
+        const int in_image = (int)(row % plane);
+        const bool real = row < rows;
+        row_h[i] = real ? in_image / rows_w * in_step + origin_h : -(1 << 30);
+        row_w[i] = real ? in_image % rows_w * in_step + origin_w : 0;
+        at[i] = real ? row / plane * (long)x_image + ((long)row_h[i] * in_w + row_w[i]) * 16 : 0;
+    }
+
+    float acc[BLOCKS][ROWS];
+    for (int j = 0; j < BLOCKS; j++)
+        for (int i = 0; i < ROWS; i++) acc[j][i] = 0.0f;
+    const long taps_of_phase = (long)count_r * count_s, steps = first_row < rows ? in_blocks * taps_of_phase : 0;
+    for (long step = part_of(steps, part, parts); step < part_of(steps, part + 1, parts); step++) {
+        const long block = step / taps_of_phase;
+        const int a = (int)(step % taps_of_phase) / count_s, b = (int)(step % taps_of_phase) % count_s;
+        const long tap = (long)(first_r + a * tap_step) * taps_w + first_s + b * tap_step;
+        const long shift = (block * in_plane + (a * in_w + b) * direction) * 16;
+        const bool is_real = block * 16 + lane < in_channels; /* other lanes may hold NaN */
+        float xs[ROWS];
+        for (int i = 0; i < ROWS; i++) {
+            const int h = row_h[i] + a * direction, v = row_w[i] + b * direction;
+            xs[i] = 0.0f;
+            if ((uint)h < (uint)in_h && (uint)v < (uint)in_w) {
+                const float value = stored_lane_of(from_x + at[i] + shift);
+                xs[i] = is_real ? value : 0.0f;
+            }
+        }
+        for (int j = 0; j < BLOCKS; j++) {
+            if (first_block + j >= out_blocks) break;
+#ifdef TRANSPOSED
+            __global const float4 *from_w = (__global const float4 *)(
+                w + w_start + ((block * out_blocks + first_block + j) * taps + tap) * 256 + lane * 16);
+#pragma unroll
+            for (int q = 0; q < 4; q++) {
+                const float4 ws = from_w[q];
+                MULTIPLY_LANE(acc[j], xs, 4 * q, ws.s0)
+                MULTIPLY_LANE(acc[j], xs, 4 * q + 1, ws.s1)
+                MULTIPLY_LANE(acc[j], xs, 4 * q + 2, ws.s2)
+                MULTIPLY_LANE(acc[j], xs, 4 * q + 3, ws.s3)
+            }
+#else
+            __global const float *from_w =
+                w + w_start + (((long)(first_block + j) * in_blocks + block) * taps + tap) * 256;
+#pragma unroll
+            for (int c = 0; c < 16; c++) {
+                const float ws = lane_of(from_w + c * 16);
+                MULTIPLY_LANE(acc[j], xs, c, ws)
+            }
+#endif
+        }
+    }
+
+    for (int i = 0; i < ROWS; i++) {
+        const long row = first_row + i;
+        if (row >= rows) continue;
+        const int in_image = (int)(row % plane);
+        const long position = (long)(in_image / rows_w * out_step + phase_h) * out_w +
+                              in_image % rows_w * out_step + phase_w;
+        __global RESULT *to = y + y_start + part * part_size + y_at + row / plane * y_image + position * 16;
+        for (int j = 0; j < BLOCKS; j++)
+            PUT_ONE_RESULT(acc[j][i], to, (first_block + j) * 16 + lane)
+    }
+}
+#endif
+
+/* ---- The gradient of the filter ------------------------------------------------------------------------- */
+
+#ifdef GRADIENT
+/* As conv_gpu_filter_tile in conv_gpu_filter.cl, with ROWS the 16 channels c of one block at one tap. Group (SUBGROUPS
+ * pairs of block and tap, BLOCKS blocks of channels k, part). */
+SUBGROUP_KERNEL void conv_gpu_filter_subgroup(VIEWED(const STORED, x), VIEWED(const STORED, dy), MEMORY(float, dw),
+                                              const int accumulate, const int parts, const ulong part_size,
+                                              GEOMETRY) {
+    const int lane = get_sub_group_local_id(), first_block = (int)GROUP_INDEX(1) * BLOCKS;
+    const int in_blocks = (in_channels + 15) / 16, out_blocks = (out_channels + 15) / 16;
+    const int taps = taps_h * taps_w, part = (int)GROUP_INDEX(2);
+    const long pair = (long)GROUP_INDEX(0) * SUBGROUPS + get_sub_group_id(), block = pair / taps;
+    const int tap_h = (int)(pair % taps) / taps_w - pad_top, tap_w = (int)(pair % taps) % taps_w - pad_left;
+    const long in_plane = (long)in_h * in_w, out_plane = (long)out_h * out_w;
+    const long steps = (images * out_plane + 15) / 16; /* cut where the tiles cut */
+    const long begin = part_of(steps, part, parts) * 16;
+    const long end = block < in_blocks ? min(part_of(steps, part + 1, parts) * 16, images * out_plane) : begin;
+    const bool is_c = block * 16 + lane < in_channels;
+
+    float acc[BLOCKS][16];
+    for (int j = 0; j < BLOCKS; j++)
+        for (int c = 0; c < 16; c++) acc[j][c] = 0.0f;
+    int image = (int)(begin / out_plane), h = (int)(begin % out_plane) / out_w, v = (int)(begin % out_plane) % out_w;
+    for (long p = begin; p < end; p++) {
+        const int in_row = h * stride + tap_h, in_column = v * stride + tap_w;
+        if ((uint)in_row < (uint)in_h && (uint)in_column < (uint)in_w) {
+            const float value = stored_lane_of(x + x_start + x_at + image * x_image +
+                                               (block * in_plane + (long)in_row * in_w + in_column) * 16);
+            const float xs = is_c ? value : 0.0f;
+            for (int j = 0; j < BLOCKS; j++) {
+                if (first_block + j >= out_blocks) break;
+                const float ys = stored_lane_of(dy + dy_start + dy_at + image * dy_image +
+                                                ((first_block + j) * out_plane + (long)h * out_w + v) * 16);
+                const float factor = (first_block + j) * 16 + lane < out_channels ? ys : 0.0f;
+#pragma unroll
+                for (int c = 0; c < 16; c++) acc[j][c] = sub_group_broadcast(xs, c) * factor + acc[j][c];
+            }
+        }
+        if (++v == out_w) {
+            v = 0;
+            if (++h == out_h) h = 0, image++;
+        }
+    }
+
+    if (block >= in_blocks) return;
+    for (int j = 0; j < BLOCKS && first_block + j < out_blocks; j++) {
+        __global float *to =
+            dw + dw_start + part * part_size +
+            (((long)(first_block + j) * in_blocks + block) * taps + pair % taps) * 256 + lane;
+        for (int c = 0; c < 16; c++) to[c * 16] = accumulate ? to[c * 16] + acc[j][c] : acc[j][c];
+    }
+}
+#endif

@@ -1,0 +1,123 @@
+/* Queries, creation and choices of operations. See ocl_operation.h. */
+#include "ocl_operation.h"
+
+#include "ocl_planners.h"
+
+#include "device/ocl_bf16.h"
+#include "device/ocl_error.h"
+#include "device/ocl_op.h"
+#include "device/ocl_queue.h"
+#include "plan/ocl_plan.h"
+#include "tune/ocl_kept.h"
+#include "tune/ocl_selftest.h"
+#include "tune/ocl_tune.h"
+#include "tune/ocl_tuning.h"
+
+/* ---- Queries and creation ------------------------------------------------------------------------------ */
+
+/* An ocl_plan_maker: a plan whose family of convolutions, if any, has passed its test. */
+static p2p_status plan_tested(void *context, const p2p_op *op, ocl_plan *plan) {
+    p2p_be_device *device = context;
+    for (;;) {
+        P2P_TRY(ocl_plan_op(&device->target, op, plan));
+        if (plan->untested == OCL_CONV_AUTO) return P2P_OK;
+        P2P_TRY(ocl_selftest_family(device, plan->untested, op->t[0].type));
+    }
+}
+
+p2p_status ocl_op_query(p2p_be_device *device, const p2p_op *op, p2p_query *answer) {
+    ocl_plan plan;
+    P2P_TRY(plan_tested(device, op, &plan));
+    *answer = plan.answer;
+    return P2P_OK;
+}
+
+p2p_status ocl_op_create(p2p_be_device *device, const p2p_op *op, const p2p_binding *bindings,
+                         p2p_binding scratch, p2p_be_op **created) {
+    *created = NULL;
+    P2P_TRY(ocl_check_alive(device));
+    if (op->math == P2P_MATH_bf16) P2P_TRY(ocl_bf16_test(device));
+    return ocl_op_create_by(device, plan_tested, device, op, bindings, scratch, created);
+}
+
+/* ---- Choices ------------------------------------------------------------------------------------------- */
+
+static p2p_status time_by_clock(void *context, p2p_be_device *device, const ocl_conv_way *way, p2p_be_op *op,
+                                int runs, double *seconds) {
+    double (*const *clock)(void) = context;
+    (void)way;
+    const double begin = (*clock)();
+    for (int i = 0; i < runs; i++) P2P_TRY(ocl_op_run(device, op));
+    P2P_TRY(ocl_queue_finish(device));
+    *seconds = (*clock)() - begin;
+    return P2P_OK;
+}
+
+/* Measures, and keeps the result. Where that can't be done the choice is arithmetic's, and is not kept. */
+static p2p_status measure(p2p_be_device *device, const p2p_op *op, double (*clock)(void),
+                          ocl_choice *choice) {
+    const ocl_timer timer = {time_by_clock, &clock};
+    if (op->math == P2P_MATH_bf16) P2P_TRY(ocl_bf16_test(device));
+    const p2p_status status = ocl_tune(device, op, &timer, choice);
+    if (status == P2P_OK && choice->seconds > 0) ocl_kept_put(device, op, choice);
+    if (status != P2P_OUT_OF_MEMORY && status != P2P_UNSUPPORTED) return status;
+    ocl_host->log("%s: not measured", device->info.name);
+    *choice = (ocl_choice){0};
+    return P2P_OK;
+}
+
+/* A variant that fails the test on small odd shapes, which the measured one may not have shown, is replaced
+ * by arithmetic's choice. A family's own choice has passed that test. */
+static p2p_status test_chosen(p2p_be_device *device, const p2p_op *op, ocl_choice *chosen) {
+    bool passes = true;
+    if (chosen->way.variant[0]) P2P_TRY(ocl_selftest_way(device, &chosen->way, op->t[0].type, &passes));
+    if (!passes) *chosen = (ocl_choice){0};
+    return P2P_OK;
+}
+
+static p2p_status remember(p2p_be_device *device, const p2p_op *op, const ocl_choice *chosen) {
+    if (ocl_choice_remember(&device->tuning->choices, op, &chosen->way)) return P2P_OK;
+    return ocl_host->fail(P2P_OUT_OF_MEMORY, "no host memory for the choice of a convolution");
+}
+
+/* What an earlier start has kept, if it can be had on this device. */
+static bool find_kept(p2p_be_device *device, const p2p_op *op, ocl_choice *choice) {
+    ocl_plan plan;
+    return ocl_kept_get(device, op, choice) &&
+           (choice->way.family == OCL_CONV_AUTO ||
+            ocl_selftest_plan_way(device, &choice->way, op, &plan) == P2P_OK);
+}
+
+p2p_status ocl_op_choose(p2p_be_device *device, const p2p_op *op, p2p_tune mode, double (*clock)(void),
+                         p2p_choice *choice) {
+    ocl_choice chosen = {0};
+    P2P_TRY(ocl_check_alive(device));
+    if (device->target.variant) return P2P_OK;
+    const bool kept = (mode == P2P_TUNE_STORED || mode == P2P_TUNE_MEASURE) && find_kept(device, op, &chosen);
+    if (!kept) chosen = (ocl_choice){0};
+    if (!kept && mode >= P2P_TUNE_MEASURE) {
+        P2P_TRY(measure(device, op, clock, &chosen));
+        choice->measured = chosen.seconds > 0;
+    }
+    P2P_TRY(test_chosen(device, op, &chosen));
+    P2P_TRY(remember(device, op, &chosen));
+    ocl_conv_way_print(&chosen.way, choice->name);
+    choice->seconds = chosen.seconds;
+    choice->default_seconds = chosen.default_seconds;
+    return P2P_OK;
+}
+
+p2p_status ocl_op_impose(p2p_be_device *device, const p2p_op *op, const char *name) {
+    ocl_choice chosen = {0};
+    ocl_plan plan;
+    P2P_TRY(ocl_check_alive(device));
+    if (!ocl_conv_way_parse(name, &chosen.way))
+        return ocl_refuse(&device->target, op, "'%s' is no way of computing a convolution here", name);
+    if (device->target.variant && name[0])
+        return ocl_refuse(&device->target, op, "P2P_OPENCL_VARIANT leaves no choice");
+    if (name[0]) P2P_TRY(ocl_selftest_plan_way(device, &chosen.way, op, &plan));
+    P2P_TRY(test_chosen(device, op, &chosen));
+    if (name[0] && chosen.way.family == OCL_CONV_AUTO)
+        return ocl_refuse(&device->target, op, "'%s' fails its test here", name);
+    return remember(device, op, &chosen);
+}

@@ -1,0 +1,427 @@
+/* Planners of normalisation: kernels/norm.cl on CPUs, else kernels/norm_gpu.cl.
+ *
+ * Merged kinds are the unmerged ones one after the other: partial sums, their combination, and a pass that
+ * applies them. The three launches read a block of x from cache where it fits. On devices that are no CPU,
+ * where a launch costs more than the work of a small map, merged kinds take two launches or one.
+ */
+#include "ocl_norm.h"
+
+#include "ocl_pointwise.h"
+#include "ocl_quads.h"
+#include "ocl_reduce.h"
+
+static int64_t images_per_group(const p2p_op *op, const ocl_view *view) {
+    return op->images ? op->images : view->images;
+}
+
+static int64_t groups_of(const p2p_op *op, const ocl_view *view) {
+    return view->images / images_per_group(op, view);
+}
+
+/* ---- How devices that are no CPU do it ---------------------------------------------------------------- */
+
+enum { QUADS = 2 };       /* log2 of a position's quads: all of them, however few channels there are */
+enum { MOST_PARTS = 64 }; /* partial results that every group of work-items merges for itself */
+enum { FEWEST_ITEMS = 64 };
+
+/* Whether statistics, or sums, of a group of images and what follows from them take one launch. */
+static bool is_whole(const ocl_target *target, const p2p_op *op, const ocl_view *view) {
+    return !target->cpu && op->merged && ocl_sum_is_whole(view, images_per_group(op, view));
+}
+
+/* Whether the second of two launches merges partial results; else a launch of its own does. Both give the
+ * same bits. */
+static bool merges_parts(const ocl_target *target, const p2p_op *op, const ocl_view *view) {
+    return !target->cpu && op->merged && target->group_limit >= FEWEST_ITEMS &&
+           images_per_group(op, view) * view->chunks <= MOST_PARTS;
+}
+
+/* SUMMED, for a kernel whose groups of work-items have `chunk` positions each; and their grid. */
+static ocl_launch *add_groups(const ocl_target *target, ocl_plan *plan, const ocl_view *view,
+                              const char *kernel, int64_t terms, int64_t chunks, int64_t images,
+                              bool channels) {
+    const int64_t items = ocl_sum_items(terms, QUADS);
+    ocl_launch *launch = ocl_launch_add_quads(target, plan, "norm_gpu.cl", kernel);
+    ocl_launch_groups(target, launch, items, chunks, view->blocks, images);
+    if (channels) {
+        ocl_arg_summed(launch, view, QUADS, items);
+    } else { /* GRADIENTS have them */
+        ocl_arg_int(launch, view->positions);
+        ocl_arg_int(launch, QUADS);
+        ocl_arg_int(launch, items);
+    }
+    return launch;
+}
+
+static ocl_launch *add_walk(const ocl_target *target, ocl_plan *plan, const ocl_view *view,
+                            const char *kernel, bool alone) {
+    ocl_launch *launch = ocl_launch_add_quads(target, plan, "norm_gpu.cl", kernel);
+    ocl_walk_quads(target, launch, view, QUADS, alone);
+    return launch;
+}
+
+static int64_t leaves_of_parts(const p2p_op *op, const ocl_view *view) {
+    return ocl_sum_items(images_per_group(op, view) * view->chunks, QUADS);
+}
+
+/* PARTS of norm_gpu.cl. */
+static void arg_parts(ocl_launch *launch, const p2p_op *op, const ocl_view *view) {
+    ocl_arg_int(launch, images_per_group(op, view));
+    ocl_arg_scratch(launch, 0);
+    ocl_arg_int(launch, view->chunk);
+    ocl_arg_int(launch, view->chunks);
+}
+
+/* OUTPUTS; `running` -1 for none. */
+static void arg_outputs(ocl_launch *launch, const p2p_op *op, int stats, int running) {
+    ocl_arg_operand(launch, stats);
+    if (running >= 0) {
+        ocl_arg_optional(launch, op, running, stats);
+    } else {
+        ocl_arg_operand(launch, stats);
+        ocl_arg_int(launch, 0);
+    }
+    ocl_arg_float(launch, op->momentum);
+}
+
+/* ---- Forward ------------------------------------------------------------------------------------------ */
+
+/* Partial statistics of x. */
+static void add_stats_parts(const ocl_target *target, const p2p_op *op, const ocl_view *view, int x,
+                            ocl_plan *plan) {
+    ocl_plan_partials(plan, view, 2);
+    ocl_launch *launch;
+    if (target->cpu) {
+        launch = ocl_launch_add(target, plan, "norm.cl", "norm_partial");
+        ocl_launch_grid(target, launch, view->chunks, view->blocks, view->images);
+        ocl_arg_view(launch, view);
+    } else {
+        launch = add_groups(target, plan, view, "norm_part", ocl_min(view->chunk, view->positions),
+                            view->chunks, view->images, true);
+    }
+    ocl_arg_viewed(launch, op, view, x);
+    ocl_arg_scratch(launch, 0);
+    if (!target->cpu) ocl_arg_int(launch, view->chunk);
+    ocl_arg_int(launch, view->chunks);
+}
+
+/* Statistics of x into operand `stats`; running statistics are updated where they are present. */
+static p2p_status add_stats(const ocl_target *target, const p2p_op *op, int x, int stats, int running,
+                            ocl_plan *plan) {
+    ocl_view view;
+    P2P_TRY(ocl_view_of(target, op, x, false, OCL_REDUCE_CHUNK, &view));
+    P2P_TRY(ocl_require_plain(target, op, stats));
+    add_stats_parts(target, op, &view, x, plan);
+    if (!target->cpu) {
+        ocl_launch *launch = add_groups(target, plan, &view, "norm_combine",
+                                        images_per_group(op, &view) * view.chunks, 1, 1, true);
+        arg_parts(launch, op, &view);
+        ocl_arg_int(launch, groups_of(op, &view));
+        arg_outputs(launch, op, stats, running);
+        return P2P_OK;
+    }
+    ocl_launch *launch = ocl_launch_add(target, plan, "norm.cl", "norm_combine");
+    ocl_launch_grid(target, launch, view.blocks, 1, 1);
+    ocl_arg_scratch(launch, 0);
+    arg_outputs(launch, op, stats, running);
+    ocl_arg_int(launch, view.positions);
+    ocl_arg_int(launch, view.chunk);
+    ocl_arg_int(launch, view.chunks);
+    ocl_arg_int(launch, groups_of(op, &view));
+    ocl_arg_int(launch, images_per_group(op, &view));
+    ocl_arg_int(launch, view.valid);
+    return P2P_OK;
+}
+
+/* Updates running statistics by finished ones. */
+static void add_running(const ocl_target *target, const p2p_op *op, const ocl_view *view, ocl_plan *plan) {
+    ocl_launch *launch = ocl_launch_add(target, plan, "norm.cl", "norm_running");
+    ocl_launch_grid(target, launch, view->blocks, 1, 1);
+    ocl_arg_operand(launch, P2P_AT_norm_apply_stats);
+    ocl_arg_operand(launch, P2P_AT_norm_apply_running);
+    ocl_arg_float(launch, op->momentum);
+    ocl_arg_int(launch, groups_of(op, view));
+    ocl_arg_int(launch, view->valid);
+}
+
+p2p_status ocl_plan_norm_stats(const ocl_target *target, const p2p_op *op, ocl_plan *plan) {
+    return add_stats(target, op, P2P_AT_norm_stats_x, P2P_AT_norm_stats_stats, -1, plan);
+}
+
+/* AFFINE of norm_gpu.cl, and the end of SOURCES of norm.cl; `substitute` in place of absent operands. */
+static void arg_affine(ocl_launch *launch, const p2p_op *op, int scale, int shift, int substitute) {
+    ocl_arg_float(launch, op->eps);
+    const bool affine = p2p_tensor_present(&op->t[scale]);
+    ocl_arg_int(launch, affine);
+    ocl_arg_operand(launch, affine ? scale : substitute);
+    ocl_arg_operand(launch, affine ? shift : substitute);
+}
+
+/* SOURCES of norm.cl; SOURCES and AFFINE of norm_gpu.cl. */
+static void arg_sources(ocl_launch *launch, const p2p_op *op, const ocl_view *view, int statistics,
+                        bool from_running, int scale, int shift) {
+    ocl_arg_operand(launch, statistics);
+    ocl_arg_int(launch, from_running);
+    ocl_arg_int(launch, images_per_group(op, view));
+    ocl_arg_int(launch, view->valid);
+    arg_affine(launch, op, scale, shift, statistics);
+}
+
+/* `step`, or anything in its place, and DROPOUT. */
+static void arg_mask(ocl_launch *launch, const p2p_op *op, const ocl_view *view, int step, int substitute) {
+    ocl_arg_operand(launch, p2p_tensor_present(&op->t[step]) ? step : substitute);
+    ocl_arg_dropout(launch, op, view);
+}
+
+static void arg_acts(ocl_launch *launch, const p2p_op *op) {
+    ocl_arg_int(launch, op->act);
+    ocl_arg_float(launch, op->slope);
+    ocl_arg_int(launch, op->act2);
+    ocl_arg_float(launch, op->slope2);
+}
+
+enum {
+    X = P2P_AT_norm_apply_x,
+    STATS = P2P_AT_norm_apply_stats,
+    RUNNING = P2P_AT_norm_apply_running,
+    Y = P2P_AT_norm_apply_y,
+    Y2 = P2P_AT_norm_apply_y2
+};
+
+/* RESULTS of norm_gpu.cl, and the end of the arguments of norm.cl's norm_apply. */
+static void arg_results(ocl_launch *launch, const p2p_op *op, const ocl_view *view) {
+    arg_mask(launch, op, view, P2P_AT_norm_apply_step, X);
+    ocl_arg_viewed_optional(launch, op, view, Y, X);
+    ocl_arg_viewed_optional(launch, op, view, Y2, Y);
+    arg_acts(launch, op);
+}
+
+/* Groups of images that a group of work-items computes one after the other: all of them, where each adds to
+ * the same result. */
+static int64_t groups_in_order(const p2p_op *op, const ocl_view *view, bool ordered) {
+    return ordered ? groups_of(op, view) : 1;
+}
+
+/* Statistics and results of small maps. */
+static void add_whole_apply(const ocl_target *target, const p2p_op *op, const ocl_view *view,
+                            ocl_plan *plan) {
+    const int64_t each = groups_in_order(op, view, p2p_tensor_present(&op->t[RUNNING]));
+    ocl_launch *launch =
+        add_groups(target, plan, view, "norm_whole", view->positions, 1, groups_of(op, view) / each, true);
+    ocl_arg_viewed(launch, op, view, X);
+    ocl_arg_int(launch, images_per_group(op, view));
+    ocl_arg_int(launch, each);
+    arg_outputs(launch, op, STATS, RUNNING);
+    arg_affine(launch, op, P2P_AT_norm_apply_scale, P2P_AT_norm_apply_shift, STATS);
+    arg_results(launch, op, view);
+}
+
+/* The second of two launches. */
+static void add_apply_parts(const ocl_target *target, const p2p_op *op, const ocl_view *view,
+                            ocl_plan *plan) {
+    ocl_launch *launch = add_walk(target, plan, view, "norm_apply_parts", true);
+    ocl_arg_viewed(launch, op, view, X);
+    ocl_arg_int(launch, view->valid);
+    ocl_arg_int(launch, leaves_of_parts(op, view));
+    arg_parts(launch, op, view);
+    ocl_arg_int(launch, groups_of(op, view));
+    arg_outputs(launch, op, STATS, RUNNING);
+    arg_affine(launch, op, P2P_AT_norm_apply_scale, P2P_AT_norm_apply_shift, STATS);
+    arg_results(launch, op, view);
+}
+
+/* From finished statistics; `moves`: running ones are updated by them. */
+static void add_apply(const ocl_target *target, const p2p_op *op, const ocl_view *view, bool moves,
+                      ocl_plan *plan) {
+    const int statistics = op->use_running ? RUNNING : STATS;
+    ocl_launch *launch;
+    if (target->cpu) {
+        if (moves) add_running(target, op, view, plan);
+        launch = ocl_launch_add(target, plan, "norm.cl", "norm_apply");
+        ocl_launch_grid(target, launch, view->chunks, view->blocks, view->images);
+        ocl_arg_view(launch, view);
+    } else {
+        launch = add_walk(target, plan, view, "norm_apply", false);
+    }
+    ocl_arg_viewed(launch, op, view, X);
+    arg_sources(launch, op, view, statistics, op->use_running, P2P_AT_norm_apply_scale,
+                P2P_AT_norm_apply_shift);
+    if (!target->cpu) {
+        ocl_arg_int(launch, groups_of(op, view));
+        ocl_arg_operand(launch, moves ? RUNNING : statistics);
+        ocl_arg_int(launch, moves);
+        ocl_arg_float(launch, op->momentum);
+    }
+    arg_results(launch, op, view);
+}
+
+p2p_status ocl_plan_norm_apply(const ocl_target *target, const p2p_op *op, ocl_plan *plan) {
+    ocl_view view, sums;
+    P2P_TRY(ocl_view_of(target, op, X, false, 0, &view));
+    P2P_TRY(ocl_view_of(target, op, X, false, OCL_REDUCE_CHUNK, &sums));
+    P2P_TRY(ocl_view_check(target, op, &view, Y));
+    P2P_TRY(ocl_view_check(target, op, &view, Y2));
+    for (int i = STATS; i <= RUNNING; i++) P2P_TRY(ocl_require_plain(target, op, i));
+    if (is_whole(target, op, &sums)) {
+        add_whole_apply(target, op, &sums, plan);
+    } else if (merges_parts(target, op, &sums)) {
+        add_stats_parts(target, op, &sums, X, plan);
+        add_apply_parts(target, op, &sums, plan);
+    } else {
+        if (op->merged) P2P_TRY(add_stats(target, op, X, STATS, RUNNING, plan));
+        add_apply(target, op, &view, !op->merged && !op->use_running && p2p_tensor_present(&op->t[RUNNING]),
+                  plan);
+    }
+    return P2P_OK;
+}
+
+/* ---- Backward ----------------------------------------------------------------------------------------- */
+
+/* norm_bwd_stats and norm_bwd_apply begin with the same operands. */
+_Static_assert((int)P2P_AT_norm_bwd_stats_step == (int)P2P_AT_norm_bwd_apply_step &&
+                   (int)P2P_AT_norm_bwd_stats_sums == (int)P2P_AT_norm_bwd_apply_sums &&
+                   (int)P2P_AT_norm_bwd_stats_dy2 == (int)P2P_AT_norm_bwd_apply_dy2,
+               "the backward kinds share their operands");
+
+enum {
+    BWD_X = P2P_AT_norm_bwd_stats_x,
+    BWD_STATS = P2P_AT_norm_bwd_stats_stats,
+    BWD_SCALE = P2P_AT_norm_bwd_stats_scale,
+    BWD_SHIFT = P2P_AT_norm_bwd_stats_shift,
+    BWD_DY = P2P_AT_norm_bwd_stats_dy,
+    BWD_DY2 = P2P_AT_norm_bwd_stats_dy2,
+    BWD_STEP = P2P_AT_norm_bwd_stats_step,
+    BWD_SUMS = P2P_AT_norm_bwd_stats_sums
+};
+
+static p2p_status bwd_view(const ocl_target *target, const p2p_op *op, int64_t chunk, ocl_view *view) {
+    P2P_TRY(ocl_view_of(target, op, BWD_X, false, chunk, view));
+    P2P_TRY(ocl_view_check(target, op, view, BWD_DY));
+    P2P_TRY(ocl_view_check(target, op, view, BWD_DY2));
+    for (int i = BWD_STATS; i <= BWD_SHIFT; i++) P2P_TRY(ocl_require_plain(target, op, i));
+    return ocl_require_plain(target, op, BWD_SUMS);
+}
+
+/* GRADIENTS of norm_gpu.cl, and behind VIEW those of norm.cl. */
+static void arg_gradients(ocl_launch *launch, const p2p_op *op, const ocl_view *view) {
+    ocl_arg_viewed(launch, op, view, BWD_X);
+    arg_sources(launch, op, view, BWD_STATS, false, BWD_SCALE, BWD_SHIFT);
+    arg_mask(launch, op, view, BWD_STEP, BWD_X);
+    ocl_arg_viewed(launch, op, view, BWD_DY);
+    ocl_arg_viewed_optional(launch, op, view, BWD_DY2, BWD_DY);
+    arg_acts(launch, op);
+}
+
+/* Partial sums. */
+static void add_bwd_parts(const ocl_target *target, const p2p_op *op, const ocl_view *view, ocl_plan *plan) {
+    ocl_plan_partials(plan, view, 2);
+    ocl_launch *launch;
+    if (target->cpu) {
+        launch = ocl_launch_add(target, plan, "norm.cl", "norm_bwd_partial");
+        ocl_launch_grid(target, launch, view->chunks, view->blocks, view->images);
+        ocl_arg_view(launch, view);
+    } else {
+        launch = add_groups(target, plan, view, "norm_bwd_part", ocl_min(view->chunk, view->positions),
+                            view->chunks, view->images, false);
+    }
+    arg_gradients(launch, op, view);
+    ocl_arg_scratch(launch, 0);
+    if (!target->cpu) ocl_arg_int(launch, view->chunk);
+    ocl_arg_int(launch, view->chunks);
+}
+
+/* The sums of each group, and their totals in dscale and dshift where these are present. */
+static p2p_status add_bwd_sums(const ocl_target *target, const p2p_op *op, int dscale, int dshift,
+                               ocl_plan *plan) {
+    ocl_view view;
+    P2P_TRY(bwd_view(target, op, OCL_REDUCE_CHUNK, &view));
+    P2P_TRY(ocl_require_plain(target, op, dscale));
+    P2P_TRY(ocl_require_plain(target, op, dshift));
+    add_bwd_parts(target, op, &view, plan);
+    const ocl_combination combination = {.rows = 2,
+                                         .images = images_per_group(op, &view),
+                                         .sums = BWD_SUMS,
+                                         .total0 = dshift,
+                                         .total1 = dscale};
+    ocl_launch_combine(target, plan, op, &view, &combination);
+    return P2P_OK;
+}
+
+p2p_status ocl_plan_norm_bwd_stats(const ocl_target *target, const p2p_op *op, ocl_plan *plan) {
+    return add_bwd_sums(target, op, P2P_AT_norm_bwd_stats_dscale, P2P_AT_norm_bwd_stats_dshift, plan);
+}
+
+enum {
+    DX = P2P_AT_norm_bwd_apply_dx,
+    DSCALE = P2P_AT_norm_bwd_apply_dscale,
+    DSHIFT = P2P_AT_norm_bwd_apply_dshift
+};
+
+/* BWD_OUTPUTS and dx of norm_gpu.cl. */
+static void arg_bwd_outputs(ocl_launch *launch, const p2p_op *op, const ocl_view *view) {
+    ocl_arg_operand(launch, BWD_SUMS);
+    ocl_arg_optional(launch, op, DSCALE, BWD_SUMS);
+    ocl_arg_optional(launch, op, DSHIFT, BWD_SUMS);
+    ocl_arg_viewed(launch, op, view, DX);
+    ocl_arg_int(launch, ocl_accumulates(op, DX));
+}
+
+/* Sums and gradients of small maps. */
+static void add_whole_bwd(const ocl_target *target, const p2p_op *op, const ocl_view *view, ocl_plan *plan) {
+    const int64_t each =
+        groups_in_order(op, view, p2p_tensor_present(&op->t[DSCALE]) || p2p_tensor_present(&op->t[DSHIFT]));
+    ocl_launch *launch = add_groups(target, plan, view, "norm_bwd_whole", view->positions, 1,
+                                    groups_of(op, view) / each, false);
+    arg_gradients(launch, op, view);
+    ocl_arg_int(launch, each);
+    arg_bwd_outputs(launch, op, view);
+}
+
+/* The second of two launches. */
+static void add_bwd_apply_parts(const ocl_target *target, const p2p_op *op, const ocl_view *view,
+                                ocl_plan *plan) {
+    ocl_launch *launch = add_walk(target, plan, view, "norm_bwd_apply_parts", true);
+    arg_gradients(launch, op, view);
+    ocl_arg_int(launch, leaves_of_parts(op, view));
+    ocl_arg_scratch(launch, 0);
+    ocl_arg_int(launch, view->chunks);
+    ocl_arg_int(launch, groups_of(op, view));
+    arg_bwd_outputs(launch, op, view);
+}
+
+/* From finished sums. */
+static void add_bwd_apply(const ocl_target *target, const p2p_op *op, const ocl_view *view, ocl_plan *plan) {
+    ocl_launch *launch;
+    if (target->cpu) {
+        launch = ocl_launch_add(target, plan, "norm.cl", "norm_bwd_apply");
+        ocl_launch_grid(target, launch, view->chunks, view->blocks, view->images);
+        ocl_arg_view(launch, view);
+    } else {
+        launch = add_walk(target, plan, view, "norm_bwd_apply", false);
+    }
+    arg_gradients(launch, op, view);
+    ocl_arg_operand(launch, BWD_SUMS);
+    ocl_arg_viewed(launch, op, view, DX);
+    ocl_arg_int(launch, ocl_accumulates(op, DX));
+}
+
+p2p_status ocl_plan_norm_bwd_apply(const ocl_target *target, const p2p_op *op, ocl_plan *plan) {
+    ocl_view view, sums;
+    P2P_TRY(bwd_view(target, op, 0, &view));
+    P2P_TRY(bwd_view(target, op, OCL_REDUCE_CHUNK, &sums));
+    P2P_TRY(ocl_view_check(target, op, &view, DX));
+    if (op->merged) {
+        P2P_TRY(ocl_require_plain(target, op, DSCALE));
+        P2P_TRY(ocl_require_plain(target, op, DSHIFT));
+    }
+    if (is_whole(target, op, &sums)) {
+        add_whole_bwd(target, op, &sums, plan);
+    } else if (merges_parts(target, op, &sums)) {
+        add_bwd_parts(target, op, &sums, plan);
+        add_bwd_apply_parts(target, op, &sums, plan);
+    } else {
+        if (op->merged) P2P_TRY(add_bwd_sums(target, op, DSCALE, DSHIFT, plan));
+        add_bwd_apply(target, op, &view, plan);
+    }
+    return P2P_OK;
+}

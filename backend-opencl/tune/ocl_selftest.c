@@ -1,0 +1,203 @@
+/* Small odd convolutions of a family or way, compared with the truth. See ocl_selftest.h. */
+#include "ocl_selftest.h"
+
+#include "ocl_cache_key.h"
+#include "ocl_checker.h"
+
+#include "conv/ocl_conv.h"
+#include "device/ocl_buffer.h"
+#include "device/ocl_error.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- Shapes -------------------------------------------------------------------------------------------- */
+
+/* Filters of 4 x 4 with a padding of 1, as in the networks. */
+typedef struct {
+    int n, c, h, w, k, stride, out_h, out_w;
+} test_shape;
+
+static const test_shape shapes[] = {
+    {2, 18, 9, 11, 33, 2, 4, 5}, /* partial blocks of channels, sides that tiles don't divide */
+    {1, 20, 7, 12, 17, 1, 6, 11},
+};
+
+enum { SHAPES = sizeof shapes / sizeof shapes[0], TAPS = 4, PAD = 1 };
+
+static p2p_op describe(const test_shape *s, p2p_kind kind, p2p_type stored) {
+    p2p_op op = {.kind = kind, .stride = s->stride};
+    ocl_checker_roles roles = ocl_checker_roles_of(kind);
+    p2p_tensor tensors[OCL_CHECK_ROLES] = {
+        [OCL_CHECK_X] = p2p_tensor_activation(stored, s->n, s->c, s->h, s->w),
+        [OCL_CHECK_W] = p2p_tensor_filter(P2P_TYPE_f32, s->k, s->c, TAPS, TAPS),
+        [OCL_CHECK_Y] = p2p_tensor_activation(stored, s->n, s->k, s->out_h, s->out_w),
+    };
+    op.pad_top = op.pad_left = op.pad_bottom = op.pad_right = PAD;
+    for (int role = 0; role < OCL_CHECK_ROLES; role++) {
+        tensors[role].layout = role == OCL_CHECK_W ? P2P_LAYOUT_ckrs : P2P_LAYOUT_nchwc;
+        tensors[role].block = OCL_LANES;
+        op.t[roles.at[role]] = tensors[role];
+    }
+    return op;
+}
+
+/* ---- On the device ------------------------------------------------------------------------------------- */
+
+static p2p_status run(ocl_checker *check, ocl_plan_maker make, void *context, size_t scratch_bytes,
+                      bool *right, char why[OCL_CHECK_WHY]) {
+    p2p_be_buffer *scratch = NULL;
+    p2p_be_op *made = NULL;
+    if (scratch_bytes > 0) P2P_TRY(ocl_buffer_create(check->device, scratch_bytes, &scratch));
+    const p2p_status status = ocl_checker_try(check, make, context, scratch, &made, right, why);
+    if (made) ocl_op_destroy(check->device, made);
+    if (scratch) ocl_buffer_destroy(check->device, scratch);
+    return status;
+}
+
+/* P2P_FAILED, and why, when the result is wrong. A shape that is refused is not used, so that is no failure.
+ */
+static p2p_status test_one(p2p_be_device *device, const p2p_op *op, ocl_plan_maker make, void *context,
+                           char why[OCL_CHECK_WHY]) {
+    ocl_checker check;
+    ocl_plan plan = {0};
+    bool right = false;
+    p2p_status status = make(context, op, &plan);
+    if (status == P2P_OK) {
+        status = ocl_checker_open(&check, device, op);
+        if (status == P2P_OK) status = run(&check, make, context, plan.answer.scratch_bytes, &right, why);
+        ocl_checker_close(&check);
+        if (status == P2P_OK && !right) status = ocl_host->fail(P2P_FAILED, "%s", why);
+    }
+    return status == P2P_UNSUPPORTED ? P2P_OK : status;
+}
+
+static p2p_status test_all(p2p_be_device *device, p2p_type stored, ocl_plan_maker make, void *context,
+                           char why[OCL_CHECK_WHY]) {
+    static const p2p_kind kinds[] = {P2P_KIND_conv_fwd, P2P_KIND_conv_bwd_data, P2P_KIND_conv_bwd_filter};
+    for (int s = 0; s < SHAPES; s++)
+        for (int kind = 0; kind < 3; kind++) {
+            const p2p_op op = describe(&shapes[s], kinds[kind], stored);
+            P2P_TRY(test_one(device, &op, make, context, why));
+        }
+    return P2P_OK;
+}
+
+/* ---- Kept between runs --------------------------------------------------------------------------------- */
+
+/* Only passes are kept: a driver that fails is tested again at each start, so no verdict has to be cleared.
+ */
+static const char key_format[] = "p2p selftest 1";
+static const char passed[] = "passed";
+
+/* Each storage has a pass of its own. */
+static const char *kept_as(p2p_type stored) {
+    return stored == P2P_TYPE_bf16 ? "selftest-bf16" : "selftest";
+}
+
+static bool passed_before(const p2p_be_device *device, const char *name, p2p_type stored) {
+    ocl_cache_key *key = ocl_cache_key_make(device, key_format, name);
+    void *value = NULL;
+    size_t size = 0;
+    const bool found = key && ocl_host->cache_get(kept_as(stored), key->part, key->count, &value, &size) &&
+                       size == sizeof passed && memcmp(value, passed, size) == 0;
+    free(value);
+    free(key);
+    return found;
+}
+
+static void keep_pass(const p2p_be_device *device, const char *name, p2p_type stored) {
+    ocl_cache_key *key = ocl_cache_key_make(device, key_format, name);
+    if (key) ocl_host->cache_put(kept_as(stored), key->part, key->count, passed, sizeof passed);
+    free(key);
+}
+
+/* ---- Verdicts ------------------------------------------------------------------------------------------ */
+
+static void warn(const p2p_be_device *device, const char *name, const char *why) {
+    ocl_host->warn("%s, %s: the %s convolutions are not used, because %s", device->info.name,
+                   device->info.driver, name, why);
+}
+
+p2p_status ocl_selftest_plans(p2p_be_device *device, const char *name, p2p_type stored, ocl_plan_maker make,
+                              void *context, ocl_verdict *verdict) {
+    char why[OCL_CHECK_WHY] = "they can't be compiled or run";
+    *verdict = OCL_VERDICT_UNKNOWN;
+    P2P_TRY(ocl_check_alive(device));
+    if (ocl_environment_fails(&device->environment, name)) {
+        *verdict = OCL_VERDICT_FAILS;
+        warn(device, name, "P2P_OPENCL_FAIL says so");
+        return P2P_OK;
+    }
+    const bool before = passed_before(device, name, stored);
+    const p2p_status status = before ? P2P_OK : test_all(device, stored, make, context, why);
+    if (status == P2P_FAILED) {
+        *verdict = OCL_VERDICT_FAILS;
+        warn(device, name, why);
+        return P2P_OK;
+    }
+    P2P_TRY(status);
+    *verdict = OCL_VERDICT_PASSES;
+    if (before) return P2P_OK;
+    ocl_host->log("%s: the %s convolutions pass their test", device->info.name, name);
+    keep_pass(device, name, stored);
+    return P2P_OK;
+}
+
+/* A way on its device: the context of plan_way. */
+typedef struct {
+    p2p_be_device *device;
+    const ocl_conv_way *way;
+} tested_way;
+
+static p2p_status plan_way(void *context, const p2p_op *op, ocl_plan *plan) {
+    const tested_way *tested = context;
+    return ocl_conv_plan_untested_way(&tested->device->target, tested->way, op, plan);
+}
+
+static p2p_status test_way(p2p_be_device *device, const ocl_conv_way *way, p2p_type stored,
+                           ocl_verdict *verdict) {
+    char name[P2P_CHOICE_NAME];
+    tested_way tested = {device, way};
+    ocl_conv_way_print(way, name);
+    return ocl_selftest_plans(device, name, stored, plan_way, &tested, verdict);
+}
+
+p2p_status ocl_selftest_family(p2p_be_device *device, ocl_conv_family family, p2p_type stored) {
+    ocl_verdict *verdict = &device->tuning->verdicts.family[family][stored == P2P_TYPE_bf16];
+    const ocl_conv_way way = {family, ""};
+    return *verdict == OCL_VERDICT_UNKNOWN ? test_way(device, &way, stored, verdict) : P2P_OK;
+}
+
+static ocl_verdict known_verdict(const ocl_tuning *tuning, const ocl_conv_way *way, p2p_type stored) {
+    for (const ocl_way_verdict *known = tuning->way_verdicts; known; known = known->next)
+        if (known->way.family == way->family && known->stored == stored &&
+            strcmp(known->way.variant, way->variant) == 0)
+            return known->verdict;
+    return OCL_VERDICT_UNKNOWN;
+}
+
+p2p_status ocl_selftest_way(p2p_be_device *device, const ocl_conv_way *way, p2p_type stored, bool *passes) {
+    ocl_tuning *tuning = device->tuning;
+    ocl_verdict verdict = known_verdict(tuning, way, stored);
+    *passes = false;
+    P2P_TRY(ocl_check_alive(device));
+    if (verdict == OCL_VERDICT_UNKNOWN) {
+        P2P_TRY(test_way(device, way, stored, &verdict));
+        ocl_way_verdict *known = malloc(sizeof *known);
+        if (!known) return ocl_host->fail(P2P_OUT_OF_MEMORY, "no host memory for a verdict");
+        *known = (ocl_way_verdict){tuning->way_verdicts, *way, stored, verdict};
+        tuning->way_verdicts = known;
+    }
+    *passes = verdict == OCL_VERDICT_PASSES;
+    return P2P_OK;
+}
+
+p2p_status ocl_selftest_plan_way(p2p_be_device *device, const ocl_conv_way *way, const p2p_op *op,
+                                 ocl_plan *plan) {
+    for (;;) {
+        P2P_TRY(ocl_conv_plan_way(&device->target, way, op, plan));
+        if (plan->untested == OCL_CONV_AUTO) return P2P_OK;
+        P2P_TRY(ocl_selftest_family(device, plan->untested, op->t[0].type));
+    }
+}

@@ -1,0 +1,215 @@
+/* Choosing by measurement.
+ *
+ * Every candidate first computes the shape on operands of the tuner's own, and its result is checked
+ * (ocl_checker.c); only right ones are timed. They are timed in turns, so that a machine that slows down
+ * slows all of them, and each is judged by its least time. A candidate that is far slower than the best in
+ * the first turn is not timed again. Nothing here changes what a candidate computes.
+ */
+#include "ocl_tune.h"
+
+#include "ocl_checker.h"
+#include "ocl_selftest.h"
+
+#include "conv/ocl_conv.h"
+#include "device/ocl_buffer.h"
+#include "plan/ocl_plan.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { TURNS = 5, DUEL_TURNS = 8, DUEL_WINS = 6, MOST_RUNS = 64 };
+
+static const double budget_seconds = 0.2; /* of all turns, for one shape, */
+static const double turn_seconds =
+    0.002;                         /* and of one turn of a candidate at least, where its runs are short */
+static const double far_off = 1.5; /* times the best: a candidate slower than that is not timed again */
+static const double margin = 0.97; /* of arithmetic's time: what another way must beat */
+
+typedef struct {
+    p2p_be_device *device;
+    ocl_conv_way way;
+    p2p_be_op *op;
+    double seconds; /* of one run, the least so far; 0: none */
+    bool out;       /* refused or wrong */
+} candidate;
+
+typedef struct {
+    ocl_checker check;
+    p2p_be_buffer *scratch;
+    candidate *candidates; /* the first is arithmetic's */
+    int count;
+    double spent; /* seconds of timing */
+} contest;
+
+static const char *name_of(const ocl_conv_way *way, char name[P2P_CHOICE_NAME]) {
+    ocl_conv_way_print(way, name);
+    return name[0] ? name : "arithmetic's way";
+}
+
+/* ---- Candidates ---------------------------------------------------------------------------------------- */
+
+/* Families without a verdict are tested before their ways are candidates. */
+static p2p_status list_tested(p2p_be_device *device, const p2p_op *op, ocl_conv_ways *ways) {
+    for (;;) {
+        P2P_TRY(ocl_conv_list_ways(&device->target, op, ways));
+        if (ways->untested == OCL_CONV_AUTO) return P2P_OK;
+        P2P_TRY(ocl_selftest_family(device, ways->untested, op->t[0].type));
+    }
+}
+
+static p2p_status list(contest *c, p2p_be_device *device, const p2p_op *op) {
+    ocl_conv_ways ways;
+    P2P_TRY(list_tested(device, op, &ways));
+    c->candidates = calloc((size_t)ways.count, sizeof *c->candidates);
+    if (!c->candidates) return ocl_host->fail(P2P_OUT_OF_MEMORY, "no host memory to tune a convolution");
+    c->count = ways.count;
+    for (int i = 0; i < c->count; i++) {
+        c->candidates[i].device = device;
+        c->candidates[i].way = ways.way[i];
+    }
+    return P2P_OK;
+}
+
+/* An ocl_plan_maker for a candidate. */
+static p2p_status plan_candidate(void *context, const p2p_op *op, ocl_plan *plan) {
+    const candidate *one = context;
+    return ocl_selftest_plan_way(one->device, &one->way, op, plan);
+}
+
+/* One buffer that is large enough for each of them. */
+static p2p_status allocate_scratch(contest *c) {
+    p2p_be_device *device = c->check.device;
+    size_t most = 0;
+    for (int i = 0; i < c->count; i++) {
+        ocl_plan plan;
+        P2P_TRY(plan_candidate(&c->candidates[i], c->check.op, &plan));
+        if (plan.answer.scratch_bytes > most) most = plan.answer.scratch_bytes;
+    }
+    return most ? ocl_buffer_create(device, most, &c->scratch) : P2P_OK;
+}
+
+static void release(contest *c) {
+    for (int i = 0; i < c->count; i++)
+        if (c->candidates && c->candidates[i].op) ocl_op_destroy(c->check.device, c->candidates[i].op);
+    if (c->scratch) ocl_buffer_destroy(c->check.device, c->scratch);
+    ocl_checker_close(&c->check);
+    free(c->candidates);
+}
+
+/* ---- Right ones -------------------------------------------------------------------------------------- */
+
+/* A way that can't be compiled or run, or computes wrong, is left out. What concerns the device as a whole is
+ * an error. */
+static p2p_status check(contest *c, candidate *one) {
+    const p2p_device_info *info = &c->check.device->info;
+    char name[P2P_CHOICE_NAME], descriptor[P2P_OP_TEXT], why[OCL_CHECK_WHY] = "it can't be compiled or run";
+    bool right = false;
+    name_of(&one->way, name);
+    const p2p_status status =
+        ocl_checker_try(&c->check, plan_candidate, one, c->scratch, &one->op, &right, why);
+    if (status == P2P_OUT_OF_MEMORY || status == P2P_DEVICE_LOST) return status;
+    if (status == P2P_OK && right && ocl_environment_fails(&c->check.device->environment, name)) {
+        right = false;
+        snprintf(why, sizeof why, "P2P_OPENCL_FAIL says so");
+    }
+    one->out = status != P2P_OK || !right;
+    if (!one->out || status == P2P_UNSUPPORTED) return P2P_OK;
+    ocl_host->op_print(c->check.op, descriptor, sizeof descriptor);
+    ocl_host->warn("%s, %s: %s is not used for %s: %s", info->name, info->driver, name_of(&one->way, name),
+                   descriptor, why);
+    return P2P_OK;
+}
+
+/* ---- The fastest ----------------------------------------------------------------------------------------
+ */
+
+static double least(const contest *c) {
+    double seconds = 0;
+    for (int i = 0; i < c->count; i++) {
+        const candidate *one = &c->candidates[i];
+        if (!one->out && one->seconds > 0 && (seconds == 0 || one->seconds < seconds)) seconds = one->seconds;
+    }
+    return seconds;
+}
+
+/* One turn: the seconds of one run, which the candidate keeps if they are its least. */
+static p2p_status time_one(contest *c, const ocl_timer *timer, candidate *one, double *seconds) {
+    int runs = 1;
+    if (one->seconds > 0) runs = (int)fmin(ceil(turn_seconds / one->seconds), MOST_RUNS);
+    *seconds = 0;
+    P2P_TRY(timer->time(timer->context, c->check.device, &one->way, one->op, runs, seconds));
+    c->spent += *seconds;
+    *seconds /= runs;
+    if (*seconds > 0 && (one->seconds == 0 || *seconds < one->seconds)) one->seconds = *seconds;
+    return P2P_OK;
+}
+
+static p2p_status time_all(contest *c, const ocl_timer *timer) {
+    double seconds;
+    for (int turn = 0; turn < TURNS && (turn < 2 || c->spent < budget_seconds); turn++)
+        for (int i = 0; i < c->count; i++) {
+            candidate *one = &c->candidates[i];
+            if (one->out || (turn > 0 && one->seconds > far_off * least(c))) continue;
+            P2P_TRY(time_one(c, timer, one, &seconds));
+        }
+    return P2P_OK;
+}
+
+static candidate *find_best(contest *c) {
+    candidate *best = NULL;
+    for (int i = 0; i < c->count; i++) {
+        candidate *one = &c->candidates[i];
+        if (!one->out && one->seconds > 0 && (!best || one->seconds < best->seconds)) best = one;
+    }
+    return best;
+}
+
+/* The best of the turns of all against arithmetic's way alone: it must have the least time by the margin, and
+ * be faster in most of their turns, because a busy machine gives single lucky times. */
+static p2p_status duel(contest *c, const ocl_timer *timer, const candidate **winner) {
+    candidate *usual = &c->candidates[0], *best = find_best(c);
+    int wins = 0;
+    *winner = best;
+    if (!best || best == usual || usual->out) return P2P_OK;
+    *winner = usual;
+    for (int turn = 0; turn < DUEL_TURNS && best->seconds < margin * usual->seconds; turn++) {
+        double one, other;
+        P2P_TRY(time_one(c, timer, usual, &one));
+        P2P_TRY(time_one(c, timer, best, &other));
+        wins += other < one;
+    }
+    if (best->seconds < margin * usual->seconds && wins >= DUEL_WINS) *winner = best;
+    return P2P_OK;
+}
+
+static p2p_status hold(contest *c, const ocl_timer *timer, ocl_choice *choice) {
+    int right = 0;
+    P2P_TRY(allocate_scratch(c));
+    for (int i = 0; i < c->count; i++) {
+        P2P_TRY(check(c, &c->candidates[i]));
+        right += !c->candidates[i].out;
+    }
+    if (right == 0)
+        return ocl_refuse(&c->check.device->target, c->check.op, "no way of computing it is right");
+    const candidate *winner = NULL, *usual = &c->candidates[0];
+    P2P_TRY(time_all(c, timer));
+    P2P_TRY(duel(c, timer, &winner));
+    if (winner)
+        *choice =
+            (ocl_choice){winner->way, winner->seconds, usual->seconds > 0 ? usual->seconds : winner->seconds};
+    return P2P_OK;
+}
+
+p2p_status ocl_tune(p2p_be_device *device, const p2p_op *op, const ocl_timer *timer, ocl_choice *choice) {
+    contest c = {.check = {.device = device, .op = op}};
+    *choice = (ocl_choice){0};
+    p2p_status status = list(&c, device, op);
+    if (status == P2P_OK && c.count > 1) {
+        status = ocl_checker_open(&c.check, device, op);
+        if (status == P2P_OK) status = hold(&c, timer, choice);
+    }
+    release(&c);
+    return status;
+}

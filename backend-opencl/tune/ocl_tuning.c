@@ -1,0 +1,26 @@
+/* Owner of a device's verdicts and choices. See ocl_tuning.h. */
+#include "ocl_tuning.h"
+
+#include <stdlib.h>
+
+p2p_status ocl_tuning_open(p2p_be_device *device) {
+    device->tuning = calloc(1, sizeof *device->tuning);
+    if (!device->tuning) return ocl_host->fail(P2P_OUT_OF_MEMORY, "no host memory for a device's choices");
+    device->target.verdicts = &device->tuning->verdicts;
+    device->target.choices = &device->tuning->choices;
+    return P2P_OK;
+}
+
+void ocl_tuning_close(p2p_be_device *device) {
+    ocl_tuning *tuning = device->tuning;
+    if (!tuning) return;
+    while (tuning->way_verdicts) {
+        ocl_way_verdict *next = tuning->way_verdicts->next;
+        free(tuning->way_verdicts);
+        tuning->way_verdicts = next;
+    }
+    ocl_choices_release(&tuning->choices);
+    free(tuning->kept);
+    free(tuning);
+    device->tuning = NULL;
+}

@@ -1,0 +1,30 @@
+/* What a device has learnt of its ways of computing convolutions: verdicts of tests, and choices. Its target
+ * points to both, so that planners see them.
+ */
+#ifndef OCL_TUNING_H
+#define OCL_TUNING_H
+
+#include "conv/ocl_choice.h"
+#include "device/ocl_device.h"
+
+/* The result of the self-test of a single way. */
+typedef struct ocl_way_verdict ocl_way_verdict;
+struct ocl_way_verdict {
+    ocl_way_verdict *next;
+    ocl_conv_way way;
+    p2p_type stored;
+    ocl_verdict verdict;
+};
+
+struct ocl_tuning {
+    ocl_verdicts verdicts;
+    ocl_way_verdict *way_verdicts; /* newest first */
+    ocl_choices choices;
+    char *kept; /* the text of earlier starts (ocl_choice_text.h); NULL before it was read */
+};
+
+/* Makes device->tuning; P2P_OUT_OF_MEMORY. */
+p2p_status ocl_tuning_open(p2p_be_device *device);
+void ocl_tuning_close(p2p_be_device *device);
+
+#endif
