@@ -52,7 +52,7 @@ static p2p_status plan_bf16(const ocl_target *target, const p2p_op *op, ocl_plan
     if (family == OCL_CONV_WINOGRAD || (family == OCL_CONV_AUTO && ocl_conv_winograd_pays(target, op)))
         return ocl_plan_conv_winograd(target, op, plan);
     if (family == OCL_CONV_AUTO && ocl_conv_stream_hides_products(target, op))
-        return ocl_refuse(target, op, "on such small maps the filter's traffic takes the time, not products");
+        return ocl_refuse(target, op, "on such small maps the filter's traffic dominates, not the products");
     if (op->kind == P2P_KIND_conv_bwd_filter) return ocl_plan_conv_direct_bf16(target, op, plan);
     return ocl_plan_conv_direct(target, op, plan);
 }
@@ -85,7 +85,7 @@ static p2p_status plan_forced(const ocl_target *target, const p2p_op *op, ocl_pl
     p2p_status status = P2P_UNSUPPORTED;
     if (variant) status = plan_by(target, target->family, variant, op, plan);
     if (status == P2P_UNSUPPORTED) status = plan_by(target, target->family, NULL, op, plan);
-    plan->reason = "P2P_OPENCL_CONV says so";
+    plan->reason = "P2P_OPENCL_CONV selects the family";
     return status;
 }
 

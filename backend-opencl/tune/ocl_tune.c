@@ -45,7 +45,7 @@ typedef struct {
 
 static const char *name_of(const ocl_conv_way *way, char name[P2P_CHOICE_NAME]) {
     ocl_conv_way_print(way, name);
-    return name[0] ? name : "arithmetic's way";
+    return name[0] ? name : "the heuristic's choice";
 }
 
 /* ---- Candidates ---------------------------------------------------------------------------------------- */
@@ -112,7 +112,7 @@ static p2p_status check(contest *c, candidate *one) {
     if (status == P2P_OUT_OF_MEMORY || status == P2P_DEVICE_LOST) return status;
     if (status == P2P_OK && right && ocl_environment_fails(&c->check.device->environment, name)) {
         right = false;
-        snprintf(why, sizeof why, "P2P_OPENCL_FAIL says so");
+        snprintf(why, sizeof why, "P2P_OPENCL_FAIL makes its test fail");
     }
     one->out = status != P2P_OK || !right;
     if (!one->out || status == P2P_UNSUPPORTED) return P2P_OK;
@@ -192,7 +192,7 @@ static p2p_status hold(contest *c, const ocl_timer *timer, ocl_choice *choice) {
         right += !c->candidates[i].out;
     }
     if (right == 0)
-        return ocl_refuse(&c->check.device->target, c->check.op, "no way of computing it is right");
+        return ocl_refuse(&c->check.device->target, c->check.op, "no algorithm computes it correctly");
     const candidate *winner = NULL, *usual = &c->candidates[0];
     P2P_TRY(time_all(c, timer));
     P2P_TRY(duel(c, timer, &winner));

@@ -123,7 +123,7 @@ static const struct {
      "\"a\":{\"dtype\":\"U8\",\"shape\":[],\"data_offsets\":[0,1]}}",
      1, "no valid JSON"},
     {"{\"__metadata__\":[]}", 0, "metadata are no JSON object"},
-    {"{\"__metadata__\":{\"a\":1}}", 0, "metadata is no text"},
+    {"{\"__metadata__\":{\"a\":1}}", 0, "metadata is not a string"},
     {"{\"a\":1}", 0, "tensor a: its description"},
     {"{\"\":{\"dtype\":\"U8\",\"shape\":[],\"data_offsets\":[0,1]}}", 1, "name is empty"},
     {"{\"a\\u001b[2J\":{\"dtype\":\"U8\",\"shape\":[],\"data_offsets\":[0,1]}}", 1, "control characters"},

@@ -15,6 +15,8 @@ expect 2 "no command" "$p2p"
 expect 2 "'frobnicate' is not a command" "$p2p" frobnicate
 expect 2 "'frobnicate' is neither a command of p2p nor a topic" "$p2p" help frobnicate
 said "hint: the topics are presets, environment;" "p2p help frobnicate"
+expect 2 "'extra': p2p help takes one command or topic" "$p2p" help train extra
+expect 2 "'tune': p2p help takes one" "$p2p" help presets tune
 for command in train translate test devices plan bench sample-data; do
     expect 0 "Examples:" "$p2p" help $command
     expect 0 "Examples:" "$p2p" $command --help
@@ -23,12 +25,12 @@ expect 2 "--frobnicate: unknown option" "$p2p" train --frobnicate
 expect 2 "--batch: 'many' is not a whole number" "$p2p" train --batch many
 expect 2 "--batch: 0 is outside" "$p2p" train --batch 0
 expect 2 "--seed is given twice" "$p2p" train --seed 1 --seed 2
-expect 2 "--direction: 'up' is none of AtoB|BtoA" "$p2p" train --direction up
+expect 2 "--direction: 'up' is not one of AtoB|BtoA" "$p2p" train --direction up
 expect 2 "--data is missing" "$p2p" train --out run
 expect 2 "--out is missing" "$p2p" train --data toys
 expect 2 "takes options only" "$p2p" train --data toys --out run stray
 
-expect 2 "--preset: 'caffe' is none of pytorch|tensorflow" "$p2p" train --preset caffe
+expect 2 "--preset: 'caffe' is not one of pytorch|tensorflow" "$p2p" train --preset caffe
 expect 2 "--d-layers contradicts --d-net pixel" "$p2p" plan --d-net pixel --d-layers 2
 expect 2 "--bottleneck-norm on contradicts --norm none" "$p2p" plan --norm none --bottleneck-norm on
 
@@ -62,8 +64,8 @@ if [ "${device%%:*}" = opencl ]; then # two kernels measured two peaks
 fi
 if [ "${device%%:*}" = opencl ]; then
     off=(env P2P_OPENCL_BF16=off "$p2p")
-    expect 0 "no bf16: P2P_OPENCL_BF16=off says so" "${off[@]}" devices
-    expect 1 "has no bf16: P2P_OPENCL_BF16=off says so" "${off[@]}" plan --size 32 --precision bf16 --device "$device"
+    expect 0 "no bf16: P2P_OPENCL_BF16=off disables it" "${off[@]}" devices
+    expect 1 "has no bf16: P2P_OPENCL_BF16=off disables it" "${off[@]}" plan --size 32 --precision bf16 --device "$device"
     said "hint: --precision fp32" "plan in bf16 without bf16"
     gpu=(env P2P_OPENCL_CONV=gpu "$p2p") # a GPU's way
     expect 0 "fp32 or bf16 (activations are stored in bf16)" "${gpu[@]}" devices
@@ -123,8 +125,8 @@ case $device in opencl*) # the reference takes minutes for 1024x1024 pixels
 esac
 expect 2 "--sweep contradicts --what ops" "$p2p" bench --what ops --sweep size
 expect 2 "--trace contradicts --sweep" "$p2p" bench --sweep size --trace x.json
-expect 2 "--plot draws a --sweep" "$p2p" bench --plot x.svg
-expect 2 "--what: 'all' is none of train|translate|ops|transfers" "$p2p" bench --what all
+expect 2 "--plot requires --sweep" "$p2p" bench --plot x.svg
+expect 2 "--what: 'all' is not one of train|translate|ops|transfers" "$p2p" bench --what all
 expect 2 "--mode contradicts --what train" "$p2p" bench --mode train
 expect 2 "--trace contradicts --what transfers" "$p2p" bench --what transfers --trace x.json
 expect 2 "--steps: 0 is outside" "$p2p" bench --steps 0
@@ -156,7 +158,7 @@ cmp -s whole/generator.safetensors other/generator.safetensors && fail "another 
 
 echo "-- resuming, in the middle of an epoch"
 expect 0 "" "$p2p" train "${options[@]}" --out parts --steps 4 --seed 7
-expect 0 "going on after step 4" "$p2p" train "${options[@]}" --out parts --steps 8 --resume
+expect 0 "continuing after step 4" "$p2p" train "${options[@]}" --out parts --steps 8 --resume
 for file in generator.safetensors discriminator.safetensors checkpoints/step-000000008.safetensors; do
     same whole/$file parts/$file
 done
@@ -165,7 +167,7 @@ done
 if [ "${device%%:*}" = opencl ]; then # activations stored in bf16
     expect 0 "" "${gpu[@]}" train "${options[@]}" --out bf16 --precision bf16 --steps 6
     expect 0 "" "${gpu[@]}" train "${options[@]}" --out bf16parts --precision bf16 --steps 3
-    expect 0 "going on after step 3" "${gpu[@]}" train "${options[@]}" --out bf16parts --steps 6 --resume
+    expect 0 "continuing after step 3" "${gpu[@]}" train "${options[@]}" --out bf16parts --steps 6 --resume
     for file in generator.safetensors discriminator.safetensors checkpoints/step-000000006.safetensors; do
         same bf16/$file bf16parts/$file
     done
@@ -184,7 +186,7 @@ wait $training 2>/dev/null
 checkpoint=$(ls killed/checkpoints | sort | tail -n 1)
 reached=$((10#$(echo "$checkpoint" | tr -cd 0-9)))
 total=$((reached + 3))
-expect 0 "going on after step $reached" "$p2p" train "${options[@]}" --out killed --steps $total --resume
+expect 0 "continuing after step $reached" "$p2p" train "${options[@]}" --out killed --steps $total --resume
 expect 0 "" "$p2p" train "${options[@]}" --out unkilled --steps $total --seed 7
 same killed/generator.safetensors unkilled/generator.safetensors
 [ "$(losses killed/metrics.jsonl)" = "$(losses unkilled/metrics.jsonl)" ] || fail "metrics.jsonl differs after a kill"
@@ -193,7 +195,7 @@ echo "-- refusals when resuming"
 expect 2 "--ngf 8 contradicts" "$p2p" train --data toys --out parts --ngf 8 --resume --device "$device"
 expect 2 "--preset tensorflow contradicts" "$p2p" train --data toys --out parts --preset tensorflow --resume
 expect 2 "--seed 9 contradicts" "$p2p" train --data toys --out parts --seed 9 --resume --device "$device"
-expect 2 "more than the 3 asked for" "$p2p" train --data toys --out parts --steps 3 --resume --device "$device"
+expect 2 "beyond the total of 3 steps" "$p2p" train --data toys --out parts --steps 3 --resume --device "$device"
 expect 0 "toys2" "$p2p" sample-data toys2 --count 6 --size 32
 expect 3 "toys2" "$p2p" train --data toys2 --out parts --steps 9 --resume --device "$device"
 head -c 5000 whole/checkpoints/step-000000008.safetensors >other/checkpoints/step-000000008.safetensors

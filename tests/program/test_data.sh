@@ -55,7 +55,7 @@ said "step 16/16" "the training with a stand-in"
 expect 0 "" "$p2p" train "${tiny[@]}" --data marred --out stood5 --steps 9 --workers 5 --on-bad-image skip
 expect 0 "" "$p2p" train --out stood5 --resume --device "$device" --steps 16
 equal_runs stood1 stood5
-expect 2 "--on-bad-image: 'ask' is none of stop|skip" "$p2p" train "${small[@]}" --out x --on-bad-image ask
+expect 2 "--on-bad-image: 'ask' is not one of stop|skip" "$p2p" train "${small[@]}" --out x --on-bad-image ask
 
 echo "-- two folders, of all formats"
 mkdir -p two/trainA two/trainB/
@@ -139,6 +139,6 @@ losses() { grep -o '"g_l1": *[^,]*' "$1/metrics.jsonl"; }
 expect 0 '"resize":"nearest"' "$p2p" test --model nearest --data toys --split train --count 1 --out tested --device "$device"
 expect 0 '"resize":"bicubic"' "$p2p" test --model nearest --data toys --split train --count 1 --out asked --resize bicubic --device "$device"
 expect 2 "--resize bicubic contradicts" "$p2p" train --out nearest --resume --resize bicubic
-expect 2 "--resize: 'cubic' is none of" "$p2p" train "${small[@]}" --out x --resize cubic
+expect 2 "--resize: 'cubic' is not one of" "$p2p" train "${small[@]}" --out x --resize cubic
 
 finish

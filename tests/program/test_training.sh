@@ -22,9 +22,9 @@ cmp -s linear/generator.safetensors constant/generator.safetensors && fail "the 
 expect 0 "" "$p2p" train "${small[@]}" --out scaled --epochs 4 --lr-scale linear
 same constant/generator.safetensors scaled/generator.safetensors # one device
 expect 2 "--lr: 0 is outside" "$p2p" train "${small[@]}" --out x --lr 0
-expect 2 "--lr-policy: 'cosine' is none of constant|linear" "$p2p" train "${small[@]}" --out x --lr-policy cosine
-expect 2 "--lr-scale: 'sqrt' is none of none|linear" "$p2p" train "${small[@]}" --out x --lr-scale sqrt
-expect 2 "--epochs-decay belongs to --lr-policy linear" "$p2p" train "${small[@]}" --out x --epochs-decay 3
+expect 2 "--lr-policy: 'cosine' is not one of constant|linear" "$p2p" train "${small[@]}" --out x --lr-policy cosine
+expect 2 "--lr-scale: 'sqrt' is not one of none|linear" "$p2p" train "${small[@]}" --out x --lr-scale sqrt
+expect 2 "--epochs-decay requires --lr-policy linear" "$p2p" train "${small[@]}" --out x --epochs-decay 3
 
 echo "-- lengths when resuming"
 long=(--lr-policy linear --epochs 2 --epochs-decay 2 --lr 0.03)
@@ -32,8 +32,8 @@ expect 0 "" "$p2p" train "${small[@]}" --out parts "${long[@]}" --steps 7
 expect 0 "epoch 4/4" "$p2p" train --out parts --resume --device "$device" --steps 1000
 same linear/generator.safetensors parts/generator.safetensors
 same linear/discriminator.safetensors parts/discriminator.safetensors
-expect 2 "would have changed the learning rate" "$p2p" train --out parts --resume --epochs 3
-expect 2 "would have changed the learning rate" "$p2p" train --out parts --resume --lr-policy constant
+expect 2 "would change the learning rate" "$p2p" train --out parts --resume --epochs 3
+expect 2 "would change the learning rate" "$p2p" train --out parts --resume --lr-policy constant
 expect 2 "--lr 1 contradicts" "$p2p" train --out parts --resume --lr 1
 said "was trained with 0.03" "--lr 1 --resume"
 expect 2 "--lr-scale linear contradicts" "$p2p" train --out parts --resume --lr-scale linear

@@ -111,7 +111,7 @@ cp toys/train/00002.jpg bad/4.jpg
 head -c 900 toys/train/00002.jpg >bad/5.jpg
 expect 0 "left out: bad/5.jpg" "${translate[@]}" --model $model -o skipped --batch 3 --on-bad-image skip bad
 said "left out: bad/2.jpg" skipping
-said "2 pictures that can't be used were left out" skipping
+said "2 unusable pictures were left out" skipping
 [ "$(echo skipped/*)" = "skipped/1.png skipped/3.png skipped/4.png" ] || fail "skipped holds $(ls skipped)"
 expect 0 "" "${translate[@]}" --model $model -o whole toys/train
 same skipped/3.png whole/00003.png

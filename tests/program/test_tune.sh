@@ -35,7 +35,7 @@ for off in "--tune off" --deterministic; do
     silent "winograd" "p2p plan $off"
 done
 expect 2 "--deterministic contradicts --tune on" "$p2p" plan "${net[@]}" --device "$device" --deterministic --tune on
-expect 2 "--tune: 'maybe' is none of auto|on|off" "$p2p" plan "${net[@]}" --tune maybe
+expect 2 "--tune: 'maybe' is not one of auto|on|off" "$p2p" plan "${net[@]}" --tune maybe
 
 echo "-- a training goes on with its own choices"
 expect 0 "" "${train[@]}" --out whole --steps 4
@@ -73,7 +73,7 @@ said "1 of 6 convolutions" "the progress"
 expect 0 " as measured" "$p2p" plan "${small[@]}"
 silent "measuring how" "a plan"
 rm -f cache/tune-*
-expect 0 "measuring how to compute 6 convolutions" \
+expect 0 "measuring the algorithms of 6 convolutions" \
     "$p2p" bench --what translate --steps 1 "${model[@]}" --device "$device" --tune on
 expect 0 " as measured" "$p2p" plan "${small[@]}"
 expect 0 "nothing to tune" "$p2p" tune --mode translate "${model[@]}" --device reference:0

@@ -74,7 +74,7 @@ ends() {
 
 # command_of FILE: what the hint in it says to go on with.
 command_of() {
-    sed -n 's/^hint:.*go on with: //p' "$1"
+    sed -n 's/^hint:.*continue with: //p' "$1"
 }
 
 # equal_runs OUT OUT FILE...: equal files, and equal losses.

@@ -203,7 +203,7 @@ static void remove_folder(const char *name) {
 /* What its owner does then; of a training that has begun, as the hint says. */
 static void go_on(const subject *s) {
     const bool begun = s->resumes && is_there(test_path(s->other, "metrics.jsonl"));
-    if (begun && !strstr(p2p_message_hint(), "then go on with: p2p train"))
+    if (begun && !strstr(p2p_message_hint(), "then continue with: p2p train"))
         fail_msg("the hint is \"%s\"", p2p_message_hint());
     const char *more = !s->resumes                                    ? "--force"
                        : is_there(test_path(s->other, "config.json")) ? "--resume"
