@@ -119,9 +119,9 @@ static int filter_operand(const p2p_op *op) {
 
 /* Sets `wanted` to the descriptor with the filter's storage that op_query requests, if it requests another.
  */
-static p2p_status want_filter(const op_execution *execution, p2p_op *wanted, bool *wants) {
-    *wants = execution->query.want_filter;
-    if (!*wants) return P2P_OK;
+static p2p_status request_of(const op_execution *execution, p2p_op *wanted, bool *requests) {
+    *requests = execution->query.want_filter;
+    if (!*requests) return P2P_OK;
     int operand = filter_operand(&execution->op);
     if (operand < 0) return p2p_fail(P2P_FAILED, "op_query requests another filter, and the kind has none");
     *wanted = execution->op;
@@ -134,14 +134,14 @@ static p2p_status want_filter(const op_execution *execution, p2p_op *wanted, boo
 }
 
 static p2p_status check_descriptor(op_suite *suite, const p2p_op *op, double *used, p2p_op *wanted,
-                                   bool *wants) {
+                                   bool *requests) {
     P2P_TRY(p2p_op_validate(op));
     P2P_TRY(check_text(op));
     op_execution execution;
     P2P_TRY(op_execution_create(&suite->device, op, &execution));
     count_remark(suite->tally[op->kind].kernels, execution.query.kernel);
     double shares[2] = {0, 0};
-    p2p_status status = want_filter(&execution, wanted, wants);
+    p2p_status status = request_of(&execution, wanted, requests);
     /* Winograd's transforms have fractions, so its results are not exact. */
     const bool exact = op_can_be_exact(op) && !p2p_budget_is_winograd(execution.query.kernel);
     if (status == P2P_OK && exact) status = run_mode(suite, &execution, OP_EXACT, &shares[0]);
@@ -153,18 +153,18 @@ static p2p_status check_descriptor(op_suite *suite, const p2p_op *op, double *us
 
 void op_suite_descriptor(op_suite *suite, const p2p_op *op) {
     p2p_op wanted = *op;
-    bool wants = false;
+    bool requests = false;
     double used = 0;
-    p2p_status status = check_descriptor(suite, op, &used, &wanted, &wants);
+    p2p_status status = check_descriptor(suite, op, &used, &wanted, &requests);
     if (status == P2P_UNSUPPORTED) status = op_suite_judge(suite, op);
     op_suite_count(suite, op, status, used);
-    if (!wants) return;
-    bool wants_again = false;
+    if (!requests) return;
+    bool requests_again = false;
     p2p_op ignored;
-    status = check_descriptor(suite, &wanted, &used, &ignored, &wants_again);
+    status = check_descriptor(suite, &wanted, &used, &ignored, &requests_again);
     if (status == P2P_UNSUPPORTED)
         status = p2p_fail(P2P_FAILED, "refused with the filter that op_query requests: %s", p2p_message());
-    if (status == P2P_OK && wants_again)
+    if (status == P2P_OK && requests_again)
         status = p2p_fail(P2P_FAILED, "op_query requests yet another filter");
     op_suite_count(suite, &wanted, status, used);
 }

@@ -18,8 +18,8 @@ expect 0 " 0 failed" "$p2p" --backend refusing:0 --family "reference cpu" --filt
 
 echo "-- refusals that the list does not have"
 expect 1 "refused: conv_fwd bias act accumulate: 44 of 44" "$p2p" --backend refusing:2 "${refusals[@]}"
-said "listed:  conv_fwd bias act accumulate: none" "everything optional"
-said "P2P_UPDATE_GOLDEN=1 with --mode refusals accepts them" "everything optional"
+printed "listed:  conv_fwd bias act accumulate: none" "everything optional"
+printed "P2P_UPDATE_GOLDEN=1 with --mode refusals accepts them" "everything optional"
 expect 1 "refused: norm_apply act dropout merged" "$p2p" --backend refusing:3 "${refusals[@]}"
 grep -q "refused: .*conv" out.txt && fail "more differs than the one fusion: $(grep conv out.txt)"
 expect 1 "has no such refusal in [reference cpu fp32]: refusing:3 refuses it" \
@@ -29,7 +29,7 @@ echo "-- refusals that the list has and the device no longer makes"
 mkdir golden
 printf '[reference cpu fp32]\nnorm_apply dropout merged: 2 of 2\n' >golden/refusals.txt
 expect 1 "listed:  norm_apply dropout merged: 2 of 2" env P2P_TEST_GOLDEN="$work/golden" "$p2p" --backend reference --mode refusals
-said "refused: norm_apply dropout merged: none" "a refusal that is gone"
+printed "refused: norm_apply dropout merged: none" "a refusal that is gone"
 
 echo "-- a family without a section, a malformed list"
 expect 1 "has no section [another fp32]" "$p2p" --backend reference --mode refusals --family another

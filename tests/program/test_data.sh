@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A user's pictures, of every kind, through training and translation.
+# Training and translation with pictures of every kind.
 #
 #   tests/test_data.sh P2P DEVICE     P2P: the program; DEVICE: e.g. reference:0, opencl:0
 images=$(realpath "$(dirname "$0")/../golden/images")
@@ -8,12 +8,12 @@ images=$(realpath "$(dirname "$0")/../golden/images")
 draw_toys 8
 tiny=(--size 32 --ngf 4 --ndf 4 --device "$device")
 
-# wait_shares OUT: the share of time that each step waited for data.
+# wait_shares OUT: prints for each step the share of time that it waited for data.
 wait_shares() {
     sed -nE 's/.*"data_wait":([^,}]*).*/\1/p' "$1/metrics.jsonl"
 }
 
-# png_kind FILE: bits and colour type of a PNG file's header (0 grey, 2 RGB, 4 and 6 with alpha).
+# png_kind FILE: prints bits and colour type of a PNG file's header (0 grey, 2 RGB, 4 and 6 with alpha).
 png_kind() {
     od -An -j24 -N2 -tu1 "$1" | xargs
 }
@@ -37,21 +37,21 @@ cp -r toys marred
 echo "no picture" >marred/train/00002.jpg
 expect 3 "00002.jpg is neither" "$p2p" train "${tiny[@]}" --data marred --out x --steps 2
 expect 0 "train: 1 left out" "$p2p" train "${tiny[@]}" --data marred --out skipped --steps 6 --on-bad-image skip
-said "00002.jpg is neither" "the training that skips"
-said "data: 7 training pairs" "the training that skips"
+printed "00002.jpg is neither" "the training that skips"
+printed "data: 7 training pairs" "the training that skips"
 cp -r toys fewer && rm fewer/train/00002.jpg
 expect 0 "" "$p2p" train "${tiny[@]}" --data fewer --out fewer6 --steps 6
 equal_runs fewer6 skipped
 cp toys/train/00002.jpg marred/train/
 expect 3 "the checkpoint was made with 7" "$p2p" train --out skipped --resume --device "$device" --steps 8
 for side in train val; do
-    head -c "$(($(wc -c <toys/$side/00001.jpg) - 50))" toys/$side/00001.jpg >marred/$side/00001.jpg # the header stays
+    head -c "$(($(wc -c <toys/$side/00001.jpg) - 50))" toys/$side/00001.jpg >marred/$side/00001.jpg # the header remains valid
 done
 expect 3 "00001.jpg" "$p2p" train "${tiny[@]}" --data marred --out x --steps 16
 expect 3 "00001.jpg" "$p2p" test --model workers1 --data marred --out x --device "$device"
 expect 0 "1 pairs were unusable and have been replaced" "$p2p" train "${tiny[@]}" --data marred --out stood1 --steps 16 --workers 1 --on-bad-image skip
-said "the first: marred/train/00001.jpg" "the training with a stand-in"
-said "step 16/16" "the training with a stand-in"
+printed "the first: marred/train/00001.jpg" "the training with a stand-in"
+printed "step 16/16" "the training with a stand-in"
 expect 0 "" "$p2p" train "${tiny[@]}" --data marred --out stood5 --steps 9 --workers 5 --on-bad-image skip
 expect 0 "" "$p2p" train --out stood5 --resume --device "$device" --steps 16
 equal_runs stood1 stood5

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# What can happen to a training: signals, a full disk, folders and pictures that vanish, a lost device, numbers that are
-# not finite. What was trained stays usable, the message says what to do, and whoever does it comes to the same bits as
-# if nothing had happened.
+# Mishaps of a training: signals, a full disk, folders and pictures that vanish, a lost device, numbers that are not
+# finite. The checkpoints remain usable, and the command in the message's hint resumes to the bits of an uninterrupted
+# training.
 #
 #   tests/test_mishaps.sh P2P DEVICE     P2P: the program; DEVICE: e.g. reference:0, opencl:0
 . "$(dirname "$0")/../support/expect.sh" "$@"
@@ -11,7 +11,7 @@ length=(--steps 300 --save-every 10)
 last=checkpoints/step-000000300.safetensors
 "$p2p" train "${small[@]}" --out whole "${length[@]}" >/dev/null 2>&1 || fail "no training to compare with"
 
-# resumes FILE OUT WORDS: the command in the hint of FILE goes on, says WORDS, and comes to what "whole" is.
+# resumes FILE OUT WORDS: runs the command in the hint of FILE. It must print WORDS and end with the bits of "whole".
 resumes() {
     expect 0 "$3" bash -c "$(command_of "$1")"
     equal_runs whole "$2" best/best.json best/generator.safetensors samples/epoch-0025.png epochs/020-generator.safetensors
@@ -49,7 +49,7 @@ for call in 1500 4000 9000; do
     rm -rf lost
     expect 5 "the device is lost since backend call $call" env P2P_LOSE_DEVICE_AT=$call \
         "$p2p" train "${small[@]}" --out lost "${length[@]}" --checkpoint-every 4
-    said "hint: check with p2p devices whether the device still works" "a lost device"
+    printed "hint: check with p2p devices whether the device still works" "a lost device"
     cp err.txt lost.err
     resumes_at=$(ls lost/checkpoints 2>/dev/null | tail -n 1 | tr -dc 1-9)
     resumes lost.err lost "${resumes_at:+continuing after step}"
@@ -58,23 +58,23 @@ done
 
 echo "-- numbers that are not finite"
 expect 1 "is no longer a finite number" "$p2p" train "${small[@]}" --out wild --steps 50 --lr 1e300 --checkpoint-every 1
-said "smaller --lr" "numbers that are not finite"
+printed "smaller --lr" "numbers that are not finite"
 [ -e wild/generator.safetensors ] && fail "a model that is not finite was saved"
 [ -n "$(ls wild/checkpoints 2>/dev/null)" ] && fail "a checkpoint that is not finite was saved"
 expect 0 "" "$p2p" train "${small[@]}" --out ill --steps 4 --save-every 10 --checkpoint-every 2
 good=ill/checkpoints/step-000000004.safetensors
 cp $good good.safetensors
-# The last moment becomes a NaN, in single and in double precision.
+# Makes the last moment a NaN, in single and in double precision.
 printf '\0\0\370\177' | dd of=$good bs=1 seek=$(($(stat -c %s $good) - 4)) conv=notrunc 2>/dev/null
 cp -r ill/checkpoints before
 expect 1 "finite" "$p2p" train --out ill --resume --device "$device" --steps 300
-said "smaller --lr" "numbers that are not finite"
+printed "smaller --lr" "numbers that are not finite"
 diff -r before ill/checkpoints || fail "ill: a checkpoint has changed"
 rm $good
 expect 0 "continuing after step 2" "$p2p" train --out ill --resume --device "$device" --steps 300
 equal_runs whole ill best/best.json
 
-# The rest happens to files, whatever the device.
+# The rest concerns files and does not depend on the device.
 if [ "${device%%:*}" != reference ]; then
     finish
     exit
@@ -103,7 +103,7 @@ for what in train val broken; do
     rm -rf "$what-toys"
     cp -r toys "$what-toys"
     expect 0 "continuing after step $step" bash -c "$(command_of "$what.err")"
-    equal_runs whole "$what" best/best.json best/generator.safetensors # the checkpoint names another folder
+    equal_runs whole "$what" best/best.json best/generator.safetensors # not the checkpoint, which contains the folder's name
 done
 
 echo "-- folders that can't be written"
@@ -118,7 +118,7 @@ resumes blocked.err blocked "continuing after step"
 same whole/$last blocked/$last
 
 echo "-- a full disk"
-# A limit on the size of files stands for it, set while the training runs.
+# A limit on the size of files, set while the training runs, has the same effect.
 expect 0 "" "$p2p" train "${small[@]}" --out full --steps 4 --save-every 10
 cp -r full/checkpoints good
 begin full 8 --resume --device "$device" --steps 300
@@ -130,7 +130,7 @@ grep -q "^hint: free space or make the folder writable; the last checkpoint is f
 diff -r good full/checkpoints || fail "full: the last good checkpoint has changed"
 resumes full.err full "continuing after step 4"
 
-# The real thing, where this system lets us have a small disk of our own.
+# A small file system, if one can be mounted here.
 if unshare -rm mount -t tmpfs none /mnt 2>/dev/null; then
     # shellcheck disable=SC2016
     expect 0 "resumed" unshare -rm bash -c '
@@ -152,7 +152,7 @@ head -c 5000 damaged/checkpoints/step-000000004.safetensors >cut && mv cut damag
 touch damaged/checkpoints/.step-000000003.safetensors.tmp
 expect 3 "remove it to continue from damaged/checkpoints/step-000000002.safetensors" \
     "$p2p" train --out damaged --resume --device "$device"
-[ -e damaged/checkpoints/.step-000000003.safetensors.tmp ] && fail "what a killed process left is still there"
+[ -e damaged/checkpoints/.step-000000003.safetensors.tmp ] && fail "the file of a killed process is still there"
 rm damaged/checkpoints/step-000000004.safetensors
 expect 0 "continuing after step 2" "$p2p" train --out damaged --resume --device "$device"
 

@@ -272,7 +272,7 @@ static void build_readers(model *m) {
     l1(m, &m->passes[0], a, truth, 2, "a");
 }
 
-/* Every parameter twice: convolutions both ways, bias, normalisation. */
+/* Every parameter is used twice: in convolutions and transposed ones, biases and normalisations. */
 static void build_shared_weights(model *m) {
     p2p_network *g = m->nets[0];
     const window same = {2, 3, 3, .stride = 1, .pad = 1, .bias = true};
@@ -348,7 +348,7 @@ typedef struct {
     void (*build)(model *m);
     int64_t batch; /* per replica */
     int world;
-    bool inputs;          /* also check those that are not far */
+    bool inputs;          /* also check gradients of inputs that are not far */
     const char *vanishes; /* the parameter whose true gradient is 0 */
     bool adam;            /* followed by an update of the first network */
 } grad_case;
@@ -600,7 +600,7 @@ static void compare(const char *name, int64_t element, double gradient, double e
 }
 
 /* Fails if the gradient is all zeros, which a comparison would not detect. */
-static void expect_alive(const char *name, const double *gradient, int64_t elements, const char *vanishes) {
+static void expect_nonzero(const char *name, const double *gradient, int64_t elements, const char *vanishes) {
     double largest = 0;
     for (int64_t e = 0; e < elements; e++) largest = fmax(largest, fabs(gradient[e]));
     bool dead = largest < 1e-5;
@@ -617,7 +617,7 @@ static void check_param(model *m, const pass *p, int net, int id, const char *va
     assert_non_null(gradient);
     run(m, m->plan, 0, 0);
     OK(p2p_session_read(m->session, network, param, P2P_STATE_GRADIENT, P2P_TYPE_f64, gradient));
-    expect_alive(info->name, gradient, elements, vanishes);
+    expect_nonzero(info->name, gradient, elements, vanishes);
     for (int64_t e = 0; e < elements; e++) {
         knob k = {&m->params[net][id][e], network, param, m->params[net][id]};
         compare(info->name, e, gradient[e], derivative(m, p, &k));
@@ -633,7 +633,7 @@ static void check_input(model *m, const pass *p, input *in, int replica) {
     assert_non_null(gradient);
     run(m, m->plan, 0, 0);
     OK(p2p_plan_output(m->plan, replica, name, gradient));
-    expect_alive(in->name, gradient, in->elements, "");
+    expect_nonzero(in->name, gradient, in->elements, "");
     for (int64_t e = 0; e < in->elements; e++) {
         knob k = {.number = &in->data[replica][e]};
         compare(in->name, e, gradient[e], derivative(m, p, &k));
