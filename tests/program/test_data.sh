@@ -102,12 +102,12 @@ for number in 0 1; do
     expect 0 "" "$p2p" train "${tiny[@]}" --data deep$number --out low$number --steps 2 --channels-in 1 \
         --channels-out 1 --no-flip
 done
-[ "$(losses low0/metrics.jsonl)" != "$(losses low1/metrics.jsonl)" ] || fail "low bytes of the input say nothing"
+[ "$(losses low0/metrics.jsonl)" != "$(losses low1/metrics.jsonl)" ] || fail "low bytes of the input have no effect"
 for number in 0 1; do
     expect 0 "" "$p2p" translate --model low0 -o low$number.png "$images/deep$number.png" --device "$device"
     [ "$(png_kind low$number.png)" = "16 0" ] || fail "not 16 bits of grey: $(png_kind low$number.png)"
 done
-cmp -s low0.png low1.png && fail "low bytes of a translation's input say nothing"
+cmp -s low0.png low1.png && fail "low bytes of a translation's input have no effect"
 expect 2 "low.jpg: a JPEG can't hold 16 bits" "$p2p" translate --model low0 -o low.jpg "$images/deep0.png" --device "$device"
 expect 0 "" "$p2p" test --model low0 --data deep0 --split train --out low0/test --device "$device"
 [ "$(png_kind low0/test/generated/x.png)" = "16 0" ] || fail "a test's pictures aren't of 16 bits"

@@ -115,7 +115,7 @@ check_command() {
         case "$word" in
             p2p | */p2p)
                 owner=${words[i + 1]-}
-                [[ $owner =~ ^[a-z] ]] || { owner=any && continue; } # no command, or a placeholder
+                [[ $owner =~ ^[a-z] ]] || { owner=any && continue; } # not a command, or a placeholder
                 [ "$owner" = help ] && owner=${words[i + 2]-presets}
                 [ -n "${commands[$owner]-}" ] || [ "$owner" = presets ] || fail "$place: p2p has no command $owner"
                 ;;
