@@ -64,8 +64,8 @@ if [ "${device%%:*}" = opencl ]; then # a peak for each precision
 fi
 if [ "${device%%:*}" = opencl ]; then
     off=(env P2P_OPENCL_BF16=off "$p2p")
-    expect 0 "no bf16: P2P_OPENCL_BF16=off disables it" "${off[@]}" devices
-    expect 1 "has no bf16: P2P_OPENCL_BF16=off disables it" "${off[@]}" plan --size 32 --precision bf16 --device "$device"
+    expect 0 "no bf16: it is switched off by P2P_OPENCL_BF16=off" "${off[@]}" devices
+    expect 1 "has no bf16: it is switched off by P2P_OPENCL_BF16=off" "${off[@]}" plan --size 32 --precision bf16 --device "$device"
     printed "hint: --precision fp32" "plan in bf16 without bf16"
     gpu=(env P2P_OPENCL_CONV=gpu "$p2p") # the algorithms of GPUs
     expect 0 "fp32 or bf16 (activations are stored in bf16)" "${gpu[@]}" devices
