@@ -81,5 +81,6 @@ if [ "${device%%:*}" = opencl ]; then # the reference has neither a cache nor a 
     gpu=(env P2P_OPENCL_CONV=gpu P2P_OPENCL_TIMEOUT=1000) # waits with a limit, as for GPUs
     expect 5 "has not finished its work within" "${gpu[@]}" "$p2p" bench --what translate --size 32 --ngf 4 --steps 1 \
         --device "$device" --tune off --device-timeout 1e-9
+    printed "hint: if it is only slow, raise the limit with --device-timeout SECONDS or" "a wait that is too long"
 fi
 finish

@@ -116,7 +116,7 @@ printed "2 unusable pictures were left out" skipping
 expect 0 "" "${translate[@]}" --model $model -o whole toys/train
 same skipped/3.png whole/00003.png
 same skipped/4.png whole/00002.png
-expect 3 "no picture is left" "${translate[@]}" --model $model -o x --on-bad-image skip bad/2.jpg
+expect 3 "no usable picture is left" "${translate[@]}" --model $model -o x --on-bad-image skip bad/2.jpg
 
 echo "-- statistics and dropout"
 expect 0 "" "${translate[@]}" --model $model -o dry.png --test-dropout off input.png

@@ -65,7 +65,7 @@ echo "-- p2p tune"
 rm -f cache/tune-*
 model=(--size 8 --generator 3 --ngf 4 --d-net pixel)
 small=(--mode translate "${model[@]}" --device "$device")
-expect 0 "times" "$p2p" tune "${small[@]}"
+expect 0 "speedup" "$p2p" tune "${small[@]}"
 printed "conv_fwd 1x3x8x8 4x3x4x4 1x4x4x4" "the table"
 printed "each once" "the table"
 printed "1 of 6 convolutions" "the progress"

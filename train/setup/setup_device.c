@@ -65,6 +65,6 @@ p2p_status setup_session_create(const settings *all, p2p_device *device, const s
     P2P_TRY(choose_mode(all, tuning, &options.tuning.mode));
     p2p_status status = p2p_session_create(&device, 1, &options, session);
     if (status != P2P_UNSUPPORTED || !bf16) return status;
-    return p2p_hint(status,
-                    "every device supports --precision fp32; p2p devices lists the precisions of each");
+    return p2p_hint(
+        status, "--precision fp32 is supported by every device; p2p devices lists the precisions of each");
 }
