@@ -13,7 +13,7 @@
 #include "tune/ocl_tune.h"
 #include "tune/ocl_tuning.h"
 
-/* ---- Queries and creation ------------------------------------------------------------------------------ */
+/* ---- Queries and creation -------------------------------------------------------------------------- */
 
 /* An ocl_plan_maker: a plan whose convolution family, if any, has passed its self-test. */
 static p2p_status plan_tested(void *context, const p2p_op *op, ocl_plan *plan) {
@@ -40,7 +40,7 @@ p2p_status ocl_op_create(p2p_be_device *device, const p2p_op *op, const p2p_bind
     return ocl_op_create_by(device, plan_tested, device, op, bindings, scratch, created);
 }
 
-/* ---- Choices ------------------------------------------------------------------------------------------- */
+/* ---- Choices --------------------------------------------------------------------------------------- */
 
 static p2p_status time_by_clock(void *context, p2p_be_device *device, const ocl_conv_way *way, p2p_be_op *op,
                                 int runs, double *seconds) {

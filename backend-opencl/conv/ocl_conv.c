@@ -40,7 +40,7 @@ static const struct {
     [OCL_CONV_GEMM] = {ocl_plan_conv_gemm, NULL, ON_OTHERS | ON_CPUS_POINTWISE, NULL},
 };
 
-/* ---- Products in bf16, on CPUs ------------------------------------------------------------------------ */
+/* ---- Products in bf16, on CPUs --------------------------------------------------------------------- */
 
 /* Math in bf16 has two forms, direct and Winograd. Shapes that gain nothing from it are refused with the
  * reason, and run in fp32. */
@@ -57,7 +57,7 @@ static p2p_status plan_bf16(const ocl_target *target, const p2p_op *op, ocl_plan
     return ocl_plan_conv_direct(target, op, plan);
 }
 
-/* ---- Plan by family ----------------------------------------------------------------------------------- */
+/* ---- Plan by family -------------------------------------------------------------------------------- */
 
 static p2p_status plan_by(const ocl_target *target, ocl_conv_family family, const char *variant,
                           const p2p_op *op, ocl_plan *plan) {
@@ -90,7 +90,7 @@ static p2p_status plan_forced(const ocl_target *target, const p2p_op *op, ocl_pl
     return status;
 }
 
-/* ---- Default choice ----------------------------------------------------------------------------------- */
+/* ---- Default choice -------------------------------------------------------------------------------- */
 
 static bool is_pointwise(const p2p_op *op) {
     const p2p_tensor *w =
@@ -161,7 +161,7 @@ static p2p_status plan_usual(const ocl_target *target, const p2p_op *op, ocl_pla
     return plan_best(target, op, plan);
 }
 
-/* ---- Plan by way -------------------------------------------------------------------------------------- */
+/* ---- Plan by way ----------------------------------------------------------------------------------- */
 
 p2p_status ocl_conv_plan_untested_way(const ocl_target *target, const ocl_conv_way *way, const p2p_op *op,
                                       ocl_plan *plan) {
@@ -239,7 +239,7 @@ p2p_status ocl_conv_list_ways(const ocl_target *target, const p2p_op *op, ocl_co
     return P2P_OK;
 }
 
-/* ---- Plan --------------------------------------------------------------------------------------------- */
+/* ---- Plan ------------------------------------------------------------------------------------------ */
 
 p2p_status ocl_plan_conv(const ocl_target *target, const p2p_op *op, ocl_plan *plan) {
     ocl_conv_way way;

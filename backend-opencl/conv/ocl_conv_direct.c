@@ -72,7 +72,7 @@ static void reserve_scratch(ocl_plan *plan, int64_t floats) {
     plan->answer.scratch_bytes = (size_t)floats * sizeof(float);
 }
 
-/* ---- Tiles -------------------------------------------------------------------------------------------- */
+/* ---- Tiles ----------------------------------------------------------------------------------------- */
 
 /* Registers per vector of 16 floats. */
 static int64_t registers(const ocl_target *target) {
@@ -187,7 +187,7 @@ static p2p_status choose_tile(const ocl_target *target, const p2p_op *op, conv_s
     return P2P_OK;
 }
 
-/* ---- Forward and data gradient ------------------------------------------------------------------------ */
+/* ---- Forward and data gradient --------------------------------------------------------------------- */
 
 /* The convolution of the descriptor, in the plain form. */
 static conv_shape shape_of(const p2p_op *op) {
@@ -436,7 +436,7 @@ static p2p_status plan_tile(const ocl_target *target, const p2p_op *op, ocl_plan
     return P2P_OK;
 }
 
-/* ---- Filter gradient ---------------------------------------------------------------------------------- */
+/* ---- Filter gradient ------------------------------------------------------------------------------- */
 
 enum { X = P2P_AT_conv_bwd_filter_x, DY = P2P_AT_conv_bwd_filter_dy, DW = P2P_AT_conv_bwd_filter_dw };
 
@@ -586,7 +586,7 @@ p2p_status ocl_plan_conv_direct(const ocl_target *target, const p2p_op *op, ocl_
     return op->kind == P2P_KIND_conv_bwd_filter ? plan_filter(target, op, plan) : plan_tile(target, op, plan);
 }
 
-/* ---- Variants ------------------------------------------------------------------------------------------ */
+/* ---- Variants -------------------------------------------------------------------------------------- */
 
 /* `all`: include the tile that the planner would choose. */
 static int list_tiles(const ocl_target *target, const p2p_op *op, bool all,

@@ -74,7 +74,7 @@ static p2p_status measure(const ocl_target *target, const p2p_op *op, conv_shape
     return P2P_OK;
 }
 
-/* ---- Launches ----------------------------------------------------------------------------------------- */
+/* ---- Launches -------------------------------------------------------------------------------------- */
 
 /* The arguments GEOMETRY of conv_gemm.cl: between `in` (x's side) and `out`, with the filter's taps or with
  * one. */
@@ -153,7 +153,7 @@ static void add_filter_pack(const ocl_target *target, const p2p_op *op, const co
     ocl_launch_plane_copy(target, plan, &copy);
 }
 
-/* ---- The planner -------------------------------------------------------------------------------------- */
+/* ---- The planner ----------------------------------------------------------------------------------- */
 
 static ocl_matrix in_scratch(uint64_t offset, int64_t row_distance) {
     return (ocl_matrix){.operand = -1, .offset = offset, .row_distance = (uint64_t)row_distance};

@@ -29,7 +29,7 @@ enum {
     MOST_SUBGROUP_BLOCKS = 4
 };
 
-/* ---- Shapes -------------------------------------------------------------------------------------------- */
+/* ---- Shapes ---------------------------------------------------------------------------------------- */
 
 /* A convolution as a matrix product, or as `phases` of them. */
 typedef struct {
@@ -126,7 +126,7 @@ static p2p_status check(const ocl_target *target, const p2p_op *op, const produc
     return P2P_OK;
 }
 
-/* ---- Choices ------------------------------------------------------------------------------------------- */
+/* ---- Choices --------------------------------------------------------------------------------------- */
 
 /* How a product is computed. */
 typedef struct {
@@ -213,7 +213,7 @@ static p2p_status choose(const ocl_target *target, const p2p_op *op, const produ
     return c->tile ? P2P_OK : ocl_refuse(target, op, "the device has no local memory");
 }
 
-/* ---- Launches ------------------------------------------------------------------------------------------ */
+/* ---- Launches -------------------------------------------------------------------------------------- */
 
 static ocl_launch *add_launch(const ocl_target *target, ocl_plan *plan, const char *source,
                               const char *kernel) {
@@ -355,7 +355,7 @@ static p2p_status plan_filter(const ocl_target *target, const p2p_op *op, const 
     return reserve_parts(target, op, plan, c->parts, floats);
 }
 
-/* ---- Streamed filters ---------------------------------------------------------------------------------- */
+/* ---- Streamed filters ------------------------------------------------------------------------------ */
 
 static p2p_status plan_thin_data(const ocl_target *target, const p2p_op *op, const product *p,
                                  ocl_plan *plan) {
@@ -400,7 +400,7 @@ static p2p_status plan_thin(const ocl_target *target, const p2p_op *op, const pr
     return P2P_OK;
 }
 
-/* ---- The family ---------------------------------------------------------------------------------------- */
+/* ---- The family ------------------------------------------------------------------------------------ */
 
 static product product_of(const p2p_op *op) {
     return op->kind == P2P_KIND_conv_bwd_filter ? filter_product(op) : data_product(op);

@@ -34,7 +34,7 @@ typedef struct {
     uint64_t floats; /* of scratch memory */
 } winograd_shape;
 
-/* ---- Shape -------------------------------------------------------------------------------------------- */
+/* ---- Shape ----------------------------------------------------------------------------------------- */
 
 static winograd_shape shape_of(const p2p_op *op) {
     winograd_shape s = {.w = ocl_winograd_of(op, ocl_winograd_outputs(op), 1), .parts = 1};
@@ -84,7 +84,7 @@ static void repeat(const p2p_op *op, ocl_plan *plan, const winograd_shape *s, in
     plan->repeats = (int)passes(op, s);
 }
 
-/* ---- Transforms --------------------------------------------------------------------------------------- */
+/* ---- Transforms ------------------------------------------------------------------------------------ */
 
 static ocl_launch *add_transform(const ocl_target *target, ocl_plan *plan, const winograd_shape *s,
                                  const char *kernel, int64_t x, int64_t y) {
@@ -182,7 +182,7 @@ static void add_filter_sums(const ocl_target *target, const p2p_op *op, ocl_plan
     ocl_arg_int(launch, ocl_accumulates(op, s->w.filter));
 }
 
-/* ---- Products ----------------------------------------------------------------------------------------- */
+/* ---- Products -------------------------------------------------------------------------------------- */
 
 /* In a filter gradient rows are input rows, and tiles are summed; otherwise rows are tiles. */
 static ocl_gpu_product product_of(const p2p_op *op, const winograd_shape *s) {
@@ -220,7 +220,7 @@ static p2p_status add_products(const ocl_target *target, const p2p_op *op, ocl_p
     return P2P_OK;
 }
 
-/* ---- Planning ----------------------------------------------------------------------------------------- */
+/* ---- Planning -------------------------------------------------------------------------------------- */
 
 static p2p_status plan_forward(const ocl_target *target, const p2p_op *op, winograd_shape *s, ocl_plan *plan,
                                const ocl_gpu_tile **tile) {
@@ -282,7 +282,7 @@ int ocl_conv_gpu_winograd_variants(const ocl_target *target, const p2p_op *op,
     return ocl_gpu_tile_names(target, &product, OCL_MOST_VARIANTS, names);
 }
 
-/* ---- Choice ------------------------------------------------------------------------------------------- */
+/* ---- Choice ---------------------------------------------------------------------------------------- */
 
 /* Floating-point operations that take a GPU as long as moving one byte: 20. Data sheets give 30 to 40 in
  * fp32, but tiles reach a smaller share of the peak rate than copies reach of the peak bandwidth. */

@@ -56,7 +56,7 @@ static winograd_shape shape_of(const p2p_op *op) {
     return s;
 }
 
-/* ---- Tiles and passes --------------------------------------------------------------------------------- */
+/* ---- Tiles and passes ------------------------------------------------------------------------------ */
 
 /* Sums of 16 floats that fit in registers beside the operands: 32 registers of 16 floats, or 16 narrower
  * ones. */
@@ -131,7 +131,7 @@ static void lay_out(const ocl_target *target, winograd_shape *s) {
                             (s->tiles_each * s->vecs + 1) * OCL_LANES);
 }
 
-/* ---- Launches ----------------------------------------------------------------------------------------- */
+/* ---- Launches -------------------------------------------------------------------------------------- */
 
 static void arg_arrays(ocl_launch *launch, const ocl_point_arrays *arrays) {
     ocl_arg_scratch(launch, arrays->at);
@@ -215,7 +215,7 @@ static p2p_status plan_forward(const ocl_target *target, const p2p_op *op, ocl_p
     return P2P_OK;
 }
 
-/* ---- Filter gradient ---------------------------------------------------------------------------------- */
+/* ---- Filter gradient ------------------------------------------------------------------------------- */
 
 static void add_gradient(const ocl_target *target, const p2p_op *op, ocl_plan *plan,
                          const winograd_shape *s) {
@@ -261,7 +261,7 @@ static p2p_status plan_filter_gradient(const ocl_target *target, const p2p_op *o
     return P2P_OK;
 }
 
-/* ---- Planning ----------------------------------------------------------------------------------------- */
+/* ---- Planning -------------------------------------------------------------------------------------- */
 
 p2p_status ocl_plan_conv_winograd(const ocl_target *target, const p2p_op *op, ocl_plan *plan) {
     P2P_TRY(ocl_winograd_check(target, op));
@@ -269,7 +269,7 @@ p2p_status ocl_plan_conv_winograd(const ocl_target *target, const p2p_op *op, oc
                                                 : plan_forward(target, op, plan);
 }
 
-/* ---- Choice ------------------------------------------------------------------------------------------- */
+/* ---- Choice ---------------------------------------------------------------------------------------- */
 
 /* Cycles per vector of 16 words, in fp32 and bf16: `multiply`, a multiply-add with vectors of 16 floats;
  * `streamed`, a vector written by a transform and read by the products through the outer caches; `filter`,

@@ -21,7 +21,7 @@
 #include <cpuid.h>
 #endif
 
-/* ---- Detection ---------------------------------------------------------------------------------------- */
+/* ---- Detection ------------------------------------------------------------------------------------- */
 
 static bool host_has_instructions(void) {
 #if defined(__x86_64__)
@@ -64,7 +64,7 @@ ocl_bf16 ocl_bf16_find(p2p_device_info *info, const ocl_environment *environment
     return OCL_BF16_ASSEMBLY;
 }
 
-/* ---- The test ----------------------------------------------------------------------------------------- */
+/* ---- The test -------------------------------------------------------------------------------------- */
 
 enum { TEST_VECTORS = 3, TEST_RESULTS = 2, TEST_FLOATS = (TEST_VECTORS + TEST_RESULTS) * OCL_LANES };
 

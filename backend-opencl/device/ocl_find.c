@@ -9,7 +9,7 @@
 
 enum { MAX_PLATFORMS = 32, VERSION_NEEDED = 102 };
 
-/* ---- Finding ------------------------------------------------------------------------------------------ */
+/* ---- Finding --------------------------------------------------------------------------------------- */
 
 /* A platform whose query fails is skipped. */
 p2p_status ocl_devices_find(ocl_found found[OCL_MOST_DEVICES], int *count) {
@@ -46,7 +46,7 @@ p2p_status ocl_device_find(int index, ocl_found *found) {
     return P2P_OK;
 }
 
-/* ---- Describing --------------------------------------------------------------------------------------- */
+/* ---- Describing ------------------------------------------------------------------------------------ */
 
 static void device_text(cl_device_id device, cl_device_info what, char *text, size_t size) {
     if (clGetDeviceInfo(device, what, size, text, NULL) != CL_SUCCESS) snprintf(text, size, "?");

@@ -53,7 +53,7 @@ p2p_status ocl_gemm_run(p2p_be_device *device, const ocl_gemm_call *call) {
     return multiply(device, call);
 }
 
-/* ---- Warming ------------------------------------------------------------------------------------------ */
+/* ---- Warming --------------------------------------------------------------------------------------- */
 
 static bool same_warmth(const ocl_warm *a, const ocl_warm *b) {
     const ocl_gemm *s = &a->shape, *t = &b->shape;

@@ -40,7 +40,7 @@ typedef struct {
     int repeat;
 } ocl_context;
 
-/* ---- Arguments ---------------------------------------------------------------------------------------- */
+/* ---- Arguments ------------------------------------------------------------------------------------- */
 
 static cl_int set_memory(cl_kernel kernel, cl_uint *index, cl_mem memory, cl_ulong position) {
     cl_int code = clSetKernelArg(kernel, (*index)++, sizeof memory, &memory);
@@ -108,7 +108,7 @@ static p2p_status create_kernel(const ocl_context *c, const ocl_launch *launch, 
     return P2P_OK;
 }
 
-/* ---- Matrix products ---------------------------------------------------------------------------------- */
+/* ---- Matrix products ------------------------------------------------------------------------------- */
 
 /* CLBlast's offsets are ints. */
 static p2p_status resolve_matrix(const ocl_context *c, const ocl_matrix *m, ocl_gemm_matrix *resolved) {
@@ -144,7 +144,7 @@ static p2p_status create_gemm(const ocl_context *c, const ocl_gemm *g, cl_mem *t
     return ocl_gemm_warm(c->device, &command->gemm);
 }
 
-/* ---- Creation ----------------------------------------------------------------------------------------- */
+/* ---- Creation -------------------------------------------------------------------------------------- */
 
 static p2p_status create_command(ocl_context *c, const ocl_launch *launch, p2p_be_op *created) {
     ocl_command *command = &created->command[created->count++];
@@ -210,7 +210,7 @@ void ocl_op_destroy(p2p_be_device *device, p2p_be_op *op) {
     free(op);
 }
 
-/* ---- Running ------------------------------------------------------------------------------------------ */
+/* ---- Running --------------------------------------------------------------------------------------- */
 
 static p2p_status run_piece(p2p_be_device *device, const ocl_command *command, const size_t *offset,
                             const size_t global[3]) {

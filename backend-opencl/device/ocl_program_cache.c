@@ -17,7 +17,7 @@ static const char format[] = "p2p program 1";
 
 static const char kind[] = "program";
 
-/* ---- Policy ------------------------------------------------------------------------------------------- */
+/* ---- Policy ---------------------------------------------------------------------------------------- */
 
 /* Drivers that store programs on disk themselves. Reading binaries is also harmful with both: PoCL compiles
  * every kernel once more, in a general form that is never run; NVIDIA's binaries are an intermediate text
@@ -37,7 +37,7 @@ void ocl_program_cache_choose(p2p_be_device *device, cl_platform_id platform) {
             !driver_keeps_programs(name);
 }
 
-/* ---- Keys ---------------------------------------------------------------------------------------------- */
+/* ---- Keys ------------------------------------------------------------------------------------------ */
 
 enum { FIXED_PARTS = 5, TEXT_LIMIT = 2 * OCL_LAUNCH_SOURCES };
 
@@ -59,7 +59,7 @@ static int compose_key(const p2p_be_device *device, const ocl_program_source *so
     return count;
 }
 
-/* ---- Finding ------------------------------------------------------------------------------------------- */
+/* ---- Finding --------------------------------------------------------------------------------------- */
 
 /* Returns NULL if the driver refuses the binary. */
 static cl_program build_binary(p2p_be_device *device, const char *options, const void *binary, size_t size) {
@@ -87,7 +87,7 @@ cl_program ocl_program_cache_get(p2p_be_device *device, const ocl_program_source
     return program;
 }
 
-/* ---- Keeping ------------------------------------------------------------------------------------------- */
+/* ---- Keeping --------------------------------------------------------------------------------------- */
 
 void ocl_program_cache_put(p2p_be_device *device, const ocl_program_source *source, cl_program program) {
     p2p_key_part key[FIXED_PARTS + TEXT_LIMIT];

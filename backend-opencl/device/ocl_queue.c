@@ -15,7 +15,7 @@ static const double unknown_clock_hz = 500e6;
  * after fourteen seconds. */
 static const double mark_interval = 1;
 
-/* ---- Limits ------------------------------------------------------------------------------------------- */
+/* ---- Limits ---------------------------------------------------------------------------------------- */
 
 void ocl_queue_open(p2p_be_device *device) {
     cl_uint mhz = 0;
@@ -51,7 +51,7 @@ void ocl_queue_cut(const p2p_be_device *device, double seconds, const size_t gro
     pieces[0] = smaller((count - 1) / pieces[2] + 1, groups[0]);
 }
 
-/* ---- Waiting ------------------------------------------------------------------------------------------ */
+/* ---- Waiting --------------------------------------------------------------------------------------- */
 
 static p2p_status fail_hung(p2p_be_device *device) {
     device->lost = true;
@@ -118,7 +118,7 @@ p2p_status ocl_queue_add(p2p_be_device *device, double seconds) {
     return mark(device, slot);
 }
 
-/* ---- Submissions -------------------------------------------------------------------------------------- */
+/* ---- Submissions ----------------------------------------------------------------------------------- */
 
 p2p_status ocl_queue_submit(p2p_be_device *device, p2p_ticket *ticket) {
     P2P_TRY(ocl_check_alive(device));

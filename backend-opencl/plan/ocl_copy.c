@@ -44,7 +44,7 @@ ocl_plane_side ocl_plane_side_of(const p2p_op *op, int operand) {
     return (ocl_plane_side){.operand = operand, .planes = planes_of(t), .bf16 = t->type == P2P_TYPE_bf16};
 }
 
-/* ---- The general kernel ------------------------------------------------------------------------------- */
+/* ---- The general kernel ---------------------------------------------------------------------------- */
 
 static void arg_side(ocl_launch *launch, const ocl_plane_side *side) {
     const ocl_planes *p = &side->planes;
@@ -101,7 +101,7 @@ static p2p_status require_copyable(const ocl_target *target, const p2p_op *op, i
     return P2P_OK;
 }
 
-/* ---- The planner -------------------------------------------------------------------------------------- */
+/* ---- The planner ----------------------------------------------------------------------------------- */
 
 static bool is_transpose(const p2p_tensor *x, const p2p_tensor *y) {
     return x->type == P2P_TYPE_f32 && y->type == P2P_TYPE_f32 && x->block == OCL_LANES &&

@@ -18,7 +18,7 @@ static int64_t groups_of(const p2p_op *op, const ocl_view *view) {
     return view->images / images_per_group(op, view);
 }
 
-/* ---- Devices other than CPUs --------------------------------------------------------------------------- */
+/* ---- Devices other than CPUs ----------------------------------------------------------------------- */
 
 enum { QUADS = 2 };       /* log2 of the quads per position: all of them, for any number of channels */
 enum { MOST_PARTS = 64 }; /* partial results that every work-group merges redundantly */
@@ -86,7 +86,7 @@ static void arg_outputs(ocl_launch *launch, const p2p_op *op, int stats, int run
     ocl_arg_float(launch, op->momentum);
 }
 
-/* ---- Forward ------------------------------------------------------------------------------------------ */
+/* ---- Forward --------------------------------------------------------------------------------------- */
 
 /* The launch for partial statistics of x. */
 static void add_stats_parts(const ocl_target *target, const p2p_op *op, const ocl_view *view, int x,
@@ -277,7 +277,7 @@ p2p_status ocl_plan_norm_apply(const ocl_target *target, const p2p_op *op, ocl_p
     return P2P_OK;
 }
 
-/* ---- Backward ----------------------------------------------------------------------------------------- */
+/* ---- Backward -------------------------------------------------------------------------------------- */
 
 /* norm_bwd_stats and norm_bwd_apply begin with the same operands. */
 _Static_assert((int)P2P_AT_norm_bwd_stats_step == (int)P2P_AT_norm_bwd_apply_step &&

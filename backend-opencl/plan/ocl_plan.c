@@ -9,7 +9,7 @@
  * of a work-group and small enough to balance threads. */
 enum { CPU_CHUNK = 256, GPU_GROUP = 64, MAX_GROUPS_PER_AXIS = 65535 };
 
-/* ---- Texts --------------------------------------------------------------------------------------------- */
+/* ---- Texts ----------------------------------------------------------------------------------------- */
 
 p2p_status ocl_refuse(const ocl_target *target, const p2p_op *op, const char *format, ...) {
     char reason[512];
@@ -31,7 +31,7 @@ bool ocl_variant_numbers(const char *variant, int64_t *numbers, int count) {
     return true;
 }
 
-/* ---- Launches ----------------------------------------------------------------------------------------- */
+/* ---- Launches -------------------------------------------------------------------------------------- */
 
 ocl_launch *ocl_launch_add(const ocl_target *target, ocl_plan *plan, const char *source, const char *kernel) {
     assert(plan->launch_count < OCL_PLAN_LAUNCHES);
@@ -135,7 +135,7 @@ void ocl_launch_grid(const ocl_target *target, ocl_launch *launch, int64_t x, in
     launch->global[2] = (size_t)z;
 }
 
-/* ---- Views -------------------------------------------------------------------------------------------- */
+/* ---- Views ----------------------------------------------------------------------------------------- */
 
 /* Whether the device's kernels can read the type as STORED of common.clh. */
 static bool is_stored(const ocl_target *target, const p2p_tensor *t) {

@@ -101,7 +101,7 @@ p2p_status ocl_plan_bias_grad(const ocl_target *target, const p2p_op *op, ocl_pl
     return P2P_OK;
 }
 
-/* ---- Losses ------------------------------------------------------------------------------------------- */
+/* ---- Losses ---------------------------------------------------------------------------------------- */
 
 /* Kernels and operands of a loss. */
 typedef struct {

@@ -29,7 +29,7 @@ enum {
  * bf16 have larger errors. A result stored in bf16 has only 8 significant bits in addition. */
 static const double exact_share = 1e-3, bf16_share = 0.08, value_deviation = 4.0, stored_share = 1.0 / 128;
 
-/* ---- Values ------------------------------------------------------------------------------------------- */
+/* ---- Values ---------------------------------------------------------------------------------------- */
 
 static int value_at(int role, int64_t index) {
     uint32_t h = (uint32_t)index * 2654435761u + (uint32_t)role * 40503u;
@@ -54,7 +54,7 @@ static void encode_values(p2p_type type, unsigned char *codes) {
     p2p_tensor_pack(&row, values, P2P_TYPE_f64, codes);
 }
 
-/* ---- Operands ------------------------------------------------------------------------------------------ */
+/* ---- Operands -------------------------------------------------------------------------------------- */
 
 static p2p_status no_memory(void) {
     return ocl_host->fail(P2P_OUT_OF_MEMORY, "no host memory to check a convolution");
@@ -151,7 +151,7 @@ static p2p_status check_storage(const ocl_checker *o) {
     return P2P_OK;
 }
 
-/* ---- Expected values ---------------------------------------------------------------------------------- */
+/* ---- Expected values ------------------------------------------------------------------------------- */
 
 static double given(const ocl_checker *o, int role, int64_t n, int64_t c, int64_t h, int64_t w) {
     return value_at(role, p2p_tensor_index(tensor_of(o, role), n, c, h, w));
@@ -239,7 +239,7 @@ static p2p_status find_truth(ocl_checker *o) {
     return P2P_OK;
 }
 
-/* ---- Opening, closing and samples --------------------------------------------------------------------- */
+/* ---- Opening, closing and samples ------------------------------------------------------------------ */
 
 p2p_status ocl_checker_open(ocl_checker *o, p2p_be_device *device, const p2p_op *op) {
     *o = (ocl_checker){.device = device, .op = op, .roles = ocl_checker_roles_of(op->kind)};
@@ -344,7 +344,7 @@ static p2p_status compare_samples(const ocl_checker *o, bool *right, char why[OC
     return status;
 }
 
-/* ---- All elements -------------------------------------------------------------------------------------- */
+/* ---- All elements ---------------------------------------------------------------------------------- */
 
 static p2p_status read_piece(const ocl_checker *o, p2p_be_buffer *from, int64_t first, int64_t count,
                              unsigned char *raw, double *values) {

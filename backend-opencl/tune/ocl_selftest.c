@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- Shapes -------------------------------------------------------------------------------------------- */
+/* ---- Shapes ---------------------------------------------------------------------------------------- */
 
 /* Filters of 4 x 4 with a padding of 1, as in the networks. */
 typedef struct {
@@ -42,7 +42,7 @@ static p2p_op describe(const test_shape *s, p2p_kind kind, p2p_type stored) {
     return op;
 }
 
-/* ---- On the device ------------------------------------------------------------------------------------- */
+/* ---- On the device --------------------------------------------------------------------------------- */
 
 static p2p_status run(ocl_checker *check, ocl_plan_maker make, void *context, size_t scratch_bytes,
                       bool *right, char why[OCL_CHECK_WHY]) {
@@ -83,7 +83,7 @@ static p2p_status test_all(p2p_be_device *device, p2p_type stored, ocl_plan_make
     return P2P_OK;
 }
 
-/* ---- Stored passes ------------------------------------------------------------------------------------ */
+/* ---- Stored passes --------------------------------------------------------------------------------- */
 
 /* Only passes are stored: a driver that fails is tested again at each start, so no verdict has to be
  * cleared. */
@@ -112,7 +112,7 @@ static void keep_pass(const p2p_be_device *device, const char *name, p2p_type st
     free(key);
 }
 
-/* ---- Verdicts ------------------------------------------------------------------------------------------ */
+/* ---- Verdicts -------------------------------------------------------------------------------------- */
 
 static void warn(const p2p_be_device *device, const char *name, const char *why) {
     ocl_host->warn("%s, %s: the %s convolutions are not used, because %s", device->info.name,

@@ -47,7 +47,7 @@ static const char *name_of(const ocl_conv_way *way, char name[P2P_CHOICE_NAME]) 
     return name[0] ? name : "arithmetic's way";
 }
 
-/* ---- Candidates ---------------------------------------------------------------------------------------- */
+/* ---- Candidates ------------------------------------------------------------------------------------ */
 
 /* Lists the ways. Families without a verdict are self-tested first. */
 static p2p_status list_tested(p2p_be_device *device, const p2p_op *op, ocl_conv_ways *ways) {
@@ -97,7 +97,7 @@ static void release(contest *c) {
     free(c->candidates);
 }
 
-/* ---- Checks ------------------------------------------------------------------------------------------- */
+/* ---- Checks ---------------------------------------------------------------------------------------- */
 
 /* Excludes a way that cannot be compiled or run, or computes wrong results. Errors of the device as a whole
  * are returned. */
@@ -121,7 +121,7 @@ static p2p_status check(contest *c, candidate *one) {
     return P2P_OK;
 }
 
-/* ---- Timing ------------------------------------------------------------------------------------------- */
+/* ---- Timing ---------------------------------------------------------------------------------------- */
 
 static double least(const contest *c) {
     double seconds = 0;

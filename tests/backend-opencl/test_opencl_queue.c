@@ -1,6 +1,6 @@
-/* The limits of a device's queue: launches in pieces, a bounded amount of work, waits that end. What pieces
- * compute is tested by the operation runner (test_ops_opencl_pieces). Needs a device; a GPU's ways are tested
- * on whatever there is, with the convolutions of GPUs asked for.
+/* The limits of a device's queue: launches in pieces, a bounded amount of work, bounded waits. The
+ * operation runner tests what pieces compute (test_ops_opencl_gpu_pieces_KIND). Needs a device: the kernels
+ * for GPUs are requested on any device.
  */
 #include "device/device.h"
 #include "device/ocl_buffer.h"
@@ -30,7 +30,7 @@ static p2p_be_device *open_with(const char *family, const char *name, const char
     return device;
 }
 
-/* ---- Settings ----------------------------------------------------------------------------------------- */
+/* ---- Settings -------------------------------------------------------------------------------------- */
 
 static void refuse_setting(const char *name, const char *value) {
     p2p_be_device *device = NULL;
@@ -63,7 +63,7 @@ static void keeps_to_what_intel_addresses(void **state) {
     assert_true(ocl_largest_buffer("any", P2P_DEVICE_GPU, 1) == 0);
 }
 
-/* ---- Pieces ------------------------------------------------------------------------------------------- */
+/* ---- Pieces ---------------------------------------------------------------------------------------- */
 
 static void expect_pieces(const p2p_be_device *device, double launches, size_t x, size_t z, size_t pieces_x,
                           size_t pieces_z) {
@@ -107,7 +107,7 @@ static void estimates_on_gpus_only(void **state) {
     module->device.close(other);
 }
 
-/* ---- Waiting ------------------------------------------------------------------------------------------ */
+/* ---- Waiting --------------------------------------------------------------------------------------- */
 
 /* A convolution that takes some tenths of a second on a CPU, and milliseconds on the fastest GPU. */
 typedef struct {
@@ -182,7 +182,7 @@ static cl_int state_of(cl_event event) {
     return state;
 }
 
-/* The mark that is one too many waits for the first. */
+/* The mark that exceeds the limit waits for the first. */
 static void bounds_the_queue(void **state) {
     (void)state;
     long_work work;

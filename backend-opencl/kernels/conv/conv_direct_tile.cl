@@ -98,7 +98,7 @@ typedef struct {
     int tiles, group, groups, phase, phases;
 } share;
 
-/* ---- Geometry ----------------------------------------------------------------------------------------- */
+/* ---- Geometry -------------------------------------------------------------------------------------- */
 
 /* One direction of a phase. */
 typedef struct {
@@ -145,7 +145,7 @@ static tile tile_at(const share *my, int number, int tiles_h, int tiles_w) {
     return t;
 }
 
-/* ---- Patches ------------------------------------------------------------------------------------------ */
+/* ---- Patches --------------------------------------------------------------------------------------- */
 
 #ifdef BF16
 #define STORE_PIXEL(v, j, to) vstore8(pair_halves(real_lanes(v, lanes)), j, to)
@@ -186,7 +186,7 @@ static void fill_patches(float *patches, const share *my, const tile *at, int bl
                        min(16, my->src_c - (block + b) * 16), ahead);
 }
 
-/* ---- Filters ------------------------------------------------------------------------------------------ */
+/* ---- Filters --------------------------------------------------------------------------------------- */
 
 /* The filters that a work-item uses next, for prefetching: the start, and the distances between their
  * blocks of input channels and between their vectors. */
@@ -250,7 +250,7 @@ static void pack_filters(float *packed, const share *my, int block, int k, const
 }
 #endif
 
-/* ---- Sums --------------------------------------------------------------------------------------------- */
+/* ---- Sums ------------------------------------------------------------------------------------------ */
 
 /* Words per block of which `channels` are real, and the accumulation of one word. */
 #ifdef BF16
@@ -372,7 +372,7 @@ static void sum_all(float *sums, const share *my, const tile *at) {
     }
 }
 
-/* ---- Results ----------------------------------------------------------------------------------------- */
+/* ---- Results --------------------------------------------------------------------------------------- */
 
 /* The result of a position from its sums, before bias and activation. */
 static float16 result(const float *sum) {

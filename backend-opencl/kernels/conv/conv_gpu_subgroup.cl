@@ -32,7 +32,7 @@ static inline float stored_lane_of(__global const STORED *from) {
 #define MULTIPLY_LANE(acc, x, lane, w)                                                                       \
     for (int i = 0; i < ROWS; i++) acc[i] = sub_group_broadcast(x[i], lane) * (w) + acc[i];
 
-/* ---- Forward, and the gradient of the data -------------------------------------------------------------- */
+/* ---- Forward, and the gradient of the data --------------------------------------------------------- */
 
 #ifndef GRADIENT
 /* Like conv_gpu_data_tile in conv_gpu_data.cl, with all 16 lanes of the input's blocks. Group (SUBGROUPS *
@@ -119,7 +119,7 @@ SUBGROUP_KERNEL void conv_gpu_data_subgroup(VIEWED(const STORED, x), MEMORY(cons
 }
 #endif
 
-/* ---- The gradient of the filter ------------------------------------------------------------------------- */
+/* ---- The gradient of the filter -------------------------------------------------------------------- */
 
 #ifdef GRADIENT
 /* Like conv_gpu_filter_tile in conv_gpu_filter.cl, with the 16 channels c of one block at one tap as the

@@ -5,7 +5,7 @@
 
 #define THIN_ITEMS 64 /* a vector of 4 of a 16 x 16 filter block for each */
 
-/* ---- Forward, and the gradient of the data -------------------------------------------------------------- */
+/* ---- Forward, and the gradient of the data --------------------------------------------------------- */
 
 /* One part of y's sum: one tap (of a phase, see conv_gpu.clh) of the input blocks [in_blocks * chunk /
  * chunks, in_blocks * (chunk + 1) / chunks), for POSITIONS outputs of one block. Parts go to scratch
@@ -106,7 +106,7 @@ __kernel __attribute__((reqd_work_group_size(THIN_ITEMS, 1, 1))) void conv_gpu_d
 }
 #endif
 
-/* ---- The gradient of the filter ------------------------------------------------------------------------- */
+/* ---- The gradient of the filter -------------------------------------------------------------------- */
 
 /* dw[k][c][tap] (+)= sum over the few output positions of dy[k] x[c] at the tap. Work-item ((block of c,
  * tap, 4 channels c, 4 channels k), block of k): 4 x 4 results; 16 work-items write a block of the filter. */

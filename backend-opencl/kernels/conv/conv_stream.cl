@@ -32,7 +32,7 @@ static bool is_used(int t) {
     return used;
 }
 
-/* ---- Forward ------------------------------------------------------------------------------------------ */
+/* ---- Forward --------------------------------------------------------------------------------------- */
 
 /* A work-item computes one block of y. Registers hold PART positions of IMAGES_AT_ONCE images at a time,
  * each in CHAINS sums over every CHAINS-th channel; IMAGES_AT_ONCE is 1 unless PART covers all positions.
@@ -97,7 +97,7 @@ KERNEL void conv_stream_forward(VIEWED(const float, x), MEMORY(const float, filt
 }
 #endif
 
-/* ---- Data gradient ------------------------------------------------------------------------------------ */
+/* ---- Data gradient --------------------------------------------------------------------------------- */
 
 /* A work-item computes one block of dx, all pixels. It transposes one tap of a block of dy at a time, so
  * that lanes run along dx's channels, and adds it to the pixels that it connects with positions of dy, PART
@@ -156,7 +156,7 @@ KERNEL void conv_stream_data(VIEWED(const float, dy), MEMORY(const float, filter
 }
 #endif
 
-/* ---- Filter gradient ---------------------------------------------------------------------------------- */
+/* ---- Filter gradient ------------------------------------------------------------------------------- */
 
 /* A work-item holds one block of dy in registers and writes its filters in dw once, in memory order;
  * CHANNELS channels of x at a time are in registers too. Grid: (blocks of dy). */

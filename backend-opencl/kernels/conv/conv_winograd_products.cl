@@ -30,7 +30,7 @@
 #define CHUNK_POINT ((CHUNK * WORDS * VECS + 1) * 16) /* words of a point's filters, plus one line between
                                                        * points */
 
-/* ---- Filter ------------------------------------------------------------------------------------------- */
+/* ---- Filter ---------------------------------------------------------------------------------------- */
 
 #ifdef TURN
 #define FILTER_SPACE __private
@@ -106,7 +106,7 @@ static void transform_chunk(__global const float *filter, int first, int end, in
     }
 }
 
-/* ---- Products ----------------------------------------------------------------------------------------- */
+/* ---- Products -------------------------------------------------------------------------------------- */
 
 /* Adds the products of `count` row blocks of one point for TILE tiles; blocks of x are `block_step` floats
  * apart. */
@@ -128,7 +128,7 @@ static void add_products(__global const float *x, long block_step, const float *
     UNROLL for (int i = 0; i < TILE * VECS; i++) vstore16(sum[i], i, to);
 }
 
-/* ---- Output ------------------------------------------------------------------------------------------- */
+/* ---- Output ---------------------------------------------------------------------------------------- */
 
 /* The OUTPUTS x OUTPUTS results of the sums at `from`. */
 static void transform_sums(float16 *to, __global const float *from, long distance) {

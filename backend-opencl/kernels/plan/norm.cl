@@ -94,7 +94,7 @@ KERNEL void norm_combine(MEMORY(const float, partial), MEMORY(float, stats), MEM
     }
 }
 
-/* ---- Normalising -------------------------------------------------------------------------------------- */
+/* ---- Normalising ----------------------------------------------------------------------------------- */
 
 /* Source of mean and variance: rows of `stats`, or of the running statistics. */
 #define SOURCES                                                                                              \
@@ -150,7 +150,7 @@ KERNEL void norm_apply(VIEW, VIEWED(const STORED, x), SOURCES, MEMORY(const uint
     }
 }
 
-/* ---- Backward ----------------------------------------------------------------------------------------- */
+/* ---- Backward -------------------------------------------------------------------------------------- */
 
 #define GRADIENTS                                                                                            \
     VIEW, VIEWED(const STORED, x), SOURCES, MEMORY(const uint, step), DROPOUT, VIEWED(const STORED, dy),     \

@@ -125,7 +125,7 @@ KERNEL void norm_combine(SUMMED, PARTS, const int groups, OUTPUTS) {
     }
 }
 
-/* ---- Normalising -------------------------------------------------------------------------------------- */
+/* ---- Normalising ----------------------------------------------------------------------------------- */
 
 #define AFFINE const float eps, const int affine, MEMORY(const float, scale), MEMORY(const float, bias)
 /* Source of mean and variance: rows of `stats`, or of the running statistics. */
@@ -261,7 +261,7 @@ KERNEL void norm_whole(SUMMED, VIEWED(const STORED, x), const int images, const 
     }
 }
 
-/* ---- Backward ----------------------------------------------------------------------------------------- */
+/* ---- Backward -------------------------------------------------------------------------------------- */
 
 #define GRADIENTS                                                                                            \
     VIEWED(const STORED, x), SOURCES, AFFINE, MEMORY(const uint, step), DROPOUT, VIEWED(const STORED, dy),   \

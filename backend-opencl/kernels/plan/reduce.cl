@@ -51,7 +51,7 @@ KERNEL void combine_sums(MEMORY(const float, partial), const int rows, const int
     }
 }
 
-/* ---- Losses ------------------------------------------------------------------------------------------- */
+/* ---- Losses ---------------------------------------------------------------------------------------- */
 
 /* Sum of max(x, 0) - x target + log(1 + exp(-|x|)) over one chunk; dx (+)= grad_scale (sigmoid(x) - target).
  */

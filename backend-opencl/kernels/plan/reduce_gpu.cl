@@ -65,7 +65,7 @@ KERNEL void combine_sums(SUMMED, MEMORY(const float, partial), const int rows, c
     }
 }
 
-/* ---- Losses ------------------------------------------------------------------------------------------- */
+/* ---- Losses ---------------------------------------------------------------------------------------- */
 
 /* Each work-group sums a chunk of positions of `blocks` blocks of `images` images. With `whole` it sums
  * everything and writes the loss, otherwise a partial sum: one float per [image][chunk][block]. */
