@@ -86,7 +86,7 @@ static p2p_status plan_forced(const ocl_target *target, const p2p_op *op, ocl_pl
     p2p_status status = P2P_UNSUPPORTED;
     if (variant) status = plan_by(target, target->family, variant, op, plan);
     if (status == P2P_UNSUPPORTED) status = plan_by(target, target->family, NULL, op, plan);
-    plan->reason = "P2P_OPENCL_CONV says so";
+    plan->reason = "P2P_OPENCL_CONV requires it";
     return status;
 }
 

@@ -51,7 +51,7 @@ static ocl_bf16 refuse(p2p_device_info *info, const char *reason) {
 ocl_bf16 ocl_bf16_find(p2p_device_info *info, const ocl_environment *environment, int vector_width) {
     info->no_bf16[0] = '\0';
     info->activation_bf16 = info->activation;
-    if (environment->bf16 == OCL_BF16_OFF) return refuse(info, "P2P_OPENCL_BF16=off says so");
+    if (environment->bf16 == OCL_BF16_OFF) return refuse(info, "it is switched off by P2P_OPENCL_BF16=off");
     if (!ocl_environment_acts_as_cpu(environment, info->type)) {
         info->activation_bf16.type = P2P_TYPE_bf16;
         return OCL_BF16_STORED;

@@ -86,7 +86,7 @@ static void describe_obstacle(cl_device_id device, const char *version, char *te
     DEVICE_NUMBER(cl_device_fp_config, device, CL_DEVICE_SINGLE_FP_CONFIG, single);
     text[0] = '\0';
     if (!available)
-        snprintf(text, size, "the driver says that the device is not available");
+        snprintf(text, size, "the driver reports that the device is not available");
     else if (!compiler || !linker)
         snprintf(text, size, "the driver has no compiler for OpenCL C");
     else if (version_number(version) < VERSION_NEEDED)

@@ -126,7 +126,7 @@ p2p_status ocl_selftest_plans(p2p_be_device *device, const char *name, p2p_type 
     P2P_TRY(ocl_check_alive(device));
     if (ocl_environment_fails(&device->environment, name)) {
         *verdict = OCL_VERDICT_FAILS;
-        warn(device, name, "P2P_OPENCL_FAIL says so");
+        warn(device, name, "P2P_OPENCL_FAIL lists them");
         return P2P_OK;
     }
     const bool before = passed_before(device, name, stored);

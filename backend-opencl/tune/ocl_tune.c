@@ -44,7 +44,7 @@ typedef struct {
 
 static const char *name_of(const ocl_conv_way *way, char name[P2P_CHOICE_NAME]) {
     ocl_conv_way_print(way, name);
-    return name[0] ? name : "arithmetic's way";
+    return name[0] ? name : "the default way";
 }
 
 /* ---- Candidates ------------------------------------------------------------------------------------ */
@@ -111,7 +111,7 @@ static p2p_status check(contest *c, candidate *one) {
     if (status == P2P_OUT_OF_MEMORY || status == P2P_DEVICE_LOST) return status;
     if (status == P2P_OK && right && ocl_environment_fails(&c->check.device->environment, name)) {
         right = false;
-        snprintf(why, sizeof why, "P2P_OPENCL_FAIL says so");
+        snprintf(why, sizeof why, "P2P_OPENCL_FAIL lists it");
     }
     one->out = status != P2P_OK || !right;
     if (!one->out || status == P2P_UNSUPPORTED) return P2P_OK;

@@ -121,7 +121,7 @@ static void create_kernel(p2p_be_device *device, const char *option) {
     ocl_programs_release(device); /* those in memory */
 }
 
-static void tells_programs_apart(void **state) {
+static void distinguishes_programs(void **state) {
     (void)state;
     p2p_be_device *device = NULL;
     assert_int_equal(module->device_open(0, &device), P2P_OK);
@@ -191,7 +191,7 @@ static void names_a_wrong_switch(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(builds_once),
-        TEST(tells_programs_apart),
+        TEST(distinguishes_programs),
         TEST(builds_again_what_the_driver_refuses),
         TEST(keeps_what_the_driver_does_not),
         TEST(names_a_wrong_switch),

@@ -630,7 +630,7 @@ static p2p_op parse(const char *text) {
 }
 
 /* A family that failed is skipped, one without a verdict is reported as untested, one that passed is not. */
-static void obeys_verdicts(void **state) {
+static void follows_verdicts(void **state) {
     (void)state;
     ocl_target targets[TARGETS];
     make_targets(targets);
@@ -670,7 +670,7 @@ static void obeys_verdicts(void **state) {
 
 /* A choice applies to every form of its convolution until it is replaced; one that is not available is
  * ignored. */
-static void obeys_choices(void **state) {
+static void follows_choices(void **state) {
     (void)state;
     ocl_target target = cpu(16, 2, OCL_BF16_NONE);
     ocl_choices choices = {0};
@@ -920,8 +920,8 @@ int main(void) {
         cmocka_unit_test(plans_by_each_family),
         cmocka_unit_test(plans_by_each_listed_way),
         cmocka_unit_test(splits_sums_alike_on_any_number_of_units),
-        cmocka_unit_test(obeys_verdicts),
-        cmocka_unit_test(obeys_choices),
+        cmocka_unit_test(follows_verdicts),
+        cmocka_unit_test(follows_choices),
         cmocka_unit_test(reads_what_it_wrote),
         cmocka_unit_test(survives_any_text),
         TEST(has_defaults),

@@ -152,7 +152,7 @@ static void end(long_work *work) {
     module->device.close(work->device);
 }
 
-static void gives_up_on_a_device_that_hangs(void **state) {
+static void fails_when_a_device_hangs(void **state) {
     (void)state;
     long_work work;
     p2p_ticket ticket = 0;
@@ -165,7 +165,7 @@ static void gives_up_on_a_device_that_hangs(void **state) {
     end(&work);
 }
 
-static void waits_as_long_as_it_is_told(void **state) {
+static void waits_without_a_timeout(void **state) {
     (void)state;
     long_work work;
     p2p_ticket ticket = 0;
@@ -201,12 +201,9 @@ static void bounds_the_queue(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(refuses_what_is_no_limit),
-        cmocka_unit_test(keeps_to_what_intel_addresses),
-        cmocka_unit_test(cuts_long_launches),
-        cmocka_unit_test(estimates_on_gpus_only),
-        cmocka_unit_test(gives_up_on_a_device_that_hangs),
-        cmocka_unit_test(waits_as_long_as_it_is_told),
+        cmocka_unit_test(refuses_what_is_no_limit),  cmocka_unit_test(keeps_to_what_intel_addresses),
+        cmocka_unit_test(cuts_long_launches),        cmocka_unit_test(estimates_on_gpus_only),
+        cmocka_unit_test(fails_when_a_device_hangs), cmocka_unit_test(waits_without_a_timeout),
         cmocka_unit_test(bounds_the_queue),
     };
     unsetenv("P2P_OPENCL_CONV");

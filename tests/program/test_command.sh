@@ -62,8 +62,8 @@ if [ "${device%%:*}" = opencl ]; then # two kernels measured two peaks
 fi
 if [ "${device%%:*}" = opencl ]; then
     off=(env P2P_OPENCL_BF16=off "$p2p")
-    expect 0 "no bf16: P2P_OPENCL_BF16=off says so" "${off[@]}" devices
-    expect 1 "has no bf16: P2P_OPENCL_BF16=off says so" "${off[@]}" plan --size 32 --precision bf16 --device "$device"
+    expect 0 "no bf16: it is switched off by P2P_OPENCL_BF16=off" "${off[@]}" devices
+    expect 1 "has no bf16: it is switched off by P2P_OPENCL_BF16=off" "${off[@]}" plan --size 32 --precision bf16 --device "$device"
     said "hint: --precision fp32" "plan in bf16 without bf16"
     gpu=(env P2P_OPENCL_CONV=gpu "$p2p") # a GPU's way
     expect 0 "fp32 or bf16 (activations are stored in bf16)" "${gpu[@]}" devices
