@@ -51,7 +51,7 @@ typedef struct {
     float alpha, beta;
     bool beta_first_zero; /* beta is 0 in the first repetition of the plan's body */
     ocl_matrix a, b, y;
-    uint64_t temp_offset; /* the library's scratch memory: floats from the start of ours */
+    uint64_t temp_offset; /* the library's scratch memory: floats from the start of the operation's */
     size_t temp_bytes;
 } ocl_gemm;
 
