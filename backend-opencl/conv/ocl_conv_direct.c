@@ -542,8 +542,7 @@ static p2p_status plan_filter(const ocl_target *target, const p2p_op *op, ocl_pl
     P2P_TRY(choose_filter_tile(target, op, &tile));
     const int64_t x_blocks = ocl_blocks(x->c), groups = ocl_divide_up(ocl_blocks(dy->c), tile.vecs);
     const int64_t size = x_blocks * ocl_blocks(dy->c) * dw->h * dw->w * OCL_LANES * OCL_LANES;
-    const register_tile usual = default_filter_tile(target, op); /* divides the rows for all tiles: one
-                                                                  * order of summation */
+    const register_tile usual = default_filter_tile(target, op); /* for one order of summation */
     const filter_division d = divide_rows(op, &usual, size);
     const int64_t rows = d.rows, parts = d.parts;
     ocl_launch *launch = ocl_conv_launch_cpu(target, plan, "conv_direct_filter.cl", "conv_direct_filter",

@@ -12,13 +12,11 @@
 #include <stdio.h>
 
 enum {
-    CPU_ITEMS = 4096, /* one per group: many more than cores, so that all cores finish at about the same
-                       * time */
+    CPU_ITEMS = 4096, /* one per group; many per core, for load balance */
     GPU_ITEMS = 1 << 17,
     /* Sums in flight. With their two factors they fit 16 registers, and they hide any latency. */
     CHAINS = 12,
-    CHAINS_BF16 = 15 /* products of pairs have more latency; there are 32 registers, and counts are exact up
-                      * to here */
+    CHAINS_BF16 = 15 /* more latency, 32 registers; counts are exact up to here */
 };
 
 /* A descriptor with one operand, the counts. Its kind is a placeholder. */

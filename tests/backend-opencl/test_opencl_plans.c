@@ -812,8 +812,7 @@ static void survives_any_text(void **state) {
         free(replaced);
         free(text);
     }
-    assert_true(found > ROUNDS && found < ROUNDS * LINES); /* mutations damage some lines and leave others
-                                                            * intact */
+    assert_true(found > ROUNDS && found < ROUNDS * LINES); /* some lines are damaged, others intact */
     free(whole);
 }
 

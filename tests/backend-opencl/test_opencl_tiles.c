@@ -50,9 +50,7 @@ static void upload(trial *t, int operand, uint64_t *state) {
     void *raw = calloc(1, bytes);
     assert_true(values && raw);
     for (int64_t i = 0; i < count; i++) values[i] = draw(state);
-    if (tensor->layout == P2P_LAYOUT_nchwc)
-        memset(raw, 0xFF, bytes); /* lanes that are not channels are
-                                   * NaN */
+    if (tensor->layout == P2P_LAYOUT_nchwc) memset(raw, 0xFF, bytes); /* empty lanes are NaN */
     p2p_tensor_pack(tensor, values, P2P_TYPE_f64, raw);
     OK(module->device.buffer_create(t->device, bytes, &t->bindings[operand].buffer));
     OK(module->device.buffer_write(t->device, t->bindings[operand], raw, bytes));

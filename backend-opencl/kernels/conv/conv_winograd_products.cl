@@ -27,8 +27,7 @@
 #define WORDS 16
 #define ADD_WORD(sum, x, w) sum = x * w + sum;
 #endif
-#define CHUNK_POINT ((CHUNK * WORDS * VECS + 1) * 16) /* words of a point's filters, plus one line between
-                                                       * points */
+#define CHUNK_POINT ((CHUNK * WORDS * VECS + 1) * 16) /* words; one line between points */
 
 /* ---- Filter ---------------------------------------------------------------------------------------- */
 

@@ -143,8 +143,7 @@ KERNEL void norm_apply(VIEW, VIEWED(const STORED, x), SOURCES, MEMORY(const uint
     __global STORED *to2 = PLANE(y2);
     for (long p = FIRST; p < END; p++) {
         const float16 xhat = (load_viewed(from + 16 * p, lanes) - n.mean) * n.rstd;
-        const float16 z = (xhat * n.scale + n.shift) * MASK(p); /* the same expression as in gradient_at, so
-                                                                 * that signs are equal */
+        const float16 z = (xhat * n.scale + n.shift) * MASK(p); /* as in gradient_at, for equal signs */
         put_lanes(act_value(act, slope, z), to + 16 * p, lanes, y_flags & HAS_ACCUMULATE);
         if (y2_flags) put_lanes(act_value(act2, slope2, z), to2 + 16 * p, lanes, y2_flags & HAS_ACCUMULATE);
     }

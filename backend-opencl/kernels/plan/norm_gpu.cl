@@ -175,9 +175,8 @@ static inline normaliser load_normaliser(ulong image, ulong channel, int numbers
 static inline void put_results(float4 x, normaliser n, ulong image, uint channel, uint p, ulong at, int numbers,
                                RESULTS) {
     const float4 xhat = (x - n.mean) * n.rstd;
-    const float4 z = (xhat * n.scale + n.shift) * MASK(image, channel, p); /* the same expression as in
-                                                                            * gradient_at, so that signs are
-                                                                            * equal */
+    const float4 z = (xhat * n.scale + n.shift) * MASK(image, channel, p); /* as in gradient_at, for equal
+                                                                            * signs */
     put_quad(act_value4(act, slope, z), y + y_start + y_at + image * y_image + at, numbers, y_flags & HAS_ACCUMULATE);
     if (y2_flags)
         put_quad(act_value4(act2, slope2, z), y2 + y2_start + y2_at + image * y2_image + at, numbers,
