@@ -1,4 +1,4 @@
-/* The module: the entry of the OpenCL backend, and its table of functions. */
+/* The module: the entry point of the OpenCL backend, and its table of functions. */
 #include "ocl_operation.h"
 
 #include "device/ocl_buffer.h"

@@ -13,9 +13,9 @@
 #include "tune/ocl_tune.h"
 #include "tune/ocl_tuning.h"
 
-/* ---- Queries and creation ------------------------------------------------------------------------------ */
+/* ---- Queries and creation -------------------------------------------------------------------------- */
 
-/* An ocl_plan_maker: a plan whose family of convolutions, if any, has passed its test. */
+/* An ocl_plan_maker: a plan whose convolution family, if any, has passed its self-test. */
 static p2p_status plan_tested(void *context, const p2p_op *op, ocl_plan *plan) {
     p2p_be_device *device = context;
     for (;;) {
@@ -40,7 +40,7 @@ p2p_status ocl_op_create(p2p_be_device *device, const p2p_op *op, const p2p_bind
     return ocl_op_create_by(device, plan_tested, device, op, bindings, scratch, created);
 }
 
-/* ---- Choices ------------------------------------------------------------------------------------------- */
+/* ---- Choices --------------------------------------------------------------------------------------- */
 
 static p2p_status time_by_clock(void *context, p2p_be_device *device, const ocl_conv_way *way, p2p_be_op *op,
                                 int runs, double *seconds) {
@@ -53,7 +53,8 @@ static p2p_status time_by_clock(void *context, p2p_be_device *device, const ocl_
     return P2P_OK;
 }
 
-/* Measures, and keeps the result. Where that can't be done the choice is arithmetic's, and is not kept. */
+/* Measures, and stores the result. If measuring is not possible, the default choice is used and not
+ * stored. */
 static p2p_status measure(p2p_be_device *device, const p2p_op *op, double (*clock)(void),
                           ocl_choice *choice) {
     const ocl_timer timer = {time_by_clock, &clock};
@@ -66,8 +67,8 @@ static p2p_status measure(p2p_be_device *device, const p2p_op *op, double (*cloc
     return P2P_OK;
 }
 
-/* A variant that fails the test on small odd shapes, which the measured one may not have shown, is replaced
- * by arithmetic's choice. A family's own choice has passed that test. */
+/* Replaces a variant that fails the self-test by the default choice. The self-test's small odd shapes may
+ * reveal errors that the measured shape did not. A family's own choice has already passed. */
 static p2p_status test_chosen(p2p_be_device *device, const p2p_op *op, ocl_choice *chosen) {
     bool passes = true;
     if (chosen->way.variant[0]) P2P_TRY(ocl_selftest_way(device, &chosen->way, op->t[0].type, &passes));
@@ -80,7 +81,7 @@ static p2p_status remember(p2p_be_device *device, const p2p_op *op, const ocl_ch
     return ocl_host->fail(P2P_OUT_OF_MEMORY, "no host memory for the choice of a convolution");
 }
 
-/* What an earlier start has kept, if it can be had on this device. */
+/* Finds a choice stored by an earlier process, if this device supports it. */
 static bool find_kept(p2p_be_device *device, const p2p_op *op, ocl_choice *choice) {
     ocl_plan plan;
     return ocl_kept_get(device, op, choice) &&

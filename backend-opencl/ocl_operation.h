@@ -1,5 +1,5 @@
-/* The table's questions about operations: what can be done, making it, and choosing how. Planners are pure;
- * here a family of convolutions is tested before a plan with it is first used. See p2p_backend.h for each
+/* Queries, creation and choices of operations, for the device table. Planners are pure; these functions
+ * self-test a convolution family before a plan with it is first used. p2p_backend.h describes each
  * function.
  */
 #ifndef OCL_OPERATION_H
@@ -11,7 +11,7 @@ p2p_status ocl_op_query(p2p_be_device *device, const p2p_op *op, p2p_query *answ
 p2p_status ocl_op_create(p2p_be_device *device, const p2p_op *op, const p2p_binding *bindings,
                          p2p_binding scratch, p2p_be_op **created);
 
-/* With P2P_OPENCL_CONV the variants of its family are the only candidates, and with P2P_OPENCL_VARIANT there
+/* With P2P_OPENCL_CONV the variants of its family are the only candidates; with P2P_OPENCL_VARIANT there
  * are none. */
 p2p_status ocl_op_choose(p2p_be_device *device, const p2p_op *op, p2p_tune mode, double (*clock)(void),
                          p2p_choice *choice);

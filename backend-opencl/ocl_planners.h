@@ -4,7 +4,7 @@
 
 #include "plan/ocl_target.h"
 
-/* Plans a validated descriptor. P2P_UNSUPPORTED, with a reason, for what the backend can't do. */
+/* Plans a validated descriptor. Returns P2P_UNSUPPORTED, with a reason, if the backend cannot execute it. */
 p2p_status ocl_plan_op(const ocl_target *target, const p2p_op *op, ocl_plan *plan);
 
 #endif

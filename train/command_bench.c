@@ -80,7 +80,7 @@ static p2p_status run_transfer_bench(const settings *all) {
     p2p_device *device = NULL;
     bench_transfers transfers;
     P2P_TRY(setup_device_open(all, &device));
-    p2p_status status = bench_measure_transfers(device, steps_of(all), &transfers);
+    p2p_status status = bench_measure_transfers(device, BENCH_TRANSFER_BYTES, steps_of(all), &transfers);
     if (status == P2P_OK) status = bench_report_transfers(all, device, &transfers);
     p2p_device_close(device);
     return status;

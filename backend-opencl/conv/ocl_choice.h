@@ -1,4 +1,4 @@
-/* Choices between ways of computing convolutions, made by measurement or imposed: a table in memory. */
+/* The choices of how to compute convolutions, measured or imposed: a table in memory. */
 #ifndef OCL_CHOICE_H
 #define OCL_CHOICE_H
 
@@ -6,7 +6,7 @@
 
 typedef struct {
     ocl_conv_way way;
-    double seconds, default_seconds; /* of a run, and of a run by arithmetic's way; 0: not measured */
+    double seconds, default_seconds; /* of a run, and of a run by the default choice; 0: not measured */
 } ocl_choice;
 
 typedef struct {
@@ -20,14 +20,15 @@ struct ocl_choices {
     int count, capacity;
 };
 
-/* What choices are made for: the plain convolution that `op` reduces to, with its filter as parameters are
- * stored. A filter derived for a way is another form of it, and no reason for another choice. */
+/* The key of a choice: the plain convolution that `op` reduces to, with its filter in the layout of
+ * parameters. A filter derived for a way is only another layout of it, so it does not change the key. */
 p2p_op ocl_choice_key(const p2p_op *op);
 
-/* The way chosen for what `op` reduces to. False where there is none, or it is arithmetic's. */
+/* Finds the way chosen for the key of `op`. Returns false if there is none, or if it is the default
+ * choice. */
 bool ocl_choice_find(const ocl_choices *choices, const p2p_op *op, ocl_conv_way *way);
 
-/* Replaces the choice for what `op` reduces to. False when memory fails; then the table is unchanged. */
+/* Sets the choice for the key of `op`. Returns false if memory is exhausted; the table is then unchanged. */
 bool ocl_choice_remember(ocl_choices *choices, const p2p_op *op, const ocl_conv_way *way);
 
 void ocl_choices_release(ocl_choices *choices);

@@ -1,9 +1,9 @@
-/* Which family computes a convolution: the one place where that is decided.
+/* The choice of the family of a convolution. No other file makes it.
  *
- * CPUs take the direct family, other devices the tiles in local memory, both a Winograd family of theirs
- * where that is faster; 1x1 filters go to the matrix library on both, and so does what the other choices
- * refuse. A family that failed its self-test on the device is passed over. P2P_OPENCL_CONV overrides all of
- * it, and then a refusal stands: no other family takes over from one that was named.
+ * CPUs use the direct family, other devices tiles in local memory, and both their Winograd family where it
+ * is estimated to be faster. 1x1 filters go to the matrix library on both, and so does everything that the
+ * preferred families refuse. A family that failed its self-test on the device is skipped. P2P_OPENCL_CONV
+ * overrides all of this, and then a refusal is final: no other family replaces one that was named.
  */
 #include "ocl_conv.h"
 
@@ -20,12 +20,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Where a family takes part in a choice by measurement. The matrix library takes seconds to compile, and on
- * CPUs wins at most where nothing has to be rearranged for it. */
+/* Where a family is a candidate for measurement. The matrix library takes seconds to compile, and on CPUs
+ * it can win only for 1x1 filters, which need no rearrangement. */
 enum { ON_CPUS = 1, ON_CPUS_POINTWISE = 2, ON_OTHERS = 4 };
 
-/* `variants`: NULL where there is the planner's own choice only. `suits`: the shapes it may be chosen for
- * unless it is named; NULL: all that its planner takes. */
+/* `variants`: NULL if there is only the planner's own choice. `suits`: the shapes for which the family may
+ * be chosen unless it is named; NULL: all that its planner supports. */
 static const struct {
     ocl_planner plan;
     ocl_variant_lister variants;
@@ -40,9 +40,9 @@ static const struct {
     [OCL_CONV_GEMM] = {ocl_plan_conv_gemm, NULL, ON_OTHERS | ON_CPUS_POINTWISE, NULL},
 };
 
-/* ---- In bf16, on CPUs ---------------------------------------------------------------------------------- */
+/* ---- Products in bf16, on CPUs --------------------------------------------------------------------- */
 
-/* Math in bf16 has two forms, direct and Winograd's. Shapes that gain nothing from it are refused with the
+/* Math in bf16 has two forms, direct and Winograd. Shapes that gain nothing from it are refused with the
  * reason, and run in fp32. */
 static p2p_status plan_bf16(const ocl_target *target, const p2p_op *op, ocl_plan *plan) {
     if (!ocl_bf16_multiplies(target)) return ocl_refuse(target, op, "this device multiplies what is stored");
@@ -57,7 +57,7 @@ static p2p_status plan_bf16(const ocl_target *target, const p2p_op *op, ocl_plan
     return ocl_plan_conv_direct(target, op, plan);
 }
 
-/* ---- By a family --------------------------------------------------------------------------------------- */
+/* ---- Plan by family -------------------------------------------------------------------------------- */
 
 static p2p_status plan_by(const ocl_target *target, ocl_conv_family family, const char *variant,
                           const p2p_op *op, ocl_plan *plan) {
@@ -69,7 +69,8 @@ static p2p_status plan_by(const ocl_target *target, ocl_conv_family family, cons
     return families[family].plan(&named, op, plan);
 }
 
-/* "#2" is the third variant of those that the family lists for the shape, any other text a variant's name. */
+/* "#2" is the third of the variants that the family lists for the shape; any other text is a variant's
+ * name. */
 static const char *forced_variant(const ocl_target *target, const p2p_op *op,
                                   ocl_variant_name names[OCL_MOST_VARIANTS]) {
     const ocl_variant_lister lister = families[target->family].variants;
@@ -78,7 +79,7 @@ static const char *forced_variant(const ocl_target *target, const p2p_op *op,
     return count ? names[strtoul(target->variant + 1, NULL, 10) % (unsigned long)count] : NULL;
 }
 
-/* By P2P_OPENCL_CONV and P2P_OPENCL_VARIANT. A variant that doesn't fit the shape is left out. */
+/* Plans by P2P_OPENCL_CONV and P2P_OPENCL_VARIANT. A variant that does not fit the shape is ignored. */
 static p2p_status plan_forced(const ocl_target *target, const p2p_op *op, ocl_plan *plan) {
     ocl_variant_name names[OCL_MOST_VARIANTS];
     const char *variant = forced_variant(target, op, names);
@@ -89,7 +90,7 @@ static p2p_status plan_forced(const ocl_target *target, const p2p_op *op, ocl_pl
     return status;
 }
 
-/* ---- By arithmetic ------------------------------------------------------------------------------------- */
+/* ---- Default choice -------------------------------------------------------------------------------- */
 
 static bool is_pointwise(const p2p_op *op) {
     const p2p_tensor *w =
@@ -101,7 +102,7 @@ _Static_assert((int)P2P_AT_conv_fwd_w == (int)P2P_AT_conv_bwd_data_w, "is_pointw
 
 enum { CANDIDATES = 3 };
 
-/* The families to try, best first, and the reason for the first. Returns how many. */
+/* Ranks the families to try, best first, and sets the reason for the first. Returns their number. */
 static int rank(const ocl_target *target, const p2p_op *op, ocl_conv_family ranked[CANDIDATES],
                 const char **reason) {
     const ocl_conv_family tiled = target->cpu ? OCL_CONV_DIRECT : OCL_CONV_GPU;
@@ -126,13 +127,13 @@ static int rank(const ocl_target *target, const p2p_op *op, ocl_conv_family rank
     return count;
 }
 
-/* With the operation's storage. */
+/* The verdict for the operation's storage type. */
 static ocl_verdict verdict_on(const ocl_target *target, ocl_conv_family family, const p2p_op *op) {
     if (!target->verdicts) return OCL_VERDICT_UNKNOWN;
     return target->verdicts->family[family][op->t[0].type == P2P_TYPE_bf16];
 }
 
-/* The first family that has not failed its test and takes the descriptor. */
+/* Plans by the first family that has not failed its self-test and supports the descriptor. */
 static p2p_status plan_best(const ocl_target *target, const p2p_op *op, ocl_plan *plan) {
     ocl_conv_family ranked[CANDIDATES];
     const char *reason = NULL;
@@ -152,7 +153,7 @@ static p2p_status plan_best(const ocl_target *target, const p2p_op *op, ocl_plan
     return any ? status : ocl_refuse(target, op, "every family of convolutions fails its test here");
 }
 
-/* Without the target's choices. */
+/* Plans without the target's choices. */
 static p2p_status plan_usual(const ocl_target *target, const p2p_op *op, ocl_plan *plan) {
     *plan = (ocl_plan){0};
     if (target->family != OCL_CONV_AUTO) return plan_forced(target, op, plan);
@@ -160,7 +161,7 @@ static p2p_status plan_usual(const ocl_target *target, const p2p_op *op, ocl_pla
     return plan_best(target, op, plan);
 }
 
-/* ---- By a way ------------------------------------------------------------------------------------------ */
+/* ---- Plan by way ----------------------------------------------------------------------------------- */
 
 p2p_status ocl_conv_plan_untested_way(const ocl_target *target, const ocl_conv_way *way, const p2p_op *op,
                                       ocl_plan *plan) {
@@ -173,7 +174,7 @@ p2p_status ocl_conv_plan_way(const ocl_target *target, const ocl_conv_way *way, 
     if (target->family != OCL_CONV_AUTO && way->family != target->family)
         return ocl_refuse(target, op, "P2P_OPENCL_CONV leaves no choice of %s",
                           ocl_conv_family_name(way->family));
-    const bool named = target->family != OCL_CONV_AUTO; /* and needs no test */
+    const bool named = target->family != OCL_CONV_AUTO; /* and needs no self-test */
     const ocl_verdict verdict = named ? OCL_VERDICT_PASSES : verdict_on(target, way->family, op);
     if (verdict == OCL_VERDICT_FAILS) return ocl_refuse(target, op, "the family fails its test here");
     const p2p_status status = plan_by(target, way->family, way->variant, op, plan);
@@ -197,7 +198,7 @@ static void note_untested(ocl_conv_ways *ways, const ocl_plan *plan) {
     if (ways->untested == OCL_CONV_AUTO) ways->untested = plan->untested;
 }
 
-/* Append a way that plans, and otherwise than arithmetic's `usual`. */
+/* Appends a way if it can be planned and its plan differs from the default's, `usual`. */
 static p2p_status add_way(const ocl_target *target, const p2p_op *op, const ocl_conv_way *way,
                           const ocl_plan *usual, ocl_conv_ways *ways) {
     ocl_plan plan;
@@ -210,7 +211,7 @@ static p2p_status add_way(const ocl_target *target, const p2p_op *op, const ocl_
     return status == P2P_UNSUPPORTED ? P2P_OK : status;
 }
 
-/* Whether a family takes part in the choice for a convolution. */
+/* Whether a family is a candidate for a convolution. */
 static bool competes(const ocl_target *target, const p2p_op *op, ocl_conv_family family) {
     const unsigned here = !target->cpu ? ON_OTHERS : ON_CPUS | (is_pointwise(op) ? ON_CPUS_POINTWISE : 0u);
     if (target->family != OCL_CONV_AUTO) return family == target->family;
@@ -238,7 +239,7 @@ p2p_status ocl_conv_list_ways(const ocl_target *target, const p2p_op *op, ocl_co
     return P2P_OK;
 }
 
-/* ---- All of it ----------------------------------------------------------------------------------------- */
+/* ---- Plan ------------------------------------------------------------------------------------------ */
 
 p2p_status ocl_plan_conv(const ocl_target *target, const p2p_op *op, ocl_plan *plan) {
     ocl_conv_way way;

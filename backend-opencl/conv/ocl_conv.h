@@ -1,23 +1,23 @@
-/* Planning convolutions: the choice among families and variants, and planning by a given way.
+/* Planning of convolutions: the choice of family and variant, and planning by a given way.
  *
- * The choice is arithmetic on the shape, unless the target has a choice for it (ocl_choice.h) or a family
- * (P2P_OPENCL_CONV). Nothing is measured or tested here: families without a verdict are taken for right, and
- * the plan names such a family in `untested`.
+ * The default choice is a cost estimate from the shape. A choice of the target (ocl_choice.h) or a family
+ * (P2P_OPENCL_CONV) overrides it. Nothing is measured or tested here: untested families are assumed
+ * correct, and the plan names such a family in `untested`.
  */
 #ifndef OCL_CONV_H
 #define OCL_CONV_H
 
 #include "ocl_way.h"
 
-/* Plan a validated convolution of any kind. */
+/* Plans a validated convolution of any kind. */
 p2p_status ocl_plan_conv(const ocl_target *target, const p2p_op *op, ocl_plan *plan);
 
-/* Plan by this way and no other; P2P_UNSUPPORTED where it can't be had, or its family failed its test.
- * {OCL_CONV_AUTO, ""} is the choice without the target's choices. */
+/* Plans by exactly this way. Returns P2P_UNSUPPORTED if it is not available or its family failed its
+ * self-test. {OCL_CONV_AUTO, ""} is the default choice, without the target's choices. */
 p2p_status ocl_conv_plan_way(const ocl_target *target, const ocl_conv_way *way, const p2p_op *op,
                              ocl_plan *plan);
 
-/* The same of a family other than OCL_CONV_AUTO, whatever its verdict: for tests of the way itself. */
+/* The same for a family other than OCL_CONV_AUTO, regardless of its verdict: for tests of the way itself. */
 p2p_status ocl_conv_plan_untested_way(const ocl_target *target, const ocl_conv_way *way, const p2p_op *op,
                                       ocl_plan *plan);
 
@@ -26,11 +26,11 @@ enum { OCL_MOST_WAYS = 32 };
 typedef struct {
     int count;
     ocl_conv_way way[OCL_MOST_WAYS];
-    ocl_conv_family untested; /* of these ways' families the first without a verdict; OCL_CONV_AUTO: none */
+    ocl_conv_family untested; /* the first of these ways' families without a verdict; OCL_CONV_AUTO: none */
 } ocl_conv_ways;
 
-/* The ways that may pay for this shape: arithmetic's, {OCL_CONV_AUTO, ""}, first, and not a second time under
- * another name. Families that failed their test have none. Each way plans. */
+/* Lists the ways that may be fast for this shape: the default, {OCL_CONV_AUTO, ""}, first, and not again
+ * under another name. Families that failed their self-test have none. Every listed way can be planned. */
 p2p_status ocl_conv_list_ways(const ocl_target *target, const p2p_op *op, ocl_conv_ways *ways);
 
 #endif

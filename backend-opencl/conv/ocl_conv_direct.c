@@ -1,9 +1,9 @@
-/* Plans direct convolutions for CPU devices: kernels/conv_direct_tile.cl (forward and data gradient),
- * conv_direct_filter.cl (filter gradient), conv_direct_repack.cl (filters in other arrangements).
+/* Planner of direct convolutions for CPU devices: kernels/conv/conv_direct_tile.cl (forward and data
+ * gradient), conv_direct_filter.cl (filter gradient), conv_direct_repack.cl (filters in other layouts).
  *
- * The choice of tiles is arithmetic on the shape, fitted to measurements; nothing is timed here. It decides
- * speed only, with one exception: the number of parts that a filter gradient is summed in, which depends on
- * the shape and the width of the device's vectors alone.
+ * Tiles are chosen by a cost estimate from the shape, fitted to measurements; nothing is timed here. The
+ * choice affects speed only, with one exception: the number of parts into which a filter gradient is
+ * divided, which depends on the shape and the device's vector width alone.
  */
 #include "ocl_conv_direct.h"
 
@@ -16,26 +16,26 @@
 enum {
     MAX_STRIDE = 1024,
     FEW_OUTPUTS = 3,      /* output channels up to which lanes run along the input channels */
-    MAX_FEW_TAPS = 8,     /* columns of such a filter gradient's taps: its sums are registers */
+    MAX_FEW_TAPS = 8,     /* columns of taps in such a filter gradient: its sums are registers */
     SPREAD_OUTPUTS = 8,   /* output channels up to which the phases of a data gradient share a vector */
     SPREAD_PHASES = 16,   /* and phases up to which they do */
-    UNIT_ITEMS = 8,       /* work-items for each thread, so that all finish together, where groups allow */
-    UNIT_ITEMS_LEAST = 4, /* and where tiles have to be shared out more thinly for it */
-    TILES = 8,            /* of a work-item at most */
-    SUMS = 32,            /* tiles x groups x phases of a work-item at most */
+    UNIT_ITEMS = 8,       /* work-items per thread for load balance, if there are enough groups */
+    UNIT_ITEMS_LEAST = 4, /* the same if tiles have to be divided for it */
+    TILES = 8,            /* per work-item, at most */
+    SUMS = 32,            /* tiles x groups x phases per work-item, at most */
     PACK_TILES = 32,      /* of a work-item that packs its filters itself */
-    PACK_TILES_LEAST = 8, /* that still hide what packing costs */
+    PACK_TILES_LEAST = 8, /* least number of tiles that amortises packing */
     PACK_SUMS = 128,
     PACK_PHASES = 4,         /* phases up to which a work-item packs its filters itself */
     PACK_BYTES = 64 << 10,   /* of packed filters in a work-item */
     PATCH_BYTES = 160 << 10, /* of patches in a work-item */
-    ROWS_BYTES = 128 << 10,  /* of the rows that a filter gradient goes through at a time */
+    ROWS_BYTES = 128 << 10,  /* of the rows that a filter gradient processes at a time */
     PARTS_BYTES = 16 << 20,  /* of a filter gradient's parts together */
     FILTER_ITEMS = 32,       /* work-items of a filter gradient below which it is summed in parts */
-    TAPS_OF_CHUNK = 16,      /* taps x channel blocks that sums stay in registers for */
+    TAPS_OF_CHUNK = 16,      /* taps x channel blocks during which sums stay in registers */
     MOST_SUMS = 24,          /* vectors of sums that fit beside the operands in 32 registers */
     MOST_VECS = 4,           /* of output channels in a tile */
-    TILE_VARIANTS = 4,       /* that the tuner may try beside the planner's own */
+    TILE_VARIANTS = 4,       /* candidates of the tuner beside the planner's own tile */
 };
 
 /* A tile of positions, and the vectors of output channels computed for each of them. */
@@ -43,8 +43,8 @@ typedef struct {
     int64_t images, rows, columns, vecs;
 } register_tile;
 
-/* How lanes are used: all of an output's channels; input channels, for few outputs; phases, for few outputs
- * of a strided data gradient. */
+/* The meaning of lanes: output channels; input channels, for few outputs; phases, for few outputs of a
+ * strided data gradient. */
 typedef enum { PLAIN, DOT, SPREAD } lane_form;
 
 static const char *const form_names[] = {[PLAIN] = "plain", [DOT] = "dot", [SPREAD] = "spread"};
@@ -54,7 +54,7 @@ typedef struct {
     lane_form form;
     bool bf16;
     int src, filter, bias, dst; /* positions in p2p_op.t[] */
-    bool flip;                  /* taps in reverse, phases */
+    bool flip;                  /* reversed taps, in phases */
     int64_t taps_h, taps_w, step_in, step_out, pad_top, pad_left;
     int64_t reach_h, reach_w; /* rows and columns of src under one position */
     int64_t rows, columns;    /* positions of one phase of one image */
@@ -72,27 +72,27 @@ static void reserve_scratch(ocl_plan *plan, int64_t floats) {
     plan->answer.scratch_bytes = (size_t)floats * sizeof(float);
 }
 
-/* ---- Tiles -------------------------------------------------------------------------------------------- */
+/* ---- Tiles ----------------------------------------------------------------------------------------- */
 
-/* Registers that a vector of 16 floats takes. */
+/* Registers per vector of 16 floats. */
 static int64_t registers(const ocl_target *target) {
     return target->vector_width >= 16 ? 1 : target->vector_width >= 8 ? 2 : 4;
 }
 
-/* Accumulators of 16 floats that stay in registers beside the operands: there are 32 registers where they are
+/* Accumulators of 16 floats that fit in registers beside the operands: there are 32 registers if they are
  * 16 floats wide, else 16. */
 static int64_t accumulators(const ocl_target *target) {
     return registers(target) == 1 ? 16 : registers(target) == 2 ? 6 : 3;
 }
 
-/* The most that a variant may have: few compilers keep so many out of memory, but some do. */
+/* The most accumulators of a variant. Few compilers keep so many in registers, but some do. */
 static int64_t most_sums(const ocl_target *target) {
     return registers(target) == 1 ? MOST_SUMS : accumulators(target);
 }
 
-/* Time of one tap and input channel of a tile, in halves of a cycle: two multiplications and two loads go in
- * a cycle; some twelve sums must be on their way to hide how long one takes; filters come from the
- * second-level cache at a vector in two and a half cycles. */
+/* Time of one tap and input channel of a tile, in half cycles. Two multiplications and two loads are issued
+ * per cycle; about twelve sums must be in flight to hide their latency; the second-level cache delivers a
+ * vector of filters every two and a half cycles. */
 static int64_t tap_cost(const ocl_target *target, const register_tile *tile) {
     const int64_t positions = tile->images * tile->rows * tile->columns;
     const int64_t vectors = tile->vecs * registers(target);
@@ -115,8 +115,8 @@ static int64_t patch_bytes(const conv_shape *s) {
     return patch_vectors(s, &s->tile) * OCL_LANES * element_bytes(s);
 }
 
-/* Time of all sums with such tiles, in halves of a cycle, for one block of input channels: the taps, their
- * overhead, and the patches, which a few groups of output channels share. */
+/* Time of all sums with such tiles, in half cycles, for one block of input channels: the taps, their
+ * overhead, and the patches, which SHARED_BY groups of output channels share. */
 static double tile_cost(const ocl_target *target, const p2p_op *op, const conv_shape *s,
                         const register_tile *tile) {
     enum { SUMMING = 120, VECTOR_COPY = 3, ROW_COPY = 32, SHARED_BY = 4 };
@@ -137,7 +137,7 @@ typedef struct {
     double cost;
 } costed_tile;
 
-/* Puts a tile among the `most` cheapest, in order; of equals the first stays in front. */
+/* Inserts a tile into the sorted list of the `most` cheapest; equal costs keep their order. */
 static void rank_tile(costed_tile *best, int *count, int most, const register_tile *tile, double cost) {
     int at = *count;
     while (at > 0 && cost < best[at - 1].cost) at--;
@@ -147,9 +147,10 @@ static void rank_tile(costed_tile *best, int *count, int most, const register_ti
     best[at] = (costed_tile){*tile, cost};
 }
 
-/* The tiles that take the least time, at most `most`, of those with up to `sums` accumulators; of equals the
- * one with the fewest vectors, then with the longest row. Rows of 8 positions by 2 vectors run at full speed;
- * small maps get squares, several images or more vectors. Returns how many. */
+/* Lists the at most `most` tiles with the least estimated time among those with up to `sums` accumulators.
+ * Among equals the one with the fewest vectors comes first, then the one with the longest row. Rows of 8
+ * positions by 2 vectors run at full speed; small maps get squares, several images or more vectors. Returns
+ * their number. */
 static int rank_tiles(const ocl_target *target, const p2p_op *op, const conv_shape *s, int64_t sums,
                       costed_tile *best, int most) {
     static const int64_t widths[] = {16, 12, 8, 6, 4, 3, 2, 1};
@@ -169,7 +170,7 @@ static bool same_tile(const register_tile *a, const register_tile *b) {
     return a->images == b->images && a->rows == b->rows && a->columns == b->columns && a->vecs == b->vecs;
 }
 
-/* The variant in the target, or the tile that takes the least time. */
+/* The target's variant, or the tile with the least estimated time. */
 static p2p_status choose_tile(const ocl_target *target, const p2p_op *op, conv_shape *s) {
     costed_tile best = {{1, 1, 1, 1}, 0};
     int64_t n[4];
@@ -186,7 +187,7 @@ static p2p_status choose_tile(const ocl_target *target, const p2p_op *op, conv_s
     return P2P_OK;
 }
 
-/* ---- Forward and data gradient ------------------------------------------------------------------------ */
+/* ---- Forward and data gradient --------------------------------------------------------------------- */
 
 /* The convolution of the descriptor, in the plain form. */
 static conv_shape shape_of(const p2p_op *op) {
@@ -205,7 +206,7 @@ static conv_shape shape_of(const p2p_op *op) {
     const p2p_tensor *w = &op->t[s.filter], *dst = &op->t[s.dst];
     s.taps_h = w->h;
     s.taps_w = w->w;
-    /* Unless the stride divides the padding, some phases begin a row later than others. */
+    /* Unless the stride divides the padding, some phases begin one row later than others. */
     s.reach_h = ocl_divide_up(s.taps_h, s.step_out) + (s.pad_top % s.step_out != 0);
     s.reach_w = ocl_divide_up(s.taps_w, s.step_out) + (s.pad_left % s.step_out != 0);
     s.rows = ocl_divide_up(dst->h, s.step_out);
@@ -214,7 +215,7 @@ static conv_shape shape_of(const p2p_op *op) {
     return s;
 }
 
-/* Few output channels, forward: for each of them one vector of input channels. */
+/* Few output channels, forward: one vector of input channels for each. */
 static void make_dot(const ocl_target *target, const p2p_op *op, conv_shape *s) {
     s->form = DOT;
     s->filter_blocks = op->t[s->dst].c;
@@ -224,8 +225,8 @@ static void make_dot(const ocl_target *target, const p2p_op *op, conv_shape *s) 
     while (2 * s->tile.rows * s->tile.columns * s->tile.vecs <= accumulators(target)) s->tile.rows *= 2;
 }
 
-/* Few output channels, data gradient. Counted from the corner of the padded image, position i of every phase
- * sees the same rows of dy, i - (taps - 1) to i: the phases are lanes of one convolution. */
+/* Few output channels, data gradient. Counted from the corner of the padded image, position i of every
+ * phase reads the same rows of dy, i - (taps - 1) to i, so the phases are lanes of one convolution. */
 static void make_spread(const p2p_op *op, conv_shape *s) {
     const p2p_tensor *dst = &op->t[s->dst];
     const int64_t stride = s->step_out, skipped_h = s->pad_top / stride, skipped_w = s->pad_left / stride;
@@ -256,8 +257,8 @@ static int64_t packed_bytes(const conv_shape *s) {
     return s->tile.vecs * s->taps_h * s->taps_w * OCL_LANES * OCL_LANES * element_bytes(s);
 }
 
-/* A work-item packs the filters that it uses, so that they are read from memory but once, unless there are
- * too many phases or taps for that. */
+/* Whether a work-item packs the filters that it uses, so that they are read from memory only once. Not with
+ * too many phases or taps. */
 static bool packs_itself(const conv_shape *s) {
     return s->step_out * s->step_out <= PACK_PHASES && packed_bytes(s) <= PACK_BYTES &&
            PACK_TILES * patch_bytes(s) <= PATCH_BYTES;
@@ -269,8 +270,9 @@ static int64_t item_count(const conv_shape *s) {
            ocl_divide_up(s->step_out * s->step_out, s->phases_each);
 }
 
-/* Shares the work out: first many tiles to a work-item, so that each filter is used often while it is near,
- * then many groups of output channels, so that each patch is; fewer where that makes too few work-items. */
+/* Divides the work: first many tiles per work-item, so that each filter is reused often while it is cached,
+ * then many groups of output channels, so that each patch is reused; fewer if there would be too few
+ * work-items. */
 static void share_work(const ocl_target *target, conv_shape *s, bool pack) {
     const int64_t groups = ocl_divide_up(s->filter_blocks, s->tile.vecs), units = target->compute_units;
     s->phases_each = ocl_min(s->step_out * s->step_out, s->max_sums);
@@ -345,8 +347,8 @@ static void add_tile_launch(const ocl_target *target, const p2p_op *op, ocl_plan
              (int)s->tile.rows, (int)s->tile.columns, (int)s->tile.vecs);
 }
 
-/* Puts the filter into scratch memory in the arrangement of the form. `channels_last`: its lanes run along
- * src's channels. */
+/* Launch that repacks the filter to scratch memory in the layout of the form. `channels_last`: its lanes
+ * run along src's channels. */
 static void add_repack(const ocl_target *target, const p2p_op *op, ocl_plan *plan, const conv_shape *s,
                        const char *kernel, bool channels_last) {
     const p2p_tensor *w = &op->t[s->filter];
@@ -382,7 +384,7 @@ static p2p_status choose_form(const ocl_target *target, const p2p_op *op, conv_s
     return choose_tile(target, op, s);
 }
 
-/* Compile-time limits of the kernel: tiles, sums and channel blocks that a work-item has room for. */
+/* Compile-time limits of the kernel: tiles, sums and channel blocks of a work-item. */
 static void limit_work(conv_shape *s, bool pack) {
     const int64_t phases = s->step_out * s->step_out, taps = s->taps_h * s->taps_w;
     s->max_tiles = pack ? PACK_TILES : TILES;
@@ -399,7 +401,7 @@ static p2p_status refuse_bf16(const ocl_target *target, const p2p_op *op, const 
     return ocl_refuse(target, op, "filters with so many taps or phases are not packed into bf16");
 }
 
-/* Lanes along src's channels: ckrs for a data gradient, kcrs_t forward. */
+/* Whether lanes run along src's channels: ckrs for a data gradient, kcrs_t forward. */
 static bool has_channels_last(const p2p_op *op, const conv_shape *s) {
     return (op->t[s->filter].layout == P2P_LAYOUT_ckrs) == s->flip;
 }
@@ -434,11 +436,12 @@ static p2p_status plan_tile(const ocl_target *target, const p2p_op *op, ocl_plan
     return P2P_OK;
 }
 
-/* ---- Filter gradient ---------------------------------------------------------------------------------- */
+/* ---- Filter gradient ------------------------------------------------------------------------------- */
 
 enum { X = P2P_AT_conv_bwd_filter_x, DY = P2P_AT_conv_bwd_filter_dy, DW = P2P_AT_conv_bwd_filter_dw };
 
-/* Few output channels: lanes along the input channels, and no parts, as each item owns one row of taps. */
+/* Few output channels: lanes run along the input channels. There are no parts, because each work-item has
+ * one row of taps. */
 static void plan_few_filters(const ocl_target *target, const p2p_op *op, ocl_plan *plan) {
     const p2p_tensor *dw = &op->t[DW];
     ocl_launch *launch = ocl_conv_launch_cpu(target, plan, "conv_direct_filter.cl", "conv_direct_filter_few",
@@ -457,7 +460,8 @@ static void plan_few_filters(const ocl_target *target, const p2p_op *op, ocl_pla
     ocl_arg_int(launch, ocl_accumulates(op, DW));
 }
 
-/* Input channels and vectors of output channels of a register tile; few input channels are all in one. */
+/* Input channels and vectors of output channels of a register tile; few input channels are all in one
+ * tile. */
 static register_tile default_filter_tile(const ocl_target *target, const p2p_op *op) {
     const int64_t room = accumulators(target), dy_blocks = ocl_blocks(op->t[DY].c);
     register_tile tile = {1, 1, 1, 1}; /* rows: input channels */
@@ -470,7 +474,7 @@ static register_tile default_filter_tile(const ocl_target *target, const p2p_op 
     return tile;
 }
 
-/* The variant in the target, or the default. Rows must divide a block of channels, or be all of them. */
+/* The target's variant, or the default. Rows must divide a block of channels, or be all of them. */
 static p2p_status choose_filter_tile(const ocl_target *target, const p2p_op *op, register_tile *tile) {
     int64_t n[2];
     *tile = default_filter_tile(target, op);
@@ -484,7 +488,7 @@ static p2p_status choose_filter_tile(const ocl_target *target, const p2p_op *op,
     return P2P_OK;
 }
 
-/* How the images' rows are divided for a tile: the order of summation where there are parts. */
+/* Division of the images' rows for a tile. With several parts it determines the order of summation. */
 typedef struct {
     int64_t rows, parts;
 } filter_division;
@@ -538,7 +542,7 @@ static p2p_status plan_filter(const ocl_target *target, const p2p_op *op, ocl_pl
     P2P_TRY(choose_filter_tile(target, op, &tile));
     const int64_t x_blocks = ocl_blocks(x->c), groups = ocl_divide_up(ocl_blocks(dy->c), tile.vecs);
     const int64_t size = x_blocks * ocl_blocks(dy->c) * dw->h * dw->w * OCL_LANES * OCL_LANES;
-    const register_tile usual = default_filter_tile(target, op); /* divides for all: one order of summation */
+    const register_tile usual = default_filter_tile(target, op); /* for one order of summation */
     const filter_division d = divide_rows(op, &usual, size);
     const int64_t rows = d.rows, parts = d.parts;
     ocl_launch *launch = ocl_conv_launch_cpu(target, plan, "conv_direct_filter.cl", "conv_direct_filter",
@@ -569,7 +573,7 @@ static p2p_status plan_filter(const ocl_target *target, const p2p_op *op, ocl_pl
     return P2P_OK;
 }
 
-/* Maps of a few pixels have a form of their own, as tiles don't stream filters. */
+/* Whether the form for small maps is used: tiles do not stream filters. */
 static bool streams(const ocl_target *target, const p2p_op *op) {
     if (op->math == P2P_MATH_bf16) return false;
     if (target->variant && target->variant[0]) return strcmp(target->variant, OCL_CONV_STREAM) == 0;
@@ -581,9 +585,9 @@ p2p_status ocl_plan_conv_direct(const ocl_target *target, const p2p_op *op, ocl_
     return op->kind == P2P_KIND_conv_bwd_filter ? plan_filter(target, op, plan) : plan_tile(target, op, plan);
 }
 
-/* ---- Variants ------------------------------------------------------------------------------------------ */
+/* ---- Variants -------------------------------------------------------------------------------------- */
 
-/* `all`: the tile that the planner would take among them. */
+/* `all`: include the tile that the planner would choose. */
 static int list_tiles(const ocl_target *target, const p2p_op *op, bool all,
                       ocl_variant_name names[OCL_MOST_VARIANTS]) {
     conv_shape s = shape_of(op);
@@ -602,7 +606,7 @@ static int list_tiles(const ocl_target *target, const p2p_op *op, bool all,
     return count;
 }
 
-/* Of as many sums as the usual tile or up to half as many more. */
+/* Tiles with at least as many sums as the usual tile, up to most_sums. */
 static int list_filter_tiles(const ocl_target *target, const p2p_op *op, bool all,
                              ocl_variant_name names[OCL_MOST_VARIANTS]) {
     static const register_tile tiles[] = {{1, 8, 1, 3}, {1, 4, 1, 4}, {1, 16, 1, 1}, {1, 8, 1, 2},

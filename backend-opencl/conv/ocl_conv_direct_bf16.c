@@ -1,5 +1,6 @@
-/* Plans direct filter gradients in bf16 (P2P_MATH_bf16) for CPU devices: kernels/conv_direct_bf16.cl. The
- * direct forward convolution and data gradient in bf16 are ocl_conv_direct.c's.
+/* Planner of direct filter gradients in bf16 (P2P_MATH_bf16) for CPU devices:
+ * kernels/conv/conv_direct_bf16.cl. ocl_conv_direct.c plans the direct forward convolution and data
+ * gradient in bf16.
  */
 #include "ocl_conv_direct_bf16.h"
 
@@ -14,10 +15,10 @@ enum {
     DW = P2P_AT_conv_bwd_filter_dw,
     FEW_CHANNELS = 7,            /* up to which a filter gradient has a form of its own */
     LEAST_TERMS = 32,            /* of a filter gradient's sums */
-    CHUNK_BYTES = 128 << 10,     /* of the packed rows that a filter gradient goes through at a time */
+    CHUNK_BYTES = 128 << 10,     /* of the packed rows that a filter gradient processes at a time */
     PARTS_BYTES = 16 << 20,      /* of a filter gradient's parts together */
     FILTER_ITEMS = 32,           /* work-items of a filter gradient below which it is summed in parts */
-    MAX_SCRATCH_FLOATS = 1 << 28 /* whatever the shape */
+    MAX_SCRATCH_FLOATS = 1 << 28 /* limit for any shape */
 };
 
 /* A filter gradient in the terms of the kernels. */
@@ -26,7 +27,7 @@ typedef struct {
     int64_t x_blocks, dy_blocks, groups;
     int64_t pair_rows, pixel_rows, pixel_columns;
     int64_t chunk, parts, size;
-    uint64_t pixels, gradients, sums, floats; /* scratch memory: where each begins, and all */
+    uint64_t pixels, gradients, sums, floats; /* scratch memory: the start of each array, and the total */
 } filter_shape;
 
 static filter_shape shape_of(const ocl_target *target, const p2p_op *op) {
@@ -44,7 +45,7 @@ static filter_shape shape_of(const ocl_target *target, const p2p_op *op) {
     return s;
 }
 
-/* How the rows of pairs are divided: into parts where there are too few filters, and into chunks. */
+/* Divides the rows of pairs into parts, if there are too few filters, and into chunks. */
 static void divide_rows(const p2p_op *op, filter_shape *s) {
     const int64_t row_bytes =
         (op->t[DY].w * s->vecs + s->stride * s->pixel_columns) * OCL_LANES * (int64_t)sizeof(float);

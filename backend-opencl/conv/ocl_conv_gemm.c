@@ -1,8 +1,8 @@
-/* Planner of convolutions through the matrix library: im2col, one product, and back.
+/* Planner of convolutions through the matrix library: im2col, one product, and col2im.
  *
- * Carries 1x1 convolutions and every shape that no other family takes, in any filter layout. Images go in
- * passes of equal size, so that the rows of taps stay below a fixed size. With P output positions of a pass,
- * K and C channels and T taps, in float32:
+ * It computes 1x1 convolutions and every shape that no other family supports, in any filter layout. Images
+ * are processed in passes of equal size, so that the im2col rows stay below a fixed size. With P output
+ * positions of a pass, K and C channels and T taps, in float32:
  *   forward          y[P][K]   = rows(x)[P][T C] * w[T C][K]
  *   data gradient    rows[P][T C] = dy[P][K] * w[T C][K]', then the rows are gathered into dx
  *   filter gradient  dw[T C][K] (+)= rows(x)[P][T C]' * dy[P][K]
@@ -16,7 +16,7 @@
 
 enum { MOST_ROW_FLOATS = 1 << 23, CPU_POSITIONS = 64 };
 
-/* The operands in their roles of the forward convolution, and where each part of scratch memory starts. */
+/* The operands in their roles of the forward convolution, and the start of each part of scratch memory. */
 typedef struct {
     int x, w, bias, y; /* bias -1: the kind has none */
     int64_t taps, c, k, pass_images;
@@ -63,7 +63,7 @@ static p2p_status measure(const ocl_target *target, const p2p_op *op, conv_shape
     if (s->taps * s->c > INT32_MAX || s->taps * s->c * s->k > INT32_MAX ||
         positions > INT32_MAX / (s->taps * s->c) || positions > INT32_MAX / s->k)
         return ocl_refuse(target, op, "one image's matrix of taps has more than 2^31 elements");
-    /* CLBlast's kernel, and so its bits, depend on a matrix's size. */
+    /* CLBlast chooses its kernel, and so the bits, by the size of a matrix. */
     s->pass_images =
         ocl_min(op->images ? op->images : y->n, ocl_max(1, MOST_ROW_FLOATS / (positions * s->taps * s->c)));
     while (y->n % s->pass_images != 0) s->pass_images--;
@@ -74,9 +74,10 @@ static p2p_status measure(const ocl_target *target, const p2p_op *op, conv_shape
     return P2P_OK;
 }
 
-/* ---- Launches ----------------------------------------------------------------------------------------- */
+/* ---- Launches -------------------------------------------------------------------------------------- */
 
-/* GEOMETRY of conv_gemm.cl: between `in` (x's side) and `out`, with the filter's taps or with one. */
+/* The arguments GEOMETRY of conv_gemm.cl: between `in` (x's side) and `out`, with the filter's taps or with
+ * one. */
 static void arg_geometry(ocl_launch *launch, const p2p_op *op, const conv_shape *s, bool one_tap) {
     const p2p_tensor *in = &op->t[one_tap ? s->y : s->x], *out = &op->t[s->y], *w = &op->t[s->w];
     ocl_arg_int(launch, in->h);
@@ -91,7 +92,7 @@ static void arg_geometry(ocl_launch *launch, const p2p_op *op, const conv_shape 
     ocl_arg_repeat(launch, s->pass_images);
 }
 
-/* Rows of taps of x, or (one_tap) the pixels of y, into scratch memory. */
+/* Launch of im2col: rows of taps of x or, with one_tap, the pixels of y, to scratch memory. */
 static void add_im2col(const ocl_target *target, const p2p_op *op, const conv_shape *s, bool one_tap,
                        ocl_plan *plan) {
     const p2p_tensor *from = &op->t[one_tap ? s->y : s->x], *out = &op->t[s->y];
@@ -106,7 +107,7 @@ static void add_im2col(const ocl_target *target, const p2p_op *op, const conv_sh
     ocl_arg_int(launch, chunk);
 }
 
-/* The reverse, with bias and activation. */
+/* Launch of the reverse, col2im, with bias and activation. */
 static void add_col2im(const ocl_target *target, const p2p_op *op, const conv_shape *s, bool one_tap,
                        ocl_plan *plan) {
     const int output = one_tap ? s->y : s->x;
@@ -152,7 +153,7 @@ static void add_filter_pack(const ocl_target *target, const p2p_op *op, const co
     ocl_launch_plane_copy(target, plan, &copy);
 }
 
-/* ---- The planner -------------------------------------------------------------------------------------- */
+/* ---- The planner ----------------------------------------------------------------------------------- */
 
 static ocl_matrix in_scratch(uint64_t offset, int64_t row_distance) {
     return (ocl_matrix){.operand = -1, .offset = offset, .row_distance = (uint64_t)row_distance};

@@ -1,9 +1,9 @@
-/* Planner of convolutions for GPUs: kernels/conv_gpu*.cl.
+/* Planner of convolutions for GPUs: kernels/conv/conv_gpu*.cl, on tiles in local memory of at most 32 KiB.
  *
- * Takes any shape in the backend's own storage. Three choices: the tile, by arithmetic from how many results
- * there are for how many compute units, which no bit depends on; into how many parts the sum is cut and, for
- * small maps, whether filters are streamed instead, which bits depend on, and which therefore follow from the
- * shape alone unless a variant is named. Local memory stays within 32 KiB.
+ * It supports any shape in the backend's own storage, and makes three choices. The tile is chosen from the
+ * number of results and compute units; no bit depends on it. The number of parts into which the sum is
+ * divided, and whether filters are streamed instead (small maps), affect bits, so they depend on the shape
+ * alone unless a variant is named.
  */
 #include "ocl_conv_gpu.h"
 
@@ -14,37 +14,37 @@
 
 enum {
     MOST_TAPS = 65535,
-    FULL_DEVICE = 256, /* groups that a sum is cut for, with tiles of FULL_TILE x FULL_TILE */
-    FULL_TILE = 64,    /* likewise: the same for all devices, because bits depend on it */
+    FULL_DEVICE = 256, /* least number of groups, in tiles of FULL_TILE x FULL_TILE, without parts */
+    FULL_TILE = 64,    /* the same for all devices, because bits depend on it */
     LEAST_STEPS = 8,   /* of a part */
     MOST_PARTS = 64,   /* of a sum */
     MOST_STRIDE = UINT8_MAX,
     MOST_FLOATS = INT32_MAX - 255, /* of an image or a filter */
     THIN_ITEMS = 64,               /* of a group that streams filters */
-    THIN_ROWS = 16,                /* most output positions that a filter is streamed for */
-    THIN_BLOCKS = 16,              /* of channels that a group adds up */
-    THIN_CHANNELS = 2 * OCL_LANES, /* fewer, in or out, leave nothing to stream */
+    THIN_ROWS = 16,                /* most output positions for which a filter is streamed */
+    THIN_BLOCKS = 16,              /* of channels summed by a group */
+    THIN_CHANNELS = 2 * OCL_LANES, /* least number, in and out, for streaming */
     PART_VARIANTS = 4,
     SUBGROUP_ITEMS = 64, /* of a group, four sub-groups */
     MOST_SUBGROUP_BLOCKS = 4
 };
 
-/* ---- Shapes -------------------------------------------------------------------------------------------- */
+/* ---- Shapes ---------------------------------------------------------------------------------------- */
 
 /* A convolution as a matrix product, or as `phases` of them. */
 typedef struct {
-    int in, filter, bias, out; /* operands; of a filter gradient x, dw, none and dy */
-    bool gradient, transposed; /* of the filter; of the data */
+    int in, filter, bias, out; /* operands; for a filter gradient x, dw, none and dy */
+    bool gradient, transposed; /* filter gradient; data gradient */
     int64_t rows, columns, phases;
-    int64_t rows_of_bits; /* rows of the images that bits may depend on */
+    int64_t rows_of_bits; /* rows of the images on which bits may depend */
     int64_t taps;         /* of the largest phase */
     int64_t steps;        /* of the sum, OCL_GPU_DEPTH each */
-    int64_t lanes;        /* of a block of input channels that are walked */
-    bool partial;         /* a block that is read has lanes that are no channels */
-    int64_t count_s;      /* taps of a phase along a row, where all phases have equally many; else 0 */
+    int64_t lanes;        /* lanes of a block of input channels that are summed */
+    bool partial;         /* a block that is read has lanes that are not channels */
+    int64_t count_s;      /* taps of a phase along a row, if equal for all phases; else 0 */
 } product;
 
-/* 4 or 8 where so few input channels share the only block. */
+/* 4 or 8 if the only block has at most so many channels. */
 static int64_t lanes_of(int64_t channels) {
     return channels <= 4 ? 4 : channels <= 8 ? 8 : OCL_LANES;
 }
@@ -93,12 +93,12 @@ static product filter_product(const p2p_op *op) {
     return p;
 }
 
-/* Floats of an activation without other channels, whole blocks. */
+/* Floats of one image of an activation's channel range, in whole blocks. */
 static uint64_t blocked_floats(const p2p_tensor *t) {
     return (uint64_t)(ocl_blocks(t->c) * t->h * t->w * OCL_LANES);
 }
 
-/* Floats from one image of an activation to the next, other channels included. */
+/* Floats from one image of an activation to the next, including channels outside its range. */
 static int64_t image_floats(const p2p_tensor *t) {
     const p2p_tensor whole = p2p_tensor_whole(t);
     return p2p_tensor_stored(&whole) / t->n;
@@ -116,7 +116,7 @@ static p2p_status check(const ocl_target *target, const p2p_op *op, const produc
     if (w->h * w->w > MOST_TAPS || op->stride > MOST_STRIDE)
         return ocl_refuse(target, op, "a filter of more than %d taps or a stride above %d", MOST_TAPS,
                           MOST_STRIDE);
-    /* Kernels count in ints within these. */
+    /* Kernels use int indices within these. */
     const p2p_tensor *y = &op->t[p->out];
     const int64_t images_of_step = OCL_GPU_DEPTH / (y->h * y->w) + 1; /* of a filter gradient */
     const int64_t image = ocl_max(image_floats(&op->t[p->in]), image_floats(y));
@@ -126,23 +126,23 @@ static p2p_status check(const ocl_target *target, const p2p_op *op, const produc
     return P2P_OK;
 }
 
-/* ---- Choices ------------------------------------------------------------------------------------------- */
+/* ---- Choices --------------------------------------------------------------------------------------- */
 
 /* How a product is computed. */
 typedef struct {
     enum { TILED, SUBGROUPED, THIN } form;
     const ocl_gpu_tile *tile;     /* TILED */
     int64_t rows_of_item, blocks; /* SUBGROUPED: results of a work-item, blocks of 16 columns */
-    int64_t parts;                /* of the sum; THIN has its own */
+    int64_t parts;                /* of the sum; THIN has parts of its own */
 } choice;
 
-/* In the terms of the choice of a tile. */
+/* The product for the choice of a tile. */
 static ocl_gpu_product tiled(const product *p, int64_t parts) {
     return (ocl_gpu_product){p->rows, p->columns, p->phases * parts};
 }
 
-/* Enough parts to give every compute unit of a large device a tile, each long enough to be worth its result's
- * way through memory. */
+/* Parts, so that every compute unit of a large device gets a tile, each long enough to justify writing its
+ * result to memory. */
 static int64_t parts_of_shape(const product *p) {
     const int64_t groups =
         ocl_divide_up(p->rows_of_bits, FULL_TILE) * ocl_divide_up(p->columns, FULL_TILE) * p->phases;
@@ -152,7 +152,7 @@ static int64_t parts_of_shape(const product *p) {
     return parts;
 }
 
-/* Small maps of many channels: the filter is all there is to read, or of a filter gradient to write. */
+/* Whether the map is so small, with many channels, that the filter dominates the memory traffic. */
 static bool may_be_thin(const ocl_target *target, const p2p_op *op, const product *p) {
     const int64_t rows = p->gradient ? op->t[p->out].n * op->t[p->out].h * op->t[p->out].w : p->rows_of_bits;
     return rows <= THIN_ROWS && op->t[p->in].c >= THIN_CHANNELS && p->columns >= THIN_CHANNELS &&
@@ -160,13 +160,13 @@ static bool may_be_thin(const ocl_target *target, const p2p_op *op, const produc
                             THIN_ROWS * THIN_ITEMS * 4 * sizeof(float) <= ocl_gpu_local_limit(target)));
 }
 
-/* Sub-groups take blocks of channels whole. */
+/* Whether sub-groups may be used; they process whole blocks of channels. */
 static bool may_be_subgrouped(const ocl_target *target, const product *p) {
     return target->subgroups && target->group_limit >= SUBGROUP_ITEMS && p->lanes == OCL_LANES &&
            p->columns > OCL_LANES / 2;
 }
 
-/* "64x64" or, with sub-groups, "sg8x2": 8 results of a work-item in each of 2 blocks. */
+/* Parses "64x64" or, for sub-groups, "sg8x2": 8 results of a work-item in each of 2 blocks. */
 static p2p_status parse_tile(const ocl_target *target, const p2p_op *op, const product *p, const char *name,
                              choice *c) {
     int64_t size[2];
@@ -184,7 +184,7 @@ static p2p_status parse_tile(const ocl_target *target, const p2p_op *op, const p
                    : ocl_refuse(target, op, "'%s' is not a tile for which the device has room", name);
 }
 
-/* A tile, with "k4" behind it for a sum in 4 parts; or "thin". */
+/* Parses a tile, with the suffix "k4" for a sum in 4 parts, or "thin". */
 static p2p_status parse_variant(const ocl_target *target, const p2p_op *op, const product *p, choice *c) {
     const char *cut = strchr(target->variant, 'k');
     ocl_variant_name name = "";
@@ -214,7 +214,7 @@ static p2p_status choose(const ocl_target *target, const p2p_op *op, const produ
     return c->tile ? P2P_OK : ocl_refuse(target, op, "the device has no local memory");
 }
 
-/* ---- Launches ------------------------------------------------------------------------------------------ */
+/* ---- Launches -------------------------------------------------------------------------------------- */
 
 static ocl_launch *add_launch(const ocl_target *target, ocl_plan *plan, const char *source,
                               const char *kernel) {
@@ -261,7 +261,7 @@ static ocl_launch *add_products(const ocl_target *target, ocl_plan *plan, const 
     return c->form == TILED ? add_tiled(target, plan, p, c) : add_subgrouped(target, plan, p, c);
 }
 
-/* GEOMETRY of conv_gpu.clh. */
+/* The arguments GEOMETRY of conv_gpu.clh. */
 static void arg_geometry(ocl_launch *launch, const p2p_op *op, const product *p) {
     const p2p_tensor *x = &op->t[p->in], *w = &op->t[p->filter], *y = &op->t[p->out];
     const int64_t numbers[] = {x->n, x->h, x->w, x->c,           y->h,        y->w,
@@ -286,7 +286,7 @@ static void arg_scratch_result(ocl_launch *launch, uint64_t image_floats) {
     ocl_arg_ulong(launch, image_floats);
 }
 
-/* What follows the result among the arguments of the kernels that may finish it. */
+/* The epilogue arguments, which follow the result. */
 static void arg_finish(ocl_launch *launch, const p2p_op *op, const product *p) {
     ocl_arg_int(launch, ocl_accumulates(op, p->out));
     ocl_arg_int(launch, op->act);
@@ -356,7 +356,7 @@ static p2p_status plan_filter(const ocl_target *target, const p2p_op *op, const 
     return reserve_parts(target, op, plan, c->parts, floats);
 }
 
-/* ---- Streamed filters ---------------------------------------------------------------------------------- */
+/* ---- Streamed filters ------------------------------------------------------------------------------ */
 
 static p2p_status plan_thin_data(const ocl_target *target, const p2p_op *op, const product *p,
                                  ocl_plan *plan) {
@@ -401,7 +401,7 @@ static p2p_status plan_thin(const ocl_target *target, const p2p_op *op, const pr
     return P2P_OK;
 }
 
-/* ---- The family ---------------------------------------------------------------------------------------- */
+/* ---- The family ------------------------------------------------------------------------------------ */
 
 static product product_of(const p2p_op *op) {
     return op->kind == P2P_KIND_conv_bwd_filter ? filter_product(op) : data_product(op);

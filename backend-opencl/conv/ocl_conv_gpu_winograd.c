@@ -1,11 +1,12 @@
-/* Plans Winograd convolutions for GPUs: kernels/conv_gpu_winograd.cl transforms,
- * kernels/conv_gpu_winograd_products.cl multiplies, a matrix product for each point.
+/* Planner of Winograd convolutions for GPUs: kernels/conv/conv_gpu_winograd.cl transforms,
+ * kernels/conv/conv_gpu_winograd_products.cl computes one matrix product per point.
  *
- * All of it goes through scratch memory, in passes over rows of tiles where one pass would need too much. The
- * filter is transformed once in each use: one operation only reads it, except in the discriminator, whose
- * filters change between its uses. Each pass of a filter gradient continues the sums of the one before, so no
- * bit depends on their number; the parts that its depth falls into, so that there are enough work-groups,
- * follow from the shape.
+ * All intermediate arrays are in scratch memory, processed in passes over rows of tiles if one pass would
+ * need too much. The filter is transformed in every operation: a transformed copy would have only one
+ * reader, except in the discriminator, whose filters change between its uses. Each pass of a filter
+ * gradient continues the sums of the previous one, so no bit depends on the number of passes. The parts
+ * into which the depth of a filter gradient is divided, to have enough work-groups, depend on the shape
+ * alone.
  */
 #include "ocl_conv_gpu_winograd.h"
 
@@ -16,11 +17,11 @@
 #include <stdio.h>
 
 enum {
-    PASS_BYTES = 64 << 20, /* of a pass's arrays, */
-    PASSES_AT_ONCE = 4,    /* of which the device's largest buffer must hold several */
+    PASS_BYTES = 64 << 20, /* of a pass's arrays */
+    PASSES_AT_ONCE = 4,    /* the device's largest buffer must hold the arrays of so many passes */
     MOST_PASSES = 256,     /* of an operation: each has kernels of its own */
-    ENOUGH_GROUPS = 256,   /* of a filter gradient, counted in tiles of 64 x 64, */
-    LEAST_STEPS = 8        /* and of 16 tiles in each of the parts that make them */
+    ENOUGH_GROUPS = 256,   /* of a filter gradient, counted in tiles of 64 x 64 */
+    LEAST_STEPS = 8        /* of 16 tiles, in each part of a filter gradient */
 };
 
 typedef struct {
@@ -33,7 +34,7 @@ typedef struct {
     uint64_t floats; /* of scratch memory */
 } winograd_shape;
 
-/* ---- Shape -------------------------------------------------------------------------------------------- */
+/* ---- Shape ----------------------------------------------------------------------------------------- */
 
 static winograd_shape shape_of(const p2p_op *op) {
     winograd_shape s = {.w = ocl_winograd_of(op, ocl_winograd_outputs(op), 1), .parts = 1};
@@ -47,7 +48,8 @@ static int64_t passes(const p2p_op *op, const winograd_shape *s) {
     return ocl_divide_up(op->t[s->w.dst].n * s->w.tiles_h, s->rows);
 }
 
-/* Equal passes, whose arrays of input rows and of columns for each tile take up to PASS_BYTES. */
+/* Divides the rows of tiles into equal passes, whose arrays of input rows and columns take up to
+ * PASS_BYTES. */
 static p2p_status divide_rows(const ocl_target *target, const p2p_op *op, winograd_shape *s) {
     if (s->in_rows + s->columns > OCL_WINOGRAD_MAX_SCRATCH_FLOATS / s->w.tiles_w)
         return ocl_refuse(target, op, "a row of tiles takes more than 1 GiB of scratch memory");
@@ -60,7 +62,7 @@ static p2p_status divide_rows(const ocl_target *target, const p2p_op *op, winogr
     return P2P_OK;
 }
 
-/* A line between arrays keeps those of all points off the same banks of memory. */
+/* One line between the arrays of two points avoids conflicts of memory banks. */
 static ocl_point_arrays reserve(winograd_shape *s, int64_t floats) {
     const ocl_point_arrays arrays = {s->floats, (uint64_t)(floats + OCL_LANES)};
     s->floats += arrays.distance * (uint64_t)s->points;
@@ -75,14 +77,14 @@ static p2p_status set_scratch(const ocl_target *target, const p2p_op *op, const 
     return P2P_OK;
 }
 
-/* All launches from `body` to `end` are repeated for every pass. */
+/* Repeats the launches from `body` to `end` for every pass. */
 static void repeat(const p2p_op *op, ocl_plan *plan, const winograd_shape *s, int body, int end) {
     plan->body_first = body;
     plan->body_count = end - body;
     plan->repeats = (int)passes(op, s);
 }
 
-/* ---- Transforms --------------------------------------------------------------------------------------- */
+/* ---- Transforms ------------------------------------------------------------------------------------ */
 
 static ocl_launch *add_transform(const ocl_target *target, ocl_plan *plan, const winograd_shape *s,
                                  const char *kernel, int64_t x, int64_t y) {
@@ -180,9 +182,9 @@ static void add_filter_sums(const ocl_target *target, const p2p_op *op, ocl_plan
     ocl_arg_int(launch, ocl_accumulates(op, s->w.filter));
 }
 
-/* ---- Products ----------------------------------------------------------------------------------------- */
+/* ---- Products -------------------------------------------------------------------------------------- */
 
-/* Of the passes of a filter gradient rows are input rows, and tiles are summed; else rows are tiles. */
+/* In a filter gradient rows are input rows, and tiles are summed; otherwise rows are tiles. */
 static ocl_gpu_product product_of(const p2p_op *op, const winograd_shape *s) {
     const bool gradient = op->kind == P2P_KIND_conv_bwd_filter;
     return (ocl_gpu_product){gradient ? s->in_rows : s->tiles, s->columns, s->points * s->parts};
@@ -218,7 +220,7 @@ static p2p_status add_products(const ocl_target *target, const p2p_op *op, ocl_p
     return P2P_OK;
 }
 
-/* ---- Planning ----------------------------------------------------------------------------------------- */
+/* ---- Planning -------------------------------------------------------------------------------------- */
 
 static p2p_status plan_forward(const ocl_target *target, const p2p_op *op, winograd_shape *s, ocl_plan *plan,
                                const ocl_gpu_tile **tile) {
@@ -235,7 +237,7 @@ static p2p_status plan_forward(const ocl_target *target, const p2p_op *op, winog
     return P2P_OK;
 }
 
-/* Parts of a depth of `tiles`, so that a large device has work-groups enough. */
+/* Parts of a depth of `tiles`, so that a large device has enough work-groups. */
 static int64_t parts_of(const winograd_shape *s) {
     enum { TILE = 64 };
     const int64_t groups = ocl_divide_up(s->in_rows, TILE) * ocl_divide_up(s->columns, TILE) * s->points;
@@ -280,13 +282,14 @@ int ocl_conv_gpu_winograd_variants(const ocl_target *target, const p2p_op *op,
     return ocl_gpu_tile_names(target, &product, OCL_MOST_VARIANTS, names);
 }
 
-/* ---- Choice ------------------------------------------------------------------------------------------- */
+/* ---- Choice ---------------------------------------------------------------------------------------- */
 
-/* Multiplications and additions that a GPU does while it moves a byte: 20 of the 30 to 40 of its data sheet
- * in fp32, as tiles reach a smaller share of its arithmetic than copies of its memory. */
+/* Floating-point operations that take a GPU as long as moving one byte: 20. Data sheets give 30 to 40 in
+ * fp32, but tiles reach a smaller share of the peak rate than copies reach of the peak bandwidth. */
 enum { FLOPS_PER_BYTE = 20, MARGIN_PERCENT = 110 };
 
-/* The convolution as products of its own, without the zeros that 4x4 taps with stride 2 would meet. */
+/* The cost of the convolution as untransformed products, without the zeros that 4x4 taps with stride 2
+ * would meet. */
 static double direct_flops(const p2p_op *op, int64_t images) {
     const ocl_winograd w = ocl_winograd_of(op, 1, 1);
     const int64_t taps = OCL_WINOGRAD_TAPS * OCL_WINOGRAD_TAPS, positions = images * w.tiles_h * w.tiles_w;
@@ -298,7 +301,7 @@ static double direct_flops(const p2p_op *op, int64_t images) {
     return 2 * ocl_gpu_product_cost(&product) * (double)(gradient ? positions : src * taps / out_phases);
 }
 
-/* What the transforms write and read, all of it to memory and back. */
+/* Bytes that the transforms write and read, all to memory and back. */
 static double transform_bytes(const winograd_shape *s) {
     const double inputs = (double)(s->in_rows * s->tiles), results = (double)(s->columns * s->tiles);
     const double filters = (double)(s->in_rows * s->columns * s->parts);

@@ -1,4 +1,4 @@
-/* What several families of convolutions share. See ocl_conv_shared.h. */
+/* Common part of the convolution families. See ocl_conv_shared.h. */
 #include "ocl_conv_shared.h"
 
 enum {
@@ -6,7 +6,7 @@ enum {
     MAX_PIXELS = 1 << 27  /* of all images of an activation: likewise */
 };
 
-/* ---- What is supported -------------------------------------------------------------------------------- */
+/* ---- Checks ---------------------------------------------------------------------------------------- */
 
 static p2p_status refuse_operand(const ocl_target *target, const p2p_op *op, int operand, const char *rule) {
     char text[P2P_TENSOR_TEXT];
@@ -42,7 +42,7 @@ p2p_status ocl_conv_check_filter(const ocl_target *target, const p2p_op *op, int
     return P2P_OK;
 }
 
-/* ---- Launches ----------------------------------------------------------------------------------------- */
+/* ---- Launches -------------------------------------------------------------------------------------- */
 
 ocl_launch *ocl_conv_launch_cpu(const ocl_target *target, ocl_plan *plan, const char *source,
                                 const char *kernel, int64_t x, int64_t y, int64_t z) {

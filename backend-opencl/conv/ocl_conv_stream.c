@@ -1,7 +1,8 @@
-/* Plans direct convolutions of small maps on CPU devices: kernels/conv_stream.cl.
+/* Planner of direct convolutions of small maps on CPU devices: kernels/conv/conv_stream.cl.
  *
- * How many positions, channels and images are registers at a time decides speed alone, except for the number
- * of sums that a result of the forward convolution is split into, which depends on the shape of one image.
+ * The number of positions, channels and images in registers affects speed only. One exception affects bits:
+ * the number of sums into which a result of the forward convolution is split, which depends on the shape of
+ * one image.
  */
 #include "ocl_conv_stream.h"
 
@@ -10,16 +11,16 @@
 #include <stdio.h>
 
 enum {
-    MOST_POSITIONS = 16, /* of the small side of an image */
-    MOST_PIXELS = 64,    /* of the large one */
+    MOST_POSITIONS = 16, /* of the smaller side of an image */
+    MOST_PIXELS = 64,    /* of the larger side */
     MOST_TAPS = 16,
-    LEAST_FILTER = 1 << 18, /* elements: a megabyte, as much as an inner cache holds */
+    LEAST_FILTER = 1 << 18, /* elements: a megabyte, the size of an inner cache */
     LEAST_ITEMS = 8,
-    IMAGES = 8,     /* of a work-item at most */
-    AHEAD_TAPS = 16 /* how far ahead filters are prefetched: taps of 1 KiB that are used */
+    IMAGES = 8,     /* per work-item, at most */
+    AHEAD_TAPS = 16 /* prefetch distance of filters, in used taps of 1 KiB */
 };
 
-/* A convolution in the terms of the kernels: x is the side that the taps reach over. */
+/* A convolution in the terms of the kernels: x is the side that the taps cover. */
 typedef struct {
     const char *kernel;
     int x, filter, bias, y; /* positions in p2p_op.t[] */
@@ -90,7 +91,7 @@ static bool meets(int64_t stride, int64_t pad, int64_t tap, int64_t x_extent, in
     return false;
 }
 
-/* Taps that meet a pixel: what is read of a filter. */
+/* The number of taps that meet a pixel, and so are read. */
 static int64_t used_taps(const p2p_op *op, const stream_shape *s) {
     const p2p_tensor *x = &op->t[s->x], *y = &op->t[s->y], *w = &op->t[s->filter];
     int64_t rows = 0, columns = 0;

@@ -1,14 +1,15 @@
-/* Plans Winograd convolutions for CPU devices: kernels/conv_winograd_input.cl and conv_winograd_products.cl,
- * and for filter gradients conv_winograd_filter.cl.
+/* Planner of Winograd convolutions for CPU devices: kernels/conv/conv_winograd_input.cl and
+ * conv_winograd_products.cl, and for filter gradients conv_winograd_filter.cl.
  *
- * F(OUTPUTS, TAPS) of winograd.clh: TAPS are those of one phase of the stride. Passes over the rows of tiles
- * transform the input, then multiply, each so small that what one launch writes is still in a cache when the
- * next reads it. The filter is transformed piece by piece where it is multiplied, and never stored: no
- * derived filter is requested. A filter gradient's passes add up, so its bits depend on their number, which
- * follows from the shape; nothing else depends on these choices.
+ * F(OUTPUTS, TAPS) of winograd.clh: TAPS are those of one phase of the stride. Passes over the rows of
+ * tiles transform the input, then multiply; a pass is so small that the output of one launch is still in a
+ * cache when the next reads it. The filter is transformed piece by piece where it is multiplied, and never
+ * stored: no derived filter is requested. A filter gradient's passes are added, so its bits depend on their
+ * number, which depends on the shape alone; no other choice affects bits.
  *
- * In bf16 the kernels are the same, between transforms in float32. F(3x3, 2x2) alone: its factors of 1 and
- * 1/2 lose nothing that rounding to bf16 leaves. So a filter with stride 1 is cut into four of 2x2 taps.
+ * In bf16 the kernels are the same, with transforms in float32. Only F(3x3, 2x2) is used: its factors of 1
+ * and 1/2 lose no precision beyond the rounding to bf16. So a filter with stride 1 is cut into four of 2x2
+ * taps.
  */
 #include "ocl_conv_winograd.h"
 
@@ -20,13 +21,13 @@
 enum {
     VECTOR_BYTES = OCL_LANES * sizeof(float),
     PASS_BYTES = 16 << 20,      /* of a pass's inputs and sums; each pass transforms the filter */
-    SUMS_BYTES = 600 << 10,     /* of a work-item's sums, */
-    CHUNK_BYTES = 160 << 10,    /* and of the filters that it transforms at a time */
+    SUMS_BYTES = 600 << 10,     /* of a work-item's sums */
+    CHUNK_BYTES = 160 << 10,    /* of the filters that a work-item transforms at a time */
     MOST_PASSES = 256,          /* of an operation: each has kernels of its own */
-    GRADIENT_BYTES = 450 << 10, /* of what a work-item of a filter gradient goes through */
-    UNIT_ITEMS = 4,             /* work-items of the products for each thread, where tiles allow */
-    BF16_OUTPUTS = 3,           /* of a tile, in each direction, */
-    BF16_PARTS = 2              /* and of a filter with stride 1 */
+    GRADIENT_BYTES = 450 << 10, /* read by a work-item of a filter gradient */
+    UNIT_ITEMS = 4,             /* work-items of the products per thread, if there are enough tiles */
+    BF16_OUTPUTS = 3,           /* of a tile, in each direction */
+    BF16_PARTS = 2              /* of a filter with stride 1, in each direction */
 };
 
 /* A convolution in the terms of the kernels. */
@@ -37,7 +38,7 @@ typedef struct {
     int64_t columns; /* of tiles; in a bf16 filter gradient, whose words hold pairs of tiles, of such pairs */
     int64_t vecs, groups, tile;
     int64_t rows, tiles;        /* of a pass: rows of tiles, and tiles rounded up */
-    int64_t tiles_each, shares; /* of a work-item of the products, and how many shares of a pass that makes */
+    int64_t tiles_each, shares; /* tiles per work-item of the products, and work-items per pass */
     int64_t chunk;              /* blocks of 16 input rows whose filters are transformed at a time */
     ocl_point_arrays inputs, gradients;
     uint64_t sums;   /* of the products: floats from the start of scratch memory */
@@ -55,16 +56,16 @@ static winograd_shape shape_of(const p2p_op *op) {
     return s;
 }
 
-/* ---- Tiles and passes --------------------------------------------------------------------------------- */
+/* ---- Tiles and passes ------------------------------------------------------------------------------ */
 
-/* Sums of 16 floats that stay in registers beside the operands: of 32 registers of that width, else of 16
- * narrower ones. */
+/* Sums of 16 floats that fit in registers beside the operands: 32 registers of 16 floats, or 16 narrower
+ * ones. */
 static int64_t accumulators(const ocl_target *target) {
     return target->vector_width >= 16 ? 24 : target->vector_width >= 8 ? 6 : 3;
 }
 
-/* The tiles of a register tile for `tiles` of them: time goes with multiplications or with loads, whichever
- * are more, and some twelve sums must be on their way. */
+/* The size of a register tile for `tiles` tiles: time is proportional to the multiplications or the loads,
+ * whichever are more, and about twelve sums must be in flight. */
 static int64_t choose_tile(const ocl_target *target, int64_t tiles, int64_t vecs) {
     int64_t best = 1, least = INT64_MAX;
     for (int64_t tile = accumulators(target) / vecs; tile >= 1; tile--) {
@@ -77,7 +78,7 @@ static int64_t choose_tile(const ocl_target *target, int64_t tiles, int64_t vecs
 }
 
 static ocl_point_arrays reserve(winograd_shape *s, int64_t floats) {
-    /* A line between arrays, so that those of all points don't meet in the same sets of a cache. */
+    /* One line between the arrays of two points, so that they do not map to the same cache sets. */
     const ocl_point_arrays arrays = {s->floats, (uint64_t)(floats + OCL_LANES)};
     s->floats += arrays.distance * (uint64_t)ocl_winograd_points(&s->w);
     return arrays;
@@ -102,7 +103,7 @@ static p2p_status set_scratch(const ocl_target *target, const p2p_op *op, ocl_pl
     return P2P_OK;
 }
 
-/* All launches from `body` on are repeated for every pass. */
+/* Repeats all launches from `body` on for every pass, and sets the plan's name. */
 static void finish(const p2p_op *op, ocl_plan *plan, const winograd_shape *s, int body) {
     plan->body_first = body;
     plan->body_count = plan->launch_count - body;
@@ -112,7 +113,8 @@ static void finish(const p2p_op *op, ocl_plan *plan, const winograd_shape *s, in
              plan->repeats);
 }
 
-/* The tiles of a forward convolution or data gradient, the chunks of its filter, and the scratch memory. */
+/* Chooses the tiles of a forward convolution or data gradient, the chunks of its filter, and the layout of
+ * scratch memory. */
 static void lay_out(const ocl_target *target, winograd_shape *s) {
     const int64_t all = s->rows * s->columns, sum_bytes = ocl_winograd_points(&s->w) * s->vecs * VECTOR_BYTES;
     s->tile = choose_tile(target, all, s->vecs);
@@ -129,7 +131,7 @@ static void lay_out(const ocl_target *target, winograd_shape *s) {
                             (s->tiles_each * s->vecs + 1) * OCL_LANES);
 }
 
-/* ---- Launches ----------------------------------------------------------------------------------------- */
+/* ---- Launches -------------------------------------------------------------------------------------- */
 
 static void arg_arrays(ocl_launch *launch, const ocl_point_arrays *arrays) {
     ocl_arg_scratch(launch, arrays->at);
@@ -149,7 +151,7 @@ static ocl_launch *add_transform(const ocl_target *target, ocl_plan *plan, const
     return launch;
 }
 
-/* What the input's transform doesn't depend on. */
+/* Options that the input transform does not have. */
 static void option_outputs(ocl_launch *launch, const winograd_shape *s) {
     ocl_launch_option(launch, "VECS=%d", (int)s->vecs);
     if (s->w.flip) ocl_launch_option(launch, "FLIP");
@@ -213,7 +215,7 @@ static p2p_status plan_forward(const ocl_target *target, const p2p_op *op, ocl_p
     return P2P_OK;
 }
 
-/* ---- Filter gradient ---------------------------------------------------------------------------------- */
+/* ---- Filter gradient ------------------------------------------------------------------------------- */
 
 static void add_gradient(const ocl_target *target, const p2p_op *op, ocl_plan *plan,
                          const winograd_shape *s) {
@@ -259,7 +261,7 @@ static p2p_status plan_filter_gradient(const ocl_target *target, const p2p_op *o
     return P2P_OK;
 }
 
-/* ---- Planning ----------------------------------------------------------------------------------------- */
+/* ---- Planning -------------------------------------------------------------------------------------- */
 
 p2p_status ocl_plan_conv_winograd(const ocl_target *target, const p2p_op *op, ocl_plan *plan) {
     P2P_TRY(ocl_winograd_check(target, op));
@@ -267,13 +269,13 @@ p2p_status ocl_plan_conv_winograd(const ocl_target *target, const p2p_op *op, oc
                                                 : plan_forward(target, op, plan);
 }
 
-/* ---- Choice ------------------------------------------------------------------------------------------- */
+/* ---- Choice ---------------------------------------------------------------------------------------- */
 
-/* Cycles that a vector of 16 words takes, in fp32 and bf16: one multiplied and added with vectors of 16
- * floats; one that a transform writes and the products read, which streams through the outer caches; one of a
- * transformed filter, also where it is transposed first, and of the sums of filter gradients, which stay in
- * the inner ones. Measured on a Zen 5, where all convolutions multiply at 93 % of the peak, two vectors in a
- * cycle. */
+/* Cycles per vector of 16 words, in fp32 and bf16: `multiply`, a multiply-add with vectors of 16 floats;
+ * `streamed`, a vector written by a transform and read by the products through the outer caches; `filter`,
+ * a vector of a transformed filter, and `turned`, one that is transposed first; `sums`, a vector of the
+ * sums of filter gradients, which stay in the inner caches. Measured on a Zen 5, where all convolutions
+ * multiply at 93 % of the peak, two vectors per cycle. */
 typedef struct {
     double multiply, streamed, filter, turned, sums;
 } vector_costs;
@@ -291,7 +293,7 @@ bool ocl_conv_winograd_pays(const ocl_target *target, const p2p_op *op) {
     const double multiply = c->multiply * (target->vector_width >= 16  ? 1
                                            : target->vector_width >= 8 ? 2
                                                                        : 4);
-    const double numbers = s.bf16 ? 2 : 1; /* in a word */
+    const double numbers = s.bf16 ? 2 : 1; /* elements per word */
     const int64_t images = ocl_winograd_images(op, &s.w);
     const double tiles = (double)(images * s.w.tiles_h * s.w.tiles_w),
                  points = (double)ocl_winograd_points(&s.w);

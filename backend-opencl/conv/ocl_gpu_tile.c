@@ -1,15 +1,15 @@
-/* The table of tiles and what they cost, by count: nothing is timed here. */
+/* The table of tiles and the estimate of their cost; nothing is timed here. See ocl_gpu_tile.h. */
 #include "ocl_gpu_tile.h"
 
 #include <stdio.h>
 
 enum {
-    MOST_LOCAL = 32 << 10, /* bytes: what every GPU has */
-    LIVELY_ITEMS = 256     /* work-items below which a compute unit waits for memory most of the time */
+    MOST_LOCAL = 32 << 10, /* bytes, which every GPU has */
+    LIVELY_ITEMS = 256     /* work-items below which a compute unit mostly waits for memory */
 };
 
 /* Efficiencies: the share of multiply-adds among the instructions of a step, as compiled for NVIDIA
- * (ci/gpu-code), times i / (i + 2) for i flops per byte that a step reads; the first tile's being 1. */
+ * (ci/gpu-code), times i / (i + 2) for i flops per byte that a step reads, relative to the first tile. */
 static const ocl_gpu_tile tiles[] = {
     {16, 16, 8, 8, 1.0},  /* 128 x 128 */
     {16, 16, 8, 4, 0.85}, /* 128 x 64 */
@@ -19,10 +19,10 @@ static const ocl_gpu_tile tiles[] = {
     {8, 16, 4, 4, 0.71},  /* 32 x 64 */
     {8, 8, 4, 4, 0.65},   /* 32 x 32 */
     {4, 16, 4, 4, 0.63},  /* 16 x 64 */
-    {64, 1, 1, 8, 0.3},   /* 64 x 8: few output channels, */
+    {64, 1, 1, 8, 0.3},   /* 64 x 8: for few output channels */
     {64, 1, 1, 4, 0.16},  /* 64 x 4 */
-    {4, 4, 4, 4, 0.3},    /* 16 x 16: small groups, */
-    {1, 1, 4, 16, 0.1},   /* 4 x 16: of one work-item */
+    {4, 4, 4, 4, 0.3},    /* 16 x 16: for devices with small groups */
+    {1, 1, 4, 16, 0.1},   /* 4 x 16: a group of one work-item */
 };
 
 enum { TILES = sizeof tiles / sizeof tiles[0] };
@@ -60,7 +60,7 @@ static double work_of(int64_t groups, const ocl_gpu_tile *tile) {
     return (double)groups * ocl_gpu_tile_m(tile) * ocl_gpu_tile_n(tile) / tile->efficiency;
 }
 
-/* Time of a launch: the compute unit with the most groups, less busy where it has few work-items. */
+/* Time of a launch: the groups of the most loaded compute unit, with a penalty if it has few work-items. */
 static double launch_cost(const ocl_target *target, const ocl_gpu_product *p, const ocl_gpu_tile *tile) {
     const int64_t groups = ocl_divide_up(groups_of(p, tile), target->compute_units);
     const double items = (double)groups * items_of(tile);

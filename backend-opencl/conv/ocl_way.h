@@ -1,4 +1,4 @@
-/* Ways of computing a convolution by name: a family and one of its variants. */
+/* Names of ways of computing a convolution: a family and one of its variants. */
 #ifndef OCL_WAY_H
 #define OCL_WAY_H
 
@@ -6,11 +6,12 @@
 
 const char *ocl_conv_family_name(ocl_conv_family family);
 
-/* The family of that name, "auto" included; OCL_CONV_FAMILIES where there is none. `length` bytes of text. */
+/* The family of that name, including "auto"; OCL_CONV_FAMILIES if there is none. `text` has `length`
+ * bytes. */
 ocl_conv_family ocl_conv_family_named(const char *text, size_t length);
 
-/* "" for the choice by arithmetic, "gpu", "gpu:64x64". print writes at most P2P_CHOICE_NAME bytes. parse
- * returns false for a text that names no family or has a longer variant than there may be. */
+/* "" for the default choice, "gpu", "gpu:64x64". print writes at most P2P_CHOICE_NAME bytes. parse returns
+ * false if the text names no family or its variant is too long. */
 void ocl_conv_way_print(const ocl_conv_way *way, char name[P2P_CHOICE_NAME]);
 bool ocl_conv_way_parse(const char *name, ocl_conv_way *way);
 

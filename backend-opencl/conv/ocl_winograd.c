@@ -1,5 +1,5 @@
-/* The geometry of Winograd convolutions. A convolution with stride 2 is four with stride 1, its phases;
- * forward and in the filter gradient they are phases of src, in the data gradient of dst.
+/* The geometry of Winograd convolutions. A convolution with stride 2 is four with stride 1, its phases:
+ * phases of src forward and in the filter gradient, of dst in the data gradient.
  */
 #include "ocl_winograd.h"
 
@@ -74,8 +74,8 @@ ocl_winograd ocl_winograd_of(const p2p_op *op, int64_t outputs, int64_t parts) {
     w.turn = (op->t[w.filter].layout == P2P_LAYOUT_ckrs) == flip;
     int64_t positions_h = dst->h, positions_w = dst->w;
     if (flip) {
-        /* Counted from the corner of the padded image, position i of every phase sees the rows i - reach to i
-         * of dy. Positions that lie in the padding altogether are left out. */
+        /* Counted from the corner of the padded image, position i of every phase reads the rows i - reach
+         * to i of dy. Positions that lie entirely in the padding are left out. */
         const int64_t reach = OCL_WINOGRAD_TAPS / stride - 1;
         const int64_t skipped_h = op->pad_top / stride, skipped_w = op->pad_left / stride;
         positions_h = (dst->h - 1 + op->pad_top) / stride + 1 - skipped_h;

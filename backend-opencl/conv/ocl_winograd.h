@@ -1,5 +1,5 @@
-/* What all planners of Winograd convolutions share: which convolutions are taken, and their geometry in the
- * terms of kernels/winograd.clh. Chooses no tile, grid or memory, and uses no OpenCL object.
+/* Common part of the planners of Winograd convolutions: the supported convolutions, and their geometry in
+ * the terms of kernels/conv/winograd.clh. It chooses no tile, grid or memory, and uses no OpenCL object.
  */
 #ifndef OCL_WINOGRAD_H
 #define OCL_WINOGRAD_H
@@ -8,16 +8,16 @@
 
 enum {
     OCL_WINOGRAD_TAPS = 4,                    /* of a filter, in each direction */
-    OCL_WINOGRAD_MAX_STRIDE = 2,              /* which divides the taps */
-    OCL_WINOGRAD_MAX_SCRATCH_FLOATS = 1 << 28 /* whatever the shape */
+    OCL_WINOGRAD_MAX_STRIDE = 2,              /* divides the taps */
+    OCL_WINOGRAD_MAX_SCRATCH_FLOATS = 1 << 28 /* limit for any shape */
 };
 
-/* A convolution cut into tiles of outputs x outputs positions; for a filter gradient dst is dy. */
+/* A convolution divided into tiles of outputs x outputs positions; for a filter gradient dst is dy. */
 typedef struct {
     int src, filter, bias, dst; /* positions in p2p_op.t[]; bias -1 for a filter gradient */
-    bool flip;                  /* taps come reversed: the data gradient */
+    bool flip;                  /* taps are reversed: the data gradient */
     bool turn;                  /* the filter's lanes run along src's channels */
-    int64_t step_in, step_out;  /* the stride, where the phases are src's or dst's; else 1 */
+    int64_t step_in, step_out;  /* the stride, if the phases are src's or dst's; else 1 */
     int64_t outputs, taps;      /* F(outputs, taps) */
     int64_t parts;              /* into which a filter with stride 1 is cut, in each direction */
     int64_t src_h, src_w;       /* the pixel of src under the first position */
@@ -26,12 +26,12 @@ typedef struct {
     int64_t row_blocks, vectors; /* input rows / 16, output vectors of 16 */
 } ocl_winograd;
 
-/* Outputs of a tile of this convolution in f32: 3, or 4 with stride 2 but for data gradients, whose 2n + 1
- * positions fit tiles of 3. */
+/* Outputs of a tile of this convolution in f32: 3, or 4 with stride 2 except for data gradients, whose 2n +
+ * 1 positions fit tiles of 3. */
 int64_t ocl_winograd_outputs(const p2p_op *op);
 
-/* The geometry of a convolution that ocl_winograd_has_taps; `parts` divides its taps, and is 1 with stride 2.
- */
+/* The geometry of a convolution that satisfies ocl_winograd_has_taps. `parts` divides the taps, and is 1
+ * with stride 2. */
 ocl_winograd ocl_winograd_of(const p2p_op *op, int64_t outputs, int64_t parts);
 
 int64_t ocl_winograd_points(const ocl_winograd *w);
@@ -39,25 +39,26 @@ int64_t ocl_winograd_points(const ocl_winograd *w);
 /* Whether the filter has 4x4 taps and the stride is 1 or 2. */
 bool ocl_winograd_has_taps(const p2p_op *op);
 
-/* P2P_UNSUPPORTED, with the reason, for other taps, strides and storages than the planners take. */
+/* Returns P2P_UNSUPPORTED, with the reason, for taps, strides and storages that the planners do not
+ * support. */
 p2p_status ocl_winograd_check(const ocl_target *target, const p2p_op *op);
 
-/* Whether Winograd may be chosen where it is not requested: unless it is switched off, for these taps, at
- * least 16 channels on both sides, and maps of at least 8x8.
+/* Whether Winograd may be chosen without being requested: it is not switched off, the taps and the stride
+ * are supported, both sides have at least 16 channels, and maps are at least 8x8.
  *
- * On a map of a few pixels gradients are exactly zero, where a tap meets only padding, or almost zero behind
- * a normalisation. Direct sums keep that; Winograd adds the rounding errors of neighbours to it, and Adam
- * divides by its size. */
+ * On maps of a few pixels gradients are exactly zero, where a tap meets only padding, or almost zero behind
+ * a normalisation. Direct sums preserve that. Winograd adds rounding errors of neighbouring values, and
+ * Adam divides by the gradient's magnitude. */
 bool ocl_winograd_suits(const ocl_target *target, const p2p_op *op);
 
-/* For how many images the choice is made: a descriptor with `images` = 1 is judged as a batch of one, so that
- * an image's bits don't depend on the batch. */
+/* The number of images for which the choice is made. A descriptor with `images` = 1 is treated as a batch
+ * of one, so that an image's bits do not depend on the batch. */
 int64_t ocl_winograd_images(const p2p_op *op, const ocl_winograd *w);
 
 /* The options OUTPUTS, TAPS, STEP_IN, STEP_OUT and PARTS of winograd.clh. */
 void ocl_winograd_options(ocl_launch *launch, const ocl_winograd *w);
 
-/* A part of the scratch memory: an array for each point. */
+/* A part of the scratch memory: one array per point. */
 typedef struct {
     uint64_t at;       /* floats from the start */
     uint64_t distance; /* from one point's array to the next, in floats */

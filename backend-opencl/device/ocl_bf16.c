@@ -1,11 +1,11 @@
-/* What devices do in bf16, and a test of CPUs' instructions before they are first used.
+/* Use of bf16 by devices, and a test of CPUs' instructions before their first use.
  *
- * GPUs store activations in bf16 and compute in float32 (kernels/common.clh): halves of floats take no
- * extension. CPUs store floats, and their convolutions multiply in bf16 (P2P_MATH_bf16). OpenCL C has no
- * such products. On PoCL's devices for the host's own CPU the kernels reach the instructions of AVX512_BF16
- * by inline assembly (kernels/bf16.clh), in programs of their own, built only where cpuid has the feature.
- * The same kernels with arithmetic on integers in its place run on every CPU device, slower than in fp32:
- * P2P_OPENCL_BF16=portable selects them, for tests and simulators.
+ * GPUs store activations in bf16 and compute in float32 (kernels/plan/common.clh): using the upper halves
+ * of floats requires no extension. CPUs store floats, and their convolutions multiply in bf16
+ * (P2P_MATH_bf16). OpenCL C has no such products. On PoCL's devices for the host's own CPU the kernels use
+ * the AVX512_BF16 instructions by inline assembly (kernels/conv/bf16.clh), in programs of their own, built
+ * only if cpuid has the feature. The same kernels with integer arithmetic instead run on every CPU device,
+ * slower than fp32: P2P_OPENCL_BF16=portable selects them, for tests and simulators.
  */
 #include "ocl_bf16.h"
 
@@ -21,7 +21,7 @@
 #include <cpuid.h>
 #endif
 
-/* ---- What there is ------------------------------------------------------------------------------------ */
+/* ---- Detection ------------------------------------------------------------------------------------- */
 
 static bool host_has_instructions(void) {
 #if defined(__x86_64__)
@@ -32,8 +32,8 @@ static bool host_has_instructions(void) {
 #endif
 }
 
-/* PoCL's names for the CPU that it runs on: pthread and basic before version 4, cpu since. Its other devices,
- * remote ones among them, may be other processors. */
+/* PoCL's device names for the host's own CPU: pthread and basic before version 4, cpu since. Its other
+ * devices, including remote ones, may be other processors. */
 static bool is_host_cpu(const p2p_device_info *info) {
     static const char *const names[] = {"pthread", "basic", "cpu"};
     if (info->type != P2P_DEVICE_CPU || strncmp(info->driver, "Portable Computing Language", 27) != 0)
@@ -65,12 +65,12 @@ ocl_bf16 ocl_bf16_find(p2p_device_info *info, const ocl_environment *environment
     return OCL_BF16_ASSEMBLY;
 }
 
-/* ---- The test ----------------------------------------------------------------------------------------- */
+/* ---- The test -------------------------------------------------------------------------------------- */
 
 enum { TEST_VECTORS = 3, TEST_RESULTS = 2, TEST_FLOATS = (TEST_VECTORS + TEST_RESULTS) * OCL_LANES };
 
-/* Pairs that round down, up, to even both ways, and keep their order; then sums of two products each. The
- * expected results come from the host's own rounding. */
+/* Pairs that round down, up, and to even in both directions, and whose order matters; then sums of two
+ * products each. The expected results use the host's rounding. */
 static void test_inputs(float *values) {
     static const float edges[4] = {1.00390625f, 1.01171875f, 3.0000001f, -0.7f};
     for (int l = 0; l < OCL_LANES; l++) {
@@ -80,8 +80,8 @@ static void test_inputs(float *values) {
     }
 }
 
-/* Lane l of the first result: the pair (a[l], b[l]) multiplied with itself onto c[l]. Lane l of the second:
- * pair l % 8 of c, packed along its lanes, multiplied with (1, 256). */
+/* Lane l of the first result: the products of pair (a[l], b[l]) with itself, added to c[l]. Lane l of the
+ * second: pair l % 8 of c, packed along its lanes, multiplied by (1, 256). */
 static bool test_passes(const float *values) {
     for (int l = 0; l < OCL_LANES; l++) {
         const double a = p2p_round_bf16(values[l]), b = p2p_round_bf16(values[OCL_LANES + l]);

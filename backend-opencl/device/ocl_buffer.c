@@ -21,9 +21,9 @@ static p2p_status fail_allocation(p2p_be_device *device, size_t bytes, cl_int co
     return ocl_host->hint(status, "a smaller batch or smaller images need less memory");
 }
 
-/* Zeros are written at once: drivers allocate at the first use, and a buffer that does not fit must fail now.
- * Drivers for CPUs have allocated when the command is in the queue, so the host does not wait for them: the
- * system provides the pages, which takes a second for 2 GB, while the host compiles. */
+/* Fills a new buffer with zeros. Drivers allocate at the first use, and a buffer that does not fit must
+ * fail at creation. Drivers for CPUs have allocated address space once the command is enqueued, so the host
+ * does not wait: the system provides the pages, which takes a second for 2 GB, while the host compiles. */
 static cl_int touch(p2p_be_device *device, cl_mem memory, size_t bytes) {
     const cl_uint zero = 0;
     cl_int code = clEnqueueFillBuffer(device->queue, memory, &zero, sizeof zero, 0, bytes, 0, NULL, NULL);

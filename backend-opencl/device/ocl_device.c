@@ -1,4 +1,4 @@
-/* Opening and closing a device. Once a device is lost no OpenCL function is called for it: some drivers hang
+/* Opening and closing a device. No OpenCL function is called for a lost device, because some drivers hang
  * then.
  */
 #include "ocl_device.h"
@@ -41,7 +41,7 @@ static bool has_subgroups(cl_device_id id) {
     return false;
 }
 
-/* Sets what P2P_OPENCL_ variables override. */
+/* Applies the P2P_OPENCL_ variables to the target. */
 static void apply_environment(p2p_be_device *device) {
     const ocl_environment *environment = &device->environment;
     ocl_target *target = &device->target;

@@ -1,6 +1,6 @@
-/* A device of the OpenCL backend: one context and one in-order queue, because contexts that span devices
- * serialise them in some drivers. Commands leave no events behind except one per submission. What planners
- * need of a device is in its ocl_target.
+/* A device of the OpenCL backend: one context and one in-order queue, because some drivers serialise
+ * contexts that span devices. Commands create no events except one per submission. The planners' view of a
+ * device is its ocl_target.
  */
 #ifndef OCL_DEVICE_H
 #define OCL_DEVICE_H
@@ -16,9 +16,9 @@ extern const p2p_host *ocl_host;
 
 enum {
     OCL_ALIGNMENT = 64,     /* bytes; a vector of 16 floats, and a cache line */
-    OCL_SLACK = 64,         /* every buffer is this much longer, so that a vector load may pass the end */
+    OCL_SLACK = 64,         /* every buffer is so many bytes longer, so that a vector load may pass the end */
     OCL_IN_FLIGHT = 16,     /* submissions that may be unfinished */
-    OCL_MARKS = 4,          /* and seconds of work, as ocl_queue.c estimates them */
+    OCL_MARKS = 4,          /* seconds of work that may be unfinished, as estimated by ocl_queue.c */
     OCL_FLUSH_INTERVAL = 32 /* launches between two flushes */
 };
 
@@ -31,11 +31,11 @@ struct p2p_be_buffer {
     size_t bytes;
 };
 
-/* The work that a queue may hold (ocl_queue.c). */
+/* Limits of the work in a queue (ocl_queue.c). */
 typedef struct {
-    double flops_per_second; /* reached by any device of this size and clock */
+    double flops_per_second; /* a lower bound for any device of this size and clock */
     double launch_seconds;   /* of one launch, at most */
-    double timeout;          /* seconds that a wait may take; 0: any */
+    double timeout;          /* seconds after which a wait fails; 0: never */
 } ocl_queue_limits;
 
 struct p2p_be_device {
@@ -43,11 +43,11 @@ struct p2p_be_device {
     cl_context context;
     cl_command_queue queue;
     p2p_device_info info;
-    ocl_environment environment; /* as it was when the device was opened */
+    ocl_environment environment; /* read when the device was opened */
     ocl_target target;
-    ocl_tuning *tuning;         /* verdicts and choices, of the room tune/; NULL: none */
+    ocl_tuning *tuning;         /* verdicts and choices, owned by tune/; NULL: none */
     ocl_program *programs;      /* built so far, newest first */
-    bool keeps_programs;        /* on disk, between runs */
+    bool keeps_programs;        /* whether they are stored on disk */
     char platform_version[128]; /* CL_PLATFORM_VERSION */
     ocl_warm *warm;             /* matrix products that have run once, newest first */
     size_t allocated_bytes;
@@ -58,13 +58,13 @@ struct p2p_be_device {
     /* The event of ticket t is in_flight[t % OCL_IN_FLIGHT]; NULL once it is done. */
     cl_event in_flight[OCL_IN_FLIGHT];
     ocl_queue_limits limits;
-    double unmarked_seconds; /* of work enqueued since the last mark, by estimate */
-    unsigned marks; /* set so far; mark[m % OCL_MARKS] is the m-th, NULL when it is known to be done */
+    double unmarked_seconds; /* of work enqueued since the last mark, estimated */
+    unsigned marks; /* set so far; mark[m % OCL_MARKS] is the m-th, NULL once its completion was observed */
     cl_event mark[OCL_MARKS];
 };
 
 p2p_status ocl_device_open(int index, p2p_be_device **device);
-/* Releases all but device->tuning. */
+/* Releases everything except device->tuning. */
 void ocl_device_close(p2p_be_device *device);
 
 #endif

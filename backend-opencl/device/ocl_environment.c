@@ -11,7 +11,7 @@
 
 static const double default_launch_ms = 100, default_timeout = 120;
 
-/* NULL where it is not set, or empty. */
+/* The value of a variable; NULL if it is not set or empty. */
 static const char *value_of(const char *name) {
     const char *text = getenv(name);
     return text && text[0] != '\0' ? text : NULL;
@@ -19,7 +19,7 @@ static const char *value_of(const char *name) {
 
 static void note_problem(ocl_environment *e, const char *format, ...) P2P_PRINTF(2, 3);
 
-/* The first one stays. */
+/* Only the first problem is recorded. */
 static void note_problem(ocl_environment *e, const char *format, ...) {
     va_list args;
     if (e->problem[0] != '\0') return;
@@ -28,8 +28,8 @@ static void note_problem(ocl_environment *e, const char *format, ...) {
     va_end(args);
 }
 
-/* The position of a variable's value among `count` words; 0 where it is not set or not among them. `rule`
- * names the words in the message. */
+/* The index of a variable's value among `count` words; 0 if it is not set or not among them. `rule` lists
+ * the words in the message. */
 static int read_word(ocl_environment *e, const char *name, const char *const *words, int count,
                      const char *rule) {
     const char *text = value_of(name);
@@ -40,7 +40,7 @@ static int read_word(ocl_environment *e, const char *name, const char *const *wo
     return 0;
 }
 
-/* A number that is at least `least`. */
+/* The value of a variable, a number of at least `least`; `otherwise` if it is not set or invalid. */
 static double read_number(ocl_environment *e, const char *name, double least, double otherwise) {
     const char *text = value_of(name);
     char *end = NULL;

@@ -1,6 +1,4 @@
-/* The environment variables of the backend: the one place that reads and parses them. README.md describes
- * each.
- */
+/* The environment variables of the backend. No other file reads them. README.md describes each. */
 #ifndef OCL_ENVIRONMENT_H
 #define OCL_ENVIRONMENT_H
 
@@ -19,20 +17,20 @@ typedef struct {
     ocl_winograd_use winograd;       /* P2P_OPENCL_WINOGRAD */
     bool treat_as_gpu;               /* P2P_OPENCL_TREAT_AS */
     double launch_seconds;           /* P2P_OPENCL_LAUNCH_MS */
-    double timeout;                  /* P2P_OPENCL_TIMEOUT, seconds; 0: any */
+    double timeout;                  /* P2P_OPENCL_TIMEOUT, seconds; 0: none */
     ocl_cache_use cache;             /* P2P_OPENCL_CACHE */
-    char fail[OCL_FAIL_BYTES];       /* P2P_OPENCL_FAIL: names with commas between */
-    char problem[OCL_PROBLEM_BYTES]; /* the first variable with a value that makes no sense; "": none */
+    char fail[OCL_FAIL_BYTES];       /* P2P_OPENCL_FAIL: names separated by commas */
+    char problem[OCL_PROBLEM_BYTES]; /* message about the first variable with an invalid value; "": none */
 } ocl_environment;
 
-/* A variable that is not set, is empty or makes no sense has its default. */
+/* Reads all variables. One that is not set, empty or invalid gets its default. */
 ocl_environment ocl_environment_read(void);
 
-/* Whether P2P_OPENCL_FAIL has the name of a family or a way ("direct:1x1x8x2"). */
+/* Whether P2P_OPENCL_FAIL lists the name of a family or a way ("direct:1x1x8x2"). */
 bool ocl_environment_fails(const ocl_environment *environment, const char *name);
 
-/* Whether kernels of a device run in a CPU's ways. A CPU runs in a GPU's with a family for GPUs, or
- * P2P_OPENCL_TREAT_AS=gpu: groups of several work-items, activations in bf16. */
+/* Whether a device runs the kernels for CPUs. A CPU runs those for GPUs (work-groups of several work-items,
+ * activations in bf16) if a family for GPUs is named or P2P_OPENCL_TREAT_AS=gpu. */
 bool ocl_environment_acts_as_cpu(const ocl_environment *environment, p2p_device_type type);
 
 #endif

@@ -1,11 +1,11 @@
-/* Vendor codes by name, and the status of each. See ocl_error.h. */
+/* Names of OpenCL and CLBlast codes, and the status of each. See ocl_error.h. */
 #include "ocl_error.h"
 
 #include <stddef.h>
 
 const p2p_host *ocl_host;
 
-/* Codes of OpenCL 1.2 and of CLBlast 1.5, which extends them downwards. */
+/* Codes of OpenCL 1.2 and of CLBlast 1.5, which adds lower ones. */
 #define CODES(X)                                                                                             \
     X(-1, CL_DEVICE_NOT_FOUND)                                                                               \
     X(-2, CL_DEVICE_NOT_AVAILABLE)                                                                           \
@@ -95,7 +95,7 @@ const char *ocl_error_name(cl_int code) {
     return "an unknown OpenCL error";
 }
 
-/* After these a context can no longer be used; some drivers hang in the next call. */
+/* After these codes a context is unusable; some drivers hang in the next call. */
 static bool means_lost(cl_int code) {
     return code == CL_OUT_OF_RESOURCES || code == CL_DEVICE_NOT_AVAILABLE ||
            code == CL_EXEC_STATUS_ERROR_FOR_EVENTS_IN_WAIT_LIST || code == CL_INVALID_COMMAND_QUEUE ||

@@ -1,17 +1,17 @@
-/* Host services, and codes of OpenCL and CLBlast turned into statuses with a message. */
+/* Conversion of OpenCL and CLBlast codes to statuses with a message. */
 #ifndef OCL_ERROR_H
 #define OCL_ERROR_H
 
 #include "ocl_device.h"
 
-/* "CL_OUT_OF_RESOURCES" for example; CLBlast's own codes too. */
+/* The name of a code, for example "CL_OUT_OF_RESOURCES", including CLBlast's own codes. */
 const char *ocl_error_name(cl_int code);
 
-/* P2P_OK for CL_SUCCESS; else the message names `what` and the code. Codes that only a dead device returns
- * become P2P_DEVICE_LOST, and are noted in `device` (may be NULL). */
+/* Returns P2P_OK for CL_SUCCESS. Otherwise the message names `what` and the code. Codes that only a lost
+ * device returns give P2P_DEVICE_LOST and mark `device` (may be NULL) as lost. */
 p2p_status ocl_check(p2p_be_device *device, cl_int code, const char *what);
 
-/* P2P_DEVICE_LOST once a command has shown that the device is gone. */
+/* Returns P2P_DEVICE_LOST if an earlier command has found the device lost. */
 p2p_status ocl_check_alive(const p2p_be_device *device);
 
 #endif

@@ -9,9 +9,9 @@
 
 enum { MAX_PLATFORMS = 32, VERSION_NEEDED = 102 };
 
-/* ---- Finding ------------------------------------------------------------------------------------------ */
+/* ---- Finding --------------------------------------------------------------------------------------- */
 
-/* All devices in the order of the ICD loader's platforms. A platform whose query fails is left out. */
+/* A platform whose query fails is skipped. */
 p2p_status ocl_devices_find(ocl_found found[OCL_MOST_DEVICES], int *count) {
     cl_platform_id platforms[MAX_PLATFORMS];
     cl_uint platform_count = 0;
@@ -46,14 +46,14 @@ p2p_status ocl_device_find(int index, ocl_found *found) {
     return P2P_OK;
 }
 
-/* ---- Describing --------------------------------------------------------------------------------------- */
+/* ---- Describing ------------------------------------------------------------------------------------ */
 
 static void device_text(cl_device_id device, cl_device_info what, char *text, size_t size) {
     if (clGetDeviceInfo(device, what, size, text, NULL) != CL_SUCCESS) snprintf(text, size, "?");
     text[size - 1] = '\0';
 }
 
-/* Zero when the query fails. */
+/* Zero if the query fails. */
 #define DEVICE_NUMBER(type, device, what, into)                                                              \
     do {                                                                                                     \
         type number_ = 0;                                                                                    \
@@ -68,14 +68,14 @@ static p2p_device_type device_type(cl_device_id device) {
     return type & CL_DEVICE_TYPE_GPU ? P2P_DEVICE_GPU : P2P_DEVICE_OTHER;
 }
 
-/* 102 for "OpenCL 1.2 ..."; 0 when it can't be read. */
+/* 102 for "OpenCL 1.2 ..."; 0 if it cannot be parsed. */
 static int version_number(const char *text) {
     int major = 0, minor = 0;
     if (sscanf(text, "OpenCL %d.%d", &major, &minor) != 2) return 0;
     return major * 100 + minor;
 }
 
-/* "" when p2p can use the device. */
+/* Writes the reason why p2p cannot use the device, or "". */
 static void describe_obstacle(cl_device_id device, const char *version, char *text, size_t size) {
     cl_bool available, compiler, linker, little_endian;
     cl_device_fp_config single;
@@ -97,7 +97,7 @@ static void describe_obstacle(cl_device_id device, const char *version, char *te
         snprintf(text, size, "the device's float arithmetic lacks NaN, infinity or rounding to nearest");
 }
 
-/* Compilers for Intel's GPUs address a buffer with 32 bits, whatever larger size the driver allows. */
+/* Compilers for Intel's GPUs address a buffer with 32 bits, even if the driver allows larger ones. */
 size_t ocl_largest_buffer(const char *vendor, p2p_device_type type, uint64_t allowed) {
     const uint64_t addressed = type == P2P_DEVICE_GPU && strstr(vendor, "Intel") ? UINT32_MAX : SIZE_MAX;
     const uint64_t least = allowed < addressed ? allowed : addressed;

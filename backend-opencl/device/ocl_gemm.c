@@ -1,4 +1,4 @@
-/* Matrix products through CLBlast. See ocl_gemm.h for what is kept out of the run and why. */
+/* Matrix products through CLBlast. See ocl_gemm.h. */
 #include "ocl_gemm.h"
 
 #include "ocl_error.h"
@@ -9,14 +9,14 @@
 #include <string.h>
 #include <threads.h>
 
-/* A product that has run once: its kernels are compiled. */
+/* A product that has run once, so that its kernels are compiled. */
 struct ocl_warm {
     ocl_gemm shape;
     bool offset_a, offset_b, offset_y; /* CLBlast copies matrices that do not start a buffer */
     ocl_warm *next;
 };
 
-/* CLBlast before 1.6.1 is not safe when two threads call it for the first time. */
+/* CLBlast before 1.6.1 is not thread-safe in its first calls. */
 static mtx_t clblast_lock;
 static once_flag clblast_once = ONCE_FLAG_INIT;
 
@@ -31,7 +31,7 @@ static CLBlastTranspose transposition(bool transpose) {
 p2p_status ocl_gemm_measure(void *context, const ocl_gemm *g, size_t *bytes) {
     p2p_be_device *device = context;
     *bytes = 0;
-    /* Offset 1 stands for "anywhere": with it every matrix that may need a copy is counted. */
+    /* Offset 1 stands for any offset: every matrix that may need a copy is counted. */
     CLBlastStatusCode code = CLBlastSGemmTempBufferSize(
         CLBlastLayoutRowMajor, transposition(g->transpose_a), transposition(g->transpose_b), (size_t)g->m,
         (size_t)g->n, (size_t)g->k, 1, (size_t)g->a.row_distance, 1, (size_t)g->b.row_distance, 1,
@@ -53,7 +53,7 @@ p2p_status ocl_gemm_run(p2p_be_device *device, const ocl_gemm_call *call) {
     return multiply(device, call);
 }
 
-/* ---- Warming ------------------------------------------------------------------------------------------ */
+/* ---- Warming --------------------------------------------------------------------------------------- */
 
 static bool same_warmth(const ocl_warm *a, const ocl_warm *b) {
     const ocl_gemm *s = &a->shape, *t = &b->shape;
@@ -64,7 +64,8 @@ static bool same_warmth(const ocl_warm *a, const ocl_warm *b) {
            a->offset_b == b->offset_b && a->offset_y == b->offset_y;
 }
 
-/* A matrix of the given rows in memory of its own, away from the buffer's start where the real one is. */
+/* Allocates a stand-in matrix of the given rows. It starts away from the buffer's start if the real one
+ * does. */
 static p2p_status stand_in(p2p_be_device *device, int64_t rows, ocl_gemm_matrix *matrix) {
     cl_int code = CL_SUCCESS;
     size_t offset = matrix->offset > 0 ? OCL_LANES : 0;
@@ -74,7 +75,7 @@ static p2p_status stand_in(p2p_be_device *device, int64_t rows, ocl_gemm_matrix 
     return ocl_check(device, code, "clCreateBuffer for a trial product");
 }
 
-/* Multiplies once as `call` would, with matrices of no meaning. */
+/* Runs the product of `call` once, on stand-in matrices. */
 static p2p_status multiply_once(p2p_be_device *device, const ocl_gemm_call *call) {
     ocl_gemm_call trial = *call;
     const ocl_gemm *g = &call->shape;
@@ -110,7 +111,7 @@ p2p_status ocl_gemm_warm(p2p_be_device *device, const ocl_gemm_call *call) {
     return P2P_OK;
 }
 
-/* CLBlast's caches are keyed by the context's address, which the next context may get again. */
+/* CLBlast's caches are keyed by the context's address, which a later context may reuse. */
 void ocl_gemm_close(p2p_be_device *device) {
     if (!device->warm) return;
     CLBlastClearCache();

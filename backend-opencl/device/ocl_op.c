@@ -1,8 +1,8 @@
-/* Operations: a plan turned into kernels with their arguments set, and enqueued.
+/* Operations: kernels of a plan with their arguments set, and their execution.
  *
- * Arguments are set once, at creation; running is a loop of enqueues, of which a long launch has several. The
- * only other OpenCL calls of a run are an occasional flush, which keeps the device busy while the host goes
- * on, and what ocl_queue.c needs to keep the queue short.
+ * Arguments are set once, at creation. Running an operation is a loop of enqueues; a long launch takes
+ * several. The only other OpenCL calls of a run are an occasional flush, which keeps the device busy while
+ * the host continues, and those with which ocl_queue.c keeps the queue short.
  */
 #include "ocl_op.h"
 
@@ -15,22 +15,22 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A launch with its kernel; `kernel` NULL is a matrix product. */
+/* A launch with its kernel; `kernel` NULL: a matrix product. */
 typedef struct {
     cl_kernel kernel;
     size_t global[3], local[3];
-    size_t piece[3]; /* work-items of a part of the launch, and of the whole where it is in one piece */
+    size_t piece[3]; /* work-items per piece of the launch; as `global` if there is one piece */
     ocl_gemm_call gemm;
 } ocl_command;
 
 struct p2p_be_op {
     int count;
-    double seconds; /* that a run takes at most, by estimate */
-    cl_mem temp;    /* the matrix library's scratch memory, a part of ours; NULL without one */
+    double seconds; /* estimated upper bound of a run */
+    cl_mem temp;    /* the matrix library's part of the scratch memory; NULL if none */
     ocl_command command[];
 };
 
-/* What the arguments of one operation refer to. */
+/* The objects to which the arguments of an operation refer. */
 typedef struct {
     p2p_be_device *device;
     const p2p_op *op;
@@ -40,7 +40,7 @@ typedef struct {
     int repeat;
 } ocl_context;
 
-/* ---- Arguments ---------------------------------------------------------------------------------------- */
+/* ---- Arguments ------------------------------------------------------------------------------------- */
 
 static cl_int set_memory(cl_kernel kernel, cl_uint *index, cl_mem memory, cl_ulong position) {
     cl_int code = clSetKernelArg(kernel, (*index)++, sizeof memory, &memory);
@@ -73,8 +73,9 @@ static cl_int set_argument(const ocl_context *c, cl_kernel kernel, cl_uint *inde
     }
 }
 
-/* P2P_UNSUPPORTED, and a lower limit in the target for another plan, where the compiled kernel allows fewer
- * work-items than the launch has: compilers lower the device's limit for kernels that need many registers. */
+/* Returns P2P_UNSUPPORTED, and lowers the target's group limit for another plan, if the compiled kernel
+ * allows fewer work-items than the launch has: compilers lower the device's limit for kernels that need
+ * many registers. */
 static p2p_status check_group(p2p_be_device *device, const ocl_launch *launch, cl_kernel kernel) {
     size_t limit = 0;
     cl_int code =
@@ -85,7 +86,7 @@ static p2p_status check_group(p2p_be_device *device, const ocl_launch *launch, c
                           device->info.name, launch->kernel, limit);
 }
 
-/* Whole groups in each piece; all as long as one another, but for the last. */
+/* Divides a launch into pieces of whole groups, all of equal length except the last. */
 static void cut_launch(const ocl_context *c, ocl_command *command) {
     size_t groups[3], pieces[3];
     for (int d = 0; d < 3; d++) groups[d] = command->global[d] / command->local[d];
@@ -107,9 +108,9 @@ static p2p_status create_kernel(const ocl_context *c, const ocl_launch *launch, 
     return P2P_OK;
 }
 
-/* ---- Matrix products ---------------------------------------------------------------------------------- */
+/* ---- Matrix products ------------------------------------------------------------------------------- */
 
-/* CLBlast counts positions in ints. */
+/* CLBlast's offsets are ints. */
 static p2p_status resolve_matrix(const ocl_context *c, const ocl_matrix *m, ocl_gemm_matrix *resolved) {
     const p2p_binding *b = m->operand >= 0 ? &c->bindings[m->operand] : &c->scratch;
     size_t offset = b->offset / sizeof(cl_float) + (size_t)m->offset;
@@ -143,7 +144,7 @@ static p2p_status create_gemm(const ocl_context *c, const ocl_gemm *g, cl_mem *t
     return ocl_gemm_warm(c->device, &command->gemm);
 }
 
-/* ---- Creation ----------------------------------------------------------------------------------------- */
+/* ---- Creation -------------------------------------------------------------------------------------- */
 
 static p2p_status create_command(ocl_context *c, const ocl_launch *launch, p2p_be_op *created) {
     ocl_command *command = &created->command[created->count++];
@@ -151,7 +152,7 @@ static p2p_status create_command(ocl_context *c, const ocl_launch *launch, p2p_b
     return create_gemm(c, &launch->gemm, &created->temp, command);
 }
 
-/* All commands in order, the body as often as it repeats. */
+/* Creates all commands in order, those of the body once per repetition. */
 static p2p_status create_commands(ocl_context *c, const ocl_plan *plan, p2p_be_op *created) {
     int body_end = plan->body_first + plan->body_count;
     for (int i = 0; i < plan->launch_count; i++) {
@@ -195,7 +196,7 @@ p2p_status ocl_op_create_by(p2p_be_device *device, ocl_plan_maker make, void *co
         p2p_status status = ocl_op_create_planned(device, op, bindings, scratch, &plan, created);
         if (status == P2P_OK && plan.reason)
             ocl_host->log("%s: %s: %s", device->info.name, plan.answer.kernel, plan.reason);
-        /* Where a smaller limit was found, plan again within it. */
+        /* If a smaller limit was found, plan again within it. */
         if (status != P2P_UNSUPPORTED || device->target.group_limit >= limit) return status;
     }
 }
@@ -209,7 +210,7 @@ void ocl_op_destroy(p2p_be_device *device, p2p_be_op *op) {
     free(op);
 }
 
-/* ---- Running ------------------------------------------------------------------------------------------ */
+/* ---- Running --------------------------------------------------------------------------------------- */
 
 static p2p_status run_piece(p2p_be_device *device, const ocl_command *command, const size_t *offset,
                             const size_t global[3]) {
@@ -219,7 +220,8 @@ static p2p_status run_piece(p2p_be_device *device, const ocl_command *command, c
                      "clEnqueueNDRangeKernel");
 }
 
-/* Pieces along dimensions 0 and 2. One that is whole has no offset, for which some drivers compile again. */
+/* Enqueues the pieces along dimensions 0 and 2. A single piece has no offset, because some drivers compile
+ * again for an offset. */
 static p2p_status run_kernel(p2p_be_device *device, const ocl_command *command) {
     const size_t *global = command->global, *piece = command->piece;
     if (piece[0] >= global[0] && piece[2] >= global[2]) return run_piece(device, command, NULL, global);

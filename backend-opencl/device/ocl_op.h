@@ -1,20 +1,19 @@
-/* Operations: plans turned into kernels with their arguments set, and run. */
+/* Operations: kernels of a plan with their arguments set, and their execution. */
 #ifndef OCL_OP_H
 #define OCL_OP_H
 
 #include "ocl_device.h"
 
-/* Makes the operation of a plan. `bindings` and `scratch` as in p2p_backend.h. P2P_UNSUPPORTED where a
- * compiled kernel allows smaller groups than its launch has; then device->target.group_limit is lower, and
- * another plan may do. */
+/* Creates the operation of a plan. `bindings` and `scratch` as in p2p_backend.h. Returns P2P_UNSUPPORTED if
+ * a compiled kernel allows smaller groups than its launch has; then device->target.group_limit is lowered,
+ * and the caller may plan again. */
 p2p_status ocl_op_create_planned(p2p_be_device *device, const p2p_op *op, const p2p_binding *bindings,
                                  p2p_binding scratch, const ocl_plan *plan, p2p_be_op **created);
 
-/* Plans an operation for a device's target as it is at the time of the call. */
+/* Plans an operation for a device's current target. */
 typedef p2p_status (*ocl_plan_maker)(void *context, const p2p_op *op, ocl_plan *plan);
 
-/* The same with a plan by make(context, ...), which is called again when a smaller limit of groups was
- * found. */
+/* The same with a plan by make(context, ...), which is called again if a smaller group limit was found. */
 p2p_status ocl_op_create_by(p2p_be_device *device, ocl_plan_maker make, void *context, const p2p_op *op,
                             const p2p_binding *bindings, p2p_binding scratch, p2p_be_op **created);
 

@@ -1,5 +1,5 @@
-/* The kernel that does nothing but multiply and add: kernels/peak.cl. See peak_create of p2p_backend.h. It is
- * the denominator of `p2p bench`; no operation uses it.
+/* The kernel that only multiplies and adds: kernels/device/peak.cl. See peak_create of p2p_backend.h. Its
+ * rate is the denominator of `p2p bench`; no operation uses it.
  */
 #include "ocl_peak.h"
 
@@ -12,14 +12,14 @@
 #include <stdio.h>
 
 enum {
-    CPU_ITEMS = 4096, /* one to a group: far more than cores, so that all finish at about the same time */
+    CPU_ITEMS = 4096, /* one per group; many per core, for load balance */
     GPU_ITEMS = 1 << 17,
-    /* Sums in flight; with their two factors they fit 16 registers, and cover any latency. */
+    /* Sums in flight. With their two factors they fit 16 registers, and they hide any latency. */
     CHAINS = 12,
-    CHAINS_BF16 = 15 /* the products of pairs take longer; 32 registers, and exact counts up to here */
+    CHAINS_BF16 = 15 /* more latency, 32 registers; counts are exact up to here */
 };
 
-/* A descriptor with one operand, the counts; nothing of its kind is carried out. */
+/* A descriptor with one operand, the counts. Its kind is a placeholder. */
 static p2p_op op_of_counts(int items) {
     p2p_op op = {.kind = P2P_KIND_broadcast};
     op.t[P2P_AT_broadcast_y] = p2p_tensor_flat(P2P_TYPE_f32, items);
@@ -33,7 +33,7 @@ static p2p_status check_type(p2p_be_device *device, p2p_type type) {
                           p2p_type_name(type));
 }
 
-/* Returns the multiply-adds of a run. In bf16 a lane takes a pair of factors, and so adds twice. */
+/* Returns the multiply-adds of a run. In bf16 a lane holds a pair of factors, and so counts twice. */
 static int64_t plan_peak(const ocl_target *target, p2p_type type, int items, int steps, ocl_plan *plan) {
     const bool bf16 = type == P2P_TYPE_bf16;
     const int chains = bf16 ? CHAINS_BF16 : CHAINS;

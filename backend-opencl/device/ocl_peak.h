@@ -1,4 +1,4 @@
-/* The device's peak: a kernel that only multiplies and adds. */
+/* The device's peak rate: a kernel that only multiplies and adds. */
 #ifndef OCL_PEAK_H
 #define OCL_PEAK_H
 

@@ -1,5 +1,5 @@
-/* Building programs, and the device's cache of them in memory, by file names and options: a training run
- * builds each program once. Programs on disk are ocl_program_cache.c's.
+/* Building of programs, and the device's cache of them in memory, keyed by file names and options: a
+ * training builds each program once. ocl_program_cache.c stores programs on disk.
  */
 #include "ocl_program.h"
 
@@ -10,8 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Denormals are flushed because Adam's second moment and norms of constant channels are full of them, and
- * they take hundreds of cycles on CPUs. -cl-fast-relaxed-math is left out: it removes checks for NaN. */
+/* Denormals are flushed, because Adam's second moment and norms of constant channels contain many of them,
+ * and they take hundreds of cycles on CPUs. -cl-fast-relaxed-math is not used, because it removes checks
+ * for NaN. */
 static const char common_options[] = "-cl-std=CL1.2 -cl-mad-enable -cl-denorms-are-zero -cl-no-signed-zeros";
 
 enum { KEY_BYTES = OCL_LAUNCH_OPTIONS + 256, LOG_BYTES = 1200 };
@@ -35,7 +36,7 @@ static void print_key(const ocl_launch *launch, char *key, size_t size) {
     snprintf(key + length, size - length, " %s", launch->options);
 }
 
-/* The end of the log is the useful part of a long one. */
+/* The message has the end of the log, the most useful part of a long one. */
 static p2p_status fail_build(p2p_be_device *device, cl_program program, const char *key, cl_int code) {
     size_t size = 0;
     char *log = NULL;
@@ -51,7 +52,7 @@ static p2p_status fail_build(p2p_be_device *device, cl_program program, const ch
     return status;
 }
 
-/* The texts of a program, each after a line that gives compilers its file name for their messages. */
+/* The texts of a program, each preceded by a #line directive, so that compilers name its file in messages. */
 typedef struct {
     char line[OCL_LAUNCH_SOURCES][64];
     const char *text[2 * OCL_LAUNCH_SOURCES];

@@ -1,5 +1,5 @@
-/* Programs: the embedded kernel files, and building them for a device, with a cache in memory by source and
- * options. */
+/* Programs: the embedded kernel files, and building them for a device, with a cache in memory by file names
+ * and options. */
 #ifndef OCL_PROGRAM_H
 #define OCL_PROGRAM_H
 
@@ -15,9 +15,9 @@ typedef struct {
 extern const ocl_source ocl_sources[];
 extern const int ocl_source_count;
 
-/* The kernel of a launch, from a program that is built on the first request for its files and options. The
- * caller releases the kernel; the device keeps the program. A failed build's log is in the message, after the
- * names of the files. */
+/* Creates the kernel of a launch. Its program is built at the first request for its files and options; the
+ * device owns the program, the caller releases the kernel. If the build fails, the message has the names of
+ * the files and the log. */
 p2p_status ocl_kernel_create(p2p_be_device *device, const ocl_launch *launch, cl_kernel *kernel);
 
 void ocl_programs_release(p2p_be_device *device);

@@ -1,9 +1,9 @@
-/* Compiled programs kept between runs.
+/* Compiled programs stored between runs.
  *
- * A program is found by all that its machine code depends on: source, options, device, driver and platform.
- * The host returns only what is byte for byte as it was kept; that matters, because drivers may abort on a
- * damaged program (PoCL 3.1 does). One that the driver refuses is built from source as if nothing had been
- * found. Nothing here fails.
+ * The key of a program contains everything that its machine code depends on: source, options, device,
+ * driver and platform. The host's cache returns only intact entries; this matters, because drivers may
+ * abort on a damaged program (PoCL 3.1 does). A program that the driver refuses is built from source. No
+ * function here fails.
  */
 #include "ocl_program_cache.h"
 
@@ -12,16 +12,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Part of the key: raised when what is kept under it changes. */
+/* Part of the key; incremented when the format of the entries changes. */
 static const char format[] = "p2p program 1";
 
 static const char kind[] = "program";
 
-/* ---- Whether ------------------------------------------------------------------------------------------- */
+/* ---- Policy ---------------------------------------------------------------------------------------- */
 
-/* Drivers that keep programs on disk themselves. Besides, reading binaries is bad with both: PoCL
- * compiles every kernel once more, in a general form that is never run; NVIDIA's are an intermediate text,
- * whose translation is what takes the time. */
+/* Drivers that store programs on disk themselves. Reading binaries is also harmful with both: PoCL compiles
+ * every kernel once more, in a general form that is never run; NVIDIA's binaries are an intermediate text
+ * whose translation dominates the time. */
 static bool driver_keeps_programs(const char *platform) {
     return strcmp(platform, "Portable Computing Language") == 0 || strncmp(platform, "NVIDIA", 6) == 0;
 }
@@ -37,7 +37,7 @@ void ocl_program_cache_choose(p2p_be_device *device, cl_platform_id platform) {
             !driver_keeps_programs(name);
 }
 
-/* ---- Keys ---------------------------------------------------------------------------------------------- */
+/* ---- Keys ------------------------------------------------------------------------------------------ */
 
 enum { FIXED_PARTS = 5, TEXT_LIMIT = 2 * OCL_LAUNCH_SOURCES };
 
@@ -45,7 +45,7 @@ static p2p_key_part text_part(const char *text) {
     return (p2p_key_part){text, strlen(text)};
 }
 
-/* Returns how many. The description of the driver holds the versions of device and driver. */
+/* Returns the number of parts. info.driver contains the versions of device and driver. */
 static int compose_key(const p2p_be_device *device, const ocl_program_source *source,
                        p2p_key_part key[FIXED_PARTS + TEXT_LIMIT]) {
     int count = 0;
@@ -59,9 +59,9 @@ static int compose_key(const p2p_be_device *device, const ocl_program_source *so
     return count;
 }
 
-/* ---- Finding ------------------------------------------------------------------------------------------- */
+/* ---- Finding --------------------------------------------------------------------------------------- */
 
-/* NULL when the driver refuses it. */
+/* Returns NULL if the driver refuses the binary. */
 static cl_program build_binary(p2p_be_device *device, const char *options, const void *binary, size_t size) {
     const unsigned char *bytes = binary;
     cl_int status = CL_SUCCESS, code = CL_SUCCESS;
@@ -87,7 +87,7 @@ cl_program ocl_program_cache_get(p2p_be_device *device, const ocl_program_source
     return program;
 }
 
-/* ---- Keeping ------------------------------------------------------------------------------------------- */
+/* ---- Keeping --------------------------------------------------------------------------------------- */
 
 void ocl_program_cache_put(p2p_be_device *device, const ocl_program_source *source, cl_program program) {
     p2p_key_part key[FIXED_PARTS + TEXT_LIMIT];

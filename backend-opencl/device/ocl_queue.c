@@ -1,4 +1,4 @@
-/* Submissions, waits that end, and a bounded amount of work in the queue. See ocl_queue.h for why. */
+/* Submissions, bounded waits, and a bounded amount of work in the queue. See ocl_queue.h. */
 #include "ocl_queue.h"
 
 #include "ocl_error.h"
@@ -6,16 +6,16 @@
 #include <math.h>
 #include <threads.h>
 
-/* Slower than any GPU that trains: a quarter of what Intel's units do per clock, a sixtieth of NVIDIA's; and
- * half the memory of a laptop. */
+/* Lower bounds for any GPU that can train: a quarter of the rate per clock of Intel's units, a sixtieth of
+ * NVIDIA's; and half the memory bandwidth of a laptop. */
 static const double flops_per_unit_and_clock = 4, bytes_per_second = 16e9;
 static const double unknown_clock_hz = 500e6;
 
-/* Estimated seconds between two marks in the queue: with OCL_MARKS of them, what it may hold. Some drivers
- * abort after fourteen seconds. */
+/* Estimated seconds between two marks in the queue; OCL_MARKS of them may be pending. Some drivers abort
+ * after fourteen seconds. */
 static const double mark_interval = 1;
 
-/* ---- Limits ------------------------------------------------------------------------------------------- */
+/* ---- Limits ---------------------------------------------------------------------------------------- */
 
 void ocl_queue_open(p2p_be_device *device) {
     cl_uint mhz = 0;
@@ -46,12 +46,12 @@ static size_t smaller(size_t a, size_t b) {
 void ocl_queue_cut(const p2p_be_device *device, double seconds, const size_t groups[3], size_t pieces[3]) {
     const double wanted = fmin(ceil(seconds / device->limits.launch_seconds), (double)INT32_MAX);
     const size_t count = wanted > 1 ? (size_t)wanted : 1;
-    pieces[1] = 1; /* some kernels read the extent along it */
+    pieces[1] = 1; /* some kernels read the grid's extent along it */
     pieces[2] = smaller(count, groups[2]);
     pieces[0] = smaller((count - 1) / pieces[2] + 1, groups[0]);
 }
 
-/* ---- Waiting ------------------------------------------------------------------------------------------ */
+/* ---- Waiting --------------------------------------------------------------------------------------- */
 
 static p2p_status fail_hung(p2p_be_device *device) {
     device->lost = true;
@@ -63,9 +63,9 @@ static p2p_status fail_hung(p2p_be_device *device) {
                 "variable P2P_OPENCL_TIMEOUT=SECONDS; 0 is no limit");
 }
 
-/* Queries the event until it is complete, with pauses that grow from 20 us to 1 ms: the wait of many drivers
- * keeps a processor busy, and none ends when the device hangs. Only pauses are counted, so that a laptop may
- * sleep in between. */
+/* Queries the event until it is complete, with pauses that grow from 20 us to 1 ms: the blocking wait of
+ * many drivers keeps a processor busy, and no driver's ends if the device hangs. Only pauses are counted,
+ * so a laptop may be suspended in between. */
 static p2p_status poll_until_done(p2p_be_device *device, cl_event event) {
     const long longest = 1000000;
     long pause = 20000;
@@ -84,7 +84,7 @@ static p2p_status poll_until_done(p2p_be_device *device, cl_event event) {
     }
 }
 
-/* Waits for the event in a slot, after which there was a flush, and releases it. */
+/* Waits for the event in a slot, which has been flushed, and releases it. */
 static p2p_status settle(p2p_be_device *device, cl_event *slot) {
     if (*slot == NULL) return P2P_OK;
     if (device->target.cpu)
@@ -96,7 +96,7 @@ static p2p_status settle(p2p_be_device *device, cl_event *slot) {
     return P2P_OK;
 }
 
-/* An event behind everything enqueued, and a flush. */
+/* Enqueues an event after all enqueued commands, and flushes. */
 static p2p_status mark(p2p_be_device *device, cl_event *slot) {
     P2P_TRY(ocl_check(device, clEnqueueMarkerWithWaitList(device->queue, 0, NULL, slot),
                       "clEnqueueMarkerWithWaitList"));
@@ -119,7 +119,7 @@ p2p_status ocl_queue_add(p2p_be_device *device, double seconds) {
     return mark(device, slot);
 }
 
-/* ---- Submissions -------------------------------------------------------------------------------------- */
+/* ---- Submissions ----------------------------------------------------------------------------------- */
 
 p2p_status ocl_queue_submit(p2p_be_device *device, p2p_ticket *ticket) {
     P2P_TRY(ocl_check_alive(device));
@@ -136,6 +136,6 @@ p2p_status ocl_queue_wait(p2p_be_device *device, p2p_ticket ticket) {
         return ocl_host->fail(P2P_INVALID, "%s: ticket %llu was never issued; the last is %llu",
                               device->info.name, (unsigned long long)ticket,
                               (unsigned long long)device->last_ticket);
-    if (ticket + OCL_IN_FLIGHT <= device->last_ticket) return P2P_OK; /* submit settled it */
+    if (ticket + OCL_IN_FLIGHT <= device->last_ticket) return P2P_OK; /* submit has waited for it */
     return settle(device, &device->in_flight[ticket % OCL_IN_FLIGHT]);
 }

@@ -1,10 +1,10 @@
-/* The queue: how much work may wait in it, and how the host waits for it.
+/* The queue: limits of the work in it, and waits of the host.
  *
- * Drivers of GPUs abort a kernel that runs for seconds, and a queue that holds more than some ten seconds of
- * work; calls of a driver that hangs do not return. So long launches are enqueued in pieces, the host pauses
- * before the queue gets too long, and every wait ends. Time is estimated from operations and bytes at the
- * lowest speed that a device of this kind should have, so limits are never too late. None of this holds for
- * CPU devices.
+ * Drivers of GPUs abort a kernel that runs for seconds, and a queue that holds more than about ten seconds
+ * of work; calls of a driver that hangs do not return. So long launches are enqueued in pieces, the host
+ * pauses before the queue gets too long, and every wait is bounded. Time is estimated from operations and
+ * bytes at the lowest speed of such devices, so limits apply early rather than late. None of this applies
+ * to CPU devices.
  */
 #ifndef OCL_QUEUE_H
 #define OCL_QUEUE_H
@@ -15,20 +15,22 @@
 void ocl_queue_open(p2p_be_device *device);
 void ocl_queue_close(p2p_be_device *device);
 
-/* Seconds that the operation takes at most, on a device that does what it should; 0 on a CPU. */
+/* Estimated upper bound of the operation's seconds on a healthy device; 0 on a CPU. */
 double ocl_queue_estimate(const p2p_be_device *device, const p2p_op *op);
 
-/* Into how many ranges the groups along dimensions 0 and 2 of a grid are cut, so that a launch of so many
- * seconds has no piece of more than P2P_OPENCL_LAUNCH_MS, as far as its groups allow. */
+/* Sets the number of ranges into which the groups along each dimension of a grid are divided (1 along
+ * dimension 1), so that no piece of a launch of `seconds` takes more than P2P_OPENCL_LAUNCH_MS, as far as
+ * its groups allow. */
 void ocl_queue_cut(const p2p_be_device *device, double seconds, const size_t groups[3], size_t pieces[3]);
 
-/* Notes that so many seconds were enqueued. Waits while the queue holds more than a few seconds of work. */
+/* Records that `seconds` of work were enqueued. Waits while the queue holds more than a few seconds of
+ * work. */
 p2p_status ocl_queue_add(p2p_be_device *device, double seconds);
 
-/* Wait for everything enqueued. */
+/* Waits for all enqueued commands. */
 p2p_status ocl_queue_finish(p2p_be_device *device);
 
-/* The table's submit and wait. */
+/* submit and wait of the device table. */
 p2p_status ocl_queue_submit(p2p_be_device *device, p2p_ticket *ticket);
 p2p_status ocl_queue_wait(p2p_be_device *device, p2p_ticket ticket);
 

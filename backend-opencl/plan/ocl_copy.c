@@ -1,7 +1,6 @@
-/* Planner of copy: kernels/copy.cl.
- *
- * Three ways: equal layouts are copied by vectors (pointwise.cl), a filter's derived copy by 16 x 16
- * transposes, and everything else, channel ranges of any start included, by one general kernel over planes.
+/* Planner of copy. Equal layouts are copied by vectors (ocl_pointwise.c), a filter's derived copy
+ * by 16 x 16 transposes (kernels/plan/copy.cl), and everything else, including channel ranges with any
+ * start, by one general kernel over planes (kernels/plan/copy.cl).
  */
 #include "ocl_copy.h"
 
@@ -45,7 +44,7 @@ ocl_plane_side ocl_plane_side_of(const p2p_op *op, int operand) {
     return (ocl_plane_side){.operand = operand, .planes = planes_of(t), .bf16 = t->type == P2P_TYPE_bf16};
 }
 
-/* ---- The general kernel ------------------------------------------------------------------------------- */
+/* ---- The general kernel ---------------------------------------------------------------------------- */
 
 static void arg_side(ocl_launch *launch, const ocl_plane_side *side) {
     const ocl_planes *p = &side->planes;
@@ -63,7 +62,7 @@ void ocl_launch_plane_copy(const ocl_target *target, ocl_plan *plan, const ocl_p
     ocl_launch *launch = ocl_launch_add(target, plan, "copy.cl", "copy_planes");
     if (copy->x.bf16) ocl_launch_option(launch, "X_BF16");
     if (copy->y.bf16) ocl_launch_option(launch, "Y_BF16");
-    const int shift = copy->c_stored > 4 ? 4 : 2; /* log2 of the numbers of a position */
+    const int shift = copy->c_stored > 4 ? 4 : 2; /* log2 of the elements per position */
     ocl_launch_grid(target, launch,
                     target->cpu ? ocl_divide_up(copy->positions, CPU_POSITIONS) : copy->positions << shift,
                     ocl_divide_up(copy->c_stored, OCL_LANES), copy->n_stored);
@@ -77,7 +76,7 @@ void ocl_launch_plane_copy(const ocl_target *target, ocl_plan *plan, const ocl_p
     ocl_arg_int(launch, copy->accumulate);
 }
 
-/* What y stores, padding lanes included where it must keep them zero. */
+/* Padding lanes of filters are included, because they must stay zero. */
 ocl_plane_copy ocl_plane_copy_into(const p2p_op *op, int y) {
     const p2p_tensor *t = &op->t[y];
     int64_t block = is_filter(t) && t->block > 1 ? t->block : 1;
@@ -102,7 +101,7 @@ static p2p_status require_copyable(const ocl_target *target, const p2p_op *op, i
     return P2P_OK;
 }
 
-/* ---- The planner -------------------------------------------------------------------------------------- */
+/* ---- The planner ----------------------------------------------------------------------------------- */
 
 static bool is_transpose(const p2p_tensor *x, const p2p_tensor *y) {
     return x->type == P2P_TYPE_f32 && y->type == P2P_TYPE_f32 && x->block == OCL_LANES &&
@@ -129,7 +128,7 @@ static void plan_transpose(const ocl_target *target, const p2p_op *op, ocl_plan 
 p2p_status ocl_plan_copy(const ocl_target *target, const p2p_op *op, ocl_plan *plan) {
     P2P_TRY(require_copyable(target, op, P2P_AT_copy_x));
     P2P_TRY(require_copyable(target, op, P2P_AT_copy_y));
-    /* Where both are walked alike, vectors of one are vectors of the other. */
+    /* If both have the same traversal, vectors of one are vectors of the other. */
     if (ocl_plan_vector_copy(target, op, plan) == P2P_OK) return P2P_OK;
     if (is_transpose(&op->t[P2P_AT_copy_x], &op->t[P2P_AT_copy_y])) {
         plan_transpose(target, op, plan);

@@ -6,15 +6,15 @@
 
 p2p_status ocl_plan_copy(const ocl_target *target, const p2p_op *op, ocl_plan *plan);
 
-/* Where the planes of a tensor lie: plane (n, c) starts at n / n_block * n_outer + n % n_block * n_inner +
- * (c0 + c) / c_block * c_outer + (c0 + c) % c_block * c_inner, and its positions are `step` apart. */
+/* Layout of a tensor's planes: plane (n, c) starts at n / n_block * n_outer + n % n_block * n_inner + (c0 +
+ * c) / c_block * c_outer + (c0 + c) % c_block * c_inner, and its positions are `step` elements apart. */
 typedef struct {
     int64_t n_block, c_block, n_outer, n_inner, c_outer, c_inner, step, c0;
 } ocl_planes;
 
 typedef struct {
-    int operand;      /* -1: scratch memory, */
-    uint64_t scratch; /* from this float on */
+    int operand;      /* -1: scratch memory */
+    uint64_t scratch; /* first float, for scratch memory */
     ocl_planes planes;
     bool bf16; /* else float32 */
 } ocl_plane_side;
@@ -23,7 +23,7 @@ typedef struct {
     ocl_plane_side x, y;
     int64_t positions;
     int64_t n_real, c_real;     /* logical extents */
-    int64_t n_stored, c_stored; /* of y: the difference is padding that becomes zero */
+    int64_t n_stored, c_stored; /* of y: the lanes beyond the logical extents become zero */
     bool accumulate;
 } ocl_plane_copy;
 

@@ -1,9 +1,9 @@
-/* Plans: how an operation is carried out on an OpenCL device, as data.
+/* Plans: the launches that execute an operation on an OpenCL device, as plain data.
  *
- * A planner (ocl_conv_direct.c for example) fills an ocl_plan from a descriptor and calls no OpenCL function,
- * so planning is cheap and can be tested without a device. device/ocl_op.c builds the programs, makes one
- * cl_kernel per launch, sets its arguments once, and enqueues. Nothing here is owned: strings are literals
- * or lie inside the struct.
+ * A planner (for example ocl_conv_direct.c) fills an ocl_plan from a descriptor. It calls no OpenCL
+ * function, so planning is cheap and can be tested without a device. device/ocl_op.c builds the programs,
+ * creates one cl_kernel per launch, sets its arguments once, and enqueues it. The structs own nothing:
+ * strings are literals or arrays inside the struct.
  */
 #ifndef OCL_LAUNCH_H
 #define OCL_LAUNCH_H
@@ -22,7 +22,7 @@ typedef enum {
     OCL_ARG_SCRATCH, /* value.offset: floats from the start of the operation's scratch memory */
     OCL_ARG_INT,     /* value.i: int */
     OCL_ARG_ULONG,   /* value.u: ulong */
-    OCL_ARG_REPEAT,  /* int: which repetition of the plan's body this is, times value.i */
+    OCL_ARG_REPEAT,  /* int: index of the current repetition of the plan's body, times value.i */
     OCL_ARG_FLOAT    /* value.f: float */
 } ocl_arg_kind;
 
@@ -51,16 +51,16 @@ typedef struct {
     float alpha, beta;
     bool beta_first_zero; /* beta is 0 in the first repetition of the plan's body */
     ocl_matrix a, b, y;
-    uint64_t temp_offset; /* the library's scratch memory: floats from the start of ours */
+    uint64_t temp_offset; /* the library's scratch memory: floats from the start of the operation's */
     size_t temp_bytes;
 } ocl_gemm;
 
-/* One kernel over a grid, or, where `kernel` is NULL, one matrix product. */
+/* One kernel over a grid or, if `kernel` is NULL, one matrix product. */
 typedef struct {
     /* File names in kernels/, concatenated in this order into one program; unused ones NULL. */
     const char *source[OCL_LAUNCH_SOURCES];
-    /* -D options, added to those that every program of the backend is built with. With `source` the key of
-     * the program cache. */
+    /* -D options in addition to those of every program of the backend. `source` and `options` are the key
+     * of the program cache. */
     char options[OCL_LAUNCH_OPTIONS];
     const char *kernel;
     size_t global[3]; /* work-items; a multiple of local */
@@ -70,15 +70,15 @@ typedef struct {
     ocl_gemm gemm;
 } ocl_launch;
 
-/* Launches run in order, one after the other. `repeats` > 1 carries out the launches of the body,
- * [body_first, body_first + body_count), that many times before going on. */
+/* Launches run in order. If `repeats` > 1, the launches of the body, [body_first, body_first + body_count),
+ * run that many times. */
 typedef struct {
     int launch_count;
     int body_first, body_count, repeats;
     ocl_launch launch[OCL_PLAN_LAUNCHES];
-    const char *reason; /* why this implementation, where there was a choice; NULL otherwise */
-    /* The family of convolutions that was chosen without a verdict on it; OCL_CONV_AUTO: none. It must be
-     * tested before the plan is used, and then the plan may be another. */
+    const char *reason; /* why this implementation was chosen; NULL if there was no choice */
+    /* The convolution family of this plan if it has not been self-tested yet; OCL_CONV_AUTO: none. The
+     * caller must test it and plan again before the plan is used. */
     ocl_conv_family untested;
     p2p_query answer; /* scratch_bytes, want_filter, filter, kernel: as op_query returns it */
 } ocl_plan;

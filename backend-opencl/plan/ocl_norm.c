@@ -1,8 +1,8 @@
-/* Planners of normalisation: kernels/norm.cl on CPUs, else kernels/norm_gpu.cl.
+/* Planners of normalisation: kernels/plan/norm.cl on CPUs, kernels/plan/norm_gpu.cl elsewhere.
  *
- * Merged kinds are the unmerged ones one after the other: partial sums, their combination, and a pass that
- * applies them. The three launches read a block of x from cache where it fits. On devices that are no CPU,
- * where a launch costs more than the work of a small map, merged kinds take two launches or one.
+ * Merged kinds are the unmerged ones in sequence: partial sums, their combination, and a pass that applies
+ * them. The passes read a block of x from cache if it fits. On devices other than CPUs, where a launch
+ * costs more than the work of a small map, merged kinds take two launches or one.
  */
 #include "ocl_norm.h"
 
@@ -18,25 +18,27 @@ static int64_t groups_of(const p2p_op *op, const ocl_view *view) {
     return view->images / images_per_group(op, view);
 }
 
-/* ---- How devices that are no CPU do it ---------------------------------------------------------------- */
+/* ---- Devices other than CPUs ----------------------------------------------------------------------- */
 
-enum { QUADS = 2 };       /* log2 of a position's quads: all of them, however few channels there are */
-enum { MOST_PARTS = 64 }; /* partial results that every group of work-items merges for itself */
+enum { QUADS = 2 };       /* log2 of the quads per position: all of them, for any number of channels */
+enum { MOST_PARTS = 64 }; /* partial results that every work-group merges redundantly */
 enum { FEWEST_ITEMS = 64 };
 
-/* Whether statistics, or sums, of a group of images and what follows from them take one launch. */
+/* Whether one launch computes both the statistics (or sums) of a group of images and the results that
+ * depend on them. */
 static bool is_whole(const ocl_target *target, const p2p_op *op, const ocl_view *view) {
     return !target->cpu && op->merged && ocl_sum_is_whole(view, images_per_group(op, view));
 }
 
-/* Whether the second of two launches merges partial results; else a launch of its own does. Both give the
- * same bits. */
+/* Whether the second of two launches merges the partial results; otherwise a launch of its own merges them.
+ * The bits are the same. */
 static bool merges_parts(const ocl_target *target, const p2p_op *op, const ocl_view *view) {
     return !target->cpu && op->merged && target->group_limit >= FEWEST_ITEMS &&
            images_per_group(op, view) * view->chunks <= MOST_PARTS;
 }
 
-/* SUMMED, for a kernel whose groups of work-items have `chunk` positions each; and their grid. */
+/* A launch of `images` x blocks x `chunks` work-groups, each with `terms` positions to sum, and its leading
+ * arguments: SUMMED, or, without `channels`, SUMMED less the channels. */
 static ocl_launch *add_groups(const ocl_target *target, ocl_plan *plan, const ocl_view *view,
                               const char *kernel, int64_t terms, int64_t chunks, int64_t images,
                               bool channels) {
@@ -45,7 +47,7 @@ static ocl_launch *add_groups(const ocl_target *target, ocl_plan *plan, const oc
     ocl_launch_groups(target, launch, items, chunks, view->blocks, images);
     if (channels) {
         ocl_arg_summed(launch, view, QUADS, items);
-    } else { /* GRADIENTS have them */
+    } else { /* GRADIENTS contains the channels */
         ocl_arg_int(launch, view->positions);
         ocl_arg_int(launch, QUADS);
         ocl_arg_int(launch, items);
@@ -64,7 +66,7 @@ static int64_t leaves_of_parts(const p2p_op *op, const ocl_view *view) {
     return ocl_sum_items(images_per_group(op, view) * view->chunks, QUADS);
 }
 
-/* PARTS of norm_gpu.cl. */
+/* The arguments PARTS of norm_gpu.cl. */
 static void arg_parts(ocl_launch *launch, const p2p_op *op, const ocl_view *view) {
     ocl_arg_int(launch, images_per_group(op, view));
     ocl_arg_scratch(launch, 0);
@@ -72,7 +74,7 @@ static void arg_parts(ocl_launch *launch, const p2p_op *op, const ocl_view *view
     ocl_arg_int(launch, view->chunks);
 }
 
-/* OUTPUTS; `running` -1 for none. */
+/* The arguments OUTPUTS of norm_gpu.cl, which norm_combine of norm.cl has too; `running` is -1 for none. */
 static void arg_outputs(ocl_launch *launch, const p2p_op *op, int stats, int running) {
     ocl_arg_operand(launch, stats);
     if (running >= 0) {
@@ -84,9 +86,9 @@ static void arg_outputs(ocl_launch *launch, const p2p_op *op, int stats, int run
     ocl_arg_float(launch, op->momentum);
 }
 
-/* ---- Forward ------------------------------------------------------------------------------------------ */
+/* ---- Forward --------------------------------------------------------------------------------------- */
 
-/* Partial statistics of x. */
+/* The launch for partial statistics of x. */
 static void add_stats_parts(const ocl_target *target, const p2p_op *op, const ocl_view *view, int x,
                             ocl_plan *plan) {
     ocl_plan_partials(plan, view, 2);
@@ -105,7 +107,7 @@ static void add_stats_parts(const ocl_target *target, const p2p_op *op, const oc
     ocl_arg_int(launch, view->chunks);
 }
 
-/* Statistics of x into operand `stats`; running statistics are updated where they are present. */
+/* Launches for the statistics of x into operand `stats`. Running statistics are updated if present. */
 static p2p_status add_stats(const ocl_target *target, const p2p_op *op, int x, int stats, int running,
                             ocl_plan *plan) {
     ocl_view view;
@@ -133,7 +135,7 @@ static p2p_status add_stats(const ocl_target *target, const p2p_op *op, int x, i
     return P2P_OK;
 }
 
-/* Updates running statistics by finished ones. */
+/* A launch that updates the running statistics from finished statistics. */
 static void add_running(const ocl_target *target, const p2p_op *op, const ocl_view *view, ocl_plan *plan) {
     ocl_launch *launch = ocl_launch_add(target, plan, "norm.cl", "norm_running");
     ocl_launch_grid(target, launch, view->blocks, 1, 1);
@@ -148,7 +150,8 @@ p2p_status ocl_plan_norm_stats(const ocl_target *target, const p2p_op *op, ocl_p
     return add_stats(target, op, P2P_AT_norm_stats_x, P2P_AT_norm_stats_stats, -1, plan);
 }
 
-/* AFFINE of norm_gpu.cl, and the end of SOURCES of norm.cl; `substitute` in place of absent operands. */
+/* The arguments AFFINE of norm_gpu.cl, which are also the last of SOURCES of norm.cl; `substitute` stands
+ * in for absent operands. */
 static void arg_affine(ocl_launch *launch, const p2p_op *op, int scale, int shift, int substitute) {
     ocl_arg_float(launch, op->eps);
     const bool affine = p2p_tensor_present(&op->t[scale]);
@@ -157,7 +160,7 @@ static void arg_affine(ocl_launch *launch, const p2p_op *op, int scale, int shif
     ocl_arg_operand(launch, affine ? shift : substitute);
 }
 
-/* SOURCES of norm.cl; SOURCES and AFFINE of norm_gpu.cl. */
+/* The arguments SOURCES of norm.cl, or SOURCES and AFFINE of norm_gpu.cl. */
 static void arg_sources(ocl_launch *launch, const p2p_op *op, const ocl_view *view, int statistics,
                         bool from_running, int scale, int shift) {
     ocl_arg_operand(launch, statistics);
@@ -167,7 +170,7 @@ static void arg_sources(ocl_launch *launch, const p2p_op *op, const ocl_view *vi
     arg_affine(launch, op, scale, shift, statistics);
 }
 
-/* `step`, or anything in its place, and DROPOUT. */
+/* `step` (or `substitute` if absent) and the arguments DROPOUT. */
 static void arg_mask(ocl_launch *launch, const p2p_op *op, const ocl_view *view, int step, int substitute) {
     ocl_arg_operand(launch, p2p_tensor_present(&op->t[step]) ? step : substitute);
     ocl_arg_dropout(launch, op, view);
@@ -188,7 +191,7 @@ enum {
     Y2 = P2P_AT_norm_apply_y2
 };
 
-/* RESULTS of norm_gpu.cl, and the end of the arguments of norm.cl's norm_apply. */
+/* The arguments RESULTS of norm_gpu.cl, which are also the last of norm_apply of norm.cl. */
 static void arg_results(ocl_launch *launch, const p2p_op *op, const ocl_view *view) {
     arg_mask(launch, op, view, P2P_AT_norm_apply_step, X);
     ocl_arg_viewed_optional(launch, op, view, Y, X);
@@ -196,13 +199,12 @@ static void arg_results(ocl_launch *launch, const p2p_op *op, const ocl_view *vi
     arg_acts(launch, op);
 }
 
-/* Groups of images that a group of work-items computes one after the other: all of them, where each adds to
- * the same result. */
+/* Groups of images that one work-group handles in sequence: all of them if they update the same result. */
 static int64_t groups_in_order(const p2p_op *op, const ocl_view *view, bool ordered) {
     return ordered ? groups_of(op, view) : 1;
 }
 
-/* Statistics and results of small maps. */
+/* The only launch for small maps: statistics and results. */
 static void add_whole_apply(const ocl_target *target, const p2p_op *op, const ocl_view *view,
                             ocl_plan *plan) {
     const int64_t each = groups_in_order(op, view, p2p_tensor_present(&op->t[RUNNING]));
@@ -216,7 +218,7 @@ static void add_whole_apply(const ocl_target *target, const p2p_op *op, const oc
     arg_results(launch, op, view);
 }
 
-/* The second of two launches. */
+/* The second of two launches: merges partial statistics and normalises. */
 static void add_apply_parts(const ocl_target *target, const p2p_op *op, const ocl_view *view,
                             ocl_plan *plan) {
     ocl_launch *launch = add_walk(target, plan, view, "norm_apply_parts", true);
@@ -230,7 +232,7 @@ static void add_apply_parts(const ocl_target *target, const p2p_op *op, const oc
     arg_results(launch, op, view);
 }
 
-/* From finished statistics; `moves`: running ones are updated by them. */
+/* The launch that normalises with finished statistics. `moves`: it also updates the running statistics. */
 static void add_apply(const ocl_target *target, const p2p_op *op, const ocl_view *view, bool moves,
                       ocl_plan *plan) {
     const int statistics = op->use_running ? RUNNING : STATS;
@@ -275,7 +277,7 @@ p2p_status ocl_plan_norm_apply(const ocl_target *target, const p2p_op *op, ocl_p
     return P2P_OK;
 }
 
-/* ---- Backward ----------------------------------------------------------------------------------------- */
+/* ---- Backward -------------------------------------------------------------------------------------- */
 
 /* norm_bwd_stats and norm_bwd_apply begin with the same operands. */
 _Static_assert((int)P2P_AT_norm_bwd_stats_step == (int)P2P_AT_norm_bwd_apply_step &&
@@ -302,7 +304,7 @@ static p2p_status bwd_view(const ocl_target *target, const p2p_op *op, int64_t c
     return ocl_require_plain(target, op, BWD_SUMS);
 }
 
-/* GRADIENTS of norm_gpu.cl, and behind VIEW those of norm.cl. */
+/* The arguments GRADIENTS of norm_gpu.cl; those of norm.cl begin with VIEW. */
 static void arg_gradients(ocl_launch *launch, const p2p_op *op, const ocl_view *view) {
     ocl_arg_viewed(launch, op, view, BWD_X);
     arg_sources(launch, op, view, BWD_STATS, false, BWD_SCALE, BWD_SHIFT);
@@ -312,7 +314,7 @@ static void arg_gradients(ocl_launch *launch, const p2p_op *op, const ocl_view *
     arg_acts(launch, op);
 }
 
-/* Partial sums. */
+/* The launch for partial sums. */
 static void add_bwd_parts(const ocl_target *target, const p2p_op *op, const ocl_view *view, ocl_plan *plan) {
     ocl_plan_partials(plan, view, 2);
     ocl_launch *launch;
@@ -330,7 +332,7 @@ static void add_bwd_parts(const ocl_target *target, const p2p_op *op, const ocl_
     ocl_arg_int(launch, view->chunks);
 }
 
-/* The sums of each group, and their totals in dscale and dshift where these are present. */
+/* Launches for the sums of each group and for their totals in dscale and dshift, if present. */
 static p2p_status add_bwd_sums(const ocl_target *target, const p2p_op *op, int dscale, int dshift,
                                ocl_plan *plan) {
     ocl_view view;
@@ -357,7 +359,7 @@ enum {
     DSHIFT = P2P_AT_norm_bwd_apply_dshift
 };
 
-/* BWD_OUTPUTS and dx of norm_gpu.cl. */
+/* The arguments BWD_OUTPUTS of norm_gpu.cl, and dx. */
 static void arg_bwd_outputs(ocl_launch *launch, const p2p_op *op, const ocl_view *view) {
     ocl_arg_operand(launch, BWD_SUMS);
     ocl_arg_optional(launch, op, DSCALE, BWD_SUMS);
@@ -366,7 +368,7 @@ static void arg_bwd_outputs(ocl_launch *launch, const p2p_op *op, const ocl_view
     ocl_arg_int(launch, ocl_accumulates(op, DX));
 }
 
-/* Sums and gradients of small maps. */
+/* The only launch for small maps: sums and gradients. */
 static void add_whole_bwd(const ocl_target *target, const p2p_op *op, const ocl_view *view, ocl_plan *plan) {
     const int64_t each =
         groups_in_order(op, view, p2p_tensor_present(&op->t[DSCALE]) || p2p_tensor_present(&op->t[DSHIFT]));
@@ -377,7 +379,7 @@ static void add_whole_bwd(const ocl_target *target, const p2p_op *op, const ocl_
     arg_bwd_outputs(launch, op, view);
 }
 
-/* The second of two launches. */
+/* The second of two launches: merges partial sums and computes dx. */
 static void add_bwd_apply_parts(const ocl_target *target, const p2p_op *op, const ocl_view *view,
                                 ocl_plan *plan) {
     ocl_launch *launch = add_walk(target, plan, view, "norm_bwd_apply_parts", true);
@@ -389,7 +391,7 @@ static void add_bwd_apply_parts(const ocl_target *target, const p2p_op *op, cons
     arg_bwd_outputs(launch, op, view);
 }
 
-/* From finished sums. */
+/* The launch that computes dx from finished sums. */
 static void add_bwd_apply(const ocl_target *target, const p2p_op *op, const ocl_view *view, ocl_plan *plan) {
     ocl_launch *launch;
     if (target->cpu) {

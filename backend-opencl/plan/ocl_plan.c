@@ -1,15 +1,15 @@
-/* Helpers to write plans. See ocl_plan.h. */
+/* Helpers for planners. See ocl_plan.h. */
 #include "ocl_plan.h"
 
 #include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
-/* Positions of one work-item of an element-wise kernel on a CPU: 16 KiB per operand, enough to hide the cost
- * of a work-group and small enough to share between threads. */
+/* Positions per work-item of an element-wise kernel on a CPU: 16 KiB per operand, enough to hide the cost
+ * of a work-group and small enough to balance threads. */
 enum { CPU_CHUNK = 256, GPU_GROUP = 64, MAX_GROUPS_PER_AXIS = 65535 };
 
-/* ---- Texts --------------------------------------------------------------------------------------------- */
+/* ---- Texts ----------------------------------------------------------------------------------------- */
 
 p2p_status ocl_refuse(const ocl_target *target, const p2p_op *op, const char *format, ...) {
     char reason[512];
@@ -31,7 +31,7 @@ bool ocl_variant_numbers(const char *variant, int64_t *numbers, int count) {
     return true;
 }
 
-/* ---- Launches ----------------------------------------------------------------------------------------- */
+/* ---- Launches -------------------------------------------------------------------------------------- */
 
 ocl_launch *ocl_launch_add(const ocl_target *target, ocl_plan *plan, const char *source, const char *kernel) {
     assert(plan->launch_count < OCL_PLAN_LAUNCHES);
@@ -135,9 +135,9 @@ void ocl_launch_grid(const ocl_target *target, ocl_launch *launch, int64_t x, in
     launch->global[2] = (size_t)z;
 }
 
-/* ---- Views -------------------------------------------------------------------------------------------- */
+/* ---- Views ----------------------------------------------------------------------------------------- */
 
-/* What STORED of common.clh may be on the device. */
+/* Whether the device's kernels can read the type as STORED of common.clh. */
 static bool is_stored(const ocl_target *target, const p2p_tensor *t) {
     return t->type == P2P_TYPE_f32 || (t->type == P2P_TYPE_bf16 && !target->cpu);
 }
@@ -146,7 +146,7 @@ static bool is_whole(const p2p_tensor *t) {
     return t->cp == 0 || t->cp == t->c;
 }
 
-/* An activation in the one layout that the kernels walk by blocks. */
+/* An activation in nchwc16 whose channel range starts at a block. */
 static bool is_blocked_activation(const ocl_target *target, const p2p_tensor *t) {
     return is_stored(target, t) && t->layout == P2P_LAYOUT_nchwc && t->block == OCL_LANES &&
            t->c0 % OCL_LANES == 0;
@@ -231,7 +231,7 @@ void ocl_arg_view(ocl_launch *launch, const ocl_view *view) {
     ocl_arg_ulong(launch, (uint64_t)view->valid);
 }
 
-/* All STORED of a program are of one type: ocl_view_check has checked it. */
+/* All STORED operands of a program have one type: ocl_view_check has checked it. */
 static void store_as(ocl_launch *launch, const p2p_tensor *t) {
     if (t->type == P2P_TYPE_bf16 && !strstr(launch->options, "STORED_BF16"))
         ocl_launch_option(launch, "STORED_BF16");

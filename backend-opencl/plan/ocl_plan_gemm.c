@@ -1,4 +1,4 @@
-/* Plans matrix products for the matrix library, CLBlast. */
+/* Planner of matrix products, computed by the matrix library (CLBlast). See ocl_plan_gemm.h. */
 #include "ocl_plan_gemm.h"
 
 #include <assert.h>
@@ -12,7 +12,7 @@ void ocl_launch_gemm(ocl_plan *plan, const ocl_gemm *gemm) {
     plan->launch[plan->launch_count++].gemm = *gemm;
 }
 
-/* Scratch memory for the library: its own need, and room to start at the library's alignment. */
+/* The library's own need plus the slack for aligning its start. */
 p2p_status ocl_gemm_reserve(const ocl_target *target, const p2p_op *op, ocl_gemm *gemm,
                             size_t *scratch_bytes) {
     const ocl_gemm_library *library = &target->gemm;

@@ -1,17 +1,17 @@
-/* Planners of the element-wise kinds: kernels/pointwise.cl on CPUs, else kernels/pointwise_gpu.cl, whose
- * kernels differ in how they walk. Each is one launch without scratch memory. */
+/* Planners of the element-wise kinds: kernels/plan/pointwise.cl on CPUs, kernels/plan/pointwise_gpu.cl
+ * elsewhere; the kernels differ only in their traversal. Each is one launch without scratch memory. */
 #include "ocl_pointwise.h"
 
 #include "ocl_quads.h"
 
 #include <stddef.h>
 
-/* The kernels read the step block by word numbers (common.clh). */
+/* The kernels address the step block by word indices (common.clh). */
 _Static_assert(offsetof(p2p_step_block, step) == 2 * 4 && offsetof(p2p_step_block, lr_corrected) == 4 * 4 &&
                    offsetof(p2p_step_block, root_v_correction) == 5 * 4 &&
                    offsetof(p2p_step_block, sample) == 10 * 4,
                "common.clh numbers the words of the step block");
-/* And activation functions by number. */
+/* The kernels number the activation functions (common.clh). */
 _Static_assert(P2P_ACT_none == 0 && P2P_ACT_relu == 1 && P2P_ACT_lrelu == 2 && P2P_ACT_tanh == 3,
                "common.clh numbers the activation functions");
 
@@ -28,7 +28,7 @@ static ocl_launch *add_pointwise(const ocl_target *target, ocl_plan *plan, const
     return launch;
 }
 
-/* A kind whose operands are all viewed; `output` is the last of them. */
+/* Plans a kind whose operands are all viewed; `output` is the last of them. */
 static p2p_status plan_viewed(const ocl_target *target, const p2p_op *op, int output, const char *kernel,
                               ocl_plan *plan, ocl_launch **launch) {
     ocl_view view;
@@ -59,7 +59,7 @@ p2p_status ocl_plan_act_bwd(const ocl_target *target, const p2p_op *op, ocl_plan
 p2p_status ocl_plan_axpby(const ocl_target *target, const p2p_op *op, ocl_plan *plan) {
     const p2p_tensor *x = &op->t[P2P_AT_axpby_x], *y = &op->t[P2P_AT_axpby_y];
     ocl_launch *launch;
-    /* A plain vector and an activation of one position have one shape and two layouts. */
+    /* A plain vector and an activation of one position have the same shape in different layouts. */
     if (p2p_tensor_same_shape(x, y) && x->layout == y->layout) {
         P2P_TRY(plan_viewed(target, op, P2P_AT_axpby_y, "axpby", plan, &launch));
     } else {

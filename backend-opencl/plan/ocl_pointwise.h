@@ -14,7 +14,7 @@ p2p_status ocl_plan_adam(const ocl_target *target, const p2p_op *op, ocl_plan *p
 /* A copy between tensors of equal storage. */
 p2p_status ocl_plan_vector_copy(const ocl_target *target, const p2p_op *op, ocl_plan *plan);
 
-/* DROPOUT of common.clh; all zero but the width where nothing is dropped. */
+/* The arguments DROPOUT of common.clh. Without dropout all but the width are zero. */
 void ocl_arg_dropout(ocl_launch *launch, const p2p_op *op, const ocl_view *view);
 
 #endif

@@ -1,14 +1,14 @@
-/* Geometry of the kernels that walk by quads: kernels/quads.clh. */
+/* Grids and arguments of the kernels that include kernels/plan/quads.clh. See ocl_quads.h. */
 #include "ocl_quads.h"
 
-/* Quads of a launch from which a work-item has 2, then 4: enough of them for any device, and then fewer loads
- * of what a channel's quads share. */
+/* Quads of a launch from which a work-item handles 2, then 4 of them: such launches fill any device, and
+ * the quads of a channel share their loads. */
 enum { QUADS_FOR_2 = 1 << 18, QUADS_FOR_4 = 1 << 20 };
 
-/* Quads that lie together in memory before a work-item's next: a line of memory or several for any group. */
+/* Consecutive quads in memory before a work-item's next one: at least one whole memory line for any group. */
 enum { RUN_QUADS = 64 };
 
-/* 64 KiB of a block: some microseconds of one group of work-items. */
+/* 64 KiB of a block: a few microseconds of one work-group. */
 enum { WHOLE_POSITIONS = 1024 };
 
 static int64_t power_of_two_up(int64_t least) {
@@ -17,15 +17,15 @@ static int64_t power_of_two_up(int64_t least) {
     return power;
 }
 
-/* Work-items of a group for `items_needed` items: 64 or 256, because compilers may take long for each size,
- * and fewer than 64 save nothing. Fewer where the device has no groups of that size. */
+/* Work-group size for `items_needed` items: 64 or 256, because compilers may be slow for each size and
+ * fewer than 64 save nothing; less if the device's limit is lower. */
 static size_t group_items(const ocl_target *target, int64_t items_needed) {
     size_t items = items_needed > 64 ? 256 : 64;
     while (items > target->group_limit) items /= 2;
     return items;
 }
 
-/* How many of a group's work-items lie along a dimension of that extent: a power of 4. */
+/* How many of a group's work-items lie along a dimension of the given extent: a power of 4. */
 static size_t items_along(size_t items, int64_t extent) {
     size_t along = 1;
     while ((int64_t)along < extent && along * 4 <= items) along *= 4;

@@ -1,6 +1,6 @@
-/* Geometry and arguments of the kernels that include quads.clh: everything but convolutions, on devices that
- * are no CPU. Everything but the size of work-groups follows from the shape alone, and no bit depends on
- * that.
+/* Grids and arguments of the kernels that include quads.clh: everything but convolutions, on devices other
+ * than CPUs. Everything except the work-group size follows from the shape alone, and no bit depends on the
+ * work-group size.
  */
 #ifndef OCL_QUADS_H
 #define OCL_QUADS_H
@@ -9,26 +9,26 @@
 
 enum { OCL_SUM_ITEMS = 256 }; /* SUM_ITEMS of quads.clh */
 
-/* A launch of a kernel from kernels/`source`, behind quads.clh. */
+/* Appends a launch of a kernel from kernels/`source` with quads.clh in front of it. */
 ocl_launch *ocl_launch_add_quads(const ocl_target *target, ocl_plan *plan, const char *source,
                                  const char *kernel);
 
-/* log2 of a position's quads that have numbers: 0 to 2. */
+/* log2 of the number of quads per position that contain channels: 0 to 2. */
 int ocl_quad_shift(const ocl_view *view);
 
-/* Grid and the arguments WALK for an element-wise kernel. `alone`: a work-group has quads of one block only.
- */
+/* The grid and the arguments WALK of an element-wise kernel. `alone`: a work-group covers quads of one
+ * block only. */
 void ocl_walk_quads(const ocl_target *target, ocl_launch *launch, const ocl_view *view, int shift,
                     bool alone);
 
-/* Whether one group of work-items per block sums up all positions of `images` images: so small that a second
- * launch would take longer. */
+/* Whether one work-group per block sums all positions of `images` images: true if a second launch would
+ * cost more than it saves. */
 bool ocl_sum_is_whole(const ocl_view *view, int64_t images);
 
-/* Leaves of the tree that adds up `terms` vectors of 1 << shift quads: a power of two. */
+/* Leaves of the tree that sums `terms` vectors of 1 << shift quads: a power of two. */
 int64_t ocl_sum_items(int64_t terms, int shift);
 
-/* groups x blocks x images groups of up to `items` work-items. */
+/* A grid of groups x blocks x images work-groups of up to `items` work-items. */
 void ocl_launch_groups(const ocl_target *target, ocl_launch *launch, int64_t items, int64_t groups,
                        int64_t blocks, int64_t images);
 

@@ -1,13 +1,13 @@
-/* Planners of the kinds that are sums: kernels/reduce.cl on CPUs, else kernels/reduce_gpu.cl. Partial sums go
- * to scratch memory; on devices that are no CPU a small sum has none, and takes one launch. */
+/* Planners of the reductions: kernels/plan/reduce.cl on CPUs, kernels/plan/reduce_gpu.cl elsewhere. Partial
+ * sums go to scratch memory; on devices other than CPUs a small sum needs none and takes one launch. */
 #include "ocl_reduce.h"
 
 #include "ocl_quads.h"
 
-/* Positions of all images, and of all blocks, whose sum is the work of one group of work-items. */
+/* Positions of all images and blocks up to which one work-group computes the whole loss. */
 enum { WHOLE_LOSS = 4096 };
 
-/* Reserve one vector of partial sums per row, block, chunk and image. */
+/* One vector of partial sums per row, block, chunk and image. */
 void ocl_plan_partials(ocl_plan *plan, const ocl_view *view, int rows) {
     plan->answer.scratch_bytes =
         (size_t)(view->images * view->chunks * view->blocks * rows) * OCL_LANES * sizeof(float);
@@ -53,7 +53,7 @@ void ocl_launch_combine(const ocl_target *target, ocl_plan *plan, const p2p_op *
     }
 }
 
-/* On devices that are no CPU: one launch, where `whole` the only one. */
+/* For devices other than CPUs: the launch over dy. With `whole` it is the only launch. */
 static void add_bias_part(const ocl_target *target, const p2p_op *op, const ocl_view *view, bool whole,
                           ocl_plan *plan) {
     const int shift = ocl_quad_shift(view);
@@ -67,7 +67,7 @@ static void add_bias_part(const ocl_target *target, const p2p_op *op, const ocl_
     ocl_arg_int(launch, chunk);
     ocl_arg_int(launch, chunks);
     if (whole) {
-        ocl_arg_operand(launch, P2P_AT_bias_grad_db); /* in place of partial results, which are not written */
+        ocl_arg_operand(launch, P2P_AT_bias_grad_db); /* placeholder: no partial results are written */
         ocl_arg_optional(launch, op, P2P_AT_bias_grad_db, 0);
     } else {
         ocl_arg_scratch(launch, 0);
@@ -101,12 +101,12 @@ p2p_status ocl_plan_bias_grad(const ocl_target *target, const p2p_op *op, ocl_pl
     return P2P_OK;
 }
 
-/* ---- Losses ------------------------------------------------------------------------------------------- */
+/* ---- Losses ---------------------------------------------------------------------------------------- */
 
-/* What a loss' kernel has beside x and the labels. */
+/* Kernels and operands of a loss. */
 typedef struct {
     const char *kernel, *gpu_kernel;
-    int x, target, dx, loss; /* operands; target -1: the same label for all, a field of the descriptor */
+    int x, target, dx, loss; /* operands; target -1: one label for all, a field of the descriptor */
 } loss_kind;
 
 static void add_loss_total(const ocl_target *target, ocl_plan *plan, const p2p_op *op, const ocl_view *view,
@@ -171,7 +171,7 @@ static void plan_loss_elsewhere(const ocl_target *target, const p2p_op *op, cons
     ocl_arg_int(launch, chunks);
     ocl_arg_int(launch, whole);
     if (whole)
-        ocl_arg_operand(launch, kind->loss); /* in place of partial results, which are not written */
+        ocl_arg_operand(launch, kind->loss); /* placeholder: no partial results are written */
     else
         ocl_arg_scratch(launch, 0);
     ocl_arg_operand(launch, kind->loss);

@@ -1,4 +1,4 @@
-/* Planners of the kinds that are sums, and sums in two stages as a part of other plans. */
+/* Planners of the reductions (bias gradients and losses), and two-stage sums as part of other plans. */
 #ifndef OCL_REDUCE_H
 #define OCL_REDUCE_H
 
@@ -9,13 +9,14 @@ p2p_status ocl_plan_loss_bce(const ocl_target *target, const p2p_op *op, ocl_pla
 p2p_status ocl_plan_loss_mse(const ocl_target *target, const p2p_op *op, ocl_plan *plan);
 p2p_status ocl_plan_loss_l1(const ocl_target *target, const p2p_op *op, ocl_plan *plan);
 
-/* Positions whose sum is one partial result. Part of every result's bits: never by device or thread count. */
+/* Positions per partial result. It determines the bits of every result, so it must not depend on the device
+ * or the thread count. */
 enum { OCL_REDUCE_CHUNK = 512 };
 
-/* Reserve scratch memory for `rows` partial vectors per image, chunk and block of a view. */
+/* Reserves scratch memory for `rows` partial vectors per image, chunk and block of a view. */
 void ocl_plan_partials(ocl_plan *plan, const ocl_view *view, int rows);
 
-/* What kernel combine_sums writes; operands, -1 for none. */
+/* The outputs of kernel combine_sums, as operands; -1 for none. */
 typedef struct {
     int rows;           /* 1 or 2 sums */
     int64_t images;     /* per group */

@@ -1,4 +1,4 @@
-/* The key of what is kept about a device's convolutions. */
+/* The key of stored data about a device's convolutions. See ocl_cache_key.h. */
 #include "ocl_cache_key.h"
 
 #include "device/ocl_program.h"

@@ -1,5 +1,5 @@
-/* The key of what is kept between runs about a device's convolutions: it holds for the device, its driver,
- * the numbers that planners see, and the kernel files as they are. */
+/* The key of data about a device's convolutions that are stored between runs: the device, its driver, the
+ * target values that planners use, and the contents of the kernel files. */
 #ifndef OCL_CACHE_KEY_H
 #define OCL_CACHE_KEY_H
 
@@ -11,8 +11,8 @@ typedef struct {
     p2p_key_part part[];
 } ocl_cache_key;
 
-/* `format` and `about` are its first parts: texts that outlive the key, which the caller frees. NULL when
- * memory fails. */
+/* `format` and `about` are its first parts: texts that must outlive the key. The caller frees the key. NULL
+ * if memory is exhausted. */
 ocl_cache_key *ocl_cache_key_make(const p2p_be_device *device, const char *format, const char *about);
 
 #endif

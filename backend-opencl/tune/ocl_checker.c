@@ -1,7 +1,7 @@
-/* Comparing a convolution's result with the truth. See ocl_checker.h.
+/* Comparison of a convolution's result with the expected one. See ocl_checker.h.
  *
- * Factors are whole numbers from -3 to 3, exact in every storage, so that direct sums are exact and others
- * nearly so. No bound of rounding errors is checked here: the operation tests do that.
+ * Factors are whole numbers from -3 to 3, exact in every storage, so direct sums are exact and others
+ * nearly so. Bounds of rounding errors are not checked here: the operation tests do that.
  */
 #include "ocl_checker.h"
 
@@ -16,20 +16,20 @@
 #include <string.h>
 
 enum {
-    PIECE = 1 << 18,       /* elements that go between host and device at a time */
+    PIECE = 1 << 18,       /* elements transferred at a time */
     VALUES = 7,            /* from -3 to 3 */
-    WHOLE_TERMS = 1 << 19, /* multiplications up to which every element is compared with the truth */
-    MOST_SAMPLES = 64,     /* else so many elements, */
-    LEAST_SAMPLES = 4,     /* or fewer where each takes long: */
+    WHOLE_TERMS = 1 << 19, /* multiplications up to which every element is compared with the expected value */
+    MOST_SAMPLES = 64,     /* otherwise so many elements */
+    LEAST_SAMPLES = 4,     /* or fewer if each takes long */
     SAMPLE_TERMS = 1 << 18 /* multiplications for all samples together, about */
 };
 
-/* Shares of the size of a typical result. The first is less than one missing product makes where there are a
- * million, and more than Winograd's transforms round off; products in bf16 round off more. A result that is
- * stored in bf16 has 8 digits besides. */
+/* Tolerances relative to the magnitude of a typical result. The first is less than the effect of one
+ * missing product in a million, and more than the rounding errors of Winograd's transforms; products in
+ * bf16 have larger errors. A result stored in bf16 has only 8 significant bits in addition. */
 static const double exact_share = 1e-3, bf16_share = 0.08, value_deviation = 4.0, stored_share = 1.0 / 128;
 
-/* ---- Numbers ------------------------------------------------------------------------------------------- */
+/* ---- Values ---------------------------------------------------------------------------------------- */
 
 static int value_at(int role, int64_t index) {
     uint32_t h = (uint32_t)index * 2654435761u + (uint32_t)role * 40503u;
@@ -41,12 +41,12 @@ static const p2p_tensor *tensor_of(const ocl_checker *o, int role) {
     return &o->op->t[o->roles.at[role]];
 }
 
-/* `count` elements in a row, as the device has them. */
+/* A tensor of `count` consecutive elements as the device stores them. */
 static p2p_tensor row_of(p2p_type type, int64_t count) {
     return (p2p_tensor){.type = type, .layout = P2P_LAYOUT_plain, .n = 1, .c = 1, .h = 1, .w = count};
 }
 
-/* How the device stores each of the values. */
+/* Encodes each of the values as the device stores it. */
 static void encode_values(p2p_type type, unsigned char *codes) {
     double values[VALUES];
     const p2p_tensor row = row_of(type, VALUES);
@@ -54,7 +54,7 @@ static void encode_values(p2p_type type, unsigned char *codes) {
     p2p_tensor_pack(&row, values, P2P_TYPE_f64, codes);
 }
 
-/* ---- Operands ------------------------------------------------------------------------------------------ */
+/* ---- Operands -------------------------------------------------------------------------------------- */
 
 static p2p_status no_memory(void) {
     return ocl_host->fail(P2P_OUT_OF_MEMORY, "no host memory to check a convolution");
@@ -71,7 +71,8 @@ static p2p_status write_piece(const ocl_checker *o, int role, int64_t first, int
     return ocl_queue_finish(o->device);
 }
 
-/* Every stored element, lanes beyond the channels included: no kernel may use those of an activation. */
+/* Fills every stored element, including lanes that are not channels: no kernel may use those of an
+ * activation. */
 static p2p_status fill(const ocl_checker *o, int role) {
     unsigned char codes[VALUES * sizeof(double)];
     const p2p_tensor *t = tensor_of(o, role);
@@ -86,7 +87,8 @@ static p2p_status fill(const ocl_checker *o, int role) {
     return status;
 }
 
-/* A filter whose channels leave lanes of a block over: these are zero, and kernels rely on it. */
+/* Fills a filter whose channels do not fill its blocks: the remaining lanes are zero, and kernels rely on
+ * it. */
 static p2p_status fill_padded(const ocl_checker *o, int role) {
     unsigned char codes[VALUES * sizeof(double)];
     const p2p_tensor *t = tensor_of(o, role);
@@ -126,7 +128,7 @@ ocl_checker_roles ocl_checker_roles_of(p2p_kind kind) {
     }
 }
 
-/* The most products that are added up in one element. */
+/* The largest number of products summed in one element. */
 static double terms(const ocl_checker *o) {
     const p2p_tensor *w = tensor_of(o, OCL_CHECK_W), *y = tensor_of(o, OCL_CHECK_Y);
     const int64_t stride = ocl_stride(o->op);
@@ -149,7 +151,7 @@ static p2p_status check_storage(const ocl_checker *o) {
     return P2P_OK;
 }
 
-/* ---- The truth ----------------------------------------------------------------------------------------- */
+/* ---- Expected values ------------------------------------------------------------------------------- */
 
 static double given(const ocl_checker *o, int role, int64_t n, int64_t c, int64_t h, int64_t w) {
     return value_at(role, p2p_tensor_index(tensor_of(o, role), n, c, h, w));
@@ -206,8 +208,8 @@ static double true_value(const ocl_checker *o, const int64_t at[4]) {
     return true_filter(o, at[0], at[1], at[2], at[3]);
 }
 
-/* Sample i of a complete check is logical element i; else the corners are first, where padding is, then
- * pseudo-random elements. */
+/* The position of a sample. Sample i of a complete check is logical element i. Otherwise the first samples
+ * are two corners, where padding is, then pseudo-random elements. */
 static void sample_position(const ocl_checker *o, int64_t sample, int64_t at[4]) {
     const p2p_tensor *t = tensor_of(o, o->roles.result);
     const int64_t extents[] = {t->n, t->c, t->h, t->w};
@@ -237,7 +239,7 @@ static p2p_status find_truth(ocl_checker *o) {
     return P2P_OK;
 }
 
-/* ---- From opening to closing --------------------------------------------------------------------------- */
+/* ---- Opening, closing and samples ------------------------------------------------------------------ */
 
 p2p_status ocl_checker_open(ocl_checker *o, p2p_be_device *device, const p2p_op *op) {
     *o = (ocl_checker){.device = device, .op = op, .roles = ocl_checker_roles_of(op->kind)};
@@ -302,7 +304,7 @@ static p2p_status read_element(const ocl_checker *o, const int64_t at[4], double
     return P2P_OK;
 }
 
-/* Every sample of a complete check: all elements in logical order. */
+/* Reads all samples of a complete check: all elements in logical order. */
 static p2p_status read_elements(const ocl_checker *o, double *values) {
     const p2p_tensor *t = tensor_of(o, o->roles.result);
     void *raw = malloc(p2p_tensor_bytes(t));
@@ -342,7 +344,7 @@ static p2p_status compare_samples(const ocl_checker *o, bool *right, char why[OC
     return status;
 }
 
-/* ---- All elements -------------------------------------------------------------------------------------- */
+/* ---- All elements ---------------------------------------------------------------------------------- */
 
 static p2p_status read_piece(const ocl_checker *o, p2p_be_buffer *from, int64_t first, int64_t count,
                              unsigned char *raw, double *values) {
@@ -352,7 +354,7 @@ static p2p_status read_piece(const ocl_checker *o, p2p_be_buffer *from, int64_t 
     return P2P_OK;
 }
 
-/* A lane that stands for no channel stays NaN in both. */
+/* A lane that is not a channel stays NaN in both. */
 static bool agrees(const ocl_checker *o, double got, double accepted) {
     return is_near(o, got, accepted) || (isnan(got) && isnan(accepted));
 }

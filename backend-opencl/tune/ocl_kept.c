@@ -1,4 +1,4 @@
-/* Choices kept between runs. See ocl_kept.h; the text is conv/ocl_choice_text.h's. */
+/* Choices stored between runs. See ocl_kept.h; conv/ocl_choice_text.h defines the text. */
 #include "ocl_kept.h"
 
 #include "ocl_cache_key.h"
@@ -12,7 +12,7 @@ static const char kept_as[] = "tune", format[] = "p2p tune 1", about[] = "choice
 
 enum { LARGEST_TEXT = 4 << 20 };
 
-/* "" where nothing is kept; NULL when memory fails. */
+/* Reads the stored text; "" if there is none, NULL if memory is exhausted. */
 static char *read_text(const p2p_be_device *device) {
     ocl_cache_key *key = ocl_cache_key_make(device, format, about);
     void *value = NULL;

@@ -1,4 +1,4 @@
-/* Small odd convolutions of a family or way, compared with the truth. See ocl_selftest.h. */
+/* Self-test of a family or way on small odd convolutions. See ocl_selftest.h. */
 #include "ocl_selftest.h"
 
 #include "ocl_cache_key.h"
@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- Shapes -------------------------------------------------------------------------------------------- */
+/* ---- Shapes ---------------------------------------------------------------------------------------- */
 
 /* Filters of 4 x 4 with a padding of 1, as in the networks. */
 typedef struct {
@@ -19,7 +19,7 @@ typedef struct {
 } test_shape;
 
 static const test_shape shapes[] = {
-    {2, 18, 9, 11, 33, 2, 4, 5}, /* partial blocks of channels, sides that tiles don't divide */
+    {2, 18, 9, 11, 33, 2, 4, 5}, /* partial blocks of channels, extents that tiles do not divide */
     {1, 20, 7, 12, 17, 1, 6, 11},
 };
 
@@ -42,7 +42,7 @@ static p2p_op describe(const test_shape *s, p2p_kind kind, p2p_type stored) {
     return op;
 }
 
-/* ---- On the device ------------------------------------------------------------------------------------- */
+/* ---- On the device --------------------------------------------------------------------------------- */
 
 static p2p_status run(ocl_checker *check, ocl_plan_maker make, void *context, size_t scratch_bytes,
                       bool *right, char why[OCL_CHECK_WHY]) {
@@ -55,8 +55,8 @@ static p2p_status run(ocl_checker *check, ocl_plan_maker make, void *context, si
     return status;
 }
 
-/* P2P_FAILED, and why, when the result is wrong. A shape that is refused is not used, so that is no failure.
- */
+/* Returns P2P_FAILED, and sets `why`, if the result is wrong. A refused shape is not used, so a refusal is
+ * no failure. */
 static p2p_status test_one(p2p_be_device *device, const p2p_op *op, ocl_plan_maker make, void *context,
                            char why[OCL_CHECK_WHY]) {
     ocl_checker check;
@@ -83,14 +83,14 @@ static p2p_status test_all(p2p_be_device *device, p2p_type stored, ocl_plan_make
     return P2P_OK;
 }
 
-/* ---- Kept between runs --------------------------------------------------------------------------------- */
+/* ---- Stored passes --------------------------------------------------------------------------------- */
 
-/* Only passes are kept: a driver that fails is tested again at each start, so no verdict has to be cleared.
- */
+/* Only passes are stored: a driver that fails is tested again at each start, so no verdict has to be
+ * cleared. */
 static const char key_format[] = "p2p selftest 1";
 static const char passed[] = "passed";
 
-/* Each storage has a pass of its own. */
+/* Each storage type has a pass of its own. */
 static const char *kept_as(p2p_type stored) {
     return stored == P2P_TYPE_bf16 ? "selftest-bf16" : "selftest";
 }
@@ -112,7 +112,7 @@ static void keep_pass(const p2p_be_device *device, const char *name, p2p_type st
     free(key);
 }
 
-/* ---- Verdicts ------------------------------------------------------------------------------------------ */
+/* ---- Verdicts -------------------------------------------------------------------------------------- */
 
 static void warn(const p2p_be_device *device, const char *name, const char *why) {
     ocl_host->warn("%s, %s: the %s convolutions are not used, because %s", device->info.name,
@@ -144,7 +144,7 @@ p2p_status ocl_selftest_plans(p2p_be_device *device, const char *name, p2p_type 
     return P2P_OK;
 }
 
-/* A way on its device: the context of plan_way. */
+/* The context of plan_way: a way and its device. */
 typedef struct {
     p2p_be_device *device;
     const ocl_conv_way *way;

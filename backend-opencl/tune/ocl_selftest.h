@@ -1,10 +1,10 @@
-/* The self-test of convolutions: whether a driver's compiler gets a family, or a single way, right.
+/* The self-test of convolutions: whether a driver compiles a family, or a single way, correctly.
  *
- * Drivers miscompile, and a training on wrong gradients fails slowly and silently. All three kinds run on two
- * small odd shapes and are compared (ocl_checker.h). A failure is a warning that names the driver. A pass is
- * kept between runs in the host's cache, so a device is tested once per driver and version of the kernels.
- * Names in P2P_OPENCL_FAIL fail without a test. The operation tests cover all kinds, shapes and options; this
- * does not replace them.
+ * Drivers miscompile, and a training on wrong gradients fails slowly and silently. All three kinds are run
+ * on two small odd shapes and compared (ocl_checker.h). A failure gives a warning that names the driver. A
+ * pass is stored in the host's cache, so a device is tested once per driver and version of the kernels.
+ * Names in P2P_OPENCL_FAIL fail without a test. The operation tests cover all kinds, shapes and options;
+ * the self-test does not replace them.
  */
 #ifndef OCL_SELFTEST_H
 #define OCL_SELFTEST_H
@@ -13,18 +13,18 @@
 
 #include "device/ocl_op.h"
 
-/* Tests a family with activations stored as f32 or bf16, unless there is a verdict in device->tuning, and
- * records the verdict there. Only what concerns the device as a whole is an error: memory, or its loss. */
+/* Tests a family with activations stored as f32 or bf16, unless device->tuning has a verdict, and records
+ * the verdict there. Returns only errors of the device as a whole: memory, or its loss. */
 p2p_status ocl_selftest_family(p2p_be_device *device, ocl_conv_family family, p2p_type stored);
 
-/* The same of a single way with a variant: before one that was measured or imposed is used. */
+/* The same for a single way with a variant, before a measured or imposed one is used. */
 p2p_status ocl_selftest_way(p2p_be_device *device, const ocl_conv_way *way, p2p_type stored, bool *passes);
 
-/* ocl_conv_plan_way, after a test of the family where it has no verdict yet. */
+/* ocl_conv_plan_way, after a self-test of the family if it has no verdict yet. */
 p2p_status ocl_selftest_plan_way(p2p_be_device *device, const ocl_conv_way *way, const p2p_op *op,
                                  ocl_plan *plan);
 
-/* The test itself, of the plans by make(context, ...), under a name for messages and the cache. */
+/* The test itself, with plans by make(context, ...), under a name for messages and the cache. */
 p2p_status ocl_selftest_plans(p2p_be_device *device, const char *name, p2p_type stored, ocl_plan_maker make,
                               void *context, ocl_verdict *verdict);
 

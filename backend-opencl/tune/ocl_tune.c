@@ -1,9 +1,9 @@
-/* Choosing by measurement.
+/* Choice by measurement.
  *
  * Every candidate first computes the shape on operands of the tuner's own, and its result is checked
- * (ocl_checker.c); only right ones are timed. They are timed in turns, so that a machine that slows down
- * slows all of them, and each is judged by its least time. A candidate that is far slower than the best in
- * the first turn is not timed again. Nothing here changes what a candidate computes.
+ * (ocl_checker.c); only correct candidates are timed. They are timed in turns, so that a slowdown of the
+ * machine affects all of them, and each is represented by its least time. A candidate that is much slower
+ * than the best in the first turn is not timed again. Nothing here changes what a candidate computes.
  */
 #include "ocl_tune.h"
 
@@ -21,11 +21,10 @@
 
 enum { TURNS = 5, DUEL_TURNS = 8, DUEL_WINS = 6, MOST_RUNS = 64 };
 
-static const double budget_seconds = 0.2; /* of all turns, for one shape, */
-static const double turn_seconds =
-    0.002;                         /* and of one turn of a candidate at least, where its runs are short */
-static const double far_off = 1.5; /* times the best: a candidate slower than that is not timed again */
-static const double margin = 0.97; /* of arithmetic's time: what another way must beat */
+static const double budget_seconds = 0.2; /* of all turns, for one shape */
+static const double turn_seconds = 0.002; /* least per turn of a candidate, if its runs are short */
+static const double far_off = 1.5; /* a candidate slower than so many times the best is not timed again */
+static const double margin = 0.97; /* another way must be faster than this share of the default's time */
 
 typedef struct {
     p2p_be_device *device;
@@ -38,19 +37,19 @@ typedef struct {
 typedef struct {
     ocl_checker check;
     p2p_be_buffer *scratch;
-    candidate *candidates; /* the first is arithmetic's */
+    candidate *candidates; /* the first is the default */
     int count;
     double spent; /* seconds of timing */
 } contest;
 
 static const char *name_of(const ocl_conv_way *way, char name[P2P_CHOICE_NAME]) {
     ocl_conv_way_print(way, name);
-    return name[0] ? name : "the default way";
+    return name[0] ? name : "the heuristic's choice";
 }
 
-/* ---- Candidates ---------------------------------------------------------------------------------------- */
+/* ---- Candidates ------------------------------------------------------------------------------------ */
 
-/* Families without a verdict are tested before their ways are candidates. */
+/* Lists the ways. Families without a verdict are self-tested first. */
 static p2p_status list_tested(p2p_be_device *device, const p2p_op *op, ocl_conv_ways *ways) {
     for (;;) {
         P2P_TRY(ocl_conv_list_ways(&device->target, op, ways));
@@ -78,7 +77,7 @@ static p2p_status plan_candidate(void *context, const p2p_op *op, ocl_plan *plan
     return ocl_selftest_plan_way(one->device, &one->way, op, plan);
 }
 
-/* One buffer that is large enough for each of them. */
+/* Creates one scratch buffer that is large enough for every candidate. */
 static p2p_status allocate_scratch(contest *c) {
     p2p_be_device *device = c->check.device;
     size_t most = 0;
@@ -98,10 +97,10 @@ static void release(contest *c) {
     free(c->candidates);
 }
 
-/* ---- Right ones -------------------------------------------------------------------------------------- */
+/* ---- Checks ---------------------------------------------------------------------------------------- */
 
-/* A way that can't be compiled or run, or computes wrong, is left out. What concerns the device as a whole is
- * an error. */
+/* Excludes a way that cannot be compiled or run, or computes wrong results. Errors of the device as a whole
+ * are returned. */
 static p2p_status check(contest *c, candidate *one) {
     const p2p_device_info *info = &c->check.device->info;
     char name[P2P_CHOICE_NAME], descriptor[P2P_OP_TEXT], why[OCL_CHECK_WHY] = "it can't be compiled or run";
@@ -122,8 +121,7 @@ static p2p_status check(contest *c, candidate *one) {
     return P2P_OK;
 }
 
-/* ---- The fastest ----------------------------------------------------------------------------------------
- */
+/* ---- Timing ---------------------------------------------------------------------------------------- */
 
 static double least(const contest *c) {
     double seconds = 0;
@@ -134,7 +132,7 @@ static double least(const contest *c) {
     return seconds;
 }
 
-/* One turn: the seconds of one run, which the candidate keeps if they are its least. */
+/* One turn: measures the seconds of one run, and updates the candidate's least time. */
 static p2p_status time_one(contest *c, const ocl_timer *timer, candidate *one, double *seconds) {
     int runs = 1;
     if (one->seconds > 0) runs = (int)fmin(ceil(turn_seconds / one->seconds), MOST_RUNS);
@@ -166,8 +164,8 @@ static candidate *find_best(contest *c) {
     return best;
 }
 
-/* The best of the turns of all against arithmetic's way alone: it must have the least time by the margin, and
- * be faster in most of their turns, because a busy machine gives single lucky times. */
+/* Times the best candidate against the default alone. It must have the least time by the margin, and be
+ * faster in most turns, because a busy machine produces single lucky times. */
 static p2p_status duel(contest *c, const ocl_timer *timer, const candidate **winner) {
     candidate *usual = &c->candidates[0], *best = find_best(c);
     int wins = 0;

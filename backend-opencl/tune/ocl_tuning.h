@@ -1,5 +1,5 @@
-/* What a device has learnt of its ways of computing convolutions: verdicts of tests, and choices. Its target
- * points to both, so that planners see them.
+/* Self-test verdicts and choices of a device's convolutions. Its target points to both, so that planners
+ * use them.
  */
 #ifndef OCL_TUNING_H
 #define OCL_TUNING_H
@@ -20,10 +20,10 @@ struct ocl_tuning {
     ocl_verdicts verdicts;
     ocl_way_verdict *way_verdicts; /* newest first */
     ocl_choices choices;
-    char *kept; /* the text of earlier starts (ocl_choice_text.h); NULL before it was read */
+    char *kept; /* the stored text (ocl_choice_text.h); NULL before it was read */
 };
 
-/* Makes device->tuning; P2P_OUT_OF_MEMORY. */
+/* Creates device->tuning. Returns P2P_OUT_OF_MEMORY on failure. */
 p2p_status ocl_tuning_open(p2p_be_device *device);
 void ocl_tuning_close(p2p_be_device *device);
 

@@ -227,10 +227,11 @@ static void gather(const p2p_be_op *made, int operand) {
     if (p2p_op_operand_use(&made->op, operand) & P2P_IN) {
         p2p_tensor_unpack(t, made->raw[operand], values, P2P_TYPE_f64);
         if (!is_rounded(&made->op, operand)) return;
-        for (int64_t e = 0; e < p2p_tensor_elements(t); e++) values[e] = p2p_round_bf16(values[e]);
+        for (int64_t e = 0, count = p2p_tensor_elements(t); e < count; e++)
+            values[e] = p2p_round_bf16(values[e]);
         return;
     }
-    for (int64_t e = 0; e < p2p_tensor_elements(t); e++) values[e] = -0.0;
+    for (int64_t e = 0, count = p2p_tensor_elements(t); e < count; e++) values[e] = -0.0;
 }
 
 static p2p_status op_run(p2p_be_device *device, p2p_be_op *made) {

@@ -86,7 +86,7 @@ static void combine(double *a, const double *b, int64_t stride) {
 static void reduce(const p2p_op *op, double *total, const double *part) {
     const p2p_tensor *y = &op->t[P2P_AT_all_reduce_y];
     if (op->reduction == P2P_REDUCE_SUM) {
-        for (int64_t e = 0; e < p2p_tensor_elements(y); e++) total[e] += part[e];
+        for (int64_t e = 0, count = p2p_tensor_elements(y); e < count; e++) total[e] += part[e];
         return;
     }
     for (int64_t g = 0; g < y->n; g++)

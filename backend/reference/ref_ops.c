@@ -17,13 +17,13 @@ static int64_t count_of(const p2p_ref_run *run, int operand) {
 static void copy(const p2p_ref_run *run) {
     const double *x = run->values[P2P_AT_copy_x];
     double *y = run->values[P2P_AT_copy_y];
-    for (int64_t e = 0; e < count_of(run, P2P_AT_copy_y); e++) y[e] += x[e];
+    for (int64_t e = 0, count = count_of(run, P2P_AT_copy_y); e < count; e++) y[e] += x[e];
 }
 
 static void prepare(const p2p_ref_run *run) {
     const double *x = run->values[P2P_AT_prepare_x];
     double *y = run->values[P2P_AT_prepare_y];
-    for (int64_t e = 0; e < count_of(run, P2P_AT_prepare_y); e++)
+    for (int64_t e = 0, count = count_of(run, P2P_AT_prepare_y); e < count; e++)
         y[e] += x[e] * run->op->alpha + run->op->offset;
 }
 
@@ -103,14 +103,14 @@ static conv conv_of(const p2p_ref_run *run, int x, int w, int y) {
 }
 
 static void clear_work(const p2p_ref_run *run, int operand) {
-    for (int64_t e = 0; e < count_of(run, operand); e++) run->work[e] = 0;
+    for (int64_t e = 0, count = count_of(run, operand); e < count; e++) run->work[e] = 0;
 }
 
 /* output += act(work + bias), with one bias per channel. */
 static void finish_conv(const p2p_ref_run *run, int output, const double *bias) {
     const p2p_tensor *t = &run->op->t[output];
     int64_t plane = t->h * t->w;
-    for (int64_t e = 0; e < p2p_tensor_elements(t); e++) {
+    for (int64_t e = 0, count = p2p_tensor_elements(t); e < count; e++) {
         double sum = run->work[e] + (bias != NULL ? bias[e / plane % t->c] : 0);
         run->values[output][e] += p2p_act_value(run->op->act, run->op->slope, sum);
     }
@@ -157,14 +157,14 @@ static void gemm(const p2p_ref_run *run) {
 static void act_fwd(const p2p_ref_run *run) {
     const double *x = run->values[P2P_AT_act_fwd_x];
     double *y = run->values[P2P_AT_act_fwd_y];
-    for (int64_t e = 0; e < count_of(run, P2P_AT_act_fwd_y); e++)
+    for (int64_t e = 0, count = count_of(run, P2P_AT_act_fwd_y); e < count; e++)
         y[e] += p2p_act_value(run->op->act, run->op->slope, x[e]);
 }
 
 static void act_bwd(const p2p_ref_run *run) {
     const double *y = run->values[P2P_AT_act_bwd_y], *dy = run->values[P2P_AT_act_bwd_dy];
     double *dx = run->values[P2P_AT_act_bwd_dx];
-    for (int64_t e = 0; e < count_of(run, P2P_AT_act_bwd_dx); e++)
+    for (int64_t e = 0, count = count_of(run, P2P_AT_act_bwd_dx); e < count; e++)
         dx[e] += p2p_act_slope(run->op->act, run->op->slope, y[e]) * dy[e];
 }
 
@@ -172,7 +172,7 @@ static void dropout(const p2p_ref_run *run) {
     const p2p_tensor *t = &run->op->t[P2P_AT_dropout_x];
     const double *x = run->values[P2P_AT_dropout_x];
     double *y = run->values[P2P_AT_dropout_y];
-    for (int64_t e = 0; e < p2p_tensor_elements(t); e++) {
+    for (int64_t e = 0, count = p2p_tensor_elements(t); e < count; e++) {
         int64_t w = e % t->w, h = e / t->w % t->h, c = e / (t->w * t->h) % t->c, n = e / (t->w * t->h * t->c);
         y[e] += x[e] * p2p_ref_mask(run, n, c, h, w);
     }
@@ -183,7 +183,7 @@ static void axpby(const p2p_ref_run *run) {
     const double *x = run->values[P2P_AT_axpby_x];
     bool per_channel = !p2p_tensor_same_shape(tx, ty);
     int64_t plane = ty->h * ty->w;
-    for (int64_t e = 0; e < p2p_tensor_elements(ty); e++)
+    for (int64_t e = 0, count = p2p_tensor_elements(ty); e < count; e++)
         run->values[P2P_AT_axpby_y][e] += run->op->alpha * x[per_channel ? e / plane % ty->c : e];
 }
 
@@ -193,7 +193,7 @@ static void bias_grad(const p2p_ref_run *run) {
     const p2p_tensor *t = &run->op->t[P2P_AT_bias_grad_dy];
     const double *dy = run->values[P2P_AT_bias_grad_dy];
     int64_t plane = t->h * t->w;
-    for (int64_t e = 0; e < p2p_tensor_elements(t); e++)
+    for (int64_t e = 0, count = p2p_tensor_elements(t); e < count; e++)
         run->values[P2P_AT_bias_grad_db][e / plane % t->c] += dy[e];
 }
 
@@ -206,7 +206,7 @@ static void loss_bce(const p2p_ref_run *run) {
     const p2p_op *op = run->op;
     const double *x = run->values[P2P_AT_loss_bce_x];
     double *dx = run->values[P2P_AT_loss_bce_dx], target = (double)op->target, sum = 0;
-    for (int64_t e = 0; e < count_of(run, P2P_AT_loss_bce_x); e++) {
+    for (int64_t e = 0, count = count_of(run, P2P_AT_loss_bce_x); e < count; e++) {
         sum += (x[e] > 0 ? x[e] : 0) - x[e] * target + log1p(exp(-fabs(x[e])));
         if (dx != NULL) dx[e] += op->grad_scale * (sigmoid(x[e]) - target);
     }
@@ -217,7 +217,7 @@ static void loss_mse(const p2p_ref_run *run) {
     const p2p_op *op = run->op;
     const double *x = run->values[P2P_AT_loss_mse_x];
     double *dx = run->values[P2P_AT_loss_mse_dx], sum = 0;
-    for (int64_t e = 0; e < count_of(run, P2P_AT_loss_mse_x); e++) {
+    for (int64_t e = 0, count = count_of(run, P2P_AT_loss_mse_x); e < count; e++) {
         double difference = x[e] - (double)op->target;
         sum += difference * difference;
         if (dx != NULL) dx[e] += op->grad_scale * 2 * difference;
@@ -229,7 +229,7 @@ static void loss_l1(const p2p_ref_run *run) {
     const p2p_op *op = run->op;
     const double *x = run->values[P2P_AT_loss_l1_x], *target = run->values[P2P_AT_loss_l1_target];
     double *dx = run->values[P2P_AT_loss_l1_dx], sum = 0;
-    for (int64_t e = 0; e < count_of(run, P2P_AT_loss_l1_x); e++) {
+    for (int64_t e = 0, count = count_of(run, P2P_AT_loss_l1_x); e < count; e++) {
         double difference = x[e] - target[e];
         sum += fabs(difference);
         if (dx != NULL) dx[e] += op->grad_scale * ((difference > 0) - (difference < 0));
@@ -243,7 +243,7 @@ static void adam(const p2p_ref_run *run) {
     const p2p_op *op = run->op;
     const double *g = run->values[P2P_AT_adam_g];
     double *p = run->values[P2P_AT_adam_p], *m = run->values[P2P_AT_adam_m], *v = run->values[P2P_AT_adam_v];
-    for (int64_t e = 0; e < count_of(run, P2P_AT_adam_p); e++) {
+    for (int64_t e = 0, count = count_of(run, P2P_AT_adam_p); e < count; e++) {
         m[e] = op->beta1 * m[e] + (1 - op->beta1) * g[e];
         v[e] = op->beta2 * v[e] + (1 - op->beta2) * g[e] * g[e];
         p[e] -=

@@ -1,5 +1,5 @@
-/* keep_choices WAY: as if the OpenCL device 0 had measured that way to be the fastest for every convolution
- * on standard input, the output of `p2p plan`. For the test of what trainings do with what was kept.
+/* keep_choices WAY: stores WAY for the OpenCL device 0 as the measured choice of every convolution on
+ * standard input, the output of `p2p plan`. For the test of how trainings use stored choices.
  */
 #include "conv/ocl_conv.h"
 #include "device/device.h"
@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* "  12 conv_fwd x=... ": a convolution of the plan; everything else is passed over. */
+/* Stores the choice for a line like "  12 conv_fwd x=... "; all other lines are skipped. */
 static void keep(p2p_be_device *device, const char *line, const ocl_choice *choice, int *kept) {
     p2p_op op;
     const char *text = line + strspn(line, " 0123456789");

@@ -1,6 +1,6 @@
-/* The OpenCL backend's own promises, which no other backend shares: what its messages say, how it chooses a
- * family of convolutions, how programs are built, how submissions are counted. What operations compute is
- * test_ops' business. Needs a device; its absence is a failure.
+/* Properties of the OpenCL backend only: its messages, the choice of a convolution family, the building of
+ * programs, the counting of submissions. test_ops tests what operations compute. Needs a device; its
+ * absence is a failure.
  */
 #include "conv/ocl_conv_direct.h"
 #include "device/device.h"
@@ -35,7 +35,7 @@ static p2p_be_device *open_with_family(const char *family) {
     return device;
 }
 
-/* ---- The module --------------------------------------------------------------------------------------- */
+/* ---- The module ------------------------------------------------------------------------------------ */
 
 static void refuses_another_version(void **state) {
     (void)state;
@@ -68,7 +68,7 @@ static void names_a_wrong_family(void **state) {
     MESSAGE_HAS("guess");
 }
 
-/* ---- Buffers and submissions -------------------------------------------------------------------------- */
+/* ---- Buffers and submissions ----------------------------------------------------------------------- */
 
 static void says_what_does_not_fit(void **state) {
     (void)state;
@@ -107,7 +107,7 @@ static void moves_bytes_between_offsets(void **state) {
     table->close(device);
 }
 
-/* More submissions than are kept, waited for in any order and twice. */
+/* More submissions than the queue records, waited for in any order and twice. */
 static void counts_submissions(void **state) {
     (void)state;
     const p2p_device_table *table = &module->device;
@@ -124,7 +124,7 @@ static void counts_submissions(void **state) {
     table->close(device);
 }
 
-/* Codes that only a dead device gives; nothing is asked of it afterwards. */
+/* Codes that only a lost device returns; afterwards no function of it is called. */
 static void stays_lost(void **state) {
     (void)state;
     p2p_be_device *device = open_device();
@@ -140,7 +140,7 @@ static void stays_lost(void **state) {
     module->device.close(device);
 }
 
-/* ---- Programs ----------------------------------------------------------------------------------------- */
+/* ---- Programs -------------------------------------------------------------------------------------- */
 
 static void builds_a_program_once(void **state) {
     (void)state;
@@ -178,9 +178,10 @@ static void names_what_does_not_build(void **state) {
     module->device.close(device);
 }
 
-/* ---- Activations in bf16 ------------------------------------------------------------------------------ */
+/* ---- Activations in bf16 --------------------------------------------------------------------------- */
 
-/* Halfway both ways, just beside, too large, infinite, and a NaN whose upper half alone would be infinity. */
+/* Halfway in both directions, just beside, too large, infinite, and a NaN whose upper half alone would be
+ * infinity. */
 static const uint32_t edges[] = {0x3f808000, 0x3f818000, 0x3f808001, 0x3f817fff, 0xc0490fdb, 0x00000000,
                                  0x7f7fffff, 0xff7f8000, 0x7f7f7fff, 0x7f800000, 0xff800000, 0x7f800001,
                                  0xffc00000, 0x00808000, 0x80807fff, 0x43808000, 0x3effffff, 0xbf7f8000};
@@ -192,7 +193,8 @@ static float as_float(uint32_t bits) {
     return value;
 }
 
-/* Carry out `text`, which stores channel c of x at both positions of y's; x has each edge `copies` times. */
+/* Executes `text`, which stores channel c of x at both positions of y; x has each edge value `copies`
+ * times. */
 static void expect_rounded(p2p_be_device *device, const char *text, int copies) {
     const p2p_device_table *table = &module->device;
     p2p_op op;
@@ -227,7 +229,7 @@ static void expect_rounded(p2p_be_device *device, const char *text, int copies) 
     table->buffer_destroy(device, to);
 }
 
-/* By vectors, and one by one. */
+/* By vectors, and element by element. */
 static void rounds_to_bf16(void **state) {
     (void)state;
     p2p_be_device *device = open_with_family("gpu");
@@ -236,9 +238,8 @@ static void rounds_to_bf16(void **state) {
     module->device.close(device);
 }
 
-/* A CPU in its own ways keeps float32, whatever it multiplies; all activations of an operation are of one
- * type.
- */
+/* A CPU with its own kernels stores float32, even if it multiplies in bf16. All activations of an operation
+ * have one type. */
 static void stores_bf16_as_a_gpu_only(void **state) {
     (void)state;
     p2p_be_device *device = open_with_family("gpu");
@@ -264,9 +265,9 @@ static void stores_bf16_as_a_gpu_only(void **state) {
     module->device.close(device);
 }
 
-/* ---- The peak ----------------------------------------------------------------------------------------- */
+/* ---- The peak -------------------------------------------------------------------------------------- */
 
-/* Every work-item counts what its loop has done, and the others' memory stays zero. */
+/* Every work-item counts its steps, and the memory of the others stays zero. */
 static void expect_counts(const char *family, p2p_type type, int steps, int capacity) {
     enum { FLOATS = 1 << 18 };
     static float counts[FLOATS];
@@ -300,8 +301,8 @@ static void counts_its_peak(void **state) {
     expect_counts("direct", P2P_TYPE_f32, 100, 1 << 17);
     expect_counts("direct", P2P_TYPE_f32, 100, 100);
     expect_counts("gpu", P2P_TYPE_f32, 100, 1 << 17);
-    expect_counts("gpu", P2P_TYPE_f32, 100, 100);             /* no whole number of groups */
-    expect_counts("direct", P2P_TYPE_f32, P2P_PEAK_STEPS, 1); /* exact up to here */
+    expect_counts("gpu", P2P_TYPE_f32, 100, 100);             /* not a whole number of groups */
+    expect_counts("direct", P2P_TYPE_f32, P2P_PEAK_STEPS, 1); /* counts are exact up to here */
     setenv("P2P_OPENCL_BF16", "portable", 1);
     expect_counts("direct", P2P_TYPE_bf16, P2P_PEAK_STEPS, 1);
     expect_counts("direct", P2P_TYPE_bf16, 100, 100);
@@ -320,7 +321,7 @@ static void counts_its_peak(void **state) {
     module->device.close(device);
 }
 
-/* ---- Choices ------------------------------------------------------------------------------------------ */
+/* ---- Choices --------------------------------------------------------------------------------------- */
 
 static void expect_kernel(p2p_be_device *device, const char *text, const char *kernel) {
     p2p_op op;
@@ -336,7 +337,7 @@ static void expect_kernel(p2p_be_device *device, const char *text, const char *k
 #define SPATIAL   "conv_fwd x=f32:nchwc16:1x32x8x8 w=f32:ckrs16:16x32x4x4 y=f32:nchwc16:1x16x5x5"
 #define PLAIN     "conv_fwd x=f32:nchwc16:1x32x8x8 w=f32:plain:16x32x4x4 y=f32:nchwc16:1x16x5x5"
 
-/* Transforming filters pays where there are many positions to use them. */
+/* Transforming filters is worthwhile if many positions use them. */
 #define MANY_POSITIONS                                                                                       \
     "conv_fwd x=f32:nchwc16:1x256x32x32 w=f32:ckrs16:512x256x4x4 y=f32:nchwc16:1x512x31x31 pad_top=1 "       \
     "pad_left=1 pad_bottom=1 pad_right=1"
@@ -381,7 +382,7 @@ static void obeys_the_switch(void **state) {
     module->device.close(device);
     device = open_with_family("gpu");
     expect_kernel(device, POINTWISE, "conv_gpu_data_tile");
-    /* A family that was asked for refuses rather than hand over to another. */
+    /* A family that was requested refuses; no other replaces it. */
     p2p_op op;
     p2p_query answer;
     assert_int_equal(p2p_op_parse(PLAIN, &op), P2P_OK);
@@ -404,7 +405,7 @@ static void chooses_as_on_a_gpu(void **state) {
     unsetenv("P2P_OPENCL_TREAT_AS");
 }
 
-/* Wherever it suits and nowhere else, or nowhere. */
+/* `always`: for every supported shape and no other; `off`: for none. */
 static void switches_winograd(void **state) {
     (void)state;
     static const char *const kinds[] = {"", "gpu"};
@@ -434,11 +435,11 @@ static void obeys_the_variant(void **state) {
     p2p_be_device *device = open_with_family("direct");
     expect_kernel(device, SPATIAL, "conv_direct_tile plain 1x2x3x1");
     module->device.close(device);
-    setenv("P2P_OPENCL_VARIANT", "9x9x9x9", 1); /* no device keeps so many sums in registers */
+    setenv("P2P_OPENCL_VARIANT", "9x9x9x9", 1); /* no device has registers for so many sums */
     device = open_with_family("direct");
     expect_kernel(device, SPATIAL, "conv_direct_tile plain 1x");
     module->device.close(device);
-    setenv("P2P_OPENCL_VARIANT", "#1", 1); /* the second of the planner's list */
+    setenv("P2P_OPENCL_VARIANT", "#1", 1); /* the second variant of the planner's list */
     device = open_with_family("direct");
     ocl_variant_name names[OCL_MOST_VARIANTS];
     p2p_op op;
@@ -448,7 +449,7 @@ static void obeys_the_variant(void **state) {
     snprintf(expected, sizeof expected, "conv_direct_tile plain %s", names[1]);
     expect_kernel(device, SPATIAL, expected);
     module->device.close(device);
-    assert_int_equal(module->device_open(0, &device), P2P_USAGE); /* a variant of which family? */
+    assert_int_equal(module->device_open(0, &device), P2P_USAGE); /* a variant without a family */
     MESSAGE_HAS("P2P_OPENCL_VARIANT");
     unsetenv("P2P_OPENCL_VARIANT");
 }

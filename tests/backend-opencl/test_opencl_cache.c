@@ -1,7 +1,7 @@
-/* Programs kept on disk by the OpenCL backend: built once and found later, found only for what they were
- * built for, built again when what is found is no good, and not kept where the driver does it itself. Builds
- * are counted in the verbose log. What the files themselves promise is test_cache.c's. Needs a device; its
- * absence is a failure.
+/* Programs stored on disk by the OpenCL backend: built once and found later, found only for what they were
+ * built for, built again if the stored program is unusable, and not stored if the driver does so itself.
+ * Builds are counted in the verbose log. test_cache.c tests the files. Needs a device; its absence is a
+ * failure.
  */
 #include "device/device.h"
 #include "device/ocl_program.h"
@@ -19,7 +19,8 @@
 
 #include "support/test_expect.h"
 
-/* ---- A host that counts, and spoils what is found ------------------------------------------------------ */
+/* ---- A host that counts builds, and damages found programs
+ * -------------------------------------- */
 
 static int built, found, refused;
 
@@ -60,11 +61,11 @@ static int remove_folder(void **state) {
     return 0;
 }
 
-/* ---- One run of a program ------------------------------------------------------------------------------ */
+/* ---- One run of a program -------------------------------------------------------------------------- */
 
 enum { FLOATS = 40 };
 
-/* On a device opened for it: triple ones, read back. */
+/* On a device opened for it: triples ones, and reads them back. */
 static void run_axpby(void) {
     const p2p_device_table *table = &module->device;
     p2p_be_device *device = NULL;
@@ -98,7 +99,7 @@ static void expect_counts(int builds, int finds) {
     assert_int_equal(found, finds);
 }
 
-/* ---- Tests --------------------------------------------------------------------------------------------- */
+/* ---- Tests ----------------------------------------------------------------------------------------- */
 
 static void builds_once(void **state) {
     (void)state;
@@ -120,7 +121,7 @@ static void create_kernel(p2p_be_device *device, const char *option) {
     ocl_programs_release(device); /* those in memory */
 }
 
-static void tells_programs_apart(void **state) {
+static void distinguishes_programs(void **state) {
     (void)state;
     p2p_be_device *device = NULL;
     assert_int_equal(module->device_open(0, &device), P2P_OK);
@@ -154,7 +155,7 @@ static void builds_again_what_the_driver_refuses(void **state) {
         run_axpby();
     }
     expect_counts(3, 0);
-    assert_int_equal(refused, 1); /* the empty one isn't shown to the driver */
+    assert_int_equal(refused, 1); /* the empty one is not passed to the driver */
     spoil = AS_KEPT;
     run_axpby();
     expect_counts(3, 1);
@@ -190,7 +191,7 @@ static void names_a_wrong_switch(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(builds_once),
-        TEST(tells_programs_apart),
+        TEST(distinguishes_programs),
         TEST(builds_again_what_the_driver_refuses),
         TEST(keeps_what_the_driver_does_not),
         TEST(names_a_wrong_switch),

@@ -1,8 +1,8 @@
-/* Plans and choices of the OpenCL backend without a device, a driver or an ICD loader: on pretend targets,
- * every operation of the full networks and odd shapes are planned by arithmetic, by each family of
- * convolutions and by each way that is listed, and the plans are checked for what ocl_op.c and drivers rely
- * on. Then verdicts and choices as values, the text of kept choices under mutation, and environment
- * variables. What the plans compute is tested by test_ops, on a device.
+/* Plans and choices of the OpenCL backend without a device, a driver or an ICD loader. On simulated targets
+ * every operation of the full networks and odd shapes are planned by the default choice, by each family of
+ * convolutions and by each listed way, and the plans are checked for what ocl_op.c and drivers rely on.
+ * Then verdicts and choices as values, the text of stored choices under mutation, and environment
+ * variables. test_ops tests on a device what the plans compute.
  */
 #include "conv/ocl_choice_text.h"
 #include "conv/ocl_conv.h"
@@ -21,12 +21,11 @@
 
 #include "support/test_expect.h"
 
-/* ---- Pretend targets -------------------------------------------------------------------------------------
- */
+/* ---- Simulated targets ----------------------------------------------------------------------------- */
 
 static const p2p_host host = {.fail = p2p_fail, .hint = p2p_hint, .op_print = p2p_op_print};
 
-/* As if the library copied every matrix to whole tiles of 64 x 64. */
+/* Simulates a library that copies every matrix to whole tiles of 64 x 64. */
 static p2p_status measure_gemm(void *context, const ocl_gemm *g, size_t *bytes) {
     const int64_t m = ocl_divide_up(g->m, 64), n = ocl_divide_up(g->n, 64), k = ocl_divide_up(g->k, 64);
     assert_ptr_equal(context, &host);
@@ -75,8 +74,7 @@ static void make_targets(ocl_target targets[TARGETS]) {
     targets[10].max_alloc_bytes = gib / 4;
 }
 
-/* ---- Operations ------------------------------------------------------------------------------------------
- */
+/* ---- Operations ------------------------------------------------------------------------------------ */
 
 enum { MOST_OPS = 1024 };
 
@@ -97,7 +95,7 @@ static void add_op(op_list *ops, const p2p_op *op) {
     ops->op[ops->count++] = *op;
 }
 
-/* The operations of the full networks, as a committed plan has them at batch 1, each once. */
+/* Reads the operations of the full networks from a committed plan at batch 1, each once. */
 static void read_network(const char *name, op_list *ops) {
     char path[512], line[2048];
     snprintf(path, sizeof path, P2P_TEST_DIR "/golden/%s", name);
@@ -109,13 +107,13 @@ static void read_network(const char *name, op_list *ops) {
         const bool is_op = p2p_op_parse(line + strspn(line, " 0123456789"), &op) == P2P_OK; /* or a summary */
         for (int o = 0; is_op && is_conv(&op) && o < P2P_MAX_OPERANDS; o++)
             if (op.t[o].layout == P2P_LAYOUT_kcrs_t)
-                op.t[o].layout = P2P_LAYOUT_ckrs; /* this backend derives none */
+                op.t[o].layout = P2P_LAYOUT_ckrs; /* this backend requests no derived filters */
         if (is_op && p2p_op_validate(&op) == P2P_OK) add_op(ops, &op);
     }
     fclose(file);
 }
 
-/* Convolutions of another batch, with activations of that many images. */
+/* Adds the convolutions at another batch size. `alone`: with images = 1. */
 static void add_batch(op_list *ops, int batch, bool alone) {
     const int count = ops->count;
     for (int i = 0; i < count; i++) {
@@ -205,8 +203,7 @@ static int read_operations(void **state) {
     return 0;
 }
 
-/* ---- Kernel files ----------------------------------------------------------------------------------------
- */
+/* ---- Kernel files ---------------------------------------------------------------------------------- */
 
 enum { MOST_FILES = 64 };
 
@@ -244,7 +241,7 @@ static const char *kernel_file(const char *name) {
     return files[i].text;
 }
 
-/* Whether a word stands in a text, with no letter of a name on either side. */
+/* Whether a text contains a word that is not part of a longer name. */
 static bool has_word(const char *text, const char *word) {
     static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_";
     const size_t length = strlen(word);
@@ -255,10 +252,9 @@ static bool has_word(const char *text, const char *word) {
     return false;
 }
 
-/* ---- What holds of every plan ----------------------------------------------------------------------------
- */
+/* ---- Checks of every plan -------------------------------------------------------------------------- */
 
-/* The plan that is checked, for messages. */
+/* The operation of the plan under test, for messages. */
 static const p2p_op *now_op;
 static const ocl_target *now_target;
 
@@ -271,7 +267,7 @@ static void check_that(bool holds, const char *what) {
              (int)now_target->family, now_target->variant ? now_target->variant : "");
 }
 
-/* The names in " -DNAME=VALUE ...", each written once, with a space before each. */
+/* Writes the names in " -DNAME=VALUE ...", with a space before each, and checks that each occurs once. */
 static void check_options(const ocl_launch *launch, char names[OCL_LAUNCH_OPTIONS]) {
     const char *at = launch->options;
     size_t end = 0;
@@ -290,7 +286,7 @@ static void check_options(const ocl_launch *launch, char names[OCL_LAUNCH_OPTION
     }
 }
 
-/* Whether the same files, kernel and names of options were checked before. */
+/* Whether this combination of files, kernel and names of options was not checked before. */
 static bool is_new_program(const ocl_launch *launch, const char *names) {
     enum { MOST = 1 << 12 };
     static uint64_t seen[MOST];
@@ -307,7 +303,7 @@ static bool is_new_program(const ocl_launch *launch, const char *names) {
     return true;
 }
 
-/* Files exist, and have the kernel and a use of each option. */
+/* Files exist, contain the kernel, and use each option. */
 static void check_program(const ocl_launch *launch) {
     char names[OCL_LAUNCH_OPTIONS];
     check_that(launch->source[0] && strcmp(launch->source[0], "common.clh") == 0, "common.clh is not first");
@@ -354,7 +350,7 @@ static void check_arguments(const ocl_launch *launch, const ocl_plan *plan) {
     }
 }
 
-/* Rows x columns floats, as they lie in an operand or scratch memory. */
+/* Checks that a matrix of rows x columns floats lies within its operand or the scratch memory. */
 static void check_matrix(const ocl_matrix *m, int64_t rows, int64_t columns, const ocl_plan *plan) {
     const uint64_t end = m->offset + (uint64_t)(rows - 1) * m->row_distance + (uint64_t)columns;
     check_that(m->row_distance >= (uint64_t)columns, "rows of a matrix overlap");
@@ -435,8 +431,8 @@ static bool same_plan(const ocl_plan *a, const ocl_plan *b) {
     return same;
 }
 
-/* A plan, which is checked; or a refusal with a reason. Memory that planners don't write must not matter, so
- * the second plan begins with other contents. Returns whether there is a plan. */
+/* Plans and checks the plan, or the reason of the refusal. Memory that planners do not write must not
+ * matter, so the second plan starts with other contents. Returns whether there is a plan. */
 static bool plan_and_check(const ocl_target *target, const ocl_conv_way *way, const p2p_op *op,
                            ocl_plan *plan) {
     ocl_plan again;
@@ -459,8 +455,7 @@ static bool plan_and_check(const ocl_target *target, const ocl_conv_way *way, co
     return true;
 }
 
-/* ---- By arithmetic ---------------------------------------------------------------------------------------
- */
+/* ---- Default choice -------------------------------------------------------------------------------- */
 
 /* No operation of the networks is refused on any target. */
 static void plans_the_networks(void **state) {
@@ -499,7 +494,7 @@ static void plans_or_refuses_odd_shapes(void **state) {
     assert_true(planned > 30 * TARGETS);
 }
 
-/* Batches, and images that must not depend on theirs. */
+/* Batches, and images that must not depend on their batch. */
 static void plans_batches(void **state) {
     (void)state;
     ocl_target targets[TARGETS];
@@ -517,8 +512,7 @@ static void plans_batches(void **state) {
         }
 }
 
-/* On CPUs that multiply in bf16, the networks' large layers do; a refusal is a session's reason for float32.
- */
+/* On CPUs that multiply in bf16, the networks' large layers do; a refusal makes a session use float32. */
 static void plans_products_in_bf16(void **state) {
     (void)state;
     ocl_target targets[TARGETS];
@@ -543,10 +537,9 @@ static void plans_products_in_bf16(void **state) {
     }
 }
 
-/* ---- By families and ways --------------------------------------------------------------------------------
- */
+/* ---- By families and ways -------------------------------------------------------------------------- */
 
-/* A family that is named has no other in its place, and "#1" no variant that is not listed. */
+/* A named family is not replaced by another, and "#1" gives only listed variants. */
 static void plans_by_each_family(void **state) {
     (void)state;
     static const char *const variants[] = {NULL,      "#1",    "1x1x8x2", "8x2",    "64x64",
@@ -571,7 +564,7 @@ static void plans_by_each_family(void **state) {
     for (int f = OCL_CONV_AUTO + 1; f < OCL_CONV_FAMILIES; f++) assert_true(planned[f] > 1000);
 }
 
-/* Each listed way plans, under its own name only, and no two plan alike. */
+/* Each listed way can be planned, under its own name only, and no two plans are equal. */
 static void plans_by_each_listed_way(void **state) {
     (void)state;
     ocl_target targets[TARGETS];
@@ -602,11 +595,10 @@ static void plans_by_each_listed_way(void **state) {
     assert_true(listed > 1000);
 }
 
-/* ---- What bits may depend on -----------------------------------------------------------------------------
- */
+/* ---- Dependence of bits ---------------------------------------------------------------------------- */
 
-/* Neither parts of sums nor passes follow the number of compute units: the same scratch memory, launches and
- * repetitions on each. (On CPUs Winograd's scratch memory grows with the shares of the work.) */
+/* Neither parts of sums nor passes depend on the number of compute units: scratch memory, launches and
+ * repetitions are equal for all. (On CPUs Winograd's scratch memory grows with the number of work-items.) */
 static void splits_sums_alike_on_any_number_of_units(void **state) {
     (void)state;
     for (int i = 0; i < networks.count; i++) {
@@ -628,8 +620,7 @@ static void splits_sums_alike_on_any_number_of_units(void **state) {
     }
 }
 
-/* ---- Verdicts and choices as values ----------------------------------------------------------------------
- */
+/* ---- Verdicts and choices as values ---------------------------------------------------------------- */
 
 static p2p_op parse(const char *text) {
     p2p_op op;
@@ -638,8 +629,8 @@ static p2p_op parse(const char *text) {
     return op;
 }
 
-/* A family that failed is passed over, one without a verdict is named, one that passed is not. */
-static void obeys_verdicts(void **state) {
+/* A family that failed is skipped, one without a verdict is reported as untested, one that passed is not. */
+static void follows_verdicts(void **state) {
     (void)state;
     ocl_target targets[TARGETS];
     make_targets(targets);
@@ -653,7 +644,7 @@ static void obeys_verdicts(void **state) {
             if (!plan_and_check(&targets[t], NULL, op, &first)) continue;
             assert_int_not_equal(first.untested, OCL_CONV_AUTO);
             targets[t].verdicts = &verdicts;
-            verdicts.family[first.untested][1] = OCL_VERDICT_FAILS; /* of another storage */
+            verdicts.family[first.untested][1] = OCL_VERDICT_FAILS; /* for another storage */
             assert_true(plan_and_check(&targets[t], NULL, op, &plan) && same_plan(&first, &plan));
             verdicts.family[first.untested][0] = OCL_VERDICT_PASSES;
             assert_true(plan_and_check(&targets[t], NULL, op, &plan));
@@ -677,9 +668,9 @@ static void obeys_verdicts(void **state) {
     REFUSED(ocl_plan_op(&targets[0], &op, &plan), P2P_UNSUPPORTED, "every family");
 }
 
-/* A choice reaches every form of its convolution, until another replaces it; one that can't be had is left
- * out. */
-static void obeys_choices(void **state) {
+/* A choice applies to every form of its convolution until it is replaced; one that is not available is
+ * ignored. */
+static void follows_choices(void **state) {
     (void)state;
     ocl_target target = cpu(16, 2, OCL_BF16_NONE);
     ocl_choices choices = {0};
@@ -708,8 +699,7 @@ static void obeys_choices(void **state) {
     assert_int_equal(choices.count, 0);
 }
 
-/* ---- The text of kept choices ----------------------------------------------------------------------------
- */
+/* ---- The text of stored choices -------------------------------------------------------------------- */
 
 static uint32_t draw(uint64_t *state) {
     *state = *state * 6364136223846793005u + 1442695040888963407u;
@@ -762,7 +752,7 @@ static void reads_what_it_wrote(void **state) {
     free(text);
 }
 
-/* Bytes changed, removed, doubled; lines cut and joined. */
+/* Changes, removes and doubles bytes, cuts and joins lines. */
 static void mutate(char *text, uint64_t *state) {
     static const char bytes[] = "\t\n :x019.-einfa\x80\xff";
     for (int n = 1 + (int)(draw(state) % 4); n > 0; n--) {
@@ -785,7 +775,7 @@ static void mutate(char *text, uint64_t *state) {
     }
 }
 
-/* Any text: what is found makes sense, and what is written is found, whatever stands around it. */
+/* For any text, what is found is valid, and what is written is found again. */
 static void survives_any_text(void **state) {
     (void)state;
     enum { ROUNDS = 20000 };
@@ -796,7 +786,7 @@ static void survives_any_text(void **state) {
         char *mutated = calloc(1, TEXT_ROOM);
         strcpy(mutated, whole);
         mutate(mutated, &seed);
-        char *text = strdup(mutated); /* exactly as long as it is, for the sanitizers */
+        char *text = strdup(mutated); /* allocated without slack, for the sanitizers */
         free(mutated);
         ocl_choice choice, written = {.way = {OCL_CONV_GEMM, ""}, .seconds = 7, .default_seconds = 8};
         char descriptor[P2P_OP_TEXT], name[P2P_CHOICE_NAME];
@@ -812,8 +802,7 @@ static void survives_any_text(void **state) {
         }
         print_descriptor((int)(draw(&seed) % LINES), descriptor);
         char *replaced = ocl_choice_text_replace(text, descriptor, &written);
-        /* A damaged line with the descriptor at its end may stand before the new one: then another replaces
-         * it. */
+        /* A damaged line that ends with the descriptor may precede the new one; then another replaces it. */
         for (int tries = 0; tries < 3 && !ocl_choice_text_find(replaced, descriptor, &choice); tries++) {
             char *again = ocl_choice_text_replace(replaced, descriptor, &written);
             free(replaced);
@@ -823,12 +812,11 @@ static void survives_any_text(void **state) {
         free(replaced);
         free(text);
     }
-    assert_true(found > ROUNDS && found < ROUNDS * LINES); /* mutations break some lines and leave others */
+    assert_true(found > ROUNDS && found < ROUNDS * LINES); /* some lines are damaged, others intact */
     free(whole);
 }
 
-/* ---- Environment variables -------------------------------------------------------------------------------
- */
+/* ---- Environment variables ------------------------------------------------------------------------- */
 
 static const char *const variables[] = {
     "P2P_OPENCL_BF16",     "P2P_OPENCL_VECTOR_WIDTH", "P2P_OPENCL_CONV",      "P2P_OPENCL_VARIANT",
@@ -852,7 +840,7 @@ static ocl_environment read_with(const char *name, const char *value) {
 
 static void has_defaults(void **state) {
     (void)state;
-    for (int i = -1; i < VARIABLES; i++) { /* empty is as good as not set */
+    for (int i = -1; i < VARIABLES; i++) { /* an empty value is like none */
         if (i >= 0) setenv(variables[i], "", 1);
         const ocl_environment e = ocl_environment_read();
         assert_string_equal(e.problem, "");
@@ -931,8 +919,8 @@ int main(void) {
         cmocka_unit_test(plans_by_each_family),
         cmocka_unit_test(plans_by_each_listed_way),
         cmocka_unit_test(splits_sums_alike_on_any_number_of_units),
-        cmocka_unit_test(obeys_verdicts),
-        cmocka_unit_test(obeys_choices),
+        cmocka_unit_test(follows_verdicts),
+        cmocka_unit_test(follows_choices),
         cmocka_unit_test(reads_what_it_wrote),
         cmocka_unit_test(survives_any_text),
         TEST(has_defaults),

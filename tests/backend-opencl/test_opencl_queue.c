@@ -1,6 +1,6 @@
-/* The limits of a device's queue: launches in pieces, a bounded amount of work, waits that end. What pieces
- * compute is tested by the operation runner (test_ops_opencl_pieces). Needs a device; a GPU's ways are tested
- * on whatever there is, with the convolutions of GPUs asked for.
+/* The limits of a device's queue: launches in pieces, a bounded amount of work, bounded waits. The
+ * operation runner tests what pieces compute (test_ops_opencl_gpu_pieces_KIND). Needs a device: the kernels
+ * for GPUs are requested on any device.
  */
 #include "device/device.h"
 #include "device/ocl_buffer.h"
@@ -30,7 +30,7 @@ static p2p_be_device *open_with(const char *family, const char *name, const char
     return device;
 }
 
-/* ---- Settings ----------------------------------------------------------------------------------------- */
+/* ---- Settings -------------------------------------------------------------------------------------- */
 
 static void refuse_setting(const char *name, const char *value) {
     p2p_be_device *device = NULL;
@@ -63,7 +63,7 @@ static void keeps_to_what_intel_addresses(void **state) {
     assert_true(ocl_largest_buffer("any", P2P_DEVICE_GPU, 1) == 0);
 }
 
-/* ---- Pieces ------------------------------------------------------------------------------------------- */
+/* ---- Pieces ---------------------------------------------------------------------------------------- */
 
 static void expect_pieces(const p2p_be_device *device, double launches, size_t x, size_t z, size_t pieces_x,
                           size_t pieces_z) {
@@ -107,7 +107,7 @@ static void estimates_on_gpus_only(void **state) {
     module->device.close(other);
 }
 
-/* ---- Waiting ------------------------------------------------------------------------------------------ */
+/* ---- Waiting --------------------------------------------------------------------------------------- */
 
 /* A convolution that takes some tenths of a second on a CPU, and milliseconds on the fastest GPU. */
 typedef struct {
@@ -152,7 +152,7 @@ static void end(long_work *work) {
     module->device.close(work->device);
 }
 
-static void gives_up_on_a_device_that_hangs(void **state) {
+static void fails_when_a_device_hangs(void **state) {
     (void)state;
     long_work work;
     p2p_ticket ticket = 0;
@@ -165,7 +165,7 @@ static void gives_up_on_a_device_that_hangs(void **state) {
     end(&work);
 }
 
-static void waits_as_long_as_it_is_told(void **state) {
+static void waits_without_a_timeout(void **state) {
     (void)state;
     long_work work;
     p2p_ticket ticket = 0;
@@ -182,7 +182,7 @@ static cl_int state_of(cl_event event) {
     return state;
 }
 
-/* The mark that is one too many waits for the first. */
+/* The mark that exceeds the limit waits for the first. */
 static void bounds_the_queue(void **state) {
     (void)state;
     long_work work;
@@ -201,12 +201,9 @@ static void bounds_the_queue(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(refuses_what_is_no_limit),
-        cmocka_unit_test(keeps_to_what_intel_addresses),
-        cmocka_unit_test(cuts_long_launches),
-        cmocka_unit_test(estimates_on_gpus_only),
-        cmocka_unit_test(gives_up_on_a_device_that_hangs),
-        cmocka_unit_test(waits_as_long_as_it_is_told),
+        cmocka_unit_test(refuses_what_is_no_limit),  cmocka_unit_test(keeps_to_what_intel_addresses),
+        cmocka_unit_test(cuts_long_launches),        cmocka_unit_test(estimates_on_gpus_only),
+        cmocka_unit_test(fails_when_a_device_hangs), cmocka_unit_test(waits_without_a_timeout),
         cmocka_unit_test(bounds_the_queue),
     };
     unsetenv("P2P_OPENCL_CONV");

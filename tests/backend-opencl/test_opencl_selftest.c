@@ -1,6 +1,6 @@
-/* The OpenCL backend's self-test: a family of convolutions that computes wrong is noticed and passed over
- * with a warning that names the driver, the same in op_query and op_create, and a pass is kept between runs.
- * Needs a device; its absence is a failure.
+/* The OpenCL backend's self-test: a family of convolutions that computes wrong results is detected and
+ * skipped, with a warning that names the driver, equally in op_query and op_create; and a pass is stored
+ * between runs. Needs a device; its absence is a failure.
  */
 #include "conv/ocl_conv_direct.h"
 #include "conv/ocl_conv_gemm.h"
@@ -23,7 +23,7 @@
 #include "support/test_expect.h"
 #include "support/test_skip.h"
 
-/* ---- A host that listens ------------------------------------------------------------------------------- */
+/* ---- A host that counts warnings ------------------------------------------------------------------- */
 
 static int tests_run, warnings;
 static char warning[1024];
@@ -64,7 +64,7 @@ static int close_device(void **state) {
     return 0;
 }
 
-/* ---- Families that compute wrong ----------------------------------------------------------------------- */
+/* ---- Families with wrong results ------------------------------------------------------------------- */
 
 /* Computes nothing. */
 static p2p_status plan_nothing(const ocl_target *target, const p2p_op *op, ocl_plan *plan) {
@@ -73,14 +73,14 @@ static p2p_status plan_nothing(const ocl_target *target, const p2p_op *op, ocl_p
     return P2P_OK;
 }
 
-/* Right but for negative results of one kind. */
+/* Correct except for negative results of one kind. */
 static p2p_status plan_clipped(const ocl_target *target, const p2p_op *op, ocl_plan *plan) {
     p2p_op clipped = *op;
     if (op->kind == P2P_KIND_conv_fwd) clipped.act = P2P_ACT_relu;
     return ocl_plan_conv_direct(target, &clipped, plan);
 }
 
-/* Has a kernel that isn't there. */
+/* Has a kernel that does not exist. */
 static p2p_status plan_absent(const ocl_target *target, const p2p_op *op, ocl_plan *plan) {
     (void)op;
     ocl_launch_add(target, plan, "copy.cl", "no_such_kernel");
@@ -121,14 +121,14 @@ static void notices_wrong_results(void **state) {
     assert_non_null(strstr(warning, "conv_fwd"));
     assert_false(passes(plan_absent));
     assert_int_equal(warnings, 3);
-    assert_int_equal(test_folder_entries(folder), 0); /* failures aren't kept */
+    assert_int_equal(test_folder_entries(folder), 0); /* failures are not stored */
 }
 
-/* ---- Activations in bf16 ------------------------------------------------------------------------------- */
+/* ---- Activations in bf16 --------------------------------------------------------------------------- */
 
 static ocl_planner right;
 
-/* Right but for negative results of one kind. */
+/* Correct except for negative results of one kind. */
 static p2p_status plan_clipped_in_bf16(const ocl_target *target, const p2p_op *op, ocl_plan *plan) {
     p2p_op clipped = *op;
     assert_int_equal(op->t[0].type, P2P_TYPE_bf16);
@@ -140,7 +140,8 @@ static bool passes_in_bf16(ocl_conv_family family, ocl_planner planner) {
     return passes_as(ocl_conv_family_name(family), P2P_TYPE_bf16, planner);
 }
 
-/* Every family that a GPU may get, the matrix library's among them, which P2P_OPENCL_CONV=gpu leaves out. */
+/* Every family that may be chosen on a GPU, including the matrix library's, which P2P_OPENCL_CONV=gpu
+ * excludes. */
 static void tests_families_of_gpus_in_bf16(void **state) {
     (void)state;
     static const struct {
@@ -171,7 +172,7 @@ static void keeps_a_pass(void **state) {
     assert_int_equal(tests_run, 1);
     assert_int_equal(test_folder_entries(folder), 1);
     assert_true(passes(ocl_plan_conv_direct));
-    assert_true(passes(plan_nothing)); /* believed, not tested: the key is what was tested */
+    assert_true(passes(plan_nothing)); /* not tested again: the stored pass has the same key */
     assert_int_equal(tests_run, 1);
     device->info.driver[0] ^= 1;
     assert_false(passes(plan_nothing)); /* another driver */
@@ -179,19 +180,19 @@ static void keeps_a_pass(void **state) {
     assert_int_equal(warnings, 1);
 }
 
-/* ---- What is used in its place ------------------------------------------------------------------------- */
+/* ---- Fallback -------------------------------------------------------------------------------------- */
 
 static void parse(const char *text, p2p_op *op) {
     assert_int_equal(p2p_op_parse(text, op), P2P_OK);
     assert_int_equal(p2p_op_validate(op), P2P_OK);
 }
 
-/* A shape that Winograd's family would get, small enough to run. */
+/* A shape for which the Winograd family would be chosen, small enough to run. */
 #define MANY_POSITIONS                                                                                       \
     "conv_fwd x=f32:nchwc16:1x256x32x32 w=f32:ckrs16:512x256x4x4 y=f32:nchwc16:1x512x31x31 pad_top=1 "       \
     "pad_left=1 pad_bottom=1 pad_right=1"
 
-/* Fail the families named, with those before in the ranking; op_query must name this kernel. */
+/* Lets the listed families fail, including all that rank higher; op_query must then report this kernel. */
 static void expect_kernel(const char *failing, const char *kernel) {
     p2p_op op;
     p2p_query first, second;
@@ -200,7 +201,7 @@ static void expect_kernel(const char *failing, const char *kernel) {
     strcpy(device->environment.fail, failing);
     assert_int_equal(module->device.op_query(device, &op, &first), P2P_OK);
     assert_int_equal(strncmp(first.kernel, kernel, strlen(kernel)), 0);
-    device->environment.fail[0] = '\0'; /* decided once: nothing changes under a plan */
+    device->environment.fail[0] = '\0'; /* the verdict is final: plans stay valid */
     assert_int_equal(module->device.op_query(device, &op, &second), P2P_OK);
     assert_memory_equal(&first, &second, sizeof first);
 }
@@ -222,7 +223,7 @@ static void takes_the_next_best(void **state) {
         expect_ranking("winograd", "winograd,direct", "conv_direct_tile");
     else
         TEST_SKIP_PART("no CPU, whose families have a ranking of their own");
-    device->target.cpu = false; /* a CPU can run what GPUs do */
+    device->target.cpu = false; /* a CPU can run the kernels for GPUs */
     expect_ranking("gpu_winograd", "gpu_winograd,gpu", "conv_gpu_data_tile");
     device->target.cpu = cpu;
     p2p_op op;

@@ -1,8 +1,8 @@
-/* What GPUs run, beyond what test_ops sees of it: sums have the same bits in groups of work-items of any
- * size, and every tile of a convolution and every form without another number of parts gives the same bits,
- * so that the tuner and other devices may choose (by default each form on a third of the cases, with the
- * argument "all" on all); what is chosen for the layers of the full networks on small and large GPUs is
- * compared with committed text (P2P_UPDATE_GOLDEN=1 writes it), without a device.
+/* Properties of the kernels for GPUs that test_ops does not test. Sums have the same bits in work-groups of
+ * any size; every tile of a convolution, and every form without another number of parts, gives the same
+ * bits, so that the tuner and other devices may choose freely (by default each form on a third of the
+ * cases, with the argument "all" on all). The choices for the layers of the full networks on small and
+ * large GPUs are compared with committed text (P2P_UPDATE_GOLDEN=1 writes it), without a device.
  */
 #include "conv/ocl_conv_gpu.h"
 #include "conv/ocl_conv_gpu_winograd.h"
@@ -22,12 +22,12 @@
 
 #include "support/test_expect.h"
 
-/* ---- Bits ---------------------------------------------------------------------------------------------- */
+/* ---- Bits ------------------------------------------------------------------------------------------ */
 
 static const p2p_module *module;
-static bool all; /* every form on every case: takes long to compile */
+static bool all; /* every form on every case: compiling takes long */
 
-/* One operation on its device: inputs of real numbers, whatever the output held before. */
+/* One operation on its device, with inputs of real numbers; the output starts with any contents. */
 typedef struct {
     p2p_be_device *device;
     ocl_planner plan;
@@ -50,7 +50,7 @@ static void upload(trial *t, int operand, uint64_t *state) {
     void *raw = calloc(1, bytes);
     assert_true(values && raw);
     for (int64_t i = 0; i < count; i++) values[i] = draw(state);
-    if (tensor->layout == P2P_LAYOUT_nchwc) memset(raw, 0xFF, bytes); /* lanes that are none are NaN */
+    if (tensor->layout == P2P_LAYOUT_nchwc) memset(raw, 0xFF, bytes); /* empty lanes are NaN */
     p2p_tensor_pack(tensor, values, P2P_TYPE_f64, raw);
     OK(module->device.buffer_create(t->device, bytes, &t->bindings[operand].buffer));
     OK(module->device.buffer_write(t->device, t->bindings[operand], raw, bytes));
@@ -86,7 +86,7 @@ static p2p_status plan_trial(void *context, const p2p_op *op, ocl_plan *plan) {
     return t->plan(&t->device->target, op, plan);
 }
 
-/* The output's memory as `variant` computes it; NULL where the device or the shape can't have it. */
+/* The output's memory as computed by `variant`; NULL if the device or the shape does not support it. */
 static void *compute(trial *t, const char *variant) {
     p2p_be_device *device = t->device;
     p2p_be_buffer *scratch = NULL;
@@ -137,7 +137,7 @@ static const char *const forms[] = {"128x128", "128x64", "64x128", "64x64", "64x
 
 enum { CASES = sizeof cases / sizeof cases[0], FORMS = sizeof forms / sizeof forms[0], TILES = 12 };
 
-/* On the device as it is, but that `limit` work-items are a group; of three forms one, each in its `turn`. */
+/* On the device with `limit` as its group limit. `turn` selects one of three forms. */
 static void expect_equal_bits(ocl_planner planner, const char *text, size_t limit, int turn) {
     p2p_be_device *device = NULL;
     OK(module->device_open(0, &device));
@@ -164,8 +164,8 @@ static void gives_equal_bits_by_every_tile(void **state) {
     for (int c = 0; c < CASES; c++) expect_equal_bits(ocl_plan_conv_gpu, cases[c], SIZE_MAX, c % 3);
 }
 
-/* Sums of what is no convolution: small ones, which one launch does, larger ones in parts, and one with more
- * parts than a group of work-items merges for itself. */
+/* Sums other than convolutions: small ones in one launch, larger ones in parts, and one with more parts
+ * than a work-group merges redundantly. */
 static const char *const sums[] = {
     "norm_apply x=f32:nchwc16:3x20x5x7 stats=f32:plain:3x3x1x20 y=f32:nchwc16:3x20x5x7 eps=1e-05 merged=1 "
     "images=1",
@@ -202,11 +202,11 @@ static void sums_to_equal_bits_in_groups_of_any_size(void **state) {
 
 static void gives_equal_bits_in_small_groups(void **state) {
     (void)state;
-    static const size_t limits[] = {64, 16, 1}; /* the last tile is for one work-item */
+    static const size_t limits[] = {64, 16, 1}; /* the last tile has one work-item */
     for (int l = 0; l < 3; l++) expect_equal_bits(ocl_plan_conv_gpu, cases[l * 3], limits[l], 11 % 3);
 }
 
-/* Each kind, both strides; in the last one the sum over tiles falls into parts. */
+/* Each kind, both strides; in the last one the sum over tiles is divided into parts. */
 static const char *const winograd_cases[] = {
     "conv_fwd x=f32:nchwc16:2x20x11x13 w=f32:ckrs16:37x20x4x4 bias=f32:plain:1x37x1x1 "
     "y=f32:nchwc16:2x37x10x12 "
@@ -225,10 +225,10 @@ static void gives_equal_bits_by_every_tile_of_winograd(void **state) {
     expect_equal_bits(ocl_plan_conv_gpu_winograd, winograd_cases[0], 1, 11 % 3);
 }
 
-/* A device with small buffers gets passes over rows of tiles, which go on with each other's sums. */
+/* On a device with small buffers there are passes over rows of tiles, which continue each other's sums. */
 static void gives_equal_bits_in_passes(void **state) {
     (void)state;
-    for (int c = 0; c < WINOGRAD_CASES - 1; c++) { /* parts would follow a pass's tiles */
+    for (int c = 0; c < WINOGRAD_CASES - 1; c++) { /* parts would depend on a pass's tiles */
         p2p_be_device *device = NULL;
         ocl_plan plan = {0};
         OK(module->device_open(0, &device));
@@ -252,7 +252,7 @@ static void gives_equal_bits_in_passes(void **state) {
     }
 }
 
-/* An image in a batch is computed as it would be alone where the descriptor says so. */
+/* With images = 1 an image in a batch is computed as it would be alone. */
 static void gives_equal_bits_alone_and_in_a_batch(void **state) {
     (void)state;
     static const char one[] = "conv_fwd x=f32:nchwc16:1x64x8x8 w=f32:ckrs16:64x64x4x4 y=f32:nchwc16:1x64x4x4 "
@@ -274,7 +274,7 @@ static void gives_equal_bits_alone_and_in_a_batch(void **state) {
     OK(ocl_plan_conv_gpu(&target, &op, &together));
     assert_string_equal(alone.launch[0].kernel, "conv_gpu_data_thin");
     assert_string_equal(together.launch[0].kernel,
-                        "conv_gpu_data_thin"); /* 144 positions, but 16 of an image */
+                        "conv_gpu_data_thin"); /* 144 positions, but 16 per image */
     assert_int_equal(together.answer.scratch_bytes, 9 * alone.answer.scratch_bytes);
     op.images = 0;
     together = (ocl_plan){0};
@@ -282,7 +282,7 @@ static void gives_equal_bits_alone_and_in_a_batch(void **state) {
     assert_string_equal(together.launch[0].kernel, "conv_gpu_data_tile");
 }
 
-/* Winograd pays for sixteen images of this layer, not for one. */
+/* Winograd is faster for sixteen images of this layer, not for one. */
 static void chooses_alike_alone_and_in_a_batch(void **state) {
     (void)state;
     const ocl_target target = {.winograd = OCL_WINOGRAD_AUTO};
@@ -301,7 +301,7 @@ static void chooses_alike_alone_and_in_a_batch(void **state) {
     }
 }
 
-/* ---- Refusals ------------------------------------------------------------------------------------------ */
+/* ---- Refusals -------------------------------------------------------------------------------------- */
 
 static void refuses_what_does_not_fit(void **state) {
     (void)state;
@@ -327,14 +327,14 @@ static void refuses_what_does_not_fit(void **state) {
     plan = (ocl_plan){0};
     REFUSED(ocl_plan_conv_gpu(&target, &op, &plan), P2P_UNSUPPORTED, "a buffer of the device");
     target.variant = NULL;
-    p2p_op large = op; /* positions beyond 31 bits, in images that are within */
+    p2p_op large = op; /* positions beyond 31 bits, images within */
     large.t[P2P_AT_conv_fwd_x].n = large.t[P2P_AT_conv_fwd_y].n = 1 << 25;
     REFUSED(ocl_plan_conv_gpu(&target, &large, &plan), P2P_UNSUPPORTED, "all positions");
     target.local_bytes = 0;
     REFUSED(ocl_plan_conv_gpu(&target, &op, &plan), P2P_UNSUPPORTED, "local memory");
 }
 
-/* The message is one of a size, and no arithmetic overflows on the way. */
+/* The message names a size, and no computation overflows on the way. */
 static void refuses_what_is_too_large(void **state) {
     (void)state;
     static const char *const texts[][2] = {
@@ -361,7 +361,7 @@ static void refuses_what_is_too_large(void **state) {
     }
 }
 
-/* ---- Choices ------------------------------------------------------------------------------------------- */
+/* ---- Choices --------------------------------------------------------------------------------------- */
 
 /* The layers of the 256x256 U-Net and of the 70x70 PatchGAN, as convolutions. */
 static const struct {
@@ -405,7 +405,7 @@ static size_t groups_of(const ocl_launch *launch) {
     return groups;
 }
 
-/* "128x64k2 in 64 groups" for each number of compute units; the scratch memory is the same for all. */
+/* Prints "128x64k2 in 64 groups" for each number of compute units; the scratch memory is the same for all. */
 static void print_choices(int layer, p2p_kind kind, int batch, FILE *stream) {
     const p2p_op op = layer_op(layer, kind, batch);
     const ocl_target any = {.winograd = OCL_WINOGRAD_AUTO};

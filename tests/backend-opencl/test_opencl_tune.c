@@ -1,5 +1,5 @@
-/* The OpenCL backend's tuner: who may be timed, who wins, what is kept and what a kept file can do. Times are
- * made up, so no verdict depends on the machine. Needs a device; its absence is a failure.
+/* The OpenCL backend's tuner: the candidates, the winner, what is stored, and the effect of stored files.
+ * Times are simulated, so no result depends on the machine. Needs a device; its absence is a failure.
  */
 #include "conv/ocl_conv.h"
 #include "device/device.h"
@@ -23,7 +23,7 @@
 #include "support/test_expect.h"
 #include "support/test_skip.h"
 
-/* ---- A host that listens, and a device ----------------------------------------------------------------- */
+/* ---- A host that counts warnings, and a device ----------------------------------------------------- */
 
 static p2p_host host;
 static const p2p_module *module;
@@ -42,7 +42,7 @@ static void keeping_warn(const char *format, ...) {
     warnings++;
 }
 
-/* All take the same time: arithmetic's way stays. */
+/* All take the same time: the default choice stays. */
 static double even_clock(void) {
     return ++clock_readings * 0.001;
 }
@@ -77,7 +77,7 @@ static p2p_op parse(const char *text) {
     return op;
 }
 
-/* One of each kind, small, with lanes left over. */
+/* One of each kind, small, with channels that do not fill their blocks. */
 static const char *const shapes[] = {
     "conv_fwd x=f32:nchwc16:1x20x9x9 w=f32:ckrs16:33x20x4x4 y=f32:nchwc16:1x33x4x4 stride=2 pad_top=1 "
     "pad_left=1 pad_bottom=1 pad_right=1",
@@ -89,16 +89,16 @@ static const char *const shapes[] = {
 
 enum { SHAPES = sizeof shapes / sizeof shapes[0] };
 
-/* ---- Made-up times ------------------------------------------------------------------------------------- */
+/* ---- Simulated times ------------------------------------------------------------------------------- */
 
 enum { TIMED_MOST = 64 };
 
-/* Seconds by way; all others, and arithmetic's, take 1. `lucky`: only in its first turn. */
+/* Seconds by way; all others, and the default, take 1. `lucky`: only in its first turn. */
 typedef struct {
     const char *way;
     double seconds;
     bool lucky;
-    char timed[TIMED_MOST][P2P_CHOICE_NAME]; /* who was timed, each once */
+    char timed[TIMED_MOST][P2P_CHOICE_NAME]; /* the timed ways, each once */
     int count, turns;
 } made_up;
 
@@ -133,7 +133,7 @@ static void tune(const p2p_op *op, made_up *times, char name[P2P_CHOICE_NAME]) {
     ocl_conv_way_print(&choice.way, name);
 }
 
-/* A candidate for the shape that isn't arithmetic's. */
+/* A candidate for the shape other than the default. */
 static void other_way(const p2p_op *op, char name[P2P_CHOICE_NAME]) {
     ocl_conv_ways ways;
     assert_int_equal(ocl_conv_list_ways(&device->target, op, &ways), P2P_OK);
@@ -153,7 +153,7 @@ static void takes_the_fastest(void **state) {
         assert_string_equal(chosen, fast);
         assert_true(was_timed(&times, ""));
     }
-    assert_int_equal(warnings, 0); /* all candidates of all kinds are right */
+    assert_int_equal(warnings, 0); /* all candidates of all kinds are correct */
 }
 
 static void noise_changes_nothing(void **state) {
@@ -188,7 +188,7 @@ static void does_not_time_what_is_wrong(void **state) {
     assert_non_null(strstr(warning, "conv_fwd"));
 }
 
-/* Ways of the families for other devices, on whatever device there is. One shape, and not the matrix library:
+/* Ways of the families for other devices, on any device. One shape, and without the matrix library, because
  * each has many kernels. */
 static void tunes_as_for_a_gpu(void **state) {
     (void)state;
@@ -202,12 +202,13 @@ static void tunes_as_for_a_gpu(void **state) {
     tune(&op, &times, chosen);
     assert_string_equal(chosen, fast);
     assert_true(times.count > 2);  /* several tiles */
-    assert_int_equal(warnings, 1); /* of the one that was told to fail */
+    assert_int_equal(warnings, 1); /* of the one that must fail */
 }
 
-/* ---- Who is right -------------------------------------------------------------------------------------- */
+/* ---- Checks ---------------------------------------------------------------------------------------- */
 
-/* Run a descriptor, which may not be the operands' own, over the operands: is its result taken for right? */
+/* Runs a descriptor, which may differ from the operands' own, on the operands; returns whether its result
+ * is accepted. */
 static bool passes(ocl_checker *operands, const p2p_op *op) {
     p2p_binding bindings[P2P_MAX_OPERANDS] = {{0}};
     p2p_be_op *made = NULL;
@@ -241,12 +242,12 @@ static void notices_wrong_results(void **state) {
     assert_false(passes(&operands, &clipped));
     assert_false(passes(&operands, &shifted));
     assert_true(passes(&operands, &op));
-    assert_false(passes(&operands, &clipped)); /* against the truth still */
+    assert_false(passes(&operands, &clipped)); /* still compared with the expected values */
     assert_true(passes(&operands, &op));
     ocl_checker_close(&operands);
 }
 
-/* One wrong element anywhere, where no sample is: the other candidates show it. */
+/* One wrong element that is not a sample is detected by comparison with the other candidates. */
 static void notices_one_wrong_element(void **state) {
     (void)state;
     const p2p_op op = parse(shapes[1]);
@@ -277,7 +278,7 @@ static void notices_one_wrong_element(void **state) {
     ocl_checker_close(&operands);
 }
 
-/* ---- What is kept -------------------------------------------------------------------------------------- */
+/* ---- Stored choices -------------------------------------------------------------------------------- */
 
 static void choose(const p2p_op *op, p2p_tune mode, p2p_choice *choice) {
     memset(choice, 0, sizeof *choice);
@@ -310,7 +311,7 @@ static void keeps_what_it_measured(void **state) {
     choose(&op, P2P_TUNE_STORED, &choice);
     assert_string_equal(choice.name, fast);
     assert_true(choice.seconds == 0.25 && choice.default_seconds == 0.5);
-    choose(&other, P2P_TUNE_STORED, &choice); /* nothing kept, nothing measured */
+    choose(&other, P2P_TUNE_STORED, &choice); /* nothing stored, nothing measured */
     assert_string_equal(choice.name, "");
     assert_true(choice.seconds == 0);
     assert_int_equal(clock_readings, 0);
@@ -362,7 +363,7 @@ static void what_does_not_fit_is_not_measured(void **state) {
     assert_int_equal(warnings, 0);
 }
 
-/* One that was right when it was measured, and isn't now. */
+/* A way that was correct when it was measured, and is not any more. */
 static void tests_what_is_kept(void **state) {
     (void)state;
     const p2p_op op = parse(shapes[2]);
@@ -399,7 +400,7 @@ static void another_driver_is_another_device(void **state) {
     device->info.driver[0] ^= 1;
 }
 
-/* Put any text in place of the device's file of choices. */
+/* Replaces the device's file of choices by any text. */
 static void forge(const char *text, size_t size) {
     ocl_cache_key *key = ocl_cache_key_make(device, "p2p tune 1", "choices");
     assert_non_null(key);
@@ -445,7 +446,7 @@ static void survives_any_file(void **state) {
     choose(&op, P2P_TUNE_STORED, &choice);
     assert_string_equal(choice.name, "");
     snprintf(text, sizeof text, "garbage\n\n\t\t\ndirect\t1\t2\t%s",
-             descriptor); /* one line among them is whole */
+             descriptor); /* one line of them is intact */
     forge(text, strlen(text));
     reopen();
     choose(&op, P2P_TUNE_STORED, &choice);
@@ -453,7 +454,7 @@ static void survives_any_file(void **state) {
     assert_int_equal(clock_readings, 0);
 }
 
-/* ---- What a choice reaches ----------------------------------------------------------------------------- */
+/* ---- Scope of a choice ----------------------------------------------------------------------------- */
 
 static void expect_kernel(const char *text, const char *kernel) {
     const p2p_op op = parse(text);
@@ -464,7 +465,8 @@ static void expect_kernel(const char *text, const char *kernel) {
 
 #define GEOMETRY "stride=2 pad_top=1 pad_left=1 pad_bottom=1 pad_right=1"
 
-/* Every fused form, and an image alone in a batch of any size, but not another batch. */
+/* A choice applies to every fused form, and to an image alone in a batch of any size, but not to another
+ * batch. */
 static void reaches_all_forms_of_a_convolution(void **state) {
     (void)state;
     if (!device->target.cpu) TEST_SKIP("the names below are register tiles of a CPU");
@@ -492,7 +494,7 @@ static void reaches_all_forms_of_a_convolution(void **state) {
     MESSAGE_HAS("no such way");
 }
 
-/* With a family asked for by name there are its variants to choose from, and no other family. */
+/* With a family named there are only its variants to choose from, and no other family. */
 static void stays_within_the_family_asked_for(void **state) {
     (void)state;
     const p2p_op op = parse(shapes[0]);
@@ -516,7 +518,7 @@ static bool lists(const char *text, bool cpu, ocl_conv_family family) {
     return found;
 }
 
-/* Where rounding errors in place of zeros would mislead Adam, speed is no argument. */
+/* Rounding errors in place of zeros would mislead Adam, so Winograd is excluded even where it is faster. */
 static void winograd_stays_off_small_maps(void **state) {
     (void)state;
     const char *large =
@@ -527,7 +529,7 @@ static void winograd_stays_off_small_maps(void **state) {
     assert_false(lists(small, true, OCL_CONV_WINOGRAD));
     assert_true(lists(large, false, OCL_CONV_GPU_WINOGRAD));
     assert_false(lists(small, false, OCL_CONV_GPU_WINOGRAD));
-    assert_false(lists(large, true, OCL_CONV_GEMM)); /* seconds of compiling for nothing */
+    assert_false(lists(large, true, OCL_CONV_GEMM)); /* it compiles for seconds and wins nothing */
     assert_true(lists(large, false, OCL_CONV_GEMM));
 }
 

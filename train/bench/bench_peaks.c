@@ -17,7 +17,10 @@
 
 enum { REPEATS = 3, PEAK_RUNS = 9, FILTER = 4, PAD = 1 };
 /* Seconds. A ladder ends before the first rung whose pass is expected to take longer. */
-static const double LONGEST_PASS = 0.4;
+static const double LONGEST_PASS = 0.1;
+/* FLOP/s. A device below this rate, such as the reference, transfers less, because its kernels copy slowly.
+ */
+static const double SLOW = 1e10;
 
 typedef struct {
     int64_t batch, channels, filters, side;
@@ -116,13 +119,15 @@ static p2p_status measure_rung(p2p_device *device, const rung *r, bool compute, 
     return status;
 }
 
-/* Seconds of one pass at the best rate so far; 0 before the first rung. Each of the layer's three
+/* Seconds of one pass at the best rates so far; 0 before the first rung. Each of the layer's three
  * convolutions has the same operation count. An update reads four arrays and writes three. */
 static double expected_pass(const rung *r, bool compute, const bench_peaks *peaks) {
     double weights = (double)(r->channels * r->filters * FILTER * FILTER);
     int64_t side = (r->side + 2 * PAD - FILTER) / r->stride + 1;
     double flops = 3 * 2 * weights * (double)(r->batch * side * side);
-    return compute ? bench_rate(flops, peaks->flops_per_s) : bench_rate(7 * weights * 4, peaks->bytes_per_s);
+    double computes = bench_rate(flops, peaks->flops_per_s);
+    double streams = compute ? 0 : bench_rate(7 * weights * 4, peaks->bytes_per_s);
+    return computes > streams ? computes : streams;
 }
 
 /* The largest rung that fits decides the result, so the ladder ends without an error at a rung that the
@@ -162,9 +167,10 @@ p2p_status bench_measure_peaks(p2p_device *device, bool bf16, bench_peaks *peaks
     P2P_TRY(measure_arithmetic(device, bf16, peaks));
     P2P_TRY(climb(device, streaming, sizeof streaming / sizeof streaming[0], false, peaks));
     bench_transfers transfers;
-    P2P_TRY(bench_measure_transfers(device, REPEATS, &transfers));
-    raise(&peaks->bytes_per_s, bench_rate(2.0 * BENCH_TRANSFER_BYTES, transfers.copy_s.least));
-    raise(&peaks->bytes_per_s, bench_rate(2.0 * BENCH_TRANSFER_BYTES, transfers.kernel_s.least));
+    const size_t bytes = peaks->fp32_flops_per_s < SLOW ? BENCH_TRANSFER_BYTES / 64 : BENCH_TRANSFER_BYTES;
+    P2P_TRY(bench_measure_transfers(device, bytes, REPEATS, &transfers));
+    raise(&peaks->bytes_per_s, bench_rate(2.0 * (double)bytes, transfers.copy_s.least));
+    raise(&peaks->bytes_per_s, bench_rate(2.0 * (double)bytes, transfers.kernel_s.least));
     return P2P_OK;
 }
 
@@ -183,14 +189,13 @@ static void summarise(const p2p_transfer_times *times, int count, double *values
     transfers->count = count;
 }
 
-p2p_status bench_measure_transfers(p2p_device *device, int count, bench_transfers *transfers) {
+p2p_status bench_measure_transfers(p2p_device *device, size_t bytes, int count, bench_transfers *transfers) {
     p2p_transfer_times *times = calloc((size_t)count, sizeof *times);
     double *values = calloc((size_t)count, sizeof *values);
     p2p_status status = P2P_OK;
     if (!times || !values)
         status = p2p_fail(P2P_OUT_OF_MEMORY, "no memory for the times of %d transfers", count);
-    if (status == P2P_OK)
-        status = p2p_device_time_transfers(device, BENCH_TRANSFER_BYTES, sys_clock, count, times);
+    if (status == P2P_OK) status = p2p_device_time_transfers(device, bytes, sys_clock, count, times);
     if (status == P2P_OK) summarise(times, count, values, transfers);
     free(times);
     free(values);

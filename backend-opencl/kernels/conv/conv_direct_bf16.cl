@@ -3,10 +3,10 @@
  *   dw[k, c, r, s] (+)=
  *       sum over n, i, j of dy[n, k, i, j] x[n, c, STRIDE*i - pad_top + r, STRIDE*j - pad_left + s]
  *
- * Products are of pairs of pixels. A pair is the pixels of two rows of dy that lie `pair_rows` = (dy_h + 1) / 2 apart,
- * or of x where these rows meet it; so one packed copy of x serves all taps, odd widths cost nothing, and an
- * odd height costs one row of zeros. The packed copies hold zeros around the image and in lanes that are no
- * channel, so the sums have no border cases:
+ * Products are of pairs of pixels. A pair of dy holds the pixels of two rows `pair_rows` = (dy_h + 1) / 2
+ * apart; a pair of x holds the pixels that these rows meet. So one packed copy of x serves all taps, odd
+ * widths cost nothing, and an odd height costs one row of zeros. The packed copies hold zeros around the
+ * image and in lanes that are not channels, so the sums have no border cases:
  *
  *   pixels     [image][block of x][row q][column][16]: rows q - pad_top and q - pad_top + STRIDE*pair_rows of x
  *   gradients  [image][group of VECS blocks of dy][row i][column][VECS][16]: rows i and i + pair_rows of dy
@@ -14,7 +14,7 @@
  * Compile-time: STRIDE, ROWS, VECS. ROWS divides 16. One work-item per work-group.
  */
 
-/* The two vectors of a pair, zeros where there is no pixel. */
+/* The two vectors of a pair; zeros outside the image. */
 static float16 load_pair(__global const float *plane, int h, int distance, int w, int height, int width, int lanes) {
     const bool inside = w >= 0 && w < width, upper = inside && h >= 0 && h < height;
     const bool lower = inside && h + distance >= 0 && h + distance < height;
@@ -36,7 +36,7 @@ KERNEL void conv_direct_bf16_pack_pixels(VIEWED(const float, x), int x_c, int x_
         vstore16(load_pair(plane, q - pad_top, distance, j - pad_left, x_h, x_w, lanes), j, to);
 }
 
-/* Likewise, a group of blocks of dy. Grid: (rows of pairs, groups, images). */
+/* Packs one row of pairs of one group of blocks of dy. Grid: (rows of pairs, groups, images). */
 KERNEL void conv_direct_bf16_pack_gradients(VIEWED(const float, dy), int dy_c, int dy_h, int dy_w,
                                             MEMORY(float, gradients)) {
     const long i = get_global_id(0), group = get_global_id(1), n = get_global_id(2);
@@ -51,9 +51,10 @@ KERNEL void conv_direct_bf16_pack_gradients(VIEWED(const float, dy), int dy_c, i
     }
 }
 
-/* A work-item owns all taps of one block of x by one group of dy's blocks, in a part of the images' rows of
- * pairs. It walks them in chunks of `rows` that fit the nearest caches, its sums lying in dw in between; see
- * conv_direct_filter.cl, whose conv_direct_add_parts adds the parts. Grid: (blocks of x, groups, parts). */
+/* A work-item computes all taps of one block of x by one group of dy's blocks, over a part of the images'
+ * rows of pairs. It processes them in chunks of `rows` that fit the nearest caches and keeps its sums in dw
+ * between chunks. As in conv_direct_filter.cl, conv_direct_add_parts adds the parts. Grid: (blocks of x,
+ * groups, parts). */
 KERNEL void conv_direct_bf16_filter(MEMORY(const float, pixels), int pixel_rows, int pixel_columns,
                                     MEMORY(const float, gradients), int pair_rows, int dy_w, int dy_blocks,
                                     MEMORY(float, dw), ulong part_size, int taps_h, int taps_w, int images, int rows,

@@ -3,28 +3,28 @@
  *   dw[k, c, r, s] (+)=
  *       sum over n, i, j of dy[n, k, i, j] x[n, c, STRIDE*i - pad_top + r, STRIDE*j - pad_left + s]
  *
- * A work-item owns all taps of one block of 16 input channels by VECS blocks of 16 output channels, in a part
- * of the images' rows. It walks its rows in chunks that fit the nearest cache; in a chunk, each tap and each
- * ROWS of the input channels is a register tile of ROWS x VECS sums over the pixels whose tap lies inside the
- * image, kept in dw between chunks. Where filters are too few to give work to all, `parts` > 1: each part
- * sums into scratch memory of its own and conv_direct_add_parts adds them in order. Sums run over n, i, j in order
- * within a part, so the bits depend on `parts` alone.
+ * A work-item computes all taps of one block of 16 input channels by VECS blocks of 16 output channels,
+ * over a part of the images' rows. It processes its rows in chunks that fit the nearest cache. In a chunk,
+ * each tap and each ROWS of the input channels form a register tile of ROWS x VECS sums over the pixels
+ * whose tap lies inside the image; the sums are kept in dw between chunks. If there are too few filters for
+ * all threads, `parts` > 1: each part sums into scratch memory of its own, and conv_direct_add_parts adds
+ * the parts in order. Sums run over n, i, j in order within a part, so the bits depend on `parts` alone.
  *
  * Grid: (blocks of input channels, groups of output channels, parts), one work-item per work-group.
  * Compile-time: STRIDE, ROWS, VECS. ROWS divides 16, or there is only one block of input channels.
  */
 
-/* Positions [first, end) whose tap at `offset` from STRIDE * position lies in [0, extent). */
+/* The positions of [first, end) whose tap at `offset` from STRIDE * position lies in [0, extent). */
 static int2 positions_inside(int first, int end, int offset, int extent) {
     const int low = offset < 0 ? (-offset + STRIDE - 1) / STRIDE : 0;
     const int high = extent - offset > 0 ? (extent - offset - 1) / STRIDE + 1 : 0;
     return (int2)(max(first, low), min(end, high));
 }
 
-/* Rows of x and dy of the next chunk, prefetched in slices, one for each row of each tile. */
+/* Rows of x and dy of the next chunk, prefetched in slices: one slice per row of each tile. */
 typedef struct {
     __global const float *x, *dy;
-    int x_lines, dy_lines; /* of a slice, a line being one vector of 16 */
+    int x_lines, dy_lines; /* per slice; a line is one vector of 16 */
 } next_rows;
 
 static next_rows rows_ahead(__global const float *x, __global const float *dy, int x_lines, int dy_lines,
@@ -40,7 +40,7 @@ static void ask_for_slice(next_rows *next, long dy_plane) {
     next->dy += next->dy_lines * 16;
 }
 
-/* Rows of the filters of `tap` that stand for no input channel. */
+/* Clears the rows of the filters of `tap` that belong to no input channel. */
 static void clear_rows(__global float *const *sums, int vecs, int tap, int channels) {
     for (int v = 0; v < vecs; v++)
         for (int c = channels; c < 16; c++) vstore16((float16)(0.0f), tap * 16 + c, sums[v]);
@@ -120,8 +120,9 @@ KERNEL void conv_direct_add_parts(MEMORY(const float, part), ulong part_size, in
 }
 
 #ifdef TAPS_W
-/* The same for FEW output channels or less: lanes run along the input channels. A work-item owns one block of
- * input channels and one row of taps, TAPS_W of them. Grid: (blocks of input channels, rows of taps). */
+/* The same for at most FEW output channels: lanes run along the input channels. A work-item computes one
+ * block of input channels and one row of taps, TAPS_W of them. Grid: (blocks of input channels, rows of
+ * taps). */
 KERNEL void conv_direct_filter_few(VIEWED(const float, x), int x_c, int x_h, int x_w, VIEWED(const float, dy),
                                    int dy_c, int dy_h, int dy_w, MEMORY(float, dw), int images, int pad_top,
                                    int pad_left, int accumulate) {

@@ -1,4 +1,4 @@
-/* Filters in the arrangements that conv_direct_tile reads, into scratch memory.
+/* Repacks filters into the layouts that conv_direct_tile reads, in scratch memory.
  *
  * `in` is the side that the convolution sums over, `out` the side that it produces; a block is 16 channels.
  */
@@ -13,8 +13,8 @@ KERNEL void conv_direct_repack_turn(MEMORY(const float, filter), MEMORY(float, t
     for (int tap = 0; tap < taps; tap++) TRANSPOSE(turned + tap * 256, filter + tap * 256)
 }
 
-/* [in block][tap][16 in][16 out] to [out][in block][tap][16 in], for less than 17 output channels.
- * Grid: (in blocks, output channels). */
+/* [in block][tap][16 in][16 out] to [out][in block][tap][16 in], for at most 16 output channels. Grid: (in
+ * blocks, output channels). */
 KERNEL void conv_direct_repack_dot(MEMORY(const float, filter), MEMORY(float, lanes), int taps) {
     const long i = get_global_id(0), k = get_global_id(1), in_blocks = get_global_size(0);
     filter += filter_start + i * taps * 256 + k;
@@ -22,10 +22,10 @@ KERNEL void conv_direct_repack_dot(MEMORY(const float, filter), MEMORY(float, la
     for (int l = 0; l < taps * 16; l++) lanes[l] = filter[l * 16];
 }
 
-/* To [out block][in block][a][b][16 in][16 lanes], where lane l of out block o stands for channel L % width
- * and phase L / width, L = 16*o + l, of the data gradient with `stride`; row a stands for tap
- * phase_row + stride*(rows-1-a), columns likewise, and is zero where there is no such tap. Element (channel,
- * in) of a tap of `filter` is at channel*channel_distance + in*in_distance. Grid: (in blocks, out blocks). */
+/* To [out block][in block][a][b][16 in][16 lanes]: lane l of out block o is channel L % width and phase L /
+ * width, L = 16*o + l, of the data gradient with `stride`. Row a is tap phase_row + stride*(rows-1-a),
+ * columns likewise; it is zero if there is no such tap. Element (channel, in) of a tap of `filter` is at
+ * channel*channel_distance + in*in_distance. Grid: (in blocks, out blocks). */
 KERNEL void conv_direct_repack_spread(MEMORY(const float, filter), MEMORY(float, spread), int taps_h, int taps_w,
                                       int rows, int columns, int stride, int channels, int width,
                                       int channel_distance, int in_distance) {

@@ -1,29 +1,30 @@
-/* Direct convolution on CPUs, forward and data gradient alike: register tiles over blocked channels.
+/* Direct convolution on CPUs, forward and data gradient: register tiles over blocked channels.
  *
  *   dst[n, k, STEP_OUT*i + ph, STEP_OUT*j + pw] =
  *       act(bias[k] + sum over c, a, b of filter[k, c, tap(ph, a), tap(pw, b)] src[n, c, h + a, w + b])
  *
- * Forward: one phase (STEP_OUT 1), h = STEP_IN*i - pad_top. Data gradient: the rows of dst with one remainder
- * ph modulo the stride meet the same taps, the r with (ph + pad_top - r) divisible by the stride, so each
- * phase is a convolution of its own over reversed taps (STEP_IN 1, STEP_OUT the stride, `flip` set). A phase
- * without taps gives act(bias).
+ * Forward: one phase (STEP_OUT 1), h = STEP_IN*i - pad_top. Data gradient: the rows of dst with one
+ * remainder ph modulo the stride meet the same taps, the r with (ph + pad_top - r) divisible by the stride,
+ * so each phase is a convolution of its own over reversed taps (STEP_IN 1, STEP_OUT the stride, `flip`
+ * set). A phase without taps gives act(bias).
  *
- * A work-item owns up to MAX_TILES tiles of TILE_N x TILE_H x TILE_W positions (i, j), `groups_each` groups
- * of VECS blocks of 16 output channels, and a range of phases. It walks the input channels in chunks of CHUNK
- * blocks: copies what its tiles see of a chunk into `patches`, zeros outside the image, so that there are no
- * border cases; then lets every tile use the chunk's filters while they are in the nearest cache. A tile's
- * sums are registers within a chunk and lie in `sums` in between. So filters come from memory once per
- * work-item. Every sum runs over channel block, tap, channel in this order, whatever the tile and the grid:
- * the bits don't depend on them.
+ * A work-item computes up to MAX_TILES tiles of TILE_N x TILE_H x TILE_W positions (i, j), `groups_each`
+ * groups of VECS blocks of 16 output channels, and a range of phases. It processes the input channels in
+ * chunks of CHUNK blocks. It copies the pixels under its tiles to `patches`, with zeros outside the image,
+ * so that there are no border cases; then every tile uses the chunk's filters while they are in the nearest
+ * cache. So filters are read from memory once per work-item. A tile's sums are registers within a chunk and
+ * are kept in `sums` between chunks. Every sum runs over channel block, tap, channel in this order for
+ * every tile and grid, so the bits do not depend on tile and grid.
  *
  * With BF16 the patches hold pairs of input channels, and so do the filters, which a work-item always packs
  * itself: `packed` has lanes along dst's channels, [chunk][VECS][TAPS][8 pairs of src][16 dst].
  *
  * Grid: (groups of tiles, groups of output channels, groups of phases), one work-item per work-group.
  * Compile-time: STEP_IN; STEP_OUT; REACH_H, REACH_W: rows and columns of src under one position, all phases
- * together; TILE_N, TILE_H, TILE_W; VECS; CHUNK; with TURN or BF16, TAPS: all the filter's. And at most one of
+ * together; TILE_N, TILE_H, TILE_W; VECS; CHUNK; with TURN or BF16, TAPS: the number of taps of the filter.
+ * And at most one of
  *   TURN    `filter` has its lanes along src's channels, blocks [src/16][dst/16][tap][16 dst][16 src], and is
- *           turned here;
+ *           transposed here;
  *   DOT     VECS single output channels: lanes run along src's channels and are added at the end; filter
  *           [dst][src/16][tap][16 src], as conv_direct_repack_dot makes it;
  *   SPREAD  the data gradient for few output channels: the lanes of the sums are (phase, channel), SPREAD
@@ -40,31 +41,31 @@
 #define PATCH     (TILE_N * PATCH_H * PATCH_W * PIXEL)
 #define TILE_SUMS (TILE * VECS * 16)
 
-/* Where the sums of a tile, group and phase begin. */
+/* Offset of the sums of a tile, group and phase. */
 #define SUMS_AT(my, t, g, p) (((t * (my)->groups + (g)) * (my)->phases + p) * TILE_SUMS)
 
-/* The vector of a patch where position p of the tile begins. */
+/* Index of the vector of a patch at which position p of the tile begins. */
 #define IN_PATCH(p)                                                                                          \
     (((p / (TILE_H * TILE_W)) * PATCH_H + (p / TILE_W % TILE_H) * STEP_IN) * PATCH_W + p % TILE_W * STEP_IN)
 
 #if defined(TURN) || defined(BF16)
-#define PACKED /* the filters that a work-item multiplies by are its own arrangement */
+#define PACKED /* the work-item multiplies by a repacked copy of its filters */
 #define FILTER_SPACE __private
 #else
 #define FILTER_SPACE __global
 #endif
 #ifdef DOT
-#define FILTER_BLOCK 16 /* filter elements of one tap of one channel block */
+#define FILTER_BLOCK 16 /* elements of one tap of one channel block of `filter` */
 #else
 #define FILTER_BLOCK 256
 #endif
 #ifdef BF16
-#define PACKED_BLOCK 128 /* the same in the form that is multiplied by, in words */
+#define PACKED_BLOCK 128 /* the same in the repacked copy, in words */
 #else
 #define PACKED_BLOCK FILTER_BLOCK
 #endif
 
-/* Vectors of output lanes, and what the k-th of them holds. */
+/* Vectors of output lanes, and the contents of the k-th of them. */
 #if defined(SPREAD)
 #define DST_STEP             SPREAD_STEP
 #define OUTPUT_BLOCKS(count) (count)
@@ -87,23 +88,23 @@ typedef struct {
     int h, w;    /* row and column of src at the patch's corner */
 } tile;
 
-/* What a work-item sums: the operands, the convolution, and its share. */
+/* The work of one work-item: the operands, the convolution, and its share of the grid. */
 typedef struct {
     __global const float *src, *filter;
     ulong src_image; /* floats from one image to the next */
     int images, src_c, src_h, src_w, src_blocks, filter_blocks;
     int taps_h, taps_w, taps, flip, pad_top, pad_left;
-    int tap_row, tap_column; /* from the number of one tap of a phase to that of the next */
+    int tap_row, tap_column; /* from the index of one tap of a phase to that of the next */
     int tiles, group, groups, phase, phases;
 } share;
 
-/* ---- Geometry ----------------------------------------------------------------------------------------- */
+/* ---- Geometry -------------------------------------------------------------------------------------- */
 
 /* One direction of a phase. */
 typedef struct {
     int taps;
     int first; /* the tap that meets the first row */
-    int from;  /* the first row, counted from the patch's first */
+    int from;  /* the first row, relative to the patch's first */
 } axis;
 
 /* The row of src at the corner of the patch of position 0. */
@@ -128,7 +129,8 @@ static axis columns_of(const share *my, int p) {
     return phase_axis((my->phase + p) % STEP_OUT, my->taps_w, my->pad_left, my->flip);
 }
 
-/* Taps [first, end) of an axis that touch the image somewhere in a tile whose patch begins at row `h`. */
+/* The taps [first, end) of an axis that meet the image for some position of a tile whose patch begins at
+ * row `h`. */
 static int2 inside(axis x, int h, int tile_extent, int src_extent) {
     return (int2)(max(0, -(h + x.from + (tile_extent - 1) * STEP_IN)), min(x.taps, src_extent - h - x.from));
 }
@@ -143,7 +145,7 @@ static tile tile_at(const share *my, int number, int tiles_h, int tiles_w) {
     return t;
 }
 
-/* ---- Patches ------------------------------------------------------------------------------------------ */
+/* ---- Patches --------------------------------------------------------------------------------------- */
 
 #ifdef BF16
 #define STORE_PIXEL(v, j, to) vstore8(pair_halves(real_lanes(v, lanes)), j, to)
@@ -153,8 +155,8 @@ static tile tile_at(const share *my, int number, int tiles_h, int tiles_w) {
 #define NO_PIXEL(j, to)       vstore16((float16)(0.0f), j, to)
 #endif
 
-/* Copies one channel block of a tile's surroundings, and prefetches what lies `ahead` further on. A pair may
- * hold one of the `lanes` that are channels and one that is none. */
+/* Copies the pixels of one channel block under a tile to its patch, and prefetches those at distance
+ * `ahead`. A bf16 pair may consist of one channel and one lane that is not a channel. */
 static void fill_patch(float *patch, const share *my, const tile t, __global const float *plane, int lanes,
                        long ahead) {
     const int j0 = clamp(-t.w, 0, PATCH_W), j1 = clamp(my->src_w - t.w, j0, PATCH_W);
@@ -184,10 +186,10 @@ static void fill_patches(float *patches, const share *my, const tile *at, int bl
                        min(16, my->src_c - (block + b) * 16), ahead);
 }
 
-/* ---- Filters ------------------------------------------------------------------------------------------ */
+/* ---- Filters --------------------------------------------------------------------------------------- */
 
-/* The filters that a work-item uses next, relative to those that it uses now: the distances between
- * their blocks of input channels, and between their vectors. */
+/* The filters that a work-item uses next, for prefetching: the start, and the distances between their
+ * blocks of input channels and between their vectors. */
 typedef struct {
     __global const float *at;
     long block_distance, vec_distance;
@@ -208,7 +210,7 @@ static next_filters filters_at(const share *my, int block, int k) {
 }
 
 #ifdef PACKED
-/* Marks the taps that touch the image in any of the tiles. */
+/* Marks the taps that meet the image in any of the tiles. */
 static void find_used(bool *used, const share *my, const tile *at) {
     for (int tap = 0; tap < TAPS; tap++) used[tap] = false;
     for (int p = 0; p < my->phases; p++) {
@@ -234,7 +236,8 @@ static void find_used(bool *used, const share *my, const tile *at) {
         vstore16(pair_lanes(vload16(2 * i, from), vload16(2 * i + 1, from)), i, to);
 #endif
 
-/* The same filters as they are multiplied by: [chunk][VECS][TAPS][16 src][16 dst], or 8 pairs of src. */
+/* Repacks the used filters of a chunk for multiplication: [chunk][VECS][TAPS][16 src][16 dst], or 8 pairs
+ * of src. */
 static void pack_filters(float *packed, const share *my, int block, int k, const bool *used) {
     for (int b = 0; b < min(CHUNK, my->src_blocks - block); b++)
         for (int v = 0; v < VECS; v++) {
@@ -247,9 +250,9 @@ static void pack_filters(float *packed, const share *my, int block, int k, const
 }
 #endif
 
-/* ---- Sums --------------------------------------------------------------------------------------------- */
+/* ---- Sums ------------------------------------------------------------------------------------------ */
 
-/* Words of input channels of a block, of which `channels` are real; and what one of them adds. */
+/* Words per block of which `channels` are real, and the accumulation of one word. */
 #ifdef BF16
 #define WORDS(channels)     ((channels + 1) / 2)
 #define ADD_WORD(sum, x, w) ADD_PAIRS(sum, x, w)
@@ -258,7 +261,7 @@ static void pack_filters(float *packed, const share *my, int block, int k, const
 #define ADD_WORD(sum, x, w) sum = x * w + sum;
 #endif
 
-/* Word `c` of the taps at `f` for all positions of a tile that begins at `x`. */
+/* Accumulates word `c` of the taps at `f` for all positions of a tile that begins at `x`. */
 #define ADD_CHANNEL                                                                                          \
     {                                                                                                        \
         float16 w[VECS];                                                                                     \
@@ -269,7 +272,7 @@ static void pack_filters(float *packed, const share *my, int block, int k, const
         }                                                                                                    \
     }
 
-/* Sixteen input channels at once, of which `lanes` are real. */
+/* Accumulates 16 input channels at once, of which `lanes` are real. */
 #define ADD_LANES(lanes)                                                                                     \
     {                                                                                                        \
         float16 w[VECS];                                                                                     \
@@ -280,9 +283,9 @@ static void pack_filters(float *packed, const share *my, int block, int k, const
         }                                                                                                    \
     }
 
-/* Adds one chunk of one phase, `taps` rows and columns, to the sums of tile `t`. `patch` and `filter[v]` are
- * at the phase's first row, column and tap; `block_distance` is that of channel blocks in `filter`. Prefetches the
- * next filters of those taps whose turn is this tile's. */
+/* Adds one chunk of one phase, `taps` rows and columns, to the sums of tile `t`. `patch` and `filter[v]`
+ * point to the phase's first row, column and tap; `block_distance` is the distance of channel blocks in
+ * `filter`. The tiles take turns in prefetching the next filters, one tap each. */
 static void add_taps(float *sums, bool fresh, const share *my, const float *patch,
                      FILTER_SPACE const float *const *filter, int block_distance, int channels, int2 taps,
                      next_filters next, int t) {
@@ -316,8 +319,8 @@ static void add_taps(float *sums, bool fresh, const share *my, const float *patc
     UNROLL for (int i = 0; i < TILE * VECS; i++) vstore16(sum[i], i, sums);
 }
 
-/* Adds the chunk that begins at `block` to the sums of group `g` of all tiles. Phase by phase, as the filters
- * of one fit the nearest cache. */
+/* Adds the chunk that begins at `block` to the sums of group `g` of all tiles. Phases are the outer loop,
+ * so that the filters of one phase stay in the nearest cache. */
 static void add_chunk(float *sums, const share *my, const tile *at, const float *patches,
                       FILTER_SPACE const float *const *filter, int block_distance, next_filters next,
                       int block, int g) {
@@ -339,7 +342,7 @@ static void add_chunk(float *sums, const share *my, const tile *at, const float 
     }
 }
 
-/* Walks the input channels: the sums of all tiles, groups and phases of this work-item. */
+/* Computes the sums of all tiles, groups and phases of this work-item over all input channels. */
 static void sum_all(float *sums, const share *my, const tile *at) {
     float patches[MAX_TILES * CHUNK * PATCH];
 #ifdef PACKED
@@ -369,7 +372,7 @@ static void sum_all(float *sums, const share *my, const tile *at) {
     }
 }
 
-/* ---- Results ----------------------------------------------------------------------------------------- */
+/* ---- Results --------------------------------------------------------------------------------------- */
 
 /* The result of a position from its sums, before bias and activation. */
 static float16 result(const float *sum) {
@@ -388,14 +391,14 @@ static float16 result(const float *sum) {
 #endif
 }
 
-/* Where a tile's results go: its images and first pixel, and one block of channels. */
+/* Destination of a tile's results: its images and first pixel, and one block of channels. */
 typedef struct {
     __global float *plane; /* of the block, in the tile's first image */
     ulong image;
     int images, first_h, first_w, height, width, lanes, accumulate;
 } target;
 
-/* The result of position `p` of the tile, `down` and `right` pixels further on. */
+/* Stores the result of position `p` of the tile, shifted by `down` and `right` pixels. */
 static void store_pixel(const target to, int p, int down, int right, float16 z) {
     const int n = p / (TILE_H * TILE_W);
     const int h = to.first_h + p / TILE_W % TILE_H * DST_STEP + down;
@@ -404,8 +407,8 @@ static void store_pixel(const target to, int p, int down, int right, float16 z) 
         put_lanes(z, to.plane + n * to.image + ((long)h * to.width + w) * 16, to.lanes, to.accumulate);
 }
 
-/* Finishes one vector of sums of each position: of output channels, or, in the form SPREAD, of several phases
- * from `phase` on. */
+/* Applies bias and activation to one vector of sums of each position and stores it. The vector holds output
+ * channels or, with SPREAD, several phases from `phase` on. */
 static void store_tile(const target to, const float *sum, float16 bias, int phase, int act, float slope) {
     for (int p = 0; p < TILE; p++, sum += VECS * 16) {
         const float16 z = act_value(act, slope, result(sum) + bias);

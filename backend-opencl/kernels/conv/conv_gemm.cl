@@ -1,7 +1,7 @@
-/* Convolutions as matrix products: from activations to rows of pixels, and back.
+/* Convolutions as matrix products: im2col and col2im.
  *
- * A row belongs to one output position of the forward convolution and holds [tap][channel], or, with one tap,
- * the channels of one pixel. `first_image` is where the images of this pass start.
+ * A row belongs to one output position of the forward convolution and holds [tap][channel] or, with one
+ * tap, the channels of one pixel. `first_image` is the first image of the pass.
  */
 
 #define GEOMETRY                                                                                             \
@@ -10,8 +10,8 @@
 
 #define PLANE_OF_PASS(name) (name + name##_start + name##_at + (first_image + IMAGE) * name##_image)
 
-/* rows[image][position][tap][channel] = x at the tap, 0 outside. A work-item (i, b, n) takes `chunk` output
- * positions, block b / taps of tap b % taps, image n. `channels` are x's. */
+/* rows[image][position][tap][channel] = x at the tap, 0 outside. Work-item (i, b, n) handles `chunk` output
+ * positions, tap b % taps of block b / taps, image n. `channels` are x's. */
 KERNEL void im2col(VIEWED(const STORED, x), MEMORY(float, rows), GEOMETRY, const int channels,
                    const int chunk) {
     const int taps = taps_h * taps_w, tap = BLOCK % taps, block = BLOCK / taps;
@@ -30,8 +30,8 @@ KERNEL void im2col(VIEWED(const STORED, x), MEMORY(float, rows), GEOMETRY, const
 }
 
 /* y (+)= act(bias + the sum of rows[.][.][tap][channel] over the taps that reach y's position): the reverse
- * of im2col, gathered, so that the order of the sum is fixed. `channels` are y's, in_h x in_w its positions.
- */
+ * of im2col, as a gather, so that the order of the sum is fixed. `channels` are y's, in_h x in_w its
+ * positions. */
 KERNEL void col2im(MEMORY(const float, rows), VIEWED(STORED, y), GEOMETRY, const int channels,
                    const int chunk, MEMORY(const float, bias), const int bias_flags, const int accumulate,
                    const int act, const float slope) {

@@ -1,23 +1,25 @@
 /* Forward convolutions and data gradients for GPUs: implicit matrix products on tiles in local memory.
  *
- * y (+)= act(bias + sum over taps and input channels). Rows of the product are output positions, columns output
- * channels, and a step of the sum 16 input channels at one tap, or, with WALKED 4 or 8 (as many input channels, and
- * the 16 lanes of their block mostly empty), those of 4 or 2 taps. Tap indices run with the input's position
- * forward, and against it with TRANSPOSED (the data gradient), where outputs whose positions leave the same
- * remainder by the stride are a phase: they share their taps, every stride-th one, and together the phases cover
- * every output once. Taps that reach the input from no position of the phase are left out.
+ * y (+)= act(bias + sum over taps and input channels). Rows of the product are output positions, columns
+ * are output channels. A step of the sum covers 16 input channels at one tap or, with WALKED 4 or 8 (an
+ * upper bound of the input channels, when most of the 16 lanes of their block are empty), those of 4 or 2
+ * taps. Tap indices increase with the input's position forward, and against it with TRANSPOSED (the data
+ * gradient), where a phase consists of the outputs whose positions have the same remainder modulo the
+ * stride: they share their taps, every stride-th one, and together the phases cover every output once. Taps
+ * that meet only padding in all positions of a phase are omitted.
  *
- * Group (tile of rows, tile of columns, phase and part). With PARTS the sum is cut into `parts` of equal numbers of
- * steps, whose results go to scratch memory, [part][image][block][position][16], for conv_gpu_sums.cl to add.
- * w: ckrs, blocks of 16 x 16, [block of k][block of c][tap][c][k]; forward sums over c, TRANSPOSED over k.
+ * Group (tile of rows, tile of columns, phase and part). With PARTS the steps of the sum are divided into
+ * `parts` nearly equal parts, whose results go to scratch memory, [part][image][block][position][16], to be
+ * added by conv_gpu_sums.cl. w: ckrs, blocks of 16 x 16, [block of k][block of c][tap][c][k]; forward sums
+ * over c, TRANSPOSED over k.
  */
 
 #define TURNED_A     true
 #define TAPS_OF_STEP (16 / WALKED)
 #define WIDTH        (TILE_N < 16 ? TILE_N : 16) /* columns of the tile in one block of the filter */
 
-/* Vector `e` of the filter's part of a step: four columns at one depth, or, where the filter lies the other way,
- * four depths of one column; neighbours are neighbours in memory. */
+/* Vector `e` of the filter in a step: four columns at one depth or, if the filter is stored the other way,
+ * four depths of one column. Neighbouring vectors are neighbours in memory. */
 #ifdef TRANSPOSED
 #define PUT_W    put_column
 #define TURNED_B true
@@ -38,15 +40,16 @@ static inline int column_of(int e) {
 }
 #endif
 
-/* Lanes of a block that are no channels may hold NaN; without EMPTY_LANES there are none. */
+/* Lanes of a block that are not channels may hold NaN. Without EMPTY_LANES there are none. */
 #ifdef EMPTY_LANES
 #define REAL_LANES(v, lanes) first_lanes(v, lanes)
 #else
 #define REAL_LANES(v, lanes) (v)
 #endif
 
-/* Global memory to registers: the step at hand, which is then the next one. Pointers stay; what a step adds to them
- * is the same for the whole group, or, where a step has several taps, for all vectors of a tap. */
+/* Loads the current step's factors from global memory to registers and advances to the next step. Pointers
+ * are constant; the offset that a step adds is the same for the whole group or, if a step has several taps,
+ * for all vectors of a tap. */
 #if WALKED == 16
 #define FETCH                                                                                                \
     {                                                                                                        \
@@ -86,7 +89,7 @@ static inline int column_of(int e) {
     }
 #endif
 
-/* Registers to local memory. */
+/* Stores the registers to local memory. */
 #define STASH(a, b)                                                                                          \
     {                                                                                                        \
         for (int j = 0; j < A_LOADS; j++) {                                                                  \
@@ -112,12 +115,13 @@ TILED void conv_gpu_data_tile(VIEWED(const STORED, x), MEMORY(const float, w), M
 #if WALKED == 16
     DROP_TAPS
 #elif defined(COUNT_S)
-    count_s = COUNT_S; /* a constant: quick to divide by */
+    count_s = COUNT_S; /* a constant, so that divisions by it are cheap */
 #endif
     const long plane = max((long)rows_h * rows_w, 1L), rows = images * (long)rows_h * rows_w;
 
-    /* Where this work-item reads, less what depends on the step, and the positions that decide what is inside. Columns
-     * beyond the last block read the first instead, and are not stored. */
+    /* Addresses at which this work-item reads, without the step's offset, and the positions that decide
+     * whether a tap is inside the image. Columns beyond the last block read the first block instead, and
+     * are not stored. */
     __global const STORED *from_row[A_LOADS];
     __global const float *from_column[B_LOADS];
     int row_h[A_LOADS], row_w[A_LOADS];
@@ -147,7 +151,8 @@ TILED void conv_gpu_data_tile(VIEWED(const STORED, x), MEMORY(const float, w), M
     const long steps = first_m < rows ? (in_blocks * (long)taps_of_phase + TAPS_OF_STEP - 1) / TAPS_OF_STEP : 0;
     const long first_step = part_of(steps, part, parts), end_step = part_of(steps, part + 1, parts);
 #if WALKED == 16
-    /* Steps go through the taps of a row, its rows, then the blocks. Offsets within an image and a filter are ints. */
+    /* Steps iterate over the taps of a row, the rows, then the blocks. Offsets within an image and a filter
+     * are ints. */
 #ifdef TRANSPOSED
     const int block_taps = out_blocks * (int)taps;
 #else

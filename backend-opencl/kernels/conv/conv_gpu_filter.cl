@@ -1,12 +1,14 @@
 /* Filter gradients for GPUs, as matrix products on tiles in local memory.
  *
- * dw[k][c][tap] (+)= sum over images and output positions of dy[k] x[c] at the tap. Rows of the product are (block
- * of c, tap, c), as a filter's blocks are stored, so that a tile covers several taps of a block, shares its part of
- * dy among them, and is written as whole vectors; columns are channels k. With WALKED 4 or 8 (as many channels c) the
- * other rows of a block are left out. A step of the sum is 16 output positions. Padding lanes of dw become zero.
+ * dw[k][c][tap] (+)= sum over images and output positions of dy[k] x[c] at the tap. Rows of the product are
+ * (block of c, tap, c), the storage order of a filter's blocks, so that a tile covers several taps of a
+ * block, shares its part of dy among them, and is written as whole vectors; columns are channels k. With
+ * WALKED 4 or 8 (an upper bound of the channels c) the other rows of a block are omitted. A step of the sum
+ * is 16 output positions. Padding lanes of dw become zero.
  *
- * Group (tile of rows, tile of columns, part). With PARTS the positions are cut into `parts`, whose results go to
- * scratch memory, each stored as dw is, for conv_gpu_sums.cl to add. `in` is x, `out` is dy.
+ * Group (tile of rows, tile of columns, part). With PARTS the positions are divided into `parts`, whose
+ * results go to scratch memory, each stored like dw, to be added by conv_gpu_sums.cl. `in` is x, `out` is
+ * dy.
  */
 
 #define TURNED_A false
@@ -15,20 +17,21 @@
 #define A_QUADS (TILE_M / 4) /* of a pixel */
 #define B_QUADS (TILE_N / 4)
 
-/* Pixels of a work-item's vectors within a step. */
+/* Pixel (and column) of a work-item's vector j within a step. */
 #define A_PIXEL(j) (item / A_QUADS + (j) * (GROUP / A_QUADS))
 #define B_PIXEL(j) ((item + (j) * GROUP) / B_QUADS)
 #define B_COLUMN(j) ((item + (j) * GROUP) % B_QUADS * 4)
 
-/* Lanes of a block that are no channels may hold NaN; without EMPTY_LANES there are none. */
+/* Lanes of a block that are not channels may hold NaN. Without EMPTY_LANES there are none. */
 #ifdef EMPTY_LANES
 #define REAL_LANES(v, lanes) first_lanes(v, lanes)
 #else
 #define REAL_LANES(v, lanes) (v)
 #endif
 
-/* Global memory to registers: the step at hand, which is then the next one. Pointers and positions go on by 16 pixels,
- * without a multiplication: over the ends of a row and of an image by what those are apart. */
+/* Loads the current step's factors from global memory to registers and advances to the next step. Pointers
+ * and positions advance by 16 pixels without multiplications: a correction is added at the end of a row and
+ * of an image. */
 #define FETCH                                                                                                \
     {                                                                                                        \
         for (int j = 0; j < A_LOADS; j++) {                                                                  \
@@ -65,7 +68,7 @@
         }                                                                                                    \
     }
 
-/* Where row m of the product lies: block of c, tap, channel within the block. */
+/* Coordinates of row m of the product: block of c, tap, channel within the block. */
 typedef struct {
     long block;
     int tap, lane;
@@ -89,15 +92,15 @@ TILED void conv_gpu_filter_tile(VIEWED(const STORED, x), VIEWED(const STORED, dy
     const long steps = first_n < out_channels ? (images * out_plane + DEPTH - 1) / DEPTH : 0;
     const long first_step = part_of(steps, part, parts), end_step = part_of(steps, part + 1, parts);
 
-    /* The rows that a work-item reads stay the same, as GROUP is a multiple of A_QUADS. Rows and columns beyond the
-     * last block read the first instead, and are not stored. */
+    /* A work-item always reads the same rows, because GROUP is a multiple of A_QUADS. Rows and columns
+     * beyond the last block read the first block instead, and are not stored. */
     const long read_row = first_m + item % A_QUADS * 4 < rows ? first_m + item % A_QUADS * 4 : 0;
     const filter_row read = row_of(read_row, taps);
     const int tap_h = read.tap / taps_w - pad_top, tap_w = read.tap % taps_w - pad_left;
     const int row_lanes = in_channels - (int)read.block * 16 - read.lane;
     const int end_h = out_h * stride + tap_h, end_w = out_w * stride + tap_w;
 
-    /* 16 pixels on: so many images, rows and columns, each at most one more. */
+    /* An advance by 16 pixels in images, rows and columns; each may carry once into the next. */
     const int in_step = (int)(DEPTH % out_plane), images_on = (int)(DEPTH / out_plane);
     const int step_h = in_step / out_w * stride, step_w = in_step % out_w * stride, step_at = in_step;
     const int step_x = images_on * (int)x_image + (step_h * in_w + step_w) * 16;

@@ -1,10 +1,11 @@
-/* Convolutions for GPUs by sub-groups of 16 work-items instead of local memory: for Intel's, where work-items
- * multiply with a neighbour's register as with their own, and local memory is slow.
+/* Convolutions for GPUs by sub-groups of 16 work-items, without local memory: for Intel's GPUs, on which
+ * operands from another work-item's registers are as cheap as a work-item's own, and local memory is slow.
  *
- * The 16 lanes of a sub-group are the 16 channels of a block of results; each work-item has ROWS results of each of
- * BLOCKS blocks. A step of the sum reads one vector of 16 per row and per block, whole, and multiplies by way of
- * broadcasts. SUBGROUPS of them make a group, each on rows of its own; there is no barrier and no local memory. The
- * terms of every sum are added in the order in which conv_gpu_data.cl and conv_gpu_filter.cl add them: equal bits.
+ * The 16 lanes of a sub-group are the 16 channels of a block of results; each work-item has ROWS results of
+ * each of BLOCKS blocks. A step of the sum reads one vector of 16 per row and per block, and multiplies
+ * with broadcasts. A group consists of SUBGROUPS sub-groups with different rows; there is no barrier and no
+ * local memory. The terms of every sum are added in the same order as in conv_gpu_data.cl and
+ * conv_gpu_filter.cl, so the bits are equal.
  */
 
 #pragma OPENCL EXTENSION cl_intel_subgroups : enable
@@ -14,7 +15,7 @@
     __kernel __attribute__((intel_reqd_sub_group_size(16)))                                                  \
     __attribute__((reqd_work_group_size(16 * SUBGROUPS, 1, 1)))
 
-/* Lane i has from[i]. */
+/* Lane i gets from[i]. */
 static inline float lane_of(__global const float *from) {
     return as_float(intel_sub_group_block_read((__global const uint *)from));
 }
@@ -31,11 +32,11 @@ static inline float stored_lane_of(__global const STORED *from) {
 #define MULTIPLY_LANE(acc, x, lane, w)                                                                       \
     for (int i = 0; i < ROWS; i++) acc[i] = sub_group_broadcast(x[i], lane) * (w) + acc[i];
 
-/* ---- Forward, and the gradient of the data -------------------------------------------------------------- */
+/* ---- Forward, and the gradient of the data --------------------------------------------------------- */
 
 #ifndef GRADIENT
-/* As conv_gpu_data_tile in conv_gpu_data.cl, with all 16 lanes of the input's blocks walked. Group (SUBGROUPS * ROWS
- * rows, BLOCKS blocks of output channels, phase and part). */
+/* Like conv_gpu_data_tile in conv_gpu_data.cl, with all 16 lanes of the input's blocks. Group (SUBGROUPS *
+ * ROWS rows, BLOCKS blocks of output channels, phase and part). */
 SUBGROUP_KERNEL void conv_gpu_data_subgroup(VIEWED(const STORED, x), MEMORY(const float, w),
                                             MEMORY(const float, bias), const int bias_flags, VIEWED(RESULT, y),
                                             const int accumulate, const int act, const float slope, const int parts,
@@ -118,11 +119,11 @@ SUBGROUP_KERNEL void conv_gpu_data_subgroup(VIEWED(const STORED, x), MEMORY(cons
 }
 #endif
 
-/* ---- The gradient of the filter ------------------------------------------------------------------------- */
+/* ---- The gradient of the filter -------------------------------------------------------------------- */
 
 #ifdef GRADIENT
-/* As conv_gpu_filter_tile in conv_gpu_filter.cl, with ROWS the 16 channels c of one block at one tap. Group (SUBGROUPS
- * pairs of block and tap, BLOCKS blocks of channels k, part). */
+/* Like conv_gpu_filter_tile in conv_gpu_filter.cl, with the 16 channels c of one block at one tap as the
+ * rows of a sub-group. Group (SUBGROUPS pairs of block and tap, BLOCKS blocks of channels k, part). */
 SUBGROUP_KERNEL void conv_gpu_filter_subgroup(VIEWED(const STORED, x), VIEWED(const STORED, dy), MEMORY(float, dw),
                                               const int accumulate, const int parts, const ulong part_size,
                                               GEOMETRY) {
@@ -132,7 +133,7 @@ SUBGROUP_KERNEL void conv_gpu_filter_subgroup(VIEWED(const STORED, x), VIEWED(co
     const long pair = (long)GROUP_INDEX(0) * SUBGROUPS + get_sub_group_id(), block = pair / taps;
     const int tap_h = (int)(pair % taps) / taps_w - pad_top, tap_w = (int)(pair % taps) % taps_w - pad_left;
     const long in_plane = (long)in_h * in_w, out_plane = (long)out_h * out_w;
-    const long steps = (images * out_plane + 15) / 16; /* cut where the tiles cut */
+    const long steps = (images * out_plane + 15) / 16; /* divided into parts as in conv_gpu_filter.cl */
     const long begin = part_of(steps, part, parts) * 16;
     const long end = block < in_blocks ? min(part_of(steps, part + 1, parts) * 16, images * out_plane) : begin;
     const bool is_c = block * 16 + lane < in_channels;

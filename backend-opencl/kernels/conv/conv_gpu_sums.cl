@@ -1,7 +1,6 @@
-/* The second pass of convolutions whose sums were cut into parts: adds the parts in order.
- *
- * What stands in the first pass where there are no parts happens here: bias, activation, accumulation. A work-item
- * takes 4 results, neighbours are neighbours in memory.
+/* The second pass of convolutions whose sums are divided into parts: adds the parts in order, then applies
+ * bias, activation and accumulation, which the first pass applies if there are no parts. A work-item
+ * computes 4 results; neighbouring work-items have neighbouring results.
  */
 
 static inline float4 sum_of_parts(__global const float *from, int parts, ulong part_size) {
@@ -10,8 +9,8 @@ static inline float4 sum_of_parts(__global const float *from, int parts, ulong p
     return sum;
 }
 
-/* y (+)= act(bias + sum of parts). Work-item (4 channels of a position, block, image). parts: [part][image][block]
- * [position][16]. */
+/* y (+)= act(bias + sum of parts). Work-item (4 channels of a position, block, image). parts:
+ * [part][image][block] [position][16]. */
 KERNEL void conv_gpu_sum_data(MEMORY(const float, sums), const int parts, const ulong part_size,
                               MEMORY(const float, bias), const int bias_flags, VIEWED(STORED, y),
                               const int accumulate, const int act, const float slope, const int positions,
@@ -25,7 +24,7 @@ KERNEL void conv_gpu_sum_data(MEMORY(const float, sums), const int parts, const 
                 y + y_start + y_at + IMAGE * y_image + BLOCK * positions * 16 + e * 4, out_channels - c, accumulate);
 }
 
-/* dw (+)= sum of parts, each stored as dw is, `part_size` floats. */
+/* dw (+)= sum of parts, each stored like dw, `part_size` floats. */
 KERNEL void conv_gpu_sum_filter(MEMORY(const float, sums), const int parts, const ulong part_size, MEMORY(float, dw),
                                 const int accumulate) {
     const ulong e = get_global_id(0) * 4;

@@ -1,19 +1,20 @@
-/* Convolutions of small maps with many channels for GPUs, where reading the filter takes the time, or, in a filter
- * gradient, writing it: each vector of the filter passes through registers once, neighbouring work-items taking
- * neighbouring vectors.
+/* Convolutions of small feature maps with many channels for GPUs, whose time is dominated by reading the
+ * filter or, in a filter gradient, by writing it: each vector of the filter passes through registers once,
+ * and neighbouring work-items handle neighbouring vectors.
  */
 
-#define THIN_ITEMS 64 /* a block of a filter, 16 x 16, is a vector of 4 for each */
+#define THIN_ITEMS 64 /* a vector of 4 of a 16 x 16 filter block for each */
 
-/* ---- Forward, and the gradient of the data -------------------------------------------------------------- */
+/* ---- Forward, and the gradient of the data --------------------------------------------------------- */
 
-/* One part of y's sum: one tap (of a phase, as in conv_gpu.clh) of the input blocks [in_blocks * chunk / chunks,
- * in_blocks * (chunk + 1) / chunks), for POSITIONS outputs of one block. Parts go to scratch memory, for
- * conv_gpu_sums.cl to add in order: taps, and in each the chunks.
+/* One part of y's sum: one tap (of a phase, see conv_gpu.clh) of the input blocks [in_blocks * chunk /
+ * chunks, in_blocks * (chunk + 1) / chunks), for POSITIONS outputs of one block. Parts go to scratch
+ * memory, to be added in order by conv_gpu_sums.cl: by taps, then by chunks.
  *
- * Group (POSITIONS rows of the phase, block of output channels, phase and part). A work-item multiplies vectors of the
- * filter at its own place in their block: forward one input channel with 4 output channels, TRANSPOSED 4 with one.
- * What belongs to one output is then added through local memory, in order. No barrier in a loop. */
+ * Group (POSITIONS rows of the phase, block of output channels, phase and part). A work-item multiplies the
+ * vectors at a fixed place of the filter's blocks: forward one input channel with 4 output channels,
+ * TRANSPOSED 4 with one. The products of one output are then added through local memory, in order. No
+ * barrier is in a loop. */
 #ifndef GRADIENT
 __kernel __attribute__((reqd_work_group_size(THIN_ITEMS, 1, 1))) void conv_gpu_data_thin(
     VIEWED(const STORED, x), MEMORY(const float, w), MEMORY(float, sums), const ulong part_size,
@@ -28,7 +29,7 @@ __kernel __attribute__((reqd_work_group_size(THIN_ITEMS, 1, 1))) void conv_gpu_d
     const long first_row = (long)GROUP_INDEX(0) * POSITIONS;
     const int tap_of_phase = part / chunks, a = tap_of_phase / max(count_s, 1), b = tap_of_phase % max(count_s, 1);
 
-    /* Where each position meets the input at this tap; -1 beside it. */
+    /* Offset of the input that each position meets at this tap; -1 if it is outside. */
     long at[POSITIONS];
     bool reads = false;
 #pragma unroll
@@ -105,10 +106,10 @@ __kernel __attribute__((reqd_work_group_size(THIN_ITEMS, 1, 1))) void conv_gpu_d
 }
 #endif
 
-/* ---- The gradient of the filter ------------------------------------------------------------------------- */
+/* ---- The gradient of the filter -------------------------------------------------------------------- */
 
-/* dw[k][c][tap] (+)= sum over the few output positions of dy[k] x[c] at the tap. Work-item ((block of c, tap, 4
- * channels c, 4 channels k), block of k): 4 x 4 results; 16 of them write a block of the filter. */
+/* dw[k][c][tap] (+)= sum over the few output positions of dy[k] x[c] at the tap. Work-item ((block of c,
+ * tap, 4 channels c, 4 channels k), block of k): 4 x 4 results; 16 work-items write a block of the filter. */
 #ifdef GRADIENT
 KERNEL void conv_gpu_filter_thin(VIEWED(const STORED, x), VIEWED(const STORED, dy), MEMORY(float, dw),
                                  const int accumulate, GEOMETRY) {

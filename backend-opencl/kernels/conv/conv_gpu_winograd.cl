@@ -1,16 +1,17 @@
-/* The transforms of Winograd convolutions on GPUs, and of their filter gradients; conv_gpu_winograd_products.cl
- * multiplies between them. winograd.clh has the matrices and defines phases.
+/* The transforms of Winograd convolutions on GPUs, and of their filter gradients.
+ * conv_gpu_winograd_products.cl computes the products between them. winograd.clh has the matrices and
+ * defines phases.
  *
- * Forward and data gradient are both correlations. Forward, the phases of src are input channels of their own
- * (STEP_IN is the stride); in the data gradient the phases of dst are output channels of their own that share
- * one input (STEP_OUT is the stride), and taps come reversed. So
+ * Forward and data gradient are both correlations. Forward, the phases of src are separate input channels
+ * (STEP_IN is the stride). In the data gradient the phases of dst are separate output channels that share
+ * one input (STEP_OUT is the stride), and taps are reversed. So
  *
  *   input rows      (block of 16 channels of src, phase of src, channel)
  *   output columns  (phase of dst, block of 16 channels of dst, channel)
  *
- * A tile is OUTPUTS x OUTPUTS positions of one image; tiles are numbered along the rows of tiles of all images.
- * A pass handles `tiles` of them, whole rows of tiles from first_row on, numbered from 0. For each of the
- * POINTS * POINTS points there is an array of each kind in scratch memory, `distance` floats apart:
+ * A tile is OUTPUTS x OUTPUTS positions of one image; tiles are numbered along the rows of tiles of all
+ * images. A pass handles `tiles` of them, whole rows of tiles from first_row on, numbered from 0. For each
+ * of the POINTS * POINTS points there is an array of each kind in scratch memory, `distance` floats apart:
  *
  *   inputs     [block of 16 input rows][tile][16]
  *   filters    [block of 16 output columns][input row][16], with TURN [block of 16 input rows][output column][16]
@@ -18,14 +19,14 @@
  *   gradients  [block of 16 channels of dy][tile][16]
  *   filter sums  [part][block of 16 channels of dy][input row][16]
  *
- * A work-item transforms one channel, or one pair of channels; neighbours take the 16 lanes of a block, so that
- * all accesses are to whole lines of 16. No barriers. VECTOR is float.
+ * A work-item transforms one channel, or one pair of channels. Neighbouring work-items have the 16 lanes of
+ * a block, so that all accesses are to whole lines of 16. No barriers. VECTOR is float.
  */
 
 #define SQUARE (POINTS * POINTS)
 
-/* One channel's pixels of a tile: those (h + step*i, w + step*j); pixels outside the image are 0, and so are
- * those of lanes that are no channel. */
+/* One channel's pixels of a tile: (h + step*i, w + step*j). Pixels outside the image and in lanes that are
+ * not channels are 0. */
 typedef struct {
     __global const STORED *plane; /* of the image and block, at the lane */
     int h, w, height, width, real;
@@ -37,8 +38,8 @@ static float load_pixel(const patch *from, int step, int i, int j) {
     return load_stored(from->plane + ((long)h * from->width + w) * 16);
 }
 
-/* The patch of a tile: its first pixel lies `step` * OUTPUTS * tile, and (h, w), from the image's corner. Rows
- * of tiles behind the last are empty. */
+/* The patch of a tile: its first pixel is at `step` * OUTPUTS * tile, plus (h, w), from the image's corner.
+ * Rows of tiles after the last are empty. */
 #define PATCH(name, block, lane, row, column, step, first_h, first_w)                                        \
     {.plane = name + name##_start + name##_at + (row) / tiles_h * name##_image +                             \
               (ulong)(block)*name##_h * name##_w * 16 + (lane),                                              \
@@ -48,8 +49,8 @@ static float load_pixel(const patch *from, int step, int i, int j) {
      .width = name##_w,                                                                                      \
      .real = (block)*16 + (lane) < name##_c && (row) < images * tiles_h}
 
-/* Grid: (16 lanes of each tile of the pass, blocks of input rows). first_h and first_w: the pixel under the corner
- * of the first tile. */
+/* Grid: (16 lanes of each tile of the pass, blocks of input rows). first_h and first_w: the pixel under the
+ * corner of the first tile. */
 KERNEL void conv_gpu_winograd_input(VIEWED(const STORED, src), int src_c, int src_h, int src_w, MEMORY(float, inputs),
                                     ulong distance, int tiles, int first_h, int first_w, int images, int tiles_h,
                                     int tiles_w, int first_row) {
@@ -72,7 +73,8 @@ KERNEL void conv_gpu_winograd_input(VIEWED(const STORED, src), int src_c, int sr
     }
 }
 
-/* Where a filter of [outer blocks][inner blocks][tap][16][16] goes: element (index, lane) of a pair of blocks. */
+/* Index of the 16 x 16 block in `filters` for a pair of blocks of a filter stored [outer blocks][inner
+ * blocks][tap][16][16]. */
 static ulong filter_place(int outer, int inner, int outer_blocks, int inner_blocks, int phase) {
 #ifdef TURN
     const ulong lanes = (ulong)outer * PHASES_IN + phase % PHASES_IN;
@@ -83,7 +85,7 @@ static ulong filter_place(int outer, int inner, int outer_blocks, int inner_bloc
 #endif
 }
 
-/* Grid: (256 pairs of channels of each pair of blocks, phases): of phases, either PHASES_IN or PHASES_OUT is 1. */
+/* Grid: (256 pairs of channels of each pair of blocks, phases). PHASES_IN or PHASES_OUT is 1. */
 KERNEL void conv_gpu_winograd_filter(MEMORY(const float, filter), MEMORY(float, filters), ulong distance,
                                      int outer_blocks, int inner_blocks) {
     const int pair = get_global_id(0) % 256, blocks = get_global_id(0) / 256, phase = get_global_id(1);
@@ -163,7 +165,7 @@ KERNEL void conv_gpu_winograd_gradient(VIEWED(const STORED, dy), int dy_c, int d
     }
 }
 
-/* The filter gradient from its sums, of which the parts are added in order. Grid: (256 pairs of channels of each
+/* The filter gradient from its sums, whose parts are added in order. Grid: (256 pairs of channels of each
  * pair of blocks, phases of x). */
 KERNEL void conv_gpu_winograd_filter_sums(MEMORY(const float, sums), ulong distance, int parts, MEMORY(float, dw),
                                           int dy_blocks, int x_blocks, int accumulate) {

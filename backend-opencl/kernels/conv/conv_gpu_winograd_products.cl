@@ -1,25 +1,25 @@
-/* The matrix products of Winograd convolutions on GPUs, one for each point: sums = A' B, of a depth that is
- * summed over. gpu_tile.clh multiplies the tiles.
+/* The matrix products of Winograd convolutions on GPUs, one per point: sums = A' B, summed over a depth.
+ * gpu_tile.clh multiplies the tiles.
  *
- * A factor is an array of [block][index][16 lanes] for each point, `distance` floats apart. With A_SUMMED or
- * B_SUMMED its lanes run along the depth, and indices are rows or columns of the product; else indices run along
- * the depth, and lanes along rows or columns, of which there are then whole blocks. The depth is a multiple of 16
- * where lanes run along it. Sums are [part][block of 16 columns][row][16]: the depth falls into `parts` of nearly
- * equal length, each summed by groups of its own, and added up in order by the kernel that reads them. With
- * `accumulate` the sums of an earlier pass are continued.
+ * A factor is an array of [block][index][16 lanes] for each point, `distance` floats apart. With A_SUMMED
+ * or B_SUMMED its lanes run along the depth, and indices are rows or columns of the product; otherwise
+ * indices run along the depth and lanes along rows or columns, of which there are then whole blocks. The
+ * depth is a multiple of 16 if lanes run along it. Sums are [part][block of 16 columns][row][16]: the depth
+ * is divided into `parts` of nearly equal length, each summed by groups of its own; the kernel that reads
+ * them adds them in order. With `accumulate` the sums of an earlier pass are continued.
  *
  * Group (tile of rows, tile of columns, point * parts + part).
  */
 
-/* Vector `e` of a factor's part of a step: where it goes in a tile, depth and result. Lanes run along the depth, */
+/* Depth and result of vector `e` of a factor in a step. SUMMED: lanes run along the depth. */
 #define SUMMED_DEPTH(e, tile)  ((e) % 4 * 4)
 #define SUMMED_RESULT(e, tile) ((e) / 4)
-/* or along the results, of which a tile has whole blocks or a part of one. */
+/* KEPT: lanes run along the results; a tile has whole blocks of them or a part of one. */
 #define WIDTH(tile)          ((tile) < 16 ? (tile) : 16)
 #define KEPT_DEPTH(e, tile)  ((e) / (WIDTH(tile) / 4) % 16)
 #define KEPT_RESULT(e, tile) ((e) / (WIDTH(tile) * 4) * 16 + (e) % (WIDTH(tile) / 4) * 4)
 
-/* Where it comes from in step 0 (a point has less than 2^28 floats); -1: nowhere. */
+/* Offset of the vector in step 0 (a point has less than 2^28 floats); -1: none. */
 #define SUMMED_PLACE(first, e, tile, extent)                                                                 \
     ((first) + SUMMED_RESULT(e, tile) < (extent) && (e) < (tile)*4                                           \
          ? ((first) + SUMMED_RESULT(e, tile)) * 16 + SUMMED_DEPTH(e, tile)                             \
@@ -29,10 +29,10 @@
          ? (((first) + KEPT_RESULT(e, tile)) / 16 * depth + KEPT_DEPTH(e, tile)) * 16 +              \
                ((first) + KEPT_RESULT(e, tile)) % 16                                                         \
          : -1)
-/* The next step is so much further on. */
+/* Distance from one step to the next. */
 #define SUMMED_STRIDE(extent) ((long)(extent)*16)
 #define KEPT_STRIDE(extent)   256L
-/* Whether the depth reaches the vector. */
+/* Whether the vector lies within the depth. */
 #define SUMMED_DEEP(step, e, tile) true
 #define KEPT_DEEP(step, e, tile)   ((step)*16 + KEPT_DEPTH(e, tile) < depth)
 
@@ -55,7 +55,7 @@
 #define PUT_B      put_quad
 #endif
 
-/* Global to registers: the next step's part; registers to local memory. */
+/* FETCH loads the next step's factors from global memory to registers; STASH stores them to local memory. */
 #define FETCH                                                                                                \
     {                                                                                                        \
         UNROLL for (int j = 0; j < A_LOADS; j++) {                                                           \

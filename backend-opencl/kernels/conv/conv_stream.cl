@@ -1,18 +1,19 @@
-/* Direct convolutions on CPUs of maps so small that reading or writing the filter is what takes the time.
+/* Direct convolutions on CPUs of feature maps so small that reading or writing the filter dominates the
+ * time.
  *
  *   forward          y[n, k, i, j] = act(bias[k] + sum over c, r, s of w[k, c, r, s] x[n, c, h, w])
  *   data gradient    dx[n, c, h, w] = act(bias[c] + sum over k, r, s of w[k, c, r, s] dy[n, k, i, j])
  *   filter gradient  dw[k, c, r, s] (+)= sum over n, i, j of dy[n, k, i, j] x[n, c, h, w]
  *   where            h = STRIDE*i + r - PAD_TOP, w = STRIDE*j + s - PAD_LEFT
  *
- * Each part of the filter passes through a core once, in the order of memory, the next one being prefetched
- * meanwhile; all images use it while it is in the nearest cache. The compiler sees which positions a tap meets, so
- * products with padding are left out, and nothing is copied. The order of every sum depends on the shape of one image
- * alone.
+ * Each part of the filter passes through a core once, in memory order, while the next part is prefetched;
+ * all images use it while it is in the nearest cache. The positions that a tap meets are known at compile
+ * time, so products with padding are omitted, and nothing is copied. The order of every sum depends on the
+ * shape of one image alone.
  *
- * Filters are [k/16][c/16][tap][16 c][16 k]; channels fill their blocks. One work-item per work-group. Compile-time:
- * X_H, X_W, Y_H, Y_W, TAPS_H, TAPS_W, STRIDE, PAD_TOP, PAD_LEFT: one image; IMAGES: that a work-item takes at most;
- * and those named at each kernel. `images` may be less than the grid's share, and no multiple of IMAGES.
+ * Filters are [k/16][c/16][tap][16 c][16 k]; channels fill their blocks. One work-item per work-group.
+ * Compile-time: X_H, X_W, Y_H, Y_W, TAPS_H, TAPS_W, STRIDE, PAD_TOP, PAD_LEFT of one image; IMAGES, the
+ * maximum per work-item; and the constants named at each kernel. `images` need not be a multiple of IMAGES.
  */
 #define POSITIONS (Y_H * Y_W)
 #define PIXELS    (X_H * X_W)
@@ -20,7 +21,7 @@
 #define X_ROW(p, t)    (STRIDE * ((p) / Y_W) + (t) / TAPS_W - PAD_TOP)
 #define X_COLUMN(p, t) (STRIDE * ((p) % Y_W) + (t) % TAPS_W - PAD_LEFT)
 
-/* Whether tap t of position p of y meets a pixel of x, and which. */
+/* Whether tap t of position p of y meets a pixel of x, and the index of that pixel. */
 #define MEETS(p, t)                                                                                          \
     (X_ROW(p, t) >= 0 && X_ROW(p, t) < X_H && X_COLUMN(p, t) >= 0 && X_COLUMN(p, t) < X_W)
 #define PIXEL_AT(p, t) (X_ROW(p, t) * X_W + X_COLUMN(p, t))
@@ -31,18 +32,19 @@ static bool is_used(int t) {
     return used;
 }
 
-/* ---- Forward ------------------------------------------------------------------------------------------ */
+/* ---- Forward --------------------------------------------------------------------------------------- */
 
-/* A work-item owns one block of y. PART positions of IMAGES_AT_ONCE images are registers at a time, each in CHAINS
- * sums, of every CHAINS-th channel; IMAGES_AT_ONCE is 1 unless PART is all. Grid: (blocks of y, shares of images). */
+/* A work-item computes one block of y. Registers hold PART positions of IMAGES_AT_ONCE images at a time,
+ * each in CHAINS sums over every CHAINS-th channel; IMAGES_AT_ONCE is 1 unless PART covers all positions.
+ * Grid: (blocks of y, shares of images). */
 #ifdef CHAINS
 #define PARTS    ((POSITIONS + PART - 1) / PART)
 #define AT_ONCE  (IMAGES_AT_ONCE * PART)
 #define GROUPS   ((IMAGES + IMAGES_AT_ONCE - 1) / IMAGES_AT_ONCE)
-/* Sums of one image or more at once, of one part. */
+/* Floats of the sums of one part of IMAGES_AT_ONCE images. */
 #define PART_SUMS (AT_ONCE * CHAINS * 16)
 
-/* Adds one block of x. `ahead`: how much further on the filter lies that is prefetched. */
+/* Adds one block of x. `ahead`: distance of the filters to prefetch. */
 static void add_block(float *sums, __global const float *x, ulong x_image, const int *image, int part,
                       __global const float *filter, long ahead, bool fresh) {
     float16 sum[AT_ONCE * CHAINS];
@@ -95,11 +97,11 @@ KERNEL void conv_stream_forward(VIEWED(const float, x), MEMORY(const float, filt
 }
 #endif
 
-/* ---- Data gradient ------------------------------------------------------------------------------------ */
+/* ---- Data gradient --------------------------------------------------------------------------------- */
 
-/* A work-item owns one block of dx, all pixels. It turns one tap of a block of dy after the other, so that lanes run
- * along dx's channels, and adds it to the pixels that it joins to positions of dy, PART of them at a time. Grid:
- * (blocks of dx, shares of images). */
+/* A work-item computes one block of dx, all pixels. It transposes one tap of a block of dy at a time, so
+ * that lanes run along dx's channels, and adds it to the pixels that it connects with positions of dy, PART
+ * of them at a time. Grid: (blocks of dx, shares of images). */
 #ifdef TURN
 #define PARTS ((POSITIONS + PART - 1) / PART)
 
@@ -154,12 +156,12 @@ KERNEL void conv_stream_data(VIEWED(const float, dy), MEMORY(const float, filter
 }
 #endif
 
-/* ---- Filter gradient ---------------------------------------------------------------------------------- */
+/* ---- Filter gradient ------------------------------------------------------------------------------- */
 
-/* A work-item owns one block of dy, whose positions are registers, and writes dw once, in the order of memory;
- * CHANNELS of x at a time are registers too. Grid: (blocks of dy). */
+/* A work-item holds one block of dy in registers and writes its filters in dw once, in memory order;
+ * CHANNELS channels of x at a time are in registers too. Grid: (blocks of dy). */
 #ifdef CHANNELS
-/* `sums`: what the images before have added; with `last` the results go to `to`. */
+/* Adds one image. `sums`: the sums over the previous images; with `last` the results are stored at `to`. */
 static void add_image(float *sums, __global const float *x, __global const float *dy, __global float *to,
                       bool first, bool last, int accumulate) {
     float16 g[POSITIONS];

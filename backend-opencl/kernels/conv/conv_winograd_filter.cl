@@ -1,13 +1,13 @@
-/* Filter gradient of a convolution on CPUs by Winograd's method.
+/* Filter gradient of a Winograd convolution on CPUs.
  *
- * The inputs are those of the forward convolution (conv_winograd_input in conv_winograd_input.cl), a tile being
- * OUTPUTS x OUTPUTS positions of dy. Each pass over rows of tiles adds to dw. In scratch memory lie, for each
- * of the POINTS * POINTS points, `distance` floats apart:
+ * The inputs are those of the forward convolution (conv_winograd_input in conv_winograd_input.cl); a tile
+ * is OUTPUTS x OUTPUTS positions of dy. Each pass over rows of tiles adds to dw. Scratch memory holds, for
+ * each of the POINTS * POINTS points, `distance` floats apart:
  *
  *   inputs     [block of 16 input rows][tile, `tiles` of them][16]
  *   gradients  [group of VECS blocks of dy][tile, `tiles` of them][VECS][16]
  *
- * With BF16 (and TILE_PAIRS) words hold pairs of neighbouring tiles, and tiles are such pairs here.
+ * With BF16 (and TILE_PAIRS) words hold pairs of neighbouring tiles, and "tile" means such a pair.
  *
  * Compile-time, besides winograd.clh's: VECS; ROWS, which divides 16. One work-item per work-group.
  */
@@ -20,13 +20,13 @@
 #define ADD_WORD(sum, x, g) sum = x * g + sum;
 #endif
 
-/* One channel block of an image of dy; outside the image it is zero. */
+/* One channel block of an image of dy; pixels outside the image are zero. */
 typedef struct {
     __global const float *plane;
     int height, width, lanes;
 } gradient_image;
 
-/* Each column of the tile's positions from (top, left) on, transformed. */
+/* Transforms each column of the tile's positions from (top, left) on. */
 static void transform_columns(const gradient_image *from, int top, int left, float16 *columns) {
     UNROLL for (int j = 0; j < OUTPUTS; j++) {
         float16 d[OUTPUTS];
@@ -74,8 +74,8 @@ KERNEL void conv_winograd_gradient(VIEWED(const float, dy), int dy_c, int dy_h, 
     }
 }
 
-/* Sums of one point lie [16 input rows][VECS][16]; a line between points, so that those of one element don't
- * meet in the same set of the cache. */
+/* Sums of one point are [16 input rows][VECS][16], plus one line between points, so that the sums of one
+ * element at all points do not map to the same cache set. */
 #define SUMS (16 * VECS * 16 + 16)
 
 /* The sums of one point over `count` tiles, in order. */
@@ -108,8 +108,8 @@ static void transform_sums(float16 *to, const float *sums) {
         TRANSFORM(TAPS, POINTS, TRANSPOSED_FILTER, to + a * TAPS, 1, columns + a * POINTS, 1)
 }
 
-/* A work-item owns the taps of one phase, one block of x and one group of dy's blocks. In passes after the
- * first it adds to what is there. Grid: (blocks of x times phases, groups). */
+/* A work-item computes the taps of one phase, one block of x and one group of dy's blocks. Passes after the
+ * first add to dw. Grid: (blocks of x times phases, groups). */
 KERNEL void conv_winograd_filter_sums(MEMORY(const float, inputs), ulong inputs_distance,
                                       MEMORY(const float, gradients), ulong gradients_distance, int tiles,
                                       MEMORY(float, dw), int dw_blocks, int accumulate, int pass, int images,

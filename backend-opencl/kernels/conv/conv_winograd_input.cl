@@ -1,22 +1,22 @@
-/* The first launch of a Winograd convolution on CPUs, forward, data gradient and filter gradient alike: the
- * input's tiles, transformed.
+/* The first launch of a Winograd convolution on CPUs (forward, data gradient and filter gradient):
+ * transforms the input's tiles.
  *
- * Forward and data gradient are both correlations. Forward, the phases of src are input channels of their own
- * (STEP_IN is the stride). In the data gradient the phases of dst are output channels of their own that share
- * one input (STEP_OUT is the stride), and taps come reversed. So
+ * Forward and data gradient are both correlations. Forward, the phases of src are separate input channels
+ * (STEP_IN is the stride). In the data gradient the phases of dst are separate output channels that share
+ * one input (STEP_OUT is the stride), and taps are reversed. So
  *
  *   input rows      (block of 16 channels of src, phase of src, channel)
  *   output vectors  (phase of dst, block of 16 channels of dst)
  *
  * A tile is OUTPUTS x OUTPUTS positions of one image; tiles are numbered along the rows of tiles of all
- * images. A pass handles the rows from first_row on, and numbers its tiles from 0. In scratch memory lie, for
- * each of the POINTS * POINTS points, `distance` floats apart:
+ * images. A pass handles the rows from first_row on, and numbers its tiles from 0. Scratch memory holds,
+ * for each of the POINTS * POINTS points, `distance` floats apart:
  *
  *   inputs    [block of 16 input rows][tile, `tiles` of them][16]
  *
- * With BF16 (after bf16.clh) a word holds a pair: two neighbouring input rows, of which a tile then has 8 words a
- * block, or, with TILE_PAIRS, one input row of two neighbouring tiles, and tiles are such pairs here. One work-item
- * per work-group.
+ * With BF16 (after bf16.clh) a word holds a pair: two neighbouring input rows, so that a tile has 8 words
+ * per block, or, with TILE_PAIRS, one input row of two neighbouring tiles, and "tile" means such a pair.
+ * One work-item per work-group.
  */
 #ifdef TILE_PAIRS
 #define TILES_AT_ONCE 2
@@ -32,7 +32,7 @@
 #endif
 #define TILE_STEP (STEP_IN * OUTPUTS) /* pixels from one tile to the next */
 
-/* One channel block of the pixels under a tile: those (h + STEP_IN*i, w + STEP_IN*j). */
+/* One channel block of the pixels under a tile: (h + STEP_IN*i, w + STEP_IN*j). */
 typedef struct {
     __global const float *plane;
     int h, w, height, width, lanes;
@@ -46,7 +46,7 @@ static float16 load_pixel(const patch *from, int i, int j, bool inside) {
     return load_lanes(at, from->lanes);
 }
 
-/* Each row of pixels, transformed. `inside`: all pixels are in the image and all lanes are channels. */
+/* Transforms each row of pixels. `inside`: all pixels are in the image and all lanes are channels. */
 static void transform_rows(const patch *from, float16 *rows, bool inside) {
     UNROLL for (int i = 0; i < POINTS; i++) {
         float16 d[POINTS];

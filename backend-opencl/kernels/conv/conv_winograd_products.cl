@@ -1,23 +1,24 @@
-/* Winograd convolution on CPUs after conv_winograd_input.cl, which defines input rows, output vectors and tiles;
- * forward and data gradient alike.
+/* The second launch of a Winograd convolution on CPUs, forward and data gradient. conv_winograd_input.cl
+ * defines input rows, output vectors and tiles.
  *
- * A work-item owns a group of VECS output vectors and up to `tiles_each` tiles. It goes through the input rows
- * in chunks of CHUNK blocks of 16: it transforms the chunk's part of the filter into memory of its own, which
- * stays in an inner cache, and adds a matrix product for each point to the sums of its tiles:
+ * A work-item computes a group of VECS output vectors for up to `tiles_each` tiles. It processes the input
+ * rows in chunks of CHUNK blocks of 16. It transforms the chunk's part of the filter into private memory,
+ * which stays in an inner cache, and adds a matrix product per point to the sums of its tiles:
  *
  *   sums[point][tile][v] += sum over the chunk's rows of inputs[point][row][tile] filter[point][row][v]
  *
- * So a filter is read as it is stored and never written transformed, which would make it 2.25 to 6.25 times as
- * large. Sums run over the input rows in order, whatever the chunks, the tiles and the grid. At the end the
- * work-item transforms them and finishes the results. Sums lie in scratch memory, [group][share of tiles]
- * [point][tile][VECS][16] with a line more for each point, so that those of one tile don't meet in the same set
- * of a cache.
+ * So the stored filter is read directly; a transformed filter, 2.25 to 6.25 times as large, is never
+ * written to memory. Sums run over the input rows in order for any chunks, tiles and grid. At the end the
+ * work-item transforms the sums and applies the epilogue. Sums are in scratch memory, [group][share of
+ * tiles] [point][tile][VECS][16], with one more line per point, so that the sums of one tile do not map to
+ * the same cache set.
  *
- * With BF16 inputs and filters are rounded after their transforms, and a word holds two neighbouring input rows.
+ * With BF16 inputs and filters are rounded after their transforms, and a word holds two neighbouring input
+ * rows.
  *
  * Grid: (shares of `tiles_each` tiles, groups), one work-item per work-group. Compile-time, besides
- * winograd.clh's: VECS; TILE tiles in registers, which divides `tiles` and `tiles_each`; CHUNK; TURN where the
- * filter has its lanes along src's channels.
+ * winograd.clh's: VECS; TILE, the number of tiles in registers, which divides `tiles` and `tiles_each`;
+ * CHUNK; TURN if the filter has its lanes along src's channels.
  */
 #ifdef BF16
 #define WORDS 8 /* of a block of input rows */
@@ -26,9 +27,9 @@
 #define WORDS 16
 #define ADD_WORD(sum, x, w) sum = x * w + sum;
 #endif
-#define CHUNK_POINT ((CHUNK * WORDS * VECS + 1) * 16) /* words of a point's filters, and a line between points */
+#define CHUNK_POINT ((CHUNK * WORDS * VECS + 1) * 16) /* words; one line between points */
 
-/* ---- Filter ------------------------------------------------------------------------------------------- */
+/* ---- Filter ---------------------------------------------------------------------------------------- */
 
 #ifdef TURN
 #define FILTER_SPACE __private
@@ -36,7 +37,7 @@
 #define FILTER_SPACE __global
 #endif
 
-/* One input row and output vector, transformed along columns; the taps lie at row `c` of tap[]. */
+/* Transforms one input row and output vector along columns; the taps are at row `c` of tap[]. */
 static void transform_columns(FILTER_SPACE const float *const *tap, int c, float16 *columns) {
     UNROLL for (int b = 0; b < TAPS; b++) {
         float16 g[TAPS];
@@ -45,7 +46,7 @@ static void transform_columns(FILTER_SPACE const float *const *tap, int c, float
     }
 }
 
-/* One word of input rows and output vector. */
+/* Transforms one word of input rows for one output vector. */
 static void transform_filter(FILTER_SPACE const float *const *tap, int word, float *to) {
     float16 columns[POINTS * TAPS];
     transform_columns(tap, word * 16 / WORDS, columns);
@@ -65,8 +66,8 @@ static void transform_filter(FILTER_SPACE const float *const *tap, int word, flo
     }
 }
 
-/* A block of 16 input rows for one output vector. `at`: the 16 x 16 channels of tap 0; `phase`: the sum of
- * input's and output's, of which one is 0. */
+/* Transforms a block of 16 input rows for one output vector. `at`: the 16 x 16 channels of tap 0; `phase`:
+ * the sum of the input's and the output's phase, of which one is 0. */
 static void transform_block(__global const float *at, int phase, float *to) {
     FILTER_SPACE const float *tap[TAPS * TAPS];
 #ifdef TURN
@@ -84,7 +85,8 @@ static void transform_block(__global const float *at, int phase, float *to) {
     for (int c = 0; c < WORDS; c++) transform_filter(tap, c, to + c * VECS * 16);
 }
 
-/* Row blocks [first, end) for a group of output vectors. Vectors beyond the last repeat it. */
+/* Transforms row blocks [first, end) for a group of output vectors. Vectors beyond the last repeat the last
+ * one. */
 static void transform_chunk(__global const float *filter, int first, int end, int row_blocks, int group,
                             int out_blocks, float *to) {
     const int blocks = row_blocks / PHASES_IN;
@@ -103,9 +105,10 @@ static void transform_chunk(__global const float *filter, int first, int end, in
     }
 }
 
-/* ---- Products ----------------------------------------------------------------------------------------- */
+/* ---- Products -------------------------------------------------------------------------------------- */
 
-/* `count` row blocks of one point for TILE tiles; blocks of x are `block_step` floats apart. */
+/* Adds the products of `count` row blocks of one point for TILE tiles; blocks of x are `block_step` floats
+ * apart. */
 static void add_products(__global const float *x, long block_step, const float *f, int count, bool first,
                          __global float *to) {
     float16 sum[TILE * VECS];
@@ -124,7 +127,7 @@ static void add_products(__global const float *x, long block_step, const float *
     UNROLL for (int i = 0; i < TILE * VECS; i++) vstore16(sum[i], i, to);
 }
 
-/* ---- Output ------------------------------------------------------------------------------------------- */
+/* ---- Output ---------------------------------------------------------------------------------------- */
 
 /* The OUTPUTS x OUTPUTS results of the sums at `from`. */
 static void transform_sums(float16 *to, __global const float *from, long distance) {

@@ -1,4 +1,5 @@
-/* What ocl_bf16.c tests before bf16 is used. values: a, b, c, then two results; see there. */
+/* Computes what device/ocl_bf16.c checks before bf16 is used. values: a, b, c, then two results; see
+ * there. */
 KERNEL void bf16_test(MEMORY(float, values)) {
     values += values_start;
     const float16 a = vload16(0, values), b = vload16(1, values), c = vload16(2, values);

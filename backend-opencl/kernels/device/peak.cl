@@ -1,4 +1,4 @@
-/* Multiply-adds on registers alone, for the device's peak. */
+/* Multiply-adds on registers only, to measure the device's peak rate. */
 
 #define JOIN(a, b)    a##b
 #define STORE(width)  JOIN(vstore, width)
@@ -17,9 +17,9 @@ static inline float sum_of(vector v) {
 #define SUM(v) sum_of(v)
 #endif
 
-/* What a chain adds: sum * factor + addend, or in bf16 the products of two pairs, (factor, factor) and
- * (addend, addend). All are 1, so it counts what it has done. The values are arguments, so a compiler can't leave the
- * work out. */
+/* One step of a chain: sum * factor + addend or, in bf16, the products of two pairs, (factor, factor) and
+ * (addend, addend). All are 1, so each chain counts its steps. The values are arguments, so that a compiler
+ * cannot remove the work. */
 #ifdef BF16
 #define STEP(sum, b, c) ADD_PAIRS(sum, b, c)
 #define FACTOR(x)       pair_lanes((float16)(x), (float16)(x))
@@ -28,9 +28,9 @@ static inline float sum_of(vector v) {
 #define FACTOR(x)       ((vector)(x))
 #endif
 
-/* counts[i] = steps * CHAINS * WIDTH (twice that in bf16), for i < items. Chains start apart, or a compiler
- * would keep one of them; what they start with is taken away again. All sums are whole numbers below 2^24, so
- * they are exact. */
+/* counts[i] = steps * CHAINS * WIDTH (twice that in bf16), for i < items. Chains have different initial
+ * values, because a compiler would merge equal ones; the initial values are subtracted at the end. All sums
+ * are whole numbers below 2^24, so they are exact. */
 KERNEL void peak(MEMORY(float, counts), const int items, const int steps, const float factor,
                  const float addend) {
     const int i = (int)get_global_id(0);

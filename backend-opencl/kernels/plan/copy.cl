@@ -1,13 +1,13 @@
-/* Copies between layouts. Every layout keeps the positions of one (n, c) plane at a constant distance, and
- * splits n and c into blocks at most once, so two blocks and five distances describe it (ocl_copy.c). Devices that
- * are no CPU have kernels of the same names, cut into many short work-items. */
+/* Copies between layouts. In every layout the positions of one (n, c) plane have a constant distance, and n
+ * and c are each split into blocks at most once, so two block sizes and five distances describe a layout
+ * (ocl_copy.c). Devices other than CPUs have kernels of the same names, split into many short work-items. */
 
 #define PLANES(name)                                                                                         \
     const ulong name##_n_block, const ulong name##_c_block, const ulong name##_n_outer,                      \
         const ulong name##_n_inner, const ulong name##_c_outer, const ulong name##_c_inner,                  \
         const ulong name##_step, const ulong name##_c0
 
-/* Positions of numbers fit into 32 bits, and GPUs divide no more than that in hardware. */
+/* Element indices fit into 32 bits, the widest integers that GPUs divide in hardware. */
 #ifdef CPU
 #define INDEX ulong
 #else
@@ -19,7 +19,7 @@
      (INDEX)((c) + name##_c0) / (INDEX)name##_c_block * name##_c_outer +                                     \
      (INDEX)((c) + name##_c0) % (INDEX)name##_c_block * name##_c_inner)
 
-/* Each side has its own type: X_BF16, Y_BF16. */
+/* Each side has a type of its own: X_BF16, Y_BF16. */
 #ifdef X_BF16
 #define X_TYPE    ushort
 #define FROM_X(v) widen_bf16(v)
@@ -39,8 +39,8 @@
 
 #ifdef CPU
 
-/* y (+)= x. A work-item (i, b, n) takes `chunk` positions of the 16 channels from 16 b on. The grid covers
- * what y stores: beyond n_real and c_real are padding lanes, which become zero. */
+/* y (+)= x. Work-item (i, b, n) handles `chunk` positions of the 16 channels from 16 b on. The grid covers
+ * the stored extents of y: elements beyond n_real and c_real are padding and become zero. */
 KERNEL void copy_planes(MEMORY(const X_TYPE, x), PLANES(x), MEMORY(Y_TYPE, y), PLANES(y), const int positions,
                         const int chunk, const ulong n_real, const ulong c_real, const ulong c_stored,
                         const int accumulate) {
@@ -95,7 +95,7 @@ KERNEL void filter_transpose(MEMORY(const float, x), MEMORY(float, y), const int
 
 #else
 
-/* The same. A work-item copies one number: there are 1 << shift of the 16 channels from 16 b on in y, and
+/* The same. A work-item copies one element: 1 << shift of the 16 channels from 16 b on are stored in y, and
  * consecutive work-items have consecutive channels. */
 KERNEL void copy_planes(MEMORY(const X_TYPE, x), PLANES(x), MEMORY(Y_TYPE, y), PLANES(y), const int positions,
                         const int shift, const ulong n_real, const ulong c_real, const ulong c_stored,
@@ -112,7 +112,7 @@ KERNEL void copy_planes(MEMORY(const X_TYPE, x), PLANES(x), MEMORY(Y_TYPE, y), P
     *to = TO_Y(accumulate ? FROM_Y(*to) + v : v);
 }
 
-/* The same. A work-item transposes 4 x 4 of a tap's 16 x 16 numbers. */
+/* The same. A work-item transposes 4 x 4 of a tap's 16 x 16 elements. */
 KERNEL void filter_transpose(MEMORY(const float, x), MEMORY(float, y), const int positions, const ulong inner_count,
                              const ulong outer_count, const int accumulate) {
     const ulong outer = BLOCK, inner = IMAGE, p = get_global_id(0) / 16;

@@ -1,12 +1,13 @@
-/* Normalisation over groups of images and all positions, forward and backward.
+/* Normalisation over groups of images and all positions, forward and backward, on CPUs.
  *
- * Lanes are channels, so no sum crosses lanes. Sums are taken in two stages with a partition that depends on
- * the shape alone: one partial result per chunk of positions of one image and block, then one work-item per
- * block adds them in order. Variances come from squared deviations: from the chunk's own mean first, then
- * from the group's, so nothing cancels. Partial results lie at [image][chunk][block][2][16].
+ * Lanes are channels, so no sum crosses lanes. Sums have two stages with a partition that depends on the
+ * shape alone: one partial result per chunk of positions of one image and block, then one work-item per
+ * block adds them in order. Variances are computed from squared deviations, first from the chunk's own
+ * mean, then from the group's, so there is no cancellation. Partial results are stored
+ * [image][chunk][block][2][16].
  */
 
-/* Mean and sum of squared deviations from it, of one chunk. */
+/* Mean of one chunk, and the sum of squared deviations from it. */
 KERNEL void norm_partial(VIEW, VIEWED(const STORED, x), MEMORY(float, partial), const int chunks) {
     if (get_global_id(0) >= chunks) return;
     __global const STORED *from = PLANE(x);
@@ -42,7 +43,7 @@ static inline void move_running(__global float *mean, int channels, float moment
     store_lanes(v + momentum * (squares / max(count - 1.0f, 1.0f) - v), variance, lanes);
 }
 
-/* Running statistics from finished ones, group after group. One work-item per block. */
+/* Updates running statistics from finished statistics, group after group. One work-item per block. */
 KERNEL void norm_running(MEMORY(const float, stats), MEMORY(float, running), const float momentum,
                          const int groups, const int channels) {
     const ulong block = get_global_id(0), blocks = (channels + 15) / 16;
@@ -54,8 +55,8 @@ KERNEL void norm_running(MEMORY(const float, stats), MEMORY(float, running), con
                      load_lanes(from + channels, lanes), load_lanes(from + 2 * channels, lanes), lanes);
 }
 
-/* Count, mean and squared deviations of each group from its partial results, and the running mean and
- * variance, group after group. One work-item per block. */
+/* Count, mean and squared deviations of each group from its partial results; also updates the running mean
+ * and variance, group after group. One work-item per block. */
 KERNEL void norm_combine(MEMORY(const float, partial), MEMORY(float, stats), MEMORY(float, running),
                          const int running_flags, const float momentum, const int positions, const int chunk,
                          const int chunks, const int groups, const int images, const int channels) {
@@ -93,9 +94,9 @@ KERNEL void norm_combine(MEMORY(const float, partial), MEMORY(float, stats), MEM
     }
 }
 
-/* ---- Normalising -------------------------------------------------------------------------------------- */
+/* ---- Normalising ----------------------------------------------------------------------------------- */
 
-/* Where a kernel finds mean and variance: rows of `stats`, or of the running statistics. */
+/* Source of mean and variance: rows of `stats`, or of the running statistics. */
 #define SOURCES                                                                                              \
     MEMORY(const float, stats), const int from_running, const int images, const int channels,                \
         const float eps, const int affine, MEMORY(const float, scale), MEMORY(const float, shift)
@@ -104,7 +105,7 @@ typedef struct {
     float16 mean, rstd, scale, shift;
 } normaliser;
 
-/* Of this work-item's block and image. Lanes that are none hold zero and are never stored. */
+/* The coefficients of a block and image. Lanes that are not channels are zero and never stored. */
 static inline normaliser load_normaliser(ulong image, ulong block, SOURCES) {
     const int lanes = min(channels - (int)block * 16, 16);
     __global const float *from = stats + stats_start + block * 16;
@@ -148,13 +149,13 @@ KERNEL void norm_apply(VIEW, VIEWED(const STORED, x), SOURCES, MEMORY(const uint
     }
 }
 
-/* ---- Backward ----------------------------------------------------------------------------------------- */
+/* ---- Backward -------------------------------------------------------------------------------------- */
 
 #define GRADIENTS                                                                                            \
     VIEW, VIEWED(const STORED, x), SOURCES, MEMORY(const uint, step), DROPOUT, VIEWED(const STORED, dy),     \
         VIEWED(const STORED, dy2), const int dy2_flags, ACTS
 
-/* g = mask * (act'(y) dy + act2'(y2) dy2), with y and y2 computed again from xhat. */
+/* g = mask * (act'(y) dy + act2'(y2) dy2); y and y2 are recomputed from xhat. */
 static inline float16 gradient_at(float16 xhat, const normaliser *n, float16 mask, float16 dy, float16 dy2,
                            int dy2_flags, ACTS) {
     const float16 z = (xhat * n->scale + n->shift) * mask;
@@ -163,7 +164,7 @@ static inline float16 gradient_at(float16 xhat, const normaliser *n, float16 mas
     return mask * g;
 }
 
-/* Sets xhat and g at a position, from the arguments GRADIENTS. */
+/* Declares xhat and g at a position, from the arguments GRADIENTS. */
 #define LOAD_GRADIENT(p)                                                                                     \
     const float16 xhat = (load_viewed(from_x + 16 * (p), lanes) - n.mean) * n.rstd;                          \
     const float16 g = gradient_at(xhat, &n, MASK(p), load_viewed(from_dy + 16 * (p), lanes),                 \
@@ -194,7 +195,7 @@ KERNEL void norm_bwd_partial(GRADIENTS, MEMORY(float, partial), const int chunks
     vstore16(sum1, 1, to);
 }
 
-/* dx (+)= scale rstd (g - sums0/count - xhat sums1/count); exactly 0 over one element. */
+/* dx (+)= scale rstd (g - sums0/count - xhat sums1/count); exactly 0 if count is 1. */
 KERNEL void norm_bwd_apply(GRADIENTS, MEMORY(const float, sums), VIEWED(STORED, dx), const int accumulate) {
     if (FIRST >= positions) return;
     const normaliser n = NORMALISER;

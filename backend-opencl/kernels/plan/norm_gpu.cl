@@ -1,10 +1,11 @@
-/* Normalisation on devices that are no CPU, by quads and groups of work-items as quads.clh describes.
+/* Normalisation on devices other than CPUs, by quads and work-groups as described in quads.clh.
  *
- * Statistics are summaries (count, mean, squared deviations from it) of up to 8 numbers, which never leave registers,
- * merged two by two by Chan's formula: nothing cancels, and x is read once. Small maps take one launch: a group of
- * work-items sums up a block of channels and then normalises it. Larger ones take two: chunks of positions, then
- * every group of the second launch merges the same few partial results before it normalises its part. Groups of
- * images are merged one after the other where running statistics or gradients of parameters need their order.
+ * Statistics are summaries (count, mean, squared deviations from the mean) of up to 8 values held in
+ * registers, merged pairwise by Chan's formula: there is no cancellation, and x is read once for its
+ * statistics. Small maps take one launch: a work-group sums a block of channels and then normalises it.
+ * Larger maps take two: the first summarises chunks of positions; in the second every work-group merges the
+ * same few partial results before it normalises its part. Groups of images are processed in sequence if
+ * running statistics or parameter gradients depend on their order.
  */
 
 typedef struct {
@@ -12,7 +13,7 @@ typedef struct {
     float count;
 } summary;
 
-/* Of both together; one of none changes nothing. */
+/* The summary of both; an empty one (count 0) has no effect. */
 static inline summary merged(summary a, summary b) {
     summary s;
     s.count = a.count + b.count;
@@ -31,7 +32,7 @@ static inline summary no_summary(void) {
 }
 #define MERGE(a, b) all[a] = merged(all[a], all[b])
 
-/* Of every pace-th position from `first` to `end`, 8 at a time. */
+/* Adds every pace-th position from `first` to `end` to `s`, 8 at a time. */
 static inline summary summarise(summary s, __global const STORED *from, uint first, uint end, uint pace, int numbers) {
     for (uint p = first; p < end; p += 8 * pace) {
         float4 x[8], sum = 0.0f;
@@ -68,7 +69,7 @@ KERNEL void norm_part(SUMMED, VIEWED(const STORED, x), MEMORY(float, partial), c
     }
 }
 
-/* Stores statistics, and updates the running ones where there are any. */
+/* Outputs: the statistics, and the running statistics if running_flags is set. */
 #define OUTPUTS MEMORY(float, stats), MEMORY(float, running), const int running_flags, const float momentum
 
 /* running += momentum * (new - running) for the quad from `channel` on. */
@@ -80,7 +81,7 @@ static inline void move_running(__global float *running, int channels, ulong cha
     store_plain(v + momentum * (m2 / max(count - 1.0f, 1.0f) - v), to_variance, numbers);
 }
 
-/* The statistics of group g of images, `s`, of the quad from `channel` on. */
+/* Stores `s`, the statistics of the quad from `channel` on in group g of images. */
 static inline void put_statistics(summary s, ulong g, int channels, ulong channel, OUTPUTS) {
     const int numbers = numbers_left(channels, channel);
     __global float *to = stats + stats_start + 3 * g * channels + channel;
@@ -94,7 +95,7 @@ static inline void put_statistics(summary s, ulong g, int channels, ulong channe
     put_statistics(all[v], g, channels, BLOCK * 16 + 4 * (v), stats, stats_start, running, running_start,    \
                    running_flags, momentum)
 
-/* Leaf `v` of the partial results of group g of images. */
+/* Leaf `v` of the tree over the partial results of group g of images. */
 #define PARTS const int images, MEMORY(const float, partial), const int chunk, const int chunks
 static inline summary merge_parts(int v, ulong g, ulong block, int positions, int channels, int items, PARTS) {
     const uint shift = 2;
@@ -113,7 +114,7 @@ static inline summary merge_parts(int v, ulong g, ulong block, int positions, in
 #define MERGE_PARTS(v, g)                                                                                    \
     merge_parts(v, g, BLOCK, positions, channels, items, images, partial, partial_start, chunk, chunks)
 
-/* Statistics of each group of images from its partial results. A group of work-items per block of channels. */
+/* Statistics of each group of images from its partial results. One work-group per block of channels. */
 KERNEL void norm_combine(SUMMED, PARTS, const int groups, OUTPUTS) {
     __local summary all[SUM_ITEMS];
     for (int g = 0; g < groups; g++) {
@@ -124,17 +125,17 @@ KERNEL void norm_combine(SUMMED, PARTS, const int groups, OUTPUTS) {
     }
 }
 
-/* ---- Normalising -------------------------------------------------------------------------------------- */
+/* ---- Normalising ----------------------------------------------------------------------------------- */
 
 #define AFFINE const float eps, const int affine, MEMORY(const float, scale), MEMORY(const float, bias)
-/* Where a kernel finds mean and variance: rows of `stats`, or of the running statistics. */
+/* Source of mean and variance: rows of `stats`, or of the running statistics. */
 #define SOURCES MEMORY(const float, stats), const int from_running, const int images, const int channels
 
 typedef struct {
     float4 mean, rstd, scale, shift;
 } normaliser;
 
-/* Of the quad from `channel` on. */
+/* The coefficients of the quad from `channel` on. */
 static inline normaliser make_normaliser(float4 mean, float4 variance, ulong channel, int numbers, AFFINE) {
     normaliser n;
     n.mean = mean;
@@ -146,7 +147,7 @@ static inline normaliser make_normaliser(float4 mean, float4 variance, ulong cha
 #define MAKE_NORMALISER(mean, variance, channel, numbers)                                                    \
     make_normaliser(mean, variance, channel, numbers, eps, affine, scale, scale_start, bias, bias_start)
 
-/* From finished statistics. */
+/* The coefficients from finished statistics. */
 static inline normaliser load_normaliser(ulong image, ulong channel, int numbers, SOURCES, AFFINE) {
     __global const float *from = stats + stats_start + channel;
     if (from_running)
@@ -166,14 +167,16 @@ static inline normaliser load_normaliser(ulong image, ulong channel, int numbers
     (threshold ? dropout_quad(step + step_start, image, (channel) / 4, p, layer, threshold, kept, width)     \
                : (float4)(1.0f))
 
-/* y (+)= act(dropout(scale xhat + shift)), and y2 with act2, of one quad `at` from the start of its plane. */
+/* y (+)= act(dropout(scale xhat + shift)), and y2 with act2, for the quad at offset `at` from the start of
+ * its image. */
 #define RESULTS                                                                                              \
     MEMORY(const uint, step), DROPOUT, VIEWED(STORED, y), const int y_flags, VIEWED(STORED, y2),             \
         const int y2_flags, ACTS
 static inline void put_results(float4 x, normaliser n, ulong image, uint channel, uint p, ulong at, int numbers,
                                RESULTS) {
     const float4 xhat = (x - n.mean) * n.rstd;
-    const float4 z = (xhat * n.scale + n.shift) * MASK(image, channel, p); /* as in gradient_at, for equal signs */
+    const float4 z = (xhat * n.scale + n.shift) * MASK(image, channel, p); /* as in gradient_at, for equal
+                                                                            * signs */
     put_quad(act_value4(act, slope, z), y + y_start + y_at + image * y_image + at, numbers, y_flags & HAS_ACCUMULATE);
     if (y2_flags)
         put_quad(act_value4(act2, slope2, z), y2 + y2_start + y2_at + image * y2_image + at, numbers,
@@ -183,11 +186,12 @@ static inline void put_results(float4 x, normaliser n, ulong image, uint channel
     put_results(x, n, image, channel, p, at, numbers, step, step_start, layer, threshold, kept, width, y, y_start, \
                 y_at, y_image, y_flags, y2, y2_start, y2_at, y2_image, y2_flags, act, slope, act2, slope2)
 
-/* A walk's quad at position p, from the start of the image. */
+/* Offset of this work-item's quad at position p from the start of the image. */
 #define PLANE_AT(p) (BLOCK * positions * 16 + 4 * QUAD + (ulong)(p) * 16)
 #define QUAD_OF(name, image, at, numbers) load_quad(name + name##_start + name##_at + (image) * name##_image + (at), numbers)
 
-/* From finished statistics. Those of each group move the running ones, where these are given, in order. */
+/* Normalises with finished statistics. With running_flags it also updates the running statistics, group
+ * after group. */
 KERNEL void norm_apply(WALK, VIEWED(const STORED, x), SOURCES, AFFINE, const int groups, MEMORY(float, running),
                        const int running_flags, const float momentum, RESULTS) {
     const int numbers = BLOCK < (ulong)blocks ? NUMBERS(0) : 0;
@@ -203,7 +207,8 @@ KERNEL void norm_apply(WALK, VIEWED(const STORED, x), SOURCES, AFFINE, const int
     PUT_RESULTS(QUAD_OF(x, IMAGE, PLANE_AT(p), numbers), n, IMAGE, CHANNEL, p, PLANE_AT(p), numbers);
 }
 
-/* From partial results. The first group of each block has all groups of images, and writes their statistics. */
+/* Normalises with partial results. The first work-group of each block merges all groups of images and
+ * stores their statistics. */
 KERNEL void norm_apply_parts(WALK, VIEWED(const STORED, x), const int channels, const int items, PARTS,
                              const int groups, OUTPUTS, AFFINE, RESULTS) {
     __local summary all[SUM_ITEMS], own[4];
@@ -226,7 +231,8 @@ KERNEL void norm_apply_parts(WALK, VIEWED(const STORED, x), const int channels, 
     PUT_RESULTS(QUAD_OF(x, IMAGE, PLANE_AT(p), numbers), n, IMAGE, CHANNEL, p, PLANE_AT(p), numbers);
 }
 
-/* All of it, for `each` groups of images one after the other, by one group of work-items per block. */
+/* Statistics and results in one launch. One work-group per block handles `each` groups of images in
+ * sequence. */
 KERNEL void norm_whole(SUMMED, VIEWED(const STORED, x), const int images, const int each, OUTPUTS, AFFINE, RESULTS) {
     __local summary all[SUM_ITEMS];
     for (ulong g = IMAGE * each; g < (IMAGE + 1) * each; g++) {
@@ -254,7 +260,7 @@ KERNEL void norm_whole(SUMMED, VIEWED(const STORED, x), const int images, const 
     }
 }
 
-/* ---- Backward ----------------------------------------------------------------------------------------- */
+/* ---- Backward -------------------------------------------------------------------------------------- */
 
 #define GRADIENTS                                                                                            \
     VIEWED(const STORED, x), SOURCES, AFFINE, MEMORY(const uint, step), DROPOUT, VIEWED(const STORED, dy),   \
@@ -264,7 +270,7 @@ typedef struct {
     float4 xhat, g;
 } gradient;
 
-/* g = mask * (act'(y) dy + act2'(y2) dy2), with y and y2 computed again from xhat. */
+/* g = mask * (act'(y) dy + act2'(y2) dy2); y and y2 are recomputed from xhat. */
 static inline gradient gradient_at(float4 x, normaliser n, float4 mask, float4 dy, float4 dy2, int dy2_flags, ACTS) {
     gradient r;
     r.xhat = (x - n.mean) * n.rstd;
@@ -282,7 +288,7 @@ static inline gradient gradient_at(float4 x, normaliser n, float4 mask, float4 d
     all0[a] += all0[b];                                                                                      \
     all1[a] += all1[b]
 
-/* Sums of g and of g xhat over leaf v's positions of one image, from `first` to `end`, added to sum0 and sum1. */
+/* Adds g and g xhat over leaf v's positions of one image, from `first` to `end`, to sum0 and sum1. */
 #define ADD_LEAF(v, image, first, end)                                                                       \
     {                                                                                                        \
         const int numbers = LEAF_NUMBERS(v);                                                                 \
@@ -296,7 +302,7 @@ static inline gradient gradient_at(float4 x, normaliser n, float4 mask, float4 d
         }                                                                                                    \
     }
 
-/* Those of one chunk of positions of one image. */
+/* Sums of g and of g xhat over one chunk of positions of one image. */
 KERNEL void norm_bwd_part(const int positions, const int shift, const int items, GRADIENTS, MEMORY(float, partial),
                           const int chunk, const int chunks) {
     __local float4 all0[SUM_ITEMS], all1[SUM_ITEMS];
@@ -315,7 +321,7 @@ KERNEL void norm_bwd_part(const int positions, const int shift, const int items,
     }
 }
 
-/* The sums of each group of images, and their totals over all of them, where given. */
+/* Outputs: the sums of each group of images, and their totals over all groups, if given. */
 #define BWD_OUTPUTS                                                                                          \
     MEMORY(float, sums), MEMORY(float, dscale), const int dscale_flags, MEMORY(float, dshift), const int dshift_flags
 
@@ -337,7 +343,7 @@ KERNEL void norm_bwd_part(const int positions, const int shift, const int items,
             add_plain(total1[v], dscale + dscale_start + channel_, LEAF_NUMBERS(v), dscale_flags & HAS_ACCUMULATE); \
     }
 
-/* dx (+)= scale rstd (g - sum0/count - xhat sum1/count); exactly 0 over one element. */
+/* The value of dx: scale rstd (g - sum0/count - xhat sum1/count); exactly 0 if count is 1. */
 static inline float4 input_gradient(gradient d, normaliser n, float count, float4 sum0, float4 sum1) {
     const float4 factor = count == 1.0f ? (float4)(0.0f) : n.scale * n.rstd;
     return factor * (d.g - sum0 / count - d.xhat * (sum1 / count));
@@ -346,7 +352,7 @@ static inline float4 input_gradient(gradient d, normaliser n, float count, float
     put_quad(input_gradient(d, n, count, sum0, sum1), dx + dx_start + dx_at + (image) * dx_image + (at), numbers, \
              accumulate)
 
-/* Passes over the quads of a walk, from their group's sums. */
+/* Computes dx for the quads of a work-item from the sums of their group. */
 #define WALK_DX(sum0, sum1)                                                                                  \
     {                                                                                                        \
         const normaliser n = LOAD_NORMALISER(IMAGE, CHANNEL, numbers);                                       \
@@ -358,7 +364,7 @@ static inline float4 input_gradient(gradient d, normaliser n, float count, float
         }                                                                                                    \
     }
 
-/* From finished sums. */
+/* dx from finished sums. */
 KERNEL void norm_bwd_apply(WALK, GRADIENTS, MEMORY(const float, sums), VIEWED(STORED, dx), const int accumulate) {
     const int numbers = BLOCK < (ulong)blocks ? NUMBERS(0) : 0;
     if (numbers == 0) return;
@@ -367,7 +373,7 @@ KERNEL void norm_bwd_apply(WALK, GRADIENTS, MEMORY(const float, sums), VIEWED(ST
     WALK_DX(sum0, sum1)
 }
 
-/* From partial results, as norm_apply_parts. */
+/* dx from partial results, like norm_apply_parts. */
 KERNEL void norm_bwd_apply_parts(WALK, GRADIENTS, const int items, MEMORY(const float, partial), const int chunks,
                                  const int groups, BWD_OUTPUTS, VIEWED(STORED, dx), const int accumulate) {
     __local float4 all0[SUM_ITEMS], all1[SUM_ITEMS], total0[4], total1[4], own0[4], own1[4];
@@ -401,7 +407,7 @@ KERNEL void norm_bwd_apply_parts(WALK, GRADIENTS, const int items, MEMORY(const 
     WALK_DX(own0[QUAD], own1[QUAD])
 }
 
-/* All of it, as norm_whole. */
+/* Sums and dx in one launch, like norm_whole. */
 KERNEL void norm_bwd_whole(const int positions, const int shift, const int items, GRADIENTS, const int each,
                            BWD_OUTPUTS, VIEWED(STORED, dx), const int accumulate) {
     __local float4 all0[SUM_ITEMS], all1[SUM_ITEMS], total0[4], total1[4];

@@ -1,5 +1,5 @@
-/* Element-wise kernels: each work-item reads its vectors once and writes each result once. See common.clh for
- * the walk; formulas are those of p2p_op.h. */
+/* Element-wise kernels on CPUs: each work-item reads its vectors once and writes each result once.
+ * common.clh describes the traversal; p2p_op.h defines the formulas. */
 
 /* y (+)= alpha x. A copy has alpha 1. */
 KERNEL void axpby(VIEW, VIEWED(const STORED, x), VIEWED(STORED, y), const int accumulate, const float alpha) {
@@ -11,7 +11,7 @@ KERNEL void axpby(VIEW, VIEWED(const STORED, x), VIEWED(STORED, y), const int ac
     }
 }
 
-/* y (+)= alpha x with one number of x per channel. */
+/* y (+)= alpha x with one element of x per channel. */
 KERNEL void axpby_vector(VIEW, MEMORY(const float, x), VIEWED(STORED, y), const int accumulate,
                          const float alpha) {
     const int lanes = LANES(0);
@@ -54,7 +54,7 @@ KERNEL void dropout(VIEW, VIEWED(const STORED, x), MEMORY(const uint, step), VIE
     }
 }
 
-/* y (+)= x * alpha + offset from interleaved samples; x_channels are stored per position. */
+/* y (+)= x * alpha + offset from interleaved samples; x stores x_channels samples per position. */
 #define PREPARE(name, sample)                                                                                \
     KERNEL void name(VIEW, VIEWED(const sample, x), const int x_channels, VIEWED(STORED, y),                 \
                      const int accumulate, const float alpha, const float offset) {                          \
@@ -71,7 +71,7 @@ KERNEL void dropout(VIEW, VIEWED(const STORED, x), MEMORY(const uint, step), VIE
 PREPARE(prepare, uchar)
 PREPARE(prepare_16, ushort)
 
-/* Bound by memory: four streams in, three out. rest1 = 1 - beta1, rest2 = 1 - beta2. */
+/* Bound by memory: four streams are read, three written. rest1 = 1 - beta1, rest2 = 1 - beta2. */
 KERNEL void adam(VIEW, MEMORY(float, p), MEMORY(const float, g), MEMORY(float, m), MEMORY(float, v),
                  MEMORY(const uint, step), const float beta1, const float rest1, const float beta2,
                  const float rest2, const float eps) {

@@ -1,5 +1,5 @@
-/* Element-wise kernels on devices that are no CPU, as quads.clh walks: the kernels of pointwise.cl by name,
- * arguments behind the walk, and formula. */
+/* Element-wise kernels on devices other than CPUs, traversed as described in quads.clh. Names, arguments
+ * after WALK, and formulas are those of pointwise.cl. */
 
 KERNEL void axpby(WALK, VIEWED(const STORED, x), VIEWED(STORED, y), const int accumulate, const float alpha) {
     __global const STORED *from = QUADS(x);
@@ -68,7 +68,7 @@ KERNEL void dropout(WALK, VIEWED(const STORED, x), MEMORY(const uint, step), VIE
 PREPARE(prepare, uchar)
 PREPARE(prepare_16, ushort)
 
-/* Parameters are float, whatever STORED is, and arenas are aligned. */
+/* Parameters are float even if STORED is bf16, and arenas are aligned. */
 #define ADAM(type, p0, g0, m0, v0)                                                                           \
     {                                                                                                        \
         const type d = g0, m1 = beta1 * m0 + rest1 * d, v1 = beta2 * v0 + rest2 * (d * d);                   \

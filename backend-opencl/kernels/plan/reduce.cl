@@ -1,7 +1,7 @@
-/* Sums over images and positions: bias gradients, losses, and the second stage of all of them.
+/* Sums over images and positions on CPUs: bias gradients, losses, and the second stage of both.
  *
- * Two stages with a partition that depends on the shape alone, added in order: the same bits whatever the
- * number of threads, and no atomics. Partial results lie at [image][chunk][block][rows][16].
+ * Sums have two stages with a partition that depends on the shape alone, added in order without atomics, so
+ * bits do not depend on the number of threads. Partial results are stored [image][chunk][block][rows][16].
  */
 
 /* One partial sum per chunk of dy. */
@@ -20,8 +20,8 @@ KERNEL void bias_partial(VIEW, VIEWED(const STORED, dy), MEMORY(float, partial),
              partial + partial_start);
 }
 
-/* Per block of channels: `rows` (1 or 2) sums of each group into sums[group][row][channel], where given, and
- * over all groups of row 0 into total0 and row 1 into total1. One work-item per block. */
+/* Per block of channels: `rows` (1 or 2) sums of each group to sums[group][row][channel], and the totals
+ * over all groups of row 0 to total0 and of row 1 to total1, each if given. One work-item per block. */
 KERNEL void combine_sums(MEMORY(const float, partial), const int rows, const int chunks, const int groups,
                          const int images, const int channels, MEMORY(float, sums), const int sums_flags,
                          MEMORY(float, total0), const int total0_flags, MEMORY(float, total1),
@@ -51,7 +51,7 @@ KERNEL void combine_sums(MEMORY(const float, partial), const int rows, const int
     }
 }
 
-/* ---- Losses ------------------------------------------------------------------------------------------- */
+/* ---- Losses ---------------------------------------------------------------------------------------- */
 
 /* Sum of max(x, 0) - x target + log(1 + exp(-|x|)) over one chunk; dx (+)= grad_scale (sigmoid(x) - target).
  */
@@ -66,7 +66,7 @@ KERNEL void bce_partial(VIEW, VIEWED(const STORED, x), MEMORY(float, partial), c
         const float16 v = load_viewed(from + 16 * p, lanes);
         sum += max(v, 0.0f) - (target ? v : (float16)(0.0f)) + log1p(exp(-fabs(v)));
         if (dx_flags) {
-            /* sigmoid(x) - 1 = -sigmoid(-x) keeps its digits where sigmoid(x) is near 1 */
+            /* sigmoid(x) - 1 = -sigmoid(-x) is accurate where sigmoid(x) is near 1 */
             const float16 d = target ? -1.0f / (1.0f + exp(v)) : 1.0f / (1.0f + exp(-v));
             put_lanes(grad_scale * d, to + 16 * p, lanes, dx_flags & HAS_ACCUMULATE);
         }
@@ -116,7 +116,8 @@ KERNEL void l1_partial(VIEW, VIEWED(const STORED, x), VIEWED(const STORED, targe
              partial + partial_start);
 }
 
-/* loss (+)= loss_scale * sum of `count` vectors. One work-item: there are a few hundred. */
+/* loss (+)= loss_scale * sum of `count` vectors. One work-item, because there are only a few hundred
+ * vectors. */
 KERNEL void loss_total(MEMORY(const float, partial), const ulong count, MEMORY(float, loss),
                        const int accumulate, const float loss_scale) {
     if (get_global_id(0) > 0) return;

@@ -1,9 +1,11 @@
-/* Sums over images and positions on devices that are no CPU: bias gradients, losses, and the second stage of all of
- * them, by groups of work-items as quads.clh describes. Small sums take one launch, which then has all images. */
+/* Sums over images and positions on devices other than CPUs: bias gradients, losses, and the second stage
+ * of both, by work-groups as described in quads.clh. Small sums take one launch, whose groups handle all
+ * images. */
 
 #define ADD(a, b) all[a] += all[b]
 
-/* Each group has a chunk of positions of `images` images; with db_flags it has everything, and writes db. */
+/* Each work-group sums a chunk of positions of `images` images. With db_flags it sums everything and writes
+ * db. */
 KERNEL void bias_part(SUMMED, VIEWED(const STORED, dy), const int images, const int chunk, const int chunks,
                       MEMORY(float, partial), MEMORY(float, db), const int db_flags) {
     __local float4 all[SUM_ITEMS];
@@ -27,9 +29,9 @@ KERNEL void bias_part(SUMMED, VIEWED(const STORED, dy), const int images, const 
     }
 }
 
-/* Per block of channels, a group of work-items: `rows` (1 or 2) sums of each of `groups` groups of images into
- * sums[group][row][channel], where given, and over all groups of row 0 into total0 and of row 1 into total1.
- * `count` partial results per group of images. */
+/* One work-group per block of channels: `rows` (1 or 2) sums of each of `groups` groups of images to
+ * sums[group][row][channel], and the totals over all groups of row 0 to total0 and of row 1 to total1, each
+ * if given. A group of images has `count` partial results. */
 KERNEL void combine_sums(SUMMED, MEMORY(const float, partial), const int rows, const int count, const int groups,
                          MEMORY(float, sums), const int sums_flags, MEMORY(float, total0), const int total0_flags,
                          MEMORY(float, total1), const int total1_flags) {
@@ -63,20 +65,20 @@ KERNEL void combine_sums(SUMMED, MEMORY(const float, partial), const int rows, c
     }
 }
 
-/* ---- Losses ------------------------------------------------------------------------------------------- */
+/* ---- Losses ---------------------------------------------------------------------------------------- */
 
-/* Each group has a chunk of positions of `blocks` blocks of `images` images; with `whole` it has everything and
- * writes the loss, else a partial sum: one float per [image][chunk][block]. */
+/* Each work-group sums a chunk of positions of `blocks` blocks of `images` images. With `whole` it sums
+ * everything and writes the loss, otherwise a partial sum: one float per [image][chunk][block]. */
 #define LOSS                                                                                                 \
     const int images, const int blocks, const int chunk, const int chunks, const int whole,                  \
         MEMORY(float, partial), MEMORY(float, loss), const int accumulate, const float loss_scale,           \
         VIEWED(STORED, dx), const int dx_flags, const float grad_scale
 
-/* Four numbers one after the other, where their functions are long: each becomes function(it). */
+/* Applies a long function to the elements of a vector, one at a time. */
 #define ONE_BY_ONE(four, function)                                                                           \
     _Pragma("unroll 1") for (int i_ = 0; i_ < 4; i_++) four = (float4)(four.yzw, function(four.x))
 
-static inline float bce_value1(float x) { /* for the target 0; for 1, less x */
+static inline float bce_value1(float x) { /* the loss for target 0; for target 1 subtract x */
     return max(x, 0.0f) + log1p(exp(-fabs(x)));
 }
 
@@ -84,7 +86,8 @@ static inline float sigmoid1(float x) {
     return 1.0f / (1.0f + exp(-x));
 }
 
-/* A kernel: its further arguments, and how `value` and `slope` come from x at `at` from the start of its quads. */
+/* Defines a loss kernel: its additional arguments, and the computation of `value` and `slope` from x at
+ * offset `at`. */
 #define LOSS_KERNEL(name, ARGUMENTS, VALUES)                                                                 \
     KERNEL void name(SUMMED, VIEWED(const STORED, x), ARGUMENTS, LOSS) {                                     \
         __local float all[SUM_ITEMS];                                                                        \
@@ -117,8 +120,8 @@ static inline float sigmoid1(float x) {
 #define PARTIAL_NUMBER (partial + partial_start + (IMAGE * chunks + GROUP_INDEX(0)) * SUM_BLOCKS + BLOCK)
 #define QUAD_OF(name) load_quad(name + name##_start + name##_at + image * name##_image + at, numbers)
 
-/* max(x, 0) - x target + log(1 + exp(-|x|)), and sigmoid(x) - target: sigmoid(x) - 1 = -sigmoid(-x) keeps its
- * digits where sigmoid(x) is near 1. */
+/* max(x, 0) - x target + log(1 + exp(-|x|)), and sigmoid(x) - target: sigmoid(x) - 1 = -sigmoid(-x) is
+ * accurate where sigmoid(x) is near 1. */
 LOSS_KERNEL(bce_part, const int target, {
     const float4 one = QUAD_OF(x);
     value = one;
@@ -143,7 +146,7 @@ LOSS_KERNEL(l1_part, VIEWED(const STORED, target), {
     slope = select(select((float4)(0.0f), (float4)(1.0f), d > 0.0f), (float4)(-1.0f), d < 0.0f);
 })
 
-/* loss (+)= loss_scale * the sum of `count` numbers. One group of work-items. */
+/* loss (+)= loss_scale * the sum of `count` floats. One work-group. */
 KERNEL void loss_total(const int items, MEMORY(const float, partial), const ulong count, MEMORY(float, loss),
                        const int accumulate, const float loss_scale) {
     __local float all[SUM_ITEMS];
