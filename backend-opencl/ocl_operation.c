@@ -113,7 +113,7 @@ p2p_status ocl_op_impose(p2p_be_device *device, const p2p_op *op, const char *na
     ocl_plan plan;
     P2P_TRY(ocl_check_alive(device));
     if (!ocl_conv_way_parse(name, &chosen.way))
-        return ocl_refuse(&device->target, op, "'%s' is no way of computing a convolution here", name);
+        return ocl_refuse(&device->target, op, "'%s' is not an algorithm for this convolution here", name);
     if (device->target.variant && name[0])
         return ocl_refuse(&device->target, op, "P2P_OPENCL_VARIANT leaves no choice");
     if (name[0]) P2P_TRY(ocl_selftest_plan_way(device, &chosen.way, op, &plan));

@@ -6,7 +6,7 @@ contender is the median over rounds of its median step; a ratio is the median ov
 p2p's figures are those of `p2p bench --json`, in each precision that the device has. PyTorch runs eager, with
 channels_last and, with --compile, through torch.compile, in float32 and with convolutions in bfloat16 (autocast).
 TensorFlow (a function; with --compile also through XLA), ONNX Runtime and OpenVINO are measured if python3 finds them;
-the last two translate one image. p2p is compared with the best way of each framework and precision. All contenders
+the last two translate one image. p2p is compared with the best variant of each framework and precision. All contenders
 normalise by the statistics of the batch, at batch 1 those of the image. Translation is the generator alone in the test
 mode of the paper, with dropout (ONNX Runtime and OpenVINO: without). Nothing is asserted. With --cuda PyTorch runs on the
 NVIDIA GPU, in float32, in bfloat16, and in tf32 on tensor cores (with which p2p's float32 is compared too), and no other
@@ -29,7 +29,7 @@ import sys
 import tempfile
 import time
 
-from bench_frameworks import NEEDS, SIZE, make_step, missing, ways_of
+from bench_frameworks import NEEDS, SIZE, make_step, missing, variants_of
 
 WARM_UP = 1  # steps per turn: other contenders have used the caches since the last turn
 BUSY = 0.05  # share of the processors for other programs above which the figures are marked as unreliable
@@ -42,9 +42,9 @@ def peak_memory():
     return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM"))
 
 
-def work(way):
-    """The process of one way: reads a number of steps per line, writes the seconds of each step."""
-    step = make_step(way)
+def work(variant):
+    """The process of one variant: reads a number of steps per line, writes the seconds of each step."""
+    step = make_step(variant)
     for line in sys.stdin:
         seconds = []
         for _ in range(WARM_UP + int(line)):
@@ -55,12 +55,12 @@ def work(way):
 
 
 class Framework:
-    """One way of running a workload in a framework, in a process that waits between its turns."""
+    """One variant of running a workload in a framework, in a process that waits between its turns."""
 
-    def __init__(self, way):
-        self.framework, self.precision, self.batch = way["framework"], way["precision"], way["batch"]
-        self.name = f"{self.framework}, {way['name']}"
-        self.command = [sys.executable, __file__, "--work", json.dumps(way)]
+    def __init__(self, variant):
+        self.framework, self.precision, self.batch = variant["framework"], variant["precision"], variant["batch"]
+        self.name = f"{self.framework}, {variant['name']}"
+        self.command = [sys.executable, __file__, "--work", json.dumps(variant)]
         self.process, self.peak_bytes = None, 0
 
     def measure(self, steps):
@@ -125,7 +125,7 @@ def p2p_precisions(arguments):
 
 
 def take_turns(everyone, rounds, steps):
-    """A list of rates per contender. A way that fails is reported and left out."""
+    """A list of rates per contender. A variant that fails is reported and left out."""
     rates = {one: [] for one in everyone}
     for number in range(rounds):
         for one in list(rates):
@@ -147,10 +147,10 @@ def measure(workload, frameworks, arguments):
     for one in ours:
         if arguments.cold:
             one.start_cold()
-    ways = [dict(way, threads=arguments.threads)
-            for framework in frameworks
-            for way in ways_of(framework, what, batch, arguments.compile, "cuda" if arguments.cuda else "cpu")]
-    return take_turns(ours + [Framework(way) for way in ways], arguments.rounds, arguments.steps)
+    variants = [dict(variant, threads=arguments.threads)
+                for framework in frameworks
+                for variant in variants_of(framework, what, batch, arguments.compile, "cuda" if arguments.cuda else "cpu")]
+    return take_turns(ours + [Framework(variant) for variant in variants], arguments.rounds, arguments.steps)
 
 
 class Others:
@@ -196,12 +196,12 @@ def ratio(ours, theirs):
 
 
 def best_of(rates, framework, precision):
-    ways = [one for one in rates if one.framework == framework and one.precision == precision]
-    return max(ways, key=lambda one: statistics.median(rates[one]), default=None)
+    variants = [one for one in rates if one.framework == framework and one.precision == precision]
+    return max(variants, key=lambda one: statistics.median(rates[one]), default=None)
 
 
 def ratio_rows(measured):
-    """p2p over the best way of each framework and precision, in the same precision if p2p has it, else in fp32."""
+    """p2p over the best variant of each framework and precision, in the same precision if p2p has it, else in fp32."""
     rows = []
     others = {(one.precision, one.framework): None for rates in measured.values() for one in rates
               if one.framework != "p2p"}
@@ -252,11 +252,11 @@ def report(measured, frameworks, arguments, share):
     print(f"{cpu_name()}, {arguments.threads} threads each; p2p {ours['version']} on {ours['device']} "
           f"({ours['device_name']}), {', '.join(version(framework) for framework in frameworks)}; {SIZE}x{SIZE}, "
           f"{arguments.rounds} rounds of {arguments.steps} steps in turns. Other programs took {share:.0%} of the "
-          f"processors{': too much, these figures say little.' if share > BUSY else '.'}\n")
+          f"processors{': too much for reliable figures.' if share > BUSY else '.'}\n")
     titles = [f"{what}, batch {batch}" for what, batch in (WORKLOADS[name] for name in measured)]
     print("Images per second:\n")
     print_table(["", *titles], rate_rows(measured))
-    print("p2p over the best way of a framework:\n")
+    print("p2p over the best variant of a framework:\n")
     print_table(["", *titles], ratio_rows(measured))
     print("Work, start and memory:\n")
     print_table(["p2p", "GFLOP/s", "peak", "share", "first step, s", "with cold caches, s", "peak memory, MB",
@@ -275,7 +275,7 @@ def main():
     parser = argparse.ArgumentParser(prog="ci/bench", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("program", nargs="?", help=argparse.SUPPRESS)  # p2p; ci/bench passes it
-    parser.add_argument("--work", help=argparse.SUPPRESS)  # a way, as JSON: run its process
+    parser.add_argument("--work", help=argparse.SUPPRESS)  # a variant, as JSON: run its process
     parser.add_argument("--rounds", type=int, default=3, help="turns of each contender (%(default)s)")
     parser.add_argument("--steps", type=int, default=5, help="steps per turn (%(default)s)")
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of each contender (%(default)s)")

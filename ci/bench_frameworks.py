@@ -1,7 +1,7 @@
 """One step of pix2pix in each framework, for the processes of ci/bench.
 
-A way is a dictionary: framework, what (train or translate), batch, precision, threads, the device (PyTorch's name of it;
-the others run on the CPU only), and further fields of the framework. make_step(way) returns a function that runs one
+A variant is a dictionary: framework, what (train or translate), batch, precision, threads, the device (PyTorch's name of it;
+the others run on the CPU only), and further fields of the framework. make_step(variant) returns a function that runs one
 step and returns when the step is complete. A framework is imported when a step of it is made, so that a process holds two
 only if one exports for the other. Nothing is timed here.
 
@@ -28,28 +28,28 @@ def missing(framework):
     return [name for name in NEEDS[framework] if importlib.util.find_spec(name) is None]
 
 
-def ways_of(framework, what, batch, compiled, device):
-    """All ways of a framework to run a workload; with `compiled` also those that take minutes to start."""
-    def way(name, precision="fp32", **more):
+def variants_of(framework, what, batch, compiled, device):
+    """All variants of a framework to run a workload; with `compiled` also those that take minutes to start."""
+    def variant(name, precision="fp32", **more):
         return dict(framework=framework, name=name, what=what, batch=batch, precision=precision, device=device, **more)
 
     if framework == "PyTorch":
-        return [way(("compile" if c else "eager") + (", channels_last" if last else ""), precision, compiled=c,
-                    channels_last=last)
+        return [variant(("compile" if c else "eager") + (", channels_last" if last else ""), precision, compiled=c,
+                        channels_last=last)
                 for precision in ("fp32", "bf16") + (("tf32",) if device == "cuda" else ()) for c in ([False, True] if compiled else [False])
                 for last in (False, True)]
     if device != "cpu":
         return []
     if framework == "TensorFlow":
-        return [way("XLA" if xla else "function", xla=xla) for xla in ([False, True] if compiled else [False])]
+        return [variant("XLA" if xla else "function", xla=xla) for xla in ([False, True] if compiled else [False])]
     if what != "translate" or batch != 1:
         return []
-    return [way("exported", precision) for precision in (["fp32", "bf16"] if framework == "OpenVINO" else ["fp32"])]
+    return [variant("exported", precision) for precision in (["fp32", "bf16"] if framework == "OpenVINO" else ["fp32"])]
 
 
-def make_step(way):
+def make_step(variant):
     return {"PyTorch": torch_step, "TensorFlow": tensorflow_step, "ONNX Runtime": onnxruntime_step,
-            "OpenVINO": openvino_step}[way["framework"]](way)
+            "OpenVINO": openvino_step}[variant["framework"]](variant)
 
 
 # ---- PyTorch -------------------------------------------------------------------------------------------------------
@@ -74,28 +74,28 @@ def under_autocast(network, device):
     network.forward = run
 
 
-def torch_step(way):
+def torch_step(variant):
     import torch
     nets = pix2pix()
-    torch.set_num_threads(way["threads"])
+    torch.set_num_threads(variant["threads"])
     torch.backends.cudnn.benchmark = True
     # By default convolutions of float32 run on tensor cores as tf32, with 10 bits of fraction.
-    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = way["precision"] == "tf32"
-    layout = torch.channels_last if way["channels_last"] else torch.contiguous_format
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = variant["precision"] == "tf32"
+    layout = torch.channels_last if variant["channels_last"] else torch.contiguous_format
 
     def prepare(network, seed):
         nets.initialise(network, 0.02, seed)
-        network.to(way["device"], memory_format=layout)
-        if way["precision"] == "bf16":
-            under_autocast(network, way["device"])
-        if way["compiled"]:
+        network.to(variant["device"], memory_format=layout)
+        if variant["precision"] == "bf16":
+            under_autocast(network, variant["device"])
+        if variant["compiled"]:
             network.compile()
         return network
 
     generator = prepare(nets.Generator(3, 3, DEPTH, FILTERS, dropout=0.5), 1)
-    pair = [torch.rand(way["batch"], 3, SIZE, SIZE).mul(2).sub(1).to(way["device"], memory_format=layout)
+    pair = [torch.rand(variant["batch"], 3, SIZE, SIZE).mul(2).sub(1).to(variant["device"], memory_format=layout)
             for _ in range(2)]
-    if way["what"] == "translate":
+    if variant["what"] == "translate":
         return torch.no_grad()(lambda: generator(pair[0]).cpu())
     training = nets.Training(generator, prepare(nets.Discriminator(6, FILTERS), 2))
     return lambda: training.step(*pair)
@@ -130,20 +130,20 @@ def exported_generator(folder):
     return path, image.numpy()
 
 
-def onnxruntime_step(way):
+def onnxruntime_step(variant):
     import onnxruntime
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads, options.inter_op_num_threads = way["threads"], 1
+    options.intra_op_num_threads, options.inter_op_num_threads = variant["threads"], 1
     with tempfile.TemporaryDirectory() as folder:
         path, image = exported_generator(folder)
         session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     return lambda: session.run(None, {"image": image})
 
 
-def openvino_step(way):
+def openvino_step(variant):
     import openvino
-    settings = {"INFERENCE_NUM_THREADS": way["threads"], "PERFORMANCE_HINT": "LATENCY",
-                "INFERENCE_PRECISION_HINT": {"fp32": "f32", "bf16": "bf16"}[way["precision"]]}
+    settings = {"INFERENCE_NUM_THREADS": variant["threads"], "PERFORMANCE_HINT": "LATENCY",
+                "INFERENCE_PRECISION_HINT": {"fp32": "f32", "bf16": "bf16"}[variant["precision"]]}
     with tempfile.TemporaryDirectory() as folder:
         path, image = exported_generator(folder)
         core = openvino.Core()
@@ -238,15 +238,15 @@ def keras_training(generator, discriminator):
     return step
 
 
-def tensorflow_step(way):
+def tensorflow_step(variant):
     os.environ.update(KERAS_BACKEND="tensorflow", TF_CPP_MIN_LOG_LEVEL="2", CUDA_VISIBLE_DEVICES="")
     import tensorflow as tf
-    tf.config.threading.set_intra_op_parallelism_threads(way["threads"])
+    tf.config.threading.set_intra_op_parallelism_threads(variant["threads"])
     tf.config.threading.set_inter_op_parallelism_threads(1)
     generator = keras_generator()
-    pair = [tf.random.uniform((way["batch"], SIZE, SIZE, 3), -1, 1) for _ in range(2)]
-    if way["what"] == "translate":
-        run = tf.function(lambda image: generator(image), jit_compile=way["xla"])
+    pair = [tf.random.uniform((variant["batch"], SIZE, SIZE, 3), -1, 1) for _ in range(2)]
+    if variant["what"] == "translate":
+        run = tf.function(lambda image: generator(image), jit_compile=variant["xla"])
         return lambda: run(pair[0]).numpy()
-    run = tf.function(keras_training(generator, keras_discriminator()), jit_compile=way["xla"])
+    run = tf.function(keras_training(generator, keras_discriminator()), jit_compile=variant["xla"])
     return lambda: [loss.numpy() for loss in run(*pair)]

@@ -58,12 +58,12 @@ def nvidia(clang, source, defines, folder, arch):
     no_offset = "-Dget_global_offset(d)=0UL"  # libclc lacks it for NVIDIA
     run(clang, *OPTIONS, *defines, no_offset, "-target", "nvptx64-nvidia-nvcl", "-Xclang", "-target-cpu", "-Xclang", arch, "-Xclang",
         "-target-feature", "-Xclang", "+ptx75", *link("nvptx64--nvidiacl.bc"), "-S", "-o", ptx, source)
-    said = run("ptxas", "-v", "-O3", f"-arch={arch}", ptx, "-o", code)
+    output = run("ptxas", "-v", "-O3", f"-arch={arch}", ptx, "-o", code)
     assembly = run("cuobjdump", "-sass", code)
     texts, memory = {}, {}
     entry = re.compile(r"entry function '(\w+)'(.*?)(\d+) bytes stack frame, (\d+) bytes spill stores.*?"
                        r"Used (\d+) registers([^\n]*)", re.S)
-    for name, _, stack, spilled, registers, rest in entry.findall(said):
+    for name, _, stack, spilled, registers, rest in entry.findall(output):
         local = re.search(r"(\d+) bytes smem", rest)
         body = re.search(rf"Function : {name}\n(.*?)(?=Function : |\Z)", assembly, re.S).group(1)
         counts = collections.Counter(re.findall(r"/\*[0-9a-f]{4,}\*/\s+(?:@!?U?P\w+ )?([A-Z0-9]+)", body))

@@ -106,8 +106,8 @@ p2p_status model_file_save(p2p_session *session, const pix2pix *model, p2p_netwo
 /* ---- Reading ------------------------------------------------------------------------------------------ */
 
 static p2p_status bad_value(const safetensors_file *file, const char *key) {
-    return p2p_fail(P2P_INPUT, "%s: its metadata's %s is missing or no number in range",
-                    safetensors_path(file), key);
+    return p2p_fail(P2P_INPUT, "%s: its metadata's %s is missing or out of range", safetensors_path(file),
+                    key);
 }
 
 /* A decimal integer from 0 to INT32_MAX, enough for every field. */

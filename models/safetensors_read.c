@@ -22,11 +22,12 @@ struct safetensors_file {
 };
 
 static p2p_status unusable(const safetensors_file *file, const char *reason) {
-    return p2p_fail(P2P_INPUT, "%s is no usable safetensors file: %s", file->path, reason);
+    return p2p_fail(P2P_INPUT, "%s is not a usable safetensors file: %s", file->path, reason);
 }
 
 static p2p_status unusable_tensor(const safetensors_file *file, const char *name, const char *reason) {
-    return p2p_fail(P2P_INPUT, "%s is no usable safetensors file: tensor %s: %s", file->path, name, reason);
+    return p2p_fail(P2P_INPUT, "%s is not a usable safetensors file: tensor %s: %s", file->path, name,
+                    reason);
 }
 
 /* ---- Little-endian numbers ---------------------------------------------------------------------------- */
@@ -129,7 +130,7 @@ static p2p_status parse_entry(const safetensors_file *file, const char *name, co
     if (!safetensors_name_valid(name))
         return unusable(file, "a tensor's name is empty, too long or holds control characters");
     snprintf(entry->name, sizeof entry->name, "%s", name);
-    if (!json_is_object(node)) return unusable_tensor(file, name, "its description is no JSON object");
+    if (!json_is_object(node)) return unusable_tensor(file, name, "its description is not a JSON object");
     if (!parse_dtype(json_object_get(node, "dtype"), &entry->dtype))
         return unusable_tensor(file, name, "dtype is missing or unknown");
     if (!parse_shape(json_object_get(node, "shape"), entry))
@@ -145,18 +146,18 @@ static p2p_status parse_entry(const safetensors_file *file, const char *name, co
 }
 
 static p2p_status parse_metadata(safetensors_file *file, json_t *node) {
-    if (!json_is_object(node)) return unusable(file, "its metadata are no JSON object");
+    if (!json_is_object(node)) return unusable(file, "its metadata are not a JSON object");
     const char *key;
     json_t *value;
     json_object_foreach(node, key, value) {
-        if (!json_is_string(value)) return unusable(file, "a value in its metadata is no text");
+        if (!json_is_string(value)) return unusable(file, "a value in its metadata is not a string");
     }
     file->metadata = json_incref(node);
     return P2P_OK;
 }
 
 static p2p_status parse_header(safetensors_file *file, json_t *root) {
-    if (!json_is_object(root)) return unusable(file, "its header is no JSON object");
+    if (!json_is_object(root)) return unusable(file, "its header is not a JSON object");
     file->entries = calloc(json_object_size(root) + 1, sizeof *file->entries);
     if (!file->entries) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for the tensors of %s", file->path);
     const char *name;
@@ -225,7 +226,8 @@ static p2p_status read_header(safetensors_file *file, uint64_t size) {
     json_t *root = json_loadb(text, length, JSON_REJECT_DUPLICATES, &error);
     free(text);
     if (!root)
-        return p2p_fail(P2P_INPUT, "%s is no usable safetensors file: its header is no valid JSON (byte %d)",
+        return p2p_fail(P2P_INPUT,
+                        "%s is not a usable safetensors file: its header is not valid JSON (byte %d)",
                         file->path, error.position);
     status = parse_header(file, root);
     json_decref(root);

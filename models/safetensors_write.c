@@ -47,7 +47,7 @@ p2p_status safetensors_add_metadata(safetensors_writer *writer, const char *key,
         if (json_object_set_new(writer->header, SAFETENSORS_METADATA_KEY, metadata) != 0) return no_memory();
     }
     if (json_object_set_new(metadata, key, json_string(value)) != 0)
-        return p2p_fail(P2P_INVALID, "metadata %s can't be written: no memory, or its value is no UTF-8",
+        return p2p_fail(P2P_INVALID, "metadata %s can't be written: no memory, or its value is not UTF-8",
                         key);
     return P2P_OK;
 }
@@ -100,7 +100,8 @@ p2p_status safetensors_declare(safetensors_writer *writer, const char *name, saf
         return p2p_fail(P2P_INVALID, "tensor %s is too large", name);
     entry->end = entry->begin + bytes;
     if (json_object_set_new(writer->header, name, describe(entry)) != 0)
-        return p2p_fail(P2P_INVALID, "tensor %s can't be declared: no memory, or its name is no UTF-8", name);
+        return p2p_fail(P2P_INVALID, "tensor %s can't be declared: no memory, or its name is not UTF-8",
+                        name);
     writer->count++;
     return P2P_OK;
 }

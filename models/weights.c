@@ -107,7 +107,7 @@ static p2p_status write_elements(void *context, const void *values, int64_t coun
     parameter_writing *writing = context;
     const int64_t found = first_infinite(values, count, writing->type);
     if (found < count)
-        return p2p_fail(P2P_DIVERGED, "element %lld of the parameter %s is no finite number",
+        return p2p_fail(P2P_DIVERGED, "element %lld of the parameter %s is not a finite number",
                         (long long)(writing->written + found), writing->info->name);
     writing->written += count;
     return safetensors_write_part(writing->writer, values, count);

@@ -17,7 +17,8 @@ static int steps_of(const settings *all) {
 }
 
 static p2p_status check_sweep(const settings *all) {
-    if (all->plot && !all->sweep) return p2p_fail(P2P_USAGE, "--plot draws a --sweep, and there is none");
+    if (all->plot && !all->sweep)
+        return p2p_fail(P2P_USAGE, "--plot requires --sweep, whose results it draws");
     if (!all->sweep) return P2P_OK;
     if (strcmp(all->what, "train") != 0 && strcmp(all->what, "translate") != 0)
         return p2p_fail(P2P_USAGE, "--sweep contradicts --what %s: it measures whole steps", all->what);
@@ -28,7 +29,7 @@ static p2p_status check_sweep(const settings *all) {
 static p2p_status check_settings(const settings *all) {
     P2P_TRY(settings_no_arguments(all, "bench"));
     if (settings_given(all, "mode") && strcmp(all->what, "ops") != 0)
-        return p2p_fail(P2P_USAGE, "--mode contradicts --what %s: it chooses the plan of --what ops",
+        return p2p_fail(P2P_USAGE, "--mode contradicts --what %s: it selects the plan of --what ops",
                         all->what);
     if (all->trace && strcmp(all->what, "transfers") == 0)
         return p2p_fail(P2P_USAGE, "--trace contradicts --what transfers, which runs no operations");

@@ -46,11 +46,11 @@ static p2p_status check_required(const settings *all) {
  * it must agree. */
 static p2p_status choose_direction(test_run *run) {
     model_file_info *info = &run->t.info;
-    const char *asked = run->all->direction;
-    if (!settings_given(run->all, "direction") || strcmp(info->direction, asked) == 0) return P2P_OK;
+    const char *given = run->all->direction;
+    if (!settings_given(run->all, "direction") || strcmp(info->direction, given) == 0) return P2P_OK;
     if (!info->bare)
-        return p2p_fail(P2P_USAGE, "--direction %s: %s was trained %s", asked, run->t.path, info->direction);
-    snprintf(info->direction, sizeof info->direction, "%s", asked);
+        return p2p_fail(P2P_USAGE, "--direction %s: %s was trained %s", given, run->t.path, info->direction);
+    snprintf(info->direction, sizeof info->direction, "%s", given);
     return P2P_OK;
 }
 

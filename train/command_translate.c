@@ -60,7 +60,7 @@ static p2p_status load_picture(const translator *t, const translate_job *job, pi
     const int width = picture.width, height = picture.height, unit = translator_unit(t);
     p2p_status status = image_reformat(&picture, t->format.input);
     if (status == P2P_OK && (pad_side(width, unit) != job->width || pad_side(height, unit) != job->height))
-        status = p2p_fail(P2P_INPUT, "%s has changed its size since this began", job->source);
+        status = p2p_fail(P2P_INPUT, "%s has another size now than when it was listed", job->source);
     if (status == P2P_OK)
         status = pad_reflect(&picture, job->width, job->height, &batch->inputs[batch->count]);
     image_free(&picture);
@@ -143,7 +143,7 @@ static p2p_status translate_all(translator *t, translate_list *list) {
         first += count;
     }
     if (status == P2P_OK && list->skipped > 0)
-        progress_line(run.progress, "%zu pictures that can't be used were left out", list->skipped);
+        progress_line(run.progress, "%zu unusable pictures were left out", list->skipped);
     progress_destroy(run.progress);
     free_batch(&run.batch);
     return status;
@@ -152,7 +152,7 @@ static p2p_status translate_all(translator *t, translate_list *list) {
 p2p_status command_translate(settings *all) {
     translator t;
     translate_list list = {0};
-    if (!all->out) return p2p_fail(P2P_USAGE, "--out is missing: where the result goes");
+    if (!all->out) return p2p_fail(P2P_USAGE, "--out is missing: the file or folder for the result");
     if (!all->arguments || !all->arguments[0])
         return p2p_fail(P2P_USAGE, "no picture is given, and no folder of pictures");
     p2p_status status = translator_open(&t, all);

@@ -48,28 +48,29 @@ static p2p_status plan_all(const settings *all, const pix2pix *model, p2p_sessio
 static void print_choice(const p2p_op *op, const p2p_choice *choice) {
     char name[128];
     bench_operation_name(op, name, sizeof name);
-    printf("%-62s %-24s", name, choice->name[0] ? choice->name : "by arithmetic");
+    printf("%-62s %-24s", name, choice->name[0] ? choice->name : "by heuristic");
     if (choice->seconds > 0)
-        printf(" %9.3f %9.3f %6.2f\n", choice->seconds * 1e3, choice->default_seconds * 1e3,
+        printf(" %9.3f %12.3f %7.2f\n", choice->seconds * 1e3, choice->default_seconds * 1e3,
                choice->default_seconds / choice->seconds);
     else
-        printf(" %9s %9s %6s\n", "-", "-", "-");
+        printf(" %9s %12s %7s\n", "-", "-", "-");
 }
 
 static void print_table(const p2p_session *session) {
     const int count = p2p_session_choice_count(session);
-    double chosen = 0, usual = 0;
-    printf("%-62s %-24s %9s %9s %6s\n", "convolution", "chosen", "ms", "usual ms", "times");
+    double chosen = 0, by_heuristic = 0;
+    printf("%-62s %-24s %9s %12s %7s\n", "convolution", "chosen", "ms", "heuristic ms", "speedup");
     for (int i = 0; i < count; i++) {
         const p2p_op *op;
         const p2p_choice *choice;
         p2p_session_choice(session, i, &op, &choice);
         print_choice(op, choice);
         chosen += choice->seconds;
-        usual += choice->default_seconds;
+        by_heuristic += choice->default_seconds;
     }
     if (chosen > 0)
-        printf("%-62s %-24s %9.3f %9.3f %6.2f\n", "each once", "", chosen * 1e3, usual * 1e3, usual / chosen);
+        printf("%-62s %-24s %9.3f %12.3f %7.2f\n", "each once", "", chosen * 1e3, by_heuristic * 1e3,
+               by_heuristic / chosen);
 }
 
 static p2p_status tune(const settings *all, const pix2pix *model, p2p_device *device) {

@@ -23,16 +23,15 @@ static const command commands[] = {
      "p2p translate --model PATH -o OUT PICTURE_OR_FOLDER...",
      "  p2p translate --model run1/generator.safetensors -o shoe.png outline.png\n"
      "  p2p translate --model run1 --epoch 20 -o results --format jpg --batch 8 outlines\n",
-     "Pictures of any size keep it; folders keep their structure. Models: what p2p train writes, and state\n"
-     "dictionaries of the published PyTorch code (unet_256, unet_128) saved as safetensors.\n",
+     "Pictures can have any size and keep it; folders keep their structure. Models: those of p2p train,\n"
+     "and state dictionaries of the published PyTorch code (unet_256, unet_128) saved as safetensors.\n",
      command_translate},
     {"test", COMMAND_TEST, "measure a model on a folder of image pairs",
      "p2p test --model PATH --data DIR --out DIR [OPTIONS]",
      "  p2p test --model run1 --data shoes --out results\n"
      "  p2p test --model run1 --epoch 20 --data shoes --split test --count 100 --batch 8 --out results20\n",
      "Writes OUT/generated and OUT/target (pictures), OUT/grid.png (the first ten columns: input, target,\n"
-     "generated) and OUT/metrics.json (L1, PSNR and SSIM of each pair and their means), and prints the "
-     "means.\n",
+     "generated) and OUT/metrics.json (L1, PSNR and SSIM of each pair and their means). Prints the means.\n",
      command_test},
     {"devices", COMMAND_DEVICES, "list every backend and device, and why one can't be used", "p2p devices",
      "  p2p devices\n", NULL, command_devices},
@@ -50,21 +49,19 @@ static const command commands[] = {
      "  p2p bench --sweep size --plot sizes.svg\n",
      "Work is counted as direct convolution, whatever algorithm runs. The ceilings are measured in the same\n"
      "run. The peak is the rate of a kernel that only multiplies and adds; if the device has none, the best\n"
-     "rate of a fixed set of 4x4 convolutions. The memory rate is the best of a copy within the device and "
-     "of\n"
-     "the operations of one large layer. The time to the first step starts with the command; run it twice "
-     "to\n"
-     "see it with the driver's kernel cache filled.\n",
+     "rate of a fixed set of 4x4 convolutions. The memory rate is the best of a copy within the device and\n"
+     "of the operations of one large layer. The time to the first step starts with the command; run it\n"
+     "twice to measure it with the driver's kernel cache filled.\n",
      command_bench},
     {"tune", COMMAND_TUNE, "measure a device's algorithms for each convolution, and keep the fastest",
      "p2p tune [OPTIONS]",
      "  p2p tune\n"
      "  p2p tune --batch 4 --precision bf16 --device opencl:1\n"
      "  p2p tune --mode translate --size 512\n",
-     "Each candidate is checked before it is timed. Later trainings on this device use what is kept in\n"
-     "the folder of --cache; on GPUs a training measures by itself what is not kept yet. Results\n"
-     "may differ in their last bits from those without; a resumed training goes on with the choices that\n"
-     "its checkpoint holds.\n",
+     "Each candidate is checked before it is timed. The choices are kept in the folder of --cache, and\n"
+     "later trainings on this device use them; on GPUs a training measures by itself what is not kept yet.\n"
+     "Results may differ in their last bits from those without tuning. A resumed training uses the choices\n"
+     "of its checkpoint.\n",
      command_tune},
 };
 
@@ -81,7 +78,7 @@ static const struct {
     const char *name, *summary;
     void (*print)(FILE *stream);
 } topics[] = {
-    {"presets", "what the two published trainings set the options to", settings_print_presets},
+    {"presets", "the options' values in the two published trainings", settings_print_presets},
     {"environment", "the environment variables that p2p reads", p2p_environment_print},
 };
 
@@ -126,6 +123,10 @@ static p2p_status help(int argc, const char **argv) {
     if (argc < 2) {
         print_overview(stdout);
         return P2P_OK;
+    }
+    if (argc > 2) {
+        p2p_fail(P2P_USAGE, "'%s': p2p help takes one command or topic", argv[2]);
+        return p2p_hint(P2P_USAGE, "p2p help lists them");
     }
     for (int i = 0; i < TOPIC_COUNT; i++)
         if (strcmp(argv[1], topics[i].name) == 0) {

@@ -52,7 +52,7 @@ static p2p_status plan_bf16(const ocl_target *target, const p2p_op *op, ocl_plan
     if (family == OCL_CONV_WINOGRAD || (family == OCL_CONV_AUTO && ocl_conv_winograd_pays(target, op)))
         return ocl_plan_conv_winograd(target, op, plan);
     if (family == OCL_CONV_AUTO && ocl_conv_stream_hides_products(target, op))
-        return ocl_refuse(target, op, "on such small maps the filter's traffic takes the time, not products");
+        return ocl_refuse(target, op, "on such small maps the filter's traffic dominates, not the products");
     if (op->kind == P2P_KIND_conv_bwd_filter) return ocl_plan_conv_direct_bf16(target, op, plan);
     return ocl_plan_conv_direct(target, op, plan);
 }

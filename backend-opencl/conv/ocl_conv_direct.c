@@ -181,7 +181,7 @@ static p2p_status choose_tile(const ocl_target *target, const p2p_op *op, conv_s
     }
     if (!ocl_variant_numbers(target->variant, n, 4) || n[0] * n[1] > MOST_SUMS || n[2] * n[3] > MOST_SUMS ||
         n[0] * n[1] * n[2] * n[3] > most_sums(target) || n[3] > MOST_VECS)
-        return ocl_refuse(target, op, "'%s' is no tile of at most %d sums", target->variant,
+        return ocl_refuse(target, op, "'%s' is not a tile of at most %d sums", target->variant,
                           (int)most_sums(target));
     s->tile = (register_tile){n[0], n[1], n[2], n[3]};
     return P2P_OK;
@@ -398,7 +398,7 @@ static void limit_work(conv_shape *s, bool pack) {
 
 static p2p_status refuse_bf16(const ocl_target *target, const p2p_op *op, const conv_shape *s) {
     if (s->form != PLAIN) return ocl_refuse(target, op, "so few channels are summed in fp32");
-    return ocl_refuse(target, op, "with so many taps or phases no work-item packs its filters into bf16");
+    return ocl_refuse(target, op, "filters with so many taps or phases are not packed into bf16");
 }
 
 /* Whether lanes run along src's channels: ckrs for a data gradient, kcrs_t forward. */
@@ -481,7 +481,7 @@ static p2p_status choose_filter_tile(const ocl_target *target, const p2p_op *op,
     if (!target->variant || !target->variant[0]) return P2P_OK;
     if (!ocl_variant_numbers(target->variant, n, 2) || n[0] * n[1] > most_sums(target) ||
         (OCL_LANES % n[0] != 0 && (n[0] != op->t[X].c || n[0] > OCL_LANES)))
-        return ocl_refuse(target, op, "'%s' is no tile of at most %d sums", target->variant,
+        return ocl_refuse(target, op, "'%s' is not a tile of at most %d sums", target->variant,
                           (int)most_sums(target));
     tile->rows = n[0];
     tile->vecs = n[1];

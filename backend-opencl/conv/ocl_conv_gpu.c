@@ -177,10 +177,11 @@ static p2p_status parse_tile(const ocl_target *target, const p2p_op *op, const p
             *c = (choice){.form = SUBGROUPED, .rows_of_item = size[0], .blocks = size[1]};
             return P2P_OK;
         }
-        return ocl_refuse(target, op, "'%s' is nothing for sub-groups, here or of this shape", name);
+        return ocl_refuse(target, op, "'%s' is not a sub-group variant for this device and shape", name);
     }
     *c = (choice){.form = TILED, .tile = ocl_gpu_tile_named(target, name)};
-    return c->tile ? P2P_OK : ocl_refuse(target, op, "'%s' is no tile that the device has room for", name);
+    return c->tile ? P2P_OK
+                   : ocl_refuse(target, op, "'%s' is not a tile for which the device has room", name);
 }
 
 /* Parses a tile, with the suffix "k4" for a sum in 4 parts, or "thin". */
@@ -191,7 +192,7 @@ static p2p_status parse_variant(const ocl_target *target, const p2p_op *op, cons
     if (strcmp(target->variant, "thin") == 0) {
         *c = (choice){.form = THIN};
         if (may_be_thin(target, op, p)) return P2P_OK;
-        return ocl_refuse(target, op, "this is no small map of many channels");
+        return ocl_refuse(target, op, "this is not a small map of many channels");
     }
     if (cut && (!ocl_variant_numbers(cut + 1, &parts, 1) || parts > ocl_min(MOST_PARTS, p->steps)))
         return ocl_refuse(target, op, "'%s' can't cut a sum of %lld steps", target->variant,

@@ -195,7 +195,7 @@ static p2p_status choose_tile(const ocl_target *target, const p2p_op *op, const 
     const bool named = target->variant && target->variant[0];
     *tile = named ? ocl_gpu_tile_named(target, target->variant) : ocl_gpu_tile_cheapest(target, product);
     if (*tile) return P2P_OK;
-    return ocl_refuse(target, op, "'%s' is no tile that the device has room for",
+    return ocl_refuse(target, op, "'%s' is not a tile for which the device has room",
                       named ? target->variant : "");
 }
 

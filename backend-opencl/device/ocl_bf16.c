@@ -57,7 +57,8 @@ ocl_bf16 ocl_bf16_find(p2p_device_info *info, const ocl_environment *environment
         return OCL_BF16_STORED;
     }
     if (environment->bf16 == OCL_BF16_FORCE_PORTABLE) return OCL_BF16_PORTABLE;
-    if (!is_host_cpu(info)) return refuse(info, "on a CPU that takes PoCL, whose kernels may hold assembly");
+    if (!is_host_cpu(info))
+        return refuse(info, "on CPUs only PoCL supports it, because its kernels can contain assembly");
     if (!host_has_instructions()) return refuse(info, "this CPU lacks AVX512_BF16");
     if (vector_width < OCL_LANES)
         return refuse(info, "the driver compiles for narrower vectors than AVX-512");
@@ -125,7 +126,7 @@ p2p_status ocl_bf16_test(p2p_be_device *device) {
     if (!test_passes(values)) {
         p2p_status status = ocl_host->fail(
             P2P_FAILED, "%s: this driver's kernels compute wrong numbers in bf16", device->info.name);
-        return ocl_host->hint(status, "--precision fp32 does without them");
+        return ocl_host->hint(status, "--precision fp32 does not use them");
     }
     device->bf16_tested = true;
     return P2P_OK;

@@ -29,7 +29,7 @@ static p2p_op op_of_counts(int items) {
 static p2p_status check_type(p2p_be_device *device, p2p_type type) {
     if (type == P2P_TYPE_f32) return P2P_OK;
     if (type == P2P_TYPE_bf16 && ocl_bf16_multiplies(&device->target)) return ocl_bf16_test(device);
-    return ocl_host->fail(P2P_UNSUPPORTED, "%s: no kernel multiplies and adds %s alone", device->info.name,
+    return ocl_host->fail(P2P_UNSUPPORTED, "%s: no kernel measures the peak of %s", device->info.name,
                           p2p_type_name(type));
 }
 

@@ -58,8 +58,9 @@ static p2p_status fail_hung(p2p_be_device *device) {
     const p2p_status status =
         ocl_host->fail(P2P_DEVICE_LOST, "%s: the device was lost: it has not finished its work within %g s",
                        device->info.name, device->limits.timeout);
-    return ocl_host->hint(status, "if it is only slow, the environment variable P2P_OPENCL_TIMEOUT=SECONDS "
-                                  "gives it more time, 0 any");
+    return ocl_host->hint(
+        status, "if it is only slow, raise the limit with --device-timeout SECONDS or the environment "
+                "variable P2P_OPENCL_TIMEOUT=SECONDS; 0 is no limit");
 }
 
 /* Queries the event until it is complete, with pauses that grow from 20 us to 1 ms: the blocking wait of
@@ -132,7 +133,7 @@ p2p_status ocl_queue_submit(p2p_be_device *device, p2p_ticket *ticket) {
 p2p_status ocl_queue_wait(p2p_be_device *device, p2p_ticket ticket) {
     P2P_TRY(ocl_check_alive(device));
     if (ticket > device->last_ticket)
-        return ocl_host->fail(P2P_INVALID, "%s: ticket %llu was never given; the last is %llu",
+        return ocl_host->fail(P2P_INVALID, "%s: ticket %llu was never issued; the last is %llu",
                               device->info.name, (unsigned long long)ticket,
                               (unsigned long long)device->last_ticket);
     if (ticket + OCL_IN_FLIGHT <= device->last_ticket) return P2P_OK; /* submit has waited for it */

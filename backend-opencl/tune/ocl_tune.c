@@ -190,7 +190,7 @@ static p2p_status hold(contest *c, const ocl_timer *timer, ocl_choice *choice) {
         right += !c->candidates[i].out;
     }
     if (right == 0)
-        return ocl_refuse(&c->check.device->target, c->check.op, "no way of computing it is right");
+        return ocl_refuse(&c->check.device->target, c->check.op, "no algorithm computes it correctly");
     const candidate *winner = NULL, *usual = &c->candidates[0];
     P2P_TRY(time_all(c, timer));
     P2P_TRY(duel(c, timer, &winner));

@@ -259,7 +259,7 @@ static p2p_status run_through_host(p2p_comm *comm, const p2p_op *op, const p2p_p
 p2p_status p2p_comm_run(p2p_comm *comm, const p2p_op *op, const p2p_place *places, const p2p_ticket *after) {
     P2P_TRY(p2p_op_validate(op));
     if (op->kind != P2P_KIND_all_reduce && op->kind != P2P_KIND_broadcast) {
-        return p2p_fail(P2P_INVALID, "%s is no collective", p2p_kind_name(op->kind));
+        return p2p_fail(P2P_INVALID, "%s is not a collective", p2p_kind_name(op->kind));
     }
     if (op->kind == P2P_KIND_broadcast && !comm->module && op->root >= comm->count) {
         return p2p_fail(P2P_INVALID, "broadcast from replica %lld of %d", (long long)op->root, comm->count);

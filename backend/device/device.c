@@ -120,7 +120,7 @@ p2p_status p2p_place_check(const p2p_device *device, const char *what, p2p_place
                         place.buffer->device->address);
     }
     if (place.offset % device->info.alignment != 0) {
-        return p2p_fail(P2P_INVALID, "%s: offset %zu of %s is no multiple of %zu bytes", address,
+        return p2p_fail(P2P_INVALID, "%s: offset %zu of %s is not a multiple of %zu bytes", address,
                         place.offset, what, device->info.alignment);
     }
     size_t size = place.buffer->bytes;

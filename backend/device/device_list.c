@@ -52,7 +52,7 @@ static p2p_status find_in_module(found_list *list, const p2p_module_slot *slot) 
     if (P2P_CALL("device_count", slot->module->device_count(&count)) != P2P_OK) {
         return append_without_device(list, slot, p2p_message());
     }
-    if (count <= 0) return append_without_device(list, slot, "it finds no device");
+    if (count <= 0) return append_without_device(list, slot, "no device was found");
     for (int i = 0; i < count; i++) {
         found_device item = find_device(slot, i);
         P2P_TRY(found_append(list, &item));
@@ -148,7 +148,7 @@ p2p_status p2p_device_list(p2p_device_entry **entries, int *count) {
 /* Checks properties of a device on which the core relies. */
 static p2p_status check_info(const char *address, const p2p_device_info *info) {
     if (info->alignment == 0 || (info->alignment & (info->alignment - 1)) != 0) {
-        return p2p_fail(P2P_FAILED, "%s: alignment %zu is no power of two", address, info->alignment);
+        return p2p_fail(P2P_FAILED, "%s: alignment %zu is not a power of two", address, info->alignment);
     }
     if (info->channel_alignment < 1) {
         return p2p_fail(P2P_FAILED, "%s: channel alignment %d", address, info->channel_alignment);
@@ -202,7 +202,7 @@ static p2p_status fail_unknown_backend(const char *address, size_t name_length) 
     }
     p2p_fail(P2P_NO_DEVICE, "there is no backend named \"%.*s\" (of device \"%s\")", (int)name_length,
              address, address);
-    return p2p_hint(P2P_NO_DEVICE, "this program has: %s; or write auto", names);
+    return p2p_hint(P2P_NO_DEVICE, "the backends of this program: %s; or auto", names);
 }
 
 /* The number after the colon; -1 if there is no colon, -2 if it is not followed by a number. */
@@ -223,7 +223,7 @@ static p2p_status open_index(const p2p_module_slot *slot, int index, const char 
 
 /* Opens the first usable device. If there is none, the message has the first device's reason. */
 static p2p_status open_first(const p2p_module_slot *slot, int count, p2p_device **device) {
-    char reason[512] = "it finds none";
+    char reason[512] = "none was found";
     for (int i = 0; i < count; i++) {
         found_device item = find_device(slot, i);
         if (usable(&item)) return open_found(&item, device);
@@ -259,8 +259,8 @@ p2p_status p2p_device_open(const char *address, p2p_device **device) {
     size_t name_length = strcspn(address, ":");
     int index = parse_index(address + name_length);
     if (index == -2) {
-        p2p_fail(P2P_NO_DEVICE, "\"%s\" is no device's address", address);
-        return p2p_hint(P2P_NO_DEVICE, "write BACKEND, BACKEND:NUMBER or auto; `p2p devices` lists them");
+        p2p_fail(P2P_NO_DEVICE, "\"%s\" is not the address of a device", address);
+        return p2p_hint(P2P_NO_DEVICE, "use BACKEND, BACKEND:NUMBER or auto; `p2p devices` lists them");
     }
     const p2p_module_slot *slot;
     for (int i = 0; (slot = p2p_module_slot_at(i)) != NULL; i++) {

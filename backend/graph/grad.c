@@ -368,8 +368,8 @@ static bool check_losses(walk *w, const p2p_value *losses, int count) {
         int id = losses[i].id;
         const ir_value *v = id > 0 && id < w->value_count ? &w->graph->values[id] : NULL;
         if (!v || v->role != IR_VECTOR || v->origin != IR_LOCAL) {
-            ir_fail(w->graph, P2P_INVALID, "number %d of the losses is no loss of this graph (id %d)", i + 1,
-                    id);
+            ir_fail(w->graph, P2P_INVALID, "number %d of the losses is not a loss of this graph (id %d)",
+                    i + 1, id);
             return false;
         }
         if (w->chosen[id]) {
@@ -385,7 +385,7 @@ static bool check_values(walk *w, const p2p_value *values, int count) {
     for (int i = 0; i < count; i++) {
         int id = values[i].id;
         if (id > 0 && id < w->value_count && w->graph->values[id].role == IR_ACTIVATION) continue;
-        ir_fail(w->graph, P2P_INVALID, "number %d of the values is no activation of this graph (id %d)",
+        ir_fail(w->graph, P2P_INVALID, "number %d of the values is not an activation of this graph (id %d)",
                 i + 1, id);
         return false;
     }

@@ -85,7 +85,7 @@ static const char *text_of(const char *name) {
 static bool check_input(p2p_graph *graph, const char *operand, p2p_value value) {
     if (graph->status != P2P_OK) return false;
     if (value.id < 1 || value.id >= graph->value_count) {
-        ir_fail(graph, P2P_INVALID, "%s is no value of this graph (id %d)", operand, value.id);
+        ir_fail(graph, P2P_INVALID, "%s is not a value of this graph (id %d)", operand, value.id);
         return false;
     }
     if (graph->values[value.id].role == IR_ACTIVATION) return true;

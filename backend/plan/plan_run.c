@@ -318,7 +318,8 @@ p2p_status p2p_plan_wait(p2p_plan *plan) {
 }
 
 static p2p_status find_output(const p2p_plan *plan, int replica, const char *name, const plan_port **port) {
-    if (!plan->has_results) return p2p_fail(P2P_INVALID, "plan %s: no run was waited for yet", plan->name);
+    if (!plan->has_results)
+        return p2p_fail(P2P_INVALID, "plan %s: no run has been waited for yet", plan->name);
     if (replica < 0 || replica >= plan->session->replica_count)
         return p2p_fail(P2P_INVALID, "plan %s has no replica %d", plan->name, replica);
     const plan_part *part = &plan->parts[replica];
@@ -332,7 +333,7 @@ p2p_status p2p_plan_loss(p2p_plan *plan, const char *name, double *value) {
     for (int r = 0; r < plan->session->replica_count; r++) {
         const plan_port *port = NULL;
         P2P_TRY(find_output(plan, r, name, &port));
-        if (!port->loss) return p2p_fail(P2P_INVALID, "plan %s: output %s is no loss", plan->name, name);
+        if (!port->loss) return p2p_fail(P2P_INVALID, "plan %s: output %s is not a loss", plan->name, name);
         const plan_part *part = &plan->parts[r];
         double share = 0;
         p2p_tensor_unpack(&part->values[port->value].tensor, part->results + port->raw_offset, &share,

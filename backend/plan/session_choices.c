@@ -58,7 +58,7 @@ static p2p_status parse_choice(const text_line *line, char name[P2P_CHOICE_NAME]
     const size_t name_length = blank ? (size_t)(blank - line->at) : 0;
     char text[P2P_OP_TEXT];
     if (name_length == 0 || name_length >= P2P_CHOICE_NAME || line->length - name_length > sizeof text)
-        return p2p_fail(P2P_INPUT, "'%.*s' is no choice of a convolution",
+        return p2p_fail(P2P_INPUT, "'%.*s' is not a choice of a convolution",
                         (int)(line->length < 64 ? line->length : 64), line->at);
     memcpy(name, line->at, name_length);
     name[name_length] = '\0';
@@ -66,9 +66,9 @@ static p2p_status parse_choice(const text_line *line, char name[P2P_CHOICE_NAME]
     memcpy(text, blank + 1, line->length - name_length - 1);
     text[line->length - name_length - 1] = '\0';
     if (p2p_op_parse(text, op) != P2P_OK || p2p_op_validate(op) != P2P_OK)
-        return p2p_fail(P2P_INPUT, "a kept choice: %s", p2p_message());
+        return p2p_fail(P2P_INPUT, "a saved choice: %s", p2p_message());
     if (p2p_op_is_convolution(op)) return P2P_OK;
-    return p2p_fail(P2P_INPUT, "%s is no convolution that ways are chosen for", p2p_kind_name(op->kind));
+    return p2p_fail(P2P_INPUT, "%s is not a convolution, so it has no choice", p2p_kind_name(op->kind));
 }
 
 /* The first line of the section of devices equal to this one; NULL if there is none. */

@@ -314,8 +314,8 @@ static void refuses_what_does_not_fit(void **state) {
                          .max_alloc_bytes = UINT64_MAX};
     OK(p2p_op_parse(cases[0], &op));
     static const char *const refusals[][2] = {
-        {"128x128", "no tile"},    {"64x65", "no tile"},    {"sg8x2", "sub-groups"},   {"thin", "small map"},
-        {"64x32k65", "can't cut"}, {"64x32k", "can't cut"}, {"64x32k2x", "can't cut"}, {"x", "no tile"},
+        {"128x128", "not a tile"}, {"64x65", "not a tile"}, {"sg8x2", "sub-group"},    {"thin", "small map"},
+        {"64x32k65", "can't cut"}, {"64x32k", "can't cut"}, {"64x32k2x", "can't cut"}, {"x", "not a tile"},
     };
     for (size_t i = 0; i < sizeof refusals / sizeof refusals[0]; i++) {
         target.variant = refusals[i][0];

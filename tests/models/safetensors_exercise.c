@@ -7,9 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void require(bool holds, const char *promise) {
+static void require(bool holds, const char *rule) {
     if (holds) return;
-    fprintf(stderr, "broken promise: %s\n", promise);
+    fprintf(stderr, "safetensors.h is violated: %s\n", rule);
     abort();
 }
 
@@ -17,7 +17,7 @@ static void read_tensor(safetensors_file *file, const safetensors_entry *entry, 
     require(entry->end <= size && entry->begin <= entry->end, "data lie inside the file");
     require(entry->rank >= 0 && entry->rank <= SAFETENSORS_MAX_RANK, "rank has a limit");
     require(strlen(entry->name) > 0, "names are not empty");
-    /* Exactly as large as promised, so that the sanitizer detects one element too many. */
+    /* The exact size of the elements, so that the sanitizer detects one element too many. */
     float *values = malloc((size_t)safetensors_elements(entry) * sizeof *values + 1);
     require(values != NULL, "tensors are no larger than their file");
     require(safetensors_read(file, entry, P2P_TYPE_f32, values) == P2P_OK, "checked data can be read");

@@ -90,7 +90,7 @@ static void test_model_file(void **state) {
     safetensors_close(file);
 }
 
-/* In a file, one text replaced by another of the same length. */
+/* Replaces a text in a file by another of the same length. */
 static void edit_file(const char *path, const char *from, const char *to) {
     size_t size;
     uint8_t *bytes = test_file_read(path, &size);
@@ -116,8 +116,8 @@ static void check_edited(const char *from, const char *to, const char *fragment)
     assert_true(!file && !model);
 }
 
-/* A file of format 1, written by p2p 0.1.0 when it had one training only. Fields that it lacks have the only
- * value of that time; fields that it has are used. */
+/* A file of format 1, written by p2p 0.1.0, which had one kind of training only. Fields that it lacks have
+ * the values of that training; fields that it has are used. */
 static void test_model_file_of_format_1(void **state) {
     (void)state;
     const char *path = test_golden("format1_generator.safetensors");
@@ -238,7 +238,7 @@ static void exercise_mutants(const char *path, int mutants) {
         free(mutant);
     }
     print_message("%d of %d mutants opened\n", opened, mutants);
-    assert_true(opened > mutants / 100 && opened < mutants); /* neither all valid nor all refused */
+    assert_true(opened > mutants / 100 && opened < mutants); /* some are valid, some are refused */
     free(original);
 }
 

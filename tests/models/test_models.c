@@ -116,7 +116,7 @@ static void test_names_of_variants(void **state) {
     config.discriminator_net = DISCRIMINATOR_pixel;
     check_variant(&config, "unet_256_instance", 54409603, "pixel_instance", 8897);
     config.norm = NN_NORM_none;
-    config.bottleneck_norm = true; /* not present either */
+    config.bottleneck_norm = true; /* does not add tensors either */
     config.discriminator_net = DISCRIMINATOR_patch;
     check_variant(&config, "unet_256_none", 54409603, "patchgan_70_none", 2767809);
     config.norm = NN_NORM_batch;

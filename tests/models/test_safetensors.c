@@ -115,15 +115,15 @@ static const struct {
     size_t data_bytes;
     const char *fragment;
 } bad_files[] = {
-    {"", 0, "no valid JSON"},
-    {"{", 0, "no valid JSON"},
-    {"{} x", 0, "no valid JSON"},
-    {"[]", 0, "no JSON object"},
+    {"", 0, "not valid JSON"},
+    {"{", 0, "not valid JSON"},
+    {"{} x", 0, "not valid JSON"},
+    {"[]", 0, "not a JSON object"},
     {"{\"a\":{\"dtype\":\"U8\",\"shape\":[],\"data_offsets\":[0,1]},"
      "\"a\":{\"dtype\":\"U8\",\"shape\":[],\"data_offsets\":[0,1]}}",
-     1, "no valid JSON"},
-    {"{\"__metadata__\":[]}", 0, "metadata are no JSON object"},
-    {"{\"__metadata__\":{\"a\":1}}", 0, "metadata is no text"},
+     1, "not valid JSON"},
+    {"{\"__metadata__\":[]}", 0, "metadata are not a JSON object"},
+    {"{\"__metadata__\":{\"a\":1}}", 0, "metadata is not a string"},
     {"{\"a\":1}", 0, "tensor a: its description"},
     {"{\"\":{\"dtype\":\"U8\",\"shape\":[],\"data_offsets\":[0,1]}}", 1, "name is empty"},
     {"{\"a\\u001b[2J\":{\"dtype\":\"U8\",\"shape\":[],\"data_offsets\":[0,1]}}", 1, "control characters"},

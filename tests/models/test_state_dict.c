@@ -174,7 +174,7 @@ static void check_refused(const tensor_list *list, const char *fragment) {
     assert_int_equal(model_file_open(path, &file, &model, &info), P2P_INPUT);
     assert_null(file);
     assert_null(model);
-    if (!strstr(p2p_message(), fragment)) fail_msg("\"%s\" doesn't say \"%s\"", p2p_message(), fragment);
+    if (!strstr(p2p_message(), fragment)) fail_msg("\"%s\" does not contain \"%s\"", p2p_message(), fragment);
 }
 
 static void test_foreign_files(void **state) {
@@ -212,7 +212,7 @@ static void test_hostile_shapes(void **state) {
     static const struct {
         const char *name;
         int64_t shape[4];
-        const char *said;
+        const char *message;
     } cases[] = {
         {"model.model.0.weight", {0, 3, 4, 4}, "ngf is 0"},
         {"model.model.0.weight", {(int64_t)1 << 50, 0, 4, 4}, "input_channels is 0"},
@@ -226,7 +226,7 @@ static void test_hostile_shapes(void **state) {
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         tensor_list list = tensors_of(&config);
         memcpy(list.tensors[index_of(&list, cases[i].name)].shape, cases[i].shape, sizeof cases[i].shape);
-        check_refused(&list, cases[i].said);
+        check_refused(&list, cases[i].message);
     }
 }
 

@@ -34,7 +34,7 @@ static int64_t divide_up(int64_t a, int64_t b) {
     return (a + b - 1) / b;
 }
 
-/* Terms in the longest sum. */
+/* The number of terms of the longest sum. */
 static double linear_depth(const p2p_op *op) {
     const p2p_tensor *t = op->t;
     int64_t stride = op->stride ? op->stride : 1;
@@ -66,7 +66,7 @@ static double square(double value) {
     return value * value;
 }
 
-/* The operation without activation, on a function of its operands' elements. */
+/* Runs the operation without activation on `function` of its operands' elements. */
 static p2p_status run_linear(op_bench *reference, const p2p_op *op, const op_contents *contents,
                              element_function *function, double *results[P2P_MAX_OPERANDS]) {
     p2p_op plain = *op;
@@ -99,7 +99,7 @@ static p2p_status bound_linear(op_bench *reference, const p2p_op *op, const op_c
     return P2P_OK;
 }
 
-/* ---- The others --------------------------------------------------------------------------------------- */
+/* ---- Other kinds -------------------------------------------------------------------------------------- */
 
 static void bound_act(const p2p_op *op, const op_contents *contents, op_bound *bounds) {
     for (int64_t e = 0; e < elements(op, 0); e++) {
@@ -115,7 +115,8 @@ static void bound_act(const p2p_op *op, const op_contents *contents, op_bound *b
     }
 }
 
-/* max(x,0), x*target and log(1 + exp(-|x|)), the last as precise as numbers near 1 are. */
+/* The terms are max(x,0), x*target and log(1 + exp(-|x|)). The last has the absolute precision of numbers
+ * near 1. */
 static void bound_loss_bce(const p2p_op *op, const op_contents *contents, op_bound *bounds) {
     double sum = 0;
     op_bound *loss = &bounds[P2P_AT_loss_bce_loss], *dx = &bounds[P2P_AT_loss_bce_dx];
@@ -127,7 +128,7 @@ static void bound_loss_bce(const p2p_op *op, const op_contents *contents, op_bou
     loss->depth = (double)elements(op, 0);
 }
 
-/* A difference is as precise as the larger of its two numbers. */
+/* A difference has the absolute precision of the larger of its two numbers. */
 static void bound_loss_mse(const p2p_op *op, const op_contents *contents, op_bound *bounds) {
     double sum = 0;
     op_bound *loss = &bounds[P2P_AT_loss_mse_loss], *dx = &bounds[P2P_AT_loss_mse_dx];
@@ -165,7 +166,7 @@ static void bound_adam(const p2p_op *op, const op_contents *contents, op_bound *
     }
 }
 
-/* Room for every output, holding the magnitude of what it adds to. */
+/* Allocates the scales of every output. They start as the magnitude of the value to which the output adds. */
 static p2p_status allocate(const p2p_op *op, const op_contents *contents, op_bound *bounds) {
     for (int i = 0; i < p2p_kind_operand_count(op->kind); i++) {
         int use = p2p_op_operand_use(op, i);
@@ -213,7 +214,7 @@ p2p_status op_bounds_create(op_bench *reference, const p2p_op *op, const op_cont
     return status;
 }
 
-/* Each element becomes the largest of its plane. */
+/* Sets each element to the largest of its plane. */
 static void spread_planes(const p2p_tensor *t, double *values) {
     const int64_t plane = t->h * t->w;
     for (double *first = values; first < values + p2p_tensor_elements(t); first += plane) {

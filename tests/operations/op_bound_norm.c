@@ -1,13 +1,16 @@
 /* Bounds of the normalisations' outputs.
  *
- * Written |t| for a bound on the magnitudes that t is made of:
+ * |t| stands for a bound on the magnitudes of the terms of t:
  *
- *   |x - mean|  = |x| + m, m = |mean| where it is given, the root mean square of x where it is computed
- *   M2          = M2 + m*sqrt(M2) + budget*eps*count^1.5*m^2: updating formulas subtract means that are off
- * by eps*m, by turns in both directions, and a final mean that is off by its whole bound adds count times its
- * square; a variance as mean of squares minus square of mean exceeds this |xhat|      = |x - mean| /
- * sqrt(variance + eps) |z|         = f*(|scale|*|xhat| + |shift|), f the dropout factor |g|         = f*(|dy|
- * + |dy2|), times 1 + 2|z| for tanh, whose slope is computed from its output
+ *   |x - mean| = |x| + m; m = |mean| if it is given, the root mean square of x if it is computed
+ *   |xhat|     = |x - mean| / sqrt(variance + eps)
+ *   |z|        = f*(|scale|*|xhat| + |shift|); f is the dropout factor
+ *   |g|        = f*(|dy| + |dy2|), times 1 + 2|z| for tanh, whose slope is computed from its output
+ *   |M2|       = M2 + m*sqrt(M2) + budget*eps*count^1.5*m^2
+ *
+ * The second term of |M2|: updating formulas subtract means with errors of eps*m, of alternating sign. The
+ * third: a final mean with its largest error adds count times the square of that error. A variance computed
+ * as the mean of squares minus the square of the mean exceeds this bound.
  */
 #include "op_bound.h"
 
@@ -15,13 +18,13 @@
 
 #include <math.h>
 
-/* One channel of one group. */
+/* One channel of one group of images. */
 typedef struct {
     const p2p_op *op;
     const op_contents *contents;
     int64_t group, channel;
     int64_t images, plane, channels;
-    double count, mean, m2; /* as given or as measured */
+    double count, mean, m2; /* given or measured */
     double mean_size;       /* m above */
     double slope;           /* 1 / sqrt(variance + eps) */
     double factor;          /* f above */
@@ -92,14 +95,14 @@ static void take_running(channel_view *v, const double *running) {
     set_slope(v);
 }
 
-/* Statistics are always of the vector type, as the scale is in the other kinds. */
+/* Operand 1 of every normalisation is its statistics. */
 static double m2_size(const channel_view *v) {
     p2p_type type = v->op->t[1].type;
     double m = v->mean_size, budget = p2p_budget_of(P2P_KIND_norm_stats, type);
     return v->m2 + m * sqrt(v->m2) + budget * p2p_budget_eps(type) * v->count * sqrt(v->count) * m * m;
 }
 
-/* Scales of a statistics tensor that was computed; the count is exact. */
+/* Scales of a computed statistics tensor. The count is exact. */
 static void bound_stats(const channel_view *v, op_bound *bound) {
     double *group = bound->scale + v->group * 3 * v->channels + v->channel;
     group[v->channels] = v->mean_size;
@@ -113,7 +116,7 @@ static double xhat_size(const channel_view *v, int64_t element) {
     return v->slope * (fabs(v->contents->values[0][element]) + v->mean_size);
 }
 
-/* Of the channel in an operand of one number per channel; `otherwise` where it is absent. */
+/* The channel's magnitude in an operand of one number per channel; `otherwise` if the operand is absent. */
 static double size_of(const channel_view *v, int operand, double otherwise) {
     const double *values = v->contents->values[operand];
     return values ? fabs(values[v->channel]) : otherwise;
@@ -184,7 +187,7 @@ static sum_sizes sum_gradients(const channel_view *v) {
     return sums;
 }
 
-/* Outputs that hold sums, of norm_bwd_stats or of a merged norm_bwd_apply. */
+/* Bounds of the sums that norm_bwd_stats or a merged norm_bwd_apply writes. */
 static void bound_sums(const channel_view *v, sum_sizes sizes, op_bound *sums, op_bound *dscale,
                        op_bound *dshift) {
     double *group = sums->scale + v->group * 2 * v->channels + v->channel;
@@ -204,7 +207,7 @@ static void bound_sums(const channel_view *v, sum_sizes sizes, op_bound *sums, o
 
 static void bound_dx(const channel_view *v, sum_sizes sums, op_bound *dx) {
     dx->depth = v->op->merged ? v->count : 1;
-    if (v->count == 1) return; /* exactly 0 */
+    if (v->count == 1) return; /* dx is exactly 0 */
     double factor = size_of(v, P2P_AT_norm_bwd_apply_scale, 1) * v->slope;
     for (int64_t i = 0; i < count_of(v); i++) {
         int64_t e = element_of(v, i);

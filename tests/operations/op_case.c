@@ -1,5 +1,5 @@
-/* Builders of logical cases and their stamping with a device's storages. Builders make valid descriptors;
- * the runner validates each one again, so a mistake here is a failure of the suite and not a hidden skip.
+/* Builders of logical cases, and their stamping with a device's storages. Builders make valid descriptors.
+ * The runner validates each again, so that an error here fails the suite instead of skipping a case.
  */
 #include "op_case.h"
 
@@ -101,7 +101,7 @@ void op_case_set_act(op_case *item, p2p_act act, double slope) {
 
 /* ---- Normalisation ------------------------------------------------------------------------------------ */
 
-/* What norm_apply and the gradients have in common. */
+/* Sets the fields that norm_apply and the gradients share. */
 static void set_norm_fields(op_case *item, const op_norm_shape *s) {
     p2p_op *op = &item->op;
     op_case_set_act(item, s->act, s->slope);

@@ -1,8 +1,8 @@
 /* Cases of the operation runner: descriptors in logical terms, before any device's storage is known.
  *
- * A case is a valid descriptor with plain f32 operands and a role per operand; stamping gives the operands
- * the storage that a device wants for their role. op_cases.c lists the fixed cases, op_random.c draws others;
- * both hand them to a visitor one by one.
+ * A case is a valid descriptor with plain f32 operands and a role per operand. Stamping gives each operand
+ * the device's storage for its role. op_cases.c and op_cases_conv.c list the fixed cases, op_random.c draws
+ * others. The fixed cases are passed to a visitor one by one.
  */
 #ifndef OP_CASE_H
 #define OP_CASE_H
@@ -26,7 +26,7 @@ typedef struct {
     op_role role[P2P_MAX_OPERANDS];
 } op_case;
 
-/* What stamping needs to know of a device. */
+/* The properties of a device that stamping uses. */
 typedef struct {
     p2p_storage activation, filter, vector;
     int channel_alignment;
@@ -36,21 +36,21 @@ typedef void op_visit(void *context, const op_case *item);
 
 /* ---- Building cases (op_case.c) ----------------------------------------------------------------------- */
 
-/* A convolution in its forward sense: x n c h w, filter k c r s. */
+/* The shape of the forward convolution: x is n c h w, the filter k c r s. */
 typedef struct {
     int64_t n, c, h, w, k, r, s, stride, top, left, bottom, right;
 } op_conv_shape;
 
-/* Any of the three kinds, without bias and activation. */
+/* A convolution of any of the three kinds, without bias and activation. */
 op_case op_case_conv(p2p_kind kind, const op_conv_shape *shape);
 int64_t op_conv_out(int64_t extent, int64_t before, int64_t after, int64_t taps, int64_t stride);
-/* Multiply-adds of any of the three kinds. */
+/* Multiply-adds of each of the three kinds. */
 double op_conv_macs(const op_conv_shape *shape);
-/* conv_fwd, conv_bwd_data: add a bias, and an activation; slope counts for lrelu only. */
+/* Add a bias or an activation to conv_fwd or conv_bwd_data. `slope` is used by lrelu only. */
 void op_case_set_bias(op_case *item);
 void op_case_set_act(op_case *item, p2p_act act, double slope);
 
-/* Any of the four kinds of normalisation; what a kind does not have is ignored. */
+/* A normalisation of any of the four kinds. Fields that the kind does not have are ignored. */
 typedef struct {
     int64_t n, c, h, w;
     int64_t images; /* per group; 0 is all */
@@ -65,39 +65,38 @@ op_case op_case_norm(p2p_kind kind, const op_norm_shape *shape);
 
 /* A kind whose activations all have one shape: act_fwd, act_bwd, dropout, prepare, bias_grad, loss_bce,
  * loss_mse and loss_l1 (with their gradient dx), and, all operands being activations, copy and axpby.
- * Numbers of the descriptor get usable values. */
+ * The descriptor's numbers get valid values. */
 op_case op_case_pointwise(p2p_kind kind, int64_t n, int64_t c, int64_t h, int64_t w);
 op_case op_case_gemm(int64_t m, int64_t n, int64_t k, bool transpose_a, bool transpose_b, double alpha);
 op_case op_case_adam(int64_t count, double beta1, double beta2);
-/* copy from one role to another; filters take n c h w as k c r s. */
+/* A copy from one role to another. For filters n c h w are k c r s. */
 op_case op_case_copy(op_role from, op_role to, int64_t n, int64_t c, int64_t h, int64_t w);
 
 void op_case_drop_operand(op_case *item, int operand);
-/* The operand becomes channels [before, before + c) of a tensor with `after` more behind. */
+/* Makes the operand the channels [before, before + c) of a tensor of before + c + after channels. */
 void op_case_range(op_case *item, int operand, int64_t before, int64_t after);
 
-/* The descriptor as a device with these storages would get it. */
+/* The descriptor with these storages. */
 p2p_op op_case_stamp(const op_case *item, const op_storages *storages);
 
 /* ---- Where cases come from ---------------------------------------------------------------------------- */
 
-enum { OP_TINY_MACS = 300000 }; /* multiply-adds of the largest tiny case, where nothing else is said */
+enum { OP_TINY_MACS = 300000 }; /* the default limit of multiply-adds of a tiny case */
 
 typedef struct {
-    bool full_size; /* layers of the full networks at their full size */
+    bool full_size; /* layers of the full networks keep their size */
     bool thin;      /* fewer shapes of convolutions, for families that compile a kernel for each */
-    double macs;    /* layers shrunk to so many multiply-adds, for simulators; 0: as usual */
+    double macs;    /* limit of multiply-adds to which layers shrink; 0: the default */
     int64_t channel_alignment;
 } op_tier;
 
-/* The fixed table (op_cases.c): pointwise kinds and others, and, below, the convolutions (op_cases_conv.c).
- */
+/* Visits the fixed table: the cases of op_cases.c and the convolutions below. */
 void op_cases_table(const op_tier *tier, op_visit *visit, void *context);
 void op_cases_conv(const op_tier *tier, op_visit *visit, void *context);
-/* The distinct layers alone. */
+/* Visits the distinct layers of the networks only. */
 void op_cases_layers(const op_tier *tier, op_visit *visit, void *context);
 
-/* A small generator (SplitMix64) that shares nothing with the library's. */
+/* A generator of random numbers (SplitMix64), independent of the library's. */
 typedef struct {
     uint64_t state;
 } op_rng;
@@ -109,7 +108,7 @@ int64_t op_rng_range(op_rng *rng, int64_t low, int64_t high);
 double op_rng_uniform(op_rng *rng, double low, double high);
 bool op_rng_chance(op_rng *rng, int one_in);
 
-/* A random case of a kind that devices carry out (op_random.c). */
+/* A random case of any kind but the collectives (op_random.c). */
 op_case op_case_random(p2p_kind kind, op_rng *rng, const op_tier *tier);
 
 #endif

@@ -1,6 +1,6 @@
-/* The fixed table of cases of every kind but the convolutions (op_cases_conv.c): shapes around blocks and
- * tiles, every optional operand on and off, every activation, every option of the normalisations, channel
- * ranges, and copies between all storages.
+/* The fixed table of cases of every kind but the convolutions (op_cases_conv.c): shapes around the sizes of
+ * blocks and tiles, every optional operand present and absent, every activation, every option of the
+ * normalisations, channel ranges, and copies between all storages.
  */
 #include "op_case.h"
 
@@ -58,7 +58,7 @@ static void visit_copies(const walk *to) {
     give(to, op_case_copy(OP_ROLE_VECTOR, OP_ROLE_VECTOR, 1, 1, 1, 1000)); /* flat arrays */
 }
 
-/* Copy is the one kind that takes any channel range: concatenations of 3 + 3 channels go through it. */
+/* Only copy supports any channel range: it concatenates 3 + 3 channels. */
 static void visit_copy_ranges(const walk *to) {
     static const int64_t ranges[][3] = {{3, 0, 3},  {3, 3, 0},   {17, 3, 1},  {16, 1, 15}, {5, 14, 30},
                                         {33, 7, 8}, {64, 64, 0}, {64, 0, 64}, {1, 15, 1},  {20, 16, 16}};
@@ -148,7 +148,7 @@ static void visit_norm_options(const walk *to) {
             visit_norm(to, &s);
         }
     }
-    for (int merged = 0; merged < 2; merged++) { /* instance normalisation as published, and with a mask */
+    for (int merged = 0; merged < 2; merged++) { /* instance normalisation as published, and with dropout */
         s = base;
         s.bare = true, s.merged = merged, s.images = 1, s.act = P2P_ACT_lrelu, s.slope = 0.2;
         visit_norm(to, &s);
@@ -165,7 +165,7 @@ static void visit_norm_options(const walk *to) {
     give(to, op_case_norm(P2P_KIND_norm_apply, &s));
 }
 
-/* Shapes, whole and per image, a single element included: its gradient is exactly zero. */
+/* Shapes, per batch and per image. One has a single element, whose gradient is exactly zero. */
 static void visit_norm_shapes(const walk *to) {
     for (int i = 0; i < SHAPE_COUNT; i++) {
         for (int per_image = 0; per_image < 2; per_image++) {
@@ -185,13 +185,13 @@ static void visit_norm_shapes(const walk *to) {
             }
         }
     }
-    /* More partial sums than are merged where they are used. */
+    /* More partial sums than the operation that uses them merges itself. */
     const op_norm_shape large = {
         .n = 2, .c = 3, .h = 131, .w = 130, .merged = true, .dscale = true, .dshift = true};
     visit_norm(to, &large);
 }
 
-/* Each activation operand in turn as a range of a larger tensor, then all. */
+/* Each activation operand in turn as a range of a larger tensor, then all of them. */
 static void visit_norm_ranges(const walk *to, int64_t alignment) {
     static const int64_t channels[] = {16, 17, 48};
     for (int i = 0; i < 3; i++) {
@@ -247,7 +247,7 @@ static void visit_reductions(const walk *to) {
     for (int i = 0; i < SHAPE_COUNT; i++) {
         give(to, pointwise(P2P_KIND_bias_grad, shapes[i]));
         for (int target = 0; target < 2; target++) {
-            for (int kind = 0; kind < 2; kind++) { /* with the same operands */
+            for (int kind = 0; kind < 2; kind++) { /* both have the same operands */
                 op_case label = pointwise(kind ? P2P_KIND_loss_mse : P2P_KIND_loss_bce, shapes[i]);
                 label.op.target = target;
                 give(to, label);
@@ -259,7 +259,8 @@ static void visit_reductions(const walk *to) {
             give(to, l1);
         }
     }
-    give(to, op_case_pointwise(P2P_KIND_loss_bce, 1, 1, 30, 30)); /* the discriminator's map, an image */
+    give(to,
+         op_case_pointwise(P2P_KIND_loss_bce, 1, 1, 30, 30)); /* the discriminator's output for an image */
     give(to, op_case_pointwise(P2P_KIND_loss_mse, 1, 1, 30, 30));
     give(to, op_case_pointwise(P2P_KIND_loss_l1, 1, 3, 64, 64));
 }
@@ -272,7 +273,7 @@ static void visit_adam(const walk *to) {
     }
 }
 
-/* Every activation operand of the pointwise kinds as a range. */
+/* Each activation operand of the pointwise kinds as a range. */
 static void visit_pointwise_ranges(const walk *to, int64_t alignment) {
     static const p2p_kind kinds[] = {P2P_KIND_prepare,  P2P_KIND_act_fwd,  P2P_KIND_act_bwd,
                                      P2P_KIND_dropout,  P2P_KIND_axpby,    P2P_KIND_bias_grad,
@@ -295,7 +296,7 @@ static void visit_pointwise_ranges(const walk *to, int64_t alignment) {
     }
 }
 
-/* Maps as large as those of the full networks, in a batch. */
+/* Feature maps of the full networks' size, in a batch. */
 static void visit_full_maps(const walk *to) {
     static const extents maps[] = {{4, 64, 128, 128}, {4, 128, 64, 64}, {1, 512, 16, 16}, {4, 3, 256, 256}};
     static const p2p_kind kinds[] = {

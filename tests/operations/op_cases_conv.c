@@ -1,12 +1,12 @@
-/* The convolutions of the table: every distinct layer of the full networks, then edges of extents, channels,
- * filters, strides, padding and batch. Each shape goes through all three kinds, with bias, activation and
- * channel ranges in turn, so that each option meets many shapes without a full product.
+/* The convolutions of the table: every distinct layer of the full networks, then edge cases of extents,
+ * channels, filters, strides, padding and batch. Each shape is used with all three kinds. Biases and
+ * activations alternate from case to case, so that each is tested with many shapes without the full product.
  */
 #include "op_case.h"
 
 #include <stddef.h>
 
-/* What goes around with the number of cases so far. */
+/* A visit of shapes. `turn`, the number of cases so far, selects bias and activation. */
 typedef struct {
     op_visit *visit;
     void *context;
@@ -28,11 +28,11 @@ static void visit_forward(conv_walk *walk, p2p_kind kind, const op_conv_shape *s
     op_case item = op_case_conv(kind, shape);
     if (options[turn].bias) op_case_set_bias(&item);
     op_case_set_act(&item, options[turn].act, options[turn].slope);
-    item.op.images = turn < COUNT / 2; /* as for one image, or for all */
+    item.op.images = turn < COUNT / 2; /* per image, or per batch */
     walk->visit(walk->context, &item);
 }
 
-/* One shape, all three kinds. */
+/* Visits one shape with all three kinds. */
 static void visit_shape(conv_walk *walk, const op_conv_shape *shape) {
     visit_forward(walk, P2P_KIND_conv_fwd, shape);
     visit_forward(walk, P2P_KIND_conv_bwd_data, shape);
@@ -47,8 +47,8 @@ static op_conv_shape square(int64_t n, int64_t c, int64_t k, int64_t size, int64
 
 /* ---- Layers of the networks --------------------------------------------------------------------------- */
 
-/* The 256x256 U-Net and the 70x70 PatchGAN with 64 filters, in the convolution's sense (a transposed layer is
- * the convolution that it transposes). Equal layers stand once. */
+/* The layers of the 256x256 U-Net and the 70x70 PatchGAN with 64 filters. A transposed convolution is listed
+ * as the convolution that it transposes. Equal layers are listed once. */
 static const struct {
     int64_t c, k, size, stride;
 } layers[] = {
@@ -59,11 +59,11 @@ static const struct {
     {6, 64, 256, 2},    {256, 512, 32, 1}, {512, 1, 31, 1},                       /* D1, D4, D5 */
 };
 
-/* What the naive reference takes in a fraction of a second. */
+/* The multiply-adds that the reference computes in a fraction of a second. */
 static const double small_macs = 1.5e6;
 
-/* Smaller with the same character: fewer positions first (at least a few in each direction), then fewer
- * channels (blocks of 16 stay whole). */
+/* Reduces a shape to `most_macs`: first the extents, down to 8 at least, then the channels, down to 32 at
+ * least. */
 static op_conv_shape shrink(op_conv_shape shape, double most_macs) {
     while (op_conv_macs(&shape) > most_macs && shape.h >= 16) shape.h = shape.w = shape.h / 2;
     while (op_conv_macs(&shape) > most_macs && (shape.c >= 64 || shape.k >= 64)) {
@@ -87,8 +87,8 @@ void op_cases_layers(const op_tier *tier, op_visit *visit, void *context) {
 
 /* ---- Edges -------------------------------------------------------------------------------------------- */
 
-/* Extents around multiples of tiles, each with a different other side, for the networks' filters and a common
- * 3x3. Thin: each extent with one of the three. */
+/* Extents around multiples of tile sizes, each with another as the second extent, with the networks' filters
+ * and a common 3x3 filter. Thin: each extent with one of the three. */
 static void visit_extents(conv_walk *walk, bool thin) {
     static const int64_t extents[] = {1, 31, 32, 33, 63, 64, 65};
     enum { COUNT = sizeof extents / sizeof extents[0] };
@@ -103,7 +103,7 @@ static void visit_extents(conv_walk *walk, bool thin) {
     }
 }
 
-/* Every number of channels with every other. Thin: with two others. */
+/* Every pair of numbers of channels. Thin: two pairs for each number. */
 static void visit_channels(conv_walk *walk, bool thin) {
     static const int64_t channels[] = {1, 3, 6, 15, 16, 17, 48, 64};
     enum { COUNT = sizeof channels / sizeof channels[0] };
@@ -117,8 +117,8 @@ static void visit_channels(conv_walk *walk, bool thin) {
     }
 }
 
-/* Every filter and stride with every padding below the filter: all phases of strided gradients, rows and
- * columns that no tap reaches, sides that the stride does not divide. Thin: with one padding. */
+/* Every filter and stride with every padding smaller than the filter: all phases of strided gradients, rows
+ * and columns outside of all taps, extents that are not multiples of the stride. Thin: one padding each. */
 static void visit_geometry(conv_walk *walk, bool thin) {
     static const int64_t filters[] = {1, 3, 4, 5};
     for (int i = 0; i < 4; i++) {
@@ -139,17 +139,17 @@ static void visit_odd_ones(conv_walk *walk) {
         {1, 4, 8, 9, 16, 3, 3, 1, 0, 2, 1, 0},
         {2, 16, 7, 6, 3, 5, 5, 3, 4, 0, 0, 3},
         {1, 3, 5, 5, 3, 4, 4, 1, 3, 3, 3, 3},
-        /* filters that are not square, and sides of one */
+        /* filters that are not square, and extents of 1 */
         {1, 5, 9, 11, 7, 1, 4, 1, 0, 1, 0, 2},
         {1, 5, 9, 11, 7, 3, 5, 2, 1, 2, 1, 2},
         {1, 16, 12, 1, 16, 4, 1, 2, 1, 0, 1, 0},
         {1, 16, 1, 37, 16, 1, 3, 1, 0, 1, 0, 1},
-        /* 1x1 maps on one side or both */
+        /* inputs or outputs of 1x1 */
         {1, 32, 2, 2, 48, 4, 4, 2, 1, 1, 1, 1},
         {3, 33, 1, 1, 17, 1, 1, 1, 0, 0, 0, 0},
         {2, 16, 4, 4, 32, 4, 4, 1, 0, 0, 0, 0},
         {1, 16, 1, 1, 16, 3, 3, 1, 1, 1, 1, 1},
-        /* strides beyond the filter: gradients with gaps */
+        /* strides larger than the filter: gradients with gaps */
         {1, 6, 10, 10, 16, 1, 1, 3, 0, 0, 0, 0},
         {1, 17, 11, 8, 5, 3, 3, 5, 1, 1, 1, 1},
         /* batches */
@@ -167,21 +167,21 @@ static void visit_odd_ones(conv_walk *walk) {
         {1, 256, 4, 4, 16, 4, 4, 2, 1, 1, 1, 1},
         {1, 16, 4, 4, 256, 4, 4, 2, 1, 1, 1, 1},
         {4, 3, 64, 64, 16, 4, 4, 2, 1, 1, 1, 1},
-        /* small maps under filters so large that they are what takes the time */
+        /* small maps, for which reading the filter dominates */
         {3, 128, 4, 4, 128, 4, 4, 2, 1, 1, 1, 1},
         {1, 128, 8, 8, 128, 4, 4, 2, 1, 1, 1, 1},
         {9, 144, 2, 2, 128, 4, 4, 2, 1, 1, 1, 1},
         {2, 256, 4, 3, 128, 3, 3, 1, 1, 1, 1, 1},
         {2, 128, 5, 4, 144, 4, 4, 2, 0, 2, 2, 1},
-        /* many positions: more than backends take at a time, so that passes begin amid an image */
+        /* more positions than a pass of a backend has, so that passes begin within an image */
         {3, 1, 210, 330, 1, 4, 4, 2, 1, 1, 1, 1},
         {3, 1, 121, 160, 1, 4, 4, 1, 1, 1, 1, 1},
     };
     for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++) visit_shape(walk, &shapes[i]);
 }
 
-/* Each activation operand as a range of a larger tensor: the halves of a concatenation. The last of each pair
- * ends inside a block that other channels share. */
+/* Each activation operand as a range of a larger tensor, as the halves of a concatenation. The second of each
+ * pair ends within a block of channels. */
 static void visit_ranges(conv_walk *walk, int64_t alignment) {
     const struct {
         int64_t before, after;
@@ -212,7 +212,7 @@ static void visit_ranges(conv_walk *walk, int64_t alignment) {
     }
 }
 
-/* One shape with every combination of bias and activation. */
+/* Every combination of bias and activation, for one shape. */
 static void visit_options(conv_walk *walk) {
     op_conv_shape shape = square(2, 17, 18, 6, 4, 2, 1);
     for (int bias = 0; bias < 2; bias++) {

@@ -14,7 +14,7 @@ static const char *operand_name(const p2p_op *op, int operand) {
 
 /* ---- Bytes outside of results ------------------------------------------------------------------------- */
 
-/* Position of the first byte in [first, end) that is not as before; `end` when all are. */
+/* The index of the first byte in [first, end) that has changed; `end` if none has. */
 static size_t first_change(const op_execution *execution, size_t first, size_t end) {
     if (memcmp(execution->before + first, execution->after + first, end - first) == 0) return end;
     while (execution->before[first] == execution->after[first]) first++;
@@ -50,7 +50,7 @@ static p2p_status check_guards_and_inputs(const op_execution *execution) {
 
 /* ---- Elements of outputs ------------------------------------------------------------------------------ */
 
-/* What a stored element of an operand is. */
+/* Kinds of stored elements of an operand. */
 enum { LANE_PADDING, LANE_OTHER, LANE_RANGE };
 
 static void mark(const p2p_tensor *t, unsigned char *lanes, unsigned char kind) {
@@ -63,7 +63,7 @@ static void mark(const p2p_tensor *t, unsigned char *lanes, unsigned char kind) 
     }
 }
 
-/* One byte per stored element; NULL when memory fails. */
+/* The kind of each stored element, a byte each; NULL if there is not enough memory. */
 static unsigned char *classify(const p2p_tensor *t) {
     unsigned char *lanes = calloc((size_t)p2p_tensor_stored(t), 1);
     if (!lanes) return NULL;
@@ -80,8 +80,8 @@ static bool is_zero(p2p_type type, const unsigned char *raw) {
     return value == 0;
 }
 
-/* Channels outside the range keep their bytes; padding of filters is zero, padding of activations anything.
- */
+/* Checks that channels outside the range keep their bytes and that padding of filters is zero. Padding of
+ * activations may be anything. */
 static p2p_status check_lanes(const op_execution *execution, int operand, const unsigned char *lanes) {
     const p2p_tensor *t = &execution->op.t[operand];
     size_t bytes = p2p_type_bytes(t->type), first = execution->placement.offset[operand];
@@ -110,7 +110,7 @@ static p2p_status fail_element(const p2p_op *op, int operand, int64_t e, double 
                     truth, tolerance);
 }
 
-/* Equal types copy without error. */
+/* A copy between equal types has no error. */
 static bool copies_exactly(const p2p_op *op, int operand) {
     return op->kind == P2P_KIND_copy && !op->accumulate && op->t[0].type == op->t[operand].type;
 }
@@ -125,7 +125,7 @@ static double tolerance_factor(const op_execution *execution, int operand, doubl
     return budget * p2p_budget_eps(precision) * sqrt(depth);
 }
 
-/* How far an element may be from the truth. */
+/* The largest permitted difference of an element from `truth`. */
 static double tolerance_of(const op_bound *bound, double factor, bool rounded_to_bf16, int64_t e,
                            double truth) {
     double tolerance = factor * bound->scale[e];
@@ -148,7 +148,7 @@ static p2p_status check_values(const op_execution *execution, int operand, const
     for (int64_t e = 0; e < count && status == P2P_OK; e++) {
         double error = fabs(got[e] - truth[e]);
         double tolerance = exact ? 0 : tolerance_of(bound, factor, t->type == P2P_TYPE_bf16, e, truth[e]);
-        if (!(error <= tolerance)) { /* a NaN is no small error */
+        if (!(error <= tolerance)) { /* also true for NaN */
             status = fail_element(op, operand, e, got[e], truth[e], tolerance);
         } else if (error > 0 && error / tolerance > *used) {
             *used = error / tolerance;

@@ -1,5 +1,5 @@
-/* Collectives on the device under test: its op_query refuses them, and a communicator over three of it gives
- * what three reference devices give in double precision.
+/* Collectives on the device under test: its op_query refuses them, and a communicator over three such devices
+ * computes what three reference devices compute in double precision.
  */
 #include "op_contents.h"
 #include "op_suite.h"
@@ -11,7 +11,7 @@
 
 enum { REPLICAS = 3 };
 
-/* Three devices with a copy of the tensor each, and the communicator over them. */
+/* Three devices, each with a copy of the tensor, and their communicator. */
 typedef struct {
     p2p_device *devices[REPLICAS];
     p2p_place places[REPLICAS];
@@ -38,7 +38,7 @@ static p2p_status team_open(const char *address, size_t bytes, team *all) {
     return p2p_comm_open(all->devices, REPLICAS, REPLICAS, 0, &all->comm);
 }
 
-/* Replica i gives values[i]; results[i] becomes what it has afterwards. */
+/* Runs the collective. Replica i starts with values[i] and ends with results[i]. */
 static p2p_status team_run(team *all, const p2p_op *op, double *const values[REPLICAS],
                            double *const results[REPLICAS], void *raw) {
     size_t bytes = p2p_tensor_bytes(&op->t[0]);
@@ -73,8 +73,8 @@ static p2p_status run_on(const char *address, const p2p_op *op, double *const va
 
 /* ---- Comparison --------------------------------------------------------------------------------------- */
 
-/* Sum of magnitudes of element e over replicas. For moments: the mean's, and what a squared deviation between
- * replicas can add to M2. */
+/* The sum over replicas of the magnitudes of element e. For the M2 of moments also the terms that deviations
+ * between the replicas' means add. */
 static double scale_of(const p2p_op *op, double *const values[REPLICAS], int64_t e) {
     double scale = 0;
     int64_t columns = op->t[0].w, row = e / columns % 3;
@@ -108,8 +108,8 @@ static p2p_status compare(const p2p_op *op, double *const values[REPLICAS], doub
     return P2P_OK;
 }
 
-/* Contents per replica, rounded to the tensor's type. Moments get counts and M2 that are not negative; one
- * replica has no elements at all. */
+/* Draws a replica's contents, rounded to the tensor's type. For moments, counts and M2 are not negative, and
+ * one replica has a count of 0. */
 static p2p_status draw(const p2p_op *op, uint64_t seed, int replica, double *values) {
     op_contents contents;
     P2P_TRY(op_contents_create(op, OP_REAL, seed + (uint64_t)replica, &contents));

@@ -13,7 +13,7 @@ static int64_t elements(const p2p_op *op, int operand) {
 
 /* ---- Exactness ---------------------------------------------------------------------------------------- */
 
-/* A multiple of 1/8 of small size: products with small integers stay exact. */
+/* Whether the value is a small multiple of 1/8: its products with small integers are exact. */
 static bool is_short(double value) {
     return fabs(value) <= 8 && value * 8 == nearbyint(value * 8);
 }
@@ -60,8 +60,8 @@ p2p_status op_round_to_type(p2p_type type, double *values, int64_t count) {
 
 /* ---- Normalisation ------------------------------------------------------------------------------------ */
 
-/* Channels of very different mean and spread: a few spreads away from zero (where a one-pass variance
- * fails), without any spread, and ordinary ones. */
+/* Draws channels of different mean and spread: some have a mean of many spreads, for which a one-pass
+ * variance fails, and some have no spread. */
 static void draw_norm_x(op_rng *rng, const p2p_tensor *x, double *values) {
     int64_t plane = x->h * x->w;
     for (int64_t c = 0; c < x->c; c++) {
@@ -79,7 +79,7 @@ static int64_t group_images(const p2p_op *op) {
     return op->images ? op->images : op->t[0].n;
 }
 
-/* Count, mean and M2 of x, as norm_stats would give them. */
+/* Computes count, mean and M2 of x as norm_stats defines them. */
 static void measure_stats(const p2p_op *op, const double *x, double *stats) {
     const p2p_tensor *t = &op->t[0];
     int64_t images = group_images(op), plane = t->h * t->w, channels = t->c;
@@ -106,7 +106,7 @@ static void draw_scale(op_rng *rng, double *values, int64_t count) {
     }
 }
 
-/* Gradients have a jump where scale*xhat + shift is zero: keep x away from there. */
+/* Moves x away from the zeros of scale*xhat + shift, where gradients have a jump. */
 static void avoid_kinks(const p2p_op *op, op_contents *contents) {
     const p2p_tensor *t = &op->t[P2P_AT_norm_bwd_stats_x];
     const double *stats = contents->values[P2P_AT_norm_bwd_stats_stats];
@@ -138,21 +138,21 @@ static p2p_status draw_norm(op_rng *rng, const p2p_op *op, op_contents *contents
     if (v[shift]) draw_scale(rng, v[shift], elements(op, shift));
     if (apply && v[P2P_AT_norm_apply_running]) {
         int64_t c = op->t[0].c;
-        draw_reals(rng, v[P2P_AT_norm_apply_running] + c, c, 0.5, 2); /* the means are drawn already */
+        draw_reals(rng, v[P2P_AT_norm_apply_running] + c, c, 0.5, 2); /* the variances */
     }
     if (!apply) avoid_kinks(op, contents);
     return P2P_OK;
 }
 
-/* ---- Other kinds with wishes of their own ------------------------------------------------------------- */
+/* ---- Other kinds -------------------------------------------------------------------------------------- */
 
 static void draw_loss_bce(op_rng *rng, double *x, int64_t count) {
     draw_reals(rng, x, count, -8, 8);
-    for (int64_t i = 0; i < count; i += 7) x[i] *= 12; /* where exp overflows or vanishes in float32 */
+    for (int64_t i = 0; i < count; i += 7) x[i] *= 12; /* exp overflows or underflows in float32 */
     if (count > 3) x[3] = 0;
 }
 
-/* Some elements equal: sign(0) is 0. */
+/* Makes some elements equal, for sign(0) = 0. */
 static void draw_loss_l1(op_rng *rng, const double *x, double *target, int64_t count) {
     for (int64_t i = 0; i < count; i++) {
         if (op_rng_chance(rng, 5)) target[i] = x[i];
@@ -166,7 +166,8 @@ static void draw_act_output(op_rng *rng, const p2p_op *op, double *y, int64_t co
     }
 }
 
-/* Gradients of very different sizes; second moments are not negative; some elements were never touched. */
+/* Draws gradients of different orders of magnitude and second moments that are not negative. Some elements
+ * have only zeros, as before their first update. */
 static void draw_adam(op_rng *rng, double **v, int64_t count) {
     for (int64_t i = 0; i < count; i++) {
         v[P2P_AT_adam_g][i] *= pow(10, op_rng_uniform(rng, -8, 1));
@@ -207,7 +208,8 @@ static p2p_status draw_by_kind(op_rng *rng, const p2p_op *op, op_contents *conte
 
 /* ---- All together ------------------------------------------------------------------------------------- */
 
-/* The doubles are set from the floats, so that devices with and without double precision see one number. */
+/* The doubles are set from the floats, so that devices with and without double precision use equal numbers.
+ */
 static p2p_status draw_step(op_rng *rng, const p2p_tensor *t, op_contents *contents) {
     contents->step_bytes = p2p_tensor_bytes(t);
     contents->step = calloc(1, contents->step_bytes);
@@ -225,7 +227,7 @@ static p2p_status draw_step(op_rng *rng, const p2p_tensor *t, op_contents *conte
     return P2P_OK;
 }
 
-/* Text and seed make the state of the generator: FNV-1a, 64 bits. */
+/* The generator's initial state: a hash of text, mode and seed (FNV-1a, 64 bits). */
 static op_rng seed_of(const p2p_op *op, op_mode mode, uint64_t seed) {
     char text[P2P_OP_TEXT];
     p2p_op_print(op, text, sizeof text);

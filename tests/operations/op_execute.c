@@ -18,7 +18,7 @@ void op_bench_close(op_bench *bench) {
     *bench = (op_bench){0};
 }
 
-/* At least `bytes`, with room to grow so that a table of cases allocates rarely. */
+/* Provides a buffer of at least `bytes`, with room for growth, so that a table of cases allocates rarely. */
 static p2p_status reserve(p2p_device *device, size_t bytes, p2p_buffer **buffer) {
     if (*buffer && p2p_buffer_bytes(*buffer) >= bytes) return P2P_OK;
     p2p_buffer_destroy(*buffer);
@@ -34,7 +34,7 @@ static size_t round_up(size_t bytes, size_t alignment) {
     return (bytes + alignment - 1) / alignment * alignment;
 }
 
-/* Offsets are multiples of the alignment, and odd ones, so that none is better aligned than promised. */
+/* Offsets are odd multiples of the alignment, so that no operand has a larger alignment than guaranteed. */
 static op_placement place(const p2p_op *op, size_t alignment) {
     op_placement placement = {.total = 0};
     size_t step = alignment < 4 ? 4 : alignment;
@@ -53,8 +53,8 @@ static bool has_filter_layout(const p2p_tensor *t) {
     return t->layout == P2P_LAYOUT_ckrs || t->layout == P2P_LAYOUT_kcrs_t;
 }
 
-/* An operand's memory before the run. Where it is read: its contents, in zeroes for filters, whose padding is
- * zero, and in NaN otherwise. An output is all NaN. */
+/* Composes an operand's memory before the run: its contents if it is read, with padding of zeros in filters
+ * and of NaN in other operands; only NaN if it is not read. */
 static void compose_operand(const p2p_op *op, int operand, const op_contents *contents, unsigned char *raw) {
     const p2p_tensor *t = &op->t[operand];
     if (t->type == P2P_TYPE_u32) {
@@ -81,7 +81,8 @@ static size_t scratch_total(const op_execution *execution) {
     return execution->scratch_offset + execution->query.scratch_bytes + GUARD_BYTES;
 }
 
-/* Cut the image into buffers: one for all, or one per operand, each with a little in front of it. */
+/* Divides the image into buffers: one for all operands, or one per operand, which begins in front of the
+ * operand. */
 static p2p_status create_pieces(op_execution *execution) {
     op_bench *bench = execution->bench;
     if (!bench->apart) {
@@ -156,14 +157,14 @@ void op_execution_destroy(op_execution *execution) {
     *execution = (op_execution){0};
 }
 
-/* Scratch memory and its guards are NaN before the run. */
+/* Fills scratch memory and its guards with NaN. */
 static p2p_status write_scratch(op_execution *execution, void *image) {
     memset(image, 0xFF, scratch_total(execution));
     p2p_place all = {execution->bench->scratch, 0};
     return p2p_buffer_write(execution->bench->device, all, image, scratch_total(execution));
 }
 
-/* After the run the guards still are. */
+/* Checks after the run that the guards have not changed. */
 static p2p_status check_scratch(op_execution *execution, unsigned char *image) {
     p2p_device *device = execution->bench->device;
     p2p_place all = {execution->bench->scratch, 0};
@@ -185,7 +186,7 @@ static p2p_status run_with_scratch(op_execution *execution) {
     if (!image) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for an image of the scratch memory");
     p2p_status status = write_scratch(execution, image);
     if (status == P2P_OK)
-        status = p2p_device_finish(execution->bench->device); /* `image` is read until then */
+        status = p2p_device_finish(execution->bench->device); /* `image` is in use until then */
     if (status == P2P_OK) status = p2p_operation_run(execution->operation);
     if (status == P2P_OK) status = check_scratch(execution, image);
     free(image);

@@ -1,11 +1,11 @@
-/* Invalid descriptors: small changes to a valid one, each of which must be refused with a message before the
- * device sees it.
+/* Invalid descriptors: changes to a valid one, each of which must be refused with a message before the
+ * backend is called.
  */
 #include "op_suite.h"
 
 #include <math.h>
 
-/* Makes `op` invalid by way number `way`; false when that way does not apply to it. */
+/* Makes `op` invalid, in `operand` or in a field. Returns false if the change leaves it valid. */
 typedef bool mutation(p2p_op *op, int operand);
 
 static bool is_optional(const p2p_op *op, int operand) {
@@ -64,7 +64,7 @@ static bool range_overflows(p2p_op *op, int operand) {
     return true;
 }
 
-/* One channel more than the other operands agree on. Where there is no other, any number is good. */
+/* One channel more than the other operands have. An operand without others may have any number. */
 static bool other_channels(p2p_op *op, int operand) {
     bool label_loss = op->kind == P2P_KIND_loss_bce || op->kind == P2P_KIND_loss_mse;
     bool alone = label_loss && !p2p_tensor_present(&op->t[P2P_AT_loss_bce_dx]);
@@ -99,7 +99,7 @@ static mutation *const operand_mutations[] = {
     accumulates_into_an_input,
 };
 
-/* Numbers of the descriptor; the operand is unused. */
+/* Changes of the descriptor's fields. The operand is not used. */
 static bool unknown_act(p2p_op *op, int operand) {
     (void)operand;
     op->act = 99;
@@ -179,8 +179,9 @@ static p2p_status expect_refusal(p2p_device *device, const p2p_op *valid, mutati
     if (!mutate(&op, operand)) return P2P_OK;
     p2p_status status = p2p_operation_query(device, &op, &answer);
     if (status != P2P_INVALID || p2p_message()[0] == '\0') {
-        return p2p_fail(P2P_FAILED, "invalid variant %d of operand %d: wanted INVALID and a message, got %s",
-                        number, operand, p2p_status_name(status));
+        return p2p_fail(P2P_FAILED,
+                        "invalid variant %d of operand %d: expected INVALID and a message, got %s", number,
+                        operand, p2p_status_name(status));
     }
     (*refused)++;
     return P2P_OK;

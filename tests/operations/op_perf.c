@@ -1,4 +1,4 @@
-/* Timing of one descriptor, for people: nothing is judged. */
+/* Timing of one descriptor. Judges nothing. */
 #include "op_suite.h"
 
 #include <stdlib.h>
@@ -15,7 +15,7 @@ static int compare(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
-/* Seconds of `runs` runs, all submitted before waiting. */
+/* Measures `runs` runs, all submitted before the wait. */
 static p2p_status time_runs(op_execution *execution, int runs, double *seconds) {
     double start = seconds_now();
     for (int i = 0; i < runs; i++) P2P_TRY(p2p_operation_run(execution->operation));
@@ -24,7 +24,7 @@ static p2p_status time_runs(op_execution *execution, int runs, double *seconds) 
     return P2P_OK;
 }
 
-/* The median of nine batches of runs, each long enough to be measured. */
+/* Measures a run: the median of nine batches, each long enough for the clock. */
 static p2p_status measure(op_execution *execution, const op_contents *contents, double *seconds) {
     enum { BATCHES = 9 };
     double times[BATCHES], once = 0;

@@ -1,9 +1,9 @@
-/* Random cases: every kind with every option drawn, extents small enough for the naive reference and chosen
- * around the sizes where tiles and blocks end. The same seed gives the same cases on every machine.
+/* Random cases of every kind with all options drawn. Extents are small enough for the reference and lie
+ * around the sizes of tiles and blocks. The same seed gives the same cases on every machine.
  */
 #include "op_case.h"
 
-/* Mostly around multiples of 16. */
+/* Draws a number of channels, mostly near a multiple of 16. */
 static int64_t draw_channels(op_rng *rng) {
     static const int64_t favourites[] = {1, 2, 3, 6, 15, 16, 17, 31, 32, 33, 48, 64};
     if (op_rng_chance(rng, 4)) return op_rng_range(rng, 1, 70);
@@ -26,10 +26,11 @@ static double draw_slope(op_rng *rng) {
     return draw_bool(rng) ? 0.25 : op_rng_uniform(rng, 0, 0.9);
 }
 
-/* Some activation operands become channel ranges; those of a copy need no alignment. */
+/* Makes some activation operands channel ranges. Ranges of a copy need no alignment. */
 static void draw_ranges(op_case *item, op_rng *rng, const op_tier *tier) {
     for (int i = 0; i < P2P_MAX_OPERANDS; i++) {
-        if (item->role[i] == OP_ROLE_FILTER && item->op.kind == P2P_KIND_copy) return; /* filters are whole */
+        if (item->role[i] == OP_ROLE_FILTER && item->op.kind == P2P_KIND_copy)
+            return; /* filters have no ranges */
     }
     for (int i = 0; i < P2P_MAX_OPERANDS; i++) {
         bool may = item->role[i] == OP_ROLE_ACTIVATION || item->role[i] == OP_ROLE_HOST;
@@ -130,7 +131,7 @@ static op_case draw_pointwise(p2p_kind kind, op_rng *rng) {
         op->layer = op_rng_range(rng, 0, UINT32_MAX);
         break;
     case P2P_KIND_loss_bce:
-    case P2P_KIND_loss_mse: /* with the same operands */
+    case P2P_KIND_loss_mse: /* has the same operands */
         op->target = draw_bool(rng);
         if (draw_bool(rng)) op_case_drop_operand(&item, P2P_AT_loss_bce_dx);
         break;

@@ -28,7 +28,7 @@ static bool has_second(const p2p_op *op) {
     return false;
 }
 
-/* The rule of the planner: ranges that share a block of channels would write each other's lanes. */
+/* The planner's rule: two ranges within one block of channels would overwrite each other's lanes. */
 static bool is_aligned(const p2p_tensor *t, int alignment) {
     const int64_t end = t->c0 + t->c;
     return t->cp == 0 || (t->c0 % alignment == 0 && (end % alignment == 0 || end == t->cp));
@@ -77,10 +77,10 @@ static void print_row(int kind, unsigned parts, const op_refusal_count *count, F
     if (count->refused == 0)
         fprintf(stream, ": none\n");
     else
-        fprintf(stream, ": %ld of %ld\n", count->refused, count->asked);
+        fprintf(stream, ": %ld of %ld\n", count->refused, count->queried);
 }
 
-/* The position of a name, of which there are `count`; -1 where it is none. */
+/* The index of `name` among `count` names; -1 if it is not among them. */
 static int find_name(const char *name, const char *const *names, int count) {
     for (int i = 0; i < count; i++)
         if (strcmp(names[i], name) == 0) return i;
@@ -93,11 +93,11 @@ static int find_kind(const char *name) {
     return -1;
 }
 
-/* False where the line is no row. */
+/* Parses a row. Returns false if the line is not one. */
 static bool parse_row(char *line, op_refusals *listed) {
     char *colon = strchr(line, ':'), *rest = NULL;
     op_refusal_count count;
-    if (!colon || sscanf(colon, ": %ld of %ld", &count.refused, &count.asked) != 2) return false;
+    if (!colon || sscanf(colon, ": %ld of %ld", &count.refused, &count.queried) != 2) return false;
     *colon = '\0';
     const char *word = strtok_r(line, " ", &rest);
     const int kind = word ? find_kind(word) : -1;
@@ -112,7 +112,7 @@ static bool parse_row(char *line, op_refusals *listed) {
     return true;
 }
 
-/* "[section]", and which. */
+/* Whether the line is "[section]". */
 static bool is_heading(const char *line, const char *section) {
     const size_t length = strlen(section);
     return line[0] == '[' && strncmp(line + 1, section, length) == 0 && strcmp(line + 1 + length, "]\n") == 0;
@@ -154,7 +154,8 @@ static void print_section(const char *section, const op_refusals *found, FILE *s
     }
 }
 
-/* The file with the section in its old place, or at the end; a blank line precedes each heading. */
+/* Copies the file with the section replaced, or appended if there was none. A blank line precedes each
+ * heading. */
 static void copy_with(FILE *old, const char *section, const op_refusals *found, FILE *stream) {
     char line[LINE_BYTES];
     bool inside = false, done = false;
@@ -191,7 +192,7 @@ int op_refusals_compare(const op_refusals *listed, const op_refusals *found, int
     for (int k = 0; k < P2P_KIND_COUNT; k++) {
         for (unsigned parts = 0; parts < OP_PART_SETS && (kind < 0 || kind == k); parts++) {
             const op_refusal_count *a = &listed->of[k][parts], *b = &found->of[k][parts];
-            const bool same = a->refused == b->refused && (b->refused == 0 || a->asked == b->asked);
+            const bool same = a->refused == b->refused && (b->refused == 0 || a->queried == b->queried);
             if (same) continue;
             differences++;
             fprintf(stream, "  listed:  ");

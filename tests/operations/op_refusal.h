@@ -1,10 +1,10 @@
-/* What a device refuses, counted by kind and by the optional parts of a descriptor.
+/* Refusals of a device, counted by kind and by the optional parts of a descriptor.
  *
  * op_query must accept every kind but the collectives, unfused and in the device's own storage; a refusal of
  * such a descriptor is a failure. Every other refusal needs a line in golden/refusals.txt, in the section of
- * the device's family: an optional form that a device has lost, or gained, is a difference to that file.
- * Counts are of the fixed table alone, so they do not depend on the size of a run, nor, within a family, on
- * the processor.
+ * the device's family. An optional form that a device loses or gains is therefore a difference from that
+ * file. Only the fixed table is counted, so the counts depend neither on the size of a run nor, within a
+ * family, on the processor.
  */
 #ifndef OP_REFUSAL_H
 #define OP_REFUSAL_H
@@ -37,7 +37,7 @@ enum { OP_PART_SETS = 1 << OP_PART_COUNT };
 unsigned op_parts_of(const p2p_op *op, int channel_alignment);
 
 typedef struct {
-    long asked, refused;
+    long queried, refused;
 } op_refusal_count;
 
 /* By kind and set of parts. */
@@ -45,13 +45,14 @@ typedef struct {
     op_refusal_count of[P2P_KIND_COUNT][OP_PART_SETS];
 } op_refusals;
 
-/* Read a section of a list. P2P_INPUT where the file has no such section or a line that is none. */
+/* Reads a section of a list. Returns P2P_INPUT if the file has no such section or a line of it is malformed.
+ */
 p2p_status op_refusals_read(const char *path, const char *section, op_refusals *listed);
-/* Replace or append a section; the others stay. */
+/* Replaces or appends a section and keeps the others. */
 p2p_status op_refusals_write(const char *path, const char *section, const op_refusals *found);
-/* Print a line per difference in the rows of `kind` (-1: of all kinds); returns how many. */
+/* Prints a line for each difference in the rows of `kind` (-1: all kinds). Returns their number. */
 int op_refusals_compare(const op_refusals *listed, const op_refusals *found, int kind, FILE *stream);
-/* Whether the list has a refusal of the kind with these parts or with some of them. */
+/* Whether the list has a refusal of the kind with these parts or a subset of them. */
 bool op_refusals_cover(const op_refusals *listed, p2p_kind kind, unsigned parts);
 
 #endif

@@ -1,4 +1,4 @@
-/* What the runner does with each descriptor. */
+/* The checks of each descriptor, and the report. */
 #include "op_suite.h"
 
 #include "op_check.h"
@@ -9,7 +9,7 @@
 
 /* ---- Counting ----------------------------------------------------------------------------------------- */
 
-/* The last entry collects what the others have no room for. */
+/* Counts a remark. The last entry counts all remarks for which there is no other entry. */
 static void count_remark(op_remark *remarks, const char *text) {
     for (int i = 0; i < OP_SUITE_REMARKS; i++) {
         op_remark *remark = &remarks[i];
@@ -50,7 +50,7 @@ static p2p_status check_text(const p2p_op *op) {
     p2p_op_print(op, text, sizeof text);
     P2P_TRY(p2p_op_parse(text, &parsed));
     if (p2p_op_equal(op, &parsed)) return P2P_OK;
-    return p2p_fail(P2P_FAILED, "it reads back as another descriptor");
+    return p2p_fail(P2P_FAILED, "its text parses to another descriptor");
 }
 
 static p2p_status run_twice(op_execution *execution, const op_contents *contents) {
@@ -66,7 +66,7 @@ static p2p_status run_twice(op_execution *execution, const op_contents *contents
     return status;
 }
 
-/* Exact sums are rounded once, when they are stored. */
+/* Exact sums are rounded once, to the type in which they are stored. */
 static p2p_status round_truth(const p2p_op *op, double *const truth[P2P_MAX_OPERANDS]) {
     for (int i = 0; i < p2p_kind_operand_count(op->kind); i++) {
         if (truth[i]) P2P_TRY(op_round_to_type(op->t[i].type, truth[i], p2p_tensor_elements(&op->t[i])));
@@ -84,7 +84,7 @@ static p2p_status run_with_contents(op_suite *suite, op_execution *execution, op
     } else {
         P2P_TRY(run_twice(execution, contents));
     }
-    /* Winograd's method rounds what it transforms the factors to, not the factors. */
+    /* Winograd's algorithm rounds the transformed factors, not the factors. */
     const bool winograd = p2p_budget_is_winograd(execution->query.kernel);
     const bool rounds_later = winograd && op->math == P2P_MATH_bf16;
     p2p_op unrounded = *op;
@@ -110,38 +110,39 @@ static p2p_status run_mode(op_suite *suite, op_execution *execution, op_mode mod
     return status;
 }
 
-/* The operand that is a filter and read; -1 when there is none. */
+/* The operand that is a filter and an input; -1 if there is none. */
 static int filter_operand(const p2p_op *op) {
     if (op->kind == P2P_KIND_conv_fwd) return P2P_AT_conv_fwd_w;
     if (op->kind == P2P_KIND_conv_bwd_data) return P2P_AT_conv_bwd_data_w;
     return -1;
 }
 
-/* The descriptor with the filter in the layout that the device wants, when it wants another. */
-static p2p_status want_filter(const op_execution *execution, p2p_op *wanted, bool *wants) {
-    *wants = execution->query.want_filter;
-    if (!*wants) return P2P_OK;
+/* Sets `wanted` to the descriptor with the filter's storage that op_query requests, if it requests another.
+ */
+static p2p_status request_of(const op_execution *execution, p2p_op *wanted, bool *requests) {
+    *requests = execution->query.want_filter;
+    if (!*requests) return P2P_OK;
     int operand = filter_operand(&execution->op);
-    if (operand < 0) return p2p_fail(P2P_FAILED, "it wants another filter, and has none");
+    if (operand < 0) return p2p_fail(P2P_FAILED, "op_query requests another filter, and the kind has none");
     *wanted = execution->op;
     p2p_tensor *w = &wanted->t[operand];
     w->type = execution->query.filter.type;
     w->layout = execution->query.filter.layout;
     w->block = execution->query.filter.block;
     if (!p2p_tensor_equal(w, &execution->op.t[operand])) return P2P_OK;
-    return p2p_fail(P2P_FAILED, "it wants the filter as it already is");
+    return p2p_fail(P2P_FAILED, "op_query requests the filter as it already is");
 }
 
 static p2p_status check_descriptor(op_suite *suite, const p2p_op *op, double *used, p2p_op *wanted,
-                                   bool *wants) {
+                                   bool *requests) {
     P2P_TRY(p2p_op_validate(op));
     P2P_TRY(check_text(op));
     op_execution execution;
     P2P_TRY(op_execution_create(&suite->device, op, &execution));
     count_remark(suite->tally[op->kind].kernels, execution.query.kernel);
     double shares[2] = {0, 0};
-    p2p_status status = want_filter(&execution, wanted, wants);
-    /* Winograd's transforms have fractions. */
+    p2p_status status = request_of(&execution, wanted, requests);
+    /* Winograd's transforms have fractions, so its results are not exact. */
     const bool exact = op_can_be_exact(op) && !p2p_budget_is_winograd(execution.query.kernel);
     if (status == P2P_OK && exact) status = run_mode(suite, &execution, OP_EXACT, &shares[0]);
     if (status == P2P_OK) status = run_mode(suite, &execution, OP_REAL, &shares[1]);
@@ -152,18 +153,19 @@ static p2p_status check_descriptor(op_suite *suite, const p2p_op *op, double *us
 
 void op_suite_descriptor(op_suite *suite, const p2p_op *op) {
     p2p_op wanted = *op;
-    bool wants = false;
+    bool requests = false;
     double used = 0;
-    p2p_status status = check_descriptor(suite, op, &used, &wanted, &wants);
+    p2p_status status = check_descriptor(suite, op, &used, &wanted, &requests);
     if (status == P2P_UNSUPPORTED) status = op_suite_judge(suite, op);
     op_suite_count(suite, op, status, used);
-    if (!wants) return;
-    bool wants_again = false;
+    if (!requests) return;
+    bool requests_again = false;
     p2p_op ignored;
-    status = check_descriptor(suite, &wanted, &used, &ignored, &wants_again);
+    status = check_descriptor(suite, &wanted, &used, &ignored, &requests_again);
     if (status == P2P_UNSUPPORTED)
-        status = p2p_fail(P2P_FAILED, "refused with the filter that it wants: %s", p2p_message());
-    if (status == P2P_OK && wants_again) status = p2p_fail(P2P_FAILED, "it wants yet another filter");
+        status = p2p_fail(P2P_FAILED, "refused with the filter that op_query requests: %s", p2p_message());
+    if (status == P2P_OK && requests_again)
+        status = p2p_fail(P2P_FAILED, "op_query requests yet another filter");
     op_suite_count(suite, &wanted, status, used);
 }
 
@@ -202,8 +204,7 @@ void op_suite_case(void *context, const op_case *item) {
         return;
     }
     uint32_t all = op_suite_accumulable(&op);
-    uint32_t some =
-        all & UINT32_C(2654435769) * ++suite->turn >> 16; /* of several outputs; changes with the case */
+    uint32_t some = all & UINT32_C(2654435769) * ++suite->turn >> 16; /* differs from case to case */
     const uint32_t variants[] = {0, all, some};
     for (int i = 0; i < 3; i++) {
         if (i > 0 && variants[i] == 0) continue;

@@ -1,9 +1,9 @@
-/* The operation runner's suite: what is done with each descriptor, and what came of it.
+/* The operation runner's suite: the checks of each descriptor, and their results.
  *
- * A case is stamped with the device's storages, run with every output overwritten, with every output added
- * to, and with some; with exact contents where the kind allows, and with real ones. A refusal by op_query
- * counts as skipped, with its reason, where the rule and the list of op_refusal.h allow it, and fails
- * elsewhere. A failure prints one line that reproduces it.
+ * A case is stamped with the device's storages. It runs with every output overwritten, with every output
+ * accumulated, and with some; with exact contents if the kind allows them, and with real ones. A refusal by
+ * op_query counts as skipped, with its reason, if the rule and the list of op_refusal.h allow it; otherwise
+ * it is a failure. A failure prints one line that reproduces it.
  */
 #ifndef OP_SUITE_H
 #define OP_SUITE_H
@@ -14,7 +14,7 @@
 
 enum { OP_SUITE_REMARKS = 12 };
 
-/* Something said about cases, and how often. */
+/* A remark about cases, and their number. */
 typedef struct {
     char text[256];
     long count;
@@ -22,15 +22,15 @@ typedef struct {
 
 /* Of one kind. */
 typedef struct {
-    long passed, skipped, failed, refused; /* refused: invalid variants that had to be */
+    long passed, skipped, failed, refused; /* refused: invalid variants, as required */
     double used;                           /* largest share of the error budget */
     char used_by[P2P_OP_TEXT];
-    op_remark refusals[OP_SUITE_REMARKS]; /* why the device refused */
-    op_remark kernels[OP_SUITE_REMARKS];  /* what it used */
+    op_remark refusals[OP_SUITE_REMARKS]; /* reasons of the device */
+    op_remark kernels[OP_SUITE_REMARKS];  /* names from op_query */
 } op_tally;
 
 typedef struct {
-    const char *repro; /* the command line up to --case, for failures */
+    const char *repro; /* the command line up to --case, printed with failures */
     op_bench device, reference;
     op_storages storages;
     uint64_t seed;
@@ -41,48 +41,48 @@ typedef struct {
     uint32_t turn;     /* cases so far: chooses among variants */
     op_tally tally[P2P_KIND_COUNT];
     /* Refusals. */
-    bool own_storage;          /* the storages are those that the device asks for */
-    bool one_family;           /* of convolutions, asked for by name */
+    bool own_storage;          /* the storages are the device's own */
+    bool one_family;           /* of convolutions, selected by name */
     const char *list;          /* the committed list, */
     char section[160];         /* the device's section in it, */
-    op_refusals listed, found; /* what it says, and what the device refuses of the fixed table */
+    op_refusals listed, found; /* refusals of the section; of the device */
     bool has_list;             /* `listed` is valid */
-    int asks_only;             /* kind that op_query is asked about; -1: all */
+    int query_only;            /* the kind whose descriptors are queried; -1: all */
 } op_suite;
 
-/* Ask op_query about the whole fixed table, whatever part of it is run, and compare the refusals with the
- * list, or with `accept` write them into it. Prints and returns whether all is well, but for what it counts
- * as failed in the tally: refusals that break the rule. */
+/* Queries the whole fixed table, whatever part of it runs, and compares the refusals with the list, or with
+ * `accept` writes them into it. Prints the differences and returns whether there are none. Refusals that
+ * break the rule are counted as failed in the tally only. */
 bool op_suite_refusals(op_suite *suite, bool accept);
-/* A line about them. Returns whether none broke the rule. */
+/* Prints a summary of the queries. Returns whether no refusal broke the rule. */
 bool op_suite_refusals_report(const op_suite *suite);
-/* After a refusal of `op`: P2P_UNSUPPORTED where it is allowed, else P2P_FAILED with the reason as message.
- */
+/* Judges a refusal of `op`. Returns P2P_UNSUPPORTED if it is allowed, else P2P_FAILED with the reason as
+ * message. */
 p2p_status op_suite_judge(const op_suite *suite, const p2p_op *op);
 
-/* Everything about one descriptor as it stands. */
+/* Checks one descriptor as it is, and counts the result. */
 void op_suite_descriptor(op_suite *suite, const p2p_op *op);
-/* Outputs that may accumulate, as bits. */
+/* The outputs that can accumulate, as bits. */
 uint32_t op_suite_accumulable(const p2p_op *op);
-/* The case as the device would get it, in the suite's precision. */
+/* The case with the device's storages, in the suite's precision. */
 p2p_op op_suite_stamp(const op_suite *suite, const op_case *item);
-/* A visitor: stamp, then all variants of what is overwritten and what is added to, then invalid ones. */
+/* A visitor: checks the stamped case with no, all and some outputs accumulated, then invalid variants. */
 void op_suite_case(void *suite, const op_case *item);
-/* Collectives: refused by the device's op_query, carried out by a communicator over three of it. */
+/* Checks the collectives: op_query refuses them, and a communicator over three such devices runs them. */
 void op_suite_collectives(op_suite *suite, const char *address);
 
-/* Count one result, and print it when it is a failure. */
+/* Counts one result, and prints it if it is a failure. */
 void op_suite_count(op_suite *suite, const p2p_op *op, p2p_status status, double used);
-/* A table of all kinds, with kernels used and reasons of refusals. Returns whether all is well: nothing
- * failed, and no kind was left out altogether. */
+/* Prints a table of all kinds, with kernels and reasons of refusals. Returns whether nothing failed and at
+ * least one descriptor of every kind ran. */
 bool op_suite_report(const op_suite *suite);
-/* Kind by kind: what runs and what is refused, without judging. */
+/* Prints for each kind how much of it runs and what is refused. Judges nothing. */
 void op_suite_matrix(const op_suite *suite);
 
-/* op_invalid.c: descriptors next to `op` that make no sense must be refused with a message. Counts them. */
+/* op_invalid.c: checks that invalid variants of `op` are refused with a message. Adds their number. */
 p2p_status op_invalid_check(p2p_device *device, const p2p_op *op, long *refused);
 
-/* op_perf.c: time a descriptor, print a line for people. */
+/* op_perf.c: times a descriptor and prints a line. */
 p2p_status op_perf(op_bench *bench, const p2p_op *op, uint64_t seed);
 
 #endif

@@ -4,19 +4,23 @@
  *            [--filter KIND] [--precision fp32|bf16] [--case "DESCRIPTOR"] [--seed N] [--random N] [--long]
  *            [--thin] [--tiny] [--macs N] [--apart] [--family NAME] [--verbose]
  *
- * Before anything runs, the device is asked about the whole fixed table, and what it refuses is compared with
- * golden/refusals.txt (op_refusal.h). --mode refusals does no more than that, and with P2P_UPDATE_GOLDEN=1
- * writes the device's section of that file instead. --family compares with another family's section: a test
- * double's.
- * --storage makes the device store tensors another way than it asks for: with the reference, which takes any
- * layout, that is a test of the layouts and of the runner itself. --random N draws N cases of each kind after
- * the table. --precision bf16 asks for what the device does in bf16: activations stored so, or convolutions
- * that multiply so. --long runs the networks' layers at full size,
- * --thin fewer convolutions; --tiny does so too, and leaves out what takes a simulator long: what is above
- * 300,000 multiply-adds, or --macs N. --apart gives each operand a buffer of its own that ends where it does,
- * for simulators that report reads outside of buffers. Exits with 1 when anything failed or was
- * refused that must not be, when the device is not there, or when a kind was left out altogether; with 2 on
- * wrong usage.
+ * Before anything runs, the device is queried for the whole fixed table, and its refusals are compared with
+ * golden/refusals.txt (op_refusal.h).
+ *
+ *   --mode refusals   does nothing else; with P2P_UPDATE_GOLDEN=1 it writes the device's section of that file
+ *   --family NAME     compares with another family's section, for test doubles
+ *   --storage NAME    stores tensors otherwise than the device requests. With the reference, which supports
+ *                     every layout, this tests the layouts and the runner itself
+ *   --random N        draws N cases of each kind after the table
+ *   --precision bf16  stores activations in bf16, or computes convolutions in bf16, as the device supports
+ *   --long            runs the networks' layers at full size
+ *   --thin            runs fewer convolutions
+ *   --tiny            is --thin without the cases above 300,000 multiply-adds, or --macs N, for simulators
+ *   --apart           gives each operand a buffer that ends with it, for simulators that report reads outside
+ *                     of buffers
+ *
+ * Exits with 1 if a case failed, a refusal is not permitted, the device is missing, or no case of a kind ran;
+ * with 2 on wrong usage.
  */
 #include "op_suite.h"
 #include "support/null_backend.h"
@@ -31,7 +35,7 @@ typedef struct {
     const char *backend, *storage, *mode, *filter, *descriptor, *precision, *family;
     uint64_t seed;
     int random;
-    uint64_t macs; /* of the largest case, with --tiny */
+    uint64_t macs; /* limit of a case with --tiny */
     bool full_size, thin, tiny, apart, verbose;
 } options;
 
@@ -55,7 +59,7 @@ static bool parse_number(const char *text, uint64_t *value) {
     return text[0] >= '0' && text[0] <= '9' && *end == '\0';
 }
 
-/* 0, or the exit code. */
+/* Returns 0, or the exit code. */
 static int parse(int argc, char **argv, options *chosen) {
     *chosen = (options){.backend = "reference",
                         .mode = "test",
@@ -99,7 +103,7 @@ static int parse(int argc, char **argv, options *chosen) {
         } else if (strcmp(name, "--macs") == 0 && parse_number(value, &number) && number < 1000000000) {
             chosen->macs = number;
         } else {
-            return usage("can't make sense of", name);
+            return usage("invalid option or value:", name);
         }
     }
     return 0;
@@ -126,7 +130,7 @@ static bool choose_storages(const char *name, bool bf16, const p2p_device_info *
     return true;
 }
 
-/* -1 for all, -2 for an unknown name. */
+/* The kind of a name; -1 for all, -2 if the name is unknown. */
 static int find_kind(const char *name) {
     if (!name) return -1;
     for (int kind = 0; kind < P2P_KIND_COUNT; kind++) {
@@ -146,14 +150,15 @@ static bool is_opencl(const char *backend) {
     return strncmp(backend, "opencl", 6) == 0;
 }
 
-/* As the backend decides it. */
+/* The backend's own rule. */
 static bool acts_as_cpu(const char *backend, const p2p_device_info *info) {
-    const bool told = is_opencl(backend) && (strcmp(environment("P2P_OPENCL_TREAT_AS"), "gpu") == 0 ||
-                                             strncmp(environment("P2P_OPENCL_CONV"), "gpu", 3) == 0);
-    return info->type == P2P_DEVICE_CPU && !told;
+    const bool as_gpu = is_opencl(backend) && (strcmp(environment("P2P_OPENCL_TREAT_AS"), "gpu") == 0 ||
+                                               strncmp(environment("P2P_OPENCL_CONV"), "gpu", 3) == 0);
+    return info->type == P2P_DEVICE_CPU && !as_gpu;
 }
 
-/* "opencl cpu": devices of a family refuse alike. Each test double is one of its own. */
+/* Prints the family, such as "opencl cpu". Devices of a family refuse the same. Each test double is a family.
+ */
 static void print_family(const options *chosen, const p2p_device_info *info, char *text, size_t size) {
     static const char *const doubles[] = {"null", "picky", "refusing"};
     const size_t length = strcspn(chosen->backend, ":");
@@ -170,7 +175,7 @@ static void print_family(const options *chosen, const p2p_device_info *info, cha
              acts_as_cpu(chosen->backend, info) ? "cpu" : "gpu");
 }
 
-/* The section of the list: family, and what else changes what is refused. */
+/* Sets the section of the list: the family, and the settings on which refusals depend. */
 static void name_section(op_suite *suite, const options *chosen, const p2p_device_info *info) {
     char family[64];
     const char *conv = is_opencl(chosen->backend) ? environment("P2P_OPENCL_CONV") : "";
@@ -200,7 +205,7 @@ static void visit_all(op_suite *suite, const options *chosen) {
     op_suite_collectives(suite, chosen->backend);
 }
 
-/* Parse --case; false with a message when it is no descriptor. */
+/* Parses --case. Prints a message and returns false if it is not a descriptor. */
 static bool parse_case(const char *text, p2p_op *op) {
     if (p2p_op_parse(text, op) == P2P_OK && p2p_op_validate(op) == P2P_OK) return true;
     fprintf(stderr, "test_ops: %s\n", p2p_message());
@@ -244,7 +249,7 @@ static void time_descriptor(op_suite *suite, const p2p_op *op, int *result) {
     if (status != P2P_UNSUPPORTED) *result = 1;
 }
 
-/* As the planner would run it: with the filter that the device wants. */
+/* Times a case as the planner runs it, with the filter that op_query requests. */
 static void time_case(void *context, const op_case *item) {
     perf_walk *walk = context;
     p2p_op op = op_suite_stamp(walk->suite, item);
@@ -257,7 +262,7 @@ static void time_case(void *context, const op_case *item) {
     time_descriptor(walk->suite, &op, &walk->result);
 }
 
-/* The networks' layers, or one descriptor as it stands. */
+/* Times the networks' layers, or one descriptor as it is. */
 static int run_perf(op_suite *suite, const options *chosen) {
     perf_walk walk = {suite, 0};
     if (chosen->descriptor) {
@@ -293,7 +298,7 @@ static int run(const options *chosen, op_suite *suite) {
     return strcmp(chosen->mode, "perf") == 0 ? run_perf(suite, chosen) : run_tests(suite, chosen);
 }
 
-/* The command line up to the case, with the switches of the environment that belong to it. */
+/* Prints the command line up to --case, with the environment variables that affect it. */
 static void print_repro(const options *chosen, char *text, size_t size) {
     static const char *const switches[] = {"P2P_OPENCL_CONV",     "P2P_OPENCL_VECTOR_WIDTH",
                                            "P2P_OPENCL_BF16",     "P2P_OPENCL_VARIANT",

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The program as a user meets it: results of a tiny training, resuming, equal bits, and every refusal with its
-# exit code and the words that it must say.
+# The commands of the program: results of a tiny training, resuming, equal bits, and every refusal with its exit code
+# and part of its message.
 #
 #   tests/test_command.sh P2P DEVICE     P2P: the program; DEVICE: e.g. reference:0, opencl:0
 source=$(cd "$(dirname "$0")/../.." && pwd)
@@ -9,12 +9,14 @@ source=$(cd "$(dirname "$0")/../.." && pwd)
 echo "-- help and usage"
 expect 0 "p2p 0." "$p2p" --version
 expect 0 "usage: p2p COMMAND" "$p2p" help
-said "  presets " "p2p help"
-said "  environment " "p2p help"
+printed "  presets " "p2p help"
+printed "  environment " "p2p help"
 expect 2 "no command" "$p2p"
 expect 2 "'frobnicate' is not a command" "$p2p" frobnicate
 expect 2 "'frobnicate' is neither a command of p2p nor a topic" "$p2p" help frobnicate
-said "hint: the topics are presets, environment;" "p2p help frobnicate"
+printed "hint: the topics are presets, environment;" "p2p help frobnicate"
+expect 2 "'extra': p2p help takes one command or topic" "$p2p" help train extra
+expect 2 "'tune': p2p help takes one" "$p2p" help presets tune
 for command in train translate test devices plan bench sample-data; do
     expect 0 "Examples:" "$p2p" help $command
     expect 0 "Examples:" "$p2p" $command --help
@@ -23,12 +25,12 @@ expect 2 "--frobnicate: unknown option" "$p2p" train --frobnicate
 expect 2 "--batch: 'many' is not a whole number" "$p2p" train --batch many
 expect 2 "--batch: 0 is outside" "$p2p" train --batch 0
 expect 2 "--seed is given twice" "$p2p" train --seed 1 --seed 2
-expect 2 "--direction: 'up' is none of AtoB|BtoA" "$p2p" train --direction up
+expect 2 "--direction: 'up' is not one of AtoB|BtoA" "$p2p" train --direction up
 expect 2 "--data is missing" "$p2p" train --out run
 expect 2 "--out is missing" "$p2p" train --data toys
 expect 2 "takes options only" "$p2p" train --data toys --out run stray
 
-expect 2 "--preset: 'caffe' is none of pytorch|tensorflow" "$p2p" train --preset caffe
+expect 2 "--preset: 'caffe' is not one of pytorch|tensorflow" "$p2p" train --preset caffe
 expect 2 "--d-layers contradicts --d-net pixel" "$p2p" plan --d-net pixel --d-layers 2
 expect 2 "--bottleneck-norm on contradicts --norm none" "$p2p" plan --norm none --bottleneck-norm on
 
@@ -50,13 +52,13 @@ expect 2 "contradicts --backend" "$p2p" train --data toys --out run --device ope
 expect 0 "conv_fwd" "$p2p" plan --size 32 --ngf 4 --ndf 4 --device "$device"
 expect 0 "conv_fwd" "$p2p" plan --size 32 --ngf 4 --ndf 4 --device "$device" --mode translate
 
-# --precision: the plan asks for it, a device without it is refused by name and with a way out.
+# --precision: the plan uses it. Without bf16 the refusal names the device and the hint names --precision fp32.
 bf16=()
-[ "${device%%:*}" = opencl ] && bf16=(env P2P_OPENCL_BF16=portable) # a processor may lack the instructions
+[ "${device%%:*}" = opencl ] && bf16=(env P2P_OPENCL_BF16=portable) # the processor may lack the instructions
 expect 2 "fp16" "$p2p" plan --precision fp16 --device "$device"
 expect 0 "math=bf16" "${bf16[@]}" "$p2p" plan --size 32 --ngf 16 --ndf 16 --precision bf16 --device "$device"
 expect 0 '"precision":"bf16"' "${bf16[@]}" "$p2p" bench --size 32 --ngf 16 --ndf 16 --steps 1 --precision bf16 --device "$device" --json
-if [ "${device%%:*}" = opencl ]; then # two kernels measured two peaks
+if [ "${device%%:*}" = opencl ]; then # a peak for each precision
     peak=$(grep -o '"peak_gflops":[0-9.]*' out.txt)
     grep -q "\"peak_fp32_gflops\":${peak#*:}," out.txt && fail "bench in bf16: one peak for both precisions"
 fi
@@ -64,8 +66,8 @@ if [ "${device%%:*}" = opencl ]; then
     off=(env P2P_OPENCL_BF16=off "$p2p")
     expect 0 "no bf16: it is switched off by P2P_OPENCL_BF16=off" "${off[@]}" devices
     expect 1 "has no bf16: it is switched off by P2P_OPENCL_BF16=off" "${off[@]}" plan --size 32 --precision bf16 --device "$device"
-    said "hint: --precision fp32" "plan in bf16 without bf16"
-    gpu=(env P2P_OPENCL_CONV=gpu "$p2p") # a GPU's way
+    printed "hint: --precision fp32" "plan in bf16 without bf16"
+    gpu=(env P2P_OPENCL_CONV=gpu "$p2p") # the algorithms of GPUs
     expect 0 "fp32 or bf16 (activations are stored in bf16)" "${gpu[@]}" devices
     expect 0 "y=bf16:nchwc16:" "${gpu[@]}" plan --size 32 --precision bf16 --device "$device"
     narrow=$(sed -n 's/^  activations *\([0-9.]*\) MB (.*/\1/p' out.txt | head -n 1)
@@ -77,7 +79,7 @@ if [ "${device%%:*}" = opencl ]; then
 fi
 
 echo "-- measuring"
-# fields NAME...: the last command printed one JSON object on one line, with each field a positive number.
+# fields NAME...: checks that the last command printed one JSON object on one line, and that each field is positive.
 fields() {
     [ "$(wc -l <out.txt)" -eq 1 ] && grep -q '^{.*}$' out.txt || fail "not one line of JSON: $(head -c 200 out.txt)"
     local name
@@ -91,11 +93,11 @@ rates="images_per_s images_per_s_min images_per_s_max step_s first_step_s convol
 expect 0 "images per second" "$p2p" bench "${small[@]}"
 expect 0 '"what":"train"' "$p2p" bench "${small[@]}" --batch 2 --json
 fields steps $rates
-case $device in reference*) source=convolution ;; *) source=fma ;; esac # the reference has no kernel of its peak
+case $device in reference*) source=convolution ;; *) source=fma ;; esac # the reference has no peak kernel
 grep -q "\"peak_source\":\"$source\"" out.txt || fail "the peak is not that of $source"
 expect 0 '"plan":"translate"' "$p2p" bench "${small[@]}" --what translate --json --trace translate.json
 fields steps $rates
-grep -q '"traceEvents"' translate.json || fail "translate.json is no timeline"
+grep -q '"traceEvents"' translate.json || fail "translate.json is not a timeline"
 [ "$(grep -c '"ph": "X"' translate.json)" -gt 10 ] || fail "translate.json: hardly any operations"
 grep -q '"name": "adam' translate.json && fail "translate.json: a training's operations"
 expect 0 "in all" "$p2p" bench "${small[@]}" --what ops
@@ -109,7 +111,7 @@ fields steps bytes to_device_gb_per_s to_host_gb_per_s copy_gb_per_s copy_kernel
 expect 0 "ms per GFLOP" "$p2p" bench "${small[@]}" --sweep batch --plot sweep.svg
 [ "$(grep -c '^batch ' out.txt)" -eq 6 ] || fail "--sweep batch: not six batches"
 [ "$(grep -c '<polyline' sweep.svg)" -eq 4 ] || fail "sweep.svg: not two figures and their floors"
-grep -q 'nan\|inf' sweep.svg && fail "sweep.svg: a figure is no number"
+grep -q 'nan\|inf' sweep.svg && fail "sweep.svg: a figure is not a number"
 expect 0 '"sweep":"batch"' "$p2p" bench "${small[@]}" --what translate --sweep batch --json
 fields peak_gflops s_per_image floor_s_per_image gflop_per_image device_mb floor_mb
 case $device in opencl*) # the reference takes minutes for 1024x1024 pixels
@@ -123,8 +125,8 @@ case $device in opencl*) # the reference takes minutes for 1024x1024 pixels
 esac
 expect 2 "--sweep contradicts --what ops" "$p2p" bench --what ops --sweep size
 expect 2 "--trace contradicts --sweep" "$p2p" bench --sweep size --trace x.json
-expect 2 "--plot draws a --sweep" "$p2p" bench --plot x.svg
-expect 2 "--what: 'all' is none of train|translate|ops|transfers" "$p2p" bench --what all
+expect 2 "--plot requires --sweep" "$p2p" bench --plot x.svg
+expect 2 "--what: 'all' is not one of train|translate|ops|transfers" "$p2p" bench --what all
 expect 2 "--mode contradicts --what train" "$p2p" bench --mode train
 expect 2 "--trace contradicts --what transfers" "$p2p" bench --what transfers --trace x.json
 expect 2 "--steps: 0 is outside" "$p2p" bench --steps 0
@@ -156,7 +158,7 @@ cmp -s whole/generator.safetensors other/generator.safetensors && fail "another 
 
 echo "-- resuming, in the middle of an epoch"
 expect 0 "" "$p2p" train "${options[@]}" --out parts --steps 4 --seed 7
-expect 0 "going on after step 4" "$p2p" train "${options[@]}" --out parts --steps 8 --resume
+expect 0 "continuing after step 4" "$p2p" train "${options[@]}" --out parts --steps 8 --resume
 for file in generator.safetensors discriminator.safetensors checkpoints/step-000000008.safetensors; do
     same whole/$file parts/$file
 done
@@ -165,7 +167,7 @@ done
 if [ "${device%%:*}" = opencl ]; then # activations stored in bf16
     expect 0 "" "${gpu[@]}" train "${options[@]}" --out bf16 --precision bf16 --steps 6
     expect 0 "" "${gpu[@]}" train "${options[@]}" --out bf16parts --precision bf16 --steps 3
-    expect 0 "going on after step 3" "${gpu[@]}" train "${options[@]}" --out bf16parts --steps 6 --resume
+    expect 0 "continuing after step 3" "${gpu[@]}" train "${options[@]}" --out bf16parts --steps 6 --resume
     for file in generator.safetensors discriminator.safetensors checkpoints/step-000000006.safetensors; do
         same bf16/$file bf16parts/$file
     done
@@ -184,7 +186,7 @@ wait $training 2>/dev/null
 checkpoint=$(ls killed/checkpoints | sort | tail -n 1)
 reached=$((10#$(echo "$checkpoint" | tr -cd 0-9)))
 total=$((reached + 3))
-expect 0 "going on after step $reached" "$p2p" train "${options[@]}" --out killed --steps $total --resume
+expect 0 "continuing after step $reached" "$p2p" train "${options[@]}" --out killed --steps $total --resume
 expect 0 "" "$p2p" train "${options[@]}" --out unkilled --steps $total --seed 7
 same killed/generator.safetensors unkilled/generator.safetensors
 [ "$(losses killed/metrics.jsonl)" = "$(losses unkilled/metrics.jsonl)" ] || fail "metrics.jsonl differs after a kill"
@@ -193,7 +195,7 @@ echo "-- refusals when resuming"
 expect 2 "--ngf 8 contradicts" "$p2p" train --data toys --out parts --ngf 8 --resume --device "$device"
 expect 2 "--preset tensorflow contradicts" "$p2p" train --data toys --out parts --preset tensorflow --resume
 expect 2 "--seed 9 contradicts" "$p2p" train --data toys --out parts --seed 9 --resume --device "$device"
-expect 2 "more than the 3 asked for" "$p2p" train --data toys --out parts --steps 3 --resume --device "$device"
+expect 2 "beyond the total of 3 steps" "$p2p" train --data toys --out parts --steps 3 --resume --device "$device"
 expect 0 "toys2" "$p2p" sample-data toys2 --count 6 --size 32
 expect 3 "toys2" "$p2p" train --data toys2 --out parts --steps 9 --resume --device "$device"
 head -c 5000 whole/checkpoints/step-000000008.safetensors >other/checkpoints/step-000000008.safetensors

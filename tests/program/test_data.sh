@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A user's pictures, of every kind, through training and translation.
+# Training and translation with pictures of every kind.
 #
 #   tests/test_data.sh P2P DEVICE     P2P: the program; DEVICE: e.g. reference:0, opencl:0
 images=$(realpath "$(dirname "$0")/../golden/images")
@@ -8,12 +8,12 @@ images=$(realpath "$(dirname "$0")/../golden/images")
 draw_toys 8
 tiny=(--size 32 --ngf 4 --ndf 4 --device "$device")
 
-# wait_shares OUT: the share of time that each step waited for data.
+# wait_shares OUT: prints for each step the share of time that it waited for data.
 wait_shares() {
     sed -nE 's/.*"data_wait":([^,}]*).*/\1/p' "$1/metrics.jsonl"
 }
 
-# png_kind FILE: bits and colour type of a PNG file's header (0 grey, 2 RGB, 4 and 6 with alpha).
+# png_kind FILE: prints bits and colour type of a PNG file's header (0 grey, 2 RGB, 4 and 6 with alpha).
 png_kind() {
     od -An -j24 -N2 -tu1 "$1" | xargs
 }
@@ -37,25 +37,25 @@ cp -r toys marred
 echo "no picture" >marred/train/00002.jpg
 expect 3 "00002.jpg is neither" "$p2p" train "${tiny[@]}" --data marred --out x --steps 2
 expect 0 "train: 1 left out" "$p2p" train "${tiny[@]}" --data marred --out skipped --steps 6 --on-bad-image skip
-said "00002.jpg is neither" "the training that skips"
-said "data: 7 training pairs" "the training that skips"
+printed "00002.jpg is neither" "the training that skips"
+printed "data: 7 training pairs" "the training that skips"
 cp -r toys fewer && rm fewer/train/00002.jpg
 expect 0 "" "$p2p" train "${tiny[@]}" --data fewer --out fewer6 --steps 6
 equal_runs fewer6 skipped
 cp toys/train/00002.jpg marred/train/
 expect 3 "the checkpoint was made with 7" "$p2p" train --out skipped --resume --device "$device" --steps 8
 for side in train val; do
-    head -c "$(($(wc -c <toys/$side/00001.jpg) - 50))" toys/$side/00001.jpg >marred/$side/00001.jpg # the header stays
+    head -c "$(($(wc -c <toys/$side/00001.jpg) - 50))" toys/$side/00001.jpg >marred/$side/00001.jpg # the header remains valid
 done
 expect 3 "00001.jpg" "$p2p" train "${tiny[@]}" --data marred --out x --steps 16
 expect 3 "00001.jpg" "$p2p" test --model workers1 --data marred --out x --device "$device"
 expect 0 "1 pairs were unusable and have been replaced" "$p2p" train "${tiny[@]}" --data marred --out stood1 --steps 16 --workers 1 --on-bad-image skip
-said "the first: marred/train/00001.jpg" "the training with a stand-in"
-said "step 16/16" "the training with a stand-in"
+printed "the first: marred/train/00001.jpg" "the training with a stand-in"
+printed "step 16/16" "the training with a stand-in"
 expect 0 "" "$p2p" train "${tiny[@]}" --data marred --out stood5 --steps 9 --workers 5 --on-bad-image skip
 expect 0 "" "$p2p" train --out stood5 --resume --device "$device" --steps 16
 equal_runs stood1 stood5
-expect 2 "--on-bad-image: 'ask' is none of stop|skip" "$p2p" train "${small[@]}" --out x --on-bad-image ask
+expect 2 "--on-bad-image: 'ask' is not one of stop|skip" "$p2p" train "${small[@]}" --out x --on-bad-image ask
 
 echo "-- two folders, of all formats"
 mkdir -p two/trainA two/trainB/
@@ -102,12 +102,12 @@ for number in 0 1; do
     expect 0 "" "$p2p" train "${tiny[@]}" --data deep$number --out low$number --steps 2 --channels-in 1 \
         --channels-out 1 --no-flip
 done
-[ "$(losses low0/metrics.jsonl)" != "$(losses low1/metrics.jsonl)" ] || fail "low bytes of the input say nothing"
+[ "$(losses low0/metrics.jsonl)" != "$(losses low1/metrics.jsonl)" ] || fail "low bytes of the input have no effect"
 for number in 0 1; do
     expect 0 "" "$p2p" translate --model low0 -o low$number.png "$images/deep$number.png" --device "$device"
     [ "$(png_kind low$number.png)" = "16 0" ] || fail "not 16 bits of grey: $(png_kind low$number.png)"
 done
-cmp -s low0.png low1.png && fail "low bytes of a translation's input say nothing"
+cmp -s low0.png low1.png && fail "low bytes of a translation's input have no effect"
 expect 2 "low.jpg: a JPEG can't hold 16 bits" "$p2p" translate --model low0 -o low.jpg "$images/deep0.png" --device "$device"
 expect 0 "" "$p2p" test --model low0 --data deep0 --split train --out low0/test --device "$device"
 [ "$(png_kind low0/test/generated/x.png)" = "16 0" ] || fail "a test's pictures aren't of 16 bits"
@@ -139,6 +139,6 @@ losses() { grep -o '"g_l1": *[^,]*' "$1/metrics.jsonl"; }
 expect 0 '"resize":"nearest"' "$p2p" test --model nearest --data toys --split train --count 1 --out tested --device "$device"
 expect 0 '"resize":"bicubic"' "$p2p" test --model nearest --data toys --split train --count 1 --out asked --resize bicubic --device "$device"
 expect 2 "--resize bicubic contradicts" "$p2p" train --out nearest --resume --resize bicubic
-expect 2 "--resize: 'cubic' is none of" "$p2p" train "${small[@]}" --out x --resize cubic
+expect 2 "--resize: 'cubic' is not one of" "$p2p" train "${small[@]}" --out x --resize cubic
 
 finish

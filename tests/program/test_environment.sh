@@ -1,17 +1,17 @@
 #!/usr/bin/env bash
-# Environment variables and their options: the table has every variable that a source reads and no other, README.md
-# has the table, an option wins over its variable, and wrong values are refused.
+# Environment variables and their options: the table has exactly the variables that the sources read, README.md contains
+# the table, an option overrides its variable, and invalid values are refused.
 #
 #   tests/program/test_environment.sh P2P DEVICE
 source=$(cd "$(dirname "$0")/../.." && pwd)
 . "$(dirname "$0")/../support/expect.sh" "$@"
 
 echo "-- the table and the sources"
-# texts FOLDER...: the C sources below, without spaces, so that a broken line hides nothing.
+# texts FOLDER...: prints the C sources in the folders without white space, so that line breaks have no effect.
 texts() { find "$@" -name '*.[ch]' -exec cat {} + | tr -d ' \t\n'; }
 calls() { texts "$@" | grep -oE 'getenv\("[A-Z0-9_]+"\)' | cut -d '"' -f 2; }
-# names ROOT: what is read below it. A name may be handed to getenv in a table or by an argument, so in the program a
-# literal that is a name counts, unless it is one to be set.
+# names ROOT: prints the variables that the sources in ROOT read. The program also passes names to getenv through tables
+# and arguments, so there every literal that is a name counts, except those of variables that are set.
 names() (
     cd "$1" || exit 1
     program=(backend* models train)
@@ -28,9 +28,9 @@ cp out.txt environment.txt
 sed -n 's/^| `\([A-Z0-9_]*\)`.*/\1/p' environment.txt >listed.txt
 sort -u listed.txt >documented.txt
 [ "$(wc -l <listed.txt)" -eq "$(wc -l <documented.txt)" ] || fail "a variable has two rows"
-names tree | diff documented.txt - || fail "p2p help environment lists '<' without a reader, or lacks '>'"
+names tree | diff documented.txt - || fail "p2p help environment lists '<', which is not read, or lacks '>'"
 
-# The comparison above can fail: names that are read are found, however they are, and no others.
+# A test of the search itself: it finds each name that is read, in any form, and no other.
 mkdir -p probe/{backend,backend-opencl,models,train,tests}
 printf 'x = getenv(\n    "SOME_HOME"); row r = {"P2P_ROW", 1}; read_number( "P2P_NUMBER");' >probe/backend/a.c
 printf 'setenv("P2P_SET", "1", 1); fail("P2P_TEXT is wrong");' >probe/train/a.c
@@ -44,7 +44,7 @@ sed -n '/^## Environment variables$/,$p' "$source/backend/README.md" | sed '1,2d
 echo "-- options"
 for command in train translate test plan bench tune; do
     expect 0 "--cache DIR" "$p2p" $command --help
-    said "--device-timeout SECONDS" "$command --help"
+    printed "--device-timeout SECONDS" "$command --help"
 done
 plan=(plan --size 32 --ngf 16 --ndf 16 --mode translate --device "$device")
 expect 0 "conv_fwd" "$p2p" "${plan[@]}" --cache cache --device-timeout 30
@@ -55,7 +55,7 @@ expect 2 "--device-timeout: -1 is outside 0 to" "$p2p" "${plan[@]}" --device-tim
 expect 2 "--cache: unknown option" "$p2p" sample-data toys --cache cache
 expect 2 "P2P_LOSE_DEVICE_AT is 'soon'" env P2P_LOSE_DEVICE_AT=soon "$p2p" "${plan[@]}"
 
-if [ "${device%%:*}" = opencl ]; then # the reference keeps nothing, and waits for nothing
+if [ "${device%%:*}" = opencl ]; then # the reference has neither a cache nor a time limit
     echo "-- the cache folder"
     kept() { [ -n "$(ls "$1" 2>/dev/null)" ]; }
     rm -rf cache
@@ -72,13 +72,13 @@ if [ "${device%%:*}" = opencl ]; then # the reference keeps nothing, and waits f
     cd .. || exit 1
     touch file
     expect 0 "warning: can't make the folder" env P2P_OPENCL_CACHE=on "$p2p" "${plan[@]}" --cache file/cache --verbose
-    [ "$(grep -c "^cache: can't make the folder" err.txt)" -gt 1 ] || fail "--cache file/cache: hardly anything to keep"
+    [ "$(grep -c "^cache: can't make the folder" err.txt)" -gt 1 ] || fail "--cache file/cache: there was hardly anything to store"
     [ "$(grep -c '^warning: ' err.txt)" -eq 1 ] || fail "--cache file/cache: not one warning: $(grep ^warning err.txt)"
 
     echo "-- the time limit"
     expect 2 "P2P_OPENCL_TIMEOUT is 'soon'" env P2P_OPENCL_TIMEOUT=soon "$p2p" "${plan[@]}"
     expect 0 "" env P2P_OPENCL_TIMEOUT=soon "$p2p" "${plan[@]}" --device-timeout 0
-    gpu=(env P2P_OPENCL_CONV=gpu P2P_OPENCL_TIMEOUT=1000) # a GPU's way of waiting
+    gpu=(env P2P_OPENCL_CONV=gpu P2P_OPENCL_TIMEOUT=1000) # waits with a limit, as for GPUs
     expect 5 "has not finished its work within" "${gpu[@]}" "$p2p" bench --what translate --size 32 --ngf 4 --steps 1 \
         --device "$device" --tune off --device-timeout 1e-9
 fi

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# kill -9 at random moments: each training, resumed after its kill, comes to the same bits as one that was left alone.
+# kill -9 at random moments: each training, resumed after its kill, ends with the bits of an uninterrupted one.
 #
 #   tests/test_kills.sh P2P DEVICE COUNT [SEED]     COUNT kills; SEED of the moments, printed
 . "$(dirname "$0")/../support/expect.sh" "$1" "$2"
@@ -13,12 +13,12 @@ length=(--steps 90 --checkpoint-every 7 --save-every 2 --keep-epochs 4)
 "$p2p" train "${small[@]}" --out whole "${length[@]}" >/dev/null 2>&1 || fail "no training to compare with"
 lines=$(wc -l <whole/metrics.jsonl)
 
-# all_files OUT: its files but the log, in which rates are written.
+# all_files OUT: prints its files, except the log, which contains rates.
 all_files() {
     (cd "$1" && find . -type f ! -name metrics.jsonl | sort)
 }
 
-# reaches LINES: wait until the training in the background has logged so much, or has ended.
+# reaches LINES: waits until the training in the background has logged so many lines, or has ended.
 reaches() {
     until [ -e $out/metrics.jsonl ] && [ "$(wc -l <$out/metrics.jsonl)" -ge "$1" ]; do
         kill -0 $training 2>/dev/null || return

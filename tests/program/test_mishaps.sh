@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# What can happen to a training: signals, a full disk, folders and pictures that vanish, a lost device, numbers that are
-# not finite. What was trained stays usable, the message says what to do, and whoever does it comes to the same bits as
-# if nothing had happened.
+# Mishaps of a training: signals, a full disk, folders and pictures that vanish, a lost device, numbers that are not
+# finite. The checkpoints remain usable, and the command in the message's hint resumes to the bits of an uninterrupted
+# training.
 #
 #   tests/test_mishaps.sh P2P DEVICE     P2P: the program; DEVICE: e.g. reference:0, opencl:0
 . "$(dirname "$0")/../support/expect.sh" "$@"
@@ -11,7 +11,7 @@ length=(--steps 300 --save-every 10)
 last=checkpoints/step-000000300.safetensors
 "$p2p" train "${small[@]}" --out whole "${length[@]}" >/dev/null 2>&1 || fail "no training to compare with"
 
-# resumes FILE OUT WORDS: the command in the hint of FILE goes on, says WORDS, and comes to what "whole" is.
+# resumes FILE OUT WORDS: runs the command in the hint of FILE. It must print WORDS and end with the bits of "whole".
 resumes() {
     expect 0 "$3" bash -c "$(command_of "$1")"
     equal_runs whole "$2" best/best.json best/generator.safetensors samples/epoch-0025.png epochs/020-generator.safetensors
@@ -25,7 +25,7 @@ for signal in INT:130 TERM:143 HUP:129; do
     ends "$out" "${signal#*:}" "stopped by"
     step=$(sed -nE 's/^p2p: stopped by .* after step ([0-9]+) of 300; .*/\1/p' "$out.err")
     [ -e "$out/checkpoints/step-$(printf %09d "$step").safetensors" ] || fail "$out: no checkpoint of step $step"
-    resumes "$out.err" "$out" "going on after step $step"
+    resumes "$out.err" "$out" "continuing after step $step"
     same whole/$last "$out/$last"
 done
 signals=--ignore-signal=HUP begin nohup 20 "${small[@]}" "${length[@]}"
@@ -41,7 +41,7 @@ begin interrupted 11 "${small[@]/toys/patient}" "${validated[@]}"
 kill -s INT $training
 ends interrupted 130 "after step 12 of 24"
 grep -q '"event"' interrupted/metrics.jsonl && fail "interrupted: the epoch has ended already: the test shows nothing"
-expect 0 "going on after step 12" bash -c "$(command_of interrupted.err)"
+expect 0 "continuing after step 12" bash -c "$(command_of interrupted.err)"
 equal_runs measured interrupted checkpoints/step-000000024.safetensors samples/epoch-0001.png best/best.json
 
 echo "-- a lost device: exit code 5, and the last checkpoint is there"
@@ -49,32 +49,32 @@ for call in 1500 4000 9000; do
     rm -rf lost
     expect 5 "the device is lost since backend call $call" env P2P_LOSE_DEVICE_AT=$call \
         "$p2p" train "${small[@]}" --out lost "${length[@]}" --checkpoint-every 4
-    said "hint: see whether the device still works" "a lost device"
+    printed "hint: check with p2p devices whether the device still works" "a lost device"
     cp err.txt lost.err
     resumes_at=$(ls lost/checkpoints 2>/dev/null | tail -n 1 | tr -dc 1-9)
-    resumes lost.err lost "${resumes_at:+going on after step}"
+    resumes lost.err lost "${resumes_at:+continuing after step}"
 done
 [ -n "$resumes_at" ] || fail "the device was lost before any checkpoint: the test shows nothing"
 
 echo "-- numbers that are not finite"
 expect 1 "is no longer a finite number" "$p2p" train "${small[@]}" --out wild --steps 50 --lr 1e300 --checkpoint-every 1
-said "smaller --lr" "numbers that are not finite"
+printed "smaller --lr" "numbers that are not finite"
 [ -e wild/generator.safetensors ] && fail "a model that is not finite was saved"
 [ -n "$(ls wild/checkpoints 2>/dev/null)" ] && fail "a checkpoint that is not finite was saved"
 expect 0 "" "$p2p" train "${small[@]}" --out ill --steps 4 --save-every 10 --checkpoint-every 2
 good=ill/checkpoints/step-000000004.safetensors
 cp $good good.safetensors
-# The last moment becomes a NaN, in single and in double precision.
+# Makes the last moment a NaN, in single and in double precision.
 printf '\0\0\370\177' | dd of=$good bs=1 seek=$(($(stat -c %s $good) - 4)) conv=notrunc 2>/dev/null
 cp -r ill/checkpoints before
 expect 1 "finite" "$p2p" train --out ill --resume --device "$device" --steps 300
-said "smaller --lr" "numbers that are not finite"
+printed "smaller --lr" "numbers that are not finite"
 diff -r before ill/checkpoints || fail "ill: a checkpoint has changed"
 rm $good
-expect 0 "going on after step 2" "$p2p" train --out ill --resume --device "$device" --steps 300
+expect 0 "continuing after step 2" "$p2p" train --out ill --resume --device "$device" --steps 300
 equal_runs whole ill best/best.json
 
-# The rest happens to files, whatever the device.
+# The rest concerns files and does not depend on the device.
 if [ "${device%%:*}" != reference ]; then
     finish
     exit
@@ -102,8 +102,8 @@ for what in train val broken; do
     [ -e "$what/checkpoints/step-$(printf %09d "$step").safetensors" ] || fail "$what: no checkpoint of step $step"
     rm -rf "$what-toys"
     cp -r toys "$what-toys"
-    expect 0 "going on after step $step" bash -c "$(command_of "$what.err")"
-    equal_runs whole "$what" best/best.json best/generator.safetensors # the checkpoint names another folder
+    expect 0 "continuing after step $step" bash -c "$(command_of "$what.err")"
+    equal_runs whole "$what" best/best.json best/generator.safetensors # not the checkpoint, which contains the folder's name
 done
 
 echo "-- folders that can't be written"
@@ -114,11 +114,11 @@ rm -r blocked/samples && touch blocked/samples
 ends blocked 1 "blocked/samples"
 grep -q "^hint: free space or make the folder writable; the training up to step" blocked.err || fail "blocked: no hint"
 rm blocked/samples
-resumes blocked.err blocked "going on after step"
+resumes blocked.err blocked "continuing after step"
 same whole/$last blocked/$last
 
 echo "-- a full disk"
-# A limit on the size of files stands for it, set while the training runs.
+# A limit on the size of files, set while the training runs, has the same effect.
 expect 0 "" "$p2p" train "${small[@]}" --out full --steps 4 --save-every 10
 cp -r full/checkpoints good
 begin full 8 --resume --device "$device" --steps 300
@@ -128,9 +128,9 @@ step=$(ls full/checkpoints | tail -n 1)
 grep -q "^hint: free space or make the folder writable; the last checkpoint is full/checkpoints/$step;" full.err ||
     fail "full: $(tail -n 2 full.err)"
 diff -r good full/checkpoints || fail "full: the last good checkpoint has changed"
-resumes full.err full "going on after step 4"
+resumes full.err full "continuing after step 4"
 
-# The real thing, where this system lets us have a small disk of our own.
+# A small file system, if one can be mounted here.
 if unshare -rm mount -t tmpfs none /mnt 2>/dev/null; then
     # shellcheck disable=SC2016
     expect 0 "resumed" unshare -rm bash -c '
@@ -138,8 +138,8 @@ if unshare -rm mount -t tmpfs none /mnt 2>/dev/null; then
         "$@" --out disk/run 2>disk.err
         [ $? -eq 1 ] && grep -q "No space left on device" disk.err || { tail -n 2 disk.err; exit 8; }
         mount -o remount,size=64m disk || exit 7
-        eval "$(sed -n "s/^hint:.*go on with: //p" disk.err)" 2>again.err || exit 6
-        grep "going on after step [1-9]" again.err || exit 5
+        eval "$(sed -n "s/^hint:.*continue with: //p" disk.err)" 2>again.err || exit 6
+        grep "continuing after step [1-9]" again.err || exit 5
         cmp disk/run/generator.safetensors whole/generator.safetensors && echo resumed' \
         $(($(du -sb whole | cut -f 1) + $(stat -c %s whole/$last) / 2)) "$p2p" train "${small[@]}" "${length[@]}" --checkpoint-every 7
 else
@@ -150,10 +150,10 @@ echo "-- a damaged checkpoint: the one before it is named"
 expect 0 "" "$p2p" train "${small[@]}" --out damaged --steps 4 --checkpoint-every 2
 head -c 5000 damaged/checkpoints/step-000000004.safetensors >cut && mv cut damaged/checkpoints/step-000000004.safetensors
 touch damaged/checkpoints/.step-000000003.safetensors.tmp
-expect 3 "remove it to go on from damaged/checkpoints/step-000000002.safetensors" \
+expect 3 "remove it to continue from damaged/checkpoints/step-000000002.safetensors" \
     "$p2p" train --out damaged --resume --device "$device"
-[ -e damaged/checkpoints/.step-000000003.safetensors.tmp ] && fail "what a killed process left is still there"
+[ -e damaged/checkpoints/.step-000000003.safetensors.tmp ] && fail "the file of a killed process is still there"
 rm damaged/checkpoints/step-000000004.safetensors
-expect 0 "going on after step 2" "$p2p" train --out damaged --resume --device "$device"
+expect 0 "continuing after step 2" "$p2p" train --out damaged --resume --device "$device"
 
 finish

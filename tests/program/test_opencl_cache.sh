@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# What is kept on disk between runs, as a user meets it: programs are built once for all runs, two runs may start
-# at once, and a folder that can't be written is a warning, not an error.
+# The cache of compiled programs: programs are built once for all runs, two runs can start at once, and a folder that
+# can't be written causes a warning, not an error.
 #
 #   tests/test_opencl_cache.sh P2P DEVICE
 . "$(dirname "$0")/../support/expect.sh" "$@"
@@ -21,7 +21,7 @@ echo "-- a third finds everything"
 "${train[@]}" --out third >third.txt 2>&1 || fail "a third: $(tail -n 3 third.txt)"
 [ "$(count ': built ' third.txt)" -eq 0 ] || fail "the third built $(count ': built ' third.txt) programs"
 [ "$(count ': found ' third.txt)" -gt 0 ] || fail "the third found nothing"
-same first/generator.safetensors third/generator.safetensors # a program that was kept computes the same bits
+same first/generator.safetensors third/generator.safetensors # a cached program computes the same bits
 
 echo "-- damage"
 for entry in cache/program-*; do truncate -s -1 "$entry"; done

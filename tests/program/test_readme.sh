@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The Markdown files against the program and the tree. Commands, options, files and names of the code that they show must
-# exist, and the commands of the top README must run.
+# Checks the Markdown files against the program and the tree: the commands, options, files and names of the code that
+# they show exist, and the commands of the top README run.
 #
 #   tests/program/test_readme.sh P2P DEVICE      P2P: the program; DEVICE: e.g. reference:0
 #
@@ -10,7 +10,7 @@ source=$(cd "$(dirname "$0")/../.." && pwd)
 . "$(dirname "$0")/../support/expect.sh" "$@"
 tab=$'\t'
 
-# ---- What exists: options of each command and script, files, names ----
+# ---- Options of each command and script, files, names ----
 
 declare -A options values commands known_files known_names
 for command in $("$p2p" help | sed -n 's/^  \([a-z][a-z-]*\)  .*/\1/p'); do
@@ -32,7 +32,7 @@ while read -r name; do known_names[$name]=yes; done < <(cd "$source" &&
         -o -name '*.sh' -o -name '*.py' -o -name '*.cmake' -o -path './ci/*' \) ! -name '*.md' -type f -print0 |
     xargs -0 grep -ohwE '(p2p|P2P)_[A-Za-z0-9_]+' | sort -u)
 
-# script_has SCRIPT OPTION: the script, or the Python program that it passes its arguments to, has the option.
+# script_has SCRIPT OPTION: whether the script, or the Python program to which it passes its arguments, has the option.
 script_has() {
     local file
     for file in "$source/$1" "$source/$1.py" "$source/${1//-/_}.py"; do
@@ -41,17 +41,17 @@ script_has() {
     return 1
 }
 
-# Options of programs other than p2p, wherever they are mentioned alone.
+# Options of other programs than p2p that are mentioned without the program's name.
 for option in $(cd "$source" && find ci tests/pytorch tests/golden -type f ! -name '*.md' ! -path '*/images/*' -size -64k \
     -exec grep -ohE -e '--[a-z][a-z0-9-]+' {} + | sort -u) \
     $(grep -ohE -e '--[a-z][a-z0-9-]+' "$source"/tests/operations/*.c | sort -u); do
     options["other $option"]=yes
 done
 
-# ---- What the files show ----
+# ---- Pieces of the files ----
 
-# pieces FILE: a line for each piece that is checked: kind, place, text; separated by tabs. Kinds: block (a line of a code
-# block), code (inline), link. In a table of "option of `p2p X`" the first column has options of X.
+# pieces FILE: prints a line for each piece to check: kind, place, text, separated by tabs. Kinds: block (a line of a code
+# block), code (inline), link. In a table with the heading "option of `p2p X`" the first column has options of X.
 pieces() {
     awk -v name="${1#"$source/"}" '
         function show(kind, text) { printf "%s\t%s:%d\t%s\n", kind, name, start, text }
@@ -105,7 +105,7 @@ check_option() {
     fi
 }
 
-# check_command PLACE TEXT: p2p's commands, and options of them and of scripts.
+# check_command PLACE TEXT: checks commands of p2p, and options of commands and scripts.
 check_command() {
     local place=$1 owner=any words word i
     read -ra words <<<"${2%%  \#*}"
@@ -115,7 +115,7 @@ check_command() {
         case "$word" in
             p2p | */p2p)
                 owner=${words[i + 1]-}
-                [[ $owner =~ ^[a-z] ]] || { owner=any && continue; } # no command, or a placeholder
+                [[ $owner =~ ^[a-z] ]] || { owner=any && continue; } # not a command, or a placeholder
                 [ "$owner" = help ] && owner=${words[i + 2]-presets}
                 [ -n "${commands[$owner]-}" ] || [ "$owner" = presets ] || fail "$place: p2p has no command $owner"
                 ;;
@@ -128,7 +128,7 @@ check_command() {
     done
 }
 
-# exists PATTERN: a file of this path or name, or one that the pattern matches.
+# exists PATTERN: whether a file has this path or name, or matches the pattern.
 exists() {
     [ -n "${known_files[$1]-}" ] && return
     [[ $1 == *[\*\?]* ]] && compgen -G "$source/$1" >/dev/null && return
@@ -140,7 +140,7 @@ exists() {
     return 1
 }
 
-# check_files PLACE TEXT: paths into the tree, and names of source files.
+# check_files PLACE TEXT: checks paths in the tree and names of source files.
 check_files() {
     local place=$1 folder=${1%:*} word path
     folder=$([[ $folder == */* ]] && echo "${folder%/*}/")
@@ -161,7 +161,7 @@ check_files() {
     set +f
 }
 
-# check_names PLACE TEXT: functions, types, macros and variables of the environment; `p2p_op_*` stands for a family.
+# check_names PLACE TEXT: checks functions, types, macros and environment variables; `p2p_op_*` means any of that prefix.
 check_names() {
     local place=$1 rest=$2 name known
     while [[ $rest =~ (^|[^A-Za-z0-9_])((p2p|P2P)_[A-Za-z0-9_]+)(\*?)(.*) ]]; do
@@ -194,10 +194,10 @@ done <pieces.txt
 
 # ---- The commands of the top README ----
 
-# small COMMAND WORD...: run p2p with options for a tiny network, as far as the command has them and they aren't given.
+# small COMMAND WORD...: runs p2p with those options for a tiny network that the command has and that are not given.
 small() {
     local command=$1 word i words=("$@")
-    for ((i = 0; i < ${#words[@]}; i++)); do # of a long training two epochs are enough
+    for ((i = 0; i < ${#words[@]}; i++)); do # two epochs of a long training are enough
         [ "${words[i]}" = --epochs ] && words[i + 1]=2
     done
     for word in "--size 32" "--ngf 4" "--ndf 4" "--epochs 1" "--steps 1" "--device $device"; do
@@ -220,7 +220,7 @@ while IFS=$tab read -r kind place text; do
     text=${text%%  #*}
     case "$text" in
         "p2p "*) eval "small ${text#p2p }" ;;
-        ci/*) [ -x "$source/${text%% *}" ] && bash -n "$source/${text%% *}" || fail "$place: $text is no script" ;;
+        ci/*) [ -x "$source/${text%% *}" ] && bash -n "$source/${text%% *}" || fail "$place: $text is not a script" ;;
         "export PATH="*) [ "$text" = 'export PATH=$PWD/build/gcc/train:$PATH' ] || fail "$place: unexpected: $text" ;;
         "python3 -c "*'"G.safetensors")'*) cp "$source/tests/golden/state_dict_batch.safetensors" G.safetensors ;;
         *) fail "$place: this test can't run: $text" ;;
@@ -232,7 +232,7 @@ for file in results/picture.png results/other.png measured/metrics.json result.p
     [ -s "$file" ] || fail "README.md: its commands left no $file"
 done
 
-# The table of what a run's folder holds.
+# The table of the files of a training.
 held=$(sed -n '/^| in `run`/,/^$/{/^| `/p}' "$source/README.md" | cut -d '|' -f 2 | grep -o '`[^`]*`' | tr -d '`')
 [ "$(wc -w <<<"$held")" -ge 4 ] || fail "README.md: no table of what run holds"
 for file in $held; do [ -e "run/$file" ] || fail "README.md: a training leaves no run/$file"; done

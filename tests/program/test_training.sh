@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# A long training's life as its owner sees it: its length and learning rate.
+# The course of a training: length, learning rates, validation, the best epoch, kept epochs and checkpoints.
 #
 #   tests/test_training.sh P2P DEVICE     P2P: the program; DEVICE: e.g. reference:0, opencl:0
 . "$(dirname "$0")/../support/expect.sh" "$@"
 
-# rates OUT: epoch and learning rate of its steps, a line for each change.
+# rates OUT: prints epoch and learning rate of its steps, a line for each change.
 rates() {
     sed -nE 's/.*"epoch":([0-9]+).*"lr":([^,}]*).*/\1 \2/p' "$1/metrics.jsonl" | uniq
 }
@@ -22,9 +22,9 @@ cmp -s linear/generator.safetensors constant/generator.safetensors && fail "the 
 expect 0 "" "$p2p" train "${small[@]}" --out scaled --epochs 4 --lr-scale linear
 same constant/generator.safetensors scaled/generator.safetensors # one device
 expect 2 "--lr: 0 is outside" "$p2p" train "${small[@]}" --out x --lr 0
-expect 2 "--lr-policy: 'cosine' is none of constant|linear" "$p2p" train "${small[@]}" --out x --lr-policy cosine
-expect 2 "--lr-scale: 'sqrt' is none of none|linear" "$p2p" train "${small[@]}" --out x --lr-scale sqrt
-expect 2 "--epochs-decay belongs to --lr-policy linear" "$p2p" train "${small[@]}" --out x --epochs-decay 3
+expect 2 "--lr-policy: 'cosine' is not one of constant|linear" "$p2p" train "${small[@]}" --out x --lr-policy cosine
+expect 2 "--lr-scale: 'sqrt' is not one of none|linear" "$p2p" train "${small[@]}" --out x --lr-scale sqrt
+expect 2 "--epochs-decay requires --lr-policy linear" "$p2p" train "${small[@]}" --out x --epochs-decay 3
 
 echo "-- lengths when resuming"
 long=(--lr-policy linear --epochs 2 --epochs-decay 2 --lr 0.03)
@@ -32,10 +32,10 @@ expect 0 "" "$p2p" train "${small[@]}" --out parts "${long[@]}" --steps 7
 expect 0 "epoch 4/4" "$p2p" train --out parts --resume --device "$device" --steps 1000
 same linear/generator.safetensors parts/generator.safetensors
 same linear/discriminator.safetensors parts/discriminator.safetensors
-expect 2 "would have changed the learning rate" "$p2p" train --out parts --resume --epochs 3
-expect 2 "would have changed the learning rate" "$p2p" train --out parts --resume --lr-policy constant
+expect 2 "would change the learning rate" "$p2p" train --out parts --resume --epochs 3
+expect 2 "would change the learning rate" "$p2p" train --out parts --resume --lr-policy constant
 expect 2 "--lr 1 contradicts" "$p2p" train --out parts --resume --lr 1
-said "was trained with 0.03" "--lr 1 --resume"
+printed "was trained with 0.03" "--lr 1 --resume"
 expect 2 "--lr-scale linear contradicts" "$p2p" train --out parts --resume --lr-scale linear
 expect 0 "" "$p2p" train "${small[@]}" --out early "${long[@]}" --steps 3
 expect 0 "epoch 6/6" "$p2p" train --out early --resume --device "$device" --epochs 4
@@ -45,12 +45,12 @@ expect 0 "epoch 1/1" "$p2p" train --out steps --resume --device "$device" --epoc
 expect 0 "step 5/5" "$p2p" train --out steps --resume --device "$device" --steps 5
 
 echo "-- validation, the best, and epochs"
-# numbers FIELD OUT: the values of a field of the epochs, in order.
+# numbers FIELD OUT: prints the values of a field of the epochs in order.
 numbers() {
     sed -nE "s/.*\"event\":\"epoch\".*\"$1\":([^,}]*).*/\1/p" "$2/metrics.jsonl"
 }
 expect 0 "PSNR" "$p2p" train "${small[@]}" --out epochs --epochs 13 --lr 0.01
-said "the best so far" "an epoch's line"
+printed "the best so far" "an epoch's line"
 for field in val_l1 val_psnr val_ssim val_l1_of_mean_target; do
     [ "$(numbers $field epochs | grep -c '[0-9]')" -eq 13 ] || fail "not 13 values of $field"
 done
@@ -73,13 +73,13 @@ same all/epochs/$(printf '%03d' "$best")-generator.safetensors epochs/best/gener
 expect 0 "" "$p2p" train "${small[@]}" --out best --epochs "$best" --lr 0.01
 same epochs/best/discriminator.safetensors best/discriminator.safetensors
 
-echo "-- which was the best survives resuming"
+echo "-- the best epoch is known after resuming"
 expect 0 "" "$p2p" train "${small[@]}" --out resumed --epochs "$best" --lr 0.01
 expect 0 "" "$p2p" train --out resumed --resume --device "$device" --epochs 13
 for file in best/best.json best/generator.safetensors best/discriminator.safetensors generator.safetensors; do
     same epochs/$file resumed/$file
 done
-said "epoch 13/13 done" "the last epoch"
+printed "epoch 13/13 done" "the last epoch"
 tail -n 3 err.txt | grep -q "best so far" && fail "an epoch after the best one is called the best"
 
 echo "-- no validation pairs: no numbers and no best"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Using a model, as a user does: p2p translate and p2p test on folders and odd sizes, in batches, with models of
-# other origins, and every refusal. PyTorch's pictures are committed (golden/make_state_dicts.py).
+# p2p translate and p2p test on folders and odd sizes, in batches, with models of other origins, and every refusal.
+# PyTorch's pictures are committed (golden/make_state_dicts.py).
 #
 #   tests/test_translate.sh P2P DEVICE PICTURES     PICTURES: the tool pictures.c
 here=$(realpath "$(dirname "${BASH_SOURCE[0]}")")
@@ -8,19 +8,19 @@ golden=$here/../golden
 pictures=$(realpath "$3")
 source "$here/../support/expect.sh"
 
-# near FILE FILE MOST: no sample differs by more than MOST / 255.
+# near FILE FILE MOST: checks that no sample differs by more than MOST / 255.
 near() {
     local difference
     difference=$("$pictures" difference "$1" "$2") || fail "$1 and $2 can't be compared"
     awk "BEGIN { exit !(${difference:-999} <= $3) }" || fail "$1 and $2 differ by $difference"
 }
 
-# differ FILE FILE
+# differ FILE FILE: checks that the pictures differ.
 differ() {
     cmp -s "$1" "$2" && fail "$1 and $2 are equal"
 }
 
-# sized FILE WxHxCxB
+# sized FILE WxHxCxB: checks width, height, channels and bits.
 sized() {
     [ "$("$pictures" size "$1")" = "$2" ] || fail "$1 is $("$pictures" size "$1"), not $2"
 }
@@ -68,8 +68,8 @@ cp "$images/ycc420.jpg" many/e.jpg
 cp dot.png many/f.png
 touch many/notes.txt many/.hidden.png
 expect 0 "alone/deep/er/c.png" "${translate[@]}" --model $model -o alone many
-said "images/s" "progress"
-said " left" "progress"
+printed "images/s" "progress"
+printed " left" "progress"
 expect 0 "together/a.png" "${translate[@]}" --model $model -o together --batch 4 many
 [ "$(find alone -type f | wc -l)" -eq 6 ] || fail "not six results: $(find alone -type f)"
 for file in $(cd alone && find . -name '*.png'); do same alone/$file together/$file; done
@@ -106,12 +106,12 @@ expect 3 "bad/2.jpg" "${translate[@]}" --model $model -o stopped --batch 3 bad
 [ "$(ls stopped)" = 1.png ] || fail "stopped holds $(ls stopped)"
 echo "no picture" >bad/2.jpg
 expect 3 "bad/2.jpg" "${translate[@]}" --model $model -o nothing bad
-[ ! -e nothing ] || fail "work began although a file is no picture"
+[ ! -e nothing ] || fail "work began although a file is not a picture"
 cp toys/train/00002.jpg bad/4.jpg
 head -c 900 toys/train/00002.jpg >bad/5.jpg
 expect 0 "left out: bad/5.jpg" "${translate[@]}" --model $model -o skipped --batch 3 --on-bad-image skip bad
-said "left out: bad/2.jpg" skipping
-said "2 pictures that can't be used were left out" skipping
+printed "left out: bad/2.jpg" skipping
+printed "2 unusable pictures were left out" skipping
 [ "$(echo skipped/*)" = "skipped/1.png skipped/3.png skipped/4.png" ] || fail "skipped holds $(ls skipped)"
 expect 0 "" "${translate[@]}" --model $model -o whole toys/train
 same skipped/3.png whole/00003.png

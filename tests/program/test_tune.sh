@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Convolutions chosen by measurement, as a user meets them: what is kept decides later starts, a training goes on
-# with what it began with, and --deterministic knows of nothing.
+# Convolution algorithms chosen by measurement: kept choices apply to later starts, a resumed training uses the choices
+# with which it began, and --deterministic ignores all measurements.
 #
-#   tests/test_tune.sh P2P DEVICE KEEP_CHOICES     KEEP_CHOICES: pretends that a way was measured to be the fastest
+#   tests/test_tune.sh P2P DEVICE KEEP_CHOICES     KEEP_CHOICES: writes choices as if an algorithm had been fastest
 keep_choices=$(realpath "$3")
 . "$(dirname "$0")/../support/expect.sh" "$1" "$2"
 
@@ -10,43 +10,43 @@ export P2P_CACHE_DIR=$PWD/cache
 net=(--size 32 --ngf 8 --ndf 8)
 train=("$p2p" train --data toys "${net[@]}" --device "$device" --checkpoint-every 1)
 
-# keep WAY: in place of all that was kept.
+# keep ALGORITHM: replaces all kept choices by this algorithm.
 keep() {
     rm -f cache/tune-*
     "$p2p" plan "${net[@]}" --device "$device" --deterministic 2>/dev/null | "$keep_choices" "$1" >kept.txt ||
         fail "nothing was kept for $1"
 }
-# silent WORDS WHAT: the last command doesn't say the words.
-silent() { grep -qF -- "$1" out.txt err.txt && fail "'$1' is said by: $2" || true; }
+# not_printed WORDS WHAT: checks that the last command did not print the words.
+not_printed() { grep -qF -- "$1" out.txt err.txt && fail "'$1' is printed by: $2" || true; }
 differ() { cmp -s "$1" "$2" && fail "$1 and $2 are the same" || true; }
 
 expect 0 toys "$p2p" sample-data toys --count 3 --size 32
 
 echo "-- what is kept decides"
 expect 0 "_tile" "$p2p" plan "${net[@]}" --device "$device"
-silent " as measured" "a plan without measurements"
+not_printed " as measured" "a plan without measurements"
 keep winograd
 expect 0 "winograd" "$p2p" plan "${net[@]}" --device "$device"
-said " as measured" "a plan with measurements"
+printed " as measured" "a plan with measurements"
 expect 0 "winograd" "$p2p" plan "${net[@]}" --device "$device" --mode translate
 for off in "--tune off" --deterministic; do
     # shellcheck disable=SC2086
     expect 0 "_tile" "$p2p" plan "${net[@]}" --device "$device" $off
-    silent "winograd" "p2p plan $off"
+    not_printed "winograd" "p2p plan $off"
 done
 expect 2 "--deterministic contradicts --tune on" "$p2p" plan "${net[@]}" --device "$device" --deterministic --tune on
-expect 2 "--tune: 'maybe' is none of auto|on|off" "$p2p" plan "${net[@]}" --tune maybe
+expect 2 "--tune: 'maybe' is not one of auto|on|off" "$p2p" plan "${net[@]}" --tune maybe
 
-echo "-- a training goes on with its own choices"
+echo "-- a resumed training uses its own choices"
 expect 0 "" "${train[@]}" --out whole --steps 4
-silent "measuring how" "a training on a CPU"
+not_printed "measuring the algorithms" "a training on a CPU"
 expect 0 "" "${train[@]}" --out parts --steps 2
 keep direct
 expect 0 "" "${train[@]}" --out direct --steps 4
 expect 0 "" "$p2p" train --out parts --resume --device "$device" --steps 4
 same whole/generator.safetensors parts/generator.safetensors
 same whole/discriminator.safetensors parts/discriminator.safetensors
-differ whole/generator.safetensors direct/generator.safetensors # or the above shows nothing
+differ whole/generator.safetensors direct/generator.safetensors # without this difference the comparisons above show nothing
 rm -r parts
 keep winograd
 expect 0 "" "${train[@]}" --out parts --steps 2 --deterministic
@@ -66,14 +66,14 @@ rm -f cache/tune-*
 model=(--size 8 --generator 3 --ngf 4 --d-net pixel)
 small=(--mode translate "${model[@]}" --device "$device")
 expect 0 "times" "$p2p" tune "${small[@]}"
-said "conv_fwd 1x3x8x8 4x3x4x4 1x4x4x4" "the table"
-said "each once" "the table"
-said "1 of 6 convolutions" "the progress"
+printed "conv_fwd 1x3x8x8 4x3x4x4 1x4x4x4" "the table"
+printed "each once" "the table"
+printed "1 of 6 convolutions" "the progress"
 [ "$(find cache -name 'tune-*' | wc -l)" -eq 1 ] || fail "not one file: $(ls cache)"
 expect 0 " as measured" "$p2p" plan "${small[@]}"
-silent "measuring how" "a plan"
+not_printed "measuring the algorithms" "a plan"
 rm -f cache/tune-*
-expect 0 "measuring how to compute 6 convolutions" \
+expect 0 "measuring the algorithms of 6 convolutions" \
     "$p2p" bench --what translate --steps 1 "${model[@]}" --device "$device" --tune on
 expect 0 " as measured" "$p2p" plan "${small[@]}"
 expect 0 "nothing to tune" "$p2p" tune --mode translate "${model[@]}" --device reference:0

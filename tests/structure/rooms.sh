@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
-# The rooms of the code and the arrows between them: which folder uses which, by the symbols of the object files, so
-# that calls and shared data count, and by the includes of the sources. Compares them with the committed list, and
-# fails if an arrow closes a circle, between folders or between the files of one.
+# The dependencies between the folders of the code ("rooms"): by the symbols of the object files, that is calls and
+# shared data, and by the includes of the sources. Compares them with the committed list, and fails if there is a cycle
+# between folders or between files.
 #
 #   tests/structure/rooms.sh BUILD            BUILD: a folder with everything built, such as build/gcc
-#   tests/structure/rooms.sh BUILD --arrows   print every arrow between rooms with the names behind it
-#   tests/structure/rooms.sh BUILD --files    the same between files (by symbols alone)
-#   P2P_UPDATE_GOLDEN=1 tests/structure/rooms.sh BUILD    write the list anew
+#   tests/structure/rooms.sh BUILD --arrows   prints every dependency between rooms with its symbols and includes
+#   tests/structure/rooms.sh BUILD --files    prints those between files (by symbols only)
+#   P2P_UPDATE_GOLDEN=1 tests/structure/rooms.sh BUILD    writes the list
 #
 # A room is a folder of sources. Its floor is one above the highest room that it uses, so all arrows lead down unless
-# there is a circle. The public headers, backend/*.h, are on floor 1: they use nothing.
+# there is a cycle. The public headers, backend/*.h, are on floor 1, because they use no room.
 set -euo pipefail
 build=$(realpath "$1")
 mode=${2:-check}
@@ -17,9 +17,9 @@ cd "$(dirname "$0")/../.."
 list=tests/golden/rooms.txt
 libraries=(backend backend-opencl backend-cuda models train)
 
-# Lines "F file" of every source, "S file name" for a symbol used, "D file name" for one defined, "I file name" for an
-# include. Objects of sources that no longer exist are left out; ocl_sources.c, which a script makes of the kernels,
-# stands for them.
+# Prints "F file" for every source, "S file name" for a symbol used, "D file name" for one defined, "I file name" for an
+# include. Objects of sources that no longer exist are ignored. ocl_sources.c, which a script generates from the
+# kernels, represents them.
 facts() {
     local folders=() library
     for library in "${libraries[@]}"; do
@@ -33,7 +33,7 @@ facts() {
     grep -rHoE --include='*.[ch]' '^#include "[^"]+"' "${libraries[@]}" | sed -E 's/^([^:]*):#include "(.*)"$/I \1 \2/'
 }
 
-# With by=room or by=file: lines "from -> to: names", "circle: nodes", "floor N node -> targets".
+# arrows room|file: prints lines "from -> to: names", "cycle: nodes", "floor N node -> targets".
 arrows() {
     awk -v by="$1" '
         function folder(file) { sub(/\/[^\/]*$/, "", file); return file }
@@ -47,7 +47,7 @@ arrows() {
             if (!((from, to) in names)) targets[from] = targets[from] " " to
             names[from, to] = names[from, to] " " name
         }
-        # An include is of the file beside, of the same library, or a public header.
+        # An include names a file of the same folder, of the same library, or a public header.
         function resolve(file, name,    library) {
             library = file
             sub(/\/.*/, "", library)
@@ -95,10 +95,10 @@ arrows() {
             }
             for (n in nodes) reach(n, n)
             for (n in nodes) {
-                circle = ""
-                for (m in nodes) if ((n, m) in reached && (m, n) in reached) circle = circle " " m
-                if (circle != "" && !(sorted(circle) in shown)) print "circle:" sorted(circle)
-                if (circle != "") shown[sorted(circle)] = 1
+                cycle = ""
+                for (m in nodes) if ((n, m) in reached && (m, n) in reached) cycle = cycle " " m
+                if (cycle != "" && !(sorted(cycle) in shown)) print "cycle:" sorted(cycle)
+                if (cycle != "") shown[sorted(cycle)] = 1
                 print "floor " floor_of(n) " " n (targets[n] == "" ? "" : " ->" sorted(targets[n]))
                 count = split(targets[n], list, " ")
                 for (i = 1; i <= count; i++) print n " -> " list[i] ":" names[n, list[i]]
@@ -121,12 +121,12 @@ failed=0
 if [ -n "${P2P_UPDATE_GOLDEN:-}" ]; then echo "$drawn" >"$list"; fi
 if ! difference=$(diff "$list" - <<<"$drawn"); then
     printf '%s\n' "The arrows between rooms differ from $list (< committed, > now):" "$difference" \
-        "If the new ones are meant: P2P_UPDATE_GOLDEN=1 tests/structure/rooms.sh $build"
+        "To accept them: P2P_UPDATE_GOLDEN=1 tests/structure/rooms.sh $build"
     failed=1
 fi
-if grep '^circle' <<<"$rooms"$'\n'"$files"; then failed=1; fi
+if grep '^cycle' <<<"$rooms"$'\n'"$files"; then failed=1; fi
 if ! grep -qx 'floor 1 backend' <<<"$rooms"; then
-    echo "the public headers use others:"
+    echo "the public headers depend on rooms:"
     grep '^backend -> ' <<<"$rooms"
     failed=1
 fi

@@ -4,12 +4,14 @@
  *
  *     budget * eps * sqrt(depth) * scale
  *
- * where eps is the spacing of the output's type at 1, depth is the number of terms that are added for the
- * element (1 for pointwise kinds), and scale is the sum of the magnitudes of those terms: sum |x|*|w| for y =
- * sum x*w. op_bound.c computes depth and scale. Rounding errors of independent terms grow with the square
- * root. A result that is stored in bf16 is computed in f32 or better and rounded once: its budget is that of
- * f32, plus half a spacing of bf16 at the largest number within that. The budget depends on the algorithm,
- * never on the backend: a backend that exceeds it is wrong.
+ * where eps is the spacing of the output's type at 1, depth is the number of terms of the element's sum (1
+ * for pointwise kinds), and scale is the sum of the magnitudes of those terms, e.g. sum |x|*|w| for y = sum
+ * x*w. op_bound.c computes depth and scale. Rounding errors of independent terms grow with the square root of
+ * their number.
+ *
+ * A result stored in bf16 is computed in f32 or better and rounded once. Its budget is that of f32, plus half
+ * the spacing of bf16 at the largest number within that budget. The budget depends on the algorithm, never on
+ * the backend: a backend that exceeds it is wrong.
  */
 #ifndef P2P_ERROR_BUDGET_H
 #define P2P_ERROR_BUDGET_H
@@ -49,17 +51,18 @@
  * and the number of terms that its transforms add to the depth of a sum. */
 enum { P2P_BUDGET_WINOGRAD = 8, P2P_BUDGET_WINOGRAD_DEPTH = 36 };
 
-/* The same in bf16 (math=bf16), compared with convolutions of the unrounded factors: in addition to the
- * above,
+/* The additional budget of Winograd's algorithm in bf16 (math=bf16), compared with convolutions of the
+ * unrounded factors:
  *
  *     budget * eps of bf16 * the largest sqrt(sum (x w)^2) of the plane
  *
- * Derived: a factor is rounded by up to u = eps / 2 of itself, 0.42 u rms over all mantissas, so a product of
- * two by 0.6 u. Of F(3, 2) at 0, 1, -1 with independent factors of variance 1, the products of transformed
- * factors have the variances 2, 1, 1, 2, of which output rows add 4, 2 and 4, where the sum itself has 2: in
- * two directions the error grows up to 4/2 times, to 1.2 u = 0.6 eps at a tile's corner. (Filter gradients:
- * 5/3 in variance in each direction.) 4 eps are 6.6 standard deviations, which one in 2e10 results passes.
- * Measured: rms 1.0 u, which is 1.67 times 0.6 u, and at most 3 eps of a million results. */
+ * Derivation. Rounding changes a factor by up to u = eps / 2 relative to it, by 0.42 u rms over all
+ * mantissas, and a product of two by 0.6 u rms. For F(3, 2) at 0, 1, -1 with independent factors of variance
+ * 1, the products of transformed factors have the variances 2, 1, 1, 2. The output rows add variances of 4, 2
+ * and 4, while the direct sum has 2. In two dimensions the error therefore grows by up to 4/2, to 1.2 u = 0.6
+ * eps at the corners of a tile. (Filter gradients: 5/3 in variance in each dimension.) 4 eps are 6.6 standard
+ * deviations, which one of 2e10 results exceeds. Measured over a million results: rms 1.0 u, which is 1.67
+ * times 0.6 u, and at most 3 eps. */
 enum { P2P_BUDGET_WINOGRAD_BF16 = 4 };
 
 static inline bool p2p_budget_is_winograd(const char *kernel) {
@@ -87,20 +90,20 @@ static inline double p2p_budget_eps(p2p_type precision) {
     }
 }
 
-/* The largest change of a number of this magnitude by storing it in bf16: half the spacing of 8 significant
- * bits. */
+/* The largest rounding error of a number of this magnitude in bf16: half the spacing of 8 significant bits.
+ */
 static inline double p2p_budget_of_storing_bf16(double magnitude) {
     int exponent;
     frexp(magnitude, &exponent);
     return ldexp(1, exponent - 9);
 }
 
-/* Whole tiny trainings against PyTorch in double precision (test_golden): ||a - b|| / ||b|| per tensor.
- * X(what, f64, f32, bf16). The bounds of f64 allow for the float32 of the files and for nothing else. Those
- * of f32 are about four times the differences of PyTorch's own float32 on the same trainings. Those of bf16,
- * for which the tensors of a part are taken together, are about three times the differences of one of the two
- * forms (stored activations, rounded factors) on OpenCL or the reference: in three steps of networks with
- * statistics over a few elements, 8 bits of activations leave one digit of small gradients. */
+/* Bounds of tiny trainings compared with PyTorch in double precision (test_golden): ||a - b|| / ||b|| per
+ * tensor. X(what, f64, f32, bf16). The bounds of f64 cover the float32 of the files only. Those of f32 are
+ * about four times the differences of PyTorch's own float32 in the same trainings. For bf16 the tensors of a
+ * part are taken together; the bounds are about three times the largest difference of the two forms (stored
+ * activations, rounded factors) on OpenCL and the reference. They are large because 8 bits of activations
+ * leave one digit of small gradients, in three steps of networks with statistics over a few elements. */
 #define P2P_GOLDEN_BUDGET_LIST(X)                                                                            \
     X(layers, 1e-6, 4e-6, 2e-2)                                                                              \
     X(losses, 1e-6, 2e-6, 1e-2)                                                                              \

@@ -1,5 +1,5 @@
-# What the scripts that run the program share; sourced with the program and a device as arguments. Works in a folder
-# of its own, which is removed at the end, and counts failures.
+# Helpers of the scripts that run the program; sourced with the program and a device as arguments. Changes to a temporary
+# folder, which is removed at the end, and counts failures.
 set -u
 p2p=$(realpath "$1") device=$2
 work=$(mktemp -d)
@@ -12,27 +12,27 @@ fail() {
     failures=$((failures + 1))
 }
 
-# skipped WHAT REASON: it can't be tested here. support/skipped.sh collects these lines.
+# skipped WHAT REASON: reports a test that can't run here. support/skipped.sh collects these lines.
 skipped() {
     echo "SKIPPED: $1: $2"
 }
 
-# expect CODE WORDS COMMAND...: the exit code, and words that stderr or stdout must hold.
+# expect CODE WORDS COMMAND...: runs the command, and checks its exit code and that stderr or stdout contains the words.
 expect() {
     local code=$1 words=$2 status
     shift 2
     "$@" >out.txt 2>err.txt
     status=$?
     [ "$status" -eq "$code" ] || fail "exit code $status instead of $code: $*: $(tail -n 2 err.txt)"
-    said "$words" "$*"
+    printed "$words" "$*"
 }
 
-# said WORDS WHAT: the last command's stderr or stdout holds the words.
-said() {
-    grep -qF -- "$1" out.txt err.txt || fail "'$1' is not said by: $2: $(tail -n 2 err.txt)"
+# printed WORDS WHAT: checks that the last command's stderr or stdout contains the words.
+printed() {
+    grep -qF -- "$1" out.txt err.txt || fail "'$1' is not printed by: $2: $(tail -n 2 err.txt)"
 }
 
-# same FILE FILE: equal bytes.
+# same FILE FILE: checks that the files are equal.
 same() {
     cmp "$1" "$2" || fail "$1 and $2 differ"
 }
@@ -43,14 +43,15 @@ losses() {
 
 # ---- Trainings ----
 
-# draw_toys COUNT: so many pairs in toys/train, and 1 for 4 in toys/val; the options of a tiny training on them.
+# draw_toys COUNT: draws COUNT pairs into toys/train and a quarter as many into toys/val, and sets `small` to the options
+# of a tiny training with them.
 draw_toys() {
     "$p2p" sample-data toys --count "$1" --size 32 --seed 3 >/dev/null 2>&1 || fail "no data"
     small=(--data toys --size 32 --ngf 4 --ndf 4 --device "$device")
 }
 
-# begin OUT STEPS OPTION...: a training in the background, some steps on; with signals as a terminal
-# gives them, or as env makes them of $signals.
+# begin OUT STEPS OPTION...: starts a training in the background and waits until it has made more than STEPS steps. Signals
+# have their default actions, unless $signals has other options of env.
 begin() {
     local out=$1 steps=$2
     shift 2
@@ -61,23 +62,23 @@ begin() {
         kill -0 $training 2>/dev/null || break
         sleep 0.02
     done
-    fail "$out: it ended, or never came so far: $(tail -n 2 "$out.err")"
+    fail "$out: it ended before, or is too slow: $(tail -n 2 "$out.err")"
 }
 
-# ends OUT CODE WORDS: the training that begin() began ends with the exit code, and its log holds the words.
+# ends OUT CODE WORDS: waits for the training of begin(), and checks its exit code and that its log contains the words.
 ends() {
     wait $training 2>/dev/null
     local status=$?
     [ $status -eq "$2" ] || fail "$1: exit code $status instead of $2: $(tail -n 2 "$1.err")"
-    grep -qF -- "$3" "$1.err" || fail "'$3' is not said by $1: $(tail -n 2 "$1.err")"
+    grep -qF -- "$3" "$1.err" || fail "'$3' is not printed by $1: $(tail -n 2 "$1.err")"
 }
 
-# command_of FILE: what the hint in it says to go on with.
+# command_of FILE: prints the command that the hint in the file names.
 command_of() {
-    sed -n 's/^hint:.*go on with: //p' "$1"
+    sed -n 's/^hint:.*continue with: //p' "$1"
 }
 
-# equal_runs OUT OUT FILE...: equal files, and equal losses.
+# equal_runs OUT OUT FILE...: checks that these files, the models and the losses of two trainings are equal.
 equal_runs() {
     local a=$1 b=$2 file
     shift 2

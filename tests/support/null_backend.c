@@ -1,5 +1,5 @@
-/* The device that only plans. The set of forms that it accepts is invented; each refusal occurs in real
- * libraries. */
+/* See null_backend.h. The forms that each device accepts are invented; each refusal occurs in real libraries.
+ */
 #include "null_backend.h"
 
 #include <stdio.h>
@@ -15,7 +15,7 @@ static const struct {
     const char *name;
     p2p_storage activation, filter, vector;
     int channel_alignment;
-    p2p_type activation_bf16; /* of activations in bf16 */
+    p2p_type activation_bf16; /* of activations in sessions of bf16 */
 } profiles[NULL_DEVICES] = {
     [NULL_PLAIN] = {"plain",
                     {P2P_TYPE_f32, P2P_LAYOUT_plain, 0},
@@ -89,7 +89,7 @@ static void buffer_destroy(p2p_be_device *device, p2p_be_buffer *buffer) {
 }
 
 static p2p_status nothing_runs(void) {
-    return host->fail(P2P_FAILED, "the null device was asked to do something");
+    return host->fail(P2P_FAILED, "the null device cannot execute anything");
 }
 
 static p2p_status buffer_write(p2p_be_device *device, p2p_binding to, const void *from, size_t bytes) {
@@ -136,7 +136,7 @@ static p2p_status wait(p2p_be_device *device, p2p_ticket ticket) {
 
 /* ---- Answers of op_query ------------------------------------------------------------------------------ */
 
-/* A plain device whose normalisation writes one result. */
+/* A plain device. Its normalisations write one result. */
 static p2p_status query_plain(const p2p_op *op, p2p_query *answer) {
     bool two = (op->kind == P2P_KIND_norm_apply && op->t[P2P_AT_norm_apply_y2].n) ||
                (op->kind == P2P_KIND_norm_bwd_apply && op->t[P2P_AT_norm_bwd_apply_dy2].n);
@@ -146,28 +146,29 @@ static p2p_status query_plain(const p2p_op *op, p2p_query *answer) {
     return P2P_OK;
 }
 
-static void want(p2p_query *answer, const p2p_tensor *w, p2p_storage storage) {
+static void request(p2p_query *answer, const p2p_tensor *w, p2p_storage storage) {
     answer->want_filter = w->type != storage.type || w->layout != storage.layout || w->block != storage.block;
     answer->filter = storage;
 }
 
-/* Lanes along the channels that a convolution produces; gradients of data need the other order. */
+/* Lanes along the channels that a convolution writes. Gradients of data need the other order of the filter.
+ */
 static p2p_status query_nchw16c(const p2p_op *op, p2p_query *answer) {
     if (op->math == P2P_MATH_bf16 && op->t[0].c < 16)
         return host->fail(P2P_UNSUPPORTED, "bf16 for whole blocks of channels");
     if (op->kind == P2P_KIND_conv_bwd_data)
-        want(answer, &op->t[P2P_AT_conv_bwd_data_w], (p2p_storage){P2P_TYPE_f32, P2P_LAYOUT_kcrs_t, 16});
+        request(answer, &op->t[P2P_AT_conv_bwd_data_w], (p2p_storage){P2P_TYPE_f32, P2P_LAYOUT_kcrs_t, 16});
     return P2P_OK;
 }
 
-/* Multiplies in the stored type. */
+/* A device that multiplies in the stored type. */
 static p2p_status query_nchw16c_gpu(const p2p_op *op) {
     if (op->math == P2P_MATH_bf16)
         return host->fail(P2P_UNSUPPORTED, "this device multiplies what is stored");
     return P2P_OK;
 }
 
-/* Tensor cores: filters in bf16, statistics in a kernel of their own, and no addition to rounded values. */
+/* Tensor cores: filters in bf16, statistics in a separate kernel, and no accumulation to rounded values. */
 static p2p_status query_nhwc8(const p2p_op *op, p2p_query *answer) {
     bool adds = op->accumulate && op->kind != P2P_KIND_axpby && op->kind != P2P_KIND_copy;
     for (int i = 0; adds && i < P2P_MAX_OPERANDS; i++)
@@ -176,9 +177,9 @@ static p2p_status query_nhwc8(const p2p_op *op, p2p_query *answer) {
     if (op->merged) return host->fail(P2P_UNSUPPORTED, "statistics have a kernel of their own");
     if (op->act == P2P_ACT_tanh) return host->fail(P2P_UNSUPPORTED, "no tanh in other kernels");
     if (op->kind == P2P_KIND_conv_fwd)
-        want(answer, &op->t[P2P_AT_conv_fwd_w], (p2p_storage){P2P_TYPE_bf16, P2P_LAYOUT_ckrs, 8});
+        request(answer, &op->t[P2P_AT_conv_fwd_w], (p2p_storage){P2P_TYPE_bf16, P2P_LAYOUT_ckrs, 8});
     if (op->kind == P2P_KIND_conv_bwd_data)
-        want(answer, &op->t[P2P_AT_conv_bwd_data_w], (p2p_storage){P2P_TYPE_bf16, P2P_LAYOUT_kcrs_t, 8});
+        request(answer, &op->t[P2P_AT_conv_bwd_data_w], (p2p_storage){P2P_TYPE_bf16, P2P_LAYOUT_kcrs_t, 8});
     return P2P_OK;
 }
 

@@ -1,5 +1,5 @@
-/* A backend that plans and computes nothing. It answers op_query as four kinds of hardware could, so that the
- * planner can be tested on full networks without a device. It has no memory, and nothing runs on it.
+/* A backend for plans only: its op_query behaves as four kinds of hardware could, so that the planner can be
+ * tested on full networks without a device. It has no memory and runs nothing.
  */
 #ifndef NULL_BACKEND_H
 #define NULL_BACKEND_H

@@ -1,5 +1,5 @@
-/* A wrapper around the reference's table. Operations carry scratch memory of their own, so that a small
- * largest allocation cuts what the planner cuts and nothing else. */
+/* A wrapper around the reference's table. Operations have their own scratch memory, so that the limit on
+ * allocations affects only the memory that the planner divides. */
 #include "picky_backend.h"
 
 #include <stdio.h>
@@ -8,17 +8,17 @@
 
 enum { BLOCK = 4, LARGEST = 32 << 10 };
 
-/* What the wrapper's opaque pointers point at. */
+/* The wrapper's objects. */
 typedef struct {
     p2p_be_device *inner;
     int index;
-    struct picky_recording *recording; /* under way */
+    struct picky_recording *recording; /* in progress */
 } picky_device;
 
 typedef struct {
-    p2p_be_op *inner; /* NULL: a peak, */
+    p2p_be_op *inner; /* NULL: a peak, which */
     p2p_be_buffer *scratch;
-    p2p_binding counts; /* which writes `count` here */
+    p2p_binding counts; /* writes `count` here */
     float count;
 } picky_op;
 

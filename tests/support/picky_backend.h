@@ -1,7 +1,7 @@
-/* The reference backend with opinions: it computes exactly what the reference does, but stores tensors in
- * blocks, wants other filter layouts, allows small allocations only, refuses fusions, and can record. So what
- * the planner does for demanding devices is tested by its numbers. Its scratch memory is its own. Its peak is
- * a count without arithmetic, wrong on PICKY_STRICT.
+/* The reference backend with restrictions: it computes the reference's results, but stores tensors in blocks,
+ * requests other filter layouts, limits allocations, refuses fusions, and supports recordings. The planner's
+ * output for such devices is tested by its numbers. Operations have their own scratch memory. The peak
+ * returns a count without computing; on PICKY_STRICT the count is wrong.
  */
 #ifndef PICKY_BACKEND_H
 #define PICKY_BACKEND_H
@@ -9,14 +9,15 @@
 #include "p2p_backend.h"
 
 enum {
-    PICKY_BLOCKED, /* channels in blocks of 4, data gradients want kcrs_t filters, allocations up to 32 KB */
-    PICKY_STRICT,  /* plain; refuses every fusion, every channel range but in copies, additions but axpby's */
-    PICKY_EASY,    /* the reference, recorded */
+    PICKY_BLOCKED, /* channels in blocks of 4, data gradients request kcrs_t filters, allocations up to 32 KB
+                    */
+    PICKY_STRICT,  /* plain; refuses fusions, channel ranges except in copies, accumulation except axpby's */
+    PICKY_EASY,    /* the reference, with recordings */
     PICKY_DEVICES
 };
 
 const p2p_module *picky_module(uint32_t abi, const p2p_host *host);
-/* Recordings replayed so far. */
+/* The number of recordings replayed so far. */
 int picky_recordings_run(void);
 
 #endif

@@ -1,7 +1,7 @@
-/* A tool with which scripts inspect pictures.
+/* A tool for scripts that inspect pictures.
  *
  *     pictures size FILE                           WIDTHxHEIGHT, channels and bits, as 37x29x3x8
- *     pictures difference FILE FILE                the greatest difference of any sample, in units of 1/255
+ *     pictures difference FILE FILE                the largest difference of a sample, in units of 1/255
  *     pictures crop FILE LEFT TOP WIDTH HEIGHT OUT
  */
 #include "image/image.h"

@@ -1,4 +1,4 @@
-/* The tiny GAN of the planner's tests. */
+/* The tiny GAN of the planner's tests. See plan_net.h. */
 #include "plan_net.h"
 
 #include <stdio.h>
@@ -152,7 +152,7 @@ p2p_status plan_rig_open(plan_rig *rig, const char *backend, int first, int repl
     return p2p_session_initialise(rig->session, rig->net.d, 1);
 }
 
-/* Image `image` of step `number`: smooth and different everywhere. */
+/* A pixel of image `image` of step `number`: smooth, and different for every image and step. */
 static unsigned char pixel(uint32_t number, int64_t image, int64_t position) {
     return (unsigned char)((number * 37 + (uint32_t)image * 101 + (uint32_t)position * 29 +
                             (uint32_t)(position * position) % 91) %

@@ -1,7 +1,7 @@
-/* A tiny conditional GAN and the machinery to run it, for the tests of the planner: sessions, replicas,
- * faults. It has all patterns of fusion (biases, two activations of one result, dropout, skip connections,
- * shared discriminator weights, a frozen discriminator) at a size that the reference computes in
- * milliseconds. It is not pix2pix, which is in models/.
+/* A tiny conditional GAN and functions to train it, for tests of the planner, sessions, replicas and faults.
+ * It has all patterns of fusion (biases, two activations of one result, dropout, skip connections, shared
+ * discriminator weights, a frozen discriminator) at a size that the reference computes in milliseconds. It is
+ * not pix2pix, which is in models/.
  */
 #ifndef PLAN_NET_H
 #define PLAN_NET_H
@@ -20,7 +20,7 @@ typedef struct {
     int64_t local_batch, global_batch;
     int world;
     bool sync;        /* statistics over all replicas */
-    double dropout;   /* 0 is off */
+    double dropout;   /* probability; 0 is off */
     bool losses_only; /* no gradients, no updates: for validation */
 } plan_net_step;
 
@@ -32,7 +32,7 @@ void plan_net_destroy(plan_net *net);
  */
 p2p_graph *plan_net_graph(const plan_net *net, const plan_net_step *step);
 
-/* A session that trains a plan_net, and what belongs to it. */
+/* A session that trains a plan_net, with its devices, networks and plan. */
 typedef struct {
     plan_net net;
     p2p_device *devices[4];
@@ -42,16 +42,16 @@ typedef struct {
     p2p_plan *plan;
 } plan_rig;
 
-/* Open `replicas` devices "<backend>:first + i" with the global batch divided evenly, plan, allocate and
- * initialise both networks. After a failure call plan_rig_close. */
+/* Opens `replicas` devices "<backend>:first + i" with the global batch divided evenly, plans, allocates and
+ * initialises both networks. The caller calls plan_rig_close, also after a failure. */
 p2p_status plan_rig_open(plan_rig *rig, const char *backend, int first, int replicas, int64_t global_batch,
                          const plan_net *shape, const plan_net_step *step,
                          const p2p_session_options *options);
-/* Run a step with inputs that depend on (number, image) only, and wait. */
+/* Runs a step with inputs that depend on (number, image) only, and waits for it. */
 p2p_status plan_rig_step(plan_rig *rig, uint32_t number);
 void plan_rig_close(plan_rig *rig);
 
-/* All parameters of both networks, one after the other, as doubles; the caller frees them. */
+/* Copies all parameters of both networks, in order, to an array of doubles, which the caller frees. */
 p2p_status plan_rig_parameters(plan_rig *rig, double **values, int64_t *count);
 
 #endif

@@ -1,5 +1,5 @@
-/* The reference's table with an op_query of its own in front. Devices are the reference's, so which of the
- * doubles a device is, is what was opened last: a process uses one of them. */
+/* The reference's table with an op_query that refuses more. The devices are the reference's own, so all open
+ * devices act as the double that was opened last: a process uses only one of them. */
 #include "refusing_backend.h"
 
 #include <stdio.h>

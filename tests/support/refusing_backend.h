@@ -1,5 +1,5 @@
-/* The reference backend, refusing more than it does: test doubles of a backend that breaks the rule of
- * backend/README.md or has lost an optional form. The operation runner must turn red on each but the first.
+/* The reference backend with additional refusals: test doubles of a backend that breaks the rule of
+ * backend/README.md or has lost an optional form. The operation runner must fail on each but the first.
  */
 #ifndef REFUSING_BACKEND_H
 #define REFUSING_BACKEND_H
@@ -7,9 +7,9 @@
 #include "p2p_backend.h"
 
 enum {
-    REFUSING_NOTHING,    /* the reference: what is red on the others is due to the refusals */
+    REFUSING_NOTHING,    /* the reference itself, for comparison */
     REFUSING_UNFUSED,    /* one unfused case: conv_fwd by 5x5 filters of stride 3 */
-    REFUSING_OPTIONAL,   /* all that a backend may refuse */
+    REFUSING_OPTIONAL,   /* everything that a backend may refuse */
     REFUSING_ONE_FUSION, /* dropout in a merged normalisation */
     REFUSING_DEVICES
 };

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# What was skipped in the last run of CTest: a line "TEST: WHAT: REASON" for each "SKIPPED: WHAT: REASON" that a test
-# has printed, and the count.
+# Lists the skips of the last run of CTest: a line "TEST: WHAT: REASON" for each line "SKIPPED: WHAT: REASON" in the log,
+# and their number.
 #
 #   tests/support/skipped.sh BUILD...     folders in which ctest ran
 set -euo pipefail

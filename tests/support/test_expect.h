@@ -1,5 +1,5 @@
-/* What a test expects of a status: success, or a failure with its code and words. Macros, so that a failure
- * names the test's own line. Include it after cmocka. */
+/* Expectations of a status: success, or a failure with its code and part of its message. They are macros, so
+ * that a failed expectation reports the test's own line. Include it after cmocka. */
 #ifndef P2P_TEST_EXPECT_H
 #define P2P_TEST_EXPECT_H
 
@@ -19,7 +19,7 @@
             fail_msg("the message is \"%s\" and lacks \"%s\"", p2p_message(), fragment);                     \
     } while (0)
 
-/* It fails with this code, and with a message that contains `fragment`. */
+/* The expression fails with this code, and with a message that contains `fragment`. */
 #define REFUSED(expression, code, fragment)                                                                  \
     do {                                                                                                     \
         const p2p_status refused_with = (expression);                                                        \

@@ -1,4 +1,4 @@
-/* See test_files.h. Calls the system directly, so that an error in train/host/sys.c cannot hide itself. */
+/* See test_files.h. Calls the system directly and so does not depend on train/host/sys.c. */
 #include "test_files.h"
 
 #include <dirent.h>
@@ -98,7 +98,7 @@ uint8_t *test_file_read(const char *path, size_t *size) {
     require(length >= 0 && fseek(stream, 0, SEEK_SET) == 0, "read", path);
     uint8_t *bytes = malloc((size_t)length + 1);
     require(bytes != NULL && fread(bytes, 1, (size_t)length, stream) == (size_t)length, "read", path);
-    bytes[length] = 0; /* so that text can be used as a string */
+    bytes[length] = 0; /* texts end as strings */
     fclose(stream);
     *size = (size_t)length;
     return bytes;

@@ -1,5 +1,5 @@
-/* Pictures defined by formulas, the same as in golden/formulas.py, so that golden files hold results only.
- * Every value is 0..255, a function of position, channel and size. */
+/* Pictures defined by the formulas of golden/formulas.py, so that golden files contain results only. Each
+ * value is 0..255, a function of position, channel and size. */
 #ifndef P2P_TEST_FORMULAS_H
 #define P2P_TEST_FORMULAS_H
 

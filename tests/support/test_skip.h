@@ -1,16 +1,16 @@
-/* Skips, which are loud: each prints the line "SKIPPED: NAME: REASON", which support/skipped.sh collects from
- * the logs of CTest, and a skipped test is counted in the closing line of its program. What can be tested
- * here in another way is tested that way instead; what does not apply at all is not in the list of tests.
- * Include it after cmocka. */
+/* Skips. Each prints the line "SKIPPED: NAME: REASON", which support/skipped.sh collects from the logs of
+ * CTest. The last line of the test program counts skipped tests. A test skips only what this machine cannot
+ * run and what no other test can replace; tests that do not apply are not registered. Include it after
+ * cmocka. */
 #ifndef P2P_TEST_SKIP_H
 #define P2P_TEST_SKIP_H
 
 #include <stdio.h>
 
-/* A part of the test can't run here; the rest does. */
+/* Reports that a part of the test can't run here, and continues. */
 #define TEST_SKIP_PART(reason) (printf("SKIPPED: %s: %s\n", __func__, reason), fflush(stdout))
 
-/* The test can't run here. Ends it. */
+/* Reports that the test can't run here, and ends it. */
 #define TEST_SKIP(reason)                                                                                    \
     do {                                                                                                     \
         TEST_SKIP_PART(reason);                                                                              \

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# skipped.sh names what a log of CTest says was skipped, with the test that said it.
+# skipped.sh lists each skip in a log of CTest, with its test.
 . "$(dirname "$0")/expect.sh" "$(dirname "$0")/skipped.sh" none
 
 mkdir -p build/Testing/Temporary none/Testing/Temporary
@@ -12,7 +12,7 @@ SKIPPED: test_freed_memory: the allocator is not glibc's own
 [  SKIPPED ] test_freed_memory
 2/3 Testing: test_other
 2/3 Test: test_other
-it prints that SKIPPED: is no reason
+a line with SKIPPED: elsewhere than at its beginning
 3/3 Testing: test_ops_bf16
 3/3 Test: test_ops_bf16
 SKIPPED: test_ops_bf16: no instructions

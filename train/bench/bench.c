@@ -97,8 +97,8 @@ static p2p_status collect(bench *b) {
     double loss = 0;
     P2P_TRY(p2p_plan_loss(b->plan, "g_l1", &loss));
     if (isfinite(loss)) return P2P_OK;
-    return p2p_fail(P2P_FAILED, "step %u computed the loss %g: its time means nothing", (unsigned)b->step,
-                    loss);
+    return p2p_fail(P2P_FAILED, "step %u computed the loss %g, which is not finite: its time is not valid",
+                    (unsigned)b->step, loss);
 }
 
 /* While one run is ahead of the run that is waited for, some drivers (Intel's for CPUs) return from the wait

@@ -15,7 +15,7 @@ const char *bench_peak_source(const bench_peaks *peaks);
 /* Print the peak and the memory rate on one line. */
 void bench_print_peaks(const bench_peaks *peaks);
 
-/* As --json of the settings asks. */
+/* Prints JSON with --json, else text. */
 p2p_status bench_report_speed(const bench *b, const bench_speed *speed, double convolution_flops,
                               const bench_peaks *peaks);
 p2p_status bench_report_operations(const bench *b, const bench_profile *profile, const bench_peaks *peaks);

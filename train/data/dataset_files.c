@@ -68,7 +68,7 @@ static p2p_status choose_layout(const char *dir, const char *split, int *layout)
     P2P_TRY(folder_of(found[0], 0, dir, split, &one));
     p2p_status status = folder_of(found[1], 0, dir, split, &other);
     if (status == P2P_OK) {
-        p2p_fail(P2P_INPUT, "both %s and %s exist: it isn't clear which pairs are meant", one, other);
+        p2p_fail(P2P_INPUT, "both %s and %s exist: the layout is ambiguous", one, other);
         status = p2p_hint(P2P_INPUT, "keep one layout in the folder, and move the other elsewhere");
         free(other);
     }
@@ -125,7 +125,7 @@ static p2p_status sort_by_stem(sys_names *names, const char *folder) {
         const char *one = names->names[i - 1], *other = names->names[i];
         if (compare_stems(one, other) != 0) continue;
         bool ordered = strcmp(one, other) < 0;
-        return p2p_fail(P2P_INPUT, "%s holds both %s and %s: the partner of this name isn't clear", folder,
+        return p2p_fail(P2P_INPUT, "%s holds both %s and %s: the partner of this name is ambiguous", folder,
                         ordered ? one : other, ordered ? other : one);
     }
     return P2P_OK;
@@ -224,7 +224,7 @@ p2p_status dataset_files_single(const dataset_files *files, size_t index) {
     p2p_fail(P2P_INPUT, "%s/%s has no partner of its name in %s (%zu such files in all)",
              files->folders[!is_a], is_a ? names->a : names->b, files->folders[is_a], files->single_count);
     return p2p_hint(P2P_INPUT,
-                    "the suffix may differ, nothing else; --on-bad-image skip leaves single files out");
+                    "the names may differ in the suffix only; --on-bad-image skip leaves single files out");
 }
 
 void dataset_files_move(dataset_files *files, size_t from, size_t to) {

@@ -30,7 +30,8 @@ static p2p_status decode_any(const uint8_t *bytes, size_t size, const char *name
     if (size >= 4 && memcmp(bytes, "GIF8", 4) == 0)
         return image_gif_decode(bytes, size, name, header_only, result);
     p2p_fail(P2P_INPUT, "%s is neither a JPEG, PNG, BMP nor GIF picture", name);
-    return p2p_hint(P2P_INPUT, "its content counts, not its suffix: convert it to PNG, or remove it");
+    return p2p_hint(P2P_INPUT,
+                    "the content determines the format, not the suffix: convert it to PNG, or remove it");
 }
 
 p2p_status image_decode(const uint8_t *bytes, size_t size, const char *name, image *result) {

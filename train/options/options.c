@@ -80,7 +80,7 @@ static p2p_status set_value(const settings *all, const option_row *row, const ch
         return P2P_OK;
     case KIND_CHOICE:
         if (!is_choice(row->argument, value))
-            return p2p_fail(P2P_USAGE, "--%s: '%s' is none of %s", row->name, value, row->argument);
+            return p2p_fail(P2P_USAGE, "--%s: '%s' is not one of %s", row->name, value, row->argument);
         return set_text(field_of(all, row), value);
     case KIND_TEXT:
         if (value[0] == '\0') return p2p_fail(P2P_USAGE, "--%s: the value is empty", row->name);
@@ -292,7 +292,8 @@ static p2p_status contradiction(const settings *all, const option_row *row, cons
     json_decref(mine);
     p2p_fail(P2P_USAGE, "--%s %s contradicts %s, which was trained with %s", row->name, now, file,
              was[0] ? was : "none");
-    return p2p_hint(P2P_USAGE, "leave --%s out to go on as before, or train into another --out", row->name);
+    return p2p_hint(P2P_USAGE, "leave --%s out to continue as before, or train into another --out",
+                    row->name);
 }
 
 static bool equals_kept(const settings *all, const option_row *row, const json_t *kept) {
@@ -325,7 +326,7 @@ static p2p_status resume_value(settings *all, const option_row *row, const json_
     if (was[0] == '\0') return P2P_OK;
     p2p_status status = set_value(all, row, was);
     return status == P2P_USAGE
-               ? p2p_fail(P2P_INPUT, "%s: the kept setting of --%s is unusable", file, row->name)
+               ? p2p_fail(P2P_INPUT, "%s: the saved value of --%s is unusable", file, row->name)
                : status;
 }
 
@@ -335,7 +336,7 @@ static p2p_status resume_row(settings *all, const option_row *row, const json_t 
     json_name(row, name);
     json_t *value = json_object_get(kept, name);
     value = value ? json_incref(value) : fallback_to_json(row);
-    if (!value) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for the kept settings");
+    if (!value) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for the saved settings");
     p2p_status status = resume_value(all, row, value, file);
     json_decref(value);
     return status;

@@ -30,7 +30,7 @@ progress *progress_create(FILE *stream, int64_t total_steps, int64_t total_epoch
                         .started = sys_clock(),
                         .total_steps = total_steps,
                         .total_epochs = total_epochs};
-    if (done_steps > 0) progress_line(shown, "going on after step %lld", (long long)done_steps);
+    if (done_steps > 0) progress_line(shown, "continuing after step %lld", (long long)done_steps);
     return shown;
 }
 

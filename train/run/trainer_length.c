@@ -22,7 +22,7 @@ static bool is_linear(const settings *all) {
 p2p_status trainer_complete_length(settings *all) {
     const bool epochs_given = settings_given(all, "epochs"), steps_given = settings_given(all, "steps");
     if (!is_linear(all) && settings_given(all, "epochs-decay"))
-        return p2p_fail(P2P_USAGE, "--epochs-decay belongs to --lr-policy linear; the rate is constant");
+        return p2p_fail(P2P_USAGE, "--epochs-decay requires --lr-policy linear");
     if (all->resume && epochs_given && !steps_given) all->steps = 0;
     if (all->resume && steps_given && !epochs_given && !is_linear(all)) all->epochs = 0;
     if (all->epochs == 0 && is_linear(all)) all->epochs = LINEAR_EPOCHS;
@@ -47,12 +47,11 @@ p2p_status trainer_check_schedule(const settings *all, const json_t *kept, const
                              .epochs = json_integer_value(json_object_get(kept, "epochs")),
                              .decay = json_integer_value(json_object_get(kept, "epochs_decay"))};
     if (schedule_same_until(&now, &before, at->epoch + (at->batch > 0))) return P2P_OK;
-    p2p_fail(
-        P2P_USAGE,
-        "--lr-policy, --epochs or --epochs-decay would have changed the learning rate of epochs that %s has "
-        "trained already",
-        file);
-    return p2p_hint(P2P_USAGE, "leave them out to go on as before, or train into another --out");
+    p2p_fail(P2P_USAGE,
+             "--lr-policy, --epochs or --epochs-decay would change the learning rate of epochs that %s has "
+             "trained already",
+             file);
+    return p2p_hint(P2P_USAGE, "leave them out to continue as before, or train into another --out");
 }
 
 void trainer_resolve_length(trainer *t) {
@@ -66,7 +65,7 @@ void trainer_resolve_length(trainer *t) {
 
 p2p_status trainer_check_unfinished(const trainer *t) {
     if (t->at.step <= t->total_steps) return P2P_OK;
-    p2p_fail(P2P_USAGE, "%s has made %" PRId64 " steps already, more than the %" PRId64 " asked for",
-             t->resumed_from, t->at.step, t->total_steps);
-    return p2p_hint(P2P_USAGE, "--epochs and --steps are totals: ask for more to go on");
+    p2p_fail(P2P_USAGE, "%s is at step %" PRId64 ", beyond the total of %" PRId64 " steps", t->resumed_from,
+             t->at.step, t->total_steps);
+    return p2p_hint(P2P_USAGE, "--epochs and --steps are totals: increase them to continue");
 }

@@ -16,7 +16,7 @@ static p2p_status stopped(const trainer *t) {
     settings_resume_command(t->all, command, sizeof command);
     p2p_fail(P2P_STOPPED, "stopped by %s after step %" PRId64 " of %" PRId64 "; a checkpoint is saved",
              sys_stop_name(), t->at.step, t->total_steps);
-    return p2p_hint(P2P_STOPPED, "go on with: %s", command);
+    return p2p_hint(P2P_STOPPED, "continue with: %s", command);
 }
 
 /* A remedy for failures without a hint of their own. */
@@ -27,7 +27,7 @@ static const char *remedy(p2p_status failure) {
     case P2P_INPUT:
         return "restore or repair the file";
     case P2P_DEVICE_LOST:
-        return "see whether the device still works (p2p devices)";
+        return "check with p2p devices whether the device still works";
     case P2P_OUT_OF_MEMORY:
         return "free memory";
     default:
@@ -66,6 +66,6 @@ p2p_status trainer_rescue(const trainer *t, const p2p_failure *failure, bool exa
     describe_kept(t, saved == P2P_OK, kept, sizeof kept);
     settings_resume_command(t->all, command, sizeof command);
     p2p_fail(status, "%s", failure->message);
-    return p2p_hint(status, "%s; %s; then go on with: %s", failure->hint[0] ? failure->hint : remedy(status),
-                    kept, command);
+    return p2p_hint(status, "%s; %s; then continue with: %s",
+                    failure->hint[0] ? failure->hint : remedy(status), kept, command);
 }

@@ -32,7 +32,7 @@ static p2p_status save_below(const trainer *t, p2p_network *network, int64_t epo
 
 p2p_status trainer_save(const trainer *t) {
     checkpoint_info info = {.position = t->at, .data = t->identity, .settings = settings_to_json(t->all)};
-    if (!info.settings) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory to write the settings down");
+    if (!info.settings) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for the settings");
     p2p_status status = p2p_session_choices_text(t->session, &info.choices);
     if (status == P2P_OK) status = checkpoint_save(t->paths.checkpoints, &info, t->session, t->model);
     checkpoint_info_free(&info);

@@ -78,9 +78,9 @@ static p2p_status hint_older(const trainer *t, p2p_status status) {
     char *older;
     if (status != P2P_INPUT || checkpoint_find(t->paths.checkpoints, 1, &older) != P2P_OK) return status;
     if (older)
-        p2p_hint(status, "remove it to go on from %s", older);
+        p2p_hint(status, "remove it to continue from %s", older);
     else
-        p2p_hint(status, "there is no other checkpoint to go on from");
+        p2p_hint(status, "there is no other checkpoint");
     free(older);
     return status;
 }
@@ -120,7 +120,7 @@ static p2p_status refuse_existing(trainer *t) {
     free(newest);
     if (!exists) return P2P_OK;
     p2p_fail(P2P_USAGE, "--out %s holds a training already", t->paths.folder);
-    return p2p_hint(P2P_USAGE, "add --resume to go on with it, or choose another folder");
+    return p2p_hint(P2P_USAGE, "add --resume to continue it, or choose another folder");
 }
 
 /* ---- Data --------------------------------------------------------------------------------------------- */
@@ -148,7 +148,7 @@ static p2p_status open_data(trainer *t) {
                  "--data %s: %" PRId64 " training pairs, but the checkpoint was made with %" PRId64
                  " of other names",
                  all->data, found.pairs, t->identity.pairs);
-        return p2p_hint(P2P_INPUT, "a training goes on bit for bit only with the pairs that it began with");
+        return p2p_hint(P2P_INPUT, "a training can be resumed only with the pairs with which it began");
     }
     t->identity = found;
     t->format = dataset_format(t->training, (int)all->channels_in, (int)all->channels_out);

@@ -53,7 +53,7 @@ p2p_status trainer_check_schedule(const settings *all, const json_t *kept, const
                                   const char *file);
 /* Compute total_steps, total_epochs and the schedule. Needs t->batches. */
 void trainer_resolve_length(trainer *t);
-/* P2P_USAGE if more steps were made than the settings ask for. */
+/* Returns P2P_USAGE if more steps were made than the settings allow. */
 p2p_status trainer_check_unfinished(const trainer *t);
 
 /* ---- Creation and destruction: trainer_setup.c -------------------------------------------------------- */

@@ -48,7 +48,7 @@ static p2p_status choose_mode(const settings *all, const setup_tuning *tuning, p
 static void show_measuring(void *context, int done, int total, const p2p_op *op, const p2p_choice *choice) {
     (void)context, (void)op;
     if (choice->measured && done == 1)
-        fprintf(stderr, "measuring how to compute %d convolutions, once on this device\n", total);
+        fprintf(stderr, "measuring the algorithms of %d convolutions, once on this device\n", total);
     if (choice->measured) setup_show_measuring(stderr, done, total);
 }
 
@@ -65,5 +65,6 @@ p2p_status setup_session_create(const settings *all, p2p_device *device, const s
     P2P_TRY(choose_mode(all, tuning, &options.tuning.mode));
     p2p_status status = p2p_session_create(&device, 1, &options, session);
     if (status != P2P_UNSUPPORTED || !bf16) return status;
-    return p2p_hint(status, "--precision fp32 runs everywhere; p2p devices says what each device has");
+    return p2p_hint(status,
+                    "every device supports --precision fp32; p2p devices lists the precisions of each");
 }

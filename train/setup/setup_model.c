@@ -68,7 +68,8 @@ p2p_status setup_model_config(const settings *all, pix2pix_config *config) {
     if (config->norm == NN_NORM_none && config->bottleneck_norm && settings_given(all, "bottleneck-norm"))
         return p2p_fail(P2P_USAGE, "--bottleneck-norm on contradicts --norm none");
     if (config->discriminator_net == DISCRIMINATOR_pixel && settings_given(all, "d-layers"))
-        return p2p_fail(P2P_USAGE, "--d-layers contradicts --d-net pixel, which has none of stride 2");
+        return p2p_fail(P2P_USAGE,
+                        "--d-layers contradicts --d-net pixel, which has no convolutions of stride 2");
     p2p_status status = pix2pix_config_check(config);
     return status == P2P_INPUT ? p2p_fail(P2P_USAGE, "%s", p2p_message()) : status;
 }

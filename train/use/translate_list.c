@@ -158,7 +158,7 @@ p2p_status translate_list_make(const translator *t, translate_list *list) {
     P2P_TRY(list_pictures(t, list));
     P2P_TRY(check_results(t, list));
     P2P_TRY(measure_all(t, list));
-    return list->count > 0 ? P2P_OK : p2p_fail(P2P_INPUT, "no picture is left that can be used");
+    return list->count > 0 ? P2P_OK : p2p_fail(P2P_INPUT, "no usable picture is left");
 }
 
 void translate_list_free(translate_list *list) {

@@ -196,10 +196,10 @@ static void refuses_addresses_with_reasons(void **state) {
         {"", "no backend named \"\""},
         {"referenc", "no backend named \"referenc\""},
         {"reference:4", "reference has 4, counted from 0"},
-        {"reference:", "no device's address"},
-        {"reference:1x", "no device's address"},
-        {"reference:-1", "no device's address"},
-        {"reference:99999999999", "no device's address"},
+        {"reference:", "is not the address of a device"},
+        {"reference:1x", "is not the address of a device"},
+        {"reference:-1", "is not the address of a device"},
+        {"reference:99999999999", "is not the address of a device"},
         {"barren", "driver is too old"},
         {"barren:0", "driver is too old"},
         {"mixed:0", "it has no double precision"},
@@ -243,7 +243,7 @@ static void checks_buffers(void **state) {
     buffer = create_buffer(device, 256);
     assert_int_equal(p2p_buffer_bytes(buffer), 256);
     REFUSED(p2p_buffer_write(device, (p2p_place){0}, bytes, 1), P2P_INVALID, "no buffer");
-    REFUSED(p2p_buffer_write(device, (p2p_place){buffer, 32}, bytes, 1), P2P_INVALID, "no multiple of 64");
+    REFUSED(p2p_buffer_write(device, (p2p_place){buffer, 32}, bytes, 1), P2P_INVALID, "not a multiple of 64");
     REFUSED(p2p_buffer_write(device, (p2p_place){buffer, 64}, bytes, 193), P2P_INVALID, "193 bytes");
     REFUSED(p2p_buffer_read(device, (p2p_place){buffer, 320}, bytes, 0), P2P_INVALID, "the buffer has");
     REFUSED(p2p_buffer_read(device, (p2p_place){buffer, 64}, bytes, SIZE_MAX), P2P_INVALID, "needs");
@@ -480,7 +480,7 @@ static void reduce_on(const char *backend, const p2p_op *op, char *result) {
 }
 
 /* A reduction through host memory has the bits of the reference's own communicator, on every replica. */
-static void compare_ways(const p2p_op *op) {
+static void compare_reductions(const p2p_op *op) {
     size_t bytes = p2p_tensor_bytes(&op->t[0]);
     char *through_host = malloc(REPLICAS * bytes), *own = malloc(REPLICAS * bytes);
     assert_true(through_host && own);
@@ -507,10 +507,10 @@ static void sums_through_the_host(void **state) {
     p2p_op blocked = collective(P2P_KIND_all_reduce, p2p_tensor_filter(P2P_TYPE_f32, 5, 17, 3, 3));
     blocked.t[0].layout = P2P_LAYOUT_ckrs;
     blocked.t[0].block = 16;
-    compare_ways(&small);
-    compare_ways(&single);
-    compare_ways(&large);
-    compare_ways(&blocked);
+    compare_reductions(&small);
+    compare_reductions(&single);
+    compare_reductions(&large);
+    compare_reductions(&blocked);
 }
 
 static void combines_moments_through_the_host(void **state) {
@@ -532,9 +532,9 @@ static void broadcasts_through_the_host(void **state) {
     (void)state;
     p2p_op op = collective(P2P_KIND_broadcast, p2p_tensor_flat(P2P_TYPE_f32, (1 << 20) + 5));
     op.root = 2;
-    compare_ways(&op);
+    compare_reductions(&op);
     p2p_op words = collective(P2P_KIND_broadcast, p2p_tensor_flat(P2P_TYPE_u32, 7));
-    compare_ways(&words);
+    compare_reductions(&words);
 }
 
 static void checks_collectives(void **state) {
@@ -551,7 +551,7 @@ static void checks_collectives(void **state) {
     p2p_op op = collective(P2P_KIND_all_reduce, p2p_tensor_flat(P2P_TYPE_f32, 16));
     REFUSED(p2p_comm_run(comm, &op, places, tickets), P2P_INVALID, "replica 1 of all_reduce needs 64 bytes");
     p2p_op not_collective = act_op(4);
-    REFUSED(p2p_comm_run(comm, &not_collective, places, tickets), P2P_INVALID, "no collective");
+    REFUSED(p2p_comm_run(comm, &not_collective, places, tickets), P2P_INVALID, "not a collective");
     p2p_op far = collective(P2P_KIND_broadcast, p2p_tensor_flat(P2P_TYPE_f32, 8));
     far.root = 2;
     REFUSED(p2p_comm_run(comm, &far, places, tickets), P2P_INVALID, "replica 2 of 2");

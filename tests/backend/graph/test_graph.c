@@ -366,7 +366,7 @@ static void test_other_refusals(void **state) {
     p2p_output(b.graph, "out", b.x, P2P_TYPE_f32);
     refused(&b, "output out", "already an output");
     p2p_activation(b.graph, P2P_NONE, P2P_ACT_relu, 0);
-    refused(&b, "layer 2, activation", "no value of this graph");
+    refused(&b, "layer 2, activation", "not a value of this graph");
     p2p_activation(b.graph, b.x, (p2p_act)99, 0);
     refused(&b, "activation", "act=99");
     p2p_activation(b.graph, b.x, P2P_ACT_relu, 0.2);
@@ -660,7 +660,7 @@ static void test_call_refusals(void **state) {
     bench b = bench_create();
     p2p_value gradient = {1};
     p2p_backward(b.graph, &b.x, 1, b.l.network, NULL, 0, NULL);
-    refused(&b, "backward", "no loss of this graph");
+    refused(&b, "backward", "not a loss of this graph");
     p2p_backward(b.graph, &(p2p_value){-4}, 1, b.l.network, NULL, 0, NULL);
     refused(&b, "backward", "id -4");
     p2p_backward(b.graph, NULL, 0, b.l.network, NULL, 0, NULL);
@@ -674,7 +674,7 @@ static void test_call_refusals(void **state) {
     refused(&b, "backward", "'loss' is given twice");
     loss = p2p_loss_bce(b.graph, b.x, 1, 1, "loss");
     p2p_backward(b.graph, &loss, 1, NULL, &loss, 1, &gradient);
-    refused(&b, "backward", "no activation");
+    refused(&b, "backward", "not an activation");
     p2p_value other = p2p_activation(b.graph, b.x, P2P_ACT_tanh, 0);
     loss = p2p_loss_bce(b.graph, b.x, 1, 1, "loss");
     p2p_backward(b.graph, &loss, 1, NULL, &other, 1, &gradient);

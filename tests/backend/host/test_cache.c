@@ -96,7 +96,7 @@ static void keeps_nothing_enormous(void **state) {
 
 /* ---- The folder --------------------------------------------------------------------------------------- */
 
-/* Read what the environment says once more. */
+/* Reads the environment again and checks the cache's folder. */
 static void expect_below(const char *wanted) {
     assert_int_equal(p2p_cache_folder_set(NULL), P2P_OK);
     char *path = NULL;
@@ -263,7 +263,8 @@ static void refuses_what_is_no_entry(void **state) {
     test_link_add(path, "/dev/zero");
     expect_none();
     unlink(path);
-    /* A sparse file that claims more bytes than an entry may have; no such length is allocated or read. */
+    /* A sparse file whose header states more bytes than an entry may have; no such length is allocated or
+     * read. */
     FILE *huge = fopen(path, "wb");
     assert_non_null(huge);
     assert_int_equal(ftruncate(fileno(huge), (off_t)1 << 40), 0);
@@ -280,7 +281,7 @@ static void refuses_what_is_no_entry(void **state) {
 static void warn_and_exit(FILE *stream) {
     p2p_warnings_to(stream);
     p2p_cache_folder_set("off");
-    put("a value"); /* where nothing is to be kept there is nothing to warn of */
+    put("a value"); /* with the cache off nothing is written and nothing is wrong */
     p2p_cache_folder_set(test_path(folder, "file/cache"));
     put("a value");
     put("another");

@@ -17,7 +17,7 @@
 
 #include "support/test_expect.h"
 
-/* ---- Devices that ask to be watched -------------------------------------------------------------------- */
+/* ---- Devices that record calls ------------------------------------------------------------------------ */
 
 enum { A_CPU, A_GPU, ANOTHER_GPU, DEVICES, CALLS_MOST = 256 };
 
@@ -36,7 +36,7 @@ static p2p_status device_count(int *count) {
     return P2P_OK;
 }
 
-/* The two GPUs are alike. */
+/* The two GPUs have equal properties. */
 static p2p_status device_info(int index, p2p_device_info *info) {
     P2P_TRY(reference->device_info(0, info));
     info->type = index == A_CPU ? P2P_DEVICE_CPU : P2P_DEVICE_GPU;
@@ -58,7 +58,7 @@ static p2p_status op_choose(p2p_be_device *device, const p2p_op *op, p2p_tune mo
     assert_true(calls.chosen < CALLS_MOST);
     calls.ops[calls.chosen++] = *op;
     if (mode == P2P_TUNE_OFF) return P2P_OK;
-    snprintf(choice->name, sizeof choice->name, "way:%d", calls.chosen % 3);
+    snprintf(choice->name, sizeof choice->name, "variant:%d", calls.chosen % 3);
     choice->measured = mode >= P2P_TUNE_MEASURE;
     choice->seconds = 1;
     return P2P_OK;
@@ -66,7 +66,7 @@ static p2p_status op_choose(p2p_be_device *device, const p2p_op *op, p2p_tune mo
 
 static p2p_status op_impose(p2p_be_device *device, const p2p_op *op, const char *name) {
     (void)device, (void)op;
-    if (strcmp(name, "lost") == 0) return p2p_fail(P2P_UNSUPPORTED, "that way is lost");
+    if (strcmp(name, "lost") == 0) return p2p_fail(P2P_UNSUPPORTED, "that variant is lost");
     assert_true(calls.imposed < CALLS_MOST);
     snprintf(calls.names[calls.imposed++], P2P_CHOICE_NAME, "%s", name);
     return P2P_OK;
@@ -120,7 +120,7 @@ static plan_rig open_rig(int first, int replicas, p2p_tune mode, const char *imp
     return rig;
 }
 
-/* The caller frees *text. */
+/* Prints the session's choices. The caller frees *text. */
 static void take_text(const plan_rig *rig, char **text) {
     assert_int_equal(p2p_session_choices_text(rig->session, text), P2P_OK);
 }
@@ -155,13 +155,13 @@ static void takes_the_mode_that_suits_the_device(void **state) {
     (void)state;
     static const struct {
         int device;
-        p2p_tune asked, given;
+        p2p_tune requested, used;
     } cases[] = {{A_CPU, P2P_TUNE_AUTO, P2P_TUNE_STORED},   {A_GPU, P2P_TUNE_AUTO, P2P_TUNE_MEASURE},
                  {A_CPU, P2P_TUNE_OFF, P2P_TUNE_OFF},       {A_GPU, P2P_TUNE_OFF, P2P_TUNE_OFF},
                  {A_GPU, P2P_TUNE_STORED, P2P_TUNE_STORED}, {A_CPU, P2P_TUNE_ANEW, P2P_TUNE_ANEW}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        plan_rig rig = open_rig(cases[i].device, 1, cases[i].asked, NULL);
-        assert_int_equal(calls.mode, cases[i].given);
+        plan_rig rig = open_rig(cases[i].device, 1, cases[i].requested, NULL);
+        assert_int_equal(calls.mode, cases[i].used);
         plan_rig_close(&rig);
     }
 }
@@ -188,7 +188,7 @@ static void imposes_what_was_chosen(void **state) {
     const int chosen = calls.chosen;
     char *text, names[CALLS_MOST][P2P_CHOICE_NAME];
     take_text(&rig, &text);
-    for (int i = 0; i < chosen; i++) snprintf(names[i], sizeof names[i], "way:%d", (i + 1) % 3);
+    for (int i = 0; i < chosen; i++) snprintf(names[i], sizeof names[i], "variant:%d", (i + 1) % 3);
     plan_rig_close(&rig);
     rig = open_rig(A_GPU, 1, P2P_TUNE_ANEW, text);
     assert_int_equal(calls.chosen, 0);
@@ -200,7 +200,7 @@ static void imposes_what_was_chosen(void **state) {
     plan_rig_close(&rig);
     free(again);
 
-    /* With one line less: the missing choice is made by arithmetic, not by measurement. */
+    /* A choice whose line is missing is made by heuristic, not by measurement. */
     char *last = strrchr(text, '\n');
     *last = '\0';
     *(strrchr(text, '\n') + 1) = '\0';
@@ -238,11 +238,11 @@ static void replicas_agree(void **state) {
     (void)state;
     plan_rig rig = open_rig(A_GPU, 2, P2P_TUNE_MEASURE, NULL);
     assert_true(calls.chosen > 5);
-    assert_int_equal(calls.imposed, calls.chosen); /* on the second board the choices of the first */
+    assert_int_equal(calls.imposed, calls.chosen); /* the second GPU has the choices of the first */
     for (int i = 0; i < calls.imposed; i++) assert_true(calls.names[i][0] != '\0');
     assert_int_equal(p2p_session_choice_count(rig.session), calls.chosen);
     plan_rig_close(&rig);
-    rig = open_rig(A_CPU, 2, P2P_TUNE_STORED, NULL); /* a processor and a board have choices of their own */
+    rig = open_rig(A_CPU, 2, P2P_TUNE_STORED, NULL); /* a CPU and a GPU have separate choices */
     assert_int_equal(calls.imposed, 0);
     char *text;
     take_text(&rig, &text);
@@ -257,7 +257,7 @@ static void replicas_agree(void **state) {
 
 static char warning[512];
 
-static void warns_of_a_way_that_is_lost(void **state) {
+static void warns_of_a_variant_that_is_lost(void **state) {
     (void)state;
     plan_rig rig = open_rig(A_GPU, 1, P2P_TUNE_OFF, NULL);
     char *text;
@@ -291,10 +291,10 @@ static void refuses_damaged_text(void **state) {
     static const char *const texts[] = {
         "nonsense",
         "- nonsense",
-        "way " CONV " x",
-        "way conv_fwd",
+        "variant " CONV " x",
+        "variant conv_fwd",
         " " CONV,
-        "way\t" CONV,
+        "variant\t" CONV,
         "device",
         "- bias_grad dy=f32:plain:1x1x1x1 db=f32:plain:1x1x1x1",
         "0123456789012345678901234567890123456789012345678901234567890123 " CONV};
@@ -307,7 +307,7 @@ static void refuses_damaged_text(void **state) {
         if (status != P2P_INPUT) fail_msg("'%s' was taken", texts[i]);
         assert_null(session);
     }
-    const p2p_session_options fine = {.tuning = {.imposed = "device\tx\ty\nway " CONV "\n- " CONV "\n"}};
+    const p2p_session_options fine = {.tuning = {.imposed = "device\tx\ty\nvariant " CONV "\n- " CONV "\n"}};
     assert_int_equal(p2p_session_create(&device, 1, &fine, &session), P2P_OK);
     p2p_session_destroy(session);
     p2p_device_close(device);
@@ -328,7 +328,7 @@ static void devices_without_choices_are_not_asked(void **state) {
     assert_int_equal(p2p_op_parse(CONV, &op), P2P_OK);
     assert_int_equal(p2p_operation_choose(rig.devices[0], &op, P2P_TUNE_OFF, no_clock, &choice),
                      P2P_UNSUPPORTED);
-    assert_int_equal(p2p_operation_impose(rig.devices[0], &op, "way"), P2P_UNSUPPORTED);
+    assert_int_equal(p2p_operation_impose(rig.devices[0], &op, "variant"), P2P_UNSUPPORTED);
     plan_rig_close(&rig);
 }
 
@@ -369,7 +369,7 @@ int main(void) {
         cmocka_unit_test(imposes_what_was_chosen),
         cmocka_unit_test(imposes_arithmetic_too),
         cmocka_unit_test(replicas_agree),
-        cmocka_unit_test(warns_of_a_way_that_is_lost),
+        cmocka_unit_test(warns_of_a_variant_that_is_lost),
         cmocka_unit_test(refuses_damaged_text),
         cmocka_unit_test(devices_without_choices_are_not_asked),
         cmocka_unit_test(reduces_to_plain_convolutions),

@@ -36,14 +36,14 @@ static p2p_status live(const char *backend, int first, int replicas, const p2p_s
     return status;
 }
 
-/* Early calls one by one; later ones, which are similar, at growing distances. */
+/* Each early call fails in turn; of the later ones, which are similar, fewer and fewer. */
 static void fail_each_call(const char *backend, int first, int replicas, const p2p_session_options *options) {
     enum { DENSE = 200 };
     uint64_t calls = 0, counted = 0, failures = 0;
     assert_int_equal(live(backend, first, replicas, options, 0, &calls), P2P_OK);
     for (uint64_t n = 1; n <= calls; n += 1 + n / DENSE) {
         p2p_status status = live(backend, first, replicas, options, n, &counted);
-        bool expected = status == P2P_FAILED || status == P2P_NO_DEVICE; /* listing devices wraps it */
+        bool expected = status == P2P_FAILED || status == P2P_NO_DEVICE; /* from listing devices */
         if (!expected || !strstr(p2p_message(), "injected fault"))
             fail_msg("call %d of %d: %s: %s", (int)n, (int)calls, p2p_status_name(status), p2p_message());
         failures++;

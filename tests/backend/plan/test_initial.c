@@ -1,5 +1,5 @@
-/* The initial state of a session's networks: every element by the formula of p2p_philox.h and p2p.h, with any
- * number of threads; zero moments and gradients, also after a training; and no clearing of memory that is
+/* The initial state of a session's networks: every element by the formulas of p2p_philox.h and p2p.h, with
+ * any number of threads; zero moments and gradients, also after a training; and no clearing of memory that is
  * zero already. test_op tests the distributions.
  */
 #include "device/device.h"

@@ -19,7 +19,6 @@
 
 #include "support/test_plan.h"
 
-/* Fails with `code` and a message that holds `word`. */
 enum { STEPS = 2, BATCH = 2, LOSSES = 4 };
 
 static const plan_net shape = {.in = 3, .out = 3, .filters = 4};
@@ -66,7 +65,7 @@ static void compare(const char *what, const double *a, const double *b, int64_t 
     }
 }
 
-/* tolerance 0: the same bits. */
+/* Compares two trainings; a tolerance of 0 requires equal bits. */
 static void expect_equal(const training *a, const training *b, double tolerance) {
     assert_int_equal(a->count, b->count);
     compare("loss", &a->losses[0][0], &b->losses[0][0], STEPS * LOSSES, tolerance);
@@ -101,8 +100,8 @@ static training expect_same_training(const p2p_session_options *options, double 
     return other;
 }
 
-/* The network has 5 biases of layers (c0 and c2 three times each, e2, d0), 14 activations, of which
- * the generator's tanh is one; 6 normalisations, one with dropout; 5 concatenations. */
+/* The network applies 8 biases (those of c0 and c2 three times each, e2, d0), 14 activations including the
+ * generator's tanh, 6 normalisations, one of them with dropout, and 5 concatenations. */
 static void test_everything_on(void **state) {
     (void)state;
     const int *fused = everything_on.fused, *kinds = everything_on.kinds;
@@ -120,8 +119,8 @@ static void test_everything_on(void **state) {
     assert_int_equal(fused[PLAN_FUSED_act_reread], 1);
     assert_int_equal(kinds[P2P_KIND_act_fwd], 1);
     assert_int_equal(kinds[P2P_KIND_act_bwd], 7);
-    /* The image is placed once and copied twice, the target copied once, the output (which the host reads)
-     * twice; its gradient's copy adds to the L1 loss's. */
+    /* The image is written in place once and copied twice, the target is copied once, and the output, which
+     * the host reads, twice. The copy of the output's gradient accumulates to that of the L1 loss. */
     assert_int_equal(fused[PLAN_FUSED_elide], 5);
     assert_int_equal(fused[PLAN_FUSED_elide_bwd], 4);
     assert_int_equal(kinds[P2P_KIND_copy], 6);
@@ -144,7 +143,8 @@ static void test_no_fuse_bias(void **state) {
     training t = expect_same_training(&(p2p_session_options){.no_fuse_bias = true}, rounding);
     assert_int_equal(t.fused[PLAN_FUSED_bias], 0);
     assert_int_equal(t.kinds[P2P_KIND_axpby], 8);
-    /* A convolution whose bias is separate has two writers of its result: its activation stays too. */
+    /* The result of a convolution with a separate bias has two writers, so its activation is not fused
+     * either. */
     assert_int_equal(t.fused[PLAN_FUSED_act_conv], 1);
 }
 
@@ -160,7 +160,7 @@ static void test_no_fuse_dropout(void **state) {
     (void)state;
     training t = expect_same_training(&(p2p_session_options){.no_fuse_dropout = true}, rounding);
     assert_int_equal(t.kinds[P2P_KIND_dropout], 2);
-    /* The activation behind the dropout stays with it. */
+    /* The activation behind the separate dropout is not fused either. */
     assert_int_equal(t.fused[PLAN_FUSED_act_norm], 6);
     assert_int_equal(t.fused[PLAN_FUSED_act_norm_bwd], 6);
 }
@@ -170,7 +170,7 @@ static void test_no_merge_norm(void **state) {
     training t = expect_same_training(&(p2p_session_options){.no_merge_norm = true}, rounding);
     assert_int_equal(t.kinds[P2P_KIND_norm_stats], 6);
     assert_int_equal(t.kinds[P2P_KIND_norm_bwd_stats], 6);
-    /* Activations go into both nodes of a gradient. */
+    /* Activations are fused into both nodes of a gradient. */
     assert_int_equal(t.fused[PLAN_FUSED_act_norm_bwd], 7);
 }
 
@@ -215,9 +215,9 @@ static void test_blocked(void **state) {
     training blocked = train("picky", PICKY_BLOCKED, &(p2p_session_options){.check = true});
     expect_equal(&blocked, &everything_on, rounding);
     assert_true(blocked.fused[PLAN_FUSED_derived] > 0);
-    /* 3 + 3 channels can't share a block of 4: all of those copies stay. */
+    /* 3 + 3 channels can't share a block of 4, so none of those copies is elided. */
     assert_int_equal(blocked.fused[PLAN_FUSED_elide], 4);
-    assert_int_equal(blocked.kinds[P2P_KIND_adam], 3); /* the generator's parameters are cut once */
+    assert_int_equal(blocked.kinds[P2P_KIND_adam], 3); /* the generator's parameters are in two pieces */
     training stored = train("picky", PICKY_BLOCKED, &(p2p_session_options){.no_derived = true});
     expect_equal(&stored, &blocked, 0);
     assert_int_equal(stored.fused[PLAN_FUSED_derived], 0);
@@ -226,8 +226,8 @@ static void test_blocked(void **state) {
     free(stored.parameters);
 }
 
-/* Activations and their gradients, and nothing else: a quarter of float64's memory. The training follows that
- * in float64 as far as 8 bits allow, and is not the same. */
+/* Only activations and their gradients are stored in bf16, in a quarter of float64's memory. The training is
+ * near to that in float64, within the precision of 8 bits, but not equal. */
 static void test_bf16(void **state) {
     (void)state;
     const p2p_session_options in_bf16 = {.bf16 = true, .check = true};
@@ -243,7 +243,7 @@ static void test_bf16(void **state) {
     const plan_part *part = &narrow.plan->parts[0];
     for (int v = 1; v < part->value_count; v++) {
         const plan_value *value = &part->values[v];
-        if (!p2p_tensor_present(&value->tensor)) continue; /* another name of a value, or a whole arena */
+        if (!p2p_tensor_present(&value->tensor)) continue; /* an alias of a value, or a whole arena */
         assert_int_equal(value->tensor.type == P2P_TYPE_bf16, value->role == IR_ACTIVATION);
     }
     p2p_session_memory a, b;
@@ -260,8 +260,8 @@ static void test_strict(void **state) {
     training strict = train("picky", PICKY_STRICT, &(p2p_session_options){.check = true});
     expect_equal(&strict, &everything_on, rounding);
     for (int i = 0; i < PLAN_FUSION_COUNT; i++) assert_int_equal(strict.fused[i], 0);
-    /* 8 biases, and the gradients of the two encoder results that two activations read; a copy adds by
-     * itself. */
+    /* 8 biases, and the gradients of the two encoder results that two activations read. Copies accumulate
+     * without an axpby. */
     assert_int_equal(strict.kinds[P2P_KIND_axpby], 8 + 2);
     free(strict.parameters);
 }
@@ -394,7 +394,7 @@ static void fill(plan_rig *rig, int seed) {
     }
 }
 
-/* Losses of `count` runs, two in flight where `ahead`. */
+/* Computes the losses of `count` runs, with two in flight if `ahead`. */
 static void run_losses(bool ahead, int count, double *losses) {
     plan_rig rig;
     OK(plan_rig_open(&rig, "reference", 0, 1, BATCH, &shape, &full_step, NULL));
@@ -435,7 +435,7 @@ static void test_check_finds_nan(void **state) {
     t[1 * PLAN_NET_SIDE * PLAN_NET_SIDE + 2 * PLAN_NET_SIDE + 5] = NAN;
     REFUSED(p2p_plan_run(rig.plan, &(p2p_step){.learning_rate = 1e-3}), P2P_FAILED, "copy x=");
     MESSAGE_HAS("y[0,1,2,5] is");
-    /* The run failed, the plan did not. */
+    /* The run has failed; the plan remains usable. */
     fill(&rig, 0);
     OK(p2p_plan_run(rig.plan, &(p2p_step){.learning_rate = 1e-3}));
     plan_rig_close(&rig);
@@ -476,7 +476,7 @@ static void test_two_plans(void **state) {
     assert_true(fabs(losses[0] - losses[1]) < 1e-10);
 }
 
-/* The memory of a third run is the first one's, which must be waited for, and the wait may fail. */
+/* A third run uses the input memory of the first, so its input waits for the first run. The wait can fail. */
 static void test_input_waits(void **state) {
     (void)state;
     plan_rig rig;
@@ -512,7 +512,7 @@ static void test_misuse(void **state) {
     REFUSED(p2p_plan_loss(rig.plan, "d_fake", &value), P2P_INVALID, "waited");
     OK(plan_rig_step(&rig, 0));
     REFUSED(p2p_plan_loss(rig.plan, "nothing", &value), P2P_INVALID, "nothing");
-    REFUSED(p2p_plan_loss(rig.plan, "y", &value), P2P_INVALID, "no loss");
+    REFUSED(p2p_plan_loss(rig.plan, "y", &value), P2P_INVALID, "not a loss");
     REFUSED(p2p_plan_output(rig.plan, 3, "y", &value), P2P_INVALID, "replica");
     REFUSED(p2p_session_read(rig.session, rig.net.g, (p2p_param){99}, P2P_STATE_VALUE, P2P_TYPE_f32, &value),
             P2P_INVALID, "99");

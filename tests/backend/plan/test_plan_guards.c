@@ -51,7 +51,7 @@ static int state_of(const hand *h, p2p_param param) {
     return ir_state_value(h->graph, h->network, param.id, P2P_STATE_VALUE);
 }
 
-/* A node with its operands in order, 0 for absent ones. */
+/* Adds a node with its operands in order, 0 for absent ones. */
 static ir_node *put(const hand *h, p2p_op op, const int *values, int count) {
     ir_node *node = ir_node_add(h->graph, op.kind);
     assert_non_null(node);
@@ -69,7 +69,7 @@ static void show(hand *h, int value) {
     p2p_output(h->graph, names[h->outputs++], (p2p_value){value}, P2P_TYPE_f64);
 }
 
-/* A value of twice the channels, and its two halves. */
+/* Adds a value of twice the channels, and its two halves as ranges. */
 static int put_double(const hand *h, int halves[2]) {
     int whole = ir_value_add(
         h->graph,
@@ -110,7 +110,7 @@ static int put_conv(const hand *h, int x) {
     return y;
 }
 
-/* A normalisation of x over groups of `images`; *stats are its statistics. */
+/* Adds a normalisation of x over groups of `images`. Sets *stats to its statistics. */
 static int put_norm(const hand *h, int x, int64_t images, int *stats) {
     *stats = statistics(h, images ? BATCH / images : 1, 3);
     PUT(h, OP(.kind = P2P_KIND_norm_stats, .images = images), x, *stats);
@@ -120,7 +120,7 @@ static int put_norm(const hand *h, int x, int64_t images, int *stats) {
     return y;
 }
 
-/* Its gradient from dy, in two nodes; returns dx. */
+/* Adds the gradient of that normalisation from dy, in two nodes. Returns dx. */
 static int put_norm_gradient(const hand *h, int x, int64_t images, int stats, int dy) {
     int sums = statistics(h, images ? BATCH / images : 1, 2), dx = activation(h);
     int scale = state_of(h, h->scale), shift = state_of(h, h->shift);
@@ -169,7 +169,7 @@ static void run(const hand *h, bool fusion, double results[MOST_OUTPUTS][2 * ELE
     p2p_device_close(device);
 }
 
-/* The rule is applied `times` times, and results are the same with and without. */
+/* Checks that the rule is applied `times` times, and that results are equal with and without it. */
 static void expect(hand *h, plan_fusion rule, int times) {
     static double with[MOST_OUTPUTS][2 * ELEMENTS], without[MOST_OUTPUTS][2 * ELEMENTS];
     int fused[PLAN_FUSION_COUNT], none[PLAN_FUSION_COUNT];
@@ -245,7 +245,7 @@ static void test_view_changed_under_a_reader(void **state) {
     }
 }
 
-/* norm, dropout, relu and back, with a mask of another layer on the way back. */
+/* norm, dropout, relu and their gradients, with the mask of another layer in the gradient. */
 static void test_another_dropout(void **state) {
     (void)state;
     for (int other = 0; other < 2; other++) {

@@ -2,9 +2,10 @@
  * concatenations and detached readers, with random results as outputs. Losses, outputs, gradients and running
  * statistics must be the same with all fusions as with none.
  *
- * The argument "reference" compares in double precision, also on a device with blocks and derived filters and
- * on one that refuses; any other address compares that device with itself (the same bits without sharing and
- * in check mode) and with the reference. A failure prints the seed; a first seed and a count may follow.
+ * With the argument "reference" the comparison is in double precision, also on a device with blocks and
+ * derived filters and on one that refuses fusions. Any other address compares that device with itself (equal
+ * bits without sharing of memory and in check mode) and with the reference. A failure prints the seed. A
+ * first seed and a count are optional arguments.
  */
 #include "p2p_philox.h"
 #include "plan/session.h"
@@ -30,7 +31,7 @@ enum {
     MOST_LOSSES = MOST_VALUES
 };
 
-static int fused[PLAN_FUSION_COUNT]; /* by all plans so far */
+static int fused[PLAN_FUSION_COUNT]; /* in all plans so far */
 static const char *address_now;
 static unsigned first_seed = 1, seed_count, seed_now;
 
@@ -42,7 +43,7 @@ typedef struct {
     p2p_graph *graph;
     p2p_network *network;
     p2p_value values[MOST_VALUES];
-    bool read[MOST_VALUES]; /* by a node that gradients pass through */
+    bool read[MOST_VALUES]; /* by a node through which gradients pass */
     int count, params, losses, outputs;
     p2p_value loss[MOST_LOSSES];
 } drawing;
@@ -101,12 +102,12 @@ static void add(drawing *d, p2p_value value) {
     d->values[d->count++] = value;
 }
 
-/* Mostly recent values, so that chains grow; sometimes any value, so that results are shared. */
+/* Chooses a value: mostly the last one, so that chains grow, sometimes any, so that results are shared. */
 static int choose(drawing *d) {
     return pick(d, 3) ? d->count - 1 : pick(d, d->count);
 }
 
-/* The channels of x, then those of any other value; nothing if the result would be too large. */
+/* Concatenates a value with any other, unless the result would be too large. */
 static void draw_concat(drawing *d, int at) {
     int other = pick(d, d->count);
     if (channels(d, d->values[at]) + channels(d, d->values[other]) > MOST_CHANNELS) return;
@@ -114,7 +115,7 @@ static void draw_concat(drawing *d, int at) {
     add(d, p2p_concat(d->graph, d->values[at], d->values[other]));
 }
 
-/* As in a U-Net's encoder: a result, normalised or not, with two activations as readers. */
+/* A result, normalised or not, that two activations read, as in the encoder of a U-Net. */
 static void draw_pair(drawing *d, p2p_value x) {
     if (pick(d, 2)) {
         add(d, draw_norm(d, x));
@@ -154,7 +155,7 @@ static void draw_step(drawing *d) {
         draw_concat(d, at);
     } else if (kind > 11) {
         draw_pair(d, x);
-    } else { /* a reader through which no gradient passes, in front of parameters of its own */
+    } else { /* a detached reader, followed by a layer with parameters */
         add(d, draw_conv(d, p2p_detach(d->graph, x)));
     }
     if (d->outputs < MOST_OUTPUTS && pick(d, 6) == 0) draw_output(d);
@@ -234,7 +235,7 @@ static results run(const drawing *d, const char *address, const p2p_session_opti
     for (int i = 0; i < PLAN_FUSION_COUNT; i++) fused[i] += plan->parts[0].fused[i];
     OK(p2p_session_allocate(session, NULL, NULL));
     OK(p2p_session_initialise(session, d->network, 3));
-    for (uint32_t step = 0; step < 2; step++) { /* the second run meets the first one's leftovers */
+    for (uint32_t step = 0; step < 2; step++) { /* the second run uses memory that the first has written */
         double *x = test_plan_input(plan, 0, "x");
         const p2p_draw draw = {.seed = 5, .stream = p2p_name_hash("x"), .epoch = step};
         for (uint64_t i = 0; i < BATCH * 4 * SIDE * SIDE; i++) x[i] = p2p_draw_normal(&draw, i);
@@ -288,7 +289,7 @@ static void compare_device(const drawing *d) {
     free(joined.numbers);
 }
 
-/* Every rule applies somewhere in so many graphs. */
+/* Checks that every fusion rule was applied in at least one graph. */
 static void expect_every_rule(void) {
     for (int i = 0; i < PLAN_FUSION_COUNT; i++)
         if (fused[i] < 10) fail_msg("rule %d of fusion was met %d times only", i, fused[i]);
@@ -317,7 +318,7 @@ int main(int argc, char **argv) {
         return 2;
     }
     address_now = argv[1];
-    seed_count = strcmp(address_now, "reference") == 0 ? 150 : 3; /* kernels are built for every shape */
+    seed_count = strcmp(address_now, "reference") == 0 ? 150 : 3; /* each shape compiles kernels */
     if (argc > 2) first_seed = (unsigned)strtoul(argv[2], NULL, 10);
     if (argc > 3) seed_count = (unsigned)strtoul(argv[3], NULL, 10);
     if (p2p_module_register(picky_module) != P2P_OK) return 1;

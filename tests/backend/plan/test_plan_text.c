@@ -18,7 +18,8 @@
 
 /* ---- The text ----------------------------------------------------------------------------------------- */
 
-/* A session with a training and a translation plan; all operations at batch 1, numbers at every batch. */
+/* Prints the training and the translation plan of a session: all operations at batch 1, figures at every
+ * batch. */
 static void print_batch(const pix2pix *model, p2p_device *device, bool bf16, int64_t batch, FILE *stream) {
     p2p_session *session = NULL;
     p2p_graph *training = NULL, *translation = NULL;
@@ -87,7 +88,7 @@ static void write_text(const char *path, const char *text) {
     assert_int_equal(fclose(file), 0);
 }
 
-/* Fail with the first line that differs. */
+/* Fails with the first line that differs. */
 static void expect_same_text(const char *path, const char *text, const char *expected) {
     int line = 1;
     while (*text && *text == *expected) {
@@ -164,7 +165,7 @@ static int count_in_bf16(p2p_session *session, const pix2pix *model, const char 
 }
 
 /* Every convolution whose first operand fills a block of channels is in bf16; the others do not change. */
-static void test_what_a_device_refuses_in_bf16_stays_as_it_is(void **state) {
+static void test_refused_in_bf16_stays_in_f32(void **state) {
     (void)state;
     pix2pix *model = NULL;
     p2p_device *device = NULL;
@@ -219,7 +220,7 @@ int main(void) {
                                        cmocka_unit_test(test_nchw16c),
                                        cmocka_unit_test(test_nhwc8_bf16),
                                        cmocka_unit_test(test_nchw16c_gpu),
-                                       cmocka_unit_test(test_what_a_device_refuses_in_bf16_stays_as_it_is),
+                                       cmocka_unit_test(test_refused_in_bf16_stays_in_f32),
                                        cmocka_unit_test(test_a_device_without_bf16_is_refused),
                                        cmocka_unit_test(test_replicas_store_alike)};
     return cmocka_run_group_tests(tests, NULL, NULL);

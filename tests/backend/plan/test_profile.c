@@ -29,17 +29,17 @@ static double tick(void) {
 /* The reports of one run. */
 typedef struct {
     const p2p_plan *plan;
-    int heard[4], collectives; /* per replica */
+    int reported[4], collectives; /* per replica */
     double last_end;
-    int refuse_at; /* refuse the operation of this number, from 1; 0: none */
+    int refuse_at; /* the number of the report, from 1, at which the callback fails; 0: none */
     int count;
-} listener;
+} report_log;
 
-static p2p_status listen(void *context, const p2p_operation_timing *timing) {
-    listener *l = context;
+static p2p_status record_report(void *context, const p2p_operation_timing *timing) {
+    report_log *l = context;
     const plan_part *part = &l->plan->parts[timing->replica];
     /* Positions follow the list; replicas above 0 do not report collectives. */
-    int *next = &l->heard[timing->replica];
+    int *next = &l->reported[timing->replica];
     while (timing->replica > 0 && part->steps[*next].collective) ++*next;
     assert_int_equal(timing->position, *next);
     const plan_step *step = &part->steps[timing->position];
@@ -50,7 +50,7 @@ static p2p_status listen(void *context, const p2p_operation_timing *timing) {
     l->last_end = timing->end;
     l->collectives += step->collective;
     ++*next;
-    return ++l->count == l->refuse_at ? p2p_fail(P2P_IO, "the listener is full") : P2P_OK;
+    return ++l->count == l->refuse_at ? p2p_fail(P2P_IO, "the log is full") : P2P_OK;
 }
 
 static void fill(plan_rig *rig, int seed) {
@@ -76,15 +76,15 @@ static void train(int replicas, const p2p_session_options *options, bool profile
     OK(plan_rig_open(&rig, "reference", 0, replicas, BATCH, &shape, &full_step, options));
     for (int run = 0; run < RUNS; run++) {
         p2p_step step = {.seed = 7, .step = (uint32_t)run, .learning_rate = 2e-3};
-        listener l = {.plan = rig.plan};
+        report_log l = {.plan = rig.plan};
         fill(&rig, run);
         if (profiled)
-            OK(p2p_plan_profile(rig.plan, &step, tick, listen, &l));
+            OK(p2p_plan_profile(rig.plan, &step, tick, record_report, &l));
         else
             OK(p2p_plan_run(rig.plan, &step));
         losses[run] = loss_of(&rig);
         for (int r = 0; r < replicas && profiled; r++)
-            assert_int_equal(l.heard[r], rig.plan->parts[r].step_count);
+            assert_int_equal(l.reported[r], rig.plan->parts[r].step_count);
         if (profiled)
             assert_int_equal(l.collectives, replicas == 1 ? 0 : rig.plan->parts[0].segment_count - 1);
     }
@@ -118,15 +118,15 @@ static void test_refusals(void **state) {
     (void)state;
     plan_rig rig;
     OK(plan_rig_open(&rig, "reference", 0, 1, BATCH, &shape, &full_step, NULL));
-    listener l = {.plan = rig.plan, .refuse_at = 3};
+    report_log l = {.plan = rig.plan, .refuse_at = 3};
     fill(&rig, 0);
-    assert_int_equal(p2p_plan_profile(rig.plan, &(p2p_step){0}, tick, listen, &l), P2P_IO);
-    assert_string_equal(p2p_message(), "the listener is full");
+    assert_int_equal(p2p_plan_profile(rig.plan, &(p2p_step){0}, tick, record_report, &l), P2P_IO);
+    assert_string_equal(p2p_message(), "the log is full");
     assert_int_equal(l.count, 3);
     assert_int_equal(p2p_plan_wait(rig.plan), P2P_INVALID);
     fill(&rig, 0);
     OK(p2p_plan_run(rig.plan, &(p2p_step){0}));
-    assert_int_equal(p2p_plan_profile(rig.plan, &(p2p_step){0}, tick, listen, &l), P2P_INVALID);
+    assert_int_equal(p2p_plan_profile(rig.plan, &(p2p_step){0}, tick, record_report, &l), P2P_INVALID);
     MESSAGE_HAS("in flight");
     (void)loss_of(&rig);
     plan_rig_close(&rig);
@@ -149,7 +149,7 @@ static void test_transfers(void **state) {
 
 enum { PEAKS = 3 };
 
-/* A clock on which each reading comes `interval` after the last. */
+/* A clock whose readings are `interval` apart. */
 static double interval;
 
 static double slow_tick(void) {
@@ -170,9 +170,10 @@ static void test_peak(void **state) {
     (void)state;
     double flops = 0, seconds[PEAKS] = {0};
     OK(time_peak("picky:2", P2P_TYPE_f32, 0.5, &flops, seconds));
-    assert_true(flops == 2 * 16); /* long enough at once */
+    assert_true(flops == 2 * 16); /* the first loop is long enough */
     for (int i = 0; i < PEAKS; i++) assert_true(seconds[i] == 0.5);
-    OK(time_peak("picky:2", P2P_TYPE_f32, 0, &flops, seconds)); /* never long enough: the longest loop */
+    OK(time_peak("picky:2", P2P_TYPE_f32, 0, &flops,
+                 seconds)); /* no loop is long enough, so the longest is used */
     assert_true(flops == 2.0 * P2P_PEAK_STEPS);
 }
 

@@ -1,6 +1,6 @@
 /* Runs one operation on the reference backend for test_ref.c.
  *
- * Each operand gets a buffer of its own, filled with NaN wherever the operation has nothing to read: outputs
+ * Each operand gets a buffer of its own, filled with NaN wherever the operation must not read: outputs
  * that are overwritten, padding lanes, channels outside a range, memory around the tensor, scratch memory.
  * Memory that the operation must not write must keep its bytes.
  */
@@ -28,11 +28,11 @@ typedef struct {
 run run_of(const p2p_op *op);
 run run_text(const char *text);
 void run_free(run *r);
-/* Run r->op on r->v and read its outputs back into r->v. */
+/* Runs r->op on r->v and reads its outputs back into r->v. */
 void run_go(run *r);
 
 double run_at(const run *r, int operand, int64_t n, int64_t c, int64_t h, int64_t w);
-/* Fill an operand with normal numbers. */
+/* Fills an operand with normally distributed numbers. */
 void run_normal(run *r, int operand, double mean, double deviation);
 /* A random number in [0, bound), the same in every run of the program. */
 int64_t run_below(int64_t bound);

@@ -518,7 +518,7 @@ static void losses_and_their_gradients(void **state) {
 }
 
 /* Against the textbook form, which corrects the bias of the moments themselves. */
-static void adam_is_the_textbooks(void **state) {
+static void adam_equals_the_textbook_form(void **state) {
     (void)state;
     run r = run_text("adam p=f64:plain:1x1x1x4 g=f64:plain:1x1x1x4 m=f64:plain:1x1x1x4 v=f64:plain:1x1x1x4 "
                      "step=u32:plain:1x1x1x10 eps=1e-8 beta1=0.5 beta2=0.999");
@@ -545,7 +545,7 @@ static void adam_is_the_textbooks(void **state) {
 
 /* ---- Storage ------------------------------------------------------------------------------------------ */
 
-/* Another way to store the same logical activation, with a channel range. */
+/* Stores the same logical activation in another layout, with a channel range. */
 static void restamp(p2p_tensor *t) {
     t->layout = (p2p_layout[]){P2P_LAYOUT_plain, P2P_LAYOUT_nchwc, P2P_LAYOUT_nhwc}[run_below(3)];
     t->block = t->layout == P2P_LAYOUT_plain ? 0 : (int)(1 + run_below(8));
@@ -736,7 +736,7 @@ int main(void) {
         cmocka_unit_test(dropout_masks_by_logical_position),
         cmocka_unit_test(activation_gradients_come_from_outputs),
         cmocka_unit_test(losses_and_their_gradients),
-        cmocka_unit_test(adam_is_the_textbooks),
+        cmocka_unit_test(adam_equals_the_textbook_form),
         cmocka_unit_test(storage_does_not_matter),
         cmocka_unit_test(bad_requests_are_refused),
         cmocka_unit_test(tickets_grow_and_unknown_ones_are_refused),

@@ -30,7 +30,7 @@ static int value_at(const void *pixels, size_t index) {
 
 /* ---- A small data set on disk ------------------------------------------------------------------------- */
 
-/* A pair whose halves differ by an offset, with pixel values from which its number follows. */
+/* A pair whose halves differ by an offset, and whose pixel values encode its number. */
 static image numbered_pair(int width, int height, int number, int offset) {
     image pair;
     OK(image_create(&pair, width, height, IMAGE_RGB8));
@@ -51,7 +51,7 @@ static void save_pair(const char *path, int width, int height, int number, int o
     image_free(&pair);
 }
 
-/* DIR/train with `count` PNG pairs of 32 x 16 pixels whose second half is 5 brighter. */
+/* Makes DIR/train with `count` PNG pairs of 32 x 16 pixels whose second half is 5 brighter. */
 static char *make_data_set(int count) {
     char *dir = test_folder_make(), name[32];
     test_folder_add(test_path(dir, "train"));
@@ -474,7 +474,7 @@ static void test_failure_comes_in_order(void **state) {
     }
     loader_destroy(loading);
 
-    save_pair(victim, 33, 16, 1, 0); /* the hint is passed on too */
+    save_pair(victim, 33, 16, 1, 0); /* the hint is returned too */
     options.first = 2;
     loading = create(&options);
     const loader_batch *batch;
@@ -597,7 +597,7 @@ static void test_drawn_data_set(void **state) {
     assert_int_equal(sample_data_draw(other, 0, 16, 1), P2P_USAGE);
     assert_int_equal(sample_data_draw(other, 1, 15, 1), P2P_USAGE);
     assert_int_equal(sample_data_draw(other, 1, 5000, 1), P2P_USAGE);
-    assert_int_equal(test_folder_entries(folder), 1); /* nothing was made for them */
+    assert_int_equal(test_folder_entries(folder), 1); /* the refused calls have made nothing */
     test_file_write(test_path(folder, "file"), "x", 1);
     assert_int_equal(sample_data_draw(test_path(folder, "file/toys"), 1, 16, 1), P2P_IO);
     test_folder_remove(folder);

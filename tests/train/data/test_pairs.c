@@ -21,7 +21,7 @@ static const dataset_options STOP = {.direction = DATASET_A_TO_B},
 static const pair_format GREY = {.input = {1, 8}, .target = {1, 8}},
                          DEEP = {.input = {1, 16}, .target = {1, 16}};
 
-/* A grey picture of one value; of 16 bits where the value needs them. */
+/* Saves a grey picture of one value, with 16 bits if the value exceeds 255. */
 static void save(const char *path, int width, int height, int value) {
     image picture;
     OK(image_create(&picture, width, height, (image_format){1, value > 255 ? 16 : 8}));
@@ -38,7 +38,7 @@ static void save(const char *path, int width, int height, int value) {
 static void break_file(const char *path) {
     size_t size;
     uint8_t *bytes = test_file_read(path, &size);
-    test_file_write(path, bytes, size - 20); /* the header stays */
+    test_file_write(path, bytes, size - 20); /* the header remains valid */
     free(bytes);
 }
 
@@ -61,7 +61,7 @@ static void refuse(const char *dir, const char *part, const char *other_part) {
 static const char *const layouts[][2] = {
     {"trainA", "trainB"}, {"train_A", "train_B"}, {"A/train", "B/train"}};
 
-/* Both folders of a layout, empty. */
+/* Makes both folders of a layout, empty. */
 static char *make_folders(int layout) {
     char *dir = test_folder_make();
     if (layout == 2) {
@@ -112,7 +112,7 @@ static void test_two_folders(void **state) {
 static void test_confused_layouts(void **state) {
     (void)state;
     char *dir = make_folders(0);
-    test_folder_add(test_path(dir, "train_B")); /* half of a layout is one too */
+    test_folder_add(test_path(dir, "train_B")); /* half of a layout counts as one */
     refuse(dir, "trainA", "train_A");
     test_folder_remove(dir);
 
@@ -160,7 +160,7 @@ static void test_unequal_sizes(void **state) {
     test_folder_remove(dir);
 }
 
-/* Six pairs, numbers 0 to 5; skipping excludes 1 (no picture), 2 (odd) and 4 (empty). */
+/* Six pairs, 0 to 5, of which skipping excludes 1 (not a picture), 2 (an odd width) and 4 (an empty file). */
 static void test_skipped_when_opened(void **state) {
     (void)state;
     char *dir = test_folder_make(), name[32];
@@ -189,7 +189,7 @@ static void test_skipped_when_opened(void **state) {
     test_folder_remove(dir);
 }
 
-/* DIR/train of `count` grey pairs whose value is 10 times their number. */
+/* Makes DIR/train of `count` grey pairs whose value is 10 times their number. */
 static char *make_pairs(int count) {
     char *dir = test_folder_make(), name[32];
     test_folder_add(test_path(dir, "train"));
@@ -221,7 +221,7 @@ static void test_replaced_while_open(void **state) {
     break_file(test_path(dir, "train/00.png"));
     break_file(test_path(dir, "train/03.png"));
     image_pair pair;
-    assert_int_equal(dataset_load(skipping, 2, GREY, &pair), P2P_INPUT); /* nothing is left */
+    assert_int_equal(dataset_load(skipping, 2, GREY, &pair), P2P_INPUT); /* no good pair remains */
     dataset_close(stopping);
     dataset_close(skipping);
     test_folder_remove(dir);
@@ -252,7 +252,7 @@ static void test_names_of_any_bytes(void **state) {
     test_folder_remove(dir);
 }
 
-/* Through JSON in a text file and back. */
+/* Any bytes are written as JSON to a text file and read back unchanged. */
 static void test_json_of_any_bytes(void **state) {
     (void)state;
     static const char *const plain[] = {"", "plain/name.png", "\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80", "a\\b"};
@@ -267,7 +267,7 @@ static void test_json_of_any_bytes(void **state) {
         if (array == NULL) fail_msg("no JSON: %s", text);
         text_from_json(json_array_get(array, 0), back, sizeof back);
         assert_string_equal(back, bytes);
-        if (i >= 6) assert_string_equal(json_string_value(json_array_get(array, 0)), bytes); /* as it is */
+        if (i >= 6) assert_string_equal(json_string_value(json_array_get(array, 0)), bytes); /* unchanged */
         text_from_json(json_array_get(array, 0), short_back, sizeof short_back);
         assert_int_equal(strlen(short_back), strlen(bytes) < 3 ? strlen(bytes) : 3);
         json_decref(array);
@@ -290,7 +290,7 @@ static void test_printing_of_any_bytes(void **state) {
     (void)state;
     assert_printed("caf\xe9", "caf\\xe9");
     assert_printed("\x1b[2J\r", "\\x1b[2J\\x0d");
-    assert_printed("\xc2\x9b", "\\xc2\\x9b"); /* C1's escape sequence */
+    assert_printed("\xc2\x9b", "\\xc2\\x9b"); /* the escape sequence of C1 */
     assert_printed("\xc3\xa4\n\xe2\x82\xac\xf0\x9f\x98\x80", "\xc3\xa4\n\xe2\x82\xac\xf0\x9f\x98\x80");
     assert_printed("\xc0\xaf\xe0\x9f\xbf\xed\xa0\x80\xf0\x8f\xbf\xbf\xf4\x90\x80\x80\xf5",
                    "\\xc0\\xaf\\xe0\\x9f\\xbf\\xed\\xa0\\x80\\xf0\\x8f\\xbf\\xbf\\xf4\\x90\\x80\\x80\\xf5");
@@ -305,7 +305,7 @@ static void test_low_bytes_arrive(void **state) {
     char *dir = make_folders(0);
     save(in_side(dir, 0, 0, "x.png"), 20, 20, 0x4001);
     save(in_side(dir, 0, 1, "x.png"), 20, 20, 0x4002);
-    save(in_side(dir, 0, 0, "y.png"), 20, 20, 77); /* of 8 bits among those of 16 */
+    save(in_side(dir, 0, 0, "y.png"), 20, 20, 77); /* 8 bits, among pictures of 16 */
     save(in_side(dir, 0, 1, "y.png"), 20, 20, 78);
     dataset *data = open_as(dir, &STOP);
     pair_format format = dataset_format(data, 1, 1);
@@ -335,7 +335,7 @@ static void test_low_bytes_arrive(void **state) {
     test_folder_remove(dir);
 }
 
-/* Bits belong to a side, whatever the direction. */
+/* Bits belong to a side, independently of the direction. */
 static void test_bits_of_a_side(void **state) {
     (void)state;
     char *dir = make_folders(0);

@@ -82,7 +82,7 @@ static void test_files(void **state) {
     assert_null(bytes);
     MESSAGE_HAS(folder);
     assert_int_equal(sys_file_remove(path), P2P_OK);
-    assert_int_equal(sys_file_remove(path), P2P_OK); /* gone already */
+    assert_int_equal(sys_file_remove(path), P2P_OK); /* removing it again succeeds */
     assert_int_equal(sys_file_remove(folder), P2P_IO);
     assert_int_equal(test_folder_entries(folder), 0);
     test_folder_remove(folder);
@@ -193,7 +193,7 @@ static void test_terminal_and_clock(void **state) {
     }
 }
 
-/* A freed large block must not make the allocator keep the next ones. */
+/* After a large block was freed, the allocator still returns the memory of the next ones. */
 static void test_freed_memory(void **state) {
     (void)state;
 #if defined __GLIBC__ && !defined __SANITIZE_ADDRESS__

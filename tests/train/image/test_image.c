@@ -160,7 +160,7 @@ static void test_unusual_gif(void **state) {
     refuse_edited("images/palette.gif", 6, 20, "outside"); /* a screen narrower than the frame */
     refuse_edited("images/palette.gif", 8, 20, "outside");
     refuse_edited("images/palette.gif", 10, 0,
-                  "can't be decoded"); /* the palette, unannounced, is no record */
+                  "can't be decoded"); /* the palette, not announced, is not a valid record */
 }
 
 /* ---- Absurd sizes ------------------------------------------------------------------------------------- */
@@ -169,7 +169,7 @@ static void put_u32(uint8_t *bytes, uint32_t value) {
     for (int i = 0; i < 4; i++) bytes[i] = (uint8_t)(value >> (24 - 8 * i));
 }
 
-/* A PNG file that is valid except that its header claims another size. */
+/* A PNG file that is valid except that its header states another size. */
 static uint8_t *png_claiming(uint32_t width, uint32_t height, size_t *size) {
     uint8_t *bytes = test_file_read(test_golden("images/rgb.png"), size);
     put_u32(bytes + 16, width); /* the signature, IHDR's length and name come first */

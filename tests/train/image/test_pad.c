@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-/* Steps to and fro between the borders one at a time: the definition of reflection, without its formula. */
+/* Steps one at a time and turns at the borders: the definition of reflection, without its formula. */
 static int walk(int from, int steps, int direction, int side) {
     int at = from;
     for (int i = 0; i < steps && side > 1; i++) {

@@ -1,4 +1,4 @@
-/* The figures of validation: the baseline of the mean training target, against this test's own arithmetic;
+/* The figures of validation: the baseline of the mean training target, against a computation of this test;
  * and the measures of a generator's pictures, against the grid that shows them. */
 #include "pix2pix.h"
 #include "run/report.h"

@@ -1,10 +1,9 @@
-/* Every call of a backend may fail while a program trains, translates or measures. The n-th call of a command
- * fails, for n = 1, 2, ...: once, with all later calls successful, and as a lost device, with all later ones
- * failing too. Each failure comes back as a status with the injected message, leaves no file open and no
- * thread, and, under AddressSanitizer, no memory; and the same command, resumed or run again, then comes to
- * equal bytes.
+/* Every call of a backend may fail during a training, a test and a translation. The n-th call of the command
+ * fails, for n = 1, 2, ...: either once, or as a lost device, so that all later calls fail too. Each failure
+ * must be returned as a status with the injected message, and leave no open file, no thread and (detected by
+ * AddressSanitizer) no memory. The same command, resumed or run again, must then give equal bytes.
  *
- *   test_train_faults [all]    all: every n, where otherwise calls that resemble each other are left out
+ *   test_train_faults [all]    all: every n; otherwise only some of the later calls, which are similar
  */
 #include "command.h"
 #include "device/device_internal.h"
@@ -36,8 +35,8 @@ typedef struct {
     const char *words[MOST_WORDS]; /* the command's name, then its options; NULL-terminated */
 } command_line;
 
-/* Sends what the program prints nowhere while a command runs. */
-static void hush(int saved[2]) {
+/* Discards the program's output until restore_output. */
+static void discard_output(int saved[2]) {
     fflush(NULL);
     for (int stream = 1; stream <= 2; stream++) {
         saved[stream - 1] = dup(stream);
@@ -48,7 +47,7 @@ static void hush(int saved[2]) {
     }
 }
 
-static void speak(const int saved[2]) {
+static void restore_output(const int saved[2]) {
     fflush(NULL);
     for (int stream = 1; stream <= 2; stream++) {
         assert_int_equal(dup2(saved[stream - 1], stream), stream);
@@ -56,7 +55,7 @@ static void speak(const int saved[2]) {
     }
 }
 
-/* Run it, with `more` behind its words unless that is NULL. */
+/* Runs the command, with `more` after its words unless that is NULL. */
 static p2p_status run(const command_line *line, const char *more) {
     const char *words[MOST_WORDS + 2];
     int count = 0, saved[2];
@@ -64,11 +63,11 @@ static p2p_status run(const command_line *line, const char *more) {
     for (; line->words[count]; count++) words[count] = line->words[count];
     if (more) words[count++] = more;
     words[count] = NULL;
-    hush(saved);
+    discard_output(saved);
     p2p_status status = settings_parse(&all, line->bit, count, words);
     if (status == P2P_OK) status = line->run(&all);
     settings_free(&all);
-    speak(saved);
+    restore_output(saved);
     return status;
 }
 
@@ -76,7 +75,7 @@ static p2p_status run(const command_line *line, const char *more) {
 
 typedef enum { FAULT_ONCE, FAULT_LOST, FAULTS } fault;
 
-/* In the environment, because it is read again whenever a device is opened. */
+/* Sets the environment variable, which is read whenever a device is opened. */
 static void lose_device_at(uint64_t nth) {
     char text[32];
     snprintf(text, sizeof text, "%llu", (unsigned long long)nth);
@@ -89,7 +88,7 @@ static void inject(fault kind, uint64_t nth) {
     p2p_fault_inject(kind == FAULT_ONCE ? nth : 0);
 }
 
-/* No fault any more. Returns the calls since the last setting. */
+/* Ends all faults. Returns the number of calls since the last injection. */
 static uint64_t end_injection(void) {
     lose_device_at(0);
     return p2p_fault_inject(0);
@@ -99,7 +98,7 @@ static void expect_injected(fault kind, uint64_t nth, p2p_status status) {
     const p2p_status wanted = kind == FAULT_LOST ? P2P_DEVICE_LOST : P2P_FAILED;
     const bool known = status == wanted || status == P2P_NO_DEVICE; /* a device that can't be opened */
     if (!known || !strstr(p2p_message(), "injected fault"))
-        fail_msg("call %d: wanted %s and the injected fault, got %s: %s", (int)nth, p2p_status_name(wanted),
+        fail_msg("call %d: expected %s and the injected fault, got %s: %s", (int)nth, p2p_status_name(wanted),
                  p2p_status_name(status), p2p_message());
 }
 
@@ -123,8 +122,8 @@ static void expect_same_files(const char *whole, const char *other, const char *
     for (int i = 0; names[i]; i++) expect_same_file(whole, other, names[i]);
 }
 
-/* The log without what a clock has measured, in place. */
-static void leave_times_out(char *text) {
+/* Removes measured rates from the log, in place. */
+static void remove_rates(char *text) {
     static const char measured[] = ",\"images_per_s\":";
     char *to = text;
     for (const char *from = text; *from;) {
@@ -138,8 +137,8 @@ static void expect_same_log(const char *whole, const char *other) {
     size_t size;
     char *a = (char *)test_file_read(test_path(whole, "metrics.jsonl"), &size);
     char *b = (char *)test_file_read(test_path(other, "metrics.jsonl"), &size);
-    leave_times_out(a);
-    leave_times_out(b);
+    remove_rates(a);
+    remove_rates(b);
     assert_string_equal(a, b);
     free(a);
     free(b);
@@ -176,12 +175,12 @@ static int remove_data(void **state) {
 
 /* ---- The sweep ---------------------------------------------------------------------------------------- */
 
-/* Names in the folder behind `out`, which the command makes. */
+/* A command and the files that it makes in the folder OUT. */
 typedef struct {
     command_line line;
     const char *whole, *other; /* folders: without a fault, and with one */
     const char *const *files;  /* that must be equal; NULL-terminated */
-    bool resumes;              /* a training: it goes on, where it has begun, and its log is compared */
+    bool resumes;              /* a training: it is resumed if it has begun, and its log is compared */
 } subject;
 
 static p2p_status run_into(const subject *s, const char *out, const char *more) {
@@ -200,10 +199,10 @@ static void remove_folder(const char *name) {
     if (is_there(name)) test_folder_remove(strdup(name));
 }
 
-/* What its owner does then; of a training that has begun, as the hint says. */
-static void go_on(const subject *s) {
+/* Resumes a training that has begun, as in the hint, or runs the command again, and compares the results. */
+static void run_again(const subject *s) {
     const bool begun = s->resumes && is_there(test_path(s->other, "metrics.jsonl"));
-    if (begun && !strstr(p2p_message_hint(), "then go on with: p2p train"))
+    if (begun && !strstr(p2p_message_hint(), "then continue with: p2p train"))
         fail_msg("the hint is \"%s\"", p2p_message_hint());
     const char *more = !s->resumes                                    ? "--force"
                        : is_there(test_path(s->other, "config.json")) ? "--resume"
@@ -213,7 +212,7 @@ static void go_on(const subject *s) {
     expect_whole(s);
 }
 
-/* Returns whether the command failed. It ignores the failure of a close, when all has been done. */
+/* Returns whether the command failed. Failures to close after all work is done are ignored. */
 static bool fail_call(const subject *s, fault kind, uint64_t nth) {
     remove_folder(s->other);
     inject(kind, nth);
@@ -223,22 +222,22 @@ static bool fail_call(const subject *s, fault kind, uint64_t nth) {
     if (status == P2P_OK)
         expect_whole(s);
     else
-        go_on(s);
+        run_again(s);
     return status != P2P_OK;
 }
 
-/* Files and threads of this process. */
-static size_t open_things(void) {
+/* The number of open files and threads of this process. */
+static size_t open_resources(void) {
     return test_folder_entries("/proc/self/fd") + test_folder_entries("/proc/self/task");
 }
 
-/* Early calls one by one, later ones, which resemble each other, at growing distances. */
+/* Each early call fails in turn; of the later ones, which are similar, fewer and fewer. */
 static void fail_each_call(const subject *s, fault kind, uint64_t dense) {
     inject(kind, 0);
     remove_folder(s->whole);
     OK(run_into(s, s->whole, NULL));
     const uint64_t calls = end_injection();
-    const size_t things = open_things();
+    const size_t resources = open_resources();
     uint64_t failures = 0, ignored = 0;
     for (uint64_t n = 1; n <= calls; n += every_call ? 1 : 1 + n / dense) {
         const bool failed = fail_call(s, kind, n);
@@ -246,14 +245,14 @@ static void fail_each_call(const subject *s, fault kind, uint64_t dense) {
         ignored += !failed;
     }
     assert_true(failures > dense && ignored <= 8);
-    assert_int_equal(open_things(), things);
+    assert_int_equal(open_resources(), resources);
     print_message("%s: %d of %d calls failed one after the other\n", s->line.words[0], (int)failures,
                   (int)calls);
 }
 
 /* ---- Subjects ----------------------------------------------------------------------------------------- */
 
-/* Two epochs of two batches, the second of which is smaller; checkpoints amid and after an epoch. */
+/* Two epochs of two batches, the second of which is smaller; checkpoints within and after an epoch. */
 #define TRAINING_OF(address)                                                                                 \
     {                                                                                                        \
         COMMAND_TRAIN, command_train, {                                                                      \
@@ -275,7 +274,7 @@ static const char *const trained[] = {"generator.safetensors",
                                       NULL};
 
 static const subject reference_training = {TRAINING_OF("reference:0"), "whole", "other", trained, true};
-/* Recordings; a device that can't compute in place. */
+/* A device that can't compute in place, and one with recordings. */
 static const subject picky_training = {TRAINING_OF("picky:1"), "whole", "other", trained, true};
 static const subject recorded_training = {TRAINING_OF("picky:2"), "whole", "other", trained, true};
 
@@ -318,7 +317,7 @@ static const subject testing = {{COMMAND_TEST,
                                 tested,
                                 false};
 
-/* Two sizes, so two sessions. */
+/* Pictures of two sizes, for which there are two sessions. */
 static const char *const translated[] = {"3.png", "4.png", "small.png", NULL};
 static const subject translating = {
     {COMMAND_TRANSLATE,
@@ -355,7 +354,7 @@ static void test_translating(void **state) {
 }
 
 int main(int argc, char **argv) {
-    /* Files are flushed to the disk, thousands of times: in memory where the system offers that. */
+    /* Files are flushed to the disk thousands of times. In /dev/shm, if it exists, this is fast. */
     if (access("/dev/shm", W_OK) == 0) setenv("TMPDIR", "/dev/shm", 0);
     every_call = argc == 2 && strcmp(argv[1], "all") == 0;
     if (p2p_module_register(picky_module) != P2P_OK) return 1;

@@ -1,11 +1,11 @@
-/* Pictures through a generator, as in validation, `p2p test` and `p2p translate`: the result of a picture has
+/* Generated pictures, as in validation, `p2p test` and `p2p translate`: the result of a picture has
  * the same bits in a batch of any size and at any place in it, with dropout, with its own statistics and with
  * running ones.
  *
  *     test_evaluate reference|opencl
  *
  * Algorithms of a convolution round differently, and the fastest depends on the batch. So OpenCL also runs
- * sizes and widths for which it would choose different ones.
+ * sizes and widths for which it would choose different ones for different batches.
  */
 #include "pix2pix.h"
 #include "use/evaluate.h"

@@ -1,5 +1,5 @@
-/* What the suite asks a device without running anything: op_query of the whole fixed table, and the judgement
- * of refusals against the rule and the committed list (op_refusal.h).
+/* op_query of every descriptor of the fixed table, without running any, and the check of refusals against the
+ * rule and the committed list (op_refusal.h).
  */
 #include "op_suite.h"
 
@@ -9,7 +9,7 @@ static bool is_conv(p2p_kind kind) {
     return kind == P2P_KIND_conv_fwd || kind == P2P_KIND_conv_bwd_data || kind == P2P_KIND_conv_bwd_filter;
 }
 
-/* A family of convolutions that was asked for by name has no other to fall back on. */
+/* With one family of convolutions selected by name, no other family can compute what it refuses. */
 static bool must_accept(const op_suite *suite, p2p_kind kind, unsigned parts) {
     return parts == 0 && suite->own_storage && !(suite->one_family && is_conv(kind));
 }
@@ -33,12 +33,12 @@ p2p_status op_suite_judge(const op_suite *suite, const p2p_op *op) {
 
 /* ---- The fixed table ---------------------------------------------------------------------------------- */
 
-static void ask(op_suite *suite, const p2p_op *op) {
+static void query(op_suite *suite, const p2p_op *op) {
     p2p_query answer;
     const unsigned parts = parts_of(suite, op);
     op_refusal_count *count = &suite->found.of[op->kind][parts];
     p2p_status status = p2p_operation_query(suite->device.device, op, &answer);
-    count->asked++;
+    count->queried++;
     if (status == P2P_OK) return;
     count->refused += status == P2P_UNSUPPORTED;
     if (status == P2P_UNSUPPORTED && !must_accept(suite, op->kind, parts)) return;
@@ -46,30 +46,31 @@ static void ask(op_suite *suite, const p2p_op *op) {
     op_suite_count(suite, op, status, 0);
 }
 
-/* Every output overwritten, every output added to, and each alone. */
-static void ask_case(void *context, const op_case *item) {
+/* Queries the case with every output overwritten, with every output accumulated, and with each accumulated
+ * alone. */
+static void query_case(void *context, const op_case *item) {
     op_suite *suite = context;
     p2p_op op = op_suite_stamp(suite, item);
-    if (suite->asks_only >= 0 && (int)op.kind != suite->asks_only) return;
+    if (suite->query_only >= 0 && (int)op.kind != suite->query_only) return;
     const uint32_t all = op_suite_accumulable(&op);
-    ask(suite, &op);
+    query(suite, &op);
     for (uint32_t bit = 1; bit != 0 && bit <= all; bit <<= 1) {
         op.accumulate = all & bit;
-        if (op.accumulate) ask(suite, &op);
+        if (op.accumulate) query(suite, &op);
     }
     op.accumulate = all;
-    if (all & (all - 1)) ask(suite, &op);
+    if (all & (all - 1)) query(suite, &op);
 }
 
-static void ask_all(op_suite *suite, int kind) {
+static void query_all(op_suite *suite, int kind) {
     const op_tier tier = {.channel_alignment = suite->storages.channel_alignment};
     memset(&suite->found, 0, sizeof suite->found);
-    suite->asks_only = kind;
-    op_cases_table(&tier, ask_case, suite);
+    suite->query_only = kind;
+    op_cases_table(&tier, query_case, suite);
 }
 
 static bool update(op_suite *suite) {
-    ask_all(suite, -1);
+    query_all(suite, -1);
     suite->listed = suite->found;
     suite->has_list = true;
     if (op_refusals_write(suite->list, suite->section, &suite->found) == P2P_OK) return true;
@@ -92,20 +93,20 @@ bool op_suite_refusals(op_suite *suite, bool accept) {
     suite->has_list = status == P2P_OK;
     if (status != P2P_OK)
         printf("FAIL %s; P2P_UPDATE_GOLDEN=1 with --mode refusals writes it\n", p2p_message());
-    ask_all(suite, suite->only_kind);
+    query_all(suite, suite->only_kind);
     return suite->has_list && compare(suite);
 }
 
 bool op_suite_refusals_report(const op_suite *suite) {
-    long asked = 0, refused = 0, failed = 0;
+    long queried = 0, refused = 0, failed = 0;
     for (int kind = 0; kind < P2P_KIND_COUNT; kind++) {
         failed += suite->tally[kind].failed;
         for (int parts = 0; parts < OP_PART_SETS; parts++) {
-            asked += suite->found.of[kind][parts].asked;
+            queried += suite->found.of[kind][parts].queried;
             refused += suite->found.of[kind][parts].refused;
         }
     }
-    printf("%s on %s, [%s]: %ld of %ld questions refused, %ld wrongly\n", suite->repro,
-           p2p_device_name(suite->device.device), suite->section, refused, asked, failed);
-    return failed == 0 && asked > 0;
+    printf("%s on %s, [%s]: %ld of %ld queries refused, %ld wrongly\n", suite->repro,
+           p2p_device_name(suite->device.device), suite->section, refused, queried, failed);
+    return failed == 0 && queried > 0;
 }
