@@ -539,11 +539,15 @@ static void test_dropout_places(void **state) {
 }
 
 int main(int argc, char **argv) {
-    bf16 = argc == 3 && strcmp(argv[2], "bf16") == 0;
-    if (argc != (bf16 ? 3 : 2) || (strcmp(argv[1], "reference") != 0 && strcmp(argv[1], "opencl") != 0)) {
-        fprintf(stderr, "usage: test_golden reference|opencl [bf16]\n");
+    const bool known_device =
+        argc > 1 && (strcmp(argv[1], "reference") == 0 || strcmp(argv[1], "opencl") == 0);
+    bf16 = argc > 2 && strcmp(argv[2], "bf16") == 0;
+    if (!known_device || argc > 4 || (argc > 2 && !bf16 && strcmp(argv[2], "fp32") != 0)) {
+        fprintf(stderr, "usage: test_golden reference|opencl [fp32|bf16 [TESTS]]\n"
+                        "TESTS: names with * and ?, such as 'test_batch*'\n");
         return 2;
     }
+    if (argc == 4) cmocka_set_test_filter(argv[3]);
     device_address = argv[1];
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_batch1),         cmocka_unit_test(test_batch2),

@@ -6,14 +6,15 @@
 
 #include <stddef.h>
 
-/* A visit of shapes. `turn`, the number of cases so far, selects bias and activation. */
+/* A visit of shapes. `shapes`, the number of shapes so far, selects bias and activation. */
 typedef struct {
     op_visit *visit;
     void *context;
-    int turn;
+    int shapes;
+    int period; /* 1, or 3: only every third shape is visited */
 } conv_walk;
 
-static void visit_forward(conv_walk *walk, p2p_kind kind, const op_conv_shape *shape) {
+static void visit_layer(conv_walk *walk, p2p_kind kind, int turn, const op_conv_shape *shape) {
     static const struct {
         bool bias;
         p2p_act act;
@@ -24,7 +25,7 @@ static void visit_forward(conv_walk *walk, p2p_kind kind, const op_conv_shape *s
         {false, P2P_ACT_relu, 0}, {false, P2P_ACT_tanh, 0},
     };
     enum { COUNT = sizeof options / sizeof options[0] };
-    int turn = walk->turn++ % COUNT;
+    turn %= COUNT;
     op_case item = op_case_conv(kind, shape);
     if (options[turn].bias) op_case_set_bias(&item);
     op_case_set_act(&item, options[turn].act, options[turn].slope);
@@ -34,8 +35,11 @@ static void visit_forward(conv_walk *walk, p2p_kind kind, const op_conv_shape *s
 
 /* Visits one shape with all three kinds. */
 static void visit_shape(conv_walk *walk, const op_conv_shape *shape) {
-    visit_forward(walk, P2P_KIND_conv_fwd, shape);
-    visit_forward(walk, P2P_KIND_conv_bwd_data, shape);
+    /* Each kind meets all options, and the two kinds meet different ones on the same shape. */
+    const int turn = walk->shapes++;
+    if (turn % walk->period != 0) return;
+    visit_layer(walk, P2P_KIND_conv_fwd, turn, shape);
+    visit_layer(walk, P2P_KIND_conv_bwd_data, turn + 3, shape);
     op_case item = op_case_conv(P2P_KIND_conv_bwd_filter, shape);
     walk->visit(walk->context, &item);
 }
@@ -77,7 +81,7 @@ static op_conv_shape shrink(op_conv_shape shape, double most_macs) {
 }
 
 void op_cases_layers(const op_tier *tier, op_visit *visit, void *context) {
-    conv_walk walk = {.visit = visit, .context = context};
+    conv_walk walk = {.visit = visit, .context = context, .period = tier->sparse ? 3 : 1};
     for (size_t i = 0; i < sizeof layers / sizeof layers[0]; i++) {
         op_conv_shape shape = square(1, layers[i].c, layers[i].k, layers[i].size, 4, layers[i].stride, 1);
         if (!tier->full_size) shape = shrink(shape, tier->macs > 0 ? tier->macs : small_macs);
@@ -228,7 +232,7 @@ static void visit_options(conv_walk *walk) {
 }
 
 void op_cases_conv(const op_tier *tier, op_visit *visit, void *context) {
-    conv_walk walk = {.visit = visit, .context = context};
+    conv_walk walk = {.visit = visit, .context = context, .period = tier->sparse ? 3 : 1};
     op_cases_layers(tier, visit, context);
     visit_options(&walk);
     visit_extents(&walk, tier->thin);

@@ -189,9 +189,7 @@ static void check_invalid(op_suite *suite, const p2p_op *op) {
 
 p2p_op op_suite_stamp(const op_suite *suite, const op_case *item) {
     p2p_op op = op_case_stamp(item, &suite->storages);
-    const bool conv = op.kind == P2P_KIND_conv_fwd || op.kind == P2P_KIND_conv_bwd_data ||
-                      op.kind == P2P_KIND_conv_bwd_filter;
-    if (conv) op.math = suite->math;
+    if (p2p_op_is_convolution(&op)) op.math = suite->math;
     return op;
 }
 

@@ -2,7 +2,7 @@
  *
  *   test_ops [--backend opencl:0|reference] [--storage NAME] [--mode test|refusals|support|perf]
  *            [--filter KIND] [--precision fp32|bf16] [--case "DESCRIPTOR"] [--seed N] [--random N] [--long]
- *            [--thin] [--tiny] [--macs N] [--apart] [--family NAME] [--verbose]
+ *            [--sparse] [--thin] [--tiny] [--macs N] [--apart] [--family NAME] [--verbose]
  *
  * Before anything runs, the device is queried for the whole fixed table, and its refusals are compared with
  * golden/refusals.txt (op_refusal.h).
@@ -14,6 +14,8 @@
  *   --random N        draws N cases of each kind after the table
  *   --precision bf16  stores activations in bf16, or computes convolutions in bf16, as the device supports
  *   --long            runs the networks' layers at full size
+ *   --half            lets each convolution either overwrite or accumulate instead of both, in turn; a kernel
+ * is compiled for each
  *   --thin            runs fewer convolutions
  *   --tiny            is --thin without the cases above 300,000 multiply-adds, or --macs N, for simulators
  *   --apart           gives each operand a buffer that ends with it, for simulators that report reads outside
@@ -36,7 +38,7 @@ typedef struct {
     uint64_t seed;
     int random;
     uint64_t macs; /* limit of a case with --tiny */
-    bool full_size, thin, tiny, apart, verbose;
+    bool full_size, sparse, thin, tiny, apart, verbose;
 } options;
 
 /* ---- Options ------------------------------------------------------------------------------------------ */
@@ -48,7 +50,8 @@ static int usage(const char *problem, const char *what) {
             "[--mode test|refusals|support|perf]\n"
             "                [--precision fp32|bf16] [--filter KIND] [--case DESCRIPTOR] [--seed N] "
             "[--random N]\n"
-            "                [--long] [--thin] [--tiny] [--macs N] [--apart] [--family NAME] [--verbose]\n",
+            "                [--long] [--sparse] [--thin] [--tiny] [--macs N] [--apart] [--family NAME] "
+            "[--verbose]\n",
             problem, what);
     return 2;
 }
@@ -70,6 +73,7 @@ static int parse(int argc, char **argv, options *chosen) {
     for (int i = 1; i < argc; i++) {
         const char *name = argv[i];
         bool *flag = strcmp(name, "--long") == 0      ? &chosen->full_size
+                     : strcmp(name, "--sparse") == 0  ? &chosen->sparse
                      : strcmp(name, "--thin") == 0    ? &chosen->thin
                      : strcmp(name, "--tiny") == 0    ? &chosen->tiny
                      : strcmp(name, "--apart") == 0   ? &chosen->apart
@@ -190,6 +194,7 @@ static void name_section(op_suite *suite, const options *chosen, const p2p_devic
 
 static void visit_all(op_suite *suite, const options *chosen) {
     const op_tier tier = {.full_size = chosen->full_size,
+                          .sparse = chosen->sparse,
                           .thin = chosen->thin || chosen->tiny,
                           .macs = chosen->tiny ? (double)chosen->macs : 0,
                           .channel_alignment = suite->storages.channel_alignment};
