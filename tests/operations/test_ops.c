@@ -14,8 +14,7 @@
  *   --random N        draws N cases of each kind after the table
  *   --precision bf16  stores activations in bf16, or computes convolutions in bf16, as the device supports
  *   --long            runs the networks' layers at full size
- *   --half            lets each convolution either overwrite or accumulate instead of both, in turn; a kernel
- * is compiled for each
+ *   --sparse          runs every third shape of convolutions, for families that compile a kernel for each
  *   --thin            runs fewer convolutions
  *   --tiny            is --thin without the cases above 300,000 multiply-adds, or --macs N, for simulators
  *   --apart           gives each operand a buffer that ends with it, for simulators that report reads outside

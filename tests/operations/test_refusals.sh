@@ -17,7 +17,7 @@ expect 1 "though it is unfused" "$p2p" --backend refusing:1 --family "reference 
 expect 0 " 0 failed" "$p2p" --backend refusing:0 --family "reference cpu" --filter bias_grad --random 0
 
 echo "-- refusals that the list does not have"
-expect 1 "refused: conv_fwd bias act accumulate: 44 of 44" "$p2p" --backend refusing:2 "${refusals[@]}"
+expect 1 "refused: conv_fwd bias act accumulate: 64 of 64" "$p2p" --backend refusing:2 "${refusals[@]}"
 printed "listed:  conv_fwd bias act accumulate: none" "everything optional"
 printed "P2P_UPDATE_GOLDEN=1 with --mode refusals accepts them" "everything optional"
 expect 1 "refused: norm_apply act dropout merged" "$p2p" --backend refusing:3 "${refusals[@]}"
