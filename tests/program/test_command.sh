@@ -57,7 +57,7 @@ bf16=()
 [ "${device%%:*}" = opencl ] && bf16=(env P2P_OPENCL_BF16=portable) # the processor may lack the instructions
 expect 2 "fp16" "$p2p" plan --precision fp16 --device "$device"
 expect 0 "math=bf16" "${bf16[@]}" "$p2p" plan --size 32 --ngf 16 --ndf 16 --precision bf16 --device "$device"
-expect 0 '"precision":"bf16"' "${bf16[@]}" "$p2p" bench --size 32 --ngf 16 --ndf 16 --steps 1 --precision bf16 --device "$device" --json
+expect 0 '"precision":"bf16"' "${bf16[@]}" "$p2p" bench --what translate --size 32 --ngf 16 --steps 1 --precision bf16 --device "$device" --json
 if [ "${device%%:*}" = opencl ]; then # a peak for each precision
     peak=$(grep -o '"peak_gflops":[0-9.]*' out.txt)
     grep -q "\"peak_fp32_gflops\":${peak#*:}," out.txt && fail "bench in bf16: one peak for both precisions"
