@@ -2,7 +2,7 @@
 # The commands of the program: results of a tiny training, resuming, equal bits, and every refusal with its exit code
 # and part of its message.
 #
-#   tests/test_command.sh P2P DEVICE     P2P: the program; DEVICE: e.g. reference:0, opencl:0
+#   tests/program/test_command.sh P2P DEVICE     P2P: the program; DEVICE: e.g. reference:0, opencl:0
 source=$(cd "$(dirname "$0")/../.." && pwd)
 . "$(dirname "$0")/../support/expect.sh" "$@"
 

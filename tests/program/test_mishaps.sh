@@ -3,7 +3,7 @@
 # finite. The checkpoints remain usable, and the command in the message's hint resumes to the bits of an uninterrupted
 # training.
 #
-#   tests/test_mishaps.sh P2P DEVICE     P2P: the program; DEVICE: e.g. reference:0, opencl:0
+#   tests/program/test_mishaps.sh P2P DEVICE     P2P: the program; DEVICE: e.g. reference:0, opencl:0
 . "$(dirname "$0")/../support/expect.sh" "$@"
 
 draw_toys 12

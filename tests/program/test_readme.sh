@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Checks the Markdown files against the program and the tree: the commands, options, files and names of the code that
-# they show exist, and the commands of the top README run.
+# they show exist, and the commands of the top README run. Files that the header comments of scripts name exist too.
 #
 #   tests/program/test_readme.sh P2P DEVICE      P2P: the program; DEVICE: e.g. reference:0
 #
@@ -155,6 +155,7 @@ check_files() {
             ci/* | tests/* | models/* | backend/* | backend-opencl/* | backend-cuda/* | train/*) ;;
             *) continue ;;
         esac
+        [[ $place == tests/* ]] && [ -e "$source/tests/$path" ] && continue
         exists "$path" || exists "$folder$path" || [ -e "$source/$path" ] || [ -e "$source/$folder$path" ] ||
             fail "$place: there is no $word"
     done
@@ -191,6 +192,16 @@ while IFS=$tab read -r kind place text; do
             ;;
     esac
 done <pieces.txt
+
+echo "-- files in the header comments of scripts"
+# headers FILE: prints a line for each line of the comment at the start: place and text, separated by a tab.
+headers() {
+    awk -v name="${1#"$source/"}" '!/^#/ { exit } !/^#!/ { printf "%s:%d\t%s\n", name, FNR, substr($0, 2) }' "$1"
+}
+while read -r file; do headers "$file"; done < <(find "$source/tests" "$source/ci" -type f \( -name '*.sh' -o -path '*/ci/*' \) \
+    ! -name '*.md' | sort) >headers.txt
+[ "$(wc -l <headers.txt)" -gt 50 ] || fail "only $(wc -l <headers.txt) lines found in the header comments of scripts"
+while IFS=$tab read -r place text; do check_files "$place" "$text"; done <headers.txt
 
 # ---- The commands of the top README ----
 
