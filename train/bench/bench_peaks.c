@@ -18,8 +18,7 @@
 enum { REPEATS = 3, PEAK_RUNS = 9, FILTER = 4, PAD = 1 };
 /* Seconds. A ladder ends before the first rung whose pass is expected to take longer. */
 static const double LONGEST_PASS = 0.1;
-/* FLOP/s. A device below this rate, such as the reference, transfers less, because its kernels copy slowly.
- */
+/* FLOP/s. A device below this rate, such as the reference, transfers less: its kernels copy slowly. */
 static const double SLOW = 1e10;
 
 typedef struct {

@@ -398,8 +398,8 @@ static void every_call_can_fail(void **state) {
     uint64_t calls = p2p_fault_inject(0);
     assert_int_equal(failures, calls);
     assert_true(failures >= 11);
-    assert_int_equal(without_device,
-                     2); /* device_count and device 0's info: the other devices' only shrink */
+    /* device_count and device 0's info: the other devices' only shrink */
+    assert_int_equal(without_device, 2);
     const float expected[4] = {0, 2, 0, 4};
     assert_memory_equal(result, expected, sizeof expected);
 }
