@@ -7,6 +7,7 @@
 # Commands of p2p run in their order on a tiny data set, with options for a small network added. Scripts of ci/ are only
 # parsed, because they install packages. Python is not needed: a committed file replaces the one that PyTorch would save.
 source=$(cd "$(dirname "$0")/../.." && pwd)
+golden=$(realpath "${P2P_TEST_GOLDEN:-$source/tests/golden}")
 . "$(dirname "$0")/../support/expect.sh" "$@"
 tab=$'\t'
 
@@ -233,7 +234,7 @@ while IFS=$tab read -r kind place text; do
         "p2p "*) eval "small ${text#p2p }" ;;
         ci/*) [ -x "$source/${text%% *}" ] && bash -n "$source/${text%% *}" || fail "$place: $text is not a script" ;;
         "export PATH="*) [ "$text" = 'export PATH=$PWD/build/gcc/train:$PATH' ] || fail "$place: unexpected: $text" ;;
-        "python3 -c "*'"G.safetensors")'*) cp "$source/tests/golden/state_dict_batch.safetensors" G.safetensors ;;
+        "python3 -c "*'"G.safetensors")'*) cp "$golden/state_dict_batch.safetensors" G.safetensors ;;
         *) fail "$place: this test can't run: $text" ;;
     esac
     ran=$((ran + 1))

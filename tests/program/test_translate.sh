@@ -4,7 +4,7 @@
 #
 #   tests/program/test_translate.sh P2P DEVICE PICTURES     PICTURES: the tool pictures.c
 here=$(realpath "$(dirname "${BASH_SOURCE[0]}")")
-golden=$here/../golden
+golden=$(realpath "${P2P_TEST_GOLDEN:-$here/../golden}")
 pictures=$(realpath "$3")
 source "$here/../support/expect.sh"
 

@@ -14,7 +14,7 @@ set -euo pipefail
 build=$(realpath "$1")
 mode=${2:-check}
 cd "$(dirname "$0")/../.."
-list=tests/golden/rooms.txt
+list=${P2P_TEST_GOLDEN:-tests/golden}/rooms.txt
 libraries=(backend backend-opencl backend-cuda models train)
 
 # Prints "F file" for every source, "S file name" for a symbol used, "D file name" for one defined, "I file name" for an
