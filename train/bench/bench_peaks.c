@@ -89,7 +89,7 @@ static void note_computing(const bench_profile *profile, bench_peaks *peaks) {
     for (int i = 0; i < profile->count; i++) {
         const bench_operation *operation = &profile->operations[i];
         double seconds = bench_summary(operation->seconds, profile->repeats).least;
-        if (bench_is_convolution(operation->op))
+        if (p2p_op_is_convolution(operation->op))
             raise(&peaks->flops_per_s, bench_rate(p2p_op_flops(operation->op), seconds));
     }
 }
