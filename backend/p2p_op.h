@@ -221,9 +221,7 @@ typedef enum { P2P_IN = 1, P2P_OUT = 2, P2P_INOUT = 3, P2P_OPT = 4 } p2p_operand
       O(all_reduce, y, P2P_INOUT))                                                                           \
     X(broadcast,                                                                                             \
       O(broadcast, y, P2P_INOUT))
-/* clang-format on */
 
-/* clang-format off */
 /* What each kind computes. (+)= adds if the operand's accumulate bit is set, and overwrites otherwise.
  *
  * copy             y (+)= x, converting layout, type and channel range. x and y have equal logical shapes. If

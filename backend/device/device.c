@@ -84,8 +84,8 @@ void p2p_device_close(p2p_device *device) {
     free(device);
 }
 
-/* Submit and wait are made even if the loss of the device is injected: the real device must not access memory
- * that the caller is about to free. */
+/* Submit and wait are called even if the loss of the device is injected: the real device must not access
+ * memory that the caller is about to free. */
 p2p_status p2p_device_submit(p2p_device *device, p2p_ticket *ticket) {
     const p2p_status counted = p2p_call_count("submit");
     if (counted != P2P_OK && counted != P2P_DEVICE_LOST) return counted;

@@ -1,8 +1,9 @@
 /* Modules, devices, buffers, operations and communicators as the core uses them. The files of device/ are the
  * only callers of a backend's table.
  *
- * Every call is checked (bounds, alignment, validity of descriptors), counted, and logged if logging is on.
- * Tests can make any call fail. Planning is in plan/.
+ * Every call is checked (bounds, alignment, validity of descriptors) and counted, and tests can make it fail.
+ * If logging is on, the log has a line for each device opened or closed, each buffer and operation created,
+ * each query and choice, and the first run of each operation. Planning is in plan/.
  */
 #ifndef P2P_CORE_DEVICE_H
 #define P2P_CORE_DEVICE_H

@@ -1,5 +1,4 @@
-/* Private to device/: the structures behind device.h, and the counting of calls of a backend's table.
- */
+/* Private to device/: the structures behind device.h, and the count of calls of a backend's table. */
 #ifndef P2P_CORE_DEVICE_INTERNAL_H
 #define P2P_CORE_DEVICE_INTERNAL_H
 

@@ -29,11 +29,10 @@ typedef enum {
 typedef struct {
     ir_role role;
     ir_origin origin;
-    int64_t n, c, h,
-        w;         /* as in p2p_tensor; IR_ARENA: all 0, because the device's layout determines the size */
-    p2p_type type; /* inputs: of the host's elements; unused otherwise */
-    int parent;    /* IR_RANGE */
-    int64_t c0;    /* IR_RANGE */
+    int64_t n, c, h, w; /* as in p2p_tensor; IR_ARENA: 0, because the device's layout determines the size */
+    p2p_type type;      /* inputs: of the host's elements; unused otherwise */
+    int parent;         /* IR_RANGE */
+    int64_t c0;         /* IR_RANGE */
     p2p_network *network;
     int param;
     p2p_state_part part;

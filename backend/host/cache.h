@@ -23,8 +23,7 @@ void p2p_cache_put(const char *kind, const p2p_key_part *key, int parts, const v
  * thread. cache_folder.c */
 p2p_status p2p_cache_folder(const char **folder);
 
-/* Sets *path to the path of an entry's file; the caller frees it with free(). P2P_IO if there is no folder.
- */
+/* Sets *path to the path of an entry's file, which the caller frees. P2P_IO if there is no folder. */
 p2p_status p2p_cache_path(const char *kind, const p2p_key_part *key, int parts, char **path);
 
 #endif

@@ -55,9 +55,8 @@ static void print_table(FILE *stream, const char *title, const variable *rows, s
 }
 
 void p2p_environment_print(FILE *stream) {
-    fputs("Variables are read when devices are listed or opened, those of the cache once per process. An "
-          "empty\n"
-          "variable is treated as unset.\n",
+    fputs("Variables of devices are read when devices are listed or opened, those of the cache once per\n"
+          "process, and those of tests by the tests alone. An empty variable is treated as unset.\n",
           stream);
     print_table(stream, "For users", for_users, sizeof for_users / sizeof for_users[0]);
     print_table(stream, "For measuring and tests", for_tests, sizeof for_tests / sizeof for_tests[0]);

@@ -359,8 +359,8 @@ static void test_settings_in_the_graph(void **state) {
     pix2pix_destroy(model);
 }
 
-/* Instance normalisation uses each image's own statistics in training too and updates none; none uses none.
- */
+/* Instance normalisation uses each image's own statistics in training too and updates none.
+ * Without normalisation there is no such operation. */
 static void test_norms_in_the_graph(void **state) {
     (void)state;
     for (nn_norm_kind norm = NN_NORM_batch; norm <= NN_NORM_none; norm++) {

@@ -347,8 +347,7 @@ static void test_round_trip(void **state) {
     free(narrow_back);
 }
 
-/* A part may complete one tensor and continue in the next; a file whose last tensor is incomplete is refused.
- */
+/* A part may end one tensor and continue in the next; a file with an incomplete last tensor is refused. */
 static void test_parts(void **state) {
     (void)state;
     const char *path = test_own_path("parts.safetensors");

@@ -35,7 +35,7 @@ static void visit_layer(conv_walk *walk, p2p_kind kind, int turn, const op_conv_
 
 /* Visits one shape with all three kinds. */
 static void visit_shape(conv_walk *walk, const op_conv_shape *shape) {
-    /* Each kind meets all options, and the two kinds meet different ones on the same shape. */
+    /* Each kind is tested with all options, shifted between the two kinds. */
     const int turn = walk->shapes++;
     if (turn % walk->period != 0) return;
     visit_layer(walk, P2P_KIND_conv_fwd, turn, shape);

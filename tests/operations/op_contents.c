@@ -208,8 +208,7 @@ static p2p_status draw_by_kind(op_rng *rng, const p2p_op *op, op_contents *conte
 
 /* ---- All together ------------------------------------------------------------------------------------- */
 
-/* The doubles are set from the floats, so that devices with and without double precision use equal numbers.
- */
+/* Doubles are set from the floats, so that devices with and without double precision use equal numbers. */
 static p2p_status draw_step(op_rng *rng, const p2p_tensor *t, op_contents *contents) {
     contents->step_bytes = p2p_tensor_bytes(t);
     contents->step = calloc(1, contents->step_bytes);

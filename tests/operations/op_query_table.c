@@ -5,13 +5,9 @@
 
 #include <string.h>
 
-static bool is_conv(p2p_kind kind) {
-    return kind == P2P_KIND_conv_fwd || kind == P2P_KIND_conv_bwd_data || kind == P2P_KIND_conv_bwd_filter;
-}
-
 /* With one family of convolutions selected by name, no other family can compute what it refuses. */
-static bool must_accept(const op_suite *suite, p2p_kind kind, unsigned parts) {
-    return parts == 0 && suite->own_storage && !(suite->one_family && is_conv(kind));
+static bool must_accept(const op_suite *suite, const p2p_op *op, unsigned parts) {
+    return parts == 0 && suite->own_storage && !(suite->one_family && p2p_op_is_convolution(op));
 }
 
 static unsigned parts_of(const op_suite *suite, const p2p_op *op) {
@@ -25,7 +21,7 @@ static p2p_status fail_unfused(void) {
 
 p2p_status op_suite_judge(const op_suite *suite, const p2p_op *op) {
     const unsigned parts = parts_of(suite, op);
-    if (must_accept(suite, op->kind, parts)) return fail_unfused();
+    if (must_accept(suite, op, parts)) return fail_unfused();
     if (!suite->has_list || op_refusals_cover(&suite->listed, op->kind, parts)) return P2P_UNSUPPORTED;
     return p2p_fail(P2P_FAILED, "refused, and %s has no such refusal in [%s]: %s", suite->list,
                     suite->section, p2p_message());
@@ -41,7 +37,7 @@ static void query(op_suite *suite, const p2p_op *op) {
     count->queried++;
     if (status == P2P_OK) return;
     count->refused += status == P2P_UNSUPPORTED;
-    if (status == P2P_UNSUPPORTED && !must_accept(suite, op->kind, parts)) return;
+    if (status == P2P_UNSUPPORTED && !must_accept(suite, op, parts)) return;
     if (status == P2P_UNSUPPORTED) status = fail_unfused();
     op_suite_count(suite, op, status, 0);
 }

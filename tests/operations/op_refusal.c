@@ -15,7 +15,8 @@ static bool is_norm(p2p_kind kind) {
 }
 
 _Static_assert(P2P_KIND_norm_bwd_apply - P2P_KIND_norm_stats == 3, "is_norm takes four kinds in a row");
-_Static_assert((int)P2P_AT_conv_fwd_bias == (int)P2P_AT_conv_bwd_data_bias, "has_bias takes them for one");
+_Static_assert((int)P2P_AT_conv_fwd_bias == (int)P2P_AT_conv_bwd_data_bias,
+               "has_bias assumes equal positions");
 
 static bool has_bias(const p2p_op *op) {
     return is_forward(op->kind) && p2p_tensor_present(&op->t[P2P_AT_conv_fwd_bias]);

@@ -45,8 +45,7 @@ typedef struct {
     op_refusal_count of[P2P_KIND_COUNT][OP_PART_SETS];
 } op_refusals;
 
-/* Reads a section of a list. Returns P2P_INPUT if the file has no such section or a line of it is malformed.
- */
+/* Reads a section of a list. P2P_INPUT if the file has no such section or a line of it is malformed. */
 p2p_status op_refusals_read(const char *path, const char *section, op_refusals *listed);
 /* Replaces or appends a section and keeps the others. */
 p2p_status op_refusals_write(const char *path, const char *section, const op_refusals *found);

@@ -117,8 +117,7 @@ static int filter_operand(const p2p_op *op) {
     return -1;
 }
 
-/* Sets `wanted` to the descriptor with the filter's storage that op_query requests, if it requests another.
- */
+/* Sets `wanted` to the descriptor with the filter's storage that op_query requests, if it is another. */
 static p2p_status request_of(const op_execution *execution, p2p_op *wanted, bool *requests) {
     *requests = execution->query.want_filter;
     if (!*requests) return P2P_OK;

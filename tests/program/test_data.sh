@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Training and translation with pictures of every kind.
 #
-#   tests/test_data.sh P2P DEVICE     P2P: the program; DEVICE: e.g. reference:0, opencl:0
-images=$(realpath "$(dirname "$0")/../golden/images")
+#   tests/program/test_data.sh P2P DEVICE     P2P: the program; DEVICE: e.g. reference:0, opencl:0
+images=$(realpath "${P2P_TEST_GOLDEN:-$(dirname "$0")/../golden}/images")
 . "$(dirname "$0")/../support/expect.sh" "$@"
 
 draw_toys 8

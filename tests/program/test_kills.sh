@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # kill -9 at random moments: each training, resumed after its kill, ends with the bits of an uninterrupted one.
 #
-#   tests/test_kills.sh P2P DEVICE COUNT [SEED]     COUNT kills; SEED of the moments, printed
+#   tests/program/test_kills.sh P2P DEVICE COUNT [SEED]     COUNT kills; SEED of the moments, printed
 . "$(dirname "$0")/../support/expect.sh" "$1" "$2"
 count=$3
 seed=${4:-$((1 + $$ % 32000))}

@@ -2,7 +2,7 @@
 # The cache of compiled programs: programs are built once for all runs, two runs can start at once, and a folder that
 # can't be written causes a warning, not an error.
 #
-#   tests/test_opencl_cache.sh P2P DEVICE
+#   tests/program/test_opencl_cache.sh P2P DEVICE
 . "$(dirname "$0")/../support/expect.sh" "$@"
 
 export P2P_OPENCL_CACHE=on P2P_CACHE_DIR=$PWD/cache

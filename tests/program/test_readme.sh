@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # Checks the Markdown files against the program and the tree: the commands, options, files and names of the code that
-# they show exist, and the commands of the top README run.
+# they show exist, and the commands of the top README run. Files that the header comments of scripts name exist too.
 #
 #   tests/program/test_readme.sh P2P DEVICE      P2P: the program; DEVICE: e.g. reference:0
 #
 # Commands of p2p run in their order on a tiny data set, with options for a small network added. Scripts of ci/ are only
 # parsed, because they install packages. Python is not needed: a committed file replaces the one that PyTorch would save.
 source=$(cd "$(dirname "$0")/../.." && pwd)
+golden=$(realpath "${P2P_TEST_GOLDEN:-$source/tests/golden}")
 . "$(dirname "$0")/../support/expect.sh" "$@"
 tab=$'\t'
 
@@ -155,6 +156,7 @@ check_files() {
             ci/* | tests/* | models/* | backend/* | backend-opencl/* | backend-cuda/* | train/*) ;;
             *) continue ;;
         esac
+        [[ $place == tests/* ]] && [ -e "$source/tests/$path" ] && continue
         exists "$path" || exists "$folder$path" || [ -e "$source/$path" ] || [ -e "$source/$folder$path" ] ||
             fail "$place: there is no $word"
     done
@@ -192,6 +194,16 @@ while IFS=$tab read -r kind place text; do
     esac
 done <pieces.txt
 
+echo "-- files in the header comments of scripts"
+# headers FILE: prints a line for each line of the comment at the start: place and text, separated by a tab.
+headers() {
+    awk -v name="${1#"$source/"}" '!/^#/ { exit } !/^#!/ { printf "%s:%d\t%s\n", name, FNR, substr($0, 2) }' "$1"
+}
+while read -r file; do headers "$file"; done < <(find "$source/tests" "$source/ci" -type f \( -name '*.sh' -o -path '*/ci/*' \) \
+    ! -name '*.md' | sort) >headers.txt
+[ "$(wc -l <headers.txt)" -gt 50 ] || fail "only $(wc -l <headers.txt) lines found in the header comments of scripts"
+while IFS=$tab read -r place text; do check_files "$place" "$text"; done <headers.txt
+
 # ---- The commands of the top README ----
 
 # small COMMAND WORD...: runs p2p with those options for a tiny network that the command has and that are not given.
@@ -222,7 +234,7 @@ while IFS=$tab read -r kind place text; do
         "p2p "*) eval "small ${text#p2p }" ;;
         ci/*) [ -x "$source/${text%% *}" ] && bash -n "$source/${text%% *}" || fail "$place: $text is not a script" ;;
         "export PATH="*) [ "$text" = 'export PATH=$PWD/build/gcc/train:$PATH' ] || fail "$place: unexpected: $text" ;;
-        "python3 -c "*'"G.safetensors")'*) cp "$source/tests/golden/state_dict_batch.safetensors" G.safetensors ;;
+        "python3 -c "*'"G.safetensors")'*) cp "$golden/state_dict_batch.safetensors" G.safetensors ;;
         *) fail "$place: this test can't run: $text" ;;
     esac
     ran=$((ran + 1))

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The course of a training: length, learning rates, validation, the best epoch, kept epochs and checkpoints.
 #
-#   tests/test_training.sh P2P DEVICE     P2P: the program; DEVICE: e.g. reference:0, opencl:0
+#   tests/program/test_training.sh P2P DEVICE     P2P: the program; DEVICE: e.g. reference:0, opencl:0
 . "$(dirname "$0")/../support/expect.sh" "$@"
 
 # rates OUT: prints epoch and learning rate of its steps, a line for each change.

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # p2p translate and p2p test on folders and odd sizes, in batches, with models of other origins, and every refusal.
-# PyTorch's pictures are committed (golden/make_state_dicts.py).
+# PyTorch's pictures are committed (tests/golden/make_state_dicts.py).
 #
-#   tests/test_translate.sh P2P DEVICE PICTURES     PICTURES: the tool pictures.c
+#   tests/program/test_translate.sh P2P DEVICE PICTURES     PICTURES: the tool pictures.c
 here=$(realpath "$(dirname "${BASH_SOURCE[0]}")")
-golden=$here/../golden
+golden=$(realpath "${P2P_TEST_GOLDEN:-$here/../golden}")
 pictures=$(realpath "$3")
 source "$here/../support/expect.sh"
 

@@ -2,7 +2,7 @@
 # Convolution algorithms chosen by measurement: kept choices apply to later starts, a resumed training uses the choices
 # with which it began, and --deterministic ignores all measurements.
 #
-#   tests/test_tune.sh P2P DEVICE KEEP_CHOICES     KEEP_CHOICES: writes choices as if an algorithm had been fastest
+#   tests/program/test_tune.sh P2P DEVICE KEEP_CHOICES     KEEP_CHOICES: writes choices as if an algorithm had been fastest
 keep_choices=$(realpath "$3")
 . "$(dirname "$0")/../support/expect.sh" "$1" "$2"
 

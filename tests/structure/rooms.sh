@@ -14,7 +14,7 @@ set -euo pipefail
 build=$(realpath "$1")
 mode=${2:-check}
 cd "$(dirname "$0")/../.."
-list=tests/golden/rooms.txt
+list=${P2P_TEST_GOLDEN:-tests/golden}/rooms.txt
 libraries=(backend backend-opencl backend-cuda models train)
 
 # Prints "F file" for every source, "S file name" for a symbol used, "D file name" for one defined, "I file name" for an
@@ -47,7 +47,8 @@ arrows() {
             if (!((from, to) in names)) targets[from] = targets[from] " " to
             names[from, to] = names[from, to] " " name
         }
-        # An include names a file of the same folder, of the same library, or a public header.
+        # An include names a file of the same folder, of the same library, or a public header. It is an error if there is
+        # no such file: headers of the system have <>.
         function resolve(file, name,    library) {
             library = file
             sub(/\/.*/, "", library)
@@ -55,6 +56,8 @@ arrows() {
             if ((library "/" name) in known) return library "/" name
             if (("backend/" name) in known) return "backend/" name
             if (("models/" name) in known) return "models/" name
+            print file ": the include \"" name "\" is not found" >"/dev/stderr"
+            failed = 1
             return ""
         }
         function reach(at, start,    i, n, list) {
@@ -103,6 +106,7 @@ arrows() {
                 count = split(targets[n], list, " ")
                 for (i = 1; i <= count; i++) print n " -> " list[i] ":" names[n, list[i]]
             }
+            exit failed
         }' <<<"$facts"
 }
 

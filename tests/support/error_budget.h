@@ -90,8 +90,7 @@ static inline double p2p_budget_eps(p2p_type precision) {
     }
 }
 
-/* The largest rounding error of a number of this magnitude in bf16: half the spacing of 8 significant bits.
- */
+/* The largest rounding error of a number of this magnitude in bf16 (8 significant bits): half the spacing. */
 static inline double p2p_budget_of_storing_bf16(double magnitude) {
     int exponent;
     frexp(magnitude, &exponent);

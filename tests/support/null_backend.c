@@ -1,5 +1,4 @@
-/* See null_backend.h. The forms that each device accepts are invented; each refusal occurs in real libraries.
- */
+/* See null_backend.h. The accepted forms are invented; each refusal occurs in real libraries. */
 #include "null_backend.h"
 
 #include <stdio.h>
@@ -151,8 +150,7 @@ static void request(p2p_query *answer, const p2p_tensor *w, p2p_storage storage)
     answer->filter = storage;
 }
 
-/* Lanes along the channels that a convolution writes. Gradients of data need the other order of the filter.
- */
+/* Lanes along the channels that a convolution writes. Data gradients need the filter in the other order. */
 static p2p_status query_nchw16c(const p2p_op *op, p2p_query *answer) {
     if (op->math == P2P_MATH_bf16 && op->t[0].c < 16)
         return host->fail(P2P_UNSUPPORTED, "bf16 for whole blocks of channels");

@@ -9,8 +9,7 @@
 #include "p2p_backend.h"
 
 enum {
-    PICKY_BLOCKED, /* channels in blocks of 4, data gradients request kcrs_t filters, allocations up to 32 KB
-                    */
+    PICKY_BLOCKED, /* channels in blocks of 4, kcrs_t filters for data gradients, allocations up to 32 KB */
     PICKY_STRICT,  /* plain; refuses fusions, channel ranges except in copies, accumulation except axpby's */
     PICKY_EASY,    /* the reference, with recordings */
     PICKY_DEVICES

@@ -28,8 +28,7 @@ enum { PLAN_NET_SIDE = 16 };
 
 plan_net plan_net_create(int64_t in, int64_t out, int64_t filters);
 void plan_net_destroy(plan_net *net);
-/* One training step: inputs "x" (u8) and "t" (f32), losses "d_fake", "d_real", "g_gan", "g_l1", output "y".
- */
+/* A training step: inputs "x" (u8) and "t" (f32), losses "d_fake", "d_real", "g_gan", "g_l1", output "y". */
 p2p_graph *plan_net_graph(const plan_net *net, const plan_net_step *step);
 
 /* A session that trains a plan_net, with its devices, networks and plan. */

@@ -18,8 +18,7 @@
 enum { REPEATS = 3, PEAK_RUNS = 9, FILTER = 4, PAD = 1 };
 /* Seconds. A ladder ends before the first rung whose pass is expected to take longer. */
 static const double LONGEST_PASS = 0.1;
-/* FLOP/s. A device below this rate, such as the reference, transfers less, because its kernels copy slowly.
- */
+/* FLOP/s. A device below this rate, such as the reference, transfers less: its kernels copy slowly. */
 static const double SLOW = 1e10;
 
 typedef struct {
@@ -90,7 +89,7 @@ static void note_computing(const bench_profile *profile, bench_peaks *peaks) {
     for (int i = 0; i < profile->count; i++) {
         const bench_operation *operation = &profile->operations[i];
         double seconds = bench_summary(operation->seconds, profile->repeats).least;
-        if (bench_is_convolution(operation->op))
+        if (p2p_op_is_convolution(operation->op))
             raise(&peaks->flops_per_s, bench_rate(p2p_op_flops(operation->op), seconds));
     }
 }

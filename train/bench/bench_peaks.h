@@ -24,8 +24,8 @@ p2p_status bench_measure_peaks(p2p_device *device, bool bf16, bench_peaks *peaks
 
 enum { BENCH_TRANSFER_BYTES = 64 << 20 };
 
-/* Seconds for one transfer of the bytes asked for: host to device, device to host, and within the device by
- * the driver's copy command and by a kernel. */
+/* Seconds for one transfer of the size given to bench_measure_transfers: host to device, device to host, and
+ * within the device by the driver's copy command and by a kernel. */
 typedef struct {
     bench_range write_s, read_s, copy_s, kernel_s;
     int count;

@@ -51,16 +51,11 @@ void bench_profile_free(bench_profile *profile) {
 
 /* ---- Counting and grouping ---------------------------------------------------------------------------- */
 
-bool bench_is_convolution(const p2p_op *op) {
-    return op->kind == P2P_KIND_conv_fwd || op->kind == P2P_KIND_conv_bwd_data ||
-           op->kind == P2P_KIND_conv_bwd_filter;
-}
-
 double bench_profile_convolution_flops(const bench_profile *profile) {
     double flops = 0;
     for (int i = 0; i < profile->count; i++) {
         const p2p_op *op = profile->operations[i].op;
-        if (bench_is_convolution(op)) flops += p2p_op_flops(op);
+        if (p2p_op_is_convolution(op)) flops += p2p_op_flops(op);
     }
     return flops;
 }

@@ -28,7 +28,6 @@ void bench_profile_free(bench_profile *profile);
 
 /* Floating point operations of all convolutions in one step, counted as direct convolution. */
 double bench_profile_convolution_flops(const bench_profile *profile);
-bool bench_is_convolution(const p2p_op *op);
 /* Whether any operation multiplies in bf16. */
 bool bench_profile_uses_bf16(const bench_profile *profile);
 

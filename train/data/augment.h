@@ -24,8 +24,7 @@ typedef struct {
     bool mirror;
 } augment_choice;
 
-/* P2P_USAGE, with the option's name in the message, if the sizes are out of range or contradict each other.
- */
+/* P2P_USAGE, with the option's name in the message, if sizes are out of range or contradict each other. */
 p2p_status augment_check(const augment_options *options);
 
 /* Draw a pair's augmentation. Offsets are uniform over their range, both ends included. */

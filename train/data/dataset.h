@@ -60,8 +60,7 @@ enum { DATASET_REASONS = 3 };
 int64_t dataset_skipped(const dataset *data);
 const char *dataset_skipped_reason(const dataset *data, int i);
 
-/* The formats with these numbers of channels that keep every bit: a side has 16 bits if any of its files has.
- */
+/* The formats with these numbers of channels that keep every bit: 16 bits if any file of a side has 16. */
 pair_format dataset_format(const dataset *data, int channels_in, int channels_out);
 
 /* A sample's path relative to its folder, or to the folder of A if there are two. Owned by the data set. */

@@ -34,8 +34,7 @@ p2p_status sys_monitor_create(sys_monitor **monitor);
 void sys_monitor_destroy(sys_monitor *monitor); /* NULL is ignored */
 void sys_monitor_enter(sys_monitor *monitor);
 void sys_monitor_leave(sys_monitor *monitor);
-/* The caller holds the lock. Release it, sleep until woken, and take it again. Spurious wake-ups may occur.
- */
+/* The caller holds the lock. Release it, sleep until woken, and take it again. Wake-ups may be spurious. */
 void sys_monitor_wait(sys_monitor *monitor);
 /* The caller holds the lock. */
 void sys_monitor_wake_all(sys_monitor *monitor);

@@ -25,8 +25,7 @@ static uint32_t convert_bits(uint32_t value, int from, int to) {
     return to == 16 ? value * 257 : (value + 128) / 257;
 }
 
-/* ITU-R 601. The weights add up to 65536, so white stays white, and the sum of 16-bit samples fits 32 bits.
- */
+/* ITU-R 601. The weights add up to 65536: white stays white, and a sum of 16-bit samples fits 32 bits. */
 static uint32_t grey_of(const uint32_t *rgb) {
     return (19595 * rgb[0] + 38470 * rgb[1] + 7471 * rgb[2] + 32768) >> 16;
 }

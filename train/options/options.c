@@ -1,5 +1,4 @@
-/* Parsing, help, JSON and the check on --resume, all derived from the table in option_rows.c. See options.h.
- */
+/* Parsing, help, JSON and the check on --resume, derived from the table in option_rows.c. See options.h. */
 #include "host/text.h"
 #include "option_rows.h"
 

@@ -40,8 +40,7 @@ typedef struct {
 
 void checkpoint_info_free(checkpoint_info *info);
 
-/* Write a checkpoint to the folder, then remove all but the newest CHECKPOINT_KEEP. The session must be idle.
- */
+/* Write a checkpoint to the folder, then remove all but the newest CHECKPOINT_KEEP. The session is idle. */
 p2p_status checkpoint_save(const char *folder, const checkpoint_info *info, p2p_session *session,
                            const pix2pix *model);
 

@@ -190,8 +190,8 @@ static p2p_status plan_all(trainer *t) {
     return p2p_session_plan(t->session, "validation", &t->report_graph, &t->evaluator.plan);
 }
 
-/* A p2p_progress that ignores signals again, because compilers in drivers install handlers when they start.
- */
+/* A p2p_progress that ignores signals again, because compilers in drivers install handlers
+ * when they start. */
 static void show_preparing(void *stream, int done, int total) {
     sys_stop_keep_ignored();
     setup_show_preparing(stream, done, total);

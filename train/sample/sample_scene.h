@@ -59,8 +59,7 @@ typedef enum {
 
 enum { SAMPLE_PROFILE_POINTS = 7, SAMPLE_MAX_PLANES = 20, SAMPLE_MAX_OBJECTS = 3 };
 
-/* One solid. The origin of its local coordinates is on the table below its centre; they are rotated about y.
- */
+/* One solid. Its local coordinates are rotated about y; their origin is on the table below its centre. */
 typedef struct {
     sample_kind kind;
     vec3 base;

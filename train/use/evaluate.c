@@ -19,8 +19,7 @@ static size_t result_values(const evaluator *e) {
     return (size_t)e->width * (size_t)e->height * (size_t)e->format.target.channels;
 }
 
-/* A plan always runs a whole batch. The last picture fills the remaining places, whose results are dropped.
- */
+/* A plan runs a whole batch. The last picture fills the remaining places, whose results are dropped. */
 static p2p_status fill_inputs(const evaluator *e, int count, const image *inputs, uint32_t *keys) {
     void *place;
     size_t bytes = image_bytes(&inputs[0]);

@@ -37,6 +37,17 @@ static const p2p_module *altered_entry(uint32_t abi, const p2p_host *host) {
     return &altered;
 }
 
+static p2p_status choose_nothing(p2p_be_device *device, const p2p_op *op, p2p_tune mode,
+                                 double (*clock)(void), p2p_choice *choice) {
+    (void)device, (void)op, (void)mode, (void)clock, (void)choice;
+    return P2P_FAILED;
+}
+
+static p2p_status impose_nothing(p2p_be_device *device, const p2p_op *op, const char *name) {
+    (void)device, (void)op, (void)name;
+    return P2P_FAILED;
+}
+
 /* The reference without its communicator, with coarse alignment: collectives go through the host. */
 static p2p_module plain_reference;
 
@@ -134,6 +145,13 @@ static void refuses_bad_modules(void **state) {
     altered.device.op_run = NULL;
     REFUSED(p2p_module_register(altered_entry), P2P_FAILED, "lacks op_run");
     altered = *reference_module();
+    altered.name = "altered";
+    altered.device.op_choose = choose_nothing;
+    REFUSED(p2p_module_register(altered_entry), P2P_FAILED, "lacks op_choose or op_impose");
+    altered.device.op_choose = NULL;
+    altered.device.op_impose = impose_nothing;
+    REFUSED(p2p_module_register(altered_entry), P2P_FAILED, "lacks op_choose or op_impose");
+    altered.device.op_impose = NULL;
     altered.name = "with space";
     REFUSED(p2p_module_register(altered_entry), P2P_FAILED, "no usable name");
 }
@@ -398,8 +416,8 @@ static void every_call_can_fail(void **state) {
     uint64_t calls = p2p_fault_inject(0);
     assert_int_equal(failures, calls);
     assert_true(failures >= 11);
-    assert_int_equal(without_device,
-                     2); /* device_count and device 0's info: the other devices' only shrink */
+    /* device_count and device 0's info: the other devices' only shrink */
+    assert_int_equal(without_device, 2);
     const float expected[4] = {0, 2, 0, 4};
     assert_memory_equal(result, expected, sizeof expected);
 }

@@ -125,7 +125,7 @@ static void take_text(const plan_rig *rig, char **text) {
     assert_int_equal(p2p_session_choices_text(rig->session, text), P2P_OK);
 }
 
-static void asks_once_for_each_convolution(void **state) {
+static void chooses_once_for_each_convolution(void **state) {
     (void)state;
     plan_rig rig = open_rig(A_GPU, 1, P2P_TUNE_MEASURE, NULL);
     assert_true(calls.chosen > 5);
@@ -313,7 +313,7 @@ static void refuses_damaged_text(void **state) {
     p2p_device_close(device);
 }
 
-static void devices_without_choices_are_not_asked(void **state) {
+static void devices_without_choices_choose_nothing(void **state) {
     (void)state;
     const p2p_session_options options = {.tuning = {.mode = P2P_TUNE_ANEW, .clock = no_clock}};
     plan_rig rig;
@@ -363,7 +363,7 @@ static void reduces_to_plain_convolutions(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(asks_once_for_each_convolution),
+        cmocka_unit_test(chooses_once_for_each_convolution),
         cmocka_unit_test(takes_the_mode_that_suits_the_device),
         cmocka_unit_test(measuring_needs_a_clock),
         cmocka_unit_test(imposes_what_was_chosen),
@@ -371,7 +371,7 @@ int main(void) {
         cmocka_unit_test(replicas_agree),
         cmocka_unit_test(warns_of_a_variant_that_is_lost),
         cmocka_unit_test(refuses_damaged_text),
-        cmocka_unit_test(devices_without_choices_are_not_asked),
+        cmocka_unit_test(devices_without_choices_choose_nothing),
         cmocka_unit_test(reduces_to_plain_convolutions),
     };
     if (p2p_module_register(choosy_module) != P2P_OK) return 1;

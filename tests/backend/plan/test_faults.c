@@ -1,6 +1,8 @@
-/* Every call of a backend may fail. The n-th call fails, for n = 1, 2, ... until a tiny training succeeds.
- * Each failure must be returned as a status with the injected message, and everything must be freed
- * (AddressSanitizer detects leaks).
+/* Every call of a backend may fail. The n-th call of a tiny training fails, for each of the first 200 n and
+ * for some of the later ones. Each failure must be returned as a status with the injected message, and
+ * everything must be freed (AddressSanitizer detects leaks).
+ *
+ *   test_faults [all]    all: every n
  */
 #include "device/device.h"
 #include "support/picky_backend.h"
@@ -15,11 +17,12 @@
 #include <string.h>
 
 static const plan_net shape = {.in = 3, .out = 3, .filters = 2};
+static bool every_call; /* the argument `all` */
 
 /* A session from opening its devices to reading its parameters back, with the n-th call failing. Closing is
  * not counted, because it ignores failures. */
-static p2p_status live(const char *backend, int first, int replicas, const p2p_session_options *options,
-                       uint64_t nth, uint64_t *calls) {
+static p2p_status run_session(const char *backend, int first, int replicas,
+                              const p2p_session_options *options, uint64_t nth, uint64_t *calls) {
     plan_rig rig;
     double *parameters = NULL, loss = 0;
     int64_t count = 0;
@@ -40,16 +43,16 @@ static p2p_status live(const char *backend, int first, int replicas, const p2p_s
 static void fail_each_call(const char *backend, int first, int replicas, const p2p_session_options *options) {
     enum { DENSE = 200 };
     uint64_t calls = 0, counted = 0, failures = 0;
-    assert_int_equal(live(backend, first, replicas, options, 0, &calls), P2P_OK);
-    for (uint64_t n = 1; n <= calls; n += 1 + n / DENSE) {
-        p2p_status status = live(backend, first, replicas, options, n, &counted);
+    assert_int_equal(run_session(backend, first, replicas, options, 0, &calls), P2P_OK);
+    for (uint64_t n = 1; n <= calls; n += every_call ? 1 : 1 + n / DENSE) {
+        p2p_status status = run_session(backend, first, replicas, options, n, &counted);
         bool expected = status == P2P_FAILED || status == P2P_NO_DEVICE; /* from listing devices */
         if (!expected || !strstr(p2p_message(), "injected fault"))
             fail_msg("call %d of %d: %s: %s", (int)n, (int)calls, p2p_status_name(status), p2p_message());
         failures++;
     }
     assert_true(failures > DENSE);
-    assert_int_equal(live(backend, first, replicas, options, calls + 1, &counted), P2P_OK);
+    assert_int_equal(run_session(backend, first, replicas, options, calls + 1, &counted), P2P_OK);
     assert_int_equal(counted, calls);
 }
 
@@ -89,7 +92,8 @@ static void test_destroy_keeps_the_failure(void **state) {
     assert_string_equal(p2p_message_hint(), "its remedy");
 }
 
-int main(void) {
+int main(int argc, char **argv) {
+    every_call = argc == 2 && strcmp(argv[1], "all") == 0;
     if (p2p_module_register(picky_module) != P2P_OK) return 1;
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_reference), cmocka_unit_test(test_replicas),
                                        cmocka_unit_test(test_picky), cmocka_unit_test(test_check_mode),

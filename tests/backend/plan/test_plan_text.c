@@ -5,6 +5,7 @@
 #include "pix2pix.h"
 #include "plan/session.h"
 #include "support/null_backend.h"
+#include "support/test_files.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -68,26 +69,6 @@ static char *plan_text(int profile, bool bf16) {
 
 /* ---- Comparison --------------------------------------------------------------------------------------- */
 
-static char *read_text(const char *path) {
-    FILE *file = fopen(path, "rb");
-    if (!file) fail_msg("%s can't be read; P2P_UPDATE_GOLDEN=1 writes it", path);
-    char *text = NULL;
-    size_t size = 0;
-    FILE *stream = open_memstream(&text, &size);
-    assert_non_null(stream);
-    for (int c = getc(file); c != EOF; c = getc(file)) putc(c, stream);
-    fclose(file);
-    fclose(stream);
-    return text;
-}
-
-static void write_text(const char *path, const char *text) {
-    FILE *file = fopen(path, "wb");
-    assert_non_null(file);
-    assert_true(fputs(text, file) >= 0);
-    assert_int_equal(fclose(file), 0);
-}
-
 /* Fails with the first line that differs. */
 static void expect_same_text(const char *path, const char *text, const char *expected) {
     int line = 1;
@@ -102,14 +83,16 @@ static void expect_same_text(const char *path, const char *text, const char *exp
 }
 
 static void compare_profile(int profile, bool bf16, const char *name) {
-    char path[512];
-    snprintf(path, sizeof path, "%s/golden/plan_%s.txt", P2P_TEST_DIR, name);
+    char file[64];
+    snprintf(file, sizeof file, "plan_%s.txt", name);
+    const char *path = test_golden(file);
     char *text = plan_text(profile, bf16);
     const char *update = getenv("P2P_UPDATE_GOLDEN");
     if (update && strcmp(update, "1") == 0) {
-        write_text(path, text);
+        test_file_write(path, text, strlen(text));
     } else {
-        char *expected = read_text(path);
+        size_t size;
+        char *expected = (char *)test_file_read(path, &size);
         expect_same_text(path, text, expected);
         free(expected);
     }

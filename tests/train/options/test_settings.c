@@ -118,8 +118,7 @@ static void test_preset_of_the_loop(void **state) {
     settings_free(&all);
 }
 
-/* The settings of a training resumed with `line`, whose own were those of `kept_line` without some of them.
- */
+/* The settings of a training resumed with `line`, whose own were those of `kept_line` less `without`. */
 static p2p_status resume(settings *all, const char *line, const char *kept_line, const char *without) {
     char words[256], kept_words[256];
     settings before;
