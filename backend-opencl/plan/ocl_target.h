@@ -21,8 +21,9 @@ typedef enum {
 } ocl_bf16;
 
 /* Results of the self-tests of the convolution families, with activations stored as f32 [0] and as bf16
- * [1]. */
-typedef enum { OCL_VERDICT_UNKNOWN, OCL_VERDICT_PASSES, OCL_VERDICT_FAILS } ocl_verdict;
+ * [1]. REFUSES: the family supports no shape of the self-test. It is used untested, and is not reported as
+ * `untested` again. */
+typedef enum { OCL_VERDICT_UNKNOWN, OCL_VERDICT_PASSES, OCL_VERDICT_FAILS, OCL_VERDICT_REFUSES } ocl_verdict;
 typedef struct {
     ocl_verdict family[OCL_CONV_FAMILIES][2];
 } ocl_verdicts;
