@@ -1,5 +1,6 @@
-/* A device and its settings as planners see them: values only. Planners call no OpenCL function, and a plan
- * can be made for any device without the device.
+/* A device and its settings as planners see them: values only, except the scratch query of the matrix
+ * library. Planners call no OpenCL function except in that query, and a plan can be made for any device
+ * without the device.
  */
 #ifndef OCL_TARGET_H
 #define OCL_TARGET_H
@@ -31,11 +32,11 @@ typedef struct {
 /* Choices made by measurement or imposed (conv/ocl_choice.h). */
 typedef struct ocl_choices ocl_choices;
 
-/* The matrix library. `measure` writes to *bytes the scratch memory that a product may need for any start
- * of its matrices; row distances are set. Equal products have equal needs. NULL: there is no library, and
- * products are refused. */
+/* The matrix library. `scratch_size` writes to *bytes the scratch memory that a product may need for any
+ * start of its matrices; row distances are set. Equal products have equal needs. NULL: there is no library,
+ * and products are refused. */
 typedef struct {
-    p2p_status (*measure)(void *context, const ocl_gemm *gemm, size_t *bytes);
+    p2p_status (*scratch_size)(void *context, const ocl_gemm *gemm, size_t *bytes);
     void *context;
     size_t alignment; /* bytes: alignment of that memory within the operation's scratch memory */
 } ocl_gemm_library;

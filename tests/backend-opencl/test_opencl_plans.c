@@ -26,7 +26,7 @@
 static const p2p_host host = {.fail = p2p_fail, .hint = p2p_hint, .op_print = p2p_op_print};
 
 /* Simulates a library that copies every matrix to whole tiles of 64 x 64. */
-static p2p_status measure_gemm(void *context, const ocl_gemm *g, size_t *bytes) {
+static p2p_status gemm_scratch_size(void *context, const ocl_gemm *g, size_t *bytes) {
     const int64_t m = ocl_divide_up(g->m, 64), n = ocl_divide_up(g->n, 64), k = ocl_divide_up(g->k, 64);
     assert_ptr_equal(context, &host);
     assert_true(g->m > 0 && g->n > 0 && g->k > 0 && g->a.row_distance > 0 && g->b.row_distance > 0 &&
@@ -48,7 +48,7 @@ static ocl_target cpu(int width, int units, ocl_bf16 bf16) {
                         .local_bytes = 256 << 10,
                         .max_alloc_bytes = 4 * gib,
                         .bf16 = bf16,
-                        .gemm = {measure_gemm, (void *)(size_t)&host, ALIGNMENT}};
+                        .gemm = {gemm_scratch_size, (void *)(size_t)&host, ALIGNMENT}};
 }
 
 static ocl_target gpu(int units, size_t group, size_t local_kib, bool subgroups) {
