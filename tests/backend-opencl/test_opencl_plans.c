@@ -187,8 +187,9 @@ static void add_odd(op_list *ops) {
     }
 }
 
-static op_list networks, networks_bf16,
-    convolutions; /* f32; activations in bf16; with odd shapes and batches */
+static op_list networks;      /* f32 */
+static op_list networks_bf16; /* activations in bf16 */
+static op_list convolutions;  /* f32, with odd shapes and batches */
 
 static int read_operations(void **state) {
     (void)state;
@@ -451,7 +452,7 @@ static bool plan_and_check(const ocl_target *target, const ocl_conv_way *way, co
     check_that((way ? ocl_conv_plan_way(target, way, op, &again) : ocl_plan_op(target, op, &again)) ==
                        P2P_OK &&
                    same_plan(plan, &again),
-               "the same question has another plan");
+               "planning twice gives different plans");
     return true;
 }
 
