@@ -67,7 +67,7 @@ static p2p_status measure(p2p_be_device *device, const p2p_op *op, double (*cloc
     return P2P_OK;
 }
 
-/* Replaces a variant that fails the self-test by the default choice. The self-test's small odd shapes may
+/* Replaces a variant that fails the self-test by the default choice. The self-test's small shapes may
  * reveal errors that the measured shape did not. A family's own choice has already passed. */
 static p2p_status test_chosen(p2p_be_device *device, const p2p_op *op, ocl_choice *chosen) {
     bool passes = true;

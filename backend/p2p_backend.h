@@ -117,11 +117,15 @@ typedef struct {
     p2p_status (*buffer_copy)(p2p_be_device *device, p2p_binding from, p2p_binding to, size_t bytes);
 
     /* Determines whether the device supports a validated descriptor. Returns P2P_UNSUPPORTED, with the reason
-     * as message, if not. Cheap, without side effects, and deterministic while the device is open (but see
-     * op_choose). The first query may run self-tests of kernels. */
+     * as message, if not. Cheap, except that it may run self-tests of kernels and record their verdicts.
+     * Equal descriptors have equal answers while the device is open, with two exceptions: op_choose and
+     * op_impose change algorithms, and an op_create, even one that fails, may find that the device supports
+     * less. */
     p2p_status (*op_query)(p2p_be_device *device, const p2p_op *op, p2p_query *answer);
     /* Compiles, chooses and binds. `bindings` has an entry per operand of the kind, {0} for absent operands;
-     * `scratch` has at least scratch_bytes of the query. May allocate, compile and wait; op_run may not. */
+     * `scratch` has at least scratch_bytes of the latest query. May allocate, compile, run self-tests and
+     * wait; op_run may not. P2P_UNSUPPORTED if the device turns out not to support what the query promised;
+     * later queries take that into account. */
     p2p_status (*op_create)(p2p_be_device *device, const p2p_op *op, const p2p_binding *bindings,
                             p2p_binding scratch, p2p_be_op **created);
     /* Enqueues the operation. Does not allocate, and does not access operand memory from the host. Waits only

@@ -14,7 +14,8 @@ p2p_op ocl_choice_key(const p2p_op *op) {
     return key;
 }
 
-_Static_assert((int)P2P_AT_conv_fwd_w == (int)P2P_AT_conv_bwd_data_w, "ocl_choice_key takes them for one");
+_Static_assert((int)P2P_AT_conv_fwd_w == (int)P2P_AT_conv_bwd_data_w,
+               "ocl_choice_key assumes equal positions");
 
 static ocl_known_choice *find(const ocl_choices *choices, const p2p_op *key) {
     for (int i = 0; i < choices->count; i++)

@@ -98,7 +98,7 @@ static bool is_pointwise(const p2p_op *op) {
     return w->h == 1 && w->w == 1;
 }
 
-_Static_assert((int)P2P_AT_conv_fwd_w == (int)P2P_AT_conv_bwd_data_w, "is_pointwise takes them for one");
+_Static_assert((int)P2P_AT_conv_fwd_w == (int)P2P_AT_conv_bwd_data_w, "is_pointwise assumes equal positions");
 
 enum { CANDIDATES = 3 };
 
@@ -154,7 +154,7 @@ static p2p_status plan_best(const ocl_target *target, const p2p_op *op, ocl_plan
 }
 
 /* Plans without the target's choices. */
-static p2p_status plan_usual(const ocl_target *target, const p2p_op *op, ocl_plan *plan) {
+static p2p_status plan_default(const ocl_target *target, const p2p_op *op, ocl_plan *plan) {
     *plan = (ocl_plan){0};
     if (target->family != OCL_CONV_AUTO) return plan_forced(target, op, plan);
     if (op->math == P2P_MATH_bf16) return plan_bf16(target, op, plan);
@@ -170,7 +170,7 @@ p2p_status ocl_conv_plan_untested_way(const ocl_target *target, const ocl_conv_w
 
 p2p_status ocl_conv_plan_way(const ocl_target *target, const ocl_conv_way *way, const p2p_op *op,
                              ocl_plan *plan) {
-    if (way->family == OCL_CONV_AUTO) return plan_usual(target, op, plan);
+    if (way->family == OCL_CONV_AUTO) return plan_default(target, op, plan);
     if (target->family != OCL_CONV_AUTO && way->family != target->family)
         return ocl_refuse(target, op, "P2P_OPENCL_CONV leaves no choice of %s",
                           ocl_conv_family_name(way->family));
@@ -198,13 +198,13 @@ static void note_untested(ocl_conv_ways *ways, const ocl_plan *plan) {
     if (ways->untested == OCL_CONV_AUTO) ways->untested = plan->untested;
 }
 
-/* Appends a way if it can be planned and its plan differs from the default's, `usual`. */
+/* Appends a way if it can be planned and its plan differs from `by_default`. */
 static p2p_status add_way(const ocl_target *target, const p2p_op *op, const ocl_conv_way *way,
-                          const ocl_plan *usual, ocl_conv_ways *ways) {
+                          const ocl_plan *by_default, ocl_conv_ways *ways) {
     ocl_plan plan;
     if (ways->count == OCL_MOST_WAYS) return P2P_OK;
     const p2p_status status = ocl_conv_plan_way(target, way, op, &plan);
-    if (status == P2P_OK && !same_plan(&plan, usual)) {
+    if (status == P2P_OK && !same_plan(&plan, by_default)) {
         ways->way[ways->count++] = *way;
         note_untested(ways, &plan);
     }
@@ -220,20 +220,20 @@ static bool competes(const ocl_target *target, const p2p_op *op, ocl_conv_family
 }
 
 p2p_status ocl_conv_list_ways(const ocl_target *target, const p2p_op *op, ocl_conv_ways *ways) {
-    ocl_plan usual;
+    ocl_plan by_default;
     *ways = (ocl_conv_ways){0};
-    P2P_TRY(plan_usual(target, op, &usual));
+    P2P_TRY(plan_default(target, op, &by_default));
     ways->way[ways->count++] = (ocl_conv_way){0};
-    note_untested(ways, &usual);
+    note_untested(ways, &by_default);
     for (int f = OCL_CONV_AUTO + 1; f < OCL_CONV_FAMILIES; f++) {
         ocl_variant_name names[OCL_MOST_VARIANTS];
         ocl_conv_way way = {(ocl_conv_family)f, ""};
         if (!competes(target, op, way.family)) continue;
-        P2P_TRY(add_way(target, op, &way, &usual, ways));
+        P2P_TRY(add_way(target, op, &way, &by_default, ways));
         const int variants = families[f].variants ? families[f].variants(target, op, names) : 0;
         for (int i = 0; i < variants; i++) {
             memcpy(way.variant, names[i], sizeof way.variant);
-            P2P_TRY(add_way(target, op, &way, &usual, ways));
+            P2P_TRY(add_way(target, op, &way, &by_default, ways));
         }
     }
     return P2P_OK;
@@ -243,9 +243,9 @@ p2p_status ocl_conv_list_ways(const ocl_target *target, const p2p_op *op, ocl_co
 
 p2p_status ocl_plan_conv(const ocl_target *target, const p2p_op *op, ocl_plan *plan) {
     ocl_conv_way way;
-    if (!ocl_choice_find(target->choices, op, &way)) return plan_usual(target, op, plan);
+    if (!ocl_choice_find(target->choices, op, &way)) return plan_default(target, op, plan);
     const p2p_status status = ocl_conv_plan_way(target, &way, op, plan);
-    if (status == P2P_UNSUPPORTED) return plan_usual(target, op, plan);
+    if (status == P2P_UNSUPPORTED) return plan_default(target, op, plan);
     plan->reason = "it was chosen by measurement";
     return status;
 }

@@ -8,19 +8,12 @@ enum {
 
 /* ---- Checks ---------------------------------------------------------------------------------------- */
 
-static p2p_status refuse_operand(const ocl_target *target, const p2p_op *op, int operand, const char *rule) {
-    char text[P2P_TENSOR_TEXT];
-    p2p_tensor_print(&op->t[operand], text, sizeof text);
-    return ocl_refuse(target, op, "%s is %s, but must be %s", p2p_kind_operand_name(op->kind, operand), text,
-                      rule);
-}
-
 p2p_status ocl_conv_check_activation(const ocl_target *target, const p2p_op *op, int operand) {
     const p2p_tensor *t = &op->t[operand];
     if (t->type != P2P_TYPE_f32 || t->layout != P2P_LAYOUT_nchwc || t->block != OCL_LANES ||
         t->c0 % OCL_LANES)
-        return refuse_operand(target, op, operand,
-                              "f32:nchwc16 with a range that starts at a multiple of 16 channels");
+        return ocl_refuse_operand(target, op, operand,
+                                  "f32:nchwc16 with a range that starts at a multiple of 16 channels");
     return ocl_conv_check_extents(target, op, operand);
 }
 
@@ -28,7 +21,7 @@ p2p_status ocl_conv_check_extents(const ocl_target *target, const p2p_op *op, in
     const p2p_tensor *t = &op->t[operand];
     if (t->n > MAX_EXTENT || t->c > MAX_EXTENT || t->h > MAX_EXTENT || t->w > MAX_EXTENT ||
         t->n * t->h > MAX_PIXELS / t->w)
-        return refuse_operand(target, op, operand, "at most 2^27 pixels and 2^26 channels");
+        return ocl_refuse_operand(target, op, operand, "at most 2^27 pixels and 2^26 channels");
     return P2P_OK;
 }
 
@@ -36,9 +29,10 @@ p2p_status ocl_conv_check_filter(const ocl_target *target, const p2p_op *op, int
     const p2p_tensor *t = &op->t[operand];
     const bool known = t->layout == P2P_LAYOUT_ckrs || (turned_too && t->layout == P2P_LAYOUT_kcrs_t);
     if (t->type != P2P_TYPE_f32 || t->block != OCL_LANES || (t->cp && t->cp != t->c) || !known)
-        return refuse_operand(target, op, operand, turned_too ? "f32:ckrs16 or f32:kcrs_t16" : "f32:ckrs16");
+        return ocl_refuse_operand(target, op, operand,
+                                  turned_too ? "f32:ckrs16 or f32:kcrs_t16" : "f32:ckrs16");
     if (t->h > MAX_EXTENT || t->w > MAX_EXTENT || t->h * t->w > INT32_MAX / 256)
-        return refuse_operand(target, op, operand, "at most 2^23 taps");
+        return ocl_refuse_operand(target, op, operand, "at most 2^23 taps");
     return P2P_OK;
 }
 

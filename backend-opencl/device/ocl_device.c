@@ -72,7 +72,7 @@ static void read_target(p2p_be_device *device) {
     target->local_bytes = (size_t)local;
     target->subgroups = has_subgroups(device->id);
     target->max_alloc_bytes = device->info.max_alloc_bytes;
-    target->gemm.measure = ocl_gemm_measure;
+    target->gemm.scratch_size = ocl_gemm_scratch_size;
     target->gemm.context = device;
     target->gemm.alignment = align_bits / 8 > OCL_ALIGNMENT ? align_bits / 8 : OCL_ALIGNMENT;
     target->bf16 = ocl_bf16_find(&device->info, &device->environment, target->vector_width);

@@ -28,7 +28,7 @@ static CLBlastTranspose transposition(bool transpose) {
     return transpose ? CLBlastTransposeYes : CLBlastTransposeNo;
 }
 
-p2p_status ocl_gemm_measure(void *context, const ocl_gemm *g, size_t *bytes) {
+p2p_status ocl_gemm_scratch_size(void *context, const ocl_gemm *g, size_t *bytes) {
     p2p_be_device *device = context;
     *bytes = 0;
     /* Offset 1 stands for any offset: every matrix that may need a copy is counted. */

@@ -20,8 +20,8 @@ typedef struct {
     cl_mem temp; /* NULL if the product needs none */
 } ocl_gemm_call;
 
-/* ocl_gemm_library.measure; the context is the device. */
-p2p_status ocl_gemm_measure(void *device, const ocl_gemm *gemm, size_t *bytes);
+/* ocl_gemm_library.scratch_size; the context is the device. */
+p2p_status ocl_gemm_scratch_size(void *device, const ocl_gemm *gemm, size_t *bytes);
 
 /* Compiles the kernels of a product, so that its first run is as fast as later ones. Does not access the
  * operands. */

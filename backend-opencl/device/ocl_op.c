@@ -185,14 +185,33 @@ p2p_status ocl_op_create_planned(p2p_be_device *device, const p2p_op *op, const 
     return P2P_OK;
 }
 
+/* A plan may need more scratch memory than the one for which the caller allocated it: the group limit may
+ * have been lowered in between. Returns P2P_UNSUPPORTED then; a new query has the right size. */
+static p2p_status check_scratch(const p2p_be_device *device, const ocl_plan *plan, size_t available) {
+    if (plan->answer.scratch_bytes <= available) return P2P_OK;
+    return ocl_host->fail(
+        P2P_UNSUPPORTED,
+        "%s: %s needs %zu bytes of scratch memory and has %zu: the device supports less than at "
+        "the query",
+        device->info.name, plan->answer.kernel, plan->answer.scratch_bytes, available);
+}
+
+/* Bytes of the buffer from the binding on. */
+static size_t bound_bytes(p2p_binding binding) {
+    return binding.buffer ? binding.buffer->bytes - binding.offset : 0;
+}
+
 p2p_status ocl_op_create_by(p2p_be_device *device, ocl_plan_maker make, void *context, const p2p_op *op,
                             const p2p_binding *bindings, p2p_binding scratch, p2p_be_op **created) {
+    size_t available = bound_bytes(scratch);
     *created = NULL;
     P2P_TRY(ocl_check_alive(device));
     for (;;) {
         size_t limit = device->target.group_limit;
         ocl_plan plan = {0};
         P2P_TRY(make(context, op, &plan));
+        P2P_TRY(check_scratch(device, &plan, available));
+        available = plan.answer.scratch_bytes; /* the caller may use what follows for something else */
         p2p_status status = ocl_op_create_planned(device, op, bindings, scratch, &plan, created);
         if (status == P2P_OK && plan.reason)
             ocl_host->log("%s: %s: %s", device->info.name, plan.answer.kernel, plan.reason);

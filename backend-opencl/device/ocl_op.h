@@ -13,7 +13,9 @@ p2p_status ocl_op_create_planned(p2p_be_device *device, const p2p_op *op, const 
 /* Plans an operation for a device's current target. */
 typedef p2p_status (*ocl_plan_maker)(void *context, const p2p_op *op, ocl_plan *plan);
 
-/* The same with a plan by make(context, ...), which is called again if a smaller group limit was found. */
+/* The same with a plan by make(context, ...), which is called again if a smaller group limit was found.
+ * Returns P2P_UNSUPPORTED too if the new plan needs more scratch memory than the first, or than the buffer
+ * has. */
 p2p_status ocl_op_create_by(p2p_be_device *device, ocl_plan_maker make, void *context, const p2p_op *op,
                             const p2p_binding *bindings, p2p_binding scratch, p2p_be_op **created);
 

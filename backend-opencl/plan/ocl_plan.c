@@ -152,7 +152,7 @@ static bool is_blocked_activation(const ocl_target *target, const p2p_tensor *t)
            t->c0 % OCL_LANES == 0;
 }
 
-static p2p_status refuse_tensor(const ocl_target *target, const p2p_op *op, int operand, const char *rule) {
+p2p_status ocl_refuse_operand(const ocl_target *target, const p2p_op *op, int operand, const char *rule) {
     char text[P2P_TENSOR_TEXT];
     p2p_tensor_print(&op->t[operand], text, sizeof text);
     return ocl_refuse(target, op, "%s is %s, but must be %s", p2p_kind_operand_name(op->kind, operand), text,
@@ -187,17 +187,17 @@ p2p_status ocl_view_of(const ocl_target *target, const p2p_op *op, int like, boo
                            .flat = true,
                            .width = 1};
     } else {
-        return refuse_tensor(target, op, like,
-                             target->cpu
-                                 ? "f32:nchwc16 with a range that starts at a multiple of 16 channels"
-                                 : "f32 or bf16, nchwc16, with a range that starts at a multiple of 16 "
-                                   "channels");
+        return ocl_refuse_operand(target, op, like,
+                                  target->cpu
+                                      ? "f32:nchwc16 with a range that starts at a multiple of 16 channels"
+                                      : "f32 or bf16, nchwc16, with a range that starts at a multiple of 16 "
+                                        "channels");
     }
     view->like = like;
     choose_chunk(target, view, chunk);
     if (view->positions > INT32_MAX || view->images > INT32_MAX || view->blocks > INT32_MAX / OCL_LANES ||
         view->chunks > INT32_MAX || (!target->cpu && view->flat && view->valid / 4 >= INT32_MAX))
-        return refuse_tensor(target, op, like, "within 31 bits in every extent");
+        return ocl_refuse_operand(target, op, like, "within 31 bits in every extent");
     return P2P_OK;
 }
 
@@ -208,20 +208,20 @@ p2p_status ocl_view_check(const ocl_target *target, const p2p_op *op, const ocl_
     if (!view->flat)
         return is_blocked_activation(target, t) && t->type == like->type
                    ? P2P_OK
-                   : refuse_tensor(
+                   : ocl_refuse_operand(
                          target, op, operand,
                          "nchwc16 with a range that starts at a multiple of 16 channels, and of one "
                          "type, as the others are");
     bool stored_alike = p2p_tensor_same_shape(t, like) && t->layout == like->layout &&
                         (t->block == like->block || (t->block <= 1 && like->block <= 1));
     if (t->type == like->type && is_whole(t) && stored_alike) return P2P_OK;
-    return refuse_tensor(target, op, operand, "whole and stored like the others");
+    return ocl_refuse_operand(target, op, operand, "whole and stored like the others");
 }
 
 p2p_status ocl_require_plain(const ocl_target *target, const p2p_op *op, int operand) {
     const p2p_tensor *t = &op->t[operand];
     if (!p2p_tensor_present(t) || (t->type == P2P_TYPE_f32 && t->layout == P2P_LAYOUT_plain)) return P2P_OK;
-    return refuse_tensor(target, op, operand, "f32:plain");
+    return ocl_refuse_operand(target, op, operand, "f32:plain");
 }
 
 void ocl_arg_view(ocl_launch *launch, const ocl_view *view) {

@@ -7,6 +7,9 @@
 /* Returns P2P_UNSUPPORTED; the message names the kind, then the reason. */
 p2p_status ocl_refuse(const ocl_target *target, const p2p_op *op, const char *format, ...) P2P_PRINTF(3, 4);
 
+/* The same with an operand's storage and the `rule` that it violates: "x is ..., but must be <rule>". */
+p2p_status ocl_refuse_operand(const ocl_target *target, const p2p_op *op, int operand, const char *rule);
+
 /* Appends a launch of `kernel` from kernels/`source` (after common.clh). A plan has at most
  * OCL_PLAN_LAUNCHES; more is a programming error (asserted). */
 ocl_launch *ocl_launch_add(const ocl_target *target, ocl_plan *plan, const char *source, const char *kernel);

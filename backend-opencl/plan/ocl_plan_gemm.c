@@ -16,11 +16,11 @@ void ocl_launch_gemm(ocl_plan *plan, const ocl_gemm *gemm) {
 p2p_status ocl_gemm_reserve(const ocl_target *target, const p2p_op *op, ocl_gemm *gemm,
                             size_t *scratch_bytes) {
     const ocl_gemm_library *library = &target->gemm;
-    if (!library->measure) return ocl_refuse(target, op, "there is no matrix library");
+    if (!library->scratch_size) return ocl_refuse(target, op, "there is no matrix library");
     if (target->device_group_limit < LEAST_GROUP)
         return ocl_refuse(target, op, "CLBlast needs groups of %d work-items, the device allows %zu",
                           LEAST_GROUP, target->device_group_limit);
-    P2P_TRY(library->measure(library->context, gemm, &gemm->temp_bytes));
+    P2P_TRY(library->scratch_size(library->context, gemm, &gemm->temp_bytes));
     gemm->temp_offset = *scratch_bytes / sizeof(float);
     if (gemm->temp_bytes > 0) *scratch_bytes += gemm->temp_bytes + library->alignment;
     return P2P_OK;

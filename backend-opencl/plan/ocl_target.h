@@ -1,5 +1,6 @@
-/* A device and its settings as planners see them: values only. Planners call no OpenCL function, and a plan
- * can be made for any device without the device.
+/* A device and its settings as planners see them: values only, except the scratch query of the matrix
+ * library. Planners call no OpenCL function except in that query, and a plan can be made for any device
+ * without the device.
  */
 #ifndef OCL_TARGET_H
 #define OCL_TARGET_H
@@ -21,8 +22,9 @@ typedef enum {
 } ocl_bf16;
 
 /* Results of the self-tests of the convolution families, with activations stored as f32 [0] and as bf16
- * [1]. */
-typedef enum { OCL_VERDICT_UNKNOWN, OCL_VERDICT_PASSES, OCL_VERDICT_FAILS } ocl_verdict;
+ * [1]. REFUSES: the family supports no shape of the self-test. It is used untested, and is not reported as
+ * `untested` again. */
+typedef enum { OCL_VERDICT_UNKNOWN, OCL_VERDICT_PASSES, OCL_VERDICT_FAILS, OCL_VERDICT_REFUSES } ocl_verdict;
 typedef struct {
     ocl_verdict family[OCL_CONV_FAMILIES][2];
 } ocl_verdicts;
@@ -30,11 +32,11 @@ typedef struct {
 /* Choices made by measurement or imposed (conv/ocl_choice.h). */
 typedef struct ocl_choices ocl_choices;
 
-/* The matrix library. `measure` writes to *bytes the scratch memory that a product may need for any start
- * of its matrices; row distances are set. Equal products have equal needs. NULL: there is no library, and
- * products are refused. */
+/* The matrix library. `scratch_size` writes to *bytes the scratch memory that a product may need for any
+ * start of its matrices; row distances are set. Equal products have equal needs. NULL: there is no library,
+ * and products are refused. */
 typedef struct {
-    p2p_status (*measure)(void *context, const ocl_gemm *gemm, size_t *bytes);
+    p2p_status (*scratch_size)(void *context, const ocl_gemm *gemm, size_t *bytes);
     void *context;
     size_t alignment; /* bytes: alignment of that memory within the operation's scratch memory */
 } ocl_gemm_library;

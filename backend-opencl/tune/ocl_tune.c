@@ -19,7 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TURNS = 5, DUEL_TURNS = 8, DUEL_WINS = 6, MOST_RUNS = 64 };
+enum { TURNS = 5, COMPARED_TURNS = 8, LEAST_WINS = 6, MOST_RUNS = 64 };
 
 static const double budget_seconds = 0.2; /* of all turns, for one shape */
 static const double turn_seconds = 0.002; /* least per turn of a candidate, if its runs are short */
@@ -37,10 +37,10 @@ typedef struct {
 typedef struct {
     ocl_checker check;
     p2p_be_buffer *scratch;
-    candidate *candidates; /* the first is the default */
+    candidate *list; /* the first is the default */
     int count;
     double spent; /* seconds of timing */
-} contest;
+} candidates;
 
 static const char *name_of(const ocl_conv_way *way, char name[P2P_CHOICE_NAME]) {
     ocl_conv_way_print(way, name);
@@ -58,15 +58,15 @@ static p2p_status list_tested(p2p_be_device *device, const p2p_op *op, ocl_conv_
     }
 }
 
-static p2p_status list(contest *c, p2p_be_device *device, const p2p_op *op) {
+static p2p_status list_candidates(candidates *c, p2p_be_device *device, const p2p_op *op) {
     ocl_conv_ways ways;
     P2P_TRY(list_tested(device, op, &ways));
-    c->candidates = calloc((size_t)ways.count, sizeof *c->candidates);
-    if (!c->candidates) return ocl_host->fail(P2P_OUT_OF_MEMORY, "no host memory to tune a convolution");
+    c->list = calloc((size_t)ways.count, sizeof *c->list);
+    if (!c->list) return ocl_host->fail(P2P_OUT_OF_MEMORY, "no host memory to tune a convolution");
     c->count = ways.count;
     for (int i = 0; i < c->count; i++) {
-        c->candidates[i].device = device;
-        c->candidates[i].way = ways.way[i];
+        c->list[i].device = device;
+        c->list[i].way = ways.way[i];
     }
     return P2P_OK;
 }
@@ -78,30 +78,30 @@ static p2p_status plan_candidate(void *context, const p2p_op *op, ocl_plan *plan
 }
 
 /* Creates one scratch buffer that is large enough for every candidate. */
-static p2p_status allocate_scratch(contest *c) {
+static p2p_status allocate_scratch(candidates *c) {
     p2p_be_device *device = c->check.device;
     size_t most = 0;
     for (int i = 0; i < c->count; i++) {
         ocl_plan plan;
-        P2P_TRY(plan_candidate(&c->candidates[i], c->check.op, &plan));
+        P2P_TRY(plan_candidate(&c->list[i], c->check.op, &plan));
         if (plan.answer.scratch_bytes > most) most = plan.answer.scratch_bytes;
     }
     return most ? ocl_buffer_create(device, most, &c->scratch) : P2P_OK;
 }
 
-static void release(contest *c) {
+static void release(candidates *c) {
     for (int i = 0; i < c->count; i++)
-        if (c->candidates && c->candidates[i].op) ocl_op_destroy(c->check.device, c->candidates[i].op);
+        if (c->list && c->list[i].op) ocl_op_destroy(c->check.device, c->list[i].op);
     if (c->scratch) ocl_buffer_destroy(c->check.device, c->scratch);
     ocl_checker_close(&c->check);
-    free(c->candidates);
+    free(c->list);
 }
 
 /* ---- Checks ---------------------------------------------------------------------------------------- */
 
 /* Excludes a way that cannot be compiled or run, or computes wrong results. Errors of the device as a whole
  * are returned. */
-static p2p_status check(contest *c, candidate *one) {
+static p2p_status check(candidates *c, candidate *one) {
     const p2p_device_info *info = &c->check.device->info;
     char name[P2P_CHOICE_NAME], descriptor[P2P_OP_TEXT], why[OCL_CHECK_WHY] = "it can't be compiled or run";
     bool right = false;
@@ -123,17 +123,17 @@ static p2p_status check(contest *c, candidate *one) {
 
 /* ---- Timing ---------------------------------------------------------------------------------------- */
 
-static double least(const contest *c) {
+static double least(const candidates *c) {
     double seconds = 0;
     for (int i = 0; i < c->count; i++) {
-        const candidate *one = &c->candidates[i];
+        const candidate *one = &c->list[i];
         if (!one->out && one->seconds > 0 && (seconds == 0 || one->seconds < seconds)) seconds = one->seconds;
     }
     return seconds;
 }
 
 /* One turn: measures the seconds of one run, and updates the candidate's least time. */
-static p2p_status time_one(contest *c, const ocl_timer *timer, candidate *one, double *seconds) {
+static p2p_status time_one(candidates *c, const ocl_timer *timer, candidate *one, double *seconds) {
     int runs = 1;
     if (one->seconds > 0) runs = (int)fmin(ceil(turn_seconds / one->seconds), MOST_RUNS);
     *seconds = 0;
@@ -144,21 +144,21 @@ static p2p_status time_one(contest *c, const ocl_timer *timer, candidate *one, d
     return P2P_OK;
 }
 
-static p2p_status time_all(contest *c, const ocl_timer *timer) {
+static p2p_status time_all(candidates *c, const ocl_timer *timer) {
     double seconds;
     for (int turn = 0; turn < TURNS && (turn < 2 || c->spent < budget_seconds); turn++)
         for (int i = 0; i < c->count; i++) {
-            candidate *one = &c->candidates[i];
+            candidate *one = &c->list[i];
             if (one->out || (turn > 0 && one->seconds > far_off * least(c))) continue;
             P2P_TRY(time_one(c, timer, one, &seconds));
         }
     return P2P_OK;
 }
 
-static candidate *find_best(contest *c) {
+static candidate *find_best(candidates *c) {
     candidate *best = NULL;
     for (int i = 0; i < c->count; i++) {
-        candidate *one = &c->candidates[i];
+        candidate *one = &c->list[i];
         if (!one->out && one->seconds > 0 && (!best || one->seconds < best->seconds)) best = one;
     }
     return best;
@@ -166,47 +166,47 @@ static candidate *find_best(contest *c) {
 
 /* Times the best candidate against the default alone. It must have the least time by the margin, and be
  * faster in most turns, because a busy machine produces single lucky times. */
-static p2p_status duel(contest *c, const ocl_timer *timer, const candidate **winner) {
-    candidate *usual = &c->candidates[0], *best = find_best(c);
+static p2p_status compare_with_default(candidates *c, const ocl_timer *timer, const candidate **winner) {
+    candidate *by_default = &c->list[0], *best = find_best(c);
     int wins = 0;
     *winner = best;
-    if (!best || best == usual || usual->out) return P2P_OK;
-    *winner = usual;
-    for (int turn = 0; turn < DUEL_TURNS && best->seconds < margin * usual->seconds; turn++) {
+    if (!best || best == by_default || by_default->out) return P2P_OK;
+    *winner = by_default;
+    for (int turn = 0; turn < COMPARED_TURNS && best->seconds < margin * by_default->seconds; turn++) {
         double one, other;
-        P2P_TRY(time_one(c, timer, usual, &one));
+        P2P_TRY(time_one(c, timer, by_default, &one));
         P2P_TRY(time_one(c, timer, best, &other));
         wins += other < one;
     }
-    if (best->seconds < margin * usual->seconds && wins >= DUEL_WINS) *winner = best;
+    if (best->seconds < margin * by_default->seconds && wins >= LEAST_WINS) *winner = best;
     return P2P_OK;
 }
 
-static p2p_status hold(contest *c, const ocl_timer *timer, ocl_choice *choice) {
+static p2p_status choose_fastest(candidates *c, const ocl_timer *timer, ocl_choice *choice) {
     int right = 0;
     P2P_TRY(allocate_scratch(c));
     for (int i = 0; i < c->count; i++) {
-        P2P_TRY(check(c, &c->candidates[i]));
-        right += !c->candidates[i].out;
+        P2P_TRY(check(c, &c->list[i]));
+        right += !c->list[i].out;
     }
     if (right == 0)
         return ocl_refuse(&c->check.device->target, c->check.op, "no algorithm computes it correctly");
-    const candidate *winner = NULL, *usual = &c->candidates[0];
+    const candidate *winner = NULL, *by_default = &c->list[0];
     P2P_TRY(time_all(c, timer));
-    P2P_TRY(duel(c, timer, &winner));
+    P2P_TRY(compare_with_default(c, timer, &winner));
     if (winner)
-        *choice =
-            (ocl_choice){winner->way, winner->seconds, usual->seconds > 0 ? usual->seconds : winner->seconds};
+        *choice = (ocl_choice){winner->way, winner->seconds,
+                               by_default->seconds > 0 ? by_default->seconds : winner->seconds};
     return P2P_OK;
 }
 
 p2p_status ocl_tune(p2p_be_device *device, const p2p_op *op, const ocl_timer *timer, ocl_choice *choice) {
-    contest c = {.check = {.device = device, .op = op}};
+    candidates c = {.check = {.device = device, .op = op}};
     *choice = (ocl_choice){0};
-    p2p_status status = list(&c, device, op);
+    p2p_status status = list_candidates(&c, device, op);
     if (status == P2P_OK && c.count > 1) {
         status = ocl_checker_open(&c.check, device, op);
-        if (status == P2P_OK) status = hold(&c, timer, choice);
+        if (status == P2P_OK) status = choose_fastest(&c, timer, choice);
     }
     release(&c);
     return status;

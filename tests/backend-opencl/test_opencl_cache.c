@@ -19,8 +19,7 @@
 
 #include "support/test_expect.h"
 
-/* ---- A host that counts builds, and damages found programs
- * -------------------------------------- */
+/* ---- A host that counts builds, and damages found programs ----------------------------------------- */
 
 static int built, found, refused;
 

@@ -26,7 +26,7 @@
 static const p2p_host host = {.fail = p2p_fail, .hint = p2p_hint, .op_print = p2p_op_print};
 
 /* Simulates a library that copies every matrix to whole tiles of 64 x 64. */
-static p2p_status measure_gemm(void *context, const ocl_gemm *g, size_t *bytes) {
+static p2p_status gemm_scratch_size(void *context, const ocl_gemm *g, size_t *bytes) {
     const int64_t m = ocl_divide_up(g->m, 64), n = ocl_divide_up(g->n, 64), k = ocl_divide_up(g->k, 64);
     assert_ptr_equal(context, &host);
     assert_true(g->m > 0 && g->n > 0 && g->k > 0 && g->a.row_distance > 0 && g->b.row_distance > 0 &&
@@ -48,7 +48,7 @@ static ocl_target cpu(int width, int units, ocl_bf16 bf16) {
                         .local_bytes = 256 << 10,
                         .max_alloc_bytes = 4 * gib,
                         .bf16 = bf16,
-                        .gemm = {measure_gemm, (void *)(size_t)&host, ALIGNMENT}};
+                        .gemm = {gemm_scratch_size, (void *)(size_t)&host, ALIGNMENT}};
 }
 
 static ocl_target gpu(int units, size_t group, size_t local_kib, bool subgroups) {
@@ -187,8 +187,9 @@ static void add_odd(op_list *ops) {
     }
 }
 
-static op_list networks, networks_bf16,
-    convolutions; /* f32; activations in bf16; with odd shapes and batches */
+static op_list networks;      /* f32 */
+static op_list networks_bf16; /* activations in bf16 */
+static op_list convolutions;  /* f32, with odd shapes and batches */
 
 static int read_operations(void **state) {
     (void)state;
@@ -451,7 +452,7 @@ static bool plan_and_check(const ocl_target *target, const ocl_conv_way *way, co
     check_that((way ? ocl_conv_plan_way(target, way, op, &again) : ocl_plan_op(target, op, &again)) ==
                        P2P_OK &&
                    same_plan(plan, &again),
-               "the same question has another plan");
+               "planning twice gives different plans");
     return true;
 }
 

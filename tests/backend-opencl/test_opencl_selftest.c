@@ -6,6 +6,7 @@
 #include "conv/ocl_conv_gemm.h"
 #include "conv/ocl_conv_gpu.h"
 #include "conv/ocl_conv_gpu_winograd.h"
+#include "conv/ocl_conv_stream.h"
 #include "device/device.h"
 #include "host/cache.h"
 #include "plan/ocl_plan.h"
@@ -98,11 +99,15 @@ static p2p_status plan_by(void *context, const p2p_op *op, ocl_plan *plan) {
     return (*planner)(&device->target, op, plan);
 }
 
-static bool passes_as(const char *name, p2p_type stored, ocl_planner planner) {
+static ocl_verdict verdict_as(const char *name, p2p_type stored, ocl_planner planner) {
     ocl_verdict verdict = OCL_VERDICT_UNKNOWN;
     assert_int_equal(ocl_selftest_plans(device, name, stored, plan_by, &planner, &verdict), P2P_OK);
     assert_int_not_equal(verdict, OCL_VERDICT_UNKNOWN);
-    return verdict == OCL_VERDICT_PASSES;
+    return verdict;
+}
+
+static bool passes_as(const char *name, p2p_type stored, ocl_planner planner) {
+    return verdict_as(name, stored, planner) == OCL_VERDICT_PASSES;
 }
 
 static bool passes(ocl_planner planner) {
@@ -122,6 +127,66 @@ static void notices_wrong_results(void **state) {
     assert_false(passes(plan_absent));
     assert_int_equal(warnings, 3);
     assert_int_equal(test_folder_entries(folder), 0); /* failures are not stored */
+}
+
+/* ---- Forms for small maps -------------------------------------------------------------------------- */
+
+/* The planner, and the kernel of which results are wrong; how many plans have it. */
+static struct {
+    ocl_planner plan;
+    const char *kernel;
+    int plans;
+} spoiled;
+
+/* Correct unless the planner chooses the spoiled kernel: then the result is added to what the memory holds.
+ */
+static p2p_status plan_spoiled(const ocl_target *target, const p2p_op *op, ocl_plan *plan) {
+    static const int results[] = {[P2P_KIND_conv_fwd] = P2P_AT_conv_fwd_y,
+                                  [P2P_KIND_conv_bwd_data] = P2P_AT_conv_bwd_data_dx,
+                                  [P2P_KIND_conv_bwd_filter] = P2P_AT_conv_bwd_filter_dw};
+    P2P_TRY(spoiled.plan(target, op, plan));
+    if (strncmp(plan->answer.kernel, spoiled.kernel, strlen(spoiled.kernel)) != 0) return P2P_OK;
+    p2p_op added = *op;
+    added.accumulate |= 1u << results[op->kind];
+    *plan = (ocl_plan){0};
+    spoiled.plans++;
+    return spoiled.plan(target, &added, plan);
+}
+
+static void expect_noticed(const char *family, ocl_planner plan, const char *kernel) {
+    const int before = warnings;
+    spoiled.plan = plan;
+    spoiled.kernel = kernel;
+    spoiled.plans = 0;
+    assert_false(passes_as(family, P2P_TYPE_f32, plan_spoiled));
+    assert_true(spoiled.plans > 0);
+    assert_int_equal(warnings, before + 1);
+    assert_non_null(strstr(warning, "nan"));
+}
+
+/* The kernels of the deepest layers, in every kind. */
+static void runs_the_forms_for_small_maps(void **state) {
+    (void)state;
+    device->target.vector_width = OCL_LANES; /* `stream` is chosen for these only */
+    expect_noticed("direct", ocl_plan_conv_direct, "conv_stream_forward 1x1");
+    expect_noticed("direct", ocl_plan_conv_direct, "conv_stream_data 1x1");
+    expect_noticed("direct", ocl_plan_conv_direct, "conv_stream_filter 1x1");
+    assert_true(passes_as("direct", P2P_TYPE_f32, ocl_plan_conv_direct));
+    device->target.cpu = false;
+    expect_noticed("gpu", ocl_plan_conv_gpu, "conv_gpu_data_thin");
+    expect_noticed("gpu", ocl_plan_conv_gpu, "conv_gpu_filter_thin");
+    assert_true(passes_as("gpu", P2P_TYPE_f32, ocl_plan_conv_gpu));
+}
+
+/* A way's variant names the form, for any vector width. */
+static void tests_small_maps_by_name(void **state) {
+    (void)state;
+    const ocl_conv_way way = {OCL_CONV_DIRECT, OCL_CONV_STREAM};
+    bool accepted = false;
+    assert_int_equal(ocl_selftest_way(device, &way, P2P_TYPE_f32, &accepted), P2P_OK);
+    assert_true(accepted);
+    assert_int_equal(tests_run, 1);
+    assert_int_equal(test_folder_entries(folder), 1);
 }
 
 /* ---- Activations in bf16 --------------------------------------------------------------------------- */
@@ -160,10 +225,27 @@ static void tests_families_of_gpus_in_bf16(void **state) {
     }
 }
 
+/* A family that refuses every shape is neither tested nor stored as passed, and may be used. */
 static void lets_families_refuse(void **state) {
     (void)state;
-    assert_true(passes(plan_refusal));
+    assert_int_equal(verdict_as("direct", P2P_TYPE_f32, plan_refusal), OCL_VERDICT_REFUSES);
+    const ocl_conv_way way = {OCL_CONV_DIRECT, "no-such"};
+    bool accepted = false;
+    assert_int_equal(ocl_selftest_way(device, &way, P2P_TYPE_f32, &accepted), P2P_OK);
+    assert_true(accepted);
     assert_int_equal(warnings, 0);
+    assert_int_equal(tests_run, 0);
+    assert_int_equal(test_folder_entries(folder), 0);
+    assert_false(passes(plan_nothing));
+}
+
+/* CPUs do not store bf16. The verdict is recorded, so that planning ends. */
+static void keeps_refusals_of_a_family(void **state) {
+    (void)state;
+    device->target.cpu = true;
+    assert_int_equal(ocl_selftest_family(device, OCL_CONV_DIRECT, P2P_TYPE_bf16), P2P_OK);
+    assert_int_equal(device->tuning->verdicts.family[OCL_CONV_DIRECT][1], OCL_VERDICT_REFUSES);
+    assert_int_equal(test_folder_entries(folder), 0);
 }
 
 static void keeps_a_pass(void **state) {
@@ -255,9 +337,15 @@ static void tests_nothing_that_is_asked_for_by_name(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(notices_wrong_results), TEST(tests_families_of_gpus_in_bf16),
-        TEST(lets_families_refuse),  TEST(keeps_a_pass),
-        TEST(takes_the_next_best),   TEST(tests_nothing_that_is_asked_for_by_name),
+        TEST(notices_wrong_results),
+        TEST(tests_families_of_gpus_in_bf16),
+        TEST(runs_the_forms_for_small_maps),
+        TEST(tests_small_maps_by_name),
+        TEST(lets_families_refuse),
+        TEST(keeps_refusals_of_a_family),
+        TEST(keeps_a_pass),
+        TEST(takes_the_next_best),
+        TEST(tests_nothing_that_is_asked_for_by_name),
     };
     host = *p2p_host_services();
     host.log = counting_log;

@@ -206,6 +206,33 @@ static void gives_equal_bits_in_small_groups(void **state) {
     for (int l = 0; l < 3; l++) expect_equal_bits(ocl_plan_conv_gpu, cases[l * 3], limits[l], 11 % 3);
 }
 
+/* An operation whose plan needs more scratch memory than was allocated for it is not created. */
+static void refuses_to_exceed_its_scratch(void **state) {
+    (void)state;
+    p2p_be_device *device = NULL;
+    p2p_be_op *created = NULL;
+    p2p_op op;
+    p2p_query answer;
+    const p2p_binding none[P2P_MAX_OPERANDS] = {{0}};
+    OK(p2p_op_parse(
+        "conv_fwd x=f32:nchwc16:1x64x4x4 w=f32:ckrs16:64x64x4x4 y=f32:nchwc16:1x64x2x2 stride=2" PADS, &op));
+    OK(module->device_open(0, &device));
+    device->target.cpu = false;
+    device->target.family = OCL_CONV_GPU;
+    OK(module->device.op_query(device, &op, &answer));
+    assert_true(answer.scratch_bytes > 4);
+    assert_int_equal(module->device.op_create(device, &op, none, none[0], &created), P2P_UNSUPPORTED);
+    MESSAGE_HAS("scratch memory");
+    assert_null(created);
+    p2p_binding scratch = {0};
+    OK(module->device.buffer_create(device, answer.scratch_bytes, &scratch.buffer));
+    scratch.offset = 4;
+    assert_int_equal(module->device.op_create(device, &op, none, scratch, &created), P2P_UNSUPPORTED);
+    MESSAGE_HAS("scratch memory");
+    module->device.buffer_destroy(device, scratch.buffer);
+    module->device.close(device);
+}
+
 /* Each kind, both strides; in the last one the sum over tiles is divided into parts. */
 static const char *const winograd_cases[] = {
     "conv_fwd x=f32:nchwc16:2x20x11x13 w=f32:ckrs16:37x20x4x4 bias=f32:plain:1x37x1x1 "
@@ -474,6 +501,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(gives_equal_bits_in_passes),
         cmocka_unit_test(gives_equal_bits_alone_and_in_a_batch),
         cmocka_unit_test(chooses_alike_alone_and_in_a_batch),
+        cmocka_unit_test(refuses_to_exceed_its_scratch),
         cmocka_unit_test(refuses_what_does_not_fit),
         cmocka_unit_test(refuses_what_is_too_large),
         cmocka_unit_test(chooses_as_committed),
