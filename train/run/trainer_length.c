@@ -12,7 +12,7 @@
 /* The published lengths: 200 epochs; with a linear schedule, 100 of them at the full rate. */
 enum { CONSTANT_EPOCHS = 200, LINEAR_EPOCHS = 100 };
 
-/* Training on several devices is not implemented. */
+/* A training runs on one device. */
 enum { DEVICES = 1 };
 
 static bool is_linear(const settings *all) {
