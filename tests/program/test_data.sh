@@ -89,7 +89,7 @@ expect 0 "" "$p2p" train "${tiny[@]}" --data "$odd" --out "$odd/run" --steps 1
 grep -qF '"data": "caf\\xe9' "$odd/run/config.json" || fail "config.json: $(grep data "$odd/run/config.json")"
 rm -r "$odd/run/checkpoints" # so that resuming reads the name from config.json
 expect 0 "data: 1 training pairs" "$p2p" train --out "$odd/run" --resume --device "$device" --steps 2
-expect 0 "caf" "$p2p" test --model "$odd/run" --data "$odd" --split train --out "$odd/test" --device "$device"
+expect 0 "caf" "$p2p" test --model "$odd/run" --data "$odd" --split train --out "$odd/tested" --device "$device"
 echo "no picture" >"$odd/train/$odd.jpg"
 expect 3 'caf\xe9\x1b[2J/train/caf\xe9' "$p2p" train "${tiny[@]}" --data "$odd" --out x --steps 1
 expect 3 "no usable pair for train" "$p2p" train "${tiny[@]}" --data "$odd" --out x --steps 1 --on-bad-image skip

@@ -12,12 +12,17 @@ struct dataset {
     dataset_options options;
     dataset_files files;
     int bits[2]; /* of A and B: the maximum over the files */
+    pair_sizes sizes;
     int64_t skipped;
     char *reasons[DATASET_REASONS];
 };
 
 bool dataset_has_split(const char *dir, const char *split) {
     return dataset_files_present(dir, split);
+}
+
+p2p_status dataset_outside(const char *dir, const char *split, const char *option, const char *path) {
+    return dataset_files_outside(dir, split, option, path);
 }
 
 /* ---- Bad pairs ---------------------------------------------------------------------------------------- */
@@ -46,47 +51,49 @@ const char *dataset_skipped_reason(const dataset *data, int i) {
     return data->reasons[i];
 }
 
-static p2p_status check_width(const char *path, int width) {
-    if (width % 2 == 0) return P2P_OK;
-    p2p_fail(P2P_INPUT, "%s is %d pixels wide: an odd width can't be split into two halves", path, width);
-    return p2p_hint(P2P_INPUT, "a pair is one picture with A on the left and B, equally large, on the right");
-}
-
-static p2p_status check_equal(const char *a, int a_width, int a_height, const char *b, int b_width,
-                              int b_height) {
-    if (a_width == b_width && a_height == b_height) return P2P_OK;
-    return p2p_fail(P2P_INPUT,
-                    "%s is %d x %d pixels, but %s is %d x %d: a pair's pictures must be equally large", a,
-                    a_width, a_height, b, b_width, b_height);
-}
-
 /* ---- Opening ------------------------------------------------------------------------------------------ */
 
-static p2p_status probe_pair(const dataset_paths *paths, image_header headers[2]) {
-    P2P_TRY(image_probe(paths->a, &headers[0]));
-    headers[1] = headers[0];
-    if (paths->b == NULL) return check_width(paths->a, headers[0].width);
-    P2P_TRY(image_probe(paths->b, &headers[1]));
-    return check_equal(paths->a, headers[0].width, headers[0].height, paths->b, headers[1].width,
-                       headers[1].height);
+static bool judges(const dataset *data) {
+    return data->options.pairing == DATASET_PAIRS_AUTO;
 }
 
-static p2p_status check_pair(dataset *data, size_t index) {
+/* `b` is ignored if A and B are side by side in one file. */
+static p2p_status check_sizes(const dataset *data, const dataset_paths *paths, pair_size a, pair_size b,
+                              pair_size *size) {
+    if (paths->b == NULL)
+        P2P_TRY(pair_shape_of_halves(paths->a, a.width, a.height, judges(data), size));
+    else
+        P2P_TRY(pair_shape_of_two(paths->a, &a, paths->b, &b));
+    if (paths->b != NULL) *size = a;
+    if (!judges(data) || data->options.training == NULL) return P2P_OK;
+    return pair_shape_like(paths->a, *size, &data->options.training->sizes);
+}
+
+static p2p_status probe_pair(const dataset *data, const dataset_paths *paths, image_header headers[2],
+                             pair_size *size) {
+    P2P_TRY(image_probe(paths->a, &headers[0]));
+    headers[1] = headers[0];
+    if (paths->b != NULL) P2P_TRY(image_probe(paths->b, &headers[1]));
+    return check_sizes(data, paths, (pair_size){headers[0].width, headers[0].height},
+                       (pair_size){headers[1].width, headers[1].height}, size);
+}
+
+static p2p_status check_pair(dataset *data, size_t index, pair_size *size) {
     dataset_paths paths;
     image_header headers[2];
     P2P_TRY(dataset_files_paths(&data->files, index, &paths));
-    p2p_status status = probe_pair(&paths, headers);
+    p2p_status status = probe_pair(data, &paths, headers, size);
     dataset_paths_free(&paths);
     for (int side = 0; status == P2P_OK && side < 2; side++)
         if (headers[side].bits > data->bits[side]) data->bits[side] = headers[side].bits;
     return status;
 }
 
-/* Read every pair's headers. A bad pair is a failure, or is omitted. */
-static p2p_status check_pairs(dataset *data) {
+/* Read every pair's headers. A bad pair is a failure, or is omitted. `sizes` has a place for each. */
+static p2p_status check_each(dataset *data, pair_size *sizes) {
     size_t kept = 0;
     for (size_t i = 0; i < data->files.count; i++) {
-        p2p_status status = check_pair(data, i);
+        p2p_status status = check_pair(data, i, &sizes[kept]);
         if (status == P2P_OK)
             dataset_files_move(&data->files, i, kept++);
         else if (data->options.skip_bad && is_bad_pair(status))
@@ -95,7 +102,16 @@ static p2p_status check_pairs(dataset *data) {
             return status;
     }
     dataset_files_shorten(&data->files, kept);
+    if (kept > 0) data->sizes = pair_sizes_of(sizes, kept);
     return P2P_OK;
+}
+
+static p2p_status check_pairs(dataset *data) {
+    pair_size *sizes = calloc(data->files.count + 1, sizeof *sizes);
+    if (sizes == NULL) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for the sizes of pictures");
+    p2p_status status = check_each(data, sizes);
+    free(sizes);
+    return status;
 }
 
 /* A file without a partner is a failure, or is omitted. */
@@ -121,7 +137,7 @@ p2p_status dataset_open(dataset **result, const char *dir, const char *split,
     if (data == NULL) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for a data set");
     data->options = *options;
     data->bits[0] = data->bits[1] = 8;
-    p2p_status status = dataset_files_list(&data->files, dir, split);
+    p2p_status status = dataset_files_list(&data->files, dir, split, options->pairing);
     if (status == P2P_OK) status = check_singles(data);
     if (status == P2P_OK) status = check_pairs(data);
     if (status == P2P_OK) status = check_some_left(data, dir, split);
@@ -142,6 +158,10 @@ void dataset_close(dataset *data) {
 
 int64_t dataset_count(const dataset *data) {
     return (int64_t)data->files.count;
+}
+
+dataset_summary dataset_summarise(const dataset *data) {
+    return (dataset_summary){data->files.folders[0], data->files.folders[1], data->sizes};
 }
 
 pair_format dataset_format(const dataset *data, int channels_in, int channels_out) {
@@ -176,19 +196,15 @@ static image_view half(const image *both, bool right) {
 
 /* A and B in the formats of their files. Sizes are checked again, because files may have changed since the
  * set was opened. */
-static p2p_status load_sides(const dataset_paths *paths, image *pictures, image_view sides[2]) {
+static p2p_status load_sides(const dataset *data, const dataset_paths *paths, image *pictures,
+                             image_view sides[2]) {
+    pair_size size;
     P2P_TRY(image_load(paths->a, &pictures[0]));
-    if (paths->b == NULL) {
-        P2P_TRY(check_width(paths->a, pictures[0].width));
-        sides[0] = half(&pictures[0], false);
-        sides[1] = half(&pictures[0], true);
-        return P2P_OK;
-    }
-    P2P_TRY(image_load(paths->b, &pictures[1]));
-    P2P_TRY(check_equal(paths->a, pictures[0].width, pictures[0].height, paths->b, pictures[1].width,
-                        pictures[1].height));
-    sides[0] = image_view_of(&pictures[0]);
-    sides[1] = image_view_of(&pictures[1]);
+    if (paths->b != NULL) P2P_TRY(image_load(paths->b, &pictures[1]));
+    P2P_TRY(check_sizes(data, paths, (pair_size){pictures[0].width, pictures[0].height},
+                        (pair_size){pictures[1].width, pictures[1].height}, &size));
+    for (int side = 0; side < 2; side++)
+        sides[side] = paths->b == NULL ? half(&pictures[0], side) : image_view_of(&pictures[side]);
     return P2P_OK;
 }
 
@@ -198,7 +214,7 @@ static p2p_status load_exactly(const dataset *data, int64_t sample, pair_format 
     image_view sides[2];
     *pair = (image_pair){.sample = sample};
     P2P_TRY(dataset_files_paths(&data->files, (size_t)sample, &paths));
-    p2p_status status = load_sides(&paths, pair->pictures, sides);
+    p2p_status status = load_sides(data, &paths, pair->pictures, sides);
     dataset_paths_free(&paths);
     if (status == P2P_OK) {
         pair->input = sides[b_to_a];

@@ -52,6 +52,10 @@ bool sys_path_same(const char *a, const char *b);
 /* "folder/name", or "name" if the folder is "". The caller frees *path. */
 p2p_status sys_path_join(char **path, const char *folder, const char *name);
 
+/* Whether `path` is `folder` or lies in it, links followed. Neither needs to exist: the part that does not is
+ * compared as text. */
+p2p_status sys_path_inside(const char *path, const char *folder, bool *inside);
+
 /* Make the folder and its missing parents. P2P_OK if it exists already. */
 p2p_status sys_folder_make(const char *path);
 
@@ -128,6 +132,10 @@ p2p_status sys_environment_set(const char *name, const char *value);
 size_t sys_peak_memory(void);
 
 /* ---- Memory ------------------------------------------------------------------------------------------- */
+
+/* Bytes of memory that this process can still take without swapping: what the machine has free or can free at
+ * once, within the limits of its control groups and of its address space. UINT64_MAX if it is unknown. */
+uint64_t sys_memory_available(void);
 
 /* From now on free() returns blocks of 128 KiB and more to the system. By default glibc retains up to 64 MiB
  * after a large block was freed, and a driver's compiler leaves that much behind. No effect with other C

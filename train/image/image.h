@@ -99,6 +99,11 @@ p2p_status image_probe_bytes(const uint8_t *bytes, size_t size, const char *name
 #define IMAGE_SUFFIXES ".png, .jpg, .jpeg, .bmp or .gif"
 bool image_suffix_readable(const char *path);
 
+/* Whether a file, named by its path below a folder, is taken for one of the folder's pictures: it has such a
+ * suffix and does not lie in a folder in which a NAS or an archiver keeps thumbnails and deleted files, such
+ * as @eaDir and __MACOSX. */
+bool image_is_listed(const char *relative);
+
 /* Whether image_save writes the suffix: .png, .jpg or .jpeg, in any case. */
 bool image_suffix_known(const char *path);
 

@@ -98,6 +98,17 @@ bool image_suffix_readable(const char *path) {
     return encoder_for(path) != NULL || strcasecmp(dot, ".bmp") == 0 || strcasecmp(dot, ".gif") == 0;
 }
 
+bool image_is_listed(const char *relative) {
+    static const char *const not_of_the_user[] = {"@eaDir",   "#recycle",    "@Recycle", "@Recently-Snapshot",
+                                                  "__MACOSX", "$RECYCLE.BIN"};
+    for (const char *at = relative, *slash; (slash = strchr(at, '/')) != NULL; at = slash + 1)
+        for (size_t i = 0; i < sizeof not_of_the_user / sizeof *not_of_the_user; i++)
+            if (strlen(not_of_the_user[i]) == (size_t)(slash - at) &&
+                strncmp(at, not_of_the_user[i], (size_t)(slash - at)) == 0)
+                return false;
+    return image_suffix_readable(relative);
+}
+
 bool image_suffix_known(const char *path) {
     return encoder_for(path) != NULL;
 }

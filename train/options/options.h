@@ -37,7 +37,7 @@ typedef struct {
     char *backend, *device, *precision, *cache;
     char *model, *split, *format;
     char *norm_stats, *test_dropout;
-    char *direction, *resize, *on_bad_image;
+    char *direction, *pairs, *resize, *on_bad_image;
     char *preset;
     char *generator, *d_net, *norm, *bottleneck_norm, *dropout_blocks, *d_order, *gan_mode;
     char *init_generator, *init_discriminator;

@@ -11,11 +11,18 @@
 
 /* ---- Data: setup_data.c ------------------------------------------------------------------------------- */
 
-/* Open a split of --data according to --on-bad-image. `direction` is "AtoB" or "BtoA". `replace_bad` is that
- * of dataset_options, and has an effect with --on-bad-image skip only. Omitted pairs are reported on stderr.
- */
-p2p_status setup_split_open(const settings *all, const char *split, const char *direction, bool replace_bad,
-                            dataset **data);
+/* How a split is opened, beside --on-bad-image and --pairs. */
+typedef struct {
+    const char *split, *direction; /* the latter "AtoB" or "BtoA" */
+    bool replace_bad;              /* see dataset_options; has an effect with --on-bad-image skip only */
+    const dataset *training;       /* see dataset_options */
+} setup_split;
+
+/* Open a split of --data. What was taken for pairs, and omitted pairs, are reported on stderr. */
+p2p_status setup_split_open(const settings *all, const setup_split *wanted, dataset **data);
+
+/* P2P_USAGE if --out lies where pairs of --data are looked for: in train, val, test, or --split. */
+p2p_status setup_out_check(const settings *all);
 
 /* ---- Networks: setup_model.c -------------------------------------------------------------------------- */
 

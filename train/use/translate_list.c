@@ -42,7 +42,7 @@ static p2p_status add_picture(const translator *t, translate_list *list, const c
 
 static p2p_status add_folder(const translator *t, translate_list *list, const char *folder) {
     sys_names names;
-    P2P_TRY(sys_folder_walk(&names, folder, image_suffix_readable));
+    P2P_TRY(sys_folder_walk(&names, folder, image_is_listed));
     p2p_status status = P2P_OK;
     if (names.count == 0) status = p2p_fail(P2P_INPUT, "%s holds no pictures", folder);
     for (size_t i = 0; i < names.count && status == P2P_OK; i++)
