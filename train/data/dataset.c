@@ -2,7 +2,8 @@
  * dataset_files.c. */
 #include "dataset.h"
 #include "dataset_files.h"
-#include "host/sys.h"
+#include "image/image_limits.h"
+#include "image/resize.h"
 #include "p2p_philox.h"
 
 #include <stdlib.h>
@@ -51,8 +52,6 @@ const char *dataset_skipped_reason(const dataset *data, int i) {
     return data->reasons[i];
 }
 
-/* ---- Opening ------------------------------------------------------------------------------------------ */
-
 static bool judges(const dataset *data) {
     return data->options.pairing == DATASET_PAIRS_AUTO;
 }
@@ -69,23 +68,82 @@ static p2p_status check_sizes(const dataset *data, const dataset_paths *paths, p
     return pair_shape_like(paths->a, *size, &data->options.training->sizes);
 }
 
-static p2p_status probe_pair(const dataset *data, const dataset_paths *paths, image_header headers[2],
-                             pair_size *size) {
-    P2P_TRY(image_probe(paths->a, &headers[0]));
-    headers[1] = headers[0];
-    if (paths->b != NULL) P2P_TRY(image_probe(paths->b, &headers[1]));
-    return check_sizes(data, paths, (pair_size){headers[0].width, headers[0].height},
-                       (pair_size){headers[1].width, headers[1].height}, size);
+/* ---- Memory ------------------------------------------------------------------------------------------- */
+
+/* A pair's files: their headers, and the formats of A and B to which they are converted. */
+typedef struct {
+    bool side_by_side; /* then both facts are those of the one file */
+    image_facts facts[2];
+    image_format formats[2];
+} pair_files;
+
+/* The most that convert_sides has at once for a picture of both sides, whose halves are copied unless one
+ * format fits both. */
+static uint64_t halves_bytes(const pair_files *files) {
+    const image_facts *facts = &files->facts[0];
+    if (image_format_equal(files->formats[0], files->formats[1]))
+        return image_load_bytes(facts, files->formats[0]);
+    const image_format own = {facts->header.channels, facts->header.bits};
+    uint64_t converting = image_pixels_bytes(&facts->header, own);
+    for (int side = 0; side < 2; side++)
+        converting += image_pixels_bytes(&facts->header, files->formats[side]) / 2;
+    const uint64_t decoding = image_load_bytes(facts, own);
+    return decoding > converting ? decoding : converting;
+}
+
+/* The most that a pair takes until it is freed, and resizing beside it. */
+static uint64_t pair_bytes(const dataset *data, const pair_files *files) {
+    uint64_t resizing = 0, loading = 0;
+    for (int side = 0; side < 2; side++) {
+        const image_header *header = &files->facts[side].header;
+        const uint64_t one =
+            resize_bytes(header->width, header->height, files->formats[side], data->options.side);
+        if (one > resizing) resizing = one;
+        if (!files->side_by_side) loading += image_load_bytes(&files->facts[side], files->formats[side]);
+    }
+    return resizing + (files->side_by_side ? halves_bytes(files) : loading);
+}
+
+/* Read the headers, and check the sizes of the pictures. */
+static p2p_status inspect_pair(const dataset *data, const dataset_paths *paths, pair_files *files,
+                               pair_size *size) {
+    const image_header *a = &files->facts[0].header, *b = &files->facts[1].header;
+    files->side_by_side = paths->b == NULL;
+    P2P_TRY(image_inspect(paths->a, &files->facts[0]));
+    files->facts[1] = files->facts[0];
+    if (paths->b != NULL) P2P_TRY(image_inspect(paths->b, &files->facts[1]));
+    return check_sizes(data, paths, (pair_size){a->width, a->height}, (pair_size){b->width, b->height}, size);
+}
+
+/* ---- Opening ------------------------------------------------------------------------------------------ */
+
+/* The formats of a pair as far as they are known while the set is opened. *bits is raised to the files'. */
+static void expect_formats(const dataset *data, pair_files *files, int bits[2]) {
+    const bool b_to_a = data->options.direction == DATASET_B_TO_A;
+    const int channels[2] = {data->options.channels_in, data->options.channels_out};
+    for (int side = 0; side < 2; side++) {
+        const image_header *header = &files->facts[side].header;
+        const int wanted = channels[side != b_to_a];
+        if (header->bits > bits[side]) bits[side] = header->bits;
+        files->formats[side] = (image_format){wanted > 0 ? wanted : header->channels, bits[side]};
+    }
+}
+
+static p2p_status check_pair_at(const dataset *data, const dataset_paths *paths, int bits[2],
+                                pair_size *size) {
+    pair_files files;
+    P2P_TRY(inspect_pair(data, paths, &files, size));
+    expect_formats(data, &files, bits);
+    return image_memory_check(pair_bytes(data, &files), paths->a);
 }
 
 static p2p_status check_pair(dataset *data, size_t index, pair_size *size) {
     dataset_paths paths;
-    image_header headers[2];
+    int bits[2] = {data->bits[0], data->bits[1]};
     P2P_TRY(dataset_files_paths(&data->files, index, &paths));
-    p2p_status status = probe_pair(data, &paths, headers, size);
+    p2p_status status = check_pair_at(data, &paths, bits, size);
     dataset_paths_free(&paths);
-    for (int side = 0; status == P2P_OK && side < 2; side++)
-        if (headers[side].bits > data->bits[side]) data->bits[side] = headers[side].bits;
+    if (status == P2P_OK) memcpy(data->bits, bits, sizeof bits);
     return status;
 }
 
@@ -178,6 +236,7 @@ const char *dataset_name(const dataset *data, int64_t sample) {
 
 void image_pair_free(image_pair *pair) {
     for (int i = 0; i < 4; i++) image_free(&pair->pictures[i]);
+    if (pair->taken > 0) image_memory_give(pair->taken);
     *pair = (image_pair){0};
 }
 
@@ -194,35 +253,55 @@ static image_view half(const image *both, bool right) {
     return image_view_crop(image_view_of(both), right ? width : 0, 0, width, both->height);
 }
 
-/* A and B in the formats of their files. Sizes are checked again, because files may have changed since the
- * set was opened. */
-static p2p_status load_sides(const dataset *data, const dataset_paths *paths, image *pictures,
+/* Load both pictures, and convert whole files where all of a file gets one format: in place, if it can be. */
+static p2p_status load_files(const dataset_paths *paths, const pair_files *files, image *pictures) {
+    const bool one_format = image_format_equal(files->formats[0], files->formats[1]);
+    P2P_TRY(image_load_inspected(paths->a, &files->facts[0], &pictures[0]));
+    if (!files->side_by_side) P2P_TRY(image_reformat(&pictures[0], files->formats[0]));
+    if (files->side_by_side) return one_format ? image_reformat(&pictures[0], files->formats[0]) : P2P_OK;
+    P2P_TRY(image_load_inspected(paths->b, &files->facts[1], &pictures[1]));
+    return image_reformat(&pictures[1], files->formats[1]);
+}
+
+/* `sides` are views of A and B in their formats. */
+static p2p_status load_sides(const dataset_paths *paths, const pair_files *files, image_pair *pair,
                              image_view sides[2]) {
-    pair_size size;
-    P2P_TRY(image_load(paths->a, &pictures[0]));
-    if (paths->b != NULL) P2P_TRY(image_load(paths->b, &pictures[1]));
-    P2P_TRY(check_sizes(data, paths, (pair_size){pictures[0].width, pictures[0].height},
-                        (pair_size){pictures[1].width, pictures[1].height}, &size));
-    for (int side = 0; side < 2; side++)
-        sides[side] = paths->b == NULL ? half(&pictures[0], side) : image_view_of(&pictures[side]);
+    P2P_TRY(load_files(paths, files, pair->pictures));
+    for (int side = 0; side < 2; side++) {
+        sides[side] =
+            files->side_by_side ? half(&pair->pictures[0], side) : image_view_of(&pair->pictures[side]);
+        P2P_TRY(convert_view(&sides[side], files->formats[side], &pair->pictures[2 + side]));
+    }
     return P2P_OK;
 }
 
+/* Sizes are checked again, because files may have changed since the set was opened. */
+static p2p_status load_paths(const dataset *data, const dataset_paths *paths, pair_files *files,
+                             image_pair *pair, image_view sides[2]) {
+    pair_size size;
+    P2P_TRY(inspect_pair(data, paths, files, &size));
+    const uint64_t bytes = pair_bytes(data, files);
+    P2P_TRY(image_memory_take(bytes, paths->a));
+    pair->taken = bytes;
+    return load_sides(paths, files, pair, sides);
+}
+
 static p2p_status load_exactly(const dataset *data, int64_t sample, pair_format format, image_pair *pair) {
-    bool b_to_a = data->options.direction == DATASET_B_TO_A;
+    const bool b_to_a = data->options.direction == DATASET_B_TO_A;
+    pair_files files = {
+        .formats = {b_to_a ? format.target : format.input, b_to_a ? format.input : format.target}};
     dataset_paths paths;
     image_view sides[2];
     *pair = (image_pair){.sample = sample};
     P2P_TRY(dataset_files_paths(&data->files, (size_t)sample, &paths));
-    p2p_status status = load_sides(data, &paths, pair->pictures, sides);
+    p2p_status status = load_paths(data, &paths, &files, pair, sides);
     dataset_paths_free(&paths);
     if (status == P2P_OK) {
         pair->input = sides[b_to_a];
         pair->target = sides[!b_to_a];
-        status = convert_view(&pair->input, format.input, &pair->pictures[2]);
+    } else {
+        image_pair_free(pair);
     }
-    if (status == P2P_OK) status = convert_view(&pair->target, format.target, &pair->pictures[3]);
-    if (status != P2P_OK) image_pair_free(pair);
     return status;
 }
 

@@ -20,8 +20,11 @@ typedef struct {
     dataset_direction direction;
     dataset_pairing pairing;
     const dataset *training; /* with AUTO: pairs must be like those of this set; NULL: none */
-    bool skip_bad;           /* omit pairs that are bad when the set is opened, instead of failing */
-    bool replace_bad;        /* replace a pair that is found bad later by another, instead of failing */
+    /* What will be made of the pictures, for their memory: channels (0: those of the files), and the largest
+     * side to which they are resized. */
+    int channels_in, channels_out, side;
+    bool skip_bad;    /* omit pairs that are bad when the set is opened, instead of failing */
+    bool replace_bad; /* replace a pair that is found bad later by another, instead of failing */
 } dataset_options;
 
 /* The formats of the two pictures of a pair. */
@@ -34,6 +37,7 @@ typedef struct {
     image_view input, target;
     int64_t sample;    /* the pair's index; differs from the requested one if that pair was replaced */
     image pictures[4]; /* the pixels of the views; owned */
+    uint64_t taken;    /* of the memory for pictures (image_limits.h), until the pair is freed */
 } image_pair;
 
 void image_pair_free(image_pair *pair); /* no effect on {0} */
@@ -55,7 +59,8 @@ bool dataset_has_split(const char *dir, const char *split);
  *
  * P2P_INPUT if the folder is missing or has no pictures, if it has more than one layout, if a name is in one
  * folder only or twice in one, and for a bad pair: unreadable, not a picture, too large, of odd width, of
- * unequal sizes, or of a shape that is refused (pair_shape.h). With skip_bad, bad pairs and files without a
+ * unequal sizes, of a shape that is refused (pair_shape.h), or one that takes more memory than all pictures
+ * may (image_limits.h). With skip_bad, bad pairs and files without a
  * partner are omitted instead, and it is P2P_INPUT if nothing remains. */
 p2p_status dataset_open(dataset **result, const char *dir, const char *split, const dataset_options *options);
 void dataset_close(dataset *data); /* NULL is ignored */
@@ -86,7 +91,8 @@ pair_format dataset_format(const dataset *data, int channels_in, int channels_ou
 /* A sample's path relative to its folder, or to the folder of A if there are two. Owned by the data set. */
 const char *dataset_name(const dataset *data, int64_t sample);
 
-/* Decode one sample and convert both pictures to `format` (see image_convert). The caller frees the pair; it
+/* Decode one sample and convert both pictures to `format` (see image_convert), once its share of the memory
+ * for pictures is free: a thread must not keep a pair while it loads another. The caller frees the pair; it
  * is empty after a failure. With replace_bad, a bad pair is replaced by the next good one in order,
  * cyclically; p2p_message() is then the reason of the last bad one. */
 p2p_status dataset_load(const dataset *data, int64_t sample, pair_format format, image_pair *pair);

@@ -55,6 +55,11 @@ const option_row option_rows[] = {
      "threads that load pictures ahead (default: half of the processors, at most 8); changes no result"},
     {"on-bad-image", 0, KIND_CHOICE, AT(on_bad_image), TRAIN | USE, KEPT, 0, 0, "stop", "stop|skip",
      "at an unusable pair or picture: stop with its name, or leave it out and report the number left out"},
+    {"max-pixels", 0, KIND_COUNT, AT(max_pixels), TRAIN | USE, NOT_KEPT, 1, 268435456, "268435456", "N",
+     "the largest picture that is read, in pixels; larger ones are unusable"},
+    {"memory", 0, KIND_BYTES, AT(memory), TRAIN | USE, NOT_KEPT, 1048576, 9e15, NULL, "SIZE",
+     "memory for the pictures that are read at once, such as 500M or 4G (default: half of what is free); those that "
+     "need more are unusable, the others wait for each other"},
     {"resize", 0, KIND_CHOICE, AT(resize), TRAIN | TEST, BINDING, 0, 0, "bicubic", "bicubic|nearest",
      "method: bicubic as in Pillow, or the nearest pixel as in TensorFlow"},
     {"no-jitter", 0, KIND_FLAG, AT(no_jitter), TRAIN, BINDING, 0, 0, NULL, NULL,

@@ -139,7 +139,12 @@ static uint64_t hash_names(const dataset *data) {
 
 static p2p_status open_data(trainer *t) {
     const settings *all = t->all;
-    setup_split wanted = {.split = "train", .direction = all->direction, .replace_bad = true};
+    setup_split wanted = {.split = "train",
+                          .direction = all->direction,
+                          .replace_bad = true,
+                          .channels_in = (int)all->channels_in,
+                          .channels_out = (int)all->channels_out,
+                          .side = t->augment.load_size};
     P2P_TRY(setup_out_check(all));
     P2P_TRY(setup_split_open(all, &wanted, &t->training));
     wanted.split = "val";

@@ -3,6 +3,7 @@
 
 #include "host/sys.h"
 #include "host/text.h"
+#include "image/image_limits.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -43,6 +44,9 @@ p2p_status setup_split_open(const settings *all, const setup_split *wanted, data
     const dataset_options options = {.direction = a_to_b ? DATASET_A_TO_B : DATASET_B_TO_A,
                                      .pairing = pairing_of(all),
                                      .training = wanted->training,
+                                     .channels_in = wanted->channels_in,
+                                     .channels_out = wanted->channels_out,
+                                     .side = wanted->side,
                                      .skip_bad = skip,
                                      .replace_bad = skip && wanted->replace_bad};
     P2P_TRY(dataset_open(data, all->data, wanted->split, &options));
@@ -56,4 +60,12 @@ p2p_status setup_out_check(const settings *all) {
     for (size_t i = 0; i < sizeof splits / sizeof *splits; i++)
         if (splits[i] != NULL) P2P_TRY(dataset_outside(all->data, splits[i], "--out", all->out));
     return P2P_OK;
+}
+
+p2p_status setup_pictures(const settings *all) {
+    if (all->max_pixels == 0) return P2P_OK; /* not an option of the command */
+    const uint64_t automatic = sys_memory_available() / 2;
+    const image_limits limits = {.max_pixels = (uint64_t)all->max_pixels,
+                                 .memory = all->memory > 0 ? (uint64_t)all->memory : automatic};
+    return image_limits_set(&limits);
 }
