@@ -145,7 +145,7 @@ static p2p_status open_data(trainer *t) {
                           .channels_in = (int)all->channels_in,
                           .channels_out = (int)all->channels_out,
                           .side = t->augment.load_size};
-    P2P_TRY(setup_out_check(all));
+    if (!all->resume) P2P_TRY(setup_out_check(all));
     P2P_TRY(setup_split_open(all, &wanted, &t->training));
     wanted.split = "val";
     wanted.training = t->training;

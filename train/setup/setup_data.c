@@ -64,8 +64,8 @@ p2p_status setup_out_check(const settings *all) {
 
 p2p_status setup_pictures(const settings *all) {
     if (all->max_pixels == 0) return P2P_OK; /* not an option of the command */
-    const uint64_t automatic = sys_memory_available() / 2;
-    const image_limits limits = {.max_pixels = (uint64_t)all->max_pixels,
-                                 .memory = all->memory > 0 ? (uint64_t)all->memory : automatic};
+    image_limits limits = {.max_pixels = (uint64_t)all->max_pixels, .memory = (uint64_t)all->memory};
+    sys_memory available;
+    if (all->memory == 0) limits.memory = sys_memory_available(&available) ? available.bytes / 2 : UINT64_MAX;
     return image_limits_set(&limits);
 }

@@ -61,36 +61,21 @@ int translator_unit(const translator *t) {
     return 1 << t->model->config.depth;
 }
 
-static p2p_status prepare(translator *t, evaluator *next) {
-    pix2pix_graph_options options = pix2pix_graph_options_for(t->model, next->batch);
-    options.width = next->width;
-    options.height = next->height;
+p2p_status translator_prepare(translator *t, int width, int height, int batch) {
+    const evaluator *now = &t->evaluator;
+    if (now->batch == batch && now->width == width && now->height == height) return P2P_OK;
+    close_session(t);
+    pix2pix_graph_options options = pix2pix_graph_options_for(t->model, batch);
+    evaluator next = {.batch = batch, .width = width, .height = height, .format = t->format};
+    options.width = width;
+    options.height = height;
     options.input_type = evaluate_type(t->format.input);
     options.statistics = uses_running(t) ? P2P_STATS_RUNNING : P2P_STATS_IMAGE;
     options.no_dropout = strcmp(t->all->test_dropout, "off") == 0;
     P2P_TRY(pix2pix_graph_evaluate(t->model, &options, false, &t->graph));
     P2P_TRY(setup_session_create(t->all, t->device, &setup_tuning_use, &t->session));
-    P2P_TRY(p2p_session_plan(t->session, "translation", &t->graph, &next->plan));
-    return p2p_session_allocate(t->session, NULL, NULL);
-}
-
-/* A person who gave a picture knows its size, not plans and tensors. The reason follows for those who ask. */
-static p2p_status explain(const evaluator *next, p2p_status status) {
-    if (status != P2P_OUT_OF_MEMORY && status != P2P_UNSUPPORTED && status != P2P_INVALID) return status;
-    p2p_failure reason;
-    p2p_failure_take(&reason, status);
-    p2p_fail(status, "the device can't compute %d picture%s of %d x %d pixels at once (%s)", next->batch,
-             next->batch == 1 ? "" : "s", next->width, next->height, reason.message);
-    return p2p_hint(status, next->batch > 1 ? "try --batch 1, smaller pictures, or another --device"
-                                            : "make the picture smaller, or try another --device");
-}
-
-p2p_status translator_prepare(translator *t, int width, int height, int batch) {
-    const evaluator *now = &t->evaluator;
-    if (now->batch == batch && now->width == width && now->height == height) return P2P_OK;
-    close_session(t);
-    evaluator next = {.batch = batch, .width = width, .height = height, .format = t->format};
-    P2P_TRY(explain(&next, prepare(t, &next)));
+    P2P_TRY(p2p_session_plan(t->session, "translation", &t->graph, &next.plan));
+    P2P_TRY(p2p_session_allocate(t->session, NULL, NULL));
     P2P_TRY(model_file_read(t->session, t->file, t->model->generator.network));
     t->evaluator = next;
     return P2P_OK;

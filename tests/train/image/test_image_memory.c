@@ -340,9 +340,10 @@ static void limit_address_space(const void *path) {
     image_facts facts;
     const rlim_t most = 600 * (rlim_t)MIB;
     child_requires(setrlimit(RLIMIT_AS, &(struct rlimit){most, most}) == 0, "limiting the address space");
-    const uint64_t available = sys_memory_available();
-    child_requires(available > 0 && available < most, "the memory within a limit");
-    child_requires(image_limits_set(&(image_limits){1 << 28, available / 2}) == P2P_OK, "limiting pictures");
+    sys_memory available;
+    child_requires(sys_memory_available(&available) && available.bytes < most, "the memory within a limit");
+    child_requires(image_limits_set(&(image_limits){1 << 28, available.bytes / 2}) == P2P_OK,
+                   "limiting pictures");
     child_requires(image_inspect(path, &facts) == P2P_OK, "inspecting");
     child_requires(image_memory_take(facts.decode_bytes, path) == P2P_INPUT, "taking more than there is");
     child_requires(strstr(p2p_message(), path) != NULL, "the message lacks the name");
