@@ -56,25 +56,6 @@ p2p_status image_probe_bytes(const uint8_t *bytes, size_t size, const char *name
     return P2P_OK;
 }
 
-static p2p_status read_whole(const char *path, uint8_t **bytes, size_t *size) {
-    uint64_t total;
-    P2P_TRY(sys_file_read(path, MAX_FILE_BYTES, bytes, size, &total));
-    if (total <= MAX_FILE_BYTES) return P2P_OK;
-    free(*bytes);
-    return p2p_fail(P2P_INPUT, "%s has %llu bytes; at most %d are accepted", path, (unsigned long long)total,
-                    MAX_FILE_BYTES);
-}
-
-p2p_status image_load(const char *path, image *result) {
-    *result = (image){0};
-    uint8_t *bytes;
-    size_t size;
-    P2P_TRY(read_whole(path, &bytes, &size));
-    p2p_status status = image_decode(bytes, size, path, result);
-    free(bytes);
-    return status;
-}
-
 p2p_status image_load_inspected(const char *path, const image_facts *facts, image *result) {
     *result = (image){0};
     uint8_t *bytes;
@@ -122,6 +103,14 @@ p2p_status image_inspect(const char *path, image_facts *facts) {
         return p2p_fail(P2P_INPUT, "%s has %llu bytes; at most %d are accepted", path,
                         (unsigned long long)total, MAX_FILE_BYTES);
     return image_check_complete(facts, total, path);
+}
+
+p2p_status image_load(const char *path, image *result) {
+    image_facts facts;
+    *result = (image){0};
+    P2P_TRY(image_inspect(path, &facts));
+    P2P_TRY(image_memory_check(facts.file_bytes + facts.decode_bytes, path));
+    return image_load_inspected(path, &facts, result);
 }
 
 p2p_status image_probe(const char *path, image_header *header) {

@@ -31,7 +31,8 @@ static int read_bytes(GifFileType *gif, GifByteType *to, int count) {
 static p2p_status gif_failure(const gif_job *job, int error) {
     if (error == D_GIF_ERR_NOT_ENOUGH_MEM)
         return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for decoding %s", job->name);
-    const char *reason = GifErrorString(error);
+    const bool ended = error == D_GIF_ERR_READ_FAILED || error == D_GIF_ERR_EOF_TOO_SOON;
+    const char *reason = ended ? NULL : GifErrorString(error);
     return image_damaged(job->name, reason != NULL ? reason : "the file is truncated");
 }
 
