@@ -119,7 +119,7 @@ static p2p_status inspect_pair(const dataset *data, const dataset_paths *paths, 
 
 /* The formats of a pair as far as they are known while the set is opened. *bits is raised to the files'. */
 static void expect_formats(const dataset *data, pair_files *files, int bits[2]) {
-    const bool b_to_a = data->options.direction == DATASET_B_TO_A;
+    const bool b_to_a = dataset_is_b_to_a(data);
     const int channels[2] = {data->options.channels_in, data->options.channels_out};
     for (int side = 0; side < 2; side++) {
         const image_header *header = &files->facts[side].header;
@@ -222,8 +222,12 @@ dataset_summary dataset_summarise(const dataset *data) {
     return (dataset_summary){data->files.folders[0], data->files.folders[1], data->sizes};
 }
 
+bool dataset_is_b_to_a(const dataset *data) {
+    return data->options.direction == DATASET_B_TO_A;
+}
+
 pair_format dataset_format(const dataset *data, int channels_in, int channels_out) {
-    bool b_to_a = data->options.direction == DATASET_B_TO_A;
+    bool b_to_a = dataset_is_b_to_a(data);
     return (pair_format){.input = {channels_in, data->bits[b_to_a]},
                          .target = {channels_out, data->bits[!b_to_a]}};
 }
@@ -287,7 +291,7 @@ static p2p_status load_paths(const dataset *data, const dataset_paths *paths, pa
 }
 
 static p2p_status load_exactly(const dataset *data, int64_t sample, pair_format format, image_pair *pair) {
-    const bool b_to_a = data->options.direction == DATASET_B_TO_A;
+    const bool b_to_a = dataset_is_b_to_a(data);
     pair_files files = {
         .formats = {b_to_a ? format.target : format.input, b_to_a ? format.input : format.target}};
     dataset_paths paths;

@@ -75,6 +75,9 @@ typedef struct {
 
 dataset_summary dataset_summarise(const dataset *data);
 
+/* Whether the direction is BtoA: B is the input. */
+bool dataset_is_b_to_a(const dataset *data);
+
 /* P2P_USAGE, with both names in the message, if results in `path`, the value of `option`, would lie where
  * pairs of the split are looked for, in any layout. Neither needs to exist. */
 p2p_status dataset_outside(const char *dir, const char *split, const char *option, const char *path);

@@ -1,6 +1,7 @@
 /* The data set of settings. See setup.h. */
 #include "setup.h"
 
+#include "data/pair_seam.h"
 #include "host/sys.h"
 #include "host/text.h"
 #include "image/image_limits.h"
@@ -39,6 +40,14 @@ static dataset_pairing pairing_of(const settings *all) {
     return strcmp(all->pairs, "two-folders") == 0 ? DATASET_PAIRS_TWO_FOLDERS : DATASET_PAIRS_AUTO;
 }
 
+static void warn_of_seams(const settings *all, const char *split, const dataset *data) {
+    if (pairing_of(all) != DATASET_PAIRS_AUTO || !pair_seam_all_go_on(data)) return;
+    fprintf(stderr,
+            "%s: warning: the pictures go on across their middle, as single pictures do; a pair has A on the "
+            "left and B on the right (--pairs side-by-side: they are pairs)\n",
+            split);
+}
+
 p2p_status setup_split_open(const settings *all, const setup_split *wanted, dataset **data) {
     const bool skip = strcmp(all->on_bad_image, "skip") == 0, a_to_b = strcmp(wanted->direction, "AtoB") == 0;
     const dataset_options options = {.direction = a_to_b ? DATASET_A_TO_B : DATASET_B_TO_A,
@@ -52,6 +61,7 @@ p2p_status setup_split_open(const settings *all, const setup_split *wanted, data
     P2P_TRY(dataset_open(data, all->data, wanted->split, &options));
     report_pairs(wanted->split, *data);
     report_skipped(wanted->split, *data);
+    warn_of_seams(all, wanted->split, *data);
     return P2P_OK;
 }
 

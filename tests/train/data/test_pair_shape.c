@@ -1,6 +1,8 @@
 /* What is taken for a pair and what is refused, by folders, names and the shapes of pictures: pair_shape.h
  * and the layouts of dataset.h. Contents are never read here. */
 #include "data/dataset.h"
+#include "data/pair_seam.h"
+#include "host/sys.h"
 #include "image/image_limits.h"
 #include "support/test_files.h"
 
@@ -140,6 +142,46 @@ static void test_validation_unlike_training(void **state) {
     dataset_close(training);
 }
 
+/* ---- Seams -------------------------------------------------------------------------------------------- */
+
+/* Saves a picture of 2:1: one scene, or with `paired` a left half and the same scene darkened on the right.
+ */
+static void save_scene(const char *name, int number, bool paired) {
+    image picture;
+    OK(image_create(&picture, 128, 64, IMAGE_RGB8));
+    for (int y = 0; y < 64; y++)
+        for (int x = 0; x < 128; x++) {
+            uint8_t *pixel = (uint8_t *)picture.pixels + ((size_t)y * 128 + (size_t)x) * 3;
+            const int at = paired ? x % 64 : x;
+            for (int c = 0; c < 3; c++)
+                pixel[c] = (uint8_t)((at * (number % 3 + 3) / 2 + y * c) / (paired && x >= 64 ? 2 : 1));
+        }
+    OK(image_save(test_own_path(name), &picture));
+    image_free(&picture);
+}
+
+static void test_seams(void **state) {
+    (void)state;
+    char name[32];
+    static const char *const splits[] = {"single", "pairs", "flat", "mixed", "few"};
+    for (int set = 0; set < 5; set++) {
+        add_folder(splits[set]);
+        for (int i = 0; i < (set == 4 ? 3 : 10); i++) {
+            snprintf(name, sizeof name, "%s/%d.png", splits[set], i);
+            if (set == 2)
+                save(name, 128, 64); /* of one value */
+            else
+                save_scene(name, i, set == 1 || (set == 3 && i == 5));
+        }
+        for (int b_to_a = 0; b_to_a < 2; b_to_a++) {
+            const dataset_options options = {.direction = b_to_a ? DATASET_B_TO_A : DATASET_A_TO_B};
+            dataset *data = open_with(splits[set], options);
+            assert_int_equal(pair_seam_all_go_on(data), set == 0);
+            dataset_close(data);
+        }
+    }
+}
+
 /* ---- Folders and names -------------------------------------------------------------------------------- */
 
 static void test_folders_inside_the_split(void **state) {
@@ -231,9 +273,8 @@ static void test_long_names(void **state) {
     OK(image_save(test_own_path("short.png"), &picture));
     image_free(&picture);
     char *from = strdup(test_own_path("short.png"));
-    char *to = malloc(strlen(test_own_folder) + sizeof split + sizeof name);
-    assert_non_null(to);
-    sprintf(to, "%s/%s/%s", test_own_folder, split, name);
+    char *to;
+    OK(sys_path_join(&to, test_own_path(split), name));
     assert_int_equal(rename(from, to), 0);
     free(from);
     free(to);
@@ -301,6 +342,7 @@ int main(void) {
         cmocka_unit_test(test_likeness),
         TEST_IN_FOLDER(test_single_among_pairs),
         TEST_IN_FOLDER(test_validation_unlike_training),
+        TEST_IN_FOLDER(test_seams),
         TEST_IN_FOLDER(test_folders_inside_the_split),
         TEST_IN_FOLDER(test_thumbnails_are_no_pictures),
         TEST_IN_FOLDER(test_partners_of_other_suffixes),
