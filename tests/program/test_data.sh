@@ -99,7 +99,8 @@ printed "--pairs side-by-side" "a training with a single picture"
 expect 0 "val: 1 left out" "$p2p" train "${tiny[@]}" --data single --out skip1 --steps 1 --on-bad-image skip
 equal_runs shown skip1
 expect 0 "val: 3 pairs of 2 sizes" "$p2p" train "${tiny[@]}" --data single --out taken --steps 1 --pairs side-by-side
-expect 2 "--pairs auto contradicts" "$p2p" train --out taken --resume --pairs auto --steps 2
+expect 0 "val: 3 pairs" "$p2p" train --out taken --resume --steps 2 --device "$device"
+expect 3 "val/tall.png" "$p2p" train --out taken --resume --steps 3 --pairs auto --device "$device"
 expect 3 "val/tall.png" "$p2p" test --model shown --data single --out x --device "$device"
 mkdir -p within/train && cp -r two/trainA within/train/A && cp -r two/trainB within/train/B
 rm within/train/B/single.png
