@@ -67,7 +67,13 @@ static p2p_status choose_form(test_run *run) {
 }
 
 static p2p_status open_data(test_run *run) {
-    P2P_TRY(setup_split_open(run->all, run->all->split, run->t.info.direction, false, &run->data));
+    const setup_split wanted = {.split = run->all->split,
+                                .direction = run->t.info.direction,
+                                .channels_in = run->form.format.input.channels,
+                                .channels_out = run->form.format.target.channels,
+                                .side = run->form.size};
+    P2P_TRY(setup_out_check(run->all));
+    P2P_TRY(setup_split_open(run->all, &wanted, &run->data));
     run->count = dataset_count(run->data);
     if (settings_given(run->all, "count") && run->all->count < run->count) run->count = run->all->count;
     run->grid.columns = run->count < PICTURE_GRID_MAX_COLUMNS ? (int)run->count : PICTURE_GRID_MAX_COLUMNS;

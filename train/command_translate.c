@@ -5,6 +5,7 @@
  */
 #include "command.h"
 #include "host/sys.h"
+#include "image/image_limits.h"
 #include "image/pad.h"
 #include "run/progress.h"
 #include "use/result_files.h"
@@ -122,8 +123,16 @@ static p2p_status translate_batch(translation *run, size_t first, int count, int
     return P2P_OK;
 }
 
+/* How many pictures of this size run at once: at most --batch, as far as the memory for pictures goes. While
+ * the last one is loaded the others wait, so one is counted twice. */
+static size_t fitting_batch(const translation *run, const translate_job *job) {
+    const uint64_t each = evaluate_bytes(job->width, job->height, &run->t->format);
+    const uint64_t fit = image_memory_limit() / each, most = (uint64_t)run->t->all->batch;
+    return fit <= 2 ? 1 : fit - 1 < most ? (size_t)fit - 1 : (size_t)most;
+}
+
 static p2p_status translate_size(translation *run, size_t first, size_t count) {
-    const size_t most = (size_t)run->t->all->batch, batch_size = count < most ? count : most;
+    const size_t most = fitting_batch(run, &run->list->jobs[first]), batch_size = count < most ? count : most;
     for (size_t done = 0; done < count; done += batch_size) {
         const size_t left = count - done;
         P2P_TRY(translate_batch(run, first + done, (int)(left < batch_size ? left : batch_size),

@@ -82,6 +82,65 @@ expect 3 "two/trainA/single.jpg is 64 x 32 pixels, but two/trainB/single.png is 
 cp "$images/cmyk.jpg" two/trainA/single.jpg
 expect 3 "single.jpg is a CMYK JPEG" "$p2p" train "${tiny[@]}" --data two --out x --steps 1
 
+echo "-- what is taken for a pair"
+expect 0 "train: 8 pairs of 32 x 32 pixels, side by side in the pictures in toys/train" "$p2p" train "${tiny[@]}" --data toys --out shown --steps 1
+printed "val: 2 pairs of 32 x 32 pixels" "the start of a training"
+cp -r toys single && cp "$images/rgb.png" single/val/ # 37 x 29
+cp two/trainB/rgb.jpg single/val/square.jpg
+expect 3 "37 pixels wide" "$p2p" train "${tiny[@]}" --data single --out x --steps 1
+rm single/val/rgb.png
+cp shown/samples/*.png single/val/tall.png # a grid of samples: higher than wide
+expect 3 "single/val/square.jpg is" "$p2p" train "${tiny[@]}" --data single --out x --steps 1
+rm single/val/square.jpg
+expect 3 "single/val/tall.png is" "$p2p" train "${tiny[@]}" --data single --out refused --steps 1
+printed "the shape of a single picture" "a training with a single picture"
+printed "--pairs side-by-side" "a training with a single picture"
+[ ! -e refused ] || fail "a refused training has made its folder"
+expect 0 "val: 1 left out" "$p2p" train "${tiny[@]}" --data single --out skip1 --steps 1 --on-bad-image skip
+equal_runs shown skip1
+expect 0 "val: 3 pairs of 2 sizes" "$p2p" train "${tiny[@]}" --data single --out taken --steps 1 --pairs side-by-side
+expect 0 "val: 3 pairs" "$p2p" train --out taken --resume --steps 2 --device "$device"
+expect 3 "val/tall.png" "$p2p" train --out taken --resume --steps 3 --pairs auto --device "$device"
+expect 3 "val/tall.png" "$p2p" test --model shown --data single --out x --device "$device"
+mkdir -p within/train && cp -r two/trainA within/train/A && cp -r two/trainB within/train/B
+rm within/train/B/single.png
+expect 3 "within/train/A/single.jpg has no partner" "$p2p" train "${tiny[@]}" --data within --out x --steps 1
+rm within/train/A/single.jpg && echo "II*" >within/train/B/single.tif && cp toys/train/00001.jpg within/train/A/single.jpg
+expect 3 "has the partner within/train/B/single.tif" "$p2p" train "${tiny[@]}" --data within --out x --steps 1
+rm within/train/A/single.jpg
+expect 0 "in within/train/A and within/train/B" "$p2p" train "${tiny[@]}" --data within --out within1 --steps 5
+equal_runs two1 within1
+
+echo "-- results are never taken for pairs"
+for out in toys/train toys/val toys/testA; do
+    expect 2 "--out $out/run lies in $out" "$p2p" train "${tiny[@]}" --data toys --out $out/run --steps 1
+    expect 2 "--out $out lies in $out" "$p2p" train "${tiny[@]}" --data toys --out $out --steps 1
+done
+expect 2 "--out toys/val/out lies in toys/val" "$p2p" test --model shown --data toys --out toys/val/out --device "$device"
+expect 2 "--out toys/more lies in toys/more" "$p2p" test --model shown --data toys --split more --out toys/more --device "$device"
+for round in 1 2; do # results beside the folders of pairs are not looked at
+    expect 0 "data: 8 training pairs, 2 validation pairs" "$p2p" train "${tiny[@]}" --data toys --out toys/run$round --steps 1
+    expect 0 "val: 2 pairs" "$p2p" test --model shown --data toys --out toys/measured$round --device "$device"
+done
+rm -r toys/run? toys/measured?
+
+echo "-- memory"
+expect 3 "toys/train/00001.jpg is 64 x 32 pixels; at most 32768 on a side and 1000 in all" "$p2p" train "${tiny[@]}" --data toys --out x --steps 1 --max-pixels 1000
+cp -r toys large && cp large/train/00001.jpg large/train/0.jpg
+cp "$images/progressive.jpg" large/train/zzz.jpg
+claim=$(LC_ALL=C grep -obUaP '\xff\xc2' large/train/zzz.jpg | head -1 | cut -d: -f1) # the frame: its height and width follow after 5 bytes
+printf '\x20\x00\x40\x00' | dd of=large/train/zzz.jpg bs=1 seek=$((claim + 5)) conv=notrunc 2>/dev/null
+expect 3 "large/train/zzz.jpg takes 8" "$p2p" train "${tiny[@]}" --data large --out x --steps 1 --memory 100M
+expect 0 "train: 1 left out" "$p2p" train "${tiny[@]}" --data large --out large1 --steps 9 --memory 100M --on-bad-image skip
+printed "zzz.jpg takes" "a training that leaves a large picture out"
+expect 3 "zzz.jpg takes" "$p2p" translate --model shown -o x large/train --memory 100M --device "$device"
+printed "are allowed for pictures" "a translation of a large picture"
+expect 0 "left out: large/train/zzz.jpg takes" "$p2p" translate --model shown -o most large/train --memory 100M --on-bad-image skip --device "$device"
+[ "$(ls most | wc -l)" -eq 9 ] || fail "not all other pictures are translated: $(ls most)"
+expect 0 "" "$p2p" translate --model shown -o every large/train --memory 2M --batch 4 --on-bad-image skip --device "$device"
+diff -r most every || fail "the memory for pictures changes results"
+expect 2 "--memory: 'many' is not a size" "$p2p" train "${tiny[@]}" --data toys --out x --memory many
+
 echo "-- names of any bytes"
 odd=$(printf 'caf\351\033[2J')
 mkdir -p "$odd/train" && cp toys/train/00001.jpg "$odd/train/$odd.jpg"
@@ -89,7 +148,7 @@ expect 0 "" "$p2p" train "${tiny[@]}" --data "$odd" --out "$odd/run" --steps 1
 grep -qF '"data": "caf\\xe9' "$odd/run/config.json" || fail "config.json: $(grep data "$odd/run/config.json")"
 rm -r "$odd/run/checkpoints" # so that resuming reads the name from config.json
 expect 0 "data: 1 training pairs" "$p2p" train --out "$odd/run" --resume --device "$device" --steps 2
-expect 0 "caf" "$p2p" test --model "$odd/run" --data "$odd" --split train --out "$odd/test" --device "$device"
+expect 0 "caf" "$p2p" test --model "$odd/run" --data "$odd" --split train --out "$odd/tested" --device "$device"
 echo "no picture" >"$odd/train/$odd.jpg"
 expect 3 'caf\xe9\x1b[2J/train/caf\xe9' "$p2p" train "${tiny[@]}" --data "$odd" --out x --steps 1
 expect 3 "no usable pair for train" "$p2p" train "${tiny[@]}" --data "$odd" --out x --steps 1 --on-bad-image skip

@@ -2,7 +2,8 @@
  * dataset_files.c. */
 #include "dataset.h"
 #include "dataset_files.h"
-#include "host/sys.h"
+#include "image/image_limits.h"
+#include "image/resize.h"
 #include "p2p_philox.h"
 
 #include <stdlib.h>
@@ -12,12 +13,17 @@ struct dataset {
     dataset_options options;
     dataset_files files;
     int bits[2]; /* of A and B: the maximum over the files */
+    pair_sizes sizes;
     int64_t skipped;
     char *reasons[DATASET_REASONS];
 };
 
 bool dataset_has_split(const char *dir, const char *split) {
     return dataset_files_present(dir, split);
+}
+
+p2p_status dataset_outside(const char *dir, const char *split, const char *option, const char *path) {
+    return dataset_files_outside(dir, split, option, path);
 }
 
 /* ---- Bad pairs ---------------------------------------------------------------------------------------- */
@@ -46,47 +52,106 @@ const char *dataset_skipped_reason(const dataset *data, int i) {
     return data->reasons[i];
 }
 
-static p2p_status check_width(const char *path, int width) {
-    if (width % 2 == 0) return P2P_OK;
-    p2p_fail(P2P_INPUT, "%s is %d pixels wide: an odd width can't be split into two halves", path, width);
-    return p2p_hint(P2P_INPUT, "a pair is one picture with A on the left and B, equally large, on the right");
+static bool judges(const dataset *data) {
+    return data->options.pairing == DATASET_PAIRS_AUTO;
 }
 
-static p2p_status check_equal(const char *a, int a_width, int a_height, const char *b, int b_width,
-                              int b_height) {
-    if (a_width == b_width && a_height == b_height) return P2P_OK;
-    return p2p_fail(P2P_INPUT,
-                    "%s is %d x %d pixels, but %s is %d x %d: a pair's pictures must be equally large", a,
-                    a_width, a_height, b, b_width, b_height);
+/* `b` is ignored if A and B are side by side in one file. */
+static p2p_status check_sizes(const dataset *data, const dataset_paths *paths, pair_size a, pair_size b,
+                              pair_size *size) {
+    if (paths->b == NULL)
+        P2P_TRY(pair_shape_of_halves(paths->a, a.width, a.height, judges(data), size));
+    else
+        P2P_TRY(pair_shape_of_two(paths->a, &a, paths->b, &b));
+    if (paths->b != NULL) *size = a;
+    if (!judges(data) || data->options.training == NULL) return P2P_OK;
+    return pair_shape_like(paths->a, *size, &data->options.training->sizes);
+}
+
+/* ---- Memory ------------------------------------------------------------------------------------------- */
+
+/* A pair's files: their headers, and the formats of A and B to which they are converted. */
+typedef struct {
+    bool side_by_side; /* then both facts are those of the one file */
+    image_facts facts[2];
+    image_format formats[2];
+} pair_files;
+
+/* The most that convert_sides has at once for a picture of both sides, whose halves are copied unless one
+ * format fits both. */
+static uint64_t halves_bytes(const pair_files *files) {
+    const image_facts *facts = &files->facts[0];
+    if (image_format_equal(files->formats[0], files->formats[1]))
+        return image_load_bytes(facts, files->formats[0]);
+    const image_format own = {facts->header.channels, facts->header.bits};
+    uint64_t converting = image_pixels_bytes(&facts->header, own);
+    for (int side = 0; side < 2; side++)
+        converting += image_pixels_bytes(&facts->header, files->formats[side]) / 2;
+    const uint64_t decoding = image_load_bytes(facts, own);
+    return decoding > converting ? decoding : converting;
+}
+
+/* The most that a pair takes until it is freed, and resizing beside it. */
+static uint64_t pair_bytes(const dataset *data, const pair_files *files) {
+    uint64_t resizing = 0, loading = 0;
+    for (int side = 0; side < 2; side++) {
+        const image_header *header = &files->facts[side].header;
+        const uint64_t one =
+            resize_bytes(header->width, header->height, files->formats[side], data->options.side);
+        if (one > resizing) resizing = one;
+        if (!files->side_by_side) loading += image_load_bytes(&files->facts[side], files->formats[side]);
+    }
+    return resizing + (files->side_by_side ? halves_bytes(files) : loading);
+}
+
+/* Read the headers, and check the sizes of the pictures. */
+static p2p_status inspect_pair(const dataset *data, const dataset_paths *paths, pair_files *files,
+                               pair_size *size) {
+    const image_header *a = &files->facts[0].header, *b = &files->facts[1].header;
+    files->side_by_side = paths->b == NULL;
+    P2P_TRY(image_inspect(paths->a, &files->facts[0]));
+    files->facts[1] = files->facts[0];
+    if (paths->b != NULL) P2P_TRY(image_inspect(paths->b, &files->facts[1]));
+    return check_sizes(data, paths, (pair_size){a->width, a->height}, (pair_size){b->width, b->height}, size);
 }
 
 /* ---- Opening ------------------------------------------------------------------------------------------ */
 
-static p2p_status probe_pair(const dataset_paths *paths, image_header headers[2]) {
-    P2P_TRY(image_probe(paths->a, &headers[0]));
-    headers[1] = headers[0];
-    if (paths->b == NULL) return check_width(paths->a, headers[0].width);
-    P2P_TRY(image_probe(paths->b, &headers[1]));
-    return check_equal(paths->a, headers[0].width, headers[0].height, paths->b, headers[1].width,
-                       headers[1].height);
+/* The formats of a pair as far as they are known while the set is opened. *bits is raised to the files'. */
+static void expect_formats(const dataset *data, pair_files *files, int bits[2]) {
+    const bool b_to_a = dataset_is_b_to_a(data);
+    const int channels[2] = {data->options.channels_in, data->options.channels_out};
+    for (int side = 0; side < 2; side++) {
+        const image_header *header = &files->facts[side].header;
+        const int wanted = channels[side != b_to_a];
+        if (header->bits > bits[side]) bits[side] = header->bits;
+        files->formats[side] = (image_format){wanted > 0 ? wanted : header->channels, bits[side]};
+    }
 }
 
-static p2p_status check_pair(dataset *data, size_t index) {
+static p2p_status check_pair_at(const dataset *data, const dataset_paths *paths, int bits[2],
+                                pair_size *size) {
+    pair_files files;
+    P2P_TRY(inspect_pair(data, paths, &files, size));
+    expect_formats(data, &files, bits);
+    return image_memory_check(pair_bytes(data, &files), paths->a);
+}
+
+static p2p_status check_pair(dataset *data, size_t index, pair_size *size) {
     dataset_paths paths;
-    image_header headers[2];
+    int bits[2] = {data->bits[0], data->bits[1]};
     P2P_TRY(dataset_files_paths(&data->files, index, &paths));
-    p2p_status status = probe_pair(&paths, headers);
+    p2p_status status = check_pair_at(data, &paths, bits, size);
     dataset_paths_free(&paths);
-    for (int side = 0; status == P2P_OK && side < 2; side++)
-        if (headers[side].bits > data->bits[side]) data->bits[side] = headers[side].bits;
+    if (status == P2P_OK) memcpy(data->bits, bits, sizeof bits);
     return status;
 }
 
-/* Read every pair's headers. A bad pair is a failure, or is omitted. */
-static p2p_status check_pairs(dataset *data) {
+/* Read every pair's headers. A bad pair is a failure, or is omitted. `sizes` has a place for each. */
+static p2p_status check_each(dataset *data, pair_size *sizes) {
     size_t kept = 0;
     for (size_t i = 0; i < data->files.count; i++) {
-        p2p_status status = check_pair(data, i);
+        p2p_status status = check_pair(data, i, &sizes[kept]);
         if (status == P2P_OK)
             dataset_files_move(&data->files, i, kept++);
         else if (data->options.skip_bad && is_bad_pair(status))
@@ -95,7 +160,16 @@ static p2p_status check_pairs(dataset *data) {
             return status;
     }
     dataset_files_shorten(&data->files, kept);
+    if (kept > 0) data->sizes = pair_sizes_of(sizes, kept);
     return P2P_OK;
+}
+
+static p2p_status check_pairs(dataset *data) {
+    pair_size *sizes = calloc(data->files.count + 1, sizeof *sizes);
+    if (sizes == NULL) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for the sizes of pictures");
+    p2p_status status = check_each(data, sizes);
+    free(sizes);
+    return status;
 }
 
 /* A file without a partner is a failure, or is omitted. */
@@ -121,7 +195,7 @@ p2p_status dataset_open(dataset **result, const char *dir, const char *split,
     if (data == NULL) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for a data set");
     data->options = *options;
     data->bits[0] = data->bits[1] = 8;
-    p2p_status status = dataset_files_list(&data->files, dir, split);
+    p2p_status status = dataset_files_list(&data->files, dir, split, options->pairing);
     if (status == P2P_OK) status = check_singles(data);
     if (status == P2P_OK) status = check_pairs(data);
     if (status == P2P_OK) status = check_some_left(data, dir, split);
@@ -144,8 +218,16 @@ int64_t dataset_count(const dataset *data) {
     return (int64_t)data->files.count;
 }
 
+dataset_summary dataset_summarise(const dataset *data) {
+    return (dataset_summary){data->files.folders[0], data->files.folders[1], data->sizes};
+}
+
+bool dataset_is_b_to_a(const dataset *data) {
+    return data->options.direction == DATASET_B_TO_A;
+}
+
 pair_format dataset_format(const dataset *data, int channels_in, int channels_out) {
-    bool b_to_a = data->options.direction == DATASET_B_TO_A;
+    bool b_to_a = dataset_is_b_to_a(data);
     return (pair_format){.input = {channels_in, data->bits[b_to_a]},
                          .target = {channels_out, data->bits[!b_to_a]}};
 }
@@ -158,6 +240,7 @@ const char *dataset_name(const dataset *data, int64_t sample) {
 
 void image_pair_free(image_pair *pair) {
     for (int i = 0; i < 4; i++) image_free(&pair->pictures[i]);
+    if (pair->taken > 0) image_memory_give(pair->taken);
     *pair = (image_pair){0};
 }
 
@@ -174,39 +257,55 @@ static image_view half(const image *both, bool right) {
     return image_view_crop(image_view_of(both), right ? width : 0, 0, width, both->height);
 }
 
-/* A and B in the formats of their files. Sizes are checked again, because files may have changed since the
- * set was opened. */
-static p2p_status load_sides(const dataset_paths *paths, image *pictures, image_view sides[2]) {
-    P2P_TRY(image_load(paths->a, &pictures[0]));
-    if (paths->b == NULL) {
-        P2P_TRY(check_width(paths->a, pictures[0].width));
-        sides[0] = half(&pictures[0], false);
-        sides[1] = half(&pictures[0], true);
-        return P2P_OK;
+/* Load both pictures, and convert whole files where all of a file gets one format: in place, if it can be. */
+static p2p_status load_files(const dataset_paths *paths, const pair_files *files, image *pictures) {
+    const bool one_format = image_format_equal(files->formats[0], files->formats[1]);
+    P2P_TRY(image_load_inspected(paths->a, &files->facts[0], &pictures[0]));
+    if (!files->side_by_side) P2P_TRY(image_reformat(&pictures[0], files->formats[0]));
+    if (files->side_by_side) return one_format ? image_reformat(&pictures[0], files->formats[0]) : P2P_OK;
+    P2P_TRY(image_load_inspected(paths->b, &files->facts[1], &pictures[1]));
+    return image_reformat(&pictures[1], files->formats[1]);
+}
+
+/* `sides` are views of A and B in their formats. */
+static p2p_status load_sides(const dataset_paths *paths, const pair_files *files, image_pair *pair,
+                             image_view sides[2]) {
+    P2P_TRY(load_files(paths, files, pair->pictures));
+    for (int side = 0; side < 2; side++) {
+        sides[side] =
+            files->side_by_side ? half(&pair->pictures[0], side) : image_view_of(&pair->pictures[side]);
+        P2P_TRY(convert_view(&sides[side], files->formats[side], &pair->pictures[2 + side]));
     }
-    P2P_TRY(image_load(paths->b, &pictures[1]));
-    P2P_TRY(check_equal(paths->a, pictures[0].width, pictures[0].height, paths->b, pictures[1].width,
-                        pictures[1].height));
-    sides[0] = image_view_of(&pictures[0]);
-    sides[1] = image_view_of(&pictures[1]);
     return P2P_OK;
 }
 
+/* Sizes are checked again, because files may have changed since the set was opened. */
+static p2p_status load_paths(const dataset *data, const dataset_paths *paths, pair_files *files,
+                             image_pair *pair, image_view sides[2]) {
+    pair_size size;
+    P2P_TRY(inspect_pair(data, paths, files, &size));
+    const uint64_t bytes = pair_bytes(data, files);
+    P2P_TRY(image_memory_take(bytes, paths->a));
+    pair->taken = bytes;
+    return load_sides(paths, files, pair, sides);
+}
+
 static p2p_status load_exactly(const dataset *data, int64_t sample, pair_format format, image_pair *pair) {
-    bool b_to_a = data->options.direction == DATASET_B_TO_A;
+    const bool b_to_a = dataset_is_b_to_a(data);
+    pair_files files = {
+        .formats = {b_to_a ? format.target : format.input, b_to_a ? format.input : format.target}};
     dataset_paths paths;
     image_view sides[2];
     *pair = (image_pair){.sample = sample};
     P2P_TRY(dataset_files_paths(&data->files, (size_t)sample, &paths));
-    p2p_status status = load_sides(&paths, pair->pictures, sides);
+    p2p_status status = load_paths(data, &paths, &files, pair, sides);
     dataset_paths_free(&paths);
     if (status == P2P_OK) {
         pair->input = sides[b_to_a];
         pair->target = sides[!b_to_a];
-        status = convert_view(&pair->input, format.input, &pair->pictures[2]);
+    } else {
+        image_pair_free(pair);
     }
-    if (status == P2P_OK) status = convert_view(&pair->target, format.target, &pair->pictures[3]);
-    if (status != P2P_OK) image_pair_free(pair);
     return status;
 }
 

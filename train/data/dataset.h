@@ -6,16 +6,26 @@
 #define P2P_DATASET_H
 
 #include "image/image.h"
+#include "pair_shape.h"
 
 typedef enum { DATASET_A_TO_B, DATASET_B_TO_A } dataset_direction;
 
+/* What is taken for a pair. AUTO: whatever the folders show, unless the pictures' shapes contradict it
+ * (pair_shape.h). The others: what the user says, of any shape. */
+typedef enum { DATASET_PAIRS_AUTO, DATASET_PAIRS_SIDE_BY_SIDE, DATASET_PAIRS_TWO_FOLDERS } dataset_pairing;
+
+typedef struct dataset dataset;
+
 typedef struct {
     dataset_direction direction;
+    dataset_pairing pairing;
+    const dataset *training; /* with AUTO: pairs must be like those of this set; NULL: none */
+    /* What will be made of the pictures, for their memory: channels (0: those of the files), and the largest
+     * side to which they are resized. */
+    int channels_in, channels_out, side;
     bool skip_bad;    /* omit pairs that are bad when the set is opened, instead of failing */
     bool replace_bad; /* replace a pair that is found bad later by another, instead of failing */
 } dataset_options;
-
-typedef struct dataset dataset;
 
 /* The formats of the two pictures of a pair. */
 typedef struct {
@@ -27,6 +37,7 @@ typedef struct {
     image_view input, target;
     int64_t sample;    /* the pair's index; differs from the requested one if that pair was replaced */
     image pictures[4]; /* the pixels of the views; owned */
+    uint64_t taken;    /* of the memory for pictures (image_limits.h), until the pair is freed */
 } image_pair;
 
 void image_pair_free(image_pair *pair); /* no effect on {0} */
@@ -40,19 +51,36 @@ bool dataset_has_split(const char *dir, const char *split);
  *   DIR/train                     a pair is one picture, A on the left, B of equal size on the right
  *   DIR/trainA and DIR/trainB     a pair is two pictures of equal size, whose paths below
  *   DIR/train_A and DIR/train_B   the two folders are equal except for the suffix
+ *   DIR/train/A and DIR/train/B
  *   DIR/A/train and DIR/B/train
  *
- * Subfolders are searched; hidden files and files without one of IMAGE_SUFFIXES are ignored. Pairs are sorted
- * by path in byte order, in two folders without the suffix. Names may be any bytes.
+ * Subfolders are searched; files that image_is_listed refuses are ignored. Pairs are sorted by path in byte
+ * order, in two folders without the suffix. Names may be any bytes.
  *
  * P2P_INPUT if the folder is missing or has no pictures, if it has more than one layout, if a name is in one
- * folder only or twice in one, and for a bad pair: unreadable, not a picture, too large, of odd width, or of
- * unequal sizes. With skip_bad, bad pairs and files without a partner are omitted instead, and it is
- * P2P_INPUT if nothing remains. */
+ * folder only or twice in one, and for a bad pair: unreadable, not a picture, too large, of odd width, of
+ * unequal sizes, of a shape that is refused (pair_shape.h), or one that takes more memory than all pictures
+ * may (image_limits.h). With skip_bad, bad pairs and files without a
+ * partner are omitted instead, and it is P2P_INPUT if nothing remains. */
 p2p_status dataset_open(dataset **result, const char *dir, const char *split, const dataset_options *options);
 void dataset_close(dataset *data); /* NULL is ignored */
 
 int64_t dataset_count(const dataset *data);
+
+/* What was taken for pairs. The data set owns the texts. */
+typedef struct {
+    const char *a, *b; /* the folders; `b` is NULL if A and B are side by side in each picture of `a` */
+    pair_sizes sizes;
+} dataset_summary;
+
+dataset_summary dataset_summarise(const dataset *data);
+
+/* Whether the direction is BtoA: B is the input. */
+bool dataset_is_b_to_a(const dataset *data);
+
+/* P2P_USAGE, with both names in the message, if results in `path`, the value of `option`, would lie where
+ * pairs of the split are looked for, in any layout. Neither needs to exist. */
+p2p_status dataset_outside(const char *dir, const char *split, const char *option, const char *path);
 
 /* The number of pairs and single files that were omitted, and the reasons of the first DATASET_REASONS of
  * them: 0 <= i < min(dataset_skipped(), DATASET_REASONS). The data set owns the texts. */
@@ -66,7 +94,8 @@ pair_format dataset_format(const dataset *data, int channels_in, int channels_ou
 /* A sample's path relative to its folder, or to the folder of A if there are two. Owned by the data set. */
 const char *dataset_name(const dataset *data, int64_t sample);
 
-/* Decode one sample and convert both pictures to `format` (see image_convert). The caller frees the pair; it
+/* Decode one sample and convert both pictures to `format` (see image_convert), once its share of the memory
+ * for pictures is free: a thread must not keep a pair while it loads another. The caller frees the pair; it
  * is empty after a failure. With replace_bad, a bad pair is replaced by the next good one in order,
  * cyclically; p2p_message() is then the reason of the last bad one. */
 p2p_status dataset_load(const dataset *data, int64_t sample, pair_format format, image_pair *pair);

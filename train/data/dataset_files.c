@@ -11,14 +11,23 @@
 /* ---- Layouts ------------------------------------------------------------------------------------------ */
 
 /* Folders of a split, whose name replaces %s; one folder if A and B are side by side. */
-static const char *const layouts[][2] = {{"%s", NULL}, {"%sA", "%sB"}, {"%s_A", "%s_B"}, {"A/%s", "B/%s"}};
+enum { SIDE_BY_SIDE, INSIDE };
+static const char *const layouts[][2] = {[SIDE_BY_SIDE] = {"%s", NULL},
+                                         [INSIDE] = {"%s/A", "%s/B"},
+                                         {"%sA", "%sB"},
+                                         {"%s_A", "%s_B"},
+                                         {"A/%s", "B/%s"}};
 enum { LAYOUTS = sizeof layouts / sizeof layouts[0] };
 
 static p2p_status folder_of(int layout, int side, const char *dir, const char *split, char **folder) {
-    char name[64];
     const char *pattern = layouts[layout][side], *place = strchr(pattern, '%');
-    snprintf(name, sizeof name, "%.*s%s%s", (int)(place - pattern), pattern, split, place + 2);
-    return sys_path_join(folder, dir, name);
+    const size_t size = strlen(pattern) + strlen(split);
+    char *name = malloc(size);
+    if (name == NULL) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for a folder's name");
+    snprintf(name, size, "%.*s%s%s", (int)(place - pattern), pattern, split, place + 2);
+    p2p_status status = sys_path_join(folder, dir, name);
+    free(name);
+    return status;
 }
 
 static p2p_status folder_exists(int layout, int side, const char *dir, const char *split, bool *exists) {
@@ -31,21 +40,31 @@ static p2p_status folder_exists(int layout, int side, const char *dir, const cha
     return P2P_OK;
 }
 
-/* The layouts of which at least one folder exists. */
-static p2p_status find_layouts(const char *dir, const char *split, int *found, int *count) {
+static bool layout_allowed(int layout, dataset_pairing pairing) {
+    return pairing == DATASET_PAIRS_AUTO ||
+           (pairing == DATASET_PAIRS_SIDE_BY_SIDE) == (layout == SIDE_BY_SIDE);
+}
+
+/* The allowed layouts of which at least one folder exists. The folders A and B within the split are a layout
+ * if both exist; then the split's folder isn't another one. */
+static p2p_status find_layouts(const char *dir, const char *split, dataset_pairing pairing, int *found,
+                               int *count) {
     *count = 0;
     for (int layout = 0; layout < LAYOUTS; layout++) {
         bool first, second;
         P2P_TRY(folder_exists(layout, 0, dir, split, &first));
         P2P_TRY(folder_exists(layout, 1, dir, split, &second));
-        if (first || second) found[(*count)++] = layout;
+        const bool inside = layout == INSIDE && first && second;
+        if (!layout_allowed(layout, pairing) || !(first || second) || (layout == INSIDE && !inside)) continue;
+        if (inside && *count > 0) *count = 0; /* replaces SIDE_BY_SIDE, the only one before it */
+        found[(*count)++] = layout;
     }
     return P2P_OK;
 }
 
 bool dataset_files_present(const char *dir, const char *split) {
     int found[LAYOUTS], count;
-    return find_layouts(dir, split, found, &count) == P2P_OK && count > 0;
+    return find_layouts(dir, split, DATASET_PAIRS_AUTO, found, &count) == P2P_OK && count > 0;
 }
 
 static p2p_status no_layout(const char *dir, const char *split) {
@@ -54,13 +73,13 @@ static p2p_status no_layout(const char *dir, const char *split) {
     return p2p_hint(
         P2P_INPUT,
         "pairs are expected there, as pictures with A on the left and B on the right, or as equal "
-        "names in two folders: %sA and %sB, %s_A and %s_B, or A/%s and B/%s",
-        split, split, split, split, split, split);
+        "names in two folders: %sA and %sB, %s_A and %s_B, %s/A and %s/B, or A/%s and B/%s",
+        split, split, split, split, split, split, split, split);
 }
 
-static p2p_status choose_layout(const char *dir, const char *split, int *layout) {
+static p2p_status choose_layout(const char *dir, const char *split, dataset_pairing pairing, int *layout) {
     int found[LAYOUTS], count;
-    P2P_TRY(find_layouts(dir, split, found, &count));
+    P2P_TRY(find_layouts(dir, split, pairing, found, &count));
     if (count == 0) return no_layout(dir, split);
     *layout = found[0];
     if (count == 1) return P2P_OK;
@@ -69,16 +88,43 @@ static p2p_status choose_layout(const char *dir, const char *split, int *layout)
     p2p_status status = folder_of(found[1], 0, dir, split, &other);
     if (status == P2P_OK) {
         p2p_fail(P2P_INPUT, "both %s and %s exist: the layout is ambiguous", one, other);
-        status = p2p_hint(P2P_INPUT, "keep one layout in the folder, and move the other elsewhere");
+        status = p2p_hint(P2P_INPUT, "keep one layout in the folder, and move the other elsewhere, or choose "
+                                     "with --pairs side-by-side or two-folders");
         free(other);
     }
     free(one);
     return status;
 }
 
-static p2p_status find_folders(dataset_files *files, const char *dir, const char *split) {
+static bool is_beside_inside(const char *relative) {
+    return image_is_listed(relative) && strncmp(relative, "A/", 2) != 0 && strncmp(relative, "B/", 2) != 0;
+}
+
+/* P2P_INPUT if pictures lie in the split's folder beside its folders A and B. */
+static p2p_status check_inside(const char *dir, const char *split) {
+    char *folder;
+    sys_names names = {0};
+    P2P_TRY(folder_of(SIDE_BY_SIDE, 0, dir, split, &folder));
+    p2p_status status = sys_folder_walk(&names, folder, is_beside_inside);
+    if (status == P2P_OK && names.count > 0) {
+        p2p_fail(P2P_INPUT,
+                 "%s holds the folders A and B, and pictures beside them, such as %s: the layout is "
+                 "ambiguous",
+                 folder, names.names[0]);
+        status =
+            p2p_hint(P2P_INPUT, "--pairs two-folders takes the pictures in A and B; --pairs side-by-side "
+                                "takes every picture for a pair");
+    }
+    sys_names_free(&names);
+    free(folder);
+    return status;
+}
+
+static p2p_status find_folders(dataset_files *files, const char *dir, const char *split,
+                               dataset_pairing pairing) {
     int layout = 0;
-    P2P_TRY(choose_layout(dir, split, &layout));
+    P2P_TRY(choose_layout(dir, split, pairing, &layout));
+    if (layout == INSIDE && pairing == DATASET_PAIRS_AUTO) P2P_TRY(check_inside(dir, split));
     for (int side = 0; side < 2 && layouts[layout][side] != NULL; side++) {
         P2P_TRY(folder_of(layout, side, dir, split, &files->folders[side]));
         if (sys_path_kind_of(files->folders[side]) == SYS_PATH_FOLDER) continue;
@@ -88,10 +134,29 @@ static p2p_status find_folders(dataset_files *files, const char *dir, const char
     return P2P_OK;
 }
 
+p2p_status dataset_files_outside(const char *dir, const char *split, const char *option, const char *path) {
+    for (int layout = 0; layout < LAYOUTS; layout++)
+        for (int side = 0; side < 2 && layouts[layout][side] != NULL; side++) {
+            char *folder;
+            bool inside = false;
+            P2P_TRY(folder_of(layout, side, dir, split, &folder));
+            p2p_status status = sys_path_inside(path, folder, &inside);
+            if (status == P2P_OK && inside) {
+                p2p_fail(P2P_USAGE,
+                         "%s %s lies in %s, which is read for pairs: results would be taken for input",
+                         option, path, folder);
+                status = p2p_hint(P2P_USAGE, "choose a folder outside of it");
+            }
+            free(folder);
+            P2P_TRY(status);
+        }
+    return P2P_OK;
+}
+
 /* ---- Listing ------------------------------------------------------------------------------------------ */
 
 static p2p_status list_folder(sys_names *names, const char *folder) {
-    P2P_TRY(sys_folder_walk(names, folder, image_suffix_readable));
+    P2P_TRY(sys_folder_walk(names, folder, image_is_listed));
     if (names->count == 0) {
         p2p_fail(P2P_INPUT, "%s holds no pictures", folder);
         return p2p_hint(P2P_INPUT, "files ending in %s are expected there, in subfolders too",
@@ -102,9 +167,10 @@ static p2p_status list_folder(sys_names *names, const char *folder) {
                     (int)INT32_MAX);
 }
 
-/* The length of a path without its suffix, in bytes. The path must have one. */
+/* The length of a path without its suffix, if it has one, in bytes. */
 static int stem_length(const char *path) {
-    return (int)(strrchr(path, '.') - path);
+    const char *slash = strrchr(path, '/'), *dot = strrchr(slash == NULL ? path : slash, '.');
+    return dot == NULL ? (int)strlen(path) : (int)(dot - path);
 }
 
 /* In byte order. A path precedes those of which it is a prefix. */
@@ -159,12 +225,22 @@ static p2p_status pair_up(dataset_files *files, sys_names *a, sys_names *b) {
     return P2P_OK;
 }
 
+static bool is_not_listed(const char *relative) {
+    return !image_is_listed(relative);
+}
+
 static p2p_status list_two(dataset_files *files, sys_names *a, sys_names *b) {
     P2P_TRY(list_folder(a, files->folders[0]));
     P2P_TRY(list_folder(b, files->folders[1]));
     P2P_TRY(sort_by_stem(a, files->folders[0]));
     P2P_TRY(sort_by_stem(b, files->folders[1]));
-    return pair_up(files, a, b);
+    P2P_TRY(pair_up(files, a, b));
+    for (int side = 0; side < 2 && files->single_count > 0; side++) {
+        sys_names *others = &files->others[side];
+        P2P_TRY(sys_folder_walk(others, files->folders[side], is_not_listed));
+        if (others->count > 0) qsort(others->names, others->count, sizeof *others->names, compare_entries);
+    }
+    return P2P_OK;
 }
 
 static p2p_status list_one(dataset_files *files, sys_names *names) {
@@ -175,10 +251,11 @@ static p2p_status list_one(dataset_files *files, sys_names *names) {
     return P2P_OK;
 }
 
-p2p_status dataset_files_list(dataset_files *files, const char *dir, const char *split) {
+p2p_status dataset_files_list(dataset_files *files, const char *dir, const char *split,
+                              dataset_pairing pairing) {
     sys_names a = {0}, b = {0};
     *files = (dataset_files){0};
-    P2P_TRY(find_folders(files, dir, split));
+    P2P_TRY(find_folders(files, dir, split, pairing));
     p2p_status status = files->folders[1] == NULL ? list_one(files, &a) : list_two(files, &a, &b);
     sys_names_free(&a);
     sys_names_free(&b);
@@ -196,8 +273,10 @@ void dataset_files_free(dataset_files *files) {
     for (size_t i = 0; i < files->single_count; i++) free_names(&files->singles[i]);
     free(files->pairs);
     free(files->singles);
-    free(files->folders[0]);
-    free(files->folders[1]);
+    for (int side = 0; side < 2; side++) {
+        free(files->folders[side]);
+        sys_names_free(&files->others[side]);
+    }
     *files = (dataset_files){0};
 }
 
@@ -221,8 +300,23 @@ void dataset_paths_free(dataset_paths *paths) {
 p2p_status dataset_files_single(const dataset_files *files, size_t index) {
     const dataset_names *names = &files->singles[index];
     const bool is_a = names->a != NULL;
-    p2p_fail(P2P_INPUT, "%s/%s has no partner of its name in %s (%zu such files in all)",
-             files->folders[!is_a], is_a ? names->a : names->b, files->folders[is_a], files->single_count);
+    const char *own = files->folders[!is_a], *other = files->folders[is_a],
+               *name = is_a ? names->a : names->b;
+    const sys_names *others = &files->others[is_a];
+    char **partner = others->count == 0 ? NULL
+                                        : bsearch(&name, others->names, others->count, sizeof *others->names,
+                                                  compare_entries);
+    if (partner != NULL) {
+        p2p_fail(P2P_INPUT,
+                 "%s/%s has the partner %s/%s, which is no picture that can be read by its suffix "
+                 "(%zu files without a partner in all)",
+                 own, name, other, *partner, files->single_count);
+        return p2p_hint(P2P_INPUT,
+                        "convert it: pictures end in %s; --on-bad-image skip leaves single files out",
+                        IMAGE_SUFFIXES);
+    }
+    p2p_fail(P2P_INPUT, "%s/%s has no partner of its name in %s (%zu such files in all)", own, name, other,
+             files->single_count);
     return p2p_hint(P2P_INPUT,
                     "the names may differ in the suffix only; --on-bad-image skip leaves single files out");
 }

@@ -2,10 +2,8 @@
 #ifndef P2P_DATASET_FILES_H
 #define P2P_DATASET_FILES_H
 
-#include "p2p_status.h"
-
-#include <stdbool.h>
-#include <stddef.h>
+#include "dataset.h"
+#include "host/sys.h"
 
 /* Paths relative to the folders; `b` is NULL if A and B are side by side in one file. Owned. */
 typedef struct {
@@ -18,6 +16,7 @@ typedef struct {
     size_t count;
     dataset_names *singles; /* files without a partner: either `a` or `b` is NULL */
     size_t single_count;
+    sys_names others[2]; /* if there are singles: the folders' files that aren't pictures by their names */
 } dataset_files;
 
 /* Full paths of a pair. */
@@ -28,8 +27,13 @@ typedef struct {
 /* See dataset_has_split. */
 bool dataset_files_present(const char *dir, const char *split);
 
+/* P2P_USAGE, with both names in the message, if `path` is a folder of the split in any layout, or lies in
+ * one: what is written there would be taken for pictures of the split. Neither needs to exist. */
+p2p_status dataset_files_outside(const char *dir, const char *split, const char *option, const char *path);
+
 /* Find the layout and list its files, as described at dataset_open. Call dataset_files_free() in any case. */
-p2p_status dataset_files_list(dataset_files *files, const char *dir, const char *split);
+p2p_status dataset_files_list(dataset_files *files, const char *dir, const char *split,
+                              dataset_pairing pairing);
 void dataset_files_free(dataset_files *files);
 
 /* The paths of pair `index`. The caller frees them; they are empty after a failure. */
@@ -37,7 +41,7 @@ p2p_status dataset_files_paths(const dataset_files *files, size_t index, dataset
 void dataset_paths_free(dataset_paths *paths);
 
 /* Returns P2P_INPUT for a file without a partner. The message has its name, the folder that lacks the
- * partner, and the number of such files. */
+ * partner, or the partner that is no picture by its suffix, and the number of such files. */
 p2p_status dataset_files_single(const dataset_files *files, size_t index);
 
 /* Move pair `from` to `to` <= from, and drop the pair that was there. */

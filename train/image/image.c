@@ -3,6 +3,7 @@
 #include "image.h"
 #include "image_codec.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 static bool sides_fit(uint64_t width, uint64_t height) {
@@ -10,16 +11,38 @@ static bool sides_fit(uint64_t width, uint64_t height) {
            width * height <= (uint64_t)IMAGE_MAX_MEGAPIXELS << 20;
 }
 
-p2p_status image_check_size(uint64_t width, uint64_t height, const char *name) {
-    if (width == 0 || height == 0) return p2p_fail(P2P_INPUT, "%s has no pixels", name);
-    if (sides_fit(width, height)) return P2P_OK;
-    return p2p_fail(
-        P2P_INPUT, "%s is %llu x %llu pixels; at most %d on a side and %d megapixels in all are accepted",
-        name, (unsigned long long)width, (unsigned long long)height, IMAGE_MAX_SIDE, IMAGE_MAX_MEGAPIXELS);
+p2p_status image_damaged(const char *name, const char *reason) {
+    p2p_fail(P2P_INPUT, "%s can't be decoded: %s", name, reason);
+    return p2p_hint(P2P_INPUT, "the file is damaged or incomplete: replace it, or leave it out with "
+                               "--on-bad-image skip");
 }
 
-p2p_status image_damaged(const char *name, const char *reason) {
-    return p2p_fail(P2P_INPUT, "%s can't be decoded: %s", name, reason);
+p2p_status image_allocate(const image_facts *facts, size_t size, const char *name, image *result) {
+    const image_header *header = &facts->header;
+    P2P_TRY(image_check_complete(facts, size, name));
+    return image_create(result, header->width, header->height,
+                        (image_format){header->channels, header->bits});
+}
+
+p2p_status image_check_complete(const image_facts *facts, uint64_t size, const char *name) {
+    char reason[128];
+    if (size >= facts->least_bytes) return P2P_OK;
+    snprintf(reason, sizeof reason, "the file is truncated: %llu bytes can't hold its %d x %d pixels",
+             (unsigned long long)size, facts->header.width, facts->header.height);
+    return image_damaged(name, reason);
+}
+
+uint64_t image_pixels_bytes(const image_header *header, image_format format) {
+    return (uint64_t)header->width * (uint64_t)header->height * image_pixel_bytes(format);
+}
+
+uint64_t image_load_bytes(const image_facts *facts, image_format format) {
+    const image_format own = {facts->header.channels, facts->header.bits};
+    const uint64_t decoding = facts->file_bytes + facts->decode_bytes;
+    if (image_pixel_bytes(format) <= image_pixel_bytes(own)) return decoding; /* converted in place */
+    const uint64_t converting =
+        image_pixels_bytes(&facts->header, own) + image_pixels_bytes(&facts->header, format);
+    return decoding > converting ? decoding : converting;
 }
 
 bool image_format_is_valid(image_format format) {

@@ -3,7 +3,8 @@
  * A decoded picture has the format of its file: grey is one channel, alpha is a channel, 16 bits stay 16.
  * Palettes are expanded, and samples of fewer than 8 bits are widened to 8. image_convert changes the format.
  * Files are not trusted: sizes are checked before memory is allocated, and damaged or truncated files are
- * refused. Colour profiles and EXIF rotation are ignored. Resizing is in resize.h.
+ * refused. How large a picture may be, and how much memory all of them may take, is in image_limits.h. Colour
+ * profiles and EXIF rotation are ignored. Resizing is in resize.h.
  */
 #ifndef P2P_IMAGE_H
 #define P2P_IMAGE_H
@@ -50,6 +51,14 @@ typedef struct {
     int channels, bits;
 } image_header;
 
+/* What a file's header shows before anything is decoded. */
+typedef struct {
+    image_header header;
+    uint64_t file_bytes;   /* of the whole file */
+    uint64_t least_bytes;  /* a smaller file can't hold the pixels, however well it is compressed */
+    uint64_t decode_bytes; /* the most memory that image_decode has at once, its result included */
+} image_facts;
+
 /* Whether it has 1 to 4 channels of 8 or 16 bits. */
 bool image_format_is_valid(image_format format);
 bool image_format_equal(image_format a, image_format b);
@@ -77,7 +86,8 @@ image_view image_view_crop(image_view view, int left, int top, int width, int he
  * integers, which inverts the widening exactly. */
 p2p_status image_convert(image_view view, image_format format, image *result);
 
-/* Convert in place. No effect if the picture has the format already; unchanged after a failure. */
+/* Convert in place, without more memory unless pixels grow. No effect if the picture has the format already;
+ * unchanged after a failure. */
 p2p_status image_reformat(image *picture, image_format format);
 
 /* Create an image from planes (c h w) of floats in [-1, 1]: the integer nearest to (x + 1) * 127.5, or to
@@ -93,11 +103,28 @@ p2p_status image_load(const char *path, image *result);
 
 /* Read the header only, and check the size against the limits. Cheap enough for every file of a data set. */
 p2p_status image_probe(const char *path, image_header *header);
+
+/* The same with all facts. P2P_INPUT also if the file is smaller than its pixels need. */
+p2p_status image_inspect(const char *path, image_facts *facts);
+
+/* The most memory that image_load and then image_reformat to `format` have at once. */
+uint64_t image_load_bytes(const image_facts *facts, image_format format);
+
+/* The memory of a picture's pixels in `format`. */
+uint64_t image_pixels_bytes(const image_header *header, image_format format);
+
+/* Load a file that was inspected. P2P_INPUT if it takes more memory now than it did then. */
+p2p_status image_load_inspected(const char *path, const image_facts *facts, image *result);
 p2p_status image_probe_bytes(const uint8_t *bytes, size_t size, const char *name, image_header *header);
 
 /* The suffixes of files that are treated as pictures, in any case. */
 #define IMAGE_SUFFIXES ".png, .jpg, .jpeg, .bmp or .gif"
 bool image_suffix_readable(const char *path);
+
+/* Whether a file, named by its path below a folder, is taken for one of the folder's pictures: it has such a
+ * suffix and does not lie in a folder in which a NAS or an archiver keeps thumbnails and deleted files, such
+ * as @eaDir and __MACOSX. */
+bool image_is_listed(const char *relative);
 
 /* Whether image_save writes the suffix: .png, .jpg or .jpeg, in any case. */
 bool image_suffix_known(const char *path);

@@ -158,11 +158,9 @@ static p2p_status unpack_row(const bmp_file *file, const uint8_t *row, uint8_t *
     return P2P_OK;
 }
 
-static p2p_status unpack(const bmp_file *file, image *result) {
+static p2p_status unpack(const bmp_file *file, const image_facts *facts, image *result) {
     const size_t height = (size_t)file->height;
-    if (!within(file, file->pixels, file->row_bytes * height))
-        return image_damaged(file->name, "the file is truncated");
-    P2P_TRY(image_create(result, (int)file->width, (int)file->height, file->format));
+    P2P_TRY(image_allocate(facts, file->size, file->name, result));
     const size_t stride = image_view_of(result).stride;
     for (size_t y = 0; y < height; y++) {
         const size_t from = file->top_down ? y : height - 1 - y;
@@ -172,19 +170,12 @@ static p2p_status unpack(const bmp_file *file, image *result) {
     return P2P_OK;
 }
 
-p2p_status image_bmp_decode(const uint8_t *bytes, size_t size, const char *name, bool header_only,
+p2p_status image_bmp_decode(const uint8_t *bytes, size_t size, const char *name, image_facts *facts,
                             image *result) {
     bmp_file file = {.bytes = bytes, .size = size, .name = name};
-    *result = (image){0};
     P2P_TRY(read_header(&file));
-    if (header_only) {
-        *result = (image){.width = (int)file.width,
-                          .height = (int)file.height,
-                          .channels = file.format.channels,
-                          .bits = file.format.bits};
-        return P2P_OK;
-    }
-    p2p_status status = unpack(&file, result);
-    if (status != P2P_OK) image_free(result);
-    return status;
+    facts->header = (image_header){(int)file.width, (int)file.height, file.format.channels, file.format.bits};
+    facts->least_bytes = file.pixels + (uint64_t)file.row_bytes * (uint64_t)file.height;
+    facts->decode_bytes = image_pixels_bytes(&facts->header, file.format) + IMAGE_DECODER_BYTES;
+    return result == NULL ? P2P_OK : unpack(&file, facts, result);
 }

@@ -12,16 +12,20 @@ p2p_status image_check_size(uint64_t width, uint64_t height, const char *name);
 /* Returns P2P_INPUT with the message that the file can't be decoded, and the reason. */
 p2p_status image_damaged(const char *name, const char *reason);
 
-/* Decode a file. With header_only, *result has its checked size and its format, and no pixels. */
-p2p_status image_jpeg_decode(const uint8_t *bytes, size_t size, const char *name, bool header_only,
-                             image *result);
-p2p_status image_png_decode(const uint8_t *bytes, size_t size, const char *name, bool header_only,
-                            image *result);
+/* P2P_INPUT, with the name in the message, if a file of `size` bytes can't hold the picture. */
+p2p_status image_check_complete(const image_facts *facts, uint64_t size, const char *name);
 
-p2p_status image_bmp_decode(const uint8_t *bytes, size_t size, const char *name, bool header_only,
-                            image *result);
-p2p_status image_gif_decode(const uint8_t *bytes, size_t size, const char *name, bool header_only,
-                            image *result);
+/* Check that, and create the picture of facts->header. */
+p2p_status image_allocate(const image_facts *facts, size_t size, const char *name, image *result);
+
+/* Decode a file. *facts is complete except for file_bytes, whose caller knows the file's size. With `result`
+ * NULL only the header is read, and `bytes` may be the file's beginning. */
+typedef p2p_status image_decoder(const uint8_t *bytes, size_t size, const char *name, image_facts *facts,
+                                 image *result);
+image_decoder image_jpeg_decode, image_png_decode, image_bmp_decode, image_gif_decode;
+
+/* What each decoder takes beside a few rows and pixels: tables, buffers, the state of libraries. */
+enum { IMAGE_DECODER_BYTES = 512 << 10 };
 
 /* Colours as red, green, blue. A picture is decoded as grey if every colour of its palette is grey. */
 typedef struct {

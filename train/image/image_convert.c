@@ -3,6 +3,7 @@
 #include "image.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 static uint32_t load_sample(const uint8_t *from, int bits) {
@@ -68,9 +69,29 @@ p2p_status image_convert(image_view view, image_format format, image *result) {
     return P2P_OK;
 }
 
+/* Convert row after row over the pixels themselves, none of which grows: a pixel is written before the next
+ * one is read from behind it. */
+static void convert_in_place(image *picture, image_format format) {
+    const image_format source = image_format_of(picture);
+    const size_t from = (size_t)picture->width * image_pixel_bytes(source);
+    const size_t to = (size_t)picture->width * image_pixel_bytes(format);
+    uint8_t *pixels = picture->pixels;
+    for (size_t y = 0; y < (size_t)picture->height; y++)
+        convert_row(pixels + y * from, source, pixels + y * to, format, picture->width);
+    picture->channels = format.channels;
+    picture->bits = format.bits;
+    void *shrunk = realloc(pixels, image_bytes(picture));
+    if (shrunk != NULL) picture->pixels = shrunk;
+}
+
 p2p_status image_reformat(image *picture, image_format format) {
     image converted;
     if (image_format_equal(image_format_of(picture), format)) return P2P_OK;
+    if (image_format_is_valid(format) &&
+        image_pixel_bytes(format) <= image_pixel_bytes(image_format_of(picture))) {
+        convert_in_place(picture, format);
+        return P2P_OK;
+    }
     P2P_TRY(image_convert(image_view_of(picture), format, &converted));
     image_free(picture);
     *picture = converted;

@@ -4,6 +4,7 @@
 
 #include "host/sys.h"
 #include "image_codec.h"
+#include "image_limits.h"
 #include "p2p_file.h"
 
 #include <stdlib.h>
@@ -15,67 +16,108 @@ enum {
     PROBE_BYTES = 16384 /* includes the header, unless a large profile or preview precedes it */
 };
 
-static p2p_status decode_any(const uint8_t *bytes, size_t size, const char *name, bool header_only,
-                             image *result) {
+static image_decoder *decoder_for(const uint8_t *bytes, size_t size) {
     static const uint8_t png_start[8] = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n'};
     static const uint8_t jpeg_start[3] = {0xff, 0xd8, 0xff};
-    *result = (image){0};
-    if (size == 0) return p2p_fail(P2P_INPUT, "%s is empty", name);
-    if (size >= sizeof png_start && memcmp(bytes, png_start, sizeof png_start) == 0)
-        return image_png_decode(bytes, size, name, header_only, result);
+    if (size >= sizeof png_start && memcmp(bytes, png_start, sizeof png_start) == 0) return image_png_decode;
     if (size >= sizeof jpeg_start && memcmp(bytes, jpeg_start, sizeof jpeg_start) == 0)
-        return image_jpeg_decode(bytes, size, name, header_only, result);
-    if (size >= 2 && memcmp(bytes, "BM", 2) == 0)
-        return image_bmp_decode(bytes, size, name, header_only, result);
-    if (size >= 4 && memcmp(bytes, "GIF8", 4) == 0)
-        return image_gif_decode(bytes, size, name, header_only, result);
-    p2p_fail(P2P_INPUT, "%s is neither a JPEG, PNG, BMP nor GIF picture", name);
-    return p2p_hint(P2P_INPUT,
-                    "the content determines the format, not the suffix: convert it to PNG, or remove it");
+        return image_jpeg_decode;
+    if (size >= 2 && memcmp(bytes, "BM", 2) == 0) return image_bmp_decode;
+    return size >= 4 && memcmp(bytes, "GIF8", 4) == 0 ? image_gif_decode : NULL;
+}
+
+/* `result` is NULL if only the header is wanted. */
+static p2p_status decode_any(const uint8_t *bytes, size_t size, const char *name, image_facts *facts,
+                             image *result) {
+    if (result != NULL) *result = (image){0};
+    *facts = (image_facts){0};
+    if (size == 0) return p2p_fail(P2P_INPUT, "%s is empty", name);
+    image_decoder *decode = decoder_for(bytes, size);
+    if (decode == NULL) {
+        p2p_fail(P2P_INPUT, "%s is neither a JPEG, PNG, BMP nor GIF picture", name);
+        return p2p_hint(P2P_INPUT,
+                        "the content determines the format, not the suffix: convert it to PNG, or remove it");
+    }
+    p2p_status status = decode(bytes, size, name, facts, result);
+    facts->file_bytes = size;
+    if (status != P2P_OK && result != NULL) image_free(result);
+    return status;
 }
 
 p2p_status image_decode(const uint8_t *bytes, size_t size, const char *name, image *result) {
-    return decode_any(bytes, size, name, false, result);
+    image_facts facts;
+    return decode_any(bytes, size, name, &facts, result);
 }
 
 p2p_status image_probe_bytes(const uint8_t *bytes, size_t size, const char *name, image_header *header) {
-    image empty;
-    P2P_TRY(decode_any(bytes, size, name, true, &empty));
-    *header = (image_header){empty.width, empty.height, empty.channels, empty.bits};
+    image_facts facts;
+    P2P_TRY(decode_any(bytes, size, name, &facts, NULL));
+    *header = facts.header;
     return P2P_OK;
 }
 
-static p2p_status read_whole(const char *path, uint8_t **bytes, size_t *size) {
-    uint64_t total;
-    P2P_TRY(sys_file_read(path, MAX_FILE_BYTES, bytes, size, &total));
-    if (total <= MAX_FILE_BYTES) return P2P_OK;
-    free(*bytes);
-    return p2p_fail(P2P_INPUT, "%s has %llu bytes; at most %d are accepted", path, (unsigned long long)total,
-                    MAX_FILE_BYTES);
-}
-
-p2p_status image_load(const char *path, image *result) {
+p2p_status image_load_inspected(const char *path, const image_facts *facts, image *result) {
     *result = (image){0};
     uint8_t *bytes;
     size_t size;
-    P2P_TRY(read_whole(path, &bytes, &size));
-    p2p_status status = image_decode(bytes, size, path, result);
+    image_facts now;
+    P2P_TRY(sys_file_read(path, facts->file_bytes, &bytes, &size, NULL));
+    p2p_status status = decode_any(bytes, size, path, &now, NULL);
+    if (status == P2P_OK && now.decode_bytes > facts->decode_bytes)
+        status = p2p_fail(P2P_INPUT, "%s has changed while it was read", path);
+    if (status == P2P_OK) status = decode_any(bytes, size, path, &now, result);
     free(bytes);
     return status;
 }
 
-p2p_status image_probe(const char *path, image_header *header) {
+/* Read the header from at most `limit` bytes. *total is the size of the file. */
+static p2p_status inspect_beginning(const char *path, size_t limit, image_facts *facts, uint64_t *total) {
     uint8_t *bytes;
     size_t size;
-    uint64_t total;
-    P2P_TRY(sys_file_read(path, PROBE_BYTES, &bytes, &size, &total));
-    p2p_status status = image_probe_bytes(bytes, size, path, header);
-    free(bytes);
-    if (status == P2P_OK || total <= PROBE_BYTES) return status;
-    P2P_TRY(read_whole(path, &bytes, &size)); /* the header may continue after PROBE_BYTES */
-    status = image_probe_bytes(bytes, size, path, header);
+    P2P_TRY(sys_file_read(path, limit, &bytes, &size, total));
+    p2p_status status = decode_any(bytes, size, path, facts, NULL);
+    facts->file_bytes = *total;
     free(bytes);
     return status;
+}
+
+/* The header may continue after PROBE_BYTES, behind a profile or a preview. */
+static p2p_status inspect_more(const char *path, image_facts *facts, uint64_t total) {
+    p2p_status status = P2P_INPUT;
+    for (size_t limit = PROBE_BYTES; status == P2P_INPUT && limit < total && limit < MAX_FILE_BYTES;) {
+        limit = limit < MAX_FILE_BYTES / 16 ? limit * 16 : MAX_FILE_BYTES;
+        const uint64_t taken = limit < total ? limit : total;
+        P2P_TRY(image_memory_take(taken, path));
+        status = inspect_beginning(path, limit, facts, &total);
+        image_memory_give(taken);
+    }
+    return status;
+}
+
+p2p_status image_inspect(const char *path, image_facts *facts) {
+    uint64_t total = 0;
+    p2p_status status = inspect_beginning(path, PROBE_BYTES, facts, &total);
+    if (status == P2P_INPUT && total > PROBE_BYTES) status = inspect_more(path, facts, total);
+    P2P_TRY(status);
+    if (total > MAX_FILE_BYTES)
+        return p2p_fail(P2P_INPUT, "%s has %llu bytes; at most %d are accepted", path,
+                        (unsigned long long)total, MAX_FILE_BYTES);
+    return image_check_complete(facts, total, path);
+}
+
+p2p_status image_load(const char *path, image *result) {
+    image_facts facts;
+    *result = (image){0};
+    P2P_TRY(image_inspect(path, &facts));
+    P2P_TRY(image_memory_check(facts.file_bytes + facts.decode_bytes, path));
+    return image_load_inspected(path, &facts, result);
+}
+
+p2p_status image_probe(const char *path, image_header *header) {
+    image_facts facts;
+    P2P_TRY(image_inspect(path, &facts));
+    *header = facts.header;
+    return P2P_OK;
 }
 
 typedef p2p_status (*image_encoder)(const image *picture, FILE *stream, const char *name);
@@ -96,6 +138,17 @@ static image_encoder encoder_for(const char *path) {
 bool image_suffix_readable(const char *path) {
     const char *dot = suffix_of(path);
     return encoder_for(path) != NULL || strcasecmp(dot, ".bmp") == 0 || strcasecmp(dot, ".gif") == 0;
+}
+
+bool image_is_listed(const char *relative) {
+    static const char *const not_of_the_user[] = {"@eaDir",   "#recycle",    "@Recycle", "@Recently-Snapshot",
+                                                  "__MACOSX", "$RECYCLE.BIN"};
+    for (const char *at = relative, *slash; (slash = strchr(at, '/')) != NULL; at = slash + 1)
+        for (size_t i = 0; i < sizeof not_of_the_user / sizeof *not_of_the_user; i++)
+            if (strlen(not_of_the_user[i]) == (size_t)(slash - at) &&
+                strncmp(at, not_of_the_user[i], (size_t)(slash - at)) == 0)
+                return false;
+    return image_suffix_readable(relative);
 }
 
 bool image_suffix_known(const char *path) {

@@ -31,7 +31,8 @@ static int read_bytes(GifFileType *gif, GifByteType *to, int count) {
 static p2p_status gif_failure(const gif_job *job, int error) {
     if (error == D_GIF_ERR_NOT_ENOUGH_MEM)
         return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for decoding %s", job->name);
-    const char *reason = GifErrorString(error);
+    const bool ended = error == D_GIF_ERR_READ_FAILED || error == D_GIF_ERR_EOF_TOO_SOON;
+    const char *reason = ended ? NULL : GifErrorString(error);
     return image_damaged(job->name, reason != NULL ? reason : "the file is truncated");
 }
 
@@ -76,14 +77,17 @@ static p2p_status read_palette(gif_job *job) {
     return P2P_OK;
 }
 
+static bool covers_all(const GifFileType *gif) {
+    return gif->Image.Width == gif->SWidth && gif->Image.Height == gif->SHeight;
+}
+
 /* Everything before the pixels. */
 static p2p_status read_header(gif_job *job) {
     GifFileType *gif = job->gif;
     P2P_TRY(image_check_size((uint64_t)gif->SWidth, (uint64_t)gif->SHeight, job->name));
     P2P_TRY(find_frame(job));
     P2P_TRY(read_palette(job));
-    bool covered = gif->Image.Width == gif->SWidth && gif->Image.Height == gif->SHeight;
-    bool alpha = job->transparent != NO_TRANSPARENT_COLOR || !covered;
+    bool alpha = job->transparent != NO_TRANSPARENT_COLOR || !covers_all(gif);
     job->format =
         (image_format){.channels = (image_palette_is_grey(&job->palette) ? 1 : 3) + alpha, .bits = 8};
     return P2P_OK;
@@ -128,31 +132,30 @@ static p2p_status read_rows(const gif_job *job, image *result) {
     return DGifGetRecordType(gif, &next) == GIF_ERROR ? gif_failure(job, gif->Error) : P2P_OK;
 }
 
-static p2p_status decode(gif_job *job, bool header_only, image *result) {
+/* A code of 12 bits stands for at most 4095 pixels. */
+static void find_facts(const gif_job *job, image_facts *facts) {
     const GifFileType *gif = job->gif;
-    P2P_TRY(read_header(job));
-    if (header_only) {
-        *result = (image){.width = gif->SWidth,
-                          .height = gif->SHeight,
-                          .channels = job->format.channels,
-                          .bits = job->format.bits};
-        return P2P_OK;
-    }
-    P2P_TRY(image_create(result, gif->SWidth, gif->SHeight, job->format));
-    memset(result->pixels, 0, image_bytes(result));
-    p2p_status status = read_rows(job, result);
-    if (status != P2P_OK) image_free(result);
-    return status;
+    facts->header = (image_header){gif->SWidth, gif->SHeight, job->format.channels, job->format.bits};
+    facts->least_bytes = (uint64_t)gif->Image.Width * (uint64_t)gif->Image.Height * 12 / 8 / 4095;
+    facts->decode_bytes = image_pixels_bytes(&facts->header, job->format) + IMAGE_DECODER_BYTES;
 }
 
-p2p_status image_gif_decode(const uint8_t *bytes, size_t size, const char *name, bool header_only,
+static p2p_status decode(gif_job *job, size_t size, image_facts *facts, image *result) {
+    P2P_TRY(read_header(job));
+    find_facts(job, facts);
+    if (result == NULL) return P2P_OK;
+    P2P_TRY(image_allocate(facts, size, job->name, result));
+    if (!covers_all(job->gif)) memset(result->pixels, 0, image_bytes(result));
+    return read_rows(job, result);
+}
+
+p2p_status image_gif_decode(const uint8_t *bytes, size_t size, const char *name, image_facts *facts,
                             image *result) {
     gif_job job = {.bytes = bytes, .left = size, .name = name, .transparent = NO_TRANSPARENT_COLOR};
     int error = 0;
-    *result = (image){0};
     job.gif = DGifOpen(&job, read_bytes, &error);
     if (job.gif == NULL) return gif_failure(&job, error);
-    p2p_status status = decode(&job, header_only, result);
+    p2p_status status = decode(&job, size, facts, result);
     DGifCloseFile(job.gif, &error);
     return status;
 }

@@ -24,8 +24,8 @@ typedef struct {
     const uint8_t *bytes;
     size_t size;
     const char *name;
-    bool header_only;
-    image *result;
+    image_facts *facts;
+    image *result; /* NULL: only the header is wanted */
     p2p_status status;
 } jpeg_decoding;
 
@@ -71,6 +71,31 @@ static void check_color_space(jpeg_decoding *job) {
     stop_decoding(job, p2p_hint(status, "convert it to RGB first"));
 }
 
+/* A progressive file, or one with a scan per component, is decoded from the coefficients of the whole
+ * picture: blocks of 64, of 2 bytes each, rounded up to whole units of all components. */
+static uint64_t coefficient_bytes(j_decompress_ptr info) {
+    uint64_t blocks = 0;
+    if (!jpeg_has_multiple_scans(info)) return 0;
+    for (int i = 0; i < info->num_components; i++) {
+        const jpeg_component_info *part = &info->comp_info[i];
+        blocks += ((uint64_t)part->width_in_blocks + (unsigned)part->h_samp_factor) *
+                  ((uint64_t)part->height_in_blocks + (unsigned)part->v_samp_factor);
+    }
+    return blocks * DCTSIZE2 * sizeof(JCOEF);
+}
+
+/* libjpeg has some dozens of rows for upsampling. No bound of compression is known: a scan may leave out any
+ * number of blocks. */
+static void find_facts(jpeg_decoding *job, bool grey) {
+    enum { ROWS = 64 };
+    j_decompress_ptr info = &job->info;
+    const image_format format = {grey ? 1 : 3, 8};
+    job->facts->header =
+        (image_header){(int)info->image_width, (int)info->image_height, format.channels, format.bits};
+    job->facts->decode_bytes = image_pixels_bytes(&job->facts->header, format) + coefficient_bytes(info) +
+                               (uint64_t)info->image_width * 3 * ROWS + IMAGE_DECODER_BYTES;
+}
+
 static void decode(jpeg_decoding *job) {
     j_decompress_ptr info = &job->info;
     jpeg_create_decompress(info);
@@ -81,13 +106,10 @@ static void decode(jpeg_decoding *job) {
     if (status != P2P_OK) stop_decoding(job, status);
     check_color_space(job);
     bool grey = info->jpeg_color_space == JCS_GRAYSCALE;
-    *job->result = (image){.width = (int)info->image_width,
-                           .height = (int)info->image_height,
-                           .channels = grey ? 1 : 3,
-                           .bits = 8};
-    if (job->header_only) return;
+    find_facts(job, grey);
+    if (job->result == NULL) return;
 
-    status = image_create(job->result, job->result->width, job->result->height, image_format_of(job->result));
+    status = image_allocate(job->facts, job->size, job->name, job->result);
     if (status != P2P_OK) stop_decoding(job, status);
     info->out_color_space = grey ? JCS_GRAYSCALE : JCS_RGB;
     jpeg_start_decompress(info);
@@ -105,11 +127,9 @@ static p2p_status decode_guarded(jpeg_decoding *job) {
     return P2P_OK;
 }
 
-p2p_status image_jpeg_decode(const uint8_t *bytes, size_t size, const char *name, bool header_only,
+p2p_status image_jpeg_decode(const uint8_t *bytes, size_t size, const char *name, image_facts *facts,
                              image *result) {
-    *result = (image){0};
-    jpeg_decoding job = {
-        .bytes = bytes, .size = size, .name = name, .header_only = header_only, .result = result};
+    jpeg_decoding job = {.bytes = bytes, .size = size, .name = name, .facts = facts, .result = result};
     job.info.err = jpeg_std_error(&job.errors);
     job.info.client_data = &job;
     job.errors.error_exit = on_decoding_error;
@@ -117,7 +137,6 @@ p2p_status image_jpeg_decode(const uint8_t *bytes, size_t size, const char *name
     job.progress.progress_monitor = on_decoding_progress;
     p2p_status status = decode_guarded(&job);
     jpeg_destroy_decompress(&job.info);
-    if (status != P2P_OK) image_free(result);
     return status;
 }
 

@@ -18,10 +18,9 @@ typedef struct {
     p2p_status status;
     /* decoding */
     const uint8_t *bytes;
-    size_t left;
-    bool header_only;
-    image *result;
-    png_bytepp rows;
+    size_t size, left;
+    image_facts *facts;
+    image *result; /* NULL: only the header is wanted */
     /* encoding */
     const image *picture;
     FILE *stream;
@@ -72,39 +71,57 @@ static image_format format_of(const png_job *job) {
     return (image_format){.channels = (color ? 3 : 1) + alpha, .bits = deep ? 16 : 8};
 }
 
-static void set_transforms(png_job *job) {
+/* Returns the number of passes over the rows: more than one if they are interlaced. */
+static int set_transforms(png_job *job) {
     png_set_palette_to_rgb(job->png);
     png_set_expand_gray_1_2_4_to_8(job->png);
     png_set_tRNS_to_alpha(job->png);
     if (is_little_endian()) png_set_swap(job->png); /* files are big-endian */
-    png_set_interlace_handling(job->png);
+    const int passes = png_set_interlace_handling(job->png);
     png_read_update_info(job->png, job->info);
     if (png_get_rowbytes(job->png, job->info) != image_view_of(job->result).stride)
         png_error(job->png, "unusual pixel format");
+    return passes;
+}
+
+/* Profiles and texts could take memory without limit. They are skipped unread. */
+static void skip_chunks(png_job *job) {
+    static const png_byte names[] = "iCCP\0iTXt\0tEXt\0zTXt\0sPLT\0eXIf\0hIST\0pCAL\0sCAL";
+    png_set_keep_unknown_chunks(job->png, PNG_HANDLE_CHUNK_NEVER, names, (int)(sizeof names / 5));
+}
+
+/* Deflate compresses at most 1032 bytes into one. The rows are those of the file, with a byte before each;
+ * interlacing adds to them. libpng has three rows of the largest format, and the pixels are decoded in
+ * place. */
+static void find_facts(png_job *job, png_uint_32 width, png_uint_32 height) {
+    const image_format format = format_of(job);
+    const uint64_t file_row = (uint64_t)png_get_rowbytes(job->png, job->info) + 1;
+    job->facts->header = (image_header){(int)width, (int)height, format.channels, format.bits};
+    job->facts->least_bytes = file_row * height / 1040;
+    job->facts->decode_bytes = image_pixels_bytes(&job->facts->header, format) +
+                               (uint64_t)width * 3 * IMAGE_MAX_CHANNELS * 2 + IMAGE_DECODER_BYTES;
 }
 
 static void decode(png_job *job) {
     /* No limits of libpng's own: image_check_size has a better message. */
     png_set_user_limits(job->png, PNG_UINT_31_MAX, PNG_UINT_31_MAX);
+    skip_chunks(job);
     png_set_read_fn(job->png, job, read_bytes);
     png_read_info(job->png, job->info);
     png_uint_32 width = png_get_image_width(job->png, job->info);
     png_uint_32 height = png_get_image_height(job->png, job->info);
     p2p_status status = image_check_size(width, height, job->name);
     if (status != P2P_OK) stop(job, status);
-    image_format format = format_of(job);
-    *job->result =
-        (image){.width = (int)width, .height = (int)height, .channels = format.channels, .bits = format.bits};
-    if (job->header_only) return;
+    find_facts(job, width, height);
+    if (job->result == NULL) return;
 
-    status = image_create(job->result, (int)width, (int)height, format);
+    status = image_allocate(job->facts, job->size, job->name, job->result);
     if (status != P2P_OK) stop(job, status);
-    set_transforms(job);
-    job->rows = malloc(height * sizeof *job->rows);
-    if (job->rows == NULL) stop(job, p2p_fail(P2P_OUT_OF_MEMORY, "no memory for decoding %s", job->name));
-    size_t stride = image_view_of(job->result).stride;
-    for (size_t y = 0; y < height; y++) job->rows[y] = (png_bytep)job->result->pixels + y * stride;
-    png_read_image(job->png, job->rows);
+    const int passes = set_transforms(job);
+    const size_t stride = image_view_of(job->result).stride;
+    for (int pass = 0; pass < passes; pass++)
+        for (size_t y = 0; y < height; y++)
+            png_read_row(job->png, (png_bytep)job->result->pixels + y * stride, NULL);
     png_read_end(job->png, NULL);
 }
 
@@ -117,14 +134,12 @@ static p2p_status decode_guarded(png_job *job) {
     return P2P_OK;
 }
 
-p2p_status image_png_decode(const uint8_t *bytes, size_t size, const char *name, bool header_only,
+p2p_status image_png_decode(const uint8_t *bytes, size_t size, const char *name, image_facts *facts,
                             image *result) {
-    *result = (image){0};
-    png_job job = {.name = name, .bytes = bytes, .left = size, .header_only = header_only, .result = result};
+    png_job job = {
+        .name = name, .bytes = bytes, .size = size, .left = size, .facts = facts, .result = result};
     p2p_status status = decode_guarded(&job);
     png_destroy_read_struct(&job.png, &job.info, NULL);
-    free(job.rows);
-    if (status != P2P_OK) image_free(result);
     return status;
 }
 

@@ -243,6 +243,15 @@ static p2p_status filter_both(const axis_filter *across, const axis_filter *down
     return status;
 }
 
+/* The rows between the passes, the sums of one row, and the weights: about four per pixel of the source,
+ * three per pixel of the target. */
+uint64_t resize_bytes(int width, int height, image_format format, int side) {
+    const uint64_t w = (uint64_t)width, h = (uint64_t)height, s = (uint64_t)side;
+    const uint64_t weights = (4 * (w + h) + 6 * s) * (sizeof(double) + sizeof(int32_t));
+    const uint64_t sums = (w > s ? w : s) * (uint64_t)format.channels * sizeof(double);
+    return h * s * image_pixel_bytes(format) + sums + weights + 4 * s * sizeof(int);
+}
+
 /* The order of the passes affects the result, because each pass rounds. See resize.h. */
 static bool goes_across_first(image_view source, const resize_target *target) {
     int shrinks_by = source.height - target->height;

@@ -29,6 +29,10 @@ typedef struct {
  * crop is not inside the resized picture, or if a side exceeds the limits of image.h. */
 p2p_status resize_window(image_view source, const resize_target *target, void *pixels);
 
+/* The most memory that resize_window takes beside the source and the result, for a source of this size and
+ * format and a target of at most side x side pixels. */
+uint64_t resize_bytes(int width, int height, image_format format, int side);
+
 /* Resize without a crop, into a new image. */
 p2p_status resize_image(image_view source, int width, int height, resize_filter filter, image *result);
 

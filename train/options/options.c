@@ -44,6 +44,27 @@ static bool is_choice(const char *choices, const char *value) {
     return false;
 }
 
+/* The factor of a size's suffix; 0 if it is none. */
+static double byte_factor(const char *suffix) {
+    static const char letters[] = "KMGT";
+    if (*suffix == '\0') return 1;
+    const char *letter = strchr(letters, *suffix >= 'a' && *suffix <= 'z' ? *suffix - 'a' + 'A' : *suffix);
+    return letter != NULL && suffix[1] == '\0' ? ldexp(1024, (int)(letter - letters) * 10) : 0;
+}
+
+static p2p_status set_bytes(const settings *all, const option_row *row, const char *value) {
+    char *end;
+    errno = 0;
+    const double number = strtod(value, &end), bytes = floor(number * byte_factor(end));
+    if (end == value || byte_factor(end) == 0 || errno != 0 || !isfinite(bytes))
+        return p2p_fail(P2P_USAGE, "--%s: '%s' is not a size such as 500M or 4G", row->name, value);
+    if (bytes < row->low || bytes > row->high)
+        return p2p_fail(P2P_USAGE, "--%s: %s is outside %.10g to %.10g bytes", row->name, value, row->low,
+                        row->high);
+    *(int64_t *)field_of(all, row) = (int64_t)bytes;
+    return P2P_OK;
+}
+
 static p2p_status set_number(const settings *all, const option_row *row, const char *value) {
     char *end;
     errno = 0;
@@ -86,6 +107,8 @@ static p2p_status set_value(const settings *all, const option_row *row, const ch
         return set_text(field_of(all, row), value);
     case KIND_SEED:
         return set_seed(all, row, value);
+    case KIND_BYTES:
+        return set_bytes(all, row, value);
     case KIND_COUNT:
     case KIND_REAL:
         return set_number(all, row, value);
@@ -239,6 +262,7 @@ static json_t *value_to_json(const settings *all, const option_row *row) {
     case KIND_TEXT:
     case KIND_CHOICE:
         return *(char **)field ? text_to_json(*(char **)field) : json_null();
+    case KIND_BYTES:
     case KIND_COUNT:
         return *(int64_t *)field || row->low == 0 ? json_integer(*(int64_t *)field) : json_null();
     case KIND_SEED:

@@ -37,7 +37,7 @@ typedef struct {
     char *backend, *device, *precision, *cache;
     char *model, *split, *format;
     char *norm_stats, *test_dropout;
-    char *direction, *resize, *on_bad_image;
+    char *direction, *pairs, *resize, *on_bad_image;
     char *preset;
     char *generator, *d_net, *norm, *bottleneck_norm, *dropout_blocks, *d_order, *gan_mode;
     char *init_generator, *init_discriminator;
@@ -47,6 +47,7 @@ typedef struct {
     int64_t batch, epochs, epochs_decay, epoch, steps, count;
     int64_t size, load_size, channels_in, channels_out, workers;
     int64_t ngf, ndf, d_layers;
+    int64_t max_pixels, memory; /* memory: 0 if not given */
     int64_t save_every, keep_epochs, checkpoint_every;
     uint64_t seed;
     double norm_eps, norm_momentum, slope, dropout, init_stddev, init_scale;

@@ -139,9 +139,17 @@ static uint64_t hash_names(const dataset *data) {
 
 static p2p_status open_data(trainer *t) {
     const settings *all = t->all;
-    P2P_TRY(setup_split_open(all, "train", all->direction, true, &t->training));
-    if (dataset_has_split(all->data, "val"))
-        P2P_TRY(setup_split_open(all, "val", all->direction, true, &t->validation));
+    setup_split wanted = {.split = "train",
+                          .direction = all->direction,
+                          .replace_bad = true,
+                          .channels_in = (int)all->channels_in,
+                          .channels_out = (int)all->channels_out,
+                          .side = t->augment.load_size};
+    if (!all->resume) P2P_TRY(setup_out_check(all));
+    P2P_TRY(setup_split_open(all, &wanted, &t->training));
+    wanted.split = "val";
+    wanted.training = t->training;
+    if (dataset_has_split(all->data, "val")) P2P_TRY(setup_split_open(all, &wanted, &t->validation));
     data_identity found = {.pairs = dataset_count(t->training), .names_hash = hash_names(t->training)};
     if (t->resumed_from && (found.pairs != t->identity.pairs || found.names_hash != t->identity.names_hash)) {
         p2p_fail(P2P_INPUT,

@@ -11,11 +11,23 @@
 
 /* ---- Data: setup_data.c ------------------------------------------------------------------------------- */
 
-/* Open a split of --data according to --on-bad-image. `direction` is "AtoB" or "BtoA". `replace_bad` is that
- * of dataset_options, and has an effect with --on-bad-image skip only. Omitted pairs are reported on stderr.
+/* How a split is opened, beside --on-bad-image and --pairs. */
+typedef struct {
+    const char *split, *direction; /* the latter "AtoB" or "BtoA" */
+    bool replace_bad;              /* see dataset_options; has an effect with --on-bad-image skip only */
+    const dataset *training;       /* see dataset_options, as for the numbers below */
+    int channels_in, channels_out, side;
+} setup_split;
+
+/* Open a split of --data. What was taken for pairs, and omitted pairs, are reported on stderr. */
+p2p_status setup_split_open(const settings *all, const setup_split *wanted, dataset **data);
+
+/* Set --max-pixels and --memory for the whole process: by default half of the memory that is available now.
  */
-p2p_status setup_split_open(const settings *all, const char *split, const char *direction, bool replace_bad,
-                            dataset **data);
+p2p_status setup_pictures(const settings *all);
+
+/* P2P_USAGE if --out lies where pairs of --data are looked for: in train, val, test, or --split. */
+p2p_status setup_out_check(const settings *all);
 
 /* ---- Networks: setup_model.c -------------------------------------------------------------------------- */
 
@@ -33,7 +45,8 @@ p2p_status setup_with_model(settings *all, const char *name, setup_model_body *b
 
 /* ---- Device and session: setup_device.c --------------------------------------------------------------- */
 
-/* Set --cache and --device-timeout for the whole process. Call it before any device is opened. */
+/* Set --cache, --device-timeout, --max-pixels and --memory for the whole process. Call it before any device
+ * is opened. */
 p2p_status setup_process(const settings *all);
 
 /* Open the device of --backend and --device, and print its name on stderr. P2P_USAGE if the two options

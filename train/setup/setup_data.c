@@ -1,8 +1,10 @@
 /* The data set of settings. See setup.h. */
 #include "setup.h"
 
+#include "data/pair_seam.h"
 #include "host/sys.h"
 #include "host/text.h"
+#include "image/image_limits.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -16,14 +18,64 @@ static void report_skipped(const char *split, const dataset *data) {
         text_print_line("  ", dataset_skipped_reason(data, i), stderr);
 }
 
-p2p_status setup_split_open(const settings *all, const char *split, const char *direction, bool replace_bad,
-                            dataset **data) {
-    const bool skip = strcmp(all->on_bad_image, "skip") == 0;
-    const dataset_options options = {.direction =
-                                         strcmp(direction, "AtoB") == 0 ? DATASET_A_TO_B : DATASET_B_TO_A,
+/* One line, such as "train: 400 pairs of 256 x 256 pixels, side by side in the pictures in toys/train". */
+static void report_pairs(const char *split, const dataset *data) {
+    const dataset_summary found = dataset_summarise(data);
+    const pair_size small = found.sizes.smallest, large = found.sizes.largest;
+    fprintf(stderr, "%s: %" PRId64 " pair%s of ", split, dataset_count(data),
+            dataset_count(data) == 1 ? "" : "s");
+    if (found.sizes.different > 1)
+        fprintf(stderr, "%" PRId64 " sizes, %d x %d to ", found.sizes.different, small.width, small.height);
+    fprintf(stderr, "%d x %d pixels, ", large.width, large.height);
+    fputs(found.b == NULL ? "side by side in the pictures in " : "in ", stderr);
+    text_print(found.a, stderr);
+    if (found.b != NULL)
+        text_print_line(" and ", found.b, stderr);
+    else
+        fputc('\n', stderr);
+}
+
+static dataset_pairing pairing_of(const settings *all) {
+    if (strcmp(all->pairs, "side-by-side") == 0) return DATASET_PAIRS_SIDE_BY_SIDE;
+    return strcmp(all->pairs, "two-folders") == 0 ? DATASET_PAIRS_TWO_FOLDERS : DATASET_PAIRS_AUTO;
+}
+
+static void warn_of_seams(const settings *all, const char *split, const dataset *data) {
+    if (pairing_of(all) != DATASET_PAIRS_AUTO || !pair_seam_all_go_on(data)) return;
+    fprintf(stderr,
+            "%s: warning: the pictures go on across their middle, as single pictures do; a pair has A on the "
+            "left and B on the right (--pairs side-by-side: they are pairs)\n",
+            split);
+}
+
+p2p_status setup_split_open(const settings *all, const setup_split *wanted, dataset **data) {
+    const bool skip = strcmp(all->on_bad_image, "skip") == 0, a_to_b = strcmp(wanted->direction, "AtoB") == 0;
+    const dataset_options options = {.direction = a_to_b ? DATASET_A_TO_B : DATASET_B_TO_A,
+                                     .pairing = pairing_of(all),
+                                     .training = wanted->training,
+                                     .channels_in = wanted->channels_in,
+                                     .channels_out = wanted->channels_out,
+                                     .side = wanted->side,
                                      .skip_bad = skip,
-                                     .replace_bad = skip && replace_bad};
-    P2P_TRY(dataset_open(data, all->data, split, &options));
-    report_skipped(split, *data);
+                                     .replace_bad = skip && wanted->replace_bad};
+    P2P_TRY(dataset_open(data, all->data, wanted->split, &options));
+    report_pairs(wanted->split, *data);
+    report_skipped(wanted->split, *data);
+    warn_of_seams(all, wanted->split, *data);
     return P2P_OK;
+}
+
+p2p_status setup_out_check(const settings *all) {
+    const char *const splits[] = {"train", "val", "test", all->split};
+    for (size_t i = 0; i < sizeof splits / sizeof *splits; i++)
+        if (splits[i] != NULL) P2P_TRY(dataset_outside(all->data, splits[i], "--out", all->out));
+    return P2P_OK;
+}
+
+p2p_status setup_pictures(const settings *all) {
+    if (all->max_pixels == 0) return P2P_OK; /* not an option of the command */
+    image_limits limits = {.max_pixels = (uint64_t)all->max_pixels, .memory = (uint64_t)all->memory};
+    sys_memory available;
+    if (all->memory == 0) limits.memory = sys_memory_available(&available) ? available.bytes / 2 : UINT64_MAX;
+    return image_limits_set(&limits);
 }

@@ -16,6 +16,7 @@ static p2p_status set_device_timeout(double seconds) {
 
 p2p_status setup_process(const settings *all) {
     if (all->cache) P2P_TRY(p2p_cache_folder_set(all->cache));
+    P2P_TRY(setup_pictures(all));
     return settings_given(all, "device-timeout") ? set_device_timeout(all->device_timeout) : P2P_OK;
 }
 

@@ -15,6 +15,12 @@ pair_format evaluate_format(const pix2pix_config *config, const model_file_info 
                          .target = {(int)config->output_channels, info->output_bits}};
 }
 
+uint64_t evaluate_bytes(int width, int height, const pair_format *format) {
+    const size_t pixel = 2 * image_pixel_bytes(format->input) + image_pixel_bytes(format->target) +
+                         (size_t)format->target.channels * sizeof(float);
+    return (uint64_t)width * (uint64_t)height * pixel;
+}
+
 static size_t result_values(const evaluator *e) {
     return (size_t)e->width * (size_t)e->height * (size_t)e->format.target.channels;
 }

@@ -26,6 +26,10 @@ p2p_type evaluate_type(image_format format);
 /* The formats of the inputs and outputs of a model file's generator. */
 pair_format evaluate_format(const pix2pix_config *config, const model_file_info *info);
 
+/* The host memory that a picture of width x height takes while its batch runs: the picture, the plan's copy,
+ * the result as floats and as a picture. The plan's own memory on the device is not included. */
+uint64_t evaluate_bytes(int width, int height, const pair_format *format);
+
 /* Run the generator on `count` pictures, at most a batch, each of the evaluator's size and format, and wait
  * for the results. The caller frees results[i]; all are empty after a failure. P2P_INVALID if a picture has
  * another size or format. */

@@ -4,6 +4,7 @@
 
 #include "host/sys.h"
 #include "host/text.h"
+#include "image/image_limits.h"
 #include "image/pad.h"
 #include "result_files.h"
 
@@ -42,7 +43,7 @@ static p2p_status add_picture(const translator *t, translate_list *list, const c
 
 static p2p_status add_folder(const translator *t, translate_list *list, const char *folder) {
     sys_names names;
-    P2P_TRY(sys_folder_walk(&names, folder, image_suffix_readable));
+    P2P_TRY(sys_folder_walk(&names, folder, image_is_listed));
     p2p_status status = P2P_OK;
     if (names.count == 0) status = p2p_fail(P2P_INPUT, "%s holds no pictures", folder);
     for (size_t i = 0; i < names.count && status == P2P_OK; i++)
@@ -105,12 +106,21 @@ static p2p_status check_results(const translator *t, const translate_list *list)
     return status;
 }
 
+/* The most host memory of a picture that is translated alone: it is loaded and padded, then run. */
+static uint64_t picture_bytes(const translator *t, const image_facts *facts, const translate_job *job) {
+    const image_header padded = {job->width, job->height, t->format.input.channels, t->format.input.bits};
+    const uint64_t loading =
+        image_load_bytes(facts, t->format.input) + image_pixels_bytes(&padded, t->format.input);
+    const uint64_t running = evaluate_bytes(job->width, job->height, &t->format);
+    return loading > running ? loading : running;
+}
+
 static p2p_status measure(const translator *t, translate_job *job) {
-    image_header header;
-    P2P_TRY(image_probe(job->source, &header));
-    job->width = pad_side(header.width, translator_unit(t));
-    job->height = pad_side(header.height, translator_unit(t));
-    return P2P_OK;
+    image_facts facts;
+    P2P_TRY(image_inspect(job->source, &facts));
+    job->width = pad_side(facts.header.width, translator_unit(t));
+    job->height = pad_side(facts.header.height, translator_unit(t));
+    return image_memory_check(picture_bytes(t, &facts, job), job->source);
 }
 
 /* By size, then by name. */

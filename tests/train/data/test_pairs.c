@@ -4,6 +4,7 @@
 #include "data/loader.h"
 #include "host/sys.h"
 #include "host/text.h"
+#include "image/image_limits.h"
 #include "support/test_files.h"
 
 #include <setjmp.h>
@@ -419,6 +420,31 @@ static void test_workers_change_nothing(void **state) {
     test_folder_remove(dir);
 }
 
+/* Threads that wait for memory deliver the same batches in the same order, replacements included. */
+static void test_memory_changes_nothing(void **state) {
+    (void)state;
+    char *dir = make_pairs(11);
+    dataset *data = open_as(dir, &SKIP);
+    break_file(test_path(dir, "train/03.png"));
+    int replaced;
+    loader_options options = with_workers(data, 1, 4);
+    const uint64_t expected = hash_all(&options, &replaced);
+    options.workers = 5;
+    static const uint64_t budgets[] = {700 << 10, 1500 << 10}; /* for one pair, and for two */
+    for (int i = 0; i < 2; i++) {
+        OK(image_limits_set(&(image_limits){.max_pixels = 1 << 20, .memory = budgets[i]}));
+        assert_true(hash_all(&options, &replaced) == expected);
+        assert_int_equal(replaced, 4);
+    }
+    OK(image_limits_set(&(image_limits){.max_pixels = 1 << 20, .memory = 100 << 10}));
+    image_pair pair;
+    assert_int_equal(dataset_load(data, 0, GREY, &pair), P2P_INPUT);
+    MESSAGE_HAS("0.1 MB are allowed for pictures");
+    OK(image_limits_set(&(image_limits){.max_pixels = 1 << 28, .memory = UINT64_MAX}));
+    dataset_close(data);
+    test_folder_remove(dir);
+}
+
 /* The failure of the first sample in order is reported, whichever thread fails first. */
 static void test_failures_in_order(void **state) {
     (void)state;
@@ -472,13 +498,21 @@ static void test_workers_are_stopped(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_two_folders),           cmocka_unit_test(test_confused_layouts),
-        cmocka_unit_test(test_single_names),          cmocka_unit_test(test_unequal_sizes),
-        cmocka_unit_test(test_skipped_when_opened),   cmocka_unit_test(test_replaced_while_open),
-        cmocka_unit_test(test_names_of_any_bytes),    cmocka_unit_test(test_json_of_any_bytes),
-        cmocka_unit_test(test_printing_of_any_bytes), cmocka_unit_test(test_low_bytes_arrive),
-        cmocka_unit_test(test_bits_of_a_side),        cmocka_unit_test(test_workers_change_nothing),
-        cmocka_unit_test(test_failures_in_order),     cmocka_unit_test(test_workers_are_stopped),
+        cmocka_unit_test(test_two_folders),
+        cmocka_unit_test(test_confused_layouts),
+        cmocka_unit_test(test_single_names),
+        cmocka_unit_test(test_unequal_sizes),
+        cmocka_unit_test(test_skipped_when_opened),
+        cmocka_unit_test(test_replaced_while_open),
+        cmocka_unit_test(test_names_of_any_bytes),
+        cmocka_unit_test(test_json_of_any_bytes),
+        cmocka_unit_test(test_printing_of_any_bytes),
+        cmocka_unit_test(test_low_bytes_arrive),
+        cmocka_unit_test(test_bits_of_a_side),
+        cmocka_unit_test(test_workers_change_nothing),
+        cmocka_unit_test(test_memory_changes_nothing),
+        cmocka_unit_test(test_failures_in_order),
+        cmocka_unit_test(test_workers_are_stopped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -219,7 +219,7 @@ static void test_absurd_sizes(void **state) {
         uint8_t *bytes = png_claiming(width, height, &size);
         assert_refused(bytes, size, both);
         MESSAGE_HAS("32768");
-        MESSAGE_HAS("256 megapixels");
+        MESSAGE_HAS("268435456 in all");
         free(bytes);
         bytes = jpeg_claiming(width, height, &size);
         assert_refused(bytes, size, both);

@@ -85,6 +85,35 @@ static void test_options_reach_the_model(void **state) {
     CHECK("--adam-eps 0.25", adam_eps, 0.25);
 }
 
+static void test_sizes_in_bytes(void **state) {
+    (void)state;
+    static const struct {
+        const char *text;
+        int64_t bytes; /* 0: refused */
+    } cases[] = {{"1048576", 1 << 20},
+                 {"1M", 1 << 20},
+                 {"1.5g", 3 << 29},
+                 {"2T", INT64_C(2) << 40},
+                 {"4096K", 4 << 20},
+                 {"1", 0},
+                 {"1MB", 0},
+                 {"-4G", 0},
+                 {"G", 0},
+                 {"nan", 0},
+                 {"1e30", 0},
+                 {"9999T", 0}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char words[64];
+        settings all;
+        snprintf(words, sizeof words, "--memory %s", cases[i].text);
+        const p2p_status status = parse_line(&all, words);
+        if (status != (cases[i].bytes > 0 ? P2P_OK : P2P_USAGE)) fail_msg("--memory %s", cases[i].text);
+        if (status != P2P_OK) MESSAGE_HAS("--memory");
+        assert_true(all.memory == cases[i].bytes);
+        settings_free(&all);
+    }
+}
+
 static void test_presets(void **state) {
     (void)state;
     pix2pix_config expected = pix2pix_config_default(), config = config_of("");
@@ -177,8 +206,11 @@ static void test_resuming_older_settings(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_options_reach_the_model), cmocka_unit_test(test_presets),
-        cmocka_unit_test(test_preset_of_the_loop),      cmocka_unit_test(test_resuming),
+        cmocka_unit_test(test_options_reach_the_model),
+        cmocka_unit_test(test_sizes_in_bytes),
+        cmocka_unit_test(test_presets),
+        cmocka_unit_test(test_preset_of_the_loop),
+        cmocka_unit_test(test_resuming),
         cmocka_unit_test(test_resuming_older_settings),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
