@@ -154,6 +154,17 @@ p2p_status plan_memory(plan_part *part);
 void plan_part_free(plan_part *part);
 /* The node's descriptor with its tensors. */
 void plan_describe(const plan_part *part, const plan_node *node, p2p_op *op);
+/* A node as the device would run it. */
+typedef struct {
+    p2p_op op; /* with the filter in the storage in which it will be read */
+    p2p_query query;
+    bool accepted; /* else the device refuses it in every form, and the reason was logged */
+    bool derived;  /* the filter has another storage than the parameter */
+} plan_form;
+
+/* Queries the device about the node, and again with the filter that the device asks for. Failures other than
+ * refusals are returned. */
+p2p_status plan_find_form(const plan_part *part, const plan_node *node, plan_form *form);
 /* Sets *accepted to whether the device supports the node. The reason of a refusal is logged. Other failures
  * are returned. */
 p2p_status plan_accepts(const plan_part *part, const plan_node *node, bool *accepted);

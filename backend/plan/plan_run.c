@@ -194,8 +194,8 @@ static p2p_status write_inputs(const plan_part *part, const plan_slot *slot) {
 
 /* Renews derived filters whose parameters the host has written. */
 static p2p_status refresh_derived(p2p_session *session) {
-    for (int i = 0; i < session->derived_count; i++) {
-        if (!session->networks[session->derived[i].network].stale) continue;
+    for (int i = 0; i < session->refresh_count; i++) {
+        if (!session->networks[session->refreshes[i].network].stale) continue;
         for (int r = 0; r < session->replica_count; r++)
             P2P_TRY(p2p_operation_run(session->replicas[r].refresh[i]));
     }

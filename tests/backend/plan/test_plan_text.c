@@ -28,7 +28,9 @@ static void print_batch(const pix2pix *model, p2p_device *device, bool bf16, int
     pix2pix_graph_options options = pix2pix_graph_options_for(model, batch);
     OK(pix2pix_graph_train(model, &options, &training));
     OK(pix2pix_graph_evaluate(model, &options, false, &translation));
-    OK(p2p_session_create(&device, 1, &(p2p_session_options){.bf16 = bf16}, &session));
+    OK(p2p_session_create(&device, 1,
+                          &(p2p_session_options){.precision = bf16 ? P2P_PRECISION_bf16 : P2P_PRECISION_fp32},
+                          &session));
     OK(p2p_session_plan(session, "training", &training, &training_plan));
     OK(p2p_session_plan(session, "translation", &translation, &translation_plan));
     if (batch == 1) {
@@ -111,7 +113,7 @@ static void test_nchw16c(void **state) {
 
 static void test_nhwc8_bf16(void **state) {
     (void)state;
-    compare_profile(NULL_NHWC8_BF16, false, "nhwc8_bf16");
+    compare_profile(NULL_NHWC8_BF16, true, "nhwc8_bf16");
 }
 
 /* All activations and their gradients, and nothing else, are stored in bf16 and take half the memory. */
@@ -154,7 +156,7 @@ static void test_refused_in_bf16_stays_in_f32(void **state) {
     p2p_device *device = NULL;
     p2p_session *session = NULL;
     pix2pix_config config = pix2pix_config_default();
-    const p2p_session_options options = {.bf16 = true};
+    const p2p_session_options options = {.precision = P2P_PRECISION_bf16};
     int convolutions = 0;
     OK(pix2pix_create(&model, &config));
     OK(p2p_device_open("null:1", &device));
@@ -175,7 +177,7 @@ static void test_a_device_without_bf16_is_refused(void **state) {
     (void)state;
     p2p_device *device = NULL;
     p2p_session *session = NULL;
-    const p2p_session_options options = {.bf16 = true};
+    const p2p_session_options options = {.precision = P2P_PRECISION_bf16};
     OK(p2p_device_open("null:0", &device));
     assert_int_equal(p2p_session_create(&device, 1, &options, &session), P2P_UNSUPPORTED);
     MESSAGE_HAS("null:0 has no bf16: it is too plain");
@@ -191,7 +193,7 @@ static void test_replicas_store_alike(void **state) {
     OK(p2p_device_open("null:3", &devices[1]));
     OK(p2p_session_create(devices, 2, NULL, &session));
     p2p_session_destroy(session);
-    const p2p_session_options options = {.bf16 = true};
+    const p2p_session_options options = {.precision = P2P_PRECISION_bf16};
     assert_int_equal(p2p_session_create(devices, 2, &options, &session), P2P_UNSUPPORTED);
     MESSAGE_HAS("null:1 and null:3 store tensors differently");
     for (int i = 0; i < 2; i++) p2p_device_close(devices[i]);
