@@ -239,6 +239,7 @@ typedef struct {
     bool no_elide_copies; /*   a concatenation's parts written directly into their channel ranges */
     bool no_derived;      /*   filters in a second, derived layout */
     bool no_sharing;      /* no two values share memory */
+    bool no_buckets;      /* the gradients of a network are reduced in one piece, when all are complete */
     bool no_recording;    /* run operations one by one even if the device can record */
     bool check;           /* fill new memory with NaN; scan each operation's outputs for NaN and infinity */
     /* tf32: convolutions multiply with math=tf32 (p2p_op.h) for the shapes that the device accepts. bf16, in
@@ -248,6 +249,9 @@ typedef struct {
      * moments, statistics and losses are always float32. P2P_UNSUPPORTED, with the reason, if a device does
      * not support the precision. */
     p2p_precision precision;
+    /* Least size of a bucket of gradients, which is reduced as soon as they are complete; 0: 16 MiB. The same
+     * on all processes of a run. */
+    size_t bucket_bytes;
     p2p_parallel parallel; /* for host work that uses no device; NULL: jobs run one after another */
     p2p_tuning tuning;
 } p2p_session_options;

@@ -49,8 +49,8 @@ typedef struct p2p_be_op p2p_be_op;
 typedef struct p2p_be_recording p2p_be_recording;
 typedef struct p2p_be_comm p2p_be_comm;
 
-/* A position in a device's sequence of commands. A ticket is complete when everything submitted up to it is
- * complete. Tickets of one device increase; 0 is always complete. */
+/* An event of a device: the end of a submission, with everything submitted before, or of a collective. 0 has
+ * always happened. */
 typedef uint64_t p2p_ticket;
 
 typedef enum { P2P_DEVICE_CPU, P2P_DEVICE_GPU, P2P_DEVICE_OTHER } p2p_device_type;
@@ -157,6 +157,11 @@ typedef struct {
     /* Blocks the calling thread until `ticket` is complete. P2P_DEVICE_LOST if it never will be. */
     p2p_status (*wait)(p2p_be_device *device, p2p_ticket ticket);
 
+    /* -- optional; if NULL the core waits for the ticket on the host -- */
+    /* Orders all commands that are enqueued from now on, recordings included, after a ticket of this device.
+     * Does not block. */
+    p2p_status (*order)(p2p_be_device *device, p2p_ticket after);
+
     /* -- optional, all or none; if NULL the core repeats op_run instead -- */
     p2p_status (*record_begin)(p2p_be_device *device);
     p2p_status (*record_end)(p2p_be_device *device, p2p_be_recording **recording);
@@ -196,10 +201,16 @@ typedef struct {
 } p2p_contribution;
 
 typedef struct {
+    /* Collectives under way are complete afterwards. */
     void (*close)(p2p_be_comm *comm);
-    /* `op` is a validated all_reduce or broadcast; t[0] describes every replica's tensor. done[i] receives
-     * the ticket of local replica i that completes when its result is available; later commands of that
-     * device are ordered after it. Sums are formed in replica order. */
+    /* P2P_UNSUPPORTED, with the reason, for a collective that the communicator lacks. The core then performs
+     * it through host memory. The answer is the same in all processes. */
+    p2p_status (*query)(p2p_be_comm *comm, const p2p_op *op);
+    /* Start a collective, which runs beside the devices' commands. `op` is a validated all_reduce or
+     * broadcast; t[0] describes every replica's tensor. done[i] receives the ticket of local replica i that
+     * completes when its result is available; commands of that device are ordered after it only by `order`.
+     * Collectives of a communicator are ordered as they are started. Sums are formed in a fixed order, the
+     * same in every run. The order may depend on the extents of the tensor. */
     p2p_status (*all_reduce)(p2p_be_comm *comm, const p2p_op *op, const p2p_contribution *replicas,
                              p2p_ticket *done);
     p2p_status (*broadcast)(p2p_be_comm *comm, const p2p_op *op, const p2p_contribution *replicas,

@@ -100,6 +100,13 @@ p2p_status p2p_device_wait(p2p_device *device, p2p_ticket ticket) {
     return counted == P2P_OK ? waited : counted;
 }
 
+p2p_status p2p_device_order(p2p_device *device, p2p_ticket after) {
+    if (after == 0) return P2P_OK;
+    const p2p_device_table *table = &device->module->device;
+    if (!table->order) return p2p_device_wait(device, after);
+    return P2P_CALL("order", table->order(device->be, after));
+}
+
 p2p_status p2p_device_finish(p2p_device *device) {
     p2p_ticket ticket = 0;
     P2P_TRY(p2p_device_submit(device, &ticket));

@@ -125,7 +125,7 @@ void plan_part_free(plan_part *part) {
     for (int i = 0; part->recorded && i < part->segment_count; i++) p2p_recorded_destroy(part->recorded[i]);
     for (int i = 0; i < part->step_count; i++) p2p_operation_destroy(part->steps[i].operation);
     free(part->recorded);
-    free(part->segment_ends);
+    free(part->segments);
     free(part->steps);
     free(part->values);
     free(part->nodes);

@@ -139,6 +139,7 @@ void p2p_session_destroy(p2p_session *session) {
     for (int i = 0; i < session->network_count; i++) {
         free(session->networks[i].tensors);
         free(session->networks[i].offsets);
+        free(session->networks[i].buckets);
     }
     p2p_comm_close(session->comm);
     free(session->plans);

@@ -14,8 +14,11 @@ typedef struct {
     int param_count;
     p2p_tensor *tensors; /* per parameter, as stored */
     size_t *offsets; /* per parameter: in the space of values, or of running statistics; see session_param */
-    /* Filters are first. Vectors begin here, in bytes: in the spaces of values and moments, of gradients. */
-    size_t vectors, vector_gradients;
+    /* Vectors are first. Filters begin here, in bytes. If their gradients have a type of their own, those of
+     * vectors begin at vector_gradients in the space of gradients. */
+    size_t filters, vector_gradients;
+    size_t *buckets; /* where the buckets of gradients begin, in descending order */
+    int bucket_count;
     p2p_type gradient; /* of filters' gradients; those of vectors have the session's type of vectors */
     bool has_gradient; /* a plan has written gradients, so their type is decided */
     bool needed[4];    /* per p2p_state_part: a plan reads or writes it */
@@ -98,9 +101,9 @@ typedef struct {
     int64_t elements;
 } plan_stretch;
 
-/* Sets *stretch to the range after the given one, or to the first after {0}; false if there is none.
- * session_networks.c */
-bool session_next_stretch(const p2p_session *session, int network, plan_stretch *stretch);
+/* Sets *stretch to the range after the given one that ends at `limit` at most, an offset of parameters; false
+ * if there is none. A range of no bytes starts the search. session_networks.c */
+bool session_next_stretch(const p2p_session *session, int network, size_t limit, plan_stretch *stretch);
 /* The stretch as a flat tensor of a state part, and its address. session_networks.c */
 p2p_tensor session_stretch_part(const p2p_session *session, int network, const plan_stretch *stretch,
                                 p2p_state_part part, plan_address *at);

@@ -5,6 +5,9 @@
 
 #include <stdlib.h>
 
+/* Large enough for the latency of a reduction not to matter, small enough for several buckets per network. */
+enum { BUCKET_BYTES = 16 << 20 };
+
 static p2p_tensor store_param(const p2p_session *session, const p2p_param_info *info) {
     const int64_t *shape = info->shape;
     p2p_storage storage = info->kind == P2P_PARAM_FILTER ? session->filter : session->vector;
@@ -49,17 +52,35 @@ static p2p_status place_kind(const p2p_session *session, plan_network *to, p2p_p
     return P2P_OK;
 }
 
-/* Filters are first, then vectors. */
+/* Where the buckets begin in which gradients are reduced: from the last parameter on, each has at least the
+ * session's size, so that the layers whose gradients are complete first are reduced first. The first bucket
+ * has what remains, with all vectors. */
+static p2p_status cut_buckets(const p2p_session *session, plan_network *to) {
+    const size_t least = session->options.bucket_bytes ? session->options.bucket_bytes : BUCKET_BYTES;
+    size_t end = to->bytes[PLAN_SPACE_value];
+    to->buckets = calloc((size_t)to->param_count + 1, sizeof *to->buckets);
+    if (!to->buckets) return plan_no_memory("a session");
+    for (int i = to->param_count - 1; i >= 0 && !session->options.no_buckets; i--) {
+        if (to->network->params[i].kind != P2P_PARAM_FILTER) continue;
+        const size_t begin = to->offsets[i];
+        if (end - begin < least || begin < to->filters + least) continue;
+        to->buckets[to->bucket_count++] = begin;
+        end = begin;
+    }
+    to->buckets[to->bucket_count++] = 0;
+    return P2P_OK;
+}
+
+/* Vectors are first, then filters. */
 static p2p_status lay_out_params(const p2p_session *session, plan_network *to) {
-    P2P_TRY(place_kind(session, to, P2P_PARAM_FILTER));
-    P2P_TRY(place_kind(session, to, P2P_PARAM_RUNNING));
-    to->vectors = to->bytes[PLAN_SPACE_value];
     P2P_TRY(place_kind(session, to, P2P_PARAM_VECTOR));
+    P2P_TRY(place_kind(session, to, P2P_PARAM_RUNNING));
+    to->filters = to->bytes[PLAN_SPACE_value];
+    P2P_TRY(place_kind(session, to, P2P_PARAM_FILTER));
     to->gradient = session->filter.type;
-    to->vector_gradients = to->vectors;
     for (int part = PLAN_SPACE_gradient; part <= PLAN_SPACE_moment2; part++)
         to->bytes[part] = to->bytes[PLAN_SPACE_value];
-    return P2P_OK;
+    return cut_buckets(session, to);
 }
 
 p2p_status session_network(p2p_session *session, p2p_network *network, int *index) {
@@ -94,9 +115,9 @@ static plan_address part_address(const p2p_session *session, int network, size_t
                                  p2p_state_part part) {
     const plan_network *known = &session->networks[network];
     size_t at = offset;
-    if (part == P2P_STATE_GRADIENT)
-        at = offset < known->vectors ? narrowed(session, offset, known->gradient)
-                                     : offset - known->vectors + known->vector_gradients;
+    if (part == P2P_STATE_GRADIENT && known->gradient != session->filter.type)
+        at = offset >= known->filters ? narrowed(session, offset, known->gradient)
+                                      : offset + known->vector_gradients;
     return (plan_address){plan_space_of(network, (plan_network_space)part), at};
 }
 
@@ -119,24 +140,24 @@ p2p_tensor session_param(const p2p_session *session, int network, int param, p2p
     return tensor;
 }
 
-bool session_next_stretch(const p2p_session *session, int network, plan_stretch *stretch) {
+bool session_next_stretch(const p2p_session *session, int network, size_t limit, plan_stretch *stretch) {
     const plan_network *known = &session->networks[network];
-    const size_t chunk = session->cut.chunk_bytes, all = known->bytes[PLAN_SPACE_value];
-    const size_t begin = stretch->offset + stretch->bytes;
+    const size_t chunk = session->cut.chunk_bytes, begin = stretch->offset + stretch->bytes;
     size_t end = (begin / chunk + 1) * chunk;
-    if (end > all) end = all;
+    if (begin >= limit) return false;
+    if (end > limit) end = limit;
     const bool divided = known->gradient != session->filter.type || known->mirrored;
-    if (divided && begin < known->vectors && known->vectors < end) end = known->vectors;
+    if (divided && begin < known->filters && known->filters < end) end = known->filters;
     *stretch =
         (plan_stretch){begin, end - begin, (int64_t)((end - begin) / p2p_type_bytes(session->filter.type))};
-    return begin < all;
+    return true;
 }
 
 p2p_tensor session_stretch_part(const p2p_session *session, int network, const plan_stretch *stretch,
                                 p2p_state_part part, plan_address *at) {
     const plan_network *known = &session->networks[network];
     *at = part_address(session, network, stretch->offset, part);
-    const bool narrow = part == P2P_STATE_GRADIENT && stretch->offset < known->vectors;
+    const bool narrow = part == P2P_STATE_GRADIENT && stretch->offset >= known->filters;
     return p2p_tensor_flat(narrow ? known->gradient : session->filter.type, stretch->elements);
 }
 
@@ -161,14 +182,12 @@ static void find_writers(const p2p_graph *graph, const p2p_network *network, boo
     }
 }
 
-/* Where the gradients of vectors begin, behind those of filters. If there are several chunks, they are cut at
- * the same vectors as the parameters, so that no tensor straddles a boundary. */
+/* Where the gradients of vectors begin, behind those of filters. If there are several chunks, they begin one,
+ * so that they are cut at the same vectors as the parameters. */
 static size_t place_vector_gradients(const p2p_session *session, const plan_network *known) {
+    const size_t end = narrowed(session, known->bytes[PLAN_SPACE_value], known->gradient);
     const size_t chunk = session->cut.chunk_bytes;
-    const size_t end =
-        plan_round_up(narrowed(session, known->vectors, known->gradient), session->cut.alignment);
-    if (known->bytes[PLAN_SPACE_value] <= chunk) return end;
-    return end + (known->vectors % chunk + chunk - end % chunk) % chunk;
+    return plan_round_up(end, end + known->filters > chunk ? chunk : session->cut.alignment);
 }
 
 static p2p_status decide_gradient(p2p_session *session, plan_network *known, const p2p_graph *graph) {
@@ -185,9 +204,9 @@ static p2p_status decide_gradient(p2p_session *session, plan_network *known, con
     if (known->has_gradient) return P2P_OK; /* wide enough for a plan that writes once */
     known->has_gradient = true;
     known->gradient = type;
+    if (type == session->filter.type) return P2P_OK;
     known->vector_gradients = place_vector_gradients(session, known);
-    known->bytes[PLAN_SPACE_gradient] =
-        known->vector_gradients + known->bytes[PLAN_SPACE_value] - known->vectors;
+    known->bytes[PLAN_SPACE_gradient] = known->vector_gradients + known->filters;
     return P2P_OK;
 }
 
@@ -226,7 +245,7 @@ static plan_address place_derived(p2p_session *session, int network, int param, 
     }
     known->mirrored = true;
     known->mirror = tensor->type;
-    known->bytes[PLAN_SPACE_mirror] = narrowed(session, known->vectors, tensor->type);
+    known->bytes[PLAN_SPACE_mirror] = narrowed(session, known->bytes[PLAN_SPACE_value], tensor->type);
     return mirror_address(session, network, known->offsets[param]);
 }
 
@@ -264,8 +283,9 @@ static session_refresh refresh_filter(const p2p_session *session, const plan_der
 
 bool session_next_mirror(const p2p_session *session, int network, plan_stretch *stretch) {
     const plan_network *known = &session->networks[network];
-    return known->mirrored && session_next_stretch(session, network, stretch) &&
-           stretch->offset < known->vectors;
+    if (!known->mirrored) return false;
+    if (stretch->offset < known->filters) *stretch = (plan_stretch){.offset = known->filters};
+    return session_next_stretch(session, network, known->bytes[PLAN_SPACE_value], stretch);
 }
 
 static session_refresh refresh_mirror(const p2p_session *session, int network, const plan_stretch *stretch) {
