@@ -135,6 +135,12 @@ typedef struct {
     p2p_status (*buffer_read)(p2p_be_device *device, p2p_binding from, void *to, size_t bytes);
     p2p_status (*buffer_copy)(p2p_be_device *device, p2p_binding from, p2p_binding to, size_t bytes);
 
+    /* -- optional, both or none; if NULL the core allocates with malloc -- */
+    /* Memory of the host from and to which transfers are fastest, such as pinned memory. Zero, aligned for
+     * every type. P2P_OUT_OF_MEMORY if there is none of this kind: the core then uses other memory. */
+    p2p_status (*host_alloc)(p2p_be_device *device, size_t bytes, void **memory);
+    void (*host_free)(p2p_be_device *device, void *memory);
+
     /* Determines whether the device supports a validated descriptor. Returns P2P_UNSUPPORTED, with the reason
      * as message, if not. Cheap, except that it may run self-tests of kernels and record their verdicts.
      * Equal descriptors have equal answers while the device is open, with two exceptions: op_choose and

@@ -38,6 +38,16 @@ p2p_status p2p_buffer_write(p2p_device *device, p2p_place to, const void *from, 
 p2p_status p2p_buffer_read(p2p_device *device, p2p_place from, void *to, size_t bytes);
 p2p_status p2p_buffer_copy(p2p_device *device, p2p_place from, p2p_place to, size_t bytes);
 
+/* Memory of the host for transfers with one device, zeroed: as fast as the device has, else malloc's, with a
+ * warning if the device's could not be had. Free it before the device is closed. host_memory.c */
+typedef struct {
+    void *bytes;
+    bool of_device;
+} p2p_host_memory;
+
+p2p_status p2p_host_memory_alloc(p2p_device *device, size_t bytes, p2p_host_memory *memory);
+void p2p_host_memory_free(p2p_device *device, p2p_host_memory *memory);
+
 p2p_status p2p_operation_query(p2p_device *device, const p2p_op *op, p2p_query *answer);
 p2p_status p2p_operation_create(p2p_device *device, const p2p_op *op, const p2p_place *places,
                                 p2p_place scratch, p2p_operation **operation);

@@ -91,9 +91,9 @@ typedef struct {
 
 /* Host memory of one run of one replica. */
 typedef struct {
-    unsigned char *inputs;  /* plain and raw forms of all inputs */
-    unsigned char *outputs; /* raw */
-    p2p_step_block *step;
+    p2p_host_memory inputs;  /* plain and raw forms of all inputs */
+    p2p_host_memory outputs; /* raw */
+    p2p_host_memory step;    /* a p2p_step_block */
     p2p_ticket ticket; /* complete when the device no longer accesses this memory */
 } plan_slot;
 
@@ -128,7 +128,7 @@ typedef struct {
     size_t live_bytes; /* most bytes live at one step, scratch included: a lower bound of arena_bytes */
 
     plan_slot slots[PLAN_SLOTS];
-    unsigned char *results;  /* raw outputs of the run last waited for */
+    p2p_host_memory results; /* raw outputs of the run last waited for */
     p2p_recorded **recorded; /* per segment; NULL: steps run one by one */
 } plan_part;
 

@@ -8,6 +8,8 @@
  */
 #include "session.h"
 
+#include "host/log.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -86,26 +88,38 @@ static p2p_status record_segment(plan_part *part, int segment) {
     return p2p_failure_give(&failure);
 }
 
+/* Releases what was recorded of a part whose steps then run one by one. */
+static void forget_recordings(plan_part *part) {
+    for (int segment = 0; segment < part->segment_count; segment++)
+        p2p_recorded_destroy(part->recorded[segment]);
+    free(part->recorded);
+    part->recorded = NULL;
+    p2p_warn("%s: its commands can't be recorded (%s); they are enqueued one by one, which is slower",
+             p2p_device_address(part->device), p2p_message());
+}
+
 static p2p_status record_part(plan_part *part) {
     const p2p_session_options *options = &part->session->options;
     if (options->no_recording || options->check || !p2p_device_can_record(part->device)) return P2P_OK;
     part->recorded = calloc((size_t)part->segment_count, sizeof(p2p_recorded *));
     if (!part->recorded) return p2p_fail(P2P_OUT_OF_MEMORY, "no host memory for a recording");
-    for (int segment = 0; segment < part->segment_count; segment++) P2P_TRY(record_segment(part, segment));
+    p2p_status status = P2P_OK;
+    for (int segment = 0; segment < part->segment_count && status == P2P_OK; segment++)
+        status = record_segment(part, segment);
+    if (status != P2P_UNSUPPORTED) return status;
+    forget_recordings(part);
     return P2P_OK;
 }
 
 static p2p_status prepare_part(plan_part *part) {
-    part->results = calloc(1, part->output_bytes + 1);
-    bool complete = part->results != NULL;
+    const size_t step_bytes = (size_t)p2p_step_block_words(part->local_batch) * sizeof(uint32_t);
+    P2P_TRY(p2p_host_memory_alloc(part->device, part->output_bytes, &part->results));
     for (int s = 0; s < PLAN_SLOTS; s++) {
         plan_slot *slot = &part->slots[s];
-        slot->inputs = calloc(1, part->input_bytes + 1);
-        slot->outputs = calloc(1, part->output_bytes + 1);
-        slot->step = calloc((size_t)p2p_step_block_words(part->local_batch), sizeof(uint32_t));
-        complete = complete && slot->inputs && slot->outputs && slot->step;
+        P2P_TRY(p2p_host_memory_alloc(part->device, part->input_bytes, &slot->inputs));
+        P2P_TRY(p2p_host_memory_alloc(part->device, part->output_bytes, &slot->outputs));
+        P2P_TRY(p2p_host_memory_alloc(part->device, step_bytes, &slot->step));
     }
-    if (!complete) return p2p_fail(P2P_OUT_OF_MEMORY, "no host memory for a plan's inputs and outputs");
     return record_part(part);
 }
 
@@ -125,11 +139,11 @@ void plan_release_runs(p2p_plan *plan) {
     for (int r = 0; plan->parts && r < plan->session->replica_count; r++) {
         plan_part *part = &plan->parts[r];
         for (int s = 0; s < PLAN_SLOTS; s++) {
-            free(part->slots[s].inputs);
-            free(part->slots[s].outputs);
-            free(part->slots[s].step);
+            p2p_host_memory_free(part->device, &part->slots[s].inputs);
+            p2p_host_memory_free(part->device, &part->slots[s].outputs);
+            p2p_host_memory_free(part->device, &part->slots[s].step);
         }
-        free(part->results);
+        p2p_host_memory_free(part->device, &part->results);
     }
     free(plan->places);
     free(plan->after);
@@ -163,7 +177,7 @@ p2p_status p2p_plan_input(p2p_plan *plan, int replica, const char *name, void **
     if (!port) return p2p_fail(P2P_INVALID, "plan %s has no input %s", plan->name, name);
     int slot = slot_of(plan->runs);
     P2P_TRY(wait_for_slot(part, slot));
-    *place = part->slots[slot].inputs + port->host_offset;
+    *place = (unsigned char *)part->slots[slot].inputs.bytes + port->host_offset;
     return P2P_OK;
 }
 
@@ -183,19 +197,20 @@ static void fill_step_block(const p2p_plan *plan, const plan_part *part, const p
 }
 
 static p2p_status write_inputs(const plan_part *part, const plan_slot *slot) {
+    unsigned char *inputs = slot->inputs.bytes;
     for (int i = 0; i < part->input_count; i++) {
         const plan_port *port = &part->inputs[i];
         const plan_value *value = &part->values[port->value];
-        unsigned char *raw = slot->inputs + port->raw_offset;
+        unsigned char *raw = inputs + port->raw_offset;
         if (port->host_offset != port->raw_offset)
-            p2p_tensor_pack(&value->tensor, slot->inputs + port->host_offset, port->type, raw);
+            p2p_tensor_pack(&value->tensor, inputs + port->host_offset, port->type, raw);
         p2p_place place = session_place(part->session, part->replica, value->at);
         P2P_TRY(p2p_buffer_write(part->device, place, raw, port->raw_bytes));
     }
     if (!part->step_value) return P2P_OK;
     const plan_value *value = &part->values[part->step_value];
-    return p2p_buffer_write(part->device, session_place(part->session, part->replica, value->at), slot->step,
-                            p2p_tensor_bytes(&value->tensor));
+    return p2p_buffer_write(part->device, session_place(part->session, part->replica, value->at),
+                            slot->step.bytes, p2p_tensor_bytes(&value->tensor));
 }
 
 /* Renews derived filters whose parameters the host has written. */
@@ -285,7 +300,7 @@ static p2p_status read_outputs(const plan_part *part, const plan_slot *slot) {
         const plan_port *port = &part->outputs[i];
         plan_address at = plan_value_address(part, port->value);
         P2P_TRY(p2p_buffer_read(part->device, session_place(part->session, part->replica, at),
-                                slot->outputs + port->raw_offset, port->raw_bytes));
+                                (unsigned char *)slot->outputs.bytes + port->raw_offset, port->raw_bytes));
     }
     return P2P_OK;
 }
@@ -295,7 +310,7 @@ static p2p_status run_plan(p2p_plan *plan, const p2p_step *step, const run_profi
     P2P_TRY(refresh_derived(plan->session));
     for (int r = 0; r < replicas; r++) {
         plan_part *part = &plan->parts[r];
-        fill_step_block(plan, part, step, part->slots[slot].step);
+        fill_step_block(plan, part, step, part->slots[slot].step.bytes);
         P2P_TRY(write_inputs(part, &part->slots[slot]));
     }
     if (profile) P2P_TRY(finish_devices(plan)); /* exclude the inputs from the first operation's time */
@@ -344,7 +359,7 @@ p2p_status p2p_plan_wait(p2p_plan *plan) {
     /* Exchange buffers, so that the run's outputs stay valid while another run uses the slot. */
     for (int r = 0; r < plan->session->replica_count; r++) {
         plan_part *part = &plan->parts[r];
-        unsigned char *outputs = part->slots[slot].outputs;
+        const p2p_host_memory outputs = part->slots[slot].outputs;
         part->slots[slot].outputs = part->results;
         part->results = outputs;
     }
@@ -372,7 +387,8 @@ p2p_status p2p_plan_loss(p2p_plan *plan, const char *name, double *value) {
         if (!port->loss) return p2p_fail(P2P_INVALID, "plan %s: output %s is not a loss", plan->name, name);
         const plan_part *part = &plan->parts[r];
         double share = 0;
-        p2p_tensor_unpack(&part->values[port->value].tensor, part->results + port->raw_offset, &share,
+        p2p_tensor_unpack(&part->values[port->value].tensor,
+                          (const unsigned char *)part->results.bytes + port->raw_offset, &share,
                           P2P_TYPE_f64);
         *value += share;
     }
@@ -383,6 +399,7 @@ p2p_status p2p_plan_output(p2p_plan *plan, int replica, const char *name, void *
     const plan_port *port = NULL;
     P2P_TRY(find_output(plan, replica, name, &port));
     const plan_part *part = &plan->parts[replica];
-    p2p_tensor_unpack(&part->values[port->value].tensor, part->results + port->raw_offset, host, port->type);
+    p2p_tensor_unpack(&part->values[port->value].tensor,
+                      (const unsigned char *)part->results.bytes + port->raw_offset, host, port->type);
     return P2P_OK;
 }

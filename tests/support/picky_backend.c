@@ -34,6 +34,17 @@ static const p2p_host *host;
 static int recordings_run;
 static p2p_kind careless = P2P_KIND_COUNT;
 
+static picky_failure fails;
+static int host_pieces;
+
+void picky_fail(picky_failure failure) {
+    fails = failure;
+}
+
+int picky_host_pieces(void) {
+    return host_pieces;
+}
+
 void picky_leave_padding(p2p_kind kind) {
     careless = kind;
 }
@@ -133,6 +144,22 @@ static p2p_status submit(p2p_be_device *device, p2p_ticket *ticket) {
 
 static p2p_status wait(p2p_be_device *device, p2p_ticket ticket) {
     return reference->device.wait(wrapper(device)->inner, ticket);
+}
+
+static p2p_status host_alloc(p2p_be_device *device, size_t bytes, void **memory) {
+    (void)device;
+    if (fails == PICKY_FAILS_HOST_MEMORY)
+        return host->fail(P2P_OUT_OF_MEMORY, "picky: nothing can be pinned");
+    *memory = calloc(1, bytes);
+    if (!*memory) return no_memory();
+    host_pieces++;
+    return P2P_OK;
+}
+
+static void host_free(p2p_be_device *device, void *memory) {
+    (void)device;
+    free(memory);
+    host_pieces--;
 }
 
 /* ---- Operations --------------------------------------------------------------------------------------- */
@@ -323,7 +350,10 @@ static p2p_status record_end(p2p_be_device *device, p2p_be_recording **recording
     if (!picky->recording) return host->fail(P2P_FAILED, "picky: not recording");
     *recording = (p2p_be_recording *)(void *)picky->recording;
     picky->recording = NULL;
-    return P2P_OK;
+    if (fails != PICKY_FAILS_RECORDING) return P2P_OK;
+    recording_free((picky_recording *)(void *)*recording);
+    *recording = NULL;
+    return host->fail(P2P_UNSUPPORTED, "picky: a command that can't be recorded");
 }
 
 static p2p_status recording_run(p2p_be_device *device, p2p_be_recording *recorded) {
@@ -351,6 +381,8 @@ const p2p_module *picky_module(uint32_t abi, const p2p_host *services) {
                                                  .buffer_write = buffer_write,
                                                  .buffer_read = buffer_read,
                                                  .buffer_copy = buffer_copy,
+                                                 .host_alloc = host_alloc,
+                                                 .host_free = host_free,
                                                  .op_query = op_query,
                                                  .op_create = op_create,
                                                  .op_run = op_run,

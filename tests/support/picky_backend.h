@@ -20,6 +20,11 @@ enum {
 };
 
 const p2p_module *picky_module(uint32_t abi, const p2p_host *host);
+/* What fails from now on, although the table has it. */
+typedef enum { PICKY_FAILS_NOTHING, PICKY_FAILS_HOST_MEMORY, PICKY_FAILS_RECORDING } picky_failure;
+void picky_fail(picky_failure failure);
+/* Pieces of host memory that are allocated. */
+int picky_host_pieces(void);
 /* From now on PICKY_TENSOR leaves NaN in padding lanes of one kind's results; P2P_KIND_COUNT: of none. */
 void picky_leave_padding(p2p_kind kind);
 /* The number of recordings replayed so far. */

@@ -209,6 +209,37 @@ static void test_recording(void **state) {
     free(checked.parameters);
 }
 
+/* What fails although the table has it is replaced by something slower, with one warning, and the same bits.
+ */
+static void test_slower_paths(void **state) {
+    (void)state;
+    static const struct {
+        picky_failure failure;
+        const char *warning;
+    } cases[] = {{PICKY_FAILS_NOTHING, ""},
+                 {PICKY_FAILS_HOST_MEMORY, "no memory for fast transfers (picky: nothing can be pinned)"},
+                 {PICKY_FAILS_RECORDING, "can't be recorded (picky: a command that can't be recorded)"}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char *text = NULL;
+        size_t size = 0;
+        FILE *stream = open_memstream(&text, &size);
+        p2p_warnings_to(stream);
+        picky_fail(cases[i].failure);
+        training t = train("picky", PICKY_EASY, NULL);
+        picky_fail(PICKY_FAILS_NOTHING);
+        p2p_warnings_to(NULL);
+        fclose(stream);
+        expect_equal(&t, &everything_on, 0);
+        assert_non_null(strstr(text, cases[i].warning));
+        int lines = 0;
+        for (const char *at = text; *at; at++) lines += *at == '\n';
+        assert_int_equal(lines, cases[i].failure != PICKY_FAILS_NOTHING);
+        assert_int_equal(picky_host_pieces(), 0);
+        free(text);
+        free(t.parameters);
+    }
+}
+
 /* Padding lanes that are multiplied, and must be zero. */
 static void test_padding(void **state) {
     (void)state;
@@ -655,9 +686,8 @@ int main(void) {
         cmocka_unit_test(test_no_fuse_dropout), cmocka_unit_test(test_no_merge_norm),
         cmocka_unit_test(test_no_elide_copies), cmocka_unit_test(test_no_sharing),
         cmocka_unit_test(test_check),           cmocka_unit_test(test_recording),
-        cmocka_unit_test(test_padding),
-        cmocka_unit_test(test_padding_left),
-        cmocka_unit_test(test_narrow_filters),
+        cmocka_unit_test(test_slower_paths),    cmocka_unit_test(test_padding),
+        cmocka_unit_test(test_padding_left),    cmocka_unit_test(test_narrow_filters),
         cmocka_unit_test(test_blocked),         cmocka_unit_test(test_bf16),
         cmocka_unit_test(test_strict),          cmocka_unit_test(test_memory),
         cmocka_unit_test(test_scratch_memory),  cmocka_unit_test(test_memory_without_sharing),
