@@ -205,7 +205,9 @@ static p2p_status check_cover(safetensors_file *file) {
 
 static p2p_status damaged(const safetensors_file *file, const char *what) {
     p2p_fail(P2P_INPUT, "%s is damaged: its checksum is not that of its %s", file->path, what);
-    return p2p_hint(P2P_INPUT, "restore the file from a copy");
+    return p2p_hint(P2P_INPUT,
+                    "restore the file from a copy; p2p train --out RUN --resume writes the models of a "
+                    "training again");
 }
 
 /* Whether a seal is among the metadata under another key: its key is damaged. */
@@ -414,9 +416,10 @@ static p2p_status check_contents(safetensors_file *file) {
 p2p_status safetensors_verify(safetensors_file *file) {
     if (file->sealed) P2P_TRY(check_contents(file));
     if (file->written_by_other && !file->warned)
-        p2p_warn("%s was written by another program, with other contents than p2p's and p2p's checksum: it "
-                 "can't be checked for damage",
-                 file->path);
+        p2p_warn(
+            "%s was changed and saved by another program: p2p's checksum in it belongs to other contents, so "
+            "damage can't be detected",
+            file->path);
     file->warned = true;
     return P2P_OK;
 }

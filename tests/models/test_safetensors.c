@@ -5,6 +5,7 @@
 #include "model_file.h"
 #include "p2p_file.h"
 #include "support/test_files.h"
+#include "weights_values.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -96,14 +97,15 @@ static void test_open_refuses(void **state) {
 
 /* ---- Files made by hand ------------------------------------------------------------------------------- */
 
-/* The path of a file with this header text and `data_bytes` bytes of data that count up. */
+/* The path of a file with this header text and `data_bytes` bytes of data: bytes of small positive numbers.
+ */
 static const char *file_of(const char *header, size_t data_bytes) {
     const size_t length = strlen(header), size = 8 + length + data_bytes;
     uint8_t *bytes = calloc(size, 1);
     assert_non_null(bytes);
     for (int i = 0; i < 8; i++) bytes[i] = (uint8_t)((uint64_t)length >> (8 * i));
     memcpy(bytes + 8, header, length);
-    for (size_t i = 0; i < data_bytes; i++) bytes[8 + length + i] = (uint8_t)i;
+    for (size_t i = 0; i < data_bytes; i++) bytes[8 + length + i] = (uint8_t)(i % 64);
     const char *path = test_own_path("made.safetensors");
     test_file_write(path, bytes, size);
     free(bytes);
@@ -676,6 +678,126 @@ static void test_weights_refused(void **state) {
                456, "has a tensor module.conv.bias");
 }
 
+/* ---- Values ------------------------------------------------------------------------------------------- */
+
+/* Sets an element of a tensor of doubles in a file, and removes the file's checksum if wanted. */
+static void set_element(const char *path, const char *name, int64_t index, double value, bool unseal) {
+    static const char seal[] = "\"p2p_checksum\":\"xxh128:";
+    safetensors_file *file;
+    OK(safetensors_open(path, &file));
+    const uint64_t begin = safetensors_find(file, name)->begin;
+    safetensors_close(file);
+    size_t size;
+    uint8_t *bytes = test_file_read(path, &size);
+    const size_t data = 8 + ((size_t)bytes[0] | (size_t)bytes[1] << 8);
+    uint64_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    for (size_t i = 0; i < 8; i++) bytes[data + begin + 8 * (size_t)index + i] = (uint8_t)(bits >> 8 * i);
+    char *found = strstr((char *)bytes + 8, seal);
+    if (unseal) {
+        assert_non_null(found);
+        memcpy(found, "\"p2p_unsealed\":\"xxx128:", sizeof seal - 1);
+    }
+    test_file_write(path, bytes, size);
+    free(bytes);
+}
+
+/* The state of the small network, with one element of another value, is refused, or accepted without a
+ * fragment of the message. */
+static void check_element(const char *name, int64_t index, double value, const char *fragment) {
+    small_training t = open_small();
+    const char *path = test_own_path("values.safetensors");
+    train_small(&t);
+    save_small(&t, path, P2P_TYPE_f64);
+    set_element(path, name, index, value, true);
+    if (fragment) {
+        REFUSED(load_small(&t, path), P2P_INPUT, fragment);
+        MESSAGE_HAS(path);
+        MESSAGE_HAS(name);
+    } else {
+        OK(load_small(&t, path));
+    }
+    close_small(&t);
+}
+
+static void test_values(void **state) {
+    (void)state;
+    check_element("conv.weight", 95, NAN, "of its 96 elements 1 is NaN or infinite");
+    check_element("conv.bias", 0, INFINITY, "of its 3 elements 1 is NaN or infinite");
+    check_element("norm.running_mean", 2, -INFINITY, "of its 3 elements 1 is NaN or infinite");
+    check_element("norm.running_mean", 2, -1, NULL);
+    check_element("norm.running_var", 1, -1e-30, "of its 3 elements 1 is negative");
+    check_element("norm.running_var", 1, NAN, "NaN or infinite");
+    check_element("norm.running_var", 1, 0, NULL);
+    check_element("moment1.conv.weight", 7, -1e300, NULL); /* the reference computes in double precision */
+    check_element("moment1.norm.weight", 1, NAN, "NaN or infinite");
+    check_element("moment2.norm.bias", 1, -1e-30, "of its 3 elements 1 is negative");
+}
+
+/* Two of three elements; and a number that a device of float32 can't hold. */
+static void test_bounds(void **state) {
+    (void)state;
+    const char *path = file_of("{\"a\":{\"dtype\":\"F64\",\"shape\":[3],\"data_offsets\":[0,24]}}", 24);
+    const weights_bounds f32 = {.least = -INFINITY, .beyond = WEIGHTS_BEYOND_F32},
+                         f64 = {.least = -INFINITY, .beyond = INFINITY};
+    static const double values[] = {0x1.ffffffp+127, -1e300, 0x1.fffffefffp+127};
+    for (int i = 0; i < 3; i++) set_element(path, "a", i, values[i], false);
+    safetensors_file *file;
+    OK(safetensors_open(path, &file));
+    const safetensors_entry *entry = safetensors_at(file, 0);
+    OK(weights_check_values(file, entry, values, 3, &f64));
+    OK(weights_check_values(file, entry, values + 2, 1, &f32));
+    assert_true(isinf((float)values[0]) && isfinite((float)values[2]));
+    REFUSED(weights_check_values(file, entry, values, 3, &f32), P2P_INPUT,
+            "of its 3 elements 2 are too large for float32");
+    safetensors_close(file);
+}
+
+/* A number that is not finite is not blamed on who wrote the file if the file is damaged. */
+static void test_values_of_damaged_file(void **state) {
+    (void)state;
+    small_training t = open_small();
+    const char *path = test_own_path("values.safetensors");
+    train_small(&t);
+    save_small(&t, path, P2P_TYPE_f64);
+    set_element(path, "conv.weight", 3, NAN, false);
+    REFUSED(load_small(&t, path), P2P_INPUT, "is damaged: its checksum is not that of its tensors");
+    save_small(&t, path, P2P_TYPE_f64);
+    set_element(path, "conv.weight", 3, 0.5, false);
+    REFUSED(load_small(&t, path), P2P_INPUT, "is damaged: its checksum is not that of its tensors");
+    /* Data that the network does not use are compared too. */
+    save_small(&t, path, P2P_TYPE_f64);
+    set_element(path, "norm.num_batches_tracked", 0, 0.5, false);
+    REFUSED(load_small(&t, path), P2P_INPUT, "is damaged: its checksum is not that of its tensors");
+    close_small(&t);
+}
+
+/* Parts that are read out of order, twice or not at all leave the comparison right. */
+static void test_verify_after_parts(void **state) {
+    (void)state;
+    small_training t = open_small();
+    const char *path = test_own_path("parts.safetensors");
+    save_small(&t, path, P2P_TYPE_f64);
+    close_small(&t);
+    safetensors_file *file;
+    double values[96];
+    OK(safetensors_open(path, &file));
+    const safetensors_entry *entry = safetensors_find(file, "conv.weight");
+    OK(safetensors_read_part(file, entry, 50, 40, P2P_TYPE_f64, values));
+    OK(safetensors_read_part(file, entry, 0, 50, P2P_TYPE_f64, values));
+    OK(safetensors_read_part(file, safetensors_find(file, "conv.bias"), 0, 3, P2P_TYPE_f64, values));
+    OK(safetensors_read_part(file, entry, 50, 46, P2P_TYPE_f64, values));
+    OK(safetensors_verify(file));
+    OK(safetensors_read(file, entry, P2P_TYPE_f64, values));
+    OK(safetensors_verify(file));
+    safetensors_close(file);
+    safetensors_writer *writer;
+    OK(safetensors_create(path, &writer));
+    REFUSED(safetensors_add_metadata(writer, "p2p_checksum", "x"), P2P_INVALID,
+            "written by safetensors_commit");
+    safetensors_abandon(writer);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST_IN_FOLDER(test_atomic_replaces),
@@ -695,6 +817,10 @@ int main(void) {
         TEST_IN_FOLDER(test_parts),
         TEST_IN_FOLDER(test_pieces),
         TEST_IN_FOLDER(test_pieces_given),
+        TEST_IN_FOLDER(test_values),
+        TEST_IN_FOLDER(test_bounds),
+        TEST_IN_FOLDER(test_values_of_damaged_file),
+        TEST_IN_FOLDER(test_verify_after_parts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
