@@ -26,13 +26,17 @@ struct safetensors_file {
     safetensors_seal seal; /* if sealed */
 };
 
+/* What a file is that can't be parsed: p2p's own files were whole once. */
+static const char *unusable_kind(const safetensors_file *file) {
+    return file->own_layout ? "damaged" : "not a usable safetensors file";
+}
+
 static p2p_status unusable(const safetensors_file *file, const char *reason) {
-    return p2p_fail(P2P_INPUT, "%s is not a usable safetensors file: %s", file->path, reason);
+    return p2p_fail(P2P_INPUT, "%s is %s: %s", file->path, unusable_kind(file), reason);
 }
 
 static p2p_status unusable_tensor(const safetensors_file *file, const char *name, const char *reason) {
-    return p2p_fail(P2P_INPUT, "%s is not a usable safetensors file: tensor %s: %s", file->path, name,
-                    reason);
+    return p2p_fail(P2P_INPUT, "%s is %s: tensor %s: %s", file->path, unusable_kind(file), name, reason);
 }
 
 /* ---- Little-endian numbers ---------------------------------------------------------------------------- */
@@ -222,10 +226,9 @@ static bool has_stray_seal(const safetensors_file *file) {
 
 /* Compare the header with its seal. Files without a seal are those of other programs and of older versions.
  * See safetensors_internal.h. */
-static p2p_status check_seal(safetensors_file *file, const char *header, size_t length) {
+static p2p_status check_seal(safetensors_file *file) {
     const char *seal = safetensors_metadata(file, SAFETENSORS_SEAL_KEY);
     if (!seal) return has_stray_seal(file) ? damaged(file, "header") : P2P_OK;
-    file->own_layout = safetensors_seal_is_own_layout(header, length);
     P2P_TRY(safetensors_seal_begin(&file->seal, file->metadata, file->entries, file->count));
     file->sealed = safetensors_seal_has_header(seal, &file->seal.header);
     if (!file->sealed && file->own_layout) return damaged(file, "header");
@@ -261,15 +264,14 @@ static p2p_status read_header(safetensors_file *file, uint64_t size) {
     }
     json_error_t error;
     json_t *root = json_loadb(text, length, JSON_REJECT_DUPLICATES, &error);
+    file->own_layout = safetensors_seal_is_own_layout(text, length);
+    free(text);
     status = root ? parse_header(file, root)
-                  : p2p_fail(P2P_INPUT,
-                             "%s is not a usable safetensors file: its header is not valid JSON (byte %d)",
-                             file->path, error.position);
+                  : p2p_fail(P2P_INPUT, "%s is %s: its header is not valid JSON (byte %d)", file->path,
+                             unusable_kind(file), error.position);
     json_decref(root);
     if (status == P2P_OK) status = check_cover(file);
-    if (status == P2P_OK) status = check_seal(file, text, length);
-    free(text);
-    return status;
+    return status == P2P_OK ? check_seal(file) : status;
 }
 
 /* ---- Files -------------------------------------------------------------------------------------------- */
