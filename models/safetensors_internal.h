@@ -13,6 +13,11 @@
 int safetensors_dtype_bytes(safetensors_dtype dtype);
 /* Bytes of the entry's shape (extents 0 or more) times its dtype. Returns false if they exceed INT64_MAX. */
 bool safetensors_size(const safetensors_entry *entry, uint64_t *bytes);
+/* The little-endian number in `count` bytes. */
+uint64_t safetensors_load(const unsigned char *bytes, int count);
+/* `count` elements of a file as f32 or f64. */
+void safetensors_decode(safetensors_dtype dtype, const unsigned char *bytes, size_t count, p2p_type type,
+                        void *host);
 /* Whether the name fits in an entry, is not empty, and contains no control characters. */
 bool safetensors_name_valid(const char *name);
 

@@ -39,68 +39,6 @@ static p2p_status unusable_tensor(const safetensors_file *file, const char *name
     return p2p_fail(P2P_INPUT, "%s is %s: tensor %s: %s", file->path, unusable_kind(file), name, reason);
 }
 
-/* ---- Little-endian numbers ---------------------------------------------------------------------------- */
-
-static uint64_t load(const unsigned char *bytes, int count) {
-    uint64_t value = 0;
-    for (int i = 0; i < count; i++) value |= (uint64_t)bytes[i] << (8 * i);
-    return value;
-}
-
-static float f32_from_bits(uint32_t bits) {
-    float value;
-    memcpy(&value, &bits, sizeof value);
-    return value;
-}
-
-static double f64_from_bits(uint64_t bits) {
-    double value;
-    memcpy(&value, &bits, sizeof value);
-    return value;
-}
-
-/* Two's complement of `width` bits. */
-static int64_t signed_from_bits(uint64_t bits, int width) {
-    const uint64_t sign = (uint64_t)1 << (width - 1);
-    return bits < sign ? (int64_t)bits : -(int64_t)(sign - (bits - sign) - 1) - 1;
-}
-
-/* IEEE half precision: 1 sign, 5 exponent and 10 fraction bits. */
-static float f16_from_bits(uint32_t half) {
-    const uint32_t sign = (half & 0x8000u) << 16, exponent = half >> 10 & 0x1fu, fraction = half & 0x3ffu;
-    if (exponent == 0) { /* zero or subnormal: fraction * 2^-24 */
-        const float magnitude = (float)fraction * 0x1p-24f;
-        return sign ? -magnitude : magnitude;
-    }
-    if (exponent == 0x1f) return f32_from_bits(sign | 0x7f800000u | fraction << 13);
-    return f32_from_bits(sign | (exponent + 112) << 23 | fraction << 13); /* bias 15 becomes 127 */
-}
-
-/* One element of any dtype; integers beyond 2^53 are rounded. */
-static double decode(safetensors_dtype dtype, const unsigned char *bytes) {
-    const uint64_t bits = load(bytes, safetensors_dtype_bytes(dtype));
-    switch (dtype) {
-    case SAFETENSORS_F64:
-        return f64_from_bits(bits);
-    case SAFETENSORS_F32:
-        return f32_from_bits((uint32_t)bits);
-    case SAFETENSORS_F16:
-        return f16_from_bits((uint32_t)bits);
-    case SAFETENSORS_BF16:
-        return f32_from_bits((uint32_t)bits << 16); /* the upper half of an f32 */
-    case SAFETENSORS_I64:
-        return (double)signed_from_bits(bits, 64);
-    case SAFETENSORS_I32:
-        return (double)signed_from_bits(bits, 32);
-    case SAFETENSORS_I16:
-        return (double)signed_from_bits(bits, 16);
-    case SAFETENSORS_I8:
-        return (double)signed_from_bits(bits, 8);
-    default:
-        return (double)bits;
-    }
-}
-
 /* ---- Header ------------------------------------------------------------------------------------------- */
 
 static bool parse_dtype(const json_t *node, safetensors_dtype *dtype) {
@@ -242,7 +180,7 @@ static p2p_status load_header(safetensors_file *file, uint64_t size, char **text
     if (size < LENGTH_BYTES) return unusable(file, "it is too short");
     if (fread(prefix, 1, LENGTH_BYTES, file->stream) != LENGTH_BYTES)
         return unusable(file, "it can't be read");
-    const uint64_t claimed = load(prefix, LENGTH_BYTES);
+    const uint64_t claimed = safetensors_load(prefix, LENGTH_BYTES);
     if (claimed > size - LENGTH_BYTES) return unusable(file, "its header is longer than the file");
     if (claimed > MAX_HEADER_BYTES) return unusable(file, "its header is longer than 16 MB");
     *length = (size_t)claimed;
@@ -371,18 +309,12 @@ p2p_status safetensors_read_part(safetensors_file *file, const safetensors_entry
     uint64_t offset = (uint64_t)first * element;
     P2P_TRY(seek(file, entry, offset));
     unsigned char chunk[CHUNK_BYTES];
-    float *as_f32 = host;
-    double *as_f64 = host;
+    char *to = host;
     while (offset < end) {
         const size_t bytes = end - offset < sizeof chunk ? (size_t)(end - offset) : sizeof chunk;
         P2P_TRY(read_bytes(file, entry, offset, chunk, bytes));
-        for (size_t at = 0; at < bytes; at += element) {
-            const double value = decode(entry->dtype, chunk + at);
-            if (type == P2P_TYPE_f64)
-                *as_f64++ = value;
-            else
-                *as_f32++ = (float)value;
-        }
+        safetensors_decode(entry->dtype, chunk, bytes / element, type, to);
+        to += bytes / element * (type == P2P_TYPE_f64 ? sizeof(double) : sizeof(float));
         offset += bytes;
     }
     return P2P_OK;
