@@ -38,6 +38,8 @@ static p2p_status check_data(const settings *all) {
 static p2p_status check_required(const settings *all) {
     if (!all->resume) P2P_TRY(check_data(all));
     if (!all->out) return p2p_fail(P2P_USAGE, "--out is missing: the folder for the results");
+    if (sys_path_kind_of(all->out) == SYS_PATH_FILE)
+        return p2p_fail(P2P_USAGE, "--out %s is a file: a training is a folder", all->out);
     if (all->resume && (all->init_generator || all->init_discriminator))
         return p2p_fail(P2P_USAGE,
                         "--init-generator and --init-discriminator contradict --resume, which takes the "
