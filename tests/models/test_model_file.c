@@ -5,6 +5,7 @@
 #include "model_file.h"
 #include "safetensors_damage.h"
 #include "safetensors_exercise.h"
+#include "safetensors_made.h"
 #include "support/test_files.h"
 
 #include <setjmp.h>
@@ -329,6 +330,33 @@ static void test_resaved(void **state) {
     }
 }
 
+/* The layout decides whether a wrong checksum means damage: p2p writes it first and at least eight spaces at
+ * the end of the header; other programs write seven spaces at most. */
+static void test_layouts(void **state) {
+    (void)state;
+#define SEAL "\"p2p_checksum\":\"xxh128:0123456789abcdef0123456789abcdef:0123456789abcdef0123456789abcdef\""
+#define REST "},\"a\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1]}}"
+    static const struct {
+        const char *header;
+        bool damaged;
+    } layouts[] = {{"{\"__metadata__\":{" SEAL REST "        ", true},
+                   {"{\"__metadata__\":{" SEAL REST "       ", false},
+                   {"{\"__metadata__\":{" SEAL REST, false},
+                   {"{\"__metadata__\":{\"b\":\"c\"," SEAL REST "        ", false},
+                   {"{ \"__metadata__\":{" SEAL REST "        ", false}};
+    for (size_t i = 0; i < sizeof layouts / sizeof layouts[0]; i++) {
+        bool warned;
+        const char *path = safetensors_made(layouts[i].header, 1);
+        if (layouts[i].damaged)
+            REFUSED(verify(path, "", &warned), P2P_INPUT, "is damaged");
+        else
+            OK(verify(path, "saved by another program", &warned));
+        assert_true(warned == !layouts[i].damaged);
+    }
+#undef SEAL
+#undef REST
+}
+
 /* What is no generator is named as what it is. */
 static void test_other_kinds(void **state) {
     (void)state;
@@ -371,6 +399,7 @@ int main(void) {
         TEST_IN_FOLDER(test_damage),
         TEST_IN_FOLDER(test_edit_is_damage),
         TEST_IN_FOLDER(test_resaved),
+        TEST_IN_FOLDER(test_layouts),
         TEST_IN_FOLDER(test_other_kinds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
