@@ -86,6 +86,8 @@ void p2p_log_to(FILE *stream);
 /* Sets the stream of warnings, one line each: a problem after which p2p continues. NULL (the default)
  * discards them. */
 void p2p_warnings_to(FILE *stream);
+/* Writes a line to the stream of warnings. */
+void p2p_warn(const char *format, ...) P2P_PRINTF(1, 2);
 
 /* ---- Networks: named parameters ----------------------------------------------------------------------- */
 
