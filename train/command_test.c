@@ -59,10 +59,8 @@ static p2p_status choose_form(test_run *run) {
     const int64_t size = settings_given(run->all, "size") ? run->all->size : config->height;
     p2p_status status = pix2pix_sides_check(config->depth, size, size);
     if (status != P2P_OK) return p2p_fail(P2P_USAGE, "--size %" PRId64 ": %s", size, p2p_message());
-    const char *resize = settings_given(run->all, "resize") ? run->all->resize : run->t.info.resize;
-    run->form = (pair_form){.format = run->t.format,
-                            .size = (int)size,
-                            .filter = strcmp(resize, "nearest") == 0 ? RESIZE_NEAREST : RESIZE_BICUBIC};
+    run->form =
+        (pair_form){.format = run->t.format, .size = (int)size, .filter = translator_filter(&run->t)};
     return P2P_OK;
 }
 

@@ -11,7 +11,9 @@
 struct dataset {
     dataset_options options;
     dataset_files files;
-    int bits[2]; /* of A and B: the maximum over the files */
+    int bits[2];       /* of A and B: the maximum over the files */
+    dataset_size size; /* of the pairs so far; {0, 0} if none or several */
+    bool sized;        /* whether a pair's size has been taken */
     int64_t skipped;
     char *reasons[DATASET_REASONS];
 };
@@ -71,11 +73,20 @@ static p2p_status probe_pair(const dataset_paths *paths, image_header headers[2]
                        headers[1].height);
 }
 
+/* `header` is that of A's file, which has B too if the pair is one file. */
+static void note_size(dataset *data, const dataset_paths *paths, const image_header *header) {
+    const dataset_size size = {paths->b ? header->width : header->width / 2, header->height};
+    if (!data->sized) data->size = size;
+    data->sized = true;
+    if (size.width != data->size.width || size.height != data->size.height) data->size = (dataset_size){0};
+}
+
 static p2p_status check_pair(dataset *data, size_t index) {
     dataset_paths paths;
     image_header headers[2];
     P2P_TRY(dataset_files_paths(&data->files, index, &paths));
     p2p_status status = probe_pair(&paths, headers);
+    if (status == P2P_OK) note_size(data, &paths, &headers[0]);
     dataset_paths_free(&paths);
     for (int side = 0; status == P2P_OK && side < 2; side++)
         if (headers[side].bits > data->bits[side]) data->bits[side] = headers[side].bits;
@@ -142,6 +153,10 @@ void dataset_close(dataset *data) {
 
 int64_t dataset_count(const dataset *data) {
     return (int64_t)data->files.count;
+}
+
+dataset_size dataset_one_size(const dataset *data) {
+    return data->size;
 }
 
 pair_format dataset_format(const dataset *data, int channels_in, int channels_out) {

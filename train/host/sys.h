@@ -49,6 +49,10 @@ sys_path_kind sys_path_kind_of(const char *path);
 /* Whether both paths lead to the same file. */
 bool sys_path_same(const char *a, const char *b);
 
+/* The absolute path that `path` leads to, without links, "." and "..". What does not exist yet is kept as it
+ * is named. The caller frees *real. P2P_IO if a part of the path cannot be looked at. */
+p2p_status sys_path_real(char **real, const char *path);
+
 /* "folder/name", or "name" if the folder is "". The caller frees *path. */
 p2p_status sys_path_join(char **path, const char *folder, const char *name);
 

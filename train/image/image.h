@@ -99,7 +99,8 @@ p2p_status image_probe_bytes(const uint8_t *bytes, size_t size, const char *name
 #define IMAGE_SUFFIXES ".png, .jpg, .jpeg, .bmp or .gif"
 bool image_suffix_readable(const char *path);
 
-/* Whether image_save writes the suffix: .png, .jpg or .jpeg, in any case. */
+/* Whether image_save writes the suffix, in any case. */
+#define IMAGE_SUFFIXES_WRITTEN ".png, .jpg or .jpeg"
 bool image_suffix_known(const char *path);
 
 /* P2P_USAGE if a picture of the format cannot be written under the name: PNG holds every format, JPEG holds
