@@ -166,7 +166,10 @@ static p2p_status append_absent(char *folder, const char *name, char **real) {
 p2p_status sys_path_real(char **real, const char *path) {
     *real = realpath(path, NULL);
     if (*real != NULL) return P2P_OK;
-    if (errno != ENOENT) return p2p_fail(P2P_IO, "%s: %s", path, strerror(errno));
+    /* Without this, a current folder that was removed would be looked for in itself. */
+    const bool nowhere = strcmp(path, ".") == 0;
+    if (nowhere || (errno != ENOENT && errno != ELOOP))
+        return p2p_fail(P2P_IO, "%s: %s", path, strerror(errno));
     char *above = strdup(path), *folder;
     if (above == NULL) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for a path");
     size_t length = strlen(above);

@@ -49,8 +49,9 @@ sys_path_kind sys_path_kind_of(const char *path);
 /* Whether both paths lead to the same file. */
 bool sys_path_same(const char *a, const char *b);
 
-/* The absolute path that `path` leads to, without links, "." and "..". What does not exist yet is kept as it
- * is named. The caller frees *real. P2P_IO if a part of the path cannot be looked at. */
+/* The absolute path that `path` leads to, without links, "." and "..". What does not exist yet, or is a
+ * link to itself, is kept as it is named. The caller frees *real. P2P_IO if a part of the path cannot be
+ * looked at. */
 p2p_status sys_path_real(char **real, const char *path);
 
 /* "folder/name", or "name" if the folder is "". The caller frees *path. */

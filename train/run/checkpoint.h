@@ -8,6 +8,7 @@
 #ifndef P2P_CHECKPOINT_H
 #define P2P_CHECKPOINT_H
 
+#include "data/dataset.h"
 #include "metrics.h"
 #include "pix2pix.h"
 
@@ -29,6 +30,8 @@ typedef struct {
 typedef struct {
     int64_t pairs;
     uint64_t names_hash; /* FNV-1a of all relative paths in order */
+    bool size_known;     /* false: an older file without the size */
+    dataset_size size;   /* of the pictures before they were resized; {0, 0}: several sizes. It may change. */
 } data_identity;
 
 typedef struct {

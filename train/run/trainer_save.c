@@ -14,7 +14,11 @@ static p2p_status save_model(const trainer *t, p2p_network *network, int64_t epo
     model_file_info info = {.step = t->at.step,
                             .epoch = epoch,
                             .input_bits = t->format.input.bits,
-                            .output_bits = t->format.target.bits};
+                            .output_bits = t->format.target.bits,
+                            .source = t->identity.size.width > 0 ? MODEL_SOURCE_ONE : MODEL_SOURCE_MIXED,
+                            .source_width = t->identity.size.width,
+                            .source_height = t->identity.size.height,
+                            .load_size = (int)t->all->load_size};
     snprintf(info.direction, sizeof info.direction, "%s", t->all->direction);
     snprintf(info.resize, sizeof info.resize, "%s", t->all->resize);
     return model_file_save(t->session, t->model, network, &info, path);

@@ -137,12 +137,24 @@ static uint64_t hash_names(const dataset *data) {
     return hash;
 }
 
+/* The size of the training's pictures, {0, 0} if they had several, now or before it was resumed. */
+static dataset_size size_of_all(const trainer *t) {
+    const dataset_size now = dataset_one_size(t->training), before = t->identity.size;
+    const bool same = now.width == before.width && now.height == before.height;
+    if (!t->resumed_from || !t->identity.size_known || same) return now;
+    fprintf(stderr, "data: the pairs have other sizes than before; the model records several sizes\n");
+    return (dataset_size){0};
+}
+
 static p2p_status open_data(trainer *t) {
     const settings *all = t->all;
     P2P_TRY(setup_split_open(all, "train", all->direction, true, &t->training));
     if (dataset_has_split(all->data, "val"))
         P2P_TRY(setup_split_open(all, "val", all->direction, true, &t->validation));
-    data_identity found = {.pairs = dataset_count(t->training), .names_hash = hash_names(t->training)};
+    data_identity found = {.pairs = dataset_count(t->training),
+                           .names_hash = hash_names(t->training),
+                           .size_known = true,
+                           .size = size_of_all(t)};
     if (t->resumed_from && (found.pairs != t->identity.pairs || found.names_hash != t->identity.names_hash)) {
         p2p_fail(P2P_INPUT,
                  "--data %s: %" PRId64 " training pairs, but the checkpoint was made with %" PRId64
@@ -210,6 +222,7 @@ static p2p_status open_device(trainer *t) {
     pix2pix_config config;
     P2P_TRY(setup_model_config(t->all, &config));
     P2P_TRY(pix2pix_create(&t->model, &config));
+    setup_print_networks(t->all, t->model, stderr);
     P2P_TRY(setup_device_open(t->all, &t->device));
     P2P_TRY(create_session(t));
     P2P_TRY(plan_all(t));

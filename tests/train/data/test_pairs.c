@@ -125,7 +125,7 @@ static void test_one_size(void **state) {
     check_size(dir, 6, 4);
     for (int side = 0; side < 2; side++) save(in_side(dir, 0, side, "3.png"), 6, 8, side);
     check_size(dir, 0, 0);
-    break_file(in_side(dir, 0, 1, "3.png")); /* left out, so its size does not count */
+    test_file_write(in_side(dir, 0, 1, "3.png"), "no picture", 10); /* left out, so its size does not count */
     check_size(dir, 6, 4);
     for (int side = 0; side < 2; side++) save(in_side(dir, 0, side, "3.png"), 4, 6, side);
     for (int side = 0; side < 2; side++) save(in_side(dir, 0, side, "4.png"), 6, 4, side);
