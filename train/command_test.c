@@ -68,7 +68,7 @@ static p2p_status choose_form(test_run *run) {
 static void report_scale(const test_run *run) {
     const model_file_info *info = &run->t.info;
     const dataset_size size = dataset_one_size(run->data);
-    if (info->source != MODEL_SOURCE_ONE ||
+    if (settings_given(run->all, "size") || info->source != MODEL_SOURCE_ONE ||
         (size.width == info->source_width && size.height == info->source_height))
         return;
     char pairs[64] = "pairs of several sizes";

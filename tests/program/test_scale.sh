@@ -53,6 +53,7 @@ for direction in AtoB BtoA; do
 done
 model=AtoB-bicubic
 agree $model toys in0 "(nearest)" --resize nearest
+agree $model toys in0 "(bicubic)"
 one=in0/00001.png
 "$pictures" crop $one 3 2 31 17 part.png
 expect 0 "scale: 0.6667" "${translate[@]}" --model $model -o part.out.png part.png
@@ -61,6 +62,13 @@ expect 0 "" "${translate[@]}" --model $model -o kept.png --keep-size part.png
 sized kept.png 31x17x3x8
 expect 0 "" "${translate[@]}" --model $model -o large.png "$golden/images/rgb.png"
 sized large.png 25x19x3x8
+mkdir several
+cp $one several/a.png
+cp part.png several/b.png # both are padded to 32 x 32 pixels
+expect 0 "picture 2/2" "${translate[@]}" --model $model -o several/out --batch 2 several
+grep -q "picture 1/2" err.txt && fail "pictures of one padded size are not drawn together"
+same several/out/b.png part.out.png
+same several/out/a.png drawn/00001.png
 "$pictures" crop $one 0 0 1 1 dot.png
 expect 0 "" "${translate[@]}" --model $model -o dot.out.png dot.png
 sized dot.out.png 1x1x3x8
@@ -128,9 +136,15 @@ echo "no picture" >mixed/train/00003.png
 expect 0 "" "$p2p" train --data mixed --out leftout --size 32 --on-bad-image skip "${small[@]}"
 expect 0 "scale: 0.6667" "${translate[@]}" --model leftout -o leftout.png part.png
 
+cp -r wide toys_and_wide
+cp toys/train/00001.jpg toys_and_wide/train
 echo "-- test reports pairs of another size than the training's"
 expect 0 "scale: pairs of 40 x 24 pixels become 32 x 32, as pictures of 48 x 48 did in the training" \
     "$p2p" test --model $model --data wide --split train --out other --device "$device"
+expect 0 "" "$p2p" test --model $model --data wide --split train --out other64 --size 64 --device "$device"
+grep -q "scale:" err.txt && fail "test reports a scale that --size chose"
+expect 0 "scale: pairs of several sizes become 32 x 32" \
+    "$p2p" test --model $model --data toys_and_wide --split train --out both --device "$device"
 
 echo "-- models that record no scale"
 expect 0 "does not record the scale of its training, so pictures keep their size" "${translate[@]}" \
