@@ -65,11 +65,11 @@ static p2p_status resize_in_place(image *picture, int width, int height, resize_
 /* Convert, then resize, as evaluate_load_pair does, so that test and translate compute the same pixels. */
 static p2p_status prepare_picture(const translation *run, const translate_job *job, image *picture,
                                   image *padded) {
-    if (picture->width != job->width || picture->height != job->height)
+    if (picture->width != job->picture_width || picture->height != job->picture_height)
         return p2p_fail(P2P_INPUT, "%s has another size now than when it was listed", job->source);
     P2P_TRY(image_reformat(picture, run->t->format.input));
     P2P_TRY(resize_in_place(picture, job->scaled_width, job->scaled_height, run->scale->filter));
-    return pad_reflect(picture, job->padded_width, job->padded_height, padded);
+    return pad_reflect(picture, job->width, job->height, padded);
 }
 
 /* Load and prepare a picture, and append it to the batch. */
@@ -87,7 +87,8 @@ static p2p_status save_result(translation *run, int index) {
     const translate_job *job = run->batch.of[index];
     image *result = &run->batch.results[index];
     P2P_TRY(pad_crop(result, job->scaled_width, job->scaled_height));
-    if (run->t->all->keep_size) P2P_TRY(resize_in_place(result, job->width, job->height, run->scale->filter));
+    if (run->t->all->keep_size)
+        P2P_TRY(resize_in_place(result, job->picture_width, job->picture_height, run->scale->filter));
     P2P_TRY(result_folder_make(job->result));
     P2P_TRY(image_save(job->result, result));
     printf("%s\n", job->result);
@@ -99,7 +100,7 @@ static p2p_status run_batch(translation *run, int batch_size) {
     picture_batch *batch = &run->batch;
     if (batch->count == 0) return P2P_OK;
     const translate_job *first = batch->of[0];
-    P2P_TRY(translator_prepare(run->t, first->padded_width, first->padded_height, batch_size));
+    P2P_TRY(translator_prepare(run->t, first->width, first->height, batch_size));
     P2P_TRY(evaluate_pictures(&run->t->evaluator, batch->count, batch->inputs, batch->results));
     progress_hide(run->progress);
     for (int i = 0; i < batch->count; i++) P2P_TRY(save_result(run, i));
@@ -108,10 +109,9 @@ static p2p_status run_batch(translation *run, int batch_size) {
 
 /* The number of successive jobs from `first` on with equal padded size. */
 static size_t same_size(const translate_list *list, size_t first) {
-    const translate_job *jobs = list->jobs;
     size_t end = first;
-    while (end < list->count && jobs[end].padded_width == jobs[first].padded_width &&
-           jobs[end].padded_height == jobs[first].padded_height)
+    while (end < list->count && list->jobs[end].width == list->jobs[first].width &&
+           list->jobs[end].height == list->jobs[first].height)
         end++;
     return end - first;
 }

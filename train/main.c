@@ -25,14 +25,14 @@ static const command commands[] = {
      "  p2p translate --model run1 --epoch 20 -o results --format jpg --batch 8 outlines\n"
      "  p2p translate --model run1 --keep-size -o outlines/drawn outlines\n"
      "  p2p translate --model G.safetensors --scale 0.5 -o shoe.png outline.png\n",
-     "Pictures can have any size. A model draws at the scale of its training: if 512 x 512 pixels became 256 x\n"
-     "256 there, a picture of 800 x 600 is drawn as 400 x 300. --keep-size enlarges the result again, --scale\n"
-     "chooses another scale. If the training's pictures had several sizes, each picture is resized to the\n"
-     "training's --size, as p2p test does; models that record no scale draw pictures as they are. The scale is\n"
-     "printed.\n"
-     "Folders keep their structure. A folder for the results may lie inside that of the pictures. Models: those\n"
-     "of p2p train, and state dictionaries of the published PyTorch code (unet_256, unet_128) saved as\n"
-     "safetensors.\n",
+     "Pictures can have any size. A model draws at the scale of its training: if 512 x 512 pixels became "
+     "256\n"
+     "x 256 there, a picture of 800 x 600 is drawn as 400 x 300. --keep-size enlarges the result again,\n"
+     "--scale chooses another scale. If the training's pictures had several sizes, each picture is resized\n"
+     "to the training's --size, as p2p test does; models that record no scale draw pictures as they are.\n"
+     "The scale is printed. Folders keep their structure. A folder for the results may lie inside that of\n"
+     "the pictures. Models: those of p2p train, and state dictionaries of the published PyTorch code\n"
+     "(unet_256, unet_128) saved as safetensors.\n",
      command_translate},
     {"test", COMMAND_TEST, "measure a model on a folder of image pairs",
      "p2p test --model PATH --data DIR --out DIR [OPTIONS]",

@@ -118,6 +118,10 @@ crops deep/train 0 16 20 indeep
 agree deeper deep indeep "scale: 2 x 1.6"
 sized drawn/1.png 32x32x2x16
 
+echo "-- pictures are converted before they are resized"
+expect 0 "" "$p2p" train --data toys --out grey --size 32 --channels-in 1 "${small[@]}"
+agree grey toys in0 "scale: 0.6667"
+
 echo "-- several sizes: every picture becomes 32 x 32, as in test"
 cp -r toys mixed
 "$pictures" crop toys/train/00003.jpg 8 0 80 40 mixed/train/00003.png

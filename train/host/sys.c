@@ -1,7 +1,6 @@
 /* The POSIX implementation of sys.h. Files are opened and written through backend/p2p_file.h, which the
  * layers below share.
  */
-#define _XOPEN_SOURCE 700 /* realpath */
 #include "sys.h"
 #include "p2p_file.h"
 
@@ -144,44 +143,6 @@ bool sys_path_same(const char *a, const char *b) {
     struct stat first, second;
     return stat(a, &first) == 0 && stat(b, &second) == 0 && first.st_dev == second.st_dev &&
            first.st_ino == second.st_ino;
-}
-
-/* Append the last name of `path`, which does not exist, to the folder that holds it. Owns `folder`. */
-static p2p_status append_absent(char *folder, const char *name, char **real) {
-    if (strcmp(name, ".") == 0) {
-        *real = folder;
-        return P2P_OK;
-    }
-    if (strcmp(name, "..") == 0) {
-        char *slash = strrchr(folder, '/');
-        slash[slash == folder] = '\0'; /* the folder above "/" is "/" */
-        *real = folder;
-        return P2P_OK;
-    }
-    p2p_status status = sys_path_join(real, folder, name);
-    free(folder);
-    return status;
-}
-
-p2p_status sys_path_real(char **real, const char *path) {
-    *real = realpath(path, NULL);
-    if (*real != NULL) return P2P_OK;
-    /* Without this, a current folder that was removed would be looked for in itself. */
-    const bool nowhere = strcmp(path, ".") == 0;
-    if (nowhere || (errno != ENOENT && errno != ELOOP))
-        return p2p_fail(P2P_IO, "%s: %s", path, strerror(errno));
-    char *above = strdup(path), *folder;
-    if (above == NULL) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for a path");
-    size_t length = strlen(above);
-    while (length > 1 && above[length - 1] == '/') above[--length] = '\0';
-    char *slash = strrchr(above, '/');
-    const char *name = slash == NULL ? above : slash + 1, *parent = slash == NULL ? "." : above;
-    if (slash == above) parent = "/";
-    if (slash != NULL) *slash = '\0';
-    p2p_status status = sys_path_real(&folder, parent);
-    if (status == P2P_OK) status = append_absent(folder, name, real);
-    free(above);
-    return status;
 }
 
 p2p_status sys_path_join(char **path, const char *folder, const char *name) {

@@ -47,14 +47,14 @@ static json_t *info_to_json(const checkpoint_info *info) {
     const training_position *at = &info->position;
     char hash[32];
     snprintf(hash, sizeof hash, "%016" PRIx64, info->data.names_hash);
-    return json_pack("{s:I, s:I, s:I, s:I, s:f, s:f, s:f, s:f, s:I, s:f, s:I, s:s, s:I, s:I, s:O, s:s*}",
-                     "step", (json_int_t)at->step, "epoch", (json_int_t)at->epoch, "batch",
-                     (json_int_t)at->batch, "images", (json_int_t)at->images, "sum_d_real", at->sums.d_real,
-                     "sum_d_fake", at->sums.d_fake, "sum_g_gan", at->sums.g_gan, "sum_g_l1", at->sums.g_l1,
-                     "best_epoch", (json_int_t)at->best_epoch, "best_l1", at->best_l1, "pairs",
-                     (json_int_t)info->data.pairs, "names_hash", hash, "source_width",
-                     (json_int_t)info->data.size.width, "source_height", (json_int_t)info->data.size.height,
-                     "settings", info->settings, "choices", info->choices);
+    return json_pack(
+        "{s:I, s:I, s:I, s:I, s:f, s:f, s:f, s:f, s:I, s:f, s:I, s:s, s:I, s:I, s:O, s:s*}", "step",
+        (json_int_t)at->step, "epoch", (json_int_t)at->epoch, "batch", (json_int_t)at->batch, "images",
+        (json_int_t)at->images, "sum_d_real", at->sums.d_real, "sum_d_fake", at->sums.d_fake, "sum_g_gan",
+        at->sums.g_gan, "sum_g_l1", at->sums.g_l1, "best_epoch", (json_int_t)at->best_epoch, "best_l1",
+        at->best_l1, "pairs", (json_int_t)info->data.pairs, "names_hash", hash, "source_width",
+        (json_int_t)info->source.size.width, "source_height", (json_int_t)info->source.size.height,
+        "settings", info->settings, "choices", info->choices);
 }
 
 static p2p_status info_from_json(const json_t *object, checkpoint_info *info, const char *path) {
@@ -80,8 +80,8 @@ static p2p_status info_from_json(const json_t *object, checkpoint_info *info, co
     at->images = images;
     at->best_epoch = best_epoch;
     info->data = (data_identity){.pairs = pairs, .names_hash = strtoull(hash, NULL, 16)};
-    info->data.size_known = width >= 0;
-    if (width > 0) info->data.size = (dataset_size){(int)width, (int)height};
+    info->source.known = width >= 0;
+    if (width > 0) info->source.size = (dataset_size){(int)width, (int)height};
     info->settings = json_incref(settings);
     if (!choices) return P2P_OK;
     info->choices = strdup(choices);

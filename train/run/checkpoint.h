@@ -30,13 +30,18 @@ typedef struct {
 typedef struct {
     int64_t pairs;
     uint64_t names_hash; /* FNV-1a of all relative paths in order */
-    bool size_known;     /* false: an older file without the size */
-    dataset_size size;   /* of the pictures before they were resized; {0, 0}: several sizes. It may change. */
 } data_identity;
+
+/* The size of all pictures that a training has used, before they were resized. */
+typedef struct {
+    bool known;        /* false: an older file without it */
+    dataset_size size; /* {0, 0}: several sizes */
+} training_source;
 
 typedef struct {
     training_position position;
     data_identity data;
+    training_source source;
     json_t *settings; /* of settings_to_json; owned */
     char *choices;    /* of p2p_session_choices_text; owned; NULL: an older file without choices */
 } checkpoint_info;

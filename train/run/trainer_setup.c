@@ -106,6 +106,7 @@ static p2p_status find_resume(trainer *t) {
         status = trainer_check_schedule(t->all, info.settings, &info.position, t->resumed_from);
     t->at = info.position;
     t->identity = info.data;
+    t->source = info.source;
     t->choices = info.choices;
     info.choices = NULL;
     checkpoint_info_free(&info);
@@ -137,13 +138,14 @@ static uint64_t hash_names(const dataset *data) {
     return hash;
 }
 
-/* The size of the training's pictures, {0, 0} if they had several, now or before it was resumed. */
-static dataset_size size_of_all(const trainer *t) {
-    const dataset_size now = dataset_one_size(t->training), before = t->identity.size;
+/* Pictures that had another size before the training was resumed count as several sizes. */
+static void set_source(trainer *t) {
+    const dataset_size now = dataset_one_size(t->training), before = t->source.size;
     const bool same = now.width == before.width && now.height == before.height;
-    if (!t->resumed_from || !t->identity.size_known || same) return now;
-    fprintf(stderr, "data: the pairs have other sizes than before; the model records several sizes\n");
-    return (dataset_size){0};
+    const bool changed = t->source.known && !same;
+    t->source = (training_source){.known = true, .size = changed ? (dataset_size){0} : now};
+    if (changed && before.width > 0)
+        fprintf(stderr, "data: the pairs have other sizes than before; the model records several sizes\n");
 }
 
 static p2p_status open_data(trainer *t) {
@@ -151,10 +153,7 @@ static p2p_status open_data(trainer *t) {
     P2P_TRY(setup_split_open(all, "train", all->direction, true, &t->training));
     if (dataset_has_split(all->data, "val"))
         P2P_TRY(setup_split_open(all, "val", all->direction, true, &t->validation));
-    data_identity found = {.pairs = dataset_count(t->training),
-                           .names_hash = hash_names(t->training),
-                           .size_known = true,
-                           .size = size_of_all(t)};
+    data_identity found = {.pairs = dataset_count(t->training), .names_hash = hash_names(t->training)};
     if (t->resumed_from && (found.pairs != t->identity.pairs || found.names_hash != t->identity.names_hash)) {
         p2p_fail(P2P_INPUT,
                  "--data %s: %" PRId64 " training pairs, but the checkpoint was made with %" PRId64
@@ -163,6 +162,7 @@ static p2p_status open_data(trainer *t) {
         return p2p_hint(P2P_INPUT, "a training can be resumed only with the pairs with which it began");
     }
     t->identity = found;
+    set_source(t);
     t->format = dataset_format(t->training, (int)all->channels_in, (int)all->channels_out);
     t->batches = loader_batches(t->training, (int)all->batch);
     fprintf(stderr, "data: %" PRId64 " training pairs, %" PRId64 " validation pairs\n", found.pairs,

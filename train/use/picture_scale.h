@@ -8,7 +8,8 @@
  *
  * The factor is size / source, not load_size / source, at which the random crops of a training are cut and
  * which is an eighth larger. The published code tests at size / source too; validation, which selects the
- * best epoch, and `p2p test` do so; and both commands shall draw the same picture. Padding is in pad.h.
+ * best epoch, and `p2p test` do so; and both commands shall draw the same picture. NOTES.md has figures.
+ * Padding is in pad.h.
  */
 #ifndef P2P_PICTURE_SCALE_H
 #define P2P_PICTURE_SCALE_H

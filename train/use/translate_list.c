@@ -155,19 +155,19 @@ static p2p_status check_results(const translator *t, const translate_list *list)
 static p2p_status measure(const translator *t, const picture_scale *scale, translate_job *job) {
     image_header header;
     P2P_TRY(image_probe(job->source, &header));
-    job->width = job->scaled_width = header.width;
-    job->height = job->scaled_height = header.height;
+    job->picture_width = job->scaled_width = header.width;
+    job->picture_height = job->scaled_height = header.height;
     P2P_TRY(picture_scale_size(scale, t, job->source, &job->scaled_width, &job->scaled_height));
-    job->padded_width = pad_side(job->scaled_width, translator_unit(t));
-    job->padded_height = pad_side(job->scaled_height, translator_unit(t));
+    job->width = pad_side(job->scaled_width, translator_unit(t));
+    job->height = pad_side(job->scaled_height, translator_unit(t));
     return P2P_OK;
 }
 
 /* By padded size, then by name. */
 static int compare_jobs(const void *left, const void *right) {
     const translate_job *a = left, *b = right;
-    if (a->padded_height != b->padded_height) return a->padded_height < b->padded_height ? -1 : 1;
-    if (a->padded_width != b->padded_width) return a->padded_width < b->padded_width ? -1 : 1;
+    if (a->height != b->height) return a->height < b->height ? -1 : 1;
+    if (a->width != b->width) return a->width < b->width ? -1 : 1;
     return strcmp(a->source, b->source);
 }
 

@@ -9,9 +9,9 @@
 
 typedef struct {
     char *source, *result;
-    int width, height;               /* of the picture */
-    int scaled_width, scaled_height; /* after picture_scale */
-    int padded_width, padded_height; /* for the generator */
+    int picture_width, picture_height; /* as in the file */
+    int scaled_width, scaled_height;   /* at the scale of picture_scale.h */
+    int width, height;                 /* padded for the generator */
 } translate_job;
 
 /* Jobs in order of their padded size. */
