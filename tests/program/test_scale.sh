@@ -119,8 +119,8 @@ agree deeper deep indeep "scale: 2 x 1.6"
 sized drawn/1.png 32x32x2x16
 
 echo "-- pictures are converted before they are resized"
-expect 0 "" "$p2p" train --data toys --out grey --size 32 --channels-in 1 "${small[@]}"
-agree grey toys in0 "scale: 0.6667"
+expect 0 "" "$p2p" train --data toys --out grey --size 32 --channels-in 1 --direction BtoA "${small[@]}"
+agree grey toys in48 "scale: 0.6667"
 
 echo "-- several sizes: every picture becomes 32 x 32, as in test"
 cp -r toys mixed
