@@ -1,7 +1,7 @@
 /* Every call of the program to the operating system: threads, folders, files, signals, the terminal, clocks.
  *
- * A port to another system is a port of sys.c and of backend/host/file.c, which it builds on. Nothing here
- * depends on images or training. The message of a failure has the path and the system's reason.
+ * A port to another system is a port of sys.c, sys_real.c, and of backend/host/file.c, on which they build.
+ * Nothing here depends on images or training. The message of a failure has the path and the system's reason.
  */
 #ifndef P2P_SYS_H
 #define P2P_SYS_H
