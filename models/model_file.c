@@ -61,6 +61,15 @@ static p2p_status add_real(safetensors_writer *writer, const char *key, double v
     return safetensors_add_metadata(writer, key, text);
 }
 
+/* Sizes of 0 x 0 stand for several sizes. A file without the three fields records nothing. */
+static p2p_status add_source(safetensors_writer *writer, const model_file_info *info) {
+    if (info->source == MODEL_SOURCE_UNKNOWN) return P2P_OK;
+    const bool one = info->source == MODEL_SOURCE_ONE;
+    P2P_TRY(add_integer(writer, "source_width", one ? info->source_width : 0));
+    P2P_TRY(add_integer(writer, "source_height", one ? info->source_height : 0));
+    return add_integer(writer, "load_size", info->load_size);
+}
+
 static p2p_status add_metadata(safetensors_writer *writer, const pix2pix_config *config,
                                const char *architecture, const model_file_info *info) {
     P2P_TRY(safetensors_add_metadata(writer, "format", "pt")); /* the layout of PyTorch's tensors */
@@ -73,6 +82,7 @@ static p2p_status add_metadata(safetensors_writer *writer, const pix2pix_config 
     P2P_TRY(add_integer(writer, "input_bits", info->input_bits));
     P2P_TRY(add_integer(writer, "output_bits", info->output_bits));
     P2P_TRY(safetensors_add_metadata(writer, "resize", info->resize));
+    P2P_TRY(add_source(writer, info));
 #define X(field, type, format) P2P_TRY(add_##type(writer, #field, config->field));
     CONFIG_NUMBERS(X)
 #undef X
@@ -185,6 +195,23 @@ static p2p_status get_resize(const safetensors_file *file, model_file_info *info
     return P2P_OK;
 }
 
+static p2p_status get_source(const safetensors_file *file, model_file_info *info) {
+    static const char *const keys[] = {"source_width", "source_height", "load_size"};
+    int64_t values[] = {0, 0, 0};
+    bool any = false;
+    for (int i = 0; i < 3; i++) any = any || safetensors_metadata(file, keys[i]);
+    info->source = MODEL_SOURCE_UNKNOWN;
+    for (int i = 0; any && i < 3; i++) P2P_TRY(get_integer(file, keys[i], &values[i]));
+    if (!any) return P2P_OK;
+    if ((values[0] == 0) != (values[1] == 0)) return bad_value(file, keys[values[0] == 0 ? 0 : 1]);
+    if (values[2] == 0) return bad_value(file, keys[2]);
+    info->source = values[0] > 0 ? MODEL_SOURCE_ONE : MODEL_SOURCE_MIXED;
+    info->source_width = (int)values[0];
+    info->source_height = (int)values[1];
+    info->load_size = (int)values[2];
+    return P2P_OK;
+}
+
 static p2p_status get_info(const safetensors_file *file, model_file_info *info) {
     P2P_TRY(get_bits(file, "input_bits", &info->input_bits));
     P2P_TRY(get_bits(file, "output_bits", &info->output_bits));
@@ -195,6 +222,7 @@ static p2p_status get_info(const safetensors_file *file, model_file_info *info) 
         return p2p_fail(P2P_INPUT, "%s: its metadata's direction is neither AtoB nor BtoA",
                         safetensors_path(file));
     snprintf(info->direction, sizeof info->direction, "%s", a_to_b ? "AtoB" : "BtoA");
+    P2P_TRY(get_source(file, info));
     return get_resize(file, info);
 }
 

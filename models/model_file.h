@@ -7,6 +7,13 @@
 #include "pix2pix.h"
 #include "weights.h"
 
+/* What a file records of the pictures that the training resized to the configuration's size. */
+typedef enum {
+    MODEL_SOURCE_UNKNOWN, /* nothing: a bare file, or one of an earlier version */
+    MODEL_SOURCE_ONE,     /* all pictures had one size */
+    MODEL_SOURCE_MIXED    /* pictures had several sizes */
+} model_source;
+
 /* The metadata of a file beside the configuration. */
 typedef struct {
     bool bare; /* without metadata: a state dictionary of PyTorch's (state_dict.h) */
@@ -17,6 +24,11 @@ typedef struct {
     int input_bits, output_bits;
     /* "bicubic" or "nearest": how the training resized pictures. bicubic for files without the field. */
     char resize[8];
+    model_source source;
+    int source_width, source_height; /* of MODEL_SOURCE_ONE, in pixels; else 0 */
+    /* The side to which training pictures were resized before the random crop to the configuration's size,
+     * which is equal if there was no crop. 0 if `source` is MODEL_SOURCE_UNKNOWN. */
+    int load_size;
 } model_file_info;
 
 /* Write `network`, one of the model's two, to `path`. The file appears complete or not at all. */

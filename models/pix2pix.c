@@ -411,6 +411,15 @@ p2p_status pix2pix_graph_evaluate(const pix2pix *model, const pix2pix_graph_opti
     return finish_graph(graph);
 }
 
+int64_t pix2pix_parameters(const p2p_network *network) {
+    int64_t elements = 0;
+    for (int p = 0; p < p2p_network_param_count(network); p++) {
+        const p2p_param_info *info = p2p_network_param(network, (p2p_param){p});
+        if (info->kind != P2P_PARAM_RUNNING) elements += p2p_param_elements(info);
+    }
+    return elements;
+}
+
 int64_t pix2pix_passes(const pix2pix *model, const p2p_network *network, int64_t steps) {
     if (network != model->discriminator.network) return steps;
     return model->config.d_order == PIX2PIX_D_simultaneous ? 2 * steps : 3 * steps;

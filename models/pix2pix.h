@@ -116,6 +116,9 @@ p2p_status pix2pix_graph_train(const pix2pix *model, const pix2pix_graph_options
 p2p_status pix2pix_graph_evaluate(const pix2pix *model, const pix2pix_graph_options *options, bool target,
                                   p2p_graph **graph);
 
+/* The number of the network's trainable parameters; running statistics do not count. */
+int64_t pix2pix_parameters(const p2p_network *network);
+
 /* The number of forward passes that have updated the network's running statistics after `steps` training
  * steps: PyTorch's num_batches_tracked. */
 int64_t pix2pix_passes(const pix2pix *model, const p2p_network *network, int64_t steps);

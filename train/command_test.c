@@ -59,11 +59,24 @@ static p2p_status choose_form(test_run *run) {
     const int64_t size = settings_given(run->all, "size") ? run->all->size : config->height;
     p2p_status status = pix2pix_sides_check(config->depth, size, size);
     if (status != P2P_OK) return p2p_fail(P2P_USAGE, "--size %" PRId64 ": %s", size, p2p_message());
-    const char *resize = settings_given(run->all, "resize") ? run->all->resize : run->t.info.resize;
-    run->form = (pair_form){.format = run->t.format,
-                            .size = (int)size,
-                            .filter = strcmp(resize, "nearest") == 0 ? RESIZE_NEAREST : RESIZE_BICUBIC};
+    run->form = (pair_form){.format = run->t.format, .size = (int)size, .filter = translator_filter(&run->t)};
     return P2P_OK;
+}
+
+/* Both pictures of a pair become size x size, whatever they measured. That is the training's scale only for
+ * pictures of the training's size; otherwise p2p translate, which keeps the scale, draws another picture. */
+static void report_scale(const test_run *run) {
+    const model_file_info *info = &run->t.info;
+    const pair_size size = dataset_one_size(run->data);
+    if (settings_given(run->all, "size") || info->source != MODEL_SOURCE_ONE ||
+        (size.width == info->source_width && size.height == info->source_height))
+        return;
+    char pairs[64] = "pairs of several sizes";
+    if (size.width > 0) snprintf(pairs, sizeof pairs, "pairs of %d x %d pixels", size.width, size.height);
+    fprintf(stderr,
+            "scale: %s become %d x %d, as pictures of %d x %d did in the training; p2p translate would "
+            "keep the training's scale instead\n",
+            pairs, run->form.size, run->form.size, info->source_width, info->source_height);
 }
 
 static p2p_status open_data(test_run *run) {
@@ -74,6 +87,7 @@ static p2p_status open_data(test_run *run) {
                                 .side = run->form.size};
     P2P_TRY(setup_out_check(run->all));
     P2P_TRY(setup_split_open(run->all, &wanted, &run->data));
+    report_scale(run);
     run->count = dataset_count(run->data);
     if (settings_given(run->all, "count") && run->all->count < run->count) run->count = run->all->count;
     run->grid.columns = run->count < PICTURE_GRID_MAX_COLUMNS ? (int)run->count : PICTURE_GRID_MAX_COLUMNS;

@@ -1,7 +1,8 @@
 /* `p2p translate`: runs a trained generator on pictures.
  *
- * The model's file describes the network. Pictures keep their size: they are padded by reflection to a size
- * that the network accepts, and the results are cropped. Pictures of equal padded size are batched.
+ * The model's file describes the network and the scale of its training, to which pictures are brought
+ * (picture_scale.h). They are then padded by reflection to a size that the network accepts, and the results
+ * are cropped. Pictures of equal padded size are batched.
  */
 #include "command.h"
 #include "host/sys.h"
@@ -17,14 +18,12 @@
 typedef struct {
     int count;
     image *inputs, *results; /* padded; one allocation, which begins at `inputs` */
-    struct {
-        const translate_job *job;
-        int width, height; /* before padding */
-    } * of;
+    const translate_job **of;
 } picture_batch;
 
 typedef struct {
     translator *t;
+    const picture_scale *scale;
     translate_list *list;
     picture_batch batch;
     progress *progress;
@@ -54,31 +53,46 @@ static void free_batch(picture_batch *batch) {
     free(batch->of);
 }
 
-/* Load, convert and pad a picture, and append it to the batch. */
-static p2p_status load_picture(const translator *t, const translate_job *job, picture_batch *batch) {
-    image picture;
-    P2P_TRY(image_load(job->source, &picture));
-    const int width = picture.width, height = picture.height, unit = translator_unit(t);
-    p2p_status status = image_reformat(&picture, t->format.input);
-    if (status == P2P_OK && (pad_side(width, unit) != job->width || pad_side(height, unit) != job->height))
-        status = p2p_fail(P2P_INPUT, "%s has another size now than when it was listed", job->source);
-    if (status == P2P_OK)
-        status = pad_reflect(&picture, job->width, job->height, &batch->inputs[batch->count]);
-    image_free(&picture);
-    if (status != P2P_OK) return status;
-    batch->of[batch->count].job = job;
-    batch->of[batch->count].width = width;
-    batch->of[batch->count].height = height;
-    batch->count++;
+/* Resize in place. No effect if the picture has the size already; unchanged after a failure. */
+static p2p_status resize_in_place(image *picture, int width, int height, resize_filter filter) {
+    image resized;
+    if (picture->width == width && picture->height == height) return P2P_OK;
+    P2P_TRY(resize_image(image_view_of(picture), width, height, filter, &resized));
+    image_free(picture);
+    *picture = resized;
     return P2P_OK;
 }
 
-static p2p_status save_result(picture_batch *batch, int index) {
-    const char *path = batch->of[index].job->result;
-    P2P_TRY(pad_crop(&batch->results[index], batch->of[index].width, batch->of[index].height));
-    P2P_TRY(result_folder_make(path));
-    P2P_TRY(image_save(path, &batch->results[index]));
-    printf("%s\n", path);
+/* Convert, then resize, as evaluate_load_pair does, so that test and translate compute the same pixels. */
+static p2p_status prepare_picture(const translation *run, const translate_job *job, image *picture,
+                                  image *padded) {
+    if (picture->width != job->picture_width || picture->height != job->picture_height)
+        return p2p_fail(P2P_INPUT, "%s has another size now than when it was listed", job->source);
+    P2P_TRY(image_reformat(picture, run->t->format.input));
+    P2P_TRY(resize_in_place(picture, job->scaled_width, job->scaled_height, run->scale->filter));
+    return pad_reflect(picture, job->width, job->height, padded);
+}
+
+/* Load and prepare a picture, and append it to the batch. */
+static p2p_status load_picture(translation *run, const translate_job *job) {
+    picture_batch *batch = &run->batch;
+    image picture;
+    P2P_TRY(image_load(job->source, &picture));
+    p2p_status status = prepare_picture(run, job, &picture, &batch->inputs[batch->count]);
+    image_free(&picture);
+    if (status == P2P_OK) batch->of[batch->count++] = job;
+    return status;
+}
+
+static p2p_status save_result(translation *run, int index) {
+    const translate_job *job = run->batch.of[index];
+    image *result = &run->batch.results[index];
+    P2P_TRY(pad_crop(result, job->scaled_width, job->scaled_height));
+    if (run->t->all->keep_size)
+        P2P_TRY(resize_in_place(result, job->picture_width, job->picture_height, run->scale->filter));
+    P2P_TRY(result_folder_make(job->result));
+    P2P_TRY(image_save(job->result, result));
+    printf("%s\n", job->result);
     return P2P_OK;
 }
 
@@ -86,11 +100,11 @@ static p2p_status save_result(picture_batch *batch, int index) {
 static p2p_status run_batch(translation *run, int batch_size) {
     picture_batch *batch = &run->batch;
     if (batch->count == 0) return P2P_OK;
-    const translate_job *first = batch->of[0].job;
+    const translate_job *first = batch->of[0];
     P2P_TRY(translator_prepare(run->t, first->width, first->height, batch_size));
     P2P_TRY(evaluate_pictures(&run->t->evaluator, batch->count, batch->inputs, batch->results));
     progress_hide(run->progress);
-    for (int i = 0; i < batch->count; i++) P2P_TRY(save_result(batch, i));
+    for (int i = 0; i < batch->count; i++) P2P_TRY(save_result(run, i));
     return P2P_OK;
 }
 
@@ -108,7 +122,7 @@ static size_t same_size(const translate_list *list, size_t first) {
 static p2p_status translate_batch(translation *run, size_t first, int count, int batch_size) {
     p2p_status loaded = P2P_OK;
     for (int i = 0; i < count && loaded == P2P_OK; i++) {
-        loaded = load_picture(run->t, &run->list->jobs[first + (size_t)i], &run->batch);
+        loaded = load_picture(run, &run->list->jobs[first + (size_t)i]);
         if (loaded == P2P_OK || !translate_skips(run->t, loaded)) continue;
         run->list->skipped++;
         loaded = P2P_OK;
@@ -141,8 +155,8 @@ static p2p_status translate_size(translation *run, size_t first, size_t count) {
     return P2P_OK;
 }
 
-static p2p_status translate_all(translator *t, translate_list *list) {
-    translation run = {.t = t, .list = list};
+static p2p_status translate_all(translator *t, const picture_scale *scale, translate_list *list) {
+    translation run = {.t = t, .scale = scale, .list = list};
     P2P_TRY(translator_open_device(t));
     p2p_status status = create_batch(&run.batch, (int)t->all->batch);
     if (list->count + list->skipped > 1) run.progress = progress_create(stderr, (int64_t)list->count, 0, 0);
@@ -161,12 +175,15 @@ static p2p_status translate_all(translator *t, translate_list *list) {
 p2p_status command_translate(settings *all) {
     translator t;
     translate_list list = {0};
+    picture_scale scale;
     if (!all->out) return p2p_fail(P2P_USAGE, "--out is missing: the file or folder for the result");
     if (!all->arguments || !all->arguments[0])
         return p2p_fail(P2P_USAGE, "no picture is given, and no folder of pictures");
     p2p_status status = translator_open(&t, all);
-    if (status == P2P_OK) status = translate_list_make(&t, &list);
-    if (status == P2P_OK) status = translate_all(&t, &list);
+    if (status == P2P_OK) status = picture_scale_choose(&t, &scale);
+    if (status == P2P_OK) status = translate_list_make(&t, &scale, &list);
+    if (status == P2P_OK) picture_scale_print(&scale, &t, stderr);
+    if (status == P2P_OK) status = translate_all(&t, &scale, &list);
     translate_list_free(&list);
     translator_close(&t);
     return status;

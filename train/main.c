@@ -22,9 +22,17 @@ static const command commands[] = {
     {"translate", COMMAND_TRANSLATE, "translate pictures with a trained model",
      "p2p translate --model PATH -o OUT PICTURE_OR_FOLDER...",
      "  p2p translate --model run1/generator.safetensors -o shoe.png outline.png\n"
-     "  p2p translate --model run1 --epoch 20 -o results --format jpg --batch 8 outlines\n",
-     "Pictures can have any size and keep it; folders keep their structure. Models: those of p2p train,\n"
-     "and state dictionaries of the published PyTorch code (unet_256, unet_128) saved as safetensors.\n",
+     "  p2p translate --model run1 --epoch 20 -o results --format jpg --batch 8 outlines\n"
+     "  p2p translate --model run1 --keep-size -o outlines/drawn outlines\n"
+     "  p2p translate --model G.safetensors --scale 0.5 -o shoe.png outline.png\n",
+     "Pictures can have any size. A model draws at the scale of its training: if 512 x 512 pixels became "
+     "256\n"
+     "x 256 there, a picture of 800 x 600 is drawn as 400 x 300. --keep-size enlarges the result again,\n"
+     "--scale chooses another scale. If the training's pictures had several sizes, each picture is resized\n"
+     "to the training's --size, as p2p test does; models that record no scale draw pictures as they are.\n"
+     "The scale is printed. Folders keep their structure. A folder for the results may lie inside that of\n"
+     "the pictures. Models: those of p2p train, and state dictionaries of the published PyTorch code\n"
+     "(unet_256, unet_128) saved as safetensors.\n",
      command_translate},
     {"test", COMMAND_TEST, "measure a model on a folder of image pairs",
      "p2p test --model PATH --data DIR --out DIR [OPTIONS]",

@@ -35,8 +35,19 @@ static pix2pix_config tiny_config(void) {
     return config;
 }
 
+static const model_file_info tiny_info = {.direction = "BtoA",
+                                          .step = 5,
+                                          .epoch = 2,
+                                          .input_bits = 8,
+                                          .output_bits = 16,
+                                          .resize = "nearest",
+                                          .source = MODEL_SOURCE_ONE,
+                                          .source_width = 640,
+                                          .source_height = 480,
+                                          .load_size = 36};
+
 /* Save one of a tiny model's networks. */
-static void save_tiny(const char *path, bool of_generator) {
+static void save_with(const char *path, bool of_generator, const model_file_info *info) {
     const pix2pix_config config = tiny_config();
     pix2pix *model;
     OK(pix2pix_create(&model, &config));
@@ -52,13 +63,15 @@ static void save_tiny(const char *path, bool of_generator) {
     OK(p2p_session_allocate(session, NULL, NULL));
     p2p_network *network = of_generator ? model->generator.network : model->discriminator.network;
     OK(p2p_session_initialise(session, network, 1));
-    const model_file_info info = {
-        .direction = "BtoA", .step = 5, .epoch = 2, .input_bits = 8, .output_bits = 16, .resize = "nearest"};
-    OK(model_file_save(session, model, network, &info, path));
+    OK(model_file_save(session, model, network, info, path));
     p2p_session_destroy(session);
     p2p_graph_destroy(graph);
     p2p_device_close(device);
     pix2pix_destroy(model);
+}
+
+static void save_tiny(const char *path, bool of_generator) {
+    save_with(path, of_generator, &tiny_info);
 }
 
 static void check_same_config(const pix2pix_config *got, const pix2pix_config *expected) {
@@ -87,9 +100,34 @@ static void test_model_file(void **state) {
     assert_int_equal(info.input_bits, 8);
     assert_int_equal(info.output_bits, 16);
     assert_string_equal(info.resize, "nearest");
+    assert_int_equal(info.source, MODEL_SOURCE_ONE);
+    assert_int_equal(info.source_width, 640);
+    assert_int_equal(info.source_height, 480);
+    assert_int_equal(info.load_size, 36);
     assert_string_equal(safetensors_metadata(file, "p2p_version"), P2P_VERSION);
     pix2pix_destroy(model);
     safetensors_close(file);
+}
+
+/* The other kinds of sources: several sizes, and none recorded, as in files of earlier versions. */
+static void test_model_file_source(void **state) {
+    (void)state;
+    static const model_source kinds[] = {MODEL_SOURCE_MIXED, MODEL_SOURCE_UNKNOWN};
+    for (int i = 0; i < 2; i++) {
+        const char *path = test_own_path("generator.safetensors");
+        model_file_info saved = tiny_info, info;
+        saved.source = kinds[i];
+        save_with(path, true, &saved);
+        safetensors_file *file;
+        pix2pix *model;
+        OK(model_file_open(path, &file, &model, &info));
+        assert_int_equal(info.source, kinds[i]);
+        assert_int_equal(info.source_width, 0);
+        assert_int_equal(info.source_height, 0);
+        assert_int_equal(info.load_size, kinds[i] == MODEL_SOURCE_MIXED ? 36 : 0);
+        pix2pix_destroy(model);
+        safetensors_close(file);
+    }
 }
 
 /* Replaces a text in a file by another of the same length. */
@@ -140,6 +178,7 @@ static void test_model_file_of_format_1(void **state) {
     assert_int_equal(info.input_bits, 8);
     assert_int_equal(info.output_bits, 8);
     assert_string_equal(info.resize, "bicubic");
+    assert_int_equal(info.source, MODEL_SOURCE_UNKNOWN);
     pix2pix_config expected = pix2pix_config_default(), *got = &model->config;
     expected.height = expected.width = 24;
     expected.depth = 2;
@@ -161,6 +200,12 @@ static void test_model_file_refused(void **state) {
     check_edited("\"leaky_slope\":", "\"leaky-slope\":", "metadata's leaky_slope is missing");
     check_edited("\"direction\":\"BtoA\"", "\"direction\":\"BtoB\"", "neither AtoB nor BtoA");
     check_edited("\"resize\":\"nearest\"", "\"resize\":\"nearesd\"", "neither bicubic nor nearest");
+    check_edited("\"source_width\":\"640\"", "\"source_width\":\"000\"", "metadata's source_width");
+    check_edited("\"source_height\":\"480\"", "\"source_height\":\"000\"", "metadata's source_height");
+    check_edited("\"source_height\":", "\"source_weight\":", "metadata's source_height");
+    check_edited("\"source_width\":\"640\"", "\"source_width\":\"-64\"", "metadata's source_width");
+    check_edited("\"load_size\":\"36\"", "\"load_size\":\"00\"", "metadata's load_size");
+    check_edited("\"load_size\":", "\"load-size\":", "metadata's load_size");
     check_edited("\"depth\":\"2\"", "\"depth\":\"9\"", "depth 9");
     check_edited("\"depth\":\"2\"", "\"depth\":\"x\"", "metadata's depth");
     check_edited("\"depth\":\"2\"", "\"depht\":\"2\"", "metadata's depth");
@@ -392,6 +437,7 @@ static void test_mutations_of_a_state_dictionary(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST_IN_FOLDER(test_model_file),
+        TEST_IN_FOLDER(test_model_file_source),
         TEST_IN_FOLDER(test_model_file_of_format_1),
         TEST_IN_FOLDER(test_model_file_refused),
         TEST_IN_FOLDER(test_mutations),

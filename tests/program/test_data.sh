@@ -182,7 +182,7 @@ done
 expect 2 "alpha" "$p2p" translate --model c4 -o c4.jpg toys/val/00001.jpg --device "$device"
 expect 0 "" "$p2p" translate --model c1 -o c1.jpg toys/val/00001.jpg --device "$device"
 mkdir kinds && cp "$images"/{rgb.bmp,palette.gif} kinds/
-expect 0 "kinds.out/rgb.png" "$p2p" translate --model c3 -o kinds.out kinds --device "$device"
+expect 0 "kinds.out/rgb.png" "$p2p" translate --model c3 -o kinds.out/ kinds --device "$device"
 [ -e kinds.out/palette.png ] || fail "a GIF in a folder isn't translated"
 expect 2 "--channels-in: 5 is outside" "$p2p" train --data toys "${tiny[@]}" --out x --channels-in 5
 expect 2 "--channels-out 3 contradicts" "$p2p" train --out c4 --resume --channels-out 3

@@ -50,7 +50,7 @@ expect 3 "nothing.png" "${translate[@]}" --model $model -o x.png nothing.png
 expect 3 "config.json" "${translate[@]}" --model run/config.json -o x.png input.png
 expect 2 "--format is for folders" "${translate[@]}" --model $model --format jpg -o x.png input.png
 
-echo "-- any size keeps it"
+echo "-- any size keeps it, at the scale of the training"
 "$pictures" crop "$images/rgb.png" 3 5 1 1 dot.png
 "$pictures" crop "$images/rgb.png" 0 0 2 29 strip.png
 for picture in dot.png strip.png "$images/rgb.png" "$images/grey.png" "$images/palette.png" "$images/rgb16.png"; do
@@ -94,7 +94,9 @@ expect 2 "alone/deep/b.png exists already" "${translate[@]}" --model $model -o a
 expect 0 "alone/f.png" "${translate[@]}" --model $model -o alone --force many
 same alone/f.png together/f.png
 same alone/a.png together/a.png
-expect 2 "would be overwritten by its own translation" "${translate[@]}" --model $model -o many --force many
+expect 2 "would be overwritten by its own translation" "${translate[@]}" --model $model -o input.png --force input.png
+expect 2 "many/deep/b.png would be overwritten by its own translation" "${translate[@]}" --model $model -o many/deep \
+    --force many/deep/b.png many/a.png
 [ "$(find . -name '*.tmp*' | wc -l)" -eq 0 ] || fail "temporary files are left"
 
 echo "-- a bad picture in the middle: those before it are done"
@@ -213,8 +215,9 @@ mkdir -p deep/train deep/val
 "$pictures" crop "$images/rgb16.png" 0 0 32 16 deep/train/1.png
 "$pictures" crop "$images/rgb16.png" 4 8 32 16 deep/val/1.png
 expect 0 "" "$p2p" train --data deep --out deeprun --size 32 --channels-in 1 --channels-out 4 --steps 1 "${small[@]}"
-expect 0 "" "${translate[@]}" --model deeprun -o deep.png "$images/rgb16.png"
-sized deep.png 37x29x4x16
+expect 0 "scale: 2, as in the training, which made 16 x 16 pixels 32 x 32" "${translate[@]}" --model deeprun -o deep.png \
+    "$images/rgb16.png"
+sized deep.png 74x58x4x16
 expect 0 "" "${test[@]}" --model deeprun --data deep --out deeptest
 sized deeptest/generated/1.png 32x32x4x16
 expect 2 "deep.jpg" "${translate[@]}" --model deeprun -o deep.jpg "$images/rgb16.png"

@@ -2,6 +2,7 @@
  *
  *     pictures size FILE                           WIDTHxHEIGHT, channels and bits, as 37x29x3x8
  *     pictures difference FILE FILE                the largest difference of a sample, in units of 1/255
+ *     pictures l1 FILE FILE                        the mean difference, of samples scaled to [-1, 1]
  *     pictures crop FILE LEFT TOP WIDTH HEIGHT OUT
  */
 #include "image/image.h"
@@ -28,7 +29,8 @@ static int sample(const image *picture, size_t index) {
                               : ((const uint16_t *)picture->pixels)[index];
 }
 
-static int difference(const char *first, const char *second) {
+/* The largest difference in units of 1/255, or the mean as the L1 loss defines it. */
+static int difference(const char *first, const char *second, bool mean) {
     image a, b;
     if (image_load(first, &a) != P2P_OK || image_load(second, &b) != P2P_OK) return fail();
     if (a.width != b.width || a.height != b.height ||
@@ -37,11 +39,15 @@ static int difference(const char *first, const char *second) {
         return 1;
     }
     int most = 0;
-    for (size_t i = 0; i < (size_t)a.width * (size_t)a.height * (size_t)a.channels; i++) {
+    double sum = 0;
+    const size_t samples = (size_t)a.width * (size_t)a.height * (size_t)a.channels;
+    for (size_t i = 0; i < samples; i++) {
         const int d = abs(sample(&a, i) - sample(&b, i));
         if (d > most) most = d;
+        sum += d;
     }
-    printf("%g\n", a.bits == 8 ? most : most / 257.0);
+    const double unit = a.bits == 8 ? 1 : 257;
+    printf("%g\n", mean ? sum / (double)samples / unit / 127.5 : most / unit);
     image_free(&a);
     image_free(&b);
     return 0;
@@ -61,9 +67,10 @@ static int crop(const char *path, char **numbers, const char *out) {
 
 int main(int argc, char **argv) {
     if (argc == 3 && strcmp(argv[1], "size") == 0) return size(argv[2]);
-    if (argc == 4 && strcmp(argv[1], "difference") == 0) return difference(argv[2], argv[3]);
+    if (argc == 4 && strcmp(argv[1], "difference") == 0) return difference(argv[2], argv[3], false);
+    if (argc == 4 && strcmp(argv[1], "l1") == 0) return difference(argv[2], argv[3], true);
     if (argc == 8 && strcmp(argv[1], "crop") == 0) return crop(argv[2], argv + 3, argv[7]);
-    fprintf(stderr,
-            "usage: pictures size FILE | difference FILE FILE | crop FILE LEFT TOP WIDTH HEIGHT OUT\n");
+    fprintf(stderr, "usage: pictures size FILE | difference FILE FILE | l1 FILE FILE | crop FILE LEFT TOP "
+                    "WIDTH HEIGHT OUT\n");
     return 2;
 }

@@ -226,6 +226,10 @@ bool dataset_is_b_to_a(const dataset *data) {
     return data->options.direction == DATASET_B_TO_A;
 }
 
+pair_size dataset_one_size(const dataset *data) {
+    return data->sizes.different == 1 ? data->sizes.smallest : (pair_size){0};
+}
+
 pair_format dataset_format(const dataset *data, int channels_in, int channels_out) {
     bool b_to_a = dataset_is_b_to_a(data);
     return (pair_format){.input = {channels_in, data->bits[b_to_a]},

@@ -88,6 +88,9 @@ enum { DATASET_REASONS = 3 };
 int64_t dataset_skipped(const dataset *data);
 const char *dataset_skipped_reason(const dataset *data, int i);
 
+/* The size that all pairs had when the set was opened; {0, 0} if they had several. */
+pair_size dataset_one_size(const dataset *data);
+
 /* The formats with these numbers of channels that keep every bit: 16 bits if any file of a side has 16. */
 pair_format dataset_format(const dataset *data, int channels_in, int channels_out);
 

@@ -1,7 +1,7 @@
 /* Every call of the program to the operating system: threads, folders, files, signals, the terminal, clocks.
  *
- * A port to another system is a port of sys.c and of backend/host/file.c, which it builds on. Nothing here
- * depends on images or training. The message of a failure has the path and the system's reason.
+ * A port to another system is a port of sys.c, sys_real.c, and of backend/host/file.c, on which they build.
+ * Nothing here depends on images or training. The message of a failure has the path and the system's reason.
  */
 #ifndef P2P_SYS_H
 #define P2P_SYS_H
@@ -48,6 +48,11 @@ sys_path_kind sys_path_kind_of(const char *path);
 
 /* Whether both paths lead to the same file. */
 bool sys_path_same(const char *a, const char *b);
+
+/* The absolute path that `path` leads to, without links, "." and "..". What does not exist yet, or is a
+ * link to itself, is kept as it is named. The caller frees *real. P2P_IO if a part of the path cannot be
+ * looked at. */
+p2p_status sys_path_real(char **real, const char *path);
 
 /* "folder/name", or "name" if the folder is "". The caller frees *path. */
 p2p_status sys_path_join(char **path, const char *folder, const char *name);

@@ -126,7 +126,8 @@ bool image_suffix_readable(const char *path);
  * as @eaDir and __MACOSX. */
 bool image_is_listed(const char *relative);
 
-/* Whether image_save writes the suffix: .png, .jpg or .jpeg, in any case. */
+/* Whether image_save writes the suffix, in any case. */
+#define IMAGE_SUFFIXES_WRITTEN ".png, .jpg or .jpeg"
 bool image_suffix_known(const char *path);
 
 /* P2P_USAGE if a picture of the format cannot be written under the name: PNG holds every format, JPEG holds

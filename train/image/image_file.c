@@ -158,7 +158,8 @@ bool image_suffix_known(const char *path) {
 p2p_status image_save_check(const char *path, image_format format) {
     image_encoder encode = encoder_for(path);
     if (encode == NULL)
-        return p2p_fail(P2P_USAGE, "a picture's name must end in .png, .jpg or .jpeg: %s does not", path);
+        return p2p_fail(P2P_USAGE, "a picture's name must end in " IMAGE_SUFFIXES_WRITTEN ": %s does not",
+                        path);
     bool plain = format.channels == 1 || format.channels == 3;
     if (encode == image_png_encode || (plain && format.bits == 8)) return P2P_OK;
     p2p_fail(P2P_USAGE, "%s: a JPEG can't hold %s", path, plain ? "16 bits per channel" : "an alpha channel");

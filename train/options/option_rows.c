@@ -60,8 +60,8 @@ const option_row option_rows[] = {
     {"memory", 0, KIND_BYTES, AT(memory), TRAIN | USE, NOT_KEPT, 1048576, 9e15, NULL, "SIZE",
      "memory for the pictures that are read at once, such as 500M or 4G (default: half of what is free); those that "
      "need more are unusable, the others wait for each other"},
-    {"resize", 0, KIND_CHOICE, AT(resize), TRAIN | TEST, BINDING, 0, 0, "bicubic", "bicubic|nearest",
-     "method: bicubic as in Pillow, or the nearest pixel as in TensorFlow"},
+    {"resize", 0, KIND_CHOICE, AT(resize), TRAIN | USE, BINDING, 0, 0, "bicubic", "bicubic|nearest",
+     "method: bicubic as in Pillow, or the nearest pixel as in TensorFlow; test, translate: default from the model"},
     {"no-jitter", 0, KIND_FLAG, AT(no_jitter), TRAIN, BINDING, 0, 0, NULL, NULL,
      "resize to --size directly, no random crop"},
     {"no-flip", 0, KIND_FLAG, AT(no_flip), TRAIN, BINDING, 0, 0, NULL, NULL, "no random mirroring"},
@@ -139,6 +139,12 @@ const option_row option_rows[] = {
      "normalise by each picture's own statistics, as the paper does, or by those of the training"},
     {"test-dropout", 0, KIND_CHOICE, AT(test_dropout), USE, NOT_KEPT, 0, 0, "on", "on|off",
      "dropout as in training and in the paper, with a mask that depends on the picture only; or none"},
+
+    {"scale", 0, KIND_TEXT, AT(scale), TRANSLATE, NOT_KEPT, 0, 0, "auto", "auto|native|X",
+     "multiply the pictures' sides before use: by X; native: by 1; auto: as in the model's training, or to its --size "
+     "if its pictures had several sizes"},
+    {"keep-size", 0, KIND_FLAG, AT(keep_size), TRANSLATE, NOT_KEPT, 0, 0, NULL, NULL,
+     "resize each result to the size of its picture"},
 
     HEADING("Saving"),
     {"save-every", 0, KIND_COUNT, AT(save_every), TRAIN, KEPT, 1, MAX_COUNT, "1", "N",

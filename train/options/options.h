@@ -36,7 +36,7 @@ typedef struct {
     char *data, *out;
     char *backend, *device, *precision, *cache;
     char *model, *split, *format;
-    char *norm_stats, *test_dropout;
+    char *norm_stats, *test_dropout, *scale;
     char *direction, *pairs, *resize, *on_bad_image;
     char *preset;
     char *generator, *d_net, *norm, *bottleneck_norm, *dropout_blocks, *d_order, *gan_mode;
@@ -53,7 +53,7 @@ typedef struct {
     double norm_eps, norm_momentum, slope, dropout, init_stddev, init_scale;
     double lambda_l1, lr, beta1, beta2, adam_eps;
     double device_timeout; /* seconds; only if given */
-    bool no_jitter, no_flip, no_shuffle, resume, force, json, deterministic, verbose;
+    bool no_jitter, no_flip, no_shuffle, resume, force, keep_size, json, deterministic, verbose;
     bool help;
     bool given[SETTINGS_MAX_ROWS]; /* whether row i of the table was on the command line */
     const char *program;           /* argv[0] of the program; borrowed */

@@ -48,28 +48,32 @@ static json_t *info_to_json(const checkpoint_info *info) {
     const training_position *at = &info->position;
     char hash[32];
     snprintf(hash, sizeof hash, "%016" PRIx64, info->data.names_hash);
-    return json_pack("{s:I, s:I, s:I, s:I, s:f, s:f, s:f, s:f, s:I, s:f, s:I, s:s, s:O, s:s*}", "step",
-                     (json_int_t)at->step, "epoch", (json_int_t)at->epoch, "batch", (json_int_t)at->batch,
-                     "images", (json_int_t)at->images, "sum_d_real", at->sums.d_real, "sum_d_fake",
-                     at->sums.d_fake, "sum_g_gan", at->sums.g_gan, "sum_g_l1", at->sums.g_l1, "best_epoch",
-                     (json_int_t)at->best_epoch, "best_l1", at->best_l1, "pairs",
-                     (json_int_t)info->data.pairs, "names_hash", hash, "settings", info->settings, "choices",
-                     info->choices);
+    return json_pack(
+        "{s:I, s:I, s:I, s:I, s:f, s:f, s:f, s:f, s:I, s:f, s:I, s:s, s:I, s:I, s:O, s:s*}", "step",
+        (json_int_t)at->step, "epoch", (json_int_t)at->epoch, "batch", (json_int_t)at->batch, "images",
+        (json_int_t)at->images, "sum_d_real", at->sums.d_real, "sum_d_fake", at->sums.d_fake, "sum_g_gan",
+        at->sums.g_gan, "sum_g_l1", at->sums.g_l1, "best_epoch", (json_int_t)at->best_epoch, "best_l1",
+        at->best_l1, "pairs", (json_int_t)info->data.pairs, "names_hash", hash, "source_width",
+        (json_int_t)info->source.size.width, "source_height", (json_int_t)info->source.size.height,
+        "settings", info->settings, "choices", info->choices);
 }
 
 static p2p_status info_from_json(const json_t *object, checkpoint_info *info, const char *path) {
     training_position *at = &info->position;
     json_int_t step, epoch, batch, images, best_epoch = 0, pairs;
+    json_int_t width = -1, height = -1;
     const char *hash, *choices = NULL;
     json_t *settings;
     if (json_unpack((json_t *)object,
-                    "{s:I, s:I, s:I, s:I, s:F, s:F, s:F, s:F, s?I, s?F, s:I, s:s, s:o, s?s}", "step", &step,
-                    "epoch", &epoch, "batch", &batch, "images", &images, "sum_d_real", &at->sums.d_real,
-                    "sum_d_fake", &at->sums.d_fake, "sum_g_gan", &at->sums.g_gan, "sum_g_l1", &at->sums.g_l1,
-                    "best_epoch", &best_epoch, "best_l1", &at->best_l1, "pairs", &pairs, "names_hash", &hash,
-                    "settings", &settings, "choices", &choices) != 0 ||
+                    "{s:I, s:I, s:I, s:I, s:F, s:F, s:F, s:F, s?I, s?F, s:I, s:s, s?I, s?I, s:o, s?s}",
+                    "step", &step, "epoch", &epoch, "batch", &batch, "images", &images, "sum_d_real",
+                    &at->sums.d_real, "sum_d_fake", &at->sums.d_fake, "sum_g_gan", &at->sums.g_gan,
+                    "sum_g_l1", &at->sums.g_l1, "best_epoch", &best_epoch, "best_l1", &at->best_l1, "pairs",
+                    &pairs, "names_hash", &hash, "source_width", &width, "source_height", &height, "settings",
+                    &settings, "choices", &choices) != 0 ||
         step < 0 || step > INT32_MAX || epoch < 0 || epoch > INT32_MAX || batch < 0 || batch > INT32_MAX ||
-        images < 0 || best_epoch < 0 || best_epoch > epoch || pairs < 1 || !json_is_object(settings))
+        images < 0 || best_epoch < 0 || best_epoch > epoch || pairs < 1 || width > IMAGE_MAX_SIDE ||
+        height > IMAGE_MAX_SIDE || (width < 1) != (height < 1) || !json_is_object(settings))
         return p2p_fail(P2P_INPUT, "%s: the checkpoint's position or settings are damaged", path);
     at->step = step;
     at->epoch = epoch;
@@ -77,6 +81,8 @@ static p2p_status info_from_json(const json_t *object, checkpoint_info *info, co
     at->images = images;
     at->best_epoch = best_epoch;
     info->data = (data_identity){.pairs = pairs, .names_hash = strtoull(hash, NULL, 16)};
+    info->source.known = width >= 0;
+    if (width > 0) info->source.size = (pair_size){(int)width, (int)height};
     info->settings = json_incref(settings);
     if (!choices) return P2P_OK;
     info->choices = strdup(choices);

@@ -8,6 +8,7 @@
 #ifndef P2P_CHECKPOINT_H
 #define P2P_CHECKPOINT_H
 
+#include "data/dataset.h"
 #include "metrics.h"
 #include "pix2pix.h"
 
@@ -31,9 +32,16 @@ typedef struct {
     uint64_t names_hash; /* FNV-1a of all relative paths in order */
 } data_identity;
 
+/* The size of all pictures that a training has used, before they were resized. */
+typedef struct {
+    bool known;     /* false: an older file without it */
+    pair_size size; /* {0, 0}: several sizes */
+} training_source;
+
 typedef struct {
     training_position position;
     data_identity data;
+    training_source source;
     json_t *settings; /* of settings_to_json; owned */
     char *choices;    /* of p2p_session_choices_text; owned; NULL: an older file without choices */
 } checkpoint_info;

@@ -14,7 +14,11 @@ static p2p_status save_model(const trainer *t, p2p_network *network, int64_t epo
     model_file_info info = {.step = t->at.step,
                             .epoch = epoch,
                             .input_bits = t->format.input.bits,
-                            .output_bits = t->format.target.bits};
+                            .output_bits = t->format.target.bits,
+                            .source = t->source.size.width > 0 ? MODEL_SOURCE_ONE : MODEL_SOURCE_MIXED,
+                            .source_width = t->source.size.width,
+                            .source_height = t->source.size.height,
+                            .load_size = (int)t->all->load_size};
     snprintf(info.direction, sizeof info.direction, "%s", t->all->direction);
     snprintf(info.resize, sizeof info.resize, "%s", t->all->resize);
     return model_file_save(t->session, t->model, network, &info, path);
@@ -31,7 +35,8 @@ static p2p_status save_below(const trainer *t, p2p_network *network, int64_t epo
 }
 
 p2p_status trainer_save(const trainer *t) {
-    checkpoint_info info = {.position = t->at, .data = t->identity, .settings = settings_to_json(t->all)};
+    checkpoint_info info = {
+        .position = t->at, .data = t->identity, .source = t->source, .settings = settings_to_json(t->all)};
     if (!info.settings) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for the settings");
     p2p_status status = p2p_session_choices_text(t->session, &info.choices);
     if (status == P2P_OK) status = checkpoint_save(t->paths.checkpoints, &info, t->session, t->model);

@@ -110,6 +110,7 @@ static p2p_status find_resume(trainer *t) {
         status = trainer_check_schedule(t->all, info.settings, &info.position, t->resumed_from);
     t->at = info.position;
     t->identity = info.data;
+    t->source = info.source;
     t->choices = info.choices;
     info.choices = NULL;
     checkpoint_info_free(&info);
@@ -141,6 +142,16 @@ static uint64_t hash_names(const dataset *data) {
     return hash;
 }
 
+/* Pictures that had another size before the training was resumed count as several sizes. */
+static void set_source(trainer *t) {
+    const pair_size now = dataset_one_size(t->training), before = t->source.size;
+    const bool same = now.width == before.width && now.height == before.height;
+    const bool changed = t->source.known && !same;
+    t->source = (training_source){.known = true, .size = changed ? (pair_size){0} : now};
+    if (changed && before.width > 0)
+        fprintf(stderr, "data: the pairs have other sizes than before; the model records several sizes\n");
+}
+
 static p2p_status open_data(trainer *t) {
     const settings *all = t->all;
     setup_split wanted = {.split = "train",
@@ -163,6 +174,7 @@ static p2p_status open_data(trainer *t) {
         return p2p_hint(P2P_INPUT, "a training can be resumed only with the pairs with which it began");
     }
     t->identity = found;
+    set_source(t);
     t->format = dataset_format(t->training, (int)all->channels_in, (int)all->channels_out);
     t->batches = loader_batches(t->training, (int)all->batch);
     fprintf(stderr, "data: %" PRId64 " training pairs, %" PRId64 " validation pairs\n", found.pairs,
@@ -223,6 +235,7 @@ static p2p_status open_device(trainer *t) {
     P2P_TRY(setup_model_config(t->all, &config));
     P2P_TRY(pix2pix_create(&t->model, &config));
     if (!t->resumed_from) P2P_TRY(initial_weights_find(&t->initial, t->all, t->model));
+    setup_print_networks(t->all, t->model, stderr);
     P2P_TRY(setup_device_open(t->all, &t->device));
     P2P_TRY(create_session(t));
     P2P_TRY(plan_all(t));

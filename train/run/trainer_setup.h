@@ -22,6 +22,7 @@ typedef struct {
     trainer_paths paths;
     dataset *training, *validation; /* validation is NULL if DIR/val is absent */
     data_identity identity;
+    training_source source;
     pair_format format; /* of the networks' pictures */
     augment_options augment;
     pix2pix *model;

@@ -74,6 +74,35 @@ p2p_status setup_model_config(const settings *all, pix2pix_config *config) {
     return status == P2P_INPUT ? p2p_fail(P2P_USAGE, "%s", p2p_message()) : status;
 }
 
+void setup_note_levels(const settings *all, const pix2pix_config *config, FILE *stream) {
+    enum { ENOUGH = 5, UNIT = 1 << ENOUGH };
+    if (strcmp(all->generator, "auto") != 0 || config->depth >= ENOUGH) return;
+    const int64_t below = all->size / UNIT * UNIT, above = below + UNIT;
+    fprintf(stream, "note: --size %" PRId64 " can be halved only %d times, so the generator has few levels; ",
+            all->size, config->depth);
+    if (below > 0) fprintf(stream, "%" PRId64 " gives %d, ", below, pix2pix_depth_for(below, below));
+    fprintf(stream, "%" PRId64 " gives %d\n", above, pix2pix_depth_for(above, above));
+}
+
+/* "2765568" as "2.8 million". */
+static void count_text(int64_t count, char *text, size_t size) {
+    if (count < 1000000)
+        snprintf(text, size, "%" PRId64, count);
+    else
+        snprintf(text, size, "%.1f million", (double)count / 1e6);
+}
+
+void setup_print_networks(const settings *all, const pix2pix *model, FILE *stream) {
+    char of_g[32], of_d[32];
+    count_text(pix2pix_parameters(model->generator.network), of_g, sizeof of_g);
+    count_text(pix2pix_parameters(model->discriminator.network), of_d, sizeof of_d);
+    fprintf(stream,
+            "networks: %" PRId64 " x %" PRId64 " pixels; generator of %d levels with %s parameters, "
+            "discriminator with %s\n",
+            model->config.width, model->config.height, model->config.depth, of_g, of_d);
+    setup_note_levels(all, &model->config, stream);
+}
+
 bool setup_mode_is_train(const settings *all) {
     return strcmp(all->mode, "train") == 0;
 }
@@ -85,6 +114,7 @@ p2p_status setup_with_model(settings *all, const char *name, setup_model_body *b
     p2p_device *device = NULL;
     P2P_TRY(setup_model_config(all, &config));
     p2p_status status = pix2pix_create(&model, &config);
+    if (status == P2P_OK) setup_note_levels(all, &config, stderr);
     if (status == P2P_OK) status = setup_device_open(all, &device);
     if (status == P2P_OK) status = body(all, model, device);
     p2p_device_close(device);

@@ -7,6 +7,7 @@
 #include "image/image_limits.h"
 #include "image/pad.h"
 #include "result_files.h"
+#include "translate_places.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -41,11 +42,21 @@ static p2p_status add_picture(const translator *t, translate_list *list, const c
     return status;
 }
 
-static p2p_status add_folder(const translator *t, translate_list *list, const char *folder) {
+static void report_dropped(const translator *t, size_t dropped) {
+    char prefix[96];
+    snprintf(prefix, sizeof prefix, "left out: %zu picture%s in the folder of the results, ", dropped,
+             dropped == 1 ? "" : "s");
+    if (dropped > 0) text_print_line(prefix, t->all->out, stderr);
+}
+
+static p2p_status add_folder(const translator *t, translate_list *list, translate_places *places,
+                             const char *folder) {
     sys_names names;
+    size_t dropped = 0;
     P2P_TRY(sys_folder_walk(&names, folder, image_is_listed));
-    p2p_status status = P2P_OK;
-    if (names.count == 0) status = p2p_fail(P2P_INPUT, "%s holds no pictures", folder);
+    p2p_status status = translate_places_add(places, folder, &names, &dropped);
+    if (status == P2P_OK) report_dropped(t, dropped);
+    if (status == P2P_OK && names.count == 0) status = p2p_fail(P2P_INPUT, "%s holds no pictures", folder);
     for (size_t i = 0; i < names.count && status == P2P_OK; i++)
         status = add_picture(t, list, folder, names.names[i], names.names[i]);
     sys_names_free(&names);
@@ -57,12 +68,29 @@ static const char *base_name(const char *path) {
     return slash ? slash + 1 : path;
 }
 
-/* Whether --out is the path of the one result: the only argument is a file, and --out has a suffix of
- * pictures and is not an existing folder. */
-static bool out_is_result(const translator *t) {
-    const char *const *arguments = t->all->arguments;
-    return !arguments[1] && sys_path_kind_of(arguments[0]) != SYS_PATH_FOLDER &&
-           image_suffix_known(t->all->out) && sys_path_kind_of(t->all->out) != SYS_PATH_FOLDER;
+/* ---- --out -------------------------------------------------------------------------------------------- */
+
+/* Whether --out can only be a folder: it is one, or has the form of one. */
+static bool out_is_folder(const char *out) {
+    const size_t length = strlen(out);
+    return (length > 0 && out[length - 1] == '/') || sys_path_kind_of(out) == SYS_PATH_FOLDER;
+}
+
+static bool has_suffix(const char *path) {
+    const char *base = base_name(path), *dot = strrchr(base, '.');
+    return dot && dot > base && dot[1] != '\0';
+}
+
+/* A name with a suffix is that of a file, so that x.tif never becomes a folder. */
+static p2p_status check_out(const char *out, bool one_picture) {
+    if (out_is_folder(out)) return P2P_OK;
+    const bool absent = sys_path_kind_of(out) == SYS_PATH_ABSENT;
+    if (image_suffix_known(out) ? one_picture : absent && !has_suffix(out)) return P2P_OK;
+    if (!one_picture)
+        p2p_fail(P2P_USAGE, "--out %s: for several pictures it must be a folder", out);
+    else
+        p2p_fail(P2P_USAGE, "--out %s: pictures are written as " IMAGE_SUFFIXES_WRITTEN, out);
+    return absent ? p2p_hint(P2P_USAGE, "--out %s/ makes a folder of that name", out) : P2P_USAGE;
 }
 
 static p2p_status add_only_picture(const translator *t, translate_list *list) {
@@ -77,18 +105,37 @@ static p2p_status add_only_picture(const translator *t, translate_list *list) {
     return status;
 }
 
-static p2p_status list_pictures(const translator *t, translate_list *list) {
-    const char *out = t->all->out, *const *arguments = t->all->arguments;
-    if (out_is_result(t)) return add_only_picture(t, list);
-    if (sys_path_kind_of(out) != SYS_PATH_FOLDER &&
-        (sys_path_kind_of(out) != SYS_PATH_ABSENT || image_suffix_known(out)))
-        return p2p_fail(P2P_USAGE, "--out %s: for several pictures it must be a folder", out);
+static p2p_status add_arguments(const translator *t, translate_list *list, translate_places *places) {
+    const char *const *arguments = t->all->arguments;
     for (int i = 0; arguments[i]; i++) {
         const bool folder = sys_path_kind_of(arguments[i]) == SYS_PATH_FOLDER;
-        P2P_TRY(folder ? add_folder(t, list, arguments[i])
+        P2P_TRY(folder ? add_folder(t, list, places, arguments[i])
                        : add_picture(t, list, "", arguments[i], base_name(arguments[i])));
     }
     return P2P_OK;
+}
+
+static p2p_status check_places(const translate_list *list, const translate_places *places) {
+    translate_pair *pairs = calloc(list->count + 1, sizeof *pairs);
+    if (!pairs) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for %zu names", list->count);
+    for (size_t i = 0; i < list->count; i++)
+        pairs[i] = (translate_pair){list->jobs[i].source, list->jobs[i].result};
+    const p2p_status status = translate_places_check(places, pairs, list->count);
+    free(pairs);
+    return status;
+}
+
+static p2p_status list_pictures(const translator *t, translate_list *list) {
+    const char *out = t->all->out, *const *arguments = t->all->arguments;
+    const bool one_picture = !arguments[1] && sys_path_kind_of(arguments[0]) != SYS_PATH_FOLDER;
+    P2P_TRY(check_out(out, one_picture));
+    if (one_picture && !out_is_folder(out) && image_suffix_known(out)) return add_only_picture(t, list);
+    translate_places places;
+    p2p_status status = translate_places_open(&places, out);
+    if (status == P2P_OK) status = add_arguments(t, list, &places);
+    if (status == P2P_OK) status = check_places(list, &places);
+    translate_places_close(&places);
+    return status;
 }
 
 /* ---- Checking ----------------------------------------------------------------------------------------- */
@@ -106,24 +153,34 @@ static p2p_status check_results(const translator *t, const translate_list *list)
     return status;
 }
 
-/* The most host memory of a picture that is translated alone: it is loaded and padded, then run. */
+/* The most host memory of a picture that is translated alone: it is loaded, scaled and padded, then run, and
+ * its result may be enlarged. */
 static uint64_t picture_bytes(const translator *t, const image_facts *facts, const translate_job *job) {
-    const image_header padded = {job->width, job->height, t->format.input.channels, t->format.input.bits};
-    const uint64_t loading =
-        image_load_bytes(facts, t->format.input) + image_pixels_bytes(&padded, t->format.input);
-    const uint64_t running = evaluate_bytes(job->width, job->height, &t->format);
-    return loading > running ? loading : running;
+    const image_format input = t->format.input;
+    const image_header scaled = {job->scaled_width, job->scaled_height, input.channels, input.bits};
+    const image_header padded = {job->width, job->height, input.channels, input.bits};
+    const image_header result = {job->picture_width, job->picture_height, t->format.target.channels,
+                                 t->format.target.bits};
+    const uint64_t loading = image_load_bytes(facts, input) + image_pixels_bytes(&scaled, input);
+    const uint64_t padding = image_pixels_bytes(&scaled, input) + image_pixels_bytes(&padded, input);
+    const uint64_t running = evaluate_bytes(job->width, job->height, &t->format) +
+                             (t->all->keep_size ? image_pixels_bytes(&result, t->format.target) : 0);
+    const uint64_t most = loading > padding ? loading : padding;
+    return most > running ? most : running;
 }
 
-static p2p_status measure(const translator *t, translate_job *job) {
+static p2p_status measure(const translator *t, const picture_scale *scale, translate_job *job) {
     image_facts facts;
     P2P_TRY(image_inspect(job->source, &facts));
-    job->width = pad_side(facts.header.width, translator_unit(t));
-    job->height = pad_side(facts.header.height, translator_unit(t));
+    job->picture_width = job->scaled_width = facts.header.width;
+    job->picture_height = job->scaled_height = facts.header.height;
+    P2P_TRY(picture_scale_size(scale, t, job->source, &job->scaled_width, &job->scaled_height));
+    job->width = pad_side(job->scaled_width, translator_unit(t));
+    job->height = pad_side(job->scaled_height, translator_unit(t));
     return image_memory_check(picture_bytes(t, &facts, job), job->source);
 }
 
-/* By size, then by name. */
+/* By padded size, then by name. */
 static int compare_jobs(const void *left, const void *right) {
     const translate_job *a = left, *b = right;
     if (a->height != b->height) return a->height < b->height ? -1 : 1;
@@ -143,12 +200,12 @@ static void free_job(translate_job *job) {
     free(job->result);
 }
 
-static p2p_status measure_all(const translator *t, translate_list *list) {
+static p2p_status measure_all(const translator *t, const picture_scale *scale, translate_list *list) {
     const size_t count = list->count;
     p2p_status status = P2P_OK;
     list->count = 0;
     for (size_t i = 0; i < count; i++) {
-        if (status == P2P_OK) status = measure(t, &list->jobs[i]);
+        if (status == P2P_OK) status = measure(t, scale, &list->jobs[i]);
         const bool skipped = status != P2P_OK && translate_skips(t, status);
         list->skipped += skipped;
         if (skipped) {
@@ -163,11 +220,11 @@ static p2p_status measure_all(const translator *t, translate_list *list) {
     return P2P_OK;
 }
 
-p2p_status translate_list_make(const translator *t, translate_list *list) {
+p2p_status translate_list_make(const translator *t, const picture_scale *scale, translate_list *list) {
     *list = (translate_list){0};
     P2P_TRY(list_pictures(t, list));
     P2P_TRY(check_results(t, list));
-    P2P_TRY(measure_all(t, list));
+    P2P_TRY(measure_all(t, scale, list));
     return list->count > 0 ? P2P_OK : p2p_fail(P2P_INPUT, "no usable picture is left");
 }
 

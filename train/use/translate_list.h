@@ -1,21 +1,24 @@
-/* The work of `p2p translate`: all pictures of its arguments, the paths of their results, and their padded
- * sizes. Private to command_translate.c.
+/* The work of `p2p translate`: all pictures of its arguments, the paths of their results, and their sizes.
+ * Private to command_translate.c.
  */
 #ifndef P2P_TRANSLATE_LIST_H
 #define P2P_TRANSLATE_LIST_H
 
+#include "picture_scale.h"
 #include "translator.h"
 
 typedef struct {
     char *source, *result;
-    int width, height; /* padded for the generator */
+    int picture_width, picture_height; /* as in the file */
+    int scaled_width, scaled_height;   /* at the scale of picture_scale.h */
+    int width, height;                 /* padded for the generator */
 } translate_job;
 
 /* Jobs in order of their padded size. */
 typedef struct {
     translate_job *jobs;
     size_t count, capacity;
-    size_t skipped; /* pictures that were omitted */
+    size_t skipped; /* bad pictures that were omitted */
 } translate_list;
 
 /* Whether a picture that failed with `status` is omitted, according to --on-bad-image. Prints the thread's
@@ -23,9 +26,10 @@ typedef struct {
 bool translate_skips(const translator *t, p2p_status status);
 
 /* List all pictures, name their results, read every header, and check all before any picture is translated.
+ * Pictures in the folder of the results are omitted, and their number is printed on stderr.
  * P2P_INPUT, with the name in the message, for the first bad picture; with --on-bad-image skip bad pictures
  * are counted instead. Call translate_list_free() in any case. */
-p2p_status translate_list_make(const translator *t, translate_list *list);
+p2p_status translate_list_make(const translator *t, const picture_scale *scale, translate_list *list);
 void translate_list_free(translate_list *list);
 
 #endif

@@ -19,6 +19,11 @@ const char *translator_dropout(const translator *t) {
     return t->all->test_dropout;
 }
 
+resize_filter translator_filter(const translator *t) {
+    const char *resize = settings_given(t->all, "resize") ? t->all->resize : t->info.resize;
+    return strcmp(resize, "nearest") == 0 ? RESIZE_NEAREST : RESIZE_BICUBIC;
+}
+
 static p2p_status check_mode(const translator *t) {
     if (!uses_running(t) || t->model->config.norm == NN_NORM_batch) return P2P_OK;
     return p2p_fail(P2P_USAGE, "--norm-stats running: %s has no running statistics, its norm is %s", t->path,

@@ -34,6 +34,9 @@ void translator_close(translator *t);
 const char *translator_norm_stats(const translator *t);
 const char *translator_dropout(const translator *t);
 
+/* The filter of --resize; by default that of the model's training. */
+resize_filter translator_filter(const translator *t);
+
 /* Both sides of a picture must be multiples of this number. */
 int translator_unit(const translator *t);
 

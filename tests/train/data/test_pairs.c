@@ -110,6 +110,39 @@ static void test_two_folders(void **state) {
     }
 }
 
+static void check_size(const char *dir, int width, int height) {
+    dataset *data = open_as(dir, &SKIP);
+    const pair_size size = dataset_one_size(data);
+    assert_int_equal(size.width, width);
+    assert_int_equal(size.height, height);
+    dataset_close(data);
+}
+
+/* The size of all pictures of the pairs in use, one half of a picture with A and B side by side. */
+static void test_one_size(void **state) {
+    (void)state;
+    char *dir = make_folders(0);
+    for (int i = 0; i < 4; i++) save(in_side(dir, 0, i % 2, i < 2 ? "1.png" : "2.png"), 6, 4, i);
+    check_size(dir, 6, 4);
+    for (int side = 0; side < 2; side++) save(in_side(dir, 0, side, "3.png"), 6, 8, side);
+    check_size(dir, 0, 0);
+    test_file_write(in_side(dir, 0, 1, "3.png"), "no picture", 10); /* left out, so its size does not count */
+    check_size(dir, 6, 4);
+    for (int side = 0; side < 2; side++) save(in_side(dir, 0, side, "3.png"), 4, 6, side);
+    for (int side = 0; side < 2; side++) save(in_side(dir, 0, side, "4.png"), 6, 4, side);
+    check_size(dir, 0, 0);
+    test_folder_remove(dir);
+
+    dir = test_folder_make();
+    test_folder_add(test_path(dir, "train"));
+    save(test_path(dir, "train/1.png"), 12, 4, 1);
+    save(test_path(dir, "train/2.png"), 12, 4, 2);
+    check_size(dir, 6, 4);
+    save(test_path(dir, "train/3.png"), 14, 4, 3);
+    check_size(dir, 0, 0);
+    test_folder_remove(dir);
+}
+
 static void test_confused_layouts(void **state) {
     (void)state;
     char *dir = make_folders(0);
@@ -499,6 +532,7 @@ static void test_workers_are_stopped(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_two_folders),
+        cmocka_unit_test(test_one_size),
         cmocka_unit_test(test_confused_layouts),
         cmocka_unit_test(test_single_names),
         cmocka_unit_test(test_unequal_sizes),

@@ -38,6 +38,45 @@ static void test_paths(void **state) {
     test_folder_remove(folder);
 }
 
+static void test_real_paths(void **state) {
+    (void)state;
+    static const char *const cases[][2] = {{"", ""},
+                                           {"a/b/", "/a/b"},
+                                           {"a/./b/../b", "/a/b"},
+                                           {"link", "/a/b"},
+                                           {"link/..", "/a"},
+                                           {"new", "/new"},
+                                           {"new//er/", "/new/er"},
+                                           {"new/./er/../../a", "/a"},
+                                           {"link/x", "/a/b/x"},
+                                           {"self", "/self"},
+                                           {"dangling", "/dangling"}};
+    char *folder = test_folder_make(), *root, *real;
+    test_folder_add(test_path(folder, "a"));
+    test_folder_add(test_path(folder, "a/b"));
+    test_file_write(test_path(folder, "file"), "x", 1);
+    test_link_add(test_path(folder, "link"), "a/b");
+    test_link_add(test_path(folder, "self"), "self");
+    test_link_add(test_path(folder, "dangling"), "nothing");
+    assert_int_equal(sys_path_real(&root, folder), P2P_OK);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        assert_int_equal(sys_path_real(&real, test_path(folder, cases[i][0])), P2P_OK);
+        assert_memory_equal(real, root, strlen(root));
+        assert_string_equal(real + strlen(root), cases[i][1]);
+        free(real);
+    }
+    assert_int_equal(sys_path_real(&real, "/../.."), P2P_OK);
+    assert_string_equal(real, "/");
+    free(real);
+    assert_int_equal(sys_path_real(&real, "/nothing-of-this-name/../.."), P2P_OK);
+    assert_string_equal(real, "/");
+    free(real);
+    assert_int_equal(sys_path_real(&real, test_path(folder, "file/x")), P2P_IO);
+    MESSAGE_HAS("file/x: Not a directory");
+    free(root);
+    test_folder_remove(folder);
+}
+
 static void test_making_folders(void **state) {
     (void)state;
     char *folder = test_folder_make();
@@ -235,6 +274,7 @@ static void test_peak_memory(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_paths),
+        cmocka_unit_test(test_real_paths),
         cmocka_unit_test(test_making_folders),
         cmocka_unit_test(test_files),
         cmocka_unit_test(test_walking_what_is_no_folder),

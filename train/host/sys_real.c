@@ -1,0 +1,45 @@
+/* Absolute paths, whether they exist or not. See sys.h. */
+#define _XOPEN_SOURCE 700 /* realpath */
+#include "sys.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Append the last name of `path`, which does not exist, to the folder that holds it. Owns `folder`. */
+static p2p_status append_absent(char *folder, const char *name, char **real) {
+    if (strcmp(name, ".") == 0) {
+        *real = folder;
+        return P2P_OK;
+    }
+    if (strcmp(name, "..") == 0) {
+        char *slash = strrchr(folder, '/');
+        slash[slash == folder] = '\0'; /* the folder above "/" is "/" */
+        *real = folder;
+        return P2P_OK;
+    }
+    p2p_status status = sys_path_join(real, folder, name);
+    free(folder);
+    return status;
+}
+
+p2p_status sys_path_real(char **real, const char *path) {
+    *real = realpath(path, NULL);
+    if (*real != NULL) return P2P_OK;
+    /* Without this, a current folder that was removed would be looked for in itself. */
+    const bool nowhere = strcmp(path, ".") == 0;
+    if (nowhere || (errno != ENOENT && errno != ELOOP))
+        return p2p_fail(P2P_IO, "%s: %s", path, strerror(errno));
+    char *above = strdup(path), *folder;
+    if (above == NULL) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for a path");
+    size_t length = strlen(above);
+    while (length > 1 && above[length - 1] == '/') above[--length] = '\0';
+    char *slash = strrchr(above, '/');
+    const char *name = slash == NULL ? above : slash + 1, *parent = slash == NULL ? "." : above;
+    if (slash == above) parent = "/";
+    if (slash != NULL) *slash = '\0';
+    p2p_status status = sys_path_real(&folder, parent);
+    if (status == P2P_OK) status = append_absent(folder, name, real);
+    free(above);
+    return status;
+}
