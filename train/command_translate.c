@@ -4,7 +4,7 @@
  * that the network accepts, and the results are cropped. Pictures of equal padded size are batched.
  */
 #include "command.h"
-#include "host/sys.h"
+#include "host/text.h"
 #include "image/pad.h"
 #include "run/progress.h"
 #include "use/result_files.h"
@@ -77,7 +77,7 @@ static p2p_status save_result(picture_batch *batch, int index) {
     P2P_TRY(pad_crop(&batch->results[index], batch->of[index].width, batch->of[index].height));
     P2P_TRY(result_folder_make(path));
     P2P_TRY(image_save(path, &batch->results[index]));
-    printf("%s\n", path);
+    text_line(stdout, "%s", path);
     return P2P_OK;
 }
 
@@ -112,10 +112,10 @@ static p2p_status translate_batch(translation *run, size_t first, int count, int
         run->list->skipped++;
         loaded = P2P_OK;
     }
-    char reason[512];
-    snprintf(reason, sizeof reason, "%s", p2p_message());
+    p2p_failure failure;
+    p2p_failure_take(&failure, loaded);
     P2P_TRY(run_batch(run, batch_size));
-    if (loaded != P2P_OK) return p2p_fail(loaded, "%s", reason);
+    if (loaded != P2P_OK) return p2p_failure_give(&failure);
     run->done += count;
     progress_pictures(run->progress, run->done);
     empty_batch(&run->batch);
@@ -126,6 +126,7 @@ static p2p_status translate_size(translation *run, size_t first, size_t count) {
     const size_t most = (size_t)run->t->all->batch, batch_size = count < most ? count : most;
     for (size_t done = 0; done < count; done += batch_size) {
         const size_t left = count - done;
+        P2P_TRY(translator_check_stop(run->t, run->done, (int64_t)run->list->count));
         P2P_TRY(translate_batch(run, first + done, (int)(left < batch_size ? left : batch_size),
                                 (int)batch_size));
     }

@@ -153,10 +153,10 @@ fi
 echo "-- a damaged checkpoint: the one before it is named"
 expect 0 "" "$p2p" train "${small[@]}" --out damaged --steps 4 --checkpoint-every 2
 head -c 5000 damaged/checkpoints/step-000000004.safetensors >cut && mv cut damaged/checkpoints/step-000000004.safetensors
-touch damaged/checkpoints/.step-000000003.safetensors.tmp
+touch damaged/checkpoints/.p2p-1-0123456789abcdef.tmp
 expect 3 "remove it to continue from damaged/checkpoints/step-000000002.safetensors" \
     "$p2p" train --out damaged --resume --device "$device"
-[ -e damaged/checkpoints/.step-000000003.safetensors.tmp ] && fail "the file of a killed process is still there"
+[ -e damaged/checkpoints/.p2p-1-0123456789abcdef.tmp ] && fail "the file of a killed process is still there"
 rm damaged/checkpoints/step-000000004.safetensors
 expect 0 "continuing after step 2" "$p2p" train --out damaged --resume --device "$device"
 

@@ -26,7 +26,7 @@ typedef struct {
 } dataset_paths;
 
 /* See dataset_has_split. */
-bool dataset_files_present(const char *dir, const char *split);
+p2p_status dataset_files_present(const char *dir, const char *split, bool *present);
 
 /* Find the layout and list its files, as described at dataset_open. Call dataset_files_free() in any case. */
 p2p_status dataset_files_list(dataset_files *files, const char *dir, const char *split);

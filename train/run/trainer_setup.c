@@ -62,12 +62,15 @@ static p2p_status make_paths(trainer_paths *paths, const char *out) {
 
 /* A training without a checkpoint starts again with the settings of its config.json. */
 static p2p_status resume_from_config(trainer *t) {
-    json_t *kept = json_load_file(t->paths.config, JSON_REJECT_DUPLICATES, NULL);
-    if (!kept) {
-        p2p_fail(P2P_INPUT, "%s: no training to resume: neither a checkpoint nor a readable config.json",
+    json_t *kept;
+    sys_path_kind config;
+    P2P_TRY(sys_path_kind_of(t->paths.config, &config));
+    if (config == SYS_PATH_ABSENT) {
+        p2p_fail(P2P_INPUT, "%s: no training to resume: neither a checkpoint nor a config.json",
                  t->paths.folder);
         return p2p_hint(P2P_INPUT, "leave --resume out to start a new training");
     }
+    P2P_TRY(json_file_read(t->paths.config, &kept));
     p2p_status status = settings_resume(t->all, kept, t->paths.config);
     json_decref(kept);
     return status;
@@ -116,9 +119,11 @@ static p2p_status find_resume(trainer *t) {
 static p2p_status refuse_existing(trainer *t) {
     char *newest;
     P2P_TRY(checkpoint_find(t->paths.checkpoints, 0, &newest));
-    bool exists = newest || sys_path_kind_of(t->paths.generator) != SYS_PATH_ABSENT;
+    const bool has_checkpoint = newest != NULL;
     free(newest);
-    if (!exists) return P2P_OK;
+    sys_path_kind model;
+    P2P_TRY(sys_path_kind_of(t->paths.generator, &model));
+    if (!has_checkpoint && model == SYS_PATH_ABSENT) return P2P_OK;
     p2p_fail(P2P_USAGE, "--out %s holds a training already", t->paths.folder);
     return p2p_hint(P2P_USAGE, "add --resume to continue it, or choose another folder");
 }
@@ -140,8 +145,9 @@ static uint64_t hash_names(const dataset *data) {
 static p2p_status open_data(trainer *t) {
     const settings *all = t->all;
     P2P_TRY(setup_split_open(all, "train", all->direction, true, &t->training));
-    if (dataset_has_split(all->data, "val"))
-        P2P_TRY(setup_split_open(all, "val", all->direction, true, &t->validation));
+    bool validated;
+    P2P_TRY(dataset_has_split(all->data, "val", &validated));
+    if (validated) P2P_TRY(setup_split_open(all, "val", all->direction, true, &t->validation));
     data_identity found = {.pairs = dataset_count(t->training), .names_hash = hash_names(t->training)};
     if (t->resumed_from && (found.pairs != t->identity.pairs || found.names_hash != t->identity.names_hash)) {
         p2p_fail(P2P_INPUT,
@@ -193,7 +199,7 @@ static p2p_status plan_all(trainer *t) {
 /* A p2p_progress that ignores signals again, because compilers in drivers install handlers
  * when they start. */
 static void show_preparing(void *stream, int done, int total) {
-    sys_stop_keep_ignored();
+    sys_signals_keep_ignored();
     setup_show_preparing(stream, done, total);
 }
 

@@ -10,8 +10,8 @@
 static void report_skipped(const char *split, const dataset *data) {
     const int64_t skipped = dataset_skipped(data);
     if (skipped == 0) return;
-    fprintf(stderr, "%s: %" PRId64 " left out as unusable%s\n", split, skipped,
-            skipped > DATASET_REASONS ? ", the first of them:" : ":");
+    text_line(stderr, "%s: %" PRId64 " left out as unusable%s", split, skipped,
+              skipped > DATASET_REASONS ? ", the first of them:" : ":");
     for (int i = 0; i < skipped && i < DATASET_REASONS; i++)
         text_print_line("  ", dataset_skipped_reason(data, i), stderr);
 }

@@ -58,10 +58,13 @@ static const char *base_name(const char *path) {
 
 /* Whether --out is the path of the one result: the only argument is a file, and --out has a suffix of
  * pictures and is not an existing folder. */
-static bool out_is_result(const translator *t) {
+static p2p_status out_is_result(const translator *t, bool *is_result) {
     const char *const *arguments = t->all->arguments;
-    return !arguments[1] && sys_path_kind_of(arguments[0]) != SYS_PATH_FOLDER &&
-           image_suffix_known(t->all->out) && sys_path_kind_of(t->all->out) != SYS_PATH_FOLDER;
+    bool folder_in, folder_out;
+    P2P_TRY(sys_path_is_folder(arguments[0], &folder_in));
+    P2P_TRY(sys_path_is_folder(t->all->out, &folder_out));
+    *is_result = !arguments[1] && !folder_in && image_suffix_known(t->all->out) && !folder_out;
+    return P2P_OK;
 }
 
 static p2p_status add_only_picture(const translator *t, translate_list *list) {
@@ -78,12 +81,16 @@ static p2p_status add_only_picture(const translator *t, translate_list *list) {
 
 static p2p_status list_pictures(const translator *t, translate_list *list) {
     const char *out = t->all->out, *const *arguments = t->all->arguments;
-    if (out_is_result(t)) return add_only_picture(t, list);
-    if (sys_path_kind_of(out) != SYS_PATH_FOLDER &&
-        (sys_path_kind_of(out) != SYS_PATH_ABSENT || image_suffix_known(out)))
+    bool only_result;
+    sys_path_kind out_kind;
+    P2P_TRY(out_is_result(t, &only_result));
+    if (only_result) return add_only_picture(t, list);
+    P2P_TRY(sys_path_kind_of(out, &out_kind));
+    if (out_kind != SYS_PATH_FOLDER && (out_kind != SYS_PATH_ABSENT || image_suffix_known(out)))
         return p2p_fail(P2P_USAGE, "--out %s: for several pictures it must be a folder", out);
     for (int i = 0; arguments[i]; i++) {
-        const bool folder = sys_path_kind_of(arguments[i]) == SYS_PATH_FOLDER;
+        bool folder;
+        P2P_TRY(sys_path_is_folder(arguments[i], &folder));
         P2P_TRY(folder ? add_folder(t, list, arguments[i])
                        : add_picture(t, list, "", arguments[i], base_name(arguments[i])));
     }
@@ -101,6 +108,7 @@ static p2p_status check_results(const translator *t, const translate_list *list)
         status = image_save_check(list->jobs[i].result, t->format.target);
     }
     if (status == P2P_OK) status = result_files_check(files, list->count, t->all->force);
+    if (status == P2P_OK) status = result_files_sweep(files, list->count);
     free(files);
     return status;
 }

@@ -7,14 +7,30 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 #ifdef __GLIBC__
 #include <malloc.h>
+#endif
 
 #include "support/test_expect.h"
 #include "support/test_skip.h"
-#endif
+
+static bool wants_all(const char *relative) {
+    (void)relative;
+    return true;
+}
+
+static void assert_kind(const char *path, sys_path_kind expected) {
+    sys_path_kind kind;
+    bool is_folder;
+    assert_int_equal(sys_path_kind_of(path, &kind), P2P_OK);
+    assert_int_equal(kind, expected);
+    assert_int_equal(sys_path_is_folder(path, &is_folder), P2P_OK);
+    assert_int_equal(is_folder, expected == SYS_PATH_FOLDER);
+}
 
 static void test_paths(void **state) {
     (void)state;
@@ -30,11 +46,42 @@ static void test_paths(void **state) {
     test_file_write(test_path(folder, "file"), "x", 1);
     test_link_add(test_path(folder, "link"), "file");
     test_link_add(test_path(folder, "dangling"), "nothing");
-    assert_int_equal(sys_path_kind_of(folder), SYS_PATH_FOLDER);
-    assert_int_equal(sys_path_kind_of(test_path(folder, "file")), SYS_PATH_FILE);
-    assert_int_equal(sys_path_kind_of(test_path(folder, "link")), SYS_PATH_FILE);
-    assert_int_equal(sys_path_kind_of(test_path(folder, "dangling")), SYS_PATH_ABSENT);
-    assert_int_equal(sys_path_kind_of("/dev/null"), SYS_PATH_OTHER);
+    assert_kind(folder, SYS_PATH_FOLDER);
+    assert_kind(test_path(folder, "file"), SYS_PATH_FILE);
+    assert_kind(test_path(folder, "link"), SYS_PATH_FILE);
+    assert_kind(test_path(folder, "missing"), SYS_PATH_ABSENT);
+    assert_kind(test_path(folder, "file/below"), SYS_PATH_ABSENT);
+    assert_kind("/dev/null", SYS_PATH_OTHER);
+    test_folder_remove(folder);
+}
+
+/* What cannot be found out is not absent. */
+static void test_paths_that_cannot_be_known(void **state) {
+    (void)state;
+    char *folder = test_folder_make(), name[300];
+    sys_path_kind kind;
+    bool is_folder;
+    sys_names names;
+    memset(name, 'n', sizeof name - 1);
+    name[sizeof name - 1] = '\0';
+    test_link_add(test_path(folder, "loop"), "loop");
+    test_link_add(test_path(folder, "dangling"), "nothing");
+    REFUSED(sys_path_kind_of(test_path(folder, name), &kind), P2P_INPUT, "File name too long");
+    REFUSED(sys_path_kind_of(test_path(folder, "loop"), &kind), P2P_INPUT, "loop is: Too many levels");
+    REFUSED(sys_path_kind_of(test_path(folder, "loop/below"), &kind), P2P_INPUT, "below is: Too many levels");
+    REFUSED(sys_path_kind_of(test_path(folder, "dangling"), &kind), P2P_INPUT, "leads nowhere");
+    REFUSED(sys_path_is_folder(test_path(folder, "loop"), &is_folder), P2P_INPUT, "loop");
+    assert_int_equal(sys_path_kind_of(test_path(folder, "dangling/below"), &kind), P2P_OK);
+    assert_int_equal(kind, SYS_PATH_ABSENT);
+    if (geteuid() != 0) { /* root may do anything */
+        test_folder_add(test_path(folder, "closed"));
+        test_folder_add(test_path(folder, "closed/below"));
+        assert_int_equal(chmod(test_path(folder, "closed"), 0400), 0); /* names, but nothing about them */
+        REFUSED(sys_path_kind_of(test_path(folder, "closed/below"), &kind), P2P_INPUT, "Permission denied");
+        const p2p_status walked = sys_folder_walk(&names, folder, wants_all);
+        assert_int_equal(chmod(test_path(folder, "closed"), 0700), 0);
+        REFUSED(walked, P2P_INPUT, "below is: Permission denied");
+    }
     test_folder_remove(folder);
 }
 
@@ -43,7 +90,7 @@ static void test_making_folders(void **state) {
     char *folder = test_folder_make();
     const char *deep = test_path(folder, "a/b//c/");
     assert_int_equal(sys_folder_make(deep), P2P_OK);
-    assert_int_equal(sys_path_kind_of(deep), SYS_PATH_FOLDER);
+    assert_kind(deep, SYS_PATH_FOLDER);
     assert_int_equal(sys_folder_make(deep), P2P_OK); /* again */
     assert_int_equal(sys_folder_make("."), P2P_OK);
     assert_int_equal(sys_folder_make("/"), P2P_OK);
@@ -86,11 +133,6 @@ static void test_files(void **state) {
     assert_int_equal(sys_file_remove(folder), P2P_IO);
     assert_int_equal(test_folder_entries(folder), 0);
     test_folder_remove(folder);
-}
-
-static bool wants_all(const char *relative) {
-    (void)relative;
-    return true;
 }
 
 static void test_walking_what_is_no_folder(void **state) {
@@ -235,6 +277,7 @@ static void test_peak_memory(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_paths),
+        cmocka_unit_test(test_paths_that_cannot_be_known),
         cmocka_unit_test(test_making_folders),
         cmocka_unit_test(test_files),
         cmocka_unit_test(test_walking_what_is_no_folder),
