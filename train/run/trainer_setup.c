@@ -60,6 +60,16 @@ static p2p_status make_paths(trainer_paths *paths, const char *out) {
     return sys_path_join(&paths->best, out, "best");
 }
 
+/* Refuses an --out so long that a file of the training would have no name, before anything is computed. */
+static p2p_status check_lengths(const trainer_paths *paths) {
+    char *longest;
+    sys_path_kind kind;
+    P2P_TRY(sys_path_join(&longest, paths->checkpoints, "step-000000000.safetensors"));
+    p2p_status status = sys_path_kind_of(longest, &kind);
+    free(longest);
+    return status == P2P_OK ? P2P_OK : p2p_hint(status, "choose another --out");
+}
+
 /* A training without a checkpoint starts again with the settings of its config.json. */
 static p2p_status resume_from_config(trainer *t) {
     json_t *kept;
@@ -90,6 +100,7 @@ static p2p_status hint_older(const trainer *t, p2p_status status) {
 
 /* Remove partially written files of a process that was killed; no later write would replace them. */
 static p2p_status sweep(const trainer_paths *paths) {
+    P2P_TRY(p2p_atomic_sweep(paths->folder));
     P2P_TRY(p2p_atomic_sweep(paths->checkpoints));
     P2P_TRY(p2p_atomic_sweep(paths->epochs));
     P2P_TRY(p2p_atomic_sweep(paths->best));
@@ -245,6 +256,7 @@ p2p_status trainer_open(trainer *t, settings *all) {
     *t = (trainer){.all = all};
     P2P_TRY(check_required(all));
     P2P_TRY(make_paths(&t->paths, all->out));
+    P2P_TRY(check_lengths(&t->paths));
     P2P_TRY(all->resume ? find_resume(t) : refuse_existing(t));
     P2P_TRY(check_data(all));
     P2P_TRY(trainer_complete_length(all));

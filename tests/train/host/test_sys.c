@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -220,6 +221,32 @@ static void test_parallel_jobs(void **state) {
     }
 }
 
+/* The system's clock, in place of the C library's function: what a test sets, or some real time. */
+static const struct timespec *shown_time;
+
+int clock_gettime(clockid_t clock, struct timespec *now) {
+    (void)clock;
+    if (shown_time)
+        *now = *shown_time;
+    else
+        timespec_get(now, TIME_UTC);
+    return 0;
+}
+
+/* A clock that jumps back stands still, so that no duration or rate is negative. */
+static void test_clock_that_jumps(void **state) {
+    (void)state;
+    static const struct timespec times[] = {
+        {5000000000, 500000000}, {4999999999, 0}, {1, 0}, {5000000000, 600000000}};
+    static const double expected[] = {5000000000.5, 5000000000.5, 5000000000.5, 5000000000.6};
+    for (int i = 0; i < 4; i++) {
+        shown_time = &times[i];
+        const double read = sys_clock();
+        shown_time = NULL;
+        assert_true(read > expected[i] - 1e-3 && read < expected[i] + 1e-3);
+    }
+}
+
 static void test_terminal_and_clock(void **state) {
     (void)state;
     FILE *file = tmpfile();
@@ -284,6 +311,7 @@ int main(void) {
         cmocka_unit_test(test_threads),
         cmocka_unit_test(test_parallel_jobs),
         cmocka_unit_test(test_terminal_and_clock),
+        cmocka_unit_test(test_clock_that_jumps),
         cmocka_unit_test(test_peak_memory),
         cmocka_unit_test(test_freed_memory),
     };
