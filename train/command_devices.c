@@ -6,7 +6,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Names come from drivers. */
+static const char *bf16_text(const p2p_device_entry *entry) {
+    if (entry->no_bf16[0]) return "";
+    return entry->stores_bf16 ? ", bf16 (activations are stored in bf16)"
+                              : ", bf16 (convolutions multiply in bf16)";
+}
+
+/* Names and reasons come from drivers. */
 static void print_entry(const p2p_device_entry *entry) {
     text_line(stdout, "%c %-14s %s", entry->is_default ? '*' : ' ', entry->address, entry->name);
     if (entry->unusable[0]) {
@@ -20,11 +26,9 @@ static void print_entry(const p2p_device_entry *entry) {
                  (double)entry->memory_bytes / (1 << 30), (double)entry->max_alloc_bytes / (1 << 30));
     text_line(stdout, "    %s%s%s%s%s", entry->driver[0] ? entry->driver : "no driver",
               entry->type[0] ? ", " : "", entry->type, units, memory);
-    if (entry->no_bf16[0])
-        text_line(stdout, "    precision fp32; no bf16: %s", entry->no_bf16);
-    else
-        text_line(stdout, "    precision fp32 or bf16 (%s)",
-                  entry->stores_bf16 ? "activations are stored in bf16" : "convolutions multiply in bf16");
+    text_line(stdout, "    precision fp32%s%s", entry->no_tf32[0] ? "" : ", tf32", bf16_text(entry));
+    if (entry->no_bf16[0]) text_line(stdout, "    no bf16: %s", entry->no_bf16);
+    if (entry->no_tf32[0]) text_line(stdout, "    no tf32: %s", entry->no_tf32);
 }
 
 p2p_status command_devices(settings *all) {
