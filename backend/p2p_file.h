@@ -1,7 +1,8 @@
 /* Files and folders: atomic writes, and opening of regular files without blocking.
  *
  * Below train/ these are the only uses of the operating system's file functions. Messages contain the path
- * and the system's reason. Directory traversal and the terminal are in train/.
+ * and the system's reason. A link or a pipe that someone has put in the place of a file neither redirects a
+ * write nor blocks. Directory traversal and the terminal are in train/.
  */
 #ifndef P2P_FILE_H
 #define P2P_FILE_H
@@ -13,14 +14,16 @@
 #include <stdio.h>
 
 /* A file being written atomically. Bytes written to `stream` go to a hidden temporary file in the folder of
- * `path`; a temporary file left by a killed process is overwritten. A zeroed structure is a file that is not
- * open. */
+ * `path`, with a name of its own, ".p2p-PID-RANDOM.tmp", so that any number of processes may write to one
+ * path. A zeroed structure is a file that is not open. */
 typedef struct {
     FILE *stream;
-    char *path, *temporary;
+    char *path, *temporary; /* `temporary` is relative to the folder */
+    int folder;             /* descriptor of the folder of `path`, if `path` is not NULL */
 } p2p_atomic_file;
 
-/* P2P_IO if the temporary file cannot be created or `path` is a folder. After a failure no file is open. */
+/* P2P_IO if the temporary file cannot be created, or `path` is longer than the system allows, a folder, a
+ * pipe or a device. A symbolic link at `path` is replaced, not followed. After a failure no file is open. */
 p2p_status p2p_atomic_open(p2p_atomic_file *file, const char *path);
 /* Flushes the file to disk, renames it to `path` and flushes the folder. Earlier failures of the stream are
  * reported here. If writing or renaming fails, the temporary file is removed and an existing file at `path`
@@ -37,12 +40,22 @@ p2p_status p2p_file_publish(const char *path, const void *bytes, size_t size);
  * the folder exists. */
 p2p_status p2p_folder_make(const char *path, unsigned permissions);
 
-/* Removes the temporary files of atomic writes that killed processes left in a folder. No other process may
- * be writing to it. Succeeds if the folder does not exist. */
+/* P2P_IO if anyone but this user and root can write to the folder. Succeeds if the folder does not exist. */
+p2p_status p2p_folder_check_private(const char *path);
+
+/* Removes the temporary files of atomic writes that killed processes left in a folder. Files that are being
+ * written and files of other names stay. Succeeds if the folder does not exist. */
 p2p_status p2p_atomic_sweep(const char *folder);
 
 /* Opens a regular file for reading; *size receives its size in bytes. P2P_INPUT, with the reason, for
  * anything else, such as a folder or a pipe. The caller closes *stream with fclose(). */
 p2p_status p2p_file_open(const char *path, FILE **stream, uint64_t *size);
+
+/* Likewise, but P2P_INPUT for a symbolic link and for a file that anyone but this user and root can write. */
+p2p_status p2p_file_open_private(const char *path, FILE **stream, uint64_t *size);
+
+/* Opens a regular file for appending, and creates it if it does not exist. P2P_IO for anything else: a
+ * symbolic link, a file with a second name (hard link), a pipe, a folder. The caller closes *stream. */
+p2p_status p2p_file_append(const char *path, FILE **stream);
 
 #endif

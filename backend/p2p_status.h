@@ -51,9 +51,13 @@ p2p_status p2p_hint(p2p_status code, const char *format, ...) P2P_PRINTF(2, 3);
 const char *p2p_message(void);
 const char *p2p_message_hint(void);
 
+/* A message holds three paths of the greatest length, and a hint a command that is to be pasted, with five
+ * such paths in the longest form that quoting makes of them. Of a longer text the middle is left out, and "
+ * [...] " marks the place. */
+enum { P2P_PATH_BYTES = 4096, P2P_MESSAGE_BYTES = 4 * P2P_PATH_BYTES, P2P_HINT_BYTES = 24 * P2P_PATH_BYTES };
+
 /* A failure with its message and hint, to outlive calls that may fail after it: cleaning up, another
  * thread's. */
-enum { P2P_MESSAGE_BYTES = 2048, P2P_HINT_BYTES = 1024 };
 typedef struct {
     p2p_status status;
     char message[P2P_MESSAGE_BYTES], hint[P2P_HINT_BYTES];

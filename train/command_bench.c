@@ -5,6 +5,7 @@
 #include "bench/bench_report.h"
 #include "bench/bench_sweep.h"
 #include "command.h"
+#include "host/text.h"
 #include "setup/setup.h"
 
 #include <string.h>
@@ -39,7 +40,7 @@ static p2p_status check_settings(const settings *all) {
 static p2p_status write_trace(const bench *b, const bench_profile *profile) {
     if (!b->all->trace) return P2P_OK;
     P2P_TRY(bench_profile_trace(profile, p2p_device_address(b->device), b->all->trace));
-    fprintf(stderr, "timeline: %s\n", b->all->trace);
+    text_line(stderr, "timeline: %s", b->all->trace);
     return P2P_OK;
 }
 

@@ -1,5 +1,6 @@
 /* `p2p devices`: a list of all devices, and the reasons why some cannot be used. */
 #include "command.h"
+#include "host/text.h"
 #include "p2p.h"
 
 #include <stdlib.h>
@@ -11,21 +12,23 @@ static const char *bf16_text(const p2p_device_entry *entry) {
                               : ", bf16 (convolutions multiply in bf16)";
 }
 
+/* Names and reasons come from drivers. */
 static void print_entry(const p2p_device_entry *entry) {
-    printf("%c %-14s %s", entry->is_default ? '*' : ' ', entry->address, entry->name);
+    text_line(stdout, "%c %-14s %s", entry->is_default ? '*' : ' ', entry->address, entry->name);
     if (entry->unusable[0]) {
-        printf("\n    can't be used: %s\n", entry->unusable);
+        text_line(stdout, "    can't be used: %s", entry->unusable);
         return;
     }
-    printf("\n    %s", entry->driver[0] ? entry->driver : "no driver");
-    if (entry->type[0]) printf(", %s", entry->type);
-    if (entry->compute_units > 0) printf(", %d compute units", entry->compute_units);
+    char units[64] = "", memory[96] = "";
+    if (entry->compute_units > 0) snprintf(units, sizeof units, ", %d compute units", entry->compute_units);
     if (entry->memory_bytes > 0)
-        printf(", %.1f GiB of memory, %.1f GiB in one piece", (double)entry->memory_bytes / (1 << 30),
-               (double)entry->max_alloc_bytes / (1 << 30));
-    printf("\n    precision fp32%s%s\n", entry->no_tf32[0] ? "" : ", tf32", bf16_text(entry));
-    if (entry->no_bf16[0]) printf("    no bf16: %s\n", entry->no_bf16);
-    if (entry->no_tf32[0]) printf("    no tf32: %s\n", entry->no_tf32);
+        snprintf(memory, sizeof memory, ", %.1f GiB of memory, %.1f GiB in one piece",
+                 (double)entry->memory_bytes / (1 << 30), (double)entry->max_alloc_bytes / (1 << 30));
+    text_line(stdout, "    %s%s%s%s%s", entry->driver[0] ? entry->driver : "no driver",
+              entry->type[0] ? ", " : "", entry->type, units, memory);
+    text_line(stdout, "    precision fp32%s%s", entry->no_tf32[0] ? "" : ", tf32", bf16_text(entry));
+    if (entry->no_bf16[0]) text_line(stdout, "    no bf16: %s", entry->no_bf16);
+    if (entry->no_tf32[0]) text_line(stdout, "    no tf32: %s", entry->no_tf32);
 }
 
 p2p_status command_devices(settings *all) {

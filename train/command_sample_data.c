@@ -1,6 +1,9 @@
 /* `p2p sample-data`: a generated data set. The implementation is in sample/. */
 #include "command.h"
+#include "host/text.h"
 #include "sample/sample_data.h"
+
+#include <stdlib.h>
 
 p2p_status command_sample_data(settings *all) {
     if (!all->arguments || !all->arguments[0]) {
@@ -10,9 +13,12 @@ p2p_status command_sample_data(settings *all) {
     const char *dir = all->arguments[0];
     if (all->arguments[1]) return p2p_fail(P2P_USAGE, "'%s': one folder is enough", all->arguments[1]);
     P2P_TRY(sample_data_draw(dir, all->count, (int)all->size, all->seed));
-    printf("%s\n", dir);
-    fprintf(stderr, "drew %lld pairs of %lldx%lld into %s/train, and some for val and test\n",
-            (long long)all->count, (long long)all->size, (long long)all->size, dir);
-    fprintf(stderr, "next: p2p train --data %s --out run --size %lld\n", dir, (long long)all->size);
+    text_line(stdout, "%s", dir);
+    text_line(stderr, "drew %lld pairs of %lldx%lld into %s/train, and some for val and test",
+              (long long)all->count, (long long)all->size, (long long)all->size, dir);
+    char *word = text_shell_word(dir);
+    if (word)
+        text_line(stderr, "next: p2p train --data %s --out run --size %lld", word, (long long)all->size);
+    free(word);
     return P2P_OK;
 }

@@ -35,7 +35,9 @@ static p2p_status check_required(const settings *all) {
     P2P_TRY(settings_no_arguments(all, "test"));
     if (!all->data) return p2p_fail(P2P_USAGE, "--data is missing: the folder that holds the pairs");
     if (!all->out) return p2p_fail(P2P_USAGE, "--out is missing: the folder for the results");
-    if (sys_path_kind_of(all->out) == SYS_PATH_FILE)
+    sys_path_kind out;
+    P2P_TRY(sys_path_kind_of(all->out, &out));
+    if (out == SYS_PATH_FILE)
         return p2p_fail(P2P_USAGE, "--out %s is a file: results go into a folder", all->out);
     return P2P_OK;
 }
@@ -130,6 +132,7 @@ static p2p_status check_results(const test_run *run) {
     if (!files) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for %zu names", count);
     p2p_status status = name_results(run, files);
     if (status == P2P_OK) status = result_files_check(files, count, run->all->force);
+    if (status == P2P_OK) status = result_files_sweep(files, count);
     for (size_t i = 0; i < count; i++) free((char *)files[i].result);
     free(files);
     return status;
@@ -180,7 +183,7 @@ static json_t *summary_of(const test_run *run) {
 
 static p2p_status write_numbers(const test_run *run) {
     json_t *object = summary_of(run);
-    char *line = object ? json_dumps(object, JSON_COMPACT) : NULL;
+    char *line = object ? json_dumps(object, JSON_COMPACT | JSON_ENSURE_ASCII) : NULL;
     const bool complete = line && json_object_set(object, "images", run->images) == 0;
     p2p_status status =
         complete ? json_file_write(run->numbers_path, json_incref(object), JSON_INDENT(2)) : no_memory();
@@ -196,6 +199,7 @@ static p2p_status visit_pair(void *context, const evaluated_pair *pair) {
     test_run *run = context;
     const char *name = dataset_name(run->data, pair->sample);
     quality measured;
+    P2P_TRY(translator_check_stop(&run->t, pair->sample, run->count));
     P2P_TRY(quality_of_images(pair->generated, pair->target, &measured));
     P2P_TRY(note_numbers(run, name, &measured));
     P2P_TRY(save_picture(run->generated, name, pair->generated));
@@ -213,6 +217,7 @@ static p2p_status run_pairs(test_run *run) {
     P2P_TRY(translator_open_device(&run->t));
     P2P_TRY(translator_prepare(&run->t, run->form.size, run->form.size, (int)batch));
     run->progress = progress_create(stderr, run->count, 0, 0);
+    P2P_TRY(translator_check_stop(&run->t, 0, run->count));
     P2P_TRY(evaluate_pairs(&run->t.evaluator, run->data, &run->form, run->count, visit_pair, run));
     P2P_TRY(picture_grid_save(&run->grid, run->grid_path));
     return write_numbers(run);

@@ -6,6 +6,7 @@
  */
 #include "command.h"
 #include "host/sys.h"
+#include "host/text.h"
 #include "image/image_limits.h"
 #include "image/pad.h"
 #include "run/progress.h"
@@ -127,10 +128,10 @@ static p2p_status translate_batch(translation *run, size_t first, int count, int
         run->list->skipped++;
         loaded = P2P_OK;
     }
-    char reason[512];
-    snprintf(reason, sizeof reason, "%s", p2p_message());
+    p2p_failure failure;
+    p2p_failure_take(&failure, loaded);
     P2P_TRY(run_batch(run, batch_size));
-    if (loaded != P2P_OK) return p2p_fail(loaded, "%s", reason);
+    if (loaded != P2P_OK) return p2p_failure_give(&failure);
     run->done += count;
     progress_pictures(run->progress, run->done);
     empty_batch(&run->batch);
@@ -149,6 +150,7 @@ static p2p_status translate_size(translation *run, size_t first, size_t count) {
     const size_t most = fitting_batch(run, &run->list->jobs[first]), batch_size = count < most ? count : most;
     for (size_t done = 0; done < count; done += batch_size) {
         const size_t left = count - done;
+        P2P_TRY(translator_check_stop(run->t, run->done, (int64_t)run->list->count));
         P2P_TRY(translate_batch(run, first + done, (int)(left < batch_size ? left : batch_size),
                                 (int)batch_size));
     }

@@ -1,7 +1,8 @@
 /* The p2p program: selects a command, prints its error with a hint, and maps its status to an exit code.
  *
  * Exit codes: 0 success, 1 failure, 2 wrong usage, 3 unusable input, 4 no such device, 5 device lost; 130,
- * 143 or 129 if SIGINT (Ctrl-C), SIGTERM or SIGHUP stopped a training, whose state is saved.
+ * 143 or 129 if SIGINT (Ctrl-C), SIGTERM or SIGHUP stopped a command, whose results so far are complete
+ * files.
  */
 #include "command.h"
 #include "host/sys.h"
@@ -9,6 +10,8 @@
 #include "p2p.h"
 #include "setup/setup.h"
 
+#include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -159,8 +162,6 @@ static p2p_status run_command(const command *chosen, const char *program, int ar
         if (status == P2P_OK) status = chosen->run(&all);
     }
     settings_free(&all);
-    if (status == P2P_OK && (fflush(stdout) != 0 || ferror(stdout)))
-        status = p2p_fail(P2P_IO, "the results could not be written to standard output");
     return status;
 }
 
@@ -180,10 +181,24 @@ static p2p_status dispatch(int argc, const char **argv) {
     return chosen ? run_command(chosen, argv[0], argc - 1, argv + 1) : unknown_command(name);
 }
 
+/* Closes stdout. P2P_IO if anything printed there is lost, unless the command failed for another reason. Lost
+ * messages on stderr are no failure. */
+static p2p_status close_output(p2p_status status) {
+    errno = 0;
+    bool complete = fflush(stdout) == 0 && !ferror(stdout);
+    complete = fclose(stdout) == 0 && complete;
+    if (complete || status != P2P_OK) return status;
+    p2p_fail(P2P_IO, "not everything could be written to standard output%s%s", errno ? ": " : "",
+             errno ? strerror(errno) : "");
+    return p2p_hint(P2P_IO, "files were written as usual; what is lost was only printed");
+}
+
 int main(int argc, char **argv) {
+    sys_descriptors_reserve();
+    sys_signals_prepare();
     sys_memory_return_freed();
     p2p_warnings_to(stderr);
-    p2p_status status = dispatch(argc, (const char **)argv);
+    p2p_status status = close_output(dispatch(argc, (const char **)argv));
     if (status == P2P_OK) return 0;
     text_print_line("p2p: ", p2p_message(), stderr);
     if (p2p_message_hint()[0]) text_print_line("hint: ", p2p_message_hint(), stderr);

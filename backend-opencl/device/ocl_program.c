@@ -36,6 +36,15 @@ static void print_key(const ocl_launch *launch, char *key, size_t size) {
     snprintf(key + length, size - length, " %s", launch->options);
 }
 
+/* Writes a build log to the verbose log, line by line. Then joins its lines, because a message has one. */
+static void log_and_join(const p2p_be_device *device, const char *key, char *build_log) {
+    for (char *line = build_log, *end; *line; line = end) {
+        end = line + strcspn(line, "\n");
+        ocl_host->log("%s: build log of %s: %.*s", device->info.name, key, (int)(end - line), line);
+        if (*end) *end++ = ' ';
+    }
+}
+
 /* The message has the end of the log, the most useful part of a long one. */
 static p2p_status fail_build(p2p_be_device *device, cl_program program, const char *key, cl_int code) {
     size_t size = 0;
@@ -43,7 +52,7 @@ static p2p_status fail_build(p2p_be_device *device, cl_program program, const ch
     clGetProgramBuildInfo(program, device->id, CL_PROGRAM_BUILD_LOG, 0, NULL, &size);
     if (size > 0) log = calloc(size + 1, 1);
     if (log) clGetProgramBuildInfo(program, device->id, CL_PROGRAM_BUILD_LOG, size, log, NULL);
-    if (log) ocl_host->log("%s: build log of %s: %s", device->info.name, key, log);
+    if (log) log_and_join(device, key, log);
     size_t length = log ? strlen(log) : 0;
     p2p_status status = ocl_host->fail(P2P_FAILED, "%s: kernel file %s does not build: %s (%d): %s",
                                        device->info.name, key, ocl_error_name(code), code,

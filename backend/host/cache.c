@@ -126,7 +126,7 @@ static p2p_status find_entry(const char *path, const unsigned char key[HASH_BYTE
                              size_t *size) {
     FILE *stream = NULL;
     uint64_t file_size = 0;
-    P2P_TRY(p2p_file_open(path, &stream, &file_size));
+    P2P_TRY(p2p_file_open_private(path, &stream, &file_size));
     p2p_status status = read_entry(path, stream, file_size, key, value, size);
     fclose(stream);
     return status;
@@ -150,11 +150,14 @@ bool p2p_cache_get(const char *kind, const p2p_key_part *key, int parts, void **
 /* Access for the user only, because drivers execute the contents. */
 enum { FOLDER_PERMISSIONS = 0700 };
 
+/* Before the first entry is written, files that killed processes left are removed. */
 static p2p_status make_folder_of(const char *path) {
+    static atomic_flag swept = ATOMIC_FLAG_INIT;
     char *folder = strdup(path);
     if (!folder) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for a path");
     *strrchr(folder, '/') = '\0';
     p2p_status status = p2p_folder_make(folder, FOLDER_PERMISSIONS);
+    if (status == P2P_OK && !atomic_flag_test_and_set(&swept)) status = p2p_atomic_sweep(folder);
     free(folder);
     return status;
 }

@@ -4,7 +4,8 @@
  * A value can always be computed again, so the cache does not fail: an entry that is missing or damaged is
  * not found. If a file cannot be written, the entry is skipped, with one warning per process. Any number of
  * threads and processes may use the cache at once. Entries are never removed; users may delete the folder at
- * any time. Checksums detect accidental damage, not forgery by a process with the user's rights.
+ * any time. Checksums detect accidental damage, not forgery by a process with the user's rights. Nobody else
+ * can forge an entry: a folder or an entry that another user owns or can write to is not used, root excepted.
  */
 #ifndef P2P_CACHE_H
 #define P2P_CACHE_H
@@ -18,9 +19,9 @@ enum { P2P_CACHE_LARGEST = 256 * 1024 * 1024 }; /* bytes of a value; larger valu
 bool p2p_cache_get(const char *kind, const p2p_key_part *key, int parts, void **value, size_t *size);
 void p2p_cache_put(const char *kind, const p2p_key_part *key, int parts, const void *value, size_t size);
 
-/* Sets *folder to the folder, valid until the next p2p_cache_folder_set; NULL if the cache is off. The first
- * call reads the environment unless a folder is set. P2P_IO if neither names a folder. May be called from any
- * thread. cache_folder.c */
+/* Sets *folder to the folder, valid until the next p2p_cache_folder_set; NULL if the cache is off or
+ * the folder is not private. The first call reads the environment unless a folder is set. P2P_IO if neither
+ * names a folder. May be called from any thread. cache_folder.c */
 p2p_status p2p_cache_folder(const char **folder);
 
 /* Sets *path to the path of an entry's file, which the caller frees. P2P_IO if there is no folder. */

@@ -2,7 +2,9 @@
  * the first device is opened. Its files are handled in cache.c.
  */
 #include "cache.h"
+#include "log.h"
 #include "p2p.h"
+#include "p2p_file.h"
 
 #include <stdatomic.h>
 #include <stdio.h>
@@ -44,13 +46,26 @@ static p2p_status resolve(char **folder) {
     return P2P_OK;
 }
 
+/* Whether the folder may be used. Entries contain programs that drivers execute, so nobody else may be able
+ * to place one. Warns once per process. */
+static bool is_safe(const char *folder) {
+    static atomic_flag warned = ATOMIC_FLAG_INIT;
+    if (p2p_folder_check_private(folder) == P2P_OK) return true;
+    if (!atomic_flag_test_and_set(&warned))
+        p2p_warn("cache: %s; without a cache starts take longer. Take write permission from others (chmod "
+                 "go-w), or "
+                 "name another folder with --cache",
+                 p2p_message());
+    return false;
+}
+
 p2p_status p2p_cache_folder(const char **folder) {
     char *found = atomic_load(&chosen);
     *folder = NULL;
     if (!found) P2P_TRY(resolve(&found));
     if (found[0] == '\0')
         return p2p_fail(P2P_IO, "none of P2P_CACHE_DIR, XDG_CACHE_HOME and HOME names a folder");
-    if (strcmp(found, off) != 0) *folder = found;
+    if (strcmp(found, off) != 0 && is_safe(found)) *folder = found;
     return P2P_OK;
 }
 

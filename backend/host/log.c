@@ -1,6 +1,8 @@
-/* The verbose log and warnings. See log.h. */
+/* The verbose log and warnings. See log.h. Each line is flushed, so that the last one before a crash of a
+ * driver is not lost. */
 #include "log.h"
 #include "p2p.h"
+#include "p2p_printable.h"
 
 #include <stdarg.h>
 
@@ -18,10 +20,8 @@ void p2p_log(const char *format, ...) {
     if (!log_stream) return;
     va_list args;
     va_start(args, format);
-    vfprintf(log_stream, format, args);
+    p2p_print_line_v(log_stream, "", format, args);
     va_end(args);
-    fputc('\n', log_stream);
-    fflush(log_stream); /* so that the last line before a crash of a driver is not lost */
 }
 
 void p2p_warnings_to(FILE *stream) {
@@ -32,9 +32,6 @@ void p2p_warn(const char *format, ...) {
     if (!warning_stream) return;
     va_list args;
     va_start(args, format);
-    fputs("warning: ", warning_stream);
-    vfprintf(warning_stream, format, args);
+    p2p_print_line_v(warning_stream, "warning: ", format, args);
     va_end(args);
-    fputc('\n', warning_stream);
-    fflush(warning_stream);
 }

@@ -2,15 +2,42 @@
 #include "p2p_status.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static _Thread_local char thread_message[P2P_MESSAGE_BYTES];
 static _Thread_local char thread_hint[P2P_HINT_BYTES];
 
+/* Copies a text that is too long without its middle. Ends of paths and of messages say more than their
+ * middles. */
+static void copy_without_middle(char *to, size_t size, const char *from, size_t length) {
+    static const char mark[] = " [...] ";
+    const size_t kept = size - sizeof mark, head = kept / 2, tail = kept - head;
+    memcpy(to, from, head);
+    memcpy(to + head, mark, sizeof mark - 1);
+    memcpy(to + head + sizeof mark - 1, from + length - tail, tail + 1);
+}
+
+/* Without memory for a text that is too long, only its beginning is kept. An argument may be the old text. */
+static void compose(char *text, size_t size, const char *format, va_list args) {
+    char composed[P2P_PATH_BYTES];
+    va_list again;
+    va_copy(again, args);
+    const int length = vsnprintf(composed, sizeof composed, format, args);
+    char *whole = length < (int)sizeof composed ? NULL : malloc((size_t)length + 1);
+    if (whole) vsnprintf(whole, (size_t)length + 1, format, again);
+    va_end(again);
+    const char *from = whole ? whole : composed;
+    const size_t bytes = strlen(from);
+    if (bytes < size)
+        memcpy(text, from, bytes + 1);
+    else
+        copy_without_middle(text, size, from, bytes);
+    free(whole);
+}
+
 p2p_status p2p_fail_v(p2p_status code, const char *format, va_list args) {
-    char composed[P2P_MESSAGE_BYTES]; /* an argument may be the old message */
-    vsnprintf(composed, sizeof composed, format, args);
-    snprintf(thread_message, sizeof thread_message, "%s", composed);
+    compose(thread_message, sizeof thread_message, format, args);
     thread_hint[0] = '\0';
     return code;
 }
@@ -26,7 +53,7 @@ p2p_status p2p_fail(p2p_status code, const char *format, ...) {
 p2p_status p2p_hint(p2p_status code, const char *format, ...) {
     va_list args;
     va_start(args, format);
-    vsnprintf(thread_hint, sizeof thread_hint, format, args);
+    compose(thread_hint, sizeof thread_hint, format, args);
     va_end(args);
     return code;
 }
@@ -41,13 +68,13 @@ const char *p2p_message_hint(void) {
 
 void p2p_failure_take(p2p_failure *failure, p2p_status status) {
     failure->status = status;
-    memcpy(failure->message, thread_message, sizeof thread_message);
-    memcpy(failure->hint, thread_hint, sizeof thread_hint);
+    strcpy(failure->message, thread_message);
+    strcpy(failure->hint, thread_hint);
 }
 
 p2p_status p2p_failure_give(const p2p_failure *failure) {
-    memcpy(thread_message, failure->message, sizeof thread_message);
-    memcpy(thread_hint, failure->hint, sizeof thread_hint);
+    strcpy(thread_message, failure->message);
+    strcpy(thread_hint, failure->hint);
     return failure->status;
 }
 

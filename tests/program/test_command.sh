@@ -133,7 +133,7 @@ expect 2 "--mode contradicts --what train" "$p2p" bench --mode train
 expect 2 "--trace contradicts --what transfers" "$p2p" bench --what transfers --trace x.json
 expect 2 "--steps: 0 is outside" "$p2p" bench --steps 0
 expect 2 "takes options only" "$p2p" bench toys
-expect 1 "nowhere/.x.json.tmp" "$p2p" bench "${small[@]}" --trace nowhere/x.json
+expect 1 "nowhere/x.json: No such file" "$p2p" bench "${small[@]}" --trace nowhere/x.json
 
 echo "-- a training"
 expect 2 "--load-size" "$p2p" train "${options[@]}" --out run --load-size 16

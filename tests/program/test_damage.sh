@@ -18,11 +18,11 @@ for how in cut bit header; do
     bit) flip $newest $(($(stat -c %s $newest) / 2)) ;;
     header) flip $newest 40 ;;
     esac
-    touch once/checkpoints/.step-000000005.safetensors.tmp
+    touch once/checkpoints/.p2p-1-0123456789abcdef.tmp
     expect 0 "continuing after step 4" "$p2p" train --out once --resume --device "$device"
     printed "warning: $newest is" "a damaged checkpoint ($how)"
     printed "$newest.damaged; the training continues from once/checkpoints/step-000000004.safetensors" "a damaged checkpoint"
-    [ -e once/checkpoints/.step-000000005.safetensors.tmp ] && fail "the file of a killed process is still there"
+    [ -e once/checkpoints/.p2p-1-0123456789abcdef.tmp ] && fail "the file of a killed process is still there"
     equal_runs intact once
 done
 for file in damaged/checkpoints/*; do flip "$file" $(($(stat -c %s "$file") - 5)); done

@@ -1,6 +1,8 @@
 /* Tables and JSON objects of a bench. See bench_report.h. */
 #include "bench_report.h"
 
+#include "host/text.h"
+
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdlib.h>
@@ -8,8 +10,9 @@
 /* ---- JSON --------------------------------------------------------------------------------------------- */
 
 p2p_status bench_print_json(json_t *object) {
-    char *text =
-        object ? json_dumps(object, JSON_COMPACT | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(9)) : NULL;
+    char *text = object ? json_dumps(object, JSON_COMPACT | JSON_ENSURE_ASCII | JSON_PRESERVE_ORDER |
+                                                 JSON_REAL_PRECISION(9))
+                        : NULL;
     json_decref(object);
     if (!text) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for the results as JSON");
     printf("%s\n", text);
@@ -55,8 +58,8 @@ static json_t *peaks_to_json(const bench_peaks *peaks) {
 /* ---- Text --------------------------------------------------------------------------------------------- */
 
 static void print_bench(const bench *b) {
-    printf("%s on %s, %s\n", b->training ? "training" : "translation", p2p_device_address(b->device),
-           p2p_device_name(b->device));
+    text_line(stdout, "%s on %s, %s", b->training ? "training" : "translation", p2p_device_address(b->device),
+              p2p_device_name(b->device));
     printf("%s, batch %" PRId64 ", %" PRId64 "x%" PRId64 " pixels, %" PRId64 " filters, %d levels\n",
            b->all->precision, b->all->batch, b->all->size, b->all->size, b->all->ngf, b->model->config.depth);
 }
@@ -221,8 +224,8 @@ p2p_status bench_report_transfers(const settings *all, const p2p_device *device,
                              "copy_gb_per_s_min", copy.least, "copy_gb_per_s_max", copy.greatest,
                              "copy_kernel_gb_per_s", kernel.median, "copy_kernel_gb_per_s_min", kernel.least,
                              "copy_kernel_gb_per_s_max", kernel.greatest)));
-    printf("transfers of %d MB on %s, %s; %d of each\n", BENCH_TRANSFER_BYTES >> 20,
-           p2p_device_address(device), p2p_device_name(device), transfers->count);
+    text_line(stdout, "transfers of %d MB on %s, %s; %d of each", BENCH_TRANSFER_BYTES >> 20,
+              p2p_device_address(device), p2p_device_name(device), transfers->count);
     print_rates("host to device", &write);
     print_rates("device to host", &read);
     printf("within the device, read and written:\n");

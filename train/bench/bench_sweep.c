@@ -3,6 +3,7 @@
 
 #include "bench.h"
 #include "bench_report.h"
+#include "host/text.h"
 #include "setup/setup.h"
 
 #include <inttypes.h>
@@ -66,7 +67,7 @@ static p2p_status measure_axis(const settings *all, int steps, sweep_axis axis, 
         *point = (sweep_point){.axis = axis, .value = axes[axis].values[i]};
         p2p_status status = measure_point(all, steps, point);
         if (status == P2P_OUT_OF_MEMORY) {
-            fprintf(stderr, "%s %" PRId64 ": %s\n", axes[axis].name, point->value, p2p_message());
+            text_line(stderr, "%s %" PRId64 ": %s", axes[axis].name, point->value, p2p_message());
             return P2P_OK;
         }
         P2P_TRY(status);

@@ -18,8 +18,8 @@ struct dataset {
     char *reasons[DATASET_REASONS];
 };
 
-bool dataset_has_split(const char *dir, const char *split) {
-    return dataset_files_present(dir, split);
+p2p_status dataset_has_split(const char *dir, const char *split, bool *has) {
+    return dataset_files_present(dir, split, has);
 }
 
 p2p_status dataset_outside(const char *dir, const char *split, const char *option, const char *path) {

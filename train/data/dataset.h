@@ -42,8 +42,9 @@ typedef struct {
 
 void image_pair_free(image_pair *pair); /* no effect on {0} */
 
-/* Whether DIR holds the split ("train", "val", "test") in any of the layouts below. */
-bool dataset_has_split(const char *dir, const char *split);
+/* Sets *has to whether DIR holds the split ("train", "val", "test") in any of the layouts below. P2P_INPUT if
+ * that cannot be found out. */
+p2p_status dataset_has_split(const char *dir, const char *split, bool *has);
 
 /* Open a split: list its pairs and read every header, so that an unusable file is reported now instead of
  * during an epoch. The split "train" of DIR has exactly one of these layouts:

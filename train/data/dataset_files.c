@@ -21,7 +21,7 @@ enum { LAYOUTS = sizeof layouts / sizeof layouts[0] };
 
 static p2p_status folder_of(int layout, int side, const char *dir, const char *split, char **folder) {
     const char *pattern = layouts[layout][side], *place = strchr(pattern, '%');
-    const size_t size = strlen(pattern) + strlen(split);
+    const size_t size = strlen(pattern) + strlen(split) + 1;
     char *name = malloc(size);
     if (name == NULL) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for a folder's name");
     snprintf(name, size, "%.*s%s%s", (int)(place - pattern), pattern, split, place + 2);
@@ -35,9 +35,9 @@ static p2p_status folder_exists(int layout, int side, const char *dir, const cha
     if (layouts[layout][side] == NULL) return P2P_OK;
     char *folder;
     P2P_TRY(folder_of(layout, side, dir, split, &folder));
-    *exists = sys_path_kind_of(folder) == SYS_PATH_FOLDER;
+    p2p_status status = sys_path_is_folder(folder, exists);
     free(folder);
-    return P2P_OK;
+    return status;
 }
 
 static bool layout_allowed(int layout, dataset_pairing pairing) {
@@ -62,13 +62,17 @@ static p2p_status find_layouts(const char *dir, const char *split, dataset_pairi
     return P2P_OK;
 }
 
-bool dataset_files_present(const char *dir, const char *split) {
-    int found[LAYOUTS], count;
-    return find_layouts(dir, split, DATASET_PAIRS_AUTO, found, &count) == P2P_OK && count > 0;
+p2p_status dataset_files_present(const char *dir, const char *split, bool *present) {
+    int found[LAYOUTS], count = 0;
+    const p2p_status status = find_layouts(dir, split, DATASET_PAIRS_AUTO, found, &count);
+    *present = count > 0;
+    return status;
 }
 
 static p2p_status no_layout(const char *dir, const char *split) {
-    if (sys_path_kind_of(dir) != SYS_PATH_FOLDER) return p2p_fail(P2P_INPUT, "there is no folder %s", dir);
+    bool exists;
+    P2P_TRY(sys_path_is_folder(dir, &exists));
+    if (!exists) return p2p_fail(P2P_INPUT, "there is no folder %s", dir);
     p2p_fail(P2P_INPUT, "there is no folder %s/%s", dir, split);
     return p2p_hint(
         P2P_INPUT,
@@ -126,8 +130,10 @@ static p2p_status find_folders(dataset_files *files, const char *dir, const char
     P2P_TRY(choose_layout(dir, split, pairing, &layout));
     if (layout == INSIDE && pairing == DATASET_PAIRS_AUTO) P2P_TRY(check_inside(dir, split));
     for (int side = 0; side < 2 && layouts[layout][side] != NULL; side++) {
+        bool exists;
         P2P_TRY(folder_of(layout, side, dir, split, &files->folders[side]));
-        if (sys_path_kind_of(files->folders[side]) == SYS_PATH_FOLDER) continue;
+        P2P_TRY(sys_path_is_folder(files->folders[side], &exists));
+        if (exists) continue;
         p2p_fail(P2P_INPUT, "there is no folder %s", files->folders[side]);
         return p2p_hint(P2P_INPUT, "pairs in two folders need both");
     }

@@ -25,7 +25,7 @@ typedef struct {
 } dataset_paths;
 
 /* See dataset_has_split. */
-bool dataset_files_present(const char *dir, const char *split);
+p2p_status dataset_files_present(const char *dir, const char *split, bool *present);
 
 /* P2P_USAGE, with both names in the message, if `path` is a folder of the split in any layout, or lies in
  * one: what is written there would be taken for pictures of the split. Neither needs to exist. */

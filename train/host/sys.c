@@ -1,5 +1,5 @@
-/* The POSIX implementation of sys.h. Files are opened and written through backend/p2p_file.h, which the
- * layers below share.
+/* The POSIX implementation of sys.h, without signals (sys_signals.c). Files are opened and written through
+ * backend/p2p_file.h, which the layers below share.
  */
 #include "sys.h"
 #include "p2p_file.h"
@@ -8,7 +8,6 @@
 #include <errno.h>
 #include <limits.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -134,9 +133,25 @@ static sys_path_kind kind_of_mode(mode_t mode) {
     return S_ISDIR(mode) ? SYS_PATH_FOLDER : SYS_PATH_OTHER;
 }
 
-sys_path_kind sys_path_kind_of(const char *path) {
+p2p_status sys_path_kind_of(const char *path, sys_path_kind *kind) {
     struct stat found;
-    return stat(path, &found) == 0 ? kind_of_mode(found.st_mode) : SYS_PATH_ABSENT;
+    *kind = SYS_PATH_ABSENT;
+    if (stat(path, &found) == 0) {
+        *kind = kind_of_mode(found.st_mode);
+        return P2P_OK;
+    }
+    const int reason = errno;
+    if (reason != ENOENT && reason != ENOTDIR)
+        return p2p_fail(P2P_INPUT, "can't find out what %s is: %s", path, strerror(reason));
+    if (lstat(path, &found) != 0) return P2P_OK;
+    return p2p_fail(P2P_INPUT, "%s is a symbolic link that leads nowhere", path);
+}
+
+p2p_status sys_path_is_folder(const char *path, bool *is_folder) {
+    sys_path_kind kind;
+    const p2p_status status = sys_path_kind_of(path, &kind);
+    *is_folder = kind == SYS_PATH_FOLDER;
+    return status;
 }
 
 bool sys_path_same(const char *a, const char *b) {
@@ -219,9 +234,14 @@ static p2p_status walk_entry(const walk *state, const char *relative, const walk
     char *path = NULL;
     P2P_TRY(sys_path_join(&path, state->root, relative));
     struct stat found;
-    bool is_folder = stat(path, &found) == 0 && S_ISDIR(found.st_mode);
+    p2p_status status = P2P_OK;
+    const bool known = stat(path, &found) == 0;
+    if (!known && errno != ENOENT && errno != ELOOP)
+        status = p2p_fail(P2P_INPUT, "can't find out what %s is: %s", path, strerror(errno));
     free(path);
-    if (is_folder) return is_being_walked(level, &found) ? P2P_OK : walk_folder(state, relative, level);
+    P2P_TRY(status);
+    if (known && S_ISDIR(found.st_mode))
+        return is_being_walked(level, &found) ? P2P_OK : walk_folder(state, relative, level);
     if (!state->wanted(relative)) return P2P_OK;
     char *name = strdup(relative);
     if (name == NULL) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for a file's name");
@@ -322,77 +342,6 @@ p2p_status sys_file_write(const char *path, const void *bytes, size_t size) {
     return p2p_atomic_commit(&file);
 }
 
-/* ---- Signals ------------------------------------------------------------------------------------------ */
-
-/* The signals that request a stop, and whether they stay ignored. */
-static struct {
-    int number;
-    bool ignored;
-} stop_signals[] = {{SIGINT, false}, {SIGTERM, false}, {SIGHUP, false}};
-enum { STOP_SIGNALS = sizeof stop_signals / sizeof *stop_signals };
-
-static volatile sig_atomic_t stop_signal;
-
-/* A signal handler: async-signal-safe calls only. Restores the default handling for the next signal. */
-static void request_stop(int number) {
-    static const char note[] = "\nstopping after this step; a second signal stops at once\n";
-    const int error = errno;
-    for (int i = 0; i < STOP_SIGNALS; i++) {
-        if (!stop_signals[i].ignored) signal(stop_signals[i].number, SIG_DFL);
-    }
-    stop_signal = number;
-    const ssize_t written = write(STDERR_FILENO, note, sizeof note - 1);
-    (void)written; /* stderr may be closed */
-    errno = error;
-}
-
-void sys_stop_prepare(void) {
-    signal(SIGXFSZ, SIG_IGN);
-    for (int i = 0; i < STOP_SIGNALS; i++) {
-        struct sigaction present;
-        const bool known = sigaction(stop_signals[i].number, NULL, &present) == 0;
-        stop_signals[i].ignored = known && present.sa_handler == SIG_IGN;
-    }
-}
-
-void sys_stop_keep_ignored(void) {
-    for (int i = 0; i < STOP_SIGNALS; i++) {
-        if (stop_signals[i].ignored) signal(stop_signals[i].number, SIG_IGN);
-    }
-}
-
-void sys_stop_listen(void) {
-    if (stop_signal != 0) return;
-    sys_stop_keep_ignored();
-    struct sigaction wanted = {.sa_handler = request_stop, .sa_flags = SA_RESTART};
-    sigemptyset(&wanted.sa_mask);
-    for (int i = 0; i < STOP_SIGNALS; i++) sigaddset(&wanted.sa_mask, stop_signals[i].number);
-    for (int i = 0; i < STOP_SIGNALS; i++) {
-        if (!stop_signals[i].ignored) sigaction(stop_signals[i].number, &wanted, NULL);
-    }
-}
-
-p2p_status sys_stop_check(void) {
-    return stop_signal ? p2p_fail(P2P_STOPPED, "a signal requested a stop") : P2P_OK;
-}
-
-const char *sys_stop_name(void) {
-    switch (stop_signal) {
-    case SIGINT:
-        return "Ctrl-C (SIGINT)";
-    case SIGTERM:
-        return "SIGTERM";
-    default:
-        return "a closed terminal (SIGHUP)";
-    }
-}
-
-int sys_stop_end(void) {
-    signal(stop_signal, SIG_DFL);
-    raise(stop_signal);
-    return 128 + stop_signal; /* signals do not end the first process of a container */
-}
-
 /* ---- Terminal, clock, process ------------------------------------------------------------------------- */
 
 bool sys_is_terminal(FILE *stream) {
@@ -407,10 +356,16 @@ int sys_terminal_columns(FILE *stream) {
     return size.ws_col;
 }
 
+/* Never less than an earlier reading: the clocks of some virtual machines jump back, though POSIX forbids it.
+ */
 double sys_clock(void) {
+    static atomic_int_least64_t latest; /* nanoseconds */
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+    const int_least64_t read = (int_least64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+    int_least64_t seen = atomic_load(&latest);
+    while (seen < read && !atomic_compare_exchange_weak(&latest, &seen, read)) continue;
+    return 1e-9 * (double)(seen < read ? read : seen);
 }
 
 /* VmHWM of Linux; 0 on other systems. */

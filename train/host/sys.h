@@ -1,7 +1,8 @@
 /* Every call of the program to the operating system: threads, folders, files, signals, the terminal, clocks.
  *
- * A port to another system is a port of sys.c, sys_real.c, and of backend/host/file.c, on which they build.
- * Nothing here depends on images or training. The message of a failure has the path and the system's reason.
+ * A port to another system is a port of sys.c, sys_real.c, sys_signals.c, and of backend/host/file.c and
+ * atomic.c, on which they build. Nothing here depends on images or training. The message of a failure has the
+ * path and the system's reason.
  */
 #ifndef P2P_SYS_H
 #define P2P_SYS_H
@@ -43,10 +44,15 @@ void sys_monitor_wake_all(sys_monitor *monitor);
 
 typedef enum { SYS_PATH_ABSENT, SYS_PATH_FILE, SYS_PATH_FOLDER, SYS_PATH_OTHER } sys_path_kind;
 
-/* The kind of `path`. Symbolic links are followed; a dangling link is absent. */
-sys_path_kind sys_path_kind_of(const char *path);
+/* Sets *kind to the kind of `path`; symbolic links are followed. P2P_INPUT, with *kind SYS_PATH_ABSENT, if it
+ * cannot be found out, for want of permission for example, and for a link that leads nowhere: what may exist
+ * is never reported as absent. */
+p2p_status sys_path_kind_of(const char *path, sys_path_kind *kind);
 
-/* Whether both paths lead to the same file. */
+/* Sets *is_folder to whether `path` is a folder. Fails as sys_path_kind_of does. */
+p2p_status sys_path_is_folder(const char *path, bool *is_folder);
+
+/* Whether both paths lead to the same file. Paths that lead nowhere do not. */
 bool sys_path_same(const char *a, const char *b);
 
 /* The absolute path that `path` leads to, without links, "." and "..". What does not exist yet, or is a
@@ -82,7 +88,7 @@ void sys_names_free(sys_names *names);
  * Hidden entries (a leading dot) are skipped. Links are followed, except those to a folder that contains
  * them, so that loops end. `wanted` is called for everything but folders, dangling links included, so that
  * the failure occurs where the file is opened. P2P_INPUT if more than SYS_WALK_DEPTH folders are nested, or
- * if a folder cannot be read. */
+ * if a folder cannot be read, or if it cannot be found out whether an entry is a folder. */
 enum { SYS_WALK_DEPTH = 32 };
 p2p_status sys_folder_walk(sys_names *names, const char *path, bool (*wanted)(const char *relative));
 
@@ -96,19 +102,25 @@ p2p_status sys_file_read(const char *path, size_t limit, uint8_t **bytes, size_t
 /* Write a file that appears complete or not at all. p2p_atomic_open (p2p_file.h) does so for a stream. */
 p2p_status sys_file_write(const char *path, const void *bytes, size_t size);
 
-/* ---- Signals ------------------------------------------------------------------------------------------ */
+/* ---- Standard streams and signals --------------------------------------------------------------------- */
 
-/* Record which stop signals were ignored when the process started (nohup); they stay ignored. From now on a
- * write beyond the process's file size limit fails instead of ending the process. Call it before libraries
- * that install signal handlers, as compilers in drivers do. */
-void sys_stop_prepare(void);
+/* Occupies each of the descriptors 0 to 2 that is closed, so that no file that is opened later gets one and
+ * receives what is printed. Output to these descriptors fails. Call it first. */
+void sys_descriptors_reserve(void);
 
-/* Ignore the recorded signals again, after a library may have installed a handler. */
-void sys_stop_keep_ignored(void);
+/* From now on output never ends or stops the process: if the reader of a pipe has gone or a file is too
+ * large, the write fails, and a process in the background may write to its terminal. Records which stop
+ * signals were ignored when the process started (nohup); they stay ignored. Call it before libraries that
+ * install signal handlers, as compilers in drivers do. */
+void sys_signals_prepare(void);
 
-/* From now on SIGINT (Ctrl-C), SIGTERM and SIGHUP request a stop instead of ending the process; a second one
- * ends it at once. Call it again after a library may have replaced the handlers. */
-void sys_stop_listen(void);
+/* Ignore these signals again, after a library may have installed a handler. */
+void sys_signals_keep_ignored(void);
+
+/* From now on SIGINT (Ctrl-C), SIGTERM and SIGHUP request a stop "after this `what`" instead of ending the
+ * process; a second SIGINT or SIGTERM ends it at once. Call it again after a library may have replaced the
+ * handlers; `what` is then the same. */
+void sys_stop_listen(const char *what);
 
 /* P2P_STOPPED if a signal has requested a stop. */
 p2p_status sys_stop_check(void);
@@ -127,7 +139,7 @@ bool sys_is_terminal(FILE *stream);
 /* Columns of the stream's terminal; 80 if they are unknown. */
 int sys_terminal_columns(FILE *stream);
 
-/* Seconds since an arbitrary origin, monotonic. */
+/* Seconds since an arbitrary origin. Never decreases, whatever happens to the time of day. */
 double sys_clock(void);
 
 /* Processors that this process may use, at least 1. */

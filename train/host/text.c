@@ -1,52 +1,73 @@
 /* Escaping of bytes; see text.h. */
 #include "text.h"
 
+#include "p2p_printable.h"
+
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* The length of the character at `at` in bytes, by the table of RFC 3629: no overlong forms, no surrogates,
- * nothing above U+10FFFF. 0 if there is no valid character. */
-static size_t utf8_length(const uint8_t *at) {
-    if (at[0] < 0x80) return at[0] != 0;
-    size_t more = at[0] >= 0xc2 && at[0] <= 0xdf   ? 1
-                  : at[0] >= 0xe0 && at[0] <= 0xef ? 2
-                  : at[0] >= 0xf0 && at[0] <= 0xf4 ? 3
-                                                   : 0;
-    for (size_t i = 1; i <= more; i++)
-        if ((at[i] & 0xc0) != 0x80) return 0; /* also at the end of the text */
-    if ((at[0] == 0xe0 && at[1] < 0xa0) || (at[0] == 0xed && at[1] > 0x9f)) return 0;
-    if ((at[0] == 0xf0 && at[1] < 0x90) || (at[0] == 0xf4 && at[1] > 0x8f)) return 0;
-    return more == 0 ? 0 : more + 1;
-}
-
-/* C0, DEL and C1 (U+0080 to U+009F). */
-static bool is_control(const uint8_t *at) {
-    return at[0] < 0x20 || at[0] == 0x7f || (at[0] == 0xc2 && at[1] < 0xa0);
-}
-
-void text_print(const char *bytes, FILE *stream) {
-    for (const uint8_t *at = (const uint8_t *)bytes; *at != 0;) {
-        size_t length = utf8_length(at);
-        if (*at == '\n' || (length > 0 && !is_control(at))) {
-            fwrite(at, 1, length, stream);
-            at += length;
-        } else {
-            fprintf(stream, "\\x%02x", *at++);
-        }
-    }
+void text_line(FILE *stream, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    p2p_print_line_v(stream, "", format, args);
+    va_end(args);
 }
 
 void text_print_line(const char *label, const char *bytes, FILE *stream) {
-    fputs(label, stream);
-    text_print(bytes, stream);
-    fputc('\n', stream);
+    p2p_print_line(stream, label, "%s", bytes);
 }
 
+/* ---- Words of a shell --------------------------------------------------------------------------------- */
+
+/* In single quotes unless it has plain characters only. */
+static void write_quoted(FILE *to, const char *word) {
+    static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-+=:,./@%";
+    if (word[0] != '\0' && word[strspn(word, plain)] == '\0') {
+        fputs(word, to);
+        return;
+    }
+    fputc('\'', to);
+    for (; *word; word++) fputs(*word == '\'' ? "'\\''" : (char[]){*word, '\0'}, to);
+    fputc('\'', to);
+}
+
+/* As $'...', which bash, zsh and ksh read: bytes that are not printable as \NNN, three octal digits, because
+ * the escapes of p2p_printable.h would be other bytes to a shell. */
+static void write_escaped(FILE *to, const char *word) {
+    fputs("$'", to);
+    while (*word) {
+        const size_t length = *word == '\'' || *word == '\\' ? 0 : p2p_printable_length(word);
+        if (length > 0)
+            fwrite(word, 1, length, to), word += length;
+        else
+            fprintf(to, "\\%03o", (unsigned)(unsigned char)*word++);
+    }
+    fputc('\'', to);
+}
+
+char *text_shell_word(const char *word) {
+    char *text = NULL;
+    size_t size = 0;
+    FILE *to = open_memstream(&text, &size);
+    if (!to) return NULL;
+    if (p2p_is_printable(word))
+        write_quoted(to, word);
+    else
+        write_escaped(to, word);
+    const bool complete = !ferror(to);
+    if (fclose(to) == 0 && complete) return text;
+    free(text);
+    return NULL;
+}
+
+/* ---- JSON --------------------------------------------------------------------------------------------- */
+
 static bool is_plain(const char *bytes) {
-    for (const uint8_t *at = (const uint8_t *)bytes; *at != 0;) {
-        size_t length = utf8_length(at);
+    for (const char *at = bytes; *at != '\0';) {
+        size_t length = p2p_utf8_length(at);
         if (length == 0) return false;
         at += length;
     }
@@ -57,11 +78,11 @@ json_t *text_to_json(const char *bytes) {
     if (is_plain(bytes)) return json_string(bytes);
     char *escaped = malloc(4 * strlen(bytes) + 1), *to = escaped;
     if (escaped == NULL) return NULL;
-    for (const uint8_t *at = (const uint8_t *)bytes; *at != 0;) {
-        size_t length = *at == '\\' ? 0 : utf8_length(at);
+    for (const char *at = bytes; *at != '\0';) {
+        size_t length = *at == '\\' ? 0 : p2p_utf8_length(at);
         memcpy(to, at, length);
         to += length;
-        if (length == 0) to += sprintf(to, "\\x%02x", *at);
+        if (length == 0) to += sprintf(to, "\\x%02x", (unsigned)(uint8_t)*at);
         at += length > 0 ? length : 1;
     }
     *to = '\0';

@@ -298,23 +298,34 @@ static void real_as_text(double value, char *text, size_t size) {
     }
 }
 
-/* A recorded value as text for the command line; "" if it is null or false. */
-static void json_as_text(const json_t *value, char *text, size_t size) {
-    text[0] = '\0';
+/* A recorded value as text for the command line; "" if it is null or false. The caller frees it. NULL if
+ * memory runs out. */
+static char *json_as_text(const json_t *value) {
+    enum { NUMBER_BYTES = 32 };
+    const size_t size = json_is_string(value) ? json_string_length(value) + 1 : NUMBER_BYTES;
+    char *text = calloc(size, 1);
+    if (!text) return NULL;
     if (json_is_string(value)) text_from_json(value, text, size);
     if (json_is_integer(value)) snprintf(text, size, "%lld", (long long)json_integer_value(value));
     if (json_is_real(value)) real_as_text(json_real_value(value), text, size);
     if (json_is_true(value)) snprintf(text, size, "yes");
+    return text;
+}
+
+/* The option's present value, likewise. */
+static char *value_as_text(const settings *all, const option_row *row) {
+    json_t *value = value_to_json(all, row);
+    char *text = value ? json_as_text(value) : NULL;
+    json_decref(value);
+    return text;
 }
 
 static p2p_status contradiction(const settings *all, const option_row *row, const char *was,
                                 const char *file) {
-    char now[1024];
-    json_t *mine = value_to_json(all, row);
-    json_as_text(mine, now, sizeof now);
-    json_decref(mine);
-    p2p_fail(P2P_USAGE, "--%s %s contradicts %s, which was trained with %s", row->name, now, file,
+    char *now = value_as_text(all, row);
+    p2p_fail(P2P_USAGE, "--%s %s contradicts %s, which was trained with %s", row->name, now ? now : "", file,
              was[0] ? was : "none");
+    free(now);
     return p2p_hint(P2P_USAGE, "leave --%s out to continue as before, or train into another --out",
                     row->name);
 }
@@ -336,14 +347,12 @@ static json_t *fallback_to_json(const option_row *row) {
     return value;
 }
 
-static p2p_status resume_value(settings *all, const option_row *row, const json_t *value, const char *file) {
-    char was[8192];
-    if (equals_kept(all, row, value)) return P2P_OK;
-    json_as_text(value, was, sizeof was);
+/* Takes the value, as text, that `file` has recorded. */
+static p2p_status resume_text(settings *all, const option_row *row, const char *was, const char *file) {
     if (settings_given(all, row->name))
         return row->keeping == KEPT ? P2P_OK : contradiction(all, row, was, file);
     if (row->kind == KIND_FLAG) {
-        *(bool *)field_of(all, row) = json_is_true(value);
+        *(bool *)field_of(all, row) = was[0] != '\0';
         return P2P_OK;
     }
     if (was[0] == '\0') return P2P_OK;
@@ -351,6 +360,15 @@ static p2p_status resume_value(settings *all, const option_row *row, const json_
     return status == P2P_USAGE
                ? p2p_fail(P2P_INPUT, "%s: the saved value of --%s is unusable", file, row->name)
                : status;
+}
+
+static p2p_status resume_value(settings *all, const option_row *row, const json_t *value, const char *file) {
+    if (equals_kept(all, row, value)) return P2P_OK;
+    char *was = json_as_text(value);
+    if (!was) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for the saved settings");
+    p2p_status status = resume_text(all, row, was, file);
+    free(was);
+    return status;
 }
 
 /* An older version may have recorded settings without the option. It behaved as the fallback does. */
@@ -376,45 +394,46 @@ p2p_status settings_resume(settings *all, const json_t *kept, const char *file) 
 
 /* ---- The command that resumes ------------------------------------------------------------------------- */
 
-static void append(char *text, size_t size, const char *word) {
-    const size_t used = strlen(text);
-    snprintf(text + used, size - used, "%s", word);
+static bool write_word(FILE *to, const char *word) {
+    char *quoted = text_shell_word(word);
+    if (quoted) fputs(quoted, to);
+    free(quoted);
+    return quoted != NULL;
 }
 
-/* Append a space and the word, in single quotes unless it has plain characters only. */
-static void append_word(char *text, size_t size, const char *word) {
-    static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-+=:,./@%";
-    const bool quoted = word[0] == '\0' || word[strspn(word, plain)] != '\0';
-    append(text, size, text[0] ? " " : "");
-    if (!quoted) {
-        append(text, size, word);
-        return;
-    }
-    append(text, size, "'");
-    for (; *word; word++) append(text, size, *word == '\'' ? "'\\''" : (char[]){*word, '\0'});
-    append(text, size, "'");
+static bool write_option(FILE *to, const settings *all, const option_row *row) {
+    char *value = value_as_text(all, row);
+    if (!value) return false;
+    fprintf(to, row->kind == KIND_FLAG ? " --%s" : " --%s ", row->name);
+    const bool complete = row->kind == KIND_FLAG || write_word(to, value);
+    free(value);
+    return complete;
 }
 
-static void append_option(const settings *all, const option_row *row, char *text, size_t size) {
-    char name[64], value[8192];
-    json_t *given = value_to_json(all, row);
-    snprintf(name, sizeof name, "--%s", row->name);
-    json_as_text(given, value, sizeof value);
-    json_decref(given);
-    append_word(text, size, name);
-    if (row->kind != KIND_FLAG) append_word(text, size, value);
-}
-
-void settings_resume_command(const settings *all, char *text, size_t size) {
-    text[0] = '\0';
-    append_word(text, size, all->program ? all->program : "p2p");
-    append_word(text, size, "train");
-    for (int i = 0; i < option_row_count; i++) {
+static bool write_resume_command(FILE *to, const settings *all) {
+    bool complete = write_word(to, all->program ? all->program : "p2p");
+    fputs(" train", to);
+    for (int i = 0; i < option_row_count && complete; i++) {
         const option_row *row = &option_rows[i];
         const bool train = row->commands & COMMAND_TRAIN, resume = strcmp(row->name, "resume") == 0;
-        if (train && row->keeping != BINDING && all->given[i] && !resume) append_option(all, row, text, size);
+        if (train && row->keeping != BINDING && all->given[i] && !resume)
+            complete = write_option(to, all, row);
     }
-    append_word(text, size, "--resume");
+    fputs(" --resume", to);
+    return complete;
+}
+
+char *settings_resume_command(const settings *all) {
+    char *text = NULL;
+    size_t size = 0;
+    FILE *to = open_memstream(&text, &size);
+    if (!to) return NULL;
+    bool complete = write_resume_command(to, all);
+    complete = !ferror(to) && complete;
+    complete = fclose(to) == 0 && complete;
+    if (complete) return text;
+    free(text);
+    return NULL;
 }
 
 p2p_status settings_no_arguments(const settings *all, const char *name) {

@@ -88,7 +88,8 @@ json_t *settings_to_json(const settings *all);
 p2p_status settings_resume(settings *all, const json_t *kept, const char *file);
 
 /* The command that resumes this training, quoted for a shell: the options that were given, without the
- * BINDING ones, which the checkpoint has. Truncated to `size`. */
-void settings_resume_command(const settings *all, char *text, size_t size);
+ * BINDING ones, which the checkpoint has. All its bytes are printable. The caller frees it; NULL if memory
+ * runs out. */
+char *settings_resume_command(const settings *all);
 
 #endif

@@ -154,7 +154,9 @@ static bool is_checkpoint_name(const char *relative) {
 /* In byte order, which is the order of steps, because the number has a fixed width. */
 static p2p_status list_checkpoints(sys_names *names, const char *folder) {
     *names = (sys_names){0};
-    if (sys_path_kind_of(folder) == SYS_PATH_ABSENT) return P2P_OK;
+    sys_path_kind kind;
+    P2P_TRY(sys_path_kind_of(folder, &kind));
+    if (kind == SYS_PATH_ABSENT) return P2P_OK;
     return sys_folder_walk(names, folder, is_checkpoint_name);
 }
 

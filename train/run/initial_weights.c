@@ -2,21 +2,25 @@
 #include "initial_weights.h"
 
 #include "host/sys.h"
+#include "host/text.h"
 #include "model_file.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 /* `given` is a file, or a folder with the file `name`. */
 static p2p_status find(const char *option, const char *given, const char *name, char **path) {
     if (!given) return P2P_OK;
-    if (sys_path_kind_of(given) != SYS_PATH_FOLDER) return sys_path_join(path, "", given);
+    bool is_folder;
+    P2P_TRY(sys_path_is_folder(given, &is_folder));
+    if (!is_folder) return sys_path_join(path, "", given);
     P2P_TRY(sys_path_join(path, given, name));
-    if (sys_path_kind_of(*path) == SYS_PATH_ABSENT) {
+    sys_path_kind kind;
+    P2P_TRY(sys_path_kind_of(*path, &kind));
+    if (kind == SYS_PATH_ABSENT) {
         p2p_fail(P2P_INPUT, "--%s %s: the folder has no %s", option, given, name);
         return p2p_hint(P2P_INPUT, "give a model's file, or the folder of a training");
     }
-    fprintf(stderr, "--%s: %s\n", option, *path);
+    text_line(stderr, "--%s: %s", option, *path);
     return P2P_OK;
 }
 

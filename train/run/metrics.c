@@ -97,7 +97,9 @@ static p2p_status keep_damaged(const char *path, const uint8_t *bytes, size_t si
 static p2p_status trim(const char *path, kept_part kept) {
     uint8_t *bytes = NULL;
     size_t size = 0;
-    if (sys_path_kind_of(path) == SYS_PATH_ABSENT) return P2P_OK;
+    sys_path_kind kind;
+    P2P_TRY(sys_path_kind_of(path, &kind));
+    if (kind == SYS_PATH_ABSENT) return P2P_OK;
     P2P_TRY(sys_file_read(path, SIZE_MAX, &bytes, &size, NULL));
     p2p_atomic_file file = {0};
     found_lines found = {0};
@@ -114,20 +116,19 @@ static p2p_status trim(const char *path, kept_part kept) {
 p2p_status metrics_open(metrics_log **log, const char *path, int64_t keep_steps, int64_t keep_epochs) {
     *log = NULL;
     P2P_TRY(trim(path, (kept_part){.steps = keep_steps, .epochs = keep_epochs}));
+    FILE *stream;
+    P2P_TRY(p2p_file_append(path, &stream));
     metrics_log *opened = calloc(1, sizeof *opened);
     char *name = strdup(path);
-    FILE *stream = fopen(path, "ab");
-    if (opened && name && stream) {
+    if (opened && name) {
         *opened = (metrics_log){.stream = stream, .path = name};
         *log = opened;
         return P2P_OK;
     }
-    p2p_status status = stream ? p2p_fail(P2P_OUT_OF_MEMORY, "no memory to open %s", path)
-                               : p2p_fail(P2P_IO, "%s: %s", path, strerror(errno));
-    if (stream) fclose(stream);
+    fclose(stream);
     free(name);
     free(opened);
-    return status;
+    return p2p_fail(P2P_OUT_OF_MEMORY, "no memory to open %s", path);
 }
 
 /* Write a line and release the object. Each line is flushed, so that other programs read whole lines. */

@@ -3,6 +3,7 @@
 
 #include "host/sys.h"
 #include "host/text.h"
+#include "p2p_printable.h"
 
 #include <stdarg.h>
 #include <stdlib.h>
@@ -100,13 +101,10 @@ void progress_hide(progress *shown) {
 void progress_line(progress *shown, const char *format, ...) {
     if (!shown) return;
     erase_live_line(shown);
-    char text[2048];
     va_list args;
     va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
+    p2p_print_line_v(shown->stream, "", format, args);
     va_end(args);
-    text_print_line("", text, shown->stream);
-    fflush(shown->stream);
 }
 
 void progress_destroy(progress *shown) {

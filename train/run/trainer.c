@@ -7,6 +7,7 @@
 #include "trainer.h"
 
 #include "host/sys.h"
+#include "host/text.h"
 #include "trainer_rescue.h"
 #include "trainer_save.h"
 
@@ -15,6 +16,7 @@
 #include <string.h>
 
 static const double SECONDS_BETWEEN_CHECKPOINTS = 300;
+static const double SHORTEST_STEP = 1e-9; /* seconds */
 /* Least weight of the newest step in the running mean of seconds per image: a mean over about ten steps. */
 static const double RATE_WEIGHT = 0.1;
 
@@ -36,7 +38,7 @@ typedef struct {
     double wait_per_image;                  /* running mean of seconds */
     int64_t measured;                       /* steps in both means */
     int64_t replaced;                       /* pairs of this epoch that were bad and replaced */
-    char reason[1024];                      /* of the first of them */
+    char reason[P2P_MESSAGE_BYTES];         /* of the first of them */
     /* The parameters are those of `at`, or will be when the step in flight has been collected. */
     bool can_save;
 } training_loop;
@@ -72,7 +74,8 @@ static p2p_status check_finite(const step_record *record) {
  * step overwrites the first, during which drivers compile. */
 static void measure_rate(training_loop *loop, step_record *record) {
     const int images = record->images;
-    double now = sys_clock(), seconds = (now - loop->last_collected) / images;
+    /* A coarse clock may not have advanced. */
+    double now = sys_clock(), seconds = fmax(now - loop->last_collected, SHORTEST_STEP) / images;
     double weight = loop->measured < 2 ? 1 : fmax(RATE_WEIGHT, 1.0 / (double)loop->measured);
     loop->measured++;
     loop->seconds_per_image += weight * (seconds - loop->seconds_per_image);
@@ -279,7 +282,7 @@ static p2p_status train_all(training_loop *loop, loader *loading) {
     while (!is_done(loop)) {
         const loader_batch *batch;
         P2P_TRY(sys_stop_check());
-        sys_stop_listen(); /* drivers that compile in the first steps may have replaced the handlers */
+        sys_stop_listen("step"); /* drivers that compile in the first steps may have replaced the handlers */
         P2P_TRY(next_batch(loop, loading, &batch));
         P2P_TRY(train_step(loop, batch));
         P2P_TRY(after_step(loop));
@@ -330,7 +333,7 @@ static p2p_status train(trainer *t) {
     const double now = sys_clock();
     training_loop loop = {
         .t = t, .at = &t->at, .last_collected = now, .last_checkpoint = now, .can_save = true};
-    sys_stop_listen();
+    sys_stop_listen("step");
     const p2p_status status = run_loop(&loop);
     return status == P2P_OK ? P2P_OK : end_early(&loop, status);
 }
@@ -339,7 +342,7 @@ static p2p_status finish(trainer *t) {
     metrics_log *log = t->metrics;
     t->metrics = NULL;
     P2P_TRY(metrics_close(log));
-    printf("%s\n", t->paths.generator);
+    text_line(stdout, "%s", t->paths.generator);
     progress_line(t->progress, "done: the model is %s, sample pictures are in %s", t->paths.generator,
                   t->paths.samples);
     return P2P_OK;
@@ -347,7 +350,6 @@ static p2p_status finish(trainer *t) {
 
 p2p_status trainer_run(settings *all) {
     trainer t;
-    sys_stop_prepare();
     p2p_status status = trainer_open(&t, all);
     if (status == P2P_OK) status = train(&t);
     if (status == P2P_OK) status = finish(&t);

@@ -9,14 +9,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { COMMAND_BYTES = 600, KEPT_BYTES = 200 };
+/* Completes the hint of a failure with the command that resumes. Without memory for it, the hint stays. */
+static p2p_status hint_command(const trainer *t, p2p_status status, const char *hint) {
+    char *command = settings_resume_command(t->all);
+    if (command) p2p_hint(status, "%scontinue with: %s", hint, command);
+    free(command);
+    return status;
+}
 
 static p2p_status stopped(const trainer *t) {
-    char command[COMMAND_BYTES];
-    settings_resume_command(t->all, command, sizeof command);
     p2p_fail(P2P_STOPPED, "stopped by %s after step %" PRId64 " of %" PRId64 "; a checkpoint is saved",
              sys_stop_name(), t->at.step, t->total_steps);
-    return p2p_hint(P2P_STOPPED, "continue with: %s", command);
+    return hint_command(t, P2P_STOPPED, "");
 }
 
 /* A remedy for failures without a hint of their own. */
@@ -35,22 +39,24 @@ static const char *remedy(p2p_status failure) {
     }
 }
 
+enum { KEPT_BYTES = P2P_PATH_BYTES + 100 };
+
 /* "the training up to step 12 is kept" */
-static void describe_kept(const trainer *t, bool saved, char *text, size_t size) {
+static void describe_kept(const trainer *t, bool saved, char text[KEPT_BYTES]) {
     char *newest = NULL;
     if (saved)
-        snprintf(text, size, "the training up to step %" PRId64 " is kept", t->at.step);
+        snprintf(text, KEPT_BYTES, "the training up to step %" PRId64 " is kept", t->at.step);
     else if (checkpoint_find(t->paths.checkpoints, 0, &newest) == P2P_OK && newest)
-        snprintf(text, size, "the last checkpoint is %s", newest);
+        snprintf(text, KEPT_BYTES, "the last checkpoint is %s", newest);
     else
-        snprintf(text, size, "there is no checkpoint yet");
+        snprintf(text, KEPT_BYTES, "there is no checkpoint yet");
     free(newest);
 }
 
 /* Returns the failure without a command that resumes, because resuming would diverge again. */
 static p2p_status diverged(const trainer *t, const p2p_failure *failure) {
     char kept[KEPT_BYTES];
-    describe_kept(t, false, kept, sizeof kept);
+    describe_kept(t, false, kept);
     p2p_fail(failure->status, "%s", failure->message);
     return p2p_hint(failure->status,
                     "train into another --out with a smaller --lr, a larger --batch or another --seed; %s",
@@ -58,14 +64,13 @@ static p2p_status diverged(const trainer *t, const p2p_failure *failure) {
 }
 
 p2p_status trainer_rescue(const trainer *t, const p2p_failure *failure, bool exact) {
-    char kept[KEPT_BYTES], command[COMMAND_BYTES];
+    char kept[KEPT_BYTES];
     const p2p_status status = failure->status;
     if (status == P2P_DIVERGED) return diverged(t, failure);
     const p2p_status saved = exact ? trainer_save(t) : P2P_FAILED;
     if (status == P2P_STOPPED) return saved == P2P_OK ? stopped(t) : saved;
-    describe_kept(t, saved == P2P_OK, kept, sizeof kept);
-    settings_resume_command(t->all, command, sizeof command);
+    describe_kept(t, saved == P2P_OK, kept);
     p2p_fail(status, "%s", failure->message);
-    return p2p_hint(status, "%s; %s; then continue with: %s",
-                    failure->hint[0] ? failure->hint : remedy(status), kept, command);
+    p2p_hint(status, "%s; %s; then ", failure->hint[0] ? failure->hint : remedy(status), kept);
+    return hint_command(t, status, p2p_message_hint());
 }

@@ -38,7 +38,9 @@ static p2p_status check_data(const settings *all) {
 static p2p_status check_required(const settings *all) {
     if (!all->resume) P2P_TRY(check_data(all));
     if (!all->out) return p2p_fail(P2P_USAGE, "--out is missing: the folder for the results");
-    if (sys_path_kind_of(all->out) == SYS_PATH_FILE)
+    sys_path_kind out;
+    P2P_TRY(sys_path_kind_of(all->out, &out));
+    if (out == SYS_PATH_FILE)
         return p2p_fail(P2P_USAGE, "--out %s is a file: a training is a folder", all->out);
     if (all->resume && (all->init_generator || all->init_discriminator))
         return p2p_fail(P2P_USAGE,
@@ -61,10 +63,22 @@ static p2p_status make_paths(trainer_paths *paths, const char *out) {
     return sys_path_join(&paths->best, out, "best");
 }
 
+/* Refuses an --out so long that a file of the training would have no name, before anything is computed. */
+static p2p_status check_lengths(const trainer_paths *paths) {
+    char *longest;
+    sys_path_kind kind;
+    P2P_TRY(sys_path_join(&longest, paths->checkpoints, "step-000000000.safetensors"));
+    p2p_status status = sys_path_kind_of(longest, &kind);
+    free(longest);
+    return status == P2P_OK ? P2P_OK : p2p_hint(status, "choose another --out");
+}
+
 /* A training without a checkpoint starts again with the settings of its config.json. */
 static p2p_status resume_from_config(trainer *t) {
     json_t *kept;
-    if (sys_path_kind_of(t->paths.config) == SYS_PATH_ABSENT) {
+    sys_path_kind config;
+    P2P_TRY(sys_path_kind_of(t->paths.config, &config));
+    if (config == SYS_PATH_ABSENT) {
         p2p_fail(P2P_INPUT, "%s: no training to resume: neither a checkpoint nor a config.json",
                  t->paths.folder);
         return p2p_hint(P2P_INPUT,
@@ -91,6 +105,7 @@ static p2p_status hint_older(const trainer *t, p2p_status status) {
 
 /* Remove partially written files of a process that was killed; no later write would replace them. */
 static p2p_status sweep(const trainer_paths *paths) {
+    P2P_TRY(p2p_atomic_sweep(paths->folder));
     P2P_TRY(p2p_atomic_sweep(paths->checkpoints));
     P2P_TRY(p2p_atomic_sweep(paths->epochs));
     P2P_TRY(p2p_atomic_sweep(paths->best));
@@ -121,9 +136,11 @@ static p2p_status find_resume(trainer *t) {
 static p2p_status refuse_existing(trainer *t) {
     char *newest;
     P2P_TRY(checkpoint_find(t->paths.checkpoints, 0, &newest));
-    bool exists = newest || sys_path_kind_of(t->paths.generator) != SYS_PATH_ABSENT;
+    const bool has_checkpoint = newest != NULL;
     free(newest);
-    if (!exists) return P2P_OK;
+    sys_path_kind model;
+    P2P_TRY(sys_path_kind_of(t->paths.generator, &model));
+    if (!has_checkpoint && model == SYS_PATH_ABSENT) return P2P_OK;
     p2p_fail(P2P_USAGE, "--out %s holds a training already", t->paths.folder);
     return p2p_hint(P2P_USAGE, "add --resume to continue it, or choose another folder");
 }
@@ -160,11 +177,13 @@ static p2p_status open_data(trainer *t) {
                           .channels_in = (int)all->channels_in,
                           .channels_out = (int)all->channels_out,
                           .side = t->augment.load_size};
+    bool validated;
     if (!all->resume) P2P_TRY(setup_out_check(all));
     P2P_TRY(setup_split_open(all, &wanted, &t->training));
     wanted.split = "val";
     wanted.training = t->training;
-    if (dataset_has_split(all->data, "val")) P2P_TRY(setup_split_open(all, &wanted, &t->validation));
+    P2P_TRY(dataset_has_split(all->data, "val", &validated));
+    if (validated) P2P_TRY(setup_split_open(all, &wanted, &t->validation));
     data_identity found = {.pairs = dataset_count(t->training), .names_hash = hash_names(t->training)};
     if (t->resumed_from && (found.pairs != t->identity.pairs || found.names_hash != t->identity.names_hash)) {
         p2p_fail(P2P_INPUT,
@@ -217,7 +236,7 @@ static p2p_status plan_all(trainer *t) {
 /* A p2p_progress that ignores signals again, because compilers in drivers install handlers
  * when they start. */
 static void show_preparing(void *stream, int done, int total) {
-    sys_stop_keep_ignored();
+    sys_signals_keep_ignored();
     setup_show_preparing(stream, done, total);
 }
 
@@ -261,6 +280,7 @@ p2p_status trainer_open(trainer *t, settings *all) {
     *t = (trainer){.all = all};
     P2P_TRY(check_required(all));
     P2P_TRY(make_paths(&t->paths, all->out));
+    P2P_TRY(check_lengths(&t->paths));
     P2P_TRY(all->resume ? find_resume(t) : refuse_existing(t));
     P2P_TRY(check_data(all));
     P2P_TRY(trainer_complete_length(all));

@@ -53,8 +53,9 @@ static p2p_status draw_split(const char *dir, const char *split, int64_t count, 
 static p2p_status check_absent(const char *dir) {
     char *folder;
     P2P_TRY(sys_path_join(&folder, dir, "train"));
-    p2p_status status = P2P_OK;
-    if (sys_path_kind_of(folder) != SYS_PATH_ABSENT)
+    sys_path_kind kind;
+    p2p_status status = sys_path_kind_of(folder, &kind);
+    if (status == P2P_OK && kind != SYS_PATH_ABSENT)
         status = p2p_hint(p2p_fail(P2P_USAGE, "%s exists already", folder),
                           "remove it or name another folder: nothing is overwritten");
     free(folder);

@@ -12,8 +12,8 @@
 static void report_skipped(const char *split, const dataset *data) {
     const int64_t skipped = dataset_skipped(data);
     if (skipped == 0) return;
-    fprintf(stderr, "%s: %" PRId64 " left out as unusable%s\n", split, skipped,
-            skipped > DATASET_REASONS ? ", the first of them:" : ":");
+    text_line(stderr, "%s: %" PRId64 " left out as unusable%s", split, skipped,
+              skipped > DATASET_REASONS ? ", the first of them:" : ":");
     for (int i = 0; i < skipped && i < DATASET_REASONS; i++)
         text_print_line("  ", dataset_skipped_reason(data, i), stderr);
 }
@@ -22,17 +22,14 @@ static void report_skipped(const char *split, const dataset *data) {
 static void report_pairs(const char *split, const dataset *data) {
     const dataset_summary found = dataset_summarise(data);
     const pair_size small = found.sizes.smallest, large = found.sizes.largest;
-    fprintf(stderr, "%s: %" PRId64 " pair%s of ", split, dataset_count(data),
-            dataset_count(data) == 1 ? "" : "s");
+    char sizes[96] = "";
     if (found.sizes.different > 1)
-        fprintf(stderr, "%" PRId64 " sizes, %d x %d to ", found.sizes.different, small.width, small.height);
-    fprintf(stderr, "%d x %d pixels, ", large.width, large.height);
-    fputs(found.b == NULL ? "side by side in the pictures in " : "in ", stderr);
-    text_print(found.a, stderr);
-    if (found.b != NULL)
-        text_print_line(" and ", found.b, stderr);
-    else
-        fputc('\n', stderr);
+        snprintf(sizes, sizeof sizes, "%" PRId64 " sizes, %d x %d to ", found.sizes.different, small.width,
+                 small.height);
+    text_line(stderr, "%s: %" PRId64 " pair%s of %s%d x %d pixels, %s%s%s%s", split, dataset_count(data),
+              dataset_count(data) == 1 ? "" : "s", sizes, large.width, large.height,
+              found.b == NULL ? "side by side in the pictures in " : "in ", found.a,
+              found.b == NULL ? "" : " and ", found.b == NULL ? "" : found.b);
 }
 
 static dataset_pairing pairing_of(const settings *all) {

@@ -2,6 +2,7 @@
 #include "setup.h"
 
 #include "host/sys.h"
+#include "host/text.h"
 #include "setup_progress.h"
 
 #include <string.h>
@@ -27,7 +28,7 @@ p2p_status setup_device_open(const settings *all, p2p_device **device) {
         (strncmp(all->device, all->backend, backend) != 0 || all->device[backend] != ':'))
         return p2p_fail(P2P_USAGE, "--device %s contradicts --backend %s", all->device, all->backend);
     P2P_TRY(p2p_device_open(address, device));
-    fprintf(stderr, "device: %s, %s\n", p2p_device_address(*device), p2p_device_name(*device));
+    text_line(stderr, "device: %s, %s", p2p_device_address(*device), p2p_device_name(*device));
     return P2P_OK;
 }
 

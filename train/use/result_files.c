@@ -2,6 +2,7 @@
 #include "result_files.h"
 
 #include "host/sys.h"
+#include "p2p_file.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -36,7 +37,9 @@ static p2p_status check_distinct(result_file *sorted, size_t count) {
 }
 
 static p2p_status check_one(const result_file *file, bool force) {
-    if (sys_path_kind_of(file->result) == SYS_PATH_ABSENT) return P2P_OK;
+    sys_path_kind kind;
+    P2P_TRY(sys_path_kind_of(file->result, &kind));
+    if (kind == SYS_PATH_ABSENT) return P2P_OK;
     if (file->source && sys_path_same(file->source, file->result))
         return p2p_fail(P2P_USAGE, "%s would be overwritten by its own translation", file->source);
     if (force) return P2P_OK;
@@ -52,6 +55,30 @@ p2p_status result_files_check(const result_file *files, size_t count, bool force
     free(sorted);
     for (size_t i = 0; i < count && status == P2P_OK; i++) status = check_one(&files[i], force);
     return status;
+}
+
+/* Whether both names are in one folder. */
+static bool same_folder(const char *a, const char *b) {
+    const char *slash_a = strrchr(a, '/'), *slash_b = strrchr(b, '/');
+    const size_t length_a = slash_a ? (size_t)(slash_a - a) : 0,
+                 length_b = slash_b ? (size_t)(slash_b - b) : 0;
+    return length_a == length_b && strncmp(a, b, length_a) == 0;
+}
+
+static p2p_status sweep_folder_of(const char *result) {
+    const char *slash = strrchr(result, '/');
+    char *folder = slash ? strndup(result, (size_t)(slash - result) + 1) : strdup(".");
+    if (!folder) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for a path");
+    p2p_status status = p2p_atomic_sweep(folder);
+    free(folder);
+    return status;
+}
+
+p2p_status result_files_sweep(const result_file *files, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        if (i == 0 || !same_folder(files[i - 1].result, files[i].result))
+            P2P_TRY(sweep_folder_of(files[i].result));
+    return P2P_OK;
 }
 
 p2p_status result_folder_make(const char *result) {

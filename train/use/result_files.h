@@ -22,6 +22,9 @@ typedef struct {
  * result exists. The message names the files. */
 p2p_status result_files_check(const result_file *files, size_t count, bool force);
 
+/* Remove the temporary files that killed commands left in the folders of the results. */
+p2p_status result_files_sweep(const result_file *files, size_t count);
+
 /* Make the folder of the file `result`. */
 p2p_status result_folder_make(const char *result);
 

@@ -34,7 +34,9 @@ static int compare_epochs(const void *left, const void *right) {
 /* The generators of epochs, in order of their numbers. */
 static p2p_status list_epochs(const char *folder, sys_names *names) {
     *names = (sys_names){0};
-    if (sys_path_kind_of(folder) != SYS_PATH_FOLDER) return P2P_OK;
+    bool exists;
+    P2P_TRY(sys_path_is_folder(folder, &exists));
+    if (!exists) return P2P_OK;
     P2P_TRY(sys_folder_walk(names, folder, run_is_epoch_name));
     if (names->count > 0) qsort(names->names, names->count, sizeof *names->names, compare_epochs);
     return P2P_OK;
@@ -100,10 +102,12 @@ static p2p_status newer_of(char *path, char *epoch_path, char **newer) {
 static p2p_status find_newest(const char *model, const char *folder, const sys_names *names, char **path) {
     char *epoch_path = NULL;
     P2P_TRY(sys_path_join(path, model, RUN_GENERATOR));
-    const bool there = sys_path_kind_of(*path) != SYS_PATH_ABSENT;
-    if (there && names->count == 0) return P2P_OK;
-    if (names->count > 0) {
-        p2p_status status = sys_path_join(&epoch_path, folder, names->names[names->count - 1]);
+    sys_path_kind kind;
+    p2p_status status = sys_path_kind_of(*path, &kind);
+    const bool there = kind != SYS_PATH_ABSENT;
+    if (status == P2P_OK && there && names->count == 0) return P2P_OK;
+    if (status == P2P_OK && names->count > 0) {
+        status = sys_path_join(&epoch_path, folder, names->names[names->count - 1]);
         if (status == P2P_OK && there) return newer_of(*path, epoch_path, path);
         if (status == P2P_OK) {
             free(*path);
@@ -113,12 +117,15 @@ static p2p_status find_newest(const char *model, const char *folder, const sys_n
     }
     free(*path);
     *path = NULL;
+    P2P_TRY(status);
     return p2p_fail(P2P_INPUT, "--model %s: the folder holds no " RUN_GENERATOR, model);
 }
 
 p2p_status run_find_generator(const char *model, int64_t epoch, char **path) {
     *path = NULL;
-    if (sys_path_kind_of(model) != SYS_PATH_FOLDER) {
+    bool is_folder;
+    P2P_TRY(sys_path_is_folder(model, &is_folder));
+    if (!is_folder) {
         if (epoch > 0)
             return p2p_fail(P2P_USAGE,
                             "--epoch %" PRId64 " selects from a training's folder, and --model %s is not one",

@@ -70,21 +70,20 @@ static const char *base_name(const char *path) {
 
 /* ---- --out -------------------------------------------------------------------------------------------- */
 
-/* Whether --out can only be a folder: it is one, or has the form of one. */
-static bool out_is_folder(const char *out) {
-    const size_t length = strlen(out);
-    return (length > 0 && out[length - 1] == '/') || sys_path_kind_of(out) == SYS_PATH_FOLDER;
-}
-
 static bool has_suffix(const char *path) {
     const char *base = base_name(path), *dot = strrchr(base, '.');
     return dot && dot > base && dot[1] != '\0';
 }
 
-/* A name with a suffix is that of a file, so that x.tif never becomes a folder. */
-static p2p_status check_out(const char *out, bool one_picture) {
-    if (out_is_folder(out)) return P2P_OK;
-    const bool absent = sys_path_kind_of(out) == SYS_PATH_ABSENT;
+/* A name with a suffix is that of a file, so that x.tif never becomes a folder. *is_folder is set to whether
+ * --out can only be a folder: it is one, or has the form of one. */
+static p2p_status check_out(const char *out, bool one_picture, bool *is_folder) {
+    const size_t length = strlen(out);
+    sys_path_kind kind;
+    P2P_TRY(sys_path_kind_of(out, &kind));
+    *is_folder = (length > 0 && out[length - 1] == '/') || kind == SYS_PATH_FOLDER;
+    if (*is_folder) return P2P_OK;
+    const bool absent = kind == SYS_PATH_ABSENT;
     if (image_suffix_known(out) ? one_picture : absent && !has_suffix(out)) return P2P_OK;
     if (!one_picture)
         p2p_fail(P2P_USAGE, "--out %s: for several pictures it must be a folder", out);
@@ -108,7 +107,8 @@ static p2p_status add_only_picture(const translator *t, translate_list *list) {
 static p2p_status add_arguments(const translator *t, translate_list *list, translate_places *places) {
     const char *const *arguments = t->all->arguments;
     for (int i = 0; arguments[i]; i++) {
-        const bool folder = sys_path_kind_of(arguments[i]) == SYS_PATH_FOLDER;
+        bool folder;
+        P2P_TRY(sys_path_is_folder(arguments[i], &folder));
         P2P_TRY(folder ? add_folder(t, list, places, arguments[i])
                        : add_picture(t, list, "", arguments[i], base_name(arguments[i])));
     }
@@ -127,9 +127,11 @@ static p2p_status check_places(const translate_list *list, const translate_place
 
 static p2p_status list_pictures(const translator *t, translate_list *list) {
     const char *out = t->all->out, *const *arguments = t->all->arguments;
-    const bool one_picture = !arguments[1] && sys_path_kind_of(arguments[0]) != SYS_PATH_FOLDER;
-    P2P_TRY(check_out(out, one_picture));
-    if (one_picture && !out_is_folder(out) && image_suffix_known(out)) return add_only_picture(t, list);
+    bool folder_in, folder_out;
+    P2P_TRY(sys_path_is_folder(arguments[0], &folder_in));
+    const bool one_picture = !arguments[1] && !folder_in;
+    P2P_TRY(check_out(out, one_picture, &folder_out));
+    if (one_picture && !folder_out && image_suffix_known(out)) return add_only_picture(t, list);
     translate_places places;
     p2p_status status = translate_places_open(&places, out);
     if (status == P2P_OK) status = add_arguments(t, list, &places);
@@ -149,6 +151,7 @@ static p2p_status check_results(const translator *t, const translate_list *list)
         status = image_save_check(list->jobs[i].result, t->format.target);
     }
     if (status == P2P_OK) status = result_files_check(files, list->count, t->all->force);
+    if (status == P2P_OK) status = result_files_sweep(files, list->count);
     free(files);
     return status;
 }

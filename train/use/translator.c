@@ -1,9 +1,11 @@
 /* See translator.h. */
 #include "translator.h"
 
+#include "host/sys.h"
 #include "run_files.h"
 #include "setup/setup.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -43,6 +45,16 @@ p2p_status translator_open(translator *t, const settings *all) {
 
 p2p_status translator_open_device(translator *t) {
     return setup_device_open(t->all, &t->device);
+}
+
+p2p_status translator_check_stop(const translator *t, int64_t done, int64_t count) {
+    const p2p_status status = sys_stop_check();
+    if (status != P2P_OK)
+        p2p_fail(status, "stopped by %s after %" PRId64 " of %" PRId64 " pictures; those in %s are complete",
+                 sys_stop_name(), done, count, t->all->out);
+    else
+        sys_stop_listen("batch"); /* again, because drivers that compile may have replaced the handlers */
+    return status;
 }
 
 static void close_session(translator *t) {

@@ -30,6 +30,10 @@ p2p_status translator_open(translator *t, const settings *all);
 p2p_status translator_open_device(translator *t);
 void translator_close(translator *t);
 
+/* Call it between batches. P2P_STOPPED if a signal has requested a stop after `done` of `count` pictures; the
+ * message is for users. Otherwise listens to these signals from now on. */
+p2p_status translator_check_stop(const translator *t, int64_t done, int64_t count);
+
 /* "image" or "running"; "on" or "off". */
 const char *translator_norm_stats(const translator *t);
 const char *translator_dropout(const translator *t);

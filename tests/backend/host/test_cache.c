@@ -309,6 +309,58 @@ static void warns_once(void **state) {
     assert_ptr_equal(strchr(text, '\n'), text + length - 1); /* one line */
 }
 
+/* ---- Others ------------------------------------------------------------------------------------------- */
+
+/* In a process of its own. The folder can be written by its group. */
+static void use_shared_folder(FILE *stream) {
+    p2p_warnings_to(stream);
+    expect_none();
+    put("a forged value");
+    expect_none();
+    exit(fflush(stream) == 0 ? 0 : 1);
+}
+
+/* The single warning of that process. */
+static void expect_warning_of_shared_folder(void) {
+    char text[1024] = "";
+    FILE *stream = tmpfile();
+    assert_non_null(stream);
+    const pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) use_shared_folder(stream);
+    int result = -1;
+    assert_int_equal(waitpid(child, &result, 0), child);
+    assert_int_equal(result, 0);
+    rewind(stream);
+    const size_t length = fread(text, 1, sizeof text - 1, stream);
+    fclose(stream);
+    assert_int_equal(strncmp(text, "warning: cache: the folder ", 27), 0);
+    assert_non_null(strstr(text, test_path(folder, "cache")));
+    assert_ptr_equal(strchr(text, '\n'), text + length - 1); /* one line */
+}
+
+/* Entries are programs that drivers execute: what others can write, or have linked, is not used. */
+static void refuses_what_others_can_write(void **state) {
+    (void)state;
+    char *path = entry_path();
+    const char *cache = test_path(folder, "cache");
+    put("a value");
+    assert_int_equal(chmod(path, 0620), 0);
+    expect_none();
+    assert_int_equal(chmod(path, 0600), 0);
+    expect("a value");
+    assert_int_equal(rename(path, test_path(folder, "moved")), 0);
+    test_link_add(path, test_path(folder, "moved"));
+    expect_none();
+    assert_int_equal(rename(test_path(folder, "moved"), path), 0);
+    assert_int_equal(chmod(cache, 0770), 0);
+    expect_warning_of_shared_folder();
+    assert_int_equal(chmod(cache, 0700), 0);
+    expect("a value");
+    assert_int_equal(test_folder_entries(cache), 1);
+    free(path);
+}
+
 /* ---- Several at once ----------------------------------------------------------------------------------- */
 
 enum { WRITERS = 4, ROUNDS = 200, VALUE_BYTES = 100000 };
@@ -354,6 +406,7 @@ static void bears_several_processes(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        TEST(refuses_what_others_can_write),
         TEST(warns_once), /* before any test that can't write */
         TEST(gives_back_what_was_kept),
         TEST(tells_keys_apart),

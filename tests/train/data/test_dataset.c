@@ -95,8 +95,11 @@ static void test_listing(void **state) {
     assert_int_equal(dataset_count(data), sizeof sorted / sizeof sorted[0]);
     for (int64_t i = 0; i < dataset_count(data); i++) assert_string_equal(dataset_name(data, i), sorted[i]);
     dataset_close(data);
-    assert_true(dataset_has_split(dir, "train"));
-    assert_false(dataset_has_split(dir, "val"));
+    bool has;
+    OK(dataset_has_split(dir, "train", &has));
+    assert_true(has);
+    OK(dataset_has_split(dir, "val", &has));
+    assert_false(has);
     test_folder_remove(dir);
 }
 

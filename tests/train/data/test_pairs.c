@@ -89,8 +89,11 @@ static void test_two_folders(void **state) {
             test_folder_add(in_side(dir, layout, side, "sub"));
             for (int i = 0; i < 3; i++) save(in_side(dir, layout, side, names[i][side]), 6, 4, 10 * i + side);
         }
-        assert_true(dataset_has_split(dir, "train"));
-        assert_false(dataset_has_split(dir, "val"));
+        bool has;
+        OK(dataset_has_split(dir, "train", &has));
+        assert_true(has);
+        OK(dataset_has_split(dir, "val", &has));
+        assert_false(has);
         for (int b_to_a = 0; b_to_a < 2; b_to_a++) {
             const dataset_options options = {.direction = b_to_a ? DATASET_B_TO_A : DATASET_A_TO_B};
             dataset *data = open_as(dir, &options);
@@ -313,10 +316,12 @@ static void assert_printed(const char *bytes, const char *expected) {
     char text[256];
     FILE *stream = tmpfile();
     assert_non_null(stream);
-    text_print(bytes, stream);
+    text_line(stream, "%s", bytes);
     rewind(stream);
-    text[fread(text, 1, sizeof text - 1, stream)] = '\0';
+    const size_t length = fread(text, 1, sizeof text - 1, stream);
     fclose(stream);
+    assert_true(length > 0 && text[length - 1] == '\n');
+    text[length - 1] = '\0';
     assert_string_equal(text, expected);
 }
 
@@ -325,7 +330,7 @@ static void test_printing_of_any_bytes(void **state) {
     assert_printed("caf\xe9", "caf\\xe9");
     assert_printed("\x1b[2J\r", "\\x1b[2J\\x0d");
     assert_printed("\xc2\x9b", "\\xc2\\x9b"); /* the escape sequence of C1 */
-    assert_printed("\xc3\xa4\n\xe2\x82\xac\xf0\x9f\x98\x80", "\xc3\xa4\n\xe2\x82\xac\xf0\x9f\x98\x80");
+    assert_printed("\xc3\xa4\n\xe2\x82\xac\xf0\x9f\x98\x80", "\xc3\xa4\\x0a\xe2\x82\xac\xf0\x9f\x98\x80");
     assert_printed("\xc0\xaf\xe0\x9f\xbf\xed\xa0\x80\xf0\x8f\xbf\xbf\xf4\x90\x80\x80\xf5",
                    "\\xc0\\xaf\\xe0\\x9f\\xbf\\xed\\xa0\\x80\\xf0\\x8f\\xbf\\xbf\\xf4\\x90\\x80\\x80\\xf5");
     assert_printed("\xe2\x82", "\\xe2\\x82");

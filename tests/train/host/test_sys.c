@@ -7,14 +7,31 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 #ifdef __GLIBC__
 #include <malloc.h>
+#endif
 
 #include "support/test_expect.h"
 #include "support/test_skip.h"
-#endif
+
+static bool wants_all(const char *relative) {
+    (void)relative;
+    return true;
+}
+
+static void assert_kind(const char *path, sys_path_kind expected) {
+    sys_path_kind kind;
+    bool is_folder;
+    assert_int_equal(sys_path_kind_of(path, &kind), P2P_OK);
+    assert_int_equal(kind, expected);
+    assert_int_equal(sys_path_is_folder(path, &is_folder), P2P_OK);
+    assert_int_equal(is_folder, expected == SYS_PATH_FOLDER);
+}
 
 static void test_paths(void **state) {
     (void)state;
@@ -30,11 +47,42 @@ static void test_paths(void **state) {
     test_file_write(test_path(folder, "file"), "x", 1);
     test_link_add(test_path(folder, "link"), "file");
     test_link_add(test_path(folder, "dangling"), "nothing");
-    assert_int_equal(sys_path_kind_of(folder), SYS_PATH_FOLDER);
-    assert_int_equal(sys_path_kind_of(test_path(folder, "file")), SYS_PATH_FILE);
-    assert_int_equal(sys_path_kind_of(test_path(folder, "link")), SYS_PATH_FILE);
-    assert_int_equal(sys_path_kind_of(test_path(folder, "dangling")), SYS_PATH_ABSENT);
-    assert_int_equal(sys_path_kind_of("/dev/null"), SYS_PATH_OTHER);
+    assert_kind(folder, SYS_PATH_FOLDER);
+    assert_kind(test_path(folder, "file"), SYS_PATH_FILE);
+    assert_kind(test_path(folder, "link"), SYS_PATH_FILE);
+    assert_kind(test_path(folder, "missing"), SYS_PATH_ABSENT);
+    assert_kind(test_path(folder, "file/below"), SYS_PATH_ABSENT);
+    assert_kind("/dev/null", SYS_PATH_OTHER);
+    test_folder_remove(folder);
+}
+
+/* What cannot be found out is not absent. */
+static void test_paths_that_cannot_be_known(void **state) {
+    (void)state;
+    char *folder = test_folder_make(), name[300];
+    sys_path_kind kind;
+    bool is_folder;
+    sys_names names;
+    memset(name, 'n', sizeof name - 1);
+    name[sizeof name - 1] = '\0';
+    test_link_add(test_path(folder, "loop"), "loop");
+    test_link_add(test_path(folder, "dangling"), "nothing");
+    REFUSED(sys_path_kind_of(test_path(folder, name), &kind), P2P_INPUT, "File name too long");
+    REFUSED(sys_path_kind_of(test_path(folder, "loop"), &kind), P2P_INPUT, "loop is: Too many levels");
+    REFUSED(sys_path_kind_of(test_path(folder, "loop/below"), &kind), P2P_INPUT, "below is: Too many levels");
+    REFUSED(sys_path_kind_of(test_path(folder, "dangling"), &kind), P2P_INPUT, "leads nowhere");
+    REFUSED(sys_path_is_folder(test_path(folder, "loop"), &is_folder), P2P_INPUT, "loop");
+    assert_int_equal(sys_path_kind_of(test_path(folder, "dangling/below"), &kind), P2P_OK);
+    assert_int_equal(kind, SYS_PATH_ABSENT);
+    if (geteuid() != 0) { /* root may do anything */
+        test_folder_add(test_path(folder, "closed"));
+        test_folder_add(test_path(folder, "closed/below"));
+        assert_int_equal(chmod(test_path(folder, "closed"), 0400), 0); /* names, but nothing about them */
+        REFUSED(sys_path_kind_of(test_path(folder, "closed/below"), &kind), P2P_INPUT, "Permission denied");
+        const p2p_status walked = sys_folder_walk(&names, folder, wants_all);
+        assert_int_equal(chmod(test_path(folder, "closed"), 0700), 0);
+        REFUSED(walked, P2P_INPUT, "below is: Permission denied");
+    }
     test_folder_remove(folder);
 }
 
@@ -82,7 +130,7 @@ static void test_making_folders(void **state) {
     char *folder = test_folder_make();
     const char *deep = test_path(folder, "a/b//c/");
     assert_int_equal(sys_folder_make(deep), P2P_OK);
-    assert_int_equal(sys_path_kind_of(deep), SYS_PATH_FOLDER);
+    assert_kind(deep, SYS_PATH_FOLDER);
     assert_int_equal(sys_folder_make(deep), P2P_OK); /* again */
     assert_int_equal(sys_folder_make("."), P2P_OK);
     assert_int_equal(sys_folder_make("/"), P2P_OK);
@@ -125,11 +173,6 @@ static void test_files(void **state) {
     assert_int_equal(sys_file_remove(folder), P2P_IO);
     assert_int_equal(test_folder_entries(folder), 0);
     test_folder_remove(folder);
-}
-
-static bool wants_all(const char *relative) {
-    (void)relative;
-    return true;
 }
 
 static void test_walking_what_is_no_folder(void **state) {
@@ -217,6 +260,32 @@ static void test_parallel_jobs(void **state) {
     }
 }
 
+/* The system's clock, in place of the C library's function: what a test sets, or some real time. */
+static const struct timespec *shown_time;
+
+int clock_gettime(clockid_t clock, struct timespec *now) {
+    (void)clock;
+    if (shown_time)
+        *now = *shown_time;
+    else
+        timespec_get(now, TIME_UTC);
+    return 0;
+}
+
+/* A clock that jumps back stands still, so that no duration or rate is negative. */
+static void test_clock_that_jumps(void **state) {
+    (void)state;
+    static const struct timespec times[] = {
+        {5000000000, 500000000}, {4999999999, 0}, {1, 0}, {5000000000, 600000000}};
+    static const double expected[] = {5000000000.5, 5000000000.5, 5000000000.5, 5000000000.6};
+    for (int i = 0; i < 4; i++) {
+        shown_time = &times[i];
+        const double read = sys_clock();
+        shown_time = NULL;
+        assert_true(read > expected[i] - 1e-3 && read < expected[i] + 1e-3);
+    }
+}
+
 static void test_terminal_and_clock(void **state) {
     (void)state;
     FILE *file = tmpfile();
@@ -275,12 +344,14 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_paths),
         cmocka_unit_test(test_real_paths),
+        cmocka_unit_test(test_paths_that_cannot_be_known),
         cmocka_unit_test(test_making_folders),
         cmocka_unit_test(test_files),
         cmocka_unit_test(test_walking_what_is_no_folder),
         cmocka_unit_test(test_threads),
         cmocka_unit_test(test_parallel_jobs),
         cmocka_unit_test(test_terminal_and_clock),
+        cmocka_unit_test(test_clock_that_jumps),
         cmocka_unit_test(test_peak_memory),
         cmocka_unit_test(test_freed_memory),
     };

@@ -7,10 +7,12 @@
 #include <inttypes.h>
 #include <math.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include <cmocka.h>
@@ -454,13 +456,20 @@ static void test_saving_fails(void **state) {
     test_folder_remove(folder);
 }
 
-/* A full disk, if the system has /dev/full. */
+/* A limit on file sizes simulates a full disk. */
 static void test_full_disk(void **state) {
     (void)state;
     char *folder = test_folder_make();
-    test_link_add(test_path(folder, ".a.jpg.tmp"), "/dev/full"); /* where the temporary file goes */
     image picture = gradient(300, 300, IMAGE_RGB8);
-    assert_int_equal(image_save(test_path(folder, "a.jpg"), &picture), P2P_IO);
+    struct rlimit before;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    const struct rlimit small = {.rlim_cur = 1000, .rlim_max = before.rlim_max};
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+    const p2p_status saved = image_save(test_path(folder, "a.jpg"), &picture);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    signal(SIGXFSZ, SIG_DFL);
+    assert_int_equal(saved, P2P_IO);
     MESSAGE_HAS("a.jpg");
     assert_int_equal(test_folder_entries(folder), 0);
     image_free(&picture);

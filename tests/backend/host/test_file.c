@@ -1,0 +1,293 @@
+/* Files in a folder in which others may have planted links and pipes: temporary files, appending, private
+ * files, names and paths at the system's limits. What is read back from atomic files is tested with
+ * safetensors. */
+#include "p2p_file.h"
+#include "support/test_files.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "support/test_expect.h"
+#include "support/test_skip.h"
+
+static void assert_file_is(const char *path, const char *text) {
+    size_t size;
+    uint8_t *bytes = test_file_read(path, &size);
+    assert_int_equal(size, strlen(text));
+    assert_memory_equal(bytes, text, size);
+    free(bytes);
+}
+
+static bool exists(const char *path) {
+    struct stat about;
+    return lstat(path, &about) == 0;
+}
+
+static p2p_status write_text(const char *path, const char *text) {
+    p2p_atomic_file file;
+    P2P_TRY(p2p_atomic_open(&file, path));
+    fputs(text, file.stream);
+    return p2p_atomic_commit(&file);
+}
+
+/* ---- Temporary files ---------------------------------------------------------------------------------- */
+
+/* Two writers of one path do not share a file: the later commit wins as a whole. */
+static void test_two_writers(void **state) {
+    (void)state;
+    const char *path = test_own_path("file");
+    p2p_atomic_file one, other;
+    OK(p2p_atomic_open(&one, path));
+    OK(p2p_atomic_open(&other, path));
+    assert_string_not_equal(one.temporary, other.temporary);
+    fputs("one", one.stream);
+    fputs("the other", other.stream);
+    OK(p2p_atomic_commit(&other));
+    assert_file_is(path, "the other");
+    OK(p2p_atomic_commit(&one));
+    assert_file_is(path, "one");
+    assert_int_equal(test_folder_entries(test_own_folder), 1);
+}
+
+/* The sweep removes what nobody is writing, by the name, and leaves everything else. */
+static void test_sweep(void **state) {
+    (void)state;
+    static const char stale[] = ".p2p-1-0123456789abcdef.tmp";
+    static const char *const kept[] = {".p2p-1-0123456789abcde.tmp",
+                                       ".p2p-1-0123456789abcdeg.tmp",
+                                       ".p2p--0123456789abcdef.tmp",
+                                       ".p2p-1-0123456789abcdef.tmp.tmp",
+                                       "p2p-1-0123456789abcdef.tmp",
+                                       ".file.tmp",
+                                       ".p2p-x.tmp",
+                                       ".p2p-.tmp"};
+    enum { KEPT = sizeof kept / sizeof kept[0] };
+    test_file_write(test_own_path(stale), "x", 1);
+    for (int i = 0; i < KEPT; i++) test_file_write(test_own_path(kept[i]), "x", 1);
+    test_file_write(test_own_path("target"), "x", 1);
+    test_link_add(test_own_path(".p2p-2-0123456789abcdef.tmp"), "target");
+    assert_int_equal(mkfifo(test_own_path(".p2p-3-0123456789abcdef.tmp"), 0600), 0);
+    p2p_atomic_file file;
+    OK(p2p_atomic_open(&file, test_own_path("file")));
+    fputs("being written", file.stream);
+    OK(p2p_atomic_sweep(test_own_folder));
+    OK(p2p_atomic_commit(&file));
+    assert_file_is(test_own_path("file"), "being written");
+    assert_false(exists(test_own_path(stale)));
+    for (int i = 0; i < KEPT; i++) assert_true(exists(test_own_path(kept[i])));
+    assert_file_is(test_own_path("target"), "x");
+    assert_int_equal(test_folder_entries(test_own_folder), KEPT + 4);
+    OK(p2p_atomic_sweep(test_own_path("missing")));
+}
+
+/* A lock outlives neither its process nor a kill, so that another process finds the file stale afterwards. */
+static void test_sweep_of_a_killed_process(void **state) {
+    (void)state;
+    int ready[2];
+    char byte;
+    assert_int_equal(pipe(ready), 0);
+    const pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        p2p_atomic_file file;
+        if (p2p_atomic_open(&file, test_own_path("file")) != P2P_OK || write(ready[1], "", 1) != 1) _exit(1);
+        for (;;) pause();
+    }
+    assert_int_equal(read(ready[0], &byte, 1), 1);
+    OK(p2p_atomic_sweep(test_own_folder));
+    assert_int_equal(test_folder_entries(test_own_folder), 1);
+    kill(child, SIGKILL);
+    assert_int_equal(waitpid(child, NULL, 0), child);
+    OK(p2p_atomic_sweep(test_own_folder));
+    assert_int_equal(test_folder_entries(test_own_folder), 0);
+    close(ready[0]);
+    close(ready[1]);
+}
+
+/* ---- Planted links and pipes -------------------------------------------------------------------------- */
+
+static void test_links_are_replaced(void **state) {
+    (void)state;
+    static const char *const targets[] = {"victim", "nothing", "link"}; /* a file, nothing, itself */
+    test_file_write(test_own_path("victim"), "precious", 8);
+    for (size_t i = 0; i < sizeof targets / sizeof targets[0]; i++) {
+        struct stat about;
+        test_link_add(test_own_path("link"), targets[i]);
+        OK(write_text(test_own_path("link"), "text"));
+        assert_int_equal(lstat(test_own_path("link"), &about), 0);
+        assert_true(S_ISREG(about.st_mode));
+        OK(p2p_file_publish(test_own_path("link"), "more", 4));
+        assert_file_is(test_own_path("link"), "more");
+        assert_int_equal(unlink(test_own_path("link")), 0);
+    }
+    assert_file_is(test_own_path("victim"), "precious");
+    assert_int_equal(test_folder_entries(test_own_folder), 1);
+}
+
+static void test_pipes_and_devices_are_refused(void **state) {
+    (void)state;
+    FILE *stream;
+    uint64_t size;
+    assert_int_equal(mkfifo(test_own_path("pipe"), 0600), 0);
+    test_link_add(test_own_path("to-pipe"), "pipe");
+    test_link_add(test_own_path("to-device"), "/dev/null");
+    static const char *const names[] = {"pipe", "to-pipe", "to-device"};
+    for (int i = 0; i < 3; i++) {
+        REFUSED(write_text(test_own_path(names[i]), "x"), P2P_IO, "it is not a regular file");
+        REFUSED(p2p_file_publish(test_own_path(names[i]), "x", 1), P2P_IO, "it is not a regular file");
+        REFUSED(p2p_file_open(test_own_path(names[i]), &stream, &size), P2P_INPUT, "it is not a file");
+        REFUSED(p2p_file_append(test_own_path(names[i]), &stream), P2P_IO, names[i]);
+    }
+    const int reader =
+        open(test_own_path("pipe"), O_RDONLY | O_NONBLOCK); /* so that it can be opened for writing */
+    assert_true(reader >= 0);
+    REFUSED(p2p_file_append(test_own_path("pipe"), &stream), P2P_IO, "it is not a file");
+    close(reader);
+    assert_int_equal(test_folder_entries(test_own_folder), 3);
+}
+
+static void test_appending(void **state) {
+    (void)state;
+    FILE *stream;
+    for (int i = 0; i < 2; i++) {
+        OK(p2p_file_append(test_own_path("log"), &stream));
+        fputs("line\n", stream);
+        assert_int_equal(fclose(stream), 0);
+    }
+    assert_file_is(test_own_path("log"), "line\nline\n");
+    test_link_add(test_own_path("link"), "log");
+    REFUSED(p2p_file_append(test_own_path("link"), &stream), P2P_IO, "it is a symbolic link");
+    test_link_add(test_own_path("dangling"), "nothing");
+    REFUSED(p2p_file_append(test_own_path("dangling"), &stream), P2P_IO, "it is a symbolic link");
+    assert_int_equal(link(test_own_path("log"), test_own_path("second")), 0);
+    REFUSED(p2p_file_append(test_own_path("log"), &stream), P2P_IO, "it has a second name");
+    REFUSED(p2p_file_append(test_own_folder, &stream), P2P_IO,
+            "s a"); /* "Is a directory", "it is a folder" */
+    assert_file_is(test_own_path("log"), "line\nline\n");
+    assert_false(exists(test_own_path("nothing")));
+}
+
+/* ---- Private files and folders ------------------------------------------------------------------------ */
+
+static void test_private(void **state) {
+    (void)state;
+    FILE *stream;
+    uint64_t size;
+    const char *file = test_own_path("file"), *folder = test_own_path("folder");
+    test_file_write(file, "x", 1);
+    test_folder_add(folder);
+    static const mode_t refused[] = {0720, 0702, 0777}, accepted[] = {0700, 0755, 0500};
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(chmod(file, refused[i]), 0);
+        assert_int_equal(chmod(folder, refused[i]), 0);
+        REFUSED(p2p_file_open_private(file, &stream, &size), P2P_INPUT, "other users can write to it");
+        REFUSED(p2p_folder_check_private(folder), P2P_IO, "other users can write to it");
+        assert_int_equal(chmod(file, accepted[i]), 0);
+        assert_int_equal(chmod(folder, accepted[i]), 0);
+        OK(p2p_file_open_private(file, &stream, &size));
+        assert_int_equal(size, 1);
+        fclose(stream);
+        OK(p2p_folder_check_private(folder));
+    }
+    test_link_add(test_own_path("link"), "file");
+    REFUSED(p2p_file_open_private(test_own_path("link"), &stream, &size), P2P_INPUT, "link");
+    OK(p2p_folder_check_private(test_own_path("missing")));
+    OK(p2p_folder_check_private(test_own_path("file/missing")));
+    REFUSED(p2p_folder_check_private(file), P2P_IO, "it is not a folder");
+}
+
+static void test_private_of_another_user(void **state) {
+    (void)state;
+    FILE *stream;
+    uint64_t size;
+    test_file_write(test_own_path("file"), "x", 1);
+    if (chown(test_own_path("file"), 1, (gid_t)-1) != 0 || chown(test_own_folder, 1, (gid_t)-1) != 0)
+        TEST_SKIP("only root can give files away");
+    const p2p_status file = p2p_file_open_private(test_own_path("file"), &stream, &size);
+    const p2p_status folder = p2p_folder_check_private(test_own_folder);
+    assert_int_equal(chown(test_own_folder, geteuid(), (gid_t)-1), 0);
+    assert_int_equal(file, P2P_INPUT);
+    assert_int_equal(folder, P2P_IO);
+}
+
+/* ---- Limits ------------------------------------------------------------------------------------------- */
+
+static void test_long_names(void **state) {
+    (void)state;
+    char name[NAME_MAX + 2];
+    memset(name, 'n', sizeof name - 1);
+    name[NAME_MAX + 1] = '\0';
+    REFUSED(write_text(test_own_path(name), "x"), P2P_IO, "File name too long");
+    assert_int_equal(test_folder_entries(test_own_folder), 0);
+    name[NAME_MAX] = '\0';
+    OK(write_text(test_own_path(name), "text"));
+    OK(p2p_file_publish(test_own_path(name), "more", 4));
+    assert_file_is(test_own_path(name), "more");
+    assert_int_equal(test_folder_entries(test_own_folder), 1);
+}
+
+/* Makes a folder below the test's whose path has `length` bytes. The caller frees it. */
+static char *make_deep_folder(size_t length) {
+    char *path = malloc(length + 1);
+    assert_non_null(path);
+    size_t at = (size_t)snprintf(path, length + 1, "%s", test_own_folder);
+    while (at < length) {
+        size_t part = length - at - 1 < 200 ? length - at - 1 : 200;
+        if (length - at - 1 - part == 1) part--; /* no part is empty */
+        path[at++] = '/';
+        memset(path + at, 'd', part);
+        path[at += part] = '\0';
+        assert_int_equal(mkdir(path, 0700), 0);
+    }
+    return path;
+}
+
+/* A path of as many bytes as the system allows, whose temporary file would not fit. */
+static void test_long_paths(void **state) {
+    (void)state;
+    char *folder = make_deep_folder(PATH_MAX - 1 - 2), path[PATH_MAX + 2];
+    snprintf(path, sizeof path, "%s/f", folder);
+    assert_int_equal(strlen(path), PATH_MAX - 1);
+    OK(write_text(path, "text"));
+    assert_file_is(path, "text");
+    OK(p2p_atomic_sweep(folder));
+    assert_int_equal(test_folder_entries(folder), 1);
+    strcat(path, "g");
+    REFUSED(write_text(path, "x"), P2P_IO, "File name too long");
+    REFUSED(p2p_file_publish(path, "x", 1), P2P_IO, "File name too long");
+    path[PATH_MAX - 1] = '\0';
+    assert_int_equal(unlink(path), 0);
+    for (char *slash = path; (slash = strrchr(path, '/')) && slash >= path + strlen(test_own_folder);) {
+        *slash = '\0'; /* from the deepest on */
+        if (strcmp(path, test_own_folder) != 0) assert_int_equal(rmdir(path), 0);
+    }
+    free(folder);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        TEST_IN_FOLDER(test_two_writers),
+        TEST_IN_FOLDER(test_sweep),
+        TEST_IN_FOLDER(test_sweep_of_a_killed_process),
+        TEST_IN_FOLDER(test_links_are_replaced),
+        TEST_IN_FOLDER(test_pipes_and_devices_are_refused),
+        TEST_IN_FOLDER(test_appending),
+        TEST_IN_FOLDER(test_private),
+        TEST_IN_FOLDER(test_private_of_another_user),
+        TEST_IN_FOLDER(test_long_names),
+        TEST_IN_FOLDER(test_long_paths),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

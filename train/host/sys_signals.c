@@ -1,0 +1,106 @@
+/* Signals and standard streams over POSIX. See sys.h. */
+#include "sys.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+/* ---- Standard streams --------------------------------------------------------------------------------- */
+
+/* /dev/null is opened for reading only, so that output to it fails and is reported as lost. */
+void sys_descriptors_reserve(void) {
+    for (int i = STDIN_FILENO; i <= STDERR_FILENO; i++) {
+        if (fcntl(i, F_GETFD) >= 0 || errno != EBADF) continue;
+        if (open("/dev/null", O_RDONLY) != i && open("/", O_RDONLY) != i) _Exit(1);
+    }
+}
+
+/* ---- Signals that are ignored ------------------------------------------------------------------------- */
+
+/* The default actions of these end or stop the process. If they are ignored, the write that caused the signal
+ * fails: SIGPIPE, because the reader of a pipe has gone; SIGXFSZ, beyond the limit of file sizes. A write
+ * that causes SIGTTOU, by a process in the background, succeeds. */
+static const int output_signals[] = {SIGPIPE, SIGXFSZ, SIGTTOU};
+enum { OUTPUT_SIGNALS = sizeof output_signals / sizeof *output_signals };
+
+/* The signals that request a stop, and whether they stay ignored. */
+static struct {
+    int number;
+    bool ignored;
+} stop_signals[] = {{SIGINT, false}, {SIGTERM, false}, {SIGHUP, false}};
+enum { STOP_SIGNALS = sizeof stop_signals / sizeof *stop_signals };
+
+void sys_signals_keep_ignored(void) {
+    for (int i = 0; i < OUTPUT_SIGNALS; i++) signal(output_signals[i], SIG_IGN);
+    for (int i = 0; i < STOP_SIGNALS; i++) {
+        if (stop_signals[i].ignored) signal(stop_signals[i].number, SIG_IGN);
+    }
+}
+
+void sys_signals_prepare(void) {
+    for (int i = 0; i < STOP_SIGNALS; i++) {
+        struct sigaction present;
+        const bool known = sigaction(stop_signals[i].number, NULL, &present) == 0;
+        stop_signals[i].ignored = known && present.sa_handler == SIG_IGN;
+    }
+    sys_signals_keep_ignored();
+}
+
+/* ---- Stop requests ------------------------------------------------------------------------------------ */
+
+static volatile sig_atomic_t stop_signal;
+static char stop_note[128];
+static size_t stop_note_length;
+
+/* A signal handler: async-signal-safe calls only. Restores the default action for the next signal. A terminal
+ * that is closed sends SIGHUP, and so do its shell, before it or after it, and service managers after
+ * SIGTERM: further ones are ignored. */
+static void request_stop(int number) {
+    const int error = errno;
+    for (int i = 0; i < STOP_SIGNALS; i++) {
+        if (!stop_signals[i].ignored)
+            signal(stop_signals[i].number, stop_signals[i].number == SIGHUP ? SIG_IGN : SIG_DFL);
+    }
+    stop_signal = number;
+    const ssize_t written = write(STDERR_FILENO, stop_note, stop_note_length);
+    (void)written; /* stderr may be closed */
+    errno = error;
+}
+
+void sys_stop_listen(const char *what) {
+    if (stop_signal != 0) return;
+    sys_signals_keep_ignored();
+    if (stop_note_length == 0) /* before the first handler is installed */
+        stop_note_length =
+            (size_t)snprintf(stop_note, sizeof stop_note,
+                             "\nstopping after this %s; a second Ctrl-C or SIGTERM stops at once\n", what);
+    struct sigaction wanted = {.sa_handler = request_stop, .sa_flags = SA_RESTART};
+    sigemptyset(&wanted.sa_mask);
+    for (int i = 0; i < STOP_SIGNALS; i++) sigaddset(&wanted.sa_mask, stop_signals[i].number);
+    for (int i = 0; i < STOP_SIGNALS; i++) {
+        if (!stop_signals[i].ignored) sigaction(stop_signals[i].number, &wanted, NULL);
+    }
+}
+
+p2p_status sys_stop_check(void) {
+    return stop_signal ? p2p_fail(P2P_STOPPED, "a signal requested a stop") : P2P_OK;
+}
+
+const char *sys_stop_name(void) {
+    switch (stop_signal) {
+    case SIGINT:
+        return "Ctrl-C (SIGINT)";
+    case SIGTERM:
+        return "SIGTERM";
+    default:
+        return "a closed terminal (SIGHUP)";
+    }
+}
+
+int sys_stop_end(void) {
+    signal(stop_signal, SIG_DFL);
+    raise(stop_signal);
+    return 128 + stop_signal; /* signals do not end the first process of a container */
+}
