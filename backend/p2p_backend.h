@@ -13,7 +13,7 @@
 
 /* Version of the interface. A module must match exactly. Raised whenever the meaning of this file or of
  * p2p_op.h changes. */
-enum { P2P_BACKEND_ABI = 7 };
+enum { P2P_BACKEND_ABI = 8 };
 
 /* A part of the key of a cache entry. */
 typedef struct {
@@ -73,7 +73,11 @@ typedef struct {
     int compute_units;
     size_t memory_bytes;    /* 0 if unknown */
     size_t max_alloc_bytes; /* largest single buffer */
-    size_t alignment;       /* of a binding's byte offset; a power of two */
+    bool in_host_memory;    /* buffers take host memory: of a CPU, or of a GPU without memory of its own */
+    /* Host memory that the driver takes beside buffers while operations are created and run, at most:
+     * libraries, compilers, programs. An estimate. */
+    size_t driver_bytes;
+    size_t alignment; /* of a binding's byte offset; a power of two */
     /* Channel ranges of activations must start at a multiple of this, for all kinds except copy. */
     int channel_alignment;
     p2p_storage activation; /* activations and their gradients */

@@ -99,7 +99,7 @@ static p2p_status prepare_part(plan_part *part) {
         plan_slot *slot = &part->slots[s];
         slot->inputs = calloc(1, part->input_bytes + 1);
         slot->outputs = calloc(1, part->output_bytes + 1);
-        slot->step = calloc((size_t)p2p_step_block_words(part->local_batch), sizeof(uint32_t));
+        slot->step = calloc(1, plan_step_bytes(part));
         complete = complete && slot->inputs && slot->outputs && slot->step;
     }
     if (!complete) return p2p_fail(P2P_OUT_OF_MEMORY, "no host memory for a plan's inputs and outputs");

@@ -129,6 +129,20 @@ size_t sys_peak_memory(void);
 
 /* ---- Memory ------------------------------------------------------------------------------------------- */
 
+/* Memory that the system would still give this process, and what limits it: a clause for a message. */
+typedef struct {
+    uint64_t bytes;
+    char limit[96];
+} sys_memory;
+
+/* The least of: the machine's available memory (MemAvailable; swap is not counted); what the memory limits of
+ * the control groups of this process leave, of either version, where cached pages of files count as free; and
+ * what the limits of address space and data leave. False, with `bytes` UINT64_MAX, if nothing is known.
+ * sys_memory.c */
+bool sys_memory_available(sys_memory *memory);
+/* The same with the files of /proc and /sys below `root`, for tests. Limits of the process are its own. */
+bool sys_memory_available_in(const char *root, sys_memory *memory);
+
 /* From now on free() returns blocks of 128 KiB and more to the system. By default glibc retains up to 64 MiB
  * after a large block was freed, and a driver's compiler leaves that much behind. No effect with other C
  * libraries. */
