@@ -39,6 +39,9 @@ typedef struct {
      * the caller frees *value with free(). */
     bool (*cache_get)(const char *kind, const p2p_key_part *key, int parts, void **value, size_t *size);
     void (*cache_put)(const char *kind, const p2p_key_part *key, int parts, const void *value, size_t size);
+    /* The folder of that cache, for files that a driver stores itself, each driver in a folder of its own
+     * below it. NULL if the cache is off. The folder need not exist. */
+    const char *(*cache_folder)(void);
 } p2p_host;
 
 /* Opaque to the core; each backend defines its own. An object belongs to the device that created it and is

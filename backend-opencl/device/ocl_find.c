@@ -3,6 +3,7 @@
 
 #include "ocl_bf16.h"
 #include "ocl_error.h"
+#include "ocl_pocl.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -11,29 +12,62 @@ enum { MAX_PLATFORMS = 32, VERSION_NEEDED = 102 };
 
 /* ---- Finding --------------------------------------------------------------------------------------- */
 
-/* A platform whose query fails is skipped. */
+static void platform_name(cl_platform_id platform, char *name, size_t size) {
+    if (clGetPlatformInfo(platform, CL_PLATFORM_NAME, size, name, NULL) != CL_SUCCESS)
+        snprintf(name, size, "?");
+    name[size - 1] = '\0';
+}
+
+static bool is_pocl(cl_platform_id platform) {
+    char name[64];
+    platform_name(platform, name, sizeof name);
+    return strcmp(name, ocl_pocl_platform) == 0;
+}
+
+/* Why a platform has no device. The last platform's reason is the message if there is no device at all. */
+static void explain_platform(cl_platform_id platform, cl_int code) {
+    char name[64], obstacle[OCL_POCL_REASON] = "";
+    platform_name(platform, name, sizeof name);
+    if (is_pocl(platform)) ocl_pocl_obstacle(obstacle, sizeof obstacle);
+    ocl_host->fail(P2P_NO_DEVICE, "the OpenCL driver %s has no device: %s (%d)%s%s", name,
+                   ocl_error_name(code), code, obstacle[0] ? ": " : "", obstacle);
+    if (obstacle[0])
+        ocl_host->hint(P2P_NO_DEVICE,
+                       "set POCL_CACHE_DIR to the absolute path of a folder that can be written");
+    ocl_host->log("OpenCL: %s has no device: %s (%d)", name, ocl_error_name(code), code);
+}
+
+static p2p_status fail_without_platform(cl_int code) {
+    p2p_status status =
+        ocl_host->fail(P2P_NO_DEVICE, "no OpenCL driver is installed: %s (%d)", ocl_error_name(code), code);
+    return ocl_host->hint(status, "install your device's OpenCL driver; for a CPU, Debian has "
+                                  "pocl-opencl-icd");
+}
+
+/* Appends the devices of a platform. False if its query fails or it has none. */
+static bool find_in_platform(cl_platform_id platform, ocl_found found[OCL_MOST_DEVICES], int *count) {
+    cl_device_id devices[OCL_MOST_DEVICES];
+    cl_uint device_count = 0;
+    cl_int code = clGetDeviceIDs(platform, CL_DEVICE_TYPE_ALL, OCL_MOST_DEVICES, devices, &device_count);
+    if (code == CL_SUCCESS && device_count == 0) code = CL_DEVICE_NOT_FOUND;
+    if (code != CL_SUCCESS) return explain_platform(platform, code), false;
+    for (cl_uint d = 0; d < device_count && d < OCL_MOST_DEVICES && *count < OCL_MOST_DEVICES; d++)
+        found[(*count)++] = (ocl_found){platform, devices[d]};
+    return true;
+}
+
 p2p_status ocl_devices_find(ocl_found found[OCL_MOST_DEVICES], int *count) {
     cl_platform_id platforms[MAX_PLATFORMS];
     cl_uint platform_count = 0;
     *count = 0;
+    ocl_pocl_prepare();
     cl_int code = clGetPlatformIDs(MAX_PLATFORMS, platforms, &platform_count);
     if (code == CL_SUCCESS && platform_count == 0) code = -1001;
-    if (code != CL_SUCCESS) {
-        p2p_status status = ocl_host->fail(P2P_NO_DEVICE, "no OpenCL platform is installed: %s (%d)",
-                                           ocl_error_name(code), code);
-        return ocl_host->hint(status, "install your device's OpenCL driver; for a CPU, Debian has "
-                                      "pocl-opencl-icd");
-    }
+    if (code != CL_SUCCESS) return fail_without_platform(code);
     if (platform_count > MAX_PLATFORMS) platform_count = MAX_PLATFORMS;
-    for (cl_uint p = 0; p < platform_count; p++) {
-        cl_device_id devices[OCL_MOST_DEVICES];
-        cl_uint device_count = 0;
-        code = clGetDeviceIDs(platforms[p], CL_DEVICE_TYPE_ALL, OCL_MOST_DEVICES, devices, &device_count);
-        if (code != CL_SUCCESS) continue;
-        for (cl_uint d = 0; d < device_count && d < OCL_MOST_DEVICES && *count < OCL_MOST_DEVICES; d++)
-            found[(*count)++] = (ocl_found){platforms[p], devices[d]};
-    }
-    return P2P_OK;
+    for (cl_uint p = 0; p < platform_count; p++)
+        if (find_in_platform(platforms[p], found, count) && is_pocl(platforms[p])) ocl_pocl_found();
+    return *count > 0 ? P2P_OK : P2P_NO_DEVICE;
 }
 
 p2p_status ocl_device_find(int index, ocl_found *found) {

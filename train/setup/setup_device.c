@@ -26,7 +26,9 @@ p2p_status setup_device_open(const settings *all, p2p_device **device) {
         (strncmp(all->device, all->backend, backend) != 0 || all->device[backend] != ':'))
         return p2p_fail(P2P_USAGE, "--device %s contradicts --backend %s", all->device, all->backend);
     P2P_TRY(p2p_device_open(address, device));
-    fprintf(stderr, "device: %s, %s\n", p2p_device_address(*device), p2p_device_name(*device));
+    const bool reference = strncmp(p2p_device_address(*device), "reference:", strlen("reference:")) == 0;
+    fprintf(stderr, "device: %s, %s%s\n", p2p_device_address(*device), p2p_device_name(*device),
+            reference ? " (slow: for tests)" : "");
     return P2P_OK;
 }
 
