@@ -31,9 +31,7 @@ static void explain_platform(cl_platform_id platform, cl_int code) {
     if (is_pocl(platform)) ocl_pocl_obstacle(obstacle, sizeof obstacle);
     ocl_host->fail(P2P_NO_DEVICE, "the OpenCL driver %s has no device: %s (%d)%s%s", name,
                    ocl_error_name(code), code, obstacle[0] ? ": " : "", obstacle);
-    if (obstacle[0])
-        ocl_host->hint(P2P_NO_DEVICE,
-                       "set POCL_CACHE_DIR to the absolute path of a folder that can be written");
+    if (obstacle[0]) ocl_host->hint(P2P_NO_DEVICE, "set POCL_CACHE_DIR to a folder that can be written");
     ocl_host->log("OpenCL: %s has no device: %s (%d)", name, ocl_error_name(code), code);
 }
 

@@ -83,10 +83,6 @@ static bool finds_folder(bool *set) {
         snprintf(pocl.folder, sizeof pocl.folder, "%s/.cache/pocl/kcache", home);
     else
         snprintf(pocl.folder, sizeof pocl.folder, "/tmp/pocl/kcache");
-    if (pocl.folder[0] != '/') {
-        snprintf(pocl.reason, sizeof pocl.reason, "its cache folder %s is not an absolute path", pocl.folder);
-        return false;
-    }
     if (try_folder(pocl.folder)) return true;
     snprintf(pocl.reason, sizeof pocl.reason, "its cache folder %s can't be written: %s", pocl.folder,
              strerror(errno));
