@@ -7,7 +7,7 @@
 #include <string.h>
 
 /* The backend interface has no such setting. Therefore the time limit is passed in the environment variable
- * that backends read when a device opens. p2p sets no other variable. */
+ * that backends read when a device opens. */
 static p2p_status set_device_timeout(double seconds) {
     char text[32];
     snprintf(text, sizeof text, "%.17g", seconds);
