@@ -51,6 +51,15 @@ void p2p_device_close(p2p_device *device); /* NULL is allowed */
 const char *p2p_device_address(const p2p_device *device);
 const char *p2p_device_name(const p2p_device *device);
 
+/* The memory of a device. */
+typedef struct {
+    size_t bytes;        /* for buffers; 0 if unknown */
+    bool in_host;        /* buffers take host memory */
+    size_t driver_bytes; /* host memory that the driver takes beside buffers, at most; an estimate */
+} p2p_device_memory;
+
+void p2p_device_memory_of(const p2p_device *device, p2p_device_memory *memory);
+
 /* Seconds of one transfer each: host to device, device to host, and within the device, once by the driver's
  * copy command and once by the kernel of the copy operation. */
 typedef struct {
@@ -288,9 +297,12 @@ typedef struct {
     size_t parameters, gradients, moments, derived; /* bytes per replica */
     size_t activations; /* the arena shared by all plans, including scratch memory */
     size_t inputs_outputs;
-    size_t total;
+    size_t total; /* the sum of those above: device memory */
+    size_t
+        host; /* host memory of runs: two inputs and three outputs of every plan, in plain and stored form */
 } p2p_session_memory;
 
+/* Known before p2p_session_allocate, from the plans made so far. */
 void p2p_session_memory_use(const p2p_session *session, p2p_session_memory *memory);
 
 /* Draws every parameter of the network from its initial distribution, in logical order, so the values are the

@@ -39,6 +39,9 @@ typedef struct {
      * the caller frees *value with free(). */
     bool (*cache_get)(const char *kind, const p2p_key_part *key, int parts, void **value, size_t *size);
     void (*cache_put)(const char *kind, const p2p_key_part *key, int parts, const void *value, size_t size);
+    /* The folder of that cache, for files that a driver stores itself, each driver in a folder of its own
+     * below it. NULL if the cache is off. The folder need not exist. */
+    const char *(*cache_folder)(void);
 } p2p_host;
 
 /* Opaque to the core; each backend defines its own. An object belongs to the device that created it and is
@@ -76,7 +79,11 @@ typedef struct {
     int compute_units;
     size_t memory_bytes;    /* 0 if unknown */
     size_t max_alloc_bytes; /* largest single buffer */
-    size_t alignment;       /* of a binding's byte offset; a power of two */
+    bool in_host_memory;    /* buffers take host memory: of a CPU, or of a GPU without memory of its own */
+    /* Host memory that the driver takes beside buffers while operations are created and run, at most:
+     * libraries, compilers, programs. An estimate. */
+    size_t driver_bytes;
+    size_t alignment; /* of a binding's byte offset; a power of two */
     /* Channel ranges of activations must start at a multiple of this, for all kinds except copy. */
     int channel_alignment;
     /* Padding lanes of activations are zero whenever an operation reads them, for libraries that multiply

@@ -215,6 +215,7 @@ static p2p_status run_pairs(test_run *run) {
     run->images = json_array();
     if (!run->images) return no_memory();
     P2P_TRY(translator_open_device(&run->t));
+    run->t.change = MEMORY_OPTIONS;
     P2P_TRY(translator_prepare(&run->t, run->form.size, run->form.size, (int)batch));
     run->progress = progress_create(stderr, run->count, 0, 0);
     P2P_TRY(translator_check_stop(&run->t, 0, run->count));

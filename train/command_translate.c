@@ -157,9 +157,29 @@ static p2p_status translate_size(translation *run, size_t first, size_t count) {
     return P2P_OK;
 }
 
+/* Check before the first picture that the largest batch fits: no part of the work is done in vain. */
+static p2p_status check_memory(const translation *run) {
+    const translate_list *list = run->list;
+    const translate_job *largest = NULL;
+    int batch = 0;
+    double most = 0;
+    for (size_t first = 0; first < list->count; first += same_size(list, first)) {
+        const translate_job *job = &list->jobs[first];
+        const size_t count = same_size(list, first), limit = fitting_batch(run, job);
+        const size_t together = count < limit ? count : limit;
+        const double pixels = (double)job->width * job->height * (double)together;
+        if (pixels <= most) continue;
+        most = pixels;
+        largest = job;
+        batch = (int)together;
+    }
+    return largest ? translator_check_memory(run->t, largest->width, largest->height, batch) : P2P_OK;
+}
+
 static p2p_status translate_all(translator *t, const picture_scale *scale, translate_list *list) {
     translation run = {.t = t, .scale = scale, .list = list};
     P2P_TRY(translator_open_device(t));
+    P2P_TRY(check_memory(&run));
     p2p_status status = create_batch(&run.batch, (int)t->all->batch);
     if (list->count + list->skipped > 1) run.progress = progress_create(stderr, (int64_t)list->count, 0, 0);
     for (size_t first = 0; first < list->count && status == P2P_OK;) {

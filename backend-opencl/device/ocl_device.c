@@ -7,6 +7,7 @@
 #include "ocl_error.h"
 #include "ocl_find.h"
 #include "ocl_gemm.h"
+#include "ocl_pocl.h"
 #include "ocl_program.h"
 #include "ocl_program_cache.h"
 #include "ocl_queue.h"
@@ -111,6 +112,7 @@ p2p_status ocl_device_open(int index, p2p_be_device **opened) {
         read_target(device);
         ocl_queue_open(device);
         ocl_program_cache_choose(device, found.platform);
+        if (ocl_pocl_is_driver(device->info.driver)) ocl_pocl_watch();
         status = create_context(device, found.platform);
     }
     if (status != P2P_OK) {

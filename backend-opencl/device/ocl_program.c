@@ -4,6 +4,7 @@
 #include "ocl_program.h"
 
 #include "ocl_error.h"
+#include "ocl_pocl.h"
 #include "ocl_program_cache.h"
 
 #include <stdio.h>
@@ -58,7 +59,7 @@ static p2p_status fail_build(p2p_be_device *device, cl_program program, const ch
                                        device->info.name, key, ocl_error_name(code), code,
                                        log ? log + (length > LOG_BYTES ? length - LOG_BYTES : 0) : "no log");
     free(log);
-    return status;
+    return ocl_pocl_hint(device->info.driver, status);
 }
 
 /* The texts of a program, each preceded by a #line directive, so that compilers name its file in messages. */
@@ -90,6 +91,7 @@ static p2p_status build(p2p_be_device *device, const ocl_program_source *source,
                                                    (const char **)source->text, source->size, &code);
     P2P_TRY(ocl_check(device, code, "clCreateProgramWithSource"));
     code = clBuildProgram(program, 1, &device->id, source->options, NULL, NULL);
+    if (ocl_pocl_is_driver(device->info.driver)) ocl_pocl_watch();
     if (code != CL_SUCCESS) {
         p2p_status status = fail_build(device, program, key, code);
         clReleaseProgram(program);
@@ -143,7 +145,8 @@ p2p_status ocl_kernel_create(p2p_be_device *device, const ocl_launch *launch, cl
     P2P_TRY(find_program(device, launch, &program));
     cl_int code = CL_SUCCESS;
     *kernel = clCreateKernel(program, launch->kernel, &code);
-    return ocl_check(device, code, launch->kernel);
+    p2p_status status = ocl_check(device, code, launch->kernel);
+    return status == P2P_OK ? status : ocl_pocl_hint(device->info.driver, status);
 }
 
 void ocl_programs_release(p2p_be_device *device) {

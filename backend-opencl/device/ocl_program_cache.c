@@ -8,6 +8,7 @@
 #include "ocl_program_cache.h"
 
 #include "ocl_error.h"
+#include "ocl_pocl.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -23,7 +24,7 @@ static const char kind[] = "program";
  * every kernel once more, in a general form that is never run; NVIDIA's binaries are an intermediate text
  * whose translation dominates the time. */
 static bool driver_keeps_programs(const char *platform) {
-    return strcmp(platform, "Portable Computing Language") == 0 || strncmp(platform, "NVIDIA", 6) == 0;
+    return strcmp(platform, ocl_pocl_platform) == 0 || strncmp(platform, "NVIDIA", 6) == 0;
 }
 
 void ocl_program_cache_choose(p2p_be_device *device, cl_platform_id platform) {

@@ -73,6 +73,12 @@ const char *p2p_device_address(const p2p_device *device) {
     return device->address;
 }
 
+void p2p_device_memory_of(const p2p_device *device, p2p_device_memory *memory) {
+    *memory = (p2p_device_memory){.bytes = device->info.memory_bytes,
+                                  .in_host = device->info.in_host_memory,
+                                  .driver_bytes = device->info.driver_bytes};
+}
+
 const char *p2p_device_name(const p2p_device *device) {
     return device->info.name;
 }

@@ -31,9 +31,12 @@ static p2p_status found_append(found_list *list, const found_device *item) {
     return P2P_OK;
 }
 
-static p2p_status append_without_device(found_list *list, const p2p_module_slot *slot, const char *reason) {
+/* The hint that belongs to the message, if any, follows the reason. */
+static p2p_status append_without_device(found_list *list, const p2p_module_slot *slot, const char *reason,
+                                        const char *hint) {
     found_device item = {.module_name = slot->name, .module = slot->module, .index = -1};
-    snprintf(item.info.unusable, sizeof item.info.unusable, "%s", reason[0] ? reason : "no reason given");
+    snprintf(item.info.unusable, sizeof item.info.unusable, "%s%s%s", reason[0] ? reason : "no reason given",
+             hint[0] ? "; " : "", hint);
     return found_append(list, &item);
 }
 
@@ -47,12 +50,12 @@ static found_device find_device(const p2p_module_slot *slot, int index) {
 
 /* Appends all devices of a module. Fails only if out of memory. */
 static p2p_status find_in_module(found_list *list, const p2p_module_slot *slot) {
-    if (!slot->module) return append_without_device(list, slot, slot->reason);
+    if (!slot->module) return append_without_device(list, slot, slot->reason, "");
     int count = 0;
     if (P2P_CALL("device_count", slot->module->device_count(&count)) != P2P_OK) {
-        return append_without_device(list, slot, p2p_message());
+        return append_without_device(list, slot, p2p_message(), p2p_message_hint());
     }
-    if (count <= 0) return append_without_device(list, slot, "no device was found");
+    if (count <= 0) return append_without_device(list, slot, "no device was found", "");
     for (int i = 0; i < count; i++) {
         found_device item = find_device(slot, i);
         P2P_TRY(found_append(list, &item));
@@ -70,9 +73,13 @@ static bool usable(const found_device *item) {
     return item->index >= 0 && item->info.unusable[0] == '\0';
 }
 
+static bool is_reference(const found_device *item) {
+    return strcmp(item->module_name, "reference") == 0;
+}
+
 /* Smaller is better. The reference is last, because it is slow. */
 static int preference(const found_device *item) {
-    if (strcmp(item->module_name, "reference") == 0) return 3;
+    if (is_reference(item)) return 3;
     switch (item->info.type) {
     case P2P_DEVICE_GPU:
         return 0;
@@ -187,9 +194,26 @@ static p2p_status open_found(const found_device *item, p2p_device **device) {
     return P2P_OK;
 }
 
+/* Warns of devices that would have been preferred if they were usable, and of the reference. */
+static void warn_of_unusable(const found_list *list, const found_device *chosen) {
+    for (int i = 0; i < list->count; i++) {
+        const found_device *item = &list->items[i];
+        char address[64];
+        if (usable(item) || (!is_reference(chosen) && preference(item) >= preference(chosen))) continue;
+        if (item->index < 0 && !is_reference(chosen)) continue; /* a backend for other hardware */
+        print_address(item, address, sizeof address);
+        p2p_warn("%s can't be used: %s", address, item->info.unusable);
+    }
+    if (is_reference(chosen))
+        p2p_warn("no other device can be used: the reference backend computes, many times more slowly");
+}
+
 static p2p_status open_auto(const found_list *list, p2p_device **device) {
     const found_device *chosen = choose_default(list);
-    if (chosen) return open_found(chosen, device);
+    if (chosen) {
+        warn_of_unusable(list, chosen);
+        return open_found(chosen, device);
+    }
     p2p_fail(P2P_NO_DEVICE, "no device can be used");
     return p2p_hint(P2P_NO_DEVICE, "`p2p devices` prints the reasons");
 }

@@ -13,6 +13,11 @@
 
 /* ---- Modules ------------------------------------------------------------------------------------------ */
 
+static const char *cache_folder(void) {
+    const char *folder = NULL;
+    return p2p_cache_folder(&folder) == P2P_OK ? folder : NULL;
+}
+
 const p2p_host *p2p_host_services(void) {
     static const p2p_host services = {
         .fail = p2p_fail,
@@ -22,6 +27,7 @@ const p2p_host *p2p_host_services(void) {
         .op_print = p2p_op_print,
         .cache_get = p2p_cache_get,
         .cache_put = p2p_cache_put,
+        .cache_folder = cache_folder,
     };
     return &services;
 }

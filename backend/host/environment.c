@@ -16,6 +16,9 @@ static const variable for_users[] = {
     {"XDG_CACHE_HOME", "an absolute path", "none",
      "Without `P2P_CACHE_DIR` the folder is `p2p` in this folder."},
     {"HOME", "a folder", "none", "Without both the folder is `.cache/p2p` in this folder."},
+    {"POCL_CACHE_DIR", "a folder", "PoCL's",
+     "PoCL's folder of compiled kernels; its own default is below `XDG_CACHE_HOME` or `HOME`. "
+     "If that can't be written, p2p sets it to `pocl` in its cache, or to a temporary folder."},
     {"P2P_OPENCL_TIMEOUT", "seconds, 0 or more", "120",
      "A device other than a CPU is lost if its work takes longer; 0 waits without limit. "
      "The option `--device-timeout` overrides it."},

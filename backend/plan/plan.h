@@ -94,7 +94,7 @@ typedef struct {
     p2p_host_memory inputs;  /* plain and raw forms of all inputs */
     p2p_host_memory outputs; /* raw */
     p2p_host_memory step;    /* a p2p_step_block */
-    p2p_ticket ticket; /* complete when the device no longer accesses this memory */
+    p2p_ticket ticket;       /* complete when the device no longer accesses this memory */
 } plan_slot;
 
 enum { PLAN_SLOTS = 2 };
@@ -193,6 +193,9 @@ bool plan_is_collective(const plan_node *node);
 p2p_status plan_node_insert(plan_part *part, int position, const plan_node *node);
 /* Assigns offsets in a run's host memory to `count` ports and returns its size in bytes. */
 size_t plan_lay_out_ports(const plan_part *part, plan_port *ports, int count, bool inputs);
+/* Bytes of the step block, and of all host memory that plan_prepare_runs allocates for the part. */
+size_t plan_step_bytes(const plan_part *part);
+size_t plan_run_bytes(const plan_part *part);
 
 /* The part of p2p_plan_print that follows the operations: counts, fusions, memory. plan_print.c */
 p2p_status plan_print_summary(const p2p_plan *plan, FILE *stream);

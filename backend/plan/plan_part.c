@@ -49,6 +49,14 @@ size_t plan_lay_out_ports(const plan_part *part, plan_port *ports, int count, bo
     return end;
 }
 
+size_t plan_step_bytes(const plan_part *part) {
+    return (size_t)p2p_step_block_words(part->local_batch) * sizeof(uint32_t);
+}
+
+size_t plan_run_bytes(const plan_part *part) {
+    return PLAN_SLOTS * (part->input_bytes + part->output_bytes + plan_step_bytes(part)) + part->output_bytes;
+}
+
 /* ---- Nodes -------------------------------------------------------------------------------------------- */
 
 void plan_describe(const plan_part *part, const plan_node *node, p2p_op *op) {

@@ -112,13 +112,12 @@ static p2p_status record_part(plan_part *part) {
 }
 
 static p2p_status prepare_part(plan_part *part) {
-    const size_t step_bytes = (size_t)p2p_step_block_words(part->local_batch) * sizeof(uint32_t);
     P2P_TRY(p2p_host_memory_alloc(part->device, part->output_bytes, &part->results));
     for (int s = 0; s < PLAN_SLOTS; s++) {
         plan_slot *slot = &part->slots[s];
         P2P_TRY(p2p_host_memory_alloc(part->device, part->input_bytes, &slot->inputs));
         P2P_TRY(p2p_host_memory_alloc(part->device, part->output_bytes, &slot->outputs));
-        P2P_TRY(p2p_host_memory_alloc(part->device, step_bytes, &slot->step));
+        P2P_TRY(p2p_host_memory_alloc(part->device, plan_step_bytes(part), &slot->step));
     }
     return record_part(part);
 }

@@ -37,8 +37,8 @@ size_t plan_fit(const plan_cut *cut, size_t from, size_t bytes) {
 p2p_status plan_check_fits(const plan_cut *cut, size_t bytes, const char *what) {
     if (bytes <= cut->chunk_bytes) return P2P_OK;
     return p2p_fail(P2P_OUT_OF_MEMORY,
-                    "%s needs %zu bytes in one piece; the largest piece that the device allows has %zu", what,
-                    bytes, cut->chunk_bytes);
+                    "%s needs %.1f MB in one piece; the largest piece that the device allows has %.1f MB",
+                    what, (double)bytes / 1e6, (double)cut->chunk_bytes / 1e6);
 }
 
 p2p_status plan_no_memory(const char *what) {

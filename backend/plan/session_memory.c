@@ -16,9 +16,17 @@ size_t session_space_bytes(const p2p_session *session, int space) {
     return network->bytes[which];
 }
 
+/* Host memory of all plans' runs of replica 0, as plan_prepare_runs allocates it. */
+static size_t run_bytes(const p2p_session *session) {
+    size_t bytes = 0;
+    for (int i = 0; i < session->plan_count; i++) bytes += plan_run_bytes(&session->plans[i]->parts[0]);
+    return bytes;
+}
+
 void p2p_session_memory_use(const p2p_session *session, p2p_session_memory *memory) {
     *memory = (p2p_session_memory){.activations = session->space_bytes[PLAN_SPACE_arena],
-                                   .inputs_outputs = session->space_bytes[PLAN_SPACE_io]};
+                                   .inputs_outputs = session->space_bytes[PLAN_SPACE_io],
+                                   .host = run_bytes(session)};
     for (int i = 0; i < session->network_count; i++) {
         size_t bytes[PLAN_NETWORK_SPACES];
         for (int which = 0; which < PLAN_NETWORK_SPACES; which++)

@@ -32,6 +32,7 @@ static p2p_status device_info(int index, p2p_device_info *info) {
     *info = (p2p_device_info){.type = P2P_DEVICE_CPU,
                               .compute_units = 1,
                               .max_alloc_bytes = PTRDIFF_MAX,
+                              .in_host_memory = true,
                               .alignment = REF_ALIGNMENT,
                               .channel_alignment = 1,
                               .activation = plain,

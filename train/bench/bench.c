@@ -3,7 +3,7 @@
 
 #include "host/sys.h"
 #include "image/image.h"
-#include "setup/setup.h"
+#include "setup/setup_memory.h"
 #include "setup/setup_progress.h"
 
 #include <math.h>
@@ -40,6 +40,18 @@ static p2p_status make_pixels(bench *b) {
     return P2P_OK;
 }
 
+/* The memory of a training or translation with these settings: what a training needs beside its steps is
+ * small. */
+static p2p_status check_memory(const bench *b) {
+    const pix2pix_config *config = &b->model->config;
+    memory_subject subject = {.all = b->all,
+                              .device = b->device,
+                              .format = {{(int)config->input_channels, 8}, {(int)config->output_channels, 8}},
+                              .training = b->training};
+    const memory_question question = setup_memory_question(&subject);
+    return setup_memory_check(&question);
+}
+
 static p2p_status make_plan(bench *b) {
     pix2pix_graph_options options = pix2pix_graph_options_for(b->model, b->all->batch);
     P2P_TRY(b->training ? pix2pix_graph_train(b->model, &options, &b->graph)
@@ -57,6 +69,7 @@ p2p_status bench_open(bench *b, const settings *all, bool training) {
     P2P_TRY(setup_model_config(all, &config));
     P2P_TRY(pix2pix_create(&b->model, &config));
     P2P_TRY(setup_device_open(all, &b->device));
+    P2P_TRY(check_memory(b));
     P2P_TRY(make_pixels(b));
     return make_plan(b);
 }

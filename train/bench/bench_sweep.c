@@ -67,7 +67,8 @@ static p2p_status measure_axis(const settings *all, int steps, sweep_axis axis, 
         *point = (sweep_point){.axis = axis, .value = axes[axis].values[i]};
         p2p_status status = measure_point(all, steps, point);
         if (status == P2P_OUT_OF_MEMORY) {
-            text_line(stderr, "%s %" PRId64 ": %s", axes[axis].name, point->value, p2p_message());
+            text_line(stderr, "%s %" PRId64 " does not fit: %s", axes[axis].name, point->value,
+                      p2p_message());
             return P2P_OK;
         }
         P2P_TRY(status);
@@ -99,7 +100,7 @@ p2p_status bench_sweep_measure(const settings *all, int steps, bench_sweep *swee
 static void print_point(const sweep_point *p) {
     printf("%-8s %6" PRId64 " ", axes[p->axis].name, p->value);
     if (!p->fits) {
-        printf("%s\n", "out of memory");
+        printf("%s\n", "does not fit");
         return;
     }
     printf("%12.3f %12.3f %10.2f %14.3f %14.1f %14.1f\n", p->seconds * 1e3, p->floor_seconds * 1e3, p->gflop,

@@ -221,14 +221,28 @@ static bool allocate_slot(const loader *loading, loader_slot *slot, size_t batch
     return slot->inputs != NULL && slot->targets != NULL && slot->samples != NULL;
 }
 
+static int workers_of(int option) {
+    return option == 0 ? automatic_workers() : option;
+}
+
 /* The ring has a batch that the consumer reads, one that is ready, and enough for a sample per thread. */
+static int ring_slots(int workers, int batch) {
+    return 2 + (workers + batch - 1) / batch;
+}
+
+size_t loader_memory(pair_format format, int size, int batch, int workers) {
+    const size_t pair = image_pixel_bytes(format.input) + image_pixel_bytes(format.target);
+    return (size_t)ring_slots(workers_of(workers), batch) * (size_t)batch * (size_t)size * (size_t)size *
+           pair;
+}
+
 static p2p_status allocate(loader *loading) {
     const loader_options *options = &loading->options;
     size_t side = (size_t)options->augment.size, batch = (size_t)options->batch;
     size_t largest = side * side * IMAGE_MAX_CHANNELS * sizeof(uint16_t);
     loading->input_bytes = side * side * image_pixel_bytes(options->format.input);
     loading->target_bytes = side * side * image_pixel_bytes(options->format.target);
-    loading->slot_count = 2 + (options->workers + options->batch - 1) / options->batch;
+    loading->slot_count = ring_slots(options->workers, options->batch);
     loading->order = malloc((size_t)loading->count * sizeof *loading->order);
     loading->slots = calloc((size_t)loading->slot_count, sizeof *loading->slots);
     bool complete = loading->order != NULL && loading->slots != NULL && batch <= SIZE_MAX / largest;
@@ -253,7 +267,7 @@ p2p_status loader_create(loader **result, const loader_options *options) {
     loader *loading = calloc(1, sizeof *loading);
     if (loading == NULL) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for a loader");
     loading->options = *options;
-    if (options->workers == 0) loading->options.workers = automatic_workers();
+    loading->options.workers = workers_of(options->workers);
     loading->count = dataset_count(options->data);
     loading->batches = loader_batches(options->data, options->batch);
     loading->epoch = options->epoch;

@@ -38,6 +38,9 @@ typedef struct {
 
 typedef struct loader loader;
 
+/* Bytes of the batches that a loader with these options holds. `workers` as in loader_options. */
+size_t loader_memory(pair_format format, int size, int batch, int workers);
+
 /* Batches in an epoch, the tail batch included: ceil(count / batch). */
 int64_t loader_batches(const dataset *data, int batch);
 

@@ -129,7 +129,7 @@ static p2p_status enqueue(training_loop *loop, const loader_batch *batch, p2p_pl
 
 static p2p_status train_step(training_loop *loop, const loader_batch *batch) {
     trainer *t = loop->t;
-    p2p_plan *plan = batch->count == t->all->batch ? t->step_plan : t->last_plan;
+    p2p_plan *plan = batch->count == t->all->batch ? t->plans.step : t->plans.last;
     if (loop->in_flight.plan != plan) P2P_TRY(collect(loop));
     loop->can_save = false;
     const double learning_rate = schedule_rate(&t->schedule, loop->at->epoch);

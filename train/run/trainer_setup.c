@@ -6,6 +6,7 @@
 #include "host/sys.h"
 #include "p2p_file.h"
 #include "setup/setup.h"
+#include "setup/setup_memory.h"
 #include "setup/setup_progress.h"
 
 #include <inttypes.h>
@@ -203,34 +204,25 @@ static p2p_status open_data(trainer *t) {
 
 /* ---- Device ------------------------------------------------------------------------------------------- */
 
-/* The input types match the bits of the loader's pictures. */
-static pix2pix_graph_options graph_options(const trainer *t, int64_t batch) {
-    pix2pix_graph_options options = pix2pix_graph_options_for(t->model, batch);
-    options.input_type = evaluate_type(t->format.input);
-    options.target_type = evaluate_type(t->format.target);
-    return options;
-}
-
-static p2p_status plan_training(trainer *t, const char *name, int64_t batch, p2p_graph **graph,
-                                p2p_plan **plan) {
-    pix2pix_graph_options options = graph_options(t, batch);
-    P2P_TRY(pix2pix_graph_train(t->model, &options, graph));
-    return p2p_session_plan(t->session, name, graph, plan);
+static p2p_status check_memory(const trainer *t) {
+    memory_subject subject = {.all = t->all,
+                              .device = t->device,
+                              .format = t->format,
+                              .pairs = t->identity.pairs,
+                              .choices = t->choices,
+                              .training = true};
+    const memory_question question = setup_memory_question(&subject);
+    return setup_memory_check(&question);
 }
 
 static p2p_status plan_all(trainer *t) {
-    int64_t last = t->identity.pairs % t->all->batch;
-    if (t->identity.pairs >= t->all->batch)
-        P2P_TRY(plan_training(t, "training step", t->all->batch, &t->step_graph, &t->step_plan));
-    if (last > 0) P2P_TRY(plan_training(t, "last step of an epoch", last, &t->last_graph, &t->last_plan));
-    /* A batch as large as that of a step fits into the memory of the step. */
-    pix2pix_graph_options options = graph_options(t, t->all->batch);
     t->evaluator = (evaluator){.batch = (int)t->all->batch,
                                .width = (int)t->all->size,
                                .height = (int)t->all->size,
                                .format = t->format};
-    P2P_TRY(pix2pix_graph_evaluate(t->model, &options, false, &t->report_graph));
-    return p2p_session_plan(t->session, "validation", &t->report_graph, &t->evaluator.plan);
+    P2P_TRY(setup_plans_make(t->session, t->model, t->format, t->all->batch, t->identity.pairs, &t->plans));
+    t->evaluator.plan = t->plans.evaluate;
+    return P2P_OK;
 }
 
 /* A p2p_progress that ignores signals again, because compilers in drivers install handlers
@@ -256,6 +248,7 @@ static p2p_status open_device(trainer *t) {
     if (!t->resumed_from) P2P_TRY(initial_weights_find(&t->initial, t->all, t->model));
     setup_print_networks(t->all, t->model, stderr);
     P2P_TRY(setup_device_open(t->all, &t->device));
+    P2P_TRY(hint_older(t, check_memory(t)));
     P2P_TRY(create_session(t));
     P2P_TRY(plan_all(t));
     P2P_TRY(p2p_session_allocate(t->session, show_preparing, stderr));
@@ -305,9 +298,7 @@ void trainer_close(trainer *t) {
     report_destroy(t->report);
     p2p_session_destroy(t->session);
     p2p_device_close(t->device);
-    p2p_graph_destroy(t->step_graph);
-    p2p_graph_destroy(t->last_graph);
-    p2p_graph_destroy(t->report_graph);
+    setup_plans_free(&t->plans);
     pix2pix_destroy(t->model);
     dataset_close(t->training);
     dataset_close(t->validation);

@@ -10,6 +10,7 @@
 #include "progress.h"
 #include "report.h"
 #include "schedule.h"
+#include "setup/setup_plans.h"
 #include "trainer.h"
 
 /* The files of a run, below --out. Owned. */
@@ -28,9 +29,7 @@ typedef struct {
     pix2pix *model;
     p2p_device *device;
     p2p_session *session;
-    p2p_graph *step_graph, *last_graph, *report_graph;
-    p2p_plan *step_plan;
-    p2p_plan *last_plan; /* of an epoch's tail batch; NULL if all batches are equal */
+    setup_plans plans;
     evaluator evaluator;
     report *report;
     metrics_log *metrics;

@@ -8,7 +8,7 @@
 #include <string.h>
 
 /* The backend interface has no such setting. Therefore the time limit is passed in the environment variable
- * that backends read when a device opens. p2p sets no other variable. */
+ * that backends read when a device opens. */
 static p2p_status set_device_timeout(double seconds) {
     char text[32];
     snprintf(text, sizeof text, "%.17g", seconds);
@@ -28,7 +28,9 @@ p2p_status setup_device_open(const settings *all, p2p_device **device) {
         (strncmp(all->device, all->backend, backend) != 0 || all->device[backend] != ':'))
         return p2p_fail(P2P_USAGE, "--device %s contradicts --backend %s", all->device, all->backend);
     P2P_TRY(p2p_device_open(address, device));
-    text_line(stderr, "device: %s, %s", p2p_device_address(*device), p2p_device_name(*device));
+    const bool reference = strncmp(p2p_device_address(*device), "reference:", strlen("reference:")) == 0;
+    text_line(stderr, "device: %s, %s%s", p2p_device_address(*device), p2p_device_name(*device),
+              reference ? " (slow: for tests)" : "");
     return P2P_OK;
 }
 

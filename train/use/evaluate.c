@@ -6,10 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-p2p_type evaluate_type(image_format format) {
-    return format.bits == 8 ? P2P_TYPE_u8 : P2P_TYPE_u16;
-}
-
 pair_format evaluate_format(const pix2pix_config *config, const model_file_info *info) {
     return (pair_format){.input = {(int)config->input_channels, info->input_bits},
                          .target = {(int)config->output_channels, info->output_bits}};

@@ -20,9 +20,6 @@ typedef struct {
     pair_format format; /* of inputs and results; the inputs' bits match the plan's input type */
 } evaluator;
 
-/* The type of a plan's pictures of the format: u8 or u16. */
-p2p_type evaluate_type(image_format format);
-
 /* The formats of the inputs and outputs of a model file's generator. */
 pair_format evaluate_format(const pix2pix_config *config, const model_file_info *info);
 

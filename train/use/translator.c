@@ -78,20 +78,55 @@ int translator_unit(const translator *t) {
     return 1 << t->model->config.depth;
 }
 
+static p2p_status make_graph(const translator *t, const memory_shape *shape, p2p_graph **graph) {
+    pix2pix_graph_options options = pix2pix_graph_options_for(t->model, shape->batch);
+    options.width = shape->width;
+    options.height = shape->height;
+    options.input_type = setup_picture_type(t->format.input);
+    options.statistics = uses_running(t) ? P2P_STATS_RUNNING : P2P_STATS_IMAGE;
+    options.no_dropout = strcmp(t->all->test_dropout, "off") == 0;
+    return pix2pix_graph_evaluate(t->model, &options, false, graph);
+}
+
+/* A session with the plan for a shape; nothing is allocated. */
+static p2p_status make_plan(const translator *t, const memory_shape *shape, const setup_tuning *tuning,
+                            p2p_session **session, p2p_graph **graph, p2p_plan **plan) {
+    P2P_TRY(make_graph(t, shape, graph));
+    P2P_TRY(setup_session_create(t->all, t->device, tuning, session));
+    return p2p_session_plan(*session, "translation", graph, plan);
+}
+
+static p2p_status measure_memory(void *context, const memory_shape *shape, memory_need *need) {
+    const translator *t = context;
+    p2p_session *session = NULL;
+    p2p_graph *graph = NULL;
+    p2p_plan *plan;
+    p2p_status status = make_plan(t, shape, &setup_tuning_stored, &session, &graph, &plan);
+    if (status == P2P_OK) setup_memory_evaluation(session, t->format, shape, need);
+    p2p_session_destroy(session);
+    p2p_graph_destroy(graph);
+    return status;
+}
+
+p2p_status translator_check_memory(translator *t, int width, int height, int batch) {
+    const memory_question question = {.what = "this translation",
+                                      .device = t->device,
+                                      .shape = {batch, width, height},
+                                      .change = t->change,
+                                      .unit = translator_unit(t),
+                                      .measure = measure_memory,
+                                      .context = t};
+    return setup_memory_check(&question);
+}
+
 p2p_status translator_prepare(translator *t, int width, int height, int batch) {
     const evaluator *now = &t->evaluator;
     if (now->batch == batch && now->width == width && now->height == height) return P2P_OK;
     close_session(t);
-    pix2pix_graph_options options = pix2pix_graph_options_for(t->model, batch);
     evaluator next = {.batch = batch, .width = width, .height = height, .format = t->format};
-    options.width = width;
-    options.height = height;
-    options.input_type = evaluate_type(t->format.input);
-    options.statistics = uses_running(t) ? P2P_STATS_RUNNING : P2P_STATS_IMAGE;
-    options.no_dropout = strcmp(t->all->test_dropout, "off") == 0;
-    P2P_TRY(pix2pix_graph_evaluate(t->model, &options, false, &t->graph));
-    P2P_TRY(setup_session_create(t->all, t->device, &setup_tuning_use, &t->session));
-    P2P_TRY(p2p_session_plan(t->session, "translation", &t->graph, &next.plan));
+    const memory_shape shape = {batch, width, height};
+    P2P_TRY(translator_check_memory(t, width, height, batch));
+    P2P_TRY(make_plan(t, &shape, &setup_tuning_use, &t->session, &t->graph, &next.plan));
     P2P_TRY(p2p_session_allocate(t->session, NULL, NULL));
     P2P_TRY(model_file_read(t->session, t->file, t->model->generator.network));
     t->evaluator = next;

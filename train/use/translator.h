@@ -9,6 +9,7 @@
 #include "evaluate.h"
 #include "model_file.h"
 #include "options/options.h"
+#include "setup/setup_memory.h"
 
 typedef struct {
     const settings *all;
@@ -20,7 +21,8 @@ typedef struct {
     p2p_device *device;
     p2p_graph *graph;
     p2p_session *session;
-    evaluator evaluator; /* of the session; batch 0: none yet */
+    evaluator evaluator;  /* of the session; batch 0: none yet */
+    memory_change change; /* what the hint of translator_check_memory may propose */
 } translator;
 
 /* Open the file of --model and --epoch, and check --norm-stats. Opens no device. Call translator_close() in
@@ -44,8 +46,12 @@ resize_filter translator_filter(const translator *t);
 /* Both sides of a picture must be multiples of this number. */
 int translator_unit(const translator *t);
 
+/* P2P_OUT_OF_MEMORY, with what would fit as hint, if runs of `batch` pictures of width x height need more
+ * memory than there is. The device must be open. Allocates nothing. */
+p2p_status translator_check_memory(translator *t, int width, int height, int batch);
+
 /* Prepare translator.evaluator for runs of `batch` pictures of width x height, according to --norm-stats and
- * --test-dropout. No effect if it is prepared for them already. */
+ * --test-dropout, if they fit into memory. No effect if it is prepared for them already. */
 p2p_status translator_prepare(translator *t, int width, int height, int batch);
 
 #endif

@@ -193,7 +193,9 @@ static void test_folders_inside_the_split(void **state) {
     refuse("train", TWO_FOLDERS, "there is no folder", "A/train");
     add_folder("train/B");
     save("train/B/x.png", 40, 20);
-    assert_true(dataset_has_split(test_own_folder, "train"));
+    bool has;
+    OK(dataset_has_split(test_own_folder, "train", &has));
+    assert_true(has);
     dataset *data = open_with("train", AUTO);
     assert_int_equal(dataset_count(data), 1);
     assert_string_equal(dataset_summarise(data).b, test_own_path("train/B"));

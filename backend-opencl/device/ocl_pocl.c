@@ -1,0 +1,196 @@
+/* See ocl_pocl.h. The only calls of this backend to the operating system are here: the environment, folders,
+ * signals.
+ */
+#define _XOPEN_SOURCE 700 /* nftw */
+
+#include "ocl_pocl.h"
+
+#include "ocl_device.h"
+
+#include <errno.h>
+#include <ftw.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+const char ocl_pocl_platform[] = "Portable Computing Language";
+
+enum { FOLDER_BYTES = PATH_MAX };
+
+static struct {
+    bool prepared, warned;
+    bool replaced;                /* by us, because of the reason */
+    char folder[FOLDER_BYTES];    /* the one that PoCL uses */
+    char temporary[FOLDER_BYTES]; /* "" unless a temporary folder was made */
+    char reason[FOLDER_BYTES + 64];
+} pocl;
+
+/* ---- Folders --------------------------------------------------------------------------------------- */
+
+/* Makes the folder with its parents, for this user alone, as PoCL does. False, with errno, if it can't be
+ * written. *made is the length of the first part of the path that did not exist; 0: all existed. */
+static bool make_folder(const char *path, size_t *made) {
+    char part[FOLDER_BYTES];
+    const size_t length = strlen(path);
+    *made = 0;
+    if (length >= sizeof part) return errno = ENAMETOOLONG, false;
+    for (size_t i = 1; i <= length; i++) {
+        if (path[i] != '/' && path[i] != '\0') continue;
+        memcpy(part, path, i);
+        part[i] = '\0';
+        const bool created = mkdir(part, S_IRWXU) == 0;
+        if (!created && errno != EEXIST) return false;
+        if (created && *made == 0) *made = i;
+    }
+    return access(path, R_OK | W_OK | X_OK) == 0;
+}
+
+/* Removes what make_folder has made, unless it is in use. */
+static void unmake_folder(const char *path, size_t made) {
+    char part[FOLDER_BYTES];
+    size_t length = strlen(path);
+    if (made == 0 || length >= sizeof part) return;
+    memcpy(part, path, length + 1);
+    while (length >= made && (rmdir(part) == 0 || errno == ENOENT)) {
+        while (length > 0 && part[length] != '/') length--;
+        part[length] = '\0';
+    }
+}
+
+/* Whether PoCL could write the folder. Nothing is left behind: PoCL may not be installed. */
+static bool try_folder(const char *path) {
+    size_t made;
+    const bool usable = make_folder(path, &made);
+    const int error = errno;
+    unmake_folder(path, made);
+    errno = error;
+    return usable;
+}
+
+/* Whether PoCL finds a place by itself. *set: by its own variable, which is the user's decision. */
+static bool finds_folder(bool *set) {
+    const char *own = getenv("POCL_CACHE_DIR"), *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+    *set = own != NULL;
+    if (own)
+        snprintf(pocl.folder, sizeof pocl.folder, "%s", own);
+    else if (xdg && xdg[0])
+        snprintf(pocl.folder, sizeof pocl.folder, "%s/pocl/kcache", xdg);
+    else if (home && home[0])
+        snprintf(pocl.folder, sizeof pocl.folder, "%s/.cache/pocl/kcache", home);
+    else
+        snprintf(pocl.folder, sizeof pocl.folder, "/tmp/pocl/kcache");
+    if (try_folder(pocl.folder)) return true;
+    snprintf(pocl.reason, sizeof pocl.reason, "its cache folder %s can't be written: %s", pocl.folder,
+             strerror(errno));
+    return false;
+}
+
+static bool use_folder(const char *folder) {
+    if (setenv("POCL_CACHE_DIR", folder, 1) != 0) return false;
+    snprintf(pocl.folder, sizeof pocl.folder, "%s", folder);
+    return pocl.replaced = true;
+}
+
+static bool use_cache_folder(void) {
+    char relative[FOLDER_BYTES], absolute[PATH_MAX];
+    const char *cache = ocl_host->cache_folder();
+    if (!cache || snprintf(relative, sizeof relative, "%s/pocl", cache) >= (int)sizeof relative) return false;
+    size_t made;
+    return make_folder(relative, &made) && realpath(relative, absolute) && use_folder(absolute);
+}
+
+static int remove_entry(const char *path, const struct stat *status, int type, struct FTW *where) {
+    (void)status, (void)type, (void)where;
+    (void)remove(path);
+    return 0;
+}
+
+static void remove_temporary(void) {
+    enum { OPEN_FOLDERS = 16 };
+    (void)nftw(pocl.temporary, remove_entry, OPEN_FOLDERS, FTW_DEPTH | FTW_PHYS);
+}
+
+static bool use_temporary(void) {
+    const char *base = getenv("TMPDIR");
+    char folder[FOLDER_BYTES];
+    if (!base || base[0] != '/') base = "/tmp";
+    if (snprintf(folder, sizeof folder, "%s/p2p-pocl-XXXXXX", base) >= (int)sizeof folder) return false;
+    if (!mkdtemp(folder)) return false; /* mode 0700 */
+    snprintf(pocl.temporary, sizeof pocl.temporary, "%s", folder);
+    (void)atexit(remove_temporary);
+    return use_folder(folder);
+}
+
+void ocl_pocl_found(void) {
+    if (!pocl.temporary[0] || pocl.warned) return;
+    pocl.warned = true;
+    ocl_host->warn("PoCL: %s; kernels are compiled again at every start; the option --cache DIR keeps them",
+                   pocl.reason);
+}
+
+const char *ocl_pocl_folder(void) {
+    return pocl.folder;
+}
+
+void ocl_pocl_obstacle(char *text, size_t size) {
+    snprintf(text, size, "%s", pocl.replaced ? "" : pocl.reason);
+}
+
+bool ocl_pocl_is_driver(const char *driver) {
+    return strncmp(driver, ocl_pocl_platform, strlen(ocl_pocl_platform)) == 0;
+}
+
+p2p_status ocl_pocl_hint(const char *driver, p2p_status status) {
+    if (!ocl_pocl_is_driver(driver)) return status;
+    return ocl_host->hint(status, "files in PoCL's cache may be damaged: remove the folder %s", pocl.folder);
+}
+
+/* ---- Aborts ---------------------------------------------------------------------------------------- */
+
+static const int fatal[] = {SIGABRT, SIGBUS, SIGSEGV, SIGILL};
+enum { FATAL_COUNT = sizeof fatal / sizeof fatal[0] };
+
+static bool unhandled[FATAL_COUNT]; /* before PoCL was loaded */
+
+/* Written by the handler, which may call nothing but write(). */
+static char last_words[FOLDER_BYTES + 256];
+static size_t last_length;
+
+static void write_last_words(int number) {
+    (void)number;
+    if (write(STDERR_FILENO, last_words, last_length) < 0) return;
+}
+
+static void note_unhandled(void) {
+    struct sigaction now;
+    for (int i = 0; i < FATAL_COUNT; i++)
+        unhandled[i] = sigaction(fatal[i], NULL, &now) == 0 && now.sa_handler == SIG_DFL;
+}
+
+/* SA_RESETHAND restores the default action, so that the fault repeats and ends the process. */
+void ocl_pocl_watch(void) {
+    struct sigaction action = {.sa_handler = write_last_words, .sa_flags = (int)SA_RESETHAND};
+    if (last_length == 0)
+        last_length =
+            (size_t)snprintf(last_words, sizeof last_words,
+                             "p2p: the OpenCL driver PoCL has ended the program; if this happens again, "
+                             "files in its cache are damaged: remove the folder %s\n",
+                             pocl.folder);
+    for (int i = 0; i < FATAL_COUNT; i++)
+        if (unhandled[i]) (void)sigaction(fatal[i], &action, NULL);
+}
+
+/* ---- Preparation ----------------------------------------------------------------------------------- */
+
+void ocl_pocl_prepare(void) {
+    bool set;
+    if (pocl.prepared) return;
+    pocl.prepared = true;
+    note_unhandled();
+    if (finds_folder(&set) || set) return;
+    if (!use_cache_folder()) (void)use_temporary();
+}

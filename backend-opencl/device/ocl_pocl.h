@@ -1,0 +1,44 @@
+/* PoCL's cache of compiled kernels. PoCL has no device without a folder for it, and aborts the process if a
+ * file in it is damaged. p2p's own cache of programs is in ocl_program_cache.c.
+ */
+#ifndef OCL_POCL_H
+#define OCL_POCL_H
+
+#include "p2p_status.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include <CL/cl.h>
+
+extern const char ocl_pocl_platform[]; /* PoCL's CL_PLATFORM_NAME */
+
+/* Gives PoCL a folder if it would find none: if POCL_CACHE_DIR is not set and neither XDG_CACHE_HOME nor HOME
+ * has a place for it, POCL_CACHE_DIR becomes a folder in p2p's cache, or else a temporary one that is removed
+ * when the process ends. Call it before any OpenCL function, with one thread only. Has an effect once per
+ * process. */
+void ocl_pocl_prepare(void);
+
+/* Warns once if PoCL, which is among the platforms, uses the temporary folder. */
+void ocl_pocl_found(void);
+
+/* The folder that PoCL uses, as far as the environment tells; "" if unknown. */
+const char *ocl_pocl_folder(void);
+
+/* Why PoCL has no device, if the folder is the reason: a sentence; else "". */
+enum { OCL_POCL_REASON = 400 };
+void ocl_pocl_obstacle(char *text, size_t size);
+
+/* Whether p2p_device_info.driver is PoCL's. */
+bool ocl_pocl_is_driver(const char *driver);
+
+/* Hints at a damaged cache if the driver is PoCL: `driver` is that of p2p_device_info. Returns the status. */
+p2p_status ocl_pocl_hint(const char *driver, p2p_status status);
+
+/* From now on an abort or a fault of the process first writes a line on stderr that names the folder, and
+ * then ends the process as before. Signals that were handled before PoCL was loaded are left alone. Call it
+ * when a device of PoCL is opened, and again after a program was built, because compilers install handlers
+ * when they start. PoCL aborts on damaged files, also in threads of its own when a kernel first runs. */
+void ocl_pocl_watch(void);
+
+#endif

@@ -1,0 +1,59 @@
+#!/usr/bin/env bash
+# Devices that can't be used are never replaced in silence, PoCL gets a folder for its kernels, and an abort inside PoCL,
+# here from damaged kernels, names the folder to remove.
+#
+#   tests/program/test_opencl_fallback.sh P2P DEVICE
+. "$(dirname "$0")/../support/expect.sh" "$@"
+
+plan=("$p2p" plan --size 32 --ngf 4 --ndf 4 --mode translate)
+mkdir temporary # TMPDIR of the commands
+no_home=(env -u XDG_CACHE_HOME -u POCL_CACHE_DIR HOME=/dev/null/home TMPDIR="$PWD/temporary")
+
+echo "-- no driver"
+expect 0 "warning: opencl can't be used: no OpenCL driver is installed" env OCL_ICD_VENDORS=/nonexistent "${plan[@]}"
+printed "warning: no other device can be used: the reference backend computes" "plan"
+printed "device: reference:0" "plan"
+expect 0 "no OpenCL driver is installed" env OCL_ICD_VENDORS=/nonexistent "$p2p" devices
+expect 4 "no OpenCL driver is installed" env OCL_ICD_VENDORS=/nonexistent "${plan[@]}" --device opencl
+
+echo "-- the reference by its name"
+expect 0 "(slow: for tests)" "${plan[@]}" --device reference
+grep -q warning err.txt && fail "a warning about a device that was asked for: $(cat err.txt)"
+
+if ! "$p2p" devices | grep -q "Portable Computing Language"; then
+    skipped "PoCL's cache" "PoCL is not installed"
+    finish
+    exit
+fi
+
+echo "-- a folder of the user's that can't be used"
+folder=/dev/null/kernels
+expect 0 "warning: opencl can't be used: the OpenCL driver Portable Computing Language has no device" \
+    env POCL_CACHE_DIR=$folder "${plan[@]}"
+printed "its cache folder $folder can't be written" "POCL_CACHE_DIR=$folder"
+printed "device: reference:0" "POCL_CACHE_DIR=$folder"
+expect 0 "its cache folder $folder can't be written" env POCL_CACHE_DIR=$folder "$p2p" devices
+
+echo "-- no HOME: a temporary folder, or that of --cache"
+transfers=("$p2p" bench --what transfers --steps 1)
+expect 0 "device: opencl:0" "${no_home[@]}" P2P_CACHE_DIR=off "${transfers[@]}"
+printed "warning: PoCL: its cache folder /dev/null/home/.cache/pocl/kcache can't be written" "without HOME"
+[ -z "$(ls temporary)" ] || fail "a temporary folder is left: $(ls temporary)"
+expect 0 "device: opencl:0" "${no_home[@]}" "${transfers[@]}" --cache kept
+grep -q "warning" err.txt && fail "a warning although --cache has a folder: $(cat err.txt)"
+[ -n "$(find kept/pocl -name '*.so')" ] || fail "no kernels in kept/pocl"
+[ "$(stat -c %a kept/pocl)" = 700 ] || fail "kept/pocl is open to others"
+expect 0 "device: opencl:0" "${no_home[@]}" TMPDIR=/dev/null P2P_CACHE_DIR=kept "${transfers[@]}"
+
+echo "-- damaged kernels"
+for name in $(cd kept/pocl && find . -name '*.so' -o -name program.bc); do
+    for size in 0 1000; do
+        cp -r kept/pocl damaged && truncate -s "$size" "damaged/$name"
+        status=0
+        { POCL_CACHE_DIR=$PWD/damaged "${transfers[@]}" >out.txt 2>err.txt || status=$?; } 2>/dev/null
+        [ $status -eq 0 ] || printed "remove the folder $PWD/damaged" "$name of $size bytes, exit code $status"
+        [ $status -eq 0 ] && [ "${name%.so}" != "$name" ] && fail "$name of $size bytes was accepted"
+        rm -rf damaged
+    done
+done
+finish

@@ -1,0 +1,219 @@
+/* Whether something fits into memory, and what would: on pretend devices of known sizes with needs that are
+ * formulas, so that the right answer is known; and available memory from files of a pretend system. */
+#include "setup/setup_memory.h"
+
+#include "device/device.h"
+#include "host/sys.h"
+#include "support/null_backend.h"
+#include "support/test_expect.h"
+#include "support/test_files.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include <cmocka.h>
+
+static const size_t MB = 1000000;
+
+/* ---- Pretend devices: null:0 with a gigabyte ----------------------------------------------------------- */
+
+static p2p_device_info pretended;
+
+static p2p_status pretend_info(int index, p2p_device_info *info) {
+    P2P_TRY(null_module(P2P_BACKEND_ABI, p2p_host_services())->device_info(index, info));
+    info->memory_bytes = pretended.memory_bytes;
+    info->in_host_memory = pretended.in_host_memory;
+    info->driver_bytes = pretended.driver_bytes;
+    return P2P_OK;
+}
+
+static const p2p_module *pretend(uint32_t abi, const p2p_host *host) {
+    static p2p_module module;
+    module = *null_module(abi, host);
+    module.name = "pretend";
+    module.device_info = pretend_info;
+    return &module;
+}
+
+static p2p_device *open_pretended(size_t bytes, bool in_host, size_t driver) {
+    p2p_device *device;
+    pretended = (p2p_device_info){.memory_bytes = bytes, .in_host_memory = in_host, .driver_bytes = driver};
+    OK(p2p_device_open("pretend:0", &device));
+    return device;
+}
+
+/* ---- Needs that are formulas -------------------------------------------------------------------------- */
+
+/* 100 MB and 160 bytes per pixel of the batch on the device; 16 bytes per pixel on the host. Counts calls. */
+static p2p_status formula(void *context, const memory_shape *shape, memory_need *need) {
+    const size_t pixels = (size_t)(shape->batch * shape->width * shape->height);
+    ++*(int *)context;
+    *need = (memory_need){.device = 100 * MB + 160 * pixels, .host = 16 * pixels};
+    return P2P_OK;
+}
+
+/* The same, where pieces of more than 1,000,000 pixels are refused. */
+static p2p_status in_pieces(void *context, const memory_shape *shape, memory_need *need) {
+    P2P_TRY(formula(context, shape, need));
+    if (shape->batch * shape->width * shape->height <= 1000000) return P2P_OK;
+    return p2p_fail(P2P_OUT_OF_MEMORY, "a value needs it in one piece");
+}
+
+static p2p_status refuse(void *context, const memory_shape *shape, memory_need *need) {
+    (void)context, (void)shape, (void)need;
+    return p2p_fail(P2P_USAGE, "no such network");
+}
+
+static memory_question question_of(p2p_device *device, int64_t batch, int64_t side, int *calls) {
+    *calls = 0;
+    return (memory_question){.what = "this training",
+                             .device = device,
+                             .shape = {batch, side, side},
+                             .change = MEMORY_OPTIONS,
+                             .unit = 32,
+                             .measure = formula,
+                             .context = calls};
+}
+
+static void test_fits(void **state) {
+    (void)state;
+    int calls;
+    memory_fit fit;
+    p2p_device *device = open_pretended(1000 * MB, false, 0);
+    memory_question question = question_of(device, 85, 256, &calls); /* 991.3 MB */
+    OK(setup_memory_fit(&question, &fit));
+    assert_true(fit.fits);
+    assert_string_equal(fit.proposal, "");
+    assert_int_equal(calls, 1);
+    assert_non_null(strstr(fit.text, "this training needs 0.99 GB on pretend:0 (plain), which has 1.00 GB"));
+    question.measure = refuse;
+    REFUSED(setup_memory_fit(&question, &fit), P2P_USAGE, "no such network");
+    p2p_device_close(device);
+}
+
+static void test_the_largest_batch(void **state) {
+    (void)state;
+    int calls;
+    p2p_device *device = open_pretended(1000 * MB, false, 0);
+    memory_question question = question_of(device, 500, 256, &calls);
+    REFUSED(setup_memory_check(&question), P2P_OUT_OF_MEMORY,
+            "this training needs 5.34 GB on pretend:0 (plain), which has 1.00 GB");
+    assert_string_equal(p2p_message_hint(), "--batch 85 needs 0.99 GB; or --size 64 needs 0.43 GB");
+    assert_true(calls <= 20);
+    question.change = MEMORY_FIXED;
+    REFUSED(setup_memory_check(&question), P2P_OUT_OF_MEMORY, "needs 5.34 GB");
+    assert_non_null(strstr(p2p_message_hint(), "keeps its batch and size"));
+    question = question_of(device, 1, 4096, &calls);
+    question.change = MEMORY_PICTURES;
+    question.shape.height = 2048;
+    REFUSED(setup_memory_check(&question), P2P_OUT_OF_MEMORY, "needs 1.44 GB");
+    assert_non_null(strstr(p2p_message_hint(), "one picture of at most 3360 x 1664 pixels needs 0.99 GB"));
+    p2p_device_close(device);
+    device = open_pretended(50 * MB, false, 0);
+    question = question_of(device, 2, 64, &calls);
+    REFUSED(setup_memory_check(&question), P2P_OUT_OF_MEMORY, "which has 0.05 GB");
+    assert_non_null(strstr(p2p_message_hint(), "nothing smaller fits"));
+    p2p_device_close(device);
+}
+
+static void test_pieces(void **state) {
+    (void)state;
+    int calls;
+    p2p_device *device = open_pretended(0, false, 0); /* size unknown */
+    memory_question question = question_of(device, 500, 256, &calls);
+    question.measure = in_pieces;
+    REFUSED(setup_memory_check(&question), P2P_OUT_OF_MEMORY,
+            "this training doesn't fit on pretend:0 (plain): a value needs it in one piece");
+    assert_non_null(strstr(p2p_message_hint(), "--batch 15 needs"));
+    p2p_device_close(device);
+}
+
+/* Buffers count as host memory only if they are; the driver's part always counts. The host has less than a
+ * petabyte. */
+static void test_host_memory(void **state) {
+    (void)state;
+    static const size_t petabyte = (size_t)1 << 50;
+    int calls;
+    p2p_device *device = open_pretended(0, false, 0);
+    memory_question question =
+        question_of(device, 1 << 20, 8192, &calls); /* 11 PB on the device, 1.1 on the host */
+    REFUSED(setup_memory_check(&question), P2P_OUT_OF_MEMORY, "GB of memory beside that of pretend:0; ");
+    p2p_device_close(device);
+    device = open_pretended(petabyte, true, 0);
+    question = question_of(device, 1 << 13, 16384, &calls); /* 352 TB */
+    REFUSED(setup_memory_check(&question), P2P_OUT_OF_MEMORY, "GB of memory, with that of pretend:0; ");
+    p2p_device_close(device);
+    device = open_pretended(petabyte, false, petabyte);
+    question = question_of(device, 1, 32, &calls);
+    REFUSED(setup_memory_check(&question), P2P_OUT_OF_MEMORY, "of memory beside that of pretend:0; ");
+    p2p_device_close(device);
+}
+
+/* ---- Available memory --------------------------------------------------------------------------------- */
+
+static char *root;
+
+static void give(const char *name, const char *text) {
+    char path[512];
+    snprintf(path, sizeof path, "%s/%s", root, name);
+    for (char *slash = strchr(path + strlen(root) + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        (void)mkdir(path, 0700);
+        *slash = '/';
+    }
+    test_file_write(path, text, strlen(text));
+}
+
+static void available(uint64_t bytes, const char *limit) {
+    sys_memory memory;
+    assert_true(sys_memory_available_in(root, &memory));
+    if (memory.bytes != bytes || !strstr(memory.limit, limit))
+        fail_msg("%llu bytes %s; wanted %llu, %s", (unsigned long long)memory.bytes, memory.limit,
+                 (unsigned long long)bytes, limit);
+}
+
+static void test_available(void **state) {
+    (void)state;
+    sys_memory memory;
+    root = test_folder_make();
+    give("proc/meminfo", "MemTotal:  8000 kB\nMemFree:  1 kB\nMemAvailable:    6000 kB\nSwapFree: 9000 kB\n");
+    available(6000 * 1024, "on this machine");
+    /* Version 2: the group, then a lower limit above it; cached pages of files are free. */
+    give("proc/self/cgroup", "0::/a/b\n");
+    give("sys/fs/cgroup/a/b/memory.max", "3000000\n");
+    give("sys/fs/cgroup/a/b/memory.current", "1000000\n");
+    available(2000000, "control group");
+    give("sys/fs/cgroup/a/b/memory.stat", "anon 1\ninactive_file 300000\nactive_file 100000\n");
+    available(2400000, "control group");
+    give("sys/fs/cgroup/a/memory.max", "1500000\n");
+    give("sys/fs/cgroup/a/memory.current", "1600000\n");
+    available(0, "control group");
+    give("sys/fs/cgroup/a/memory.max", "max\n");
+    available(2400000, "control group");
+    /* Version 1, beside version 2; a path that exists on the host only. */
+    give("proc/self/cgroup", "9:name=systemd:/x\n4:memory:/docker/0123\n0::/\n");
+    give("sys/fs/cgroup/memory/memory.limit_in_bytes", "500000\n");
+    give("sys/fs/cgroup/memory/memory.usage_in_bytes", "400000\n");
+    give("sys/fs/cgroup/memory/memory.stat", "cache 9\ntotal_inactive_file 50000\ntotal_active_file 5\n");
+    available(150005, "control group");
+    give("sys/fs/cgroup/memory/memory.limit_in_bytes", "9223372036854771712\n");
+    available(6000 * 1024, "on this machine");
+    give("proc/meminfo", "MemAvailable: nonsense\n");
+    give("proc/self/cgroup", "nonsense\n:\n");
+    assert_false(sys_memory_available_in(root, &memory));
+    assert_true(memory.bytes == UINT64_MAX);
+    test_folder_remove(root);
+    assert_true(sys_memory_available(&memory)); /* of this machine */
+    assert_true(memory.bytes > 0 && memory.limit[0]);
+}
+
+int main(void) {
+    OK(p2p_module_register(pretend));
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_fits), cmocka_unit_test(test_the_largest_batch),
+                                       cmocka_unit_test(test_pieces), cmocka_unit_test(test_host_memory),
+                                       cmocka_unit_test(test_available)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

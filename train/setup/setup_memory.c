@@ -1,0 +1,188 @@
+/* The check of a computation's memory, and the search for what would fit. See setup_memory.h. */
+#include "setup_memory.h"
+
+#include "host/sys.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+typedef struct {
+    const memory_question *question;
+    p2p_device_memory device;
+    sys_memory available; /* of the host, beside what the process has already */
+} memory_search;
+
+/* ---- Fitting ------------------------------------------------------------------------------------------ */
+
+/* What the host's memory has to hold. */
+static uint64_t host_total(const memory_search *search, const memory_need *need) {
+    const p2p_device_memory *device = &search->device;
+    return (uint64_t)need->host + device->driver_bytes + (device->in_host ? need->device : 0);
+}
+
+static bool device_fits(const memory_search *search, const memory_need *need) {
+    return search->device.bytes == 0 || need->device <= search->device.bytes;
+}
+
+static bool fits(const memory_search *search, const memory_need *need) {
+    return device_fits(search, need) && host_total(search, need) <= search->available.bytes;
+}
+
+/* Whether a shape can be planned and fits. */
+static bool shape_fits(const memory_search *search, const memory_shape *shape, memory_need *need) {
+    const memory_question *question = search->question;
+    return question->measure(question->context, shape, need) == P2P_OK && fits(search, need);
+}
+
+/* The total that counts for a shape that fits: of the host if the device has no memory of its own. */
+static double gigabytes(const memory_search *search, const memory_need *need) {
+    return 1e-9 * (double)(search->device.in_host ? host_total(search, need) : need->device);
+}
+
+/* ---- What would fit ----------------------------------------------------------------------------------- */
+
+/* Larger numbers need more: the largest in [1, most] for which `shape_at` fits; 0: none. */
+static int64_t largest(const memory_search *search, int64_t most,
+                       memory_shape (*shape_at)(const memory_question *question, int64_t number),
+                       memory_need *need) {
+    int64_t low = 0, high = most + 1;
+    while (high - low > 1) {
+        const int64_t middle = low + (high - low) / 2;
+        const memory_shape shape = shape_at(search->question, middle);
+        memory_need found;
+        if (shape_fits(search, &shape, &found)) {
+            low = middle;
+            *need = found;
+        } else {
+            high = middle;
+        }
+    }
+    return low;
+}
+
+static memory_shape shape_of_batch(const memory_question *question, int64_t batch) {
+    memory_shape shape = question->shape;
+    shape.batch = batch;
+    return shape;
+}
+
+static int64_t scaled(int64_t side, int64_t part, int64_t whole, int64_t unit) {
+    const int64_t units = side * part / whole / unit;
+    return (units < 1 ? 1 : units) * unit;
+}
+
+/* A picture that is `number` units wide and keeps its proportions, alone in its batch. */
+static memory_shape shape_of_picture(const memory_question *question, int64_t number) {
+    const memory_shape *asked = &question->shape;
+    const int64_t whole = asked->width / question->unit;
+    return (memory_shape){1, number * question->unit, scaled(asked->height, number, whole, question->unit)};
+}
+
+/* The batch as a clause; "" if not even one picture at a time fits, or one was asked for. */
+static void propose_batch(const memory_search *search, char *text, size_t size) {
+    memory_need need = {0};
+    const int64_t asked = search->question->shape.batch;
+    const int64_t batch = asked > 1 ? largest(search, asked - 1, shape_of_batch, &need) : 0;
+    if (batch > 0) snprintf(text, size, "--batch %" PRId64 " needs %.2f GB", batch, gigabytes(search, &need));
+}
+
+/* Half of the size, and so on, with the batch that was asked for. */
+static void propose_size(const memory_search *search, char *text, size_t size) {
+    enum { LEAST_SIZE = 32 };
+    memory_shape shape = search->question->shape;
+    memory_need need;
+    while ((shape.width /= 2) >= LEAST_SIZE) {
+        shape.height = shape.width;
+        if (!shape_fits(search, &shape, &need)) continue;
+        snprintf(text, size, "--size %" PRId64 " needs %.2f GB", shape.width, gigabytes(search, &need));
+        return;
+    }
+}
+
+static void propose_picture(const memory_search *search, char *text, size_t size) {
+    memory_need need = {0};
+    const memory_question *question = search->question;
+    const int64_t units = largest(search, question->shape.width / question->unit, shape_of_picture, &need);
+    if (units == 0) return;
+    const memory_shape shape = shape_of_picture(question, units);
+    snprintf(text, size, "one picture of at most %" PRId64 " x %" PRId64 " pixels needs %.2f GB", shape.width,
+             shape.height, gigabytes(search, &need));
+}
+
+/* What would fit, as a sentence. The message of an earlier failure is lost. */
+static void propose(const memory_search *search, char *text, size_t size) {
+    char batch[80] = "", shape[120] = "";
+    const memory_change change = search->question->change;
+    if (change == MEMORY_FIXED) {
+        snprintf(text, size,
+                 "a resumed training keeps its batch and size: free memory, or continue on "
+                 "another device");
+        return;
+    }
+    propose_batch(search, batch, sizeof batch);
+    if (change == MEMORY_OPTIONS) propose_size(search, shape, sizeof shape);
+    if (change == MEMORY_PICTURES && !batch[0]) propose_picture(search, shape, sizeof shape);
+    snprintf(text, size, "%s%s%s", batch, batch[0] && shape[0] ? "; or " : "", shape);
+    if (!text[0])
+        snprintf(text, size, "nothing smaller fits: free memory, or use %sanother device",
+                 change == MEMORY_OPTIONS ? "smaller networks (--ngf, --ndf) or " : "");
+}
+
+/* ---- The check ---------------------------------------------------------------------------------------- */
+
+static const char *address_of(const memory_search *search) {
+    return p2p_device_address(search->question->device);
+}
+
+static void describe_device(const memory_search *search, const memory_need *need, char *text, size_t size) {
+    snprintf(text, size, "%s needs %.2f GB on %s (%s), which has %.2f GB", search->question->what,
+             1e-9 * (double)need->device, address_of(search), p2p_device_name(search->question->device),
+             1e-9 * (double)search->device.bytes);
+}
+
+static void describe_host(const memory_search *search, const memory_need *need, char *text, size_t size) {
+    int used = snprintf(text, size, "%s needs %.2f GB of memory%s%s", search->question->what,
+                        1e-9 * (double)host_total(search, need),
+                        search->device.in_host ? ", with that of " : " beside that of ", address_of(search));
+    if (search->available.bytes != UINT64_MAX && (size_t)used < size)
+        snprintf(text + used, size - (size_t)used, "; %.2f GB %s", 1e-9 * (double)search->available.bytes,
+                 search->available.limit);
+}
+
+static void describe(const memory_search *search, const memory_need *need, char *text, size_t size) {
+    const bool by_device = !search->device.in_host || !device_fits(search, need);
+    if (by_device && (fits(search, need) || !device_fits(search, need)))
+        describe_device(search, need, text, size);
+    else
+        describe_host(search, need, text, size);
+}
+
+p2p_status setup_memory_fit(const memory_question *question, memory_fit *fit) {
+    memory_search search = {.question = question};
+    memory_need need;
+    *fit = (memory_fit){0};
+    p2p_device_memory_of(question->device, &search.device);
+    (void)sys_memory_available(&search.available); /* UINT64_MAX bytes if nothing is known */
+    p2p_status status = question->measure(question->context, &question->shape, &need);
+    if (status != P2P_OK && status != P2P_OUT_OF_MEMORY) return status;
+    if (status == P2P_OK)
+        describe(&search, &need, fit->text, sizeof fit->text);
+    else /* a part is too large for one buffer */
+        snprintf(fit->text, sizeof fit->text, "%s doesn't fit on %s (%s): %s", question->what,
+                 address_of(&search), p2p_device_name(question->device), p2p_message());
+    fit->fits = status == P2P_OK && fits(&search, &need);
+    if (!fit->fits) propose(&search, fit->proposal, sizeof fit->proposal);
+    return P2P_OK;
+}
+
+p2p_status setup_memory_refuse(const memory_fit *fit) {
+    if (fit->fits) return P2P_OK;
+    p2p_fail(P2P_OUT_OF_MEMORY, "%s", fit->text);
+    return p2p_hint(P2P_OUT_OF_MEMORY, "%s", fit->proposal);
+}
+
+p2p_status setup_memory_check(const memory_question *question) {
+    memory_fit fit;
+    P2P_TRY(setup_memory_fit(question, &fit));
+    return setup_memory_refuse(&fit);
+}

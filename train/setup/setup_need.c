@@ -1,0 +1,83 @@
+/* The memory that trainings and translations of settings need, from plans that are never run. See
+ * setup_memory.h. */
+#include "setup_memory.h"
+
+#include "data/loader.h"
+
+const setup_tuning setup_tuning_stored = {.automatic = P2P_TUNE_STORED, .on = P2P_TUNE_STORED};
+
+/* The program itself: its code, the names of files, pieces of checkpoints on their way to a file. */
+static const size_t PROGRAM_BYTES = (size_t)16 << 20;
+
+/* Pictures and results of a batch that is evaluated: inputs, targets, generated pictures, and the network's
+ * floats. */
+static size_t evaluation_bytes(pair_format format, const memory_shape *shape) {
+    const size_t pixels = (size_t)shape->batch * (size_t)shape->width * (size_t)shape->height;
+    return pixels * (image_pixel_bytes(format.input) + 2 * image_pixel_bytes(format.target) +
+                     (size_t)format.target.channels * sizeof(float));
+}
+
+void setup_memory_evaluation(const p2p_session *session, pair_format format, const memory_shape *shape,
+                             memory_need *need) {
+    p2p_session_memory memory;
+    p2p_session_memory_use(session, &memory);
+    *need = (memory_need){.device = memory.total,
+                          .host = memory.host + evaluation_bytes(format, shape) + PROGRAM_BYTES};
+}
+
+static p2p_status plan_training(const memory_subject *subject, const pix2pix *model, p2p_session *session,
+                                const memory_shape *shape, memory_need *need) {
+    const settings *all = subject->all;
+    const int64_t pairs = subject->pairs > 0 ? subject->pairs : shape->batch;
+    setup_plans plans;
+    p2p_status status = setup_plans_make(session, model, subject->format, shape->batch, pairs, &plans);
+    setup_memory_evaluation(session, subject->format, shape, need);
+    need->host += loader_memory(subject->format, (int)shape->width, (int)shape->batch, (int)all->workers);
+    setup_plans_free(&plans);
+    return status;
+}
+
+static p2p_status plan_translation(const memory_subject *subject, const pix2pix *model, p2p_session *session,
+                                   const memory_shape *shape, memory_need *need) {
+    pix2pix_graph_options options = pix2pix_graph_options_for(model, shape->batch);
+    p2p_graph *graph = NULL;
+    p2p_plan *plan;
+    options.input_type = setup_picture_type(subject->format.input);
+    p2p_status status = pix2pix_graph_evaluate(model, &options, false, &graph);
+    if (status == P2P_OK) status = p2p_session_plan(session, "translation", &graph, &plan);
+    setup_memory_evaluation(session, subject->format, shape, need);
+    p2p_graph_destroy(graph);
+    return status;
+}
+
+p2p_status setup_memory_measure(void *context, const memory_shape *shape, memory_need *need) {
+    const memory_subject *subject = context;
+    settings at = *subject->all; /* the strings still belong to the original */
+    at.batch = shape->batch;
+    at.size = shape->width;
+    setup_tuning tuning = setup_tuning_stored;
+    tuning.imposed = subject->choices;
+    pix2pix_config config;
+    pix2pix *model = NULL;
+    p2p_session *session = NULL;
+    *need = (memory_need){0};
+    P2P_TRY(setup_model_config(&at, &config));
+    p2p_status status = pix2pix_create(&model, &config);
+    if (status == P2P_OK) status = setup_session_create(&at, subject->device, &tuning, &session);
+    if (status == P2P_OK)
+        status = subject->training ? plan_training(subject, model, session, shape, need)
+                                   : plan_translation(subject, model, session, shape, need);
+    p2p_session_destroy(session);
+    pix2pix_destroy(model);
+    return status;
+}
+
+memory_question setup_memory_question(memory_subject *subject) {
+    const settings *all = subject->all;
+    return (memory_question){.what = subject->training ? "this training" : "this translation",
+                             .device = subject->device,
+                             .shape = {all->batch, all->size, all->size},
+                             .change = all->resume ? MEMORY_FIXED : MEMORY_OPTIONS,
+                             .measure = setup_memory_measure,
+                             .context = subject};
+}
