@@ -49,6 +49,7 @@ p2p_status p2p_device_open(const char *address, p2p_device **device);
 void p2p_device_close(p2p_device *device); /* NULL is allowed */
 const char *p2p_device_address(const p2p_device *device);
 const char *p2p_device_name(const p2p_device *device);
+const char *p2p_device_driver(const p2p_device *device); /* with its version */
 
 /* Seconds of one transfer each: host to device, device to host, and within the device, once by the driver's
  * copy command and once by the kernel of the copy operation. */

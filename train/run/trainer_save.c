@@ -5,6 +5,7 @@
 #include "host/json_file.h"
 #include "host/sys.h"
 #include "model_file.h"
+#include "trainer_folder.h"
 #include "use/run_files.h"
 
 #include <inttypes.h>
@@ -17,6 +18,7 @@ static p2p_status save_model(const trainer *t, p2p_network *network, int64_t epo
                             .output_bits = t->format.target.bits};
     snprintf(info.direction, sizeof info.direction, "%s", t->all->direction);
     snprintf(info.resize, sizeof info.resize, "%s", t->all->resize);
+    snprintf(info.run, sizeof info.run, "%s", t->run);
     return model_file_save(t->session, t->model, network, &info, path);
 }
 
@@ -30,12 +32,15 @@ static p2p_status save_below(const trainer *t, p2p_network *network, int64_t epo
     return status;
 }
 
-p2p_status trainer_save(const trainer *t) {
-    checkpoint_info info = {.position = t->at, .data = t->identity, .settings = settings_to_json(t->all)};
+p2p_status trainer_save(trainer *t) {
+    checkpoint_info info = {.position = t->at, .origin = t->origin, .settings = settings_to_json(t->all)};
+    snprintf(info.run, sizeof info.run, "%s", t->run);
     if (!info.settings) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for the settings");
-    p2p_status status = p2p_session_choices_text(t->session, &info.choices);
+    p2p_status status = metrics_sync(t->metrics);
+    if (status == P2P_OK) status = p2p_session_choices_text(t->session, &info.choices);
     if (status == P2P_OK) status = checkpoint_save(t->paths.checkpoints, &info, t->session, t->model);
     checkpoint_info_free(&info);
+    if (status == P2P_OK) status = trainer_settle_best(t);
     return status == P2P_OK ? trainer_save_models(t) : status;
 }
 
@@ -53,6 +58,11 @@ static int64_t newer_than(const sys_names *names, int64_t epoch) {
     return newer;
 }
 
+static p2p_status remove_own(const trainer *t, const char *path) {
+    model_file_identity identity;
+    return trainer_owner_of_model(t, path, &identity) == OWNED_BY_OTHERS ? P2P_OK : sys_file_remove(path);
+}
+
 static p2p_status remove_old_epochs(const trainer *t) {
     sys_names names;
     p2p_status status = sys_folder_walk(&names, t->paths.epochs, run_is_epoch_name);
@@ -60,7 +70,7 @@ static p2p_status remove_old_epochs(const trainer *t) {
         char *path;
         if (newer_than(&names, run_epoch_of_name(names.names[i])) < t->all->keep_epochs) continue;
         status = sys_path_join(&path, t->paths.epochs, names.names[i]);
-        if (status == P2P_OK) status = sys_file_remove(path);
+        if (status == P2P_OK) status = remove_own(t, path);
         free(path);
     }
     sys_names_free(&names);
@@ -79,20 +89,20 @@ p2p_status trainer_save_epoch(const trainer *t, int64_t epoch) {
 
 static p2p_status write_numbers(const trainer *t, const epoch_record *record) {
     char *path;
-    P2P_TRY(sys_path_join(&path, t->paths.best, "best.json"));
-    json_t *object = json_pack("{s:I, s:I, s:o, s:o, s:o}", "epoch", (json_int_t)record->epoch, "step",
+    P2P_TRY(sys_path_join(&path, t->paths.best, RUN_BEST_NUMBERS));
+    json_t *object = json_pack("{s:I, s:I, s:o, s:o, s:o, s:s*}", "epoch", (json_int_t)record->epoch, "step",
                                (json_int_t)record->step, "val_l1", quality_to_json(record->validation.l1),
                                "val_psnr", quality_to_json(record->validation.psnr), "val_ssim",
-                               quality_to_json(record->validation.ssim));
+                               quality_to_json(record->validation.ssim), "run", t->run[0] ? t->run : NULL);
     p2p_status status = json_file_write(path, object, JSON_INDENT(2));
     free(path);
     return status;
 }
 
-p2p_status trainer_save_best(const trainer *t, const epoch_record *record) {
+p2p_status trainer_save_best(trainer *t, const epoch_record *record) {
     const char *folder = t->paths.best;
-    P2P_TRY(save_below(t, t->model->generator.network, record->epoch, folder, "generator.safetensors"));
-    P2P_TRY(
-        save_below(t, t->model->discriminator.network, record->epoch, folder, "discriminator.safetensors"));
+    P2P_TRY(trainer_keep_best(t));
+    P2P_TRY(save_below(t, t->model->generator.network, record->epoch, folder, RUN_GENERATOR));
+    P2P_TRY(save_below(t, t->model->discriminator.network, record->epoch, folder, RUN_DISCRIMINATOR));
     return write_numbers(t, record);
 }

@@ -6,7 +6,7 @@
 #include "trainer_setup.h"
 
 /* Write a checkpoint to OUT/checkpoints, then the models. */
-p2p_status trainer_save(const trainer *t);
+p2p_status trainer_save(trainer *t);
 /* Write OUT/generator.safetensors and OUT/discriminator.safetensors. */
 p2p_status trainer_save_models(const trainer *t);
 
@@ -15,6 +15,6 @@ p2p_status trainer_save_models(const trainer *t);
 p2p_status trainer_save_epoch(const trainer *t, int64_t epoch);
 
 /* Write OUT/best: both networks, then best.json with the epoch and its metrics. */
-p2p_status trainer_save_best(const trainer *t, const epoch_record *record);
+p2p_status trainer_save_best(trainer *t, const epoch_record *record);
 
 #endif

@@ -5,9 +5,9 @@
 #include "host/json_file.h"
 #include "host/sys.h"
 #include "model_file.h"
-#include "p2p_file.h"
 #include "setup/setup.h"
 #include "setup/setup_progress.h"
+#include "trainer_folder.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -36,7 +36,17 @@ static p2p_status check_data(const settings *all) {
     return p2p_hint(P2P_USAGE, "p2p sample-data toys draws one to try: p2p train --data toys --out run");
 }
 
+/* Options that have an effect with --resume alone. */
+static p2p_status check_allowed(const settings *all) {
+    static const char *const names[] = {"allow-other-device", "allow-other-data", "allow-other-version"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (!all->resume && settings_given(all, names[i]))
+            return p2p_fail(P2P_USAGE, "--%s requires --resume", names[i]);
+    return P2P_OK;
+}
+
 static p2p_status check_required(const settings *all) {
+    P2P_TRY(check_allowed(all));
     if (!all->resume) P2P_TRY(check_data(all));
     if (!all->out) return p2p_fail(P2P_USAGE, "--out is missing: the folder for the results");
     if (all->resume && (all->init_generator || all->init_discriminator))
@@ -48,29 +58,72 @@ static p2p_status check_required(const settings *all) {
 
 /* ---- Files -------------------------------------------------------------------------------------------- */
 
-static p2p_status make_paths(trainer_paths *paths, const char *out) {
-    P2P_TRY(sys_path_join(&paths->folder, "", out));
-    P2P_TRY(sys_path_join(&paths->config, out, "config.json"));
-    P2P_TRY(sys_path_join(&paths->metrics, out, "metrics.jsonl"));
-    P2P_TRY(sys_path_join(&paths->generator, out, "generator.safetensors"));
-    P2P_TRY(sys_path_join(&paths->discriminator, out, "discriminator.safetensors"));
-    P2P_TRY(sys_path_join(&paths->checkpoints, out, "checkpoints"));
-    P2P_TRY(sys_path_join(&paths->samples, out, "samples"));
-    P2P_TRY(sys_path_join(&paths->epochs, out, "epochs"));
-    return sys_path_join(&paths->best, out, "best");
+/* Write config.json: the settings, the identity of the run, and its origin. */
+static p2p_status write_config(const trainer *t) {
+    json_t *object = settings_to_json(t->all);
+    if (object && t->run[0]) json_object_set_new(object, "run", json_string(t->run));
+    if (object && origin_is_recorded(&t->origin)) json_object_set_new(object, "origin", origin_to_json(&t->origin));
+    return json_file_write(t->paths.config, object, JSON_INDENT(2));
+}
+
+static p2p_status nothing_to_resume(const trainer *t) {
+    p2p_fail(P2P_INPUT, "%s: no training to resume: neither a checkpoint nor a readable config.json",
+             t->paths.folder);
+    return p2p_hint(P2P_INPUT, "leave --resume out to start a new training");
+}
+
+/* The identity in config.json; "" if it has none. */
+static void config_run(const json_t *config, char run[MODEL_FILE_RUN_BYTES]) {
+    const char *text = json_string_value(json_object_get(config, "run"));
+    snprintf(run, MODEL_FILE_RUN_BYTES, "%s", text && model_file_is_run(text) ? text : "");
+}
+
+static p2p_status take_config(trainer *t, const json_t *config) {
+    const json_t *origin = json_object_get(config, "origin");
+    config_run(config, t->kept_run);
+    if (origin) P2P_TRY(origin_from_json(origin, &t->kept, t->paths.config));
+    return settings_resume(t->all, config, t->paths.config);
+}
+
+/* Models are written after a checkpoint only, so one of them without any shows that the checkpoints were removed. A
+ * start at step 1 would overwrite the models. */
+static p2p_status refuse_finished(const trainer *t) {
+    const trainer_paths *paths = &t->paths;
+    const bool first = sys_path_kind_of(paths->generator) != SYS_PATH_ABSENT;
+    if (!first && sys_path_kind_of(paths->discriminator) == SYS_PATH_ABSENT) return P2P_OK;
+    p2p_fail(P2P_INPUT, "%s: there is no checkpoint to continue from, but there is %s, which a start at step 1 would "
+                        "overwrite",
+             paths->folder, first ? paths->generator : paths->discriminator);
+    return p2p_hint(P2P_INPUT, "train into another --out; --init-generator %s and --init-discriminator %s start from "
+                               "these weights",
+                    paths->generator, paths->discriminator);
 }
 
 /* A training without a checkpoint starts again with the settings of its config.json. */
 static p2p_status resume_from_config(trainer *t) {
-    json_t *kept = json_load_file(t->paths.config, JSON_REJECT_DUPLICATES, NULL);
-    if (!kept) {
-        p2p_fail(P2P_INPUT, "%s: no training to resume: neither a checkpoint nor a readable config.json",
-                 t->paths.folder);
-        return p2p_hint(P2P_INPUT, "leave --resume out to start a new training");
-    }
-    p2p_status status = settings_resume(t->all, kept, t->paths.config);
-    json_decref(kept);
+    P2P_TRY(refuse_finished(t));
+    json_t *config = json_load_file(t->paths.config, JSON_REJECT_DUPLICATES, NULL);
+    p2p_status status = config ? take_config(t, config) : nothing_to_resume(t);
+    json_decref(config);
+    if (status == P2P_OK) fprintf(stderr, "there is no checkpoint yet: the training starts again at step 1\n");
     return status;
+}
+
+/* P2P_INPUT if config.json, where it can be read, is of another training than the newest checkpoint. */
+static p2p_status check_config(const trainer *t) {
+    char run[MODEL_FILE_RUN_BYTES];
+    json_t *config = json_load_file(t->paths.config, JSON_REJECT_DUPLICATES, NULL);
+    config_run(config, run);
+    const bool equal = !config || strcmp(run, t->kept_run) == 0;
+    json_decref(config);
+    if (equal) return P2P_OK;
+    p2p_fail(P2P_INPUT, "%s belongs to another training than %s", t->resumed_from, t->paths.config);
+    return p2p_hint(P2P_INPUT, "move the file that does not belong there to another folder");
+}
+
+/* The file with what the resumed training was trained with. */
+static const char *origin_file(const trainer *t) {
+    return t->resumed_from ? t->resumed_from : t->paths.config;
 }
 
 /* There is no silent fallback from a damaged checkpoint: the hint names an older one. */
@@ -85,56 +138,78 @@ static p2p_status hint_older(const trainer *t, p2p_status status) {
     return status;
 }
 
-/* Remove partially written files of a process that was killed; no later write would replace them. */
-static p2p_status sweep(const trainer_paths *paths) {
-    P2P_TRY(p2p_atomic_sweep(paths->checkpoints));
-    P2P_TRY(p2p_atomic_sweep(paths->epochs));
-    P2P_TRY(p2p_atomic_sweep(paths->best));
-    return p2p_atomic_sweep(paths->samples);
-}
-
-/* Take settings, position and choices of the newest checkpoint. */
-static p2p_status find_resume(trainer *t) {
+/* Take settings, position and choices of a checkpoint. */
+static p2p_status resume_from_checkpoint(trainer *t) {
     checkpoint_info info;
-    P2P_TRY(sweep(&t->paths));
-    P2P_TRY(checkpoint_find(t->paths.checkpoints, 0, &t->resumed_from));
-    if (!t->resumed_from) return resume_from_config(t);
-    P2P_TRY(hint_older(t, checkpoint_read_info(t->resumed_from, &info)));
+    const p2p_status read = checkpoint_read_info(t->resumed_from, &info);
+    if (read != P2P_OK) {
+        checkpoint_info_free(&info);
+        return hint_older(t, read);
+    }
     p2p_status status = settings_resume(t->all, info.settings, t->resumed_from);
     if (status == P2P_OK) status = trainer_complete_length(t->all);
     if (status == P2P_OK)
         status = trainer_check_schedule(t->all, info.settings, &info.position, t->resumed_from);
     t->at = info.position;
-    t->identity = info.data;
+    t->kept = info.origin;
+    snprintf(t->kept_run, sizeof t->kept_run, "%s", info.run);
     t->choices = info.choices;
     info.choices = NULL;
     checkpoint_info_free(&info);
-    return status;
+    return status == P2P_OK ? check_config(t) : status;
 }
 
-/* P2P_USAGE if --out has an earlier training, which is never overwritten. */
-static p2p_status refuse_existing(trainer *t) {
-    char *newest;
-    P2P_TRY(checkpoint_find(t->paths.checkpoints, 0, &newest));
-    bool exists = newest || sys_path_kind_of(t->paths.generator) != SYS_PATH_ABSENT;
-    free(newest);
-    if (!exists) return P2P_OK;
-    p2p_fail(P2P_USAGE, "--out %s holds a training already", t->paths.folder);
-    return p2p_hint(P2P_USAGE, "add --resume to continue it, or choose another folder");
+/* Take what is there to continue, after a check that it belongs together. */
+static p2p_status find_resume(trainer *t) {
+    if (sys_path_kind_of(t->paths.folder) != SYS_PATH_FOLDER) return nothing_to_resume(t);
+    P2P_TRY(trainer_lock(t));
+    P2P_TRY(trainer_sweep(&t->paths));
+    P2P_TRY(checkpoint_find(t->paths.checkpoints, 0, &t->resumed_from));
+    P2P_TRY(t->resumed_from ? resume_from_checkpoint(t) : resume_from_config(t));
+    P2P_TRY(trainer_check_owner(t));
+    return origin_check_version(&t->kept, t->all, origin_file(t));
+}
+
+/* Make the folder of a new training and take its lock. */
+static p2p_status begin_folder(trainer *t) {
+    if (t->all->resume) return P2P_OK;
+    t->made_folder = sys_path_kind_of(t->paths.folder) == SYS_PATH_ABSENT;
+    P2P_TRY(sys_folder_make(t->paths.folder));
+    P2P_TRY(trainer_lock(t));
+    return trainer_refuse_existing(t); /* again, now that no other process can begin */
 }
 
 /* ---- Data --------------------------------------------------------------------------------------------- */
 
-/* FNV-1a of all names, including their terminators. */
-static uint64_t hash_names(const dataset *data) {
-    uint64_t hash = 14695981039346656037u;
-    for (int64_t i = 0; i < dataset_count(data); i++) {
-        for (const char *c = dataset_name(data, i);; c++) {
-            hash = (hash ^ (unsigned char)*c) * 1099511628211u;
-            if (*c == '\0') break;
-        }
+/* Hash the files of initial weights. A checkpoint has the weights themselves. */
+static p2p_status hash_initial(trainer *t) {
+    training_origin *origin = &t->origin;
+    const settings *all = t->all;
+    if (t->resumed_from) {
+        memcpy(origin->initial_generator, t->kept.initial_generator, DATASET_HASH_BYTES);
+        memcpy(origin->initial_discriminator, t->kept.initial_discriminator, DATASET_HASH_BYTES);
+        return P2P_OK;
     }
-    return hash;
+    if (all->init_generator) P2P_TRY(dataset_hash_file(all->init_generator, origin->initial_generator));
+    if (all->init_discriminator) P2P_TRY(dataset_hash_file(all->init_discriminator, origin->initial_discriminator));
+    return P2P_OK;
+}
+
+/* Identify the data and compare it with that of a resumed training. A hash of all bytes is kept where it is not
+ * computed again. */
+static p2p_status identify_data(trainer *t) {
+    const settings *all = t->all;
+    dataset_identity *training = &t->origin.training, *validation = &t->origin.validation;
+    P2P_TRY(dataset_identify(t->training, all->verify_data, training));
+    if (t->validation) P2P_TRY(dataset_identify(t->validation, all->verify_data, validation));
+    P2P_TRY(hash_initial(t));
+    if (t->kept.training.pairs == 0) return P2P_OK;
+    P2P_TRY(origin_check_data(&t->kept, &t->origin, all, origin_file(t)));
+    if (strcmp(training->content, t->kept.training.content) == 0 && !training->all_bytes[0])
+        memcpy(training->all_bytes, t->kept.training.all_bytes, DATASET_HASH_BYTES);
+    if (strcmp(validation->content, t->kept.validation.content) == 0 && !validation->all_bytes[0])
+        memcpy(validation->all_bytes, t->kept.validation.all_bytes, DATASET_HASH_BYTES);
+    return P2P_OK;
 }
 
 static p2p_status open_data(trainer *t) {
@@ -142,19 +217,11 @@ static p2p_status open_data(trainer *t) {
     P2P_TRY(setup_split_open(all, "train", all->direction, true, &t->training));
     if (dataset_has_split(all->data, "val"))
         P2P_TRY(setup_split_open(all, "val", all->direction, true, &t->validation));
-    data_identity found = {.pairs = dataset_count(t->training), .names_hash = hash_names(t->training)};
-    if (t->resumed_from && (found.pairs != t->identity.pairs || found.names_hash != t->identity.names_hash)) {
-        p2p_fail(P2P_INPUT,
-                 "--data %s: %" PRId64 " training pairs, but the checkpoint was made with %" PRId64
-                 " of other names",
-                 all->data, found.pairs, t->identity.pairs);
-        return p2p_hint(P2P_INPUT, "a training can be resumed only with the pairs with which it began");
-    }
-    t->identity = found;
+    P2P_TRY(identify_data(t));
     t->format = dataset_format(t->training, (int)all->channels_in, (int)all->channels_out);
     t->batches = loader_batches(t->training, (int)all->batch);
-    fprintf(stderr, "data: %" PRId64 " training pairs, %" PRId64 " validation pairs\n", found.pairs,
-            t->validation ? dataset_count(t->validation) : 0);
+    fprintf(stderr, "data: %" PRId64 " training pairs, %" PRId64 " validation pairs\n",
+            t->origin.training.pairs, t->validation ? dataset_count(t->validation) : 0);
     return P2P_OK;
 }
 
@@ -176,8 +243,8 @@ static p2p_status plan_training(trainer *t, const char *name, int64_t batch, p2p
 }
 
 static p2p_status plan_all(trainer *t) {
-    int64_t last = t->identity.pairs % t->all->batch;
-    if (t->identity.pairs >= t->all->batch)
+    int64_t last = t->origin.training.pairs % t->all->batch;
+    if (t->origin.training.pairs >= t->all->batch)
         P2P_TRY(plan_training(t, "training step", t->all->batch, &t->step_graph, &t->step_plan));
     if (last > 0) P2P_TRY(plan_training(t, "last step of an epoch", last, &t->last_graph, &t->last_plan));
     /* A batch as large as that of a step fits into the memory of the step. */
@@ -206,13 +273,45 @@ static p2p_status create_session(trainer *t) {
     return hint_older(t, setup_session_create(t->all, t->device, &tuning, &t->session));
 }
 
+static p2p_status describe_device(trainer *t) {
+    training_origin *origin = &t->origin;
+    snprintf(origin->version, sizeof origin->version, "%s", P2P_VERSION);
+    snprintf(origin->device, sizeof origin->device, "%s", p2p_device_name(t->device));
+    snprintf(origin->driver, sizeof origin->driver, "%s", p2p_device_driver(t->device));
+    return origin_check_device(&t->kept, origin, t->all, origin_file(t));
+}
+
+/* Record and report whether measurements chose algorithms. A resumed training has the choices of its checkpoint,
+ * unless it is on another device. */
+static void note_measured(trainer *t) {
+    const int count = p2p_session_choice_count(t->session);
+    int measured = 0;
+    for (int i = 0; i < count; i++) {
+        const p2p_op *op;
+        const p2p_choice *choice;
+        p2p_session_choice(t->session, i, &op, &choice);
+        measured += choice->seconds > 0;
+    }
+    const bool same = t->resumed_from && strcmp(t->kept.device, t->origin.device) == 0;
+    t->origin.measured = measured > 0 || (same && t->kept.measured);
+    if (measured > 0)
+        fprintf(stderr,
+                "algorithms: %d of %d convolutions as measured on this device; --deterministic ignores measurements, "
+                "which may change the last bits of results\n",
+                measured, count);
+    else if (t->origin.measured)
+        fprintf(stderr, "algorithms: those of the checkpoint, chosen by measurements when the training began\n");
+}
+
 static p2p_status open_device(trainer *t) {
     pix2pix_config config;
     P2P_TRY(setup_model_config(t->all, &config));
     P2P_TRY(pix2pix_create(&t->model, &config));
     P2P_TRY(setup_device_open(t->all, &t->device));
+    P2P_TRY(describe_device(t));
     P2P_TRY(create_session(t));
     P2P_TRY(plan_all(t));
+    note_measured(t);
     P2P_TRY(p2p_session_allocate(t->session, show_preparing, stderr));
     p2p_session_memory memory;
     p2p_session_memory_use(t->session, &memory);
@@ -233,26 +332,53 @@ static p2p_status set_weights(trainer *t) {
     return initialise(t, t->model->discriminator.network, t->all->init_discriminator);
 }
 
+/* ---- The folder --------------------------------------------------------------------------------------- */
+
+/* The identity of a training that begins, or begins again. One that continues keeps its own. */
+static p2p_status identify_run(trainer *t) {
+    char *choices;
+    if (t->resumed_from) {
+        memcpy(t->run, t->kept_run, sizeof t->run);
+        if (!t->run[0]) t->origin = (training_origin){.training = t->origin.training}; /* as older versions write */
+        return P2P_OK;
+    }
+    P2P_TRY(p2p_session_choices_text(t->session, &choices));
+    p2p_status status = origin_identify(&t->origin, t->all, choices, t->run);
+    free(choices);
+    return status;
+}
+
+/* Bring the folder to the state of t->at, and open the log. config.json is written first in a new folder: with it the
+ * training can be resumed. */
+static p2p_status open_folder(trainer *t) {
+    P2P_TRY(identify_run(t));
+    if (t->all->resume) P2P_TRY(trainer_restore(t));
+    P2P_TRY(write_config(t));
+    t->made_folder = false;
+    memcpy(t->kept_run, t->run, sizeof t->kept_run);
+    P2P_TRY(sys_folder_make(t->paths.samples));
+    return metrics_open(&t->metrics, t->paths.metrics, t->run, t->at.step, t->at.epoch);
+}
+
 /* ---- Creation and destruction ------------------------------------------------------------------------- */
 
 p2p_status trainer_open(trainer *t, settings *all) {
     *t = (trainer){.all = all};
     P2P_TRY(check_required(all));
-    P2P_TRY(make_paths(&t->paths, all->out));
-    P2P_TRY(all->resume ? find_resume(t) : refuse_existing(t));
+    P2P_TRY(trainer_paths_make(&t->paths, all->out));
+    P2P_TRY(all->resume ? find_resume(t) : trainer_refuse_existing(t));
     P2P_TRY(check_data(all));
     P2P_TRY(trainer_complete_length(all));
     P2P_TRY(resolve_augmentation(all, &t->augment));
     P2P_TRY(open_data(t));
     trainer_resolve_length(t);
     P2P_TRY(trainer_check_unfinished(t));
-    P2P_TRY(sys_folder_make(t->paths.samples));
+    P2P_TRY(begin_folder(t));
     P2P_TRY(open_device(t));
     P2P_TRY(set_weights(t));
-    P2P_TRY(json_file_write(t->paths.config, settings_to_json(all), JSON_INDENT(2)));
+    P2P_TRY(open_folder(t));
     const pair_form form = {.format = t->format, .size = (int)all->size, .filter = t->augment.filter};
     P2P_TRY(report_create(&t->report, t->training, t->validation, &form));
-    P2P_TRY(metrics_open(&t->metrics, t->paths.metrics, t->at.step, t->at.epoch));
     t->progress = progress_create(stderr, t->total_steps, t->total_epochs, t->at.step);
     return P2P_OK;
 }
@@ -271,10 +397,8 @@ void trainer_close(trainer *t) {
     dataset_close(t->validation);
     free(t->resumed_from);
     free(t->choices);
-    trainer_paths *paths = &t->paths;
-    char *owned[] = {paths->folder,    paths->config,        paths->metrics,
-                     paths->generator, paths->discriminator, paths->checkpoints,
-                     paths->samples,   paths->epochs,        paths->best};
-    for (size_t i = 0; i < sizeof owned / sizeof owned[0]; i++) free(owned[i]);
+    sys_lock_release(t->lock);
+    if (t->made_folder) (void)sys_folder_remove(t->paths.folder);
+    trainer_paths_free(&t->paths);
     *t = (trainer){0};
 }

@@ -38,7 +38,7 @@ static void test_numbers_without_a_digit(void **state) {
                                  .validated = true,
                                  .validation = {.l1 = 0.25, .psnr = INFINITY, .ssim = NAN},
                                  .baseline_l1 = 0.5};
-    assert_int_equal(metrics_open(&log, log_path(folder), 0, 0), P2P_OK);
+    assert_int_equal(metrics_open(&log, log_path(folder), "", 0, 0), P2P_OK);
     assert_int_equal(metrics_epoch(log, &record), P2P_OK);
     assert_int_equal(metrics_close(log), P2P_OK);
     json_t *line = line_of(folder, 0);
@@ -53,7 +53,7 @@ static void test_numbers_without_a_digit(void **state) {
 /* Steps 1 and 2, the end of epoch 1, steps 3 and 4, the end of epoch 2, and a line cut short. */
 static void write_log(const char *folder) {
     metrics_log *log;
-    assert_int_equal(metrics_open(&log, log_path(folder), 0, 0), P2P_OK);
+    assert_int_equal(metrics_open(&log, log_path(folder), "", 0, 0), P2P_OK);
     for (int step = 1; step <= 4; step++) {
         assert_int_equal(metrics_step(log, &(step_record){.step = step, .epoch = (step + 1) / 2}), P2P_OK);
         if (step % 2 == 0)
@@ -71,7 +71,7 @@ static void expect_kept(int64_t steps, int64_t epochs, int lines, bool ends_with
     char *folder = test_folder_make();
     metrics_log *log;
     write_log(folder);
-    assert_int_equal(metrics_open(&log, log_path(folder), steps, epochs), P2P_OK);
+    assert_int_equal(metrics_open(&log, log_path(folder), "", steps, epochs), P2P_OK);
     assert_int_equal(metrics_close(log), P2P_OK);
     json_t *last = lines > 0 ? line_of(folder, lines - 1) : NULL;
     assert_null(line_of(folder, lines));
