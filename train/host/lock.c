@@ -253,7 +253,7 @@ p2p_status sys_lock_take(sys_lock **lock, const char *path, const char *what) {
 
 p2p_status sys_lock_check(const char *path, const char *what) {
     const int descriptor = open_existing(path);
-    if (descriptor < 0 && errno == ENOENT) return P2P_OK;
+    if (descriptor < 0 && (errno == ENOENT || errno == ENOTDIR)) return P2P_OK;
     if (descriptor < 0) return fail_opening(path);
     p2p_status status = check_regular(descriptor, path);
     const kernel_answer answer = status == P2P_OK ? kernel_lock(descriptor, F_OFD_GETLK) : KERNEL_UNABLE;

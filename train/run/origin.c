@@ -96,8 +96,8 @@ p2p_status origin_check_version(const training_origin *kept, const settings *all
         return P2P_OK;
     }
     if (strcmp(kept->version, P2P_VERSION) == 0) return P2P_OK;
-    p2p_fail(P2P_USAGE, "%s was written by p2p %s, but this is p2p " P2P_VERSION ": its results may differ", file,
-             kept->version);
+    p2p_fail(P2P_USAGE, "%s was written by p2p %s, but this is p2p %s: its results may differ", file,
+             kept->version, P2P_VERSION);
     return judge(P2P_USAGE, all->allow_other_version, "allow-other-version", "continue with the version of before");
 }
 
@@ -118,7 +118,7 @@ static p2p_status check_number(const dataset_identity *kept, const dataset_ident
 static void report_unverified(const training_origin *kept, const settings *all) {
     if (all->verify_data && !kept->training.all_bytes[0])
         fprintf(stderr, "--verify-data: no hash of all bytes was recorded before; sizes and samples are equal, and the "
-                        "hash is recorded from now on\n");
+                        "next checkpoint records it\n");
 }
 
 p2p_status origin_check_data(const training_origin *kept, const training_origin *now, const settings *all,

@@ -40,9 +40,14 @@ p2p_status trainer_check_owner(const trainer *t);
  * on stderr what was changed, and what can't be restored. */
 p2p_status trainer_restore(trainer *t);
 
+/* ---- The best: trainer_best.c ------------------------------------------------------------------------- */
+
 /* The best models of the last checkpoint are kept in OUT/checkpoints/best while OUT/best has newer ones. Call the first
  * before newer ones are written; the second after a checkpoint was, when only those of t->at are wanted. */
 p2p_status trainer_keep_best(trainer *t);
 p2p_status trainer_settle_best(trainer *t);
+/* Bring OUT/best to the best epoch of t->at, from the kept files if need be. Adds the removed files to *removed.
+ * Reports on stderr what can't be restored. */
+p2p_status trainer_restore_best(trainer *t, int *removed);
 
 #endif
