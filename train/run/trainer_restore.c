@@ -67,27 +67,6 @@ static p2p_status restore_models(const trainer *t, changes *made) {
 
 /* ---- The whole folder ---------------------------------------------------------------------------------- */
 
-static bool epoch_is_there(const trainer *t, int64_t epoch) {
-    char name[RUN_EPOCH_NAME_BYTES], *path;
-    run_epoch_name(name, epoch);
-    if (sys_path_join(&path, t->paths.epochs, name) != P2P_OK) return true;
-    const bool there = sys_path_kind_of(path) != SYS_PATH_ABSENT;
-    free(path);
-    return there;
-}
-
-/* Report generators of epochs that --keep-epochs removed for newer ones, which were removed now. */
-static void report_lacking_epochs(const trainer *t) {
-    const int64_t every = t->all->save_every, keep = t->all->keep_epochs;
-    int64_t lacking = 0, last = t->at.epoch - t->at.epoch % every;
-    if (keep == 0 || settings_given(t->all, "save-every") || settings_given(t->all, "keep-epochs")) return;
-    for (int64_t i = 0, epoch = last; epoch > 0 && i < keep; i++, epoch -= every)
-        lacking += !epoch_is_there(t, epoch);
-    if (lacking > 0)
-        fprintf(stderr, "%s lacks the generators of %" PRId64 " epochs up to epoch %" PRId64 "\n", t->paths.epochs,
-                lacking, last);
-}
-
 static void report_changes(const trainer *t, const changes *made) {
     if (made->models)
         fprintf(stderr, "%s and %s had another state than the checkpoint and were written again\n",
@@ -101,10 +80,11 @@ p2p_status trainer_restore(trainer *t) {
     P2P_TRY(checkpoint_prune(t->paths.checkpoints, t->kept_run));
     if (t->resumed_from) P2P_TRY(restore_models(t, &made));
     P2P_TRY(trainer_restore_best(t, &made.removed));
+    t->checkpoint_epoch = t->at.epoch;
     P2P_TRY(remove_newer(t, t->paths.epochs, run_is_epoch_name, epoch_is_newer, &made));
+    P2P_TRY(trainer_remove_old_epochs(t));
     P2P_TRY(remove_newer(t, t->paths.samples, run_is_sample_name, sample_is_newer, &made));
     if (!t->resumed_from) P2P_TRY(sys_file_remove(t->paths.metrics));
     report_changes(t, &made);
-    report_lacking_epochs(t);
     return P2P_OK;
 }

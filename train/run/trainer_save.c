@@ -40,8 +40,11 @@ p2p_status trainer_save(trainer *t) {
     if (status == P2P_OK) status = p2p_session_choices_text(t->session, &info.choices);
     if (status == P2P_OK) status = checkpoint_save(t->paths.checkpoints, &info, t->session, t->model);
     checkpoint_info_free(&info);
-    if (status == P2P_OK) status = trainer_settle_best(t);
-    return status == P2P_OK ? trainer_save_models(t) : status;
+    P2P_TRY(status);
+    t->checkpoint_epoch = t->at.epoch;
+    P2P_TRY(trainer_settle_best(t));
+    P2P_TRY(trainer_save_models(t));
+    return trainer_remove_old_epochs(t);
 }
 
 p2p_status trainer_save_models(const trainer *t) {
@@ -51,28 +54,36 @@ p2p_status trainer_save_models(const trainer *t) {
 
 /* ---- A generator per epoch ---------------------------------------------------------------------------- */
 
-/* Compares the numbers, because the names have no fixed width. */
-static int64_t newer_than(const sys_names *names, int64_t epoch) {
-    int64_t newer = 0;
-    for (size_t i = 0; i < names->count; i++) newer += run_epoch_of_name(names->names[i]) > epoch;
-    return newer;
-}
-
-static p2p_status remove_own(const trainer *t, const char *path) {
-    model_file_identity identity;
-    return trainer_owner_of_model(t, path, &identity) == OWNED_BY_OTHERS ? P2P_OK : sys_file_remove(path);
-}
-
-static p2p_status remove_old_epochs(const trainer *t) {
-    sys_names names;
-    p2p_status status = sys_folder_walk(&names, t->paths.epochs, run_is_epoch_name);
-    for (size_t i = 0; status == P2P_OK && i < names.count; i++) {
-        char *path;
-        if (newer_than(&names, run_epoch_of_name(names.names[i])) < t->all->keep_epochs) continue;
-        status = sys_path_join(&path, t->paths.epochs, names.names[i]);
-        if (status == P2P_OK) status = remove_own(t, path);
-        free(path);
+/* Whether an epoch's generator is kept: if it is one of the newest --keep-epochs, or was when the last checkpoint was
+ * written, because a training that is resumed from there has its state again. Compares the numbers, because the names
+ * have no fixed width. */
+static bool epoch_is_kept(const trainer *t, const sys_names *names, int64_t epoch) {
+    const int64_t keep = t->all->keep_epochs;
+    int64_t newer = 0, newer_then = 0;
+    for (size_t i = 0; i < names->count; i++) {
+        const int64_t other = run_epoch_of_name(names->names[i]);
+        newer += other > epoch;
+        newer_then += other > epoch && other <= t->checkpoint_epoch;
     }
+    return keep == 0 || newer < keep || (epoch <= t->checkpoint_epoch && newer_then < keep);
+}
+
+static p2p_status remove_own(const trainer *t, const char *name) {
+    model_file_identity identity;
+    char *path;
+    P2P_TRY(sys_path_join(&path, t->paths.epochs, name));
+    const bool own = trainer_owner_of_model(t, path, &identity) != OWNED_BY_OTHERS;
+    p2p_status status = own ? sys_file_remove(path) : P2P_OK;
+    free(path);
+    return status;
+}
+
+p2p_status trainer_remove_old_epochs(const trainer *t) {
+    sys_names names;
+    if (sys_path_kind_of(t->paths.epochs) != SYS_PATH_FOLDER) return P2P_OK;
+    p2p_status status = sys_folder_walk(&names, t->paths.epochs, run_is_epoch_name);
+    for (size_t i = 0; status == P2P_OK && i < names.count; i++)
+        if (!epoch_is_kept(t, &names, run_epoch_of_name(names.names[i]))) status = remove_own(t, names.names[i]);
     sys_names_free(&names);
     return status;
 }
@@ -82,7 +93,7 @@ p2p_status trainer_save_epoch(const trainer *t, int64_t epoch) {
     if (epoch % t->all->save_every != 0) return P2P_OK;
     run_epoch_name(name, epoch);
     P2P_TRY(save_below(t, t->model->generator.network, epoch, t->paths.epochs, name));
-    return t->all->keep_epochs > 0 ? remove_old_epochs(t) : P2P_OK;
+    return trainer_remove_old_epochs(t);
 }
 
 /* ---- The best ----------------------------------------------------------------------------------------- */

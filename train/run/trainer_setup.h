@@ -44,7 +44,8 @@ typedef struct {
     char *resumed_from;   /* the checkpoint's path; NULL for a new training */
     char *choices;        /* the checkpoint's convolution choices; NULL: none recorded */
     training_position at; /* of the next step to enqueue */
-    int64_t checkpoint_best; /* the best epoch of the last checkpoint, whose models OUT/best or its kept copy has */
+    int64_t checkpoint_epoch; /* whole epochs at the last checkpoint */
+    int64_t checkpoint_best;  /* the best epoch of the last checkpoint, whose models OUT/best or its kept copy has */
     int64_t batches;      /* per epoch */
     int64_t total_steps, total_epochs;
     schedule schedule;
