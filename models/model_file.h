@@ -43,8 +43,8 @@ typedef struct {
     char run[MODEL_FILE_RUN_BYTES];
 } model_file_identity;
 
-/* Read the identity of a generator's or a discriminator's file. Tensors are not read. P2P_INPUT if the file is
- * damaged or of another format. */
+/* Read the identity of a generator's or a discriminator's file. Tensors are not read. P2P_INPUT if the file
+ * is damaged or of another format. */
 p2p_status model_file_identify(const char *path, model_file_identity *identity);
 
 /* Whether a text is an identity: 32 lower hexadecimal digits. */

@@ -1,5 +1,5 @@
-/* Hashes of a data set's files (XXH3, 128 bits). See dataset_identity.h. A set's hash is that of its files' hashes in
- * order, so the number of threads changes nothing. */
+/* Hashes of a data set's files (XXH3, 128 bits). See dataset_identity.h. A set's hash is that of its files'
+ * hashes in order, so the number of threads changes nothing. */
 #define _FILE_OFFSET_BITS 64
 #include "dataset_identity.h"
 

@@ -2,8 +2,8 @@
  *
  *     {"pid": 4711, "host": "name", "boot": "...", "start": 123456, "since": "2026-01-31 23:59:59 UTC"}
  *
- * `boot` is the identity of the kernel's run and `start` the process's start in ticks since then; together with the
- * number they identify a process even after its number was used again. */
+ * `boot` is the identity of the kernel's run and `start` the process's start in ticks since then; together
+ * with the number they identify a process even after its number was used again. */
 #define _GNU_SOURCE /* F_OFD_SETLK */
 #include "lock.h"
 
@@ -34,8 +34,8 @@ typedef struct {
 
 /* ---- Processes ---------------------------------------------------------------------------------------- */
 
-/* The start of a process in ticks since the machine's start; 0 if there is no such process. It is field 22 of the
- * line; the second field is a name in parentheses, which may contain anything. */
+/* The start of a process in ticks since the machine's start; 0 if there is no such process. It is field 22 of
+ * the line; the second field is a name in parentheses, which may contain anything. */
 static int64_t start_of(int64_t pid) {
     char path[64], line[1024];
     long long start = 0;
@@ -71,7 +71,8 @@ static void describe_self(holder *self) {
 
 /* ---- The text ----------------------------------------------------------------------------------------- */
 
-/* Copy a text of printable ASCII; anything else is unknown, so that the file can't forge a terminal's lines. */
+/* Copy a text of printable ASCII; anything else is unknown, so that the file can't forge a terminal's lines.
+ */
 static void copy_plain(char *to, size_t size, const char *from) {
     to[0] = '\0';
     if (!from || strlen(from) >= size) return;
@@ -88,8 +89,8 @@ static bool read_holder(int descriptor, holder *found) {
     *found = (holder){0};
     const ssize_t size = pread(descriptor, text, sizeof text, 0);
     json_t *object = size > 0 ? json_loadb(text, (size_t)size, JSON_REJECT_DUPLICATES, NULL) : NULL;
-    const bool complete = object && json_unpack(object, "{s:I, s:I, s:s, s:s, s:s}", "pid", &pid, "start", &start,
-                                                "host", &host, "boot", &boot, "since", &since) == 0;
+    const bool complete = object && json_unpack(object, "{s:I, s:I, s:s, s:s, s:s}", "pid", &pid, "start",
+                                                &start, "host", &host, "boot", &boot, "since", &since) == 0;
     if (complete) {
         *found = (holder){.pid = pid, .start = start};
         copy_plain(found->host, sizeof found->host, host);
@@ -103,9 +104,8 @@ static bool read_holder(int descriptor, holder *found) {
 static p2p_status write_self(const sys_lock *lock) {
     holder self;
     describe_self(&self);
-    json_t *object =
-        json_pack("{s:I, s:s, s:s, s:I, s:s}", "pid", (json_int_t)self.pid, "host", self.host, "boot", self.boot,
-                  "start", (json_int_t)self.start, "since", self.since);
+    json_t *object = json_pack("{s:I, s:s, s:s, s:I, s:s}", "pid", (json_int_t)self.pid, "host", self.host,
+                               "boot", self.boot, "start", (json_int_t)self.start, "since", self.since);
     char *text = object ? json_dumps(object, JSON_ENSURE_ASCII) : NULL;
     json_decref(object);
     if (!text) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory to write %s", lock->path);
@@ -124,13 +124,14 @@ static p2p_status refuse_living(const char *what, const holder *other, bool here
         p2p_fail(P2P_USAGE, "%s is in use: another process is writing to it", what);
         return p2p_hint(P2P_USAGE, "wait until it has ended, or choose another folder");
     }
-    p2p_fail(P2P_USAGE, "%s is in use: process %lld on %s is writing to it since %s", what, (long long)other->pid,
-             other->host, other->since);
+    p2p_fail(P2P_USAGE, "%s is in use: process %lld on %s is writing to it since %s", what,
+             (long long)other->pid, other->host, other->since);
     if (!here) return p2p_hint(P2P_USAGE, "wait until it has ended, or stop it there");
     return p2p_hint(P2P_USAGE, "wait until it has ended, or stop it: kill %lld", (long long)other->pid);
 }
 
-static p2p_status refuse_unknown(const char *what, const char *path, const holder *other, const char *reason) {
+static p2p_status refuse_unknown(const char *what, const char *path, const holder *other,
+                                 const char *reason) {
     p2p_fail(P2P_USAGE, "%s may be in use: process %lld on %s began to write to it at %s, and %s", what,
              (long long)other->pid, other->host, other->since, reason);
     return p2p_hint(P2P_USAGE, "if that process has ended, remove %s", path);
@@ -149,8 +150,10 @@ static p2p_status judge(int descriptor, const char *path, const char *what, bool
     const bool same_boot = is_same_boot(&self, &other);
     if (complete && same_boot && other.start != 0 && start_of(other.pid) == other.start)
         return refuse_living(what, &other, true);
-    if (!locked) return refuse_unknown(what, path, &other, "the file system can't show whether it still runs");
-    if (!complete || same_boot || strcmp(self.host, other.host) == 0) return P2P_OK; /* ended, or before a restart */
+    if (!locked)
+        return refuse_unknown(what, path, &other, "the file system can't show whether it still runs");
+    if (!complete || same_boot || strcmp(self.host, other.host) == 0)
+        return P2P_OK; /* ended, or before a restart */
     return refuse_unknown(what, path, &other, "can't be seen from here");
 }
 
@@ -223,7 +226,8 @@ static p2p_status open_locked(int *descriptor, const char *path, const char *wha
         *descriptor = -1;
         if (!again) return status;
     }
-    return status != P2P_OK ? status : p2p_fail(P2P_IO, "can't take the lock %s: it is removed again and again", path);
+    return status != P2P_OK ? status
+                            : p2p_fail(P2P_IO, "can't take the lock %s: it is removed again and again", path);
 }
 
 p2p_status sys_lock_take(sys_lock **lock, const char *path, const char *what) {

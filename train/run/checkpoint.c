@@ -49,11 +49,11 @@ static json_t *info_to_json(const checkpoint_info *info) {
     const bool recorded = origin_is_recorded(&info->origin);
     char hash[32];
     snprintf(hash, sizeof hash, "%016" PRIx64, data->names);
-    return json_pack("{s:I, s:I, s:I, s:I, s:f, s:f, s:f, s:f, s:I, s:f, s:I, s:s, s:O, s:s*, s:s*, s:o*}", "step",
-                     (json_int_t)at->step, "epoch", (json_int_t)at->epoch, "batch", (json_int_t)at->batch,
-                     "images", (json_int_t)at->images, "sum_d_real", at->sums.d_real, "sum_d_fake",
-                     at->sums.d_fake, "sum_g_gan", at->sums.g_gan, "sum_g_l1", at->sums.g_l1, "best_epoch",
-                     (json_int_t)at->best_epoch, "best_l1", at->best_l1, "pairs",
+    return json_pack("{s:I, s:I, s:I, s:I, s:f, s:f, s:f, s:f, s:I, s:f, s:I, s:s, s:O, s:s*, s:s*, s:o*}",
+                     "step", (json_int_t)at->step, "epoch", (json_int_t)at->epoch, "batch",
+                     (json_int_t)at->batch, "images", (json_int_t)at->images, "sum_d_real", at->sums.d_real,
+                     "sum_d_fake", at->sums.d_fake, "sum_g_gan", at->sums.g_gan, "sum_g_l1", at->sums.g_l1,
+                     "best_epoch", (json_int_t)at->best_epoch, "best_l1", at->best_l1, "pairs",
                      (json_int_t)data->pairs, "names_hash", hash, "settings", info->settings, "choices",
                      info->choices, "run", info->run[0] ? info->run : NULL, "origin",
                      recorded ? origin_to_json(&info->origin) : NULL);

@@ -28,10 +28,10 @@ typedef struct {
 
 typedef struct {
     training_position position;
-    training_origin origin; /* of an older file, the pairs and their names alone */
+    training_origin origin;         /* of an older file, the pairs and their names alone */
     char run[MODEL_FILE_RUN_BYTES]; /* the identity of the training; "": an older file */
-    json_t *settings; /* of settings_to_json; owned */
-    char *choices;    /* of p2p_session_choices_text; owned; NULL: an older file without choices */
+    json_t *settings;               /* of settings_to_json; owned */
+    char *choices; /* of p2p_session_choices_text; owned; NULL: an older file without choices */
 } checkpoint_info;
 
 void checkpoint_info_free(checkpoint_info *info);
@@ -40,7 +40,8 @@ void checkpoint_info_free(checkpoint_info *info);
 p2p_status checkpoint_save(const char *folder, const checkpoint_info *info, p2p_session *session,
                            const pix2pix *model);
 
-/* Remove all checkpoints but the newest CHECKPOINT_KEEP. Those of another training than `run` are left alone. */
+/* Remove all checkpoints but the newest CHECKPOINT_KEEP. Those of another training than `run` are left alone.
+ */
 p2p_status checkpoint_prune(const char *folder, const char *run);
 
 /* Find the newest checkpoint of the folder, or, with `newer` above 0, the one that has `newer` newer ones.

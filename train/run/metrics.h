@@ -1,5 +1,6 @@
 /* The log of a training: OUT/metrics.jsonl, with one JSON object per step, and one per epoch ("event":
- * "epoch") with means and the results of the validation. The first line ("event": "run") has the identity of the run.
+ * "epoch") with means and the results of the validation. The first line ("event": "run") has the identity of
+ * the run.
  *
  * FORMATS.md describes the fields. Validation itself is in report.c.
  */
@@ -43,10 +44,10 @@ typedef struct {
 
 typedef struct metrics_log metrics_log;
 
-/* Open the log of the training with identity `run` for appending. An existing file is first truncated to the position
- * of the training: lines of steps up to `keep_steps` and of epochs up to `keep_epochs` are kept. P2P_INPUT, with
- * nothing changed, if it is the log of another training. With `run` "" the log has no first line, as older versions
- * wrote it. */
+/* Open the log of the training with identity `run` for appending. An existing file is first truncated to the
+ * position of the training: lines of steps up to `keep_steps` and of epochs up to `keep_epochs` are kept.
+ * P2P_INPUT, with nothing changed, if it is the log of another training. With `run` "" the log has no first
+ * line, as older versions wrote it. */
 p2p_status metrics_open(metrics_log **log, const char *path, const char *run, int64_t keep_steps,
                         int64_t keep_epochs);
 /* P2P_INPUT if the file exists and is the log of another training than `run`. */

@@ -1,5 +1,5 @@
-/* OUT/best, and the copy that is kept for the last checkpoint. See trainer_folder.h. Files are moved one by one, and
- * each has its epoch, so a process may end between any two of them. */
+/* OUT/best, and the copy that is kept for the last checkpoint. See trainer_folder.h. Files are moved one by
+ * one, and each has its epoch, so a process may end between any two of them. */
 #include "trainer_folder.h"
 
 #include "host/sys.h"
@@ -71,7 +71,8 @@ p2p_status trainer_restore_best(trainer *t, int *removed) {
     t->checkpoint_best = lacks ? 0 : t->at.best_epoch;
     if (lacks)
         fprintf(stderr,
-                "%s lacks models of epoch %" PRId64 ", whose validation L1 of %.4f is the smallest so far; a smaller "
+                "%s lacks models of epoch %" PRId64
+                ", whose validation L1 of %.4f is the smallest so far; a smaller "
                 "one writes them again\n",
                 t->paths.best, t->at.best_epoch, t->at.best_l1);
     return P2P_OK;

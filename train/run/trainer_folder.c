@@ -39,9 +39,8 @@ p2p_status trainer_lock(trainer *t) {
 
 /* The first of a training's names that exists; NULL if there is none. */
 static const char *find_existing(const trainer_paths *paths) {
-    const char *const names[] = {paths->config,        paths->checkpoints, paths->generator,
-                                 paths->discriminator, paths->metrics,     paths->samples,
-                                 paths->epochs,        paths->best};
+    const char *const names[] = {paths->config,  paths->checkpoints, paths->generator, paths->discriminator,
+                                 paths->metrics, paths->samples,     paths->epochs,    paths->best};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         if (sys_path_kind_of(names[i]) != SYS_PATH_ABSENT) return names[i];
     return NULL;

@@ -1,5 +1,5 @@
-/* The folder of a training as a whole: its names, its lock, whose files are in it, and the state that they have.
- * Private to trainer*.c.
+/* The folder of a training as a whole: its names, its lock, whose files are in it, and the state that they
+ * have. Private to trainer*.c.
  */
 #ifndef P2P_TRAINER_FOLDER_H
 #define P2P_TRAINER_FOLDER_H
@@ -11,11 +11,12 @@
 p2p_status trainer_paths_make(trainer_paths *paths, const char *out);
 void trainer_paths_free(trainer_paths *paths);
 
-/* Take the lock of an existing folder; trainer_close releases it. P2P_USAGE if another process trains there. */
+/* Take the lock of an existing folder; trainer_close releases it. P2P_USAGE if another process trains there.
+ */
 p2p_status trainer_lock(trainer *t);
 
-/* P2P_USAGE if --out has any of the names that a training writes, or if another process has its lock. A new training
- * starts only where no file can be mixed with its own; other files may lie there. */
+/* P2P_USAGE if --out has any of the names that a training writes, or if another process has its lock. A new
+ * training starts only where no file can be mixed with its own; other files may lie there. */
 p2p_status trainer_refuse_existing(const trainer *t);
 
 /* Remove partially written files of a process that was killed. Needs the lock. */
@@ -35,19 +36,20 @@ p2p_status trainer_check_owner(const trainer *t);
 
 /* ---- The state: trainer_restore.c --------------------------------------------------------------------- */
 
-/* Bring the folder to the state of t->at, which was loaded from the newest checkpoint: write models that have another
- * state, and remove what is newer. Without a checkpoint remove everything, because the training starts again. Reports
- * on stderr what was changed, and what can't be restored. */
+/* Bring the folder to the state of t->at, which was loaded from the newest checkpoint: write models that have
+ * another state, and remove what is newer. Without a checkpoint remove everything, because the training
+ * starts again. Reports on stderr what was changed, and what can't be restored. */
 p2p_status trainer_restore(trainer *t);
 
 /* ---- The best: trainer_best.c ------------------------------------------------------------------------- */
 
-/* The best models of the last checkpoint are kept in OUT/checkpoints/best while OUT/best has newer ones. Call the first
- * before newer ones are written; the second after a checkpoint was, when only those of t->at are wanted. */
+/* The best models of the last checkpoint are kept in OUT/checkpoints/best while OUT/best has newer ones. Call
+ * the first before newer ones are written; the second after a checkpoint was, when only those of t->at are
+ * wanted. */
 p2p_status trainer_keep_best(trainer *t);
 p2p_status trainer_settle_best(trainer *t);
-/* Bring OUT/best to the best epoch of t->at, from the kept files if need be. Adds the removed files to *removed.
- * Reports on stderr what can't be restored. */
+/* Bring OUT/best to the best epoch of t->at, from the kept files if need be. Adds the removed files to
+ * *removed. Reports on stderr what can't be restored. */
 p2p_status trainer_restore_best(trainer *t, int *removed);
 
 #endif

@@ -1,5 +1,5 @@
-/* Whose the files in a training's folder are. See trainer_folder.h. Files of older versions have no identity, which
- * equals that of an older training. */
+/* Whose the files in a training's folder are. See trainer_folder.h. Files of older versions have no identity,
+ * which equals that of an older training. */
 #include "trainer_folder.h"
 
 #include "host/sys.h"

@@ -1,9 +1,9 @@
 /* The state of a training's folder when it is resumed. See trainer_folder.h.
  *
- * A process may have ended between any two files. After this every file has the state of the checkpoint, as if the
- * training had ended when the checkpoint was complete; what is newer is computed again to the same bits. Each change
- * is made whatever the changes before it were, so this may be interrupted too. All files are known to be the
- * training's own (trainer_check_owner).
+ * A process may have ended between any two files. After this every file has the state of the checkpoint, as
+ * if the training had ended when the checkpoint was complete; what is newer is computed again to the same
+ * bits. Each change is made whatever the changes before it were, so this may be interrupted too. All files
+ * are known to be the training's own (trainer_check_owner).
  */
 #include "trainer_folder.h"
 
@@ -72,7 +72,8 @@ static void report_changes(const trainer *t, const changes *made) {
         fprintf(stderr, "%s and %s had another state than the checkpoint and were written again\n",
                 t->paths.generator, RUN_DISCRIMINATOR);
     if (made->removed > 0)
-        fprintf(stderr, "%d files of later steps than step %" PRId64 " were removed\n", made->removed, t->at.step);
+        fprintf(stderr, "%d files of later steps than step %" PRId64 " were removed\n", made->removed,
+                t->at.step);
 }
 
 p2p_status trainer_restore(trainer *t) {

@@ -54,9 +54,9 @@ p2p_status trainer_save_models(const trainer *t) {
 
 /* ---- A generator per epoch ---------------------------------------------------------------------------- */
 
-/* Whether an epoch's generator is kept: if it is one of the newest --keep-epochs, or was when the last checkpoint was
- * written, because a training that is resumed from there has its state again. Compares the numbers, because the names
- * have no fixed width. */
+/* Whether an epoch's generator is kept: if it is one of the newest --keep-epochs, or was when the last
+ * checkpoint was written, because a training that is resumed from there has its state again. Compares the
+ * numbers, because the names have no fixed width. */
 static bool epoch_is_kept(const trainer *t, const sys_names *names, int64_t epoch) {
     const int64_t keep = t->all->keep_epochs;
     int64_t newer = 0, newer_then = 0;
@@ -83,7 +83,8 @@ p2p_status trainer_remove_old_epochs(const trainer *t) {
     if (sys_path_kind_of(t->paths.epochs) != SYS_PATH_FOLDER) return P2P_OK;
     p2p_status status = sys_folder_walk(&names, t->paths.epochs, run_is_epoch_name);
     for (size_t i = 0; status == P2P_OK && i < names.count; i++)
-        if (!epoch_is_kept(t, &names, run_epoch_of_name(names.names[i]))) status = remove_own(t, names.names[i]);
+        if (!epoch_is_kept(t, &names, run_epoch_of_name(names.names[i])))
+            status = remove_own(t, names.names[i]);
     sys_names_free(&names);
     return status;
 }

@@ -62,7 +62,8 @@ static p2p_status check_required(const settings *all) {
 static p2p_status write_config(const trainer *t) {
     json_t *object = settings_to_json(t->all);
     if (object && t->run[0]) json_object_set_new(object, "run", json_string(t->run));
-    if (object && origin_is_recorded(&t->origin)) json_object_set_new(object, "origin", origin_to_json(&t->origin));
+    if (object && origin_is_recorded(&t->origin))
+        json_object_set_new(object, "origin", origin_to_json(&t->origin));
     return json_file_write(t->paths.config, object, JSON_INDENT(2));
 }
 
@@ -85,17 +86,19 @@ static p2p_status take_config(trainer *t, const json_t *config) {
     return settings_resume(t->all, config, t->paths.config);
 }
 
-/* Models are written after a checkpoint only, so one of them without any shows that the checkpoints were removed. A
- * start at step 1 would overwrite the models. */
+/* Models are written after a checkpoint only, so one of them without any shows that the checkpoints were
+ * removed. A start at step 1 would overwrite the models. */
 static p2p_status refuse_finished(const trainer *t) {
     const trainer_paths *paths = &t->paths;
     const bool first = sys_path_kind_of(paths->generator) != SYS_PATH_ABSENT;
     if (!first && sys_path_kind_of(paths->discriminator) == SYS_PATH_ABSENT) return P2P_OK;
-    p2p_fail(P2P_INPUT, "%s: there is no checkpoint to continue from, but there is %s, which a start at step 1 would "
-                        "overwrite",
+    p2p_fail(P2P_INPUT,
+             "%s: there is no checkpoint to continue from, but there is %s, which a start at step 1 would "
+             "overwrite",
              paths->folder, first ? paths->generator : paths->discriminator);
-    return p2p_hint(P2P_INPUT, "train into another --out; --init-generator %s and --init-discriminator %s start from "
-                               "these weights",
+    return p2p_hint(P2P_INPUT,
+                    "train into another --out; --init-generator %s and --init-discriminator %s start from "
+                    "these weights",
                     paths->generator, paths->discriminator);
 }
 
@@ -105,7 +108,8 @@ static p2p_status resume_from_config(trainer *t) {
     json_t *config = json_load_file(t->paths.config, JSON_REJECT_DUPLICATES, NULL);
     p2p_status status = config ? take_config(t, config) : nothing_to_resume(t);
     json_decref(config);
-    if (status == P2P_OK) fprintf(stderr, "there is no checkpoint yet: the training starts again at step 1\n");
+    if (status == P2P_OK)
+        fprintf(stderr, "there is no checkpoint yet: the training starts again at step 1\n");
     return status;
 }
 
@@ -191,12 +195,13 @@ static p2p_status hash_initial(trainer *t) {
         return P2P_OK;
     }
     if (all->init_generator) P2P_TRY(dataset_hash_file(all->init_generator, origin->initial_generator));
-    if (all->init_discriminator) P2P_TRY(dataset_hash_file(all->init_discriminator, origin->initial_discriminator));
+    if (all->init_discriminator)
+        P2P_TRY(dataset_hash_file(all->init_discriminator, origin->initial_discriminator));
     return P2P_OK;
 }
 
-/* Identify the data and compare it with that of a resumed training. A hash of all bytes is kept where it is not
- * computed again. */
+/* Identify the data and compare it with that of a resumed training. A hash of all bytes is kept where it is
+ * not computed again. */
 static p2p_status identify_data(trainer *t) {
     const settings *all = t->all;
     dataset_identity *training = &t->origin.training, *validation = &t->origin.validation;
@@ -281,8 +286,8 @@ static p2p_status describe_device(trainer *t) {
     return origin_check_device(&t->kept, origin, t->all, origin_file(t));
 }
 
-/* Record and report whether measurements chose algorithms. A resumed training has the choices of its checkpoint,
- * unless it is on another device. */
+/* Record and report whether measurements chose algorithms. A resumed training has the choices of its
+ * checkpoint, unless it is on another device. */
 static void note_measured(trainer *t) {
     const int count = p2p_session_choice_count(t->session);
     int measured = 0;
@@ -296,11 +301,13 @@ static void note_measured(trainer *t) {
     t->origin.measured = measured > 0 || (same && t->kept.measured);
     if (measured > 0)
         fprintf(stderr,
-                "algorithms: %d of %d convolutions as measured on this device; --deterministic ignores measurements, "
+                "algorithms: %d of %d convolutions as measured on this device; --deterministic ignores "
+                "measurements, "
                 "which may change the last bits of results\n",
                 measured, count);
     else if (t->origin.measured)
-        fprintf(stderr, "algorithms: those of the checkpoint, chosen by measurements when the training began\n");
+        fprintf(stderr,
+                "algorithms: those of the checkpoint, chosen by measurements when the training began\n");
 }
 
 static p2p_status open_device(trainer *t) {
@@ -339,7 +346,8 @@ static p2p_status identify_run(trainer *t) {
     char *choices;
     if (t->resumed_from) {
         memcpy(t->run, t->kept_run, sizeof t->run);
-        if (!t->run[0]) t->origin = (training_origin){.training = t->origin.training}; /* as older versions write */
+        if (!t->run[0])
+            t->origin = (training_origin){.training = t->origin.training}; /* as older versions write */
         return P2P_OK;
     }
     P2P_TRY(p2p_session_choices_text(t->session, &choices));
@@ -348,8 +356,8 @@ static p2p_status identify_run(trainer *t) {
     return status;
 }
 
-/* Bring the folder to the state of t->at, and open the log. config.json is written first in a new folder: with it the
- * training can be resumed. */
+/* Bring the folder to the state of t->at, and open the log. config.json is written first in a new folder:
+ * with it the training can be resumed. */
 static p2p_status open_folder(trainer *t) {
     P2P_TRY(identify_run(t));
     if (t->all->resume) P2P_TRY(trainer_restore(t));

@@ -22,13 +22,13 @@ typedef struct {
 typedef struct {
     settings *all;
     trainer_paths paths;
-    dataset *training, *validation; /* validation is NULL if DIR/val is absent */
+    dataset *training, *validation;      /* validation is NULL if DIR/val is absent */
     training_origin origin;              /* of what this process trains with */
     training_origin kept;                /* of what the resumed training was trained with */
     char run[MODEL_FILE_RUN_BYTES];      /* the identity of the files that are written */
     char kept_run[MODEL_FILE_RUN_BYTES]; /* of the files that are there */
     sys_lock *lock;
-    bool made_folder; /* the folder was made, and nothing has been written into it yet */
+    bool made_folder;   /* the folder was made, and nothing has been written into it yet */
     pair_format format; /* of the networks' pictures */
     augment_options augment;
     pix2pix *model;
@@ -41,12 +41,13 @@ typedef struct {
     report *report;
     metrics_log *metrics;
     progress *progress;
-    char *resumed_from;   /* the checkpoint's path; NULL for a new training */
-    char *choices;        /* the checkpoint's convolution choices; NULL: none recorded */
-    training_position at; /* of the next step to enqueue */
+    char *resumed_from;       /* the checkpoint's path; NULL for a new training */
+    char *choices;            /* the checkpoint's convolution choices; NULL: none recorded */
+    training_position at;     /* of the next step to enqueue */
     int64_t checkpoint_epoch; /* whole epochs at the last checkpoint */
-    int64_t checkpoint_best;  /* the best epoch of the last checkpoint, whose models OUT/best or its kept copy has */
-    int64_t batches;      /* per epoch */
+    int64_t checkpoint_best;  /* the best epoch of the last checkpoint, whose models OUT/best or its kept copy
+                                 has */
+    int64_t batches;          /* per epoch */
     int64_t total_steps, total_epochs;
     schedule schedule;
 } trainer;

@@ -98,8 +98,8 @@ static p2p_status no_epoch(const char *folder, const sys_names *names, int64_t e
 
 /* ---- Whose files -------------------------------------------------------------------------------------- */
 
-/* The training of a folder: as config.json names it, else that of the generator beside it. Not known without both, as
- * in a folder of copied files. */
+/* The training of a folder: as config.json names it, else that of the generator beside it. Not known without
+ * both, as in a folder of copied files. */
 typedef struct {
     bool known;
     char run[MODEL_FILE_RUN_BYTES]; /* "": of an older version */
@@ -184,8 +184,8 @@ static p2p_status last_epoch(const folder_run *run, const char *folder, const sy
     return P2P_OK;
 }
 
-/* The one with more steps of the generator beside the last checkpoint and that of the last epoch. Either may be the
- * newer one. */
+/* The one with more steps of the generator beside the last checkpoint and that of the last epoch. Either may
+ * be the newer one. */
 static p2p_status find_newest(const folder_run *run, char *beside_path, const char *model, const char *folder,
                               const sys_names *names, char **path) {
     candidate beside = {0}, epoch = {0};

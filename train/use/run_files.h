@@ -38,10 +38,9 @@ bool run_is_sample_name(const char *name);
 bool run_is_best_name(const char *name);
 
 /* Select a generator's file. If `model` is a file, it is `model`. If it is a run's folder, it is the
- * generator of `epoch`, or with epoch 0 the one with the most training steps. Files of another training than the
- * folder's are not selected, and reported on stderr. The caller frees *path.
- * P2P_USAGE if an epoch is given with a file, P2P_INPUT if there is no such generator; the message has the
- * epochs that exist. */
+ * generator of `epoch`, or with epoch 0 the one with the most training steps. Files of another training than
+ * the folder's are not selected, and reported on stderr. The caller frees *path. P2P_USAGE if an epoch is
+ * given with a file, P2P_INPUT if there is no such generator; the message has the epochs that exist. */
 p2p_status run_find_generator(const char *model, int64_t epoch, char **path);
 
 #endif
