@@ -15,6 +15,8 @@
 
 #include "support/test_expect.h"
 
+#define RUN "0123456789abcdef0123456789abcdef"
+
 /* ---- Written and read --------------------------------------------------------------------------------- */
 
 static pix2pix_config tiny_config(void) {
@@ -50,8 +52,13 @@ static void save_tiny(const char *path, bool of_generator) {
     OK(p2p_session_allocate(session, NULL, NULL));
     p2p_network *network = of_generator ? model->generator.network : model->discriminator.network;
     OK(p2p_session_initialise(session, network, 1));
-    const model_file_info info = {
-        .direction = "BtoA", .step = 5, .epoch = 2, .input_bits = 8, .output_bits = 16, .resize = "nearest"};
+    const model_file_info info = {.direction = "BtoA",
+                                  .step = 5,
+                                  .epoch = 2,
+                                  .input_bits = 8,
+                                  .output_bits = 16,
+                                  .resize = "nearest",
+                                  .run = RUN};
     OK(model_file_save(session, model, network, &info, path));
     p2p_session_destroy(session);
     p2p_graph_destroy(graph);
@@ -85,9 +92,29 @@ static void test_model_file(void **state) {
     assert_int_equal(info.input_bits, 8);
     assert_int_equal(info.output_bits, 16);
     assert_string_equal(info.resize, "nearest");
+    assert_string_equal(info.run, RUN);
     assert_string_equal(safetensors_metadata(file, "p2p_version"), P2P_VERSION);
     pix2pix_destroy(model);
     safetensors_close(file);
+}
+
+static void test_identity(void **state) {
+    (void)state;
+    model_file_identity found;
+    for (int first = 0; first < 2; first++) {
+        const char *path = test_own_path("model.safetensors");
+        save_tiny(path, first);
+        OK(model_file_identify(path, &found));
+        assert_true(!found.foreign && found.is_generator == first && found.step == 5 && found.epoch == 2);
+        assert_string_equal(found.run, RUN);
+    }
+    OK(model_file_identify(test_golden("format1_generator.safetensors"), &found));
+    assert_true(!found.foreign && found.is_generator);
+    assert_string_equal(found.run, ""); /* older than the field */
+    OK(model_file_identify(test_golden("state_dict_instance.safetensors"), &found));
+    assert_true(found.foreign);
+    test_file_write(test_own_path("damaged"), "none", 4);
+    assert_int_equal(model_file_identify(test_own_path("damaged"), &found), P2P_INPUT);
 }
 
 /* Replaces a text in a file by another of the same length. */
@@ -258,6 +285,7 @@ static void test_mutations_of_a_state_dictionary(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST_IN_FOLDER(test_model_file),
+        TEST_IN_FOLDER(test_identity),
         TEST_IN_FOLDER(test_model_file_of_format_1),
         TEST_IN_FOLDER(test_model_file_refused),
         TEST_IN_FOLDER(test_mutations),

@@ -44,7 +44,7 @@ const option_row option_rows[] = {
     {"allow-other-device", 0, KIND_FLAG, AT(allow_other_device), TRAIN, NOT_KEPT, 0, 0, NULL, NULL,
      "with --resume: continue on another device, or with another driver, than before"},
     {"allow-other-data", 0, KIND_FLAG, AT(allow_other_data), TRAIN, NOT_KEPT, 0, 0, NULL, NULL,
-     "with --resume: continue with pairs whose contents have changed; number and names must be as before"},
+     "with --resume: continue with pairs whose contents have changed; number and names of the training pairs must be as before"},
     {"allow-other-version", 0, KIND_FLAG, AT(allow_other_version), TRAIN, NOT_KEPT, 0, 0, NULL, NULL,
      "with --resume: continue a training that another version of p2p began"},
     {"verify-data", 0, KIND_FLAG, AT(verify_data), TRAIN, NOT_KEPT, 0, 0, NULL, NULL,

@@ -122,6 +122,17 @@ static p2p_status check_number(const dataset_identity *kept, const dataset_ident
     return p2p_hint(P2P_INPUT, "a training can be resumed only with the pairs with which it began");
 }
 
+/* A training that starts again reads its initial weights again. */
+static p2p_status check_initial(const training_origin *kept, const training_origin *now, const char *file) {
+    if (strcmp(kept->initial_generator, now->initial_generator) == 0 &&
+        strcmp(kept->initial_discriminator, now->initial_discriminator) == 0)
+        return P2P_OK;
+    p2p_fail(P2P_INPUT, "the initial weights have changed since %s was written", file);
+    return p2p_hint(P2P_INPUT,
+                    "restore the files of --init-generator and --init-discriminator, or start a training in "
+                    "another --out");
+}
+
 static void report_unverified(const training_origin *kept, const settings *all) {
     if (all->verify_data && !kept->training.all_bytes[0])
         fprintf(
@@ -150,7 +161,7 @@ p2p_status origin_check_data(const training_origin *kept, const training_origin 
         P2P_TRY(judge(P2P_INPUT, all->allow_other_data, "allow-other-data", restore));
     }
     report_unverified(kept, all);
-    return P2P_OK;
+    return check_initial(kept, now, file);
 }
 
 p2p_status origin_check_device(const training_origin *kept, const training_origin *now, const settings *all,

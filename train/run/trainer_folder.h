@@ -22,6 +22,20 @@ p2p_status trainer_refuse_existing(const trainer *t);
 /* Remove partially written files of a process that was killed. Needs the lock. */
 p2p_status trainer_sweep(const trainer_paths *paths);
 
+/* ---- What to continue: trainer_resume.c ---------------------------------------------------------------- */
+
+/* Take the lock, then settings, position, choices and origin of the newest checkpoint, or of config.json if
+ * there is none yet. P2P_INPUT if there is neither, if models are there without a checkpoint, or if the files
+ * do not belong together. */
+p2p_status trainer_find_resume(trainer *t);
+
+/* The file that recorded t->kept. */
+const char *trainer_origin_file(const trainer *t);
+
+/* Add a hint to the failure to read a checkpoint: the checkpoint before it, to which there is no silent
+ * fallback. */
+p2p_status trainer_hint_older(const trainer *t, p2p_status status);
+
 /* ---- Whose files: trainer_owned.c --------------------------------------------------------------------- */
 
 /* Returns whether a file is of the training t->kept_run, was damaged, or belongs to another one. */

@@ -67,113 +67,6 @@ static p2p_status write_config(const trainer *t) {
     return json_file_write(t->paths.config, object, JSON_INDENT(2));
 }
 
-static p2p_status nothing_to_resume(const trainer *t) {
-    p2p_fail(P2P_INPUT, "%s: no training to resume: neither a checkpoint nor a readable config.json",
-             t->paths.folder);
-    return p2p_hint(P2P_INPUT, "leave --resume out to start a new training");
-}
-
-/* The identity in config.json; "" if it has none. */
-static void config_run(const json_t *config, char run[MODEL_FILE_RUN_BYTES]) {
-    const char *text = json_string_value(json_object_get(config, "run"));
-    snprintf(run, MODEL_FILE_RUN_BYTES, "%s", text && model_file_is_run(text) ? text : "");
-}
-
-static p2p_status take_config(trainer *t, const json_t *config) {
-    const json_t *origin = json_object_get(config, "origin");
-    config_run(config, t->kept_run);
-    if (origin) P2P_TRY(origin_from_json(origin, &t->kept, t->paths.config));
-    return settings_resume(t->all, config, t->paths.config);
-}
-
-/* Models are written after a checkpoint only, so one of them without any shows that the checkpoints were
- * removed. A start at step 1 would overwrite the models. */
-static p2p_status refuse_finished(const trainer *t) {
-    const trainer_paths *paths = &t->paths;
-    const bool first = sys_path_kind_of(paths->generator) != SYS_PATH_ABSENT;
-    if (!first && sys_path_kind_of(paths->discriminator) == SYS_PATH_ABSENT) return P2P_OK;
-    p2p_fail(P2P_INPUT,
-             "%s: there is no checkpoint to continue from, but there is %s, which a start at step 1 would "
-             "overwrite",
-             paths->folder, first ? paths->generator : paths->discriminator);
-    return p2p_hint(P2P_INPUT,
-                    "train into another --out; --init-generator %s and --init-discriminator %s start from "
-                    "these weights",
-                    paths->generator, paths->discriminator);
-}
-
-/* A training without a checkpoint starts again with the settings of its config.json. */
-static p2p_status resume_from_config(trainer *t) {
-    P2P_TRY(refuse_finished(t));
-    json_t *config = json_load_file(t->paths.config, JSON_REJECT_DUPLICATES, NULL);
-    p2p_status status = config ? take_config(t, config) : nothing_to_resume(t);
-    json_decref(config);
-    if (status == P2P_OK)
-        fprintf(stderr, "there is no checkpoint yet: the training starts again at step 1\n");
-    return status;
-}
-
-/* P2P_INPUT if config.json, where it can be read, is of another training than the newest checkpoint. */
-static p2p_status check_config(const trainer *t) {
-    char run[MODEL_FILE_RUN_BYTES];
-    json_t *config = json_load_file(t->paths.config, JSON_REJECT_DUPLICATES, NULL);
-    config_run(config, run);
-    const bool equal = !config || strcmp(run, t->kept_run) == 0;
-    json_decref(config);
-    if (equal) return P2P_OK;
-    p2p_fail(P2P_INPUT, "%s belongs to another training than %s", t->resumed_from, t->paths.config);
-    return p2p_hint(P2P_INPUT, "move the file that does not belong there to another folder");
-}
-
-/* The file with what the resumed training was trained with. */
-static const char *origin_file(const trainer *t) {
-    return t->resumed_from ? t->resumed_from : t->paths.config;
-}
-
-/* There is no silent fallback from a damaged checkpoint: the hint names an older one. */
-static p2p_status hint_older(const trainer *t, p2p_status status) {
-    char *older;
-    if (status != P2P_INPUT || checkpoint_find(t->paths.checkpoints, 1, &older) != P2P_OK) return status;
-    if (older)
-        p2p_hint(status, "remove it to continue from %s", older);
-    else
-        p2p_hint(status, "there is no other checkpoint");
-    free(older);
-    return status;
-}
-
-/* Take settings, position and choices of a checkpoint. */
-static p2p_status resume_from_checkpoint(trainer *t) {
-    checkpoint_info info;
-    const p2p_status read = checkpoint_read_info(t->resumed_from, &info);
-    if (read != P2P_OK) {
-        checkpoint_info_free(&info);
-        return hint_older(t, read);
-    }
-    p2p_status status = settings_resume(t->all, info.settings, t->resumed_from);
-    if (status == P2P_OK) status = trainer_complete_length(t->all);
-    if (status == P2P_OK)
-        status = trainer_check_schedule(t->all, info.settings, &info.position, t->resumed_from);
-    t->at = info.position;
-    t->kept = info.origin;
-    snprintf(t->kept_run, sizeof t->kept_run, "%s", info.run);
-    t->choices = info.choices;
-    info.choices = NULL;
-    checkpoint_info_free(&info);
-    return status == P2P_OK ? check_config(t) : status;
-}
-
-/* Take what is there to continue, after a check that it belongs together. */
-static p2p_status find_resume(trainer *t) {
-    if (sys_path_kind_of(t->paths.folder) != SYS_PATH_FOLDER) return nothing_to_resume(t);
-    P2P_TRY(trainer_lock(t));
-    P2P_TRY(trainer_sweep(&t->paths));
-    P2P_TRY(checkpoint_find(t->paths.checkpoints, 0, &t->resumed_from));
-    P2P_TRY(t->resumed_from ? resume_from_checkpoint(t) : resume_from_config(t));
-    P2P_TRY(trainer_check_owner(t));
-    return origin_check_version(&t->kept, t->all, origin_file(t));
-}
-
 /* Make the folder of a new training and take its lock. */
 static p2p_status begin_folder(trainer *t) {
     if (t->all->resume) return P2P_OK;
@@ -209,7 +102,7 @@ static p2p_status identify_data(trainer *t) {
     if (t->validation) P2P_TRY(dataset_identify(t->validation, all->verify_data, validation));
     P2P_TRY(hash_initial(t));
     if (t->kept.training.pairs == 0) return P2P_OK;
-    P2P_TRY(origin_check_data(&t->kept, &t->origin, all, origin_file(t)));
+    P2P_TRY(origin_check_data(&t->kept, &t->origin, all, trainer_origin_file(t)));
     if (strcmp(training->content, t->kept.training.content) == 0 && !training->all_bytes[0])
         memcpy(training->all_bytes, t->kept.training.all_bytes, DATASET_HASH_BYTES);
     if (strcmp(validation->content, t->kept.validation.content) == 0 && !validation->all_bytes[0])
@@ -275,7 +168,7 @@ static p2p_status create_session(trainer *t) {
     setup_tuning tuning = setup_tuning_train;
     tuning.imposed = t->choices;
     if (t->resumed_from && !t->choices) tuning.automatic = tuning.on = P2P_TUNE_OFF;
-    return hint_older(t, setup_session_create(t->all, t->device, &tuning, &t->session));
+    return trainer_hint_older(t, setup_session_create(t->all, t->device, &tuning, &t->session));
 }
 
 static p2p_status describe_device(trainer *t) {
@@ -283,7 +176,7 @@ static p2p_status describe_device(trainer *t) {
     snprintf(origin->version, sizeof origin->version, "%s", P2P_VERSION);
     snprintf(origin->device, sizeof origin->device, "%s", p2p_device_name(t->device));
     snprintf(origin->driver, sizeof origin->driver, "%s", p2p_device_driver(t->device));
-    return origin_check_device(&t->kept, origin, t->all, origin_file(t));
+    return origin_check_device(&t->kept, origin, t->all, trainer_origin_file(t));
 }
 
 /* Record and report whether measurements chose algorithms. A resumed training has the choices of its
@@ -334,7 +227,7 @@ static p2p_status initialise(trainer *t, p2p_network *network, const char *file)
 }
 
 static p2p_status set_weights(trainer *t) {
-    if (t->resumed_from) return hint_older(t, checkpoint_load(t->resumed_from, t->session, t->model));
+    if (t->resumed_from) return trainer_hint_older(t, checkpoint_load(t->resumed_from, t->session, t->model));
     P2P_TRY(initialise(t, t->model->generator.network, t->all->init_generator));
     return initialise(t, t->model->discriminator.network, t->all->init_discriminator);
 }
@@ -374,7 +267,7 @@ p2p_status trainer_open(trainer *t, settings *all) {
     *t = (trainer){.all = all};
     P2P_TRY(check_required(all));
     P2P_TRY(trainer_paths_make(&t->paths, all->out));
-    P2P_TRY(all->resume ? find_resume(t) : trainer_refuse_existing(t));
+    P2P_TRY(all->resume ? trainer_find_resume(t) : trainer_refuse_existing(t));
     P2P_TRY(check_data(all));
     P2P_TRY(trainer_complete_length(all));
     P2P_TRY(resolve_augmentation(all, &t->augment));

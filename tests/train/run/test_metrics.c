@@ -90,10 +90,45 @@ static void test_what_stays(void **state) {
     expect_kept(4, 2, 6, true);
 }
 
+/* The identity is the first line, once, and the log of another run is neither changed nor continued. */
+static void test_identity(void **state) {
+    (void)state;
+    static const char run[] = "0123456789abcdef0123456789abcdef", other[] = "other";
+    char *folder = test_folder_make();
+    metrics_log *log;
+    size_t sizes[2];
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(metrics_open(&log, log_path(folder), run, i, 0), P2P_OK);
+        assert_int_equal(metrics_step(log, &(step_record){.step = i + 1, .epoch = 1}), P2P_OK);
+        assert_int_equal(metrics_sync(log), P2P_OK);
+        assert_int_equal(metrics_close(log), P2P_OK);
+    }
+    json_t *line = line_of(folder, 0);
+    assert_string_equal(json_string_value(json_object_get(line, "run")), run);
+    json_decref(line);
+    line = line_of(folder, 2);
+    assert_int_equal(json_integer_value(json_object_get(line, "step")), 2);
+    json_decref(line);
+    assert_null(line_of(folder, 3));
+    assert_int_equal(metrics_check_run(log_path(folder), run), P2P_OK);
+    free(test_file_read(log_path(folder), &sizes[0]));
+    assert_int_equal(metrics_check_run(log_path(folder), other), P2P_INPUT);
+    assert_int_equal(metrics_open(&log, log_path(folder), other, 9, 9), P2P_INPUT);
+    assert_int_equal(metrics_open(&log, log_path(folder), "", 9, 9), P2P_INPUT);
+    free(test_file_read(log_path(folder), &sizes[1]));
+    assert_int_equal(sizes[0], sizes[1]);
+    test_file_write(log_path(folder), "{\"event\":\"ru", 12); /* killed while it wrote its first line */
+    assert_int_equal(metrics_open(&log, log_path(folder), run, 0, 0), P2P_OK);
+    assert_int_equal(metrics_close(log), P2P_OK);
+    assert_null(line_of(folder, 1));
+    test_folder_remove(folder);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_numbers_without_a_digit),
         cmocka_unit_test(test_what_stays),
+        cmocka_unit_test(test_identity),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
