@@ -95,7 +95,7 @@ p2p_status origin_check_version(const training_origin *kept, const settings *all
         fprintf(
             stderr,
             "an older version of p2p began this training and recorded neither its version, its device nor "
-            "the contents of its pairs: they are not compared\n");
+            "the contents of its pairs: they cannot be compared now; the next checkpoint records them\n");
         return P2P_OK;
     }
     if (strcmp(kept->version, P2P_VERSION) == 0) return P2P_OK;

@@ -238,9 +238,7 @@ static p2p_status set_weights(trainer *t) {
 static p2p_status identify_run(trainer *t) {
     char *choices;
     if (t->resumed_from) {
-        memcpy(t->run, t->kept_run, sizeof t->run);
-        if (!t->run[0])
-            t->origin = (training_origin){.training = t->origin.training}; /* as older versions write */
+        memcpy(t->run, t->kept_run, sizeof t->run); /* "" for a training of an older version */
         return P2P_OK;
     }
     P2P_TRY(p2p_session_choices_text(t->session, &choices));
