@@ -92,6 +92,7 @@ static p2p_status write_run(FILE *to, const char *run, const char *path) {
 
 static p2p_status copy_kept_lines(const char *bytes, size_t size, FILE *to, kept_part kept,
                                   const char *path) {
+    if (size == 0) return P2P_OK;
     for (const char *line = bytes, *end = bytes + size; line < end;) {
         const char *newline = memchr(line, '\n', (size_t)(end - line));
         if (!newline) break;
