@@ -165,9 +165,9 @@ p2p_status sys_file_remove(const char *path) {
     return p2p_fail(P2P_IO, "can't remove %s: %s", path, strerror(errno));
 }
 
-p2p_status sys_file_move(const char *from, const char *to) {
+p2p_status sys_file_rename(const char *from, const char *to) {
     if (rename(from, to) == 0) return P2P_OK;
-    return p2p_fail(P2P_IO, "can't move %s to %s: %s", from, to, strerror(errno));
+    return p2p_fail(P2P_IO, "can't rename %s to %s: %s", from, to, strerror(errno));
 }
 
 p2p_status sys_folder_remove(const char *path) {

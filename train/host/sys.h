@@ -58,8 +58,8 @@ p2p_status sys_folder_make(const char *path);
 /* Remove a file. P2P_OK if it does not exist. */
 p2p_status sys_file_remove(const char *path);
 
-/* Move a file within a file system, replacing another. */
-p2p_status sys_file_move(const char *from, const char *to);
+/* Rename a file within a file system. An existing file `to` is replaced. */
+p2p_status sys_file_rename(const char *from, const char *to);
 
 /* Remove an empty folder. P2P_OK if it does not exist or is not empty. */
 p2p_status sys_folder_remove(const char *path);

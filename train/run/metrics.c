@@ -2,6 +2,7 @@
 #include "metrics.h"
 
 #include "host/sys.h"
+#include "p2p.h"
 #include "p2p_file.h"
 
 #include <errno.h>
@@ -32,14 +33,23 @@ typedef struct {
     int64_t steps, epochs;
 } kept_part;
 
-/* Whether a line is a complete record within the part. A line that was truncated by a kill is not. */
-static bool line_is_kept(const char *line, size_t length, kept_part kept) {
-    json_t *record = json_loadb(line, length, 0, NULL);
-    const json_t *step = json_object_get(record, "step"), *epoch = json_object_get(record, "epoch");
-    bool stays = json_is_integer(step) && json_is_integer(epoch) && json_integer_value(step) <= kept.steps;
-    if (stays && json_object_get(record, "event")) stays = json_integer_value(epoch) <= kept.epochs;
+/* What was found in a log. */
+typedef struct {
+    int64_t damaged; /* lines that are no records */
+    int64_t step;    /* of the last step's line that is kept; 0: none */
+    bool irregular;  /* a kept step does not follow the one before it */
+} found_lines;
+
+/* The fields of a record that decide whether its line is kept; false if the line is none. */
+static bool parse_line(const char *line, size_t length, int64_t *step, int64_t *epoch, bool *is_epoch) {
+    json_t *record = json_loadb(line, length, JSON_REJECT_DUPLICATES, NULL);
+    const json_t *steps = json_object_get(record, "step"), *epochs = json_object_get(record, "epoch");
+    const bool valid = json_is_integer(steps) && json_is_integer(epochs);
+    *step = json_integer_value(steps);
+    *epoch = json_integer_value(epochs);
+    *is_epoch = json_object_get(record, "event") != NULL;
     json_decref(record);
-    return stays;
+    return valid;
 }
 
 /* The length of the first line without its end; SIZE_MAX if there is no whole line. */
@@ -48,23 +58,33 @@ static size_t first_line(const char *bytes, size_t size) {
     return newline ? (size_t)(newline - bytes) : SIZE_MAX;
 }
 
-/* The identity in the first line; "" if it has none. */
-static void read_run(const char *bytes, size_t size, char run[RUN_BYTES]) {
+/* The identity in the first line; "" if it has none. Returns the bytes of the line if it has one, else 0. */
+static size_t read_run(const char *bytes, size_t size, char run[RUN_BYTES]) {
     const size_t length = first_line(bytes, size);
     run[0] = '\0';
-    if (length == SIZE_MAX) return;
+    if (length == SIZE_MAX) return 0;
     json_t *record = json_loadb(bytes, length, 0, NULL);
     const char *event = json_string_value(json_object_get(record, "event"));
     const char *text = json_string_value(json_object_get(record, "run"));
     if (event && text && strcmp(event, "run") == 0) snprintf(run, RUN_BYTES, "%s", text);
     json_decref(record);
+    return run[0] ? length + 1 : 0;
 }
 
-/* A file without a whole line is nobody's: its training was killed before it wrote one. */
+/* Whether the first line is a record, as in a log of an older version. */
+static bool begins_with_record(const char *bytes, size_t size) {
+    const size_t length = first_line(bytes, size);
+    int64_t step, epoch;
+    bool is_epoch;
+    return length != SIZE_MAX && parse_line(bytes, length, &step, &epoch, &is_epoch);
+}
+
+/* A file without a whole line is nobody's: its training was killed before it wrote one. A first line that is
+ * damaged is taken for the training's own. */
 static p2p_status check_run(const char *bytes, size_t size, const char *run, const char *path) {
     char found[RUN_BYTES];
-    read_run(bytes, size, found);
-    if (first_line(bytes, size) == SIZE_MAX || strcmp(found, run) == 0) return P2P_OK;
+    (void)read_run(bytes, size, found);
+    if (strcmp(found, run) == 0 || (!found[0] && !begins_with_record(bytes, size))) return P2P_OK;
     p2p_fail(P2P_INPUT, "%s is the log of another training", path);
     return p2p_hint(P2P_INPUT, "move it to another folder; it is neither used nor overwritten");
 }
@@ -90,18 +110,53 @@ static p2p_status write_run(FILE *to, const char *run, const char *path) {
     return p2p_fail(P2P_IO, "%s: %s", path, strerror(errno));
 }
 
-static p2p_status copy_kept_lines(const char *bytes, size_t size, FILE *to, kept_part kept,
-                                  const char *path) {
+static bool line_is_kept(const char *line, size_t length, kept_part kept, found_lines *found) {
+    int64_t step, epoch;
+    bool is_epoch;
+    if (!parse_line(line, length, &step, &epoch, &is_epoch)) {
+        found->damaged++;
+        return false;
+    }
+    if (step > kept.steps || (is_epoch && epoch > kept.epochs)) return false;
+    if (is_epoch) return true;
+    if (found->step > 0 && step != found->step + 1) found->irregular = true;
+    found->step = step;
+    return true;
+}
+
+/* A last line without its end, which a kill leaves, is no damage. */
+static p2p_status copy_kept_lines(const char *bytes, size_t size, FILE *to, kept_part kept, const char *path,
+                                  found_lines *found) {
+    char run[RUN_BYTES];
     if (size == 0) return P2P_OK;
-    for (const char *line = bytes, *end = bytes + size; line < end;) {
+    const size_t head = read_run(bytes, size, run); /* written already */
+    for (const char *line = bytes + head, *end = bytes + size; line < end;) {
         const char *newline = memchr(line, '\n', (size_t)(end - line));
         if (!newline) break;
         size_t length = (size_t)(newline - line);
-        if (line_is_kept(line, length, kept) && fwrite(line, 1, length + 1, to) != length + 1)
+        if (line_is_kept(line, length, kept, found) && fwrite(line, 1, length + 1, to) != length + 1)
             return p2p_fail(P2P_IO, "%s: %s", path, strerror(errno));
         line = newline + 1;
     }
     return P2P_OK;
+}
+
+/* A log with damaged or missing lines is no reason not to train: nothing is computed from it. Its bytes are
+ * kept in a file of their own. */
+static p2p_status keep_damaged(const char *path, const uint8_t *bytes, size_t size, kept_part kept,
+                               const found_lines *found) {
+    if (size == 0 || (found->damaged == 0 && !found->irregular && found->step == kept.steps)) return P2P_OK;
+    const size_t room = strlen(path) + sizeof METRICS_DAMAGED;
+    char *copy = malloc(room);
+    if (!copy) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for a path");
+    snprintf(copy, room, "%s" METRICS_DAMAGED, path);
+    p2p_status status = sys_file_write(copy, bytes, size);
+    if (status == P2P_OK)
+        p2p_warn(
+            "%s: lines are damaged or missing; those that can be read remain, and the file as it was is %s",
+            path, copy);
+    free(copy);
+    return status;
 }
 
 /* Write the log again, with the lines to keep. */
@@ -110,10 +165,13 @@ static p2p_status trim(const char *path, const char *run, kept_part kept) {
     size_t size;
     P2P_TRY(read_log(path, &bytes, &size));
     p2p_atomic_file file = {0};
+    found_lines found = {0};
     p2p_status status = check_run((const char *)bytes, size, run, path);
     if (status == P2P_OK) status = p2p_atomic_open(&file, path);
     if (status == P2P_OK) status = write_run(file.stream, run, path);
-    if (status == P2P_OK) status = copy_kept_lines((const char *)bytes, size, file.stream, kept, path);
+    if (status == P2P_OK)
+        status = copy_kept_lines((const char *)bytes, size, file.stream, kept, path, &found);
+    if (status == P2P_OK) status = keep_damaged(path, bytes, size, kept, &found);
     free(bytes);
     if (status == P2P_OK) return p2p_atomic_commit(&file);
     p2p_atomic_abandon(&file);

@@ -47,7 +47,9 @@ typedef struct metrics_log metrics_log;
 /* Open the log of the training with identity `run` for appending. An existing file is first truncated to the
  * position of the training: lines of steps up to `keep_steps` and of epochs up to `keep_epochs` are kept.
  * P2P_INPUT, with nothing changed, if it is the log of another training. With `run` "" the log has no first
- * line, as older versions wrote it. */
+ * line, as older versions wrote it. If lines are no records, or steps are missing, the file is first copied
+ * to one with the suffix METRICS_DAMAGED, with a warning. */
+#define METRICS_DAMAGED ".damaged"
 p2p_status metrics_open(metrics_log **log, const char *path, const char *run, int64_t keep_steps,
                         int64_t keep_epochs);
 /* P2P_INPUT if the file exists and is the log of another training than `run`. */

@@ -36,6 +36,9 @@ p2p_status origin_check_data(const training_origin *kept, const training_origin 
 p2p_status origin_check_device(const training_origin *kept, const training_origin *now, const settings *all,
                                const char *file);
 
+/* P2P_INPUT if the files of initial weights have changed. */
+p2p_status origin_check_initial(const training_origin *kept, const training_origin *now, const char *file);
+
 /* The run's identity. `choices` is the text of the convolutions' algorithms. */
 p2p_status origin_identify(const training_origin *origin, const settings *all, const char *choices,
                            char run[MODEL_FILE_RUN_BYTES]);

@@ -35,7 +35,7 @@ static p2p_status restore_best_file(const trainer *t, const char *path, const ch
                                     int *removed) {
     const int64_t wanted = t->at.best_epoch;
     if (wanted > 0 && best_epoch_of(t, path) == wanted) return P2P_OK;
-    if (wanted > 0 && best_epoch_of(t, kept) == wanted) return sys_file_move(kept, path);
+    if (wanted > 0 && best_epoch_of(t, kept) == wanted) return sys_file_rename(kept, path);
     *lacks = wanted > 0;
     return drop(path, removed);
 }
@@ -85,7 +85,8 @@ p2p_status trainer_keep_best(trainer *t) {
         char *path, *kept = NULL;
         P2P_TRY(sys_path_join(&path, t->paths.best, best_names[i]));
         p2p_status status = sys_path_join(&kept, t->paths.kept_best, best_names[i]);
-        if (status == P2P_OK && sys_path_kind_of(path) != SYS_PATH_ABSENT) status = sys_file_move(path, kept);
+        if (status == P2P_OK && sys_path_kind_of(path) != SYS_PATH_ABSENT)
+            status = sys_file_rename(path, kept);
         free(path);
         free(kept);
         P2P_TRY(status);

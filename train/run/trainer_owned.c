@@ -2,6 +2,7 @@
  * which equals that of an older training. */
 #include "trainer_folder.h"
 
+#include "host/json_file.h"
 #include "host/sys.h"
 #include "image/image.h"
 #include "use/run_files.h"
@@ -24,7 +25,8 @@ ownership trainer_owner_of_sample(const trainer *t, const char *path) {
 }
 
 ownership trainer_owner_of_numbers(const trainer *t, const char *path, int64_t *epoch) {
-    json_t *object = json_load_file(path, JSON_REJECT_DUPLICATES, NULL);
+    json_t *object = NULL;
+    (void)json_file_read_sealed(path, &object); /* NULL if it is damaged */
     const char *run = json_string_value(json_object_get(object, "run"));
     const ownership owner = object ? owner_of(t, run ? run : "") : OWNED_DAMAGED;
     *epoch = json_integer_value(json_object_get(object, "epoch"));

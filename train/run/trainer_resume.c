@@ -2,15 +2,15 @@
  * of a process that was killed. */
 #include "trainer_folder.h"
 
+#include "host/json_file.h"
 #include "host/sys.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 static p2p_status nothing_to_resume(const trainer *t) {
-    p2p_fail(P2P_INPUT, "%s: no training to resume: neither a checkpoint nor a readable config.json",
-             t->paths.folder);
-    return p2p_hint(P2P_INPUT, "leave --resume out to start a new training");
+    p2p_fail(P2P_INPUT, "%s: no training to resume: neither a checkpoint nor a config.json", t->paths.folder);
+    return p2p_hint(P2P_INPUT, "--out is the folder of a training; leave --resume out to start a new one");
 }
 
 /* The identity in config.json; "" if it has none. */
@@ -44,9 +44,11 @@ static p2p_status refuse_finished(const trainer *t) {
 
 /* A training without a checkpoint starts again with the settings of its config.json. */
 static p2p_status resume_from_config(trainer *t) {
+    json_t *config;
     P2P_TRY(refuse_finished(t));
-    json_t *config = json_load_file(t->paths.config, JSON_REJECT_DUPLICATES, NULL);
-    p2p_status status = config ? take_config(t, config) : nothing_to_resume(t);
+    if (sys_path_kind_of(t->paths.config) == SYS_PATH_ABSENT) return nothing_to_resume(t);
+    P2P_TRY(json_file_read_sealed(t->paths.config, &config));
+    p2p_status status = take_config(t, config);
     json_decref(config);
     if (status == P2P_OK)
         fprintf(stderr, "there is no checkpoint yet: the training starts again at step 1\n");
@@ -56,9 +58,10 @@ static p2p_status resume_from_config(trainer *t) {
 /* P2P_INPUT if config.json, where it can be read, is of another training than the newest checkpoint. */
 static p2p_status check_config(const trainer *t) {
     char run[MODEL_FILE_RUN_BYTES];
-    json_t *config = json_load_file(t->paths.config, JSON_REJECT_DUPLICATES, NULL);
+    json_t *config = NULL;
+    if (json_file_read_sealed(t->paths.config, &config) != P2P_OK) return P2P_OK; /* it is written again */
     config_run(config, run);
-    const bool equal = !config || strcmp(run, t->kept_run) == 0;
+    const bool equal = strcmp(run, t->kept_run) == 0;
     json_decref(config);
     if (equal) return P2P_OK;
     p2p_fail(P2P_INPUT, "%s belongs to another training than %s", t->resumed_from, t->paths.config);
@@ -105,7 +108,7 @@ p2p_status trainer_find_resume(trainer *t) {
     if (sys_path_kind_of(t->paths.folder) != SYS_PATH_FOLDER) return nothing_to_resume(t);
     P2P_TRY(trainer_lock(t));
     P2P_TRY(trainer_sweep(&t->paths));
-    P2P_TRY(checkpoint_find(t->paths.checkpoints, 0, &t->resumed_from));
+    P2P_TRY(checkpoint_find_intact(t->paths.checkpoints, &t->resumed_from));
     P2P_TRY(t->resumed_from ? resume_from_checkpoint(t) : resume_from_config(t));
     P2P_TRY(trainer_check_owner(t));
     return origin_check_version(&t->kept, t->all, trainer_origin_file(t));

@@ -4,7 +4,6 @@
 
 #include "host/json_file.h"
 #include "host/sys.h"
-#include "model_file.h"
 #include "setup/setup.h"
 #include "setup/setup_progress.h"
 #include "trainer_folder.h"
@@ -49,6 +48,8 @@ static p2p_status check_required(const settings *all) {
     P2P_TRY(check_allowed(all));
     if (!all->resume) P2P_TRY(check_data(all));
     if (!all->out) return p2p_fail(P2P_USAGE, "--out is missing: the folder for the results");
+    if (sys_path_kind_of(all->out) == SYS_PATH_FILE)
+        return p2p_fail(P2P_USAGE, "--out %s is a file: a training is a folder", all->out);
     if (all->resume && (all->init_generator || all->init_discriminator))
         return p2p_fail(P2P_USAGE,
                         "--init-generator and --init-discriminator contradict --resume, which takes the "
@@ -64,7 +65,7 @@ static p2p_status write_config(const trainer *t) {
     if (object && t->run[0]) json_object_set_new(object, "run", json_string(t->run));
     if (object && origin_is_recorded(&t->origin))
         json_object_set_new(object, "origin", origin_to_json(&t->origin));
-    return json_file_write(t->paths.config, object, JSON_INDENT(2));
+    return json_file_write_sealed(t->paths.config, object, JSON_INDENT(2));
 }
 
 /* Make the folder of a new training and take its lock. */
@@ -78,21 +79,6 @@ static p2p_status begin_folder(trainer *t) {
 
 /* ---- Data --------------------------------------------------------------------------------------------- */
 
-/* Hash the files of initial weights. A checkpoint has the weights themselves. */
-static p2p_status hash_initial(trainer *t) {
-    training_origin *origin = &t->origin;
-    const settings *all = t->all;
-    if (t->resumed_from) {
-        memcpy(origin->initial_generator, t->kept.initial_generator, DATASET_HASH_BYTES);
-        memcpy(origin->initial_discriminator, t->kept.initial_discriminator, DATASET_HASH_BYTES);
-        return P2P_OK;
-    }
-    if (all->init_generator) P2P_TRY(dataset_hash_file(all->init_generator, origin->initial_generator));
-    if (all->init_discriminator)
-        P2P_TRY(dataset_hash_file(all->init_discriminator, origin->initial_discriminator));
-    return P2P_OK;
-}
-
 /* Identify the data and compare it with that of a resumed training. A hash of all bytes is kept where it is
  * not computed again. */
 static p2p_status identify_data(trainer *t) {
@@ -100,7 +86,6 @@ static p2p_status identify_data(trainer *t) {
     dataset_identity *training = &t->origin.training, *validation = &t->origin.validation;
     P2P_TRY(dataset_identify(t->training, all->verify_data, training));
     if (t->validation) P2P_TRY(dataset_identify(t->validation, all->verify_data, validation));
-    P2P_TRY(hash_initial(t));
     if (t->kept.training.pairs == 0) return P2P_OK;
     P2P_TRY(origin_check_data(&t->kept, &t->origin, all, trainer_origin_file(t)));
     if (strcmp(training->content, t->kept.training.content) == 0 && !training->all_bytes[0])
@@ -203,10 +188,26 @@ static void note_measured(trainer *t) {
                 "algorithms: those of the checkpoint, chosen by measurements when the training began\n");
 }
 
+/* Hash the files of initial weights. A checkpoint has the weights themselves. */
+static p2p_status hash_initial(trainer *t) {
+    training_origin *origin = &t->origin;
+    if (t->resumed_from) {
+        memcpy(origin->initial_generator, t->kept.initial_generator, DATASET_HASH_BYTES);
+        memcpy(origin->initial_discriminator, t->kept.initial_discriminator, DATASET_HASH_BYTES);
+        return P2P_OK;
+    }
+    if (t->initial.generator) P2P_TRY(dataset_hash_file(t->initial.generator, origin->initial_generator));
+    if (t->initial.discriminator)
+        P2P_TRY(dataset_hash_file(t->initial.discriminator, origin->initial_discriminator));
+    return t->all->resume ? origin_check_initial(&t->kept, origin, trainer_origin_file(t)) : P2P_OK;
+}
+
 static p2p_status open_device(trainer *t) {
     pix2pix_config config;
     P2P_TRY(setup_model_config(t->all, &config));
     P2P_TRY(pix2pix_create(&t->model, &config));
+    if (!t->resumed_from) P2P_TRY(initial_weights_find(&t->initial, t->all, t->model));
+    P2P_TRY(hash_initial(t));
     P2P_TRY(setup_device_open(t->all, &t->device));
     P2P_TRY(describe_device(t));
     P2P_TRY(create_session(t));
@@ -221,15 +222,11 @@ static p2p_status open_device(trainer *t) {
     return P2P_OK;
 }
 
-static p2p_status initialise(trainer *t, p2p_network *network, const char *file) {
-    P2P_TRY(p2p_session_initialise(t->session, network, t->all->seed));
-    return file ? model_file_load(t->session, network, file) : P2P_OK;
-}
-
 static p2p_status set_weights(trainer *t) {
     if (t->resumed_from) return trainer_hint_older(t, checkpoint_load(t->resumed_from, t->session, t->model));
-    P2P_TRY(initialise(t, t->model->generator.network, t->all->init_generator));
-    return initialise(t, t->model->discriminator.network, t->all->init_discriminator);
+    p2p_network *networks[] = {t->model->generator.network, t->model->discriminator.network};
+    for (int i = 0; i < 2; i++) P2P_TRY(p2p_session_initialise(t->session, networks[i], t->all->seed));
+    return initial_weights_load(&t->initial, t->session, t->model);
 }
 
 /* ---- The folder --------------------------------------------------------------------------------------- */
@@ -294,6 +291,7 @@ void trainer_close(trainer *t) {
     pix2pix_destroy(t->model);
     dataset_close(t->training);
     dataset_close(t->validation);
+    initial_weights_free(&t->initial);
     free(t->resumed_from);
     free(t->choices);
     sys_lock_release(t->lock);

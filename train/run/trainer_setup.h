@@ -6,6 +6,7 @@
 #include "data/dataset.h"
 #include "data/loader.h"
 #include "host/lock.h"
+#include "initial_weights.h"
 #include "metrics.h"
 #include "progress.h"
 #include "report.h"
@@ -41,6 +42,7 @@ typedef struct {
     report *report;
     metrics_log *metrics;
     progress *progress;
+    initial_weights initial;  /* files of a new training's weights */
     char *resumed_from;       /* the checkpoint's path; NULL for a new training */
     char *choices;            /* the checkpoint's convolution choices; NULL: none recorded */
     training_position at;     /* of the next step to enqueue */

@@ -1,6 +1,7 @@
 /* See run_files.h. */
 #include "run_files.h"
 
+#include "host/json_file.h"
 #include "host/sys.h"
 #include "host/text.h"
 #include "model_file.h"
@@ -110,7 +111,8 @@ static p2p_status run_of_folder(const char *model, const char *beside_path, fold
     model_file_identity identity;
     *found = (folder_run){0};
     P2P_TRY(sys_path_join(&path, model, RUN_CONFIG));
-    json_t *config = json_load_file(path, JSON_REJECT_DUPLICATES, NULL);
+    json_t *config = NULL;
+    (void)json_file_read_sealed(path, &config); /* NULL if it is absent or damaged */
     free(path);
     const char *run = json_string_value(json_object_get(config, "run"));
     found->known = config != NULL;
