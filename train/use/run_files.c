@@ -124,10 +124,8 @@ static p2p_status run_of_folder(const char *model, const char *beside_path, fold
     return P2P_OK;
 }
 
-/* Whether a file is the folder's own. A damaged file is: opening it reports the damage. */
-static bool is_own(const folder_run *folder, const char *path, model_file_identity *identity) {
-    if (model_file_identify(path, identity) != P2P_OK || !folder->known) return true;
-    return !identity->foreign && strcmp(identity->run, folder->run) == 0;
+static bool is_own(const folder_run *folder, const model_file_identity *identity) {
+    return !folder->known || (!identity->foreign && strcmp(identity->run, folder->run) == 0);
 }
 
 static void report_foreign(const char *path) {
@@ -138,7 +136,8 @@ static void report_foreign(const char *path) {
 
 static p2p_status check_epoch_owner(const folder_run *folder, const char *path) {
     model_file_identity identity;
-    if (is_own(folder, path, &identity)) return P2P_OK;
+    P2P_TRY(model_file_identify(path, &identity));
+    if (is_own(folder, &identity)) return P2P_OK;
     p2p_fail(P2P_INPUT, "%s belongs to another training than its folder", path);
     return p2p_hint(P2P_INPUT, "--model %s uses it all the same", path);
 }
@@ -163,25 +162,27 @@ typedef struct {
     int64_t step;
 } candidate;
 
-/* Make `path` the candidate if it is the folder's own. Takes the path. */
-static bool consider(const folder_run *run, char *path, candidate *found) {
+/* Make `path` the candidate if it is the folder's own. Takes the path. A damaged file is a failure, because
+ * another one must not be taken for it. */
+static p2p_status consider(const folder_run *run, char *path, candidate *found) {
     model_file_identity identity = {0};
-    if (!is_own(run, path, &identity)) {
-        report_foreign(path);
-        free(path);
-        return false;
+    const p2p_status status = model_file_identify(path, &identity);
+    if (status == P2P_OK && is_own(run, &identity)) {
+        *found = (candidate){.path = path, .step = identity.step};
+        return P2P_OK;
     }
-    *found = (candidate){.path = path, .step = identity.step};
-    return true;
+    if (status == P2P_OK) report_foreign(path);
+    free(path);
+    return status;
 }
 
 /* The folder's own generator of the last epoch. */
 static p2p_status last_epoch(const folder_run *run, const char *folder, const sys_names *names,
                              candidate *found) {
-    for (size_t i = names->count; i > 0; i--) {
+    for (size_t i = names->count; i > 0 && !found->path; i--) {
         char *path;
         P2P_TRY(sys_path_join(&path, folder, names->names[i - 1]));
-        if (consider(run, path, found)) return P2P_OK;
+        P2P_TRY(consider(run, path, found));
     }
     return P2P_OK;
 }
@@ -191,15 +192,20 @@ static p2p_status last_epoch(const folder_run *run, const char *folder, const sy
 static p2p_status find_newest(const folder_run *run, char *beside_path, const char *model, const char *folder,
                               const sys_names *names, char **path) {
     candidate beside = {0}, epoch = {0};
+    p2p_status status = P2P_OK;
     if (sys_path_kind_of(beside_path) != SYS_PATH_ABSENT)
-        consider(run, beside_path, &beside);
+        status = consider(run, beside_path, &beside);
     else
         free(beside_path);
-    p2p_status status = last_epoch(run, folder, names, &epoch);
+    if (status == P2P_OK) status = last_epoch(run, folder, names, &epoch);
+    if (status != P2P_OK) {
+        free(beside.path);
+        return status;
+    }
     const bool epoch_is_newer = epoch.path && (!beside.path || epoch.step > beside.step);
     *path = epoch_is_newer ? epoch.path : beside.path;
     free(epoch_is_newer ? beside.path : epoch.path);
-    if (status != P2P_OK || *path) return status;
+    if (*path) return P2P_OK;
     return p2p_fail(P2P_INPUT, "--model %s: the folder holds no " RUN_GENERATOR, model);
 }
 
