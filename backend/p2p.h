@@ -50,6 +50,7 @@ p2p_status p2p_device_open(const char *address, p2p_device **device);
 void p2p_device_close(p2p_device *device); /* NULL is allowed */
 const char *p2p_device_address(const p2p_device *device);
 const char *p2p_device_name(const p2p_device *device);
+const char *p2p_device_driver(const p2p_device *device); /* with its version */
 
 /* The memory of a device. */
 typedef struct {

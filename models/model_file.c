@@ -83,6 +83,7 @@ static p2p_status add_metadata(safetensors_writer *writer, const pix2pix_config 
     P2P_TRY(add_integer(writer, "output_bits", info->output_bits));
     P2P_TRY(safetensors_add_metadata(writer, "resize", info->resize));
     P2P_TRY(add_source(writer, info));
+    if (info->run[0]) P2P_TRY(safetensors_add_metadata(writer, "run", info->run));
 #define X(field, type, format) P2P_TRY(add_##type(writer, #field, config->field));
     CONFIG_NUMBERS(X)
 #undef X
@@ -212,7 +213,23 @@ static p2p_status get_source(const safetensors_file *file, model_file_info *info
     return P2P_OK;
 }
 
+bool model_file_is_run(const char *text) {
+    const size_t length = MODEL_FILE_RUN_BYTES - 1;
+    return strlen(text) == length && strspn(text, "0123456789abcdef") == length;
+}
+
+/* Files of earlier versions lack the field. */
+static p2p_status get_run(const safetensors_file *file, char run[MODEL_FILE_RUN_BYTES]) {
+    const char *text = safetensors_metadata(file, "run");
+    run[0] = '\0';
+    if (!text) return P2P_OK;
+    if (!model_file_is_run(text)) return bad_value(file, "run");
+    snprintf(run, MODEL_FILE_RUN_BYTES, "%s", text);
+    return P2P_OK;
+}
+
 static p2p_status get_info(const safetensors_file *file, model_file_info *info) {
+    P2P_TRY(get_run(file, info->run));
     P2P_TRY(get_bits(file, "input_bits", &info->input_bits));
     P2P_TRY(get_bits(file, "output_bits", &info->output_bits));
     P2P_TRY(get_integer(file, "step", &info->step));
@@ -313,6 +330,26 @@ p2p_status model_file_open(const char *path, safetensors_file **file, pix2pix **
     if (status == P2P_OK) return P2P_OK;
     safetensors_close(*file);
     *file = NULL;
+    return status;
+}
+
+static p2p_status get_identity(const safetensors_file *file, model_file_identity *identity) {
+    int64_t format;
+    identity->is_generator = metadata_is(file, "architecture", generator_name);
+    identity->foreign = !identity->is_generator && !metadata_is(file, "architecture", discriminator_name);
+    if (identity->foreign) return P2P_OK;
+    P2P_TRY(check_format(file, &format));
+    P2P_TRY(get_integer(file, "step", &identity->step));
+    P2P_TRY(get_integer(file, "epoch", &identity->epoch));
+    return get_run(file, identity->run);
+}
+
+p2p_status model_file_identify(const char *path, model_file_identity *identity) {
+    safetensors_file *file;
+    *identity = (model_file_identity){0};
+    P2P_TRY(safetensors_open(path, &file));
+    p2p_status status = get_identity(file, identity);
+    safetensors_close(file);
     return status;
 }
 

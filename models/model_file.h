@@ -14,6 +14,9 @@ typedef enum {
     MODEL_SOURCE_MIXED    /* pictures had several sizes */
 } model_source;
 
+/* The identity of a training: 32 hexadecimal digits and the terminator; "" if it is unknown. */
+enum { MODEL_FILE_RUN_BYTES = 33 };
+
 /* The metadata of a file beside the configuration. */
 typedef struct {
     bool bare; /* without metadata: a state dictionary of PyTorch's (state_dict.h) */
@@ -29,6 +32,7 @@ typedef struct {
     /* The side to which training pictures were resized before the random crop to the configuration's size,
      * which is equal if there was no crop. 0 if `source` is MODEL_SOURCE_UNKNOWN. */
     int load_size;
+    char run[MODEL_FILE_RUN_BYTES]; /* the training that wrote it; "" for files without the field */
 } model_file_info;
 
 /* Write `network`, one of the model's two, to `path`. The file appears complete or not at all. */
@@ -42,6 +46,21 @@ p2p_status model_file_describe(const safetensors_file *file, pix2pix **model, mo
 
 /* safetensors_open, then model_file_describe. The caller closes the file. */
 p2p_status model_file_open(const char *path, safetensors_file **file, pix2pix **model, model_file_info *info);
+
+/* Which state of which training a file of p2p's has. */
+typedef struct {
+    bool foreign;      /* a readable file that p2p did not write; the other fields are zero */
+    bool is_generator; /* otherwise a discriminator */
+    int64_t step, epoch;
+    char run[MODEL_FILE_RUN_BYTES];
+} model_file_identity;
+
+/* Read the identity of a generator's or a discriminator's file. Tensors are not read. P2P_INPUT if the file
+ * is damaged or of another format. */
+p2p_status model_file_identify(const char *path, model_file_identity *identity);
+
+/* Whether a text is an identity: 32 lower hexadecimal digits. */
+bool model_file_is_run(const char *text);
 
 /* Copy an open file's weights into a session's network. */
 p2p_status model_file_read(p2p_session *session, safetensors_file *file, p2p_network *network);

@@ -220,7 +220,7 @@ static p2p_status run_pairs(test_run *run) {
     run->progress = progress_create(stderr, run->count, 0, 0);
     P2P_TRY(translator_check_stop(&run->t, 0, run->count));
     P2P_TRY(evaluate_pairs(&run->t.evaluator, run->data, &run->form, run->count, visit_pair, run));
-    P2P_TRY(picture_grid_save(&run->grid, run->grid_path));
+    P2P_TRY(picture_grid_save(&run->grid, run->grid_path, NULL));
     return write_numbers(run);
 }
 

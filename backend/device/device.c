@@ -83,6 +83,10 @@ const char *p2p_device_name(const p2p_device *device) {
     return device->info.name;
 }
 
+const char *p2p_device_driver(const p2p_device *device) {
+    return device->info.driver;
+}
+
 void p2p_device_close(p2p_device *device) {
     if (!device) return;
     p2p_log("%s: close", device->address);

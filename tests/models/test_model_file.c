@@ -17,6 +17,8 @@
 
 #include "support/test_expect.h"
 
+#define RUN "0123456789abcdef0123456789abcdef"
+
 /* ---- Written and read --------------------------------------------------------------------------------- */
 
 static pix2pix_config tiny_config(void) {
@@ -44,7 +46,8 @@ static const model_file_info tiny_info = {.direction = "BtoA",
                                           .source = MODEL_SOURCE_ONE,
                                           .source_width = 640,
                                           .source_height = 480,
-                                          .load_size = 36};
+                                          .load_size = 36,
+                                          .run = RUN};
 
 /* Save one of a tiny model's networks. */
 static void save_with(const char *path, bool of_generator, const model_file_info *info) {
@@ -104,6 +107,7 @@ static void test_model_file(void **state) {
     assert_int_equal(info.source_width, 640);
     assert_int_equal(info.source_height, 480);
     assert_int_equal(info.load_size, 36);
+    assert_string_equal(info.run, RUN);
     assert_string_equal(safetensors_metadata(file, "p2p_version"), P2P_VERSION);
     pix2pix_destroy(model);
     safetensors_close(file);
@@ -128,6 +132,25 @@ static void test_model_file_source(void **state) {
         pix2pix_destroy(model);
         safetensors_close(file);
     }
+}
+
+static void test_identity(void **state) {
+    (void)state;
+    model_file_identity found;
+    for (int first = 0; first < 2; first++) {
+        const char *path = test_own_path("model.safetensors");
+        save_tiny(path, first);
+        OK(model_file_identify(path, &found));
+        assert_true(!found.foreign && found.is_generator == first && found.step == 5 && found.epoch == 2);
+        assert_string_equal(found.run, RUN);
+    }
+    OK(model_file_identify(test_golden("format1_generator.safetensors"), &found));
+    assert_true(!found.foreign && found.is_generator);
+    assert_string_equal(found.run, ""); /* older than the field */
+    OK(model_file_identify(test_golden("state_dict_instance.safetensors"), &found));
+    assert_true(found.foreign);
+    test_file_write(test_own_path("damaged"), "none", 4);
+    assert_int_equal(model_file_identify(test_own_path("damaged"), &found), P2P_INPUT);
 }
 
 /* Replaces a text in a file by another of the same length. */
@@ -438,6 +461,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         TEST_IN_FOLDER(test_model_file),
         TEST_IN_FOLDER(test_model_file_source),
+        TEST_IN_FOLDER(test_identity),
         TEST_IN_FOLDER(test_model_file_of_format_1),
         TEST_IN_FOLDER(test_model_file_refused),
         TEST_IN_FOLDER(test_mutations),

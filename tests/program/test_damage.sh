@@ -35,7 +35,7 @@ flip damaged/generator.safetensors 2000
 expect 3 "generator.safetensors is damaged" "$p2p" translate --model damaged -o x.png --device "$device" toys/val
 flip intact/best/discriminator.safetensors $(($(stat -c %s intact/best/discriminator.safetensors) - 3))
 expect 3 "discriminator.safetensors is damaged" "$p2p" train "${small[@]}" --out x --steps 1 --init-discriminator intact/best
-rm -r damaged/checkpoints
+rm -r damaged/{checkpoints,generator.safetensors,discriminator.safetensors} # models alone are not overwritten
 cp damaged/config.json config.json
 sed -i 's/"lr": 0.0002/"lr": 0.0003/' damaged/config.json
 expect 3 "config.json is damaged or was changed" "$p2p" train --out damaged --resume --device "$device"
@@ -43,7 +43,7 @@ printed 'remove the line with "checksum"' "a changed config.json"
 sed -i '/"checksum"/d' damaged/config.json
 expect 0 "" "$p2p" train --out damaged --resume --device "$device"
 grep -q '"lr":0.0003' damaged/metrics.jsonl || fail "the changed setting is not used"
-sed -i '2s/"step":2/"step";2/' intact/metrics.jsonl
+sed -i '3s/"step":2/"step";2/' intact/metrics.jsonl
 expect 0 "metrics.jsonl: lines are damaged or missing" "$p2p" train --out intact --resume --device "$device" --steps 7
 [ -e intact/metrics.jsonl.damaged ] || fail "the damaged log is gone"
 

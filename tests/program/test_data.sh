@@ -47,7 +47,7 @@ expect 3 "the checkpoint was made with 7" "$p2p" train --out skipped --resume --
 for side in train val; do
     head -c "$(($(wc -c <toys/$side/00001.jpg) - 50))" toys/$side/00001.jpg >marred/$side/00001.jpg # the header remains valid
 done
-expect 3 "00001.jpg" "$p2p" train "${tiny[@]}" --data marred --out x --steps 16
+expect 3 "00001.jpg" "$p2p" train "${tiny[@]}" --data marred --out begun --steps 16
 expect 3 "00001.jpg" "$p2p" test --model workers1 --data marred --out x --device "$device"
 expect 0 "1 pairs were unusable and have been replaced" "$p2p" train "${tiny[@]}" --data marred --out stood1 --steps 16 --workers 1 --on-bad-image skip
 printed "the first: marred/train/00001.jpg" "the training with a stand-in"
@@ -146,7 +146,7 @@ odd=$(printf 'caf\351\033[2J')
 mkdir -p "$odd/train" && cp toys/train/00001.jpg "$odd/train/$odd.jpg"
 expect 0 "" "$p2p" train "${tiny[@]}" --data "$odd" --out "$odd/run" --steps 1
 grep -qF '"data": "caf\\xe9' "$odd/run/config.json" || fail "config.json: $(grep data "$odd/run/config.json")"
-rm -r "$odd/run/checkpoints" # so that resuming reads the name from config.json
+rm -r "$odd/run"/{checkpoints,generator.safetensors,discriminator.safetensors} # so that resuming reads the name from config.json
 expect 0 "data: 1 training pairs" "$p2p" train --out "$odd/run" --resume --device "$device" --steps 2
 expect 0 "caf" "$p2p" test --model "$odd/run" --data "$odd" --split train --out "$odd/tested" --device "$device"
 echo "no picture" >"$odd/train/$odd.jpg"

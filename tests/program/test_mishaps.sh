@@ -40,7 +40,7 @@ expect 0 "" "$p2p" train "${small[@]/toys/patient}" --out measured "${validated[
 begin interrupted 11 "${small[@]/toys/patient}" "${validated[@]}"
 kill -s INT $training
 ends interrupted 130 "after step 12 of 24"
-grep -q '"event"' interrupted/metrics.jsonl && fail "interrupted: the epoch has ended already: the test shows nothing"
+grep -q '"event":"epoch"' interrupted/metrics.jsonl && fail "interrupted: the epoch has ended already: the test shows nothing"
 expect 0 "continuing after step 12" bash -c "$(command_of interrupted.err)"
 equal_runs measured interrupted checkpoints/step-000000024.safetensors samples/epoch-0001.png best/best.json
 

@@ -20,7 +20,7 @@ expect 0 "" "$p2p" train "${small[@]}" --out constant --epochs 4
     fail "not the default rate: $(rates constant)"
 cmp -s linear/generator.safetensors constant/generator.safetensors && fail "the rate changed nothing"
 expect 0 "" "$p2p" train "${small[@]}" --out scaled --epochs 4 --lr-scale linear
-same constant/generator.safetensors scaled/generator.safetensors # one device
+same_weights constant/generator.safetensors scaled/generator.safetensors # one device
 expect 2 "--lr: 0 is outside" "$p2p" train "${small[@]}" --out x --lr 0
 expect 2 "--lr-policy: 'cosine' is not one of constant|linear" "$p2p" train "${small[@]}" --out x --lr-policy cosine
 expect 2 "--lr-scale: 'sqrt' is not one of none|linear" "$p2p" train "${small[@]}" --out x --lr-scale sqrt

@@ -40,10 +40,13 @@ expect 2 "--tune: 'maybe' is not one of auto|on|off" "$p2p" plan "${net[@]}" --t
 echo "-- a resumed training uses its own choices"
 expect 0 "" "${train[@]}" --out whole --steps 4
 not_printed "measuring the algorithms" "a training on a CPU"
+printed " convolutions as measured on this device; --deterministic ignores measurements" "a training by measurements"
+grep -q '"algorithms": "measured"' whole/config.json || fail "config.json does not record that algorithms were measured"
 expect 0 "" "${train[@]}" --out parts --steps 2
 keep direct
 expect 0 "" "${train[@]}" --out direct --steps 4
 expect 0 "" "$p2p" train --out parts --resume --device "$device" --steps 4
+printed "algorithms: those of the checkpoint, chosen by measurements" "a resumed training"
 same whole/generator.safetensors parts/generator.safetensors
 same whole/discriminator.safetensors parts/discriminator.safetensors
 differ whole/generator.safetensors direct/generator.safetensors # without this difference the comparisons above show nothing
@@ -53,6 +56,8 @@ expect 0 "" "${train[@]}" --out parts --steps 2 --deterministic
 expect 0 "" "$p2p" train --out parts --resume --device "$device" --steps 4
 keep direct
 expect 0 "" "${train[@]}" --out plain --steps 4 --deterministic
+not_printed "as measured" "a training with --deterministic"
+grep -q '"algorithms": "heuristic"' plain/config.json || fail "config.json does not record the heuristic's algorithms"
 same plain/generator.safetensors parts/generator.safetensors
 differ plain/generator.safetensors whole/generator.safetensors
 

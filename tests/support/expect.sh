@@ -37,6 +37,16 @@ same() {
     cmp "$1" "$2" || fail "$1 and $2 differ"
 }
 
+# same_weights FILE FILE: checks that two models have the same tensors. Their metadata name different trainings.
+same_weights() {
+    cmp <(tensors "$1") <(tensors "$2") || fail "the tensors of $1 and $2 differ"
+}
+
+# tensors FILE: prints the bytes after the header, whose length is the first eight bytes.
+tensors() {
+    tail -c +$((9 + $(od -An -t u8 -N 8 "$1"))) "$1"
+}
+
 # unseal FILE: makes a file of weights one without a checksum, such as older versions wrote, so that what the test writes
 # into it is not taken for damage.
 unseal() {
@@ -78,7 +88,7 @@ begin() {
     env ${signals:---default-signal=INT,TERM,HUP} "$p2p" train --out "$out" "$@" >"$out.out" 2>"$out.err" &
     training=$!
     for _ in $(seq 3000); do
-        [ -e "$out/metrics.jsonl" ] && [ "$(wc -l <"$out/metrics.jsonl")" -gt "$steps" ] && return
+        [ -e "$out/metrics.jsonl" ] && [ "$(grep -c '"step"' "$out/metrics.jsonl")" -gt "$steps" ] && return
         kill -0 $training 2>/dev/null || break
         sleep 0.02
     done

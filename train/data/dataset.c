@@ -240,6 +240,14 @@ const char *dataset_name(const dataset *data, int64_t sample) {
     return data->files.pairs[sample].a;
 }
 
+p2p_status dataset_pair_paths(const dataset *data, int64_t sample, char **a, char **b) {
+    dataset_paths paths;
+    P2P_TRY(dataset_files_paths(&data->files, (size_t)sample, &paths));
+    *a = paths.a;
+    *b = paths.b;
+    return P2P_OK;
+}
+
 /* ---- Loading ------------------------------------------------------------------------------------------ */
 
 void image_pair_free(image_pair *pair) {

@@ -98,6 +98,9 @@ pair_format dataset_format(const dataset *data, int channels_in, int channels_ou
 /* A sample's path relative to its folder, or to the folder of A if there are two. Owned by the data set. */
 const char *dataset_name(const dataset *data, int64_t sample);
 
+/* The paths of a sample's files. *b is NULL if A and B are side by side in *a. The caller frees both. */
+p2p_status dataset_pair_paths(const dataset *data, int64_t sample, char **a, char **b);
+
 /* Decode one sample and convert both pictures to `format` (see image_convert), once its share of the memory
  * for pictures is free: a thread must not keep a pair while it loads another. The caller frees the pair; it
  * is empty after a failure. With replace_bad, a bad pair is replaced by the next good one in order,

@@ -154,6 +154,13 @@ p2p_status sys_path_is_folder(const char *path, bool *is_folder) {
     return status;
 }
 
+p2p_status sys_path_exists(const char *path, bool *exists) {
+    sys_path_kind kind;
+    const p2p_status status = sys_path_kind_of(path, &kind);
+    *exists = kind != SYS_PATH_ABSENT;
+    return status;
+}
+
 bool sys_path_same(const char *a, const char *b) {
     struct stat first, second;
     return stat(a, &first) == 0 && stat(b, &second) == 0 && first.st_dev == second.st_dev &&
@@ -183,6 +190,11 @@ p2p_status sys_file_remove(const char *path) {
 p2p_status sys_file_rename(const char *from, const char *to) {
     if (rename(from, to) == 0) return P2P_OK;
     return p2p_fail(P2P_IO, "can't rename %s to %s: %s", from, to, strerror(errno));
+}
+
+p2p_status sys_folder_remove(const char *path) {
+    if (rmdir(path) == 0 || errno == ENOENT || errno == ENOTEMPTY || errno == EEXIST) return P2P_OK;
+    return p2p_fail(P2P_IO, "can't remove the folder %s: %s", path, strerror(errno));
 }
 
 void sys_names_free(sys_names *names) {

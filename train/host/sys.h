@@ -52,6 +52,9 @@ p2p_status sys_path_kind_of(const char *path, sys_path_kind *kind);
 /* Sets *is_folder to whether `path` is a folder. Fails as sys_path_kind_of does. */
 p2p_status sys_path_is_folder(const char *path, bool *is_folder);
 
+/* Sets *exists to whether there is anything at `path`. Fails as sys_path_kind_of does. */
+p2p_status sys_path_exists(const char *path, bool *exists);
+
 /* Whether both paths lead to the same file. Paths that lead nowhere do not. */
 bool sys_path_same(const char *a, const char *b);
 
@@ -73,8 +76,11 @@ p2p_status sys_folder_make(const char *path);
 /* Remove a file. P2P_OK if it does not exist. */
 p2p_status sys_file_remove(const char *path);
 
-/* Rename a file within its folder. An existing file `to` is replaced. */
+/* Rename a file within a file system. An existing file `to` is replaced. */
 p2p_status sys_file_rename(const char *from, const char *to);
+
+/* Remove an empty folder. P2P_OK if it does not exist or is not empty. */
+p2p_status sys_folder_remove(const char *path);
 
 /* A list that owns its names. */
 typedef struct {

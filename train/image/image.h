@@ -138,4 +138,11 @@ p2p_status image_save_check(const char *path, image_format format);
  * complete or not at all. Performs image_save_check first. */
 p2p_status image_save(const char *path, const image *picture);
 
+/* The same for a PNG, with a text that is not shown, such as the identity of the training that drew it.
+ * `label` is printable ASCII; NULL: none. P2P_USAGE for other suffixes. */
+enum { IMAGE_LABEL_BYTES = 64 };
+p2p_status image_save_labelled(const char *path, const image *picture, const char *label);
+/* The label of a PNG file; "" if it has none. P2P_INPUT if the file is no PNG or is damaged. */
+p2p_status image_label(const char *path, char label[IMAGE_LABEL_BYTES]);
+
 #endif

@@ -39,4 +39,9 @@ bool image_palette_is_grey(const image_palette *palette);
 p2p_status image_jpeg_encode(const image *picture, FILE *stream, const char *name);
 p2p_status image_png_encode(const image *picture, FILE *stream, const char *name);
 
+/* The same with a label, a text chunk of the file, and the label of an encoded file: see image.h. */
+p2p_status image_png_encode_labelled(const image *picture, const char *label, FILE *stream, const char *name);
+p2p_status image_png_label(const uint8_t *bytes, size_t size, const char *name,
+                           char label[IMAGE_LABEL_BYTES]);
+
 #endif

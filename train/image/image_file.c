@@ -175,3 +175,26 @@ p2p_status image_save(const char *path, const image *picture) {
     p2p_atomic_abandon(&file);
     return status;
 }
+
+/* ---- Labels ------------------------------------------------------------------------------------------- */
+
+p2p_status image_save_labelled(const char *path, const image *picture, const char *label) {
+    if (encoder_for(path) != image_png_encode)
+        return p2p_fail(P2P_USAGE, "a labelled picture's name must end in .png: %s does not", path);
+    p2p_atomic_file file;
+    P2P_TRY(p2p_atomic_open(&file, path));
+    p2p_status status = image_png_encode_labelled(picture, label, file.stream, path);
+    if (status == P2P_OK) return p2p_atomic_commit(&file);
+    p2p_atomic_abandon(&file);
+    return status;
+}
+
+p2p_status image_label(const char *path, char label[IMAGE_LABEL_BYTES]) {
+    uint8_t *bytes;
+    size_t size;
+    label[0] = '\0';
+    P2P_TRY(sys_file_read(path, PROBE_BYTES, &bytes, &size, NULL));
+    p2p_status status = image_png_label(bytes, size, path, label);
+    free(bytes);
+    return status;
+}

@@ -20,8 +20,10 @@ typedef struct {
     const uint8_t *bytes;
     size_t size, left;
     image_facts *facts;
-    image *result; /* NULL: only the header is wanted */
+    image *result;     /* NULL: only the header is wanted */
+    char *found_label; /* IMAGE_LABEL_BYTES; NULL: not wanted */
     /* encoding */
+    const char *label; /* NULL: none */
     const image *picture;
     FILE *stream;
 } png_job;
@@ -84,10 +86,13 @@ static int set_transforms(png_job *job) {
     return passes;
 }
 
-/* Profiles and texts could take memory without limit. They are skipped unread. */
+/* Profiles and texts could take memory without limit. They are skipped unread; if a label is wanted, so are
+ * the texts that are larger than one. */
 static void skip_chunks(png_job *job) {
-    static const png_byte names[] = "iCCP\0iTXt\0tEXt\0zTXt\0sPLT\0eXIf\0hIST\0pCAL\0sCAL";
-    png_set_keep_unknown_chunks(job->png, PNG_HANDLE_CHUNK_NEVER, names, (int)(sizeof names / 5));
+    static const png_byte names[] = "tEXt\0iCCP\0iTXt\0zTXt\0sPLT\0eXIf\0hIST\0pCAL\0sCAL";
+    const int all = (int)(sizeof names / 5), kept = job->found_label ? 1 : 0;
+    png_set_keep_unknown_chunks(job->png, PNG_HANDLE_CHUNK_NEVER, names + 5 * kept, all - kept);
+    if (job->found_label) png_set_chunk_malloc_max(job->png, 4096);
 }
 
 /* Deflate compresses at most 1032 bytes into one. The rows are those of the file, with a byte before each;
@@ -102,12 +107,32 @@ static void find_facts(png_job *job, png_uint_32 width, png_uint_32 height) {
                                (uint64_t)width * 3 * IMAGE_MAX_CHANNELS * 2 + IMAGE_DECODER_BYTES;
 }
 
+/* The keyword of the text chunk that holds a label. */
+static char label_key[] = "p2p_run";
+
+static void find_label(png_job *job) {
+    png_textp texts;
+    int count = 0;
+    png_get_text(job->png, job->info, &texts, &count);
+    for (int i = 0; i < count; i++)
+        if (strcmp(texts[i].key, label_key) == 0)
+            snprintf(job->found_label, IMAGE_LABEL_BYTES, "%s", texts[i].text);
+}
+
+static void set_label(png_job *job) {
+    char text[IMAGE_LABEL_BYTES];
+    snprintf(text, sizeof text, "%s", job->label);
+    const png_text chunk = {.compression = PNG_TEXT_COMPRESSION_NONE, .key = label_key, .text = text};
+    png_set_text(job->png, job->info, &chunk, 1); /* copies the text */
+}
+
 static void decode(png_job *job) {
     /* No limits of libpng's own: image_check_size has a better message. */
     png_set_user_limits(job->png, PNG_UINT_31_MAX, PNG_UINT_31_MAX);
     skip_chunks(job);
     png_set_read_fn(job->png, job, read_bytes);
     png_read_info(job->png, job->info);
+    if (job->found_label) find_label(job);
     png_uint_32 width = png_get_image_width(job->png, job->info);
     png_uint_32 height = png_get_image_height(job->png, job->info);
     p2p_status status = image_check_size(width, height, job->name);
@@ -143,6 +168,17 @@ p2p_status image_png_decode(const uint8_t *bytes, size_t size, const char *name,
     return status;
 }
 
+p2p_status image_png_label(const uint8_t *bytes, size_t size, const char *name,
+                           char label[IMAGE_LABEL_BYTES]) {
+    image_facts facts = {0};
+    label[0] = '\0';
+    png_job job = {
+        .name = name, .bytes = bytes, .size = size, .left = size, .facts = &facts, .found_label = label};
+    p2p_status status = decode_guarded(&job);
+    png_destroy_read_struct(&job.png, &job.info, NULL);
+    return status;
+}
+
 static void encode(png_job *job) {
     static const int types[IMAGE_MAX_CHANNELS] = {PNG_COLOR_TYPE_GRAY, PNG_COLOR_TYPE_GRAY_ALPHA,
                                                   PNG_COLOR_TYPE_RGB, PNG_COLOR_TYPE_RGB_ALPHA};
@@ -152,6 +188,7 @@ static void encode(png_job *job) {
     png_set_IHDR(job->png, job->info, (png_uint_32)picture->width, (png_uint_32)picture->height,
                  picture->bits, types[picture->channels - 1], PNG_INTERLACE_NONE,
                  PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
+    if (job->label) set_label(job);
     png_write_info(job->png, job->info);
     if (is_little_endian()) png_set_swap(job->png); /* no effect on 8 bits */
     size_t stride = image_view_of(picture).stride;
@@ -169,9 +206,14 @@ static p2p_status encode_guarded(png_job *job) {
     return P2P_OK;
 }
 
-p2p_status image_png_encode(const image *picture, FILE *stream, const char *name) {
-    png_job job = {.name = name, .picture = picture, .stream = stream};
+p2p_status image_png_encode_labelled(const image *picture, const char *label, FILE *stream,
+                                     const char *name) {
+    png_job job = {.name = name, .picture = picture, .stream = stream, .label = label};
     p2p_status status = encode_guarded(&job);
     png_destroy_write_struct(&job.png, &job.info);
     return status;
+}
+
+p2p_status image_png_encode(const image *picture, FILE *stream, const char *name) {
+    return image_png_encode_labelled(picture, NULL, stream, name);
 }

@@ -43,9 +43,9 @@ p2p_status picture_grid_put(picture_grid *grid, int column, image *const rows[PI
     return P2P_OK;
 }
 
-p2p_status picture_grid_save(const picture_grid *grid, const char *path) {
+p2p_status picture_grid_save(const picture_grid *grid, const char *path, const char *label) {
     if (!grid->picture.pixels) return p2p_fail(P2P_INVALID, "%s: a grid without pictures", path);
-    return image_save(path, &grid->picture);
+    return image_save_labelled(path, &grid->picture, label);
 }
 
 void picture_grid_free(picture_grid *grid) {

@@ -20,8 +20,9 @@ typedef struct {
  * differs from that of the grid's first picture. */
 p2p_status picture_grid_put(picture_grid *grid, int column, image *const rows[PICTURE_GRID_ROWS]);
 
-/* Write the grid. Unfilled columns have the colour of the lines. P2P_INVALID if none was filled. */
-p2p_status picture_grid_save(const picture_grid *grid, const char *path);
+/* Write the grid as a PNG with a label, which may be NULL (image_save_labelled). Unfilled columns have the
+ * colour of the lines. P2P_INVALID if none was filled. */
+p2p_status picture_grid_save(const picture_grid *grid, const char *path, const char *label);
 void picture_grid_free(picture_grid *grid);
 
 #endif

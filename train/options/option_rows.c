@@ -41,6 +41,14 @@ const option_row option_rows[] = {
      "start from these weights: a safetensors file, or the folder of a training"},
     {"resume", 0, KIND_FLAG, AT(resume), TRAIN, NOT_KEPT, 0, 0, NULL, NULL,
      "continue from the newest intact checkpoint in --out, bit for bit"},
+    {"allow-other-device", 0, KIND_FLAG, AT(allow_other_device), TRAIN, NOT_KEPT, 0, 0, NULL, NULL,
+     "with --resume: continue on another device, or with another driver, than before"},
+    {"allow-other-data", 0, KIND_FLAG, AT(allow_other_data), TRAIN, NOT_KEPT, 0, 0, NULL, NULL,
+     "with --resume: continue with pairs whose contents have changed; number and names of the training pairs must be as before"},
+    {"allow-other-version", 0, KIND_FLAG, AT(allow_other_version), TRAIN, NOT_KEPT, 0, 0, NULL, NULL,
+     "with --resume: continue a training that another version of p2p began"},
+    {"verify-data", 0, KIND_FLAG, AT(verify_data), TRAIN, NOT_KEPT, 0, 0, NULL, NULL,
+     "record a hash of all bytes of the pairs; with --resume compare it, not only sizes and samples"},
 
     HEADING("Data"),
     {"direction", 0, KIND_CHOICE, AT(direction), TRAIN | TEST, BINDING, 0, 0, "AtoB", "AtoB|BtoA",
@@ -132,7 +140,8 @@ const option_row option_rows[] = {
     {"adam-eps", 0, KIND_REAL, AT(adam_eps), MODEL, BINDING, 0, 0.99, "1e-8", "X",
      "added to the root of the mean squared gradient"},
     {"seed", 0, KIND_SEED, AT(seed), TRAIN | SAMPLE, BINDING, 0, 0, "1", "N",
-     "determines every random number; the same seed gives the same bits on the same device"},
+     "determines every random number; the same seed gives the same bits on the same device, after p2p tune or --tune on "
+     "with --deterministic only"},
 
     HEADING("Using a model"),
     {"norm-stats", 0, KIND_CHOICE, AT(norm_stats), USE, NOT_KEPT, 0, 0, "image", "image|running",

@@ -275,11 +275,12 @@ static json_t *value_to_json(const settings *all, const option_row *row) {
     return NULL;
 }
 
-json_t *settings_to_json(const settings *all) {
+/* Of the options that are recorded at least so firmly. */
+static json_t *kept_to_json(const settings *all, option_keeping least) {
     json_t *object = json_object();
     for (int i = 0; i < option_row_count && object; i++) {
         const option_row *row = &option_rows[i];
-        if (!(row->commands & COMMAND_TRAIN) || row->keeping == NOT_KEPT) continue;
+        if (!(row->commands & COMMAND_TRAIN) || row->keeping < least) continue;
         char name[64];
         json_name(row, name);
         if (json_object_set_new(object, name, value_to_json(all, row)) != 0) {
@@ -288,6 +289,14 @@ json_t *settings_to_json(const settings *all) {
         }
     }
     return object;
+}
+
+json_t *settings_to_json(const settings *all) {
+    return kept_to_json(all, KEPT);
+}
+
+json_t *settings_binding_to_json(const settings *all) {
+    return kept_to_json(all, BINDING);
 }
 
 /* The shortest text from which strtod restores every bit. */

@@ -53,7 +53,8 @@ typedef struct {
     double norm_eps, norm_momentum, slope, dropout, init_stddev, init_scale;
     double lambda_l1, lr, beta1, beta2, adam_eps;
     double device_timeout; /* seconds; only if given */
-    bool no_jitter, no_flip, no_shuffle, resume, force, keep_size, json, deterministic, verbose;
+    bool no_jitter, no_flip, no_shuffle, resume, allow_other_device, allow_other_data, allow_other_version,
+        verify_data, force, keep_size, json, deterministic, verbose;
     bool help;
     bool given[SETTINGS_MAX_ROWS]; /* whether row i of the table was on the command line */
     const char *program;           /* argv[0] of the program; borrowed */
@@ -81,6 +82,9 @@ void settings_print_presets(FILE *stream);
 /* The recorded options of `p2p train` as a JSON object, whose names have underscores. The caller releases it.
  * NULL if memory runs out. */
 json_t *settings_to_json(const settings *all);
+
+/* The same of the BINDING options only: those that determine the result. */
+json_t *settings_binding_to_json(const settings *all);
 
 /* Complete the settings of a resumed training from `kept`, which `file` has recorded. An option that was not
  * given takes the recorded value. P2P_USAGE if a BINDING option was given with another value. If `kept` lacks

@@ -46,16 +46,31 @@ void checkpoint_info_free(checkpoint_info *info) {
 
 static json_t *info_to_json(const checkpoint_info *info) {
     const training_position *at = &info->position;
+    const dataset_identity *data = &info->origin.training;
+    const bool recorded = origin_is_recorded(&info->origin);
     char hash[32];
-    snprintf(hash, sizeof hash, "%016" PRIx64, info->data.names_hash);
+    snprintf(hash, sizeof hash, "%016" PRIx64, data->names);
     return json_pack(
-        "{s:I, s:I, s:I, s:I, s:f, s:f, s:f, s:f, s:I, s:f, s:I, s:s, s:I, s:I, s:O, s:s*}", "step",
-        (json_int_t)at->step, "epoch", (json_int_t)at->epoch, "batch", (json_int_t)at->batch, "images",
-        (json_int_t)at->images, "sum_d_real", at->sums.d_real, "sum_d_fake", at->sums.d_fake, "sum_g_gan",
-        at->sums.g_gan, "sum_g_l1", at->sums.g_l1, "best_epoch", (json_int_t)at->best_epoch, "best_l1",
-        at->best_l1, "pairs", (json_int_t)info->data.pairs, "names_hash", hash, "source_width",
+        "{s:I, s:I, s:I, s:I, s:f, s:f, s:f, s:f, s:I, s:f, s:I, s:s, s:I, s:I, s:O, s:s*, s:s*, s:o*}",
+        "step", (json_int_t)at->step, "epoch", (json_int_t)at->epoch, "batch", (json_int_t)at->batch,
+        "images", (json_int_t)at->images, "sum_d_real", at->sums.d_real, "sum_d_fake", at->sums.d_fake,
+        "sum_g_gan", at->sums.g_gan, "sum_g_l1", at->sums.g_l1, "best_epoch", (json_int_t)at->best_epoch,
+        "best_l1", at->best_l1, "pairs", (json_int_t)data->pairs, "names_hash", hash, "source_width",
         (json_int_t)info->source.size.width, "source_height", (json_int_t)info->source.size.height,
-        "settings", info->settings, "choices", info->choices);
+        "settings", info->settings, "choices", info->choices, "run", info->run[0] ? info->run : NULL,
+        "origin", recorded ? origin_to_json(&info->origin) : NULL);
+}
+
+/* The parts that older files lack. */
+static p2p_status identity_from_json(const json_t *object, checkpoint_info *info, const char *path) {
+    const json_t *run = json_object_get(object, "run"), *origin = json_object_get(object, "origin");
+    if (run) {
+        const char *text = json_string_value(run);
+        if (!text || !model_file_is_run(text))
+            return p2p_fail(P2P_INPUT, "%s: the identity of its training is damaged", path);
+        snprintf(info->run, sizeof info->run, "%s", text);
+    }
+    return origin ? origin_from_json(origin, &info->origin, path) : P2P_OK;
 }
 
 static p2p_status info_from_json(const json_t *object, checkpoint_info *info, const char *path) {
@@ -63,27 +78,28 @@ static p2p_status info_from_json(const json_t *object, checkpoint_info *info, co
     json_int_t step, epoch, batch, images, best_epoch = 0, pairs;
     json_int_t width = -1, height = -1;
     const char *hash, *choices = NULL;
-    json_t *settings;
+    json_t *recorded;
     if (json_unpack((json_t *)object,
                     "{s:I, s:I, s:I, s:I, s:F, s:F, s:F, s:F, s?I, s?F, s:I, s:s, s?I, s?I, s:o, s?s}",
                     "step", &step, "epoch", &epoch, "batch", &batch, "images", &images, "sum_d_real",
                     &at->sums.d_real, "sum_d_fake", &at->sums.d_fake, "sum_g_gan", &at->sums.g_gan,
                     "sum_g_l1", &at->sums.g_l1, "best_epoch", &best_epoch, "best_l1", &at->best_l1, "pairs",
                     &pairs, "names_hash", &hash, "source_width", &width, "source_height", &height, "settings",
-                    &settings, "choices", &choices) != 0 ||
+                    &recorded, "choices", &choices) != 0 ||
         step < 0 || step > INT32_MAX || epoch < 0 || epoch > INT32_MAX || batch < 0 || batch > INT32_MAX ||
         images < 0 || best_epoch < 0 || best_epoch > epoch || pairs < 1 || width > IMAGE_MAX_SIDE ||
-        height > IMAGE_MAX_SIDE || (width < 1) != (height < 1) || !json_is_object(settings))
+        height > IMAGE_MAX_SIDE || (width < 1) != (height < 1) || !json_is_object(recorded))
         return p2p_fail(P2P_INPUT, "%s: the checkpoint's position or settings are damaged", path);
     at->step = step;
     at->epoch = epoch;
     at->batch = batch;
     at->images = images;
     at->best_epoch = best_epoch;
-    info->data = (data_identity){.pairs = pairs, .names_hash = strtoull(hash, NULL, 16)};
+    info->origin.training = (dataset_identity){.pairs = pairs, .names = strtoull(hash, NULL, 16)};
     info->source.known = width >= 0;
     if (width > 0) info->source.size = (pair_size){(int)width, (int)height};
-    info->settings = json_incref(settings);
+    info->settings = json_incref(recorded);
+    P2P_TRY(identity_from_json(object, info, path));
     if (!choices) return P2P_OK;
     info->choices = strdup(choices);
     return info->choices ? P2P_OK : p2p_fail(P2P_OUT_OF_MEMORY, "%s: no memory for its choices", path);
@@ -103,6 +119,14 @@ p2p_status checkpoint_read_info(const char *path, checkpoint_info *info) {
         json_decref(object);
     }
     safetensors_close(file);
+    return status;
+}
+
+p2p_status checkpoint_read_run(const char *path, char run[MODEL_FILE_RUN_BYTES]) {
+    checkpoint_info info;
+    p2p_status status = checkpoint_read_info(path, &info);
+    snprintf(run, MODEL_FILE_RUN_BYTES, "%s", info.run);
+    checkpoint_info_free(&info);
     return status;
 }
 
@@ -240,15 +264,21 @@ p2p_status checkpoint_find_intact(const char *folder, char **path) {
     return status;
 }
 
-static p2p_status remove_old(const char *folder) {
+/* A file that can't be read is left alone, because its training is not known. */
+static p2p_status remove_own(const char *folder, const char *name, const char *run) {
+    char *path, found[MODEL_FILE_RUN_BYTES];
+    P2P_TRY(sys_path_join(&path, folder, name));
+    const bool own = checkpoint_read_run(path, found) == P2P_OK && strcmp(found, run) == 0;
+    p2p_status status = own ? sys_file_remove(path) : P2P_OK;
+    free(path);
+    return status;
+}
+
+p2p_status checkpoint_prune(const char *folder, const char *run) {
     sys_names names;
     p2p_status status = list_checkpoints(&names, folder);
-    for (size_t i = 0; status == P2P_OK && i + CHECKPOINT_KEEP < names.count; i++) {
-        char *path;
-        status = sys_path_join(&path, folder, names.names[i]);
-        if (status == P2P_OK) status = sys_file_remove(path);
-        free(path);
-    }
+    for (size_t i = 0; status == P2P_OK && i + CHECKPOINT_KEEP < names.count; i++)
+        status = remove_own(folder, names.names[i], run);
     sys_names_free(&names);
     return status;
 }
@@ -262,5 +292,5 @@ p2p_status checkpoint_save(const char *folder, const checkpoint_info *info, p2p_
     p2p_status status = write_file(path, info, session, model);
     free(path);
     P2P_TRY(status);
-    return remove_old(folder);
+    return checkpoint_prune(folder, info->run);
 }

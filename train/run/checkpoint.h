@@ -10,6 +10,7 @@
 
 #include "data/dataset.h"
 #include "metrics.h"
+#include "origin.h"
 #include "pix2pix.h"
 
 enum { CHECKPOINT_KEEP = 2 };
@@ -26,12 +27,6 @@ typedef struct {
     double best_l1;
 } training_position;
 
-/* The identity of the training data, which must be equal when a training is resumed. */
-typedef struct {
-    int64_t pairs;
-    uint64_t names_hash; /* FNV-1a of all relative paths in order */
-} data_identity;
-
 /* The size of all pictures that a training has used, before they were resized. */
 typedef struct {
     bool known;     /* false: an older file without it */
@@ -40,17 +35,22 @@ typedef struct {
 
 typedef struct {
     training_position position;
-    data_identity data;
+    training_origin origin; /* of an older file, the pairs and their names alone */
     training_source source;
-    json_t *settings; /* of settings_to_json; owned */
-    char *choices;    /* of p2p_session_choices_text; owned; NULL: an older file without choices */
+    char run[MODEL_FILE_RUN_BYTES]; /* the identity of the training; "": an older file */
+    json_t *settings;               /* of settings_to_json; owned */
+    char *choices; /* of p2p_session_choices_text; owned; NULL: an older file without choices */
 } checkpoint_info;
 
 void checkpoint_info_free(checkpoint_info *info);
 
-/* Write a checkpoint to the folder, then remove all but the newest CHECKPOINT_KEEP. The session is idle. */
+/* Write a checkpoint to the folder, then checkpoint_prune. The session is idle. */
 p2p_status checkpoint_save(const char *folder, const checkpoint_info *info, p2p_session *session,
                            const pix2pix *model);
+
+/* Remove all checkpoints but the newest CHECKPOINT_KEEP. Those of another training than `run` are left alone.
+ */
+p2p_status checkpoint_prune(const char *folder, const char *run);
 
 /* Find the newest checkpoint of the folder, or, with `newer` above 0, the one that has `newer` newer ones.
  * The caller frees *path; it is NULL if there is none. */
@@ -66,6 +66,9 @@ p2p_status checkpoint_find_intact(const char *folder, char **path);
 /* Read position, identity, settings and choices; needs no device. P2P_INPUT if the file is not a checkpoint
  * or is damaged. Call checkpoint_info_free() in any case. */
 p2p_status checkpoint_read_info(const char *path, checkpoint_info *info);
+
+/* The identity of the training that wrote a file; "" if it has none. P2P_INPUT as checkpoint_read_info. */
+p2p_status checkpoint_read_run(const char *path, char run[MODEL_FILE_RUN_BYTES]);
 
 /* Load the tensors into the session. P2P_INPUT, with the tensor's name in the message, if one is missing or
  * has the wrong shape. */

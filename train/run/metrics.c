@@ -9,11 +9,15 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 struct metrics_log {
     FILE *stream;
     char *path;
 };
+
+/* More than an identity has, so that a longer text is not equal to one. */
+enum { RUN_BYTES = 64 };
 
 static double discriminator_loss(const loss_values *losses) {
     return 0.5 * (losses->d_real + losses->d_fake);
@@ -48,6 +52,66 @@ static bool parse_line(const char *line, size_t length, int64_t *step, int64_t *
     return valid;
 }
 
+/* The length of the first line without its end; SIZE_MAX if there is no whole line. */
+static size_t first_line(const char *bytes, size_t size) {
+    const char *newline = size > 0 ? memchr(bytes, '\n', size) : NULL;
+    return newline ? (size_t)(newline - bytes) : SIZE_MAX;
+}
+
+/* The identity in the first line; "" if it has none. Returns the bytes of the line if it has one, else 0. */
+static size_t read_run(const char *bytes, size_t size, char run[RUN_BYTES]) {
+    const size_t length = first_line(bytes, size);
+    run[0] = '\0';
+    if (length == SIZE_MAX) return 0;
+    json_t *record = json_loadb(bytes, length, 0, NULL);
+    const char *event = json_string_value(json_object_get(record, "event"));
+    const char *text = json_string_value(json_object_get(record, "run"));
+    if (event && text && strcmp(event, "run") == 0) snprintf(run, RUN_BYTES, "%s", text);
+    json_decref(record);
+    return run[0] ? length + 1 : 0;
+}
+
+/* Whether the first line is a record, as in a log of an older version. */
+static bool begins_with_record(const char *bytes, size_t size) {
+    const size_t length = first_line(bytes, size);
+    int64_t step, epoch;
+    bool is_epoch;
+    return length != SIZE_MAX && parse_line(bytes, length, &step, &epoch, &is_epoch);
+}
+
+/* A file without a whole line is nobody's: its training was killed before it wrote one. A first line that is
+ * damaged is taken for the training's own. */
+static p2p_status check_run(const char *bytes, size_t size, const char *run, const char *path) {
+    char found[RUN_BYTES];
+    (void)read_run(bytes, size, found);
+    if (strcmp(found, run) == 0 || (!found[0] && !begins_with_record(bytes, size))) return P2P_OK;
+    p2p_fail(P2P_INPUT, "%s is the log of another training", path);
+    return p2p_hint(P2P_INPUT, "move it to another folder; it is neither used nor overwritten");
+}
+
+static p2p_status read_log(const char *path, uint8_t **bytes, size_t *size) {
+    *bytes = NULL;
+    *size = 0;
+    bool exists;
+    P2P_TRY(sys_path_exists(path, &exists));
+    if (!exists) return P2P_OK;
+    return sys_file_read(path, SIZE_MAX, bytes, size, NULL);
+}
+
+p2p_status metrics_check_run(const char *path, const char *run) {
+    uint8_t *bytes;
+    size_t size;
+    P2P_TRY(read_log(path, &bytes, &size));
+    p2p_status status = check_run((const char *)bytes, size, run, path);
+    free(bytes);
+    return status;
+}
+
+static p2p_status write_run(FILE *to, const char *run, const char *path) {
+    if (!run[0] || fprintf(to, "{\"event\":\"run\",\"run\":\"%s\"}\n", run) > 0) return P2P_OK;
+    return p2p_fail(P2P_IO, "%s: %s", path, strerror(errno));
+}
+
 static bool line_is_kept(const char *line, size_t length, kept_part kept, found_lines *found) {
     int64_t step, epoch;
     bool is_epoch;
@@ -65,7 +129,10 @@ static bool line_is_kept(const char *line, size_t length, kept_part kept, found_
 /* A last line without its end, which a kill leaves, is no damage. */
 static p2p_status copy_kept_lines(const char *bytes, size_t size, FILE *to, kept_part kept, const char *path,
                                   found_lines *found) {
-    for (const char *line = bytes, *end = bytes + size; line < end;) {
+    char run[RUN_BYTES];
+    if (size == 0) return P2P_OK;
+    const size_t head = read_run(bytes, size, run); /* written already */
+    for (const char *line = bytes + head, *end = bytes + size; line < end;) {
         const char *newline = memchr(line, '\n', (size_t)(end - line));
         if (!newline) break;
         size_t length = (size_t)(newline - line);
@@ -80,7 +147,7 @@ static p2p_status copy_kept_lines(const char *bytes, size_t size, FILE *to, kept
  * kept in a file of their own. */
 static p2p_status keep_damaged(const char *path, const uint8_t *bytes, size_t size, kept_part kept,
                                const found_lines *found) {
-    if (found->damaged == 0 && !found->irregular && found->step == kept.steps) return P2P_OK;
+    if (size == 0 || (found->damaged == 0 && !found->irregular && found->step == kept.steps)) return P2P_OK;
     const size_t room = strlen(path) + sizeof METRICS_DAMAGED;
     char *copy = malloc(room);
     if (!copy) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for a path");
@@ -94,16 +161,16 @@ static p2p_status keep_damaged(const char *path, const uint8_t *bytes, size_t si
     return status;
 }
 
-static p2p_status trim(const char *path, kept_part kept) {
-    uint8_t *bytes = NULL;
-    size_t size = 0;
-    sys_path_kind kind;
-    P2P_TRY(sys_path_kind_of(path, &kind));
-    if (kind == SYS_PATH_ABSENT) return P2P_OK;
-    P2P_TRY(sys_file_read(path, SIZE_MAX, &bytes, &size, NULL));
+/* Write the log again, with the lines to keep. */
+static p2p_status trim(const char *path, const char *run, kept_part kept) {
+    uint8_t *bytes;
+    size_t size;
+    P2P_TRY(read_log(path, &bytes, &size));
     p2p_atomic_file file = {0};
     found_lines found = {0};
-    p2p_status status = p2p_atomic_open(&file, path);
+    p2p_status status = check_run((const char *)bytes, size, run, path);
+    if (status == P2P_OK) status = p2p_atomic_open(&file, path);
+    if (status == P2P_OK) status = write_run(file.stream, run, path);
     if (status == P2P_OK)
         status = copy_kept_lines((const char *)bytes, size, file.stream, kept, path, &found);
     if (status == P2P_OK) status = keep_damaged(path, bytes, size, kept, &found);
@@ -113,9 +180,10 @@ static p2p_status trim(const char *path, kept_part kept) {
     return status;
 }
 
-p2p_status metrics_open(metrics_log **log, const char *path, int64_t keep_steps, int64_t keep_epochs) {
+p2p_status metrics_open(metrics_log **log, const char *path, const char *run, int64_t keep_steps,
+                        int64_t keep_epochs) {
     *log = NULL;
-    P2P_TRY(trim(path, (kept_part){.steps = keep_steps, .epochs = keep_epochs}));
+    P2P_TRY(trim(path, run, (kept_part){.steps = keep_steps, .epochs = keep_epochs}));
     FILE *stream;
     P2P_TRY(p2p_file_append(path, &stream));
     metrics_log *opened = calloc(1, sizeof *opened);
@@ -164,6 +232,11 @@ p2p_status metrics_epoch(metrics_log *log, const epoch_record *record) {
         json_object_set_new(object, "val_l1_of_mean_target", quality_to_json(record->baseline_l1));
     }
     return write_line(log, object);
+}
+
+p2p_status metrics_sync(metrics_log *log) {
+    if (fflush(log->stream) == 0 && (fsync(fileno(log->stream)) == 0 || errno == EINVAL)) return P2P_OK;
+    return p2p_fail(P2P_IO, "%s: %s", log->path, strerror(errno));
 }
 
 p2p_status metrics_close(metrics_log *log) {

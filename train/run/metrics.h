@@ -1,5 +1,6 @@
 /* The log of a training: OUT/metrics.jsonl, with one JSON object per step, and one per epoch ("event":
- * "epoch") with means and the results of the validation.
+ * "epoch") with means and the results of the validation. The first line ("event": "run") has the identity of
+ * the run.
  *
  * FORMATS.md describes the fields. Validation itself is in report.c.
  */
@@ -43,13 +44,20 @@ typedef struct {
 
 typedef struct metrics_log metrics_log;
 
-/* Open the log for appending. An existing file is first truncated to the position of the training: lines of
- * steps up to `keep_steps` and of epochs up to `keep_epochs` are kept. If lines of it are no records, or
- * steps are missing, it is first copied to a file with the suffix METRICS_DAMAGED, with a warning. */
+/* Open the log of the training with identity `run` for appending. An existing file is first truncated to the
+ * position of the training: lines of steps up to `keep_steps` and of epochs up to `keep_epochs` are kept.
+ * P2P_INPUT, with nothing changed, if it is the log of another training. With `run` "" the log has no first
+ * line, as older versions wrote it. If lines are no records, or steps are missing, the file is first copied
+ * to one with the suffix METRICS_DAMAGED, with a warning. */
 #define METRICS_DAMAGED ".damaged"
-p2p_status metrics_open(metrics_log **log, const char *path, int64_t keep_steps, int64_t keep_epochs);
+p2p_status metrics_open(metrics_log **log, const char *path, const char *run, int64_t keep_steps,
+                        int64_t keep_epochs);
+/* P2P_INPUT if the file exists and is the log of another training than `run`. */
+p2p_status metrics_check_run(const char *path, const char *run);
 p2p_status metrics_step(metrics_log *log, const step_record *record);
 p2p_status metrics_epoch(metrics_log *log, const epoch_record *record);
+/* Flush all lines to the disk, so that a checkpoint is never ahead of the log. */
+p2p_status metrics_sync(metrics_log *log);
 /* P2P_IO if buffered lines cannot be written. Releases the log in any case. NULL is ignored. */
 p2p_status metrics_close(metrics_log *log);
 

@@ -103,13 +103,14 @@ static p2p_status show_pair(void *context, const evaluated_pair *pair) {
     return picture_grid_put(&pairs->grid, (int)pair->sample, rows);
 }
 
-p2p_status report_run(report *shown, const evaluator *e, const char *grid_path, quality *mean) {
+p2p_status report_run(report *shown, const evaluator *e, const char *grid_path, const char *label,
+                      quality *mean) {
     const int64_t samples = dataset_count(shown->shown);
     const int columns = samples < PICTURE_GRID_MAX_COLUMNS ? (int)samples : PICTURE_GRID_MAX_COLUMNS;
     const int64_t count = shown->validation ? samples : columns;
     shown_pairs pairs = {.grid = {.columns = columns}};
     p2p_status status = evaluate_pairs(e, shown->shown, &shown->form, count, show_pair, &pairs);
-    if (status == P2P_OK) status = picture_grid_save(&pairs.grid, grid_path);
+    if (status == P2P_OK) status = picture_grid_save(&pairs.grid, grid_path, label);
     picture_grid_free(&pairs.grid);
     if (status == P2P_OK && shown->validation) *mean = quality_mean(&pairs.total);
     return status;

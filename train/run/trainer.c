@@ -10,9 +10,11 @@
 #include "host/text.h"
 #include "trainer_rescue.h"
 #include "trainer_save.h"
+#include "use/run_files.h"
 
 #include <inttypes.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const double SECONDS_BETWEEN_CHECKPOINTS = 300;
@@ -151,7 +153,8 @@ static p2p_status train_step(training_loop *loop, const loader_batch *batch) {
 static p2p_status run_report(training_loop *loop, const char *name, quality *validation) {
     char *path;
     P2P_TRY(sys_path_join(&path, loop->t->paths.samples, name));
-    p2p_status status = report_run(loop->t->report, &loop->t->evaluator, path, validation);
+    p2p_status status = report_run(loop->t->report, &loop->t->evaluator, path,
+                                   loop->t->run[0] ? loop->t->run : NULL, validation);
     free(path);
     return status;
 }
@@ -183,13 +186,13 @@ static void show_epoch(const trainer *t, const epoch_record *record) {
 static p2p_status measure_epoch(training_loop *loop, epoch_record *record) {
     const trainer *t = loop->t;
     const training_position *at = loop->at;
-    char name[64];
+    char name[RUN_EPOCH_NAME_BYTES];
     *record = (epoch_record){.step = at->step,
                              .epoch = at->epoch + 1,
                              .mean = epoch_mean(at),
                              .validated = t->validation != NULL,
                              .baseline_l1 = report_baseline_l1(t->report)};
-    snprintf(name, sizeof name, "epoch-%04" PRId64 ".png", record->epoch);
+    run_epoch_sample_name(name, record->epoch);
     P2P_TRY(run_report(loop, name, &record->validation));
     record->best = record->validated && (at->best_epoch == 0 || record->validation.l1 < at->best_l1);
     return P2P_OK;
@@ -207,7 +210,7 @@ static void report_replaced(training_loop *loop) {
 /* Validate, save and record the epoch. The position advances last, so that after a failure the epoch is still
  * to be ended. */
 static p2p_status end_epoch(training_loop *loop) {
-    const trainer *t = loop->t;
+    trainer *t = loop->t;
     training_position *at = loop->at, next = {.step = at->step, .epoch = at->epoch + 1};
     epoch_record record;
     P2P_TRY(measure_epoch(loop, &record));
@@ -238,9 +241,9 @@ static bool save_is_due(const training_loop *loop) {
 
 /* Validate at the end of a training that ends within an epoch. */
 static p2p_status show_end(training_loop *loop) {
-    char name[64], validation[128];
+    char name[RUN_EPOCH_NAME_BYTES], validation[128];
     quality measured;
-    snprintf(name, sizeof name, "step-%06" PRId64 ".png", loop->at->step);
+    run_step_sample_name(name, loop->at->step);
     P2P_TRY(run_report(loop, name, &measured));
     if (!loop->t->validation) return P2P_OK;
     describe_validation(loop->t, &measured, validation, sizeof validation);
@@ -310,14 +313,24 @@ static p2p_status load_and_train(training_loop *loop) {
     return status;
 }
 
+/* The picture at the end of a training that ends within an epoch is written after the last checkpoint. */
+static p2p_status restore_end(training_loop *loop) {
+    char name[RUN_EPOCH_NAME_BYTES], *path;
+    run_step_sample_name(name, loop->at->step);
+    P2P_TRY(sys_path_join(&path, loop->t->paths.samples, name));
+    bool there;
+    const p2p_status status = sys_path_exists(path, &there);
+    free(path);
+    return status != P2P_OK || there ? status : show_end(loop);
+}
+
 /* A training that was stopped between an epoch's last step and the end of its validation continues with the
- * validation. For one that was stopped between its last checkpoint and the models beside it, only the models
- * are left to write. */
+ * validation. One that was stopped after its last checkpoint has its models already (trainer_restore). */
 static p2p_status run_loop(training_loop *loop) {
     if (loop->at->batch == loop->t->batches)
         P2P_TRY(after_step(loop));
-    else if (is_done(loop))
-        return trainer_save_models(loop->t);
+    else if (is_done(loop) && loop->at->batch > 0)
+        return restore_end(loop);
     return is_done(loop) ? P2P_OK : load_and_train(loop);
 }
 

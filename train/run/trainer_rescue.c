@@ -63,7 +63,7 @@ static p2p_status diverged(const trainer *t, const p2p_failure *failure) {
                     kept);
 }
 
-p2p_status trainer_rescue(const trainer *t, const p2p_failure *failure, bool exact) {
+p2p_status trainer_rescue(trainer *t, const p2p_failure *failure, bool exact) {
     char kept[KEPT_BYTES];
     const p2p_status status = failure->status;
     if (status == P2P_DIVERGED) return diverged(t, failure);

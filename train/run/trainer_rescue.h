@@ -9,6 +9,6 @@
  * diverged is not saved. Returns the failure with a hint: what is kept, and the command that resumes the
  * training. If a signal requested the end and the checkpoint cannot be written, returns the failure to write
  * it. */
-p2p_status trainer_rescue(const trainer *t, const p2p_failure *failure, bool exact);
+p2p_status trainer_rescue(trainer *t, const p2p_failure *failure, bool exact);
 
 #endif

@@ -5,6 +5,7 @@
 #include "host/json_file.h"
 #include "host/sys.h"
 #include "model_file.h"
+#include "trainer_folder.h"
 #include "use/run_files.h"
 
 #include <inttypes.h>
@@ -21,6 +22,7 @@ static p2p_status save_model(const trainer *t, p2p_network *network, int64_t epo
                             .load_size = (int)t->all->load_size};
     snprintf(info.direction, sizeof info.direction, "%s", t->all->direction);
     snprintf(info.resize, sizeof info.resize, "%s", t->all->resize);
+    snprintf(info.run, sizeof info.run, "%s", t->run);
     return model_file_save(t->session, t->model, network, &info, path);
 }
 
@@ -34,14 +36,20 @@ static p2p_status save_below(const trainer *t, p2p_network *network, int64_t epo
     return status;
 }
 
-p2p_status trainer_save(const trainer *t) {
+p2p_status trainer_save(trainer *t) {
     checkpoint_info info = {
-        .position = t->at, .data = t->identity, .source = t->source, .settings = settings_to_json(t->all)};
+        .position = t->at, .origin = t->origin, .source = t->source, .settings = settings_to_json(t->all)};
+    snprintf(info.run, sizeof info.run, "%s", t->run);
     if (!info.settings) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for the settings");
-    p2p_status status = p2p_session_choices_text(t->session, &info.choices);
+    p2p_status status = metrics_sync(t->metrics);
+    if (status == P2P_OK) status = p2p_session_choices_text(t->session, &info.choices);
     if (status == P2P_OK) status = checkpoint_save(t->paths.checkpoints, &info, t->session, t->model);
     checkpoint_info_free(&info);
-    return status == P2P_OK ? trainer_save_models(t) : status;
+    P2P_TRY(status);
+    t->checkpoint_epoch = t->at.epoch;
+    P2P_TRY(trainer_settle_best(t));
+    P2P_TRY(trainer_save_models(t));
+    return trainer_remove_old_epochs(t);
 }
 
 p2p_status trainer_save_models(const trainer *t) {
@@ -51,23 +59,39 @@ p2p_status trainer_save_models(const trainer *t) {
 
 /* ---- A generator per epoch ---------------------------------------------------------------------------- */
 
-/* Compares the numbers, because the names have no fixed width. */
-static int64_t newer_than(const sys_names *names, int64_t epoch) {
-    int64_t newer = 0;
-    for (size_t i = 0; i < names->count; i++) newer += run_epoch_of_name(names->names[i]) > epoch;
-    return newer;
+/* Whether an epoch's generator is kept: if it is one of the newest --keep-epochs, or was when the last
+ * checkpoint was written, because a training that is resumed from there has its state again. Compares the
+ * numbers, because the names have no fixed width. */
+static bool epoch_is_kept(const trainer *t, const sys_names *names, int64_t epoch) {
+    const int64_t keep = t->all->keep_epochs;
+    int64_t newer = 0, newer_then = 0;
+    for (size_t i = 0; i < names->count; i++) {
+        const int64_t other = run_epoch_of_name(names->names[i]);
+        newer += other > epoch;
+        newer_then += other > epoch && other <= t->checkpoint_epoch;
+    }
+    return keep == 0 || newer < keep || (epoch <= t->checkpoint_epoch && newer_then < keep);
 }
 
-static p2p_status remove_old_epochs(const trainer *t) {
+static p2p_status remove_own(const trainer *t, const char *name) {
+    model_file_identity identity;
+    char *path;
+    P2P_TRY(sys_path_join(&path, t->paths.epochs, name));
+    const bool own = trainer_owner_of_model(t, path, &identity) != OWNED_BY_OTHERS;
+    p2p_status status = own ? sys_file_remove(path) : P2P_OK;
+    free(path);
+    return status;
+}
+
+p2p_status trainer_remove_old_epochs(const trainer *t) {
     sys_names names;
+    bool exists;
+    P2P_TRY(sys_path_is_folder(t->paths.epochs, &exists));
+    if (!exists) return P2P_OK;
     p2p_status status = sys_folder_walk(&names, t->paths.epochs, run_is_epoch_name);
-    for (size_t i = 0; status == P2P_OK && i < names.count; i++) {
-        char *path;
-        if (newer_than(&names, run_epoch_of_name(names.names[i])) < t->all->keep_epochs) continue;
-        status = sys_path_join(&path, t->paths.epochs, names.names[i]);
-        if (status == P2P_OK) status = sys_file_remove(path);
-        free(path);
-    }
+    for (size_t i = 0; status == P2P_OK && i < names.count; i++)
+        if (!epoch_is_kept(t, &names, run_epoch_of_name(names.names[i])))
+            status = remove_own(t, names.names[i]);
     sys_names_free(&names);
     return status;
 }
@@ -77,27 +101,27 @@ p2p_status trainer_save_epoch(const trainer *t, int64_t epoch) {
     if (epoch % t->all->save_every != 0) return P2P_OK;
     run_epoch_name(name, epoch);
     P2P_TRY(save_below(t, t->model->generator.network, epoch, t->paths.epochs, name));
-    return t->all->keep_epochs > 0 ? remove_old_epochs(t) : P2P_OK;
+    return trainer_remove_old_epochs(t);
 }
 
 /* ---- The best ----------------------------------------------------------------------------------------- */
 
 static p2p_status write_numbers(const trainer *t, const epoch_record *record) {
     char *path;
-    P2P_TRY(sys_path_join(&path, t->paths.best, "best.json"));
-    json_t *object = json_pack("{s:I, s:I, s:o, s:o, s:o}", "epoch", (json_int_t)record->epoch, "step",
+    P2P_TRY(sys_path_join(&path, t->paths.best, RUN_BEST_NUMBERS));
+    json_t *object = json_pack("{s:I, s:I, s:o, s:o, s:o, s:s*}", "epoch", (json_int_t)record->epoch, "step",
                                (json_int_t)record->step, "val_l1", quality_to_json(record->validation.l1),
                                "val_psnr", quality_to_json(record->validation.psnr), "val_ssim",
-                               quality_to_json(record->validation.ssim));
+                               quality_to_json(record->validation.ssim), "run", t->run[0] ? t->run : NULL);
     p2p_status status = json_file_write_sealed(path, object, JSON_INDENT(2));
     free(path);
     return status;
 }
 
-p2p_status trainer_save_best(const trainer *t, const epoch_record *record) {
+p2p_status trainer_save_best(trainer *t, const epoch_record *record) {
     const char *folder = t->paths.best;
-    P2P_TRY(save_below(t, t->model->generator.network, record->epoch, folder, "generator.safetensors"));
-    P2P_TRY(
-        save_below(t, t->model->discriminator.network, record->epoch, folder, "discriminator.safetensors"));
+    P2P_TRY(trainer_keep_best(t));
+    P2P_TRY(save_below(t, t->model->generator.network, record->epoch, folder, RUN_GENERATOR));
+    P2P_TRY(save_below(t, t->model->discriminator.network, record->epoch, folder, RUN_DISCRIMINATOR));
     return write_numbers(t, record);
 }

@@ -6,15 +6,18 @@
 #include "trainer_setup.h"
 
 /* Write a checkpoint to OUT/checkpoints, then the models. */
-p2p_status trainer_save(const trainer *t);
+p2p_status trainer_save(trainer *t);
 /* Write OUT/generator.safetensors and OUT/discriminator.safetensors. */
 p2p_status trainer_save_models(const trainer *t);
 
 /* Write OUT/epochs/NNN-generator.safetensors if --save-every selects the epoch, which has just ended and is
- * counted from 1. Then remove all but the newest --keep-epochs. */
+ * counted from 1. Then trainer_remove_old_epochs. */
 p2p_status trainer_save_epoch(const trainer *t, int64_t epoch);
 
+/* Remove all but the newest --keep-epochs, and but those that were the newest at the last checkpoint. */
+p2p_status trainer_remove_old_epochs(const trainer *t);
+
 /* Write OUT/best: both networks, then best.json with the epoch and its metrics. */
-p2p_status trainer_save_best(const trainer *t, const epoch_record *record);
+p2p_status trainer_save_best(trainer *t, const epoch_record *record);
 
 #endif

@@ -4,10 +4,10 @@
 
 #include "host/json_file.h"
 #include "host/sys.h"
-#include "p2p_file.h"
 #include "setup/setup.h"
 #include "setup/setup_memory.h"
 #include "setup/setup_progress.h"
+#include "trainer_folder.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -36,7 +36,17 @@ static p2p_status check_data(const settings *all) {
     return p2p_hint(P2P_USAGE, "p2p sample-data toys draws one to try: p2p train --data toys --out run");
 }
 
+/* Options that have an effect with --resume alone. */
+static p2p_status check_allowed(const settings *all) {
+    static const char *const names[] = {"allow-other-device", "allow-other-data", "allow-other-version"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (!all->resume && settings_given(all, names[i]))
+            return p2p_fail(P2P_USAGE, "--%s requires --resume", names[i]);
+    return P2P_OK;
+}
+
 static p2p_status check_required(const settings *all) {
+    P2P_TRY(check_allowed(all));
     if (!all->resume) P2P_TRY(check_data(all));
     if (!all->out) return p2p_fail(P2P_USAGE, "--out is missing: the folder for the results");
     sys_path_kind out;
@@ -52,16 +62,13 @@ static p2p_status check_required(const settings *all) {
 
 /* ---- Files -------------------------------------------------------------------------------------------- */
 
-static p2p_status make_paths(trainer_paths *paths, const char *out) {
-    P2P_TRY(sys_path_join(&paths->folder, "", out));
-    P2P_TRY(sys_path_join(&paths->config, out, "config.json"));
-    P2P_TRY(sys_path_join(&paths->metrics, out, "metrics.jsonl"));
-    P2P_TRY(sys_path_join(&paths->generator, out, "generator.safetensors"));
-    P2P_TRY(sys_path_join(&paths->discriminator, out, "discriminator.safetensors"));
-    P2P_TRY(sys_path_join(&paths->checkpoints, out, "checkpoints"));
-    P2P_TRY(sys_path_join(&paths->samples, out, "samples"));
-    P2P_TRY(sys_path_join(&paths->epochs, out, "epochs"));
-    return sys_path_join(&paths->best, out, "best");
+/* Write config.json: the settings, the identity of the run, and its origin. */
+static p2p_status write_config(const trainer *t) {
+    json_t *object = settings_to_json(t->all);
+    if (object && t->run[0]) json_object_set_new(object, "run", json_string(t->run));
+    if (object && origin_is_recorded(&t->origin))
+        json_object_set_new(object, "origin", origin_to_json(&t->origin));
+    return json_file_write_sealed(t->paths.config, object, JSON_INDENT(2));
 }
 
 /* Refuses an --out so long that a file of the training would have no name, before anything is computed. */
@@ -74,90 +81,33 @@ static p2p_status check_lengths(const trainer_paths *paths) {
     return status == P2P_OK ? P2P_OK : p2p_hint(status, "choose another --out");
 }
 
-/* A training without a checkpoint starts again with the settings of its config.json. */
-static p2p_status resume_from_config(trainer *t) {
-    json_t *kept;
-    sys_path_kind config;
-    P2P_TRY(sys_path_kind_of(t->paths.config, &config));
-    if (config == SYS_PATH_ABSENT) {
-        p2p_fail(P2P_INPUT, "%s: no training to resume: neither a checkpoint nor a config.json",
-                 t->paths.folder);
-        return p2p_hint(P2P_INPUT,
-                        "--out is the folder of a training; leave --resume out to start a new one");
-    }
-    P2P_TRY(json_file_read_sealed(t->paths.config, &kept));
-    p2p_status status = settings_resume(t->all, kept, t->paths.config);
-    json_decref(kept);
-    return status;
-}
-
-/* An intact checkpoint that can't be used, such as that of another version, has no fallback: the hint names
- * an older one. */
-static p2p_status hint_older(const trainer *t, p2p_status status) {
-    char *older;
-    if (status != P2P_INPUT || checkpoint_find(t->paths.checkpoints, 1, &older) != P2P_OK) return status;
-    if (older)
-        p2p_hint(status, "remove it to continue from %s", older);
-    else
-        p2p_hint(status, "there is no other checkpoint");
-    free(older);
-    return status;
-}
-
-/* Remove partially written files of a process that was killed; no later write would replace them. */
-static p2p_status sweep(const trainer_paths *paths) {
-    P2P_TRY(p2p_atomic_sweep(paths->folder));
-    P2P_TRY(p2p_atomic_sweep(paths->checkpoints));
-    P2P_TRY(p2p_atomic_sweep(paths->epochs));
-    P2P_TRY(p2p_atomic_sweep(paths->best));
-    return p2p_atomic_sweep(paths->samples);
-}
-
-/* Take settings, position and choices of the newest intact checkpoint. */
-static p2p_status find_resume(trainer *t) {
-    checkpoint_info info;
-    P2P_TRY(sweep(&t->paths));
-    P2P_TRY(checkpoint_find_intact(t->paths.checkpoints, &t->resumed_from));
-    if (!t->resumed_from) return resume_from_config(t);
-    P2P_TRY(hint_older(t, checkpoint_read_info(t->resumed_from, &info)));
-    p2p_status status = settings_resume(t->all, info.settings, t->resumed_from);
-    if (status == P2P_OK) status = trainer_complete_length(t->all);
-    if (status == P2P_OK)
-        status = trainer_check_schedule(t->all, info.settings, &info.position, t->resumed_from);
-    t->at = info.position;
-    t->identity = info.data;
-    t->source = info.source;
-    t->choices = info.choices;
-    info.choices = NULL;
-    checkpoint_info_free(&info);
-    return status;
-}
-
-/* P2P_USAGE if --out has an earlier training, which is never overwritten. */
-static p2p_status refuse_existing(trainer *t) {
-    char *newest;
-    P2P_TRY(checkpoint_find(t->paths.checkpoints, 0, &newest));
-    const bool has_checkpoint = newest != NULL;
-    free(newest);
-    sys_path_kind model;
-    P2P_TRY(sys_path_kind_of(t->paths.generator, &model));
-    if (!has_checkpoint && model == SYS_PATH_ABSENT) return P2P_OK;
-    p2p_fail(P2P_USAGE, "--out %s holds a training already", t->paths.folder);
-    return p2p_hint(P2P_USAGE, "add --resume to continue it, or choose another folder");
+/* Make the folder of a new training and take its lock. */
+static p2p_status begin_folder(trainer *t) {
+    sys_path_kind kind;
+    if (t->all->resume) return P2P_OK;
+    P2P_TRY(sys_path_kind_of(t->paths.folder, &kind));
+    t->made_folder = kind == SYS_PATH_ABSENT;
+    P2P_TRY(sys_folder_make(t->paths.folder));
+    P2P_TRY(trainer_lock(t));
+    return trainer_refuse_existing(t); /* again, now that no other process can begin */
 }
 
 /* ---- Data --------------------------------------------------------------------------------------------- */
 
-/* FNV-1a of all names, including their terminators. */
-static uint64_t hash_names(const dataset *data) {
-    uint64_t hash = 14695981039346656037u;
-    for (int64_t i = 0; i < dataset_count(data); i++) {
-        for (const char *c = dataset_name(data, i);; c++) {
-            hash = (hash ^ (unsigned char)*c) * 1099511628211u;
-            if (*c == '\0') break;
-        }
-    }
-    return hash;
+/* Identify the data and compare it with that of a resumed training. A hash of all bytes is kept where it is
+ * not computed again. */
+static p2p_status identify_data(trainer *t) {
+    const settings *all = t->all;
+    dataset_identity *training = &t->origin.training, *validation = &t->origin.validation;
+    P2P_TRY(dataset_identify(t->training, all->verify_data, training));
+    if (t->validation) P2P_TRY(dataset_identify(t->validation, all->verify_data, validation));
+    if (t->kept.training.pairs == 0) return P2P_OK;
+    P2P_TRY(origin_check_data(&t->kept, &t->origin, all, trainer_origin_file(t)));
+    if (strcmp(training->content, t->kept.training.content) == 0 && !training->all_bytes[0])
+        memcpy(training->all_bytes, t->kept.training.all_bytes, DATASET_HASH_BYTES);
+    if (strcmp(validation->content, t->kept.validation.content) == 0 && !validation->all_bytes[0])
+        memcpy(validation->all_bytes, t->kept.validation.all_bytes, DATASET_HASH_BYTES);
+    return P2P_OK;
 }
 
 /* Pictures that had another size before the training was resumed count as several sizes. */
@@ -185,20 +135,12 @@ static p2p_status open_data(trainer *t) {
     wanted.training = t->training;
     P2P_TRY(dataset_has_split(all->data, "val", &validated));
     if (validated) P2P_TRY(setup_split_open(all, &wanted, &t->validation));
-    data_identity found = {.pairs = dataset_count(t->training), .names_hash = hash_names(t->training)};
-    if (t->resumed_from && (found.pairs != t->identity.pairs || found.names_hash != t->identity.names_hash)) {
-        p2p_fail(P2P_INPUT,
-                 "--data %s: %" PRId64 " training pairs, but the checkpoint was made with %" PRId64
-                 " of other names",
-                 all->data, found.pairs, t->identity.pairs);
-        return p2p_hint(P2P_INPUT, "a training can be resumed only with the pairs with which it began");
-    }
-    t->identity = found;
+    P2P_TRY(identify_data(t));
     set_source(t);
     t->format = dataset_format(t->training, (int)all->channels_in, (int)all->channels_out);
     t->batches = loader_batches(t->training, (int)all->batch);
-    fprintf(stderr, "data: %" PRId64 " training pairs, %" PRId64 " validation pairs\n", found.pairs,
-            t->validation ? dataset_count(t->validation) : 0);
+    fprintf(stderr, "data: %" PRId64 " training pairs, %" PRId64 " validation pairs\n",
+            t->origin.training.pairs, t->validation ? dataset_count(t->validation) : 0);
     return P2P_OK;
 }
 
@@ -208,7 +150,7 @@ static p2p_status check_memory(const trainer *t) {
     memory_subject subject = {.all = t->all,
                               .device = t->device,
                               .format = t->format,
-                              .pairs = t->identity.pairs,
+                              .pairs = t->origin.training.pairs,
                               .choices = t->choices,
                               .training = true};
     const memory_question question = setup_memory_question(&subject);
@@ -220,7 +162,8 @@ static p2p_status plan_all(trainer *t) {
                                .width = (int)t->all->size,
                                .height = (int)t->all->size,
                                .format = t->format};
-    P2P_TRY(setup_plans_make(t->session, t->model, t->format, t->all->batch, t->identity.pairs, &t->plans));
+    P2P_TRY(setup_plans_make(t->session, t->model, t->format, t->all->batch, t->origin.training.pairs,
+                             &t->plans));
     t->evaluator.plan = t->plans.evaluate;
     return P2P_OK;
 }
@@ -238,7 +181,53 @@ static p2p_status create_session(trainer *t) {
     setup_tuning tuning = setup_tuning_train;
     tuning.imposed = t->choices;
     if (t->resumed_from && !t->choices) tuning.automatic = tuning.on = P2P_TUNE_OFF;
-    return hint_older(t, setup_session_create(t->all, t->device, &tuning, &t->session));
+    return trainer_hint_older(t, setup_session_create(t->all, t->device, &tuning, &t->session));
+}
+
+static p2p_status describe_device(trainer *t) {
+    training_origin *origin = &t->origin;
+    snprintf(origin->version, sizeof origin->version, "%s", P2P_VERSION);
+    snprintf(origin->device, sizeof origin->device, "%s", p2p_device_name(t->device));
+    snprintf(origin->driver, sizeof origin->driver, "%s", p2p_device_driver(t->device));
+    return origin_check_device(&t->kept, origin, t->all, trainer_origin_file(t));
+}
+
+/* Record and report whether measurements chose algorithms. A resumed training has the choices of its
+ * checkpoint, unless it is on another device. */
+static void note_measured(trainer *t) {
+    const int count = p2p_session_choice_count(t->session);
+    int measured = 0;
+    for (int i = 0; i < count; i++) {
+        const p2p_op *op;
+        const p2p_choice *choice;
+        p2p_session_choice(t->session, i, &op, &choice);
+        measured += choice->seconds > 0;
+    }
+    const bool same = t->resumed_from && strcmp(t->kept.device, t->origin.device) == 0;
+    t->origin.measured = measured > 0 || (same && t->kept.measured);
+    if (measured > 0)
+        fprintf(stderr,
+                "algorithms: %d of %d convolutions as measured on this device; --deterministic ignores "
+                "measurements, "
+                "which may change the last bits of results\n",
+                measured, count);
+    else if (t->origin.measured)
+        fprintf(stderr,
+                "algorithms: those of the checkpoint, chosen by measurements when the training began\n");
+}
+
+/* Hash the files of initial weights. A checkpoint has the weights themselves. */
+static p2p_status hash_initial(trainer *t) {
+    training_origin *origin = &t->origin;
+    if (t->resumed_from) {
+        memcpy(origin->initial_generator, t->kept.initial_generator, DATASET_HASH_BYTES);
+        memcpy(origin->initial_discriminator, t->kept.initial_discriminator, DATASET_HASH_BYTES);
+        return P2P_OK;
+    }
+    if (t->initial.generator) P2P_TRY(dataset_hash_file(t->initial.generator, origin->initial_generator));
+    if (t->initial.discriminator)
+        P2P_TRY(dataset_hash_file(t->initial.discriminator, origin->initial_discriminator));
+    return t->all->resume ? origin_check_initial(&t->kept, origin, trainer_origin_file(t)) : P2P_OK;
 }
 
 static p2p_status open_device(trainer *t) {
@@ -246,11 +235,14 @@ static p2p_status open_device(trainer *t) {
     P2P_TRY(setup_model_config(t->all, &config));
     P2P_TRY(pix2pix_create(&t->model, &config));
     if (!t->resumed_from) P2P_TRY(initial_weights_find(&t->initial, t->all, t->model));
+    P2P_TRY(hash_initial(t));
     setup_print_networks(t->all, t->model, stderr);
     P2P_TRY(setup_device_open(t->all, &t->device));
-    P2P_TRY(hint_older(t, check_memory(t)));
+    P2P_TRY(describe_device(t));
+    P2P_TRY(trainer_hint_older(t, check_memory(t)));
     P2P_TRY(create_session(t));
     P2P_TRY(plan_all(t));
+    note_measured(t);
     P2P_TRY(p2p_session_allocate(t->session, show_preparing, stderr));
     p2p_session_memory memory;
     p2p_session_memory_use(t->session, &memory);
@@ -261,10 +253,37 @@ static p2p_status open_device(trainer *t) {
 }
 
 static p2p_status set_weights(trainer *t) {
-    if (t->resumed_from) return hint_older(t, checkpoint_load(t->resumed_from, t->session, t->model));
+    if (t->resumed_from) return trainer_hint_older(t, checkpoint_load(t->resumed_from, t->session, t->model));
     p2p_network *networks[] = {t->model->generator.network, t->model->discriminator.network};
     for (int i = 0; i < 2; i++) P2P_TRY(p2p_session_initialise(t->session, networks[i], t->all->seed));
     return initial_weights_load(&t->initial, t->session, t->model);
+}
+
+/* ---- The folder --------------------------------------------------------------------------------------- */
+
+/* The identity of a training that begins, or begins again. One that continues keeps its own. */
+static p2p_status identify_run(trainer *t) {
+    char *choices;
+    if (t->resumed_from) {
+        memcpy(t->run, t->kept_run, sizeof t->run); /* "" for a training of an older version */
+        return P2P_OK;
+    }
+    P2P_TRY(p2p_session_choices_text(t->session, &choices));
+    p2p_status status = origin_identify(&t->origin, t->all, choices, t->run);
+    free(choices);
+    return status;
+}
+
+/* Bring the folder to the state of t->at, and open the log. config.json is written first in a new folder:
+ * with it the training can be resumed. */
+static p2p_status open_folder(trainer *t) {
+    P2P_TRY(identify_run(t));
+    if (t->all->resume) P2P_TRY(trainer_restore(t));
+    P2P_TRY(write_config(t));
+    t->made_folder = false;
+    memcpy(t->kept_run, t->run, sizeof t->kept_run);
+    P2P_TRY(sys_folder_make(t->paths.samples));
+    return metrics_open(&t->metrics, t->paths.metrics, t->run, t->at.step, t->at.epoch);
 }
 
 /* ---- Creation and destruction ------------------------------------------------------------------------- */
@@ -272,22 +291,21 @@ static p2p_status set_weights(trainer *t) {
 p2p_status trainer_open(trainer *t, settings *all) {
     *t = (trainer){.all = all};
     P2P_TRY(check_required(all));
-    P2P_TRY(make_paths(&t->paths, all->out));
+    P2P_TRY(trainer_paths_make(&t->paths, all->out));
     P2P_TRY(check_lengths(&t->paths));
-    P2P_TRY(all->resume ? find_resume(t) : refuse_existing(t));
+    P2P_TRY(all->resume ? trainer_find_resume(t) : trainer_refuse_existing(t));
     P2P_TRY(check_data(all));
     P2P_TRY(trainer_complete_length(all));
     P2P_TRY(resolve_augmentation(all, &t->augment));
     P2P_TRY(open_data(t));
     trainer_resolve_length(t);
     P2P_TRY(trainer_check_unfinished(t));
-    P2P_TRY(sys_folder_make(t->paths.samples));
+    P2P_TRY(begin_folder(t));
     P2P_TRY(open_device(t));
     P2P_TRY(set_weights(t));
-    P2P_TRY(json_file_write_sealed(t->paths.config, settings_to_json(all), JSON_INDENT(2)));
+    P2P_TRY(open_folder(t));
     const pair_form form = {.format = t->format, .size = (int)all->size, .filter = t->augment.filter};
     P2P_TRY(report_create(&t->report, t->training, t->validation, &form));
-    P2P_TRY(metrics_open(&t->metrics, t->paths.metrics, t->at.step, t->at.epoch));
     t->progress = progress_create(stderr, t->total_steps, t->total_epochs, t->at.step);
     return P2P_OK;
 }
@@ -305,10 +323,8 @@ void trainer_close(trainer *t) {
     initial_weights_free(&t->initial);
     free(t->resumed_from);
     free(t->choices);
-    trainer_paths *paths = &t->paths;
-    char *owned[] = {paths->folder,    paths->config,        paths->metrics,
-                     paths->generator, paths->discriminator, paths->checkpoints,
-                     paths->samples,   paths->epochs,        paths->best};
-    for (size_t i = 0; i < sizeof owned / sizeof owned[0]; i++) free(owned[i]);
+    sys_lock_release(t->lock);
+    if (t->made_folder) (void)sys_folder_remove(t->paths.folder);
+    trainer_paths_free(&t->paths);
     *t = (trainer){0};
 }

@@ -5,6 +5,7 @@
 #include "checkpoint.h"
 #include "data/dataset.h"
 #include "data/loader.h"
+#include "host/lock.h"
 #include "initial_weights.h"
 #include "metrics.h"
 #include "progress.h"
@@ -16,14 +17,21 @@
 /* The files of a run, below --out. Owned. */
 typedef struct {
     char *folder, *config, *metrics, *generator, *discriminator, *checkpoints, *samples, *epochs, *best;
+    char *kept_best; /* checkpoints/best: see trainer_folder.h */
+    char *lock;
 } trainer_paths;
 
 typedef struct {
     settings *all;
     trainer_paths paths;
     dataset *training, *validation; /* validation is NULL if DIR/val is absent */
-    data_identity identity;
     training_source source;
+    training_origin origin;              /* of what this process trains with */
+    training_origin kept;                /* of what the resumed training was trained with */
+    char run[MODEL_FILE_RUN_BYTES];      /* the identity of the files that are written */
+    char kept_run[MODEL_FILE_RUN_BYTES]; /* of the files that are there */
+    sys_lock *lock;
+    bool made_folder;   /* the folder was made, and nothing has been written into it yet */
     pair_format format; /* of the networks' pictures */
     augment_options augment;
     pix2pix *model;
@@ -34,11 +42,14 @@ typedef struct {
     report *report;
     metrics_log *metrics;
     progress *progress;
-    initial_weights initial; /* files of a new training's weights */
-    char *resumed_from;      /* the checkpoint's path; NULL for a new training */
-    char *choices;           /* the checkpoint's convolution choices; NULL: none recorded */
-    training_position at;    /* of the next step to enqueue */
-    int64_t batches;         /* per epoch */
+    initial_weights initial;  /* files of a new training's weights */
+    char *resumed_from;       /* the checkpoint's path; NULL for a new training */
+    char *choices;            /* the checkpoint's convolution choices; NULL: none recorded */
+    training_position at;     /* of the next step to enqueue */
+    int64_t checkpoint_epoch; /* whole epochs at the last checkpoint */
+    int64_t checkpoint_best;  /* the best epoch of the last checkpoint, whose models OUT/best or its kept copy
+                                 has */
+    int64_t batches;          /* per epoch */
     int64_t total_steps, total_epochs;
     schedule schedule;
 } trainer;

@@ -9,8 +9,16 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define RUN_GENERATOR "generator.safetensors"
-#define RUN_EPOCHS    "epochs"
+#define RUN_CONFIG        "config.json"
+#define RUN_METRICS       "metrics.jsonl"
+#define RUN_GENERATOR     "generator.safetensors"
+#define RUN_DISCRIMINATOR "discriminator.safetensors"
+#define RUN_CHECKPOINTS   "checkpoints"
+#define RUN_SAMPLES       "samples"
+#define RUN_EPOCHS        "epochs"
+#define RUN_BEST          "best"
+#define RUN_BEST_NUMBERS  "best.json"
+#define RUN_LOCK          "run.lock"
 
 enum { RUN_EPOCH_NAME_BYTES = 64 };
 
@@ -20,10 +28,19 @@ void run_epoch_name(char name[RUN_EPOCH_NAME_BYTES], int64_t epoch);
 int64_t run_epoch_of_name(const char *name);
 bool run_is_epoch_name(const char *name);
 
+/* The names of sample pictures: of an epoch, and of a step at which a training ended within an epoch. */
+void run_epoch_sample_name(char name[RUN_EPOCH_NAME_BYTES], int64_t epoch);
+void run_step_sample_name(char name[RUN_EPOCH_NAME_BYTES], int64_t step);
+/* The epoch or the step of such a name; the other is 0, and both are for another name. */
+void run_sample_of_name(const char *name, int64_t *epoch, int64_t *step);
+bool run_is_sample_name(const char *name);
+/* Whether a name is one of the folder RUN_BEST. */
+bool run_is_best_name(const char *name);
+
 /* Select a generator's file. If `model` is a file, it is `model`. If it is a run's folder, it is the
- * generator of `epoch`, or with epoch 0 the one with the most training steps. The caller frees *path.
- * P2P_USAGE if an epoch is given with a file, P2P_INPUT if there is no such generator; the message has the
- * epochs that exist. */
+ * generator of `epoch`, or with epoch 0 the one with the most training steps. Files of another training than
+ * the folder's are not selected, and reported on stderr. The caller frees *path. P2P_USAGE if an epoch is
+ * given with a file, P2P_INPUT if there is no such generator; the message has the epochs that exist. */
 p2p_status run_find_generator(const char *model, int64_t epoch, char **path);
 
 #endif

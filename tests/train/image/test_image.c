@@ -594,7 +594,7 @@ static void test_grid(void **state) {
 static void test_grid_of_unequal_pictures(void **state) {
     (void)state;
     picture_grid grid = {.columns = 1};
-    assert_int_equal(picture_grid_save(&grid, "never.png"), P2P_INVALID);
+    assert_int_equal(picture_grid_save(&grid, "never.png", NULL), P2P_INVALID);
     image cells[PICTURE_GRID_ROWS];
     image *rows[PICTURE_GRID_ROWS];
     for (int row = 0; row < PICTURE_GRID_ROWS; row++) {

@@ -43,7 +43,7 @@ static void save_checkpoints(const int *steps, int count) {
     OK(p2p_session_initialise(session, model->discriminator.network, 1));
     for (int i = 0; i < count; i++) {
         checkpoint_info info = {.position = {.step = steps[i]},
-                                .data = {.pairs = 3, .names_hash = 7},
+                                .origin = {.training = {.pairs = 3, .names = 7}},
                                 .settings = json_pack("{s:s}", "data", "toys")};
         OK(checkpoint_save(test_own_folder, &info, session, model));
         checkpoint_info_free(&info);

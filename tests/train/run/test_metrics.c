@@ -39,7 +39,7 @@ static void test_numbers_without_a_digit(void **state) {
                                  .validated = true,
                                  .validation = {.l1 = 0.25, .psnr = INFINITY, .ssim = NAN},
                                  .baseline_l1 = 0.5};
-    assert_int_equal(metrics_open(&log, log_path(folder), 0, 0), P2P_OK);
+    assert_int_equal(metrics_open(&log, log_path(folder), "", 0, 0), P2P_OK);
     assert_int_equal(metrics_epoch(log, &record), P2P_OK);
     assert_int_equal(metrics_close(log), P2P_OK);
     json_t *line = line_of(folder, 0);
@@ -54,7 +54,7 @@ static void test_numbers_without_a_digit(void **state) {
 /* Steps 1 and 2, the end of epoch 1, steps 3 and 4, the end of epoch 2, and a line cut short. */
 static void write_log(const char *folder) {
     metrics_log *log;
-    assert_int_equal(metrics_open(&log, log_path(folder), 0, 0), P2P_OK);
+    assert_int_equal(metrics_open(&log, log_path(folder), "", 0, 0), P2P_OK);
     for (int step = 1; step <= 4; step++) {
         assert_int_equal(metrics_step(log, &(step_record){.step = step, .epoch = (step + 1) / 2}), P2P_OK);
         if (step % 2 == 0)
@@ -72,7 +72,7 @@ static void expect_kept(int64_t steps, int64_t epochs, int lines, bool ends_with
     char *folder = test_folder_make();
     metrics_log *log;
     write_log(folder);
-    assert_int_equal(metrics_open(&log, log_path(folder), steps, epochs), P2P_OK);
+    assert_int_equal(metrics_open(&log, log_path(folder), "", steps, epochs), P2P_OK);
     assert_int_equal(metrics_close(log), P2P_OK);
     json_t *last = lines > 0 ? line_of(folder, lines - 1) : NULL;
     assert_null(line_of(folder, lines));
@@ -91,6 +91,40 @@ static void test_what_stays(void **state) {
     expect_kept(4, 2, 6, true);
 }
 
+/* The identity is the first line, once, and the log of another run is neither changed nor continued. */
+static void test_identity(void **state) {
+    (void)state;
+    static const char run[] = "0123456789abcdef0123456789abcdef", other[] = "other";
+    char *folder = test_folder_make();
+    metrics_log *log;
+    size_t sizes[2];
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(metrics_open(&log, log_path(folder), run, i, 0), P2P_OK);
+        assert_int_equal(metrics_step(log, &(step_record){.step = i + 1, .epoch = 1}), P2P_OK);
+        assert_int_equal(metrics_sync(log), P2P_OK);
+        assert_int_equal(metrics_close(log), P2P_OK);
+    }
+    json_t *line = line_of(folder, 0);
+    assert_string_equal(json_string_value(json_object_get(line, "run")), run);
+    json_decref(line);
+    line = line_of(folder, 2);
+    assert_int_equal(json_integer_value(json_object_get(line, "step")), 2);
+    json_decref(line);
+    assert_null(line_of(folder, 3));
+    assert_int_equal(metrics_check_run(log_path(folder), run), P2P_OK);
+    free(test_file_read(log_path(folder), &sizes[0]));
+    assert_int_equal(metrics_check_run(log_path(folder), other), P2P_INPUT);
+    assert_int_equal(metrics_open(&log, log_path(folder), other, 9, 9), P2P_INPUT);
+    assert_int_equal(metrics_open(&log, log_path(folder), "", 9, 9), P2P_INPUT);
+    free(test_file_read(log_path(folder), &sizes[1]));
+    assert_int_equal(sizes[0], sizes[1]);
+    test_file_write(log_path(folder), "{\"event\":\"ru", 12); /* killed while it wrote its first line */
+    assert_int_equal(metrics_open(&log, log_path(folder), run, 0, 0), P2P_OK);
+    assert_int_equal(metrics_close(log), P2P_OK);
+    assert_null(line_of(folder, 1));
+    test_folder_remove(folder);
+}
+
 /* Changes a byte of the log of write_log, and opens it at its end. */
 static void expect_damage(const char *before, char to, int lines, bool found) {
     char *folder = test_folder_make(), text[512] = "";
@@ -105,7 +139,7 @@ static void expect_damage(const char *before, char to, int lines, bool found) {
     FILE *warnings = fmemopen(text, sizeof text - 1, "w");
     assert_non_null(warnings);
     p2p_warnings_to(warnings);
-    assert_int_equal(metrics_open(&log, log_path(folder), 4, 2), P2P_OK);
+    assert_int_equal(metrics_open(&log, log_path(folder), "", 4, 2), P2P_OK);
     assert_int_equal(metrics_close(log), P2P_OK);
     p2p_warnings_to(NULL);
     fclose(warnings);
@@ -143,6 +177,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_numbers_without_a_digit),
         cmocka_unit_test(test_what_stays),
+        cmocka_unit_test(test_identity),
         cmocka_unit_test(test_damage),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -5,11 +5,11 @@
  *
  *   test_train_faults [all]    all: every n; otherwise only some of the later calls, which are similar
  */
-#include "command.h"
 #include "device/device_internal.h"
 #include "image/image.h"
 #include "support/picky_backend.h"
 #include "support/test_files.h"
+#include "train_commands.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -24,52 +24,6 @@
 #include "support/test_expect.h"
 
 static bool every_call; /* the argument `all` */
-
-/* ---- Commands ----------------------------------------------------------------------------------------- */
-
-enum { MOST_WORDS = 40 };
-
-typedef struct {
-    unsigned bit;
-    p2p_status (*run)(settings *all);
-    const char *words[MOST_WORDS]; /* the command's name, then its options; NULL-terminated */
-} command_line;
-
-/* Discards the program's output until restore_output. */
-static void discard_output(int saved[2]) {
-    fflush(NULL);
-    for (int stream = 1; stream <= 2; stream++) {
-        saved[stream - 1] = dup(stream);
-        FILE *nowhere = fopen("/dev/null", "w");
-        assert_non_null(nowhere);
-        assert_int_equal(dup2(fileno(nowhere), stream), stream);
-        fclose(nowhere);
-    }
-}
-
-static void restore_output(const int saved[2]) {
-    fflush(NULL);
-    for (int stream = 1; stream <= 2; stream++) {
-        assert_int_equal(dup2(saved[stream - 1], stream), stream);
-        close(saved[stream - 1]);
-    }
-}
-
-/* Runs the command, with `more` after its words unless that is NULL. */
-static p2p_status run(const command_line *line, const char *more) {
-    const char *words[MOST_WORDS + 2];
-    int count = 0, saved[2];
-    settings all;
-    for (; line->words[count]; count++) words[count] = line->words[count];
-    if (more) words[count++] = more;
-    words[count] = NULL;
-    discard_output(saved);
-    p2p_status status = settings_parse(&all, line->bit, count, words);
-    if (status == P2P_OK) status = line->run(&all);
-    settings_free(&all);
-    restore_output(saved);
-    return status;
-}
 
 /* ---- Faults ------------------------------------------------------------------------------------------- */
 
@@ -104,14 +58,10 @@ static void expect_injected(fault kind, uint64_t nth, p2p_status status) {
 
 /* ---- Files -------------------------------------------------------------------------------------------- */
 
-static bool is_there(const char *path) {
-    return access(path, F_OK) == 0;
-}
-
 static void expect_same_file(const char *whole, const char *other, const char *name) {
     size_t sizes[2];
     const char *path = test_path(other, name);
-    if (!is_there(path)) fail_msg("%s is missing", path);
+    if (!test_is_there(path)) fail_msg("%s is missing", path);
     uint8_t *a = test_file_read(test_path(whole, name), &sizes[0]), *b = test_file_read(path, &sizes[1]);
     if (sizes[0] != sizes[1] || memcmp(a, b, sizes[0]) != 0) fail_msg("%s differs", path);
     free(a);
@@ -122,91 +72,40 @@ static void expect_same_files(const char *whole, const char *other, const char *
     for (int i = 0; names[i]; i++) expect_same_file(whole, other, names[i]);
 }
 
-/* Removes measured rates from the log, in place. */
-static void remove_rates(char *text) {
-    static const char measured[] = ",\"images_per_s\":";
-    char *to = text;
-    for (const char *from = text; *from;) {
-        if (strncmp(from, measured, strlen(measured)) == 0) from += strcspn(from, "}");
-        *to++ = *from++;
-    }
-    *to = '\0';
-}
-
-static void expect_same_log(const char *whole, const char *other) {
-    size_t size;
-    char *a = (char *)test_file_read(test_path(whole, "metrics.jsonl"), &size);
-    char *b = (char *)test_file_read(test_path(other, "metrics.jsonl"), &size);
-    remove_rates(a);
-    remove_rates(b);
-    assert_string_equal(a, b);
-    free(a);
-    free(b);
-}
-
-/* ---- A data set --------------------------------------------------------------------------------------- */
-
-enum { SIDE = 8, TRAINING = 3, VALIDATION = 2 };
-
-static void save_pair(const char *split, int number) {
-    char name[64];
-    image pair;
-    OK(image_create(&pair, 2 * SIDE, SIDE, (image_format){.channels = 3, .bits = 8}));
-    for (int i = 0; i < 2 * SIDE * SIDE * 3; i++)
-        ((uint8_t *)pair.pixels)[i] = (uint8_t)(i * (7 + number) + number * 61);
-    snprintf(name, sizeof name, "data/%s/%d.png", split, number);
-    OK(image_save(test_own_path(name), &pair));
-    image_free(&pair);
-}
-
-static int make_data(void **state) {
-    test_own_folder_make(state);
-    test_folder_add(test_own_path("data"));
-    test_folder_add(test_own_path("data/train"));
-    test_folder_add(test_own_path("data/val"));
-    for (int i = 0; i < TRAINING; i++) save_pair("train", i);
-    for (int i = 0; i < VALIDATION; i++) save_pair("val", i + TRAINING);
-    return chdir(test_own_folder);
-}
-
-static int remove_data(void **state) {
-    return chdir("/") != 0 || test_own_folder_remove(state) != 0;
-}
-
 /* ---- The sweep ---------------------------------------------------------------------------------------- */
 
 /* A command and the files that it makes in the folder OUT. */
 typedef struct {
-    command_line line;
+    test_command line;
     const char *whole, *other; /* folders: without a fault, and with one */
     const char *const *files;  /* that must be equal; NULL-terminated */
     bool resumes;              /* a training: it is resumed if it has begun, and its log is compared */
 } subject;
 
 static p2p_status run_into(const subject *s, const char *out, const char *more) {
-    command_line line = s->line;
+    test_command line = s->line;
     for (int i = 0; line.words[i]; i++)
         if (strcmp(line.words[i], "OUT") == 0) line.words[i] = out;
-    return run(&line, more);
+    return test_command_run(&line, more);
 }
 
 static void expect_whole(const subject *s) {
     expect_same_files(s->whole, s->other, s->files);
-    if (s->resumes) expect_same_log(s->whole, s->other);
+    if (s->resumes) test_expect_same_log(s->whole, s->other);
 }
 
 static void remove_folder(const char *name) {
-    if (is_there(name)) test_folder_remove(strdup(name));
+    if (test_is_there(name)) test_folder_remove(strdup(name));
 }
 
 /* Resumes a training that has begun, as in the hint, or runs the command again, and compares the results. */
 static void run_again(const subject *s) {
-    const bool begun = s->resumes && is_there(test_path(s->other, "metrics.jsonl"));
+    const bool begun = s->resumes && test_is_there(test_path(s->other, "metrics.jsonl"));
     if (begun && !strstr(p2p_message_hint(), "then continue with: p2p train"))
         fail_msg("the hint is \"%s\"", p2p_message_hint());
-    const char *more = !s->resumes                                    ? "--force"
-                       : is_there(test_path(s->other, "config.json")) ? "--resume"
-                                                                      : NULL;
+    const char *more = !s->resumes                                         ? "--force"
+                       : test_is_there(test_path(s->other, "config.json")) ? "--resume"
+                                                                           : NULL;
     const p2p_status status = run_into(s, s->other, more);
     if (status != P2P_OK) fail_msg("%s: %s", more ? more : "again", p2p_message());
     expect_whole(s);
@@ -359,12 +258,13 @@ int main(int argc, char **argv) {
     every_call = argc == 2 && strcmp(argv[1], "all") == 0;
     if (p2p_module_register(picky_module) != P2P_OK) return 1;
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_training, make_data, remove_data),
-        cmocka_unit_test_setup_teardown(test_training_on_a_lost_device, make_data, remove_data),
-        cmocka_unit_test_setup_teardown(test_training_on_others, make_data, remove_data),
-        cmocka_unit_test_setup_teardown(test_models_behind_the_last_checkpoint, make_data, remove_data),
-        cmocka_unit_test_setup_teardown(test_testing, make_data, remove_data),
-        cmocka_unit_test_setup_teardown(test_translating, make_data, remove_data),
+        cmocka_unit_test_setup_teardown(test_training, test_pairs_make, test_pairs_remove),
+        cmocka_unit_test_setup_teardown(test_training_on_a_lost_device, test_pairs_make, test_pairs_remove),
+        cmocka_unit_test_setup_teardown(test_training_on_others, test_pairs_make, test_pairs_remove),
+        cmocka_unit_test_setup_teardown(test_models_behind_the_last_checkpoint, test_pairs_make,
+                                        test_pairs_remove),
+        cmocka_unit_test_setup_teardown(test_testing, test_pairs_make, test_pairs_remove),
+        cmocka_unit_test_setup_teardown(test_translating, test_pairs_make, test_pairs_remove),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,277 @@
+/* Locks over fcntl and /proc. See lock.h. The text is one JSON object:
+ *
+ *     {"pid": 4711, "host": "name", "boot": "...", "start": 123456, "since": "2026-01-31 23:59:59 UTC"}
+ *
+ * `boot` is the identity of the kernel's run and `start` the process's start in ticks since then; together
+ * with the number they identify a process even after its number was used again. */
+#define _GNU_SOURCE /* F_OFD_SETLK */
+#include "lock.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { TEXT_BYTES = 1024, NAME_BYTES = 256 };
+
+struct sys_lock {
+    int descriptor;
+    char *path;
+};
+
+/* A process, as the file describes it. Texts are "" and numbers 0 if they are unknown. */
+typedef struct {
+    int64_t pid, start;
+    char host[NAME_BYTES], boot[64], since[64];
+} holder;
+
+/* ---- Processes ---------------------------------------------------------------------------------------- */
+
+/* The start of a process in ticks since the machine's start; 0 if there is no such process. It is field 22 of
+ * the line; the second field is a name in parentheses, which may contain anything. */
+static int64_t start_of(int64_t pid) {
+    char path[64], line[1024];
+    long long start = 0;
+    snprintf(path, sizeof path, "/proc/%lld/stat", (long long)pid);
+    FILE *file = fopen(path, "re");
+    if (!file) return 0;
+    const size_t size = fread(line, 1, sizeof line - 1, file);
+    fclose(file);
+    line[size] = '\0';
+    const char *field = strrchr(line, ')');
+    for (int i = 2; field && i < 22; i++) field = strchr(field + 1, ' ');
+    return field && sscanf(field, " %lld", &start) == 1 ? start : 0;
+}
+
+static void read_boot(char boot[64]) {
+    boot[0] = '\0';
+    FILE *file = fopen("/proc/sys/kernel/random/boot_id", "re");
+    if (!file) return;
+    if (fscanf(file, "%63s", boot) != 1) boot[0] = '\0';
+    fclose(file);
+}
+
+static void describe_self(holder *self) {
+    const time_t now = time(NULL);
+    struct tm parts;
+    *self = (holder){.pid = getpid()};
+    self->start = start_of(self->pid);
+    if (gethostname(self->host, sizeof self->host) != 0) self->host[0] = '\0';
+    self->host[sizeof self->host - 1] = '\0';
+    read_boot(self->boot);
+    if (gmtime_r(&now, &parts)) strftime(self->since, sizeof self->since, "%Y-%m-%d %H:%M:%S UTC", &parts);
+}
+
+/* ---- The text ----------------------------------------------------------------------------------------- */
+
+/* Copy a text of printable ASCII; anything else is unknown, so that the file can't forge a terminal's lines.
+ */
+static void copy_plain(char *to, size_t size, const char *from) {
+    to[0] = '\0';
+    if (!from || strlen(from) >= size) return;
+    for (const char *c = from; *c; c++)
+        if (*c < ' ' || *c > '~') return;
+    memcpy(to, from, strlen(from) + 1);
+}
+
+/* Returns false if the file has no complete text: its writer was killed before, or has only just begun. */
+static bool read_holder(int descriptor, holder *found) {
+    char text[TEXT_BYTES];
+    const char *host = NULL, *boot = NULL, *since = NULL;
+    json_int_t pid = 0, start = 0;
+    *found = (holder){0};
+    const ssize_t size = pread(descriptor, text, sizeof text, 0);
+    json_t *object = size > 0 ? json_loadb(text, (size_t)size, JSON_REJECT_DUPLICATES, NULL) : NULL;
+    const bool complete = object && json_unpack(object, "{s:I, s:I, s:s, s:s, s:s}", "pid", &pid, "start",
+                                                &start, "host", &host, "boot", &boot, "since", &since) == 0;
+    if (complete) {
+        *found = (holder){.pid = pid, .start = start};
+        copy_plain(found->host, sizeof found->host, host);
+        copy_plain(found->boot, sizeof found->boot, boot);
+        copy_plain(found->since, sizeof found->since, since);
+    }
+    json_decref(object);
+    return complete;
+}
+
+static p2p_status write_self(const sys_lock *lock) {
+    holder self;
+    describe_self(&self);
+    json_t *object = json_pack("{s:I, s:s, s:s, s:I, s:s}", "pid", (json_int_t)self.pid, "host", self.host,
+                               "boot", self.boot, "start", (json_int_t)self.start, "since", self.since);
+    char *text = object ? json_dumps(object, JSON_ENSURE_ASCII) : NULL;
+    json_decref(object);
+    if (!text) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory to write %s", lock->path);
+    const ssize_t size = (ssize_t)strlen(text);
+    const bool written =
+        ftruncate(lock->descriptor, 0) == 0 && pwrite(lock->descriptor, text, (size_t)size, 0) == size;
+    const int reason = errno;
+    free(text);
+    return written ? P2P_OK : p2p_fail(P2P_IO, "can't write %s: %s", lock->path, strerror(reason));
+}
+
+/* ---- Refusals ----------------------------------------------------------------------------------------- */
+
+static p2p_status refuse_living(const char *what, const holder *other, bool here) {
+    if (other->pid == 0) {
+        p2p_fail(P2P_USAGE, "%s is in use: another process is writing to it", what);
+        return p2p_hint(P2P_USAGE, "wait until it has ended, or choose another folder");
+    }
+    p2p_fail(P2P_USAGE, "%s is in use: process %lld on %s is writing to it since %s", what,
+             (long long)other->pid, other->host, other->since);
+    if (!here) return p2p_hint(P2P_USAGE, "wait until it has ended, or stop it there");
+    return p2p_hint(P2P_USAGE, "wait until it has ended, or stop it: kill %lld", (long long)other->pid);
+}
+
+static p2p_status refuse_unknown(const char *what, const char *path, const holder *other,
+                                 const char *reason) {
+    p2p_fail(P2P_USAGE, "%s may be in use: process %lld on %s began to write to it at %s, and %s", what,
+             (long long)other->pid, other->host, other->since, reason);
+    return p2p_hint(P2P_USAGE, "if that process has ended, remove %s", path);
+}
+
+/* Whether the text describes this machine since its last start, as another process would. */
+static bool is_same_boot(const holder *a, const holder *b) {
+    return a->boot[0] != '\0' && strcmp(a->boot, b->boot) == 0;
+}
+
+/* Decide by the text after the kernel found no holder. `locked`: the kernel can lock files there. */
+static p2p_status judge(int descriptor, const char *path, const char *what, bool locked) {
+    holder self, other;
+    const bool complete = read_holder(descriptor, &other);
+    describe_self(&self);
+    const bool same_boot = is_same_boot(&self, &other);
+    if (complete && same_boot && other.start != 0 && start_of(other.pid) == other.start)
+        return refuse_living(what, &other, true);
+    if (!locked)
+        return refuse_unknown(what, path, &other, "the file system can't show whether it still runs");
+    if (!complete || same_boot || strcmp(self.host, other.host) == 0)
+        return P2P_OK; /* ended, or before a restart */
+    return refuse_unknown(what, path, &other, "can't be seen from here");
+}
+
+static p2p_status refuse_conflict(int descriptor, const char *what) {
+    holder self, other;
+    (void)read_holder(descriptor, &other);
+    describe_self(&self);
+    return refuse_living(what, &other, is_same_boot(&self, &other));
+}
+
+/* ---- Taking and releasing ------------------------------------------------------------------------------ */
+
+typedef enum { KERNEL_FREE, KERNEL_HELD, KERNEL_UNABLE } kernel_answer;
+
+/* Take the lock of the open file, or with F_OFD_GETLK only look whether it could be taken. */
+static kernel_answer kernel_lock(int descriptor, int command) {
+    struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    int result;
+    do result = fcntl(descriptor, command, &whole);
+    while (result != 0 && errno == EINTR);
+    if (result != 0) return errno == EAGAIN || errno == EACCES ? KERNEL_HELD : KERNEL_UNABLE;
+    return command == F_OFD_GETLK && whole.l_type != F_UNLCK ? KERNEL_HELD : KERNEL_FREE;
+}
+
+/* O_NOFOLLOW and O_NONBLOCK: a link or a pipe planted there neither redirects nor blocks. */
+static int open_existing(const char *path) {
+    return open(path, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+}
+
+static p2p_status fail_opening(const char *path) {
+    return p2p_fail(P2P_IO, "can't open the lock %s: %s", path, strerror(errno));
+}
+
+static p2p_status check_regular(int descriptor, const char *path) {
+    struct stat about;
+    if (fstat(descriptor, &about) == 0 && S_ISREG(about.st_mode)) return P2P_OK;
+    return p2p_fail(P2P_IO, "can't open the lock %s: it is not a file", path);
+}
+
+/* Whether the path still leads to the open file, which another process may have removed in the meantime. */
+static bool is_at_path(int descriptor, const char *path) {
+    struct stat opened, there;
+    return fstat(descriptor, &opened) == 0 && lstat(path, &there) == 0 && opened.st_dev == there.st_dev &&
+           opened.st_ino == there.st_ino;
+}
+
+/* One attempt. *again: the file has vanished between two calls, because its holder ended. */
+static p2p_status try_once(int *descriptor, const char *path, const char *what, bool *again) {
+    *again = false;
+    *descriptor = open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
+    const bool created = *descriptor >= 0;
+    if (!created && errno == EEXIST) *descriptor = open_existing(path);
+    if (*descriptor < 0 && errno == ENOENT && !created) *again = true;
+    if (*descriptor < 0) return fail_opening(path);
+    P2P_TRY(check_regular(*descriptor, path));
+    const kernel_answer answer = kernel_lock(*descriptor, F_OFD_SETLK);
+    *again = answer != KERNEL_UNABLE && !is_at_path(*descriptor, path);
+    if (answer == KERNEL_HELD) return refuse_conflict(*descriptor, what);
+    return created || *again ? P2P_OK : judge(*descriptor, path, what, answer == KERNEL_FREE);
+}
+
+static p2p_status open_locked(int *descriptor, const char *path, const char *what) {
+    enum { TRIES = 100 };
+    p2p_status status = P2P_OK;
+    for (int i = 0; i < TRIES; i++) {
+        bool again;
+        status = try_once(descriptor, path, what, &again);
+        if (status == P2P_OK && !again) return P2P_OK;
+        if (*descriptor >= 0) close(*descriptor);
+        *descriptor = -1;
+        if (!again) return status;
+    }
+    return status != P2P_OK ? status
+                            : p2p_fail(P2P_IO, "can't take the lock %s: it is removed again and again", path);
+}
+
+p2p_status sys_lock_take(sys_lock **lock, const char *path, const char *what) {
+    *lock = NULL;
+    sys_lock *taken = malloc(sizeof *taken);
+    if (taken) *taken = (sys_lock){.descriptor = -1, .path = strdup(path)};
+    if (!taken || !taken->path) {
+        free(taken);
+        return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for the lock %s", path);
+    }
+    p2p_status status = open_locked(&taken->descriptor, path, what);
+    if (status == P2P_OK) {
+        status = write_self(taken);
+        if (status == P2P_OK) {
+            *lock = taken;
+            return P2P_OK;
+        }
+        p2p_failure failure;
+        p2p_failure_take(&failure, status);
+        sys_lock_release(taken);
+        return p2p_failure_give(&failure);
+    }
+    free(taken->path);
+    free(taken);
+    return status;
+}
+
+p2p_status sys_lock_check(const char *path, const char *what) {
+    const int descriptor = open_existing(path);
+    if (descriptor < 0 && (errno == ENOENT || errno == ENOTDIR)) return P2P_OK;
+    if (descriptor < 0) return fail_opening(path);
+    p2p_status status = check_regular(descriptor, path);
+    const kernel_answer answer = status == P2P_OK ? kernel_lock(descriptor, F_OFD_GETLK) : KERNEL_UNABLE;
+    if (status == P2P_OK)
+        status = answer == KERNEL_HELD ? refuse_conflict(descriptor, what)
+                                       : judge(descriptor, path, what, answer == KERNEL_FREE);
+    close(descriptor);
+    return status;
+}
+
+void sys_lock_release(sys_lock *lock) {
+    if (!lock) return;
+    if (is_at_path(lock->descriptor, lock->path)) unlink(lock->path);
+    close(lock->descriptor);
+    free(lock->path);
+    free(lock);
+}

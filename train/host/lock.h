@@ -1,0 +1,28 @@
+/* A lock on a folder that one process at a time may write to: a file with the holder's process, host and
+ * start.
+ *
+ * On one machine the kernel decides: the holder has a lock of the open file (fcntl), which ends with its
+ * process, so the file of a killed process blocks nobody. On file systems that pass locks on, as NFS does,
+ * the same holds between machines. The text names the holder in messages. It decides where the kernel can't:
+ * a lock of another host may be held without being seen here, so it is refused until a person removes the
+ * file. Programs that only read take no lock.
+ */
+#ifndef P2P_LOCK_H
+#define P2P_LOCK_H
+
+#include "p2p_status.h"
+
+typedef struct sys_lock sys_lock;
+
+/* Take the lock at `path`, whose folder must exist. P2P_USAGE if another process has it, or may have it: the
+ * message names `what` is locked, and the process, its host and since when. P2P_IO if the file can't be
+ * written. The caller releases *lock. */
+p2p_status sys_lock_take(sys_lock **lock, const char *path, const char *what);
+
+/* P2P_OK if sys_lock_take would succeed now, else its failure. Changes nothing; an absent file is free. */
+p2p_status sys_lock_check(const char *path, const char *what);
+
+/* Remove the file, and release the lock. NULL is ignored. */
+void sys_lock_release(sys_lock *lock);
+
+#endif

@@ -1,0 +1,110 @@
+/* OUT/best, and the copy that is kept for the last checkpoint. See trainer_folder.h. Files are moved one by
+ * one, and each has its epoch, so a process may end between any two of them. */
+#include "trainer_folder.h"
+
+#include "host/sys.h"
+#include "use/run_files.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *const best_names[] = {RUN_GENERATOR, RUN_DISCRIMINATOR, RUN_BEST_NUMBERS};
+enum { BEST_NAMES = sizeof best_names / sizeof best_names[0] };
+
+/* The epoch of a file of best/; 0 if there is none or it is damaged. */
+static int64_t best_epoch_of(const trainer *t, const char *path) {
+    model_file_identity model;
+    int64_t epoch;
+    sys_path_kind kind;
+    if (sys_path_kind_of(path, &kind) != P2P_OK || kind != SYS_PATH_FILE) return 0;
+    const size_t length = strlen(path), name = sizeof RUN_BEST_NUMBERS - 1;
+    if (strcmp(path + length - name, RUN_BEST_NUMBERS) == 0)
+        return trainer_owner_of_numbers(t, path, &epoch) == OWNED ? epoch : 0;
+    return trainer_owner_of_model(t, path, &model) == OWNED ? model.epoch : 0;
+}
+
+/* Remove a file if it exists. */
+static p2p_status drop(const char *path, int *removed) {
+    bool exists;
+    P2P_TRY(sys_path_exists(path, &exists));
+    if (!exists) return P2P_OK;
+    ++*removed;
+    return sys_file_remove(path);
+}
+
+/* Bring one file of best/ to the checkpoint's best epoch. *lacks: it can't be. */
+static p2p_status restore_best_file(const trainer *t, const char *path, const char *kept, bool *lacks,
+                                    int *removed) {
+    const int64_t wanted = t->at.best_epoch;
+    if (wanted > 0 && best_epoch_of(t, path) == wanted) return P2P_OK;
+    if (wanted > 0 && best_epoch_of(t, kept) == wanted) return sys_file_rename(kept, path);
+    *lacks = wanted > 0;
+    return drop(path, removed);
+}
+
+/* Empty OUT/checkpoints/best. */
+static p2p_status forget_kept_best(const trainer *t) {
+    int uncounted = 0;
+    bool exists;
+    P2P_TRY(sys_path_is_folder(t->paths.kept_best, &exists));
+    if (!exists) return P2P_OK;
+    for (int i = 0; i < BEST_NAMES; i++) {
+        char *kept;
+        P2P_TRY(sys_path_join(&kept, t->paths.kept_best, best_names[i]));
+        p2p_status status = drop(kept, &uncounted);
+        free(kept);
+        P2P_TRY(status);
+    }
+    return sys_folder_remove(t->paths.kept_best);
+}
+
+p2p_status trainer_restore_best(trainer *t, int *removed) {
+    bool lacks = false;
+    if (t->at.best_epoch > 0) P2P_TRY(sys_folder_make(t->paths.best));
+    for (int i = 0; i < BEST_NAMES; i++) {
+        char *path, *kept = NULL;
+        P2P_TRY(sys_path_join(&path, t->paths.best, best_names[i]));
+        p2p_status status = sys_path_join(&kept, t->paths.kept_best, best_names[i]);
+        if (status == P2P_OK) status = restore_best_file(t, path, kept, &lacks, removed);
+        free(path);
+        free(kept);
+        P2P_TRY(status);
+    }
+    P2P_TRY(forget_kept_best(t));
+    P2P_TRY(sys_folder_remove(t->paths.best));
+    t->checkpoint_best = lacks ? 0 : t->at.best_epoch;
+    if (lacks)
+        fprintf(stderr,
+                "%s lacks models of epoch %" PRId64
+                ", whose validation L1 of %.4f is the smallest so far; a smaller "
+                "one writes them again\n",
+                t->paths.best, t->at.best_epoch, t->at.best_l1);
+    return P2P_OK;
+}
+
+p2p_status trainer_keep_best(trainer *t) {
+    if (t->checkpoint_best == 0 || t->at.best_epoch != t->checkpoint_best) return P2P_OK;
+    P2P_TRY(sys_folder_make(t->paths.kept_best));
+    for (int i = 0; i < BEST_NAMES; i++) {
+        char *path, *kept = NULL;
+        P2P_TRY(sys_path_join(&path, t->paths.best, best_names[i]));
+        p2p_status status = sys_path_join(&kept, t->paths.kept_best, best_names[i]);
+        bool exists = false;
+        if (status == P2P_OK) status = sys_path_exists(path, &exists);
+        if (status == P2P_OK && exists) status = sys_file_rename(path, kept);
+        free(path);
+        free(kept);
+        P2P_TRY(status);
+    }
+    return P2P_OK;
+}
+
+p2p_status trainer_settle_best(trainer *t) {
+    int uncounted = 0;
+    bool exists;
+    P2P_TRY(sys_path_is_folder(t->paths.kept_best, &exists));
+    if (exists) return trainer_restore_best(t, &uncounted);
+    t->checkpoint_best = t->at.best_epoch;
+    return P2P_OK;
+}

@@ -1,0 +1,69 @@
+/* The folder of a training as a whole: its names, its lock, whose files are in it, and the state that they
+ * have. Private to trainer*.c.
+ */
+#ifndef P2P_TRAINER_FOLDER_H
+#define P2P_TRAINER_FOLDER_H
+
+#include "trainer_setup.h"
+
+/* ---- Names and lock: trainer_folder.c ----------------------------------------------------------------- */
+
+p2p_status trainer_paths_make(trainer_paths *paths, const char *out);
+void trainer_paths_free(trainer_paths *paths);
+
+/* Take the lock of an existing folder; trainer_close releases it. P2P_USAGE if another process trains there.
+ */
+p2p_status trainer_lock(trainer *t);
+
+/* P2P_USAGE if --out has any of the names that a training writes, or if another process has its lock. A new
+ * training starts only where no file can be mixed with its own; other files may lie there. */
+p2p_status trainer_refuse_existing(const trainer *t);
+
+/* Remove partially written files of a process that was killed. Needs the lock. */
+p2p_status trainer_sweep(const trainer_paths *paths);
+
+/* ---- What to continue: trainer_resume.c ---------------------------------------------------------------- */
+
+/* Take the lock, then settings, position, choices and origin of the newest checkpoint, or of config.json if
+ * there is none yet. P2P_INPUT if there is neither, if models are there without a checkpoint, or if the files
+ * do not belong together. */
+p2p_status trainer_find_resume(trainer *t);
+
+/* The file that recorded t->kept. */
+const char *trainer_origin_file(const trainer *t);
+
+/* Add a hint to the failure to read a checkpoint: the checkpoint before it, to which there is no silent
+ * fallback. */
+p2p_status trainer_hint_older(const trainer *t, p2p_status status);
+
+/* ---- Whose files: trainer_owned.c --------------------------------------------------------------------- */
+
+/* Returns whether a file is of the training t->kept_run, was damaged, or belongs to another one. */
+typedef enum { OWNED, OWNED_DAMAGED, OWNED_BY_OTHERS } ownership;
+ownership trainer_owner_of_model(const trainer *t, const char *path, model_file_identity *identity);
+ownership trainer_owner_of_sample(const trainer *t, const char *path);
+/* *epoch is that of best.json; 0 if it is damaged. */
+ownership trainer_owner_of_numbers(const trainer *t, const char *path, int64_t *epoch);
+
+/* P2P_INPUT, with the file's name, if a file under one of a training's names belongs to another training. */
+p2p_status trainer_check_owner(const trainer *t);
+
+/* ---- The state: trainer_restore.c --------------------------------------------------------------------- */
+
+/* Bring the folder to the state of t->at, which was loaded from the newest checkpoint: write models that have
+ * another state, and remove what is newer. Without a checkpoint remove everything, because the training
+ * starts again. Reports on stderr what was changed, and what can't be restored. */
+p2p_status trainer_restore(trainer *t);
+
+/* ---- The best: trainer_best.c ------------------------------------------------------------------------- */
+
+/* The best models of the last checkpoint are kept in OUT/checkpoints/best while OUT/best has newer ones. Call
+ * the first before newer ones are written; the second after a checkpoint was, when only those of t->at are
+ * wanted. */
+p2p_status trainer_keep_best(trainer *t);
+p2p_status trainer_settle_best(trainer *t);
+/* Bring OUT/best to the best epoch of t->at, from the kept files if need be. Adds the removed files to
+ * *removed. Reports on stderr what can't be restored. */
+p2p_status trainer_restore_best(trainer *t, int *removed);
+
+#endif

@@ -1,0 +1,90 @@
+/* Whose the files in a training's folder are. See trainer_folder.h. Files of older versions have no identity,
+ * which equals that of an older training. */
+#include "trainer_folder.h"
+
+#include "host/json_file.h"
+#include "host/sys.h"
+#include "image/image.h"
+#include "use/run_files.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static ownership owner_of(const trainer *t, const char *run) {
+    return strcmp(run, t->kept_run) == 0 ? OWNED : OWNED_BY_OTHERS;
+}
+
+ownership trainer_owner_of_model(const trainer *t, const char *path, model_file_identity *identity) {
+    if (model_file_identify(path, identity) != P2P_OK) return OWNED_DAMAGED;
+    return identity->foreign ? OWNED_BY_OTHERS : owner_of(t, identity->run);
+}
+
+ownership trainer_owner_of_sample(const trainer *t, const char *path) {
+    char label[IMAGE_LABEL_BYTES];
+    return image_label(path, label) == P2P_OK ? owner_of(t, label) : OWNED_DAMAGED;
+}
+
+ownership trainer_owner_of_numbers(const trainer *t, const char *path, int64_t *epoch) {
+    json_t *object = NULL;
+    (void)json_file_read_sealed(path, &object); /* NULL if it is damaged */
+    const char *run = json_string_value(json_object_get(object, "run"));
+    const ownership owner = object ? owner_of(t, run ? run : "") : OWNED_DAMAGED;
+    *epoch = json_integer_value(json_object_get(object, "epoch"));
+    json_decref(object);
+    return owner;
+}
+
+/* ---- The check before a training is resumed ------------------------------------------------------------ */
+
+static p2p_status refuse(const char *path) {
+    p2p_fail(P2P_INPUT, "%s belongs to another training than its folder", path);
+    return p2p_hint(P2P_INPUT, "move it to another folder; it is neither used nor overwritten");
+}
+
+static p2p_status check_model(const trainer *t, const char *path) {
+    model_file_identity identity;
+    bool exists;
+    P2P_TRY(sys_path_exists(path, &exists));
+    if (!exists) return P2P_OK;
+    return trainer_owner_of_model(t, path, &identity) == OWNED_BY_OTHERS ? refuse(path) : P2P_OK;
+}
+
+static p2p_status check_sample(const trainer *t, const char *path) {
+    return trainer_owner_of_sample(t, path) == OWNED_BY_OTHERS ? refuse(path) : P2P_OK;
+}
+
+/* Check the files of a folder whose names are `wanted`. */
+static p2p_status check_each(const trainer *t, const char *folder, bool (*wanted)(const char *),
+                             p2p_status (*check)(const trainer *, const char *)) {
+    sys_names names;
+    bool exists;
+    P2P_TRY(sys_path_is_folder(folder, &exists));
+    if (!exists) return P2P_OK;
+    p2p_status status = sys_folder_walk(&names, folder, wanted);
+    for (size_t i = 0; status == P2P_OK && i < names.count; i++) {
+        char *path;
+        status = sys_path_join(&path, folder, names.names[i]);
+        if (status == P2P_OK) status = check(t, path);
+        free(path);
+    }
+    sys_names_free(&names);
+    return status;
+}
+
+static p2p_status check_best_file(const trainer *t, const char *path) {
+    const size_t length = strlen(path), suffix = sizeof ".json" - 1;
+    int64_t epoch;
+    if (length < suffix || strcmp(path + length - suffix, ".json") != 0) return check_model(t, path);
+    return trainer_owner_of_numbers(t, path, &epoch) == OWNED_BY_OTHERS ? refuse(path) : P2P_OK;
+}
+
+p2p_status trainer_check_owner(const trainer *t) {
+    const trainer_paths *paths = &t->paths;
+    P2P_TRY(check_model(t, paths->generator));
+    P2P_TRY(check_model(t, paths->discriminator));
+    P2P_TRY(metrics_check_run(paths->metrics, t->kept_run));
+    P2P_TRY(check_each(t, paths->epochs, run_is_epoch_name, check_model));
+    P2P_TRY(check_each(t, paths->samples, run_is_sample_name, check_sample));
+    P2P_TRY(check_each(t, paths->best, run_is_best_name, check_best_file));
+    return check_each(t, paths->kept_best, run_is_best_name, check_best_file);
+}

@@ -1,0 +1,93 @@
+/* The state of a training's folder when it is resumed. See trainer_folder.h.
+ *
+ * A process may have ended between any two files. After this every file has the state of the checkpoint, as
+ * if the training had ended when the checkpoint was complete; what is newer is computed again to the same
+ * bits. Each change is made whatever the changes before it were, so this may be interrupted too. All files
+ * are known to be the training's own (trainer_check_owner).
+ */
+#include "trainer_folder.h"
+
+#include "host/sys.h"
+#include "trainer_save.h"
+#include "use/run_files.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What was changed, for the report. */
+typedef struct {
+    int removed;
+    bool models;
+} changes;
+
+/* ---- Files of later epochs and steps ------------------------------------------------------------------- */
+
+static bool epoch_is_newer(const trainer *t, const char *name) {
+    return run_epoch_of_name(name) > t->at.epoch;
+}
+
+/* The picture at a training's end, of a step, is of its last step. */
+static bool sample_is_newer(const trainer *t, const char *name) {
+    int64_t epoch, step;
+    run_sample_of_name(name, &epoch, &step);
+    return epoch > t->at.epoch || step > t->at.step;
+}
+
+static p2p_status remove_newer(const trainer *t, const char *folder, bool (*wanted)(const char *),
+                               bool (*is_newer)(const trainer *, const char *), changes *made) {
+    sys_names names;
+    bool exists;
+    P2P_TRY(sys_path_is_folder(folder, &exists));
+    if (!exists) return P2P_OK;
+    p2p_status status = sys_folder_walk(&names, folder, wanted);
+    for (size_t i = 0; status == P2P_OK && i < names.count; i++) {
+        char *path;
+        if (!is_newer(t, names.names[i])) continue;
+        status = sys_path_join(&path, folder, names.names[i]);
+        if (status == P2P_OK) status = sys_file_remove(path);
+        free(path);
+        made->removed++;
+    }
+    sys_names_free(&names);
+    return status;
+}
+
+/* ---- The models beside the checkpoint ------------------------------------------------------------------ */
+
+static bool has_state(const trainer *t, const char *path, bool is_generator) {
+    model_file_identity found;
+    return trainer_owner_of_model(t, path, &found) == OWNED && found.is_generator == is_generator &&
+           found.step == t->at.step && found.epoch == t->at.epoch;
+}
+
+static p2p_status restore_models(const trainer *t, changes *made) {
+    if (has_state(t, t->paths.generator, true) && has_state(t, t->paths.discriminator, false)) return P2P_OK;
+    made->models = true;
+    return trainer_save_models(t);
+}
+
+/* ---- The whole folder ---------------------------------------------------------------------------------- */
+
+static void report_changes(const trainer *t, const changes *made) {
+    if (made->models)
+        fprintf(stderr, "%s and %s had another state than the checkpoint and were written again\n",
+                t->paths.generator, RUN_DISCRIMINATOR);
+    if (made->removed > 0)
+        fprintf(stderr, "%d files of later steps than step %" PRId64 " were removed\n", made->removed,
+                t->at.step);
+}
+
+p2p_status trainer_restore(trainer *t) {
+    changes made = {0};
+    P2P_TRY(checkpoint_prune(t->paths.checkpoints, t->kept_run));
+    if (t->resumed_from) P2P_TRY(restore_models(t, &made));
+    P2P_TRY(trainer_restore_best(t, &made.removed));
+    t->checkpoint_epoch = t->at.epoch;
+    P2P_TRY(remove_newer(t, t->paths.epochs, run_is_epoch_name, epoch_is_newer, &made));
+    P2P_TRY(trainer_remove_old_epochs(t));
+    P2P_TRY(remove_newer(t, t->paths.samples, run_is_sample_name, sample_is_newer, &made));
+    if (!t->resumed_from) P2P_TRY(sys_file_remove(t->paths.metrics));
+    report_changes(t, &made);
+    return P2P_OK;
+}
