@@ -424,6 +424,16 @@ p2p_status ocl_plan_conv_gpu(const ocl_target *target, const p2p_op *op, ocl_pla
     return P2P_OK;
 }
 
+/* Sub-groups for data (two blocks would take more registers than Intel's compiler has before Arc: its arrays
+ * are then in memory), and for filter gradients. */
+static int subgroup_names(const ocl_target *target, const product *p, ocl_variant_name *names) {
+    static const char *const of_data[] = {"sg8x1"}, *const of_gradients[] = {"sg16x1", "sg16x2"};
+    const char *const *variants = p->gradient ? of_gradients : of_data;
+    const int count = !may_be_subgrouped(target, p) ? 0 : p->gradient ? 2 : 1;
+    for (int i = 0; i < count; i++) snprintf(names[i], sizeof names[i], "%s", variants[i]);
+    return count;
+}
+
 /* Streaming, sub-groups, tiles, then other numbers of parts for the family's own tile. */
 int ocl_conv_gpu_variants(const ocl_target *target, const p2p_op *op,
                           ocl_variant_name names[OCL_MOST_VARIANTS]) {
@@ -431,11 +441,9 @@ int ocl_conv_gpu_variants(const ocl_target *target, const p2p_op *op,
     const int64_t parts = parts_of_shape(&p);
     const ocl_gpu_product all = tiled(&p, parts);
     const ocl_gpu_tile *own = ocl_gpu_tile_cheapest(target, &all);
-    static const char *const subgroups[2][2] = {{"sg8x1", "sg8x2"}, {"sg16x1", "sg16x2"}};
     int count = 0;
     if (may_be_thin(target, op, &p)) snprintf(names[count++], sizeof names[0], "thin");
-    for (int i = 0; may_be_subgrouped(target, &p) && i < 2; i++)
-        snprintf(names[count++], sizeof names[0], "%s", subgroups[p.gradient][i]);
+    count += subgroup_names(target, &p, names + count);
     count += ocl_gpu_tile_names(target, &all, OCL_MOST_VARIANTS - PART_VARIANTS - count, names + count);
     static const int64_t factors[PART_VARIANTS][2] = {{1, 4}, {1, 2}, {2, 1}, {4, 1}};
     for (int i = 0; own && i < PART_VARIANTS; i++) {
