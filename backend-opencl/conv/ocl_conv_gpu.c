@@ -424,14 +424,13 @@ p2p_status ocl_plan_conv_gpu(const ocl_target *target, const p2p_op *op, ocl_pla
     return P2P_OK;
 }
 
-/* Sub-groups for data (two blocks would take more registers than Intel's compiler has before Arc: its arrays
- * are then in memory), and for filter gradients. */
+/* Data by 4 rows of a work-item, because more have no room in the registers of Intel's GPUs before Arc: their
+ * arrays are in memory there (ci/gpu-code). */
 static int subgroup_names(const ocl_target *target, const product *p, ocl_variant_name *names) {
-    static const char *const of_data[] = {"sg8x1"}, *const of_gradients[] = {"sg16x1", "sg16x2"};
-    const char *const *variants = p->gradient ? of_gradients : of_data;
-    const int count = !may_be_subgrouped(target, p) ? 0 : p->gradient ? 2 : 1;
-    for (int i = 0; i < count; i++) snprintf(names[i], sizeof names[i], "%s", variants[i]);
-    return count;
+    static const char *const variants[2][2] = {{"sg4x1", "sg4x2"}, {"sg16x1", "sg16x2"}};
+    if (!may_be_subgrouped(target, p)) return 0;
+    for (int i = 0; i < 2; i++) snprintf(names[i], sizeof names[i], "%s", variants[p->gradient][i]);
+    return 2;
 }
 
 /* Streaming, sub-groups, tiles, then other numbers of parts for the family's own tile. */

@@ -187,15 +187,15 @@ static int count_tile(const ocl_target *target, const char *tile) {
  * A named one is used, and a device for which no tile has enough registers uses one anyway. */
 static void chooses_tiles_with_enough_registers(void **state) {
     (void)state;
-    static const char *const always[] = {"128x64", "64x64", "32x64", "32x32", "16x64", "64x8"};
-    static const char *const never_on_intel[] = {"128x128", "64x128", "64x32", "16x16", "4x16", "8x2"};
+    static const char *const always[] = {"128x64", "64x64", "32x64", "32x32", "16x64", "64x8", "4x2"};
+    static const char *const never_on_intel[] = {"128x128", "64x128", "64x32", "16x16", "4x16", "8x1", "8x2"};
     static const ocl_conv_family families[] = {OCL_CONV_AUTO, OCL_CONV_GPU_WINOGRAD};
     for (int f = 0; f < 2; f++) {
         ocl_target usual = gpu(20, 256, 48, false), intel = gpu(20, 256, 48, true);
         usual.family = intel.family = families[f];
         usual.registers = OCL_USUAL_REGISTERS;
         intel.registers = OCL_INTEL_REGISTERS;
-        for (int i = 0; i < 6; i++) {
+        for (int i = 0; i < 7; i++) {
             assert_int_equal(count_tile(&intel, never_on_intel[i]), 0);
             if (i < 3) assert_true(count_tile(&usual, never_on_intel[i]) > 0);
             if (families[f] == OCL_CONV_AUTO) assert_true(count_tile(&intel, always[i]) > 0);
