@@ -40,13 +40,14 @@ def source_of(program):
 
 
 class Clang:
-    """The newest clang-N in /usr/bin with its OpenCL library."""
+    """The newest clang-N in /usr/bin for which libclc-N, its OpenCL library, is installed. All libclc have one place."""
 
     def __init__(self):
-        found = sorted(pathlib.Path("/usr/bin").glob("clang-[0-9]*"), key=lambda path: int(path.name.split("-")[1]))
-        if not found or not LIBCLC.exists():
-            raise Failed("no clang-N in /usr/bin, or no libclc")
-        self.path = found[-1]
+        found = [path for path in pathlib.Path("/usr/bin").glob("clang-[0-9]*")
+                 if pathlib.Path("/usr/share/doc", path.name.replace("clang", "libclc")).exists()]
+        if not found:
+            raise Failed("no clang-N with libclc-N")
+        self.path = max(found, key=lambda path: int(path.name.split("-")[1]))
         self.version = re.search(r"version (\S+)", run(self.path, "--version")).group(1)
 
     def knows(self, target, cpu):
@@ -193,11 +194,9 @@ class Intel:
         return files
 
     def unknown(self, device):
-        try:
-            self.compile_file("k.cl", b"__kernel void k(__global int *x) { x[get_global_id(0)] = 1; }\0", device, [])
-            return None
-        except Failed:
-            return f"{self.version} does not know it"
+        kernel = b"__kernel void k(__global int *x) { x[get_global_id(0)] = 1; }\0"
+        code, _ = self.invoke("k.cl", kernel, "compile", "-q", "-file", "k.cl", "-device", device)
+        return f"{self.version} does not know it" if code else None
 
     def compile(self, program, devices, folder, mix):
         text, options = source_of(program)
