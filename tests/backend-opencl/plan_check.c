@@ -187,7 +187,7 @@ static void check_plan(const ocl_plan *plan) {
     check_that(plan->answer.scratch_bytes <= now_target->max_alloc_bytes,
                "more scratch memory than a buffer holds");
     check_that(strlen(plan->answer.kernel) < sizeof plan->answer.kernel - 1, "its name is cut");
-    check_that(!plan->answer.want_filter, "a derived filter");
+    check_that(plan->answer.filter_need == P2P_FILTER_AS_QUERIED, "a derived filter");
     check_that(plan->body_first + plan->body_count <= plan->launch_count,
                "the body is not within the launches");
     check_that(plan->repeats <= 1 || plan->body_count > 0, "a body without launches is repeated");
