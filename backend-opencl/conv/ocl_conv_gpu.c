@@ -424,6 +424,15 @@ p2p_status ocl_plan_conv_gpu(const ocl_target *target, const p2p_op *op, ocl_pla
     return P2P_OK;
 }
 
+/* Data by 4 rows of a work-item, because more have no room in the registers of Intel's GPUs before Arc: their
+ * arrays are in memory there (ci/gpu-code). */
+static int subgroup_names(const ocl_target *target, const product *p, ocl_variant_name *names) {
+    static const char *const variants[2][2] = {{"sg4x1", "sg4x2"}, {"sg16x1", "sg16x2"}};
+    if (!may_be_subgrouped(target, p)) return 0;
+    for (int i = 0; i < 2; i++) snprintf(names[i], sizeof names[i], "%s", variants[p->gradient][i]);
+    return 2;
+}
+
 /* Streaming, sub-groups, tiles, then other numbers of parts for the family's own tile. */
 int ocl_conv_gpu_variants(const ocl_target *target, const p2p_op *op,
                           ocl_variant_name names[OCL_MOST_VARIANTS]) {
@@ -431,11 +440,9 @@ int ocl_conv_gpu_variants(const ocl_target *target, const p2p_op *op,
     const int64_t parts = parts_of_shape(&p);
     const ocl_gpu_product all = tiled(&p, parts);
     const ocl_gpu_tile *own = ocl_gpu_tile_cheapest(target, &all);
-    static const char *const subgroups[2][2] = {{"sg8x1", "sg8x2"}, {"sg16x1", "sg16x2"}};
     int count = 0;
     if (may_be_thin(target, op, &p)) snprintf(names[count++], sizeof names[0], "thin");
-    for (int i = 0; may_be_subgrouped(target, &p) && i < 2; i++)
-        snprintf(names[count++], sizeof names[0], "%s", subgroups[p.gradient][i]);
+    count += subgroup_names(target, &p, names + count);
     count += ocl_gpu_tile_names(target, &all, OCL_MOST_VARIANTS - PART_VARIANTS - count, names + count);
     static const int64_t factors[PART_VARIANTS][2] = {{1, 4}, {1, 2}, {2, 1}, {4, 1}};
     for (int i = 0; own && i < PART_VARIANTS; i++) {

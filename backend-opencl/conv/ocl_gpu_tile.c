@@ -51,6 +51,23 @@ static bool fits(const ocl_target *target, const ocl_gpu_tile *tile) {
     return (size_t)items_of(tile) <= target->group_limit && local_bytes(tile) <= ocl_gpu_local_limit(target);
 }
 
+/* Registers of a work-item that hold values from one step to the next: sums, and for each vector of 4 that it
+ * loads the vector, a pointer and (in the first factor) a position. */
+static int registers_of(const ocl_gpu_tile *tile) {
+    enum { OF_A = 4 + 2 + 2, OF_B = 4 + 2 };
+    const int64_t a_vectors = (int64_t)ocl_gpu_tile_m(tile) * OCL_GPU_DEPTH / 4;
+    const int64_t b_vectors = (int64_t)ocl_gpu_tile_n(tile) * OCL_GPU_DEPTH / 4;
+    return tile->item_m * tile->item_n + OF_A * (int)ocl_divide_up(a_vectors, items_of(tile)) +
+           OF_B * (int)ocl_divide_up(b_vectors, items_of(tile));
+}
+
+/* Whether compilers keep a tile's values in registers, so that it may be fast: they take up to half of them.
+ * Above that Intel's compiler leaves arrays in memory, sums included (ci/gpu-code). */
+static bool suits(const ocl_target *target, const ocl_gpu_tile *tile) {
+    const int registers = target->registers > 0 ? target->registers : OCL_USUAL_REGISTERS;
+    return fits(target, tile) && 2 * registers_of(tile) <= registers;
+}
+
 static int64_t groups_of(const ocl_gpu_product *p, const ocl_gpu_tile *tile) {
     return ocl_divide_up(p->rows, ocl_gpu_tile_m(tile)) * ocl_divide_up(p->columns, ocl_gpu_tile_n(tile)) *
            p->batches;
@@ -67,17 +84,25 @@ static double launch_cost(const ocl_target *target, const ocl_gpu_product *p, co
     return work_of(groups, tile) * (items < LIVELY_ITEMS ? LIVELY_ITEMS / items : 1);
 }
 
-const ocl_gpu_tile *ocl_gpu_tile_cheapest(const ocl_target *target, const ocl_gpu_product *product) {
+typedef bool tile_condition(const ocl_target *target, const ocl_gpu_tile *tile);
+
+static const ocl_gpu_tile *cheapest(const ocl_target *target, const ocl_gpu_product *product,
+                                    tile_condition *holds) {
     const ocl_gpu_tile *best = NULL;
     double least = 0;
     for (int i = 0; i < TILES; i++) {
-        if (!fits(target, &tiles[i])) continue;
+        if (!holds(target, &tiles[i])) continue;
         const double cost = launch_cost(target, product, &tiles[i]);
         if (best && cost >= least) continue;
         best = &tiles[i];
         least = cost;
     }
     return best;
+}
+
+const ocl_gpu_tile *ocl_gpu_tile_cheapest(const ocl_target *target, const ocl_gpu_product *product) {
+    const ocl_gpu_tile *tile = cheapest(target, product, suits);
+    return tile ? tile : cheapest(target, product, fits); /* a device of very small groups */
 }
 
 const ocl_gpu_tile *ocl_gpu_tile_named(const ocl_target *target, const char *name) {
@@ -95,7 +120,7 @@ int ocl_gpu_tile_names(const ocl_target *target, const ocl_gpu_product *product,
     int count = 0;
     for (int i = 0; i < TILES && count < most; i++) {
         const int m = ocl_gpu_tile_m(&tiles[i]), n = ocl_gpu_tile_n(&tiles[i]);
-        if (!fits(target, &tiles[i]) || groups_of(product, &tiles[i]) * m * n > 2 * results) continue;
+        if (!suits(target, &tiles[i]) || groups_of(product, &tiles[i]) * m * n > 2 * results) continue;
         snprintf(names[count++], sizeof names[0], "%dx%d", m, n);
     }
     return count;

@@ -27,14 +27,16 @@ int ocl_gpu_tile_n(const ocl_gpu_tile *tile);
 /* Bytes of local memory that kernels may use: the device's, but at most 32 KiB, which every GPU has. */
 size_t ocl_gpu_local_limit(const ocl_target *target);
 
-/* The tile with the least estimated time on the device; NULL if none fits. */
+/* The tile with the least estimated time among those that fit the device and its registers, or, if none does,
+ * the device; NULL if none fits. */
 const ocl_gpu_tile *ocl_gpu_tile_cheapest(const ocl_target *target, const ocl_gpu_product *product);
 
-/* The tile of a name, "64x64"; NULL for other texts and if it does not fit the device. */
+/* The tile of a name, "64x64"; NULL for other texts and if it does not fit the device. Registers are not
+ * considered: who names a tile, gets it. */
 const ocl_gpu_tile *ocl_gpu_tile_named(const ocl_target *target, const char *name);
 
-/* Names of the tiles that fit the device and compute at most twice the needed results, largest first, up to
- * `most`. Returns their number. */
+/* Names of the tiles that fit the device and its registers and compute at most twice the needed results,
+ * largest first, up to `most`. Returns their number. */
 int ocl_gpu_tile_names(const ocl_target *target, const ocl_gpu_product *product, int most,
                        ocl_variant_name *names);
 

@@ -72,6 +72,7 @@ static void read_target(p2p_be_device *device) {
     target->group_limit = target->device_group_limit = group > 0 ? group : 1;
     target->local_bytes = (size_t)local;
     target->subgroups = has_subgroups(device->id);
+    target->registers = target->subgroups ? OCL_INTEL_REGISTERS : OCL_USUAL_REGISTERS;
     target->max_alloc_bytes = device->info.max_alloc_bytes;
     target->gemm.scratch_size = ocl_gemm_scratch_size;
     target->gemm.context = device;

@@ -9,6 +9,10 @@
 
 enum { OCL_LANES = 16 }; /* channels per block of every blocked layout */
 
+/* Registers of 32 bits for a work-item, at most: of AMD's and NVIDIA's GPUs; of Intel's, whose threads have
+ * 128 registers with at least one lane for each work-item. */
+enum { OCL_USUAL_REGISTERS = 256, OCL_INTEL_REGISTERS = 128 };
+
 /* When the Winograd families may be chosen automatically: where the cost estimate favours them, never, or
  * for every shape that they support (ocl_winograd_suits). */
 typedef enum { OCL_WINOGRAD_AUTO, OCL_WINOGRAD_OFF, OCL_WINOGRAD_ALWAYS, OCL_WINOGRAD_USES } ocl_winograd_use;
@@ -50,6 +54,7 @@ typedef struct {
     size_t device_group_limit; /* the device's own limit, for kernels of the matrix library */
     size_t local_bytes;        /* local memory of a group */
     bool subgroups;            /* of 16 work-items, as Intel's extensions define them */
+    int registers;             /* of 32 bits, for a work-item of a GPU; 0: OCL_USUAL_REGISTERS */
     uint64_t max_alloc_bytes;  /* of one buffer */
     ocl_bf16 bf16;
     ocl_gemm_library gemm;

@@ -158,6 +158,59 @@ static void plans_by_each_listed_way(void **state) {
     assert_true(listed > 1000);
 }
 
+/* ---- Registers ------------------------------------------------------------------------------------- */
+
+/* Whether a launch of the plan has the tile. */
+static bool has_tile(const ocl_plan *plan, const char *tile) {
+    char word[64];
+    snprintf(word, sizeof word, " %s", tile);
+    const char *at = strstr(plan->answer.kernel, word);
+    return at && (at[strlen(word)] == 'k' || at[strlen(word)] == ' ');
+}
+
+/* Counts the plans with the tile among the default choice and all listed ways of every convolution. */
+static int count_tile(const ocl_target *target, const char *tile) {
+    int count = 0;
+    for (int i = 0; i < convolutions.count; i++) {
+        ocl_conv_ways ways;
+        if (ocl_conv_list_ways(target, &convolutions.op[i], &ways) != P2P_OK) continue;
+        for (int w = 0; w < ways.count; w++) {
+            ocl_plan plan;
+            assert_true(plan_and_check(target, &ways.way[w], &convolutions.op[i], &plan));
+            count += has_tile(&plan, tile);
+        }
+    }
+    return count;
+}
+
+/* Neither chosen nor measured: tiles whose values compilers leave in memory on a device of so few registers.
+ * A named one is used, and a device for which no tile has enough registers uses one anyway. */
+static void chooses_tiles_with_enough_registers(void **state) {
+    (void)state;
+    static const char *const always[] = {"128x64", "64x64", "32x64", "32x32", "16x64", "64x8", "4x2"};
+    static const char *const never_on_intel[] = {"128x128", "64x128", "64x32", "16x16", "4x16", "8x1", "8x2"};
+    static const ocl_conv_family families[] = {OCL_CONV_AUTO, OCL_CONV_GPU_WINOGRAD};
+    for (int f = 0; f < 2; f++) {
+        ocl_target usual = gpu(20, 256, 48, false), intel = gpu(20, 256, 48, true);
+        usual.family = intel.family = families[f];
+        usual.registers = OCL_USUAL_REGISTERS;
+        intel.registers = OCL_INTEL_REGISTERS;
+        for (int i = 0; i < 7; i++) {
+            assert_int_equal(count_tile(&intel, never_on_intel[i]), 0);
+            if (i < 3) assert_true(count_tile(&usual, never_on_intel[i]) > 0);
+            if (families[f] == OCL_CONV_AUTO) assert_true(count_tile(&intel, always[i]) > 0);
+        }
+        assert_int_equal(count_tile(&usual, "4x16"), 0);
+    }
+    ocl_target named = gpu(20, 256, 48, true), least = gpu(20, 1, 48, true);
+    ocl_plan plan;
+    named.family = OCL_CONV_GPU;
+    named.variant = "128x128";
+    named.registers = least.registers = OCL_INTEL_REGISTERS;
+    assert_true(plan_and_check(&named, NULL, &convolutions.op[0], &plan) && has_tile(&plan, "128x128"));
+    assert_true(plan_and_check(&least, NULL, &convolutions.op[0], &plan));
+}
+
 /* ---- Dependence of bits ---------------------------------------------------------------------------- */
 
 /* Neither parts of sums nor passes depend on the number of compute units: scratch memory, launches and
@@ -269,6 +322,7 @@ int main(void) {
         cmocka_unit_test(plans_products_in_bf16),
         cmocka_unit_test(plans_by_each_family),
         cmocka_unit_test(plans_by_each_listed_way),
+        cmocka_unit_test(chooses_tiles_with_enough_registers),
         cmocka_unit_test(splits_sums_alike_on_any_number_of_units),
         cmocka_unit_test(follows_verdicts),
         cmocka_unit_test(follows_choices),

@@ -131,9 +131,9 @@ static const char *const cases[] = {
     "conv_bwd_filter x=f32:nchwc16:1x40x5x5 dy=f32:nchwc16:1x1x4x4 dw=f32:ckrs16:1x40x4x4" PADS,
 };
 
-static const char *const forms[] = {"128x128", "128x64", "64x128", "64x64", "64x32",
-                                    "32x64",   "32x32",  "16x64",  "64x8",  "64x4",
-                                    "16x16",   "4x16",   "sg8x1",  "sg8x2", "sg16x1"};
+static const char *const forms[] = {"128x128", "128x64", "64x128", "64x64", "64x32", "32x64",
+                                    "32x32",   "16x64",  "64x8",   "64x4",  "16x16", "4x16",
+                                    "sg4x1",   "sg4x2",  "sg8x2",  "sg16x1"};
 
 enum { CASES = sizeof cases / sizeof cases[0], FORMS = sizeof forms / sizeof forms[0], TILES = 12 };
 

@@ -192,7 +192,7 @@ static void does_not_time_what_is_wrong(void **state) {
  * each has many kernels. */
 static void tunes_as_for_a_gpu(void **state) {
     (void)state;
-    const p2p_op op = parse(shapes[1]);
+    const p2p_op op = parse(shapes[2]);
     char fast[P2P_CHOICE_NAME], chosen[P2P_CHOICE_NAME];
     strcpy(device->environment.fail, "gemm");
     device->target.cpu = false;
