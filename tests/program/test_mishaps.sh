@@ -46,7 +46,7 @@ equal_runs measured interrupted checkpoints/step-000000024.safetensors samples/e
 
 echo "-- a lost device: exit code 5, and the training resumes at the last checkpoint, or at the start if there is none"
 steps=
-for call in 1500 4000 9000; do
+for call in 2400 6000 12000; do
     rm -rf lost
     expect 5 "the device is lost since backend call $call" env P2P_LOSE_DEVICE_AT=$call \
         "$p2p" train "${small[@]}" --out lost "${length[@]}" --checkpoint-every 4

@@ -59,7 +59,7 @@ p2p_status sys_path_exists(const char *path, bool *exists);
 bool sys_path_same(const char *a, const char *b);
 
 /* The absolute path that `path` leads to, without links, "." and "..". What does not exist yet, or is a
- * link to itself, is kept as it is named. The caller frees *real. P2P_IO if a part of the path cannot be
+ * link to itself, is kept as it is named. The caller frees *real. P2P_INPUT if a part of the path cannot be
  * looked at. */
 p2p_status sys_path_real(char **real, const char *path);
 

@@ -28,8 +28,8 @@ p2p_status sys_path_real(char **real, const char *path) {
     if (*real != NULL) return P2P_OK;
     /* Without this, a current folder that was removed would be looked for in itself. */
     const bool nowhere = strcmp(path, ".") == 0;
-    if (nowhere || (errno != ENOENT && errno != ELOOP))
-        return p2p_fail(P2P_IO, "%s: %s", path, strerror(errno));
+    if (nowhere || (errno != ENOENT && errno != ENOTDIR && errno != ELOOP))
+        return p2p_fail(P2P_INPUT, "can't look up %s: %s", path, strerror(errno));
     char *above = strdup(path), *folder;
     if (above == NULL) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for a path");
     size_t length = strlen(above);
@@ -41,5 +41,20 @@ p2p_status sys_path_real(char **real, const char *path) {
     p2p_status status = sys_path_real(&folder, parent);
     if (status == P2P_OK) status = append_absent(folder, name, real);
     free(above);
+    return status;
+}
+
+p2p_status sys_path_inside(const char *path, const char *folder, bool *inside) {
+    char *inner, *outer = NULL;
+    *inside = false;
+    P2P_TRY(sys_path_real(&inner, path));
+    p2p_status status = sys_path_real(&outer, folder);
+    if (status == P2P_OK) {
+        const size_t length = strlen(outer);
+        *inside = strncmp(inner, outer, length) == 0 &&
+                  (inner[length] == '/' || inner[length] == '\0' || length == 1);
+    }
+    free(outer);
+    free(inner);
     return status;
 }

@@ -67,5 +67,6 @@ p2p_status trainer_sweep(const trainer_paths *paths) {
     P2P_TRY(p2p_atomic_sweep(paths->checkpoints));
     P2P_TRY(p2p_atomic_sweep(paths->epochs));
     P2P_TRY(p2p_atomic_sweep(paths->best));
+    P2P_TRY(p2p_atomic_sweep(paths->kept_best));
     return p2p_atomic_sweep(paths->samples);
 }

@@ -8,6 +8,7 @@
 #include "trainer_folder.h"
 
 #include "host/sys.h"
+#include "host/text.h"
 #include "trainer_save.h"
 #include "use/run_files.h"
 
@@ -71,8 +72,8 @@ static p2p_status restore_models(const trainer *t, changes *made) {
 
 static void report_changes(const trainer *t, const changes *made) {
     if (made->models)
-        fprintf(stderr, "%s and %s had another state than the checkpoint and were written again\n",
-                t->paths.generator, RUN_DISCRIMINATOR);
+        text_line(stderr, "%s and %s had another state than the checkpoint and were written again",
+                  t->paths.generator, RUN_DISCRIMINATOR);
     if (made->removed > 0)
         fprintf(stderr, "%d files of later steps than step %" PRId64 " were removed\n", made->removed,
                 t->at.step);

@@ -89,6 +89,7 @@ static p2p_status begin_folder(trainer *t) {
     t->made_folder = kind == SYS_PATH_ABSENT;
     P2P_TRY(sys_folder_make(t->paths.folder));
     P2P_TRY(trainer_lock(t));
+    P2P_TRY(trainer_sweep(&t->paths));
     return trainer_refuse_existing(t); /* again, now that no other process can begin */
 }
 

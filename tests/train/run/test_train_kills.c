@@ -54,6 +54,7 @@ static void moment(void) {
     }
 
 WRAP(rename, (const char *from, const char *to), (from, to))
+WRAP(renameat, (int folder, const char *from, int into, const char *to), (folder, from, into, to))
 WRAP(unlink, (const char *path), (path))
 WRAP(unlinkat, (int folder, const char *path, int flags), (folder, path, flags))
 WRAP(mkdir, (const char *path, mode_t mode), (path, mode))
