@@ -87,7 +87,6 @@ const fault faults[] = {
     ERROR(STAT, ENOMEM),
     LASTING(STAT, EIO),
     ERROR(LIST, EIO),
-    ERROR(LIST, ENOENT),
     LASTING(LIST, EIO),
     ERROR(SEEK, EIO),
     ERROR(TRUNCATE, EIO),
@@ -102,7 +101,6 @@ const fault faults[] = {
     ERROR(UNLINK, EACCES),
     ERROR(UNLINK, EIO),
     ERROR(UNLINK, EROFS),
-    ERROR(UNLINK, ENOENT),
     ERROR(UNLINK, EBUSY),
     LASTING(UNLINK, EIO),
     ERROR(MKDIR, EACCES),
@@ -200,7 +198,6 @@ static const struct {
     {SYS_mmap, CALL_MAP, FILE_NONE},
     {SYS_mremap, CALL_MAP, FILE_NONE},
     {SYS_mprotect, CALL_MAP, FILE_NONE},
-    {SYS_brk, CALL_MAP, FILE_NONE},
     {SYS_clone, CALL_THREAD, FILE_NONE},
     {SYS_clone3, CALL_THREAD, FILE_NONE},
 };
@@ -221,7 +218,6 @@ call_class call_of_number(uint64_t number, const uint64_t arguments[6]) {
     const int row = row_of(number);
     if (row < 0) return CALL_NONE;
     if (number == SYS_fcntl && !is_locking(arguments[1])) return CALL_NONE;
-    if (number == SYS_brk && arguments[0] == 0) return CALL_NONE; /* returns the present end */
     return numbers[row].call;
 }
 

@@ -141,10 +141,45 @@ bool folder_part(const char *whole, const char *other, char *difference, size_t 
     return !path_exists(other) || walk(other, whole, is_there_and_equal, difference, size);
 }
 
+/* The older checkpoint may be another one: a failure saves the step that it interrupted. */
+static bool is_checkpoint(const char *path) {
+    return strstr(path, "/checkpoints/step-") && !strstr(path, ".tmp");
+}
+
+static bool is_there_as_kept(const char *a, const char *b, bool is_folder, char *difference, size_t size) {
+    return (is_checkpoint(a) && !path_exists(b)) || is_there_and_equal(a, b, is_folder, difference, size);
+}
+
+static bool is_expected(const char *a, const char *b, bool is_folder, char *difference, size_t size) {
+    return is_checkpoint(a) || is_there(a, b, is_folder, difference, size);
+}
+
+/* Checkpoints are compared by bytes if both have them, by the newest's name, and by their number. */
+static bool same_checkpoints(const char *whole, const char *other, char *difference, size_t size) {
+    char names[2][NAME_MAX + 1] = {"", ""};
+    int counts[2] = {0, 0};
+    for (int i = 0; i < 2; i++) {
+        char path[PATH_MAX];
+        snprintf(path, sizeof path, "%s/checkpoints", i == 0 ? whole : other);
+        DIR *folder = opendir(path);
+        for (const struct dirent *entry; folder && (entry = readdir(folder));) {
+            if (entry->d_name[0] == '.') continue;
+            counts[i]++;
+            if (strcmp(entry->d_name, names[i]) > 0) snprintf(names[i], sizeof names[i], "%s", entry->d_name);
+        }
+        if (folder) closedir(folder);
+    }
+    if (counts[0] == counts[1] && strcmp(names[0], names[1]) == 0) return true;
+    snprintf(difference, size, "%d checkpoints up to %s, not %d up to %s", counts[1], names[1], counts[0],
+             names[0]);
+    return false;
+}
+
 bool folder_equal(const char *whole, const char *other, char *difference, size_t size) {
     if (!is_there(whole, other, true, difference, size)) return false;
-    return walk(whole, other, is_there_and_equal, difference, size) &&
-           walk(other, whole, is_there, difference, size);
+    return walk(whole, other, is_there_as_kept, difference, size) &&
+           walk(other, whole, is_expected, difference, size) &&
+           same_checkpoints(whole, other, difference, size);
 }
 
 static bool is_lasting(const char *a, const char *b, bool is_folder, char *difference, size_t size) {

@@ -12,7 +12,8 @@ void folder_make(const char *path);
 void folder_copy(const char *from, const char *to);
 
 /* Whether the folder `other` has exactly the files of `whole`, with equal bytes; hidden files count. Numbers
- * that are measured are left out of metrics.jsonl. If not, `difference` receives the first difference. */
+ * that are measured are left out of metrics.jsonl. Of the older checkpoints, the number must be equal. If not
+ * equal, `difference` receives the first difference. */
 bool folder_equal(const char *whole, const char *other, char *difference, size_t size);
 
 /* Whether every file of `other`, if any, has the bytes of that of `whole`: complete or absent. `difference`
