@@ -209,7 +209,7 @@ static void draw(const torture_target *target, const char *pictures) {
     use_tool(pictures, (const char *[]){"crop", "data/train/00003.jpg", "0", "0", "32", "32",
                                         "pictures/below/b.jpg", NULL});
     use_tool(pictures,
-             (const char *[]){"crop", "data/train/00003.jpg", "0", "0", "21", "40", "pictures/c.png", NULL});
+             (const char *[]){"crop", "data/train/00003.jpg", "0", "0", "21", "30", "pictures/c.png", NULL});
 }
 
 static void keep_whole(const torture_target *target, const subject *s) {
