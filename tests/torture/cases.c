@@ -160,7 +160,7 @@ static void select_of(const torture_target *target, const sweep_options *options
     candidates c = {.options = options, .subject = s};
     consider_calls(&c, target);
     if (!target->sanitized && wants(options, CALL_MALLOC)) consider_allocations(&c, target);
-    if (wants(options, CALL_DEVICE)) consider_device(&c, target);
+    if (!target->sanitized && wants(options, CALL_DEVICE)) consider_device(&c, target);
     if (s->trains && !s->start) consider_kills(&c);
     take(&c, list);
 }

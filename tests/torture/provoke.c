@@ -10,7 +10,8 @@
  *     --only SUBJECT      train, resume, translate or test;  --call CLASS    e.g. write, malloc, any (kills)
  *     --case "train write 17 ENOSPC"      this case alone; may be repeated. Its folder is kept and printed
  *     --jobs N            so many at once
- *     --sanitized         P2P is built with sanitizers: faults in calls on the run's own files only
+ *     --sanitized         P2P is built with sanitizers: faults in calls on the run's own files only, and
+ * kills; tests/train/run/test_train_faults.c has the calls of backends there
  *
  * Exit code 0: every case was survived; 1: some were not; 2: the sweep could not be made. Ends with a table
  * in Markdown.

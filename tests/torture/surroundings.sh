@@ -159,11 +159,16 @@ row "descriptors" "ulimit -n from 4 to 10"
 
 # ---- Planted links and pipes ----
 
-# planted KIND: at each name, and at each temporary name, a link to a file of somebody else or a pipe lies before the command.
+# plant KIND FOLDER NAME: a link to a file of somebody else, or a pipe, as FOLDER/NAME.
 plant() {
     local at=$2/$3
     mkdir -p "$(dirname "$at")"
     if [ "$1" = pipe ]; then mkfifo "$at"; else ln -s "$work/theirs" "$at"; fi
+}
+
+# take_away PATH: removes what was planted, if it is still there.
+take_away() {
+    [ ! -L "$1" ] && [ ! -p "$1" ] || rm "$1"
 }
 
 echo "a file of somebody else" >theirs
@@ -175,6 +180,7 @@ for kind in link pipe; do
             plant $kind out "$hidden"
             timeout -s KILL 10 "$p2p" "${training[@]}" --out out >out.txt 2>err.txt
             code=$?
+            take_away "out/$hidden"
             ends_well $code "a $kind at $hidden" complete_run out
             cmp -s theirs kept || fail "a $kind at $hidden: the file of somebody else has changed"
             cp kept theirs
@@ -185,6 +191,7 @@ for kind in link pipe; do
         plant $kind drawing "$name"
         timeout -s KILL 10 "$p2p" "${translating[@]}" -o drawing >out.txt 2>err.txt
         code=$?
+        take_away "drawing/$name"
         ends_well $code "translate, a $kind at $name" complete_drawing drawing
         cmp -s theirs kept || fail "translate, a $kind at $name: the file of somebody else has changed"
         cp kept theirs

@@ -101,6 +101,8 @@ static bool check_message(const torture_case *one, const trace_outcome *outcome,
         good = !path_exists(SUBJECT_OUT) || one->subject->start;
     else if (!message)
         good = failed(result, "exit code %d without a message", outcome->code);
+    else if (where->call == CALL_MALLOC && outcome->code == 2 && strstr(where->path, "libpopt"))
+        good = true; /* popt loses an argument in silence; the command line is then refused */
     else if (call_class_is_memory(where->call))
         good = speaks_of(message, where->call) ||
                failed(result, "the message does not name the cause: %s", message);
