@@ -159,7 +159,7 @@ static void select_of(const torture_target *target, const sweep_options *options
                       case_list *list) {
     candidates c = {.options = options, .subject = s};
     consider_calls(&c, target);
-    if (!target->sanitized && wants(options, CALL_MALLOC)) consider_allocations(&c, target);
+    if (wants(options, CALL_MALLOC)) consider_allocations(&c, target);
     if (!target->sanitized && wants(options, CALL_DEVICE)) consider_device(&c, target);
     if (s->trains && !s->start) consider_kills(&c);
     take(&c, list);

@@ -13,14 +13,17 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-/* glibc's. */
-void *__libc_malloc(size_t size);
-void *__libc_calloc(size_t count, size_t size);
-void *__libc_realloc(void *old, size_t size);
-void *__libc_memalign(size_t alignment, size_t size);
-int __libc_start_main(int (*main)(int, char **, char **), int argc, char **argv,
-                      int (*init)(int, char **, char **), void (*fini)(void), void (*rtld_fini)(void),
-                      void *stack_end);
+#ifdef P2P_MALLOC_WRAPPED
+#define REAL(name)   __real_##name
+#define FAULTY(name) __wrap_##name
+#else
+#define REAL(name)   __libc_##name
+#define FAULTY(name) name
+#endif
+
+void *REAL(malloc)(size_t size);
+void *REAL(calloc)(size_t count, size_t size);
+void *REAL(realloc)(void *old, size_t size);
 
 static malloc_faults *shared; /* NULL before main() */
 
@@ -74,19 +77,60 @@ static bool fails(size_t size, void *caller) {
     return true;
 }
 
-void *malloc(size_t size) {
-    return fails(size, __builtin_return_address(0)) ? NULL : __libc_malloc(size);
+void *FAULTY(malloc)(size_t size);
+void *FAULTY(calloc)(size_t count, size_t size);
+void *FAULTY(realloc)(void *old, size_t size);
+
+void *FAULTY(malloc)(size_t size) {
+    return fails(size, __builtin_return_address(0)) ? NULL : REAL(malloc)(size);
 }
 
-void *calloc(size_t count, size_t size) {
-    return fails(count * size, __builtin_return_address(0)) ? NULL : __libc_calloc(count, size);
+void *FAULTY(calloc)(size_t count, size_t size) {
+    return fails(count * size, __builtin_return_address(0)) ? NULL : REAL(calloc)(count, size);
 }
 
-void *realloc(void *old, size_t size) {
-    return fails(size, __builtin_return_address(0)) ? NULL : __libc_realloc(old, size);
+void *FAULTY(realloc)(void *old, size_t size) {
+    return fails(size, __builtin_return_address(0)) ? NULL : REAL(realloc)(old, size);
 }
 
+static void begin(void) {
+    const char *name = getenv("P2P_MALLOC_FAULTS");
+    const int file = name ? open(name, O_RDWR | O_CLOEXEC) : -1;
+    if (file < 0) return;
+    void *mapped = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+    close(file);
+    if (mapped != MAP_FAILED) shared = mapped;
+}
+
+#ifdef P2P_MALLOC_WRAPPED
+
+char *__wrap_strdup(const char *text);
+void *__wrap_aligned_alloc(size_t alignment, size_t size);
+void *__real_aligned_alloc(size_t alignment, size_t size);
+
+char *__wrap_strdup(const char *text) {
+    const size_t size = strlen(text) + 1;
+    char *copy = fails(size, __builtin_return_address(0)) ? NULL : __real_malloc(size);
+    return copy ? memcpy(copy, text, size) : NULL;
+}
+
+void *__wrap_aligned_alloc(size_t alignment, size_t size) {
+    return fails(size, __builtin_return_address(0)) ? NULL : __real_aligned_alloc(alignment, size);
+}
+
+/* The program's own allocations begin in main(). */
+__attribute__((constructor)) static void begin_early(void) {
+    begin();
+}
+
+#else
+
+void *__libc_memalign(size_t alignment, size_t size);
 void *memalign(size_t alignment, size_t size);
+int __libc_start_main(int (*main)(int, char **, char **), int argc, char **argv,
+                      int (*init)(int, char **, char **), void (*fini)(void), void (*rtld_fini)(void),
+                      void *stack_end);
+
 void *memalign(size_t alignment, size_t size) {
     return fails(size, __builtin_return_address(0)) ? NULL : __libc_memalign(alignment, size);
 }
@@ -101,18 +145,10 @@ int posix_memalign(void **result, size_t alignment, size_t size) {
     return *result ? 0 : ENOMEM;
 }
 
-/* ---- Start -------------------------------------------------------------------------------------------- */
-
 static int (*program_main)(int, char **, char **);
 
 static int counted_main(int argc, char **argv, char **environment) {
-    const char *name = getenv("P2P_MALLOC_FAULTS");
-    const int file = name ? open(name, O_RDWR | O_CLOEXEC) : -1;
-    if (file >= 0) {
-        void *mapped = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
-        close(file);
-        if (mapped != MAP_FAILED) shared = mapped;
-    }
+    begin();
     return program_main(argc, argv, environment);
 }
 
@@ -124,3 +160,5 @@ int __libc_start_main(int (*main)(int, char **, char **), int argc, char **argv,
     program_main = main;
     return next(counted_main, argc, argv, init, fini, rtld_fini, stack_end);
 }
+
+#endif

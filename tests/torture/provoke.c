@@ -107,13 +107,14 @@ static void absolute(const char *path, char result[PATH_MAX]) {
     if (!realpath(path, result)) die("%s: %s", path, strerror(errno));
 }
 
-/* The library lies beside this program. */
+/* The library, or the second program, lies beside this one. */
 static void find_library(options *o) {
     char self[PATH_MAX];
     absolute("/proc/self/exe", self);
     *strrchr(self, '/') = '\0';
-    if (snprintf(o->library, sizeof o->library, "%.*s/libmalloc_faults.so", PATH_MAX - 32, self) < 0) usage();
-    if (!o->target.sanitized && !path_exists(o->library)) die("%s is missing", o->library);
+    snprintf(o->library, sizeof o->library, "%.*s/%s", PATH_MAX - 64, self,
+             o->target.sanitized ? "p2p_short_of_memory" : "libmalloc_faults.so");
+    if (!path_exists(o->library)) die("%s is missing", o->library);
 }
 
 static void parse(options *o, int argc, char **argv) {

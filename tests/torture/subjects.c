@@ -80,10 +80,16 @@ static malloc_faults *map_faults(void) {
 }
 
 static void run_preloaded(subject_run *run, const torture_target *target, trace_outcome *outcome) {
-    snprintf(run->library, sizeof run->library, "LD_PRELOAD=%s", target->library);
-    run->environment[3] = run->library;
-    run->environment[4] = "P2P_MALLOC_FAULTS=" MALLOC_MAP;
-    run->environment[5] = "GLIBC_TUNABLES=glibc.malloc.perturb=165"; /* freed memory is overwritten */
+    run->environment[3] = "P2P_MALLOC_FAULTS=" MALLOC_MAP;
+    if (target->sanitized) {
+        run->words[0] = target->library;
+        run->environment[1] = "ASAN_OPTIONS=exitcode=99"; /* nothing traces it, so leaks can be found too */
+        run->environment[4] = "LSAN_OPTIONS=exitcode=99";
+    } else {
+        snprintf(run->library, sizeof run->library, "LD_PRELOAD=%s", target->library);
+        run->environment[4] = run->library;
+        run->environment[5] = "GLIBC_TUNABLES=glibc.malloc.perturb=165"; /* freed memory is overwritten */
+    }
     run_plainly(&run->command, outcome);
 }
 

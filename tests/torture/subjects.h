@@ -23,8 +23,9 @@ const subject *subject_named(const char *name); /* NULL if there is none */
 /* The program and what is known about it. */
 typedef struct {
     const char *program; /* absolute */
-    const char *library; /* malloc_faults.so, absolute */
-    bool sanitized;      /* no faults in allocations, and only in calls on files of the run */
+    const char
+        *library;   /* malloc_faults.so, absolute; sanitized, the program with malloc_faults.c as a part */
+    bool sanitized; /* faults only in allocations of p2p's own code, and in calls on files of the run */
 } torture_target;
 
 /* Names in the current folder. "whole-NAME" and "whole-NAME.txt" are the results and the output of an
