@@ -2,6 +2,7 @@
  * random. */
 #define _GNU_SOURCE
 #include "cases.h"
+#include "folders.h"
 
 #include <ctype.h>
 #include <stdlib.h>
@@ -85,10 +86,13 @@ static void take(candidates *c, case_list *list) {
 
 enum { TAIL = 60 /* calls at the end of a run, each of which is hit */ };
 
-/* A hash of the path without its digits. */
+/* A hash of the path without its digits; temporary names may be random, so of such only the folder counts. */
 static uint64_t kind_of_path(const char *path) {
-    uint64_t hash = 0;
-    for (; *path; path++)
+    const char *slash = strrchr(path, '/'), *end = path + strlen(path);
+    const bool temporary = path_is_temporary(path);
+    uint64_t hash = temporary;
+    if (temporary) end = slash ? slash : path;
+    for (; path < end; path++)
         if (!isdigit((unsigned char)*path)) hash = mix_two(hash, (unsigned char)*path);
     return hash;
 }

@@ -24,6 +24,8 @@ bool folder_part(const char *whole, const char *other, char *difference, size_t 
 bool folder_has_temporary(const char *path, char *difference, size_t size);
 
 bool path_exists(const char *path);
+/* Whether its name is that of a temporary file: hidden, with the suffix .tmp. */
+bool path_is_temporary(const char *path);
 /* The whole file as a string, to be freed; "" if there is none. */
 char *file_text(const char *path);
 bool file_equal(const char *a, const char *b);
