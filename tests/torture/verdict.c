@@ -51,9 +51,22 @@ static char *message_of(const char *path) {
 
 /* ---- The message -------------------------------------------------------------------------------------- */
 
+static size_t folder_length(const char *path) {
+    const char *slash = strrchr(path, '/');
+    return slash ? (size_t)(slash - path) + 1 : 0;
+}
+
+/* A temporary file's own name means nothing to a user: the message names the file that it would become, in
+ * the same folder. */
+static bool word_names_target(const char *word, const char *path) {
+    const size_t length = folder_length(path);
+    return folder_length(word) == length && strncmp(word, path, length) == 0 && word[length] != '\0';
+}
+
 /* Whether a word of the message is the path, a path below it, or the name of its file, which may be a part of
  * the temporary name. */
 static bool word_names(const char *word, const char *path) {
+    if (path_is_temporary(path) && word_names_target(word, path)) return true;
     const char *slash = strrchr(word, '/'), *base = slash ? slash + 1 : word;
     if (strcmp(word, path) == 0 || strstr(word, path)) return true;
     return strlen(base) >= 4 && strstr(path, base) != NULL;
