@@ -2,6 +2,7 @@
  * tensor is read, and every size is bounded by that of the file. */
 #include "safetensors_internal.h"
 
+#include "json_text.h"
 #include "p2p_file.h"
 
 #include <jansson.h>
@@ -222,13 +223,15 @@ static p2p_status read_header(safetensors_file *file, uint64_t size) {
         free(text);
         return status;
     }
-    json_error_t error;
-    json_t *root = json_loadb(text, length, JSON_REJECT_DUPLICATES, &error);
+    json_t *root;
+    int position;
+    status = json_text_parse(file->path, text, length, JSON_REJECT_DUPLICATES, &root, &position);
     free(text);
+    P2P_TRY(status);
     if (!root)
         return p2p_fail(P2P_INPUT,
                         "%s is not a usable safetensors file: its header is not valid JSON (byte %d)",
-                        file->path, error.position);
+                        file->path, position);
     status = parse_header(file, root);
     json_decref(root);
     return status == P2P_OK ? check_cover(file) : status;

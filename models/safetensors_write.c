@@ -2,6 +2,7 @@
  * before the first element. */
 #include "safetensors_internal.h"
 
+#include "json_text.h"
 #include "p2p_file.h"
 
 #include <errno.h>
@@ -66,7 +67,12 @@ static p2p_status grow(safetensors_writer *writer) {
 
 static json_t *describe(const safetensors_entry *entry) {
     json_t *shape = json_array();
-    for (int i = 0; i < entry->rank; i++) json_array_append_new(shape, json_integer(entry->shape[i]));
+    for (int i = 0; shape && i < entry->rank; i++) {
+        if (json_array_append_new(shape, json_integer(entry->shape[i])) == 0) continue;
+        json_decref(shape);
+        shape = NULL;
+    }
+    if (!shape) return NULL;
     return json_pack("{s:s, s:o, s:[I, I]}", "dtype", safetensors_dtype_name(entry->dtype), "shape", shape,
                      "data_offsets", (json_int_t)entry->begin, (json_int_t)entry->end);
 }
@@ -119,8 +125,8 @@ static p2p_status put(safetensors_writer *writer, const void *bytes, size_t coun
 
 static p2p_status start(safetensors_writer *writer) {
     static const char spaces[HEADER_ALIGNMENT] = "       ";
-    char *text = json_dumps(writer->header, JSON_COMPACT);
-    if (!text) return no_memory();
+    char *text;
+    P2P_TRY(json_text_make(writer->file.path, writer->header, JSON_COMPACT, &text));
     const size_t length = strlen(text),
                  padding = (HEADER_ALIGNMENT - length % HEADER_ALIGNMENT) % HEADER_ALIGNMENT;
     unsigned char prefix[LENGTH_BYTES];

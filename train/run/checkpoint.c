@@ -3,6 +3,7 @@
 #include "checkpoint.h"
 
 #include "host/sys.h"
+#include "json_text.h"
 #include "weights.h"
 
 #include <inttypes.h>
@@ -91,11 +92,13 @@ p2p_status checkpoint_read_info(const char *path, checkpoint_info *info) {
     if (!format || strcmp(format, FORMAT) != 0 || !text) {
         status = p2p_fail(P2P_INPUT, "%s: not a checkpoint of this version of p2p (%s)", path, FORMAT);
     } else {
-        json_t *object = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
-        status = info_from_json(object, info, path);
+        json_t *object;
+        status = json_text_parse(path, text, strlen(text), JSON_REJECT_DUPLICATES, &object, NULL);
+        if (status == P2P_OK) status = info_from_json(object, info, path);
         json_decref(object);
     }
     safetensors_close(file);
+    if (status != P2P_OK) checkpoint_info_free(info);
     return status;
 }
 
@@ -113,11 +116,12 @@ static p2p_status write_tensors(safetensors_writer *writer, const char *training
 static p2p_status write_file(const char *path, const checkpoint_info *info, p2p_session *session,
                              const pix2pix *model) {
     json_t *object = info_to_json(info);
-    char *training = object ? json_dumps(object, JSON_COMPACT) : NULL;
+    char *training;
+    p2p_status status = json_text_make(path, object, JSON_COMPACT, &training);
     json_decref(object);
-    if (!training) return p2p_fail(P2P_OUT_OF_MEMORY, "%s: no memory for the checkpoint's header", path);
+    P2P_TRY(status);
     safetensors_writer *writer = NULL;
-    p2p_status status = safetensors_create(path, &writer);
+    status = safetensors_create(path, &writer);
     if (status == P2P_OK) status = write_tensors(writer, training, info->position.step, session, model);
     free(training);
     if (status == P2P_OK) return safetensors_commit(writer);

@@ -2,6 +2,7 @@
 #include "metrics.h"
 
 #include "host/sys.h"
+#include "json_text.h"
 #include "p2p_file.h"
 
 #include <errno.h>
@@ -29,13 +30,16 @@ typedef struct {
 } kept_part;
 
 /* Whether a line is a complete record within the part. A line that was truncated by a kill is not. */
-static bool line_is_kept(const char *line, size_t length, kept_part kept) {
-    json_t *record = json_loadb(line, length, 0, NULL);
+static p2p_status line_is_kept(const char *path, const char *line, size_t length, kept_part kept,
+                               bool *result) {
+    json_t *record;
+    P2P_TRY(json_text_parse(path, line, length, 0, &record, NULL));
     const json_t *step = json_object_get(record, "step"), *epoch = json_object_get(record, "epoch");
     bool stays = json_is_integer(step) && json_is_integer(epoch) && json_integer_value(step) <= kept.steps;
     if (stays && json_object_get(record, "event")) stays = json_integer_value(epoch) <= kept.epochs;
     json_decref(record);
-    return stays;
+    *result = stays;
+    return P2P_OK;
 }
 
 static p2p_status copy_kept_lines(const char *bytes, size_t size, FILE *to, kept_part kept,
@@ -44,7 +48,9 @@ static p2p_status copy_kept_lines(const char *bytes, size_t size, FILE *to, kept
         const char *newline = memchr(line, '\n', (size_t)(end - line));
         if (!newline) break;
         size_t length = (size_t)(newline - line);
-        if (line_is_kept(line, length, kept) && fwrite(line, 1, length + 1, to) != length + 1)
+        bool stays;
+        P2P_TRY(line_is_kept(path, line, length, kept, &stays));
+        if (stays && fwrite(line, 1, length + 1, to) != length + 1)
             return p2p_fail(P2P_IO, "%s: %s", path, strerror(errno));
         line = newline + 1;
     }
@@ -86,9 +92,10 @@ p2p_status metrics_open(metrics_log **log, const char *path, int64_t keep_steps,
 
 /* Write a line and release the object. Each line is flushed, so that other programs read whole lines. */
 static p2p_status write_line(metrics_log *log, json_t *object) {
-    char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
+    char *text;
+    p2p_status status = json_text_make(log->path, object, JSON_COMPACT, &text);
     json_decref(object);
-    if (!text) return p2p_fail(P2P_OUT_OF_MEMORY, "%s: no memory to write a line", log->path);
+    P2P_TRY(status);
     bool written = fprintf(log->stream, "%s\n", text) > 0 && fflush(log->stream) == 0;
     free(text);
     return written ? P2P_OK : p2p_fail(P2P_IO, "%s: %s", log->path, strerror(errno));
@@ -104,17 +111,24 @@ p2p_status metrics_step(metrics_log *log, const step_record *record) {
                                      record->data_wait));
 }
 
+/* Returns whether memory sufficed. */
+static bool add_validation(json_t *object, const epoch_record *record) {
+    const quality *measured = &record->validation;
+    return json_object_set_new(object, "val_l1", quality_to_json(measured->l1)) == 0 &&
+           json_object_set_new(object, "val_psnr", quality_to_json(measured->psnr)) == 0 &&
+           json_object_set_new(object, "val_ssim", quality_to_json(measured->ssim)) == 0 &&
+           json_object_set_new(object, "val_l1_of_mean_target", quality_to_json(record->baseline_l1)) == 0;
+}
+
 p2p_status metrics_epoch(metrics_log *log, const epoch_record *record) {
     const loss_values *mean = &record->mean;
     json_t *object = json_pack("{s:s, s:I, s:I, s:f, s:f, s:f, s:f, s:f}", "event", "epoch", "step",
                                (json_int_t)record->step, "epoch", (json_int_t)record->epoch, "d_loss",
                                discriminator_loss(mean), "d_real", mean->d_real, "d_fake", mean->d_fake,
                                "g_gan", mean->g_gan, "g_l1", mean->g_l1);
-    if (object && record->validated) {
-        json_object_set_new(object, "val_l1", quality_to_json(record->validation.l1));
-        json_object_set_new(object, "val_psnr", quality_to_json(record->validation.psnr));
-        json_object_set_new(object, "val_ssim", quality_to_json(record->validation.ssim));
-        json_object_set_new(object, "val_l1_of_mean_target", quality_to_json(record->baseline_l1));
+    if (object && record->validated && !add_validation(object, record)) {
+        json_decref(object);
+        object = NULL;
     }
     return write_line(log, object);
 }
