@@ -83,7 +83,6 @@ const fault faults[] = {
     ERROR(CLOSE, EINTR),
     ERROR(STAT, EACCES),
     ERROR(STAT, EIO),
-    ERROR(STAT, ELOOP),
     ERROR(STAT, ENOMEM),
     LASTING(STAT, EIO),
     ERROR(LIST, EIO),
