@@ -23,11 +23,13 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -183,6 +185,7 @@ static void run_jobs(const options *o, const case_list *list, shared_results *sh
         const pid_t process = fork();
         if (process < 0) die("can't start a process: %s", strerror(errno));
         if (process > 0) continue;
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
         enter(name);
         run_cases(o, list, shared);
         exit(0);
