@@ -38,6 +38,8 @@ p2p_status ocl_plan_op(const ocl_target *target, const p2p_op *op, ocl_plan *pla
     if (!planners[op->kind])
         return target->host->fail(P2P_UNSUPPORTED, "opencl: %s: a communicator does this, not a device",
                                   p2p_kind_name(op->kind));
+    if (op->math == P2P_MATH_tf32)
+        return target->host->fail(P2P_UNSUPPORTED, "opencl: OpenCL C has no products in tf32");
     P2P_TRY(planners[op->kind](target, op, plan));
     if (plan->answer.kernel[0] == '\0') /* planners without choices set no name */
         snprintf(plan->answer.kernel, sizeof plan->answer.kernel, "%s",

@@ -31,6 +31,7 @@ typedef struct {
     const char *type;    /* "GPU", "CPU", or "" for other types; static */
     char unusable[512];  /* "" if the device is usable, else the reason */
     char no_bf16[256];   /* "" if sessions in bf16 are supported, else the reason */
+    char no_tf32[256];   /* likewise tf32 */
     bool stores_bf16;    /* sessions in bf16 store activations in bf16; false: only factors are rounded */
     size_t memory_bytes; /* 0 if unknown */
     size_t max_alloc_bytes;
@@ -85,6 +86,8 @@ void p2p_log_to(FILE *stream);
 /* Sets the stream of warnings, one line each: a problem after which p2p continues. NULL (the default)
  * discards them. */
 void p2p_warnings_to(FILE *stream);
+/* Writes a line to the stream of warnings. */
+void p2p_warn(const char *format, ...) P2P_PRINTF(1, 2);
 
 /* ---- Networks: named parameters ----------------------------------------------------------------------- */
 
@@ -238,14 +241,19 @@ typedef struct {
     bool no_elide_copies; /*   a concatenation's parts written directly into their channel ranges */
     bool no_derived;      /*   filters in a second, derived layout */
     bool no_sharing;      /* no two values share memory */
+    bool no_buckets;      /* the gradients of a network are reduced in one piece, when all are complete */
     bool no_recording;    /* run operations one by one even if the device can record */
     bool check;           /* fill new memory with NaN; scan each operation's outputs for NaN and infinity */
-    /* bf16 precision, in the form that the device supports: activations and their gradients are stored in
-     * bf16 and computed with in float32, or everything is stored in float32 and convolutions multiply with
-     * math=bf16 (p2p_op.h) for the shapes that the device accepts. Parameters, their gradients and moments,
-     * statistics and losses are float32 in both forms. P2P_UNSUPPORTED, with the reason, if a device supports
-     * neither. */
-    bool bf16;
+    /* tf32: convolutions multiply with math=tf32 (p2p_op.h) for the shapes that the device accepts. bf16, in
+     * the form that the device supports: activations and their gradients are stored in bf16 and computed with
+     * in float32, filters' gradients may be stored in bf16 if each is written once, or everything is stored
+     * in float32 and convolutions multiply with math=bf16 for the shapes that the device accepts. Parameters,
+     * moments, statistics and losses are always float32. P2P_UNSUPPORTED, with the reason, if a device does
+     * not support the precision. */
+    p2p_precision precision;
+    /* Least size of a bucket of gradients, which is reduced as soon as they are complete; 0: 16 MiB. The same
+     * on all processes of a run. */
+    size_t bucket_bytes;
     p2p_parallel parallel; /* for host work that uses no device; NULL: jobs run one after another */
     p2p_tuning tuning;
 } p2p_session_options;

@@ -13,7 +13,7 @@
 
 /* Version of the interface. A module must match exactly. Raised whenever the meaning of this file or of
  * p2p_op.h changes. */
-enum { P2P_BACKEND_ABI = 7 };
+enum { P2P_BACKEND_ABI = 8 };
 
 /* A part of the key of a cache entry. */
 typedef struct {
@@ -49,8 +49,8 @@ typedef struct p2p_be_op p2p_be_op;
 typedef struct p2p_be_recording p2p_be_recording;
 typedef struct p2p_be_comm p2p_be_comm;
 
-/* A position in a device's sequence of commands. A ticket is complete when everything submitted up to it is
- * complete. Tickets of one device increase; 0 is always complete. */
+/* An event of a device: the end of a submission, with everything submitted before, or of a collective. 0 has
+ * always happened. */
 typedef uint64_t p2p_ticket;
 
 typedef enum { P2P_DEVICE_CPU, P2P_DEVICE_GPU, P2P_DEVICE_OTHER } p2p_device_type;
@@ -69,6 +69,9 @@ typedef struct {
     /* "" if the device supports sessions in bf16: convolutions with math=bf16, for the shapes that op_query
      * accepts, or activations stored in bf16. Else the reason. */
     char no_bf16[256];
+    /* "" if the device supports convolutions with math=tf32, for the shapes that op_query accepts. Else the
+     * reason. */
+    char no_tf32[256];
     p2p_device_type type;
     int compute_units;
     size_t memory_bytes;    /* 0 if unknown */
@@ -76,11 +79,21 @@ typedef struct {
     size_t alignment;       /* of a binding's byte offset; a power of two */
     /* Channel ranges of activations must start at a multiple of this, for all kinds except copy. */
     int channel_alignment;
+    /* Padding lanes of activations are zero whenever an operation reads them, for libraries that multiply
+     * whole blocks. Every operation keeps them zero, and input from the host has zeros there. */
+    bool zero_padding;
     p2p_storage activation; /* activations and their gradients */
     /* The same in sessions in bf16: type bf16 if the device stores activations in bf16, else equal to
      * `activation`. */
     p2p_storage activation_bf16;
     p2p_storage filter; /* parameters, their gradients and moments */
+    /* The type of filters' gradients in sessions in bf16, in the layout of `filter`. Gradients to which a
+     * plan adds have the type of `filter` in every session. If conv_bwd_filter is refused with that, it
+     * writes a temporary in this type, which `copy` adds to the gradient. */
+    p2p_type gradient_bf16;
+    /* op_query may ask for filters in another storage. Algorithms are then chosen (op_choose) for descriptors
+     * with the filter as it will be read. */
+    bool derives_filters;
     p2p_storage vector; /* biases, scales, shifts, statistics, losses, flat arrays; always plain */
 } p2p_device_info;
 
@@ -90,13 +103,19 @@ typedef struct {
     size_t offset; /* bytes; a multiple of the device's alignment */
 } p2p_binding;
 
+/* How an operation depends on the storage of the filter that it reads. For P2P_FILTER_FASTER and
+ * P2P_FILTER_REQUIRED the core queries the descriptor with the filter stored as p2p_query.filter and, if it
+ * is accepted, keeps a derived copy of the parameters, renewed after each update. */
+typedef enum {
+    P2P_FILTER_AS_QUERIED, /* good as it is */
+    P2P_FILTER_FASTER,     /* works as queried, and is faster with the other storage */
+    P2P_FILTER_REQUIRED    /* works with the other storage only: op_create is not called as queried */
+} p2p_filter_need;
+
 /* The result of op_query if it returns P2P_OK. */
 typedef struct {
     size_t scratch_bytes; /* memory that the operation needs while it runs; contents are lost afterwards */
-    /* If want_filter is set, the operation is faster with its filter stored as `filter`. The core then
-     * queries the descriptor with that storage and, if it is accepted, keeps a derived copy, renewed after
-     * each update. The operation must also work as queried. */
-    bool want_filter;
+    p2p_filter_need filter_need; /* not P2P_FILTER_AS_QUERIED: info has derives_filters */
     p2p_storage filter;
     char kernel[64]; /* name of the chosen implementation, for the plan dump */
 } p2p_query;
@@ -115,6 +134,12 @@ typedef struct {
     p2p_status (*buffer_write)(p2p_be_device *device, p2p_binding to, const void *from, size_t bytes);
     p2p_status (*buffer_read)(p2p_be_device *device, p2p_binding from, void *to, size_t bytes);
     p2p_status (*buffer_copy)(p2p_be_device *device, p2p_binding from, p2p_binding to, size_t bytes);
+
+    /* -- optional, both or none; if NULL the core allocates with malloc -- */
+    /* Memory of the host from and to which transfers are fastest, such as pinned memory. Zero, aligned for
+     * every type. P2P_OUT_OF_MEMORY if there is none of this kind: the core then uses other memory. */
+    p2p_status (*host_alloc)(p2p_be_device *device, size_t bytes, void **memory);
+    void (*host_free)(p2p_be_device *device, void *memory);
 
     /* Determines whether the device supports a validated descriptor. Returns P2P_UNSUPPORTED, with the reason
      * as message, if not. Cheap, except that it may run self-tests of kernels and record their verdicts.
@@ -137,6 +162,11 @@ typedef struct {
     p2p_status (*submit)(p2p_be_device *device, p2p_ticket *ticket);
     /* Blocks the calling thread until `ticket` is complete. P2P_DEVICE_LOST if it never will be. */
     p2p_status (*wait)(p2p_be_device *device, p2p_ticket ticket);
+
+    /* -- optional; if NULL the core waits for the ticket on the host -- */
+    /* Orders all commands that are enqueued from now on, recordings included, after a ticket of this device.
+     * Does not block. */
+    p2p_status (*order)(p2p_be_device *device, p2p_ticket after);
 
     /* -- optional, all or none; if NULL the core repeats op_run instead -- */
     p2p_status (*record_begin)(p2p_be_device *device);
@@ -177,10 +207,16 @@ typedef struct {
 } p2p_contribution;
 
 typedef struct {
+    /* Collectives under way are complete afterwards. */
     void (*close)(p2p_be_comm *comm);
-    /* `op` is a validated all_reduce or broadcast; t[0] describes every replica's tensor. done[i] receives
-     * the ticket of local replica i that completes when its result is available; later commands of that
-     * device are ordered after it. Sums are formed in replica order. */
+    /* P2P_UNSUPPORTED, with the reason, for a collective that the communicator lacks. The core then performs
+     * it through host memory. The answer is the same in all processes. */
+    p2p_status (*query)(p2p_be_comm *comm, const p2p_op *op);
+    /* Start a collective, which runs beside the devices' commands. `op` is a validated all_reduce or
+     * broadcast; t[0] describes every replica's tensor. done[i] receives the ticket of local replica i that
+     * completes when its result is available; commands of that device are ordered after it only by `order`.
+     * Collectives of a communicator are ordered as they are started. Sums are formed in a fixed order, the
+     * same in every run. The order may depend on the extents of the tensor. */
     p2p_status (*all_reduce)(p2p_be_comm *comm, const p2p_op *op, const p2p_contribution *replicas,
                              p2p_ticket *done);
     p2p_status (*broadcast)(p2p_be_comm *comm, const p2p_op *op, const p2p_contribution *replicas,

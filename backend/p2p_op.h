@@ -40,12 +40,15 @@ typedef enum {
  *   nhwc       n h w c            activations and interleaved images; c is rounded up to a multiple of B
  *   ckrs       k/B c/B r s cB kB  filters of convolutions that produce k: lanes are output channels k
  *   kcrs_t     c/B k/B r s kB cB  filters of data gradients, which produce c: lanes are channels c
+ *   krsc       k r s c            filters beside nhwc; k and c are both rounded up to multiples of B
  *
- * Padding lanes of activations have undefined contents, possibly NaN: no operation lets them affect a real
- * element. Padding lanes of filters and vectors are zero, and every operation that writes them keeps them
- * zero, because an update processes a whole arena.
+ * Padding lanes of activations have undefined contents, possibly NaN, and no operation lets them affect a
+ * real element, unless the device has p2p_device_info.zero_padding: then they are zero, and every operation
+ * keeps them zero. Padding lanes of filters and vectors are zero, and every operation that writes them keeps
+ * them zero, because an update processes a whole arena. The padding lanes of a tensor belong to the channel
+ * range that ends with its last channel: an operation that writes this range writes them, too.
  */
-#define P2P_LAYOUT_LIST(X) X(plain) X(nchwc) X(nhwc) X(ckrs) X(kcrs_t)
+#define P2P_LAYOUT_LIST(X) X(plain) X(nchwc) X(nhwc) X(ckrs) X(kcrs_t) X(krsc)
 
 typedef enum {
 #define X(name) P2P_LAYOUT_##name,
@@ -81,6 +84,8 @@ p2p_tensor p2p_tensor_stats(p2p_type type, int64_t groups, int64_t rows, int64_t
 size_t p2p_type_bytes(p2p_type type);
 const char *p2p_type_name(p2p_type type);
 const char *p2p_layout_name(p2p_layout layout);
+/* Whether the layout is one of filters only: ckrs, kcrs_t or krsc. */
+bool p2p_layout_is_filter(p2p_layout layout);
 
 /* Number of logical elements, n*c*h*w. */
 int64_t p2p_tensor_elements(const p2p_tensor *tensor);
@@ -98,6 +103,15 @@ bool p2p_tensor_equal(const p2p_tensor *a, const p2p_tensor *b);
  * whole tensor, and type, layout and block are valid. */
 p2p_status p2p_tensor_validate(const p2p_tensor *tensor);
 
+/* Whether the tensor's range ends with the last channel of the whole tensor, so that its writers write the
+ * padding lanes. */
+bool p2p_tensor_owns_padding(const p2p_tensor *tensor);
+/* Sets the padding lanes of the whole tensor in `raw` to zero. */
+void p2p_tensor_clear_padding(const p2p_tensor *tensor, void *raw);
+/* Position, in elements from the start of the whole tensor, of the first padding lane in `raw` that is not
+ * zero; -1 if all are. */
+int64_t p2p_tensor_find_padding(const p2p_tensor *tensor, const void *raw);
+
 /* Convert between `host` (logical elements in plain n c h w order, `host_type` f32 or f64) and `raw` (the
  * tensor as stored). pack does not write padding lanes of `raw` or channels outside the range. */
 void p2p_tensor_pack(const p2p_tensor *tensor, const void *host, p2p_type host_type, void *raw);
@@ -109,6 +123,20 @@ void p2p_tensor_unpack(const p2p_tensor *tensor, const void *raw, void *host, p2
 enum { P2P_TENSOR_TEXT = 128 };
 int p2p_tensor_print(const p2p_tensor *tensor, char *text, size_t size);
 p2p_status p2p_tensor_parse(const char *text, p2p_tensor *tensor);
+
+/* X(name): the precisions of a session. See p2p_session_options.precision (p2p.h). */
+#define P2P_PRECISION_LIST(X) X(fp32) X(tf32) X(bf16)
+
+typedef enum {
+#define X(name) P2P_PRECISION_##name,
+    P2P_PRECISION_LIST(X)
+#undef X
+        P2P_PRECISION_COUNT
+} p2p_precision;
+
+const char *p2p_precision_name(p2p_precision precision);
+/* Sets *precision to the one of this name. Returns false if there is none. */
+bool p2p_precision_parse(const char *name, p2p_precision *precision);
 
 /* ---- Operations --------------------------------------------------------------------------------------- */
 
@@ -216,7 +244,8 @@ typedef enum { P2P_IN = 1, P2P_OUT = 2, P2P_INOUT = 3, P2P_OPT = 4 } p2p_operand
       O(adam, g, P2P_IN)                                                                                     \
       O(adam, m, P2P_INOUT)                                                                                  \
       O(adam, v, P2P_INOUT)                                                                                  \
-      O(adam, step, P2P_IN))                                                                                 \
+      O(adam, step, P2P_IN)                                                                                  \
+      O(adam, copy, P2P_OUT | P2P_OPT))                                                                      \
     X(all_reduce,                                                                                            \
       O(all_reduce, y, P2P_INOUT))                                                                           \
     X(broadcast,                                                                                             \
@@ -271,7 +300,8 @@ typedef enum { P2P_IN = 1, P2P_OUT = 2, P2P_INOUT = 3, P2P_OPT = 4 } p2p_operand
  *                  dx (+)= grad_scale * 2 (x - target).
  * adam             flat arrays of equal length: m = beta1 m + (1-beta1) g; v = beta2 v + (1-beta2) g*g;
  *                  p -= step.lr_corrected * m / (sqrt(v)*step.root_v_correction + eps): PyTorch's form,
- *                  lr_corrected = lr/(1-beta1^t), root_v_correction = 1/sqrt(1-beta2^t).
+ *                  lr_corrected = lr/(1-beta1^t), root_v_correction = 1/sqrt(1-beta2^t). copy, if present,
+ *                  receives the new p, rounded to its type.
  * all_reduce       every replica's y becomes the reduction over the replicas: `reduction` is sum or moments
  *                  (a stats tensor of count, mean, M2, combined by Chan's formula in replica order).
  *                  Performed by the communicator: op_query refuses it.
@@ -313,10 +343,10 @@ typedef enum {
 typedef enum { P2P_REDUCE_SUM, P2P_REDUCE_MOMENTS } p2p_reduction;
 
 /* X(name): the factors of a convolution's products. stored: the operands as stored. bf16: both factors
- * rounded to bfloat16 (to nearest, ties to even); products are exact, sums are in the output's type or wider,
- * and bias, activation and accumulation are not affected. A fast algorithm may round the transformed factors
- * instead. */
-#define P2P_MATH_LIST(X) X(stored) X(bf16)
+ * rounded to bfloat16 (to nearest, ties to even); tf32: both factors rounded to 11 significant bits, to
+ * nearest or toward zero. Products are exact, sums are in the output's type or wider, and bias, activation
+ * and accumulation are not affected. A fast algorithm may round the transformed factors instead. */
+#define P2P_MATH_LIST(X) X(stored) X(bf16) X(tf32)
 
 typedef enum {
 #define X(name) P2P_MATH_##name,
@@ -420,6 +450,12 @@ const char *p2p_act_name(p2p_act act);
 const char *p2p_math_name(p2p_math math);
 /* The bfloat16 nearest to a value's nearest float32, ties to even both times. */
 double p2p_round_bf16(double value);
+/* The number of 11 significant bits nearest to a value's nearest float32, ties to even both times. */
+double p2p_round_tf32(double value);
+/* A factor of a convolution as `math` rounds it. */
+double p2p_round_factor(p2p_math math, double value);
+/* The operand that is a filter and is read; -1 if the kind has none. */
+int p2p_kind_filter(p2p_kind kind);
 /* Whether the operand is a factor of a convolution's products, to which `math` applies. */
 bool p2p_op_is_factor(const p2p_op *op, int operand);
 /* act(x), and act'(x) computed from the output y = act(x), in double precision. All backends are tested

@@ -75,20 +75,19 @@ static bool parse(block_record *r, const char *text, size_t length, size_t flags
 }
 
 p2p_status json_text_parse(const char *name, const char *text, size_t length, size_t flags, json_t **value,
-                           int *position) {
+                           json_error_t *error) {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     block_record blocks = {0};
-    json_error_t error = {.position = 0};
+    json_error_t unused;
     *value = NULL;
     pthread_once(&once, set_allocator);
-    const bool sufficed = parse(&blocks, text, length, flags, value, &error);
+    const bool sufficed = parse(&blocks, text, length, flags, value, error ? error : &unused);
     recording = NULL;
     if (!sufficed) {
         for (size_t i = 0; i < blocks.count; i++) free(blocks.blocks[i]);
         *value = NULL;
     }
     free(blocks.blocks);
-    if (position) *position = error.position;
     return sufficed ? P2P_OK : p2p_fail(P2P_OUT_OF_MEMORY, "no memory to read %s", name);
 }
 

@@ -13,10 +13,10 @@
 #include <stddef.h>
 
 /* Parses a text of `length` bytes with jansson's decoding flags. If it is not JSON, *value is NULL and
- * *position, unless `position` is NULL, the byte where it ends to be JSON; the status is P2P_OK. The caller
- * releases *value with json_decref(). P2P_OUT_OF_MEMORY names `name`, the text's file. */
+ * *error, unless `error` is NULL, has the reason and the place; the status is P2P_OK. The caller releases
+ * *value with json_decref(). P2P_OUT_OF_MEMORY names `name`, the text's file. */
 p2p_status json_text_parse(const char *name, const char *text, size_t length, size_t flags, json_t **value,
-                           int *position);
+                           json_error_t *error);
 
 /* The text of a value with jansson's encoding flags, terminated; the caller frees it. P2P_OUT_OF_MEMORY,
  * which names `name`, also if `value` is NULL: then it could not be made. */

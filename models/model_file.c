@@ -198,14 +198,30 @@ static p2p_status get_info(const safetensors_file *file, model_file_info *info) 
     return get_resize(file, info);
 }
 
+/* Checkpoints (train/run/checkpoint.h) are safetensors files too. */
+static p2p_status refuse_checkpoint(const safetensors_file *file) {
+    static const char start[] = "p2p-checkpoint-";
+    const char *format = safetensors_metadata(file, "format"), *path = safetensors_path(file);
+    if (!format || strncmp(format, start, sizeof start - 1) != 0) return P2P_OK;
+    p2p_fail(P2P_INPUT, "%s is a checkpoint, from which a training is resumed, and not a model", path);
+    return p2p_hint(P2P_INPUT, "give the training's folder, in which checkpoints/ is, or "
+                               "generator.safetensors in that folder");
+}
+
+static p2p_status check_format(const safetensors_file *file, int64_t *format) {
+    if (get_integer(file, "p2p_format", format) == P2P_OK && *format >= OLDEST_FORMAT && *format <= FORMAT)
+        return P2P_OK;
+    return p2p_fail(P2P_INPUT, "%s was written by another version of p2p: this one reads formats %d to %d",
+                    safetensors_path(file), OLDEST_FORMAT, FORMAT);
+}
+
 static p2p_status check_kind(const safetensors_file *file, int64_t *format) {
     const char *path = safetensors_path(file);
-    if (get_integer(file, "p2p_format", format) != P2P_OK || *format < OLDEST_FORMAT || *format > FORMAT)
-        return p2p_fail(P2P_INPUT,
-                        "%s was written by another version of p2p: this one reads formats %d to %d", path,
-                        OLDEST_FORMAT, FORMAT);
-    if (metadata_is(file, "architecture", discriminator_name))
-        return p2p_fail(P2P_INPUT, "%s is a discriminator: only a generator translates images", path);
+    P2P_TRY(check_format(file, format));
+    if (metadata_is(file, "architecture", discriminator_name)) {
+        p2p_fail(P2P_INPUT, "%s is a discriminator: only a generator translates images", path);
+        return p2p_hint(P2P_INPUT, "the generator of the same training is generator.safetensors beside it");
+    }
     if (!metadata_is(file, "architecture", generator_name))
         return p2p_fail(P2P_INPUT, "%s holds a network that this version of p2p does not support", path);
     return P2P_OK;
@@ -226,6 +242,7 @@ static weights_group values_of(const safetensors_file *file, p2p_network *networ
 static p2p_status describe(const safetensors_file *file, pix2pix_config *config, model_file_info *info) {
     *info = (model_file_info){
         .bare = is_bare(file), .direction = "AtoB", .input_bits = 8, .output_bits = 8, .resize = "bicubic"};
+    P2P_TRY(refuse_checkpoint(file));
     if (info->bare) return state_dict_infer(file, config);
     int64_t format;
     P2P_TRY(check_kind(file, &format));
@@ -276,10 +293,33 @@ p2p_status model_file_read(p2p_session *session, safetensors_file *file, p2p_net
     return weights_read(session, file, &group, 1);
 }
 
+/* The file's tensors are compared with the network in any case; files that describe themselves get a message
+ * that says what they are. */
+static p2p_status check_for(const safetensors_file *file, p2p_network *network) {
+    const char *wanted = p2p_network_name(network);
+    const bool is_generator = metadata_is(file, "architecture", generator_name),
+               is_discriminator = metadata_is(file, "architecture", discriminator_name);
+    P2P_TRY(refuse_checkpoint(file));
+    if (is_generator != is_discriminator && is_discriminator != (strcmp(wanted, "discriminator") == 0))
+        return p2p_fail(P2P_INPUT, "%s is a %s, and a %s is needed", safetensors_path(file),
+                        is_generator ? "generator" : "discriminator", wanted);
+    const weights_group group = values_of(file, network);
+    return weights_check(file, &group, 1);
+}
+
+p2p_status model_file_check(p2p_network *network, const char *path) {
+    safetensors_file *file;
+    P2P_TRY(open_file(path, &file));
+    p2p_status status = check_for(file, network);
+    safetensors_close(file);
+    return status;
+}
+
 p2p_status model_file_load(p2p_session *session, p2p_network *network, const char *path) {
     safetensors_file *file;
     P2P_TRY(open_file(path, &file));
-    p2p_status status = model_file_read(session, file, network);
+    p2p_status status = check_for(file, network);
+    if (status == P2P_OK) status = model_file_read(session, file, network);
     safetensors_close(file);
     return status;
 }

@@ -34,7 +34,11 @@ p2p_status model_file_open(const char *path, safetensors_file **file, pix2pix **
 /* Copy an open file's weights into a session's network. */
 p2p_status model_file_read(p2p_session *session, safetensors_file *file, p2p_network *network);
 
-/* The same from a path, with or without metadata: initial weights from p2p or PyTorch. */
+/* Check that the file holds the network: its kind if it describes itself, names and shapes of tensors. Needs
+ * no device. P2P_INPUT names the path and the first error. */
+p2p_status model_file_check(p2p_network *network, const char *path);
+
+/* model_file_read from a path, with or without metadata: initial weights from p2p or PyTorch. */
 p2p_status model_file_load(p2p_session *session, p2p_network *network, const char *path);
 
 #endif

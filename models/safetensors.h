@@ -5,7 +5,9 @@
  *
  * A file is written under a temporary name and renamed. Neither writing nor reading holds more than one
  * tensor in memory. Everything that a file claims is checked before it is used: after opening, all offsets
- * are valid. The meaning of tensors is defined elsewhere (weights.h, model_file.h).
+ * are valid. Files that are written here have a checksum among their metadata, in two parts: of the header,
+ * compared when a file is opened, and of the contents, compared by safetensors_verify. The meaning of tensors
+ * is defined elsewhere (weights.h, model_file.h).
  */
 #ifndef SAFETENSORS_H
 #define SAFETENSORS_H
@@ -62,7 +64,7 @@ typedef struct safetensors_file safetensors_file;
 
 /* P2P_INPUT names the path and the error: no regular file, a header longer than the file or 16 MB, invalid
  * JSON or a repeated name, an unknown dtype, a size that is not shape times dtype, data that overlap, leave a
- * gap or do not end with the file. */
+ * gap or do not end with the file, a header that p2p wrote and that does not match its checksum. */
 p2p_status safetensors_open(const char *path, safetensors_file **file);
 /* The same from an open stream of `size` bytes. Takes ownership of the stream, even on failure. Messages have
  * `name` for the path. */
@@ -81,6 +83,12 @@ p2p_status safetensors_read(safetensors_file *file, const safetensors_entry *ent
 /* Elements [first, first + count) only. P2P_INVALID if the tensor does not have them. */
 p2p_status safetensors_read_part(safetensors_file *file, const safetensors_entry *entry, int64_t first,
                                  int64_t count, p2p_type type, void *host);
+
+/* Compare the contents with the checksum. Call it before tensors that were read are used. A tensor that was
+ * read in order has its checksum already; the others are read for it. P2P_INPUT if the file is damaged.
+ * P2P_OK without a comparison for a file without a checksum (of another program, or of an older version of
+ * p2p), and, with a warning, if another program wrote other contents with p2p's checksum. */
+p2p_status safetensors_verify(safetensors_file *file);
 
 /* ---- Writing ------------------------------------------------------------------------------------------ */
 

@@ -1,11 +1,11 @@
 /* Reading safetensors files, including malicious ones: the whole header is parsed and checked before any
- * tensor is read, and every size is bounded by that of the file. */
+ * tensor is read, and every size is bounded by that of the file. The data's checksums are computed while
+ * tensors are read; safetensors_verify compares them. */
 #include "safetensors_internal.h"
 
 #include "json_text.h"
 #include "p2p_file.h"
 
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,77 +20,24 @@ struct safetensors_file {
     safetensors_entry *entries;
     int count;
     uint64_t data_start, data_bytes;
+    bool own_layout;       /* the header has the layout in which p2p writes */
+    bool sealed;           /* the header matches its seal, and the contents are compared with it */
+    bool written_by_other; /* has p2p's seal, but another program wrote other contents */
+    bool warned;           /* of this */
+    safetensors_seal seal; /* if sealed */
 };
 
+/* What a file is that can't be parsed: p2p's own files were whole once. */
+static const char *unusable_kind(const safetensors_file *file) {
+    return file->own_layout ? "damaged" : "not a usable safetensors file";
+}
+
 static p2p_status unusable(const safetensors_file *file, const char *reason) {
-    return p2p_fail(P2P_INPUT, "%s is not a usable safetensors file: %s", file->path, reason);
+    return p2p_fail(P2P_INPUT, "%s is %s: %s", file->path, unusable_kind(file), reason);
 }
 
 static p2p_status unusable_tensor(const safetensors_file *file, const char *name, const char *reason) {
-    return p2p_fail(P2P_INPUT, "%s is not a usable safetensors file: tensor %s: %s", file->path, name,
-                    reason);
-}
-
-/* ---- Little-endian numbers ---------------------------------------------------------------------------- */
-
-static uint64_t load(const unsigned char *bytes, int count) {
-    uint64_t value = 0;
-    for (int i = 0; i < count; i++) value |= (uint64_t)bytes[i] << (8 * i);
-    return value;
-}
-
-static float f32_from_bits(uint32_t bits) {
-    float value;
-    memcpy(&value, &bits, sizeof value);
-    return value;
-}
-
-static double f64_from_bits(uint64_t bits) {
-    double value;
-    memcpy(&value, &bits, sizeof value);
-    return value;
-}
-
-/* Two's complement of `width` bits. */
-static int64_t signed_from_bits(uint64_t bits, int width) {
-    const uint64_t sign = (uint64_t)1 << (width - 1);
-    return bits < sign ? (int64_t)bits : -(int64_t)(sign - (bits - sign) - 1) - 1;
-}
-
-/* IEEE half precision: 1 sign, 5 exponent and 10 fraction bits. */
-static float f16_from_bits(uint32_t half) {
-    const uint32_t sign = (half & 0x8000u) << 16, exponent = half >> 10 & 0x1fu, fraction = half & 0x3ffu;
-    if (exponent == 0) { /* zero or subnormal: fraction * 2^-24 */
-        const float magnitude = (float)fraction * 0x1p-24f;
-        return sign ? -magnitude : magnitude;
-    }
-    if (exponent == 0x1f) return f32_from_bits(sign | 0x7f800000u | fraction << 13);
-    return f32_from_bits(sign | (exponent + 112) << 23 | fraction << 13); /* bias 15 becomes 127 */
-}
-
-/* One element of any dtype; integers beyond 2^53 are rounded. */
-static double decode(safetensors_dtype dtype, const unsigned char *bytes) {
-    const uint64_t bits = load(bytes, safetensors_dtype_bytes(dtype));
-    switch (dtype) {
-    case SAFETENSORS_F64:
-        return f64_from_bits(bits);
-    case SAFETENSORS_F32:
-        return f32_from_bits((uint32_t)bits);
-    case SAFETENSORS_F16:
-        return f16_from_bits((uint32_t)bits);
-    case SAFETENSORS_BF16:
-        return f32_from_bits((uint32_t)bits << 16); /* the upper half of an f32 */
-    case SAFETENSORS_I64:
-        return (double)signed_from_bits(bits, 64);
-    case SAFETENSORS_I32:
-        return (double)signed_from_bits(bits, 32);
-    case SAFETENSORS_I16:
-        return (double)signed_from_bits(bits, 16);
-    case SAFETENSORS_I8:
-        return (double)signed_from_bits(bits, 8);
-    default:
-        return (double)bits;
-    }
+    return p2p_fail(P2P_INPUT, "%s is %s: tensor %s: %s", file->path, unusable_kind(file), name, reason);
 }
 
 /* ---- Header ------------------------------------------------------------------------------------------- */
@@ -197,13 +144,44 @@ static p2p_status check_cover(safetensors_file *file) {
     return P2P_OK;
 }
 
+/* ---- The seal ----------------------------------------------------------------------------------------- */
+
+static p2p_status damaged(const safetensors_file *file, const char *what) {
+    p2p_fail(P2P_INPUT, "%s is damaged: its checksum is not that of its %s", file->path, what);
+    return p2p_hint(P2P_INPUT,
+                    "restore the file from a copy; p2p train --out RUN --resume writes the models of a "
+                    "training again");
+}
+
+/* Whether a seal is among the metadata under another key: its key is damaged. */
+static bool has_stray_seal(const safetensors_file *file) {
+    const char *key;
+    json_t *value;
+    json_object_foreach(file->metadata, key, value) {
+        if (safetensors_seal_is_text(json_string_value(value))) return true;
+    }
+    return false;
+}
+
+/* Compare the header with its seal. Files without a seal are those of other programs and of older versions.
+ * See safetensors_internal.h. */
+static p2p_status check_seal(safetensors_file *file) {
+    const char *seal = safetensors_metadata(file, SAFETENSORS_SEAL_KEY);
+    if (!seal) return has_stray_seal(file) ? damaged(file, "header") : P2P_OK;
+    P2P_TRY(safetensors_seal_begin(&file->seal, file->metadata, file->entries, file->count));
+    file->sealed = safetensors_seal_has_header(seal, &file->seal.header);
+    if (!file->sealed && file->own_layout) return damaged(file, "header");
+    file->written_by_other = !file->sealed;
+    return P2P_OK;
+}
+
 /* Check the header's length and read its bytes. The caller frees them, also after a failure. */
 static p2p_status load_header(safetensors_file *file, uint64_t size, char **text, size_t *length) {
     unsigned char prefix[LENGTH_BYTES];
     if (size < LENGTH_BYTES) return unusable(file, "it is too short");
     if (fread(prefix, 1, LENGTH_BYTES, file->stream) != LENGTH_BYTES)
         return unusable(file, "it can't be read");
-    const uint64_t claimed = load(prefix, LENGTH_BYTES);
+    const uint64_t claimed = safetensors_load(prefix, LENGTH_BYTES);
     if (claimed > size - LENGTH_BYTES) return unusable(file, "its header is longer than the file");
     if (claimed > MAX_HEADER_BYTES) return unusable(file, "its header is longer than 16 MB");
     *length = (size_t)claimed;
@@ -223,18 +201,18 @@ static p2p_status read_header(safetensors_file *file, uint64_t size) {
         free(text);
         return status;
     }
+    json_error_t error;
     json_t *root;
-    int position;
-    status = json_text_parse(file->path, text, length, JSON_REJECT_DUPLICATES, &root, &position);
+    status = json_text_parse(file->path, text, length, JSON_REJECT_DUPLICATES, &root, &error);
+    file->own_layout = safetensors_seal_is_own_layout(text, length);
     free(text);
     P2P_TRY(status);
-    if (!root)
-        return p2p_fail(P2P_INPUT,
-                        "%s is not a usable safetensors file: its header is not valid JSON (byte %d)",
-                        file->path, position);
-    status = parse_header(file, root);
+    status = root ? parse_header(file, root)
+                  : p2p_fail(P2P_INPUT, "%s is %s: its header is not valid JSON (byte %d)", file->path,
+                             unusable_kind(file), error.position);
     json_decref(root);
-    return status == P2P_OK ? check_cover(file) : status;
+    if (status == P2P_OK) status = check_cover(file);
+    return status == P2P_OK ? check_seal(file) : status;
 }
 
 /* ---- Files -------------------------------------------------------------------------------------------- */
@@ -271,6 +249,7 @@ void safetensors_close(safetensors_file *file) {
     if (!file) return;
     fclose(file->stream);
     json_decref(file->metadata);
+    safetensors_seal_free(&file->seal);
     free(file->entries);
     free(file->path);
     free(file);
@@ -303,6 +282,25 @@ p2p_status safetensors_read(safetensors_file *file, const safetensors_entry *ent
     return safetensors_read_part(file, entry, 0, safetensors_elements(entry), type, host);
 }
 
+static p2p_status cannot_read(const safetensors_file *file, const safetensors_entry *entry) {
+    return p2p_fail(P2P_INPUT, "%s: tensor %s can't be read", file->path, entry->name);
+}
+
+/* Go to byte `offset` of a tensor. */
+static p2p_status seek(safetensors_file *file, const safetensors_entry *entry, uint64_t offset) {
+    /* data_start + end is at most the file's size, so it fits in off_t. */
+    const off_t at = (off_t)(file->data_start + entry->begin + offset);
+    return fseeko(file->stream, at, SEEK_SET) == 0 ? P2P_OK : cannot_read(file, entry);
+}
+
+/* Read the next bytes of a tensor, from its byte `offset` on, and add them to its checksum. */
+static p2p_status read_bytes(safetensors_file *file, const safetensors_entry *entry, uint64_t offset,
+                             unsigned char *bytes, size_t size) {
+    if (fread(bytes, 1, size, file->stream) != size) return cannot_read(file, entry);
+    if (file->sealed) safetensors_seal_add(&file->seal, (int)(entry - file->entries), offset, bytes, size);
+    return P2P_OK;
+}
+
 p2p_status safetensors_read_part(safetensors_file *file, const safetensors_entry *entry, int64_t first,
                                  int64_t count, p2p_type type, void *host) {
     const size_t element = (size_t)safetensors_dtype_bytes(entry->dtype);
@@ -310,25 +308,55 @@ p2p_status safetensors_read_part(safetensors_file *file, const safetensors_entry
     if (first < 0 || count < 0 || first > all || count > all - first)
         return p2p_fail(P2P_INVALID, "%s: tensor %s has no elements %lld to %lld", file->path, entry->name,
                         (long long)first, (long long)(first + count));
-    /* data_start + end is at most the file's size, so it fits in off_t. */
-    const uint64_t begin = entry->begin + (uint64_t)first * element;
-    if (fseeko(file->stream, (off_t)(file->data_start + begin), SEEK_SET) != 0)
-        return p2p_fail(P2P_INPUT, "%s: tensor %s can't be read", file->path, entry->name);
+    const uint64_t end = ((uint64_t)first + (uint64_t)count) * element;
+    uint64_t offset = (uint64_t)first * element;
+    P2P_TRY(seek(file, entry, offset));
     unsigned char chunk[CHUNK_BYTES];
-    float *as_f32 = host;
-    double *as_f64 = host;
-    for (uint64_t left = (uint64_t)count * element; left > 0;) {
-        const size_t bytes = left < sizeof chunk ? (size_t)left : sizeof chunk;
-        if (fread(chunk, 1, bytes, file->stream) != bytes)
-            return p2p_fail(P2P_INPUT, "%s: tensor %s can't be read", file->path, entry->name);
-        for (size_t at = 0; at < bytes; at += element) {
-            const double value = decode(entry->dtype, chunk + at);
-            if (type == P2P_TYPE_f64)
-                *as_f64++ = value;
-            else
-                *as_f32++ = (float)value;
-        }
-        left -= bytes;
+    char *to = host;
+    while (offset < end) {
+        const size_t bytes = end - offset < sizeof chunk ? (size_t)(end - offset) : sizeof chunk;
+        P2P_TRY(read_bytes(file, entry, offset, chunk, bytes));
+        safetensors_decode(entry->dtype, chunk, bytes / element, type, to);
+        to += bytes / element * (type == P2P_TYPE_f64 ? sizeof(double) : sizeof(float));
+        offset += bytes;
     }
+    return P2P_OK;
+}
+
+/* ---- Verification ------------------------------------------------------------------------------------- */
+
+/* Read a tensor for its checksum alone. */
+static p2p_status pass_over(safetensors_file *file, const safetensors_entry *entry) {
+    const uint64_t size = entry->end - entry->begin;
+    unsigned char chunk[CHUNK_BYTES];
+    P2P_TRY(seek(file, entry, 0));
+    for (uint64_t offset = 0; offset < size;) {
+        const size_t bytes = size - offset < sizeof chunk ? (size_t)(size - offset) : sizeof chunk;
+        P2P_TRY(read_bytes(file, entry, offset, chunk, bytes));
+        offset += bytes;
+    }
+    return P2P_OK;
+}
+
+static p2p_status check_contents(safetensors_file *file) {
+    char text[SAFETENSORS_SEAL_BYTES];
+    for (int i = 0; i < file->count; i++)
+        if (!file->seal.known[i]) P2P_TRY(pass_over(file, &file->entries[i]));
+    safetensors_seal_text(&file->seal, text);
+    if (strcmp(text, safetensors_metadata(file, SAFETENSORS_SEAL_KEY)) == 0) return P2P_OK;
+    if (file->own_layout) return damaged(file, "tensors");
+    file->sealed = false;
+    file->written_by_other = true;
+    return P2P_OK;
+}
+
+p2p_status safetensors_verify(safetensors_file *file) {
+    if (file->sealed) P2P_TRY(check_contents(file));
+    if (file->written_by_other && !file->warned)
+        p2p_warn(
+            "%s was changed and saved by another program: p2p's checksum in it belongs to other contents, so "
+            "damage can't be detected",
+            file->path);
+    file->warned = true;
     return P2P_OK;
 }

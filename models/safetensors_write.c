@@ -1,16 +1,24 @@
 /* Writing safetensors files tensor by tensor. The header depends on the declarations only, so it is written
- * before the first element. */
+ * before the first element, but for the seal, which is known after the last. */
 #include "safetensors_internal.h"
 
 #include "json_text.h"
 #include "p2p_file.h"
 
 #include <errno.h>
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { LENGTH_BYTES = 8, HEADER_ALIGNMENT = 8, CHUNK_BYTES = 1 << 16 };
+/* Data begin at a multiple of DATA_ALIGNMENT bytes of the file. */
+enum {
+    LENGTH_BYTES = 8,
+    DATA_ALIGNMENT = 64,
+    MOST_SPACES = SAFETENSORS_SEAL_SPACES + DATA_ALIGNMENT,
+    CHUNK_BYTES = 1 << 16
+};
+
+/* Where the seal is in the file. */
+static const long SEAL_AT = LENGTH_BYTES + sizeof SAFETENSORS_SEAL_START - 1;
 
 struct safetensors_writer {
     p2p_atomic_file file;
@@ -20,17 +28,25 @@ struct safetensors_writer {
     int written;   /* tensors that are completely in the file */
     uint64_t part; /* bytes of the next tensor that are in the file */
     bool started;  /* the header is in the file */
+    safetensors_seal seal;
 };
 
 static p2p_status no_memory(void) {
     return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for a header of safetensors");
 }
 
+/* The metadata are first in the header, and the seal is first in the metadata. */
+static json_t *header_with_room_for_seal(void) {
+    char room[SAFETENSORS_SEAL_BYTES];
+    snprintf(room, sizeof room, "%0*d", SAFETENSORS_SEAL_LENGTH, 0);
+    return json_pack("{s:{s:s}}", SAFETENSORS_METADATA_KEY, SAFETENSORS_SEAL_KEY, room);
+}
+
 p2p_status safetensors_create(const char *path, safetensors_writer **writer) {
     *writer = NULL;
     safetensors_writer *created = calloc(1, sizeof *created);
     if (!created) return no_memory();
-    created->header = json_object();
+    created->header = header_with_room_for_seal();
     p2p_status status = created->header ? p2p_atomic_open(&created->file, path) : no_memory();
     if (status != P2P_OK) {
         safetensors_abandon(created);
@@ -42,11 +58,9 @@ p2p_status safetensors_create(const char *path, safetensors_writer **writer) {
 
 p2p_status safetensors_add_metadata(safetensors_writer *writer, const char *key, const char *value) {
     if (writer->started) return p2p_fail(P2P_INVALID, "metadata %s comes after the first tensor", key);
+    if (strcmp(key, SAFETENSORS_SEAL_KEY) == 0)
+        return p2p_fail(P2P_INVALID, "metadata %s are written by safetensors_commit", key);
     json_t *metadata = json_object_get(writer->header, SAFETENSORS_METADATA_KEY);
-    if (!metadata) {
-        metadata = json_object();
-        if (json_object_set_new(writer->header, SAFETENSORS_METADATA_KEY, metadata) != 0) return no_memory();
-    }
     if (json_object_set_new(metadata, key, json_string(value)) != 0)
         return p2p_fail(P2P_INVALID, "metadata %s can't be written: no memory, or its value is not UTF-8",
                         key);
@@ -123,20 +137,41 @@ static p2p_status put(safetensors_writer *writer, const void *bytes, size_t coun
     return p2p_fail(P2P_IO, "can't write %s: %s", writer->file.path, strerror(errno));
 }
 
+/* The spaces after a header of `length` bytes: the mark of p2p's layout, and the alignment of the data. */
+static size_t padding_of(size_t length) {
+    const size_t least = LENGTH_BYTES + length + SAFETENSORS_SEAL_SPACES;
+    return SAFETENSORS_SEAL_SPACES + (DATA_ALIGNMENT - least % DATA_ALIGNMENT) % DATA_ALIGNMENT;
+}
+
+static p2p_status put_header(safetensors_writer *writer, const char *text) {
+    char spaces[MOST_SPACES];
+    unsigned char prefix[LENGTH_BYTES];
+    const size_t length = strlen(text), padding = padding_of(length);
+    memset(spaces, ' ', sizeof spaces);
+    store(prefix, length + padding, LENGTH_BYTES);
+    P2P_TRY(put(writer, prefix, sizeof prefix));
+    P2P_TRY(put(writer, text, length));
+    return put(writer, spaces, padding);
+}
+
 static p2p_status start(safetensors_writer *writer) {
-    static const char spaces[HEADER_ALIGNMENT] = "       ";
+    const json_t *metadata = json_object_get(writer->header, SAFETENSORS_METADATA_KEY);
+    P2P_TRY(safetensors_seal_begin(&writer->seal, metadata, writer->entries, writer->count));
     char *text;
     P2P_TRY(json_text_make(writer->file.path, writer->header, JSON_COMPACT, &text));
-    const size_t length = strlen(text),
-                 padding = (HEADER_ALIGNMENT - length % HEADER_ALIGNMENT) % HEADER_ALIGNMENT;
-    unsigned char prefix[LENGTH_BYTES];
-    store(prefix, length + padding, LENGTH_BYTES);
-    p2p_status status = put(writer, prefix, sizeof prefix);
-    if (status == P2P_OK) status = put(writer, text, length);
-    if (status == P2P_OK) status = put(writer, spaces, padding);
+    p2p_status status = put_header(writer, text);
     free(text);
     writer->started = true;
     return status;
+}
+
+/* Write the seal over the room that the header has for it. */
+static p2p_status put_seal(safetensors_writer *writer) {
+    char text[SAFETENSORS_SEAL_BYTES];
+    safetensors_seal_text(&writer->seal, text);
+    if (fseek(writer->file.stream, SEAL_AT, SEEK_SET) != 0)
+        return p2p_fail(P2P_IO, "can't write %s: %s", writer->file.path, strerror(errno));
+    return put(writer, text, SAFETENSORS_SEAL_LENGTH);
 }
 
 /* Constant shifts, which compilers turn into one store on little-endian machines. */
@@ -163,15 +198,16 @@ static void store_elements(unsigned char *to, const unsigned char *from, size_t 
         for (size_t at = 0; at < bytes; at += 8) store_8(to + at, from + at);
 }
 
+/* The next bytes of the tensor that is being written. */
 static p2p_status put_elements(safetensors_writer *writer, const unsigned char *elements, uint64_t bytes,
                                int element) {
     unsigned char chunk[CHUNK_BYTES];
-    while (bytes > 0) {
-        const size_t some = bytes < sizeof chunk ? (size_t)bytes : sizeof chunk;
-        store_elements(chunk, elements, some, element);
+    for (uint64_t done = 0; done < bytes;) {
+        const size_t some = bytes - done < sizeof chunk ? (size_t)(bytes - done) : sizeof chunk;
+        store_elements(chunk, elements + done, some, element);
         P2P_TRY(put(writer, chunk, some));
-        elements += some;
-        bytes -= some;
+        safetensors_seal_add(&writer->seal, writer->written, writer->part + done, chunk, some);
+        done += some;
     }
     return P2P_OK;
 }
@@ -208,6 +244,7 @@ p2p_status safetensors_commit(safetensors_writer *writer) {
     if (status == P2P_OK && writer->written < writer->count)
         status = p2p_fail(P2P_INVALID, "tensor %s was declared but not written",
                           writer->entries[writer->written].name);
+    if (status == P2P_OK) status = put_seal(writer);
     if (status == P2P_OK) status = p2p_atomic_commit(&writer->file);
     safetensors_abandon(writer);
     return status;
@@ -217,6 +254,7 @@ void safetensors_abandon(safetensors_writer *writer) {
     if (!writer) return;
     p2p_atomic_abandon(&writer->file);
     json_decref(writer->header);
+    safetensors_seal_free(&writer->seal);
     free(writer->entries);
     free(writer);
 }

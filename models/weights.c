@@ -2,6 +2,8 @@
  * and with it names and shapes. */
 #include "weights.h"
 
+#include "weights_values.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +14,7 @@ typedef struct {
     int rank;
     int64_t shape[4];
     int64_t first, elements; /* range of the parameter's elements, in plain order */
+    bool is_variance;
 } tensor_part;
 
 enum { MAX_PARTS = 2 };
@@ -30,7 +33,10 @@ static int tensors_of(const weights_group *group, const p2p_param_info *info, te
     const int64_t elements = p2p_param_elements(info) / count;
     for (int i = 0; i < count; i++) {
         tensor_part *part = &parts[i];
-        *part = (tensor_part){.rank = param_rank(info), .first = i * elements, .elements = elements};
+        *part = (tensor_part){.rank = param_rank(info),
+                              .first = i * elements,
+                              .elements = elements,
+                              .is_variance = running && i == 1};
         snprintf(part->name, sizeof part->name, "%s%s%s", group->prefix, info->name,
                  running ? suffixes[i] : "");
         if (part->rank == 1)
@@ -233,24 +239,35 @@ p2p_status weights_check(const safetensors_file *file, const weights_group *grou
 
 /* ---- Reading ------------------------------------------------------------------------------------------ */
 
-/* Double precision represents every dtype of a file exactly; a device with f32 rounds once. */
-static const p2p_type read_type = P2P_TYPE_f64;
+/* Variances and means of squares are not negative. Values may be converted to bfloat16, moments are not. */
+static weights_bounds bounds_of(const weights_group *group, const tensor_part *part, p2p_type stored) {
+    const bool squares = group->part == P2P_STATE_MOMENT2 || part->is_variance;
+    const double limit = group->part == P2P_STATE_VALUE ? WEIGHTS_BEYOND_BF16 : WEIGHTS_BEYOND_F32;
+    return (weights_bounds){.least = squares ? 0 : -INFINITY,
+                            .beyond = stored == P2P_TYPE_f64 ? INFINITY : limit};
+}
 
 /* The state of reading a parameter. */
 typedef struct {
     safetensors_file *file;
+    const weights_group *group;
+    p2p_type stored; /* how the device stores it */
     tensor_part parts[MAX_PARTS];
     int count;
     int64_t next; /* index into the parameter's elements */
 } parameter_reading;
 
 /* Elements [first, first + count) of a tensor. */
-static p2p_status read_elements(safetensors_file *file, const tensor_part *part, int64_t first, int64_t count,
-                                double *values) {
-    const safetensors_entry *entry = weights_find(file, part->name);
-    if (entry) return safetensors_read_part(file, entry, first, count, read_type, values);
-    for (int64_t i = 0; i < count; i++) values[i] = 0; /* a bias that may be absent, by weights_check */
-    return P2P_OK;
+static p2p_status read_elements(const parameter_reading *reading, const tensor_part *part, int64_t first,
+                                int64_t count, double *values) {
+    const safetensors_entry *entry = weights_find(reading->file, part->name);
+    if (!entry) { /* a bias that may be absent, by weights_check */
+        for (int64_t i = 0; i < count; i++) values[i] = 0;
+        return P2P_OK;
+    }
+    P2P_TRY(safetensors_read_part(reading->file, entry, first, count, WEIGHTS_READ_TYPE, values));
+    const weights_bounds bounds = bounds_of(reading->group, part, reading->stored);
+    return weights_check_values(reading->file, entry, values, count, &bounds);
 }
 
 /* The next `count` elements of a parameter, from the tensors that contain them. */
@@ -262,7 +279,7 @@ static p2p_status load_elements(void *context, void *values, int64_t count) {
         const tensor_part *part = &reading->parts[i];
         const int64_t part_end = part->first + part->elements, stop = part_end < end ? part_end : end;
         if (reading->next < part->first || reading->next >= stop) continue;
-        P2P_TRY(read_elements(reading->file, part, reading->next - part->first, stop - reading->next, to));
+        P2P_TRY(read_elements(reading, part, reading->next - part->first, stop - reading->next, to));
         to += stop - reading->next;
         reading->next = stop;
     }
@@ -272,10 +289,10 @@ static p2p_status load_elements(void *context, void *values, int64_t count) {
 static p2p_status read_tensors(p2p_session *session, safetensors_file *file, const weights_group *group) {
     for (int p = 0; p < p2p_network_param_count(group->network); p++) {
         const p2p_param param = {p};
-        parameter_reading reading = {.file = file};
+        parameter_reading reading = {.file = file, .group = group, .stored = p2p_session_state_type(session)};
         reading.count = tensors_of(group, p2p_network_param(group->network, param), reading.parts);
         if (reading.count == 0) continue;
-        P2P_TRY(p2p_session_write_pieces(session, group->network, param, group->part, read_type,
+        P2P_TRY(p2p_session_write_pieces(session, group->network, param, group->part, WEIGHTS_READ_TYPE,
                                          load_elements, &reading));
     }
     return P2P_OK;
@@ -285,5 +302,5 @@ p2p_status weights_read(p2p_session *session, safetensors_file *file, const weig
                         int count) {
     P2P_TRY(weights_check(file, groups, count));
     for (int g = 0; g < count; g++) P2P_TRY(read_tensors(session, file, &groups[g]));
-    return P2P_OK;
+    return safetensors_verify(file);
 }

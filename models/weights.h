@@ -35,7 +35,10 @@ const safetensors_entry *weights_find(const safetensors_file *file, const char *
  * (PyTorch once kept them for instance norm; they are ignored). Needs no device. */
 p2p_status weights_check(const safetensors_file *file, const weights_group *groups, int count);
 
-/* weights_check, then copy every tensor to every replica of the session. */
+/* weights_check, then copy every tensor to every replica of the session, then safetensors_verify. P2P_INPUT,
+ * besides their errors, names the first tensor whose elements are not all finite, are too large for the
+ * session's type, or are negative in a variance or a second moment, and counts them. After a failure the
+ * session's parameters are undefined. */
 p2p_status weights_read(p2p_session *session, safetensors_file *file, const weights_group *groups, int count);
 
 #endif

@@ -5,6 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+static const char *bf16_text(const p2p_device_entry *entry) {
+    if (entry->no_bf16[0]) return "";
+    return entry->stores_bf16 ? ", bf16 (activations are stored in bf16)"
+                              : ", bf16 (convolutions multiply in bf16)";
+}
+
 static void print_entry(const p2p_device_entry *entry) {
     printf("%c %-14s %s", entry->is_default ? '*' : ' ', entry->address, entry->name);
     if (entry->unusable[0]) {
@@ -17,11 +23,9 @@ static void print_entry(const p2p_device_entry *entry) {
     if (entry->memory_bytes > 0)
         printf(", %.1f GiB of memory, %.1f GiB in one piece", (double)entry->memory_bytes / (1 << 30),
                (double)entry->max_alloc_bytes / (1 << 30));
-    if (entry->no_bf16[0])
-        printf("\n    precision fp32; no bf16: %s\n", entry->no_bf16);
-    else
-        printf("\n    precision fp32 or bf16 (%s)\n",
-               entry->stores_bf16 ? "activations are stored in bf16" : "convolutions multiply in bf16");
+    printf("\n    precision fp32%s%s\n", entry->no_tf32[0] ? "" : ", tf32", bf16_text(entry));
+    if (entry->no_bf16[0]) printf("    no bf16: %s\n", entry->no_bf16);
+    if (entry->no_tf32[0]) printf("    no tf32: %s\n", entry->no_tf32);
 }
 
 p2p_status command_devices(settings *all) {

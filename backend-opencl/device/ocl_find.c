@@ -132,5 +132,7 @@ void ocl_device_describe(const ocl_found *found, const ocl_environment *environm
     info->activation = (p2p_storage){P2P_TYPE_f32, P2P_LAYOUT_nchwc, OCL_LANES};
     info->filter = (p2p_storage){P2P_TYPE_f32, P2P_LAYOUT_ckrs, OCL_LANES};
     info->vector = (p2p_storage){P2P_TYPE_f32, P2P_LAYOUT_plain, 0};
+    info->gradient_bf16 = P2P_TYPE_f32;
+    snprintf(info->no_tf32, sizeof info->no_tf32, "OpenCL C has no such products");
     ocl_bf16_find(info, environment, (int)width);
 }

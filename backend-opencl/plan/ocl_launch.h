@@ -80,7 +80,7 @@ typedef struct {
     /* The convolution family of this plan if it has not been self-tested yet; OCL_CONV_AUTO: none. The
      * caller must test it and plan again before the plan is used. */
     ocl_conv_family untested;
-    p2p_query answer; /* scratch_bytes, want_filter, filter, kernel: as op_query returns it */
+    p2p_query answer; /* scratch_bytes, filter_need, filter, kernel: as op_query returns it */
 } ocl_plan;
 
 #endif

@@ -118,6 +118,8 @@ p2p_status ocl_plan_prepare(const ocl_target *target, const p2p_op *op, ocl_plan
 }
 
 p2p_status ocl_plan_adam(const ocl_target *target, const p2p_op *op, ocl_plan *plan) {
+    if (p2p_tensor_present(&op->t[P2P_AT_adam_copy]))
+        return target->host->fail(P2P_UNSUPPORTED, "opencl: adam writes no copy in another type");
     ocl_view view;
     P2P_TRY(ocl_view_of(target, op, P2P_AT_adam_p, true, 0, &view));
     for (int i = P2P_AT_adam_g; i <= P2P_AT_adam_v; i++) P2P_TRY(ocl_view_check(target, op, &view, i));

@@ -1,9 +1,9 @@
 /* Collectives over the devices of a session.
  *
- * If all devices are of one module that has a communicator, it performs the collective. Otherwise the data
- * passes through host memory: a chunk at a time is read from all replicas, reduced in replica order in double
- * precision, and written to all replicas, and every transfer is waited for. This works for any mix of
- * devices, and is slow.
+ * If all devices are of one module that has a communicator, and it supports the collective, it performs it
+ * beside the devices' other commands. Otherwise the data passes through host memory: a chunk at a time is
+ * read from all replicas, reduced in replica order in double precision, and written to all replicas, and
+ * every transfer is waited for. This works for any mix of devices, and is slow.
  */
 #include "device_internal.h"
 #include "host/log.h"
@@ -16,9 +16,11 @@ enum { CHUNK_ELEMENTS = 1 << 20 };
 struct p2p_comm {
     p2p_device **devices;
     int count;
+    int world;
     const p2p_module *module; /* of communicator `be`; NULL: collectives pass through host memory */
     p2p_be_comm *be;
-    char *staging; /* a chunk of every replica: replica i's begins at i * staging_bytes */
+    p2p_contribution *replicas; /* of the collective under way */
+    char *staging;              /* a chunk of every replica: replica i's begins at i * staging_bytes */
     size_t staging_bytes;
     double *sum;
     size_t sum_elements;
@@ -46,20 +48,25 @@ static p2p_status open_own(p2p_comm *comm, const p2p_module *module, int world, 
     return status;
 }
 
+/* Fails if replicas of other processes would have to pass through the memory of this host. */
+static p2p_status check_on_host(const p2p_comm *comm) {
+    if (comm->world == comm->count) return P2P_OK;
+    return p2p_fail(P2P_UNSUPPORTED,
+                    "%d of %d replicas are in this process; reduction through host memory needs all",
+                    comm->count, comm->world);
+}
+
 static p2p_status open_transport(p2p_comm *comm, int world, int rank0) {
     const p2p_module *module = common_module(comm->devices, comm->count);
+    comm->world = world;
     if (module) {
         p2p_status status = open_own(comm, module, world, rank0);
         if (status != P2P_UNSUPPORTED) return status;
-        p2p_log("%s: its communicator refuses (%s); reducing through host memory", module->name,
-                p2p_message());
+        p2p_warn(
+            "%s: its communicator refuses (%s); gradients are reduced through host memory, which is slower",
+            module->name, p2p_message());
     }
-    if (world != comm->count || rank0 != 0) {
-        return p2p_fail(P2P_UNSUPPORTED,
-                        "%d of %d replicas are in this process; reduction through host memory needs all",
-                        comm->count, world);
-    }
-    return P2P_OK;
+    return check_on_host(comm);
 }
 
 p2p_status p2p_comm_open(p2p_device *const *devices, int count, int world, int rank0, p2p_comm **comm) {
@@ -68,12 +75,14 @@ p2p_status p2p_comm_open(p2p_device *const *devices, int count, int world, int r
         return p2p_fail(P2P_INVALID, "a communicator of %d replicas from %d on, of %d", count, rank0, world);
     }
     p2p_comm *opened = calloc(1, sizeof *opened);
-    if (opened) opened->devices = malloc((size_t)count * sizeof(p2p_device *));
-    if (!opened || !opened->devices) {
-        free(opened);
+    if (!opened) return p2p_fail(P2P_OUT_OF_MEMORY, "no host memory for a communicator");
+    opened->count = count;
+    opened->devices = malloc((size_t)count * sizeof(p2p_device *));
+    opened->replicas = calloc((size_t)count, sizeof *opened->replicas);
+    if (!opened->devices || !opened->replicas) {
+        p2p_comm_close(opened);
         return p2p_fail(P2P_OUT_OF_MEMORY, "no host memory for a communicator");
     }
-    opened->count = count;
     memcpy(opened->devices, devices, (size_t)count * sizeof(p2p_device *));
     p2p_status status = open_transport(opened, world, rank0);
     if (status != P2P_OK) {
@@ -90,31 +99,29 @@ void p2p_comm_close(p2p_comm *comm) {
     free(comm->staging);
     free(comm->sum);
     free(comm->devices);
+    free(comm->replicas);
     free(comm);
 }
 
 /* ---- The backend's own communicator ------------------------------------------------------------------- */
 
-static p2p_status run_own(p2p_comm *comm, const p2p_op *op, const p2p_place *places,
-                          const p2p_ticket *after) {
-    size_t count = (size_t)comm->count;
-    p2p_contribution *replicas = malloc(count * sizeof *replicas);
-    p2p_ticket *done = malloc(count * sizeof *done); /* not used: later commands are ordered after them */
-    p2p_status status = P2P_OK;
-    if (!replicas || !done) {
-        status = p2p_fail(P2P_OUT_OF_MEMORY, "no host memory for a collective");
-    } else {
-        for (size_t i = 0; i < count; i++) {
-            replicas[i] = (p2p_contribution){p2p_place_binding(places[i]), after[i]};
-        }
-        const p2p_comm_table *table = &comm->module->comm;
-        status = op->kind == P2P_KIND_all_reduce
-                     ? P2P_CALL("all_reduce", table->all_reduce(comm->be, op, replicas, done))
-                     : P2P_CALL("broadcast", table->broadcast(comm->be, op, replicas, done));
-    }
-    free(replicas);
-    free(done);
-    return status;
+static p2p_status run_own(p2p_comm *comm, const p2p_op *op, const p2p_place *places, const p2p_ticket *after,
+                          p2p_ticket *done) {
+    const p2p_comm_table *table = &comm->module->comm;
+    for (int i = 0; i < comm->count; i++)
+        comm->replicas[i] = (p2p_contribution){p2p_place_binding(places[i]), after[i]};
+    return op->kind == P2P_KIND_all_reduce
+               ? P2P_CALL("all_reduce", table->all_reduce(comm->be, op, comm->replicas, done))
+               : P2P_CALL("broadcast", table->broadcast(comm->be, op, comm->replicas, done));
+}
+
+/* Whether the module's communicator performs the collective. */
+static p2p_status find_own(const p2p_comm *comm, const p2p_op *op, bool *own) {
+    *own = false;
+    if (!comm->module) return P2P_OK;
+    const p2p_status status = P2P_CALL("comm_query", comm->module->comm.query(comm->be, op));
+    *own = status == P2P_OK;
+    return status == P2P_UNSUPPORTED ? P2P_OK : status;
 }
 
 /* ---- Through host memory ------------------------------------------------------------------------------ */
@@ -123,7 +130,7 @@ static p2p_status run_own(p2p_comm *comm, const p2p_op *op, const p2p_place *pla
  * not allocate. */
 static p2p_status reserve(p2p_comm *comm, size_t elements, size_t element_bytes) {
     size_t count = (size_t)comm->count;
-    if (elements > SIZE_MAX / sizeof(double) / count) {
+    if (elements > SIZE_MAX / sizeof(double) / 2 / count) {
         return p2p_fail(P2P_OUT_OF_MEMORY, "%zu elements are too many to reduce", elements);
     }
     if (comm->staging_bytes < elements * element_bytes) {
@@ -135,7 +142,7 @@ static p2p_status reserve(p2p_comm *comm, size_t elements, size_t element_bytes)
     if (comm->sum_elements < elements) {
         free(comm->sum);
         comm->sum_elements = 0;
-        comm->sum = malloc(elements * sizeof(double));
+        comm->sum = malloc(2 * elements * sizeof(double));
         if (comm->sum) comm->sum_elements = elements;
     }
     if (comm->staging_bytes && comm->sum_elements) return P2P_OK;
@@ -171,25 +178,29 @@ static p2p_status write_chunk(p2p_comm *comm, const p2p_place *places, size_t of
 }
 
 static double staged(const p2p_comm *comm, int replica, size_t i, p2p_type type) {
-    const void *part = comm->staging + (size_t)replica * comm->staging_bytes;
-    return type == P2P_TYPE_f64 ? ((const double *)part)[i] : (double)((const float *)part)[i];
+    const p2p_tensor one = p2p_tensor_flat(type, 1);
+    double value;
+    p2p_tensor_unpack(&one, comm->staging + (size_t)replica * comm->staging_bytes + i * p2p_type_bytes(type),
+                      &value, P2P_TYPE_f64);
+    return value;
 }
 
 /* Sets replica 0's staged element i. */
 static void stage(p2p_comm *comm, size_t i, p2p_type type, double value) {
-    if (type == P2P_TYPE_f64) {
-        ((double *)(void *)comm->staging)[i] = value;
-    } else {
-        ((float *)(void *)comm->staging)[i] = (float)value;
-    }
+    const p2p_tensor one = p2p_tensor_flat(type, 1);
+    p2p_tensor_pack(&one, &value, P2P_TYPE_f64, comm->staging + i * p2p_type_bytes(type));
 }
 
+/* Adds in replica order, whole rows at a time. `sum` has room for two. */
 static void sum_staged(p2p_comm *comm, size_t elements, p2p_type type) {
-    for (size_t i = 0; i < elements; i++) comm->sum[i] = staged(comm, 0, i, type);
+    const p2p_tensor row = p2p_tensor_flat(type, (int64_t)elements);
+    double *part = comm->sum + elements;
+    p2p_tensor_unpack(&row, comm->staging, comm->sum, P2P_TYPE_f64);
     for (int replica = 1; replica < comm->count; replica++) {
-        for (size_t i = 0; i < elements; i++) comm->sum[i] += staged(comm, replica, i, type);
+        p2p_tensor_unpack(&row, comm->staging + (size_t)replica * comm->staging_bytes, part, P2P_TYPE_f64);
+        for (size_t i = 0; i < elements; i++) comm->sum[i] += part[i];
     }
-    for (size_t i = 0; i < elements; i++) stage(comm, i, type, comm->sum[i]);
+    p2p_tensor_pack(&row, comm->sum, P2P_TYPE_f64, comm->staging);
 }
 
 typedef struct {
@@ -201,8 +212,8 @@ static moments combine(moments a, moments b) {
     if (b.count == 0) return a;
     if (a.count == 0) return b;
     double count = a.count + b.count, delta = b.mean - a.mean;
-    return (moments){count, a.mean + delta * (b.count / count),
-                     a.m2 + b.m2 + delta * delta * (a.count * b.count / count)};
+    return (moments){count, a.mean + delta * b.count / count,
+                     a.m2 + (b.m2 + delta * delta * a.count * b.count / count)};
 }
 
 static void combine_moments(p2p_comm *comm, const p2p_tensor *stats) {
@@ -223,6 +234,13 @@ static void combine_moments(p2p_comm *comm, const p2p_tensor *stats) {
     }
 }
 
+/* Elements of a chunk that is reduced at once. Moments are combined over all rows of the tensor. */
+static size_t chunk_of(const p2p_op *op) {
+    const size_t stored = (size_t)p2p_tensor_stored(&op->t[0]);
+    const bool is_moments = op->kind == P2P_KIND_all_reduce && op->reduction == P2P_REDUCE_MOMENTS;
+    return is_moments || stored < CHUNK_ELEMENTS ? stored : CHUNK_ELEMENTS;
+}
+
 /* Sums are over stored elements, padding lanes included: those of vectors and filters are zero on all
  * replicas and stay zero, those of activations are undefined. */
 static p2p_status run_on_host(p2p_comm *comm, const p2p_op *op, const p2p_place *places) {
@@ -230,7 +248,7 @@ static p2p_status run_on_host(p2p_comm *comm, const p2p_op *op, const p2p_place 
     bool is_moments = op->kind == P2P_KIND_all_reduce && op->reduction == P2P_REDUCE_MOMENTS;
     bool is_sum = op->kind == P2P_KIND_all_reduce && !is_moments;
     size_t element_bytes = p2p_type_bytes(y->type), stored = (size_t)p2p_tensor_stored(y);
-    size_t chunk = is_moments || stored < CHUNK_ELEMENTS ? stored : CHUNK_ELEMENTS;
+    const size_t chunk = chunk_of(op);
     P2P_TRY(reserve(comm, chunk, element_bytes));
     for (size_t first = 0; first < stored; first += chunk) {
         size_t elements = stored - first < chunk ? stored - first : chunk;
@@ -243,31 +261,59 @@ static p2p_status run_on_host(p2p_comm *comm, const p2p_op *op, const p2p_place 
     return P2P_OK;
 }
 
-static p2p_status run_through_host(p2p_comm *comm, const p2p_op *op, const p2p_place *places,
-                                   const p2p_ticket *after) {
-    const p2p_tensor *y = &op->t[0];
-    if (y->cp != 0 && y->cp != y->c) {
-        return p2p_fail(P2P_UNSUPPORTED, "%s of a channel range", p2p_kind_name(op->kind));
-    }
-    if (op->kind == P2P_KIND_all_reduce && y->type != P2P_TYPE_f32 && y->type != P2P_TYPE_f64) {
-        return p2p_fail(P2P_UNSUPPORTED, "all_reduce of type %s through host memory", p2p_type_name(y->type));
-    }
-    for (int i = 0; i < comm->count; i++) P2P_TRY(p2p_device_wait(comm->devices[i], after[i]));
-    return run_on_host(comm, op, places);
+static bool is_real(p2p_type type) {
+    return type == P2P_TYPE_f32 || type == P2P_TYPE_f64 || type == P2P_TYPE_bf16;
 }
 
-p2p_status p2p_comm_run(p2p_comm *comm, const p2p_op *op, const p2p_place *places, const p2p_ticket *after) {
-    P2P_TRY(p2p_op_validate(op));
-    if (op->kind != P2P_KIND_all_reduce && op->kind != P2P_KIND_broadcast) {
-        return p2p_fail(P2P_INVALID, "%s is not a collective", p2p_kind_name(op->kind));
-    }
-    if (op->kind == P2P_KIND_broadcast && !comm->module && op->root >= comm->count) {
+static p2p_status check_host_op(const p2p_comm *comm, const p2p_op *op) {
+    const p2p_tensor *y = &op->t[0];
+    const char *kind = p2p_kind_name(op->kind);
+    P2P_TRY(check_on_host(comm));
+    if (y->cp != 0 && y->cp != y->c) return p2p_fail(P2P_UNSUPPORTED, "%s of a channel range", kind);
+    if (op->kind == P2P_KIND_all_reduce && !is_real(y->type))
+        return p2p_fail(P2P_UNSUPPORTED, "all_reduce of type %s through host memory", p2p_type_name(y->type));
+    if (op->kind == P2P_KIND_broadcast && op->root >= comm->count)
         return p2p_fail(P2P_INVALID, "broadcast from replica %lld of %d", (long long)op->root, comm->count);
-    }
+    return P2P_OK;
+}
+
+static p2p_status run_through_host(p2p_comm *comm, const p2p_op *op, const p2p_place *places,
+                                   const p2p_ticket *after, p2p_ticket *done) {
+    P2P_TRY(check_host_op(comm, op));
+    for (int i = 0; i < comm->count; i++) P2P_TRY(p2p_device_wait(comm->devices[i], after[i]));
+    P2P_TRY(run_on_host(comm, op, places));
+    for (int i = 0; i < comm->count; i++) done[i] = 0;
+    return P2P_OK;
+}
+
+/* ---- Either way --------------------------------------------------------------------------------------- */
+
+static p2p_status check_kind(const p2p_op *op) {
+    P2P_TRY(p2p_op_validate(op));
+    if (op->kind == P2P_KIND_all_reduce || op->kind == P2P_KIND_broadcast) return P2P_OK;
+    return p2p_fail(P2P_INVALID, "%s is not a collective", p2p_kind_name(op->kind));
+}
+
+p2p_status p2p_comm_prepare(p2p_comm *comm, const p2p_op *op) {
+    bool own;
+    P2P_TRY(check_kind(op));
+    P2P_TRY(find_own(comm, op, &own));
+    if (own) return P2P_OK;
+    if (comm->module)
+        p2p_log("%s of the communicator: %s; through host memory", p2p_kind_name(op->kind), p2p_message());
+    P2P_TRY(check_host_op(comm, op));
+    return reserve(comm, chunk_of(op), p2p_type_bytes(op->t[0].type));
+}
+
+p2p_status p2p_comm_run(p2p_comm *comm, const p2p_op *op, const p2p_place *places, const p2p_ticket *after,
+                        p2p_ticket *done) {
+    bool own;
+    P2P_TRY(check_kind(op));
     for (int i = 0; i < comm->count; i++) {
         char what[64];
         snprintf(what, sizeof what, "replica %d of %s", i, p2p_kind_name(op->kind));
         P2P_TRY(p2p_place_check(comm->devices[i], what, places[i], p2p_tensor_bytes(&op->t[0])));
     }
-    return comm->module ? run_own(comm, op, places, after) : run_through_host(comm, op, places, after);
+    P2P_TRY(find_own(comm, op, &own));
+    return own ? run_own(comm, op, places, after, done) : run_through_host(comm, op, places, after, done);
 }

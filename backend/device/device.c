@@ -100,6 +100,13 @@ p2p_status p2p_device_wait(p2p_device *device, p2p_ticket ticket) {
     return counted == P2P_OK ? waited : counted;
 }
 
+p2p_status p2p_device_order(p2p_device *device, p2p_ticket after) {
+    if (after == 0) return P2P_OK;
+    const p2p_device_table *table = &device->module->device;
+    if (!table->order) return p2p_device_wait(device, after);
+    return P2P_CALL("order", table->order(device->be, after));
+}
+
 p2p_status p2p_device_finish(p2p_device *device) {
     p2p_ticket ticket = 0;
     P2P_TRY(p2p_device_submit(device, &ticket));
@@ -202,7 +209,10 @@ p2p_status p2p_operation_query(p2p_device *device, const p2p_op *op, p2p_query *
     P2P_TRY(p2p_op_validate(op));
     p2p_status status = P2P_CALL("op_query", device->module->device.op_query(device->be, op, answer));
     log_op(device, "query", op, status == P2P_OK ? answer->kernel : p2p_message());
-    return status;
+    if (status != P2P_OK || answer->filter_need == P2P_FILTER_AS_QUERIED) return status;
+    if (device->info.derives_filters && p2p_kind_filter(op->kind) >= 0) return P2P_OK;
+    return p2p_fail(P2P_FAILED, "%s asks for another storage of a filter, which it must announce",
+                    device->address);
 }
 
 bool p2p_device_has_choices(const p2p_device *device) {
@@ -258,6 +268,9 @@ p2p_status p2p_operation_create(p2p_device *device, const p2p_op *op, const p2p_
     *operation = NULL;
     p2p_query answer; /* also validates `op` */
     P2P_TRY(p2p_operation_query(device, op, &answer));
+    if (answer.filter_need == P2P_FILTER_REQUIRED)
+        return p2p_fail(P2P_INVALID, "%s: %s needs its filter in another storage", device->address,
+                        p2p_kind_name(op->kind));
     P2P_TRY(check_places(device, op, places));
     if (answer.scratch_bytes > 0) {
         P2P_TRY(p2p_place_check(device, "the scratch memory", scratch, answer.scratch_bytes));

@@ -38,6 +38,16 @@ p2p_status p2p_buffer_write(p2p_device *device, p2p_place to, const void *from, 
 p2p_status p2p_buffer_read(p2p_device *device, p2p_place from, void *to, size_t bytes);
 p2p_status p2p_buffer_copy(p2p_device *device, p2p_place from, p2p_place to, size_t bytes);
 
+/* Memory of the host for transfers with one device, zeroed: as fast as the device has, else malloc's, with a
+ * warning if the device's could not be had. Free it before the device is closed. host_memory.c */
+typedef struct {
+    void *bytes;
+    bool of_device;
+} p2p_host_memory;
+
+p2p_status p2p_host_memory_alloc(p2p_device *device, size_t bytes, p2p_host_memory *memory);
+void p2p_host_memory_free(p2p_device *device, p2p_host_memory *memory);
+
 p2p_status p2p_operation_query(p2p_device *device, const p2p_op *op, p2p_query *answer);
 p2p_status p2p_operation_create(p2p_device *device, const p2p_op *op, const p2p_place *places,
                                 p2p_place scratch, p2p_operation **operation);
@@ -57,6 +67,8 @@ p2p_status p2p_operation_impose(p2p_device *device, const p2p_op *op, const char
 
 p2p_status p2p_device_submit(p2p_device *device, p2p_ticket *ticket);
 p2p_status p2p_device_wait(p2p_device *device, p2p_ticket ticket);
+/* Orders all later commands of the device after a ticket of the device; 0: no effect. */
+p2p_status p2p_device_order(p2p_device *device, p2p_ticket after);
 /* Submits and waits. For set-up, reads and tests; not used within a step. */
 p2p_status p2p_device_finish(p2p_device *device);
 
@@ -67,11 +79,18 @@ p2p_status p2p_recorded_run(p2p_recorded *recorded);
 void p2p_recorded_destroy(p2p_recorded *recorded);
 
 /* Collectives over a session's devices: by the backend's communicator if all devices are of one module that
- * has one, else through host memory, reduced in replica order in double precision. comm.c */
+ * has one and it supports the operation, else through host memory, reduced in replica order in double
+ * precision. comm.c */
 p2p_status p2p_comm_open(p2p_device *const *devices, int count, int world, int rank0, p2p_comm **comm);
 void p2p_comm_close(p2p_comm *comm);
-/* places[i] and after[i] belong to devices[i]. Commands that are enqueued later see the result. */
-p2p_status p2p_comm_run(p2p_comm *comm, const p2p_op *op, const p2p_place *places, const p2p_ticket *after);
+/* Determines how the collective is performed, and allocates what it needs, so that p2p_comm_run with this
+ * descriptor allocates nothing. P2P_UNSUPPORTED if it can't be performed. */
+p2p_status p2p_comm_prepare(p2p_comm *comm, const p2p_op *op);
+/* Starts a collective. places[i], after[i] and done[i] belong to devices[i]: it begins when after[i] is
+ * complete, and done[i] is complete when the result is available (0: already). Commands of a device see it if
+ * they are ordered after done[i]. */
+p2p_status p2p_comm_run(p2p_comm *comm, const p2p_op *op, const p2p_place *places, const p2p_ticket *after,
+                        p2p_ticket *done);
 
 /* For tests: makes the nth fallible table call from now (1 is the next) fail with P2P_FAILED and a message
  * that begins with "injected fault"; 0 disables it. Returns the number of calls since the last setting. */

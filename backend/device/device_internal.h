@@ -9,6 +9,7 @@ struct p2p_device {
     p2p_be_device *be;
     p2p_device_info info;
     char address[64];
+    bool warned_of_host_memory;
 };
 
 struct p2p_buffer {

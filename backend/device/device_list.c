@@ -118,6 +118,7 @@ static p2p_device_entry entry_of(const found_device *item, bool is_default) {
     snprintf(entry.unusable, sizeof entry.unusable, "%s", item->info.unusable);
     entry.stores_bf16 = item->info.activation_bf16.type == P2P_TYPE_bf16;
     snprintf(entry.no_bf16, sizeof entry.no_bf16, "%s", item->info.no_bf16);
+    snprintf(entry.no_tf32, sizeof entry.no_tf32, "%s", item->info.no_tf32);
     return entry;
 }
 

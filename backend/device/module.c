@@ -72,7 +72,9 @@ static const char *missing_function(const p2p_module *module) {
         return "record_end, recording_run or recording_destroy";
     }
     if (!device->op_choose != !device->op_impose) return "op_choose or op_impose";
-    if (module->comm_open && !(module->comm.close && module->comm.all_reduce && module->comm.broadcast)) {
+    if (!device->host_alloc != !device->host_free) return "host_alloc or host_free";
+    if (module->comm_open &&
+        !(module->comm.close && module->comm.query && module->comm.all_reduce && module->comm.broadcast)) {
         return "a function of its communicator";
     }
     return NULL;

@@ -12,12 +12,12 @@
  */
 #include "cache.h"
 #include "log.h"
+#include "p2p_checksum.h"
 #include "p2p_file.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <xxhash.h>
 
 enum {
     AT_VERSION = 8,
@@ -25,7 +25,7 @@ enum {
     AT_SIZE = 32,
     AT_CHECK = 40,
     HEADER_BYTES = 56,
-    HASH_BYTES = 16,
+    HASH_BYTES = P2P_CHECKSUM_BYTES,
     FORMAT_VERSION = 1
 };
 
@@ -45,19 +45,12 @@ static uint64_t get_number(const unsigned char *bytes) {
 
 /* Hashes each part after its size, so that moving a byte from one part to the next changes the hash. */
 static p2p_status hash_parts(const p2p_key_part *parts, int count, unsigned char hash[HASH_BYTES]) {
-    XXH3_state_t *state = XXH3_createState();
-    if (!state) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for a hash");
-    XXH3_128bits_reset(state);
-    for (int i = 0; i < count; i++) {
-        unsigned char size[8];
-        put_number(size, parts[i].size);
-        XXH3_128bits_update(state, size, sizeof size);
-        XXH3_128bits_update(state, parts[i].bytes, parts[i].size);
-    }
-    XXH128_canonical_t canonical;
-    XXH128_canonicalFromHash(&canonical, XXH3_128bits_digest(state));
-    XXH3_freeState(state);
-    memcpy(hash, canonical.digest, HASH_BYTES);
+    p2p_checksum_state *state;
+    P2P_TRY(p2p_checksum_create(&state));
+    for (int i = 0; i < count; i++) p2p_checksum_add_part(state, parts[i].bytes, parts[i].size);
+    const p2p_checksum value = p2p_checksum_value(state);
+    p2p_checksum_destroy(state);
+    memcpy(hash, value.bytes, HASH_BYTES);
     return P2P_OK;
 }
 
@@ -70,8 +63,10 @@ static p2p_status hash_file(const unsigned char *file, size_t size, unsigned cha
 
 static p2p_status path_of_hash(const char *folder, const char *kind, const unsigned char hash[HASH_BYTES],
                                char **path) {
-    char hex[2 * HASH_BYTES + 1];
-    for (int i = 0; i < HASH_BYTES; i++) snprintf(hex + 2 * i, 3, "%02x", hash[i]);
+    char hex[P2P_CHECKSUM_DIGITS + 1];
+    p2p_checksum value;
+    memcpy(value.bytes, hash, HASH_BYTES);
+    p2p_checksum_text(&value, hex);
     const size_t room = strlen(folder) + strlen(kind) + sizeof hex + sizeof "/-";
     *path = malloc(room);
     if (!*path) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for a path");

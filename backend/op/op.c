@@ -4,6 +4,8 @@
  */
 #include "op_internal.h"
 
+#include <string.h>
+
 #include <math.h>
 
 typedef struct {
@@ -85,6 +87,11 @@ int p2p_op_operand_use(const p2p_op *op, int operand) {
     return op->accumulate >> operand & 1 ? P2P_INOUT : p2p_op_mode_use(op, operand);
 }
 
+int p2p_kind_filter(p2p_kind kind) {
+    if (kind == P2P_KIND_conv_fwd) return P2P_AT_conv_fwd_w;
+    return kind == P2P_KIND_conv_bwd_data ? (int)P2P_AT_conv_bwd_data_w : -1;
+}
+
 bool p2p_op_is_factor(const p2p_op *op, int operand) {
     switch (op->kind) {
     case P2P_KIND_conv_fwd:
@@ -96,6 +103,25 @@ bool p2p_op_is_factor(const p2p_op *op, int operand) {
     default:
         return false;
     }
+}
+
+static const char *const precisions[] = {
+#define X(name) #name,
+    P2P_PRECISION_LIST(X)
+#undef X
+};
+
+const char *p2p_precision_name(p2p_precision precision) {
+    return (unsigned)precision < P2P_PRECISION_COUNT ? precisions[precision] : "unknown";
+}
+
+bool p2p_precision_parse(const char *name, p2p_precision *precision) {
+    for (int i = 0; i < P2P_PRECISION_COUNT; i++) {
+        if (strcmp(precisions[i], name) != 0) continue;
+        *precision = (p2p_precision)i;
+        return true;
+    }
+    return false;
 }
 
 const char *p2p_math_name(p2p_math math) {

@@ -62,24 +62,20 @@ static p2p_status require_real(const p2p_op *op, int operand) {
     return fail_operand(op, operand, "its type must be f32, f64 or bf16");
 }
 
-static bool is_filter_layout(p2p_layout layout) {
-    return layout == P2P_LAYOUT_ckrs || layout == P2P_LAYOUT_kcrs_t;
-}
-
 static bool is_whole(const p2p_tensor *t) {
     return t->c0 == 0 && (t->cp == 0 || t->cp == t->c);
 }
 
 static p2p_status require_activation(const p2p_op *op, int operand) {
     P2P_TRY(require_real(op, operand));
-    if (is_filter_layout(op->t[operand].layout))
+    if (p2p_layout_is_filter(op->t[operand].layout))
         return fail_operand(op, operand, "the layout is one of filters, and this is an activation");
     return P2P_OK;
 }
 
 static p2p_status require_filter(const p2p_op *op, int operand) {
     P2P_TRY(require_real(op, operand));
-    if (op->t[operand].layout != P2P_LAYOUT_plain && !is_filter_layout(op->t[operand].layout))
+    if (op->t[operand].layout != P2P_LAYOUT_plain && !p2p_layout_is_filter(op->t[operand].layout))
         return fail_operand(op, operand, "the layout is one of activations, and this is a filter");
     if (!is_whole(&op->t[operand])) return fail_operand(op, operand, "a filter has no channel range");
     return P2P_OK;
@@ -445,6 +441,7 @@ static p2p_status check_loss_l1(const p2p_op *op) {
 static p2p_status check_adam(const p2p_op *op) {
     int64_t count = op->t[P2P_AT_adam_p].w;
     for (int i = P2P_AT_adam_p; i <= P2P_AT_adam_v; i++) P2P_TRY(require_array(op, i, 1, 1, 1, count));
+    P2P_TRY(require_array(op, P2P_AT_adam_copy, 1, 1, 1, count));
     return require_step(op, P2P_AT_adam_step, 0);
 }
 
@@ -499,7 +496,7 @@ static const struct {
     [P2P_KIND_loss_bce] = {check_label_loss, FIELD(target) | FIELD(loss_scale) | FIELD(grad_scale), 0},
     [P2P_KIND_loss_mse] = {check_label_loss, FIELD(target) | FIELD(loss_scale) | FIELD(grad_scale), 0},
     [P2P_KIND_loss_l1] = {check_loss_l1, FIELD(loss_scale) | FIELD(grad_scale), 0},
-    [P2P_KIND_adam] = {check_adam, FIELD(eps) | FIELD(beta1) | FIELD(beta2), 0},
+    [P2P_KIND_adam] = {check_adam, FIELD(eps) | FIELD(beta1) | FIELD(beta2), 1u << P2P_AT_adam_copy},
     [P2P_KIND_all_reduce] = {check_all_reduce, FIELD(reduction), 0},
     [P2P_KIND_broadcast] = {check_broadcast, FIELD(root), 0},
 };

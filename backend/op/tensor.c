@@ -66,6 +66,10 @@ const char *p2p_layout_name(p2p_layout layout) {
     return (unsigned)layout < P2P_LAYOUT_COUNT ? layouts[layout] : "unknown";
 }
 
+bool p2p_layout_is_filter(p2p_layout layout) {
+    return layout == P2P_LAYOUT_ckrs || layout == P2P_LAYOUT_kcrs_t || layout == P2P_LAYOUT_krsc;
+}
+
 /* ---- Sizes and positions ------------------------------------------------------------------------------ */
 
 static int64_t block_of(const p2p_tensor *tensor) {
@@ -87,8 +91,7 @@ int64_t p2p_tensor_elements(const p2p_tensor *tensor) {
 /* The stored extents, padding included; their product is the number of stored elements. */
 static void stored_extents(const p2p_tensor *tensor, int64_t extents[4]) {
     int64_t block = block_of(tensor);
-    bool filter = tensor->layout == P2P_LAYOUT_ckrs || tensor->layout == P2P_LAYOUT_kcrs_t;
-    extents[0] = filter ? blocks(tensor->n, block) * block : tensor->n;
+    extents[0] = p2p_layout_is_filter(tensor->layout) ? blocks(tensor->n, block) * block : tensor->n;
     extents[1] = blocks(whole_channels(tensor), block) * block;
     extents[2] = tensor->h;
     extents[3] = tensor->w;
@@ -111,6 +114,7 @@ static int64_t plane_step(const p2p_tensor *tensor) {
     case P2P_LAYOUT_nchwc:
         return block;
     case P2P_LAYOUT_nhwc:
+    case P2P_LAYOUT_krsc:
         return blocks(whole_channels(tensor), block) * block;
     case P2P_LAYOUT_ckrs:
     case P2P_LAYOUT_kcrs_t:
@@ -130,6 +134,7 @@ static int64_t plane_start(const p2p_tensor *tensor, int64_t n, int64_t c) {
     case P2P_LAYOUT_nchwc:
         return (n * c_blocks + c_block) * plane * block + c_lane;
     case P2P_LAYOUT_nhwc:
+    case P2P_LAYOUT_krsc:
         return n * plane * c_blocks * block + c;
     case P2P_LAYOUT_ckrs:
         return ((n_block * c_blocks + c_block) * plane * block + c_lane) * block + n_lane;
@@ -163,6 +168,48 @@ bool p2p_tensor_equal(const p2p_tensor *a, const p2p_tensor *b) {
     if (!p2p_tensor_present(a) && !p2p_tensor_present(b)) return true;
     return p2p_tensor_same_shape(a, b) && a->type == b->type && a->layout == b->layout &&
            block_of(a) == block_of(b) && a->c0 == b->c0 && whole_channels(a) == whole_channels(b);
+}
+
+/* ---- Padding lanes ------------------------------------------------------------------------------------ */
+
+bool p2p_tensor_owns_padding(const p2p_tensor *tensor) {
+    return tensor->c0 + tensor->c == whole_channels(tensor);
+}
+
+static bool is_zero(const unsigned char *element, p2p_type type) {
+    double value = 0;
+    const p2p_tensor one = p2p_tensor_flat(type, 1);
+    p2p_tensor_unpack(&one, element, &value, P2P_TYPE_f64);
+    return value == 0;
+}
+
+/* Visits the padding lanes of the whole tensor. Sets them to zero, or returns the position of the first one
+ * that is not zero; -1 if there is none. */
+static int64_t walk_padding(const p2p_tensor *tensor, unsigned char *raw, bool clear) {
+    const p2p_tensor whole = p2p_tensor_whole(tensor);
+    const int64_t plane = whole.h * whole.w, step = plane_step(&whole);
+    const size_t bytes = p2p_type_bytes(whole.type);
+    int64_t extents[4];
+    stored_extents(&whole, extents);
+    for (int64_t n = 0; n < extents[0]; n++)
+        for (int64_t c = n < whole.n ? whole.c : 0; c < extents[1]; c++)
+            for (int64_t i = 0; i < plane; i++) {
+                const int64_t at = plane_start(&whole, n, c) + i * step;
+                unsigned char *element = raw + (size_t)at * bytes;
+                if (clear)
+                    memset(element, 0, bytes);
+                else if (!is_zero(element, whole.type))
+                    return at;
+            }
+    return -1;
+}
+
+void p2p_tensor_clear_padding(const p2p_tensor *tensor, void *raw) {
+    (void)walk_padding(tensor, raw, true);
+}
+
+int64_t p2p_tensor_find_padding(const p2p_tensor *tensor, const void *raw) {
+    return walk_padding(tensor, (unsigned char *)(uintptr_t)raw, false); /* does not write */
 }
 
 /* ---- Validation --------------------------------------------------------------------------------------- */
@@ -227,6 +274,23 @@ static float float_from_bf16(uint16_t value) {
 
 double p2p_round_bf16(double value) {
     return float_from_bf16(bf16_from_float((float)value));
+}
+
+/* Rounds away 13 of the 23 stored bits of a significand. */
+double p2p_round_tf32(double value) {
+    const float nearest = (float)value;
+    uint32_t bits;
+    float result;
+    memcpy(&bits, &nearest, sizeof bits);
+    if (nearest != nearest) return nearest;
+    bits = (bits + 0xfff + (bits >> 13 & 1)) & ~UINT32_C(0x1fff);
+    memcpy(&result, &bits, sizeof result);
+    return result;
+}
+
+double p2p_round_factor(p2p_math math, double value) {
+    if (math == P2P_MATH_bf16) return p2p_round_bf16(value);
+    return math == P2P_MATH_tf32 ? p2p_round_tf32(value) : value;
 }
 
 /* The nearest integer within [0, limit]; 0 for NaN. */
@@ -413,7 +477,7 @@ p2p_status p2p_tensor_parse(const char *text, p2p_tensor *tensor) {
     if (!scan_type(&at, &parsed.type))
         missing = "a type (f32, f64, bf16, u8, u16, u32) and a colon";
     else if (!scan_layout(&at, &parsed.layout, &parsed.block))
-        missing = "a layout (plain, nchwc, nhwc, ckrs, kcrs_t) with its block, and a colon";
+        missing = "a layout (plain, nchwc, nhwc, ckrs, kcrs_t, krsc) with its block, and a colon";
     else if (!scan_extents(&at, &parsed))
         missing = "extents such as 1x3x8x8 or 1x3@3/6x8x8";
     if (missing != NULL)

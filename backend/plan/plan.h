@@ -49,6 +49,14 @@ typedef struct {
     p2p_operation *operation; /* created by p2p_session_allocate */
 } plan_step;
 
+/* A run of steps without a collective, which is recorded as one. The device's commands are ordered after the
+ * first `needed` collectives of the run before it begins; `collective` is started after it. */
+typedef struct {
+    int begin, end; /* steps */
+    int needed;
+    int collective; /* the step `end` is one; -1: no */
+} plan_segment;
+
 /* X(name, text): counters of applied fusions. */
 #define PLAN_FUSION_LIST(X)                                                                                  \
     X(bias, "biases into convolutions")                                                                      \
@@ -83,9 +91,9 @@ typedef struct {
 
 /* Host memory of one run of one replica. */
 typedef struct {
-    unsigned char *inputs;  /* plain and raw forms of all inputs */
-    unsigned char *outputs; /* raw */
-    p2p_step_block *step;
+    p2p_host_memory inputs;  /* plain and raw forms of all inputs */
+    p2p_host_memory outputs; /* raw */
+    p2p_host_memory step;    /* a p2p_step_block */
     p2p_ticket ticket; /* complete when the device no longer accesses this memory */
 } plan_slot;
 
@@ -109,15 +117,18 @@ typedef struct {
 
     plan_step *steps;
     int step_count, step_capacity;
-    int segment_count;            /* number of collectives + 1 */
+    plan_segment *segments;
+    int segment_count, segment_capacity;
+    int collective_count;
+    int next_segment,
+        ordered; /* of the run under way: the next segment; collectives before the next command */
     size_t arena_bytes, io_bytes; /* needed by this part */
     size_t scratch_bytes;         /* largest scratch memory of an operation, within the arena */
     size_t unshared_bytes;        /* arena size without sharing, with one scratch memory for all operations */
     size_t live_bytes; /* most bytes live at one step, scratch included: a lower bound of arena_bytes */
 
     plan_slot slots[PLAN_SLOTS];
-    unsigned char *results;  /* raw outputs of the run last waited for */
-    int *segment_ends;       /* per segment: the position of the collective that ends it, or step_count */
+    p2p_host_memory results; /* raw outputs of the run last waited for */
     p2p_recorded **recorded; /* per segment; NULL: steps run one by one */
 } plan_part;
 
@@ -125,10 +136,12 @@ struct p2p_plan {
     p2p_session *session;
     char name[64];
     int64_t global_batch;
-    double beta1, beta2; /* of the graph's Adam updates; 0 without updates */
-    plan_part *parts;    /* per replica */
-    p2p_place *places;   /* per replica: operands of a collective */
-    p2p_ticket *tickets;
+    double beta1, beta2;    /* of the graph's Adam updates; 0 without updates */
+    plan_part *parts;       /* per replica */
+    p2p_place *places;      /* per replica: operands of a collective */
+    p2p_ticket *after;      /* per replica: the ticket after which a collective begins */
+    p2p_ticket *done;       /* per collective and replica of the run under way */
+    int started;            /* collectives of the run under way */
     uint64_t runs, retired; /* number of runs begun, and waited for or overtaken */
     bool has_results;
 };
@@ -145,6 +158,8 @@ p2p_status plan_fuse(plan_part *part);
 p2p_status plan_settle(plan_part *part);
 /* Rebuilds the list of steps, with addresses, from the nodes and the session's state. plan_list.c */
 p2p_status plan_list(plan_part *part);
+/* Divides the steps into segments. plan_segments.c */
+p2p_status plan_find_segments(plan_part *part);
 /* Assigns addresses to local values, scratch memory, inputs and the step block, and sets the part's sizes.
  * memplan.c */
 p2p_status plan_memory(plan_part *part);
@@ -154,6 +169,17 @@ p2p_status plan_memory(plan_part *part);
 void plan_part_free(plan_part *part);
 /* The node's descriptor with its tensors. */
 void plan_describe(const plan_part *part, const plan_node *node, p2p_op *op);
+/* A node as the device would run it. */
+typedef struct {
+    p2p_op op; /* with the filter in the storage in which it will be read */
+    p2p_query query;
+    bool accepted; /* else the device refuses it in every form, and the reason was logged */
+    bool derived;  /* the filter has another storage than the parameter */
+} plan_form;
+
+/* Queries the device about the node, and again with the filter that the device asks for. Failures other than
+ * refusals are returned. */
+p2p_status plan_find_form(const plan_part *part, const plan_node *node, plan_form *form);
 /* Sets *accepted to whether the device supports the node. The reason of a refusal is logged. Other failures
  * are returned. */
 p2p_status plan_accepts(const plan_part *part, const plan_node *node, bool *accepted);

@@ -1,4 +1,5 @@
-/* The check mode of plans detects steps that read memory never written or produce a NaN or an infinity.
+/* The check mode of plans detects steps that read memory never written or produce a NaN or an infinity, and,
+ * on devices with zero_padding, steps that leave padding lanes of activations that are not zero.
  *
  * Before a step, its scratch memory and the memory that it is the first to use are filled with NaN. After it,
  * every output is read back and its real elements are checked. Each step is waited for, so this is slow.
@@ -79,6 +80,26 @@ static p2p_status report(const plan_part *part, int s, int operand, int64_t posi
                     p2p_kind_operand_name(step->op.kind, operand), n, c, h, w, value, text);
 }
 
+/* Whether the operand is an activation whose padding lanes the step must have set to zero. */
+static bool has_zero_padding(const plan_part *part, const plan_step *step, int operand) {
+    return p2p_device_describe(part->device)->zero_padding && step->value[operand] &&
+           part->values[step->value[operand]].role == IR_ACTIVATION &&
+           p2p_tensor_owns_padding(&step->op.t[operand]);
+}
+
+static p2p_status check_padding(const plan_part *part, int s, int operand, const void *raw) {
+    const plan_step *step = &part->steps[s];
+    const int64_t at = p2p_tensor_find_padding(&step->op.t[operand], raw);
+    char text[P2P_OP_TEXT];
+    if (at < 0) return P2P_OK;
+    p2p_op_print(&step->op, text, sizeof text);
+    return p2p_fail(P2P_FAILED,
+                    "%s: step %d (layer %d, kernel %s): stored element %" PRId64
+                    " of %s, a padding lane, is not zero after: %s",
+                    p2p_device_address(part->device), s, step->layer, step->query.kernel, at,
+                    p2p_kind_operand_name(step->op.kind, operand), text);
+}
+
 static p2p_status check_operand(const plan_part *part, int s, int operand) {
     const plan_step *step = &part->steps[s];
     const p2p_tensor *tensor = &step->op.t[operand];
@@ -98,6 +119,7 @@ static p2p_status check_operand(const plan_part *part, int s, int operand) {
         p2p_tensor_unpack(tensor, raw, host, P2P_TYPE_f64);
         int64_t bad = find_bad(host, elements);
         if (bad >= 0) status = report(part, s, operand, bad, host[bad]);
+        if (bad < 0 && has_zero_padding(part, step, operand)) status = check_padding(part, s, operand, raw);
     }
     free(raw);
     free(host);

@@ -47,8 +47,9 @@ static p2p_status import_state(plan_part *part, const ir_value *value, plan_valu
     if (value->param < 0 || value->param >= network->param_count)
         return p2p_fail(P2P_INVALID, "network %s has %d parameters, the graph uses number %d",
                         network->network->name, network->param_count, value->param);
+    plan_address at;
     to->param = value->param;
-    to->tensor = network->tensors[value->param];
+    to->tensor = session_param(session, to->network, value->param, value->part, &at);
     return P2P_OK;
 }
 
@@ -107,14 +108,15 @@ static p2p_status import_outputs(plan_part *part, const p2p_graph *graph) {
 
 /* ---- Nodes -------------------------------------------------------------------------------------------- */
 
-/* Sets math=bf16 in a convolution if the session is in bf16 and the device accepts it for this shape. */
+/* Sets the math of the session's precision in a convolution if the device accepts it for this shape. */
 static p2p_status choose_math(const plan_part *part, plan_node *node) {
     const p2p_kind kind = node->op.kind;
     const bool conv =
         kind == P2P_KIND_conv_fwd || kind == P2P_KIND_conv_bwd_data || kind == P2P_KIND_conv_bwd_filter;
-    if (!conv || !part->session->options.bf16) return P2P_OK;
+    const p2p_precision precision = part->session->options.precision;
+    if (!conv || precision == P2P_PRECISION_fp32) return P2P_OK;
     plan_node question = *node;
-    question.op.math = P2P_MATH_bf16;
+    question.op.math = precision == P2P_PRECISION_bf16 ? P2P_MATH_bf16 : P2P_MATH_tf32;
     question.op.accumulate = 0; /* plan_settle.c decides about accumulation */
     bool accepted = false;
     P2P_TRY(plan_accepts(part, &question, &accepted));

@@ -65,14 +65,49 @@ bool plan_is_collective(const plan_node *node) {
     return node->op.kind == P2P_KIND_all_reduce || node->op.kind == P2P_KIND_broadcast;
 }
 
-p2p_status plan_accepts(const plan_part *part, const plan_node *node, bool *accepted) {
-    p2p_op op;
-    plan_describe(part, node, &op);
-    p2p_query query;
-    p2p_status status = p2p_operation_query(part->device, &op, &query);
+static p2p_status query(const plan_part *part, const p2p_op *op, p2p_query *answer, bool *accepted) {
+    const p2p_status status = p2p_operation_query(part->device, op, answer);
     *accepted = status == P2P_OK;
     if (status != P2P_UNSUPPORTED) return status;
-    p2p_log("plan: %s refused: %s", p2p_kind_name(op.kind), p2p_message());
+    p2p_log("plan: %s refused: %s", p2p_kind_name(op->kind), p2p_message());
+    return P2P_OK;
+}
+
+/* Whether the device asks for another storage of the node's filter, and the session's options permit it. */
+static bool may_derive(const plan_part *part, const plan_node *node, const p2p_query *answer) {
+    const p2p_session_options *options = &part->session->options;
+    if (answer->filter_need == P2P_FILTER_AS_QUERIED) return false;
+    if (part->values[node->value[p2p_kind_filter(node->op.kind)]].origin != IR_STATE) return false;
+    return answer->filter_need == P2P_FILTER_REQUIRED || !(options->no_fusion || options->no_derived);
+}
+
+p2p_status plan_find_form(const plan_part *part, const plan_node *node, plan_form *form) {
+    *form = (plan_form){0};
+    plan_describe(part, node, &form->op);
+    P2P_TRY(query(part, &form->op, &form->query, &form->accepted));
+    if (!form->accepted) return P2P_OK;
+    const bool required = form->query.filter_need == P2P_FILTER_REQUIRED;
+    plan_form other = *form;
+    if (may_derive(part, node, &form->query)) {
+        p2p_tensor *w = &other.op.t[p2p_kind_filter(node->op.kind)];
+        w->type = form->query.filter.type;
+        w->layout = form->query.filter.layout;
+        w->block = form->query.filter.block;
+        other.derived = true;
+        P2P_TRY(query(part, &other.op, &other.query, &other.accepted));
+        if (other.accepted) *form = other;
+    }
+    form->accepted = form->derived || !required;
+    if (!form->accepted && other.accepted)
+        (void)p2p_fail(P2P_UNSUPPORTED, "%s reads a filter that can't be stored as %s needs it",
+                       p2p_kind_name(node->op.kind), p2p_device_address(part->device));
+    return P2P_OK;
+}
+
+p2p_status plan_accepts(const plan_part *part, const plan_node *node, bool *accepted) {
+    plan_form form;
+    P2P_TRY(plan_find_form(part, node, &form));
+    *accepted = form.accepted;
     return P2P_OK;
 }
 
@@ -90,7 +125,7 @@ void plan_part_free(plan_part *part) {
     for (int i = 0; part->recorded && i < part->segment_count; i++) p2p_recorded_destroy(part->recorded[i]);
     for (int i = 0; i < part->step_count; i++) p2p_operation_destroy(part->steps[i].operation);
     free(part->recorded);
-    free(part->segment_ends);
+    free(part->segments);
     free(part->steps);
     free(part->values);
     free(part->nodes);

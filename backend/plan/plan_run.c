@@ -1,11 +1,14 @@
 /* Running a plan: inputs, segments, collectives, outputs.
  *
- * A run writes the step block and the inputs, runs the segments on every replica with a collective between
- * two segments, and reads the outputs. Everything is enqueued: the host waits only until a slot of host
- * memory is free. In the check mode steps run one by one and their outputs are checked. In a profiled run
- * each step is waited for and timed. Nothing is allocated after plan_prepare_runs.
+ * A run writes the step block and the inputs, runs the segments on every replica, starts a collective when
+ * every replica has come to it, orders segments after the collectives that they need, and reads the outputs.
+ * Everything is enqueued: the host waits only until a slot of host memory is free. In the check mode steps
+ * run one by one and their outputs are checked. In a profiled run each step is waited for and timed. Nothing
+ * is allocated after plan_prepare_runs.
  */
 #include "session.h"
+
+#include "host/log.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -18,11 +21,24 @@ static p2p_status finish_devices(const p2p_plan *plan) {
     return P2P_OK;
 }
 
-/* After a failure: waits until no command accesses host memory, and keeps the failure's message. */
-static p2p_status settle_devices(const p2p_plan *plan, p2p_status status) {
+/* Orders the replica's next commands after the first `needed` collectives of the run. */
+static p2p_status order_after(const p2p_plan *plan, plan_part *part, int needed) {
+    for (; part->ordered < needed; part->ordered++) {
+        const int i = part->ordered * plan->session->replica_count + part->replica;
+        P2P_TRY(p2p_device_order(part->device, plan->done[i]));
+    }
+    return P2P_OK;
+}
+
+/* After a failure: waits until no command and no collective accesses memory, and keeps the failure's message.
+ */
+static p2p_status settle_devices(p2p_plan *plan, p2p_status status) {
     p2p_failure failure;
     p2p_failure_take(&failure, status);
-    for (int r = 0; r < plan->session->replica_count; r++) (void)p2p_device_finish(plan->parts[r].device);
+    for (int r = 0; r < plan->session->replica_count; r++) {
+        (void)order_after(plan, &plan->parts[r], plan->started);
+        (void)p2p_device_finish(plan->parts[r].device);
+    }
     return p2p_failure_give(&failure);
 }
 
@@ -54,22 +70,11 @@ static p2p_status run_step(const plan_part *part, int s, const run_profile *prof
 
 static p2p_status run_steps(const plan_part *part, int segment, const run_profile *profile) {
     bool check = part->session->options.check;
-    int begin = segment == 0 ? 0 : part->segment_ends[segment - 1] + 1;
-    for (int s = begin; s < part->segment_ends[segment]; s++) {
+    for (int s = part->segments[segment].begin; s < part->segments[segment].end; s++) {
         if (check) P2P_TRY(plan_check_before(part, s));
         P2P_TRY(run_step(part, s, profile));
         if (check) P2P_TRY(plan_check_after(part, s));
     }
-    return P2P_OK;
-}
-
-static p2p_status find_segments(plan_part *part) {
-    part->segment_ends = calloc((size_t)part->segment_count, sizeof(int));
-    if (!part->segment_ends) return p2p_fail(P2P_OUT_OF_MEMORY, "no host memory for a plan's segments");
-    int segment = 0;
-    for (int s = 0; s < part->step_count; s++)
-        if (part->steps[s].collective) part->segment_ends[segment++] = s;
-    part->segment_ends[segment] = part->step_count;
     return P2P_OK;
 }
 
@@ -83,35 +88,49 @@ static p2p_status record_segment(plan_part *part, int segment) {
     return p2p_failure_give(&failure);
 }
 
+/* Releases what was recorded of a part whose steps then run one by one. */
+static void forget_recordings(plan_part *part) {
+    for (int segment = 0; segment < part->segment_count; segment++)
+        p2p_recorded_destroy(part->recorded[segment]);
+    free(part->recorded);
+    part->recorded = NULL;
+    p2p_warn("%s: its commands can't be recorded (%s); they are enqueued one by one, which is slower",
+             p2p_device_address(part->device), p2p_message());
+}
+
 static p2p_status record_part(plan_part *part) {
     const p2p_session_options *options = &part->session->options;
     if (options->no_recording || options->check || !p2p_device_can_record(part->device)) return P2P_OK;
     part->recorded = calloc((size_t)part->segment_count, sizeof(p2p_recorded *));
     if (!part->recorded) return p2p_fail(P2P_OUT_OF_MEMORY, "no host memory for a recording");
-    for (int segment = 0; segment < part->segment_count; segment++) P2P_TRY(record_segment(part, segment));
+    p2p_status status = P2P_OK;
+    for (int segment = 0; segment < part->segment_count && status == P2P_OK; segment++)
+        status = record_segment(part, segment);
+    if (status != P2P_UNSUPPORTED) return status;
+    forget_recordings(part);
     return P2P_OK;
 }
 
 static p2p_status prepare_part(plan_part *part) {
-    part->results = calloc(1, part->output_bytes + 1);
-    bool complete = part->results != NULL;
+    const size_t step_bytes = (size_t)p2p_step_block_words(part->local_batch) * sizeof(uint32_t);
+    P2P_TRY(p2p_host_memory_alloc(part->device, part->output_bytes, &part->results));
     for (int s = 0; s < PLAN_SLOTS; s++) {
         plan_slot *slot = &part->slots[s];
-        slot->inputs = calloc(1, part->input_bytes + 1);
-        slot->outputs = calloc(1, part->output_bytes + 1);
-        slot->step = calloc((size_t)p2p_step_block_words(part->local_batch), sizeof(uint32_t));
-        complete = complete && slot->inputs && slot->outputs && slot->step;
+        P2P_TRY(p2p_host_memory_alloc(part->device, part->input_bytes, &slot->inputs));
+        P2P_TRY(p2p_host_memory_alloc(part->device, part->output_bytes, &slot->outputs));
+        P2P_TRY(p2p_host_memory_alloc(part->device, step_bytes, &slot->step));
     }
-    if (!complete) return p2p_fail(P2P_OUT_OF_MEMORY, "no host memory for a plan's inputs and outputs");
-    P2P_TRY(find_segments(part));
     return record_part(part);
 }
 
 p2p_status plan_prepare_runs(p2p_plan *plan) {
     size_t replicas = (size_t)plan->session->replica_count;
+    const size_t collectives = (size_t)plan->parts[0].collective_count + 1;
     plan->places = calloc(replicas, sizeof *plan->places);
-    plan->tickets = calloc(replicas, sizeof *plan->tickets);
-    if (!plan->places || !plan->tickets) return p2p_fail(P2P_OUT_OF_MEMORY, "no host memory for a plan");
+    plan->after = calloc(replicas, sizeof *plan->after);
+    plan->done = calloc(replicas * collectives, sizeof *plan->done);
+    if (!plan->places || !plan->after || !plan->done)
+        return p2p_fail(P2P_OUT_OF_MEMORY, "no host memory for a plan");
     for (size_t r = 0; r < replicas; r++) P2P_TRY(prepare_part(&plan->parts[r]));
     return P2P_OK;
 }
@@ -120,14 +139,15 @@ void plan_release_runs(p2p_plan *plan) {
     for (int r = 0; plan->parts && r < plan->session->replica_count; r++) {
         plan_part *part = &plan->parts[r];
         for (int s = 0; s < PLAN_SLOTS; s++) {
-            free(part->slots[s].inputs);
-            free(part->slots[s].outputs);
-            free(part->slots[s].step);
+            p2p_host_memory_free(part->device, &part->slots[s].inputs);
+            p2p_host_memory_free(part->device, &part->slots[s].outputs);
+            p2p_host_memory_free(part->device, &part->slots[s].step);
         }
-        free(part->results);
+        p2p_host_memory_free(part->device, &part->results);
     }
     free(plan->places);
-    free(plan->tickets);
+    free(plan->after);
+    free(plan->done);
 }
 
 /* ---- Inputs ------------------------------------------------------------------------------------------- */
@@ -157,7 +177,7 @@ p2p_status p2p_plan_input(p2p_plan *plan, int replica, const char *name, void **
     if (!port) return p2p_fail(P2P_INVALID, "plan %s has no input %s", plan->name, name);
     int slot = slot_of(plan->runs);
     P2P_TRY(wait_for_slot(part, slot));
-    *place = part->slots[slot].inputs + port->host_offset;
+    *place = (unsigned char *)part->slots[slot].inputs.bytes + port->host_offset;
     return P2P_OK;
 }
 
@@ -177,25 +197,26 @@ static void fill_step_block(const p2p_plan *plan, const plan_part *part, const p
 }
 
 static p2p_status write_inputs(const plan_part *part, const plan_slot *slot) {
+    unsigned char *inputs = slot->inputs.bytes;
     for (int i = 0; i < part->input_count; i++) {
         const plan_port *port = &part->inputs[i];
         const plan_value *value = &part->values[port->value];
-        unsigned char *raw = slot->inputs + port->raw_offset;
+        unsigned char *raw = inputs + port->raw_offset;
         if (port->host_offset != port->raw_offset)
-            p2p_tensor_pack(&value->tensor, slot->inputs + port->host_offset, port->type, raw);
+            p2p_tensor_pack(&value->tensor, inputs + port->host_offset, port->type, raw);
         p2p_place place = session_place(part->session, part->replica, value->at);
         P2P_TRY(p2p_buffer_write(part->device, place, raw, port->raw_bytes));
     }
     if (!part->step_value) return P2P_OK;
     const plan_value *value = &part->values[part->step_value];
-    return p2p_buffer_write(part->device, session_place(part->session, part->replica, value->at), slot->step,
-                            p2p_tensor_bytes(&value->tensor));
+    return p2p_buffer_write(part->device, session_place(part->session, part->replica, value->at),
+                            slot->step.bytes, p2p_tensor_bytes(&value->tensor));
 }
 
 /* Renews derived filters whose parameters the host has written. */
 static p2p_status refresh_derived(p2p_session *session) {
-    for (int i = 0; i < session->derived_count; i++) {
-        if (!session->networks[session->derived[i].network].stale) continue;
+    for (int i = 0; i < session->refresh_count; i++) {
+        if (!session->networks[session->refreshes[i].network].stale) continue;
         for (int r = 0; r < session->replica_count; r++)
             P2P_TRY(p2p_operation_run(session->replicas[r].refresh[i]));
     }
@@ -205,42 +226,72 @@ static p2p_status refresh_derived(p2p_session *session) {
 
 /* ---- The run ------------------------------------------------------------------------------------------ */
 
-/* Runs the collective that ends `segment` on all replicas. */
-static p2p_status run_collective(p2p_plan *plan, int segment) {
+/* The step of the collective at which the replica stands. */
+static int collective_of(const plan_part *part) {
+    return part->segments[part->next_segment - 1].collective;
+}
+
+/* Starts the next collective, at which all replicas stand. */
+static p2p_status start_collective(p2p_plan *plan) {
     const p2p_session *session = plan->session;
     for (int r = 0; r < session->replica_count; r++) {
         const plan_part *part = &plan->parts[r];
-        P2P_TRY(p2p_device_submit(part->device, &plan->tickets[r]));
-        plan->places[r] = session_place(session, r, part->steps[part->segment_ends[segment]].at[0]);
+        P2P_TRY(p2p_device_submit(part->device, &plan->after[r]));
+        plan->places[r] = session_place(session, r, part->steps[collective_of(part)].at[0]);
     }
     const plan_part *first = &plan->parts[0];
-    const p2p_op *op = &first->steps[first->segment_ends[segment]].op;
-    P2P_TRY(p2p_comm_run(session->comm, op, plan->places, plan->tickets));
-    for (int r = 0; r < session->replica_count && session->options.check; r++)
-        P2P_TRY(plan_check_after(&plan->parts[r], plan->parts[r].segment_ends[segment]));
+    const p2p_op *op = &first->steps[collective_of(first)].op;
+    p2p_ticket *done = plan->done + plan->started * session->replica_count;
+    P2P_TRY(p2p_comm_run(session->comm, op, plan->places, plan->after, done));
+    plan->started++;
     return P2P_OK;
 }
 
-/* Runs and times the collective. It is reported as replica 0's, although all replicas take part. */
-static p2p_status profile_collective(p2p_plan *plan, int segment, const run_profile *profile) {
-    const plan_part *first = &plan->parts[0];
-    double begin = profile->clock();
-    P2P_TRY(run_collective(plan, segment));
-    P2P_TRY(finish_devices(plan));
-    return report_timing(profile, first, first->segment_ends[segment], begin);
+static p2p_status check_collective(p2p_plan *plan) {
+    for (int r = 0; r < plan->session->replica_count; r++) {
+        plan_part *part = &plan->parts[r];
+        P2P_TRY(order_after(plan, part, plan->started));
+        P2P_TRY(plan_check_after(part, collective_of(part)));
+    }
+    return P2P_OK;
 }
 
-static p2p_status run_segments(p2p_plan *plan, const run_profile *profile) {
-    int segments = plan->parts[0].segment_count;
-    for (int segment = 0; segment < segments; segment++) {
-        for (int r = 0; r < plan->session->replica_count; r++) {
-            const plan_part *part = &plan->parts[r];
-            bool recorded = part->recorded && !profile;
-            P2P_TRY(recorded ? p2p_recorded_run(part->recorded[segment]) : run_steps(part, segment, profile));
-        }
-        if (segment + 1 < segments)
-            P2P_TRY(profile ? profile_collective(plan, segment, profile) : run_collective(plan, segment));
+/* Times the collective. It is reported as replica 0's, although all replicas take part. */
+static p2p_status run_collective(p2p_plan *plan, const run_profile *profile) {
+    const plan_part *first = &plan->parts[0];
+    const double begin = profile ? profile->clock() : 0;
+    P2P_TRY(start_collective(plan));
+    if (plan->session->options.check) P2P_TRY(check_collective(plan));
+    if (!profile) return P2P_OK;
+    for (int r = 0; r < plan->session->replica_count; r++)
+        P2P_TRY(order_after(plan, &plan->parts[r], plan->started));
+    P2P_TRY(finish_devices(plan));
+    return report_timing(profile, first, collective_of(first), begin);
+}
+
+/* Runs a replica's segments up to the next collective, or to the end. */
+static p2p_status run_to_collective(const p2p_plan *plan, plan_part *part, const run_profile *profile) {
+    while (part->next_segment < part->segment_count) {
+        const int number = part->next_segment++;
+        const plan_segment *segment = &part->segments[number];
+        P2P_TRY(order_after(plan, part, segment->needed));
+        P2P_TRY(part->recorded && !profile ? p2p_recorded_run(part->recorded[number])
+                                           : run_steps(part, number, profile));
+        if (segment->collective >= 0) break;
     }
+    return P2P_OK;
+}
+
+/* Runs all segments and collectives. Afterwards the devices' commands are ordered after all collectives. */
+static p2p_status run_segments(p2p_plan *plan, const run_profile *profile) {
+    const int replicas = plan->session->replica_count, collectives = plan->parts[0].collective_count;
+    plan->started = 0;
+    for (int r = 0; r < replicas; r++) plan->parts[r].next_segment = plan->parts[r].ordered = 0;
+    for (int i = 0; i <= collectives; i++) {
+        for (int r = 0; r < replicas; r++) P2P_TRY(run_to_collective(plan, &plan->parts[r], profile));
+        if (i < collectives) P2P_TRY(run_collective(plan, profile));
+    }
+    for (int r = 0; r < replicas; r++) P2P_TRY(order_after(plan, &plan->parts[r], plan->started));
     return P2P_OK;
 }
 
@@ -249,7 +300,7 @@ static p2p_status read_outputs(const plan_part *part, const plan_slot *slot) {
         const plan_port *port = &part->outputs[i];
         plan_address at = plan_value_address(part, port->value);
         P2P_TRY(p2p_buffer_read(part->device, session_place(part->session, part->replica, at),
-                                slot->outputs + port->raw_offset, port->raw_bytes));
+                                (unsigned char *)slot->outputs.bytes + port->raw_offset, port->raw_bytes));
     }
     return P2P_OK;
 }
@@ -259,7 +310,7 @@ static p2p_status run_plan(p2p_plan *plan, const p2p_step *step, const run_profi
     P2P_TRY(refresh_derived(plan->session));
     for (int r = 0; r < replicas; r++) {
         plan_part *part = &plan->parts[r];
-        fill_step_block(plan, part, step, part->slots[slot].step);
+        fill_step_block(plan, part, step, part->slots[slot].step.bytes);
         P2P_TRY(write_inputs(part, &part->slots[slot]));
     }
     if (profile) P2P_TRY(finish_devices(plan)); /* exclude the inputs from the first operation's time */
@@ -308,7 +359,7 @@ p2p_status p2p_plan_wait(p2p_plan *plan) {
     /* Exchange buffers, so that the run's outputs stay valid while another run uses the slot. */
     for (int r = 0; r < plan->session->replica_count; r++) {
         plan_part *part = &plan->parts[r];
-        unsigned char *outputs = part->slots[slot].outputs;
+        const p2p_host_memory outputs = part->slots[slot].outputs;
         part->slots[slot].outputs = part->results;
         part->results = outputs;
     }
@@ -336,7 +387,8 @@ p2p_status p2p_plan_loss(p2p_plan *plan, const char *name, double *value) {
         if (!port->loss) return p2p_fail(P2P_INVALID, "plan %s: output %s is not a loss", plan->name, name);
         const plan_part *part = &plan->parts[r];
         double share = 0;
-        p2p_tensor_unpack(&part->values[port->value].tensor, part->results + port->raw_offset, &share,
+        p2p_tensor_unpack(&part->values[port->value].tensor,
+                          (const unsigned char *)part->results.bytes + port->raw_offset, &share,
                           P2P_TYPE_f64);
         *value += share;
     }
@@ -347,6 +399,7 @@ p2p_status p2p_plan_output(p2p_plan *plan, int replica, const char *name, void *
     const plan_port *port = NULL;
     P2P_TRY(find_output(plan, replica, name, &port));
     const plan_part *part = &plan->parts[replica];
-    p2p_tensor_unpack(&part->values[port->value].tensor, part->results + port->raw_offset, host, port->type);
+    p2p_tensor_unpack(&part->values[port->value].tensor,
+                      (const unsigned char *)part->results.bytes + port->raw_offset, host, port->type);
     return P2P_OK;
 }

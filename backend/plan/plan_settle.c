@@ -1,35 +1,18 @@
-/* Adaptation of the fused nodes to the device: filters in a derived layout, separate additions for outputs to
- * which the device cannot accumulate, plain copies of outputs that are mostly padding.
+/* Adaptation of the fused nodes to the device: filters in a derived storage, separate additions for outputs
+ * to which the device cannot accumulate and for gradients that it cannot write, plain copies of outputs that
+ * are mostly padding.
  */
 #include "session.h"
 
-/* Replaces the node's filter by a derived filter if the device prefers another layout and accepts the node
- * with it. */
-static p2p_status settle_filter(plan_part *part, plan_node *node) {
-    enum { W = P2P_AT_conv_fwd_w };
-    _Static_assert((int)P2P_AT_conv_fwd_w == (int)P2P_AT_conv_bwd_data_w, "filters are at the same position");
-    const p2p_session_options *options = &part->session->options;
-    if (node->op.kind != P2P_KIND_conv_fwd && node->op.kind != P2P_KIND_conv_bwd_data) return P2P_OK;
-    const plan_value stored_filter = part->values[node->value[W]];
-    if (stored_filter.origin != IR_STATE || options->no_fusion || options->no_derived) return P2P_OK;
-    p2p_op op;
-    plan_describe(part, node, &op);
-    p2p_query query;
-    P2P_TRY(p2p_operation_query(part->device, &op, &query));
-    if (!query.want_filter) return P2P_OK;
-    plan_value derived = stored_filter;
-    derived.tensor.type = query.filter.type;
-    derived.tensor.layout = query.filter.layout;
-    derived.tensor.block = query.filter.block;
-    if (p2p_tensor_equal(&derived.tensor, &stored_filter.tensor)) return P2P_OK;
-    plan_node candidate = *node;
-    P2P_TRY(plan_value_add(part, &derived, &candidate.value[W]));
-    bool accepted = false;
-    P2P_TRY(plan_accepts(part, &candidate, &accepted));
-    if (!accepted) return P2P_OK;
-    P2P_TRY(session_derived(part->session, derived.network, derived.param, &derived.tensor,
-                            &part->values[candidate.value[W]].derived));
-    *node = candidate;
+/* Replaces the node's filter by a derived one if the node was accepted with another storage of it. */
+static p2p_status settle_filter(plan_part *part, plan_node *node, const plan_form *form) {
+    if (!form->derived) return P2P_OK;
+    const int w = p2p_kind_filter(node->op.kind);
+    plan_value derived = part->values[node->value[w]];
+    derived.tensor = form->op.t[w];
+    P2P_TRY(
+        session_derived(part->session, derived.network, derived.param, &derived.tensor, &derived.derived));
+    P2P_TRY(plan_value_add(part, &derived, &node->value[w]));
     part->fused[PLAN_FUSED_derived]++;
     return P2P_OK;
 }
@@ -65,6 +48,29 @@ static bool mostly_padding(const plan_value *value) {
            p2p_tensor_bytes(tensor) >= 2 * contents;
 }
 
+/* Replaces dw (+)= f(x, dy) by t = f(x, dy), dw (+)= t with t in the type in which the device writes
+ * gradients of filters. So a gradient to which several nodes add is summed in the type of the parameters. */
+static p2p_status widen_gradient(plan_part *part, int position) {
+    enum { DW = P2P_AT_conv_bwd_filter_dw };
+    plan_node *node = &part->nodes[position];
+    plan_value narrow = part->values[node->value[DW]];
+    narrow.origin = IR_LOCAL;
+    narrow.tensor.type = p2p_device_describe(part->device)->gradient_bf16;
+    plan_node addition = {.layer = node->layer, .op.kind = P2P_KIND_copy};
+    addition.value[P2P_AT_copy_y] = node->value[DW];
+    if (node->op.accumulate >> DW & 1) addition.op.accumulate = 1u << P2P_AT_copy_y;
+    P2P_TRY(plan_value_add(part, &narrow, &addition.value[P2P_AT_copy_x]));
+    node->value[DW] = addition.value[P2P_AT_copy_x];
+    node->op.accumulate = 0;
+    return plan_node_insert(part, position + 1, &addition);
+}
+
+static bool may_widen(const plan_part *part, const plan_node *node) {
+    if (node->op.kind != P2P_KIND_conv_bwd_filter) return false;
+    const plan_value *dw = &part->values[node->value[P2P_AT_conv_bwd_filter_dw]];
+    return dw->origin == IR_STATE && dw->tensor.type != p2p_device_describe(part->device)->gradient_bf16;
+}
+
 /* Adds a copy of such an output to plain layout at the end, if the device accepts it, and lets the host read
  * the copy. This saves the transfer of padding, and host memory for it in every slot. */
 static p2p_status settle_output(plan_part *part, plan_port *port) {
@@ -95,14 +101,19 @@ p2p_status plan_settle(plan_part *part) {
     for (int i = 0; i < part->node_count; i++) {
         plan_node *node = &part->nodes[i];
         if (node->removed || plan_is_collective(node) || plan_is_arena(part, node)) continue;
-        bool accepted = false;
-        P2P_TRY(plan_accepts(part, node, &accepted));
-        if (!accepted && node->op.accumulate && node->op.kind != P2P_KIND_axpby) {
-            P2P_TRY(split_accumulation(part, i));
-            P2P_TRY(plan_accepts(part, &part->nodes[i], &accepted));
+        plan_form form;
+        P2P_TRY(plan_find_form(part, node, &form));
+        if (!form.accepted && may_widen(part, node)) {
+            P2P_TRY(widen_gradient(part, i));
+            P2P_TRY(plan_find_form(part, &part->nodes[i], &form));
         }
-        if (!accepted) return P2P_UNSUPPORTED; /* with the device's reason */
-        P2P_TRY(settle_filter(part, &part->nodes[i]));
+        node = &part->nodes[i];
+        if (!form.accepted && node->op.accumulate && node->op.kind != P2P_KIND_axpby) {
+            P2P_TRY(split_accumulation(part, i));
+            P2P_TRY(plan_find_form(part, &part->nodes[i], &form));
+        }
+        if (!form.accepted) return P2P_UNSUPPORTED; /* with the device's reason */
+        P2P_TRY(settle_filter(part, &part->nodes[i], &form));
     }
     return settle_outputs(part);
 }

@@ -16,6 +16,7 @@
     Y(moment1, "first moments")                                                                              \
     Y(moment2, "second moments")                                                                             \
     Y(running, "running statistics")                                                                         \
+    Y(mirror, "parameters in a second type")                                                                 \
     Y(derived, "derived filters")
 
 typedef enum {

@@ -16,7 +16,12 @@ static bool same_storage(p2p_storage a, p2p_storage b) {
 }
 
 static p2p_storage activation_of(const p2p_session *session, const p2p_device_info *info) {
-    return session->options.bf16 ? info->activation_bf16 : info->activation;
+    return session->options.precision == P2P_PRECISION_bf16 ? info->activation_bf16 : info->activation;
+}
+
+/* The type of filters' gradients that are written once. */
+static p2p_type gradient_of(const p2p_session *session, const p2p_device_info *info) {
+    return session->options.precision == P2P_PRECISION_bf16 ? info->gradient_bf16 : info->filter.type;
 }
 
 /* Checks that the device stores tensors as the first one does, because gradients are reduced and parameters
@@ -24,7 +29,8 @@ static p2p_storage activation_of(const p2p_session *session, const p2p_device_in
 static p2p_status admit_device(p2p_session *session, p2p_device *device) {
     const p2p_device_info *info = p2p_device_describe(device);
     bool same = same_storage(session->activation, activation_of(session, info)) &&
-                same_storage(session->filter, info->filter) && same_storage(session->vector, info->vector);
+                same_storage(session->filter, info->filter) && same_storage(session->vector, info->vector) &&
+                session->gradient == gradient_of(session, info);
     if (!same)
         return p2p_fail(P2P_UNSUPPORTED,
                         "%s and %s store tensors differently: they can't be replicas of one run",
@@ -40,10 +46,20 @@ static p2p_status admit_device(p2p_session *session, p2p_device *device) {
     return P2P_OK;
 }
 
+/* Why the device has no sessions of this precision; NULL if it has. */
+static const char *lack_of(const p2p_device_info *info, p2p_precision precision) {
+    const char *reason = precision == P2P_PRECISION_bf16   ? info->no_bf16
+                         : precision == P2P_PRECISION_tf32 ? info->no_tf32
+                                                           : "";
+    return reason[0] ? reason : NULL;
+}
+
 static p2p_status check_precision(const p2p_session *session, p2p_device *device) {
-    const char *reason = p2p_device_describe(device)->no_bf16;
-    if (!session->options.bf16 || reason[0] == '\0') return P2P_OK;
-    return p2p_fail(P2P_UNSUPPORTED, "%s has no bf16: %s", p2p_device_address(device), reason);
+    const p2p_precision precision = session->options.precision;
+    const char *reason = lack_of(p2p_device_describe(device), precision);
+    if (!reason) return P2P_OK;
+    return p2p_fail(P2P_UNSUPPORTED, "%s has no %s: %s", p2p_device_address(device),
+                    p2p_precision_name(precision), reason);
 }
 
 static p2p_status join_devices(p2p_session *session, p2p_device *const *devices, int replicas) {
@@ -55,6 +71,7 @@ static p2p_status join_devices(p2p_session *session, p2p_device *const *devices,
     session->activation = activation_of(session, info);
     session->filter = info->filter;
     session->vector = info->vector;
+    session->gradient = gradient_of(session, info);
     session->cut.alignment = LEAST_ALIGNMENT;
     session->channel_alignment = 1;
     session->cut.chunk_bytes = SIZE_MAX / 4; /* sums of a few offsets do not overflow */
@@ -63,7 +80,9 @@ static p2p_status join_devices(p2p_session *session, p2p_device *const *devices,
         P2P_TRY(admit_device(session, devices[i]));
         P2P_TRY(check_precision(session, devices[i]));
     }
-    session->cut.chunk_bytes -= session->cut.chunk_bytes % session->cut.alignment;
+    /* A chunk holds whole alignments in narrower types, too: session_networks.c. */
+    session->cut.chunk_bytes -=
+        session->cut.chunk_bytes % (session->cut.alignment * p2p_type_bytes(session->filter.type));
     if (session->cut.chunk_bytes == 0)
         return p2p_fail(P2P_UNSUPPORTED, "%s allows no allocation at all", p2p_device_address(devices[0]));
     if (replicas == 1) return P2P_OK;
@@ -89,7 +108,7 @@ p2p_status p2p_session_create(p2p_device *const *devices, int replicas, const p2
 
 static void release_replica(p2p_session *session, int number) {
     plan_replica *replica = &session->replicas[number];
-    for (int i = 0; replica->refresh && i < session->derived_count; i++)
+    for (int i = 0; replica->refresh && i < session->refresh_count; i++)
         p2p_operation_destroy(replica->refresh[i]);
     free(replica->refresh);
     session_memory_release(session, number);
@@ -120,12 +139,14 @@ void p2p_session_destroy(p2p_session *session) {
     for (int i = 0; i < session->network_count; i++) {
         free(session->networks[i].tensors);
         free(session->networks[i].offsets);
+        free(session->networks[i].buckets);
     }
     p2p_comm_close(session->comm);
     free(session->plans);
     free(session->choices);
     free(session->imposed);
     free(session->derived);
+    free(session->refreshes);
     free(session->networks);
     free(session->replicas);
     free(session);
@@ -166,6 +187,7 @@ static p2p_status plan_replicas(p2p_plan *plan, p2p_graph *const *graphs) {
         part->device = session->replicas[r].device;
         part->replica = r;
         part->first_sample = first_sample;
+        P2P_TRY(session_gradients(session, graphs[r]));
         P2P_TRY(plan_import(part, graphs[r]));
         P2P_TRY(session_choose(part));
         if (!session->options.no_fusion) P2P_TRY(plan_fuse(part));
@@ -206,6 +228,7 @@ static void raise_to(size_t *most, size_t bytes) {
  * renew. */
 static p2p_status list_all(p2p_session *session) {
     memset(session->space_bytes, 0, sizeof session->space_bytes);
+    P2P_TRY(session_list_refreshes(session));
     for (int i = 0; i < session->plan_count; i++) {
         for (int r = 0; r < session->replica_count; r++) {
             plan_part *part = &session->plans[i]->parts[r];
@@ -220,12 +243,9 @@ static p2p_status list_all(p2p_session *session) {
 /* Reserves scratch memory for renewing derived filters before a run: the beginning of the arena, in which
  * nothing is live between runs. */
 static p2p_status count_refresh_scratch(p2p_session *session) {
-    for (int i = 0; i < session->derived_count; i++) {
-        p2p_op op;
-        plan_address at[2];
+    for (int i = 0; i < session->refresh_count; i++) {
         p2p_query query;
-        session_derived_copy(session, i, &op, at);
-        P2P_TRY(p2p_operation_query(session->replicas[0].device, &op, &query));
+        P2P_TRY(p2p_operation_query(session->replicas[0].device, &session->refreshes[i].op, &query));
         P2P_TRY(
             plan_check_fits(&session->cut, query.scratch_bytes, "the scratch memory of a derived filter"));
         raise_to(&session->space_bytes[PLAN_SPACE_arena], query.scratch_bytes);
@@ -290,15 +310,13 @@ static void progress_step(progress_state *progress) {
 }
 
 static p2p_status create_refresh(p2p_session *session, int replica, progress_state *progress) {
-    p2p_operation **refresh = calloc((size_t)session->derived_count + 1, sizeof(p2p_operation *));
+    p2p_operation **refresh = calloc((size_t)session->refresh_count + 1, sizeof(p2p_operation *));
     if (!refresh) return plan_no_memory("a session");
     session->replicas[replica].refresh = refresh;
     const plan_address scratch = {session->space_bytes[PLAN_SPACE_arena] > 0 ? PLAN_SPACE_arena : -1, 0};
-    for (int i = 0; i < session->derived_count; i++) {
-        p2p_op op;
-        plan_address at[2];
-        session_derived_copy(session, i, &op, at);
-        P2P_TRY(session_operation(session, replica, &op, at, scratch, &refresh[i]));
+    for (int i = 0; i < session->refresh_count; i++) {
+        const session_refresh *copy = &session->refreshes[i];
+        P2P_TRY(session_operation(session, replica, &copy->op, copy->at, scratch, &refresh[i]));
         progress_step(progress);
     }
     return P2P_OK;
@@ -317,7 +335,7 @@ static p2p_status create_operations(p2p_session *session, int replica, plan_part
 }
 
 static p2p_status create_all(p2p_session *session, progress_state *progress) {
-    progress->total = session->replica_count * session->derived_count;
+    progress->total = session->replica_count * session->refresh_count;
     for (int i = 0; i < session->plan_count; i++)
         for (int r = 0; r < session->replica_count; r++)
             progress->total += session->plans[i]->parts[r].step_count;

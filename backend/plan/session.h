@@ -13,23 +13,42 @@ typedef struct {
     p2p_network *network;
     int param_count;
     p2p_tensor *tensors; /* per parameter, as stored */
-    size_t *offsets;     /* per parameter: in the space of every part, or of running statistics */
-    bool needed[4];      /* per p2p_state_part: a plan reads or writes it */
+    size_t *offsets; /* per parameter: in the space of values, or of running statistics; see session_param */
+    /* Vectors are first. Filters begin here, in bytes. If their gradients have a type of their own, those of
+     * vectors begin at vector_gradients in the space of gradients. */
+    size_t filters, vector_gradients;
+    size_t *buckets; /* where the buckets of gradients begin, in descending order */
+    int bucket_count;
+    p2p_type gradient; /* of filters' gradients; those of vectors have the session's type of vectors */
+    bool has_gradient; /* a plan has written gradients, so their type is decided */
+    bool needed[4];    /* per p2p_state_part: a plan reads or writes it */
+    bool mirrored;     /* the space `mirror` holds the parameters in type `mirror`, each at its own offset */
+    p2p_type mirror;
     size_t bytes[PLAN_NETWORK_SPACES];
     bool stale; /* the host has written parameters since derived filters were renewed */
 } plan_network;
 
-/* A filter in a second layout. */
+/* A filter in a second storage: in the network's mirror if only the type differs and is the mirror's, else in
+ * the space of derived filters. */
 typedef struct {
     int network, param;
     p2p_tensor tensor;
-    size_t offset; /* in the network's space of derived filters */
+    plan_address at;
+    bool mirrored;
 } plan_derived;
+
+/* A copy that renews derived filters of a network: one of them, or a stretch of the mirror. */
+typedef struct {
+    int network;
+    bool mirror;
+    p2p_op op;
+    plan_address at[2];
+} session_refresh;
 
 typedef struct {
     p2p_device *device;
     plan_space *spaces;
-    p2p_operation **refresh; /* per derived filter: the copy that renews it before a run */
+    p2p_operation **refresh; /* per refresh of the session: renews derived filters before a run */
 } plan_replica;
 
 /* A convolution and its algorithm. */
@@ -44,6 +63,7 @@ struct p2p_session {
     plan_replica *replicas;
     int replica_count;
     p2p_storage activation, filter, vector; /* equal on all replicas */
+    p2p_type gradient;                      /* of filters' gradients that are written once */
     int channel_alignment;
     plan_cut cut;
     p2p_comm *comm;
@@ -51,6 +71,8 @@ struct p2p_session {
     int network_count, network_capacity;
     plan_derived *derived;
     int derived_count, derived_capacity;
+    session_refresh *refreshes;
+    int refresh_count, refresh_capacity;
     p2p_plan **plans;
     int plan_count, plan_capacity;
     session_choice *choices;
@@ -69,9 +91,32 @@ p2p_status session_network(p2p_session *session, p2p_network *network, int *inde
 p2p_status session_derived(p2p_session *session, int network, int param, const p2p_tensor *tensor, int *id);
 /* Sets *index to the session's index of a network. P2P_INVALID if no plan uses it. session_networks.c */
 p2p_status session_find_network(const p2p_session *session, const p2p_network *network, int *index);
-/* Describes the copy that renews derived filter number derived + 1, with the addresses of its two operands.
- * session_networks.c */
-void session_derived_copy(const p2p_session *session, int derived, p2p_op *op, plan_address at[2]);
+/* Rebuilds the list of copies that renew derived filters. session_networks.c */
+p2p_status session_list_refreshes(p2p_session *session);
+
+/* A range of a network's arenas that lies in one chunk of every space and has one type in each. `offset` and
+ * `bytes` are those of the parameters. */
+typedef struct {
+    size_t offset, bytes;
+    int64_t elements;
+} plan_stretch;
+
+/* Sets *stretch to the range after the given one that ends at `limit` at most, an offset of parameters; false
+ * if there is none. A range of no bytes starts the search. session_networks.c */
+bool session_next_stretch(const p2p_session *session, int network, size_t limit, plan_stretch *stretch);
+/* The stretch as a flat tensor of a state part, and its address. session_networks.c */
+p2p_tensor session_stretch_part(const p2p_session *session, int network, const plan_stretch *stretch,
+                                p2p_state_part part, plan_address *at);
+/* The same for the mirror of the network's filters, of which session_next_mirror returns the stretches. */
+bool session_next_mirror(const p2p_session *session, int network, plan_stretch *stretch);
+p2p_tensor session_stretch_mirror(const p2p_session *session, int network, const plan_stretch *stretch,
+                                  plan_address *at);
+/* A parameter's tensor and address in a state part. session_networks.c */
+p2p_tensor session_param(const p2p_session *session, int network, int param, p2p_state_part part,
+                         plan_address *at);
+/* Decides the storage of the gradients that a graph writes, before its values are described. P2P_INVALID if
+ * an earlier plan decided otherwise. session_networks.c */
+p2p_status session_gradients(p2p_session *session, const p2p_graph *graph);
 /* Checks options.tuning and copies the imposed choices. session_choices.c */
 p2p_status session_check_tuning(p2p_session *session);
 /* Chooses the algorithms of an imported part's convolutions. session_choices.c */

@@ -167,6 +167,17 @@ static p2p_status choose_for(plan_part *part, session_choice *known, bool fresh)
     return p2p_operation_impose(part->device, &known->op, known->choice.name);
 }
 
+/* Describes the node with its filter as it will be read. Devices that never ask for another storage are not
+ * queried: their queries may test algorithms that are not chosen. */
+static p2p_status describe_as_read(const plan_part *part, const plan_node *node, p2p_op *op) {
+    plan_form form;
+    plan_describe(part, node, op);
+    if (!p2p_device_describe(part->device)->derives_filters) return P2P_OK;
+    P2P_TRY(plan_find_form(part, node, &form));
+    if (form.accepted) *op = form.op;
+    return P2P_OK;
+}
+
 /* Appends the part's convolutions that have no choice yet. */
 static p2p_status collect(plan_part *part) {
     p2p_session *session = part->session;
@@ -174,7 +185,7 @@ static p2p_status collect(plan_part *part) {
     for (int i = 0; i < part->node_count; i++) {
         p2p_op op;
         if (!p2p_op_is_convolution(&part->nodes[i].op)) continue;
-        plan_describe(part, &part->nodes[i], &op);
+        P2P_TRY(describe_as_read(part, &part->nodes[i], &op));
         if (session_find_choice(session, part->replica, &op)) continue;
         const p2p_op plain = p2p_op_plain_convolution(&op);
         P2P_TRY(append(session, first, &plain));

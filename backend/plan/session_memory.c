@@ -26,7 +26,7 @@ void p2p_session_memory_use(const p2p_session *session, p2p_session_memory *memo
         memory->parameters += bytes[PLAN_SPACE_value] + bytes[PLAN_SPACE_running];
         memory->gradients += bytes[PLAN_SPACE_gradient];
         memory->moments += bytes[PLAN_SPACE_moment1] + bytes[PLAN_SPACE_moment2];
-        memory->derived += bytes[PLAN_SPACE_derived];
+        memory->derived += bytes[PLAN_SPACE_mirror] + bytes[PLAN_SPACE_derived];
     }
     memory->total = memory->activations + memory->inputs_outputs + memory->parameters + memory->gradients +
                     memory->moments + memory->derived;

@@ -15,7 +15,7 @@
 typedef struct {
     int network;
     const p2p_param_info *info;
-    const p2p_tensor *tensor;
+    p2p_tensor tensor;
     plan_address at;
 } param_place;
 
@@ -28,15 +28,13 @@ static p2p_status find_param(const p2p_session *session, const p2p_network *netw
     if (param.id < 0 || param.id >= known->param_count)
         return p2p_fail(P2P_INVALID, "network %s has no parameter %d", p2p_network_name(network), param.id);
     place->info = &known->network->params[param.id];
-    place->tensor = &known->tensors[param.id];
     bool running = place->info->kind == P2P_PARAM_RUNNING;
     bool exists = running ? part == P2P_STATE_VALUE : part <= P2P_STATE_MOMENT2 && known->needed[part];
     if (!exists)
         return p2p_fail(P2P_INVALID, "parameter %s of network %s has no %s in this session",
                         place->info->name, p2p_network_name(network),
                         plan_space_text(plan_space_of(0, (plan_network_space)part)));
-    plan_network_space space = running ? PLAN_SPACE_running : (plan_network_space)part;
-    place->at = (plan_address){plan_space_of(place->network, space), known->offsets[param.id]};
+    place->tensor = session_param(session, place->network, param.id, part, &place->at);
     return P2P_OK;
 }
 
@@ -62,7 +60,7 @@ typedef struct {
 /* The extent of n of a piece; all of n if n is not outermost or alignment prevents a division. */
 static int64_t piece_step(const p2p_session *session, const p2p_tensor *tensor) {
     if (tensor->layout == P2P_LAYOUT_kcrs_t) return tensor->n;
-    const int64_t unit = tensor->layout == P2P_LAYOUT_ckrs && tensor->block > 1 ? tensor->block : 1;
+    const int64_t unit = p2p_layout_is_filter(tensor->layout) && tensor->block > 1 ? tensor->block : 1;
     p2p_tensor rows = *tensor;
     rows.n = unit;
     const size_t bytes = p2p_tensor_bytes(&rows);
@@ -72,7 +70,7 @@ static int64_t piece_step(const p2p_session *session, const p2p_tensor *tensor) 
 
 /* The piece that begins at extent `n`. */
 static param_piece piece_at(const p2p_session *session, const param_place *place, int64_t n) {
-    const p2p_tensor *whole = place->tensor;
+    const p2p_tensor *whole = &place->tensor;
     const int64_t step = piece_step(session, whole);
     param_piece piece = {.tensor = *whole, .at = place->at, .first = n * whole->c * whole->h * whole->w};
     piece.tensor.n = whole->n - n < step ? whole->n - n : step;
@@ -99,7 +97,7 @@ static p2p_status write_piece(p2p_session *session, const param_piece *piece, p2
 /* `raw` and `host` are buffers for the largest piece. */
 static p2p_status write_pieces(p2p_session *session, const param_place *place, p2p_type type, void *raw,
                                void *host, p2p_give_elements give, void *context) {
-    for (int64_t n = 0; n < place->tensor->n;) {
+    for (int64_t n = 0; n < place->tensor.n;) {
         const param_piece piece = piece_at(session, place, n);
         P2P_TRY(give(context, host, p2p_tensor_elements(&piece.tensor)));
         P2P_TRY(write_piece(session, &piece, type, host, raw));
@@ -161,7 +159,7 @@ static p2p_status read_raw(const p2p_session *session, int replica, plan_address
 /* `raw` and `host` are buffers for the largest piece. */
 static p2p_status read_pieces(const p2p_session *session, const param_place *place, p2p_type type, void *raw,
                               void *host, p2p_take_elements take, void *context) {
-    for (int64_t n = 0; n < place->tensor->n;) {
+    for (int64_t n = 0; n < place->tensor.n;) {
         const param_piece piece = piece_at(session, place, n);
         P2P_TRY(read_raw(session, 0, piece.at, raw, piece.bytes));
         p2p_tensor_unpack(&piece.tensor, raw, host, type);
@@ -182,11 +180,11 @@ static void store(void *host, p2p_type type, int64_t i, double value) {
 /* Running statistics: each replica's are of its own images; the network's are their mean. */
 static p2p_status read_mean(const p2p_session *session, const param_place *place, void *raw, double *one,
                             double *sum, p2p_type type, void *host) {
-    int64_t count = p2p_tensor_elements(place->tensor);
+    int64_t count = p2p_tensor_elements(&place->tensor);
     for (int64_t i = 0; i < count; i++) sum[i] = 0;
     for (int r = 0; r < session->replica_count; r++) {
-        P2P_TRY(read_raw(session, r, place->at, raw, p2p_tensor_bytes(place->tensor)));
-        p2p_tensor_unpack(place->tensor, raw, one, P2P_TYPE_f64);
+        P2P_TRY(read_raw(session, r, place->at, raw, p2p_tensor_bytes(&place->tensor)));
+        p2p_tensor_unpack(&place->tensor, raw, one, P2P_TYPE_f64);
         for (int64_t i = 0; i < count; i++) sum[i] += one[i];
     }
     for (int64_t i = 0; i < count; i++) store(host, type, i, sum[i] / session->replica_count);
@@ -195,7 +193,7 @@ static p2p_status read_mean(const p2p_session *session, const param_place *place
 
 static p2p_status read_running(const p2p_session *session, const param_place *place, p2p_type type, void *raw,
                                void *host, p2p_take_elements take, void *context) {
-    const int64_t count = p2p_tensor_elements(place->tensor);
+    const int64_t count = p2p_tensor_elements(&place->tensor);
     double *sums = malloc(2 * (size_t)count * sizeof *sums);
     if (!sums) return plan_no_memory(place->info->name);
     p2p_status status = read_mean(session, place, raw, sums, sums + count, type, host);
@@ -210,7 +208,7 @@ p2p_status p2p_session_read_pieces(p2p_session *session, const p2p_network *netw
     P2P_TRY(check_host_type(type));
     P2P_TRY(find_param(session, network, param, part, &place));
     const bool running = place.info->kind == P2P_PARAM_RUNNING; /* small, so read whole */
-    const p2p_tensor largest = running ? *place.tensor : piece_at(session, &place, 0).tensor;
+    const p2p_tensor largest = running ? place.tensor : piece_at(session, &place, 0).tensor;
     void *raw = malloc(p2p_tensor_bytes(&largest));
     void *host = malloc((size_t)p2p_tensor_elements(&largest) * p2p_type_bytes(type));
     p2p_status status = !raw || !host ? plan_no_memory(place.info->name)

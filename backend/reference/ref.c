@@ -36,6 +36,7 @@ static p2p_status device_info(int index, p2p_device_info *info) {
                               .channel_alignment = 1,
                               .activation = plain,
                               .activation_bf16 = plain,
+                              .gradient_bf16 = plain.type,
                               .filter = plain,
                               .vector = plain};
     snprintf(info->name, sizeof info->name, "reference device %d", index);
@@ -112,7 +113,7 @@ static bool is_step(const p2p_tensor *tensor) {
 }
 
 static bool is_rounded(const p2p_op *op, int operand) {
-    return op->math == P2P_MATH_bf16 && p2p_op_is_factor(op, operand);
+    return op->math != P2P_MATH_stored && p2p_op_is_factor(op, operand);
 }
 
 /* Inputs stored as plain doubles are read in place. */
@@ -228,7 +229,7 @@ static void gather(const p2p_be_op *made, int operand) {
         p2p_tensor_unpack(t, made->raw[operand], values, P2P_TYPE_f64);
         if (!is_rounded(&made->op, operand)) return;
         for (int64_t e = 0, count = p2p_tensor_elements(t); e < count; e++)
-            values[e] = p2p_round_bf16(values[e]);
+            values[e] = p2p_round_factor((p2p_math)made->op.math, values[e]);
         return;
     }
     for (int64_t e = 0, count = p2p_tensor_elements(t); e < count; e++) values[e] = -0.0;
@@ -287,8 +288,10 @@ const p2p_module *p2p_module_reference(uint32_t abi, const p2p_host *host) {
                    .op_run = op_run,
                    .op_destroy = op_destroy,
                    .submit = submit,
-                   .wait = wait},
+                   .wait = wait,
+                   .order = wait}, /* everything is complete when it is enqueued */
         .comm = {.close = p2p_ref_comm_close,
+                 .query = p2p_ref_comm_query,
                  .all_reduce = p2p_ref_all_reduce,
                  .broadcast = p2p_ref_broadcast},
     };

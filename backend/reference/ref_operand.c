@@ -29,7 +29,7 @@ p2p_status p2p_ref_locate(const p2p_tensor *tensor, const char *what, p2p_bindin
 /* Whether writers of the tensor must set its padding lanes to zero: filters, and vectors that are not a range
  * of a larger tensor. Those of activations are undefined. */
 static bool owns_padding(const p2p_tensor *t) {
-    if (t->layout == P2P_LAYOUT_ckrs || t->layout == P2P_LAYOUT_kcrs_t) return true;
+    if (p2p_layout_is_filter(t->layout)) return true;
     bool whole = t->cp == 0 || t->cp == t->c;
     return whole && t->n == 1 && t->h == 1 && t->w == 1 && p2p_tensor_stored(t) != t->c;
 }

@@ -243,11 +243,13 @@ static void adam(const p2p_ref_run *run) {
     const p2p_op *op = run->op;
     const double *g = run->values[P2P_AT_adam_g];
     double *p = run->values[P2P_AT_adam_p], *m = run->values[P2P_AT_adam_m], *v = run->values[P2P_AT_adam_v];
+    double *copy = p2p_tensor_present(&op->t[P2P_AT_adam_copy]) ? run->values[P2P_AT_adam_copy] : NULL;
     for (int64_t e = 0, count = count_of(run, P2P_AT_adam_p); e < count; e++) {
         m[e] = op->beta1 * m[e] + (1 - op->beta1) * g[e];
         v[e] = op->beta2 * v[e] + (1 - op->beta2) * g[e] * g[e];
         p[e] -=
             run->step->lr_corrected_f64 * m[e] / (sqrt(v[e]) * run->step->root_v_correction_f64 + op->eps);
+        if (copy) copy[e] = p[e];
     }
 }
 

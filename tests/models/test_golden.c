@@ -130,7 +130,7 @@ static void open_session(golden_case *c, const p2p_session_options *options) {
     OK(p2p_device_open(device_address, &c->device));
     OK(p2p_session_create(&c->device, 1, options, &c->session));
     c->type = p2p_session_state_type(c->session);
-    c->precision = options->bf16 ? P2P_TYPE_bf16 : c->type;
+    c->precision = options->precision == P2P_PRECISION_bf16 ? P2P_TYPE_bf16 : c->type;
     for (int which = 0; which < PLAN_COUNT; which++) plan(c, which);
     OK(p2p_session_allocate(c->session, NULL, NULL));
 }
@@ -431,7 +431,7 @@ static void check_files(golden_case *c) {
 
 static void check_case(const char *name, p2p_session_options options) {
     golden_case c = {.name = name};
-    options.bf16 = bf16;
+    options.precision = bf16 ? P2P_PRECISION_bf16 : P2P_PRECISION_fp32;
     open_model(&c);
     open_session(&c, &options);
     check_first_step(&c);

@@ -127,11 +127,11 @@ static void test_other_texts(void **state) {
     (void)state;
     json_t *value;
     char *text;
-    int position = 0;
-    OK(json_text_parse("file", "{\"a\": 1, x", 10, 0, &value, &position));
+    json_error_t error;
+    OK(json_text_parse("file", "{\"a\": 1, x", 10, 0, &value, &error));
     assert_null(value);
-    assert_int_equal(position, 10);
-    OK(json_text_parse("file", "", 0, 0, &value, &position));
+    assert_int_equal(error.position, 10);
+    OK(json_text_parse("file", "", 0, 0, &value, NULL));
     assert_null(value);
     assert_int_equal(json_text_make("file", NULL, 0, &text), P2P_OUT_OF_MEMORY);
     assert_null(text);

@@ -1,9 +1,11 @@
 /* Model files: a configuration and its weights are read back unchanged, every error in a file is refused with
- * its name, and no mutation causes harm. test_safetensors tests the format below, test_state_dict files
- * without metadata.
+ * its name, no mutation causes harm, and every damaged bit is found. test_safetensors tests the format below,
+ * test_state_dict files without metadata.
  */
 #include "model_file.h"
+#include "safetensors_damage.h"
 #include "safetensors_exercise.h"
+#include "safetensors_made.h"
 #include "support/test_files.h"
 
 #include <setjmp.h>
@@ -103,10 +105,18 @@ static void edit_file(const char *path, const char *from, const char *to) {
     free(bytes);
 }
 
-/* The generator's file, edited, is refused. */
-static void check_edited(const char *from, const char *to, const char *fragment) {
+/* The generator's file without a checksum, as older versions wrote it: edits of it are not taken for damage.
+ */
+static const char *save_unsealed(void) {
     const char *path = test_own_path("generator.safetensors");
     save_tiny(path, true);
+    edit_file(path, "\"p2p_checksum\":\"xxh128:", "\"p2p_unsealed\":\"xxx128:");
+    return path;
+}
+
+/* Such a file, edited, is refused. */
+static void check_edited(const char *from, const char *to, const char *fragment) {
+    const char *path = save_unsealed();
     edit_file(path, from, to);
     safetensors_file *file;
     pix2pix *model;
@@ -244,9 +254,133 @@ static void exercise_mutants(const char *path, int mutants) {
 
 static void test_mutations(void **state) {
     (void)state;
+    exercise_mutants(save_unsealed(), 20000);
+}
+
+/* ---- Damage ------------------------------------------------------------------------------------------- */
+
+static void test_damage(void **state) {
+    (void)state;
     const char *path = test_own_path("generator.safetensors");
     save_tiny(path, true);
-    exercise_mutants(path, 20000);
+    safetensors_damage(path, 1, 1, 1);
+}
+
+static p2p_status open_and_close(const char *path) {
+    safetensors_file *file;
+    pix2pix *model;
+    model_file_info info;
+    p2p_status status = model_file_open(path, &file, &model, &info);
+    if (status != P2P_OK) return status;
+    pix2pix_destroy(model);
+    safetensors_close(file);
+    return P2P_OK;
+}
+
+/* An edit of one letter is damage; without a checksum the file would be accepted. */
+static void test_edit_is_damage(void **state) {
+    (void)state;
+    const char *path = test_own_path("generator.safetensors");
+    save_tiny(path, true);
+    edit_file(path, "\"step\":\"5\"", "\"step\":\"7\"");
+    REFUSED(open_and_close(path), P2P_INPUT, "is damaged: its checksum is not that of its header");
+    save_tiny(path, true);
+    edit_file(path, "\"p2p_checksum\":", "\"p2p_checksun\":");
+    REFUSED(open_and_close(path), P2P_INPUT, "is damaged");
+    save_unsealed();
+    edit_file(path, "\"step\":\"5\"", "\"step\":\"7\"");
+    OK(open_and_close(path));
+}
+
+/* Opens and verifies a file. *warned: whether that prints a warning with the words. */
+static p2p_status verify(const char *path, const char *words, bool *warned) {
+    char text[1024] = "";
+    FILE *warnings = fmemopen(text, sizeof text - 1, "w");
+    assert_non_null(warnings);
+    p2p_warnings_to(warnings);
+    safetensors_file *file;
+    p2p_status status = safetensors_open(path, &file);
+    if (status == P2P_OK) status = safetensors_verify(file);
+    if (status == P2P_OK) status = safetensors_verify(file); /* a second time without a second warning */
+    safetensors_close(file);
+    p2p_warnings_to(NULL);
+    fclose(warnings);
+    *warned = strlen(text) > 0;
+    if (*warned && !strstr(text, words)) fail_msg("the warning is '%s'", text);
+    if (*warned && strchr(text, '\n') != text + strlen(text) - 1) fail_msg("not one line: %s", text);
+    return status;
+}
+
+/* Files that Python's safetensors read and saved again with p2p's metadata (make_resaved.py): with equal
+ * contents the checksum is right; with others it belongs to p2p's file, which is said. */
+static void test_resaved(void **state) {
+    (void)state;
+    static const struct {
+        const char *name;
+        bool changed;
+    } files[] = {{"resaved_original.safetensors", false},
+                 {"resaved_same.safetensors", false},
+                 {"resaved_values.safetensors", true},
+                 {"resaved_metadata.safetensors", true}};
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+        bool warned;
+        OK(verify(test_golden(files[i].name), "saved by another program", &warned));
+        if (warned != files[i].changed) fail_msg("%s: warned: %d", files[i].name, warned);
+        OK(open_and_close(test_golden(files[i].name)));
+    }
+}
+
+/* The layout decides whether a wrong checksum means damage: p2p writes it first and at least eight spaces at
+ * the end of the header; other programs write seven spaces at most. */
+static void test_layouts(void **state) {
+    (void)state;
+#define SEAL "\"p2p_checksum\":\"xxh128:0123456789abcdef0123456789abcdef:0123456789abcdef0123456789abcdef\""
+#define REST "},\"a\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1]}}"
+    static const struct {
+        const char *header;
+        bool damaged;
+    } layouts[] = {{"{\"__metadata__\":{" SEAL REST "        ", true},
+                   {"{\"__metadata__\":{" SEAL REST "       ", false},
+                   {"{\"__metadata__\":{" SEAL REST, false},
+                   {"{\"__metadata__\":{\"b\":\"c\"," SEAL REST "        ", false},
+                   {"{ \"__metadata__\":{" SEAL REST "        ", false}};
+    for (size_t i = 0; i < sizeof layouts / sizeof layouts[0]; i++) {
+        bool warned;
+        const char *path = safetensors_made(layouts[i].header, 1);
+        if (layouts[i].damaged)
+            REFUSED(verify(path, "", &warned), P2P_INPUT, "is damaged");
+        else
+            OK(verify(path, "saved by another program", &warned));
+        assert_true(warned == !layouts[i].damaged);
+    }
+#undef SEAL
+#undef REST
+}
+
+/* What is no generator is named as what it is. */
+static void test_other_kinds(void **state) {
+    (void)state;
+    const pix2pix_config config = tiny_config();
+    pix2pix *model;
+    OK(pix2pix_create(&model, &config));
+    const char *g_path = test_own_path("generator.safetensors"),
+               *d_path = test_own_path("discriminator.safetensors"),
+               *checkpoint = test_own_path("checkpoint.safetensors");
+    save_tiny(g_path, true);
+    save_tiny(d_path, false);
+    safetensors_writer *writer;
+    OK(safetensors_create(checkpoint, &writer));
+    OK(safetensors_add_metadata(writer, "format", "p2p-checkpoint-1"));
+    OK(safetensors_commit(writer));
+    REFUSED(open_and_close(checkpoint), P2P_INPUT, "is a checkpoint, from which a training is resumed");
+    OK(model_file_check(model->generator.network, g_path));
+    OK(model_file_check(model->discriminator.network, d_path));
+    REFUSED(model_file_check(model->generator.network, d_path), P2P_INPUT,
+            "is a discriminator, and a generator is needed");
+    REFUSED(model_file_check(model->discriminator.network, g_path), P2P_INPUT,
+            "is a generator, and a discriminator is needed");
+    REFUSED(model_file_check(model->generator.network, checkpoint), P2P_INPUT, "is a checkpoint");
+    pix2pix_destroy(model);
 }
 
 /* Without metadata the network is inferred from mutated names and shapes. */
@@ -262,6 +396,11 @@ int main(void) {
         TEST_IN_FOLDER(test_model_file_refused),
         TEST_IN_FOLDER(test_mutations),
         TEST_IN_FOLDER(test_mutations_of_a_state_dictionary),
+        TEST_IN_FOLDER(test_damage),
+        TEST_IN_FOLDER(test_edit_is_damage),
+        TEST_IN_FOLDER(test_resaved),
+        TEST_IN_FOLDER(test_layouts),
+        TEST_IN_FOLDER(test_other_kinds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -163,6 +163,8 @@ static void bound_adam(const p2p_op *op, const op_contents *contents, op_bound *
         bounds[P2P_AT_adam_m].scale[e] = m;
         bounds[P2P_AT_adam_v].scale[e] = second;
         bounds[P2P_AT_adam_p].scale[e] = p + contents->step->lr_corrected_f64 * m / below;
+        if (bounds[P2P_AT_adam_copy].scale)
+            bounds[P2P_AT_adam_copy].scale[e] = bounds[P2P_AT_adam_p].scale[e];
     }
 }
 
@@ -205,11 +207,24 @@ static p2p_status bound_other(const p2p_op *op, const op_contents *contents, op_
     }
 }
 
+/* Allows a device to round factors toward zero where the reference rounds to nearest. */
+static p2p_status allow_tf32(const p2p_op *op, op_bound *bounds) {
+    for (int i = 0; i < p2p_kind_operand_count(op->kind); i++) {
+        if (!bounds[i].scale) continue;
+        bounds[i].more = malloc((size_t)elements(op, i) * sizeof(double));
+        if (!bounds[i].more) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for bounds");
+        for (int64_t e = 0; e < elements(op, i); e++)
+            bounds[i].more[e] = P2P_BUDGET_TF32 * bounds[i].scale[e];
+    }
+    return P2P_OK;
+}
+
 p2p_status op_bounds_create(op_bench *reference, const p2p_op *op, const op_contents *contents,
                             op_bound bounds[P2P_MAX_OPERANDS]) {
     memset(bounds, 0, P2P_MAX_OPERANDS * sizeof *bounds);
     p2p_status status = is_linear(op->kind) ? bound_linear(reference, op, contents, bounds)
                                             : bound_other(op, contents, bounds);
+    if (status == P2P_OK && op->math == P2P_MATH_tf32) status = allow_tf32(op, bounds);
     if (status != P2P_OK) op_bounds_destroy(bounds);
     return status;
 }

@@ -80,7 +80,8 @@ op_case op_case_conv(p2p_kind kind, const op_conv_shape *s) {
         x = P2P_AT_conv_bwd_filter_x, w = P2P_AT_conv_bwd_filter_dw, y = P2P_AT_conv_bwd_filter_dy;
     }
     set_activation(&item, x, s->n, s->c, s->h, s->w);
-    set(&item, w, OP_ROLE_FILTER, p2p_tensor_filter(P2P_TYPE_f32, s->k, s->c, s->r, s->s));
+    set(&item, w, kind == P2P_KIND_conv_bwd_filter ? OP_ROLE_GRADIENT : OP_ROLE_FILTER,
+        p2p_tensor_filter(P2P_TYPE_f32, s->k, s->c, s->r, s->s));
     set_activation(&item, y, s->n, s->k, op_conv_out(s->h, s->top, s->bottom, s->r, s->stride),
                    op_conv_out(s->w, s->left, s->right, s->s, s->stride));
     return item;
@@ -231,11 +232,12 @@ op_case op_case_gemm(int64_t m, int64_t n, int64_t k, bool transpose_a, bool tra
     return item;
 }
 
-op_case op_case_adam(int64_t count, double beta1, double beta2) {
+op_case op_case_adam(int64_t count, double beta1, double beta2, bool copy) {
     op_case item = {.op = {.kind = P2P_KIND_adam, .beta1 = beta1, .beta2 = beta2, .eps = 1e-8}};
     for (int i = P2P_AT_adam_p; i <= P2P_AT_adam_v; i++) {
         set(&item, i, OP_ROLE_VECTOR, p2p_tensor_flat(P2P_TYPE_f32, count));
     }
+    if (copy) set(&item, P2P_AT_adam_copy, OP_ROLE_BF16, p2p_tensor_flat(P2P_TYPE_bf16, count));
     set_step(&item, P2P_AT_adam_step, 1);
     return item;
 }
@@ -274,6 +276,10 @@ p2p_op op_case_stamp(const op_case *item, const op_storages *storages) {
             break;
         case OP_ROLE_FILTER:
             store_as(&op.t[i], storages->filter);
+            break;
+        case OP_ROLE_GRADIENT:
+            store_as(&op.t[i], storages->filter);
+            op.t[i].type = storages->gradient;
             break;
         case OP_ROLE_FILTER_T:
             store_as(&op.t[i], transposed(storages->filter));

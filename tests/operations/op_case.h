@@ -13,9 +13,11 @@ typedef enum {
     OP_ROLE_NONE,
     OP_ROLE_ACTIVATION,
     OP_ROLE_FILTER,
+    OP_ROLE_GRADIENT, /* a filter's gradient that is written once: the filter's layout, a type of its own */
     OP_ROLE_FILTER_T, /* the device's filter type and block in the other of ckrs and kcrs_t */
     OP_ROLE_VECTOR, /* plain, the device's vector type: vectors, statistics, losses, matrices, flat arrays */
     OP_ROLE_HOST,   /* plain f32: what the host reads and writes */
+    OP_ROLE_BF16,   /* plain bf16: a copy of parameters that an update writes */
     OP_ROLE_IMAGE,  /* u8 nhwc */
     OP_ROLE_IMAGE_16,
     OP_ROLE_WORDS, /* u32 plain */
@@ -29,6 +31,7 @@ typedef struct {
 /* The properties of a device that stamping uses. */
 typedef struct {
     p2p_storage activation, filter, vector;
+    p2p_type gradient;
     int channel_alignment;
 } op_storages;
 
@@ -68,7 +71,7 @@ op_case op_case_norm(p2p_kind kind, const op_norm_shape *shape);
  * The descriptor's numbers get valid values. */
 op_case op_case_pointwise(p2p_kind kind, int64_t n, int64_t c, int64_t h, int64_t w);
 op_case op_case_gemm(int64_t m, int64_t n, int64_t k, bool transpose_a, bool transpose_b, double alpha);
-op_case op_case_adam(int64_t count, double beta1, double beta2);
+op_case op_case_adam(int64_t count, double beta1, double beta2, bool copy);
 /* A copy from one role to another. For filters n c h w are k c r s. */
 op_case op_case_copy(op_role from, op_role to, int64_t n, int64_t c, int64_t h, int64_t w);
 

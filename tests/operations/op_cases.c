@@ -268,8 +268,9 @@ static void visit_reductions(const walk *to) {
 static void visit_adam(const walk *to) {
     static const int64_t counts[] = {1, 15, 16, 17, 1000, 65536 + 3};
     for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++) {
-        give(to, op_case_adam(counts[i], 0.5, 0.999));
-        give(to, op_case_adam(counts[i], 0.9, 0.99));
+        give(to, op_case_adam(counts[i], 0.5, 0.999, false));
+        give(to, op_case_adam(counts[i], 0.9, 0.99, false));
+        give(to, op_case_adam(counts[i], 0.5, 0.999, true));
     }
 }
 
@@ -324,7 +325,7 @@ static void visit_full_maps(const walk *to) {
             give(to, item);
         }
     }
-    give(to, op_case_adam(5000001, 0.5, 0.999));
+    give(to, op_case_adam(5000001, 0.5, 0.999, false));
     give(to, op_case_gemm(512, 961, 4096, false, false, 1));
 }
 

@@ -80,12 +80,12 @@ static bool is_zero(p2p_type type, const unsigned char *raw) {
     return value == 0;
 }
 
-/* Checks that channels outside the range keep their bytes and that padding of filters is zero. Padding of
- * activations may be anything. */
+/* Checks that channels outside the range keep their bytes and that padding is zero where it must be: in
+ * filters, and in activations of devices with zero_padding. Else it may be anything. */
 static p2p_status check_lanes(const op_execution *execution, int operand, const unsigned char *lanes) {
     const p2p_tensor *t = &execution->op.t[operand];
     size_t bytes = p2p_type_bytes(t->type), first = execution->placement.offset[operand];
-    bool filter = t->layout == P2P_LAYOUT_ckrs || t->layout == P2P_LAYOUT_kcrs_t;
+    const bool zeros = op_has_zero_padding(execution->bench, t) && p2p_tensor_owns_padding(t);
     for (int64_t e = 0; e < p2p_tensor_stored(t); e++) {
         const unsigned char *before = execution->before + first + (size_t)e * bytes;
         const unsigned char *after = execution->after + first + (size_t)e * bytes;
@@ -93,8 +93,8 @@ static p2p_status check_lanes(const op_execution *execution, int operand, const 
             return p2p_fail(P2P_FAILED, "stored element %lld of %s, outside its channel range, was written",
                             (long long)e, operand_name(&execution->op, operand));
         }
-        if (lanes[e] == LANE_PADDING && filter && !is_zero(t->type, after)) {
-            return p2p_fail(P2P_FAILED, "stored element %lld of %s, a padding lane of a filter, is not zero",
+        if (lanes[e] == LANE_PADDING && zeros && !is_zero(t->type, after)) {
+            return p2p_fail(P2P_FAILED, "stored element %lld of %s, a padding lane, is not zero",
                             (long long)e, operand_name(&execution->op, operand));
         }
     }

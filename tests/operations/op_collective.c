@@ -50,8 +50,10 @@ static p2p_status team_run(team *all, const p2p_op *op, double *const values[REP
         P2P_TRY(p2p_device_submit(all->devices[i], &tickets[i]));
         P2P_TRY(p2p_device_wait(all->devices[i], tickets[i]));
     }
-    P2P_TRY(p2p_comm_run(all->comm, op, all->places, tickets));
+    p2p_ticket done[REPLICAS];
+    P2P_TRY(p2p_comm_run(all->comm, op, all->places, tickets, done));
     for (int i = 0; i < REPLICAS; i++) {
+        P2P_TRY(p2p_device_order(all->devices[i], done[i]));
         P2P_TRY(p2p_buffer_read(all->devices[i], all->places[i], raw, bytes));
         P2P_TRY(p2p_device_finish(all->devices[i]));
         p2p_tensor_unpack(&op->t[0], raw, results[i], P2P_TYPE_f64);

@@ -49,29 +49,35 @@ static op_placement place(const p2p_op *op, size_t alignment) {
     return placement;
 }
 
-static bool has_filter_layout(const p2p_tensor *t) {
-    return t->layout == P2P_LAYOUT_ckrs || t->layout == P2P_LAYOUT_kcrs_t;
+bool op_has_zero_padding(const op_bench *bench, const p2p_tensor *t) {
+    if (p2p_layout_is_filter(t->layout)) return true;
+    return t->layout != P2P_LAYOUT_plain && p2p_device_describe(bench->device)->zero_padding;
 }
 
-/* Composes an operand's memory before the run: its contents if it is read, with padding of zeros in filters
- * and of NaN in other operands; only NaN if it is not read. */
-static void compose_operand(const p2p_op *op, int operand, const op_contents *contents, unsigned char *raw) {
+/* Composes an operand's memory before the run: its contents if it is read, with padding lanes of zeros or NaN
+ * as the device expects; only NaN if it is not read. */
+static void compose_operand(const op_bench *bench, const p2p_op *op, int operand, const op_contents *contents,
+                            unsigned char *raw) {
     const p2p_tensor *t = &op->t[operand];
     if (t->type == P2P_TYPE_u32) {
         memcpy(raw, contents->step, contents->step_bytes);
         return;
     }
     bool is_read = p2p_op_operand_use(op, operand) & P2P_IN;
-    memset(raw, is_read && has_filter_layout(t) ? 0 : 0xFF, p2p_tensor_bytes(t));
+    memset(raw, 0xFF, p2p_tensor_bytes(t));
+    if (is_read && op_has_zero_padding(bench, t)) p2p_tensor_clear_padding(t, raw);
     if (is_read) p2p_tensor_pack(t, contents->values[operand], P2P_TYPE_f64, raw);
 }
 
-static void compose(const p2p_op *op, const op_placement *placement, const op_contents *contents,
-                    unsigned char *image) {
+static void compose(const op_execution *execution, const op_contents *contents) {
+    const p2p_op *op = &execution->op;
+    const op_placement *placement = &execution->placement;
+    unsigned char *image = execution->before;
     const uint16_t guard[2] = {OP_GUARD_WORD_LOW, OP_GUARD_WORD_HIGH};
     for (size_t at = 0; at < placement->total; at += sizeof guard) memcpy(image + at, guard, sizeof guard);
     for (int i = 0; i < p2p_kind_operand_count(op->kind); i++) {
-        if (p2p_tensor_present(&op->t[i])) compose_operand(op, i, contents, image + placement->offset[i]);
+        if (p2p_tensor_present(&op->t[i]))
+            compose_operand(execution->bench, op, i, contents, image + placement->offset[i]);
     }
 }
 
@@ -195,7 +201,7 @@ static p2p_status run_with_scratch(op_execution *execution) {
 
 p2p_status op_execution_run(op_execution *execution, const op_contents *contents) {
     p2p_device *device = execution->bench->device;
-    compose(&execution->op, &execution->placement, contents, execution->before);
+    compose(execution, contents);
     for (int i = 0; i < execution->piece_count; i++) {
         const op_piece *piece = &execution->pieces[i];
         P2P_TRY(p2p_buffer_write(device, (p2p_place){piece->buffer, 0}, execution->before + piece->first,

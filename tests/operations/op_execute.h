@@ -34,6 +34,10 @@ typedef struct {
     size_t first, bytes;
 } op_piece;
 
+/* Whether padding lanes of the tensor are zero on this device: in filters, and in activations of devices with
+ * zero_padding. */
+bool op_has_zero_padding(const op_bench *bench, const p2p_tensor *t);
+
 /* A descriptor, its memory and its operation on a bench. */
 typedef struct {
     op_bench *bench;

@@ -160,7 +160,7 @@ static op_case draw(p2p_kind kind, op_rng *rng) {
     case P2P_KIND_copy:
         return draw_copy(rng);
     case P2P_KIND_adam:
-        return op_case_adam(op_rng_range(rng, 1, 5000), op_rng_uniform(rng, 0, 0.99), 0.999);
+        return op_case_adam(op_rng_range(rng, 1, 5000), op_rng_uniform(rng, 0, 0.99), 0.999, false);
     default:
         return draw_pointwise(kind, rng);
     }

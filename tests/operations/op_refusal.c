@@ -52,6 +52,8 @@ unsigned op_parts_of(const p2p_op *op, int channel_alignment) {
         [OP_PART_accumulate] = op->accumulate && op->kind != P2P_KIND_axpby,
         [OP_PART_range] = has_range(op, channel_alignment),
         [OP_PART_bf16] = op->math == P2P_MATH_bf16,
+        [OP_PART_tf32] = op->math == P2P_MATH_tf32,
+        [OP_PART_copy] = op->kind == P2P_KIND_adam && p2p_tensor_present(&op->t[P2P_AT_adam_copy]),
     };
     unsigned parts = 0;
     for (int i = 0; i < OP_PART_COUNT; i++) parts |= (unsigned)has[i] << i;

@@ -22,7 +22,9 @@
     X(merged)     /* statistics within a normalisation */                                                    \
     X(accumulate) /* of every kind but axpby */                                                              \
     X(range)      /* one that the channel alignment does not allow, of every kind but copy */                \
-    X(bf16)       /* math=bf16 */
+    X(bf16)       /* math=bf16 */                                                                            \
+    X(tf32)       /* math=tf32 */                                                                            \
+    X(copy)       /* of the parameters, by adam */
 
 typedef enum {
 #define X(part) OP_PART_##part,

@@ -110,18 +110,11 @@ static p2p_status run_mode(op_suite *suite, op_execution *execution, op_mode mod
     return status;
 }
 
-/* The operand that is a filter and an input; -1 if there is none. */
-static int filter_operand(const p2p_op *op) {
-    if (op->kind == P2P_KIND_conv_fwd) return P2P_AT_conv_fwd_w;
-    if (op->kind == P2P_KIND_conv_bwd_data) return P2P_AT_conv_bwd_data_w;
-    return -1;
-}
-
 /* Sets `wanted` to the descriptor with the filter's storage that op_query requests, if it is another. */
 static p2p_status request_of(const op_execution *execution, p2p_op *wanted, bool *requests) {
-    *requests = execution->query.want_filter;
+    *requests = execution->query.filter_need != P2P_FILTER_AS_QUERIED;
     if (!*requests) return P2P_OK;
-    int operand = filter_operand(&execution->op);
+    const int operand = p2p_kind_filter(execution->op.kind);
     if (operand < 0) return p2p_fail(P2P_FAILED, "op_query requests another filter, and the kind has none");
     *wanted = execution->op;
     p2p_tensor *w = &wanted->t[operand];
@@ -150,7 +143,21 @@ static p2p_status check_descriptor(op_suite *suite, const p2p_op *op, double *us
     return status;
 }
 
-void op_suite_descriptor(op_suite *suite, const p2p_op *op) {
+/* The descriptor with its filter in the only storage in which the device reads it, if it requires one. */
+static p2p_op as_required(const op_suite *suite, const p2p_op *op) {
+    p2p_op required = *op;
+    p2p_query answer;
+    if (p2p_operation_query(suite->device.device, op, &answer) != P2P_OK) return required;
+    if (answer.filter_need != P2P_FILTER_REQUIRED) return required;
+    p2p_tensor *w = &required.t[p2p_kind_filter(op->kind)];
+    w->type = answer.filter.type;
+    w->layout = answer.filter.layout;
+    w->block = answer.filter.block;
+    return required;
+}
+
+void op_suite_descriptor(op_suite *suite, const p2p_op *queried) {
+    const p2p_op required = as_required(suite, queried), *op = &required;
     p2p_op wanted = *op;
     bool requests = false;
     double used = 0;

@@ -1,7 +1,8 @@
 /* The operation runner: every kind of operation on one device, compared with the reference.
  *
  *   test_ops [--backend opencl:0|reference] [--storage NAME] [--mode test|refusals|support|perf]
- *            [--filter KIND] [--precision fp32|bf16] [--case "DESCRIPTOR"] [--seed N] [--random N] [--long]
+ *            [--filter KIND] [--precision fp32|tf32|bf16] [--case "DESCRIPTOR"] [--seed N] [--random N]
+ * [--long]
  *            [--sparse] [--thin] [--tiny] [--macs N] [--apart] [--family NAME] [--verbose]
  *
  * Before anything runs, the device is queried for the whole fixed table, and its refusals are compared with
@@ -13,6 +14,7 @@
  *                     every layout, this tests the layouts and the runner itself
  *   --random N        draws N cases of each kind after the table
  *   --precision bf16  stores activations in bf16, or computes convolutions in bf16, as the device supports
+ *   --precision tf32  computes convolutions in tf32
  *   --long            runs the networks' layers at full size
  *   --sparse          runs every third shape of convolutions, for families that compile a kernel for each
  *   --thin            runs fewer convolutions
@@ -33,7 +35,8 @@
 #include <string.h>
 
 typedef struct {
-    const char *backend, *storage, *mode, *filter, *descriptor, *precision, *family;
+    const char *backend, *storage, *mode, *filter, *descriptor, *family;
+    p2p_precision precision;
     uint64_t seed;
     int random;
     uint64_t macs; /* limit of a case with --tiny */
@@ -47,7 +50,7 @@ static int usage(const char *problem, const char *what) {
             "test_ops: %s %s\n"
             "usage: test_ops [--backend ADDRESS] [--storage nchwc16|nhwc8|plain] "
             "[--mode test|refusals|support|perf]\n"
-            "                [--precision fp32|bf16] [--filter KIND] [--case DESCRIPTOR] [--seed N] "
+            "                [--precision fp32|tf32|bf16] [--filter KIND] [--case DESCRIPTOR] [--seed N] "
             "[--random N]\n"
             "                [--long] [--sparse] [--thin] [--tiny] [--macs N] [--apart] [--family NAME] "
             "[--verbose]\n",
@@ -63,12 +66,8 @@ static bool parse_number(const char *text, uint64_t *value) {
 
 /* Returns 0, or the exit code. */
 static int parse(int argc, char **argv, options *chosen) {
-    *chosen = (options){.backend = "reference",
-                        .mode = "test",
-                        .precision = "fp32",
-                        .seed = 1,
-                        .random = 20,
-                        .macs = OP_TINY_MACS};
+    *chosen =
+        (options){.backend = "reference", .mode = "test", .seed = 1, .random = 20, .macs = OP_TINY_MACS};
     for (int i = 1; i < argc; i++) {
         const char *name = argv[i];
         bool *flag = strcmp(name, "--long") == 0      ? &chosen->full_size
@@ -91,8 +90,8 @@ static int parse(int argc, char **argv, options *chosen) {
             chosen->storage = value;
         } else if (strcmp(name, "--mode") == 0) {
             chosen->mode = value;
-        } else if (strcmp(name, "--precision") == 0) {
-            chosen->precision = value;
+        } else if (strcmp(name, "--precision") == 0 && p2p_precision_parse(value, &chosen->precision)) {
+            continue;
         } else if (strcmp(name, "--family") == 0) {
             chosen->family = value;
         } else if (strcmp(name, "--filter") == 0) {
@@ -116,21 +115,25 @@ static int parse(int argc, char **argv, options *chosen) {
 
 static bool choose_storages(const char *name, bool bf16, const p2p_device_info *info, op_storages *storages) {
     const p2p_storage plain = {P2P_TYPE_f32, P2P_LAYOUT_plain, 0};
-    *storages = (op_storages){bf16 ? info->activation_bf16 : info->activation, info->filter, info->vector,
-                              info->channel_alignment};
+    *storages = (op_storages){.activation = bf16 ? info->activation_bf16 : info->activation,
+                              .filter = info->filter,
+                              .vector = info->vector,
+                              .gradient = bf16 ? info->gradient_bf16 : info->filter.type,
+                              .channel_alignment = info->channel_alignment};
     if (!name) return true;
-    if (strcmp(name, "plain") == 0) {
-        *storages = (op_storages){plain, plain, plain, 1};
-    } else if (strcmp(name, "nchwc16") == 0) {
-        *storages = (op_storages){
-            {P2P_TYPE_f32, P2P_LAYOUT_nchwc, 16}, {P2P_TYPE_f32, P2P_LAYOUT_ckrs, 16}, plain, 16};
-    } else if (strcmp(name, "nhwc8") == 0) {
-        *storages =
-            (op_storages){{P2P_TYPE_bf16, P2P_LAYOUT_nhwc, 8}, {P2P_TYPE_f32, P2P_LAYOUT_plain, 0}, plain, 8};
-    } else {
-        return false;
+    *storages = (op_storages){plain, plain, plain, P2P_TYPE_f32, 1};
+    if (strcmp(name, "plain") == 0) return true;
+    if (strcmp(name, "nchwc16") == 0) {
+        storages->activation = (p2p_storage){P2P_TYPE_f32, P2P_LAYOUT_nchwc, 16};
+        storages->filter = (p2p_storage){P2P_TYPE_f32, P2P_LAYOUT_ckrs, 16};
+        storages->channel_alignment = 16;
+        return true;
     }
-    return true;
+    storages->activation = (p2p_storage){P2P_TYPE_bf16, P2P_LAYOUT_nhwc, 8};
+    storages->filter = (p2p_storage){P2P_TYPE_f32, P2P_LAYOUT_krsc, 8};
+    storages->gradient = P2P_TYPE_bf16;
+    storages->channel_alignment = 8;
+    return strcmp(name, "nhwc8") == 0;
 }
 
 /* The kind of a name; -1 for all, -2 if the name is unknown. */
@@ -184,9 +187,10 @@ static void name_section(op_suite *suite, const options *chosen, const p2p_devic
     const char *conv = is_opencl(chosen->backend) ? environment("P2P_OPENCL_CONV") : "";
     suite->one_family = conv[0] && strcmp(conv, "auto") != 0;
     print_family(chosen, info, family, sizeof family);
-    snprintf(suite->section, sizeof suite->section, "%s %s%s%s%s%s", family, chosen->precision,
-             suite->one_family ? " conv=" : "", suite->one_family ? conv : "",
-             chosen->storage ? " storage=" : "", chosen->storage ? chosen->storage : "");
+    snprintf(suite->section, sizeof suite->section, "%s %s%s%s%s%s", family,
+             p2p_precision_name(chosen->precision), suite->one_family ? " conv=" : "",
+             suite->one_family ? conv : "", chosen->storage ? " storage=" : "",
+             chosen->storage ? chosen->storage : "");
 }
 
 /* ---- Modes -------------------------------------------------------------------------------------------- */
@@ -259,8 +263,9 @@ static void time_case(void *context, const op_case *item) {
     p2p_op op = op_suite_stamp(walk->suite, item);
     p2p_query answer;
     if (walk->suite->only_kind >= 0 && (int)op.kind != walk->suite->only_kind) return;
-    if (p2p_operation_query(walk->suite->device.device, &op, &answer) == P2P_OK && answer.want_filter) {
-        p2p_tensor *w = &op.t[op.kind == P2P_KIND_conv_fwd ? P2P_AT_conv_fwd_w : P2P_AT_conv_bwd_data_w];
+    if (p2p_operation_query(walk->suite->device.device, &op, &answer) == P2P_OK &&
+        answer.filter_need != P2P_FILTER_AS_QUERIED) {
+        p2p_tensor *w = &op.t[p2p_kind_filter(op.kind)];
         w->type = answer.filter.type, w->layout = answer.filter.layout, w->block = answer.filter.block;
     }
     time_descriptor(walk->suite, &op, &walk->result);
@@ -289,12 +294,14 @@ static int run(const options *chosen, op_suite *suite) {
     }
     suite->device.apart = chosen->apart;
     const p2p_device_info *info = p2p_device_describe(suite->device.device);
-    const bool bf16 = strcmp(chosen->precision, "bf16") == 0;
+    const bool bf16 = chosen->precision == P2P_PRECISION_bf16;
     if (!choose_storages(chosen->storage, bf16, info, &suite->storages)) {
         return usage("there is no storage", chosen->storage);
     }
-    const bool stored = suite->storages.activation.type == P2P_TYPE_bf16;
-    suite->math = bf16 && !stored ? P2P_MATH_bf16 : P2P_MATH_stored;
+    const bool stored = suite->storages.activation.type != info->activation.type;
+    suite->math = bf16 && !stored                           ? P2P_MATH_bf16
+                  : chosen->precision == P2P_PRECISION_tf32 ? P2P_MATH_tf32
+                                                            : P2P_MATH_stored;
     suite->own_storage = !chosen->storage && strcmp(chosen->mode, "support") != 0;
     suite->list = test_golden("refusals.txt");
     name_section(suite, chosen, info);
@@ -328,8 +335,6 @@ int main(int argc, char **argv) {
     int result = parse(argc, argv, &chosen);
     if (result != 0) return result;
     if (!is_mode(chosen.mode)) return usage("there is no mode", chosen.mode);
-    if (strcmp(chosen.precision, "fp32") != 0 && strcmp(chosen.precision, "bf16") != 0)
-        return usage("there is no precision", chosen.precision);
     if (p2p_module_register(null_module) != P2P_OK || p2p_module_register(picky_module) != P2P_OK ||
         p2p_module_register(refusing_module) != P2P_OK)
         return 1;

@@ -58,7 +58,10 @@ differ plain/generator.safetensors whole/generator.safetensors
 
 echo "-- a damaged choice"
 expect 0 "" "${train[@]}" --out damaged --steps 2
-for file in damaged/checkpoints/*; do sed -i 's/ conv_fwd / conv_fwx /g' "$file"; done
+for file in damaged/checkpoints/*; do
+    unseal "$file"
+    sed -i 's/ conv_fwd / conv_fwx /g' "$file"
+done
 expect 3 "conv_fwx" "$p2p" train --out damaged --resume --device "$device" --steps 4
 
 echo "-- p2p tune"

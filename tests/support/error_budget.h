@@ -65,6 +65,10 @@ enum { P2P_BUDGET_WINOGRAD = 8, P2P_BUDGET_WINOGRAD_DEPTH = 36 };
  * times 0.6 u, and at most 3 eps. */
 enum { P2P_BUDGET_WINOGRAD_BF16 = 4 };
 
+/* The additional budget of a product of factors in tf32, relative to its magnitude: a factor rounded toward zero
+ * differs from the nearest one by up to the spacing of 11 significant bits, 2^-10. */
+static const double P2P_BUDGET_TF32 = 0x1p-9;
+
 static inline bool p2p_budget_is_winograd(const char *kernel) {
     return strncmp(kernel, "winograd", 8) == 0 || strncmp(kernel, "gpu_winograd", 12) == 0;
 }

@@ -37,6 +37,26 @@ same() {
     cmp "$1" "$2" || fail "$1 and $2 differ"
 }
 
+# unseal FILE: makes a file of weights one without a checksum, such as older versions wrote, so that what the test writes
+# into it is not taken for damage.
+unseal() {
+    grep -qaF '"p2p_checksum":"xxh128:' "$1" || fail "$1 has no checksum"
+    LC_ALL=C sed -i 's/"p2p_checksum":"xxh128:/"p2p_unsealed":"xxx128:/' "$1"
+}
+
+# overwrite FILE BYTES OFFSET: writes bytes, as printf takes them, to the offset.
+overwrite() {
+    # shellcheck disable=SC2059
+    printf "$2" | dd of="$1" bs=1 seek="$3" conv=notrunc 2>/dev/null
+}
+
+# flip FILE OFFSET: flips the lowest bit of a byte.
+flip() {
+    local byte
+    byte=$(od -An -tu1 -j "$2" -N 1 "$1")
+    overwrite "$1" "$(printf '\\%03o' $((byte ^ 1)))" "$2"
+}
+
 losses() {
     sed 's/,"images_per_s":[^}]*//' "$1"
 }

@@ -29,8 +29,8 @@ static const struct {
                       16,
                       P2P_TYPE_f32},
     [NULL_NHWC8_BF16] = {"nhwc8-bf16",
-                         {P2P_TYPE_bf16, P2P_LAYOUT_nhwc, 8},
-                         {P2P_TYPE_f32, P2P_LAYOUT_plain, 0},
+                         {P2P_TYPE_f32, P2P_LAYOUT_nhwc, 8},
+                         {P2P_TYPE_f32, P2P_LAYOUT_krsc, 8},
                          {P2P_TYPE_f32, P2P_LAYOUT_plain, 0},
                          8,
                          P2P_TYPE_bf16},
@@ -58,6 +58,10 @@ static p2p_status device_info(int index, p2p_device_info *info) {
                               .filter = profiles[index].filter,
                               .vector = profiles[index].vector};
     info->activation_bf16.type = profiles[index].activation_bf16;
+    info->zero_padding = index == NULL_NHWC8_BF16;
+    info->gradient_bf16 = index == NULL_NHWC8_BF16 ? P2P_TYPE_bf16 : P2P_TYPE_f32;
+    info->derives_filters = index == NULL_NHWC8_BF16 || index == NULL_NCHW16C;
+    snprintf(info->no_tf32, sizeof info->no_tf32, "nothing is computed");
     snprintf(info->name, sizeof info->name, "%s", profiles[index].name);
     snprintf(info->driver, sizeof info->driver, "no driver");
     if (index == NULL_PLAIN) snprintf(info->no_bf16, sizeof info->no_bf16, "it is too plain");
@@ -145,8 +149,9 @@ static p2p_status query_plain(const p2p_op *op, p2p_query *answer) {
     return P2P_OK;
 }
 
-static void request(p2p_query *answer, const p2p_tensor *w, p2p_storage storage) {
-    answer->want_filter = w->type != storage.type || w->layout != storage.layout || w->block != storage.block;
+static void request(p2p_query *answer, const p2p_tensor *w, p2p_filter_need need, p2p_storage storage) {
+    const bool same = w->type == storage.type && w->layout == storage.layout && w->block == storage.block;
+    answer->filter_need = same ? P2P_FILTER_AS_QUERIED : need;
     answer->filter = storage;
 }
 
@@ -155,7 +160,8 @@ static p2p_status query_nchw16c(const p2p_op *op, p2p_query *answer) {
     if (op->math == P2P_MATH_bf16 && op->t[0].c < 16)
         return host->fail(P2P_UNSUPPORTED, "bf16 for whole blocks of channels");
     if (op->kind == P2P_KIND_conv_bwd_data)
-        request(answer, &op->t[P2P_AT_conv_bwd_data_w], (p2p_storage){P2P_TYPE_f32, P2P_LAYOUT_kcrs_t, 16});
+        request(answer, &op->t[P2P_AT_conv_bwd_data_w], P2P_FILTER_FASTER,
+                (p2p_storage){P2P_TYPE_f32, P2P_LAYOUT_kcrs_t, 16});
     return P2P_OK;
 }
 
@@ -166,7 +172,8 @@ static p2p_status query_nchw16c_gpu(const p2p_op *op) {
     return P2P_OK;
 }
 
-/* Tensor cores: filters in bf16, statistics in a separate kernel, and no accumulation to rounded values. */
+/* Tensor cores, if activations are in bf16: filters and their gradients in bf16, statistics in a separate
+ * kernel, and no accumulation to rounded values. */
 static p2p_status query_nhwc8(const p2p_op *op, p2p_query *answer) {
     bool adds = op->accumulate && op->kind != P2P_KIND_axpby && op->kind != P2P_KIND_copy;
     for (int i = 0; adds && i < P2P_MAX_OPERANDS; i++)
@@ -174,10 +181,12 @@ static p2p_status query_nhwc8(const p2p_op *op, p2p_query *answer) {
             return host->fail(P2P_UNSUPPORTED, "sums are rounded once: no addition to bf16");
     if (op->merged) return host->fail(P2P_UNSUPPORTED, "statistics have a kernel of their own");
     if (op->act == P2P_ACT_tanh) return host->fail(P2P_UNSUPPORTED, "no tanh in other kernels");
-    if (op->kind == P2P_KIND_conv_fwd)
-        request(answer, &op->t[P2P_AT_conv_fwd_w], (p2p_storage){P2P_TYPE_bf16, P2P_LAYOUT_ckrs, 8});
-    if (op->kind == P2P_KIND_conv_bwd_data)
-        request(answer, &op->t[P2P_AT_conv_bwd_data_w], (p2p_storage){P2P_TYPE_bf16, P2P_LAYOUT_kcrs_t, 8});
+    if (op->t[0].type != P2P_TYPE_bf16) return P2P_OK;
+    if (op->kind == P2P_KIND_conv_bwd_filter && op->t[P2P_AT_conv_bwd_filter_dw].type != P2P_TYPE_bf16)
+        return host->fail(P2P_UNSUPPORTED, "gradients of filters are written in bf16");
+    const int w = p2p_kind_filter(op->kind);
+    if (w >= 0)
+        request(answer, &op->t[w], P2P_FILTER_REQUIRED, (p2p_storage){P2P_TYPE_bf16, P2P_LAYOUT_krsc, 8});
     return P2P_OK;
 }
 

@@ -1,4 +1,4 @@
-/* Writing of JSON files. json_load_file of jansson reads them. */
+/* JSON files, and the checksum in those that p2p reads again. */
 #ifndef P2P_JSON_FILE_H
 #define P2P_JSON_FILE_H
 
@@ -10,5 +10,16 @@
  * fails. A NULL value is P2P_OUT_OF_MEMORY, so that the result of json_pack needs no check. `flags` are those
  * of json_dumps. */
 p2p_status json_file_write(const char *path, json_t *value, size_t flags);
+
+/* The same for an object, with the field "checksum" in front: a checksum of the other fields, which depends
+ * on their values and not on spaces and order. */
+p2p_status json_file_write_sealed(const char *path, json_t *object, size_t flags);
+
+/* Read an object from a regular file, and compare its field "checksum", which *object then lacks. P2P_INPUT
+ * if the file can't be read, is no JSON object of at most JSON_FILE_LARGEST bytes, has a repeated field, or
+ * does not match its checksum. An object without a checksum is accepted: older versions wrote none, and a
+ * person who edits the file removes it. The caller releases *object. */
+enum { JSON_FILE_LARGEST = 1 << 20 };
+p2p_status json_file_read_sealed(const char *path, json_t **object);
 
 #endif

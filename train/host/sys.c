@@ -165,6 +165,11 @@ p2p_status sys_file_remove(const char *path) {
     return p2p_fail(P2P_IO, "can't remove %s: %s", path, strerror(errno));
 }
 
+p2p_status sys_file_rename(const char *from, const char *to) {
+    if (rename(from, to) == 0) return P2P_OK;
+    return p2p_fail(P2P_IO, "can't rename %s to %s: %s", from, to, strerror(errno));
+}
+
 void sys_names_free(sys_names *names) {
     for (size_t i = 0; i < names->count; i++) free(names->names[i]);
     free(names->names);

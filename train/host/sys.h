@@ -58,6 +58,9 @@ p2p_status sys_folder_make(const char *path);
 /* Remove a file. P2P_OK if it does not exist. */
 p2p_status sys_file_remove(const char *path);
 
+/* Rename a file within its folder. An existing file `to` is replaced. */
+p2p_status sys_file_rename(const char *from, const char *to);
+
 /* A list that owns its names. */
 typedef struct {
     char **names;

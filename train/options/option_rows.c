@@ -35,12 +35,12 @@ const option_row option_rows[] = {
     {"format", 0, KIND_CHOICE, AT(format), TRANSLATE, NOT_KEPT, 0, 0, "png", "png|jpg",
      "format of pictures written into a folder"},
     {"force", 0, KIND_FLAG, AT(force), USE, NOT_KEPT, 0, 0, NULL, NULL, "overwrite results that exist"},
-    {"init-generator", 0, KIND_TEXT, AT(init_generator), TRAIN, BINDING, 0, 0, NULL, "FILE",
-     "start from these weights (safetensors)"},
-    {"init-discriminator", 0, KIND_TEXT, AT(init_discriminator), TRAIN, BINDING, 0, 0, NULL, "FILE",
-     "start from these weights (safetensors)"},
+    {"init-generator", 0, KIND_TEXT, AT(init_generator), TRAIN, BINDING, 0, 0, NULL, "PATH",
+     "start from these weights: a safetensors file, or the folder of a training"},
+    {"init-discriminator", 0, KIND_TEXT, AT(init_discriminator), TRAIN, BINDING, 0, 0, NULL, "PATH",
+     "start from these weights: a safetensors file, or the folder of a training"},
     {"resume", 0, KIND_FLAG, AT(resume), TRAIN, NOT_KEPT, 0, 0, NULL, NULL,
-     "continue from the newest checkpoint in --out, bit for bit"},
+     "continue from the newest intact checkpoint in --out, bit for bit"},
 
     HEADING("Data"),
     {"direction", 0, KIND_CHOICE, AT(direction), TRAIN | TEST, BINDING, 0, 0, "AtoB", "AtoB|BtoA",
@@ -146,8 +146,8 @@ const option_row option_rows[] = {
      "auto|opencl|reference", "auto selects the best device and prints its name"},
     {"device", 0, KIND_TEXT, AT(device), RUN, NOT_KEPT, 0, 0, NULL, "BACKEND:N",
      "one of the devices that p2p devices lists, e.g. opencl:0"},
-    {"precision", 0, KIND_CHOICE, AT(precision), RUN, BINDING, 0, 0, "fp32", "fp32|bf16",
-     "bf16: GPUs store activations in bfloat16, CPUs multiply in it in convolutions; everything else is float32"},
+    {"precision", 0, KIND_CHOICE, AT(precision), RUN, BINDING, 0, 0, "fp32", "fp32|tf32|bf16",
+     "tf32: tensor cores round factors of convolutions to 11 bits; bf16: GPUs store activations in bfloat16, CPUs multiply in it in convolutions; everything else is float32"},
 
     {"tune", 0, KIND_CHOICE, AT(tune), RUN & ~TUNE, NOT_KEPT, 0, 0, "auto", "auto|on|off",
      "choice of convolution algorithms: off by heuristic; on by kept measurements, measuring what is missing; auto by "

@@ -4,6 +4,7 @@
 
 #include "host/sys.h"
 #include "json_text.h"
+#include "p2p_file.h"
 #include "weights.h"
 
 #include <inttypes.h>
@@ -161,6 +162,76 @@ p2p_status checkpoint_find(const char *folder, int newer, char **path) {
     p2p_status status = list_checkpoints(&names, folder);
     if (status == P2P_OK && names.count > (size_t)newer)
         status = sys_path_join(path, folder, names.names[names.count - 1 - (size_t)newer]);
+    sys_names_free(&names);
+    return status;
+}
+
+/* Read the whole file and compare its checksums. *opened is false if it could not be opened, which is no sign
+ * of damage. */
+static p2p_status verify(const char *path, bool *opened) {
+    FILE *stream;
+    uint64_t size;
+    safetensors_file *file;
+    const p2p_status status = p2p_file_open(path, &stream, &size);
+    *opened = status == P2P_OK;
+    P2P_TRY(status);
+    P2P_TRY(safetensors_open_stream(stream, size, path, &file));
+    const p2p_status verified = safetensors_verify(file);
+    safetensors_close(file);
+    return verified;
+}
+
+static p2p_status set_aside(const char *path, const char *intact) {
+    const size_t size = strlen(path) + sizeof CHECKPOINT_DAMAGED;
+    char *aside = malloc(size);
+    if (!aside) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for a path");
+    snprintf(aside, size, "%s" CHECKPOINT_DAMAGED, path);
+    p2p_status status = sys_file_rename(path, aside);
+    if (status == P2P_OK) p2p_warn("%s is now %s; the training continues from %s", path, aside, intact);
+    free(aside);
+    return status;
+}
+
+static p2p_status set_newer_aside(const char *folder, const sys_names *names, size_t intact,
+                                  const char *intact_path) {
+    for (size_t i = names->count; i-- > intact + 1;) {
+        char *path;
+        P2P_TRY(sys_path_join(&path, folder, names->names[i]));
+        p2p_status status = set_aside(path, intact_path);
+        free(path);
+        P2P_TRY(status);
+    }
+    return P2P_OK;
+}
+
+static p2p_status none_is_intact(const p2p_failure *newest) {
+    p2p_failure_give(newest);
+    return p2p_hint(newest->status,
+                    "no checkpoint of the training is intact; its models can start a new one: "
+                    "--init-generator and --init-discriminator");
+}
+
+static p2p_status find_intact(const char *folder, const sys_names *names, char **path) {
+    p2p_failure newest = {.status = P2P_OK};
+    for (size_t i = names->count; i-- > 0;) {
+        bool opened;
+        P2P_TRY(sys_path_join(path, folder, names->names[i]));
+        p2p_status status = verify(*path, &opened);
+        if (status == P2P_OK) return set_newer_aside(folder, names, i, *path);
+        free(*path);
+        *path = NULL;
+        if (status != P2P_INPUT || !opened) return status;
+        p2p_warn("%s", p2p_message());
+        if (newest.status == P2P_OK) p2p_failure_take(&newest, status);
+    }
+    return newest.status == P2P_OK ? P2P_OK : none_is_intact(&newest);
+}
+
+p2p_status checkpoint_find_intact(const char *folder, char **path) {
+    *path = NULL;
+    sys_names names;
+    p2p_status status = list_checkpoints(&names, folder);
+    if (status == P2P_OK) status = find_intact(folder, &names, path);
     sys_names_free(&names);
     return status;
 }

@@ -48,6 +48,13 @@ p2p_status checkpoint_save(const char *folder, const checkpoint_info *info, p2p_
  * The caller frees *path; it is NULL if there is none. */
 p2p_status checkpoint_find(const char *folder, int newer, char **path);
 
+/* Find the newest checkpoint whose checksums are right. Newer ones that are damaged get the suffix
+ * CHECKPOINT_DAMAGED, with a warning for each, so that they are not taken for checkpoints again. The caller
+ * frees *path; it is NULL if the folder has no checkpoint. P2P_INPUT if none is intact, or if one can't be
+ * opened: then nothing is renamed. */
+#define CHECKPOINT_DAMAGED ".damaged"
+p2p_status checkpoint_find_intact(const char *folder, char **path);
+
 /* Read position, identity, settings and choices; needs no device. P2P_INPUT if the file is not a checkpoint
  * or is damaged. Call checkpoint_info_free() in any case. */
 p2p_status checkpoint_read_info(const char *path, checkpoint_info *info);

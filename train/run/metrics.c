@@ -3,6 +3,7 @@
 
 #include "host/sys.h"
 #include "json_text.h"
+#include "p2p.h"
 #include "p2p_file.h"
 
 #include <errno.h>
@@ -29,32 +30,70 @@ typedef struct {
     int64_t steps, epochs;
 } kept_part;
 
-/* Whether a line is a complete record within the part. A line that was truncated by a kill is not. */
-static p2p_status line_is_kept(const char *path, const char *line, size_t length, kept_part kept,
-                               bool *result) {
-    json_t *record;
-    P2P_TRY(json_text_parse(path, line, length, 0, &record, NULL));
-    const json_t *step = json_object_get(record, "step"), *epoch = json_object_get(record, "epoch");
-    bool stays = json_is_integer(step) && json_is_integer(epoch) && json_integer_value(step) <= kept.steps;
-    if (stays && json_object_get(record, "event")) stays = json_integer_value(epoch) <= kept.epochs;
-    json_decref(record);
-    *result = stays;
-    return P2P_OK;
+/* What was found in a log. */
+typedef struct {
+    int64_t damaged; /* lines that are no records */
+    int64_t step;    /* of the last step's line that is kept; 0: none */
+    bool irregular;  /* a kept step does not follow the one before it */
+} found_lines;
+
+/* The fields of a line's value that decide whether it is kept; false if it is no record. */
+static bool read_fields(const json_t *record, int64_t *step, int64_t *epoch, bool *is_epoch) {
+    const json_t *steps = json_object_get(record, "step"), *epochs = json_object_get(record, "epoch");
+    *step = json_integer_value(steps);
+    *epoch = json_integer_value(epochs);
+    *is_epoch = json_object_get(record, "event") != NULL;
+    return json_is_integer(steps) && json_is_integer(epochs);
 }
 
-static p2p_status copy_kept_lines(const char *bytes, size_t size, FILE *to, kept_part kept,
-                                  const char *path) {
+static bool is_kept(const json_t *record, kept_part kept, found_lines *found) {
+    int64_t step, epoch;
+    bool is_epoch;
+    if (!read_fields(record, &step, &epoch, &is_epoch)) {
+        found->damaged++;
+        return false;
+    }
+    if (step > kept.steps || (is_epoch && epoch > kept.epochs)) return false;
+    if (is_epoch) return true;
+    if (found->step > 0 && step != found->step + 1) found->irregular = true;
+    found->step = step;
+    return true;
+}
+
+/* A last line without its end, which a kill leaves, is no damage. */
+static p2p_status copy_kept_lines(const char *bytes, size_t size, FILE *to, kept_part kept, const char *path,
+                                  found_lines *found) {
     for (const char *line = bytes, *end = bytes + size; line < end;) {
         const char *newline = memchr(line, '\n', (size_t)(end - line));
         if (!newline) break;
         size_t length = (size_t)(newline - line);
-        bool stays;
-        P2P_TRY(line_is_kept(path, line, length, kept, &stays));
+        json_t *record;
+        P2P_TRY(json_text_parse(path, line, length, JSON_REJECT_DUPLICATES, &record, NULL));
+        const bool stays = is_kept(record, kept, found);
+        json_decref(record);
         if (stays && fwrite(line, 1, length + 1, to) != length + 1)
             return p2p_fail(P2P_IO, "%s: %s", path, strerror(errno));
         line = newline + 1;
     }
     return P2P_OK;
+}
+
+/* A log with damaged or missing lines is no reason not to train: nothing is computed from it. Its bytes are
+ * kept in a file of their own. */
+static p2p_status keep_damaged(const char *path, const uint8_t *bytes, size_t size, kept_part kept,
+                               const found_lines *found) {
+    if (found->damaged == 0 && !found->irregular && found->step == kept.steps) return P2P_OK;
+    const size_t room = strlen(path) + sizeof METRICS_DAMAGED;
+    char *copy = malloc(room);
+    if (!copy) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for a path");
+    snprintf(copy, room, "%s" METRICS_DAMAGED, path);
+    p2p_status status = sys_file_write(copy, bytes, size);
+    if (status == P2P_OK)
+        p2p_warn(
+            "%s: lines are damaged or missing; those that can be read remain, and the file as it was is %s",
+            path, copy);
+    free(copy);
+    return status;
 }
 
 static p2p_status trim(const char *path, kept_part kept) {
@@ -63,8 +102,11 @@ static p2p_status trim(const char *path, kept_part kept) {
     if (sys_path_kind_of(path) == SYS_PATH_ABSENT) return P2P_OK;
     P2P_TRY(sys_file_read(path, SIZE_MAX, &bytes, &size, NULL));
     p2p_atomic_file file = {0};
+    found_lines found = {0};
     p2p_status status = p2p_atomic_open(&file, path);
-    if (status == P2P_OK) status = copy_kept_lines((const char *)bytes, size, file.stream, kept, path);
+    if (status == P2P_OK)
+        status = copy_kept_lines((const char *)bytes, size, file.stream, kept, path, &found);
+    if (status == P2P_OK) status = keep_damaged(path, bytes, size, kept, &found);
     free(bytes);
     if (status == P2P_OK) return p2p_atomic_commit(&file);
     p2p_atomic_abandon(&file);

@@ -44,7 +44,9 @@ typedef struct {
 typedef struct metrics_log metrics_log;
 
 /* Open the log for appending. An existing file is first truncated to the position of the training: lines of
- * steps up to `keep_steps` and of epochs up to `keep_epochs` are kept. */
+ * steps up to `keep_steps` and of epochs up to `keep_epochs` are kept. If lines of it are no records, or
+ * steps are missing, it is first copied to a file with the suffix METRICS_DAMAGED, with a warning. */
+#define METRICS_DAMAGED ".damaged"
 p2p_status metrics_open(metrics_log **log, const char *path, int64_t keep_steps, int64_t keep_epochs);
 p2p_status metrics_step(metrics_log *log, const step_record *record);
 p2p_status metrics_epoch(metrics_log *log, const epoch_record *record);

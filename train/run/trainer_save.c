@@ -84,7 +84,7 @@ static p2p_status write_numbers(const trainer *t, const epoch_record *record) {
                                (json_int_t)record->step, "val_l1", quality_to_json(record->validation.l1),
                                "val_psnr", quality_to_json(record->validation.psnr), "val_ssim",
                                quality_to_json(record->validation.ssim));
-    p2p_status status = json_file_write(path, object, JSON_INDENT(2));
+    p2p_status status = json_file_write_sealed(path, object, JSON_INDENT(2));
     free(path);
     return status;
 }

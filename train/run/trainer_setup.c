@@ -4,7 +4,6 @@
 
 #include "host/json_file.h"
 #include "host/sys.h"
-#include "model_file.h"
 #include "p2p_file.h"
 #include "setup/setup.h"
 #include "setup/setup_progress.h"
@@ -39,6 +38,8 @@ static p2p_status check_data(const settings *all) {
 static p2p_status check_required(const settings *all) {
     if (!all->resume) P2P_TRY(check_data(all));
     if (!all->out) return p2p_fail(P2P_USAGE, "--out is missing: the folder for the results");
+    if (sys_path_kind_of(all->out) == SYS_PATH_FILE)
+        return p2p_fail(P2P_USAGE, "--out %s is a file: a training is a folder", all->out);
     if (all->resume && (all->init_generator || all->init_discriminator))
         return p2p_fail(P2P_USAGE,
                         "--init-generator and --init-discriminator contradict --resume, which takes the "
@@ -62,18 +63,21 @@ static p2p_status make_paths(trainer_paths *paths, const char *out) {
 
 /* A training without a checkpoint starts again with the settings of its config.json. */
 static p2p_status resume_from_config(trainer *t) {
-    json_t *kept = json_load_file(t->paths.config, JSON_REJECT_DUPLICATES, NULL);
-    if (!kept) {
-        p2p_fail(P2P_INPUT, "%s: no training to resume: neither a checkpoint nor a readable config.json",
+    json_t *kept;
+    if (sys_path_kind_of(t->paths.config) == SYS_PATH_ABSENT) {
+        p2p_fail(P2P_INPUT, "%s: no training to resume: neither a checkpoint nor a config.json",
                  t->paths.folder);
-        return p2p_hint(P2P_INPUT, "leave --resume out to start a new training");
+        return p2p_hint(P2P_INPUT,
+                        "--out is the folder of a training; leave --resume out to start a new one");
     }
+    P2P_TRY(json_file_read_sealed(t->paths.config, &kept));
     p2p_status status = settings_resume(t->all, kept, t->paths.config);
     json_decref(kept);
     return status;
 }
 
-/* There is no silent fallback from a damaged checkpoint: the hint names an older one. */
+/* An intact checkpoint that can't be used, such as that of another version, has no fallback: the hint names
+ * an older one. */
 static p2p_status hint_older(const trainer *t, p2p_status status) {
     char *older;
     if (status != P2P_INPUT || checkpoint_find(t->paths.checkpoints, 1, &older) != P2P_OK) return status;
@@ -93,11 +97,11 @@ static p2p_status sweep(const trainer_paths *paths) {
     return p2p_atomic_sweep(paths->samples);
 }
 
-/* Take settings, position and choices of the newest checkpoint. */
+/* Take settings, position and choices of the newest intact checkpoint. */
 static p2p_status find_resume(trainer *t) {
     checkpoint_info info;
     P2P_TRY(sweep(&t->paths));
-    P2P_TRY(checkpoint_find(t->paths.checkpoints, 0, &t->resumed_from));
+    P2P_TRY(checkpoint_find_intact(t->paths.checkpoints, &t->resumed_from));
     if (!t->resumed_from) return resume_from_config(t);
     P2P_TRY(hint_older(t, checkpoint_read_info(t->resumed_from, &info)));
     p2p_status status = settings_resume(t->all, info.settings, t->resumed_from);
@@ -210,6 +214,7 @@ static p2p_status open_device(trainer *t) {
     pix2pix_config config;
     P2P_TRY(setup_model_config(t->all, &config));
     P2P_TRY(pix2pix_create(&t->model, &config));
+    if (!t->resumed_from) P2P_TRY(initial_weights_find(&t->initial, t->all, t->model));
     P2P_TRY(setup_device_open(t->all, &t->device));
     P2P_TRY(create_session(t));
     P2P_TRY(plan_all(t));
@@ -222,15 +227,11 @@ static p2p_status open_device(trainer *t) {
     return P2P_OK;
 }
 
-static p2p_status initialise(trainer *t, p2p_network *network, const char *file) {
-    P2P_TRY(p2p_session_initialise(t->session, network, t->all->seed));
-    return file ? model_file_load(t->session, network, file) : P2P_OK;
-}
-
 static p2p_status set_weights(trainer *t) {
     if (t->resumed_from) return hint_older(t, checkpoint_load(t->resumed_from, t->session, t->model));
-    P2P_TRY(initialise(t, t->model->generator.network, t->all->init_generator));
-    return initialise(t, t->model->discriminator.network, t->all->init_discriminator);
+    p2p_network *networks[] = {t->model->generator.network, t->model->discriminator.network};
+    for (int i = 0; i < 2; i++) P2P_TRY(p2p_session_initialise(t->session, networks[i], t->all->seed));
+    return initial_weights_load(&t->initial, t->session, t->model);
 }
 
 /* ---- Creation and destruction ------------------------------------------------------------------------- */
@@ -249,7 +250,7 @@ p2p_status trainer_open(trainer *t, settings *all) {
     P2P_TRY(sys_folder_make(t->paths.samples));
     P2P_TRY(open_device(t));
     P2P_TRY(set_weights(t));
-    P2P_TRY(json_file_write(t->paths.config, settings_to_json(all), JSON_INDENT(2)));
+    P2P_TRY(json_file_write_sealed(t->paths.config, settings_to_json(all), JSON_INDENT(2)));
     const pair_form form = {.format = t->format, .size = (int)all->size, .filter = t->augment.filter};
     P2P_TRY(report_create(&t->report, t->training, t->validation, &form));
     P2P_TRY(metrics_open(&t->metrics, t->paths.metrics, t->at.step, t->at.epoch));
@@ -269,6 +270,7 @@ void trainer_close(trainer *t) {
     pix2pix_destroy(t->model);
     dataset_close(t->training);
     dataset_close(t->validation);
+    initial_weights_free(&t->initial);
     free(t->resumed_from);
     free(t->choices);
     trainer_paths *paths = &t->paths;

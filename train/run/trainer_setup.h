@@ -5,6 +5,7 @@
 #include "checkpoint.h"
 #include "data/dataset.h"
 #include "data/loader.h"
+#include "initial_weights.h"
 #include "metrics.h"
 #include "progress.h"
 #include "report.h"
@@ -33,10 +34,11 @@ typedef struct {
     report *report;
     metrics_log *metrics;
     progress *progress;
-    char *resumed_from;   /* the checkpoint's path; NULL for a new training */
-    char *choices;        /* the checkpoint's convolution choices; NULL: none recorded */
-    training_position at; /* of the next step to enqueue */
-    int64_t batches;      /* per epoch */
+    initial_weights initial; /* files of a new training's weights */
+    char *resumed_from;      /* the checkpoint's path; NULL for a new training */
+    char *choices;           /* the checkpoint's convolution choices; NULL: none recorded */
+    training_position at;    /* of the next step to enqueue */
+    int64_t batches;         /* per epoch */
     int64_t total_steps, total_epochs;
     schedule schedule;
 } trainer;

@@ -54,17 +54,16 @@ static void show_measuring(void *context, int done, int total, const p2p_op *op,
 
 p2p_status setup_session_create(const settings *all, p2p_device *device, const setup_tuning *tuning,
                                 p2p_session **session) {
-    const bool bf16 = strcmp(all->precision, "bf16") == 0;
     p2p_session_options options = {
-        .bf16 = bf16,
         .parallel = sys_parallel,
         .tuning = {.clock = sys_clock,
                    .progress = tuning->progress ? tuning->progress : show_measuring,
                    .context = tuning->context,
                    .imposed = tuning->imposed}};
+    (void)p2p_precision_parse(all->precision, &options.precision); /* one of the option's choices */
     P2P_TRY(choose_mode(all, tuning, &options.tuning.mode));
     p2p_status status = p2p_session_create(&device, 1, &options, session);
-    if (status != P2P_UNSUPPORTED || !bf16) return status;
+    if (status != P2P_UNSUPPORTED || options.precision == P2P_PRECISION_fp32) return status;
     return p2p_hint(
         status, "--precision fp32 is supported by every device; p2p devices lists the precisions of each");
 }

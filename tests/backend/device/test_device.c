@@ -483,8 +483,11 @@ static void reduce_on(const char *backend, const p2p_op *op, char *result) {
     }
     p2p_comm *comm = NULL;
     OK(p2p_comm_open(devices, REPLICAS, REPLICAS, 0, &comm));
-    OK(p2p_comm_run(comm, op, places, tickets));
+    p2p_ticket done[REPLICAS];
+    OK(p2p_comm_prepare(comm, op));
+    OK(p2p_comm_run(comm, op, places, tickets, done));
     for (int i = 0; i < REPLICAS; i++) {
+        OK(p2p_device_order(devices[i], done[i]));
         OK(p2p_buffer_read(devices[i], places[i], result + (size_t)i * bytes, bytes));
         OK(p2p_device_finish(devices[i]));
     }
@@ -566,16 +569,20 @@ static void checks_collectives(void **state) {
     OK(p2p_comm_open(devices, 2, 2, 0, &comm));
     p2p_place places[2] = {{create_buffer(devices[0], 64), 0}, {create_buffer(devices[1], 32), 0}};
     const p2p_ticket tickets[2] = {0, 0};
+    p2p_ticket done[2];
     p2p_op op = collective(P2P_KIND_all_reduce, p2p_tensor_flat(P2P_TYPE_f32, 16));
-    REFUSED(p2p_comm_run(comm, &op, places, tickets), P2P_INVALID, "replica 1 of all_reduce needs 64 bytes");
+    REFUSED(p2p_comm_run(comm, &op, places, tickets, done), P2P_INVALID,
+            "replica 1 of all_reduce needs 64 bytes");
     p2p_op not_collective = act_op(4);
-    REFUSED(p2p_comm_run(comm, &not_collective, places, tickets), P2P_INVALID, "not a collective");
+    REFUSED(p2p_comm_run(comm, &not_collective, places, tickets, done), P2P_INVALID, "not a collective");
     p2p_op far = collective(P2P_KIND_broadcast, p2p_tensor_flat(P2P_TYPE_f32, 8));
     far.root = 2;
-    REFUSED(p2p_comm_run(comm, &far, places, tickets), P2P_INVALID, "replica 2 of 2");
+    REFUSED(p2p_comm_run(comm, &far, places, tickets, done), P2P_INVALID, "replica 2 of 2");
     p2p_op range = collective(P2P_KIND_all_reduce, p2p_tensor_activation(P2P_TYPE_f32, 1, 2, 1, 1));
     range.t[0].cp = 4;
-    REFUSED(p2p_comm_run(comm, &range, places, tickets), P2P_UNSUPPORTED, "channel range");
+    REFUSED(p2p_comm_run(comm, &range, places, tickets, done), P2P_UNSUPPORTED, "channel range");
+    REFUSED(p2p_comm_prepare(comm, &range), P2P_UNSUPPORTED, "channel range");
+    REFUSED(p2p_comm_prepare(comm, &not_collective), P2P_INVALID, "not a collective");
     p2p_comm_close(comm);
     p2p_comm_close(NULL);
     for (int i = 0; i < 2; i++) {

@@ -59,6 +59,7 @@ static int64_t walked_index(const p2p_tensor *t, int64_t n, int64_t c, int64_t h
         [P2P_LAYOUT_ckrs] = {{np / b, n / b}, {cp / b, c / b}, {t->h, h}, {t->w, w}, {b, c % b}, {b, n % b}},
         [P2P_LAYOUT_kcrs_t] =
             {{cp / b, c / b}, {np / b, n / b}, {t->h, h}, {t->w, w}, {b, n % b}, {b, c % b}},
+        [P2P_LAYOUT_krsc] = {{np, n}, {t->h, h}, {t->w, w}, {cp, c}, {1, 0}, {1, 0}},
     };
     int64_t index = 0;
     for (int i = 0; i < 6; i++) index = index * axes[t->layout][i][0] + axes[t->layout][i][1];
@@ -97,6 +98,7 @@ static void stored_sizes_include_padding(void **state) {
         {"u16:nhwc:2x3x4x5", 120},
         {"f32:ckrs16:17x3x4x4", 32 * 16 * 16},
         {"f32:kcrs_t16:17x3x4x4", 8192},
+        {"f32:krsc8:17x3x4x4", 24 * 8 * 16},
         {"f64:plain:1x1x1x1000", 1000},
         {"f32:plain:1x4@2/9x2x2", 36},
     };
@@ -187,6 +189,43 @@ static void conversion_rounds_to_nearest(void **state) {
     assert_true(stored_as(P2P_TYPE_u16, -3) == 0);
     assert_true(stored_as(P2P_TYPE_u32, 4294967295.0) == 4294967295.0);
     assert_true(stored_as(P2P_TYPE_u32, 1e20) == 4294967295.0);
+}
+
+static void factors_are_rounded(void **state) {
+    (void)state;
+    assert_true(p2p_round_tf32(1 + 0x1p-11) == 1); /* halfway: to even, down */
+    assert_true(p2p_round_tf32(1 + 0x1p-11 + 0x1p-20) == 1 + 0x1p-10);
+    assert_true(p2p_round_tf32(1 + 0x1.8p-10) == 1 + 0x1p-9); /* halfway: to even, up */
+    assert_true(p2p_round_tf32(-2047) == -2047 && p2p_round_tf32(2049) == 2048);
+    assert_true(isinf(p2p_round_tf32(HUGE_VAL)) && isnan(p2p_round_tf32(NAN)));
+    assert_true(p2p_round_factor(P2P_MATH_stored, 0.1) == 0.1);
+    assert_true(p2p_round_factor(P2P_MATH_bf16, 1.01171875) == 1.015625);
+    assert_true(p2p_round_factor(P2P_MATH_tf32, 1 + 0x1p-12) == 1);
+}
+
+/* Padding lanes are those of channels and filters that do not exist, in every layout, whatever the range. */
+static void padding_is_found_and_cleared(void **state) {
+    (void)state;
+    for (int round = 0; round < 500; round++) {
+        p2p_tensor t = random_tensor();
+        const p2p_tensor whole = p2p_tensor_whole(&t);
+        const size_t bytes = p2p_tensor_bytes(&t), count = (size_t)p2p_tensor_elements(&whole);
+        double *ones = malloc(count * sizeof *ones), *back = malloc(count * sizeof *back);
+        unsigned char *raw = malloc(bytes);
+        for (size_t i = 0; i < count; i++) ones[i] = 1;
+        memset(raw, 1, bytes);
+        p2p_tensor_pack(&whole, ones, P2P_TYPE_f64, raw);
+        const bool padded = p2p_tensor_stored(&t) > (int64_t)count;
+        assert_int_equal(p2p_tensor_find_padding(&t, raw) >= 0, padded);
+        p2p_tensor_clear_padding(&t, raw);
+        assert_int_equal(p2p_tensor_find_padding(&t, raw), -1);
+        p2p_tensor_unpack(&whole, raw, back, P2P_TYPE_f64);
+        assert_memory_equal(back, ones, count * sizeof *ones);
+        assert_int_equal(p2p_tensor_owns_padding(&t), t.c0 + t.c == whole.c);
+        free(ones);
+        free(back);
+        free(raw);
+    }
 }
 
 static void tensor_text_round_trips(void **state) {
@@ -803,6 +842,8 @@ int main(void) {
         cmocka_unit_test(activations_and_slopes),
         cmocka_unit_test(philox_known_answers),
         cmocka_unit_test(dropout_follows_the_documented_counter),
+        cmocka_unit_test(factors_are_rounded),
+        cmocka_unit_test(padding_is_found_and_cleared),
         cmocka_unit_test(draws_have_their_distributions),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

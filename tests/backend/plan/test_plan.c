@@ -209,6 +209,119 @@ static void test_recording(void **state) {
     free(checked.parameters);
 }
 
+/* What fails although the table has it is replaced by something slower, with one warning, and the same bits.
+ */
+static void test_slower_paths(void **state) {
+    (void)state;
+    static const struct {
+        picky_failure failure;
+        const char *warning;
+    } cases[] = {{PICKY_FAILS_NOTHING, ""},
+                 {PICKY_FAILS_HOST_MEMORY, "no memory for fast transfers (picky: nothing can be pinned)"},
+                 {PICKY_FAILS_RECORDING, "can't be recorded (picky: a command that can't be recorded)"}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char *text = NULL;
+        size_t size = 0;
+        FILE *stream = open_memstream(&text, &size);
+        p2p_warnings_to(stream);
+        picky_fail(cases[i].failure);
+        training t = train("picky", PICKY_EASY, NULL);
+        picky_fail(PICKY_FAILS_NOTHING);
+        p2p_warnings_to(NULL);
+        fclose(stream);
+        expect_equal(&t, &everything_on, 0);
+        assert_non_null(strstr(text, cases[i].warning));
+        int lines = 0;
+        for (const char *at = text; *at; at++) lines += *at == '\n';
+        assert_int_equal(lines, cases[i].failure != PICKY_FAILS_NOTHING);
+        assert_int_equal(picky_host_pieces(), 0);
+        free(text);
+        free(t.parameters);
+    }
+}
+
+/* Padding lanes that are multiplied, and must be zero. */
+static void test_padding(void **state) {
+    (void)state;
+    training checked = train("picky", PICKY_TENSOR, &(p2p_session_options){.check = true});
+    expect_equal(&checked, &everything_on, rounding);
+    training unchecked = train("picky", PICKY_TENSOR, &(p2p_session_options){.no_fusion = true});
+    expect_equal(&unchecked, &everything_on, rounding);
+    free(checked.parameters);
+    free(unchecked.parameters);
+}
+
+/* A kernel that leaves padding lanes as they were spoils results, and the check mode names it. */
+static void test_padding_left(void **state) {
+    (void)state;
+    static const p2p_kind kinds[] = {P2P_KIND_prepare, P2P_KIND_conv_bwd_data, P2P_KIND_copy};
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
+        for (int check = 0; check < 2; check++) {
+            plan_rig rig;
+            double loss = 0;
+            OK(plan_rig_open(&rig, "picky", PICKY_TENSOR, 1, BATCH, &shape, &full_step,
+                             &(p2p_session_options){.check = check}));
+            picky_leave_padding(kinds[i]);
+            const p2p_status status = plan_rig_step(&rig, 0);
+            picky_leave_padding(P2P_KIND_COUNT);
+            if (check) {
+                REFUSED(status, P2P_FAILED, "a padding lane, is not zero");
+                assert_non_null(strstr(p2p_message(), p2p_kind_name(kinds[i])));
+            } else {
+                OK(status);
+                OK(p2p_plan_loss(rig.plan, "d_real", &loss));
+                for (int l = 0; l < LOSSES && isfinite(loss); l++)
+                    OK(p2p_plan_loss(rig.plan, loss_names[l], &loss));
+                assert_false(isfinite(loss));
+            }
+            plan_rig_close(&rig);
+        }
+}
+
+static const plan_network *find_network(const p2p_session *session, const p2p_network *network) {
+    int index;
+    OK(session_find_network(session, network, &index));
+    return &session->networks[index];
+}
+
+static int count_filters(const p2p_network *network) {
+    int count = 0;
+    for (int i = 0; i < network->param_count; i++) count += network->params[i].kind == P2P_PARAM_FILTER;
+    return count;
+}
+
+/* Filters that are read in another type only: a mirror of each network's filters, written by the updates.
+ * Gradients that are written once in a narrow type; those of the discriminator, which are written twice, in
+ * the type of the parameters, through temporaries. */
+static void test_narrow_filters(void **state) {
+    (void)state;
+    const p2p_session_options narrow = {.precision = P2P_PRECISION_bf16, .check = true};
+    training t = train("picky", PICKY_TENSOR, &narrow);
+    compare("loss", &t.losses[0][0], &everything_on.losses[0][0], STEPS * LOSSES, 2e-6);
+    compare("parameter", t.parameters, everything_on.parameters, t.count, 2e-4);
+    assert_true(t.fused[PLAN_FUSED_derived] > 0);
+    assert_int_equal(t.kinds[P2P_KIND_adam], 4); /* filters and vectors of each network */
+
+    plan_rig rig;
+    OK(plan_rig_open(&rig, "picky", PICKY_TENSOR, 1, BATCH, &shape, &full_step, &narrow));
+    const plan_part *part = &rig.plan->parts[0];
+    int mirrored = 0, widened = 0, renewals = 0;
+    for (int s = 0; s < part->step_count; s++) {
+        const p2p_op *op = &part->steps[s].op;
+        mirrored += op->kind == P2P_KIND_adam && p2p_tensor_present(&op->t[P2P_AT_adam_copy]);
+        widened += op->kind == P2P_KIND_copy && op->t[P2P_AT_copy_y].layout == P2P_LAYOUT_krsc;
+        renewals += op->kind == P2P_KIND_copy && !part->steps[s].value[P2P_AT_copy_x];
+    }
+    assert_int_equal(mirrored, 2);
+    assert_int_equal(renewals, 0);
+    /* the discriminator's filters, on real and on generated images */
+    assert_int_equal(widened, 2 * count_filters(rig.net.d));
+    assert_int_equal(find_network(rig.session, rig.net.d)->gradient, P2P_TYPE_f64);
+    assert_int_equal(find_network(rig.session, rig.net.g)->gradient, P2P_TYPE_f32);
+    plan_rig_close(&rig);
+    free(t.parameters);
+}
+
 /* Blocked layouts, derived filters, arenas in several pieces. */
 static void test_blocked(void **state) {
     (void)state;
@@ -230,7 +343,7 @@ static void test_blocked(void **state) {
  * near to that in float64, within the precision of 8 bits, but not equal. */
 static void test_bf16(void **state) {
     (void)state;
-    const p2p_session_options in_bf16 = {.bf16 = true, .check = true};
+    const p2p_session_options in_bf16 = {.precision = P2P_PRECISION_bf16, .check = true};
     training rounded = train("picky", PICKY_BLOCKED, &in_bf16);
     compare("loss", &rounded.losses[0][0], &everything_on.losses[0][0], STEPS * LOSSES, 0.02);
     compare("y", rounded.y, everything_on.y, sizeof rounded.y / sizeof rounded.y[0], 0.15);
@@ -573,6 +686,8 @@ int main(void) {
         cmocka_unit_test(test_no_fuse_dropout), cmocka_unit_test(test_no_merge_norm),
         cmocka_unit_test(test_no_elide_copies), cmocka_unit_test(test_no_sharing),
         cmocka_unit_test(test_check),           cmocka_unit_test(test_recording),
+        cmocka_unit_test(test_slower_paths),    cmocka_unit_test(test_padding),
+        cmocka_unit_test(test_padding_left),    cmocka_unit_test(test_narrow_filters),
         cmocka_unit_test(test_blocked),         cmocka_unit_test(test_bf16),
         cmocka_unit_test(test_strict),          cmocka_unit_test(test_memory),
         cmocka_unit_test(test_scratch_memory),  cmocka_unit_test(test_memory_without_sharing),

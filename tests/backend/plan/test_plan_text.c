@@ -28,7 +28,9 @@ static void print_batch(const pix2pix *model, p2p_device *device, bool bf16, int
     pix2pix_graph_options options = pix2pix_graph_options_for(model, batch);
     OK(pix2pix_graph_train(model, &options, &training));
     OK(pix2pix_graph_evaluate(model, &options, false, &translation));
-    OK(p2p_session_create(&device, 1, &(p2p_session_options){.bf16 = bf16}, &session));
+    OK(p2p_session_create(&device, 1,
+                          &(p2p_session_options){.precision = bf16 ? P2P_PRECISION_bf16 : P2P_PRECISION_fp32},
+                          &session));
     OK(p2p_session_plan(session, "training", &training, &training_plan));
     OK(p2p_session_plan(session, "translation", &translation, &translation_plan));
     if (batch == 1) {
@@ -82,11 +84,10 @@ static void expect_same_text(const char *path, const char *text, const char *exp
              path, line, (int)strcspn(text, "\n"), text, (int)strcspn(expected, "\n"), expected);
 }
 
-static void compare_profile(int profile, bool bf16, const char *name) {
+static void compare_text(const char *name, char *text) {
     char file[64];
     snprintf(file, sizeof file, "plan_%s.txt", name);
     const char *path = test_golden(file);
-    char *text = plan_text(profile, bf16);
     const char *update = getenv("P2P_UPDATE_GOLDEN");
     if (update && strcmp(update, "1") == 0) {
         test_file_write(path, text, strlen(text));
@@ -97,6 +98,10 @@ static void compare_profile(int profile, bool bf16, const char *name) {
         free(expected);
     }
     free(text);
+}
+
+static void compare_profile(int profile, bool bf16, const char *name) {
+    compare_text(name, plan_text(profile, bf16));
 }
 
 static void test_plain(void **state) {
@@ -111,13 +116,48 @@ static void test_nchw16c(void **state) {
 
 static void test_nhwc8_bf16(void **state) {
     (void)state;
-    compare_profile(NULL_NHWC8_BF16, false, "nhwc8_bf16");
+    compare_profile(NULL_NHWC8_BF16, true, "nhwc8_bf16");
 }
 
 /* All activations and their gradients, and nothing else, are stored in bf16 and take half the memory. */
 static void test_nchw16c_gpu(void **state) {
     (void)state;
     compare_profile(NULL_NCHW16C_GPU, true, "nchw16c_gpu_bf16");
+}
+
+/* Two replicas of 8 images each: gradients in buckets during the backward pass, updates bucket by bucket. */
+static void test_replicas(void **state) {
+    (void)state;
+    char *text = NULL;
+    size_t size = 0;
+    pix2pix *model = NULL;
+    p2p_device *devices[2];
+    p2p_session *session = NULL;
+    p2p_graph *graphs[2];
+    p2p_plan *plan = NULL;
+    pix2pix_config config = pix2pix_config_default();
+    const p2p_session_options bf16 = {.precision = P2P_PRECISION_bf16};
+    OK(pix2pix_create(&model, &config));
+    pix2pix_graph_options options = pix2pix_graph_options_for(model, 8);
+    options.global_batch = 16;
+    options.world = 2;
+    for (int r = 0; r < 2; r++) {
+        OK(p2p_device_open("null:2", &devices[r]));
+        OK(pix2pix_graph_train(model, &options, &graphs[r]));
+    }
+    OK(p2p_session_create(devices, 2, &bf16, &session));
+    OK(p2p_session_plan(session, "training", graphs, &plan));
+    FILE *stream = open_memstream(&text, &size);
+    assert_non_null(stream);
+    OK(p2p_plan_print(plan, stream));
+    fclose(stream);
+    p2p_session_destroy(session);
+    for (int r = 0; r < 2; r++) {
+        p2p_graph_destroy(graphs[r]);
+        p2p_device_close(devices[r]);
+    }
+    pix2pix_destroy(model);
+    compare_text("nhwc8_bf16_replicas", text);
 }
 
 /* ---- Precision ---------------------------------------------------------------------------------------- */
@@ -154,7 +194,7 @@ static void test_refused_in_bf16_stays_in_f32(void **state) {
     p2p_device *device = NULL;
     p2p_session *session = NULL;
     pix2pix_config config = pix2pix_config_default();
-    const p2p_session_options options = {.bf16 = true};
+    const p2p_session_options options = {.precision = P2P_PRECISION_bf16};
     int convolutions = 0;
     OK(pix2pix_create(&model, &config));
     OK(p2p_device_open("null:1", &device));
@@ -175,7 +215,7 @@ static void test_a_device_without_bf16_is_refused(void **state) {
     (void)state;
     p2p_device *device = NULL;
     p2p_session *session = NULL;
-    const p2p_session_options options = {.bf16 = true};
+    const p2p_session_options options = {.precision = P2P_PRECISION_bf16};
     OK(p2p_device_open("null:0", &device));
     assert_int_equal(p2p_session_create(&device, 1, &options, &session), P2P_UNSUPPORTED);
     MESSAGE_HAS("null:0 has no bf16: it is too plain");
@@ -191,7 +231,7 @@ static void test_replicas_store_alike(void **state) {
     OK(p2p_device_open("null:3", &devices[1]));
     OK(p2p_session_create(devices, 2, NULL, &session));
     p2p_session_destroy(session);
-    const p2p_session_options options = {.bf16 = true};
+    const p2p_session_options options = {.precision = P2P_PRECISION_bf16};
     assert_int_equal(p2p_session_create(devices, 2, &options, &session), P2P_UNSUPPORTED);
     MESSAGE_HAS("null:1 and null:3 store tensors differently");
     for (int i = 0; i < 2; i++) p2p_device_close(devices[i]);
@@ -202,6 +242,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_plain),
                                        cmocka_unit_test(test_nchw16c),
                                        cmocka_unit_test(test_nhwc8_bf16),
+                                       cmocka_unit_test(test_replicas),
                                        cmocka_unit_test(test_nchw16c_gpu),
                                        cmocka_unit_test(test_refused_in_bf16_stays_in_f32),
                                        cmocka_unit_test(test_a_device_without_bf16_is_refused),

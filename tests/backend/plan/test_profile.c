@@ -86,7 +86,7 @@ static void train(int replicas, const p2p_session_options *options, bool profile
         for (int r = 0; r < replicas && profiled; r++)
             assert_int_equal(l.reported[r], rig.plan->parts[r].step_count);
         if (profiled)
-            assert_int_equal(l.collectives, replicas == 1 ? 0 : rig.plan->parts[0].segment_count - 1);
+            assert_int_equal(l.collectives, replicas == 1 ? 0 : rig.plan->parts[0].collective_count);
     }
     plan_rig_close(&rig);
 }

@@ -91,7 +91,7 @@ static unsigned char *store(const run *r, int i, size_t *bytes) {
 /* Check that only the operand's own elements, and the padding lanes that it owns, have changed. */
 static void check_untouched(const p2p_tensor *t, const unsigned char *before, const unsigned char *after) {
     size_t element = p2p_type_bytes(t->type), bytes = p2p_tensor_bytes(t);
-    bool filter = t->layout == P2P_LAYOUT_ckrs || t->layout == P2P_LAYOUT_kcrs_t;
+    bool filter = p2p_layout_is_filter(t->layout);
     unsigned char *own = calloc(bytes + 2 * GUARD, 1);
     for (int64_t n = 0; n < t->n; n++)
         for (int64_t c = 0; c < t->c; c++)

@@ -47,7 +47,8 @@ static p2p_op random_conv(p2p_kind kind, int x, int w, int y, int bias, int64_t 
     op.t[y] = p2p_tensor_activation(P2P_TYPE_f64, n, k, (h + op.pad_top + op.pad_bottom - r) / op.stride + 1,
                                     (v + op.pad_left + op.pad_right - s) / op.stride + 1);
     restamp(&op.t[x]), restamp(&op.t[w]), restamp(&op.t[y]);
-    op.t[w].layout = (p2p_layout[]){P2P_LAYOUT_plain, P2P_LAYOUT_ckrs, P2P_LAYOUT_kcrs_t}[run_below(3)];
+    op.t[w].layout =
+        (p2p_layout[]){P2P_LAYOUT_plain, P2P_LAYOUT_ckrs, P2P_LAYOUT_kcrs_t, P2P_LAYOUT_krsc}[run_below(4)];
     op.t[w].block = op.t[w].layout == P2P_LAYOUT_plain ? 0 : 4;
     op.t[w].c0 = op.t[w].cp = 0;
     if (bias >= 0 && run_below(2)) op.t[bias] = p2p_tensor_vector(P2P_TYPE_f64, bias_channels == 0 ? k : c);

@@ -1,5 +1,6 @@
 /* OUT/metrics.jsonl: valid JSON for any numbers, and the lines that remain when a training resumes at an
  * earlier position. */
+#include "p2p.h"
 #include "run/metrics.h"
 #include "support/test_files.h"
 
@@ -90,10 +91,59 @@ static void test_what_stays(void **state) {
     expect_kept(4, 2, 6, true);
 }
 
+/* Changes a byte of the log of write_log, and opens it at its end. */
+static void expect_damage(const char *before, char to, int lines, bool found) {
+    char *folder = test_folder_make(), text[512] = "";
+    metrics_log *log;
+    size_t size;
+    write_log(folder);
+    uint8_t *bytes = test_file_read(log_path(folder), &size);
+    char *at = strstr((char *)bytes, before);
+    assert_non_null(at);
+    at[strlen(before)] = to;
+    test_file_write(log_path(folder), bytes, size);
+    FILE *warnings = fmemopen(text, sizeof text - 1, "w");
+    assert_non_null(warnings);
+    p2p_warnings_to(warnings);
+    assert_int_equal(metrics_open(&log, log_path(folder), 4, 2), P2P_OK);
+    assert_int_equal(metrics_close(log), P2P_OK);
+    p2p_warnings_to(NULL);
+    fclose(warnings);
+    assert_null(line_of(folder, lines));
+    json_t *last = line_of(folder, lines - 1);
+    assert_non_null(last);
+    json_decref(last);
+    if ((strstr(text, "damaged or missing") != NULL) != found) fail_msg("%s: warned: '%s'", before, text);
+    assert_int_equal(test_folder_entries(folder), found ? 2 : 1);
+    if (found) {
+        size_t copied;
+        uint8_t *copy = test_file_read(test_path(folder, "metrics.jsonl" METRICS_DAMAGED), &copied);
+        assert_int_equal(copied, size);
+        assert_memory_equal(copy, bytes, size);
+        free(copy);
+    }
+    free(bytes);
+    test_folder_remove(folder);
+}
+
+/* Damage of a line, of its end, of its step, to an earlier one and to a later one; a changed loss decides
+ * nothing and is not found. */
+static void test_damage(void **state) {
+    (void)state;
+    expect_damage("\"event\":\"epoch", '"', 6, false);
+    expect_damage("{\"step\":2,\"epoch\"", ';', 5, true);
+    expect_damage("{\"step\":2,\"epoc", 'j', 5, true);
+    expect_damage("\"data_wait\":0.0}", '\v', 4, true); /* two lines become one */
+    expect_damage("{\"step\":", '3', 6, true);
+    expect_damage("{\"step\":2,\"epoch\":1,\"d_loss\":0.0,\"d_real\":", '1', 6, false);
+    expect_damage("{\"step\":3,\"epoch\":2,\"d_loss\":0.0,\"d_real\":0.0,\"d_fake\":0.0", '7', 5, true);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_numbers_without_a_digit),
         cmocka_unit_test(test_what_stays),
+        cmocka_unit_test(test_damage),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -37,7 +37,9 @@ static void open_setup(setup *s, const pix2pix_config *config, p2p_norm_stats_ov
     pix2pix_graph_options options = pix2pix_graph_options_for(s->model, batch);
     options.statistics = statistics;
     OK(pix2pix_graph_evaluate(s->model, &options, false, &s->graph));
-    OK(p2p_session_create(&s->device, 1, &(p2p_session_options){.bf16 = bf16}, &s->session));
+    OK(p2p_session_create(&s->device, 1,
+                          &(p2p_session_options){.precision = bf16 ? P2P_PRECISION_bf16 : P2P_PRECISION_fp32},
+                          &s->session));
     /* 16 bits show differences that 8 would round away. */
     s->evaluator = (evaluator){.batch = batch,
                                .width = (int)config->width,
@@ -137,7 +139,7 @@ static bool has_bf16(void) {
     p2p_device *device;
     p2p_session *session = NULL;
     OK(p2p_device_open(device_address, &device));
-    const p2p_session_options options = {.bf16 = true};
+    const p2p_session_options options = {.precision = P2P_PRECISION_bf16};
     const bool has = p2p_session_create(&device, 1, &options, &session) == P2P_OK;
     p2p_session_destroy(session);
     p2p_device_close(device);

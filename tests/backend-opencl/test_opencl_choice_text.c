@@ -1,0 +1,136 @@
+/* The text of stored choices: what was written is read, and any text is read safely. No device or driver. */
+#include "conv/ocl_choice_text.h"
+#include "plan_cases.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "support/test_expect.h"
+
+static uint32_t draw(uint64_t *state) {
+    *state = *state * 6364136223846793005u + 1442695040888963407u;
+    return (uint32_t)(*state >> 33);
+}
+
+enum { LINES = 8, TEXT_ROOM = LINES * (P2P_OP_TEXT + 128) };
+
+static void print_descriptor(int line, char text[P2P_OP_TEXT]) {
+    const p2p_op key = ocl_choice_key(&convolutions.op[line]);
+    p2p_op_print(&key, text, P2P_OP_TEXT);
+}
+
+static char *whole_text(void) {
+    static const char *const names[] = {"", "direct", "direct:1x1x8x2", "gpu:64x64k2", "gemm", "winograd"};
+    char *text = calloc(1, 1);
+    for (int i = 0; i < LINES; i++) {
+        char descriptor[P2P_OP_TEXT];
+        ocl_choice choice = {.seconds = 0.25 + i, .default_seconds = 1e-9};
+        assert_true(ocl_conv_way_parse(names[i % 6], &choice.way));
+        print_descriptor(i, descriptor);
+        char *longer = ocl_choice_text_replace(text, descriptor, &choice);
+        assert_non_null(longer);
+        free(text);
+        text = longer;
+    }
+    return text;
+}
+
+static void reads_what_it_wrote(void **state) {
+    (void)state;
+    char *text = whole_text(), descriptor[P2P_OP_TEXT];
+    ocl_choice choice;
+    for (int replaced = 0; replaced < LINES; replaced++) {
+        ocl_choice changed = {.seconds = 3, .default_seconds = 4};
+        assert_true(ocl_conv_way_parse("gpu:16x64", &changed.way));
+        print_descriptor(replaced, descriptor);
+        char *other = ocl_choice_text_replace(text, descriptor, &changed);
+        for (int i = 0; i < LINES; i++) {
+            print_descriptor(i, descriptor);
+            assert_true(ocl_choice_text_find(other, descriptor, &choice));
+            assert_true(choice.seconds == (i == replaced ? 3 : 0.25 + i));
+            assert_int_equal(choice.way.family == OCL_CONV_GPU && strcmp(choice.way.variant, "16x64") == 0,
+                             i == replaced);
+        }
+        free(other);
+    }
+    assert_false(ocl_choice_text_find(text, "conv_fwd of another shape", &choice));
+    assert_false(ocl_choice_text_find("", descriptor, &choice));
+    free(text);
+}
+
+/* Changes, removes and doubles bytes, cuts and joins lines. */
+static void mutate(char *text, uint64_t *state) {
+    static const char bytes[] = "\t\n :x019.-einfa\x80\xff";
+    for (int n = 1 + (int)(draw(state) % 4); n > 0; n--) {
+        const size_t length = strlen(text);
+        const size_t at = length ? draw(state) % length : 0, count = 1 + draw(state) % 40;
+        switch (draw(state) % 4) {
+        case 0:
+            if (length) text[at] = bytes[draw(state) % (sizeof bytes - 1)];
+            break;
+        case 1:
+            if (at + count < length) memmove(text + at, text + at + count, length - at - count + 1);
+            break;
+        case 2:
+            if (at + count < length && length + count < TEXT_ROOM)
+                memmove(text + at + count, text + at, length - at + 1);
+            break;
+        default:
+            text[at] = '\0';
+        }
+    }
+}
+
+/* For any text, what is found is valid, and what is written is found again. */
+static void survives_any_text(void **state) {
+    (void)state;
+    enum { ROUNDS = 20000 };
+    char *whole = whole_text();
+    uint64_t seed = 1;
+    int found = 0;
+    for (int round = 0; round < ROUNDS; round++) {
+        char *mutated = calloc(1, TEXT_ROOM);
+        strcpy(mutated, whole);
+        mutate(mutated, &seed);
+        char *text = strdup(mutated); /* allocated without slack, for the sanitizers */
+        free(mutated);
+        ocl_choice choice, written = {.way = {OCL_CONV_GEMM, ""}, .seconds = 7, .default_seconds = 8};
+        char descriptor[P2P_OP_TEXT], name[P2P_CHOICE_NAME];
+        for (int i = 0; i < LINES; i++) {
+            print_descriptor(i, descriptor);
+            if (!ocl_choice_text_find(text, descriptor, &choice)) continue;
+            found++;
+            assert_true(isfinite(choice.seconds) && choice.seconds > 0);
+            assert_true(isfinite(choice.default_seconds) && choice.default_seconds > 0);
+            assert_in_range(choice.way.family, OCL_CONV_AUTO, OCL_CONV_FAMILIES - 1);
+            ocl_conv_way_print(&choice.way, name);
+            assert_true(ocl_conv_way_parse(name, &choice.way));
+        }
+        print_descriptor((int)(draw(&seed) % LINES), descriptor);
+        char *replaced = ocl_choice_text_replace(text, descriptor, &written);
+        /* A damaged line that ends with the descriptor may precede the new one; then another replaces it. */
+        for (int tries = 0; tries < 3 && !ocl_choice_text_find(replaced, descriptor, &choice); tries++) {
+            char *again = ocl_choice_text_replace(replaced, descriptor, &written);
+            free(replaced);
+            replaced = again;
+        }
+        assert_true(ocl_choice_text_find(replaced, descriptor, &choice));
+        free(replaced);
+        free(text);
+    }
+    assert_true(found > ROUNDS && found < ROUNDS * LINES); /* some lines are damaged, others intact */
+    free(whole);
+}
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(reads_what_it_wrote),
+        cmocka_unit_test(survives_any_text),
+    };
+    return cmocka_run_group_tests(tests, read_operations, NULL);
+}

@@ -1,0 +1,179 @@
+/* The order of commands and collectives: on a device that runs commands in any order that the interface
+ * permits, trainings of several replicas have the same bits in every order, with gradients reduced in buckets
+ * and in one piece, recorded and not; and a forgotten wait gives other results. Buckets are cut and placed as
+ * documented.
+ */
+#include "plan/session.h"
+#include "support/plan_net.h"
+#include "support/shuffled_backend.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "support/test_expect.h"
+
+enum { STEPS = 3, BATCH = 4, LOSSES = 4, SEEDS = 12 };
+
+static const plan_net shape = {.in = 3, .out = 3, .filters = 4};
+
+/* Buckets of one layer each. */
+static const p2p_session_options small_buckets = {.bucket_bytes = 1};
+
+typedef struct {
+    double losses[STEPS][LOSSES];
+    double *parameters;
+    int64_t count;
+    int collectives;
+} training;
+
+static training train(const char *backend, int replicas, bool sync, const p2p_session_options *options) {
+    static const char *const names[LOSSES] = {"d_fake", "d_real", "g_gan", "g_l1"};
+    training result = {.collectives = 0};
+    plan_rig rig;
+    const plan_net_step step = {.sync = sync, .dropout = 0.5};
+    OK(plan_rig_open(&rig, backend, 0, replicas, BATCH, &shape, &step, options));
+    result.collectives = rig.plan->parts[0].collective_count;
+    for (uint32_t s = 0; s < STEPS; s++) {
+        OK(plan_rig_step(&rig, s));
+        for (int l = 0; l < LOSSES; l++) OK(p2p_plan_loss(rig.plan, names[l], &result.losses[s][l]));
+    }
+    OK(plan_rig_parameters(&rig, &result.parameters, &result.count));
+    plan_rig_close(&rig);
+    return result;
+}
+
+static bool equal(const training *a, const training *b) {
+    return a->count == b->count && memcmp(a->losses, b->losses, sizeof a->losses) == 0 &&
+           memcmp(a->parameters, b->parameters, (size_t)a->count * sizeof(double)) == 0;
+}
+
+/* Two summands have one sum, in either order. */
+static void test_any_order(void **state) {
+    (void)state;
+    for (int sync = 0; sync < 2; sync++) {
+        training expected = train("reference", 2, sync, &small_buckets);
+        training whole = train("reference", 2, sync, &(p2p_session_options){.no_buckets = true});
+        assert_true(equal(&whole, &expected));
+        assert_true(whole.collectives < expected.collectives);
+        const int before = shuffled_overlaps();
+        for (uint32_t seed = 1; seed <= SEEDS; seed++) {
+            const p2p_session_options options = {.bucket_bytes = 1,
+                                                 .no_recording = seed % 2,
+                                                 .no_sharing = seed % 3 == 0,
+                                                 .no_buckets = seed % 5 == 0};
+            shuffled_seed(seed);
+            training t = train("shuffled", 2, sync, &options);
+            if (!equal(&t, &expected)) fail_msg("seed %u gives other bits", seed);
+            free(t.parameters);
+        }
+        assert_true(shuffled_overlaps() > before + SEEDS);
+        free(expected.parameters);
+        free(whole.parameters);
+    }
+}
+
+/* Four summands in the opposite order: other bits than the reference's, the same in every order of commands,
+ * and with every cut into buckets, because this communicator adds element by element. */
+static void test_other_sums(void **state) {
+    (void)state;
+    training ordered = train("reference", 4, true, &small_buckets), first = {.count = 0};
+    for (uint32_t seed = 1; seed <= SEEDS; seed++) {
+        const p2p_session_options options = {.bucket_bytes = seed % 3 == 0 ? 4096 : 1,
+                                             .no_buckets = seed % 4 == 0};
+        shuffled_seed(100 + seed);
+        training t = train("shuffled", 4, true, &options);
+        if (seed == 1) {
+            first = t;
+            assert_false(equal(&t, &ordered));
+            for (int64_t i = 0; i < t.count; i++)
+                assert_true(fabs(t.parameters[i] - ordered.parameters[i]) < 1e-9);
+            continue;
+        }
+        if (!equal(&t, &first)) fail_msg("seed %u gives other bits", seed);
+        free(t.parameters);
+    }
+    free(first.parameters);
+    free(ordered.parameters);
+}
+
+/* If the core's orders had no effect, most random orders would give other results: this device finds them. */
+static void test_forgotten_order(void **state) {
+    (void)state;
+    training expected = train("reference", 2, false, &small_buckets);
+    int wrong = 0;
+    shuffled_forget_order(true);
+    for (uint32_t seed = 1; seed <= SEEDS; seed++) {
+        shuffled_seed(seed);
+        training t = train("shuffled", 2, false, &small_buckets);
+        wrong += !equal(&t, &expected);
+        free(t.parameters);
+    }
+    shuffled_forget_order(false);
+    assert_true(wrong > SEEDS / 2);
+    free(expected.parameters);
+}
+
+static bool uses_gradient(const plan_part *part, const plan_step *step, const plan_step *bucket) {
+    for (int i = 0; i < p2p_kind_operand_count(step->op.kind); i++) {
+        const plan_address *at = &step->at[i];
+        if (step->collective || !p2p_tensor_present(&step->op.t[i]) || at->space != bucket->at[0].space)
+            continue;
+        if (at->offset < bucket->at[0].offset + p2p_tensor_bytes(&bucket->op.t[0]) &&
+            bucket->at[0].offset < at->offset + p2p_tensor_bytes(&step->op.t[i]))
+            return true;
+    }
+    (void)part;
+    return false;
+}
+
+/* Each bucket is reduced right after its last gradient, unless one before it is reduced later; together they
+ * are the whole arena, without overlap; and the segment of the first step that reads one waits for it. */
+static void test_placement(void **state) {
+    (void)state;
+    plan_rig rig;
+    const plan_net_step training_step = {.dropout = 0.5};
+    OK(plan_rig_open(&rig, "reference", 0, 2, BATCH, &shape, &training_step, &small_buckets));
+    const plan_part *part = &rig.plan->parts[0];
+    size_t covered = 0, arenas = 0;
+    int early = 0, number = 0;
+    for (int n = 0; n < rig.session->network_count; n++) {
+        assert_true(rig.session->networks[n].bucket_count >= 3);
+        arenas += rig.session->networks[n].bytes[PLAN_SPACE_gradient];
+    }
+    for (int s = 0; s < part->step_count; s++) {
+        const plan_step *bucket = &part->steps[s];
+        if (!bucket->collective) continue;
+        number++;
+        covered += p2p_tensor_bytes(&bucket->op.t[0]);
+        const plan_step *before = &part->steps[s - 1];
+        assert_true(before->collective || uses_gradient(part, before, bucket));
+        int reader = s + 1;
+        while (!uses_gradient(part, &part->steps[reader], bucket)) reader++;
+        assert_int_equal(part->steps[reader].op.kind, P2P_KIND_adam);
+        early += reader > s + 2;
+        int segment = 0;
+        while (reader >= part->segments[segment].end) segment++;
+        assert_true(part->segments[segment].needed >= number);
+        if (segment > 0) assert_true(part->segments[segment - 1].needed < number);
+    }
+    assert_int_equal(covered, arenas);
+    assert_true(early > 4);
+    plan_rig_close(&rig);
+}
+
+int main(void) {
+    OK(p2p_module_register(shuffled_module));
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_any_order),
+        cmocka_unit_test(test_other_sums),
+        cmocka_unit_test(test_forgotten_order),
+        cmocka_unit_test(test_placement),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,73 @@
+#!/usr/bin/env bash
+# Damaged files of a training, and files that are given for others: what can go on without them goes on and says so, the
+# rest is refused by name. test_checkpoint, test_model_file and test_json_file damage every bit.
+#
+#   tests/program/test_damage.sh P2P DEVICE     P2P: the program; DEVICE: e.g. reference:0
+. "$(dirname "$0")/../support/expect.sh" "$@"
+
+draw_toys 3
+
+echo "-- a damaged checkpoint: the one before it is taken"
+expect 0 "" "$p2p" train "${small[@]}" --out damaged --steps 6 --checkpoint-every 2
+expect 0 "" "$p2p" train "${small[@]}" --out intact --steps 6 --checkpoint-every 2
+for how in cut bit header; do
+    rm -rf once && cp -r damaged once
+    newest=once/checkpoints/step-000000006.safetensors
+    case $how in
+    cut) head -c 5000 $newest >cut && mv cut $newest ;;
+    bit) flip $newest $(($(stat -c %s $newest) / 2)) ;;
+    header) flip $newest 40 ;;
+    esac
+    touch once/checkpoints/.step-000000005.safetensors.tmp
+    expect 0 "continuing after step 4" "$p2p" train --out once --resume --device "$device"
+    printed "warning: $newest is" "a damaged checkpoint ($how)"
+    printed "$newest.damaged; the training continues from once/checkpoints/step-000000004.safetensors" "a damaged checkpoint"
+    [ -e once/checkpoints/.step-000000005.safetensors.tmp ] && fail "the file of a killed process is still there"
+    equal_runs intact once
+done
+for file in damaged/checkpoints/*; do flip "$file" $(($(stat -c %s "$file") - 5)); done
+expect 3 "step-000000006.safetensors is damaged" "$p2p" train --out damaged --resume --device "$device"
+printed "no checkpoint of the training is intact" "two damaged checkpoints"
+[ "$(ls damaged/checkpoints)" = "$(printf 'step-%09d.safetensors\n' 4 6)" ] || fail "files were removed or renamed"
+
+echo "-- damaged models, settings and logs"
+flip damaged/generator.safetensors 2000
+expect 3 "generator.safetensors is damaged" "$p2p" translate --model damaged -o x.png --device "$device" toys/val
+flip intact/best/discriminator.safetensors $(($(stat -c %s intact/best/discriminator.safetensors) - 3))
+expect 3 "discriminator.safetensors is damaged" "$p2p" train "${small[@]}" --out x --steps 1 --init-discriminator intact/best
+rm -r damaged/checkpoints
+cp damaged/config.json config.json
+sed -i 's/"lr": 0.0002/"lr": 0.0003/' damaged/config.json
+expect 3 "config.json is damaged or was changed" "$p2p" train --out damaged --resume --device "$device"
+printed 'remove the line with "checksum"' "a changed config.json"
+sed -i '/"checksum"/d' damaged/config.json
+expect 0 "" "$p2p" train --out damaged --resume --device "$device"
+grep -q '"lr":0.0003' damaged/metrics.jsonl || fail "the changed setting is not used"
+sed -i '2s/"step":2/"step";2/' intact/metrics.jsonl
+expect 0 "metrics.jsonl: lines are damaged or missing" "$p2p" train --out intact --resume --device "$device" --steps 7
+[ -e intact/metrics.jsonl.damaged ] || fail "the damaged log is gone"
+
+echo "-- models of other kinds"
+translate=("$p2p" translate -o x.png --device "$device")
+expect 3 "is a checkpoint, from which a training is resumed" \
+    "${translate[@]}" --model intact/checkpoints/step-000000006.safetensors toys/val
+printed "generator.safetensors in that folder" "a checkpoint as a model"
+expect 3 "is a discriminator: only a generator" "${translate[@]}" --model intact/discriminator.safetensors toys/val
+expect 0 "--init-generator: intact/generator.safetensors" \
+    "$p2p" train "${small[@]}" --out from --steps 1 --init-generator intact --init-discriminator intact
+expect 0 "" "$p2p" train "${small[@]}" --out files --steps 1 --init-generator intact/generator.safetensors \
+    --init-discriminator intact/discriminator.safetensors
+equal_runs from files
+expect 3 "has no generator.safetensors" "$p2p" train "${small[@]}" --out x --steps 1 --init-generator intact/checkpoints
+expect 3 "is a discriminator, and a generator is needed" \
+    "$p2p" train "${small[@]}" --out x --steps 1 --init-generator intact/discriminator.safetensors
+expect 3 "is a checkpoint" \
+    "$p2p" train "${small[@]}" --out x --steps 1 --init-generator intact/checkpoints/step-000000006.safetensors
+
+echo "-- folders that are no training"
+expect 2 "is a file: a training is a folder" "$p2p" train --out intact/checkpoints/step-000000006.safetensors --resume
+expect 2 "is a file: a training is a folder" "$p2p" train "${small[@]}" --out toys/train/../../intact/config.json
+expect 3 "no training to resume" "$p2p" train --out intact/checkpoints --resume
+printed "--out is the folder of a training" "checkpoints/ as a training"
+
+finish

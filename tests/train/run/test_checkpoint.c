@@ -1,0 +1,140 @@
+/* Damaged checkpoints: every damaged bit of one is found, and the newest intact one is selected.
+ *
+ *   test_checkpoint [all]    all: every bit and every length; otherwise some of those of the header, whose
+ *                            check takes longest
+ */
+#include "models/safetensors_damage.h"
+#include "run/checkpoint.h"
+#include "support/test_files.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "support/test_expect.h"
+
+static size_t header_step = 23; /* is prime: each bit of a byte has its turn */
+
+/* A tiny model in a session, and its checkpoints of these steps in the test's own folder. */
+static void save_checkpoints(const int *steps, int count) {
+    pix2pix_config config = pix2pix_config_default();
+    config.height = config.width = 8;
+    config.depth = 2;
+    config.ngf = config.ndf = 1;
+    config.discriminator_net = DISCRIMINATOR_pixel;
+    pix2pix *model;
+    OK(pix2pix_create(&model, &config));
+    const pix2pix_graph_options options = pix2pix_graph_options_for(model, 1);
+    p2p_graph *graph;
+    OK(pix2pix_graph_train(model, &options, &graph));
+    p2p_device *device;
+    p2p_session *session;
+    p2p_plan *plan;
+    OK(p2p_device_open("reference", &device));
+    OK(p2p_session_create(&device, 1, NULL, &session));
+    OK(p2p_session_plan(session, "train", &graph, &plan));
+    OK(p2p_session_allocate(session, NULL, NULL));
+    OK(p2p_session_initialise(session, model->generator.network, 1));
+    OK(p2p_session_initialise(session, model->discriminator.network, 1));
+    for (int i = 0; i < count; i++) {
+        checkpoint_info info = {.position = {.step = steps[i]},
+                                .data = {.pairs = 3, .names_hash = 7},
+                                .settings = json_pack("{s:s}", "data", "toys")};
+        OK(checkpoint_save(test_own_folder, &info, session, model));
+        checkpoint_info_free(&info);
+    }
+    p2p_session_destroy(session);
+    p2p_graph_destroy(graph);
+    p2p_device_close(device);
+    pix2pix_destroy(model);
+}
+
+static void test_every_bit(void **state) {
+    (void)state;
+    save_checkpoints((int[]){5}, 1);
+    safetensors_damage(test_own_path("step-000000005.safetensors"), header_step, header_step > 1 ? 3 : 1,
+                       header_step);
+}
+
+static void damage(const char *name) {
+    size_t size;
+    const char *path = test_own_path(name);
+    uint8_t *bytes = test_file_read(path, &size);
+    bytes[size - 9] ^= 1;
+    test_file_write(path, bytes, size);
+    free(bytes);
+}
+
+static bool is_there(const char *name) {
+    return access(test_own_path(name), F_OK) == 0;
+}
+
+static void expect_intact(const char *name, int warnings) {
+    char text[4096] = "";
+    FILE *stream = fmemopen(text, sizeof text - 1, "w");
+    assert_non_null(stream);
+    p2p_warnings_to(stream);
+    char *path;
+    OK(checkpoint_find_intact(test_own_folder, &path));
+    p2p_warnings_to(NULL);
+    fclose(stream);
+    assert_string_equal(path, test_own_path(name));
+    free(path);
+    int lines = 0;
+    for (const char *c = text; *c; c++) lines += *c == '\n';
+    if (lines != warnings) fail_msg("%d warnings: %s", lines, text);
+    if (warnings > 0 && !strstr(text, name)) fail_msg("the intact file is not named: %s", text);
+}
+
+static void test_fallback(void **state) {
+    (void)state;
+    save_checkpoints((int[]){5, 9}, 2);
+    expect_intact("step-000000009.safetensors", 0);
+    damage("step-000000009.safetensors");
+    expect_intact("step-000000005.safetensors", 2); /* the damage, and what follows */
+    assert_true(is_there("step-000000009.safetensors" CHECKPOINT_DAMAGED));
+    assert_false(is_there("step-000000009.safetensors"));
+    expect_intact("step-000000005.safetensors", 0); /* the damaged one is no checkpoint any more */
+}
+
+static void test_none_intact(void **state) {
+    (void)state;
+    char *path;
+    OK(checkpoint_find_intact(test_own_folder, &path));
+    assert_null(path);
+    save_checkpoints((int[]){5, 9}, 2);
+    damage("step-000000009.safetensors");
+    test_file_write(test_own_path("step-000000005.safetensors"), "cut", 3);
+    REFUSED(checkpoint_find_intact(test_own_folder, &path), P2P_INPUT,
+            "step-000000009.safetensors is damaged");
+    assert_non_null(strstr(p2p_message_hint(), "--init-generator"));
+    assert_null(path);
+    assert_true(is_there("step-000000009.safetensors") && is_there("step-000000005.safetensors"));
+}
+
+/* A file that can't be opened may be intact: no older one is taken. */
+static void test_not_openable(void **state) {
+    (void)state;
+    char *path;
+    save_checkpoints((int[]){5}, 1);
+    test_link_add(test_own_path("step-000000009.safetensors"), "nowhere");
+    REFUSED(checkpoint_find_intact(test_own_folder, &path), P2P_INPUT, "can't read");
+    assert_null(path);
+    assert_true(is_there("step-000000005.safetensors"));
+}
+
+int main(int argc, char **argv) {
+    if (argc == 2 && strcmp(argv[1], "all") == 0) header_step = 1;
+    const struct CMUnitTest tests[] = {
+        TEST_IN_FOLDER(test_every_bit),
+        TEST_IN_FOLDER(test_fallback),
+        TEST_IN_FOLDER(test_none_intact),
+        TEST_IN_FOLDER(test_not_openable),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
