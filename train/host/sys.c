@@ -219,9 +219,14 @@ static p2p_status walk_entry(const walk *state, const char *relative, const walk
     char *path = NULL;
     P2P_TRY(sys_path_join(&path, state->root, relative));
     struct stat found;
-    bool is_folder = stat(path, &found) == 0 && S_ISDIR(found.st_mode);
+    p2p_status status = P2P_OK;
+    const bool known = stat(path, &found) == 0;
+    if (!known && errno != ENOENT && errno != ELOOP)
+        status = p2p_fail(P2P_INPUT, "can't find out what %s is: %s", path, strerror(errno));
     free(path);
-    if (is_folder) return is_being_walked(level, &found) ? P2P_OK : walk_folder(state, relative, level);
+    P2P_TRY(status);
+    if (known && S_ISDIR(found.st_mode))
+        return is_being_walked(level, &found) ? P2P_OK : walk_folder(state, relative, level);
     if (!state->wanted(relative)) return P2P_OK;
     char *name = strdup(relative);
     if (name == NULL) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for a file's name");
