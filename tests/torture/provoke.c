@@ -306,6 +306,10 @@ static int run_sweep(options *o) {
 int main(int argc, char **argv) {
     static options o;
     parse(&o, argc, argv);
+    if (!trace_is_possible()) {
+        printf("SKIPPED: faults of calls: this machine forbids ptrace\n");
+        return 0;
+    }
     make_work(&o);
     return o.given.count > 0 ? run_given(&o) : run_sweep(&o);
 }

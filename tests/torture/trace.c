@@ -82,6 +82,22 @@ static _Noreturn void execute(const trace_command *command, bool traced) {
     _exit(127);
 }
 
+bool trace_is_possible(void) {
+    int status;
+    const pid_t process = fork();
+    if (process < 0) die("can't start a process: %s", strerror(errno));
+    if (process == 0) {
+        if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) != 0) _exit(1);
+        raise(SIGSTOP);
+        _exit(1);
+    }
+    const bool stopped = waitpid(process, &status, 0) == process && WIFSTOPPED(status);
+    if (!stopped) return false;
+    kill(process, SIGKILL);
+    waitpid(process, &status, 0);
+    return true;
+}
+
 static pid_t begin(const trace_command *command, bool traced) {
     fflush(NULL);
     const pid_t process = fork();

@@ -51,6 +51,9 @@ typedef struct {
                       */
 } trace_command;
 
+/* Whether this machine lets a process trace another; some containers forbid it. */
+bool trace_is_possible(void);
+
 /* Runs the program untraced. */
 void run_plainly(const trace_command *command, trace_outcome *outcome);
 
