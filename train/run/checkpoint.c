@@ -45,17 +45,25 @@ void checkpoint_info_free(checkpoint_info *info) {
 
 /* The metadata are one JSON text, in which numbers keep every digit. */
 
+/* Adds a field unless the text is NULL. Owns the object; NULL if memory runs out: json_pack's "s*" would then
+ * leave the field out. */
+static json_t *add_optional(json_t *object, const char *key, const char *text) {
+    if (!text || !object || json_object_set_new(object, key, json_string(text)) == 0) return object;
+    json_decref(object);
+    return NULL;
+}
+
 static json_t *info_to_json(const checkpoint_info *info) {
     const training_position *at = &info->position;
     char hash[32];
     snprintf(hash, sizeof hash, "%016" PRIx64, info->data.names_hash);
-    return json_pack("{s:I, s:I, s:I, s:I, s:f, s:f, s:f, s:f, s:I, s:f, s:I, s:s, s:O, s:s*}", "step",
-                     (json_int_t)at->step, "epoch", (json_int_t)at->epoch, "batch", (json_int_t)at->batch,
-                     "images", (json_int_t)at->images, "sum_d_real", at->sums.d_real, "sum_d_fake",
-                     at->sums.d_fake, "sum_g_gan", at->sums.g_gan, "sum_g_l1", at->sums.g_l1, "best_epoch",
-                     (json_int_t)at->best_epoch, "best_l1", at->best_l1, "pairs",
-                     (json_int_t)info->data.pairs, "names_hash", hash, "settings", info->settings, "choices",
-                     info->choices);
+    json_t *object = json_pack(
+        "{s:I, s:I, s:I, s:I, s:f, s:f, s:f, s:f, s:I, s:f, s:I, s:s, s:O}", "step", (json_int_t)at->step,
+        "epoch", (json_int_t)at->epoch, "batch", (json_int_t)at->batch, "images", (json_int_t)at->images,
+        "sum_d_real", at->sums.d_real, "sum_d_fake", at->sums.d_fake, "sum_g_gan", at->sums.g_gan, "sum_g_l1",
+        at->sums.g_l1, "best_epoch", (json_int_t)at->best_epoch, "best_l1", at->best_l1, "pairs",
+        (json_int_t)info->data.pairs, "names_hash", hash, "settings", info->settings);
+    return add_optional(object, "choices", info->choices);
 }
 
 static p2p_status info_from_json(const json_t *object, checkpoint_info *info, const char *path) {
