@@ -47,11 +47,13 @@ p2p_status p2p_folder_check_private(const char *path);
  * written and files of other names stay. Succeeds if the folder does not exist. */
 p2p_status p2p_atomic_sweep(const char *folder);
 
-/* Opens a regular file for reading; *size receives its size in bytes. P2P_INPUT, with the reason, for
- * anything else, such as a folder or a pipe. The caller closes *stream with fclose(). */
+/* Opens a regular file for reading; *size receives its size in bytes. P2P_UNREADABLE, with the reason, if it
+ * can't be opened, and for anything else, such as a folder or a pipe. The caller closes *stream with
+ * fclose(). */
 p2p_status p2p_file_open(const char *path, FILE **stream, uint64_t *size);
 
-/* Likewise, but P2P_INPUT for a symbolic link and for a file that anyone but this user and root can write. */
+/* Likewise, but P2P_UNREADABLE also for a symbolic link and for a file that anyone but this user and root can
+ * write. */
 p2p_status p2p_file_open_private(const char *path, FILE **stream, uint64_t *size);
 
 /* Opens a regular file for appending, and creates it if it does not exist. P2P_IO for anything else: a

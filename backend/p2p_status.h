@@ -26,6 +26,8 @@
     X(IO, 1, "the operating system refused to read or write")                                                \
     X(USAGE, 2, "the command line is wrong")                                                                 \
     X(INPUT, 3, "a file or folder given by the user is unusable")                                            \
+    X(UNREADABLE, 3,                                                                                         \
+      "a file or folder can't be opened, read or looked at; nothing is known of its contents")               \
     X(NO_DEVICE, 4, "there is no such device")                                                               \
     X(DEVICE_LOST, 5, "the device does not respond and can no longer be used")                               \
     X(DIVERGED, 1, "a training produced numbers that are not finite")                                        \

@@ -62,9 +62,10 @@ void safetensors_shape_text(const safetensors_entry *entry, char *text, size_t s
 
 typedef struct safetensors_file safetensors_file;
 
-/* P2P_INPUT names the path and the error: no regular file, a header longer than the file or 16 MB, invalid
- * JSON or a repeated name, an unknown dtype, a size that is not shape times dtype, data that overlap, leave a
- * gap or do not end with the file, a header that p2p wrote and that does not match its checksum. */
+/* P2P_UNREADABLE if the file cannot be opened or read. P2P_INPUT names the path and the error: a header
+ * longer than the file or 16 MB, invalid JSON or a repeated name, an unknown dtype, a size that is not shape
+ * times dtype, data that overlap, leave a gap or do not end with the file, a header that p2p wrote and that
+ * does not match its checksum. */
 p2p_status safetensors_open(const char *path, safetensors_file **file);
 /* The same from an open stream of `size` bytes. Takes ownership of the stream, even on failure. Messages have
  * `name` for the path. */
@@ -77,7 +78,7 @@ const safetensors_entry *safetensors_at(const safetensors_file *file, int index)
 const safetensors_entry *safetensors_find(const safetensors_file *file, const char *name); /* or NULL */
 const char *safetensors_metadata(const safetensors_file *file, const char *key);           /* or NULL */
 
-/* All elements of a tensor of any dtype, as f32 or f64. P2P_INPUT if the file cannot be read. */
+/* All elements of a tensor of any dtype, as f32 or f64. P2P_UNREADABLE if the file cannot be read. */
 p2p_status safetensors_read(safetensors_file *file, const safetensors_entry *entry, p2p_type type,
                             void *host);
 /* Elements [first, first + count) only. P2P_INVALID if the tensor does not have them. */

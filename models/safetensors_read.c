@@ -3,8 +3,10 @@
  * tensors are read; safetensors_verify compares them. */
 #include "safetensors_internal.h"
 
+#include "json_text.h"
 #include "p2p_file.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -37,6 +39,12 @@ static p2p_status unusable(const safetensors_file *file, const char *reason) {
 
 static p2p_status unusable_tensor(const safetensors_file *file, const char *name, const char *reason) {
     return p2p_fail(P2P_INPUT, "%s is %s: tensor %s: %s", file->path, unusable_kind(file), name, reason);
+}
+
+/* After a read that was not complete: a failure of the system is no sign of damage. */
+static p2p_status incomplete(const safetensors_file *file) {
+    if (!ferror(file->stream)) return unusable(file, "it has become shorter while it was read");
+    return p2p_fail(P2P_UNREADABLE, "can't read %s: %s", file->path, strerror(errno));
 }
 
 /* ---- Header ------------------------------------------------------------------------------------------- */
@@ -178,15 +186,14 @@ static p2p_status check_seal(safetensors_file *file) {
 static p2p_status load_header(safetensors_file *file, uint64_t size, char **text, size_t *length) {
     unsigned char prefix[LENGTH_BYTES];
     if (size < LENGTH_BYTES) return unusable(file, "it is too short");
-    if (fread(prefix, 1, LENGTH_BYTES, file->stream) != LENGTH_BYTES)
-        return unusable(file, "it can't be read");
+    if (fread(prefix, 1, LENGTH_BYTES, file->stream) != LENGTH_BYTES) return incomplete(file);
     const uint64_t claimed = safetensors_load(prefix, LENGTH_BYTES);
     if (claimed > size - LENGTH_BYTES) return unusable(file, "its header is longer than the file");
     if (claimed > MAX_HEADER_BYTES) return unusable(file, "its header is longer than 16 MB");
     *length = (size_t)claimed;
     *text = malloc(*length + 1);
     if (!*text) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for the header of %s", file->path);
-    if (fread(*text, 1, *length, file->stream) != *length) return unusable(file, "it can't be read");
+    if (fread(*text, 1, *length, file->stream) != *length) return incomplete(file);
     file->data_start = LENGTH_BYTES + claimed;
     file->data_bytes = size - file->data_start;
     return P2P_OK;
@@ -201,9 +208,11 @@ static p2p_status read_header(safetensors_file *file, uint64_t size) {
         return status;
     }
     json_error_t error;
-    json_t *root = json_loadb(text, length, JSON_REJECT_DUPLICATES, &error);
+    json_t *root;
+    status = json_text_parse(file->path, text, length, JSON_REJECT_DUPLICATES, &root, &error);
     file->own_layout = safetensors_seal_is_own_layout(text, length);
     free(text);
+    P2P_TRY(status);
     status = root ? parse_header(file, root)
                   : p2p_fail(P2P_INPUT, "%s is %s: its header is not valid JSON (byte %d)", file->path,
                              unusable_kind(file), error.position);
@@ -279,21 +288,18 @@ p2p_status safetensors_read(safetensors_file *file, const safetensors_entry *ent
     return safetensors_read_part(file, entry, 0, safetensors_elements(entry), type, host);
 }
 
-static p2p_status cannot_read(const safetensors_file *file, const safetensors_entry *entry) {
-    return p2p_fail(P2P_INPUT, "%s: tensor %s can't be read", file->path, entry->name);
-}
-
 /* Go to byte `offset` of a tensor. */
 static p2p_status seek(safetensors_file *file, const safetensors_entry *entry, uint64_t offset) {
     /* data_start + end is at most the file's size, so it fits in off_t. */
     const off_t at = (off_t)(file->data_start + entry->begin + offset);
-    return fseeko(file->stream, at, SEEK_SET) == 0 ? P2P_OK : cannot_read(file, entry);
+    if (fseeko(file->stream, at, SEEK_SET) == 0) return P2P_OK;
+    return p2p_fail(P2P_UNREADABLE, "can't read %s: %s", file->path, strerror(errno));
 }
 
 /* Read the next bytes of a tensor, from its byte `offset` on, and add them to its checksum. */
 static p2p_status read_bytes(safetensors_file *file, const safetensors_entry *entry, uint64_t offset,
                              unsigned char *bytes, size_t size) {
-    if (fread(bytes, 1, size, file->stream) != size) return cannot_read(file, entry);
+    if (fread(bytes, 1, size, file->stream) != size) return incomplete(file);
     if (file->sealed) safetensors_seal_add(&file->seal, (int)(entry - file->entries), offset, bytes, size);
     return P2P_OK;
 }

@@ -2,6 +2,7 @@
  * before the first element, but for the seal, which is known after the last. */
 #include "safetensors_internal.h"
 
+#include "json_text.h"
 #include "p2p_file.h"
 
 #include <errno.h>
@@ -80,7 +81,12 @@ static p2p_status grow(safetensors_writer *writer) {
 
 static json_t *describe(const safetensors_entry *entry) {
     json_t *shape = json_array();
-    for (int i = 0; i < entry->rank; i++) json_array_append_new(shape, json_integer(entry->shape[i]));
+    for (int i = 0; shape && i < entry->rank; i++) {
+        if (json_array_append_new(shape, json_integer(entry->shape[i])) == 0) continue;
+        json_decref(shape);
+        shape = NULL;
+    }
+    if (!shape) return NULL;
     return json_pack("{s:s, s:o, s:[I, I]}", "dtype", safetensors_dtype_name(entry->dtype), "shape", shape,
                      "data_offsets", (json_int_t)entry->begin, (json_int_t)entry->end);
 }
@@ -151,8 +157,8 @@ static p2p_status put_header(safetensors_writer *writer, const char *text) {
 static p2p_status start(safetensors_writer *writer) {
     const json_t *metadata = json_object_get(writer->header, SAFETENSORS_METADATA_KEY);
     P2P_TRY(safetensors_seal_begin(&writer->seal, metadata, writer->entries, writer->count));
-    char *text = json_dumps(writer->header, JSON_COMPACT);
-    if (!text) return no_memory();
+    char *text;
+    P2P_TRY(json_text_make(writer->file.path, writer->header, JSON_COMPACT, &text));
     p2p_status status = put_header(writer, text);
     free(text);
     writer->started = true;

@@ -8,6 +8,7 @@
 #include "host/sys.h"
 #include "host/text.h"
 #include "image/picture_grid.h"
+#include "json_text.h"
 #include "run/progress.h"
 #include "setup/setup.h"
 #include "use/quality.h"
@@ -183,10 +184,12 @@ static json_t *summary_of(const test_run *run) {
 
 static p2p_status write_numbers(const test_run *run) {
     json_t *object = summary_of(run);
-    char *line = object ? json_dumps(object, JSON_COMPACT | JSON_ENSURE_ASCII) : NULL;
+    char *line;
+    p2p_status status = json_text_make("the results", object, JSON_COMPACT | JSON_ENSURE_ASCII, &line);
     const bool complete = line && json_object_set(object, "images", run->images) == 0;
-    p2p_status status =
-        complete ? json_file_write(run->numbers_path, json_incref(object), JSON_INDENT(2)) : no_memory();
+    if (status == P2P_OK)
+        status =
+            complete ? json_file_write(run->numbers_path, json_incref(object), JSON_INDENT(2)) : no_memory();
     if (status == P2P_OK) printf("%s\n", line);
     free(line);
     json_decref(object);

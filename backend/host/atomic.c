@@ -82,22 +82,39 @@ static int make_temporary(int folder, mode_t permissions, char name[NAME_BYTES])
     return -1;
 }
 
+/* Whether a temporary file that can't be opened is left alone: a link, another user's file, a socket, or gone
+ * already. */
+static bool is_left_alone(int error) {
+    return error == ELOOP || error == EACCES || error == EPERM || error == ENXIO || error == ENOENT;
+}
+
+/* Removes a temporary file unless its writer still has it. Returns false, with errno, if that fails. */
+static bool remove_abandoned(int folder, const char *name) {
+    struct stat about;
+    const int descriptor = openat(folder, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    if (descriptor < 0) return is_left_alone(errno);
+    bool removed = fstat(descriptor, &about) == 0;
+    if (removed && S_ISREG(about.st_mode) && flock(descriptor, LOCK_EX | LOCK_NB) == 0)
+        removed = unlinkat(folder, name, 0) == 0 || errno == ENOENT;
+    const int reason = errno;
+    close(descriptor);
+    errno = reason;
+    return removed;
+}
+
 p2p_status p2p_atomic_sweep(const char *path) {
     DIR *folder = opendir(path);
     if (!folder && errno == ENOENT) return P2P_OK;
     if (!folder) return p2p_fail(P2P_IO, "can't open the folder %s: %s", path, strerror(errno));
     p2p_status status = P2P_OK;
-    for (const struct dirent *entry; status == P2P_OK && (entry = readdir(folder)) != NULL;) {
-        struct stat about;
-        const char *name = entry->d_name;
-        if (!is_temporary(name)) continue;
-        const int descriptor = openat(dirfd(folder), name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-        if (descriptor < 0) continue; /* a link, another user's file, or gone already */
-        if (fstat(descriptor, &about) == 0 && S_ISREG(about.st_mode) &&
-            flock(descriptor, LOCK_EX | LOCK_NB) == 0 && unlinkat(dirfd(folder), name, 0) != 0 &&
-            errno != ENOENT)
-            status = p2p_fail(P2P_IO, "can't remove %s/%s: %s", path, name, strerror(errno));
-        close(descriptor);
+    while (status == P2P_OK) {
+        errno = 0;
+        const struct dirent *entry = readdir(folder);
+        if (!entry && errno != 0)
+            status = p2p_fail(P2P_IO, "can't read the folder %s: %s", path, strerror(errno));
+        if (!entry) break;
+        if (is_temporary(entry->d_name) && !remove_abandoned(dirfd(folder), entry->d_name))
+            status = p2p_fail(P2P_IO, "can't remove %s/%s: %s", path, entry->d_name, strerror(errno));
     }
     closedir(folder);
     return status;

@@ -65,11 +65,11 @@ static p2p_status open_to_read(const char *path, int flags, bool private, FILE *
     *stream = NULL;
     /* O_NONBLOCK: opening a pipe without a writer would block. It has no effect on regular files. */
     const int descriptor = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC | flags);
-    if (descriptor < 0) return p2p_fail(P2P_INPUT, "can't read %s: %s", path, strerror(errno));
+    if (descriptor < 0) return p2p_fail(P2P_UNREADABLE, "can't read %s: %s", path, strerror(errno));
     struct stat about;
     const char *reason = fstat(descriptor, &about) != 0 ? strerror(errno) : kind_refused(&about);
     if (!reason && private && !is_private(&about)) reason = "other users can write to it";
-    P2P_TRY(make_stream(descriptor, "rb", reason, P2P_INPUT, "read", path, stream));
+    P2P_TRY(make_stream(descriptor, "rb", reason, P2P_UNREADABLE, "read", path, stream));
     *size = (uint64_t)about.st_size;
     return P2P_OK;
 }

@@ -2,6 +2,7 @@
 #include "bench_report.h"
 
 #include "host/text.h"
+#include "json_text.h"
 
 #include <inttypes.h>
 #include <jansson.h>
@@ -10,11 +11,11 @@
 /* ---- JSON --------------------------------------------------------------------------------------------- */
 
 p2p_status bench_print_json(json_t *object) {
-    char *text = object ? json_dumps(object, JSON_COMPACT | JSON_ENSURE_ASCII | JSON_PRESERVE_ORDER |
-                                                 JSON_REAL_PRECISION(9))
-                        : NULL;
+    const size_t flags = JSON_COMPACT | JSON_ENSURE_ASCII | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(9);
+    char *text;
+    p2p_status status = json_text_make("the results as JSON", object, flags, &text);
     json_decref(object);
-    if (!text) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for the results as JSON");
+    P2P_TRY(status);
     printf("%s\n", text);
     free(text);
     return P2P_OK;

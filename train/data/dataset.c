@@ -30,7 +30,7 @@ p2p_status dataset_outside(const char *dir, const char *split, const char *optio
 
 /* Whether a failure is due to the pair's files, not to this process. */
 static bool is_bad_pair(p2p_status status) {
-    return status == P2P_INPUT || status == P2P_IO;
+    return status == P2P_INPUT || status == P2P_UNREADABLE || status == P2P_IO;
 }
 
 /* Count an omitted pair. Its reason is the calling thread's message. */

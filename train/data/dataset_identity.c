@@ -65,7 +65,7 @@ static p2p_status hash_file(const char *path, bool all_bytes, XXH128_hash_t *has
     XXH3_freeState(state);
     fclose(stream);
     if (!state) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory to read %s", path);
-    return read ? P2P_OK : p2p_fail(P2P_INPUT, "can't read %s: %s", path, strerror(reason));
+    return read ? P2P_OK : p2p_fail(P2P_UNREADABLE, "can't read %s: %s", path, strerror(reason));
 }
 
 p2p_status dataset_hash_file(const char *path, char hash[DATASET_HASH_BYTES]) {

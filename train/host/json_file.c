@@ -1,6 +1,7 @@
 /* See json_file.h. */
 #include "json_file.h"
 
+#include "json_text.h"
 #include "p2p_checksum.h"
 #include "sys.h"
 
@@ -16,10 +17,11 @@ static p2p_status no_memory(const char *path) {
 }
 
 p2p_status json_file_write(const char *path, json_t *value, size_t flags) {
-    char *text = value ? json_dumps(value, flags) : NULL;
+    char *text;
+    p2p_status status = json_text_make(path, value, flags, &text);
     json_decref(value);
-    if (!text) return no_memory(path);
-    p2p_status status = sys_file_write(path, text, strlen(text));
+    P2P_TRY(status);
+    status = sys_file_write(path, text, strlen(text));
     free(text);
     return status;
 }
@@ -28,8 +30,8 @@ p2p_status json_file_write(const char *path, json_t *value, size_t flags) {
 
 /* The seal of an object without one: of its text with sorted fields and without spaces. */
 static p2p_status seal_of(const json_t *object, const char *path, char seal[SEAL_LENGTH + 1]) {
-    char *text = json_dumps(object, JSON_COMPACT | JSON_SORT_KEYS), digits[P2P_CHECKSUM_DIGITS + 1];
-    if (!text) return no_memory(path);
+    char *text, digits[P2P_CHECKSUM_DIGITS + 1];
+    P2P_TRY(json_text_make(path, object, JSON_COMPACT | JSON_SORT_KEYS, &text));
     const p2p_checksum value = p2p_checksum_of(text, strlen(text));
     free(text);
     p2p_checksum_text(&value, digits);
@@ -77,7 +79,7 @@ static p2p_status check_seal(json_t *object, const char *path) {
 
 static p2p_status parse(const char *path, const uint8_t *bytes, size_t size, json_t **object) {
     json_error_t error;
-    *object = json_loadb((const char *)bytes, size, JSON_REJECT_DUPLICATES, &error);
+    P2P_TRY(json_text_parse(path, (const char *)bytes, size, JSON_REJECT_DUPLICATES, object, &error));
     if (!*object) return p2p_fail(P2P_INPUT, "%s is damaged: line %d: %s", path, error.line, error.text);
     p2p_status status = json_is_object(*object)
                             ? check_seal(*object, path)

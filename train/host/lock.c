@@ -7,6 +7,8 @@
 #define _GNU_SOURCE /* F_OFD_SETLK */
 #include "lock.h"
 
+#include "json_text.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
@@ -81,24 +83,28 @@ static void copy_plain(char *to, size_t size, const char *from) {
     memcpy(to, from, strlen(from) + 1);
 }
 
-/* Returns false if the file has no complete text: its writer was killed before, or has only just begun. */
-static bool read_holder(int descriptor, holder *found) {
+/* *complete is false if the file has no complete text: its writer was killed before, or has only just begun.
+ */
+static p2p_status read_holder(int descriptor, const char *path, holder *found, bool *complete) {
     char text[TEXT_BYTES];
     const char *host = NULL, *boot = NULL, *since = NULL;
     json_int_t pid = 0, start = 0;
+    json_t *object;
     *found = (holder){0};
+    *complete = false;
     const ssize_t size = pread(descriptor, text, sizeof text, 0);
-    json_t *object = size > 0 ? json_loadb(text, (size_t)size, JSON_REJECT_DUPLICATES, NULL) : NULL;
-    const bool complete = object && json_unpack(object, "{s:I, s:I, s:s, s:s, s:s}", "pid", &pid, "start",
-                                                &start, "host", &host, "boot", &boot, "since", &since) == 0;
-    if (complete) {
+    if (size < 0) return p2p_fail(P2P_IO, "can't read the lock %s: %s", path, strerror(errno));
+    P2P_TRY(json_text_parse(path, text, (size_t)size, JSON_REJECT_DUPLICATES, &object, NULL));
+    *complete = object && json_unpack(object, "{s:I, s:I, s:s, s:s, s:s}", "pid", &pid, "start", &start,
+                                      "host", &host, "boot", &boot, "since", &since) == 0;
+    if (*complete) {
         *found = (holder){.pid = pid, .start = start};
         copy_plain(found->host, sizeof found->host, host);
         copy_plain(found->boot, sizeof found->boot, boot);
         copy_plain(found->since, sizeof found->since, since);
     }
     json_decref(object);
-    return complete;
+    return P2P_OK;
 }
 
 static p2p_status write_self(const sys_lock *lock) {
@@ -106,9 +112,10 @@ static p2p_status write_self(const sys_lock *lock) {
     describe_self(&self);
     json_t *object = json_pack("{s:I, s:s, s:s, s:I, s:s}", "pid", (json_int_t)self.pid, "host", self.host,
                                "boot", self.boot, "start", (json_int_t)self.start, "since", self.since);
-    char *text = object ? json_dumps(object, JSON_ENSURE_ASCII) : NULL;
+    char *text;
+    const p2p_status status = json_text_make(lock->path, object, JSON_ENSURE_ASCII, &text);
     json_decref(object);
-    if (!text) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory to write %s", lock->path);
+    P2P_TRY(status);
     const ssize_t size = (ssize_t)strlen(text);
     const bool written =
         ftruncate(lock->descriptor, 0) == 0 && pwrite(lock->descriptor, text, (size_t)size, 0) == size;
@@ -145,7 +152,8 @@ static bool is_same_boot(const holder *a, const holder *b) {
 /* Decide by the text after the kernel found no holder. `locked`: the kernel can lock files there. */
 static p2p_status judge(int descriptor, const char *path, const char *what, bool locked) {
     holder self, other;
-    const bool complete = read_holder(descriptor, &other);
+    bool complete;
+    P2P_TRY(read_holder(descriptor, path, &other, &complete));
     describe_self(&self);
     const bool same_boot = is_same_boot(&self, &other);
     if (complete && same_boot && other.start != 0 && start_of(other.pid) == other.start)
@@ -157,9 +165,10 @@ static p2p_status judge(int descriptor, const char *path, const char *what, bool
     return refuse_unknown(what, path, &other, "can't be seen from here");
 }
 
-static p2p_status refuse_conflict(int descriptor, const char *what) {
+static p2p_status refuse_conflict(int descriptor, const char *path, const char *what) {
     holder self, other;
-    (void)read_holder(descriptor, &other);
+    bool complete;
+    P2P_TRY(read_holder(descriptor, path, &other, &complete));
     describe_self(&self);
     return refuse_living(what, &other, is_same_boot(&self, &other));
 }
@@ -211,7 +220,7 @@ static p2p_status try_once(int *descriptor, const char *path, const char *what, 
     P2P_TRY(check_regular(*descriptor, path));
     const kernel_answer answer = kernel_lock(*descriptor, F_OFD_SETLK);
     *again = answer != KERNEL_UNABLE && !is_at_path(*descriptor, path);
-    if (answer == KERNEL_HELD) return refuse_conflict(*descriptor, what);
+    if (answer == KERNEL_HELD) return refuse_conflict(*descriptor, path, what);
     return created || *again ? P2P_OK : judge(*descriptor, path, what, answer == KERNEL_FREE);
 }
 
@@ -262,7 +271,7 @@ p2p_status sys_lock_check(const char *path, const char *what) {
     p2p_status status = check_regular(descriptor, path);
     const kernel_answer answer = status == P2P_OK ? kernel_lock(descriptor, F_OFD_GETLK) : KERNEL_UNABLE;
     if (status == P2P_OK)
-        status = answer == KERNEL_HELD ? refuse_conflict(descriptor, what)
+        status = answer == KERNEL_HELD ? refuse_conflict(descriptor, path, what)
                                        : judge(descriptor, path, what, answer == KERNEL_FREE);
     close(descriptor);
     return status;

@@ -142,9 +142,9 @@ p2p_status sys_path_kind_of(const char *path, sys_path_kind *kind) {
     }
     const int reason = errno;
     if (reason != ENOENT && reason != ENOTDIR)
-        return p2p_fail(P2P_INPUT, "can't find out what %s is: %s", path, strerror(reason));
+        return p2p_fail(P2P_UNREADABLE, "can't find out what %s is: %s", path, strerror(reason));
     if (lstat(path, &found) != 0) return P2P_OK;
-    return p2p_fail(P2P_INPUT, "%s is a symbolic link that leads nowhere", path);
+    return p2p_fail(P2P_UNREADABLE, "%s is a symbolic link that leads nowhere", path);
 }
 
 p2p_status sys_path_is_folder(const char *path, bool *is_folder) {
@@ -249,7 +249,7 @@ static p2p_status walk_entry(const walk *state, const char *relative, const walk
     p2p_status status = P2P_OK;
     const bool known = stat(path, &found) == 0;
     if (!known && errno != ENOENT && errno != ELOOP)
-        status = p2p_fail(P2P_INPUT, "can't find out what %s is: %s", path, strerror(errno));
+        status = p2p_fail(P2P_UNREADABLE, "can't find out what %s is: %s", path, strerror(errno));
     free(path);
     P2P_TRY(status);
     if (known && S_ISDIR(found.st_mode))
@@ -266,7 +266,8 @@ static p2p_status walk_entries(const walk *state, const char *relative, const ch
         errno = 0;
         const struct dirent *entry = readdir(folder);
         if (entry == NULL && errno == 0) return P2P_OK;
-        if (entry == NULL) return p2p_fail(P2P_INPUT, "can't read the folder %s: %s", path, strerror(errno));
+        if (entry == NULL)
+            return p2p_fail(P2P_UNREADABLE, "can't read the folder %s: %s", path, strerror(errno));
         if (entry->d_name[0] == '.') continue;
         char *below = NULL;
         P2P_TRY(sys_path_join(&below, relative, entry->d_name));
@@ -282,11 +283,12 @@ static p2p_status walk_opened(const walk *state, const char *relative, const cha
     if (level.depth > SYS_WALK_DEPTH)
         return p2p_fail(P2P_INPUT, "%s lies more than %d folders deep", path, SYS_WALK_DEPTH);
     DIR *folder = opendir(path);
-    if (folder == NULL) return p2p_fail(P2P_INPUT, "can't open the folder %s: %s", path, strerror(errno));
+    if (folder == NULL)
+        return p2p_fail(P2P_UNREADABLE, "can't open the folder %s: %s", path, strerror(errno));
     struct stat found;
     p2p_status status;
     if (fstat(dirfd(folder), &found) != 0) {
-        status = p2p_fail(P2P_INPUT, "can't read the folder %s: %s", path, strerror(errno));
+        status = p2p_fail(P2P_UNREADABLE, "can't read the folder %s: %s", path, strerror(errno));
     } else {
         level.device = found.st_dev;
         level.inode = found.st_ino;
@@ -336,7 +338,7 @@ p2p_status sys_file_read(const char *path, size_t limit, uint8_t **bytes, size_t
         status = p2p_fail(P2P_OUT_OF_MEMORY, "no memory for the %zu bytes of %s", wanted, path);
     } else {
         *size = fread(*bytes, 1, wanted, stream); /* less if the file has been truncated since */
-        if (ferror(stream)) status = p2p_fail(P2P_INPUT, "can't read %s: %s", path, strerror(errno));
+        if (ferror(stream)) status = p2p_fail(P2P_UNREADABLE, "can't read %s: %s", path, strerror(errno));
     }
     fclose(stream);
     if (status != P2P_OK) {

@@ -44,9 +44,9 @@ void sys_monitor_wake_all(sys_monitor *monitor);
 
 typedef enum { SYS_PATH_ABSENT, SYS_PATH_FILE, SYS_PATH_FOLDER, SYS_PATH_OTHER } sys_path_kind;
 
-/* Sets *kind to the kind of `path`; symbolic links are followed. P2P_INPUT, with *kind SYS_PATH_ABSENT, if it
- * cannot be found out, for want of permission for example, and for a link that leads nowhere: what may exist
- * is never reported as absent. */
+/* Sets *kind to the kind of `path`; symbolic links are followed. P2P_UNREADABLE, with *kind SYS_PATH_ABSENT,
+ * if it cannot be found out, for want of permission for example, and for a link that leads nowhere: what may
+ * exist is never reported as absent. */
 p2p_status sys_path_kind_of(const char *path, sys_path_kind *kind);
 
 /* Sets *is_folder to whether `path` is a folder. Fails as sys_path_kind_of does. */
@@ -59,8 +59,8 @@ p2p_status sys_path_exists(const char *path, bool *exists);
 bool sys_path_same(const char *a, const char *b);
 
 /* The absolute path that `path` leads to, without links, "." and "..". What does not exist yet, or is a
- * link to itself, is kept as it is named. The caller frees *real. P2P_INPUT if a part of the path cannot be
- * looked at. */
+ * link to itself, is kept as it is named. The caller frees *real. P2P_UNREADABLE if a part of the path cannot
+ * be looked at. */
 p2p_status sys_path_real(char **real, const char *path);
 
 /* "folder/name", or "name" if the folder is "". The caller frees *path. */
@@ -93,16 +93,16 @@ void sys_names_free(sys_names *names);
 /* List the files below `path` for which `wanted` returns true, as paths relative to `path`, in byte order.
  * Hidden entries (a leading dot) are skipped. Links are followed, except those to a folder that contains
  * them, so that loops end. `wanted` is called for everything but folders, dangling links included, so that
- * the failure occurs where the file is opened. P2P_INPUT if more than SYS_WALK_DEPTH folders are nested, or
- * if a folder cannot be read, or if it cannot be found out whether an entry is a folder. */
+ * the failure occurs where the file is opened. P2P_INPUT if more than SYS_WALK_DEPTH folders are nested;
+ * P2P_UNREADABLE if a folder cannot be read, or if it cannot be found out whether an entry is a folder. */
 enum { SYS_WALK_DEPTH = 32 };
 p2p_status sys_folder_walk(sys_names *names, const char *path, bool (*wanted)(const char *relative));
 
 /* ---- Files -------------------------------------------------------------------------------------------- */
 
 /* Read the first `limit` bytes of a regular file, or the whole of a shorter one. The caller frees *bytes.
- * *total is the size of the file; `total` may be NULL. P2P_INPUT, without blocking, for anything but a
- * regular file: folders, pipes, dangling links. */
+ * *total is the size of the file; `total` may be NULL. P2P_UNREADABLE if reading fails and,
+ * without blocking, for anything but a regular file: folders, pipes, dangling links. */
 p2p_status sys_file_read(const char *path, size_t limit, uint8_t **bytes, size_t *size, uint64_t *total);
 
 /* Write a file that appears complete or not at all. p2p_atomic_open (p2p_file.h) does so for a stream. */

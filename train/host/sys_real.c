@@ -29,7 +29,7 @@ p2p_status sys_path_real(char **real, const char *path) {
     /* Without this, a current folder that was removed would be looked for in itself. */
     const bool nowhere = strcmp(path, ".") == 0;
     if (nowhere || (errno != ENOENT && errno != ENOTDIR && errno != ELOOP))
-        return p2p_fail(P2P_INPUT, "can't look up %s: %s", path, strerror(errno));
+        return p2p_fail(P2P_UNREADABLE, "can't look up %s: %s", path, strerror(errno));
     char *above = strdup(path), *folder;
     if (above == NULL) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for a path");
     size_t length = strlen(above);

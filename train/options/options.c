@@ -142,9 +142,11 @@ static p2p_status parse_given(settings *all, poptContext context) {
         const option_row *row = &option_rows[found - 1];
         char *value = poptGetOptArg(context);
         p2p_status status = P2P_OK;
+        if (row->kind != KIND_FLAG && !value) /* an empty value is "" */
+            return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for the value of --%s", row->name);
         if (row->kind != KIND_FLAG && settings_given(all, row->name))
             status = p2p_fail(P2P_USAGE, "--%s is given twice", row->name);
-        if (status == P2P_OK) status = set_value(all, row, value ? value : "");
+        if (status == P2P_OK) status = set_value(all, row, value);
         free(value);
         P2P_TRY(status);
         all->given[found - 1] = true;

@@ -3,7 +3,7 @@
 #include "checkpoint.h"
 
 #include "host/sys.h"
-#include "p2p_file.h"
+#include "json_text.h"
 #include "weights.h"
 
 #include <inttypes.h>
@@ -50,15 +50,17 @@ static json_t *info_to_json(const checkpoint_info *info) {
     const bool recorded = origin_is_recorded(&info->origin);
     char hash[32];
     snprintf(hash, sizeof hash, "%016" PRIx64, data->names);
-    return json_pack(
-        "{s:I, s:I, s:I, s:I, s:f, s:f, s:f, s:f, s:I, s:f, s:I, s:s, s:I, s:I, s:O, s:s*, s:s*, s:o*}",
-        "step", (json_int_t)at->step, "epoch", (json_int_t)at->epoch, "batch", (json_int_t)at->batch,
-        "images", (json_int_t)at->images, "sum_d_real", at->sums.d_real, "sum_d_fake", at->sums.d_fake,
-        "sum_g_gan", at->sums.g_gan, "sum_g_l1", at->sums.g_l1, "best_epoch", (json_int_t)at->best_epoch,
-        "best_l1", at->best_l1, "pairs", (json_int_t)data->pairs, "names_hash", hash, "source_width",
-        (json_int_t)info->source.size.width, "source_height", (json_int_t)info->source.size.height,
-        "settings", info->settings, "choices", info->choices, "run", info->run[0] ? info->run : NULL,
-        "origin", recorded ? origin_to_json(&info->origin) : NULL);
+    json_t *object =
+        json_pack("{s:I, s:I, s:I, s:I, s:f, s:f, s:f, s:f, s:I, s:f, s:I, s:s, s:I, s:I, s:O}", "step",
+                  (json_int_t)at->step, "epoch", (json_int_t)at->epoch, "batch", (json_int_t)at->batch,
+                  "images", (json_int_t)at->images, "sum_d_real", at->sums.d_real, "sum_d_fake",
+                  at->sums.d_fake, "sum_g_gan", at->sums.g_gan, "sum_g_l1", at->sums.g_l1, "best_epoch",
+                  (json_int_t)at->best_epoch, "best_l1", at->best_l1, "pairs", (json_int_t)data->pairs,
+                  "names_hash", hash, "source_width", (json_int_t)info->source.size.width, "source_height",
+                  (json_int_t)info->source.size.height, "settings", info->settings);
+    object = json_text_add(object, "choices", info->choices != NULL, json_string(info->choices));
+    object = json_text_add(object, "run", info->run[0] != '\0', json_string(info->run));
+    return json_text_add(object, "origin", recorded, recorded ? origin_to_json(&info->origin) : NULL);
 }
 
 /* The parts that older files lack. */
@@ -114,11 +116,13 @@ p2p_status checkpoint_read_info(const char *path, checkpoint_info *info) {
     if (!format || strcmp(format, FORMAT) != 0 || !text) {
         status = p2p_fail(P2P_INPUT, "%s: not a checkpoint of this version of p2p (%s)", path, FORMAT);
     } else {
-        json_t *object = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
-        status = info_from_json(object, info, path);
+        json_t *object;
+        status = json_text_parse(path, text, strlen(text), JSON_REJECT_DUPLICATES, &object, NULL);
+        if (status == P2P_OK) status = info_from_json(object, info, path);
         json_decref(object);
     }
     safetensors_close(file);
+    if (status != P2P_OK) checkpoint_info_free(info);
     return status;
 }
 
@@ -144,11 +148,12 @@ static p2p_status write_tensors(safetensors_writer *writer, const char *training
 static p2p_status write_file(const char *path, const checkpoint_info *info, p2p_session *session,
                              const pix2pix *model) {
     json_t *object = info_to_json(info);
-    char *training = object ? json_dumps(object, JSON_COMPACT) : NULL;
+    char *training;
+    p2p_status status = json_text_make(path, object, JSON_COMPACT, &training);
     json_decref(object);
-    if (!training) return p2p_fail(P2P_OUT_OF_MEMORY, "%s: no memory for the checkpoint's header", path);
+    P2P_TRY(status);
     safetensors_writer *writer = NULL;
-    p2p_status status = safetensors_create(path, &writer);
+    status = safetensors_create(path, &writer);
     if (status == P2P_OK) status = write_tensors(writer, training, info->position.step, session, model);
     free(training);
     if (status == P2P_OK) return safetensors_commit(writer);
@@ -194,16 +199,10 @@ p2p_status checkpoint_find(const char *folder, int newer, char **path) {
     return status;
 }
 
-/* Read the whole file and compare its checksums. *opened is false if it could not be opened, which is no sign
- * of damage. */
-static p2p_status verify(const char *path, bool *opened) {
-    FILE *stream;
-    uint64_t size;
+/* Read the whole file and compare its checksums. */
+static p2p_status verify(const char *path) {
     safetensors_file *file;
-    const p2p_status status = p2p_file_open(path, &stream, &size);
-    *opened = status == P2P_OK;
-    P2P_TRY(status);
-    P2P_TRY(safetensors_open_stream(stream, size, path, &file));
+    P2P_TRY(safetensors_open(path, &file));
     const p2p_status verified = safetensors_verify(file);
     safetensors_close(file);
     return verified;
@@ -239,16 +238,22 @@ static p2p_status none_is_intact(const p2p_failure *newest) {
                     "--init-generator and --init-discriminator");
 }
 
+/* That it can't be read now is no sign of damage. */
+static p2p_status is_unreadable(void) {
+    return p2p_hint(P2P_UNREADABLE, "try again; if it stays unreadable, move it out of the folder, and the "
+                                    "training continues from the checkpoint before it");
+}
+
 static p2p_status find_intact(const char *folder, const sys_names *names, char **path) {
     p2p_failure newest = {.status = P2P_OK};
     for (size_t i = names->count; i-- > 0;) {
-        bool opened;
         P2P_TRY(sys_path_join(path, folder, names->names[i]));
-        p2p_status status = verify(*path, &opened);
+        p2p_status status = verify(*path);
         if (status == P2P_OK) return set_newer_aside(folder, names, i, *path);
         free(*path);
         *path = NULL;
-        if (status != P2P_INPUT || !opened) return status;
+        if (status == P2P_UNREADABLE) return is_unreadable();
+        if (status != P2P_INPUT) return status;
         p2p_warn("%s", p2p_message());
         if (newest.status == P2P_OK) p2p_failure_take(&newest, status);
     }
@@ -264,12 +269,15 @@ p2p_status checkpoint_find_intact(const char *folder, char **path) {
     return status;
 }
 
-/* A file that can't be read is left alone, because its training is not known. */
+/* A damaged file is left alone, because its training is not known. */
 static p2p_status remove_own(const char *folder, const char *name, const char *run) {
     char *path, found[MODEL_FILE_RUN_BYTES];
     P2P_TRY(sys_path_join(&path, folder, name));
-    const bool own = checkpoint_read_run(path, found) == P2P_OK && strcmp(found, run) == 0;
-    p2p_status status = own ? sys_file_remove(path) : P2P_OK;
+    p2p_status status = checkpoint_read_run(path, found);
+    if (status == P2P_INPUT)
+        status = P2P_OK;
+    else if (status == P2P_OK && strcmp(found, run) == 0)
+        status = sys_file_remove(path);
     free(path);
     return status;
 }

@@ -48,8 +48,8 @@ void checkpoint_info_free(checkpoint_info *info);
 p2p_status checkpoint_save(const char *folder, const checkpoint_info *info, p2p_session *session,
                            const pix2pix *model);
 
-/* Remove all checkpoints but the newest CHECKPOINT_KEEP. Those of another training than `run` are left alone.
- */
+/* Remove all checkpoints but the newest CHECKPOINT_KEEP. Those of another training than `run`, and damaged
+ * ones, are left alone. */
 p2p_status checkpoint_prune(const char *folder, const char *run);
 
 /* Find the newest checkpoint of the folder, or, with `newer` above 0, the one that has `newer` newer ones.
@@ -58,13 +58,13 @@ p2p_status checkpoint_find(const char *folder, int newer, char **path);
 
 /* Find the newest checkpoint whose checksums are right. Newer ones that are damaged get the suffix
  * CHECKPOINT_DAMAGED, with a warning for each, so that they are not taken for checkpoints again. The caller
- * frees *path; it is NULL if the folder has no checkpoint. P2P_INPUT if none is intact, or if one can't be
- * opened: then nothing is renamed. */
+ * frees *path; it is NULL if the folder has no checkpoint. P2P_INPUT if none is intact.
+ * P2P_UNREADABLE if one can't be read. Then nothing is renamed. */
 #define CHECKPOINT_DAMAGED ".damaged"
 p2p_status checkpoint_find_intact(const char *folder, char **path);
 
 /* Read position, identity, settings and choices; needs no device. P2P_INPUT if the file is not a checkpoint
- * or is damaged. Call checkpoint_info_free() in any case. */
+ * or is damaged, P2P_UNREADABLE if it can't be read. Call checkpoint_info_free() in any case. */
 p2p_status checkpoint_read_info(const char *path, checkpoint_info *info);
 
 /* The identity of the training that wrote a file; "" if it has none. P2P_INPUT as checkpoint_read_info. */

@@ -2,6 +2,7 @@
 #include "metrics.h"
 
 #include "host/sys.h"
+#include "json_text.h"
 #include "p2p.h"
 #include "p2p_file.h"
 
@@ -40,16 +41,13 @@ typedef struct {
     bool irregular;  /* a kept step does not follow the one before it */
 } found_lines;
 
-/* The fields of a record that decide whether its line is kept; false if the line is none. */
-static bool parse_line(const char *line, size_t length, int64_t *step, int64_t *epoch, bool *is_epoch) {
-    json_t *record = json_loadb(line, length, JSON_REJECT_DUPLICATES, NULL);
+/* The fields of a line's value that decide whether it is kept; false if it is no record. */
+static bool read_fields(const json_t *record, int64_t *step, int64_t *epoch, bool *is_epoch) {
     const json_t *steps = json_object_get(record, "step"), *epochs = json_object_get(record, "epoch");
-    const bool valid = json_is_integer(steps) && json_is_integer(epochs);
     *step = json_integer_value(steps);
     *epoch = json_integer_value(epochs);
     *is_epoch = json_object_get(record, "event") != NULL;
-    json_decref(record);
-    return valid;
+    return json_is_integer(steps) && json_is_integer(epochs);
 }
 
 /* The length of the first line without its end; SIZE_MAX if there is no whole line. */
@@ -58,33 +56,35 @@ static size_t first_line(const char *bytes, size_t size) {
     return newline ? (size_t)(newline - bytes) : SIZE_MAX;
 }
 
-/* The identity in the first line; "" if it has none. Returns the bytes of the line if it has one, else 0. */
-static size_t read_run(const char *bytes, size_t size, char run[RUN_BYTES]) {
-    const size_t length = first_line(bytes, size);
-    run[0] = '\0';
-    if (length == SIZE_MAX) return 0;
-    json_t *record = json_loadb(bytes, length, 0, NULL);
-    const char *event = json_string_value(json_object_get(record, "event"));
-    const char *text = json_string_value(json_object_get(record, "run"));
-    if (event && text && strcmp(event, "run") == 0) snprintf(run, RUN_BYTES, "%s", text);
-    json_decref(record);
-    return run[0] ? length + 1 : 0;
-}
+typedef struct {
+    char run[RUN_BYTES]; /* the identity in the first line; "" if it has none */
+    size_t bytes;        /* of that line; 0 if it has no identity */
+    bool is_record;      /* the first line is a record, as in a log of an older version */
+} log_head;
 
-/* Whether the first line is a record, as in a log of an older version. */
-static bool begins_with_record(const char *bytes, size_t size) {
+static p2p_status read_head(const char *bytes, size_t size, const char *path, log_head *head) {
     const size_t length = first_line(bytes, size);
     int64_t step, epoch;
     bool is_epoch;
-    return length != SIZE_MAX && parse_line(bytes, length, &step, &epoch, &is_epoch);
+    json_t *line;
+    *head = (log_head){0};
+    if (length == SIZE_MAX) return P2P_OK;
+    P2P_TRY(json_text_parse(path, bytes, length, JSON_REJECT_DUPLICATES, &line, NULL));
+    const char *event = json_string_value(json_object_get(line, "event"));
+    const char *text = json_string_value(json_object_get(line, "run"));
+    if (event && text && strcmp(event, "run") == 0) snprintf(head->run, RUN_BYTES, "%s", text);
+    if (head->run[0]) head->bytes = length + 1;
+    head->is_record = read_fields(line, &step, &epoch, &is_epoch);
+    json_decref(line);
+    return P2P_OK;
 }
 
 /* A file without a whole line is nobody's: its training was killed before it wrote one. A first line that is
  * damaged is taken for the training's own. */
 static p2p_status check_run(const char *bytes, size_t size, const char *run, const char *path) {
-    char found[RUN_BYTES];
-    (void)read_run(bytes, size, found);
-    if (strcmp(found, run) == 0 || (!found[0] && !begins_with_record(bytes, size))) return P2P_OK;
+    log_head head;
+    P2P_TRY(read_head(bytes, size, path, &head));
+    if (strcmp(head.run, run) == 0 || (!head.run[0] && !head.is_record)) return P2P_OK;
     p2p_fail(P2P_INPUT, "%s is the log of another training", path);
     return p2p_hint(P2P_INPUT, "move it to another folder; it is neither used nor overwritten");
 }
@@ -112,10 +112,10 @@ static p2p_status write_run(FILE *to, const char *run, const char *path) {
     return p2p_fail(P2P_IO, "%s: %s", path, strerror(errno));
 }
 
-static bool line_is_kept(const char *line, size_t length, kept_part kept, found_lines *found) {
+static bool is_kept(const json_t *record, kept_part kept, found_lines *found) {
     int64_t step, epoch;
     bool is_epoch;
-    if (!parse_line(line, length, &step, &epoch, &is_epoch)) {
+    if (!read_fields(record, &step, &epoch, &is_epoch)) {
         found->damaged++;
         return false;
     }
@@ -129,14 +129,18 @@ static bool line_is_kept(const char *line, size_t length, kept_part kept, found_
 /* A last line without its end, which a kill leaves, is no damage. */
 static p2p_status copy_kept_lines(const char *bytes, size_t size, FILE *to, kept_part kept, const char *path,
                                   found_lines *found) {
-    char run[RUN_BYTES];
+    log_head head; /* written already */
     if (size == 0) return P2P_OK;
-    const size_t head = read_run(bytes, size, run); /* written already */
-    for (const char *line = bytes + head, *end = bytes + size; line < end;) {
+    P2P_TRY(read_head(bytes, size, path, &head));
+    for (const char *line = bytes + head.bytes, *end = bytes + size; line < end;) {
         const char *newline = memchr(line, '\n', (size_t)(end - line));
         if (!newline) break;
         size_t length = (size_t)(newline - line);
-        if (line_is_kept(line, length, kept, found) && fwrite(line, 1, length + 1, to) != length + 1)
+        json_t *record;
+        P2P_TRY(json_text_parse(path, line, length, JSON_REJECT_DUPLICATES, &record, NULL));
+        const bool stays = is_kept(record, kept, found);
+        json_decref(record);
+        if (stays && fwrite(line, 1, length + 1, to) != length + 1)
             return p2p_fail(P2P_IO, "%s: %s", path, strerror(errno));
         line = newline + 1;
     }
@@ -201,9 +205,10 @@ p2p_status metrics_open(metrics_log **log, const char *path, const char *run, in
 
 /* Write a line and release the object. Each line is flushed, so that other programs read whole lines. */
 static p2p_status write_line(metrics_log *log, json_t *object) {
-    char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
+    char *text;
+    p2p_status status = json_text_make(log->path, object, JSON_COMPACT, &text);
     json_decref(object);
-    if (!text) return p2p_fail(P2P_OUT_OF_MEMORY, "%s: no memory to write a line", log->path);
+    P2P_TRY(status);
     bool written = fprintf(log->stream, "%s\n", text) > 0 && fflush(log->stream) == 0;
     free(text);
     return written ? P2P_OK : p2p_fail(P2P_IO, "%s: %s", log->path, strerror(errno));
@@ -219,17 +224,24 @@ p2p_status metrics_step(metrics_log *log, const step_record *record) {
                                      record->data_wait));
 }
 
+/* Returns whether memory sufficed. */
+static bool add_validation(json_t *object, const epoch_record *record) {
+    const quality *measured = &record->validation;
+    return json_object_set_new(object, "val_l1", quality_to_json(measured->l1)) == 0 &&
+           json_object_set_new(object, "val_psnr", quality_to_json(measured->psnr)) == 0 &&
+           json_object_set_new(object, "val_ssim", quality_to_json(measured->ssim)) == 0 &&
+           json_object_set_new(object, "val_l1_of_mean_target", quality_to_json(record->baseline_l1)) == 0;
+}
+
 p2p_status metrics_epoch(metrics_log *log, const epoch_record *record) {
     const loss_values *mean = &record->mean;
     json_t *object = json_pack("{s:s, s:I, s:I, s:f, s:f, s:f, s:f, s:f}", "event", "epoch", "step",
                                (json_int_t)record->step, "epoch", (json_int_t)record->epoch, "d_loss",
                                discriminator_loss(mean), "d_real", mean->d_real, "d_fake", mean->d_fake,
                                "g_gan", mean->g_gan, "g_l1", mean->g_l1);
-    if (object && record->validated) {
-        json_object_set_new(object, "val_l1", quality_to_json(record->validation.l1));
-        json_object_set_new(object, "val_psnr", quality_to_json(record->validation.psnr));
-        json_object_set_new(object, "val_ssim", quality_to_json(record->validation.ssim));
-        json_object_set_new(object, "val_l1_of_mean_target", quality_to_json(record->baseline_l1));
+    if (object && record->validated && !add_validation(object, record)) {
+        json_decref(object);
+        object = NULL;
     }
     return write_line(log, object);
 }

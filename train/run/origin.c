@@ -2,6 +2,7 @@
 #include "origin.h"
 
 #include "host/text.h"
+#include "json_text.h"
 #include "p2p.h"
 
 #include <inttypes.h>
@@ -15,27 +16,33 @@ bool origin_is_recorded(const training_origin *origin) {
 
 /* ---- JSON --------------------------------------------------------------------------------------------- */
 
-/* NULL, which is left out of the object, for "". */
-static const char *or_null(const char *text) {
-    return text[0] ? text : NULL;
+/* Adds a field unless the text is "". */
+static json_t *add_text(json_t *object, const char *key, const char *text) {
+    return json_text_add(object, key, text[0] != '\0', json_string(text));
 }
 
-/* NULL, which is left out of the object, without pairs. */
 static json_t *pairs_to_json(const dataset_identity *data) {
     char names[32];
-    if (data->pairs == 0) return NULL;
     snprintf(names, sizeof names, "%016" PRIx64, data->names);
-    return json_pack("{s:I, s:s, s:s, s:s*}", "pairs", (json_int_t)data->pairs, "names_hash", names,
-                     "content", data->content, "all_bytes", or_null(data->all_bytes));
+    json_t *object = json_pack("{s:I, s:s, s:s}", "pairs", (json_int_t)data->pairs, "names_hash", names,
+                               "content", data->content);
+    return add_text(object, "all_bytes", data->all_bytes);
+}
+
+/* Adds a field unless there are no pairs. */
+static json_t *add_pairs(json_t *object, const char *key, const dataset_identity *data) {
+    const bool wanted = data->pairs > 0;
+    return json_text_add(object, key, wanted, wanted ? pairs_to_json(data) : NULL);
 }
 
 json_t *origin_to_json(const training_origin *origin) {
-    return json_pack("{s:s, s:o, s:o, s:s, s:s*, s:s*, s:o*, s:o*}", "version", origin->version, "device",
-                     text_to_json(origin->device), "driver", text_to_json(origin->driver), "algorithms",
-                     origin->measured ? "measured" : "heuristic", "initial_generator",
-                     or_null(origin->initial_generator), "initial_discriminator",
-                     or_null(origin->initial_discriminator), "training", pairs_to_json(&origin->training),
-                     "validation", pairs_to_json(&origin->validation));
+    json_t *object = json_pack("{s:s, s:o, s:o, s:s}", "version", origin->version, "device",
+                               text_to_json(origin->device), "driver", text_to_json(origin->driver),
+                               "algorithms", origin->measured ? "measured" : "heuristic");
+    object = add_text(object, "initial_generator", origin->initial_generator);
+    object = add_text(object, "initial_discriminator", origin->initial_discriminator);
+    object = add_pairs(object, "training", &origin->training);
+    return add_pairs(object, "validation", &origin->validation);
 }
 
 /* Returns false if the text is longer than a hash. NULL is "". */
@@ -194,9 +201,11 @@ static json_t *deciding(const training_origin *origin, const settings *all, cons
 p2p_status origin_identify(const training_origin *origin, const settings *all, const char *choices,
                            char run[MODEL_FILE_RUN_BYTES]) {
     json_t *object = deciding(origin, all, choices);
-    char *text = object ? json_dumps(object, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
+    char *text;
+    const p2p_status status =
+        json_text_make("the training's identity", object, JSON_COMPACT | JSON_SORT_KEYS, &text);
     json_decref(object);
-    if (!text) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for the training's identity");
+    P2P_TRY(status);
     XXH128_canonical_t bytes;
     XXH128_canonicalFromHash(&bytes, XXH3_128bits(text, strlen(text)));
     free(text);

@@ -13,15 +13,22 @@ static const char *const best_names[] = {RUN_GENERATOR, RUN_DISCRIMINATOR, RUN_B
 enum { BEST_NAMES = sizeof best_names / sizeof best_names[0] };
 
 /* The epoch of a file of best/; 0 if there is none or it is damaged. */
-static int64_t best_epoch_of(const trainer *t, const char *path) {
-    model_file_identity model;
-    int64_t epoch;
+static p2p_status best_epoch_of(const trainer *t, const char *path, int64_t *epoch) {
+    model_file_identity model = {0};
+    ownership owner;
     sys_path_kind kind;
-    if (sys_path_kind_of(path, &kind) != P2P_OK || kind != SYS_PATH_FILE) return 0;
+    *epoch = 0;
+    P2P_TRY(sys_path_kind_of(path, &kind));
+    if (kind != SYS_PATH_FILE) return P2P_OK;
     const size_t length = strlen(path), name = sizeof RUN_BEST_NUMBERS - 1;
-    if (strcmp(path + length - name, RUN_BEST_NUMBERS) == 0)
-        return trainer_owner_of_numbers(t, path, &epoch) == OWNED ? epoch : 0;
-    return trainer_owner_of_model(t, path, &model) == OWNED ? model.epoch : 0;
+    if (strcmp(path + length - name, RUN_BEST_NUMBERS) == 0) {
+        P2P_TRY(trainer_owner_of_numbers(t, path, epoch, &owner));
+    } else {
+        P2P_TRY(trainer_owner_of_model(t, path, &model, &owner));
+        *epoch = model.epoch;
+    }
+    if (owner != OWNED) *epoch = 0;
+    return P2P_OK;
 }
 
 /* Remove a file if it exists. */
@@ -37,8 +44,11 @@ static p2p_status drop(const char *path, int *removed) {
 static p2p_status restore_best_file(const trainer *t, const char *path, const char *kept, bool *lacks,
                                     int *removed) {
     const int64_t wanted = t->at.best_epoch;
-    if (wanted > 0 && best_epoch_of(t, path) == wanted) return P2P_OK;
-    if (wanted > 0 && best_epoch_of(t, kept) == wanted) return sys_file_rename(kept, path);
+    int64_t epoch, kept_epoch;
+    P2P_TRY(best_epoch_of(t, path, &epoch));
+    if (wanted > 0 && epoch == wanted) return P2P_OK;
+    P2P_TRY(best_epoch_of(t, kept, &kept_epoch));
+    if (wanted > 0 && kept_epoch == wanted) return sys_file_rename(kept, path);
     *lacks = wanted > 0;
     return drop(path, removed);
 }

@@ -38,12 +38,14 @@ p2p_status trainer_hint_older(const trainer *t, p2p_status status);
 
 /* ---- Whose files: trainer_owned.c --------------------------------------------------------------------- */
 
-/* Returns whether a file is of the training t->kept_run, was damaged, or belongs to another one. */
+/* Whether a file is of the training t->kept_run, was damaged, or belongs to another one. A file that can't be
+ * read, or not for want of memory, is a failure, not a damaged one. */
 typedef enum { OWNED, OWNED_DAMAGED, OWNED_BY_OTHERS } ownership;
-ownership trainer_owner_of_model(const trainer *t, const char *path, model_file_identity *identity);
-ownership trainer_owner_of_sample(const trainer *t, const char *path);
+p2p_status trainer_owner_of_model(const trainer *t, const char *path, model_file_identity *identity,
+                                  ownership *owner);
+p2p_status trainer_owner_of_sample(const trainer *t, const char *path, ownership *owner);
 /* *epoch is that of best.json; 0 if it is damaged. */
-ownership trainer_owner_of_numbers(const trainer *t, const char *path, int64_t *epoch);
+p2p_status trainer_owner_of_numbers(const trainer *t, const char *path, int64_t *epoch, ownership *owner);
 
 /* P2P_INPUT, with the file's name, if a file under one of a training's names belongs to another training. */
 p2p_status trainer_check_owner(const trainer *t);

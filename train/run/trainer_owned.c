@@ -10,28 +10,44 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* A file is damaged if its contents are; one that can't be read, or not for want of memory, is a failure. */
+
 static ownership owner_of(const trainer *t, const char *run) {
     return strcmp(run, t->kept_run) == 0 ? OWNED : OWNED_BY_OTHERS;
 }
 
-ownership trainer_owner_of_model(const trainer *t, const char *path, model_file_identity *identity) {
-    if (model_file_identify(path, identity) != P2P_OK) return OWNED_DAMAGED;
-    return identity->foreign ? OWNED_BY_OTHERS : owner_of(t, identity->run);
+p2p_status trainer_owner_of_model(const trainer *t, const char *path, model_file_identity *identity,
+                                  ownership *owner) {
+    *owner = OWNED_DAMAGED;
+    const p2p_status status = model_file_identify(path, identity);
+    if (status == P2P_INPUT) return P2P_OK;
+    P2P_TRY(status);
+    *owner = identity->foreign ? OWNED_BY_OTHERS : owner_of(t, identity->run);
+    return P2P_OK;
 }
 
-ownership trainer_owner_of_sample(const trainer *t, const char *path) {
+p2p_status trainer_owner_of_sample(const trainer *t, const char *path, ownership *owner) {
     char label[IMAGE_LABEL_BYTES];
-    return image_label(path, label) == P2P_OK ? owner_of(t, label) : OWNED_DAMAGED;
+    *owner = OWNED_DAMAGED;
+    const p2p_status status = image_label(path, label);
+    if (status == P2P_INPUT) return P2P_OK;
+    P2P_TRY(status);
+    *owner = owner_of(t, label);
+    return P2P_OK;
 }
 
-ownership trainer_owner_of_numbers(const trainer *t, const char *path, int64_t *epoch) {
-    json_t *object = NULL;
-    (void)json_file_read_sealed(path, &object); /* NULL if it is damaged */
+p2p_status trainer_owner_of_numbers(const trainer *t, const char *path, int64_t *epoch, ownership *owner) {
+    json_t *object;
+    *owner = OWNED_DAMAGED;
+    *epoch = 0;
+    const p2p_status status = json_file_read_sealed(path, &object);
+    if (status == P2P_INPUT) return P2P_OK;
+    P2P_TRY(status);
     const char *run = json_string_value(json_object_get(object, "run"));
-    const ownership owner = object ? owner_of(t, run ? run : "") : OWNED_DAMAGED;
+    *owner = owner_of(t, run ? run : "");
     *epoch = json_integer_value(json_object_get(object, "epoch"));
     json_decref(object);
-    return owner;
+    return P2P_OK;
 }
 
 /* ---- The check before a training is resumed ------------------------------------------------------------ */
@@ -43,14 +59,18 @@ static p2p_status refuse(const char *path) {
 
 static p2p_status check_model(const trainer *t, const char *path) {
     model_file_identity identity;
+    ownership owner;
     bool exists;
     P2P_TRY(sys_path_exists(path, &exists));
     if (!exists) return P2P_OK;
-    return trainer_owner_of_model(t, path, &identity) == OWNED_BY_OTHERS ? refuse(path) : P2P_OK;
+    P2P_TRY(trainer_owner_of_model(t, path, &identity, &owner));
+    return owner == OWNED_BY_OTHERS ? refuse(path) : P2P_OK;
 }
 
 static p2p_status check_sample(const trainer *t, const char *path) {
-    return trainer_owner_of_sample(t, path) == OWNED_BY_OTHERS ? refuse(path) : P2P_OK;
+    ownership owner;
+    P2P_TRY(trainer_owner_of_sample(t, path, &owner));
+    return owner == OWNED_BY_OTHERS ? refuse(path) : P2P_OK;
 }
 
 /* Check the files of a folder whose names are `wanted`. */
@@ -73,9 +93,11 @@ static p2p_status check_each(const trainer *t, const char *folder, bool (*wanted
 
 static p2p_status check_best_file(const trainer *t, const char *path) {
     const size_t length = strlen(path), suffix = sizeof ".json" - 1;
+    ownership owner;
     int64_t epoch;
     if (length < suffix || strcmp(path + length - suffix, ".json") != 0) return check_model(t, path);
-    return trainer_owner_of_numbers(t, path, &epoch) == OWNED_BY_OTHERS ? refuse(path) : P2P_OK;
+    P2P_TRY(trainer_owner_of_numbers(t, path, &epoch, &owner));
+    return owner == OWNED_BY_OTHERS ? refuse(path) : P2P_OK;
 }
 
 p2p_status trainer_check_owner(const trainer *t) {

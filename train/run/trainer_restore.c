@@ -56,14 +56,22 @@ static p2p_status remove_newer(const trainer *t, const char *folder, bool (*want
 
 /* ---- The models beside the checkpoint ------------------------------------------------------------------ */
 
-static bool has_state(const trainer *t, const char *path, bool is_generator) {
+static p2p_status has_state(const trainer *t, const char *path, bool is_generator, bool *has) {
     model_file_identity found;
-    return trainer_owner_of_model(t, path, &found) == OWNED && found.is_generator == is_generator &&
-           found.step == t->at.step && found.epoch == t->at.epoch;
+    ownership owner;
+    P2P_TRY(sys_path_exists(path, has));
+    if (!*has) return P2P_OK;
+    P2P_TRY(trainer_owner_of_model(t, path, &found, &owner));
+    *has = owner == OWNED && found.is_generator == is_generator && found.step == t->at.step &&
+           found.epoch == t->at.epoch;
+    return P2P_OK;
 }
 
 static p2p_status restore_models(const trainer *t, changes *made) {
-    if (has_state(t, t->paths.generator, true) && has_state(t, t->paths.discriminator, false)) return P2P_OK;
+    bool first, second;
+    P2P_TRY(has_state(t, t->paths.generator, true, &first));
+    P2P_TRY(has_state(t, t->paths.discriminator, false, &second));
+    if (first && second) return P2P_OK;
     made->models = true;
     return trainer_save_models(t);
 }

@@ -59,11 +59,15 @@ static p2p_status resume_from_config(trainer *t) {
     return status;
 }
 
-/* P2P_INPUT if config.json, where it can be read, is of another training than the newest checkpoint. */
+/* P2P_INPUT if config.json, where it is intact, is of another training than the newest checkpoint. */
 static p2p_status check_config(const trainer *t) {
     char run[MODEL_FILE_RUN_BYTES];
-    json_t *config = NULL;
-    if (json_file_read_sealed(t->paths.config, &config) != P2P_OK) return P2P_OK; /* it is written again */
+    json_t *config;
+    bool exists;
+    P2P_TRY(sys_path_exists(t->paths.config, &exists));
+    const p2p_status status = exists ? json_file_read_sealed(t->paths.config, &config) : P2P_INPUT;
+    if (status == P2P_INPUT) return P2P_OK; /* it is written again */
+    P2P_TRY(status);
     config_run(config, run);
     const bool equal = strcmp(run, t->kept_run) == 0;
     json_decref(config);

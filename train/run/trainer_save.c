@@ -4,6 +4,7 @@
 
 #include "host/json_file.h"
 #include "host/sys.h"
+#include "json_text.h"
 #include "model_file.h"
 #include "trainer_folder.h"
 #include "use/run_files.h"
@@ -77,8 +78,9 @@ static p2p_status remove_own(const trainer *t, const char *name) {
     model_file_identity identity;
     char *path;
     P2P_TRY(sys_path_join(&path, t->paths.epochs, name));
-    const bool own = trainer_owner_of_model(t, path, &identity) != OWNED_BY_OTHERS;
-    p2p_status status = own ? sys_file_remove(path) : P2P_OK;
+    ownership owner;
+    p2p_status status = trainer_owner_of_model(t, path, &identity, &owner);
+    if (status == P2P_OK && owner != OWNED_BY_OTHERS) status = sys_file_remove(path);
     free(path);
     return status;
 }
@@ -109,10 +111,11 @@ p2p_status trainer_save_epoch(const trainer *t, int64_t epoch) {
 static p2p_status write_numbers(const trainer *t, const epoch_record *record) {
     char *path;
     P2P_TRY(sys_path_join(&path, t->paths.best, RUN_BEST_NUMBERS));
-    json_t *object = json_pack("{s:I, s:I, s:o, s:o, s:o, s:s*}", "epoch", (json_int_t)record->epoch, "step",
+    json_t *object = json_pack("{s:I, s:I, s:o, s:o, s:o}", "epoch", (json_int_t)record->epoch, "step",
                                (json_int_t)record->step, "val_l1", quality_to_json(record->validation.l1),
                                "val_psnr", quality_to_json(record->validation.psnr), "val_ssim",
-                               quality_to_json(record->validation.ssim), "run", t->run[0] ? t->run : NULL);
+                               quality_to_json(record->validation.ssim));
+    object = json_text_add(object, "run", t->run[0] != '\0', json_string(t->run));
     p2p_status status = json_file_write_sealed(path, object, JSON_INDENT(2));
     free(path);
     return status;

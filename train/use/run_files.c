@@ -108,14 +108,25 @@ typedef struct {
     char run[MODEL_FILE_RUN_BYTES]; /* "": of an older version */
 } folder_run;
 
+/* *config is NULL if it is absent or damaged. */
+static p2p_status read_config(const char *path, json_t **config) {
+    bool exists;
+    *config = NULL;
+    P2P_TRY(sys_path_exists(path, &exists));
+    if (!exists) return P2P_OK;
+    const p2p_status status = json_file_read_sealed(path, config);
+    return status == P2P_INPUT ? P2P_OK : status;
+}
+
 static p2p_status run_of_folder(const char *model, const char *beside_path, folder_run *found) {
     char *path;
     model_file_identity identity;
     *found = (folder_run){0};
     P2P_TRY(sys_path_join(&path, model, RUN_CONFIG));
-    json_t *config = NULL;
-    (void)json_file_read_sealed(path, &config); /* NULL if it is absent or damaged */
+    json_t *config;
+    p2p_status status = read_config(path, &config);
     free(path);
+    P2P_TRY(status);
     const char *run = json_string_value(json_object_get(config, "run"));
     found->known = config != NULL;
     snprintf(found->run, sizeof found->run, "%s", run && model_file_is_run(run) ? run : "");
@@ -123,7 +134,10 @@ static p2p_status run_of_folder(const char *model, const char *beside_path, fold
     bool exists;
     P2P_TRY(sys_path_exists(beside_path, &exists));
     if (found->known || !exists) return P2P_OK;
-    found->known = model_file_identify(beside_path, &identity) == P2P_OK && !identity.foreign;
+    status = model_file_identify(beside_path, &identity);
+    if (status == P2P_INPUT) return P2P_OK;
+    P2P_TRY(status);
+    found->known = !identity.foreign;
     snprintf(found->run, sizeof found->run, "%s", identity.run);
     return P2P_OK;
 }

@@ -192,7 +192,7 @@ static int compare_jobs(const void *left, const void *right) {
 }
 
 bool translate_skips(const translator *t, p2p_status status) {
-    const bool bad = status == P2P_INPUT || status == P2P_IO;
+    const bool bad = status == P2P_INPUT || status == P2P_UNREADABLE || status == P2P_IO;
     if (!bad || strcmp(t->all->on_bad_image, "skip") != 0) return false;
     text_print_line("left out: ", p2p_message(), stderr);
     return true;
