@@ -41,10 +41,13 @@ static p2p_status unusable_tensor(const safetensors_file *file, const char *name
     return p2p_fail(P2P_INPUT, "%s is %s: tensor %s: %s", file->path, unusable_kind(file), name, reason);
 }
 
-/* After a read that was not complete: a failure of the system is no sign of damage. */
-static p2p_status incomplete(const safetensors_file *file) {
-    if (!ferror(file->stream)) return unusable(file, "it has become shorter while it was read");
-    return p2p_fail(P2P_UNREADABLE, "can't read %s: %s", file->path, strerror(errno));
+/* After a read of the header or of a tensor that was not complete: a failure of the system is no sign of
+ * damage. */
+static p2p_status incomplete(const safetensors_file *file, const safetensors_entry *entry) {
+    static const char shorter[] = "the file has become shorter while it was read";
+    if (ferror(file->stream))
+        return p2p_fail(P2P_UNREADABLE, "can't read %s: %s", file->path, strerror(errno));
+    return entry ? unusable_tensor(file, entry->name, shorter) : unusable(file, shorter);
 }
 
 /* ---- Header ------------------------------------------------------------------------------------------- */
@@ -186,14 +189,14 @@ static p2p_status check_seal(safetensors_file *file) {
 static p2p_status load_header(safetensors_file *file, uint64_t size, char **text, size_t *length) {
     unsigned char prefix[LENGTH_BYTES];
     if (size < LENGTH_BYTES) return unusable(file, "it is too short");
-    if (fread(prefix, 1, LENGTH_BYTES, file->stream) != LENGTH_BYTES) return incomplete(file);
+    if (fread(prefix, 1, LENGTH_BYTES, file->stream) != LENGTH_BYTES) return incomplete(file, NULL);
     const uint64_t claimed = safetensors_load(prefix, LENGTH_BYTES);
     if (claimed > size - LENGTH_BYTES) return unusable(file, "its header is longer than the file");
     if (claimed > MAX_HEADER_BYTES) return unusable(file, "its header is longer than 16 MB");
     *length = (size_t)claimed;
     *text = malloc(*length + 1);
     if (!*text) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for the header of %s", file->path);
-    if (fread(*text, 1, *length, file->stream) != *length) return incomplete(file);
+    if (fread(*text, 1, *length, file->stream) != *length) return incomplete(file, NULL);
     file->data_start = LENGTH_BYTES + claimed;
     file->data_bytes = size - file->data_start;
     return P2P_OK;
@@ -299,7 +302,7 @@ static p2p_status seek(safetensors_file *file, const safetensors_entry *entry, u
 /* Read the next bytes of a tensor, from its byte `offset` on, and add them to its checksum. */
 static p2p_status read_bytes(safetensors_file *file, const safetensors_entry *entry, uint64_t offset,
                              unsigned char *bytes, size_t size) {
-    if (fread(bytes, 1, size, file->stream) != size) return incomplete(file);
+    if (fread(bytes, 1, size, file->stream) != size) return incomplete(file, entry);
     if (file->sealed) safetensors_seal_add(&file->seal, (int)(entry - file->entries), offset, bytes, size);
     return P2P_OK;
 }

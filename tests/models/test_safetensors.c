@@ -89,10 +89,10 @@ static void test_open_refuses(void **state) {
     (void)state;
     FILE *stream;
     uint64_t size;
-    REFUSED(p2p_file_open(test_own_path("missing"), &stream, &size), P2P_INPUT, "missing");
-    REFUSED(p2p_file_open(test_own_folder, &stream, &size), P2P_INPUT, "it is a folder");
+    REFUSED(p2p_file_open(test_own_path("missing"), &stream, &size), P2P_UNREADABLE, "missing");
+    REFUSED(p2p_file_open(test_own_folder, &stream, &size), P2P_UNREADABLE, "it is a folder");
     assert_int_equal(mkfifo(test_own_path("pipe"), 0600), 0);
-    REFUSED(p2p_file_open(test_own_path("pipe"), &stream, &size), P2P_INPUT, "it is not a file");
+    REFUSED(p2p_file_open(test_own_path("pipe"), &stream, &size), P2P_UNREADABLE, "it is not a file");
 }
 
 /* ---- Files made by hand ------------------------------------------------------------------------------- */

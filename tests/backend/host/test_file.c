@@ -147,7 +147,7 @@ static void test_pipes_and_devices_are_refused(void **state) {
     for (int i = 0; i < 3; i++) {
         REFUSED(write_text(test_own_path(names[i]), "x"), P2P_IO, "it is not a regular file");
         REFUSED(p2p_file_publish(test_own_path(names[i]), "x", 1), P2P_IO, "it is not a regular file");
-        REFUSED(p2p_file_open(test_own_path(names[i]), &stream, &size), P2P_INPUT, "it is not a file");
+        REFUSED(p2p_file_open(test_own_path(names[i]), &stream, &size), P2P_UNREADABLE, "it is not a file");
         REFUSED(p2p_file_append(test_own_path(names[i]), &stream), P2P_IO, names[i]);
     }
     const int reader =
@@ -192,7 +192,7 @@ static void test_private(void **state) {
     for (int i = 0; i < 3; i++) {
         assert_int_equal(chmod(file, refused[i]), 0);
         assert_int_equal(chmod(folder, refused[i]), 0);
-        REFUSED(p2p_file_open_private(file, &stream, &size), P2P_INPUT, "other users can write to it");
+        REFUSED(p2p_file_open_private(file, &stream, &size), P2P_UNREADABLE, "other users can write to it");
         REFUSED(p2p_folder_check_private(folder), P2P_IO, "other users can write to it");
         assert_int_equal(chmod(file, accepted[i]), 0);
         assert_int_equal(chmod(folder, accepted[i]), 0);
@@ -202,7 +202,7 @@ static void test_private(void **state) {
         OK(p2p_folder_check_private(folder));
     }
     test_link_add(test_own_path("link"), "file");
-    REFUSED(p2p_file_open_private(test_own_path("link"), &stream, &size), P2P_INPUT, "link");
+    REFUSED(p2p_file_open_private(test_own_path("link"), &stream, &size), P2P_UNREADABLE, "link");
     OK(p2p_folder_check_private(test_own_path("missing")));
     OK(p2p_folder_check_private(test_own_path("file/missing")));
     REFUSED(p2p_folder_check_private(file), P2P_IO, "it is not a folder");
@@ -218,7 +218,7 @@ static void test_private_of_another_user(void **state) {
     const p2p_status file = p2p_file_open_private(test_own_path("file"), &stream, &size);
     const p2p_status folder = p2p_folder_check_private(test_own_folder);
     assert_int_equal(chown(test_own_folder, geteuid(), (gid_t)-1), 0);
-    assert_int_equal(file, P2P_INPUT);
+    assert_int_equal(file, P2P_UNREADABLE);
     assert_int_equal(folder, P2P_IO);
 }
 

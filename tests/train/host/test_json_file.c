@@ -113,10 +113,10 @@ static void test_edits(void **state) {
 static void test_other_files(void **state) {
     (void)state;
     json_t *read;
-    REFUSED(json_file_read_sealed(test_own_path("missing"), &read), P2P_INPUT, "missing");
-    REFUSED(json_file_read_sealed(test_own_folder, &read), P2P_INPUT, "folder");
+    REFUSED(json_file_read_sealed(test_own_path("missing"), &read), P2P_UNREADABLE, "missing");
+    REFUSED(json_file_read_sealed(test_own_folder, &read), P2P_UNREADABLE, "folder");
     assert_int_equal(mkfifo(test_own_path("pipe"), 0600), 0);
-    REFUSED(json_file_read_sealed(test_own_path("pipe"), &read), P2P_INPUT, "pipe");
+    REFUSED(json_file_read_sealed(test_own_path("pipe"), &read), P2P_UNREADABLE, "pipe");
     test_file_write(test_own_path("list"), "[1]", 3);
     REFUSED(json_file_read_sealed(test_own_path("list"), &read), P2P_INPUT, "no JSON object");
     char *large = malloc(JSON_FILE_LARGEST + 1);

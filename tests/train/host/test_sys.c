@@ -67,21 +67,23 @@ static void test_paths_that_cannot_be_known(void **state) {
     name[sizeof name - 1] = '\0';
     test_link_add(test_path(folder, "loop"), "loop");
     test_link_add(test_path(folder, "dangling"), "nothing");
-    REFUSED(sys_path_kind_of(test_path(folder, name), &kind), P2P_INPUT, "File name too long");
-    REFUSED(sys_path_kind_of(test_path(folder, "loop"), &kind), P2P_INPUT, "loop is: Too many levels");
-    REFUSED(sys_path_kind_of(test_path(folder, "loop/below"), &kind), P2P_INPUT, "below is: Too many levels");
-    REFUSED(sys_path_kind_of(test_path(folder, "dangling"), &kind), P2P_INPUT, "leads nowhere");
-    REFUSED(sys_path_is_folder(test_path(folder, "loop"), &is_folder), P2P_INPUT, "loop");
+    REFUSED(sys_path_kind_of(test_path(folder, name), &kind), P2P_UNREADABLE, "File name too long");
+    REFUSED(sys_path_kind_of(test_path(folder, "loop"), &kind), P2P_UNREADABLE, "loop is: Too many levels");
+    REFUSED(sys_path_kind_of(test_path(folder, "loop/below"), &kind), P2P_UNREADABLE,
+            "below is: Too many levels");
+    REFUSED(sys_path_kind_of(test_path(folder, "dangling"), &kind), P2P_UNREADABLE, "leads nowhere");
+    REFUSED(sys_path_is_folder(test_path(folder, "loop"), &is_folder), P2P_UNREADABLE, "loop");
     assert_int_equal(sys_path_kind_of(test_path(folder, "dangling/below"), &kind), P2P_OK);
     assert_int_equal(kind, SYS_PATH_ABSENT);
     if (geteuid() != 0) { /* root may do anything */
         test_folder_add(test_path(folder, "closed"));
         test_folder_add(test_path(folder, "closed/below"));
         assert_int_equal(chmod(test_path(folder, "closed"), 0400), 0); /* names, but nothing about them */
-        REFUSED(sys_path_kind_of(test_path(folder, "closed/below"), &kind), P2P_INPUT, "Permission denied");
+        REFUSED(sys_path_kind_of(test_path(folder, "closed/below"), &kind), P2P_UNREADABLE,
+                "Permission denied");
         const p2p_status walked = sys_folder_walk(&names, folder, wants_all);
         assert_int_equal(chmod(test_path(folder, "closed"), 0700), 0);
-        REFUSED(walked, P2P_INPUT, "below is: Permission denied");
+        REFUSED(walked, P2P_UNREADABLE, "below is: Permission denied");
     }
     test_folder_remove(folder);
 }
@@ -166,7 +168,7 @@ static void test_files(void **state) {
     assert_int_equal(sys_file_read(path, 4, &bytes, &size, &total), P2P_OK);
     assert_int_equal(size, 0);
     free(bytes);
-    assert_int_equal(sys_file_read(folder, 4, &bytes, &size, &total), P2P_INPUT);
+    assert_int_equal(sys_file_read(folder, 4, &bytes, &size, &total), P2P_UNREADABLE);
     assert_null(bytes);
     MESSAGE_HAS(folder);
     assert_int_equal(sys_file_remove(path), P2P_OK);
@@ -181,9 +183,9 @@ static void test_walking_what_is_no_folder(void **state) {
     char *folder = test_folder_make();
     test_file_write(test_path(folder, "file"), "x", 1);
     sys_names names;
-    assert_int_equal(sys_folder_walk(&names, test_path(folder, "missing"), wants_all), P2P_INPUT);
+    assert_int_equal(sys_folder_walk(&names, test_path(folder, "missing"), wants_all), P2P_UNREADABLE);
     MESSAGE_HAS("missing");
-    assert_int_equal(sys_folder_walk(&names, test_path(folder, "file"), wants_all), P2P_INPUT);
+    assert_int_equal(sys_folder_walk(&names, test_path(folder, "file"), wants_all), P2P_UNREADABLE);
     assert_int_equal(names.count, 0);
     assert_int_equal(sys_folder_walk(&names, folder, wants_all), P2P_OK);
     assert_int_equal(names.count, 1);

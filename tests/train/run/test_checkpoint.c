@@ -7,6 +7,7 @@
 #include "run/checkpoint.h"
 #include "support/test_files.h"
 
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -17,6 +18,30 @@
 #include <cmocka.h>
 
 #include "support/test_expect.h"
+
+/* ---- Reads that fail: the linker passes the program's fread() and ferror() through this file ---------- */
+
+static int reads_left; /* until one fails; 0: none does */
+static FILE *failed;
+
+size_t __real_fread(void *bytes, size_t size, size_t count, FILE *stream);
+int __real_ferror(FILE *stream);
+size_t __wrap_fread(void *bytes, size_t size, size_t count, FILE *stream);
+int __wrap_ferror(FILE *stream);
+
+size_t __wrap_fread(void *bytes, size_t size, size_t count, FILE *stream) {
+    failed = NULL;
+    if (reads_left == 0 || --reads_left > 0) return __real_fread(bytes, size, count, stream);
+    failed = stream;
+    errno = EIO;
+    return 0;
+}
+
+int __wrap_ferror(FILE *stream) {
+    return stream == failed || __real_ferror(stream);
+}
+
+/* ---- Tests -------------------------------------------------------------------------------------------- */
 
 static size_t header_step = 23; /* is prime: each bit of a byte has its turn */
 
@@ -123,18 +148,40 @@ static void test_not_openable(void **state) {
     char *path;
     save_checkpoints((int[]){5}, 1);
     test_link_add(test_own_path("step-000000009.safetensors"), "nowhere");
-    REFUSED(checkpoint_find_intact(test_own_folder, &path), P2P_INPUT, "can't read");
+    REFUSED(checkpoint_find_intact(test_own_folder, &path), P2P_UNREADABLE, "can't read");
     assert_null(path);
     assert_true(is_there("step-000000005.safetensors"));
+}
+
+/* A read that fails is no sign of damage: nothing is set aside, and no older checkpoint is taken. */
+static void test_not_readable(void **state) {
+    (void)state;
+    char *path;
+    p2p_status status = P2P_FAILED;
+    int failures = 0;
+    save_checkpoints((int[]){5, 9}, 2);
+    while (status != P2P_OK) {
+        reads_left = ++failures;
+        status = checkpoint_find_intact(test_own_folder, &path);
+        reads_left = 0;
+        if (status == P2P_OK) break;
+        assert_int_equal(status, P2P_UNREADABLE);
+        MESSAGE_HAS("step-000000009.safetensors: Input/output error");
+        assert_null(path);
+        assert_true(is_there("step-000000009.safetensors"));
+        assert_false(is_there("step-000000009.safetensors" CHECKPOINT_DAMAGED));
+    }
+    assert_true(failures > 3); /* the header's length, the header, and tensors */
+    assert_non_null(strstr(path, "step-000000009.safetensors"));
+    free(path);
 }
 
 int main(int argc, char **argv) {
     if (argc == 2 && strcmp(argv[1], "all") == 0) header_step = 1;
     const struct CMUnitTest tests[] = {
-        TEST_IN_FOLDER(test_every_bit),
-        TEST_IN_FOLDER(test_fallback),
-        TEST_IN_FOLDER(test_none_intact),
-        TEST_IN_FOLDER(test_not_openable),
+        TEST_IN_FOLDER(test_every_bit),    TEST_IN_FOLDER(test_fallback),
+        TEST_IN_FOLDER(test_none_intact),  TEST_IN_FOLDER(test_not_openable),
+        TEST_IN_FOLDER(test_not_readable),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
