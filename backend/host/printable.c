@@ -59,32 +59,46 @@ bool p2p_is_printable(const char *text) {
 
 /* ---- Lines -------------------------------------------------------------------------------------------- */
 
-enum { ESCAPED_BYTES = 4 }; /* of \xNN */
+/* Needs no memory, because lines may report its want. A line of usual length is written in one piece, so that
+ * those of several processes are not mixed. */
+typedef struct {
+    FILE *stream;
+    size_t used;
+    char bytes[4096];
+} line_buffer;
 
-/* Writes the text with escapes; `to` has ESCAPED_BYTES for each byte, and one more. Returns the end. */
-static char *escape(const char *text, char *to) {
-    while (*text != '\0') {
-        const size_t length = p2p_printable_length(text);
-        if (length > 0)
-            memcpy(to, text, length), to += length, text += length;
-        else
-            to += snprintf(to, ESCAPED_BYTES + 1, "\\x%02x", (unsigned)(uint8_t)*text++);
+static void put(line_buffer *line, const char *bytes, size_t size) {
+    while (size > 0) {
+        const size_t room = sizeof line->bytes - line->used, part = size < room ? size : room;
+        memcpy(line->bytes + line->used, bytes, part);
+        line->used += part;
+        bytes += part;
+        size -= part;
+        if (line->used < sizeof line->bytes) continue;
+        fwrite(line->bytes, 1, line->used, line->stream);
+        line->used = 0;
     }
-    return to;
 }
 
-static void print_escaped(FILE *stream, const char *label, const char *text) {
-    const size_t label_bytes = strlen(label);
-    char *line = malloc(label_bytes + ESCAPED_BYTES * strlen(text) + 2);
-    if (!line) { /* without memory: the label alone, which is safe */
-        fprintf(stream, "%s(no memory to print this)\n", label);
-        return;
+static void put_escaped(line_buffer *line, const char *text) {
+    while (*text != '\0') {
+        const size_t length = p2p_printable_length(text);
+        char escape[sizeof "\\xNN"];
+        if (length > 0) {
+            put(line, text, length);
+            text += length;
+        } else {
+            put(line, escape, (size_t)snprintf(escape, sizeof escape, "\\x%02x", (unsigned)(uint8_t)*text++));
+        }
     }
-    memcpy(line, label, label_bytes);
-    char *end = escape(text, line + label_bytes);
-    *end++ = '\n';
-    fwrite(line, 1, (size_t)(end - line), stream);
-    free(line);
+}
+
+static void print_escaped(FILE *stream, const char *label, const char *text, const char *end) {
+    line_buffer line = {.stream = stream};
+    put(&line, label, strlen(label));
+    put_escaped(&line, text);
+    put(&line, end, strlen(end));
+    fwrite(line.bytes, 1, line.used, stream);
 }
 
 void p2p_print_line_v(FILE *stream, const char *label, const char *format, va_list args) {
@@ -95,7 +109,7 @@ void p2p_print_line_v(FILE *stream, const char *label, const char *format, va_li
     if (length >= (int)sizeof few && (text = malloc((size_t)length + 1)) != NULL)
         vsnprintf(text, (size_t)length + 1, format, again);
     va_end(again);
-    if (length >= 0) print_escaped(stream, label, text ? text : few);
+    if (length >= 0) print_escaped(stream, label, text ? text : few, text ? "\n" : " [...]\n");
     fflush(stream);
     if (text != few) free(text);
 }

@@ -48,6 +48,21 @@ static void on_warning(png_structp png, png_const_charp reason) {
     (void)reason;
 }
 
+/* Without memory libpng omits some chunks with a warning: of them the label. Therefore a failure ends the
+ * job, once the structures, whose creation reports it itself, are there. */
+static png_voidp allocate(png_structp png, png_alloc_size_t size) {
+    png_job *job = png_get_mem_ptr(png);
+    void *block = malloc(size);
+    if (!block && job->info)
+        stop(job, p2p_fail(P2P_OUT_OF_MEMORY, "no memory for the picture %s", job->name));
+    return block;
+}
+
+static void release(png_structp png, png_voidp block) {
+    (void)png;
+    free(block);
+}
+
 static void read_bytes(png_structp png, png_bytep destination, size_t count) {
     png_job *job = png_get_io_ptr(png);
     if (count > job->left) png_error(png, "the file is truncated");
@@ -152,7 +167,8 @@ static void decode(png_job *job) {
 
 static p2p_status decode_guarded(png_job *job) {
     if (setjmp(job->escape) != 0) return job->status;
-    job->png = png_create_read_struct(PNG_LIBPNG_VER_STRING, job, on_decoding_error, on_warning);
+    job->png = png_create_read_struct_2(PNG_LIBPNG_VER_STRING, job, on_decoding_error, on_warning, job,
+                                        allocate, release);
     if (job->png != NULL) job->info = png_create_info_struct(job->png);
     if (job->info == NULL) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for decoding %s", job->name);
     decode(job);
@@ -199,7 +215,8 @@ static void encode(png_job *job) {
 
 static p2p_status encode_guarded(png_job *job) {
     if (setjmp(job->escape) != 0) return job->status;
-    job->png = png_create_write_struct(PNG_LIBPNG_VER_STRING, job, on_encoding_error, on_warning);
+    job->png = png_create_write_struct_2(PNG_LIBPNG_VER_STRING, job, on_encoding_error, on_warning, job,
+                                         allocate, release);
     if (job->png != NULL) job->info = png_create_info_struct(job->png);
     if (job->info == NULL) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for encoding %s", job->name);
     encode(job);
