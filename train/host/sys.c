@@ -133,18 +133,23 @@ static sys_path_kind kind_of_mode(mode_t mode) {
     return S_ISDIR(mode) ? SYS_PATH_FOLDER : SYS_PATH_OTHER;
 }
 
+/* Fails as sys_path_kind_of does. */
+static p2p_status look_at(const char *path, struct stat *found, bool *exists) {
+    *exists = stat(path, found) == 0;
+    if (*exists) return P2P_OK;
+    const bool is_link = (errno == ENOENT || errno == ENOTDIR) && lstat(path, found) == 0;
+    if (is_link) return p2p_fail(P2P_UNREADABLE, "%s is a symbolic link that leads nowhere", path);
+    if (errno == ENOENT || errno == ENOTDIR) return P2P_OK;
+    return p2p_fail(P2P_UNREADABLE, "can't find out what %s is: %s", path, strerror(errno));
+}
+
 p2p_status sys_path_kind_of(const char *path, sys_path_kind *kind) {
     struct stat found;
+    bool exists;
     *kind = SYS_PATH_ABSENT;
-    if (stat(path, &found) == 0) {
-        *kind = kind_of_mode(found.st_mode);
-        return P2P_OK;
-    }
-    const int reason = errno;
-    if (reason != ENOENT && reason != ENOTDIR)
-        return p2p_fail(P2P_UNREADABLE, "can't find out what %s is: %s", path, strerror(reason));
-    if (lstat(path, &found) != 0) return P2P_OK;
-    return p2p_fail(P2P_UNREADABLE, "%s is a symbolic link that leads nowhere", path);
+    P2P_TRY(look_at(path, &found, &exists));
+    if (exists) *kind = kind_of_mode(found.st_mode);
+    return P2P_OK;
 }
 
 p2p_status sys_path_is_folder(const char *path, bool *is_folder) {
@@ -161,10 +166,14 @@ p2p_status sys_path_exists(const char *path, bool *exists) {
     return status;
 }
 
-bool sys_path_same(const char *a, const char *b) {
+p2p_status sys_path_same(const char *a, const char *b, bool *same) {
     struct stat first, second;
-    return stat(a, &first) == 0 && stat(b, &second) == 0 && first.st_dev == second.st_dev &&
-           first.st_ino == second.st_ino;
+    bool first_exists, second_exists;
+    *same = false;
+    P2P_TRY(look_at(a, &first, &first_exists));
+    P2P_TRY(look_at(b, &second, &second_exists));
+    *same = first_exists && second_exists && first.st_dev == second.st_dev && first.st_ino == second.st_ino;
+    return P2P_OK;
 }
 
 p2p_status sys_path_join(char **path, const char *folder, const char *name) {

@@ -55,8 +55,8 @@ p2p_status sys_path_is_folder(const char *path, bool *is_folder);
 /* Sets *exists to whether there is anything at `path`. Fails as sys_path_kind_of does. */
 p2p_status sys_path_exists(const char *path, bool *exists);
 
-/* Whether both paths lead to the same file. Paths that lead nowhere do not. */
-bool sys_path_same(const char *a, const char *b);
+/* Sets *same to whether both paths lead to the same file. Fails as sys_path_kind_of does. */
+p2p_status sys_path_same(const char *a, const char *b, bool *same);
 
 /* The absolute path that `path` leads to, without links, "." and "..". What does not exist yet, or is a
  * link to itself, is kept as it is named. The caller frees *real. P2P_UNREADABLE if a part of the path cannot

@@ -40,8 +40,9 @@ static p2p_status check_one(const result_file *file, bool force) {
     sys_path_kind kind;
     P2P_TRY(sys_path_kind_of(file->result, &kind));
     if (kind == SYS_PATH_ABSENT) return P2P_OK;
-    if (file->source && sys_path_same(file->source, file->result))
-        return p2p_fail(P2P_USAGE, "%s would be overwritten by its own translation", file->source);
+    bool same = false;
+    if (file->source) P2P_TRY(sys_path_same(file->source, file->result, &same));
+    if (same) return p2p_fail(P2P_USAGE, "%s would be overwritten by its own translation", file->source);
     if (force) return P2P_OK;
     p2p_fail(P2P_USAGE, "%s exists already", file->result);
     return p2p_hint(P2P_USAGE, "--force overwrites");
