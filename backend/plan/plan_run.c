@@ -135,7 +135,7 @@ p2p_status plan_prepare_runs(p2p_plan *plan) {
 }
 
 void plan_release_runs(p2p_plan *plan) {
-    for (int r = 0; plan->parts && r < plan->session->replica_count; r++) {
+    for (int r = 0; r < plan->session->replica_count; r++) {
         plan_part *part = &plan->parts[r];
         for (int s = 0; s < PLAN_SLOTS; s++) {
             p2p_host_memory_free(part->device, &part->slots[s].inputs);

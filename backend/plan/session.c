@@ -116,7 +116,7 @@ static void release_replica(p2p_session *session, int number) {
 
 static void destroy_plan(p2p_plan *plan) {
     plan_release_runs(plan);
-    for (int r = 0; plan->parts && r < plan->session->replica_count; r++) plan_part_free(&plan->parts[r]);
+    for (int r = 0; r < plan->session->replica_count; r++) plan_part_free(&plan->parts[r]);
     free(plan->parts);
     free(plan);
 }
@@ -259,12 +259,14 @@ static p2p_status add_plan(p2p_session *session, const char *name, p2p_plan **pl
     if (!plans) return plan_no_memory("a session");
     session->plans = plans;
     p2p_plan *added = calloc(1, sizeof *added);
-    if (!added) return plan_no_memory("a session");
+    if (added) added->parts = calloc((size_t)session->replica_count, sizeof *added->parts);
+    if (!added || !added->parts) {
+        free(added);
+        return plan_no_memory("a session");
+    }
     plans[session->plan_count++] = added;
     added->session = session;
     snprintf(added->name, sizeof added->name, "%s", name);
-    added->parts = calloc((size_t)session->replica_count, sizeof *added->parts);
-    if (!added->parts) return plan_no_memory("a session");
     *plan = added;
     return P2P_OK;
 }

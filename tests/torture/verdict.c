@@ -36,17 +36,18 @@ static bool failed(verdict *result, const char *format, ...) {
     return false;
 }
 
-/* The line "p2p: ..." of stderr, to be freed; NULL if there is none. */
+/* The line "p2p: ..." of stderr and the hint after it, to be freed; NULL if there is none. */
 static char *message_of(const char *path) {
     char *text = file_text(path), *found = strncmp(text, "p2p: ", 5) == 0 ? text : strstr(text, "\np2p: ");
-    char *line = NULL;
+    char *lines = NULL;
     if (found) {
         found += *found == '\n';
-        found[strcspn(found, "\n")] = '\0';
-        line = strdup(found);
+        size_t length = strcspn(found, "\n");
+        if (strncmp(found + length, "\nhint: ", 7) == 0) length += 1 + strcspn(found + length + 1, "\n");
+        lines = strndup(found, length);
     }
     free(text);
-    return line;
+    return lines;
 }
 
 /* ---- The message -------------------------------------------------------------------------------------- */
