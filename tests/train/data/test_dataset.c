@@ -103,12 +103,16 @@ static void test_listing(void **state) {
     test_folder_remove(dir);
 }
 
-static void assert_unusable(const char *dir, const char *part, const char *hint) {
+static void assert_refused(const char *dir, p2p_status code, const char *part, const char *hint) {
     dataset *data;
-    assert_int_equal(dataset_open(&data, dir, "train", &A_TO_B), P2P_INPUT);
+    assert_int_equal(dataset_open(&data, dir, "train", &A_TO_B), code);
     assert_null(data);
     MESSAGE_HAS(part);
     if (strstr(p2p_message_hint(), hint) == NULL) fail_msg("the hint is '%s'", p2p_message_hint());
+}
+
+static void assert_unusable(const char *dir, const char *part, const char *hint) {
+    assert_refused(dir, P2P_INPUT, part, hint);
 }
 
 static void test_unusable_folders(void **state) {
@@ -141,7 +145,7 @@ static void test_unusable_files(void **state) {
 
     dir = make_data_set(2);
     test_link_add(test_path(dir, "train/x.jpg"), "gone.jpg");
-    assert_unusable(dir, "train/x.jpg", "");
+    assert_refused(dir, P2P_UNREADABLE, "train/x.jpg", "");
     test_folder_remove(dir);
 }
 

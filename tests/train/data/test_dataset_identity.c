@@ -122,7 +122,7 @@ static void test_a_file_that_vanished(void **state) {
     make_set("set", "train", NULL, PAIRS);
     OK(dataset_open(&data, test_own_path("set"), "train", &options));
     assert_int_equal(remove(file_of("set", "train", PAIRS - 1)), 0);
-    REFUSED(dataset_identify(data, false, &identity), P2P_INPUT, "149.bmp");
+    REFUSED(dataset_identify(data, false, &identity), P2P_UNREADABLE, "149.bmp");
     dataset_close(data);
 }
 

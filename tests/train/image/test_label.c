@@ -45,7 +45,7 @@ static void test_no_label(void **state) {
     test_file_write(test_own_path("x.png"), "no picture", 10);
     assert_int_equal(image_label(test_own_path("x.png"), label), P2P_INPUT);
     assert_string_equal(label, "");
-    assert_int_equal(image_label(test_own_path("absent.png"), label), P2P_INPUT);
+    assert_int_equal(image_label(test_own_path("absent.png"), label), P2P_UNREADABLE);
 }
 
 int main(void) {
