@@ -143,10 +143,31 @@ static void test_other_texts(void **state) {
     free(text);
 }
 
+/* The field is there, or there is no object. */
+static void test_add_without_memory(void **state) {
+    (void)state;
+    for (int mode = 0; mode < 2; mode++) {
+        lasts = mode == 1;
+        json_t *object = NULL;
+        for (long n = 1; !object; n++) {
+            left = n;
+            object = json_text_add(json_object(), "key", true, json_string("value"));
+            left = -1;
+            if (!object) assert_true(n < 100);
+        }
+        assert_string_equal(json_string_value(json_object_get(object, "key")), "value");
+        json_decref(object);
+    }
+    json_t *object = json_text_add(json_object(), "key", false, json_string("value"));
+    assert_int_equal(json_object_size(object), 0);
+    json_decref(object);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_parse_without_memory),
         cmocka_unit_test(test_make_without_memory),
+        cmocka_unit_test(test_add_without_memory),
         cmocka_unit_test(test_other_texts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

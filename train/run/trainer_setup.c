@@ -4,6 +4,7 @@
 
 #include "host/json_file.h"
 #include "host/sys.h"
+#include "json_text.h"
 #include "setup/setup.h"
 #include "setup/setup_memory.h"
 #include "setup/setup_progress.h"
@@ -65,9 +66,9 @@ static p2p_status check_required(const settings *all) {
 /* Write config.json: the settings, the identity of the run, and its origin. */
 static p2p_status write_config(const trainer *t) {
     json_t *object = settings_to_json(t->all);
-    if (object && t->run[0]) json_object_set_new(object, "run", json_string(t->run));
-    if (object && origin_is_recorded(&t->origin))
-        json_object_set_new(object, "origin", origin_to_json(&t->origin));
+    object = json_text_add(object, "run", t->run[0] != '\0', json_string(t->run));
+    const bool recorded = origin_is_recorded(&t->origin);
+    object = json_text_add(object, "origin", recorded, recorded ? origin_to_json(&t->origin) : NULL);
     return json_file_write_sealed(t->paths.config, object, JSON_INDENT(2));
 }
 
