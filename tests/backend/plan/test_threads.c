@@ -117,6 +117,8 @@ typedef struct {
     p2p_device *device;
     p2p_buffer *buffer;
     p2p_status status;
+    char reason[256];
+    atomic_bool ended;
 } creation;
 
 static void *create_operation(void *argument) {
@@ -125,8 +127,10 @@ static void *create_operation(void *argument) {
     const p2p_op op = {.kind = P2P_KIND_copy, .t = {number, number}};
     const p2p_place places[P2P_MAX_OPERANDS] = {{c->buffer, 0}, {c->buffer, 64}};
     p2p_operation *operation = NULL;
-    c->status = p2p_operation_create(c->device, &op, places, (p2p_place){0}, &operation);
+    c->status = p2p_operation_create(c->device, &op, places, (p2p_place){c->buffer, 128}, &operation);
+    snprintf(c->reason, sizeof c->reason, "%s", p2p_message());
     p2p_operation_destroy(operation);
+    atomic_store(&c->ended, true);
     return NULL;
 }
 
@@ -140,11 +144,14 @@ static void test_two_inside(void **state) {
         char address[16];
         snprintf(address, sizeof address, "threaded:%d", i);
         OK(p2p_device_open(address, &both[i].device));
-        OK(p2p_buffer_create(both[i].device, 128, &both[i].buffer));
+        OK(p2p_buffer_create(both[i].device, 4096, &both[i].buffer));
     }
     threaded_meet(2);
     assert_int_equal(pthread_create(&thread, NULL, create_operation, &both[0]), 0);
-    while (threaded_arrived() == 0) sched_yield(); /* it stays inside until device 1 comes */
+    while (threaded_arrived() == 0) { /* it stays inside until device 1 comes */
+        if (atomic_load(&both[0].ended)) fail_msg("%s", both[0].reason);
+        sched_yield();
+    }
     REFUSED(p2p_device_finish(both[0].device), P2P_FAILED, "two threads are inside device 0");
     assert_int_equal(threaded_collisions(), before + 1);
     (void)create_operation(&both[1]);
