@@ -4,6 +4,7 @@
  */
 #include "device/device.h"
 #include "plan/session.h"
+#include "support/all_at_once.h"
 #include "support/plan_net.h"
 #include "support/threaded_backend.h"
 
@@ -20,36 +21,12 @@
 
 #include "support/test_expect.h"
 
-enum { STEPS = 2, BATCH = 4, MOST_JOBS = 64 };
+enum { STEPS = 2, BATCH = 4 };
 
 static const plan_net shape = {.in = 3, .out = 3, .filters = 4};
 static const plan_net_step step = {.sync = true, .dropout = 0.5};
 
 /* ---- Ways to run jobs --------------------------------------------------------------------------------- */
-
-typedef struct {
-    p2p_job job;
-    void *context;
-    int index;
-} thread_job;
-
-static void *run_thread(void *argument) {
-    const thread_job *mine = argument;
-    mine->job(mine->context, mine->index);
-    return NULL;
-}
-
-/* A thread per job. */
-static void all_at_once(p2p_job job, void *context, int count) {
-    pthread_t threads[MOST_JOBS];
-    thread_job jobs[MOST_JOBS];
-    assert_true(count <= MOST_JOBS);
-    for (int i = 0; i < count; i++) {
-        jobs[i] = (thread_job){job, context, i};
-        assert_int_equal(pthread_create(&threads[i], NULL, run_thread, &jobs[i]), 0);
-    }
-    for (int i = 0; i < count; i++) pthread_join(threads[i], NULL);
-}
 
 static void last_first(p2p_job job, void *context, int count) {
     for (int i = count; i-- > 0;) job(context, i);
