@@ -121,29 +121,6 @@ static void destroy_plan(p2p_plan *plan) {
     free(plan);
 }
 
-p2p_status session_finish_all(const p2p_session *session) {
-    p2p_failure *first = NULL;
-    p2p_status status = P2P_OK;
-    for (int r = 0; r < session->replica_count; r++) {
-        const p2p_status finished = p2p_device_finish(session->replicas[r].device);
-        if (finished == P2P_OK || status != P2P_OK) continue;
-        status = finished;
-        first = malloc(sizeof *first);
-        if (first) p2p_failure_take(first, status);
-    }
-    if (first) status = p2p_failure_give(first);
-    free(first);
-    return status;
-}
-
-/* The message is that of the failure that ended the session, or the run: waiting for a lost device fails. */
-void session_finish_devices(const p2p_session *session) {
-    p2p_failure earlier;
-    p2p_failure_take(&earlier, P2P_OK);
-    if (session->allocated) (void)session_finish_all(session);
-    (void)p2p_failure_give(&earlier);
-}
-
 void p2p_session_destroy(p2p_session *session) {
     if (!session) return;
     session_finish_devices(session);

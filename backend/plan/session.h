@@ -148,16 +148,17 @@ size_t session_space_bytes(const p2p_session *session, int space);
 p2p_status session_operation(p2p_session *session, int replica, const p2p_op *op, const plan_address *at,
                              plan_address scratch, p2p_operation **operation);
 
-/* ---- Replicas ----------------------------------------------------------------------------------------- */
-
-/* Waits for all commands in flight, which may access host memory and buffers, and keeps the message. A lost
- * device has none in flight. session.c */
-void session_finish_devices(const p2p_session *session);
-/* Waits for all replicas' commands; the first failure is returned after the last wait. session.c */
+/* Waits for all replicas' commands; the first failure is returned after the last wait. */
 p2p_status session_finish_all(const p2p_session *session);
+/* The same before memory is freed, also by a session without memory of its own: failures are ignored, and the
+ * message is kept. A lost device has no command in flight. */
+void session_finish_devices(const p2p_session *session);
+
+/* ---- Replicas: session_prepare.c ---------------------------------------------------------------------- */
+
 /* Calls work(context, r) for every replica r: at the same time, by the session's `parallel`, if the replicas'
  * devices are different objects. If several fail, the failure of the first replica is returned, with message
- * and hint; replicas after one that has failed may be left out. session_prepare.c */
+ * and hint; replicas after one that has failed may be left out. */
 typedef p2p_status (*session_work)(void *context, int replica);
 p2p_status session_each_replica(const p2p_session *session, session_work work, void *context);
 

@@ -1,5 +1,5 @@
-/* A session's memory: sizes and buffers of spaces, operations bound to addresses, and host memory for inputs.
- */
+/* A session's memory: sizes and buffers of spaces, operations bound to addresses, host memory for inputs, and
+ * waiting until no command accesses memory. */
 #include "session.h"
 
 #include <stdio.h>
@@ -114,6 +114,31 @@ p2p_status session_operation(p2p_session *session, int replica, const p2p_op *op
         places[i] = session_place(session, replica, at[i]);
     return p2p_operation_create(session->replicas[replica].device, op, places,
                                 session_place(session, replica, scratch), operation);
+}
+
+/* ---- Commands in flight -------------------------------------------------------------------------------- */
+
+p2p_status session_finish_all(const p2p_session *session) {
+    p2p_failure *first = NULL;
+    p2p_status status = P2P_OK;
+    for (int r = 0; r < session->replica_count; r++) {
+        const p2p_status finished = p2p_device_finish(session->replicas[r].device);
+        if (finished == P2P_OK || status != P2P_OK) continue;
+        status = finished;
+        first = malloc(sizeof *first);
+        if (first) p2p_failure_take(first, status);
+    }
+    if (first) status = p2p_failure_give(first);
+    free(first);
+    return status;
+}
+
+/* The message is that of the failure that ended the session, or the run: waiting for a lost device fails. */
+void session_finish_devices(const p2p_session *session) {
+    p2p_failure earlier;
+    p2p_failure_take(&earlier, P2P_OK);
+    if (session->allocated) (void)session_finish_all(session);
+    (void)p2p_failure_give(&earlier);
 }
 
 /* ---- Host memory -------------------------------------------------------------------------------------- */

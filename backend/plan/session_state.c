@@ -86,8 +86,8 @@ static p2p_status write_all(const p2p_session *session, plan_address at, const v
     p2p_status status = P2P_OK;
     for (int r = 0; r < session->replica_count && status == P2P_OK; r++)
         status = p2p_buffer_write(session->replicas[r].device, session_place(session, r, at), raw, bytes);
-    if (status == P2P_OK) return session_finish_all(session);
-    session_finish_devices(session); /* earlier writes must not read freed memory */
+    if (status == P2P_OK) status = session_finish_all(session);
+    if (status != P2P_OK) session_finish_devices(session); /* writes under way read `raw` */
     return status;
 }
 
