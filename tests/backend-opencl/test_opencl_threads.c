@@ -14,7 +14,7 @@
 
 #include "support/test_expect.h"
 
-enum { REPLICAS = 3, STEPS = 2 };
+enum { REPLICAS = 2, STEPS = 2 };
 
 static double *train(p2p_parallel parallel, int64_t *count) {
     plan_rig rig = {.net = plan_net_create(3, 3, 4), .replicas = REPLICAS};
