@@ -264,7 +264,10 @@ typedef struct {
     /* Least size of a bucket of gradients, which is reduced as soon as they are complete; 0: 16 MiB. The same
      * on all processes of a run. */
     size_t bucket_bytes;
-    p2p_parallel parallel; /* for host work that uses no device; NULL: jobs run one after another */
+    /* Runs host work that uses no device, and preparation of several replicas, a job for each: at most one
+     * thread at a time uses a device, not always the thread that opened it. NULL: jobs run one after another.
+     */
+    p2p_parallel parallel;
     p2p_tuning tuning;
 } p2p_session_options;
 
@@ -290,7 +293,9 @@ void p2p_session_choice(const p2p_session *session, int index, const p2p_op **op
 p2p_status p2p_session_choices_text(const p2p_session *session, char **text);
 
 /* Allocates the device memory of all plans and prepares their operations (compile, choose, bind). The message
- * of P2P_OUT_OF_MEMORY lists the bytes needed by purpose. `progress` may be NULL. */
+ * of P2P_OUT_OF_MEMORY lists the bytes needed by purpose. Replicas are prepared at the same time by the
+ * options' `parallel`; if several fail, the failure of the first is returned. `progress` may be NULL; it is
+ * called by one thread at a time, not always the caller's. */
 typedef void (*p2p_progress)(void *context, int done, int total);
 p2p_status p2p_session_allocate(p2p_session *session, p2p_progress progress, void *context);
 
@@ -305,6 +310,14 @@ typedef struct {
 
 /* Known before p2p_session_allocate, from the plans made so far. */
 void p2p_session_memory_use(const p2p_session *session, p2p_session_memory *memory);
+
+/* Host memory for inputs of a replica: of the kind from which its device reads fastest (pinned, if it has
+ * that), else malloc's, with a warning. Zeroed, aligned for every type, owned by the session: freed by
+ * p2p_session_host_free, else by p2p_session_destroy. It can be had before p2p_session_allocate. Not counted
+ * in p2p_session_memory. P2P_INVALID if there is no such replica. */
+p2p_status p2p_session_host_alloc(p2p_session *session, int replica, size_t bytes, void **memory);
+/* Frees it, after waiting until no run can read it. NULL is allowed. */
+void p2p_session_host_free(p2p_session *session, void *memory);
 
 /* Draws every parameter of the network from its initial distribution, in logical order, so the values are the
  * same on every device. Sets moments and gradients to zero. */
@@ -352,6 +365,14 @@ typedef struct {
  * wait returns its own status (the device may be lost). *place is then NULL. After a failed wait p2p_plan_run
  * waits for the same run again, and returns the status if the wait fails again. */
 p2p_status p2p_plan_input(p2p_plan *plan, int replica, const char *name, void **place);
+
+/* Names the memory from which the next run takes the replica's part of input `name`, in plain order, instead
+ * of that of p2p_plan_input. It is transferred without another copy, unless the device stores it in another
+ * form. Any memory of the host will do; transfers from that of p2p_session_host_alloc are the fastest.
+ * `memory` is borrowed and must stay unchanged until the run has been waited for, or has failed. Counts for
+ * one call of p2p_plan_run or p2p_plan_profile; the last call for an input, of this function or of
+ * p2p_plan_input, decides. Does not wait. P2P_INVALID as p2p_plan_input. */
+p2p_status p2p_plan_input_from(p2p_plan *plan, int replica, const char *name, const void *memory);
 
 /* Enqueues one run and returns. At most two runs are in flight: the third waits for the first, whose outputs
  * are lost unless p2p_plan_wait was called for it. After a failure no command of this run is in flight. */

@@ -5,6 +5,13 @@
  * backend links against p2p_op only; host services are passed to the entry function. models/ and train/ do
  * not include this file. In the core only device/ calls the table, so argument checks, tracing and fault
  * injection are in one place.
+ *
+ * Threads: any thread may call, but one at a time is inside a device, that is in a function of its table with
+ * it or an object of it. Different threads may be inside different devices of a module at the same time, so
+ * the module protects what its devices share. A library that keeps state per thread, such as a current
+ * device, is given it at every entry: the thread may never have called before, or for another device last.
+ * The functions of p2p_module are called by one thread at a time, and those of a communicator while no other
+ * thread is inside one of its devices. The core synchronises threads that call one after the other.
  */
 #ifndef P2P_BACKEND_H
 #define P2P_BACKEND_H
@@ -21,7 +28,7 @@ typedef struct {
     size_t size;
 } p2p_key_part;
 
-/* Host services, passed by the core to every module. */
+/* Host services, passed by the core to every module. Any thread may call them at any time. */
 typedef struct {
     /* Sets the calling thread's message and returns `code` (p2p_fail). */
     p2p_status (*fail)(p2p_status code, const char *format, ...) P2P_PRINTF(2, 3);
@@ -44,8 +51,7 @@ typedef struct {
     const char *(*cache_folder)(void);
 } p2p_host;
 
-/* Opaque to the core; each backend defines its own. An object belongs to the device that created it and is
- * used by one thread at a time. */
+/* Opaque to the core; each backend defines its own. An object belongs to the device that created it. */
 typedef struct p2p_be_device p2p_be_device;
 typedef struct p2p_be_buffer p2p_be_buffer;
 typedef struct p2p_be_op p2p_be_op;

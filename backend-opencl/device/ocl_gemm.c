@@ -16,12 +16,17 @@ struct ocl_warm {
     ocl_warm *next;
 };
 
-/* CLBlast before 1.6.1 is not thread-safe in its first calls. */
+/* CLBlast before 1.6.1 is not thread-safe in its first calls, and other devices may be in other threads. */
 static mtx_t clblast_lock;
 static once_flag clblast_once = ONCE_FLAG_INIT;
 
 static void make_lock(void) {
     mtx_init(&clblast_lock, mtx_plain);
+}
+
+static void lock_clblast(void) {
+    call_once(&clblast_once, make_lock);
+    mtx_lock(&clblast_lock);
 }
 
 static CLBlastTranspose transposition(bool transpose) {
@@ -31,11 +36,13 @@ static CLBlastTranspose transposition(bool transpose) {
 p2p_status ocl_gemm_scratch_size(void *context, const ocl_gemm *g, size_t *bytes) {
     p2p_be_device *device = context;
     *bytes = 0;
+    lock_clblast();
     /* Offset 1 stands for any offset: every matrix that may need a copy is counted. */
     CLBlastStatusCode code = CLBlastSGemmTempBufferSize(
         CLBlastLayoutRowMajor, transposition(g->transpose_a), transposition(g->transpose_b), (size_t)g->m,
         (size_t)g->n, (size_t)g->k, 1, (size_t)g->a.row_distance, 1, (size_t)g->b.row_distance, 1,
         (size_t)g->y.row_distance, &device->queue, bytes);
+    mtx_unlock(&clblast_lock);
     return ocl_check(device, (cl_int)code, "CLBlastSGemmTempBufferSize");
 }
 
@@ -98,8 +105,7 @@ p2p_status ocl_gemm_warm(p2p_be_device *device, const ocl_gemm_call *call) {
                        .offset_y = call->y.offset > 0};
     for (const ocl_warm *w = device->warm; w; w = w->next)
         if (same_warmth(w, &wanted)) return P2P_OK;
-    call_once(&clblast_once, make_lock);
-    mtx_lock(&clblast_lock);
+    lock_clblast();
     p2p_status status = multiply_once(device, call);
     mtx_unlock(&clblast_lock);
     P2P_TRY(status);

@@ -128,6 +128,7 @@ typedef struct {
     size_t live_bytes; /* most bytes live at one step, scratch included: a lower bound of arena_bytes */
 
     plan_slot slots[PLAN_SLOTS];
+    const void **given;      /* per input: where the next run takes it from; NULL: the slot's memory */
     p2p_host_memory results; /* raw outputs of the run last waited for */
     p2p_recorded **recorded; /* per segment; NULL: steps run one by one */
 } plan_part;
@@ -193,15 +194,17 @@ bool plan_is_collective(const plan_node *node);
 p2p_status plan_node_insert(plan_part *part, int position, const plan_node *node);
 /* Assigns offsets in a run's host memory to `count` ports and returns its size in bytes. */
 size_t plan_lay_out_ports(const plan_part *part, plan_port *ports, int count, bool inputs);
-/* Bytes of the step block, and of all host memory that plan_prepare_runs allocates for the part. */
+/* Bytes of the step block, and of all host memory that plan_prepare_part allocates for the part. */
 size_t plan_step_bytes(const plan_part *part);
 size_t plan_run_bytes(const plan_part *part);
 
 /* The part of p2p_plan_print that follows the operations: counts, fusions, memory. plan_print.c */
 p2p_status plan_print_summary(const p2p_plan *plan, FILE *stream);
 
-/* Host memory and recordings of runs, created once by p2p_session_allocate. plan_run.c */
+/* Host memory and recordings of runs, created once by p2p_session_allocate: of the plan, then of each part,
+ * which different threads may prepare at the same time. plan_run.c */
 p2p_status plan_prepare_runs(p2p_plan *plan);
+p2p_status plan_prepare_part(plan_part *part);
 void plan_release_runs(p2p_plan *plan);
 
 /* The check mode. plan_check_before fills the memory that step `s` is the first to use with NaN.

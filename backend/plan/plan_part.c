@@ -42,7 +42,7 @@ size_t plan_lay_out_ports(const plan_part *part, plan_port *ports, int count, bo
         end = plan_round_up(end + port->raw_bytes, BOUNDARY);
         port->host_offset = port->raw_offset;
         port->host_bytes = (size_t)p2p_tensor_elements(tensor) * p2p_type_bytes(port->type);
-        if (!inputs || same_bytes(tensor, port->type)) continue;
+        if (!inputs || (same_bytes(tensor, port->type) && port->host_bytes == port->raw_bytes)) continue;
         port->host_offset = end;
         end = plan_round_up(end + port->host_bytes, BOUNDARY);
     }

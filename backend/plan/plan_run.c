@@ -4,7 +4,7 @@
  * every replica has come to it, orders segments after the collectives that they need, and reads the outputs.
  * Everything is enqueued: the host waits only until a slot of host memory is free. In the check mode steps
  * run one by one and their outputs are checked. In a profiled run each step is waited for and timed. Nothing
- * is allocated after plan_prepare_runs.
+ * is allocated after plan_prepare_part.
  */
 #include "session.h"
 
@@ -15,11 +15,6 @@
 #include <string.h>
 
 /* ---- Preparation -------------------------------------------------------------------------------------- */
-
-static p2p_status finish_devices(const p2p_plan *plan) {
-    for (int r = 0; r < plan->session->replica_count; r++) P2P_TRY(p2p_device_finish(plan->parts[r].device));
-    return P2P_OK;
-}
 
 /* Orders the replica's next commands after the first `needed` collectives of the run. */
 static p2p_status order_after(const p2p_plan *plan, plan_part *part, int needed) {
@@ -111,7 +106,9 @@ static p2p_status record_part(plan_part *part) {
     return P2P_OK;
 }
 
-static p2p_status prepare_part(plan_part *part) {
+p2p_status plan_prepare_part(plan_part *part) {
+    part->given = calloc((size_t)part->input_count + 1, sizeof *part->given);
+    if (!part->given) return p2p_fail(P2P_OUT_OF_MEMORY, "no host memory for a plan");
     P2P_TRY(p2p_host_memory_alloc(part->device, part->output_bytes, &part->results));
     for (int s = 0; s < PLAN_SLOTS; s++) {
         plan_slot *slot = &part->slots[s];
@@ -130,7 +127,6 @@ p2p_status plan_prepare_runs(p2p_plan *plan) {
     plan->done = calloc(replicas * collectives, sizeof *plan->done);
     if (!plan->places || !plan->after || !plan->done)
         return p2p_fail(P2P_OUT_OF_MEMORY, "no host memory for a plan");
-    for (size_t r = 0; r < replicas; r++) P2P_TRY(prepare_part(&plan->parts[r]));
     return P2P_OK;
 }
 
@@ -143,6 +139,8 @@ void plan_release_runs(p2p_plan *plan) {
             p2p_host_memory_free(part->device, &part->slots[s].step);
         }
         p2p_host_memory_free(part->device, &part->results);
+        free(part->given);
+        part->given = NULL;
     }
     free(plan->places);
     free(plan->after);
@@ -167,17 +165,41 @@ static const plan_port *find_port(const plan_port *ports, int count, const char 
     return NULL;
 }
 
-p2p_status p2p_plan_input(p2p_plan *plan, int replica, const char *name, void **place) {
-    *place = NULL;
-    if (replica < 0 || replica >= plan->session->replica_count || !plan->places)
+/* Sets *input to the number of an input of parts[replica]. */
+static p2p_status find_input(const p2p_plan *plan, int replica, const char *name, int *input) {
+    if (replica < 0 || replica >= plan->session->replica_count || !plan->parts[replica].given)
         return p2p_fail(P2P_INVALID, "plan %s has no replica %d, or no memory yet", plan->name, replica);
-    plan_part *part = &plan->parts[replica];
+    const plan_part *part = &plan->parts[replica];
     const plan_port *port = find_port(part->inputs, part->input_count, name);
     if (!port) return p2p_fail(P2P_INVALID, "plan %s has no input %s", plan->name, name);
-    int slot = slot_of(plan->runs);
-    P2P_TRY(wait_for_slot(part, slot));
-    *place = (unsigned char *)part->slots[slot].inputs.bytes + port->host_offset;
+    *input = (int)(port - part->inputs);
     return P2P_OK;
+}
+
+p2p_status p2p_plan_input(p2p_plan *plan, int replica, const char *name, void **place) {
+    int input, slot = slot_of(plan->runs);
+    *place = NULL;
+    P2P_TRY(find_input(plan, replica, name, &input));
+    plan_part *part = &plan->parts[replica];
+    P2P_TRY(wait_for_slot(part, slot));
+    part->given[input] = NULL;
+    *place = (unsigned char *)part->slots[slot].inputs.bytes + part->inputs[input].host_offset;
+    return P2P_OK;
+}
+
+p2p_status p2p_plan_input_from(p2p_plan *plan, int replica, const char *name, const void *memory) {
+    int input;
+    P2P_TRY(find_input(plan, replica, name, &input));
+    if (!memory) return p2p_fail(P2P_INVALID, "plan %s: no memory for input %s", plan->name, name);
+    plan->parts[replica].given[input] = memory;
+    return P2P_OK;
+}
+
+static void forget_given(const p2p_plan *plan) {
+    for (int r = 0; r < plan->session->replica_count; r++) {
+        const plan_part *part = &plan->parts[r];
+        for (int i = 0; part->given && i < part->input_count; i++) part->given[i] = NULL;
+    }
 }
 
 static void fill_step_block(const p2p_plan *plan, const plan_part *part, const p2p_step *step,
@@ -200,9 +222,11 @@ static p2p_status write_inputs(const plan_part *part, const plan_slot *slot) {
     for (int i = 0; i < part->input_count; i++) {
         const plan_port *port = &part->inputs[i];
         const plan_value *value = &part->values[port->value];
-        unsigned char *raw = inputs + port->raw_offset;
-        if (port->host_offset != port->raw_offset)
-            p2p_tensor_pack(&value->tensor, inputs + port->host_offset, port->type, raw);
+        const void *plain = part->given[i] ? part->given[i] : inputs + port->host_offset, *raw = plain;
+        if (port->host_offset != port->raw_offset) {
+            raw = inputs + port->raw_offset;
+            p2p_tensor_pack(&value->tensor, plain, port->type, inputs + port->raw_offset);
+        }
         p2p_place place = session_place(part->session, part->replica, value->at);
         P2P_TRY(p2p_buffer_write(part->device, place, raw, port->raw_bytes));
     }
@@ -264,7 +288,7 @@ static p2p_status run_collective(p2p_plan *plan, const run_profile *profile) {
     if (!profile) return P2P_OK;
     for (int r = 0; r < plan->session->replica_count; r++)
         P2P_TRY(order_after(plan, &plan->parts[r], plan->started));
-    P2P_TRY(finish_devices(plan));
+    P2P_TRY(session_finish_all(plan->session));
     return report_timing(profile, first, collective_of(first), begin);
 }
 
@@ -312,7 +336,8 @@ static p2p_status run_plan(p2p_plan *plan, const p2p_step *step, const run_profi
         fill_step_block(plan, part, step, part->slots[slot].step.bytes);
         P2P_TRY(write_inputs(part, &part->slots[slot]));
     }
-    if (profile) P2P_TRY(finish_devices(plan)); /* exclude the inputs from the first operation's time */
+    if (profile)
+        P2P_TRY(session_finish_all(plan->session)); /* exclude the inputs from the first operation's time */
     P2P_TRY(run_segments(plan, profile));
     for (int r = 0; r < replicas; r++) {
         plan_part *part = &plan->parts[r];
@@ -322,7 +347,7 @@ static p2p_status run_plan(p2p_plan *plan, const p2p_step *step, const run_profi
     return P2P_OK;
 }
 
-static p2p_status begin_run(p2p_plan *plan, const p2p_step *step, const run_profile *profile) {
+static p2p_status start_run(p2p_plan *plan, const p2p_step *step, const run_profile *profile) {
     p2p_session *session = plan->session;
     if (!session->allocated || session->broken)
         return p2p_fail(P2P_INVALID, "plan %s can't run: its session has no memory", plan->name);
@@ -334,6 +359,12 @@ static p2p_status begin_run(p2p_plan *plan, const p2p_step *step, const run_prof
     if (status != P2P_OK) return settle_devices(plan, status);
     plan->runs++;
     return P2P_OK;
+}
+
+static p2p_status begin_run(p2p_plan *plan, const p2p_step *step, const run_profile *profile) {
+    const p2p_status status = start_run(plan, step, profile);
+    forget_given(plan);
+    return status;
 }
 
 p2p_status p2p_plan_run(p2p_plan *plan, const p2p_step *step) {

@@ -1,4 +1,4 @@
-/* Sessions: joining of devices, planning of graphs, creation of operations.
+/* Sessions: joining of devices, planning of graphs, destruction.
  *
  * All plans of a session exist before it allocates, so the size of every space is known: a part of a
  * network's state is allocated only if a plan uses it, and the arena has the size of the largest plan's.
@@ -121,19 +121,10 @@ static void destroy_plan(p2p_plan *plan) {
     free(plan);
 }
 
-/* Commands in flight may still access host memory and buffers. A lost device has none in flight; that waiting
- * for it fails must not replace the message of the failure that ended the session. */
-static void finish_devices(const p2p_session *session) {
-    p2p_failure earlier;
-    p2p_failure_take(&earlier, P2P_OK);
-    for (int r = 0; session->allocated && r < session->replica_count; r++)
-        (void)p2p_device_finish(session->replicas[r].device);
-    (void)p2p_failure_give(&earlier);
-}
-
 void p2p_session_destroy(p2p_session *session) {
     if (!session) return;
-    finish_devices(session);
+    session_finish_devices(session);
+    session_host_release(session);
     for (int i = 0; i < session->plan_count; i++) destroy_plan(session->plans[i]);
     for (int r = 0; r < session->replica_count; r++) release_replica(session, r);
     for (int i = 0; i < session->network_count; i++) {
@@ -294,72 +285,6 @@ p2p_status p2p_session_plan(p2p_session *session, const char *name, p2p_graph *c
     if (session->broken) return p2p_fail(P2P_INVALID, "plan %s: an earlier plan of the session failed", name);
     P2P_TRY(check_graphs(session, graphs));
     p2p_status status = make_plan(session, name, graphs, plan);
-    session->broken = status != P2P_OK;
-    return status;
-}
-
-/* ---- Operations --------------------------------------------------------------------------------------- */
-
-typedef struct {
-    p2p_progress call;
-    void *context;
-    int done, total;
-} progress_state;
-
-static void progress_step(progress_state *progress) {
-    progress->done++;
-    if (progress->call) progress->call(progress->context, progress->done, progress->total);
-}
-
-static p2p_status create_refresh(p2p_session *session, int replica, progress_state *progress) {
-    p2p_operation **refresh = calloc((size_t)session->refresh_count + 1, sizeof(p2p_operation *));
-    if (!refresh) return plan_no_memory("a session");
-    session->replicas[replica].refresh = refresh;
-    const plan_address scratch = {session->space_bytes[PLAN_SPACE_arena] > 0 ? PLAN_SPACE_arena : -1, 0};
-    for (int i = 0; i < session->refresh_count; i++) {
-        const session_refresh *copy = &session->refreshes[i];
-        P2P_TRY(session_operation(session, replica, &copy->op, copy->at, scratch, &refresh[i]));
-        progress_step(progress);
-    }
-    return P2P_OK;
-}
-
-static p2p_status create_operations(p2p_session *session, int replica, plan_part *part,
-                                    progress_state *progress) {
-    for (int s = 0; s < part->step_count; s++) {
-        plan_step *step = &part->steps[s];
-        if (!step->collective)
-            P2P_TRY(
-                session_operation(session, replica, &step->op, step->at, step->scratch, &step->operation));
-        progress_step(progress);
-    }
-    return P2P_OK;
-}
-
-static p2p_status create_all(p2p_session *session, progress_state *progress) {
-    progress->total = session->replica_count * session->refresh_count;
-    for (int i = 0; i < session->plan_count; i++)
-        for (int r = 0; r < session->replica_count; r++)
-            progress->total += session->plans[i]->parts[r].step_count;
-    for (int r = 0; r < session->replica_count; r++) P2P_TRY(create_refresh(session, r, progress));
-    for (int i = 0; i < session->plan_count; i++) {
-        p2p_plan *plan = session->plans[i];
-        for (int r = 0; r < session->replica_count; r++)
-            P2P_TRY(create_operations(session, r, &plan->parts[r], progress));
-        P2P_TRY(plan_prepare_runs(plan));
-    }
-    return P2P_OK;
-}
-
-p2p_status p2p_session_allocate(p2p_session *session, p2p_progress progress, void *context) {
-    if (session->allocated) return p2p_fail(P2P_INVALID, "the session's memory is allocated already");
-    if (session->broken) return p2p_fail(P2P_INVALID, "a plan of the session failed");
-    session->allocated = true;
-    progress_state state = {progress, context, 0, 0};
-    p2p_status status = P2P_OK;
-    for (int r = 0; r < session->replica_count && status == P2P_OK; r++)
-        status = session_memory_allocate(session, r);
-    if (status == P2P_OK) status = create_all(session, &state);
     session->broken = status != P2P_OK;
     return status;
 }

@@ -1,8 +1,9 @@
 /* Sessions. A session owns the networks' state, device memory, plans and their operations. Private to plan/.
  *
  * session_networks.c lays out parameters and derived filters, session_choices.c chooses the algorithms of
- * convolutions, session_memory.c allocates buffers, session_state.c copies parameters between host and
- * devices, and session.c creates and destroys sessions and plans.
+ * convolutions, session_memory.c allocates buffers, session_prepare.c creates operations, all replicas' at
+ * once, session_state.c copies parameters between host and devices, and session.c creates and destroys
+ * sessions and plans.
  */
 #ifndef P2P_CORE_SESSION_H
 #define P2P_CORE_SESSION_H
@@ -51,6 +52,12 @@ typedef struct {
     p2p_operation **refresh; /* per refresh of the session: renews derived filters before a run */
 } plan_replica;
 
+/* Host memory of p2p_session_host_alloc. */
+typedef struct {
+    p2p_device *device;
+    p2p_host_memory memory;
+} session_host_piece;
+
 /* A convolution and its algorithm. */
 typedef struct {
     int replica; /* the first with an equal device (name and driver) */
@@ -78,6 +85,8 @@ struct p2p_session {
     session_choice *choices;
     int choice_count, choice_capacity;
     char *imposed; /* copy of options.tuning.imposed; owned */
+    session_host_piece *host_pieces;
+    int host_piece_count, host_piece_capacity;
     size_t space_bytes[PLAN_SESSION_SPACES];
     bool broken; /* planning or allocation failed; the session can only be destroyed */
     bool allocated;
@@ -132,9 +141,25 @@ p2p_place session_place(const p2p_session *session, int replica, plan_address at
  * purpose. */
 p2p_status session_memory_allocate(p2p_session *session, int replica);
 void session_memory_release(p2p_session *session, int replica);
+/* Frees what p2p_session_host_alloc has given. */
+void session_host_release(p2p_session *session);
 size_t session_space_bytes(const p2p_session *session, int space);
 /* Creates an operation of a replica from the addresses of its operands and of its scratch memory. */
 p2p_status session_operation(p2p_session *session, int replica, const p2p_op *op, const plan_address *at,
                              plan_address scratch, p2p_operation **operation);
+
+/* Waits for all replicas' commands; the first failure is returned after the last wait. */
+p2p_status session_finish_all(const p2p_session *session);
+/* The same before memory is freed, also by a session without memory of its own: failures are ignored, and the
+ * message is kept. A lost device has no command in flight. */
+void session_finish_devices(const p2p_session *session);
+
+/* ---- Replicas: session_prepare.c ---------------------------------------------------------------------- */
+
+/* Calls work(context, r) for every replica r: at the same time, by the session's `parallel`, if the replicas'
+ * devices are different objects. If several fail, the failure of the first replica is returned, with message
+ * and hint; replicas after one that has failed may be left out. */
+typedef p2p_status (*session_work)(void *context, int replica);
+p2p_status session_each_replica(const p2p_session *session, session_work work, void *context);
 
 #endif

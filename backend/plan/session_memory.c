@@ -1,4 +1,5 @@
-/* A session's device memory: sizes and buffers of spaces, and operations bound to addresses. */
+/* A session's memory: sizes and buffers of spaces, operations bound to addresses, host memory for inputs, and
+ * waiting until no command accesses memory. */
 #include "session.h"
 
 #include <stdio.h>
@@ -16,7 +17,7 @@ size_t session_space_bytes(const p2p_session *session, int space) {
     return network->bytes[which];
 }
 
-/* Host memory of all plans' runs of replica 0, as plan_prepare_runs allocates it. */
+/* Host memory of all plans' runs of replica 0, as plan_prepare_part allocates it. */
 static size_t run_bytes(const p2p_session *session) {
     size_t bytes = 0;
     for (int i = 0; i < session->plan_count; i++) bytes += plan_run_bytes(&session->plans[i]->parts[0]);
@@ -113,4 +114,65 @@ p2p_status session_operation(p2p_session *session, int replica, const p2p_op *op
         places[i] = session_place(session, replica, at[i]);
     return p2p_operation_create(session->replicas[replica].device, op, places,
                                 session_place(session, replica, scratch), operation);
+}
+
+/* ---- Commands in flight -------------------------------------------------------------------------------- */
+
+p2p_status session_finish_all(const p2p_session *session) {
+    p2p_failure *first = NULL;
+    p2p_status status = P2P_OK;
+    for (int r = 0; r < session->replica_count; r++) {
+        const p2p_status finished = p2p_device_finish(session->replicas[r].device);
+        if (finished == P2P_OK || status != P2P_OK) continue;
+        status = finished;
+        first = malloc(sizeof *first);
+        if (first) p2p_failure_take(first, status);
+    }
+    if (first) status = p2p_failure_give(first);
+    free(first);
+    return status;
+}
+
+/* The message is that of the failure that ended the session, or the run: waiting for a lost device fails. */
+void session_finish_devices(const p2p_session *session) {
+    p2p_failure earlier;
+    p2p_failure_take(&earlier, P2P_OK);
+    if (session->allocated) (void)session_finish_all(session);
+    (void)p2p_failure_give(&earlier);
+}
+
+/* ---- Host memory -------------------------------------------------------------------------------------- */
+
+p2p_status p2p_session_host_alloc(p2p_session *session, int replica, size_t bytes, void **memory) {
+    *memory = NULL;
+    if (replica < 0 || replica >= session->replica_count)
+        return p2p_fail(P2P_INVALID, "the session has no replica %d", replica);
+    session_host_piece *pieces = ir_grow(session->host_pieces, session->host_piece_count,
+                                         &session->host_piece_capacity, sizeof *session->host_pieces);
+    if (!pieces) return plan_no_memory("a session");
+    session->host_pieces = pieces;
+    session_host_piece *piece = &pieces[session->host_piece_count];
+    piece->device = session->replicas[replica].device;
+    P2P_TRY(p2p_host_memory_alloc(piece->device, bytes, &piece->memory));
+    session->host_piece_count++;
+    *memory = piece->memory.bytes;
+    return P2P_OK;
+}
+
+void p2p_session_host_free(p2p_session *session, void *memory) {
+    if (!memory) return;
+    session_finish_devices(session);
+    for (int i = 0; i < session->host_piece_count; i++) {
+        session_host_piece *piece = &session->host_pieces[i];
+        if (piece->memory.bytes != memory) continue;
+        p2p_host_memory_free(piece->device, &piece->memory);
+        *piece = session->host_pieces[--session->host_piece_count];
+        return;
+    }
+}
+
+void session_host_release(p2p_session *session) {
+    for (int i = 0; i < session->host_piece_count; i++)
+        p2p_host_memory_free(session->host_pieces[i].device, &session->host_pieces[i].memory);
+    free(session->host_pieces);
 }

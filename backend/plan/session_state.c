@@ -81,17 +81,22 @@ static param_piece piece_at(const p2p_session *session, const param_place *place
 
 /* ---- Writing ------------------------------------------------------------------------------------------ */
 
+/* Enqueues a write on every replica, and waits when all are under way. */
+static p2p_status write_all(const p2p_session *session, plan_address at, const void *raw, size_t bytes) {
+    p2p_status status = P2P_OK;
+    for (int r = 0; r < session->replica_count && status == P2P_OK; r++)
+        status = p2p_buffer_write(session->replicas[r].device, session_place(session, r, at), raw, bytes);
+    if (status == P2P_OK) status = session_finish_all(session);
+    if (status != P2P_OK) session_finish_devices(session); /* writes under way read `raw` */
+    return status;
+}
+
 /* Writes the elements `host` of a piece to all replicas. */
 static p2p_status write_piece(p2p_session *session, const param_piece *piece, p2p_type type, const void *host,
                               void *raw) {
     memset(raw, 0, piece->bytes); /* padding lanes are zero */
     p2p_tensor_pack(&piece->tensor, host, type, raw);
-    for (int r = 0; r < session->replica_count; r++) {
-        p2p_device *device = session->replicas[r].device;
-        P2P_TRY(p2p_buffer_write(device, session_place(session, r, piece->at), raw, piece->bytes));
-        P2P_TRY(p2p_device_finish(device));
-    }
-    return P2P_OK;
+    return write_all(session, piece->at, raw, piece->bytes);
 }
 
 /* `raw` and `host` are buffers for the largest piece. */
@@ -304,7 +309,7 @@ static p2p_status initialise_param(p2p_session *session, const p2p_network *netw
                                     &d);
 }
 
-/* Writes zeros to a whole space, padding included, `piece` bytes at a time. */
+/* Enqueues writes of zeros to a whole space, padding included, `piece` bytes at a time. */
 static p2p_status clear_space(const p2p_session *session, int replica, int space, const void *zeros,
                               size_t piece) {
     p2p_device *device = session->replicas[replica].device;
@@ -317,14 +322,14 @@ static p2p_status clear_space(const p2p_session *session, int replica, int space
                                  zeros, length));
         offset += length;
     }
-    return p2p_device_finish(device);
+    return P2P_OK;
 }
 
 static p2p_status clear_parts(const p2p_session *session, int network, const void *zeros, size_t piece) {
     for (int r = 0; r < session->replica_count; r++)
         for (int part = PLAN_SPACE_gradient; part <= PLAN_SPACE_moment2; part++)
             P2P_TRY(clear_space(session, r, plan_space_of(network, (plan_network_space)part), zeros, piece));
-    return P2P_OK;
+    return session_finish_all(session);
 }
 
 p2p_status p2p_session_initialise(p2p_session *session, const p2p_network *network, uint64_t seed) {
@@ -337,6 +342,7 @@ p2p_status p2p_session_initialise(p2p_session *session, const p2p_network *netwo
     void *zeros = calloc(1, piece);
     if (!zeros) return plan_no_memory(p2p_network_name(network));
     p2p_status status = clear_parts(session, index, zeros, piece);
+    if (status != P2P_OK) session_finish_devices(session); /* writes under way read `zeros` */
     free(zeros);
     return status;
 }

@@ -159,12 +159,15 @@ static unsigned char pixel(uint32_t number, int64_t image, int64_t position) {
                            256);
 }
 
-static p2p_status fill_inputs(plan_rig *rig, int replica, int64_t first, int64_t count, uint32_t number) {
-    void *places[2];
-    P2P_TRY(p2p_plan_input(rig->plan, replica, "x", &places[0]));
-    P2P_TRY(p2p_plan_input(rig->plan, replica, "t", &places[1]));
-    unsigned char *x = places[0];
-    float *t = places[1];
+/* All replicas have equally many images. */
+static int64_t images_of(const plan_rig *rig) {
+    int64_t shape[4];
+    p2p_value_shape(rig->graphs[0], (p2p_value){1}, shape);
+    return shape[0];
+}
+
+void plan_rig_inputs(const plan_rig *rig, int replica, uint32_t number, unsigned char *x, float *t) {
+    const int64_t count = images_of(rig), first = replica * count;
     int64_t x_size = rig->net.in * PLAN_NET_SIDE * PLAN_NET_SIDE;
     int64_t t_size = rig->net.out * PLAN_NET_SIDE * PLAN_NET_SIDE;
     for (int64_t i = 0; i < count; i++) {
@@ -172,15 +175,14 @@ static p2p_status fill_inputs(plan_rig *rig, int replica, int64_t first, int64_t
         for (int64_t p = 0; p < t_size; p++)
             t[i * t_size + p] = (float)pixel(number + 5, first + i, p) / 127.5f - 1;
     }
-    return P2P_OK;
 }
 
 p2p_status plan_rig_step(plan_rig *rig, uint32_t number) {
-    int64_t shape[4], first = 0;
     for (int r = 0; r < rig->replicas; r++) {
-        p2p_value_shape(rig->graphs[r], (p2p_value){1}, shape);
-        P2P_TRY(fill_inputs(rig, r, first, shape[0], number));
-        first += shape[0];
+        void *x, *t;
+        P2P_TRY(p2p_plan_input(rig->plan, r, "x", &x));
+        P2P_TRY(p2p_plan_input(rig->plan, r, "t", &t));
+        plan_rig_inputs(rig, r, number, x, t);
     }
     const p2p_step step = {.seed = 7, .step = number, .learning_rate = 2e-3};
     P2P_TRY(p2p_plan_run(rig->plan, &step));

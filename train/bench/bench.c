@@ -29,9 +29,11 @@ static size_t output_values(const bench *b) {
 /* Noise from a linear congruential generator: incompressible, and equal on every machine. */
 static p2p_status make_pixels(bench *b) {
     size_t count = input_values(b) + output_values(b);
-    b->pixels = malloc(count);
+    void *pixels;
+    P2P_TRY(p2p_session_host_alloc(b->session, 0, count, &pixels));
+    b->pixels = pixels;
     b->generated = malloc(output_values(b) * sizeof(float));
-    if (!b->pixels || !b->generated) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for a batch of noise");
+    if (!b->generated) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for a batch of noise");
     uint32_t state = 1;
     for (size_t i = 0; i < count; i++) {
         state = state * 1664525u + 1013904223u;
@@ -70,8 +72,8 @@ p2p_status bench_open(bench *b, const settings *all, bool training) {
     P2P_TRY(pix2pix_create(&b->model, &config));
     P2P_TRY(setup_device_open(all, &b->device));
     P2P_TRY(check_memory(b));
-    P2P_TRY(make_pixels(b));
-    return make_plan(b);
+    P2P_TRY(make_plan(b));
+    return make_pixels(b);
 }
 
 void bench_close(bench *b) {
@@ -79,27 +81,19 @@ void bench_close(bench *b) {
     p2p_graph_destroy(b->graph);
     p2p_device_close(b->device);
     pix2pix_destroy(b->model);
-    free(b->pixels);
     free(b->generated);
     *b = (bench){0};
 }
 
 /* ---- Steps -------------------------------------------------------------------------------------------- */
 
-static p2p_status fill_input(const bench *b, const char *name, const uint8_t *pixels, size_t count) {
-    void *input;
-    P2P_TRY(p2p_plan_input(b->plan, 0, name, &input));
-    memcpy(input, pixels, count);
-    return P2P_OK;
-}
-
-static p2p_status fill_inputs(const bench *b) {
-    P2P_TRY(fill_input(b, "input", b->pixels, input_values(b)));
-    return b->training ? fill_input(b, "target", b->pixels + input_values(b), output_values(b)) : P2P_OK;
+static p2p_status give_inputs(const bench *b) {
+    P2P_TRY(p2p_plan_input_from(b->plan, 0, "input", b->pixels));
+    return b->training ? p2p_plan_input_from(b->plan, 0, "target", b->pixels + input_values(b)) : P2P_OK;
 }
 
 static p2p_status enqueue(bench *b) {
-    P2P_TRY(fill_inputs(b));
+    P2P_TRY(give_inputs(b));
     p2p_step step = {.seed = 1, .step = b->step++, .learning_rate = b->all->lr};
     return p2p_plan_run(b->plan, &step);
 }
@@ -151,7 +145,7 @@ p2p_status bench_measure_speed(bench *b, int steps, bench_speed *speed) {
 p2p_status bench_profile_take(bench *b, int repeats, bench_profile *profile) {
     *profile = (bench_profile){.repeats = repeats};
     for (int i = 0; i < repeats; i++) {
-        P2P_TRY(fill_inputs(b));
+        P2P_TRY(give_inputs(b));
         P2P_TRY(bench_profile_pass(b->plan, b->step++, profile));
     }
     return P2P_OK;

@@ -24,7 +24,7 @@ typedef struct {
     p2p_graph *graph;
     p2p_session *session;
     p2p_plan *plan;
-    uint8_t *pixels;  /* noise: a batch of inputs, then a batch of targets */
+    uint8_t *pixels;  /* noise: a batch of inputs, then a batch of targets; the session's */
     float *generated; /* translation: the results on the host */
     uint32_t step;    /* runs so far */
 } bench;

@@ -46,9 +46,9 @@ struct loader {
     int thread_count;
     sys_thread *threads[LOADER_MAX_WORKERS];
 
-    /* The monitor protects all fields below. Batches are counted over all epochs. Slot i % slot_count holds
-     * batch i for given <= i < begun. The consumer reads batch given - 1. */
-    int64_t begun, given;
+    /* The monitor protects all fields below. Batches are counted over all epochs. Slot i % slot_count has
+     * batch i for released <= i < begun. The consumer holds those before `given`. */
+    int64_t begun, given, released;
     int next_place;       /* of the newest batch; its count if all are taken */
     int64_t epoch, index; /* of the next batch to begin */
     int64_t ordered;      /* the epoch of `order`; -1: none */
@@ -107,8 +107,7 @@ static bool take_task(loader *loading, loader_task *task) {
         if (loading->stopping) return false;
         if (!all_taken(loading)) break;
         if (all_begun(loading)) return false;
-        /* One slot less than all, because the consumer reads batch given - 1. */
-        if (loading->begun - loading->given >= loading->slot_count - 1) continue;
+        if (loading->begun - loading->released >= loading->slot_count) continue;
         begin_batch(loading);
         sys_monitor_wake_all(loading->monitor);
         break;
@@ -180,6 +179,8 @@ static loader_slot *next_slot(loader *loading) {
 
 p2p_status loader_next(loader *loading, const loader_batch **batch) {
     *batch = NULL;
+    if (loading->given - loading->released == LOADER_MAX_HELD) /* only this thread changes the two */
+        return p2p_fail(P2P_INVALID, "%d batches are held: release one first", (int)LOADER_MAX_HELD);
     sys_monitor_enter(loading->monitor);
     const loader_slot *slot = next_slot(loading);
     sys_monitor_leave(loading->monitor);
@@ -189,6 +190,13 @@ p2p_status loader_next(loader *loading, const loader_batch **batch) {
         return P2P_OK;
     }
     return p2p_failure_give(&slot->failure);
+}
+
+void loader_release(loader *loading) {
+    sys_monitor_enter(loading->monitor);
+    if (loading->released < loading->given) loading->released++;
+    sys_monitor_wake_all(loading->monitor);
+    sys_monitor_leave(loading->monitor);
 }
 
 /* ---- Creation and destruction ------------------------------------------------------------------------- */
@@ -214,20 +222,45 @@ static int automatic_workers(void) {
     return half < 1 ? 1 : half > 8 ? 8 : half;
 }
 
-static bool allocate_slot(const loader *loading, loader_slot *slot, size_t batch) {
-    slot->inputs = malloc(batch * loading->input_bytes);
-    slot->targets = malloc(batch * loading->target_bytes);
+static p2p_status no_memory(const loader *loading) {
+    const int side = loading->options.augment.size;
+    return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for batches of %d pairs of %d x %d pixels",
+                    loading->options.batch, side, side);
+}
+
+static p2p_status allocate_pictures(const loader *loading, size_t bytes, uint8_t **pictures) {
+    const loader_memory_source *source = &loading->options.memory;
+    void *memory = NULL;
+    if (source->alloc)
+        P2P_TRY(source->alloc(source->context, bytes, &memory));
+    else
+        memory = malloc(bytes);
+    *pictures = memory;
+    return memory ? P2P_OK : no_memory(loading);
+}
+
+static void free_pictures(const loader *loading, uint8_t *pictures) {
+    const loader_memory_source *source = &loading->options.memory;
+    if (source->alloc)
+        source->free(source->context, pictures);
+    else
+        free(pictures);
+}
+
+static p2p_status allocate_slot(const loader *loading, loader_slot *slot, size_t batch) {
     slot->samples = malloc(batch * sizeof *slot->samples);
-    return slot->inputs != NULL && slot->targets != NULL && slot->samples != NULL;
+    if (!slot->samples) return no_memory(loading);
+    P2P_TRY(allocate_pictures(loading, batch * loading->input_bytes, &slot->inputs));
+    return allocate_pictures(loading, batch * loading->target_bytes, &slot->targets);
 }
 
 static int workers_of(int option) {
     return option == 0 ? automatic_workers() : option;
 }
 
-/* The ring has a batch that the consumer reads, one that is ready, and enough for a sample per thread. */
+/* The ring has the batches that the consumer holds, one that is ready, and enough for a sample per thread. */
 static int ring_slots(int workers, int batch) {
-    return 2 + (workers + batch - 1) / batch;
+    return LOADER_MAX_HELD + 1 + (workers + batch - 1) / batch;
 }
 
 size_t loader_memory(pair_format format, int size, int batch, int workers) {
@@ -245,12 +278,10 @@ static p2p_status allocate(loader *loading) {
     loading->slot_count = ring_slots(options->workers, options->batch);
     loading->order = malloc((size_t)loading->count * sizeof *loading->order);
     loading->slots = calloc((size_t)loading->slot_count, sizeof *loading->slots);
-    bool complete = loading->order != NULL && loading->slots != NULL && batch <= SIZE_MAX / largest;
-    for (int i = 0; i < loading->slot_count && complete; i++)
-        complete = allocate_slot(loading, &loading->slots[i], batch);
-    if (complete) return P2P_OK;
-    return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for batches of %zu pairs of %zu x %zu pixels", batch, side,
-                    side);
+    if (loading->order == NULL || loading->slots == NULL || batch > SIZE_MAX / largest)
+        return no_memory(loading);
+    for (int i = 0; i < loading->slot_count; i++) P2P_TRY(allocate_slot(loading, &loading->slots[i], batch));
+    return P2P_OK;
 }
 
 static p2p_status start_threads(loader *loading) {
@@ -298,8 +329,8 @@ void loader_destroy(loader *loading) {
     stop_threads(loading);
     sys_monitor_destroy(loading->monitor);
     for (int i = 0; loading->slots != NULL && i < loading->slot_count; i++) {
-        free(loading->slots[i].inputs);
-        free(loading->slots[i].targets);
+        free_pictures(loading, loading->slots[i].inputs);
+        free_pictures(loading, loading->slots[i].targets);
         free(loading->slots[i].samples);
     }
     free(loading->slots);

@@ -3,6 +3,9 @@
  * The batches depend only on the options, not on timing or on the number of threads: a loader that starts at
  * (epoch, batch) continues exactly where another one stopped. A failure is returned in order, after the
  * batches before it. One thread consumes. Nothing is cached between epochs.
+ *
+ * Pictures are decoded into memory that the consumer provides, so that a device can read it as it is. The
+ * consumer holds a batch until the device has read it, and then releases it to be filled again.
  */
 #ifndef P2P_LOADER_H
 #define P2P_LOADER_H
@@ -10,7 +13,18 @@
 #include "augment.h"
 #include "dataset.h"
 
-enum { LOADER_MAX_WORKERS = 64 };
+enum {
+    LOADER_MAX_WORKERS = 64,
+    LOADER_MAX_HELD = 2 /* batches that the consumer holds: one for each of two steps in flight */
+};
+
+/* Where batches are kept. {0}: in malloc's memory. Called by the consumer's thread only, in loader_create and
+ * loader_destroy. The memory is aligned for uint16_t. */
+typedef struct {
+    p2p_status (*alloc)(void *context, size_t bytes, void **memory);
+    void (*free)(void *context, void *memory); /* NULL is allowed */
+    void *context;
+} loader_memory_source;
 
 typedef struct {
     const dataset *data; /* borrowed until the loader is destroyed */
@@ -23,6 +37,7 @@ typedef struct {
     int64_t epoch;     /* the first epoch to deliver, counted from 0 */
     int64_t first;     /* the first batch within it: 0 <= first < loader_batches() */
     int64_t epoch_end; /* the first epoch not to deliver; INT64_MAX: no end */
+    loader_memory_source memory;
 } loader_options;
 
 /* `count` pairs of size x size pixels in the options' format, as n h w c, in the order of `samples`. */
@@ -47,9 +62,12 @@ int64_t loader_batches(const dataset *data, int batch);
 /* Allocate all buffers and start the threads. P2P_USAGE or P2P_INVALID if an option is out of range. */
 p2p_status loader_create(loader **result, const loader_options *options);
 
-/* Wait for the next batch. It is valid until the next call. *batch is NULL after the last one. After a
- * failure every further call fails in the same way. */
+/* Wait for the next batch, which the consumer holds until loader_release. *batch is NULL after the last one.
+ * After a failure every further call fails in the same way. P2P_INVALID if LOADER_MAX_HELD batches are held.
+ */
 p2p_status loader_next(loader *loading, const loader_batch **batch);
+/* Release the oldest batch that is held: its memory is filled again. No effect if there is none. */
+void loader_release(loader *loading);
 
 /* Stop every thread after its current sample, and release all memory. NULL is ignored. */
 void loader_destroy(loader *loading);

@@ -32,7 +32,8 @@ typedef struct {
 
 typedef struct {
     trainer *t;
-    step_in_flight in_flight;
+    loader *loading;          /* NULL: none */
+    step_in_flight in_flight; /* its batch is held */
     training_position *at;
     double last_collected, last_checkpoint; /* clock readings */
     double seconds_per_image;               /* running mean */
@@ -99,6 +100,7 @@ static p2p_status collect(training_loop *loop) {
                           .images = flight.images,
                           .learning_rate = flight.learning_rate};
     P2P_TRY(read_losses(flight.plan, &record.losses));
+    if (loop->loading) loader_release(loop->loading); /* the device has read the step's batch */
     measure_rate(loop, &record);
     P2P_TRY(check_finite(&record));
     add_losses(loop->at, &record.losses, flight.images);
@@ -108,21 +110,15 @@ static p2p_status collect(training_loop *loop) {
     return P2P_OK;
 }
 
-static p2p_status fill_input(p2p_plan *plan, const char *name, const void *values, size_t bytes) {
-    void *place;
-    P2P_TRY(p2p_plan_input(plan, 0, name, &place));
-    memcpy(place, values, bytes);
-    return P2P_OK;
-}
-
-/* Enqueue a step on a batch. The sample keys of dropout are the pairs' indices in the data set. */
+/* Enqueue a step on a batch, which the device reads where the loader put it. The sample keys of dropout are
+ * the pairs' indices in the data set. */
 static p2p_status enqueue(training_loop *loop, const loader_batch *batch, p2p_plan *plan,
                           double learning_rate) {
     const trainer *t = loop->t;
     uint32_t samples[SETTINGS_MAX_BATCH];
     for (int i = 0; i < batch->count; i++) samples[i] = (uint32_t)batch->samples[i];
-    P2P_TRY(fill_input(plan, "input", batch->input, batch->input_bytes));
-    P2P_TRY(fill_input(plan, "target", batch->target, batch->target_bytes));
+    P2P_TRY(p2p_plan_input_from(plan, 0, "input", batch->input));
+    P2P_TRY(p2p_plan_input_from(plan, 0, "target", batch->target));
     return p2p_plan_run(plan, &(p2p_step){.seed = t->all->seed,
                                           .step = (uint32_t)loop->at->step,
                                           .learning_rate = learning_rate,
@@ -271,9 +267,9 @@ static bool is_done(const training_loop *loop) {
     return loop->at->step >= loop->t->total_steps;
 }
 
-static p2p_status next_batch(training_loop *loop, loader *loading, const loader_batch **batch) {
+static p2p_status next_batch(training_loop *loop, const loader_batch **batch) {
     double begun = sys_clock();
-    P2P_TRY(loader_next(loading, batch));
+    P2P_TRY(loader_next(loop->loading, batch));
     loop->waited += sys_clock() - begun;
     if ((*batch)->replaced > 0 && loop->replaced == 0)
         snprintf(loop->reason, sizeof loop->reason, "%s", (*batch)->reason);
@@ -281,12 +277,12 @@ static p2p_status next_batch(training_loop *loop, loader *loading, const loader_
     return P2P_OK;
 }
 
-static p2p_status train_all(training_loop *loop, loader *loading) {
+static p2p_status train_all(training_loop *loop) {
     while (!is_done(loop)) {
         const loader_batch *batch;
         P2P_TRY(sys_stop_check());
         sys_stop_listen("step"); /* drivers that compile in the first steps may have replaced the handlers */
-        P2P_TRY(next_batch(loop, loading, &batch));
+        P2P_TRY(next_batch(loop, &batch));
         P2P_TRY(train_step(loop, batch));
         P2P_TRY(after_step(loop));
     }
@@ -294,9 +290,16 @@ static p2p_status train_all(training_loop *loop, loader *loading) {
     return P2P_OK;
 }
 
+static p2p_status allocate_batch(void *session, size_t bytes, void **memory) {
+    return p2p_session_host_alloc(session, 0, bytes, memory);
+}
+
+static void free_batch(void *session, void *memory) {
+    p2p_session_host_free(session, memory);
+}
+
 static p2p_status load_and_train(training_loop *loop) {
     const trainer *t = loop->t;
-    loader *loading = NULL;
     loader_options options = {.data = t->training,
                               .format = t->format,
                               .augment = t->augment,
@@ -306,10 +309,12 @@ static p2p_status load_and_train(training_loop *loop) {
                               .seed = t->all->seed,
                               .epoch = loop->at->epoch,
                               .first = loop->at->batch,
-                              .epoch_end = INT64_MAX};
-    P2P_TRY(loader_create(&loading, &options));
-    p2p_status status = train_all(loop, loading);
-    loader_destroy(loading);
+                              .epoch_end = INT64_MAX,
+                              .memory = {allocate_batch, free_batch, t->session}};
+    P2P_TRY(loader_create(&loop->loading, &options));
+    p2p_status status = train_all(loop);
+    loader_destroy(loop->loading); /* waits until the step in flight has read its batch */
+    loop->loading = NULL;
     return status;
 }
 

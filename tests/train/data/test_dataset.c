@@ -322,8 +322,10 @@ static loader *create(const loader_options *options) {
     return loading;
 }
 
+/* The next batch; the one before is not read any more. */
 static const loader_batch *next(loader *loading) {
     const loader_batch *batch;
+    loader_release(loading);
     OK(loader_next(loading, &batch));
     return batch;
 }

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <pthread.h>
 
 #include "support/test_expect.h"
 
@@ -406,26 +407,40 @@ static loader_options with_workers(const dataset *data, int workers, int batch) 
                             .epoch_end = 4};
 }
 
-/* A hash of everything that a loader delivers. */
+static uint64_t hash_batch(const loader_batch *batch) {
+    const uint64_t parts[] = {(uint64_t)batch->epoch,
+                              (uint64_t)batch->index,
+                              (uint64_t)batch->replaced,
+                              test_fnv(batch->input, batch->input_bytes),
+                              test_fnv(batch->target, batch->target_bytes),
+                              test_fnv(batch->samples, (size_t)batch->count * sizeof *batch->samples),
+                              test_fnv(batch->reason, strlen(batch->reason))};
+    return test_fnv(parts, sizeof parts);
+}
+
+/* A hash of everything that a loader delivers. As in a training, two batches are held: each is released after
+ * the next one has come, and is unchanged then. */
 static uint64_t hash_all(const loader_options *options, int *replaced) {
     loader *loading;
-    uint64_t hash = 0;
+    const loader_batch *held = NULL, *batch;
+    uint64_t hash = 0, held_hash = 0;
     OK(loader_create(&loading, options));
-    for (*replaced = 0;;) {
-        const loader_batch *batch;
+    *replaced = 0;
+    do {
         OK(loader_next(loading, &batch));
-        if (batch == NULL) break;
-        const uint64_t parts[] = {hash,
-                                  (uint64_t)batch->epoch,
-                                  (uint64_t)batch->index,
-                                  (uint64_t)batch->replaced,
-                                  test_fnv(batch->input, batch->input_bytes),
-                                  test_fnv(batch->target, batch->target_bytes),
-                                  test_fnv(batch->samples, (size_t)batch->count * sizeof *batch->samples),
-                                  test_fnv(batch->reason, strlen(batch->reason))};
-        hash = test_fnv(parts, sizeof parts);
+        if (held) {
+            assert_true(hash_batch(held) == held_hash);
+            memset((void *)held->input, 0x55, held->input_bytes); /* nothing is read after this */
+            memset((void *)held->target, 0x55, held->target_bytes);
+            loader_release(loading);
+        }
+        held = batch;
+        if (!batch) break;
+        held_hash = hash_batch(batch);
+        const uint64_t both[] = {hash, held_hash};
+        hash = test_fnv(both, sizeof both);
         *replaced += batch->replaced;
-    }
+    } while (batch);
     loader_destroy(loading);
     return hash;
 }
@@ -500,6 +515,7 @@ static void test_failures_in_order(void **state) {
             for (int i = 0; i < 5 / batch; i++) {
                 OK(loader_next(loading, &given));
                 assert_int_equal(given->samples[0], i * batch);
+                loader_release(loading);
             }
             for (int again = 0; again < 2; again++) {
                 assert_int_equal(loader_next(loading, &given), P2P_INPUT);
@@ -522,7 +538,10 @@ static void test_workers_are_stopped(void **state) {
         loader *loading;
         const loader_batch *batch;
         OK(loader_create(&loading, &options));
-        for (int i = 0; i < taken; i++) OK(loader_next(loading, &batch));
+        for (int i = 0; i < taken; i++) {
+            OK(loader_next(loading, &batch));
+            if (i > 0) loader_release(loading);
+        }
         loader_destroy(loading);
     }
     loader *loading;
@@ -530,6 +549,132 @@ static void test_workers_are_stopped(void **state) {
     assert_int_equal(loader_create(&loading, &options), P2P_USAGE);
     MESSAGE_HAS("--workers 65");
     assert_true(sys_processors() >= 1);
+    dataset_close(data);
+    test_folder_remove(dir);
+}
+
+/* ---- Memory of batches -------------------------------------------------------------------------------- */
+
+enum { MOST_PIECES = 64 };
+
+/* Memory that a test gives to a loader, and counts. */
+typedef struct {
+    unsigned char *pieces[MOST_PIECES];
+    size_t sizes[MOST_PIECES], bytes;
+    int count, freed, most; /* no more than `most` pieces */
+    bool other_thread;
+    pthread_t thread;
+} counted_memory;
+
+static p2p_status counted_alloc(void *context, size_t bytes, void **memory) {
+    counted_memory *counted = context;
+    *memory = NULL;
+    if (counted->count == counted->most) return p2p_fail(P2P_OUT_OF_MEMORY, "no more pieces");
+    unsigned char *piece = malloc(bytes);
+    assert_non_null(piece);
+    counted->pieces[counted->count] = piece;
+    counted->sizes[counted->count++] = bytes;
+    counted->bytes += bytes;
+    counted->other_thread |= !pthread_equal(pthread_self(), counted->thread);
+    *memory = piece;
+    return P2P_OK;
+}
+
+static void counted_free(void *context, void *memory) {
+    counted_memory *counted = context;
+    counted->freed += memory != NULL;
+    counted->other_thread |= !pthread_equal(pthread_self(), counted->thread);
+    free(memory);
+}
+
+static loader_options with_counted(const dataset *data, int workers, int batch, counted_memory *counted) {
+    loader_options options = with_workers(data, workers, batch);
+    *counted = (counted_memory){.most = MOST_PIECES, .thread = pthread_self()};
+    options.memory = (loader_memory_source){counted_alloc, counted_free, counted};
+    return options;
+}
+
+static bool is_within(const counted_memory *counted, const void *start, size_t bytes) {
+    for (int i = 0; i < counted->count; i++)
+        if (start == (const void *)counted->pieces[i]) return bytes <= counted->sizes[i];
+    return false;
+}
+
+/* Batches lie in the given memory, as much as loader_memory states, and are the same as in any other. */
+static void test_given_memory(void **state) {
+    (void)state;
+    char *dir = make_pairs(7);
+    dataset *data = open_as(dir, &STOP);
+    for (int workers = 1; workers <= 5; workers += 2)
+        for (int batch = 1; batch <= 4; batch += 3) {
+            int replaced;
+            counted_memory counted;
+            loader_options options = with_workers(data, workers, batch);
+            const uint64_t expected = hash_all(&options, &replaced);
+            options = with_counted(data, workers, batch, &counted);
+            assert_true(hash_all(&options, &replaced) == expected);
+            assert_int_equal(counted.bytes, loader_memory(GREY, 12, batch, workers));
+            assert_int_equal(counted.freed, counted.count);
+            options = with_counted(data, workers, batch, &counted);
+            loader *loading;
+            const loader_batch *given;
+            OK(loader_create(&loading, &options));
+            OK(loader_next(loading, &given));
+            assert_true(is_within(&counted, given->input, given->input_bytes));
+            assert_true(is_within(&counted, given->target, given->target_bytes));
+            loader_destroy(loading);
+            assert_false(counted.other_thread);
+        }
+    dataset_close(data);
+    test_folder_remove(dir);
+}
+
+/* Whichever piece can't be had, the source's failure is returned and everything is freed. */
+static void test_given_memory_ends(void **state) {
+    (void)state;
+    char *dir = make_pairs(3);
+    dataset *data = open_as(dir, &STOP);
+    counted_memory counted;
+    loader *loading;
+    int pieces = 0;
+    for (;; pieces++) {
+        const loader_options options = with_counted(data, 2, 1, &counted);
+        counted.most = pieces;
+        const p2p_status status = loader_create(&loading, &options);
+        if (status == P2P_OK) break;
+        assert_int_equal(status, P2P_OUT_OF_MEMORY);
+        assert_string_equal(p2p_message(), "no more pieces");
+        assert_null(loading);
+        assert_int_equal(counted.freed, pieces);
+    }
+    assert_int_equal(counted.count, pieces);
+    assert_true(pieces > 2);
+    loader_destroy(loading);
+    dataset_close(data);
+    test_folder_remove(dir);
+}
+
+/* No batch is filled again while it is held, and no more are held than agreed. */
+static void test_held_batches(void **state) {
+    (void)state;
+    char *dir = make_pairs(5);
+    dataset *data = open_as(dir, &STOP);
+    loader_options options = with_workers(data, 5, 1);
+    loader *loading;
+    const loader_batch *held[LOADER_MAX_HELD], *more;
+    OK(loader_create(&loading, &options));
+    loader_release(loading); /* nothing is held */
+    for (int round = 0; round < 3; round++) {
+        for (int i = 0; i < LOADER_MAX_HELD; i++) OK(loader_next(loading, &held[i]));
+        assert_true(held[0]->input != held[1]->input && held[0]->target != held[1]->target);
+        for (int again = 0; again < 2; again++) {
+            REFUSED(loader_next(loading, &more), P2P_INVALID, "2 batches are held");
+            assert_null(more);
+        }
+        assert_int_equal(held[1]->epoch * 5 + held[1]->index, 2 * round + 1);
+        for (int i = 0; i < LOADER_MAX_HELD; i++) loader_release(loading);
+    }
+    loader_destroy(loading);
     dataset_close(data);
     test_folder_remove(dir);
 }
@@ -552,6 +697,9 @@ int main(void) {
         cmocka_unit_test(test_memory_changes_nothing),
         cmocka_unit_test(test_failures_in_order),
         cmocka_unit_test(test_workers_are_stopped),
+        cmocka_unit_test(test_given_memory),
+        cmocka_unit_test(test_given_memory_ends),
+        cmocka_unit_test(test_held_batches),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

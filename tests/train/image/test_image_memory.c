@@ -417,6 +417,7 @@ static void load_all(const void *argument) {
         child_requires(loader_next(loading, &batch) == P2P_OK, "a batch");
         if (batch == NULL) break;
         child_requires(batch->count == 6, "a whole batch");
+        loader_release(loading);
     }
     loader_destroy(loading);
     dataset_close(data);

@@ -1,0 +1,105 @@
+/* A training releases a batch when its step has been waited for, not before: on a device with late transfers,
+ * batches that are overwritten as soon as they are released change no bit, and batches that are overwritten
+ * one run earlier do. loader_next and loader_release are wrapped by the linker for it.
+ */
+#include "data/loader.h"
+#include "device/device.h"
+#include "support/shuffled_backend.h"
+#include "support/test_files.h"
+#include "train_commands.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "support/test_expect.h"
+
+/* ---- Batches ------------------------------------------------------------------------------------------ */
+
+typedef enum { SPOIL_NOTHING, SPOIL_RELEASED, SPOIL_EARLY } spoiling;
+
+static spoiling spoils;
+static const loader_batch *held[LOADER_MAX_HELD]; /* the oldest first */
+static int held_count, released;
+
+p2p_status __real_loader_next(loader *loading, const loader_batch **batch);
+p2p_status __wrap_loader_next(loader *loading, const loader_batch **batch);
+void __real_loader_release(loader *loading);
+void __wrap_loader_release(loader *loading);
+
+static void spoil(const loader_batch *batch) {
+    memset((void *)batch->input, 0x55, batch->input_bytes);
+    memset((void *)batch->target, 0xAA, batch->target_bytes);
+}
+
+/* The trainer comes here when it has begun the step of the batch before, and has not waited for it. */
+p2p_status __wrap_loader_next(loader *loading, const loader_batch **batch) {
+    if (spoils == SPOIL_EARLY && held_count > 0) spoil(held[held_count - 1]);
+    const p2p_status status = __real_loader_next(loading, batch);
+    if (*batch) held[held_count++] = *batch;
+    return status;
+}
+
+void __wrap_loader_release(loader *loading) {
+    assert_true(held_count > 0);
+    if (spoils == SPOIL_RELEASED) spoil(held[0]);
+    memmove(&held[0], &held[1], (size_t)--held_count * sizeof(const loader_batch *));
+    released++;
+    __real_loader_release(loading);
+}
+
+/* ---- Trainings ---------------------------------------------------------------------------------------- */
+
+/* Three pairs: with batches of one, steps of one plan follow each other; with batches of two, plans
+ * alternate.
+ */
+static void train(const char *out, const char *device, const char *batch, spoiling spoiled) {
+    const test_command line = {
+        COMMAND_TRAIN, command_train, {"train", "--data",   "data", "--out",       out,     "--device",
+                                       device,  "--size",   "8",    "--generator", "2",     "--ngf",
+                                       "1",     "--ndf",    "1",    "--d-net",     "pixel", "--batch",
+                                       batch,   "--epochs", "3",    "--workers",   "2"}};
+    spoils = spoiled;
+    held_count = released = 0;
+    OK(test_command_run(&line, NULL));
+    spoils = SPOIL_NOTHING;
+    assert_int_equal(released, batch[0] == '1' ? 9 : 6);
+    assert_int_equal(held_count, 0);
+}
+
+static bool same_models(const char *a, const char *b) {
+    size_t sizes[2];
+    uint8_t *files[2] = {test_file_read(test_path(a, "discriminator.safetensors"), &sizes[0]),
+                         test_file_read(test_path(b, "discriminator.safetensors"), &sizes[1])};
+    const bool same = sizes[0] == sizes[1] && memcmp(files[0], files[1], sizes[0]) == 0;
+    free(files[0]);
+    free(files[1]);
+    return same;
+}
+
+static void test_release(void **state) {
+    (void)state;
+    const char *const batches[] = {"1", "2"};
+    for (int i = 0; i < 2; i++) {
+        train("whole", "reference:0", batches[i], SPOIL_NOTHING);
+        train("spoiled", "shuffled:0", batches[i], SPOIL_RELEASED);
+        train("early", "shuffled:0", batches[i], SPOIL_EARLY);
+        test_expect_same_log("whole", "spoiled");
+        assert_true(same_models("whole", "spoiled"));
+        assert_false(same_models("whole", "early"));
+        test_folder_remove(strdup("whole"));
+        test_folder_remove(strdup("spoiled"));
+        test_folder_remove(strdup("early"));
+    }
+}
+
+int main(void) {
+    if (p2p_module_register(shuffled_module) != P2P_OK) return 1;
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_release, test_pairs_make, test_pairs_remove)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
