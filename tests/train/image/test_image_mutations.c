@@ -1,52 +1,11 @@
-/* Damaged picture files: decoding any bytes must end in a picture or in P2P_INPUT, nothing else.
- *
- * Built by the option P2P_FUZZ this is a libFuzzer target (start it with golden/images as corpus). Otherwise
- * it is a test that mutates the golden pictures a fixed number of times with a fixed seed, mainly for runs
- * under the sanitizers. */
-#include "image/image.h"
+/* Damaged picture files: the golden pictures are mutated a fixed number of times with a fixed seed, mainly
+ * for runs under the sanitizers. What is checked is in tests/fuzz/fuzz_picture.c, whose build with libFuzzer
+ * is guided by coverage instead. */
+#include "fuzz/fuzz.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
-
-static void require(int holds, const char *what) {
-    if (holds) return;
-    fprintf(stderr, "%s: %s\n", what, p2p_message());
-    abort();
-}
-
-/* Reads every pixel, so that the sanitizers detect unset or foreign memory. */
-static void read_pixels(const image *picture) {
-    static volatile unsigned sum;
-    const uint8_t *bytes = picture->pixels;
-    for (size_t i = 0; i < image_bytes(picture); i++) sum = sum + bytes[i];
-}
-
-int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
-    enum { LARGE = 1 << 18 }; /* a header may claim up to 256 megapixels, which is allowed and slow */
-    image_header header = {0};
-    p2p_status status = image_probe_bytes(bytes, size, "fuzz", &header);
-    require(status == P2P_OK || status == P2P_INPUT, "probing");
-    if (status != P2P_OK || (int64_t)header.width * header.height > LARGE) return 0;
-    image picture;
-    status = image_decode(bytes, size, "fuzz", &picture);
-    require(status == P2P_OK || status == P2P_INPUT, "decoding");
-    if (status == P2P_OK) {
-        require(picture.width == header.width && picture.height == header.height &&
-                    picture.channels == header.channels && picture.bits == header.bits,
-                "the header differs");
-        read_pixels(&picture);
-    } else {
-        require(picture.pixels == NULL, "pixels of a failure");
-        require(strstr(p2p_message(), "fuzz") != NULL, "the message lacks the name");
-    }
-    image_free(&picture);
-    return 0;
-}
-
-#ifndef P2P_LIBFUZZER
 
 #include "p2p_philox.h"
 #include "support/test_files.h"
@@ -105,15 +64,13 @@ static void fuzz_file(const char *name, uint32_t number) {
 
 int main(void) {
     FILE *list = fopen(test_golden("images.txt"), "r");
-    require(list != NULL, "no list of pictures");
+    fuzz_require(list != NULL, "there is a list of pictures");
     char line[512], name[64];
     uint32_t count = 0;
     while (fgets(line, sizeof line, list) != NULL)
         if (sscanf(line, "%63s", name) == 1) fuzz_file(name, count++);
     fclose(list);
-    require(count > 0, "an empty list of pictures");
+    fuzz_require(count > 0, "the list has pictures");
     printf("%u pictures, %u mutations each\n", count, (unsigned)MUTATIONS_PER_FILE);
     return 0;
 }
-
-#endif
