@@ -39,7 +39,7 @@ static void mutate(uint8_t *bytes, size_t *size, const p2p_draw *draw) {
     }
 }
 
-static void fuzz_file(const char *name, uint32_t number) {
+static void mutate_file(const char *name, uint32_t number) {
     char path[96];
     snprintf(path, sizeof path, "images/%s", name);
     size_t original_size;
@@ -68,7 +68,7 @@ int main(void) {
     char line[512], name[64];
     uint32_t count = 0;
     while (fgets(line, sizeof line, list) != NULL)
-        if (sscanf(line, "%63s", name) == 1) fuzz_file(name, count++);
+        if (sscanf(line, "%63s", name) == 1) mutate_file(name, count++);
     fclose(list);
     fuzz_require(count > 0, "the list has pictures");
     printf("%u pictures, %u mutations each\n", count, (unsigned)MUTATIONS_PER_FILE);
