@@ -43,19 +43,28 @@ bool ocl_choice_text_find(const char *text, const char *descriptor, ocl_choice *
            parse_seconds(&rest, &choice->default_seconds) && rest == line + length - strlen(descriptor);
 }
 
+/* Copy all lines but those of the descriptor, each with an end, which a damaged last one lacks. Returns the
+ * end. */
+static char *copy_others(char *to, const char *text, const char *descriptor) {
+    while (*text) {
+        size_t length, before;
+        const char *line = find_line(text, descriptor, &length);
+        before = line ? (size_t)(line - text) : strlen(text);
+        memcpy(to, text, before);
+        to += before;
+        if (before > 0 && to[-1] != '\n') *to++ = '\n';
+        text = line ? line + length + (line[length] == '\n') : text + before;
+    }
+    return to;
+}
+
 char *ocl_choice_text_replace(const char *text, const char *descriptor, const ocl_choice *choice) {
     char name[P2P_CHOICE_NAME];
-    size_t length = 0;
-    const char *line = find_line(text, descriptor, &length);
-    const size_t before = line ? (size_t)(line - text) : strlen(text);
-    const char *after = line ? line + length + (line[length] == '\n') : text + before;
-    const char *const others = *after ? after : text;
-    const char *end = *others && others[strlen(others) - 1] != '\n' ? "\n" : ""; /* a damaged last line */
-    const size_t room = strlen(text) + sizeof name + NUMBERS_TEXT + strlen(descriptor) + 3;
-    char *replaced = malloc(room);
+    const size_t added = sizeof name + NUMBERS_TEXT + strlen(descriptor) + 3;
+    char *replaced = malloc(strlen(text) + 1 + added);
+    if (!replaced) return NULL;
     ocl_conv_way_print(&choice->way, name);
-    if (replaced)
-        snprintf(replaced, room, "%.*s%s%s%s\t%.6g\t%.6g\t%s\n", (int)before, text, after, end, name,
-                 choice->seconds, choice->default_seconds, descriptor);
+    char *end = copy_others(replaced, text, descriptor);
+    snprintf(end, added, "%s\t%.6g\t%.6g\t%s\n", name, choice->seconds, choice->default_seconds, descriptor);
     return replaced;
 }

@@ -15,8 +15,8 @@
  * damaged. Does not check whether the device supports the way. */
 bool ocl_choice_text_find(const char *text, const char *descriptor, ocl_choice *choice);
 
-/* Returns the text without the first line of the descriptor and with a new line at its end. The caller
- * frees it. NULL if memory is exhausted. */
+/* Returns the text without any line of the descriptor, damaged ones included, and with a new line at its end.
+ * The caller frees it. NULL if memory is exhausted. */
 char *ocl_choice_text_replace(const char *text, const char *descriptor, const ocl_choice *choice);
 
 #endif

@@ -84,7 +84,8 @@ static void copy_plain(char *to, size_t size, const char *from) {
 }
 
 /* *complete is false if the file has no complete text: its writer was killed before, or has only just begun.
- */
+ * Numbers that no process has are no text either: a person may paste a command with them, and "kill -1" ends
+ * all processes. */
 static p2p_status read_holder(int descriptor, const char *path, holder *found, bool *complete) {
     char text[TEXT_BYTES];
     const char *host = NULL, *boot = NULL, *since = NULL;
@@ -95,8 +96,10 @@ static p2p_status read_holder(int descriptor, const char *path, holder *found, b
     const ssize_t size = pread(descriptor, text, sizeof text, 0);
     if (size < 0) return p2p_fail(P2P_IO, "can't read the lock %s: %s", path, strerror(errno));
     P2P_TRY(json_text_parse(path, text, (size_t)size, JSON_REJECT_DUPLICATES, &object, NULL));
-    *complete = object && json_unpack(object, "{s:I, s:I, s:s, s:s, s:s}", "pid", &pid, "start", &start,
-                                      "host", &host, "boot", &boot, "since", &since) == 0;
+    *complete = object &&
+                json_unpack(object, "{s:I, s:I, s:s, s:s, s:s}", "pid", &pid, "start", &start, "host", &host,
+                            "boot", &boot, "since", &since) == 0 &&
+                pid > 0 && start >= 0;
     if (*complete) {
         *found = (holder){.pid = pid, .start = start};
         copy_plain(found->host, sizeof found->host, host);
@@ -139,6 +142,10 @@ static p2p_status refuse_living(const char *what, const holder *other, bool here
 
 static p2p_status refuse_unknown(const char *what, const char *path, const holder *other,
                                  const char *reason) {
+    if (other->pid == 0) {
+        p2p_fail(P2P_USAGE, "%s may be in use: %s names no process, and %s", what, path, reason);
+        return p2p_hint(P2P_USAGE, "if no process writes there, remove %s", path);
+    }
     p2p_fail(P2P_USAGE, "%s may be in use: process %lld on %s began to write to it at %s, and %s", what,
              (long long)other->pid, other->host, other->since, reason);
     return p2p_hint(P2P_USAGE, "if that process has ended, remove %s", path);
@@ -159,7 +166,7 @@ static p2p_status judge(int descriptor, const char *path, const char *what, bool
     if (complete && same_boot && other.start != 0 && start_of(other.pid) == other.start)
         return refuse_living(what, &other, true);
     if (!locked)
-        return refuse_unknown(what, path, &other, "the file system can't show whether it still runs");
+        return refuse_unknown(what, path, &other, "the file system can't show whether one still runs");
     if (!complete || same_boot || strcmp(self.host, other.host) == 0)
         return P2P_OK; /* ended, or before a restart */
     return refuse_unknown(what, path, &other, "can't be seen from here");

@@ -44,7 +44,7 @@ static void convert_row(const uint8_t *from, image_format source, uint8_t *to, i
     size_t from_step = (size_t)source.bits / 8, to_step = (size_t)target.bits / 8;
     uint32_t opaque = source.bits == 8 ? 255 : 65535;
     for (int x = 0; x < width; x++) {
-        uint32_t samples[IMAGE_MAX_CHANNELS];
+        uint32_t samples[IMAGE_MAX_CHANNELS] = {0};
         for (int c = 0; c < source.channels; c++, from += from_step)
             samples[c] = load_sample(from, source.bits);
         if (source.channels != target.channels)

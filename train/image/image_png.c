@@ -101,13 +101,15 @@ static int set_transforms(png_job *job) {
     return passes;
 }
 
-/* Profiles and texts could take memory without limit. They are skipped unread; if a label is wanted, so are
- * the texts that are larger than one. */
+/* Profiles and texts could take memory without limit: libpng allocates what a text's length claims before it
+ * reads. They are skipped unread. If a label is wanted, texts are kept as unknown chunks, for which a limit
+ * holds. */
 static void skip_chunks(png_job *job) {
     static const png_byte names[] = "tEXt\0iCCP\0iTXt\0zTXt\0sPLT\0eXIf\0hIST\0pCAL\0sCAL";
-    const int all = (int)(sizeof names / 5), kept = job->found_label ? 1 : 0;
-    png_set_keep_unknown_chunks(job->png, PNG_HANDLE_CHUNK_NEVER, names + 5 * kept, all - kept);
-    if (job->found_label) png_set_chunk_malloc_max(job->png, 4096);
+    png_set_keep_unknown_chunks(job->png, PNG_HANDLE_CHUNK_NEVER, names, (int)(sizeof names / 5));
+    if (!job->found_label) return;
+    png_set_keep_unknown_chunks(job->png, PNG_HANDLE_CHUNK_ALWAYS, names, 1);
+    png_set_chunk_malloc_max(job->png, 4096);
 }
 
 /* Deflate compresses at most 1032 bytes into one. The rows are those of the file, with a byte before each;
@@ -125,13 +127,16 @@ static void find_facts(png_job *job, png_uint_32 width, png_uint_32 height) {
 /* The keyword of the text chunk that holds a label. */
 static char label_key[] = "p2p_run";
 
+/* A text chunk is the keyword, a zero and the text. */
 static void find_label(png_job *job) {
-    png_textp texts;
-    int count = 0;
-    png_get_text(job->png, job->info, &texts, &count);
-    for (int i = 0; i < count; i++)
-        if (strcmp(texts[i].key, label_key) == 0)
-            snprintf(job->found_label, IMAGE_LABEL_BYTES, "%s", texts[i].text);
+    png_unknown_chunkp chunks;
+    const int count = png_get_unknown_chunks(job->png, job->info, &chunks);
+    for (int i = 0; i < count; i++) {
+        const char *content = (const char *)chunks[i].data;
+        if (chunks[i].size < sizeof label_key || memcmp(content, label_key, sizeof label_key) != 0) continue;
+        snprintf(job->found_label, IMAGE_LABEL_BYTES, "%.*s", (int)(chunks[i].size - sizeof label_key),
+                 content + sizeof label_key);
+    }
 }
 
 static void set_label(png_job *job) {
