@@ -174,24 +174,26 @@ static shared_results *share(size_t cases) {
     return shared;
 }
 
-/* A process per job, each with a copy of the folder. */
+static void start_job(const options *o, const case_list *list, shared_results *shared, int job) {
+    char name[32];
+    snprintf(name, sizeof name, "../%d", job);
+    if (job > 0) folder_copy(".", name);
+    fflush(NULL);
+    const pid_t process = fork();
+    if (process < 0) die("can't start a process: %s", strerror(errno));
+    if (process > 0) return;
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    enter(name);
+    run_cases(o, list, shared);
+    exit(0);
+}
+
+/* A process per job, each with a copy of the folder; the first job, which has the folder itself, starts last.
+ * This process runs no case, because whoever traces takes the end of any child. */
 static void run_jobs(const options *o, const case_list *list, shared_results *shared) {
     bool good = true;
-    for (int i = 1; i < o->jobs; i++) {
-        char name[32];
-        snprintf(name, sizeof name, "../%d", i);
-        folder_copy(".", name);
-        fflush(NULL);
-        const pid_t process = fork();
-        if (process < 0) die("can't start a process: %s", strerror(errno));
-        if (process > 0) continue;
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-        enter(name);
-        run_cases(o, list, shared);
-        exit(0);
-    }
-    run_cases(o, list, shared);
-    for (int i = 1; i < o->jobs; i++) {
+    for (int job = o->jobs - 1; job >= 0; job--) start_job(o, list, shared, job);
+    for (int job = 0; job < o->jobs; job++) {
         int status;
         good &= wait(&status) > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0;
     }
