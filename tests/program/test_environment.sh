@@ -17,12 +17,12 @@ names() (
     program=(backend* models train)
     {
         calls "${program[@]}" tests
-        texts "${program[@]}" | sed -E 's/(setenv|environment_set)\("[A-Z0-9_]+"//g' | grep -oE '"P2P_[A-Z0-9_]+"' | tr -d '"'
+        texts "${program[@]}" | sed -E 's/setenv\("[A-Z0-9_]+"//g' | grep -oE '"P2P_[A-Z0-9_]+"' | tr -d '"'
     } | sort -u
 )
 mkdir tree
 cp -r "$source"/{backend*,models,train,tests} tree
-rm tree/backend/host/environment.c # the table itself
+rm tree/backend/device/environment.c tree/backend-opencl/ocl_variables.c # the table itself
 expect 0 "P2P_CACHE_DIR" "$p2p" help environment
 cp out.txt environment.txt
 sed -n 's/^| `\([A-Z0-9_]*\)`.*/\1/p' environment.txt >listed.txt

@@ -71,8 +71,8 @@ static const p2p_module *plain_reference_entry(uint32_t abi, const p2p_host *hos
 /* A backend without devices. */
 static p2p_module barren;
 
-static p2p_status no_devices(int *count) {
-    (void)count;
+static p2p_status no_devices(int *count, p2p_obstacle *obstacle) {
+    (void)count, (void)obstacle;
     return p2p_fail(P2P_NO_DEVICE, "the vendor's driver is too old");
 }
 
