@@ -112,7 +112,7 @@ p2p_status p2p_device_time_peak(p2p_device *device, p2p_type type, double (*cloc
 p2p_status p2p_cache_folder_set(const char *folder);
 
 /* Sets a limit (p2p_limit of p2p_backend.h) of every backend that has one of this name, for devices that are
- * opened afterwards. P2P_USAGE if a backend does not accept the value. */
+ * opened afterwards. P2P_USAGE if a backend does not accept the value; then nothing is set. */
 p2p_status p2p_limit_set(const char *name, double value);
 
 /* Prints all environment variables that p2p, its backends and its tests read, as Markdown. */

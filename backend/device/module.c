@@ -213,21 +213,27 @@ p2p_status p2p_module_register(p2p_module_entry entry) {
 
 /* ---- Limits ------------------------------------------------------------------------------------------- */
 
-static p2p_status set_limit(const p2p_module *module, const p2p_limit *limit, double value) {
-    if (!(value >= limit->least && value <= limit->most))
-        return p2p_fail(P2P_USAGE, "%s: the limit \"%s\" is from %.10g to %.10g, not %g", module->name,
-                        limit->name, limit->least, limit->most, value);
-    limit->set(value);
+static p2p_status check_limit(const p2p_module *module, const p2p_limit *limit, double value) {
+    if (value >= limit->least && value <= limit->most) return P2P_OK;
+    return p2p_fail(P2P_USAGE, "%s: the limit \"%s\" is from %.10g to %.10g, not %g", module->name,
+                    limit->name, limit->least, limit->most, value);
+}
+
+/* Checks the value for every limit of this name, or sets it. */
+static p2p_status for_limits(const char *name, double value, bool set) {
+    const p2p_module *module;
+    for (int i = 0; (module = p2p_module_at(i)) != NULL; i++) {
+        for (int k = 0; k < module->limit_count; k++) {
+            const p2p_limit *limit = &module->limits[k];
+            if (strcmp(limit->name, name) != 0) continue;
+            P2P_TRY(check_limit(module, limit, value));
+            if (set) limit->set(value);
+        }
+    }
     return P2P_OK;
 }
 
 p2p_status p2p_limit_set(const char *name, double value) {
-    const p2p_module *module;
-    for (int i = 0; (module = p2p_module_at(i)) != NULL; i++) {
-        for (int k = 0; k < module->limit_count; k++) {
-            if (strcmp(module->limits[k].name, name) == 0)
-                P2P_TRY(set_limit(module, &module->limits[k], value));
-        }
-    }
-    return P2P_OK;
+    P2P_TRY(for_limits(name, value, false));
+    return for_limits(name, value, true);
 }
