@@ -20,7 +20,7 @@ put() {
 
 # listed FOLDERS STATE LINE [COMMAND...]: p2p devices has the line for the backend that is named before the state's words.
 listed() {
-    expect 0 "$3" "${@:4}" env P2P_MODULE_PATH="$1" "$p2p" devices
+    expect 0 "$3" "${@:4}" timeout 60 env P2P_MODULE_PATH="$1" "$p2p" devices # a pipe must not block it
     grep -A 1 "^  $2 *\$" out.txt | grep -qF "    $3" || fail "no line '$3' follows $2: $(cat out.txt)"
 }
 
