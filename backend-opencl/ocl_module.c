@@ -1,5 +1,6 @@
 /* The module: the entry point of the OpenCL backend, and its table of functions. */
 #include "ocl_operation.h"
+#include "ocl_variables.h"
 
 #include "device/ocl_buffer.h"
 #include "device/ocl_find.h"
@@ -8,9 +9,9 @@
 #include "device/ocl_queue.h"
 #include "tune/ocl_tuning.h"
 
-static p2p_status device_count(int *count) {
+static p2p_status device_count(int *count, p2p_obstacle *obstacle) {
     ocl_found found[OCL_MOST_DEVICES];
-    return ocl_devices_find(found, count);
+    return ocl_devices_find(found, count, obstacle);
 }
 
 static p2p_status device_info(int index, p2p_device_info *info) {
@@ -60,6 +61,10 @@ const p2p_module *p2p_module_opencl(uint32_t abi, const p2p_host *host) {
     module = (p2p_module){.abi = P2P_BACKEND_ABI,
                           .name = "opencl",
                           .description = "any OpenCL 1.2 device: GPUs, and CPUs through PoCL",
+                          .variables = ocl_variables,
+                          .variable_count = ocl_variable_count,
+                          .limits = ocl_limits,
+                          .limit_count = ocl_limit_count,
                           .device_count = device_count,
                           .device_info = device_info,
                           .device_open = device_open,

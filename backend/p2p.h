@@ -23,15 +23,38 @@
 
 typedef struct p2p_device p2p_device;
 
+/* X(name, words): what is known of a device or of a backend without opening it. The first two are of a
+ * device, the others of a backend that has none. */
+#define P2P_PRESENCE_LIST(X)                                                                                 \
+    X(USABLE, "usable")                                                                                      \
+    X(UNUSABLE, "can't be used")                                                                             \
+    X(NO_DEVICE, "no device")                                                                                \
+    X(NO_LIBRARY, "without a library")                                                                       \
+    X(OLD_DRIVER, "driver too old")                                                                          \
+    X(NO_DRIVER, "without driver")                                                                           \
+    X(FAILED, "failed")         /* for another reason */                                                     \
+    X(REFUSED, "not loaded")    /* its file is there, but is damaged, no module, or others can change it */  \
+    X(OTHER_ABI, "another ABI") /* of another version of this program */                                     \
+    X(ABSENT, "not installed")  /* a known backend without a file */
+
+typedef enum {
+#define X(name, words) P2P_PRESENCE_##name,
+    P2P_PRESENCE_LIST(X)
+#undef X
+} p2p_presence;
+
+const char *p2p_presence_words(p2p_presence presence);
+
 /* An entry of p2p_device_list: a device, or a backend that has none. */
 typedef struct {
     char address[64]; /* "opencl:0"; the backend's name alone if it has no device */
     char name[256];
     char driver[256];
-    const char *type;    /* "GPU", "CPU", or "" for other types; static */
-    char unusable[512];  /* "" if the device is usable, else the reason */
-    char no_bf16[256];   /* "" if sessions in bf16 are supported, else the reason */
-    char no_tf32[256];   /* likewise tf32 */
+    const char *type; /* "GPU", "CPU", or "" for other types; static */
+    p2p_presence presence;
+    char unusable[P2P_PATH_BYTES]; /* "" if the device is usable, else the reason, which follows the words */
+    char no_bf16[256];             /* "" if sessions in bf16 are supported, else the reason */
+    char no_tf32[256];             /* likewise tf32 */
     bool stores_bf16;    /* sessions in bf16 store activations in bf16; false: only factors are rounded */
     size_t memory_bytes; /* 0 if unknown */
     size_t max_alloc_bytes;
@@ -39,13 +62,14 @@ typedef struct {
     bool is_default; /* the device that "auto" selects */
 } p2p_device_entry;
 
-/* Lists every backend of this build and every device, including unusable ones. The caller frees *entries with
- * free(). */
+/* Lists every backend and every device, including unusable ones: modules that are shared objects, in the
+ * order in which they are found, then those that are part of the program, then known ones that are not
+ * installed. No device is opened. The caller frees *entries with free(). */
 p2p_status p2p_device_list(p2p_device_entry **entries, int *count);
 
 /* Opens a device by address: "opencl:1", "opencl" (its first usable device), "reference:0", or "auto" (the
- * best usable device: GPUs before CPUs, OpenCL before the reference). Returns P2P_NO_DEVICE, with the reason,
- * if the device cannot be opened. No other device is substituted. */
+ * best usable device: GPUs before CPUs, then in the order of the list, the reference last). Returns
+ * P2P_NO_DEVICE, with the reason, if the device cannot be opened. No other device is substituted. */
 p2p_status p2p_device_open(const char *address, p2p_device **device);
 void p2p_device_close(p2p_device *device); /* NULL is allowed */
 const char *p2p_device_address(const p2p_device *device);
@@ -87,7 +111,11 @@ p2p_status p2p_device_time_peak(p2p_device *device, p2p_type type, double (*cloc
  * Must not be called while a device is open. P2P_INVALID if the name is empty. */
 p2p_status p2p_cache_folder_set(const char *folder);
 
-/* Prints all environment variables that p2p and its tests read, as Markdown. */
+/* Sets a limit (p2p_limit of p2p_backend.h) of every backend that has one of this name, for devices that are
+ * opened afterwards. P2P_USAGE if a backend does not accept the value; then nothing is set. */
+p2p_status p2p_limit_set(const char *name, double value);
+
+/* Prints all environment variables that p2p, its backends and its tests read, as Markdown. */
 void p2p_environment_print(FILE *stream);
 
 /* Sets the stream of the verbose log: refusals of fused operations, build logs, tracing. NULL (the default)

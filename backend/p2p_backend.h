@@ -1,10 +1,10 @@
 /* The backend interface: the functions that a backend implements, and the services that it may use.
  *
- * A backend exports one entry function, which returns a table of about twenty functions. The core queries
- * whether the device supports an operation (op_query), prepares it (op_create) and enqueues it (op_run). A
- * backend links against p2p_op only; host services are passed to the entry function. models/ and train/ do
- * not include this file. In the core only device/ calls the table, so argument checks, tracing and fault
- * injection are in one place.
+ * A backend has one entry function, which returns a table of about twenty functions. The core queries whether
+ * the device supports an operation (op_query), prepares it (op_create) and enqueues it (op_run). A backend is
+ * part of the program, linked against p2p_op, or a shared object that the program loads (p2p_module.h). Host
+ * services are passed to the entry function. models/ and train/ do not include this file. In the core only
+ * device/ calls the table, so argument checks, tracing and fault injection are in one place.
  *
  * Threads: any thread may call, but one at a time is inside a device, that is in a function of its table with
  * it or an object of it. Different threads may be inside different devices of a module at the same time, so
@@ -34,6 +34,12 @@ typedef struct {
     p2p_status (*fail)(p2p_status code, const char *format, ...) P2P_PRINTF(2, 3);
     /* Sets the hint that belongs to the message and returns `code` (p2p_hint). */
     p2p_status (*hint)(p2p_status code, const char *format, ...) P2P_PRINTF(2, 3);
+    /* The same with the arguments as a list. */
+    p2p_status (*fail_v)(p2p_status code, const char *format, va_list args);
+    p2p_status (*hint_v)(p2p_status code, const char *format, va_list args);
+    /* The calling thread's message and hint (p2p_message, p2p_message_hint). */
+    const char *(*message)(void);
+    const char *(*message_hint)(void);
     /* Writes a line to the verbose log; discarded if logging is off. */
     void (*log)(const char *format, ...) P2P_PRINTF(1, 2);
     /* Writes a warning, which is shown even if logging is off: a problem after which p2p continues. */
@@ -236,12 +242,49 @@ typedef struct {
                             p2p_ticket *done);
 } p2p_comm_table;
 
+/* Why a backend has no device. The core composes the text for users, and decides whether `auto` warns. */
+typedef enum {
+    P2P_OBSTACLE_OTHER,      /* none of these: the message alone is the reason */
+    P2P_OBSTACLE_NO_DRIVER,  /* `what`, a driver, is not installed */
+    P2P_OBSTACLE_OLD_DRIVER, /* `what`, a driver, has the version `found`, older than `needed` */
+    P2P_OBSTACLE_NO_LIBRARY, /* the driver is good; `what`, a library, is not installed */
+    P2P_OBSTACLE_NO_DEVICE   /* driver and libraries are good, and list no device */
+} p2p_obstacle_kind;
+
+typedef struct {
+    p2p_obstacle_kind kind;
+    char what[128];   /* a name, with a version where one is required */
+    char looked[512]; /* NO_DRIVER, NO_LIBRARY: where it was looked for */
+    char found[64], needed[64];
+} p2p_obstacle;
+
+/* An environment variable that a backend reads, as it is shown to users: plain text, `` for literals. */
+typedef struct {
+    const char *name, *values, *fallback, *meaning;
+    bool for_tests; /* for measuring and tests, not for users */
+} p2p_variable;
+
+/* A number that the program sets for all devices of a backend that are opened afterwards. It overrides an
+ * environment variable. Known names: "timeout", the seconds after which unfinished work means that a device
+ * is lost; 0: never. */
+typedef struct {
+    const char *name;
+    double least, most; /* range of values */
+    void (*set)(double value);
+} p2p_limit;
+
 typedef struct {
     uint32_t abi;            /* P2P_BACKEND_ABI of the build */
     const char *name;        /* "opencl": the part before the colon of a device's address */
     const char *description; /* one line, for display */
-    /* The number of devices. 0 with P2P_OK is possible; P2P_NO_DEVICE gives the reason as message. */
-    p2p_status (*device_count)(int *count);
+    const p2p_variable *variables;
+    int variable_count;
+    const p2p_limit *limits;
+    int limit_count;
+    /* The number of devices. 0 with P2P_OK is possible. P2P_NO_DEVICE if an obstacle is known: *obstacle, {0}
+     * before the call, describes it, and the message has details, such as the vendor's code. Neither this
+     * function nor the next opens a device or creates a context. */
+    p2p_status (*device_count)(int *count, p2p_obstacle *obstacle);
     /* Fills *info for unusable devices too; `unusable` then has the reason. */
     p2p_status (*device_info)(int index, p2p_device_info *info);
     p2p_status (*device_open)(int index, p2p_be_device **device);
@@ -253,7 +296,7 @@ typedef struct {
     p2p_comm_table comm; /* all NULL without comm_open */
 } p2p_module;
 
-/* The only exported symbol of a backend. Returns NULL if it does not implement version `abi`. Called once per
+/* The entry function of a backend. Returns NULL if it does not implement version `abi`. Called once per
  * process, before any other function of the module. `host` outlives the module. */
 typedef const p2p_module *(*p2p_module_entry)(uint32_t abi, const p2p_host *host);
 

@@ -47,6 +47,7 @@ p2p_status p2p_fail_v(p2p_status code, const char *format, va_list args);
 /* Sets the hint: what the user could try. It belongs to the message and is cleared by the next p2p_fail.
  * Returns `code`. */
 p2p_status p2p_hint(p2p_status code, const char *format, ...) P2P_PRINTF(2, 3);
+p2p_status p2p_hint_v(p2p_status code, const char *format, va_list args);
 
 /* The calling thread's last message and hint; "" if there is none. Valid until the thread's next p2p_fail or
  * p2p_hint. */

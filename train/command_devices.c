@@ -16,7 +16,7 @@ static const char *bf16_text(const p2p_device_entry *entry) {
 static void print_entry(const p2p_device_entry *entry) {
     text_line(stdout, "%c %-14s %s", entry->is_default ? '*' : ' ', entry->address, entry->name);
     if (entry->unusable[0]) {
-        text_line(stdout, "    can't be used: %s", entry->unusable);
+        text_line(stdout, "    %s: %s", p2p_presence_words(entry->presence), entry->unusable);
         return;
     }
     char units[64] = "", memory[96] = "";

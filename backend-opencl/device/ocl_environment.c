@@ -10,6 +10,11 @@
 #include <string.h>
 
 static const double default_launch_ms = 100, default_timeout = 120;
+static double limited_timeout = -1; /* negative: none */
+
+void ocl_environment_limit_timeout(double seconds) {
+    limited_timeout = seconds;
+}
 
 /* The value of a variable; NULL if it is not set or empty. */
 static const char *value_of(const char *name) {
@@ -98,7 +103,8 @@ ocl_environment ocl_environment_read(void) {
                                              "auto, off or always");
     e.treat_as_gpu = read_word(&e, "P2P_OPENCL_TREAT_AS", devices, 2, "gpu") == 1;
     e.launch_seconds = read_number(&e, "P2P_OPENCL_LAUNCH_MS", 1e-6, default_launch_ms) / 1000;
-    e.timeout = read_number(&e, "P2P_OPENCL_TIMEOUT", 0, default_timeout);
+    e.timeout =
+        limited_timeout >= 0 ? limited_timeout : read_number(&e, "P2P_OPENCL_TIMEOUT", 0, default_timeout);
     e.cache = (ocl_cache_use)read_word(&e, "P2P_OPENCL_CACHE", cache, OCL_CACHE_USES, "auto, on or off");
     read_fail(&e);
     return e;

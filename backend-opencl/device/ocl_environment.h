@@ -17,11 +17,15 @@ typedef struct {
     ocl_winograd_use winograd;       /* P2P_OPENCL_WINOGRAD */
     bool treat_as_gpu;               /* P2P_OPENCL_TREAT_AS */
     double launch_seconds;           /* P2P_OPENCL_LAUNCH_MS */
-    double timeout;                  /* P2P_OPENCL_TIMEOUT, seconds; 0: none */
+    double timeout;                  /* the limit that is set, else P2P_OPENCL_TIMEOUT; seconds; 0: none */
     ocl_cache_use cache;             /* P2P_OPENCL_CACHE */
     char fail[OCL_FAIL_BYTES];       /* P2P_OPENCL_FAIL: names separated by commas */
     char problem[OCL_PROBLEM_BYTES]; /* message about the first variable with an invalid value; "": none */
 } ocl_environment;
+
+/* Sets the time limit of devices that are opened afterwards; P2P_OPENCL_TIMEOUT is not read any more. 0:
+ * none; a negative value undoes it. */
+void ocl_environment_limit_timeout(double seconds);
 
 /* Reads all variables. One that is not set, empty or invalid gets its default. */
 ocl_environment ocl_environment_read(void);

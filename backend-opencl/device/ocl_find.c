@@ -35,9 +35,11 @@ static void explain_platform(cl_platform_id platform, cl_int code) {
     ocl_host->log("OpenCL: %s has no device: %s (%d)", name, ocl_error_name(code), code);
 }
 
-static p2p_status fail_without_platform(cl_int code) {
-    p2p_status status =
-        ocl_host->fail(P2P_NO_DEVICE, "no OpenCL driver is installed: %s (%d)", ocl_error_name(code), code);
+static p2p_status fail_without_platform(cl_int code, p2p_obstacle *obstacle) {
+    *obstacle = (p2p_obstacle){.kind = P2P_OBSTACLE_NO_DRIVER,
+                               .what = "OpenCL driver",
+                               .looked = "/etc/OpenCL/vendors, or in the folder that OCL_ICD_VENDORS names"};
+    p2p_status status = ocl_host->fail(P2P_NO_DEVICE, "%s (%d)", ocl_error_name(code), code);
     return ocl_host->hint(status, "install your device's OpenCL driver; for a CPU, Debian has "
                                   "pocl-opencl-icd");
 }
@@ -54,24 +56,27 @@ static bool find_in_platform(cl_platform_id platform, ocl_found found[OCL_MOST_D
     return true;
 }
 
-p2p_status ocl_devices_find(ocl_found found[OCL_MOST_DEVICES], int *count) {
+p2p_status ocl_devices_find(ocl_found found[OCL_MOST_DEVICES], int *count, p2p_obstacle *obstacle) {
     cl_platform_id platforms[MAX_PLATFORMS];
     cl_uint platform_count = 0;
     *count = 0;
     ocl_pocl_prepare();
     cl_int code = clGetPlatformIDs(MAX_PLATFORMS, platforms, &platform_count);
     if (code == CL_SUCCESS && platform_count == 0) code = -1001;
-    if (code != CL_SUCCESS) return fail_without_platform(code);
+    if (code != CL_SUCCESS) return fail_without_platform(code, obstacle);
     if (platform_count > MAX_PLATFORMS) platform_count = MAX_PLATFORMS;
     for (cl_uint p = 0; p < platform_count; p++)
         if (find_in_platform(platforms[p], found, count) && is_pocl(platforms[p])) ocl_pocl_found();
-    return *count > 0 ? P2P_OK : P2P_NO_DEVICE;
+    if (*count > 0) return P2P_OK;
+    obstacle->kind = P2P_OBSTACLE_NO_DEVICE;
+    return P2P_NO_DEVICE;
 }
 
 p2p_status ocl_device_find(int index, ocl_found *found) {
     ocl_found all[OCL_MOST_DEVICES];
     int count = 0;
-    P2P_TRY(ocl_devices_find(all, &count));
+    p2p_obstacle obstacle;
+    P2P_TRY(ocl_devices_find(all, &count, &obstacle));
     if (index < 0 || index >= count)
         return ocl_host->fail(P2P_NO_DEVICE, "there is no OpenCL device %d; %d were found", index, count);
     *found = all[index];

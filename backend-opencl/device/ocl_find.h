@@ -13,9 +13,9 @@ typedef struct {
     cl_device_id device;
 } ocl_found;
 
-/* Lists all devices in the order of the ICD loader's platforms. P2P_NO_DEVICE, with a reason, if
- * there is none. */
-p2p_status ocl_devices_find(ocl_found found[OCL_MOST_DEVICES], int *count);
+/* Lists all devices in the order of the ICD loader's platforms. P2P_NO_DEVICE, with a reason and *obstacle,
+ * if there is none. */
+p2p_status ocl_devices_find(ocl_found found[OCL_MOST_DEVICES], int *count, p2p_obstacle *obstacle);
 /* Finds the device at `index` of that list; P2P_NO_DEVICE if there is none. */
 p2p_status ocl_device_find(int index, ocl_found *found);
 

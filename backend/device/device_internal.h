@@ -18,16 +18,41 @@ struct p2p_buffer {
     size_t bytes;
 };
 
-/* A backend of this build. `module` is NULL if it could not be loaded, for `reason`. */
+enum { P2P_MODULE_NAME_BYTES = 33 };
+
+/* A backend. `module` is NULL if it could not be loaded: `presence` and `reason` say why. */
 typedef struct {
-    const char *name;
+    char name[P2P_MODULE_NAME_BYTES];
     const p2p_module *module;
-    char reason[512];
+    p2p_presence presence;
+    char reason[P2P_PATH_BYTES];
 } p2p_module_slot;
 
-/* Every backend of this build, then registered ones; NULL past the end. The first call loads the modules and
- * must not be concurrent with another. module.c */
+/* Every backend in the order of p2p_device_list, then registered ones; NULL past the end. The first call
+ * loads the modules and must not be concurrent with another. module.c */
 const p2p_module_slot *p2p_module_slot_at(int index);
+
+/* A file p2p_NAME.so. `entry` is NULL if it is not to be used, for `reason`. */
+typedef struct {
+    char name[P2P_MODULE_NAME_BYTES];
+    char path[P2P_PATH_BYTES];
+    p2p_module_entry entry;
+    p2p_presence presence;
+    char reason[P2P_PATH_BYTES];
+} p2p_module_file;
+
+enum { P2P_MODULE_FILES = 32 };
+
+/* Finds and loads the modules that are shared objects, each name once, at most `capacity`. Warns of what
+ * can't be listed. module_find.c */
+int p2p_module_find(p2p_module_file *files, int capacity);
+/* Writes the folders in which it looks, separated by ", ". */
+void p2p_module_folders(char *text, size_t size);
+
+/* The number of a loaded module's devices. *count is 0 if the module has none: *presence and `reason` then
+ * say why. module_state.c */
+void p2p_module_count(const p2p_module_slot *slot, int *count, p2p_presence *presence, char *reason,
+                      size_t size);
 
 /* Counts a fallible table call. Returns P2P_FAILED if p2p_fault_inject selected this call, and
  * P2P_DEVICE_LOST after P2P_LOSE_DEVICE_AT; then the call must not be made. */

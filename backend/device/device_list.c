@@ -10,11 +10,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A device of a module, or a module without devices (index -1, reason in info.unusable). */
+/* A device of a module, or a module without devices (index -1). */
 typedef struct {
     const char *module_name;
     const p2p_module *module;
     int index;
+    p2p_presence presence;
+    char reason[P2P_PATH_BYTES]; /* "" if the device is usable */
     p2p_device_info info;
 } found_device;
 
@@ -31,31 +33,34 @@ static p2p_status found_append(found_list *list, const found_device *item) {
     return P2P_OK;
 }
 
-/* The hint that belongs to the message, if any, follows the reason. */
-static p2p_status append_without_device(found_list *list, const p2p_module_slot *slot, const char *reason,
-                                        const char *hint) {
-    found_device item = {.module_name = slot->name, .module = slot->module, .index = -1};
-    snprintf(item.info.unusable, sizeof item.info.unusable, "%s%s%s", reason[0] ? reason : "no reason given",
-             hint[0] ? "; " : "", hint);
-    return found_append(list, &item);
-}
-
 static found_device find_device(const p2p_module_slot *slot, int index) {
     found_device item = {.module_name = slot->name, .module = slot->module, .index = index};
-    if (P2P_CALL("device_info", slot->module->device_info(index, &item.info)) != P2P_OK) {
-        snprintf(item.info.unusable, sizeof item.info.unusable, "%s", p2p_message());
-    }
+    if (P2P_CALL("device_info", slot->module->device_info(index, &item.info)) == P2P_OK)
+        snprintf(item.reason, sizeof item.reason, "%s", item.info.unusable);
+    else
+        snprintf(item.reason, sizeof item.reason, "%s", p2p_message());
+    item.presence = item.reason[0] ? P2P_PRESENCE_UNUSABLE : P2P_PRESENCE_USABLE;
     return item;
+}
+
+/* The number of the backend's devices. If it is 0, *item describes the backend. */
+static int count_devices(const p2p_module_slot *slot, found_device *item) {
+    int count = 0;
+    *item = (found_device){.module_name = slot->name, .module = slot->module, .index = -1};
+    if (slot->module) {
+        p2p_module_count(slot, &count, &item->presence, item->reason, sizeof item->reason);
+    } else {
+        item->presence = slot->presence;
+        memcpy(item->reason, slot->reason, sizeof item->reason);
+    }
+    return count;
 }
 
 /* Appends all devices of a module. Fails only if out of memory. */
 static p2p_status find_in_module(found_list *list, const p2p_module_slot *slot) {
-    if (!slot->module) return append_without_device(list, slot, slot->reason, "");
-    int count = 0;
-    if (P2P_CALL("device_count", slot->module->device_count(&count)) != P2P_OK) {
-        return append_without_device(list, slot, p2p_message(), p2p_message_hint());
-    }
-    if (count <= 0) return append_without_device(list, slot, "no device was found", "");
+    found_device without;
+    const int count = count_devices(slot, &without);
+    if (count == 0) return found_append(list, &without);
     for (int i = 0; i < count; i++) {
         found_device item = find_device(slot, i);
         P2P_TRY(found_append(list, &item));
@@ -70,7 +75,7 @@ static p2p_status find_all(found_list *list) {
 }
 
 static bool usable(const found_device *item) {
-    return item->index >= 0 && item->info.unusable[0] == '\0';
+    return item->presence == P2P_PRESENCE_USABLE;
 }
 
 static bool is_reference(const found_device *item) {
@@ -118,11 +123,12 @@ static p2p_device_entry entry_of(const found_device *item, bool is_default) {
                               .max_alloc_bytes = item->info.max_alloc_bytes,
                               .compute_units = item->info.compute_units,
                               .type = type_name(item),
+                              .presence = item->presence,
                               .is_default = is_default};
     print_address(item, entry.address, sizeof entry.address);
     snprintf(entry.name, sizeof entry.name, "%s", item->info.name);
     snprintf(entry.driver, sizeof entry.driver, "%s", item->info.driver);
-    snprintf(entry.unusable, sizeof entry.unusable, "%s", item->info.unusable);
+    memcpy(entry.unusable, item->reason, sizeof entry.unusable);
     entry.stores_bf16 = item->info.activation_bf16.type == P2P_TYPE_bf16;
     snprintf(entry.no_bf16, sizeof entry.no_bf16, "%s", item->info.no_bf16);
     snprintf(entry.no_tf32, sizeof entry.no_tf32, "%s", item->info.no_tf32);
@@ -194,15 +200,44 @@ static p2p_status open_found(const found_device *item, p2p_device **device) {
     return P2P_OK;
 }
 
-/* Warns of devices that would have been preferred if they were usable, and of the reference. */
+/* Whether the user may have expected this device, or one of this backend, in place of the chosen one. Without
+ * its driver or a device a backend is for other hardware, which matters only if nothing else is left. */
+static bool is_missed(const found_device *item, const found_device *chosen) {
+    switch (item->presence) {
+    case P2P_PRESENCE_USABLE:
+    case P2P_PRESENCE_ABSENT:
+        return false;
+    case P2P_PRESENCE_UNUSABLE:
+        return is_reference(chosen) || preference(item) < preference(chosen);
+    case P2P_PRESENCE_NO_DRIVER:
+    case P2P_PRESENCE_NO_DEVICE:
+        return is_reference(chosen);
+    case P2P_PRESENCE_NO_LIBRARY:
+    case P2P_PRESENCE_OLD_DRIVER:
+    case P2P_PRESENCE_FAILED:
+    case P2P_PRESENCE_REFUSED:
+    case P2P_PRESENCE_OTHER_ABI:
+        break;
+    }
+    return true;
+}
+
+/* The reason in a sentence. */
+static const char *reason_of(const found_device *item, char text[P2P_PATH_BYTES + 32]) {
+    const bool words = item->presence == P2P_PRESENCE_OTHER_ABI || item->presence == P2P_PRESENCE_ABSENT;
+    snprintf(text, P2P_PATH_BYTES + 32, "%s%s%s", words ? p2p_presence_words(item->presence) : "",
+             words ? ": " : "", item->reason);
+    return text;
+}
+
+/* Warns of devices and backends that are missed, and of the reference. */
 static void warn_of_unusable(const found_list *list, const found_device *chosen) {
     for (int i = 0; i < list->count; i++) {
         const found_device *item = &list->items[i];
-        char address[64];
-        if (usable(item) || (!is_reference(chosen) && preference(item) >= preference(chosen))) continue;
-        if (item->index < 0 && !is_reference(chosen)) continue; /* a backend for other hardware */
+        char address[64], reason[P2P_PATH_BYTES + 32];
+        if (!is_missed(item, chosen)) continue;
         print_address(item, address, sizeof address);
-        p2p_warn("%s can't be used: %s", address, item->info.unusable);
+        p2p_warn("%s can't be used: %s", address, reason_of(item, reason));
     }
     if (is_reference(chosen))
         p2p_warn("no other device can be used: the reference backend computes, many times more slowly");
@@ -243,27 +278,27 @@ static p2p_status open_index(const p2p_module_slot *slot, int index, const char 
                              p2p_device **device) {
     found_device item = find_device(slot, index);
     if (usable(&item)) return open_found(&item, device);
-    return p2p_fail(P2P_NO_DEVICE, "device \"%s\" can't be used: %s", address, item.info.unusable);
+    return p2p_fail(P2P_NO_DEVICE, "device \"%s\" can't be used: %s", address, item.reason);
 }
 
 /* Opens the first usable device. If there is none, the message has the first device's reason. */
 static p2p_status open_first(const p2p_module_slot *slot, int count, p2p_device **device) {
-    char reason[512] = "none was found";
+    char reason[P2P_PATH_BYTES] = "none was found";
     for (int i = 0; i < count; i++) {
         found_device item = find_device(slot, i);
         if (usable(&item)) return open_found(&item, device);
-        if (i == 0) snprintf(reason, sizeof reason, "%s", item.info.unusable);
+        if (i == 0) memcpy(reason, item.reason, sizeof reason);
     }
     return p2p_fail(P2P_NO_DEVICE, "%s has no device that can be used, of %d: %s", slot->name, count, reason);
 }
 
 static p2p_status open_in_module(const p2p_module_slot *slot, int index, const char *address,
                                  p2p_device **device) {
-    if (!slot->module) return p2p_fail(P2P_NO_DEVICE, "there is no device \"%s\": %s", address, slot->reason);
-    int count = 0;
-    if (P2P_CALL("device_count", slot->module->device_count(&count)) != P2P_OK) {
-        return p2p_fail(P2P_NO_DEVICE, "there is no device \"%s\": %s", address, p2p_message());
-    }
+    found_device without;
+    char reason[P2P_PATH_BYTES + 32];
+    const int count = count_devices(slot, &without);
+    if (count == 0)
+        return p2p_fail(P2P_NO_DEVICE, "there is no device \"%s\": %s", address, reason_of(&without, reason));
     if (index < count) {
         return index >= 0 ? open_index(slot, index, address, device) : open_first(slot, count, device);
     }

@@ -39,9 +39,10 @@ p2p_status p2p_folder_make(const char *path, unsigned permissions) {
 
 /* ---- Files -------------------------------------------------------------------------------------------- */
 
-/* Whether nobody but the file's owner, who is this user or root, can change it. */
-static bool is_private(const struct stat *about) {
-    return (about->st_uid == geteuid() || about->st_uid == 0) && (about->st_mode & (S_IWGRP | S_IWOTH)) == 0;
+/* Why someone but this user and root can change the file; NULL if nobody can. */
+static const char *others_reason(const struct stat *about) {
+    if (about->st_uid != geteuid() && about->st_uid != 0) return "it belongs to another user";
+    return about->st_mode & (S_IWGRP | S_IWOTH) ? "other users can write to it" : NULL;
 }
 
 static const char *kind_refused(const struct stat *about) {
@@ -68,7 +69,7 @@ static p2p_status open_to_read(const char *path, int flags, bool private, FILE *
     if (descriptor < 0) return p2p_fail(P2P_UNREADABLE, "can't read %s: %s", path, strerror(errno));
     struct stat about;
     const char *reason = fstat(descriptor, &about) != 0 ? strerror(errno) : kind_refused(&about);
-    if (!reason && private && !is_private(&about)) reason = "other users can write to it";
+    if (!reason && private) reason = others_reason(&about);
     P2P_TRY(make_stream(descriptor, "rb", reason, P2P_UNREADABLE, "read", path, stream));
     *size = (uint64_t)about.st_size;
     return P2P_OK;
@@ -102,6 +103,14 @@ p2p_status p2p_folder_check_private(const char *path) {
                    ? P2P_OK
                    : p2p_fail(P2P_IO, "can't use the folder %s: %s", path, strerror(errno));
     if (!S_ISDIR(about.st_mode)) return p2p_fail(P2P_IO, "can't use the folder %s: it is not a folder", path);
-    if (is_private(&about)) return P2P_OK;
-    return p2p_fail(P2P_IO, "the folder %s is not used, because other users can write to it", path);
+    const char *reason = others_reason(&about);
+    return reason ? p2p_fail(P2P_IO, "the folder %s is not used, because %s", path, reason) : P2P_OK;
+}
+
+p2p_status p2p_descriptor_check_private(int descriptor, const char *path) {
+    struct stat about;
+    const char *reason = fstat(descriptor, &about) != 0 ? strerror(errno) : NULL;
+    if (!reason && !S_ISDIR(about.st_mode)) reason = kind_refused(&about);
+    if (!reason) reason = others_reason(&about);
+    return reason ? p2p_fail(P2P_INPUT, "%s: %s", path, reason) : P2P_OK;
 }

@@ -1,4 +1,4 @@
-/* Status codes, and the message and hint of each thread. Nothing is printed or logged. */
+/* The message and hint of each thread. Nothing is printed or logged. Codes are in status_code.c. */
 #include "p2p_status.h"
 
 #include <stdio.h>
@@ -50,10 +50,15 @@ p2p_status p2p_fail(p2p_status code, const char *format, ...) {
     return code;
 }
 
+p2p_status p2p_hint_v(p2p_status code, const char *format, va_list args) {
+    compose(thread_hint, sizeof thread_hint, format, args);
+    return code;
+}
+
 p2p_status p2p_hint(p2p_status code, const char *format, ...) {
     va_list args;
     va_start(args, format);
-    compose(thread_hint, sizeof thread_hint, format, args);
+    p2p_hint_v(code, format, args);
     va_end(args);
     return code;
 }
@@ -76,23 +81,4 @@ p2p_status p2p_failure_give(const p2p_failure *failure) {
     strcpy(thread_message, failure->message);
     strcpy(thread_hint, failure->hint);
     return failure->status;
-}
-
-static const struct {
-    const char *name;
-    int exit_code;
-} codes[] = {
-#define X(name, exit_code, meaning) {#name, exit_code},
-    P2P_STATUS_LIST(X)
-#undef X
-};
-
-enum { CODE_COUNT = sizeof codes / sizeof codes[0] };
-
-const char *p2p_status_name(p2p_status code) {
-    return (unsigned)code < CODE_COUNT ? codes[code].name : "UNKNOWN";
-}
-
-int p2p_status_exit_code(p2p_status code) {
-    return (unsigned)code < CODE_COUNT ? codes[code].exit_code : 1;
 }

@@ -16,7 +16,8 @@ enum { DEVICES = 4 };
 
 /* ---- Devices and buffers ------------------------------------------------------------------------------ */
 
-static p2p_status device_count(int *count) {
+static p2p_status device_count(int *count, p2p_obstacle *obstacle) {
+    (void)obstacle;
     *count = DEVICES;
     return P2P_OK;
 }

@@ -46,7 +46,8 @@ static void describes_its_devices(void **state) {
     (void)state;
     int count = 0;
     p2p_device_info info;
-    assert_int_equal(module->device_count(&count), P2P_OK);
+    p2p_obstacle obstacle = {0};
+    assert_int_equal(module->device_count(&count, &obstacle), P2P_OK);
     assert_true(count > 0);
     for (int i = 0; i < count; i++) {
         assert_int_equal(module->device_info(i, &info), P2P_OK);

@@ -56,6 +56,11 @@ static void reads_each_variable(void **state) {
     assert_int_equal(read_with("P2P_OPENCL_CACHE", "on").cache, OCL_CACHE_ON);
     assert_true(read_with("P2P_OPENCL_LAUNCH_MS", "20").launch_seconds == 0.02);
     assert_true(read_with("P2P_OPENCL_TIMEOUT", "0").timeout == 0);
+    ocl_environment_limit_timeout(7);
+    assert_true(read_with("P2P_OPENCL_TIMEOUT", "30").timeout == 7);
+    assert_true(read_with("P2P_OPENCL_TIMEOUT", "soon").problem[0] == '\0');
+    ocl_environment_limit_timeout(-1);
+    assert_true(read_with("P2P_OPENCL_TIMEOUT", "30").timeout == 30);
     const ocl_environment as_gpu = read_with("P2P_OPENCL_TREAT_AS", "gpu");
     assert_false(ocl_environment_acts_as_cpu(&as_gpu, P2P_DEVICE_CPU));
     for (int f = OCL_CONV_AUTO; f < OCL_CONV_FAMILIES; f++) {

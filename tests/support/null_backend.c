@@ -42,7 +42,8 @@ static const struct {
                           P2P_TYPE_bf16},
 };
 
-static p2p_status device_count(int *count) {
+static p2p_status device_count(int *count, p2p_obstacle *obstacle) {
+    (void)obstacle;
     *count = NULL_DEVICES;
     return P2P_OK;
 }

@@ -63,7 +63,8 @@ static p2p_status no_memory(void) {
 
 /* ---- Devices and buffers ------------------------------------------------------------------------------ */
 
-static p2p_status device_count(int *count) {
+static p2p_status device_count(int *count, p2p_obstacle *obstacle) {
+    (void)obstacle;
     *count = PICKY_DEVICES;
     return P2P_OK;
 }

@@ -9,7 +9,8 @@ static const p2p_module *reference;
 static const p2p_host *host;
 static int opened;
 
-static p2p_status device_count(int *count) {
+static p2p_status device_count(int *count, p2p_obstacle *obstacle) {
+    (void)obstacle;
     *count = REFUSING_DEVICES;
     return P2P_OK;
 }

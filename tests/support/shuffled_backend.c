@@ -201,7 +201,8 @@ static p2p_status order(p2p_be_device *device, p2p_ticket after) {
 
 /* ---- Devices, buffers, operations --------------------------------------------------------------------- */
 
-static p2p_status device_count(int *count) {
+static p2p_status device_count(int *count, p2p_obstacle *obstacle) {
+    (void)obstacle;
     *count = DEVICES;
     return P2P_OK;
 }

@@ -168,7 +168,8 @@ static p2p_status create(threaded_device *device, const p2p_op *op, const p2p_bi
 
 /* ---- The table ---------------------------------------------------------------------------------------- */
 
-static p2p_status device_count(int *count) {
+static p2p_status device_count(int *count, p2p_obstacle *obstacle) {
+    (void)obstacle;
     *count = DEVICES;
     return P2P_OK;
 }

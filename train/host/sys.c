@@ -407,11 +407,6 @@ int sys_processors(void) {
     return online < 1 ? 1 : online > INT_MAX ? INT_MAX : (int)online;
 }
 
-p2p_status sys_environment_set(const char *name, const char *value) {
-    if (setenv(name, value, 1) == 0) return P2P_OK;
-    return p2p_fail(P2P_FAILED, "can't set the variable %s: %s", name, strerror(errno));
-}
-
 /* ru_maxrss includes the peak before exec, which after vfork is that of the parent. Therefore getrusage is
  * only the fallback. */
 size_t sys_peak_memory(void) {

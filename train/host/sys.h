@@ -151,9 +151,6 @@ double sys_clock(void);
 /* Processors that this process may use, at least 1. */
 int sys_processors(void);
 
-/* Set an environment variable for the rest of the process. Call it while the process has one thread only. */
-p2p_status sys_environment_set(const char *name, const char *value);
-
 /* The peak resident memory of this process in bytes; 0 if it is unknown. */
 size_t sys_peak_memory(void);
 

@@ -164,8 +164,8 @@ const option_row option_rows[] = {
      "steps between checkpoints (default: every 5 minutes, and at the end)"},
 
     HEADING("Device"),
-    {"backend", 0, KIND_CHOICE, AT(backend), RUN, NOT_KEPT, 0, 0, "auto",
-     "auto|opencl|reference", "auto selects the best device and prints its name"},
+    {"backend", 0, KIND_TEXT, AT(backend), RUN, NOT_KEPT, 0, 0, "auto", "NAME",
+     "one of the backends that p2p devices lists, such as opencl; auto selects the best device and prints its name"},
     {"device", 0, KIND_TEXT, AT(device), RUN, NOT_KEPT, 0, 0, NULL, "BACKEND:N",
      "one of the devices that p2p devices lists, e.g. opencl:0"},
     {"precision", 0, KIND_CHOICE, AT(precision), RUN, BINDING, 0, 0, "fp32", "fp32|tf32|bf16",
@@ -181,7 +181,7 @@ const option_row option_rows[] = {
      "folder for compiled programs and results of tuning; off: use none (default: P2P_CACHE_DIR, else "
      "~/.cache/p2p)"},
     {"device-timeout", 0, KIND_REAL, AT(device_timeout), RUN, NOT_KEPT, 0, 1e9, NULL, "SECONDS",
-     "a GPU is lost if its work takes longer; 0: no limit (default: P2P_OPENCL_TIMEOUT, else 120)"},
+     "a GPU is lost if its work takes longer; 0: no limit (default: the backend's variable, see p2p help environment)"},
 
     HEADING("Measuring"),
     {"mode", 0, KIND_CHOICE, AT(mode), PLAN | BENCH | TUNE, NOT_KEPT, 0, 0, "train", "train|translate",

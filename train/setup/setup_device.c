@@ -7,23 +7,19 @@
 
 #include <string.h>
 
-/* The backend interface has no such setting. Therefore the time limit is passed in the environment variable
- * that backends read when a device opens. */
-static p2p_status set_device_timeout(double seconds) {
-    char text[32];
-    snprintf(text, sizeof text, "%.17g", seconds);
-    return sys_environment_set("P2P_OPENCL_TIMEOUT", text);
-}
-
 p2p_status setup_process(const settings *all) {
     if (all->cache) P2P_TRY(p2p_cache_folder_set(all->cache));
     P2P_TRY(setup_pictures(all));
-    return settings_given(all, "device-timeout") ? set_device_timeout(all->device_timeout) : P2P_OK;
+    return settings_given(all, "device-timeout") ? p2p_limit_set("timeout", all->device_timeout) : P2P_OK;
 }
 
 p2p_status setup_device_open(const settings *all, p2p_device **device) {
     const char *address = all->device ? all->device : all->backend;
     size_t backend = strlen(all->backend);
+    if (strchr(all->backend, ':')) {
+        p2p_fail(P2P_USAGE, "--backend %s: a backend's name has no colon", all->backend);
+        return p2p_hint(P2P_USAGE, "--device %s names one of its devices", all->backend);
+    }
     if (all->device && settings_given(all, "backend") && strcmp(all->backend, "auto") != 0 &&
         (strncmp(all->device, all->backend, backend) != 0 || all->device[backend] != ':'))
         return p2p_fail(P2P_USAGE, "--device %s contradicts --backend %s", all->device, all->backend);

@@ -5,6 +5,7 @@
 #include "device/device.h"
 #include "host/log.h"
 
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -71,8 +72,8 @@ static const p2p_module *plain_reference_entry(uint32_t abi, const p2p_host *hos
 /* A backend without devices. */
 static p2p_module barren;
 
-static p2p_status no_devices(int *count) {
-    (void)count;
+static p2p_status no_devices(int *count, p2p_obstacle *obstacle) {
+    (void)count, (void)obstacle;
     return p2p_fail(P2P_NO_DEVICE, "the vendor's driver is too old");
 }
 
@@ -174,6 +175,9 @@ static void lists_devices_and_reasons(void **state) {
     assert_string_equal(find_entry(entries, count, "reference:0")->type, "CPU");
     assert_string_equal(find_entry(entries, count, "mixed:0")->type, ""); /* unusable */
     assert_non_null(strstr(find_entry(entries, count, "barren")->unusable, "driver is too old"));
+    assert_int_equal(find_entry(entries, count, "reference:0")->presence, P2P_PRESENCE_USABLE);
+    assert_int_equal(find_entry(entries, count, "mixed:0")->presence, P2P_PRESENCE_UNUSABLE);
+    assert_int_equal(find_entry(entries, count, "barren")->presence, P2P_PRESENCE_NO_DEVICE);
     assert_non_null(strstr(find_entry(entries, count, "mixed:0")->unusable, "double precision"));
     assert_non_null(strstr(find_entry(entries, count, "mixed:1")->unusable, "does not answer"));
     p2p_device *device = open_device("auto");
@@ -232,6 +236,35 @@ static void refuses_addresses_with_reasons(void **state) {
     p2p_device_open("vulkan:0", &device);
     assert_non_null(strstr(p2p_message_hint(), "reference"));
     assert_non_null(strstr(p2p_message_hint(), "plainref"));
+}
+
+/* Limits of two modules. */
+static double limited, limited_too;
+
+static void set_limited(double value) {
+    limited = value;
+}
+
+static void set_limited_too(double value) {
+    limited_too = value;
+}
+
+static void sets_limits(void **state) {
+    (void)state;
+    static const p2p_limit wide[] = {{"other", 0, 1, NULL}, {"patience", 0, 10, set_limited}};
+    static const p2p_limit narrow[] = {{"patience", 0.5, 2, set_limited_too}};
+    plain_reference.limits = wide;
+    plain_reference.limit_count = 2;
+    barren.limits = narrow;
+    barren.limit_count = 1;
+    OK(p2p_limit_set("patience", 2));
+    assert_true(limited == 2 && limited_too == 2);
+    const double values[] = {0.25, 2.5, -1, NAN};
+    for (size_t i = 0; i < sizeof values / sizeof values[0]; i++)
+        REFUSED(p2p_limit_set("patience", values[i]), P2P_USAGE, "the limit \"patience\" is from");
+    OK(p2p_limit_set("unknown", -1));
+    assert_true(limited == 2 && limited_too == 2);
+    plain_reference.limit_count = barren.limit_count = 0;
 }
 
 static void refuses_what_is_no_call(void **state) {
@@ -598,6 +631,7 @@ int main(void) {
         cmocka_unit_test(reference_comes_last),
         cmocka_unit_test(opens_by_address),
         cmocka_unit_test(refuses_addresses_with_reasons),
+        cmocka_unit_test(sets_limits),
         cmocka_unit_test(refuses_what_is_no_call),
         cmocka_unit_test(checks_buffers),
         cmocka_unit_test(moves_bytes),

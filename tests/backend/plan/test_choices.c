@@ -31,7 +31,8 @@ static struct {
     char names[CALLS_MOST][P2P_CHOICE_NAME];
 } calls;
 
-static p2p_status device_count(int *count) {
+static p2p_status device_count(int *count, p2p_obstacle *obstacle) {
+    (void)obstacle;
     *count = DEVICES;
     return P2P_OK;
 }

@@ -1,0 +1,52 @@
+/* The table of all environment variables that p2p, its backends and its tests read, for users. The backends'
+ * modules describe theirs. Nothing is read here: each variable is read in one place, in the core when the
+ * first device is opened (cache_folder.c), whenever one is (device.c) or when modules are looked for
+ * (module_find.c), and likewise in a backend. tests/program/test_environment.sh compares the table with the
+ * sources and with README.md.
+ */
+#include "device_internal.h"
+
+static const p2p_variable core_variables[] = {
+    {"P2P_CACHE_DIR", "a folder, or `off`", "see the next two",
+     "The folder of compiled programs and results of tuning; `off` disables it. "
+     "The option `--cache` overrides it.",
+     false},
+    {"XDG_CACHE_HOME", "an absolute path", "none",
+     "Without `P2P_CACHE_DIR` the folder is `p2p` in this folder.", false},
+    {"HOME", "a folder", "none", "Without both the folder is `.cache/p2p` in this folder.", false},
+    {"P2P_MODULE_PATH", "absolute paths of folders, separated by colons", "none",
+     "Backends, `p2p_NAME.so`, are looked for there first. Folders and files must belong to the user or to "
+     "root, and nobody else may write to them. Ignored in programs with raised privileges.",
+     false},
+    {"P2P_LOSE_DEVICE_AT", "a whole number", "0: never",
+     "Every device is lost from this call of a backend on, counted from 1.", true},
+    {"P2P_UPDATE_GOLDEN", "1", "none", "Tests write the text files with which they otherwise compare.", true},
+    {"P2P_TEST_GOLDEN", "a folder", "`tests/golden`", "Tests find the committed files there.", true},
+    {"TMPDIR", "a folder", "`/tmp`", "Tests make their temporary folders there.", true},
+};
+
+static void print_row(FILE *stream, const p2p_variable *row) {
+    fprintf(stream, "| `%s` | %s | %s | %s |\n", row->name, row->values, row->fallback, row->meaning);
+}
+
+static void print_rows(FILE *stream, const p2p_variable *rows, int count, bool for_tests) {
+    for (int i = 0; i < count; i++)
+        if (rows[i].for_tests == for_tests) print_row(stream, &rows[i]);
+}
+
+/* The core's rows, then those of the modules. */
+static void print_table(FILE *stream, const char *title, bool for_tests) {
+    const p2p_module *module;
+    fprintf(stream, "\n%s:\n\n| variable | values | default | meaning |\n|---|---|---|---|\n", title);
+    print_rows(stream, core_variables, sizeof core_variables / sizeof core_variables[0], for_tests);
+    for (int i = 0; (module = p2p_module_at(i)) != NULL; i++)
+        print_rows(stream, module->variables, module->variable_count, for_tests);
+}
+
+void p2p_environment_print(FILE *stream) {
+    fputs("Variables of devices are read when devices are listed or opened, those of the cache once per\n"
+          "process, and those of tests by the tests alone. An empty variable is treated as unset.\n",
+          stream);
+    print_table(stream, "For users", false);
+    print_table(stream, "For measuring and tests", true);
+}

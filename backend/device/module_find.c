@@ -1,0 +1,257 @@
+/* Modules that are shared objects: where p2p_NAME.so is looked for, which files are trusted, and how they are
+ * loaded. In order: the folders of P2P_MODULE_PATH, that of the program, that of the installation. The first
+ * file of a name counts, even if it can't be loaded: another one is not taken in its place in silence.
+ *
+ * A module is code of this process, so nobody but this user and root may be able to change its file or its
+ * folder. Both are checked by descriptor, and what was checked is what is loaded: the dynamic linker opens
+ * the file by its descriptor, which stays open, because the linker takes equal names for one file. Therefore
+ * $ORIGIN in a module does not work. The version is compared before a function of the module is called; its
+ * constructors, if it has any, have run by then. Nothing is ever unloaded.
+ */
+#define _GNU_SOURCE /* secure_getenv */
+#include "device_internal.h"
+#include "host/log.h"
+#include "p2p_file.h"
+#include "p2p_module.h"
+
+#include <dirent.h>
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* ---- Folders ------------------------------------------------------------------------------------------ */
+
+enum { MOST_FOLDERS = 16 };
+
+typedef struct {
+    char paths[MOST_FOLDERS][P2P_PATH_BYTES];
+    int count;
+    int named; /* the first of them are from P2P_MODULE_PATH */
+} folder_list;
+
+static void add_folder(folder_list *list, const char *path, size_t length) {
+    for (int i = 0; i < list->count; i++)
+        if (strlen(list->paths[i]) == length && memcmp(list->paths[i], path, length) == 0) return;
+    if (list->count == MOST_FOLDERS || length >= P2P_PATH_BYTES) {
+        p2p_warn("no backends are looked for in %.*s: %s", (int)length, path,
+                 length >= P2P_PATH_BYTES ? "the path is too long" : "there are too many folders");
+        return;
+    }
+    memcpy(list->paths[list->count], path, length);
+    list->paths[list->count++][length] = '\0';
+}
+
+/* Empty names are ignored. */
+static void add_named_folders(folder_list *list) {
+    const char *path = secure_getenv("P2P_MODULE_PATH");
+    while (path && *path) {
+        const size_t length = strcspn(path, ":");
+        if (length > 0 && path[0] == '/')
+            add_folder(list, path, length);
+        else if (length > 0)
+            p2p_warn(
+                "P2P_MODULE_PATH: no backends are looked for in %.*s, because it is not an absolute path",
+                (int)length, path);
+        path += length + (path[length] == ':');
+    }
+    list->named = list->count;
+}
+
+static void add_program_folder(folder_list *list) {
+    char program[P2P_PATH_BYTES];
+    const ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
+    if (length <= 0) return;
+    program[length] = '\0';
+    const char *slash = strrchr(program, '/');
+    if (slash && slash > program) add_folder(list, program, (size_t)(slash - program));
+}
+
+/* The caller frees it. NULL if there is no memory. */
+static folder_list *find_folders(void) {
+    folder_list *list = calloc(1, sizeof *list);
+    if (!list) return NULL;
+    add_named_folders(list);
+    add_program_folder(list);
+    add_folder(list, P2P_MODULE_FOLDER, strlen(P2P_MODULE_FOLDER));
+    return list;
+}
+
+static char searched[P2P_PATH_BYTES]; /* by the latest p2p_module_find */
+
+static void note_folders(const folder_list *list) {
+    size_t used = 0;
+    searched[0] = '\0';
+    for (int i = 0; i < list->count && used < sizeof searched; i++)
+        used +=
+            (size_t)snprintf(searched + used, sizeof searched - used, "%s%s", i ? ", " : "", list->paths[i]);
+}
+
+void p2p_module_folders(char *text, size_t size) {
+    snprintf(text, size, "%s", searched);
+}
+
+/* ---- Loading ------------------------------------------------------------------------------------------ */
+
+/* The linker names the descriptor, not the file. */
+static const char *loading_error(const char *opened) {
+    const char *error = dlerror();
+    if (!error) return "the dynamic linker gives no reason";
+    const size_t length = strlen(opened);
+    return strncmp(error, opened, length) == 0 && error[length] == ':' ? error + length + 2 : error;
+}
+
+/* The header of the module; NULL, with the reason as message, if it is none. */
+static const p2p_module_header *load_header(int descriptor) {
+    char opened[64];
+    snprintf(opened, sizeof opened, "/proc/self/fd/%d", descriptor);
+    void *library = dlopen(opened, RTLD_NOW | RTLD_LOCAL);
+    if (!library) {
+        p2p_fail(P2P_FAILED, "%s", loading_error(opened));
+        close(descriptor);
+        return NULL;
+    }
+    const p2p_module_header *header = dlsym(library, P2P_MODULE_SYMBOL);
+    if (header && memcmp(header->magic, P2P_MODULE_MAGIC, sizeof header->magic) == 0) return header;
+    p2p_fail(P2P_FAILED, "it is not a backend of p2p: there is no " P2P_MODULE_SYMBOL);
+    return NULL;
+}
+
+static void refuse(p2p_module_file *file) {
+    file->presence = P2P_PRESENCE_REFUSED;
+    snprintf(file->reason, sizeof file->reason, "%s", p2p_message());
+}
+
+/* The reason begins with the path. */
+static void refuse_at(p2p_module_file *file) {
+    file->presence = P2P_PRESENCE_REFUSED;
+    snprintf(file->reason, sizeof file->reason, "%.*s: %s", (int)sizeof file->reason / 2, file->path,
+             p2p_message());
+}
+
+static p2p_status open_private(const p2p_module_file *file, int folder, const char *name, int *descriptor) {
+    /* O_NONBLOCK: opening a pipe without a writer would block. */
+    *descriptor = openat(folder, name, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    if (*descriptor < 0) return p2p_fail(P2P_INPUT, "can't read %s: %s", file->path, strerror(errno));
+    const p2p_status status = p2p_descriptor_check_private(*descriptor, file->path);
+    if (status != P2P_OK) close(*descriptor);
+    return status;
+}
+
+static void load_file(p2p_module_file *file, int folder, const char *name) {
+    int descriptor;
+    if (open_private(file, folder, name, &descriptor) != P2P_OK) {
+        refuse(file);
+        return;
+    }
+    const p2p_module_header *header = load_header(descriptor);
+    if (!header) {
+        refuse_at(file);
+    } else if (header->abi != P2P_BACKEND_ABI) {
+        file->presence = P2P_PRESENCE_OTHER_ABI;
+        snprintf(file->reason, sizeof file->reason, "%u, this program has %d (%.*s)", (unsigned)header->abi,
+                 (int)P2P_BACKEND_ABI, (int)sizeof file->reason / 2, file->path);
+    } else {
+        p2p_log("%s: loaded", file->path);
+        file->entry = header->entry;
+    }
+}
+
+/* ---- Names -------------------------------------------------------------------------------------------- */
+
+/* Whether it is p2p_NAME.so, with a name of small letters, digits and underscores. */
+static bool parse_name(const char *file_name, char name[P2P_MODULE_NAME_BYTES]) {
+    static const char allowed[] = "abcdefghijklmnopqrstuvwxyz0123456789_";
+    if (strncmp(file_name, "p2p_", 4) != 0) return false;
+    const size_t length = strspn(file_name + 4, allowed);
+    if (length == 0 || length >= P2P_MODULE_NAME_BYTES || strcmp(file_name + 4 + length, ".so") != 0)
+        return false;
+    memcpy(name, file_name + 4, length);
+    name[length] = '\0';
+    return true;
+}
+
+typedef struct {
+    p2p_module_file *files;
+    int count, capacity;
+} file_list;
+
+static bool is_listed(const file_list *list, const char *name) {
+    for (int i = 0; i < list->count; i++)
+        if (strcmp(list->files[i].name, name) == 0) return true;
+    return false;
+}
+
+static void list_name(file_list *list, const char *folder, const char *file_name) {
+    char name[P2P_MODULE_NAME_BYTES];
+    if (!parse_name(file_name, name)) return;
+    if (is_listed(list, name)) {
+        p2p_log("%s/%s: not loaded, another one was found before", folder, file_name);
+        return;
+    }
+    p2p_module_file file = {.entry = NULL};
+    memcpy(file.name, name, sizeof name);
+    const int length = snprintf(file.path, sizeof file.path, "%s/%s", folder, file_name);
+    if (length >= (int)sizeof file.path || list->count == list->capacity) {
+        p2p_warn("%s/%s is not loaded: %s", folder, file_name,
+                 list->count == list->capacity ? "there are too many backends" : "the path is too long");
+        return;
+    }
+    list->files[list->count++] = file;
+}
+
+static int by_name(const void *a, const void *b) {
+    return strcmp(((const p2p_module_file *)a)->name, ((const p2p_module_file *)b)->name);
+}
+
+/* Lists the folder's modules, in the order of their names. Takes the descriptor. */
+static void list_folder(file_list *list, const char *folder, int descriptor) {
+    DIR *stream = fdopendir(descriptor);
+    if (!stream) {
+        p2p_warn("no backends are looked for in %s: %s", folder, strerror(errno));
+        close(descriptor);
+        return;
+    }
+    const int before = list->count;
+    const struct dirent *entry;
+    while ((entry = readdir(stream)) != NULL) list_name(list, folder, entry->d_name);
+    qsort(list->files + before, (size_t)(list->count - before), sizeof *list->files, by_name);
+    closedir(stream);
+}
+
+/* Loads the folder's modules that are not listed yet, or refuses all of them if others can change it. */
+static void load_folder(file_list *list, const char *folder, bool named) {
+    const int descriptor = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    const int listed = descriptor >= 0 ? fcntl(descriptor, F_DUPFD_CLOEXEC, 0) : -1;
+    if (listed < 0) {
+        if (named) p2p_warn("P2P_MODULE_PATH: can't read the folder %s: %s", folder, strerror(errno));
+        if (descriptor >= 0) close(descriptor);
+        return;
+    }
+    const int before = list->count;
+    list_folder(list, folder, listed);
+    const bool trusted = p2p_descriptor_check_private(descriptor, folder) == P2P_OK;
+    for (int i = before; i < list->count; i++) {
+        const char *name = strrchr(list->files[i].path, '/') + 1;
+        if (trusted)
+            load_file(&list->files[i], descriptor, name);
+        else
+            refuse(&list->files[i]);
+    }
+    close(descriptor);
+}
+
+int p2p_module_find(p2p_module_file *files, int capacity) {
+    file_list list = {.files = files, .capacity = capacity};
+    folder_list *folders = find_folders();
+    if (!folders) {
+        p2p_warn("no memory to look for backends");
+        return 0;
+    }
+    note_folders(folders);
+    for (int i = 0; i < folders->count; i++) load_folder(&list, folders->paths[i], i < folders->named);
+    free(folders);
+    return list.count;
+}
