@@ -23,6 +23,8 @@ static const p2p_variable core_variables[] = {
     {"P2P_UPDATE_GOLDEN", "1", "none", "Tests write the text files with which they otherwise compare.", true},
     {"P2P_TEST_GOLDEN", "a folder", "`tests/golden`", "Tests find the committed files there.", true},
     {"TMPDIR", "a folder", "`/tmp`", "Tests make their temporary folders there.", true},
+    {"P2P_MALLOC_FAULTS", "a file", "none",
+     "The sweep of faults counts allocations in it, and makes one fail.", true},
 };
 
 static void print_row(FILE *stream, const p2p_variable *row) {
