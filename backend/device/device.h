@@ -64,6 +64,9 @@ bool p2p_device_has_choices(const p2p_device *device);
 p2p_status p2p_operation_choose(p2p_device *device, const p2p_op *op, p2p_tune mode, double (*clock)(void),
                                 p2p_choice *choice);
 p2p_status p2p_operation_impose(p2p_device *device, const p2p_op *op, const char *name);
+/* op_list of p2p_backend.h, likewise. *count is 0 if the device has one algorithm or does not list them. */
+p2p_status p2p_operation_list(p2p_device *device, const p2p_op *op,
+                              char names[P2P_MOST_CHOICES][P2P_CHOICE_NAME], int *count);
 
 p2p_status p2p_device_submit(p2p_device *device, p2p_ticket *ticket);
 p2p_status p2p_device_wait(p2p_device *device, p2p_ticket ticket);
