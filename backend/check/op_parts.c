@@ -54,3 +54,12 @@ unsigned op_parts_of(const p2p_op *op, int channel_alignment) {
     for (int i = 0; i < OP_PART_COUNT; i++) parts |= (unsigned)has[i] << i;
     return parts;
 }
+
+const char *op_part_name(op_part part) {
+    static const char *const names[OP_PART_COUNT] = {
+#define X(name) #name,
+        OP_PART_LIST(X)
+#undef X
+    };
+    return names[part];
+}

@@ -28,6 +28,8 @@ typedef enum {
 
 enum { OP_PART_SETS = 1 << OP_PART_COUNT };
 
+const char *op_part_name(op_part part);
+
 /* The set of optional parts that the descriptor has; 0: it is unfused. */
 unsigned op_parts_of(const p2p_op *op, int channel_alignment);
 

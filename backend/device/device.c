@@ -262,6 +262,7 @@ p2p_status p2p_operation_impose(p2p_device *device, const p2p_op *op, const char
 p2p_status p2p_operation_list(p2p_device *device, const p2p_op *op,
                               char names[P2P_MOST_CHOICES][P2P_CHOICE_NAME], int *count) {
     *count = 0;
+    memset(names, 0, P2P_MOST_CHOICES * sizeof names[0]);
     if (!device->module->device.op_list) return P2P_OK;
     P2P_TRY(check_choice(device, op));
     const p2p_op plain = p2p_op_plain_convolution(op);

@@ -8,30 +8,24 @@
 
 enum { LINE_BYTES = 256 };
 
-static const char *const part_names[OP_PART_COUNT] = {
-#define X(part) #part,
-    OP_PART_LIST(X)
-#undef X
-};
-
 static const char unfused[] = "unfused";
 
 static void print_row(int kind, unsigned parts, const op_refusal_count *count, FILE *stream) {
     fprintf(stream, "%s", p2p_kind_name((p2p_kind)kind));
     if (parts == 0) fprintf(stream, " %s", unfused);
     for (int i = 0; i < OP_PART_COUNT; i++)
-        if (parts >> i & 1) fprintf(stream, " %s", part_names[i]);
+        if (parts >> i & 1) fprintf(stream, " %s", op_part_name((op_part)i));
     if (count->refused == 0)
         fprintf(stream, ": none\n");
     else
         fprintf(stream, ": %ld of %ld\n", count->refused, count->queried);
 }
 
-/* The index of `name` among `count` names; -1 if it is not among them. */
-static int find_name(const char *name, const char *const *names, int count) {
-    for (int i = 0; i < count; i++)
-        if (strcmp(names[i], name) == 0) return i;
-    return -1;
+/* The part of that name; OP_PART_COUNT if there is none. */
+static int find_part(const char *name) {
+    int part = 0;
+    while (part < OP_PART_COUNT && strcmp(op_part_name((op_part)part), name) != 0) part++;
+    return part;
 }
 
 static int find_kind(const char *name) {
@@ -51,9 +45,9 @@ static bool parse_row(char *line, op_refusals *listed) {
     unsigned parts = 0;
     if (kind < 0) return false;
     while ((word = strtok_r(NULL, " ", &rest)) != NULL) {
-        const int part = find_name(word, part_names, OP_PART_COUNT);
-        if (part < 0 && strcmp(word, unfused) != 0) return false;
-        if (part >= 0) parts |= 1u << part;
+        const int part = find_part(word);
+        if (part == OP_PART_COUNT && strcmp(word, unfused) != 0) return false;
+        if (part < OP_PART_COUNT) parts |= 1u << part;
     }
     listed->of[kind][parts] = count;
     return true;
