@@ -193,9 +193,10 @@ typedef struct {
      * heuristic. P2P_UNSUPPORTED, with the reason, if the device does not have it; then nothing changes. */
     p2p_status (*op_impose)(p2p_be_device *device, const p2p_op *op, const char *name);
     /* Optional, for devices with the two above. Lists the names of the algorithms that the device has for
-     * `op`, a p2p_op_plain_convolution: each once, "" not among them, at most P2P_MOST_CHOICES. Those that
-     * fail a self-test are listed too; op_impose refuses them with the reason. *count is 0 if there is
-     * nothing to choose. Runs nothing. */
+     * `op`, a p2p_op_plain_convolution: each once, "" not among them, at most P2P_MOST_CHOICES. A name is
+     * that of a family, or of one of its variants, "family:variant". Those that fail a self-test are listed
+     * too; op_impose refuses them with the reason. *count is 0 if there is nothing to choose. Runs nothing.
+     */
     p2p_status (*op_list)(p2p_be_device *device, const p2p_op *op, char (*names)[P2P_CHOICE_NAME],
                           int *count);
 

@@ -11,9 +11,11 @@
 
 typedef enum {
     P2P_CHECK_PASSED,
-    P2P_CHECK_REFUSED,  /* an optional form that the device lacks; p2p then computes it another way */
-    P2P_CHECK_LEFT_OUT, /* not begun, because the time for algorithms was over */
-    P2P_CHECK_FAILED    /* wrong, refused although every training needs it, or not to be prepared or run */
+    P2P_CHECK_REFUSED,   /* an optional form that the device lacks; p2p then computes it another way */
+    P2P_CHECK_AS_STORED, /* the device does not multiply this shape in the precision's math, but as stored:
+                            the next result */
+    P2P_CHECK_LEFT_OUT,  /* not begun, because the time for algorithms was over */
+    P2P_CHECK_FAILED     /* wrong, refused although every training needs it, or not to be prepared or run */
 } p2p_check_outcome;
 
 /* One operation in one form, by one algorithm. Texts are valid during the call of `visit`. */
@@ -32,8 +34,8 @@ typedef struct {
 
 typedef struct {
     p2p_precision precision;
-    double (*clock)(void);     /* seconds, monotonic */
-    double algorithms_seconds; /* after which no further algorithm is begun; 0: no limit */
+    double (*clock)(void);   /* seconds, monotonic */
+    double algorithms_until; /* clock reading after which no further algorithm is begun; 0: no limit */
     /* Called before each check: check `done` of about `total` is next. May be NULL. */
     void (*progress)(void *context, int done, int total);
     void (*visit)(void *context, const p2p_check_result *result);

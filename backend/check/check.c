@@ -26,7 +26,6 @@ typedef struct {
     op_storages storages;
     p2p_math math;
     name_set seen[CONVOLUTIONS];
-    double algorithms_until; /* clock reading; 0: no limit */
     int done, total;
     p2p_status lost; /* P2P_DEVICE_LOST, or a failure of the walk itself; it then ends */
 } check;
@@ -74,7 +73,8 @@ static p2p_status compare(check *all, const p2p_op *op, p2p_query *query, double
 static p2p_check_outcome judge(p2p_status status, const p2p_op *op, const char *algorithm, int alignment) {
     if (status == P2P_OK) return P2P_CHECK_PASSED;
     const bool optional = op_parts_of(op, alignment) != 0 && algorithm[0] == '\0';
-    return status == P2P_UNSUPPORTED && optional ? P2P_CHECK_REFUSED : P2P_CHECK_FAILED;
+    if (status != P2P_UNSUPPORTED || !optional) return P2P_CHECK_FAILED;
+    return op->math != P2P_MATH_stored ? P2P_CHECK_AS_STORED : P2P_CHECK_REFUSED;
 }
 
 static void report(check *all, const p2p_op *op, const char *algorithm, p2p_check_result *result) {
@@ -125,7 +125,7 @@ static void check_own_choice(void *context, const op_case *item) {
     if (all->lost != P2P_OK) return;
     show_progress(all);
     const p2p_check_outcome outcome = run(all, &op, "", P2P_OK, all->options->clock());
-    if (outcome != P2P_CHECK_REFUSED || op.math == P2P_MATH_stored) return;
+    if (outcome != P2P_CHECK_AS_STORED) return;
     op.math = P2P_MATH_stored;
     run(all, &op, "", P2P_OK, all->options->clock());
 }
@@ -155,7 +155,7 @@ static void leave_out(check *all, const p2p_op *op, const char *name) {
 
 static void check_algorithm(check *all, const p2p_op *op, const char *name) {
     const double began = all->options->clock();
-    if (all->algorithms_until > 0 && began >= all->algorithms_until) {
+    if (all->options->algorithms_until > 0 && began >= all->options->algorithms_until) {
         leave_out(all, op, name);
         return;
     }
@@ -168,8 +168,7 @@ static void check_algorithm(check *all, const p2p_op *op, const char *name) {
 }
 
 /* Runs each algorithm for the convolution that has not run for another of its kind. */
-static void check_algorithms(void *context, const op_case *item) {
-    check *all = context;
+static void check_algorithms(check *all, const op_case *item, bool variants) {
     const p2p_op op = stamp(all, item);
     char names[P2P_MOST_CHOICES][P2P_CHOICE_NAME];
     int count = 0;
@@ -180,7 +179,17 @@ static void check_algorithms(void *context, const op_case *item) {
     if (p2p_operation_query(all->device.device, &op, &query) != P2P_OK) return; /* reported by then */
     all->lost = p2p_operation_list(all->device.device, &op, names, &count);
     for (int i = 0; i < count && all->lost == P2P_OK; i++)
-        if (add_name(all, op.kind, names[i])) check_algorithm(all, &op, names[i]);
+        if ((strchr(names[i], ':') != NULL) == variants && add_name(all, op.kind, names[i]))
+            check_algorithm(all, &op, names[i]);
+}
+
+/* Families have plain names; those of variants follow a colon. */
+static void check_families(void *context, const op_case *item) {
+    check_algorithms(context, item, false);
+}
+
+static void check_variants(void *context, const op_case *item) {
+    check_algorithms(context, item, true);
 }
 
 /* ---- All ---------------------------------------------------------------------------------------------- */
@@ -192,13 +201,12 @@ static void count_case(void *context, const op_case *item) {
 }
 
 static p2p_status walk(check *all) {
-    const int64_t alignment = all->storages.channel_alignment;
-    const double limit = all->options->algorithms_seconds;
-    check_cases_visit(alignment, count_case, all);
-    check_cases_visit(alignment, check_own_choice, all);
+    const p2p_device_info *info = p2p_device_describe(all->device.device);
+    check_cases_visit(info, count_case, all);
+    check_cases_visit(info, check_own_choice, all);
     if (all->lost != P2P_OK || !p2p_device_has_choices(all->device.device)) return all->lost;
-    if (limit > 0) all->algorithms_until = all->options->clock() + limit;
-    check_cases_visit(alignment, check_algorithms, all);
+    check_cases_visit(info, check_families, all); /* the most different ones first, if time is short */
+    check_cases_visit(info, check_variants, all);
     return all->lost;
 }
 

@@ -8,6 +8,7 @@
 
 typedef void check_visit(void *context, const op_case *item);
 
-void check_cases_visit(int64_t channel_alignment, check_visit *visit, void *context);
+/* The cases depend on a few properties of the device. */
+void check_cases_visit(const p2p_device_info *info, check_visit *visit, void *context);
 
 #endif

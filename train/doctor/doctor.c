@@ -91,12 +91,14 @@ static p2p_status select_usable(examination *all) {
     return P2P_OK;
 }
 
+/* Each device gets an equal share of the time that is left. */
 static p2p_status examine_devices(examination *all) {
-    doctor_scope scope = all->request->scope;
-    scope.entries = all->entries;
-    scope.entry_count = all->entry_count;
-    if (all->device_count > 1) scope.algorithms_seconds /= all->device_count;
+    doctor_scope scope = {
+        .required = all->request->required, .entries = all->entries, .entry_count = all->entry_count};
+    memcpy(scope.precision, all->request->precision, sizeof scope.precision);
     for (int i = 0; i < all->device_count; i++) {
+        const double now = sys_clock();
+        scope.until = now + (all->began + all->request->seconds - now) / (all->device_count - i);
         text_line(stderr, "examining %s", all->devices[i].address);
         P2P_TRY(doctor_device_examine(&all->devices[i], &scope));
     }

@@ -12,7 +12,9 @@
 typedef struct {
     const char *devices; /* addresses separated by commas; NULL: every usable device but the reference */
     const char *report;  /* the file, which must not exist; NULL: none */
-    doctor_scope scope;  /* entries and entry_count are ignored */
+    double seconds;      /* after which no further algorithm is tried on any device */
+    bool precision[P2P_PRECISION_COUNT]; /* to examine */
+    bool required;                       /* a device without one of these precisions is not fit */
 } doctor_request;
 
 /* P2P_OK if everything that a training needs works. Otherwise P2P_FAILED, P2P_DEVICE_LOST, or P2P_NO_DEVICE

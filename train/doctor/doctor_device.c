@@ -4,18 +4,19 @@
 #include "bench/bench_peaks.h"
 #include "doctor_operations.h"
 #include "doctor_training.h"
+#include "host/sys.h"
 
 #include <string.h>
 
 enum { SMALL_TRANSFER = 1 << 20, TRANSFERS = 3 };
 
-static const double longest_transfers = 5.0; /* seconds, for all of the large size */
+static const double longest_transfers = 1.0; /* seconds, for all of the large size */
 static const double slow_bytes_per_s = 2e9;  /* between host and GPU: less than two lanes of PCI Express 3 */
 
 /* ---- Rates -------------------------------------------------------------------------------------------- */
 
 static double seconds_of(const bench_transfers *t) {
-    return t->write_s.greatest + t->read_s.greatest + t->copy_s.greatest + t->kernel_s.greatest;
+    return t->write_s.least + t->read_s.least + t->copy_s.least + t->kernel_s.least;
 }
 
 /* In GB per second; within the device each byte is read and written. */
@@ -89,24 +90,35 @@ static bool examine_training(doctor_device *one, p2p_precision precision) {
 }
 
 static void examine_precision(doctor_device *one, const doctor_scope *scope, p2p_precision precision,
-                              double seconds) {
+                              double until) {
     const char *refusal = refusal_of(one->entry, precision);
     if (refusal[0] && scope->required)
         doctor_find(&one->findings, DOCTOR_FAILS, "use --precision fp32, which every device has", "%s: %s",
                     p2p_precision_name(precision), refusal);
     if (refusal[0] || one->lost) return;
     char summary[DOCTOR_SUMMARY];
-    doctor_operations_examine(one, precision, seconds, summary);
+    doctor_operations_examine(one, precision, until, summary);
     const bool trains = !one->lost && examine_training(one, precision);
     doctor_find(&one->findings, DOCTOR_WORKS, NULL, "%s: %s%s", p2p_precision_name(precision), summary,
                 trains ? ", a training of three steps" : "");
 }
 
-static int count_precisions(const doctor_device *one, const doctor_scope *scope) {
-    int count = 0;
+/* Whether the precision is among those to examine and the device has it. */
+static bool will_examine(const doctor_device *one, const doctor_scope *scope, int precision) {
+    return scope->precision[precision] && !refusal_of(one->entry, (p2p_precision)precision)[0];
+}
+
+/* Each precision gets an equal share of the time that is left. */
+static double share_until(const doctor_device *one, const doctor_scope *scope, int precision) {
+    const double now = sys_clock();
+    int left = 0;
+    for (int p = precision; p < P2P_PRECISION_COUNT; p++) left += will_examine(one, scope, p);
+    return now + (scope->until - now) / (left > 0 ? left : 1);
+}
+
+static void examine_precisions(doctor_device *one, const doctor_scope *scope) {
     for (int p = 0; p < P2P_PRECISION_COUNT; p++)
-        count += scope->precision[p] && !refusal_of(one->entry, (p2p_precision)p)[0];
-    return count > 0 ? count : 1;
+        if (scope->precision[p]) examine_precision(one, scope, (p2p_precision)p, share_until(one, scope, p));
 }
 
 /* ---- The device --------------------------------------------------------------------------------------- */
@@ -136,10 +148,8 @@ p2p_status doctor_device_examine(doctor_device *one, const doctor_scope *scope) 
         doctor_find(&one->findings, DOCTOR_FAILS, NULL, "it is not in the list of devices any more");
         return doctor_text_finish(&one->details);
     }
-    const double seconds = scope->algorithms_seconds / count_precisions(one, scope);
     note_kind(one);
-    for (int p = 0; p < P2P_PRECISION_COUNT; p++)
-        if (scope->precision[p]) examine_precision(one, scope, (p2p_precision)p, seconds);
+    examine_precisions(one, scope);
     if (!one->lost) measure(one);
     return doctor_text_finish(&one->details);
 }

@@ -19,8 +19,8 @@ typedef struct {
 
 typedef struct {
     bool precision[P2P_PRECISION_COUNT]; /* to examine */
-    bool required;             /* a precision that the device lacks is a failure; otherwise it is left out */
-    double algorithms_seconds; /* for all precisions together; 0: no limit */
+    bool required; /* a precision that the device lacks is a failure; otherwise it is left out */
+    double until;  /* clock reading after which no further algorithm is begun */
     const p2p_device_entry *entries; /* p2p_device_list */
     int entry_count;
 } doctor_scope;

@@ -10,7 +10,7 @@
 enum { KERNELS_BYTES = 200 };
 
 typedef struct {
-    int passed, refused, failed;
+    int passed, refused, as_stored, failed;
     double used, seconds;
     char kernels[KERNELS_BYTES]; /* their names; as many as fit */
 } tally;
@@ -84,6 +84,7 @@ static void take_own_choice(examination *now, const p2p_check_result *result) {
     tally *of = &now->kinds[result->kind];
     of->passed += result->outcome == P2P_CHECK_PASSED;
     of->refused += result->outcome == P2P_CHECK_REFUSED;
+    of->as_stored += result->outcome == P2P_CHECK_AS_STORED;
     of->failed += result->outcome == P2P_CHECK_FAILED;
     of->seconds += result->seconds;
     if (result->used > of->used) of->used = result->used;
@@ -91,7 +92,7 @@ static void take_own_choice(examination *now, const p2p_check_result *result) {
 }
 
 static void take_algorithm(examination *now, const p2p_check_result *result) {
-    static const char *const outcomes[] = {"passed", "refused", "left out", "FAILED"};
+    static const char *const outcomes[] = {"passed", "refused", "as stored", "left out", "FAILED"};
     now->algorithms += result->outcome != P2P_CHECK_LEFT_OUT;
     now->algorithms_passed += result->outcome == P2P_CHECK_PASSED;
     now->algorithms_left_out += result->outcome == P2P_CHECK_LEFT_OUT;
@@ -107,6 +108,8 @@ static void take(void *context, const p2p_check_result *result) {
         take_own_choice(now, result);
     if (result->outcome == P2P_CHECK_FAILED) note_failure(now, result);
     if (result->outcome == P2P_CHECK_REFUSED) note_refusal(now, result);
+    if (result->outcome == P2P_CHECK_AS_STORED)
+        doctor_line(now->remark_lines.stream, "as stored %s: %s", result->descriptor, result->reason);
 }
 
 /* ---- Details and findings ----------------------------------------------------------------------------- */
@@ -118,13 +121,13 @@ static void print_lines(doctor_text *lines, FILE *stream) {
 static void print_details(examination *now) {
     FILE *stream = now->one->details.stream;
     doctor_line(stream, "precision %s", p2p_precision_name(now->precision));
-    doctor_line(stream, "%-16s %6s %7s %6s %6s %8s  %s", "operation", "passed", "refused", "failed", "bound",
-                "seconds", "kernels");
+    doctor_line(stream, "%-16s %6s %7s %9s %6s %6s %8s  %s", "operation", "passed", "refused", "as stored",
+                "failed", "bound", "seconds", "kernels");
     for (int k = 0; k < P2P_KIND_COUNT; k++) {
         const tally *of = &now->kinds[k];
         if (of->passed + of->refused + of->failed == 0) continue;
-        doctor_line(stream, "%-16s %6d %7d %6d %6.3f %8.2f  %s", p2p_kind_name((p2p_kind)k), of->passed,
-                    of->refused, of->failed, of->used, of->seconds, of->kernels);
+        doctor_line(stream, "%-16s %6d %7d %9d %6d %6.3f %8.2f  %s", p2p_kind_name((p2p_kind)k), of->passed,
+                    of->refused, of->as_stored, of->failed, of->used, of->seconds, of->kernels);
     }
     if (now->algorithms + now->algorithms_left_out > 0)
         doctor_line(stream, "%-16s %-24s %-9s %6s %8s  %s", "algorithms of", "name", "outcome", "bound",
@@ -138,24 +141,31 @@ static tally sum(const examination *now) {
     for (int k = 0; k < P2P_KIND_COUNT; k++) {
         all.passed += now->kinds[k].passed;
         all.refused += now->kinds[k].refused;
+        all.as_stored += now->kinds[k].as_stored;
         all.failed += now->kinds[k].failed;
     }
     return all;
+}
+
+static void print_summary(const examination *now, const tally *all, char summary[DOCTOR_SUMMARY]) {
+    char as_stored[48] = "", algorithms[64] = "";
+    if (all->as_stored > 0) snprintf(as_stored, sizeof as_stored, " (%d computed in fp32)", all->as_stored);
+    if (now->algorithms > 0)
+        snprintf(algorithms, sizeof algorithms, ", %d of %d algorithms of convolutions",
+                 now->algorithms_passed, now->algorithms);
+    snprintf(summary, DOCTOR_SUMMARY, "%d of %d operations%s%s", all->passed, all->passed + all->failed,
+             as_stored, algorithms);
 }
 
 static void find(examination *now, char summary[DOCTOR_SUMMARY]) {
     const tally all = sum(now);
     const char *precision = p2p_precision_name(now->precision);
     doctor_findings *findings = &now->one->findings;
-    int length =
-        snprintf(summary, DOCTOR_SUMMARY, "%d of %d operations", all.passed, all.passed + all.failed);
-    if (now->algorithms > 0)
-        snprintf(summary + length, DOCTOR_SUMMARY - (size_t)length, ", %d of %d algorithms of convolutions",
-                 now->algorithms_passed, now->algorithms);
+    print_summary(now, &all, summary);
     if (all.refused > 0)
         doctor_find(findings, DOCTOR_SLOW, NULL,
-                    "%s: the device refuses %d forms, which p2p computes in other ways: %s", precision,
-                    all.refused, now->forms_refused);
+                    "%s: the device lacks %d fused form%s, which p2p computes in several passes: %s",
+                    precision, all.refused, all.refused == 1 ? "" : "s", now->forms_refused);
     if (now->algorithms_left_out > 0)
         doctor_find(findings, DOCTOR_SLOW, "run p2p doctor again: what is compiled now is quicker then",
                     "%s: no time was left for %d algorithms of convolutions", precision,
@@ -176,7 +186,7 @@ static p2p_status open_lines(examination *now) {
     return doctor_text_open(&now->remark_lines);
 }
 
-void doctor_operations_examine(doctor_device *one, p2p_precision precision, double seconds,
+void doctor_operations_examine(doctor_device *one, p2p_precision precision, double until,
                                char summary[DOCTOR_SUMMARY]) {
     snprintf(summary, DOCTOR_SUMMARY, "no operations");
     examination *now = calloc(1, sizeof *now);
@@ -187,7 +197,7 @@ void doctor_operations_examine(doctor_device *one, p2p_precision precision, doub
     *now = (examination){.one = one, .precision = precision};
     const p2p_check_options options = {.precision = precision,
                                        .clock = sys_clock,
-                                       .algorithms_seconds = seconds,
+                                       .algorithms_until = until,
                                        .progress = show_progress,
                                        .visit = take,
                                        .context = now};

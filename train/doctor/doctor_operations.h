@@ -4,11 +4,11 @@
 
 #include "doctor_device.h"
 
-enum { DOCTOR_SUMMARY = 128 };
+enum { DOCTOR_SUMMARY = 192 };
 
-/* Adds findings of what is slow and fails, and details. `seconds`: for algorithms; 0: no limit. `summary`
- * receives a clause about what works. */
-void doctor_operations_examine(doctor_device *one, p2p_precision precision, double seconds,
+/* Adds findings of what is slow and fails, and details. `until`: algorithms_until of p2p_check_options.
+ * `summary` receives a clause about what works. */
+void doctor_operations_examine(doctor_device *one, p2p_precision precision, double until,
                                char summary[DOCTOR_SUMMARY]);
 
 #endif

@@ -96,6 +96,7 @@ p2p_status doctor_training_check(p2p_device *device, p2p_precision precision) {
     config.height = config.width = SIDE;
     config.depth = pix2pix_depth_for(SIDE, SIDE);
     config.ngf = config.ndf = FILTERS;
+    config.dropout_blocks = GENERATOR_DROPOUT_innermost; /* few levels have none in the middle */
     pix2pix *model = NULL;
     p2p_graph *graph = NULL;
     p2p_status status = pix2pix_create(&model, &config);
