@@ -5,6 +5,7 @@
 #include "host/sys.h"
 #include "host/text.h"
 #include "p2p_check.h"
+#include "p2p_file.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +21,7 @@ typedef struct {
     int device_count;
     doctor_findings machine, together;
     doctor_text report;
+    p2p_atomic_file file; /* of the report */
     double began;
 } examination;
 
@@ -33,7 +35,9 @@ static const char contents[] = "system, processor and memory; graphics cards; th
                                "of this machine. The home folder is\n"
                                "shown as ~; other paths are shown as they are.";
 
-static p2p_status announce(const char *path) {
+/* Opens the file first, so that nothing is examined in vain. */
+static p2p_status announce(examination *all) {
+    const char *path = all->request->report;
     bool exists = false;
     if (!path) return P2P_OK;
     P2P_TRY(sys_path_exists(path, &exists));
@@ -42,12 +46,13 @@ static p2p_status announce(const char *path) {
         return p2p_hint(P2P_USAGE, "name another file, or remove this one");
     }
     fprintf(stderr, "The report will contain: %s\n", contents);
-    return P2P_OK;
+    return p2p_atomic_open(&all->file, path);
 }
 
 static p2p_status write_report(examination *all) {
     if (!all->request->report) return P2P_OK;
-    P2P_TRY(sys_file_write(all->request->report, all->report.bytes, all->report.size));
+    fwrite(all->report.bytes, 1, all->report.size, all->file.stream);
+    P2P_TRY(p2p_atomic_commit(&all->file));
     text_line(stderr, "report: %s", all->request->report);
     return P2P_OK;
 }
@@ -208,11 +213,11 @@ static p2p_status judge(const examination *all) {
 }
 
 p2p_status doctor_run(const doctor_request *request) {
-    P2P_TRY(announce(request->report));
     examination *all = calloc(1, sizeof *all);
     if (!all) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory to examine this machine");
     *all = (examination){.request = request, .began = sys_clock()};
-    p2p_status status = doctor_text_open(&all->report);
+    p2p_status status = announce(all);
+    if (status == P2P_OK) status = doctor_text_open(&all->report);
     if (status == P2P_OK) status = examine(all);
     if (status == P2P_OK) {
         print_findings(all, MOST_ON_STDOUT, stdout);
@@ -224,6 +229,7 @@ p2p_status doctor_run(const doctor_request *request) {
     doctor_findings_free(&all->machine);
     doctor_findings_free(&all->together);
     doctor_text_free(&all->report);
+    p2p_atomic_abandon(&all->file);
     free(all->entries);
     free(all->named);
     free(all);

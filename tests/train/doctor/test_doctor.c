@@ -56,7 +56,7 @@ static p2p_status examine(const char *device, const char *precision) {
 
 static void test_fit(void **state) {
     (void)state;
-    OK(examine("sick:0", "fp32"));
+    OK(examine("sick:0", NULL));
     REPORTED(
         "\nsick:0  sick device 0 (naive loops in double precision, CPU)\n  works  fp32: 78 of 78 operations, "
         "9 of 9 algorithms of convolutions, a training of three steps\n");
