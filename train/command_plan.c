@@ -38,8 +38,9 @@ static p2p_status print_plan(const settings *all, const pix2pix *model, p2p_devi
 
 /* A plan with a part too large for the device fails; print_fit explains it. */
 static p2p_status print_all(const settings *all, const pix2pix *model, p2p_device *device) {
-    p2p_status status = print_plan(all, model, device);
-    return status == P2P_OK || status == P2P_OUT_OF_MEMORY ? print_fit(all, model, device) : status;
+    const p2p_status status = print_plan(all, model, device);
+    const bool too_large = status == P2P_OUT_OF_MEMORY || status == P2P_UNSUPPORTED;
+    return status == P2P_OK || too_large ? print_fit(all, model, device) : status;
 }
 
 p2p_status command_plan(settings *all) {

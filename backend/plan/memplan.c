@@ -102,7 +102,7 @@ static p2p_status list_values(plan_part *part, placement *items, int *count) {
         value->at = (plan_address){-1, 0};
         if (value->origin != IR_LOCAL || value->first > value->last) continue;
         const size_t bytes = p2p_tensor_bytes(&value->tensor);
-        P2P_TRY(plan_check_fits(&part->session->cut, bytes, "a value of the plan"));
+        P2P_TRY(plan_check_fits(&part->session->cut, bytes, "the result of a layer"));
         part->unshared_bytes += plan_round_up(bytes, part->session->cut.alignment);
         items[*count] = (placement){&value->at, false, *count, value->first, value->last, bytes, 0};
         ++*count;

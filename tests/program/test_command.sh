@@ -70,7 +70,7 @@ if [ "${device%%:*}" = opencl ]; then
     expect 1 "has no bf16: it is switched off by P2P_OPENCL_BF16=off" "${off[@]}" plan --size 32 --precision bf16 --device "$device"
     printed "hint: --precision fp32" "plan in bf16 without bf16"
     gpu=(env P2P_OPENCL_CONV=gpu "$p2p") # the algorithms of GPUs
-    expect 0 "fp32 or bf16 (activations are stored in bf16)" "${gpu[@]}" devices
+    expect 0 "fp32, bf16 (activations are stored in bf16)" "${gpu[@]}" devices
     expect 0 "y=bf16:nchwc16:" "${gpu[@]}" plan --size 32 --precision bf16 --device "$device"
     narrow=$(sed -n 's/^  activations *\([0-9.]*\) MB (.*/\1/p' out.txt | head -n 1)
     expect 0 "y=f32:nchwc16:" "${gpu[@]}" plan --size 32 --device "$device"

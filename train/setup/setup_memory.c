@@ -5,11 +5,13 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 typedef struct {
     const memory_question *question;
     p2p_device_memory device;
     sys_memory available; /* of the host, beside what the process has already */
+    bool by_device;       /* the message is about the device's memory alone, and so is the hint */
 } memory_search;
 
 /* ---- Fitting ------------------------------------------------------------------------------------------ */
@@ -34,9 +36,9 @@ static bool shape_fits(const memory_search *search, const memory_shape *shape, m
     return question->measure(question->context, shape, need) == P2P_OK && fits(search, need);
 }
 
-/* The total that counts for a shape that fits: of the host if the device has no memory of its own. */
+/* The total that the message is about. */
 static double gigabytes(const memory_search *search, const memory_need *need) {
-    return 1e-9 * (double)(search->device.in_host ? host_total(search, need) : need->device);
+    return 1e-9 * (double)(search->by_device ? need->device : host_total(search, need));
 }
 
 /* ---- What would fit ----------------------------------------------------------------------------------- */
@@ -149,12 +151,30 @@ static void describe_host(const memory_search *search, const memory_need *need, 
                  search->available.limit);
 }
 
-static void describe(const memory_search *search, const memory_need *need, char *text, size_t size) {
-    const bool by_device = !search->device.in_host || !device_fits(search, need);
-    if (by_device && (fits(search, need) || !device_fits(search, need)))
+static void describe(memory_search *search, const memory_need *need, char *text, size_t size) {
+    search->by_device = !device_fits(search, need) || (!search->device.in_host && fits(search, need));
+    if (search->by_device)
         describe_device(search, need, text, size);
     else
         describe_host(search, need, text, size);
+}
+
+/* A part is too large for one buffer, or for the device's numbers, whose reason is in the verbose log. */
+static void describe_part(memory_search *search, p2p_status status, char *text, size_t size) {
+    search->by_device = !search->device.in_host;
+    snprintf(text, size, "%s doesn't fit on %s (%s): %s", search->question->what, address_of(search),
+             p2p_device_name(search->question->device),
+             status == P2P_OUT_OF_MEMORY ? p2p_message() : "the device can't address a part of it");
+}
+
+/* Propose what would fit after a shape that can't be planned. If nothing can, the failure is another one. */
+static p2p_status propose_instead(memory_search *search, p2p_status status, memory_fit *fit) {
+    p2p_failure failure;
+    describe_part(search, status, fit->text, sizeof fit->text);
+    p2p_failure_take(&failure, status);
+    propose(search, fit->proposal, sizeof fit->proposal);
+    const bool nothing = strncmp(fit->proposal, "nothing", strlen("nothing")) == 0;
+    return status == P2P_UNSUPPORTED && nothing ? p2p_failure_give(&failure) : P2P_OK;
 }
 
 p2p_status setup_memory_fit(const memory_question *question, memory_fit *fit) {
@@ -164,13 +184,11 @@ p2p_status setup_memory_fit(const memory_question *question, memory_fit *fit) {
     p2p_device_memory_of(question->device, &search.device);
     (void)sys_memory_available(&search.available); /* UINT64_MAX bytes if nothing is known */
     p2p_status status = question->measure(question->context, &question->shape, &need);
-    if (status != P2P_OK && status != P2P_OUT_OF_MEMORY) return status;
-    if (status == P2P_OK)
-        describe(&search, &need, fit->text, sizeof fit->text);
-    else /* a part is too large for one buffer */
-        snprintf(fit->text, sizeof fit->text, "%s doesn't fit on %s (%s): %s", question->what,
-                 address_of(&search), p2p_device_name(question->device), p2p_message());
-    fit->fits = status == P2P_OK && fits(&search, &need);
+    if (status == P2P_OUT_OF_MEMORY || status == P2P_UNSUPPORTED)
+        return propose_instead(&search, status, fit);
+    P2P_TRY(status);
+    describe(&search, &need, fit->text, sizeof fit->text);
+    fit->fits = fits(&search, &need);
     if (!fit->fits) propose(&search, fit->proposal, sizeof fit->proposal);
     return P2P_OK;
 }
