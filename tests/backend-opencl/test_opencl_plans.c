@@ -171,6 +171,7 @@ static void lists_every_way_by_name(void **state) {
     (void)state;
     ocl_target targets[TARGETS];
     ocl_verdicts failing;
+    int listed = 0;
     make_targets(targets);
     for (int f = 0; f < OCL_CONV_FAMILIES; f++)
         failing.family[f][0] = failing.family[f][1] = OCL_VERDICT_FAILS;
@@ -184,10 +185,12 @@ static void lists_every_way_by_name(void **state) {
             assert_int_equal(ocl_conv_list_all_ways(&targets[t], op, &all), P2P_OK);
             assert_int_equal(ocl_conv_list_all_ways(&broken, op, &again), P2P_OK);
             assert_int_equal(all.count, again.count);
-            assert_in_range(all.count, 1, OCL_MOST_WAYS);
+            assert_in_range(all.count, 0, OCL_MOST_WAYS);
+            listed += all.count;
             for (int w = 1; w < ways.count; w++) assert_true(has_way(&all, &ways.way[w]));
             for (int w = 0; w < all.count; w++) assert_int_not_equal(all.way[w].family, OCL_CONV_AUTO);
         }
+    assert_true(listed > 1000);
 }
 
 /* ---- Registers ------------------------------------------------------------------------------------- */
