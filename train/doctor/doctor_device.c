@@ -8,9 +8,9 @@
 
 #include <string.h>
 
-enum { SMALL_TRANSFER = 1 << 20, TRANSFERS = 3 };
+enum { SMALLEST_TRANSFER = 1 << 20, GROWTH = 8, TRANSFERS = 3 };
 
-static const double longest_transfers = 1.0; /* seconds, for all of the large size */
+static const double longest_transfers = 0.5; /* seconds, for all of one size */
 static const double slow_bytes_per_s = 2e9;  /* between host and GPU: less than two lanes of PCI Express 3 */
 
 /* ---- Rates -------------------------------------------------------------------------------------------- */
@@ -36,14 +36,13 @@ static void find_transfers(doctor_device *one, const bench_transfers *t, size_t 
                     slow_bytes_per_s / 1e9);
 }
 
-/* A large size only if it is quick. */
+/* Enlarges the transfers while they are quick. */
 static p2p_status measure_transfers(doctor_device *one) {
     bench_transfers times;
-    size_t size = SMALL_TRANSFER;
+    size_t size = SMALLEST_TRANSFER;
     P2P_TRY(bench_measure_transfers(one->device, size, TRANSFERS, &times));
-    const double factor = (double)(BENCH_TRANSFER_BYTES / SMALL_TRANSFER) * (TRANSFERS + 1);
-    if (seconds_of(&times) * factor < longest_transfers) {
-        size = BENCH_TRANSFER_BYTES;
+    while (size < BENCH_TRANSFER_BYTES && seconds_of(&times) * GROWTH * (TRANSFERS + 1) < longest_transfers) {
+        size *= GROWTH;
         P2P_TRY(bench_measure_transfers(one->device, size, TRANSFERS, &times));
     }
     find_transfers(one, &times, size);
