@@ -51,22 +51,26 @@ static p2p_op derivation(const p2p_op *op, const p2p_op *wanted) {
     return copy;
 }
 
+/* Compares what the device has asked for, and may therefore not refuse. */
+static p2p_status compare_requested(check *all, const p2p_op *op, p2p_query *query, double *used) {
+    double share = 0;
+    const p2p_status status = op_compare(&all->device, &all->reference, op, SEED, query, &share);
+    if (share > *used) *used = share;
+    if (status != P2P_UNSUPPORTED) return status;
+    return p2p_fail(P2P_FAILED, "refused with the storage of filters that it requests: %s", p2p_message());
+}
+
 /* Compares the operation as plans run it: with the filter in the storage that the device requests, and the
  * copy that derives it. If the device only prefers that storage, without it as well. */
 static p2p_status compare(check *all, const p2p_op *op, p2p_query *query, double *used) {
-    double share[2] = {0, 0};
     const p2p_op required = op_as_required(all->device.device, op);
     P2P_TRY(op_compare(&all->device, &all->reference, &required, SEED, query, used));
     const p2p_op wanted = op_with_requested_filter(&required, query);
     if (p2p_op_equal(&wanted, op)) return P2P_OK;
     p2p_query ignored;
     const p2p_op copy = derivation(op, &wanted);
-    P2P_TRY(op_compare(&all->device, &all->reference, &copy, SEED, &ignored, &share[0]));
-    if (!p2p_op_equal(&wanted, &required))
-        P2P_TRY(op_compare(&all->device, &all->reference, &wanted, SEED, query, &share[1]));
-    for (int i = 0; i < 2; i++)
-        if (share[i] > *used) *used = share[i];
-    return P2P_OK;
+    P2P_TRY(compare_requested(all, &copy, &ignored, used));
+    return p2p_op_equal(&wanted, &required) ? P2P_OK : compare_requested(all, &wanted, query, used);
 }
 
 /* A refusal is an outcome of its own if the operation has an optional part, and nothing was imposed. */

@@ -46,6 +46,11 @@ printed "verdict: not fit: 1 check failed" "p2p doctor"
 expect 4 "there is no device to train on" env OCL_ICD_VENDORS=/nowhere "${doctor[@]}"
 printed "pocl-opencl-icd" "p2p doctor"
 
+if [[ $device == opencl:* ]]; then
+    P2P_OPENCL_FAIL=direct:2x2x4x1,gemm expect 1 "fails its test here" "${doctor[@]}" --device "$device"
+    printed "fp32 conv_fwd by gemm: " "p2p doctor"
+fi
+
 echo "-- a broken cache"
 mkdir broken
 printf damage >broken/program-0123456789abcdef0123456789abcdef

@@ -55,11 +55,12 @@ static void end_progress(void) {
 /* Adds a word to a list in a text of limited size, unless it is in the list or does not fit. */
 static void add_word(char *list, size_t size, const char *separator, const char *word) {
     const size_t used = strlen(list), length = strlen(word);
+    if (length == 0) return;
     for (const char *at = list; (at = strstr(at, word)) != NULL; at++) {
         const bool begins = at == list || at[-1] == ' ';
         if (begins && (at[length] == '\0' || at[length] == separator[0])) return;
     }
-    if (length == 0 || used + strlen(separator) + length >= size) return;
+    if (used + strlen(separator) + length >= size) return;
     snprintf(list + used, size - used, "%s%s", used ? separator : "", word);
 }
 

@@ -3,6 +3,7 @@
  */
 #include "device/device.h"
 #include "p2p_check.h"
+#include "support/picky_backend.h"
 #include "support/refusing_backend.h"
 #include "support/sick_backend.h"
 
@@ -118,6 +119,21 @@ static void test_refusals(void **state) {
     assert_int_equal(found.own[P2P_KIND_conv_fwd][P2P_CHECK_REFUSED], 3);
 }
 
+/* Devices with other storages, padding that must be zero, and filters in a second storage. */
+static void test_storages(void **state) {
+    (void)state;
+    for (int p = 0; p < P2P_PRECISION_COUNT; p++) {
+        OK(check("picky:3", (p2p_precision)p, 0));
+        if (own(P2P_CHECK_FAILED)) fail_msg("%s", found.failed);
+    }
+    picky_leave_padding(P2P_KIND_act_fwd); /* NaN in lanes that must be zero */
+    OK(check("picky:3", P2P_PRECISION_fp32, 0));
+    picky_leave_padding(P2P_KIND_COUNT);
+    assert_int_equal(found.own[P2P_KIND_act_fwd][P2P_CHECK_FAILED], 3);
+    assert_int_equal(own(P2P_CHECK_FAILED), 3);
+    assert_non_null(strstr(found.failed, "a padding lane, is not zero"));
+}
+
 static void test_lost(void **state) {
     (void)state;
     REFUSED(check("sick:5", P2P_PRECISION_fp32, 0), P2P_DEVICE_LOST, "it is lost");
@@ -205,9 +221,10 @@ int main(void) {
         cmocka_unit_test(test_refusals),   cmocka_unit_test(test_lost),
         cmocka_unit_test(test_algorithms), cmocka_unit_test(test_wrong_algorithm),
         cmocka_unit_test(test_no_time),    cmocka_unit_test(test_list),
-        cmocka_unit_test(test_reductions),
+        cmocka_unit_test(test_reductions), cmocka_unit_test(test_storages),
     };
-    if (p2p_module_register(sick_module) != P2P_OK || p2p_module_register(refusing_module) != P2P_OK)
+    if (p2p_module_register(sick_module) != P2P_OK || p2p_module_register(refusing_module) != P2P_OK ||
+        p2p_module_register(picky_module) != P2P_OK)
         return 1;
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
