@@ -49,6 +49,7 @@ static const p2p_device_table table = {
     .op_destroy = ocl_op_destroy,
     .op_choose = ocl_op_choose,
     .op_impose = ocl_op_impose,
+    .op_list = ocl_op_list,
     .submit = ocl_queue_submit,
     .wait = ocl_queue_wait,
     .peak_create = ocl_peak_create,

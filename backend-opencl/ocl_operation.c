@@ -3,6 +3,7 @@
 
 #include "ocl_planners.h"
 
+#include "conv/ocl_conv.h"
 #include "device/ocl_bf16.h"
 #include "device/ocl_error.h"
 #include "device/ocl_op.h"
@@ -121,4 +122,13 @@ p2p_status ocl_op_impose(p2p_be_device *device, const p2p_op *op, const char *na
     if (name[0] && chosen.way.family == OCL_CONV_AUTO)
         return ocl_refuse(&device->target, op, "'%s' fails its test here", name);
     return remember(device, op, &chosen);
+}
+
+p2p_status ocl_op_list(p2p_be_device *device, const p2p_op *op, char (*names)[P2P_CHOICE_NAME], int *count) {
+    ocl_conv_ways ways = {0};
+    /* With P2P_OPENCL_VARIANT nothing can be imposed. */
+    if (!device->target.variant) P2P_TRY(ocl_conv_list_all_ways(&device->target, op, &ways));
+    for (int i = 0; i < ways.count; i++) ocl_conv_way_print(&ways.way[i], names[i]);
+    *count = ways.count;
+    return P2P_OK;
 }

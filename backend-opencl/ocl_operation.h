@@ -16,5 +16,6 @@ p2p_status ocl_op_create(p2p_be_device *device, const p2p_op *op, const p2p_bind
 p2p_status ocl_op_choose(p2p_be_device *device, const p2p_op *op, p2p_tune mode, double (*clock)(void),
                          p2p_choice *choice);
 p2p_status ocl_op_impose(p2p_be_device *device, const p2p_op *op, const char *name);
+p2p_status ocl_op_list(p2p_be_device *device, const p2p_op *op, char (*names)[P2P_CHOICE_NAME], int *count);
 
 #endif

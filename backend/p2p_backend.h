@@ -204,6 +204,13 @@ typedef struct {
     /* Sets the algorithm by name: a name that op_choose returned on a device of this kind, or "" for the
      * heuristic. P2P_UNSUPPORTED, with the reason, if the device does not have it; then nothing changes. */
     p2p_status (*op_impose)(p2p_be_device *device, const p2p_op *op, const char *name);
+    /* Optional, for devices with the two above. Lists the names of the algorithms that the device has for
+     * `op`, a p2p_op_plain_convolution: each once, "" not among them, at most P2P_MOST_CHOICES. A name is
+     * that of a family, or of one of its variants, "family:variant". Those that fail a self-test are listed
+     * too; op_impose refuses them with the reason. *count is 0 if there is nothing to choose. Runs nothing.
+     */
+    p2p_status (*op_list)(p2p_be_device *device, const p2p_op *op, char (*names)[P2P_CHOICE_NAME],
+                          int *count);
 
     /* -- optional; if NULL the device's peak cannot be measured -- */
     /* Prepares a kernel that only multiplies and adds in registers, at the device's full rate, with factors
@@ -215,6 +222,9 @@ typedef struct {
     p2p_status (*peak_create)(p2p_be_device *device, p2p_type type, int steps, p2p_binding counts,
                               int capacity, p2p_be_op **created, double *multiply_adds);
 } p2p_device_table;
+
+/* The room of `names` in op_list. */
+enum { P2P_MOST_CHOICES = 64 };
 
 /* A float32 counts this many iterations of up to 500 multiply-adds exactly. */
 enum { P2P_PEAK_STEPS = 1 << 15 };

@@ -23,5 +23,6 @@ p2p_status command_plan(settings *all);
 p2p_status command_sample_data(settings *all);
 p2p_status command_bench(settings *all);
 p2p_status command_tune(settings *all);
+p2p_status command_doctor(settings *all);
 
 #endif

@@ -219,24 +219,50 @@ static bool competes(const ocl_target *target, const p2p_op *op, ocl_conv_family
            (!families[family].suits || families[family].suits(target, op));
 }
 
+/* A function that appends a way to a list if it belongs there. */
+typedef p2p_status way_adder(const ocl_target *target, const p2p_op *op, const ocl_conv_way *way,
+                             const ocl_plan *by_default, ocl_conv_ways *ways);
+
+/* Passes the ways of every family that is a candidate: the family's own choice, then its variants. */
+static p2p_status list(const ocl_target *target, const p2p_op *op, way_adder *add, const ocl_plan *by_default,
+                       ocl_conv_ways *ways) {
+    for (int f = OCL_CONV_AUTO + 1; f < OCL_CONV_FAMILIES; f++) {
+        ocl_variant_name names[OCL_MOST_VARIANTS];
+        ocl_conv_way way = {(ocl_conv_family)f, ""};
+        if (!competes(target, op, way.family)) continue;
+        P2P_TRY(add(target, op, &way, by_default, ways));
+        const int variants = families[f].variants ? families[f].variants(target, op, names) : 0;
+        for (int i = 0; i < variants; i++) {
+            memcpy(way.variant, names[i], sizeof way.variant);
+            P2P_TRY(add(target, op, &way, by_default, ways));
+        }
+    }
+    return P2P_OK;
+}
+
 p2p_status ocl_conv_list_ways(const ocl_target *target, const p2p_op *op, ocl_conv_ways *ways) {
     ocl_plan by_default;
     *ways = (ocl_conv_ways){0};
     P2P_TRY(plan_default(target, op, &by_default));
     ways->way[ways->count++] = (ocl_conv_way){0};
     note_untested(ways, &by_default);
-    for (int f = OCL_CONV_AUTO + 1; f < OCL_CONV_FAMILIES; f++) {
-        ocl_variant_name names[OCL_MOST_VARIANTS];
-        ocl_conv_way way = {(ocl_conv_family)f, ""};
-        if (!competes(target, op, way.family)) continue;
-        P2P_TRY(add_way(target, op, &way, &by_default, ways));
-        const int variants = families[f].variants ? families[f].variants(target, op, names) : 0;
-        for (int i = 0; i < variants; i++) {
-            memcpy(way.variant, names[i], sizeof way.variant);
-            P2P_TRY(add_way(target, op, &way, &by_default, ways));
-        }
-    }
-    return P2P_OK;
+    return list(target, op, add_way, &by_default, ways);
+}
+
+/* A way_adder regardless of verdicts. */
+static p2p_status add_any_way(const ocl_target *target, const p2p_op *op, const ocl_conv_way *way,
+                              const ocl_plan *by_default, ocl_conv_ways *ways) {
+    ocl_plan plan;
+    (void)by_default;
+    if (ways->count == OCL_MOST_WAYS) return P2P_OK;
+    const p2p_status status = ocl_conv_plan_untested_way(target, way, op, &plan);
+    if (status == P2P_OK) ways->way[ways->count++] = *way;
+    return status == P2P_UNSUPPORTED ? P2P_OK : status;
+}
+
+p2p_status ocl_conv_list_all_ways(const ocl_target *target, const p2p_op *op, ocl_conv_ways *ways) {
+    *ways = (ocl_conv_ways){0};
+    return list(target, op, add_any_way, NULL, ways);
 }
 
 /* ---- Plan ------------------------------------------------------------------------------------------ */

@@ -22,6 +22,7 @@ p2p_status ocl_conv_plan_untested_way(const ocl_target *target, const ocl_conv_w
                                       ocl_plan *plan);
 
 enum { OCL_MOST_WAYS = 32 };
+_Static_assert((int)OCL_MOST_WAYS <= (int)P2P_MOST_CHOICES, "op_list has room for every way");
 
 typedef struct {
     int count;
@@ -32,5 +33,9 @@ typedef struct {
 /* Lists the ways that may be fast for this shape: the default, {OCL_CONV_AUTO, ""}, first, and not again
  * under another name. Families that failed their self-test have none. Every listed way can be planned. */
 p2p_status ocl_conv_list_ways(const ocl_target *target, const p2p_op *op, ocl_conv_ways *ways);
+
+/* Lists every way that can be planned for this shape, families that failed their self-test included, each
+ * under its own name: the default is not among them. `untested` is not set. */
+p2p_status ocl_conv_list_all_ways(const ocl_target *target, const p2p_op *op, ocl_conv_ways *ways);
 
 #endif

@@ -1,7 +1,7 @@
 /* Winograd convolutions for GPUs: the planner, its variants, and the estimate of where they are faster.
  *
  * They need fewer multiplications than the tiles of ocl_conv_gpu.c and more memory traffic, and have
- * slightly larger rounding errors (tests/support/error_budget.h has both bounds). No bit depends on the
+ * slightly larger rounding errors (backend/check/op_budget.h has both bounds). No bit depends on the
  * variant or the number of passes.
  */
 #ifndef OCL_CONV_GPU_WINOGRAD_H

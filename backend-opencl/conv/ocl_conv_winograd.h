@@ -1,7 +1,7 @@
 /* Winograd convolutions for CPU devices: the planner, and the estimate of where they are faster.
  *
  * They need fewer multiplications than direct convolutions and more memory traffic, and have slightly
- * larger rounding errors (tests/support/error_budget.h has both bounds). Kernels and grids may depend on
+ * larger rounding errors (backend/check/op_budget.h has both bounds). Kernels and grids may depend on
  * the number of threads; bits depend on the descriptor and the device's vector width alone. math=bf16 uses
  * F(3x3, 2x2) only. It uses no OpenCL object.
  */

@@ -259,6 +259,19 @@ p2p_status p2p_operation_impose(p2p_device *device, const p2p_op *op, const char
     return status;
 }
 
+p2p_status p2p_operation_list(p2p_device *device, const p2p_op *op,
+                              char names[P2P_MOST_CHOICES][P2P_CHOICE_NAME], int *count) {
+    *count = 0;
+    memset(names, 0, P2P_MOST_CHOICES * sizeof names[0]);
+    if (!device->module->device.op_list) return P2P_OK;
+    P2P_TRY(check_choice(device, op));
+    const p2p_op plain = p2p_op_plain_convolution(op);
+    P2P_TRY(P2P_CALL("op_list", device->module->device.op_list(device->be, &plain, names, count)));
+    if (*count >= 0 && *count <= P2P_MOST_CHOICES) return P2P_OK;
+    return p2p_fail(P2P_FAILED, "%s lists %d algorithms; at most %d are possible", device->address, *count,
+                    (int)P2P_MOST_CHOICES);
+}
+
 static p2p_status check_places(const p2p_device *device, const p2p_op *op, const p2p_place *places) {
     for (int i = 0; i < p2p_kind_operand_count(op->kind); i++) {
         char what[64];

@@ -64,6 +64,9 @@ bool p2p_device_has_choices(const p2p_device *device);
 p2p_status p2p_operation_choose(p2p_device *device, const p2p_op *op, p2p_tune mode, double (*clock)(void),
                                 p2p_choice *choice);
 p2p_status p2p_operation_impose(p2p_device *device, const p2p_op *op, const char *name);
+/* op_list of p2p_backend.h, likewise. *count is 0 if the device has one algorithm or does not list them. */
+p2p_status p2p_operation_list(p2p_device *device, const p2p_op *op,
+                              char names[P2P_MOST_CHOICES][P2P_CHOICE_NAME], int *count);
 
 p2p_status p2p_device_submit(p2p_device *device, p2p_ticket *ticket);
 p2p_status p2p_device_wait(p2p_device *device, p2p_ticket ticket);
@@ -86,6 +89,8 @@ void p2p_comm_close(p2p_comm *comm);
 /* Determines how the collective is performed, and allocates what it needs, so that p2p_comm_run with this
  * descriptor allocates nothing. P2P_UNSUPPORTED if it can't be performed. */
 p2p_status p2p_comm_prepare(p2p_comm *comm, const p2p_op *op);
+/* Whether the backend's communicator performs the collective; else it passes through host memory. */
+bool p2p_comm_is_direct(p2p_comm *comm, const p2p_op *op);
 /* Starts a collective. places[i], after[i] and done[i] belong to devices[i]: it begins when after[i] is
  * complete, and done[i] is complete when the result is available (0: already). Commands of a device see it if
  * they are ordered after done[i]. */

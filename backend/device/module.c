@@ -87,6 +87,7 @@ static const char *missing_function(const p2p_module *module) {
         return "record_end, recording_run or recording_destroy";
     }
     if (!device->op_choose != !device->op_impose) return "op_choose or op_impose";
+    if (device->op_list && !device->op_choose) return "op_choose and op_impose, and has op_list";
     if (!device->host_alloc != !device->host_free) return "host_alloc or host_free";
     if (module->comm_open &&
         !(module->comm.close && module->comm.query && module->comm.all_reduce && module->comm.broadcast)) {

@@ -145,6 +145,45 @@ bool p2p_cache_get(const char *kind, const p2p_key_part *key, int parts, void **
     return status == P2P_OK;
 }
 
+/* The place of the 32 digits of the key at the end of a name; NULL if there are none. */
+static const char *digits_of(const char *name) {
+    const char *dash = strrchr(name, '-');
+    const bool matches = dash && dash > name && strlen(dash + 1) == P2P_CHECKSUM_DIGITS &&
+                         strspn(dash + 1, "0123456789abcdef") == P2P_CHECKSUM_DIGITS;
+    return matches ? dash + 1 : NULL;
+}
+
+bool p2p_cache_is_entry_name(const char *name) {
+    return digits_of(name) != NULL;
+}
+
+static void parse_digits(const char *digits, unsigned char hash[HASH_BYTES]) {
+    for (int i = 0; i < HASH_BYTES; i++) {
+        unsigned byte = 0;
+        sscanf(digits + (size_t)2 * (size_t)i, "%2x", &byte);
+        hash[i] = (unsigned char)byte;
+    }
+}
+
+p2p_status p2p_cache_check_entry(const char *path, bool *foreign, size_t *size) {
+    unsigned char hash[HASH_BYTES];
+    FILE *stream = NULL;
+    uint64_t file_size = 0;
+    void *value = NULL;
+    const char *digits = digits_of(path);
+    *foreign = false;
+    *size = 0;
+    if (!digits) return p2p_fail(P2P_INVALID, "%s: it is not the name of an entry", path);
+    parse_digits(digits, hash);
+    p2p_status status = p2p_file_open_private(path, &stream, &file_size);
+    *foreign = status != P2P_OK;
+    P2P_TRY(status);
+    status = read_entry(path, stream, file_size, hash, &value, size);
+    fclose(stream);
+    free(value);
+    return status;
+}
+
 /* ---- Writing ------------------------------------------------------------------------------------------ */
 
 /* Access for the user only, because drivers execute the contents. */

@@ -24,6 +24,17 @@ void p2p_cache_put(const char *kind, const p2p_key_part *key, int parts, const v
  * names a folder. May be called from any thread. cache_folder.c */
 p2p_status p2p_cache_folder(const char **folder);
 
+/* Sets *folder to the folder as it is named, whether it may be used or not; NULL if the cache is off.
+ * Otherwise as p2p_cache_folder. */
+p2p_status p2p_cache_folder_named(const char **folder);
+
+/* Whether a name of a file could be that of an entry. */
+bool p2p_cache_is_entry_name(const char *name);
+/* Reads an entry by its path. P2P_INPUT, with the reason, if it is not used: *foreign if another user owns it
+ * or can write to it, or it can't be opened; otherwise it is damaged. *size receives the size of an intact
+ * one. */
+p2p_status p2p_cache_check_entry(const char *path, bool *foreign, size_t *size);
+
 /* Sets *path to the path of an entry's file, which the caller frees. P2P_IO if there is no folder. */
 p2p_status p2p_cache_path(const char *kind, const p2p_key_part *key, int parts, char **path);
 

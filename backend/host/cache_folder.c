@@ -59,13 +59,19 @@ static bool is_safe(const char *folder) {
     return false;
 }
 
-p2p_status p2p_cache_folder(const char **folder) {
+p2p_status p2p_cache_folder_named(const char **folder) {
     char *found = atomic_load(&chosen);
     *folder = NULL;
     if (!found) P2P_TRY(resolve(&found));
     if (found[0] == '\0')
         return p2p_fail(P2P_IO, "none of P2P_CACHE_DIR, XDG_CACHE_HOME and HOME names a folder");
-    if (strcmp(found, off) != 0 && is_safe(found)) *folder = found;
+    if (strcmp(found, off) != 0) *folder = found;
+    return P2P_OK;
+}
+
+p2p_status p2p_cache_folder(const char **folder) {
+    P2P_TRY(p2p_cache_folder_named(folder));
+    if (*folder && !is_safe(*folder)) *folder = NULL;
     return P2P_OK;
 }
 

@@ -9,7 +9,7 @@
  * it that is launched. The lines are distinct and sorted. ci/gpu-code compiles them.
  */
 #include "conv/ocl_conv.h"
-#include "operations/op_case.h"
+#include "operations/op_tables.h"
 #include "plan_cases.h"
 
 #include <stdio.h>

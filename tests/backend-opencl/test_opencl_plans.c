@@ -158,6 +158,41 @@ static void plans_by_each_listed_way(void **state) {
     assert_true(listed > 1000);
 }
 
+static bool has_way(const ocl_conv_ways *ways, const ocl_conv_way *way) {
+    for (int i = 0; i < ways->count; i++)
+        if (ways->way[i].family == way->family && strcmp(ways->way[i].variant, way->variant) == 0)
+            return true;
+    return false;
+}
+
+/* The list for a check of the device has every way that may be chosen, and keeps families that fail their
+ * test. */
+static void lists_every_way_by_name(void **state) {
+    (void)state;
+    ocl_target targets[TARGETS];
+    ocl_verdicts failing;
+    int listed = 0;
+    make_targets(targets);
+    for (int f = 0; f < OCL_CONV_FAMILIES; f++)
+        failing.family[f][0] = failing.family[f][1] = OCL_VERDICT_FAILS;
+    for (int t = 0; t < TARGETS; t++)
+        for (int i = 0; i < convolutions.count; i++) {
+            const p2p_op *op = &convolutions.op[i];
+            ocl_conv_ways ways, all, again;
+            if (ocl_conv_list_ways(&targets[t], op, &ways) != P2P_OK) continue;
+            ocl_target broken = targets[t];
+            broken.verdicts = &failing;
+            assert_int_equal(ocl_conv_list_all_ways(&targets[t], op, &all), P2P_OK);
+            assert_int_equal(ocl_conv_list_all_ways(&broken, op, &again), P2P_OK);
+            assert_int_equal(all.count, again.count);
+            assert_in_range(all.count, 0, OCL_MOST_WAYS);
+            listed += all.count;
+            for (int w = 1; w < ways.count; w++) assert_true(has_way(&all, &ways.way[w]));
+            for (int w = 0; w < all.count; w++) assert_int_not_equal(all.way[w].family, OCL_CONV_AUTO);
+        }
+    assert_true(listed > 1000);
+}
+
 /* ---- Registers ------------------------------------------------------------------------------------- */
 
 /* Whether a launch of the plan has the tile. */
@@ -322,6 +357,7 @@ int main(void) {
         cmocka_unit_test(plans_products_in_bf16),
         cmocka_unit_test(plans_by_each_family),
         cmocka_unit_test(plans_by_each_listed_way),
+        cmocka_unit_test(lists_every_way_by_name),
         cmocka_unit_test(chooses_tiles_with_enough_registers),
         cmocka_unit_test(splits_sums_alike_on_any_number_of_units),
         cmocka_unit_test(follows_verdicts),

@@ -2,7 +2,7 @@
  * blocks and tiles, every optional operand present and absent, every activation, every option of the
  * normalisations, channel ranges, and copies between all storages.
  */
-#include "op_case.h"
+#include "op_tables.h"
 
 #include <stddef.h>
 

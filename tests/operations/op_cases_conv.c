@@ -2,7 +2,7 @@
  * channels, filters, strides, padding and batch. Each shape is used with all three kinds. Biases and
  * activations alternate from case to case, so that each is tested with many shapes without the full product.
  */
-#include "op_case.h"
+#include "op_tables.h"
 
 #include <stddef.h>
 

@@ -1,9 +1,9 @@
 /* Collectives on the device under test: its op_query refuses them, and a communicator over three such devices
  * computes what three reference devices compute in double precision.
  */
-#include "op_contents.h"
+#include "check/op_budget.h"
+#include "check/op_contents.h"
 #include "op_suite.h"
-#include "support/error_budget.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* Random cases of every kind with all options drawn. Extents are small enough for the reference and lie
  * around the sizes of tiles and blocks. The same seed gives the same cases on every machine.
  */
-#include "op_case.h"
+#include "op_tables.h"
 
 /* Draws a number of channels, mostly near a multiple of 16. */
 static int64_t draw_channels(op_rng *rng) {

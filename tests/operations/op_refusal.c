@@ -4,71 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- Parts -------------------------------------------------------------------------------------------- */
-
-static bool is_forward(p2p_kind kind) {
-    return kind == P2P_KIND_conv_fwd || kind == P2P_KIND_conv_bwd_data;
-}
-
-static bool is_norm(p2p_kind kind) {
-    return kind >= P2P_KIND_norm_stats && kind <= P2P_KIND_norm_bwd_apply;
-}
-
-_Static_assert(P2P_KIND_norm_bwd_apply - P2P_KIND_norm_stats == 3, "is_norm takes four kinds in a row");
-_Static_assert((int)P2P_AT_conv_fwd_bias == (int)P2P_AT_conv_bwd_data_bias,
-               "has_bias assumes equal positions");
-
-static bool has_bias(const p2p_op *op) {
-    return is_forward(op->kind) && p2p_tensor_present(&op->t[P2P_AT_conv_fwd_bias]);
-}
-
-static bool has_second(const p2p_op *op) {
-    if (op->kind == P2P_KIND_norm_apply) return p2p_tensor_present(&op->t[P2P_AT_norm_apply_y2]);
-    if (op->kind == P2P_KIND_norm_bwd_stats) return p2p_tensor_present(&op->t[P2P_AT_norm_bwd_stats_dy2]);
-    if (op->kind == P2P_KIND_norm_bwd_apply) return p2p_tensor_present(&op->t[P2P_AT_norm_bwd_apply_dy2]);
-    return false;
-}
-
-/* The planner's rule: two ranges within one block of channels would overwrite each other's lanes. */
-static bool is_aligned(const p2p_tensor *t, int alignment) {
-    const int64_t end = t->c0 + t->c;
-    return t->cp == 0 || (t->c0 % alignment == 0 && (end % alignment == 0 || end == t->cp));
-}
-
-static bool has_range(const p2p_op *op, int alignment) {
-    for (int i = 0; i < p2p_kind_operand_count(op->kind); i++)
-        if (!is_aligned(&op->t[i], alignment)) return op->kind != P2P_KIND_copy;
-    return false;
-}
-
-unsigned op_parts_of(const p2p_op *op, int channel_alignment) {
-    const bool norm = is_norm(op->kind);
-    const bool has[OP_PART_COUNT] = {
-        [OP_PART_bias] = has_bias(op),
-        [OP_PART_act] = (norm || is_forward(op->kind)) && op->act != P2P_ACT_none,
-        [OP_PART_second] = has_second(op),
-        [OP_PART_dropout] = norm && op->dropout > 0,
-        [OP_PART_merged] = norm && op->merged,
-        [OP_PART_accumulate] = op->accumulate && op->kind != P2P_KIND_axpby,
-        [OP_PART_range] = has_range(op, channel_alignment),
-        [OP_PART_bf16] = op->math == P2P_MATH_bf16,
-        [OP_PART_tf32] = op->math == P2P_MATH_tf32,
-        [OP_PART_copy] = op->kind == P2P_KIND_adam && p2p_tensor_present(&op->t[P2P_AT_adam_copy]),
-    };
-    unsigned parts = 0;
-    for (int i = 0; i < OP_PART_COUNT; i++) parts |= (unsigned)has[i] << i;
-    return parts;
-}
-
 /* ---- Text: "norm_apply merged act: 3 of 12" ----------------------------------------------------------- */
 
 enum { LINE_BYTES = 256 };
-
-static const char *const part_names[OP_PART_COUNT] = {
-#define X(part) #part,
-    OP_PART_LIST(X)
-#undef X
-};
 
 static const char unfused[] = "unfused";
 
@@ -76,18 +14,18 @@ static void print_row(int kind, unsigned parts, const op_refusal_count *count, F
     fprintf(stream, "%s", p2p_kind_name((p2p_kind)kind));
     if (parts == 0) fprintf(stream, " %s", unfused);
     for (int i = 0; i < OP_PART_COUNT; i++)
-        if (parts >> i & 1) fprintf(stream, " %s", part_names[i]);
+        if (parts >> i & 1) fprintf(stream, " %s", op_part_name((op_part)i));
     if (count->refused == 0)
         fprintf(stream, ": none\n");
     else
         fprintf(stream, ": %ld of %ld\n", count->refused, count->queried);
 }
 
-/* The index of `name` among `count` names; -1 if it is not among them. */
-static int find_name(const char *name, const char *const *names, int count) {
-    for (int i = 0; i < count; i++)
-        if (strcmp(names[i], name) == 0) return i;
-    return -1;
+/* The part of that name; OP_PART_COUNT if there is none. */
+static int find_part(const char *name) {
+    int part = 0;
+    while (part < OP_PART_COUNT && strcmp(op_part_name((op_part)part), name) != 0) part++;
+    return part;
 }
 
 static int find_kind(const char *name) {
@@ -107,9 +45,9 @@ static bool parse_row(char *line, op_refusals *listed) {
     unsigned parts = 0;
     if (kind < 0) return false;
     while ((word = strtok_r(NULL, " ", &rest)) != NULL) {
-        const int part = find_name(word, part_names, OP_PART_COUNT);
-        if (part < 0 && strcmp(word, unfused) != 0) return false;
-        if (part >= 0) parts |= 1u << part;
+        const int part = find_part(word);
+        if (part == OP_PART_COUNT && strcmp(word, unfused) != 0) return false;
+        if (part < OP_PART_COUNT) parts |= 1u << part;
     }
     listed->of[kind][parts] = count;
     return true;

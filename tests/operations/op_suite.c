@@ -1,8 +1,7 @@
 /* The checks of each descriptor, and the report. */
 #include "op_suite.h"
 
-#include "op_check.h"
-#include "support/error_budget.h"
+#include "check/op_compare.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -53,111 +52,31 @@ static p2p_status check_text(const p2p_op *op) {
     return p2p_fail(P2P_FAILED, "its text parses to another descriptor");
 }
 
-static p2p_status run_twice(op_execution *execution, const op_contents *contents) {
-    P2P_TRY(op_execution_run(execution, contents));
-    unsigned char *first = execution->after;
-    unsigned char *second = malloc(execution->placement.total);
-    if (!second) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for a second image");
-    execution->after = second;
-    p2p_status status = op_execution_run(execution, contents);
-    execution->after = first;
-    if (status == P2P_OK) status = op_check_same(execution, second);
-    free(second);
-    return status;
-}
-
-/* Exact sums are rounded once, to the type in which they are stored. */
-static p2p_status round_truth(const p2p_op *op, double *const truth[P2P_MAX_OPERANDS]) {
-    for (int i = 0; i < p2p_kind_operand_count(op->kind); i++) {
-        if (truth[i]) P2P_TRY(op_round_to_type(op->t[i].type, truth[i], p2p_tensor_elements(&op->t[i])));
-    }
-    return P2P_OK;
-}
-
-static p2p_status run_with_contents(op_suite *suite, op_execution *execution, op_mode mode,
-                                    const op_contents *contents, double *used) {
-    const p2p_op *op = &execution->op;
-    double *truth[P2P_MAX_OPERANDS];
-    op_bound bounds[P2P_MAX_OPERANDS] = {{0}};
-    if (mode == OP_EXACT) {
-        P2P_TRY(op_execution_run(execution, contents));
-    } else {
-        P2P_TRY(run_twice(execution, contents));
-    }
-    /* Winograd's algorithm rounds the transformed factors, not the factors. */
-    const bool winograd = p2p_budget_is_winograd(execution->query.kernel);
-    const bool rounds_later = winograd && op->math == P2P_MATH_bf16;
-    p2p_op unrounded = *op;
-    unrounded.math = P2P_MATH_stored;
-    const p2p_op *true_op = rounds_later ? &unrounded : op;
-    P2P_TRY(op_truth(&suite->reference, true_op, contents, truth));
-    p2p_status status = mode == OP_EXACT ? round_truth(op, truth)
-                                         : op_bounds_create(&suite->reference, true_op, contents, bounds);
-    if (status == P2P_OK && winograd) op_bounds_winograd(op, bounds);
-    if (status == P2P_OK && rounds_later)
-        status = op_bounds_winograd_bf16(&suite->reference, op, contents, bounds);
-    if (status == P2P_OK) status = op_check(execution, truth, bounds, mode == OP_EXACT, used);
-    op_bounds_destroy(bounds);
-    op_results_free(truth);
-    return status;
-}
-
-static p2p_status run_mode(op_suite *suite, op_execution *execution, op_mode mode, double *used) {
-    op_contents contents;
-    P2P_TRY(op_contents_create(&execution->op, mode, suite->seed, &contents));
-    p2p_status status = run_with_contents(suite, execution, mode, &contents, used);
-    op_contents_destroy(&contents);
-    return status;
-}
-
 /* Sets `wanted` to the descriptor with the filter's storage that op_query requests, if it is another. */
-static p2p_status request_of(const op_execution *execution, p2p_op *wanted, bool *requests) {
-    *requests = execution->query.filter_need != P2P_FILTER_AS_QUERIED;
+static p2p_status request_of(const p2p_op *op, const p2p_query *query, p2p_op *wanted, bool *requests) {
+    *requests = query->filter_need != P2P_FILTER_AS_QUERIED;
     if (!*requests) return P2P_OK;
-    const int operand = p2p_kind_filter(execution->op.kind);
+    const int operand = p2p_kind_filter(op->kind);
     if (operand < 0) return p2p_fail(P2P_FAILED, "op_query requests another filter, and the kind has none");
-    *wanted = execution->op;
-    p2p_tensor *w = &wanted->t[operand];
-    w->type = execution->query.filter.type;
-    w->layout = execution->query.filter.layout;
-    w->block = execution->query.filter.block;
-    if (!p2p_tensor_equal(w, &execution->op.t[operand])) return P2P_OK;
+    *wanted = op_with_requested_filter(op, query);
+    if (!p2p_tensor_equal(&wanted->t[operand], &op->t[operand])) return P2P_OK;
     return p2p_fail(P2P_FAILED, "op_query requests the filter as it already is");
 }
 
 static p2p_status check_descriptor(op_suite *suite, const p2p_op *op, double *used, p2p_op *wanted,
                                    bool *requests) {
+    p2p_query query;
     P2P_TRY(p2p_op_validate(op));
     P2P_TRY(check_text(op));
-    op_execution execution;
-    P2P_TRY(op_execution_create(&suite->device, op, &execution));
-    count_remark(suite->tally[op->kind].kernels, execution.query.kernel);
-    double shares[2] = {0, 0};
-    p2p_status status = request_of(&execution, wanted, requests);
-    /* Winograd's transforms have fractions, so its results are not exact. */
-    const bool exact = op_can_be_exact(op) && !p2p_budget_is_winograd(execution.query.kernel);
-    if (status == P2P_OK && exact) status = run_mode(suite, &execution, OP_EXACT, &shares[0]);
-    if (status == P2P_OK) status = run_mode(suite, &execution, OP_REAL, &shares[1]);
-    *used = shares[1];
-    op_execution_destroy(&execution);
-    return status;
-}
-
-/* The descriptor with its filter in the only storage in which the device reads it, if it requires one. */
-static p2p_op as_required(const op_suite *suite, const p2p_op *op) {
-    p2p_op required = *op;
-    p2p_query answer;
-    if (p2p_operation_query(suite->device.device, op, &answer) != P2P_OK) return required;
-    if (answer.filter_need != P2P_FILTER_REQUIRED) return required;
-    p2p_tensor *w = &required.t[p2p_kind_filter(op->kind)];
-    w->type = answer.filter.type;
-    w->layout = answer.filter.layout;
-    w->block = answer.filter.block;
-    return required;
+    p2p_status status = op_compare(&suite->device, &suite->reference, op, suite->seed, &query, used);
+    if (status == P2P_UNSUPPORTED) return status;
+    count_remark(suite->tally[op->kind].kernels, query.kernel);
+    if (status != P2P_OK) return status;
+    return request_of(op, &query, wanted, requests);
 }
 
 void op_suite_descriptor(op_suite *suite, const p2p_op *queried) {
-    const p2p_op required = as_required(suite, queried), *op = &required;
+    const p2p_op required = op_as_required(suite->device.device, queried), *op = &required;
     p2p_op wanted = *op;
     bool requests = false;
     double used = 0;

@@ -8,9 +8,9 @@
 #ifndef OP_SUITE_H
 #define OP_SUITE_H
 
-#include "op_case.h"
-#include "op_execute.h"
+#include "check/op_execute.h"
 #include "op_refusal.h"
+#include "op_tables.h"
 
 enum { OP_SUITE_REMARKS = 12 };
 

@@ -25,6 +25,7 @@
  * Exits with 1 if a case failed, a refusal is not permitted, the device is missing, or no case of a kind ran;
  * with 2 on wrong usage.
  */
+#include "check/op_compare.h"
 #include "op_suite.h"
 #include "support/null_backend.h"
 #include "support/picky_backend.h"
@@ -113,13 +114,10 @@ static int parse(int argc, char **argv, options *chosen) {
 
 /* ---- Storages ----------------------------------------------------------------------------------------- */
 
-static bool choose_storages(const char *name, bool bf16, const p2p_device_info *info, op_storages *storages) {
+static bool choose_storages(const char *name, p2p_precision precision, const p2p_device_info *info,
+                            op_storages *storages) {
     const p2p_storage plain = {P2P_TYPE_f32, P2P_LAYOUT_plain, 0};
-    *storages = (op_storages){.activation = bf16 ? info->activation_bf16 : info->activation,
-                              .filter = info->filter,
-                              .vector = info->vector,
-                              .gradient = bf16 ? info->gradient_bf16 : info->filter.type,
-                              .channel_alignment = info->channel_alignment};
+    *storages = op_storages_of(info, precision);
     if (!name) return true;
     *storages = (op_storages){plain, plain, plain, P2P_TYPE_f32, 1};
     if (strcmp(name, "plain") == 0) return true;
@@ -263,11 +261,8 @@ static void time_case(void *context, const op_case *item) {
     p2p_op op = op_suite_stamp(walk->suite, item);
     p2p_query answer;
     if (walk->suite->only_kind >= 0 && (int)op.kind != walk->suite->only_kind) return;
-    if (p2p_operation_query(walk->suite->device.device, &op, &answer) == P2P_OK &&
-        answer.filter_need != P2P_FILTER_AS_QUERIED) {
-        p2p_tensor *w = &op.t[p2p_kind_filter(op.kind)];
-        w->type = answer.filter.type, w->layout = answer.filter.layout, w->block = answer.filter.block;
-    }
+    if (p2p_operation_query(walk->suite->device.device, &op, &answer) == P2P_OK)
+        op = op_with_requested_filter(&op, &answer);
     time_descriptor(walk->suite, &op, &walk->result);
 }
 
@@ -294,14 +289,13 @@ static int run(const options *chosen, op_suite *suite) {
     }
     suite->device.apart = chosen->apart;
     const p2p_device_info *info = p2p_device_describe(suite->device.device);
-    const bool bf16 = chosen->precision == P2P_PRECISION_bf16;
-    if (!choose_storages(chosen->storage, bf16, info, &suite->storages)) {
+    if (!choose_storages(chosen->storage, chosen->precision, info, &suite->storages)) {
         return usage("there is no storage", chosen->storage);
     }
-    const bool stored = suite->storages.activation.type != info->activation.type;
-    suite->math = bf16 && !stored                           ? P2P_MATH_bf16
-                  : chosen->precision == P2P_PRECISION_tf32 ? P2P_MATH_tf32
-                                                            : P2P_MATH_stored;
+    /* Activations that are in bf16 by --storage are multiplied as stored. */
+    const bool named_bf16 = suite->storages.activation.type != info->activation.type;
+    const bool stored = chosen->precision == P2P_PRECISION_bf16 && named_bf16;
+    suite->math = stored ? P2P_MATH_stored : op_math_of(info, chosen->precision);
     suite->own_storage = !chosen->storage && strcmp(chosen->mode, "support") != 0;
     suite->list = test_golden("refusals.txt");
     name_section(suite, chosen, info);

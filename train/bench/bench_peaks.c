@@ -141,7 +141,7 @@ static p2p_status climb(p2p_device *device, const rung *rungs, int count, bool c
     return P2P_OK;
 }
 
-static p2p_status measure_fma(p2p_device *device, p2p_type type, double *flops_per_s) {
+p2p_status bench_measure_fma(p2p_device *device, p2p_type type, double *flops_per_s) {
     double flops, seconds[PEAK_RUNS];
     P2P_TRY(p2p_device_time_peak(device, type, sys_clock, PEAK_RUNS, &flops, seconds));
     *flops_per_s = bench_rate(flops, bench_summary(seconds, PEAK_RUNS).least);
@@ -149,14 +149,14 @@ static p2p_status measure_fma(p2p_device *device, p2p_type type, double *flops_p
 }
 
 static p2p_status measure_arithmetic(p2p_device *device, bool bf16, bench_peaks *peaks) {
-    p2p_status status = measure_fma(device, P2P_TYPE_f32, &peaks->flops_per_s);
+    p2p_status status = bench_measure_fma(device, P2P_TYPE_f32, &peaks->flops_per_s);
     peaks->by_convolution = status == P2P_UNSUPPORTED;
     if (peaks->by_convolution)
         status = climb(device, computing, sizeof computing / sizeof computing[0], true, peaks);
     P2P_TRY(status);
     peaks->fp32_flops_per_s = peaks->flops_per_s;
     if (!bf16 || peaks->by_convolution) return P2P_OK;
-    status = measure_fma(device, P2P_TYPE_bf16, &peaks->flops_per_s);
+    status = bench_measure_fma(device, P2P_TYPE_bf16, &peaks->flops_per_s);
     peaks->bf16 = status == P2P_OK;
     return status == P2P_UNSUPPORTED ? P2P_OK : status;
 }

@@ -22,6 +22,10 @@ typedef struct {
  * flops_per_s equals fp32_flops_per_s. */
 p2p_status bench_measure_peaks(p2p_device *device, bool bf16, bench_peaks *peaks);
 
+/* The rate of a kernel that only multiplies and adds, with factors of this type. P2P_UNSUPPORTED if the
+ * device has none. */
+p2p_status bench_measure_fma(p2p_device *device, p2p_type type, double *flops_per_s);
+
 enum { BENCH_TRANSFER_BYTES = 64 << 20 };
 
 /* Seconds for one transfer of the size given to bench_measure_transfers: host to device, device to host, and

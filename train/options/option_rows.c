@@ -13,6 +13,7 @@ enum {
     SAMPLE = COMMAND_SAMPLE_DATA,
     BENCH = COMMAND_BENCH,
     TUNE = COMMAND_TUNE,
+    DOCTOR = COMMAND_DOCTOR,
     RUN = TRAIN | USE | PLAN | BENCH | TUNE, /* commands that open a device */
     MODEL = TRAIN | PLAN | BENCH | TUNE      /* commands whose options describe a model */
 };
@@ -166,10 +167,12 @@ const option_row option_rows[] = {
     HEADING("Device"),
     {"backend", 0, KIND_TEXT, AT(backend), RUN, NOT_KEPT, 0, 0, "auto", "NAME",
      "one of the backends that p2p devices lists, such as opencl; auto selects the best device and prints its name"},
-    {"device", 0, KIND_TEXT, AT(device), RUN, NOT_KEPT, 0, 0, NULL, "BACKEND:N",
-     "one of the devices that p2p devices lists, e.g. opencl:0"},
-    {"precision", 0, KIND_CHOICE, AT(precision), RUN, BINDING, 0, 0, "fp32", "fp32|tf32|bf16",
-     "tf32: tensor cores round factors of convolutions to 11 bits; bf16: GPUs store activations in bfloat16, CPUs multiply in it in convolutions; everything else is float32"},
+    {"device", 0, KIND_TEXT, AT(device), RUN | DOCTOR, NOT_KEPT, 0, 0, NULL, "BACKEND:N",
+     "one of the devices that p2p devices lists, e.g. opencl:0; doctor: one or more, separated by commas (default: every "
+     "one that can be used, without the reference)"},
+    {"precision", 0, KIND_CHOICE, AT(precision), RUN | DOCTOR, BINDING, 0, 0, "fp32", "fp32|tf32|bf16",
+     "tf32: tensor cores round factors of convolutions to 11 bits; bf16: GPUs store activations in bfloat16, CPUs "
+     "multiply in it in convolutions; everything else is float32"},
 
     {"tune", 0, KIND_CHOICE, AT(tune), RUN & ~TUNE, NOT_KEPT, 0, 0, "auto", "auto|on|off",
      "choice of convolution algorithms: off by heuristic; on by kept measurements, measuring what is missing; auto by "
@@ -177,10 +180,10 @@ const option_row option_rows[] = {
     {"deterministic", 0, KIND_FLAG, AT(deterministic), RUN & ~TUNE, NOT_KEPT, 0, 0, NULL, NULL,
      "ignore all measurements: the same bits on every start, whatever was measured before"},
 
-    {"cache", 0, KIND_TEXT, AT(cache), RUN, NOT_KEPT, 0, 0, NULL, "DIR",
+    {"cache", 0, KIND_TEXT, AT(cache), RUN | DOCTOR, NOT_KEPT, 0, 0, NULL, "DIR",
      "folder for compiled programs and results of tuning; off: use none (default: P2P_CACHE_DIR, else "
      "~/.cache/p2p)"},
-    {"device-timeout", 0, KIND_REAL, AT(device_timeout), RUN, NOT_KEPT, 0, 1e9, NULL, "SECONDS",
+    {"device-timeout", 0, KIND_REAL, AT(device_timeout), RUN | DOCTOR, NOT_KEPT, 0, 1e9, NULL, "SECONDS",
      "a GPU is lost if its work takes longer; 0: no limit (default: the backend's variable, see p2p help environment)"},
 
     HEADING("Measuring"),
@@ -196,10 +199,13 @@ const option_row option_rows[] = {
     {"trace", 0, KIND_TEXT, AT(trace), BENCH, NOT_KEPT, 0, 0, NULL, "FILE",
      "also write a timeline of one step's operations, for chrome://tracing and Perfetto"},
 
+    {"report", 0, KIND_TEXT, AT(report), DOCTOR, NOT_KEPT, 0, 0, NULL, "FILE",
+     "also write everything that was seen into this text file, to send to the authors of p2p"},
+
     HEADING("Other"),
     {"count", 'n', KIND_COUNT, AT(count), SAMPLE | TEST, NOT_KEPT, 1, 100000, "40", "N",
      "pairs in train/; test: take the first N only"},
-    {"verbose", 'v', KIND_FLAG, AT(verbose), RUN | COMMAND_DEVICES, NOT_KEPT, 0, 0, NULL, NULL,
+    {"verbose", 'v', KIND_FLAG, AT(verbose), RUN | COMMAND_DEVICES | DOCTOR, NOT_KEPT, 0, 0, NULL, NULL,
      "log the decisions of the planner and the device"},
     {"help", 'h', KIND_FLAG, AT(help), ~0u, NOT_KEPT, 0, 0, NULL, NULL, "show this text"},
 };

@@ -24,6 +24,7 @@ enum {
     COMMAND_BENCH = 32,
     COMMAND_TEST = 64,
     COMMAND_TUNE = 128,
+    COMMAND_DOCTOR = 256,
 };
 
 enum {
@@ -42,7 +43,7 @@ typedef struct {
     char *generator, *d_net, *norm, *bottleneck_norm, *dropout_blocks, *d_order, *gan_mode;
     char *init_generator, *init_discriminator;
     char *lr_policy, *lr_scale;
-    char *mode, *what, *trace, *sweep, *plot;
+    char *mode, *what, *trace, *sweep, *plot, *report;
     char *tune;
     int64_t batch, epochs, epochs_decay, epoch, steps, count;
     int64_t size, load_size, channels_in, channels_out, workers;

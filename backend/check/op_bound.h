@@ -23,7 +23,7 @@ p2p_status op_bounds_create(op_bench *reference, const p2p_op *op, const op_cont
  * Every element gets the largest scale of its plane, the h x w elements of one (n, c), and the transforms add
  * to the depth. */
 void op_bounds_winograd(const p2p_op *op, op_bound bounds[P2P_MAX_OPERANDS]);
-/* Adds the error of rounding the transformed factors to bf16; see error_budget.h. */
+/* Adds the error of rounding the transformed factors to bf16; see op_budget.h. */
 p2p_status op_bounds_winograd_bf16(op_bench *reference, const p2p_op *op, const op_contents *contents,
                                    op_bound bounds[P2P_MAX_OPERANDS]);
 void op_bounds_destroy(op_bound bounds[P2P_MAX_OPERANDS]);

@@ -1,7 +1,7 @@
 /* Bounds of all kinds but the normalisations. */
 #include "op_bound.h"
 
-#include "support/error_budget.h"
+#include "op_budget.h"
 
 #include <math.h>
 #include <stdlib.h>

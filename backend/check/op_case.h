@@ -1,8 +1,8 @@
-/* Cases of the operation runner: descriptors in logical terms, before any device's storage is known.
+/* Cases: descriptors in logical terms, before any device's storage is known.
  *
  * A case is a valid descriptor with plain f32 operands and a role per operand. Stamping gives each operand
- * the device's storage for its role. op_cases.c and op_cases_conv.c list the fixed cases, op_random.c draws
- * others. The fixed cases are passed to a visitor one by one.
+ * the device's storage for its role. The doctor's cases are in check_cases.c, those of the operation runner
+ * in tests/operations/.
  */
 #ifndef OP_CASE_H
 #define OP_CASE_H
@@ -34,8 +34,6 @@ typedef struct {
     p2p_type gradient;
     int channel_alignment;
 } op_storages;
-
-typedef void op_visit(void *context, const op_case *item);
 
 /* ---- Building cases (op_case.c) ----------------------------------------------------------------------- */
 
@@ -79,40 +77,12 @@ void op_case_drop_operand(op_case *item, int operand);
 /* Makes the operand the channels [before, before + c) of a tensor of before + c + after channels. */
 void op_case_range(op_case *item, int operand, int64_t before, int64_t after);
 
+/* The storages of a device's sessions in a precision. */
+op_storages op_storages_of(const p2p_device_info *info, p2p_precision precision);
+/* The math of convolutions in such sessions, for the shapes that the device accepts. */
+p2p_math op_math_of(const p2p_device_info *info, p2p_precision precision);
+
 /* The descriptor with these storages. */
 p2p_op op_case_stamp(const op_case *item, const op_storages *storages);
-
-/* ---- Where cases come from ---------------------------------------------------------------------------- */
-
-enum { OP_TINY_MACS = 300000 }; /* the default limit of multiply-adds of a tiny case */
-
-typedef struct {
-    bool full_size; /* layers of the full networks keep their size */
-    bool sparse;    /* every third shape of convolutions */
-    bool thin;      /* fewer shapes of convolutions, for families that compile a kernel for each */
-    double macs;    /* limit of multiply-adds to which layers shrink; 0: the default */
-    int64_t channel_alignment;
-} op_tier;
-
-/* Visits the fixed table: the cases of op_cases.c and the convolutions below. */
-void op_cases_table(const op_tier *tier, op_visit *visit, void *context);
-void op_cases_conv(const op_tier *tier, op_visit *visit, void *context);
-/* Visits the distinct layers of the networks only. */
-void op_cases_layers(const op_tier *tier, op_visit *visit, void *context);
-
-/* A generator of random numbers (SplitMix64), independent of the library's. */
-typedef struct {
-    uint64_t state;
-} op_rng;
-
-uint64_t op_rng_next(op_rng *rng);
-/* An integer in [low, high]. */
-int64_t op_rng_range(op_rng *rng, int64_t low, int64_t high);
-/* A number in [low, high). */
-double op_rng_uniform(op_rng *rng, double low, double high);
-bool op_rng_chance(op_rng *rng, int one_in);
-
-/* A random case of any kind but the collectives (op_random.c). */
-op_case op_case_random(p2p_kind kind, op_rng *rng, const op_tier *tier);
 
 #endif

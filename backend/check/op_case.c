@@ -3,27 +3,6 @@
  */
 #include "op_case.h"
 
-/* ---- Random numbers ----------------------------------------------------------------------------------- */
-
-uint64_t op_rng_next(op_rng *rng) {
-    uint64_t z = rng->state += UINT64_C(0x9E3779B97F4A7C15);
-    z = (z ^ z >> 30) * UINT64_C(0xBF58476D1CE4E5B9);
-    z = (z ^ z >> 27) * UINT64_C(0x94D049BB133111EB);
-    return z ^ z >> 31;
-}
-
-int64_t op_rng_range(op_rng *rng, int64_t low, int64_t high) {
-    return low + (int64_t)(op_rng_next(rng) % (uint64_t)(high - low + 1));
-}
-
-double op_rng_uniform(op_rng *rng, double low, double high) {
-    return low + (high - low) * ((double)(op_rng_next(rng) >> 11) * 0x1p-53);
-}
-
-bool op_rng_chance(op_rng *rng, int one_in) {
-    return op_rng_range(rng, 1, one_in) == 1;
-}
-
 /* ---- Operands ----------------------------------------------------------------------------------------- */
 
 static void set(op_case *item, int operand, op_role role, p2p_tensor tensor) {
@@ -264,6 +243,21 @@ static p2p_storage transposed(p2p_storage filter) {
         filter.layout = P2P_LAYOUT_ckrs;
     }
     return filter;
+}
+
+op_storages op_storages_of(const p2p_device_info *info, p2p_precision precision) {
+    const bool bf16 = precision == P2P_PRECISION_bf16;
+    return (op_storages){.activation = bf16 ? info->activation_bf16 : info->activation,
+                         .filter = info->filter,
+                         .vector = info->vector,
+                         .gradient = bf16 ? info->gradient_bf16 : info->filter.type,
+                         .channel_alignment = info->channel_alignment};
+}
+
+p2p_math op_math_of(const p2p_device_info *info, p2p_precision precision) {
+    const bool stored = info->activation_bf16.type != info->activation.type;
+    if (precision == P2P_PRECISION_bf16) return stored ? P2P_MATH_stored : P2P_MATH_bf16;
+    return precision == P2P_PRECISION_tf32 ? P2P_MATH_tf32 : P2P_MATH_stored;
 }
 
 p2p_op op_case_stamp(const op_case *item, const op_storages *storages) {

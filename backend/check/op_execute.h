@@ -20,7 +20,10 @@ typedef struct {
 } op_bench;
 
 p2p_status op_bench_open(const char *address, op_bench *bench);
+/* Frees the memory and closes the device. */
 void op_bench_close(op_bench *bench);
+/* Frees the memory only. */
+void op_bench_release(op_bench *bench);
 
 /* The places of operands. All other bytes are guards. */
 typedef struct {

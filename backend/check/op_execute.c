@@ -11,9 +11,14 @@ p2p_status op_bench_open(const char *address, op_bench *bench) {
     return p2p_device_open(address, &bench->device);
 }
 
-void op_bench_close(op_bench *bench) {
+void op_bench_release(op_bench *bench) {
     p2p_buffer_destroy(bench->memory);
     p2p_buffer_destroy(bench->scratch);
+    bench->memory = bench->scratch = NULL;
+}
+
+void op_bench_close(op_bench *bench) {
+    op_bench_release(bench);
     p2p_device_close(bench->device);
     *bench = (op_bench){0};
 }

@@ -14,7 +14,7 @@
  */
 #include "op_bound.h"
 
-#include "support/error_budget.h"
+#include "op_budget.h"
 
 #include <math.h>
 

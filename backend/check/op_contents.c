@@ -1,7 +1,7 @@
 /* Contents of operands, kind by kind. */
 #include "op_contents.h"
 
-#include "op_case.h"
+#include "op_rng.h"
 
 #include <math.h>
 #include <stdlib.h>

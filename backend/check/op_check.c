@@ -1,7 +1,7 @@
 /* Checks of one execution. */
 #include "op_check.h"
 
-#include "support/error_budget.h"
+#include "op_budget.h"
 
 #include <math.h>
 #include <stdio.h>
