@@ -32,7 +32,7 @@ size_t ocl_gpu_local_limit(const ocl_target *target);
 const ocl_gpu_tile *ocl_gpu_tile_cheapest(const ocl_target *target, const ocl_gpu_product *product);
 
 /* The tile of a name, "64x64"; NULL for other texts and if it does not fit the device. Registers are not
- * considered: who names a tile, gets it. */
+ * considered: a tile that is given by name is accepted. */
 const ocl_gpu_tile *ocl_gpu_tile_named(const ocl_target *target, const char *name);
 
 /* Names of the tiles that fit the device and its registers and compute at most twice the needed results,

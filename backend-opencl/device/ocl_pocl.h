@@ -22,7 +22,7 @@ void ocl_pocl_prepare(void);
 /* Warns once if PoCL, which is among the platforms, uses the temporary folder. */
 void ocl_pocl_found(void);
 
-/* The folder that PoCL uses, as far as the environment tells; "" if unknown. */
+/* The folder that PoCL uses, as far as the environment shows; "" if unknown. */
 const char *ocl_pocl_folder(void);
 
 /* Why PoCL has no device, if the folder is the reason: a sentence; else "". */

@@ -19,6 +19,7 @@ struct p2p_comm {
     int world;
     const p2p_module *module; /* of communicator `be`; NULL: collectives pass through host memory */
     p2p_be_comm *be;
+    bool warned;                /* that a collective passes through host memory */
     p2p_contribution *replicas; /* of the collective under way */
     char *staging;              /* a chunk of every replica: replica i's begins at i * staging_bytes */
     size_t staging_bytes;
@@ -299,8 +300,11 @@ p2p_status p2p_comm_prepare(p2p_comm *comm, const p2p_op *op) {
     P2P_TRY(check_kind(op));
     P2P_TRY(find_own(comm, op, &own));
     if (own) return P2P_OK;
-    if (comm->module)
-        p2p_log("%s of the communicator: %s; through host memory", p2p_kind_name(op->kind), p2p_message());
+    if (comm->module && !comm->warned)
+        p2p_warn(
+            "%s: its communicator lacks a collective, which passes through host memory and is slower: %s",
+            comm->module->name, p2p_message());
+    comm->warned = true;
     P2P_TRY(check_host_op(comm, op));
     return reserve(comm, chunk_of(op), p2p_type_bytes(op->t[0].type));
 }

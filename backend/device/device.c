@@ -123,6 +123,17 @@ p2p_status p2p_device_finish(p2p_device *device) {
     return p2p_device_wait(device, ticket);
 }
 
+void p2p_device_warn_slower(p2p_device *device, p2p_slower path) {
+    static const char *const texts[] = {
+#define X(name, text) text,
+        P2P_SLOWER_LIST(X)
+#undef X
+    };
+    if (device->warned[path]) return;
+    device->warned[path] = true;
+    p2p_warn("%s: %s: %s", device->address, texts[path], p2p_message());
+}
+
 /* ---- Places and buffers ------------------------------------------------------------------------------- */
 
 p2p_binding p2p_place_binding(p2p_place place) {

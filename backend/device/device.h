@@ -38,6 +38,21 @@ p2p_status p2p_buffer_write(p2p_device *device, p2p_place to, const void *from, 
 p2p_status p2p_buffer_read(p2p_device *device, p2p_place from, void *to, size_t bytes);
 p2p_status p2p_buffer_copy(p2p_device *device, p2p_place from, p2p_place to, size_t bytes);
 
+/* X(name, text): paths of a device that fail although it has them, and what happens instead. */
+#define P2P_SLOWER_LIST(X)                                                                                   \
+    X(host_memory, "it has no memory for fast transfers; they use other memory and are slower")              \
+    X(recording, "its commands can't be recorded; they are enqueued one by one, which is slower")
+
+typedef enum {
+#define X(name, text) P2P_SLOWER_##name,
+    P2P_SLOWER_LIST(X)
+#undef X
+        P2P_SLOWER_COUNT
+} p2p_slower;
+
+/* Warns, once per device and path, that a slower one is taken. The reason is the current message. */
+void p2p_device_warn_slower(p2p_device *device, p2p_slower path);
+
 /* Memory of the host for transfers with one device, zeroed: as fast as the device has, else malloc's, with a
  * warning if the device's could not be had. Free it before the device is closed. host_memory.c */
 typedef struct {

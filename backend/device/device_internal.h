@@ -9,7 +9,7 @@ struct p2p_device {
     p2p_be_device *be;
     p2p_device_info info;
     char address[64];
-    bool warned_of_host_memory;
+    bool warned[P2P_SLOWER_COUNT]; /* of each slower path */
 };
 
 struct p2p_buffer {
@@ -20,7 +20,7 @@ struct p2p_buffer {
 
 enum { P2P_MODULE_NAME_BYTES = 33 };
 
-/* A backend. `module` is NULL if it could not be loaded: `presence` and `reason` say why. */
+/* A backend. `module` is NULL if it could not be loaded: `presence` and `reason` have the cause. */
 typedef struct {
     char name[P2P_MODULE_NAME_BYTES];
     const p2p_module *module;

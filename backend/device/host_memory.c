@@ -1,16 +1,7 @@
 /* Host memory for transfers: the device's own kind, or malloc's. */
 #include "device_internal.h"
-#include "host/log.h"
 
 #include <stdlib.h>
-
-/* Warns once per device, because every plan asks for several pieces. */
-static void warn_of_slow_transfers(p2p_device *device) {
-    if (device->warned_of_host_memory) return;
-    device->warned_of_host_memory = true;
-    p2p_warn("%s: no memory for fast transfers (%s); they use other memory and are slower", device->address,
-             p2p_message());
-}
 
 p2p_status p2p_host_memory_alloc(p2p_device *device, size_t bytes, p2p_host_memory *memory) {
     const p2p_device_table *table = &device->module->device;
@@ -21,7 +12,7 @@ p2p_status p2p_host_memory_alloc(p2p_device *device, size_t bytes, p2p_host_memo
             P2P_CALL("host_alloc", table->host_alloc(device->be, bytes, &memory->bytes));
         memory->of_device = status == P2P_OK;
         if (status != P2P_OUT_OF_MEMORY) return status;
-        warn_of_slow_transfers(device);
+        p2p_device_warn_slower(device, P2P_SLOWER_host_memory);
     }
     memory->bytes = calloc(1, bytes);
     if (memory->bytes) return P2P_OK;

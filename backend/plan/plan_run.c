@@ -8,8 +8,6 @@
  */
 #include "session.h"
 
-#include "host/log.h"
-
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -89,8 +87,7 @@ static void forget_recordings(plan_part *part) {
         p2p_recorded_destroy(part->recorded[segment]);
     free(part->recorded);
     part->recorded = NULL;
-    p2p_warn("%s: its commands can't be recorded (%s); they are enqueued one by one, which is slower",
-             p2p_device_address(part->device), p2p_message());
+    p2p_device_warn_slower(part->device, P2P_SLOWER_recording);
 }
 
 static p2p_status record_part(plan_part *part) {

@@ -1,5 +1,5 @@
-/* A session's networks: the address of each parameter, with the same offset in values, gradients and moments,
- * and derived filters, which are stored in a second layout.
+/* A session's networks: the address of each parameter in every part of the state, the buckets in which
+ * gradients are reduced, and derived filters, which are stored a second time in another type or layout.
  */
 #include "session.h"
 
@@ -20,8 +20,9 @@ static p2p_tensor store_param(const p2p_session *session, const p2p_param_info *
     return tensor;
 }
 
-/* The type of which two elements take the least memory of one of a filter: bf16. Offsets of parameters are
- * aligned so that they are aligned in a mirror and in gradients of this type, too. */
+/* The number of elements of bf16, the narrowest type, that take the memory of one element of a filter.
+ * Offsets of parameters are multiples of this many alignments, so they are aligned in a mirror and in narrow
+ * gradients. */
 static size_t narrowing(const p2p_session *session) {
     return p2p_type_bytes(session->filter.type) / p2p_type_bytes(P2P_TYPE_bf16);
 }
@@ -53,8 +54,8 @@ static p2p_status place_kind(const p2p_session *session, plan_network *to, p2p_p
 }
 
 /* Where the buckets begin in which gradients are reduced: from the last parameter on, each has at least the
- * session's size, so that the layers whose gradients are complete first are reduced first. The first bucket
- * has what remains, with all vectors. */
+ * session's size, so that the layers whose gradients are complete first are reduced first. The bucket at
+ * the beginning of the arena has what remains, with all vectors. */
 static p2p_status cut_buckets(const p2p_session *session, plan_network *to) {
     const size_t least = session->options.bucket_bytes ? session->options.bucket_bytes : BUCKET_BYTES;
     size_t end = to->bytes[PLAN_SPACE_value];

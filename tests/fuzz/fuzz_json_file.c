@@ -37,7 +37,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
     const char *path = fuzz_file("config.json", bytes, size);
     json_t *object = NULL;
     const p2p_status status = json_file_read_sealed(path, &object);
-    fuzz_require((status == P2P_OK) == (object != NULL), "an object is read, or a status tells why not");
+    fuzz_require((status == P2P_OK) == (object != NULL), "an object is read, or a status has the reason");
     fuzz_require(status == P2P_OK || status == P2P_INPUT, "a file is read or refused");
     trainer any = {0};
     int64_t epoch;

@@ -1,10 +1,10 @@
 /* The size to which `p2p translate` brings pictures before a generator draws from them: that of its training.
  *
- * A training resizes its pictures to the networks' size, whatever they measured. A generator therefore knows
- * shapes at that scale only. Its file records the pictures' size (model_file.h), and a picture to translate
- * is scaled by the same factors. Pictures of the training's size thus become size x size, as in validation
- * and in `p2p test`, and any other picture is scaled with them. If a training's pictures had several sizes,
- * there is no such factor, and every picture becomes size x size, as in `p2p test`.
+ * A training resizes its pictures to the networks' size, whatever they measured. A generator has therefore
+ * learnt shapes at that scale only. Its file records the pictures' size (model_file.h), and a picture to
+ * translate is scaled by the same factors. Pictures of the training's size thus become size x size, as in
+ * validation and in `p2p test`, and any other picture is scaled with them. If a training's pictures had
+ * several sizes, there is no such factor, and every picture becomes size x size, as in `p2p test`.
  *
  * The factor is size / source, not load_size / source, at which the random crops of a training are cut and
  * which is an eighth larger. The published code tests at size / source too; validation, which selects the

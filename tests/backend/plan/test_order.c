@@ -119,6 +119,30 @@ static void test_forgotten_order(void **state) {
     free(expected.parameters);
 }
 
+/* The number of warnings while two replicas are planned. */
+static int count_warnings(bool sync) {
+    char *text = NULL;
+    size_t size = 0;
+    FILE *stream = open_memstream(&text, &size);
+    p2p_warnings_to(stream);
+    training t = train("shuffled", 2, sync, &small_buckets);
+    p2p_warnings_to(NULL);
+    fclose(stream);
+    int lines = 0;
+    for (const char *at = text; *at; at++) lines += *at == '\n';
+    if (lines > 0) assert_non_null(strstr(text, "through host memory and is slower: shuffled: no moments"));
+    free(text);
+    free(t.parameters);
+    return lines;
+}
+
+/* A collective that the communicator lacks is reported once, although every normalisation needs it. */
+static void test_lacking_collective(void **state) {
+    (void)state;
+    assert_int_equal(count_warnings(true), 1);
+    assert_int_equal(count_warnings(false), 0);
+}
+
 static bool uses_gradient(const plan_part *part, const plan_step *step, const plan_step *bucket) {
     for (int i = 0; i < p2p_kind_operand_count(step->op.kind); i++) {
         const plan_address *at = &step->at[i];
@@ -170,9 +194,8 @@ static void test_placement(void **state) {
 int main(void) {
     OK(p2p_module_register(shuffled_module));
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_any_order),
-        cmocka_unit_test(test_other_sums),
-        cmocka_unit_test(test_forgotten_order),
+        cmocka_unit_test(test_any_order),       cmocka_unit_test(test_other_sums),
+        cmocka_unit_test(test_forgotten_order), cmocka_unit_test(test_lacking_collective),
         cmocka_unit_test(test_placement),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

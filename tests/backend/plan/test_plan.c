@@ -209,6 +209,27 @@ static void test_recording(void **state) {
     free(checked.parameters);
 }
 
+/* Several plans of a device take the same slower path. Another path has a warning of its own. */
+static void test_slower_once(void **state) {
+    (void)state;
+    char *text = NULL;
+    size_t size = 0;
+    p2p_device *device = NULL;
+    FILE *stream = open_memstream(&text, &size);
+    OK(p2p_device_open("picky:2", &device));
+    p2p_warnings_to(stream);
+    (void)p2p_fail(P2P_UNSUPPORTED, "the reason");
+    for (int i = 0; i < 3; i++) p2p_device_warn_slower(device, P2P_SLOWER_recording);
+    p2p_device_warn_slower(device, P2P_SLOWER_host_memory);
+    p2p_warnings_to(NULL);
+    fclose(stream);
+    int lines = 0;
+    for (const char *at = text; *at; at++) lines += *at == '\n';
+    assert_int_equal(lines, 2);
+    free(text);
+    p2p_device_close(device);
+}
+
 /* What fails although the table has it is replaced by something slower, with one warning, and the same bits.
  */
 static void test_slower_paths(void **state) {
@@ -217,8 +238,8 @@ static void test_slower_paths(void **state) {
         picky_failure failure;
         const char *warning;
     } cases[] = {{PICKY_FAILS_NOTHING, ""},
-                 {PICKY_FAILS_HOST_MEMORY, "no memory for fast transfers (picky: nothing can be pinned)"},
-                 {PICKY_FAILS_RECORDING, "can't be recorded (picky: a command that can't be recorded)"}};
+                 {PICKY_FAILS_HOST_MEMORY, "are slower: picky: nothing can be pinned"},
+                 {PICKY_FAILS_RECORDING, "which is slower: picky: a command that can't be recorded"}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         char *text = NULL;
         size_t size = 0;
@@ -681,20 +702,35 @@ int main(void) {
     OK(p2p_module_register(null_module));
     OK(p2p_module_register(picky_module));
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_everything_on),   cmocka_unit_test(test_no_fusion),
-        cmocka_unit_test(test_no_fuse_bias),    cmocka_unit_test(test_no_fuse_act),
-        cmocka_unit_test(test_no_fuse_dropout), cmocka_unit_test(test_no_merge_norm),
-        cmocka_unit_test(test_no_elide_copies), cmocka_unit_test(test_no_sharing),
-        cmocka_unit_test(test_check),           cmocka_unit_test(test_recording),
-        cmocka_unit_test(test_slower_paths),    cmocka_unit_test(test_padding),
-        cmocka_unit_test(test_padding_left),    cmocka_unit_test(test_narrow_filters),
-        cmocka_unit_test(test_blocked),         cmocka_unit_test(test_bf16),
-        cmocka_unit_test(test_strict),          cmocka_unit_test(test_memory),
-        cmocka_unit_test(test_scratch_memory),  cmocka_unit_test(test_memory_without_sharing),
-        cmocka_unit_test(test_out_of_memory),   cmocka_unit_test(test_two_in_flight),
-        cmocka_unit_test(test_check_finds_nan), cmocka_unit_test(test_two_plans),
-        cmocka_unit_test(test_input_waits),     cmocka_unit_test(test_misuse),
-        cmocka_unit_test(test_evaluation_only), cmocka_unit_test(test_replicas_must_match),
+        cmocka_unit_test(test_everything_on),
+        cmocka_unit_test(test_no_fusion),
+        cmocka_unit_test(test_no_fuse_bias),
+        cmocka_unit_test(test_no_fuse_act),
+        cmocka_unit_test(test_no_fuse_dropout),
+        cmocka_unit_test(test_no_merge_norm),
+        cmocka_unit_test(test_no_elide_copies),
+        cmocka_unit_test(test_no_sharing),
+        cmocka_unit_test(test_check),
+        cmocka_unit_test(test_recording),
+        cmocka_unit_test(test_slower_once),
+        cmocka_unit_test(test_slower_paths),
+        cmocka_unit_test(test_padding),
+        cmocka_unit_test(test_padding_left),
+        cmocka_unit_test(test_narrow_filters),
+        cmocka_unit_test(test_blocked),
+        cmocka_unit_test(test_bf16),
+        cmocka_unit_test(test_strict),
+        cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_scratch_memory),
+        cmocka_unit_test(test_memory_without_sharing),
+        cmocka_unit_test(test_out_of_memory),
+        cmocka_unit_test(test_two_in_flight),
+        cmocka_unit_test(test_check_finds_nan),
+        cmocka_unit_test(test_two_plans),
+        cmocka_unit_test(test_input_waits),
+        cmocka_unit_test(test_misuse),
+        cmocka_unit_test(test_evaluation_only),
+        cmocka_unit_test(test_replicas_must_match),
     };
     return cmocka_run_group_tests(tests, prepare_baseline, release_baseline);
 }

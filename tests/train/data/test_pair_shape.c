@@ -100,7 +100,7 @@ static void test_likeness(void **state) {
 
 /* ---- Sets --------------------------------------------------------------------------------------------- */
 
-/* A single picture among pairs is named, left out, or taken if the user says so. */
+/* A single picture among pairs is named, left out, or taken with the option for it. */
 static void test_single_among_pairs(void **state) {
     (void)state;
     add_folder("train");

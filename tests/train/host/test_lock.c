@@ -117,7 +117,7 @@ static void test_stale_texts(void **state) {
     }
 }
 
-/* A process that the text describes and that lives, though the kernel knows no lock: the file system passes
+/* A process that the text describes and that lives, though the kernel has no lock: the file system passes
  * none on. */
 static void test_a_living_text(void **state) {
     (void)state;
