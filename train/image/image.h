@@ -101,10 +101,8 @@ p2p_status image_from_planes(const float *planes, int width, int height, image_f
 p2p_status image_decode(const uint8_t *bytes, size_t size, const char *name, image *result);
 p2p_status image_load(const char *path, image *result);
 
-/* Read the header only, and check the size against the limits. Cheap enough for every file of a data set. */
-p2p_status image_probe(const char *path, image_header *header);
-
-/* The same with all facts. P2P_INPUT also if the file is smaller than its pixels need. */
+/* Read the header only, and check the size against the limits. Cheap enough for every file of a data set.
+ * P2P_INPUT also if the file is smaller than its pixels need. */
 p2p_status image_inspect(const char *path, image_facts *facts);
 
 /* The most memory that image_load and then image_reformat to `format` have at once. */
@@ -115,11 +113,12 @@ uint64_t image_pixels_bytes(const image_header *header, image_format format);
 
 /* Load a file that was inspected. P2P_INPUT if it takes more memory now than it did then. */
 p2p_status image_load_inspected(const char *path, const image_facts *facts, image *result);
+
+/* The header of a file in memory. */
 p2p_status image_probe_bytes(const uint8_t *bytes, size_t size, const char *name, image_header *header);
 
 /* The suffixes of files that are treated as pictures, in any case. */
 #define IMAGE_SUFFIXES ".png, .jpg, .jpeg, .bmp or .gif"
-bool image_suffix_readable(const char *path);
 
 /* Whether a file, named by its path below a folder, is taken for one of the folder's pictures: it has such a
  * suffix and does not lie in a folder in which a NAS or an archiver keeps thumbnails and deleted files, such

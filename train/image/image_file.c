@@ -113,13 +113,6 @@ p2p_status image_load(const char *path, image *result) {
     return image_load_inspected(path, &facts, result);
 }
 
-p2p_status image_probe(const char *path, image_header *header) {
-    image_facts facts;
-    P2P_TRY(image_inspect(path, &facts));
-    *header = facts.header;
-    return P2P_OK;
-}
-
 typedef p2p_status (*image_encoder)(const image *picture, FILE *stream, const char *name);
 
 /* The suffix with its dot; "" if there is none. Dots in folders do not count. */
@@ -135,7 +128,7 @@ static image_encoder encoder_for(const char *path) {
     return strcasecmp(dot, ".jpg") == 0 || strcasecmp(dot, ".jpeg") == 0 ? image_jpeg_encode : NULL;
 }
 
-bool image_suffix_readable(const char *path) {
+static bool is_readable(const char *path) {
     const char *dot = suffix_of(path);
     return encoder_for(path) != NULL || strcasecmp(dot, ".bmp") == 0 || strcasecmp(dot, ".gif") == 0;
 }
@@ -148,7 +141,7 @@ bool image_is_listed(const char *relative) {
             if (strlen(not_of_the_user[i]) == (size_t)(slash - at) &&
                 strncmp(at, not_of_the_user[i], (size_t)(slash - at)) == 0)
                 return false;
-    return image_suffix_readable(relative);
+    return is_readable(relative);
 }
 
 bool image_suffix_known(const char *path) {
