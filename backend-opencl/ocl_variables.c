@@ -5,9 +5,9 @@
 #include "device/ocl_environment.h"
 
 const p2p_variable ocl_variables[] = {
-    {"POCL_CACHE_DIR", "a folder", "PoCL's",
-     "PoCL's folder of compiled kernels; its own default is below `XDG_CACHE_HOME` or `HOME`. "
-     "If that can't be written, p2p sets it to `pocl` in its cache, or to a temporary folder.",
+    {"POCL_CACHE_DIR", "a folder", "`pocl` in p2p's cache",
+     "PoCL's folder of compiled kernels. Its files are verified only in the default folder. If p2p's "
+     "cache is off or can't be used, it is PoCL's own folder, or else a temporary one.",
      false},
     {"P2P_OPENCL_TIMEOUT", "seconds, 0 or more", "120",
      "A device other than a CPU is lost if its work takes longer; 0 waits without limit. "

@@ -20,7 +20,7 @@
 
 /* Version of the interface. A module must match exactly. Raised whenever the meaning of this file or of
  * p2p_op.h changes. */
-enum { P2P_BACKEND_ABI = 8 };
+enum { P2P_BACKEND_ABI = 9 };
 
 /* A part of the key of a cache entry. */
 typedef struct {
@@ -52,9 +52,14 @@ typedef struct {
      * the caller frees *value with free(). */
     bool (*cache_get)(const char *kind, const p2p_key_part *key, int parts, void **value, size_t *size);
     void (*cache_put)(const char *kind, const p2p_key_part *key, int parts, const void *value, size_t size);
-    /* The folder of that cache, for files that a driver stores itself, each driver in a folder of its own
-     * below it. NULL if the cache is off. The folder need not exist. */
-    const char *(*cache_folder)(void);
+    /* A folder below that cache for files that the driver `driver`, a word, stores itself: an absolute path,
+     * valid until the process ends. When a process first asks for it, recorded files that have changed are
+     * removed, with a warning. Files without a record are removed too, unless another process uses the
+     * folder. NULL if the cache is off or the folder can't be used (host/cache_driver.h). */
+    const char *(*driver_folder)(const char *driver);
+    /* Records the files that the driver has stored there, with checksums, except those for whose names
+     * `unfinished` returns true: temporary files. No effect without such a folder. */
+    void (*driver_folder_record)(const char *driver, bool (*unfinished)(const char *name));
 } p2p_host;
 
 /* Opaque to the core; each backend defines its own. An object belongs to the device that created it. */

@@ -92,6 +92,7 @@ static p2p_status open_data(test_run *run) {
     P2P_TRY(setup_split_open(run->all, &wanted, &run->data));
     report_scale(run);
     run->count = dataset_count(run->data);
+    run->t.picture_bytes = dataset_summarise(run->data).pair_bytes;
     if (settings_given(run->all, "count") && run->all->count < run->count) run->count = run->all->count;
     run->grid.columns = run->count < PICTURE_GRID_MAX_COLUMNS ? (int)run->count : PICTURE_GRID_MAX_COLUMNS;
     return P2P_OK;

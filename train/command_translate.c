@@ -163,6 +163,9 @@ static p2p_status check_memory(const translation *run) {
     const translate_job *largest = NULL;
     int batch = 0;
     double most = 0;
+    for (size_t i = 0; i < list->count; i++)
+        if (list->jobs[i].reading_bytes > run->t->picture_bytes)
+            run->t->picture_bytes = list->jobs[i].reading_bytes;
     for (size_t first = 0; first < list->count; first += same_size(list, first)) {
         const translate_job *job = &list->jobs[first];
         const size_t count = same_size(list, first), limit = fitting_batch(run, job);

@@ -15,11 +15,12 @@
 extern const p2p_host *ocl_host;
 
 enum {
-    OCL_ALIGNMENT = 64,     /* bytes; a vector of 16 floats, and a cache line */
-    OCL_SLACK = 64,         /* every buffer is so many bytes longer, so that a vector load may pass the end */
-    OCL_IN_FLIGHT = 16,     /* submissions that may be unfinished */
-    OCL_MARKS = 4,          /* seconds of work that may be unfinished, as estimated by ocl_queue.c */
-    OCL_FLUSH_INTERVAL = 32 /* launches between two flushes */
+    OCL_ALIGNMENT = 64, /* bytes; a vector of 16 floats, and a cache line */
+    OCL_SLACK = 64,     /* every buffer is so many bytes longer, so that a vector load may pass the end */
+    OCL_IN_FLIGHT = 16, /* submissions that may be unfinished */
+    OCL_MARKS = 4,      /* seconds of work that may be unfinished, as estimated by ocl_queue.c */
+    OCL_FLUSH_INTERVAL = 32, /* launches between two flushes */
+    OCL_RECORDS = 2          /* the second finds kernels of commands that were behind the first awaited one */
 };
 
 typedef struct ocl_program ocl_program;
@@ -51,7 +52,9 @@ struct p2p_be_device {
     char platform_version[128]; /* CL_PLATFORM_VERSION */
     ocl_warm *warm;             /* matrix products that have run once, newest first */
     size_t allocated_bytes;
-    int unflushed; /* launches since the last flush */
+    int unflushed;  /* launches since the last flush */
+    int unrecorded; /* waits after which PoCL's files are recorded: OCL_RECORDS after an operation's first run
+                     */
     bool lost;
     bool bf16_tested;
     p2p_ticket last_ticket;

@@ -26,7 +26,8 @@ typedef struct {
 struct p2p_be_op {
     int count;
     double seconds; /* estimated upper bound of a run */
-    cl_mem temp;    /* the matrix library's part of the scratch memory; NULL if none */
+    bool has_run;
+    cl_mem temp; /* the matrix library's part of the scratch memory; NULL if none */
     ocl_command command[];
 };
 
@@ -261,6 +262,8 @@ static p2p_status run_command(p2p_be_device *device, const ocl_command *command)
 p2p_status ocl_op_run(p2p_be_device *device, p2p_be_op *op) {
     P2P_TRY(ocl_check_alive(device));
     for (int i = 0; i < op->count; i++) P2P_TRY(run_command(device, &op->command[i]));
+    if (!op->has_run) device->unrecorded = OCL_RECORDS;
+    op->has_run = true;
     P2P_TRY(ocl_queue_add(device, op->seconds));
     device->unflushed += op->count;
     if (device->unflushed < OCL_FLUSH_INTERVAL) return P2P_OK;

@@ -23,7 +23,8 @@ enum { FOLDER_BYTES = PATH_MAX };
 
 static struct {
     bool prepared, warned;
-    bool replaced;                /* by us, because of the reason */
+    bool recorded;                /* the folder is one of p2p's, whose files are verified */
+    bool replaced;                /* PoCL's own choice, by us */
     char folder[FOLDER_BYTES];    /* the one that PoCL uses */
     char temporary[FOLDER_BYTES]; /* "" unless a temporary folder was made */
     char reason[FOLDER_BYTES + 64];
@@ -71,22 +72,37 @@ static bool try_folder(const char *path) {
     return usable;
 }
 
-/* Whether PoCL finds a place by itself. *set: by its own variable, which is the user's decision. */
-static bool finds_folder(bool *set) {
-    const char *own = getenv("POCL_CACHE_DIR"), *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-    *set = own != NULL;
-    if (own)
-        snprintf(pocl.folder, sizeof pocl.folder, "%s", own);
-    else if (xdg && xdg[0])
+/* Whether nobody but this user and root can change the folder, or what is in its place if it does not exist
+ * yet. */
+static bool is_private(const char *path) {
+    struct stat about;
+    if (stat(path, &about) != 0) return errno == ENOENT;
+    return (about.st_uid == geteuid() || about.st_uid == 0) && (about.st_mode & (S_IWGRP | S_IWOTH)) == 0;
+}
+
+/* Whether PoCL can use the folder: pocl.folder. */
+static bool check_folder(void) {
+    const bool usable = try_folder(pocl.folder);
+    if (usable && is_private(pocl.folder)) return true;
+    if (usable)
+        snprintf(pocl.reason, sizeof pocl.reason,
+                 "its cache folder %s is not safe: other users can write to it", pocl.folder);
+    else
+        snprintf(pocl.reason, sizeof pocl.reason, "its cache folder %s can't be written: %s", pocl.folder,
+                 strerror(errno));
+    return false;
+}
+
+/* Whether PoCL's default folder can be used. */
+static bool finds_folder(void) {
+    const char *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+    if (xdg && xdg[0])
         snprintf(pocl.folder, sizeof pocl.folder, "%s/pocl/kcache", xdg);
     else if (home && home[0])
         snprintf(pocl.folder, sizeof pocl.folder, "%s/.cache/pocl/kcache", home);
     else
         snprintf(pocl.folder, sizeof pocl.folder, "/tmp/pocl/kcache");
-    if (try_folder(pocl.folder)) return true;
-    snprintf(pocl.reason, sizeof pocl.reason, "its cache folder %s can't be written: %s", pocl.folder,
-             strerror(errno));
-    return false;
+    return check_folder();
 }
 
 static bool use_folder(const char *folder) {
@@ -95,12 +111,23 @@ static bool use_folder(const char *folder) {
     return pocl.replaced = true;
 }
 
-static bool use_cache_folder(void) {
-    char relative[FOLDER_BYTES], absolute[PATH_MAX];
-    const char *cache = ocl_host->cache_folder();
-    if (!cache || snprintf(relative, sizeof relative, "%s/pocl", cache) >= (int)sizeof relative) return false;
-    size_t made;
-    return make_folder(relative, &made) && realpath(relative, absolute) && use_folder(absolute);
+static const char own_name[] = "pocl"; /* the name of PoCL's folder in p2p's cache */
+
+/* Whether PoCL (3.1 to 6) is still writing a file of this name. */
+static bool is_unfinished(const char *name) {
+    static const char ending[] = ".temp";
+    const size_t length = strlen(name);
+    return strncmp(name, "tempfile", strlen("tempfile")) == 0 ||
+           (length >= strlen(ending) && strcmp(name + length - strlen(ending), ending) == 0);
+}
+
+static bool use_own_folder(void) {
+    const char *own = ocl_host->driver_folder(own_name);
+    return own && use_folder(own) && (pocl.recorded = true);
+}
+
+void ocl_pocl_record(const char *driver) {
+    if (pocl.recorded && ocl_pocl_is_driver(driver)) ocl_host->driver_folder_record(own_name, is_unfinished);
 }
 
 static int remove_entry(const char *path, const struct stat *status, int type, struct FTW *where) {
@@ -187,10 +214,14 @@ void ocl_pocl_watch(void) {
 /* ---- Preparation ----------------------------------------------------------------------------------- */
 
 void ocl_pocl_prepare(void) {
-    bool set;
     if (pocl.prepared) return;
     pocl.prepared = true;
     note_unhandled();
-    if (finds_folder(&set) || set) return;
-    if (!use_cache_folder()) (void)use_temporary();
+    const char *set = getenv("POCL_CACHE_DIR");
+    if (set && set[0]) {
+        snprintf(pocl.folder, sizeof pocl.folder, "%s", set);
+        (void)check_folder();
+    } else if (!use_own_folder() && !finds_folder()) {
+        (void)use_temporary();
+    }
 }

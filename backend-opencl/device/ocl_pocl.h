@@ -1,5 +1,6 @@
-/* PoCL's cache of compiled kernels. PoCL has no device without a folder for it, and aborts the process if a
- * file in it is damaged. p2p's own cache of programs is in ocl_program_cache.c.
+/* PoCL's cache of compiled kernels. PoCL has no device without a folder for it. It loads and runs what it
+ * finds there: a damaged file aborts the process, or computes something else. p2p's own cache of programs is
+ * in ocl_program_cache.c.
  */
 #ifndef OCL_POCL_H
 #define OCL_POCL_H
@@ -13,11 +14,14 @@
 
 extern const char ocl_pocl_platform[]; /* PoCL's CL_PLATFORM_NAME */
 
-/* Gives PoCL a folder if it would find none: if POCL_CACHE_DIR is not set and neither XDG_CACHE_HOME nor HOME
- * has a place for it, POCL_CACHE_DIR becomes a folder in p2p's cache, or else a temporary one that is removed
- * when the process ends. Call it before any OpenCL function, with one thread only. Has an effect once per
- * process. */
+/* Chooses PoCL's folder, unless POCL_CACHE_DIR is set: a folder in p2p's cache, whose files are verified here
+ * (driver_folder of p2p_backend.h); without that cache PoCL's own, whose files are not; without that a
+ * temporary one, which is removed when the process ends. A folder that others can write to is not used. Call
+ * it before any OpenCL function, with one thread only. Has an effect once per process. */
 void ocl_pocl_prepare(void);
+
+/* Records the files that PoCL has made in the folder of p2p's cache, if p2p_device_info.driver is PoCL's. */
+void ocl_pocl_record(const char *driver);
 
 /* Warns once if PoCL, which is among the platforms, uses the temporary folder. */
 void ocl_pocl_found(void);

@@ -2,6 +2,7 @@
 #include "ocl_queue.h"
 
 #include "ocl_error.h"
+#include "ocl_pocl.h"
 
 #include <math.h>
 #include <threads.h>
@@ -104,10 +105,19 @@ static p2p_status mark(p2p_be_device *device, cl_event *slot) {
     return ocl_check(device, clFlush(device->queue), "clFlush");
 }
 
+/* Drivers compile kernels when they first run. */
+static void record_kernels(p2p_be_device *device) {
+    if (device->unrecorded == 0) return;
+    device->unrecorded--;
+    ocl_pocl_record(device->info.driver);
+}
+
 p2p_status ocl_queue_finish(p2p_be_device *device) {
     cl_event event = NULL;
     P2P_TRY(mark(device, &event));
-    return settle(device, &event);
+    P2P_TRY(settle(device, &event));
+    record_kernels(device);
+    return P2P_OK;
 }
 
 p2p_status ocl_queue_add(p2p_be_device *device, double seconds) {
@@ -137,5 +147,7 @@ p2p_status ocl_queue_wait(p2p_be_device *device, p2p_ticket ticket) {
                               device->info.name, (unsigned long long)ticket,
                               (unsigned long long)device->last_ticket);
     if (ticket + OCL_IN_FLIGHT <= device->last_ticket) return P2P_OK; /* submit has waited for it */
-    return settle(device, &device->in_flight[ticket % OCL_IN_FLIGHT]);
+    P2P_TRY(settle(device, &device->in_flight[ticket % OCL_IN_FLIGHT]));
+    record_kernels(device);
+    return P2P_OK;
 }

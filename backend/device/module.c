@@ -6,6 +6,7 @@
  */
 #include "device_internal.h"
 #include "host/cache.h"
+#include "host/cache_driver.h"
 #include "host/log.h"
 
 #include <stdio.h>
@@ -13,11 +14,6 @@
 #include <string.h>
 
 /* ---- Modules ------------------------------------------------------------------------------------------ */
-
-static const char *cache_folder(void) {
-    const char *folder = NULL;
-    return p2p_cache_folder(&folder) == P2P_OK ? folder : NULL;
-}
 
 const p2p_host *p2p_host_services(void) {
     static const p2p_host services = {
@@ -32,7 +28,8 @@ const p2p_host *p2p_host_services(void) {
         .op_print = p2p_op_print,
         .cache_get = p2p_cache_get,
         .cache_put = p2p_cache_put,
-        .cache_folder = cache_folder,
+        .driver_folder = p2p_driver_folder,
+        .driver_folder_record = p2p_driver_folder_record,
     };
     return &services;
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Devices that can't be used are never replaced in silence, PoCL gets a folder for its kernels, and an abort inside PoCL,
-# here from damaged kernels, names the folder to remove.
+# Devices that can't be used are never replaced in silence. PoCL gets a folder for its kernels, in which damage is found
+# before PoCL loads it; in a folder of the user's it isn't, and an abort inside PoCL names the folder to remove.
 #
 #   tests/program/test_opencl_fallback.sh P2P DEVICE
 . "$(dirname "$0")/../support/expect.sh" "$@"
@@ -45,7 +45,51 @@ grep -q "warning" err.txt && fail "a warning although --cache has a folder: $(ca
 [ "$(stat -c %a kept/pocl)" = 700 ] || fail "kept/pocl is open to others"
 expect 0 "device: opencl:0" "${no_home[@]}" TMPDIR=/dev/null P2P_CACHE_DIR=kept "${transfers[@]}"
 
-echo "-- damaged kernels"
+echo "-- a folder that others can write to"
+mkdir -p open/pocl/kcache && chmod 777 open/pocl/kcache
+expect 0 "device: opencl:0" env -u POCL_CACHE_DIR XDG_CACHE_HOME="$PWD/open" P2P_CACHE_DIR=off TMPDIR="$PWD/temporary" "${transfers[@]}"
+printed "warning: PoCL: its cache folder $PWD/open/pocl/kcache is not safe: other users can write to it" "an open folder"
+[ -z "$(ls open/pocl/kcache)" ] || fail "an open folder was used: $(ls open/pocl/kcache)"
+
+echo "-- damaged kernels in p2p's cache"
+"$p2p" sample-data toys --count 3 --size 32 >/dev/null 2>&1 || fail "no data"
+"$p2p" train --data toys --out model --size 32 --ngf 4 --ndf 4 --steps 1 --device reference:0 >/dev/null 2>&1 || fail "no model"
+translate=(env -u POCL_CACHE_DIR POCL_EXTRA_BUILD_FLAGS=-cl-opt-disable "$p2p" translate --model model --cache own
+    --device "$device" toys/val)
+kernels() { find own/pocl -name '*.so' -o -name program.bc | sort; }
+expect 0 "" "${translate[@]}" -o intact
+kernels >made
+number=0
+while read -r name; do # bits in the middle of one file, a byte at the end of the next
+    if (((number++) % 2)); then flip "$name" $(($(stat -c %s "$name") / 2)); else truncate -s -1 "$name"; fi
+done <made
+expect 0 "$number had changed" "${translate[@]}" -o mended
+[ "$(grep -c "^warning: cache" err.txt)" -eq 1 ] || fail "not one warning: $(grep "^warning" err.txt)"
+diff -r intact mended || fail "damaged kernels were used"
+kernels >mended-kernels # without those of self-tests, whose results are kept
+[ "$(wc -l <mended-kernels)" -gt 2 ] && [ -z "$(comm -13 made mended-kernels)" ] || fail "other files were made again"
+touch marker
+expect 0 "" "${translate[@]}" -o again
+grep "^warning" err.txt && fail "a warning without damage"
+find own/pocl -newer marker \( -name '*.so' -o -name program.bc \) | grep . && fail "kernels were made again"
+
+echo "-- a kill while kernels are made"
+rm -rf own
+"${translate[@]}" -o killed >/dev/null 2>&1 &
+process=$!
+for _ in $(seq 1000); do
+    [ "$(find own -name '*.so' 2>/dev/null | wc -l)" -ge 4 ] && break
+    sleep 0.01
+done
+{ kill -KILL $process && wait $process; } 2>/dev/null
+kernels | while read -r name; do # those without a record are cut short, as a power failure may do
+    grep -qaF "${name#own/pocl/}" own/driver-files-* || truncate -s -1 "$name"
+done
+expect 0 "" "${translate[@]}" -o killed --force
+grep "^warning: cache" err.txt && fail "a warning about files that were never recorded"
+diff -r intact killed || fail "what a killed command had left was used"
+
+echo "-- damaged kernels in a folder of the user's"
 for name in $(cd kept/pocl && find . -name '*.so' -o -name program.bc); do
     for size in 0 1000; do
         cp -r kept/pocl damaged && truncate -s "$size" "damaged/$name"

@@ -14,6 +14,7 @@ struct dataset {
     dataset_files files;
     int bits[2]; /* of A and B: the maximum over the files */
     pair_sizes sizes;
+    uint64_t pair_bytes; /* the most memory that loading a pair takes */
     int64_t skipped;
     char *reasons[DATASET_REASONS];
 };
@@ -129,22 +130,26 @@ static void expect_formats(const dataset *data, pair_files *files, int bits[2]) 
     }
 }
 
-static p2p_status check_pair_at(const dataset *data, const dataset_paths *paths, int bits[2],
-                                pair_size *size) {
+static p2p_status check_pair_at(const dataset *data, const dataset_paths *paths, int bits[2], pair_size *size,
+                                uint64_t *bytes) {
     pair_files files;
     P2P_TRY(inspect_pair(data, paths, &files, size));
     expect_formats(data, &files, bits);
-    return image_memory_check(pair_bytes(data, &files), paths->a);
+    *bytes = pair_bytes(data, &files);
+    return image_memory_check(*bytes, paths->a);
 }
 
 static p2p_status check_pair(dataset *data, size_t index, pair_size *size) {
     dataset_paths paths;
     int bits[2] = {data->bits[0], data->bits[1]};
+    uint64_t bytes = 0;
     P2P_TRY(dataset_files_paths(&data->files, index, &paths));
-    p2p_status status = check_pair_at(data, &paths, bits, size);
+    p2p_status status = check_pair_at(data, &paths, bits, size, &bytes);
     dataset_paths_free(&paths);
-    if (status == P2P_OK) memcpy(data->bits, bits, sizeof bits);
-    return status;
+    P2P_TRY(status);
+    memcpy(data->bits, bits, sizeof bits);
+    if (bytes > data->pair_bytes) data->pair_bytes = bytes;
+    return P2P_OK;
 }
 
 /* Read every pair's headers. A bad pair is a failure, or is omitted. `sizes` has a place for each. */
@@ -219,7 +224,7 @@ int64_t dataset_count(const dataset *data) {
 }
 
 dataset_summary dataset_summarise(const dataset *data) {
-    return (dataset_summary){data->files.folders[0], data->files.folders[1], data->sizes};
+    return (dataset_summary){data->files.folders[0], data->files.folders[1], data->sizes, data->pair_bytes};
 }
 
 bool dataset_is_b_to_a(const dataset *data) {

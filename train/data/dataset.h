@@ -72,6 +72,7 @@ int64_t dataset_count(const dataset *data);
 typedef struct {
     const char *a, *b; /* the folders; `b` is NULL if A and B are side by side in each picture of `a` */
     pair_sizes sizes;
+    uint64_t pair_bytes; /* the most memory that loading a pair takes */
 } dataset_summary;
 
 dataset_summary dataset_summarise(const dataset *data);

@@ -254,8 +254,8 @@ static p2p_status allocate_slot(const loader *loading, loader_slot *slot, size_t
     return allocate_pictures(loading, batch * loading->target_bytes, &slot->targets);
 }
 
-static int workers_of(int option) {
-    return option == 0 ? automatic_workers() : option;
+int loader_threads(int workers) {
+    return workers == 0 ? automatic_workers() : workers;
 }
 
 /* The ring has the batches that the consumer holds, one that is ready, and enough for a sample per thread. */
@@ -265,7 +265,7 @@ static int ring_slots(int workers, int batch) {
 
 size_t loader_memory(pair_format format, int size, int batch, int workers) {
     const size_t pair = image_pixel_bytes(format.input) + image_pixel_bytes(format.target);
-    return (size_t)ring_slots(workers_of(workers), batch) * (size_t)batch * (size_t)size * (size_t)size *
+    return (size_t)ring_slots(loader_threads(workers), batch) * (size_t)batch * (size_t)size * (size_t)size *
            pair;
 }
 
@@ -298,7 +298,7 @@ p2p_status loader_create(loader **result, const loader_options *options) {
     loader *loading = calloc(1, sizeof *loading);
     if (loading == NULL) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for a loader");
     loading->options = *options;
-    loading->options.workers = workers_of(options->workers);
+    loading->options.workers = loader_threads(options->workers);
     loading->count = dataset_count(options->data);
     loading->batches = loader_batches(options->data, options->batch);
     loading->epoch = options->epoch;

@@ -53,6 +53,9 @@ typedef struct {
 
 typedef struct loader loader;
 
+/* The number of threads of a loader. `workers` as in loader_options. */
+int loader_threads(int workers);
+
 /* Bytes of the batches that a loader with these options holds. `workers` as in loader_options. */
 size_t loader_memory(pair_format format, int size, int batch, int workers);
 

@@ -154,7 +154,12 @@ static p2p_status check_memory(const trainer *t) {
                               .format = t->format,
                               .pairs = t->origin.training.pairs,
                               .choices = t->choices,
-                              .training = true};
+                              .training = true,
+                              .pair_bytes = dataset_summarise(t->training).pair_bytes};
+    if (t->validation) {
+        const uint64_t bytes = dataset_summarise(t->validation).pair_bytes;
+        if (bytes > subject.pair_bytes) subject.pair_bytes = bytes;
+    }
     const memory_question question = setup_memory_question(&subject);
     return setup_memory_check(&question);
 }

@@ -12,14 +12,20 @@ typedef struct {
     p2p_device_memory device;
     sys_memory available; /* of the host, beside what the process has already */
     bool by_device;       /* the message is about the device's memory alone, and so is the hint */
+    bool alone;           /* pictures are read one at a time */
 } memory_search;
 
 /* ---- Fitting ------------------------------------------------------------------------------------------ */
 
+static size_t picture_bytes(const memory_search *search, const memory_need *need) {
+    return search->alone ? need->picture : need->pictures;
+}
+
 /* What the host's memory has to hold. */
 static uint64_t host_total(const memory_search *search, const memory_need *need) {
     const p2p_device_memory *device = &search->device;
-    return (uint64_t)need->host + device->driver_bytes + (device->in_host ? need->device : 0);
+    return (uint64_t)need->host + picture_bytes(search, need) + device->driver_bytes +
+           (device->in_host ? need->device : 0);
 }
 
 static bool device_fits(const memory_search *search, const memory_need *need) {
@@ -111,10 +117,23 @@ static void propose_picture(const memory_search *search, char *text, size_t size
              shape.height, gigabytes(search, &need));
 }
 
+/* The same with pictures that are read one at a time, as a clause; "" if that does not fit either. */
+static void propose_pictures(const memory_search *search, char *text, size_t size) {
+    enum { UNIT = 1000000 };
+    memory_search alone = *search;
+    memory_need need;
+    alone.alone = true;
+    if (!shape_fits(&alone, &search->question->shape, &need) || need.picture >= need.pictures) return;
+    snprintf(text, size, "--memory %zuM, with fewer pictures read at once, needs %.2f GB",
+             need.picture / UNIT + 1, gigabytes(&alone, &need));
+}
+
 /* What would fit, as a sentence. The message of an earlier failure is lost. */
 static void propose(const memory_search *search, char *text, size_t size) {
     char batch[80] = "", shape[120] = "";
     const memory_change change = search->question->change;
+    propose_pictures(search, text, size);
+    if (text[0]) return;
     if (change == MEMORY_FIXED) {
         snprintf(text, size,
                  "a resumed training keeps its batch and size: free memory, or continue on "
@@ -142,10 +161,18 @@ static void describe_device(const memory_search *search, const memory_need *need
              1e-9 * (double)search->device.bytes);
 }
 
+/* What pictures take is part of the message from here on. */
+enum { LEAST_SAID = 10000000 };
+
 static void describe_host(const memory_search *search, const memory_need *need, char *text, size_t size) {
-    int used = snprintf(text, size, "%s needs %.2f GB of memory%s%s", search->question->what,
+    char pictures[64] = "";
+    if (need->pictures >= LEAST_SAID)
+        snprintf(pictures, sizeof pictures, " and %.2f GB for reading pictures",
+                 1e-9 * (double)need->pictures);
+    int used = snprintf(text, size, "%s needs %.2f GB of memory%s%s%s", search->question->what,
                         1e-9 * (double)host_total(search, need),
-                        search->device.in_host ? ", with that of " : " beside that of ", address_of(search));
+                        search->device.in_host ? ", with that of " : " beside that of ", address_of(search),
+                        pictures);
     if (search->available.bytes != UINT64_MAX && (size_t)used < size)
         snprintf(text + used, size - (size_t)used, "; %.2f GB %s", 1e-9 * (double)search->available.bytes,
                  search->available.limit);

@@ -3,7 +3,8 @@
  *
  * Device memory is compared with what the device has. On devices whose buffers are host memory, buffers count
  * as host memory too. Host memory is compared with sys_memory_available(). The estimate covers buffers, the
- * host's part of runs, what the program itself holds (memory_need.host), and the driver with its compiler.
+ * host's part of runs, what the program itself holds (memory_need.host), the pictures that are read at once,
+ * and the driver with its compiler.
  */
 #ifndef P2P_SETUP_MEMORY_H
 #define P2P_SETUP_MEMORY_H
@@ -18,8 +19,10 @@ typedef struct {
 
 /* Bytes. */
 typedef struct {
-    size_t device; /* buffers */
-    size_t host;   /* of runs and of the program; not the driver's */
+    size_t device;   /* buffers */
+    size_t host;     /* of runs and of the program; not the driver's, and without pictures that are read */
+    size_t pictures; /* of the host, while as many pictures are read at once as will be */
+    size_t picture;  /* while the largest one is read alone, as with a smaller --memory */
 } memory_need;
 
 /* What a hint may propose to change. */
@@ -67,6 +70,7 @@ typedef struct {
     int64_t pairs;       /* of the data set; 0: as many as a batch */
     const char *choices; /* imposed convolution choices; NULL: none */
     bool training;       /* else the generator alone; `pairs` is unused then */
+    uint64_t pair_bytes; /* the most memory that loading a pair takes; 0: none is loaded */
 } memory_subject;
 
 /* A measure() of square pictures; the context is a memory_subject. Counts every plan of a training: a step,
@@ -75,6 +79,9 @@ p2p_status setup_memory_measure(void *subject, const memory_shape *shape, memory
 
 /* The question of whether the settings' training or translation fits. */
 memory_question setup_memory_question(memory_subject *subject);
+
+/* Set the need of pictures of which `threads` are read at once. The largest one takes `bytes`. */
+void setup_memory_pictures(uint64_t bytes, int threads, memory_need *need);
 
 /* The need of a session's plans and of a batch of pictures that an evaluator holds. */
 void setup_memory_evaluation(const p2p_session *session, pair_format format, const memory_shape *shape,

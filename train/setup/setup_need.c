@@ -3,6 +3,7 @@
 #include "setup_memory.h"
 
 #include "data/loader.h"
+#include "image/image_limits.h"
 
 const setup_tuning setup_tuning_stored = {.automatic = P2P_TUNE_STORED, .on = P2P_TUNE_STORED};
 
@@ -25,6 +26,13 @@ void setup_memory_evaluation(const p2p_session *session, pair_format format, con
                           .host = memory.host + evaluation_bytes(format, shape) + PROGRAM_BYTES};
 }
 
+void setup_memory_pictures(uint64_t bytes, int threads, memory_need *need) {
+    const uint64_t limit = image_memory_limit(); /* no single one exceeds it */
+    const uint64_t all = bytes > limit / (uint64_t)threads ? limit : bytes * (uint64_t)threads;
+    need->pictures = (size_t)all;
+    need->picture = (size_t)bytes;
+}
+
 static p2p_status plan_training(const memory_subject *subject, const pix2pix *model, p2p_session *session,
                                 const memory_shape *shape, memory_need *need) {
     const settings *all = subject->all;
@@ -33,6 +41,8 @@ static p2p_status plan_training(const memory_subject *subject, const pix2pix *mo
     p2p_status status = setup_plans_make(session, model, subject->format, shape->batch, pairs, &plans);
     setup_memory_evaluation(session, subject->format, shape, need);
     need->host += loader_memory(subject->format, (int)shape->width, (int)shape->batch, (int)all->workers);
+    /* The threads continue while the pictures of a validation are read. */
+    setup_memory_pictures(subject->pair_bytes, loader_threads((int)all->workers) + 1, need);
     setup_plans_free(&plans);
     return status;
 }

@@ -156,20 +156,24 @@ static p2p_status check_results(const translator *t, const translate_list *list)
     return status;
 }
 
-/* The most host memory of a picture that is translated alone: it is loaded, scaled and padded, then run, and
- * its result may be enlarged. */
-static uint64_t picture_bytes(const translator *t, const image_facts *facts, const translate_job *job) {
+/* The most host memory of a picture that is loaded, scaled and padded. */
+static uint64_t reading_bytes(const translator *t, const image_facts *facts, const translate_job *job) {
     const image_format input = t->format.input;
     const image_header scaled = {job->scaled_width, job->scaled_height, input.channels, input.bits};
     const image_header padded = {job->width, job->height, input.channels, input.bits};
-    const image_header result = {job->picture_width, job->picture_height, t->format.target.channels,
-                                 t->format.target.bits};
     const uint64_t loading = image_load_bytes(facts, input) + image_pixels_bytes(&scaled, input);
     const uint64_t padding = image_pixels_bytes(&scaled, input) + image_pixels_bytes(&padded, input);
+    return loading > padding ? loading : padding;
+}
+
+/* The most host memory of a picture that is translated alone: it is read, then run, and its result may be
+ * enlarged. */
+static uint64_t picture_bytes(const translator *t, const translate_job *job) {
+    const image_header result = {job->picture_width, job->picture_height, t->format.target.channels,
+                                 t->format.target.bits};
     const uint64_t running = evaluate_bytes(job->width, job->height, &t->format) +
                              (t->all->keep_size ? image_pixels_bytes(&result, t->format.target) : 0);
-    const uint64_t most = loading > padding ? loading : padding;
-    return most > running ? most : running;
+    return job->reading_bytes > running ? job->reading_bytes : running;
 }
 
 static p2p_status measure(const translator *t, const picture_scale *scale, translate_job *job) {
@@ -180,7 +184,8 @@ static p2p_status measure(const translator *t, const picture_scale *scale, trans
     P2P_TRY(picture_scale_size(scale, t, job->source, &job->scaled_width, &job->scaled_height));
     job->width = pad_side(job->scaled_width, translator_unit(t));
     job->height = pad_side(job->scaled_height, translator_unit(t));
-    return image_memory_check(picture_bytes(t, &facts, job), job->source);
+    job->reading_bytes = reading_bytes(t, &facts, job);
+    return image_memory_check(picture_bytes(t, job), job->source);
 }
 
 /* By padded size, then by name. */

@@ -12,6 +12,7 @@ typedef struct {
     int picture_width, picture_height; /* as in the file */
     int scaled_width, scaled_height;   /* at the scale of picture_scale.h */
     int width, height;                 /* padded for the generator */
+    uint64_t reading_bytes;            /* of memory, until it is padded */
 } translate_job;
 
 /* Jobs in order of their padded size. */

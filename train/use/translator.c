@@ -103,6 +103,7 @@ static p2p_status measure_memory(void *context, const memory_shape *shape, memor
     p2p_plan *plan;
     p2p_status status = make_plan(t, shape, &setup_tuning_stored, &session, &graph, &plan);
     if (status == P2P_OK) setup_memory_evaluation(session, t->format, shape, need);
+    if (status == P2P_OK) setup_memory_pictures(t->picture_bytes, 1, need);
     p2p_session_destroy(session);
     p2p_graph_destroy(graph);
     return status;

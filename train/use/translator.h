@@ -21,7 +21,9 @@ typedef struct {
     p2p_device *device;
     p2p_graph *graph;
     p2p_session *session;
-    evaluator evaluator;  /* of the session; batch 0: none yet */
+    evaluator evaluator; /* of the session; batch 0: none yet */
+    uint64_t
+        picture_bytes; /* the most memory that reading a picture or a pair takes; they are read one by one */
     memory_change change; /* what the hint of translator_check_memory may propose */
 } translator;
 

@@ -4,6 +4,7 @@
 
 #include "device/device.h"
 #include "host/sys.h"
+#include "image/image_limits.h"
 #include "support/null_backend.h"
 #include "support/test_expect.h"
 #include "support/test_files.h"
@@ -152,6 +153,83 @@ static void test_host_memory(void **state) {
     p2p_device_close(device);
 }
 
+/* ---- Pictures that are read --------------------------------------------------------------------------- */
+
+/* The formula, with pictures of 1 PB each, read by four threads. */
+static p2p_status with_pictures(void *context, const memory_shape *shape, memory_need *need) {
+    P2P_TRY(formula(context, shape, need));
+    setup_memory_pictures((uint64_t)1 << 50, 4, need);
+    return P2P_OK;
+}
+
+static void limit_pictures(uint64_t bytes) {
+    OK(image_limits_set(&(image_limits){.max_pixels = 1 << 20, .memory = bytes}));
+}
+
+static void expect_pictures(uint64_t bytes, int threads, uint64_t at_once) {
+    memory_need need = {0};
+    setup_memory_pictures(bytes, threads, &need);
+    assert_int_equal(need.pictures, at_once);
+    assert_int_equal(need.picture, bytes);
+}
+
+static void test_pictures(void **state) {
+    (void)state;
+    int calls;
+    limit_pictures(1000);
+    expect_pictures(0, 4, 0);
+    expect_pictures(100, 4, 400);
+    expect_pictures(300, 4, 1000); /* threads wait for each other */
+    expect_pictures(1000, 1, 1000);
+    limit_pictures(UINT64_MAX);
+    expect_pictures((uint64_t)1 << 62, 3, (uint64_t)3 << 62);
+    p2p_device *device = open_pretended(0, false, 0);
+    memory_question question = question_of(device, 1, 64, &calls);
+    question.measure = with_pictures;
+    REFUSED(
+        setup_memory_check(&question), P2P_OUT_OF_MEMORY,
+        "this training needs 4503599.63 GB of memory beside that of pretend:0 and 4503599.63 GB for reading "
+        "pictures; ");
+    assert_non_null(strstr(p2p_message_hint(), "nothing smaller fits"));
+    limit_pictures((uint64_t)1 << 50);
+    REFUSED(setup_memory_check(&question), P2P_OUT_OF_MEMORY, "and 1125899.91 GB for reading pictures; ");
+    limit_pictures(UINT64_MAX);
+    p2p_device_close(device);
+}
+
+/* One picture at a time fits, several at once do not: --memory is proposed, to a resumed training too. */
+static uint64_t each_bytes;
+static p2p_status with_some_pictures(void *context, const memory_shape *shape, memory_need *need) {
+    P2P_TRY(formula(context, shape, need));
+    setup_memory_pictures(each_bytes, 1000, need);
+    return P2P_OK;
+}
+
+static void test_fewer_pictures_at_once(void **state) {
+    (void)state;
+    int calls;
+    char wanted[96];
+    sys_memory available;
+    assert_true(sys_memory_available(&available));
+    each_bytes = available.bytes / 100;
+    p2p_device *device = open_pretended(0, false, 0);
+    memory_question question = question_of(device, 1, 64, &calls);
+    question.measure = with_some_pictures;
+    snprintf(wanted, sizeof wanted, "--memory %lluM, with fewer pictures read at once, needs ",
+             (unsigned long long)each_bytes / 1000000 + 1);
+    for (int fixed = 0; fixed < 2; fixed++) {
+        question.change = fixed ? MEMORY_FIXED : MEMORY_OPTIONS;
+        REFUSED(setup_memory_check(&question), P2P_OUT_OF_MEMORY, "GB for reading pictures; ");
+        assert_non_null(strstr(p2p_message_hint(), wanted));
+    }
+    limit_pictures(2 * each_bytes); /* what was proposed fits */
+    memory_fit fit;
+    OK(setup_memory_fit(&question, &fit));
+    assert_true(fit.fits);
+    limit_pictures(UINT64_MAX);
+    p2p_device_close(device);
+}
+
 /* ---- Available memory --------------------------------------------------------------------------------- */
 
 static char *root;
@@ -212,8 +290,10 @@ static void test_available(void **state) {
 
 int main(void) {
     OK(p2p_module_register(pretend));
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_fits), cmocka_unit_test(test_the_largest_batch),
-                                       cmocka_unit_test(test_pieces), cmocka_unit_test(test_host_memory),
-                                       cmocka_unit_test(test_available)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_fits),     cmocka_unit_test(test_the_largest_batch),
+        cmocka_unit_test(test_pieces),   cmocka_unit_test(test_host_memory),
+        cmocka_unit_test(test_pictures), cmocka_unit_test(test_fewer_pictures_at_once),
+        cmocka_unit_test(test_available)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
