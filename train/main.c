@@ -193,12 +193,24 @@ static p2p_status dispatch(int argc, const char **argv) {
     return chosen ? run_command(chosen, argv[0], argc - 1, argv + 1) : unknown_command(name);
 }
 
+/* Seconds that the end waits for readers of messages, and of the output of commands that print through
+ * sys_output_start. */
+static double patience = 5;
+
+/* What nothing reads is waited for once. */
+static void wait_for_readers(void) {
+    if (!sys_messages_wait(patience)) patience = 0;
+}
+
 /* Closes stdout. P2P_IO if anything printed there is lost, unless the command failed for another reason. Lost
  * messages on stderr are no failure. */
 static p2p_status close_output(p2p_status status) {
+    wait_for_readers(); /* both may go to one place */
     errno = 0;
     bool complete = fflush(stdout) == 0 && !ferror(stdout);
-    complete = fclose(stdout) == 0 && complete;
+    const int lost = sys_output_wait(patience);
+    complete = fclose(stdout) == 0 && complete && lost == 0;
+    if (lost != 0) errno = lost;
     if (complete || status != P2P_OK) return status;
     p2p_fail(P2P_IO, "not everything could be written to standard output%s%s", errno ? ": " : "",
              errno ? strerror(errno) : "");
@@ -209,11 +221,13 @@ int main(int argc, char **argv) {
     sys_descriptors_reserve();
     sys_signals_prepare();
     sys_memory_return_freed();
+    sys_messages_start();
     p2p_warnings_to(stderr);
     p2p_status status = close_output(dispatch(argc, (const char **)argv));
     if (status == P2P_OK) return 0;
     text_print_line("p2p: ", p2p_message(), stderr);
     if (p2p_message_hint()[0]) text_print_line("hint: ", p2p_message_hint(), stderr);
+    wait_for_readers();
     if (status == P2P_STOPPED) return sys_stop_end();
     if (status == P2P_DEVICE_LOST) { /* the driver's exit handlers may wait for the device forever */
         fflush(NULL);

@@ -56,8 +56,8 @@ if limited "$p2p" --version >/dev/null 2>&1; then
         printf 'BM\266\371\067\003\0\0\0\0\066\0\0\0\050\0\0\0\160\027\0\0\270\013\0\0\001\0\030\0' >large/train/$i.bmp
         truncate -s 54000054 large/train/$i.bmp
     done
-    large=("$p2p" train --data large --out large-run --size 32 --ngf 4 --ndf 4 --steps 1 --device "$device" --workers 8)
-    expect 1 "GB for reading pictures; " limited "${large[@]}" --memory 1400M
+    large=("$p2p" train --data large --out large-run --size 32 --ngf 4 --ndf 4 --steps 1 --device "$device" --workers 16)
+    expect 1 "GB for reading pictures; " limited "${large[@]}" --memory 1600M
     [ ! -e large-run/config.json ] || fail "a training whose pictures don't fit has begun"
     memory=$(sed -n "s/^hint: --memory \([0-9]*M\), with fewer pictures read at once, needs.*/\1/p" err.txt)
     [ -n "$memory" ] || fail "no --memory is proposed: $(tail -n 1 err.txt)"

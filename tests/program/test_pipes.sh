@@ -101,6 +101,46 @@ for i in $(seq "$count"); do
     complete 1
 done
 
+echo "-- readers that stay and read nothing"
+# fill: fills a pipe. stay: a reader that waits for the end of the training. late: one that reads when the model is there.
+cat >fill <<'END'
+#!/usr/bin/env bash
+head -c 65536 /dev/zero
+END
+cat >stay <<'END'
+#!/usr/bin/env bash
+for _ in $(seq 1200); do [ -e "$OUT.code" ] && exit; sleep 0.1; done
+END
+cat >late <<'END'
+#!/usr/bin/env bash
+for _ in $(seq 1200); do [ -e "$OUT/generator.safetensors" ] && break; sleep 0.1; done
+exec cat >"$OUT.log"
+END
+chmod +x fill stay late
+starts stuck '{ ./fill; ./training 2>&1; } | ./stay'
+complete 1 # the name of the model could not be printed
+starts stuck-progress '{ ./fill >&2; ./training >"$OUT.path"; } 2>&1 | ./stay'
+ended 0
+[ "$(cat stuck-progress.path)" = stuck-progress/generator.safetensors ] || fail "stuck-progress: no name on stdout"
+complete 0
+starts read-late '{ ./fill; ./training 2>&1; } | ./late'
+ended 0
+for words in "step 40/40" "^done: the model is read-late/generator.safetensors" "^read-late/generator.safetensors"; do
+    grep -qa "$words" read-late.log || fail "read-late: '$words' is lost"
+done
+complete 0
+starts stuck-INT '{ ./fill; ./training 2>&1; } | ./stay'
+reaches 10
+kill -s INT -- -$group
+kept 130
+if script -qec true /dev/null </dev/null >/dev/null 2>&1; then
+    # Ctrl-S stops the terminal before the training prints anything.
+    starts ctrl-s '{ printf "\023"; ./stay; } | script -qec "sleep 0.5; ./training" /dev/null >/dev/null'
+    complete 1
+else
+    skipped "a terminal that is stopped" "script(1) can't make one"
+fi
+
 echo "-- streams that are closed or full"
 number=0
 while read -r code redirection; do

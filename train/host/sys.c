@@ -368,13 +368,13 @@ p2p_status sys_file_write(const char *path, const void *bytes, size_t size) {
 /* ---- Terminal, clock, process ------------------------------------------------------------------------- */
 
 bool sys_is_terminal(FILE *stream) {
-    int descriptor = fileno(stream);
+    int descriptor = sys_descriptor_of(stream);
     return descriptor >= 0 && isatty(descriptor);
 }
 
 int sys_terminal_columns(FILE *stream) {
     struct winsize size;
-    int descriptor = fileno(stream);
+    int descriptor = sys_descriptor_of(stream);
     if (descriptor < 0 || ioctl(descriptor, TIOCGWINSZ, &size) != 0 || size.ws_col == 0) return 80;
     return size.ws_col;
 }

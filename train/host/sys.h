@@ -1,8 +1,8 @@
 /* Every call of the program to the operating system: threads, folders, files, signals, the terminal, clocks.
  *
- * A port to another system is a port of sys.c, sys_real.c, sys_signals.c, and of backend/host/file.c and
- * atomic.c, on which they build. Nothing here depends on images or training. The message of a failure has the
- * path and the system's reason.
+ * A port to another system is a port of sys.c, sys_real.c, sys_messages.c, sys_signals.c, and of
+ * backend/host/file.c and atomic.c, on which they build. Nothing here depends on images or training. The
+ * message of a failure has the path and the system's reason.
  */
 #ifndef P2P_SYS_H
 #define P2P_SYS_H
@@ -113,6 +113,30 @@ p2p_status sys_file_write(const char *path, const void *bytes, size_t size);
 /* Occupies each of the descriptors 0 to 2 that is closed, so that no file that is opened later gets one and
  * receives what is printed. Output to these descriptors fails. Call it first. */
 void sys_descriptors_reserve(void);
+
+/* From now on printing on stderr never waits for a reader, such as a terminal that Ctrl-S has stopped: a
+ * thread writes what is printed. If it has to wait, 64 KiB are kept, beyond that the newest lines, and a line
+ * says how many are missing. `stderr` becomes another stream; no effect if no thread can be started. Call it
+ * before p2p_warnings_to. sys_messages.c */
+void sys_messages_start(void);
+/* The same for stdout, of which nothing is dropped: printing fails when 64 KiB wait. For little output. */
+void sys_output_start(void);
+
+/* Whether everything that was printed on stderr has been written. What is soon out of date can be left out if
+ * not. */
+bool sys_messages_idle(void);
+
+/* Wait until everything that was printed on stderr has been written, at most so long. Returns whether it was.
+ */
+bool sys_messages_wait(double seconds);
+/* The same for stdout; returns the error of a write, ETIMEDOUT if the time is over, or 0. */
+int sys_output_wait(double seconds);
+
+/* Print on stderr in a signal handler. The text must stay valid. */
+void sys_messages_note(const char *text, size_t length);
+
+/* The descriptor to which a stream's bytes go; -1 if there is none. */
+int sys_descriptor_of(FILE *stream);
 
 /* From now on output never ends or stops the process: if the reader of a pipe has gone or a file is too
  * large, the write fails, and a process in the background may write to its terminal. Records which stop

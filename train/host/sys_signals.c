@@ -64,8 +64,7 @@ static void request_stop(int number) {
             signal(stop_signals[i].number, stop_signals[i].number == SIGHUP ? SIG_IGN : SIG_DFL);
     }
     stop_signal = number;
-    const ssize_t written = write(STDERR_FILENO, stop_note, stop_note_length);
-    (void)written; /* stderr may be closed */
+    sys_messages_note(stop_note, stop_note_length);
     errno = error;
 }
 

@@ -1,6 +1,8 @@
 /* Escaping of bytes; see text.h. */
 #include "text.h"
 
+#include "sys.h"
+
 #include "p2p_printable.h"
 
 #include <stdarg.h>
@@ -9,11 +11,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Seconds for which lines on stdout and stderr wait for each other, so that they are in order where both go
+ * to one place. */
+static const double PATIENCE = 0.2;
+
 void text_line(FILE *stream, const char *format, ...) {
     va_list args;
+    if (stream == stdout) (void)sys_messages_wait(PATIENCE);
     va_start(args, format);
     p2p_print_line_v(stream, "", format, args);
     va_end(args);
+    if (stream == stdout) (void)sys_output_wait(PATIENCE);
 }
 
 void text_print_line(const char *label, const char *bytes, FILE *stream) {

@@ -11,6 +11,8 @@
 
 /* Seconds between redraws of the live line, and between plain lines. */
 static const double LIVE_INTERVAL = 0.1, PLAIN_INTERVAL = 10.0;
+/* Seconds that other output waits until the live line is erased, if nothing reads it. */
+static const double PATIENCE = 0.2;
 struct progress {
     FILE *stream;
     bool live;
@@ -51,6 +53,7 @@ static bool is_due(progress *shown, bool last) {
 }
 
 static void draw(progress *shown, const char *text) {
+    if (shown->live && !sys_messages_idle()) return; /* nothing reads it: a later one is drawn */
     erase_live_line(shown);
     if (shown->live) {
         int columns = sys_terminal_columns(shown->stream);
@@ -94,8 +97,10 @@ void progress_pictures(progress *shown, int64_t done) {
 
 void progress_hide(progress *shown) {
     if (!shown) return;
+    const bool drawn = shown->line_is_drawn;
     erase_live_line(shown);
     fflush(shown->stream);
+    if (drawn) sys_messages_wait(PATIENCE);
 }
 
 void progress_line(progress *shown, const char *format, ...) {
