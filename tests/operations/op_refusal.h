@@ -28,7 +28,9 @@ p2p_status op_refusals_read(const char *path, const char *section, op_refusals *
 p2p_status op_refusals_write(const char *path, const char *section, const op_refusals *found);
 /* Prints a line for each difference in the rows of `kind` (-1: all kinds). Returns their number. */
 int op_refusals_compare(const op_refusals *listed, const op_refusals *found, int kind, FILE *stream);
-/* Whether the list has a refusal of the kind with these parts or a subset of them. */
-bool op_refusals_cover(const op_refusals *listed, p2p_kind kind, unsigned parts);
+/* Whether a descriptor of the kind with these parts, which need not be one of the table, may be refused: the
+ * list has a refusal with exactly these parts. Only of sets that no descriptor of the table has (`queried`
+ * counts them) nothing is listed; one may be refused if the list refuses every descriptor of some subset. */
+bool op_refusals_cover(const op_refusals *listed, const op_refusals *queried, p2p_kind kind, unsigned parts);
 
 #endif

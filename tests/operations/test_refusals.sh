@@ -25,6 +25,16 @@ grep -q "refused: .*conv" out.txt && fail "more differs than the one fusion: $(g
 expect 1 "has no such refusal in [reference cpu fp32]: refusing:3 refuses it" \
     "$p2p" --backend refusing:3 --family "reference cpu" --filter norm_apply --random 0
 
+echo "-- a refusal of random cases alone"
+mkdir golden && printf '[shape fp32]\n' >golden/refusals.txt
+shape=("$p2p" --backend refusing:4 --family shape)
+expect 0 "" env P2P_UPDATE_GOLDEN=1 P2P_TEST_GOLDEN="$work/golden" "${shape[@]}" --mode refusals
+grep -q "^conv_fwd act: " golden/refusals.txt || fail "the double refuses nothing in the table"
+grep "^conv_fwd bias act" golden/refusals.txt && fail "the double refuses the shape in the table"
+expect 1 "has no such refusal in [shape fp32]: refusing:4 refuses it" env P2P_TEST_GOLDEN="$work/golden" "${shape[@]}" \
+    --filter conv_fwd --random 300
+rm -r golden
+
 echo "-- refusals that the list has and the device no longer makes"
 mkdir golden
 printf '[reference cpu fp32]\nnorm_apply dropout merged: 2 of 2\n' >golden/refusals.txt

@@ -47,10 +47,17 @@ static bool has_one_fusion(const p2p_op *op) {
     return is_norm(op) && op->merged && op->dropout > 0;
 }
 
+static bool has_a_shape(const p2p_op *op) {
+    const p2p_tensor *filter = &op->t[P2P_AT_conv_fwd_w];
+    if (op->kind != P2P_KIND_conv_fwd || op->act == P2P_ACT_none) return false;
+    return !op->t[P2P_AT_conv_fwd_bias].n || (filter->h == 4 && filter->w == 5);
+}
+
 static p2p_status op_query(p2p_be_device *device, const p2p_op *op, p2p_query *answer) {
     const bool refuses = (opened == REFUSING_UNFUSED && has_unfused(op)) ||
                          (opened == REFUSING_OPTIONAL && has_optional(op)) ||
-                         (opened == REFUSING_ONE_FUSION && has_one_fusion(op));
+                         (opened == REFUSING_ONE_FUSION && has_one_fusion(op)) ||
+                         (opened == REFUSING_A_SHAPE && has_a_shape(op));
     if (refuses) return host->fail(P2P_UNSUPPORTED, "refusing:%d refuses it", opened);
     return reference->device.op_query(device, op, answer);
 }
