@@ -1,19 +1,23 @@
 /* See ocl_pocl.h. The only calls of this backend to the operating system are here: the environment, folders,
  * signals.
  */
-#define _XOPEN_SOURCE 700 /* nftw */
+#define _DEFAULT_SOURCE     /* flock */
+#define _XOPEN_SOURCE   700 /* nftw */
 
 #include "ocl_pocl.h"
 
 #include "ocl_device.h"
 
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <ftw.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -130,23 +134,65 @@ void ocl_pocl_record(const char *driver) {
     if (pocl.recorded && ocl_pocl_is_driver(driver)) ocl_host->driver_folder_record(own_name, is_unfinished);
 }
 
+static const char temporary_prefix[] = "p2p-pocl-";
+
 static int remove_entry(const char *path, const struct stat *status, int type, struct FTW *where) {
     (void)status, (void)type, (void)where;
     (void)remove(path);
     return 0;
 }
 
-static void remove_temporary(void) {
+static void remove_folder(const char *folder) {
     enum { OPEN_FOLDERS = 16 };
-    (void)nftw(pocl.temporary, remove_entry, OPEN_FOLDERS, FTW_DEPTH | FTW_PHYS);
+    (void)nftw(folder, remove_entry, OPEN_FOLDERS, FTW_DEPTH | FTW_PHYS);
 }
 
+static void remove_temporary(void) {
+    remove_folder(pocl.temporary);
+}
+
+/* Opens the file of a temporary folder on which its process has a lock, and locks it. Returns -1 if that
+ * fails. */
+static int lock_temporary(const char *folder, int flags) {
+    char name[FOLDER_BYTES];
+    if (snprintf(name, sizeof name, "%s/lock", folder) >= (int)sizeof name) return -1;
+    const int descriptor = open(name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | flags, 0600);
+    if (descriptor >= 0 && flock(descriptor, LOCK_EX | LOCK_NB) == 0) return descriptor;
+    if (descriptor >= 0) close(descriptor);
+    return -1;
+}
+
+/* Whether a process of this user, which a signal has ended, has left the folder. */
+static bool is_abandoned(const char *folder) {
+    struct stat about;
+    if (lstat(folder, &about) != 0 || !S_ISDIR(about.st_mode) || about.st_uid != geteuid()) return false;
+    const int lock = lock_temporary(folder, 0);
+    if (lock >= 0) close(lock);
+    return lock >= 0;
+}
+
+static void sweep_temporaries(const char *base) {
+    char path[FOLDER_BYTES];
+    DIR *entries = opendir(base);
+    const struct dirent *entry;
+    while (entries && (entry = readdir(entries)) != NULL)
+        if (strncmp(entry->d_name, temporary_prefix, strlen(temporary_prefix)) == 0 &&
+            snprintf(path, sizeof path, "%s/%s", base, entry->d_name) < (int)sizeof path &&
+            is_abandoned(path))
+            remove_folder(path);
+    if (entries) closedir(entries);
+}
+
+/* The lock is held until the process ends. */
 static bool use_temporary(void) {
     const char *base = getenv("TMPDIR");
     char folder[FOLDER_BYTES];
     if (!base || base[0] != '/') base = "/tmp";
-    if (snprintf(folder, sizeof folder, "%s/p2p-pocl-XXXXXX", base) >= (int)sizeof folder) return false;
+    if (snprintf(folder, sizeof folder, "%s/%sXXXXXX", base, temporary_prefix) >= (int)sizeof folder)
+        return false;
+    sweep_temporaries(base);
     if (!mkdtemp(folder)) return false; /* mode 0700 */
+    (void)lock_temporary(folder, O_CREAT | O_EXCL);
     snprintf(pocl.temporary, sizeof pocl.temporary, "%s", folder);
     (void)atexit(remove_temporary);
     return use_folder(folder);

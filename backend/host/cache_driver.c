@@ -209,21 +209,21 @@ static bool add_pieces(int descriptor, p2p_checksum_state *state, uint64_t *size
     }
 }
 
-/* Size and checksum of a file. False if it isn't a regular file, or can't be read. */
-static bool measure(int folder, const char *name, file_record *found) {
+/* Size and checksum of a file. *known is false if it isn't a regular file, or can't be read. */
+static p2p_status measure(int folder, const char *name, file_record *found, bool *known) {
     p2p_checksum_state *state;
     struct stat about;
+    *known = false;
+    P2P_TRY(p2p_checksum_create(&state));
     const int descriptor = openat(folder, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-    if (descriptor < 0) return false;
-    bool known =
-        fstat(descriptor, &about) == 0 && S_ISREG(about.st_mode) && p2p_checksum_create(&state) == P2P_OK;
-    if (known) {
-        known = add_pieces(descriptor, state, &found->size);
-        found->check = p2p_checksum_value(state);
-        p2p_checksum_destroy(state);
+    if (descriptor >= 0) {
+        *known = fstat(descriptor, &about) == 0 && S_ISREG(about.st_mode) &&
+                 add_pieces(descriptor, state, &found->size);
+        close(descriptor);
     }
-    close(descriptor);
-    return known;
+    found->check = p2p_checksum_value(state);
+    p2p_checksum_destroy(state);
+    return P2P_OK;
 }
 
 /* ---- Verification ------------------------------------------------------------------------------------- */
@@ -241,8 +241,9 @@ static p2p_status verify_file(folder_visit *visit, int folder, const char *name,
         p2p_log("cache: %s/%s has no record and is removed", visit->path, relative);
         return remove_file(visit, folder, name, relative);
     }
-    record->present = measure(folder, name, &found) && found.size == record->size &&
-                      p2p_checksum_same(&found.check, &record->check);
+    P2P_TRY(measure(folder, name, &found, &record->present));
+    record->present =
+        record->present && found.size == record->size && p2p_checksum_same(&found.check, &record->check);
     if (record->present) return P2P_OK;
     if (visit->removed++ == 0) snprintf(visit->first, sizeof visit->first, "%s", relative);
     return remove_file(visit, folder, name, relative);
@@ -362,14 +363,14 @@ void p2p_driver_folders_close(void) {
 /* ---- Recording ---------------------------------------------------------------------------------------- */
 
 static p2p_status record_file(folder_visit *visit, int folder, const char *name, const char *relative) {
-    file_record *record = find_record(&visit->list, relative), found = {.present = true};
+    file_record *record = find_record(&visit->list, relative), found = {0};
     if (record) {
         record->present = true;
         return P2P_OK;
     }
     if (strcmp(relative, lock_name) == 0 || strchr(relative, '\n') || visit->unfinished(name)) return P2P_OK;
-    if (!measure(folder, name, &found))
-        return P2P_OK; /* removed meanwhile, or made again at the next start */
+    P2P_TRY(measure(folder, name, &found, &found.present));
+    if (!found.present) return P2P_OK; /* removed meanwhile, or made again at the next start */
     visit->changed = true;
     return add_record(&visit->list, relative, strlen(relative), &found);
 }

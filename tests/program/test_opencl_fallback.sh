@@ -39,6 +39,17 @@ transfers=("$p2p" bench --what transfers --steps 1)
 expect 0 "device: opencl:0" "${no_home[@]}" P2P_CACHE_DIR=off "${transfers[@]}"
 printed "warning: PoCL: its cache folder /dev/null/home/.cache/pocl/kcache can't be written" "without HOME"
 [ -z "$(ls temporary)" ] || fail "a temporary folder is left: $(ls temporary)"
+"${no_home[@]}" P2P_CACHE_DIR=off "$p2p" bench --what transfers --steps 1000000 >/dev/null 2>&1 &
+process=$!
+for _ in $(seq 1000); do
+    [ -n "$(find temporary -name '*.so')" ] && break
+    sleep 0.01
+done
+expect 0 "device: opencl:0" "${no_home[@]}" P2P_CACHE_DIR=off "${transfers[@]}"
+[ -n "$(find temporary -name '*.so')" ] || fail "the temporary folder of a living process was removed"
+{ kill -KILL $process && wait $process; } 2>/dev/null
+expect 0 "device: opencl:0" "${no_home[@]}" P2P_CACHE_DIR=off "${transfers[@]}"
+[ -z "$(ls temporary)" ] || fail "the temporary folder of a killed process is left: $(ls temporary)"
 expect 0 "device: opencl:0" "${no_home[@]}" "${transfers[@]}" --cache kept
 grep -q "warning" err.txt && fail "a warning although --cache has a folder: $(cat err.txt)"
 [ -n "$(find kept/pocl -name '*.so')" ] || fail "no kernels in kept/pocl"

@@ -39,10 +39,11 @@ static dataset_pairing pairing_of(const settings *all) {
 
 static void warn_of_seams(const settings *all, const char *split, const dataset *data) {
     if (pairing_of(all) != DATASET_PAIRS_AUTO || !pair_seam_all_go_on(data)) return;
-    fprintf(stderr,
-            "%s: warning: the pictures go on across their middle, as single pictures do; a pair has A on the "
-            "left and B on the right (--pairs side-by-side: they are pairs)\n",
-            split);
+    text_line(
+        stderr,
+        "%s: warning: the pictures go on across their middle, as single pictures do; a pair has A on the "
+        "left and B on the right (--pairs side-by-side: they are pairs)",
+        split);
 }
 
 p2p_status setup_split_open(const settings *all, const setup_split *wanted, dataset **data) {
