@@ -1,6 +1,7 @@
 /* See cache_driver.h. A record is text, a line per file: checksum, size, path below the folder. Each process
  * holds a shared lock (flock) on the file `lock` of the folder until it ends, and an exclusive one while it
  * verifies the folder, if it gets one: nobody else has the folder open then. */
+#define _XOPEN_SOURCE 700 /* realpath */
 #include "cache_driver.h"
 
 #include "cache.h"
