@@ -22,7 +22,8 @@ static p2p_status fail_unfused(void) {
 p2p_status op_suite_judge(const op_suite *suite, const p2p_op *op) {
     const unsigned parts = parts_of(suite, op);
     if (must_accept(suite, op, parts)) return fail_unfused();
-    if (!suite->has_list || op_refusals_cover(&suite->listed, &suite->found, op->kind, parts))
+    const bool by_shape = suite->one_family && p2p_op_is_convolution(op);
+    if (!suite->has_list || op_refusals_cover(&suite->listed, &suite->found, op->kind, parts, by_shape))
         return P2P_UNSUPPORTED;
     return p2p_fail(P2P_FAILED, "refused, and %s has no such refusal in [%s]: %s", suite->list,
                     suite->section, p2p_message());

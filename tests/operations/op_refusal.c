@@ -145,11 +145,13 @@ int op_refusals_compare(const op_refusals *listed, const op_refusals *found, int
     return differences;
 }
 
-bool op_refusals_cover(const op_refusals *listed, const op_refusals *queried, p2p_kind kind, unsigned parts) {
-    if (queried->of[kind][parts].queried > 0) return listed->of[kind][parts].refused > 0;
+bool op_refusals_cover(const op_refusals *listed, const op_refusals *queried, p2p_kind kind, unsigned parts,
+                       bool by_shape) {
+    if (!by_shape && queried->of[kind][parts].queried > 0) return listed->of[kind][parts].refused > 0;
     for (unsigned some = 0; some < OP_PART_SETS; some++) {
         const op_refusal_count *count = &listed->of[kind][some];
-        if ((some & parts) == some && count->refused > 0 && count->refused == count->queried) return true;
+        const bool enough = count->refused > 0 && (by_shape || count->refused == count->queried);
+        if ((some & parts) == some && enough) return true;
     }
     return false;
 }

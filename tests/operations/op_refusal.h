@@ -29,8 +29,11 @@ p2p_status op_refusals_write(const char *path, const char *section, const op_ref
 /* Prints a line for each difference in the rows of `kind` (-1: all kinds). Returns their number. */
 int op_refusals_compare(const op_refusals *listed, const op_refusals *found, int kind, FILE *stream);
 /* Whether a descriptor of the kind with these parts, which need not be one of the table, may be refused: the
- * list has a refusal with exactly these parts. Only of sets that no descriptor of the table has (`queried`
- * counts them) nothing is listed; one may be refused if the list refuses every descriptor of some subset. */
-bool op_refusals_cover(const op_refusals *listed, const op_refusals *queried, p2p_kind kind, unsigned parts);
+ * list has a refusal with exactly these parts. Of sets of parts that no descriptor of the table has
+ * (`queried` counts them) nothing is listed: the list must refuse every descriptor of some subset.
+ * `by_shape`: the kind is refused by its shape too, of which the list has no record, so a refusal with some
+ * subset is enough. */
+bool op_refusals_cover(const op_refusals *listed, const op_refusals *queried, p2p_kind kind, unsigned parts,
+                       bool by_shape);
 
 #endif
