@@ -38,7 +38,8 @@ EXCLUDED = [
     ("tgllp", "* : norm_bwd_whole", "128 bytes, sums of one position"),
     ("bdw", "*conv_gpu_subgroup.cl*-DBLOCKS=2*-DSTORED_BF16*", "64 bytes, on processors of 2014"),
     ("bdw skl", "*conv_gpu_filter.cl -DGROUP_M=* -DGROUP_N=16 -DITEM_M=8 -DITEM_N=4*",
-     "64 to 128 bytes of filter gradients by 128x64 and 64x64 on processors' GPUs of 2014 and 2015; candidates still"),
+     "64 to 128 bytes of filter gradients by 128x64 and 64x64 on processors' GPUs of 2014 and 2015, whose planner has "
+     "no such candidates"),
     ("sm_70 sm_75 sm_80 sm_86 sm_89 sm_90", "*conv_gemm.cl* : im2col",
      "clang stores fewer than 16 channels from an array in memory; only the family of the matrix library has it"),
 ]

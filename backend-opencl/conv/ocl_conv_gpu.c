@@ -138,7 +138,7 @@ typedef struct {
 
 /* The product for the choice of a tile. */
 static ocl_gpu_product tiled(const product *p, int64_t parts) {
-    return (ocl_gpu_product){p->rows, p->columns, p->phases * parts};
+    return (ocl_gpu_product){p->rows, p->columns, p->phases * parts, p->gradient};
 }
 
 /* Parts, so that every compute unit of a large device gets a tile, each long enough to justify writing its

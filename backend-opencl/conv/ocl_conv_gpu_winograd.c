@@ -187,7 +187,7 @@ static void add_filter_sums(const ocl_target *target, const p2p_op *op, ocl_plan
 /* In a filter gradient rows are input rows, and tiles are summed; otherwise rows are tiles. */
 static ocl_gpu_product product_of(const p2p_op *op, const winograd_shape *s) {
     const bool gradient = op->kind == P2P_KIND_conv_bwd_filter;
-    return (ocl_gpu_product){gradient ? s->in_rows : s->tiles, s->columns, s->points * s->parts};
+    return (ocl_gpu_product){gradient ? s->in_rows : s->tiles, s->columns, s->points * s->parts, false};
 }
 
 static p2p_status choose_tile(const ocl_target *target, const p2p_op *op, const ocl_gpu_product *product,
@@ -296,8 +296,8 @@ static double direct_flops(const p2p_op *op, int64_t images) {
     const int64_t src = ocl_blocks(op->t[w.src].c) * OCL_LANES, dst = op->t[w.dst].c;
     const int64_t out_phases = w.step_out * w.step_out;
     const bool gradient = op->kind == P2P_KIND_conv_bwd_filter;
-    const ocl_gpu_product product =
-        gradient ? (ocl_gpu_product){src * taps, dst, 1} : (ocl_gpu_product){positions, dst, out_phases};
+    const ocl_gpu_product product = gradient ? (ocl_gpu_product){src * taps, dst, 1, gradient}
+                                             : (ocl_gpu_product){positions, dst, out_phases, gradient};
     return 2 * ocl_gpu_product_cost(&product) * (double)(gradient ? positions : src * taps / out_phases);
 }
 

@@ -63,9 +63,15 @@ static int registers_of(const ocl_gpu_tile *tile) {
 
 /* Whether compilers keep a tile's values in registers, so that it may be fast: they take up to half of them.
  * Above that Intel's compiler leaves arrays in memory, sums included (ci/gpu-code). */
-static bool suits(const ocl_target *target, const ocl_gpu_tile *tile) {
+static bool suits(const ocl_target *target, const ocl_gpu_product *product, const ocl_gpu_tile *tile) {
     const int registers = target->registers > 0 ? target->registers : OCL_USUAL_REGISTERS;
-    return fits(target, tile) && 2 * registers_of(tile) <= registers;
+    const int beside = product->gradient ? target->gradient_registers : 0;
+    return fits(target, tile) && 2 * (registers_of(tile) + beside) <= registers;
+}
+
+static bool fits_product(const ocl_target *target, const ocl_gpu_product *product, const ocl_gpu_tile *tile) {
+    (void)product;
+    return fits(target, tile);
 }
 
 static int64_t groups_of(const ocl_gpu_product *p, const ocl_gpu_tile *tile) {
@@ -84,14 +90,15 @@ static double launch_cost(const ocl_target *target, const ocl_gpu_product *p, co
     return work_of(groups, tile) * (items < LIVELY_ITEMS ? LIVELY_ITEMS / items : 1);
 }
 
-typedef bool tile_condition(const ocl_target *target, const ocl_gpu_tile *tile);
+typedef bool tile_condition(const ocl_target *target, const ocl_gpu_product *product,
+                            const ocl_gpu_tile *tile);
 
 static const ocl_gpu_tile *cheapest(const ocl_target *target, const ocl_gpu_product *product,
                                     tile_condition *holds) {
     const ocl_gpu_tile *best = NULL;
     double least = 0;
     for (int i = 0; i < TILES; i++) {
-        if (!holds(target, &tiles[i])) continue;
+        if (!holds(target, product, &tiles[i])) continue;
         const double cost = launch_cost(target, product, &tiles[i]);
         if (best && cost >= least) continue;
         best = &tiles[i];
@@ -102,7 +109,7 @@ static const ocl_gpu_tile *cheapest(const ocl_target *target, const ocl_gpu_prod
 
 const ocl_gpu_tile *ocl_gpu_tile_cheapest(const ocl_target *target, const ocl_gpu_product *product) {
     const ocl_gpu_tile *tile = cheapest(target, product, suits);
-    return tile ? tile : cheapest(target, product, fits); /* a device of very small groups */
+    return tile ? tile : cheapest(target, product, fits_product); /* a device of very small groups */
 }
 
 const ocl_gpu_tile *ocl_gpu_tile_named(const ocl_target *target, const char *name) {
@@ -120,7 +127,8 @@ int ocl_gpu_tile_names(const ocl_target *target, const ocl_gpu_product *product,
     int count = 0;
     for (int i = 0; i < TILES && count < most; i++) {
         const int m = ocl_gpu_tile_m(&tiles[i]), n = ocl_gpu_tile_n(&tiles[i]);
-        if (!suits(target, &tiles[i]) || groups_of(product, &tiles[i]) * m * n > 2 * results) continue;
+        if (!suits(target, product, &tiles[i]) || groups_of(product, &tiles[i]) * m * n > 2 * results)
+            continue;
         snprintf(names[count++], sizeof names[0], "%dx%d", m, n);
     }
     return count;

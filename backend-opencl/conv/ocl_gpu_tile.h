@@ -17,6 +17,7 @@ typedef struct {
 /* `batches` products of rows x columns results. */
 typedef struct {
     int64_t rows, columns, batches;
+    bool gradient; /* by kernels/conv/conv_gpu_filter.cl, which needs more registers (ocl_target) */
 } ocl_gpu_product;
 
 enum { OCL_GPU_DEPTH = 16 /* of a step of a sum */ };

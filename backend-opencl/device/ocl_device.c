@@ -73,6 +73,8 @@ static void read_target(p2p_be_device *device) {
     target->local_bytes = (size_t)local;
     target->subgroups = has_subgroups(device->id);
     target->registers = target->subgroups ? OCL_INTEL_REGISTERS : OCL_USUAL_REGISTERS;
+    if (target->subgroups && group <= OCL_OLD_INTEL_GROUP)
+        target->gradient_registers = OCL_OLD_INTEL_GRADIENT_REGISTERS;
     target->max_alloc_bytes = device->info.max_alloc_bytes;
     target->gemm.scratch_size = ocl_gemm_scratch_size;
     target->gemm.context = device;

@@ -13,6 +13,11 @@ enum { OCL_LANES = 16 }; /* channels per block of every blocked layout */
  * 128 registers with at least one lane for each work-item. */
 enum { OCL_USUAL_REGISTERS = 256, OCL_INTEL_REGISTERS = 128 };
 
+/* Intel's GPUs before Xe (Gen8, Gen9, Gen11) have groups of at most so many work-items; later ones have more.
+ * Their compiler needs so many registers beside the values of a filter gradient's tile: with fewer it leaves
+ * sums in memory (ci/gpu-code). */
+enum { OCL_OLD_INTEL_GROUP = 256, OCL_OLD_INTEL_GRADIENT_REGISTERS = 12 };
+
 /* When the Winograd families may be chosen automatically: where the cost estimate favours them, never, or
  * for every shape that they support (ocl_winograd_suits). */
 typedef enum { OCL_WINOGRAD_AUTO, OCL_WINOGRAD_OFF, OCL_WINOGRAD_ALWAYS, OCL_WINOGRAD_USES } ocl_winograd_use;
@@ -55,6 +60,7 @@ typedef struct {
     size_t local_bytes;        /* local memory of a group */
     bool subgroups;            /* of 16 work-items, as Intel's extensions define them */
     int registers;             /* of 32 bits, for a work-item of a GPU; 0: OCL_USUAL_REGISTERS */
+    int gradient_registers;    /* that a filter gradient needs beside the values of its tile */
     uint64_t max_alloc_bytes;  /* of one buffer */
     ocl_bf16 bf16;
     ocl_gemm_library gemm;

@@ -203,11 +203,13 @@ static bool has_tile(const ocl_plan *plan, const char *tile) {
     return at && (at[strlen(word)] == 'k' || at[strlen(word)] == ' ');
 }
 
-/* Counts the plans with the tile among the default choice and all listed ways of every convolution. */
-static int count_tile(const ocl_target *target, const char *tile) {
+/* Counts the plans with the tile among the default choice and all listed ways of every convolution, or of
+ * every filter gradient. */
+static int count_plans_with(const ocl_target *target, const char *tile, bool gradients_only) {
     int count = 0;
     for (int i = 0; i < convolutions.count; i++) {
         ocl_conv_ways ways;
+        if (gradients_only && convolutions.op[i].kind != P2P_KIND_conv_bwd_filter) continue;
         if (ocl_conv_list_ways(target, &convolutions.op[i], &ways) != P2P_OK) continue;
         for (int w = 0; w < ways.count; w++) {
             ocl_plan plan;
@@ -216,6 +218,14 @@ static int count_tile(const ocl_target *target, const char *tile) {
         }
     }
     return count;
+}
+
+static int count_tile(const ocl_target *target, const char *tile) {
+    return count_plans_with(target, tile, false);
+}
+
+static int count_gradients_with(const ocl_target *target, const char *tile) {
+    return count_plans_with(target, tile, true);
 }
 
 /* Neither chosen nor measured: tiles whose values compilers leave in memory on a device of so few registers.
@@ -244,6 +254,23 @@ static void chooses_tiles_with_enough_registers(void **state) {
     named.registers = least.registers = OCL_INTEL_REGISTERS;
     assert_true(plan_and_check(&named, NULL, &convolutions.op[0], &plan) && has_tile(&plan, "128x128"));
     assert_true(plan_and_check(&least, NULL, &convolutions.op[0], &plan));
+}
+
+/* Intel's GPUs before Xe: filter gradients have fewer tiles, other convolutions keep theirs. */
+static void chooses_smaller_tiles_of_gradients(void **state) {
+    (void)state;
+    static const char *const tiles[] = {"128x64", "64x64"};
+    ocl_target xe = gpu(20, 256, 48, true);
+    xe.family = OCL_CONV_GPU;
+    xe.registers = OCL_INTEL_REGISTERS;
+    ocl_target old = xe;
+    old.gradient_registers = OCL_OLD_INTEL_GRADIENT_REGISTERS;
+    for (int i = 0; i < 2; i++) {
+        assert_true(count_gradients_with(&xe, tiles[i]) > 0);
+        assert_int_equal(count_gradients_with(&old, tiles[i]), 0);
+        assert_int_equal(count_tile(&old, tiles[i]),
+                         count_tile(&xe, tiles[i]) - count_gradients_with(&xe, tiles[i]));
+    }
 }
 
 /* ---- Dependence of bits ---------------------------------------------------------------------------- */
@@ -359,6 +386,7 @@ int main(void) {
         cmocka_unit_test(plans_by_each_listed_way),
         cmocka_unit_test(lists_every_way_by_name),
         cmocka_unit_test(chooses_tiles_with_enough_registers),
+        cmocka_unit_test(chooses_smaller_tiles_of_gradients),
         cmocka_unit_test(splits_sums_alike_on_any_number_of_units),
         cmocka_unit_test(follows_verdicts),
         cmocka_unit_test(follows_choices),
