@@ -1,5 +1,5 @@
-/* Convolutions by cuDNN on an open device: what device/ calls. conv/ implements it, and uses plan/ and library/
- * only.
+/* Convolutions by cuDNN on an open device: what device/ calls. conv/ implements it, and uses plan/ and
+ * library/ only.
  *
  * A cuda_convs belongs to a device and is used by one thread at a time, after cuda_enter. It has the cuDNN
  * handle, bound to the queue's stream, the answers of the heuristics, and the choices.
