@@ -88,8 +88,9 @@ static p2p_status fail_library(cuda_queue *queue, p2p_status status, const char 
 /* The first digit of a code of cuDNN is its class. */
 static p2p_status status_of_dnn(cudnnStatus_t code) {
     enum { CLASS = 1000, NOT_SUPPORTED = 3, NO_DEVICE_MEMORY = 4003, NO_HOST_MEMORY = 4004 };
-    if (code / CLASS == NOT_SUPPORTED) return P2P_UNSUPPORTED;
-    return code == NO_DEVICE_MEMORY || code == NO_HOST_MEMORY ? P2P_OUT_OF_MEMORY : P2P_FAILED;
+    const int number = (int)code;
+    if (number / CLASS == NOT_SUPPORTED) return P2P_UNSUPPORTED;
+    return number == NO_DEVICE_MEMORY || number == NO_HOST_MEMORY ? P2P_OUT_OF_MEMORY : P2P_FAILED;
 }
 
 p2p_status cuda_check_dnn(cuda_queue *queue, cudnnStatus_t code, const char *what) {

@@ -56,6 +56,11 @@ static bool open_file(const char *path, cuda_file *file) {
     return file->handle != NULL;
 }
 
+/* Only the first reason is noted. */
+static void note_reason(cuda_file *file, const char *reason) {
+    if (!file->why[0]) snprintf(file->why, sizeof file->why, "%.*s", (int)sizeof file->why - 1, reason);
+}
+
 /* A file that exists and can't be opened is noted, and the search goes on. */
 static bool try_folder(const char *folder, size_t length, const char *name, cuda_file *file) {
     char path[CUDA_PATH_BYTES];
@@ -63,7 +68,7 @@ static bool try_folder(const char *folder, size_t length, const char *name, cuda
     if (written < 0 || (size_t)written >= sizeof path || access(path, F_OK) != 0) return false;
     if (open_file(path, file)) return true;
     const char *reason = dlerror();
-    if (!file->why[0]) snprintf(file->why, sizeof file->why, "%s", reason ? reason : path);
+    note_reason(file, reason ? reason : path);
     return false;
 }
 
@@ -82,8 +87,7 @@ static bool try_list(const char *list, const char *name, cuda_file *file) {
 static bool try_linker(const char *name, cuda_file *file) {
     if (open_file(name, file)) return true;
     const char *reason = dlerror();
-    if (!file->why[0] && reason && !strstr(reason, "No such file"))
-        snprintf(file->why, sizeof file->why, "%s", reason);
+    if (reason && !strstr(reason, "No such file")) note_reason(file, reason);
     return false;
 }
 
