@@ -6,6 +6,7 @@
 #include "device/cuda_list.h"
 #include "device/cuda_memory.h"
 #include "device/cuda_op.h"
+#include "device/cuda_peak.h"
 #include "device/cuda_ticket.h"
 
 #include "p2p_module.h"
@@ -41,6 +42,7 @@ static const p2p_device_table table = {
     .submit = cuda_submit,
     .wait = cuda_wait,
     .order = cuda_order,
+    .peak_create = cuda_peak_create,
 };
 
 static const p2p_comm_table comm_table = {
