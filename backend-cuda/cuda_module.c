@@ -8,6 +8,7 @@
 #include "device/cuda_op.h"
 #include "device/cuda_peak.h"
 #include "device/cuda_ticket.h"
+#include "device/cuda_transfer.h"
 
 #include "p2p_module.h"
 
