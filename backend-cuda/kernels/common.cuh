@@ -1,8 +1,8 @@
 /* Common part of all kernels: storage of activations, packs of channels, activation functions, dropout masks.
  *
  * Activations are [position][channel], positions counted over images and pixels, channels rounded up to a
- * multiple of 8. A tensor's pitch is its stored channels; an operand is the range of channels from `first` on.
- * A thread accesses a pack, 16 bytes of consecutive channels of one position: 4 in float, 8 in bf16.
+ * multiple of 8. A tensor's pitch is its stored channels; an operand is the range of channels from `first`
+ * on. A thread accesses a pack, 16 bytes of consecutive channels of one position: 4 in float, 8 in bf16.
  * Consecutive threads have consecutive packs, so a warp reads whole sectors.
  *
  * Lanes of a pack that are not channels of the range are read as zero. They are written as zero if the
@@ -17,24 +17,25 @@
 
 enum { BLOCK_THREADS = 256 }; /* of every kernel */
 
-#define KERNEL     extern "C" __global__ void __launch_bounds__(BLOCK_THREADS)
+#define KERNEL     extern "C" __global__ void __launch_bounds__(BLOCK_THREADS, 1)
 #define INLINE     static __device__ __forceinline__
 #define UNROLL     _Pragma("unroll")
 #define EACH(i, n) UNROLL for (int i = 0; i < (n); i++)
 #define UNROLL_4   _Pragma("unroll 4")
 
-/* Defines the entries NAME_f32 and NAME_bf16 of a function template NAME_of<type>: PARAMETERS and ARGUMENTS are
- * lists in parentheses, in which T is the type. */
+/* Defines the entries NAME_f32 and NAME_bf16 of a function template NAME_of<type>: PARAMETERS and ARGUMENTS
+ * are lists in parentheses, in which T is the type. */
 #define STRIP(...) __VA_ARGS__
-#define ENTRY(name, suffix, type, PARAMETERS, ARGUMENTS)                                                               \
-    KERNEL name##suffix(PARAMETERS(type)) {                                                                            \
-        name##_of<type>(STRIP ARGUMENTS);                                                                              \
+#define ENTRY(name, suffix, type, PARAMETERS, ARGUMENTS)                                                     \
+    KERNEL name##suffix(PARAMETERS(type)) {                                                                  \
+        name##_of<type>(STRIP ARGUMENTS);                                                                    \
     }
-#define ENTRIES(name, PARAMETERS, ARGUMENTS)                                                                           \
-    ENTRY(name, _f32, float, PARAMETERS, ARGUMENTS)                                                                    \
+#define ENTRIES(name, PARAMETERS, ARGUMENTS)                                                                 \
+    ENTRY(name, _f32, float, PARAMETERS, ARGUMENTS)                                                          \
     ENTRY(name, _bf16, bf16, PARAMETERS, ARGUMENTS)
 
-/* ---- Types ----------------------------------------------------------------------------------------------- */
+/* ---- Types -----------------------------------------------------------------------------------------------
+ */
 
 /* The upper half of a float. */
 struct bf16 {
@@ -45,7 +46,8 @@ INLINE float widened(unsigned bits) {
     return __uint_as_float(bits << 16);
 }
 
-/* The bits of the nearest bf16, ties to even; to infinity beyond the largest finite number; a NaN stays one. */
+/* The bits of the nearest bf16, ties to even; to infinity beyond the largest finite number; a NaN stays one.
+ */
 INLINE unsigned narrowed(float v) {
     const unsigned bits = __float_as_uint(v);
     return v == v ? (bits + 0x7fffu + (bits >> 16 & 1u)) >> 16 : bits >> 16 | 0x40u;
@@ -67,11 +69,10 @@ INLINE void store_one(bf16 *to, float v) {
     to->bits = (unsigned short)narrowed(v);
 }
 
-/* ---- Packs ----------------------------------------------------------------------------------------------- */
+/* ---- Packs -----------------------------------------------------------------------------------------------
+ */
 
-template <int N> struct pack {
-    float v[N];
-};
+template <int N> struct pack { float v[N]; };
 
 template <typename T> struct lanes_of {
     enum { count = 16 / sizeof(T) };
@@ -85,13 +86,15 @@ INLINE pack<4> load_pack(const float *from, pack<4>) {
 
 INLINE pack<4> load_pack(const bf16 *from, pack<4>) {
     const uint2 a = *(const uint2 *)from;
-    return {{widened(a.x), __uint_as_float(a.x & 0xffff0000u), widened(a.y), __uint_as_float(a.y & 0xffff0000u)}};
+    return {
+        {widened(a.x), __uint_as_float(a.x & 0xffff0000u), widened(a.y), __uint_as_float(a.y & 0xffff0000u)}};
 }
 
 INLINE pack<8> load_pack(const bf16 *from, pack<8>) {
     const uint4 a = *(const uint4 *)from;
-    return {{widened(a.x), __uint_as_float(a.x & 0xffff0000u), widened(a.y), __uint_as_float(a.y & 0xffff0000u),
-             widened(a.z), __uint_as_float(a.z & 0xffff0000u), widened(a.w), __uint_as_float(a.w & 0xffff0000u)}};
+    return {{widened(a.x), __uint_as_float(a.x & 0xffff0000u), widened(a.y),
+             __uint_as_float(a.y & 0xffff0000u), widened(a.z), __uint_as_float(a.z & 0xffff0000u),
+             widened(a.w), __uint_as_float(a.w & 0xffff0000u)}};
 }
 
 INLINE void store_pack(float *to, const pack<4> &p) {
@@ -136,7 +139,8 @@ template <int N> INLINE void store_vector(float *to, const pack<N> &p, int count
     EACH(i, N) if (i < count) to[i] = p.v[i];
 }
 
-/* ---- Outputs --------------------------------------------------------------------------------------------- */
+/* ---- Outputs ---------------------------------------------------------------------------------------------
+ */
 
 /* Flags of an output; 0 if it is overwritten. */
 #define ACCUMULATES  1 /* added to */
@@ -173,24 +177,26 @@ INLINE void add_one(float *to, float v, int flags) {
     *to = flags & ACCUMULATES ? *to + v : v;
 }
 
-/* ---- Traversal by packs ---------------------------------------------------------------------------------- */
+/* ---- Traversal by packs ----------------------------------------------------------------------------------
+ */
 
 /* An operand that is an activation: element `first` of position 0 is its first channel. */
 #define VIEW(type, name) type *name, const int name##_pitch, const int name##_first
 #define VIEWED(name)     name, name##_pitch, name##_first
-#define AT(name, position, channel)                                                                                    \
+#define AT(name, position, channel)                                                                          \
     (name + (size_t)(position) * (size_t)name##_pitch + (size_t)name##_first + (size_t)(channel))
 
 /* The grid has a thread per pack: `packs` of a position (stored channels, with padding), `items` in all. */
-#define WALK const int items, const int packs, const int channels
+#define WALK   const int items, const int packs, const int channels
 #define WALKED items, packs, channels
-#define WALK_ITEM(N)                                                                                                   \
-    const unsigned item = blockIdx.x * BLOCK_THREADS + threadIdx.x;                                                    \
-    if (item >= (unsigned)items) return;                                                                               \
-    const unsigned position = item / (unsigned)packs;                                                                  \
+#define WALK_ITEM(N)                                                                                         \
+    const unsigned item = blockIdx.x * BLOCK_THREADS + threadIdx.x;                                          \
+    if (item >= (unsigned)items) return;                                                                     \
+    const unsigned position = item / (unsigned)packs;                                                        \
     const int channel = (int)(item - position * (unsigned)packs) * (N), count = channels - channel;
 
-/* ---- Activation functions -------------------------------------------------------------------------------- */
+/* ---- Activation functions --------------------------------------------------------------------------------
+ */
 
 /* The values of p2p_act. */
 #define ACT_NONE  0
@@ -225,7 +231,8 @@ template <int N> INLINE pack<N> act_slope_at(int act, float slope, pack<N> x) {
     return act_slope(act, slope, x);
 }
 
-/* ---- Dropout --------------------------------------------------------------------------------------------- */
+/* ---- Dropout ---------------------------------------------------------------------------------------------
+ */
 
 /* Words of the step block (p2p_step_block in p2p_op.h). */
 #define STEP_SEED_LO 0
@@ -236,8 +243,9 @@ template <int N> INLINE pack<N> act_slope_at(int act, float slope, pack<N> x) {
 #define STEP_SAMPLE  10
 
 /* `threshold` is p * 2^32, `kept` is 1/(1-p); with threshold 0 nothing is dropped and `step` is not read. */
-#define DROPOUT                                                                                                        \
-    const unsigned *step, const int layer, const int threshold, const float kept, const int pixels, const int width
+#define DROPOUT                                                                                              \
+    const unsigned *step, const int layer, const int threshold, const float kept, const int pixels,          \
+        const int width
 #define DROPPED step, layer, threshold, kept, pixels, width
 
 /* The factors, 0 or `kept`, of the N channels from `channel` on. */

@@ -5,16 +5,15 @@
 #include "reduce.cuh"
 
 /* scale and bias (the shift) are NULL if absent. */
-#define AFFINE const float eps, const float *scale, const float *bias
+#define AFFINE  const float eps, const float *scale, const float *bias
 #define AFFINED eps, scale, bias
 
 /* z = fmaf(x - mean, factor, shift), the same expression in both directions, so that signs agree. */
-template <int N> struct normaliser {
-    pack<N> mean, rstd, factor, shift;
-};
+template <int N> struct normaliser { pack<N> mean, rstd, factor, shift; };
 
-template <int N> INLINE normaliser<N> make_normaliser(const pack<N> &mean, const pack<N> &variance, int channel,
-                                                      int count, AFFINE) {
+template <int N>
+INLINE normaliser<N> make_normaliser(const pack<N> &mean, const pack<N> &variance, int channel, int count,
+                                     AFFINE) {
     normaliser<N> n;
     n.mean = mean;
     n.shift = bias ? load_vector<N>(bias + channel, count) : filled<N>(0.0f);
@@ -32,8 +31,9 @@ INLINE float load_count(const float *stats, int group, int channels) {
 }
 
 /* The coefficients from finished statistics. */
-template <int N> INLINE normaliser<N> stats_normaliser(const float *stats, int group, int channels, int channel,
-                                                       int count, AFFINE) {
+template <int N>
+INLINE normaliser<N> stats_normaliser(const float *stats, int group, int channels, int channel, int count,
+                                      AFFINE) {
     const float *from = stats + (size_t)group * 3 * (size_t)channels + channel;
     const float n = load_count(stats, group, channels);
     pack<N> variance = load_vector<N>(from + 2 * (size_t)channels, count);

@@ -1,21 +1,20 @@
-/* Gradients of normalisations: g = mask * (act'(y) dy + act2'(y2) dy2), with y and y2 recomputed from x; the sums of g
- * and of g xhat; dx = scale rstd (g - sum0/count - xhat sum1/count). In one, two or three launches, like the forward
- * kernels. */
+/* Gradients of normalisations: g = mask * (act'(y) dy + act2'(y2) dy2), with y and y2 recomputed from x; the
+ * sums of g and of g xhat; dx = scale rstd (g - sum0/count - xhat sum1/count). In one, two or three launches,
+ * like the forward kernels. */
 #include "norm.cuh"
 
 /* dy2 is absent with has_dy2 = 0. `stats` are finished. */
-#define GRADIENTS(T)                                                                                                   \
-    VIEW(const T, x), const float *stats, AFFINE, DROPOUT, VIEW(const T, dy), VIEW(const T, dy2), const int has_dy2,   \
-        ACTS
+#define GRADIENTS(T)                                                                                         \
+    VIEW(const T, x), const float *stats, AFFINE, DROPOUT, VIEW(const T, dy), VIEW(const T, dy2),            \
+        const int has_dy2, ACTS
 #define GRADED VIEWED(x), stats, AFFINED, DROPPED, VIEWED(dy), VIEWED(dy2), has_dy2, ACTED
 
 /* x - mean and g at a position. */
-template <int N> struct gradient {
-    pack<N> centred, g;
-};
+template <int N> struct gradient { pack<N> centred, g; };
 
-template <int N, typename T> INLINE gradient<N> gradient_at(const normaliser<N> &n, unsigned position, int channel,
-                                                            int count, GRADIENTS(T)) {
+template <int N, typename T>
+INLINE gradient<N> gradient_at(const normaliser<N> &n, unsigned position, int channel, int count,
+                               GRADIENTS(T)) {
     gradient<N> r;
     const pack<N> one = load_lanes<N>(AT(x, position, channel), count);
     pack<N> z = normalised(n, one), mask = filled<N>(1.0f);
@@ -27,7 +26,8 @@ template <int N, typename T> INLINE gradient<N> gradient_at(const normaliser<N> 
     const pack<N> d = load_lanes<N>(AT(dy, position, channel), count), s = act_slope_at(act, slope, z);
     EACH(i, N) r.g.v[i] = s.v[i] * d.v[i];
     if (has_dy2) {
-        const pack<N> d2 = load_lanes<N>(AT(dy2, position, channel), count), s2 = act_slope_at(act2, slope2, z);
+        const pack<N> d2 = load_lanes<N>(AT(dy2, position, channel), count),
+                      s2 = act_slope_at(act2, slope2, z);
         EACH(i, N) r.g.v[i] = fmaf(s2.v[i], d2.v[i], r.g.v[i]);
     }
     EACH(i, N) r.g.v[i] *= mask.v[i];
@@ -35,14 +35,14 @@ template <int N, typename T> INLINE gradient<N> gradient_at(const normaliser<N> 
 }
 
 /* The sums of this thread's positions to sum0 and sum1. */
-#define SUM_GRADIENTS(n, at, sum0, sum1)                                                                               \
-    for (unsigned p = (at).first + (unsigned)(at).row; p < (at).end; p += (unsigned)(at).rows) {                       \
-        const gradient<N> d = gradient_at<N, T>(n, (unsigned)(at).group * (unsigned)span + p, (at).channel,            \
-                                                (at).count, GRADED);                                                   \
-        EACH(i, N) {                                                                                                   \
-            sum0.v[i] += d.g.v[i];                                                                                     \
-            sum1.v[i] = fmaf(d.g.v[i], d.centred.v[i] * (n).rstd.v[i], sum1.v[i]);                                     \
-        }                                                                                                              \
+#define SUM_GRADIENTS(n, at, sum0, sum1)                                                                     \
+    for (unsigned p = (at).first + (unsigned)(at).row; p < (at).end; p += (unsigned)(at).rows) {             \
+        const gradient<N> d = gradient_at<N, T>(n, (unsigned)(at).group * (unsigned)span + p, (at).channel,  \
+                                                (at).count, GRADED);                                         \
+        EACH(i, N) {                                                                                         \
+            sum0.v[i] += d.g.v[i];                                                                           \
+            sum1.v[i] = fmaf(d.g.v[i], d.centred.v[i] * (n).rstd.v[i], sum1.v[i]);                           \
+        }                                                                                                    \
     }
 
 /* The two sums of a part. */
@@ -63,44 +63,44 @@ template <typename T> INLINE void norm_bwd_part_of(BWD_PART(T)) {
 ENTRIES(norm_bwd_part, BWD_PART, (SLABBED, GRADED, partial))
 
 /* dx of this thread's positions from the sums of its group; exactly 0 if count is 1. */
-#define PUT_ALL_DX(n, at, sum0, sum1)                                                                                  \
-    {                                                                                                                  \
-        const float size = load_count(stats, (at).group, channels);                                                    \
-        EACH(i, N) {                                                                                                   \
-            sum0.v[i] /= size;                                                                                         \
-            sum1.v[i] = sum1.v[i] / size * (n).rstd.v[i];                                                              \
-        }                                                                                                              \
-        for (unsigned p = (at).first + (unsigned)(at).row; p < (at).end; p += (unsigned)(at).rows) {                   \
-            const unsigned position = (unsigned)(at).group * (unsigned)span + p;                                       \
-            gradient<N> d = gradient_at<N, T>(n, position, (at).channel, (at).count, GRADED);                          \
-            EACH(i, N) {                                                                                               \
-                const float rest = d.g.v[i] - sum0.v[i] - d.centred.v[i] * sum1.v[i];                                  \
-                d.g.v[i] = size == 1.0f ? 0.0f : (n).factor.v[i] * rest;                                               \
-            }                                                                                                          \
-            put_lanes(AT(dx, position, (at).channel), d.g, (at).count, dx_flags);                                      \
-        }                                                                                                              \
+#define PUT_ALL_DX(n, at, sum0, sum1)                                                                        \
+    {                                                                                                        \
+        const float size = load_count(stats, (at).group, channels);                                          \
+        EACH(i, N) {                                                                                         \
+            sum0.v[i] /= size;                                                                               \
+            sum1.v[i] = sum1.v[i] / size * (n).rstd.v[i];                                                    \
+        }                                                                                                    \
+        for (unsigned p = (at).first + (unsigned)(at).row; p < (at).end; p += (unsigned)(at).rows) {         \
+            const unsigned position = (unsigned)(at).group * (unsigned)span + p;                             \
+            gradient<N> d = gradient_at<N, T>(n, position, (at).channel, (at).count, GRADED);                \
+            EACH(i, N) {                                                                                     \
+                const float rest = d.g.v[i] - sum0.v[i] - d.centred.v[i] * sum1.v[i];                        \
+                d.g.v[i] = size == 1.0f ? 0.0f : (n).factor.v[i] * rest;                                     \
+            }                                                                                                \
+            put_lanes(AT(dx, position, (at).channel), d.g, (at).count, dx_flags);                            \
+        }                                                                                                    \
     }
 
-/* Outputs: the sums of each group of images, and their totals, unless NULL. By the threads of the first row. */
-#define BWD_OUTPUTS                                                                                                    \
-    float *sums, float *dscale, const int dscale_flags, float *dshift, const int dshift_flags
-#define PUT_SUMS(group)                                                                                                \
-    if (at.row == 0 && at.count > 0) {                                                                                 \
-        float *to = sums + (size_t)(group)*2 * (size_t)channels + at.channel;                                          \
-        store_vector(to, sum0, at.count);                                                                              \
-        store_vector(to + channels, sum1, at.count);                                                                   \
+/* Outputs: the sums of each group of images, and their totals, unless NULL. By the threads of the first row.
+ */
+#define BWD_OUTPUTS float *sums, float *dscale, const int dscale_flags, float *dshift, const int dshift_flags
+#define PUT_SUMS(group)                                                                                      \
+    if (at.row == 0 && at.count > 0) {                                                                       \
+        float *to = sums + (size_t)(group)*2 * (size_t)channels + at.channel;                                \
+        store_vector(to, sum0, at.count);                                                                    \
+        store_vector(to + channels, sum1, at.count);                                                         \
     }
-#define PUT_TOTALS                                                                                                     \
-    if (at.row == 0) EACH(i, N) if (i < at.count) {                                                                    \
-        if (dshift) add_one(dshift + at.channel + i, total0.v[i], dshift_flags);                                       \
-        if (dscale) add_one(dscale + at.channel + i, total1.v[i], dscale_flags);                                       \
-    }
+#define PUT_TOTALS                                                                                           \
+    if (at.row == 0) EACH(i, N) if (i < at.count) {                                                          \
+            if (dshift) add_one(dshift + at.channel + i, total0.v[i], dshift_flags);                         \
+            if (dscale) add_one(dscale + at.channel + i, total1.v[i], dscale_flags);                         \
+        }
 
-/* dx from finished sums, or, with summed_parts > 0, from partial results: then the first block of each slab merges
- * every group, and writes their sums and totals. */
-#define BWD_APPLY(T)                                                                                                   \
-    SLABS, GRADIENTS(T), const float *partial, const int summed_parts, const int groups, BWD_OUTPUTS, VIEW(T, dx),     \
-        const int dx_flags
+/* dx from finished sums, or, with summed_parts > 0, from partial results: then the first block of each slab
+ * merges every group, and writes their sums and totals. */
+#define BWD_APPLY(T)                                                                                         \
+    SLABS, GRADIENTS(T), const float *partial, const int summed_parts, const int groups, BWD_OUTPUTS,        \
+        VIEW(T, dx), const int dx_flags
 template <typename T> INLINE void norm_bwd_apply_of(BWD_APPLY(T)) {
     enum { N = lanes_of<T>::count };
     TREE_MEMORY(2, N)
@@ -134,8 +134,8 @@ template <typename T> INLINE void norm_bwd_apply_of(BWD_APPLY(T)) {
     PUT_ALL_DX(n, at, own0, own1)
 }
 ENTRIES(norm_bwd_apply, BWD_APPLY,
-        (SLABBED, GRADED, partial, summed_parts, groups, sums, dscale, dscale_flags, dshift, dshift_flags, VIEWED(dx),
-         dx_flags))
+        (SLABBED, GRADED, partial, summed_parts, groups, sums, dscale, dscale_flags, dshift, dshift_flags,
+         VIEWED(dx), dx_flags))
 
 /* Sums and dx in one launch. A block per slab has `each` groups of images, one after the other. */
 #define BWD_WHOLE(T) SLABS, GRADIENTS(T), const int each, BWD_OUTPUTS, VIEW(T, dx), const int dx_flags

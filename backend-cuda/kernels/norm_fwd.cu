@@ -1,9 +1,11 @@
-/* Normalisation, forward. Statistics are moments (count, mean, squared deviations from the mean) of 4 values in
- * registers, merged pairwise by Chan's formula: there is no cancellation, and x is read once for its statistics.
+/* Normalisation, forward. Statistics are moments (count, mean, squared deviations from the mean) of 4 values
+ * in registers, merged pairwise by Chan's formula: there is no cancellation, and x is read once for its
+ * statistics.
  *
- * Small maps take one launch: a block has a slab of a group of images, sums it and normalises it. Larger ones take two:
- * the first makes the moments of parts of the positions; in the second every block merges the moments of its slab
- * before it normalises its part. If that would be much work, a launch of its own merges them.
+ * Small maps take one launch: a block has a slab of a group of images, sums it and normalises it. Larger ones
+ * take two: the first makes the moments of parts of the positions; in the second every block merges the
+ * moments of its slab before it normalises its part. If that would be much work, a launch of its own merges
+ * them.
  */
 #include "norm.cuh"
 
@@ -18,7 +20,8 @@ template <int N> INLINE moments<N> no_moments() {
 
 /* Adds b to a. Empty ones (count 0) have no effect. */
 template <int N> INLINE void merge(moments<N> &a, const moments<N> &b) {
-    const float total = a.count + b.count, share = total > 0.0f ? b.count / total : 0.0f, weight = a.count * share;
+    const float total = a.count + b.count, share = total > 0.0f ? b.count / total : 0.0f,
+                weight = a.count * share;
     EACH(i, N) {
         const float d = b.mean.v[i] - a.mean.v[i];
         a.mean.v[i] = fmaf(d, share, a.mean.v[i]);
@@ -28,8 +31,9 @@ template <int N> INLINE void merge(moments<N> &a, const moments<N> &b) {
 }
 
 /* The moments of positions first, first + pace, ... below `end`, at most 4. */
-template <int N, typename T> INLINE moments<N> few_moments(const T *x, size_t pitch, unsigned first, unsigned end,
-                                                           unsigned pace, int count) {
+template <int N, typename T>
+INLINE moments<N> few_moments(const T *x, size_t pitch, unsigned first, unsigned end, unsigned pace,
+                              int count) {
     pack<N> v[4];
     moments<N> few = no_moments<N>();
     EACH(j, 4) {
@@ -85,7 +89,8 @@ template <int N, typename T> INLINE moments<N> thread_moments(const T *x, size_t
 /* Of the view x, from the start of a group. */
 #define GROUP_OF(name, group, channel) AT(name, (size_t)(group) * (size_t)span, channel)
 
-/* ---- Statistics ------------------------------------------------------------------------------------------ */
+/* ---- Statistics ------------------------------------------------------------------------------------------
+ */
 
 /* The moments of a part. */
 #define NORM_PART(T) SLABS, VIEW(const T, x), float *partial
@@ -104,8 +109,9 @@ ENTRIES(norm_part, NORM_PART, (SLABBED, VIEWED(x), partial))
 
 /* The moments of a group from its partial results: `merged_parts` of `merged_part` positions. */
 #define PARTS const float *partial, const int merged_part, const int merged_parts
-template <int N> INLINE moments<N> merge_parts(float (*tree)[BLOCK_THREADS], place at, int group, int span, int slabs,
-                                               int shift, PARTS) {
+template <int N>
+INLINE moments<N> merge_parts(float (*tree)[BLOCK_THREADS], place at, int group, int span, int slabs,
+                              int shift, PARTS) {
     moments<N> m = no_moments<N>();
     at.group = group;
     for (int i = at.row; i < merged_parts; i += at.rows) {
@@ -120,8 +126,8 @@ template <int N> INLINE moments<N> merge_parts(float (*tree)[BLOCK_THREADS], pla
 /* Outputs: the statistics, and the running ones, unless NULL. */
 #define OUTPUTS float *stats, float *running, const float momentum
 
-template <int N> INLINE void move_running(float *running, float momentum, int channels, const moments<N> &m,
-                                          const place &at) {
+template <int N>
+INLINE void move_running(float *running, float momentum, int channels, const moments<N> &m, const place &at) {
     float *mean = running + at.channel, *variance = mean + channels;
     const float divisor = fmaxf(m.count - 1.0f, 1.0f);
     EACH(i, N) {
@@ -132,7 +138,8 @@ template <int N> INLINE void move_running(float *running, float momentum, int ch
 }
 
 /* By the threads of the first row. */
-template <int N> INLINE void put_statistics(const moments<N> &m, int group, int channels, const place &at, OUTPUTS) {
+template <int N>
+INLINE void put_statistics(const moments<N> &m, int group, int channels, const place &at, OUTPUTS) {
     if (at.row > 0 || at.count <= 0) return;
     float *to = stats + (size_t)group * 3 * (size_t)channels + at.channel;
     store_vector(to, filled<N>(m.count), at.count);
@@ -141,10 +148,10 @@ template <int N> INLINE void put_statistics(const moments<N> &m, int group, int 
     if (running) move_running(running, momentum, channels, m, at);
 }
 
-/* Statistics of each group of images from its partial results. A block per slab. The partial results of both types
- * have the same form. */
-KERNEL norm_combine(const int span, const int channels, const int shift, const int slabs, const int groups, PARTS,
-                    OUTPUTS) {
+/* Statistics of each group of images from its partial results. A block per slab. The partial results of both
+ * types have the same form. */
+KERNEL norm_combine(const int span, const int channels, const int shift, const int slabs, const int groups,
+                    PARTS, OUTPUTS) {
     enum { N = 4 };
     MOMENTS_MEMORY(N)
     const place at = block_place<N>(span, channels, shift, slabs, 0, 1);
@@ -155,7 +162,8 @@ KERNEL norm_combine(const int span, const int channels, const int shift, const i
     }
 }
 
-/* ---- Normalising ----------------------------------------------------------------------------------------- */
+/* ---- Normalising -----------------------------------------------------------------------------------------
+ */
 
 template <int N> INLINE normaliser<N> moments_normaliser(const moments<N> &m, const place &at, AFFINE) {
     pack<N> variance;
@@ -167,8 +175,9 @@ template <int N> INLINE normaliser<N> moments_normaliser(const moments<N> &m, co
 #define RESULTS(T) DROPOUT, VIEW(T, y), const int y_flags, VIEW(T, y2), const int y2_flags, ACTS
 #define RESULTED   DROPPED, VIEWED(y), y_flags, VIEWED(y2), y2_flags, ACTED
 
-template <int N, typename T> INLINE void put_results(const normaliser<N> &n, const pack<N> &x, unsigned position,
-                                                     int channel, int count, RESULTS(T)) {
+template <int N, typename T>
+INLINE void put_results(const normaliser<N> &n, const pack<N> &x, unsigned position, int channel, int count,
+                        RESULTS(T)) {
     pack<N> z = normalised(n, x);
     if (threshold) {
         const pack<N> mask = dropout_mask<N>(position, channel, DROPPED);
@@ -179,11 +188,11 @@ template <int N, typename T> INLINE void put_results(const normaliser<N> &n, con
 }
 
 /* Results of this thread's positions. */
-#define PUT_ALL_RESULTS(n, at)                                                                                         \
-    for (unsigned p = (at).first + (unsigned)(at).row; p < (at).end; p += (unsigned)(at).rows) {                       \
-        const unsigned position = (unsigned)(at).group * (unsigned)span + p;                                           \
-        put_results(n, load_lanes<N>(AT(x, position, (at).channel), (at).count), position, (at).channel, (at).count,   \
-                    RESULTED);                                                                                         \
+#define PUT_ALL_RESULTS(n, at)                                                                               \
+    for (unsigned p = (at).first + (unsigned)(at).row; p < (at).end; p += (unsigned)(at).rows) {             \
+        const unsigned position = (unsigned)(at).group * (unsigned)span + p;                                 \
+        put_results(n, load_lanes<N>(AT(x, position, (at).channel), (at).count), position, (at).channel,     \
+                    (at).count, RESULTED);                                                                   \
     }
 
 /* Where mean and variance come from. */
@@ -192,7 +201,7 @@ template <int N, typename T> INLINE void put_results(const normaliser<N> &n, con
 #define FROM_PARTS   2 /* the first block of each slab merges every group, and writes their statistics */
 
 /* With FROM_STATS, `running` is updated group after group, unless NULL. */
-#define NORM_APPLY(T)                                                                                                  \
+#define NORM_APPLY(T)                                                                                        \
     SLABS, VIEW(const T, x), const int source, PARTS, const int groups, OUTPUTS, AFFINE, RESULTS(T)
 template <typename T> INLINE void norm_apply_of(NORM_APPLY(T)) {
     enum { N = lanes_of<T>::count };
@@ -209,7 +218,8 @@ template <typename T> INLINE void norm_apply_of(NORM_APPLY(T)) {
         }
     } else if (source == FROM_RUNNING) {
         n = make_normaliser(load_vector<N>(running + at.channel, at.count),
-                            load_vector<N>(running + channels + at.channel, at.count), at.channel, at.count, AFFINED);
+                            load_vector<N>(running + channels + at.channel, at.count), at.channel, at.count,
+                            AFFINED);
     } else {
         n = stats_normaliser<N>(stats, at.group, channels, at.channel, at.count, AFFINED);
         for (int g = 0; leads && running && at.row == 0 && g < groups; g++) {
@@ -223,8 +233,8 @@ template <typename T> INLINE void norm_apply_of(NORM_APPLY(T)) {
     PUT_ALL_RESULTS(n, at)
 }
 ENTRIES(norm_apply, NORM_APPLY,
-        (SLABBED, VIEWED(x), source, partial, merged_part, merged_parts, groups, stats, running, momentum, AFFINED,
-         RESULTED))
+        (SLABBED, VIEWED(x), source, partial, merged_part, merged_parts, groups, stats, running, momentum,
+         AFFINED, RESULTED))
 
 /* Statistics and results in one launch. A block per slab has `each` groups of images, one after the other. */
 #define NORM_WHOLE(T) SLABS, VIEW(const T, x), const int each, OUTPUTS, AFFINE, RESULTS(T)

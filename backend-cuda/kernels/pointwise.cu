@@ -24,7 +24,7 @@ template <typename T> INLINE void axpby_vector_of(AXPBY_VECTOR(T)) {
 ENTRIES(axpby_vector, AXPBY_VECTOR, (WALKED, x, VIEWED(y), flags, alpha))
 
 /* y (+)= act(x + bias). bias may be NULL, and x may be y. */
-#define BIAS_ACT(T)                                                                                                    \
+#define BIAS_ACT(T)                                                                                          \
     WALK, VIEW(const T, x), const float *bias, VIEW(T, y), const int flags, const int act, const float slope
 template <typename T> INLINE void bias_act_of(BIAS_ACT(T)) {
     enum { N = lanes_of<T>::count };
@@ -39,7 +39,7 @@ template <typename T> INLINE void bias_act_of(BIAS_ACT(T)) {
 ENTRIES(bias_act, BIAS_ACT, (WALKED, VIEWED(x), bias, VIEWED(y), flags, act, slope))
 
 /* dx (+)= act'(x) dy from y = act(x). */
-#define ACT_BWD(T)                                                                                                     \
+#define ACT_BWD(T)                                                                                           \
     WALK, VIEW(const T, y), VIEW(const T, dy), VIEW(T, dx), const int flags, const int act, const float slope
 template <typename T> INLINE void act_bwd_of(ACT_BWD(T)) {
     enum { N = lanes_of<T>::count };
@@ -64,7 +64,7 @@ template <typename T> INLINE void dropout_of(DROP(T)) {
 ENTRIES(dropout, DROP, (WALKED, VIEWED(x), DROPPED, VIEWED(y), flags))
 
 /* y (+)= alpha x + offset from images of interleaved integer samples. */
-#define PREPARE(T, sample)                                                                                             \
+#define PREPARE(T, sample)                                                                                   \
     WALK, VIEW(const sample, x), VIEW(T, y), const int flags, const float alpha, const float offset
 template <typename T, typename S> INLINE void prepare_of(PREPARE(T, S)) {
     enum { N = lanes_of<T>::count };
@@ -74,9 +74,9 @@ template <typename T, typename S> INLINE void prepare_of(PREPARE(T, S)) {
     EACH(i, N) v.v[i] = fmaf(i < count ? (float)from[i] : 0.0f, alpha, offset);
     put_lanes(AT(y, position, channel), v, count, flags);
 }
-#define PREPARE_ENTRY(name, type, sample)                                                                              \
-    KERNEL name(PREPARE(type, sample)) {                                                                               \
-        prepare_of<type, sample>(WALKED, VIEWED(x), VIEWED(y), flags, alpha, offset);                                  \
+#define PREPARE_ENTRY(name, type, sample)                                                                    \
+    KERNEL name(PREPARE(type, sample)) {                                                                     \
+        prepare_of<type, sample>(WALKED, VIEWED(x), VIEWED(y), flags, alpha, offset);                        \
     }
 PREPARE_ENTRY(prepare_u8_f32, float, unsigned char)
 PREPARE_ENTRY(prepare_u8_bf16, bf16, unsigned char)

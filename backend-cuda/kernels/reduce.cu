@@ -1,5 +1,5 @@
-/* Sums: bias gradients, losses, and the second stage of these and of the gradients of normalisations. Small sums take
- * one launch. */
+/* Sums: bias gradients, losses, and the second stage of these and of the gradients of normalisations. Small
+ * sums take one launch. */
 #include "reduce.cuh"
 
 /* The sum of dy over a part, to `partial`, or, if that is NULL, to db: then there is one part. */
@@ -22,11 +22,12 @@ template <typename T> INLINE void bias_part_of(BIAS_PART(T)) {
 }
 ENTRIES(bias_part, BIAS_PART, (SLABBED, VIEWED(dy), partial, db, db_flags))
 
-/* Adds partial results: `rows` (1 or 2) sums of each of `groups` groups of images to sums[group][row][channel], and
- * the totals over all groups of row 0 to total0 and of row 1 to total1, each unless it is NULL. A block per slab. */
-KERNEL combine_sums(const int channels, const int shift, const int slabs, const int parts, const float *partial,
-                    const int rows, const int groups, float *sums, float *total0, const int flags0, float *total1,
-                    const int flags1) {
+/* Adds partial results: `rows` (1 or 2) sums of each of `groups` groups of images to
+ * sums[group][row][channel], and the totals over all groups of row 0 to total0 and of row 1 to total1, each
+ * unless it is NULL. A block per slab. */
+KERNEL combine_sums(const int channels, const int shift, const int slabs, const int parts,
+                    const float *partial, const int rows, const int groups, float *sums, float *total0,
+                    const int flags0, float *total1, const int flags1) {
     enum { N = 4 };
     TREE_MEMORY(1, N)
     place at = block_place<N>(0, channels, shift, slabs, 0, 1);
@@ -51,13 +52,14 @@ KERNEL combine_sums(const int channels, const int shift, const int slabs, const 
     }
 }
 
-/* ---- Losses ---------------------------------------------------------------------------------------------- */
+/* ---- Losses ----------------------------------------------------------------------------------------------
+ */
 
 /* A loss: `value` and its derivative `slope` at x. For bce and mse `label` is 0 or 1 for all elements. */
 enum loss_kind { BCE, MSE, L1 };
 
-/* max(x, 0) - x label + log(1 + exp(-|x|)), and sigmoid(x) - label: sigmoid(x) - 1 = -sigmoid(-x) is accurate where
- * sigmoid(x) is near 1. */
+/* max(x, 0) - x label + log(1 + exp(-|x|)), and sigmoid(x) - label: sigmoid(x) - 1 = -sigmoid(-x) is accurate
+ * where sigmoid(x) is near 1. */
 INLINE void bce(float x, float label, float *value, float *slope) {
     const float sign = label > 0.0f ? -1.0f : 1.0f;
     *value = fmaxf(x, 0.0f) + log1pf(expf(-fabsf(x))) - (label > 0.0f ? x : 0.0f);
@@ -82,11 +84,12 @@ INLINE float sum_block(float *tree, float mine) {
     return tree[0];
 }
 
-/* A block sums `chunk` packs, to `partial`, or, if that is NULL, to the loss: then there is one block. dx_flags 0: no
- * gradient. l1 has the labels in `target`. */
-#define LOSS(T)                                                                                                        \
-    WALK, const int chunk, VIEW(const T, x), VIEW(const T, target), const float label, float *partial, float *loss,    \
-        const int loss_flags, const float loss_scale, VIEW(T, dx), const int dx_flags, const float grad_scale
+/* A block sums `chunk` packs, to `partial`, or, if that is NULL, to the loss: then there is one block.
+ * dx_flags 0: no gradient. l1 has the labels in `target`. */
+#define LOSS(T)                                                                                              \
+    WALK, const int chunk, VIEW(const T, x), VIEW(const T, target), const float label, float *partial,       \
+        float *loss, const int loss_flags, const float loss_scale, VIEW(T, dx), const int dx_flags,          \
+        const float grad_scale
 template <loss_kind kind, typename T> INLINE void loss_of(LOSS(T)) {
     enum { N = lanes_of<T>::count };
     __shared__ float tree[BLOCK_THREADS];
@@ -114,10 +117,10 @@ template <loss_kind kind, typename T> INLINE void loss_of(LOSS(T)) {
     else
         add_one(loss, loss_scale * total, loss_flags);
 }
-#define LOSS_ENTRY(name, kind, type)                                                                                   \
-    KERNEL name(LOSS(type)) {                                                                                          \
-        loss_of<kind, type>(WALKED, chunk, VIEWED(x), VIEWED(target), label, partial, loss, loss_flags, loss_scale,    \
-                            VIEWED(dx), dx_flags, grad_scale);                                                         \
+#define LOSS_ENTRY(name, kind, type)                                                                         \
+    KERNEL name(LOSS(type)) {                                                                                \
+        loss_of<kind, type>(WALKED, chunk, VIEWED(x), VIEWED(target), label, partial, loss, loss_flags,      \
+                            loss_scale, VIEWED(dx), dx_flags, grad_scale);                                   \
     }
 LOSS_ENTRY(loss_bce_f32, BCE, float)
 LOSS_ENTRY(loss_bce_bf16, BCE, bf16)
@@ -127,7 +130,8 @@ LOSS_ENTRY(loss_l1_f32, L1, float)
 LOSS_ENTRY(loss_l1_bf16, L1, bf16)
 
 /* loss (+)= loss_scale * the sum of `count` numbers. One block. */
-KERNEL loss_total(const int count, const float *partial, float *loss, const int loss_flags, const float loss_scale) {
+KERNEL loss_total(const int count, const float *partial, float *loss, const int loss_flags,
+                  const float loss_scale) {
     __shared__ float tree[BLOCK_THREADS];
     float sum = 0.0f;
     for (int i = (int)threadIdx.x; i < count; i += BLOCK_THREADS) sum += partial[i];

@@ -1,9 +1,9 @@
 /* Sums over positions, by slabs: up to 32 consecutive channels, a power of two of packs of N.
  *
  * The positions of a group of images are cut into parts, and the grid is [group][part][slab]. In a block,
- * consecutive threads have the packs of a slab, then the next position: thread = row << shift | pack. Each thread
- * sums its positions in registers, then the block sums its rows as a tree in shared memory. What is added to what
- * depends on the shape alone, so equal data has equal bits.
+ * consecutive threads have the packs of a slab, then the next position: thread = row << shift | pack. Each
+ * thread sums its positions in registers, then the block sums its rows as a tree in shared memory. What is
+ * added to what depends on the shape alone, so equal data has equal bits.
  *
  * Partial results are stored [group][part][slab][row of numbers][channel of the slab].
  */
@@ -13,7 +13,8 @@
 #include "common.cuh"
 
 /* span: positions of a group; a part has `part` of them, the last fewer. */
-#define SLABS  const int span, const int channels, const int shift, const int slabs, const int part, const int parts
+#define SLABS                                                                                                \
+    const int span, const int channels, const int shift, const int slabs, const int part, const int parts
 #define SLABBED span, channels, shift, slabs, part, parts
 
 /* A thread's place. Positions `first` to `end`, `rows` apart, are counted in the group. */
@@ -39,10 +40,13 @@ template <int N> INLINE place block_place(SLABS) {
     return at;
 }
 
-/* The partial result `index` of a group, at this thread's pack; row r of numbers is r * (N << shift) further. */
-template <int N> INLINE float *partial_at(float *partial, int rows, int index, int parts, int slabs, int shift,
-                                          const place &at) {
-    const size_t number = ((size_t)at.group * (size_t)parts + (size_t)index) * (size_t)slabs + (size_t)at.slab;
+/* The partial result `index` of a group, at this thread's pack; row r of numbers is r * (N << shift) further.
+ */
+template <int N>
+INLINE float *partial_at(float *partial, int rows, int index, int parts, int slabs, int shift,
+                         const place &at) {
+    const size_t number =
+        ((size_t)at.group * (size_t)parts + (size_t)index) * (size_t)slabs + (size_t)at.slab;
     return partial + number * (size_t)(rows * (N << shift)) + (threadIdx.x & ((1u << shift) - 1u)) * N;
 }
 
@@ -60,7 +64,8 @@ template <int N> INLINE void store_floats(float *to, const pack<N> &p) {
     *(float4 *)(to + 4 * i) = make_float4(p.v[4 * i], p.v[4 * i + 1], p.v[4 * i + 2], p.v[4 * i + 3]);
 }
 
-/* ---- Trees ----------------------------------------------------------------------------------------------- */
+/* ---- Trees -----------------------------------------------------------------------------------------------
+ */
 
 /* Shared memory of a tree of packs: element i of thread t is at [i][t]. */
 #define TREE_MEMORY(packs, N) __shared__ float tree[(packs) * (N)][BLOCK_THREADS];
@@ -79,9 +84,10 @@ template <int N> INLINE void add_pack(pack<N> &a, const pack<N> &b) {
     EACH(i, N) a.v[i] += b.v[i];
 }
 
-/* Sums over the rows: on return every thread has the sums of its pack. All threads of the block call it, after a
- * barrier since the last use of the memory. */
-template <int N> INLINE void sum_rows(float (*tree)[BLOCK_THREADS], pack<N> &a, pack<N> &b, int row, int shift) {
+/* Sums over the rows: on return every thread has the sums of its pack. All threads of the block call it,
+ * after a barrier since the last use of the memory. */
+template <int N>
+INLINE void sum_rows(float (*tree)[BLOCK_THREADS], pack<N> &a, pack<N> &b, int row, int shift) {
     leave(tree, a);
     leave(tree + N, b);
     for (int behind = BLOCK_THREADS >> shift >> 1; behind > 0; behind >>= 1) {

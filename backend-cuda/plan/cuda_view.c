@@ -72,7 +72,8 @@ cuda_launch *cuda_launch_items(cuda_plan *plan, const char *source, const char *
     return launch;
 }
 
-cuda_launch *cuda_launch_walk(cuda_plan *plan, const cuda_view *view, const char *source, const char *kernel) {
+cuda_launch *cuda_launch_walk(cuda_plan *plan, const cuda_view *view, const char *source,
+                              const char *kernel) {
     cuda_launch *launch = cuda_launch_items(plan, source, kernel, view->positions * view->packs);
     cuda_arg_int(launch, view->positions * view->packs);
     cuda_arg_int(launch, view->packs);

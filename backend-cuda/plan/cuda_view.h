@@ -1,5 +1,5 @@
-/* How kernels traverse activations (kernels/common.cuh): by positions, which are counted over images and pixels,
- * and by packs, 16 bytes of channels of a position. */
+/* How kernels traverse activations (kernels/common.cuh): by positions, which are counted over images and
+ * pixels, and by packs, 16 bytes of channels of a position. */
 #ifndef CUDA_VIEW_H
 #define CUDA_VIEW_H
 
@@ -16,8 +16,8 @@ typedef struct {
     int64_t packs; /* of a position, padding included */
 } cuda_view;
 
-/* The view of operand `like`, an activation in this device's storage in f32 or bf16, whose channel range starts at a
- * multiple of CUDA_CHANNELS. Returns P2P_UNSUPPORTED with the reason otherwise. */
+/* The view of operand `like`, an activation in this device's storage in f32 or bf16, whose channel range
+ * starts at a multiple of CUDA_CHANNELS. Returns P2P_UNSUPPORTED with the reason otherwise. */
 p2p_status cuda_view_of(const cuda_target *target, const p2p_op *op, int like, cuda_view *view);
 /* Returns P2P_UNSUPPORTED unless another operand is absent, or has such a storage and the view's type. */
 p2p_status cuda_view_check(const cuda_target *target, const p2p_op *op, const cuda_view *view, int operand);
