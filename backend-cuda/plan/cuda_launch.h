@@ -69,6 +69,7 @@ typedef struct {
  * activation. Its accumulate bit says that the output is added to. */
 typedef struct {
     p2p_op conv;
+    char algorithm[P2P_CHOICE_NAME]; /* the name that cuda_conv_library.plan gave */
     int repeats;
     int operand[3];       /* of x or dy, w or dy, and the output: positions in p2p_op.t[] of the operation */
     uint64_t distance[3]; /* bytes from an operand of one repetition to the next; 0 for filters */

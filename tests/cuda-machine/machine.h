@@ -19,11 +19,11 @@
 #include <stdint.h>
 
 #if defined(__GNUC__)
-#define MACHINE_EXPORT                    __attribute__((visibility("default")))
-#define MACHINE_PRINTF(format, arguments) __attribute__((format(printf, format, arguments)))
+#define MACHINE_EXPORT              __attribute__((visibility("default")))
+#define MACHINE_PRINTF(text, first) __attribute__((format(printf, text, first)))
 #else
 #define MACHINE_EXPORT
-#define MACHINE_PRINTF(format, arguments)
+#define MACHINE_PRINTF(text, first)
 #endif
 
 /* The exit status of a process in which a rule was violated, whatever it would have returned. */
