@@ -2,9 +2,11 @@
 #include "cuda_operation.h"
 #include "cuda_variables.h"
 
+#include "comm/cuda_comm.h"
 #include "device/cuda_list.h"
 #include "device/cuda_memory.h"
 #include "device/cuda_op.h"
+#include "device/cuda_peak.h"
 #include "device/cuda_ticket.h"
 
 #include "p2p_module.h"
@@ -40,6 +42,14 @@ static const p2p_device_table table = {
     .submit = cuda_submit,
     .wait = cuda_wait,
     .order = cuda_order,
+    .peak_create = cuda_peak_create,
+};
+
+static const p2p_comm_table comm_table = {
+    .close = cuda_comm_close,
+    .query = cuda_comm_query,
+    .all_reduce = cuda_comm_all_reduce,
+    .broadcast = cuda_comm_broadcast,
 };
 
 static const p2p_module *enter(uint32_t abi, const p2p_host *host) {
@@ -56,7 +66,9 @@ static const p2p_module *enter(uint32_t abi, const p2p_host *host) {
                           .device_count = device_count,
                           .device_info = device_info,
                           .device_open = cuda_device_open,
-                          .device = table};
+                          .comm_open = cuda_comm_open,
+                          .device = table,
+                          .comm = comm_table};
     return &module;
 }
 

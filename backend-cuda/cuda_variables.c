@@ -11,6 +11,14 @@ const p2p_variable cuda_variables[] = {
      "A device is lost if its work takes longer; 0 waits without limit. "
      "The option `--device-timeout` overrides it.",
      false},
+    {"CUDA_VISIBLE_DEVICES", "numbers or UUIDs, separated by commas", "all devices",
+     "NVIDIA's driver lists these devices only, in this order.", false},
+    {"CUDA_DEVICE_ORDER", "`PCI_BUS_ID`, `FASTEST_FIRST`", "by PCI address",
+     "The order in which NVIDIA's driver lists devices.", false},
+    {"NCCL_COMM_ID", "HOST:PORT", "none",
+     "Where the replicas of several processes meet: a free port of the first process's machine.", false},
+    {"NCCL_ALGO", "NCCL's names of algorithms", "NCCL's choice; `Ring` with `--deterministic`",
+     "The algorithm of collectives.", false},
 };
 const int cuda_variable_count = sizeof cuda_variables / sizeof cuda_variables[0];
 

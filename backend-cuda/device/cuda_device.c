@@ -112,7 +112,8 @@ p2p_status cuda_device_open(int index, p2p_be_device **opened) {
  * released but memory of the host. */
 void cuda_device_close(p2p_be_device *device) {
     if (!device) return;
-    if (device->retained && cuda_enter_alive(&device->queue) && device->drained) (void)cuda_drain(device);
+    if (device->retained && cuda_enter_alive(&device->queue) && device->drained)
+        (void)cuda_drain(device, device->queue.stream);
     cuda_convs_close(device->convs);
     cuda_programs_close(device);
     if (device->retained && !device->queue.lost) {

@@ -66,7 +66,7 @@ p2p_status cuda_gemm_warm(p2p_be_device *device, const cuda_gemm_call *call) {
     const size_t bytes = (size_t)call->shape.m * (size_t)y->row_distance * p2p_type_bytes(y->type);
     if (cuda_driver.cuMemAlloc(&warm.y, bytes) != CUDA_SUCCESS) return P2P_OK;
     p2p_status status = cuda_gemm_run(device, &warm);
-    if (status == P2P_OK) status = cuda_drain(device);
+    if (status == P2P_OK) status = cuda_drain(device, device->queue.stream);
     if (!device->queue.lost) cuda_driver.cuMemFree(warm.y);
     return status;
 }

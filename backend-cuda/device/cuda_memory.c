@@ -73,7 +73,7 @@ p2p_status cuda_buffer_create(p2p_be_device *device, size_t bytes, p2p_be_buffer
 /* cuMemFree waits for the device, without a limit: this waits first. */
 void cuda_buffer_destroy(p2p_be_device *device, p2p_be_buffer *buffer) {
     if (cuda_enter_alive(&device->queue)) {
-        (void)cuda_drain(device);
+        (void)cuda_drain(device, device->queue.stream);
         if (!device->queue.lost) cuda_driver.cuMemFree(buffer->address);
     }
     device->allocated_bytes -= buffer->bytes;
@@ -190,6 +190,6 @@ p2p_status cuda_host_alloc(p2p_be_device *device, size_t bytes, void **memory) {
 void cuda_host_free(p2p_be_device *device, void *memory) {
     cuda_pinned_remove(memory);
     if (!cuda_enter_alive(&device->queue)) return;
-    (void)cuda_drain(device);
+    (void)cuda_drain(device, device->queue.stream);
     if (!device->queue.lost) cuda_driver.cuMemFreeHost(memory);
 }

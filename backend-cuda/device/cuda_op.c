@@ -123,9 +123,8 @@ static size_t bound_bytes(p2p_binding binding) {
     return binding.buffer ? binding.buffer->bytes - binding.offset : 0;
 }
 
-p2p_status cuda_op_create_planned(p2p_be_device *device, const p2p_op *op, const p2p_binding *bindings,
-                                  p2p_binding scratch, const cuda_plan *plan, p2p_be_op **created) {
-    (void)op;
+p2p_status cuda_op_create_planned(p2p_be_device *device, const p2p_binding *bindings, p2p_binding scratch,
+                                  const cuda_plan *plan, p2p_be_op **created) {
     *created = NULL;
     if (plan->answer.scratch_bytes > bound_bytes(scratch))
         return cuda_host->fail(P2P_UNSUPPORTED, "%s: %s needs %zu bytes of scratch memory and has %zu",

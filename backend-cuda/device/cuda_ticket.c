@@ -35,8 +35,8 @@ p2p_status cuda_wait_event(p2p_be_device *device, CUevent event) {
     }
 }
 
-p2p_status cuda_drain(p2p_be_device *device) {
-    CUDA_TRY(&device->queue, cuEventRecord, device->drained, device->queue.stream);
+p2p_status cuda_drain(p2p_be_device *device, CUstream stream) {
+    CUDA_TRY(&device->queue, cuEventRecord, device->drained, stream);
     return cuda_wait_event(device, device->drained);
 }
 

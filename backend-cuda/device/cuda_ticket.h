@@ -20,7 +20,7 @@ p2p_status cuda_order(p2p_be_device *device, p2p_ticket after);
 
 /* Waits for an event within the time limit. If it is exceeded, the device is lost. */
 p2p_status cuda_wait_event(p2p_be_device *device, CUevent event);
-/* Waits for all commands of the queue. */
-p2p_status cuda_drain(p2p_be_device *device);
+/* Waits for all commands of a stream of the device. */
+p2p_status cuda_drain(p2p_be_device *device, CUstream stream);
 
 #endif

@@ -52,6 +52,7 @@ typedef struct {
     int number;       /* the version as the library numbers it */
     char version[64]; /* in words */
     bool good;        /* complete and new enough: the table can be used */
+    bool tried;       /* looked for */
 } library;
 
 static library driver = {.label = "NVIDIA driver"}, dnn = {.label = "cuDNN"}, blas = {.label = "cuBLAS"},
@@ -59,6 +60,12 @@ static library driver = {.label = "NVIDIA driver"}, dnn = {.label = "cuDNN"}, bl
 
 int cuda_dnn_version(void) {
     return dnn.good ? dnn.number : 0;
+}
+
+/* Opens the library unless it is open. */
+static bool is_open(library *one, const char *name) {
+    one->tried = true;
+    return one->file.handle || cuda_find(name, &one->file);
 }
 
 /* Fills the obstacle for a library that is not there, or whose file can't be opened. */
@@ -122,7 +129,7 @@ static p2p_status fail_old_driver(p2p_obstacle *obstacle, int needed, const char
 
 static p2p_status open_driver(p2p_obstacle *obstacle) {
     char cuda[32], release[64];
-    if (!driver.file.handle && !cuda_find("libcuda.so.1", &driver.file))
+    if (!is_open(&driver, "libcuda.so.1"))
         return fail_missing(&driver, P2P_OBSTACLE_NO_DRIVER, "NVIDIA driver (libcuda.so.1)", obstacle);
     const char *missing = fill(&driver.file, driver_symbols, &cuda_driver);
     if (cuda_driver.cuDriverGetVersion) cuda_driver.cuDriverGetVersion(&driver.number);
@@ -130,7 +137,7 @@ static p2p_status open_driver(p2p_obstacle *obstacle) {
     read_release(release, sizeof release);
     snprintf(driver.version, sizeof driver.version, "%s%s%s", release, release[0] ? ", " : "", cuda);
     if (driver.number < CUDA_DRIVER_NEEDED) return fail_old_driver(obstacle, CUDA_DRIVER_NEEDED, "");
-    if (missing) return cuda_host->fail(P2P_NO_DEVICE, "%s lacks the function %s", driver.file.path, missing);
+    if (missing) return cuda_host->fail(P2P_FAILED, "%s lacks the function %s", driver.file.path, missing);
     driver.good = true;
     return P2P_OK;
 }
@@ -171,7 +178,7 @@ static p2p_status fail_init(CUresult code, p2p_obstacle *obstacle) {
         snprintf(obstacle->what, sizeof obstacle->what, "NVIDIA driver");
         return cuda_host->fail(P2P_NO_DEVICE, "%s is the toolkit's file for linking", driver.file.path);
     }
-    const p2p_status status = cuda_host->fail(P2P_NO_DEVICE, "cuInit failed with %s (%d): %s",
+    const p2p_status status = cuda_host->fail(P2P_FAILED, "cuInit failed with %s (%d): %s",
                                               cuda_error_name(code), (int)code, cuda_error_text(code));
     return advice(code) ? cuda_host->hint(status, "%s", advice(code)) : status;
 }
@@ -207,7 +214,7 @@ static p2p_status check_dnn_driver(p2p_obstacle *obstacle) {
 
 static p2p_status open_dnn(p2p_obstacle *obstacle) {
     char found[256];
-    if (!dnn.file.handle && !cuda_find("libcudnn.so.9", &dnn.file))
+    if (!is_open(&dnn, "libcudnn.so.9"))
         return fail_missing(&dnn, P2P_OBSTACLE_NO_LIBRARY, dnn_needed, obstacle);
     const char *missing = fill(&dnn.file, dnn_symbols, &cuda_dnn);
     if (cuda_dnn.cudnnGetVersion) dnn.number = (int)cuda_dnn.cudnnGetVersion();
@@ -241,8 +248,7 @@ static p2p_status open_blas(p2p_obstacle *obstacle) {
     snprintf(name, sizeof name, "libcublas.so.%d", cuda);
     snprintf(needed, sizeof needed, "cuBLAS %d (%s), as cuDNN %s needs it,", cuda, name, dnn.version);
     open_early("libcublasLt", cuda, &blas_lt.file);
-    if (!blas.file.handle && !cuda_find(name, &blas.file))
-        return fail_missing(&blas, P2P_OBSTACLE_NO_LIBRARY, needed, obstacle);
+    if (!is_open(&blas, name)) return fail_missing(&blas, P2P_OBSTACLE_NO_LIBRARY, needed, obstacle);
     const char *missing = fill(&blas.file, blas_symbols, &cuda_blas);
     read_blas_version();
     if (missing || blas.number != cuda) {
@@ -267,7 +273,7 @@ p2p_status cuda_libraries_load(p2p_obstacle *obstacle) {
 p2p_status cuda_nccl_load(void) {
     char places[1024];
     if (nccl.good) return P2P_OK;
-    if (!nccl.file.handle && !cuda_find("libnccl.so.2", &nccl.file)) {
+    if (!is_open(&nccl, "libnccl.so.2")) {
         cuda_find_places(places, sizeof places);
         return cuda_host->fail(P2P_UNSUPPORTED, "NCCL (libnccl.so.2) is not installed, looked in %s%s%s",
                                places, nccl.file.why[0] ? ": " : "", nccl.file.why);
@@ -295,7 +301,9 @@ void cuda_library_versions(char *text, size_t size) {
              blas.good ? ", cuBLAS " : "", blas.good ? blas.version : "");
 }
 
+/* One that was not looked for is left out. */
 static void log_library(const library *one) {
+    if (!one->tried) return;
     if (one->file.handle)
         cuda_host->log("cuda: %s %s: %s", one->label, one->version, one->file.path);
     else if (one->file.why[0])
