@@ -515,7 +515,8 @@ static void parse_item(ptx_parser *parser) {
     parse_predicate(parser);
     word(parser, op, sizeof op);
     if (parser->statement.predicate < 0 && accept(parser, ':')) {
-        label *met = &parser->labels[ptx_label(parser, op)];
+        const int32_t position = ptx_label(parser, op);
+        label *met = &parser->labels[position];
         if (met->pc >= 0) ptx_wrong(parser, "label %s is there twice", op);
         met->pc = parser->kernel->count;
     } else if (strcmp(op, ".reg") == 0)
