@@ -1,5 +1,5 @@
-/* Convolutions by cuDNN on an open device: what device/ calls. conv/ implements it, and uses plan/ and library/
- * only.
+/* Convolutions by cuDNN on an open device: what device/ calls. conv/ implements it, and uses plan/ and
+ * library/ only.
  *
  * A cuda_convs belongs to a device and is used by one thread at a time, after cuda_enter. It has the cuDNN
  * handle, bound to the queue's stream, the answers of the heuristics, and the choices.
@@ -7,8 +7,7 @@
 #ifndef CUDA_CONV_H
 #define CUDA_CONV_H
 
-#include "library/cuda_error.h"
-#include "plan/cuda_target.h"
+#include "cuda_algorithm.h"
 
 typedef struct cuda_convs cuda_convs;
 /* A prepared convolution: a finalized plan and its variant packs, one per repetition. */
@@ -20,11 +19,13 @@ p2p_status cuda_convs_open(cuda_queue *queue, cuda_convs **convs);
 void cuda_convs_close(cuda_convs *convs);
 /* For the device's target. */
 cuda_conv_library cuda_convs_library(cuda_convs *convs);
+/* The table of algorithms and choices (cuda_algorithm.h), for tune/. */
+cuda_algorithms *cuda_convs_algorithms(cuda_convs *convs);
 
 /* Prepares a step of a plan. memory[i] is the first byte of the whole tensor of operand i (x or dy, w or dy,
  * output, as cuda_conv.operand orders them) in the first repetition. `scratch` is the operation's scratch
  * memory, to which workspace_offset and output_offset refer; 0 if the step needs none. May allocate host
- * memory and wait. Warms up what the first execution would load. */
+ * memory. */
 p2p_status cuda_conv_create(cuda_convs *convs, const cuda_conv *conv, const CUdeviceptr memory[3],
                             CUdeviceptr scratch, cuda_conv_call **created);
 /* Enqueues all repetitions on the queue's stream. Allocates nothing. */

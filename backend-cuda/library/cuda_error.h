@@ -1,4 +1,5 @@
-/* Codes of NVIDIA's libraries as statuses with a message, and the place to which they belong: a device's queue.
+/* Codes of NVIDIA's libraries as statuses with a message, and the place to which they belong: a device's
+ * queue.
  *
  * After some codes, such as an illegal address, every further call on the device fails, and some hang. The
  * queue is then marked as lost, and no function of a library is called for it any more, those that release
@@ -14,11 +15,12 @@
 /* Host services, set at the module's entry. */
 extern const p2p_host *cuda_host;
 
-/* What the objects of a device share: its name, its context, the stream of its commands. Owned by the device. */
+/* What the objects of a device share: its name, its context, the stream of its commands. Owned by the device.
+ */
 typedef struct {
-    char name[256];     /* for messages */
-    CUcontext context;  /* the device's primary context */
-    CUstream stream;    /* of operations and transfers, in order */
+    char name[256];    /* for messages */
+    CUcontext context; /* the device's primary context */
+    CUstream stream;   /* of operations and transfers, in order */
     bool lost;
 } cuda_queue;
 
@@ -46,7 +48,8 @@ p2p_status cuda_enter(cuda_queue *queue);
 bool cuda_enter_alive(cuda_queue *queue);
 
 /* Call a function of a library by its name; on failure the status is returned from the enclosing function. */
-#define CUDA_TRY(queue, function, ...) P2P_TRY(cuda_check(queue, cuda_driver.function(__VA_ARGS__), #function))
+#define CUDA_TRY(queue, function, ...)                                                                       \
+    P2P_TRY(cuda_check(queue, cuda_driver.function(__VA_ARGS__), #function))
 #define CUDA_TRY_DNN(queue, function, ...)                                                                   \
     P2P_TRY(cuda_check_dnn(queue, cuda_dnn.function(__VA_ARGS__), #function))
 #define CUDA_TRY_BLAS(queue, function, ...)                                                                  \

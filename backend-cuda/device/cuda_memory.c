@@ -1,0 +1,195 @@
+/* Memory and transfers. See cuda_memory.h. */
+#include "cuda_memory.h"
+
+#include "cuda_pinned.h"
+#include "cuda_ticket.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- Memory of the device -------------------------------------------------------------------------- */
+
+static double mebibytes(size_t bytes) {
+    return (double)bytes / (1 << 20);
+}
+
+static size_t smaller(size_t a, size_t b) {
+    return a < b ? a : b;
+}
+
+/* The driver gives whole pages of 2 MiB. */
+static size_t whole_pages(size_t bytes) {
+    const size_t page = (size_t)2 << 20;
+    return bytes / page * page;
+}
+
+static p2p_status fail_allocation(p2p_be_device *device, size_t bytes, const char *what) {
+    size_t free_bytes = 0, total = 0;
+    const char *name = device->queue.name;
+    if (cuda_driver.cuMemGetInfo(&free_bytes, &total) != CUDA_SUCCESS) free_bytes = total = 0;
+    const size_t own = smaller(device->allocated_bytes, total);
+    const size_t others = total - own - smaller(free_bytes, total - own);
+    const p2p_status status = cuda_host->fail(
+        P2P_OUT_OF_MEMORY,
+        "%s: no memory for %s of %.1f MiB: %.1f MiB are free of %.1f MiB; %.1f MiB are in use by "
+        "buffers here, %.1f MiB by libraries and other processes",
+        name, what, mebibytes(bytes), mebibytes(free_bytes), mebibytes(total), mebibytes(own),
+        mebibytes(others));
+    return cuda_host->hint(status,
+                           "%.1f MiB would fit; a smaller batch or smaller images need less memory, and "
+                           "`nvidia-smi` lists other processes on the device",
+                           mebibytes(whole_pages(free_bytes)));
+}
+
+p2p_status cuda_memory_alloc(p2p_be_device *device, size_t bytes, const char *what, CUdeviceptr *address) {
+    *address = 0;
+    const CUresult code = cuda_driver.cuMemAlloc(address, bytes > 0 ? bytes : 1);
+    if (code == CUDA_ERROR_OUT_OF_MEMORY) return fail_allocation(device, bytes, what);
+    return cuda_check(&device->queue, code, "cuMemAlloc");
+}
+
+p2p_status cuda_buffer_create(p2p_be_device *device, size_t bytes, p2p_be_buffer **created) {
+    *created = NULL;
+    P2P_TRY(cuda_enter(&device->queue));
+    p2p_be_buffer *buffer = calloc(1, sizeof *buffer);
+    if (!buffer) return cuda_host->fail(P2P_OUT_OF_MEMORY, "no host memory for a buffer's record");
+    buffer->bytes = bytes;
+    p2p_status status = cuda_memory_alloc(device, bytes, "a buffer", &buffer->address);
+    if (status == P2P_OK) {
+        status = cuda_check(&device->queue,
+                            cuda_driver.cuMemsetD8Async(buffer->address, 0, bytes, device->queue.stream),
+                            "cuMemsetD8Async");
+        if (status != P2P_OK && !device->queue.lost) cuda_driver.cuMemFree(buffer->address);
+    }
+    if (status != P2P_OK) {
+        free(buffer);
+        return status;
+    }
+    device->allocated_bytes += bytes;
+    *created = buffer;
+    return P2P_OK;
+}
+
+/* cuMemFree waits for the device, without a limit: this waits first. */
+void cuda_buffer_destroy(p2p_be_device *device, p2p_be_buffer *buffer) {
+    if (cuda_enter_alive(&device->queue)) {
+        (void)cuda_drain(device, device->queue.stream);
+        if (!device->queue.lost) cuda_driver.cuMemFree(buffer->address);
+    }
+    device->allocated_bytes -= buffer->bytes;
+    free(buffer);
+}
+
+/* ---- Staging memory -------------------------------------------------------------------------------- */
+
+p2p_status cuda_stages_open(p2p_be_device *device) {
+    for (int i = 0; i < CUDA_STAGES; i++) {
+        cuda_stage *stage = &device->stage[i];
+        CUDA_TRY(&device->queue, cuEventCreate, &stage->done, CU_EVENT_DISABLE_TIMING);
+        CUDA_TRY(&device->queue, cuMemHostAlloc, (void **)&stage->bytes, CUDA_STAGE_BYTES,
+                 CU_MEMHOSTALLOC_PORTABLE);
+    }
+    return P2P_OK;
+}
+
+void cuda_stages_close(p2p_be_device *device) {
+    for (int i = 0; i < CUDA_STAGES; i++) {
+        if (device->stage[i].done) cuda_driver.cuEventDestroy(device->stage[i].done);
+        if (device->stage[i].bytes) cuda_driver.cuMemFreeHost(device->stage[i].bytes);
+    }
+}
+
+/* The next part, free for another transfer. */
+static p2p_status take_stage(p2p_be_device *device, cuda_stage **taken) {
+    cuda_stage *stage = &device->stage[device->next_stage];
+    if (stage->busy) P2P_TRY(cuda_wait_event(device, stage->done));
+    stage->busy = false;
+    device->next_stage = (device->next_stage + 1) % CUDA_STAGES;
+    *taken = stage;
+    return P2P_OK;
+}
+
+/* The transfer of the part was enqueued. */
+static p2p_status mark_stage(p2p_be_device *device, cuda_stage *stage) {
+    CUDA_TRY(&device->queue, cuEventRecord, stage->done, device->queue.stream);
+    stage->busy = true;
+    return P2P_OK;
+}
+
+static p2p_status write_staged(p2p_be_device *device, CUdeviceptr to, const unsigned char *from,
+                               size_t bytes) {
+    cuda_stage *stage = NULL;
+    for (size_t at = 0; at < bytes; at += CUDA_STAGE_BYTES) {
+        const size_t part = smaller(bytes - at, CUDA_STAGE_BYTES);
+        P2P_TRY(take_stage(device, &stage));
+        memcpy(stage->bytes, from + at, part);
+        CUDA_TRY(&device->queue, cuMemcpyHtoDAsync, to + at, stage->bytes, part, device->queue.stream);
+        P2P_TRY(mark_stage(device, stage));
+    }
+    return P2P_OK;
+}
+
+static p2p_status read_staged(p2p_be_device *device, CUdeviceptr from, unsigned char *to, size_t bytes) {
+    cuda_stage *stage = NULL;
+    for (size_t at = 0; at < bytes; at += CUDA_STAGE_BYTES) {
+        const size_t part = smaller(bytes - at, CUDA_STAGE_BYTES);
+        P2P_TRY(take_stage(device, &stage));
+        CUDA_TRY(&device->queue, cuMemcpyDtoHAsync, stage->bytes, from + at, part, device->queue.stream);
+        P2P_TRY(mark_stage(device, stage));
+        P2P_TRY(cuda_wait_event(device, stage->done));
+        memcpy(to + at, stage->bytes, part);
+    }
+    return P2P_OK;
+}
+
+/* ---- Transfers ------------------------------------------------------------------------------------- */
+
+p2p_status cuda_buffer_write(p2p_be_device *device, p2p_binding to, const void *from, size_t bytes) {
+    P2P_TRY(cuda_enter(&device->queue));
+    if (bytes == 0) return P2P_OK;
+    if (!cuda_pinned_has(from, bytes)) return write_staged(device, cuda_address(to), from, bytes);
+    CUDA_TRY(&device->queue, cuMemcpyHtoDAsync, cuda_address(to), from, bytes, device->queue.stream);
+    return P2P_OK;
+}
+
+p2p_status cuda_buffer_read(p2p_be_device *device, p2p_binding from, void *to, size_t bytes) {
+    P2P_TRY(cuda_enter(&device->queue));
+    if (bytes == 0) return P2P_OK;
+    if (!cuda_pinned_has(to, bytes)) return read_staged(device, cuda_address(from), to, bytes);
+    CUDA_TRY(&device->queue, cuMemcpyDtoHAsync, to, cuda_address(from), bytes, device->queue.stream);
+    return P2P_OK;
+}
+
+p2p_status cuda_buffer_copy(p2p_be_device *device, p2p_binding from, p2p_binding to, size_t bytes) {
+    P2P_TRY(cuda_enter(&device->queue));
+    if (bytes == 0) return P2P_OK;
+    CUDA_TRY(&device->queue, cuMemcpyDtoDAsync, cuda_address(to), cuda_address(from), bytes,
+             device->queue.stream);
+    return P2P_OK;
+}
+
+/* ---- Pinned memory --------------------------------------------------------------------------------- */
+
+p2p_status cuda_host_alloc(p2p_be_device *device, size_t bytes, void **memory) {
+    *memory = NULL;
+    P2P_TRY(cuda_enter(&device->queue));
+    const CUresult code = cuda_driver.cuMemHostAlloc(memory, bytes > 0 ? bytes : 1, CU_MEMHOSTALLOC_PORTABLE);
+    if (code == CUDA_ERROR_OUT_OF_MEMORY)
+        return cuda_host->fail(P2P_OUT_OF_MEMORY, "%s: no pinned memory of the host of %.1f MiB",
+                               device->queue.name, mebibytes(bytes));
+    P2P_TRY(cuda_check(&device->queue, code, "cuMemHostAlloc"));
+    if (!cuda_pinned_add(*memory, bytes)) {
+        cuda_driver.cuMemFreeHost(*memory);
+        *memory = NULL;
+        return cuda_host->fail(P2P_OUT_OF_MEMORY, "no host memory for the record of pinned memory");
+    }
+    memset(*memory, 0, bytes);
+    return P2P_OK;
+}
+
+void cuda_host_free(p2p_be_device *device, void *memory) {
+    cuda_pinned_remove(memory);
+    if (!cuda_enter_alive(&device->queue)) return;
+    (void)cuda_drain(device, device->queue.stream);
+    if (!device->queue.lost) cuda_driver.cuMemFreeHost(memory);
+}
