@@ -10,12 +10,12 @@
 
 #include "p2p_backend.h"
 
-enum { CUDA_LAUNCH_ARGS = 40, CUDA_PLAN_STEPS = 6 };
+enum { CUDA_LAUNCH_ARGS = 48, CUDA_PLAN_STEPS = 6 };
 
 /* One kernel argument, in the kernel's order. An operand is passed as a pointer to the first element of the
  * whole tensor (p2p_binding), the scratch memory as a pointer. */
 typedef enum {
-    CUDA_ARG_OPERAND, /* value.operand: position in p2p_op.t[]; an absent operand is passed as NULL */
+    CUDA_ARG_OPERAND, /* value.operand: position in p2p_op.t[]; NULL is passed for -1 or an absent operand */
     CUDA_ARG_SCRATCH, /* value.offset: bytes from the start of the operation's scratch memory */
     CUDA_ARG_INT,     /* value.i: int */
     CUDA_ARG_LONG,    /* value.l: long long */

@@ -87,3 +87,7 @@ int64_t cuda_divide_up(int64_t value, int64_t divisor) {
 int64_t cuda_min(int64_t a, int64_t b) {
     return a < b ? a : b;
 }
+
+int64_t cuda_max(int64_t a, int64_t b) {
+    return a > b ? a : b;
+}

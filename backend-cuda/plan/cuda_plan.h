@@ -14,7 +14,7 @@ cuda_step *cuda_step_add(cuda_plan *plan, cuda_step_kind kind);
 /* Appends a launch of `kernel` from kernels/`source`.cu with blocks of `threads` in one dimension. */
 cuda_launch *cuda_launch_add(cuda_plan *plan, const char *source, const char *kernel, unsigned threads);
 
-/* Append an argument. An absent operand is passed as NULL. */
+/* Append an argument. NULL is passed for operand -1 or an absent one. */
 void cuda_arg_operand(cuda_launch *launch, int operand);
 void cuda_arg_scratch(cuda_launch *launch, uint64_t bytes);
 void cuda_arg_int(cuda_launch *launch, int64_t value);
@@ -28,5 +28,6 @@ uint64_t cuda_scratch(cuda_plan *plan, uint64_t bytes);
 bool cuda_accumulates(const p2p_op *op, int operand);
 int64_t cuda_divide_up(int64_t value, int64_t divisor);
 int64_t cuda_min(int64_t a, int64_t b);
+int64_t cuda_max(int64_t a, int64_t b);
 
 #endif
