@@ -12,6 +12,8 @@
 
 #include "common.cuh"
 
+enum { WIDEST_SLAB = 32 }; /* channels */
+
 /* span: positions of a group; a part has `part` of them, the last fewer. */
 #define SLABS                                                                                                \
     const int span, const int channels, const int shift, const int slabs, const int part, const int parts
