@@ -8,6 +8,8 @@
 #include "device/cuda_op.h"
 #include "device/cuda_peak.h"
 #include "device/cuda_ticket.h"
+#include "device/cuda_transfer.h"
+#include "tune/cuda_choose.h"
 
 #include "p2p_module.h"
 
@@ -39,6 +41,9 @@ static const p2p_device_table table = {
     .op_create = cuda_op_create,
     .op_run = cuda_op_run,
     .op_destroy = cuda_op_destroy,
+    .op_choose = cuda_op_choose,
+    .op_impose = cuda_op_impose,
+    .op_list = cuda_op_list,
     .submit = cuda_submit,
     .wait = cuda_wait,
     .order = cuda_order,

@@ -25,5 +25,5 @@ p2p_status cuda_op_create(p2p_be_device *device, const p2p_op *op, const p2p_bin
     if (plan.answer.filter_need == P2P_FILTER_REQUIRED)
         return cuda_host->fail(P2P_UNSUPPORTED, "%s: %s needs its filter in another storage",
                                device->queue.name, p2p_kind_name(op->kind));
-    return cuda_op_create_planned(device, bindings, scratch, &plan, created);
+    return cuda_op_create_planned(device, op, bindings, scratch, &plan, created);
 }

@@ -19,6 +19,8 @@ const p2p_variable cuda_variables[] = {
      "Where the replicas of several processes meet: a free port of the first process's machine.", false},
     {"NCCL_ALGO", "NCCL's names of algorithms", "NCCL's choice; `Ring` with `--deterministic`",
      "The algorithm of collectives.", false},
+    {"P2P_CUDA_LIBRARY_ONLY", "1", "none", "NVIDIA's libraries are looked for in P2P_CUDA_LIBRARY_PATH only.",
+     true},
 };
 const int cuda_variable_count = sizeof cuda_variables / sizeof cuda_variables[0];
 

@@ -6,6 +6,7 @@
 #include "cuda_memory.h"
 #include "cuda_program.h"
 #include "cuda_ticket.h"
+#include "cuda_transfer.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -81,10 +82,12 @@ static p2p_status open_parts(p2p_be_device *device) {
     log_memory(device);
     CUDA_TRY(&device->queue, cuStreamCreate, &device->queue.stream, CU_STREAM_NON_BLOCKING);
     P2P_TRY(cuda_tickets_open(device));
+    P2P_TRY(cuda_overlap_open(device));
     P2P_TRY(cuda_stages_open(device));
     P2P_TRY(cuda_gemm_open(device));
     P2P_TRY(cuda_convs_open(&device->queue, &device->convs));
     device->target.conv = cuda_convs_library(device->convs);
+    device->opened = true;
     return P2P_OK;
 }
 
@@ -112,13 +115,13 @@ p2p_status cuda_device_open(int index, p2p_be_device **opened) {
  * released but memory of the host. */
 void cuda_device_close(p2p_be_device *device) {
     if (!device) return;
-    if (device->retained && cuda_enter_alive(&device->queue) && device->drained)
-        (void)cuda_drain(device, device->queue.stream);
+    if (device->retained && cuda_enter_alive(&device->queue) && device->opened) (void)cuda_drain_all(device);
     cuda_convs_close(device->convs);
     cuda_programs_close(device);
     if (device->retained && !device->queue.lost) {
         cuda_gemm_close(device);
         cuda_stages_close(device);
+        cuda_overlap_close(device);
         cuda_tickets_close(device);
         if (device->queue.stream) cuda_driver.cuStreamDestroy(device->queue.stream);
         cuda_driver.cuCtxSetCurrent(NULL);

@@ -1,6 +1,6 @@
 /* A device of the CUDA backend: the primary context, which cuDNN, cuBLAS and NCCL share; one stream in which
- * operations and transfers run in order; memory that is pinned for transfers; modules of kernels. The
- * planners' view of a device is its cuda_target.
+ * operations run in order, and one for large transfers; memory that is pinned for transfers; modules of
+ * kernels. The planners' view of a device is its cuda_target.
  *
  * A context is current per thread. Every entry of the device table calls cuda_enter first.
  */
@@ -8,6 +8,7 @@
 #define CUDA_DEVICE_H
 
 #include "cuda_environment.h"
+#include "cuda_overlap.h"
 
 #include "conv/cuda_conv.h"
 #include "library/cuda_error.h"
@@ -56,10 +57,12 @@ struct p2p_be_device {
     cuda_environment environment; /* read when the device was opened */
     cuda_target target;
     bool retained; /* the primary context */
+    bool opened;   /* all parts */
     size_t allocated_bytes;
     p2p_ticket last_ticket;
     cuda_slot slot[CUDA_IN_FLIGHT]; /* of ticket t: slot[t % CUDA_IN_FLIGHT] */
     CUevent drained;                /* of cuda_drain */
+    cuda_overlap overlap;
     cuda_stage stage[CUDA_STAGES];
     int next_stage;
     cuda_programs *programs;

@@ -73,99 +73,11 @@ p2p_status cuda_buffer_create(p2p_be_device *device, size_t bytes, p2p_be_buffer
 /* cuMemFree waits for the device, without a limit: this waits first. */
 void cuda_buffer_destroy(p2p_be_device *device, p2p_be_buffer *buffer) {
     if (cuda_enter_alive(&device->queue)) {
-        (void)cuda_drain(device, device->queue.stream);
+        (void)cuda_drain_all(device);
         if (!device->queue.lost) cuda_driver.cuMemFree(buffer->address);
     }
     device->allocated_bytes -= buffer->bytes;
     free(buffer);
-}
-
-/* ---- Staging memory -------------------------------------------------------------------------------- */
-
-p2p_status cuda_stages_open(p2p_be_device *device) {
-    for (int i = 0; i < CUDA_STAGES; i++) {
-        cuda_stage *stage = &device->stage[i];
-        CUDA_TRY(&device->queue, cuEventCreate, &stage->done, CU_EVENT_DISABLE_TIMING);
-        CUDA_TRY(&device->queue, cuMemHostAlloc, (void **)&stage->bytes, CUDA_STAGE_BYTES,
-                 CU_MEMHOSTALLOC_PORTABLE);
-    }
-    return P2P_OK;
-}
-
-void cuda_stages_close(p2p_be_device *device) {
-    for (int i = 0; i < CUDA_STAGES; i++) {
-        if (device->stage[i].done) cuda_driver.cuEventDestroy(device->stage[i].done);
-        if (device->stage[i].bytes) cuda_driver.cuMemFreeHost(device->stage[i].bytes);
-    }
-}
-
-/* The next part, free for another transfer. */
-static p2p_status take_stage(p2p_be_device *device, cuda_stage **taken) {
-    cuda_stage *stage = &device->stage[device->next_stage];
-    if (stage->busy) P2P_TRY(cuda_wait_event(device, stage->done));
-    stage->busy = false;
-    device->next_stage = (device->next_stage + 1) % CUDA_STAGES;
-    *taken = stage;
-    return P2P_OK;
-}
-
-/* The transfer of the part was enqueued. */
-static p2p_status mark_stage(p2p_be_device *device, cuda_stage *stage) {
-    CUDA_TRY(&device->queue, cuEventRecord, stage->done, device->queue.stream);
-    stage->busy = true;
-    return P2P_OK;
-}
-
-static p2p_status write_staged(p2p_be_device *device, CUdeviceptr to, const unsigned char *from,
-                               size_t bytes) {
-    cuda_stage *stage = NULL;
-    for (size_t at = 0; at < bytes; at += CUDA_STAGE_BYTES) {
-        const size_t part = smaller(bytes - at, CUDA_STAGE_BYTES);
-        P2P_TRY(take_stage(device, &stage));
-        memcpy(stage->bytes, from + at, part);
-        CUDA_TRY(&device->queue, cuMemcpyHtoDAsync, to + at, stage->bytes, part, device->queue.stream);
-        P2P_TRY(mark_stage(device, stage));
-    }
-    return P2P_OK;
-}
-
-static p2p_status read_staged(p2p_be_device *device, CUdeviceptr from, unsigned char *to, size_t bytes) {
-    cuda_stage *stage = NULL;
-    for (size_t at = 0; at < bytes; at += CUDA_STAGE_BYTES) {
-        const size_t part = smaller(bytes - at, CUDA_STAGE_BYTES);
-        P2P_TRY(take_stage(device, &stage));
-        CUDA_TRY(&device->queue, cuMemcpyDtoHAsync, stage->bytes, from + at, part, device->queue.stream);
-        P2P_TRY(mark_stage(device, stage));
-        P2P_TRY(cuda_wait_event(device, stage->done));
-        memcpy(to + at, stage->bytes, part);
-    }
-    return P2P_OK;
-}
-
-/* ---- Transfers ------------------------------------------------------------------------------------- */
-
-p2p_status cuda_buffer_write(p2p_be_device *device, p2p_binding to, const void *from, size_t bytes) {
-    P2P_TRY(cuda_enter(&device->queue));
-    if (bytes == 0) return P2P_OK;
-    if (!cuda_pinned_has(from, bytes)) return write_staged(device, cuda_address(to), from, bytes);
-    CUDA_TRY(&device->queue, cuMemcpyHtoDAsync, cuda_address(to), from, bytes, device->queue.stream);
-    return P2P_OK;
-}
-
-p2p_status cuda_buffer_read(p2p_be_device *device, p2p_binding from, void *to, size_t bytes) {
-    P2P_TRY(cuda_enter(&device->queue));
-    if (bytes == 0) return P2P_OK;
-    if (!cuda_pinned_has(to, bytes)) return read_staged(device, cuda_address(from), to, bytes);
-    CUDA_TRY(&device->queue, cuMemcpyDtoHAsync, to, cuda_address(from), bytes, device->queue.stream);
-    return P2P_OK;
-}
-
-p2p_status cuda_buffer_copy(p2p_be_device *device, p2p_binding from, p2p_binding to, size_t bytes) {
-    P2P_TRY(cuda_enter(&device->queue));
-    if (bytes == 0) return P2P_OK;
-    CUDA_TRY(&device->queue, cuMemcpyDtoDAsync, cuda_address(to), cuda_address(from), bytes,
-             device->queue.stream);
-    return P2P_OK;
 }
 
 /* ---- Pinned memory --------------------------------------------------------------------------------- */
@@ -190,6 +102,6 @@ p2p_status cuda_host_alloc(p2p_be_device *device, size_t bytes, void **memory) {
 void cuda_host_free(p2p_be_device *device, void *memory) {
     cuda_pinned_remove(memory);
     if (!cuda_enter_alive(&device->queue)) return;
-    (void)cuda_drain(device, device->queue.stream);
+    (void)cuda_drain_all(device);
     if (!device->queue.lost) cuda_driver.cuMemFreeHost(memory);
 }

@@ -1,9 +1,4 @@
-/* Buffers, transfers, and pinned memory of the host: the functions of the device table (p2p_backend.h).
- *
- * Transfers are commands of the queue. Memory of cuda_host_alloc, of any device of this module, is
- * transferred directly; other memory passes through staging memory: a write copies it there at once, a read
- * waits.
- */
+/* Buffers, and pinned memory of the host: functions of the device table (p2p_backend.h). */
 #ifndef CUDA_MEMORY_H
 #define CUDA_MEMORY_H
 
@@ -11,15 +6,8 @@
 
 p2p_status cuda_buffer_create(p2p_be_device *device, size_t bytes, p2p_be_buffer **created);
 void cuda_buffer_destroy(p2p_be_device *device, p2p_be_buffer *buffer);
-p2p_status cuda_buffer_write(p2p_be_device *device, p2p_binding to, const void *from, size_t bytes);
-p2p_status cuda_buffer_read(p2p_be_device *device, p2p_binding from, void *to, size_t bytes);
-p2p_status cuda_buffer_copy(p2p_be_device *device, p2p_binding from, p2p_binding to, size_t bytes);
 p2p_status cuda_host_alloc(p2p_be_device *device, size_t bytes, void **memory);
 void cuda_host_free(p2p_be_device *device, void *memory);
-
-/* The staging memory of a device. */
-p2p_status cuda_stages_open(p2p_be_device *device);
-void cuda_stages_close(p2p_be_device *device);
 
 /* Allocates memory of the device. The message of P2P_OUT_OF_MEMORY says what was asked, what is in use, what
  * is free, and what would fit. `what` names the purpose. */

@@ -38,6 +38,8 @@ typedef struct {
 } command;
 
 struct p2p_be_op {
+    int range_count;
+    cuda_range range[P2P_MAX_OPERANDS]; /* of the operands */
     int count;
     command command[];
 };
@@ -118,13 +120,23 @@ static p2p_status create_command(const context *c, const cuda_step *step, comman
     }
 }
 
+static void find_ranges(const p2p_op *op, const p2p_binding *bindings, p2p_be_op *made) {
+    for (int i = 0; i < p2p_kind_operand_count(op->kind); i++) {
+        const int use = p2p_op_operand_use(op, i);
+        if (use == 0) continue;
+        const CUdeviceptr begin = cuda_address(bindings[i]);
+        made->range[made->range_count++] =
+            (cuda_range){begin, begin + p2p_tensor_bytes(&op->t[i]), use != P2P_IN};
+    }
+}
+
 /* Bytes of the buffer from the binding on. */
 static size_t bound_bytes(p2p_binding binding) {
     return binding.buffer ? binding.buffer->bytes - binding.offset : 0;
 }
 
-p2p_status cuda_op_create_planned(p2p_be_device *device, const p2p_binding *bindings, p2p_binding scratch,
-                                  const cuda_plan *plan, p2p_be_op **created) {
+p2p_status cuda_op_create_planned(p2p_be_device *device, const p2p_op *op, const p2p_binding *bindings,
+                                  p2p_binding scratch, const cuda_plan *plan, p2p_be_op **created) {
     *created = NULL;
     if (plan->answer.scratch_bytes > bound_bytes(scratch))
         return cuda_host->fail(P2P_UNSUPPORTED, "%s: %s needs %zu bytes of scratch memory and has %zu",
@@ -133,6 +145,7 @@ p2p_status cuda_op_create_planned(p2p_be_device *device, const p2p_binding *bind
     p2p_be_op *made = calloc(1, sizeof *made + (size_t)plan->step_count * sizeof(command));
     if (!made) return cuda_host->fail(P2P_OUT_OF_MEMORY, "no host memory for an operation's record");
     const context c = {device, bindings, cuda_address(scratch)};
+    find_ranges(op, bindings, made);
     for (int i = 0; i < plan->step_count; i++) {
         made->count = i + 1;
         const p2p_status status = create_command(&c, &plan->step[i], &made->command[i]);
@@ -175,6 +188,7 @@ static p2p_status run_command(p2p_be_device *device, command *one) {
 
 p2p_status cuda_op_run(p2p_be_device *device, p2p_be_op *op) {
     P2P_TRY(cuda_enter(&device->queue));
+    P2P_TRY(cuda_overlap_before(device, op->range, op->range_count));
     for (int i = 0; i < op->count; i++) P2P_TRY(run_command(device, &op->command[i]));
-    return P2P_OK;
+    return cuda_overlap_after(device, op->range, op->range_count);
 }

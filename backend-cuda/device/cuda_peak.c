@@ -19,14 +19,16 @@ p2p_status cuda_peak_create(p2p_be_device *device, p2p_type type, int steps, p2p
         return cuda_host->fail(P2P_UNSUPPORTED, "%s: no kernel measures the peak of %s", device->queue.name,
                                p2p_type_name(type));
     const int64_t items = cuda_min((int64_t)device->target.multiprocessors * WAVE, capacity);
+    p2p_op op = {.kind = P2P_KIND_broadcast}; /* a kind with one operand */
+    op.t[P2P_AT_broadcast_y] = p2p_tensor_flat(P2P_TYPE_f32, items);
     cuda_plan plan = {0};
     cuda_launch *launch = cuda_launch_add(&plan, "peak", "peak", THREADS);
     launch->grid[0] = (unsigned)cuda_divide_up(items, THREADS);
-    cuda_arg_operand(launch, 0);
+    cuda_arg_operand(launch, P2P_AT_broadcast_y);
     cuda_arg_int(launch, items);
     cuda_arg_int(launch, steps);
     cuda_arg_float(launch, 1);
     cuda_arg_float(launch, 1);
     *multiply_adds = (double)items * steps * CHAINS;
-    return cuda_op_create_planned(device, &counts, (p2p_binding){0}, &plan, created);
+    return cuda_op_create_planned(device, &op, &counts, (p2p_binding){0}, &plan, created);
 }

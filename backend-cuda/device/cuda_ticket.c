@@ -40,6 +40,11 @@ p2p_status cuda_drain(p2p_be_device *device, CUstream stream) {
     return cuda_wait_event(device, device->drained);
 }
 
+p2p_status cuda_drain_all(p2p_be_device *device) {
+    P2P_TRY(cuda_drain(device, device->queue.stream));
+    return cuda_drain(device, device->overlap.stream);
+}
+
 static p2p_status settle(p2p_be_device *device, cuda_slot *slot) {
     for (; slot->recorded > 0; slot->recorded--)
         P2P_TRY(cuda_wait_event(device, slot->event[slot->recorded - 1]));
@@ -101,7 +106,8 @@ p2p_status cuda_ticket_order(p2p_be_device *device, CUstream stream, p2p_ticket 
 
 p2p_status cuda_submit(p2p_be_device *device, p2p_ticket *ticket) {
     P2P_TRY(cuda_enter(&device->queue));
-    return cuda_ticket_issue(device, &device->queue.stream, 1, ticket);
+    const CUstream streams[] = {device->queue.stream, device->overlap.stream};
+    return cuda_ticket_issue(device, streams, 2, ticket);
 }
 
 p2p_status cuda_wait(p2p_be_device *device, p2p_ticket ticket) {
@@ -113,5 +119,6 @@ p2p_status cuda_wait(p2p_be_device *device, p2p_ticket ticket) {
 
 p2p_status cuda_order(p2p_be_device *device, p2p_ticket after) {
     P2P_TRY(cuda_enter(&device->queue));
-    return cuda_ticket_order(device, device->queue.stream, after);
+    P2P_TRY(cuda_ticket_order(device, device->queue.stream, after));
+    return cuda_ticket_order(device, device->overlap.stream, after);
 }

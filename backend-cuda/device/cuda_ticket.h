@@ -20,7 +20,8 @@ p2p_status cuda_order(p2p_be_device *device, p2p_ticket after);
 
 /* Waits for an event within the time limit. If it is exceeded, the device is lost. */
 p2p_status cuda_wait_event(p2p_be_device *device, CUevent event);
-/* Waits for all commands of a stream of the device. */
+/* Wait for all commands of a stream of the device, and for those of the queue and all transfers. */
 p2p_status cuda_drain(p2p_be_device *device, CUstream stream);
+p2p_status cuda_drain_all(p2p_be_device *device);
 
 #endif

@@ -20,9 +20,10 @@
     X(cuGetErrorName)                                                                                        \
     X(cuGetErrorString)                                                                                      \
     X(cuDeviceGetCount)                                                                                      \
-    X(cuDeviceGet) X(cuDeviceGetName) X(cuDeviceGetAttribute) X(cuDeviceTotalMem) X(cuDeviceGetUuid)         \
-        X(cuDeviceGetPCIBusId) X(cuDevicePrimaryCtxRetain) X(cuDevicePrimaryCtxRelease) X(cuCtxSetCurrent)   \
-            X(cuCtxGetCurrent) X(cuMemGetInfo) X(cuMemAlloc) X(cuMemFree) X(cuMemHostAlloc) X(cuMemFreeHost) \
+    X(cuDeviceGet)                                                                                           \
+    X(cuDeviceGetName) X(cuDeviceGetAttribute) X(cuDeviceTotalMem) X(cuDeviceGetUuid) X(cuDeviceGetPCIBusId) \
+        X(cuDevicePrimaryCtxRetain) X(cuDevicePrimaryCtxRelease) X(cuCtxSetCurrent) X(cuCtxGetCurrent)       \
+            X(cuMemGetInfo) X(cuMemAlloc) X(cuMemFree) X(cuMemHostAlloc) X(cuMemFreeHost)                    \
                 X(cuMemcpyHtoDAsync) X(cuMemcpyDtoHAsync) X(cuMemcpyDtoDAsync) X(cuMemsetD8Async)            \
                     X(cuStreamCreate) X(cuStreamDestroy) X(cuStreamSynchronize) X(cuStreamQuery)             \
                         X(cuStreamWaitEvent) X(cuEventCreate) X(cuEventDestroy) X(cuEventRecord)             \
@@ -35,7 +36,8 @@
     X(cudnnGetErrorString)                                                                                   \
     X(cudnnGetLastErrorString)                                                                               \
     X(cudnnCreate)                                                                                           \
-    X(cudnnDestroy) X(cudnnSetStream) X(cudnnBackendCreateDescriptor) X(cudnnBackendDestroyDescriptor)       \
+    X(cudnnDestroy)                                                                                          \
+    X(cudnnSetStream) X(cudnnBackendCreateDescriptor) X(cudnnBackendDestroyDescriptor)                       \
         X(cudnnBackendSetAttribute) X(cudnnBackendGetAttribute) X(cudnnBackendFinalize)                      \
             X(cudnnBackendExecute)
 #define CUDA_BLAS_LIST(X)                                                                                    \
@@ -50,8 +52,9 @@
     X(ncclGetLastError)                                                                                      \
     X(ncclGetUniqueId)                                                                                       \
     X(ncclCommInitRankConfig)                                                                                \
-    X(ncclCommFinalize) X(ncclCommDestroy) X(ncclCommAbort) X(ncclCommGetAsyncError) X(ncclGroupStart)       \
-        X(ncclGroupEnd) X(ncclAllReduce) X(ncclBroadcast)
+    X(ncclCommFinalize)                                                                                      \
+    X(ncclCommDestroy) X(ncclCommAbort) X(ncclCommGetAsyncError) X(ncclGroupStart) X(ncclGroupEnd)           \
+        X(ncclAllReduce) X(ncclBroadcast)
 
 #define CUDA_DECLARE(function) __typeof__(&function) function;
 typedef struct {

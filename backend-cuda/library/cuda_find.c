@@ -35,7 +35,8 @@ static const struct {
 };
 enum { PLACE_COUNT = sizeof places / sizeof places[0] };
 
-static const char *const own_variable = "P2P_CUDA_LIBRARY_PATH";
+static const char *const own_variable = "P2P_CUDA_LIBRARY_PATH", *const only_variable =
+                                                                     "P2P_CUDA_LIBRARY_ONLY";
 
 static const char *value_of(const char *name) {
     const char *text = secure_getenv(name);
@@ -129,11 +130,16 @@ static bool try_place(int place, const char *name, cuda_file *file) {
     return try_pattern(pattern, name, file);
 }
 
+/* Whether no other folders than the user's are looked in. */
+static bool is_only(void) {
+    return value_of(only_variable) != NULL;
+}
+
 bool cuda_find(const char *name, cuda_file *file) {
     *file = (cuda_file){0};
-    if (try_list(value_of(own_variable), name, file) || try_linker(name, file) ||
-        try_module_folder(name, file))
-        return true;
+    if (try_list(value_of(own_variable), name, file)) return true;
+    if (is_only()) return false;
+    if (try_linker(name, file) || try_module_folder(name, file)) return true;
     for (int i = 0; i < PLACE_COUNT; i++)
         if (try_place(i, name, file)) return true;
     return false;
@@ -141,6 +147,10 @@ bool cuda_find(const char *name, cuda_file *file) {
 
 void cuda_find_places(char *text, size_t size) {
     const char *own = value_of(own_variable);
+    if (is_only()) {
+        snprintf(text, size, "%s", own ? own : "no folder");
+        return;
+    }
     snprintf(
         text, size,
         "%s%sthe linker's folders (LD_LIBRARY_PATH), the module's, those of conda and Python environments "

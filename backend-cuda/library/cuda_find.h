@@ -2,7 +2,8 @@
  *
  * In this order: the folders of P2P_CUDA_LIBRARY_PATH; where the linker looks; the folder of this module; the
  * active environments of conda and Python (CONDA_PREFIX, VIRTUAL_ENV); NVIDIA's, Debian's and Ubuntu's
- * folders; the packages of the user's and the system's Pythons (site-packages/nvidia/X/lib). Variables are
+ * folders; the packages of the user's and the system's Pythons (site-packages/nvidia/X/lib). With
+ * P2P_CUDA_LIBRARY_ONLY the first of these is the only one. Variables are
  * ignored in programs with raised privileges. Nothing is ever closed: libraries unload after the program's
  * end in an order of the linker, and one that is unloaded before its users can hang the process.
  */

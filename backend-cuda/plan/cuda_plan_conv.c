@@ -1,7 +1,7 @@
 /* The planner of convolutions. See cuda_plan_conv.h. */
 #include "cuda_plan_conv.h"
 
-#include "cuda_plan.h"
+#include "cuda_pointwise.h"
 
 #include <stdio.h>
 
@@ -117,35 +117,14 @@ static ending plan_ending(const p2p_op *op, cuda_plan *plan) {
     return end;
 }
 
-/* The kernel bias_act of kernels/pointwise.cu: y (+)= act(x + bias). */
 static p2p_status add_ending(const cuda_target *target, const p2p_op *op, const ending *end,
                              cuda_plan *plan) {
-    enum { Y = P2P_AT_conv_fwd_y, THREADS = 256, ACCUMULATES = 1, OWNS_PADDING = 2 };
-    const p2p_tensor *y = &op->t[Y];
-    const bool bf16 = y->type == P2P_TYPE_bf16;
-    const int64_t packs = padded(y->c) / (bf16 ? 8 : 4), items = y->n * y->h * y->w * packs;
     if (!end->follows) return P2P_OK;
-    if (items > INT32_MAX) return cuda_refuse_operand(target, op, Y, "smaller");
-    cuda_launch *launch =
-        cuda_launch_add(plan, "pointwise", bf16 ? "bias_act_bf16" : "bias_act_f32", THREADS);
-    launch->grid[0] = (unsigned)cuda_divide_up(items, THREADS);
-    cuda_arg_int(launch, items);
-    cuda_arg_int(launch, packs);
-    cuda_arg_int(launch, y->c);
-    if (end->in_scratch)
-        cuda_arg_scratch(launch, end->offset);
-    else
-        cuda_arg_operand(launch, Y);
-    cuda_arg_int(launch, padded(y->c));
-    cuda_arg_int(launch, 0);
-    cuda_arg_operand(launch, P2P_AT_conv_fwd_bias);
-    cuda_arg_operand(launch, Y);
-    cuda_arg_int(launch, padded(y->c));
-    cuda_arg_int(launch, 0);
-    cuda_arg_int(launch, (end->in_scratch ? ACCUMULATES : 0) | OWNS_PADDING);
-    cuda_arg_int(launch, op->act);
-    cuda_arg_float(launch, op->slope);
-    return P2P_OK;
+    const cuda_bias_act what = {.bias = has_bias(op) ? P2P_AT_conv_fwd_bias : -1,
+                                .y = P2P_AT_conv_fwd_y,
+                                .from_scratch = end->in_scratch,
+                                .scratch = end->offset};
+    return cuda_launch_bias_act(target, op, &what, plan);
 }
 
 /* ---- Matrix products ----------------------------------------------------------------------------------- */

@@ -1,7 +1,7 @@
 /* See planned_cards.h. */
 #include "planned_cards.h"
 
-#include "plan/cuda_plan_conv.h"
+#include "cuda_planners.h"
 
 #include <dlfcn.h>
 #include <stdio.h>
@@ -135,10 +135,8 @@ static void device_close(p2p_be_device *device) {
 }
 
 static p2p_status op_query(p2p_be_device *device, const p2p_op *op, p2p_query *answer) {
-    cuda_plan plan = {0};
-    *answer = (p2p_query){0};
-    if (!p2p_op_is_convolution(op)) return P2P_OK;
-    P2P_TRY(cuda_plan_conv(&device->target, op, &plan));
+    cuda_plan plan;
+    P2P_TRY(cuda_plan_op(&device->target, op, &plan));
     *answer = plan.answer;
     return P2P_OK;
 }

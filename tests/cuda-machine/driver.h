@@ -113,6 +113,9 @@ typedef struct {
 driver_allocation *driver_find(CUdeviceptr address);
 /* Checks that a range lies in live memory that the device may access, else refuses. `what` is named. */
 CUresult driver_check_range(int device, const char *what, CUdeviceptr begin, size_t bytes);
+/* Memory of a device, without a call; false: there is none left. */
+bool driver_take_memory(int device, size_t bytes, CUdeviceptr *address);
+void driver_give_memory_back(CUdeviceptr address);
 int driver_live_allocations(int device, size_t *bytes);
 /* Forgets the device's memory, when its context ends. */
 void driver_release_memory(int device);

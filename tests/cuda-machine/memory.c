@@ -131,7 +131,7 @@ static size_t whole_pages(size_t bytes) {
     return (bytes + PAGE - 1) / PAGE * PAGE;
 }
 
-static bool take_memory(int device, size_t bytes, CUdeviceptr *address) {
+bool driver_take_memory(int device, size_t bytes, CUdeviceptr *address) {
     device_memory *memory = &memories[device];
     if (!memory->addresses && !(memory->addresses = reserve())) return false;
     if (!memory->bytes && !(memory->bytes = reserve())) return false;
@@ -161,6 +161,11 @@ static void give_memory_back(driver_allocation *allocation) {
     allocation->written = NULL;
 }
 
+void driver_give_memory_back(CUdeviceptr address) {
+    driver_allocation *found = driver_find(address);
+    if (found && found->alive) give_memory_back(found);
+}
+
 void driver_release_memory(int device) {
     for (size_t i = 0; i < table.count; i++)
         if (table.list[i].alive && table.list[i].device == device) give_memory_back(&table.list[i]);
@@ -187,7 +192,7 @@ CUresult CUDAAPI cuMemAlloc(CUdeviceptr *address, size_t bytes) {
     if (result != CUDA_SUCCESS) return result;
     if (bytes == 0) return driver_leave(driver_refuse(CUDA_ERROR_INVALID_VALUE, "0 bytes"));
     const size_t available = driver_memory_bytes(device) - context_bytes(device) - memories[device].used;
-    if (bytes > available || !take_memory(device, bytes, address)) result = CUDA_ERROR_OUT_OF_MEMORY;
+    if (bytes > available || !driver_take_memory(device, bytes, address)) result = CUDA_ERROR_OUT_OF_MEMORY;
     return driver_leave(result);
 }
 
