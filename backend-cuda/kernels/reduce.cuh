@@ -39,6 +39,7 @@ template <int N> INLINE place block_place(SLABS) {
     at.count = channels - at.channel;
     at.first = (unsigned)at.index * (unsigned)part;
     at.end = min(at.first + (unsigned)part, (unsigned)span);
+    if (at.channel >= (channels + 7) / 8 * 8) at.end = at.first; /* the last slab may end behind the tensor */
     return at;
 }
 
