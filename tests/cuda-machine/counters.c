@@ -46,31 +46,40 @@ static entry *find_or_add(const char *what, const char *counter) {
 
 void machine_count(const char *what, const char *counter, uint64_t value) {
     driver_lock();
-    if (driver_setting.counters) find_or_add(what, counter)->value += value;
+    find_or_add(what, counter)->value += value;
     driver_unlock();
 }
 
-void driver_write_counters(void) {
-    if (!driver_setting.counters) return;
-    FILE *file = fopen(driver_setting.counters, "w");
-    if (!file) {
-        machine_refuse("P2P_MACHINE_COUNTERS: %s can't be written", driver_setting.counters);
-        return;
-    }
+uint64_t machine_counter(const char *what, const char *counter) {
+    driver_lock();
+    const uint64_t value = find_or_add(what, counter)->value;
+    driver_unlock();
+    return value;
+}
+
+static void write_entries(FILE *file) {
+    const char *line = "";
     for (size_t i = 0; i < counters.count; i++) {
         const entry *e = &counters.list[i];
-        const bool first = i == 0 || strcmp(counters.list[i - 1].what, e->what) != 0;
-        if (first) fprintf(file, "%s%s", i ? "\n" : "", e->what);
+        if (e->value == 0) continue;
+        if (strcmp(line, e->what) != 0) fprintf(file, "%s%s", *line ? "\n" : "", e->what);
         fprintf(file, " %s=%llu", e->counter, (unsigned long long)e->value);
+        line = e->what;
     }
-    fprintf(file, "%s", counters.count ? "\n" : "");
-    if (fclose(file) != 0)
-        machine_refuse("P2P_MACHINE_COUNTERS: %s can't be written", driver_setting.counters);
+    if (*line) fputc('\n', file);
+}
+
+void driver_write_counters(void) {
+    const char *path = driver_setting.counters;
+    FILE *file = path ? fopen(path, "w") : NULL;
+    if (file) write_entries(file);
+    if (path && (!file || fclose(file) != 0))
+        machine_refuse("P2P_MACHINE_COUNTERS: %s can't be written", path);
     for (size_t i = 0; i < counters.count; i++) {
         free(counters.list[i].what);
         free(counters.list[i].counter);
     }
     free(counters.list);
     counters.list = NULL;
-    counters.count = 0;
+    counters.count = counters.capacity = 0;
 }

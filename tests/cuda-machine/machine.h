@@ -125,6 +125,10 @@ MACHINE_EXPORT const char *machine_should_fail(const char *call);
  * process ends. */
 MACHINE_EXPORT void machine_count(const char *what, const char *counter, uint64_t value);
 
+/* The value of a counter so far; 0 if nothing was counted. A kernel's counters have its name: "launches",
+ * "warp_instructions", "global_sectors" and others (module.c). */
+MACHINE_EXPORT uint64_t machine_counter(const char *what, const char *counter);
+
 /* The next number of the sequence that P2P_MACHINE_SEED begins; 0 in every draw where the seed is 0 or not
  * set. */
 MACHINE_EXPORT uint64_t machine_draw(void);

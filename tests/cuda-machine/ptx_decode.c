@@ -375,14 +375,15 @@ static void set_values(ptx_parser *parser, ptx_insn *insn, const ptx_operand *op
         insn->v[i] = ptx_register(parser, one.name, &own);
         if (insn->v[i] < 0 || own == ptx_pred || ptx_lane_bytes(own) < ptx_lane_bytes(type))
             ptx_wrong(parser, "%s is not of the instruction's type", one.name);
-        insn->wide = (uint8_t)ptx_lane_bytes(own);
+        insn->wide = (uint8_t)(ptx_type_bytes(own) < 4 ? 2 : ptx_type_bytes(own));
     }
 }
 
 /* Parameters are registers: loading one is a move. */
 static void decode_load_param(ptx_parser *parser, const ptx_statement *statement, const ptx_insn *load) {
     for (int i = 0; i < load->vector; i++) {
-        const ptx_type type = (ptx_type)load->type;
+        const bool unsign = load->wide == 2 && load->type == ptx_s16; /* 16-bit registers are zero-extended */
+        const ptx_type type = unsign ? ptx_u16 : (ptx_type)load->type;
         const size_t offset = (size_t)load->offset + (size_t)(i * ptx_type_bytes(type));
         const int32_t from = ptx_argument_register(parser, offset, type, load->wide == 8);
         emit_unary(parser, statement, load->wide == 8 ? "mov.b64" : "mov.b32", load->v[i], from, i > 0);

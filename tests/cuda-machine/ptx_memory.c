@@ -106,12 +106,11 @@ static void load_lane(ptx_warp *warp, const ptx_insn *insn, uint32_t lane, const
     const int size = ptx_type_bytes(type);
     for (int v = 0; v < insn->vector; v++) {
         const uint64_t value = read_value(from + v * size, type);
-        /* A 16-bit register is held zero-extended, a signed byte in it too. */
+        uint32_t *narrow = REGISTER(uint32_t, insn->v[v]);
         if (insn->wide == 8)
             REGISTER(uint64_t, insn->v[v])[lane] = value;
         else
-            REGISTER(uint32_t, insn->v[v])
-        [lane] = type == ptx_s16 ? (uint32_t)value & 0xffff : (uint32_t)value;
+            narrow[lane] = insn->wide == 2 ? (uint32_t)value & 0xffff : (uint32_t)value;
     }
 }
 

@@ -1,65 +1,9 @@
 /* The CUDA machine made of software: devices, memory, streams, events and copies work; every rule that it has
  * is broken once, and the violation is found and named; every kind of race between commands is found in every
  * order of commands. Kernels are tested in test_kernels.c. */
-#include "machine.h"
+#include "test_support.h"
 
 #include <pthread.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
-
-static CUcontext contexts[2];
-
-#define OK(call) assert_int_equal(call, CUDA_SUCCESS)
-
-/* A rule has been broken, and the message has the words. */
-static void assert_refused(const char *words) {
-    if (machine_refusals() == 0 || !strstr(machine_last_refusal(), words))
-        fail_msg("expected a refusal with \"%s\", the last is \"%s\"", words, machine_last_refusal());
-    machine_forgive();
-}
-
-static int setup(void **state) {
-    (void)state;
-    OK(cuInit(0));
-    for (int i = 0; i < 2; i++) OK(cuDevicePrimaryCtxRetain(&contexts[i], i));
-    OK(cuCtxSetCurrent(contexts[0]));
-    return 0;
-}
-
-static int teardown(void **state) {
-    (void)state;
-    for (int i = 0; i < 2; i++) OK(cuDevicePrimaryCtxRelease(i));
-    assert_int_equal(machine_refusals(), 0);
-    return 0;
-}
-
-static CUstream new_stream(void) {
-    CUstream stream;
-    OK(cuStreamCreate(&stream, CU_STREAM_NON_BLOCKING));
-    return stream;
-}
-
-static CUdeviceptr new_memory(size_t bytes) {
-    CUdeviceptr address;
-    OK(cuMemAlloc(&address, bytes));
-    return address;
-}
-
-static unsigned char *new_pinned(size_t bytes) {
-    void *memory;
-    OK(cuMemHostAlloc(&memory, bytes, 0));
-    return memory;
-}
-
-static CUevent new_event(unsigned flags) {
-    CUevent event;
-    OK(cuEventCreate(&event, flags));
-    return event;
-}
 
 /* ---- Devices
  * ----------------------------------------------------------------------------------------------- */
@@ -432,5 +376,5 @@ int main(void) {
         cmocka_unit_test(test_race_with_past), cmocka_unit_test(test_events),
         cmocka_unit_test(test_meeting),        cmocka_unit_test(test_wait_for_nothing),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, setup_contexts, release_contexts);
 }
