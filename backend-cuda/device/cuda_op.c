@@ -56,7 +56,7 @@ typedef struct {
 static value resolve(const context *c, const cuda_arg *arg) {
     switch (arg->kind) {
     case CUDA_ARG_OPERAND:
-        return (value){.address = cuda_address(c->bindings[arg->value.operand])};
+        return (value){.address = arg->value.operand < 0 ? 0 : cuda_address(c->bindings[arg->value.operand])};
     case CUDA_ARG_SCRATCH:
         return (value){.address = c->scratch + arg->value.offset};
     case CUDA_ARG_INT:
@@ -159,7 +159,7 @@ p2p_status cuda_op_create_planned(p2p_be_device *device, const p2p_op *op, const
 }
 
 void cuda_op_destroy(p2p_be_device *device, p2p_be_op *op) {
-    (void)cuda_enter_alive(&device->queue);
+    (void)cuda_enter_release(&device->queue);
     for (int i = 0; i < op->count; i++)
         if (op->command[i].kind == CUDA_STEP_CONV && op->command[i].conv)
             cuda_conv_destroy(device->convs, op->command[i].conv);
