@@ -2,7 +2,7 @@
  * and the verdict when the process ends. Each case is a process of its own, because the machine reads its
  * settings once. */
 #define _DEFAULT_SOURCE
-#include "test_support.h"
+#include "machine_test.h"
 
 #include <stdio.h>
 #include <sys/wait.h>

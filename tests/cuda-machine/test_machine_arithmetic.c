@@ -1,7 +1,7 @@
 /* The operations of PTX whose lanes are independent, compared with the host's arithmetic: by other means than
  * the interpreter's where there are any, such as the host's rounding modes. The approximate functions stay
  * within the bounds that PTX documents, and are not better than that everywhere. */
-#include "test_support.h"
+#include "machine_test.h"
 
 #include <fenv.h>
 #include <math.h>
