@@ -41,9 +41,9 @@ static _Thread_local const char *running;
     X(CUBLAS_STATUS_SUCCESS)                                                                                 \
     X(CUBLAS_STATUS_NOT_INITIALIZED)                                                                         \
     X(CUBLAS_STATUS_ALLOC_FAILED)                                                                            \
-    X(CUBLAS_STATUS_INVALID_VALUE) X(CUBLAS_STATUS_ARCH_MISMATCH) X(CUBLAS_STATUS_MAPPING_ERROR)             \
-        X(CUBLAS_STATUS_EXECUTION_FAILED) X(CUBLAS_STATUS_INTERNAL_ERROR) X(CUBLAS_STATUS_NOT_SUPPORTED)     \
-            X(CUBLAS_STATUS_LICENSE_ERROR)
+    X(CUBLAS_STATUS_INVALID_VALUE)                                                                           \
+    X(CUBLAS_STATUS_ARCH_MISMATCH) X(CUBLAS_STATUS_MAPPING_ERROR) X(CUBLAS_STATUS_EXECUTION_FAILED)          \
+        X(CUBLAS_STATUS_INTERNAL_ERROR) X(CUBLAS_STATUS_NOT_SUPPORTED) X(CUBLAS_STATUS_LICENSE_ERROR)
 
 static const struct {
     cublasStatus_t status;
@@ -156,6 +156,12 @@ MACHINE_EXPORT cublasStatus_t cublasGetVersion_v2(cublasHandle_t handle, int *ve
     (void)handle; /* may be NULL */
     if (!version) return CUBLAS_STATUS_INVALID_VALUE;
     *version = BLAS_MAJOR * 10000;
+    return CUBLAS_STATUS_SUCCESS;
+}
+
+MACHINE_EXPORT cublasStatus_t cublasGetProperty(libraryPropertyType part, int *value) {
+    if (!value) return CUBLAS_STATUS_INVALID_VALUE;
+    *value = part == MAJOR_VERSION ? BLAS_MAJOR : 0;
     return CUBLAS_STATUS_SUCCESS;
 }
 

@@ -26,6 +26,12 @@ size_t dnn_version(void) {
     return (size_t)major * 10000 + minor * 100 + patch;
 }
 
+size_t dnn_cuda_version(void) {
+    const char *at = getenv("P2P_MACHINE_CUDNN");
+    const char *value = next_value(&at, "cuda");
+    return value ? strtoul(value, NULL, 10) * 1000 : 13000;
+}
+
 bool dnn_has_fault(const char *fault, int64_t engine) {
     const char *at = getenv("P2P_MACHINE_CUDNN"), *value;
     while ((value = next_value(&at, fault)))

@@ -187,7 +187,7 @@ static ncclResult_t connect_made(void) {
         if (group.made[i]->blocking) result = check_connected(group.made[i]);
     }
     for (int i = 0; i < group.made_count; i++) {
-        if (result != ncclSuccess) group.made[i]->phase = NCCL_BROKEN;
+        if (result != ncclSuccess && result != ncclInProgress) group.made[i]->phase = NCCL_BROKEN;
         if (result == ncclSuccess && !group.made[i]->blocking) result = ncclInProgress;
     }
     return result;
