@@ -25,15 +25,15 @@ struct p2p_be_comm {
 
 /* ---- Failures -------------------------------------------------------------------------------------- */
 
-/* Ends all collectives of this process, so that those of other processes do not wait for it. Its devices
- * can't be used any more: nobody knows which results are complete. */
+/* Ends all collectives of this process, so that those of other processes do not wait for it. Results of its
+ * devices are not to be trusted any more: nobody knows which collectives are complete. */
 static void abort_all(p2p_be_comm *comm) {
     for (int i = 0; i < comm->count; i++) {
         member *one = &comm->member[i];
-        if (one->nccl && cuda_enter_alive(&one->device->queue)) cuda_nccl.ncclCommAbort(one->nccl);
+        if (one->nccl && cuda_enter_release(&one->device->queue)) cuda_nccl.ncclCommAbort(one->nccl);
         one->nccl = NULL;
     }
-    for (int i = 0; i < comm->count; i++) comm->member[i].device->queue.lost = true;
+    for (int i = 0; i < comm->count; i++) comm->member[i].device->queue.broken = true;
 }
 
 /* The state of a member's communicator; ncclInProgress while a call is not finished. */
@@ -183,9 +183,9 @@ static p2p_status give_up(p2p_be_comm *comm, p2p_status status) {
     p2p_status result = status == P2P_FAILED ? P2P_UNSUPPORTED : status;
     for (int i = 0; i < comm->count; i++) {
         member *one = &comm->member[i];
-        if (!cuda_enter_alive(&one->device->queue)) continue;
+        if (!cuda_enter_release(&one->device->queue)) continue;
         if (one->nccl) cuda_nccl.ncclCommAbort(one->nccl);
-        if (one->stream) cuda_driver.cuStreamDestroy(one->stream);
+        if (one->stream) CUDA_RELEASE(&one->device->queue, cuStreamDestroy, one->stream);
     }
     free(comm);
     return result;
@@ -211,18 +211,22 @@ p2p_status cuda_comm_open(p2p_be_device *const *devices, int count, int world, i
 
 /* ---- Closing --------------------------------------------------------------------------------------- */
 
-static bool is_alive(const p2p_be_comm *comm) {
-    for (int i = 0; i < comm->count; i++)
-        if (comm->member[i].device->queue.lost) return false;
+static bool is_whole(const p2p_be_comm *comm) {
+    for (int i = 0; i < comm->count; i++) {
+        const cuda_queue *queue = &comm->member[i].device->queue;
+        if (queue->lost || queue->broken) return false;
+    }
     return true;
 }
 
-/* Waits for what is under way. A failure marks a device as lost. */
-static void drain(p2p_be_comm *comm) {
+/* Waits for what is under way. */
+static p2p_status drain(p2p_be_comm *comm) {
     for (int i = 0; i < comm->count; i++) {
         member *one = &comm->member[i];
-        if (cuda_enter_alive(&one->device->queue)) (void)cuda_drain(one->device, one->stream);
+        P2P_TRY(cuda_enter(&one->device->queue));
+        P2P_TRY(cuda_drain(one->device, one->stream));
     }
+    return P2P_OK;
 }
 
 static p2p_status finalize(p2p_be_comm *comm) {
@@ -235,16 +239,18 @@ static p2p_status finalize(p2p_be_comm *comm) {
 }
 
 static void release(member *one) {
-    if (!cuda_enter_alive(&one->device->queue)) return;
-    cuda_nccl.ncclCommDestroy(one->nccl);
-    cuda_driver.cuStreamDestroy(one->stream);
+    if (!cuda_enter_release(&one->device->queue)) return;
+    if (one->nccl) cuda_nccl.ncclCommDestroy(one->nccl);
+    (void)cuda_drain(one->device, one->stream);
+    CUDA_RELEASE(&one->device->queue, cuStreamDestroy, one->stream);
 }
 
+/* If a member is lost, the others' collectives do not end by themselves. */
 void cuda_comm_close(p2p_be_comm *comm) {
-    if (is_alive(comm)) drain(comm);
+    const bool finished = is_whole(comm) && drain(comm) == P2P_OK && finalize(comm) == P2P_OK;
+    if (!finished) abort_all(comm);
     stop_watching(comm);
-    if (is_alive(comm) && finalize(comm) == P2P_OK)
-        for (int i = 0; i < comm->count; i++) release(&comm->member[i]);
+    for (int i = 0; i < comm->count; i++) release(&comm->member[i]);
     free(comm);
 }
 
@@ -323,8 +329,10 @@ static p2p_status start(p2p_be_comm *comm, const p2p_op *op, const p2p_contribut
                         p2p_ticket *done) {
     P2P_TRY(order_members(comm, replicas));
     P2P_TRY(begin_group(comm));
-    P2P_TRY(end_group(comm, call_members(comm, op, replicas), "to start a collective"));
-    return issue_tickets(comm, done);
+    p2p_status status = end_group(comm, call_members(comm, op, replicas), "to start a collective");
+    if (status == P2P_OK) status = issue_tickets(comm, done);
+    if (status != P2P_OK) abort_all(comm); /* some members may have started */
+    return status;
 }
 
 p2p_status cuda_comm_all_reduce(p2p_be_comm *comm, const p2p_op *op, const p2p_contribution *replicas,

@@ -1,5 +1,6 @@
 # Compiles each kernels/NAME.cu to a fatbin and embeds all of them into the generated file CUDA_KERNELS_C, the table of
-# device/cuda_kernels.h.
+# device/cuda_kernels.h. The target p2p_cuda_kernels is the fatbins. Sets P2P_CUDA_COMPILER_VERSION and P2P_CUDA_COMPILED,
+# the architectures.
 #
 # A fatbin has machine code for every card of P2P_CUDA_ARCHITECTURES that the compiler knows, and PTX, which drivers
 # compile for cards that are newer than all of these. Machine code runs on later cards of the same generation too (8.6
@@ -15,7 +16,7 @@ if(P2P_CUDA_NVCC)
   set(CUDA_COMPILER ${P2P_CUDA_NVCC})
   set(NVRTC_ROOT "")
   execute_process(COMMAND ${P2P_CUDA_NVCC} --list-gpu-code OUTPUT_VARIABLE KNOWN RESULT_VARIABLE FAILED)
-  execute_process(COMMAND ${P2P_CUDA_NVCC} --version OUTPUT_VARIABLE COMPILER_VERSION)
+  execute_process(COMMAND ${P2P_CUDA_NVCC} --version OUTPUT_VARIABLE P2P_CUDA_COMPILER_VERSION)
 else()
   add_executable(nvrtc_compile ${HERE}/nvrtc_compile.c)
   target_include_directories(nvrtc_compile SYSTEM PRIVATE ${P2P_CUDA_INCLUDE_DIRS})
@@ -24,27 +25,28 @@ else()
   set(CUDA_COMPILER $<TARGET_FILE:nvrtc_compile>)
   set(NVRTC_ROOT ${P2P_CUDA_ROOT})
   execute_process(COMMAND ${P2P_CUDA_ROOT}/bin/ptxas --help OUTPUT_VARIABLE KNOWN RESULT_VARIABLE FAILED)
-  execute_process(COMMAND ${P2P_CUDA_ROOT}/bin/ptxas --version OUTPUT_VARIABLE COMPILER_VERSION)
+  execute_process(COMMAND ${P2P_CUDA_ROOT}/bin/ptxas --version OUTPUT_VARIABLE P2P_CUDA_COMPILER_VERSION)
 endif()
 if(FAILED)
   message(FATAL_ERROR "the compiler in ${P2P_CUDA_ROOT}/bin fails. Try -DP2P_CUDA=OFF, or -DP2P_CUDA_TOOLKIT=FOLDER")
 endif()
-if(NOT COMPILER_VERSION MATCHES "V([0-9.]+)")
+if(NOT P2P_CUDA_COMPILER_VERSION MATCHES "V([0-9.]+)")
   message(FATAL_ERROR "the compiler in ${P2P_CUDA_ROOT}/bin has no version")
 endif()
-set(COMPILER_VERSION ${CMAKE_MATCH_1})
+set(P2P_CUDA_COMPILER_VERSION ${CMAKE_MATCH_1})
 
-set(CUDA_ARCHITECTURES)
+set(P2P_CUDA_COMPILED)
 set(UNKNOWN)
 foreach(ARCHITECTURE ${P2P_CUDA_ARCHITECTURES})
   if(KNOWN MATCHES "sm_${ARCHITECTURE}[^0-9a-z]")
-    list(APPEND CUDA_ARCHITECTURES ${ARCHITECTURE})
+    list(APPEND P2P_CUDA_COMPILED ${ARCHITECTURE})
   else()
     list(APPEND UNKNOWN ${ARCHITECTURE})
   endif()
 endforeach()
-list(JOIN CUDA_ARCHITECTURES " " TEXT)
-message(STATUS "CUDA kernels by ${COMPILER_VERSION} for compute capabilities ${TEXT}, and PTX for later ones")
+list(SORT P2P_CUDA_COMPILED COMPARE NATURAL)
+list(JOIN P2P_CUDA_COMPILED " " TEXT)
+message(STATUS "CUDA kernels by ${P2P_CUDA_COMPILER_VERSION} for compute capabilities ${TEXT}, and PTX for later ones")
 if(UNKNOWN)
   list(JOIN UNKNOWN " " TEXT)
   message(STATUS "CUDA kernels without ${TEXT}, which this compiler does not know")
@@ -61,6 +63,7 @@ file(GLOB CUDA_KERNELS CONFIGURE_DEPENDS kernels/*.cu)
 set(BODY "")
 set(TABLE "")
 set(FATBINS)
+set(NAMES)
 foreach(KERNEL ${CUDA_KERNELS})
   get_filename_component(NAME ${KERNEL} NAME_WE)
   set(FATBIN ${CMAKE_CURRENT_BINARY_DIR}/kernels/${NAME}.fatbin)
@@ -68,16 +71,23 @@ foreach(KERNEL ${CUDA_KERNELS})
     OUTPUT ${FATBIN}
     BYPRODUCTS ${FATBIN}.txt
     COMMAND ${CMAKE_COMMAND} -DSOURCE=${KERNEL} -DOUTPUT=${FATBIN} -DCOMPILER=${CUDA_COMPILER}
-            -DNVRTC_ROOT=${NVRTC_ROOT} -DVERSION=${COMPILER_VERSION} "-DARCHITECTURES=${CUDA_ARCHITECTURES}"
+            -DNVRTC_ROOT=${NVRTC_ROOT} -DVERSION=${P2P_CUDA_COMPILER_VERSION} "-DARCHITECTURES=${P2P_CUDA_COMPILED}"
             -DPTX=${P2P_CUDA_PTX} -DPREPROCESSOR=${CMAKE_C_COMPILER} -DCACHE=${P2P_CUDA_KERNEL_CACHE} -P ${CUDA_COMPILE}
     DEPENDS ${KERNEL} ${CUDA_COMPILE}
     DEPFILE ${FATBIN}.d
     COMMENT "Compiling CUDA kernels of ${NAME}.cu"
     VERBATIM)
   list(APPEND FATBINS ${FATBIN})
+  list(APPEND NAMES ${NAME})
   string(APPEND BODY "EMBED(${NAME}, \"${FATBIN}\")\n")
   string(APPEND TABLE "    {\"${NAME}\", cuda_image_${NAME}, cuda_image_${NAME}_end},\n")
 endforeach()
+add_custom_target(p2p_cuda_kernels DEPENDS ${FATBINS})
+# For ci/cuda_code.py.
+list(JOIN P2P_CUDA_COMPILED " " TEXT)
+list(JOIN NAMES " " NAMES)
+file(WRITE ${CMAKE_CURRENT_BINARY_DIR}/kernels/compiler.txt "${P2P_CUDA_COMPILER_VERSION}\n${TEXT}\n${NAMES}\n")
+
 set(CUDA_KERNELS_C ${CMAKE_CURRENT_BINARY_DIR}/cuda_kernels.c)
 configure_file(${HERE}/cuda_kernels.c.in ${CUDA_KERNELS_C} @ONLY)
 set_source_files_properties(${CUDA_KERNELS_C} PROPERTIES OBJECT_DEPENDS "${FATBINS}")

@@ -54,36 +54,17 @@ cuda_conv_library cuda_convs_library(cuda_convs *convs) {
 
 /* ---- Calls --------------------------------------------------------------------------------------------- */
 
-static void *address_of(CUdeviceptr memory) {
-    return (void *)(uintptr_t)memory;
-}
-
-static p2p_status set_pack(cuda_queue *queue, const cuda_conv *conv, const CUdeviceptr memory[3],
-                           CUdeviceptr scratch, int repetition, cudnnBackendDescriptor_t pack) {
-    int64_t identifiers[CUDA_DNN_OPERANDS];
-    void *pointers[CUDA_DNN_OPERANDS], *workspace = NULL;
-    for (int i = 0; i < CUDA_DNN_OPERANDS; i++) {
-        const bool moved = i == CUDA_DNN_OPERANDS - 1 && conv->to_scratch;
-        const CUdeviceptr first = moved ? scratch + conv->output_offset : memory[i];
-        identifiers[i] = cuda_dnn_identifier(conv->conv.kind, i);
-        pointers[i] = address_of(first + (uint64_t)repetition * conv->distance[i]);
-    }
-    if (conv->workspace_bytes > 0) workspace = address_of(scratch + conv->workspace_offset);
-    P2P_TRY(cuda_dnn_set(queue, pack, CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS, CUDNN_TYPE_INT64, CUDA_DNN_OPERANDS,
-                         identifiers));
-    P2P_TRY(cuda_dnn_set(queue, pack, CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS, CUDNN_TYPE_VOID_PTR,
-                         CUDA_DNN_OPERANDS, pointers));
-    P2P_TRY(cuda_dnn_set(queue, pack, CUDNN_ATTR_VARIANT_PACK_WORKSPACE, CUDNN_TYPE_VOID_PTR, 1, &workspace));
-    return cuda_dnn_finalize(queue, pack);
-}
-
 static p2p_status make_packs(cuda_queue *queue, const cuda_conv *conv, const CUdeviceptr memory[3],
                              CUdeviceptr scratch, cuda_conv_call *call) {
-    while (call->count < conv->repeats) {
-        cudnnBackendDescriptor_t *pack = &call->pack[call->count];
-        P2P_TRY(cuda_dnn_create(queue, CUDNN_BACKEND_VARIANT_PACK_DESCRIPTOR, pack));
-        call->count++;
-        P2P_TRY(set_pack(queue, conv, memory, scratch, call->count - 1, *pack));
+    const CUdeviceptr workspace = conv->workspace_bytes > 0 ? scratch + conv->workspace_offset : 0;
+    for (; call->count < conv->repeats; call->count++) {
+        CUdeviceptr operand[CUDA_DNN_OPERANDS];
+        for (int i = 0; i < CUDA_DNN_OPERANDS; i++) {
+            const bool moved = i == CUDA_DNN_OPERANDS - 1 && conv->to_scratch;
+            operand[i] = (moved ? scratch + conv->output_offset : memory[i]) +
+                         (uint64_t)call->count * conv->distance[i];
+        }
+        P2P_TRY(cuda_dnn_pack_make(queue, conv->conv.kind, operand, workspace, &call->pack[call->count]));
     }
     return P2P_OK;
 }

@@ -209,3 +209,33 @@ void cuda_dnn_graph_release(cuda_dnn_graph *graph) {
     cuda_dnn_destroy(&graph->convolution);
     for (int i = 0; i < CUDA_DNN_OPERANDS; i++) cuda_dnn_destroy(&graph->tensor[i]);
 }
+
+/* ---- Packs --------------------------------------------------------------------------------------------- */
+
+static void *address_of(CUdeviceptr memory) {
+    return (void *)(uintptr_t)memory;
+}
+
+static p2p_status set_pack(cuda_queue *queue, p2p_kind kind, const CUdeviceptr operand[CUDA_DNN_OPERANDS],
+                           CUdeviceptr workspace, cudnnBackendDescriptor_t pack) {
+    int64_t identifiers[CUDA_DNN_OPERANDS];
+    void *pointers[CUDA_DNN_OPERANDS], *const space = address_of(workspace);
+    for (int i = 0; i < CUDA_DNN_OPERANDS; i++) {
+        identifiers[i] = cuda_dnn_identifier(kind, i);
+        pointers[i] = address_of(operand[i]);
+    }
+    P2P_TRY(cuda_dnn_set(queue, pack, CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS, CUDNN_TYPE_INT64, CUDA_DNN_OPERANDS,
+                         identifiers));
+    P2P_TRY(cuda_dnn_set(queue, pack, CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS, CUDNN_TYPE_VOID_PTR,
+                         CUDA_DNN_OPERANDS, pointers));
+    P2P_TRY(cuda_dnn_set(queue, pack, CUDNN_ATTR_VARIANT_PACK_WORKSPACE, CUDNN_TYPE_VOID_PTR, 1, &space));
+    return cuda_dnn_finalize(queue, pack);
+}
+
+p2p_status cuda_dnn_pack_make(cuda_queue *queue, p2p_kind kind, const CUdeviceptr operand[CUDA_DNN_OPERANDS],
+                              CUdeviceptr workspace, cudnnBackendDescriptor_t *pack) {
+    P2P_TRY(cuda_dnn_create(queue, CUDNN_BACKEND_VARIANT_PACK_DESCRIPTOR, pack));
+    const p2p_status status = set_pack(queue, kind, operand, workspace, *pack);
+    if (status != P2P_OK) cuda_dnn_destroy(pack);
+    return status;
+}

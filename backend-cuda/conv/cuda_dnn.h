@@ -39,6 +39,11 @@ int cuda_dnn_identifier(p2p_kind kind, int order);
 /* The position in p2p_op.t[] of the operand with the identifier. */
 int cuda_dnn_position(p2p_kind kind, int identifier);
 
+/* Makes the pack of pointers (CUDNN_BACKEND_VARIANT_PACK_DESCRIPTOR) of an execution: of the operands as
+ * cuda_dnn_identifier orders them, and of the workspace, 0 for none. */
+p2p_status cuda_dnn_pack_make(cuda_queue *queue, p2p_kind kind, const CUdeviceptr operand[CUDA_DNN_OPERANDS],
+                              CUdeviceptr workspace, cudnnBackendDescriptor_t *pack);
+
 /* Makes the description of a card from its text, a JSON object. */
 p2p_status cuda_dnn_properties(cuda_queue *queue, const char *json, cudnnBackendDescriptor_t *properties);
 

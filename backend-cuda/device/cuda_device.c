@@ -115,7 +115,8 @@ p2p_status cuda_device_open(int index, p2p_be_device **opened) {
  * released but memory of the host. */
 void cuda_device_close(p2p_be_device *device) {
     if (!device) return;
-    if (device->retained && cuda_enter_alive(&device->queue) && device->opened) (void)cuda_drain_all(device);
+    if (device->retained && cuda_enter_release(&device->queue) && device->opened)
+        (void)cuda_drain_all(device);
     cuda_convs_close(device->convs);
     cuda_programs_close(device);
     if (device->retained && !device->queue.lost) {
@@ -123,9 +124,9 @@ void cuda_device_close(p2p_be_device *device) {
         cuda_stages_close(device);
         cuda_overlap_close(device);
         cuda_tickets_close(device);
-        if (device->queue.stream) cuda_driver.cuStreamDestroy(device->queue.stream);
-        cuda_driver.cuCtxSetCurrent(NULL);
-        cuda_driver.cuDevicePrimaryCtxRelease(device->id);
+        if (device->queue.stream) CUDA_RELEASE(&device->queue, cuStreamDestroy, device->queue.stream);
+        CUDA_RELEASE(&device->queue, cuCtxSetCurrent, NULL);
+        CUDA_RELEASE(&device->queue, cuDevicePrimaryCtxRelease, device->id);
     }
     free(device);
 }

@@ -26,8 +26,8 @@ p2p_status cuda_gemm_open(p2p_be_device *device) {
 }
 
 void cuda_gemm_close(p2p_be_device *device) {
-    if (device->blas) cuda_blas.cublasDestroy(device->blas);
-    if (device->blas_workspace) cuda_driver.cuMemFree(device->blas_workspace);
+    if (device->blas && !device->queue.lost) cuda_blas.cublasDestroy(device->blas);
+    if (device->blas_workspace) CUDA_RELEASE(&device->queue, cuMemFree, device->blas_workspace);
 }
 
 static cudaDataType_t type_of(const cuda_matrix *matrix) {
@@ -67,6 +67,6 @@ p2p_status cuda_gemm_warm(p2p_be_device *device, const cuda_gemm_call *call) {
     if (cuda_driver.cuMemAlloc(&warm.y, bytes) != CUDA_SUCCESS) return P2P_OK;
     p2p_status status = cuda_gemm_run(device, &warm);
     if (status == P2P_OK) status = cuda_drain(device, device->queue.stream);
-    if (!device->queue.lost) cuda_driver.cuMemFree(warm.y);
+    CUDA_RELEASE(&device->queue, cuMemFree, warm.y);
     return status;
 }

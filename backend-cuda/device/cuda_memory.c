@@ -59,7 +59,7 @@ p2p_status cuda_buffer_create(p2p_be_device *device, size_t bytes, p2p_be_buffer
         status = cuda_check(&device->queue,
                             cuda_driver.cuMemsetD8Async(buffer->address, 0, bytes, device->queue.stream),
                             "cuMemsetD8Async");
-        if (status != P2P_OK && !device->queue.lost) cuda_driver.cuMemFree(buffer->address);
+        if (status != P2P_OK) CUDA_RELEASE(&device->queue, cuMemFree, buffer->address);
     }
     if (status != P2P_OK) {
         free(buffer);
@@ -72,9 +72,9 @@ p2p_status cuda_buffer_create(p2p_be_device *device, size_t bytes, p2p_be_buffer
 
 /* cuMemFree waits for the device, without a limit: this waits first. */
 void cuda_buffer_destroy(p2p_be_device *device, p2p_be_buffer *buffer) {
-    if (cuda_enter_alive(&device->queue)) {
+    if (cuda_enter_release(&device->queue)) {
         (void)cuda_drain_all(device);
-        if (!device->queue.lost) cuda_driver.cuMemFree(buffer->address);
+        CUDA_RELEASE(&device->queue, cuMemFree, buffer->address);
     }
     device->allocated_bytes -= buffer->bytes;
     free(buffer);
@@ -91,7 +91,7 @@ p2p_status cuda_host_alloc(p2p_be_device *device, size_t bytes, void **memory) {
                                device->queue.name, mebibytes(bytes));
     P2P_TRY(cuda_check(&device->queue, code, "cuMemHostAlloc"));
     if (!cuda_pinned_add(*memory, bytes)) {
-        cuda_driver.cuMemFreeHost(*memory);
+        CUDA_RELEASE(&device->queue, cuMemFreeHost, *memory);
         *memory = NULL;
         return cuda_host->fail(P2P_OUT_OF_MEMORY, "no host memory for the record of pinned memory");
     }
@@ -101,7 +101,7 @@ p2p_status cuda_host_alloc(p2p_be_device *device, size_t bytes, void **memory) {
 
 void cuda_host_free(p2p_be_device *device, void *memory) {
     cuda_pinned_remove(memory);
-    if (!cuda_enter_alive(&device->queue)) return;
+    if (!cuda_enter_release(&device->queue)) return;
     (void)cuda_drain_all(device);
-    if (!device->queue.lost) cuda_driver.cuMemFreeHost(memory);
+    CUDA_RELEASE(&device->queue, cuMemFreeHost, memory);
 }

@@ -159,7 +159,7 @@ p2p_status cuda_op_create_planned(p2p_be_device *device, const p2p_op *op, const
 }
 
 void cuda_op_destroy(p2p_be_device *device, p2p_be_op *op) {
-    (void)cuda_enter_alive(&device->queue);
+    (void)cuda_enter_release(&device->queue);
     for (int i = 0; i < op->count; i++)
         if (op->command[i].kind == CUDA_STEP_CONV && op->command[i].conv)
             cuda_conv_destroy(device->convs, op->command[i].conv);

@@ -25,11 +25,11 @@ p2p_status cuda_overlap_open(p2p_be_device *device) {
 void cuda_overlap_close(p2p_be_device *device) {
     cuda_overlap *overlap = &device->overlap;
     for (int i = 0; i < CUDA_OVERLAPS; i++) {
-        if (overlap->range[i].used) cuda_driver.cuEventDestroy(overlap->range[i].used);
-        if (overlap->range[i].copied) cuda_driver.cuEventDestroy(overlap->range[i].copied);
+        if (overlap->range[i].used) CUDA_RELEASE(&device->queue, cuEventDestroy, overlap->range[i].used);
+        if (overlap->range[i].copied) CUDA_RELEASE(&device->queue, cuEventDestroy, overlap->range[i].copied);
     }
-    if (overlap->fork) cuda_driver.cuEventDestroy(overlap->fork);
-    if (overlap->stream) cuda_driver.cuStreamDestroy(overlap->stream);
+    if (overlap->fork) CUDA_RELEASE(&device->queue, cuEventDestroy, overlap->fork);
+    if (overlap->stream) CUDA_RELEASE(&device->queue, cuStreamDestroy, overlap->stream);
 }
 
 /* ---- Commands of the queue ------------------------------------------------------------------------- */

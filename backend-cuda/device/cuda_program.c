@@ -75,7 +75,7 @@ void cuda_programs_close(p2p_be_device *device) {
     while (device->programs) {
         cuda_programs *program = device->programs;
         device->programs = program->next;
-        if (!device->queue.lost) cuda_driver.cuModuleUnload(program->module);
+        CUDA_RELEASE(&device->queue, cuModuleUnload, program->module);
         free(program);
     }
 }

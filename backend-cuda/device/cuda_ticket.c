@@ -68,8 +68,9 @@ p2p_status cuda_tickets_open(p2p_be_device *device) {
 void cuda_tickets_close(p2p_be_device *device) {
     for (int i = 0; i < CUDA_IN_FLIGHT; i++)
         for (int j = 0; j < CUDA_TICKET_STREAMS; j++)
-            if (device->slot[i].event[j]) cuda_driver.cuEventDestroy(device->slot[i].event[j]);
-    if (device->drained) cuda_driver.cuEventDestroy(device->drained);
+            if (device->slot[i].event[j])
+                CUDA_RELEASE(&device->queue, cuEventDestroy, device->slot[i].event[j]);
+    if (device->drained) CUDA_RELEASE(&device->queue, cuEventDestroy, device->drained);
 }
 
 p2p_status cuda_ticket_issue(p2p_be_device *device, const CUstream *streams, int count, p2p_ticket *ticket) {

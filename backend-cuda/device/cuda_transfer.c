@@ -24,8 +24,8 @@ p2p_status cuda_stages_open(p2p_be_device *device) {
 
 void cuda_stages_close(p2p_be_device *device) {
     for (int i = 0; i < CUDA_STAGES; i++) {
-        if (device->stage[i].done) cuda_driver.cuEventDestroy(device->stage[i].done);
-        if (device->stage[i].bytes) cuda_driver.cuMemFreeHost(device->stage[i].bytes);
+        if (device->stage[i].done) CUDA_RELEASE(&device->queue, cuEventDestroy, device->stage[i].done);
+        if (device->stage[i].bytes) CUDA_RELEASE(&device->queue, cuMemFreeHost, device->stage[i].bytes);
     }
 }
 

@@ -21,15 +21,16 @@
     X(cuGetErrorString)                                                                                      \
     X(cuDeviceGetCount)                                                                                      \
     X(cuDeviceGet)                                                                                           \
-    X(cuDeviceGetName) X(cuDeviceGetAttribute) X(cuDeviceTotalMem) X(cuDeviceGetUuid) X(cuDeviceGetPCIBusId) \
-        X(cuDevicePrimaryCtxRetain) X(cuDevicePrimaryCtxRelease) X(cuCtxSetCurrent) X(cuCtxGetCurrent)       \
-            X(cuMemGetInfo) X(cuMemAlloc) X(cuMemFree) X(cuMemHostAlloc) X(cuMemFreeHost)                    \
-                X(cuMemcpyHtoDAsync) X(cuMemcpyDtoHAsync) X(cuMemcpyDtoDAsync) X(cuMemsetD8Async)            \
-                    X(cuStreamCreate) X(cuStreamDestroy) X(cuStreamSynchronize) X(cuStreamQuery)             \
-                        X(cuStreamWaitEvent) X(cuEventCreate) X(cuEventDestroy) X(cuEventRecord)             \
-                            X(cuEventQuery) X(cuEventSynchronize) X(cuModuleLoadData) X(cuModuleUnload)      \
-                                X(cuModuleGetFunction) X(cuFuncSetAttribute) X(cuFuncGetAttribute)           \
-                                    X(cuLaunchKernel)
+    X(cuDeviceGetName)                                                                                       \
+    X(cuDeviceGetAttribute)                                                                                  \
+    X(cuDeviceTotalMem) X(cuDeviceGetUuid) X(cuDeviceGetPCIBusId) X(cuDevicePrimaryCtxRetain)                \
+        X(cuDevicePrimaryCtxRelease) X(cuCtxSetCurrent) X(cuCtxGetCurrent) X(cuMemGetInfo) X(cuMemAlloc)     \
+            X(cuMemFree) X(cuMemHostAlloc) X(cuMemFreeHost) X(cuMemcpyHtoDAsync) X(cuMemcpyDtoHAsync)        \
+                X(cuMemcpyDtoDAsync) X(cuMemsetD8Async) X(cuStreamCreate) X(cuStreamDestroy)                 \
+                    X(cuStreamSynchronize) X(cuStreamQuery) X(cuStreamWaitEvent) X(cuEventCreate)            \
+                        X(cuEventDestroy) X(cuEventRecord) X(cuEventQuery) X(cuEventSynchronize)             \
+                            X(cuModuleLoadData) X(cuModuleUnload) X(cuModuleGetFunction)                     \
+                                X(cuFuncSetAttribute) X(cuFuncGetAttribute) X(cuLaunchKernel)
 #define CUDA_DNN_LIST(X)                                                                                     \
     X(cudnnGetVersion)                                                                                       \
     X(cudnnGetCudartVersion)                                                                                 \
@@ -37,9 +38,10 @@
     X(cudnnGetLastErrorString)                                                                               \
     X(cudnnCreate)                                                                                           \
     X(cudnnDestroy)                                                                                          \
-    X(cudnnSetStream) X(cudnnBackendCreateDescriptor) X(cudnnBackendDestroyDescriptor)                       \
-        X(cudnnBackendSetAttribute) X(cudnnBackendGetAttribute) X(cudnnBackendFinalize)                      \
-            X(cudnnBackendExecute)
+    X(cudnnSetStream)                                                                                        \
+    X(cudnnBackendCreateDescriptor)                                                                          \
+    X(cudnnBackendDestroyDescriptor) X(cudnnBackendSetAttribute) X(cudnnBackendGetAttribute)                 \
+        X(cudnnBackendFinalize) X(cudnnBackendExecute)
 #define CUDA_BLAS_LIST(X)                                                                                    \
     X(cublasCreate)                                                                                          \
     X(cublasDestroy)                                                                                         \
@@ -53,8 +55,9 @@
     X(ncclGetUniqueId)                                                                                       \
     X(ncclCommInitRankConfig)                                                                                \
     X(ncclCommFinalize)                                                                                      \
-    X(ncclCommDestroy) X(ncclCommAbort) X(ncclCommGetAsyncError) X(ncclGroupStart) X(ncclGroupEnd)           \
-        X(ncclAllReduce) X(ncclBroadcast)
+    X(ncclCommDestroy)                                                                                       \
+    X(ncclCommAbort)                                                                                         \
+    X(ncclCommGetAsyncError) X(ncclGroupStart) X(ncclGroupEnd) X(ncclAllReduce) X(ncclBroadcast)
 
 #define CUDA_DECLARE(function) __typeof__(&function) function;
 typedef struct {

@@ -71,7 +71,9 @@ p2p_status cuda_check(cuda_queue *queue, CUresult code, const char *what) {
 /* Returns P2P_DEVICE_LOST if the driver knows that the device is lost, else P2P_OK. */
 static p2p_status ask_driver(cuda_queue *queue, const char *what) {
     if (!queue || !queue->stream) return P2P_OK;
-    const CUresult code = cuda_driver.cuStreamQuery(queue->stream);
+    CUresult code =
+        cuda_driver.cuCtxSetCurrent(queue->context); /* a call for another device may have failed */
+    if (code == CUDA_SUCCESS) code = cuda_driver.cuStreamQuery(queue->stream);
     return means_lost(code) ? fail_lost(queue, code, what) : P2P_OK;
 }
 
@@ -122,7 +124,7 @@ p2p_status cuda_check_nccl(cuda_queue *queue, ncclComm_t comm, ncclResult_t code
 /* ---- Entries --------------------------------------------------------------------------------------- */
 
 p2p_status cuda_check_alive(const cuda_queue *queue) {
-    if (!queue->lost) return P2P_OK;
+    if (!queue->lost && !queue->broken) return P2P_OK;
     return cuda_host->fail(P2P_DEVICE_LOST, "%s: the device was lost by an earlier command", queue->name);
 }
 
@@ -132,6 +134,13 @@ p2p_status cuda_enter(cuda_queue *queue) {
     return P2P_OK;
 }
 
-bool cuda_enter_alive(cuda_queue *queue) {
-    return !queue->lost && cuda_driver.cuCtxSetCurrent(queue->context) == CUDA_SUCCESS;
+void cuda_note(cuda_queue *queue, CUresult code) {
+    queue->lost |= means_lost(code);
+}
+
+bool cuda_enter_release(cuda_queue *queue) {
+    if (queue->lost) return false;
+    const CUresult code = cuda_driver.cuCtxSetCurrent(queue->context);
+    cuda_note(queue, code);
+    return code == CUDA_SUCCESS;
 }

@@ -21,7 +21,8 @@ typedef struct {
     char name[256];    /* for messages */
     CUcontext context; /* the device's primary context */
     CUstream stream;   /* of operations and transfers, in order */
-    bool lost;
+    bool lost;         /* no function of a library is called for it any more */
+    bool broken;       /* its results are not to be trusted; it can be released */
 } cuda_queue;
 
 /* Each returns P2P_OK for success. Otherwise the message names the device, `what`, the code with its number
@@ -44,12 +45,19 @@ p2p_status cuda_check_alive(const cuda_queue *queue);
 /* The same, and makes the device's context the calling thread's: every entry of the module does that first,
  * because the thread may have been inside another device. */
 p2p_status cuda_enter(cuda_queue *queue);
-/* Whether the queue is alive; then its context is current. For functions that can't fail. */
-bool cuda_enter_alive(cuda_queue *queue);
+/* Whether objects of the queue can be released; then its context is current. */
+bool cuda_enter_release(cuda_queue *queue);
+/* Marks the queue as lost if a code says so, and leaves the thread's message: for functions that release. */
+void cuda_note(cuda_queue *queue, CUresult code);
 
 /* Call a function of a library by its name; on failure the status is returned from the enclosing function. */
 #define CUDA_TRY(queue, function, ...)                                                                       \
     P2P_TRY(cuda_check(queue, cuda_driver.function(__VA_ARGS__), #function))
+/* Calls a function of the driver that releases something, unless the queue is lost. */
+#define CUDA_RELEASE(queue, function, ...)                                                                   \
+    do {                                                                                                     \
+        if (!(queue)->lost) cuda_note(queue, cuda_driver.function(__VA_ARGS__));                             \
+    } while (0)
 #define CUDA_TRY_DNN(queue, function, ...)                                                                   \
     P2P_TRY(cuda_check_dnn(queue, cuda_dnn.function(__VA_ARGS__), #function))
 #define CUDA_TRY_BLAS(queue, function, ...)                                                                  \

@@ -74,9 +74,9 @@ static p2p_status fail_missing(const library *missing, p2p_obstacle_kind kind, c
     obstacle->kind = kind;
     snprintf(obstacle->what, sizeof obstacle->what, "%s", what);
     cuda_find_places(obstacle->looked, sizeof obstacle->looked);
-    cuda_host->fail(P2P_NO_DEVICE, "%s", missing->file.why);
-    if (kind == P2P_OBSTACLE_NO_DRIVER) return P2P_NO_DEVICE;
-    return cuda_host->hint(P2P_NO_DEVICE, "P2P_CUDA_LIBRARY_PATH=FOLDER:FOLDER names other folders");
+    if (kind == P2P_OBSTACLE_NO_DRIVER) return cuda_host->fail(P2P_NO_DEVICE, "%s", missing->file.why);
+    return cuda_host->fail(P2P_NO_DEVICE, "%s%sP2P_CUDA_LIBRARY_PATH=FOLDER:FOLDER names other folders",
+                           missing->file.why, missing->file.why[0] ? "; " : "");
 }
 
 /* The same for a library that is there and not good enough. `found` says what it is. */
@@ -127,12 +127,21 @@ static p2p_status fail_old_driver(p2p_obstacle *obstacle, int needed, const char
     return cuda_host->fail(P2P_NO_DEVICE, "%s", reason);
 }
 
+/* The toolkit has a library with the driver's name, for linking. */
+static p2p_status fail_stub(p2p_obstacle *obstacle) {
+    obstacle->kind = P2P_OBSTACLE_NO_DRIVER;
+    snprintf(obstacle->what, sizeof obstacle->what, "NVIDIA driver");
+    return cuda_host->fail(P2P_NO_DEVICE, "%s is the toolkit's file for linking", driver.file.path);
+}
+
 static p2p_status open_driver(p2p_obstacle *obstacle) {
     char cuda[32], release[64];
     if (!is_open(&driver, "libcuda.so.1"))
         return fail_missing(&driver, P2P_OBSTACLE_NO_DRIVER, "NVIDIA driver (libcuda.so.1)", obstacle);
     const char *missing = fill(&driver.file, driver_symbols, &cuda_driver);
-    if (cuda_driver.cuDriverGetVersion) cuda_driver.cuDriverGetVersion(&driver.number);
+    if (cuda_driver.cuDriverGetVersion &&
+        cuda_driver.cuDriverGetVersion(&driver.number) == CUDA_ERROR_STUB_LIBRARY)
+        return fail_stub(obstacle);
     print_cuda(driver.number, cuda, sizeof cuda);
     read_release(release, sizeof release);
     snprintf(driver.version, sizeof driver.version, "%s%s%s", release, release[0] ? ", " : "", cuda);
@@ -171,12 +180,6 @@ static p2p_status fail_init(CUresult code, p2p_obstacle *obstacle) {
                 "the driver lists no device; CUDA_VISIBLE_DEVICES is '%s', which hides all others", visible);
         cuda_host->fail(P2P_NO_DEVICE, "the driver lists no device");
         return cuda_host->hint(P2P_NO_DEVICE, "in a container, `--gpus all` makes devices visible");
-    }
-    if (code == CUDA_ERROR_STUB_LIBRARY) {
-        driver.good = false;
-        obstacle->kind = P2P_OBSTACLE_NO_DRIVER;
-        snprintf(obstacle->what, sizeof obstacle->what, "NVIDIA driver");
-        return cuda_host->fail(P2P_NO_DEVICE, "%s is the toolkit's file for linking", driver.file.path);
     }
     const p2p_status status = cuda_host->fail(P2P_FAILED, "cuInit failed with %s (%d): %s",
                                               cuda_error_name(code), (int)code, cuda_error_text(code));
@@ -222,11 +225,11 @@ static p2p_status open_dnn(p2p_obstacle *obstacle) {
              dnn.number % 100);
     snprintf(found, sizeof found, "is cuDNN %s", dnn.version);
     if (dnn.number < CUDA_DNN_NEEDED) return fail_unfit(&dnn, dnn_needed, obstacle, found);
+    if (cuda_dnn.cudnnGetCudartVersion) P2P_TRY(check_dnn_driver(obstacle));
     if (missing) {
         snprintf(found, sizeof found, "is cuDNN %s without the function %s", dnn.version, missing);
         return fail_unfit(&dnn, dnn_needed, obstacle, found);
     }
-    P2P_TRY(check_dnn_driver(obstacle));
     dnn.good = true;
     return P2P_OK;
 }

@@ -8,12 +8,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* 9.10 crashes when it lists engines for a B200 without a device; later versions have no engines for a V100.
+ */
+enum { B200 = 91100, V100 = 91099 };
+
 const planned_card planned_cards[PLANNED_CARDS] = {
-    {"NVIDIA A100-SXM4-80GB", 80, 108, 2048, 32, 166912, 41943040, 80, false},
-    {"NVIDIA H200", 90, 132, 2048, 32, 232448, 62914560, 140, false},
-    {"NVIDIA B200", 100, 148, 2048, 32, 232448, 132644864, 180, false},
-    {"NVIDIA L4", 89, 58, 1536, 24, 101376, 50331648, 22, false},
-    {"Tesla V100-SXM2-32GB", 70, 80, 2048, 32, 98304, 6291456, 32, true},
+    {"NVIDIA A100-SXM4-80GB", 80, 108, 2048, 32, 166912, 41943040, 80, 0, SIZE_MAX},
+    {"NVIDIA H200", 90, 132, 2048, 32, 232448, 62914560, 140, 0, SIZE_MAX},
+    {"NVIDIA B200", 100, 148, 2048, 32, 232448, 132644864, 180, B200, SIZE_MAX},
+    {"NVIDIA L4", 89, 58, 1536, 24, 101376, 50331648, 22, 0, SIZE_MAX},
+    {"Tesla V100-SXM2-32GB", 70, 80, 2048, 32, 98304, 6291456, 32, 0, V100},
 };
 
 bool planned_card_has(const planned_card *card, p2p_precision precision) {

@@ -13,7 +13,7 @@ typedef struct {
     int capability, multiprocessors, threads, blocks; /* the last two of a multiprocessor */
     size_t shared_optin, l2_bytes;
     double memory_gib;
-    bool old; /* for versions of cuDNN up to 9.10 only */
+    size_t first, last; /* versions of cuDNN that plan for it */
 } planned_card;
 
 enum { PLANNED_CARDS = 5 };

@@ -15,6 +15,7 @@
 #include "device/device.h"
 #include "pix2pix.h"
 #include "plan/session.h"
+#include "support/test_files.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -26,7 +27,7 @@
 
 #include "support/test_expect.h"
 
-enum { LAST_WITH_OLD_CARDS = 91100, MOST_CONVOLUTIONS = 256 };
+enum { MOST_CONVOLUTIONS = 256 };
 
 static const int64_t batches[] = {1, 4, 16, 64};
 static bool printing;
@@ -84,8 +85,7 @@ static void plan_networks(const cuda_target *target, p2p_precision precision, in
     p2p_device_close(device);
 }
 
-/* ---- Checks
- * ------------------------------------------------------------------------------------------------ */
+/* ---- Checks -------------------------------------------------------------------------------------------- */
 
 typedef struct {
     int planned, without;         /* convolutions with and without an algorithm */
@@ -105,6 +105,14 @@ static int list_of(cuda_algorithms *algorithms, const cuda_algorithm *a) {
     }
     fail_msg("%s is in no list", a->engine.name);
     return 0;
+}
+
+/* Pointers that only have to be aligned. */
+static void check_pack(const cuda_algorithm *a) {
+    const CUdeviceptr operand[CUDA_DNN_OPERANDS] = {0x10000, 0x20000, 0x30010};
+    cudnnBackendDescriptor_t pack;
+    OK(cuda_dnn_pack_make(NULL, a->conv.kind, operand, a->workspace_bytes > 0 ? 0x40000 : 0, &pack));
+    cuda_dnn_destroy(&pack);
 }
 
 /* The name makes the same plan again, in a table that knows nothing. */
@@ -136,10 +144,11 @@ static void check_convolution(const planned_card *card, cuda_algorithms *algorit
     sum->lists[list_of(algorithms, a)]++;
     OK(cuda_engine_admit(&algorithms->card, conv, &a->engine));
     assert_true(a->workspace_bytes <= CUDA_WORKSPACE);
+    check_pack(a);
     check_round_trip(card, conv, a);
 }
 
-static summary check_networks(const planned_card *card, p2p_precision precision, int64_t batch) {
+static void check_networks(const planned_card *card, p2p_precision precision, int64_t batch, FILE *figures) {
     summary sum = {0};
     cuda_algorithms algorithms;
     OK(planned_open(card, &algorithms));
@@ -150,31 +159,203 @@ static summary check_networks(const planned_card *card, p2p_precision precision,
     for (int i = 0; i < all->count; i++) check_convolution(card, &algorithms, &all->conv[i], &sum);
     free(all);
     planned_release(&algorithms);
-    printf("%s %s batch %d: %d convolutions, %d without; lists A %d, B %d, FALLBACK %d; workspace %.1f MiB; "
-           "name %zu\n",
-           card->name, p2p_precision_name(precision), (int)batch, sum.planned, sum.without, sum.lists[0],
-           sum.lists[1], sum.lists[2], (double)sum.workspace / 1048576, sum.name);
-    return sum;
+    assert_int_equal(sum.without, 0);
+    assert_true(sum.planned > 40);
+    fprintf(figures, "%-22s %s %4d %4d %4d %4d %4d %8.1f %3zu\n", card->name, p2p_precision_name(precision),
+            (int)batch, sum.planned, sum.lists[0], sum.lists[1], sum.lists[2],
+            (double)sum.workspace / 1048576, sum.name);
 }
 
 static bool is_planned(const planned_card *card) {
-    return !card->old || cuda_dnn.cudnnGetVersion() < LAST_WITH_OLD_CARDS;
+    const size_t version = cuda_dnn.cudnnGetVersion();
+    return version >= card->first && version <= card->last;
 }
 
-static void test_networks(void **state) {
+/* Compares the figures with the committed ones of this version of cuDNN. With P2P_UPDATE_GOLDEN they are
+ * written. */
+static void compare_figures(const char *figures, size_t size) {
+    char name[64];
+    size_t committed_size;
+    snprintf(name, sizeof name, "cudnn_%zu.txt", cuda_dnn.cudnnGetVersion());
+    printf("%s", figures);
+    const char *update = getenv("P2P_UPDATE_GOLDEN");
+    if (update && strcmp(update, "1") == 0) test_file_write(test_golden(name), figures, size);
+    FILE *file = fopen(test_golden(name), "r");
+    if (!file) {
+        printf("no figures are committed for this version of cuDNN\n");
+        return;
+    }
+    fclose(file);
+    uint8_t *committed = test_file_read(test_golden(name), &committed_size);
+    if (committed_size != size || memcmp(committed, figures, size) != 0)
+        fail_msg("the figures differ from tests/golden/%s; P2P_UPDATE_GOLDEN=1 writes them", name);
+    free(committed);
+}
+
+static void plans_both_networks(void **state) {
+    char *figures = NULL;
+    size_t size = 0;
+    FILE *stream = open_memstream(&figures, &size);
+    assert_non_null(stream);
     (void)state;
+    fprintf(stream,
+            "card, precision, batch; convolutions, of lists A, B, FALLBACK; MiB of workspace, characters of "
+            "a name, at most\n\n");
     for (int c = 0; c < PLANNED_CARDS; c++)
         for (p2p_precision p = 0; p < P2P_PRECISION_COUNT; p++)
-            for (size_t b = 0; b < sizeof batches / sizeof batches[0]; b++) {
-                if (!is_planned(&planned_cards[c]) || !planned_card_has(&planned_cards[c], p)) continue;
-                const summary sum = check_networks(&planned_cards[c], p, batches[b]);
-                assert_int_equal(sum.without, 0);
-                assert_true(sum.planned > 40);
-            }
+            for (size_t b = 0; b < sizeof batches / sizeof batches[0]; b++)
+                if (is_planned(&planned_cards[c]) && planned_card_has(&planned_cards[c], p))
+                    check_networks(&planned_cards[c], p, batches[b], stream);
+    fclose(stream);
+    compare_figures(figures, size);
+    free(figures);
+}
+
+/* ---- Refusals and choices
+ * ---------------------------------------------------------------------------------- */
+
+/* A layer of stride 2 with asymmetric padding and channels that do not fill a block. */
+#define SHAPE                                                                                                \
+    "%s:nhwc8:4x20x17x16 w=%s:krsc8:33x20x4x4 y=%s:nhwc8:4x33x8x8 stride=2 pad_top=1 pad_left=1 pad_right=2"
+
+static p2p_op shape_of(const char *type, p2p_math math) {
+    char text[P2P_OP_TEXT];
+    p2p_op op;
+    snprintf(text, sizeof text, "conv_fwd x=" SHAPE, type, type, type);
+    OK(p2p_op_parse(text, &op));
+    OK(p2p_op_validate(&op));
+    op.math = math;
+    return op;
+}
+
+static const planned_card *const a100 = &planned_cards[0];
+
+static void refuses_what_is_no_name(void **state) {
+    static const char *const names[] = {"e",      "x1",     "e1:",    "e1:2",   "e1:2-",   "e1:2-3_",
+                                        "e1 ",    "E1",     "e01",    "e-1",    "e1:2--0", "e1:2-3:4-5",
+                                        "e1_2-3", "direct", "e1:a-1", "e1:1-b", "e1:1-1x"};
+    const p2p_op op = shape_of("f32", P2P_MATH_tf32);
+    char longer[2 * P2P_CHOICE_NAME] = "e1:1-";
+    cuda_algorithms algorithms;
+    cuda_algorithm *found;
+    (void)state;
+    OK(planned_open(a100, &algorithms));
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        REFUSED(cuda_algorithm_find(&algorithms, &op, names[i], &found), P2P_UNSUPPORTED, "not the name");
+    memset(longer + strlen(longer), '1', P2P_CHOICE_NAME);
+    REFUSED(cuda_algorithm_find(&algorithms, &op, longer, &found), P2P_UNSUPPORTED, "not the name");
+    REFUSED(cuda_algorithm_find(&algorithms, &op, "e999999", &found), P2P_UNSUPPORTED, "CUDNN_STATUS_");
+    REFUSED(cuda_algorithm_find(&algorithms, &op, "e999999", &found), P2P_UNSUPPORTED, "CUDNN_STATUS_");
+    REFUSED(cuda_algorithm_find(&algorithms, &op, "e0:43-999999", &found), P2P_UNSUPPORTED, "CUDNN_STATUS_");
+    planned_release(&algorithms);
+}
+
+/* The engines of all lists that are not admitted for a reason that contains `why`. */
+static int count_refused(cuda_algorithms *algorithms, const p2p_op *op, const char *why) {
+    int count = 0;
+    cuda_dnn_graph graph;
+    OK(cuda_dnn_graph_make(&algorithms->card, op, &graph));
+    for (int l = 0; l < CUDA_ENGINE_LISTS; l++) {
+        cuda_engine_list list;
+        OK(cuda_engine_list_make(&algorithms->card, &graph, cuda_engine_lists[l], &list));
+        for (int i = 0; i < list.count; i++)
+            count += cuda_engine_admit(&algorithms->card, op, &list.engine[i]) == P2P_UNSUPPORTED &&
+                     strstr(p2p_message(), why) != NULL;
+        cuda_engine_list_release(&list);
+    }
+    cuda_dnn_graph_release(&graph);
+    return count;
+}
+
+static void admits_engines_by_their_notes(void **state) {
+    const p2p_op strict = shape_of("f32", P2P_MATH_stored), tf32 = shape_of("f32", P2P_MATH_tf32);
+    p2p_op filter = {.kind = P2P_KIND_conv_bwd_filter, .stride = 2};
+    cuda_algorithms algorithms;
+    cuda_algorithm *found;
+    (void)state;
+    OK(planned_open(a100, &algorithms));
+    assert_true(count_refused(&algorithms, &strict, "tensor cores round") > 0);
+    assert_int_equal(count_refused(&algorithms, &tf32, "tensor cores round"), 0);
+    OK(p2p_op_parse(
+        "conv_bwd_filter x=f32:nhwc8:4x64x32x32 dy=f32:nhwc8:4x128x16x16 dw=f32:krsc8:128x64x4x4 stride=2 "
+        "pad_top=1 pad_left=1 pad_bottom=1 pad_right=1",
+        &filter));
+    assert_true(count_refused(&algorithms, &filter, "differ from run to run") > 0);
+    /* An engine of tf32, by name. */
+    OK(cuda_algorithm_find(&algorithms, &tf32, "", &found));
+    REFUSED(cuda_algorithm_choose(&algorithms, &strict, found->engine.name), P2P_UNSUPPORTED,
+            "tensor cores round");
+    planned_release(&algorithms);
+}
+
+static void lists_engines_once(void **state) {
+    char names[P2P_MOST_CHOICES][P2P_CHOICE_NAME];
+    const p2p_op op = shape_of("bf16", P2P_MATH_stored);
+    cuda_algorithms algorithms;
+    cuda_algorithm *found;
+    int count;
+    (void)state;
+    OK(planned_open(a100, &algorithms));
+    OK(cuda_algorithm_list(&algorithms, &op, names, &count));
+    assert_in_range(count, 2, P2P_MOST_CHOICES);
+    OK(cuda_algorithm_find(&algorithms, &op, "", &found));
+    assert_string_equal(names[0], found->engine.name);
+    for (int i = 0; i < count; i++) {
+        for (int j = 0; j < i; j++) assert_string_not_equal(names[i], names[j]);
+        OK(cuda_algorithm_find(&algorithms, &op, names[i], &found));
+    }
+    planned_release(&algorithms);
+}
+
+static void keeps_choices(void **state) {
+    enum { Y = P2P_AT_conv_fwd_y };
+    char names[P2P_MOST_CHOICES][P2P_CHOICE_NAME], name[P2P_CHOICE_NAME];
+    p2p_op op = shape_of("f32", P2P_MATH_tf32), other = op, adding = op;
+    cuda_algorithms algorithms;
+    cuda_algorithm *found;
+    size_t workspace;
+    int count;
+    (void)state;
+    other.t[P2P_AT_conv_fwd_x].n = other.t[Y].n = 2;
+    adding.accumulate = 1u << Y;
+    OK(planned_open(a100, &algorithms));
+    OK(cuda_algorithm_list(&algorithms, &op, names, &count));
+    OK(cuda_algorithm_choose(&algorithms, &op, names[count - 1]));
+    OK(cuda_algorithm_plan(&algorithms, &op, &workspace, name));
+    assert_string_equal(name, names[count - 1]);
+    if (cuda_algorithm_plan(&algorithms, &adding, &workspace, name) == P2P_OK)
+        assert_string_equal(name, names[count - 1]);
+    OK(cuda_algorithm_plan(&algorithms, &other, &workspace, name));
+    OK(cuda_algorithm_find(&algorithms, &other, "", &found));
+    assert_string_equal(name, found->engine.name); /* another convolution has no choice */
+    REFUSED(cuda_algorithm_choose(&algorithms, &op, "e999999"), P2P_UNSUPPORTED, "CUDNN_STATUS_");
+    assert_string_equal(cuda_algorithm_chosen(&algorithms, &op), names[count - 1]);
+    cuda_algorithms_forget(&algorithms);
+    assert_string_equal(cuda_algorithm_chosen(&algorithms, &op), names[count - 1]);
+    OK(cuda_algorithm_choose(&algorithms, &op, ""));
+    OK(cuda_algorithm_plan(&algorithms, &op, &workspace, name));
+    assert_string_equal(name, names[0]);
+    planned_release(&algorithms);
+}
+
+static void keeps_refusals(void **state) {
+    p2p_op op = shape_of("f32", P2P_MATH_stored);
+    cuda_algorithms algorithms;
+    cuda_algorithm *found;
+    (void)state;
+    op.t[P2P_AT_conv_fwd_y].h = 9; /* is not the extent that follows */
+    OK(planned_open(a100, &algorithms));
+    for (int i = 0; i < 2; i++)
+        REFUSED(cuda_algorithm_find(&algorithms, &op, "", &found), P2P_UNSUPPORTED, "CUDNN_STATUS_BAD_PARAM");
+    planned_release(&algorithms);
 }
 
 int main(int argc, char **argv) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_networks)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(refuses_what_is_no_name), cmocka_unit_test(admits_engines_by_their_notes),
+        cmocka_unit_test(lists_engines_once),      cmocka_unit_test(keeps_choices),
+        cmocka_unit_test(keeps_refusals),          cmocka_unit_test(plans_both_networks),
+    };
     if (argc < 2) return 2;
     printing = argc > 2 && strcmp(argv[2], "print") == 0;
     cuda_host = p2p_host_services();

@@ -1,5 +1,5 @@
-/* Libraries that the backend must refuse: libcudnn.so.9, libcublas.so.13 and libnccl.so.2 with the version that
- * the build defines, and without most functions. */
+/* Libraries that the backend must refuse: libcudnn.so.9, libcublas.so.13 and libnccl.so.2 with the version
+ * that the build defines, and without most functions. */
 #include <stddef.h>
 
 #define EXPORT __attribute__((visibility("default")))
