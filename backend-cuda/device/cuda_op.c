@@ -56,7 +56,7 @@ typedef struct {
 static value resolve(const context *c, const cuda_arg *arg) {
     switch (arg->kind) {
     case CUDA_ARG_OPERAND:
-        return (value){.address = cuda_address(c->bindings[arg->value.operand])};
+        return (value){.address = arg->value.operand < 0 ? 0 : cuda_address(c->bindings[arg->value.operand])};
     case CUDA_ARG_SCRATCH:
         return (value){.address = c->scratch + arg->value.offset};
     case CUDA_ARG_INT:

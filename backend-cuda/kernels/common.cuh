@@ -128,6 +128,34 @@ template <int N, typename T> INLINE pack<N> load_lanes(const T *from, int count)
     return p;
 }
 
+/* The 16 bytes of a pack as they are stored; zeros if it has no channels. */
+template <typename T> INLINE uint4 load_raw(const T *from, int count) {
+    return count > 0 ? *(const uint4 *)from : make_uint4(0, 0, 0, 0);
+}
+
+INLINE pack<4> quad_of(const uint4 &raw, int, const float *) {
+    return {{__uint_as_float(raw.x), __uint_as_float(raw.y), __uint_as_float(raw.z), __uint_as_float(raw.w)}};
+}
+
+INLINE pack<4> quad_of(const uint4 &raw, int quad, const bf16 *) {
+    const unsigned a = quad ? raw.z : raw.x, b = quad ? raw.w : raw.y;
+    return {{widened(a), __uint_as_float(a & 0xffff0000u), widened(b), __uint_as_float(b & 0xffff0000u)}};
+}
+
+/* Four lanes of a pack of T, of which `count` from the first are channels. Long computations take a pack by
+ * quads, because registers for whole packs of bf16 would leave room for few threads. */
+template <typename T> INLINE pack<4> quad_lanes(const uint4 &raw, int quad, int count) {
+    pack<4> p = quad_of(raw, quad, (const T *)nullptr);
+    if (count < 4) EACH(i, 4) p.v[i] = i < count ? p.v[i] : 0.0f;
+    return p;
+}
+
+template <int N> INLINE pack<4> quad_part(const pack<N> &p, int quad) {
+    pack<4> part;
+    EACH(i, 4) part.v[i] = p.v[4 * quad + i];
+    return part;
+}
+
 /* Elements of a plain vector, which may end after the last of them. */
 template <int N> INLINE pack<N> load_vector(const float *from, int count) {
     pack<N> p;

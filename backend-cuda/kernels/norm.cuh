@@ -41,10 +41,22 @@ INLINE normaliser<N> stats_normaliser(const float *stats, int group, int channel
     return make_normaliser(load_vector<N>(from + channels, count), variance, channel, count, AFFINED);
 }
 
-template <int N> INLINE pack<N> normalised(const normaliser<N> &n, const pack<N> &x) {
-    pack<N> z;
-    EACH(i, N) z.v[i] = fmaf(x.v[i] - n.mean.v[i], n.factor.v[i], n.shift.v[i]);
-    return z;
+/* z of a quad, after dropout, and its mask: 1 without dropout. */
+struct normal {
+    pack<4> z, mask;
+};
+
+template <int N>
+INLINE normal normalised(const normaliser<N> &n, const pack<4> &x, int quad, unsigned position, int channel,
+                         DROPOUT) {
+    normal r;
+    r.mask = filled<4>(1.0f);
+    if (threshold) r.mask = dropout_mask<4>(position, channel, DROPPED);
+    EACH(i, 4) {
+        const int lane = 4 * quad + i;
+        r.z.v[i] = fmaf(x.v[i] - n.mean.v[lane], n.factor.v[lane], n.shift.v[lane]) * r.mask.v[i];
+    }
+    return r;
 }
 
 #define ACTS  const int act, const float slope, const int act2, const float slope2

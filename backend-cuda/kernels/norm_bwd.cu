@@ -9,41 +9,65 @@
         const int has_dy2, ACTS
 #define GRADED VIEWED(x), stats, AFFINED, DROPPED, VIEWED(dy), VIEWED(dy2), has_dy2, ACTED
 
-/* x - mean and g at a position. */
-template <int N> struct gradient { pack<N> centred, g; };
+/* What is read at a position. */
+struct sources {
+    uint4 x, dy, dy2;
+};
+
+template <typename T> INLINE sources load_sources(unsigned position, int channel, int count, GRADIENTS(T)) {
+    sources s;
+    s.x = load_raw(AT(x, position, channel), count);
+    s.dy = load_raw(AT(dy, position, channel), count);
+    s.dy2 = has_dy2 ? load_raw(AT(dy2, position, channel), count) : make_uint4(0, 0, 0, 0);
+    return s;
+}
+
+/* x - mean and g of a quad. */
+struct gradient {
+    pack<4> centred, g;
+};
 
 template <int N, typename T>
-INLINE gradient<N> gradient_at(const normaliser<N> &n, unsigned position, int channel, int count,
-                               GRADIENTS(T)) {
-    gradient<N> r;
-    const pack<N> one = load_lanes<N>(AT(x, position, channel), count);
-    pack<N> z = normalised(n, one), mask = filled<N>(1.0f);
-    EACH(i, N) r.centred.v[i] = one.v[i] - n.mean.v[i];
-    if (threshold) {
-        mask = dropout_mask<N>(position, channel, DROPPED);
-        EACH(i, N) z.v[i] *= mask.v[i];
-    }
-    const pack<N> d = load_lanes<N>(AT(dy, position, channel), count), s = act_slope_at(act, slope, z);
-    EACH(i, N) r.g.v[i] = s.v[i] * d.v[i];
+INLINE gradient gradient_at(const normaliser<N> &n, const sources &s, int quad, unsigned position,
+                            int channel, int count, GRADIENTS(T)) {
+    gradient r;
+    const pack<4> one = quad_lanes<T>(s.x, quad, count);
+    const normal z = normalised(n, one, quad, position, channel, DROPPED);
+    const pack<4> d = quad_lanes<T>(s.dy, quad, count), a = act_slope_at(act, slope, z.z);
+    EACH(i, 4) r.g.v[i] = a.v[i] * d.v[i];
     if (has_dy2) {
-        const pack<N> d2 = load_lanes<N>(AT(dy2, position, channel), count),
-                      s2 = act_slope_at(act2, slope2, z);
-        EACH(i, N) r.g.v[i] = fmaf(s2.v[i], d2.v[i], r.g.v[i]);
+        const pack<4> d2 = quad_lanes<T>(s.dy2, quad, count), a2 = act_slope_at(act2, slope2, z.z);
+        EACH(i, 4) r.g.v[i] = fmaf(a2.v[i], d2.v[i], r.g.v[i]);
     }
-    EACH(i, N) r.g.v[i] *= mask.v[i];
+    EACH(i, 4) {
+        r.g.v[i] *= z.mask.v[i];
+        r.centred.v[i] = one.v[i] - n.mean.v[4 * quad + i];
+    }
     return r;
 }
 
+/* Executes a statement for quad `quad` of every pack of this thread, with its gradient `d`; `after` follows
+ * each pack. */
+#define EACH_GRADIENT(n, at, statement, after)                                                               \
+    for (unsigned p = (at).first + (unsigned)(at).row; p < (at).end; p += (unsigned)(at).rows) {             \
+        const unsigned position = (unsigned)(at).group * (unsigned)span + p;                                 \
+        const sources s = load_sources<T>(position, (at).channel, (at).count, GRADED);                       \
+        EACH(quad, N / 4) {                                                                                  \
+            const gradient d = gradient_at<N, T>(n, s, quad, position, (at).channel + 4 * quad,              \
+                                                 (at).count - 4 * quad, GRADED);                             \
+            EACH(i, 4) {                                                                                     \
+                const int lane = 4 * quad + i;                                                               \
+                statement;                                                                                   \
+            }                                                                                                \
+        }                                                                                                    \
+        after;                                                                                               \
+    }
+
 /* The sums of this thread's positions to sum0 and sum1. */
 #define SUM_GRADIENTS(n, at, sum0, sum1)                                                                     \
-    for (unsigned p = (at).first + (unsigned)(at).row; p < (at).end; p += (unsigned)(at).rows) {             \
-        const gradient<N> d = gradient_at<N, T>(n, (unsigned)(at).group * (unsigned)span + p, (at).channel,  \
-                                                (at).count, GRADED);                                         \
-        EACH(i, N) {                                                                                         \
-            sum0.v[i] += d.g.v[i];                                                                           \
-            sum1.v[i] = fmaf(d.g.v[i], d.centred.v[i] * (n).rstd.v[i], sum1.v[i]);                           \
-        }                                                                                                    \
-    }
+    EACH_GRADIENT(n, at,                                                                                     \
+                  (sum0.v[lane] += d.g.v[i], sum1.v[lane] = fmaf(d.g.v[i], d.centred.v[i], sum1.v[lane])), ) \
+    EACH(i, N) sum1.v[i] *= (n).rstd.v[i];
 
 /* The two sums of a part. */
 #define BWD_PART(T) SLABS, GRADIENTS(T), float *partial
@@ -66,19 +90,18 @@ ENTRIES(norm_bwd_part, BWD_PART, (SLABBED, GRADED, partial))
 #define PUT_ALL_DX(n, at, sum0, sum1)                                                                        \
     {                                                                                                        \
         const float size = load_count(stats, (at).group, channels);                                          \
+        pack<N> out;                                                                                         \
         EACH(i, N) {                                                                                         \
             sum0.v[i] /= size;                                                                               \
             sum1.v[i] = sum1.v[i] / size * (n).rstd.v[i];                                                    \
         }                                                                                                    \
-        for (unsigned p = (at).first + (unsigned)(at).row; p < (at).end; p += (unsigned)(at).rows) {         \
-            const unsigned position = (unsigned)(at).group * (unsigned)span + p;                             \
-            gradient<N> d = gradient_at<N, T>(n, position, (at).channel, (at).count, GRADED);                \
-            EACH(i, N) {                                                                                     \
-                const float rest = d.g.v[i] - sum0.v[i] - d.centred.v[i] * sum1.v[i];                        \
-                d.g.v[i] = size == 1.0f ? 0.0f : (n).factor.v[i] * rest;                                     \
-            }                                                                                                \
-            put_lanes(AT(dx, position, (at).channel), d.g, (at).count, dx_flags);                            \
-        }                                                                                                    \
+        EACH_GRADIENT(                                                                                       \
+            n, at,                                                                                           \
+            {                                                                                                \
+                const float rest = d.g.v[i] - sum0.v[lane] - d.centred.v[i] * sum1.v[lane];                  \
+                out.v[lane] = size == 1.0f ? 0.0f : (n).factor.v[lane] * rest;                               \
+            },                                                                                               \
+            put_lanes(AT(dx, position, (at).channel), out, (at).count, dx_flags))                            \
     }
 
 /* Outputs: the sums of each group of images, and their totals, unless NULL. By the threads of the first row.
@@ -90,10 +113,19 @@ ENTRIES(norm_bwd_part, BWD_PART, (SLABBED, GRADED, partial))
         store_vector(to, sum0, at.count);                                                                    \
         store_vector(to + channels, sum1, at.count);                                                         \
     }
+/* Totals over the groups, in shared memory: each number belongs to one thread of the first row. */
+#define TOTALS_MEMORY(N) __shared__ float total0[N][WIDEST_SLAB / 4], total1[N][WIDEST_SLAB / 4];
+#define CLEAR_TOTALS                                                                                         \
+    if (at.row == 0) EACH(i, N) total0[i][threadIdx.x] = total1[i][threadIdx.x] = 0.0f;
+#define ADD_TOTALS                                                                                           \
+    if (at.row == 0) EACH(i, N) {                                                                            \
+            total0[i][threadIdx.x] += sum0.v[i];                                                             \
+            total1[i][threadIdx.x] += sum1.v[i];                                                             \
+        }
 #define PUT_TOTALS                                                                                           \
     if (at.row == 0) EACH(i, N) if (i < at.count) {                                                          \
-            if (dshift) add_one(dshift + at.channel + i, total0.v[i], dshift_flags);                         \
-            if (dscale) add_one(dscale + at.channel + i, total1.v[i], dscale_flags);                         \
+            if (dshift) add_one(dshift + at.channel + i, total0[i][threadIdx.x], dshift_flags);              \
+            if (dscale) add_one(dscale + at.channel + i, total1[i][threadIdx.x], dscale_flags);              \
         }
 
 /* dx from finished sums, or, with summed_parts > 0, from partial results: then the first block of each slab
@@ -104,12 +136,13 @@ ENTRIES(norm_bwd_part, BWD_PART, (SLABBED, GRADED, partial))
 template <typename T> INLINE void norm_bwd_apply_of(BWD_APPLY(T)) {
     enum { N = lanes_of<T>::count };
     TREE_MEMORY(2, N)
+    TOTALS_MEMORY(N)
     const place at = block_place<N>(SLABBED);
     pack<N> own0 = filled<N>(0.0f), own1 = own0;
     if (summed_parts > 0) {
         const bool leads = at.group == 0 && at.index == 0;
-        pack<N> total0 = own0, total1 = own0;
         place other = at;
+        CLEAR_TOTALS
         for (other.group = at.group; other.group < (leads ? groups : at.group + 1); other.group++) {
             pack<N> sum0 = filled<N>(0.0f), sum1 = sum0;
             for (int i = at.row; i < summed_parts; i += at.rows) {
@@ -120,8 +153,7 @@ template <typename T> INLINE void norm_bwd_apply_of(BWD_APPLY(T)) {
             sum_rows(tree, sum0, sum1, at.row, shift);
             __syncthreads();
             if (other.group == at.group) own0 = sum0, own1 = sum1;
-            add_pack(total0, sum0);
-            add_pack(total1, sum1);
+            ADD_TOTALS
             if (leads) PUT_SUMS(other.group)
         }
         if (leads) PUT_TOTALS
@@ -142,9 +174,10 @@ ENTRIES(norm_bwd_apply, BWD_APPLY,
 template <typename T> INLINE void norm_bwd_whole_of(BWD_WHOLE(T)) {
     enum { N = lanes_of<T>::count };
     TREE_MEMORY(2, N)
+    TOTALS_MEMORY(N)
     place at = block_place<N>(SLABBED);
     const int first = at.group * each;
-    pack<N> total0 = filled<N>(0.0f), total1 = total0;
+    CLEAR_TOTALS
     for (at.group = first; at.group < first + each; at.group++) {
         const normaliser<N> n = stats_normaliser<N>(stats, at.group, channels, at.channel, at.count, AFFINED);
         pack<N> sum0 = filled<N>(0.0f), sum1 = sum0;
@@ -152,8 +185,7 @@ template <typename T> INLINE void norm_bwd_whole_of(BWD_WHOLE(T)) {
         sum_rows(tree, sum0, sum1, at.row, shift);
         __syncthreads();
         PUT_SUMS(at.group)
-        add_pack(total0, sum0);
-        add_pack(total1, sum1);
+        ADD_TOTALS
         PUT_ALL_DX(n, at, sum0, sum1)
     }
     PUT_TOTALS

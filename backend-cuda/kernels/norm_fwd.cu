@@ -176,22 +176,27 @@ template <int N> INLINE normaliser<N> moments_normaliser(const moments<N> &m, co
 #define RESULTED   DROPPED, VIEWED(y), y_flags, VIEWED(y2), y2_flags, ACTED
 
 template <int N, typename T>
-INLINE void put_results(const normaliser<N> &n, const pack<N> &x, unsigned position, int channel, int count,
+INLINE void put_results(const normaliser<N> &n, const uint4 &raw, unsigned position, int channel, int count,
                         RESULTS(T)) {
-    pack<N> z = normalised(n, x);
-    if (threshold) {
-        const pack<N> mask = dropout_mask<N>(position, channel, DROPPED);
-        EACH(i, N) z.v[i] *= mask.v[i];
+    pack<N> one, two;
+    EACH(quad, N / 4) {
+        const pack<4> x = quad_lanes<T>(raw, quad, count - 4 * quad);
+        const pack<4> z = normalised(n, x, quad, position, channel + 4 * quad, DROPPED).z;
+        const pack<4> first = act_value(act, slope, z), second = act_value(act2, slope2, z);
+        EACH(i, 4) {
+            one.v[4 * quad + i] = first.v[i];
+            two.v[4 * quad + i] = second.v[i];
+        }
     }
-    put_lanes(AT(y, position, channel), act_value(act, slope, z), count, y_flags);
-    if (y2_flags & PRESENT) put_lanes(AT(y2, position, channel), act_value(act2, slope2, z), count, y2_flags);
+    put_lanes(AT(y, position, channel), one, count, y_flags);
+    if (y2_flags & PRESENT) put_lanes(AT(y2, position, channel), two, count, y2_flags);
 }
 
 /* Results of this thread's positions. */
 #define PUT_ALL_RESULTS(n, at)                                                                               \
     for (unsigned p = (at).first + (unsigned)(at).row; p < (at).end; p += (unsigned)(at).rows) {             \
         const unsigned position = (unsigned)(at).group * (unsigned)span + p;                                 \
-        put_results(n, load_lanes<N>(AT(x, position, (at).channel), (at).count), position, (at).channel,     \
+        put_results(n, load_raw(AT(x, position, (at).channel), (at).count), position, (at).channel,          \
                     (at).count, RESULTED);                                                                   \
     }
 

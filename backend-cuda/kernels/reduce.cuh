@@ -12,6 +12,8 @@
 
 #include "common.cuh"
 
+enum { WIDEST_SLAB = 32 }; /* channels */
+
 /* span: positions of a group; a part has `part` of them, the last fewer. */
 #define SLABS                                                                                                \
     const int span, const int channels, const int shift, const int slabs, const int part, const int parts
@@ -37,6 +39,7 @@ template <int N> INLINE place block_place(SLABS) {
     at.count = channels - at.channel;
     at.first = (unsigned)at.index * (unsigned)part;
     at.end = min(at.first + (unsigned)part, (unsigned)span);
+    if (at.channel >= (channels + 7) / 8 * 8) at.end = at.first; /* the last slab may end behind the tensor */
     return at;
 }
 
