@@ -1,6 +1,7 @@
 /* P2P_MACHINE_CUDNN. See dnn_setting.h. */
 #include "dnn_setting.h"
 
+#include <cuda.h>
 #include <cudnn.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,6 +25,14 @@ size_t dnn_version(void) {
     unsigned major, minor, patch;
     if (!value || sscanf(value, "%u.%u.%u", &major, &minor, &patch) != 3) return CUDNN_VERSION;
     return (size_t)major * 10000 + minor * 100 + patch;
+}
+
+size_t dnn_cuda_version(void) {
+    const char *at = getenv("P2P_MACHINE_CUDNN");
+    const char *value = next_value(&at, "cuda");
+    unsigned major, minor;
+    if (!value || sscanf(value, "%u.%u", &major, &minor) != 2) return CUDA_VERSION;
+    return (size_t)major * 1000 + minor * 10;
 }
 
 bool dnn_has_fault(const char *fault, int64_t engine) {

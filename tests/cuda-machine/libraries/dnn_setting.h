@@ -6,8 +6,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* 91900, or what the setting says. */
+/* 91900 and 13000: those of the headers, or what the setting says. */
 size_t dnn_version(void);
+size_t dnn_cuda_version(void);
 /* Whether the setting has `fault` ("wrong", "refuse") for the engine. */
 bool dnn_has_fault(const char *fault, int64_t engine);
 
