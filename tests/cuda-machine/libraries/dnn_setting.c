@@ -1,7 +1,6 @@
 /* P2P_MACHINE_CUDNN. See dnn_setting.h. */
 #include "dnn_setting.h"
 
-#include <cuda.h>
 #include <cudnn.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,8 +29,8 @@ size_t dnn_version(void) {
 size_t dnn_cuda_version(void) {
     const char *at = getenv("P2P_MACHINE_CUDNN");
     const char *value = next_value(&at, "cuda");
-    unsigned major, minor;
-    if (!value || sscanf(value, "%u.%u", &major, &minor) != 2) return CUDA_VERSION;
+    unsigned major, minor = 0;
+    if (!value || sscanf(value, "%u.%u", &major, &minor) < 1) return 13000;
     return (size_t)major * 1000 + minor * 10;
 }
 

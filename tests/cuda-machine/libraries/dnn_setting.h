@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* 91900 and 13000: those of the headers, or what the setting says. */
+/* 91900, and of the CUDA that it was built with 13000; or what the setting says. */
 size_t dnn_version(void);
 size_t dnn_cuda_version(void);
 /* Whether the setting has `fault` ("wrong", "refuse") for the engine. */
