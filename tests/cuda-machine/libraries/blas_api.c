@@ -61,10 +61,6 @@ MACHINE_EXPORT const char *cublasGetStatusName(cublasStatus_t status) {
     return "CUBLAS_STATUS_UNKNOWN";
 }
 
-MACHINE_EXPORT const char *cublasGetStatusString(cublasStatus_t status) {
-    return cublasGetStatusName(status);
-}
-
 static cublasStatus_t begin(const char *call) {
     running = call;
     if (!machine_load()) return CUBLAS_STATUS_NOT_INITIALIZED;
@@ -152,16 +148,9 @@ MACHINE_EXPORT cublasStatus_t cublasDestroy_v2(cublasHandle_t handle) {
     return CUBLAS_STATUS_SUCCESS;
 }
 
-MACHINE_EXPORT cublasStatus_t cublasGetVersion_v2(cublasHandle_t handle, int *version) {
-    (void)handle; /* may be NULL */
-    if (!version) return CUBLAS_STATUS_INVALID_VALUE;
-    *version = BLAS_MAJOR * 10000;
-    return CUBLAS_STATUS_SUCCESS;
-}
-
-MACHINE_EXPORT cublasStatus_t cublasGetProperty(libraryPropertyType part, int *value) {
-    if (!value) return CUBLAS_STATUS_INVALID_VALUE;
-    *value = part == MAJOR_VERSION ? BLAS_MAJOR : 0;
+MACHINE_EXPORT cublasStatus_t cublasGetProperty(libraryPropertyType type, int *value) {
+    if (!value || type < MAJOR_VERSION || type > PATCH_LEVEL) return CUBLAS_STATUS_INVALID_VALUE;
+    *value = type == MAJOR_VERSION ? BLAS_MAJOR : 0;
     return CUBLAS_STATUS_SUCCESS;
 }
 

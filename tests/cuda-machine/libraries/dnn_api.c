@@ -6,8 +6,8 @@
  * (dnn_engine.c). Without a driver it plans, as the real library does.
  *
  * P2P_MACHINE_CUDNN is a list, separated by commas: wrong:ENGINE leaves out a filter tap, refuse:ENGINE fails
- * when it is executed, version:9.8.0 is the version that it says it is,
- * cuda:12 the generation of CUDA that it says it is for. An engine is a number, or `all`.
+ * when it is executed, version:9.8.0 is the version that it says it is, cuda:12.9 that of the CUDA that it
+ * was built with. An engine is a number, or `all`.
  */
 #include "machine_link.h"
 

@@ -29,7 +29,9 @@ size_t dnn_version(void) {
 size_t dnn_cuda_version(void) {
     const char *at = getenv("P2P_MACHINE_CUDNN");
     const char *value = next_value(&at, "cuda");
-    return value ? strtoul(value, NULL, 10) * 1000 : 13000;
+    unsigned major, minor = 0;
+    if (!value || sscanf(value, "%u.%u", &major, &minor) < 1) return 13000;
+    return (size_t)major * 1000 + minor * 10;
 }
 
 bool dnn_has_fault(const char *fault, int64_t engine) {
