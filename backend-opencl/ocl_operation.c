@@ -46,12 +46,9 @@ p2p_status ocl_op_create(p2p_be_device *device, const p2p_op *op, const p2p_bind
 static p2p_status time_by_clock(void *context, p2p_be_device *device, const ocl_conv_way *way, p2p_be_op *op,
                                 int runs, double *seconds) {
     double (*const *clock)(void) = context;
+    const p2p_tune_device tuned = ocl_tune_device(device);
     (void)way;
-    const double begin = (*clock)();
-    for (int i = 0; i < runs; i++) P2P_TRY(ocl_op_run(device, op));
-    P2P_TRY(ocl_queue_finish(device));
-    *seconds = (*clock)() - begin;
-    return P2P_OK;
+    return p2p_tune_time(&tuned, *clock, op, runs, seconds);
 }
 
 /* Measures, and stores the result. If measuring is not possible, the default choice is used and not

@@ -53,6 +53,7 @@ typedef struct {
     const char *type; /* "GPU", "CPU", or "" for other types; static */
     p2p_presence presence;
     char unusable[P2P_PATH_BYTES]; /* "" if the device is usable, else the reason, which follows the words */
+    char details[512];             /* one line of what identifies it among others; "" for none */
     char no_bf16[256];             /* "" if sessions in bf16 are supported, else the reason */
     char no_tf32[256];             /* likewise tf32 */
     bool stores_bf16;    /* sessions in bf16 store activations in bf16; false: only factors are rounded */

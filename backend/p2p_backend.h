@@ -86,6 +86,7 @@ typedef struct {
     char name[256];     /* for display, e.g. the vendor's device name */
     char driver[256];   /* driver or library, with version */
     char unusable[512]; /* "" if the device can be opened, else the reason */
+    char details[512];  /* one line of what identifies it among others: addresses, modes; "" for none */
     /* "" if the device supports sessions in bf16: convolutions with math=bf16, for the shapes that op_query
      * accepts, or activations stored in bf16. Else the reason. */
     char no_bf16[256];
@@ -281,7 +282,8 @@ typedef struct {
 
 /* A number that the program sets for all devices of a backend that are opened afterwards. It overrides an
  * environment variable. Known names: "timeout", the seconds after which unfinished work means that a device
- * is lost; 0: never. */
+ * is lost; 0: never. "deterministic", 0 or 1: whatever could differ between two runs on equal machines is fixed,
+ * such as the algorithm of a collective. */
 typedef struct {
     const char *name;
     double least, most; /* range of values */

@@ -4,10 +4,13 @@
  * A draw is a pure function of a key and a counter: there is no generator state to save or to share between
  * threads. All random numbers of p2p are made here: dropout masks, initial weights, augmentation, shuffling.
  * The keys of dropout masks and of all other draws differ in their high word, so no draw is used twice.
- * Kernels of fast backends implement the dropout formula again in their own language.
+ * The rounds and the words of dropout masks are in p2p_philox_core.h, which CUDA C includes too; OpenCL C
+ * implements them again.
  */
 #ifndef P2P_PHILOX_H
 #define P2P_PHILOX_H
+
+#include "p2p_philox_core.h"
 
 #include <math.h>
 #include <stdbool.h>
@@ -19,17 +22,9 @@
 static inline void p2p_philox_rounds(const uint32_t key[2], int count, uint32_t *restrict x0,
                                      uint32_t *restrict x1, uint32_t *restrict x2, uint32_t *restrict x3) {
     uint32_t k0 = key[0], k1 = key[1];
-    for (int round = 0; round < 10; round++) {
-        for (int i = 0; i < count; i++) {
-            uint64_t product0 = UINT64_C(0xD2511F53) * x0[i];
-            uint64_t product1 = UINT64_C(0xCD9E8D57) * x2[i];
-            x0[i] = (uint32_t)(product1 >> 32) ^ x1[i] ^ k0;
-            x1[i] = (uint32_t)product1;
-            x2[i] = (uint32_t)(product0 >> 32) ^ x3[i] ^ k1;
-            x3[i] = (uint32_t)product0;
-        }
-        k0 += UINT32_C(0x9E3779B9); /* the golden ratio and sqrt(3) - 1, as Weyl sequences */
-        k1 += UINT32_C(0xBB67AE85);
+    for (int round = 0; round < P2P_PHILOX_ROUNDS; round++) {
+        for (int i = 0; i < count; i++) p2p_philox_round(k0, k1, &x0[i], &x1[i], &x2[i], &x3[i]);
+        p2p_philox_next_key(&k0, &k1);
     }
 }
 
@@ -43,10 +38,8 @@ static inline void p2p_philox(const uint32_t counter[4], const uint32_t key[2], 
  * is in p2p_op.h. `layer` is p2p_name_hash of the layer's name. Kept elements are multiplied by 1/(1-p). */
 static inline bool p2p_dropout_keeps(double p, uint32_t seed_lo, uint32_t seed_hi, uint32_t layer,
                                      uint32_t step, uint32_t sample, uint64_t c, uint32_t h, uint32_t w) {
-    const uint32_t counter[4] = {(uint32_t)(c / 4), h * UINT32_C(65536) + w, sample, step};
-    const uint32_t key[2] = {seed_lo ^ layer, seed_hi};
     uint32_t words[4];
-    p2p_philox(counter, key, words);
+    p2p_dropout_words(seed_lo, seed_hi, layer, step, sample, (uint32_t)(c / 4), h, w, words);
     return words[c % 4] >= (uint32_t)(p * 4294967296.0);
 }
 

@@ -15,6 +15,7 @@ static const char *bf16_text(const p2p_device_entry *entry) {
 /* Names and reasons come from drivers. */
 static void print_entry(const p2p_device_entry *entry) {
     text_line(stdout, "%c %-14s %s", entry->is_default ? '*' : ' ', entry->address, entry->name);
+    if (entry->details[0]) text_line(stdout, "    %s", entry->details);
     if (entry->unusable[0]) {
         text_line(stdout, "    %s: %s", p2p_presence_words(entry->presence), entry->unusable);
         return;

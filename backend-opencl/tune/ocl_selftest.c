@@ -2,7 +2,6 @@
 #include "ocl_selftest.h"
 
 #include "ocl_cache_key.h"
-#include "ocl_checker.h"
 
 #include "conv/ocl_conv.h"
 #include "device/ocl_buffer.h"
@@ -13,7 +12,7 @@
 
 /* ---- Shapes ---------------------------------------------------------------------------------------- */
 
-/* Filters of 4 x 4 with a padding of 1, as in the networks. Each shape is small enough for ocl_checker.c to
+/* Filters of 4 x 4 with a padding of 1, as in the networks. Each shape is small enough for tune_check.c to
  * compare every element. */
 typedef struct {
     int n, c, h, w, k, stride, out_h, out_w;
@@ -31,15 +30,15 @@ enum { SHAPES = sizeof shapes / sizeof shapes[0], TAPS = 4, PAD = 1 };
 
 static p2p_op describe(const test_shape *s, p2p_kind kind, p2p_type stored) {
     p2p_op op = {.kind = kind, .stride = s->stride};
-    ocl_checker_roles roles = ocl_checker_roles_of(kind);
-    p2p_tensor tensors[OCL_CHECK_ROLES] = {
-        [OCL_CHECK_X] = p2p_tensor_activation(stored, s->n, s->c, s->h, s->w),
-        [OCL_CHECK_W] = p2p_tensor_filter(P2P_TYPE_f32, s->k, s->c, TAPS, TAPS),
-        [OCL_CHECK_Y] = p2p_tensor_activation(stored, s->n, s->k, s->out_h, s->out_w),
+    p2p_tune_roles roles = p2p_tune_roles_of(kind);
+    p2p_tensor tensors[P2P_TUNE_ROLES] = {
+        [P2P_TUNE_X] = p2p_tensor_activation(stored, s->n, s->c, s->h, s->w),
+        [P2P_TUNE_W] = p2p_tensor_filter(P2P_TYPE_f32, s->k, s->c, TAPS, TAPS),
+        [P2P_TUNE_Y] = p2p_tensor_activation(stored, s->n, s->k, s->out_h, s->out_w),
     };
     op.pad_top = op.pad_left = op.pad_bottom = op.pad_right = PAD;
-    for (int role = 0; role < OCL_CHECK_ROLES; role++) {
-        tensors[role].layout = role == OCL_CHECK_W ? P2P_LAYOUT_ckrs : P2P_LAYOUT_nchwc;
+    for (int role = 0; role < P2P_TUNE_ROLES; role++) {
+        tensors[role].layout = role == P2P_TUNE_W ? P2P_LAYOUT_ckrs : P2P_LAYOUT_nchwc;
         tensors[role].block = OCL_LANES;
         op.t[roles.at[role]] = tensors[role];
     }
@@ -48,29 +47,35 @@ static p2p_op describe(const test_shape *s, p2p_kind kind, p2p_type stored) {
 
 /* ---- On the device --------------------------------------------------------------------------------- */
 
-static p2p_status run(ocl_checker *check, ocl_plan_maker make, void *context, size_t scratch_bytes,
-                      bool *right, char why[OCL_CHECK_WHY]) {
+static p2p_status run(p2p_be_device *device, p2p_tune_check *check, ocl_plan_maker make, void *context,
+                      size_t scratch_bytes, bool *right, char why[P2P_TUNE_WHY]) {
     p2p_be_buffer *scratch = NULL;
     p2p_be_op *made = NULL;
-    if (scratch_bytes > 0) P2P_TRY(ocl_buffer_create(check->device, scratch_bytes, &scratch));
-    const p2p_status status = ocl_checker_try(check, make, context, scratch, &made, right, why);
-    if (made) ocl_op_destroy(check->device, made);
-    if (scratch) ocl_buffer_destroy(check->device, scratch);
+    p2p_binding bindings[P2P_MAX_OPERANDS];
+    if (scratch_bytes > 0) P2P_TRY(ocl_buffer_create(device, scratch_bytes, &scratch));
+    p2p_tune_check_bind(check, bindings);
+    p2p_status status =
+        ocl_op_create_by(device, make, context, check->op, bindings, (p2p_binding){scratch, 0}, &made);
+    if (status == P2P_OK) status = p2p_tune_check_try(check, made, right, why);
+    if (made) ocl_op_destroy(device, made);
+    if (scratch) ocl_buffer_destroy(device, scratch);
     return status;
 }
 
 /* Returns P2P_FAILED, and sets `why`, if the result is wrong. A refused shape is not used, so a refusal is
  * no failure. Otherwise *tested is incremented. */
 static p2p_status test_one(p2p_be_device *device, const p2p_op *op, ocl_plan_maker make, void *context,
-                           int *tested, char why[OCL_CHECK_WHY]) {
-    ocl_checker check;
+                           int *tested, char why[P2P_TUNE_WHY]) {
+    p2p_tune_check check;
     ocl_plan plan = {0};
     bool right = false;
     p2p_status status = make(context, op, &plan);
     if (status == P2P_OK) {
-        status = ocl_checker_open(&check, device, op);
-        if (status == P2P_OK) status = run(&check, make, context, plan.answer.scratch_bytes, &right, why);
-        ocl_checker_close(&check);
+        const p2p_tune_device tuned = ocl_tune_device(device);
+        status = p2p_tune_check_open(&check, &tuned, op);
+        if (status == P2P_OK)
+            status = run(device, &check, make, context, plan.answer.scratch_bytes, &right, why);
+        p2p_tune_check_close(&check);
         if (status == P2P_OK && !right) status = ocl_host->fail(P2P_FAILED, "%s", why);
         *tested += status == P2P_OK;
     }
@@ -79,7 +84,7 @@ static p2p_status test_one(p2p_be_device *device, const p2p_op *op, ocl_plan_mak
 
 /* Sets *tested to the number of shapes and kinds that were not refused. */
 static p2p_status test_all(p2p_be_device *device, p2p_type stored, ocl_plan_maker make, void *context,
-                           int *tested, char why[OCL_CHECK_WHY]) {
+                           int *tested, char why[P2P_TUNE_WHY]) {
     static const p2p_kind kinds[] = {P2P_KIND_conv_fwd, P2P_KIND_conv_bwd_data, P2P_KIND_conv_bwd_filter};
     *tested = 0;
     for (int s = 0; s < SHAPES; s++)
@@ -128,7 +133,7 @@ static void warn(const p2p_be_device *device, const char *name, const char *why)
 
 p2p_status ocl_selftest_plans(p2p_be_device *device, const char *name, p2p_type stored, ocl_plan_maker make,
                               void *context, ocl_verdict *verdict) {
-    char why[OCL_CHECK_WHY] = "they can't be compiled or run";
+    char why[P2P_TUNE_WHY] = "they can't be compiled or run";
     *verdict = OCL_VERDICT_UNKNOWN;
     P2P_TRY(ocl_check_alive(device));
     if (ocl_environment_fails(&device->environment, name)) {

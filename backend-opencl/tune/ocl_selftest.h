@@ -1,7 +1,7 @@
 /* The self-test of convolutions: whether a driver compiles a family, or a single way, correctly.
  *
  * Drivers miscompile, and a training on wrong gradients fails slowly and silently. All three kinds are run
- * on four small shapes, two odd and two of the deepest layers, and compared (ocl_checker.h). A failure gives
+ * on four small shapes, two odd and two of the deepest layers, and compared (p2p_tune.h). A failure gives
  * a warning that names the driver. A pass is stored in the host's cache, so a device is tested once per
  * driver and version of the kernels. If every shape is refused, nothing is tested and nothing is stored.
  * Names in P2P_OPENCL_FAIL fail without a test. The operation tests cover all kinds, shapes and options;

@@ -4,6 +4,8 @@
 
 #include "ocl_tuning.h"
 
+#include "p2p_tune.h"
+
 /* Writes the seconds of `runs` consecutive runs of an operation on an idle device. */
 typedef struct {
     p2p_status (*time)(void *context, p2p_be_device *device, const ocl_conv_way *way, p2p_be_op *op, int runs,

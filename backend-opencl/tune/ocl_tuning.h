@@ -7,6 +7,8 @@
 #include "conv/ocl_choice.h"
 #include "device/ocl_device.h"
 
+#include "p2p_tune.h"
+
 /* The result of the self-test of a single way. */
 typedef struct ocl_way_verdict ocl_way_verdict;
 struct ocl_way_verdict {
@@ -20,11 +22,14 @@ struct ocl_tuning {
     ocl_verdicts verdicts;
     ocl_way_verdict *way_verdicts; /* newest first */
     ocl_choices choices;
-    char *kept; /* the stored text (ocl_choice_text.h); NULL before it was read */
+    char *kept; /* the stored text (p2p_tune.h); NULL before it was read */
 };
 
 /* Creates device->tuning. Returns P2P_OUT_OF_MEMORY on failure. */
 p2p_status ocl_tuning_open(p2p_be_device *device);
 void ocl_tuning_close(p2p_be_device *device);
+
+/* The device as the shared tuner uses it. */
+p2p_tune_device ocl_tune_device(p2p_be_device *device);
 
 #endif

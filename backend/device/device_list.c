@@ -128,6 +128,7 @@ static p2p_device_entry entry_of(const found_device *item, bool is_default) {
     print_address(item, entry.address, sizeof entry.address);
     snprintf(entry.name, sizeof entry.name, "%s", item->info.name);
     snprintf(entry.driver, sizeof entry.driver, "%s", item->info.driver);
+    snprintf(entry.details, sizeof entry.details, "%s", item->info.details);
     memcpy(entry.unusable, item->reason, sizeof entry.unusable);
     entry.stores_bf16 = item->info.activation_bf16.type == P2P_TYPE_bf16;
     snprintf(entry.no_bf16, sizeof entry.no_bf16, "%s", item->info.no_bf16);

@@ -46,8 +46,15 @@ static const struct {
 
 enum { BUILT_IN_COUNT = sizeof built_in / sizeof built_in[0], SLOT_CAPACITY = P2P_MODULE_FILES + 16 };
 
-/* Backends that are listed even if they are not installed. */
-static const char *const optional[] = {"cuda"};
+#ifndef P2P_CUDA_LEFT_OUT
+#define P2P_CUDA_LEFT_OUT ""
+#endif
+
+/* Backends that are listed even if they are not installed. `left_out` is why the build did not make it; "" if
+ * it did. */
+static const struct {
+    const char *name, *left_out;
+} optional[] = {{"cuda", P2P_CUDA_LEFT_OUT}};
 enum { OPTIONAL_COUNT = sizeof optional / sizeof optional[0] };
 
 static p2p_module_slot slots[SLOT_CAPACITY];
@@ -166,6 +173,16 @@ static void load_files(void) {
     free(files);
 }
 
+static void add_absent(const char *name, const char *left_out) {
+    if (slot_named(name)) return;
+    p2p_module_slot *slot = add_slot(name);
+    char folders[P2P_PATH_BYTES - 512];
+    p2p_module_folders(folders, sizeof folders);
+    slot->presence = P2P_PRESENCE_ABSENT;
+    snprintf(slot->reason, sizeof slot->reason, "looked for p2p_%s.so in %s%s%.320s", name, folders,
+             left_out[0] ? "; this program was built without it: " : "", left_out);
+}
+
 static void load_all(void) {
     if (slot_count > 0) return;
     load_files();
@@ -173,14 +190,7 @@ static void load_all(void) {
         p2p_module_slot *slot = add_slot(built_in[i].name);
         if (load(built_in[i].entry, slot->name, &slot->module) != P2P_OK) refuse(slot, "");
     }
-    for (int i = 0; i < OPTIONAL_COUNT; i++) {
-        if (slot_named(optional[i])) continue;
-        p2p_module_slot *slot = add_slot(optional[i]);
-        char folders[P2P_PATH_BYTES - 128];
-        p2p_module_folders(folders, sizeof folders);
-        slot->presence = P2P_PRESENCE_ABSENT;
-        snprintf(slot->reason, sizeof slot->reason, "looked for p2p_%s.so in %s", optional[i], folders);
-    }
+    for (int i = 0; i < OPTIONAL_COUNT; i++) add_absent(optional[i].name, optional[i].left_out);
 }
 
 const p2p_module_slot *p2p_module_slot_at(int index) {

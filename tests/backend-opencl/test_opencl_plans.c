@@ -3,7 +3,7 @@
  * convolutions and by each listed way, and the plans are checked (plan_check.h). Then verdicts and choices
  * as values. test_ops tests on a device what the plans compute.
  */
-#include "conv/ocl_choice_text.h"
+#include "conv/ocl_choice.h"
 #include "plan_cases.h"
 #include "plan_check.h"
 

@@ -7,7 +7,6 @@
 #include "host/cache.h"
 #include "support/test_files.h"
 #include "tune/ocl_cache_key.h"
-#include "tune/ocl_checker.h"
 #include "tune/ocl_kept.h"
 #include "tune/ocl_selftest.h"
 #include "tune/ocl_tune.h"
@@ -209,15 +208,15 @@ static void tunes_as_for_a_gpu(void **state) {
 
 /* Runs a descriptor, which may differ from the operands' own, on the operands; returns whether its result
  * is accepted. */
-static bool passes(ocl_checker *operands, const p2p_op *op) {
+static bool passes(p2p_tune_check *operands, const p2p_op *op) {
     p2p_binding bindings[P2P_MAX_OPERANDS] = {{0}};
     p2p_be_op *made = NULL;
     bool right = false;
-    char why[OCL_CHECK_WHY];
+    char why[P2P_TUNE_WHY];
     p2p_ticket ticket = 0;
-    for (int role = 0; role < OCL_CHECK_ROLES; role++)
+    for (int role = 0; role < P2P_TUNE_ROLES; role++)
         bindings[operands->roles.at[role]].buffer = operands->buffer[role];
-    assert_int_equal(ocl_checker_prepare(operands), P2P_OK);
+    assert_int_equal(p2p_tune_check_prepare(operands), P2P_OK);
     if (op) {
         assert_int_equal(module->device.op_create(device, op, bindings, (p2p_binding){0}, &made), P2P_OK);
         assert_int_equal(module->device.op_run(device, made), P2P_OK);
@@ -225,15 +224,16 @@ static bool passes(ocl_checker *operands, const p2p_op *op) {
         assert_int_equal(module->device.wait(device, ticket), P2P_OK);
         module->device.op_destroy(device, made);
     }
-    assert_int_equal(ocl_checker_result(operands, &right, why), P2P_OK);
+    assert_int_equal(p2p_tune_check_result(operands, &right, why), P2P_OK);
     return right;
 }
 
 static void notices_wrong_results(void **state) {
     (void)state;
     p2p_op op = parse(shapes[0]);
-    ocl_checker operands;
-    assert_int_equal(ocl_checker_open(&operands, device, &op), P2P_OK);
+    const p2p_tune_device tuned = ocl_tune_device(device);
+    p2p_tune_check operands;
+    assert_int_equal(p2p_tune_check_open(&operands, &tuned, &op), P2P_OK);
     p2p_op clipped = op, shifted = op;
     clipped.act = P2P_ACT_relu;
     shifted.pad_top = 0;
@@ -244,7 +244,7 @@ static void notices_wrong_results(void **state) {
     assert_true(passes(&operands, &op));
     assert_false(passes(&operands, &clipped)); /* still compared with the expected values */
     assert_true(passes(&operands, &op));
-    ocl_checker_close(&operands);
+    p2p_tune_check_close(&operands);
 }
 
 /* One wrong element that is not a sample is detected by comparison with the other candidates. */
@@ -252,30 +252,31 @@ static void notices_one_wrong_element(void **state) {
     (void)state;
     const p2p_op op = parse(shapes[1]);
     const p2p_tensor *dx = &op.t[P2P_AT_conv_bwd_data_dx];
-    ocl_checker operands;
+    const p2p_tune_device tuned = ocl_tune_device(device);
+    p2p_tune_check operands;
     int noticed = 0;
-    assert_int_equal(ocl_checker_open(&operands, device, &op), P2P_OK);
+    assert_int_equal(p2p_tune_check_open(&operands, &tuned, &op), P2P_OK);
     assert_true(passes(&operands, &op));
     for (int64_t c = 0; c < dx->c; c++) {
         const p2p_binding at = {operands.buffer[operands.roles.result],
                                 (size_t)p2p_tensor_index(dx, 0, c, 3, 4) * sizeof(float)};
         float kept = 0, wrong;
         bool right = true;
-        char why[OCL_CHECK_WHY];
+        char why[P2P_TUNE_WHY];
         p2p_ticket ticket = 0;
         assert_int_equal(module->device.buffer_read(device, at, &kept, sizeof kept), P2P_OK);
         assert_int_equal(module->device.submit(device, &ticket), P2P_OK);
         assert_int_equal(module->device.wait(device, ticket), P2P_OK);
         wrong = kept + 1;
         assert_int_equal(module->device.buffer_write(device, at, &wrong, sizeof wrong), P2P_OK);
-        assert_int_equal(ocl_checker_result(&operands, &right, why), P2P_OK);
+        assert_int_equal(p2p_tune_check_result(&operands, &right, why), P2P_OK);
         noticed += !right;
         assert_int_equal(module->device.buffer_write(device, at, &kept, sizeof kept), P2P_OK);
         assert_int_equal(module->device.submit(device, &ticket), P2P_OK);
         assert_int_equal(module->device.wait(device, ticket), P2P_OK);
     }
     assert_int_equal(noticed, dx->c);
-    ocl_checker_close(&operands);
+    p2p_tune_check_close(&operands);
 }
 
 /* ---- Stored choices -------------------------------------------------------------------------------- */

@@ -24,6 +24,12 @@ listed() {
     grep -A 1 "^  $2 *\$" out.txt | grep -qF "    $3" || fail "no line '$3' follows $2: $(cat out.txt)"
 }
 
+# A copy, because modules of the build lie beside the program.
+mkdir program
+chmod 755 program
+install -m 755 "$p2p" program
+p2p=$PWD/program/p2p
+
 put good test
 put trains picky
 good=$PWD/good trains=$PWD/trains

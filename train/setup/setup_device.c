@@ -10,6 +10,7 @@
 p2p_status setup_process(const settings *all) {
     if (all->cache) P2P_TRY(p2p_cache_folder_set(all->cache));
     P2P_TRY(setup_pictures(all));
+    if (all->deterministic) P2P_TRY(p2p_limit_set("deterministic", 1));
     return settings_given(all, "device-timeout") ? p2p_limit_set("timeout", all->device_timeout) : P2P_OK;
 }
 

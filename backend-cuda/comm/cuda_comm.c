@@ -1,0 +1,349 @@
+/* Communicators and collectives. See cuda_comm.h. */
+#include "cuda_comm.h"
+
+#include "device/cuda_memory.h"
+#include "device/cuda_ticket.h"
+#include "library/cuda_library.h"
+
+#include <stdlib.h>
+#include <threads.h>
+
+typedef struct {
+    p2p_be_comm *comm;
+    p2p_be_device *device;
+    ncclComm_t nccl;
+    CUstream stream;
+} member;
+
+struct p2p_be_comm {
+    int count, world;
+    member member[];
+};
+
+#define TRY_NCCL(one, function, ...)                                                                         \
+    P2P_TRY(cuda_check_nccl(&(one)->device->queue, (one)->nccl, cuda_nccl.function(__VA_ARGS__), #function))
+
+/* ---- Failures -------------------------------------------------------------------------------------- */
+
+/* Ends all collectives of this process, so that those of other processes do not wait for it. Results of its
+ * devices are not to be trusted any more: nobody knows which collectives are complete. */
+static void abort_all(p2p_be_comm *comm) {
+    for (int i = 0; i < comm->count; i++) {
+        member *one = &comm->member[i];
+        if (one->nccl && cuda_enter_release(&one->device->queue)) cuda_nccl.ncclCommAbort(one->nccl);
+        one->nccl = NULL;
+    }
+    for (int i = 0; i < comm->count; i++) comm->member[i].device->queue.broken = true;
+}
+
+/* The state of a member's communicator; ncclInProgress while a call is not finished. */
+static p2p_status check_member(member *one, bool *busy) {
+    ncclResult_t state = ncclSuccess;
+    TRY_NCCL(one, ncclCommGetAsyncError, one->nccl, &state);
+    *busy = state == ncclInProgress;
+    return cuda_check_nccl(&one->device->queue, one->nccl, state, "a collective");
+}
+
+/* cuda_watch.check: called while the host waits for a ticket of the member's device. Other members may be in
+ * use by other threads. */
+static p2p_status check_watched(void *context) {
+    member *one = context;
+    bool busy;
+    if (!one->nccl || check_member(one, &busy) == P2P_OK) return P2P_OK;
+    const p2p_status status =
+        cuda_host->fail(P2P_DEVICE_LOST, "%s: the device was lost to its collectives", cuda_host->message());
+    abort_all(one->comm);
+    return cuda_host->hint(status, "NCCL_DEBUG=WARN makes NCCL print more");
+}
+
+/* cuda_watch.abort. */
+static void abort_watched(void *context) {
+    member *one = context;
+    abort_all(one->comm);
+}
+
+/* ---- Calls that do not block ----------------------------------------------------------------------- */
+
+static p2p_status fail_timeout(p2p_be_comm *comm, const char *what, double timeout) {
+    const p2p_status status = cuda_host->fail(P2P_DEVICE_LOST, "%s: NCCL has not finished %s within %g s",
+                                              comm->member[0].device->queue.name, what, timeout);
+    abort_all(comm);
+    return cuda_host->hint(status, "NCCL_DEBUG=WARN makes NCCL print more; --device-timeout SECONDS or "
+                                   "P2P_CUDA_TIMEOUT=SECONDS raises the limit");
+}
+
+/* Waits until NCCL has finished its call for all members: until then it may not have enqueued anything. */
+static p2p_status finish_call(p2p_be_comm *comm, const char *what) {
+    const double timeout = comm->member[0].device->environment.timeout;
+    const long pause = 50000;
+    double paused = 0;
+    for (int i = 0; i < comm->count;) {
+        bool busy = false;
+        P2P_TRY(check_member(&comm->member[i], &busy));
+        if (!busy) {
+            i++;
+            continue;
+        }
+        if (timeout > 0 && paused > timeout) return fail_timeout(comm, what, timeout);
+        thrd_sleep(&(struct timespec){.tv_nsec = pause}, NULL);
+        paused += 1e-9 * (double)pause;
+    }
+    return P2P_OK;
+}
+
+/* Ends a group, also after a failure inside it. */
+static p2p_status end_group(p2p_be_comm *comm, p2p_status status, const char *what) {
+    const ncclResult_t ended = cuda_nccl.ncclGroupEnd();
+    if (status != P2P_OK) return status;
+    P2P_TRY(cuda_check_nccl(&comm->member[0].device->queue, comm->member[0].nccl, ended, "ncclGroupEnd"));
+    return finish_call(comm, what);
+}
+
+static p2p_status begin_group(p2p_be_comm *comm) {
+    return cuda_check_nccl(&comm->member[0].device->queue, NULL, cuda_nccl.ncclGroupStart(),
+                           "ncclGroupStart");
+}
+
+/* ---- Opening --------------------------------------------------------------------------------------- */
+
+static p2p_status check_distinct(p2p_be_device *const *devices, int count) {
+    for (int i = 0; i < count; i++)
+        for (int j = 0; j < i; j++)
+            if (devices[i]->id == devices[j]->id)
+                return cuda_host->fail(P2P_UNSUPPORTED,
+                                       "%s: two replicas are on it, and NCCL needs a device for each",
+                                       devices[i]->queue.name);
+    return P2P_OK;
+}
+
+/* Several processes have the same identifier if NCCL makes it from NCCL_COMM_ID. */
+static p2p_status make_identifier(const p2p_be_comm *comm, ncclUniqueId *identifier) {
+    const char *address = getenv("NCCL_COMM_ID");
+    if (comm->world > comm->count && (!address || !address[0]))
+        return cuda_host->fail(P2P_USAGE,
+                               "cuda: %d of %d replicas are in this process: NCCL_COMM_ID=HOST:PORT must "
+                               "name a free port of the first process's machine, in all processes",
+                               comm->count, comm->world);
+    return cuda_check_nccl(&comm->member[0].device->queue, NULL, cuda_nccl.ncclGetUniqueId(identifier),
+                           "ncclGetUniqueId");
+}
+
+static p2p_status init_members(p2p_be_comm *comm, ncclUniqueId identifier, int rank0) {
+    ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
+    config.blocking = 0;
+    for (int i = 0; i < comm->count; i++) {
+        member *one = &comm->member[i];
+        P2P_TRY(cuda_enter(&one->device->queue));
+        TRY_NCCL(one, ncclCommInitRankConfig, &one->nccl, comm->world, identifier, rank0 + i, &config);
+    }
+    return P2P_OK;
+}
+
+static p2p_status create_streams(p2p_be_comm *comm) {
+    for (int i = 0; i < comm->count; i++) {
+        member *one = &comm->member[i];
+        P2P_TRY(cuda_enter(&one->device->queue));
+        CUDA_TRY(&one->device->queue, cuStreamCreate, &one->stream, CU_STREAM_NON_BLOCKING);
+    }
+    return P2P_OK;
+}
+
+/* NCCL reads the variable for every communicator. Rings add in the order of ranks that the topology gives;
+ * its other algorithms do too, but which one is taken may depend on its tables. The user's own choice stays.
+ */
+static void fix_algorithm(const p2p_be_device *device) {
+    if (!device->environment.deterministic) return;
+    if (getenv("NCCL_ALGO"))
+        cuda_host->log("%s: NCCL_ALGO=%s is set, and stays", device->queue.name, getenv("NCCL_ALGO"));
+    else
+        setenv("NCCL_ALGO", "Ring", 1);
+}
+
+static p2p_status connect(p2p_be_comm *comm, int rank0) {
+    ncclUniqueId identifier;
+    P2P_TRY(make_identifier(comm, &identifier));
+    P2P_TRY(create_streams(comm));
+    P2P_TRY(begin_group(comm));
+    return end_group(comm, init_members(comm, identifier, rank0), "to connect the devices");
+}
+
+static void watch(p2p_be_comm *comm) {
+    for (int i = 0; i < comm->count; i++) {
+        member *one = &comm->member[i];
+        one->device->watch = (cuda_watch){check_watched, abort_watched, one};
+    }
+}
+
+static void stop_watching(p2p_be_comm *comm) {
+    for (int i = 0; i < comm->count; i++) {
+        member *one = &comm->member[i];
+        if (one->device->watch.context == one) one->device->watch = (cuda_watch){0};
+    }
+}
+
+/* The devices are as good as before if NCCL does not like them. */
+static p2p_status give_up(p2p_be_comm *comm, p2p_status status) {
+    p2p_status result = status == P2P_FAILED ? P2P_UNSUPPORTED : status;
+    for (int i = 0; i < comm->count; i++) {
+        member *one = &comm->member[i];
+        if (!cuda_enter_release(&one->device->queue)) continue;
+        if (one->nccl) cuda_nccl.ncclCommAbort(one->nccl);
+        if (one->stream) CUDA_RELEASE(&one->device->queue, cuStreamDestroy, one->stream);
+    }
+    free(comm);
+    return result;
+}
+
+p2p_status cuda_comm_open(p2p_be_device *const *devices, int count, int world, int rank0,
+                          p2p_be_comm **opened) {
+    *opened = NULL;
+    P2P_TRY(check_distinct(devices, count));
+    fix_algorithm(devices[0]);
+    P2P_TRY(cuda_nccl_load());
+    p2p_be_comm *comm = calloc(1, sizeof *comm + (size_t)count * sizeof(member));
+    if (!comm) return cuda_host->fail(P2P_OUT_OF_MEMORY, "no host memory for a communicator");
+    comm->count = count;
+    comm->world = world;
+    for (int i = 0; i < count; i++) comm->member[i] = (member){.comm = comm, .device = devices[i]};
+    const p2p_status status = connect(comm, rank0);
+    if (status != P2P_OK) return give_up(comm, status);
+    watch(comm);
+    *opened = comm;
+    return P2P_OK;
+}
+
+/* ---- Closing --------------------------------------------------------------------------------------- */
+
+static bool is_whole(const p2p_be_comm *comm) {
+    for (int i = 0; i < comm->count; i++) {
+        const cuda_queue *queue = &comm->member[i].device->queue;
+        if (queue->lost || queue->broken) return false;
+    }
+    return true;
+}
+
+/* Waits for what is under way. */
+static p2p_status drain(p2p_be_comm *comm) {
+    for (int i = 0; i < comm->count; i++) {
+        member *one = &comm->member[i];
+        P2P_TRY(cuda_enter(&one->device->queue));
+        P2P_TRY(cuda_drain(one->device, one->stream));
+    }
+    return P2P_OK;
+}
+
+static p2p_status finalize(p2p_be_comm *comm) {
+    for (int i = 0; i < comm->count; i++) {
+        member *one = &comm->member[i];
+        P2P_TRY(cuda_enter(&one->device->queue));
+        TRY_NCCL(one, ncclCommFinalize, one->nccl);
+    }
+    return finish_call(comm, "its last work");
+}
+
+static void release(member *one) {
+    if (!cuda_enter_release(&one->device->queue)) return;
+    if (one->nccl) cuda_nccl.ncclCommDestroy(one->nccl);
+    (void)cuda_drain(one->device, one->stream);
+    CUDA_RELEASE(&one->device->queue, cuStreamDestroy, one->stream);
+}
+
+/* If a member is lost, the others' collectives do not end by themselves. */
+void cuda_comm_close(p2p_be_comm *comm) {
+    const bool finished = is_whole(comm) && drain(comm) == P2P_OK && finalize(comm) == P2P_OK;
+    if (!finished) abort_all(comm);
+    stop_watching(comm);
+    for (int i = 0; i < comm->count; i++) release(&comm->member[i]);
+    free(comm);
+}
+
+/* ---- Collectives ----------------------------------------------------------------------------------- */
+
+/* NCCL's type of a sum; ncclNumTypes if it has none, or rounds more than once. */
+static ncclDataType_t sum_type(const p2p_be_comm *comm, p2p_type type) {
+    switch (type) {
+    case P2P_TYPE_f32:
+        return ncclFloat32;
+    case P2P_TYPE_f64:
+        return ncclFloat64;
+    case P2P_TYPE_bf16: /* with two summands there is one rounding */
+        return comm->world <= 2 ? ncclBfloat16 : ncclNumTypes;
+    default:
+        return ncclNumTypes;
+    }
+}
+
+p2p_status cuda_comm_query(p2p_be_comm *comm, const p2p_op *op) {
+    const p2p_tensor *y = &op->t[0];
+    const char *name = comm->member[0].device->queue.name;
+    if (y->cp != 0 && y->cp != y->c)
+        return cuda_host->fail(P2P_UNSUPPORTED, "%s: NCCL has no %s of a channel range", name,
+                               p2p_kind_name(op->kind));
+    if (op->kind == P2P_KIND_broadcast) return P2P_OK;
+    if (op->reduction != P2P_REDUCE_SUM)
+        return cuda_host->fail(P2P_UNSUPPORTED, "%s: NCCL does not combine moments", name);
+    if (sum_type(comm, y->type) == ncclNumTypes)
+        return cuda_host->fail(P2P_UNSUPPORTED, "%s: NCCL would round sums of %s at every addition", name,
+                               p2p_type_name(y->type));
+    return P2P_OK;
+}
+
+static p2p_status order_members(p2p_be_comm *comm, const p2p_contribution *replicas) {
+    for (int i = 0; i < comm->count; i++) {
+        member *one = &comm->member[i];
+        P2P_TRY(cuda_enter(&one->device->queue));
+        P2P_TRY(cuda_ticket_order(one->device, one->stream, replicas[i].after));
+    }
+    return P2P_OK;
+}
+
+static p2p_status issue_tickets(p2p_be_comm *comm, p2p_ticket *done) {
+    for (int i = 0; i < comm->count; i++) {
+        member *one = &comm->member[i];
+        P2P_TRY(cuda_enter(&one->device->queue));
+        P2P_TRY(cuda_ticket_issue(one->device, &one->stream, 1, &done[i]));
+    }
+    return P2P_OK;
+}
+
+static p2p_status call(const p2p_be_comm *comm, member *one, const p2p_op *op, CUdeviceptr address) {
+    void *memory = (void *)(uintptr_t)address;
+    const p2p_tensor *y = &op->t[0];
+    cudaStream_t stream = (cudaStream_t)one->stream;
+    if (op->kind == P2P_KIND_broadcast)
+        TRY_NCCL(one, ncclBroadcast, memory, memory, p2p_tensor_bytes(y), ncclUint8, (int)op->root, one->nccl,
+                 stream);
+    else
+        TRY_NCCL(one, ncclAllReduce, memory, memory, (size_t)p2p_tensor_stored(y), sum_type(comm, y->type),
+                 ncclSum, one->nccl, stream);
+    return P2P_OK;
+}
+
+static p2p_status call_members(p2p_be_comm *comm, const p2p_op *op, const p2p_contribution *replicas) {
+    for (int i = 0; i < comm->count; i++) {
+        member *one = &comm->member[i];
+        P2P_TRY(cuda_enter(&one->device->queue));
+        P2P_TRY(call(comm, one, op, cuda_address(replicas[i].binding)));
+    }
+    return P2P_OK;
+}
+
+static p2p_status start(p2p_be_comm *comm, const p2p_op *op, const p2p_contribution *replicas,
+                        p2p_ticket *done) {
+    P2P_TRY(order_members(comm, replicas));
+    P2P_TRY(begin_group(comm));
+    p2p_status status = end_group(comm, call_members(comm, op, replicas), "to start a collective");
+    if (status == P2P_OK) status = issue_tickets(comm, done);
+    if (status != P2P_OK) abort_all(comm); /* some members may have started */
+    return status;
+}
+
+p2p_status cuda_comm_all_reduce(p2p_be_comm *comm, const p2p_op *op, const p2p_contribution *replicas,
+                                p2p_ticket *done) {
+    return start(comm, op, replicas, done);
+}
+
+p2p_status cuda_comm_broadcast(p2p_be_comm *comm, const p2p_op *op, const p2p_contribution *replicas,
+                               p2p_ticket *done) {
+    return start(comm, op, replicas, done);
+}

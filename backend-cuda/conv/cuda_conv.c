@@ -1,0 +1,100 @@
+/* Prepared convolutions on a device. See cuda_conv.h. */
+#include "cuda_conv.h"
+
+#include "cuda_algorithm.h"
+
+#include <stdlib.h>
+
+struct cuda_convs {
+    cuda_queue *queue;
+    cuda_algorithms algorithms;
+};
+
+struct cuda_conv_call {
+    cuda_algorithm *algorithm;
+    int count;
+    cudnnBackendDescriptor_t pack[]; /* pointers, one pack per repetition */
+};
+
+/* ---- Devices ------------------------------------------------------------------------------------------- */
+
+static p2p_status open_handle(cuda_queue *queue, cudnnHandle_t *handle) {
+    CUDA_TRY_DNN(queue, cudnnCreate, handle);
+    CUDA_TRY_DNN(queue, cudnnSetStream, *handle, queue->stream);
+    return P2P_OK;
+}
+
+p2p_status cuda_convs_open(cuda_queue *queue, cuda_convs **convs) {
+    *convs = calloc(1, sizeof **convs);
+    if (!*convs)
+        return cuda_host->fail(P2P_OUT_OF_MEMORY, "%s: no host memory for convolutions", queue->name);
+    (*convs)->queue = (*convs)->algorithms.card.queue = queue;
+    const p2p_status status = open_handle(queue, &(*convs)->algorithms.card.handle);
+    if (status == P2P_OK) return P2P_OK;
+    cuda_convs_close(*convs);
+    *convs = NULL;
+    return status;
+}
+
+void cuda_convs_close(cuda_convs *convs) {
+    if (!convs) return;
+    cuda_algorithms_release(&convs->algorithms);
+    if (convs->algorithms.card.handle && !convs->queue->lost)
+        cuda_dnn.cudnnDestroy(convs->algorithms.card.handle);
+    free(convs);
+}
+
+cuda_algorithms *cuda_convs_algorithms(cuda_convs *convs) {
+    return &convs->algorithms;
+}
+
+cuda_conv_library cuda_convs_library(cuda_convs *convs) {
+    return (cuda_conv_library){cuda_algorithm_plan, &convs->algorithms};
+}
+
+/* ---- Calls --------------------------------------------------------------------------------------------- */
+
+static p2p_status make_packs(cuda_queue *queue, const cuda_conv *conv, const CUdeviceptr memory[3],
+                             CUdeviceptr scratch, cuda_conv_call *call) {
+    const CUdeviceptr workspace = conv->workspace_bytes > 0 ? scratch + conv->workspace_offset : 0;
+    for (; call->count < conv->repeats; call->count++) {
+        CUdeviceptr operand[CUDA_DNN_OPERANDS];
+        for (int i = 0; i < CUDA_DNN_OPERANDS; i++)
+            operand[i] = (conv->in_scratch[i] ? scratch + conv->offset[i] : memory[i]) +
+                         (uint64_t)call->count * conv->distance[i];
+        P2P_TRY(cuda_dnn_pack_make(queue, conv->conv.kind, operand, workspace, &call->pack[call->count]));
+    }
+    return P2P_OK;
+}
+
+p2p_status cuda_conv_create(cuda_convs *convs, const cuda_conv *conv, const CUdeviceptr memory[3],
+                            CUdeviceptr scratch, cuda_conv_call **created) {
+    cuda_algorithm *algorithm;
+    *created = NULL;
+    P2P_TRY(cuda_algorithm_find(&convs->algorithms, &conv->conv, conv->algorithm, &algorithm));
+    cuda_conv_call *call = calloc(1, sizeof *call + (size_t)conv->repeats * sizeof call->pack[0]);
+    if (!call)
+        return cuda_host->fail(P2P_OUT_OF_MEMORY, "%s: no host memory for a convolution", convs->queue->name);
+    call->algorithm = algorithm;
+    algorithm->users++;
+    const p2p_status status = make_packs(convs->queue, conv, memory, scratch, call);
+    if (status == P2P_OK)
+        *created = call;
+    else
+        cuda_conv_destroy(convs, call);
+    return status;
+}
+
+p2p_status cuda_conv_run(cuda_convs *convs, const cuda_conv_call *call) {
+    for (int i = 0; i < call->count; i++)
+        CUDA_TRY_DNN(convs->queue, cudnnBackendExecute, convs->algorithms.card.handle, call->algorithm->plan,
+                     call->pack[i]);
+    return P2P_OK;
+}
+
+void cuda_conv_destroy(cuda_convs *convs, cuda_conv_call *call) {
+    if (!call) return;
+    for (int i = 0; i < call->count && !convs->queue->lost; i++) cuda_dnn_destroy(&call->pack[i]);
+    call->algorithm->users--;
+    free(call);
+}

@@ -1,0 +1,35 @@
+/* Convolutions by cuDNN on an open device: what device/ calls. conv/ implements it, and uses plan/ and
+ * library/ only.
+ *
+ * A cuda_convs belongs to a device and is used by one thread at a time, after cuda_enter. It has the cuDNN
+ * handle, bound to the queue's stream, the answers of the heuristics, and the choices.
+ */
+#ifndef CUDA_CONV_H
+#define CUDA_CONV_H
+
+#include "cuda_algorithm.h"
+
+typedef struct cuda_convs cuda_convs;
+/* A prepared convolution: a finalized plan and its variant packs, one per repetition. */
+typedef struct cuda_conv_call cuda_conv_call;
+
+/* `queue` outlives the result. */
+p2p_status cuda_convs_open(cuda_queue *queue, cuda_convs **convs);
+/* NULL is allowed. Calls no library if the queue is lost. */
+void cuda_convs_close(cuda_convs *convs);
+/* For the device's target. */
+cuda_conv_library cuda_convs_library(cuda_convs *convs);
+/* The table of algorithms and choices (cuda_algorithm.h), for tune/. */
+cuda_algorithms *cuda_convs_algorithms(cuda_convs *convs);
+
+/* Prepares a step of a plan. memory[i] is the first byte of the whole tensor of operand i (x or dy, w or dy,
+ * output, as cuda_conv.operand orders them) in the first repetition. `scratch` is the operation's scratch
+ * memory, to which offsets refer; 0 if the step needs none. May allocate host
+ * memory. */
+p2p_status cuda_conv_create(cuda_convs *convs, const cuda_conv *conv, const CUdeviceptr memory[3],
+                            CUdeviceptr scratch, cuda_conv_call **created);
+/* Enqueues all repetitions on the queue's stream. Allocates nothing. */
+p2p_status cuda_conv_run(cuda_convs *convs, const cuda_conv_call *call);
+void cuda_conv_destroy(cuda_convs *convs, cuda_conv_call *call);
+
+#endif

@@ -1,0 +1,125 @@
+/* Tickets and bounded waits. See cuda_ticket.h. */
+#include "cuda_ticket.h"
+
+#include <threads.h>
+
+/* ---- Waiting --------------------------------------------------------------------------------------- */
+
+static p2p_status fail_hung(p2p_be_device *device) {
+    if (device->watch.abort) device->watch.abort(device->watch.context);
+    device->queue.lost = true;
+    const p2p_status status =
+        cuda_host->fail(P2P_DEVICE_LOST, "%s: the device was lost: it has not finished its work within %g s",
+                        device->queue.name, device->environment.timeout);
+    return cuda_host->hint(
+        status, "if it is only slow, raise the limit with --device-timeout SECONDS or the environment "
+                "variable P2P_CUDA_TIMEOUT=SECONDS; 0 is no limit");
+}
+
+/* Queries the event until it is complete, with pauses that are an eighth of the time so far, from 20 us to 1
+ * ms: the driver's own wait keeps a processor busy, and never ends if the device hangs. Only pauses are
+ * counted, so a laptop may be suspended in between. */
+p2p_status cuda_wait_event(p2p_be_device *device, CUevent event) {
+    const long shortest = 20000, longest = 1000000;
+    double paused = 0;
+    for (;;) {
+        const CUresult code = cuda_driver.cuEventQuery(event);
+        if (code == CUDA_SUCCESS) return P2P_OK;
+        if (code != CUDA_ERROR_NOT_READY) return cuda_check(&device->queue, code, "a command of the queue");
+        if (device->watch.check) P2P_TRY(device->watch.check(device->watch.context));
+        if (device->environment.timeout > 0 && paused > device->environment.timeout) return fail_hung(device);
+        long pause = (long)(1e9 / 8 * paused < (double)longest ? 1e9 / 8 * paused : (double)longest);
+        if (pause < shortest) pause = shortest;
+        thrd_sleep(&(struct timespec){.tv_nsec = pause}, NULL);
+        paused += 1e-9 * (double)pause;
+    }
+}
+
+p2p_status cuda_drain(p2p_be_device *device, CUstream stream) {
+    CUDA_TRY(&device->queue, cuEventRecord, device->drained, stream);
+    return cuda_wait_event(device, device->drained);
+}
+
+p2p_status cuda_drain_all(p2p_be_device *device) {
+    P2P_TRY(cuda_drain(device, device->queue.stream));
+    return cuda_drain(device, device->overlap.stream);
+}
+
+static p2p_status settle(p2p_be_device *device, cuda_slot *slot) {
+    for (; slot->recorded > 0; slot->recorded--)
+        P2P_TRY(cuda_wait_event(device, slot->event[slot->recorded - 1]));
+    return P2P_OK;
+}
+
+/* ---- Tickets --------------------------------------------------------------------------------------- */
+
+static p2p_status create_event(p2p_be_device *device, CUevent *event) {
+    CUDA_TRY(&device->queue, cuEventCreate, event, CU_EVENT_DISABLE_TIMING);
+    return P2P_OK;
+}
+
+p2p_status cuda_tickets_open(p2p_be_device *device) {
+    for (int i = 0; i < CUDA_IN_FLIGHT; i++)
+        for (int j = 0; j < CUDA_TICKET_STREAMS; j++)
+            P2P_TRY(create_event(device, &device->slot[i].event[j]));
+    return create_event(device, &device->drained);
+}
+
+void cuda_tickets_close(p2p_be_device *device) {
+    for (int i = 0; i < CUDA_IN_FLIGHT; i++)
+        for (int j = 0; j < CUDA_TICKET_STREAMS; j++)
+            if (device->slot[i].event[j])
+                CUDA_RELEASE(&device->queue, cuEventDestroy, device->slot[i].event[j]);
+    if (device->drained) CUDA_RELEASE(&device->queue, cuEventDestroy, device->drained);
+}
+
+p2p_status cuda_ticket_issue(p2p_be_device *device, const CUstream *streams, int count, p2p_ticket *ticket) {
+    cuda_slot *slot = &device->slot[(device->last_ticket + 1) % CUDA_IN_FLIGHT];
+    P2P_TRY(settle(device, slot));
+    for (int i = 0; i < count; i++) {
+        CUDA_TRY(&device->queue, cuEventRecord, slot->event[i], streams[i]);
+        slot->recorded = i + 1;
+    }
+    *ticket = ++device->last_ticket;
+    return P2P_OK;
+}
+
+static p2p_status check_issued(const p2p_be_device *device, p2p_ticket ticket) {
+    if (ticket <= device->last_ticket) return P2P_OK;
+    return cuda_host->fail(P2P_INVALID, "%s: ticket %llu was never issued; the last is %llu",
+                           device->queue.name, (unsigned long long)ticket,
+                           (unsigned long long)device->last_ticket);
+}
+
+/* The slot of a ticket; NULL if its slot has been used again: it was waited for then. */
+static cuda_slot *slot_of(p2p_be_device *device, p2p_ticket ticket) {
+    if (ticket == 0 || ticket + CUDA_IN_FLIGHT <= device->last_ticket) return NULL;
+    return &device->slot[ticket % CUDA_IN_FLIGHT];
+}
+
+p2p_status cuda_ticket_order(p2p_be_device *device, CUstream stream, p2p_ticket after) {
+    P2P_TRY(check_issued(device, after));
+    const cuda_slot *slot = slot_of(device, after);
+    for (int i = 0; slot && i < slot->recorded; i++)
+        CUDA_TRY(&device->queue, cuStreamWaitEvent, stream, slot->event[i], CU_EVENT_WAIT_DEFAULT);
+    return P2P_OK;
+}
+
+p2p_status cuda_submit(p2p_be_device *device, p2p_ticket *ticket) {
+    P2P_TRY(cuda_enter(&device->queue));
+    const CUstream streams[] = {device->queue.stream, device->overlap.stream};
+    return cuda_ticket_issue(device, streams, 2, ticket);
+}
+
+p2p_status cuda_wait(p2p_be_device *device, p2p_ticket ticket) {
+    P2P_TRY(cuda_enter(&device->queue));
+    P2P_TRY(check_issued(device, ticket));
+    cuda_slot *slot = slot_of(device, ticket);
+    return slot ? settle(device, slot) : P2P_OK;
+}
+
+p2p_status cuda_order(p2p_be_device *device, p2p_ticket after) {
+    P2P_TRY(cuda_enter(&device->queue));
+    P2P_TRY(cuda_ticket_order(device, device->queue.stream, after));
+    return cuda_ticket_order(device, device->overlap.stream, after);
+}

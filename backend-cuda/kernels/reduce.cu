@@ -1,0 +1,140 @@
+/* Sums: bias gradients, losses, and the second stage of these and of the gradients of normalisations. Small
+ * sums take one launch. */
+#include "reduce.cuh"
+
+/* The sum of dy over a part, to `partial`, or, if that is NULL, to db: then there is one part. */
+#define BIAS_PART(T) SLABS, VIEW(const T, dy), float *partial, float *db, const int db_flags
+template <typename T> INLINE void bias_part_of(BIAS_PART(T)) {
+    enum { N = lanes_of<T>::count };
+    TREE_MEMORY(1, N)
+    const place at = block_place<N>(SLABBED);
+    pack<N> sum = filled<N>(0.0f);
+    UNROLL_4
+    for (unsigned p = at.first + (unsigned)at.row; p < at.end; p += (unsigned)at.rows)
+        add_pack(sum, load_lanes<N>(AT(dy, p, at.channel), at.count));
+    sum_rows(tree, sum, at.row, shift);
+    if (at.row > 0) return;
+    if (partial) {
+        store_floats(partial_at<N>(partial, 1, at.index, parts, slabs, shift, at), sum);
+    } else {
+        EACH(i, N) if (i < at.count) add_one(db + at.channel + i, sum.v[i], db_flags);
+    }
+}
+ENTRIES(bias_part, BIAS_PART, (SLABBED, VIEWED(dy), partial, db, db_flags))
+
+/* Adds partial results: `rows` (1 or 2) sums of each of `groups` groups of images to
+ * sums[group][row][channel], and the totals over all groups of row 0 to total0 and of row 1 to total1, each
+ * unless it is NULL. A block per slab. */
+KERNEL combine_sums(const int channels, const int shift, const int slabs, const int parts,
+                    const float *partial, const int rows, const int groups, float *sums, float *total0,
+                    const int flags0, float *total1, const int flags1) {
+    enum { N = 4 };
+    TREE_MEMORY(1, N)
+    place at = block_place<N>(0, channels, shift, slabs, 0, 1);
+    for (int row = 0; row < rows; row++) {
+        pack<N> total = filled<N>(0.0f);
+        for (int g = 0; g < groups; g++) {
+            at.group = g;
+            pack<N> sum = filled<N>(0.0f);
+            for (int i = at.row; i < parts; i += at.rows)
+                add_pack(sum, load_floats(partial_at<N>((float *)partial, rows, i, parts, slabs, shift, at) +
+                                              row * (N << shift),
+                                          pack<N>()));
+            sum_rows(tree, sum, at.row, shift);
+            __syncthreads();
+            add_pack(total, sum);
+            if (sums && at.row == 0)
+                store_vector(sums + (size_t)(g * rows + row) * (size_t)channels + at.channel, sum, at.count);
+        }
+        float *to = row ? total1 : total0;
+        if (!to || at.row > 0) continue;
+        EACH(i, N) if (i < at.count) add_one(to + at.channel + i, total.v[i], row ? flags1 : flags0);
+    }
+}
+
+/* ---- Losses ----------------------------------------------------------------------------------------------
+ */
+
+/* A loss: `value` and its derivative `slope` at x. For bce and mse `label` is 0 or 1 for all elements. */
+enum loss_kind { BCE, MSE, L1 };
+
+/* max(x, 0) - x label + log(1 + exp(-|x|)), and sigmoid(x) - label: sigmoid(x) - 1 = -sigmoid(-x) is accurate
+ * where sigmoid(x) is near 1. */
+INLINE void bce(float x, float label, float *value, float *slope) {
+    const float sign = label > 0.0f ? -1.0f : 1.0f;
+    *value = fmaxf(x, 0.0f) + log1pf(expf(-fabsf(x))) - (label > 0.0f ? x : 0.0f);
+    *slope = sign / (1.0f + expf(-sign * x));
+}
+
+template <loss_kind kind> INLINE void loss_at(float x, float label, float *value, float *slope) {
+    const float d = x - label;
+    if (kind == BCE) bce(x, label, value, slope);
+    if (kind == MSE) *value = d * d, *slope = 2.0f * d;
+    if (kind == L1) *value = fabsf(d), *slope = d > 0.0f ? 1.0f : d < 0.0f ? -1.0f : 0.0f;
+}
+
+/* The sum of `mine` over the block, in every thread. */
+INLINE float sum_block(float *tree, float mine) {
+    tree[threadIdx.x] = mine;
+    for (unsigned behind = BLOCK_THREADS / 2; behind > 0; behind >>= 1) {
+        __syncthreads();
+        if (threadIdx.x < behind) tree[threadIdx.x] += tree[threadIdx.x + behind];
+    }
+    __syncthreads();
+    return tree[0];
+}
+
+/* A block sums `chunk` packs, to `partial`, or, if that is NULL, to the loss: then there is one block.
+ * dx_flags 0: no gradient. l1 has the labels in `target`. */
+#define LOSS(T)                                                                                              \
+    WALK, const int chunk, VIEW(const T, x), VIEW(const T, target), const float label, float *partial,       \
+        float *loss, const int loss_flags, const float loss_scale, VIEW(T, dx), const int dx_flags,          \
+        const float grad_scale
+template <loss_kind kind, typename T> INLINE void loss_of(LOSS(T)) {
+    enum { N = lanes_of<T>::count };
+    __shared__ float tree[BLOCK_THREADS];
+    const unsigned first = blockIdx.x * (unsigned)chunk, end = min(first + (unsigned)chunk, (unsigned)items);
+    float sum = 0.0f;
+    for (unsigned item = first + threadIdx.x; item < end; item += BLOCK_THREADS) {
+        const unsigned position = item / (unsigned)packs;
+        const int channel = (int)(item - position * (unsigned)packs) * N, count = channels - channel;
+        const pack<N> v = load_lanes<N>(AT(x, position, channel), count);
+        pack<N> labels = filled<N>(label), slopes = filled<N>(0.0f);
+        if (kind == L1) labels = load_lanes<N>(AT(target, position, channel), count);
+        EACH(i, N) {
+            float value, slope;
+            if (i >= count) continue;
+            loss_at<kind>(v.v[i], labels.v[i], &value, &slope);
+            sum += value;
+            slopes.v[i] = grad_scale * slope;
+        }
+        if (dx_flags & PRESENT) put_lanes(AT(dx, position, channel), slopes, count, dx_flags);
+    }
+    const float total = sum_block(tree, sum);
+    if (threadIdx.x > 0) return;
+    if (partial)
+        partial[blockIdx.x] = total;
+    else
+        add_one(loss, loss_scale * total, loss_flags);
+}
+#define LOSS_ENTRY(name, kind, type)                                                                         \
+    KERNEL name(LOSS(type)) {                                                                                \
+        loss_of<kind, type>(WALKED, chunk, VIEWED(x), VIEWED(target), label, partial, loss, loss_flags,      \
+                            loss_scale, VIEWED(dx), dx_flags, grad_scale);                                   \
+    }
+LOSS_ENTRY(loss_bce_f32, BCE, float)
+LOSS_ENTRY(loss_bce_bf16, BCE, bf16)
+LOSS_ENTRY(loss_mse_f32, MSE, float)
+LOSS_ENTRY(loss_mse_bf16, MSE, bf16)
+LOSS_ENTRY(loss_l1_f32, L1, float)
+LOSS_ENTRY(loss_l1_bf16, L1, bf16)
+
+/* loss (+)= loss_scale * the sum of `count` numbers. One block. */
+KERNEL loss_total(const int count, const float *partial, float *loss, const int loss_flags,
+                  const float loss_scale) {
+    __shared__ float tree[BLOCK_THREADS];
+    float sum = 0.0f;
+    for (int i = (int)threadIdx.x; i < count; i += BLOCK_THREADS) sum += partial[i];
+    const float total = sum_block(tree, sum);
+    if (threadIdx.x == 0) add_one(loss, loss_scale * total, loss_flags);
+}

@@ -1,0 +1,31 @@
+/* Where NVIDIA's libraries are looked for, and how a file of one is opened.
+ *
+ * In this order: the folders of P2P_CUDA_LIBRARY_PATH; where the linker looks; the folder of this module; the
+ * active environments of conda and Python (CONDA_PREFIX, VIRTUAL_ENV); NVIDIA's, Debian's and Ubuntu's
+ * folders; the packages of the user's and the system's Pythons (site-packages/nvidia/X/lib). With
+ * P2P_CUDA_LIBRARY_ONLY the first of these is the only one. Variables are
+ * ignored in programs with raised privileges. Nothing is ever closed: libraries unload after the program's
+ * end in an order of the linker, and one that is unloaded before its users can hang the process.
+ */
+#ifndef CUDA_FIND_H
+#define CUDA_FIND_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+enum { CUDA_PATH_BYTES = 4096 };
+
+typedef struct {
+    void *handle;               /* for dlsym; NULL: not opened */
+    char path[CUDA_PATH_BYTES]; /* its file */
+    char why[512]; /* not opened: the linker's reason of the file that exists; "": no file was found */
+} cuda_file;
+
+/* Opens `name`, for example "libcudnn.so.9", from the first place that has it. False if there is none that
+ * can be opened. */
+bool cuda_find(const char *name, cuda_file *file);
+
+/* The places in words, for messages. */
+void cuda_find_places(char *text, size_t size);
+
+#endif

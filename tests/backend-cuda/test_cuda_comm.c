@@ -1,0 +1,288 @@
+/* Collectives by NCCL's double on the machine made of software, through the core's communicator. Up to four
+ * devices.
+ */
+#include "device/device_internal.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "support/test_expect.h"
+
+enum { MOST = 4 };
+
+/* Replicas on devices of this process, of `world` in all, the first of which is `rank0`. */
+typedef struct {
+    int count, world, rank0;
+    p2p_device *device[MOST];
+    p2p_buffer *buffer[MOST];
+    p2p_comm *comm;
+} group;
+
+static p2p_op collective(p2p_kind kind, p2p_type type, int64_t elements) {
+    p2p_op op = {.kind = kind};
+    op.t[0] = p2p_tensor_flat(type, elements);
+    return op;
+}
+
+static void open_devices(group *g, const char *const *addresses, size_t bytes) {
+    for (int i = 0; i < g->count; i++) {
+        OK(p2p_device_open(addresses[i], &g->device[i]));
+        OK(p2p_buffer_create(g->device[i], bytes, &g->buffer[i]));
+    }
+}
+
+static void open_group(group *g, int count, int world, int rank0, size_t bytes) {
+    static const char *const addresses[MOST] = {"cuda:0", "cuda:1", "cuda:2", "cuda:3"};
+    *g = (group){.count = count, .world = world, .rank0 = rank0};
+    open_devices(g, addresses + rank0, bytes);
+    OK(p2p_comm_open(g->device, count, world, rank0, &g->comm));
+}
+
+static void close_group(group *g) {
+    p2p_comm_close(g->comm);
+    for (int i = 0; i < g->count; i++) {
+        p2p_buffer_destroy(g->buffer[i]);
+        p2p_device_close(g->device[i]);
+    }
+}
+
+/* A multiple of 1/64, so that sums are exact in any order. */
+static float contribution(int rank, int64_t element, int round) {
+    return (float)((element * 37 + rank * 101 + round * 11) % 4096 - 2048) / 64;
+}
+
+static float expected(const group *g, const p2p_op *op, int64_t element, int round) {
+    if (op->kind == P2P_KIND_broadcast) return contribution((int)op->root, element, round);
+    float sum = 0;
+    for (int rank = 0; rank < g->world; rank++) sum += contribution(rank, element, round);
+    return sum;
+}
+
+/* Rounds of write, collective and read; the host waits at the end of each only. */
+static void run_rounds(group *g, const p2p_op *op, int rounds) {
+    const int64_t elements = p2p_tensor_elements(&op->t[0]);
+    const size_t bytes = (size_t)elements * sizeof(float);
+    float *host[MOST];
+    OK(p2p_comm_prepare(g->comm, op));
+    for (int i = 0; i < g->count; i++) assert_non_null(host[i] = malloc(bytes));
+    for (int round = 0; round < rounds; round++) {
+        p2p_place places[MOST];
+        p2p_ticket after[MOST], done[MOST];
+        for (int i = 0; i < g->count; i++) {
+            places[i] = (p2p_place){g->buffer[i], 0};
+            for (int64_t e = 0; e < elements; e++) host[i][e] = contribution(g->rank0 + i, e, round);
+            OK(p2p_buffer_write(g->device[i], places[i], host[i], bytes));
+            OK(p2p_device_submit(g->device[i], &after[i]));
+        }
+        OK(p2p_comm_run(g->comm, op, places, after, done));
+        for (int i = 0; i < g->count; i++) {
+            OK(p2p_device_order(g->device[i], done[i]));
+            OK(p2p_buffer_read(g->device[i], places[i], host[i], bytes));
+        }
+        for (int i = 0; i < g->count; i++) {
+            OK(p2p_device_finish(g->device[i]));
+            for (int64_t e = 0; e < elements; e++)
+                if (host[i][e] != expected(g, op, e, round))
+                    fail_msg("rank %d, element %lld, round %d: %g, not %g", g->rank0 + i, (long long)e, round,
+                             (double)host[i][e], (double)expected(g, op, e, round));
+        }
+    }
+    for (int i = 0; i < g->count; i++) free(host[i]);
+}
+
+/* ---- In one process -------------------------------------------------------------------------------- */
+
+static void sums_and_broadcasts(void **state) {
+    (void)state;
+    for (int count = 1; count <= MOST; count++) {
+        group g;
+        open_group(&g, count, count, 0, 400000);
+        for (int i = 0; i < 2; i++) {
+            p2p_op sum = collective(P2P_KIND_all_reduce, P2P_TYPE_f32, i ? 100000 : 33);
+            p2p_op spread = collective(P2P_KIND_broadcast, P2P_TYPE_f32, i ? 100000 : 33);
+            spread.root = count - 1;
+            assert_true(p2p_comm_is_direct(g.comm, &sum));
+            assert_true(p2p_comm_is_direct(g.comm, &spread));
+            run_rounds(&g, &sum, 3);
+            run_rounds(&g, &spread, 3);
+        }
+        close_group(&g);
+    }
+}
+
+static void what_nccl_lacks_passes_through_the_host(void **state) {
+    (void)state;
+    group g;
+    open_group(&g, 3, 3, 0, 4096);
+    p2p_op moments = {.kind = P2P_KIND_all_reduce, .reduction = P2P_REDUCE_MOMENTS};
+    moments.t[0] = p2p_tensor_stats(P2P_TYPE_f32, 1, 3, 8);
+    assert_false(p2p_comm_is_direct(g.comm, &moments));
+    MESSAGE_HAS("NCCL does not combine moments");
+    p2p_op rounded = collective(P2P_KIND_all_reduce, P2P_TYPE_bf16, 64);
+    assert_false(p2p_comm_is_direct(g.comm, &rounded));
+    MESSAGE_HAS("NCCL would round sums of bf16 at every addition");
+    OK(p2p_comm_prepare(g.comm, &rounded));
+    close_group(&g);
+    open_group(&g, 2, 2, 0, 4096);
+    assert_true(p2p_comm_is_direct(g.comm, &rounded)); /* two summands are rounded once */
+    close_group(&g);
+}
+
+static char *warnings;
+static size_t warned;
+
+/* Opens a communicator that NCCL refuses; sums pass through the host, after one warning with the words. */
+static void expect_fallback(const char *const *addresses, const char *words) {
+    group g = {.count = 2, .world = 2};
+    FILE *stream = open_memstream(&warnings, &warned);
+    assert_non_null(stream);
+    p2p_warnings_to(stream);
+    open_devices(&g, addresses, 4096);
+    OK(p2p_comm_open(g.device, 2, 2, 0, &g.comm));
+    fflush(stream);
+    if (!strstr(warnings, words) || !strstr(warnings, "reduced through host memory"))
+        fail_msg("the warnings are '%s' and lack '%s'", warnings, words);
+    const p2p_op sum = collective(P2P_KIND_all_reduce, P2P_TYPE_f32, 100);
+    assert_false(p2p_comm_is_direct(g.comm, &sum));
+    run_rounds(&g, &sum, 2);
+    close_group(&g);
+    p2p_warnings_to(NULL);
+    fclose(stream);
+    free(warnings);
+}
+
+static const char *const same_device[] = {"cuda:0", "cuda:0"}, *const two_devices[] = {"cuda:0", "cuda:1"};
+
+static void one_device_twice(void **state) {
+    (void)state;
+    expect_fallback(same_device,
+                    "cuda:0, NVIDIA H200: two replicas are on it, and NCCL needs a device for each");
+}
+
+/* ---- Each a process of its own --------------------------------------------------------------------- */
+
+static void no_nccl(void **state) {
+    (void)state;
+    expect_fallback(two_devices, "NCCL (libnccl.so.2) is not installed, looked in ");
+}
+
+static void old_nccl(void **state) {
+    (void)state;
+    expect_fallback(two_devices, "libnccl.so.2 is NCCL 2.10.0, 2.18 or newer is needed");
+}
+
+/* P2P_MACHINE_FAIL makes ncclCommInitRankConfig fail. */
+static void nccl_fails(void **state) {
+    (void)state;
+    expect_fallback(two_devices, "NVIDIA H200: ncclCommInitRankConfig failed with ");
+}
+
+/* The algorithm is fixed before NCCL first reads it; the user's own choice stays. */
+static void deterministic(void **state) {
+    (void)state;
+    group g;
+    unsetenv("NCCL_ALGO");
+    open_group(&g, 2, 2, 0, 4096);
+    assert_null(getenv("NCCL_ALGO"));
+    close_group(&g);
+    OK(p2p_limit_set("deterministic", 1));
+    open_group(&g, 2, 2, 0, 4096);
+    assert_string_equal(getenv("NCCL_ALGO"), "Ring");
+    close_group(&g);
+    setenv("NCCL_ALGO", "Tree", 1);
+    open_group(&g, 2, 2, 0, 4096);
+    assert_string_equal(getenv("NCCL_ALGO"), "Tree");
+    close_group(&g);
+}
+
+/* Two processes of two devices each. The parent has not used the driver before it forks. */
+static void two_processes(void **state) {
+    (void)state;
+    setenv("NCCL_COMM_ID", "127.0.0.1:29501", 1);
+    const p2p_op sum = collective(P2P_KIND_all_reduce, P2P_TYPE_f32, 5000);
+    const pid_t child = fork();
+    assert_true(child >= 0);
+    group g;
+    open_group(&g, 2, 4, child == 0 ? 2 : 0, 20000);
+    run_rounds(&g, &sum, 3);
+    close_group(&g);
+    if (child == 0) exit(0);
+    int status = 1;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+}
+
+static void processes_need_an_address(void **state) {
+    (void)state;
+    group g = {.count = 1, .world = 2};
+    unsetenv("NCCL_COMM_ID");
+    open_devices(&g, two_devices, 4096);
+    REFUSED(p2p_comm_open(g.device, 1, 2, 0, &g.comm), P2P_USAGE,
+            "1 of 2 replicas are in this process: NCCL_COMM_ID=HOST:PORT must name");
+    p2p_buffer_destroy(g.buffer[0]);
+    p2p_device_close(g.device[0]);
+}
+
+/* The other process never comes, or ends in the middle: the devices are lost within the time limit. */
+static void absent_process(void **state) {
+    (void)state;
+    setenv("NCCL_COMM_ID", "127.0.0.1:29502", 1);
+    OK(p2p_limit_set("timeout", 0.2));
+    group g = {.count = 1, .world = 2};
+    open_devices(&g, two_devices, 4096);
+    REFUSED(p2p_comm_open(g.device, 1, 2, 0, &g.comm), P2P_DEVICE_LOST,
+            "NCCL has not finished to connect the devices within 0.2 s");
+    p2p_buffer_destroy(g.buffer[0]);
+    p2p_device_close(g.device[0]);
+}
+
+static void process_ends(void **state) {
+    (void)state;
+    setenv("NCCL_COMM_ID", "127.0.0.1:29503", 1);
+    const pid_t child = fork();
+    assert_true(child >= 0);
+    group g;
+    open_group(&g, 1, 2, child == 0 ? 1 : 0, 4096);
+    if (child == 0) _exit(0);
+    int status = 1;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    const p2p_op sum = collective(P2P_KIND_all_reduce, P2P_TYPE_f32, 100);
+    const p2p_place place = {g.buffer[0], 0};
+    p2p_ticket after = 0, done = 0;
+    OK(p2p_comm_prepare(g.comm, &sum));
+    OK(p2p_device_submit(g.device[0], &after));
+    p2p_status result = p2p_comm_run(g.comm, &sum, &place, &after, &done);
+    if (result == P2P_OK) result = p2p_device_wait(g.device[0], done);
+    assert_int_equal(result, P2P_DEVICE_LOST);
+    MESSAGE_HAS("ncclRemoteError");
+    MESSAGE_HAS("the device was lost to its collectives");
+    close_group(&g);
+}
+
+int main(int count, char **arguments) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(sums_and_broadcasts),
+        cmocka_unit_test(what_nccl_lacks_passes_through_the_host),
+        cmocka_unit_test(one_device_twice),
+    };
+    const struct CMUnitTest alone[] = {
+        cmocka_unit_test(no_nccl),        cmocka_unit_test(old_nccl),
+        cmocka_unit_test(nccl_fails),     cmocka_unit_test(deterministic),
+        cmocka_unit_test(two_processes),  cmocka_unit_test(processes_need_an_address),
+        cmocka_unit_test(absent_process), cmocka_unit_test(process_ends),
+    };
+    if (count < 2) return cmocka_run_group_tests(tests, NULL, NULL);
+    for (size_t i = 0; i < sizeof alone / sizeof alone[0]; i++) {
+        const struct CMUnitTest one[] = {alone[i]};
+        if (strcmp(arguments[1], one[0].name) == 0) return cmocka_run_group_tests(one, NULL, NULL);
+    }
+    return 2;
+}

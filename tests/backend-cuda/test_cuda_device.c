@@ -1,0 +1,350 @@
+/* Memory, transfers, tickets, and devices that are lost, on the machine made of software: it runs commands in
+ * any order that streams and events permit (P2P_MACHINE_SEED), and refuses what CUDA forbids. Two devices of
+ * 64 MiB.
+ */
+#include "device/cuda_device.h"
+#include "device/device_internal.h"
+
+#include <machine.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "support/test_expect.h"
+
+static p2p_device *open_device(const char *address) {
+    p2p_device *device = NULL;
+    OK(p2p_device_open(address, &device));
+    return device;
+}
+
+static p2p_buffer *create_buffer(p2p_device *device, size_t bytes) {
+    p2p_buffer *buffer = NULL;
+    OK(p2p_buffer_create(device, bytes, &buffer));
+    return buffer;
+}
+
+/* Contents that differ at every place and in every round. */
+static unsigned char content(size_t at, int round) {
+    return (unsigned char)(at * 7 + at / 251 + (size_t)round * 13 + 1);
+}
+
+static void fill(unsigned char *bytes, size_t count, int round) {
+    for (size_t i = 0; i < count; i++) bytes[i] = content(i, round);
+}
+
+static void check_filled(const unsigned char *bytes, size_t count, int round, const char *what) {
+    for (size_t i = 0; i < count; i++)
+        if (bytes[i] != content(i, round)) fail_msg("%s: byte %zu of %zu, round %d", what, i, count, round);
+}
+
+/* ---- Memory and transfers -------------------------------------------------------------------------- */
+
+static void new_memory_is_zero(void **state) {
+    (void)state;
+    p2p_device *device = open_device("cuda:0");
+    for (int i = 0; i < 3; i++) {
+        const size_t bytes = i == 0 ? 1 : i == 1 ? 70000 : 3 << 20;
+        p2p_buffer *buffer = create_buffer(device, bytes);
+        unsigned char *read = malloc(bytes);
+        assert_non_null(read);
+        memset(read, 1, bytes);
+        OK(p2p_buffer_read(device, (p2p_place){buffer, 0}, read, bytes));
+        OK(p2p_device_finish(device));
+        for (size_t at = 0; at < bytes; at++) assert_int_equal(read[at], 0);
+        free(read);
+        p2p_buffer_destroy(buffer);
+    }
+    p2p_device_close(device);
+}
+
+/* Writes and reads a range in the middle of a buffer; what is around it stays. */
+static void round_trip(p2p_device *device, unsigned char *host, size_t bytes, const char *what) {
+    enum { AROUND = 256 };
+    unsigned char around[AROUND];
+    p2p_buffer *buffer = create_buffer(device, bytes + 2 * AROUND);
+    fill(host, bytes, 1);
+    OK(p2p_buffer_write(device, (p2p_place){buffer, AROUND}, host, bytes));
+    OK(p2p_device_finish(device));
+    memset(host, 0, bytes);
+    OK(p2p_buffer_read(device, (p2p_place){buffer, AROUND}, host, bytes));
+    OK(p2p_buffer_read(device, (p2p_place){buffer, 0}, around, AROUND));
+    OK(p2p_device_finish(device));
+    check_filled(host, bytes, 1, what);
+    for (int i = 0; i < AROUND; i++) assert_int_equal(around[i], 0);
+    p2p_buffer_destroy(buffer);
+}
+
+static void transfers_keep_bytes(void **state) {
+    (void)state;
+    static const size_t sizes[] = {1, 1000, 64 << 10, (64 << 10) + 1, 4 << 20, (9 << 20) + 13};
+    p2p_device *device = open_device("cuda:0");
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        p2p_host_memory pinned;
+        unsigned char *plain = malloc(sizes[i]);
+        assert_non_null(plain);
+        OK(p2p_host_memory_alloc(device, sizes[i], &pinned));
+        assert_true(pinned.of_device);
+        round_trip(device, pinned.bytes, sizes[i], "pinned memory");
+        round_trip(device, plain, sizes[i], "other memory");
+        p2p_host_memory_free(device, &pinned);
+        free(plain);
+    }
+    p2p_device_close(device);
+}
+
+/* A command of the queue that copies `bytes`: the copy operation, or the driver's copy. */
+static p2p_operation *create_copy(p2p_device *device, p2p_place from, p2p_place to, size_t bytes) {
+    p2p_operation *copy = NULL;
+    p2p_op op = {.kind = P2P_KIND_copy};
+    op.t[P2P_AT_copy_x] = op.t[P2P_AT_copy_y] =
+        p2p_tensor_flat(P2P_TYPE_f32, (int64_t)(bytes / sizeof(float)));
+    p2p_place places[P2P_MAX_OPERANDS] = {{0}};
+    places[P2P_AT_copy_x] = from;
+    places[P2P_AT_copy_y] = to;
+    OK(p2p_operation_create(device, &op, places, (p2p_place){0}, &copy));
+    return copy;
+}
+
+/* Every round writes x, copies it to y and reads y. Nobody waits but for the host memory of two rounds ago.
+ */
+static void rounds(p2p_device *device, bool by_operation, size_t bytes) {
+    enum { ROUNDS = 8, SLOTS = 2 };
+    p2p_buffer *x = create_buffer(device, bytes), *y = create_buffer(device, bytes);
+    const p2p_place from = {x, 0}, to = {y, 0};
+    p2p_operation *copy = by_operation ? create_copy(device, from, to, bytes) : NULL;
+    p2p_host_memory in[SLOTS], out[SLOTS];
+    p2p_ticket ticket[SLOTS] = {0};
+    for (int i = 0; i < SLOTS; i++) {
+        OK(p2p_host_memory_alloc(device, bytes, &in[i]));
+        OK(p2p_host_memory_alloc(device, bytes, &out[i]));
+    }
+    for (int round = 0; round < ROUNDS + SLOTS; round++) {
+        const int slot = round % SLOTS;
+        OK(p2p_device_wait(device, ticket[slot]));
+        if (round >= SLOTS) check_filled(out[slot].bytes, bytes, round - SLOTS, "a round");
+        if (round >= ROUNDS) continue;
+        fill(in[slot].bytes, bytes, round);
+        OK(p2p_buffer_write(device, from, in[slot].bytes, bytes));
+        OK(by_operation ? p2p_operation_run(copy) : p2p_buffer_copy(device, from, to, bytes));
+        OK(p2p_buffer_read(device, to, out[slot].bytes, bytes));
+        OK(p2p_device_submit(device, &ticket[slot]));
+    }
+    for (int i = 0; i < SLOTS; i++) {
+        p2p_host_memory_free(device, &in[i]);
+        p2p_host_memory_free(device, &out[i]);
+    }
+    if (copy) p2p_operation_destroy(copy);
+    p2p_buffer_destroy(x);
+    p2p_buffer_destroy(y);
+}
+
+static void transfers_and_commands_are_in_order(void **state) {
+    (void)state;
+    p2p_device *device = open_device("cuda:0");
+    for (int i = 0; i < 4; i++) rounds(device, i & 1, i & 2 ? 4096 : 200000);
+    p2p_device_close(device);
+}
+
+/* A range is read again and again, and commands write it in between: nothing but the reads orders them. */
+static void reads_precede_later_commands(void **state) {
+    (void)state;
+    enum { ROUNDS = 6, BYTES = 100000 };
+    p2p_device *device = open_device("cuda:0");
+    p2p_buffer *x[2] = {create_buffer(device, BYTES), create_buffer(device, BYTES)};
+    p2p_buffer *y = create_buffer(device, BYTES);
+    p2p_host_memory in, out;
+    OK(p2p_host_memory_alloc(device, 2 * BYTES, &in));
+    OK(p2p_host_memory_alloc(device, ROUNDS * BYTES, &out));
+    for (int i = 0; i < 2; i++) {
+        unsigned char *from = (unsigned char *)in.bytes + (size_t)i * BYTES;
+        fill(from, BYTES, i);
+        OK(p2p_buffer_write(device, (p2p_place){x[i], 0}, from, BYTES));
+    }
+    OK(p2p_device_finish(device));
+    for (int round = 0; round < ROUNDS; round++) {
+        unsigned char *to = (unsigned char *)out.bytes + (size_t)round * BYTES;
+        OK(p2p_buffer_copy(device, (p2p_place){x[round & 1], 0}, (p2p_place){y, 0}, BYTES));
+        OK(p2p_buffer_read(device, (p2p_place){y, 0}, to, BYTES));
+    }
+    OK(p2p_device_finish(device));
+    for (int round = 0; round < ROUNDS; round++)
+        check_filled((unsigned char *)out.bytes + (size_t)round * BYTES, BYTES, round & 1, "a read");
+    p2p_host_memory_free(device, &in);
+    p2p_host_memory_free(device, &out);
+    p2p_buffer_destroy(x[0]);
+    p2p_buffer_destroy(x[1]);
+    p2p_buffer_destroy(y);
+    p2p_device_close(device);
+}
+
+/* More ranges than are remembered, and ranges that overlap. */
+static void many_ranges(void **state) {
+    (void)state;
+    enum { RANGES = 3 * CUDA_OVERLAPS, STEP = 100 << 10, BYTES = 160 << 10 };
+    p2p_device *device = open_device("cuda:0");
+    const size_t all = (size_t)RANGES * STEP + BYTES;
+    p2p_buffer *x = create_buffer(device, all), *y = create_buffer(device, all);
+    p2p_host_memory host;
+    OK(p2p_host_memory_alloc(device, 2 * all, &host));
+    unsigned char *in = host.bytes, *out = in + all;
+    fill(in, all, 3);
+    for (int round = 0; round < 2; round++) {
+        for (int i = 0; i < RANGES; i++) {
+            const size_t at = (size_t)i * STEP;
+            OK(p2p_buffer_write(device, (p2p_place){x, at}, in + at, BYTES));
+            OK(p2p_buffer_copy(device, (p2p_place){x, at}, (p2p_place){y, at}, BYTES));
+            OK(p2p_buffer_read(device, (p2p_place){y, at}, out + at, BYTES));
+        }
+        OK(p2p_device_finish(device));
+        check_filled(out, all - STEP, 3, "ranges");
+        memset(out, 0, all);
+    }
+    p2p_host_memory_free(device, &host);
+    p2p_buffer_destroy(x);
+    p2p_buffer_destroy(y);
+    p2p_device_close(device);
+}
+
+static void out_of_memory_names_sizes(void **state) {
+    (void)state;
+    p2p_device *device = open_device("cuda:0");
+    p2p_buffer *first = create_buffer(device, 8 << 20), *second = NULL;
+    REFUSED(p2p_buffer_create(device, 60 << 20, &second), P2P_OUT_OF_MEMORY,
+            "cuda:0, NVIDIA H200: no memory for a buffer of 60.0 MiB: ");
+    MESSAGE_HAS(" MiB are free of 64.0 MiB; 8.0 MiB are in use by buffers here, ");
+    assert_non_null(strstr(p2p_message_hint(), " MiB would fit; a smaller batch"));
+    double fits = 0;
+    assert_int_equal(sscanf(p2p_message_hint(), "%lf MiB would fit", &fits), 1);
+    assert_true(fits > 0);
+    OK(p2p_buffer_create(device, (size_t)fits << 20, &second));
+    p2p_buffer_destroy(second);
+    p2p_buffer_destroy(first);
+    p2p_device_close(device);
+}
+
+/* ---- Tickets --------------------------------------------------------------------------------------- */
+
+static void many_tickets(void **state) {
+    (void)state;
+    enum { TICKETS = 3 * CUDA_IN_FLIGHT };
+    p2p_device *device = open_device("cuda:0");
+    p2p_buffer *buffer = create_buffer(device, 4);
+    p2p_ticket ticket[TICKETS];
+    uint32_t value[TICKETS], read = 0;
+    for (uint32_t i = 0; i < TICKETS; i++) {
+        value[i] = i;
+        OK(p2p_buffer_write(device, (p2p_place){buffer, 0}, &value[i], sizeof value[i]));
+        OK(p2p_device_submit(device, &ticket[i]));
+        assert_int_equal(ticket[i], i + 1);
+        if (i % 3 == 0) OK(p2p_device_order(device, ticket[i / 2]));
+    }
+    OK(p2p_device_wait(device, 0));
+    OK(p2p_device_wait(device, ticket[0]));
+    OK(p2p_device_wait(device, ticket[TICKETS - 1]));
+    OK(p2p_device_wait(device, ticket[TICKETS / 2]));
+    OK(p2p_buffer_read(device, (p2p_place){buffer, 0}, &read, sizeof read));
+    OK(p2p_device_finish(device));
+    assert_int_equal(read, TICKETS - 1);
+    REFUSED(p2p_device_wait(device, TICKETS + 2), P2P_INVALID,
+            "ticket 194 was never issued; the last is 193");
+    REFUSED(p2p_device_order(device, TICKETS + 2), P2P_INVALID, "was never issued");
+    p2p_buffer_destroy(buffer);
+    p2p_device_close(device);
+}
+
+/* A thread is inside one device, then the other: each call makes its own context current. */
+static void devices_alternate(void **state) {
+    (void)state;
+    p2p_device *device[2] = {open_device("cuda:0"), open_device("cuda:1")};
+    p2p_buffer *buffer[2] = {create_buffer(device[0], 1000), create_buffer(device[1], 1000)};
+    unsigned char host[2][1000];
+    for (int i = 0; i < 2; i++) {
+        fill(host[i], sizeof host[i], i);
+        OK(p2p_buffer_write(device[i], (p2p_place){buffer[i], 0}, host[i], sizeof host[i]));
+    }
+    for (int i = 0; i < 2; i++) {
+        memset(host[i], 0, sizeof host[i]);
+        OK(p2p_buffer_read(device[i], (p2p_place){buffer[i], 0}, host[i], sizeof host[i]));
+    }
+    for (int i = 0; i < 2; i++) OK(p2p_device_finish(device[i]));
+    for (int i = 0; i < 2; i++) check_filled(host[i], sizeof host[i], i, "a device of two");
+    p2p_buffer_destroy(buffer[0]);
+    p2p_device_close(device[0]);
+    p2p_buffer_destroy(buffer[1]);
+    p2p_device_close(device[1]);
+}
+
+/* ---- Lost devices ---------------------------------------------------------------------------------- */
+
+static bool never(void *data) {
+    (void)data;
+    return false;
+}
+
+static void nothing(void *data) {
+    (void)data;
+}
+
+/* Everything fails with the device's name, and is released without a call of the driver. */
+static void check_lost(p2p_device *device, p2p_buffer *buffer) {
+    char byte = 0;
+    p2p_ticket ticket = 0;
+    REFUSED(p2p_buffer_read(device, (p2p_place){buffer, 0}, &byte, 1), P2P_DEVICE_LOST,
+            "NVIDIA H200: the device was lost by an earlier command");
+    REFUSED(p2p_device_submit(device, &ticket), P2P_DEVICE_LOST, "was lost");
+    p2p_buffer_destroy(buffer);
+    p2p_device_close(device);
+}
+
+/* These end the machine's devices, so each is a process. */
+static void hanging_device_is_lost(void **state) {
+    (void)state;
+    OK(p2p_limit_set("timeout", 0.05));
+    p2p_device *device = open_device("cuda:0");
+    p2p_buffer *buffer = create_buffer(device, 1000);
+    assert_int_equal(machine_enqueue_when(device->be->queue.stream, "a command that hangs", NULL, 0, never,
+                                          nothing, nothing, NULL, 0),
+                     CUDA_SUCCESS);
+    REFUSED(p2p_device_finish(device), P2P_DEVICE_LOST,
+            "cuda:0, NVIDIA H200: the device was lost: it has not finished its work within 0.05 s");
+    assert_non_null(strstr(p2p_message_hint(), "P2P_CUDA_TIMEOUT"));
+    check_lost(device, buffer);
+    machine_lose_device(0, CUDA_ERROR_LAUNCH_FAILED, "it hangs");
+}
+
+static void sticky_error_loses_one_device(void **state) {
+    (void)state;
+    p2p_device *device[2] = {open_device("cuda:0"), open_device("cuda:1")};
+    p2p_buffer *buffer[2] = {create_buffer(device[0], 1000), create_buffer(device[1], 1000)};
+    machine_lose_device(1, CUDA_ERROR_ILLEGAL_ADDRESS, "a test");
+    REFUSED(p2p_device_finish(device[1]), P2P_DEVICE_LOST, "cuda:1, NVIDIA H200: the device was lost: ");
+    MESSAGE_HAS("CUDA_ERROR_ILLEGAL_ADDRESS (700)");
+    assert_int_equal(p2p_status_exit_code(P2P_DEVICE_LOST), 5);
+    check_lost(device[1], buffer[1]);
+    OK(p2p_device_finish(device[0]));
+    p2p_buffer_destroy(buffer[0]);
+    p2p_device_close(device[0]);
+}
+
+int main(int count, char **arguments) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(new_memory_is_zero),
+        cmocka_unit_test(transfers_keep_bytes),
+        cmocka_unit_test(transfers_and_commands_are_in_order),
+        cmocka_unit_test(reads_precede_later_commands),
+        cmocka_unit_test(many_ranges),
+        cmocka_unit_test(out_of_memory_names_sizes),
+        cmocka_unit_test(many_tickets),
+        cmocka_unit_test(devices_alternate),
+    };
+    const struct CMUnitTest hangs[] = {cmocka_unit_test(hanging_device_is_lost)};
+    const struct CMUnitTest loses[] = {cmocka_unit_test(sticky_error_loses_one_device)};
+    if (count > 1 && strcmp(arguments[1], "hang") == 0) return cmocka_run_group_tests(hangs, NULL, NULL);
+    if (count > 1 && strcmp(arguments[1], "lose") == 0) return cmocka_run_group_tests(loses, NULL, NULL);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

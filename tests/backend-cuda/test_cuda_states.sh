@@ -1,0 +1,97 @@
+#!/usr/bin/env bash
+# What `p2p devices` says of the CUDA backend in each state of the installation.
+#
+#   tests/backend-cuda/test_cuda_states.sh P2P MACHINE UNFIT TOOLKIT
+#
+# MACHINE: the folder of the machine made of software, with the doubles of the libraries; UNFIT: folders of libraries
+# that must be refused; TOOLKIT: a CUDA toolkit
+machine=$(realpath "$2") unfit=$(realpath "$3") toolkit=$4
+. "$(dirname "$0")/../support/expect.sh" "$1" cuda
+export OCL_ICD_VENDORS=/nonexistent P2P_CUDA_LIBRARY_ONLY=1
+unset CUDA_VISIBLE_DEVICES CUDA_DEVICE_ORDER P2P_CUDA_LIBRARY_PATH
+
+# state FOLDERS WORDS [NAME=VALUE...]: with libraries from these folders, the backend's line has the words.
+state() {
+    expect 0 "$2" timeout 60 env P2P_CUDA_LIBRARY_PATH="$1" "${@:3}" "$p2p" devices
+    grep -A 5 "^. cuda" out.txt | grep -qF -- "$2" || fail "'$2' is not said of cuda: $(cat out.txt)"
+}
+
+# only NAME...: a new folder with these libraries of the machine; prints its path.
+only() {
+    local folder name
+    folder=$(mktemp -d "$work/only.XXXX")
+    for name; do ln -s "$machine/$name" "$folder"; done
+    echo "$folder"
+}
+
+echo "-- no driver, an old one, one that fails"
+state "$work" "without driver: no NVIDIA driver (libcuda.so.1) is installed, looked in $work"
+echo "no library" >libcuda.so.1
+state "$work" "without driver: no NVIDIA driver (libcuda.so.1) is installed, looked in $work: $work/libcuda.so.1: "
+rm libcuda.so.1
+stub=$(find "$toolkit"/ -path '*stubs/libcuda.so' 2>/dev/null | head -n 1)
+if [ -n "$stub" ]; then
+    mkdir stub
+    ln -s "$stub" stub/libcuda.so.1
+    state "$work/stub" "without driver: no NVIDIA driver is installed: $work/stub/libcuda.so.1 is the toolkit's file for linking"
+else
+    skipped "the toolkit's stub" "the toolkit has none"
+fi
+state "$machine" "driver too old: NVIDIA driver CUDA 11.4 is installed, R5" P2P_MACHINE_DRIVER=R470
+for code in CUDA_ERROR_SYSTEM_DRIVER_MISMATCH CUDA_ERROR_UNKNOWN CUDA_ERROR_OPERATING_SYSTEM; do
+    state "$machine" "failed: cuInit failed with $code (" P2P_MACHINE_FAIL=cuInit:1+:$code
+done
+printed "a container needs \`--gpus all\`" "a failing cuInit"
+
+echo "-- no device"
+state "$machine" "no device: the driver lists no device; in a container" P2P_MACHINE_DEVICES=0
+state "$machine" "no device: the driver lists no device; CUDA_VISIBLE_DEVICES is '7', which hides all others" CUDA_VISIBLE_DEVICES=7
+
+echo "-- no library, or not a good one"
+driver=$(only libcuda.so.1)
+state "$driver" "without a library: cuDNN 9.8 or newer (libcudnn.so.9) is not installed, looked in $driver"
+printed "P2P_CUDA_LIBRARY_PATH=FOLDER:FOLDER names other folders" "no cuDNN"
+mkdir damaged
+echo "no library" >damaged/libcudnn.so.9
+state "$driver:$work/damaged" "without a library: cuDNN 9.8 or newer (libcudnn.so.9) is not installed, looked in $driver:$work/damaged: $work/damaged/libcudnn.so.9: "
+state "$driver:$unfit/old_dnn" "cuDNN 9.8 or newer (libcudnn.so.9) is not installed: $unfit/old_dnn/libcudnn.so.9 is cuDNN 9.1.0"
+state "$driver:$unfit/incomplete" "$unfit/incomplete/libcudnn.so.9 is cuDNN 9.8.0 without the function cudnnGetErrorString"
+state "$driver:$unfit/newer_cuda" "driver too old: NVIDIA driver CUDA 13.0 is installed, CUDA 14.0 or newer is needed: $unfit/newer_cuda/libcudnn.so.9 is cuDNN for CUDA 14"
+dnn=$(only libcuda.so.1 libcudnn.so.9)
+state "$dnn" "without a library: cuBLAS 13 (libcublas.so.13), as cuDNN "
+state "$dnn:$unfit/incomplete" "$unfit/incomplete/libcublas.so.13 is cuBLAS 13.0.0 without the function cublasCreate_v2"
+expect 0 "cuda: cuDNN: not found" env P2P_CUDA_LIBRARY_PATH="$driver" "$p2p" devices -v
+
+echo "-- devices"
+state "$machine" "PCI address 0000:" P2P_MACHINE_DEVICES=2
+grep -q "^. cuda:1 " out.txt || fail "no second device: $(cat out.txt)"
+printed "* cuda:0 " "two devices"
+printed "compute capability 9.0, ECC on, compute mode default" "two devices"
+state "$machine" "can't be used: its compute mode is prohibited" P2P_MACHINE_CARD=h200:prohibited
+state "$machine" "compute mode exclusive to one process" P2P_MACHINE_CARD=a100:exclusive
+state "$machine" "can't be used: " P2P_MACHINE_CARD=v100 P2P_MACHINE_CUDNN=version:9.19.0
+state "$machine" "compute capability 9.0, MIG instance, ECC on" P2P_MACHINE_CARD=h200:mig
+printed ", MIG-" "a MIG instance"
+state "$machine" "compute capability 8.0, ECC off" P2P_MACHINE_CARD=a100:noecc
+state "$machine" "no tf32: compute capability 8.0 or newer is needed, the device has 7.5" P2P_MACHINE_CARD=t4
+first=$(P2P_CUDA_LIBRARY_PATH=$machine P2P_MACHINE_DEVICES=2 "$p2p" devices | grep -A 1 "cuda:1 " | tail -n 1)
+state "$machine" "$first" P2P_MACHINE_DEVICES=2 CUDA_VISIBLE_DEVICES=1,0 # the order of the user
+[ "$(grep -m 1 "PCI address" out.txt)" = "$first" ] || fail "CUDA_VISIBLE_DEVICES=1,0: the first device is $(cat out.txt)"
+
+echo "-- opening"
+plan=("$p2p" plan --size 32 --ngf 4 --ndf 4 --device cuda:0)
+export P2P_CUDA_LIBRARY_PATH=$machine
+expect 4 "cuda:0, NVIDIA H200: another process uses it, and its compute mode is exclusive to one" \
+    env P2P_MACHINE_CARD=h200:exclusive:busy "${plan[@]}"
+printed "hint: \`nvidia-smi\` lists the processes" "exclusive mode"
+expect 4 "there is no device \"cuda:0\": NVIDIA driver CUDA 11.4 is installed" env P2P_MACHINE_DRIVER=R470 "${plan[@]}"
+expect 1 "cuda:0, NVIDIA H200: no memory for the workspace of cuBLAS of 32.0 MiB: " env P2P_MACHINE_MEMORY=16M "${plan[@]}"
+printed "MiB would fit" "no memory"
+expect 2 "P2P_CUDA_TIMEOUT is 'soon', but must be a number, at least 0" env P2P_CUDA_TIMEOUT=soon "${plan[@]}"
+expect 0 "conv_fwd" env P2P_MACHINE_CARD=h200:exclusive "${plan[@]}"
+unset P2P_CUDA_LIBRARY_PATH
+expect 0 "cuda: NVIDIA driver CUDA 13.0: $machine/libcuda.so.1" env P2P_CUDA_LIBRARY_PATH="$machine" "$p2p" devices -v
+printed "cuda: cuDNN 9." "devices -v"
+printed "cuda: cuBLAS 13." "devices -v"
+
+finish

@@ -1,0 +1,196 @@
+/* Which bytes of device memory a launch has read and written, by granules of 4 bytes: bits in pages of 64
+ * KiB. Those of a block are kept apart until it ends, and then compared with those of the blocks before: no
+ * block may write what another one touches, because nothing orders blocks. Atomic operations may. */
+#include "ptx_code.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { PAGE_SHIFT = 16, GRANULE_SHIFT = 2, WORDS = 1 << (PAGE_SHIFT - GRANULE_SHIFT - 6), BUCKETS = 1024 };
+
+typedef struct page {
+    uint64_t key;             /* address >> PAGE_SHIFT */
+    uint64_t block[3][WORDS]; /* by ptx_touch_kind: of the block that runs */
+    uint64_t read[WORDS], written[WORDS];
+    unsigned first, end; /* words of the block that may not be 0 */
+    struct page *next, *next_of_block;
+} page;
+
+struct ptx_touched {
+    page *buckets[BUCKETS];
+    page *of_block; /* pages that the block has touched */
+    size_t count;
+};
+
+ptx_touched *ptx_touched_new(void) {
+    ptx_touched *touched = calloc(1, sizeof *touched);
+    if (!touched) abort();
+    return touched;
+}
+
+void ptx_touched_free(ptx_touched *touched) {
+    for (int i = 0; i < BUCKETS; i++)
+        for (page *p = touched->buckets[i], *next; p; p = next) {
+            next = p->next;
+            free(p);
+        }
+    free(touched);
+}
+
+static page *find_page(ptx_touched *touched, uint64_t key) {
+    page **bucket = &touched->buckets[key % BUCKETS];
+    for (page *p = *bucket; p; p = p->next)
+        if (p->key == key) return p;
+    page *made = calloc(1, sizeof *made);
+    if (!made) abort();
+    made->key = key;
+    made->next = *bucket;
+    *bucket = made;
+    touched->count++;
+    return made;
+}
+
+static void set_bits(uint64_t *words, unsigned first, unsigned end) {
+    while (first < end) {
+        const unsigned word = first / 64, from = first % 64,
+                       count = end - first < 64 - from ? end - first : 64 - from;
+        words[word] |= (count == 64 ? ~(uint64_t)0 : ((uint64_t)1 << count) - 1) << from;
+        first += count;
+    }
+}
+
+static void touch_page(ptx_touched *touched, page *p, unsigned first, unsigned end, ptx_touch_kind kind) {
+    if (p->end == 0) {
+        p->next_of_block = touched->of_block;
+        touched->of_block = p;
+        p->first = WORDS;
+    }
+    if (first / 64 < p->first) p->first = first / 64;
+    if ((end - 1) / 64 + 1 > p->end) p->end = (end - 1) / 64 + 1;
+    set_bits(p->block[kind], first, end);
+}
+
+void ptx_touch(ptx_touched *touched, ptx_cache *cache, uint64_t begin, uint64_t bytes, ptx_touch_kind kind) {
+    const uint64_t end = begin + bytes, page_bytes = (uint64_t)1 << PAGE_SHIFT;
+    while (begin < end) {
+        const uint64_t key = begin >> PAGE_SHIFT,
+                       stop = (key + 1) * page_bytes < end ? (key + 1) * page_bytes : end;
+        if (!cache->touched || cache->page != key) {
+            cache->touched = find_page(touched, key);
+            cache->page = key;
+        }
+        const unsigned first = (unsigned)((begin & (page_bytes - 1)) >> GRANULE_SHIFT);
+        const unsigned last = (unsigned)(((stop - 1) & (page_bytes - 1)) >> GRANULE_SHIFT);
+        touch_page(touched, cache->touched, first, last + 1, kind);
+        begin = stop;
+    }
+}
+
+/* ---- The end of a block
+ * ------------------------------------------------------------------------------------ */
+
+static void report_blocks(ptx_run_state *run, const page *p, unsigned word, uint64_t bits, bool written) {
+    const uint64_t at =
+        (p->key << PAGE_SHIFT) + ((word * 64 + (unsigned)__builtin_ctzll(bits)) << GRANULE_SHIFT);
+    const driver_allocation *found = driver_find(at);
+    ptx_report(run, "byte %llu of an allocation is %s by this block and written or read by another one",
+               (unsigned long long)(found ? at - found->begin : 0), written ? "written" : "read");
+}
+
+static void end_page(ptx_run_state *run, page *p) {
+    for (unsigned w = p->first; w < p->end; w++) {
+        const uint64_t read = p->block[PTX_READ][w], written = p->block[PTX_WRITE][w];
+        const uint64_t both = written & (p->read[w] | p->written[w]), late = read & p->written[w];
+        if (both)
+            report_blocks(run, p, w, both, true);
+        else if (late)
+            report_blocks(run, p, w, late, false);
+        p->read[w] |= read;
+        p->written[w] |= written;
+        p->block[PTX_READ][w] = p->block[PTX_WRITE][w] = 0;
+    }
+    p->first = p->end = 0;
+}
+
+void ptx_touched_end_block(ptx_touched *touched, ptx_run_state *run) {
+    for (page *p = touched->of_block; p; p = p->next_of_block) end_page(run, p);
+    touched->of_block = NULL;
+}
+
+/* ---- The end of a launch
+ * ----------------------------------------------------------------------------------- */
+
+static int compare_pages(const void *one, const void *two) {
+    const page *a = *(page *const *)one, *b = *(page *const *)two;
+    return (a->key > b->key) - (a->key < b->key);
+}
+
+typedef struct {
+    driver_interval *list;
+    size_t count, capacity;
+} intervals;
+
+static void add_granules(intervals *to, uint64_t begin, uint64_t end) {
+    if (to->count && to->list[to->count - 1].end == begin) {
+        to->list[to->count - 1].end = end;
+        return;
+    }
+    if (to->count == to->capacity) {
+        to->capacity = to->capacity ? 2 * to->capacity : 16;
+        to->list = realloc(to->list, to->capacity * sizeof *to->list);
+        if (!to->list) abort();
+    }
+    to->list[to->count++] = (driver_interval){begin, end};
+}
+
+static void add_page(intervals *to, const page *p, const uint64_t *words) {
+    const uint64_t base = p->key << PAGE_SHIFT;
+    for (unsigned w = 0; w < WORDS; w++) {
+        uint64_t left = words[w];
+        unsigned at = 0;
+        while (left) {
+            const unsigned skip = (unsigned)__builtin_ctzll(left);
+            left >>= skip;
+            at += skip;
+            const unsigned run = ~left ? (unsigned)__builtin_ctzll(~left) : 64;
+            const uint64_t begin = base + ((w * 64 + at) << GRANULE_SHIFT);
+            add_granules(to, begin, begin + (run << GRANULE_SHIFT));
+            left = run == 64 ? 0 : left >> run;
+            at += run;
+        }
+    }
+}
+
+static unsigned sectors_of(uint64_t granules) {
+    uint64_t any = granules | granules >> 4;
+    any |= any >> 2;
+    any |= any >> 1;
+    return (unsigned)__builtin_popcountll(any & 0x0101010101010101u);
+}
+
+void ptx_touched_finish(ptx_touched *touched, ptx_launch *launch) {
+    page **pages = malloc((touched->count + 1) * sizeof *pages);
+    if (!pages) abort();
+    size_t n = 0;
+    for (int i = 0; i < BUCKETS; i++)
+        for (page *p = touched->buckets[i]; p; p = p->next) pages[n++] = p;
+    qsort(pages, n, sizeof *pages, compare_pages);
+    intervals reads = {0}, writes = {0};
+    ptx_counters *counters = &launch->counters;
+    for (size_t i = 0; i < n; i++) {
+        for (unsigned w = 0; w < WORDS; w++) {
+            pages[i]->read[w] |= pages[i]->block[PTX_READ][w] | pages[i]->block[PTX_ATOMIC][w];
+            pages[i]->written[w] |= pages[i]->block[PTX_WRITE][w] | pages[i]->block[PTX_ATOMIC][w];
+        }
+        add_page(&reads, pages[i], pages[i]->read);
+        add_page(&writes, pages[i], pages[i]->written);
+        for (unsigned w = 0; w < WORDS; w++) {
+            const uint64_t read = pages[i]->read[w], written = pages[i]->written[w];
+            counters->distinct_sectors += sectors_of(read) + sectors_of(written);
+            counters->distinct_read_bytes += 4u * (unsigned)__builtin_popcountll(read);
+            counters->distinct_written_bytes += 4u * (unsigned)__builtin_popcountll(written);
+        }
+    }
+    free(pages);
+    launch->footprint = (driver_footprint){reads.list, writes.list, reads.count, writes.count};
+}

@@ -1,0 +1,180 @@
+/* cuDNN's double, libcudnn.so.9: the graph API for single convolutions, as the backend calls it, and stricter
+ * than the real library. It is no model of cuDNN's speed.
+ *
+ * The convolutions are computed by commands of the stream (dnn_compute.c), with engines that differ in the
+ * order of their sums, in what tensor cores round, in workspace, and in what the heuristics' lists have
+ * (dnn_engine.c). Without a driver it plans, as the real library does.
+ *
+ * P2P_MACHINE_CUDNN is a list, separated by commas: wrong:ENGINE leaves out a filter tap, refuse:ENGINE fails
+ * when it is executed, version:9.8.0 is the version that it says it is, cuda:12.9 that of the CUDA that it
+ * was built with. An engine is a number, or `all`.
+ */
+#include "machine_link.h"
+
+#include "dnn_check.h"
+#include "dnn_handle.h"
+#include "dnn_setting.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+/* ---- Statuses ------------------------------------------------------------------------------------------ */
+
+#define STATUS_LIST(X)                                                                                       \
+    X(CUDNN_STATUS_SUCCESS)                                                                                  \
+    X(CUDNN_STATUS_NOT_INITIALIZED)                                                                          \
+    X(CUDNN_STATUS_SUBLIBRARY_VERSION_MISMATCH)                                                              \
+    X(CUDNN_STATUS_SUBLIBRARY_LOADING_FAILED)                                                                \
+    X(CUDNN_STATUS_BAD_PARAM) X(CUDNN_STATUS_BAD_PARAM_NULL_POINTER)                                         \
+        X(CUDNN_STATUS_BAD_PARAM_MISALIGNED_POINTER) X(CUDNN_STATUS_BAD_PARAM_NOT_FINALIZED)                 \
+            X(CUDNN_STATUS_BAD_PARAM_SIZE_INSUFFICIENT) X(CUDNN_STATUS_BAD_PARAM_STREAM_MISMATCH)            \
+                X(CUDNN_STATUS_BAD_PARAM_DUPLICATED_ENTRIES) X(CUDNN_STATUS_BAD_PARAM_ATTRIBUTE_TYPE)        \
+                    X(CUDNN_STATUS_NOT_SUPPORTED) X(CUDNN_STATUS_NOT_SUPPORTED_ARCH_MISMATCH)                \
+                        X(CUDNN_STATUS_NOT_SUPPORTED_INCOMPATIBLE_CUDA_DRIVER)                               \
+                            X(CUDNN_STATUS_INTERNAL_ERROR)                                                   \
+                                X(CUDNN_STATUS_INTERNAL_ERROR_HOST_ALLOCATION_FAILED)                        \
+                                    X(CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED)                  \
+                                        X(CUDNN_STATUS_EXECUTION_FAILED)                                     \
+                                            X(CUDNN_STATUS_EXECUTION_FAILED_CUDA_DRIVER)                     \
+                                                X(CUDNN_STATUS_EXECUTION_FAILED_CUBLAS)
+
+static const struct {
+    cudnnStatus_t status;
+    const char *name;
+} statuses[] = {
+#define X(name) {name, #name},
+    STATUS_LIST(X)
+#undef X
+};
+enum { STATUSES = sizeof statuses / sizeof *statuses };
+
+/* A planted failure of the call (P2P_MACHINE_FAIL); begins the call. */
+static cudnnStatus_t begin(const char *call) {
+    const char *failure = NULL;
+    dnn_begin(call);
+    if (machine_load()) failure = machine.should_fail(call);
+    if (!failure) return CUDNN_STATUS_SUCCESS;
+    for (int i = 0; i < STATUSES; i++)
+        if (strcmp(statuses[i].name, failure) == 0)
+            return dnn_unsupported(statuses[i].status, "planted failure");
+    return dnn_unsupported(CUDNN_STATUS_INTERNAL_ERROR, "planted failure %s", failure);
+}
+
+MACHINE_EXPORT const char *cudnnGetErrorString(cudnnStatus_t status) {
+    for (int i = 0; i < STATUSES; i++)
+        if (statuses[i].status == status) return statuses[i].name;
+    return "CUDNN_STATUS_UNKNOWN";
+}
+
+MACHINE_EXPORT void cudnnGetLastErrorString(char *message, size_t size) {
+    if (message && size > 0) snprintf(message, size, "%s", dnn_last_error());
+}
+
+MACHINE_EXPORT size_t cudnnGetVersion(void) {
+    return dnn_version();
+}
+
+MACHINE_EXPORT size_t cudnnGetCudartVersion(void) {
+    return dnn_cuda_version();
+}
+
+/* ---- Descriptors --------------------------------------------------------------------------------------- */
+
+#define BEGIN(call)                                                                                          \
+    cudnnStatus_t status = begin(call);                                                                      \
+    if (status != CUDNN_STATUS_SUCCESS) return status;                                                       \
+    pthread_mutex_lock(&lock)
+#define END                                                                                                  \
+    pthread_mutex_unlock(&lock);                                                                             \
+    return status
+
+MACHINE_EXPORT cudnnStatus_t cudnnBackendCreateDescriptor(cudnnBackendDescriptorType_t type,
+                                                          cudnnBackendDescriptor_t *descriptor) {
+    BEGIN("cudnnBackendCreateDescriptor");
+    const bool exists =
+        dnn_type_name(type) && (type != CUDNN_BACKEND_DEVICEPROP_DESCRIPTOR || dnn_version() >= 90800);
+    dnn_descriptor *made = descriptor && exists ? dnn_new(type) : NULL;
+    if (made) {
+        dnn_register(made);
+        *descriptor = made;
+    } else if (!descriptor) {
+        status = dnn_misuse(CUDNN_STATUS_BAD_PARAM_NULL_POINTER, "no place for the descriptor");
+    } else {
+        status = dnn_unsupported(CUDNN_STATUS_NOT_SUPPORTED, "descriptors of type %d", (int)type);
+    }
+    END;
+}
+
+MACHINE_EXPORT cudnnStatus_t cudnnBackendDestroyDescriptor(cudnnBackendDescriptor_t descriptor) {
+    BEGIN("cudnnBackendDestroyDescriptor");
+    dnn_descriptor *found = dnn_live(descriptor);
+    if (found)
+        dnn_unregister(found);
+    else
+        status = CUDNN_STATUS_BAD_PARAM;
+    END;
+}
+
+MACHINE_EXPORT cudnnStatus_t cudnnBackendSetAttribute(cudnnBackendDescriptor_t descriptor,
+                                                      cudnnBackendAttributeName_t name,
+                                                      cudnnBackendAttributeType_t type, int64_t count,
+                                                      const void *values) {
+    BEGIN("cudnnBackendSetAttribute");
+    dnn_descriptor *found = dnn_live(descriptor);
+    status = found ? dnn_set(found, name, type, count, values) : CUDNN_STATUS_BAD_PARAM;
+    END;
+}
+
+MACHINE_EXPORT cudnnStatus_t cudnnBackendGetAttribute(cudnnBackendDescriptor_t const descriptor,
+                                                      cudnnBackendAttributeName_t name,
+                                                      cudnnBackendAttributeType_t type, int64_t room,
+                                                      int64_t *counted, void *values) {
+    BEGIN("cudnnBackendGetAttribute");
+    dnn_descriptor *found = dnn_live(descriptor);
+    status = found ? dnn_get(found, name, type, room, counted, values) : CUDNN_STATUS_BAD_PARAM;
+    END;
+}
+
+MACHINE_EXPORT cudnnStatus_t cudnnBackendFinalize(cudnnBackendDescriptor_t descriptor) {
+    BEGIN("cudnnBackendFinalize");
+    dnn_descriptor *found = dnn_live(descriptor);
+    status = found ? dnn_finalize(found) : CUDNN_STATUS_BAD_PARAM;
+    END;
+}
+
+MACHINE_EXPORT cudnnStatus_t cudnnBackendExecute(cudnnHandle_t handle, cudnnBackendDescriptor_t plan,
+                                                 cudnnBackendDescriptor_t pack) {
+    cudnnStatus_t entered = begin("cudnnBackendExecute");
+    if (entered == CUDNN_STATUS_SUCCESS) entered = dnn_enter(handle);
+    if (entered != CUDNN_STATUS_SUCCESS) return entered;
+    pthread_mutex_lock(&lock);
+    const dnn_descriptor *found_plan = dnn_live(plan), *found_pack = found_plan ? dnn_live(pack) : NULL;
+    const cudnnStatus_t status =
+        found_pack ? dnn_execute(handle, found_plan, found_pack) : CUDNN_STATUS_BAD_PARAM;
+    pthread_mutex_unlock(&lock);
+    dnn_leave(handle);
+    return status;
+}
+
+/* ---- Handles ------------------------------------------------------------------------------------------- */
+
+MACHINE_EXPORT cudnnStatus_t cudnnCreate(cudnnHandle_t *handle) {
+    BEGIN("cudnnCreate");
+    status = dnn_create_handle(handle);
+    END;
+}
+
+MACHINE_EXPORT cudnnStatus_t cudnnDestroy(cudnnHandle_t handle) {
+    BEGIN("cudnnDestroy");
+    status = dnn_destroy_handle(handle);
+    END;
+}
+
+MACHINE_EXPORT cudnnStatus_t cudnnSetStream(cudnnHandle_t handle, cudaStream_t stream) {
+    BEGIN("cudnnSetStream");
+    status = dnn_set_stream(handle, (CUstream)stream);
+    END;
+}

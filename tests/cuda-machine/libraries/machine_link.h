@@ -1,0 +1,40 @@
+/* The driver double as the doubles of libraries reach it: opened when it is first needed, because the real
+ * libraries load, and plan, where no driver is.
+ */
+#ifndef MACHINE_LINK_H
+#define MACHINE_LINK_H
+
+#include "../machine.h"
+
+/* X(function): of machine.h, without its prefix. */
+#define MACHINE_LIST(X)                                                                                      \
+    X(refuse)                                                                                                \
+    X(current_device)                                                                                        \
+    X(stream_device)                                                                                         \
+    X(device_card) X(device_error) X(memory) X(find) X(enqueue) X(enqueue_when) X(should_fail) X(count)      \
+        X(draw)
+
+typedef struct {
+#define X(function) __typeof__(&machine_##function) function;
+    MACHINE_LIST(X)
+#undef X
+    __typeof__(&cuCtxGetCurrent) get_context;
+    __typeof__(&cuCtxSetCurrent) set_context;
+    __typeof__(&cuDeviceGetPCIBusId) bus_id;
+} machine_functions;
+
+/* Filled by machine_load. */
+extern machine_functions machine;
+
+/* Opens libcuda.so.1 once; false if there is none, or if it is not the double. Any thread. */
+bool machine_load(void);
+
+/* An address of device memory as the driver API has it. */
+static inline CUdeviceptr machine_address(const void *pointer) {
+    return (CUdeviceptr)(uintptr_t)pointer;
+}
+
+/* Reports a violation if there is a machine; a planning without one goes on with the error. */
+void machine_report(const char *text);
+
+#endif

@@ -1,0 +1,327 @@
+/* The state of the machine as a whole: its lock, its settings from the environment, the calls and their
+ * planted faults, violations of rules, and the verdict when the process ends. */
+#define _GNU_SOURCE
+#include "driver.h"
+
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+static pthread_mutex_t lock;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static pthread_cond_t change = PTHREAD_COND_INITIALIZER;
+static _Thread_local const char *current_call = "";
+static bool initialized;
+static int refusals;
+static char last_refusal[600];
+driver_settings driver_setting;
+
+/* ---- Settings
+ * ---------------------------------------------------------------------------------------------- */
+
+static _Noreturn void bad_setting(const char *name, const char *value) {
+    fprintf(stderr, "cuda machine: %s=%s: not understood\n", name, value);
+    _exit(MACHINE_EXIT);
+}
+
+static uint64_t read_number(const char *name, uint64_t otherwise) {
+    const char *text = getenv(name);
+    if (!text || !*text) return otherwise;
+    char *end;
+    uint64_t value = strtoull(text, &end, 10);
+    static const char units[] = "KMGT";
+    if (*end && strchr(units, *end)) value <<= 10 * (strchr(units, *end++) - units + 1);
+    if (*end) bad_setting(name, text);
+    return value;
+}
+
+/* "13.0", "12.4" or the branch of the driver: "R535", "580". */
+static int read_version(void) {
+    static const struct {
+        int branch, version;
+    } branches[] = {{470, 11040}, {525, 12000}, {530, 12010}, {535, 12020}, {545, 12030}, {550, 12040},
+                    {555, 12050}, {560, 12060}, {565, 12070}, {570, 12080}, {575, 12090}, {580, 13000}};
+    const char *text = getenv("P2P_MACHINE_DRIVER");
+    if (!text || !*text) return 13000;
+    int major = 0, minor = 0;
+    if (sscanf(text, "%d.%d", &major, &minor) == 2 && major < 100) return major * 1000 + minor * 10;
+    const int branch = atoi(text + (*text == 'R'));
+    for (size_t i = 0; i < sizeof branches / sizeof *branches; i++)
+        if (branches[i].branch == branch) return branches[i].version;
+    bad_setting("P2P_MACHINE_DRIVER", text);
+}
+
+static void begin(void) {
+    pthread_mutexattr_t attributes;
+    pthread_mutexattr_init(&attributes);
+    pthread_mutexattr_settype(&attributes, PTHREAD_MUTEX_RECURSIVE);
+    pthread_mutex_init(&lock, &attributes);
+    pthread_mutexattr_destroy(&attributes);
+    const char *uninitialized = getenv("P2P_MACHINE_UNINITIALIZED");
+    driver_setting.version = read_version();
+    driver_setting.seed = read_number("P2P_MACHINE_SEED", 0);
+    driver_setting.memory = read_number("P2P_MACHINE_MEMORY", 0);
+    driver_setting.patience = (int)read_number("P2P_MACHINE_PATIENCE", 20);
+    driver_setting.uninitialized = uninitialized && strcmp(uninitialized, "refuse") == 0;
+    driver_setting.counters = getenv("P2P_MACHINE_COUNTERS");
+    driver_setting.devices = driver_read_cards();
+}
+
+void driver_lock(void) {
+    pthread_once(&once, begin);
+    pthread_mutex_lock(&lock);
+}
+
+void driver_unlock(void) {
+    pthread_mutex_unlock(&lock);
+}
+
+void driver_pause(void) {
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_nsec += 1000000;
+    if (until.tv_nsec >= 1000000000) until.tv_sec++, until.tv_nsec -= 1000000000;
+    pthread_cond_timedwait(&change, &lock, &until);
+}
+
+void driver_wake(void) {
+    pthread_cond_broadcast(&change);
+}
+
+uint64_t machine_draw(void) {
+    static uint64_t state;
+    driver_lock();
+    uint64_t value = 0;
+    if (driver_setting.seed) { /* splitmix64 */
+        value = driver_setting.seed * 0x9e3779b97f4a7c15u + (state += 0x9e3779b97f4a7c15u);
+        value = (value ^ value >> 30) * 0xbf58476d1ce4e5b9u;
+        value = (value ^ value >> 27) * 0x94d049bb133111ebu;
+        value ^= value >> 31;
+    }
+    driver_unlock();
+    return value;
+}
+
+/* ---- Violations
+ * -------------------------------------------------------------------------------------------- */
+
+static void refuse(const char *text) {
+    driver_lock();
+    refusals++;
+    snprintf(last_refusal, sizeof last_refusal, "%s", text);
+    fprintf(stderr, "cuda machine: REFUSED: %s\n", last_refusal);
+    const char *path = getenv("P2P_MACHINE_LOG");
+    FILE *file = path && *path ? fopen(path, "a") : NULL;
+    if (file) {
+        fprintf(file, "%s\n", last_refusal);
+        fclose(file);
+    }
+    driver_unlock();
+}
+
+void machine_refuse(const char *format, ...) {
+    char text[600];
+    va_list list;
+    va_start(list, format);
+    vsnprintf(text, sizeof text, format, list);
+    va_end(list);
+    refuse(text);
+}
+
+CUresult driver_refuse(CUresult error, const char *format, ...) {
+    char text[600];
+    int used = snprintf(text, sizeof text, "%s: ", current_call);
+    va_list list;
+    va_start(list, format);
+    vsnprintf(text + used, sizeof text - (size_t)used, format, list);
+    va_end(list);
+    refuse(text);
+    return error;
+}
+
+int machine_refusals(void) {
+    return refusals;
+}
+
+const char *machine_last_refusal(void) {
+    return last_refusal;
+}
+
+void machine_forgive(void) {
+    driver_lock();
+    refusals = 0;
+    last_refusal[0] = 0;
+    driver_unlock();
+}
+
+/* What is alive when the process ends was forgotten, unless the device was lost: then the shortest way out is
+ * right. */
+static void report_leaks(void) {
+    for (int device = 0; device < driver_setting.devices; device++) {
+        const CUcontext context = driver_context(device);
+        if (!context->alive || context->error != CUDA_SUCCESS) continue;
+        size_t bytes;
+        const int allocations = driver_live_allocations(device, &bytes);
+        machine_refuse(
+            "the process ends: device %d has its context, retained %d times, %d allocations (%zu bytes), "
+            "%d streams and %d modules",
+            device, context->retained, allocations, bytes, driver_live_streams(device),
+            driver_live_modules(device));
+    }
+    size_t bytes;
+    const int pinned = driver_live_allocations(-1, &bytes);
+    if (pinned)
+        machine_refuse("the process ends: %d pinned allocations (%zu bytes) are alive", pinned, bytes);
+}
+
+/* The library stays loaded until the end (-z nodelete), so this runs after the program's own handlers. */
+__attribute__((destructor)) static void end(void) {
+    bool lost = false;
+    for (int device = 0; initialized && device < driver_setting.devices; device++)
+        lost |= driver_context(device)->error != CUDA_SUCCESS;
+    if (initialized && !lost) report_leaks();
+    if (initialized) driver_write_counters();
+    if (refusals == 0) return;
+    fflush(NULL);
+    fprintf(stderr, "cuda machine: %d violations of rules; exit status %d\n", refusals, MACHINE_EXIT);
+    _exit(MACHINE_EXIT);
+}
+
+/* ---- Planted faults
+ * ---------------------------------------------------------------------------------------- */
+
+enum { FAULTS = 16 };
+typedef struct {
+    char call[64], error[64];
+    long at, count;
+    bool on; /* and every later one */
+} fault;
+
+static int read_faults(fault *faults) {
+    const char *text = getenv("P2P_MACHINE_FAIL");
+    int count = 0;
+    while (text && *text) {
+        fault *f = &faults[count];
+        char number[24] = "";
+        int used = 0;
+        if (count == FAULTS ||
+            sscanf(text, "%63[^:,]:%23[0-9+]:%63[^:,]%n", f->call, number, f->error, &used) != 3)
+            bad_setting("P2P_MACHINE_FAIL", text);
+        f->at = strtol(number, NULL, 10);
+        f->on = strchr(number, '+') != NULL;
+        count++;
+        text += used;
+        if (*text == ',') text++;
+    }
+    return count;
+}
+
+const char *machine_should_fail(const char *call) {
+    static fault faults[FAULTS];
+    static int count = -1;
+    const char *error = NULL;
+    driver_lock();
+    if (count < 0) count = read_faults(faults);
+    for (int i = 0; i < count; i++) {
+        if (strcmp(faults[i].call, call) != 0 && strcmp(faults[i].call, "*") != 0) continue;
+        faults[i].count++;
+        if (faults[i].count == faults[i].at || (faults[i].on && faults[i].count > faults[i].at))
+            error = faults[i].error;
+    }
+    driver_unlock();
+    return error;
+}
+
+/* ---- Calls
+ * ------------------------------------------------------------------------------------------------- */
+
+/* Errors after which a context is of no use, by CUDA's documentation. */
+static bool is_sticky(CUresult error) {
+    switch (error) {
+    case CUDA_ERROR_ILLEGAL_ADDRESS:
+    case CUDA_ERROR_MISALIGNED_ADDRESS:
+    case CUDA_ERROR_LAUNCH_FAILED:
+    case CUDA_ERROR_LAUNCH_TIMEOUT:
+    case CUDA_ERROR_ILLEGAL_INSTRUCTION:
+    case CUDA_ERROR_INVALID_ADDRESS_SPACE:
+    case CUDA_ERROR_INVALID_PC:
+    case CUDA_ERROR_HARDWARE_STACK_ERROR:
+    case CUDA_ERROR_ECC_UNCORRECTABLE:
+    case CUDA_ERROR_NVLINK_UNCORRECTABLE:
+    case CUDA_ERROR_ASSERT:
+    case CUDA_ERROR_EXTERNAL_DEVICE:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* A planted fault of this call; a sticky error loses the current device. */
+static CUresult planted(const char *call) {
+    const char *name = machine_should_fail(call);
+    if (!name) return CUDA_SUCCESS;
+    const CUresult error = driver_error_of_name(name);
+    if (error == CUDA_SUCCESS) bad_setting("P2P_MACHINE_FAIL", name);
+    const CUcontext context = driver_current();
+    if (is_sticky(error) && context) {
+        machine_lose_device(context->device, error, "planted by P2P_MACHINE_FAIL");
+        context->reported = true;
+    }
+    return error;
+}
+
+static CUresult check_context(driver_need need, int *device) {
+    const CUcontext context = driver_current();
+    if (!context) {
+        machine_refuse("%s: no context is current on this thread", current_call);
+        return CUDA_ERROR_INVALID_CONTEXT;
+    }
+    if (device) *device = context->device;
+    if (context->error == CUDA_SUCCESS) return CUDA_SUCCESS;
+    if (need != DRIVER_ENDS && context->reported)
+        machine_refuse("%s: device %d was lost before (%s)", current_call, context->device, context->why);
+    context->reported = true;
+    return context->error;
+}
+
+CUresult driver_enter(const char *call, driver_need need, int *device) {
+    driver_lock();
+    current_call = call;
+    CUresult result = CUDA_SUCCESS;
+    if (need != DRIVER_ALWAYS && !initialized) {
+        machine_refuse("%s: cuInit was not called", call);
+        result = CUDA_ERROR_NOT_INITIALIZED;
+    }
+    if (result == CUDA_SUCCESS && need >= DRIVER_WORKS) result = check_context(need, device);
+    if (result == CUDA_SUCCESS && need != DRIVER_GIVES) result = planted(call);
+    if (result != CUDA_SUCCESS) driver_unlock();
+    return result;
+}
+
+CUresult driver_leave(CUresult result) {
+    driver_unlock();
+    return result;
+}
+
+const char *driver_call(void) {
+    return current_call;
+}
+
+CUresult CUDAAPI cuInit(unsigned flags) {
+    CUresult result = driver_enter("cuInit", DRIVER_ALWAYS, NULL);
+    if (result != CUDA_SUCCESS) return result;
+    if (flags) return driver_leave(driver_refuse(CUDA_ERROR_INVALID_VALUE, "flags %u", flags));
+    if (driver_setting.devices == 0) return driver_leave(CUDA_ERROR_NO_DEVICE);
+    initialized = true;
+    return driver_leave(CUDA_SUCCESS);
+}
+
+CUresult CUDAAPI cuDriverGetVersion(int *version) {
+    CUresult result = driver_enter("cuDriverGetVersion", DRIVER_ALWAYS, NULL);
+    if (result != CUDA_SUCCESS) return result;
+    *version = driver_setting.version;
+    return driver_leave(CUDA_SUCCESS);
+}
