@@ -39,7 +39,7 @@ typedef struct {
 
 struct p2p_be_op {
     int range_count;
-    cuda_range range[P2P_MAX_OPERANDS]; /* of the operands */
+    cuda_range range[P2P_MAX_OPERANDS + 1]; /* of the operands and the scratch memory */
     int count;
     command command[];
 };
@@ -146,6 +146,9 @@ p2p_status cuda_op_create_planned(p2p_be_device *device, const p2p_op *op, const
     if (!made) return cuda_host->fail(P2P_OUT_OF_MEMORY, "no host memory for an operation's record");
     const context c = {device, bindings, cuda_address(scratch)};
     find_ranges(op, bindings, made);
+    if (plan->answer.scratch_bytes > 0)
+        made->range[made->range_count++] =
+            (cuda_range){c.scratch, c.scratch + plan->answer.scratch_bytes, true};
     for (int i = 0; i < plan->step_count; i++) {
         made->count = i + 1;
         const p2p_status status = create_command(&c, &plan->step[i], &made->command[i]);

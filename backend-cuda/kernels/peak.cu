@@ -3,8 +3,8 @@ enum { CHAINS = 16 };
 
 /* counts[i] = steps * CHAINS for i < items: each chain counts its steps, sum * factor + addend with both 1.
  * The values are arguments, so that a compiler cannot remove the work. Chains have different initial values,
- * because it would merge equal ones; they are subtracted at the end. All sums are whole numbers below 2^24, so
- * they are exact. */
+ * because it would merge equal ones; they are subtracted at the end. All sums are whole numbers below 2^24,
+ * so they are exact. */
 extern "C" __global__ void __launch_bounds__(256, 1)
     peak(float *counts, int items, int steps, float factor, float addend) {
     const int i = (int)(blockIdx.x * blockDim.x + threadIdx.x);
