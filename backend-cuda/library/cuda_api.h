@@ -1,4 +1,4 @@
-/* The functions of NVIDIA's libraries that this backend calls, as tables of pointers that cuda_load fills.
+/* The functions of NVIDIA's libraries that this backend calls, as tables of pointers that cuda_library.c fills.
  *
  * Nothing is linked: each library is opened with dlopen, and each function is looked up by the name to which
  * the header's macro expands (cuMemAlloc is cuMemAlloc_v2), because the bare name may be an older interface.

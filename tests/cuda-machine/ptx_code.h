@@ -60,6 +60,7 @@ struct ptx_insn {
     ptx_handler *full, *masked; /* for all 32 lanes; for some */
     uint8_t class, negate, type, space;
     uint8_t vector;    /* values of a load or store */
+    uint8_t size;      /* bytes of one of them in memory */
     uint8_t wide;      /* bytes of a lane of the registers of a load or store */
     uint8_t mode;      /* of shuffles and votes */
     uint8_t hidden;    /* a part of an instruction that is counted elsewhere */

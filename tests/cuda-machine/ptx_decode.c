@@ -417,6 +417,7 @@ static void decode_access(ptx_parser *parser, const ptx_statement *statement, bo
     insn->full = insn->masked = store ? ptx_store_op : ptx_load_op;
     insn->a = made.a, insn->offset = made.offset, insn->mode = made.mode;
     insn->vector = made.vector, insn->space = made.space, insn->type = made.type, insn->wide = made.wide;
+    insn->size = (uint8_t)ptx_type_bytes(type);
     memcpy(insn->v, made.v, sizeof made.v);
     insn->slot = kernel->slots++;
 }
@@ -441,6 +442,7 @@ static void decode_atomic(ptx_parser *parser, const ptx_statement *statement) {
     insn->a = made.a, insn->b = made.b, insn->c = made.c, insn->d = made.d;
     insn->offset = made.offset, insn->mode = made.mode;
     insn->space = (uint8_t)space_of(&name), insn->type = (uint8_t)type;
+    insn->size = (uint8_t)ptx_type_bytes(type);
     insn->slot = ptx_current_kernel(parser)->slots++;
 }
 

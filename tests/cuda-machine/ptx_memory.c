@@ -103,7 +103,7 @@ static uint64_t read_value(const unsigned char *from, ptx_type type) {
 
 static void load_lane(ptx_warp *warp, const ptx_insn *insn, uint32_t lane, const unsigned char *from) {
     const ptx_type type = (ptx_type)insn->type;
-    const int size = ptx_type_bytes(type);
+    const int size = insn->size;
     for (int v = 0; v < insn->vector; v++) {
         const uint64_t value = read_value(from + v * size, type);
         uint32_t *narrow = REGISTER(uint32_t, insn->v[v]);
@@ -115,7 +115,7 @@ static void load_lane(ptx_warp *warp, const ptx_insn *insn, uint32_t lane, const
 }
 
 static void store_lane(const ptx_warp *warp, const ptx_insn *insn, uint32_t lane, unsigned char *to) {
-    const int size = ptx_type_bytes((ptx_type)insn->type);
+    const int size = insn->size;
     for (int v = 0; v < insn->vector; v++) {
         if (insn->wide == 8)
             memcpy(to + v * size, &REGISTER(const uint64_t, insn->v[v])[lane], (size_t)size);
@@ -149,14 +149,39 @@ static void store_rows(const ptx_warp *warp, const ptx_insn *insn, unsigned char
     }
 }
 
+/* Elements of 4 bytes anywhere, or one for all lanes. */
+static void load_words(ptx_warp *warp, const ptx_insn *insn, const access *a, const unsigned char *host) {
+    for (int v = 0; v < insn->vector; v++) {
+        uint32_t *to = REGISTER(uint32_t, insn->v[v]), word;
+        if (a->mask == ~0u && a->uniform) {
+            memcpy(&word, host + 4 * v, 4);
+            for (int l = 0; l < PTX_LANES; l++) to[l] = word;
+        } else if (a->mask == ~0u) {
+            for (int l = 0; l < PTX_LANES; l++) memcpy(&to[l], host + (a->at[l] - a->low) + 4 * v, 4);
+        } else {
+            EACH_LANE(a->mask) memcpy(&to[lane], host + (a->at[lane] - a->low) + 4 * v, 4);
+        }
+    }
+}
+
+static void store_words(const ptx_warp *warp, const ptx_insn *insn, const access *a, unsigned char *host) {
+    for (int v = 0; v < insn->vector; v++) {
+        const uint32_t *from = REGISTER(const uint32_t, insn->v[v]);
+        EACH_LANE(a->mask) memcpy(host + (a->at[lane] - a->low) + 4 * v, &from[lane], 4);
+    }
+}
+
 /* The bytes of `low` are at `host`. */
 static void move(ptx_warp *warp, const ptx_insn *insn, const access *a, unsigned char *host, bool store) {
-    const bool rows =
-        a->contiguous && a->mask == ~0u && insn->wide == 4 && ptx_type_bytes((ptx_type)insn->type) == 4;
+    const bool words = insn->wide == 4 && insn->size == 4, rows = words && a->contiguous && a->mask == ~0u;
     if (rows && store)
         store_rows(warp, insn, host);
     else if (rows)
         load_rows(warp, insn, host);
+    else if (words && store)
+        store_words(warp, insn, a, host);
+    else if (words)
+        load_words(warp, insn, a, host);
     else if (store) {
         EACH_LANE(a->mask) store_lane(warp, insn, lane, host + (a->at[lane] - a->low));
     } else {
@@ -294,10 +319,35 @@ static void note_granule(ptx_run_state *run, uint64_t granule, uint64_t own, boo
         run->shared_read[granule] = join_tags(run->shared_read[granule], own);
 }
 
+/* The common case of an access of neighbouring granules by all lanes: written in this block, but not since
+ * the barrier, except by the same thread; nothing to join. False: nothing has been noted. */
+static bool check_row(ptx_run_state *run, uint64_t granule, uint64_t first_tag, bool write) {
+    uint64_t *writes = run->shared_write + granule, *reads = run->shared_read + granule;
+    uint64_t other = 0, unsettled = 0;
+    for (unsigned l = 0; l < PTX_LANES; l++) {
+        const uint64_t own = first_tag + l, w = writes[l], r = reads[l];
+        const bool same_epoch = w >> 32 == own >> 32, same_thread = ((w ^ own) & TAG_THREAD) == 0;
+        const bool read_now = r >> 32 == own >> 32, read_alone = ((r ^ own) & 0xffff) == 0;
+        other |= (uint64_t)(same_epoch & !same_thread) | (uint64_t)(!write & (w >> 32 < run->first_epoch));
+        unsettled |= (uint64_t)(read_now & !read_alone & (write | !(r & TAG_WARPS)));
+    }
+    if (other | unsettled) return false;
+    if (write) {
+        for (unsigned l = 0; l < PTX_LANES; l++) writes[l] = first_tag + l;
+        return true;
+    }
+    for (unsigned l = 0; l < PTX_LANES; l++)
+        reads[l] = reads[l] >> 32 == first_tag >> 32 && reads[l] & TAG_WARPS ? reads[l] : first_tag + l;
+    return true;
+}
+
 /* First all lanes are checked, then noted: lanes of one instruction don't race with each other. */
 static void check_shared(ptx_warp *warp, const access *a, bool write) {
     ptx_run_state *run = warp->run;
     const unsigned granule = (unsigned)run->kernel->shared_granule;
+    if (a->contiguous && a->mask == ~0u && a->bytes == granule &&
+        check_row(run, a->low / granule, make_tag(warp, 0), write))
+        return;
     const uint32_t mask = a->uniform && !write ? a->mask & (0 - a->mask) : a->mask;
     EACH_LANE(mask) {
         const uint64_t own = make_tag(warp, lane), end = (a->at[lane] + a->bytes) / granule;
@@ -382,8 +432,7 @@ static void do_access(ptx_warp *warp, const ptx_insn *insn, bool store) {
     access a;
     compute_addresses(warp, insn, &a);
     const ptx_space space = resolve(warp, (ptx_space)insn->space, &a);
-    describe(warp, &a, (unsigned)(ptx_type_bytes((ptx_type)insn->type) * insn->vector),
-             store ? "store" : "load");
+    describe(warp, &a, (unsigned)(insn->size * insn->vector), store ? "store" : "load");
     if (space == ptx_shared)
         access_shared(warp, insn, &a, store);
     else if (space == ptx_local)
@@ -409,7 +458,7 @@ static unsigned char *atomic_place(ptx_warp *warp, const ptx_insn *insn, access 
     ptx_run_state *run = warp->run;
     compute_addresses(warp, insn, a);
     const ptx_space space = resolve(warp, (ptx_space)insn->space, a);
-    describe(warp, a, (unsigned)ptx_type_bytes((ptx_type)insn->type), "atomic operation");
+    describe(warp, a, (unsigned)insn->size, "atomic operation");
     if (space == ptx_local)
         ptx_fail(run, CUDA_ERROR_INVALID_ADDRESS_SPACE, "an atomic operation on local memory");
     if (space == ptx_shared) {

@@ -137,7 +137,7 @@ static inline float add_toward_zero(float a, float b) {
     const float rounded = (float)sum;
     const double beyond = ((double)rounded - sum) - rest; /* how far the float is above the exact sum */
     const bool away = rounded > 0 ? beyond > 0 : beyond < 0;
-    return isfinite(rounded) && away ? float_of(bits_of(rounded) - 1) : rounded;
+    return isfinite(sum) && away ? float_of(bits_of(rounded) - 1) : rounded;
 }
 
 /* a * b + c rounded down. The product is exact in double; the sum's remainder says on which side it lies. */
@@ -145,7 +145,8 @@ static inline float fma_down(float a, float b, float c) {
     const double x = (double)a * b, y = c, sum = x + y, from_y = sum - x,
                  rest = (x - (sum - from_y)) + (y - from_y);
     const float rounded = (float)sum;
-    if (!isfinite(rounded) || ((double)rounded - sum) - rest <= 0) return rounded;
+    if (sum == 0 && rest == 0) return x == 0 && !signbit(x) && !signbit(y) ? 0.0f : -0.0f; /* an exact zero */
+    if (!isfinite(sum) || ((double)rounded - sum) - rest <= 0) return rounded;
     if (rounded == 0) return -0x1p-149f;
     return float_of(rounded > 0 ? bits_of(rounded) - 1 : bits_of(rounded) + 1);
 }

@@ -117,12 +117,12 @@ OP("setp.ne.b64", setp_ne_b64, pred, u64, u64, none, -(a != b))
 /* Ordered comparisons are false with a NaN; those with u are true. */
 #define COMPARE_FLOAT(s, z, Z)                                                                               \
     OP("setp.eq" z "." #s, setp_eq_##Z##s, pred, s, s, none, -(Z(a) == Z(b)))                                \
-    OP("setp.ne" z "." #s, setp_ne_##Z##s, pred, s, s, none, -((Z(a) < Z(b)) | (Z(a) > Z(b))))               \
+    OP("setp.ne" z "." #s, setp_ne_##Z##s, pred, s, s, none, -((int)(Z(a) < Z(b)) | (Z(a) > Z(b))))          \
     OP("setp.lt" z "." #s, setp_lt_##Z##s, pred, s, s, none, -(Z(a) < Z(b)))                                 \
     OP("setp.le" z "." #s, setp_le_##Z##s, pred, s, s, none, -(Z(a) <= Z(b)))                                \
     OP("setp.gt" z "." #s, setp_gt_##Z##s, pred, s, s, none, -(Z(a) > Z(b)))                                 \
     OP("setp.ge" z "." #s, setp_ge_##Z##s, pred, s, s, none, -(Z(a) >= Z(b)))                                \
-    OP("setp.equ" z "." #s, setp_equ_##Z##s, pred, s, s, none, -!((Z(a) < Z(b)) | (Z(a) > Z(b))))            \
+    OP("setp.equ" z "." #s, setp_equ_##Z##s, pred, s, s, none, -!((int)(Z(a) < Z(b)) | (Z(a) > Z(b))))       \
     OP("setp.neu" z "." #s, setp_neu_##Z##s, pred, s, s, none, -(Z(a) != Z(b)))                              \
     OP("setp.ltu" z "." #s, setp_ltu_##Z##s, pred, s, s, none, -!(Z(a) >= Z(b)))                             \
     OP("setp.leu" z "." #s, setp_leu_##Z##s, pred, s, s, none, -!(Z(a) > Z(b)))                              \

@@ -189,7 +189,7 @@ static void run_group(ptx_warp *warp, int position, int limit, tally *count) {
             warp->lanes = selected;
         }
         count->instructions += !insn->hidden;
-        count->lanes += insn->hidden ? 0 : (unsigned)__builtin_popcount(active);
+        count->lanes += insn->hidden ? 0 : active == ~0u ? PTX_LANES : (unsigned)__builtin_popcount(active);
         if (active == 0) {
             pc++;
             continue;

@@ -1,7 +1,7 @@
 /* The CUDA machine made of software: devices, memory, streams, events and copies work; every rule that it has
  * is broken once, and the violation is found and named; every kind of race between commands is found in every
- * order of commands. Kernels are tested in test_kernels.c. */
-#include "test_support.h"
+ * order of commands. Kernels are tested in test_machine_kernels.c. */
+#include "machine_test.h"
 
 #include <pthread.h>
 

@@ -41,9 +41,9 @@ static _Thread_local const char *running;
     X(CUBLAS_STATUS_SUCCESS)                                                                                 \
     X(CUBLAS_STATUS_NOT_INITIALIZED)                                                                         \
     X(CUBLAS_STATUS_ALLOC_FAILED)                                                                            \
-    X(CUBLAS_STATUS_INVALID_VALUE) X(CUBLAS_STATUS_ARCH_MISMATCH) X(CUBLAS_STATUS_MAPPING_ERROR)             \
-        X(CUBLAS_STATUS_EXECUTION_FAILED) X(CUBLAS_STATUS_INTERNAL_ERROR) X(CUBLAS_STATUS_NOT_SUPPORTED)     \
-            X(CUBLAS_STATUS_LICENSE_ERROR)
+    X(CUBLAS_STATUS_INVALID_VALUE)                                                                           \
+    X(CUBLAS_STATUS_ARCH_MISMATCH) X(CUBLAS_STATUS_MAPPING_ERROR) X(CUBLAS_STATUS_EXECUTION_FAILED)          \
+        X(CUBLAS_STATUS_INTERNAL_ERROR) X(CUBLAS_STATUS_NOT_SUPPORTED) X(CUBLAS_STATUS_LICENSE_ERROR)
 
 static const struct {
     cublasStatus_t status;
@@ -59,10 +59,6 @@ MACHINE_EXPORT const char *cublasGetStatusName(cublasStatus_t status) {
     for (int i = 0; i < STATUSES; i++)
         if (statuses[i].status == status) return statuses[i].name;
     return "CUBLAS_STATUS_UNKNOWN";
-}
-
-MACHINE_EXPORT const char *cublasGetStatusString(cublasStatus_t status) {
-    return cublasGetStatusName(status);
 }
 
 static cublasStatus_t begin(const char *call) {
@@ -152,10 +148,9 @@ MACHINE_EXPORT cublasStatus_t cublasDestroy_v2(cublasHandle_t handle) {
     return CUBLAS_STATUS_SUCCESS;
 }
 
-MACHINE_EXPORT cublasStatus_t cublasGetVersion_v2(cublasHandle_t handle, int *version) {
-    (void)handle; /* may be NULL */
-    if (!version) return CUBLAS_STATUS_INVALID_VALUE;
-    *version = BLAS_MAJOR * 10000;
+MACHINE_EXPORT cublasStatus_t cublasGetProperty(libraryPropertyType type, int *value) {
+    if (!value || type < MAJOR_VERSION || type > PATCH_LEVEL) return CUBLAS_STATUS_INVALID_VALUE;
+    *value = type == MAJOR_VERSION ? BLAS_MAJOR : 0;
     return CUBLAS_STATUS_SUCCESS;
 }
 

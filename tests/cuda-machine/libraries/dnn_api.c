@@ -6,7 +6,8 @@
  * (dnn_engine.c). Without a driver it plans, as the real library does.
  *
  * P2P_MACHINE_CUDNN is a list, separated by commas: wrong:ENGINE leaves out a filter tap, refuse:ENGINE fails
- * when it is executed, version:9.8.0 is the version that it says it is. An engine is a number, or `all`.
+ * when it is executed, version:9.8.0 is the version that it says it is, cuda:12.9 that of the CUDA that it
+ * was built with. An engine is a number, or `all`.
  */
 #include "machine_link.h"
 
@@ -26,19 +27,19 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
     X(CUDNN_STATUS_SUCCESS)                                                                                  \
     X(CUDNN_STATUS_NOT_INITIALIZED)                                                                          \
     X(CUDNN_STATUS_SUBLIBRARY_VERSION_MISMATCH)                                                              \
-    X(CUDNN_STATUS_SUBLIBRARY_LOADING_FAILED) X(CUDNN_STATUS_BAD_PARAM)                                      \
-        X(CUDNN_STATUS_BAD_PARAM_NULL_POINTER) X(CUDNN_STATUS_BAD_PARAM_MISALIGNED_POINTER)                  \
-            X(CUDNN_STATUS_BAD_PARAM_NOT_FINALIZED) X(CUDNN_STATUS_BAD_PARAM_SIZE_INSUFFICIENT)              \
-                X(CUDNN_STATUS_BAD_PARAM_STREAM_MISMATCH) X(CUDNN_STATUS_BAD_PARAM_DUPLICATED_ENTRIES)       \
-                    X(CUDNN_STATUS_BAD_PARAM_ATTRIBUTE_TYPE) X(CUDNN_STATUS_NOT_SUPPORTED)                   \
-                        X(CUDNN_STATUS_NOT_SUPPORTED_ARCH_MISMATCH)                                          \
-                            X(CUDNN_STATUS_NOT_SUPPORTED_INCOMPATIBLE_CUDA_DRIVER)                           \
-                                X(CUDNN_STATUS_INTERNAL_ERROR)                                               \
-                                    X(CUDNN_STATUS_INTERNAL_ERROR_HOST_ALLOCATION_FAILED)                    \
-                                        X(CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED)              \
-                                            X(CUDNN_STATUS_EXECUTION_FAILED)                                 \
-                                                X(CUDNN_STATUS_EXECUTION_FAILED_CUDA_DRIVER)                 \
-                                                    X(CUDNN_STATUS_EXECUTION_FAILED_CUBLAS)
+    X(CUDNN_STATUS_SUBLIBRARY_LOADING_FAILED)                                                                \
+    X(CUDNN_STATUS_BAD_PARAM) X(CUDNN_STATUS_BAD_PARAM_NULL_POINTER)                                         \
+        X(CUDNN_STATUS_BAD_PARAM_MISALIGNED_POINTER) X(CUDNN_STATUS_BAD_PARAM_NOT_FINALIZED)                 \
+            X(CUDNN_STATUS_BAD_PARAM_SIZE_INSUFFICIENT) X(CUDNN_STATUS_BAD_PARAM_STREAM_MISMATCH)            \
+                X(CUDNN_STATUS_BAD_PARAM_DUPLICATED_ENTRIES) X(CUDNN_STATUS_BAD_PARAM_ATTRIBUTE_TYPE)        \
+                    X(CUDNN_STATUS_NOT_SUPPORTED) X(CUDNN_STATUS_NOT_SUPPORTED_ARCH_MISMATCH)                \
+                        X(CUDNN_STATUS_NOT_SUPPORTED_INCOMPATIBLE_CUDA_DRIVER)                               \
+                            X(CUDNN_STATUS_INTERNAL_ERROR)                                                   \
+                                X(CUDNN_STATUS_INTERNAL_ERROR_HOST_ALLOCATION_FAILED)                        \
+                                    X(CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED)                  \
+                                        X(CUDNN_STATUS_EXECUTION_FAILED)                                     \
+                                            X(CUDNN_STATUS_EXECUTION_FAILED_CUDA_DRIVER)                     \
+                                                X(CUDNN_STATUS_EXECUTION_FAILED_CUBLAS)
 
 static const struct {
     cudnnStatus_t status;
@@ -74,6 +75,10 @@ MACHINE_EXPORT void cudnnGetLastErrorString(char *message, size_t size) {
 
 MACHINE_EXPORT size_t cudnnGetVersion(void) {
     return dnn_version();
+}
+
+MACHINE_EXPORT size_t cudnnGetCudartVersion(void) {
+    return dnn_cuda_version();
 }
 
 /* ---- Descriptors --------------------------------------------------------------------------------------- */

@@ -26,6 +26,14 @@ size_t dnn_version(void) {
     return (size_t)major * 10000 + minor * 100 + patch;
 }
 
+size_t dnn_cuda_version(void) {
+    const char *at = getenv("P2P_MACHINE_CUDNN");
+    const char *value = next_value(&at, "cuda");
+    unsigned major, minor = 0;
+    if (!value || sscanf(value, "%u.%u", &major, &minor) < 1) return 13000;
+    return (size_t)major * 1000 + minor * 10;
+}
+
 bool dnn_has_fault(const char *fault, int64_t engine) {
     const char *at = getenv("P2P_MACHINE_CUDNN"), *value;
     while ((value = next_value(&at, fault)))

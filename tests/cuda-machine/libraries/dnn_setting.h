@@ -6,8 +6,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* 91900, or what the setting says. */
+/* 91900, and of the CUDA that it was built with 13000; or what the setting says. */
 size_t dnn_version(void);
+size_t dnn_cuda_version(void);
 /* Whether the setting has `fault` ("wrong", "refuse") for the engine. */
 bool dnn_has_fault(const char *fault, int64_t engine);
 

@@ -29,10 +29,7 @@ int test_open(void **state) {
 
 int test_close(void **state) {
     (void)state;
-    for (int i = 0; i < memory_count; i++) {
-        test_enter(memory[i].device);
-        OK(cuMemFree(memory[i].address));
-    }
+    test_release();
     for (int i = 0; i < TEST_DEVICES; i++) {
         test_enter(i);
         OK(cuStreamDestroy(test_devices[i].stream));
@@ -45,6 +42,14 @@ int test_close(void **state) {
 
 void test_enter(int device) {
     OK(cuCtxSetCurrent(test_devices[device].context));
+}
+
+void test_release(void) {
+    while (memory_count > 0) {
+        test_enter(memory[--memory_count].device);
+        OK(cuMemFree(memory[memory_count].address));
+    }
+    test_enter(0);
 }
 
 CUdeviceptr test_memory(size_t bytes) {

@@ -28,8 +28,10 @@ int test_close(void **state);
 
 /* Makes the device's context current. */
 void test_enter(int device);
-/* Memory of the current device, which lives until the group's end. */
+/* Memory of the current device, which lives until test_release or the group's end. */
 CUdeviceptr test_memory(size_t bytes);
+/* Frees all memory; device 0 is then current. Nothing may be under way. */
+void test_release(void);
 /* The same with values; bf16 rounds them. */
 CUdeviceptr test_floats(const float *values, size_t count, bool bf16);
 /* Waits for the device's streams and reads. */

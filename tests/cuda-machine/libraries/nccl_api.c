@@ -186,9 +186,10 @@ static ncclResult_t connect_made(void) {
     for (int i = 0; i < group.made_count && result == ncclSuccess; i++) {
         if (group.made[i]->blocking) result = check_connected(group.made[i]);
     }
+    const bool failed = result != ncclSuccess;
     for (int i = 0; i < group.made_count; i++) {
-        if (result != ncclSuccess) group.made[i]->phase = NCCL_BROKEN;
-        if (result == ncclSuccess && !group.made[i]->blocking) result = ncclInProgress;
+        if (failed) group.made[i]->phase = NCCL_BROKEN;
+        if (!failed && !group.made[i]->blocking) result = ncclInProgress;
     }
     return result;
 }

@@ -1,6 +1,6 @@
 /* Shared by the tests of the CUDA machine: contexts, memory, and kernels given as PTX. */
-#ifndef TEST_SUPPORT_H
-#define TEST_SUPPORT_H
+#ifndef MACHINE_TEST_H
+#define MACHINE_TEST_H
 
 #include "machine.h"
 

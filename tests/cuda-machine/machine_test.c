@@ -1,4 +1,4 @@
-#include "test_support.h"
+#include "machine_test.h"
 
 #include <stdio.h>
 
