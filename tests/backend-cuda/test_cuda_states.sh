@@ -69,7 +69,7 @@ printed "* cuda:0 " "two devices"
 printed "compute capability 9.0, ECC on, compute mode default" "two devices"
 state "$machine" "can't be used: its compute mode is prohibited" P2P_MACHINE_CARD=h200:prohibited
 state "$machine" "compute mode exclusive to one process" P2P_MACHINE_CARD=a100:exclusive
-state "$machine" "can't be used: " P2P_MACHINE_CARD=v100
+state "$machine" "can't be used: " P2P_MACHINE_CARD=v100 P2P_MACHINE_CUDNN=version:9.19.0
 state "$machine" "compute capability 9.0, MIG instance, ECC on" P2P_MACHINE_CARD=h200:mig
 printed ", MIG-" "a MIG instance"
 state "$machine" "compute capability 8.0, ECC off" P2P_MACHINE_CARD=a100:noecc
