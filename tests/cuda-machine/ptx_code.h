@@ -254,9 +254,12 @@ ptx_handler *ptx_atomic(const char *operation, ptx_type type);
 ptx_handler ptx_shuffle, ptx_vote, ptx_reduce, ptx_active, ptx_sync_warp, ptx_trap;
 
 /* footprint.c: which bytes a launch has touched, by granules of 4 bytes. */
+typedef enum { PTX_READ, PTX_WRITE, PTX_ATOMIC } ptx_touch_kind;
 ptx_touched *ptx_touched_new(void);
 void ptx_touched_free(ptx_touched *touched);
-void ptx_touch(ptx_touched *touched, ptx_cache *cache, uint64_t begin, uint64_t bytes, bool write);
+void ptx_touch(ptx_touched *touched, ptx_cache *cache, uint64_t begin, uint64_t bytes, ptx_touch_kind kind);
+/* Reports what the block touched that another one has written, or the other way. */
+void ptx_touched_end_block(ptx_touched *touched, ptx_run_state *run);
 /* Makes the intervals and counts what is distinct. */
 void ptx_touched_finish(ptx_touched *touched, ptx_launch *launch);
 

@@ -229,16 +229,16 @@ static unsigned count_sectors(const access *a) {
     return count;
 }
 
-static void note_global(ptx_run_state *run, ptx_cache *cache, const access *a, bool write) {
+static void note_global(ptx_run_state *run, ptx_cache *cache, const access *a, ptx_touch_kind kind) {
     ptx_counters *counters = &run->launch->counters;
     counters->global_requests++;
     counters->global_sectors += count_sectors(a);
     counters->global_bytes += (uint64_t)__builtin_popcount(a->mask) * a->bytes;
     if (a->contiguous || a->uniform) {
-        ptx_touch(run->touched, cache, a->low, a->high - a->low, write);
+        ptx_touch(run->touched, cache, a->low, a->high - a->low, kind);
         return;
     }
-    EACH_LANE(a->mask) ptx_touch(run->touched, cache, a->at[lane], a->bytes, write);
+    EACH_LANE(a->mask) ptx_touch(run->touched, cache, a->at[lane], a->bytes, kind);
 }
 
 /* P2P_MACHINE_UNINITIALIZED: a bit per 4 bytes. */
@@ -259,7 +259,7 @@ static void access_global(ptx_warp *warp, const ptx_insn *insn, const access *a,
     ptx_run_state *run = warp->run;
     ptx_cache *cache = &run->cache[insn->slot];
     find_allocation(run, cache, a, store ? "store" : "load");
-    note_global(run, cache, a, store);
+    note_global(run, cache, a, store ? PTX_WRITE : PTX_READ);
     if (cache->written) watch_initialized(run, cache, a, store);
     move(warp, insn, a, cache->host + (a->low - cache->begin), store);
 }
@@ -467,8 +467,7 @@ static unsigned char *atomic_place(ptx_warp *warp, const ptx_insn *insn, access 
     }
     ptx_cache *cache = &run->cache[insn->slot];
     find_allocation(run, cache, a, "atomic operation");
-    note_global(run, cache, a, false);
-    note_global(run, cache, a, true);
+    note_global(run, cache, a, PTX_ATOMIC);
     return cache->host + (a->low - cache->begin);
 }
 

@@ -433,6 +433,7 @@ static void run_blocks(ptx_run_state *run, block_memory *memory) {
         run->block[1] = (unsigned)(b / grid[0] % grid[1]);
         run->block[2] = (unsigned)(b / grid[0] / grid[1]);
         run_block(run, memory->warps, memory->count, &seed);
+        ptx_touched_end_block(run->touched, run);
     }
 }
 

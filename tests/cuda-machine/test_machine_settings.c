@@ -8,6 +8,17 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+static void clear_settings(void) {
+    static const char *const names[] = {"DEVICES", "CARD",     "DRIVER", "MEMORY",        "SEED",
+                                        "FAIL",    "COUNTERS", "LOG",    "UNINITIALIZED", "PATIENCE"};
+    char name[40];
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        snprintf(name, sizeof name, "P2P_MACHINE_%s", names[i]);
+        unsetenv(name);
+    }
+    unsetenv("CUDA_VISIBLE_DEVICES");
+}
+
 /* Runs `body` in a process with the settings "NAME=VALUE"; returns its exit status. The text of stderr goes
  * to `text`. */
 static int run_with(const char *const *settings, int (*body)(void), char *text, size_t size) {
@@ -19,6 +30,7 @@ static int run_with(const char *const *settings, int (*body)(void), char *text, 
         dup2(ends[1], 2);
         close(ends[0]);
         close(ends[1]);
+        clear_settings();
         for (; *settings; settings++) putenv((char *)(uintptr_t)*settings);
         exit(body());
     }
