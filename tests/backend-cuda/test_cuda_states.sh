@@ -62,24 +62,6 @@ state "$dnn" "without a library: cuBLAS 13 (libcublas.so.13), as cuDNN "
 state "$dnn:$unfit/incomplete" "$unfit/incomplete/libcublas.so.13 is cuBLAS 13.0.0 without the function cublasCreate_v2"
 expect 0 "cuda: cuDNN: not found" env P2P_CUDA_LIBRARY_PATH="$driver" "$p2p" devices -v
 
-echo "-- where libraries are found"
-# found FOLDER NAME=VALUE...: with cuDNN in a new folder, it is opened from there.
-found() {
-    mkdir -p "$1"
-    ln -sf "$machine/libcudnn.so.9" "$1"
-    expect 0 ": $1/libcudnn.so.9" env -u CONDA_PREFIX -u VIRTUAL_ENV -u P2P_CUDA_LIBRARY_ONLY \
-        P2P_CUDA_LIBRARY_PATH="$driver" "${@:2}" "$p2p" devices -v
-}
-if ldconfig -p 2>/dev/null | grep -q 'libcudnn\.so\.9'; then
-    skipped "the search for libraries" "the linker finds cuDNN first"
-else
-    found "$work/conda/lib" CONDA_PREFIX="$work/conda"
-    found "$work/venv/lib/python3.11/site-packages/nvidia/cudnn/lib" VIRTUAL_ENV="$work/venv"
-    found "$work/odd [1]*/lib/python3.9/site-packages/nvidia/cu13/lib" VIRTUAL_ENV="$work/odd [1]*"
-    found "$work/linker" LD_LIBRARY_PATH="$work/linker" CONDA_PREFIX="$work/conda"
-    found "$work/first" P2P_CUDA_LIBRARY_PATH="relative:$driver:$work/first" LD_LIBRARY_PATH="$work/linker"
-fi
-
 echo "-- devices"
 state "$machine" "PCI address 0000:" P2P_MACHINE_DEVICES=2
 grep -q "^. cuda:1 " out.txt || fail "no second device: $(cat out.txt)"
