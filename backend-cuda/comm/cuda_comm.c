@@ -175,7 +175,10 @@ static void watch(p2p_be_comm *comm) {
 }
 
 static void stop_watching(p2p_be_comm *comm) {
-    for (int i = 0; i < comm->count; i++) comm->member[i].device->watch = (cuda_watch){0};
+    for (int i = 0; i < comm->count; i++) {
+        member *one = &comm->member[i];
+        if (one->device->watch.context == one) one->device->watch = (cuda_watch){0};
+    }
 }
 
 /* The devices are as good as before if NCCL does not like them. */

@@ -59,11 +59,9 @@ static p2p_status make_packs(cuda_queue *queue, const cuda_conv *conv, const CUd
     const CUdeviceptr workspace = conv->workspace_bytes > 0 ? scratch + conv->workspace_offset : 0;
     for (; call->count < conv->repeats; call->count++) {
         CUdeviceptr operand[CUDA_DNN_OPERANDS];
-        for (int i = 0; i < CUDA_DNN_OPERANDS; i++) {
-            const bool moved = i == CUDA_DNN_OPERANDS - 1 && conv->to_scratch;
-            operand[i] = (moved ? scratch + conv->output_offset : memory[i]) +
+        for (int i = 0; i < CUDA_DNN_OPERANDS; i++)
+            operand[i] = (conv->in_scratch[i] ? scratch + conv->offset[i] : memory[i]) +
                          (uint64_t)call->count * conv->distance[i];
-        }
         P2P_TRY(cuda_dnn_pack_make(queue, conv->conv.kind, operand, workspace, &call->pack[call->count]));
     }
     return P2P_OK;

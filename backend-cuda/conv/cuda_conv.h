@@ -24,7 +24,7 @@ cuda_algorithms *cuda_convs_algorithms(cuda_convs *convs);
 
 /* Prepares a step of a plan. memory[i] is the first byte of the whole tensor of operand i (x or dy, w or dy,
  * output, as cuda_conv.operand orders them) in the first repetition. `scratch` is the operation's scratch
- * memory, to which workspace_offset and output_offset refer; 0 if the step needs none. May allocate host
+ * memory, to which offsets refer; 0 if the step needs none. May allocate host
  * memory. */
 p2p_status cuda_conv_create(cuda_convs *convs, const cuda_conv *conv, const CUdeviceptr memory[3],
                             CUdeviceptr scratch, cuda_conv_call **created);

@@ -123,12 +123,13 @@ static void describe_obstacle(CUdevice device, int capability, char *text, size_
     const int dnn = cuda_dnn_version();
     text[0] = '\0';
     if (capability < least)
-        snprintf(
-            text, size,
-            "compute capability %d.%d or newer is needed, the device has %d.%d; this backend was built with "
-            "CUDA %d.%d",
-            least / 10, least % 10, capability / 10, capability % 10, CUDA_VERSION / 1000,
-            CUDA_VERSION % 1000 / 10);
+        snprintf(text, size,
+                 "compute capability %d.%d or newer is needed, the device has %d.%d; this backend was built "
+                 "with CUDA %d.%d%s",
+                 least / 10, least % 10, capability / 10, capability % 10, CUDA_VERSION / 1000,
+                 CUDA_VERSION % 1000 / 10,
+                 capability >= LEAST_CAPABILITY ? ", and one that was built with CUDA 12 serves the device"
+                                                : "");
     else if (capability < VOLTA && dnn >= DNN_WITHOUT_VOLTA)
         snprintf(text, size,
                  "cuDNN %d.%d does not support compute capability %d.%d; cuDNN 9.8 to 9.10 for CUDA 12 do",

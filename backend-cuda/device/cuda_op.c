@@ -39,7 +39,7 @@ typedef struct {
 
 struct p2p_be_op {
     int range_count;
-    cuda_range range[P2P_MAX_OPERANDS]; /* of the operands */
+    cuda_range range[P2P_MAX_OPERANDS + 1]; /* of the operands and the scratch memory */
     int count;
     command command[];
 };
@@ -120,14 +120,17 @@ static p2p_status create_command(const context *c, const cuda_step *step, comman
     }
 }
 
-static void find_ranges(const p2p_op *op, const p2p_binding *bindings, p2p_be_op *made) {
+static void add_range(p2p_be_op *made, CUdeviceptr begin, size_t bytes, bool writes) {
+    if (bytes > 0) made->range[made->range_count++] = (cuda_range){begin, begin + bytes, writes};
+}
+
+static void find_ranges(const context *c, const p2p_op *op, const cuda_plan *plan, p2p_be_op *made) {
     for (int i = 0; i < p2p_kind_operand_count(op->kind); i++) {
         const int use = p2p_op_operand_use(op, i);
-        if (use == 0) continue;
-        const CUdeviceptr begin = cuda_address(bindings[i]);
-        made->range[made->range_count++] =
-            (cuda_range){begin, begin + p2p_tensor_bytes(&op->t[i]), use != P2P_IN};
+        if (use != 0)
+            add_range(made, cuda_address(c->bindings[i]), p2p_tensor_bytes(&op->t[i]), use != P2P_IN);
     }
+    add_range(made, c->scratch, plan->answer.scratch_bytes, true);
 }
 
 /* Bytes of the buffer from the binding on. */
@@ -145,7 +148,7 @@ p2p_status cuda_op_create_planned(p2p_be_device *device, const p2p_op *op, const
     p2p_be_op *made = calloc(1, sizeof *made + (size_t)plan->step_count * sizeof(command));
     if (!made) return cuda_host->fail(P2P_OUT_OF_MEMORY, "no host memory for an operation's record");
     const context c = {device, bindings, cuda_address(scratch)};
-    find_ranges(op, bindings, made);
+    find_ranges(&c, op, plan, made);
     for (int i = 0; i < plan->step_count; i++) {
         made->count = i + 1;
         const p2p_status status = create_command(&c, &plan->step[i], &made->command[i]);

@@ -1,4 +1,5 @@
-/* The functions of NVIDIA's libraries that this backend calls, as tables of pointers that cuda_load fills.
+/* The functions of NVIDIA's libraries that this backend calls, as tables of pointers that cuda_library.c
+ * fills.
  *
  * Nothing is linked: each library is opened with dlopen, and each function is looked up by the name to which
  * the header's macro expands (cuMemAlloc is cuMemAlloc_v2), because the bare name may be an older interface.
@@ -23,14 +24,15 @@
     X(cuDeviceGet)                                                                                           \
     X(cuDeviceGetName)                                                                                       \
     X(cuDeviceGetAttribute)                                                                                  \
-    X(cuDeviceTotalMem) X(cuDeviceGetUuid) X(cuDeviceGetPCIBusId) X(cuDevicePrimaryCtxRetain)                \
-        X(cuDevicePrimaryCtxRelease) X(cuCtxSetCurrent) X(cuCtxGetCurrent) X(cuMemGetInfo) X(cuMemAlloc)     \
-            X(cuMemFree) X(cuMemHostAlloc) X(cuMemFreeHost) X(cuMemcpyHtoDAsync) X(cuMemcpyDtoHAsync)        \
-                X(cuMemcpyDtoDAsync) X(cuMemsetD8Async) X(cuStreamCreate) X(cuStreamDestroy)                 \
-                    X(cuStreamSynchronize) X(cuStreamQuery) X(cuStreamWaitEvent) X(cuEventCreate)            \
-                        X(cuEventDestroy) X(cuEventRecord) X(cuEventQuery) X(cuEventSynchronize)             \
-                            X(cuModuleLoadData) X(cuModuleUnload) X(cuModuleGetFunction)                     \
-                                X(cuFuncSetAttribute) X(cuFuncGetAttribute) X(cuLaunchKernel)
+    X(cuDeviceTotalMem)                                                                                      \
+    X(cuDeviceGetUuid) X(cuDeviceGetPCIBusId) X(cuDevicePrimaryCtxRetain) X(cuDevicePrimaryCtxRelease)       \
+        X(cuCtxSetCurrent) X(cuCtxGetCurrent) X(cuMemGetInfo) X(cuMemAlloc) X(cuMemFree) X(cuMemHostAlloc)   \
+            X(cuMemFreeHost) X(cuMemcpyHtoDAsync) X(cuMemcpyDtoHAsync) X(cuMemcpyDtoDAsync)                  \
+                X(cuMemsetD8Async) X(cuStreamCreate) X(cuStreamDestroy) X(cuStreamSynchronize)               \
+                    X(cuStreamQuery) X(cuStreamWaitEvent) X(cuEventCreate) X(cuEventDestroy)                 \
+                        X(cuEventRecord) X(cuEventQuery) X(cuEventSynchronize) X(cuModuleLoadData)           \
+                            X(cuModuleUnload) X(cuModuleGetFunction) X(cuFuncSetAttribute)                   \
+                                X(cuFuncGetAttribute) X(cuLaunchKernel)
 #define CUDA_DNN_LIST(X)                                                                                     \
     X(cudnnGetVersion)                                                                                       \
     X(cudnnGetCudartVersion)                                                                                 \
@@ -40,8 +42,8 @@
     X(cudnnDestroy)                                                                                          \
     X(cudnnSetStream)                                                                                        \
     X(cudnnBackendCreateDescriptor)                                                                          \
-    X(cudnnBackendDestroyDescriptor) X(cudnnBackendSetAttribute) X(cudnnBackendGetAttribute)                 \
-        X(cudnnBackendFinalize) X(cudnnBackendExecute)
+    X(cudnnBackendDestroyDescriptor)                                                                         \
+    X(cudnnBackendSetAttribute) X(cudnnBackendGetAttribute) X(cudnnBackendFinalize) X(cudnnBackendExecute)
 #define CUDA_BLAS_LIST(X)                                                                                    \
     X(cublasCreate)                                                                                          \
     X(cublasDestroy)                                                                                         \

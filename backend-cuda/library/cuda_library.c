@@ -9,11 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-cuda_driver_table cuda_driver;
-cuda_dnn_table cuda_dnn;
-cuda_blas_table cuda_blas;
-cuda_nccl_table cuda_nccl;
-
 /* ---- Tables ---------------------------------------------------------------------------------------- */
 
 typedef struct {

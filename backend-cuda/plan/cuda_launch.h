@@ -73,8 +73,8 @@ typedef struct {
     int repeats;
     int operand[3];       /* of x or dy, w or dy, and the output: positions in p2p_op.t[] of the operation */
     uint64_t distance[3]; /* bytes from an operand of one repetition to the next; 0 for filters */
-    uint64_t output_offset;    /* with to_scratch: bytes from the start of the scratch memory */
-    bool to_scratch;           /* the output is written to scratch memory instead of the operand */
+    bool in_scratch[3];   /* scratch memory takes the place of the operand */
+    uint64_t offset[3];   /* with in_scratch: bytes from the start of the scratch memory */
     uint64_t workspace_offset; /* bytes from the start of the scratch memory */
     uint64_t workspace_bytes;
 } cuda_conv;

@@ -2,6 +2,7 @@
 #include "cuda_plan_conv.h"
 
 #include "cuda_pointwise.h"
+#include "cuda_view.h"
 
 #include <stdio.h>
 
@@ -63,9 +64,6 @@ static p2p_status check_activation(const cuda_target *target, const p2p_op *op, 
                         t->type == op->t[0].type && (t->type == P2P_TYPE_f32 || t->type == P2P_TYPE_bf16);
     if (!stored)
         return cuda_refuse_operand(target, op, operand, "f32:nhwc8 or bf16:nhwc8, as all activations");
-    if (t->cp != 0 && t->cp != t->c)
-        return cuda_refuse_operand(target, op, operand,
-                                   "a whole tensor: cuDNN would copy a range, whose pixels are not packed");
     return P2P_OK;
 }
 
@@ -101,29 +99,80 @@ static p2p_op with_derived_filter(const p2p_op *op, p2p_query *answer) {
     return derived;
 }
 
-/* ---- Bias and activation ------------------------------------------------------------------------------- */
+/* ---- Places ---------------------------------------------------------------------------------------------
+ */
 
-/* What follows a convolution, and where its result is until then. */
+/* Where the convolution finds its operands: in scratch memory, or where they are bound. */
 typedef struct {
-    bool follows, in_scratch;
-    uint64_t offset; /* in scratch memory */
-} ending;
+    bool in_scratch[ORDERED];
+    uint64_t offset[ORDERED]; /* in scratch memory */
+    bool follows;             /* a kernel makes the output from the convolution's */
+} places;
 
-static ending plan_ending(const p2p_op *op, cuda_plan *plan) {
-    const int output = positions_of(op->kind).at[OUTPUT];
-    ending end = {.follows = has_bias(op) || op->act != P2P_ACT_none};
-    end.in_scratch = end.follows && cuda_accumulates(op, output);
-    if (end.in_scratch) end.offset = cuda_scratch(plan, p2p_tensor_bytes(&op->t[output]));
-    return end;
+static bool is_range(const p2p_tensor *t) {
+    return t->cp != 0 && t->cp != t->c;
 }
 
-static p2p_status add_ending(const cuda_target *target, const p2p_op *op, const ending *end,
+static void move_to_scratch(const p2p_op *op, int order, places *where, cuda_plan *plan) {
+    p2p_tensor packed = op->t[positions_of(op->kind).at[order]];
+    packed.c0 = packed.cp = 0;
+    where->in_scratch[order] = true;
+    where->offset[order] = cuda_scratch(plan, p2p_tensor_bytes(&packed));
+}
+
+/* Copies a channel range to scratch memory, with zeros in the lanes that are not channels. */
+static p2p_status pack_input(const cuda_target *target, const p2p_op *op, int order, places *where,
                              cuda_plan *plan) {
-    if (!end->follows) return P2P_OK;
+    enum { OWNS_PADDING = 2 }; /* of common.cuh */
+    const int operand = positions_of(op->kind).at[order];
+    cuda_view view;
+    P2P_TRY(cuda_view_of(target, op, operand, &view));
+    move_to_scratch(op, order, where, plan);
+    cuda_launch *launch = cuda_launch_walk(plan, &view, "pointwise", CUDA_VIEW_KERNEL(&view, "axpby"));
+    cuda_arg_view(launch, op, operand);
+    cuda_arg_scratch(launch, where->offset[order]);
+    cuda_arg_int(launch, view.packs * view.lanes);
+    cuda_arg_int(launch, 0);
+    cuda_arg_int(launch, OWNS_PADDING);
+    cuda_arg_float(launch, 1);
+    return P2P_OK;
+}
+
+/* What follows reads a result that is stored, so in bf16 it is rounded twice, and may not be: an operation
+ * rounds its result once. A copy and relu change no rounded result. */
+static p2p_status check_rounding(const cuda_target *target, const p2p_op *op, const places *where) {
+    const bool exact = !has_bias(op) && (op->act == P2P_ACT_none || op->act == P2P_ACT_relu) &&
+                       !cuda_accumulates(op, positions_of(op->kind).at[OUTPUT]);
+    if (!where->follows || exact || op->t[0].type != P2P_TYPE_bf16) return P2P_OK;
+    return cuda_refuse(target, op,
+                       "with a bias, an activation or a range that is added to, bf16 is rounded twice");
+}
+
+static p2p_status plan_places(const cuda_target *target, const p2p_op *op, places *where, cuda_plan *plan) {
+    const positions p = positions_of(op->kind);
+    const bool range = is_range(&op->t[p.at[OUTPUT]]);
+    *where = (places){.follows = has_bias(op) || op->act != P2P_ACT_none || range};
+    P2P_TRY(check_rounding(target, op, where));
+    for (int i = 0; i < OUTPUT; i++)
+        if (is_range(&op->t[p.at[i]])) P2P_TRY(pack_input(target, op, i, where, plan));
+    if (where->follows && (range || cuda_accumulates(op, p.at[OUTPUT])))
+        move_to_scratch(op, OUTPUT, where, plan);
+    return P2P_OK;
+}
+
+/* Whether the convolution itself adds to its output. */
+static bool adds(const p2p_op *op, const places *where) {
+    return cuda_accumulates(op, positions_of(op->kind).at[OUTPUT]) && !where->follows;
+}
+
+/* Bias, activation, and the way from scratch memory. */
+static p2p_status add_ending(const cuda_target *target, const p2p_op *op, const places *where,
+                             cuda_plan *plan) {
+    if (!where->follows) return P2P_OK;
     const cuda_bias_act what = {.bias = has_bias(op) ? P2P_AT_conv_fwd_bias : -1,
                                 .y = P2P_AT_conv_fwd_y,
-                                .from_scratch = end->in_scratch,
-                                .scratch = end->offset};
+                                .from_scratch = where->in_scratch[OUTPUT],
+                                .scratch = where->offset[OUTPUT]};
     return cuda_launch_bias_act(target, op, &what, plan);
 }
 
@@ -133,74 +182,79 @@ static int64_t rows_of(const p2p_tensor *t) {
     return t->layout == P2P_LAYOUT_krsc ? padded(t->n) : t->n * t->h * t->w;
 }
 
-static cuda_matrix matrix_of(const p2p_op *op, int operand) {
-    return (cuda_matrix){
-        .operand = operand, .row_distance = padded(op->t[operand].c), .type = op->t[operand].type};
+static cuda_matrix matrix_of(const p2p_op *op, const places *where, int order) {
+    const p2p_tensor *t = &op->t[positions_of(op->kind).at[order]];
+    const bool scratch = where->in_scratch[order];
+    return (cuda_matrix){.operand = scratch ? -1 : positions_of(op->kind).at[order],
+                         .offset = scratch ? where->offset[order] : 0,
+                         .row_distance = padded(t->c),
+                         .type = t->type};
 }
 
+/* y = x w^T, dx = dy w, dw = dy^T x. */
 static p2p_status plan_gemm(const cuda_target *target, const p2p_op *op, cuda_plan *plan) {
     const bool filter = op->kind == P2P_KIND_conv_bwd_filter;
-    const int output = positions_of(op->kind).at[OUTPUT],
-              a = filter ? P2P_AT_conv_bwd_filter_dy : P2P_AT_conv_fwd_x;
-    const int b = filter ? P2P_AT_conv_bwd_filter_x : P2P_AT_conv_fwd_w;
-    const ending end = plan_ending(op, plan);
-    if (rows_of(&op->t[a]) > INT32_MAX) return cuda_refuse_operand(target, op, a, "at most 2^31 - 1 pixels");
-    cuda_gemm *gemm = &cuda_step_add(plan, CUDA_STEP_GEMM)->gemm;
-    *gemm = (cuda_gemm){.m = rows_of(&op->t[output]),
-                        .n = padded(op->t[output].c),
-                        .k = filter ? rows_of(&op->t[a]) : padded(op->t[a].c),
-                        .transpose_a = filter,
-                        .transpose_b = op->kind == P2P_KIND_conv_fwd,
-                        .alpha = 1,
-                        .beta = cuda_accumulates(op, output) && !end.follows,
-                        .math = op->t[0].type == P2P_TYPE_f32 ? (p2p_math)op->math : P2P_MATH_stored,
-                        .a = matrix_of(op, a),
-                        .b = matrix_of(op, b),
-                        .y = matrix_of(op, output)};
-    if (end.in_scratch) {
-        gemm->y.operand = -1;
-        gemm->y.offset = end.offset;
-    }
+    const positions p = positions_of(op->kind);
+    const int a = filter ? READ_1 : READ_0, b = filter ? READ_0 : READ_1;
+    const p2p_tensor *left = &op->t[p.at[a]], *y = &op->t[p.at[OUTPUT]];
+    places where;
+    if (rows_of(left) > INT32_MAX) return cuda_refuse_operand(target, op, p.at[a], "at most 2^31 - 1 pixels");
+    P2P_TRY(plan_places(target, op, &where, plan));
+    cuda_step_add(plan, CUDA_STEP_GEMM)->gemm =
+        (cuda_gemm){.m = rows_of(y),
+                    .n = padded(y->c),
+                    .k = filter ? rows_of(left) : padded(left->c),
+                    .transpose_a = filter,
+                    .transpose_b = op->kind == P2P_KIND_conv_fwd,
+                    .alpha = 1,
+                    .beta = adds(op, &where),
+                    .math = left->type == P2P_TYPE_f32 ? (p2p_math)op->math : P2P_MATH_stored,
+                    .a = matrix_of(op, &where, a),
+                    .b = matrix_of(op, &where, b),
+                    .y = matrix_of(op, &where, OUTPUT)};
     snprintf(plan->answer.kernel, sizeof plan->answer.kernel, "gemm_1x1");
-    return add_ending(target, op, &end, plan);
+    return add_ending(target, op, &where, plan);
 }
 
 /* ---- cuDNN --------------------------------------------------------------------------------------------- */
-
-/* The convolution of one repetition, which adds to its output itself if nothing follows. */
-static p2p_op repeated(const p2p_op *op, const ending *end) {
-    p2p_op conv = p2p_op_plain_convolution(op);
-    const int output = positions_of(op->kind).at[OUTPUT];
-    if (cuda_accumulates(op, output) && !end->follows) conv.accumulate = 1u << output;
-    return conv;
-}
 
 static uint64_t distance_of(const p2p_op *conv, int operand) {
     return is_filter(conv->kind, operand) ? 0 : p2p_tensor_bytes(&conv->t[operand]);
 }
 
-static p2p_status plan_cudnn(const cuda_target *target, const p2p_op *op, cuda_plan *plan) {
+/* The convolution of one repetition. */
+static void set_operands(const p2p_op *op, const places *where, cuda_conv *step) {
     const positions p = positions_of(op->kind);
-    const ending end = plan_ending(op, plan);
-    cuda_conv step = {.conv = repeated(op, &end), .to_scratch = end.in_scratch, .output_offset = end.offset};
-    const int64_t repeats = op->t[p.at[READ_0]].n / step.conv.t[p.at[READ_0]].n;
+    step->conv = p2p_op_plain_convolution(op);
+    if (adds(op, where)) step->conv.accumulate = 1u << p.at[OUTPUT];
+    for (int i = 0; i < ORDERED; i++) {
+        step->operand[i] = p.at[i];
+        step->distance[i] = distance_of(&step->conv, p.at[i]);
+        step->in_scratch[i] = where->in_scratch[i];
+        step->offset[i] = where->offset[i];
+    }
+}
+
+static p2p_status plan_cudnn(const cuda_target *target, const p2p_op *op, cuda_plan *plan) {
+    const int input = positions_of(op->kind).at[READ_0];
+    places where;
     size_t workspace = 0;
+    cuda_conv step = {.repeats = 1};
     if (!target->conv.plan) return cuda_refuse(target, op, "convolutions need cuDNN, which is not there");
+    P2P_TRY(plan_places(target, op, &where, plan));
+    set_operands(op, &where, &step);
+    const int64_t repeats = op->t[input].n / step.conv.t[input].n;
     if (repeats > MOST_REPEATS)
         return cuda_refuse(target, op, "more than %d parts of images=%lld", (int)MOST_REPEATS,
                            (long long)op->images);
-    P2P_TRY(target->conv.plan(target->conv.context, &step.conv, &workspace, step.algorithm));
     step.repeats = (int)repeats;
-    for (int i = 0; i < ORDERED; i++) {
-        step.operand[i] = p.at[i];
-        step.distance[i] = distance_of(&step.conv, p.at[i]);
-    }
+    P2P_TRY(target->conv.plan(target->conv.context, &step.conv, &workspace, step.algorithm));
     step.workspace_bytes = workspace;
     if (workspace > 0) step.workspace_offset = cuda_scratch(plan, workspace);
     cuda_step_add(plan, CUDA_STEP_CONV)->conv = step;
     if (snprintf(plan->answer.kernel, sizeof plan->answer.kernel, "cudnn_%s", step.algorithm) < 0)
         plan->answer.kernel[0] = '\0';
-    return add_ending(target, op, &end, plan);
+    return add_ending(target, op, &where, plan);
 }
 
 p2p_status cuda_plan_conv(const cuda_target *target, const p2p_op *op, cuda_plan *plan) {

@@ -150,6 +150,38 @@ static void transfers_and_commands_are_in_order(void **state) {
     p2p_device_close(device);
 }
 
+/* A range is read again and again, and commands write it in between: nothing but the reads orders them. */
+static void reads_precede_later_commands(void **state) {
+    (void)state;
+    enum { ROUNDS = 6, BYTES = 100000 };
+    p2p_device *device = open_device("cuda:0");
+    p2p_buffer *x[2] = {create_buffer(device, BYTES), create_buffer(device, BYTES)};
+    p2p_buffer *y = create_buffer(device, BYTES);
+    p2p_host_memory in, out;
+    OK(p2p_host_memory_alloc(device, 2 * BYTES, &in));
+    OK(p2p_host_memory_alloc(device, ROUNDS * BYTES, &out));
+    for (int i = 0; i < 2; i++) {
+        unsigned char *from = (unsigned char *)in.bytes + (size_t)i * BYTES;
+        fill(from, BYTES, i);
+        OK(p2p_buffer_write(device, (p2p_place){x[i], 0}, from, BYTES));
+    }
+    OK(p2p_device_finish(device));
+    for (int round = 0; round < ROUNDS; round++) {
+        unsigned char *to = (unsigned char *)out.bytes + (size_t)round * BYTES;
+        OK(p2p_buffer_copy(device, (p2p_place){x[round & 1], 0}, (p2p_place){y, 0}, BYTES));
+        OK(p2p_buffer_read(device, (p2p_place){y, 0}, to, BYTES));
+    }
+    OK(p2p_device_finish(device));
+    for (int round = 0; round < ROUNDS; round++)
+        check_filled((unsigned char *)out.bytes + (size_t)round * BYTES, BYTES, round & 1, "a read");
+    p2p_host_memory_free(device, &in);
+    p2p_host_memory_free(device, &out);
+    p2p_buffer_destroy(x[0]);
+    p2p_buffer_destroy(x[1]);
+    p2p_buffer_destroy(y);
+    p2p_device_close(device);
+}
+
 /* More ranges than are remembered, and ranges that overlap. */
 static void many_ranges(void **state) {
     (void)state;
@@ -304,6 +336,7 @@ int main(int count, char **arguments) {
         cmocka_unit_test(new_memory_is_zero),
         cmocka_unit_test(transfers_keep_bytes),
         cmocka_unit_test(transfers_and_commands_are_in_order),
+        cmocka_unit_test(reads_precede_later_commands),
         cmocka_unit_test(many_ranges),
         cmocka_unit_test(out_of_memory_names_sizes),
         cmocka_unit_test(many_tickets),

@@ -13,7 +13,7 @@ unset CUDA_VISIBLE_DEVICES CUDA_DEVICE_ORDER P2P_CUDA_LIBRARY_PATH
 # state FOLDERS WORDS [NAME=VALUE...]: with libraries from these folders, the backend's line has the words.
 state() {
     expect 0 "$2" timeout 60 env P2P_CUDA_LIBRARY_PATH="$1" "${@:3}" "$p2p" devices
-    grep -A 3 "^. cuda" out.txt | grep -qF -- "$2" || fail "'$2' is not said of cuda: $(cat out.txt)"
+    grep -A 5 "^. cuda" out.txt | grep -qF -- "$2" || fail "'$2' is not said of cuda: $(cat out.txt)"
 }
 
 # only NAME...: a new folder with these libraries of the machine; prints its path.
@@ -69,7 +69,27 @@ printed "* cuda:0 " "two devices"
 printed "compute capability 9.0, ECC on, compute mode default" "two devices"
 state "$machine" "can't be used: its compute mode is prohibited" P2P_MACHINE_CARD=h200:prohibited
 state "$machine" "compute mode exclusive to one process" P2P_MACHINE_CARD=a100:exclusive
-state "$machine" "can't be used: " P2P_MACHINE_CARD=v100
+state "$machine" "can't be used: " P2P_MACHINE_CARD=v100 P2P_MACHINE_CUDNN=version:9.19.0
+state "$machine" "compute capability 9.0, MIG instance, ECC on" P2P_MACHINE_CARD=h200:mig
+printed ", MIG-" "a MIG instance"
+state "$machine" "compute capability 8.0, ECC off" P2P_MACHINE_CARD=a100:noecc
+state "$machine" "no tf32: compute capability 8.0 or newer is needed, the device has 7.5" P2P_MACHINE_CARD=t4
+first=$(P2P_CUDA_LIBRARY_PATH=$machine P2P_MACHINE_DEVICES=2 "$p2p" devices | grep -A 1 "cuda:1 " | tail -n 1)
+state "$machine" "$first" P2P_MACHINE_DEVICES=2 CUDA_VISIBLE_DEVICES=1,0 # the order of the user
+[ "$(grep -m 1 "PCI address" out.txt)" = "$first" ] || fail "CUDA_VISIBLE_DEVICES=1,0: the first device is $(cat out.txt)"
+
+echo "-- opening"
+plan=("$p2p" plan --size 32 --ngf 4 --ndf 4 --device cuda:0)
+export P2P_CUDA_LIBRARY_PATH=$machine
+expect 4 "cuda:0, NVIDIA H200: another process uses it, and its compute mode is exclusive to one" \
+    env P2P_MACHINE_CARD=h200:exclusive:busy "${plan[@]}"
+printed "hint: \`nvidia-smi\` lists the processes" "exclusive mode"
+expect 4 "there is no device \"cuda:0\": NVIDIA driver CUDA 11.4 is installed" env P2P_MACHINE_DRIVER=R470 "${plan[@]}"
+expect 1 "cuda:0, NVIDIA H200: no memory for the workspace of cuBLAS of 32.0 MiB: " env P2P_MACHINE_MEMORY=16M "${plan[@]}"
+printed "MiB would fit" "no memory"
+expect 2 "P2P_CUDA_TIMEOUT is 'soon', but must be a number, at least 0" env P2P_CUDA_TIMEOUT=soon "${plan[@]}"
+expect 0 "conv_fwd" env P2P_MACHINE_CARD=h200:exclusive "${plan[@]}"
+unset P2P_CUDA_LIBRARY_PATH
 expect 0 "cuda: NVIDIA driver CUDA 13.0: $machine/libcuda.so.1" env P2P_CUDA_LIBRARY_PATH="$machine" "$p2p" devices -v
 printed "cuda: cuDNN 9." "devices -v"
 printed "cuda: cuBLAS 13." "devices -v"

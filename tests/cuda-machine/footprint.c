@@ -1,5 +1,6 @@
 /* Which bytes of device memory a launch has read and written, by granules of 4 bytes: bits in pages of 64
- * KiB. */
+ * KiB. Those of a block are kept apart until it ends, and then compared with those of the blocks before: no
+ * block may write what another one touches, because nothing orders blocks. Atomic operations may. */
 #include "ptx_code.h"
 
 #include <stdlib.h>
@@ -8,13 +9,16 @@
 enum { PAGE_SHIFT = 16, GRANULE_SHIFT = 2, WORDS = 1 << (PAGE_SHIFT - GRANULE_SHIFT - 6), BUCKETS = 1024 };
 
 typedef struct page {
-    uint64_t key; /* address >> PAGE_SHIFT */
+    uint64_t key;             /* address >> PAGE_SHIFT */
+    uint64_t block[3][WORDS]; /* by ptx_touch_kind: of the block that runs */
     uint64_t read[WORDS], written[WORDS];
-    struct page *next;
+    unsigned first, end; /* words of the block that may not be 0 */
+    struct page *next, *next_of_block;
 } page;
 
 struct ptx_touched {
     page *buckets[BUCKETS];
+    page *of_block; /* pages that the block has touched */
     size_t count;
 };
 
@@ -55,7 +59,18 @@ static void set_bits(uint64_t *words, unsigned first, unsigned end) {
     }
 }
 
-void ptx_touch(ptx_touched *touched, ptx_cache *cache, uint64_t begin, uint64_t bytes, bool write) {
+static void touch_page(ptx_touched *touched, page *p, unsigned first, unsigned end, ptx_touch_kind kind) {
+    if (p->end == 0) {
+        p->next_of_block = touched->of_block;
+        touched->of_block = p;
+        p->first = WORDS;
+    }
+    if (first / 64 < p->first) p->first = first / 64;
+    if ((end - 1) / 64 + 1 > p->end) p->end = (end - 1) / 64 + 1;
+    set_bits(p->block[kind], first, end);
+}
+
+void ptx_touch(ptx_touched *touched, ptx_cache *cache, uint64_t begin, uint64_t bytes, ptx_touch_kind kind) {
     const uint64_t end = begin + bytes, page_bytes = (uint64_t)1 << PAGE_SHIFT;
     while (begin < end) {
         const uint64_t key = begin >> PAGE_SHIFT,
@@ -64,16 +79,44 @@ void ptx_touch(ptx_touched *touched, ptx_cache *cache, uint64_t begin, uint64_t 
             cache->touched = find_page(touched, key);
             cache->page = key;
         }
-        page *p = cache->touched;
         const unsigned first = (unsigned)((begin & (page_bytes - 1)) >> GRANULE_SHIFT);
         const unsigned last = (unsigned)(((stop - 1) & (page_bytes - 1)) >> GRANULE_SHIFT);
-        set_bits(write ? p->written : p->read, first, last + 1);
+        touch_page(touched, cache->touched, first, last + 1, kind);
         begin = stop;
     }
 }
 
-/* ---- The end of a launch
- * ----------------------------------------------------------------------------------- */
+/* ---- The end of a block -------------------------------------------------------------------------------- */
+
+static void report_blocks(ptx_run_state *run, const page *p, unsigned word, uint64_t bits, bool written) {
+    const uint64_t at =
+        (p->key << PAGE_SHIFT) + ((word * 64 + (unsigned)__builtin_ctzll(bits)) << GRANULE_SHIFT);
+    const driver_allocation *found = driver_find(at);
+    ptx_report(run, "byte %llu of an allocation is %s by this block and written or read by another one",
+               (unsigned long long)(found ? at - found->begin : 0), written ? "written" : "read");
+}
+
+static void end_page(ptx_run_state *run, page *p) {
+    for (unsigned w = p->first; w < p->end; w++) {
+        const uint64_t read = p->block[PTX_READ][w], written = p->block[PTX_WRITE][w];
+        const uint64_t both = written & (p->read[w] | p->written[w]), late = read & p->written[w];
+        if (both)
+            report_blocks(run, p, w, both, true);
+        else if (late)
+            report_blocks(run, p, w, late, false);
+        p->read[w] |= read;
+        p->written[w] |= written;
+        p->block[PTX_READ][w] = p->block[PTX_WRITE][w] = 0;
+    }
+    p->first = p->end = 0;
+}
+
+void ptx_touched_end_block(ptx_touched *touched, ptx_run_state *run) {
+    for (page *p = touched->of_block; p; p = p->next_of_block) end_page(run, p);
+    touched->of_block = NULL;
+}
+
+/* ---- The end of a launch ------------------------------------------------------------------------------- */
 
 static int compare_pages(const void *one, const void *two) {
     const page *a = *(page *const *)one, *b = *(page *const *)two;
@@ -133,6 +176,10 @@ void ptx_touched_finish(ptx_touched *touched, ptx_launch *launch) {
     intervals reads = {0}, writes = {0};
     ptx_counters *counters = &launch->counters;
     for (size_t i = 0; i < n; i++) {
+        for (unsigned w = 0; w < WORDS; w++) {
+            pages[i]->read[w] |= pages[i]->block[PTX_READ][w] | pages[i]->block[PTX_ATOMIC][w];
+            pages[i]->written[w] |= pages[i]->block[PTX_WRITE][w] | pages[i]->block[PTX_ATOMIC][w];
+        }
         add_page(&reads, pages[i], pages[i]->read);
         add_page(&writes, pages[i], pages[i]->written);
         for (unsigned w = 0; w < WORDS; w++) {

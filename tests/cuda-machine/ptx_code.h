@@ -137,8 +137,7 @@ struct ptx_module {
     ptx_variables shared;  /* of the module's scope; those of 0 bytes are the dynamic shared memory */
 };
 
-/* ---- From text to code
- * --------------------------------------------------------------------------------------- */
+/* ---- From text to code --------------------------------------------------------------------------------- */
 
 typedef enum { PTX_REGISTER, PTX_IMMEDIATE, PTX_VECTOR, PTX_ADDRESS, PTX_NAME, PTX_SINK } ptx_operand_kind;
 enum { PTX_NAME_BYTES = 512 };
@@ -181,8 +180,7 @@ ptx_type ptx_type_of_name(const char *name);
 /* ptx_decode.c: appends the code of a statement. */
 void ptx_decode(ptx_parser *parser, const ptx_statement *statement);
 
-/* ---- The table of operations
- * --------------------------------------------------------------------------------- */
+/* ---- The table of operations --------------------------------------------------------------------------- */
 
 /* An instruction whose lanes are independent: "add.f32". `d` is the result's type, the others those of the
  * sources. */
@@ -196,8 +194,7 @@ extern const ptx_op ptx_ops_plain[], ptx_ops_avx2[];
 /* The entry of a name; NULL: none. */
 const ptx_op *ptx_find_op(const char *name);
 
-/* ---- A run
- * --------------------------------------------------------------------------------------------------- */
+/* ---- A run --------------------------------------------------------------------------------------------- */
 
 typedef struct ptx_touched ptx_touched;
 
@@ -254,9 +251,12 @@ ptx_handler *ptx_atomic(const char *operation, ptx_type type);
 ptx_handler ptx_shuffle, ptx_vote, ptx_reduce, ptx_active, ptx_sync_warp, ptx_trap;
 
 /* footprint.c: which bytes a launch has touched, by granules of 4 bytes. */
+typedef enum { PTX_READ, PTX_WRITE, PTX_ATOMIC } ptx_touch_kind;
 ptx_touched *ptx_touched_new(void);
 void ptx_touched_free(ptx_touched *touched);
-void ptx_touch(ptx_touched *touched, ptx_cache *cache, uint64_t begin, uint64_t bytes, bool write);
+void ptx_touch(ptx_touched *touched, ptx_cache *cache, uint64_t begin, uint64_t bytes, ptx_touch_kind kind);
+/* Reports what the block touched that another one has written, or the other way. */
+void ptx_touched_end_block(ptx_touched *touched, ptx_run_state *run);
 /* Makes the intervals and counts what is distinct. */
 void ptx_touched_finish(ptx_touched *touched, ptx_launch *launch);
 

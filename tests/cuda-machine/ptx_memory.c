@@ -68,8 +68,7 @@ static void describe(const ptx_warp *warp, access *a, unsigned bytes, const char
                  (unsigned long long)start);
 }
 
-/* ---- Between memory and registers
- * -------------------------------------------------------------------------- */
+/* ---- Between memory and registers ---------------------------------------------------------------------- */
 
 static uint64_t read_value(const unsigned char *from, ptx_type type) {
     switch (type) {
@@ -189,8 +188,7 @@ static void move(ptx_warp *warp, const ptx_insn *insn, const access *a, unsigned
     }
 }
 
-/* ---- Global memory
- * ----------------------------------------------------------------------------------------- */
+/* ---- Global memory ------------------------------------------------------------------------------------- */
 
 static void find_allocation(ptx_run_state *run, ptx_cache *cache, const access *a, const char *what) {
     if (cache->bytes && a->low - cache->begin < cache->bytes && a->high - cache->begin <= cache->bytes)
@@ -229,16 +227,16 @@ static unsigned count_sectors(const access *a) {
     return count;
 }
 
-static void note_global(ptx_run_state *run, ptx_cache *cache, const access *a, bool write) {
+static void note_global(ptx_run_state *run, ptx_cache *cache, const access *a, ptx_touch_kind kind) {
     ptx_counters *counters = &run->launch->counters;
     counters->global_requests++;
     counters->global_sectors += count_sectors(a);
     counters->global_bytes += (uint64_t)__builtin_popcount(a->mask) * a->bytes;
     if (a->contiguous || a->uniform) {
-        ptx_touch(run->touched, cache, a->low, a->high - a->low, write);
+        ptx_touch(run->touched, cache, a->low, a->high - a->low, kind);
         return;
     }
-    EACH_LANE(a->mask) ptx_touch(run->touched, cache, a->at[lane], a->bytes, write);
+    EACH_LANE(a->mask) ptx_touch(run->touched, cache, a->at[lane], a->bytes, kind);
 }
 
 /* P2P_MACHINE_UNINITIALIZED: a bit per 4 bytes. */
@@ -259,13 +257,12 @@ static void access_global(ptx_warp *warp, const ptx_insn *insn, const access *a,
     ptx_run_state *run = warp->run;
     ptx_cache *cache = &run->cache[insn->slot];
     find_allocation(run, cache, a, store ? "store" : "load");
-    note_global(run, cache, a, store);
+    note_global(run, cache, a, store ? PTX_WRITE : PTX_READ);
     if (cache->written) watch_initialized(run, cache, a, store);
     move(warp, insn, a, cache->host + (a->low - cache->begin), store);
 }
 
-/* ---- Shared memory
- * ----------------------------------------------------------------------------------------- */
+/* ---- Shared memory ------------------------------------------------------------------------------------- */
 
 /* A tag says which thread touched a granule last: the block's barriers so far in the upper 32 bits, the
  * warp's synchronisations in 16, then flags and the thread. */
@@ -400,8 +397,7 @@ static void access_shared(ptx_warp *warp, const ptx_insn *insn, const access *a,
     move(warp, insn, a, run->shared + a->low, store);
 }
 
-/* ---- Local memory, and all
- * --------------------------------------------------------------------------------- */
+/* ---- Local memory, and all ----------------------------------------------------------------------------- */
 
 static void access_local(ptx_warp *warp, const ptx_insn *insn, const access *a, bool store) {
     ptx_run_state *run = warp->run;
@@ -449,8 +445,7 @@ void ptx_store_op(ptx_warp *warp, const ptx_insn *insn) {
     do_access(warp, insn, true);
 }
 
-/* ---- Atomic operations
- * ------------------------------------------------------------------------------------- */
+/* ---- Atomic operations --------------------------------------------------------------------------------- */
 
 /* Where the bytes of the access are, checked and counted as read and written. Atomic operations don't race.
  */
@@ -467,8 +462,7 @@ static unsigned char *atomic_place(ptx_warp *warp, const ptx_insn *insn, access 
     }
     ptx_cache *cache = &run->cache[insn->slot];
     find_allocation(run, cache, a, "atomic operation");
-    note_global(run, cache, a, false);
-    note_global(run, cache, a, true);
+    note_global(run, cache, a, PTX_ATOMIC);
     return cache->host + (a->low - cache->begin);
 }
 

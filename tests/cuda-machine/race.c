@@ -71,9 +71,11 @@ static CUdeviceptr overlap(const driver_interval *a, size_t a_count, const drive
 
 static void report(const past_command *one, const past_command *two, CUdeviceptr at, const char *how) {
     const driver_allocation *allocation = driver_find(at);
-    machine_refuse("race: %s and %s %s byte %zu of an allocation of %zu, and nothing orders them", one->what,
-                   two->what, how, allocation ? (size_t)(at - allocation->begin) : 0,
-                   allocation ? allocation->bytes : 0);
+    machine_refuse("race: %s and %s %s byte %zu of an allocation of %zu, and nothing orders them (commands "
+                   "%u of stream %d "
+                   "and %u of stream %d)",
+                   one->what, two->what, how, allocation ? (size_t)(at - allocation->begin) : 0,
+                   allocation ? allocation->bytes : 0, one->number, one->slot, two->number, two->slot);
 }
 
 static void compare(const past_command *one, const past_command *two) {

@@ -14,8 +14,7 @@ static void unload(CUmodule module) {
     OK(cuModuleUnload(module));
 }
 
-/* ---- What is right
- * ----------------------------------------------------------------------------------------- */
+/* ---- What is right ------------------------------------------------------------------------------------- */
 
 /* Lanes take different branches, and loops of different lengths. */
 static void test_divergence(void **state) {
@@ -163,8 +162,7 @@ static void test_accesses(void **state) {
     unload(module);
 }
 
-/* ---- Faults of memory
- * -------------------------------------------------------------------------------------- */
+/* ---- Faults of memory ---------------------------------------------------------------------------------- */
 
 static const char *const store_index = GLOBAL_INDEX ELEMENT("1", "p0", "%r1") "st.global.u32 [%x1], %r1;";
 
@@ -278,8 +276,7 @@ static void test_shared_races(void **state) {
     assert_shared_race(SHARED_AT "setp.lt.u32 %p1, %r0, 32;\n@%p1 st.shared.u32 [%r1], 7;", false);
 }
 
-/* ---- Barriers and shuffles
- * --------------------------------------------------------------------------------- */
+/* ---- Barriers and shuffles ----------------------------------------------------------------------------- */
 
 static void test_barriers(void **state) {
     (void)state;
@@ -307,8 +304,7 @@ static void test_shuffles(void **state) {
                 "not among those it names");
 }
 
-/* ---- Launches
- * ---------------------------------------------------------------------------------------------- */
+/* ---- Launches ------------------------------------------------------------------------------------------ */
 
 static CUresult launch(CUmodule module, shape s, CUstream stream, CUdeviceptr param) {
     void *params[] = {&param};
@@ -363,8 +359,7 @@ static void test_launch_limits(void **state) {
     OK(cuStreamDestroy(stream));
 }
 
-/* ---- Races between kernels
- * --------------------------------------------------------------------------------- */
+/* ---- Races between kernels ----------------------------------------------------------------------------- */
 
 /* Two kernels on two streams write `distance` elements apart. */
 static void run_two(unsigned distance, bool ordered) {
@@ -395,8 +390,42 @@ static void test_races(void **state) {
     assert_refused("race: kernel k and kernel k both write byte 124 of an allocation of 1024");
 }
 
-/* ---- Counters
- * ---------------------------------------------------------------------------------------------- */
+/* Four blocks, each of which has 32 elements of its own. */
+static void run_blocks(const char *body, bool race) {
+    CUmodule module = load_kernel("", 1, body);
+    uint32_t zeros[256] = {0};
+    const CUdeviceptr memory = new_copy(zeros, sizeof zeros);
+    OK(run_kernel(module, (shape){4, 32, 0}, &memory, 1));
+    if (race)
+        assert_refused("by this block and written or read by another one");
+    else
+        assert_not_refused();
+    OK(cuMemFree(memory));
+    unload(module);
+}
+
+static void test_races_of_blocks(void **state) {
+    (void)state;
+    const char *own = GLOBAL_INDEX ELEMENT("1", "p0", "%r1");
+    char text[1000];
+    const struct {
+        const char *rest;
+        bool race;
+    } cases[] = {
+        {"ld.global.u32 %r4, [%x1];\nst.global.u32 [%x1], %r4;", false},
+        {"st.global.u32 [%x1], %r1;\nst.global.u32 [%x1+4], %r1;", true},
+        {"ld.global.u32 %r4, [%x1+128];\nst.global.u32 [%x1], %r4;", true},
+        {"ld.global.u32 %r4, [%x1+512];\nst.global.u32 [%x1], %r4;", false},
+        {"ld.param.u64 %x2, [p0];\nld.global.u32 %r4, [%x2+768];\nst.global.u32 [%x1], %r4;", false},
+        {"ld.param.u64 %x2, [p0];\nred.global.add.u32 [%x2+768], 1;\nst.global.u32 [%x1], %r4;", false},
+        {"ld.param.u64 %x2, [p0];\nst.global.u32 [%x2+768], 1;", true}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        snprintf(text, sizeof text, "%s%s", own, cases[i].rest);
+        run_blocks(text, cases[i].race);
+    }
+}
+
+/* ---- Counters ------------------------------------------------------------------------------------------ */
 
 static uint64_t count_of(const char *counter, CUmodule module, shape s, const CUdeviceptr *params) {
     const uint64_t before = machine_counter("k", counter);
@@ -404,7 +433,7 @@ static uint64_t count_of(const char *counter, CUmodule module, shape s, const CU
     return machine_counter("k", counter) - before;
 }
 
-/* Stores with a stride: sectors of global memory, passes of shared memory. */
+/* Stores with a stride, 1024 elements for each block: sectors of global memory, passes of shared memory. */
 static void test_counters(void **state) {
     (void)state;
     static const struct {
@@ -412,10 +441,11 @@ static void test_counters(void **state) {
     } cases[] = {{1, 4, 0}, {2, 8, 1}, {3, 12, 0}, {8, 32, 7}, {32, 32, 31}};
     CUmodule module = load_kernel(
         ".shared .align 4 .b8 room[4096];", 2,
-        "ld.param.u32 %r3, [p1];\nmul.lo.u32 %r1, %r0, %r3;\n" ELEMENT(
-            "1", "p0", "%r1") "st.global.u32 [%x1], %r0;\nshl.b32 %r2, %r1, 2;\nmov.u32 %r4, room;\n"
+        "ld.param.u32 %r3, [p1];\nmul.lo.u32 %r1, %r0, %r3;\nmov.u32 %r5, %ctaid.x;\n"
+        "mad.lo.u32 %r6, %r5, 1024, %r1;\n" ELEMENT(
+            "1", "p0", "%r6") "st.global.u32 [%x1], %r0;\nshl.b32 %r2, %r1, 2;\nmov.u32 %r4, room;\n"
                               "add.u32 %r2, %r2, %r4;\nst.shared.u32 [%r2], %r0;");
-    const CUdeviceptr memory = new_memory(32 * 32 * 4);
+    const CUdeviceptr memory = new_memory(2 * 32 * 32 * 4);
     const shape one = {1, 32, 0}, two = {2, 32, 0};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         const CUdeviceptr params[2] = {memory, cases[i].stride};
@@ -423,13 +453,13 @@ static void test_counters(void **state) {
         for (int again = 0; again < 2; again++) {
             assert_int_equal(count_of("global_sectors", module, one, params), cases[i].sectors);
             assert_int_equal(count_of("distinct_sectors", module, one, params), cases[i].sectors);
-            assert_int_equal(count_of("distinct_sectors", module, two, params), cases[i].sectors);
+            assert_int_equal(count_of("distinct_sectors", module, two, params), 2 * cases[i].sectors);
             assert_int_equal(count_of("global_sectors", module, two, params), 2 * cases[i].sectors);
             assert_int_equal(count_of("shared_conflicts", module, one, params), cases[i].conflicts);
             assert_int_equal(count_of("distinct_written_bytes", module, one, params), 128);
             assert_int_equal(count_of("launches", module, one, params), 1);
-            assert_int_equal(count_of("warp_instructions", module, one, params), 12);
-            assert_int_equal(count_of("lane_instructions", module, two, params), 2 * 12 * 32);
+            assert_int_equal(count_of("warp_instructions", module, one, params), 14);
+            assert_int_equal(count_of("lane_instructions", module, two, params), 2 * 14 * 32);
         }
     }
     unload(module);
@@ -444,7 +474,8 @@ int main(void) {
         cmocka_unit_test(test_error_is_sticky), cmocka_unit_test(test_shared_faults),
         cmocka_unit_test(test_shared_races),    cmocka_unit_test(test_barriers),
         cmocka_unit_test(test_shuffles),        cmocka_unit_test(test_launch_limits),
-        cmocka_unit_test(test_races),           cmocka_unit_test(test_counters),
+        cmocka_unit_test(test_races),           cmocka_unit_test(test_races_of_blocks),
+        cmocka_unit_test(test_counters),
     };
     return cmocka_run_group_tests(tests, setup_contexts, release_contexts);
 }

@@ -8,6 +8,17 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+static void clear_settings(void) {
+    static const char *const names[] = {"DEVICES", "CARD",     "DRIVER", "MEMORY",        "SEED",
+                                        "FAIL",    "COUNTERS", "LOG",    "UNINITIALIZED", "PATIENCE"};
+    char name[40];
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        snprintf(name, sizeof name, "P2P_MACHINE_%s", names[i]);
+        unsetenv(name);
+    }
+    unsetenv("CUDA_VISIBLE_DEVICES");
+}
+
 /* Runs `body` in a process with the settings "NAME=VALUE"; returns its exit status. The text of stderr goes
  * to `text`. */
 static int run_with(const char *const *settings, int (*body)(void), char *text, size_t size) {
@@ -19,6 +30,7 @@ static int run_with(const char *const *settings, int (*body)(void), char *text, 
         dup2(ends[1], 2);
         close(ends[0]);
         close(ends[1]);
+        clear_settings();
         for (; *settings; settings++) putenv((char *)(uintptr_t)*settings);
         exit(body());
     }
@@ -42,8 +54,7 @@ static void assert_run(const char *const *settings, int (*body)(void), int statu
         fail_msg("status %d instead of %d, with \"%s\"", got, status, text);
 }
 
-/* ---- Cards
- * ------------------------------------------------------------------------------------------------- */
+/* ---- Cards --------------------------------------------------------------------------------------------- */
 
 static int attribute(CUdevice_attribute which, int device) {
     int value = -1;
@@ -114,8 +125,7 @@ static void test_visible_devices(void **state) {
                "0000:17:00.0 mode 0 ecc 1 uuid cc retained 0\n1 devices");
 }
 
-/* ---- Images
- * ------------------------------------------------------------------------------------------------ */
+/* ---- Images -------------------------------------------------------------------------------------------- */
 
 static CUresult load_image(const void *image) {
     CUcontext context;
@@ -223,8 +233,7 @@ static void test_images(void **state) {
                "PTX line 7: frobnicate.b32 is not known");
 }
 
-/* ---- Planted faults and the verdict
- * ------------------------------------------------------------------------ */
+/* ---- Planted faults and the verdict -------------------------------------------------------------------- */
 
 static int begin(CUstream *stream) {
     CUcontext context;
@@ -313,8 +322,7 @@ static void test_verdict(void **state) {
         "the context of device 0 ends with 1 allocations (100 bytes), 1 streams, 0 events and 0 modules");
 }
 
-/* ---- Orders, uninitialised memory, counters
- * ---------------------------------------------------------------- */
+/* ---- Orders, uninitialised memory, counters ------------------------------------------------------------ */
 
 static void note(void *data) {
     fprintf(stderr, "%c", *(char *)data);

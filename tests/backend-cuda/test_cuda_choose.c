@@ -1,0 +1,248 @@
+/* Choices of convolutions' algorithms on the machine made of software, whose cuDNN has several engines, some
+ * of them wrong or refused on demand (P2P_MACHINE_CUDNN). Times are those of a clock that counts its
+ * readings, so no result depends on the machine.
+ */
+#include "device/device.h"
+#include "host/cache.h"
+#include "p2p_tune.h"
+#include "support/test_files.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "support/test_expect.h"
+
+static p2p_device *device;
+static int readings;
+
+static double even_clock(void) {
+    return ++readings * 0.001;
+}
+
+static void reopen(void) {
+    if (device) p2p_device_close(device);
+    OK(p2p_device_open("cuda:0", &device));
+    readings = 0;
+}
+
+static int set_up(void **state) {
+    test_own_folder_make(state);
+    OK(p2p_cache_folder_set(test_own_folder));
+    unsetenv("P2P_MACHINE_CUDNN");
+    reopen();
+    return 0;
+}
+
+static int tear_down(void **state) {
+    p2p_device_close(device);
+    device = NULL;
+    unsetenv("P2P_MACHINE_CUDNN");
+    return test_own_folder_remove(state);
+}
+
+static p2p_op parse(const char *text) {
+    p2p_op op;
+    OK(p2p_op_parse(text, &op));
+    OK(p2p_op_validate(&op));
+    return op;
+}
+
+/* One of each kind, with channels that do not fill a block. */
+static const char *const shapes[] = {
+    "conv_fwd x=f32:nhwc8:2x20x9x9 w=f32:krsc8:33x20x4x4 y=f32:nhwc8:2x33x4x4 stride=2 pad_top=1 pad_left=1 "
+    "pad_bottom=1 pad_right=1",
+    "conv_bwd_data dy=f32:nhwc8:2x33x4x4 w=f32:krsc8:33x20x4x4 dx=f32:nhwc8:2x20x8x8 stride=2 pad_top=1 "
+    "pad_left=1 "
+    "pad_bottom=1 pad_right=1 math=tf32",
+    "conv_bwd_filter x=bf16:nhwc8:2x20x8x8 dy=bf16:nhwc8:2x33x4x4 dw=bf16:krsc8:33x20x4x4 stride=2 pad_top=1 "
+    "pad_left=1 pad_bottom=1 pad_right=1",
+};
+
+enum { SHAPES = sizeof shapes / sizeof shapes[0] };
+
+static void choose(const p2p_op *op, p2p_tune mode, p2p_choice *choice) {
+    OK(p2p_operation_choose(device, op, mode, even_clock, choice));
+}
+
+/* The name of the algorithm that a query answers with. */
+static const char *planned(const p2p_op *op) {
+    static const char prefix[] = "cudnn_";
+    static p2p_query answer;
+    OK(p2p_operation_query(device, op, &answer));
+    assert_memory_equal(answer.kernel, prefix, sizeof prefix - 1);
+    return answer.kernel + sizeof prefix - 1;
+}
+
+static int list(const p2p_op *op, char (*names)[P2P_CHOICE_NAME]) {
+    int count = 0;
+    OK(p2p_operation_list(device, op, names, &count));
+    return count;
+}
+
+/* "wrong:5" for the engine of the name "e5:1-2". */
+static void set_fault(const char *fault, const char *name) {
+    char text[P2P_CHOICE_NAME + 16];
+    snprintf(text, sizeof text, "%s:%d", fault, atoi(name + 1));
+    setenv("P2P_MACHINE_CUDNN", text, 1);
+}
+
+static void lists_and_imposes(void **state) {
+    char names[P2P_MOST_CHOICES][P2P_CHOICE_NAME];
+    (void)state;
+    for (int i = 0; i < SHAPES; i++) {
+        const p2p_op op = parse(shapes[i]);
+        const int count = list(&op, names);
+        assert_in_range(count, 2, P2P_MOST_CHOICES);
+        assert_string_equal(planned(&op), names[0]);
+        OK(p2p_operation_impose(device, &op, names[count - 1]));
+        assert_string_equal(planned(&op), names[count - 1]);
+        REFUSED(p2p_operation_impose(device, &op, "direct"), P2P_UNSUPPORTED, "not the name");
+        REFUSED(p2p_operation_impose(device, &op, "e12345"), P2P_UNSUPPORTED, "CUDNN_STATUS_");
+        assert_string_equal(planned(&op), names[count - 1]);
+        OK(p2p_operation_impose(device, &op, ""));
+        assert_string_equal(planned(&op), names[0]);
+    }
+}
+
+static void keeps_what_it_measured(void **state) {
+    (void)state;
+    for (int i = 0; i < SHAPES; i++) {
+        const p2p_op op = parse(shapes[i]);
+        p2p_choice choice;
+        reopen();
+        choose(&op, P2P_TUNE_STORED, &choice);
+        assert_true(!choice.measured && choice.seconds == 0 && readings == 0);
+        choose(&op, P2P_TUNE_MEASURE, &choice);
+        assert_true(choice.measured && choice.seconds > 0 && readings > 0);
+        assert_string_equal(choice.name, ""); /* equal times: the heuristics' stays */
+        reopen();
+        choose(&op, P2P_TUNE_MEASURE, &choice);
+        assert_true(!choice.measured && choice.seconds > 0 && readings == 0);
+        choose(&op, P2P_TUNE_ANEW, &choice);
+        assert_true(choice.measured && readings > 0);
+    }
+}
+
+/* An engine that computes wrong results is not timed, and another one wins, and is kept. */
+static void leaves_out_what_is_wrong(void **state) {
+    (void)state;
+    for (int i = 0; i < SHAPES; i++) {
+        const p2p_op op = parse(shapes[i]);
+        char first[P2P_CHOICE_NAME], winner[P2P_CHOICE_NAME];
+        p2p_choice choice;
+        strcpy(first, planned(&op));
+        set_fault("wrong", first);
+        choose(&op, P2P_TUNE_MEASURE, &choice);
+        assert_true(choice.measured);
+        assert_string_not_equal(choice.name, "");
+        assert_int_not_equal(atoi(choice.name + 1), atoi(first + 1));
+        strcpy(winner, choice.name);
+        assert_string_equal(planned(&op), winner);
+        reopen();
+        choose(&op, P2P_TUNE_STORED, &choice);
+        assert_string_equal(choice.name, winner);
+        assert_string_equal(planned(&op), winner);
+        choose(&op, P2P_TUNE_OFF, &choice);
+        assert_string_equal(planned(&op), first);
+    }
+}
+
+/* The same with an engine that fails when it runs. */
+static void leaves_out_what_does_not_run(void **state) {
+    const p2p_op op = parse(shapes[0]);
+    char first[P2P_CHOICE_NAME];
+    p2p_choice choice;
+    (void)state;
+    strcpy(first, planned(&op));
+    set_fault("refuse", first);
+    choose(&op, P2P_TUNE_MEASURE, &choice);
+    assert_true(choice.measured);
+    assert_int_not_equal(atoi(choice.name + 1), atoi(first + 1));
+}
+
+/* Keeps a choice as an earlier process would have, with a version of cuDNN. */
+static void keep(const p2p_op *op, const char *name, const char *version) {
+    static const char format[] = "p2p cuda tune 1", card[] = "NVIDIA H200";
+    const p2p_key_part key[] = {{format, sizeof format}, {version, strlen(version) + 1}, {card, sizeof card}};
+    p2p_choice choice = {.seconds = 0.25, .default_seconds = 0.5};
+    char descriptor[P2P_OP_TEXT];
+    p2p_op_print(op, descriptor, sizeof descriptor);
+    strcpy(choice.name, name);
+    char *text = p2p_tune_kept_put(p2p_host_services(), key, 3, descriptor, &choice);
+    assert_non_null(text);
+    free(text);
+}
+
+static void takes_what_is_kept(void **state) {
+    static const char now[] = "cuDNN 91900, 90, 132";
+    static const char *const others[] = {"cuDNN 91800, 90, 132", "cuDNN 91900, 100, 132",
+                                         "cuDNN 91900, 90, 66"};
+    char names[P2P_MOST_CHOICES][P2P_CHOICE_NAME];
+    const p2p_op op = parse(shapes[0]);
+    const int count = list(&op, names);
+    p2p_choice choice;
+    (void)state;
+    for (int i = 0; i < 3; i++) keep(&op, names[count - 1], others[i]);
+    choose(&op, P2P_TUNE_STORED, &choice);
+    assert_true(choice.seconds == 0); /* of another library or card */
+    keep(&op, names[count - 1], now);
+    choose(&op, P2P_TUNE_STORED, &choice);
+    assert_true(choice.seconds == 0.25 && choice.default_seconds == 0.5 && readings == 0);
+    assert_string_equal(choice.name, names[count - 1]);
+    assert_string_equal(planned(&op), names[count - 1]);
+    keep(&op, "e12345", now); /* an engine that is not there */
+    choose(&op, P2P_TUNE_STORED, &choice);
+    assert_string_equal(choice.name, "");
+    assert_string_equal(planned(&op), names[0]);
+}
+
+/* Every algorithm that is listed computes what it should. */
+static void runs_all_that_it_lists(void **state) {
+    char names[P2P_MOST_CHOICES][P2P_CHOICE_NAME];
+    (void)state;
+    for (int i = 0; i < SHAPES; i++) {
+        const p2p_op op = parse(shapes[i]);
+        const int count = list(&op, names);
+        p2p_choice choice;
+        setenv("P2P_MACHINE_CUDNN", "wrong:all", 1);
+        choose(&op, P2P_TUNE_ANEW, &choice); /* nothing is right */
+        assert_false(choice.measured);
+        unsetenv("P2P_MACHINE_CUDNN");
+        choose(&op, P2P_TUNE_ANEW, &choice);
+        assert_true(choice.measured);
+        assert_true(readings >= 2 * count); /* all were timed */
+        readings = 0;
+    }
+}
+
+static void products_have_no_choice(void **state) {
+    char names[P2P_MOST_CHOICES][P2P_CHOICE_NAME];
+    const p2p_op op = parse("conv_fwd x=f32:nhwc8:2x20x9x9 w=f32:krsc8:33x20x1x1 y=f32:nhwc8:2x33x9x9");
+    p2p_choice choice;
+    p2p_query answer;
+    (void)state;
+    assert_int_equal(list(&op, names), 0);
+    choose(&op, P2P_TUNE_MEASURE, &choice);
+    assert_true(!choice.measured && readings == 0);
+    REFUSED(p2p_operation_impose(device, &op, "e1"), P2P_UNSUPPORTED, "matrix product");
+    OK(p2p_operation_impose(device, &op, ""));
+    OK(p2p_operation_query(device, &op, &answer));
+    assert_string_equal(answer.kernel, "gemm_1x1");
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        TEST(lists_and_imposes),        TEST(keeps_what_it_measured),
+        TEST(leaves_out_what_is_wrong), TEST(leaves_out_what_does_not_run),
+        TEST(takes_what_is_kept),       TEST(runs_all_that_it_lists),
+        TEST(products_have_no_choice),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

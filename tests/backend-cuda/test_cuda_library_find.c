@@ -1,0 +1,134 @@
+/* Where libraries are found: folders with a library of a name that no system has.
+ *
+ *   test_cuda_library_find LIBRARY      any shared object
+ */
+#include "library/cuda_find.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "support/test_files.h"
+
+static const char *library; /* the file that stands for all */
+static const char *folder;  /* everything is below it */
+static const char name[] = "libp2p_test.so.9";
+
+/* Puts the library into a folder below `folder`. */
+static void put(const char *path) {
+    char command[1024];
+    snprintf(command, sizeof command, "mkdir -p '%s/%s' && cp --remove-destination '%s' '%s/%s/%s'", folder,
+             path, library, folder, path, name);
+    assert_int_equal(system(command), 0);
+}
+
+static void forget(void) {
+    static const char *const variables[] = {"P2P_CUDA_LIBRARY_PATH", "P2P_CUDA_LIBRARY_ONLY", "CONDA_PREFIX",
+                                            "VIRTUAL_ENV", "HOME"};
+    for (size_t i = 0; i < sizeof variables / sizeof variables[0]; i++) unsetenv(variables[i]);
+}
+
+static void set(const char *variable, const char *path) {
+    char value[1024];
+    snprintf(value, sizeof value, "%s/%s", folder, path);
+    setenv(variable, value, 1);
+}
+
+static void expect_found(const char *path) {
+    cuda_file file;
+    char expected[1024];
+    snprintf(expected, sizeof expected, "%s/%s/%s", folder, path, name);
+    if (!cuda_find(name, &file)) fail_msg("not found: %s", expected);
+    assert_string_equal(file.path, expected);
+}
+
+static void expect_missing(const char *why) {
+    cuda_file file;
+    assert_false(cuda_find(name, &file));
+    assert_null(file.handle);
+    if (why ? !strstr(file.why, why) : file.why[0] != 0) fail_msg("the reason is '%s'", file.why);
+}
+
+/* Ordered from the last place to the first. */
+static void places_precede_each_other(void **state) {
+    (void)state;
+    forget();
+    expect_missing(NULL);
+    put("home/.local/lib/python3.10/site-packages/nvidia/cudnn/lib");
+    set("HOME", "home");
+    expect_found("home/.local/lib/python3.10/site-packages/nvidia/cudnn/lib");
+    put("venv/lib/python3.11/site-packages/nvidia/cu13/lib");
+    set("VIRTUAL_ENV", "venv");
+    expect_found("venv/lib/python3.11/site-packages/nvidia/cu13/lib");
+    put("conda/lib/python3.12/site-packages/nvidia/cudnn/lib");
+    set("CONDA_PREFIX", "conda");
+    expect_found("conda/lib/python3.12/site-packages/nvidia/cudnn/lib");
+    put("conda/lib");
+    expect_found("conda/lib");
+    put("own");
+    set("P2P_CUDA_LIBRARY_PATH", "own");
+    expect_found("own");
+}
+
+static void only_the_own_path(void **state) {
+    (void)state;
+    forget();
+    put("conda/lib");
+    set("CONDA_PREFIX", "conda");
+    setenv("P2P_CUDA_LIBRARY_ONLY", "1", 1);
+    expect_missing(NULL);
+    set("P2P_CUDA_LIBRARY_PATH", "nowhere");
+    expect_missing(NULL);
+}
+
+/* Newer folders first; characters of patterns in a variable stand for themselves. */
+static void folders_by_pattern(void **state) {
+    (void)state;
+    forget();
+    put("odd [1]*/lib/python3.8/site-packages/nvidia/a/lib");
+    put("odd [1]*/lib/python3.9/site-packages/nvidia/a/lib");
+    put("odd 1x/lib/python3.9/site-packages/nvidia/a/lib");
+    set("VIRTUAL_ENV", "odd [1]*");
+    expect_found("odd [1]*/lib/python3.9/site-packages/nvidia/a/lib");
+    setenv("VIRTUAL_ENV", "odd [1]*", 1); /* a relative path is none */
+    expect_missing(NULL);
+}
+
+/* The search goes on after a damaged file, whose reason is kept if there is no other. */
+static void damaged_files(void **state) {
+    (void)state;
+    char path[1024];
+    forget();
+    put("damaged");
+    snprintf(path, sizeof path, "%s/damaged/%s", folder, name);
+    test_file_write(path, "damage", 6);
+    put("good");
+    set("P2P_CUDA_LIBRARY_PATH", "damaged");
+    expect_missing("/damaged/libp2p_test.so.9: ");
+    snprintf(path, sizeof path, "relative:%s/damaged:%s/good", folder, folder);
+    setenv("P2P_CUDA_LIBRARY_PATH", path, 1);
+    expect_found("good");
+}
+
+static int make_folder(void **state) {
+    const int status = test_own_folder_make(state);
+    folder = test_own_folder;
+    return status;
+}
+
+int main(int count, char **arguments) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(places_precede_each_other),
+        cmocka_unit_test(only_the_own_path),
+        cmocka_unit_test(folders_by_pattern),
+        cmocka_unit_test(damaged_files),
+    };
+    if (count != 2) return 2;
+    library = arguments[1];
+    return cmocka_run_group_tests(tests, make_folder, test_own_folder_remove);
+}
