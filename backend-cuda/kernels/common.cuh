@@ -15,6 +15,8 @@
 
 #include "backend/p2p_philox_core.h"
 
+#include <cuda_bf16.h>
+
 enum { BLOCK_THREADS = 256 }; /* of every kernel */
 
 #define KERNEL     extern "C" __global__ void __launch_bounds__(BLOCK_THREADS, 1)
@@ -46,11 +48,11 @@ INLINE float widened(unsigned bits) {
     return __uint_as_float(bits << 16);
 }
 
-/* The bits of the nearest bf16, ties to even; to infinity beyond the largest finite number; a NaN stays one.
- */
-INLINE unsigned narrowed(float v) {
-    const unsigned bits = __float_as_uint(v);
-    return v == v ? (bits + 0x7fffu + (bits >> 16 & 1u)) >> 16 : bits >> 16 | 0x40u;
+/* The bits of the nearest bf16s of two numbers, the first in the lower half. Ties go to even; a NaN stays
+ * one. */
+INLINE unsigned two_narrowed(float low, float high) {
+    const __nv_bfloat162 both = __floats2bfloat162_rn(low, high);
+    return (unsigned)__bfloat16_as_ushort(both.x) | (unsigned)__bfloat16_as_ushort(both.y) << 16;
 }
 
 INLINE float load_one(const float *from) {
@@ -66,7 +68,7 @@ INLINE void store_one(float *to, float v) {
 }
 
 INLINE void store_one(bf16 *to, float v) {
-    to->bits = (unsigned short)narrowed(v);
+    to->bits = __bfloat16_as_ushort(__float2bfloat16_rn(v));
 }
 
 /* ---- Packs -----------------------------------------------------------------------------------------------
@@ -99,10 +101,6 @@ INLINE pack<8> load_pack(const bf16 *from, pack<8>) {
 
 INLINE void store_pack(float *to, const pack<4> &p) {
     *(float4 *)to = make_float4(p.v[0], p.v[1], p.v[2], p.v[3]);
-}
-
-INLINE unsigned two_narrowed(float low, float high) {
-    return narrowed(low) | narrowed(high) << 16;
 }
 
 INLINE void store_pack(bf16 *to, const pack<4> &p) {
@@ -156,15 +154,32 @@ template <int N> INLINE pack<4> quad_part(const pack<N> &p, int quad) {
     return part;
 }
 
-/* Elements of a plain vector, which may end after the last of them. */
+INLINE bool is_aligned(const float *at) {
+    return ((size_t)at & 15) == 0;
+}
+
+/* Elements of a plain vector, which may end after the last of them and start at any. */
 template <int N> INLINE pack<N> load_vector(const float *from, int count) {
     pack<N> p;
-    EACH(i, N) p.v[i] = i < count ? from[i] : 0.0f;
+    if (count >= N && is_aligned(from)) {
+        EACH(quad, N / 4) {
+            const float4 a = *(const float4 *)(from + 4 * quad);
+            p.v[4 * quad] = a.x, p.v[4 * quad + 1] = a.y, p.v[4 * quad + 2] = a.z, p.v[4 * quad + 3] = a.w;
+        }
+    } else {
+        EACH(i, N) p.v[i] = i < count ? from[i] : 0.0f;
+    }
     return p;
 }
 
 template <int N> INLINE void store_vector(float *to, const pack<N> &p, int count) {
-    EACH(i, N) if (i < count) to[i] = p.v[i];
+    if (count >= N && is_aligned(to)) {
+        EACH(quad, N / 4)
+        *(float4 *)(to + 4 * quad) =
+            make_float4(p.v[4 * quad], p.v[4 * quad + 1], p.v[4 * quad + 2], p.v[4 * quad + 3]);
+    } else {
+        EACH(i, N) if (i < count) to[i] = p.v[i];
+    }
 }
 
 /* ---- Outputs ---------------------------------------------------------------------------------------------
@@ -175,30 +190,32 @@ template <int N> INLINE void store_vector(float *to, const pack<N> &p, int count
 #define OWNS_PADDING 2 /* lanes that are not channels become zero */
 #define PRESENT      4
 
-/* Stores a pack of which `count` lanes are channels. A sum is rounded once. */
+/* Stores the first `count` elements, and nothing behind them. A sum is rounded once. */
+template <int N, typename T> INLINE void put_first(T *to, const pack<N> &p, int count, int flags) {
+    EACH(i, N)
+    if (i < count) store_one(to + i, flags & ACCUMULATES ? load_one(to + i) + p.v[i] : p.v[i]);
+}
+
+/* Stores a pack of which `count` lanes are channels. */
 template <int N, typename T> INLINE void put_lanes(T *to, pack<N> p, int count, int flags) {
     if (count < N && !(flags & OWNS_PADDING)) {
-        if (count <= 0) return;
-        const pack<N> old = load_pack(to, pack<N>());
-        EACH(i, N) p.v[i] = i >= count ? old.v[i] : flags & ACCUMULATES ? old.v[i] + p.v[i] : p.v[i];
-    } else {
-        if (flags & ACCUMULATES) {
-            const pack<N> old = load_pack(to, pack<N>());
-            EACH(i, N) p.v[i] = old.v[i] + p.v[i];
-        }
-        if (count < N) EACH(i, N) p.v[i] = i < count ? p.v[i] : 0.0f;
+        put_first(to, p, count, flags);
+        return;
     }
+    if (flags & ACCUMULATES) {
+        const pack<N> old = load_pack(to, pack<N>());
+        EACH(i, N) p.v[i] = old.v[i] + p.v[i];
+    }
+    if (count < N) EACH(i, N) p.v[i] = i < count ? p.v[i] : 0.0f;
     store_pack(to, p);
 }
 
 /* Stores elements of an array that ends after the last of them. */
 template <int N, typename T> INLINE void put_flat(T *to, const pack<N> &p, int count, int flags) {
-    if (count >= N) {
+    if (count >= N)
         put_lanes(to, p, N, flags);
-    } else {
-        EACH(i, N)
-        if (i < count) store_one(to + i, flags & ACCUMULATES ? load_one(to + i) + p.v[i] : p.v[i]);
-    }
+    else
+        put_first(to, p, count, flags);
 }
 
 INLINE void add_one(float *to, float v, int flags) {
@@ -236,8 +253,10 @@ template <int N> INLINE pack<N> act_value(int act, float slope, pack<N> x) {
     if (act == ACT_TANH) {
         EACH(i, N) x.v[i] = tanhf(x.v[i]);
     } else if (act != ACT_NONE) {
-        const float below = act == ACT_LRELU ? slope : 0.0f;
-        EACH(i, N) x.v[i] = x.v[i] > 0.0f ? x.v[i] : act == ACT_LRELU ? below * x.v[i] : 0.0f;
+        EACH(i, N) {
+            const float below = act == ACT_LRELU ? slope * x.v[i] : 0.0f;
+            x.v[i] = x.v[i] > 0.0f ? x.v[i] : below;
+        }
     }
     return x;
 }
@@ -262,13 +281,10 @@ template <int N> INLINE pack<N> act_slope_at(int act, float slope, pack<N> x) {
 /* ---- Dropout ---------------------------------------------------------------------------------------------
  */
 
-/* Words of the step block (p2p_step_block in p2p_op.h). */
-#define STEP_SEED_LO 0
-#define STEP_SEED_HI 1
-#define STEP_STEP    2
-#define STEP_LR      4
-#define STEP_ROOT_V  5
-#define STEP_SAMPLE  10
+/* Words of the step block (p2p_step_block in p2p_op.h). It begins with the seed's two words and the step. */
+#define STEP_LR     4
+#define STEP_ROOT_V 5
+#define STEP_SAMPLE 10
 
 /* `threshold` is p * 2^32, `kept` is 1/(1-p); with threshold 0 nothing is dropped and `step` is not read. */
 #define DROPOUT                                                                                              \
@@ -281,10 +297,11 @@ template <int N> INLINE pack<N> dropout_mask(unsigned position, int channel, DRO
     pack<N> mask;
     const unsigned image = position / (unsigned)pixels, pixel = position - image * (unsigned)pixels;
     const unsigned h = pixel / (unsigned)width, w = pixel - h * (unsigned)width;
+    const uint4 head = *(const uint4 *)step; /* of which three words are used */
     EACH(quad, N / 4) {
         unsigned words[4];
-        p2p_dropout_words(step[STEP_SEED_LO], step[STEP_SEED_HI], (unsigned)layer, step[STEP_STEP],
-                          step[STEP_SAMPLE + image], (unsigned)channel / 4u + (unsigned)quad, h, w, words);
+        p2p_dropout_words(head.x, head.y, (unsigned)layer, head.z, step[STEP_SAMPLE + image],
+                          (unsigned)channel / 4u + (unsigned)quad, h, w, words);
         EACH(i, 4) mask.v[4 * quad + i] = words[i] >= (unsigned)threshold ? kept : 0.0f;
     }
     return mask;

@@ -78,7 +78,7 @@ template <typename T> INLINE void norm_bwd_part_of(BWD_PART(T)) {
     const normaliser<N> n = stats_normaliser<N>(stats, at.group, channels, at.channel, at.count, AFFINED);
     pack<N> sum0 = filled<N>(0.0f), sum1 = filled<N>(0.0f);
     SUM_GRADIENTS(n, at, sum0, sum1)
-    sum_rows(tree, sum0, sum1, at.row, shift);
+    sum_rows(tree, sum0, sum1, at.row, rows_with(at.rows, part), shift);
     if (at.row > 0) return;
     float *to = partial_at<N>(partial, 2, at.index, parts, slabs, shift, at);
     store_floats(to, sum0);
@@ -150,7 +150,7 @@ template <typename T> INLINE void norm_bwd_apply_of(BWD_APPLY(T)) {
                 add_pack(sum0, load_floats(from, pack<N>()));
                 add_pack(sum1, load_floats(from + (N << shift), pack<N>()));
             }
-            sum_rows(tree, sum0, sum1, at.row, shift);
+            sum_rows(tree, sum0, sum1, at.row, rows_with(at.rows, summed_parts), shift);
             __syncthreads();
             if (other.group == at.group) own0 = sum0, own1 = sum1;
             ADD_TOTALS
@@ -182,7 +182,7 @@ template <typename T> INLINE void norm_bwd_whole_of(BWD_WHOLE(T)) {
         const normaliser<N> n = stats_normaliser<N>(stats, at.group, channels, at.channel, at.count, AFFINED);
         pack<N> sum0 = filled<N>(0.0f), sum1 = sum0;
         SUM_GRADIENTS(n, at, sum0, sum1)
-        sum_rows(tree, sum0, sum1, at.row, shift);
+        sum_rows(tree, sum0, sum1, at.row, rows_with(at.rows, part), shift);
         __syncthreads();
         PUT_SUMS(at.group)
         ADD_TOTALS

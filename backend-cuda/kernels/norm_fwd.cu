@@ -1,4 +1,4 @@
-/* Normalisation, forward. Statistics are moments (count, mean, squared deviations from the mean) of 4 values
+/* Normalisation, forward. Statistics are moments (count, mean, squared deviations from the mean) of 8 values
  * in registers, merged pairwise by Chan's formula: there is no cancellation, and x is read once for its
  * statistics.
  *
@@ -30,25 +30,24 @@ template <int N> INLINE void merge(moments<N> &a, const moments<N> &b) {
     a.count = total;
 }
 
-/* The moments of positions first, first + pace, ... below `end`, at most 4. */
-template <int N, typename T>
-INLINE moments<N> few_moments(const T *x, size_t pitch, unsigned first, unsigned end, unsigned pace,
-                              int count) {
-    pack<N> v[4];
+/* The moments of COUNT positions, from x on, `pace` elements apart. They are kept as they are stored. */
+template <int COUNT, typename T, int N = lanes_of<T>::count>
+INLINE moments<N> few_moments(const T *x, size_t pace, int count) {
+    uint4 raw[COUNT];
     moments<N> few = no_moments<N>();
-    EACH(j, 4) {
-        const bool there = first + (unsigned)j * pace < end;
-        v[j] = load_lanes<N>(x + (first + (unsigned)j * pace) * pitch, there ? count : 0);
-        few.count += there ? 1.0f : 0.0f;
-        add_pack(few.mean, v[j]);
-    }
-    const float share = 1.0f / few.count;
-    EACH(i, N) few.mean.v[i] *= share;
-    EACH(j, 4) {
-        const bool there = first + (unsigned)j * pace < end;
-        EACH(i, N) {
-            const float d = there ? v[j].v[i] - few.mean.v[i] : 0.0f;
-            few.m2.v[i] = fmaf(d, d, few.m2.v[i]);
+    few.count = COUNT;
+    EACH(j, COUNT) raw[j] = load_raw(x + (size_t)j * pace, count);
+    EACH(quad, N / 4) {
+        pack<4> sum = filled<4>(0.0f), squares = sum;
+        EACH(j, COUNT) add_pack(sum, quad_lanes<T>(raw[j], quad, count - 4 * quad));
+        EACH(i, 4) sum.v[i] *= 1.0f / COUNT;
+        EACH(j, COUNT) {
+            const pack<4> v = quad_lanes<T>(raw[j], quad, count - 4 * quad);
+            EACH(i, 4) squares.v[i] = fmaf(v.v[i] - sum.v[i], v.v[i] - sum.v[i], squares.v[i]);
+        }
+        EACH(i, 4) {
+            few.mean.v[4 * quad + i] = sum.v[i];
+            few.m2.v[4 * quad + i] = squares.v[i];
         }
     }
     return few;
@@ -65,9 +64,10 @@ template <int N> INLINE moments<N> fetch_moments(float (*tree)[BLOCK_THREADS], u
     return {tree[2 * N][thread], fetch<N>(tree, thread), fetch<N>(tree + N, thread)};
 }
 
-template <int N> INLINE void merge_rows(float (*tree)[BLOCK_THREADS], moments<N> &m, int row, int shift) {
-    leave_moments(tree, m);
-    for (int behind = BLOCK_THREADS >> shift >> 1; behind > 0; behind >>= 1) {
+template <int N>
+INLINE void merge_rows(float (*tree)[BLOCK_THREADS], moments<N> &m, int row, int rows, int shift) {
+    if (row < rows) leave_moments(tree, m);
+    for (int behind = rows >> 1; behind > 0; behind >>= 1) {
         __syncthreads();
         if (row >= behind) continue;
         merge(m, fetch_moments<N>(tree, threadIdx.x + (unsigned)(behind << shift)));
@@ -79,11 +79,16 @@ template <int N> INLINE void merge_rows(float (*tree)[BLOCK_THREADS], moments<N>
 }
 #define MOMENTS_MEMORY(N) __shared__ float tree[2 * (N) + 1][BLOCK_THREADS];
 
-/* The moments of this thread's positions. */
+/* The moments of this thread's positions of a group, which begins at x. */
 template <int N, typename T> INLINE moments<N> thread_moments(const T *x, size_t pitch, const place &at) {
+    enum { AT_ONCE = 8 };
+    const unsigned rows = (unsigned)at.rows;
+    const size_t pace = rows * pitch;
     moments<N> m = no_moments<N>();
-    for (unsigned p = at.first + (unsigned)at.row; p < at.end; p += 4u * (unsigned)at.rows)
-        merge(m, few_moments<N>(x, pitch, p, at.end, (unsigned)at.rows, at.count));
+    unsigned p = at.first + (unsigned)at.row;
+    for (; p + (AT_ONCE - 1) * rows < at.end; p += AT_ONCE * rows)
+        merge(m, few_moments<AT_ONCE>(x + p * pitch, pace, at.count));
+    for (; p < at.end; p += rows) merge(m, few_moments<1>(x + p * pitch, pace, at.count));
     return m;
 }
 /* Of the view x, from the start of a group. */
@@ -99,7 +104,7 @@ template <typename T> INLINE void norm_part_of(NORM_PART(T)) {
     MOMENTS_MEMORY(N)
     const place at = block_place<N>(SLABBED);
     moments<N> m = thread_moments<N>(GROUP_OF(x, at.group, at.channel), (size_t)x_pitch, at);
-    merge_rows(tree, m, at.row, shift);
+    merge_rows(tree, m, at.row, rows_with(at.rows, part), shift);
     if (at.row > 0) return;
     float *to = partial_at<N>(partial, 2, at.index, parts, slabs, shift, at);
     store_floats(to, m.mean);
@@ -119,7 +124,7 @@ INLINE moments<N> merge_parts(float (*tree)[BLOCK_THREADS], place at, int group,
         merge(m, {(float)min(merged_part, span - i * merged_part), load_floats(from, pack<N>()),
                   load_floats(from + (N << shift), pack<N>())});
     }
-    merge_rows(tree, m, at.row, shift);
+    merge_rows(tree, m, at.row, rows_with(at.rows, merged_parts), shift);
     return m;
 }
 
@@ -250,7 +255,7 @@ template <typename T> INLINE void norm_whole_of(NORM_WHOLE(T)) {
     const int first = at.group * each;
     for (at.group = first; at.group < first + each; at.group++) {
         moments<N> m = thread_moments<N>(GROUP_OF(x, at.group, at.channel), (size_t)x_pitch, at);
-        merge_rows(tree, m, at.row, shift);
+        merge_rows(tree, m, at.row, rows_with(at.rows, part), shift);
         put_statistics(m, at.group, channels, at, stats, running, momentum);
         const normaliser<N> n = moments_normaliser(m, at, AFFINED);
         PUT_ALL_RESULTS(n, at)

@@ -12,7 +12,7 @@ template <typename T> INLINE void bias_part_of(BIAS_PART(T)) {
     UNROLL_4
     for (unsigned p = at.first + (unsigned)at.row; p < at.end; p += (unsigned)at.rows)
         add_pack(sum, load_lanes<N>(AT(dy, p, at.channel), at.count));
-    sum_rows(tree, sum, at.row, shift);
+    sum_rows(tree, sum, at.row, rows_with(at.rows, part), shift);
     if (at.row > 0) return;
     if (partial) {
         store_floats(partial_at<N>(partial, 1, at.index, parts, slabs, shift, at), sum);
@@ -40,7 +40,7 @@ KERNEL combine_sums(const int channels, const int shift, const int slabs, const 
                 add_pack(sum, load_floats(partial_at<N>((float *)partial, rows, i, parts, slabs, shift, at) +
                                               row * (N << shift),
                                           pack<N>()));
-            sum_rows(tree, sum, at.row, shift);
+            sum_rows(tree, sum, at.row, rows_with(at.rows, parts), shift);
             __syncthreads();
             add_pack(total, sum);
             if (sums && at.row == 0)

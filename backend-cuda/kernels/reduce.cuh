@@ -87,13 +87,21 @@ template <int N> INLINE void add_pack(pack<N> &a, const pack<N> &b) {
     EACH(i, N) a.v[i] += b.v[i];
 }
 
-/* Sums over the rows: on return every thread has the sums of its pack. All threads of the block call it,
- * after a barrier since the last use of the memory. */
+/* How many rows, a power of two, have a term if there are `terms` for all rows in turn. */
+INLINE int rows_with(int rows, int terms) {
+    while (rows / 2 >= terms) rows /= 2;
+    return rows;
+}
+
+/* Sums over the first `rows` rows, a power of two; the others have zeros: on return every thread has the sums
+ * of its pack. All threads of the block call it, after a barrier since the last use of the memory. */
 template <int N>
-INLINE void sum_rows(float (*tree)[BLOCK_THREADS], pack<N> &a, pack<N> &b, int row, int shift) {
-    leave(tree, a);
-    leave(tree + N, b);
-    for (int behind = BLOCK_THREADS >> shift >> 1; behind > 0; behind >>= 1) {
+INLINE void sum_rows(float (*tree)[BLOCK_THREADS], pack<N> &a, pack<N> &b, int row, int rows, int shift) {
+    if (row < rows) {
+        leave(tree, a);
+        leave(tree + N, b);
+    }
+    for (int behind = rows >> 1; behind > 0; behind >>= 1) {
         __syncthreads();
         if (row >= behind) continue;
         add_pack(a, fetch<N>(tree, threadIdx.x + (unsigned)(behind << shift)));
@@ -107,9 +115,10 @@ INLINE void sum_rows(float (*tree)[BLOCK_THREADS], pack<N> &a, pack<N> &b, int r
     b = fetch<N>(tree + N, lane);
 }
 
-template <int N> INLINE void sum_rows(float (*tree)[BLOCK_THREADS], pack<N> &a, int row, int shift) {
-    leave(tree, a);
-    for (int behind = BLOCK_THREADS >> shift >> 1; behind > 0; behind >>= 1) {
+template <int N>
+INLINE void sum_rows(float (*tree)[BLOCK_THREADS], pack<N> &a, int row, int rows, int shift) {
+    if (row < rows) leave(tree, a);
+    for (int behind = rows >> 1; behind > 0; behind >>= 1) {
         __syncthreads();
         if (row >= behind) continue;
         add_pack(a, fetch<N>(tree, threadIdx.x + (unsigned)(behind << shift)));

@@ -164,8 +164,7 @@ bool machine_device_card(int device, machine_card *card) {
     return found != NULL;
 }
 
-/* ---- Queries
- * ----------------------------------------------------------------------------------------------- */
+/* ---- Queries ------------------------------------------------------------------------------------------- */
 
 /* driver_enter for a query of a device. */
 static CUresult enter_query(const char *call, CUdevice device, const driver_device **found) {

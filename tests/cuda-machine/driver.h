@@ -14,8 +14,7 @@
 
 enum { DRIVER_DEVICES = 16, DRIVER_STREAMS = 128, DRIVER_QUEUE = 4096 };
 
-/* ---- state.c: calls, settings, violations
- * ------------------------------------------------------------------- */
+/* ---- state.c: calls, settings, violations -------------------------------------------------------------- */
 
 typedef enum {
     DRIVER_ALWAYS,      /* even before cuInit */
@@ -57,8 +56,7 @@ extern driver_settings driver_setting;
 /* errors.c: CUDA_SUCCESS if no error has the name. */
 CUresult driver_error_of_name(const char *name);
 
-/* ---- cards.c: the devices
- * -------------------------------------------------------------------------------------- */
+/* ---- cards.c: the devices ------------------------------------------------------------------------------ */
 
 typedef enum { DRIVER_MODE_DEFAULT, DRIVER_MODE_PROHIBITED = 2, DRIVER_MODE_EXCLUSIVE = 3 } driver_mode;
 
@@ -80,8 +78,7 @@ int driver_read_cards(void);
 const driver_device *driver_get_device(int device);
 size_t driver_memory_bytes(int device);
 
-/* ---- context.c
- * ------------------------------------------------------------------------------------------------- */
+/* ---- context.c ----------------------------------------------------------------------------------------- */
 
 struct CUctx_st {
     int device;
@@ -97,8 +94,7 @@ CUcontext driver_current(void);
 /* The device's sticky error or success, as what a call that waits returns. */
 CUresult driver_result(int device);
 
-/* ---- memory.c
- * --------------------------------------------------------------------------------------------------- */
+/* ---- memory.c ------------------------------------------------------------------------------------------ */
 
 typedef struct {
     CUdeviceptr begin;
@@ -122,8 +118,7 @@ void driver_release_memory(int device);
 /* Notes that a range has been written, if that is watched. */
 void driver_mark_written(CUdeviceptr begin, size_t bytes);
 
-/* ---- race.c: what happens before what
- * ----------------------------------------------------------------------------- */
+/* ---- race.c: what happens before what ------------------------------------------------------------------ */
 
 /* For each stream, the number of its last command that happens before. */
 typedef struct {
@@ -151,8 +146,7 @@ void driver_check_races(const driver_command *command, driver_footprint *footpri
 void driver_prune_history(void);
 extern driver_clock driver_host_clock;
 
-/* ---- stream.c
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- stream.c ------------------------------------------------------------------------------------------ */
 
 /* What an event stands for: a point of a stream. */
 typedef struct {
@@ -216,22 +210,19 @@ int driver_live_streams(int device);
 void driver_release_streams(int device);
 void driver_drop_pending(int device);
 
-/* ---- event.c
- * ------------------------------------------------------------------------------------------------- */
+/* ---- event.c ------------------------------------------------------------------------------------------- */
 
 int driver_live_events(int device);
 void driver_release_events(int device);
 
-/* ---- module.c
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- module.c ------------------------------------------------------------------------------------------ */
 
 int driver_live_modules(int device);
 void driver_release_modules(int device);
 /* True if an argument of a kernel's command points into the allocation. */
 bool driver_kernel_uses(const driver_command *command, const driver_allocation *allocation);
 
-/* ---- counters.c
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- counters.c ---------------------------------------------------------------------------------------- */
 
 void driver_write_counters(void);
 

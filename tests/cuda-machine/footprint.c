@@ -86,8 +86,7 @@ void ptx_touch(ptx_touched *touched, ptx_cache *cache, uint64_t begin, uint64_t 
     }
 }
 
-/* ---- The end of a block
- * ------------------------------------------------------------------------------------ */
+/* ---- The end of a block -------------------------------------------------------------------------------- */
 
 static void report_blocks(ptx_run_state *run, const page *p, unsigned word, uint64_t bits, bool written) {
     const uint64_t at =
@@ -117,8 +116,7 @@ void ptx_touched_end_block(ptx_touched *touched, ptx_run_state *run) {
     touched->of_block = NULL;
 }
 
-/* ---- The end of a launch
- * ----------------------------------------------------------------------------------- */
+/* ---- The end of a launch ------------------------------------------------------------------------------- */
 
 static int compare_pages(const void *one, const void *two) {
     const page *a = *(page *const *)one, *b = *(page *const *)two;

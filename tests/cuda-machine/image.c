@@ -135,8 +135,7 @@ CUresult image_choose(const void *image, int device, image_choice *choice) {
     return choose_text(image, &card, choice);
 }
 
-/* ---- Machine code
- * ------------------------------------------------------------------------------------------ */
+/* ---- Machine code -------------------------------------------------------------------------------------- */
 
 /* The upper byte of the link of the section ".text.KERNEL" is the number of registers. */
 int image_registers(const image_choice *choice, const char *kernel) {

@@ -29,8 +29,7 @@
 /* The exit status of a process in which a rule was violated, whatever it would have returned. */
 enum { MACHINE_EXIT = 86 };
 
-/* ---- Rules
- * ------------------------------------------------------------------------------------------------- */
+/* ---- Rules --------------------------------------------------------------------------------------------- */
 
 /* Reports a violation of a rule: one line on stderr, and in the file P2P_MACHINE_LOG. The process exits with
  * MACHINE_EXIT. The text begins with the name of the call: "cublasGemmEx: the workspace is of device 1". */
@@ -43,8 +42,7 @@ MACHINE_EXPORT const char *machine_last_refusal(void);
 /* Forgets all violations; sticky errors of devices remain. */
 MACHINE_EXPORT void machine_forgive(void);
 
-/* ---- Devices
- * ----------------------------------------------------------------------------------------------- */
+/* ---- Devices ------------------------------------------------------------------------------------------- */
 
 /* Positions as cuDeviceGet counts them. -1: no current context of the calling thread; no live stream (NULL
  * too). */
@@ -64,8 +62,7 @@ MACHINE_EXPORT bool machine_device_card(int device, machine_card *card);
 MACHINE_EXPORT CUresult machine_device_error(int device);
 MACHINE_EXPORT void machine_lose_device(int device, CUresult error, const char *why);
 
-/* ---- Memory
- * ------------------------------------------------------------------------------------------------ */
+/* ---- Memory -------------------------------------------------------------------------------------------- */
 
 /* Where the host finds the bytes of a device address; NULL, without a report, if the address is not in live
  * memory of a device or in pinned memory. The bytes up to the end of the allocation follow. */
@@ -79,8 +76,7 @@ typedef struct {
 } machine_allocation;
 MACHINE_EXPORT bool machine_find(CUdeviceptr address, machine_allocation *found);
 
-/* ---- Commands
- * ---------------------------------------------------------------------------------------------- */
+/* ---- Commands ------------------------------------------------------------------------------------------ */
 
 typedef enum { MACHINE_READ = 1, MACHINE_WRITE = 2, MACHINE_UPDATE = 3 } machine_access;
 
@@ -112,8 +108,7 @@ MACHINE_EXPORT CUresult machine_enqueue_when(CUstream stream, const char *what, 
                                              int count, machine_ready *ready, machine_run *run,
                                              machine_run *drop, const void *data, size_t bytes);
 
-/* ---- Faults and counters
- * ----------------------------------------------------------------------------------- */
+/* ---- Faults and counters ------------------------------------------------------------------------------- */
 
 /* P2P_MACHINE_FAIL="CALL:N:ERROR,..." makes the N-th call of CALL fail ("CALL:N+:ERROR": every one from the
  * N-th on). A double calls this at the start of each function with the function's exported name; the driver's

@@ -23,8 +23,7 @@ static struct {
     size_t count, capacity;
 } table;
 
-/* ---- The table
- * --------------------------------------------------------------------------------------------- */
+/* ---- The table ----------------------------------------------------------------------------------------- */
 
 /* The number of allocations that begin at or before the address. */
 static size_t table_position(CUdeviceptr address) {
@@ -119,8 +118,7 @@ void driver_mark_written(CUdeviceptr begin, size_t bytes) {
     for (size_t i = first; i < end; i++) found->written[i / 8] |= (unsigned char)(1 << i % 8);
 }
 
-/* ---- Memory of devices
- * ------------------------------------------------------------------------------------- */
+/* ---- Memory of devices --------------------------------------------------------------------------------- */
 
 static void *reserve(void) {
     void *range = mmap(NULL, RANGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -236,8 +234,7 @@ CUresult CUDAAPI cuMemGetAddressRange(CUdeviceptr *begin, size_t *bytes, CUdevic
     return driver_leave(CUDA_SUCCESS);
 }
 
-/* ---- Pinned memory
- * ----------------------------------------------------------------------------------------- */
+/* ---- Pinned memory ------------------------------------------------------------------------------------- */
 
 static CUresult take_pinned(void **memory, size_t bytes) {
     if (bytes == 0) return driver_refuse(CUDA_ERROR_INVALID_VALUE, "0 bytes");

@@ -72,8 +72,7 @@ void driver_release_modules(int device) {
     }
 }
 
-/* ---- Loading
- * ----------------------------------------------------------------------------------------------- */
+/* ---- Loading ------------------------------------------------------------------------------------------- */
 
 static CUresult load(CUmodule *module, const void *image, int device) {
     image_choice choice;
@@ -142,8 +141,7 @@ CUresult CUDAAPI cuModuleGetFunction(CUfunction *function, CUmodule module, cons
     return driver_leave(CUDA_SUCCESS);
 }
 
-/* ---- Attributes
- * -------------------------------------------------------------------------------------------- */
+/* ---- Attributes ---------------------------------------------------------------------------------------- */
 
 /* Registers are given to warps in units of 256. */
 static int most_threads(const struct CUfunc_st *function) {
@@ -221,8 +219,7 @@ CUresult CUDAAPI cuOccupancyMaxActiveBlocksPerMultiprocessor(int *blocks, CUfunc
     return driver_leave(CUDA_SUCCESS);
 }
 
-/* ---- Launches
- * ---------------------------------------------------------------------------------------------- */
+/* ---- Launches ------------------------------------------------------------------------------------------ */
 
 typedef struct {
     CUfunction function;

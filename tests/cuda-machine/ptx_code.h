@@ -137,8 +137,7 @@ struct ptx_module {
     ptx_variables shared;  /* of the module's scope; those of 0 bytes are the dynamic shared memory */
 };
 
-/* ---- From text to code
- * --------------------------------------------------------------------------------------- */
+/* ---- From text to code --------------------------------------------------------------------------------- */
 
 typedef enum { PTX_REGISTER, PTX_IMMEDIATE, PTX_VECTOR, PTX_ADDRESS, PTX_NAME, PTX_SINK } ptx_operand_kind;
 enum { PTX_NAME_BYTES = 512 };
@@ -181,8 +180,7 @@ ptx_type ptx_type_of_name(const char *name);
 /* ptx_decode.c: appends the code of a statement. */
 void ptx_decode(ptx_parser *parser, const ptx_statement *statement);
 
-/* ---- The table of operations
- * --------------------------------------------------------------------------------- */
+/* ---- The table of operations --------------------------------------------------------------------------- */
 
 /* An instruction whose lanes are independent: "add.f32". `d` is the result's type, the others those of the
  * sources. */
@@ -196,8 +194,7 @@ extern const ptx_op ptx_ops_plain[], ptx_ops_avx2[];
 /* The entry of a name; NULL: none. */
 const ptx_op *ptx_find_op(const char *name);
 
-/* ---- A run
- * --------------------------------------------------------------------------------------------------- */
+/* ---- A run --------------------------------------------------------------------------------------------- */
 
 typedef struct ptx_touched ptx_touched;
 

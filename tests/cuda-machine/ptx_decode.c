@@ -5,8 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- Parts of names
- * ---------------------------------------------------------------------------------------- */
+/* ---- Parts of names ------------------------------------------------------------------------------------ */
 
 enum { PARTS = 12 };
 typedef struct {
@@ -41,8 +40,7 @@ static ptx_type last_type(ptx_parser *parser, const split_name *name) {
     return type;
 }
 
-/* ---- Operands
- * ---------------------------------------------------------------------------------------------- */
+/* ---- Operands ------------------------------------------------------------------------------------------ */
 
 static bool is_float(ptx_type type) {
     return type == ptx_f32 || type == ptx_f64;
@@ -90,8 +88,7 @@ static void need(ptx_parser *parser, const ptx_statement *statement, int least, 
         ptx_wrong(parser, "%s with %d operands", statement->op, statement->count);
 }
 
-/* ---- Operations of the table
- * ------------------------------------------------------------------------------- */
+/* ---- Operations of the table --------------------------------------------------------------------------- */
 
 static ptx_insn *emit_op(ptx_parser *parser, const ptx_statement *statement, const char *name) {
     const ptx_op *op = ptx_find_op(name);
@@ -215,8 +212,7 @@ static void canonical_name(ptx_parser *parser, const char *op, char *simple, siz
     }
 }
 
-/* ---- mov
- * --------------------------------------------------------------------------------------------------- */
+/* ---- mov ----------------------------------------------------------------------------------------------- */
 
 static int64_t parts_to_whole(const ptx_operand *vector, ptx_type type) {
     return vector->count == 2 ? ptx_type_bytes(type) / 2 : ptx_type_bytes(type) / 4;
@@ -279,8 +275,7 @@ static void decode_cvta(ptx_parser *parser, const ptx_statement *statement) {
     insn->d = d, insn->a = a, insn->b = b, insn->c = d;
 }
 
-/* ---- Memory
- * ------------------------------------------------------------------------------------------------ */
+/* ---- Memory -------------------------------------------------------------------------------------------- */
 
 static ptx_space space_of(const split_name *name) {
     for (int i = 1; i < name->count; i++) {
@@ -446,8 +441,7 @@ static void decode_atomic(ptx_parser *parser, const ptx_statement *statement) {
     insn->slot = ptx_current_kernel(parser)->slots++;
 }
 
-/* ---- Control flow
- * ------------------------------------------------------------------------------------------ */
+/* ---- Control flow -------------------------------------------------------------------------------------- */
 
 static void decode_branch(ptx_parser *parser, const ptx_statement *statement) {
     need(parser, statement, 1, 1);
@@ -474,8 +468,7 @@ static void decode_barrier(ptx_parser *parser, const ptx_statement *statement) {
     ptx_emit(parser, statement)->class = PTX_BARRIER;
 }
 
-/* ---- What lanes do together
- * -------------------------------------------------------------------------------- */
+/* ---- What lanes do together ---------------------------------------------------------------------------- */
 
 static ptx_insn *emit_meeting(ptx_parser *parser, const ptx_statement *statement, ptx_handler *handler,
                               int32_t members) {
@@ -545,8 +538,7 @@ static void decode_active(ptx_parser *parser, const ptx_statement *statement) {
     insn->d = d;
 }
 
-/* ---- All
- * --------------------------------------------------------------------------------------------------- */
+/* ---- All ----------------------------------------------------------------------------------------------- */
 
 void ptx_decode(ptx_parser *parser, const ptx_statement *statement) {
     const char *op = statement->op;

@@ -68,8 +68,7 @@ static void describe(const ptx_warp *warp, access *a, unsigned bytes, const char
                  (unsigned long long)start);
 }
 
-/* ---- Between memory and registers
- * -------------------------------------------------------------------------- */
+/* ---- Between memory and registers ---------------------------------------------------------------------- */
 
 static uint64_t read_value(const unsigned char *from, ptx_type type) {
     switch (type) {
@@ -189,8 +188,7 @@ static void move(ptx_warp *warp, const ptx_insn *insn, const access *a, unsigned
     }
 }
 
-/* ---- Global memory
- * ----------------------------------------------------------------------------------------- */
+/* ---- Global memory ------------------------------------------------------------------------------------- */
 
 static void find_allocation(ptx_run_state *run, ptx_cache *cache, const access *a, const char *what) {
     if (cache->bytes && a->low - cache->begin < cache->bytes && a->high - cache->begin <= cache->bytes)
@@ -264,8 +262,7 @@ static void access_global(ptx_warp *warp, const ptx_insn *insn, const access *a,
     move(warp, insn, a, cache->host + (a->low - cache->begin), store);
 }
 
-/* ---- Shared memory
- * ----------------------------------------------------------------------------------------- */
+/* ---- Shared memory ------------------------------------------------------------------------------------- */
 
 /* A tag says which thread touched a granule last: the block's barriers so far in the upper 32 bits, the
  * warp's synchronisations in 16, then flags and the thread. */
@@ -400,8 +397,7 @@ static void access_shared(ptx_warp *warp, const ptx_insn *insn, const access *a,
     move(warp, insn, a, run->shared + a->low, store);
 }
 
-/* ---- Local memory, and all
- * --------------------------------------------------------------------------------- */
+/* ---- Local memory, and all ----------------------------------------------------------------------------- */
 
 static void access_local(ptx_warp *warp, const ptx_insn *insn, const access *a, bool store) {
     ptx_run_state *run = warp->run;
@@ -449,8 +445,7 @@ void ptx_store_op(ptx_warp *warp, const ptx_insn *insn) {
     do_access(warp, insn, true);
 }
 
-/* ---- Atomic operations
- * ------------------------------------------------------------------------------------- */
+/* ---- Atomic operations --------------------------------------------------------------------------------- */
 
 /* Where the bytes of the access are, checked and counted as read and written. Atomic operations don't race.
  */

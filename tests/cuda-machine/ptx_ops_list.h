@@ -1,8 +1,7 @@
 /* The operations whose lanes are independent: OP(name, id, type of the result, types of the sources, value).
  * The value is an expression in a, b and c. Included several times, by ptx_ops.c only. */
 
-/* ---- Integers. Unsigned arithmetic where signed overflow would be undefined in C.
- * ---------------------------- */
+/* ---- Integers. Unsigned arithmetic where signed overflow would be undefined in C. ---------------------- */
 #define INTEGER(s, u)                                                                                        \
     OP("add." #s, add_##s, s, s, s, none, (t_##s)((t_##u)a + (t_##u)b))                                      \
     OP("sub." #s, sub_##s, s, s, s, none, (t_##s)((t_##u)a - (t_##u)b))                                      \
@@ -37,8 +36,7 @@ OP("mad.wide.u32", mad_wide_u32, u64, u32, u32, u64, (t_u64)a *b + c)
 OP("mad.wide.s32", mad_wide_s32, s64, s32, s32, s64, (t_s64)((t_u64)((t_s64)a *b) + (t_u64)c))
 OP("mad.hi.u32", mad_hi_u32, u32, u32, u32, u32, (t_u32)((t_u64)a *b >> 32) + c)
 
-/* ---- Bits
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- Bits ---------------------------------------------------------------------------------------------- */
 #define BITS(w)                                                                                              \
     OP("and.b" #w, and_b##w, u##w, u##w, u##w, none, a &b)                                                   \
     OP("or.b" #w, or_b##w, u##w, u##w, u##w, none, a | b)                                                    \
@@ -64,8 +62,7 @@ OP("shf.r.wrap.b32", shf_r_wrap, u32, u32, u32, u32, (t_u32)(JOIN(b, a) >> (c & 
 OP("shf.l.clamp.b32", shf_l_clamp, u32, u32, u32, u32, (t_u32)(JOIN(b, a) << (c < 32 ? c : 32) >> 32))
 OP("shf.r.clamp.b32", shf_r_clamp, u32, u32, u32, u32, (t_u32)(JOIN(b, a) >> (c < 32 ? c : 32)))
 
-/* ---- 16 bits, held zero-extended
- * ----------------------------------------------------------------------------- */
+/* ---- 16 bits, held zero-extended ----------------------------------------------------------------------- */
 OP("add.s16", add_s16, u16, u16, u16, none, HALF(a + b))
 OP("sub.s16", sub_s16, u16, u16, u16, none, HALF(a - b))
 OP("mul.lo.s16", mul_s16, u16, u16, u16, none, HALF(a *b))
@@ -83,8 +80,7 @@ OP("max.s16", max_s16, u16, u16, u16, none, (int16_t)a > (int16_t)b ? a : b)
 OP("min.u16", min_u16, u16, u16, u16, none, a < b ? a : b)
 OP("max.u16", max_u16, u16, u16, u16, none, a > b ? a : b)
 
-/* ---- Predicates
- * ---------------------------------------------------------------------------------------------- */
+/* ---- Predicates ---------------------------------------------------------------------------------------- */
 OP("and.pred", and_pred, pred, pred, pred, none, a &b)
 OP("or.pred", or_pred, pred, pred, pred, none, a | b)
 OP("xor.pred", xor_pred, pred, pred, pred, none, a ^ b)
@@ -134,8 +130,7 @@ COMPARE_FLOAT(f32, "", KEEP)
 COMPARE_FLOAT(f32, ".ftz", FLUSH)
 COMPARE_FLOAT(f64, "", KEEP)
 
-/* ---- Floating point. FLUSH makes subnormal numbers zero, as .ftz asks.
- * --------------------------------------- */
+/* ---- Floating point. FLUSH makes subnormal numbers zero, as .ftz asks. --------------------------------- */
 #define FLOATING(s, n, z, Z)                                                                                 \
     OP("add" z "." #s, add_##Z##s, s, s, s, none, Z(Z(a) + Z(b)))                                            \
     OP("sub" z "." #s, sub_##Z##s, s, s, s, none, Z(Z(a) - Z(b)))                                            \
@@ -179,8 +174,7 @@ OP("tanh.approx.f32", tanh_approx, f32, f32, none, none, approximate(tanh((doubl
 OP("div.full.f32", div_full, f32, f32, f32, none, approximate((double)a / (double)b, a, 2))
 OP("div.approx.f32", div_approx, f32, f32, f32, none, approximate((double)a / (double)b, a, 2))
 
-/* ---- Conversions
- * --------------------------------------------------------------------------------------------- */
+/* ---- Conversions --------------------------------------------------------------------------------------- */
 OP("cvt.s64.s32", cvt_s64_s32, s64, s32, none, none, a)
 OP("cvt.u64.u32", cvt_u64_u32, u64, u32, none, none, a)
 OP("cvt.u32.u64", cvt_u32_u64, u32, u64, none, none, (t_u32)a)

@@ -62,8 +62,7 @@ _Noreturn void ptx_wrong(ptx_parser *parser, const char *format, ...) {
     longjmp(parser->failed, 1);
 }
 
-/* ---- Types
- * ------------------------------------------------------------------------------------------------- */
+/* ---- Types --------------------------------------------------------------------------------------------- */
 
 static const struct {
     const char *name;
@@ -89,8 +88,7 @@ int ptx_lane_bytes(ptx_type type) {
     return types[type].bytes == 8 ? 8 : 4;
 }
 
-/* ---- Registers
- * --------------------------------------------------------------------------------------------- */
+/* ---- Registers ----------------------------------------------------------------------------------------- */
 
 ptx_kernel *ptx_current_kernel(ptx_parser *parser) {
     return parser->kernel;
@@ -193,8 +191,7 @@ int32_t ptx_special_register(ptx_parser *parser, const char *name) {
     return -1;
 }
 
-/* ---- Variables
- * --------------------------------------------------------------------------------------------- */
+/* ---- Variables ----------------------------------------------------------------------------------------- */
 
 static void add_variable(ptx_variables *variables, const char *name, size_t bytes, size_t alignment,
                          size_t *offset) {
@@ -235,8 +232,7 @@ bool ptx_variable_value(ptx_parser *parser, const char *name, uint64_t *value, p
     return false;
 }
 
-/* ---- Labels and code
- * --------------------------------------------------------------------------------------- */
+/* ---- Labels and code ----------------------------------------------------------------------------------- */
 
 int32_t ptx_label(ptx_parser *parser, const char *name) {
     for (int i = 0; i < parser->label_count; i++)
@@ -267,8 +263,7 @@ ptx_insn *ptx_emit(ptx_parser *parser, const ptx_statement *statement) {
     return insn;
 }
 
-/* ---- Words
- * ------------------------------------------------------------------------------------------------- */
+/* ---- Words --------------------------------------------------------------------------------------------- */
 
 static void skip(ptx_parser *parser) {
     for (;; parser->p++) {
@@ -326,8 +321,7 @@ static uint64_t number(ptx_parser *parser) {
     return negative ? 0 - value : value;
 }
 
-/* ---- Declarations
- * ------------------------------------------------------------------------------------------ */
+/* ---- Declarations -------------------------------------------------------------------------------------- */
 
 /* ".align 4 .b8 name[16]": the name, and the bytes; 0 for "name[]". */
 static size_t declaration(ptx_parser *parser, char *name, size_t size, size_t *alignment) {
@@ -417,8 +411,7 @@ static void module_variable(ptx_parser *parser, bool shared) {
     expect(parser, ';');
 }
 
-/* ---- Statements
- * -------------------------------------------------------------------------------------------- */
+/* ---- Statements ---------------------------------------------------------------------------------------- */
 
 static void vector_operand(ptx_parser *parser, ptx_operand *operand) {
     operand->kind = PTX_VECTOR;
@@ -552,8 +545,7 @@ static void parse_body(ptx_parser *parser) {
     }
 }
 
-/* ---- Kernels
- * ----------------------------------------------------------------------------------------------- */
+/* ---- Kernels ------------------------------------------------------------------------------------------- */
 
 /* Branches get their targets, and the dynamic shared memory its place behind the static one. */
 static void finish_kernel(ptx_parser *parser) {
@@ -698,8 +690,7 @@ void ptx_free(ptx_module *module) {
     free(module);
 }
 
-/* ---- Queries
- * ----------------------------------------------------------------------------------------------- */
+/* ---- Queries ------------------------------------------------------------------------------------------- */
 
 const ptx_kernel *ptx_find(const ptx_module *module, const char *name) {
     const ptx_kernel *kernel = module->kernels;

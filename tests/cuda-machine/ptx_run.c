@@ -22,8 +22,7 @@ const ptx_op *ptx_find_op(const char *name) {
     return ops->name ? ops : NULL;
 }
 
-/* ---- Messages
- * ---------------------------------------------------------------------------------------------- */
+/* ---- Messages ------------------------------------------------------------------------------------------ */
 
 static void add_place(const ptx_run_state *run, char *text, size_t size) {
     const size_t used = strlen(text);
@@ -54,8 +53,7 @@ void ptx_report(ptx_run_state *run, const char *format, ...) {
     machine_refuse("%s", text);
 }
 
-/* ---- Lanes
- * ------------------------------------------------------------------------------------------------- */
+/* ---- Lanes --------------------------------------------------------------------------------------------- */
 
 static uint32_t bits_of_lanes(const int32_t *lanes) {
 #if defined(__SSE2__)
@@ -81,8 +79,7 @@ static void select_lanes(int32_t *to, const int32_t *lanes, const int32_t *predi
     for (int l = 0; l < PTX_LANES; l++) to[l] = lanes[l] & (predicate[l] ^ flip);
 }
 
-/* ---- One warp
- * ---------------------------------------------------------------------------------------------- */
+/* ---- One warp ------------------------------------------------------------------------------------------ */
 
 typedef struct {
     uint64_t instructions, lanes;
@@ -229,8 +226,7 @@ static void run_warp(ptx_warp *warp) {
     run->launch->counters.lane_instructions += count.lanes;
 }
 
-/* ---- One block
- * --------------------------------------------------------------------------------------------- */
+/* ---- One block ----------------------------------------------------------------------------------------- */
 
 static void fill(ptx_warp *warp, int special, const uint32_t *values) {
     const int32_t at = warp->run->kernel->special[special];
@@ -371,8 +367,7 @@ static void run_block(ptx_run_state *run, ptx_warp *warps, int count, uint64_t *
     }
 }
 
-/* ---- A grid
- * ------------------------------------------------------------------------------------------------ */
+/* ---- A grid -------------------------------------------------------------------------------------------- */
 
 typedef struct {
     ptx_warp warps[PTX_WARPS];

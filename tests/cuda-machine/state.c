@@ -19,8 +19,7 @@ static int refusals;
 static char last_refusal[600];
 driver_settings driver_setting;
 
-/* ---- Settings
- * ---------------------------------------------------------------------------------------------- */
+/* ---- Settings ------------------------------------------------------------------------------------------ */
 
 static _Noreturn void bad_setting(const char *name, const char *value) {
     fprintf(stderr, "cuda machine: %s=%s: not understood\n", name, value);
@@ -105,8 +104,7 @@ uint64_t machine_draw(void) {
     return value;
 }
 
-/* ---- Violations
- * -------------------------------------------------------------------------------------------- */
+/* ---- Violations ---------------------------------------------------------------------------------------- */
 
 static void refuse(const char *text) {
     driver_lock();
@@ -190,8 +188,7 @@ __attribute__((destructor)) static void end(void) {
     _exit(MACHINE_EXIT);
 }
 
-/* ---- Planted faults
- * ---------------------------------------------------------------------------------------- */
+/* ---- Planted faults ------------------------------------------------------------------------------------ */
 
 enum { FAULTS = 16 };
 typedef struct {
@@ -235,8 +232,7 @@ const char *machine_should_fail(const char *call) {
     return error;
 }
 
-/* ---- Calls
- * ------------------------------------------------------------------------------------------------- */
+/* ---- Calls --------------------------------------------------------------------------------------------- */
 
 /* Errors after which a context is of no use, by CUDA's documentation. */
 static bool is_sticky(CUresult error) {

@@ -14,8 +14,7 @@ static uint32_t
 static uint64_t order, device_time[DRIVER_DEVICES];
 static int pending;
 
-/* ---- Records
- * ----------------------------------------------------------------------------------------------- */
+/* ---- Records ------------------------------------------------------------------------------------------- */
 
 driver_record *driver_new_record(void) {
     driver_record *record = calloc(1, sizeof *record);
@@ -28,8 +27,7 @@ void driver_drop_record(driver_record *record) {
     if (record && --record->users == 0) free(record);
 }
 
-/* ---- Commands
- * ---------------------------------------------------------------------------------------------- */
+/* ---- Commands ------------------------------------------------------------------------------------------ */
 
 driver_command *driver_new_command(CUstream stream, driver_kind kind, const char *what) {
     driver_command *command = calloc(1, sizeof *command);
@@ -232,8 +230,7 @@ const char *driver_pending_use(const driver_allocation *allocation) {
     return NULL;
 }
 
-/* ---- Streams
- * ----------------------------------------------------------------------------------------------- */
+/* ---- Streams ------------------------------------------------------------------------------------------- */
 
 static bool is_stream(CUstream handle) {
     CUstream stream = driver_streams;
@@ -365,8 +362,7 @@ CUresult CUDAAPI cuStreamQuery(CUstream stream) {
     return driver_leave(driver_result(device));
 }
 
-/* ---- Commands of the libraries' doubles
- * -------------------------------------------------------------------- */
+/* ---- Commands of the libraries' doubles ---------------------------------------------------------------- */
 
 CUresult machine_enqueue_when(CUstream stream, const char *what, const machine_range *ranges, int count,
                               machine_ready *ready, machine_run *run, machine_run *drop, const void *data,

@@ -5,8 +5,7 @@
 
 #include <pthread.h>
 
-/* ---- Devices
- * ----------------------------------------------------------------------------------------------- */
+/* ---- Devices ------------------------------------------------------------------------------------------- */
 
 static void test_devices(void **state) {
     (void)state;
@@ -74,8 +73,7 @@ static void test_wrong_context(void **state) {
     OK(cuMemFree(memory));
 }
 
-/* ---- Memory
- * ------------------------------------------------------------------------------------------------ */
+/* ---- Memory -------------------------------------------------------------------------------------------- */
 
 static void test_memory(void **state) {
     (void)state;
@@ -145,8 +143,7 @@ static void test_free_in_use(void **state) {
     OK(cuStreamDestroy(stream));
 }
 
-/* ---- Streams and events
- * ------------------------------------------------------------------------------------ */
+/* ---- Streams and events -------------------------------------------------------------------------------- */
 
 static void test_null_stream(void **state) {
     (void)state;
@@ -301,8 +298,7 @@ static void test_events(void **state) {
     OK(cuStreamDestroy(stream));
 }
 
-/* ---- Commands of libraries
- * --------------------------------------------------------------------------------- */
+/* ---- Commands of libraries ----------------------------------------------------------------------------- */
 
 static int arrived;
 

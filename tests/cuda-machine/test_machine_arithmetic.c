@@ -59,18 +59,16 @@ static value draw_value(char kind, char type, int position) {
     return v;
 }
 
-/* ---- The kernel of an operation
- * ---------------------------------------------------------------------------- */
+/* ---- The kernel of an operation ------------------------------------------------------------------------ */
 
 static int add_load(char *text, size_t size, char type, int position) {
-    static const char *const forms[] = {
-        "ld.param.u64 %%x1, [p%d];\nadd.s64 %%x1, %%x1, %%x0;\nld.global.b32 %%b%d, [%%x1];\n",
-        "ld.param.u64 %%x1, [p%d];\nadd.s64 %%x1, %%x1, %%x0;\nld.global.b64 %%x%d, [%%x1];\n",
-        "ld.param.u64 %%x1, [p%d];\nadd.s64 %%x1, %%x1, %%x0;\nld.global.u16 %%h%d, [%%x1];\n",
-        "ld.param.u64 %%x1, [p%d];\nadd.s64 %%x1, %%x1, %%x0;\nld.global.b32 %%r9, [%%x1];\nsetp.ne.u32 "
-        "%%p%d, %%r9, 0;\n"};
+    static const char *const forms[] = {"ld.global.b32 %%b%d, [%%x1];\n", "ld.global.b64 %%x%d, [%%x1];\n",
+                                        "ld.global.u16 %%h%d, [%%x1];\n",
+                                        "ld.global.b32 %%r9, [%%x1];\nsetp.ne.u32 %%p%d, %%r9, 0;\n"};
+    const int used = snprintf(text, size, "ld.param.u64 %%x1, [p%d];\nadd.s64 %%x1, %%x1, %%x0;\n", position);
     const int form = type == 'w' ? 0 : type == 'd' ? 1 : type == 'h' ? 2 : 3;
-    return snprintf(text, size, forms[form], position, type == 'd' ? position + 10 : position);
+    return used +
+           snprintf(text + used, size - (size_t)used, forms[form], type == 'd' ? position + 10 : position);
 }
 
 static void name_register(char *text, size_t size, char type, int position) {
@@ -147,8 +145,7 @@ static void check_operation(const operation *o) {
     }
 }
 
-/* ---- Expected values: s[0], s[1], s[2] and *d
- * -------------------------------------------------------------- */
+/* ---- Expected values: s[0], s[1], s[2] and *d ---------------------------------------------------------- */
 
 #define A s[0]
 #define B s[1]
@@ -303,8 +300,7 @@ static void test_operations(void **unused) {
     for (size_t i = 0; i < sizeof operations / sizeof *operations; i++) check_operation(&operations[i]);
 }
 
-/* ---- Approximate functions
- * --------------------------------------------------------------------------------- */
+/* ---- Approximate functions ----------------------------------------------------------------------------- */
 
 typedef struct {
     const char *op;

@@ -14,8 +14,7 @@ static void unload(CUmodule module) {
     OK(cuModuleUnload(module));
 }
 
-/* ---- What is right
- * ----------------------------------------------------------------------------------------- */
+/* ---- What is right ------------------------------------------------------------------------------------- */
 
 /* Lanes take different branches, and loops of different lengths. */
 static void test_divergence(void **state) {
@@ -163,8 +162,7 @@ static void test_accesses(void **state) {
     unload(module);
 }
 
-/* ---- Faults of memory
- * -------------------------------------------------------------------------------------- */
+/* ---- Faults of memory ---------------------------------------------------------------------------------- */
 
 static const char *const store_index = GLOBAL_INDEX ELEMENT("1", "p0", "%r1") "st.global.u32 [%x1], %r1;";
 
@@ -278,8 +276,7 @@ static void test_shared_races(void **state) {
     assert_shared_race(SHARED_AT "setp.lt.u32 %p1, %r0, 32;\n@%p1 st.shared.u32 [%r1], 7;", false);
 }
 
-/* ---- Barriers and shuffles
- * --------------------------------------------------------------------------------- */
+/* ---- Barriers and shuffles ----------------------------------------------------------------------------- */
 
 static void test_barriers(void **state) {
     (void)state;
@@ -307,8 +304,7 @@ static void test_shuffles(void **state) {
                 "not among those it names");
 }
 
-/* ---- Launches
- * ---------------------------------------------------------------------------------------------- */
+/* ---- Launches ------------------------------------------------------------------------------------------ */
 
 static CUresult launch(CUmodule module, shape s, CUstream stream, CUdeviceptr param) {
     void *params[] = {&param};
@@ -363,8 +359,7 @@ static void test_launch_limits(void **state) {
     OK(cuStreamDestroy(stream));
 }
 
-/* ---- Races between kernels
- * --------------------------------------------------------------------------------- */
+/* ---- Races between kernels ----------------------------------------------------------------------------- */
 
 /* Two kernels on two streams write `distance` elements apart. */
 static void run_two(unsigned distance, bool ordered) {
@@ -430,8 +425,7 @@ static void test_races_of_blocks(void **state) {
     }
 }
 
-/* ---- Counters
- * ---------------------------------------------------------------------------------------------- */
+/* ---- Counters ------------------------------------------------------------------------------------------ */
 
 static uint64_t count_of(const char *counter, CUmodule module, shape s, const CUdeviceptr *params) {
     const uint64_t before = machine_counter("k", counter);

@@ -54,8 +54,7 @@ static void assert_run(const char *const *settings, int (*body)(void), int statu
         fail_msg("status %d instead of %d, with \"%s\"", got, status, text);
 }
 
-/* ---- Cards
- * ------------------------------------------------------------------------------------------------- */
+/* ---- Cards --------------------------------------------------------------------------------------------- */
 
 static int attribute(CUdevice_attribute which, int device) {
     int value = -1;
@@ -126,8 +125,7 @@ static void test_visible_devices(void **state) {
                "0000:17:00.0 mode 0 ecc 1 uuid cc retained 0\n1 devices");
 }
 
-/* ---- Images
- * ------------------------------------------------------------------------------------------------ */
+/* ---- Images -------------------------------------------------------------------------------------------- */
 
 static CUresult load_image(const void *image) {
     CUcontext context;
@@ -235,8 +233,7 @@ static void test_images(void **state) {
                "PTX line 7: frobnicate.b32 is not known");
 }
 
-/* ---- Planted faults and the verdict
- * ------------------------------------------------------------------------ */
+/* ---- Planted faults and the verdict -------------------------------------------------------------------- */
 
 static int begin(CUstream *stream) {
     CUcontext context;
@@ -325,8 +322,7 @@ static void test_verdict(void **state) {
         "the context of device 0 ends with 1 allocations (100 bytes), 1 streams, 0 events and 0 modules");
 }
 
-/* ---- Orders, uninitialised memory, counters
- * ---------------------------------------------------------------- */
+/* ---- Orders, uninitialised memory, counters ------------------------------------------------------------ */
 
 static void note(void *data) {
     fprintf(stderr, "%c", *(char *)data);

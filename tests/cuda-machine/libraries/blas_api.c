@@ -37,22 +37,19 @@ static _Thread_local const char *running;
 
 /* ---- Statuses ------------------------------------------------------------------------------------------ */
 
-#define STATUS_LIST(X)                                                                                       \
-    X(CUBLAS_STATUS_SUCCESS)                                                                                 \
-    X(CUBLAS_STATUS_NOT_INITIALIZED)                                                                         \
-    X(CUBLAS_STATUS_ALLOC_FAILED)                                                                            \
-    X(CUBLAS_STATUS_INVALID_VALUE)                                                                           \
-    X(CUBLAS_STATUS_ARCH_MISMATCH) X(CUBLAS_STATUS_MAPPING_ERROR) X(CUBLAS_STATUS_EXECUTION_FAILED)          \
-        X(CUBLAS_STATUS_INTERNAL_ERROR) X(CUBLAS_STATUS_NOT_SUPPORTED) X(CUBLAS_STATUS_LICENSE_ERROR)
-
+#define NAMED(status)                                                                                        \
+    { status, #status }
 static const struct {
     cublasStatus_t status;
     const char *name;
 } statuses[] = {
-#define X(name) {name, #name},
-    STATUS_LIST(X)
-#undef X
+    NAMED(CUBLAS_STATUS_SUCCESS),          NAMED(CUBLAS_STATUS_NOT_INITIALIZED),
+    NAMED(CUBLAS_STATUS_ALLOC_FAILED),     NAMED(CUBLAS_STATUS_INVALID_VALUE),
+    NAMED(CUBLAS_STATUS_ARCH_MISMATCH),    NAMED(CUBLAS_STATUS_MAPPING_ERROR),
+    NAMED(CUBLAS_STATUS_EXECUTION_FAILED), NAMED(CUBLAS_STATUS_INTERNAL_ERROR),
+    NAMED(CUBLAS_STATUS_NOT_SUPPORTED),    NAMED(CUBLAS_STATUS_LICENSE_ERROR),
 };
+#undef NAMED
 enum { STATUSES = sizeof statuses / sizeof *statuses };
 
 MACHINE_EXPORT const char *cublasGetStatusName(cublasStatus_t status) {

@@ -23,32 +23,35 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 /* ---- Statuses ------------------------------------------------------------------------------------------ */
 
-#define STATUS_LIST(X)                                                                                       \
-    X(CUDNN_STATUS_SUCCESS)                                                                                  \
-    X(CUDNN_STATUS_NOT_INITIALIZED)                                                                          \
-    X(CUDNN_STATUS_SUBLIBRARY_VERSION_MISMATCH)                                                              \
-    X(CUDNN_STATUS_SUBLIBRARY_LOADING_FAILED)                                                                \
-    X(CUDNN_STATUS_BAD_PARAM) X(CUDNN_STATUS_BAD_PARAM_NULL_POINTER)                                         \
-        X(CUDNN_STATUS_BAD_PARAM_MISALIGNED_POINTER) X(CUDNN_STATUS_BAD_PARAM_NOT_FINALIZED)                 \
-            X(CUDNN_STATUS_BAD_PARAM_SIZE_INSUFFICIENT) X(CUDNN_STATUS_BAD_PARAM_STREAM_MISMATCH)            \
-                X(CUDNN_STATUS_BAD_PARAM_DUPLICATED_ENTRIES) X(CUDNN_STATUS_BAD_PARAM_ATTRIBUTE_TYPE)        \
-                    X(CUDNN_STATUS_NOT_SUPPORTED) X(CUDNN_STATUS_NOT_SUPPORTED_ARCH_MISMATCH)                \
-                        X(CUDNN_STATUS_NOT_SUPPORTED_INCOMPATIBLE_CUDA_DRIVER)                               \
-                            X(CUDNN_STATUS_INTERNAL_ERROR)                                                   \
-                                X(CUDNN_STATUS_INTERNAL_ERROR_HOST_ALLOCATION_FAILED)                        \
-                                    X(CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED)                  \
-                                        X(CUDNN_STATUS_EXECUTION_FAILED)                                     \
-                                            X(CUDNN_STATUS_EXECUTION_FAILED_CUDA_DRIVER)                     \
-                                                X(CUDNN_STATUS_EXECUTION_FAILED_CUBLAS)
-
+#define NAMED(status)                                                                                        \
+    { status, #status }
 static const struct {
     cudnnStatus_t status;
     const char *name;
 } statuses[] = {
-#define X(name) {name, #name},
-    STATUS_LIST(X)
-#undef X
+    NAMED(CUDNN_STATUS_SUCCESS),
+    NAMED(CUDNN_STATUS_NOT_INITIALIZED),
+    NAMED(CUDNN_STATUS_SUBLIBRARY_VERSION_MISMATCH),
+    NAMED(CUDNN_STATUS_SUBLIBRARY_LOADING_FAILED),
+    NAMED(CUDNN_STATUS_BAD_PARAM),
+    NAMED(CUDNN_STATUS_BAD_PARAM_NULL_POINTER),
+    NAMED(CUDNN_STATUS_BAD_PARAM_MISALIGNED_POINTER),
+    NAMED(CUDNN_STATUS_BAD_PARAM_NOT_FINALIZED),
+    NAMED(CUDNN_STATUS_BAD_PARAM_SIZE_INSUFFICIENT),
+    NAMED(CUDNN_STATUS_BAD_PARAM_STREAM_MISMATCH),
+    NAMED(CUDNN_STATUS_BAD_PARAM_DUPLICATED_ENTRIES),
+    NAMED(CUDNN_STATUS_BAD_PARAM_ATTRIBUTE_TYPE),
+    NAMED(CUDNN_STATUS_NOT_SUPPORTED),
+    NAMED(CUDNN_STATUS_NOT_SUPPORTED_ARCH_MISMATCH),
+    NAMED(CUDNN_STATUS_NOT_SUPPORTED_INCOMPATIBLE_CUDA_DRIVER),
+    NAMED(CUDNN_STATUS_INTERNAL_ERROR),
+    NAMED(CUDNN_STATUS_INTERNAL_ERROR_HOST_ALLOCATION_FAILED),
+    NAMED(CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED),
+    NAMED(CUDNN_STATUS_EXECUTION_FAILED),
+    NAMED(CUDNN_STATUS_EXECUTION_FAILED_CUDA_DRIVER),
+    NAMED(CUDNN_STATUS_EXECUTION_FAILED_CUBLAS),
 };
+#undef NAMED
 enum { STATUSES = sizeof statuses / sizeof *statuses };
 
 /* A planted failure of the call (P2P_MACHINE_FAIL); begins the call. */

@@ -11,8 +11,8 @@
     X(refuse)                                                                                                \
     X(current_device)                                                                                        \
     X(stream_device)                                                                                         \
-    X(device_card) X(device_error) X(memory) X(find) X(enqueue) X(enqueue_when) X(should_fail) X(count)      \
-        X(draw)
+    X(device_card)                                                                                           \
+    X(device_error) X(memory) X(find) X(enqueue) X(enqueue_when) X(should_fail) X(count) X(draw)
 
 typedef struct {
 #define X(function) __typeof__(&machine_##function) function;
