@@ -9,8 +9,8 @@ TensorFlow (a function; with --compile also through XLA), ONNX Runtime and OpenV
 the last two translate one image. p2p is compared with the best variant of each framework and precision. All contenders
 normalise by the statistics of the batch, at batch 1 those of the image. Translation is the generator alone in the test
 mode of the paper, with dropout (ONNX Runtime and OpenVINO: without). Nothing is asserted. With --cuda PyTorch runs on the
-NVIDIA GPU, in float32, in bfloat16, and in tf32 on tensor cores (with which p2p's float32 is compared too), and no other
-framework runs.
+NVIDIA GPU, in float32, in bfloat16, and in tf32 on tensor cores (with which p2p's float32 is compared if its device has
+no tf32), and no other framework runs.
 
 The machine should be idle. The threads of most frameworks wait for each other after every operation, so a second program
 slows them by several times its share; OMP_WAIT_POLICY=passive in the environment then helps PyTorch. The share of the
@@ -33,7 +33,7 @@ from bench_frameworks import NEEDS, SIZE, make_step, missing, variants_of
 
 WARM_UP = 1  # steps per turn: other contenders have used the caches since the last turn
 BUSY = 0.05  # share of the processors for other programs above which the figures are marked as unreliable
-WORKLOADS = {"train-1": ("train", 1), "train-4": ("train", 4), "translate-1": ("translate", 1)}
+WORKLOADS = ("train-1", "train-4", "translate-1")
 
 
 def peak_memory():
@@ -115,13 +115,29 @@ class P2P:
 
 
 def p2p_precisions(arguments):
-    """fp32, and bf16 if the device has it."""
-    done = subprocess.run([arguments.program, "plan", "--size", "32", "--precision", "bf16", "--device",
-                           arguments.device], capture_output=True, text=True)
-    if done.returncode == 0:
-        return ["fp32", "bf16"]
-    print(f"left out: p2p in bf16: {done.stderr.strip()}", file=sys.stderr)
-    return ["fp32"]
+    """fp32, and bf16 and, with --cuda, tf32 if the device has them."""
+    precisions = ["fp32"]
+    for precision in ("bf16", "tf32") if arguments.cuda else ("bf16",):
+        done = subprocess.run([arguments.program, "plan", "--size", "32", "--precision", precision, "--device",
+                               arguments.device], capture_output=True, text=True)
+        if done.returncode == 0:
+            precisions.append(precision)
+        else:
+            print(f"left out: p2p in {precision}: {done.stderr.strip()}", file=sys.stderr)
+    return precisions
+
+
+def work_of(name):
+    """("train", 4) for "train-4"."""
+    what, _, batch = name.partition("-")
+    if what not in ("train", "translate") or not batch.isdigit() or int(batch) < 1:
+        raise argparse.ArgumentTypeError(f"{name} is not train-N or translate-N")
+    return what, int(batch)
+
+
+def workload(name):
+    work_of(name)
+    return name
 
 
 def take_turns(everyone, rounds, steps):
@@ -140,9 +156,9 @@ def take_turns(everyone, rounds, steps):
     return rates
 
 
-def measure(workload, frameworks, arguments):
+def measure(name, frameworks, arguments):
     """Rates per contender of a workload."""
-    what, batch = WORKLOADS[workload]
+    what, batch = work_of(name)
     ours = [P2P(what, batch, precision, arguments) for precision in arguments.precisions]
     for one in ours:
         if arguments.cold:
@@ -218,7 +234,7 @@ def ratio_rows(measured):
 def start_rows(measured):
     """p2p's own figures of work, start and memory, and PyTorch's memory."""
     rows = []
-    for (what, batch), rates in zip((WORKLOADS[name] for name in measured), measured.values()):
+    for (what, batch), rates in zip((work_of(name) for name in measured), measured.values()):
         for one in rates:
             if one.framework != "p2p":
                 continue
@@ -253,7 +269,7 @@ def report(measured, frameworks, arguments, share):
           f"({ours['device_name']}), {', '.join(version(framework) for framework in frameworks)}; {SIZE}x{SIZE}, "
           f"{arguments.rounds} rounds of {arguments.steps} steps in turns. Other programs took {share:.0%} of the "
           f"processors{': too much for reliable figures.' if share > BUSY else '.'}\n")
-    titles = [f"{what}, batch {batch}" for what, batch in (WORKLOADS[name] for name in measured)]
+    titles = [f"{what}, batch {batch}" for what, batch in (work_of(name) for name in measured)]
     print("Images per second:\n")
     print_table(["", *titles], rate_rows(measured))
     print("p2p over the best variant of a framework:\n")
@@ -284,7 +300,8 @@ def main():
     parser.add_argument("--compile", action="store_true",
                         help="also torch.compile and TensorFlow's XLA, which take minutes to begin")
     parser.add_argument("--cold", action="store_true", help="also p2p's first step with PoCL's and its own cache empty")
-    parser.add_argument("--workload", action="append", choices=WORKLOADS, help="only this one; may be repeated")
+    parser.add_argument("--workload", action="append", type=workload, metavar="NAME",
+                        help="only this one, such as train-16 or translate-1; may be repeated")
     arguments = parser.parse_args()
     if arguments.work:
         return work(json.loads(arguments.work))

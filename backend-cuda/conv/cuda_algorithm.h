@@ -19,6 +19,7 @@ struct cuda_algorithm {
     size_t workspace_bytes;
     char *reason; /* why it is refused */
     int users;    /* prepared convolutions with this plan */
+    bool warm;    /* the plan has been executed on the device */
 };
 
 typedef struct cuda_algorithm_choice cuda_algorithm_choice;

@@ -85,6 +85,41 @@ p2p_status cuda_conv_create(cuda_convs *convs, const cuda_conv *conv, const CUde
     return status;
 }
 
+/* Where the operands and the workspace of a repetition lie in memory of its own. Returns the bytes. */
+static size_t lay_out(const cuda_conv *conv, size_t at[CUDA_DNN_OPERANDS], size_t *workspace) {
+    enum { ALIGNMENT = 256 };
+    size_t bytes = 0;
+    for (int i = 0; i < CUDA_DNN_OPERANDS; i++) {
+        const int position = cuda_dnn_position(conv->conv.kind, cuda_dnn_identifier(conv->conv.kind, i));
+        at[i] = bytes;
+        bytes += (p2p_tensor_bytes(&conv->conv.t[position]) + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+    }
+    *workspace = bytes;
+    return bytes + conv->workspace_bytes;
+}
+
+size_t cuda_conv_warm_bytes(const cuda_conv *conv, const cuda_conv_call *call) {
+    size_t at[CUDA_DNN_OPERANDS], workspace;
+    return call->algorithm->warm ? 0 : lay_out(conv, at, &workspace);
+}
+
+p2p_status cuda_conv_warm(cuda_convs *convs, const cuda_conv *conv, cuda_conv_call *call,
+                          CUdeviceptr memory) {
+    size_t at[CUDA_DNN_OPERANDS], workspace;
+    CUdeviceptr operand[CUDA_DNN_OPERANDS];
+    cudnnBackendDescriptor_t pack = NULL;
+    lay_out(conv, at, &workspace);
+    for (int i = 0; i < CUDA_DNN_OPERANDS; i++) operand[i] = memory + at[i];
+    P2P_TRY(cuda_dnn_pack_make(convs->queue, conv->conv.kind, operand,
+                               conv->workspace_bytes > 0 ? memory + workspace : 0, &pack));
+    const cudnnStatus_t code =
+        cuda_dnn.cudnnBackendExecute(convs->algorithms.card.handle, call->algorithm->plan, pack);
+    const p2p_status status = cuda_check_dnn(convs->queue, code, "cudnnBackendExecute");
+    call->algorithm->warm = status == P2P_OK;
+    if (!convs->queue->lost) cuda_dnn_destroy(&pack);
+    return status;
+}
+
 p2p_status cuda_conv_run(cuda_convs *convs, const cuda_conv_call *call) {
     for (int i = 0; i < call->count; i++)
         CUDA_TRY_DNN(convs->queue, cudnnBackendExecute, convs->algorithms.card.handle, call->algorithm->plan,

@@ -28,6 +28,11 @@ cuda_algorithms *cuda_convs_algorithms(cuda_convs *convs);
  * memory. */
 p2p_status cuda_conv_create(cuda_convs *convs, const cuda_conv *conv, const CUdeviceptr memory[3],
                             CUdeviceptr scratch, cuda_conv_call **created);
+/* Bytes of device memory that cuda_conv_warm needs; 0 if the plan has been executed on this device before. */
+size_t cuda_conv_warm_bytes(const cuda_conv *conv, const cuda_conv_call *call);
+/* Enqueues one repetition in `memory`, whose contents do not matter and which belongs to the caller: cuDNN
+ * loads a plan's code when it is first executed. */
+p2p_status cuda_conv_warm(cuda_convs *convs, const cuda_conv *conv, cuda_conv_call *call, CUdeviceptr memory);
 /* Enqueues all repetitions on the queue's stream. Allocates nothing. */
 p2p_status cuda_conv_run(cuda_convs *convs, const cuda_conv_call *call);
 void cuda_conv_destroy(cuda_convs *convs, cuda_conv_call *call);

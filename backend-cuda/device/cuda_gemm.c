@@ -59,14 +59,22 @@ p2p_status cuda_gemm_run(p2p_be_device *device, const cuda_gemm_call *call) {
     return P2P_OK;
 }
 
+static size_t matrix_bytes(const cuda_matrix *matrix, int64_t rows) {
+    enum { ALIGNMENT = 256 };
+    const size_t bytes = (size_t)rows * (size_t)matrix->row_distance * p2p_type_bytes(matrix->type);
+    return (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+}
+
+/* In memory of its own, because the operands may be in use. */
 p2p_status cuda_gemm_warm(p2p_be_device *device, const cuda_gemm_call *call) {
-    const cuda_matrix *y = &call->shape.y;
-    cuda_gemm_call warm = *call;
-    warm.shape.beta = 0;
-    const size_t bytes = (size_t)call->shape.m * (size_t)y->row_distance * p2p_type_bytes(y->type);
-    if (cuda_driver.cuMemAlloc(&warm.y, bytes) != CUDA_SUCCESS) return P2P_OK;
+    const cuda_gemm *g = &call->shape;
+    const size_t a = matrix_bytes(&g->a, g->transpose_a ? g->k : g->m),
+                 b = matrix_bytes(&g->b, g->transpose_b ? g->n : g->k), y = matrix_bytes(&g->y, g->m);
+    CUdeviceptr memory;
+    if (cuda_driver.cuMemAlloc(&memory, a + b + y) != CUDA_SUCCESS) return P2P_OK;
+    const cuda_gemm_call warm = {.shape = *g, .a = memory, .b = memory + a, .y = memory + a + b};
     p2p_status status = cuda_gemm_run(device, &warm);
     if (status == P2P_OK) status = cuda_drain(device, device->queue.stream);
-    CUDA_RELEASE(&device->queue, cuMemFree, warm.y);
+    CUDA_RELEASE(&device->queue, cuMemFree, memory);
     return status;
 }

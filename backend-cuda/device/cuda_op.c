@@ -8,6 +8,7 @@
 #include "cuda_gemm.h"
 #include "cuda_memory.h"
 #include "cuda_program.h"
+#include "cuda_ticket.h"
 
 #include <limits.h>
 #include <stdlib.h>
@@ -102,10 +103,24 @@ static p2p_status create_gemm(const context *c, const cuda_gemm *g, cuda_gemm_ca
     return cuda_gemm_warm(c->device, call);
 }
 
+/* In memory of its own, because the operands may be in use. Without memory for it, the first run loads the
+ * code.
+ */
+static p2p_status warm_conv(p2p_be_device *device, const cuda_conv *conv, cuda_conv_call *call) {
+    CUdeviceptr memory;
+    const size_t bytes = cuda_conv_warm_bytes(conv, call);
+    if (bytes == 0 || cuda_driver.cuMemAlloc(&memory, bytes) != CUDA_SUCCESS) return P2P_OK;
+    p2p_status status = cuda_conv_warm(device->convs, conv, call, memory);
+    if (status == P2P_OK) status = cuda_drain(device, device->queue.stream);
+    CUDA_RELEASE(&device->queue, cuMemFree, memory);
+    return status;
+}
+
 static p2p_status create_conv(const context *c, const cuda_conv *conv, cuda_conv_call **call) {
     CUdeviceptr memory[3];
     for (int i = 0; i < 3; i++) memory[i] = cuda_address(c->bindings[conv->operand[i]]);
-    return cuda_conv_create(c->device->convs, conv, memory, c->scratch, call);
+    P2P_TRY(cuda_conv_create(c->device->convs, conv, memory, c->scratch, call));
+    return warm_conv(c->device, conv, *call);
 }
 
 static p2p_status create_command(const context *c, const cuda_step *step, command *made) {
