@@ -4,74 +4,37 @@
  */
 #include "plan/session.h"
 #include "support/picky_backend.h"
-#include "support/plan_net.h"
+#include "support/plan_training.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 
 #include <cmocka.h>
-#include <math.h>
 #include <stdlib.h>
 
 #include "support/test_expect.h"
 
-enum { STEPS = 5, BATCH = 4, LOSSES = 4 };
-
-static const plan_net shape = {.in = 3, .out = 3, .filters = 4};
-
-typedef struct {
-    double losses[STEPS][LOSSES];
-    double *parameters;
-    int64_t count;
-    int collectives, statistics;
-} training;
-
-static training train(const char *backend, int first, int replicas, bool sync,
-                      const p2p_session_options *options) {
-    static const char *const names[LOSSES] = {"d_fake", "d_real", "g_gan", "g_l1"};
-    training result = {.collectives = 0};
-    plan_rig rig;
-    plan_net_step step = {.sync = sync, .dropout = 0.5};
-    OK(plan_rig_open(&rig, backend, first, replicas, BATCH, &shape, &step, options));
-    for (uint32_t s = 0; s < STEPS; s++) {
-        OK(plan_rig_step(&rig, s));
-        for (int l = 0; l < LOSSES; l++) OK(p2p_plan_loss(rig.plan, names[l], &result.losses[s][l]));
-    }
-    const plan_part *part = &rig.plan->parts[0];
-    for (int s = 0; s < part->step_count; s++) {
-        result.collectives += part->steps[s].collective;
-        result.statistics += part->steps[s].op.kind == P2P_KIND_norm_stats;
-    }
-    OK(plan_rig_parameters(&rig, &result.parameters, &result.count));
-    plan_rig_close(&rig);
+static plan_training train(const char *backend, int first, int replicas, bool sync,
+                           const p2p_session_options *options) {
+    plan_training result;
+    OK(plan_train(backend, first, replicas, sync, options, &result));
     return result;
-}
-
-/* The largest difference, relative to values above 1. */
-static double distance(const training *a, const training *b) {
-    double most = 0;
-    assert_int_equal(a->count, b->count);
-    for (int s = 0; s < STEPS; s++)
-        for (int l = 0; l < LOSSES; l++)
-            most = fmax(most, fabs(a->losses[s][l] - b->losses[s][l]) / fmax(1, fabs(b->losses[s][l])));
-    for (int64_t i = 0; i < a->count; i++)
-        most = fmax(most, fabs(a->parameters[i] - b->parameters[i]) / fmax(1, fabs(b->parameters[i])));
-    return most;
 }
 
 static void test_two_equal_one(void **state) {
     (void)state;
-    training one = train("reference", 0, 1, true, NULL);
-    training two = train("reference", 0, 2, true, NULL);
-    training four = train("reference", 0, 4, true, &(p2p_session_options){.check = true, .no_fusion = true});
+    plan_training one = train("reference", 0, 1, true, NULL);
+    plan_training two = train("reference", 0, 2, true, NULL);
+    plan_training four =
+        train("reference", 0, 4, true, &(p2p_session_options){.check = true, .no_fusion = true});
     assert_int_equal(one.collectives, 0);
     /* 6 normalisations forward, 6 backward, 2 networks' gradients; statistics stay apart from their use. */
     assert_int_equal(two.collectives, 14);
     assert_int_equal(two.statistics, 6);
     assert_int_equal(one.statistics, 0);
-    assert_true(distance(&two, &one) < 1e-9);
-    assert_true(distance(&four, &one) < 1e-9);
+    assert_true(plan_training_distance(&two, &one) < 1e-9);
+    assert_true(plan_training_distance(&four, &one) < 1e-9);
     free(one.parameters);
     free(two.parameters);
     free(four.parameters);
@@ -80,10 +43,10 @@ static void test_two_equal_one(void **state) {
 /* The reduction matters: without it two halves of a batch have other statistics. */
 static void test_unsynchronised_differ(void **state) {
     (void)state;
-    training one = train("reference", 0, 1, false, NULL);
-    training two = train("reference", 0, 2, false, NULL);
+    plan_training one = train("reference", 0, 1, false, NULL);
+    plan_training two = train("reference", 0, 2, false, NULL);
     assert_int_equal(two.collectives, 2);
-    assert_true(distance(&two, &one) > 1e-6);
+    assert_true(plan_training_distance(&two, &one) > 1e-6);
     free(one.parameters);
     free(two.parameters);
 }
@@ -112,11 +75,12 @@ static const p2p_module *twins(uint32_t abi, const p2p_host *host) {
 
 static void test_through_host_memory(void **state) {
     (void)state;
-    training own = train("reference", 0, 2, true, NULL);
+    plan_training own = train("reference", 0, 2, true, NULL);
     int before = picky_recordings_run();
-    training host = train("twins", 0, 2, true, NULL);
-    assert_int_equal(picky_recordings_run() - before, STEPS * 2 * 15); /* segments of two replicas */
-    assert_true(distance(&host, &own) < 1e-12);
+    plan_training host = train("twins", 0, 2, true, NULL);
+    assert_int_equal(picky_recordings_run() - before,
+                     PLAN_TRAINING_STEPS * 2 * 15); /* segments of two replicas */
+    assert_true(plan_training_distance(&host, &own) < 1e-12);
     free(own.parameters);
     free(host.parameters);
 }
