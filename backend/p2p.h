@@ -174,6 +174,10 @@ typedef struct {
 /* Creates the graph of a step over `local_batch` images on this replica and `global_batch` images over all
  * `world` replicas. Losses and their gradients are means over the global batch. NULL if out of memory.
  *
+ * `local_batch` may be 0 if the global batch is smaller than the number of replicas. Such a replica computes
+ * on one image of zeros, for which no input is given, and takes part in every collective with zeros: it adds
+ * nothing to losses, gradients and reduced statistics, and the statistics of its image alone are not kept.
+ *
  * The builders below return no errors: the first failure is recorded in the graph, later calls do nothing and
  * return P2P_NONE, and p2p_graph_status returns the failure. p2p_session_plan checks it. */
 p2p_graph *p2p_graph_create(int64_t local_batch, int64_t global_batch, int world);

@@ -28,8 +28,9 @@ p2p_graph *p2p_graph_create(int64_t local_batch, int64_t global_batch, int world
     graph->value_count = 1;
     graph->local_batch = local_batch;
     graph->global_batch = global_batch;
+    graph->images = local_batch > 0 ? local_batch : 1;
     graph->world = world;
-    if (local_batch < 1 || global_batch < local_batch || world < 1)
+    if (local_batch < (world > 1 ? 0 : 1) || global_batch < 1 || global_batch < local_batch || world < 1)
         ir_fail(graph, P2P_INVALID, "a graph of %lld images of %lld on %d replicas is invalid",
                 (long long)local_batch, (long long)global_batch, world);
     return graph;
@@ -156,7 +157,7 @@ static int add_input(p2p_graph *graph, const char *name, ir_role role, p2p_type 
     int input = ir_value_add(
         graph,
         &(ir_value){
-            .role = role, .origin = IR_INPUT, .n = graph->local_batch, .c = c, .h = h, .w = w, .type = type});
+            .role = role, .origin = IR_INPUT, .n = graph->images, .c = c, .h = h, .w = w, .type = type});
     name_value(graph, input, name);
     return input;
 }
@@ -165,7 +166,7 @@ p2p_value p2p_input_image(p2p_graph *graph, const char *name, p2p_type type, int
                           int64_t w) {
     if (!begin(graph, "input", "", text_of(name))) return P2P_NONE;
     int pixels = add_input(graph, name, IR_IMAGE, type, c, h, w);
-    int y = activation(graph, graph->local_batch, c, h, w);
+    int y = activation(graph, graph->images, c, h, w);
     ir_node *node = ir_node_add(graph, P2P_KIND_prepare);
     if (!node) return P2P_NONE;
     node->value[P2P_AT_prepare_x] = pixels;
@@ -332,15 +333,15 @@ p2p_value p2p_norm(p2p_graph *graph, p2p_value x, p2p_network *network, p2p_para
     if (!begin_param(graph, "norm", network, scale) || !check_input(graph, "x", x)) return P2P_NONE;
     if (!check_norm_options(graph, options, running)) return P2P_NONE;
     bool use_running = options->over == P2P_STATS_RUNNING;
+    const bool reduce = options->sync && graph->world > 1;
+    const bool update = options->update_running && (graph->local_batch > 0 || reduce);
     bool affine = scale.id >= 0 || shift.id >= 0;
     int scale_value = affine ? param_value(graph, network, scale, P2P_PARAM_VECTOR) : 0;
     int shift_value = affine ? param_value(graph, network, shift, P2P_PARAM_VECTOR) : 0;
     int running_value = 0, stats = 0;
-    if (use_running || options->update_running)
-        running_value = param_value(graph, network, running, P2P_PARAM_RUNNING);
+    if (use_running || update) running_value = param_value(graph, network, running, P2P_PARAM_RUNNING);
     int64_t images = options->over == P2P_STATS_IMAGE ? 1 : 0;
-    if (graph->status == P2P_OK && !use_running)
-        stats = add_stats(graph, x.id, images, options->sync && graph->world > 1);
+    if (graph->status == P2P_OK && !use_running) stats = add_stats(graph, x.id, images, reduce);
     int y = ir_value_like(graph, x.id);
     ir_node *node = ir_node_add(graph, P2P_KIND_norm_apply);
     if (!node) return P2P_NONE;
@@ -353,7 +354,7 @@ p2p_value p2p_norm(p2p_graph *graph, p2p_value x, p2p_network *network, p2p_para
     node->op.images = images;
     node->op.eps = options->eps;
     node->op.use_running = use_running;
-    if (options->update_running) node->op.momentum = options->momentum;
+    if (update) node->op.momentum = options->momentum;
     ir_node_check(graph, node);
     return result(graph, y);
 }
@@ -449,7 +450,8 @@ static ir_node *add_loss(p2p_graph *graph, p2p_kind kind, int x, double weight, 
     name_value(graph, *loss, text_of(name));
     ir_node *node = ir_node_add(graph, kind);
     if (!node) return NULL;
-    node->op.loss_scale = 1 / ((double)in.c * (double)in.h * (double)in.w * (double)graph->global_batch);
+    const double elements = (double)in.c * (double)in.h * (double)in.w * (double)graph->global_batch;
+    node->op.loss_scale = graph->local_batch > 0 ? 1 / elements : 0;
     node->op.grad_scale = weight * node->op.loss_scale;
     return node;
 }

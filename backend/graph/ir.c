@@ -98,7 +98,7 @@ int ir_step_value(p2p_graph *graph) {
                                                             .n = 1,
                                                             .c = 1,
                                                             .h = 1,
-                                                            .w = p2p_step_block_words(graph->local_batch),
+                                                            .w = p2p_step_block_words(graph->images),
                                                             .name = "step"});
     return graph->step_value;
 }

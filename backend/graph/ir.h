@@ -57,6 +57,7 @@ typedef struct {
 
 struct p2p_graph {
     int64_t local_batch, global_batch;
+    int64_t images; /* extent n of the graph's values: local_batch, or 1 if that is 0 */
     int world;
     bool images_apart; /* p2p_graph_images_apart */
     p2p_status status;

@@ -97,7 +97,10 @@ typedef struct {
     p2p_ticket ticket;       /* complete when the device no longer accesses this memory */
 } plan_slot;
 
-enum { PLAN_SLOTS = 2 };
+enum {
+    PLAN_SLOTS = 2,
+    PLAN_ZEROS = 1 << 20 /* bytes of plan_part.zeros */
+};
 
 /* One replica's part of a plan. */
 typedef struct {
@@ -105,6 +108,7 @@ typedef struct {
     p2p_device *device;
     int replica;
     int64_t local_batch, first_sample;
+    int64_t images;     /* extent n of its values: local_batch, or 1 if that is 0 */
     plan_value *values; /* [0] is unused */
     int value_count, value_capacity;
     plan_node *nodes;
@@ -130,6 +134,7 @@ typedef struct {
     plan_slot slots[PLAN_SLOTS];
     const void **given;      /* per input: where the next run takes it from; NULL: the slot's memory */
     p2p_host_memory results; /* raw outputs of the run last waited for */
+    p2p_host_memory zeros;   /* what a part without images contributes to collectives, a piece at a time */
     p2p_recorded **recorded; /* per segment; NULL: steps run one by one */
 } plan_part;
 

@@ -141,6 +141,7 @@ static void import_node(plan_part *part, const p2p_graph *graph, const ir_node *
 p2p_status plan_import(plan_part *part, p2p_graph *graph) {
     P2P_TRY(p2p_graph_status(graph));
     part->local_batch = graph->local_batch;
+    part->images = graph->images;
     part->values = calloc((size_t)graph->value_count + 1, sizeof *part->values);
     part->nodes = calloc((size_t)graph->node_count + 1, sizeof *part->nodes);
     if (!part->values || !part->nodes) return plan_no_memory("a plan");

@@ -50,11 +50,13 @@ size_t plan_lay_out_ports(const plan_part *part, plan_port *ports, int count, bo
 }
 
 size_t plan_step_bytes(const plan_part *part) {
-    return (size_t)p2p_step_block_words(part->local_batch) * sizeof(uint32_t);
+    return (size_t)p2p_step_block_words(part->images) * sizeof(uint32_t);
 }
 
 size_t plan_run_bytes(const plan_part *part) {
-    return PLAN_SLOTS * (part->input_bytes + part->output_bytes + plan_step_bytes(part)) + part->output_bytes;
+    const size_t zeros = part->local_batch > 0 ? 0 : PLAN_ZEROS;
+    return PLAN_SLOTS * (part->input_bytes + part->output_bytes + plan_step_bytes(part)) +
+           part->output_bytes + zeros;
 }
 
 /* ---- Nodes -------------------------------------------------------------------------------------------- */

@@ -107,6 +107,7 @@ p2p_status plan_prepare_part(plan_part *part) {
     part->given = calloc((size_t)part->input_count + 1, sizeof *part->given);
     if (!part->given) return p2p_fail(P2P_OUT_OF_MEMORY, "no host memory for a plan");
     P2P_TRY(p2p_host_memory_alloc(part->device, part->output_bytes, &part->results));
+    if (part->local_batch == 0) P2P_TRY(p2p_host_memory_alloc(part->device, PLAN_ZEROS, &part->zeros));
     for (int s = 0; s < PLAN_SLOTS; s++) {
         plan_slot *slot = &part->slots[s];
         P2P_TRY(p2p_host_memory_alloc(part->device, part->input_bytes, &slot->inputs));
@@ -136,6 +137,7 @@ void plan_release_runs(p2p_plan *plan) {
             p2p_host_memory_free(part->device, &part->slots[s].step);
         }
         p2p_host_memory_free(part->device, &part->results);
+        p2p_host_memory_free(part->device, &part->zeros);
         free(part->given);
         part->given = NULL;
     }
@@ -208,6 +210,7 @@ static void fill_step_block(const p2p_plan *plan, const plan_part *part, const p
     block->root_v_correction_f64 = 1 / sqrt(1 - pow(plan->beta2, t));
     block->lr_corrected = (float)block->lr_corrected_f64;
     block->root_v_correction = (float)block->root_v_correction_f64;
+    block->sample[0] = 0; /* of the image of a part without images */
     for (int64_t i = 0; i < part->local_batch; i++) {
         int64_t sample = part->first_sample + i;
         block->sample[i] = step->samples ? step->samples[sample] : (uint32_t)sample;
@@ -251,13 +254,26 @@ static int collective_of(const plan_part *part) {
     return part->segments[part->next_segment - 1].collective;
 }
 
+/* Overwrites the operand of the collective with zeros, in the order of the device's commands. */
+static p2p_status contribute_nothing(const plan_part *part, p2p_place place) {
+    const size_t bytes = p2p_tensor_bytes(&part->steps[collective_of(part)].op.t[0]);
+    for (size_t done = 0; done < bytes; done += PLAN_ZEROS) {
+        const size_t left = bytes - done;
+        const p2p_place piece = {place.buffer, place.offset + done};
+        P2P_TRY(
+            p2p_buffer_write(part->device, piece, part->zeros.bytes, left < PLAN_ZEROS ? left : PLAN_ZEROS));
+    }
+    return P2P_OK;
+}
+
 /* Starts the next collective, at which all replicas stand. */
 static p2p_status start_collective(p2p_plan *plan) {
     const p2p_session *session = plan->session;
     for (int r = 0; r < session->replica_count; r++) {
         const plan_part *part = &plan->parts[r];
-        P2P_TRY(p2p_device_submit(part->device, &plan->after[r]));
         plan->places[r] = session_place(session, r, part->steps[collective_of(part)].at[0]);
+        if (part->local_batch == 0) P2P_TRY(contribute_nothing(part, plan->places[r]));
+        P2P_TRY(p2p_device_submit(part->device, &plan->after[r]));
     }
     const plan_part *first = &plan->parts[0];
     const p2p_op *op = &first->steps[collective_of(first)].op;
@@ -414,6 +430,7 @@ p2p_status p2p_plan_loss(p2p_plan *plan, const char *name, double *value) {
         if (!port->loss) return p2p_fail(P2P_INVALID, "plan %s: output %s is not a loss", plan->name, name);
         const plan_part *part = &plan->parts[r];
         double share = 0;
+        if (part->local_batch == 0) continue;
         p2p_tensor_unpack(&part->values[port->value].tensor,
                           (const unsigned char *)part->results.bytes + port->raw_offset, &share,
                           P2P_TYPE_f64);
