@@ -29,11 +29,14 @@ struct p2p_comm {
 
 /* ---- Opening ------------------------------------------------------------------------------------------ */
 
-/* The module of all devices if it has a communicator, else NULL. */
+/* The module of all devices if it has a communicator and no device is twice among them, else NULL: libraries
+ * of communicators take a device once. */
 static const p2p_module *common_module(p2p_device *const *devices, int count) {
     const p2p_module *module = devices[0]->module;
     for (int i = 1; i < count; i++) {
         if (devices[i]->module != module) return NULL;
+        for (int j = 0; j < i; j++)
+            if (strcmp(devices[i]->address, devices[j]->address) == 0) return NULL;
     }
     return module->comm_open ? module : NULL;
 }

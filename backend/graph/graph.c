@@ -55,6 +55,24 @@ void p2p_graph_images_apart(p2p_graph *graph) {
     graph->images_apart = true;
 }
 
+/* The step block of a part that was begun before; 0: there is none. */
+static int find_step_value(const p2p_graph *graph) {
+    for (int i = 1; i < graph->value_count; i++)
+        if (graph->values[i].origin == IR_STEP && graph->values[i].first == graph->first) return i;
+    return 0;
+}
+
+void p2p_graph_part(p2p_graph *graph, int64_t first, int64_t count) {
+    if (first < 0 || count < 1 || first > graph->local_batch - count) {
+        ir_fail(graph, P2P_INVALID, "there is no part of %lld images from %lld on in a batch of %lld",
+                (long long)count, (long long)first, (long long)graph->local_batch);
+        return;
+    }
+    graph->images = count;
+    graph->first = first;
+    graph->step_value = find_step_value(graph);
+}
+
 void p2p_value_shape(const p2p_graph *graph, p2p_value value, int64_t shape[4]) {
     memset(shape, 0, 4 * sizeof *shape);
     if (value.id < 1 || value.id >= graph->value_count) return;
@@ -150,14 +168,19 @@ static int add_input(p2p_graph *graph, const char *name, ir_role role, p2p_type 
                      int64_t w) {
     if (!name_fits(graph, name)) return 0;
     for (int i = 1; i < graph->value_count; i++)
-        if (graph->values[i].origin == IR_INPUT && strcmp(graph->values[i].name, name) == 0) {
+        if (graph->values[i].origin == IR_INPUT && graph->values[i].first == graph->first &&
+            strcmp(graph->values[i].name, name) == 0) {
             ir_fail(graph, P2P_INVALID, "there is already an input of this name");
             return 0;
         }
-    int input = ir_value_add(
-        graph,
-        &(ir_value){
-            .role = role, .origin = IR_INPUT, .n = graph->images, .c = c, .h = h, .w = w, .type = type});
+    int input = ir_value_add(graph, &(ir_value){.role = role,
+                                                .origin = IR_INPUT,
+                                                .n = graph->images,
+                                                .c = c,
+                                                .h = h,
+                                                .w = w,
+                                                .type = type,
+                                                .first = graph->first});
     name_value(graph, input, name);
     return input;
 }
@@ -184,11 +207,14 @@ p2p_value p2p_input(p2p_graph *graph, const char *name, p2p_type type, int64_t c
 
 static void add_output(p2p_graph *graph, const char *name, int value, p2p_type type, bool loss) {
     if (graph->status != P2P_OK || !name_fits(graph, name)) return;
-    for (int i = 0; i < graph->output_count; i++)
-        if (strcmp(graph->outputs[i].name, name) == 0) {
+    for (int i = 0; i < graph->output_count; i++) {
+        const ir_output *other = &graph->outputs[i];
+        const bool same_loss = loss && other->loss && other->first != graph->first;
+        if (strcmp(other->name, name) == 0 && !same_loss) {
             ir_fail(graph, P2P_INVALID, "there is already an output of this name");
             return;
         }
+    }
     void *outputs =
         ir_grow(graph->outputs, graph->output_count, &graph->output_capacity, sizeof *graph->outputs);
     if (!outputs) {
@@ -197,7 +223,7 @@ static void add_output(p2p_graph *graph, const char *name, int value, p2p_type t
     }
     graph->outputs = outputs;
     ir_output *output = &graph->outputs[graph->output_count++];
-    *output = (ir_output){.value = value, .type = type, .loss = loss};
+    *output = (ir_output){.value = value, .type = type, .loss = loss, .first = graph->first};
     memcpy(output->name, name, strlen(name) + 1);
 }
 

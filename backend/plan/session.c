@@ -175,6 +175,7 @@ static p2p_status plan_replicas(p2p_plan *plan, p2p_graph *const *graphs) {
     for (int r = 0; r < session->replica_count; r++) {
         plan_part *part = &plan->parts[r];
         part->session = session;
+        part->plan = plan;
         part->device = session->replicas[r].device;
         part->replica = r;
         part->first_sample = first_sample;

@@ -135,11 +135,14 @@ static int64_t first_of(const plan_rig *rig, int replica) {
     return first;
 }
 
-static p2p_status open_devices(plan_rig *rig, const char *backend, int first, int replicas) {
+static p2p_status open_devices(plan_rig *rig, const char *backend, int first, int replicas, int devices) {
     for (int r = 0; r < replicas; r++) {
         char address[64];
         snprintf(address, sizeof address, "%s:%d", backend, first + r);
-        P2P_TRY(p2p_device_open(address, &rig->devices[r]));
+        if (devices > 0 && r >= devices)
+            rig->devices[r] = rig->devices[r % devices];
+        else
+            P2P_TRY(p2p_device_open(address, &rig->devices[r]));
         rig->replicas++;
     }
     return P2P_OK;
@@ -153,7 +156,7 @@ p2p_status plan_rig_open(plan_rig *rig, const char *backend, int first, int repl
     local.world = replicas;
     local.global_batch = global_batch;
     rig->global_batch = global_batch;
-    P2P_TRY(open_devices(rig, backend, first, replicas));
+    P2P_TRY(open_devices(rig, backend, first, replicas, step->devices));
     for (int r = 0; r < replicas; r++) {
         local.local_batch = images_of(rig, r);
         rig->graphs[r] = plan_net_graph(&rig->net, &local);
@@ -199,7 +202,9 @@ void plan_rig_close(plan_rig *rig) {
     p2p_session_destroy(rig->session);
     for (int r = 0; r < 4; r++) {
         p2p_graph_destroy(rig->graphs[r]);
-        p2p_device_close(rig->devices[r]);
+        bool again = false;
+        for (int i = 0; i < r; i++) again |= rig->devices[i] == rig->devices[r];
+        if (!again) p2p_device_close(rig->devices[r]);
     }
     plan_net_destroy(&rig->net);
     *rig = (plan_rig){0};

@@ -21,6 +21,7 @@ typedef struct {
     int world;
     bool sync;        /* statistics over all replicas */
     double dropout;   /* probability; 0 is off */
+    int devices;      /* of a rig: distinct ones, which its replicas take in turn; 0: one each */
     bool losses_only; /* no gradients, no updates: for validation */
 } plan_net_step;
 

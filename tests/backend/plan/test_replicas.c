@@ -30,13 +30,12 @@ typedef struct {
     int steps, collectives, statistics;
 } training;
 
-static training train_batch(const char *backend, int replicas, int64_t batch, bool sync, int steps,
-                            const p2p_session_options *options) {
+static training train_step(const char *backend, int replicas, int64_t batch, int steps,
+                           const plan_net_step *step, const p2p_session_options *options) {
     static const char *const names[LOSSES] = {"d_fake", "d_real", "g_gan", "g_l1"};
     training result = {.steps = steps};
     plan_rig rig;
-    plan_net_step step = {.sync = sync, .dropout = 0.5};
-    OK(plan_rig_open(&rig, backend, 0, replicas, batch, &shape, &step, options));
+    OK(plan_rig_open(&rig, backend, 0, replicas, batch, &shape, step, options));
     for (uint32_t s = 0; s < (uint32_t)steps; s++) {
         OK(plan_rig_step(&rig, s));
         for (int l = 0; l < LOSSES; l++) OK(p2p_plan_loss(rig.plan, names[l], &result.losses[s][l]));
@@ -49,6 +48,12 @@ static training train_batch(const char *backend, int replicas, int64_t batch, bo
     OK(plan_rig_parameters(&rig, &result.parameters, &result.count));
     plan_rig_close(&rig);
     return result;
+}
+
+static training train_batch(const char *backend, int replicas, int64_t batch, bool sync, int steps,
+                            const p2p_session_options *options) {
+    const plan_net_step step = {.sync = sync, .dropout = 0.5};
+    return train_step(backend, replicas, batch, steps, &step, options);
 }
 
 static training train(const char *backend, int replicas, bool sync, const p2p_session_options *options) {
@@ -171,13 +176,98 @@ static void test_opencl(void **state) {
         }
 }
 
+/* ---- One device several times, and the equality of replicas ------------------------------------------- */
+
+static const plan_net_step two_of_three = {.sync = true, .dropout = 0.5, .devices = 2};
+
+static void test_one_device_twice(void **state) {
+    (void)state;
+    training one = train_step("reference", 1, 5, STEPS, &two_of_three, NULL);
+    training three = train_step("reference", 3, 5, STEPS, &two_of_three, NULL);
+    assert_true(distance(&three, &one) < 1e-9);
+    free(one.parameters);
+    free(three.parameters);
+}
+
+/* Adds a little to one stored parameter of a replica. */
+static void spoil(const plan_rig *rig, int replica) {
+    plan_address at;
+    p2p_device *device = rig->session->replicas[replica].device;
+    double value;
+    (void)session_param(rig->session, 1, 0, P2P_STATE_VALUE, &at);
+    const p2p_place place = session_place(rig->session, replica, at);
+    OK(p2p_buffer_read(device, place, &value, sizeof value));
+    OK(p2p_device_finish(device));
+    value += 1e-12;
+    OK(p2p_buffer_write(device, place, &value, sizeof value));
+    OK(p2p_device_finish(device));
+}
+
+static void expect_other(plan_rig *rig, int expected) {
+    int replica;
+    OK(p2p_session_compare(rig->session, &replica));
+    assert_int_equal(replica, expected);
+}
+
+static void test_comparison(void **state) {
+    (void)state;
+    plan_rig rig;
+    OK(plan_rig_open(&rig, "reference", 0, 3, 3, &shape, &two_of_three, NULL));
+    OK(plan_rig_step(&rig, 0));
+    expect_other(&rig, -1);
+    for (int replica = 0; replica < 3; replica++) {
+        spoil(&rig, replica);
+        expect_other(&rig, replica); /* two agree against it */
+        OK(p2p_session_broadcast(rig.session));
+        expect_other(&rig, -1);
+    }
+    plan_rig_close(&rig);
+    OK(plan_rig_open(&rig, "reference", 0, 2, 2, &shape, &two_of_three, NULL));
+    spoil(&rig, 0);
+    expect_other(&rig, 1); /* of two the second is named: it differs from the first */
+    plan_rig_close(&rig);
+    OK(plan_rig_open(&rig, "reference", 0, 1, 1, &shape, &two_of_three, NULL));
+    OK(p2p_session_broadcast(rig.session));
+    expect_other(&rig, -1);
+    plan_rig_close(&rig);
+}
+
+/* Each replica has statistics of its own images; the network's are their mean. */
+static void test_running_statistics(void **state) {
+    (void)state;
+    enum { FEATURES = 2 * 2 * 4 }; /* of e1: a mean and a variance of each */
+    plan_rig rig;
+    double of[2][FEATURES], mean[FEATURES], again[FEATURES];
+    const plan_net_step step = {.sync = false};
+    OK(plan_rig_open(&rig, "reference", 0, 2, 2, &shape, &step, NULL));
+    OK(plan_rig_step(&rig, 0));
+    const p2p_param running = rig.net.e1.running;
+    for (int r = 0; r < 2; r++)
+        OK(p2p_session_read_running(rig.session, rig.net.g, running, r, P2P_TYPE_f64, of[r]));
+    OK(p2p_session_read(rig.session, rig.net.g, running, P2P_STATE_VALUE, P2P_TYPE_f64, mean));
+    assert_memory_not_equal(of[0], of[1], sizeof of[0]);
+    for (int i = 0; i < FEATURES; i++) assert_true(fabs(mean[i] - (of[0][i] + of[1][i]) / 2) < 1e-15);
+    OK(p2p_session_write_running(rig.session, rig.net.g, running, 1, P2P_TYPE_f64, of[0]));
+    OK(p2p_session_read(rig.session, rig.net.g, running, P2P_STATE_VALUE, P2P_TYPE_f64, again));
+    assert_memory_equal(again, of[0], sizeof again); /* the mean of equal ones is exact */
+    assert_int_equal(p2p_session_read_running(rig.session, rig.net.g, running, 2, P2P_TYPE_f64, mean),
+                     P2P_INVALID);
+    assert_int_equal(p2p_session_write_running(rig.session, rig.net.g, rig.net.e1.w, 1, P2P_TYPE_f64, mean),
+                     P2P_INVALID);
+    plan_rig_close(&rig);
+}
+
 int main(int argc, char **argv) {
     const struct CMUnitTest opencl[] = {cmocka_unit_test(test_opencl)};
     if (argc > 1 && strcmp(argv[1], "opencl") == 0) return cmocka_run_group_tests(opencl, NULL, NULL);
     OK(p2p_module_register(twins));
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_two_equal_one), cmocka_unit_test(test_uneven_batches),
-        cmocka_unit_test(test_empty_shares), cmocka_unit_test(test_unsynchronised_differ),
-        cmocka_unit_test(test_through_host_memory)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_two_equal_one),
+                                       cmocka_unit_test(test_uneven_batches),
+                                       cmocka_unit_test(test_empty_shares),
+                                       cmocka_unit_test(test_one_device_twice),
+                                       cmocka_unit_test(test_comparison),
+                                       cmocka_unit_test(test_running_statistics),
+                                       cmocka_unit_test(test_unsynchronised_differ),
+                                       cmocka_unit_test(test_through_host_memory)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
