@@ -12,14 +12,14 @@
 #include "setup_plans.h"
 
 typedef struct {
-    int64_t batch;
+    int64_t batch;         /* of a replica */
     int64_t width, height; /* of a picture */
 } memory_shape;
 
 /* Bytes. */
 typedef struct {
-    size_t device; /* buffers */
-    size_t host;   /* of runs and of the program; not the driver's */
+    size_t device; /* buffers of a replica */
+    size_t host;   /* of all replicas' runs and of the program; not the driver's */
 } memory_need;
 
 /* What a hint may propose to change. */
@@ -31,7 +31,7 @@ typedef enum {
 
 typedef struct {
     const char *what; /* "this training": the subject of the message */
-    p2p_device *device;
+    const setup_devices *devices;
     memory_shape shape;
     memory_change change;
     int64_t unit; /* MEMORY_PICTURES: sides are multiples of it */
@@ -62,9 +62,9 @@ p2p_status setup_memory_check(const memory_question *question);
 /* A training or a translation of `all`, whose batch and size are replaced by a shape's. */
 typedef struct {
     const settings *all;
-    p2p_device *device;
+    const setup_devices *devices;
     pair_format format;
-    int64_t pairs;       /* of the data set; 0: as many as a batch */
+    int64_t pairs;       /* of the data set; 0: as many as a batch of all replicas */
     const char *choices; /* imposed convolution choices; NULL: none */
     bool training;       /* else the generator alone; `pairs` is unused then */
 } memory_subject;
@@ -76,7 +76,7 @@ p2p_status setup_memory_measure(void *subject, const memory_shape *shape, memory
 /* The question of whether the settings' training or translation fits. */
 memory_question setup_memory_question(memory_subject *subject);
 
-/* The need of a session's plans and of a batch of pictures that an evaluator holds. */
+/* The need of a session's plans and of a batch of pictures for each replica that an evaluator holds. */
 void setup_memory_evaluation(const p2p_session *session, pair_format format, const memory_shape *shape,
                              memory_need *need);
 /* Choices as they are stored, never measured: for sessions that only plan. */
