@@ -484,7 +484,7 @@ static void test_failure_comes_in_order(void **state) {
     loader_destroy(loading);
 
     save_pair(victim, 33, 16, 1, 0); /* the hint is returned too */
-    options.first = 6;
+    options.first = 4;
     loading = create(&options);
     const loader_batch *batch;
     assert_int_equal(loader_next(loading, &batch), P2P_INPUT);
