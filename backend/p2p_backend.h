@@ -20,7 +20,7 @@
 
 /* Version of the interface. A module must match exactly. Raised whenever the meaning of this file or of
  * p2p_op.h changes. */
-enum { P2P_BACKEND_ABI = 8 };
+enum { P2P_BACKEND_ABI = 9 };
 
 /* A part of the key of a cache entry. */
 typedef struct {
@@ -250,6 +250,9 @@ typedef struct {
                              p2p_ticket *done);
     p2p_status (*broadcast)(p2p_be_comm *comm, const p2p_op *op, const p2p_contribution *replicas,
                             p2p_ticket *done);
+    /* Optional; if NULL it is not known. Seconds since the communicator was opened for which commands of the
+     * local devices stood still because they were ordered after a collective, a mean over the devices. */
+    double (*waited)(p2p_be_comm *comm);
 } p2p_comm_table;
 
 /* Why a backend has no device. The core composes the text for users, and decides whether `auto` warns. */

@@ -17,7 +17,7 @@ extern const p2p_host *ocl_host;
 enum {
     OCL_ALIGNMENT = 64,     /* bytes; a vector of 16 floats, and a cache line */
     OCL_SLACK = 64,         /* every buffer is so many bytes longer, so that a vector load may pass the end */
-    OCL_IN_FLIGHT = 16,     /* submissions that may be unfinished */
+    OCL_IN_FLIGHT = 64,     /* submissions and collectives that may be unfinished */
     OCL_MARKS = 4,          /* seconds of work that may be unfinished, as estimated by ocl_queue.c */
     OCL_FLUSH_INTERVAL = 32 /* launches between two flushes */
 };
@@ -25,6 +25,7 @@ enum {
 typedef struct ocl_program ocl_program;
 typedef struct ocl_warm ocl_warm;
 typedef struct ocl_tuning ocl_tuning;
+typedef struct ocl_watches ocl_watches;
 
 struct p2p_be_buffer {
     cl_mem memory;
@@ -61,6 +62,7 @@ struct p2p_be_device {
     double unmarked_seconds; /* of work enqueued since the last mark, estimated */
     unsigned marks; /* set so far; mark[m % OCL_MARKS] is the m-th, NULL once its completion was observed */
     cl_event mark[OCL_MARKS];
+    ocl_watches *watches; /* of ocl_watch.c; NULL: none yet */
 };
 
 p2p_status ocl_device_open(int index, p2p_be_device **device);
