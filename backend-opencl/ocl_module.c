@@ -77,6 +77,7 @@ const p2p_module *p2p_module_opencl(uint32_t abi, const p2p_host *host) {
                                    .query = ocl_comm_query,
                                    .all_reduce = ocl_comm_all_reduce,
                                    .broadcast = ocl_comm_broadcast,
-                                   .waited = ocl_comm_waited}};
+                                   .waited = ocl_comm_waited,
+                                   .repeats_devices = true}};
     return &module;
 }

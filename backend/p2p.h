@@ -393,6 +393,10 @@ p2p_status p2p_session_write_running(p2p_session *session, const p2p_network *ne
                                      int replica, p2p_type type, const void *host);
 
 int p2p_session_replicas(const p2p_session *session);
+/* Seconds since the session was created for which its devices stood still for reductions that other commands
+ * did not hide, a mean over the devices. False if it is not known: the options have no tuning.clock, or the
+ * backend does not measure it. */
+bool p2p_session_waited(const p2p_session *session, double *seconds);
 /* Copies the parameters and moments of replica 0, as they are stored, to all replicas by broadcasts. Running
  * statistics are left alone. Waits. */
 p2p_status p2p_session_broadcast(p2p_session *session);

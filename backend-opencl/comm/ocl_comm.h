@@ -3,8 +3,8 @@
  *
  * Each device has a second queue for transfers, and one thread adds what all devices contribute, in replica
  * order. A collective is a user event of each device, at which its first queue waits if the core orders it
- * so. A device that fails completes the events of all with an error, so nobody waits for it. Where a device
- * computes in host memory, sums are formed in place, without a copy.
+ * so. If one device fails, the events of all end, and every later call for them fails. Where devices compute
+ * in host memory, sums are formed in place, without a copy.
  */
 #ifndef OCL_COMM_H
 #define OCL_COMM_H

@@ -10,7 +10,6 @@ enum {
     OCL_COMM_JOBS = 32,       /* collectives that may be under way */
     OCL_COMM_CHUNK = 4 << 20, /* bytes that are transferred at once */
     OCL_COMM_SLOTS = 2,       /* chunks on their way: one is read while another one is added */
-    OCL_COMM_MESSAGE_BYTES = 512
 };
 
 /* A replica's way to the host. */
@@ -48,7 +47,6 @@ struct p2p_be_comm {
     pthread_cond_t changed;
     uint64_t begun, ended; /* jobs; number n is jobs[n % OCL_COMM_JOBS] */
     bool stopping;
-    char failure[OCL_COMM_MESSAGE_BYTES]; /* of the first job that failed; "": none */
 };
 
 /* Waits for an event of the lane's device, on other devices than CPUs no longer than its limit. */

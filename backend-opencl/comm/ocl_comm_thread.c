@@ -20,19 +20,24 @@ static cl_int wait_for_contributions(const p2p_be_comm *comm, const ocl_comm_job
     return CL_SUCCESS;
 }
 
-static void note_failure(p2p_be_comm *comm, const char *what, int lane, cl_int code) {
-    pthread_mutex_lock(&comm->lock);
-    if (!comm->failure[0])
-        snprintf(comm->failure, sizeof comm->failure, "%s: %s failed with %s (%d)",
+/* Marks all devices before the events end on which their queues wait. */
+static void note_failure(const p2p_be_comm *comm, const char *what, int lane, cl_int code) {
+    for (int r = 0; r < comm->count; r++) {
+        p2p_be_device *device = comm->lanes[r].device;
+        if (atomic_load(&device->collective_failed)) continue;
+        snprintf(device->collective_failure, sizeof device->collective_failure, "%s: %s failed with %s (%d)",
                  comm->lanes[lane].device->info.name, what, ocl_error_name(code), code);
-    pthread_mutex_unlock(&comm->lock);
+        atomic_store(&device->collective_failed, true);
+    }
 }
 
-static void end_job(const p2p_be_comm *comm, const ocl_comm_job *job, cl_int status) {
+/* The events of a failed job are completed, too: some drivers abort if a user event fails. Its results are
+ * undefined, and no wait for them succeeds. */
+static void end_job(const p2p_be_comm *comm, const ocl_comm_job *job) {
     for (int r = 0; r < comm->count; r++) {
         ocl_comm_part *part = &job->parts[r];
         if (part->after) clReleaseEvent(part->after);
-        clSetUserEventStatus(part->done, status);
+        clSetUserEventStatus(part->done, CL_COMPLETE);
         clReleaseEvent(part->done);
         part->after = part->done = NULL;
     }
@@ -44,7 +49,7 @@ static void run_job(p2p_be_comm *comm, const ocl_comm_job *job) {
     cl_int code = wait_for_contributions(comm, job, &what, &lane);
     if (code == CL_SUCCESS) code = ocl_comm_transfer(comm, job, &what, &lane);
     if (code != CL_SUCCESS) note_failure(comm, what, lane, code);
-    end_job(comm, job, code == CL_SUCCESS ? CL_COMPLETE : CL_OUT_OF_RESOURCES);
+    end_job(comm, job);
 }
 
 /* The next job; NULL when the communicator is closed and all are done. */

@@ -11,6 +11,8 @@
 
 #include <CL/cl.h>
 
+#include <stdatomic.h>
+
 /* Host services, set at the module's entry. */
 extern const p2p_host *ocl_host;
 
@@ -62,6 +64,9 @@ struct p2p_be_device {
     double unmarked_seconds; /* of work enqueued since the last mark, estimated */
     unsigned marks; /* set so far; mark[m % OCL_MARKS] is the m-th, NULL once its completion was observed */
     cl_event mark[OCL_MARKS];
+    /* That a collective of this and other devices failed, and why: set once, by the communicator's thread. */
+    atomic_bool collective_failed;
+    char collective_failure[512];
     ocl_watches *watches; /* of ocl_watch.c; NULL: none yet */
 };
 

@@ -149,7 +149,8 @@ p2p_status ocl_queue_wait(p2p_be_device *device, p2p_ticket ticket) {
     P2P_TRY(ocl_check_alive(device));
     P2P_TRY(check_ticket(device, ticket));
     if (ticket + OCL_IN_FLIGHT <= device->last_ticket) return P2P_OK; /* submit has waited for it */
-    return settle(device, &device->in_flight[ticket % OCL_IN_FLIGHT]);
+    P2P_TRY(settle(device, &device->in_flight[ticket % OCL_IN_FLIGHT]));
+    return ocl_check_alive(device); /* the commands may have waited for a collective that failed */
 }
 
 /* ---- Events of others ------------------------------------------------------------------------------------

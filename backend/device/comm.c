@@ -19,6 +19,8 @@ struct p2p_comm {
     int world;
     const p2p_module *module; /* of communicator `be`; NULL: collectives pass through host memory */
     p2p_be_comm *be;
+    double (*clock)(void);      /* NULL: none */
+    double waited;              /* for collectives through host memory, during which devices stand still */
     bool warned;                /* that a collective passes through host memory */
     p2p_contribution *replicas; /* of the collective under way */
     char *staging;              /* a chunk of every replica: replica i's begins at i * staging_bytes */
@@ -29,16 +31,22 @@ struct p2p_comm {
 
 /* ---- Opening ------------------------------------------------------------------------------------------ */
 
-/* The module of all devices if it has a communicator and no device is twice among them, else NULL: libraries
- * of communicators take a device once. */
+/* Whether two replicas are on one device, which may have been opened twice. */
+static bool repeats_a_device(p2p_device *const *devices, int count) {
+    for (int i = 0; i < count; i++)
+        for (int j = 0; j < i; j++)
+            if (strcmp(devices[i]->address, devices[j]->address) == 0) return true;
+    return false;
+}
+
+/* The module of all devices if it has a communicator for them, else NULL. */
 static const p2p_module *common_module(p2p_device *const *devices, int count) {
     const p2p_module *module = devices[0]->module;
     for (int i = 1; i < count; i++) {
         if (devices[i]->module != module) return NULL;
-        for (int j = 0; j < i; j++)
-            if (strcmp(devices[i]->address, devices[j]->address) == 0) return NULL;
     }
-    return module->comm_open ? module : NULL;
+    if (!module->comm_open) return NULL;
+    return module->comm.repeats_devices || !repeats_a_device(devices, count) ? module : NULL;
 }
 
 static p2p_status open_own(p2p_comm *comm, const p2p_module *module, int world, int rank0) {
@@ -285,9 +293,20 @@ static p2p_status run_through_host(p2p_comm *comm, const p2p_op *op, const p2p_p
                                    const p2p_ticket *after, p2p_ticket *done) {
     P2P_TRY(check_host_op(comm, op));
     for (int i = 0; i < comm->count; i++) P2P_TRY(p2p_device_wait(comm->devices[i], after[i]));
+    const double begin = comm->clock ? comm->clock() : 0;
     P2P_TRY(run_on_host(comm, op, places));
+    if (comm->clock) comm->waited += comm->clock() - begin;
     for (int i = 0; i < comm->count; i++) done[i] = 0;
     return P2P_OK;
+}
+
+void p2p_comm_set_clock(p2p_comm *comm, double (*clock)(void)) {
+    comm->clock = clock;
+}
+
+double p2p_comm_waited(const p2p_comm *comm) {
+    if (!comm->clock || (comm->module && !comm->module->comm.waited)) return -1;
+    return comm->waited + (comm->module ? comm->module->comm.waited(comm->be) : 0);
 }
 
 /* ---- Either way --------------------------------------------------------------------------------------- */

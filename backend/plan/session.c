@@ -86,7 +86,9 @@ static p2p_status join_devices(p2p_session *session, p2p_device *const *devices,
     if (session->cut.chunk_bytes == 0)
         return p2p_fail(P2P_UNSUPPORTED, "%s allows no allocation at all", p2p_device_address(devices[0]));
     if (replicas == 1) return P2P_OK;
-    return p2p_comm_open(devices, replicas, replicas, 0, &session->comm);
+    P2P_TRY(p2p_comm_open(devices, replicas, replicas, 0, &session->comm));
+    p2p_comm_set_clock(session->comm, session->options.tuning.clock);
+    return P2P_OK;
 }
 
 p2p_status p2p_session_create(p2p_device *const *devices, int replicas, const p2p_session_options *options,

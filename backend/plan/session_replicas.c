@@ -11,6 +11,12 @@ int p2p_session_replicas(const p2p_session *session) {
     return session->replica_count;
 }
 
+bool p2p_session_waited(const p2p_session *session, double *seconds) {
+    const double waited = session->comm ? p2p_comm_waited(session->comm) : 0;
+    *seconds = waited > 0 ? waited : 0;
+    return waited >= 0;
+}
+
 static p2p_status check_memory(const p2p_session *session) {
     if (session->allocated && !session->broken) return P2P_OK;
     return p2p_fail(P2P_INVALID, "the session has no memory");

@@ -39,6 +39,8 @@ typedef struct {
     double seconds_per_image;               /* running mean */
     double waited;                          /* seconds of waiting for data since last_collected */
     double wait_per_image;                  /* running mean of seconds */
+    double reduced;                         /* seconds of waiting for reductions until last_collected */
+    double reduction_per_image;             /* running mean of seconds */
     int64_t measured;                       /* steps in both means */
     int64_t replaced;                       /* pairs of this epoch that were bad and replaced */
     char reason[P2P_MESSAGE_BYTES];         /* of the first of them */
@@ -73,6 +75,17 @@ static p2p_status check_finite(const step_record *record) {
                     record->step, losses->d_real, losses->d_fake, losses->g_gan, losses->g_l1);
 }
 
+/* The share of time in which devices stood still for reductions. */
+static void measure_reductions(training_loop *loop, double weight, step_record *record) {
+    double reduced;
+    record->reduces = loop->t->devices.count > 1 && p2p_session_waited(loop->t->session, &reduced);
+    if (!record->reduces) return;
+    const double seconds = (reduced - loop->reduced) / record->images;
+    loop->reduction_per_image += weight * (seconds - loop->reduction_per_image);
+    loop->reduced = reduced;
+    record->reduction_wait = fmin(1, loop->reduction_per_image / loop->seconds_per_image);
+}
+
 /* Update the running means. A single interval is no measure of a step, because two are in flight. The second
  * step overwrites the first, during which drivers compile. */
 static void measure_rate(training_loop *loop, step_record *record) {
@@ -83,6 +96,7 @@ static void measure_rate(training_loop *loop, step_record *record) {
     loop->measured++;
     loop->seconds_per_image += weight * (seconds - loop->seconds_per_image);
     loop->wait_per_image += weight * (loop->waited / images - loop->wait_per_image);
+    measure_reductions(loop, weight, record);
     loop->last_collected = now;
     loop->waited = 0;
     record->images_per_s = 1 / loop->seconds_per_image;
