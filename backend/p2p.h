@@ -344,8 +344,8 @@ typedef struct {
     size_t activations; /* the arena shared by all plans, including scratch memory */
     size_t inputs_outputs;
     size_t total; /* the sum of those above: device memory */
-    size_t
-        host; /* host memory of runs: two inputs and three outputs of every plan, in plain and stored form */
+    size_t host;  /* host memory of runs of all replicas: two inputs and three outputs of every plan, in plain
+                     and stored form */
 } p2p_session_memory;
 
 /* Known before p2p_session_allocate, from the plans made so far. */
