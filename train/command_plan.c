@@ -23,11 +23,8 @@ static p2p_status make_plan(const settings *all, const pix2pix *model, p2p_sessi
     const bool training = setup_mode_is_train(all);
     pix2pix_graph_options options = pix2pix_graph_options_for(model, all->batch);
     options.parts = (int)all->grad_accumulate;
-    const setup_planning planning = {.session = session,
-                                     .model = model,
-                                     .options = &options,
-                                     .replicas = replicas,
-                                     .build = training ? setup_build_step : setup_build_evaluation};
+    const setup_planning planning = {
+        .session = session, .model = model, .options = &options, .replicas = replicas, .training = training};
     const int64_t images = replicas * all->batch * (training ? all->grad_accumulate : 1);
     return setup_plan_make(&planning, all->mode, images, made);
 }

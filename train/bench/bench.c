@@ -70,7 +70,7 @@ static p2p_status plan_step(bench *b) {
                                      .model = b->model,
                                      .options = &options,
                                      .replicas = b->devices.count,
-                                     .build = b->training ? setup_build_step : setup_build_evaluation};
+                                     .training = b->training};
     options.parts = (int)accumulated(b);
     P2P_TRY(setup_plan_make(&planning, b->training ? "training step" : "translation", bench_images(b),
                             &b->planned));

@@ -174,7 +174,7 @@ const option_row option_rows[] = {
     HEADING("Device"),
     {"backend", 0, KIND_TEXT, AT(backend), RUN, NOT_KEPT, 0, 0, "auto", "NAME",
      "one of the backends that p2p devices lists, such as opencl; auto selects the best device and prints its name"},
-    {"device", 0, KIND_TEXT, AT(device), RUN | DOCTOR, NOT_KEPT, 0, 0, NULL, "BACKEND:N",
+    {"device", 0, KIND_TEXT, AT(device), RUN | DOCTOR, NOT_KEPT, 0, 0, NULL, "BACKEND:N,...",
      "one of the devices that p2p devices lists, e.g. opencl:0, or several, separated by commas, which share each step; "
      "one may be named more than once; tune: one (default of doctor: every one that can be used, without the reference)"},
     {"gpus", 0, KIND_COUNT, AT(gpus), TRAIN | USE | PLAN | BENCH, NOT_KEPT, 1, 64, NULL, "N",

@@ -50,11 +50,8 @@ static p2p_status plan_translation(const memory_subject *subject, const pix2pix 
                                    const memory_shape *shape, memory_need *need) {
     pix2pix_graph_options options = pix2pix_graph_options_for(model, shape->batch);
     const int replicas = subject->devices->count;
-    const setup_planning planning = {.session = session,
-                                     .model = model,
-                                     .options = &options,
-                                     .replicas = replicas,
-                                     .build = setup_build_evaluation};
+    const setup_planning planning = {
+        .session = session, .model = model, .options = &options, .replicas = replicas};
     setup_plan made;
     options.input_type = setup_picture_type(subject->format.input);
     const p2p_status status = setup_plan_make(&planning, "translation", replicas * shape->batch, &made);

@@ -7,24 +7,13 @@ p2p_type setup_picture_type(image_format format) {
 
 /* ---- A plan over all replicas ------------------------------------------------------------------------- */
 
-p2p_status setup_build_step(const void *context, const pix2pix *model, const pix2pix_graph_options *options,
-                            p2p_graph **graph) {
-    (void)context;
-    return pix2pix_graph_train(model, options, graph);
-}
-
-p2p_status setup_build_evaluation(const void *context, const pix2pix *model,
-                                  const pix2pix_graph_options *options, p2p_graph **graph) {
-    (void)context;
-    return pix2pix_graph_evaluate(model, options, false, graph);
-}
-
 static p2p_status build(const setup_planning *planning, int64_t images, int replica, p2p_graph **graph) {
     pix2pix_graph_options options = *planning->options;
     options.local_batch = pix2pix_share(images, planning->replicas, replica);
     options.global_batch = images;
     options.world = planning->replicas;
-    return planning->build(planning->context, planning->model, &options, graph);
+    return planning->training ? pix2pix_graph_train(planning->model, &options, graph)
+                              : pix2pix_graph_evaluate(planning->model, &options, false, graph);
 }
 
 p2p_status setup_plan_make(const setup_planning *planning, const char *name, int64_t images,
@@ -53,7 +42,7 @@ int64_t setup_global_batch(const setup_shape *shape) {
 static p2p_status plan_steps(setup_planning *planning, const setup_shape *shape, setup_plans *plans) {
     const int64_t whole = setup_global_batch(shape), last = shape->pairs % whole;
     const int64_t left = shape->pairs - shape->begun, first_last = left % whole;
-    planning->build = setup_build_step;
+    planning->training = true;
     if (shape->pairs >= whole) P2P_TRY(setup_plan_make(planning, "training step", whole, &plans->steps[0]));
     if (last > 0) P2P_TRY(setup_plan_make(planning, "last step of an epoch", last, &plans->steps[1]));
     if (first_last == 0 || first_last == last) return P2P_OK;
@@ -69,7 +58,7 @@ p2p_status setup_plans_make(p2p_session *session, const setup_shape *shape, setu
     options.target_type = setup_picture_type(shape->format.target);
     options.parts = (int)shape->accumulate;
     P2P_TRY(plan_steps(&planning, shape, plans));
-    planning.build = setup_build_evaluation;
+    planning.training = false;
     return setup_plan_make(&planning, "validation", shape->replicas * shape->batch, &plans->evaluate);
 }
 

@@ -16,28 +16,19 @@ typedef struct {
     int64_t images;              /* of all replicas */
 } setup_plan;
 
-/* Plan a graph that `build` makes for each share of `images`. After a failure, and when the session was
- * destroyed, setup_plan_free. */
-typedef p2p_status (*setup_build)(const void *context, const pix2pix *model,
-                                  const pix2pix_graph_options *options, p2p_graph **graph);
 typedef struct {
     p2p_session *session;
     const pix2pix *model;
     const pix2pix_graph_options *options; /* local_batch, global_batch and world are set for each share */
     int replicas;
-    setup_build build;
-    const void *context;
+    bool training; /* a training step; else the generator alone, without a target */
 } setup_planning;
 
+/* Plan the graphs of all shares of `images`. After a failure, and when the session was destroyed,
+ * setup_plan_free. */
 p2p_status setup_plan_make(const setup_planning *planning, const char *name, int64_t images,
                            setup_plan *made);
 void setup_plan_free(setup_plan *made);
-
-/* Builders of a step and of an evaluation without a target. They take no context. */
-p2p_status setup_build_step(const void *context, const pix2pix *model, const pix2pix_graph_options *options,
-                            p2p_graph **graph);
-p2p_status setup_build_evaluation(const void *context, const pix2pix *model,
-                                  const pix2pix_graph_options *options, p2p_graph **graph);
 
 /* What the plans of a training depend on. */
 typedef struct {

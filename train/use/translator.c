@@ -97,11 +97,8 @@ static p2p_status make_plan(const translator *t, const memory_shape *shape, cons
                             p2p_session **session, setup_plan *made) {
     const pix2pix_graph_options options = graph_options(t, shape);
     P2P_TRY(setup_session_create(t->all, &t->devices, tuning, session));
-    const setup_planning planning = {.session = *session,
-                                     .model = t->model,
-                                     .options = &options,
-                                     .replicas = t->devices.count,
-                                     .build = setup_build_evaluation};
+    const setup_planning planning = {
+        .session = *session, .model = t->model, .options = &options, .replicas = t->devices.count};
     return setup_plan_make(&planning, "translation", t->devices.count * shape->batch, made);
 }
 
