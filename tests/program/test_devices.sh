@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Several devices of one process: how they are named, what is printed, equal bits, other numbers of devices when a
-# training is resumed, and pictures that they share. Equality with one device is compared in tests/models/test_shares.c.
+# training is resumed, and pictures that they share. tests/models/test_shares.c compares them with one device.
 #
 #   tests/program/test_devices.sh P2P BACKEND     BACKEND: one with at least three devices
 . "$(dirname "$0")/../support/expect.sh" "$1" "$2:0,$2:1,$2:2"
