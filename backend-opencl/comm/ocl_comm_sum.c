@@ -1,6 +1,8 @@
 /* Sums, moments and copies between memories of replicas. See ocl_comm_sum.h. */
 #include "ocl_comm_sum.h"
 
+#include "p2p_moments.h"
+
 #include <stdint.h>
 #include <string.h>
 
@@ -56,28 +58,15 @@ static void add_all(p2p_type type, unsigned char *const *parts, int count, size_
 
 /* ---- Moments ------------------------------------------------------------------------------------------ */
 
-typedef struct {
-    double count, mean, m2;
-} moments;
-
-/* The moments of the union of two disjoint samples, by Chan, Golub and LeVeque. */
-static moments unite(moments a, moments b) {
-    if (b.count == 0) return a;
-    if (a.count == 0) return b;
-    const double count = a.count + b.count, delta = b.mean - a.mean;
-    return (moments){count, a.mean + delta * b.count / count,
-                     a.m2 + (b.m2 + delta * delta * a.count * b.count / count)};
-}
-
 static void combine_moments(const p2p_tensor *y, unsigned char *const *parts, int count) {
     for (int64_t g = 0; g < y->n; g++)
         for (int64_t c = 0; c < y->w; c++) {
             int64_t at[3];
-            moments all = {0};
+            p2p_moments all = {0};
             for (int row = 0; row < 3; row++) at[row] = p2p_tensor_index(y, g, row, 0, c);
             for (int r = 0; r < count; r++) {
                 const float *part = (const float *)(const void *)parts[r];
-                all = unite(all, (moments){part[at[0]], part[at[1]], part[at[2]]});
+                all = p2p_moments_unite(all, (p2p_moments){part[at[0]], part[at[1]], part[at[2]]});
             }
             for (int r = 0; r < count; r++) {
                 float *part = (float *)(void *)parts[r];

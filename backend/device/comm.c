@@ -7,6 +7,7 @@
  */
 #include "device_internal.h"
 #include "host/log.h"
+#include "p2p_moments.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -215,29 +216,17 @@ static void sum_staged(p2p_comm *comm, size_t elements, p2p_type type) {
     p2p_tensor_pack(&row, comm->sum, P2P_TYPE_f64, comm->staging);
 }
 
-typedef struct {
-    double count, mean, m2;
-} moments;
-
-/* The moments of the union of two disjoint samples, by Chan, Golub and LeVeque. */
-static moments combine(moments a, moments b) {
-    if (b.count == 0) return a;
-    if (a.count == 0) return b;
-    double count = a.count + b.count, delta = b.mean - a.mean;
-    return (moments){count, a.mean + delta * b.count / count,
-                     a.m2 + (b.m2 + delta * delta * a.count * b.count / count)};
-}
-
 static void combine_moments(p2p_comm *comm, const p2p_tensor *stats) {
     p2p_type type = stats->type;
     for (int64_t g = 0; g < stats->n; g++) {
         for (int64_t c = 0; c < stats->w; c++) {
             size_t at[3];
             for (int row = 0; row < 3; row++) at[row] = (size_t)p2p_tensor_index(stats, g, row, 0, c);
-            moments all = {0};
+            p2p_moments all = {0};
             for (int i = 0; i < comm->count; i++) {
-                all = combine(all, (moments){staged(comm, i, at[0], type), staged(comm, i, at[1], type),
-                                             staged(comm, i, at[2], type)});
+                all = p2p_moments_unite(all, (p2p_moments){staged(comm, i, at[0], type),
+                                                           staged(comm, i, at[1], type),
+                                                           staged(comm, i, at[2], type)});
             }
             stage(comm, at[0], type, all.count);
             stage(comm, at[1], type, all.mean);
