@@ -256,6 +256,11 @@ typedef struct {
                              p2p_ticket *done);
     p2p_status (*broadcast)(p2p_be_comm *comm, const p2p_op *op, const p2p_contribution *replicas,
                             p2p_ticket *done);
+    /* Optional; if NULL it is not known. Seconds since the communicator was opened for which commands of the
+     * local devices stood still because they were ordered after a collective, a mean over the devices. */
+    double (*waited)(p2p_be_comm *comm);
+    /* A device may be several replicas. Otherwise the core reduces over such replicas through host memory. */
+    bool repeats_devices;
 } p2p_comm_table;
 
 /* Why a backend has no device. The core composes the text for users, and decides whether `auto` warns. */
