@@ -287,8 +287,8 @@ typedef struct {
 
 /* A number that the program sets for all devices of a backend that are opened afterwards. It overrides an
  * environment variable. Known names: "timeout", the seconds after which unfinished work means that a device
- * is lost; 0: never. "deterministic", 0 or 1: whatever could differ between two runs on equal machines is fixed,
- * such as the algorithm of a collective. */
+ * is lost; 0: never. "deterministic", 0 or 1: whatever could differ between two runs on equal machines is
+ * fixed, such as the algorithm of a collective. */
 typedef struct {
     const char *name;
     double least, most; /* range of values */

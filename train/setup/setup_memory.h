@@ -19,8 +19,9 @@ typedef struct {
 
 /* Bytes. */
 typedef struct {
-    size_t device;   /* buffers of a replica */
-    size_t host;     /* of all replicas' runs and of the program; not the driver's, and without pictures that are read */
+    size_t device; /* buffers of a replica */
+    size_t host; /* of all replicas' runs and of the program; not the driver's, and without pictures that are
+                    read */
     size_t pictures; /* of the host, while as many pictures are read at once as will be */
     size_t picture;  /* while the largest one is read alone, as with a smaller --memory */
 } memory_need;
