@@ -93,6 +93,8 @@ CUcontext driver_context(int device);
 CUcontext driver_current(void);
 /* The device's sticky error or success, as what a call that waits returns. */
 CUresult driver_result(int device);
+/* Counts a command that has run; a planted sticky error loses the device. */
+void driver_plant_command(int device);
 
 /* ---- memory.c ------------------------------------------------------------------------------------------ */
 

@@ -1,12 +1,19 @@
-/* Which bytes of device memory a launch has read and written, by granules of 4 bytes: bits in pages of 64
- * KiB. Those of a block are kept apart until it ends, and then compared with those of the blocks before: no
- * block may write what another one touches, because nothing orders blocks. Atomic operations may. */
+/* Which bytes of device memory a launch has read and written, by granules of 2 bytes, the smallest
+ * element that kernels write: bits in pages of 64 KiB. Those of a block are kept apart until it ends, and
+ * then compared with those of the blocks before: no block may write what another one touches, because nothing
+ * orders blocks. Atomic operations may. */
 #include "ptx_code.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { PAGE_SHIFT = 16, GRANULE_SHIFT = 2, WORDS = 1 << (PAGE_SHIFT - GRANULE_SHIFT - 6), BUCKETS = 1024 };
+enum {
+    PAGE_SHIFT = 16,
+    GRANULE_SHIFT = 1,
+    GRANULE = 1 << GRANULE_SHIFT,
+    WORDS = 1 << (PAGE_SHIFT - GRANULE_SHIFT - 6),
+    BUCKETS = 1024
+};
 
 typedef struct page {
     uint64_t key;             /* address >> PAGE_SHIFT */
@@ -160,10 +167,11 @@ static void add_page(intervals *to, const page *p, const uint64_t *words) {
 }
 
 static unsigned sectors_of(uint64_t granules) {
-    uint64_t any = granules | granules >> 4;
+    uint64_t any = granules | granules >> 8;
+    any |= any >> 4;
     any |= any >> 2;
     any |= any >> 1;
-    return (unsigned)__builtin_popcountll(any & 0x0101010101010101u);
+    return (unsigned)__builtin_popcountll(any & 0x0001000100010001u);
 }
 
 void ptx_touched_finish(ptx_touched *touched, ptx_launch *launch) {
@@ -185,8 +193,8 @@ void ptx_touched_finish(ptx_touched *touched, ptx_launch *launch) {
         for (unsigned w = 0; w < WORDS; w++) {
             const uint64_t read = pages[i]->read[w], written = pages[i]->written[w];
             counters->distinct_sectors += sectors_of(read) + sectors_of(written);
-            counters->distinct_read_bytes += 4u * (unsigned)__builtin_popcountll(read);
-            counters->distinct_written_bytes += 4u * (unsigned)__builtin_popcountll(written);
+            counters->distinct_read_bytes += GRANULE * (unsigned)__builtin_popcountll(read);
+            counters->distinct_written_bytes += GRANULE * (unsigned)__builtin_popcountll(written);
         }
     }
     free(pages);

@@ -190,6 +190,7 @@ __attribute__((destructor)) static void end(void) {
 
 /* ---- Planted faults ------------------------------------------------------------------------------------ */
 
+#define COMMAND "command" /* in place of a call's name: a command that a device executes */
 enum { FAULTS = 16 };
 typedef struct {
     char call[64], error[64];
@@ -223,7 +224,8 @@ const char *machine_should_fail(const char *call) {
     driver_lock();
     if (count < 0) count = read_faults(faults);
     for (int i = 0; i < count; i++) {
-        if (strcmp(faults[i].call, call) != 0 && strcmp(faults[i].call, "*") != 0) continue;
+        const bool any = strcmp(faults[i].call, "*") == 0 && strcmp(call, COMMAND) != 0;
+        if (strcmp(faults[i].call, call) != 0 && !any) continue;
         faults[i].count++;
         if (faults[i].count == faults[i].at || (faults[i].on && faults[i].count > faults[i].at))
             error = faults[i].error;
@@ -255,12 +257,22 @@ static bool is_sticky(CUresult error) {
     }
 }
 
-/* A planted fault of this call; a sticky error loses the current device. */
-static CUresult planted(const char *call) {
+static CUresult planted_error(const char *call) {
     const char *name = machine_should_fail(call);
     if (!name) return CUDA_SUCCESS;
     const CUresult error = driver_error_of_name(name);
     if (error == CUDA_SUCCESS) bad_setting("P2P_MACHINE_FAIL", name);
+    return error;
+}
+
+void driver_plant_command(int device) {
+    const CUresult error = planted_error(COMMAND);
+    if (is_sticky(error)) machine_lose_device(device, error, "planted by P2P_MACHINE_FAIL");
+}
+
+/* A planted fault of this call; a sticky error loses the current device. */
+static CUresult planted(const char *call) {
+    const CUresult error = planted_error(call);
     const CUcontext context = driver_current();
     if (is_sticky(error) && context) {
         machine_lose_device(context->device, error, "planted by P2P_MACHINE_FAIL");

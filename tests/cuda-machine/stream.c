@@ -155,6 +155,7 @@ static void execute(driver_command *command) {
         *now +=
             2000 + (command->launch ? command->launch(command, &footprint) : run_stated(command, &footprint));
         driver_check_races(command, &footprint);
+        driver_plant_command(device);
     }
     driver_drop_command(command);
 }

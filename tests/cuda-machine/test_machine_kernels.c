@@ -418,7 +418,11 @@ static void test_races_of_blocks(void **state) {
         {"ld.global.u32 %r4, [%x1+512];\nst.global.u32 [%x1], %r4;", false},
         {"ld.param.u64 %x2, [p0];\nld.global.u32 %r4, [%x2+768];\nst.global.u32 [%x1], %r4;", false},
         {"ld.param.u64 %x2, [p0];\nred.global.add.u32 [%x2+768], 1;\nst.global.u32 [%x1], %r4;", false},
-        {"ld.param.u64 %x2, [p0];\nst.global.u32 [%x2+768], 1;", true}};
+        {"ld.param.u64 %x2, [p0];\nst.global.u32 [%x2+768], 1;", true},
+        /* the last thread writes the lower half of the next block's first element, which writes the upper one
+         */
+        {"st.global.u16 [%x1+2], %r1;\nst.global.u16 [%x1+4], %r1;", false},
+        {"st.global.u16 [%x1], %r1;\nst.global.u16 [%x1+4], %r1;", true}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         snprintf(text, sizeof text, "%s%s", own, cases[i].rest);
         run_blocks(text, cases[i].race);

@@ -258,6 +258,20 @@ static int allocate_thrice(void) {
     return (int)result & 127;
 }
 
+/* Returns what waiting returns: filling itself succeeds, because the commands run later. */
+static int fill_twice(void) {
+    CUstream stream;
+    CUdeviceptr memory;
+    if (begin(&stream) || cuMemAlloc(&memory, 100)) return 1;
+    for (int i = 0; i < 2; i++)
+        if (cuMemsetD8Async(memory, 0, 100, stream)) return 1;
+    const CUresult result = cuStreamSynchronize(stream);
+    cuMemFree(memory);
+    cuStreamDestroy(stream);
+    cuDevicePrimaryCtxRelease(0);
+    return (int)result & 127;
+}
+
 static void test_planted_faults(void **state) {
     (void)state;
     assert_run(
@@ -273,6 +287,10 @@ static void test_planted_faults(void **state) {
                "device 0 is lost: planted by P2P_MACHINE_FAIL");
     assert_run(SETTINGS("P2P_MACHINE_FAIL=cuMemAlloc_v2:1:CUDA_ERROR_LAUNCH_FAILED"), allocate_thrice,
                MACHINE_EXIT, "cuMemAlloc_v2: device 0 was lost before");
+    assert_run(SETTINGS("P2P_MACHINE_FAIL=command:2:CUDA_ERROR_LAUNCH_FAILED"), fill_twice,
+               CUDA_ERROR_LAUNCH_FAILED & 127, "device 0 is lost: planted by P2P_MACHINE_FAIL");
+    assert_run(SETTINGS("P2P_MACHINE_FAIL=command:3:CUDA_ERROR_LAUNCH_FAILED"), fill_twice, 0, "");
+    assert_run(SETTINGS("P2P_MACHINE_FAIL=*:99:CUDA_ERROR_LAUNCH_FAILED"), fill_twice, 0, "");
     assert_run(SETTINGS("P2P_MACHINE_FAIL=cuInit"), allocate_thrice, MACHINE_EXIT,
                "P2P_MACHINE_FAIL=cuInit: not understood");
 }

@@ -1,7 +1,7 @@
 /* Tiny trainings against PyTorch's in double precision (golden/make_golden.py): every layer, gradient, loss,
  * weight, running statistic and moment, and translations after training.
  *
- *     test_golden reference|opencl [bf16]
+ *     test_golden reference|opencl|cuda [bf16]
  *
  * Differences are ||a - b|| / ||b|| per tensor, and exactly zero where PyTorch's is zero; bounds are in
  * error_budget.h. Parameters whose true gradient is zero are excluded by name (listed in the files); only
@@ -539,11 +539,11 @@ static void test_dropout_places(void **state) {
 }
 
 int main(int argc, char **argv) {
-    const bool known_device =
-        argc > 1 && (strcmp(argv[1], "reference") == 0 || strcmp(argv[1], "opencl") == 0);
+    const bool known_device = argc > 1 && (strcmp(argv[1], "reference") == 0 ||
+                                           strcmp(argv[1], "opencl") == 0 || strcmp(argv[1], "cuda") == 0);
     bf16 = argc > 2 && strcmp(argv[2], "bf16") == 0;
     if (!known_device || argc > 4 || (argc > 2 && !bf16 && strcmp(argv[2], "fp32") != 0)) {
-        fprintf(stderr, "usage: test_golden reference|opencl [fp32|bf16 [TESTS]]\n"
+        fprintf(stderr, "usage: test_golden reference|opencl|cuda [fp32|bf16 [TESTS]]\n"
                         "TESTS: names with * and ?, such as 'test_batch*'\n");
         return 2;
     }

@@ -11,7 +11,7 @@ P2P_CACHE_DIR=$PWD/cache "${doctor[@]}" --device "$device" --report report.txt >
     fail "exit code $? on $device: $(cat table.txt progress.txt)"
 grep -q "^verdict: fit: everything that a training needs works$" table.txt || fail "no verdict: $(cat table.txt)"
 grep -q "^$device  " table.txt || fail "the table lacks $device: $(cat table.txt)"
-grep -q "^  works  fp32: 78 of 78 operations" table.txt || fail "the table lacks the operations: $(cat table.txt)"
+grep -qE "^  works  fp32: ([0-9]+) of \1 operations" table.txt || fail "the table lacks the operations: $(cat table.txt)"
 grep -q "^$device fp32: check 51 of 7" progress.txt || fail "there is no progress: $(cat progress.txt)"
 grep -q "^The report will contain: " progress.txt || fail "what the report contains isn't stated: $(cat progress.txt)"
 [ "$(wc -l <table.txt)" -le 30 ] || fail "the table is long: $(cat table.txt)"
@@ -43,7 +43,7 @@ P2P_LOSE_DEVICE_AT=300 expect 5 "was lost while it was examined" "${doctor[@]}" 
 expect 1 "there is no backend named" "${doctor[@]}" --device nonsense:0
 printed "verdict: not fit: 1 check failed" "p2p doctor"
 # Without a driver the only device is the reference.
-expect 4 "there is no device to train on" env OCL_ICD_VENDORS=/nowhere "${doctor[@]}"
+expect 4 "there is no device to train on" env OCL_ICD_VENDORS=/nowhere P2P_CUDA_LIBRARY_PATH=/nowhere "${doctor[@]}"
 printed "pocl-opencl-icd" "p2p doctor"
 
 if [[ $device == opencl:* ]]; then

@@ -6,7 +6,7 @@
  */
 #include "plan/session.h"
 #include "support/picky_backend.h"
-#include "support/plan_net.h"
+#include "support/plan_training.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -19,71 +19,43 @@
 
 #include "support/test_expect.h"
 
-enum { STEPS = 5, BATCH = 4, LOSSES = 4, MOST_REPLICAS = 4 };
+enum {
+    STEPS = PLAN_TRAINING_STEPS,
+    BATCH = PLAN_TRAINING_BATCH,
+    LOSSES = PLAN_TRAINING_LOSSES,
+    MOST_REPLICAS = 4
+};
 
-static const plan_net shape = {.in = 3, .out = 3, .filters = 4};
-
-typedef struct {
-    double losses[STEPS][LOSSES];
-    double *parameters;
-    int64_t count;
-    int steps, collectives, statistics;
-} training;
-
-static training train_step(const char *backend, int replicas, int64_t batch, int steps,
-                           const plan_net_step *step, const p2p_session_options *options) {
-    static const char *const names[LOSSES] = {"d_fake", "d_real", "g_gan", "g_l1"};
-    training result = {.steps = steps};
-    plan_rig rig;
-    OK(plan_rig_open(&rig, backend, 0, replicas, batch, &shape, step, options));
-    for (uint32_t s = 0; s < (uint32_t)steps; s++) {
-        OK(plan_rig_step(&rig, s));
-        for (int l = 0; l < LOSSES; l++) OK(p2p_plan_loss(rig.plan, names[l], &result.losses[s][l]));
-    }
-    const plan_part *part = &rig.plan->parts[0];
-    for (int s = 0; s < part->step_count; s++) {
-        result.collectives += part->steps[s].collective;
-        result.statistics += part->steps[s].op.kind == P2P_KIND_norm_stats;
-    }
-    OK(plan_rig_parameters(&rig, &result.parameters, &result.count));
-    plan_rig_close(&rig);
+static plan_training train_step(const char *backend, int replicas, int64_t batch, int steps,
+                                const plan_net_step *step, const p2p_session_options *options) {
+    plan_training result;
+    OK(plan_train_steps(backend, 0, replicas, batch, steps, step, options, &result));
     return result;
 }
 
-static training train_batch(const char *backend, int replicas, int64_t batch, bool sync, int steps,
-                            const p2p_session_options *options) {
+static plan_training train_batch(const char *backend, int replicas, int64_t batch, bool sync, int steps,
+                                 const p2p_session_options *options) {
     const plan_net_step step = {.sync = sync, .dropout = 0.5};
     return train_step(backend, replicas, batch, steps, &step, options);
 }
 
-static training train(const char *backend, int replicas, bool sync, const p2p_session_options *options) {
+static plan_training train(const char *backend, int replicas, bool sync, const p2p_session_options *options) {
     return train_batch(backend, replicas, BATCH, sync, STEPS, options);
-}
-
-/* The largest difference, relative to values above 1. */
-static double distance(const training *a, const training *b) {
-    double most = 0;
-    assert_int_equal(a->count, b->count);
-    for (int s = 0; s < a->steps; s++)
-        for (int l = 0; l < LOSSES; l++)
-            most = fmax(most, fabs(a->losses[s][l] - b->losses[s][l]) / fmax(1, fabs(b->losses[s][l])));
-    for (int64_t i = 0; i < a->count; i++)
-        most = fmax(most, fabs(a->parameters[i] - b->parameters[i]) / fmax(1, fabs(b->parameters[i])));
-    return most;
 }
 
 static void test_two_equal_one(void **state) {
     (void)state;
-    training one = train("reference", 1, true, NULL);
-    training two = train("reference", 2, true, NULL);
-    training four = train("reference", 4, true, &(p2p_session_options){.check = true, .no_fusion = true});
+    plan_training one = train("reference", 1, true, NULL);
+    plan_training two = train("reference", 2, true, NULL);
+    plan_training four =
+        train("reference", 4, true, &(p2p_session_options){.check = true, .no_fusion = true});
     assert_int_equal(one.collectives, 0);
     /* 6 normalisations forward, 6 backward, 2 networks' gradients; statistics stay apart from their use. */
     assert_int_equal(two.collectives, 14);
     assert_int_equal(two.statistics, 6);
     assert_int_equal(one.statistics, 0);
-    assert_true(distance(&two, &one) < 1e-9);
-    assert_true(distance(&four, &one) < 1e-9);
+    assert_true(plan_training_distance(&two, &one) < 1e-9);
+    assert_true(plan_training_distance(&four, &one) < 1e-9);
     free(one.parameters);
     free(two.parameters);
     free(four.parameters);
@@ -91,9 +63,9 @@ static void test_two_equal_one(void **state) {
 
 static void expect_equal_batches(const char *backend, bool sync, int64_t batch, int replicas, int steps,
                                  double bound) {
-    training one = train_batch(backend, 1, batch, sync, steps, NULL);
-    training all = train_batch(backend, replicas, batch, sync, steps, NULL);
-    const double found = distance(&all, &one);
+    plan_training one = train_batch(backend, 1, batch, sync, steps, NULL);
+    plan_training all = train_batch(backend, replicas, batch, sync, steps, NULL);
+    const double found = plan_training_distance(&all, &one);
     if (!(found <= bound))
         fail_msg("%s: %d replicas with a batch of %d differ from one by %g after %d steps", backend, replicas,
                  (int)batch, found, steps);
@@ -113,9 +85,9 @@ static void test_uneven_batches(void **state) {
  * written. Alone with its image, a replica needs nobody's statistics. */
 static void test_empty_shares(void **state) {
     (void)state;
-    training one = train_batch("reference", 1, 1, false, STEPS, NULL);
-    training all = train_batch("reference", 3, 1, false, STEPS,
-                               &(p2p_session_options){.check = true, .no_fusion = true});
+    plan_training one = train_batch("reference", 1, 1, false, STEPS, NULL);
+    plan_training all = train_batch("reference", 3, 1, false, STEPS,
+                                    &(p2p_session_options){.check = true, .no_fusion = true});
     for (int s = 0; s < STEPS; s++)
         for (int l = 0; l < LOSSES; l++) assert_true(fabs(all.losses[s][l] - one.losses[s][l]) < 1e-9);
     free(one.parameters);
@@ -125,10 +97,10 @@ static void test_empty_shares(void **state) {
 /* The reduction matters: without it two halves of a batch have other statistics. */
 static void test_unsynchronised_differ(void **state) {
     (void)state;
-    training one = train("reference", 1, false, NULL);
-    training two = train("reference", 2, false, NULL);
+    plan_training one = train("reference", 1, false, NULL);
+    plan_training two = train("reference", 2, false, NULL);
     assert_int_equal(two.collectives, 2);
-    assert_true(distance(&two, &one) > 1e-6);
+    assert_true(plan_training_distance(&two, &one) > 1e-6);
     free(one.parameters);
     free(two.parameters);
 }
@@ -157,11 +129,11 @@ static const p2p_module *twins(uint32_t abi, const p2p_host *host) {
 
 static void test_through_host_memory(void **state) {
     (void)state;
-    training own = train("reference", 2, true, NULL);
+    plan_training own = train("reference", 2, true, NULL);
     int before = picky_recordings_run();
-    training host = train("twins", 2, true, NULL);
+    plan_training host = train("twins", 2, true, NULL);
     assert_int_equal(picky_recordings_run() - before, STEPS * 2 * 15); /* segments of two replicas */
-    assert_true(distance(&host, &own) < 1e-12);
+    assert_true(plan_training_distance(&host, &own) < 1e-12);
     free(own.parameters);
     free(host.parameters);
 }
@@ -182,9 +154,9 @@ static const plan_net_step two_of_three = {.sync = true, .dropout = 0.5, .device
 
 static void test_one_device_twice(void **state) {
     (void)state;
-    training one = train_step("reference", 1, 5, STEPS, &two_of_three, NULL);
-    training three = train_step("reference", 3, 5, STEPS, &two_of_three, NULL);
-    assert_true(distance(&three, &one) < 1e-9);
+    plan_training one = train_step("reference", 1, 5, STEPS, &two_of_three, NULL);
+    plan_training three = train_step("reference", 3, 5, STEPS, &two_of_three, NULL);
+    assert_true(plan_training_distance(&three, &one) < 1e-9);
     free(one.parameters);
     free(three.parameters);
 }
@@ -212,7 +184,7 @@ static void expect_other(plan_rig *rig, int expected) {
 static void test_comparison(void **state) {
     (void)state;
     plan_rig rig;
-    OK(plan_rig_open(&rig, "reference", 0, 3, 3, &shape, &two_of_three, NULL));
+    OK(plan_rig_open(&rig, "reference", 0, 3, 3, &plan_training_net, &two_of_three, NULL));
     OK(plan_rig_step(&rig, 0));
     expect_other(&rig, -1);
     for (int replica = 0; replica < 3; replica++) {
@@ -222,11 +194,11 @@ static void test_comparison(void **state) {
         expect_other(&rig, -1);
     }
     plan_rig_close(&rig);
-    OK(plan_rig_open(&rig, "reference", 0, 2, 2, &shape, &two_of_three, NULL));
+    OK(plan_rig_open(&rig, "reference", 0, 2, 2, &plan_training_net, &two_of_three, NULL));
     spoil(&rig, 0);
     expect_other(&rig, 1); /* of two the second is named: it differs from the first */
     plan_rig_close(&rig);
-    OK(plan_rig_open(&rig, "reference", 0, 1, 1, &shape, &two_of_three, NULL));
+    OK(plan_rig_open(&rig, "reference", 0, 1, 1, &plan_training_net, &two_of_three, NULL));
     OK(p2p_session_broadcast(rig.session));
     expect_other(&rig, -1);
     plan_rig_close(&rig);
@@ -239,7 +211,7 @@ static void test_running_statistics(void **state) {
     plan_rig rig;
     double of[2][FEATURES], mean[FEATURES], again[FEATURES];
     const plan_net_step step = {.sync = false};
-    OK(plan_rig_open(&rig, "reference", 0, 2, 2, &shape, &step, NULL));
+    OK(plan_rig_open(&rig, "reference", 0, 2, 2, &plan_training_net, &step, NULL));
     OK(plan_rig_step(&rig, 0));
     const p2p_param running = rig.net.e1.running;
     for (int r = 0; r < 2; r++)
