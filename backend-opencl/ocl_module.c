@@ -2,6 +2,7 @@
 #include "ocl_operation.h"
 #include "ocl_variables.h"
 
+#include "comm/ocl_comm.h"
 #include "device/ocl_buffer.h"
 #include "device/ocl_find.h"
 #include "device/ocl_op.h"
@@ -52,6 +53,7 @@ static const p2p_device_table table = {
     .op_list = ocl_op_list,
     .submit = ocl_queue_submit,
     .wait = ocl_queue_wait,
+    .order = ocl_queue_order,
     .peak_create = ocl_peak_create,
 };
 
@@ -69,6 +71,13 @@ const p2p_module *p2p_module_opencl(uint32_t abi, const p2p_host *host) {
                           .device_count = device_count,
                           .device_info = device_info,
                           .device_open = device_open,
-                          .device = table};
+                          .comm_open = ocl_comm_open,
+                          .device = table,
+                          .comm = {.close = ocl_comm_close,
+                                   .query = ocl_comm_query,
+                                   .all_reduce = ocl_comm_all_reduce,
+                                   .broadcast = ocl_comm_broadcast,
+                                   .waited = ocl_comm_waited,
+                                   .repeats_devices = true}};
     return &module;
 }

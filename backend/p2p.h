@@ -175,6 +175,10 @@ typedef struct {
 /* Creates the graph of a step over `local_batch` images on this replica and `global_batch` images over all
  * `world` replicas. Losses and their gradients are means over the global batch. NULL if out of memory.
  *
+ * `local_batch` may be 0 if the global batch is smaller than the number of replicas. Such a replica computes
+ * on one image of zeros, for which no input is given, and takes part in every collective with zeros: it adds
+ * nothing to losses, gradients and reduced statistics, and the statistics of its image alone are not kept.
+ *
  * The builders below return no errors: the first failure is recorded in the graph, later calls do nothing and
  * return P2P_NONE, and p2p_graph_status returns the failure. p2p_session_plan checks it. */
 p2p_graph *p2p_graph_create(int64_t local_batch, int64_t global_batch, int world);
@@ -191,6 +195,11 @@ p2p_value p2p_input(p2p_graph *graph, const char *name, p2p_type type, int64_t c
 /* Declares an output, which the host can read after each run in plain n c h w order. `type` is f32 or f64. */
 void p2p_output(p2p_graph *graph, const char *name, p2p_value value, p2p_type type);
 
+/* Divides the local batch into parts that are computed one after the other: layers that are added from now on
+ * are over its images [first, first + count). A part may be begun again, for layers over values of it. An
+ * input or a loss that several parts declare under one name is one of the plan: parts have their images of
+ * it, and the loss is the sum. Without a call there is one part. */
+void p2p_graph_part(p2p_graph *graph, int64_t first, int64_t count);
 void p2p_value_shape(const p2p_graph *graph, p2p_value value, int64_t shape[4]); /* n c h w */
 
 /* Convolution. w: k c r s. y: n, k, floor((h + 2 pad - r)/stride) + 1, and likewise for the width. A bias of
@@ -239,6 +248,9 @@ p2p_value p2p_loss_l1(p2p_graph *graph, p2p_value x, p2p_value target, double we
  * failure if the losses do not depend on one of these parameters or values. */
 void p2p_backward(p2p_graph *graph, const p2p_value *losses, int loss_count, p2p_network *target,
                   const p2p_value *values, int value_count, p2p_value *gradients);
+/* The same, but the gradients are added to those that an earlier p2p_backward of the graph has left in the
+ * arena of `target`, which is not NULL. */
+void p2p_backward_add(p2p_graph *graph, const p2p_value *losses, int loss_count, p2p_network *target);
 /* Sums the network's gradients over the replicas. No operation if world is 1. */
 void p2p_all_reduce_gradients(p2p_graph *graph, p2p_network *network);
 /* One Adam update of the network's parameters from its gradients. All updates of a graph must have the same
@@ -333,8 +345,8 @@ typedef struct {
     size_t activations; /* the arena shared by all plans, including scratch memory */
     size_t inputs_outputs;
     size_t total; /* the sum of those above: device memory */
-    size_t
-        host; /* host memory of runs: two inputs and three outputs of every plan, in plain and stored form */
+    size_t host;  /* host memory of runs of all replicas: two inputs and three outputs of every plan, in plain
+                     and stored form */
 } p2p_session_memory;
 
 /* Known before p2p_session_allocate, from the plans made so far. */
@@ -355,8 +367,8 @@ p2p_status p2p_session_initialise(p2p_session *session, const p2p_network *netwo
 typedef enum { P2P_STATE_VALUE, P2P_STATE_GRADIENT, P2P_STATE_MOMENT1, P2P_STATE_MOMENT2 } p2p_state_part;
 
 /* Copy one parameter between the host (plain logical order, f32 or f64) and the devices. A read waits for all
- * work and returns replica 0's values (running statistics: the mean over the replicas). A write writes every
- * replica. Running statistics have P2P_STATE_VALUE only. */
+ * work and returns replica 0's values (running statistics: the mean over the replicas, exact if all are
+ * equal). A write writes every replica. Running statistics have P2P_STATE_VALUE only. */
 p2p_status p2p_session_read(p2p_session *session, const p2p_network *network, p2p_param param,
                             p2p_state_part part, p2p_type type, void *host);
 /* Reads in pieces of about a megabyte, in order, and passes each to `take`, so that no buffer as large as the
@@ -374,6 +386,25 @@ p2p_status p2p_session_write_pieces(p2p_session *session, const p2p_network *net
                                     p2p_state_part part, p2p_type type, p2p_give_elements give,
                                     void *context);
 
+/* The running statistics of one replica, which are of its own images unless statistics are reduced.
+ * P2P_INVALID if there is no such replica, or if the parameter has another kind. */
+p2p_status p2p_session_read_running(p2p_session *session, const p2p_network *network, p2p_param param,
+                                    int replica, p2p_type type, void *host);
+p2p_status p2p_session_write_running(p2p_session *session, const p2p_network *network, p2p_param param,
+                                     int replica, p2p_type type, const void *host);
+
+int p2p_session_replicas(const p2p_session *session);
+/* Seconds since the session was created for which its devices stood still for reductions that other commands
+ * did not hide, a mean over the devices. False if it is not known: the options have no tuning.clock, or the
+ * backend does not measure it. */
+bool p2p_session_waited(const p2p_session *session, double *seconds);
+/* Copies the parameters and moments of replica 0, as they are stored, to all replicas by broadcasts. Running
+ * statistics are left alone. Waits. */
+p2p_status p2p_session_broadcast(p2p_session *session);
+/* Compares checksums of the parameters, as they are stored, of all replicas. *replica is the first whose
+ * checksum is not that of most (of equally many: that of replica 0); -1 if all are equal. Waits. */
+p2p_status p2p_session_compare(p2p_session *session, int *replica);
+
 /* The type in which the devices store parameters (f32 or f64): a file of this type holds them exactly. */
 p2p_type p2p_session_state_type(const p2p_session *session);
 
@@ -390,9 +421,10 @@ typedef struct {
  * p2p_plan_profile of this plan. Two such memories alternate; if the run that used this one last is still in
  * flight, the call waits for it.
  *
- * P2P_INVALID if there is no such replica or input, or if the session has not allocated its memory; a failed
- * wait returns its own status (the device may be lost). *place is then NULL. After a failed wait p2p_plan_run
- * waits for the same run again, and returns the status if the wait fails again. */
+ * P2P_INVALID if there is no such replica or input, if the input is of several parts of the graph, or if the
+ * session has not allocated its memory; a failed wait returns its own status (the device may be lost). *place
+ * is then NULL. After a failed wait p2p_plan_run waits for the same run again, and returns the status if the
+ * wait fails again. */
 p2p_status p2p_plan_input(p2p_plan *plan, int replica, const char *name, void **place);
 
 /* Names the memory from which the next run takes the replica's part of input `name`, in plain order, instead

@@ -256,6 +256,11 @@ typedef struct {
                              p2p_ticket *done);
     p2p_status (*broadcast)(p2p_be_comm *comm, const p2p_op *op, const p2p_contribution *replicas,
                             p2p_ticket *done);
+    /* Optional; if NULL it is not known. Seconds since the communicator was opened for which commands of the
+     * local devices stood still because they were ordered after a collective, a mean over the devices. */
+    double (*waited)(p2p_be_comm *comm);
+    /* A device may be several replicas. Otherwise the core reduces over such replicas through host memory. */
+    bool repeats_devices;
 } p2p_comm_table;
 
 /* Why a backend has no device. The core composes the text for users, and decides whether `auto` warns. */
@@ -282,8 +287,8 @@ typedef struct {
 
 /* A number that the program sets for all devices of a backend that are opened afterwards. It overrides an
  * environment variable. Known names: "timeout", the seconds after which unfinished work means that a device
- * is lost; 0: never. "deterministic", 0 or 1: whatever could differ between two runs on equal machines is fixed,
- * such as the algorithm of a collective. */
+ * is lost; 0: never. "deterministic", 0 or 1: whatever could differ between two runs on equal machines is
+ * fixed, such as the algorithm of a collective. */
 typedef struct {
     const char *name;
     double least, most; /* range of values */

@@ -29,8 +29,8 @@ P2P_PHILOX_INLINE void p2p_philox_next_key(unsigned *key0, unsigned *key1) {
     *key1 += 0xBB67AE85U;
 }
 
-/* The four words for channels 4 * quad to 4 * quad + 3 at (h, w) of an image with the key `sample`. An element
- * is kept if its word is at least p * 2^32. */
+/* The four words for channels 4 * quad to 4 * quad + 3 at (h, w) of an image with the key `sample`. An
+ * element is kept if its word is at least p * 2^32. */
 P2P_PHILOX_INLINE void p2p_dropout_words(unsigned seed_lo, unsigned seed_hi, unsigned layer, unsigned step,
                                          unsigned sample, unsigned quad, unsigned h, unsigned w,
                                          unsigned words[4]) {

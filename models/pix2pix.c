@@ -244,6 +244,15 @@ pix2pix_graph_options pix2pix_graph_options_for(const pix2pix *model, int64_t ba
     };
 }
 
+int64_t pix2pix_share(int64_t images, int shares, int number) {
+    return images / shares + (number < images % shares);
+}
+
+int64_t pix2pix_share_first(int64_t images, int shares, int number) {
+    const int64_t larger = images % shares;
+    return images / shares * number + (number < larger ? number : larger);
+}
+
 static p2p_value add_pictures(p2p_graph *graph, const pix2pix_graph_options *options, const char *name,
                               p2p_type type, int64_t channels) {
     if (type == P2P_TYPE_u8 || type == P2P_TYPE_u16)
@@ -288,13 +297,21 @@ typedef struct {
     p2p_graph *graph;
     const pix2pix *model;
     const pix2pix_graph_options *options;
-    p2p_value target, fake;
+    p2p_value input, target, fake;
     p2p_value fake_pair, real_pair; /* concatenated with the input */
+    bool adds;                      /* to the gradients of the parts before */
 } training_step;
 
 static p2p_value discriminate(const training_step *step, p2p_value pair, const char *pass_name) {
     const nn_pass pass = with_outputs(training_pass(&step->model->config), step->options, pass_name);
     return discriminator_apply(step->graph, &pass, &step->model->discriminator, pair);
+}
+
+static void backward(const training_step *step, const p2p_value losses[2], p2p_network *network) {
+    if (step->adds)
+        p2p_backward_add(step->graph, losses, 2, network);
+    else
+        p2p_backward(step->graph, losses, 2, network, NULL, 0, NULL);
 }
 
 /* Gradients of the discriminator's two losses. The fake pair comes before the real one, as published; the
@@ -307,7 +324,7 @@ static void discriminator_gradients(const training_step *step, p2p_value fake_lo
         gan_loss(graph, config, fake_logits, LABEL_FAKE, discriminator_loss_weight, "d_fake"),
         gan_loss(graph, config, real_logits, LABEL_REAL, discriminator_loss_weight, "d_real"),
     };
-    p2p_backward(graph, losses, 2, step->model->discriminator.network, NULL, 0, NULL);
+    backward(step, losses, step->model->discriminator.network);
 }
 
 /* Gradients of the generator's losses: the GAN loss of the fake labelled real, and the distance from the
@@ -319,7 +336,7 @@ static void generator_gradients(const training_step *step, p2p_value fake_logits
         gan_loss(graph, config, fake_logits, LABEL_REAL, 1, "g_gan"),
         p2p_loss_l1(graph, step->fake, step->target, config->lambda_l1, "g_l1"),
     };
-    p2p_backward(graph, losses, 2, step->model->generator.network, NULL, 0, NULL);
+    backward(step, losses, step->model->generator.network);
 }
 
 /* One update, with the sum of the gradients over replicas. */
@@ -329,37 +346,91 @@ static void update(const training_step *step, p2p_network *network) {
     p2p_adam(step->graph, network, config->beta1, config->beta2, config->adam_eps);
 }
 
-static void train_discriminator_first(const training_step *step) {
-    discriminator_gradients(step, discriminate(step, p2p_detach(step->graph, step->fake_pair), "d_fake"));
-    update(step, step->model->discriminator.network);
-    generator_gradients(step, discriminate(step, step->fake_pair, "g_gan"));
-    update(step, step->model->generator.network);
+/* ---- Parts of the batch ------------------------------------------------------------------------------- */
+
+typedef struct {
+    p2p_graph *graph;
+    const pix2pix *model;
+    const pix2pix_graph_options *options;
+    int parts;
+    training_step steps[PIX2PIX_MOST_PARTS];
+} training_build;
+
+static void begin_part(const training_build *b, int part) {
+    const int64_t batch = b->options->local_batch;
+    if (b->parts > 1)
+        p2p_graph_part(b->graph, pix2pix_share_first(batch, b->parts, part),
+                       pix2pix_share(batch, b->parts, part));
+}
+
+static void generate(training_step *step, bool update_running) {
+    nn_pass pass = with_outputs(training_pass(&step->model->config), step->options, "generator");
+    pass.norm.update_running = update_running;
+    step->fake = generator_apply(step->graph, &pass, &step->model->generator, step->input);
+}
+
+/* The part's inputs and its generator's pass. */
+static training_step *begin_step(training_build *b, int part) {
+    training_step *step = &b->steps[part];
+    begin_part(b, part);
+    *step = (training_step){.graph = b->graph, .model = b->model, .options = b->options, .adds = part > 0};
+    step->input = add_input(b->graph, b->model, b->options);
+    step->target = add_target(b->graph, b->model, b->options);
+    generate(step, true);
+    if (b->options->layer_outputs) p2p_output(b->graph, "generated", step->fake, b->options->output_type);
+    step->fake_pair = p2p_concat(b->graph, step->input, step->fake);
+    step->real_pair = p2p_concat(b->graph, step->input, step->target);
+    return step;
+}
+
+/* Computes the generator's pass again, whose results are not kept from part to part. */
+static training_step *repeat_step(training_build *b, int part) {
+    training_step *step = &b->steps[part];
+    if (b->parts == 1) return step;
+    begin_part(b, part);
+    generate(step, false);
+    step->fake_pair = p2p_concat(b->graph, step->input, step->fake);
+    return step;
+}
+
+static void train_discriminator_first(training_build *b) {
+    for (int part = 0; part < b->parts; part++) {
+        const training_step *step = begin_step(b, part);
+        discriminator_gradients(step, discriminate(step, p2p_detach(b->graph, step->fake_pair), "d_fake"));
+    }
+    update(&b->steps[0], b->model->discriminator.network);
+    for (int part = 0; part < b->parts; part++) {
+        const training_step *step = repeat_step(b, part);
+        generator_gradients(step, discriminate(step, step->fake_pair, "g_gan"));
+    }
+    update(&b->steps[0], b->model->generator.network);
 }
 
 /* Both gradients are computed before either update, and one pass over the fake serves both: the generator's
  * half computes no gradients of the discriminator, the discriminator's half none of the generator. */
-static void train_simultaneously(const training_step *step) {
-    p2p_value fake_logits = discriminate(step, step->fake_pair, "d_fake");
-    discriminator_gradients(step, fake_logits);
-    generator_gradients(step, fake_logits);
-    update(step, step->model->discriminator.network);
-    update(step, step->model->generator.network);
+static void train_simultaneously(training_build *b) {
+    for (int part = 0; part < b->parts; part++) {
+        const training_step *step = begin_step(b, part);
+        p2p_value fake_logits = discriminate(step, step->fake_pair, "d_fake");
+        discriminator_gradients(step, fake_logits);
+        generator_gradients(step, fake_logits);
+    }
+    update(&b->steps[0], b->model->discriminator.network);
+    update(&b->steps[0], b->model->generator.network);
+}
+
+static int parts_of(const pix2pix_graph_options *options) {
+    const int64_t most =
+        options->local_batch < PIX2PIX_MOST_PARTS ? options->local_batch : PIX2PIX_MOST_PARTS;
+    return options->parts < 2 || most < 2 ? 1 : options->parts < most ? options->parts : (int)most;
 }
 
 static void build_training(p2p_graph *graph, const pix2pix *model, const pix2pix_graph_options *options) {
-    const pix2pix_config *config = &model->config;
-    p2p_value input = add_input(graph, model, options);
-    training_step step = {.graph = graph, .model = model, .options = options};
-    step.target = add_target(graph, model, options);
-    const nn_pass pass = with_outputs(training_pass(config), options, "generator");
-    step.fake = generator_apply(graph, &pass, &model->generator, input);
-    if (options->layer_outputs) p2p_output(graph, "generated", step.fake, options->output_type);
-    step.fake_pair = p2p_concat(graph, input, step.fake);
-    step.real_pair = p2p_concat(graph, input, step.target);
-    if (config->d_order == PIX2PIX_D_simultaneous)
-        train_simultaneously(&step);
+    training_build b = {.graph = graph, .model = model, .options = options, .parts = parts_of(options)};
+    if (model->config.d_order == PIX2PIX_D_simultaneous)
+        train_simultaneously(&b);
     else
-        train_discriminator_first(&step);
+        train_discriminator_first(&b);
 }
 
 static void build_evaluation(p2p_graph *graph, const pix2pix *model, const pix2pix_graph_options *options,

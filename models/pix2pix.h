@@ -87,10 +87,22 @@ p2p_status pix2pix_create(pix2pix **model, const pix2pix_config *config);
 p2p_status pix2pix_create_translator(pix2pix **model, const pix2pix_config *config);
 void pix2pix_destroy(pix2pix *model); /* NULL is fine */
 
+/* The images of share `number` of `shares` into which a batch is divided, and those of the shares before it:
+ * as even as can be, larger shares first. */
+int64_t pix2pix_share(int64_t images, int shares, int number);
+int64_t pix2pix_share_first(int64_t images, int shares, int number);
+
+enum { PIX2PIX_MOST_PARTS = 64 };
+
 /* The properties of a graph. */
 typedef struct {
     int64_t local_batch, global_batch; /* images on this replica, and on all replicas */
     int world;                         /* replicas */
+    /* Training: the local batch is divided into as many shares, at most PIX2PIX_MOST_PARTS, which are
+     * computed one after the other with the memory of one, as replicas with such shares compute them: each
+     * has batch statistics of its own, and gradients are added. 0 or 1: one. With d_order first, the
+     * generator's forward pass is computed again for its own gradients. */
+    int parts;
     int64_t height, width;
     /* Of "input" and "target": u8 and u16 are interleaved images, f32 and f64 activations in [-1, 1]. */
     p2p_type input_type, target_type;

@@ -28,7 +28,7 @@ static int param_rank(const p2p_param_info *info) {
 static int tensors_of(const weights_group *group, const p2p_param_info *info, tensor_part parts[MAX_PARTS]) {
     static const char *const suffixes[MAX_PARTS] = {"_mean", "_var"};
     const bool running = info->kind == P2P_PARAM_RUNNING;
-    if (running && group->part != P2P_STATE_VALUE) return 0;
+    if (running ? group->part != P2P_STATE_VALUE : group->replica > 0) return 0;
     const int count = running ? MAX_PARTS : 1;
     const int64_t elements = p2p_param_elements(info) / count;
     for (int i = 0; i < count; i++) {
@@ -51,7 +51,7 @@ static int tensors_of(const weights_group *group, const p2p_param_info *info, te
  * parts. */
 static bool counter_name(const weights_group *group, const p2p_param_info *info,
                          char name[SAFETENSORS_NAME_BYTES]) {
-    if (info->kind != P2P_PARAM_RUNNING || group->part != P2P_STATE_VALUE) return false;
+    if (info->kind != P2P_PARAM_RUNNING || group->part != P2P_STATE_VALUE || group->replica > 0) return false;
     const char *last = strrchr(info->name, '.');
     const int layer = last ? (int)(last - info->name) + 1 : 0;
     snprintf(name, SAFETENSORS_NAME_BYTES, "%s%.*snum_batches_tracked", group->prefix, layer, info->name);
@@ -119,6 +119,25 @@ static p2p_status write_elements(void *context, const void *values, int64_t coun
     return safetensors_write_part(writing->writer, values, count);
 }
 
+static p2p_status write_running(p2p_session *session, const weights_group *group, p2p_param param,
+                                parameter_writing *writing) {
+    const int64_t count = p2p_param_elements(writing->info);
+    void *values = malloc((size_t)count * p2p_type_bytes(writing->type));
+    if (!values) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for the parameter %s", writing->info->name);
+    p2p_status status =
+        p2p_session_read_running(session, group->network, param, group->replica - 1, writing->type, values);
+    if (status == P2P_OK) status = write_elements(writing, values, count);
+    free(values);
+    return status;
+}
+
+static p2p_status write_parameter(p2p_session *session, const weights_group *group, p2p_param param,
+                                  parameter_writing *writing) {
+    if (group->replica > 0) return write_running(session, group, param, writing);
+    return p2p_session_read_pieces(session, group->network, param, group->part, writing->type, write_elements,
+                                   writing);
+}
+
 /* The elements of a parameter are written in order; tensors_of defines which tensor each belongs to. */
 static p2p_status write_tensors(p2p_session *session, safetensors_writer *writer, const weights_group *group,
                                 p2p_type type) {
@@ -128,8 +147,7 @@ static p2p_status write_tensors(p2p_session *session, safetensors_writer *writer
             .writer = writer, .info = p2p_network_param(group->network, param), .type = type};
         tensor_part parts[MAX_PARTS];
         if (tensors_of(group, writing.info, parts) == 0) continue;
-        P2P_TRY(p2p_session_read_pieces(session, group->network, param, group->part, type, write_elements,
-                                        &writing));
+        P2P_TRY(write_parameter(session, group, param, &writing));
     }
     return P2P_OK;
 }
@@ -286,14 +304,35 @@ static p2p_status load_elements(void *context, void *values, int64_t count) {
     return P2P_OK;
 }
 
+static p2p_status read_running(p2p_session *session, const weights_group *group, p2p_param param,
+                               parameter_reading *reading) {
+    const p2p_param_info *info = p2p_network_param(group->network, param);
+    const int64_t count = p2p_param_elements(info);
+    double *values = malloc((size_t)count * sizeof *values);
+    if (!values) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for the parameter %s", info->name);
+    p2p_status status = load_elements(reading, values, count);
+    if (status == P2P_OK)
+        status = p2p_session_write_running(session, group->network, param, group->replica - 1,
+                                           WEIGHTS_READ_TYPE, values);
+    free(values);
+    return status;
+}
+
+static p2p_status read_parameter(p2p_session *session, const weights_group *group, p2p_param param,
+                                 parameter_reading *reading) {
+    if (group->replica > 0) return read_running(session, group, param, reading);
+    return p2p_session_write_pieces(session, group->network, param, group->part, WEIGHTS_READ_TYPE,
+                                    load_elements, reading);
+}
+
 static p2p_status read_tensors(p2p_session *session, safetensors_file *file, const weights_group *group) {
+    if (group->ignored) return P2P_OK;
     for (int p = 0; p < p2p_network_param_count(group->network); p++) {
         const p2p_param param = {p};
         parameter_reading reading = {.file = file, .group = group, .stored = p2p_session_state_type(session)};
         reading.count = tensors_of(group, p2p_network_param(group->network, param), reading.parts);
         if (reading.count == 0) continue;
-        P2P_TRY(p2p_session_write_pieces(session, group->network, param, group->part, WEIGHTS_READ_TYPE,
-                                         load_elements, &reading));
+        P2P_TRY(read_parameter(session, group, param, &reading));
     }
     return P2P_OK;
 }

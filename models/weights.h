@@ -17,6 +17,8 @@ typedef struct {
     const char *prefix;   /* including its dot: "moment1."; "" for none */
     int64_t passes;       /* num_batches_tracked (pix2pix_passes); written with values, never read */
     bool biases_may_lack; /* when reading, a bias absent from the file is 0 (state_dict.h) */
+    int replica;  /* above 0: the running statistics of replica number `replica` - 1, and nothing else */
+    bool ignored; /* when reading: its tensors are in the file, and are not used */
 } weights_group;
 
 /* Declare and write all tensors of the groups. The caller adds metadata before and commits afterwards. `type`

@@ -27,6 +27,16 @@ static p2p_status check_sweep(const settings *all) {
     return P2P_OK;
 }
 
+/* Operations, transfers and sweeps are measured on one device. */
+static p2p_status check_devices(const settings *all) {
+    const bool steps = strcmp(all->what, "train") == 0 || strcmp(all->what, "translate") == 0;
+    if (steps && !all->sweep && !all->trace) return P2P_OK;
+    P2P_TRY(setup_devices_one(all));
+    if (all->grad_accumulate == 1 || steps) return P2P_OK;
+    return p2p_fail(P2P_USAGE, "--grad-accumulate contradicts --what %s: it makes a step of several batches",
+                    all->what);
+}
+
 static p2p_status check_settings(const settings *all) {
     P2P_TRY(settings_no_arguments(all, "bench"));
     if (settings_given(all, "mode") && strcmp(all->what, "ops") != 0)
@@ -34,12 +44,13 @@ static p2p_status check_settings(const settings *all) {
                         all->what);
     if (all->trace && strcmp(all->what, "transfers") == 0)
         return p2p_fail(P2P_USAGE, "--trace contradicts --what transfers, which runs no operations");
+    P2P_TRY(check_devices(all));
     return check_sweep(all);
 }
 
 static p2p_status write_trace(const bench *b, const bench_profile *profile) {
     if (!b->all->trace) return P2P_OK;
-    P2P_TRY(bench_profile_trace(profile, p2p_device_address(b->device), b->all->trace));
+    P2P_TRY(bench_profile_trace(profile, p2p_device_address(b->devices.list[0]), b->all->trace));
     text_line(stderr, "timeline: %s", b->all->trace);
     return P2P_OK;
 }
@@ -50,7 +61,7 @@ static p2p_status report_speed(bench *b, bench_profile *profile) {
     P2P_TRY(bench_measure_speed(b, steps_of(b->all), &speed));
     P2P_TRY(bench_profile_take(b, 1, profile));
     P2P_TRY(write_trace(b, profile));
-    P2P_TRY(bench_measure_peaks(b->device, bench_profile_uses_bf16(profile), &peaks));
+    P2P_TRY(bench_measure_peaks(b->devices.list[0], bench_profile_uses_bf16(profile), &peaks));
     return bench_report_speed(b, &speed, bench_profile_convolution_flops(profile), &peaks);
 }
 
@@ -61,7 +72,7 @@ static p2p_status report_operations(bench *b, bench_profile *profile) {
     bench_profile_free(profile);
     P2P_TRY(bench_profile_take(b, steps_of(b->all), profile));
     P2P_TRY(write_trace(b, profile));
-    P2P_TRY(bench_measure_peaks(b->device, bench_profile_uses_bf16(profile), &peaks));
+    P2P_TRY(bench_measure_peaks(b->devices.list[0], bench_profile_uses_bf16(profile), &peaks));
     return bench_report_operations(b, profile, &peaks);
 }
 

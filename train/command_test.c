@@ -215,10 +215,10 @@ static p2p_status visit_pair(void *context, const evaluated_pair *pair) {
 }
 
 static p2p_status run_pairs(test_run *run) {
-    const int64_t batch = run->all->batch < run->count ? run->all->batch : run->count;
     run->images = json_array();
     if (!run->images) return no_memory();
     P2P_TRY(translator_open_device(&run->t));
+    const int64_t batch = translator_batch(&run->t, run->count);
     run->t.change = MEMORY_OPTIONS;
     P2P_TRY(translator_prepare(&run->t, run->form.size, run->form.size, (int)batch));
     run->progress = progress_create(stderr, run->count, 0, 0);

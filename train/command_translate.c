@@ -97,12 +97,13 @@ static p2p_status save_result(translation *run, int index) {
     return P2P_OK;
 }
 
-/* Run the generator on the loaded pictures, and save the results. */
+/* Run the generator on the loaded pictures, of which a whole batch has `batch_size`, and save the results. */
 static p2p_status run_batch(translation *run, int batch_size) {
     picture_batch *batch = &run->batch;
     if (batch->count == 0) return P2P_OK;
     const translate_job *first = batch->of[0];
-    P2P_TRY(translator_prepare(run->t, first->width, first->height, batch_size));
+    P2P_TRY(
+        translator_prepare(run->t, first->width, first->height, (int)translator_batch(run->t, batch_size)));
     P2P_TRY(evaluate_pictures(&run->t->evaluator, batch->count, batch->inputs, batch->results));
     progress_hide(run->progress);
     for (int i = 0; i < batch->count; i++) P2P_TRY(save_result(run, i));
@@ -138,11 +139,15 @@ static p2p_status translate_batch(translation *run, size_t first, int count, int
     return P2P_OK;
 }
 
-/* How many pictures of this size run at once: at most --batch, as far as the memory for pictures goes. While
- * the last one is loaded the others wait, so one is counted twice. */
+static uint64_t most_at_once(const translator *t) {
+    return (uint64_t)t->all->batch * (uint64_t)t->devices.count;
+}
+
+/* How many pictures of this size run at once: at most --batch on each device, as far as the memory for
+ * pictures goes. While the last one is loaded the others wait, so one is counted twice. */
 static size_t fitting_batch(const translation *run, const translate_job *job) {
     const uint64_t each = evaluate_bytes(job->width, job->height, &run->t->format);
-    const uint64_t fit = image_memory_limit() / each, most = (uint64_t)run->t->all->batch;
+    const uint64_t fit = image_memory_limit() / each, most = most_at_once(run->t);
     return fit <= 2 ? 1 : fit - 1 < most ? (size_t)fit - 1 : (size_t)most;
 }
 
@@ -176,14 +181,16 @@ static p2p_status check_memory(const translation *run) {
         largest = job;
         batch = (int)together;
     }
-    return largest ? translator_check_memory(run->t, largest->width, largest->height, batch) : P2P_OK;
+    return largest ? translator_check_memory(run->t, largest->width, largest->height,
+                                             (int)translator_batch(run->t, batch))
+                   : P2P_OK;
 }
 
 static p2p_status translate_all(translator *t, const picture_scale *scale, translate_list *list) {
     translation run = {.t = t, .scale = scale, .list = list};
     P2P_TRY(translator_open_device(t));
     P2P_TRY(check_memory(&run));
-    p2p_status status = create_batch(&run.batch, (int)t->all->batch);
+    p2p_status status = create_batch(&run.batch, (int)most_at_once(t));
     if (list->count + list->skipped > 1) run.progress = progress_create(stderr, (int64_t)list->count, 0, 0);
     for (size_t first = 0; first < list->count && status == P2P_OK;) {
         const size_t count = same_size(list, first);

@@ -73,17 +73,17 @@ static void print_table(const p2p_session *session) {
                by_heuristic / chosen);
 }
 
-static p2p_status tune(const settings *all, const pix2pix *model, p2p_device *device) {
+static p2p_status tune(const settings *all, const pix2pix *model, const setup_devices *devices) {
     tuning_progress shown = {0};
     const setup_tuning tuning = {
         .automatic = P2P_TUNE_ANEW, .on = P2P_TUNE_ANEW, .progress = show, .context = &shown};
     p2p_session *session = NULL;
     p2p_graph *graphs[2] = {NULL, NULL};
-    p2p_status status = setup_session_create(all, device, &tuning, &session);
+    p2p_status status = setup_session_create(all, devices, &tuning, &session);
     if (status == P2P_OK) status = plan_all(all, model, session, graphs);
     if (status == P2P_OK && p2p_session_choice_count(session) == 0)
         fprintf(stderr, "%s has one algorithm for every convolution: there is nothing to tune\n",
-                p2p_device_address(device));
+                p2p_device_address(devices->list[0]));
     else if (status == P2P_OK)
         print_table(session);
     p2p_session_destroy(session);
@@ -93,5 +93,6 @@ static p2p_status tune(const settings *all, const pix2pix *model, p2p_device *de
 }
 
 p2p_status command_tune(settings *all) {
+    P2P_TRY(setup_devices_one(all));
     return setup_with_model(all, "tune", tune);
 }

@@ -20,7 +20,8 @@ static const command commands[] = {
      "p2p train --data DIR --out DIR [OPTIONS]",
      "  p2p train --data shoes --out run1 --direction BtoA\n"
      "  p2p train --data shoes --out run1 --epochs 400 --resume\n"
-     "  p2p train --data maps --out small --size 128 --ngf 32 --batch 4 --backend opencl\n",
+     "  p2p train --data maps --out small --size 128 --ngf 32 --batch 4 --backend opencl\n"
+     "  p2p train --data maps --out shared --gpus 4 --batch 16\n",
      NULL, command_train},
     {"translate", COMMAND_TRANSLATE, "translate pictures with a trained model",
      "p2p translate --model PATH -o OUT PICTURE_OR_FOLDER...",

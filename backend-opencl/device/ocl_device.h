@@ -11,13 +11,15 @@
 
 #include <CL/cl.h>
 
+#include <stdatomic.h>
+
 /* Host services, set at the module's entry. */
 extern const p2p_host *ocl_host;
 
 enum {
     OCL_ALIGNMENT = 64, /* bytes; a vector of 16 floats, and a cache line */
     OCL_SLACK = 64,     /* every buffer is so many bytes longer, so that a vector load may pass the end */
-    OCL_IN_FLIGHT = 16, /* submissions that may be unfinished */
+    OCL_IN_FLIGHT = 64, /* submissions and collectives that may be unfinished */
     OCL_MARKS = 4,      /* seconds of work that may be unfinished, as estimated by ocl_queue.c */
     OCL_FLUSH_INTERVAL = 32, /* launches between two flushes */
     OCL_RECORDS = 2          /* the second finds kernels of commands that were behind the first awaited one */
@@ -26,6 +28,7 @@ enum {
 typedef struct ocl_program ocl_program;
 typedef struct ocl_warm ocl_warm;
 typedef struct ocl_tuning ocl_tuning;
+typedef struct ocl_watches ocl_watches;
 
 struct p2p_be_buffer {
     cl_mem memory;
@@ -64,6 +67,10 @@ struct p2p_be_device {
     double unmarked_seconds; /* of work enqueued since the last mark, estimated */
     unsigned marks; /* set so far; mark[m % OCL_MARKS] is the m-th, NULL once its completion was observed */
     cl_event mark[OCL_MARKS];
+    /* That a collective of this and other devices failed, and why: set once, by the communicator's thread. */
+    atomic_bool collective_failed;
+    char collective_failure[512];
+    ocl_watches *watches; /* of ocl_watch.c; NULL: none yet */
 };
 
 p2p_status ocl_device_open(int index, p2p_be_device **device);

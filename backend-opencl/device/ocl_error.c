@@ -117,7 +117,10 @@ p2p_status ocl_check(p2p_be_device *device, cl_int code, const char *what) {
 }
 
 p2p_status ocl_check_alive(const p2p_be_device *device) {
-    if (!device->lost) return P2P_OK;
-    return ocl_host->fail(P2P_DEVICE_LOST, "%s: the device was lost by an earlier command",
-                          device->info.name);
+    if (device->lost)
+        return ocl_host->fail(P2P_DEVICE_LOST, "%s: the device was lost by an earlier command",
+                              device->info.name);
+    if (!atomic_load(&device->collective_failed)) return P2P_OK;
+    return ocl_host->fail(P2P_DEVICE_LOST, "%s: a reduction over all devices failed: %s", device->info.name,
+                          device->collective_failure);
 }

@@ -3,6 +3,7 @@
 
 #include "ocl_error.h"
 #include "ocl_pocl.h"
+#include "ocl_watch.h"
 
 #include <math.h>
 #include <threads.h>
@@ -67,22 +68,29 @@ static p2p_status fail_hung(p2p_be_device *device) {
 /* Queries the event until it is complete, with pauses that grow from 20 us to 1 ms: the blocking wait of
  * many drivers keeps a processor busy, and no driver's ends if the device hangs. Only pauses are counted,
  * so a laptop may be suspended in between. */
-static p2p_status poll_until_done(p2p_be_device *device, cl_event event) {
+cl_int ocl_queue_poll(const p2p_be_device *device, cl_event event, bool *hung) {
     const long longest = 1000000;
     long pause = 20000;
     double paused = 0;
+    *hung = false;
     for (;;) {
         cl_int state = CL_QUEUED;
         const cl_int code =
             clGetEventInfo(event, CL_EVENT_COMMAND_EXECUTION_STATUS, sizeof state, &state, NULL);
-        P2P_TRY(ocl_check(device, code, "clGetEventInfo"));
-        if (state == CL_COMPLETE) return P2P_OK;
-        P2P_TRY(ocl_check(device, state < 0 ? state : CL_SUCCESS, "a command of the queue"));
-        if (device->limits.timeout > 0 && paused > device->limits.timeout) return fail_hung(device);
+        if (code != CL_SUCCESS || state < 0) return code != CL_SUCCESS ? code : state;
+        if (state == CL_COMPLETE) return CL_SUCCESS;
+        *hung = device->limits.timeout > 0 && paused > device->limits.timeout;
+        if (*hung) return CL_SUCCESS;
         thrd_sleep(&(struct timespec){.tv_nsec = pause}, NULL);
         paused += 1e-9 * (double)pause;
         pause = pause < longest / 2 ? 2 * pause : longest;
     }
+}
+
+static p2p_status poll_until_done(p2p_be_device *device, cl_event event) {
+    bool hung;
+    P2P_TRY(ocl_check(device, ocl_queue_poll(device, event, &hung), "a command of the queue"));
+    return hung ? fail_hung(device) : P2P_OK;
 }
 
 /* Waits for the event in a slot, which has been flushed, and releases it. */
@@ -140,14 +148,54 @@ p2p_status ocl_queue_submit(p2p_be_device *device, p2p_ticket *ticket) {
     return P2P_OK;
 }
 
+static p2p_status check_ticket(const p2p_be_device *device, p2p_ticket ticket) {
+    if (ticket <= device->last_ticket) return P2P_OK;
+    return ocl_host->fail(P2P_INVALID, "%s: ticket %llu was never issued; the last is %llu",
+                          device->info.name, (unsigned long long)ticket,
+                          (unsigned long long)device->last_ticket);
+}
+
 p2p_status ocl_queue_wait(p2p_be_device *device, p2p_ticket ticket) {
     P2P_TRY(ocl_check_alive(device));
-    if (ticket > device->last_ticket)
-        return ocl_host->fail(P2P_INVALID, "%s: ticket %llu was never issued; the last is %llu",
-                              device->info.name, (unsigned long long)ticket,
-                              (unsigned long long)device->last_ticket);
+    P2P_TRY(check_ticket(device, ticket));
     if (ticket + OCL_IN_FLIGHT <= device->last_ticket) return P2P_OK; /* submit has waited for it */
     P2P_TRY(settle(device, &device->in_flight[ticket % OCL_IN_FLIGHT]));
+    P2P_TRY(ocl_check_alive(device)); /* the commands may have waited for a collective that failed */
     record_kernels(device);
     return P2P_OK;
+}
+
+/* ---- Events of others ------------------------------------------------------------------------------------
+ */
+
+/* The event of a ticket, unless it is known to be complete. */
+static cl_event event_of(const p2p_be_device *device, p2p_ticket ticket) {
+    return ticket + OCL_IN_FLIGHT <= device->last_ticket ? NULL : device->in_flight[ticket % OCL_IN_FLIGHT];
+}
+
+p2p_status ocl_queue_event(p2p_be_device *device, p2p_ticket ticket, cl_event *event) {
+    P2P_TRY(ocl_check_alive(device));
+    P2P_TRY(check_ticket(device, ticket));
+    *event = event_of(device, ticket);
+    return *event ? ocl_check(device, clRetainEvent(*event), "clRetainEvent") : P2P_OK;
+}
+
+p2p_status ocl_queue_adopt(p2p_be_device *device, cl_event event, p2p_ticket *ticket) {
+    P2P_TRY(ocl_check_alive(device));
+    cl_event *slot = &device->in_flight[(device->last_ticket + 1) % OCL_IN_FLIGHT];
+    P2P_TRY(settle(device, slot));
+    P2P_TRY(ocl_check(device, clRetainEvent(event), "clRetainEvent"));
+    *slot = event;
+    *ticket = ++device->last_ticket;
+    return P2P_OK;
+}
+
+p2p_status ocl_queue_order(p2p_be_device *device, p2p_ticket after) {
+    P2P_TRY(ocl_check_alive(device));
+    P2P_TRY(check_ticket(device, after));
+    cl_event event = event_of(device, after);
+    if (!event) return P2P_OK;
+    P2P_TRY(ocl_watch(device, event));
+    return ocl_check(device, clEnqueueBarrierWithWaitList(device->queue, 1, &event, NULL),
+                     "clEnqueueBarrierWithWaitList");
 }

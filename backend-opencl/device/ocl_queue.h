@@ -30,8 +30,17 @@ p2p_status ocl_queue_add(p2p_be_device *device, double seconds);
 /* Waits for all enqueued commands. */
 p2p_status ocl_queue_finish(p2p_be_device *device);
 
-/* submit and wait of the device table. */
+/* submit, wait and order of the device table. */
 p2p_status ocl_queue_submit(p2p_be_device *device, p2p_ticket *ticket);
 p2p_status ocl_queue_wait(p2p_be_device *device, p2p_ticket ticket);
+p2p_status ocl_queue_order(p2p_be_device *device, p2p_ticket after);
+
+/* The event of a ticket, retained; NULL if it is complete. */
+p2p_status ocl_queue_event(p2p_be_device *device, p2p_ticket ticket, cl_event *event);
+/* Issues a ticket that is complete when the event is. The event is retained. */
+p2p_status ocl_queue_adopt(p2p_be_device *device, cl_event event, p2p_ticket *ticket);
+/* Waits for an event as other devices than CPUs need it. Returns a code of OpenCL; *hung: it took longer than
+ * the device's limit. Any thread may call it. */
+cl_int ocl_queue_poll(const p2p_be_device *device, cl_event event, bool *hung);
 
 #endif

@@ -7,6 +7,7 @@
  */
 #include "device_internal.h"
 #include "host/log.h"
+#include "p2p_moments.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +20,8 @@ struct p2p_comm {
     int world;
     const p2p_module *module; /* of communicator `be`; NULL: collectives pass through host memory */
     p2p_be_comm *be;
+    double (*clock)(void);      /* NULL: none */
+    double waited;              /* for collectives through host memory, during which devices stand still */
     bool warned;                /* that a collective passes through host memory */
     p2p_contribution *replicas; /* of the collective under way */
     char *staging;              /* a chunk of every replica: replica i's begins at i * staging_bytes */
@@ -29,13 +32,22 @@ struct p2p_comm {
 
 /* ---- Opening ------------------------------------------------------------------------------------------ */
 
-/* The module of all devices if it has a communicator, else NULL. */
+/* Whether two replicas are on one device, which may have been opened twice. */
+static bool repeats_a_device(p2p_device *const *devices, int count) {
+    for (int i = 0; i < count; i++)
+        for (int j = 0; j < i; j++)
+            if (strcmp(devices[i]->address, devices[j]->address) == 0) return true;
+    return false;
+}
+
+/* The module of all devices if it has a communicator for them, else NULL. */
 static const p2p_module *common_module(p2p_device *const *devices, int count) {
     const p2p_module *module = devices[0]->module;
     for (int i = 1; i < count; i++) {
         if (devices[i]->module != module) return NULL;
     }
-    return module->comm_open ? module : NULL;
+    if (!module->comm_open) return NULL;
+    return module->comm.repeats_devices || !repeats_a_device(devices, count) ? module : NULL;
 }
 
 static p2p_status open_own(p2p_comm *comm, const p2p_module *module, int world, int rank0) {
@@ -204,29 +216,17 @@ static void sum_staged(p2p_comm *comm, size_t elements, p2p_type type) {
     p2p_tensor_pack(&row, comm->sum, P2P_TYPE_f64, comm->staging);
 }
 
-typedef struct {
-    double count, mean, m2;
-} moments;
-
-/* The moments of the union of two disjoint samples, by Chan, Golub and LeVeque. */
-static moments combine(moments a, moments b) {
-    if (b.count == 0) return a;
-    if (a.count == 0) return b;
-    double count = a.count + b.count, delta = b.mean - a.mean;
-    return (moments){count, a.mean + delta * b.count / count,
-                     a.m2 + (b.m2 + delta * delta * a.count * b.count / count)};
-}
-
 static void combine_moments(p2p_comm *comm, const p2p_tensor *stats) {
     p2p_type type = stats->type;
     for (int64_t g = 0; g < stats->n; g++) {
         for (int64_t c = 0; c < stats->w; c++) {
             size_t at[3];
             for (int row = 0; row < 3; row++) at[row] = (size_t)p2p_tensor_index(stats, g, row, 0, c);
-            moments all = {0};
+            p2p_moments all = {0};
             for (int i = 0; i < comm->count; i++) {
-                all = combine(all, (moments){staged(comm, i, at[0], type), staged(comm, i, at[1], type),
-                                             staged(comm, i, at[2], type)});
+                all = p2p_moments_unite(all, (p2p_moments){staged(comm, i, at[0], type),
+                                                           staged(comm, i, at[1], type),
+                                                           staged(comm, i, at[2], type)});
             }
             stage(comm, at[0], type, all.count);
             stage(comm, at[1], type, all.mean);
@@ -282,9 +282,20 @@ static p2p_status run_through_host(p2p_comm *comm, const p2p_op *op, const p2p_p
                                    const p2p_ticket *after, p2p_ticket *done) {
     P2P_TRY(check_host_op(comm, op));
     for (int i = 0; i < comm->count; i++) P2P_TRY(p2p_device_wait(comm->devices[i], after[i]));
+    const double begin = comm->clock ? comm->clock() : 0;
     P2P_TRY(run_on_host(comm, op, places));
+    if (comm->clock) comm->waited += comm->clock() - begin;
     for (int i = 0; i < comm->count; i++) done[i] = 0;
     return P2P_OK;
+}
+
+void p2p_comm_set_clock(p2p_comm *comm, double (*clock)(void)) {
+    comm->clock = clock;
+}
+
+double p2p_comm_waited(const p2p_comm *comm) {
+    if (!comm->clock || (comm->module && !comm->module->comm.waited)) return -1;
+    return comm->waited + (comm->module ? comm->module->comm.waited(comm->be) : 0);
 }
 
 /* ---- Either way --------------------------------------------------------------------------------------- */

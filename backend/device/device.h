@@ -112,6 +112,12 @@ bool p2p_comm_is_direct(p2p_comm *comm, const p2p_op *op);
 p2p_status p2p_comm_run(p2p_comm *comm, const p2p_op *op, const p2p_place *places, const p2p_ticket *after,
                         p2p_ticket *done);
 
+/* Sets the clock by which reductions through host memory are timed: seconds, monotonic; NULL: none are. */
+void p2p_comm_set_clock(p2p_comm *comm, double (*clock)(void));
+/* Seconds so far for which the devices stood still for collectives, a mean over them; negative if not known.
+ */
+double p2p_comm_waited(const p2p_comm *comm);
+
 /* For tests: makes the nth fallible table call from now (1 is the next) fail with P2P_FAILED and a message
  * that begins with "injected fault"; 0 disables it. Returns the number of calls since the last setting. */
 uint64_t p2p_fault_inject(uint64_t nth);

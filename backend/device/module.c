@@ -52,9 +52,7 @@ enum { BUILT_IN_COUNT = sizeof built_in / sizeof built_in[0], SLOT_CAPACITY = P2
 
 /* Backends that are listed even if they are not installed. `left_out` is why the build did not make it; "" if
  * it did. */
-static const struct {
-    const char *name, *left_out;
-} optional[] = {{"cuda", P2P_CUDA_LEFT_OUT}};
+static const struct { const char *name, *left_out; } optional[] = {{"cuda", P2P_CUDA_LEFT_OUT}};
 enum { OPTIONAL_COUNT = sizeof optional / sizeof optional[0] };
 
 static p2p_module_slot slots[SLOT_CAPACITY];

@@ -20,6 +20,7 @@ typedef struct {
     bool *reduced; /* by value: statistics over all replicas */
     int *gradient; /* by value: the value that accumulates its gradient; 0 before the first contribution */
     bool *written; /* by parameter of the target: its gradient has a first contribution */
+    bool adds;     /* to gradients of an earlier call */
     p2p_network **updated; /* networks that are updated after the current node */
     int updated_count, updated_capacity;
 } walk;
@@ -63,7 +64,7 @@ static void contribute(walk *w, ir_node *node, int operand, int value) {
 /* The same for a parameter of the target, whose gradient is part of the network's state. */
 static void contribute_to_param(walk *w, ir_node *node, int operand, int value) {
     int param = w->graph->values[value].param;
-    if (w->written[param]) node->op.accumulate |= 1u << operand;
+    if (w->adds || w->written[param]) node->op.accumulate |= 1u << operand;
     w->written[param] = true;
     node->value[operand] = ir_state_value(w->graph, w->target, param, P2P_STATE_GRADIENT);
 }
@@ -437,15 +438,31 @@ static void check_reached(walk *w, const p2p_value *values, int count) {
             ir_fail(w->graph, P2P_INVALID, "the losses do not reach number %d of the values", i + 1);
 }
 
-void p2p_backward(p2p_graph *graph, const p2p_value *losses, int loss_count, p2p_network *target,
-                  const p2p_value *values, int value_count, p2p_value *gradients) {
+/* Whether a node since the last update has written gradients of the network. */
+static bool has_gradients(const p2p_graph *graph, const p2p_network *network) {
+    for (int i = graph->node_count - 1; i >= 0; i--) {
+        const ir_node *node = &graph->nodes[i];
+        for (int k = 0; k < p2p_kind_operand_count(node->op.kind); k++) {
+            const ir_value *v = &graph->values[node->value[k]];
+            if (node->value[k] && v->network == network && v->part == P2P_STATE_GRADIENT)
+                return node->op.kind != P2P_KIND_adam;
+        }
+    }
+    return false;
+}
+
+static void backward(p2p_graph *graph, const p2p_value *losses, int loss_count, p2p_network *target,
+                     const p2p_value *values, int value_count, p2p_value *gradients, bool adds) {
     for (int i = 0; i < value_count; i++) gradients[i] = P2P_NONE;
     if (graph->status != P2P_OK) return;
     graph->layer_count++;
     snprintf(graph->label, sizeof graph->label, "backward %d%s%s", graph->layer_count, target ? " to " : "",
              target ? target->name : "");
-    walk w = {
-        .graph = graph, .target = target, .node_count = graph->node_count, .value_count = graph->value_count};
+    walk w = {.graph = graph,
+              .target = target,
+              .node_count = graph->node_count,
+              .value_count = graph->value_count,
+              .adds = adds};
     if (check_call(&w, loss_count, value_count) && allocate(&w) && check_losses(&w, losses, loss_count) &&
         check_values(&w, values, value_count)) {
         mark_needed(&w, values, value_count);
@@ -457,4 +474,16 @@ void p2p_backward(p2p_graph *graph, const p2p_value *losses, int loss_count, p2p
     for (int i = 0; i < value_count && graph->status == P2P_OK; i++)
         gradients[i] = (p2p_value){w.gradient[values[i].id]};
     release(&w);
+}
+
+void p2p_backward(p2p_graph *graph, const p2p_value *losses, int loss_count, p2p_network *target,
+                  const p2p_value *values, int value_count, p2p_value *gradients) {
+    backward(graph, losses, loss_count, target, values, value_count, gradients, false);
+}
+
+void p2p_backward_add(p2p_graph *graph, const p2p_value *losses, int loss_count, p2p_network *target) {
+    if (graph->status == P2P_OK && !(target && has_gradients(graph, target)))
+        ir_fail(graph, P2P_INVALID, "no gradients of %s that were not used yet, to which others are added",
+                target ? target->name : "a network");
+    backward(graph, losses, loss_count, target, NULL, 0, NULL, true);
 }

@@ -28,8 +28,9 @@ p2p_graph *p2p_graph_create(int64_t local_batch, int64_t global_batch, int world
     graph->value_count = 1;
     graph->local_batch = local_batch;
     graph->global_batch = global_batch;
+    graph->images = local_batch > 0 ? local_batch : 1;
     graph->world = world;
-    if (local_batch < 1 || global_batch < local_batch || world < 1)
+    if (local_batch < (world > 1 ? 0 : 1) || global_batch < 1 || global_batch < local_batch || world < 1)
         ir_fail(graph, P2P_INVALID, "a graph of %lld images of %lld on %d replicas is invalid",
                 (long long)local_batch, (long long)global_batch, world);
     return graph;
@@ -52,6 +53,24 @@ p2p_status p2p_graph_status(const p2p_graph *graph) {
 
 void p2p_graph_images_apart(p2p_graph *graph) {
     graph->images_apart = true;
+}
+
+/* The step block of a part that was begun before; 0: there is none. */
+static int find_step_value(const p2p_graph *graph) {
+    for (int i = 1; i < graph->value_count; i++)
+        if (graph->values[i].origin == IR_STEP && graph->values[i].first == graph->first) return i;
+    return 0;
+}
+
+void p2p_graph_part(p2p_graph *graph, int64_t first, int64_t count) {
+    if (first < 0 || count < 1 || first > graph->local_batch - count) {
+        ir_fail(graph, P2P_INVALID, "there is no part of %lld images from %lld on in a batch of %lld",
+                (long long)count, (long long)first, (long long)graph->local_batch);
+        return;
+    }
+    graph->images = count;
+    graph->first = first;
+    graph->step_value = find_step_value(graph);
 }
 
 void p2p_value_shape(const p2p_graph *graph, p2p_value value, int64_t shape[4]) {
@@ -149,14 +168,19 @@ static int add_input(p2p_graph *graph, const char *name, ir_role role, p2p_type 
                      int64_t w) {
     if (!name_fits(graph, name)) return 0;
     for (int i = 1; i < graph->value_count; i++)
-        if (graph->values[i].origin == IR_INPUT && strcmp(graph->values[i].name, name) == 0) {
+        if (graph->values[i].origin == IR_INPUT && graph->values[i].first == graph->first &&
+            strcmp(graph->values[i].name, name) == 0) {
             ir_fail(graph, P2P_INVALID, "there is already an input of this name");
             return 0;
         }
-    int input = ir_value_add(
-        graph,
-        &(ir_value){
-            .role = role, .origin = IR_INPUT, .n = graph->local_batch, .c = c, .h = h, .w = w, .type = type});
+    int input = ir_value_add(graph, &(ir_value){.role = role,
+                                                .origin = IR_INPUT,
+                                                .n = graph->images,
+                                                .c = c,
+                                                .h = h,
+                                                .w = w,
+                                                .type = type,
+                                                .first = graph->first});
     name_value(graph, input, name);
     return input;
 }
@@ -165,7 +189,7 @@ p2p_value p2p_input_image(p2p_graph *graph, const char *name, p2p_type type, int
                           int64_t w) {
     if (!begin(graph, "input", "", text_of(name))) return P2P_NONE;
     int pixels = add_input(graph, name, IR_IMAGE, type, c, h, w);
-    int y = activation(graph, graph->local_batch, c, h, w);
+    int y = activation(graph, graph->images, c, h, w);
     ir_node *node = ir_node_add(graph, P2P_KIND_prepare);
     if (!node) return P2P_NONE;
     node->value[P2P_AT_prepare_x] = pixels;
@@ -183,11 +207,14 @@ p2p_value p2p_input(p2p_graph *graph, const char *name, p2p_type type, int64_t c
 
 static void add_output(p2p_graph *graph, const char *name, int value, p2p_type type, bool loss) {
     if (graph->status != P2P_OK || !name_fits(graph, name)) return;
-    for (int i = 0; i < graph->output_count; i++)
-        if (strcmp(graph->outputs[i].name, name) == 0) {
+    for (int i = 0; i < graph->output_count; i++) {
+        const ir_output *other = &graph->outputs[i];
+        const bool same_loss = loss && other->loss && other->first != graph->first;
+        if (strcmp(other->name, name) == 0 && !same_loss) {
             ir_fail(graph, P2P_INVALID, "there is already an output of this name");
             return;
         }
+    }
     void *outputs =
         ir_grow(graph->outputs, graph->output_count, &graph->output_capacity, sizeof *graph->outputs);
     if (!outputs) {
@@ -196,7 +223,7 @@ static void add_output(p2p_graph *graph, const char *name, int value, p2p_type t
     }
     graph->outputs = outputs;
     ir_output *output = &graph->outputs[graph->output_count++];
-    *output = (ir_output){.value = value, .type = type, .loss = loss};
+    *output = (ir_output){.value = value, .type = type, .loss = loss, .first = graph->first};
     memcpy(output->name, name, strlen(name) + 1);
 }
 
@@ -332,15 +359,15 @@ p2p_value p2p_norm(p2p_graph *graph, p2p_value x, p2p_network *network, p2p_para
     if (!begin_param(graph, "norm", network, scale) || !check_input(graph, "x", x)) return P2P_NONE;
     if (!check_norm_options(graph, options, running)) return P2P_NONE;
     bool use_running = options->over == P2P_STATS_RUNNING;
+    const bool reduce = options->sync && graph->world > 1;
+    const bool update = options->update_running && (graph->local_batch > 0 || reduce);
     bool affine = scale.id >= 0 || shift.id >= 0;
     int scale_value = affine ? param_value(graph, network, scale, P2P_PARAM_VECTOR) : 0;
     int shift_value = affine ? param_value(graph, network, shift, P2P_PARAM_VECTOR) : 0;
     int running_value = 0, stats = 0;
-    if (use_running || options->update_running)
-        running_value = param_value(graph, network, running, P2P_PARAM_RUNNING);
+    if (use_running || update) running_value = param_value(graph, network, running, P2P_PARAM_RUNNING);
     int64_t images = options->over == P2P_STATS_IMAGE ? 1 : 0;
-    if (graph->status == P2P_OK && !use_running)
-        stats = add_stats(graph, x.id, images, options->sync && graph->world > 1);
+    if (graph->status == P2P_OK && !use_running) stats = add_stats(graph, x.id, images, reduce);
     int y = ir_value_like(graph, x.id);
     ir_node *node = ir_node_add(graph, P2P_KIND_norm_apply);
     if (!node) return P2P_NONE;
@@ -353,7 +380,7 @@ p2p_value p2p_norm(p2p_graph *graph, p2p_value x, p2p_network *network, p2p_para
     node->op.images = images;
     node->op.eps = options->eps;
     node->op.use_running = use_running;
-    if (options->update_running) node->op.momentum = options->momentum;
+    if (update) node->op.momentum = options->momentum;
     ir_node_check(graph, node);
     return result(graph, y);
 }
@@ -449,7 +476,8 @@ static ir_node *add_loss(p2p_graph *graph, p2p_kind kind, int x, double weight, 
     name_value(graph, *loss, text_of(name));
     ir_node *node = ir_node_add(graph, kind);
     if (!node) return NULL;
-    node->op.loss_scale = 1 / ((double)in.c * (double)in.h * (double)in.w * (double)graph->global_batch);
+    const double elements = (double)in.c * (double)in.h * (double)in.w * (double)graph->global_batch;
+    node->op.loss_scale = graph->local_batch > 0 ? 1 / elements : 0;
     node->op.grad_scale = weight * node->op.loss_scale;
     return node;
 }

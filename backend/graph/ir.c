@@ -98,7 +98,8 @@ int ir_step_value(p2p_graph *graph) {
                                                             .n = 1,
                                                             .c = 1,
                                                             .h = 1,
-                                                            .w = p2p_step_block_words(graph->local_batch),
+                                                            .w = p2p_step_block_words(graph->images),
+                                                            .first = graph->first,
                                                             .name = "step"});
     return graph->step_value;
 }

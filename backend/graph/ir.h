@@ -36,6 +36,7 @@ typedef struct {
     p2p_network *network;
     int param;
     p2p_state_part part;
+    int64_t first; /* inputs and the step block: the first image of the part of the local batch */
     bool detached; /* an alias without a gradient */
     int alias_of;  /* nonzero: same memory and contents as that value (p2p_detach) */
     char name[64]; /* of an input, loss or layer; "" otherwise */
@@ -52,11 +53,15 @@ typedef struct {
     char name[64];
     int value;
     p2p_type type;
-    bool loss; /* a scalar, summed over replicas */
+    bool loss;     /* a scalar, summed over replicas and parts */
+    int64_t first; /* of the part that declares it */
 } ir_output;
 
 struct p2p_graph {
     int64_t local_batch, global_batch;
+    /* The part that is built: extent n of its values, and its first image. Of the whole batch `images` is
+     * local_batch, or 1 if that is 0. */
+    int64_t images, first;
     int world;
     bool images_apart; /* p2p_graph_images_apart */
     p2p_status status;
@@ -67,7 +72,7 @@ struct p2p_graph {
     int node_count, node_capacity;
     ir_output *outputs;
     int output_count, output_capacity;
-    int step_value; /* 0 until a node uses the step block */
+    int step_value; /* of the part; 0 until a node uses its step block */
     int layer_count;
     char label[288];  /* of the current builder call, for messages: "layer 3, conv of G.down1.weight" */
     int *state_slots; /* hash table of state values and arenas by (network, param, part); private to ir.c */

@@ -26,10 +26,12 @@ fuse_uses fuse_find_uses(const plan_part *part, int value) {
     for (int i = 0; i < part->node_count; i++) {
         const plan_node *node = &part->nodes[i];
         if (node->removed) continue;
-        for (int k = 0; k < P2P_MAX_OPERANDS; k++) {
-            int operand = node->value[k];
+        const int operands = p2p_kind_operand_count(node->op.kind);
+        for (int k = 0; k < operands; k++) {
+            const int operand = node->value[k];
             if (operand != value) {
-                uses.in_parts = uses.in_parts || (operand && plan_root(part, operand) == value);
+                const plan_value *other = &part->values[operand];
+                uses.in_parts = uses.in_parts || (other->origin == IR_RANGE && other->parent == value);
                 continue;
             }
             if (reads(node, k)) add_use(&uses.reader_count, uses.readers, &uses.last_reader, i);

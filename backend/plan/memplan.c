@@ -152,7 +152,7 @@ p2p_status plan_memory(plan_part *part) {
     find_lifetimes(part);
     P2P_TRY(place_locals(part));
     part->io_bytes = 0;
-    if (part->step_value) P2P_TRY(place_in_io(part, part->step_value));
+    for (int i = 0; i < part->step_block_count; i++) P2P_TRY(place_in_io(part, part->step_blocks[i].value));
     for (int i = 0; i < part->input_count; i++) P2P_TRY(place_in_io(part, part->inputs[i].value));
     return P2P_OK;
 }

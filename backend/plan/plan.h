@@ -84,24 +84,36 @@ typedef struct {
     char name[64];
     int value;
     p2p_type type;                  /* of the host's elements */
-    bool loss;                      /* outputs: a scalar, summed over replicas */
+    bool loss;                      /* outputs: a scalar, summed over replicas and parts of the batch */
+    int64_t first;                  /* inputs: the first image of the part of the local batch */
     size_t host_bytes, host_offset; /* inputs: plain, as written by the host */
     size_t raw_bytes, raw_offset;   /* as the device stores it; the host's if no conversion is needed */
 } plan_port;
+
+/* A step block, of a part of the local batch. */
+typedef struct {
+    int value;
+    int64_t first, images;
+    size_t offset; /* into plan_slot.step */
+} plan_step_block;
 
 /* Host memory of one run of one replica. */
 typedef struct {
     p2p_host_memory inputs;  /* plain and raw forms of all inputs */
     p2p_host_memory outputs; /* raw */
-    p2p_host_memory step;    /* a p2p_step_block */
+    p2p_host_memory step;    /* a p2p_step_block for each of the part's */
     p2p_ticket ticket;       /* complete when the device no longer accesses this memory */
 } plan_slot;
 
-enum { PLAN_SLOTS = 2 };
+enum {
+    PLAN_SLOTS = 2,
+    PLAN_ZEROS = 1 << 20 /* bytes of plan_part.zeros */
+};
 
 /* One replica's part of a plan. */
 typedef struct {
     p2p_session *session;
+    const p2p_plan *plan;
     p2p_device *device;
     int replica;
     int64_t local_batch, first_sample;
@@ -112,7 +124,9 @@ typedef struct {
     plan_port *inputs, *outputs;
     int input_count, output_count;
     size_t input_bytes, output_bytes; /* of a run's host memory */
-    int step_value;                   /* 0: no node reads the step block */
+    plan_step_block *step_blocks;     /* those that a node reads */
+    int step_block_count, step_block_capacity;
+    size_t step_bytes; /* of all step blocks of a run */
     int fused[PLAN_FUSION_COUNT];
 
     plan_step *steps;
@@ -130,6 +144,7 @@ typedef struct {
     plan_slot slots[PLAN_SLOTS];
     const void **given;      /* per input: where the next run takes it from; NULL: the slot's memory */
     p2p_host_memory results; /* raw outputs of the run last waited for */
+    p2p_host_memory zeros;   /* what a part without images contributes to collectives, a piece at a time */
     p2p_recorded **recorded; /* per segment; NULL: steps run one by one */
 } plan_part;
 
@@ -194,8 +209,7 @@ bool plan_is_collective(const plan_node *node);
 p2p_status plan_node_insert(plan_part *part, int position, const plan_node *node);
 /* Assigns offsets in a run's host memory to `count` ports and returns its size in bytes. */
 size_t plan_lay_out_ports(const plan_part *part, plan_port *ports, int count, bool inputs);
-/* Bytes of the step block, and of all host memory that plan_prepare_part allocates for the part. */
-size_t plan_step_bytes(const plan_part *part);
+/* Bytes of all host memory that plan_prepare_part allocates for the part. */
 size_t plan_run_bytes(const plan_part *part);
 
 /* The part of p2p_plan_print that follows the operations: counts, fusions, memory. plan_print.c */

@@ -83,7 +83,7 @@ static p2p_status import_inputs(plan_part *part, const p2p_graph *graph) {
         const ir_value *value = &graph->values[id];
         if (value->origin != IR_INPUT || value->alias_of) continue;
         plan_port *port = &part->inputs[part->input_count++];
-        *port = (plan_port){.value = id, .type = value->type};
+        *port = (plan_port){.value = id, .type = value->type, .first = value->first};
         memcpy(port->name, value->name, sizeof port->name);
     }
     part->input_bytes = plan_lay_out_ports(part, part->inputs, part->input_count, true);
@@ -124,6 +124,24 @@ static p2p_status choose_math(const plan_part *part, plan_node *node) {
     return P2P_OK;
 }
 
+/* Adds the step blocks, in whose order they lie in host memory. */
+static p2p_status import_step_blocks(plan_part *part, const p2p_graph *graph) {
+    enum { BOUNDARY = 64 };
+    for (int id = 1; id < graph->value_count; id++) {
+        const ir_value *value = &graph->values[id];
+        if (value->origin != IR_STEP) continue;
+        plan_step_block *blocks = ir_grow(part->step_blocks, part->step_block_count,
+                                          &part->step_block_capacity, sizeof *part->step_blocks);
+        if (!blocks) return plan_no_memory("a plan");
+        part->step_blocks = blocks;
+        const int64_t images = value->w - p2p_step_block_words(0);
+        blocks[part->step_block_count++] = (plan_step_block){
+            .value = id, .first = value->first, .images = images, .offset = part->step_bytes};
+        part->step_bytes += plan_round_up((size_t)p2p_step_block_words(images) * sizeof(uint32_t), BOUNDARY);
+    }
+    return P2P_OK;
+}
+
 static void import_node(plan_part *part, const p2p_graph *graph, const ir_node *from) {
     plan_node *node = &part->nodes[part->node_count++];
     *node = (plan_node){.op = from->op, .layer = from->layer};
@@ -132,7 +150,6 @@ static void import_node(plan_part *part, const p2p_graph *graph, const ir_node *
         node->value[i] = id;
         const plan_value *value = &part->values[id];
         if (id == 0) continue;
-        if (value->origin == IR_STEP) part->step_value = id;
         if (value->origin == IR_STATE || value->origin == IR_ARENA)
             part->session->networks[value->network].needed[value->part] = true;
     }
@@ -154,6 +171,7 @@ p2p_status plan_import(plan_part *part, p2p_graph *graph) {
         import_node(part, graph, &graph->nodes[i]);
         P2P_TRY(choose_math(part, &part->nodes[i]));
     }
+    P2P_TRY(import_step_blocks(part, graph));
     P2P_TRY(import_inputs(part, graph));
     return import_outputs(part, graph);
 }

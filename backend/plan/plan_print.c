@@ -77,6 +77,34 @@ static void print_fusions(const plan_part *part, FILE *stream) {
         if (part->fused[i]) fprintf(stream, "  %4d %s\n", part->fused[i], texts[i]);
 }
 
+/* Reductions of one kind: of parts of a network's arena, or of values of a layer. */
+static void print_reductions_of(const plan_part *part, const char *what, bool of_arena, FILE *stream) {
+    size_t bytes = 0, most = 0;
+    int count = 0, direct = 0;
+    for (int s = 0; s < part->step_count; s++) {
+        const plan_step *step = &part->steps[s];
+        if (!step->collective || (part->values[step->value[0]].origin == IR_ARENA) != of_arena) continue;
+        const size_t size = p2p_tensor_bytes(&step->op.t[0]);
+        count++;
+        direct += p2p_comm_is_direct(part->session->comm, &step->op);
+        bytes += size;
+        if (size > most) most = size;
+    }
+    if (count == 0) return;
+    fprintf(stream, "  %-16s %10.3f MB in %d reductions, %.3f MB at most, %s\n", what, megabytes(bytes),
+            count, megabytes(most),
+            direct == count ? "by the backend's communicator"
+            : direct == 0   ? "through host memory"
+                            : "some through host memory");
+}
+
+static void print_reductions(const plan_part *part, FILE *stream) {
+    if (part->collective_count == 0) return;
+    fprintf(stream, "reductions of a step over %d replicas:\n", part->session->replica_count);
+    print_reductions_of(part, "gradients", true, stream);
+    print_reductions_of(part, "statistics", false, stream);
+}
+
 static void print_memory(const p2p_plan *plan, FILE *stream) {
     const plan_part *part = &plan->parts[0];
     p2p_session_memory use;
@@ -103,6 +131,7 @@ p2p_status plan_print_summary(const p2p_plan *plan, FILE *stream) {
             part->local_batch, plan->global_batch, part->segment_count, part->segment_count == 1 ? "" : "s");
     print_kinds(part, stream);
     print_fusions(part, stream);
+    print_reductions(part, stream);
     print_memory(plan, stream);
     return check_stream(stream);
 }

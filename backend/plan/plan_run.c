@@ -107,11 +107,12 @@ p2p_status plan_prepare_part(plan_part *part) {
     part->given = calloc((size_t)part->input_count + 1, sizeof *part->given);
     if (!part->given) return p2p_fail(P2P_OUT_OF_MEMORY, "no host memory for a plan");
     P2P_TRY(p2p_host_memory_alloc(part->device, part->output_bytes, &part->results));
+    if (part->local_batch == 0) P2P_TRY(p2p_host_memory_alloc(part->device, PLAN_ZEROS, &part->zeros));
     for (int s = 0; s < PLAN_SLOTS; s++) {
         plan_slot *slot = &part->slots[s];
         P2P_TRY(p2p_host_memory_alloc(part->device, part->input_bytes, &slot->inputs));
         P2P_TRY(p2p_host_memory_alloc(part->device, part->output_bytes, &slot->outputs));
-        P2P_TRY(p2p_host_memory_alloc(part->device, plan_step_bytes(part), &slot->step));
+        P2P_TRY(p2p_host_memory_alloc(part->device, part->step_bytes, &slot->step));
     }
     return record_part(part);
 }
@@ -136,6 +137,7 @@ void plan_release_runs(p2p_plan *plan) {
             p2p_host_memory_free(part->device, &part->slots[s].step);
         }
         p2p_host_memory_free(part->device, &part->results);
+        p2p_host_memory_free(part->device, &part->zeros);
         free(part->given);
         part->given = NULL;
     }
@@ -162,19 +164,29 @@ static const plan_port *find_port(const plan_port *ports, int count, const char 
     return NULL;
 }
 
-/* Sets *input to the number of an input of parts[replica]. */
+static p2p_status check_replica(const p2p_plan *plan, int replica) {
+    if (replica >= 0 && replica < plan->session->replica_count && plan->parts[replica].given) return P2P_OK;
+    return p2p_fail(P2P_INVALID, "plan %s has no replica %d, or no memory yet", plan->name, replica);
+}
+
+static p2p_status no_input(const p2p_plan *plan, const char *name) {
+    return p2p_fail(P2P_INVALID, "plan %s has no input %s", plan->name, name);
+}
+
+/* Sets *input to the number of an input of parts[replica], which is in one part of the batch. */
 static p2p_status find_input(const p2p_plan *plan, int replica, const char *name, int *input) {
-    if (replica < 0 || replica >= plan->session->replica_count || !plan->parts[replica].given)
-        return p2p_fail(P2P_INVALID, "plan %s has no replica %d, or no memory yet", plan->name, replica);
+    P2P_TRY(check_replica(plan, replica));
     const plan_part *part = &plan->parts[replica];
     const plan_port *port = find_port(part->inputs, part->input_count, name);
-    if (!port) return p2p_fail(P2P_INVALID, "plan %s has no input %s", plan->name, name);
+    if (!port) return no_input(plan, name);
     *input = (int)(port - part->inputs);
-    return P2P_OK;
+    if (!find_port(port + 1, part->input_count - *input - 1, name)) return P2P_OK;
+    return p2p_fail(P2P_INVALID, "plan %s: input %s is of several parts of the batch: name memory for it",
+                    plan->name, name);
 }
 
 p2p_status p2p_plan_input(p2p_plan *plan, int replica, const char *name, void **place) {
-    int input, slot = slot_of(plan->runs);
+    int input = 0, slot = slot_of(plan->runs);
     *place = NULL;
     P2P_TRY(find_input(plan, replica, name, &input));
     plan_part *part = &plan->parts[replica];
@@ -185,10 +197,16 @@ p2p_status p2p_plan_input(p2p_plan *plan, int replica, const char *name, void **
 }
 
 p2p_status p2p_plan_input_from(p2p_plan *plan, int replica, const char *name, const void *memory) {
-    int input;
-    P2P_TRY(find_input(plan, replica, name, &input));
+    P2P_TRY(check_replica(plan, replica));
+    const plan_part *part = &plan->parts[replica];
     if (!memory) return p2p_fail(P2P_INVALID, "plan %s: no memory for input %s", plan->name, name);
-    plan->parts[replica].given[input] = memory;
+    if (!find_port(part->inputs, part->input_count, name)) return no_input(plan, name);
+    for (int i = 0; i < part->input_count; i++) {
+        const plan_port *port = &part->inputs[i];
+        if (strcmp(port->name, name) != 0) continue;
+        const size_t image = port->host_bytes / (size_t)part->values[port->value].tensor.n;
+        part->given[i] = (const unsigned char *)memory + (size_t)port->first * image;
+    }
     return P2P_OK;
 }
 
@@ -199,8 +217,9 @@ static void forget_given(const p2p_plan *plan) {
     }
 }
 
-static void fill_step_block(const p2p_plan *plan, const plan_part *part, const p2p_step *step,
+static void fill_step_block(const plan_part *part, const plan_step_block *of, const p2p_step *step,
                             p2p_step_block *block) {
+    const p2p_plan *plan = part->plan;
     double t = (double)step->step + 1;
     *block = (p2p_step_block){
         .seed_lo = (uint32_t)step->seed, .seed_hi = (uint32_t)(step->seed >> 32), .step = step->step};
@@ -208,10 +227,29 @@ static void fill_step_block(const p2p_plan *plan, const plan_part *part, const p
     block->root_v_correction_f64 = 1 / sqrt(1 - pow(plan->beta2, t));
     block->lr_corrected = (float)block->lr_corrected_f64;
     block->root_v_correction = (float)block->root_v_correction_f64;
-    for (int64_t i = 0; i < part->local_batch; i++) {
-        int64_t sample = part->first_sample + i;
-        block->sample[i] = step->samples ? step->samples[sample] : (uint32_t)sample;
+    for (int64_t i = 0; i < of->images; i++) {
+        int64_t sample = part->first_sample + of->first + i;
+        const bool exists = part->local_batch > 0; /* else it is the image of a part without images */
+        block->sample[i] = exists && step->samples ? step->samples[sample] : (uint32_t)sample;
     }
+}
+
+static void fill_step_blocks(const plan_part *part, const p2p_step *step, const plan_slot *slot) {
+    for (int i = 0; i < part->step_block_count; i++) {
+        const plan_step_block *of = &part->step_blocks[i];
+        fill_step_block(part, of, step, (void *)((unsigned char *)slot->step.bytes + of->offset));
+    }
+}
+
+static p2p_status write_step_blocks(const plan_part *part, const plan_slot *slot) {
+    for (int i = 0; i < part->step_block_count; i++) {
+        const plan_step_block *of = &part->step_blocks[i];
+        const plan_value *value = &part->values[of->value];
+        P2P_TRY(p2p_buffer_write(part->device, session_place(part->session, part->replica, value->at),
+                                 (unsigned char *)slot->step.bytes + of->offset,
+                                 p2p_tensor_bytes(&value->tensor)));
+    }
+    return P2P_OK;
 }
 
 static p2p_status write_inputs(const plan_part *part, const plan_slot *slot) {
@@ -227,10 +265,7 @@ static p2p_status write_inputs(const plan_part *part, const plan_slot *slot) {
         p2p_place place = session_place(part->session, part->replica, value->at);
         P2P_TRY(p2p_buffer_write(part->device, place, raw, port->raw_bytes));
     }
-    if (!part->step_value) return P2P_OK;
-    const plan_value *value = &part->values[part->step_value];
-    return p2p_buffer_write(part->device, session_place(part->session, part->replica, value->at),
-                            slot->step.bytes, p2p_tensor_bytes(&value->tensor));
+    return write_step_blocks(part, slot);
 }
 
 /* Renews derived filters whose parameters the host has written. */
@@ -251,13 +286,26 @@ static int collective_of(const plan_part *part) {
     return part->segments[part->next_segment - 1].collective;
 }
 
+/* Overwrites the operand of the collective with zeros, in the order of the device's commands. */
+static p2p_status contribute_nothing(const plan_part *part, p2p_place place) {
+    const size_t bytes = p2p_tensor_bytes(&part->steps[collective_of(part)].op.t[0]);
+    for (size_t done = 0; done < bytes; done += PLAN_ZEROS) {
+        const size_t left = bytes - done;
+        const p2p_place piece = {place.buffer, place.offset + done};
+        P2P_TRY(
+            p2p_buffer_write(part->device, piece, part->zeros.bytes, left < PLAN_ZEROS ? left : PLAN_ZEROS));
+    }
+    return P2P_OK;
+}
+
 /* Starts the next collective, at which all replicas stand. */
 static p2p_status start_collective(p2p_plan *plan) {
     const p2p_session *session = plan->session;
     for (int r = 0; r < session->replica_count; r++) {
         const plan_part *part = &plan->parts[r];
-        P2P_TRY(p2p_device_submit(part->device, &plan->after[r]));
         plan->places[r] = session_place(session, r, part->steps[collective_of(part)].at[0]);
+        if (part->local_batch == 0) P2P_TRY(contribute_nothing(part, plan->places[r]));
+        P2P_TRY(p2p_device_submit(part->device, &plan->after[r]));
     }
     const plan_part *first = &plan->parts[0];
     const p2p_op *op = &first->steps[collective_of(first)].op;
@@ -330,7 +378,7 @@ static p2p_status run_plan(p2p_plan *plan, const p2p_step *step, const run_profi
     P2P_TRY(refresh_derived(plan->session));
     for (int r = 0; r < replicas; r++) {
         plan_part *part = &plan->parts[r];
-        fill_step_block(plan, part, step, part->slots[slot].step.bytes);
+        fill_step_blocks(part, step, &part->slots[slot]);
         P2P_TRY(write_inputs(part, &part->slots[slot]));
     }
     if (profile)
@@ -406,18 +454,28 @@ static p2p_status find_output(const p2p_plan *plan, int replica, const char *nam
     return p2p_fail(P2P_INVALID, "plan %s has no output %s", plan->name, name);
 }
 
+/* The sum of the replica's losses of this name, one for each part of its batch. */
+static p2p_status add_losses(const p2p_plan *plan, int replica, const char *name, double *sum) {
+    const plan_part *part = &plan->parts[replica];
+    for (int i = 0; i < part->output_count; i++) {
+        const plan_port *port = &part->outputs[i];
+        double share = 0;
+        if (strcmp(port->name, name) != 0) continue;
+        if (!port->loss) return p2p_fail(P2P_INVALID, "plan %s: output %s is not a loss", plan->name, name);
+        p2p_tensor_unpack(&part->values[port->value].tensor,
+                          (const unsigned char *)part->results.bytes + port->raw_offset, &share,
+                          P2P_TYPE_f64);
+        *sum += share;
+    }
+    return P2P_OK;
+}
+
 p2p_status p2p_plan_loss(p2p_plan *plan, const char *name, double *value) {
     *value = 0;
     for (int r = 0; r < plan->session->replica_count; r++) {
         const plan_port *port = NULL;
         P2P_TRY(find_output(plan, r, name, &port));
-        if (!port->loss) return p2p_fail(P2P_INVALID, "plan %s: output %s is not a loss", plan->name, name);
-        const plan_part *part = &plan->parts[r];
-        double share = 0;
-        p2p_tensor_unpack(&part->values[port->value].tensor,
-                          (const unsigned char *)part->results.bytes + port->raw_offset, &share,
-                          P2P_TYPE_f64);
-        *value += share;
+        if (plan->parts[r].local_batch > 0) P2P_TRY(add_losses(plan, r, name, value));
     }
     return P2P_OK;
 }

@@ -86,7 +86,9 @@ static p2p_status join_devices(p2p_session *session, p2p_device *const *devices,
     if (session->cut.chunk_bytes == 0)
         return p2p_fail(P2P_UNSUPPORTED, "%s allows no allocation at all", p2p_device_address(devices[0]));
     if (replicas == 1) return P2P_OK;
-    return p2p_comm_open(devices, replicas, replicas, 0, &session->comm);
+    P2P_TRY(p2p_comm_open(devices, replicas, replicas, 0, &session->comm));
+    p2p_comm_set_clock(session->comm, session->options.tuning.clock);
+    return P2P_OK;
 }
 
 p2p_status p2p_session_create(p2p_device *const *devices, int replicas, const p2p_session_options *options,
@@ -124,6 +126,7 @@ static void destroy_plan(p2p_plan *plan) {
 void p2p_session_destroy(p2p_session *session) {
     if (!session) return;
     session_finish_devices(session);
+    p2p_comm_close(session->comm); /* first: its collectives may use memory that follows */
     session_host_release(session);
     for (int i = 0; i < session->plan_count; i++) destroy_plan(session->plans[i]);
     for (int r = 0; r < session->replica_count; r++) release_replica(session, r);
@@ -132,7 +135,6 @@ void p2p_session_destroy(p2p_session *session) {
         free(session->networks[i].offsets);
         free(session->networks[i].buckets);
     }
-    p2p_comm_close(session->comm);
     free(session->plans);
     free(session->choices);
     free(session->imposed);
@@ -175,6 +177,7 @@ static p2p_status plan_replicas(p2p_plan *plan, p2p_graph *const *graphs) {
     for (int r = 0; r < session->replica_count; r++) {
         plan_part *part = &plan->parts[r];
         part->session = session;
+        part->plan = plan;
         part->device = session->replicas[r].device;
         part->replica = r;
         part->first_sample = first_sample;

@@ -20,7 +20,9 @@ size_t session_space_bytes(const p2p_session *session, int space) {
 /* Host memory of all plans' runs of replica 0, as plan_prepare_part allocates it. */
 static size_t run_bytes(const p2p_session *session) {
     size_t bytes = 0;
-    for (int i = 0; i < session->plan_count; i++) bytes += plan_run_bytes(&session->plans[i]->parts[0]);
+    for (int i = 0; i < session->plan_count; i++)
+        for (int r = 0; r < session->replica_count; r++)
+            bytes += plan_run_bytes(&session->plans[i]->parts[r]);
     return bytes;
 }
 

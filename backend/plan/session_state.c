@@ -182,18 +182,29 @@ static void store(void *host, p2p_type type, int64_t i, double value) {
     }
 }
 
-/* Running statistics: each replica's are of its own images; the network's are their mean. */
-static p2p_status read_mean(const p2p_session *session, const param_place *place, void *raw, double *one,
-                            double *sum, p2p_type type, void *host) {
-    int64_t count = p2p_tensor_elements(&place->tensor);
-    for (int64_t i = 0; i < count; i++) sum[i] = 0;
-    for (int r = 0; r < session->replica_count; r++) {
-        P2P_TRY(read_raw(session, r, place->at, raw, p2p_tensor_bytes(&place->tensor)));
-        p2p_tensor_unpack(&place->tensor, raw, one, P2P_TYPE_f64);
-        for (int64_t i = 0; i < count; i++) sum[i] += one[i];
-    }
-    for (int64_t i = 0; i < count; i++) store(host, type, i, sum[i] / session->replica_count);
+static p2p_status read_statistics(const p2p_session *session, const param_place *place, int replica,
+                                  void *raw, double *values) {
+    P2P_TRY(read_raw(session, replica, place->at, raw, p2p_tensor_bytes(&place->tensor)));
+    p2p_tensor_unpack(&place->tensor, raw, values, P2P_TYPE_f64);
     return P2P_OK;
+}
+
+/* Running statistics: each replica's are of its own images; the network's are their mean. It is the first
+ * one's plus the mean difference from it, which is exact if all are equal. */
+static p2p_status read_mean(const p2p_session *session, const param_place *place, void *raw, double *first,
+                            double *one, p2p_type type, void *host) {
+    const int64_t count = p2p_tensor_elements(&place->tensor);
+    double *difference = calloc((size_t)count, sizeof *difference);
+    if (!difference) return plan_no_memory(place->info->name);
+    p2p_status status = read_statistics(session, place, 0, raw, first);
+    for (int r = 1; r < session->replica_count && status == P2P_OK; r++) {
+        status = read_statistics(session, place, r, raw, one);
+        for (int64_t i = 0; status == P2P_OK && i < count; i++) difference[i] += one[i] - first[i];
+    }
+    for (int64_t i = 0; i < count; i++)
+        store(host, type, i, first[i] + difference[i] / session->replica_count);
+    free(difference);
+    return status;
 }
 
 static p2p_status read_running(const p2p_session *session, const param_place *place, p2p_type type, void *raw,
@@ -242,6 +253,46 @@ p2p_status p2p_session_read(p2p_session *session, const p2p_network *network, p2
     P2P_TRY(check_host_type(type));
     host_elements elements = {host, p2p_type_bytes(type)};
     return p2p_session_read_pieces(session, network, param, part, type, take_into_host, &elements);
+}
+
+/* ---- Running statistics of one replica ---------------------------------------------------------------- */
+
+static p2p_status find_running(const p2p_session *session, const p2p_network *network, p2p_param param,
+                               int replica, p2p_type type, param_place *place) {
+    P2P_TRY(check_host_type(type));
+    P2P_TRY(find_param(session, network, param, P2P_STATE_VALUE, place));
+    if (replica < 0 || replica >= session->replica_count)
+        return p2p_fail(P2P_INVALID, "the session has no replica %d", replica);
+    if (place->info->kind == P2P_PARAM_RUNNING) return P2P_OK;
+    return p2p_fail(P2P_INVALID, "parameter %s is not one of running statistics", place->info->name);
+}
+
+p2p_status p2p_session_read_running(p2p_session *session, const p2p_network *network, p2p_param param,
+                                    int replica, p2p_type type, void *host) {
+    param_place place;
+    P2P_TRY(find_running(session, network, param, replica, type, &place));
+    void *raw = malloc(p2p_tensor_bytes(&place.tensor));
+    if (!raw) return plan_no_memory(place.info->name);
+    const p2p_status status = read_raw(session, replica, place.at, raw, p2p_tensor_bytes(&place.tensor));
+    if (status == P2P_OK) p2p_tensor_unpack(&place.tensor, raw, host, type);
+    free(raw);
+    return status;
+}
+
+p2p_status p2p_session_write_running(p2p_session *session, const p2p_network *network, p2p_param param,
+                                     int replica, p2p_type type, const void *host) {
+    param_place place;
+    P2P_TRY(find_running(session, network, param, replica, type, &place));
+    p2p_device *device = session->replicas[replica].device;
+    const size_t bytes = p2p_tensor_bytes(&place.tensor);
+    void *raw = calloc(1, bytes);
+    if (!raw) return plan_no_memory(place.info->name);
+    p2p_tensor_pack(&place.tensor, host, type, raw);
+    p2p_status status = p2p_buffer_write(device, session_place(session, replica, place.at), raw, bytes);
+    if (status == P2P_OK) status = p2p_device_finish(device);
+    if (status != P2P_OK) session_finish_devices(session); /* a write under way reads `raw` */
+    free(raw);
+    return status;
 }
 
 /* ---- Initial values ----------------------------------------------------------------------------------- */

@@ -292,7 +292,8 @@ const p2p_module *p2p_module_reference(uint32_t abi, const p2p_host *host) {
                    .submit = submit,
                    .wait = wait,
                    .order = wait}, /* everything is complete when it is enqueued */
-        .comm = {.close = p2p_ref_comm_close,
+        .comm = {.repeats_devices = true,
+                 .close = p2p_ref_comm_close,
                  .query = p2p_ref_comm_query,
                  .all_reduce = p2p_ref_all_reduce,
                  .broadcast = p2p_ref_broadcast},

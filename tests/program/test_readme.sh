@@ -206,13 +206,15 @@ while IFS=$tab read -r place text; do check_files "$place" "$text"; done <header
 
 # ---- The commands of the top README ----
 
-# small COMMAND WORD...: runs p2p with those options for a tiny network that the command has and that are not given.
+# small COMMAND WORD...: runs p2p with those options for a tiny network that the command has and that are not given, on the
+# device, or on devices of its backend.
 small() {
-    local command=$1 word i words=("$@")
+    local command=$1 word i words=("${@//opencl:/${device%:*}:}") where="--device $device"
+    [[ " ${words[*]} " == *" --gpus "* ]] && where="--backend ${device%:*}"
     for ((i = 0; i < ${#words[@]}; i++)); do # two epochs of a long training are enough
         [ "${words[i]}" = --epochs ] && words[i + 1]=2
     done
-    for word in "--size 32" "--ngf 4" "--ndf 4" "--epochs 1" "--steps 1" "--device $device"; do
+    for word in "--size 32" "--ngf 4" "--ndf 4" "--epochs 1" "--steps 1" "$where"; do
         [ -n "${options["$command ${word% *}"]-}" ] || continue
         [[ " ${words[*]} " == *" ${word% *} "* || "$command $word" == "train --steps 1" ]] && continue
         # shellcheck disable=SC2206

@@ -23,7 +23,7 @@ expect 0 "" "$p2p" train "${small[@]}" --out scaled --epochs 4 --lr-scale linear
 same_weights constant/generator.safetensors scaled/generator.safetensors # one device
 expect 2 "--lr: 0 is outside" "$p2p" train "${small[@]}" --out x --lr 0
 expect 2 "--lr-policy: 'cosine' is not one of constant|linear" "$p2p" train "${small[@]}" --out x --lr-policy cosine
-expect 2 "--lr-scale: 'sqrt' is not one of none|linear" "$p2p" train "${small[@]}" --out x --lr-scale sqrt
+expect 2 "--lr-scale: 'cube' is not one of none|linear|sqrt" "$p2p" train "${small[@]}" --out x --lr-scale cube
 expect 2 "--epochs-decay requires --lr-policy linear" "$p2p" train "${small[@]}" --out x --epochs-decay 3
 
 echo "-- lengths when resuming"

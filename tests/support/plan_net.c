@@ -125,11 +125,24 @@ p2p_graph *plan_net_graph(const plan_net *net, const plan_net_step *step) {
 
 /* ---- The rig ------------------------------------------------------------------------------------------ */
 
-static p2p_status open_devices(plan_rig *rig, const char *backend, int first, int replicas) {
+static int64_t images_of(const plan_rig *rig, int replica) {
+    return rig->global_batch / rig->replicas + (replica < rig->global_batch % rig->replicas);
+}
+
+static int64_t first_of(const plan_rig *rig, int replica) {
+    int64_t first = 0;
+    for (int r = 0; r < replica; r++) first += images_of(rig, r);
+    return first;
+}
+
+static p2p_status open_devices(plan_rig *rig, const char *backend, int first, int replicas, int devices) {
     for (int r = 0; r < replicas; r++) {
         char address[64];
         snprintf(address, sizeof address, "%s:%d", backend, first + r);
-        P2P_TRY(p2p_device_open(address, &rig->devices[r]));
+        if (devices > 0 && r >= devices)
+            rig->devices[r] = rig->devices[r % devices];
+        else
+            P2P_TRY(p2p_device_open(address, &rig->devices[r]));
         rig->replicas++;
     }
     return P2P_OK;
@@ -142,9 +155,12 @@ p2p_status plan_rig_open(plan_rig *rig, const char *backend, int first, int repl
     plan_net_step local = *step;
     local.world = replicas;
     local.global_batch = global_batch;
-    local.local_batch = global_batch / replicas;
-    P2P_TRY(open_devices(rig, backend, first, replicas));
-    for (int r = 0; r < replicas; r++) rig->graphs[r] = plan_net_graph(&rig->net, &local);
+    rig->global_batch = global_batch;
+    P2P_TRY(open_devices(rig, backend, first, replicas, step->devices));
+    for (int r = 0; r < replicas; r++) {
+        local.local_batch = images_of(rig, r);
+        rig->graphs[r] = plan_net_graph(&rig->net, &local);
+    }
     P2P_TRY(p2p_session_create(rig->devices, replicas, options, &rig->session));
     P2P_TRY(p2p_session_plan(rig->session, "tiny", rig->graphs, &rig->plan));
     P2P_TRY(p2p_session_allocate(rig->session, NULL, NULL));
@@ -159,15 +175,8 @@ static unsigned char pixel(uint32_t number, int64_t image, int64_t position) {
                            256);
 }
 
-/* All replicas have equally many images. */
-static int64_t images_of(const plan_rig *rig) {
-    int64_t shape[4];
-    p2p_value_shape(rig->graphs[0], (p2p_value){1}, shape);
-    return shape[0];
-}
-
 void plan_rig_inputs(const plan_rig *rig, int replica, uint32_t number, unsigned char *x, float *t) {
-    const int64_t count = images_of(rig), first = replica * count;
+    const int64_t count = images_of(rig, replica), first = first_of(rig, replica);
     int64_t x_size = rig->net.in * PLAN_NET_SIDE * PLAN_NET_SIDE;
     int64_t t_size = rig->net.out * PLAN_NET_SIDE * PLAN_NET_SIDE;
     for (int64_t i = 0; i < count; i++) {
@@ -193,7 +202,9 @@ void plan_rig_close(plan_rig *rig) {
     p2p_session_destroy(rig->session);
     for (int r = 0; r < 4; r++) {
         p2p_graph_destroy(rig->graphs[r]);
-        p2p_device_close(rig->devices[r]);
+        bool again = false;
+        for (int i = 0; i < r; i++) again |= rig->devices[i] == rig->devices[r];
+        if (!again) p2p_device_close(rig->devices[r]);
     }
     plan_net_destroy(&rig->net);
     *rig = (plan_rig){0};

@@ -21,6 +21,7 @@ typedef struct {
     int world;
     bool sync;        /* statistics over all replicas */
     double dropout;   /* probability; 0 is off */
+    int devices;      /* of a rig: distinct ones, which its replicas take in turn; 0: one each */
     bool losses_only; /* no gradients, no updates: for validation */
 } plan_net_step;
 
@@ -36,13 +37,14 @@ typedef struct {
     plan_net net;
     p2p_device *devices[4];
     int replicas;
+    int64_t global_batch;
     p2p_graph *graphs[4];
     p2p_session *session;
     p2p_plan *plan;
 } plan_rig;
 
-/* Opens `replicas` devices "<backend>:first + i" with the global batch divided evenly, plans, allocates and
- * initialises both networks. The caller calls plan_rig_close, also after a failure. */
+/* Opens `replicas` devices "<backend>:first + i" with the global batch divided as evenly as it can be, plans,
+ * allocates and initialises both networks. The caller calls plan_rig_close, also after a failure. */
 p2p_status plan_rig_open(plan_rig *rig, const char *backend, int first, int replicas, int64_t global_batch,
                          const plan_net *shape, const plan_net_step *step,
                          const p2p_session_options *options);

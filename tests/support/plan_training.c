@@ -5,9 +5,11 @@
 
 #include <math.h>
 
+const plan_net plan_training_net = {.in = 3, .out = 3, .filters = 4};
+
 static p2p_status run(plan_rig *rig, plan_training *result) {
     static const char *const names[PLAN_TRAINING_LOSSES] = {"d_fake", "d_real", "g_gan", "g_l1"};
-    for (uint32_t s = 0; s < PLAN_TRAINING_STEPS; s++) {
+    for (uint32_t s = 0; s < (uint32_t)result->steps; s++) {
         P2P_TRY(plan_rig_step(rig, s));
         for (int l = 0; l < PLAN_TRAINING_LOSSES; l++)
             P2P_TRY(p2p_plan_loss(rig->plan, names[l], &result->losses[s][l]));
@@ -20,17 +22,23 @@ static p2p_status run(plan_rig *rig, plan_training *result) {
     return plan_rig_parameters(rig, &result->parameters, &result->count);
 }
 
-p2p_status plan_train(const char *backend, int first, int replicas, bool sync,
-                      const p2p_session_options *options, plan_training *result) {
-    static const plan_net shape = {.in = 3, .out = 3, .filters = 4};
-    const plan_net_step step = {.sync = sync, .dropout = 0.5};
+p2p_status plan_train_steps(const char *backend, int first, int replicas, int64_t batch, int steps,
+                            const plan_net_step *step, const p2p_session_options *options,
+                            plan_training *result) {
     plan_rig rig;
-    *result = (plan_training){.collectives = 0};
+    *result = (plan_training){.steps = steps};
     p2p_status status =
-        plan_rig_open(&rig, backend, first, replicas, PLAN_TRAINING_BATCH, &shape, &step, options);
+        plan_rig_open(&rig, backend, first, replicas, batch, &plan_training_net, step, options);
     if (status == P2P_OK) status = run(&rig, result);
     plan_rig_close(&rig);
     return status;
+}
+
+p2p_status plan_train(const char *backend, int first, int replicas, bool sync,
+                      const p2p_session_options *options, plan_training *result) {
+    const plan_net_step step = {.sync = sync, .dropout = 0.5};
+    return plan_train_steps(backend, first, replicas, PLAN_TRAINING_BATCH, PLAN_TRAINING_STEPS, &step,
+                            options, result);
 }
 
 static double difference(double a, double b) {
@@ -40,7 +48,7 @@ static double difference(double a, double b) {
 double plan_training_distance(const plan_training *a, const plan_training *b) {
     double most = 0;
     if (a->count != b->count) return INFINITY;
-    for (int s = 0; s < PLAN_TRAINING_STEPS; s++)
+    for (int s = 0; s < a->steps; s++)
         for (int l = 0; l < PLAN_TRAINING_LOSSES; l++)
             most = fmax(most, difference(a->losses[s][l], b->losses[s][l]));
     for (int64_t i = 0; i < a->count; i++) most = fmax(most, difference(a->parameters[i], b->parameters[i]));

@@ -10,15 +10,25 @@ typedef struct {
     double losses[PLAN_TRAINING_STEPS][PLAN_TRAINING_LOSSES];
     double *parameters; /* the caller frees them */
     int64_t count;
+    int steps;
     int collectives, statistics; /* steps of the first replica's plan */
 } plan_training;
 
-/* Trains on the devices "<backend>:first + i", with statistics over all replicas if `sync`. The result's
- * parameters are NULL after a failure. */
+/* The shape that these functions train. */
+extern const plan_net plan_training_net;
+
+/* At most PLAN_TRAINING_STEPS steps with `batch` images of all replicas. The result's parameters are NULL
+ * after a failure. */
+p2p_status plan_train_steps(const char *backend, int first, int replicas, int64_t batch, int steps,
+                            const plan_net_step *step, const p2p_session_options *options,
+                            plan_training *result);
+
+/* The same with PLAN_TRAINING_STEPS steps, PLAN_TRAINING_BATCH images and dropout, on the devices
+ * "<backend>:first + i", with statistics over all replicas if `sync`. */
 p2p_status plan_train(const char *backend, int first, int replicas, bool sync,
                       const p2p_session_options *options, plan_training *result);
 /* The largest difference of losses and parameters, relative to values above 1; infinite if their numbers
- * differ. */
+ * of parameters differ. Of losses as many steps count as `a` has. */
 double plan_training_distance(const plan_training *a, const plan_training *b);
 
 #endif

@@ -14,8 +14,18 @@ enum { WARM_UP = 2 };
 
 /* ---- Opening ------------------------------------------------------------------------------------------ */
 
+/* Batches of a device per step. */
+static int64_t accumulated(const bench *b) {
+    return b->training ? b->all->grad_accumulate : 1;
+}
+
+int64_t bench_images(const bench *b) {
+    return b->devices.count * b->all->batch * accumulated(b);
+}
+
 static size_t batch_values(const bench *b, int64_t channels) {
-    return (size_t)b->all->batch * (size_t)b->all->size * (size_t)b->all->size * (size_t)channels;
+    return (size_t)accumulated(b) * (size_t)b->all->batch * (size_t)b->all->size * (size_t)b->all->size *
+           (size_t)channels;
 }
 
 static size_t input_values(const bench *b) {
@@ -47,19 +57,30 @@ static p2p_status make_pixels(bench *b) {
 static p2p_status check_memory(const bench *b) {
     const pix2pix_config *config = &b->model->config;
     memory_subject subject = {.all = b->all,
-                              .device = b->device,
+                              .devices = &b->devices,
                               .format = {{(int)config->input_channels, 8}, {(int)config->output_channels, 8}},
                               .training = b->training};
     const memory_question question = setup_memory_question(&subject);
     return setup_memory_check(&question);
 }
 
-static p2p_status make_plan(bench *b) {
+static p2p_status plan_step(bench *b) {
     pix2pix_graph_options options = pix2pix_graph_options_for(b->model, b->all->batch);
-    P2P_TRY(b->training ? pix2pix_graph_train(b->model, &options, &b->graph)
-                        : pix2pix_graph_evaluate(b->model, &options, false, &b->graph));
-    P2P_TRY(setup_session_create(b->all, b->device, &setup_tuning_train, &b->session));
-    P2P_TRY(p2p_session_plan(b->session, b->training ? "training step" : "translation", &b->graph, &b->plan));
+    const setup_planning planning = {.session = b->session,
+                                     .model = b->model,
+                                     .options = &options,
+                                     .replicas = b->devices.count,
+                                     .training = b->training};
+    options.parts = (int)accumulated(b);
+    P2P_TRY(setup_plan_make(&planning, b->training ? "training step" : "translation", bench_images(b),
+                            &b->planned));
+    b->plan = b->planned.plan;
+    return P2P_OK;
+}
+
+static p2p_status make_plan(bench *b) {
+    P2P_TRY(setup_session_create(b->all, &b->devices, &setup_tuning_train, &b->session));
+    P2P_TRY(plan_step(b));
     P2P_TRY(p2p_session_allocate(b->session, setup_show_preparing, stderr));
     P2P_TRY(p2p_session_initialise(b->session, b->model->generator.network, 1));
     return b->training ? p2p_session_initialise(b->session, b->model->discriminator.network, 1) : P2P_OK;
@@ -70,7 +91,7 @@ p2p_status bench_open(bench *b, const settings *all, bool training) {
     pix2pix_config config;
     P2P_TRY(setup_model_config(all, &config));
     P2P_TRY(pix2pix_create(&b->model, &config));
-    P2P_TRY(setup_device_open(all, &b->device));
+    P2P_TRY(setup_devices_open(all, &b->devices));
     P2P_TRY(check_memory(b));
     P2P_TRY(make_plan(b));
     return make_pixels(b);
@@ -78,8 +99,8 @@ p2p_status bench_open(bench *b, const settings *all, bool training) {
 
 void bench_close(bench *b) {
     p2p_session_destroy(b->session);
-    p2p_graph_destroy(b->graph);
-    p2p_device_close(b->device);
+    setup_plan_free(&b->planned);
+    setup_devices_close(&b->devices);
     pix2pix_destroy(b->model);
     free(b->generated);
     *b = (bench){0};
@@ -88,8 +109,11 @@ void bench_close(bench *b) {
 /* ---- Steps -------------------------------------------------------------------------------------------- */
 
 static p2p_status give_inputs(const bench *b) {
-    P2P_TRY(p2p_plan_input_from(b->plan, 0, "input", b->pixels));
-    return b->training ? p2p_plan_input_from(b->plan, 0, "target", b->pixels + input_values(b)) : P2P_OK;
+    for (int r = 0; r < b->devices.count; r++) {
+        P2P_TRY(p2p_plan_input_from(b->plan, r, "input", b->pixels));
+        if (b->training) P2P_TRY(p2p_plan_input_from(b->plan, r, "target", b->pixels + input_values(b)));
+    }
+    return P2P_OK;
 }
 
 static p2p_status enqueue(bench *b) {
@@ -100,7 +124,9 @@ static p2p_status enqueue(bench *b) {
 
 static p2p_status collect(bench *b) {
     P2P_TRY(p2p_plan_wait(b->plan));
-    if (!b->training) return p2p_plan_output(b->plan, 0, "generated", b->generated);
+    for (int r = 0; r < b->devices.count && !b->training; r++)
+        P2P_TRY(p2p_plan_output(b->plan, r, "generated", b->generated));
+    if (!b->training) return P2P_OK;
     double loss = 0;
     P2P_TRY(p2p_plan_loss(b->plan, "g_l1", &loss));
     if (isfinite(loss)) return P2P_OK;

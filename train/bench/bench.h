@@ -12,6 +12,7 @@
 #include "options/options.h"
 #include "p2p.h"
 #include "pix2pix.h"
+#include "setup/setup_plans.h"
 
 #include <stdint.h>
 
@@ -19,19 +20,21 @@ typedef struct {
     const settings *all;
     bool training;  /* the training step; otherwise the generator alone */
     double started; /* clock reading of bench_open */
-    p2p_device *device;
+    setup_devices devices;
     pix2pix *model;
-    p2p_graph *graph;
+    setup_plan planned;
     p2p_session *session;
-    p2p_plan *plan;
-    uint8_t *pixels;  /* noise: a batch of inputs, then a batch of targets; the session's */
-    float *generated; /* translation: the results on the host */
+    p2p_plan *plan;   /* of `planned` */
+    uint8_t *pixels;  /* noise: a device's batch of inputs, then one of targets; the session's */
+    float *generated; /* translation: a device's results on the host */
     uint32_t step;    /* runs so far */
 } bench;
 
-/* Open the device, plan and allocate. Call bench_close() in any case. */
+/* Open the devices, plan and allocate. Call bench_close() in any case. */
 p2p_status bench_open(bench *b, const settings *all, bool training);
 void bench_close(bench *b);
+/* Images of a step of all devices. */
+int64_t bench_images(const bench *b);
 
 typedef struct {
     double first_step_s; /* from bench_open to the first result on the host */

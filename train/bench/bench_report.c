@@ -39,7 +39,9 @@ static json_t *device_to_json(const settings *all, const p2p_device *device) {
 
 static json_t *bench_to_json(const bench *b) {
     const settings *all = b->all;
-    return joined(device_to_json(all, b->device),
+    json_t *object = device_to_json(all, b->devices.list[0]);
+    object = json_text_add(object, "devices", b->devices.count > 1, json_integer(b->devices.count));
+    return joined(object,
                   json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:i, s:f}", "precision", all->precision, "plan",
                             b->training ? "train" : "translate", "batch", (json_int_t)all->batch, "size",
                             (json_int_t)all->size, "ngf", (json_int_t)all->ngf, "ndf", (json_int_t)all->ndf,
@@ -59,10 +61,15 @@ static json_t *peaks_to_json(const bench_peaks *peaks) {
 /* ---- Text --------------------------------------------------------------------------------------------- */
 
 static void print_bench(const bench *b) {
-    text_line(stdout, "%s on %s, %s", b->training ? "training" : "translation", p2p_device_address(b->device),
-              p2p_device_name(b->device));
-    printf("%s, batch %" PRId64 ", %" PRId64 "x%" PRId64 " pixels, %" PRId64 " filters, %d levels\n",
-           b->all->precision, b->all->batch, b->all->size, b->all->size, b->all->ngf, b->model->config.depth);
+    char addresses[256], together[64] = "";
+    setup_devices_print(&b->devices, addresses, sizeof addresses);
+    text_line(stdout, "%s on %s, %s", b->training ? "training" : "translation", addresses,
+              p2p_device_name(b->devices.list[0]));
+    if (bench_images(b) != b->all->batch)
+        snprintf(together, sizeof together, ", %" PRId64 " images per step in all", bench_images(b));
+    printf("%s, batch %" PRId64 "%s, %" PRId64 "x%" PRId64 " pixels, %" PRId64 " filters, %d levels\n",
+           b->all->precision, b->all->batch, together, b->all->size, b->all->size, b->all->ngf,
+           b->model->config.depth);
 }
 
 void bench_print_peaks(const bench_peaks *peaks) {
@@ -76,8 +83,13 @@ void bench_print_peaks(const bench_peaks *peaks) {
 
 /* ---- Steps -------------------------------------------------------------------------------------------- */
 
+/* Peaks are those of one device. */
+static double share_of_peak(const bench *b, const bench_peaks *peaks, double rate) {
+    return bench_rate(rate, peaks->flops_per_s) / b->devices.count;
+}
+
 static void print_speed(const bench *b, const bench_speed *speed, double flops, const bench_peaks *peaks) {
-    double images = (double)b->all->batch, rate = bench_rate(flops, speed->step_s.median);
+    double images = (double)bench_images(b), rate = bench_rate(flops, speed->step_s.median);
     print_bench(b);
     bench_print_peaks(peaks);
     printf("%-22s %10.3f   (%.3f to %.3f over %d steps)\n", "images per second",
@@ -87,8 +99,9 @@ static void print_speed(const bench *b, const bench_speed *speed, double flops, 
     printf("%-22s %10.3f s\n", "until the first step", speed->first_step_s);
     printf("%-22s %10.3f GFLOP of direct convolution in a step\n", "work", flops * 1e-9);
     printf("%-22s %10.1f GFLOP/s, %.0f %% of the peak\n", "rate", rate * 1e-9,
-           100 * bench_rate(rate, peaks->flops_per_s));
-    printf("%-22s %10.1f MB\n", "memory on the device", (double)speed->memory.total * 1e-6);
+           100 * share_of_peak(b, peaks, rate));
+    printf("%-22s %10.1f MB\n", b->devices.count > 1 ? "memory on each device" : "memory on the device",
+           (double)speed->memory.total * 1e-6);
     printf("%-22s %10.1f MB at most\n", "memory of the process", (double)speed->host_peak_bytes * 1e-6);
 }
 
@@ -98,14 +111,14 @@ p2p_status bench_report_speed(const bench *b, const bench_speed *speed, double c
         print_speed(b, speed, convolution_flops, peaks);
         return P2P_OK;
     }
-    double images = (double)b->all->batch, rate = bench_rate(convolution_flops, speed->step_s.median);
+    double images = (double)bench_images(b), rate = bench_rate(convolution_flops, speed->step_s.median);
     json_t *results = json_pack(
         "{s:i, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:I, s:I}", "steps", speed->steps,
         "images_per_s", images / speed->step_s.median, "images_per_s_min", images / speed->step_s.greatest,
         "images_per_s_max", images / speed->step_s.least, "step_s", speed->step_s.median, "step_s_min",
         speed->step_s.least, "step_s_max", speed->step_s.greatest, "first_step_s", speed->first_step_s,
         "convolution_gflop", convolution_flops * 1e-9, "gflops", rate * 1e-9, "share_of_peak",
-        bench_rate(rate, peaks->flops_per_s), "device_memory_bytes", (json_int_t)speed->memory.total,
+        share_of_peak(b, peaks, rate), "device_memory_bytes", (json_int_t)speed->memory.total,
         "host_peak_bytes", (json_int_t)speed->host_peak_bytes);
     return bench_print_json(joined(joined(bench_to_json(b), peaks_to_json(peaks)), results));
 }

@@ -38,7 +38,7 @@ static p2p_status measure_opened(bench *b, int steps, bench_profile *profile, sw
     bench_speed speed;
     P2P_TRY(bench_measure_speed(b, steps, &speed));
     P2P_TRY(bench_profile_take(b, 1, profile));
-    double images = (double)b->all->batch;
+    double images = (double)bench_images(b);
     point->fits = true;
     point->bf16 = bench_profile_uses_bf16(profile);
     point->seconds = speed.step_s.median / images;

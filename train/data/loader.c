@@ -38,7 +38,7 @@ typedef struct {
 
 struct loader {
     loader_options options;
-    int64_t batches, count;
+    int64_t count;
     size_t input_bytes, target_bytes; /* of one picture */
     int slot_count;
     loader_slot *slots;
@@ -49,9 +49,9 @@ struct loader {
     /* The monitor protects all fields below. Batches are counted over all epochs. Slot i % slot_count has
      * batch i for released <= i < begun. The consumer holds those before `given`. */
     int64_t begun, given, released;
-    int next_place;       /* of the newest batch; its count if all are taken */
-    int64_t epoch, index; /* of the next batch to begin */
-    int64_t ordered;      /* the epoch of `order`; -1: none */
+    int next_place;      /* of the newest batch; its count if all are taken */
+    int64_t epoch, next; /* of the next batch to begin: the place of its first pair */
+    int64_t ordered;     /* the epoch of `order`; -1: none */
     int64_t *order;
     bool stopping;
 };
@@ -78,11 +78,11 @@ static void begin_batch(loader *loading) {
     if (loading->ordered != loading->epoch)
         dataset_order(loading->order, loading->count, options->shuffle, options->seed, loading->epoch);
     loading->ordered = loading->epoch;
-    int64_t first = loading->index * options->batch, left = loading->count - first;
+    const int64_t first = loading->next, left = loading->count - first;
     int count = left < options->batch ? (int)left : options->batch;
     memcpy(slot->samples, loading->order + first, (size_t)count * sizeof *slot->samples);
     slot->batch = (loader_batch){.epoch = loading->epoch,
-                                 .index = loading->index,
+                                 .first = first,
                                  .count = count,
                                  .input = slot->inputs,
                                  .target = slot->targets,
@@ -96,8 +96,9 @@ static void begin_batch(loader *loading) {
     slot->reason[0] = '\0';
     loading->begun++;
     loading->next_place = 0;
-    if (++loading->index < loading->batches) return;
-    loading->index = 0;
+    loading->next += count;
+    if (loading->next < loading->count) return;
+    loading->next = 0;
     loading->epoch++;
 }
 
@@ -209,10 +210,10 @@ static p2p_status check_options(const loader_options *options) {
     if (options->workers < 0 || options->workers > LOADER_MAX_WORKERS)
         return p2p_fail(P2P_USAGE, "--workers %d is not within 1 to %d", options->workers,
                         LOADER_MAX_WORKERS);
-    int64_t batches = loader_batches(options->data, options->batch);
-    if (options->epoch < 0 || options->first < 0 || options->first >= batches)
-        return p2p_fail(P2P_INVALID, "there is no batch %lld of epoch %lld: an epoch has %lld",
-                        (long long)options->first, (long long)options->epoch, (long long)batches);
+    const int64_t count = dataset_count(options->data);
+    if (options->epoch < 0 || options->first < 0 || options->first >= count)
+        return p2p_fail(P2P_INVALID, "there is no pair %lld of epoch %lld: an epoch has %lld",
+                        (long long)options->first, (long long)options->epoch, (long long)count);
     return P2P_OK;
 }
 
@@ -300,9 +301,8 @@ p2p_status loader_create(loader **result, const loader_options *options) {
     loading->options = *options;
     loading->options.workers = loader_threads(options->workers);
     loading->count = dataset_count(options->data);
-    loading->batches = loader_batches(options->data, options->batch);
     loading->epoch = options->epoch;
-    loading->index = options->first;
+    loading->next = options->first;
     loading->ordered = -1;
     p2p_status status = allocate(loading);
     if (status == P2P_OK) status = sys_monitor_create(&loading->monitor);

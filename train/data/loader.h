@@ -1,7 +1,7 @@
 /* Batches of decoded and augmented pairs, prefetched by background threads.
  *
  * The batches depend only on the options, not on timing or on the number of threads: a loader that starts at
- * (epoch, batch) continues exactly where another one stopped. A failure is returned in order, after the
+ * (epoch, pair) continues exactly where another one stopped. A failure is returned in order, after the
  * batches before it. One thread consumes. Nothing is cached between epochs.
  *
  * Pictures are decoded into memory that the consumer provides, so that a device can read it as it is. The
@@ -35,14 +35,14 @@ typedef struct {
     bool shuffle;      /* false: samples in byte order of their names */
     uint64_t seed;     /* of shuffling and augmentation */
     int64_t epoch;     /* the first epoch to deliver, counted from 0 */
-    int64_t first;     /* the first batch within it: 0 <= first < loader_batches() */
+    int64_t first;     /* the first pair of its order: 0 <= first < dataset_count() */
     int64_t epoch_end; /* the first epoch not to deliver; INT64_MAX: no end */
     loader_memory_source memory;
 } loader_options;
 
 /* `count` pairs of size x size pixels in the options' format, as n h w c, in the order of `samples`. */
 typedef struct {
-    int64_t epoch, index; /* the epoch, and the batch's index within it, from 0 */
+    int64_t epoch, first; /* the epoch, and the place of the first pair in its order, from 0 */
     int count;            /* 1 .. batch */
     const void *input, *target;
     size_t input_bytes, target_bytes; /* of the whole batch */

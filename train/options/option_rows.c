@@ -116,7 +116,12 @@ const option_row option_rows[] = {
 
     HEADING("Training"),
     {"batch", 'b', KIND_COUNT, AT(batch), MODEL | USE, BINDING, 1, SETTINGS_MAX_BATCH, "1", "N",
-     "pairs per step; translate and test: pictures computed at once, which changes no result"},
+     "pairs per step and device; translate and test: pictures computed at once on each, which changes no result"},
+    {"grad-accumulate", 0, KIND_COUNT, AT(grad_accumulate), TRAIN | PLAN | BENCH, BINDING, 1, 64, "1", "N",
+     "each device computes N batches one after the other before an update, which is that of N times as many devices"},
+    {"sync-norm", 0, KIND_FLAG, AT(sync_norm), TRAIN | PLAN | BENCH, BINDING, 0, 0, NULL, NULL,
+     "batch normalisation over the images of all devices, so that several devices compute what one with the whole batch "
+     "does; otherwise over each device's own, as published"},
     {"epochs", 'e', KIND_COUNT, AT(epochs), TRAIN, KEPT, 1, MAX_COUNT, NULL, "N",
      "passes over the data in total (default 200 without --steps); with --lr-policy linear only those at the full rate "
      "(default 100)"},
@@ -127,8 +132,8 @@ const option_row option_rows[] = {
     {"lr", 0, KIND_REAL, AT(lr), TRAIN, BINDING, 1e-300, 1e300, "0.0002", "X", "Adam's learning rate"},
     {"lr-policy", 0, KIND_CHOICE, AT(lr_policy), TRAIN, KEPT, 0, 0, "constant", "constant|linear",
      "constant, or falling linearly over --epochs-decay"},
-    {"lr-scale", 0, KIND_CHOICE, AT(lr_scale), TRAIN, BINDING, 0, 0, "none", "none|linear",
-     "linear: multiply --lr by the number of devices"},
+    {"lr-scale", 0, KIND_CHOICE, AT(lr_scale), TRAIN, BINDING, 0, 0, "none", "none|linear|sqrt",
+     "multiply --lr by the number of devices and of --grad-accumulate, or by the root of it"},
     {"d-order", 0, KIND_CHOICE, AT(d_order), MODEL, BINDING, 0, 0, "first", "first|simultaneous",
      "the generator learns against the updated discriminator, or both against the old one"},
     {"gan-mode", 0, KIND_CHOICE, AT(gan_mode), MODEL, BINDING, 0, 0, "bce", "bce|lsgan",
@@ -163,13 +168,17 @@ const option_row option_rows[] = {
      "keep the newest K of them; 0: all"},
     {"checkpoint-every", 0, KIND_COUNT, AT(checkpoint_every), TRAIN, KEPT, 1, MAX_COUNT, NULL, "N",
      "steps between checkpoints (default: every 5 minutes, and at the end)"},
+    {"check-replicas", 0, KIND_COUNT, AT(check_replicas), TRAIN, KEPT, 0, MAX_COUNT, "1000", "N",
+     "every N steps compare the checksums of the weights on all devices, and stop if one differs; 0: never"},
 
     HEADING("Device"),
     {"backend", 0, KIND_TEXT, AT(backend), RUN, NOT_KEPT, 0, 0, "auto", "NAME",
      "one of the backends that p2p devices lists, such as opencl; auto selects the best device and prints its name"},
-    {"device", 0, KIND_TEXT, AT(device), RUN | DOCTOR, NOT_KEPT, 0, 0, NULL, "BACKEND:N",
-     "one of the devices that p2p devices lists, e.g. opencl:0; doctor: one or more, separated by commas (default: every "
-     "one that can be used, without the reference)"},
+    {"device", 0, KIND_TEXT, AT(device), RUN | DOCTOR, NOT_KEPT, 0, 0, NULL, "BACKEND:N,...",
+     "one of the devices that p2p devices lists, e.g. opencl:0, or several, separated by commas, which share each step; "
+     "one may be named more than once; tune: one (default of doctor: every one that can be used, without the reference)"},
+    {"gpus", 0, KIND_COUNT, AT(gpus), TRAIN | USE | PLAN | BENCH, NOT_KEPT, 1, 64, NULL, "N",
+     "the first N devices of the best one's backend and type, CPUs too where there is nothing else"},
     {"precision", 0, KIND_CHOICE, AT(precision), RUN | DOCTOR, BINDING, 0, 0, "fp32", "fp32|tf32|bf16",
      "tf32: tensor cores round factors of convolutions to 11 bits; bf16: GPUs store activations in bfloat16, CPUs "
      "multiply in it in convolutions; everything else is float32"},

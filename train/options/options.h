@@ -50,10 +50,13 @@ typedef struct {
     int64_t ngf, ndf, d_layers;
     int64_t max_pixels, memory; /* memory: 0 if not given */
     int64_t save_every, keep_epochs, checkpoint_every;
+    int64_t gpus; /* 0 if not given */
+    int64_t grad_accumulate, check_replicas;
     uint64_t seed;
     double norm_eps, norm_momentum, slope, dropout, init_stddev, init_scale;
     double lambda_l1, lr, beta1, beta2, adam_eps;
     double device_timeout; /* seconds; only if given */
+    bool sync_norm;
     bool no_jitter, no_flip, no_shuffle, resume, allow_other_device, allow_other_data, allow_other_version,
         verify_data, force, keep_size, json, deterministic, verbose;
     bool help;

@@ -4,6 +4,7 @@
 
 #include "host/sys.h"
 #include "json_text.h"
+#include "setup/setup_devices.h"
 #include "weights.h"
 
 #include <inttypes.h>
@@ -12,10 +13,17 @@
 
 static const char FORMAT[] = "p2p-checkpoint-1";
 
-enum { GROUPS = 6 };
+enum { STATE_GROUPS = 6, PREFIX_BYTES = 48 };
 
-/* The values and both moments of both networks. */
-static void checkpoint_groups(const pix2pix *model, int64_t step, weights_group groups[GROUPS]) {
+/* The groups of a checkpoint: the values and both moments of both networks; then, for each of the replicas
+ * that have running statistics of their own, those of both networks. */
+typedef struct {
+    int count;
+    weights_group groups[STATE_GROUPS + 2 * SETUP_MOST_DEVICES];
+    char prefixes[2 * SETUP_MOST_DEVICES][PREFIX_BYTES];
+} checkpoint_parts;
+
+static void add_state_groups(checkpoint_parts *of, const pix2pix *model, int64_t step) {
     static const struct {
         p2p_state_part part;
         const char *generator, *discriminator;
@@ -24,14 +32,37 @@ static void checkpoint_groups(const pix2pix *model, int64_t step, weights_group 
         {P2P_STATE_MOMENT1, "generator/moment1.", "discriminator/moment1."},
         {P2P_STATE_MOMENT2, "generator/moment2.", "discriminator/moment2."},
     };
-    for (int i = 0; i < GROUPS; i++) {
+    for (int i = 0; i < STATE_GROUPS; i++) {
         bool first = i % 2 == 0;
         p2p_network *network = first ? model->generator.network : model->discriminator.network;
-        groups[i] = (weights_group){.network = network,
-                                    .part = parts[i / 2].part,
-                                    .prefix = first ? parts[i / 2].generator : parts[i / 2].discriminator,
-                                    .passes = pix2pix_passes(model, network, step)};
+        of->groups[of->count++] =
+            (weights_group){.network = network,
+                            .part = parts[i / 2].part,
+                            .prefix = first ? parts[i / 2].generator : parts[i / 2].discriminator,
+                            .passes = pix2pix_passes(model, network, step)};
     }
+}
+
+/* `replicas` of the file. They are used if the session has as many; otherwise the mean is enough. */
+static void add_statistics(checkpoint_parts *of, const pix2pix *model, int replicas, bool used) {
+    for (int i = 0; i < 2 * replicas; i++) {
+        const bool first = i % 2 == 0;
+        snprintf(of->prefixes[i], PREFIX_BYTES, "%s/replica%d.", first ? "generator" : "discriminator",
+                 i / 2);
+        of->groups[of->count++] =
+            (weights_group){.network = first ? model->generator.network : model->discriminator.network,
+                            .part = P2P_STATE_VALUE,
+                            .prefix = of->prefixes[i],
+                            .replica = i / 2 + 1,
+                            .ignored = !used};
+    }
+}
+
+/* How many replicas of the session have running statistics of their own; 0: all have the same, or none. */
+static int replicas_apart(const p2p_session *session, const pix2pix *model) {
+    const bool apart = model->config.norm == NN_NORM_batch && !model->config.sync_norm;
+    const int replicas = p2p_session_replicas(session);
+    return apart && replicas > 1 ? replicas : 0;
 }
 
 void checkpoint_info_free(checkpoint_info *info) {
@@ -58,6 +89,7 @@ static json_t *info_to_json(const checkpoint_info *info) {
                   (json_int_t)at->best_epoch, "best_l1", at->best_l1, "pairs", (json_int_t)data->pairs,
                   "names_hash", hash, "source_width", (json_int_t)info->source.size.width, "source_height",
                   (json_int_t)info->source.size.height, "settings", info->settings);
+    object = json_text_add(object, "replicas", info->replicas > 0, json_integer(info->replicas));
     object = json_text_add(object, "choices", info->choices != NULL, json_string(info->choices));
     object = json_text_add(object, "run", info->run[0] != '\0', json_string(info->run));
     return json_text_add(object, "origin", recorded, recorded ? origin_to_json(&info->origin) : NULL);
@@ -78,25 +110,27 @@ static p2p_status identity_from_json(const json_t *object, checkpoint_info *info
 static p2p_status info_from_json(const json_t *object, checkpoint_info *info, const char *path) {
     training_position *at = &info->position;
     json_int_t step, epoch, batch, images, best_epoch = 0, pairs;
-    json_int_t width = -1, height = -1;
+    json_int_t width = -1, height = -1, replicas = 0;
     const char *hash, *choices = NULL;
     json_t *recorded;
     if (json_unpack((json_t *)object,
-                    "{s:I, s:I, s:I, s:I, s:F, s:F, s:F, s:F, s?I, s?F, s:I, s:s, s?I, s?I, s:o, s?s}",
+                    "{s:I, s:I, s:I, s:I, s:F, s:F, s:F, s:F, s?I, s?F, s:I, s:s, s?I, s?I, s:o, s?s, s?I}",
                     "step", &step, "epoch", &epoch, "batch", &batch, "images", &images, "sum_d_real",
                     &at->sums.d_real, "sum_d_fake", &at->sums.d_fake, "sum_g_gan", &at->sums.g_gan,
                     "sum_g_l1", &at->sums.g_l1, "best_epoch", &best_epoch, "best_l1", &at->best_l1, "pairs",
                     &pairs, "names_hash", &hash, "source_width", &width, "source_height", &height, "settings",
-                    &recorded, "choices", &choices) != 0 ||
+                    &recorded, "choices", &choices, "replicas", &replicas) != 0 ||
         step < 0 || step > INT32_MAX || epoch < 0 || epoch > INT32_MAX || batch < 0 || batch > INT32_MAX ||
-        images < 0 || best_epoch < 0 || best_epoch > epoch || pairs < 1 || width > IMAGE_MAX_SIDE ||
-        height > IMAGE_MAX_SIDE || (width < 1) != (height < 1) || !json_is_object(recorded))
+        images < 0 || images > pairs || replicas < 0 || replicas > SETUP_MOST_DEVICES || best_epoch < 0 ||
+        best_epoch > epoch || pairs < 1 || width > IMAGE_MAX_SIDE || height > IMAGE_MAX_SIDE ||
+        (width < 1) != (height < 1) || !json_is_object(recorded))
         return p2p_fail(P2P_INPUT, "%s: the checkpoint's position or settings are damaged", path);
     at->step = step;
     at->epoch = epoch;
     at->batch = batch;
     at->images = images;
     at->best_epoch = best_epoch;
+    info->replicas = (int)replicas;
     info->origin.training = (dataset_identity){.pairs = pairs, .names = strtoull(hash, NULL, 16)};
     info->source.known = width >= 0;
     if (width > 0) info->source.size = (pair_size){(int)width, (int)height};
@@ -136,17 +170,20 @@ p2p_status checkpoint_read_run(const char *path, char run[MODEL_FILE_RUN_BYTES])
 
 /* ---- Tensors ------------------------------------------------------------------------------------------ */
 
-static p2p_status write_tensors(safetensors_writer *writer, const char *training, int64_t step,
+static p2p_status write_tensors(safetensors_writer *writer, const char *training, const checkpoint_info *info,
                                 p2p_session *session, const pix2pix *model) {
-    weights_group groups[GROUPS];
-    checkpoint_groups(model, step, groups);
+    checkpoint_parts parts = {0};
+    add_state_groups(&parts, model, info->position.step);
+    add_statistics(&parts, model, info->replicas, true);
     P2P_TRY(safetensors_add_metadata(writer, "format", FORMAT));
     P2P_TRY(safetensors_add_metadata(writer, "training", training));
-    return weights_write(session, writer, groups, GROUPS, p2p_session_state_type(session));
+    return weights_write(session, writer, parts.groups, parts.count, p2p_session_state_type(session));
 }
 
-static p2p_status write_file(const char *path, const checkpoint_info *info, p2p_session *session,
+static p2p_status write_file(const char *path, const checkpoint_info *given, p2p_session *session,
                              const pix2pix *model) {
+    checkpoint_info with_replicas = *given, *info = &with_replicas;
+    info->replicas = replicas_apart(session, model);
     json_t *object = info_to_json(info);
     char *training;
     p2p_status status = json_text_make(path, object, JSON_COMPACT, &training);
@@ -154,7 +191,7 @@ static p2p_status write_file(const char *path, const checkpoint_info *info, p2p_
     P2P_TRY(status);
     safetensors_writer *writer = NULL;
     status = safetensors_create(path, &writer);
-    if (status == P2P_OK) status = write_tensors(writer, training, info->position.step, session, model);
+    if (status == P2P_OK) status = write_tensors(writer, training, info, session, model);
     free(training);
     if (status == P2P_OK) return safetensors_commit(writer);
     safetensors_abandon(writer);
@@ -162,11 +199,17 @@ static p2p_status write_file(const char *path, const checkpoint_info *info, p2p_
 }
 
 p2p_status checkpoint_load(const char *path, p2p_session *session, const pix2pix *model) {
-    weights_group groups[GROUPS];
-    checkpoint_groups(model, 0, groups);
+    checkpoint_info info;
+    checkpoint_parts parts = {0};
     safetensors_file *file = NULL;
+    const p2p_status known = checkpoint_read_info(path, &info);
+    const int replicas = info.replicas;
+    checkpoint_info_free(&info);
+    P2P_TRY(known);
+    add_state_groups(&parts, model, 0);
+    add_statistics(&parts, model, replicas, replicas == p2p_session_replicas(session));
     P2P_TRY(safetensors_open(path, &file));
-    p2p_status status = weights_read(session, file, groups, GROUPS);
+    p2p_status status = weights_read(session, file, parts.groups, parts.count);
     safetensors_close(file);
     return status;
 }

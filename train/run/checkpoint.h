@@ -2,8 +2,9 @@
  * bits as one that was not interrupted.
  *
  * OUT/checkpoints/step-NNNNNNNNN.safetensors has the parameters, Adam's moments and the running statistics of
- * both networks. Its metadata have the settings, the position in the data, and the epoch's sums so far. A
- * file appears complete or not at all. The newest CHECKPOINT_KEEP are kept. FORMATS.md lists the fields.
+ * both networks; of several replicas also those of each, if they differ. Its metadata have the settings, the
+ * position in the data, and the epoch's sums so far. A file appears complete or not at all. The newest
+ * CHECKPOINT_KEEP are kept. FORMATS.md lists the fields.
  */
 #ifndef P2P_CHECKPOINT_H
 #define P2P_CHECKPOINT_H
@@ -37,6 +38,7 @@ typedef struct {
     training_position position;
     training_origin origin; /* of an older file, the pairs and their names alone */
     training_source source;
+    int replicas; /* with running statistics of their own in the file; 0: none. Set by checkpoint_save */
     char run[MODEL_FILE_RUN_BYTES]; /* the identity of the training; "": an older file */
     json_t *settings;               /* of settings_to_json; owned */
     char *choices; /* of p2p_session_choices_text; owned; NULL: an older file without choices */
@@ -70,8 +72,9 @@ p2p_status checkpoint_read_info(const char *path, checkpoint_info *info);
 /* The identity of the training that wrote a file; "" if it has none. P2P_INPUT as checkpoint_read_info. */
 p2p_status checkpoint_read_run(const char *path, char run[MODEL_FILE_RUN_BYTES]);
 
-/* Load the tensors into the session. P2P_INPUT, with the tensor's name in the message, if one is missing or
- * has the wrong shape. */
+/* Load the tensors into the session. Replicas get the mean of the running statistics if their number is
+ * another one than before. P2P_INPUT, with the tensor's name in the message, if one is missing or has the
+ * wrong shape. */
 p2p_status checkpoint_load(const char *path, p2p_session *session, const pix2pix *model);
 
 #endif

@@ -29,8 +29,10 @@ typedef struct {
     int images;    /* in its batch */
     loss_values losses;
     double learning_rate;
-    double images_per_s; /* a running mean, without validation and checkpoints */
-    double data_wait;    /* the fraction of this time in which the loop waited for pictures, 0..1 */
+    double images_per_s;   /* a running mean, without validation and checkpoints */
+    double data_wait;      /* the fraction of this time in which the loop waited for pictures, 0..1 */
+    bool reduces;          /* several devices, and the next is known */
+    double reduction_wait; /* the fraction of it in which the devices stood still for reductions, 0..1 */
 } step_record;
 
 typedef struct {

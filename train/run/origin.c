@@ -4,6 +4,7 @@
 #include "host/text.h"
 #include "json_text.h"
 #include "p2p.h"
+#include "setup/setup_devices.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -39,6 +40,7 @@ json_t *origin_to_json(const training_origin *origin) {
     json_t *object = json_pack("{s:s, s:o, s:o, s:s}", "version", origin->version, "device",
                                text_to_json(origin->device), "driver", text_to_json(origin->driver),
                                "algorithms", origin->measured ? "measured" : "heuristic");
+    object = json_text_add(object, "devices", origin->devices > 1, json_integer(origin->devices));
     object = add_text(object, "initial_generator", origin->initial_generator);
     object = add_text(object, "initial_discriminator", origin->initial_discriminator);
     object = add_pairs(object, "training", &origin->training);
@@ -65,15 +67,18 @@ static bool pairs_from_json(json_t *object, dataset_identity *data) {
 static bool read_all(json_t *object, training_origin *origin) {
     const char *version, *algorithms, *first = NULL, *second = NULL;
     json_t *device, *driver, *training, *validation = NULL;
-    if (json_unpack(object, "{s:s, s:o, s:o, s:s, s?s, s?s, s:o, s?o}", "version", &version, "device",
-                    &device, "driver", &driver, "algorithms", &algorithms, "initial_generator", &first,
-                    "initial_discriminator", &second, "training", &training, "validation",
-                    &validation) != 0 ||
-        version[0] == '\0' || !json_is_string(device) || !json_is_string(driver))
+    json_int_t devices = 1;
+    if (json_unpack(object, "{s:s, s:o, s:o, s?I, s:s, s?s, s?s, s:o, s?o}", "version", &version, "device",
+                    &device, "driver", &driver, "devices", &devices, "algorithms", &algorithms,
+                    "initial_generator", &first, "initial_discriminator", &second, "training", &training,
+                    "validation", &validation) != 0 ||
+        version[0] == '\0' || devices < 1 || devices > SETUP_MOST_DEVICES || !json_is_string(device) ||
+        !json_is_string(driver))
         return false;
     snprintf(origin->version, sizeof origin->version, "%s", version);
     text_from_json(device, origin->device, sizeof origin->device);
     text_from_json(driver, origin->driver, sizeof origin->driver);
+    origin->devices = (int)devices;
     origin->measured = strcmp(algorithms, "measured") == 0;
     return copy_hash(origin->initial_generator, first) && copy_hash(origin->initial_discriminator, second) &&
            pairs_from_json(training, &origin->training) && pairs_from_json(validation, &origin->validation);
@@ -172,14 +177,51 @@ p2p_status origin_check_data(const training_origin *kept, const training_origin 
     return P2P_OK;
 }
 
+/* Whether each text of `some` is one of `all`. */
+static bool has_texts(const char *all, const char *some) {
+    const size_t joint = strlen(ORIGIN_JOINT);
+    for (const char *at = some; at;) {
+        const char *end = strstr(at, ORIGIN_JOINT), *found = all;
+        const size_t length = end ? (size_t)(end - at) : strlen(at);
+        bool is_there = false;
+        while (found && !is_there) {
+            const char *found_end = strstr(found, ORIGIN_JOINT);
+            const size_t found_length = found_end ? (size_t)(found_end - found) : strlen(found);
+            is_there = found_length == length && memcmp(found, at, length) == 0;
+            found = found_end ? found_end + joint : NULL;
+        }
+        if (!is_there) return false;
+        at = end ? end + joint : NULL;
+    }
+    return true;
+}
+
+/* Fewer of the devices of before, or those and more of them, are no other devices. */
+static bool same_texts(const char *kept, const char *now, bool same_count) {
+    if (same_count) return strcmp(kept, now) == 0;
+    return has_texts(kept, now) || has_texts(now, kept);
+}
+
 p2p_status origin_check_device(const training_origin *kept, const training_origin *now, const settings *all,
                                const char *file) {
     if (!origin_is_recorded(kept)) return P2P_OK;
-    if (strcmp(kept->device, now->device) == 0 && strcmp(kept->driver, now->driver) == 0) return P2P_OK;
+    const bool same_count = kept->devices == now->devices;
+    if (same_texts(kept->device, now->device, same_count) &&
+        same_texts(kept->driver, now->driver, same_count))
+        return P2P_OK;
     p2p_fail(P2P_USAGE, "%s was trained on the device '%s' (driver %s), but this is '%s' (driver %s)", file,
              kept->device, kept->driver, now->device, now->driver);
     return judge(P2P_USAGE, all->allow_other_device, "allow-other-device",
                  "select the device with --device; p2p devices lists all");
+}
+
+void origin_note_devices(const training_origin *kept, const training_origin *now) {
+    if (!origin_is_recorded(kept) || kept->devices == now->devices) return;
+    fprintf(stderr,
+            "devices: %d, and %d before: the training goes on from the same weights and in the same order of "
+            "pairs, "
+            "but its results may differ in their bits from here on\n",
+            now->devices, kept->devices);
 }
 
 /* ---- Identity ----------------------------------------------------------------------------------------- */

@@ -11,11 +11,14 @@
 #include "options/options.h"
 
 enum { ORIGIN_TEXT_BYTES = 512 };
+#define ORIGIN_JOINT " + " /* between different texts of several devices */
 
 typedef struct {
     char version[32]; /* of p2p; "": an older version that recorded none of these */
-    char device[ORIGIN_TEXT_BYTES], driver[ORIGIN_TEXT_BYTES];
-    bool measured; /* an algorithm was chosen by a measurement, not by the heuristic */
+    char device[ORIGIN_TEXT_BYTES],
+        driver[ORIGIN_TEXT_BYTES]; /* of several devices: joined by ORIGIN_JOINT */
+    int devices;                   /* that shared each step */
+    bool measured;                 /* an algorithm was chosen by a measurement, not by the heuristic */
     char initial_generator[DATASET_HASH_BYTES],
         initial_discriminator[DATASET_HASH_BYTES]; /* of files; "": none */
     dataset_identity training, validation;         /* validation.pairs is 0 without validation pairs */
@@ -35,6 +38,9 @@ p2p_status origin_check_data(const training_origin *kept, const training_origin 
                              const char *file);
 p2p_status origin_check_device(const training_origin *kept, const training_origin *now, const settings *all,
                                const char *file);
+
+/* Report on stderr that another number of devices than before continues the training. */
+void origin_note_devices(const training_origin *kept, const training_origin *now);
 
 /* P2P_INPUT if the files of initial weights have changed. */
 p2p_status origin_check_initial(const training_origin *kept, const training_origin *now, const char *file);

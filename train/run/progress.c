@@ -66,15 +66,17 @@ static void draw(progress *shown, const char *text) {
 }
 
 void progress_step(progress *shown, const step_record *record) {
-    char left[32], text[256];
+    char left[32], reductions[48] = "", text[320];
     if (!shown || !is_due(shown, record->step == shown->total_steps)) return;
     double images = (double)(shown->total_steps - record->step) * record->images;
     text_duration(images / record->images_per_s, left, sizeof left);
+    if (record->reduces)
+        snprintf(reductions, sizeof reductions, ", %.0f%% for reductions", 100 * record->reduction_wait);
     snprintf(text, sizeof text,
-             "epoch %lld/%lld step %lld/%lld  %.2f images/s, %.0f%% waiting for data  %s left  D real %.2f "
+             "epoch %lld/%lld step %lld/%lld  %.2f images/s, %.0f%% waiting for data%s  %s left  D real %.2f "
              "fake %.2f  G %.2f  L1 %.3f",
              (long long)record->epoch, (long long)shown->total_epochs, (long long)record->step,
-             (long long)shown->total_steps, record->images_per_s, 100 * record->data_wait, left,
+             (long long)shown->total_steps, record->images_per_s, 100 * record->data_wait, reductions, left,
              record->losses.d_real, record->losses.d_fake, record->losses.g_gan, record->losses.g_l1);
     draw(shown, text);
 }

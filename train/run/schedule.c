@@ -1,8 +1,12 @@
 /* Learning rates. See schedule.h. */
 #include "schedule.h"
 
-double schedule_scaled(double rate, bool linear, int devices) {
-    return linear ? rate * devices : rate;
+#include <math.h>
+#include <string.h>
+
+double schedule_scaled(double rate, const char *scale, int64_t batches) {
+    if (strcmp(scale, "linear") == 0) return rate * (double)batches;
+    return strcmp(scale, "sqrt") == 0 ? rate * sqrt((double)batches) : rate;
 }
 
 double schedule_rate(const schedule *plan, int64_t epoch) {

@@ -17,10 +17,11 @@ typedef struct {
     int64_t decay;  /* linear: epochs after them, with decreasing rates */
 } schedule;
 
-/* The rate with --lr-scale: `linear` multiplies it by the number of devices, because each device has a batch
- * and the variance of the mean gradient decreases by that factor. The only function in which a rate depends
- * on the number of devices. */
-double schedule_scaled(double rate, bool linear, int devices);
+/* The rate with --lr-scale for `batches` batches per update, one of each device, or several
+ * (--grad-accumulate). "linear" multiplies it by their number, because the variance of the mean gradient
+ * decreases by that factor, "sqrt" by the root of it, as is usual with Adam, "none" by 1. The only function
+ * in which a rate depends on the number of devices. */
+double schedule_scaled(double rate, const char *scale, int64_t batches);
 
 /* The rate of an epoch, counted from 0: rate * (1 - max(0, epoch + 1 - epochs) / (decay + 1)). The last of
  * 100 + 100 epochs has 1/101 of the rate, and no epoch has rate zero. */

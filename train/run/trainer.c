@@ -39,6 +39,8 @@ typedef struct {
     double seconds_per_image;               /* running mean */
     double waited;                          /* seconds of waiting for data since last_collected */
     double wait_per_image;                  /* running mean of seconds */
+    double reduced;                         /* seconds of waiting for reductions until last_collected */
+    double reduction_per_image;             /* running mean of seconds */
     int64_t measured;                       /* steps in both means */
     int64_t replaced;                       /* pairs of this epoch that were bad and replaced */
     char reason[P2P_MESSAGE_BYTES];         /* of the first of them */
@@ -73,6 +75,17 @@ static p2p_status check_finite(const step_record *record) {
                     record->step, losses->d_real, losses->d_fake, losses->g_gan, losses->g_l1);
 }
 
+/* The share of time in which devices stood still for reductions. */
+static void measure_reductions(training_loop *loop, double weight, step_record *record) {
+    double reduced;
+    record->reduces = loop->t->devices.count > 1 && p2p_session_waited(loop->t->session, &reduced);
+    if (!record->reduces) return;
+    const double seconds = (reduced - loop->reduced) / record->images;
+    loop->reduction_per_image += weight * (seconds - loop->reduction_per_image);
+    loop->reduced = reduced;
+    record->reduction_wait = fmin(1, loop->reduction_per_image / loop->seconds_per_image);
+}
+
 /* Update the running means. A single interval is no measure of a step, because two are in flight. The second
  * step overwrites the first, during which drivers compile. */
 static void measure_rate(training_loop *loop, step_record *record) {
@@ -83,6 +96,7 @@ static void measure_rate(training_loop *loop, step_record *record) {
     loop->measured++;
     loop->seconds_per_image += weight * (seconds - loop->seconds_per_image);
     loop->wait_per_image += weight * (loop->waited / images - loop->wait_per_image);
+    measure_reductions(loop, weight, record);
     loop->last_collected = now;
     loop->waited = 0;
     record->images_per_s = 1 / loop->seconds_per_image;
@@ -110,24 +124,32 @@ static p2p_status collect(training_loop *loop) {
     return P2P_OK;
 }
 
-/* Enqueue a step on a batch, which the device reads where the loader put it. The sample keys of dropout are
- * the pairs' indices in the data set. */
+/* Enqueue a step on a batch, of which the devices read their shares where the loader put them. The sample
+ * keys of dropout are the pairs' indices in the data set. */
+static p2p_status give_share(const trainer *t, int replica, const loader_batch *batch, p2p_plan *plan) {
+    const size_t count = (size_t)batch->count;
+    const int64_t share = pix2pix_share(batch->count, t->devices.count, replica);
+    const size_t first = (size_t)pix2pix_share_first(batch->count, t->devices.count, replica);
+    if (share == 0) return P2P_OK;
+    const uint8_t *input = batch->input, *target = batch->target;
+    P2P_TRY(p2p_plan_input_from(plan, replica, "input", input + first * (batch->input_bytes / count)));
+    return p2p_plan_input_from(plan, replica, "target", target + first * (batch->target_bytes / count));
+}
+
 static p2p_status enqueue(training_loop *loop, const loader_batch *batch, p2p_plan *plan,
                           double learning_rate) {
     const trainer *t = loop->t;
-    uint32_t samples[SETTINGS_MAX_BATCH];
-    for (int i = 0; i < batch->count; i++) samples[i] = (uint32_t)batch->samples[i];
-    P2P_TRY(p2p_plan_input_from(plan, 0, "input", batch->input));
-    P2P_TRY(p2p_plan_input_from(plan, 0, "target", batch->target));
+    for (int i = 0; i < batch->count; i++) t->samples[i] = (uint32_t)batch->samples[i];
+    for (int r = 0; r < t->devices.count; r++) P2P_TRY(give_share(t, r, batch, plan));
     return p2p_plan_run(plan, &(p2p_step){.seed = t->all->seed,
                                           .step = (uint32_t)loop->at->step,
                                           .learning_rate = learning_rate,
-                                          .samples = samples});
+                                          .samples = t->samples});
 }
 
 static p2p_status train_step(training_loop *loop, const loader_batch *batch) {
     trainer *t = loop->t;
-    p2p_plan *plan = batch->count == t->all->batch ? t->plans.step : t->plans.last;
+    p2p_plan *plan = setup_plans_find(&t->plans, batch->count);
     if (loop->in_flight.plan != plan) P2P_TRY(collect(loop));
     loop->can_save = false;
     const double learning_rate = schedule_rate(&t->schedule, loop->at->epoch);
@@ -218,6 +240,7 @@ static p2p_status end_epoch(training_loop *loop) {
     next.best_epoch = record.best ? record.epoch : at->best_epoch;
     next.best_l1 = record.best ? record.validation.l1 : at->best_l1;
     *at = next;
+    t->epoch_batches = t->batches;
     return P2P_OK;
 }
 
@@ -247,13 +270,40 @@ static p2p_status show_end(training_loop *loop) {
     return P2P_OK;
 }
 
-/* After a step: end the epoch if it was the last one, then write a checkpoint if one is due. */
+static bool check_is_due(const training_loop *loop) {
+    const trainer *t = loop->t;
+    const int64_t every = t->all->check_replicas;
+    return every > 0 && t->devices.count > 1 && loop->at->step % every == 0;
+}
+
+/* Compare the weights of all devices, which every step changes alike. */
+static p2p_status check_replicas(training_loop *loop) {
+    const trainer *t = loop->t;
+    int other;
+    loop->can_save = false;
+    P2P_TRY(p2p_session_compare(t->session, &other));
+    loop->can_save = other < 0;
+    if (other < 0) return P2P_OK;
+    const char *address = p2p_device_address(t->devices.list[other]);
+    p2p_fail(P2P_FAILED,
+             "after step %" PRId64
+             " the weights on %s (number %d of %d devices) are no longer those of the others",
+             loop->at->step, address, other + 1, t->devices.count);
+    return p2p_hint(P2P_FAILED,
+                    "%s, its memory or its link is faulty: p2p doctor --device %s; train without it", address,
+                    address);
+}
+
+/* After a step: compare the replicas, end the epoch if it was the last one, then write a checkpoint if one is
+ * due. */
 static p2p_status after_step(training_loop *loop) {
     const trainer *t = loop->t;
-    const bool epoch_ends = loop->at->batch == t->batches, last = loop->at->step == t->total_steps;
+    const bool epoch_ends = loop->at->batch == t->epoch_batches, last = loop->at->step == t->total_steps;
     const bool saves = save_is_due(loop) || last;
-    if (!epoch_ends && !saves) return P2P_OK;
+    const bool checks = check_is_due(loop);
+    if (!epoch_ends && !saves && !checks) return P2P_OK;
     P2P_TRY(collect(loop));
+    if (checks) P2P_TRY(check_replicas(loop));
     if (epoch_ends) P2P_TRY(end_epoch(loop));
     if (saves) P2P_TRY(save(loop));
     if (last && !epoch_ends) P2P_TRY(show_end(loop));
@@ -304,11 +354,11 @@ static p2p_status load_and_train(training_loop *loop) {
                               .format = t->format,
                               .augment = t->augment,
                               .workers = (int)t->all->workers,
-                              .batch = (int)t->all->batch,
+                              .batch = (int)t->global_batch,
                               .shuffle = !t->all->no_shuffle,
                               .seed = t->all->seed,
                               .epoch = loop->at->epoch,
-                              .first = loop->at->batch,
+                              .first = loop->at->images,
                               .epoch_end = INT64_MAX,
                               .memory = {allocate_batch, free_batch, t->session}};
     P2P_TRY(loader_create(&loop->loading, &options));
@@ -332,7 +382,7 @@ static p2p_status restore_end(training_loop *loop) {
 /* A training that was stopped between an epoch's last step and the end of its validation continues with the
  * validation. One that was stopped after its last checkpoint has its models already (trainer_restore). */
 static p2p_status run_loop(training_loop *loop) {
-    if (loop->at->batch == loop->t->batches)
+    if (loop->at->batch == loop->t->epoch_batches)
         P2P_TRY(after_step(loop));
     else if (is_done(loop) && loop->at->batch > 0)
         return restore_end(loop);

@@ -12,9 +12,6 @@
 /* The published lengths: 200 epochs; with a linear schedule, 100 of them at the full rate. */
 enum { CONSTANT_EPOCHS = 200, LINEAR_EPOCHS = 100 };
 
-/* A training runs on one device. */
-enum { DEVICES = 1 };
-
 static bool is_linear(const settings *all) {
     return strcmp(all->lr_policy, "linear") == 0;
 }
@@ -31,8 +28,8 @@ p2p_status trainer_complete_length(settings *all) {
 }
 
 static schedule schedule_of(const settings *all) {
-    const bool scaled = strcmp(all->lr_scale, "linear") == 0;
-    return (schedule){.rate = schedule_scaled(all->lr, scaled, DEVICES),
+    const int64_t batches = setup_devices_asked(all) * all->grad_accumulate;
+    return (schedule){.rate = schedule_scaled(all->lr, all->lr_scale, batches),
                       .linear = is_linear(all),
                       .epochs = all->epochs,
                       .decay = all->epochs_decay};
@@ -57,10 +54,15 @@ p2p_status trainer_check_schedule(const settings *all, const json_t *kept, const
 void trainer_resolve_length(trainer *t) {
     const settings *all = t->all;
     const int64_t epochs = all->epochs + (is_linear(all) ? all->epochs_decay : 0);
+    const int64_t before = t->at.step - t->at.batch; /* the epoch's first step */
+    const int64_t later = epochs - t->at.epoch - 1;  /* epochs */
     t->schedule = schedule_of(all);
-    t->total_steps = all->epochs > 0 ? epochs * t->batches : INT64_MAX;
+    t->total_steps = all->epochs > 0 ? before + t->epoch_batches + later * t->batches : INT64_MAX;
     if (all->steps > 0 && all->steps < t->total_steps) t->total_steps = all->steps;
-    t->total_epochs = (t->total_steps + t->batches - 1) / t->batches;
+    t->total_epochs = t->at.epoch + 1;
+    if (t->total_steps > before + t->epoch_batches)
+        t->total_epochs += (t->total_steps - before - t->epoch_batches + t->batches - 1) / t->batches;
+    if (t->total_steps <= before) t->total_epochs = t->at.epoch;
 }
 
 p2p_status trainer_check_unfinished(const trainer *t) {

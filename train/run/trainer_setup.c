@@ -140,7 +140,8 @@ static p2p_status open_data(trainer *t) {
     P2P_TRY(identify_data(t));
     set_source(t);
     t->format = dataset_format(t->training, (int)all->channels_in, (int)all->channels_out);
-    t->batches = loader_batches(t->training, (int)all->batch);
+    t->global_batch = setup_devices_asked(all) * all->batch * all->grad_accumulate;
+    t->batches = loader_batches(t->training, (int)t->global_batch);
     fprintf(stderr, "data: %" PRId64 " training pairs, %" PRId64 " validation pairs\n",
             t->origin.training.pairs, t->validation ? dataset_count(t->validation) : 0);
     return P2P_OK;
@@ -150,7 +151,7 @@ static p2p_status open_data(trainer *t) {
 
 static p2p_status check_memory(const trainer *t) {
     memory_subject subject = {.all = t->all,
-                              .device = t->device,
+                              .devices = &t->devices,
                               .format = t->format,
                               .pairs = t->origin.training.pairs,
                               .choices = t->choices,
@@ -165,14 +166,22 @@ static p2p_status check_memory(const trainer *t) {
 }
 
 static p2p_status plan_all(trainer *t) {
+    const setup_shape shape = {.model = t->model,
+                               .format = t->format,
+                               .replicas = t->devices.count,
+                               .batch = t->all->batch,
+                               .accumulate = t->all->grad_accumulate,
+                               .pairs = t->origin.training.pairs,
+                               .begun = t->at.images};
     t->evaluator = (evaluator){.batch = (int)t->all->batch,
+                               .replicas = t->devices.count,
                                .width = (int)t->all->size,
                                .height = (int)t->all->size,
                                .format = t->format};
-    P2P_TRY(setup_plans_make(t->session, t->model, t->format, t->all->batch, t->origin.training.pairs,
-                             &t->plans));
-    t->evaluator.plan = t->plans.evaluate;
-    return P2P_OK;
+    P2P_TRY(setup_plans_make(t->session, &shape, &t->plans));
+    t->evaluator.plan = t->plans.evaluate.plan;
+    t->samples = calloc((size_t)t->global_batch, sizeof *t->samples);
+    return t->samples ? P2P_OK : p2p_fail(P2P_OUT_OF_MEMORY, "no memory for a step's pairs");
 }
 
 /* A p2p_progress that ignores signals again, because compilers in drivers install handlers
@@ -188,15 +197,43 @@ static p2p_status create_session(trainer *t) {
     setup_tuning tuning = setup_tuning_train;
     tuning.imposed = t->choices;
     if (t->resumed_from && !t->choices) tuning.automatic = tuning.on = P2P_TUNE_OFF;
-    return trainer_hint_older(t, setup_session_create(t->all, t->device, &tuning, &t->session));
+    return trainer_hint_older(t, setup_session_create(t->all, &t->devices, &tuning, &t->session));
 }
 
-static p2p_status describe_device(trainer *t) {
+/* Join the different texts of all devices. */
+static void join_texts(const setup_devices *devices, const char *(*text_of)(const p2p_device *),
+                       char joined[ORIGIN_TEXT_BYTES]) {
+    size_t used = 0;
+    for (int i = 0; i < devices->count && used < ORIGIN_TEXT_BYTES; i++) {
+        const char *text = text_of(devices->list[i]);
+        bool again = false;
+        for (int j = 0; j < i; j++) again |= strcmp(text_of(devices->list[j]), text) == 0;
+        if (!again)
+            used += (size_t)snprintf(joined + used, ORIGIN_TEXT_BYTES - used, "%s%s",
+                                     i == 0 ? "" : ORIGIN_JOINT, text);
+    }
+}
+
+static p2p_status describe_devices(trainer *t) {
     training_origin *origin = &t->origin;
     snprintf(origin->version, sizeof origin->version, "%s", P2P_VERSION);
-    snprintf(origin->device, sizeof origin->device, "%s", p2p_device_name(t->device));
-    snprintf(origin->driver, sizeof origin->driver, "%s", p2p_device_driver(t->device));
-    return origin_check_device(&t->kept, origin, t->all, trainer_origin_file(t));
+    join_texts(&t->devices, p2p_device_name, origin->device);
+    join_texts(&t->devices, p2p_device_driver, origin->driver);
+    origin->devices = t->devices.count;
+    P2P_TRY(origin_check_device(&t->kept, origin, t->all, trainer_origin_file(t)));
+    if (t->resumed_from) origin_note_devices(&t->kept, origin);
+    return P2P_OK;
+}
+
+/* "batch: 64 pairs on each of 4 devices, 256 per step; learning rate 0.0008" */
+static void show_batch(const trainer *t) {
+    const settings *all = t->all;
+    if (t->global_batch == all->batch) return;
+    char devices[48] = "", parts[48] = "";
+    if (t->devices.count > 1) snprintf(devices, sizeof devices, " on each of %d devices", t->devices.count);
+    if (all->grad_accumulate > 1) snprintf(parts, sizeof parts, ", %" PRId64 " times", all->grad_accumulate);
+    fprintf(stderr, "batch: %" PRId64 " pair%s%s%s, %" PRId64 " per step; learning rate %g\n", all->batch,
+            all->batch == 1 ? "" : "s", devices, parts, t->global_batch, t->schedule.rate);
 }
 
 /* Record and report whether measurements chose algorithms. A resumed training has the choices of its
@@ -244,8 +281,9 @@ static p2p_status open_device(trainer *t) {
     if (!t->resumed_from) P2P_TRY(initial_weights_find(&t->initial, t->all, t->model));
     P2P_TRY(hash_initial(t));
     setup_print_networks(t->all, t->model, stderr);
-    P2P_TRY(setup_device_open(t->all, &t->device));
-    P2P_TRY(describe_device(t));
+    P2P_TRY(setup_devices_open(t->all, &t->devices));
+    P2P_TRY(describe_devices(t));
+    show_batch(t);
     P2P_TRY(trainer_hint_older(t, check_memory(t)));
     P2P_TRY(create_session(t));
     P2P_TRY(plan_all(t));
@@ -253,17 +291,23 @@ static p2p_status open_device(trainer *t) {
     P2P_TRY(p2p_session_allocate(t->session, show_preparing, stderr));
     p2p_session_memory memory;
     p2p_session_memory_use(t->session, &memory);
-    fprintf(stderr, "memory: %.0f MB on the device, %.0f of it for weights, gradients and moments\n",
-            (double)memory.total / 1e6,
+    fprintf(stderr, "memory: %.0f MB on %s device, %.0f of it for weights, gradients and moments\n",
+            (double)memory.total / 1e6, t->devices.count > 1 ? "each" : "the",
             (double)(memory.parameters + memory.gradients + memory.moments + memory.derived) / 1e6);
     return P2P_OK;
 }
 
-static p2p_status set_weights(trainer *t) {
+static p2p_status write_weights(trainer *t) {
     if (t->resumed_from) return trainer_hint_older(t, checkpoint_load(t->resumed_from, t->session, t->model));
     p2p_network *networks[] = {t->model->generator.network, t->model->discriminator.network};
     for (int i = 0; i < 2; i++) P2P_TRY(p2p_session_initialise(t->session, networks[i], t->all->seed));
     return initial_weights_load(&t->initial, t->session, t->model);
+}
+
+/* Whatever has written the weights, all replicas begin from those of the first. */
+static p2p_status set_weights(trainer *t) {
+    P2P_TRY(write_weights(t));
+    return p2p_session_broadcast(t->session);
 }
 
 /* ---- The folder --------------------------------------------------------------------------------------- */
@@ -295,6 +339,13 @@ static p2p_status open_folder(trainer *t) {
 
 /* ---- Creation and destruction ------------------------------------------------------------------------- */
 
+/* The steps of the epoch in which the training is: those that were made, with any number of devices, and
+ * those that are left. */
+static void set_epoch(trainer *t) {
+    const int64_t left = t->origin.training.pairs - t->at.images;
+    t->epoch_batches = t->at.batch + (left + t->global_batch - 1) / t->global_batch;
+}
+
 p2p_status trainer_open(trainer *t, settings *all) {
     *t = (trainer){.all = all};
     P2P_TRY(check_required(all));
@@ -305,6 +356,7 @@ p2p_status trainer_open(trainer *t, settings *all) {
     P2P_TRY(trainer_complete_length(all));
     P2P_TRY(resolve_augmentation(all, &t->augment));
     P2P_TRY(open_data(t));
+    set_epoch(t);
     trainer_resolve_length(t);
     P2P_TRY(trainer_check_unfinished(t));
     P2P_TRY(begin_folder(t));
@@ -322,7 +374,8 @@ void trainer_close(trainer *t) {
     (void)metrics_close(t->metrics); /* after success trainer_run has closed it and checked the result */
     report_destroy(t->report);
     p2p_session_destroy(t->session);
-    p2p_device_close(t->device);
+    setup_devices_close(&t->devices);
+    free(t->samples);
     setup_plans_free(&t->plans);
     pix2pix_destroy(t->model);
     dataset_close(t->training);

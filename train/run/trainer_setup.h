@@ -35,7 +35,7 @@ typedef struct {
     pair_format format; /* of the networks' pictures */
     augment_options augment;
     pix2pix *model;
-    p2p_device *device;
+    setup_devices devices;
     p2p_session *session;
     setup_plans plans;
     evaluator evaluator;
@@ -50,6 +50,9 @@ typedef struct {
     int64_t checkpoint_best;  /* the best epoch of the last checkpoint, whose models OUT/best or its kept copy
                                  has */
     int64_t batches;          /* per epoch */
+    int64_t epoch_batches;    /* of the epoch t->at.epoch: other devices may have begun it */
+    int64_t global_batch;     /* pairs per step: of all devices */
+    uint32_t *samples;        /* keys of a step's pairs; owned */
     int64_t total_steps, total_epochs;
     schedule schedule;
 } trainer;

@@ -8,6 +8,7 @@
 #include "options/options.h"
 #include "p2p.h"
 #include "pix2pix.h"
+#include "setup_devices.h"
 
 /* ---- Data: setup_data.c ------------------------------------------------------------------------------- */
 
@@ -44,20 +45,17 @@ void setup_print_networks(const settings *all, const pix2pix *model, FILE *strea
 /* Whether --mode is train, the whole step; otherwise it is translate, the generator alone. */
 bool setup_mode_is_train(const settings *all);
 
-/* Create the networks, open the device, call `body`, and release both. P2P_USAGE if the command line has
+/* Create the networks, open the devices, call `body`, and release all. P2P_USAGE if the command line has
  * arguments beside options. `name` is the command's name, for messages. */
-typedef p2p_status setup_model_body(const settings *all, const pix2pix *model, p2p_device *device);
+typedef p2p_status setup_model_body(const settings *all, const pix2pix *model, const setup_devices *devices);
 p2p_status setup_with_model(settings *all, const char *name, setup_model_body *body);
 
-/* ---- Device and session: setup_device.c --------------------------------------------------------------- */
+/* ---- Process and session: setup_session.c ---------------------------------------------------------------
+ */
 
 /* Set --cache, --device-timeout, --max-pixels and --memory for the whole process. Call it before any device
  * is opened. */
 p2p_status setup_process(const settings *all);
-
-/* Open the device of --backend and --device, and print its name on stderr. P2P_USAGE if the two options
- * contradict each other. */
-p2p_status setup_device_open(const settings *all, p2p_device **device);
 
 /* How a command's convolution algorithms are chosen. */
 typedef struct {
@@ -72,9 +70,10 @@ typedef struct {
  * only (P2P_TUNE_STORED). */
 extern const setup_tuning setup_tuning_train, setup_tuning_use;
 
-/* Create a session on the device with the precision of --precision, and with convolutions chosen according to
- * --tune and --deterministic. P2P_UNSUPPORTED if the device does not have the precision. */
-p2p_status setup_session_create(const settings *all, p2p_device *device, const setup_tuning *tuning,
+/* Create a session with a replica on each of the devices, with the precision of --precision, and with
+ * convolutions chosen according to
+ * --tune and --deterministic. P2P_UNSUPPORTED if a device does not have the precision. */
+p2p_status setup_session_create(const settings *all, const setup_devices *devices, const setup_tuning *tuning,
                                 p2p_session **session);
 
 #endif

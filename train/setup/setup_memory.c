@@ -9,10 +9,12 @@
 
 typedef struct {
     const memory_question *question;
-    p2p_device_memory device;
-    sys_memory available; /* of the host, beside what the process has already */
-    bool by_device;       /* the message is about the device's memory alone, and so is the hint */
-    bool alone;           /* pictures are read one at a time */
+    p2p_device_memory device; /* of the tightest one: with the least memory for a replica */
+    int replicas, times;      /* replicas in all, and on that device */
+    int tightest;             /* its place in the list */
+    sys_memory available;     /* of the host, beside what the process has already */
+    bool by_device;           /* the message is about the device's memory alone, and so is the hint */
+    bool alone;               /* pictures are read one at a time */
 } memory_search;
 
 /* ---- Fitting ------------------------------------------------------------------------------------------ */
@@ -24,12 +26,37 @@ static size_t picture_bytes(const memory_search *search, const memory_need *need
 /* What the host's memory has to hold. */
 static uint64_t host_total(const memory_search *search, const memory_need *need) {
     const p2p_device_memory *device = &search->device;
+    const uint64_t buffers = (uint64_t)need->device * (uint64_t)search->replicas;
     return (uint64_t)need->host + picture_bytes(search, need) + device->driver_bytes +
-           (device->in_host ? need->device : 0);
+           (device->in_host ? buffers : 0);
+}
+
+/* What the tightest device has to hold. */
+static uint64_t device_total(const memory_search *search, const memory_need *need) {
+    return (uint64_t)need->device * (uint64_t)search->times;
 }
 
 static bool device_fits(const memory_search *search, const memory_need *need) {
-    return search->device.bytes == 0 || need->device <= search->device.bytes;
+    return search->device.bytes == 0 || device_total(search, need) <= search->device.bytes;
+}
+
+/* Several devices are of one kind, so the driver's own memory is counted once. */
+static void find_tightest(memory_search *search) {
+    const setup_devices *devices = search->question->devices;
+    search->replicas = devices->count;
+    for (int i = 0; i < devices->count; i++) {
+        const int times = setup_devices_times(devices, i);
+        p2p_device_memory memory;
+        if (times == 0) continue;
+        p2p_device_memory_of(devices->list[i], &memory);
+        const bool tighter =
+            memory.bytes > 0 && (search->device.bytes == 0 ||
+                                 memory.bytes / (size_t)times < search->device.bytes / (size_t)search->times);
+        if (i > 0 && !tighter) continue;
+        search->device = memory;
+        search->times = times;
+        search->tightest = i;
+    }
 }
 
 static bool fits(const memory_search *search, const memory_need *need) {
@@ -44,7 +71,7 @@ static bool shape_fits(const memory_search *search, const memory_shape *shape, m
 
 /* The total that the message is about. */
 static double gigabytes(const memory_search *search, const memory_need *need) {
-    return 1e-9 * (double)(search->by_device ? need->device : host_total(search, need));
+    return 1e-9 * (double)(search->by_device ? device_total(search, need) : host_total(search, need));
 }
 
 /* ---- What would fit ----------------------------------------------------------------------------------- */
@@ -151,28 +178,32 @@ static void propose(const memory_search *search, char *text, size_t size) {
 
 /* ---- The check ---------------------------------------------------------------------------------------- */
 
+static const p2p_device *tightest_of(const memory_search *search) {
+    return search->question->devices->list[search->tightest];
+}
+
 static const char *address_of(const memory_search *search) {
-    return p2p_device_address(search->question->device);
+    return p2p_device_address(tightest_of(search));
 }
 
 static void describe_device(const memory_search *search, const memory_need *need, char *text, size_t size) {
     snprintf(text, size, "%s needs %.2f GB on %s (%s), which has %.2f GB", search->question->what,
-             1e-9 * (double)need->device, address_of(search), p2p_device_name(search->question->device),
-             1e-9 * (double)search->device.bytes);
+             1e-9 * (double)device_total(search, need), address_of(search),
+             p2p_device_name(tightest_of(search)), 1e-9 * (double)search->device.bytes);
 }
 
 /* What pictures take is part of the message from here on. */
 enum { LEAST_SAID = 10000000 };
 
 static void describe_host(const memory_search *search, const memory_need *need, char *text, size_t size) {
-    char pictures[64] = "";
+    char addresses[256], pictures[64] = "";
+    setup_devices_print(search->question->devices, addresses, sizeof addresses);
     if (need->pictures >= LEAST_SAID)
         snprintf(pictures, sizeof pictures, " and %.2f GB for reading pictures",
                  1e-9 * (double)need->pictures);
     int used = snprintf(text, size, "%s needs %.2f GB of memory%s%s%s", search->question->what,
                         1e-9 * (double)host_total(search, need),
-                        search->device.in_host ? ", with that of " : " beside that of ", address_of(search),
-                        pictures);
+                        search->device.in_host ? ", with that of " : " beside that of ", addresses, pictures);
     if (search->available.bytes != UINT64_MAX && (size_t)used < size)
         snprintf(text + used, size - (size_t)used, "; %.2f GB %s", 1e-9 * (double)search->available.bytes,
                  search->available.limit);
@@ -190,7 +221,7 @@ static void describe(memory_search *search, const memory_need *need, char *text,
 static void describe_part(memory_search *search, p2p_status status, char *text, size_t size) {
     search->by_device = !search->device.in_host;
     snprintf(text, size, "%s doesn't fit on %s (%s): %s", search->question->what, address_of(search),
-             p2p_device_name(search->question->device),
+             p2p_device_name(tightest_of(search)),
              status == P2P_OUT_OF_MEMORY ? p2p_message() : "the device can't address a part of it");
 }
 
@@ -208,7 +239,7 @@ p2p_status setup_memory_fit(const memory_question *question, memory_fit *fit) {
     memory_search search = {.question = question};
     memory_need need;
     *fit = (memory_fit){0};
-    p2p_device_memory_of(question->device, &search.device);
+    find_tightest(&search);
     (void)sys_memory_available(&search.available); /* UINT64_MAX bytes if nothing is known */
     p2p_status status = question->measure(question->context, &question->shape, &need);
     if (status == P2P_OUT_OF_MEMORY || status == P2P_UNSUPPORTED)

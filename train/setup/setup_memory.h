@@ -13,14 +13,15 @@
 #include "setup_plans.h"
 
 typedef struct {
-    int64_t batch;
+    int64_t batch;         /* of a replica */
     int64_t width, height; /* of a picture */
 } memory_shape;
 
 /* Bytes. */
 typedef struct {
-    size_t device;   /* buffers */
-    size_t host;     /* of runs and of the program; not the driver's, and without pictures that are read */
+    size_t device; /* buffers of a replica */
+    size_t host; /* of all replicas' runs and of the program; not the driver's, and without pictures that are
+                    read */
     size_t pictures; /* of the host, while as many pictures are read at once as will be */
     size_t picture;  /* while the largest one is read alone, as with a smaller --memory */
 } memory_need;
@@ -34,7 +35,7 @@ typedef enum {
 
 typedef struct {
     const char *what; /* "this training": the subject of the message */
-    p2p_device *device;
+    const setup_devices *devices;
     memory_shape shape;
     memory_change change;
     int64_t unit; /* MEMORY_PICTURES: sides are multiples of it */
@@ -65,9 +66,9 @@ p2p_status setup_memory_check(const memory_question *question);
 /* A training or a translation of `all`, whose batch and size are replaced by a shape's. */
 typedef struct {
     const settings *all;
-    p2p_device *device;
+    const setup_devices *devices;
     pair_format format;
-    int64_t pairs;       /* of the data set; 0: as many as a batch */
+    int64_t pairs;       /* of the data set; 0: as many as a batch of all replicas */
     const char *choices; /* imposed convolution choices; NULL: none */
     bool training;       /* else the generator alone; `pairs` is unused then */
     uint64_t pair_bytes; /* the most memory that loading a pair takes; 0: none is loaded */
@@ -83,7 +84,7 @@ memory_question setup_memory_question(memory_subject *subject);
 /* Set the need of pictures of which `threads` are read at once. The largest one takes `bytes`. */
 void setup_memory_pictures(uint64_t bytes, int threads, memory_need *need);
 
-/* The need of a session's plans and of a batch of pictures that an evaluator holds. */
+/* The need of a session's plans and of a batch of pictures for each replica that an evaluator holds. */
 void setup_memory_evaluation(const p2p_session *session, pair_format format, const memory_shape *shape,
                              memory_need *need);
 /* Choices as they are stored, never measured: for sessions that only plan. */

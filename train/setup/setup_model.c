@@ -58,6 +58,7 @@ p2p_status setup_model_config(const settings *all, pix2pix_config *config) {
     config->dropout = all->dropout;
     config->discriminator_layers = (int)all->d_layers;
     config->lambda_l1 = all->lambda_l1;
+    config->sync_norm = all->sync_norm;
     config->beta1 = all->beta1;
     config->beta2 = all->beta2;
     config->adam_eps = all->adam_eps;
@@ -65,6 +66,16 @@ p2p_status setup_model_config(const settings *all, pix2pix_config *config) {
     config->init_scale_stddev = all->init_scale;
     choose(all, config);
     P2P_TRY(parse_depth(all, &config->depth));
+    if (config->sync_norm && config->norm != NN_NORM_batch)
+        return p2p_fail(P2P_USAGE, "--sync-norm contradicts --norm %s, which has no statistics of a batch",
+                        all->norm);
+    if (config->sync_norm && all->grad_accumulate > 1) {
+        p2p_fail(P2P_USAGE,
+                 "--sync-norm contradicts --grad-accumulate %" PRId64
+                 ": statistics over batches that are not in memory at once are not known",
+                 all->grad_accumulate);
+        return p2p_hint(P2P_USAGE, "use more devices, or --norm instance");
+    }
     if (config->norm == NN_NORM_none && config->bottleneck_norm && settings_given(all, "bottleneck-norm"))
         return p2p_fail(P2P_USAGE, "--bottleneck-norm on contradicts --norm none");
     if (config->discriminator_net == DISCRIMINATOR_pixel && settings_given(all, "d-layers"))
@@ -111,13 +122,13 @@ p2p_status setup_with_model(settings *all, const char *name, setup_model_body *b
     P2P_TRY(settings_no_arguments(all, name));
     pix2pix_config config;
     pix2pix *model = NULL;
-    p2p_device *device = NULL;
+    setup_devices devices = {0};
     P2P_TRY(setup_model_config(all, &config));
     p2p_status status = pix2pix_create(&model, &config);
     if (status == P2P_OK) setup_note_levels(all, &config, stderr);
-    if (status == P2P_OK) status = setup_device_open(all, &device);
-    if (status == P2P_OK) status = body(all, model, device);
-    p2p_device_close(device);
+    if (status == P2P_OK) status = setup_devices_open(all, &devices);
+    if (status == P2P_OK) status = body(all, model, &devices);
+    setup_devices_close(&devices);
     pix2pix_destroy(model);
     return status;
 }

@@ -12,8 +12,8 @@ static const size_t PROGRAM_BYTES = (size_t)16 << 20;
 
 /* Pictures and results of a batch that is evaluated: inputs, targets, generated pictures, and the network's
  * floats. */
-static size_t evaluation_bytes(pair_format format, const memory_shape *shape) {
-    const size_t pixels = (size_t)shape->batch * (size_t)shape->width * (size_t)shape->height;
+static size_t evaluation_bytes(pair_format format, const memory_shape *shape, size_t replicas) {
+    const size_t pixels = replicas * (size_t)shape->batch * (size_t)shape->width * (size_t)shape->height;
     return pixels * (image_pixel_bytes(format.input) + 2 * image_pixel_bytes(format.target) +
                      (size_t)format.target.channels * sizeof(float));
 }
@@ -23,7 +23,9 @@ void setup_memory_evaluation(const p2p_session *session, pair_format format, con
     p2p_session_memory memory;
     p2p_session_memory_use(session, &memory);
     *need = (memory_need){.device = memory.total,
-                          .host = memory.host + evaluation_bytes(format, shape) + PROGRAM_BYTES};
+                          .host = memory.host +
+                                  evaluation_bytes(format, shape, (size_t)p2p_session_replicas(session)) +
+                                  PROGRAM_BYTES};
 }
 
 void setup_memory_pictures(uint64_t bytes, int threads, memory_need *need) {
@@ -36,11 +38,18 @@ void setup_memory_pictures(uint64_t bytes, int threads, memory_need *need) {
 static p2p_status plan_training(const memory_subject *subject, const pix2pix *model, p2p_session *session,
                                 const memory_shape *shape, memory_need *need) {
     const settings *all = subject->all;
-    const int64_t pairs = subject->pairs > 0 ? subject->pairs : shape->batch;
+    setup_shape training = {.model = model,
+                            .format = subject->format,
+                            .replicas = subject->devices->count,
+                            .batch = shape->batch,
+                            .accumulate = all->grad_accumulate > 0 ? all->grad_accumulate : 1,
+                            .pairs = subject->pairs};
+    const int64_t whole = setup_global_batch(&training);
+    if (training.pairs == 0) training.pairs = whole;
     setup_plans plans;
-    p2p_status status = setup_plans_make(session, model, subject->format, shape->batch, pairs, &plans);
+    p2p_status status = setup_plans_make(session, &training, &plans);
     setup_memory_evaluation(session, subject->format, shape, need);
-    need->host += loader_memory(subject->format, (int)shape->width, (int)shape->batch, (int)all->workers);
+    need->host += loader_memory(subject->format, (int)shape->width, (int)whole, (int)all->workers);
     /* The threads continue while the pictures of a validation are read. */
     setup_memory_pictures(subject->pair_bytes, loader_threads((int)all->workers) + 1, need);
     setup_plans_free(&plans);
@@ -50,13 +59,14 @@ static p2p_status plan_training(const memory_subject *subject, const pix2pix *mo
 static p2p_status plan_translation(const memory_subject *subject, const pix2pix *model, p2p_session *session,
                                    const memory_shape *shape, memory_need *need) {
     pix2pix_graph_options options = pix2pix_graph_options_for(model, shape->batch);
-    p2p_graph *graph = NULL;
-    p2p_plan *plan;
+    const int replicas = subject->devices->count;
+    const setup_planning planning = {
+        .session = session, .model = model, .options = &options, .replicas = replicas};
+    setup_plan made;
     options.input_type = setup_picture_type(subject->format.input);
-    p2p_status status = pix2pix_graph_evaluate(model, &options, false, &graph);
-    if (status == P2P_OK) status = p2p_session_plan(session, "translation", &graph, &plan);
+    const p2p_status status = setup_plan_make(&planning, "translation", replicas * shape->batch, &made);
     setup_memory_evaluation(session, subject->format, shape, need);
-    p2p_graph_destroy(graph);
+    setup_plan_free(&made);
     return status;
 }
 
@@ -73,7 +83,7 @@ p2p_status setup_memory_measure(void *context, const memory_shape *shape, memory
     *need = (memory_need){0};
     P2P_TRY(setup_model_config(&at, &config));
     p2p_status status = pix2pix_create(&model, &config);
-    if (status == P2P_OK) status = setup_session_create(&at, subject->device, &tuning, &session);
+    if (status == P2P_OK) status = setup_session_create(&at, subject->devices, &tuning, &session);
     if (status == P2P_OK)
         status = subject->training ? plan_training(subject, model, session, shape, need)
                                    : plan_translation(subject, model, session, shape, need);
@@ -85,7 +95,7 @@ p2p_status setup_memory_measure(void *context, const memory_shape *shape, memory
 memory_question setup_memory_question(memory_subject *subject) {
     const settings *all = subject->all;
     return (memory_question){.what = subject->training ? "this training" : "this translation",
-                             .device = subject->device,
+                             .devices = subject->devices,
                              .shape = {all->batch, all->size, all->size},
                              .change = all->resume ? MEMORY_FIXED : MEMORY_OPTIONS,
                              .measure = setup_memory_measure,

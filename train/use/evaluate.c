@@ -21,25 +21,42 @@ static size_t result_values(const evaluator *e) {
     return (size_t)e->width * (size_t)e->height * (size_t)e->format.target.channels;
 }
 
-/* A plan runs a whole batch. The last picture fills the remaining places, whose results are dropped. */
-static p2p_status fill_inputs(const evaluator *e, int count, const image *inputs, uint32_t *keys) {
+static int replicas_of(const evaluator *e) {
+    return e->replicas > 1 ? e->replicas : 1;
+}
+
+int evaluate_capacity(const evaluator *e) {
+    return e->batch * replicas_of(e);
+}
+
+/* A plan runs a whole batch on each replica. The last picture fills the remaining places, whose results are
+ * dropped. */
+static p2p_status fill_replica(const evaluator *e, int replica, int count, const image *inputs,
+                               uint32_t *keys) {
     void *place;
-    size_t bytes = image_bytes(&inputs[0]);
-    P2P_TRY(p2p_plan_input(e->plan, 0, "input", &place));
+    const size_t bytes = image_bytes(&inputs[0]);
+    P2P_TRY(p2p_plan_input(e->plan, replica, "input", &place));
     for (int i = 0; i < e->batch; i++) {
-        const image *picture = &inputs[i < count ? i : count - 1];
+        const int at = replica * e->batch + i;
+        const image *picture = &inputs[at < count ? at : count - 1];
         memcpy((uint8_t *)place + (size_t)i * bytes, picture->pixels, bytes);
-        keys[i] = i < count ? p2p_bytes_hash(picture->pixels, bytes) : keys[count - 1];
+        keys[at] = at < count ? p2p_bytes_hash(picture->pixels, bytes) : keys[count - 1];
     }
     return P2P_OK;
 }
 
+static p2p_status read_replica(const evaluator *e, int replica, float *planes) {
+    return p2p_plan_output(e->plan, replica, "generated",
+                           planes + (size_t)replica * (size_t)e->batch * result_values(e));
+}
+
 /* The keys replace step and sample index in the dropout mask, so p2p_step has no step number. */
 static p2p_status run(const evaluator *e, int count, const image *inputs, uint32_t *keys, float *planes) {
-    P2P_TRY(fill_inputs(e, count, inputs, keys));
+    for (int r = 0; r < replicas_of(e); r++) P2P_TRY(fill_replica(e, r, count, inputs, keys));
     P2P_TRY(p2p_plan_run(e->plan, &(p2p_step){.samples = keys}));
     P2P_TRY(p2p_plan_wait(e->plan));
-    return p2p_plan_output(e->plan, 0, "generated", planes);
+    for (int r = 0; r < replicas_of(e); r++) P2P_TRY(read_replica(e, r, planes));
+    return P2P_OK;
 }
 
 static p2p_status make_pictures(const evaluator *e, int count, const float *planes, image *results) {
@@ -64,11 +81,12 @@ static p2p_status check_inputs(const evaluator *e, int count, const image *input
 p2p_status evaluate_pictures(const evaluator *e, int count, const image *inputs, image *results) {
     for (int i = 0; i < count; i++) results[i] = (image){0};
     P2P_TRY(check_inputs(e, count, inputs));
-    uint32_t *keys = calloc((size_t)e->batch, sizeof *keys);
-    float *planes = calloc((size_t)e->batch * result_values(e), sizeof *planes);
+    const size_t capacity = (size_t)evaluate_capacity(e);
+    uint32_t *keys = calloc(capacity, sizeof *keys);
+    float *planes = calloc(capacity * result_values(e), sizeof *planes);
     p2p_status status = P2P_OK;
     if (!keys || !planes)
-        status = p2p_fail(P2P_OUT_OF_MEMORY, "no memory for %d pictures of %d x %d pixels", e->batch,
+        status = p2p_fail(P2P_OUT_OF_MEMORY, "no memory for %zu pictures of %d x %d pixels", capacity,
                           e->width, e->height);
     if (status == P2P_OK) status = run(e, count, inputs, keys, planes);
     if (status == P2P_OK) status = make_pictures(e, count, planes, results);
@@ -121,16 +139,17 @@ static p2p_status visit_pairs(const pair_batch *batch, int64_t first, int count,
 
 p2p_status evaluate_pairs(const evaluator *e, const dataset *data, const pair_form *form, int64_t count,
                           evaluated_visit visit, void *context) {
-    pair_batch batch = {.inputs = calloc(3 * (size_t)e->batch, sizeof *batch.inputs)};
-    if (!batch.inputs) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for %d pairs", e->batch);
-    batch.targets = batch.inputs + e->batch;
-    batch.generated = batch.targets + e->batch;
+    const int capacity = evaluate_capacity(e);
+    pair_batch batch = {.inputs = calloc(3 * (size_t)capacity, sizeof *batch.inputs)};
+    if (!batch.inputs) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for %d pairs", capacity);
+    batch.targets = batch.inputs + capacity;
+    batch.generated = batch.targets + capacity;
     p2p_status status = P2P_OK;
-    for (int64_t first = 0; first < count && status == P2P_OK; first += e->batch) {
-        const int now = count - first < e->batch ? (int)(count - first) : e->batch;
+    for (int64_t first = 0; first < count && status == P2P_OK; first += capacity) {
+        const int now = count - first < capacity ? (int)(count - first) : capacity;
         status = run_pairs(e, data, form, first, now, &batch);
         if (status == P2P_OK) status = visit_pairs(&batch, first, now, visit, context);
-        for (int i = 0; i < 3 * e->batch; i++) image_free(&batch.inputs[i]);
+        for (int i = 0; i < 3 * capacity; i++) image_free(&batch.inputs[i]);
     }
     free(batch.inputs);
     return status;

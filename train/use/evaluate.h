@@ -15,7 +15,8 @@
 /* A plan of pix2pix_graph_evaluate without a target, and the shape of its pictures. Owns nothing. */
 typedef struct {
     p2p_plan *plan;
-    int batch;          /* pictures per run */
+    int batch;          /* pictures per run and replica */
+    int replicas;       /* 0 is 1 */
     int width, height;  /* of a picture */
     pair_format format; /* of inputs and results; the inputs' bits match the plan's input type */
 } evaluator;
@@ -27,9 +28,12 @@ pair_format evaluate_format(const pix2pix_config *config, const model_file_info 
  * the result as floats and as a picture. The plan's own memory on the device is not included. */
 uint64_t evaluate_bytes(int width, int height, const pair_format *format);
 
-/* Run the generator on `count` pictures, at most a batch, each of the evaluator's size and format, and wait
- * for the results. The caller frees results[i]; all are empty after a failure. P2P_INVALID if a picture has
- * another size or format. */
+/* Pictures per run: a batch for each replica. */
+int evaluate_capacity(const evaluator *e);
+
+/* Run the generator on `count` pictures, at most evaluate_capacity, each of the evaluator's size and format,
+ * and wait for the results. The caller frees results[i]; all are empty after a failure. P2P_INVALID if a
+ * picture has another size or format. */
 p2p_status evaluate_pictures(const evaluator *e, int count, const image *inputs, image *results);
 
 /* How the pictures of a data set are prepared for a network. */

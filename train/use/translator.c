@@ -44,7 +44,12 @@ p2p_status translator_open(translator *t, const settings *all) {
 }
 
 p2p_status translator_open_device(translator *t) {
-    return setup_device_open(t->all, &t->device);
+    return setup_devices_open(t->all, &t->devices);
+}
+
+int64_t translator_batch(const translator *t, int64_t count) {
+    const int64_t share = (count + t->devices.count - 1) / t->devices.count;
+    return share < t->all->batch ? share : t->all->batch;
 }
 
 p2p_status translator_check_stop(const translator *t, int64_t done, int64_t count) {
@@ -59,15 +64,14 @@ p2p_status translator_check_stop(const translator *t, int64_t done, int64_t coun
 
 static void close_session(translator *t) {
     p2p_session_destroy(t->session);
-    p2p_graph_destroy(t->graph);
+    setup_plan_free(&t->planned);
     t->session = NULL;
-    t->graph = NULL;
     t->evaluator = (evaluator){0};
 }
 
 void translator_close(translator *t) {
     close_session(t);
-    p2p_device_close(t->device);
+    setup_devices_close(&t->devices);
     pix2pix_destroy(t->model);
     safetensors_close(t->file);
     free(t->path);
@@ -78,40 +82,41 @@ int translator_unit(const translator *t) {
     return 1 << t->model->config.depth;
 }
 
-static p2p_status make_graph(const translator *t, const memory_shape *shape, p2p_graph **graph) {
+static pix2pix_graph_options graph_options(const translator *t, const memory_shape *shape) {
     pix2pix_graph_options options = pix2pix_graph_options_for(t->model, shape->batch);
     options.width = shape->width;
     options.height = shape->height;
     options.input_type = setup_picture_type(t->format.input);
     options.statistics = uses_running(t) ? P2P_STATS_RUNNING : P2P_STATS_IMAGE;
     options.no_dropout = strcmp(t->all->test_dropout, "off") == 0;
-    return pix2pix_graph_evaluate(t->model, &options, false, graph);
+    return options;
 }
 
 /* A session with the plan for a shape; nothing is allocated. */
 static p2p_status make_plan(const translator *t, const memory_shape *shape, const setup_tuning *tuning,
-                            p2p_session **session, p2p_graph **graph, p2p_plan **plan) {
-    P2P_TRY(make_graph(t, shape, graph));
-    P2P_TRY(setup_session_create(t->all, t->device, tuning, session));
-    return p2p_session_plan(*session, "translation", graph, plan);
+                            p2p_session **session, setup_plan *made) {
+    const pix2pix_graph_options options = graph_options(t, shape);
+    P2P_TRY(setup_session_create(t->all, &t->devices, tuning, session));
+    const setup_planning planning = {
+        .session = *session, .model = t->model, .options = &options, .replicas = t->devices.count};
+    return setup_plan_make(&planning, "translation", t->devices.count * shape->batch, made);
 }
 
 static p2p_status measure_memory(void *context, const memory_shape *shape, memory_need *need) {
     const translator *t = context;
     p2p_session *session = NULL;
-    p2p_graph *graph = NULL;
-    p2p_plan *plan;
-    p2p_status status = make_plan(t, shape, &setup_tuning_stored, &session, &graph, &plan);
+    setup_plan made = {0};
+    p2p_status status = make_plan(t, shape, &setup_tuning_stored, &session, &made);
     if (status == P2P_OK) setup_memory_evaluation(session, t->format, shape, need);
     if (status == P2P_OK) setup_memory_pictures(t->picture_bytes, 1, need);
     p2p_session_destroy(session);
-    p2p_graph_destroy(graph);
+    setup_plan_free(&made);
     return status;
 }
 
 p2p_status translator_check_memory(translator *t, int width, int height, int batch) {
     const memory_question question = {.what = "this translation",
-                                      .device = t->device,
+                                      .devices = &t->devices,
                                       .shape = {batch, width, height},
                                       .change = t->change,
                                       .unit = translator_unit(t),
@@ -124,10 +129,12 @@ p2p_status translator_prepare(translator *t, int width, int height, int batch) {
     const evaluator *now = &t->evaluator;
     if (now->batch == batch && now->width == width && now->height == height) return P2P_OK;
     close_session(t);
-    evaluator next = {.batch = batch, .width = width, .height = height, .format = t->format};
+    evaluator next = {
+        .batch = batch, .replicas = t->devices.count, .width = width, .height = height, .format = t->format};
     const memory_shape shape = {batch, width, height};
     P2P_TRY(translator_check_memory(t, width, height, batch));
-    P2P_TRY(make_plan(t, &shape, &setup_tuning_use, &t->session, &t->graph, &next.plan));
+    P2P_TRY(make_plan(t, &shape, &setup_tuning_use, &t->session, &t->planned));
+    next.plan = t->planned.plan;
     P2P_TRY(p2p_session_allocate(t->session, NULL, NULL));
     P2P_TRY(model_file_read(t->session, t->file, t->model->generator.network));
     t->evaluator = next;

@@ -18,8 +18,8 @@ typedef struct {
     pix2pix *model;
     model_file_info info;
     pair_format format; /* of the model's inputs and outputs */
-    p2p_device *device;
-    p2p_graph *graph;
+    setup_devices devices;
+    setup_plan planned;
     p2p_session *session;
     evaluator evaluator; /* of the session; batch 0: none yet */
     uint64_t
@@ -30,7 +30,10 @@ typedef struct {
 /* Open the file of --model and --epoch, and check --norm-stats. Opens no device. Call translator_close() in
  * any case. */
 p2p_status translator_open(translator *t, const settings *all);
-/* Open the device of --backend and --device. */
+/* Pictures per run and device for `count` pictures: at most --batch. */
+int64_t translator_batch(const translator *t, int64_t count);
+
+/* Open the devices of --backend, --device and --gpus. */
 p2p_status translator_open_device(translator *t);
 void translator_close(translator *t);
 

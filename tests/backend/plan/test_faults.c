@@ -2,7 +2,9 @@
  * for some of the later ones. Each failure must be returned as a status with the injected message, and
  * everything must be freed (AddressSanitizer detects leaks).
  *
- *   test_faults [all]    all: every n
+ *   test_faults [all]           all: every n
+ *   test_faults opencl [all]    two replicas on OpenCL devices: n in two steps only. Each ends within a
+ * limit.
  */
 #include "device/device.h"
 #include "support/picky_backend.h"
@@ -15,6 +17,7 @@
 #include <cmocka.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const plan_net shape = {.in = 3, .out = 3, .filters = 2};
 static bool every_call; /* the argument `all` */
@@ -56,6 +59,39 @@ static void fail_each_call(const char *backend, int first, int replicas, const p
     assert_int_equal(counted, calls);
 }
 
+/* ---- Two replicas on OpenCL devices ------------------------------------------------------------------- */
+
+/* Calls until the first step, and until the end of the second. The steps run with the n-th call failing. */
+static p2p_status run_steps(uint64_t nth, uint64_t *before, uint64_t *calls) {
+    enum { LIMIT = 120 }; /* seconds, after which a wait that never ends kills the test */
+    plan_rig rig;
+    const plan_net_step step = {.sync = true, .dropout = 0.5};
+    alarm(LIMIT);
+    p2p_fault_inject(nth);
+    p2p_status status = plan_rig_open(&rig, "opencl", 0, 2, 3, &shape, &step, NULL);
+    if (nth == 0) *before = p2p_fault_inject(0);
+    if (status == P2P_OK) status = plan_rig_step(&rig, 0);
+    if (status == P2P_OK) status = plan_rig_step(&rig, 1);
+    *calls = p2p_fault_inject(0);
+    plan_rig_close(&rig);
+    alarm(0);
+    return status;
+}
+
+static void test_opencl_replicas(void **state) {
+    (void)state;
+    enum { SOME = 40 };
+    uint64_t before = 0, calls = 0, counted, failures = 0;
+    assert_int_equal(run_steps(0, &before, &calls), P2P_OK);
+    const uint64_t stride = every_call ? 1 : 1 + calls / SOME;
+    for (uint64_t n = before + 1; n <= before + calls; n += stride, failures++) {
+        const p2p_status status = run_steps(n, NULL, &counted);
+        if (status != P2P_FAILED || !strstr(p2p_message(), "injected fault"))
+            fail_msg("call %d of a step: %s: %s", (int)(n - before), p2p_status_name(status), p2p_message());
+    }
+    assert_true(failures >= SOME / 2);
+}
+
 static void test_reference(void **state) {
     (void)state;
     fail_each_call("reference", 0, 1, NULL);
@@ -93,10 +129,12 @@ static void test_destroy_keeps_the_failure(void **state) {
 }
 
 int main(int argc, char **argv) {
-    every_call = argc == 2 && strcmp(argv[1], "all") == 0;
+    const bool opencl = argc > 1 && strcmp(argv[1], "opencl") == 0;
+    every_call = argc > 1 && strcmp(argv[argc - 1], "all") == 0;
     if (p2p_module_register(picky_module) != P2P_OK) return 1;
+    const struct CMUnitTest on_opencl[] = {cmocka_unit_test(test_opencl_replicas)};
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_reference), cmocka_unit_test(test_replicas),
                                        cmocka_unit_test(test_picky), cmocka_unit_test(test_check_mode),
                                        cmocka_unit_test(test_destroy_keeps_the_failure)};
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return opencl ? cmocka_run_group_tests(on_opencl, NULL, NULL) : cmocka_run_group_tests(tests, NULL, NULL);
 }

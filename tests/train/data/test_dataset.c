@@ -347,7 +347,7 @@ static void test_batches(void **state) {
             const loader_batch *batch = next(loading);
             assert_non_null(batch);
             assert_int_equal(batch->epoch, epoch);
-            assert_int_equal(batch->index, index);
+            assert_int_equal(batch->first, 3 * index);
             assert_int_equal(batch->count, index < 2 ? 3 : 1);
             for (int i = 0; i < batch->count; i++) {
                 assert_int_equal(batch->samples[i], order[3 * index + i]);
@@ -404,7 +404,7 @@ static void test_positions(void **state) {
         loader *whole = create(&options);
         for (int64_t skipped = 0; skipped < start; skipped++) assert_non_null(next(whole));
         options.epoch = start / 3;
-        options.first = start % 3;
+        options.first = start % 3 * 3;
         loader *resumed = create(&options);
         for (int64_t position = start; position <= 9; position++) {
             const loader_batch *expected = next(whole), *batch = next(resumed);
@@ -414,7 +414,7 @@ static void test_positions(void **state) {
                 break;
             }
             assert_int_equal(batch->epoch, expected->epoch);
-            assert_int_equal(batch->index, expected->index);
+            assert_int_equal(batch->first, expected->first);
             assert_int_equal(batch->count, expected->count);
             size_t bytes = (size_t)batch->count * 12 * 12 * RGB;
             assert_int_equal(batch->input_bytes, bytes);
@@ -484,12 +484,39 @@ static void test_failure_comes_in_order(void **state) {
     loader_destroy(loading);
 
     save_pair(victim, 33, 16, 1, 0); /* the hint is returned too */
-    options.first = 2;
+    options.first = 4;
     loading = create(&options);
     const loader_batch *batch;
     assert_int_equal(loader_next(loading, &batch), P2P_INPUT);
     MESSAGE_HAS("33 pixels wide");
     assert_non_null(strstr(p2p_message_hint(), "A on the left"));
+    loader_destroy(loading);
+    dataset_close(data);
+    test_folder_remove(dir);
+}
+
+/* A loader that begins within what was a batch goes on in the same order, and the epochs after it are whole.
+ */
+static void test_begun_epoch(void **state) {
+    (void)state;
+    char *dir = make_data_set(7);
+    dataset *data = open_train(dir);
+    loader_options options = usual_options(data);
+    int64_t order[7];
+    static const int counts[] = {3, 2, 3, 3, 1}; /* pairs 2 to 6 of epoch 0, then epoch 1 */
+    options.first = 2;
+    options.epoch_end = 2;
+    loader *loading = create(&options);
+    for (int64_t b = 0, first = 2; b < 5; b++) {
+        const loader_batch *batch = next(loading);
+        assert_int_equal(batch->epoch, b < 2 ? 0 : 1);
+        assert_int_equal(batch->first, b == 2 ? 0 : first);
+        assert_int_equal(batch->count, counts[b]);
+        dataset_order(order, 7, options.shuffle, options.seed, batch->epoch);
+        for (int i = 0; i < batch->count; i++) assert_int_equal(batch->samples[i], order[batch->first + i]);
+        first = batch->first + batch->count;
+    }
+    assert_null(next(loading));
     loader_destroy(loading);
     dataset_close(data);
     test_folder_remove(dir);
@@ -525,7 +552,7 @@ static void test_loader_refuses(void **state) {
     options.format.target.bits = 0;
     assert_int_equal(loader_create(&loading, &options), P2P_INVALID);
     options.format = RGB_PAIR;
-    options.first = 2; /* batches 0 and 1 exist */
+    options.first = 5; /* pairs 0 to 4 exist */
     assert_int_equal(loader_create(&loading, &options), P2P_INVALID);
     options.first = 0;
     options.augment.load_size = 5;
@@ -629,6 +656,7 @@ int main(void) {
         cmocka_unit_test(test_positions),
         cmocka_unit_test(test_without_randomness),
         cmocka_unit_test(test_failure_comes_in_order),
+        cmocka_unit_test(test_begun_epoch),
         cmocka_unit_test(test_early_end),
         cmocka_unit_test(test_loader_refuses),
         cmocka_unit_test(test_drawn_pairs),

@@ -409,7 +409,7 @@ static loader_options with_workers(const dataset *data, int workers, int batch) 
 
 static uint64_t hash_batch(const loader_batch *batch) {
     const uint64_t parts[] = {(uint64_t)batch->epoch,
-                              (uint64_t)batch->index,
+                              (uint64_t)batch->first,
                               (uint64_t)batch->replaced,
                               test_fnv(batch->input, batch->input_bytes),
                               test_fnv(batch->target, batch->target_bytes),
@@ -451,7 +451,8 @@ static void check_workers(const dataset *data, int expect_replaced) {
         for (int first = 0; first < 2; first++) { /* from the beginning, and as a resumed training */
             int replaced;
             loader_options options = with_workers(data, 1, batch);
-            options.epoch = options.first = first;
+            options.epoch = first;
+            options.first = first * batch;
             uint64_t expected = hash_all(&options, &replaced);
             if (first == 0) assert_int_equal(replaced, expect_replaced);
             for (int i = 0; i < 4; i++) {
@@ -671,7 +672,7 @@ static void test_held_batches(void **state) {
             REFUSED(loader_next(loading, &more), P2P_INVALID, "2 batches are held");
             assert_null(more);
         }
-        assert_int_equal(held[1]->epoch * 5 + held[1]->index, 2 * round + 1);
+        assert_int_equal(held[1]->epoch * 5 + held[1]->first, 2 * round + 1);
         for (int i = 0; i < LOADER_MAX_HELD; i++) loader_release(loading);
     }
     loader_destroy(loading);

@@ -36,9 +36,11 @@ static void test_linear(void **state) {
 
 static void test_scale(void **state) {
     (void)state;
-    assert_true(schedule_scaled(2e-4, false, 8) == 2e-4);
-    assert_true(schedule_scaled(2e-4, true, 1) == 2e-4);
-    assert_true(schedule_scaled(2e-4, true, 8) == 16e-4);
+    assert_true(schedule_scaled(2e-4, "none", 8) == 2e-4);
+    assert_true(schedule_scaled(2e-4, "sqrt", 1) == 2e-4);
+    assert_true(schedule_scaled(2e-4, "sqrt", 4) == 4e-4);
+    assert_true(schedule_scaled(2e-4, "linear", 1) == 2e-4);
+    assert_true(schedule_scaled(2e-4, "linear", 8) == 16e-4);
 }
 
 static void test_same_until(void **state) {

@@ -152,11 +152,11 @@ static void fail_each_call(const subject *s, fault kind, uint64_t dense) {
 /* ---- Subjects ----------------------------------------------------------------------------------------- */
 
 /* Two epochs of two batches, the second of which is smaller; checkpoints within and after an epoch. */
-#define TRAINING_OF(address)                                                                                 \
+#define TRAINING_OF(address, batch)                                                                          \
     {                                                                                                        \
         COMMAND_TRAIN, command_train, {                                                                      \
             "train", "--data", "data", "--out", "OUT", "--device", address, "--size", "8", "--generator",    \
-                "2", "--ngf", "1", "--ndf", "1", "--d-net", "pixel", "--batch", "2", "--epochs", "2",        \
+                "2", "--ngf", "1", "--ndf", "1", "--d-net", "pixel", "--batch", batch, "--epochs", "2",      \
                 "--checkpoint-every", "3", "--save-every", "1", "--workers", "1"                             \
         }                                                                                                    \
     }
@@ -172,10 +172,17 @@ static const char *const trained[] = {"generator.safetensors",
                                       "samples/epoch-0002.png",
                                       NULL};
 
-static const subject reference_training = {TRAINING_OF("reference:0"), "whole", "other", trained, true};
+static const subject reference_training = {TRAINING_OF("reference:0", "2"), "whole", "other", trained, true};
 /* A device that can't compute in place, and one with recordings. */
-static const subject picky_training = {TRAINING_OF("picky:1"), "whole", "other", trained, true};
-static const subject recorded_training = {TRAINING_OF("picky:2"), "whole", "other", trained, true};
+static const subject picky_training = {TRAINING_OF("picky:1", "2"), "whole", "other", trained, true};
+static const subject recorded_training = {TRAINING_OF("picky:2", "2"), "whole", "other", trained, true};
+
+/* Two devices with a pair each, of which the last step of an epoch has one; and one device twice, reduced
+ * through host memory. */
+static const subject shared_training = {TRAINING_OF("reference:0,reference:1", "1"), "whole", "other",
+                                        trained, true};
+static const subject doubled_training = {TRAINING_OF("picky:2,picky:2", "1"), "whole", "other", trained,
+                                         true};
 
 static void test_training(void **state) {
     (void)state;
@@ -191,6 +198,12 @@ static void test_training_on_others(void **state) {
     (void)state;
     fail_each_call(&picky_training, FAULT_LOST, 20);
     fail_each_call(&recorded_training, FAULT_ONCE, 20);
+}
+
+static void test_training_on_two_devices(void **state) {
+    (void)state;
+    for (fault kind = FAULT_ONCE; kind < FAULTS; kind++) fail_each_call(&shared_training, kind, 60);
+    fail_each_call(&doubled_training, FAULT_LOST, 20);
 }
 
 /* A failure after the last checkpoint leaves the models of an earlier step, or none. */
@@ -261,6 +274,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test_setup_teardown(test_training, test_pairs_make, test_pairs_remove),
         cmocka_unit_test_setup_teardown(test_training_on_a_lost_device, test_pairs_make, test_pairs_remove),
         cmocka_unit_test_setup_teardown(test_training_on_others, test_pairs_make, test_pairs_remove),
+        cmocka_unit_test_setup_teardown(test_training_on_two_devices, test_pairs_make, test_pairs_remove),
         cmocka_unit_test_setup_teardown(test_models_behind_the_last_checkpoint, test_pairs_make,
                                         test_pairs_remove),
         cmocka_unit_test_setup_teardown(test_testing, test_pairs_make, test_pairs_remove),

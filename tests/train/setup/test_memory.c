@@ -68,10 +68,13 @@ static p2p_status refuse(void *context, const memory_shape *shape, memory_need *
     return p2p_fail(P2P_USAGE, "no such network");
 }
 
+static setup_devices only; /* of the question */
+
 static memory_question question_of(p2p_device *device, int64_t batch, int64_t side, int *calls) {
+    only = (setup_devices){.list = {device}, .count = 1};
     *calls = 0;
     return (memory_question){.what = "this training",
-                             .device = device,
+                             .devices = &only,
                              .shape = {batch, side, side},
                              .change = MEMORY_OPTIONS,
                              .unit = 32,

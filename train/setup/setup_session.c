@@ -1,8 +1,7 @@
-/* The device and the session of settings. See setup.h. */
+/* The process-wide settings and the session of settings. See setup.h. */
 #include "setup.h"
 
 #include "host/sys.h"
-#include "host/text.h"
 #include "setup_progress.h"
 
 #include <string.h>
@@ -12,23 +11,6 @@ p2p_status setup_process(const settings *all) {
     P2P_TRY(setup_pictures(all));
     if (all->deterministic) P2P_TRY(p2p_limit_set("deterministic", 1));
     return settings_given(all, "device-timeout") ? p2p_limit_set("timeout", all->device_timeout) : P2P_OK;
-}
-
-p2p_status setup_device_open(const settings *all, p2p_device **device) {
-    const char *address = all->device ? all->device : all->backend;
-    size_t backend = strlen(all->backend);
-    if (strchr(all->backend, ':')) {
-        p2p_fail(P2P_USAGE, "--backend %s: a backend's name has no colon", all->backend);
-        return p2p_hint(P2P_USAGE, "--device %s names one of its devices", all->backend);
-    }
-    if (all->device && settings_given(all, "backend") && strcmp(all->backend, "auto") != 0 &&
-        (strncmp(all->device, all->backend, backend) != 0 || all->device[backend] != ':'))
-        return p2p_fail(P2P_USAGE, "--device %s contradicts --backend %s", all->device, all->backend);
-    P2P_TRY(p2p_device_open(address, device));
-    const bool reference = strncmp(p2p_device_address(*device), "reference:", strlen("reference:")) == 0;
-    text_line(stderr, "device: %s, %s%s", p2p_device_address(*device), p2p_device_name(*device),
-              reference ? " (slow: for tests)" : "");
-    return P2P_OK;
 }
 
 /* ---- Sessions ------------------------------------------------------------------------------------------ */
@@ -53,7 +35,7 @@ static void show_measuring(void *context, int done, int total, const p2p_op *op,
     if (choice->measured) setup_show_measuring(stderr, done, total);
 }
 
-p2p_status setup_session_create(const settings *all, p2p_device *device, const setup_tuning *tuning,
+p2p_status setup_session_create(const settings *all, const setup_devices *devices, const setup_tuning *tuning,
                                 p2p_session **session) {
     p2p_session_options options = {
         .parallel = sys_parallel,
@@ -63,7 +45,7 @@ p2p_status setup_session_create(const settings *all, p2p_device *device, const s
                    .imposed = tuning->imposed}};
     (void)p2p_precision_parse(all->precision, &options.precision); /* one of the option's choices */
     P2P_TRY(choose_mode(all, tuning, &options.tuning.mode));
-    p2p_status status = p2p_session_create(&device, 1, &options, session);
+    p2p_status status = p2p_session_create(devices->list, devices->count, &options, session);
     if (status != P2P_UNSUPPORTED || options.precision == P2P_PRECISION_fp32) return status;
     return p2p_hint(
         status, "--precision fp32 is supported by every device; p2p devices lists the precisions of each");

@@ -1,0 +1,103 @@
+#!/usr/bin/env bash
+# Several devices of one process: how they are named, what is printed, equal bits, other numbers of devices when a
+# training is resumed, and pictures that they share. tests/models/test_shares.c compares them with one device.
+#
+#   tests/program/test_devices.sh P2P BACKEND     BACKEND: one with at least three devices
+. "$(dirname "$0")/../support/expect.sh" "$1" "$2:0,$2:1,$2:2"
+backend=$2
+draw_toys 11
+base=(--data toys --size 32 --ngf 4 --ndf 4 --seed 5 --checkpoint-every 3)
+small=("${base[@]}" --device "$device")
+one=(--device "$backend:0")
+
+# steps OUT: prints the number of steps in the log.
+steps() {
+    grep -c '"images_per_s"' "$1/metrics.jsonl"
+}
+
+echo "-- what is printed"
+expect 0 "batch: 1 pair on each of 3 devices, 3 per step; learning rate 0.0002" \
+    "$p2p" train "${small[@]}" --out three --epochs 2
+for i in 0 1 2; do printed "device: $backend:$i, " "a training on three devices"; done
+printed "MB on each device" "a training on three devices"
+[ "$(steps three)" -eq 8 ] || fail "not 4 steps of 11 pairs in each epoch: $(steps three)"
+
+echo "-- the same bits"
+expect 0 "" "$p2p" train "${small[@]}" --out again --epochs 2 --workers 3
+equal_runs three again
+same three/samples/epoch-0002.png again/samples/epoch-0002.png
+expect 0 "" "$p2p" train "${base[@]}" --out counted --epochs 2 --backend "$backend" --gpus 3
+equal_runs three counted
+expect 0 "" "$p2p" train "${small[@]}" --out parts --epochs 2 --steps 6
+expect 0 "" "$p2p" train --out parts --resume --device "$device" --epochs 2
+equal_runs three parts
+
+echo "-- refusals"
+expect 2 "--gpus 2 contradicts --device" "$p2p" train "${small[@]}" --out x --gpus 2
+expect 2 "a name of the list is empty" "$p2p" train "${base[@]}" --out x --device "$backend:0,"
+printed "with commas between them" "an empty name"
+expect 2 "contradicts --backend" "$p2p" train "${base[@]}" --out x --device "$backend:0,other:1" --backend "$backend"
+expect 4 "$backend:99" "$p2p" train "${base[@]}" --out x --device "$backend:0,$backend:99"
+expect 4 "usable devices of the type of $backend:0" "$p2p" train --data toys --out x --backend "$backend" --gpus 64
+printed "--device $backend:0,$backend:0" "too many devices"
+expect 2 "--gpus: 0 is outside" "$p2p" train --data toys --out x --gpus 0
+expect 2 "this command uses one device" "$p2p" tune --device "$backend:0,$backend:1"
+expect 2 "this command uses one device" "$p2p" bench --what ops --device "$backend:0,$backend:1"
+expect 2 "--sync-norm contradicts --norm instance" "$p2p" train "${small[@]}" --out x --sync-norm --norm instance
+expect 2 "--sync-norm contradicts --grad-accumulate 2" "$p2p" train "${small[@]}" --out x --sync-norm --grad-accumulate 2
+[ -e x ] && fail "a refused training has made its folder"
+
+echo "-- learning rates"
+expect 0 "learning rate 0.0006" "$p2p" train "${small[@]}" --out linear --steps 1 --lr-scale linear
+expect 0 "learning rate 0.0004" "$p2p" train "${base[@]}" "${one[@]}" --out root --steps 1 --lr-scale sqrt \
+    --grad-accumulate 4
+printed "batch: 1 pair, 4 times, 4 per step" "--grad-accumulate 4"
+
+echo "-- one device several times, and parts of a batch"
+expect 0 "$backend:0, " "$p2p" train "${base[@]}" --device "$backend:0,$backend:0" --out twice --epochs 1
+printed ", 2 times" "a device that is named twice"
+expect 0 "" "$p2p" train "${base[@]}" --device "$backend:0,$backend:0" --out twice2 --epochs 1
+equal_runs twice twice2
+expect 0 "" "$p2p" train "${base[@]}" "${one[@]}" --grad-accumulate 3 --out accumulated --epochs 2
+[ "$(steps accumulated)" -eq 8 ] || fail "not 4 steps of 11 pairs in each epoch: $(steps accumulated)"
+expect 0 "" "$p2p" train "${base[@]}" "${one[@]}" --grad-accumulate 3 --out accumulated2 --steps 5
+expect 0 "" "$p2p" train --out accumulated2 --resume "${one[@]}" --epochs 2
+equal_runs accumulated accumulated2
+expect 0 "" "$p2p" train "${small[@]}" --sync-norm --out synchronous --steps 5
+expect 0 "" "$p2p" train --out synchronous --resume --device "$device" --steps 8
+expect 0 "" "$p2p" train "${small[@]}" --sync-norm --out synchronous2 --steps 8
+equal_runs synchronous synchronous2
+
+echo "-- resumed with other devices: 3 of 11 pairs, then 2 by 2, then one by one"
+expect 0 "" "$p2p" train "${small[@]}" --out moved --steps 1
+expect 0 "devices: 2, and 3 before" "$p2p" train --out moved --resume --device "$backend:0,$backend:1" --steps 3
+printed "may differ in their bits from here on" "other devices"
+expect 0 "devices: 1, and 2 before" "$p2p" train --out moved --resume "${one[@]}" --epochs 2
+# 1 step of 3 pairs, 2 of 2, 4 of 1; then 11 of 1
+[ "$(steps moved)" -eq 18 ] || fail "not 18 steps: $(steps moved)"
+grep -c '"event":"epoch"' moved/metrics.jsonl | grep -qx 2 || fail "not 2 epochs"
+expect 0 "devices: 3, and 1 before" "$p2p" train --out moved --resume --device "$device" --epochs 3
+[ "$(steps moved)" -eq 22 ] || fail "not 4 more steps: $(steps moved)"
+expect 0 "" "$p2p" train --out moved --resume --device "$device" --epochs 4
+printed "device: $backend:2" "the same devices"
+grep -q "before" err.txt && fail "the same devices are taken for others"
+
+echo "-- pictures are shared, with the bits of one device"
+for batch in 1 2; do
+    use=(--model three --batch $batch)
+    expect 0 "" "$p2p" test "${use[@]}" --data toys --split train --out "one$batch" "${one[@]}"
+    expect 0 "" "$p2p" test "${use[@]}" --data toys --split train --out "all$batch" --device "$device"
+    for file in "one$batch"/generated/*.png; do same "$file" "all$batch/generated/$(basename "$file")"; done
+    same "one$batch/grid.png" "all$batch/grid.png"
+    expect 0 "" "$p2p" translate "${use[@]}" -o "drawn$batch" --device "$device" "one$batch/target"
+    expect 0 "" "$p2p" translate "${use[@]}" -o "drawn-one$batch" "${one[@]}" "one$batch/target"
+    for file in "drawn-one$batch"/*.png; do same "$file" "drawn$batch/$(basename "$file")"; done
+done
+
+echo "-- plan and bench"
+expect 0 "GB of memory" "$p2p" plan --size 32 --ngf 4 --ndf 4 --device "$device"
+printed "reductions" "a plan for three devices"
+expect 0 "images per second" "$p2p" bench --size 32 --ngf 4 --ndf 4 --steps 2 --device "$device"
+printed "3 images per step in all" "a bench of three devices"
+
+finish

@@ -1,0 +1,235 @@
+/* The devices of --backend, --device and --gpus. See setup_devices.h. */
+#include "setup_devices.h"
+
+#include "host/text.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { ADDRESS_BYTES = 64 };
+
+/* ---- Options ------------------------------------------------------------------------------------------ */
+
+static bool gives_count(const settings *all) {
+    return settings_given(all, "gpus");
+}
+
+static int names_in(const char *list) {
+    int count = 1;
+    for (const char *at = list; (at = strchr(at, ',')) != NULL; at++) count++;
+    return count;
+}
+
+int setup_devices_asked(const settings *all) {
+    if (all->device) return names_in(all->device);
+    return gives_count(all) ? (int)all->gpus : 1;
+}
+
+static p2p_status check_count(const settings *all) {
+    const int named = all->device ? names_in(all->device) : 0;
+    if (named > SETUP_MOST_DEVICES)
+        return p2p_fail(P2P_USAGE, "--device names %d devices; at most %d are possible", named,
+                        SETUP_MOST_DEVICES);
+    if (named == 0 || !gives_count(all) || named == all->gpus) return P2P_OK;
+    p2p_fail(P2P_USAGE, "--gpus %d contradicts --device %s, which names %d", (int)all->gpus, all->device,
+             named);
+    return p2p_hint(P2P_USAGE, "one of the two options is enough");
+}
+
+/* Whether the address is of a device of the backend. */
+static bool is_of(const char *address, const char *backend) {
+    const size_t length = strlen(backend);
+    return strncmp(address, backend, length) == 0 && address[length] == ':';
+}
+
+static bool is_any(const char *backend) {
+    return strcmp(backend, "auto") == 0;
+}
+
+static p2p_status check_backend(const settings *all) {
+    if (strchr(all->backend, ':')) {
+        p2p_fail(P2P_USAGE, "--backend %s: a backend's name has no colon", all->backend);
+        return p2p_hint(P2P_USAGE, "--device %s names one of its devices", all->backend);
+    }
+    return check_count(all);
+}
+
+/* ---- Opening ------------------------------------------------------------------------------------------ */
+
+static p2p_device *find_open(const setup_devices *devices, const char *address) {
+    for (int i = 0; i < devices->count; i++)
+        if (strcmp(p2p_device_address(devices->list[i]), address) == 0) return devices->list[i];
+    return NULL;
+}
+
+/* Append the device, which may be in the list already. */
+static p2p_status append(setup_devices *devices, const char *address) {
+    p2p_device *device = find_open(devices, address);
+    if (!device) P2P_TRY(p2p_device_open(address, &device));
+    p2p_device *same = find_open(devices, p2p_device_address(device)); /* "opencl" may be "opencl:0" */
+    if (same && same != device) {
+        p2p_device_close(device);
+        device = same;
+    }
+    devices->list[devices->count++] = device;
+    return P2P_OK;
+}
+
+/* Copy the next name of the list; *list moves behind it. */
+static p2p_status next_name(const settings *all, const char **list, char name[ADDRESS_BYTES]) {
+    const size_t length = strcspn(*list, ",");
+    if (length == 0) {
+        p2p_fail(P2P_USAGE, "--device %s: a name of the list is empty", all->device);
+        return p2p_hint(P2P_USAGE, "write addresses of p2p devices with commas between them and no blanks");
+    }
+    if (length >= ADDRESS_BYTES)
+        return p2p_fail(P2P_USAGE, "--device %.*s: there is no such device", (int)length, *list);
+    memcpy(name, *list, length);
+    name[length] = '\0';
+    *list += length + ((*list)[length] == ',');
+    return P2P_OK;
+}
+
+static p2p_status open_named(const settings *all, setup_devices *devices) {
+    const int count = names_in(all->device);
+    const char *list = all->device;
+    for (int i = 0; i < count; i++) {
+        char name[ADDRESS_BYTES];
+        P2P_TRY(next_name(all, &list, name));
+        if (settings_given(all, "backend") && !is_any(all->backend) && !is_of(name, all->backend))
+            return p2p_fail(P2P_USAGE, "--device %s contradicts --backend %s", all->device, all->backend);
+        P2P_TRY(append(devices, name));
+    }
+    return P2P_OK;
+}
+
+/* ---- The first devices of a kind ---------------------------------------------------------------------- */
+
+typedef struct {
+    p2p_device_entry *entries;
+    int count;
+} device_list;
+
+static bool is_candidate(const settings *all, const p2p_device_entry *entry) {
+    return entry->presence == P2P_PRESENCE_USABLE &&
+           (is_any(all->backend) || is_of(entry->address, all->backend));
+}
+
+/* The device that is opened without --gpus, or the backend's first GPU; NULL: there is none. */
+static const p2p_device_entry *find_best(const settings *all, const device_list *found) {
+    const p2p_device_entry *best = NULL;
+    for (int i = 0; i < found->count; i++) {
+        const p2p_device_entry *entry = &found->entries[i];
+        if (!is_candidate(all, entry)) continue;
+        if (entry->is_default) return entry;
+        if (!best || (strcmp(entry->type, "GPU") == 0 && strcmp(best->type, "GPU") != 0)) best = entry;
+    }
+    return best;
+}
+
+static bool same_kind(const p2p_device_entry *a, const p2p_device_entry *b) {
+    const size_t backend = strcspn(a->address, ":");
+    return strcmp(a->type, b->type) == 0 && strncmp(a->address, b->address, backend + 1) == 0;
+}
+
+static p2p_status too_few(const settings *all, const p2p_device_entry *best, int count) {
+    p2p_fail(P2P_NO_DEVICE, "--gpus %d: %.*s has %d usable device%s of the type of %s", (int)all->gpus,
+             (int)strcspn(best->address, ":"), best->address, count, count == 1 ? "" : "s", best->address);
+    return p2p_hint(P2P_NO_DEVICE,
+                    "p2p devices lists all, with the reasons for unusable ones; --device names any of them, "
+                    "one also several times: --device %s,%s",
+                    best->address, best->address);
+}
+
+static p2p_status open_first(const settings *all, const device_list *found, setup_devices *devices) {
+    const p2p_device_entry *best = find_best(all, found);
+    int count = 0;
+    if (!best) return append(devices, all->backend); /* fails, with the reason */
+    for (int i = 0; i < found->count; i++)
+        count += is_candidate(all, &found->entries[i]) && same_kind(best, &found->entries[i]);
+    if (count < all->gpus) return too_few(all, best, count);
+    for (int i = 0; i < found->count && devices->count < all->gpus; i++)
+        if (is_candidate(all, &found->entries[i]) && same_kind(best, &found->entries[i]))
+            P2P_TRY(append(devices, found->entries[i].address));
+    return P2P_OK;
+}
+
+static p2p_status open_counted(const settings *all, setup_devices *devices) {
+    device_list found;
+    P2P_TRY(p2p_device_list(&found.entries, &found.count));
+    const p2p_status status = open_first(all, &found, devices);
+    free(found.entries);
+    return status;
+}
+
+/* ---- The list ----------------------------------------------------------------------------------------- */
+
+int setup_devices_times(const setup_devices *devices, int index) {
+    int times = 0;
+    for (int i = 0; i < devices->count; i++) {
+        if (devices->list[i] != devices->list[index]) continue;
+        if (i < index) return 0;
+        times++;
+    }
+    return times;
+}
+
+static void show(const setup_devices *devices) {
+    for (int i = 0; i < devices->count; i++) {
+        const p2p_device *device = devices->list[i];
+        const int times = setup_devices_times(devices, i);
+        const bool reference = strncmp(p2p_device_address(device), "reference:", strlen("reference:")) == 0;
+        char repeated[32] = "";
+        if (times == 0) continue;
+        if (times > 1) snprintf(repeated, sizeof repeated, ", %d times", times);
+        text_line(stderr, "device: %s, %s%s%s", p2p_device_address(device), p2p_device_name(device),
+                  reference ? " (slow: for tests)" : "", repeated);
+    }
+}
+
+static p2p_status open_all(const settings *all, setup_devices *devices) {
+    P2P_TRY(check_backend(all));
+    if (all->device) return open_named(all, devices);
+    return gives_count(all) && all->gpus > 1 ? open_counted(all, devices) : append(devices, all->backend);
+}
+
+p2p_status setup_devices_open(const settings *all, setup_devices *devices) {
+    *devices = (setup_devices){0};
+    const p2p_status status = open_all(all, devices);
+    if (status == P2P_OK)
+        show(devices);
+    else
+        setup_devices_close(devices);
+    return status;
+}
+
+void setup_devices_close(setup_devices *devices) {
+    for (int i = 0; i < devices->count; i++)
+        if (setup_devices_times(devices, i) > 0) p2p_device_close(devices->list[i]);
+    *devices = (setup_devices){0};
+}
+
+p2p_status setup_devices_one(const settings *all) {
+    if (setup_devices_asked(all) <= 1) return P2P_OK;
+    if (all->device) return p2p_fail(P2P_USAGE, "--device %s: this command uses one device", all->device);
+    return p2p_fail(P2P_USAGE, "--gpus %d: this command uses one device", (int)all->gpus);
+}
+
+p2p_status setup_device_open(const settings *all, p2p_device **device) {
+    setup_devices devices;
+    *device = NULL;
+    P2P_TRY(setup_devices_one(all));
+    P2P_TRY(setup_devices_open(all, &devices));
+    *device = devices.list[0];
+    return P2P_OK;
+}
+
+void setup_devices_print(const setup_devices *devices, char *text, size_t size) {
+    size_t used = 0;
+    *text = '\0';
+    for (int i = 0; i < devices->count && used < size; i++) {
+        const char *before = i == 0 ? "" : i + 1 == devices->count ? " and " : ", ";
+        used +=
+            (size_t)snprintf(text + used, size - used, "%s%s", before, p2p_device_address(devices->list[i]));
+    }
+}

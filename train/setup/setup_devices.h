@@ -1,0 +1,36 @@
+/* The devices of one command: a replica of its session for each. */
+#ifndef P2P_SETUP_DEVICES_H
+#define P2P_SETUP_DEVICES_H
+
+#include "options/options.h"
+#include "p2p.h"
+
+enum { SETUP_MOST_DEVICES = 64 };
+
+/* A device that was named several times is opened once, and is several entries of the list. */
+typedef struct {
+    p2p_device *list[SETUP_MOST_DEVICES];
+    int count;
+} setup_devices;
+
+/* The number of devices that --gpus, or the list of --device, asks for. Opens none. */
+int setup_devices_asked(const settings *all);
+
+/* Open the devices of --backend, --device and --gpus, and print a line for each on stderr. --gpus N takes the
+ * first N usable devices that are of the type of the best one and of its backend. P2P_USAGE if the options
+ * contradict each other, P2P_NO_DEVICE if there are fewer devices. Nothing is open after a failure. */
+p2p_status setup_devices_open(const settings *all, setup_devices *devices);
+void setup_devices_close(setup_devices *devices);
+
+/* P2P_USAGE if more than one device is asked for. */
+p2p_status setup_devices_one(const settings *all);
+/* Open the device of a command that uses one. P2P_USAGE as setup_devices_one. */
+p2p_status setup_device_open(const settings *all, p2p_device **device);
+
+/* How often the list has device `index`; 0 if it is in the list before. */
+int setup_devices_times(const setup_devices *devices, int index);
+
+/* "opencl:0", or "opencl:0, opencl:1 and opencl:2". */
+void setup_devices_print(const setup_devices *devices, char *text, size_t size);
+
+#endif
