@@ -4,8 +4,9 @@
 #
 #   tests/program/test_readme.sh P2P DEVICE      P2P: the program; DEVICE: e.g. reference:0
 #
-# Commands of p2p run in their order on a tiny data set, with options for a small network added. Scripts of ci/ are only
-# parsed, because they install packages. Python is not needed: a committed file replaces the one that PyTorch would save.
+# Commands of p2p run in their order on a tiny data set, with options for a small network added. Those that name the CUDA
+# backend run if DEVICE is one of CUDA. Scripts of ci/ are only parsed, because they install packages. Python is not needed:
+# a committed file replaces the one that PyTorch would save.
 source=$(cd "$(dirname "$0")/../.." && pwd)
 golden=$(realpath "${P2P_TEST_GOLDEN:-$source/tests/golden}")
 . "$(dirname "$0")/../support/expect.sh" "$@"
@@ -149,6 +150,7 @@ check_files() {
     for word in $2; do
         word=${word#[(\"]}
         word=${word%%[,;:)\"]*}
+        word=${word%.}
         [[ $word == *[\<\>\$=]* || $word == build/* ]] && continue
         path=${word%/}
         case "$word" in
@@ -211,6 +213,7 @@ while IFS=$tab read -r place text; do check_files "$place" "$text"; done <header
 small() {
     local command=$1 word i words=("${@//opencl:/${device%:*}:}") where="--device $device"
     [[ " ${words[*]} " == *" --gpus "* ]] && where="--backend ${device%:*}"
+    [[ " ${words[*]} " == *" --backend "* ]] && where="--batch 1"
     for ((i = 0; i < ${#words[@]}; i++)); do # two epochs of a long training are enough
         [ "${words[i]}" = --epochs ] && words[i + 1]=2
     done
@@ -232,11 +235,15 @@ ran=0
 while IFS=$tab read -r kind place text; do
     [[ $kind == block && $place == README.md:* ]] || continue
     text=${text%%  #*}
+    text=${text%"${text##*[! ]}"}
     case "$text" in
+        "p2p "*cuda*) [[ $device != cuda:* ]] || eval "small ${text#p2p }" ;;
         "p2p "*) eval "small ${text#p2p }" ;;
         ci/*) [ -x "$source/${text%% *}" ] && bash -n "$source/${text%% *}" || fail "$place: $text is not a script" ;;
         "export PATH="*) [ "$text" = 'export PATH=$PWD/build/gcc/train:$PATH' ] || fail "$place: unexpected: $text" ;;
         "python3 -c "*'"G.safetensors")'*) cp "$golden/state_dict_batch.safetensors" G.safetensors ;;
+        "export P2P_CUDA_LIBRARY_PATH="*) [ "$text" = 'export P2P_CUDA_LIBRARY_PATH=$PWD/build/cuda-toolkit/12.9/lib' ] ||
+            fail "$place: unexpected: $text" ;;
         *) fail "$place: this test can't run: $text" ;;
     esac
     ran=$((ran + 1))
