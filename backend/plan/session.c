@@ -124,6 +124,7 @@ static void destroy_plan(p2p_plan *plan) {
 void p2p_session_destroy(p2p_session *session) {
     if (!session) return;
     session_finish_devices(session);
+    p2p_comm_close(session->comm); /* before the memory that a collective under way uses */
     session_host_release(session);
     for (int i = 0; i < session->plan_count; i++) destroy_plan(session->plans[i]);
     for (int r = 0; r < session->replica_count; r++) release_replica(session, r);
@@ -132,7 +133,6 @@ void p2p_session_destroy(p2p_session *session) {
         free(session->networks[i].offsets);
         free(session->networks[i].buckets);
     }
-    p2p_comm_close(session->comm);
     free(session->plans);
     free(session->choices);
     free(session->imposed);
