@@ -8,8 +8,8 @@
  *
  * Threads: any thread may call, but one at a time is inside a device, that is in a function of its table with
  * it or an object of it. Different threads may be inside different devices of a module at the same time, so
- * the module protects what its devices share. A library that keeps state per thread, such as a current
- * device, is given it at every entry: the thread may never have called before, or for another device last.
+ * the module protects what its devices share. A module sets a library's state per thread, such as the current
+ * device, at every entry: the thread may be new to it, or may have used another device last.
  * The functions of p2p_module are called by one thread at a time, and those of a communicator while no other
  * thread is inside one of its devices. The core synchronises threads that call one after the other.
  */
@@ -147,12 +147,15 @@ typedef struct {
 
 typedef struct {
     /* -- device -- */
-    /* A recording under way, whose record_end failed or was never called, is released as well. */
+    /* Buffers, operations and recordings have been destroyed before. A recording under way, whose record_end
+     * failed or was never called, is released as well. */
     void (*close)(p2p_be_device *device);
 
     /* On P2P_OK the memory is allocated physically and is zero for all later commands. The message of
      * P2P_OUT_OF_MEMORY names sizes. */
     p2p_status (*buffer_create)(p2p_be_device *device, size_t bytes, p2p_be_buffer **buffer);
+    /* Objects are not NULL, and no command that uses them is pending. This holds for op_destroy,
+     * recording_destroy and host_free too. An operation is destroyed before the buffers that it binds. */
     void (*buffer_destroy)(p2p_be_device *device, p2p_be_buffer *buffer);
     /* Enqueue a transfer, in order with all other commands of the device. Host memory must stay valid, and
      * must not be modified (write) or accessed (read), until a ticket submitted afterwards is complete. */

@@ -51,6 +51,9 @@ static bool make_folder(const char *path, size_t *made) {
         if (!created && errno != EEXIST) return false;
         if (created && *made == 0) *made = i;
     }
+    struct stat about;
+    if (stat(path, &about) != 0) return false;
+    if (!S_ISDIR(about.st_mode)) return errno = ENOTDIR, false;
     return access(path, R_OK | W_OK | X_OK) == 0;
 }
 
@@ -219,6 +222,8 @@ bool ocl_pocl_is_driver(const char *driver) {
 
 p2p_status ocl_pocl_hint(const char *driver, p2p_status status) {
     if (!ocl_pocl_is_driver(driver)) return status;
+    if (pocl.reason[0] && !pocl.replaced)
+        return ocl_host->hint(status, "%s; let POCL_CACHE_DIR name another folder, or unset it", pocl.reason);
     return ocl_host->hint(status, "files in PoCL's cache may be damaged: remove the folder %s", pocl.folder);
 }
 

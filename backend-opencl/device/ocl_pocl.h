@@ -37,7 +37,8 @@ void ocl_pocl_obstacle(char *text, size_t size);
 /* Whether p2p_device_info.driver is PoCL's. */
 bool ocl_pocl_is_driver(const char *driver);
 
-/* Hints at a damaged cache if the driver is PoCL: `driver` is that of p2p_device_info. Returns the status. */
+/* Hints at a damaged cache, or at a POCL_CACHE_DIR that can't be used, if the driver is PoCL: `driver` is
+ * that of p2p_device_info. Returns the status. */
 p2p_status ocl_pocl_hint(const char *driver, p2p_status status);
 
 /* From now on an abort or a fault of the process first writes a line on stderr that names the folder, and

@@ -52,9 +52,7 @@ static bool is_safe(const char *folder) {
     static atomic_flag warned = ATOMIC_FLAG_INIT;
     if (p2p_folder_check_private(folder) == P2P_OK) return true;
     if (!atomic_flag_test_and_set(&warned))
-        p2p_warn("cache: %s; without a cache starts take longer. Take write permission from others (chmod "
-                 "go-w), or "
-                 "name another folder with --cache",
+        p2p_warn("cache: %s; without a cache starts take longer. Name another folder with --cache",
                  p2p_message());
     return false;
 }

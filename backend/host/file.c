@@ -42,7 +42,8 @@ p2p_status p2p_folder_make(const char *path, unsigned permissions) {
 /* Why someone but this user and root can change the file; NULL if nobody can. */
 static const char *others_reason(const struct stat *about) {
     if (about->st_uid != geteuid() && about->st_uid != 0) return "it belongs to another user";
-    return about->st_mode & (S_IWGRP | S_IWOTH) ? "other users can write to it" : NULL;
+    return about->st_mode & (S_IWGRP | S_IWOTH) ? "other users can write to it (chmod go-w changes that)"
+                                                : NULL;
 }
 
 static const char *kind_refused(const struct stat *about) {

@@ -126,7 +126,7 @@ static void destroy_plan(p2p_plan *plan) {
 void p2p_session_destroy(p2p_session *session) {
     if (!session) return;
     session_finish_devices(session);
-    p2p_comm_close(session->comm); /* first: its collectives may use memory that follows */
+    p2p_comm_close(session->comm); /* before the memory that a collective under way uses */
     session_host_release(session);
     for (int i = 0; i < session->plan_count; i++) destroy_plan(session->plans[i]);
     for (int r = 0; r < session->replica_count; r++) release_replica(session, r);

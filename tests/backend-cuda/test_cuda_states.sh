@@ -89,6 +89,32 @@ expect 1 "cuda:0, NVIDIA H200: no memory for the workspace of cuBLAS of 32.0 MiB
 printed "MiB would fit" "no memory"
 expect 2 "P2P_CUDA_TIMEOUT is 'soon', but must be a number, at least 0" env P2P_CUDA_TIMEOUT=soon "${plan[@]}"
 expect 0 "conv_fwd" env P2P_MACHINE_CARD=h200:exclusive "${plan[@]}"
+
+echo "-- doctor and train"
+"$p2p" sample-data toys --count 2 --size 32 --seed 3 >/dev/null 2>&1 || fail "no data"
+# unusable CODE WORDS NAME=VALUE...: doctor exits with 1, a training with CODE, both with the words.
+unusable() {
+    expect 1 "$2" timeout 60 env "${@:3}" "$p2p" doctor --device cuda:0 --precision fp32
+    printed "verdict: not fit: 1 check failed" "doctor with ${*:3}"
+    expect "$1" "$2" timeout 60 env "${@:3}" "$p2p" train --data toys --size 32 --ngf 4 --ndf 4 --device cuda:0 --out run --steps 1
+    grep "^p2p: " err.txt | grep -qF -- "$2" || fail "$2 is not the error of a training with ${*:3}: $(cat err.txt)"
+    [ ! -e run/generator.safetensors ] || fail "there is a model with ${*:3}"
+    rm -rf run
+}
+unusable 4 "there is no device \"cuda:0\": no NVIDIA driver (libcuda.so.1) is installed" P2P_CUDA_LIBRARY_PATH="$work/none"
+unusable 4 "there is no device \"cuda:0\": NVIDIA driver CUDA 11.4 is installed" P2P_MACHINE_DRIVER=R470
+unusable 4 "there is no device \"cuda:0\": cuDNN 9.8 or newer (libcudnn.so.9) is not installed" P2P_CUDA_LIBRARY_PATH="$driver"
+unusable 4 "there is no device \"cuda:0\": the driver lists no device" P2P_MACHINE_DEVICES=0
+unusable 4 "another process uses it, and its compute mode is exclusive to one" P2P_MACHINE_CARD=h200:exclusive:busy
+unusable 4 "can't be used: its compute mode is prohibited" P2P_MACHINE_CARD=h200:prohibited
+unusable 1 "no memory for the workspace of cuBLAS of 32.0 MiB: 16.0 MiB are free of 16.0 MiB" P2P_MACHINE_MEMORY=16M
+expect 5 "cuda:0 was lost while it was examined" env P2P_MACHINE_FAIL=command:9:CUDA_ERROR_LAUNCH_FAILED \
+    "$p2p" doctor --device cuda:0 --precision fp32
+expect 1 "cuda:0, NVIDIA H200: no memory for a buffer of " env P2P_MACHINE_MEMORY=33M \
+    "$p2p" train --data toys --size 32 --ngf 4 --ndf 4 --device cuda:0 --out run
+printed "MiB are free of 33.0 MiB; " "a training without enough memory"
+printed "hint: a smaller batch needs less memory" "a training without enough memory"
+
 unset P2P_CUDA_LIBRARY_PATH
 expect 0 "cuda: NVIDIA driver CUDA 13.0: $machine/libcuda.so.1" env P2P_CUDA_LIBRARY_PATH="$machine" "$p2p" devices -v
 printed "cuda: cuDNN 9." "devices -v"

@@ -26,6 +26,7 @@ done
 expect 2 "--frobnicate: unknown option" "$p2p" train --frobnicate
 expect 2 "--batch: 'many' is not a whole number" "$p2p" train --batch many
 expect 2 "--batch: 0 is outside" "$p2p" train --batch 0
+expect 2 "--norm-eps: 0 is outside" "$p2p" train --norm-eps 0
 expect 2 "--seed is given twice" "$p2p" train --seed 1 --seed 2
 expect 2 "--direction: 'up' is not one of AtoB|BtoA" "$p2p" train --direction up
 expect 2 "--data is missing" "$p2p" train --out run
@@ -44,6 +45,8 @@ echo "-- data"
 expect 3 "nowhere" "$p2p" train --data nowhere --out run --device "$device"
 expect 0 "toys" "$p2p" sample-data toys --count 5 --size 32 --seed 3
 expect 2 "toys" "$p2p" sample-data toys --count 5 --size 32
+expect 2 "argument 1 of p2p sample-data is empty" "$p2p" sample-data "" --count 5 --size 32
+[ -e train ] && fail "pictures were drawn into the current folder"
 options=(--data toys --size 32 --ngf 4 --ndf 4 --batch 2 --device "$device")
 
 echo "-- devices"

@@ -24,7 +24,9 @@ draw_toys 8
 
 echo "-- larger than any machine"
 expect 0 "this training needs" "$p2p" plan --size 32 --ngf 4 --ndf 4 --device "$device"
-printed "GB of memory, with that of $device; " "plan"
+place="of memory, with that of $device; "
+[ "${device%%:*}" != cuda ] || place="on $device (" # memory of its own
+printed "GB $place" "plan"
 expect 1 "this training" "${measured[@]}" plan --batch 4096 --size 512 --device "$device"
 batch=$(proposed --batch)
 [ -n "$batch" ] || fail "no batch is proposed: $(tail -n 1 err.txt)"

@@ -32,4 +32,7 @@ echo "-- a folder that can't be written"
 touch file
 P2P_CACHE_DIR=$PWD/file/cache "${train[@]}" --out fifth >out5.txt 2>fifth.txt || fail "a fifth: $(tail -n 3 fifth.txt)"
 [ "$(count '^warning: ' fifth.txt)" -eq 1 ] || fail "not one warning: $(grep warning fifth.txt)"
+P2P_CACHE_DIR=$PWD/file "${train[@]}" --out sixth >out6.txt 2>sixth.txt || fail "a sixth: $(tail -n 3 sixth.txt)"
+grep -q "^warning: cache: .*/file: it is not a folder; " sixth.txt || fail "a file as a folder: $(grep warning sixth.txt)"
+grep -q chmod sixth.txt && fail "chmod is no remedy for a file: $(grep chmod sixth.txt)"
 finish

@@ -34,8 +34,12 @@ printed "its cache folder $folder can't be written" "POCL_CACHE_DIR=$folder"
 printed "device: reference:0" "POCL_CACHE_DIR=$folder"
 expect 0 "its cache folder $folder can't be written" env POCL_CACHE_DIR=$folder "$p2p" devices
 
-echo "-- no HOME: a temporary folder, or that of --cache"
 transfers=("$p2p" bench --what transfers --steps 1)
+touch file
+expect 1 "does not build" env POCL_CACHE_DIR="$PWD/file" "${transfers[@]}" --device opencl:0
+printed "hint: its cache folder $PWD/file can't be written: Not a directory; let POCL_CACHE_DIR name another folder" "a file"
+
+echo "-- no HOME: a temporary folder, or that of --cache"
 expect 0 "device: opencl:0" "${no_home[@]}" P2P_CACHE_DIR=off "${transfers[@]}"
 printed "warning: PoCL: its cache folder /dev/null/home/.cache/pocl/kcache can't be written" "without HOME"
 [ -z "$(ls temporary)" ] || fail "a temporary folder is left: $(ls temporary)"

@@ -67,6 +67,56 @@ printf '{"pid":1,"host":"far","boot":"b","start":2,"since":"2026-01-01 00:00:00 
 expect 2 "living may be in use: process 1 on far began to write to it at 2026-01-01" "$p2p" train --out living --resume
 printed "hint: if that process has ended, remove living/run.lock" "a lock of another host"
 
+echo "-- a folder that is renamed, removed or replaced while a training writes to it"
+# The training continues in the renamed folder. Another one may begin at its path, and is not touched.
+begin here 5 "${small[@]}" --steps 1000000 --checkpoint-every 7
+mv here there
+expect 0 "done: the model is here/generator.safetensors" "$p2p" train "${small[@]}" --out here --seed 2 "${length[@]}"
+find here -type f -exec md5sum {} + | sort >before.txt
+steps() { grep -c '"step"' there/metrics.jsonl; }
+made=$(steps)
+for _ in $(seq 3000); do [ "$(steps)" -gt $((made + 20)) ] && break || sleep 0.02; done
+kill -s INT $training
+mv here.err there.err && mv here.out there.out
+ends there 130 "a checkpoint is saved"
+grep -qF "here was renamed: the training continues in $PWD/there" there.err || fail "there: the move is not reported"
+find here -type f -exec md5sum {} + | sort | diff before.txt - || fail "here: files of another training have changed"
+[ -e there/run.lock ] && fail "there: the lock is still there after the end"
+step=$(sed -nE 's/^p2p: stopped by .* after step ([0-9]+) of .*/\1/p' there.err)
+resume="$(command_of there.err)"
+[[ $resume == *" --out $PWD/there "* ]] || fail "there: the hint does not name the new folder: $resume"
+expect 0 "continuing after step $step" bash -c "${resume/--steps 1000000/--steps $((step + 3))}"
+expect 0 "" "$p2p" train "${small[@]}" --out straight --steps $((step + 3)) --checkpoint-every 7
+equal_runs straight there best/best.json
+rm -r here there straight
+
+# The lock alone is removed: it is taken again.
+begin unlocked 5 "${small[@]}" --steps 1000000 --checkpoint-every 7
+rm unlocked/run.lock
+for _ in $(seq 3000); do [ -e unlocked/run.lock ] && break || sleep 0.02; done
+expect 2 "unlocked is in use: process $training" "$p2p" train --out unlocked --resume
+kill -s INT $training
+ends unlocked 130 "a checkpoint is saved"
+
+# A removed folder is made again for the last checkpoint; one of another training in its place is left alone.
+for replaced in "" half; do
+    begin gone 5 "${small[@]}" --steps 1000000 --checkpoint-every 7
+    kill -s STOP $training
+    rm -r gone
+    [ -z "$replaced" ] || cp -r half gone
+    kill -s CONT $training
+    ends gone 1 "p2p: "
+    if [ -n "$replaced" ]; then
+        diff -r half gone || fail "gone: files of another training have changed"
+    else
+        kept=$(sed -nE 's/.*the training up to step ([0-9]+) is kept.*/\1/p' gone.err)
+        [ -n "$kept" ] || fail "gone: nothing is kept: $(tail -n 2 gone.err)"
+        resume="$(command_of gone.err)"
+        expect 0 "continuing after step $kept" bash -c "${resume/--steps 1000000/--steps $((kept + 3))}"
+    fi
+    rm -rf gone
+done
+
 echo "-- a new training needs a folder without the names that it writes"
 for name in config.json metrics.jsonl generator.safetensors discriminator.safetensors checkpoints samples epochs best; do
     mkdir old && cp -r whole/$name old

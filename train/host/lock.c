@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -25,6 +26,7 @@ enum { TEXT_BYTES = 1024, NAME_BYTES = 256 };
 
 struct sys_lock {
     int descriptor;
+    int folder; /* of the file: its folder may be renamed */
     char *path;
 };
 
@@ -209,11 +211,28 @@ static p2p_status check_regular(int descriptor, const char *path) {
     return p2p_fail(P2P_IO, "can't open the lock %s: it is not a file", path);
 }
 
+static bool is_same(const struct stat *a, const struct stat *b) {
+    return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}
+
 /* Whether the path still leads to the open file, which another process may have removed in the meantime. */
 static bool is_at_path(int descriptor, const char *path) {
     struct stat opened, there;
-    return fstat(descriptor, &opened) == 0 && lstat(path, &there) == 0 && opened.st_dev == there.st_dev &&
-           opened.st_ino == there.st_ino;
+    return fstat(descriptor, &opened) == 0 && lstat(path, &there) == 0 && is_same(&opened, &there);
+}
+
+/* The file's name in its folder. */
+static const char *name_of(const char *path) {
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+/* The same, by the name in the lock's folder, wherever that is. */
+static bool is_in_folder(const sys_lock *lock) {
+    struct stat opened, there;
+    return fstat(lock->descriptor, &opened) == 0 &&
+           fstatat(lock->folder, name_of(lock->path), &there, AT_SYMLINK_NOFOLLOW) == 0 &&
+           is_same(&opened, &there);
 }
 
 /* One attempt. *again: the file has vanished between two calls, because its holder ended. */
@@ -246,29 +265,33 @@ static p2p_status open_locked(int *descriptor, const char *path, const char *wha
                             : p2p_fail(P2P_IO, "can't take the lock %s: it is removed again and again", path);
 }
 
+static p2p_status open_folder(sys_lock *lock) {
+    const size_t length = (size_t)(name_of(lock->path) - lock->path);
+    char *folder = length ? strndup(lock->path, length) : strdup(".");
+    if (!folder) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for the lock %s", lock->path);
+    lock->folder = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    free(folder);
+    return lock->folder < 0 ? fail_opening(lock->path) : P2P_OK;
+}
+
+static p2p_status take(sys_lock *lock, const char *path, const char *what) {
+    *lock = (sys_lock){.descriptor = -1, .folder = -1, .path = strdup(path)};
+    if (!lock->path) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for the lock %s", path);
+    P2P_TRY(open_folder(lock));
+    P2P_TRY(open_locked(&lock->descriptor, path, what));
+    return write_self(lock);
+}
+
 p2p_status sys_lock_take(sys_lock **lock, const char *path, const char *what) {
+    *lock = malloc(sizeof **lock);
+    if (!*lock) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for the lock %s", path);
+    const p2p_status status = take(*lock, path, what);
+    if (status == P2P_OK) return P2P_OK;
+    p2p_failure failure;
+    p2p_failure_take(&failure, status);
+    sys_lock_release(*lock);
     *lock = NULL;
-    sys_lock *taken = malloc(sizeof *taken);
-    if (taken) *taken = (sys_lock){.descriptor = -1, .path = strdup(path)};
-    if (!taken || !taken->path) {
-        free(taken);
-        return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for the lock %s", path);
-    }
-    p2p_status status = open_locked(&taken->descriptor, path, what);
-    if (status == P2P_OK) {
-        status = write_self(taken);
-        if (status == P2P_OK) {
-            *lock = taken;
-            return P2P_OK;
-        }
-        p2p_failure failure;
-        p2p_failure_take(&failure, status);
-        sys_lock_release(taken);
-        return p2p_failure_give(&failure);
-    }
-    free(taken->path);
-    free(taken);
-    return status;
+    return p2p_failure_give(&failure);
 }
 
 p2p_status sys_lock_check(const char *path, const char *what) {
@@ -284,10 +307,82 @@ p2p_status sys_lock_check(const char *path, const char *what) {
     return status;
 }
 
+/* ---- A folder that was renamed ------------------------------------------------------------------------- */
+
+/* The path that /proc has for the folder; NULL if it leads elsewhere, as for a removed folder. */
+static char *path_of_folder(int folder) {
+    char link[64], path[PATH_MAX];
+    struct stat held, there;
+    snprintf(link, sizeof link, "/proc/self/fd/%d", folder);
+    const ssize_t length = readlink(link, path, sizeof path);
+    if (length <= 0 || (size_t)length >= sizeof path) return NULL;
+    path[length] = '\0';
+    const bool found = fstat(folder, &held) == 0 && stat(path, &there) == 0 && is_same(&held, &there);
+    return found ? strdup(path) : NULL;
+}
+
+/* Whether the path of the lock's folder leads to another folder, or to nothing. */
+static bool is_elsewhere(const sys_lock *lock) {
+    struct stat held, there;
+    char *folder = strndup(lock->path, (size_t)(name_of(lock->path) - lock->path));
+    if (!folder || fstat(lock->folder, &held) != 0) {
+        free(folder);
+        return false;
+    }
+    const bool looked = stat(folder[0] ? folder : ".", &there) == 0;
+    const bool absent = !looked && (errno == ENOENT || errno == ENOTDIR);
+    free(folder);
+    return looked ? !is_same(&held, &there) : absent;
+}
+
+/* Make and lock a file again that was removed from its folder. */
+static p2p_status take_again(sys_lock *lock, const char *what) {
+    sys_lock *again;
+    P2P_TRY(sys_lock_take(&again, lock->path, what));
+    const sys_lock before = *lock;
+    *lock = *again;
+    *again = before;
+    sys_lock_release(again); /* its file is gone, so nothing is removed */
+    return P2P_OK;
+}
+
+static p2p_status follow(sys_lock *lock, char **moved) {
+    *moved = path_of_folder(lock->folder);
+    if (!*moved) return P2P_OK;
+    const char *name = name_of(lock->path);
+    const size_t size = strlen(*moved) + strlen(name) + 2;
+    char *path = malloc(size);
+    if (!path) {
+        free(*moved);
+        *moved = NULL;
+        return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for the lock %s", lock->path);
+    }
+    snprintf(path, size, "%s/%s", *moved, name);
+    free(lock->path);
+    lock->path = path;
+    return P2P_OK;
+}
+
+p2p_status sys_lock_find(sys_lock *lock, const char *what, sys_lock_place *place, char **moved) {
+    *moved = NULL;
+    *place = SYS_LOCK_HERE;
+    if (is_elsewhere(lock)) {
+        P2P_TRY(follow(lock, moved));
+        *place = *moved ? SYS_LOCK_MOVED : SYS_LOCK_LOST;
+    }
+    if (*place == SYS_LOCK_LOST || is_in_folder(lock)) return P2P_OK;
+    const p2p_status status = take_again(lock, what);
+    if (status == P2P_OK) return P2P_OK;
+    free(*moved);
+    *moved = NULL;
+    return status;
+}
+
 void sys_lock_release(sys_lock *lock) {
     if (!lock) return;
-    if (is_at_path(lock->descriptor, lock->path)) unlink(lock->path);
-    close(lock->descriptor);
+    if (lock->descriptor >= 0 && is_in_folder(lock)) unlinkat(lock->folder, name_of(lock->path), 0);
+    if (lock->descriptor >= 0) close(lock->descriptor);
+    if (lock->folder >= 0) close(lock->folder);
     free(lock->path);
     free(lock);
 }

@@ -22,7 +22,20 @@ p2p_status sys_lock_take(sys_lock **lock, const char *path, const char *what);
 /* P2P_OK if sys_lock_take would succeed now, else its failure. Changes nothing; an absent file is free. */
 p2p_status sys_lock_check(const char *path, const char *what);
 
-/* Remove the file, and release the lock. NULL is ignored. */
+/* Where the folder of a lock is. */
+typedef enum {
+    SYS_LOCK_HERE,  /* where it was taken */
+    SYS_LOCK_MOVED, /* at another path, because the folder or one above it was renamed */
+    SYS_LOCK_LOST   /* removed, or at a path that can't be found out */
+} sys_lock_place;
+
+/* Find the folder of a lock again: a person may rename or remove it while the lock is held. Where it is still
+ * in its place and the lock's file alone was removed, the file is made and locked again, which fails as
+ * sys_lock_take does. *moved is the new path of a moved folder, else NULL; the caller frees it. A folder that
+ * can't be looked at counts as being in its place. */
+p2p_status sys_lock_find(sys_lock *lock, const char *what, sys_lock_place *place, char **moved);
+
+/* Remove the file, wherever its folder is now, and release the lock. NULL is ignored. */
 void sys_lock_release(sys_lock *lock);
 
 #endif

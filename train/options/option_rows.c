@@ -99,7 +99,7 @@ const option_row option_rows[] = {
      "normalisation between convolutions: over the batch, or over each image by itself"},
     {"bottleneck-norm", 0, KIND_CHOICE, AT(bottleneck_norm), MODEL, BINDING, 0, 0, "off", "on|off",
      "normalise the generator's innermost feature map too"},
-    {"norm-eps", 0, KIND_REAL, AT(norm_eps), MODEL, BINDING, 0, 0.99, "1e-5", "X",
+    {"norm-eps", 0, KIND_REAL, AT(norm_eps), MODEL, BINDING, 1e-30, 0.99, "1e-5", "X",
      "added to a variance before its root is taken"},
     {"norm-momentum", 0, KIND_REAL, AT(norm_momentum), MODEL, BINDING, 0, 0.999999, "0.1", "X",
      "share of a step's statistics in the running ones"},

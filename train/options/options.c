@@ -179,6 +179,16 @@ void settings_print_presets(FILE *stream) {
     }
 }
 
+/* An empty argument is that of a shell's unset variable; as a folder it would be the current one. */
+static p2p_status refuse_empty(const settings *all, const char *command) {
+    for (int i = 0; all->arguments && all->arguments[i]; i++) {
+        if (all->arguments[i][0] != '\0') continue;
+        p2p_fail(P2P_USAGE, "argument %d of p2p %s is empty", i + 1, command);
+        return p2p_hint(P2P_USAGE, "name a file or folder; . is the current folder");
+    }
+    return P2P_OK;
+}
+
 p2p_status settings_parse(settings *all, unsigned command, int argc, const char **argv) {
     *all = (settings){0};
     for (int i = 0; i < option_row_count; i++) {
@@ -194,7 +204,7 @@ p2p_status settings_parse(settings *all, unsigned command, int argc, const char 
     P2P_TRY(status);
     P2P_TRY(apply_preset(all));
     all->arguments = poptGetArgs(context);
-    return P2P_OK;
+    return refuse_empty(all, argv[0]);
 }
 
 void settings_free(settings *all) {

@@ -12,6 +12,7 @@ struct report {
     const dataset *shown;      /* of the grid's samples */
     pair_form form;
     double baseline_l1;
+    picture_grid grid; /* of the last run, until it is written */
 };
 
 static size_t target_values(const report *shown) {
@@ -78,6 +79,7 @@ p2p_status report_create(report **result, const dataset *training, const dataset
 }
 
 void report_destroy(report *shown) {
+    if (shown) picture_grid_free(&shown->grid);
     free(shown);
 }
 
@@ -88,7 +90,7 @@ double report_baseline_l1(const report *shown) {
 /* ---- Running pictures --------------------------------------------------------------------------------- */
 
 typedef struct {
-    picture_grid grid;
+    picture_grid *grid;
     quality_total total;
 } shown_pairs;
 
@@ -98,20 +100,25 @@ static p2p_status show_pair(void *context, const evaluated_pair *pair) {
     P2P_TRY(sys_stop_check());
     P2P_TRY(quality_of_images(pair->generated, pair->target, &one));
     quality_add(&pairs->total, &one);
-    if (pair->sample >= pairs->grid.columns) return P2P_OK;
+    if (pair->sample >= pairs->grid->columns) return P2P_OK;
     image *const rows[] = {pair->input, pair->generated, pair->target};
-    return picture_grid_put(&pairs->grid, (int)pair->sample, rows);
+    return picture_grid_put(pairs->grid, (int)pair->sample, rows);
 }
 
-p2p_status report_run(report *shown, const evaluator *e, const char *grid_path, const char *label,
-                      quality *mean) {
+p2p_status report_run(report *shown, const evaluator *e, quality *mean) {
     const int64_t samples = dataset_count(shown->shown);
     const int columns = samples < PICTURE_GRID_MAX_COLUMNS ? (int)samples : PICTURE_GRID_MAX_COLUMNS;
     const int64_t count = shown->validation ? samples : columns;
-    shown_pairs pairs = {.grid = {.columns = columns}};
-    p2p_status status = evaluate_pairs(e, shown->shown, &shown->form, count, show_pair, &pairs);
-    if (status == P2P_OK) status = picture_grid_save(&pairs.grid, grid_path, label);
-    picture_grid_free(&pairs.grid);
-    if (status == P2P_OK && shown->validation) *mean = quality_mean(&pairs.total);
-    return status;
+    shown_pairs pairs = {.grid = &shown->grid};
+    picture_grid_free(&shown->grid);
+    shown->grid = (picture_grid){.columns = columns};
+    P2P_TRY(evaluate_pairs(e, shown->shown, &shown->form, count, show_pair, &pairs));
+    if (shown->validation) *mean = quality_mean(&pairs.total);
+    return P2P_OK;
+}
+
+p2p_status report_save_grid(report *shown, const char *path, const char *label) {
+    P2P_TRY(picture_grid_save(&shown->grid, path, label));
+    picture_grid_free(&shown->grid);
+    return P2P_OK;
 }

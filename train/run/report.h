@@ -23,10 +23,11 @@ void report_destroy(report *shown); /* NULL is ignored */
 /* The L1 between the mean training target and the validation targets; 0 without validation. */
 double report_baseline_l1(const report *shown);
 
-/* Run the generator on the validation set and write the grid to `grid_path`, with a label (picture_grid.h).
- * *mean is the mean of the metrics between generated picture and target over all pairs; unchanged without
- * validation. P2P_STOPPED, with nothing written, if a signal has requested a stop (sys.h). */
-p2p_status report_run(report *shown, const evaluator *e, const char *grid_path, const char *label,
-                      quality *mean);
+/* Run the generator on the validation set, and draw the grid. *mean is the mean of the metrics between
+ * generated picture and target over all pairs; unchanged without validation. P2P_STOPPED if a signal has
+ * requested a stop (sys.h). */
+p2p_status report_run(report *shown, const evaluator *e, quality *mean);
+/* Write the grid of the last report_run, with a label (picture_grid.h), and free it. */
+p2p_status report_save_grid(report *shown, const char *path, const char *label);
 
 #endif

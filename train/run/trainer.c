@@ -8,6 +8,7 @@
 
 #include "host/sys.h"
 #include "host/text.h"
+#include "trainer_folder.h"
 #include "trainer_rescue.h"
 #include "trainer_save.h"
 #include "use/run_files.h"
@@ -168,11 +169,16 @@ static p2p_status train_step(training_loop *loop, const loader_batch *batch) {
 
 /* ---- Between steps ------------------------------------------------------------------------------------ */
 
+/* Validate, and write the grid of pictures. Validation may take minutes, in which the folder may be renamed.
+ */
 static p2p_status run_report(training_loop *loop, const char *name, quality *validation) {
+    trainer *t = loop->t;
     char *path;
-    P2P_TRY(sys_path_join(&path, loop->t->paths.samples, name));
-    p2p_status status = report_run(loop->t->report, &loop->t->evaluator, path,
-                                   loop->t->run[0] ? loop->t->run : NULL, validation);
+    bool moved;
+    P2P_TRY(report_run(t->report, &t->evaluator, validation));
+    P2P_TRY(trainer_follow_folder(t, &moved));
+    P2P_TRY(sys_path_join(&path, t->paths.samples, name));
+    p2p_status status = report_save_grid(t->report, path, t->run[0] ? t->run : NULL);
     free(path);
     return status;
 }
@@ -294,6 +300,28 @@ static p2p_status check_replicas(training_loop *loop) {
                     address);
 }
 
+/* What is due after a step. It may be repeated after a failure to write. */
+static p2p_status end_and_save(training_loop *loop, bool saves) {
+    bool moved;
+    if (loop->at->batch == loop->t->epoch_batches) P2P_TRY(end_epoch(loop));
+    if (!saves) return P2P_OK;
+    P2P_TRY(trainer_follow_folder(loop->t, &moved));
+    return save(loop);
+}
+
+/* The same; again if the folder was renamed between two files. */
+static p2p_status end_and_save_where_moved(training_loop *loop, bool saves) {
+    const p2p_status status = end_and_save(loop, saves);
+    bool moved = false;
+    if (status != P2P_IO) return status;
+    p2p_failure failure;
+    p2p_failure_take(&failure, status);
+    const p2p_status followed = trainer_follow_folder(loop->t, &moved);
+    loop->can_save = loop->can_save || followed != P2P_OK; /* in the folder that the rescue makes again */
+    P2P_TRY(followed);
+    return moved ? end_and_save(loop, saves) : p2p_failure_give(&failure);
+}
+
 /* After a step: compare the replicas, end the epoch if it was the last one, then write a checkpoint if one is
  * due. */
 static p2p_status after_step(training_loop *loop) {
@@ -304,8 +332,7 @@ static p2p_status after_step(training_loop *loop) {
     if (!epoch_ends && !saves && !checks) return P2P_OK;
     P2P_TRY(collect(loop));
     if (checks) P2P_TRY(check_replicas(loop));
-    if (epoch_ends) P2P_TRY(end_epoch(loop));
-    if (saves) P2P_TRY(save(loop));
+    P2P_TRY(end_and_save_where_moved(loop, saves));
     if (last && !epoch_ends) P2P_TRY(show_end(loop));
     loop->last_collected = sys_clock();
     return P2P_OK;

@@ -100,9 +100,11 @@ p2p_status trainer_keep_best(trainer *t) {
         char *path, *kept = NULL;
         P2P_TRY(sys_path_join(&path, t->paths.best, best_names[i]));
         p2p_status status = sys_path_join(&kept, t->paths.kept_best, best_names[i]);
-        bool exists = false;
+        bool exists = false, is_kept = false;
         if (status == P2P_OK) status = sys_path_exists(path, &exists);
-        if (status == P2P_OK && exists) status = sys_file_rename(path, kept);
+        if (status == P2P_OK) status = sys_path_exists(kept, &is_kept);
+        /* After a failure this is repeated: then the file at `path` may be a newer one. */
+        if (status == P2P_OK && exists && !is_kept) status = sys_file_rename(path, kept);
         free(path);
         free(kept);
         P2P_TRY(status);

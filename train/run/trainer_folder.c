@@ -37,6 +37,40 @@ p2p_status trainer_lock(trainer *t) {
     return sys_lock_take(&t->lock, t->paths.lock, t->paths.folder);
 }
 
+static p2p_status move_to(trainer *t, char *folder) {
+    trainer_paths paths = {0};
+    const p2p_status status = trainer_paths_make(&paths, folder);
+    if (status != P2P_OK) {
+        trainer_paths_free(&paths);
+        free(folder);
+        return status;
+    }
+    progress_line(t->progress, "%s was renamed: the training continues in %s", t->paths.folder, folder);
+    trainer_paths_free(&t->paths);
+    t->paths = paths;
+    free(t->all->out);
+    t->all->out = folder; /* of the command that resumes */
+    return P2P_OK;
+}
+
+static p2p_status find_folder(trainer *t, sys_lock_place *place) {
+    char *folder;
+    P2P_TRY(sys_lock_find(t->lock, t->paths.folder, place, &folder));
+    return *place == SYS_LOCK_MOVED ? move_to(t, folder) : P2P_OK;
+}
+
+static p2p_status fail_lost(const trainer *t) {
+    p2p_fail(P2P_IO, "the folder %s was removed or replaced while the training wrote to it", t->paths.folder);
+    return p2p_hint(P2P_IO, "leave the folder in its place while a training runs");
+}
+
+p2p_status trainer_follow_folder(trainer *t, bool *moved) {
+    sys_lock_place place;
+    P2P_TRY(find_folder(t, &place));
+    *moved = place == SYS_LOCK_MOVED;
+    return place == SYS_LOCK_LOST ? fail_lost(t) : P2P_OK;
+}
+
 /* Sets *found to the first of a training's names that exists; NULL if there is none. */
 static p2p_status find_existing(const trainer_paths *paths, const char **found) {
     const char *const names[] = {paths->config,  paths->checkpoints, paths->generator, paths->discriminator,
@@ -48,6 +82,19 @@ static p2p_status find_existing(const trainer_paths *paths, const char **found) 
         if (exists) *found = names[i];
     }
     return P2P_OK;
+}
+
+p2p_status trainer_follow_or_make_folder(trainer *t) {
+    const char *found;
+    sys_lock_place place;
+    P2P_TRY(find_folder(t, &place));
+    if (place != SYS_LOCK_LOST) return P2P_OK;
+    P2P_TRY(sys_folder_make(t->paths.folder));
+    sys_lock_release(t->lock);
+    t->lock = NULL;
+    P2P_TRY(trainer_lock(t));
+    P2P_TRY(find_existing(&t->paths, &found));
+    return found ? fail_lost(t) : P2P_OK;
 }
 
 p2p_status trainer_refuse_existing(const trainer *t) {

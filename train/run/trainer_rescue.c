@@ -3,6 +3,7 @@
 #include "trainer_rescue.h"
 
 #include "host/sys.h"
+#include "trainer_folder.h"
 #include "trainer_save.h"
 
 #include <inttypes.h>
@@ -63,11 +64,16 @@ static p2p_status diverged(const trainer *t, const p2p_failure *failure) {
                     kept);
 }
 
+static p2p_status save(trainer *t) {
+    P2P_TRY(trainer_follow_or_make_folder(t));
+    return trainer_save(t);
+}
+
 p2p_status trainer_rescue(trainer *t, const p2p_failure *failure, bool exact) {
     char kept[KEPT_BYTES];
     const p2p_status status = failure->status;
     if (status == P2P_DIVERGED) return diverged(t, failure);
-    const p2p_status saved = exact ? trainer_save(t) : P2P_FAILED;
+    const p2p_status saved = exact ? save(t) : P2P_FAILED;
     if (status == P2P_STOPPED) return saved == P2P_OK ? stopped(t) : saved;
     describe_kept(t, saved == P2P_OK, kept);
     p2p_fail(status, "%s", failure->message);

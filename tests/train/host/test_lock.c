@@ -177,6 +177,80 @@ static void test_a_replaced_file(void **state) {
     assert_false(is_there());
 }
 
+static char *own(const char *name) {
+    char *found = strdup(test_own_path(name));
+    assert_non_null(found);
+    return found;
+}
+
+static void expect_place(sys_lock *lock, sys_lock_place expected, const char *moved_to) {
+    sys_lock_place place;
+    char *moved;
+    OK(sys_lock_find(lock, "run", &place, &moved));
+    assert_int_equal(place, expected);
+    if (moved_to)
+        assert_string_equal(moved, moved_to);
+    else
+        assert_null(moved);
+    free(moved);
+}
+
+/* The folder is found after a rename, beside another one at its path, whose lock is left alone. */
+static void test_a_renamed_folder(void **state) {
+    (void)state;
+    char *here = own("here"), *there = own("there"), *file = own("here/run.lock"),
+         *moved = own("there/run.lock");
+    sys_lock *lock, *other;
+    test_folder_add(here);
+    OK(sys_lock_take(&lock, file, "run"));
+    expect_place(lock, SYS_LOCK_HERE, NULL);
+    assert_int_equal(rename(here, there), 0);
+    test_folder_add(here);
+    OK(sys_lock_take(&other, file, "run"));
+    expect_place(lock, SYS_LOCK_MOVED, there);
+    expect_place(lock, SYS_LOCK_HERE, NULL); /* of the new path */
+    assert_int_equal(sys_lock_check(moved, "run"), P2P_USAGE);
+    sys_lock_release(lock);
+    assert_int_equal(access(moved, F_OK), -1);
+    assert_int_equal(access(file, F_OK), 0);
+    sys_lock_release(other);
+    free(here), free(there), free(file), free(moved);
+}
+
+static void test_a_removed_folder(void **state) {
+    (void)state;
+    char *here = own("here"), *file = own("here/run.lock");
+    sys_lock *lock;
+    test_folder_add(here);
+    OK(sys_lock_take(&lock, file, "run"));
+    assert_int_equal(remove(file), 0);
+    expect_place(lock, SYS_LOCK_HERE, NULL); /* taken again */
+    assert_int_equal(sys_lock_check(file, "run"), P2P_USAGE);
+    assert_int_equal(remove(file), 0);
+    assert_int_equal(remove(here), 0);
+    expect_place(lock, SYS_LOCK_LOST, NULL);
+    test_folder_add(here); /* another one */
+    expect_place(lock, SYS_LOCK_LOST, NULL);
+    sys_lock_release(lock);
+    free(here), free(file);
+}
+
+/* A removed lock that another process has taken is not taken from it. */
+static void test_a_lost_lock(void **state) {
+    (void)state;
+    sys_lock *first, *second;
+    sys_lock_place place;
+    char *moved;
+    OK(sys_lock_take(&first, path(), "run"));
+    assert_int_equal(remove(path()), 0);
+    OK(sys_lock_take(&second, path(), "run"));
+    assert_int_equal(sys_lock_find(first, "run", &place, &moved), P2P_USAGE);
+    assert_null(moved);
+    sys_lock_release(first);
+    sys_lock_release(second);
+    assert_false(is_there());
+}
+
 /* Processes that take and release the lock all the time: never two at once. */
 static void test_many_processes(void **state) {
     (void)state;
@@ -206,10 +280,12 @@ static void test_many_processes(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST_IN_FOLDER(test_one_holder),      TEST_IN_FOLDER(test_a_killed_holder),
-        TEST_IN_FOLDER(test_stale_texts),     TEST_IN_FOLDER(test_a_living_text),
-        TEST_IN_FOLDER(test_another_host),    TEST_IN_FOLDER(test_no_lock),
-        TEST_IN_FOLDER(test_a_replaced_file), TEST_IN_FOLDER(test_many_processes),
+        TEST_IN_FOLDER(test_one_holder),       TEST_IN_FOLDER(test_a_killed_holder),
+        TEST_IN_FOLDER(test_stale_texts),      TEST_IN_FOLDER(test_a_living_text),
+        TEST_IN_FOLDER(test_another_host),     TEST_IN_FOLDER(test_no_lock),
+        TEST_IN_FOLDER(test_a_replaced_file),  TEST_IN_FOLDER(test_a_renamed_folder),
+        TEST_IN_FOLDER(test_a_removed_folder), TEST_IN_FOLDER(test_a_lost_lock),
+        TEST_IN_FOLDER(test_many_processes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
