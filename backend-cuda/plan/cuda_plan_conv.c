@@ -139,10 +139,11 @@ static p2p_status pack_input(const cuda_target *target, const p2p_op *op, int or
 }
 
 /* What follows reads a result that is stored, so in bf16 it is rounded twice, and may not be: an operation
- * rounds its result once. A copy and relu change no rounded result. */
+ * rounds its result once. A copy changes no rounded result. Relu does not either, but as an operation of its
+ * own it moves as many bytes. */
 static p2p_status check_rounding(const cuda_target *target, const p2p_op *op, const places *where) {
-    const bool exact = !has_bias(op) && (op->act == P2P_ACT_none || op->act == P2P_ACT_relu) &&
-                       !cuda_accumulates(op, positions_of(op->kind).at[OUTPUT]);
+    const bool exact =
+        !has_bias(op) && op->act == P2P_ACT_none && !cuda_accumulates(op, positions_of(op->kind).at[OUTPUT]);
     if (!where->follows || exact || op->t[0].type != P2P_TYPE_bf16) return P2P_OK;
     return cuda_refuse(target, op,
                        "with a bias, an activation or a range that is added to, bf16 is rounded twice");
