@@ -15,52 +15,29 @@
 #include <nccl.h>
 
 /* X(function): the lists are what the backend needs; a library without one of them is refused by its name. */
+/* clang-format off */
 #define CUDA_DRIVER_LIST(X)                                                                                  \
-    X(cuInit)                                                                                                \
-    X(cuDriverGetVersion)                                                                                    \
-    X(cuGetErrorName)                                                                                        \
-    X(cuGetErrorString)                                                                                      \
-    X(cuDeviceGetCount)                                                                                      \
-    X(cuDeviceGet)                                                                                           \
-    X(cuDeviceGetName)                                                                                       \
-    X(cuDeviceGetAttribute)                                                                                  \
-    X(cuDeviceTotalMem)                                                                                      \
-    X(cuDeviceGetUuid)                                                                                       \
-    X(cuDeviceGetPCIBusId)                                                                                   \
-    X(cuDevicePrimaryCtxRetain) X(cuDevicePrimaryCtxRelease) X(cuCtxSetCurrent) X(cuCtxGetCurrent)           \
-        X(cuMemGetInfo) X(cuMemAlloc) X(cuMemFree) X(cuMemHostAlloc) X(cuMemFreeHost) X(cuMemcpyHtoDAsync)   \
-            X(cuMemcpyDtoHAsync) X(cuMemcpyDtoDAsync) X(cuMemsetD8Async) X(cuStreamCreate)                   \
-                X(cuStreamDestroy) X(cuStreamSynchronize) X(cuStreamQuery) X(cuStreamWaitEvent)              \
-                    X(cuEventCreate) X(cuEventDestroy) X(cuEventRecord) X(cuEventQuery)                      \
-                        X(cuEventSynchronize) X(cuModuleLoadData) X(cuModuleUnload) X(cuModuleGetFunction)   \
-                            X(cuFuncSetAttribute) X(cuFuncGetAttribute) X(cuLaunchKernel)
+    X(cuInit) X(cuDriverGetVersion) X(cuGetErrorName) X(cuGetErrorString) X(cuDeviceGetCount)                \
+    X(cuDeviceGet) X(cuDeviceGetName) X(cuDeviceGetAttribute) X(cuDeviceTotalMem) X(cuDeviceGetUuid)         \
+    X(cuDeviceGetPCIBusId) X(cuDevicePrimaryCtxRetain) X(cuDevicePrimaryCtxRelease) X(cuCtxSetCurrent)       \
+    X(cuCtxGetCurrent) X(cuMemGetInfo) X(cuMemAlloc) X(cuMemFree) X(cuMemHostAlloc) X(cuMemFreeHost)         \
+    X(cuMemcpyHtoDAsync) X(cuMemcpyDtoHAsync) X(cuMemcpyDtoDAsync) X(cuMemsetD8Async) X(cuStreamCreate)      \
+    X(cuStreamDestroy) X(cuStreamSynchronize) X(cuStreamQuery) X(cuStreamWaitEvent) X(cuEventCreate)         \
+    X(cuEventDestroy) X(cuEventRecord) X(cuEventQuery) X(cuEventSynchronize) X(cuModuleLoadData)             \
+    X(cuModuleUnload) X(cuModuleGetFunction) X(cuFuncSetAttribute) X(cuFuncGetAttribute) X(cuLaunchKernel)
 #define CUDA_DNN_LIST(X)                                                                                     \
-    X(cudnnGetVersion)                                                                                       \
-    X(cudnnGetCudartVersion)                                                                                 \
-    X(cudnnGetErrorString)                                                                                   \
-    X(cudnnGetLastErrorString)                                                                               \
-    X(cudnnCreate)                                                                                           \
-    X(cudnnDestroy)                                                                                          \
-    X(cudnnSetStream)                                                                                        \
-    X(cudnnBackendCreateDescriptor)                                                                          \
-    X(cudnnBackendDestroyDescriptor)                                                                         \
-    X(cudnnBackendSetAttribute) X(cudnnBackendGetAttribute) X(cudnnBackendFinalize) X(cudnnBackendExecute)
+    X(cudnnGetVersion) X(cudnnGetCudartVersion) X(cudnnGetErrorString) X(cudnnGetLastErrorString)            \
+    X(cudnnCreate) X(cudnnDestroy) X(cudnnSetStream) X(cudnnBackendCreateDescriptor)                         \
+    X(cudnnBackendDestroyDescriptor) X(cudnnBackendSetAttribute) X(cudnnBackendGetAttribute)                 \
+    X(cudnnBackendFinalize) X(cudnnBackendExecute)
 #define CUDA_BLAS_LIST(X)                                                                                    \
-    X(cublasCreate)                                                                                          \
-    X(cublasDestroy)                                                                                         \
-    X(cublasGetProperty)                                                                                     \
-    X(cublasSetStream)                                                                                       \
-    X(cublasSetWorkspace) X(cublasSetMathMode) X(cublasSetAtomicsMode) X(cublasGemmEx) X(cublasGetStatusName)
+    X(cublasCreate) X(cublasDestroy) X(cublasGetProperty) X(cublasSetStream) X(cublasSetWorkspace)           \
+    X(cublasSetMathMode) X(cublasSetAtomicsMode) X(cublasGemmEx) X(cublasGetStatusName)
 #define CUDA_NCCL_LIST(X)                                                                                    \
-    X(ncclGetVersion)                                                                                        \
-    X(ncclGetErrorString)                                                                                    \
-    X(ncclGetLastError)                                                                                      \
-    X(ncclGetUniqueId)                                                                                       \
-    X(ncclCommInitRankConfig)                                                                                \
-    X(ncclCommFinalize)                                                                                      \
-    X(ncclCommDestroy)                                                                                       \
-    X(ncclCommAbort)                                                                                         \
+    X(ncclGetVersion) X(ncclGetErrorString) X(ncclGetLastError) X(ncclGetUniqueId)                           \
+    X(ncclCommInitRankConfig) X(ncclCommFinalize) X(ncclCommDestroy) X(ncclCommAbort)                        \
     X(ncclCommGetAsyncError) X(ncclGroupStart) X(ncclGroupEnd) X(ncclAllReduce) X(ncclBroadcast)
+/* clang-format on */
 
 #define CUDA_DECLARE(function) __typeof__(&function) function;
 typedef struct {
