@@ -93,14 +93,31 @@ static bool is_target(sequence *s, const char *call) {
     return true;
 }
 
-/* `more` elements are readable behind the array. */
+/* Of an attribute. The other types are enumerations. */
+static size_t element_bytes(cudnnBackendAttributeType_t type) {
+    switch ((int)type) {
+    case CUDNN_TYPE_INT64:
+    case CUDNN_TYPE_DOUBLE:
+    case CUDNN_TYPE_VOID_PTR:
+    case CUDNN_TYPE_HANDLE:
+    case CUDNN_TYPE_BACKEND_DESCRIPTOR:
+        return 8;
+    case CUDNN_TYPE_BOOLEAN:
+        return sizeof(bool);
+    default:
+        return 4;
+    }
+}
+
+/* Zeros are readable behind the array, except behind text. */
 static void set(sequence *s, const char *call, descriptor d, cudnnBackendAttributeName_t name,
                 cudnnBackendAttributeType_t type, int64_t count, const void *array) {
     if (s->status != 0) return;
     unsigned char copy[512] = {0};
-    const size_t most = type == CUDNN_TYPE_CHAR ? 0 : 64;
-    if (most > 0) memcpy(copy, array, most);
-    const void *value = most > 0 ? copy : array;
+    const size_t bytes = (size_t)count * element_bytes(type);
+    const bool copied = type != CUDNN_TYPE_CHAR && bytes + 64 <= sizeof copy;
+    if (copied) memcpy(copy, array, bytes);
+    const void *value = copied ? copy : array;
     int times = 1;
     if (is_target(s, call)) {
         switch (s->how) {
