@@ -6,8 +6,6 @@
 more=$((${2:-0}))
 . "$(dirname "$0")/../support/expect.sh" "$1" cuda:0
 export P2P_CACHE_DIR=$PWD/cache P2P_CUDA_TIMEOUT=60
-# A process whose device is lost leaves what the device's libraries hold.
-export ASAN_OPTIONS=${ASAN_OPTIONS:+$ASAN_OPTIONS:}detect_leaks=0
 
 draw_toys 4
 training=("$p2p" train "${small[@]}" --batch 2 --precision fp32 --deterministic --steps 4 --checkpoint-every 1)
