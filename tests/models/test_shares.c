@@ -16,8 +16,6 @@
 
 #include <cmocka.h>
 
-#include "support/test_skip.h"
-
 #include "support/test_expect.h"
 
 enum { SIDE = 16, MOST_SHARES = 4, STEPS = 5, LOSSES = 4, PIXELS = SIDE * SIDE * 3 };
@@ -34,7 +32,7 @@ typedef struct {
 } sharing;
 
 /* What a training has computed: losses of its steps and, of both networks, all parameters but running
- * statistics, after the first step and after the last. */
+ * statistics and those without a gradient, after the first step and after the last. */
 typedef struct {
     int steps;
     double losses[STEPS][LOSSES];
@@ -118,18 +116,33 @@ static void run_step(rig *r, const sharing *how, int number, double losses[LOSSE
     free(pixels);
 }
 
-static double *read_parameters(rig *r, int64_t *count) {
+static bool is_reference(void) {
+    return strcmp(backend, "reference") == 0;
+}
+
+/* Instance normalisation removes a bias before it, so the true gradient is 0. In float32 it is a rounding
+ * error, from which Adam makes a step of up to the learning rate. */
+static bool lacks_gradient(const sharing *how, const char *name) {
+    static const char *const biases[] = {"model.model.1.model.1.bias", "model.model.1.model.3.model.3.bias",
+                                         "model.model.1.model.5.bias", "model.2.bias"};
+    for (int i = 0; i < 4; i++)
+        if (how->norm == NN_NORM_instance && !is_reference() && strcmp(name, biases[i]) == 0) return true;
+    return false;
+}
+
+static double *read_parameters(rig *r, const sharing *how, int64_t *count) {
     p2p_network *const networks[] = {r->model->generator.network, r->model->discriminator.network};
-    *count = pix2pix_parameters(networks[0]) + pix2pix_parameters(networks[1]);
-    double *values = malloc((size_t)*count * sizeof *values), *at = values;
+    const int64_t most = pix2pix_parameters(networks[0]) + pix2pix_parameters(networks[1]);
+    double *values = malloc((size_t)most * sizeof *values), *at = values;
     assert_non_null(values);
     for (int n = 0; n < 2; n++)
         for (int p = 0; p < p2p_network_param_count(networks[n]); p++) {
             const p2p_param_info *info = p2p_network_param(networks[n], (p2p_param){p});
-            if (info->kind == P2P_PARAM_RUNNING) continue;
+            if (info->kind == P2P_PARAM_RUNNING || lacks_gradient(how, info->name)) continue;
             OK(p2p_session_read(r->session, networks[n], (p2p_param){p}, P2P_STATE_VALUE, P2P_TYPE_f64, at));
             at += p2p_param_elements(info);
         }
+    *count = at - values;
     return values;
 }
 
@@ -139,9 +152,9 @@ static result train(const sharing *how) {
     open_rig(&r, how);
     for (int step = 0; step < how->steps; step++) {
         run_step(&r, how, step, made.losses[step]);
-        if (step == 0) made.first = read_parameters(&r, &made.count);
+        if (step == 0) made.first = read_parameters(&r, how, &made.count);
     }
-    made.last = read_parameters(&r, &made.count);
+    made.last = read_parameters(&r, how, &made.count);
     close_rig(&r);
     return made;
 }
@@ -171,10 +184,6 @@ static void expect_equal(const sharing *left, const sharing *right, double first
     free(a.last);
     free(b.first);
     free(b.last);
-}
-
-static bool is_reference(void) {
-    return strcmp(backend, "reference") == 0;
 }
 
 /* The bounds of one step and of all. */
@@ -218,8 +227,6 @@ static void test_parts_equal_replicas(void **state) {
 /* Normalisation by each picture's own statistics does not depend on the division. */
 static void test_parts_equal_whole(void **state) {
     (void)state;
-    if (!is_reference())
-        TEST_SKIP("in float32 a batch of 7 in 4 parts differs by 2e-4, which is not explained yet");
     const sharing whole = {.replicas = 1, .batch = 7, .steps = 3, .norm = NN_NORM_instance};
     sharing parts = whole;
     for (parts.parts = 2; parts.parts <= 8; parts.parts += 2)
