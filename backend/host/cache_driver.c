@@ -388,9 +388,12 @@ static p2p_status record_files(const driver_folder *folder, bool (*unfinished)(c
 }
 
 void p2p_driver_folder_record(const char *driver, bool (*unfinished)(const char *name)) {
+    p2p_failure before;
+    p2p_failure_take(&before, P2P_OK);
     pthread_mutex_lock(&mutex);
     const driver_folder *folder = folder_of(driver);
     if (folder && folder->path && record_files(folder, unfinished) != P2P_OK)
         p2p_log("cache: %s", p2p_message());
     pthread_mutex_unlock(&mutex);
+    (void)p2p_failure_give(&before);
 }

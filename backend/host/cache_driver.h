@@ -16,6 +16,7 @@
 
 /* driver_folder and driver_folder_record of p2p_host (p2p_backend.h). */
 const char *p2p_driver_folder(const char *driver);
+/* Keeps the calling thread's message: it is called when a device is closed, also after a failure. */
 void p2p_driver_folder_record(const char *driver, bool (*unfinished)(const char *name));
 
 /* Closes all folders, as the end of the process does: for tests. */

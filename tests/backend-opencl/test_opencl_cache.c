@@ -188,6 +188,7 @@ static void names_a_wrong_switch(void **state) {
 #define TEST(function) cmocka_unit_test_setup_teardown(function, in_fresh_folder, remove_folder)
 
 int main(void) {
+    setenv("POCL_CACHE_DIR", P2P_TEST_POCL, 1); /* before the driver is loaded */
     const struct CMUnitTest tests[] = {
         TEST(builds_once),
         TEST(distinguishes_programs),

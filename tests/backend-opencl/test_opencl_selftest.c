@@ -336,6 +336,7 @@ static void tests_nothing_that_is_asked_for_by_name(void **state) {
 #define TEST(function) cmocka_unit_test_setup_teardown(function, open_device, close_device)
 
 int main(void) {
+    setenv("POCL_CACHE_DIR", P2P_TEST_POCL, 1); /* before the driver is loaded */
     const struct CMUnitTest tests[] = {
         TEST(notices_wrong_results),
         TEST(tests_families_of_gpus_in_bf16),

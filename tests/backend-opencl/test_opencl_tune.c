@@ -549,6 +549,7 @@ static void names_read_back(void **state) {
 #define TEST(function) cmocka_unit_test_setup_teardown(function, open_device, close_device)
 
 int main(void) {
+    setenv("POCL_CACHE_DIR", P2P_TEST_POCL, 1); /* before the driver is loaded */
     const struct CMUnitTest tests[] = {
         TEST(takes_the_fastest),
         TEST(noise_changes_nothing),

@@ -22,7 +22,8 @@ static p2p_status fail_unfused(void) {
 p2p_status op_suite_judge(const op_suite *suite, const p2p_op *op) {
     const unsigned parts = parts_of(suite, op);
     if (must_accept(suite, op, parts)) return fail_unfused();
-    const bool by_shape = suite->one_family && p2p_op_is_convolution(op);
+    /* Families refuse shapes, and so does the packing of filters into bf16. */
+    const bool by_shape = p2p_op_is_convolution(op) && (suite->one_family || op->math == P2P_MATH_bf16);
     if (!suite->has_list || op_refusals_cover(&suite->listed, &suite->found, op->kind, parts, by_shape))
         return P2P_UNSUPPORTED;
     return p2p_fail(P2P_FAILED, "refused, and %s has no such refusal in [%s]: %s", suite->list,

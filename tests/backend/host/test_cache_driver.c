@@ -83,6 +83,17 @@ static void expect_warnings(int wanted, const char *words) {
 
 /* ---- Damage ------------------------------------------------------------------------------------------- */
 
+/* The folder was removed while the process used it. */
+static void keeps_the_message_of_a_failure(void **state) {
+    (void)state;
+    start();
+    store("kernel", "machine code");
+    test_folder_remove(strdup(test_path(folder, "cache")));
+    p2p_fail(P2P_FAILED, "what the caller reports");
+    record();
+    assert_string_equal(p2p_message(), "what the caller reports");
+}
+
 static void keeps_what_is_unchanged(void **state) {
     (void)state;
     const char *path = start();
@@ -297,15 +308,11 @@ static void needs_a_cache(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(keeps_what_is_unchanged),
-        TEST(finds_every_damage),
-        TEST(does_not_record_damage),
-        TEST(survives_a_damaged_record),
-        TEST(removes_what_was_not_recorded),
-        TEST(leaves_files_of_others),
-        TEST(keeps_others_out),
-        TEST(refuses_anothers_folder),
-        TEST(needs_a_cache),
+        TEST(keeps_what_is_unchanged),   TEST(keeps_the_message_of_a_failure),
+        TEST(finds_every_damage),        TEST(does_not_record_damage),
+        TEST(survives_a_damaged_record), TEST(removes_what_was_not_recorded),
+        TEST(leaves_files_of_others),    TEST(keeps_others_out),
+        TEST(refuses_anothers_folder),   TEST(needs_a_cache),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
