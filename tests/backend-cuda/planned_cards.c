@@ -2,6 +2,7 @@
 #include "planned_cards.h"
 
 #include "cuda_planners.h"
+#include "support/null_backend.h"
 
 #include <dlfcn.h>
 #include <stdio.h>
@@ -92,14 +93,11 @@ cuda_target planned_target(const planned_card *card, cuda_algorithms *algorithms
 
 /* ---- The backend --------------------------------------------------------------------------------------- */
 
-struct p2p_be_device {
-    cuda_target target;
-};
-
-static struct p2p_be_device planned;
+/* The null backend, which runs nothing, with other answers. */
+static cuda_target planned;
 
 void planned_module_set(const cuda_target *target) {
-    planned.target = *target;
+    planned = *target;
 }
 
 static p2p_status device_count(int *count, p2p_obstacle *obstacle) {
@@ -128,98 +126,22 @@ static p2p_status device_info(int index, p2p_device_info *info) {
     return P2P_OK;
 }
 
-static p2p_status device_open(int index, p2p_be_device **device) {
-    (void)index;
-    *device = &planned;
-    return P2P_OK;
-}
-
-static void device_close(p2p_be_device *device) {
-    (void)device;
-}
-
 static p2p_status op_query(p2p_be_device *device, const p2p_op *op, p2p_query *answer) {
     cuda_plan plan;
-    P2P_TRY(cuda_plan_op(&device->target, op, &plan));
+    (void)device;
+    P2P_TRY(cuda_plan_op(&planned, op, &plan));
     *answer = plan.answer;
     return P2P_OK;
 }
 
-static p2p_status nothing_runs(void) {
-    return cuda_host->fail(P2P_FAILED, "planned cards cannot execute anything");
-}
-
-static p2p_status buffer_create(p2p_be_device *device, size_t bytes, p2p_be_buffer **buffer) {
-    (void)device, (void)bytes;
-    *buffer = NULL;
-    return nothing_runs();
-}
-
-static void buffer_destroy(p2p_be_device *device, p2p_be_buffer *buffer) {
-    (void)device, (void)buffer;
-}
-
-static p2p_status buffer_write(p2p_be_device *device, p2p_binding to, const void *from, size_t bytes) {
-    (void)device, (void)to, (void)from, (void)bytes;
-    return nothing_runs();
-}
-
-static p2p_status buffer_read(p2p_be_device *device, p2p_binding from, void *to, size_t bytes) {
-    (void)device, (void)from, (void)to, (void)bytes;
-    return nothing_runs();
-}
-
-static p2p_status buffer_copy(p2p_be_device *device, p2p_binding from, p2p_binding to, size_t bytes) {
-    (void)device, (void)from, (void)to, (void)bytes;
-    return nothing_runs();
-}
-
-static p2p_status op_create(p2p_be_device *device, const p2p_op *op, const p2p_binding *bindings,
-                            p2p_binding scratch, p2p_be_op **created) {
-    (void)device, (void)op, (void)bindings, (void)scratch;
-    *created = NULL;
-    return nothing_runs();
-}
-
-static p2p_status op_run(p2p_be_device *device, p2p_be_op *op) {
-    (void)device, (void)op;
-    return nothing_runs();
-}
-
-static void op_destroy(p2p_be_device *device, p2p_be_op *op) {
-    (void)device, (void)op;
-}
-
-static p2p_status submit(p2p_be_device *device, p2p_ticket *ticket) {
-    (void)device;
-    *ticket = 0;
-    return P2P_OK;
-}
-
-static p2p_status wait(p2p_be_device *device, p2p_ticket ticket) {
-    (void)device, (void)ticket;
-    return P2P_OK;
-}
-
 const p2p_module *planned_module(uint32_t abi, const p2p_host *host) {
-    static const p2p_module module = {.abi = P2P_BACKEND_ABI,
-                                      .name = "planned",
-                                      .description = "plans for cards that are not there",
-                                      .device_count = device_count,
-                                      .device_info = device_info,
-                                      .device_open = device_open,
-                                      .device = {.close = device_close,
-                                                 .buffer_create = buffer_create,
-                                                 .buffer_destroy = buffer_destroy,
-                                                 .buffer_write = buffer_write,
-                                                 .buffer_read = buffer_read,
-                                                 .buffer_copy = buffer_copy,
-                                                 .op_query = op_query,
-                                                 .op_create = op_create,
-                                                 .op_run = op_run,
-                                                 .op_destroy = op_destroy,
-                                                 .submit = submit,
-                                                 .wait = wait}};
-    (void)host;
-    return abi == P2P_BACKEND_ABI ? &module : NULL;
+    static p2p_module module;
+    if (abi != P2P_BACKEND_ABI) return NULL;
+    module = *null_module(abi, host);
+    module.name = "planned";
+    module.description = "plans for cards that are not there";
+    module.device_count = device_count;
+    module.device_info = device_info;
+    module.device.op_query = op_query;
+    return &module;
 }
