@@ -40,6 +40,9 @@ p2p_status p2p_file_publish(const char *path, const void *bytes, size_t size);
  * the folder exists. */
 p2p_status p2p_folder_make(const char *path, unsigned permissions);
 
+/* Creates the folder, but not its parents: P2P_IO if they are missing. */
+p2p_status p2p_folder_make_one(const char *path, unsigned permissions);
+
 /* P2P_IO if anyone but this user and root can write to the folder. Succeeds if the folder does not exist. */
 p2p_status p2p_folder_check_private(const char *path);
 

@@ -12,7 +12,7 @@
 
 /* ---- Folders ------------------------------------------------------------------------------------------ */
 
-static p2p_status make_one_folder(const char *path, unsigned permissions) {
+p2p_status p2p_folder_make_one(const char *path, unsigned permissions) {
     if (mkdir(path, (mode_t)permissions) == 0) return P2P_OK;
     /* EEXIST, or another code if the folder exists on a read-only disk or without permission above it. */
     const int error = errno;
@@ -29,10 +29,10 @@ p2p_status p2p_folder_make(const char *path, unsigned permissions) {
     for (char *slash = strchr(partial + 1, '/'); slash != NULL && status == P2P_OK;
          slash = strchr(slash + 1, '/')) {
         *slash = '\0';
-        status = make_one_folder(partial, permissions);
+        status = p2p_folder_make_one(partial, permissions);
         *slash = '/';
     }
-    if (status == P2P_OK) status = make_one_folder(partial, permissions);
+    if (status == P2P_OK) status = p2p_folder_make_one(partial, permissions);
     free(partial);
     return status;
 }

@@ -191,6 +191,10 @@ p2p_status sys_folder_make(const char *path) {
     return p2p_folder_make(path, 0777);
 }
 
+p2p_status sys_folder_make_one(const char *path) {
+    return p2p_folder_make_one(path, 0777);
+}
+
 p2p_status sys_file_remove(const char *path) {
     if (unlink(path) == 0 || errno == ENOENT) return P2P_OK;
     return p2p_fail(P2P_IO, "can't remove %s: %s", path, strerror(errno));

@@ -338,7 +338,7 @@ p2p_status checkpoint_save(const char *folder, const checkpoint_info *info, p2p_
                            const pix2pix *model) {
     char name[64], *path = NULL;
     snprintf(name, sizeof name, "step-%09" PRId64 ".safetensors", info->position.step);
-    P2P_TRY(sys_folder_make(folder));
+    P2P_TRY(sys_folder_make_one(folder));
     P2P_TRY(sys_path_join(&path, folder, name));
     p2p_status status = write_file(path, info, session, model);
     free(path);

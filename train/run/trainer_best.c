@@ -71,7 +71,7 @@ static p2p_status forget_kept_best(const trainer *t) {
 
 p2p_status trainer_restore_best(trainer *t, int *removed) {
     bool lacks = false;
-    if (t->at.best_epoch > 0) P2P_TRY(sys_folder_make(t->paths.best));
+    if (t->at.best_epoch > 0) P2P_TRY(sys_folder_make_one(t->paths.best));
     for (int i = 0; i < BEST_NAMES; i++) {
         char *path, *kept = NULL;
         P2P_TRY(sys_path_join(&path, t->paths.best, best_names[i]));
@@ -95,7 +95,7 @@ p2p_status trainer_restore_best(trainer *t, int *removed) {
 
 p2p_status trainer_keep_best(trainer *t) {
     if (t->checkpoint_best == 0 || t->at.best_epoch != t->checkpoint_best) return P2P_OK;
-    P2P_TRY(sys_folder_make(t->paths.kept_best));
+    P2P_TRY(sys_folder_make_one(t->paths.kept_best));
     for (int i = 0; i < BEST_NAMES; i++) {
         char *path, *kept = NULL;
         P2P_TRY(sys_path_join(&path, t->paths.best, best_names[i]));

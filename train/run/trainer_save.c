@@ -30,7 +30,7 @@ static p2p_status save_model(const trainer *t, p2p_network *network, int64_t epo
 static p2p_status save_below(const trainer *t, p2p_network *network, int64_t epoch, const char *folder,
                              const char *name) {
     char *path;
-    P2P_TRY(sys_folder_make(folder));
+    P2P_TRY(sys_folder_make_one(folder));
     P2P_TRY(sys_path_join(&path, folder, name));
     p2p_status status = save_model(t, network, epoch, path);
     free(path);

@@ -333,7 +333,7 @@ static p2p_status open_folder(trainer *t) {
     P2P_TRY(write_config(t));
     t->made_folder = false;
     memcpy(t->kept_run, t->run, sizeof t->kept_run);
-    P2P_TRY(sys_folder_make(t->paths.samples));
+    P2P_TRY(sys_folder_make_one(t->paths.samples));
     return metrics_open(&t->metrics, t->paths.metrics, t->run, t->at.step, t->at.epoch);
 }
 
