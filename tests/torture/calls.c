@@ -118,6 +118,7 @@ const fault faults[] = {
     LASTING(THREAD, EAGAIN),
     {CALL_ANY, "KILL", FAULT_KILL, 0, false},
     {CALL_ANY, "KILLS", FAULT_KILLS, 0, false},
+    {CALL_ANY, "MOVE", FAULT_MOVE, 0, false},
     {CALL_MALLOC, "NULL", FAULT_NULL, 0, false},
     {CALL_MALLOC, "NULL+", FAULT_NULL, 0, true},
     {CALL_DEVICE, "LOST", FAULT_LOST, 0, true},

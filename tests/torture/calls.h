@@ -43,6 +43,7 @@ typedef enum {
     FAULT_TORN,  /* half of the bytes are written, then the process is killed */
     FAULT_NULL,  /* an allocation returns NULL */
     FAULT_LOST,  /* the device is lost, from this call of the backend on */
+    FAULT_MOVE,  /* the folder of the results is renamed before the call */
     FAULT_KILLS /* killed at a random call, resumed, killed again, up to five times; the number is the seed */
 } fault_kind;
 

@@ -67,6 +67,7 @@ void subject_run_fill(subject_run *run, const torture_target *target, const subj
 
 void subject_reset(const subject *s) {
     folder_remove(SUBJECT_OUT);
+    folder_remove(SUBJECT_MOVED);
     if (s->start) folder_copy(s->start, SUBJECT_OUT);
 }
 
@@ -124,7 +125,9 @@ void subject_run_faulty(const torture_target *target, const subject *s, const fa
     else if (what->kind == FAULT_LOST)
         run_on_lost_device(&run, nth, outcome);
     else
-        run_traced(&run.command, &(trace_plan){.what = what, .nth = nth}, outcome, NULL);
+        run_traced(&run.command,
+                   &(trace_plan){.what = what, .nth = nth, .folder = SUBJECT_OUT, .moved = SUBJECT_MOVED},
+                   outcome, NULL);
 }
 
 /* ---- What an undisturbed run does --------------------------------------------------------------------- */

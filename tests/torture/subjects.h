@@ -31,6 +31,7 @@ typedef struct {
 /* Names in the current folder. "whole-NAME" and "whole-NAME.txt" are the results and the output of an
  * undisturbed run. */
 #define SUBJECT_OUT    "out"
+#define SUBJECT_MOVED  "moved" /* "out" after FAULT_MOVE */
 #define SUBJECT_STDOUT "stdout.txt"
 #define SUBJECT_STDERR "stderr.txt"
 
@@ -38,7 +39,7 @@ typedef struct {
  */
 void subjects_prepare(const torture_target *target, const char *pictures_tool);
 
-/* Empties "out" or fills it as before the subject's run. */
+/* Removes "moved", and empties "out" or fills it as before the subject's run. */
 void subject_reset(const subject *s);
 
 /* What to run: the subject's command, with `more` after it unless that is NULL. */

@@ -274,6 +274,9 @@ static void inject(tracer *t, traced_thread *thread, const traced_call *call, co
         done = halve(thread, args);
         thread->injecting = done && what->kind == FAULT_TORN;
         break;
+    case FAULT_MOVE:
+        done = rename(t->plan->folder, t->plan->moved) == 0;
+        break;
     default:
         done = skip_call(thread->id);
         thread->injecting = true;

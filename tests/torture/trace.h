@@ -29,8 +29,9 @@ void trace_log_free(trace_log *log);
 
 /* The nth call of its class suffers the fault. */
 typedef struct {
-    const fault *what; /* NULL: none */
-    uint64_t nth;      /* from 1 */
+    const fault *what;          /* NULL: none */
+    uint64_t nth;               /* from 1 */
+    const char *folder, *moved; /* the names between which FAULT_MOVE renames, in the current folder */
 } trace_plan;
 
 typedef struct {

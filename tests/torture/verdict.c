@@ -265,6 +265,28 @@ static bool kill_again(const torture_target *target, const torture_case *one, ve
     return true;
 }
 
+/* After a renaming: the old place is empty, and the moved folder is complete or becomes so in its old place.
+ */
+static void end_moved(const torture_target *target, const torture_case *one, const trace_outcome *outcome,
+                      verdict *result) {
+    char *message = message_of(SUBJECT_STDERR);
+    if (outcome->hung)
+        failed(result, "it hung");
+    else if (outcome->signaled)
+        failed(result, "ended by signal %d", outcome->code - 128);
+    else if (outcome->code != 0 && !message)
+        failed(result, "exit code %d without a message", outcome->code);
+    else if (path_exists(SUBJECT_OUT))
+        failed(result, "the folder was made again at its old path: %s", message ? message : "exit code 0");
+    else if (rename(SUBJECT_MOVED, SUBJECT_OUT) != 0)
+        failed(result, "the moved folder is not there");
+    else if (outcome->code == 0 && check_whole(one->subject, "exit code 0", result))
+        result->kind = VERDICT_WENT_ON;
+    else if (outcome->code != 0)
+        recover(target, one->subject, result);
+    free(message);
+}
+
 void case_run(const torture_target *target, const torture_case *one, verdict *result) {
     trace_outcome outcome = {0};
     *result = (verdict){.kind = VERDICT_RECOVERED};
@@ -276,6 +298,11 @@ void case_run(const torture_target *target, const torture_case *one, verdict *re
     subject_run_faulty(target, one->subject, one->what, one->nth, &outcome);
     snprintf(result->where, sizeof result->where, "%s%s%s", call_name(outcome.where.call),
              outcome.where.path[0] ? " " : "", outcome.where.path);
+    if (one->what->kind == FAULT_MOVE) {
+        result->kind = outcome.injected ? VERDICT_RECOVERED : VERDICT_BEYOND;
+        if (outcome.injected) end_moved(target, one, &outcome, result);
+        return;
+    }
     if (!check_end(one, &outcome, result)) return;
     const bool complete = outcome.code == 0;
     if (!complete && !recover(target, one->subject, result)) return;

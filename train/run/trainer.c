@@ -309,11 +309,16 @@ static p2p_status end_and_save(training_loop *loop, bool saves) {
     return save(loop);
 }
 
-/* The same; again if the folder was renamed between two files. */
+/* The same; again if the folder was renamed between two files: what was to be removed may be left then, also
+ * after a success. */
 static p2p_status end_and_save_where_moved(training_loop *loop, bool saves) {
     const p2p_status status = end_and_save(loop, saves);
     bool moved = false;
-    if (status != P2P_IO) return status;
+    if (status == P2P_OK && saves) {
+        P2P_TRY(trainer_follow_folder(loop->t, &moved));
+        return moved ? end_and_save(loop, saves) : P2P_OK;
+    }
+    if (status != P2P_IO && status != P2P_INPUT && status != P2P_UNREADABLE) return status;
     p2p_failure failure;
     p2p_failure_take(&failure, status);
     const p2p_status followed = trainer_follow_folder(loop->t, &moved);
