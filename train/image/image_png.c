@@ -26,6 +26,7 @@ typedef struct {
     const char *label; /* NULL: none */
     const image *picture;
     FILE *stream;
+    bool lacks_memory; /* an allocation has failed */
 } png_job;
 
 _Noreturn static void stop(png_job *job, p2p_status status) {
@@ -33,13 +34,19 @@ _Noreturn static void stop(png_job *job, p2p_status status) {
     longjmp(job->escape, 1);
 }
 
+static p2p_status out_of_memory(const png_job *job) {
+    return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for the picture %s", job->name);
+}
+
 static void on_decoding_error(png_structp png, png_const_charp reason) {
     png_job *job = png_get_error_ptr(png);
+    if (job->lacks_memory) stop(job, out_of_memory(job));
     stop(job, image_damaged(job->name, reason));
 }
 
 static void on_encoding_error(png_structp png, png_const_charp reason) {
     png_job *job = png_get_error_ptr(png);
+    if (job->lacks_memory) stop(job, out_of_memory(job));
     stop(job, p2p_fail(P2P_IO, "can't write %s: %s", job->name, reason));
 }
 
@@ -48,13 +55,13 @@ static void on_warning(png_structp png, png_const_charp reason) {
     (void)reason;
 }
 
-/* Without memory libpng omits some chunks with a warning: of them the label. Therefore a failure ends the
- * job, once the structures, whose creation reports it itself, are there. */
+/* Without memory libpng omits some chunks with a warning: of them the label. So a failure is noted, and the
+ * job fails when libpng or the job ends. It must not end here: zlib calls this while it holds memory of its
+ * own. */
 static png_voidp allocate(png_structp png, png_alloc_size_t size) {
     png_job *job = png_get_mem_ptr(png);
     void *block = malloc(size);
-    if (!block && job->info)
-        stop(job, p2p_fail(P2P_OUT_OF_MEMORY, "no memory for the picture %s", job->name));
+    if (!block) job->lacks_memory = true;
     return block;
 }
 
@@ -177,7 +184,7 @@ static p2p_status decode_guarded(png_job *job) {
     if (job->png != NULL) job->info = png_create_info_struct(job->png);
     if (job->info == NULL) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for decoding %s", job->name);
     decode(job);
-    return P2P_OK;
+    return job->lacks_memory ? out_of_memory(job) : P2P_OK;
 }
 
 p2p_status image_png_decode(const uint8_t *bytes, size_t size, const char *name, image_facts *facts,
@@ -225,7 +232,7 @@ static p2p_status encode_guarded(png_job *job) {
     if (job->png != NULL) job->info = png_create_info_struct(job->png);
     if (job->info == NULL) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for encoding %s", job->name);
     encode(job);
-    return P2P_OK;
+    return job->lacks_memory ? out_of_memory(job) : P2P_OK;
 }
 
 p2p_status image_png_encode_labelled(const image *picture, const char *label, FILE *stream,
