@@ -1,4 +1,4 @@
-/* The optional parts of a descriptor: those that a device may refuse (NOTES.md, "What a backend may omit or
+/* The optional parts of a descriptor: those that a device may refuse (EXTENDING.md, "What a backend may
  * refuse"). A descriptor without any, in the device's own storage, must be accepted.
  */
 #ifndef OP_PARTS_H

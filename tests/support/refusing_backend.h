@@ -1,5 +1,5 @@
 /* The reference backend with additional refusals: test doubles of a backend that breaks the rule of
- * backend/README.md or has lost an optional form. The operation runner must fail on each but the first, on
+ * backend/EXTENDING.md or has lost an optional form. The operation runner must fail on each but the first, on
  * the last one even if its refusals in the table are listed.
  */
 #ifndef REFUSING_BACKEND_H
