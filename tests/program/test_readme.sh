@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Checks the Markdown files against the program and the tree: the commands, options, files and names of the code that
-# they show exist, and the commands of the top README run. Files that the header comments of scripts name exist too.
+# they show exist, links have a target, and the commands of the top README and of train/DEVICES.md run. Files that the
+# header comments of scripts name exist too.
 #
 #   tests/program/test_readme.sh P2P DEVICE      P2P: the program; DEVICE: e.g. reference:0
 #
@@ -178,6 +179,18 @@ check_names() {
     done
 }
 
+# anchors FILE: prints the anchors of the file's headings, as hosts of Markdown make them.
+anchors() { sed -nE 's/^#+ //p' "$1" | tr 'A-Z ' 'a-z-' | tr -cd 'a-z0-9_\n-'; }
+
+# check_link PLACE LINK: checks that the file exists and has the heading after #.
+check_link() {
+    local place=$1 file=$source/${1%:*} anchor=
+    [[ $2 == *'#'* ]] && anchor=${2#*'#'}
+    [[ $2 == '#'* ]] || file=$(dirname "$file")/${2%%#*}
+    [ -e "$file" ] || fail "$place: the link $2 leads nowhere"
+    [ -z "$anchor" ] || anchors "$file" | grep -qxF -- "$anchor" || fail "$place: $file has no heading for the link $2"
+}
+
 echo "-- commands, options, files and names in the Markdown files"
 while read -r file; do pieces "$file"; done < <(find "$source" -name '.git' -prune -o -name 'build*' -prune -o -name '*.md' -print |
     sort) >pieces.txt
@@ -186,7 +199,7 @@ while IFS=$tab read -r kind place text; do
     case "$kind" in
         link)
             [[ $text == *://* ]] && continue
-            [ -e "$source/$(dirname "$place")/${text%%#*}" ] || fail "$place: the link $text leads nowhere"
+            check_link "$place" "$text"
             ;;
         *)
             check_command "$place" "$text"
@@ -206,7 +219,7 @@ while read -r file; do headers "$file"; done < <(find "$source/tests" "$source/c
 [ "$(wc -l <headers.txt)" -gt 50 ] || fail "only $(wc -l <headers.txt) lines found in the header comments of scripts"
 while IFS=$tab read -r place text; do check_files "$place" "$text"; done <headers.txt
 
-# ---- The commands of the top README ----
+# ---- The commands of the top README, and of train/DEVICES.md ----
 
 # small COMMAND WORD...: runs p2p with those options for a tiny network that the command has and that are not given, on the
 # device, or on devices of its backend.
@@ -226,14 +239,14 @@ small() {
     expect 0 "" "$p2p" "${words[@]}"
 }
 
-echo "-- the commands of README.md"
+echo "-- the commands of README.md and train/DEVICES.md"
 small sample-data DIR --count 4 --seed 3
 mkdir folder
 cp "$(ls DIR/val/* | head -n 1)" picture.png
 cp picture.png folder/other.png
 ran=0
 while IFS=$tab read -r kind place text; do
-    [[ $kind == block && $place == README.md:* ]] || continue
+    [[ $kind == block && $place =~ ^(README|train/DEVICES).md: ]] || continue
     text=${text%%  #*}
     text=${text%"${text##*[! ]}"}
     case "$text" in
@@ -248,7 +261,7 @@ while IFS=$tab read -r kind place text; do
     esac
     ran=$((ran + 1))
 done <pieces.txt
-[ $ran -ge 10 ] || fail "only $ran commands found in README.md"
+[ $ran -ge 20 ] || fail "only $ran commands found"
 for file in results/picture.png results/other.png measured/metrics.json result.png; do
     [ -s "$file" ] || fail "README.md: its commands left no $file"
 done
