@@ -130,7 +130,7 @@ p2p_status ocl_device_open(int index, p2p_be_device **opened) {
 void ocl_device_close(p2p_be_device *device) {
     if (!device->lost) {
         if (device->queue) clFinish(device->queue);
-        ocl_pocl_record(device->info.driver);
+        if (device->unrecorded > 0) ocl_pocl_record(device->info.driver);
         ocl_watch_close(device);
         ocl_queue_close(device);
         ocl_gemm_close(device);

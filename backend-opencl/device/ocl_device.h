@@ -56,7 +56,7 @@ struct p2p_be_device {
     ocl_warm *warm;             /* matrix products that have run once, newest first */
     size_t allocated_bytes;
     int unflushed;  /* launches since the last flush */
-    int unrecorded; /* waits after which PoCL's files are recorded: OCL_RECORDS after an operation's first run
+    int unrecorded; /* waits after which PoCL's files are recorded: OCL_RECORDS after a build or a first run
                      */
     bool lost;
     bool bf16_tested;

@@ -19,6 +19,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 const char ocl_pocl_platform[] = "Portable Computing Language";
@@ -27,10 +28,11 @@ enum { FOLDER_BYTES = PATH_MAX };
 
 static struct {
     bool prepared, warned;
-    bool recorded;                /* the folder is one of p2p's, whose files are verified */
-    bool replaced;                /* PoCL's own choice, by us */
-    char folder[FOLDER_BYTES];    /* the one that PoCL uses */
-    char temporary[FOLDER_BYTES]; /* "" unless a temporary folder was made */
+    bool recorded;                       /* the folder is one of p2p's, whose files are verified */
+    double record_ended, record_seconds; /* of the last record */
+    bool replaced;                       /* PoCL's own choice, by us */
+    char folder[FOLDER_BYTES];           /* the one that PoCL uses */
+    char temporary[FOLDER_BYTES];        /* "" unless a temporary folder was made */
     char reason[FOLDER_BYTES + 64];
 } pocl;
 
@@ -133,8 +135,23 @@ static bool use_own_folder(void) {
     return own && use_folder(own) && (pocl.recorded = true);
 }
 
+static double seconds(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+bool ocl_pocl_record_is_due(void) {
+    enum { SHARE = 20 };
+    return !(seconds() - pocl.record_ended < SHARE * pocl.record_seconds);
+}
+
 void ocl_pocl_record(const char *driver) {
-    if (pocl.recorded && ocl_pocl_is_driver(driver)) ocl_host->driver_folder_record(own_name, is_unfinished);
+    if (!pocl.recorded || !ocl_pocl_is_driver(driver)) return;
+    const double begun = seconds();
+    ocl_host->driver_folder_record(own_name, is_unfinished);
+    pocl.record_ended = seconds();
+    pocl.record_seconds = pocl.record_ended - begun;
 }
 
 static const char temporary_prefix[] = "p2p-pocl-";

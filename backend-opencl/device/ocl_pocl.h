@@ -21,8 +21,13 @@ extern const char ocl_pocl_platform[]; /* PoCL's CL_PLATFORM_NAME */
  * Has an effect once per process. */
 void ocl_pocl_prepare(void);
 
-/* Records the files that PoCL has made in the folder of p2p's cache, if p2p_device_info.driver is PoCL's. */
+/* Records the files that PoCL has made in the folder of p2p's cache, if p2p_device_info.driver is PoCL's. The
+ * whole folder is listed, which may have thousands of files. */
 void ocl_pocl_record(const char *driver);
+
+/* Whether 20 times as long as the last record took has passed since: so records take at most a twentieth of
+ * the time. What a killed process has not recorded is made again. */
+bool ocl_pocl_record_is_due(void);
 
 /* Warns once if PoCL, which is among the platforms, uses the temporary folder. */
 void ocl_pocl_found(void);

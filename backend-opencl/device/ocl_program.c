@@ -92,6 +92,7 @@ static p2p_status build(p2p_be_device *device, const ocl_program_source *source,
     P2P_TRY(ocl_check(device, code, "clCreateProgramWithSource"));
     code = clBuildProgram(program, 1, &device->id, source->options, NULL, NULL);
     if (ocl_pocl_is_driver(device->info.driver)) ocl_pocl_watch();
+    device->unrecorded = OCL_RECORDS;
     if (code != CL_SUCCESS) {
         p2p_status status = fail_build(device, program, key, code);
         clReleaseProgram(program);

@@ -115,7 +115,7 @@ static p2p_status mark(p2p_be_device *device, cl_event *slot) {
 
 /* Drivers compile kernels when they first run. */
 static void record_kernels(p2p_be_device *device) {
-    if (device->unrecorded == 0) return;
+    if (device->unrecorded == 0 || !ocl_pocl_record_is_due()) return;
     device->unrecorded--;
     ocl_pocl_record(device->info.driver);
 }
