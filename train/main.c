@@ -54,6 +54,35 @@ static const command commands[] = {
     {"sample-data", COMMAND_SAMPLE_DATA, "draw a small data set to try things out",
      "p2p sample-data DIR [OPTIONS]", "  p2p sample-data toys --count 40 --size 128\n", NULL,
      command_sample_data},
+    {"pairs", COMMAND_PAIRS, "make pairs of pictures, split them, and check them",
+     "p2p pairs combine A B OUT [OPTIONS]\n"
+     "       p2p pairs split DIR [OPTIONS]\n"
+     "       p2p pairs resize|edges|grey|lowres|blank FOLDER OUT [OPTIONS]\n"
+     "       p2p pairs video FILE OUT [OPTIONS]\n"
+     "       p2p pairs check DIR [OPTIONS]",
+     "  p2p pairs combine outlines photos shoes --size 256\n"
+     "  p2p pairs split shoes --val 10% --test 10%\n"
+     "  p2p pairs edges photos shoes --size 256 --detail 0.3\n"
+     "  p2p pairs edges photos outlines --size 256 --input-only\n"
+     "  p2p pairs grey photos colour --format jpg\n"
+     "  p2p pairs lowres photos sharp --factor 4\n"
+     "  p2p pairs blank photos mended --holes 3\n"
+     "  p2p pairs resize pairs small --size 128 --pairs side-by-side\n"
+     "  p2p pairs video walk.mp4 frames --fps 2\n"
+     "  p2p pairs check shoes --json shoes.json\n",
+     "combine puts equally named pictures of two folders side by side, A on the left. edges, grey, lowres "
+     "and\n"
+     "blank draw A from each photograph, which is B: its lines, its brightness, a coarse copy, a copy with "
+     "white\n"
+     "rectangles. split moves the pictures of DIR into its folders train, val and test by a hash of their "
+     "names,\n"
+     "so pictures that are added later move no other one. check looks for what spoils a training, prints a "
+     "table,\n"
+     "and exits with 3 if it finds anything. Names are kept, nothing is overwritten, and the same command "
+     "goes on\n"
+     "where it was interrupted: OUT/pairs.json records how a folder was made. No result depends on "
+     "--workers.\n",
+     command_pairs},
     {"bench", COMMAND_BENCH, "measure a device", "p2p bench [OPTIONS]",
      "  p2p bench --batch 4\n"
      "  p2p bench --what ops --steps 5\n"

@@ -54,6 +54,7 @@ typedef struct {
 /* What a file's header shows before anything is decoded. */
 typedef struct {
     image_header header;
+    const char *kind;      /* of the file: "JPEG", "PNG", "BMP" or "GIF" */
     uint64_t file_bytes;   /* of the whole file */
     uint64_t least_bytes;  /* a smaller file can't hold the pixels, however well it is compressed */
     uint64_t decode_bytes; /* the most memory that image_decode has at once, its result included */
