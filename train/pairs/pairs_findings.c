@@ -130,7 +130,7 @@ static p2p_status add_duplicate(findings *found, const pair_place *first, const 
     p2p_status status = checked_name(first->split, first->index, &other);
     if (status == P2P_OK)
         status = findings_add(found, FINDING_duplicate, name, "%s has the bytes of %s%s", name, other,
-                              first->split == again->split ? "" : ": what is measured on it was trained on");
+                              first->split == again->split ? "" : ", in another split");
     if (status == P2P_OK) free(other);
     free(name);
     return status;

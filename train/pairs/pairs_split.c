@@ -144,8 +144,8 @@ static void report(splitting *work) {
               work->moved[TEST]);
     for (int i = VAL; i < SPLITS; i++)
         if (work->shares[i] > 0 && work->moved[i] == 0 && work->names.count > 0)
-            text_line(stderr, "no picture of these belongs to %s: by chance, since the names decide",
-                      split_names[i]);
+            text_line(stderr, "none of these belongs to %s, by chance: a larger --%s, or more pictures, help",
+                      split_names[i], split_names[i]);
 }
 
 static p2p_status check_some(const splitting *work) {

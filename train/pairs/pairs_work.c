@@ -28,7 +28,8 @@ static bool may_begin(shared_work *shared, size_t index) {
     return begin;
 }
 
-static p2p_status stopped(const shared_work *shared, p2p_status status) {
+static p2p_status stopped(const shared_work *shared) {
+    const p2p_status status = P2P_STOPPED;
     p2p_fail(status, "stopped by %s after %zu of %zu pictures, which are complete", sys_stop_name(),
              shared->result->done, shared->work->count);
     return p2p_hint(status, "the same command makes the rest");
@@ -50,10 +51,8 @@ static void run_job(void *context, int number) {
     const size_t index = (size_t)number;
     if (!may_begin(shared, index)) return;
     p2p_status status = sys_stop_check();
-    const bool stops = status != P2P_OK;
-    if (!stops) status = shared->work->job(shared->work->context, index);
+    if (status == P2P_OK) status = shared->work->job(shared->work->context, index);
     sys_monitor_enter(shared->monitor);
-    if (stops) status = stopped(shared, status);
     if (status != P2P_OK)
         note_failure(shared, index, status);
     else
@@ -73,5 +72,6 @@ p2p_status pairs_work_run(const pairs_work *work, pairs_work_result *result) {
     sys_parallel_on(work->workers > 0 ? work->workers : sys_processors(), run_job, &shared, (int)work->count);
     progress_destroy(shared.progress);
     sys_monitor_destroy(shared.monitor);
-    return shared.failed == SIZE_MAX ? P2P_OK : p2p_failure_give(&shared.failure);
+    if (shared.failed == SIZE_MAX) return P2P_OK;
+    return shared.failure.status == P2P_STOPPED ? stopped(&shared) : p2p_failure_give(&shared.failure);
 }
