@@ -70,18 +70,13 @@ static const command commands[] = {
      "  p2p pairs resize pairs small --size 128 --pairs side-by-side\n"
      "  p2p pairs video walk.mp4 frames --fps 2\n"
      "  p2p pairs check shoes --json shoes.json\n",
-     "combine puts equally named pictures of two folders side by side, A on the left. edges, grey, lowres "
-     "and\n"
-     "blank draw A from each photograph, which is B: its lines, its brightness, a coarse copy, a copy with "
-     "white\n"
-     "rectangles. split moves the pictures of DIR into its folders train, val and test by a hash of their "
-     "names,\n"
-     "so pictures that are added later move no other one. check looks for what spoils a training, prints a "
-     "table,\n"
-     "and exits with 3 if it finds anything. Names are kept, nothing is overwritten, and the same command "
-     "goes on\n"
-     "where it was interrupted: OUT/pairs.json records how a folder was made. No result depends on "
-     "--workers.\n",
+     "combine puts equally named pictures of two folders side by side, A on the left. edges, grey,\n"
+     "lowres and blank draw A from each photograph, which is B: its lines, its brightness, a coarse copy,\n"
+     "a copy with grey rectangles. split moves the pictures of DIR into its folders train, val and test by\n"
+     "a hash of their names, so pictures that are added later move no other one. check looks for what\n"
+     "spoils a training, prints a table, and exits with 3 if it finds anything. Names are kept, and\n"
+     "nothing is overwritten. The same command goes on where it was interrupted: OUT/pairs.json records\n"
+     "how a folder was made. No result depends on --workers. train/PAIRS.md has the details.\n",
      command_pairs},
     {"bench", COMMAND_BENCH, "measure a device", "p2p bench [OPTIONS]",
      "  p2p bench --batch 4\n"

@@ -228,7 +228,7 @@ const option_row option_rows[] = {
      "edges: lines of fewer pixels are left out"},
     {"factor", 0, KIND_COUNT, AT(factor), PAIRS, NOT_KEPT, 2, 64, "4", "N",
      "lowres: A has one of N x N pixels, and is enlarged again"},
-    {"holes", 0, KIND_COUNT, AT(holes), PAIRS, NOT_KEPT, 1, 1000, "1", "N", "blank: white rectangles in A"},
+    {"holes", 0, KIND_COUNT, AT(holes), PAIRS, NOT_KEPT, 1, 1000, "1", "N", "blank: grey rectangles in A"},
     {"fps", 0, KIND_REAL, AT(fps), PAIRS, NOT_KEPT, 0.001, 1000, "1", "X", "video: frames per second to keep"},
     {"json", 0, KIND_TEXT, AT(json_file), PAIRS, NOT_KEPT, 0, 0, NULL, "FILE", "check: also write the table as JSON"},
 

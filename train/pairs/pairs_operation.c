@@ -80,14 +80,24 @@ static void draw_extent(const p2p_draw *draw, uint64_t index, int side, int *sta
     *start = (int)p2p_draw_below(draw, index + 1, (uint32_t)(side - *length + 1));
 }
 
+/* Middle grey, which is seen in white surroundings too; opaque. Returns the bytes of the pixel. */
+static size_t hole_pixel(const image *picture, uint8_t pixel[IMAGE_MAX_CHANNELS * sizeof(uint16_t)]) {
+    const size_t bytes = image_pixel_bytes(image_format_of(picture)), sample = (size_t)picture->bits / 8;
+    memset(pixel, 128, bytes);
+    if (picture->channels % 2 == 0) memset(pixel + bytes - sample, UINT8_MAX, sample);
+    return bytes;
+}
+
 static void make_hole(const p2p_draw *draw, uint64_t index, image *picture) {
     int left, top, width, height;
+    uint8_t pixel[IMAGE_MAX_CHANNELS * sizeof(uint16_t)];
+    const size_t bytes = hole_pixel(picture, pixel);
     draw_extent(draw, index, picture->width, &left, &width);
     draw_extent(draw, index + 2, picture->height, &top, &height);
-    const size_t pixel = image_pixel_bytes(image_format_of(picture));
     for (int y = top; y < top + height; y++)
-        memset((uint8_t *)picture->pixels + ((size_t)y * (size_t)picture->width + (size_t)left) * pixel,
-               UINT8_MAX, (size_t)width * pixel);
+        for (int x = left; x < left + width; x++)
+            memcpy((uint8_t *)picture->pixels + ((size_t)y * (size_t)picture->width + (size_t)x) * bytes,
+                   pixel, bytes);
 }
 
 static p2p_status draw_blank(const settings *all, image_view photo, uint32_t item, image *input) {
