@@ -66,6 +66,10 @@ p2p_status sys_path_same(const char *a, const char *b, bool *same);
  * be looked at. */
 p2p_status sys_path_real(char **real, const char *path);
 
+/* P2P_USAGE, with the path in the message, if folder/name or a folder between the two is a symbolic link:
+ * what is moved or removed there would lie elsewhere. Neither needs to exist. */
+p2p_status sys_path_no_links(const char *folder, const char *name);
+
 /* "folder/name", or "name" if the folder is "". The caller frees *path. */
 p2p_status sys_path_join(char **path, const char *folder, const char *name);
 

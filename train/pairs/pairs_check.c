@@ -125,8 +125,12 @@ static p2p_status add_pair(checking *work, const checked_split *split, size_t in
 
 static p2p_status add_single(checking *work, const checked_split *split, size_t index) {
     const dataset_names *names = &split->files.singles[index];
-    dataset_files_single(&split->files, index);
-    return findings_add(&work->found, FINDING_single, names->a ? names->a : names->b, "%s", p2p_message());
+    char *name;
+    P2P_TRY(sys_path_join(&name, split->name, names->a ? names->a : names->b));
+    (void)dataset_files_single(&split->files, index); /* for its message */
+    p2p_status status = findings_add(&work->found, FINDING_single, name, "%s", p2p_message());
+    free(name);
+    return status;
 }
 
 static p2p_status collect(checking *work) {

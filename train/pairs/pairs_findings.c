@@ -151,7 +151,7 @@ static p2p_status find_duplicates(findings *found, pair_place *places, size_t co
 
 /* ---- Swapped pairs ------------------------------------------------------------------------------------ */
 
-enum { LEAST_PAIRS = 6 }; /* below, there is no telling what is usual */
+enum { LEAST_PAIRS = 6 }; /* fewer do not show what is usual */
 /* Added to the usual deviation of a feature, so that small ones do not count. */
 static const double SLACK = 0.02;
 /* A pair is swapped if that explains its features with at most this share of the deviation. */

@@ -21,7 +21,7 @@ typedef struct {
     dataset_files files;
     pairs_task *tasks;
     size_t count;
-    size_t kept, skipped; /* pictures made by an earlier run; bad ones that are left out */
+    size_t made, kept, skipped; /* pictures that are new, of an earlier run, and left out as bad */
 } pairs_run;
 
 static bool skips_bad(const pairs_run *run) {
@@ -157,7 +157,7 @@ static p2p_status run_all(pairs_run *run) {
     pairs_work_result result;
     P2P_TRY(pairs_work_run(&work, &result));
     run->skipped += result.skipped;
-    run->count = result.done;
+    run->made = result.done;
     return P2P_OK;
 }
 
@@ -165,7 +165,7 @@ static void report(const pairs_run *run) {
     char kept[64] = "", skipped[64] = "";
     if (run->kept > 0) snprintf(kept, sizeof kept, ", kept %zu that were there", run->kept);
     if (run->skipped > 0) snprintf(skipped, sizeof skipped, ", left out %zu", run->skipped);
-    text_line(stderr, "made %zu picture%s in %s%s%s", run->count, run->count == 1 ? "" : "s", run->out, kept,
+    text_line(stderr, "made %zu picture%s in %s%s%s", run->made, run->made == 1 ? "" : "s", run->out, kept,
               skipped);
 }
 
@@ -196,10 +196,8 @@ p2p_status pairs_make(const settings *all, const pairs_operation *operation, con
                                  .source_count = b ? 2 : 1,
                                  .options = operation->options};
     p2p_status status = prepare(&run, &record);
-    const size_t tasks = run.count;
     if (status == P2P_OK) status = run_all(&run);
     if (status == P2P_OK) report(&run);
-    run.count = tasks;
     run_free(&run);
     return status;
 }

@@ -111,25 +111,31 @@ static p2p_status paths_of(const splitting *work, const char *name, char **from,
     return status == P2P_OK ? sys_path_join(from, work->dir, name) : status;
 }
 
-static p2p_status check_free(const char *from, const char *to) {
+static p2p_status check_free(const splitting *work, const char *name, const char *from, const char *to) {
     bool exists;
+    p2p_status status = sys_path_no_links(work->dir, name);
+    if (status != P2P_OK)
+        return p2p_hint(status, "only files that lie in %s itself are moved: copy it there", work->dir);
     P2P_TRY(sys_path_exists(to, &exists));
     if (!exists) return P2P_OK;
     p2p_fail(P2P_USAGE, "%s can't move to %s, which exists already", from, to);
     return p2p_hint(P2P_USAGE, "rename or remove one of them: nothing is overwritten");
 }
 
-static p2p_status move(const char *from, const char *to) {
-    P2P_TRY(check_free(from, to));
+static p2p_status move(const splitting *work, const char *name, const char *from, const char *to) {
+    P2P_TRY(check_free(work, name, from, to));
     P2P_TRY(result_folder_make(to));
     return sys_file_rename(from, to);
 }
 
-static p2p_status for_each(splitting *work, p2p_status (*act)(const char *from, const char *to)) {
+typedef p2p_status picture_action(const splitting *work, const char *name, const char *from, const char *to);
+
+static p2p_status for_each(const splitting *work, picture_action *act) {
     for (size_t i = 0; i < work->names.count; i++) {
+        const char *name = work->names.names[i];
         char *from, *to;
-        p2p_status status = paths_of(work, work->names.names[i], &from, &to);
-        if (status == P2P_OK) status = act(from, to);
+        p2p_status status = paths_of(work, name, &from, &to);
+        if (status == P2P_OK) status = act(work, name, from, to);
         free(from);
         free(to);
         P2P_TRY(status);

@@ -15,8 +15,9 @@ enum { FRAME_SUFFIX_BYTES = 32 };
 typedef struct {
     const settings *all;
     const char *video, *out;
-    char *stem;      /* of the frames' names */
-    char *partial;   /* the hidden folder */
+    char *stem;   /* of the frames' names */
+    char *hidden; /* the name of the hidden folder, and its path */
+    char *partial;
     sys_names names; /* of frames in it */
 } extraction;
 
@@ -36,13 +37,10 @@ static p2p_status concatenate(const char *a, const char *b, const char *c, char 
 static p2p_status name_frames(extraction *run) {
     const char *slash = strrchr(run->video, '/'), *base = slash ? slash + 1 : run->video;
     const char *dot = strrchr(base, '.');
-    char *hidden;
     run->stem = dot && dot > base ? strndup(base, (size_t)(dot - base)) : strdup(base);
     if (!run->stem) return no_memory();
-    P2P_TRY(concatenate(".", run->stem, ".frames", &hidden));
-    p2p_status status = sys_path_join(&run->partial, run->out, hidden);
-    free(hidden);
-    return status;
+    P2P_TRY(concatenate(".", run->stem, ".frames", &run->hidden));
+    return sys_path_join(&run->partial, run->out, run->hidden);
 }
 
 static p2p_status frame_path(const extraction *run, size_t number, char **path) {
@@ -58,6 +56,7 @@ static p2p_status check_places(const extraction *run) {
     sys_path_kind kind;
     bool exists;
     char *first;
+    P2P_TRY(sys_path_no_links(run->out, run->hidden)); /* its files are removed */
     P2P_TRY(sys_path_kind_of(run->video, &kind));
     if (kind != SYS_PATH_FILE) return p2p_fail(P2P_INPUT, "there is no file %s", run->video);
     P2P_TRY(frame_path(run, 1, &first));
@@ -193,6 +192,7 @@ p2p_status pairs_video(const settings *all, const char *video, const char *out) 
     extraction run = {.all = all, .video = video, .out = out};
     p2p_status status = run_all(&run);
     sys_names_free(&run.names);
+    free(run.hidden);
     free(run.partial);
     free(run.stem);
     return status;

@@ -61,9 +61,8 @@ static void run_job(void *context, int number) {
 }
 
 p2p_status pairs_work_run(const pairs_work *work, pairs_work_result *result) {
-    static shared_work shared; /* too large for a stack */
+    shared_work shared = {.work = work, .result = result, .failed = SIZE_MAX};
     *result = (pairs_work_result){0};
-    shared = (shared_work){.work = work, .result = result, .failed = SIZE_MAX};
     if (work->count > INT32_MAX)
         return p2p_fail(P2P_INPUT, "%zu pictures; at most %d are accepted", work->count, (int)INT32_MAX);
     P2P_TRY(sys_monitor_create(&shared.monitor));

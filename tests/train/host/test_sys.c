@@ -292,6 +292,19 @@ static void test_jobs_on_two_threads(void **state) {
     sys_monitor_destroy(jobs.monitor);
 }
 
+static void test_paths_without_links(void **state) {
+    (void)state;
+    test_folder_add(test_own_path("real"));
+    test_file_write(test_own_path("real/file"), "x", 1);
+    test_link_add(test_own_path("link"), "real");
+    test_link_add(test_own_path("real/alias"), "file");
+    OK(sys_path_no_links(test_own_folder, "real/file"));
+    OK(sys_path_no_links(test_own_folder, "absent/file"));
+    OK(sys_path_no_links(test_own_path("link"), "file")); /* the folder itself may be one */
+    REFUSED(sys_path_no_links(test_own_folder, "link/file"), P2P_USAGE, "link/file is a symbolic link");
+    REFUSED(sys_path_no_links(test_own_folder, "real/alias"), P2P_USAGE, "real/alias is a symbolic link");
+}
+
 static void test_programs(void **state) {
     (void)state;
     int code = -1;
@@ -396,6 +409,7 @@ int main(void) {
         cmocka_unit_test(test_parallel_jobs),
         cmocka_unit_test(test_jobs_on_one_thread),
         cmocka_unit_test(test_jobs_on_two_threads),
+        TEST_IN_FOLDER(test_paths_without_links),
         cmocka_unit_test(test_programs),
         cmocka_unit_test(test_terminal_and_clock),
         cmocka_unit_test(test_clock_that_jumps),
