@@ -24,7 +24,7 @@ url=http://127.0.0.1:$(cat port)
 # brings CODE TEXT WAY [NAME]: fetches by one of the server's ways; the output must have the text.
 brings() {
     local code=$1 text=$2 way=$3 status
-    "$ci/datasets" --from "$url/$way" --to sets --wait 0.01 "${4-facades}" >out.txt 2>&1
+    "$ci/datasets" --from "$url/$way" --to sets --wait 0.001 "${4-facades}" >out.txt 2>&1
     status=$?
     [ "$status" -eq "$code" ] && grep -qF -- "$text" out.txt && return
     echo "FAILED: $way: exit code $status, expected $code and \"$text\":"
@@ -133,7 +133,7 @@ absent other
 
 echo "-- the published sizes"
 sed "s#^PUBLISHED = .*#PUBLISHED = \"$url\"#" "$ci/datasets" >datasets.py # as if this were the published place
-python3 datasets.py --from "$url/good" --to sets --wait 0.01 facades >out.txt 2>&1
+python3 datasets.py --from "$url/good" --to sets --wait 0.001 facades >out.txt 2>&1
 holds "another size than the known one is refused" test $? -eq 3
 holds "and named" grep -q "but 30168306 are known" out.txt
 absent published

@@ -72,7 +72,9 @@ p2p_status image_load_inspected(const char *path, const image_facts *facts, imag
     image_facts now;
     P2P_TRY(sys_file_read(path, facts->file_bytes, &bytes, &size, NULL));
     p2p_status status = decode_any(bytes, size, path, &now, NULL);
-    if (status == P2P_OK && now.decode_bytes > facts->decode_bytes)
+    const bool other_size =
+        now.header.width != facts->header.width || now.header.height != facts->header.height;
+    if (status == P2P_OK && (other_size || now.decode_bytes > facts->decode_bytes))
         status = p2p_fail(P2P_INPUT, "%s has changed while it was read", path);
     if (status == P2P_OK) status = decode_any(bytes, size, path, &now, result);
     free(bytes);

@@ -56,7 +56,8 @@ const option_row option_rows[] = {
     {"direction", 0, KIND_CHOICE, AT(direction), TRAIN | TEST, BINDING, 0, 0, "AtoB", "AtoB|BtoA",
      "which half is the input: A is the left one; test: for models whose file does not record it"},
     {"pairs", 0, KIND_CHOICE, AT(pairs), TRAIN | TEST | PAIRS, KEPT, 0, 0, "auto", "auto|side-by-side|two-folders",
-     "auto: by the folders, and pictures that look like single ones are refused; otherwise pictures of any shape; pairs resize: side-by-side resizes each half"},
+     "auto: by the folders, and pictures that look like single ones are refused; otherwise pictures of any shape; "
+     "pairs resize: side-by-side resizes each half"},
     {"size", 's', KIND_COUNT, AT(size), MODEL | SAMPLE | TEST | PAIRS, BINDING, 4, 4096, "256", "N",
      "side of the square images of the networks; test: default from the model; pairs: what pictures are first resized "
      "to, only if given"},

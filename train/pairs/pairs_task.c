@@ -135,13 +135,14 @@ static uint64_t task_bytes(const settings *all, const pairs_operation *operation
 /* Whether the result can be read again. */
 static p2p_status check_result(const settings *all, const pairs_operation *operation,
                                const pairs_task *task) {
-    const bool two = operation->making != PAIRS_FIT && !(operation->draw && all->input_only);
+    const bool alone = operation->draw && all->input_only;
+    const bool two = operation->making == PAIRS_FIT ? has_halves(all, operation) : !alone;
     const image_header *first = &task->facts[0].header;
     const int64_t width = (is_fitted(all) ? all->size : first->width) * (two ? 2 : 1);
     const int64_t height = is_fitted(all) ? all->size : first->height;
     if (width <= IMAGE_MAX_SIDE && width * height <= (int64_t)IMAGE_MAX_MEGAPIXELS << 20) return P2P_OK;
     p2p_fail(P2P_INPUT,
-             "the pair of %s would be %lld x %lld pixels; at most %d on a side and %d in all are "
+             "the picture made of %s would be %lld x %lld pixels; at most %d on a side and %d in all are "
              "accepted",
              task->sources[0], (long long)width, (long long)height, IMAGE_MAX_SIDE,
              IMAGE_MAX_MEGAPIXELS << 20);
@@ -170,7 +171,7 @@ p2p_status pairs_task_measure(const settings *all, const pairs_operation *operat
 
 /* ---- Making ------------------------------------------------------------------------------------------- */
 
-/* A result in the making. `parts` are views of pixels in `storage`. */
+/* A result in the making. `parts` are views of the pictures below. */
 typedef struct {
     int count;
     image_view parts[PARTS];

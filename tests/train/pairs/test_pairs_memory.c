@@ -64,30 +64,57 @@ static void save(const char *name, int width, image_format format) {
     image_free(&picture);
 }
 
+/* A measured task. */
+typedef struct {
+    settings all;
+    const pairs_operation *operation;
+    pairs_task task;
+} measured;
+
 /* `line` is the operation, its options and at most two of the pictures, a word each. */
-static void check(const char *line) {
-    char words[256], *rest = words;
+static measured measure(const char *line, char words[256]) {
+    measured made = {.task = {.name = strdup("x"), .result = strdup(test_own_path("out.png"))}};
     const char *argv[16];
     int argc = 0;
-    snprintf(words, sizeof words, "%s", line);
-    for (char *word; (word = strtok_r(rest, " ", &rest)) != NULL;) argv[argc++] = word;
-    settings all;
-    OK(settings_parse(&all, COMMAND_PAIRS, argc, argv));
-    pairs_task task = {.name = strdup("x"), .result = strdup(test_own_path("out.png"))};
-    if (strcmp(all.format, "jpg") == 0) strcpy(strrchr(task.result, '.'), ".jpg");
-    for (int i = 0; i < PAIRS_SOURCES && all.arguments[i]; i++)
-        task.sources[i] = strdup(test_own_path(all.arguments[i]));
-    const pairs_operation *operation = pairs_operation_named(argv[0]);
-    OK(pairs_task_measure(&all, operation, &task));
+    snprintf(words, 256, "%s", line);
+    for (char *rest = words, *word; (word = strtok_r(rest, " ", &rest)) != NULL;) argv[argc++] = word;
+    OK(settings_parse(&made.all, COMMAND_PAIRS, argc, argv));
+    if (strcmp(made.all.format, "jpg") == 0) strcpy(strrchr(made.task.result, '.'), ".jpg");
+    for (int i = 0; i < PAIRS_SOURCES && made.all.arguments[i]; i++)
+        made.task.sources[i] = strdup(test_own_path(made.all.arguments[i]));
+    made.operation = pairs_operation_named(argv[0]);
+    OK(pairs_task_measure(&made.all, made.operation, &made.task));
+    return made;
+}
+
+static void measured_free(measured *made) {
+    pairs_task_free(&made->task);
+    settings_free(&made->all);
+}
+
+static void check(const char *line) {
+    char words[256];
+    measured made = measure(line, words);
     const long before = atomic_load(&held);
     atomic_store(&peak, before);
-    OK(pairs_task_run(&all, operation, &task));
+    OK(pairs_task_run(&made.all, made.operation, &made.task));
     const long taken = atomic_load(&peak) - before;
-    print_message("%s: %ld of %llu bytes\n", line, taken, (unsigned long long)task.bytes);
+    print_message("%s: %ld of %llu bytes\n", line, taken, (unsigned long long)made.task.bytes);
     assert_true(taken > WIDTH * HEIGHT / 4);
-    assert_true((unsigned long long)taken <= task.bytes);
-    pairs_task_free(&task);
-    settings_free(&all);
+    assert_true((unsigned long long)taken <= made.task.bytes);
+    measured_free(&made);
+}
+
+/* A source of another size than its header had is refused: nothing is read beside its pixels. */
+static void test_a_source_that_changes(void **state) {
+    (void)state;
+    char words[256];
+    save("a.png", WIDTH, IMAGE_RGB8);
+    save("b.png", WIDTH, IMAGE_RGB8);
+    measured made = measure("combine a.png b.png", words);
+    save("b.png", WIDTH / 2, IMAGE_RGB8);
+    REFUSED(pairs_task_run(&made.all, made.operation, &made.task), P2P_INPUT, "b.png has changed");
+    measured_free(&made);
 }
 
 static void test_headers_bound_the_memory(void **state) {
@@ -121,6 +148,7 @@ static void test_headers_bound_the_memory(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST_IN_FOLDER(test_headers_bound_the_memory),
+        TEST_IN_FOLDER(test_a_source_that_changes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
