@@ -21,6 +21,7 @@ p2p_status command_test(settings *all);
 p2p_status command_devices(settings *all);
 p2p_status command_plan(settings *all);
 p2p_status command_sample_data(settings *all);
+p2p_status command_pairs(settings *all);
 p2p_status command_bench(settings *all);
 p2p_status command_tune(settings *all);
 p2p_status command_doctor(settings *all);

@@ -54,6 +54,30 @@ static const command commands[] = {
     {"sample-data", COMMAND_SAMPLE_DATA, "draw a small data set to try things out",
      "p2p sample-data DIR [OPTIONS]", "  p2p sample-data toys --count 40 --size 128\n", NULL,
      command_sample_data},
+    {"pairs", COMMAND_PAIRS, "make pairs of pictures, split them, and check them",
+     "p2p pairs combine A B OUT [OPTIONS]\n"
+     "       p2p pairs split DIR [OPTIONS]\n"
+     "       p2p pairs resize|edges|grey|lowres|blank FOLDER OUT [OPTIONS]\n"
+     "       p2p pairs video FILE OUT [OPTIONS]\n"
+     "       p2p pairs check DIR [OPTIONS]",
+     "  p2p pairs combine outlines photos shoes --size 256\n"
+     "  p2p pairs split shoes --val 10% --test 10%\n"
+     "  p2p pairs edges photos shoes --size 256 --detail 0.3\n"
+     "  p2p pairs edges photos outlines --size 256 --input-only\n"
+     "  p2p pairs grey photos colour --format jpg\n"
+     "  p2p pairs lowres photos sharp --factor 4\n"
+     "  p2p pairs blank photos mended --holes 3\n"
+     "  p2p pairs resize pairs small --size 128 --pairs side-by-side\n"
+     "  p2p pairs video walk.mp4 frames --fps 2\n"
+     "  p2p pairs check shoes --json shoes.json\n",
+     "combine puts equally named pictures of two folders side by side, A on the left. edges, grey,\n"
+     "lowres and blank draw A from each photograph, which is B: its lines, its brightness, a coarse copy,\n"
+     "a copy with grey rectangles. split moves the pictures of DIR into its folders train, val and test by\n"
+     "a hash of their names, so pictures that are added later move no other one. check looks for what\n"
+     "spoils a training, prints a table, and exits with 3 if it finds anything. Names are kept, and\n"
+     "nothing is overwritten. The same command goes on where it was interrupted: OUT/pairs.json records\n"
+     "how a folder was made. No result depends on --workers. train/PAIRS.md has the details.\n",
+     command_pairs},
     {"bench", COMMAND_BENCH, "measure a device", "p2p bench [OPTIONS]",
      "  p2p bench --batch 4\n"
      "  p2p bench --what ops --steps 5\n"

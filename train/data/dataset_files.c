@@ -257,15 +257,26 @@ static p2p_status list_one(dataset_files *files, sys_names *names) {
     return P2P_OK;
 }
 
-p2p_status dataset_files_list(dataset_files *files, const char *dir, const char *split,
-                              dataset_pairing pairing) {
+static p2p_status list_found(dataset_files *files) {
     sys_names a = {0}, b = {0};
-    *files = (dataset_files){0};
-    P2P_TRY(find_folders(files, dir, split, pairing));
     p2p_status status = files->folders[1] == NULL ? list_one(files, &a) : list_two(files, &a, &b);
     sys_names_free(&a);
     sys_names_free(&b);
     return status;
+}
+
+p2p_status dataset_files_list(dataset_files *files, const char *dir, const char *split,
+                              dataset_pairing pairing) {
+    *files = (dataset_files){0};
+    P2P_TRY(find_folders(files, dir, split, pairing));
+    return list_found(files);
+}
+
+p2p_status dataset_files_list_folders(dataset_files *files, const char *a, const char *b) {
+    *files = (dataset_files){0};
+    P2P_TRY(sys_path_join(&files->folders[0], "", a));
+    if (b != NULL) P2P_TRY(sys_path_join(&files->folders[1], "", b));
+    return list_found(files);
 }
 
 static void free_names(dataset_names *names) {

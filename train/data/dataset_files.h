@@ -1,4 +1,5 @@
-/* The files of a split: layouts, and the pairing of files. Private to dataset.c. No file is opened here. */
+/* The files of a split: layouts, and the pairing of files. For dataset.c and pairs/. No file is opened here.
+ */
 #ifndef P2P_DATASET_FILES_H
 #define P2P_DATASET_FILES_H
 
@@ -35,6 +36,11 @@ p2p_status dataset_files_outside(const char *dir, const char *split, const char 
 p2p_status dataset_files_list(dataset_files *files, const char *dir, const char *split,
                               dataset_pairing pairing);
 void dataset_files_free(dataset_files *files);
+
+/* List the pictures of a folder, each of which is a pair or a single picture, or pair those of two folders by
+ * their names. `b` is NULL if there is one folder. P2P_INPUT if a folder has no pictures, or a name twice.
+ * Call dataset_files_free() in any case. */
+p2p_status dataset_files_list_folders(dataset_files *files, const char *a, const char *b);
 
 /* The paths of pair `index`. The caller frees them; they are empty after a failure. */
 p2p_status dataset_files_paths(const dataset_files *files, size_t index, dataset_paths *paths);

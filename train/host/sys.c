@@ -74,16 +74,20 @@ static void *work(void *opaque) {
     return NULL;
 }
 
-void sys_parallel(void (*job)(void *context, int index), void *context, int count) {
+void sys_parallel_on(int threads, void (*job)(void *context, int index), void *context, int count) {
     enum { MOST_HELPERS = 63 };
     shared_jobs jobs = {.job = job, .context = context, .count = count};
     atomic_init(&jobs.next, 0);
     pthread_t helpers[MOST_HELPERS];
-    int wanted = sys_processors() < count ? sys_processors() - 1 : count - 1, started = 0;
+    int wanted = threads < count ? threads - 1 : count - 1, started = 0;
     if (wanted > MOST_HELPERS) wanted = MOST_HELPERS;
     while (started < wanted && pthread_create(&helpers[started], NULL, work, &jobs) == 0) started++;
     work(&jobs);
     while (started > 0) pthread_join(helpers[--started], NULL);
+}
+
+void sys_parallel(void (*job)(void *context, int index), void *context, int count) {
+    sys_parallel_on(sys_processors(), job, context, count);
 }
 
 p2p_status sys_monitor_create(sys_monitor **monitor) {

@@ -28,6 +28,9 @@ void sys_thread_join(sys_thread *thread);
  * returned. If no thread can be started, the calling thread makes all calls. */
 void sys_parallel(void (*job)(void *context, int index), void *context, int count);
 
+/* The same on at most `threads` threads, the calling one included. Indices are taken in ascending order. */
+void sys_parallel_on(int threads, void (*job)(void *context, int index), void *context, int count);
+
 /* A lock with a condition. */
 typedef struct sys_monitor sys_monitor;
 
@@ -62,6 +65,10 @@ p2p_status sys_path_same(const char *a, const char *b, bool *same);
  * link to itself, is kept as it is named. The caller frees *real. P2P_UNREADABLE if a part of the path cannot
  * be looked at. */
 p2p_status sys_path_real(char **real, const char *path);
+
+/* P2P_USAGE, with the path in the message, if folder/name or a folder between the two is a symbolic link:
+ * what is moved or removed there would lie elsewhere. Neither needs to exist. */
+p2p_status sys_path_no_links(const char *folder, const char *name);
 
 /* "folder/name", or "name" if the folder is "". The caller frees *path. */
 p2p_status sys_path_join(char **path, const char *folder, const char *name);
@@ -181,6 +188,11 @@ int sys_processors(void);
 
 /* The peak resident memory of this process in bytes; 0 if it is unknown. */
 size_t sys_peak_memory(void);
+
+/* Run a program, which is looked for in PATH, and wait for its end. `words` are its name and arguments, and
+ * NULL. It reads nothing, and prints where this process does. P2P_FAILED if it is not installed or a signal
+ * ends it; P2P_STOPPED if a signal has requested a stop meanwhile. sys_program.c */
+p2p_status sys_program_run(const char *const *words, int *exit_code);
 
 /* ---- Memory ------------------------------------------------------------------------------------------- */
 

@@ -44,6 +44,32 @@ p2p_status sys_path_real(char **real, const char *path) {
     return status;
 }
 
+/* Owns both. */
+static p2p_status compare_real(char *folder, char *real, const char *name, const char *path) {
+    const size_t length = strlen(folder);
+    const char *rest = strncmp(real, folder, length) == 0 ? real + length : "";
+    const bool same = strcmp(rest + strspn(rest, "/"), name) == 0;
+    free(folder);
+    free(real);
+    if (same) return P2P_OK;
+    return p2p_fail(P2P_USAGE, "%s is a symbolic link, or lies behind one", path);
+}
+
+p2p_status sys_path_no_links(const char *folder, const char *name) {
+    char *path, *real_folder, *real;
+    P2P_TRY(sys_path_join(&path, folder, name));
+    p2p_status status = sys_path_real(&real_folder, folder);
+    if (status == P2P_OK) {
+        status = sys_path_real(&real, path);
+        if (status == P2P_OK)
+            status = compare_real(real_folder, real, name, path);
+        else
+            free(real_folder);
+    }
+    free(path);
+    return status;
+}
+
 p2p_status sys_path_inside(const char *path, const char *folder, bool *inside) {
     char *inner, *outer = NULL;
     *inside = false;

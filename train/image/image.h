@@ -54,6 +54,7 @@ typedef struct {
 /* What a file's header shows before anything is decoded. */
 typedef struct {
     image_header header;
+    const char *kind;      /* of the file: "JPEG", "PNG", "BMP" or "GIF" */
     uint64_t file_bytes;   /* of the whole file */
     uint64_t least_bytes;  /* a smaller file can't hold the pixels, however well it is compressed */
     uint64_t decode_bytes; /* the most memory that image_decode has at once, its result included */
@@ -111,7 +112,8 @@ uint64_t image_load_bytes(const image_facts *facts, image_format format);
 /* The memory of a picture's pixels in `format`. */
 uint64_t image_pixels_bytes(const image_header *header, image_format format);
 
-/* Load a file that was inspected. P2P_INPUT if it takes more memory now than it did then. */
+/* Load a file that was inspected. P2P_INPUT if it has another size now, or takes more memory than it did
+ * then. */
 p2p_status image_load_inspected(const char *path, const image_facts *facts, image *result);
 
 /* The header of a file in memory. */

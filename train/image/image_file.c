@@ -16,14 +16,22 @@ enum {
     PROBE_BYTES = 16384 /* includes the header, unless a large profile or preview precedes it */
 };
 
-static image_decoder *decoder_for(const uint8_t *bytes, size_t size) {
-    static const uint8_t png_start[8] = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n'};
-    static const uint8_t jpeg_start[3] = {0xff, 0xd8, 0xff};
-    if (size >= sizeof png_start && memcmp(bytes, png_start, sizeof png_start) == 0) return image_png_decode;
-    if (size >= sizeof jpeg_start && memcmp(bytes, jpeg_start, sizeof jpeg_start) == 0)
-        return image_jpeg_decode;
-    if (size >= 2 && memcmp(bytes, "BM", 2) == 0) return image_bmp_decode;
-    return size >= 4 && memcmp(bytes, "GIF8", 4) == 0 ? image_gif_decode : NULL;
+typedef struct {
+    const char *kind, *start;
+    size_t start_bytes;
+    image_decoder *decode;
+} file_kind;
+
+/* NULL if the file is none of these. */
+static const file_kind *kind_of(const uint8_t *bytes, size_t size) {
+    static const file_kind kinds[] = {{"PNG", "\x89PNG\r\n\x1a\n", 8, image_png_decode},
+                                      {"JPEG", "\xff\xd8\xff", 3, image_jpeg_decode},
+                                      {"BMP", "BM", 2, image_bmp_decode},
+                                      {"GIF", "GIF8", 4, image_gif_decode}};
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        if (size >= kinds[i].start_bytes && memcmp(bytes, kinds[i].start, kinds[i].start_bytes) == 0)
+            return &kinds[i];
+    return NULL;
 }
 
 /* `result` is NULL if only the header is wanted. */
@@ -32,13 +40,14 @@ static p2p_status decode_any(const uint8_t *bytes, size_t size, const char *name
     if (result != NULL) *result = (image){0};
     *facts = (image_facts){0};
     if (size == 0) return p2p_fail(P2P_INPUT, "%s is empty", name);
-    image_decoder *decode = decoder_for(bytes, size);
-    if (decode == NULL) {
+    const file_kind *kind = kind_of(bytes, size);
+    if (kind == NULL) {
         p2p_fail(P2P_INPUT, "%s is neither a JPEG, PNG, BMP nor GIF picture", name);
         return p2p_hint(P2P_INPUT,
                         "the content determines the format, not the suffix: convert it to PNG, or remove it");
     }
-    p2p_status status = decode(bytes, size, name, facts, result);
+    p2p_status status = kind->decode(bytes, size, name, facts, result);
+    facts->kind = kind->kind;
     facts->file_bytes = size;
     if (status != P2P_OK && result != NULL) image_free(result);
     return status;
@@ -63,7 +72,9 @@ p2p_status image_load_inspected(const char *path, const image_facts *facts, imag
     image_facts now;
     P2P_TRY(sys_file_read(path, facts->file_bytes, &bytes, &size, NULL));
     p2p_status status = decode_any(bytes, size, path, &now, NULL);
-    if (status == P2P_OK && now.decode_bytes > facts->decode_bytes)
+    const bool other_size =
+        now.header.width != facts->header.width || now.header.height != facts->header.height;
+    if (status == P2P_OK && (other_size || now.decode_bytes > facts->decode_bytes))
         status = p2p_fail(P2P_INPUT, "%s has changed while it was read", path);
     if (status == P2P_OK) status = decode_any(bytes, size, path, &now, result);
     free(bytes);

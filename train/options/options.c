@@ -19,9 +19,11 @@ static const option_row *row_named(const char *name) {
     return NULL;
 }
 
+/* Options of different commands may have one name. */
 bool settings_given(const settings *all, const char *option) {
-    const option_row *row = row_named(option);
-    return row && all->given[row - option_rows];
+    for (int i = 0; i < option_row_count; i++)
+        if (all->given[i] && strcmp(option_rows[i].name, option) == 0) return true;
+    return false;
 }
 
 static p2p_status set_text(char **field, const char *value) {
@@ -144,7 +146,7 @@ static p2p_status parse_given(settings *all, poptContext context) {
         p2p_status status = P2P_OK;
         if (row->kind != KIND_FLAG && !value) /* an empty value is "" */
             return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for the value of --%s", row->name);
-        if (row->kind != KIND_FLAG && settings_given(all, row->name))
+        if (row->kind != KIND_FLAG && all->given[found - 1])
             status = p2p_fail(P2P_USAGE, "--%s is given twice", row->name);
         if (status == P2P_OK) status = set_value(all, row, value);
         free(value);
@@ -285,6 +287,11 @@ static json_t *value_to_json(const settings *all, const option_row *row) {
         break;
     }
     return NULL;
+}
+
+json_t *settings_value_to_json(const settings *all, const char *option) {
+    const option_row *row = row_named(option);
+    return row ? value_to_json(all, row) : NULL;
 }
 
 /* Of the options that are recorded at least so firmly. */

@@ -25,6 +25,7 @@ enum {
     COMMAND_TEST = 64,
     COMMAND_TUNE = 128,
     COMMAND_DOCTOR = 256,
+    COMMAND_PAIRS = 512,
 };
 
 enum {
@@ -44,6 +45,7 @@ typedef struct {
     char *init_generator, *init_discriminator;
     char *lr_policy, *lr_scale;
     char *mode, *what, *trace, *sweep, *plot, *report;
+    char *fit, *val, *test, *json_file;
     char *tune;
     int64_t batch, epochs, epochs_decay, epoch, steps, count;
     int64_t size, load_size, channels_in, channels_out, workers;
@@ -52,13 +54,15 @@ typedef struct {
     int64_t save_every, keep_epochs, checkpoint_every;
     int64_t gpus; /* 0 if not given */
     int64_t grad_accumulate, check_replicas;
+    int64_t factor, holes, shortest;
     uint64_t seed;
     double norm_eps, norm_momentum, slope, dropout, init_stddev, init_scale;
     double lambda_l1, lr, beta1, beta2, adam_eps;
     double device_timeout; /* seconds; only if given */
+    double smoothing, detail, fps;
     bool sync_norm;
     bool no_jitter, no_flip, no_shuffle, resume, allow_other_device, allow_other_data, allow_other_version,
-        verify_data, force, keep_size, json, deterministic, verbose;
+        verify_data, force, keep_size, input_only, json, deterministic, verbose;
     bool help;
     bool given[SETTINGS_MAX_ROWS]; /* whether row i of the table was on the command line */
     const char *program;           /* argv[0] of the program; borrowed */
@@ -70,6 +74,10 @@ typedef struct {
  * the message, if the command line is wrong. Call settings_free() in any case. */
 p2p_status settings_parse(settings *all, unsigned command, int argc, const char **argv);
 void settings_free(settings *all);
+
+/* The value of an option, named without dashes, as JSON. The caller releases it; NULL if memory runs out or
+ * there is no such option. */
+json_t *settings_value_to_json(const settings *all, const char *option);
 
 /* Whether the option, named without dashes, was on the command line. */
 bool settings_given(const settings *all, const char *option);

@@ -263,6 +263,60 @@ static void test_parallel_jobs(void **state) {
     }
 }
 
+typedef struct {
+    int order[JOBS], count;
+} ordered_jobs;
+
+static void run_ordered(void *context, int index) {
+    ordered_jobs *jobs = context;
+    jobs->order[jobs->count++] = index;
+}
+
+/* On one thread, jobs run one by one in order. */
+static void test_jobs_on_one_thread(void **state) {
+    (void)state;
+    static ordered_jobs jobs;
+    sys_parallel_on(1, run_ordered, &jobs, JOBS);
+    assert_int_equal(jobs.count, JOBS);
+    for (int i = 0; i < JOBS; i++) assert_int_equal(jobs.order[i], i);
+}
+
+/* Two threads are more than one, on a machine with one processor too. */
+static void test_jobs_on_two_threads(void **state) {
+    (void)state;
+    static counted_jobs jobs;
+    jobs = (counted_jobs){.wait = true};
+    assert_int_equal(sys_monitor_create(&jobs.monitor), P2P_OK);
+    sys_parallel_on(2, run_counted, &jobs, 2); /* ends only if both run at once */
+    assert_int_equal(jobs.started, 2);
+    sys_monitor_destroy(jobs.monitor);
+}
+
+static void test_paths_without_links(void **state) {
+    (void)state;
+    test_folder_add(test_own_path("real"));
+    test_file_write(test_own_path("real/file"), "x", 1);
+    test_link_add(test_own_path("link"), "real");
+    test_link_add(test_own_path("real/alias"), "file");
+    OK(sys_path_no_links(test_own_folder, "real/file"));
+    OK(sys_path_no_links(test_own_folder, "absent/file"));
+    OK(sys_path_no_links(test_own_path("link"), "file")); /* the folder itself may be one */
+    REFUSED(sys_path_no_links(test_own_folder, "link/file"), P2P_USAGE, "link/file is a symbolic link");
+    REFUSED(sys_path_no_links(test_own_folder, "real/alias"), P2P_USAGE, "real/alias is a symbolic link");
+}
+
+static void test_programs(void **state) {
+    (void)state;
+    int code = -1;
+    const char *const reads_nothing[] = {"sh", "-c", "read line && exit 1; exit 7", NULL};
+    const char *const ends_by_signal[] = {"sh", "-c", "kill -9 $$", NULL};
+    const char *const absent[] = {"p2p-no-such-program", NULL};
+    OK(sys_program_run(reads_nothing, &code));
+    assert_int_equal(code, 7);
+    REFUSED(sys_program_run(ends_by_signal, &code), P2P_FAILED, "signal 9 ended sh");
+    REFUSED(sys_program_run(absent, &code), P2P_FAILED, "the program p2p-no-such-program is not installed");
+}
+
 /* The system's clock, in place of the C library's function: what a test sets, or some real time. */
 static const struct timespec *shown_time;
 
@@ -353,6 +407,10 @@ int main(void) {
         cmocka_unit_test(test_walking_what_is_no_folder),
         cmocka_unit_test(test_threads),
         cmocka_unit_test(test_parallel_jobs),
+        cmocka_unit_test(test_jobs_on_one_thread),
+        cmocka_unit_test(test_jobs_on_two_threads),
+        TEST_IN_FOLDER(test_paths_without_links),
+        cmocka_unit_test(test_programs),
         cmocka_unit_test(test_terminal_and_clock),
         cmocka_unit_test(test_clock_that_jumps),
         cmocka_unit_test(test_peak_memory),

@@ -114,6 +114,23 @@ static void test_sizes_in_bytes(void **state) {
     }
 }
 
+/* --json is a flag of bench and a file of pairs. */
+static void test_one_name_of_two_options(void **state) {
+    (void)state;
+    settings all;
+    const char *flag[] = {"bench", "--json"}, *file[] = {"pairs", "--json", "x.json"};
+    const char *twice[] = {"pairs", "--json", "x.json", "--json", "y.json"};
+    OK(settings_parse(&all, COMMAND_BENCH, 2, flag));
+    assert_true(all.json && !all.json_file && settings_given(&all, "json"));
+    settings_free(&all);
+    OK(settings_parse(&all, COMMAND_PAIRS, 3, file));
+    assert_true(!all.json && settings_given(&all, "json"));
+    assert_string_equal(all.json_file, "x.json");
+    settings_free(&all);
+    REFUSED(settings_parse(&all, COMMAND_PAIRS, 5, twice), P2P_USAGE, "--json is given twice");
+    settings_free(&all);
+}
+
 static void test_presets(void **state) {
     (void)state;
     pix2pix_config expected = pix2pix_config_default(), config = config_of("");
@@ -206,11 +223,9 @@ static void test_resuming_older_settings(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_options_reach_the_model),
-        cmocka_unit_test(test_sizes_in_bytes),
-        cmocka_unit_test(test_presets),
-        cmocka_unit_test(test_preset_of_the_loop),
-        cmocka_unit_test(test_resuming),
+        cmocka_unit_test(test_options_reach_the_model), cmocka_unit_test(test_sizes_in_bytes),
+        cmocka_unit_test(test_one_name_of_two_options), cmocka_unit_test(test_presets),
+        cmocka_unit_test(test_preset_of_the_loop),      cmocka_unit_test(test_resuming),
         cmocka_unit_test(test_resuming_older_settings),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,148 @@
+#!/usr/bin/env bash
+# ci/datasets with a local server in place of the published one: what it leaves is complete or absent, it continues after
+# interruptions, and it refuses sizes, checksums and archives that are not what they should be.
+#
+#   tests/program/test_datasets.sh CI      CI: the project's folder ci
+set -u
+ci=$(realpath "$1") here=$(realpath "$(dirname "$0")") failures=0
+if ! command -v python3 >/dev/null; then
+    echo "SKIPPED: ci/datasets: there is no python3"
+    exit 0
+fi
+work=$(mktemp -d)
+unset http_proxy https_proxy HTTP_PROXY HTTPS_PROXY all_proxy ALL_PROXY
+cd "$work" || exit 1
+python3 "$here/dataset_server.py" port log.txt &
+server=$!
+trap 'kill $server 2>/dev/null; rm -rf "$work"' EXIT
+for _ in $(seq 500); do
+    [ -s port ] && break
+    sleep 0.02
+done
+url=http://127.0.0.1:$(cat port)
+
+# brings CODE TEXT WAY [NAME]: fetches by one of the server's ways; the output must have the text.
+brings() {
+    local code=$1 text=$2 way=$3 status
+    "$ci/datasets" --from "$url/$way" --to sets --wait 0.001 "${4-facades}" >out.txt 2>&1
+    status=$?
+    [ "$status" -eq "$code" ] && grep -qF -- "$text" out.txt && return
+    echo "FAILED: $way: exit code $status, expected $code and \"$text\":"
+    cat out.txt
+    failures=$((failures + 1))
+}
+
+# holds WHAT CONDITION...
+holds() {
+    "${@:2}" && return
+    echo "FAILED: $1"
+    failures=$((failures + 1))
+}
+
+# complete WAY: checks that the data set is there, and removes it.
+complete() {
+    holds "$1: six pictures" test "$(find sets/facades -type f | wc -l)" -eq 6
+    [ -d first ] || cp -r sets/facades first
+    holds "$1: the same pictures" diff -r sets/facades first
+    holds "$1: nothing partial is left" test ! -e sets/facades.partial
+    rm -rf sets/facades
+}
+
+# absent WAY: checks that there is no data set, not even in part, and nothing outside of the folder.
+absent() {
+    holds "$1: no data set" test ! -e sets/facades
+    holds "$1: no file elsewhere" test -z "$(find . /tmp/p2p-evil.txt -name '*evil*' 2>/dev/null)"
+    rm -rf sets/facades.partial
+}
+
+asked() {
+    grep -c "^$1 " log.txt
+}
+
+echo "-- usage"
+"$ci/datasets" horses >out.txt 2>&1
+holds "an unknown name is wrong usage" test $? -eq 2
+holds "the known names are listed" grep -q "edges2handbags.*facades.*night2day" out.txt
+"$ci/datasets" --from /etc facades >out.txt 2>&1
+holds "another scheme is wrong usage" test $? -eq 2
+
+echo "-- complete, in spite of the connection"
+brings 0 "3 in train" good
+holds "the direction is named" grep -q -- "--direction BtoA" out.txt
+holds "another number of pictures is a warning" grep -q "train has 3 files, the published one 400" out.txt
+brings 0 "sets/facades is there" good
+holds "what is there is not asked for" test "$(asked good)" -eq 1
+complete good
+for way in drops noranges changes unsized busy; do
+    rm -f sets/facades.sha256
+    [ $way = changes ] && rm -rf first
+    brings 0 "3 in train" $way
+    [ $way = changes ] && rm -f sets/facades/more.txt first/more.txt
+    complete $way
+done
+holds "drops: continues at the byte" grep -qx "drops 5000" log.txt
+holds "noranges: asks for the rest" grep -qx "noranges 2500" log.txt
+
+echo "-- a later run continues"
+rm -f sets/facades.sha256
+brings 4 "503" stops
+holds "stops: keeps what came" test "$(stat -c %s sets/facades.partial/archive)" -eq 2500
+sed -i "s#/stops/#/good/#" sets/facades.partial/origin.json # the same file, by the way that works
+brings 0 "3 in train" good
+holds "stops: the second run asks for the rest only" grep -qx "good 2500" log.txt
+complete stops
+
+echo "-- sizes"
+rm -f sets/facades.sha256 # it is compared below
+brings 4 "the connection ended after" longer
+absent longer
+brings 3 "the archive is damaged" shorter
+absent shorter
+brings 4 "(6 tries)" totals
+absent totals
+brings 3 "at most" huge
+absent huge
+brings 3 "404" missing
+absent missing
+
+echo "-- archives"
+for way in absolute parent elsewhere control; do
+    brings 3 "unsafe name" $way
+    absent $way
+done
+for way in symlink hardlink device pipe; do
+    brings 3 "neither a file nor a folder" $way
+    absent $way
+done
+for way in twice through; do
+    brings 3 "has '1.jpg' twice" $way
+    absent $way
+done
+for way in nogzip cut flipped; do
+    brings 3 "the archive is damaged" $way
+    absent $way
+done
+brings 3 "empty" empty
+absent empty
+
+echo "-- checksums"
+brings 0 "3 in train" good
+complete good
+brings 3 "is not that of sets/facades.sha256" other
+absent other
+
+echo "-- the published sizes"
+sed "s#^PUBLISHED = .*#PUBLISHED = \"$url\"#" "$ci/datasets" >datasets.py # as if this were the published place
+python3 datasets.py --from "$url/good" --to sets --wait 0.001 facades >out.txt 2>&1
+holds "another size than the known one is refused" test $? -eq 3
+holds "and named" grep -q "but 30168306 are known" out.txt
+absent published
+
+echo "-- offline"
+kill $server
+wait $server 2>/dev/null
+brings 4 "no connection" good
+holds "offline: a hint" grep -q "the same command continues" out.txt
+absent offline
+[ $failures -eq 0 ] && echo "all as expected"
+exit $((failures > 0))

@@ -1,0 +1,353 @@
+#!/usr/bin/env bash
+# p2p pairs: what each subcommand makes, every refusal, equal bits for any number of threads, interruptions, and what
+# check finds in folders with planted faults.
+#
+#   tests/program/test_make_pairs.sh P2P PICTURES      PICTURES: the tool of tests/support
+pictures=$(realpath "$2")
+. "$(dirname "$0")/../support/expect.sh" "$1" none
+make=("$p2p" pairs)
+
+# has FILE SIZE: checks a picture's size, channels and bits, as 128x64x3x8.
+has() {
+    [ "$("$pictures" size "$1")" = "$2" ] || fail "$1 is $("$pictures" size "$1"), not $2"
+}
+
+# differ FILE FILE: prints the largest difference of two pictures' samples.
+differ() {
+    "$pictures" difference "$1" "$2"
+}
+
+# half FILE left|right OUT
+half() {
+    local width height
+    IFS=x read -r width height _ <<<"$("$pictures" size "$1")"
+    "$pictures" crop "$1" $((${2/left/0} == 0 ? 0 : width / 2)) 0 $((width / 2)) "$height" "$3"
+}
+left=0 right=1
+
+# no_partial FOLDER: checks that there are no temporary files.
+no_partial() {
+    [ -z "$(find "$1" -name '.*' ! -path "$1")" ] || fail "$1 has temporary files: $(find "$1" -name '.*')"
+}
+
+# ---- Photographs: B of generated pairs, and their outlines, A ----
+
+"$p2p" sample-data toys --count 10 --size 64 >/dev/null 2>&1 || fail "no data"
+mkdir outlines photos photos/more
+for file in toys/train/*.jpg; do
+    name=$(basename "$file" .jpg)
+    half "$file" left "outlines/$name.png"
+    half "$file" right "photos/$name.png"
+done
+cp photos/00001.png photos/more/deep.png
+
+echo "-- usage"
+expect 2 "no subcommand" "${make[@]}"
+printed "hint: they are combine, split, resize, edges, grey, lowres, blank, video, check" "p2p pairs"
+expect 2 "'frob' is not a subcommand" "${make[@]}" frob
+expect 2 "takes 3 arguments, A B OUT: 2 given" "${make[@]}" combine outlines photos
+expect 2 "takes 2 arguments, FOLDER OUT: 3 given" "${make[@]}" grey photos out extra
+expect 2 "--factor has no effect on p2p pairs grey" "${make[@]}" grey photos out --factor 4
+expect 2 "--fit has no effect without --size" "${make[@]}" grey photos out --fit pad
+expect 2 "--size is missing" "${make[@]}" resize photos out
+expect 2 "--factor: 1 is outside 2 to 64" "${make[@]}" lowres photos out --factor 1
+expect 3 "there is no folder nowhere" "${make[@]}" grey nowhere out
+expect 2 "lie in each other" "${make[@]}" grey photos photos/results
+expect 2 "lie in each other" "${make[@]}" grey photos/more photos
+expect 2 "lie in each other" "${make[@]}" combine outlines photos outlines
+mkdir empty
+expect 3 "empty holds no pictures" "${make[@]}" grey empty out
+[ -e out ] && fail "a refused command has made a folder"
+
+echo "-- one picture from one"
+expect 0 "made 11 pictures in grey" "${make[@]}" grey photos grey
+printed "next: p2p pairs split grey" grey
+has grey/more/deep.png 128x64x3x8
+half grey/00003.png right b.png
+[ "$(differ b.png photos/00003.png)" = 0 ] || fail "grey: B is not the photograph"
+expect 0 "made 11" "${make[@]}" grey photos grey-only --input-only
+has grey-only/00003.png 64x64x1x8
+expect 0 "made 11" "${make[@]}" grey photos grey-jpeg --format jpg
+has grey-jpeg/00003.jpg 128x64x3x8
+
+expect 0 "made 11" "${make[@]}" lowres photos lowres --factor 4
+expect 0 "made 11" "${make[@]}" resize photos small --size 16
+expect 0 "made 11" "${make[@]}" resize small large --size 64
+half lowres/00003.png left a.png
+[ "$(differ a.png large/00003.png)" = 0 ] || fail "lowres: A is not the picture made smaller and larger again"
+
+expect 0 "made 11" "${make[@]}" blank photos blank --holes 1
+expect 0 "made 11" "${make[@]}" blank photos blank7 --holes 1 --seed 7
+half blank/00003.png left a.png
+[ "$(differ a.png photos/00003.png)" -gt 10 ] || fail "blank: there is no hole"
+expect 0 "made 10" "${make[@]}" blank outlines blank-white --input-only
+for name in blank-white/*.png; do # seen in white surroundings too
+    [ "$(differ "$name" "outlines/${name#*/}")" -ge 127 ] || fail "$name: the hole is not seen"
+done
+cmp -s blank/00003.png blank7/00003.png && fail "blank: --seed changes nothing"
+cp -r photos moved
+expect 0 "made 11" "${make[@]}" blank moved blank-moved
+diff -rq -x pairs.json blank blank-moved || fail "blank: the holes depend on the folder"
+
+expect 0 "made 11" "${make[@]}" edges photos edges
+expect 0 "made 11" "${make[@]}" edges photos edges-only --input-only
+has edges-only/00003.png 64x64x1x8
+half edges/00003.png left a.png
+expect 0 "made 11" "${make[@]}" edges photos edges-more --detail 0.8
+[ "$("$pictures" l1 edges/00003.png edges-more/00003.png)" != 0 ] || fail "edges: --detail changes nothing"
+
+echo "-- sizes"
+mkdir wide
+"$pictures" crop photos/00001.png 0 0 64 32 wide/w.png
+expect 0 "made 1 picture in crop" "${make[@]}" resize wide crop --size 32
+"$pictures" crop photos/00001.png 16 0 32 32 middle.png
+[ "$(differ crop/w.png middle.png)" = 0 ] || fail "resize: --fit crop is not the middle"
+expect 0 "made 1" "${make[@]}" resize wide pad --size 64 --fit pad
+has pad/w.png 64x64x3x8
+"$pictures" crop pad/w.png 0 16 64 32 middle.png
+[ "$(differ middle.png wide/w.png)" = 0 ] || fail "resize: --fit pad has not the whole picture"
+expect 0 "made 1" "${make[@]}" resize wide stretch --size 32 --fit stretch --resize nearest
+has stretch/w.png 32x32x3x8
+expect 0 "made 1" "${make[@]}" grey wide both --size 32
+has both/w.png 64x32x3x8
+expect 0 "made 10" "${make[@]}" resize toys/train halves --size 32 --pairs side-by-side
+has halves/00003.png 64x32x3x8
+half halves/00003.png left a.png
+half toys/train/00003.jpg left whole.png && mkdir whole && mv whole.png whole
+expect 0 "made 1" "${make[@]}" resize whole shrunk --size 32
+[ "$(differ a.png shrunk/whole.png)" = 0 ] || fail "resize of halves is not that of each half"
+"$pictures" crop photos/00001.png 0 0 33 32 odd.png && mkdir odd && mv odd.png odd
+expect 3 "odd.png is 33 pixels wide" "${make[@]}" resize odd out --size 32 --pairs side-by-side
+"$pictures" crop photos/00001.png 0 0 64 1 flat.png && mkdir flat && mv flat.png flat
+expect 3 "would make it 65536 x 1024" "${make[@]}" resize flat out --size 1024
+printed "hint: --fit pad" "resize of a line"
+
+echo "-- two folders"
+expect 3 "more/deep.png has no partner" "${make[@]}" combine outlines photos shoes
+expect 0 "made 10 pictures in shoes, left out 1" "${make[@]}" combine outlines photos shoes --on-bad-image skip
+half shoes/00003.png left a.png
+half shoes/00003.png right b.png
+[ "$(differ a.png outlines/00003.png)$(differ b.png photos/00003.png)" = 00 ] || fail "combine: not A and B"
+mkdir single && cp outlines/00001.png single/w.png
+expect 3 "a pair's pictures must be equally large" "${make[@]}" combine single wide out
+printed "hint: --size N makes both N x N" combine
+expect 0 "made 1" "${make[@]}" combine single wide sized --size 32
+has sized/w.png 64x32x3x8
+expect 0 "made 11" "${make[@]}" combine grey-only photos mixed # grey and RGB
+has mixed/00003.png 128x64x3x8
+cmp mixed/00003.png grey/00003.png || fail "combine of the grey pictures is not that of p2p pairs grey"
+
+echo "-- bad pictures"
+mkdir bad && cp photos/0000[1-4].png bad
+head -c 700 photos/00002.png >bad/00002.png
+echo text >bad/00003.png
+expect 3 "bad/00003.png is neither a JPEG" "${make[@]}" grey bad out
+expect 0 "made 2 pictures in good, left out 2" "${make[@]}" grey bad good --on-bad-image skip
+expect 3 "allowed for pictures" "${make[@]}" edges photos out --memory 1M --size 4096
+no_partial good
+cp photos/00001.png bad/00001.jpg
+expect 2 "would both be written to out/00001.png" "${make[@]}" grey bad out --on-bad-image skip
+
+echo "-- nothing is overwritten"
+before=$(stat -c %Y.%i grey/00003.png)
+rm grey/00005.png
+expect 0 "made 1 picture in grey, kept 10 that were there" "${make[@]}" grey photos grey
+[ "$before" = "$(stat -c %Y.%i grey/00003.png)" ] || fail "a picture was made again"
+expect 2 "pairs.json: the pictures of this folder were made from other folders, or otherwise" "${make[@]}" grey photos grey --size 32
+expect 2 "pairs.json" "${make[@]}" lowres photos grey
+expect 2 "pairs.json" "${make[@]}" grey moved grey
+sed -i 's/png/jpg/' grey-only/pairs.json
+expect 3 "grey-only/pairs.json" "${make[@]}" grey photos grey-only --input-only
+mkdir mine && cp photos/00003.png mine
+expect 2 "mine/00003.png exists already" "${make[@]}" grey photos mine
+printed "hint: choose another folder" grey
+same mine/00003.png photos/00003.png
+
+echo "-- any number of threads"
+for kind in edges lowres blank; do
+    expect 0 "made 11" "${make[@]}" $kind photos $kind-one --workers 1
+    expect 0 "made 11" "${make[@]}" $kind photos $kind-four --workers 4 --memory 2M
+    diff -rq -x pairs.json $kind-one $kind-four || fail "$kind: the number of threads changes the pictures"
+    diff -rq -x pairs.json $kind $kind-one || fail "$kind: a second run makes other pictures"
+done
+
+echo "-- interruptions"
+mkdir many
+for i in $(seq 30); do ln -s ../toys/train/00001.jpg many/$i.jpg; done
+# Smoothing takes long enough that signals arrive in the middle.
+slow=("${make[@]}" edges many --size 256 --smoothing 16 --workers 2)
+expect 0 "made 30" "${slow[@]}" whole-run
+
+# interrupt SIGNAL OUT: begins the run and sends the signal once there is a picture.
+interrupt() {
+    env --default-signal=INT,TERM,HUP "${slow[@]}" "$2" >out.txt 2>err.txt &
+    local run=$!
+    for _ in $(seq 1000); do
+        [ -n "$(find "$2" -name '*.png' 2>/dev/null)" ] && break
+        sleep 0.01
+    done
+    kill "-$1" $run
+    wait $run
+    status=$?
+    made=$(find "$2" -name '[0-9]*.png' | wc -l)
+    [ "$made" -lt 30 ] || fail "SIG$1 came too late"
+}
+interrupt KILL killed
+for file in killed/[0-9]*.png; do same "$file" "whole-run/$(basename "$file")"; done
+expect 0 "kept $made that were there" "${slow[@]}" killed
+diff -r -x pairs.json killed whole-run || fail "after SIGKILL: other pictures"
+no_partial killed
+interrupt TERM stopped
+[ $status -eq 143 ] || fail "SIGTERM: exit code $status"
+printed "stopped by SIGTERM after $made of 30 pictures, which are complete" SIGTERM
+printed "hint: the same command makes the rest" SIGTERM
+no_partial stopped
+expect 0 "kept $made that were there" "${slow[@]}" stopped
+diff -r -x pairs.json stopped whole-run || fail "after SIGTERM: other pictures"
+
+echo "-- split"
+mkdir set
+for i in $(seq 200); do echo "$i" >"set/picture $i.png"; done # the names decide
+cp -r set set2
+expect 0 "moved 200 pictures of set" "${make[@]}" split set
+for name in val test; do
+    count=$(find set/$name -type f | wc -l)
+    [ "$count" -ge 8 ] && [ "$count" -le 35 ] || fail "split: $count of 200 pictures are in $name"
+done
+[ "$(find set -type f | wc -l)" -eq 200 ] || fail "split has lost pictures"
+find set -type f | sort >first.txt
+for i in $(seq 201 260); do echo "$i" >"set/picture $i.png"; done
+expect 0 "moved 60 pictures" "${make[@]}" split set
+find set -type f | sort | comm -13 - first.txt | grep . && fail "split: added pictures moved earlier ones"
+for i in $(seq 201 260); do echo "$i" >"set2/picture $i.jpg"; done # another suffix, and all at once
+expect 0 "moved 260 pictures" "${make[@]}" split set2 --val 10 --test 10%
+diff <(cd set && find . -type f | sed 's/\.[a-z]*$//' | sort) <(cd set2 && find . -type f | sed 's/\.[a-z]*$//' | sort) ||
+    fail "split depends on more than the names"
+expect 0 "moved 0 pictures" "${make[@]}" split set
+cp photos/00002.png "set/$(basename "$(find set/val -type f | head -n 1)")"
+expect 2 "exists already" "${make[@]}" split set
+mkdir -p two/A two/B
+for i in $(seq 20); do echo A >two/A/$i.png && echo B >two/B/$i.jpg; done
+expect 0 "moved 40 pictures" "${make[@]}" split two --val 30% --test 0
+diff <(ls two/val/A) <(ls two/val/B | sed 's/jpg/png/') || fail "split: A and B of a pair are apart"
+[ -e two/test ] && fail "split: --test 0 made pictures for test"
+mkdir linked && ln -s ../photos linked/others && echo own >linked/own.png
+expect 2 "linked/others/00001.png is a symbolic link, or lies behind one" "${make[@]}" split linked
+[ -e linked/own.png ] && [ -e photos/00001.png ] || fail "split: a refused command has moved something"
+expect 2 "no share of 0% to 100%" "${make[@]}" split set --val much
+expect 2 "are more than 100% together" "${make[@]}" split set --val 60% --test 50%
+expect 3 "holds no pictures" "${make[@]}" split empty
+expect 3 "nowhere" "${make[@]}" split nowhere
+
+# Pictures that are added to the sources later are made and split, the others stay.
+expect 0 "moved 10 pictures of shoes" "${make[@]}" split shoes --val 40%
+cp photos/00001.png photos/new.png && cp outlines/00001.png outlines/new.png
+expect 0 "made 1 picture in shoes, kept 10 that were there, left out 1" "${make[@]}" combine outlines photos shoes --on-bad-image skip
+expect 0 "moved 1 picture of shoes" "${make[@]}" split shoes --val 40%
+rm photos/new.png outlines/new.png
+
+echo "-- video"
+printf 'video' >'walk 100%.mp4'
+mkdir bin
+expect 1 "the program ffmpeg is not installed" env PATH="$PWD/nothing" "${make[@]}" video 'walk 100%.mp4' frames
+printed "hint: ffmpeg reads videos: install it" video
+# In place of ffmpeg: writes the photographs as frames, to the pattern that is its last argument.
+cat >bin/ffmpeg <<'FFMPEG'
+#!/bin/sh
+printf '%s\n' "$@" >"$ARGUMENTS"
+for pattern; do :; done
+i=1
+[ "$FRAMES" = none ] && exit 69
+for photo in $PHOTOS; do
+    # shellcheck disable=SC2059
+    cp "$photo" "$(printf "${pattern#file:}" $i)"
+    [ "$i" = "$FRAMES" ] && kill -9 $PPID && exit 1
+    i=$((i + 1))
+done
+FFMPEG
+chmod +x bin/ffmpeg
+export ARGUMENTS=$PWD/arguments.txt PHOTOS="$PWD/photos/00001.png $PWD/photos/00002.png $PWD/photos/00003.png"
+path=$PATH
+PATH=$PWD/bin:$PATH
+(FRAMES=2 "${make[@]}" video 'walk 100%.mp4' frames) >/dev/null 2>&1 && fail "a killed command succeeds"
+[ -z "$(find frames -name '*.png' ! -path '*/.*')" ] || fail "a killed command left frames"
+expect 0 "made 3 frames in frames" "${make[@]}" video 'walk 100%.mp4' frames --fps 2
+grep -qx 'fps=2' arguments.txt || fail "--fps is not passed on: $(tr '\n' ' ' <arguments.txt)"
+same 'frames/walk 100%-000002.png' photos/00002.png
+no_partial frames
+expect 2 "walk 100%-000001.png exists already" "${make[@]}" video 'walk 100%.mp4' frames
+rm 'frames/walk 100%-000001.png' # as after an interruption: the first frame comes last
+expect 0 "made 3 frames" "${make[@]}" video 'walk 100%.mp4' frames
+rm 'frames/walk 100%-000001.png' && cp photos/00004.png 'frames/walk 100%-000002.png'
+expect 2 "is another picture" "${make[@]}" video 'walk 100%.mp4' frames
+same 'frames/walk 100%-000002.png' photos/00004.png
+expect 3 "ffmpeg can't read walk 100%.mp4 (exit code 69)" env FRAMES=none "${make[@]}" video 'walk 100%.mp4' other
+no_partial other
+mkdir planted && ln -s ../outlines 'planted/.walk 100%.frames' # a folder of that name is removed
+expect 2 "is a symbolic link" "${make[@]}" video 'walk 100%.mp4' planted
+[ -e outlines/00001.png ] || fail "video: a link has led to the removal of other files"
+expect 3 "there is no file nothing.mp4" "${make[@]}" video nothing.mp4 other
+PATH=$path
+
+echo "-- check"
+expect 0 "no problems" "${make[@]}" check toys --json toys.json
+printed "train: 10 pairs, side by side" check
+printed "64 x 64" check
+printed "RGB, 8 bits" check
+grep -q '"problems": \[\]' toys.json || fail "toys.json has problems"
+expect 2 "--json toys.json exists already" "${make[@]}" check toys --json toys.json
+expect 3 "there is no folder nowhere" "${make[@]}" check nowhere
+expect 3 "11 problems" "${make[@]}" check photos # photographs are no pairs
+printed "the shape of a single picture" check
+
+# planted KIND COUNT FOLDER TEXT: checks that the folder has just these problems, in the table and as JSON.
+planted() {
+    rm -f found.json
+    expect 3 "$4" "${make[@]}" check "$3" --json found.json
+    [ "$(grep -c "\"problem\": \"$1\"" found.json)" -eq "$2" ] && [ "$(grep -c '"problem"' found.json)" -eq "$2" ] ||
+        fail "$1: $3 has other problems: $(grep '"text"' found.json)"
+    grep -qE "^$1 +$2 " out.txt || fail "$1: the table lacks it"
+}
+faulty() {
+    rm -rf faulty && cp -r toys faulty
+}
+faulty && head -c 300 toys/train/00002.jpg >faulty/train/00002.jpg
+planted unusable 1 faulty "00002.jpg"
+faulty && cp toys/val/00002.jpg faulty/train/00099.jpg
+planted duplicate 1 faulty "val/00002.jpg has the bytes of train/00099.jpg, in another split"
+rm -rf a b && cp -r outlines a && cp -r photos b && rm -r b/more
+cp photos/00002.png a/00002.png # A is B
+"${make[@]}" combine a b equal >/dev/null 2>&1
+planted equal 1 equal "00002.png: A and B are the same picture"
+cp outlines/00002.png a/00002.png
+"$pictures" crop outlines/00003.png 0 0 1 1 dot.png && mkdir dot plain && mv dot.png dot
+"${make[@]}" resize dot plain --size 64 >/dev/null 2>&1
+cp plain/dot.png a/00003.png
+"${make[@]}" combine a b uniform >/dev/null 2>&1
+planted one_colour 1 uniform "00003.png: A has one colour"
+cp photos/00003.png a/00003.png && cp outlines/00003.png b/00003.png
+"${make[@]}" combine a b swapped >/dev/null 2>&1
+planted swapped 1 swapped "00003.png seems to have A and B swapped"
+cp outlines/00003.png a && cp photos/00003.png b
+mkdir whole-a whole-b
+for file in a/*.png; do # all 56 x 64; one B is cut out 8 pixels further right, so it is shifted to the left
+    name=$(basename "$file")
+    "$pictures" crop a/$name 0 0 56 64 whole-a/$name
+    "$pictures" crop b/$name $((10#${name%.png} == 4 ? 8 : 0)) 0 56 64 whole-b/$name
+done
+"${make[@]}" combine whole-a whole-b shifted >/dev/null 2>&1
+planted shifted 1 shifted "00004.png: B seems to be shifted about"
+grep -qE "about [78] pixels to the left and 0 down" out.txt || fail "another shift: $(grep shifted: out.txt)"
+rm b/00005.png
+mkdir sides && mv a sides/A && mv b sides/B
+planted single 1 sides "00005.png has no partner"
+"$p2p" sample-data large --count 4 --size 128 --seed 9 >/dev/null 2>&1
+mkdir -p cut/train # photographs of 128 x 64: pairs by their shape only
+for i in 1 2 3 4; do "$pictures" crop large/train/0000$i.jpg 128 40 128 64 cut/train/$i.png; done
+expect 3 "goes on across its middle" "${make[@]}" check cut
+for count in 1 4; do
+    "${make[@]}" check cut --workers $count --json cut$count.json >cut$count.txt 2>/dev/null
+done
+same cut1.json cut4.json
+same cut1.txt cut4.txt
+finish
