@@ -54,7 +54,7 @@ static void draw_grid(const panel *p) {
     for (int i = 0; i <= LINES; i++) {
         const double value = p->top * i / LINES;
         svg_line(p->out, p->x, down(p, value), p->x + CHART_WIDTH, down(p, value));
-        snprintf(text, sizeof text, "%.3g", value);
+        snprintf(text, sizeof text, "%.10g", value);
         svg_text(p->out, p->x - 6, down(p, value) + 4, "end", text);
     }
     for (int k = 0; k < p->c->count; k++) {

@@ -149,6 +149,7 @@ static void note_devices(const bench *b, bench_growth *growth) {
     snprintf(growth->device, sizeof growth->device, "%s", p2p_device_address(b->devices.list[0]));
     snprintf(growth->device_name, sizeof growth->device_name, "%s", p2p_device_name(b->devices.list[0]));
     growth->training = b->training;
+    growth->batch = b->all->batch;
     growth->shared = growth->shared || share_a_processor(&b->devices);
 }
 

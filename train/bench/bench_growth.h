@@ -34,6 +34,7 @@ typedef struct {
 
 typedef struct {
     char device[64], device_name[256]; /* the first */
+    int64_t batch;                     /* per device */
     bool shared;                       /* the devices share a processor */
     bool training;
     int steps, rounds; /* a range is over rounds of this many steps */

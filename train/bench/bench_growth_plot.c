@@ -3,6 +3,7 @@
 #include "bench_growth.h"
 #include "bench_svg.h"
 
+#include <inttypes.h>
 #include <math.h>
 
 enum { CHARTS = 3, FOOT = 70 };
@@ -38,11 +39,16 @@ p2p_status bench_growth_plot(const bench_growth *growth, const char *path) {
         {"images per second", c.devices, growth->count, rates, 2, 0},
         {"efficiency, %", c.devices, growth->count, &efficiency, 1, 0},
         {"time in reductions that were not hidden, %", c.devices, growth->count, &not_hidden, 1, 0}};
+    char caption[160];
     svg_picture svg;
     P2P_TRY(svg_begin(&svg, path, CHART_LEFT + CHARTS * (CHART_WIDTH + CHART_GAP),
                       CHART_TOP + CHART_HEIGHT + FOOT + 20));
     for (int i = 0; i < CHARTS; i++)
         chart_draw(&charts[i], svg.out, CHART_LEFT + i * (CHART_WIDTH + CHART_GAP), CHART_TOP);
+    snprintf(caption, sizeof caption, "%s on %s, batch %" PRId64 " per device",
+             growth->training ? "training" : "translation", growth->device, growth->batch);
+    svg_text(svg.out, CHART_LEFT + CHART_WIDTH + CHART_GAP, CHART_TOP + CHART_HEIGHT + FOOT - 10, "start",
+             caption);
     chart_legend(&charts[0], svg.out, CHART_LEFT, CHART_TOP + CHART_HEIGHT + FOOT - 10);
     return svg_finish(&svg, P2P_OK);
 }
