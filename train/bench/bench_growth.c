@@ -53,7 +53,7 @@ static p2p_status settings_for(const settings *all, int64_t devices, settings *a
 typedef struct {
     settings all;
     bench b;
-    double seconds[ROUNDS]; /* per step */
+    double seconds[ROUNDS], processor[ROUNDS]; /* per step: by the clock, and of all processors together */
 } contestant;
 
 static p2p_status open_contestant(const settings *all, int64_t devices, int64_t accumulate, contestant *c) {
@@ -107,25 +107,38 @@ static p2p_status profile_additions(bench *b, growth_added *added) {
 }
 
 static p2p_status time_round(contestant *c, int steps, int round) {
+    const double before = sys_processor_time();
     P2P_TRY(bench_time_steps(&c->b, steps, &c->seconds[round]));
+    c->processor[round] = (sys_processor_time() - before) / steps;
     c->seconds[round] /= steps;
     return P2P_OK;
 }
 
+/* The median over rounds of how much greater the one is, as a share of the other. */
+static double median_excess(const double *values, const double *others) {
+    double ratios[ROUNDS];
+    for (int i = 0; i < ROUNDS; i++) ratios[i] = bench_rate(values[i], others[i]) - 1;
+    return bench_summary(ratios, ROUNDS).median;
+}
+
+static void compare(const contestant *many, contestant *one, growth_added *beside) {
+    beside->added = median_excess(many->seconds, one->seconds);
+    beside->added_processor = median_excess(many->processor, one->processor);
+    beside->one_step_s = bench_summary(one->seconds, ROUNDS);
+}
+
 /* Rounds of the replicas, in turns with those of `one` unless it is NULL. */
 static p2p_status time_rounds(contestant *many, contestant *one, int steps, growth_point *point) {
-    double ratios[ROUNDS], before = 0, after = 0, sum = 0;
+    double before = 0, after = 0, sum = 0;
     bool known = p2p_session_waited(many->b.session, &before);
     for (int i = 0; i < ROUNDS; i++) {
         P2P_TRY(time_round(many, steps, i));
         if (one) P2P_TRY(time_round(one, steps, i));
-        if (one) ratios[i] = many->seconds[i] / one->seconds[i];
         sum += many->seconds[i] * steps;
     }
     known = p2p_session_waited(many->b.session, &after) && known;
     point->not_hidden = known ? (after - before) / sum : -1;
-    if (one) point->beside.added = bench_summary(ratios, ROUNDS).median - 1;
-    if (one) point->beside.one_step_s = bench_summary(one->seconds, ROUNDS);
+    if (one) compare(many, one, &point->beside);
     point->step_s = bench_summary(many->seconds, ROUNDS);
     return P2P_OK;
 }
@@ -195,6 +208,12 @@ p2p_status bench_growth_measure(const settings *all, int steps, bench_growth *gr
 
 /* ---- Reports ------------------------------------------------------------------------------------------ */
 
+static void print_added(const growth_added *beside) {
+    printf("  %+.1f %% of %.3f ms, %+.1f %% of processor time; reductions %.3f ms, updates %.3f ms",
+           100 * beside->added, beside->one_step_s.median * 1e3, 100 * beside->added_processor,
+           beside->reduction_s * 1e3, beside->updates_s * 1e3);
+}
+
 static void print_point(const growth_point *p) {
     printf("%7" PRId64 " %10.3f  (%.3f to %.3f) %10.3f %9.1f %%", p->devices, rate_of(p, p->step_s.median),
            rate_of(p, p->step_s.greatest), rate_of(p, p->step_s.least), p->step_s.median * 1e3,
@@ -203,9 +222,7 @@ static void print_point(const growth_point *p) {
         printf(" %9.1f %%", 100 * p->not_hidden);
     else
         printf(" %11s", "-");
-    if (is_compared(p))
-        printf("  %.1f %% added to %.3f ms: reductions %.3f, updates %.3f", 100 * p->beside.added,
-               p->beside.one_step_s.median * 1e3, p->beside.reduction_s * 1e3, p->beside.updates_s * 1e3);
+    if (is_compared(p)) print_added(&p->beside);
     printf("\n");
 }
 
@@ -216,7 +233,8 @@ static void print_table(const settings *all, const bench_growth *growth) {
            " filters; medians of %d rounds of %d steps\n",
            all->precision, all->batch, all->size, all->size, all->ngf, all->ndf, growth->rounds,
            growth->steps);
-    printf("devices   images/s                          ms a step  efficiency  not hidden\n");
+    printf("devices   images/s                          ms a step  efficiency  not hidden%s\n",
+           growth->shared && growth->training ? "  added by replicas" : "");
     for (int i = 0; i < growth->count; i++) print_point(&growth->points[i]);
     if (growth->shared)
         printf("The devices share a processor: efficiency is beside one device%s.\n",
@@ -232,11 +250,12 @@ static json_t *point_to_json(const growth_point *p) {
         p->step_s.median, "step_s_min", p->step_s.least, "step_s_max", p->step_s.greatest, "efficiency",
         p->efficiency, "not_hidden", p->not_hidden >= 0 ? json_real(p->not_hidden) : json_null());
     if (!object || !is_compared(p)) return object;
-    return bench_join_json(
-        object, json_pack("{s:f, s:f, s:f, s:f, s:f, s:f}", "one_device_step_s", beside->one_step_s.median,
-                          "one_device_step_s_min", beside->one_step_s.least, "one_device_step_s_max",
-                          beside->one_step_s.greatest, "added", beside->added, "reduction_s",
-                          beside->reduction_s, "updates_s", beside->updates_s));
+    return bench_join_json(object, json_pack("{s:f, s:f, s:f, s:f, s:f, s:f, s:f}", "one_device_step_s",
+                                             beside->one_step_s.median, "one_device_step_s_min",
+                                             beside->one_step_s.least, "one_device_step_s_max",
+                                             beside->one_step_s.greatest, "added", beside->added,
+                                             "added_processor_time", beside->added_processor, "reduction_s",
+                                             beside->reduction_s, "updates_s", beside->updates_s));
 }
 
 static json_t *points_to_json(const bench_growth *growth) {

@@ -16,7 +16,9 @@
 /* What a step of replicas on a shared processor has beside that of one device. */
 typedef struct {
     bench_range one_step_s; /* of one device with the same batch */
-    double added;           /* the share that the step is longer: a median over rounds */
+    /* By what share the step is longer, and takes more of the processor's time, which other programs disturb
+     * less: medians over rounds. */
+    double added, added_processor;
     /* Seconds of operations that one device does not have, each alone: reductions, and the updates of all
      * replicas but the first. */
     double reduction_s, updates_s;
