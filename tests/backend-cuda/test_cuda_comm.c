@@ -118,6 +118,29 @@ static void sums_and_broadcasts(void **state) {
     }
 }
 
+static double no_time(void) {
+    return 0;
+}
+
+/* The machine's clock goes on by what commands move. With seed 0 it runs them as they are given, so
+ * reductions are complete when a queue comes to the wait for them. */
+static void waits_are_measured(void **state) {
+    (void)state;
+    group g;
+    open_group(&g, 2, 2, 0, 400000);
+    const p2p_op sum = collective(P2P_KIND_all_reduce, P2P_TYPE_f32, 100000);
+    assert_true(p2p_comm_waited(g.comm) < 0); /* without a clock it is not known */
+    p2p_comm_set_clock(g.comm, no_time);
+    assert_true(p2p_comm_waited(g.comm) >= 0 && p2p_comm_waited(g.comm) < 1e-9);
+    run_rounds(&g, &sum, 100); /* more than are measured at once */
+    const double waited = p2p_comm_waited(g.comm);
+    const char *seed = getenv("P2P_MACHINE_SEED");
+    assert_true((waited > 0) == (seed && strcmp(seed, "0") != 0));
+    assert_true(waited < 1);
+    assert_true(!(p2p_comm_waited(g.comm) > waited));
+    close_group(&g);
+}
+
 static void what_nccl_lacks_passes_through_the_host(void **state) {
     (void)state;
     group g;
@@ -270,6 +293,7 @@ static void process_ends(void **state) {
 int main(int count, char **arguments) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sums_and_broadcasts),
+        cmocka_unit_test(waits_are_measured),
         cmocka_unit_test(what_nccl_lacks_passes_through_the_host),
         cmocka_unit_test(one_device_twice),
     };
