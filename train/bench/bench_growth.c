@@ -21,19 +21,12 @@ static char *first_names(const char *list, int64_t count) {
     return strndup(list, (size_t)(end - list));
 }
 
-static int names_in(const char *list) {
-    int count = 1;
-    for (; *list; list++) count += *list == ',';
-    return count;
-}
-
 static p2p_status check_pool(const settings *all) {
-    const int64_t most = all->gpus;
-    if (!all->device || names_in(all->device) >= most) return P2P_OK;
-    p2p_fail(P2P_USAGE, "--gpus %d: --device %s names %d", (int)most, all->device, names_in(all->device));
-    return p2p_hint(P2P_USAGE,
-                    "--device names at least as many devices as the greatest number of --gpus; one "
-                    "may be named several times");
+    const int named = setup_devices_asked(all);
+    if (!all->device || named >= all->gpus) return P2P_OK;
+    p2p_fail(P2P_USAGE, "--gpus %d: --device %s names %d", (int)all->gpus, all->device, named);
+    return p2p_hint(P2P_USAGE, "--device names at least as many devices as the greatest number of --gpus; "
+                               "one may be named several times");
 }
 
 /* The given settings for `devices` devices. Free at->device unless it is that of `all`; the other strings
@@ -163,7 +156,6 @@ static void note_devices(const bench *b, bench_growth *growth) {
     snprintf(growth->device_name, sizeof growth->device_name, "%s", p2p_device_name(b->devices.list[0]));
     growth->training = b->training;
     growth->batch = b->all->batch;
-    growth->shared = growth->shared || share_a_processor(&b->devices);
 }
 
 static p2p_status measure_point(const settings *all, bench_growth *growth, growth_point *point) {
@@ -171,9 +163,9 @@ static p2p_status measure_point(const settings *all, bench_growth *growth, growt
     p2p_status status = open_contestant(all, point->devices, all->grad_accumulate, &many);
     if (status == P2P_OK) {
         note_devices(&many.b, growth);
-        const bool beside = growth->shared && growth->training && point->devices > 1;
-        status = beside ? measure_beside(all, &many, growth->steps, point)
-                        : measure_alone(&many, growth->steps, point);
+        point->shared = share_a_processor(&many.b.devices);
+        status = point->shared && growth->training ? measure_beside(all, &many, growth->steps, point)
+                                                   : measure_alone(&many, growth->steps, point);
     }
     close_contestant(all, &many);
     return status;
@@ -190,7 +182,7 @@ static double rate_of(const growth_point *point, double seconds) {
 static void find_efficiency(const bench_growth *growth, growth_point *point) {
     const growth_point *first = &growth->points[0];
     const double grown = rate_of(point, point->step_s.median) / rate_of(first, first->step_s.median);
-    point->efficiency = growth->shared ? grown : grown * (double)first->devices / (double)point->devices;
+    point->efficiency = point->shared ? grown : grown * (double)first->devices / (double)point->devices;
     if (is_compared(point)) point->efficiency = 1 / (1 + point->beside.added);
 }
 
@@ -201,6 +193,7 @@ p2p_status bench_growth_measure(const settings *all, int steps, bench_growth *gr
         growth_point *point = &growth->points[growth->count++];
         *point = (growth_point){.devices = all->gpu_counts.of[i]};
         P2P_TRY(measure_point(all, growth, point));
+        growth->shared = growth->shared || point->shared;
     }
     for (int i = 0; i < growth->count; i++) find_efficiency(growth, &growth->points[i]);
     return P2P_OK;
@@ -260,11 +253,8 @@ static json_t *point_to_json(const growth_point *p) {
 
 static json_t *points_to_json(const bench_growth *growth) {
     json_t *points = json_array();
-    for (int i = 0; points && i < growth->count; i++) {
-        if (json_array_append_new(points, point_to_json(&growth->points[i])) == 0) continue;
-        json_decref(points);
-        points = NULL;
-    }
+    for (int i = 0; i < growth->count; i++)
+        points = bench_append_json(points, point_to_json(&growth->points[i]));
     return points;
 }
 

@@ -26,6 +26,7 @@ typedef struct {
 
 typedef struct {
     int64_t devices, images; /* images: of a step on all devices */
+    bool shared;             /* the devices share a processor */
     bench_range step_s;
     /* The rate per device over that of the first point. If the processor is shared, the rate over that of one
      * device with the same batch, or, of a translation, over that of the first point. */
@@ -37,7 +38,7 @@ typedef struct {
 typedef struct {
     char device[64], device_name[256]; /* the first */
     int64_t batch;                     /* per device */
-    bool shared;                       /* the devices share a processor */
+    bool shared;                       /* those of a point share a processor */
     bool training;
     int steps, rounds; /* a range is over rounds of this many steps */
     int count;

@@ -20,8 +20,8 @@ static void fill_column(const bench_growth *growth, int i, columns *to) {
     const double grown = (double)p->devices / (double)first->devices;
     to->devices[i] = p->devices;
     to->rate[i] = bench_rate((double)p->images, p->step_s.median);
-    to->ideal[i] = growth->shared ? to->rate[i] / p->efficiency
-                                  : bench_rate((double)first->images, first->step_s.median) * grown;
+    to->ideal[i] = p->shared ? to->rate[i] / p->efficiency
+                             : bench_rate((double)first->images, first->step_s.median) * grown;
     to->efficiency[i] = 100 * p->efficiency;
     to->not_hidden[i] = p->not_hidden >= 0 ? 100 * p->not_hidden : (double)NAN;
 }

@@ -82,18 +82,11 @@ static void print_tables(const settings *all, const bench_prediction *prediction
 
 /* ---- JSON --------------------------------------------------------------------------------------------- */
 
-/* Appends to the array. Owns both. NULL if either is NULL or memory runs out. */
-static json_t *appended(json_t *array, json_t *item) {
-    if (array && json_array_append_new(array, item) == 0) return array;
-    json_decref(array);
-    return NULL;
-}
-
 static json_t *segments_to_json(const bench_segments *segments) {
     json_t *array = json_array();
     for (int i = 0; i < segments->count; i++) {
         const model_segment *s = &segments->of[i];
-        array = appended(
+        array = bench_append_json(
             array, json_pack("{s:f, s:i, s:f}", "s", s->seconds, "needed", s->needed, "bytes", s->bytes));
     }
     return array;
@@ -104,9 +97,9 @@ static json_t *points_to_json(const int64_t *devices, const predict_machine *m) 
     for (int i = 0; i < PREDICT_COUNTS; i++) {
         const model_step *step = &m->steps[i];
         if (isnan(m->efficiency[i])) continue;
-        array = appended(array,
-                         json_pack("{s:I, s:f, s:f, s:f}", "devices", (json_int_t)devices[i], "efficiency",
-                                   m->efficiency[i], "step_s", step->seconds, "reduction_s", step->reduced));
+        array = bench_append_json(array, json_pack("{s:I, s:f, s:f, s:f}", "devices", (json_int_t)devices[i],
+                                                   "efficiency", m->efficiency[i], "step_s", step->seconds,
+                                                   "reduction_s", step->reduced));
     }
     return array;
 }
@@ -125,8 +118,9 @@ static json_t *machines_to_json(const int64_t *devices, const predict_batch *bat
     json_t *array = json_array();
     for (int i = 0; i < batch->machine_count; i++) {
         const predict_machine *m = &batch->machines[i];
-        array = appended(array, json_pack("{s:s, s:o, s:o}", "name", m->machine->name, "points",
-                                          points_to_json(devices, m), "breaks", break_to_json(devices, m)));
+        array = bench_append_json(array,
+                                  json_pack("{s:s, s:o, s:o}", "name", m->machine->name, "points",
+                                            points_to_json(devices, m), "breaks", break_to_json(devices, m)));
     }
     return array;
 }
@@ -135,10 +129,11 @@ static json_t *batches_to_json(const bench_prediction *prediction) {
     json_t *array = json_array();
     for (int i = 0; i < prediction->count; i++) {
         const predict_batch *batch = &prediction->batches[i];
-        array = appended(array, json_pack("{s:I, s:b, s:f, s:o, s:o}", "batch", (json_int_t)batch->batch,
-                                          "fits", batch->fits, "step_s", batch->step_s, "segments",
-                                          segments_to_json(&batch->segments), "machines",
-                                          machines_to_json(prediction->devices, batch)));
+        array =
+            bench_append_json(array, json_pack("{s:I, s:b, s:f, s:o, s:o}", "batch", (json_int_t)batch->batch,
+                                               "fits", batch->fits, "step_s", batch->step_s, "segments",
+                                               segments_to_json(&batch->segments), "machines",
+                                               machines_to_json(prediction->devices, batch)));
     }
     return array;
 }

@@ -21,6 +21,12 @@ p2p_status bench_print_json(json_t *object) {
     return P2P_OK;
 }
 
+json_t *bench_append_json(json_t *array, json_t *item) {
+    if (json_array_append_new(array, item) == 0) return array;
+    json_decref(array);
+    return NULL;
+}
+
 json_t *bench_join_json(json_t *object, json_t *more) {
     if (object && more && json_object_update(object, more) == 0) {
         json_decref(more);
