@@ -145,6 +145,8 @@ static p2p_status measure_batches(const settings *all, int steps, bench_predicti
         const p2p_status status = measure_batch(all, steps, prediction, batch);
         if (status == P2P_OUT_OF_MEMORY && i > 0) {
             text_line(stderr, "batch %" PRId64 " does not fit: %s", batch->batch, p2p_message());
+            bench_segments_free(&batch->segments);
+            batch->step_s = 0;
             return P2P_OK;
         }
         P2P_TRY(status);
