@@ -55,6 +55,7 @@ static const p2p_comm_table comm_table = {
     .query = cuda_comm_query,
     .all_reduce = cuda_comm_all_reduce,
     .broadcast = cuda_comm_broadcast,
+    .waited = cuda_comm_waited,
 };
 
 static const p2p_module *enter(uint32_t abi, const p2p_host *host) {

@@ -452,6 +452,7 @@ typedef struct {
     const char *kernel;
     int replica;
     int position;      /* in the replica's list of operations, from 0 */
+    int needed;        /* how many of the run's collectives, counted from the first, it comes after */
     double begin, end; /* clock readings: enqueued on an idle device, and completed */
 } p2p_operation_timing;
 

@@ -1,7 +1,9 @@
 /* `p2p bench`: the selection and the order of measurements. Steps are first, so that the time to the first
  * step and the memory are those of a training; then the operations, then the device's ceilings. */
 #include "bench/bench.h"
+#include "bench/bench_growth.h"
 #include "bench/bench_peaks.h"
+#include "bench/bench_predict.h"
 #include "bench/bench_report.h"
 #include "bench/bench_sweep.h"
 #include "command.h"
@@ -14,22 +16,54 @@ enum { DEFAULT_STEPS = 10, DEFAULT_STEPS_PER_POINT = 3 };
 
 static int steps_of(const settings *all) {
     if (all->steps > 0) return (int)all->steps;
-    return all->sweep ? DEFAULT_STEPS_PER_POINT : DEFAULT_STEPS;
+    return all->sweep || all->predict ? DEFAULT_STEPS_PER_POINT : DEFAULT_STEPS;
+}
+
+/* Whether several numbers of devices are measured. */
+static bool grows(const settings *all) {
+    return all->gpu_counts.count > 1;
+}
+
+static bool measures_steps(const settings *all) {
+    return strcmp(all->what, "train") == 0 || strcmp(all->what, "translate") == 0;
+}
+
+/* Check an option that selects a series of measurements, and what contradicts it. */
+static p2p_status check_series(const settings *all, const char *option) {
+    if (!measures_steps(all))
+        return p2p_fail(P2P_USAGE, "%s contradicts --what %s: it measures whole steps", option, all->what);
+    if (all->trace) return p2p_fail(P2P_USAGE, "--trace contradicts %s, which measures many plans", option);
+    return P2P_OK;
+}
+
+static p2p_status check_growth(const settings *all) {
+    if (!grows(all)) return P2P_OK;
+    if (all->sweep) return p2p_fail(P2P_USAGE, "--sweep contradicts a list of --gpus: measure one at a time");
+    return check_series(all, "a list of --gpus");
+}
+
+static p2p_status check_prediction(const settings *all) {
+    if (!all->predict) return P2P_OK;
+    if (all->sweep) return p2p_fail(P2P_USAGE, "--sweep contradicts --predict: one at a time");
+    if (strcmp(all->what, "train") != 0)
+        return p2p_fail(P2P_USAGE, "--predict contradicts --what %s: it predicts trainings", all->what);
+    if (all->grad_accumulate > 1)
+        return p2p_fail(P2P_USAGE,
+                        "--grad-accumulate contradicts --predict, which shows what it would change");
+    P2P_TRY(check_series(all, "--predict"));
+    return setup_devices_one(all);
 }
 
 static p2p_status check_sweep(const settings *all) {
-    if (all->plot && !all->sweep)
-        return p2p_fail(P2P_USAGE, "--plot requires --sweep, whose results it draws");
-    if (!all->sweep) return P2P_OK;
-    if (strcmp(all->what, "train") != 0 && strcmp(all->what, "translate") != 0)
-        return p2p_fail(P2P_USAGE, "--sweep contradicts --what %s: it measures whole steps", all->what);
-    if (all->trace) return p2p_fail(P2P_USAGE, "--trace contradicts --sweep, which measures many plans");
-    return P2P_OK;
+    if (all->plot && !all->sweep && !all->predict && !grows(all))
+        return p2p_fail(P2P_USAGE,
+                        "--plot requires --sweep, --predict or a list of --gpus, whose results it draws");
+    return all->sweep ? check_series(all, "--sweep") : P2P_OK;
 }
 
 /* Operations, transfers and sweeps are measured on one device. */
 static p2p_status check_devices(const settings *all) {
-    const bool steps = strcmp(all->what, "train") == 0 || strcmp(all->what, "translate") == 0;
+    const bool steps = measures_steps(all);
     if (steps && !all->sweep && !all->trace) return P2P_OK;
     P2P_TRY(setup_devices_one(all));
     if (all->grad_accumulate == 1 || steps) return P2P_OK;
@@ -44,6 +78,8 @@ static p2p_status check_settings(const settings *all) {
                         all->what);
     if (all->trace && strcmp(all->what, "transfers") == 0)
         return p2p_fail(P2P_USAGE, "--trace contradicts --what transfers, which runs no operations");
+    P2P_TRY(check_prediction(all));
+    P2P_TRY(check_growth(all));
     P2P_TRY(check_devices(all));
     return check_sweep(all);
 }
@@ -105,8 +141,26 @@ static p2p_status run_sweep(const settings *all) {
     return all->plot ? bench_sweep_plot(&sweep, all->plot) : P2P_OK;
 }
 
+static p2p_status run_growth(const settings *all) {
+    bench_growth growth;
+    P2P_TRY(bench_growth_measure(all, steps_of(all), &growth));
+    P2P_TRY(bench_growth_report(all, &growth));
+    return all->plot ? bench_growth_plot(&growth, all->plot) : P2P_OK;
+}
+
+static p2p_status run_prediction(const settings *all) {
+    bench_prediction prediction;
+    p2p_status status = bench_predict(all, steps_of(all), &prediction);
+    if (status == P2P_OK) status = bench_predict_report(all, &prediction);
+    if (status == P2P_OK && all->plot) status = bench_predict_plot(&prediction, all->plot);
+    bench_predict_free(&prediction);
+    return status;
+}
+
 p2p_status command_bench(settings *all) {
     P2P_TRY(check_settings(all));
+    if (all->predict) return run_prediction(all);
+    if (grows(all)) return run_growth(all);
     if (all->sweep) return run_sweep(all);
     return strcmp(all->what, "transfers") == 0 ? run_transfer_bench(all) : run_plan_bench(all);
 }

@@ -2,6 +2,7 @@
 #include "cuda_comm.h"
 
 #include "device/cuda_memory.h"
+#include "device/cuda_standstill.h"
 #include "device/cuda_ticket.h"
 #include "library/cuda_library.h"
 
@@ -144,6 +145,7 @@ static p2p_status create_streams(p2p_be_comm *comm) {
         member *one = &comm->member[i];
         P2P_TRY(cuda_enter(&one->device->queue));
         CUDA_TRY(&one->device->queue, cuStreamCreate, &one->stream, CU_STREAM_NON_BLOCKING);
+        P2P_TRY(cuda_standstill_open(one->device));
     }
     return P2P_OK;
 }
@@ -188,6 +190,7 @@ static p2p_status give_up(p2p_be_comm *comm, p2p_status status) {
         member *one = &comm->member[i];
         if (!cuda_enter_release(&one->device->queue)) continue;
         if (one->nccl) cuda_nccl.ncclCommAbort(one->nccl);
+        cuda_standstill_close(one->device);
         if (one->stream) CUDA_RELEASE(&one->device->queue, cuStreamDestroy, one->stream);
     }
     free(comm);
@@ -242,6 +245,7 @@ static p2p_status finalize(p2p_be_comm *comm) {
 }
 
 static void release(member *one) {
+    cuda_standstill_close(one->device);
     if (!cuda_enter_release(&one->device->queue)) return;
     if (one->nccl) cuda_nccl.ncclCommDestroy(one->nccl);
     (void)cuda_drain(one->device, one->stream);
@@ -346,4 +350,10 @@ p2p_status cuda_comm_all_reduce(p2p_be_comm *comm, const p2p_op *op, const p2p_c
 p2p_status cuda_comm_broadcast(p2p_be_comm *comm, const p2p_op *op, const p2p_contribution *replicas,
                                p2p_ticket *done) {
     return start(comm, op, replicas, done);
+}
+
+double cuda_comm_waited(p2p_be_comm *comm) {
+    double sum = 0;
+    for (int i = 0; i < comm->count; i++) sum += cuda_standstill_seconds(comm->member[i].device);
+    return sum / comm->count;
 }

@@ -22,5 +22,6 @@ p2p_status cuda_comm_all_reduce(p2p_be_comm *comm, const p2p_op *op, const p2p_c
                                 p2p_ticket *done);
 p2p_status cuda_comm_broadcast(p2p_be_comm *comm, const p2p_op *op, const p2p_contribution *replicas,
                                p2p_ticket *done);
+double cuda_comm_waited(p2p_be_comm *comm);
 
 #endif

@@ -22,6 +22,7 @@ enum {
 };
 
 typedef struct cuda_programs cuda_programs;
+typedef struct cuda_standstill cuda_standstill;
 
 struct p2p_be_buffer {
     CUdeviceptr address;
@@ -69,7 +70,8 @@ struct p2p_be_device {
     cublasHandle_t blas;
     CUdeviceptr blas_workspace;
     cuda_convs *convs;
-    cuda_watch watch; /* check NULL: none */
+    cuda_watch watch;            /* check NULL: none */
+    cuda_standstill *standstill; /* NULL: waits are not measured */
 };
 
 p2p_status cuda_device_open(int index, p2p_be_device **device);

@@ -1,6 +1,8 @@
 /* Tickets and bounded waits. See cuda_ticket.h. */
 #include "cuda_ticket.h"
 
+#include "cuda_standstill.h"
+
 #include <threads.h>
 
 /* ---- Waiting --------------------------------------------------------------------------------------- */
@@ -120,6 +122,8 @@ p2p_status cuda_wait(p2p_be_device *device, p2p_ticket ticket) {
 
 p2p_status cuda_order(p2p_be_device *device, p2p_ticket after) {
     P2P_TRY(cuda_enter(&device->queue));
+    P2P_TRY(cuda_standstill_begin(device));
     P2P_TRY(cuda_ticket_order(device, device->queue.stream, after));
+    P2P_TRY(cuda_standstill_end(device));
     return cuda_ticket_order(device, device->overlap.stream, after);
 }

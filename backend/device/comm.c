@@ -32,22 +32,32 @@ struct p2p_comm {
 
 /* ---- Opening ------------------------------------------------------------------------------------------ */
 
-/* Whether two replicas are on one device, which may have been opened twice. */
-static bool repeats_a_device(p2p_device *const *devices, int count) {
+/* A device with two replicas, which may have been opened twice; NULL: there is none. */
+static const p2p_device *repeated_device(p2p_device *const *devices, int count) {
     for (int i = 0; i < count; i++)
         for (int j = 0; j < i; j++)
-            if (strcmp(devices[i]->address, devices[j]->address) == 0) return true;
-    return false;
+            if (strcmp(devices[i]->address, devices[j]->address) == 0) return devices[i];
+    return NULL;
 }
 
-/* The module of all devices if it has a communicator for them, else NULL. */
-static const p2p_module *common_module(p2p_device *const *devices, int count) {
+enum { REASON_BYTES = 160 };
+
+/* The module of all devices if it has a communicator for them; else NULL, and `reason` is why. */
+static const p2p_module *common_module(p2p_device *const *devices, int count, char reason[REASON_BYTES]) {
     const p2p_module *module = devices[0]->module;
+    const p2p_device *repeated = repeated_device(devices, count);
     for (int i = 1; i < count; i++) {
-        if (devices[i]->module != module) return NULL;
+        if (devices[i]->module == module) continue;
+        snprintf(reason, REASON_BYTES, "%s and %s are of different backends", devices[0]->address,
+                 devices[i]->address);
+        return NULL;
     }
-    if (!module->comm_open) return NULL;
-    return module->comm.repeats_devices || !repeats_a_device(devices, count) ? module : NULL;
+    if (module->comm_open && (!repeated || module->comm.repeats_devices)) return module;
+    if (module->comm_open)
+        snprintf(reason, REASON_BYTES, "%s is several replicas", repeated->address);
+    else
+        snprintf(reason, REASON_BYTES, "%s has no communicator", module->name);
+    return NULL;
 }
 
 static p2p_status open_own(p2p_comm *comm, const p2p_module *module, int world, int rank0) {
@@ -70,8 +80,10 @@ static p2p_status check_on_host(const p2p_comm *comm) {
 }
 
 static p2p_status open_transport(p2p_comm *comm, int world, int rank0) {
-    const p2p_module *module = common_module(comm->devices, comm->count);
+    char reason[REASON_BYTES];
+    const p2p_module *module = common_module(comm->devices, comm->count, reason);
     comm->world = world;
+    if (!module) p2p_warn("%s: gradients are reduced through host memory, which is slower", reason);
     if (module) {
         p2p_status status = open_own(comm, module, world, rank0);
         if (status != P2P_UNSUPPORTED) return status;

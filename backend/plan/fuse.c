@@ -3,7 +3,7 @@
  * Each rule matches a pattern in which no other node reads the value that is left out, builds the fused
  * descriptor and queries the device. A refusal leaves the nodes unchanged. This file has the rules of
  * convolutions; fuse_norm.c has those of normalisations, fuse_ranges.c those that remove copies, fuse_uses.c
- * the shared functions. Rules do not depend on a model and change results by rounding only.
+ * and fuse_index.c the shared functions. Rules do not depend on a model and change results by rounding only.
  */
 #include "fuse.h"
 
@@ -66,8 +66,7 @@ static p2p_status fuse_act(plan_part *part, int conv) {
     if (!done) return P2P_OK;
     part->nodes[act].removed = true;
     part->fused[PLAN_FUSED_act_conv]++;
-    if (uses.reader_count > 1) fuse_apply_reread(part, &reread, y);
-    return P2P_OK;
+    return uses.reader_count > 1 ? fuse_apply_reread(part, &reread, y) : P2P_OK;
 }
 
 static p2p_status fuse_biases(plan_part *part) {
@@ -87,14 +86,20 @@ static p2p_status fuse_acts(plan_part *part) {
 /* Order of the rules: merging determines the number of nodes of a normalisation's gradient, so it precedes
  * gradients. Gradients match the unfused forward nodes, so they precede these. Ranges depend on the final
  * producers, so they are last. */
-p2p_status plan_fuse(plan_part *part) {
+static p2p_status apply_rules(plan_part *part) {
     const p2p_session_options *options = &part->session->options;
-    if (options->no_fusion) return P2P_OK;
     if (!options->no_fuse_bias) P2P_TRY(fuse_biases(part));
     if (!options->no_merge_norm) P2P_TRY(fuse_merge_norms(part));
     P2P_TRY(fuse_norm_backward(part));
     P2P_TRY(fuse_norm_forward(part));
     if (!options->no_fuse_act) P2P_TRY(fuse_acts(part));
-    if (!options->no_elide_copies) P2P_TRY(fuse_elide_copies(part));
-    return P2P_OK;
+    return options->no_elide_copies ? P2P_OK : fuse_elide_copies(part);
+}
+
+p2p_status plan_fuse(plan_part *part) {
+    if (part->session->options.no_fusion) return P2P_OK;
+    P2P_TRY(fuse_index_make(part));
+    const p2p_status status = apply_rules(part);
+    fuse_index_free(part);
+    return status;
 }

@@ -1,4 +1,7 @@
-/* Shared by the files of fusion: uses of a value, and replacement of nodes. Private to plan/. */
+/* Shared by the files of fusion: uses of a value, and replacement of nodes. Private to plan/.
+ *
+ * fuse_index.c has the nodes that use each value, fuse_uses.c what the rules ask of them.
+ */
 #ifndef P2P_CORE_FUSE_H
 #define P2P_CORE_FUSE_H
 
@@ -26,6 +29,32 @@ bool fuse_accumulates(const plan_node *node, int operand);
 
 /* Replaces node `position` by `candidate` if the device accepts it; sets *done accordingly. */
 p2p_status fuse_replace(plan_part *part, int position, const plan_node *candidate, bool *done);
+/* Replaces node `position` by `node`, which the device has accepted. */
+p2p_status fuse_put(plan_part *part, int position, const plan_node *node);
+
+/* The nodes that use each value. A rule then looks at the uses of a value without visiting all nodes. */
+typedef struct {
+    int *items; /* in ascending order, each once */
+    int count, capacity;
+} fuse_list;
+
+struct fuse_index {
+    int value_count;
+    /* Per value: nodes, and values that are ranges of it. Lists keep what was true once: a node may be
+     * removed or use other values by now, and a value may be no range any more. */
+    fuse_list *nodes, *ranges;
+    fuse_list arenas; /* values */
+};
+
+/* Makes part->index of the nodes; fuse_index_free releases it. Nodes and parents of values change through
+ * fuse_put and fuse_add_range only while it exists. */
+p2p_status fuse_index_make(plan_part *part);
+void fuse_index_free(plan_part *part);
+/* Adds `value`, which has become a range of its parent. */
+p2p_status fuse_add_range(plan_part *part, int value);
+/* Whether test() is true for a node in [from, to) that uses the value or a range of it. */
+typedef bool (*fuse_test)(const plan_part *part, int position, const void *context);
+bool fuse_any_use(const plan_part *part, int value, int from, int to, fuse_test test, const void *context);
 
 /* fuse_norm.c: normalisations. */
 p2p_status fuse_merge_norms(plan_part *part);
@@ -42,6 +71,6 @@ typedef struct {
 } fuse_reread;
 fuse_reread fuse_find_reread(const plan_part *part, const fuse_uses *uses);
 /* Makes the relus read `result`, the leaky relu's. */
-void fuse_apply_reread(plan_part *part, const fuse_reread *reread, int result);
+p2p_status fuse_apply_reread(plan_part *part, const fuse_reread *reread, int result);
 
 #endif

@@ -130,7 +130,8 @@ static p2p_status replace_gradient(plan_part *part, const gradient_nodes *gradie
         candidate->value[BWD_STEP] = fields->value[BWD_STEP];
         P2P_TRY(plan_accepts(part, candidate, done));
     }
-    for (int i = 0; i < gradient->count && *done; i++) part->nodes[gradient->nodes[i]] = candidates[i];
+    for (int i = 0; i < gradient->count && *done; i++)
+        P2P_TRY(fuse_put(part, gradient->nodes[i], &candidates[i]));
     return P2P_OK;
 }
 
@@ -305,8 +306,7 @@ static p2p_status fuse_forward_acts(plan_part *part, int norm) {
     if (reread.leaky < 0) return P2P_OK;
     int result = part->nodes[reread.leaky].value[P2P_AT_act_fwd_y];
     P2P_TRY(join_acts(part, norm, reread.leaky, -1, &done));
-    if (done) fuse_apply_reread(part, &reread, result);
-    return P2P_OK;
+    return done ? fuse_apply_reread(part, &reread, result) : P2P_OK;
 }
 
 p2p_status fuse_norm_forward(plan_part *part) {

@@ -25,19 +25,41 @@ static bool overlaps(const plan_part *part, int value, const plan_value *range) 
     return v->tensor.c0 < range->tensor.c0 + range->tensor.c && range->tensor.c0 < v->tensor.c0 + v->tensor.c;
 }
 
-/* Whether a node from position `from` on, other than `copy`, writes (or, with `reads`, uses) the range's
- * channels of its parent. */
-static bool parent_touched(const plan_part *part, const plan_value *range, int copy, int from, bool reads) {
-    for (int i = from; i < part->node_count; i++) {
-        const plan_node *node = &part->nodes[i];
-        if (node->removed || i == copy) continue;
-        for (int k = 0; k < P2P_MAX_OPERANDS; k++) {
-            int value = node->value[k];
-            if (!value || plan_root(part, value) != range->parent || !overlaps(part, value, range)) continue;
-            if (reads || fuse_writes(node, k)) return true;
-        }
+typedef struct {
+    const plan_value *range;
+    bool reads; /* reading counts, too */
+} touch;
+
+/* Whether the node writes (or, with `reads`, uses) the range's channels of its parent. */
+static bool touches(const plan_part *part, int position, const void *context) {
+    const touch *t = context;
+    const plan_node *node = &part->nodes[position];
+    for (int k = 0; k < P2P_MAX_OPERANDS; k++) {
+        const int value = node->value[k];
+        if (!value || plan_root(part, value) != t->range->parent || !overlaps(part, value, t->range))
+            continue;
+        if (t->reads || fuse_writes(node, k)) return true;
     }
     return false;
+}
+
+/* Whether a node in [from, to) writes (or, with `reads`, uses) the range's channels of its parent. */
+static bool parent_touched(const plan_part *part, const plan_value *range, int from, int to, bool reads) {
+    return fuse_any_use(part, range->parent, from, to, touches, &(touch){range, reads});
+}
+
+/* Whether the device accepts all nodes that use the value, but for `copy`. */
+static p2p_status users_accepted(const plan_part *part, int value, int copy, bool *accepted) {
+    const fuse_list *nodes = &part->index->nodes[value];
+    *accepted = true;
+    for (int i = 0; i < nodes->count && *accepted; i++) {
+        const int position = nodes->items[i];
+        const plan_node *node = &part->nodes[position];
+        bool uses = false;
+        for (int k = 0; k < P2P_MAX_OPERANDS; k++) uses = uses || node->value[k] == value;
+        if (uses && position != copy && !node->removed) P2P_TRY(plan_accepts(part, node, accepted));
+    }
+    return P2P_OK;
 }
 
 /* Makes `value` the range; reverts it if the device refuses a node that uses it. */
@@ -48,14 +70,8 @@ static p2p_status try_range(plan_part *part, int value, const plan_value *range,
     v->parent = range->parent;
     v->tensor.c0 = range->tensor.c0;
     v->tensor.cp = range->tensor.cp;
-    *done = true;
-    p2p_status status = P2P_OK;
-    for (int i = 0; i < part->node_count && *done && status == P2P_OK; i++) {
-        const plan_node *node = &part->nodes[i];
-        bool touches = false;
-        for (int k = 0; k < P2P_MAX_OPERANDS; k++) touches = touches || node->value[k] == value;
-        if (touches && i != copy && !node->removed) status = plan_accepts(part, node, done);
-    }
+    p2p_status status = users_accepted(part, value, copy, done);
+    if (status == P2P_OK && *done) status = fuse_add_range(part, value);
     if (status != P2P_OK || !*done) *v = before;
     return status;
 }
@@ -70,13 +86,9 @@ static p2p_status elide_forward(plan_part *part, int copy) {
     if (!is_movable(part, value, &uses) || uses.last_writer > copy) return P2P_OK;
     /* The value occupies the channels from its first writer on: between that and the copy no other node may
      * use them, and after the copy no node may write them. */
-    if (uses.writer_count == 0 || parent_touched(part, &range, copy, copy + 1, false)) return P2P_OK;
-    for (int i = uses.writers[0]; i < copy; i++)
-        for (int k = 0; k < P2P_MAX_OPERANDS; k++) {
-            int other = part->nodes[i].removed ? 0 : part->nodes[i].value[k];
-            if (other && plan_root(part, other) == range.parent && overlaps(part, other, &range))
-                return P2P_OK;
-        }
+    const int all = part->node_count;
+    if (uses.writer_count == 0 || parent_touched(part, &range, copy + 1, all, false)) return P2P_OK;
+    if (parent_touched(part, &range, uses.writers[0], copy, true)) return P2P_OK;
     bool done = false;
     P2P_TRY(try_range(part, value, &range, copy, &done));
     if (!done) return P2P_OK;
@@ -97,7 +109,7 @@ static p2p_status elide_backward(plan_part *part, int copy) {
     if (parent->origin != IR_LOCAL || parent->output) return P2P_OK;
     /* No later node may write the channels. If the value is added to, no later node may read them either,
      * because they then differ from the parent's contents. */
-    if (parent_touched(part, &range, copy, copy + 1, uses.writer_count > 1)) return P2P_OK;
+    if (parent_touched(part, &range, copy + 1, part->node_count, uses.writer_count > 1)) return P2P_OK;
     bool done = false;
     P2P_TRY(try_range(part, value, &range, copy, &done));
     if (!done) return P2P_OK;

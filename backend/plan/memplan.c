@@ -84,15 +84,22 @@ static void place_all(plan_part *part, placement *items, placement *placed, int 
     }
 }
 
-static size_t find_live_bytes(const plan_part *part, const placement *items, int count) {
-    size_t most = 0;
-    for (int s = 0; s < part->step_count; s++) {
-        size_t live = 0;
-        for (int i = 0; i < count; i++)
-            if (items[i].first <= s && s <= items[i].last) live += items[i].bytes;
-        if (live > most) most = live;
+/* Sets the most bytes that are live at one step, from the bytes that begin and end to be live at each. */
+static p2p_status find_live_bytes(plan_part *part, const placement *items, int count) {
+    size_t *begun = calloc(2 * ((size_t)part->step_count + 2), sizeof *begun), live = 0;
+    if (!begun) return p2p_fail(P2P_OUT_OF_MEMORY, "no host memory to plan memory");
+    size_t *ended = begun + part->step_count + 2;
+    for (int i = 0; i < count; i++) {
+        begun[items[i].first] += items[i].bytes;
+        ended[items[i].last + 1] += items[i].bytes;
     }
-    return most;
+    part->live_bytes = 0;
+    for (int s = 0; s < part->step_count; s++) {
+        live = live + begun[s] - ended[s];
+        if (live > part->live_bytes) part->live_bytes = live;
+    }
+    free(begun);
+    return P2P_OK;
 }
 
 static p2p_status list_values(plan_part *part, placement *items, int *count) {
@@ -133,7 +140,7 @@ static p2p_status place_locals(plan_part *part) {
     int count = 0;
     p2p_status status = list_values(part, items, &count);
     if (status == P2P_OK) status = list_scratch(part, items, &count);
-    part->live_bytes = find_live_bytes(part, items, count);
+    if (status == P2P_OK) status = find_live_bytes(part, items, count);
     if (status == P2P_OK) place_all(part, items, items + capacity, count);
     free(items);
     return status;

@@ -110,6 +110,8 @@ enum {
     PLAN_ZEROS = 1 << 20 /* bytes of plan_part.zeros */
 };
 
+typedef struct fuse_index fuse_index; /* fuse.h */
+
 /* One replica's part of a plan. */
 typedef struct {
     p2p_session *session;
@@ -128,6 +130,7 @@ typedef struct {
     int step_block_count, step_block_capacity;
     size_t step_bytes; /* of all step blocks of a run */
     int fused[PLAN_FUSION_COUNT];
+    fuse_index *index; /* only during plan_fuse */
 
     plan_step *steps;
     int step_count, step_capacity;

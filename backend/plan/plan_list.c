@@ -5,6 +5,7 @@
  */
 #include "session.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 static p2p_status add_step(plan_part *part, const plan_step *step) {
@@ -165,34 +166,51 @@ static int last_use(const plan_part *part, int limit, int network, size_t begin,
     return -1;
 }
 
-/* The node after which the reduction `position` reduces its bucket: when the bucket and those reduced before
- * it are complete, so that all replicas reduce in the same order. */
-static int ready_after(const plan_part *part, int position, int bucket) {
+/* The reduction of a bucket by the node `position`: of [begin, end) of the network's arenas, after the node
+ * `ready`. */
+typedef struct {
+    int position, ready;
+    size_t begin, end;
+} bucket_reduction;
+
+typedef struct {
+    bucket_reduction *of;
+    int count, capacity;
+} reduction_list;
+
+/* The buckets of the node, in the order in which they are reduced. One is ready when it and those before it
+ * are complete, so that all replicas reduce in the same order. */
+static p2p_status add_buckets(const plan_part *part, int position, reduction_list *list) {
     const int network = part->values[part->nodes[position].value[0]].network;
     const plan_network *known = &part->session->networks[network];
     size_t end = known->bytes[PLAN_SPACE_value];
     int ready = -1;
-    for (int i = 0; i <= bucket; i++) {
+    for (int i = 0; i < known->bucket_count; i++) {
         const int use = last_use(part, position, network, known->buckets[i], end);
         if (use > ready) ready = use;
+        bucket_reduction *of = ir_grow(list->of, list->count, &list->capacity, sizeof *of);
+        if (!of) return plan_no_memory("a plan's reductions");
+        list->of = of;
+        const bool late = ready < 0 || part->session->options.no_buckets;
+        of[list->count++] = (bucket_reduction){position, late ? position : ready, known->buckets[i], end};
         end = known->buckets[i];
     }
-    return ready < 0 || part->session->options.no_buckets ? position : ready;
+    return P2P_OK;
+}
+
+static p2p_status find_reductions(const plan_part *part, reduction_list *list) {
+    for (int i = 0; i < part->node_count; i++)
+        if (is_reduction(part, &part->nodes[i])) P2P_TRY(add_buckets(part, i, list));
+    return P2P_OK;
 }
 
 /* Adds the reductions of all buckets that are complete after node i. */
-static p2p_status add_reductions(plan_part *part, int i) {
-    for (int position = i; position < part->node_count; position++) {
-        const plan_node *node = &part->nodes[position];
-        if (!is_reduction(part, node)) continue;
-        const plan_network *known = &part->session->networks[part->values[node->value[0]].network];
-        size_t end = known->bytes[PLAN_SPACE_value];
+static p2p_status add_reductions(plan_part *part, const reduction_list *list, int i) {
+    for (int k = 0; k < list->count; k++) {
+        const bucket_reduction *of = &list->of[k];
         bool mirrored;
-        for (int bucket = 0; bucket < known->bucket_count; bucket++) {
-            if (ready_after(part, position, bucket) == i)
-                P2P_TRY(add_range_steps(part, node, known->buckets[bucket], end, &mirrored));
-            end = known->buckets[bucket];
-        }
+        if (of->ready == i)
+            P2P_TRY(add_range_steps(part, &part->nodes[of->position], of->begin, of->end, &mirrored));
     }
     return P2P_OK;
 }
@@ -204,12 +222,21 @@ static p2p_status add_steps_of(plan_part *part, const plan_node *node) {
     return plan_is_arena(part, node) ? add_arena_node(part, node) : add_node_step(part, node);
 }
 
-p2p_status plan_list(plan_part *part) {
-    part->step_count = 0;
+static p2p_status add_all_steps(plan_part *part, const reduction_list *reductions) {
     for (int i = 0; i < part->node_count; i++) {
         P2P_TRY(add_steps_of(part, &part->nodes[i]));
-        P2P_TRY(add_reductions(part, i));
+        P2P_TRY(add_reductions(part, reductions, i));
     }
+    return P2P_OK;
+}
+
+p2p_status plan_list(plan_part *part) {
+    reduction_list reductions = {0};
+    part->step_count = 0;
+    p2p_status status = find_reductions(part, &reductions);
+    if (status == P2P_OK) status = add_all_steps(part, &reductions);
+    free(reductions.of);
+    P2P_TRY(status);
     P2P_TRY(plan_memory(part));
     take_addresses(part);
     return plan_find_segments(part);

@@ -48,6 +48,7 @@ static p2p_status report_timing(const run_profile *profile, const plan_part *par
                                    .kernel = step->query.kernel,
                                    .replica = part->replica,
                                    .position = s,
+                                   .needed = part->segments[part->next_segment - 1].needed,
                                    .begin = begin,
                                    .end = profile->clock()};
     return profile->timed(profile->context, &timing);

@@ -6,6 +6,8 @@
  */
 #include "session.h"
 
+#include <stdlib.h>
+
 /* Whether two operands share memory. A collective over a local value is needed by every later step, because
  * its memory may be given to other values. */
 static bool shares_memory(const plan_step *a, int i, const plan_step *collective) {
@@ -22,14 +24,11 @@ static bool needs(const plan_step *step, const plan_step *collective) {
     return false;
 }
 
-/* The number of collectives, counted from the first, that must be complete before step s. */
-static int needed_by(const plan_part *part, int s) {
-    int count = 0, needed = 0;
-    for (int c = 0; c < s; c++) {
-        if (!part->steps[c].collective) continue;
-        count++;
-        if (needs(&part->steps[s], &part->steps[c])) needed = count;
-    }
+/* The number of collectives, counted from the first, that must be complete before step s. `collectives` are
+ * the steps before s that are one. */
+static int needed_by(const plan_part *part, const int *collectives, int s) {
+    int needed = part->collective_count;
+    while (needed > 0 && !needs(&part->steps[s], &part->steps[collectives[needed - 1]])) needed--;
     return needed;
 }
 
@@ -49,24 +48,31 @@ static p2p_status begin_segment(plan_part *part, int step, int needed) {
     return P2P_OK;
 }
 
-p2p_status plan_find_segments(plan_part *part) {
-    part->segment_count = part->collective_count = 0;
-    int needed = 0;
-    P2P_TRY(begin_segment(part, 0, 0));
-    for (int s = 0; s < part->step_count; s++) {
-        const int before = needed_by(part, s);
-        if (before > needed) {
-            needed = before;
-            P2P_TRY(begin_segment(part, s, needed));
-        }
-        plan_segment *segment = &part->segments[part->segment_count - 1];
-        if (!part->steps[s].collective) {
-            segment->end = s + 1;
-            continue;
-        }
-        segment->collective = s;
-        part->collective_count++;
-        P2P_TRY(begin_segment(part, s + 1, needed));
+/* Adds step s to the last segment, or begins one: *needed is that of the last segment. */
+static p2p_status add_to_segments(plan_part *part, int *collectives, int s, int *needed) {
+    const int before = needed_by(part, collectives, s);
+    if (before > *needed) {
+        *needed = before;
+        P2P_TRY(begin_segment(part, s, *needed));
     }
-    return P2P_OK;
+    plan_segment *segment = &part->segments[part->segment_count - 1];
+    if (!part->steps[s].collective) {
+        segment->end = s + 1;
+        return P2P_OK;
+    }
+    segment->collective = s;
+    collectives[part->collective_count++] = s;
+    return begin_segment(part, s + 1, *needed);
+}
+
+p2p_status plan_find_segments(plan_part *part) {
+    int needed = 0;
+    int *collectives = malloc(((size_t)part->step_count + 1) * sizeof *collectives);
+    if (!collectives) return plan_no_memory("a plan's segments");
+    part->segment_count = part->collective_count = 0;
+    p2p_status status = begin_segment(part, 0, 0);
+    for (int s = 0; s < part->step_count && status == P2P_OK; s++)
+        status = add_to_segments(part, collectives, s, &needed);
+    free(collectives);
+    return status;
 }

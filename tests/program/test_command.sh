@@ -128,9 +128,39 @@ case $device in opencl*) # the reference takes minutes for 1024x1024 pixels
     done
     [ "$(grep -c '<polyline' all.svg)" -eq 12 ] || fail "all.svg: not two figures and their floors on each axis" ;;
 esac
+
+echo "-- measuring several devices, and predicting"
+twice=(--size 32 --ngf 4 --ndf 4 --steps 2 --device "$device,$device" --gpus 1,2)
+expect 0 '"what":"growth"' "$p2p" bench "${twice[@]}" --json --plot growth.svg
+fields images_per_s step_s efficiency one_device_step_s reduction_s updates_s
+[ "$(grep -c '<polyline' growth.svg)" -ge 5 ] || fail "growth.svg: not three curves and two in the legend"
+grep -q 'nan\|inf' growth.svg && fail "growth.svg: a figure is not a number"
+expect 0 '"what":"prediction"' "$p2p" bench "${small[@]}" --batch 1 --predict --json --plot predicted.svg
+fields step_s s bytes needed efficiency reduction_s
+[ "$(grep -c '<polyline' predicted.svg)" -eq 10 ] || fail "predicted.svg: not a curve for each of five machines"
+grep -q 'nan\|inf' predicted.svg && fail "predicted.svg: a figure is not a number"
+case $device in reference*) # a driver would compile long for more plans
+    expect 0 "added by replicas" "$p2p" bench "${twice[@]}" --grad-accumulate 2
+    [ "$(grep -cE '^ +[12] ' out.txt)" -eq 2 ] || fail "--gpus 1,2: not two rows"
+    expect 0 '"devices":2,"images":4,' "$p2p" bench "${twice[@]}" --grad-accumulate 2 --json
+    expect 0 '"plan":"translate"' "$p2p" bench "${twice[@]}" --what translate --json
+    grep -q one_device_step_s out.txt && fail "a translation beside accumulated gradients"
+    expect 0 "batch 64: a step of" "$p2p" bench --size 16 --ngf 2 --ndf 2 --d-layers 1 --device "$device" --predict
+    [ "$(grep -c '^NVLink .* - *-$' out.txt)" -eq 3 ] || fail "--predict: NVLink has more than one node" ;;
+esac
 expect 2 "--sweep contradicts --what ops" "$p2p" bench --what ops --sweep size
 expect 2 "--trace contradicts --sweep" "$p2p" bench --sweep size --trace x.json
 expect 2 "--plot requires --sweep" "$p2p" bench --plot x.svg
+expect 2 "a list of --gpus contradicts --what ops" "$p2p" bench --what ops --gpus 1,2
+expect 2 "--sweep contradicts a list of --gpus" "$p2p" bench --sweep size --gpus 1,2
+expect 2 "--gpus: 1 does not follow a smaller number" "$p2p" bench --gpus 2,1
+expect 2 "--gpus: '' is not a whole number" "$p2p" bench --gpus 1,
+expect 2 "--gpus 3: --device $device names 1" "$p2p" bench --gpus 1,3 --device "$device"
+expect 2 "p2p train takes one number" "$p2p" train --data toys --out x --gpus 1,2
+expect 2 "--predict contradicts --what translate" "$p2p" bench --predict --what translate
+expect 2 "--sweep contradicts --predict" "$p2p" bench --predict --sweep size
+expect 2 "--grad-accumulate contradicts --predict" "$p2p" bench --predict --grad-accumulate 2
+expect 2 "this command uses one device" "$p2p" bench --predict --device "$device,$device"
 expect 2 "--what: 'all' is not one of train|translate|ops|transfers" "$p2p" bench --what all
 expect 2 "--mode contradicts --what train" "$p2p" bench --mode train
 expect 2 "--trace contradicts --what transfers" "$p2p" bench --what transfers --trace x.json

@@ -200,7 +200,7 @@ p2p_status plan_rig_step(plan_rig *rig, uint32_t number) {
 
 void plan_rig_close(plan_rig *rig) {
     p2p_session_destroy(rig->session);
-    for (int r = 0; r < 4; r++) {
+    for (int r = 0; r < PLAN_RIG_REPLICAS; r++) {
         p2p_graph_destroy(rig->graphs[r]);
         bool again = false;
         for (int i = 0; i < r; i++) again |= rig->devices[i] == rig->devices[r];

@@ -25,7 +25,7 @@ typedef struct {
     bool losses_only; /* no gradients, no updates: for validation */
 } plan_net_step;
 
-enum { PLAN_NET_SIDE = 16 };
+enum { PLAN_NET_SIDE = 16, PLAN_RIG_REPLICAS = 8 };
 
 plan_net plan_net_create(int64_t in, int64_t out, int64_t filters);
 void plan_net_destroy(plan_net *net);
@@ -35,16 +35,17 @@ p2p_graph *plan_net_graph(const plan_net *net, const plan_net_step *step);
 /* A session that trains a plan_net, with its devices, networks and plan. */
 typedef struct {
     plan_net net;
-    p2p_device *devices[4];
+    p2p_device *devices[PLAN_RIG_REPLICAS];
     int replicas;
     int64_t global_batch;
-    p2p_graph *graphs[4];
+    p2p_graph *graphs[PLAN_RIG_REPLICAS];
     p2p_session *session;
     p2p_plan *plan;
 } plan_rig;
 
-/* Opens `replicas` devices "<backend>:first + i" with the global batch divided as evenly as it can be, plans,
- * allocates and initialises both networks. The caller calls plan_rig_close, also after a failure. */
+/* Opens `replicas` devices, at most PLAN_RIG_REPLICAS, "<backend>:first + i" with the global batch divided as
+ * evenly as it can be, plans, allocates and initialises both networks. The caller calls plan_rig_close, also
+ * after a failure. */
 p2p_status plan_rig_open(plan_rig *rig, const char *backend, int first, int replicas, int64_t global_batch,
                          const plan_net *shape, const plan_net_step *step,
                          const p2p_session_options *options);

@@ -19,8 +19,13 @@ static int64_t accumulated(const bench *b) {
     return b->training ? b->all->grad_accumulate : 1;
 }
 
+/* Replicas of the run. They are all in this process. */
+static int replicas(const bench *b) {
+    return b->devices.count;
+}
+
 int64_t bench_images(const bench *b) {
-    return b->devices.count * b->all->batch * accumulated(b);
+    return replicas(b) * b->all->batch * accumulated(b);
 }
 
 static size_t batch_values(const bench *b, int64_t channels) {
@@ -69,7 +74,7 @@ static p2p_status plan_step(bench *b) {
     const setup_planning planning = {.session = b->session,
                                      .model = b->model,
                                      .options = &options,
-                                     .replicas = b->devices.count,
+                                     .replicas = replicas(b),
                                      .training = b->training};
     options.parts = (int)accumulated(b);
     P2P_TRY(setup_plan_make(&planning, b->training ? "training step" : "translation", bench_images(b),
@@ -108,7 +113,7 @@ void bench_close(bench *b) {
 
 /* ---- Steps -------------------------------------------------------------------------------------------- */
 
-static p2p_status give_inputs(const bench *b) {
+p2p_status bench_give_inputs(const bench *b) {
     for (int r = 0; r < b->devices.count; r++) {
         P2P_TRY(p2p_plan_input_from(b->plan, r, "input", b->pixels));
         if (b->training) P2P_TRY(p2p_plan_input_from(b->plan, r, "target", b->pixels + input_values(b)));
@@ -117,7 +122,7 @@ static p2p_status give_inputs(const bench *b) {
 }
 
 static p2p_status enqueue(bench *b) {
-    P2P_TRY(give_inputs(b));
+    P2P_TRY(bench_give_inputs(b));
     p2p_step step = {.seed = 1, .step = b->step++, .learning_rate = b->all->lr};
     return p2p_plan_run(b->plan, &step);
 }
@@ -153,6 +158,18 @@ static p2p_status time_steps(bench *b, int steps, double *seconds) {
     return P2P_OK;
 }
 
+p2p_status bench_time_steps(bench *b, int steps, double *seconds) {
+    const int ahead = b->training && steps > 1 ? 1 : 0;
+    const double begin = sys_clock();
+    for (int i = 0; i < ahead; i++) P2P_TRY(enqueue(b));
+    for (int i = 0; i < steps; i++) {
+        if (i + ahead < steps) P2P_TRY(enqueue(b));
+        P2P_TRY(collect(b));
+    }
+    *seconds = sys_clock() - begin;
+    return P2P_OK;
+}
+
 p2p_status bench_measure_speed(bench *b, int steps, bench_speed *speed) {
     double *seconds = calloc((size_t)steps, sizeof *seconds);
     if (!seconds) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for the times of %d steps", steps);
@@ -171,7 +188,7 @@ p2p_status bench_measure_speed(bench *b, int steps, bench_speed *speed) {
 p2p_status bench_profile_take(bench *b, int repeats, bench_profile *profile) {
     *profile = (bench_profile){.repeats = repeats};
     for (int i = 0; i < repeats; i++) {
-        P2P_TRY(give_inputs(b));
+        P2P_TRY(bench_give_inputs(b));
         P2P_TRY(bench_profile_pass(b->plan, b->step++, profile));
     }
     return P2P_OK;

@@ -49,6 +49,12 @@ typedef struct {
  * P2P_FAILED if a loss is not finite, because the time of such a step means nothing. */
 p2p_status bench_measure_speed(bench *b, int steps, bench_speed *speed);
 
+/* Time `steps` successive steps as a whole: from an idle device to the last result on the host. Two training
+ * steps are in flight. Failures as above. */
+p2p_status bench_time_steps(bench *b, int steps, double *seconds);
+/* Give every replica's inputs for the next run or profile of the plan. */
+p2p_status bench_give_inputs(const bench *b);
+
 /* Profile the plan on noise, `repeats` times. Call bench_profile_free() in any case. */
 p2p_status bench_profile_take(bench *b, int repeats, bench_profile *profile);
 

@@ -1,14 +1,11 @@
 /* The picture of a sweep: a panel per axis and quantity, written as SVG. See bench_sweep.h. Panels of one
  * quantity share their vertical scale, so that axes can be compared. */
+#include "bench_svg.h"
 #include "bench_sweep.h"
-
-#include "host/sys.h"
 
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 enum { LEFT = 70, TOP = 30, WIDTH = 250, HEIGHT = 200, GAP_X = 60, GAP_Y = 60, RADIUS = 3 };
 
@@ -75,31 +72,23 @@ static bool find_values(panel *p) {
 
 /* ---- Drawing ------------------------------------------------------------------------------------------ */
 
-static void draw_line(FILE *out, double x1, double y1, double x2, double y2) {
-    fprintf(out, "<line x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\" stroke=\"#ccc\"/>\n", x1, y1, x2, y2);
-}
-
-static void draw_text(FILE *out, double x, double y, const char *anchor, const char *text) {
-    fprintf(out, "<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"%s\">%s</text>\n", x, y, anchor, text);
-}
-
 static void draw_grid(const panel *p) {
     char text[64];
     for (double decade = p->low; decade <= p->high; decade++) {
         double y = down(p, pow(10, decade));
-        draw_line(p->out, p->x, y, p->x + WIDTH, y);
+        svg_line(p->out, p->x, y, p->x + WIDTH, y);
         snprintf(text, sizeof text, "%g", pow(10, decade));
-        draw_text(p->out, p->x - 6, y + 4, "end", text);
+        svg_text(p->out, p->x - 6, y + 4, "end", text);
     }
     for (int i = 0; i < p->sweep->count; i++) {
         const sweep_point *point = &p->sweep->points[i];
         if (point->axis != p->axis || !is_drawn(point, p->what)) continue;
         snprintf(text, sizeof text, "%" PRId64, point->value);
-        draw_line(p->out, across(p, point->value), p->y, across(p, point->value), p->y + HEIGHT);
-        draw_text(p->out, across(p, point->value), p->y + HEIGHT + 16, "middle", text);
+        svg_line(p->out, across(p, point->value), p->y, across(p, point->value), p->y + HEIGHT);
+        svg_text(p->out, across(p, point->value), p->y + HEIGHT + 16, "middle", text);
     }
     snprintf(text, sizeof text, "%s, by %s", quantity_names[p->what], sweep_axis_name(p->axis));
-    draw_text(p->out, p->x + WIDTH / 2.0, p->y - 8, "middle", text);
+    svg_text(p->out, p->x + WIDTH / 2.0, p->y - 8, "middle", text);
 }
 
 static void draw_curve(const panel *p, bool floor_of) {
@@ -143,22 +132,10 @@ p2p_status bench_sweep_plot(const bench_sweep *sweep, const char *path) {
         ALL_WIDTH = LEFT + SWEEP_AXES * (WIDTH + GAP_X),
         ALL_HEIGHT = TOP + QUANTITIES * (HEIGHT + GAP_Y)
     };
-    char *text = NULL;
-    size_t size = 0;
-    FILE *out = open_memstream(&text, &size);
-    if (!out) return p2p_fail(P2P_OUT_OF_MEMORY, "%s: no memory to draw", path);
-    fprintf(out,
-            "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%d\" font-family=\"sans-serif\" "
-            "font-size=\"12\">\n<rect width=\"100%%\" height=\"100%%\" fill=\"white\"/>\n",
-            ALL_WIDTH, ALL_HEIGHT);
-    draw_panels(out, sweep);
-    draw_text(out, LEFT, ALL_HEIGHT - 10, "start",
-              "points: measured; dashed: convolutions at the best rate, and weights, gradients and moments");
-    fprintf(out, "</svg>\n");
-    bool complete = !ferror(out);
-    complete = fclose(out) == 0 && complete;
-    p2p_status status = complete ? sys_file_write(path, text, size)
-                                 : p2p_fail(P2P_OUT_OF_MEMORY, "%s: no memory to draw", path);
-    free(text);
-    return status;
+    svg_picture svg;
+    P2P_TRY(svg_begin(&svg, path, ALL_WIDTH, ALL_HEIGHT));
+    draw_panels(svg.out, sweep);
+    svg_text(svg.out, LEFT, ALL_HEIGHT - 10, "start",
+             "points: measured; dashed: convolutions at the best rate, and weights, gradients and moments");
+    return svg_finish(&svg, P2P_OK);
 }

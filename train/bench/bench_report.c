@@ -21,8 +21,13 @@ p2p_status bench_print_json(json_t *object) {
     return P2P_OK;
 }
 
-/* Add the fields of `more` to `object`. Owns both. NULL if either is NULL or memory runs out. */
-static json_t *joined(json_t *object, json_t *more) {
+json_t *bench_append_json(json_t *array, json_t *item) {
+    if (json_array_append_new(array, item) == 0) return array;
+    json_decref(array);
+    return NULL;
+}
+
+json_t *bench_join_json(json_t *object, json_t *more) {
     if (object && more && json_object_update(object, more) == 0) {
         json_decref(more);
         return object;
@@ -41,11 +46,11 @@ static json_t *bench_to_json(const bench *b) {
     const settings *all = b->all;
     json_t *object = device_to_json(all, b->devices.list[0]);
     object = json_text_add(object, "devices", b->devices.count > 1, json_integer(b->devices.count));
-    return joined(object,
-                  json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:i, s:f}", "precision", all->precision, "plan",
-                            b->training ? "train" : "translate", "batch", (json_int_t)all->batch, "size",
-                            (json_int_t)all->size, "ngf", (json_int_t)all->ngf, "ndf", (json_int_t)all->ndf,
-                            "depth", b->model->config.depth, "dropout", all->dropout));
+    return bench_join_json(object, json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:i, s:f}", "precision",
+                                             all->precision, "plan", b->training ? "train" : "translate",
+                                             "batch", (json_int_t)all->batch, "size", (json_int_t)all->size,
+                                             "ngf", (json_int_t)all->ngf, "ndf", (json_int_t)all->ndf,
+                                             "depth", b->model->config.depth, "dropout", all->dropout));
 }
 
 const char *bench_peak_source(const bench_peaks *peaks) {
@@ -120,7 +125,8 @@ p2p_status bench_report_speed(const bench *b, const bench_speed *speed, double c
         "convolution_gflop", convolution_flops * 1e-9, "gflops", rate * 1e-9, "share_of_peak",
         share_of_peak(b, peaks, rate), "device_memory_bytes", (json_int_t)speed->memory.total,
         "host_peak_bytes", (json_int_t)speed->host_peak_bytes);
-    return bench_print_json(joined(joined(bench_to_json(b), peaks_to_json(peaks)), results));
+    return bench_print_json(
+        bench_join_json(bench_join_json(bench_to_json(b), peaks_to_json(peaks)), results));
 }
 
 /* ---- Operations --------------------------------------------------------------------------------------- */
@@ -198,7 +204,8 @@ p2p_status bench_report_operations(const bench *b, const bench_profile *profile,
         json_t *results =
             json_pack("{s:i, s:f, s:o}", "steps", profile->repeats, "sum_s", sum_seconds(groups, count),
                       "operations", groups_to_json(groups, count, peaks));
-        status = bench_print_json(joined(joined(bench_to_json(b), peaks_to_json(peaks)), results));
+        status = bench_print_json(
+            bench_join_json(bench_join_json(bench_to_json(b), peaks_to_json(peaks)), results));
     } else {
         print_bench(b);
         bench_print_peaks(peaks);
@@ -228,16 +235,16 @@ p2p_status bench_report_transfers(const settings *all, const p2p_device *device,
     bench_range write = rates(&transfers->write_s, bytes), read = rates(&transfers->read_s, bytes);
     bench_range copy = rates(&transfers->copy_s, 2 * bytes), kernel = rates(&transfers->kernel_s, 2 * bytes);
     if (all->json)
-        return bench_print_json(
-            joined(device_to_json(all, device),
-                   json_pack("{s:i, s:i, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f}",
-                             "steps", transfers->count, "bytes", BENCH_TRANSFER_BYTES, "to_device_gb_per_s",
-                             write.median, "to_device_gb_per_s_min", write.least, "to_device_gb_per_s_max",
-                             write.greatest, "to_host_gb_per_s", read.median, "to_host_gb_per_s_min",
-                             read.least, "to_host_gb_per_s_max", read.greatest, "copy_gb_per_s", copy.median,
-                             "copy_gb_per_s_min", copy.least, "copy_gb_per_s_max", copy.greatest,
-                             "copy_kernel_gb_per_s", kernel.median, "copy_kernel_gb_per_s_min", kernel.least,
-                             "copy_kernel_gb_per_s_max", kernel.greatest)));
+        return bench_print_json(bench_join_json(
+            device_to_json(all, device),
+            json_pack("{s:i, s:i, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f}", "steps",
+                      transfers->count, "bytes", BENCH_TRANSFER_BYTES, "to_device_gb_per_s", write.median,
+                      "to_device_gb_per_s_min", write.least, "to_device_gb_per_s_max", write.greatest,
+                      "to_host_gb_per_s", read.median, "to_host_gb_per_s_min", read.least,
+                      "to_host_gb_per_s_max", read.greatest, "copy_gb_per_s", copy.median,
+                      "copy_gb_per_s_min", copy.least, "copy_gb_per_s_max", copy.greatest,
+                      "copy_kernel_gb_per_s", kernel.median, "copy_kernel_gb_per_s_min", kernel.least,
+                      "copy_kernel_gb_per_s_max", kernel.greatest)));
     text_line(stdout, "transfers of %d MB on %s, %s; %d of each", BENCH_TRANSFER_BYTES >> 20,
               p2p_device_address(device), p2p_device_name(device), transfers->count);
     print_rates("host to device", &write);

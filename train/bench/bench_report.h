@@ -10,6 +10,11 @@
 /* Print the object on one line of stdout and release it. NULL is P2P_OUT_OF_MEMORY. */
 p2p_status bench_print_json(json_t *object);
 
+/* Add the fields of `more` to `object`. Owns both. NULL if either is NULL or memory runs out. */
+json_t *bench_join_json(json_t *object, json_t *more);
+/* Append to the array. Likewise. */
+json_t *bench_append_json(json_t *array, json_t *item);
+
 /* How the peak was measured: "fma" or "convolution". */
 const char *bench_peak_source(const bench_peaks *peaks);
 /* Print the peak and the memory rate on one line. */

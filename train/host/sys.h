@@ -182,6 +182,8 @@ int sys_terminal_columns(FILE *stream);
 
 /* Seconds since an arbitrary origin. Never decreases, whatever happens to the time of day. */
 double sys_clock(void);
+/* Seconds for which processors have run threads of this process. */
+double sys_processor_time(void);
 
 /* Processors that this process may use, at least 1. */
 int sys_processors(void);

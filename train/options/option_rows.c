@@ -180,8 +180,9 @@ const option_row option_rows[] = {
     {"device", 0, KIND_TEXT, AT(device), RUN | DOCTOR, NOT_KEPT, 0, 0, NULL, "BACKEND:N,...",
      "one of the devices that p2p devices lists, e.g. opencl:0, or several, separated by commas, which share each step; "
      "one may be named more than once; tune: one (default of doctor: every one that can be used, without the reference)"},
-    {"gpus", 0, KIND_COUNT, AT(gpus), TRAIN | USE | PLAN | BENCH, NOT_KEPT, 1, 64, NULL, "N",
-     "the first N devices of the best one's backend and type, CPUs too where there is nothing else"},
+    {"gpus", 0, KIND_COUNTS, AT(gpu_counts), TRAIN | USE | PLAN | BENCH, NOT_KEPT, 1, 64, NULL, "N",
+     "the first N devices of the best one's backend and type, CPUs too where there is nothing else; bench: also a list such "
+     "as 1,2,4, measured one after the other, of --device if it is given"},
     {"precision", 0, KIND_CHOICE, AT(precision), RUN | DOCTOR, BINDING, 0, 0, "fp32", "fp32|tf32|bf16",
      "tf32: tensor cores round factors of convolutions to 11 bits; bf16: GPUs store activations in bfloat16, CPUs "
      "multiply in it in convolutions; everything else is float32"},
@@ -206,8 +207,10 @@ const option_row option_rows[] = {
     {"json", 0, KIND_FLAG, AT(json), BENCH, NOT_KEPT, 0, 0, NULL, NULL, "one JSON object instead of a table"},
     {"sweep", 0, KIND_CHOICE, AT(sweep), BENCH, NOT_KEPT, 0, 0, NULL, "batch|size|filters|all",
      "measure time per image and memory along one axis, or along each in turn"},
+    {"predict", 0, KIND_FLAG, AT(predict), BENCH, NOT_KEPT, 0, 0, NULL, NULL,
+     "predict the efficiency on 1 to 1024 such devices, on several links, at batch 1, 16 and 64, or --batch"},
     {"plot", 0, KIND_TEXT, AT(plot), BENCH, NOT_KEPT, 0, 0, NULL, "FILE",
-     "also draw --sweep as an SVG picture"},
+     "also draw --sweep, a list of --gpus, or --predict as an SVG picture"},
     {"trace", 0, KIND_TEXT, AT(trace), BENCH, NOT_KEPT, 0, 0, NULL, "FILE",
      "also write a timeline of one step's operations, for chrome://tracing and Perfetto"},
 

@@ -13,6 +13,7 @@ typedef enum {
     KIND_TEXT,
     KIND_CHOICE,
     KIND_COUNT,
+    KIND_COUNTS, /* bench: also a list of ascending ones, separated by commas */
     KIND_BYTES, /* a whole number, with K, M, G or T for 2^10, 2^20, 2^30 or 2^40 */
     KIND_SEED,
     KIND_REAL,
@@ -33,7 +34,7 @@ typedef struct {
     size_t offset;
     unsigned commands;
     option_keeping keeping;
-    double low, high;     /* KIND_COUNT, KIND_REAL: allowed range, inclusive */
+    double low, high;     /* of numbers: allowed range, inclusive */
     const char *fallback; /* default as text; NULL: none */
     const char *argument; /* the value's name in --help; for KIND_CHOICE the choices, separated by | */
     const char *help;

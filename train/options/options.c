@@ -67,21 +67,51 @@ static p2p_status set_bytes(const settings *all, const option_row *row, const ch
     return P2P_OK;
 }
 
-static p2p_status set_number(const settings *all, const option_row *row, const char *value) {
+/* The number that `value` is, in the row's range. */
+static p2p_status read_number(const option_row *row, const char *value, bool whole, double *number) {
     char *end;
     errno = 0;
-    double number = strtod(value, &end);
-    bool whole = row->kind == KIND_COUNT;
-    if (end == value || *end != '\0' || errno != 0 || !isfinite(number) || (whole && number != floor(number)))
+    *number = strtod(value, &end);
+    if (end == value || *end != '\0' || errno != 0 || !isfinite(*number) ||
+        (whole && *number != floor(*number)))
         return p2p_fail(P2P_USAGE, "--%s: '%s' is not a %snumber", row->name, value, whole ? "whole " : "");
-    if (number < row->low || number > row->high)
-        return p2p_fail(P2P_USAGE, "--%s: %s is outside %.10g to %.10g", row->name, value, row->low,
-                        row->high);
+    if (*number >= row->low && *number <= row->high) return P2P_OK;
+    return p2p_fail(P2P_USAGE, "--%s: %s is outside %.10g to %.10g", row->name, value, row->low, row->high);
+}
+
+static p2p_status set_number(const settings *all, const option_row *row, const char *value) {
+    const bool whole = row->kind == KIND_COUNT;
+    double number;
+    P2P_TRY(read_number(row, value, whole, &number));
     if (whole)
         *(int64_t *)field_of(all, row) = (int64_t)number;
     else
         *(double *)field_of(all, row) = number;
     return P2P_OK;
+}
+
+static p2p_status add_count(const option_row *row, const char *value, settings_counts *counts) {
+    double number;
+    P2P_TRY(read_number(row, value, true, &number));
+    if (counts->count == SETTINGS_MAX_COUNTS)
+        return p2p_fail(P2P_USAGE, "--%s: more than %d numbers", row->name, SETTINGS_MAX_COUNTS);
+    if (counts->count > 0 && (int64_t)number <= counts->of[counts->count - 1])
+        return p2p_fail(P2P_USAGE, "--%s: %s does not follow a smaller number", row->name, value);
+    counts->of[counts->count++] = (int64_t)number;
+    return P2P_OK;
+}
+
+static p2p_status set_counts(const settings *all, const option_row *row, const char *value) {
+    settings_counts *counts = field_of(all, row);
+    *counts = (settings_counts){.count = 0};
+    for (const char *at = value;; at++) {
+        char piece[32];
+        const size_t length = strcspn(at, ",");
+        snprintf(piece, sizeof piece, "%.*s", (int)(length < sizeof piece ? length : sizeof piece), at);
+        P2P_TRY(add_count(row, piece, counts));
+        at += length;
+        if (*at == '\0') return P2P_OK;
+    }
 }
 
 static p2p_status set_seed(const settings *all, const option_row *row, const char *value) {
@@ -111,6 +141,8 @@ static p2p_status set_value(const settings *all, const option_row *row, const ch
         return set_seed(all, row, value);
     case KIND_BYTES:
         return set_bytes(all, row, value);
+    case KIND_COUNTS:
+        return set_counts(all, row, value);
     case KIND_COUNT:
     case KIND_REAL:
         return set_number(all, row, value);
@@ -191,6 +223,16 @@ static p2p_status refuse_empty(const settings *all, const char *command) {
     return P2P_OK;
 }
 
+/* Take --gpus; a list of several numbers is for bench only. */
+static p2p_status take_gpus(settings *all, unsigned command, const char *name) {
+    const settings_counts *counts = &all->gpu_counts;
+    all->gpus = counts->count > 0 ? counts->of[counts->count - 1] : 0;
+    if (counts->count <= 1 || command == COMMAND_BENCH) return P2P_OK;
+    p2p_fail(P2P_USAGE, "--gpus %d,%d: p2p %s takes one number", (int)counts->of[0], (int)counts->of[1],
+             name);
+    return p2p_hint(P2P_USAGE, "p2p bench measures several numbers of devices");
+}
+
 p2p_status settings_parse(settings *all, unsigned command, int argc, const char **argv) {
     *all = (settings){0};
     for (int i = 0; i < option_row_count; i++) {
@@ -205,6 +247,7 @@ p2p_status settings_parse(settings *all, unsigned command, int argc, const char 
     if (status == P2P_USAGE) return p2p_hint(status, "p2p help %s lists the options", argv[0]);
     P2P_TRY(status);
     P2P_TRY(apply_preset(all));
+    P2P_TRY(take_gpus(all, command, argv[0]));
     all->arguments = poptGetArgs(context);
     return refuse_empty(all, argv[0]);
 }
@@ -276,6 +319,8 @@ static json_t *value_to_json(const settings *all, const option_row *row) {
     case KIND_TEXT:
     case KIND_CHOICE:
         return *(char **)field ? text_to_json(*(char **)field) : json_null();
+    case KIND_COUNTS: /* what is recorded or printed has one */
+        return json_integer(((const settings_counts *)field)->of[0]);
     case KIND_BYTES:
     case KIND_COUNT:
         return *(int64_t *)field || row->low == 0 ? json_integer(*(int64_t *)field) : json_null();

@@ -29,9 +29,16 @@ enum {
 };
 
 enum {
-    SETTINGS_MAX_ROWS = 128,  /* at least as many as the table has rows */
-    SETTINGS_MAX_BATCH = 4096 /* the largest --batch */
+    SETTINGS_MAX_ROWS = 128,   /* at least as many as the table has rows */
+    SETTINGS_MAX_BATCH = 4096, /* the largest --batch */
+    SETTINGS_MAX_COUNTS = 8    /* numbers in a list */
 };
+
+/* Whole numbers, in ascending order. */
+typedef struct {
+    int64_t of[SETTINGS_MAX_COUNTS];
+    int count; /* 0 if not given */
+} settings_counts;
 
 /* Owns its texts. A text is NULL if it was not given and has no default. */
 typedef struct {
@@ -52,7 +59,8 @@ typedef struct {
     int64_t ngf, ndf, d_layers;
     int64_t max_pixels, memory; /* memory: 0 if not given */
     int64_t save_every, keep_epochs, checkpoint_every;
-    int64_t gpus; /* 0 if not given */
+    settings_counts gpu_counts; /* one, but for bench */
+    int64_t gpus;               /* the last of them; 0 if not given */
     int64_t grad_accumulate, check_replicas;
     int64_t factor, holes, shortest;
     uint64_t seed;
@@ -62,7 +70,7 @@ typedef struct {
     double smoothing, detail, fps;
     bool sync_norm;
     bool no_jitter, no_flip, no_shuffle, resume, allow_other_device, allow_other_data, allow_other_version,
-        verify_data, force, keep_size, input_only, json, deterministic, verbose;
+        verify_data, force, keep_size, input_only, json, predict, deterministic, verbose;
     bool help;
     bool given[SETTINGS_MAX_ROWS]; /* whether row i of the table was on the command line */
     const char *program;           /* argv[0] of the program; borrowed */

@@ -85,7 +85,8 @@ static const p2p_module *barren_entry(uint32_t abi, const p2p_host *host) {
     return &barren;
 }
 
-/* Device 0 cannot be used, device 1 returns no information, the others are the reference's. */
+/* Device 0 cannot be used, device 1 returns no information, the others are the reference's, but each is one
+ * replica only. */
 static p2p_module mixed;
 
 static p2p_status mixed_info(int index, p2p_device_info *info) {
@@ -100,6 +101,7 @@ static const p2p_module *mixed_entry(uint32_t abi, const p2p_host *host) {
     mixed = *reference_module();
     mixed.name = "mixed";
     mixed.device_info = mixed_info;
+    mixed.comm.repeats_devices = false;
     return &mixed;
 }
 
@@ -591,6 +593,38 @@ static void broadcasts_through_the_host(void **state) {
     compare_reductions(&words);
 }
 
+/* Opens a communicator over two devices, and expects these warnings; "" for none. */
+static void expect_warnings(const char *first, const char *second, const char *expected) {
+    p2p_device *devices[2] = {open_device(first), open_device(second)};
+    char *text = NULL;
+    size_t size = 0;
+    p2p_comm *comm = NULL;
+    FILE *stream = open_memstream(&text, &size);
+    assert_non_null(stream);
+    p2p_warnings_to(stream);
+    OK(p2p_comm_open(devices, 2, 2, 0, &comm));
+    p2p_warnings_to(NULL);
+    fclose(stream);
+    assert_string_equal(text, expected);
+    free(text);
+    p2p_comm_close(comm);
+    for (int i = 0; i < 2; i++) p2p_device_close(devices[i]);
+}
+
+/* Sums that pass through host memory are slow, so a line has the reason. */
+static void names_the_slow_way(void **state) {
+    (void)state;
+#define SLOWER ": gradients are reduced through host memory, which is slower\n"
+    expect_warnings("reference:0", "reference:1", "");
+    expect_warnings("reference:0", "reference:0", "");
+    expect_warnings("plainref:0", "plainref:0", "warning: plainref has no communicator" SLOWER);
+    expect_warnings("reference:0", "plainref:1",
+                    "warning: reference:0 and plainref:1 are of different backends" SLOWER);
+    expect_warnings("mixed:2", "mixed:2", "warning: mixed:2 is several replicas" SLOWER);
+    expect_warnings("mixed:2", "mixed:3", "");
+#undef SLOWER
+}
+
 static void checks_collectives(void **state) {
     (void)state;
     p2p_device *devices[2] = {open_device("plainref:0"), open_device("plainref:1")};
@@ -643,6 +677,7 @@ int main(void) {
         cmocka_unit_test(sums_through_the_host),
         cmocka_unit_test(combines_moments_through_the_host),
         cmocka_unit_test(broadcasts_through_the_host),
+        cmocka_unit_test(names_the_slow_way),
         cmocka_unit_test(checks_collectives),
     };
     return cmocka_run_group_tests(tests, register_modules, NULL);

@@ -35,6 +35,13 @@ typedef struct {
     int count;
 } report_log;
 
+/* The collectives after which the segment of a step begins. */
+static int needed_at(const plan_part *part, int position) {
+    int i = 0;
+    while (position >= part->segments[i].end && position != part->segments[i].collective) i++;
+    return part->segments[i].needed;
+}
+
 static p2p_status record_report(void *context, const p2p_operation_timing *timing) {
     report_log *l = context;
     const plan_part *part = &l->plan->parts[timing->replica];
@@ -45,6 +52,7 @@ static p2p_status record_report(void *context, const p2p_operation_timing *timin
     const plan_step *step = &part->steps[timing->position];
     assert_ptr_equal(timing->op, &step->op);
     assert_string_equal(timing->kernel, step->query.kernel);
+    assert_int_equal(timing->needed, needed_at(part, timing->position));
     assert_true(timing->begin > l->last_end);
     assert_true(timing->end == timing->begin + 1);
     l->last_end = timing->end;

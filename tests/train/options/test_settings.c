@@ -16,13 +16,17 @@
 
 enum { MOST_WORDS = 16 };
 
-/* `p2p train` with the words of a line, which must outlive the settings. */
-static p2p_status parse_line(settings *all, char *line) {
-    const char *argv[MOST_WORDS + 1] = {"train"};
+/* A command with the words of a line, which must outlive the settings. */
+static p2p_status parse_as(settings *all, unsigned command, const char *name, char *line) {
+    const char *argv[MOST_WORDS + 1] = {name};
     int argc = 1;
     for (char *word = strtok(line, " "); word && argc < MOST_WORDS; word = strtok(NULL, " "))
         argv[argc++] = word;
-    return settings_parse(all, COMMAND_TRAIN, argc, argv);
+    return settings_parse(all, command, argc, argv);
+}
+
+static p2p_status parse_line(settings *all, char *line) {
+    return parse_as(all, COMMAND_TRAIN, "train", line);
 }
 
 /* The model that `p2p train LINE` describes. */
@@ -128,6 +132,46 @@ static void test_one_name_of_two_options(void **state) {
     assert_string_equal(all.json_file, "x.json");
     settings_free(&all);
     REFUSED(settings_parse(&all, COMMAND_PAIRS, 5, twice), P2P_USAGE, "--json is given twice");
+}
+
+static settings counts_of(const char *line) {
+    char words[64];
+    settings all;
+    snprintf(words, sizeof words, "%s", line);
+    OK(parse_as(&all, COMMAND_BENCH, "bench", words));
+    return all;
+}
+
+/* A list is in order, without gaps, and for bench only; --gpus alone is the last number. */
+static void test_lists(void **state) {
+    (void)state;
+    settings none = counts_of(""), one = counts_of("--gpus 3"), three = counts_of("--gpus 1,2,64");
+    assert_int_equal(none.gpu_counts.count, 0);
+    assert_int_equal(none.gpus, 0);
+    assert_int_equal(one.gpu_counts.count, 1);
+    assert_int_equal(one.gpus, 3);
+    assert_int_equal(three.gpu_counts.count, 3);
+    assert_int_equal(three.gpu_counts.of[1], 2);
+    assert_int_equal(three.gpus, 64);
+    settings_free(&none), settings_free(&one), settings_free(&three);
+    static const struct {
+        const char *line, *message;
+    } refused[] = {{"--gpus 1,1", "--gpus: 1 does not follow a smaller number"},
+                   {"--gpus 1,,2", "--gpus: '' is not a whole number"},
+                   {"--gpus 1,65", "--gpus: 65 is outside 1 to 64"},
+                   {"--gpus 1,1234567890123456789012345678901234567890", "is outside 1 to 64"},
+                   {"--gpus 1,2,3,4,5,6,7,8,9", "--gpus: more than 8 numbers"},
+                   {"--gpus 1;2", "'1;2' is not a whole number"}};
+    for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++) {
+        char words[80];
+        settings all;
+        snprintf(words, sizeof words, "%s", refused[i].line);
+        REFUSED(parse_as(&all, COMMAND_BENCH, "bench", words), P2P_USAGE, refused[i].message);
+        settings_free(&all);
+    }
+    char words[] = "--gpus 1,2";
+    settings all;
+    REFUSED(parse_line(&all, words), P2P_USAGE, "p2p train takes one number");
     settings_free(&all);
 }
 
@@ -223,9 +267,13 @@ static void test_resuming_older_settings(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_options_reach_the_model), cmocka_unit_test(test_sizes_in_bytes),
-        cmocka_unit_test(test_one_name_of_two_options), cmocka_unit_test(test_presets),
-        cmocka_unit_test(test_preset_of_the_loop),      cmocka_unit_test(test_resuming),
+        cmocka_unit_test(test_options_reach_the_model),
+        cmocka_unit_test(test_sizes_in_bytes),
+        cmocka_unit_test(test_one_name_of_two_options),
+        cmocka_unit_test(test_lists),
+        cmocka_unit_test(test_presets),
+        cmocka_unit_test(test_preset_of_the_loop),
+        cmocka_unit_test(test_resuming),
         cmocka_unit_test(test_resuming_older_settings),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,275 @@
+/* Measurements with several numbers of devices, and their table or JSON. See bench_growth.h. */
+#include "bench_growth.h"
+
+#include "bench.h"
+#include "bench_report.h"
+#include "host/sys.h"
+#include "host/text.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { ROUNDS = 9 };
+
+/* ---- Settings of a point ------------------------------------------------------------------------------ */
+
+/* The first `count` names of a list; NULL if memory runs out. The caller frees it. */
+static char *first_names(const char *list, int64_t count) {
+    const char *end = list;
+    for (int64_t i = 0; i < count; i++) end += strcspn(end, ",") + (i + 1 < count);
+    return strndup(list, (size_t)(end - list));
+}
+
+static p2p_status check_pool(const settings *all) {
+    const int named = setup_devices_asked(all);
+    if (!all->device || named >= all->gpus) return P2P_OK;
+    p2p_fail(P2P_USAGE, "--gpus %d: --device %s names %d", (int)all->gpus, all->device, named);
+    return p2p_hint(P2P_USAGE, "--device names at least as many devices as the greatest number of --gpus; "
+                               "one may be named several times");
+}
+
+/* The given settings for `devices` devices. Free at->device unless it is that of `all`; the other strings
+ * still belong to `all`. */
+static p2p_status settings_for(const settings *all, int64_t devices, settings *at) {
+    *at = *all;
+    at->gpus = devices;
+    at->gpu_counts = (settings_counts){{devices}, 1};
+    if (!all->device) return P2P_OK;
+    at->device = first_names(all->device, devices);
+    return at->device ? P2P_OK : p2p_fail(P2P_OUT_OF_MEMORY, "no memory for the names of devices");
+}
+
+/* ---- Measuring ---------------------------------------------------------------------------------------- */
+
+/* A bench with the settings that it was opened with. */
+typedef struct {
+    settings all;
+    bench b;
+    double seconds[ROUNDS], processor[ROUNDS]; /* per step: by the clock, and of all processors together */
+} contestant;
+
+static p2p_status open_contestant(const settings *all, int64_t devices, int64_t accumulate, contestant *c) {
+    double seconds;
+    *c = (contestant){.all = {.data = NULL}};
+    P2P_TRY(settings_for(all, devices, &c->all));
+    c->all.grad_accumulate = accumulate;
+    P2P_TRY(bench_open(&c->b, &c->all, strcmp(all->what, "train") == 0));
+    return bench_time_steps(&c->b, 2, &seconds); /* warms up */
+}
+
+static void close_contestant(const settings *all, contestant *c) {
+    bench_close(&c->b);
+    if (c->all.device != all->device) free(c->all.device);
+}
+
+static bool share_a_processor(const setup_devices *devices) {
+    for (int i = 0; i < devices->count; i++) {
+        p2p_device_memory memory;
+        p2p_device_memory_of(devices->list[i], &memory);
+        if (setup_devices_times(devices, i) != 1) return true;
+        if (!memory.in_host) return false;
+    }
+    return devices->count > 1;
+}
+
+/* The operations of a profiled step that replicas add. */
+typedef struct {
+    growth_added *added;
+    bool updating[SETUP_MOST_DEVICES]; /* per replica: its last operation belonged to an update */
+} addition;
+
+/* Copies after an update renew what is derived from the weights. */
+static p2p_status add_operation(void *context, const p2p_operation_timing *timing) {
+    addition *a = context;
+    const double seconds = timing->end - timing->begin;
+    const p2p_kind kind = timing->op->kind;
+    bool *updating = &a->updating[timing->replica];
+    *updating = kind == P2P_KIND_adam || (*updating && kind == P2P_KIND_copy);
+    if (kind == P2P_KIND_all_reduce) a->added->reduction_s += seconds;
+    if (*updating && timing->replica > 0) a->added->updates_s += seconds;
+    return P2P_OK;
+}
+
+static p2p_status profile_additions(bench *b, growth_added *added) {
+    addition a = {.added = added};
+    const p2p_step step = {.seed = 1, .step = b->step++};
+    P2P_TRY(bench_give_inputs(b));
+    P2P_TRY(p2p_plan_profile(b->plan, &step, sys_clock, add_operation, &a));
+    return p2p_plan_wait(b->plan);
+}
+
+static p2p_status time_round(contestant *c, int steps, int round) {
+    const double before = sys_processor_time();
+    P2P_TRY(bench_time_steps(&c->b, steps, &c->seconds[round]));
+    c->processor[round] = (sys_processor_time() - before) / steps;
+    c->seconds[round] /= steps;
+    return P2P_OK;
+}
+
+/* The median over rounds of how much greater the one is, as a share of the other. */
+static double median_excess(const double *values, const double *others) {
+    double ratios[ROUNDS];
+    for (int i = 0; i < ROUNDS; i++) ratios[i] = bench_rate(values[i], others[i]) - 1;
+    return bench_summary(ratios, ROUNDS).median;
+}
+
+static void compare(const contestant *many, contestant *one, growth_added *beside) {
+    beside->added = median_excess(many->seconds, one->seconds);
+    beside->added_processor = median_excess(many->processor, one->processor);
+    beside->one_step_s = bench_summary(one->seconds, ROUNDS);
+}
+
+/* Rounds of the replicas, in turns with those of `one` unless it is NULL. */
+static p2p_status time_rounds(contestant *many, contestant *one, int steps, growth_point *point) {
+    double before = 0, after = 0, sum = 0;
+    bool known = p2p_session_waited(many->b.session, &before);
+    for (int i = 0; i < ROUNDS; i++) {
+        P2P_TRY(time_round(many, steps, i));
+        if (one) P2P_TRY(time_round(one, steps, i));
+        sum += many->seconds[i] * steps;
+    }
+    known = p2p_session_waited(many->b.session, &after) && known;
+    point->not_hidden = known ? (after - before) / sum : -1;
+    if (one) compare(many, one, &point->beside);
+    point->step_s = bench_summary(many->seconds, ROUNDS);
+    return P2P_OK;
+}
+
+static p2p_status measure_alone(contestant *many, int steps, growth_point *point) {
+    point->images = bench_images(&many->b);
+    return time_rounds(many, NULL, steps, point);
+}
+
+static p2p_status measure_beside(const settings *all, contestant *many, int steps, growth_point *point) {
+    contestant one;
+    point->images = bench_images(&many->b);
+    p2p_status status = open_contestant(all, 1, point->devices * all->grad_accumulate, &one);
+    if (status == P2P_OK) status = time_rounds(many, &one, steps, point);
+    if (status == P2P_OK) status = profile_additions(&many->b, &point->beside);
+    close_contestant(all, &one);
+    return status;
+}
+
+static void note_devices(const bench *b, bench_growth *growth) {
+    snprintf(growth->device, sizeof growth->device, "%s", p2p_device_address(b->devices.list[0]));
+    snprintf(growth->device_name, sizeof growth->device_name, "%s", p2p_device_name(b->devices.list[0]));
+    growth->training = b->training;
+    growth->batch = b->all->batch;
+}
+
+static p2p_status measure_point(const settings *all, bench_growth *growth, growth_point *point) {
+    contestant many;
+    p2p_status status = open_contestant(all, point->devices, all->grad_accumulate, &many);
+    if (status == P2P_OK) {
+        note_devices(&many.b, growth);
+        point->shared = share_a_processor(&many.b.devices);
+        status = point->shared && growth->training ? measure_beside(all, &many, growth->steps, point)
+                                                   : measure_alone(&many, growth->steps, point);
+    }
+    close_contestant(all, &many);
+    return status;
+}
+
+static bool is_compared(const growth_point *point) {
+    return point->beside.one_step_s.median > 0;
+}
+
+static double rate_of(const growth_point *point, double seconds) {
+    return bench_rate((double)point->images, seconds);
+}
+
+static void find_efficiency(const bench_growth *growth, growth_point *point) {
+    const growth_point *first = &growth->points[0];
+    const double grown = rate_of(point, point->step_s.median) / rate_of(first, first->step_s.median);
+    point->efficiency = point->shared ? grown : grown * (double)first->devices / (double)point->devices;
+    if (is_compared(point)) point->efficiency = 1 / (1 + point->beside.added);
+}
+
+p2p_status bench_growth_measure(const settings *all, int steps, bench_growth *growth) {
+    *growth = (bench_growth){.steps = (steps + ROUNDS - 1) / ROUNDS, .rounds = ROUNDS};
+    P2P_TRY(check_pool(all));
+    for (int i = 0; i < all->gpu_counts.count; i++) {
+        growth_point *point = &growth->points[growth->count++];
+        *point = (growth_point){.devices = all->gpu_counts.of[i]};
+        P2P_TRY(measure_point(all, growth, point));
+        growth->shared = growth->shared || point->shared;
+    }
+    for (int i = 0; i < growth->count; i++) find_efficiency(growth, &growth->points[i]);
+    return P2P_OK;
+}
+
+/* ---- Reports ------------------------------------------------------------------------------------------ */
+
+static void print_added(const growth_added *beside) {
+    printf("  %+.1f %% of %.3f ms, %+.1f %% of processor time; reductions %.3f ms, updates %.3f ms",
+           100 * beside->added, beside->one_step_s.median * 1e3, 100 * beside->added_processor,
+           beside->reduction_s * 1e3, beside->updates_s * 1e3);
+}
+
+static void print_point(const growth_point *p) {
+    printf("%7" PRId64 " %10.3f  (%.3f to %.3f) %10.3f %9.1f %%", p->devices, rate_of(p, p->step_s.median),
+           rate_of(p, p->step_s.greatest), rate_of(p, p->step_s.least), p->step_s.median * 1e3,
+           100 * p->efficiency);
+    if (p->not_hidden >= 0)
+        printf(" %9.1f %%", 100 * p->not_hidden);
+    else
+        printf(" %11s", "-");
+    if (is_compared(p)) print_added(&p->beside);
+    printf("\n");
+}
+
+static void print_table(const settings *all, const bench_growth *growth) {
+    text_line(stdout, "%s on %s, %s", growth->training ? "training" : "translation", growth->device,
+              growth->device_name);
+    printf("%s, batch %" PRId64 " per device, %" PRId64 "x%" PRId64 " pixels, %" PRId64 " and %" PRId64
+           " filters; medians of %d rounds of %d steps\n",
+           all->precision, all->batch, all->size, all->size, all->ngf, all->ndf, growth->rounds,
+           growth->steps);
+    printf("devices   images/s                          ms a step  efficiency  not hidden%s\n",
+           growth->shared && growth->training ? "  added by replicas" : "");
+    for (int i = 0; i < growth->count; i++) print_point(&growth->points[i]);
+    if (growth->shared)
+        printf("The devices share a processor: efficiency is beside one device%s.\n",
+               growth->training ? " that computes the same batch with --grad-accumulate" : "");
+}
+
+static json_t *point_to_json(const growth_point *p) {
+    const growth_added *beside = &p->beside;
+    json_t *object = json_pack(
+        "{s:I, s:I, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:o}", "devices", (json_int_t)p->devices, "images",
+        (json_int_t)p->images, "images_per_s", rate_of(p, p->step_s.median), "images_per_s_min",
+        rate_of(p, p->step_s.greatest), "images_per_s_max", rate_of(p, p->step_s.least), "step_s",
+        p->step_s.median, "step_s_min", p->step_s.least, "step_s_max", p->step_s.greatest, "efficiency",
+        p->efficiency, "not_hidden", p->not_hidden >= 0 ? json_real(p->not_hidden) : json_null());
+    if (!object || !is_compared(p)) return object;
+    return bench_join_json(object, json_pack("{s:f, s:f, s:f, s:f, s:f, s:f, s:f}", "one_device_step_s",
+                                             beside->one_step_s.median, "one_device_step_s_min",
+                                             beside->one_step_s.least, "one_device_step_s_max",
+                                             beside->one_step_s.greatest, "added", beside->added,
+                                             "added_processor_time", beside->added_processor, "reduction_s",
+                                             beside->reduction_s, "updates_s", beside->updates_s));
+}
+
+static json_t *points_to_json(const bench_growth *growth) {
+    json_t *points = json_array();
+    for (int i = 0; i < growth->count; i++)
+        points = bench_append_json(points, point_to_json(&growth->points[i]));
+    return points;
+}
+
+static json_t *growth_to_json(const settings *all, const bench_growth *growth) {
+    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:b, s:i, s:i, s:o}", "what",
+                     "growth", "version", P2P_VERSION, "device", growth->device, "device_name",
+                     growth->device_name, "precision", all->precision, "plan",
+                     growth->training ? "train" : "translate", "batch", (json_int_t)all->batch, "size",
+                     (json_int_t)all->size, "ngf", (json_int_t)all->ngf, "ndf", (json_int_t)all->ndf,
+                     "shared_processor", growth->shared, "rounds", growth->rounds, "steps", growth->steps,
+                     "points", points_to_json(growth));
+}
+
+p2p_status bench_growth_report(const settings *all, const bench_growth *growth) {
+    if (all->json) return bench_print_json(growth_to_json(all, growth));
+    print_table(all, growth);
+    return P2P_OK;
+}
