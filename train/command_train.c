@@ -5,6 +5,13 @@
 
 p2p_status command_train(settings *all) {
     P2P_TRY(settings_no_arguments(all, "train"));
+    ranks *together;
     sys_output_start(); /* a training ends even if nothing reads the name of its model */
-    return trainer_run(all);
+    P2P_TRY(ranks_open(&together));
+    const p2p_status status = trainer_run(all, together);
+    if (together && status != P2P_OK && status != P2P_STOPPED) ranks_fail(together, status);
+    p2p_failure failure;
+    p2p_failure_take(&failure, status);
+    P2P_TRY(ranks_close(together));
+    return status == P2P_OK ? P2P_OK : p2p_failure_give(&failure);
 }

@@ -65,6 +65,7 @@ static p2p_status diverged(const trainer *t, const p2p_failure *failure) {
 }
 
 static p2p_status save(trainer *t) {
+    if (!trainer_writes(t)) return P2P_OK;
     P2P_TRY(trainer_follow_or_make_folder(t));
     return trainer_save(t);
 }
