@@ -16,6 +16,7 @@ static const double INTERVAL = 1;     /* seconds between beats */
 static const double LONGEST_TURN = 2; /* seconds of silence that one turn of the thread counts at most */
 static const double FIRST_WORD = 1;   /* seconds that rank 0 has to report a failure of its own first */
 static const double LAST_WORD = 5;    /* seconds for messages to be sent or printed */
+static const double PASSING_ON = 0.2; /* seconds in which a launcher passes on what was printed */
 
 enum { BEAT = 'B', FAREWELL = 'E', FAILURE = 'F', EXIT = 'X' };
 enum { MESSAGE_BYTES = 4096, HINT_BYTES = 8192, COMMAND_BYTES = 4096 };
@@ -77,18 +78,21 @@ static bool begin_end(void) {
     return !atomic_exchange(&beat.ending, true);
 }
 
-static _Noreturn void end_process(int exit_code) {
+/* Ends this process and, from rank 0, all others. What was printed is with the launcher before any of them
+ * ends, because it may then end all and what it has not passed on. */
+static _Noreturn void end_all(int exit_code) {
+    const uint32_t number = (uint32_t)exit_code;
     sys_messages_wait(LAST_WORD);
+    sys_sleep(PASSING_ON);
+    if (beat.options.rank == 0) send_to_all(EXIT, &number);
     sys_process_end(exit_code);
 }
 
-void heartbeat_end_others(int exit_code) {
-    const uint32_t number = (uint32_t)exit_code;
-    if (begin_end()) {
-        send_to_all(EXIT, &number);
-        return;
-    }
-    for (;;) sys_sleep(LAST_WORD); /* the thread is ending this process */
+_Noreturn void heartbeat_end_all(p2p_status status) {
+    while (!begin_end()) sys_sleep(LAST_WORD); /* the thread is ending this process */
+    text_print_line("p2p: ", p2p_message(), stderr);
+    if (p2p_message_hint()[0]) text_print_line("hint: ", p2p_message_hint(), stderr);
+    end_all(p2p_status_exit_code(status));
 }
 
 static void print_loss(const peer *lost, const char *reason) {
@@ -103,13 +107,10 @@ static void print_loss(const peer *lost, const char *reason) {
 }
 
 static void lose(const peer *lost, const char *reason) {
-    const int code = p2p_status_exit_code(P2P_DEVICE_LOST);
-    const uint32_t number = (uint32_t)code;
     if (!begin_end()) return;
     sys_messages_discard(false);
     print_loss(lost, reason);
-    if (beat.options.rank == 0) send_to_all(EXIT, &number);
-    end_process(code);
+    end_all(p2p_status_exit_code(P2P_DEVICE_LOST));
 }
 
 /* Prints another rank's failure, and ends all. */
@@ -120,8 +121,7 @@ static void report_failure(const peer *of) {
     if (sys_is_terminal(stderr)) fputc('\n', stderr);
     text_line(stderr, "p2p: rank %d on %s: %s", of->rank, beat.options.hosts[of->rank], text->message);
     if (text->hint[0]) text_line(stderr, "hint: %s", text->hint);
-    send_to_all(EXIT, &text->exit_code);
-    end_process((int)(text->exit_code & 0xff));
+    end_all((int)(text->exit_code & 0xff));
 }
 
 _Noreturn void heartbeat_fail(p2p_status status) {
@@ -162,7 +162,7 @@ static void take_message(peer *from) {
     from->kind = 0;
     if (kind == FAREWELL) from->ended = true;
     if (kind == FAILURE && from->failure) report_failure(from);
-    if (kind == EXIT && begin_end()) end_process((int)(from->exit_code & 0xff));
+    if (kind == EXIT && begin_end()) sys_process_end((int)(from->exit_code & 0xff));
 }
 
 /* Receives what there is. Whether the connection has ended. */

@@ -40,7 +40,7 @@ void heartbeat_end(void);
 /* In another rank than 0: have rank 0 print the failure, with the calling thread's message and hint, and end
  * all. Does not return. */
 _Noreturn void heartbeat_fail(p2p_status status);
-/* In rank 0: end all others with the exit code, silently. */
-void heartbeat_end_others(int exit_code);
+/* In rank 0: print the calling thread's message and hint, and end all. Does not return. */
+_Noreturn void heartbeat_end_all(p2p_status status);
 
 #endif

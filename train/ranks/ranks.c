@@ -3,7 +3,6 @@
 
 #include "heartbeat.h"
 #include "host/sys.h"
-#include "host/text.h"
 #include "p2p.h"
 #include "ranks_launch.h"
 #include "ranks_mpi.h"
@@ -300,13 +299,8 @@ p2p_status ranks_close(ranks *r) {
 }
 
 _Noreturn void ranks_fail(ranks *r, p2p_status status) {
-    const int exit_code = p2p_status_exit_code(status);
     if (r->rank > 0) heartbeat_fail(status);
-    heartbeat_end_others(exit_code);
-    text_print_line("p2p: ", p2p_message(), stderr);
-    if (p2p_message_hint()[0]) text_print_line("hint: ", p2p_message_hint(), stderr);
-    sys_messages_wait(5);
-    sys_process_end(exit_code);
+    heartbeat_end_all(status);
 }
 
 void ranks_set_command(ranks *r, const char *command) {
