@@ -191,7 +191,9 @@ static p2p_status plan_replicas(p2p_plan *plan, p2p_graph *const *graphs) {
         part->first_sample = first_sample;
         P2P_TRY(session_gradients(session, graphs[r]));
         P2P_TRY(plan_import(part, graphs[r]));
+        if (r == 0) P2P_TRY(session_share_choices(session, false));
         P2P_TRY(session_choose(part));
+        if (r == 0) P2P_TRY(session_share_choices(session, true));
         if (!session->options.no_fusion) P2P_TRY(plan_fuse(part));
         P2P_TRY(plan_settle(part));
         first_sample += part->local_batch;

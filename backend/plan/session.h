@@ -164,6 +164,10 @@ bool session_is_apart(const p2p_session *session);
 /* Sets world and rank0, and agrees on the cut of arenas. P2P_UNSUPPORTED if devices store tensors
  * differently, P2P_USAGE if processes have different numbers of them. */
 p2p_status session_join_processes(p2p_session *session);
+/* Called with `chosen` false before the algorithms of a plan's first replica are chosen, and with true
+ * afterwards: process 0 chooses, and equal devices of the others have its choices, so that a checkpoint has
+ * those of all. */
+p2p_status session_share_choices(p2p_session *session, bool chosen);
 /* P2P_UNSUPPORTED if a process has planned other collectives. */
 p2p_status session_compare_collectives(const p2p_plan *plan);
 /* The copy of running statistics: allocates it; reads or writes `bytes` at an offset of the network's space,

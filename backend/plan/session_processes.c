@@ -104,6 +104,33 @@ p2p_status session_compare_collectives(const p2p_plan *plan) {
     return status;
 }
 
+/* ---- Choices ------------------------------------------------------------------------------------------ */
+
+/* Receives the choices of process 0, which are imposed on equal devices of this one. */
+static p2p_status receive_choices(p2p_session *session, uint64_t bytes) {
+    const p2p_processes *processes = session->options.processes;
+    char *text = calloc(1, (size_t)bytes);
+    if (!text) return plan_no_memory("a session's choices");
+    free(session->imposed);
+    session->imposed = text;
+    return processes->share(processes->context, text, (size_t)bytes);
+}
+
+p2p_status session_share_choices(p2p_session *session, bool chosen) {
+    const p2p_processes *processes = session->options.processes;
+    char *text = NULL;
+    uint64_t bytes = 0;
+    if (!session_is_apart(session) || chosen != (processes->rank == 0)) return P2P_OK;
+    if (chosen) P2P_TRY(p2p_session_choices_text(session, &text));
+    if (chosen) bytes = strlen(text) + 1;
+    p2p_status status = processes->share(processes->context, &bytes, sizeof bytes);
+    if (status == P2P_OK)
+        status = chosen ? processes->share(processes->context, text, (size_t)bytes)
+                        : receive_choices(session, bytes);
+    free(text);
+    return status;
+}
+
 /* ---- Running statistics ------------------------------------------------------------------------------- */
 
 static size_t running_bytes(const plan_network *known) {

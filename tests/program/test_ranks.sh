@@ -8,7 +8,7 @@ support=$(realpath "$(dirname "$0")/../support")
 backend=$2 compare=$4
 . "$support/ranks.sh" "$3"
 draw_toys 11
-base=(--data toys --size 32 --ngf 4 --ndf 4 --seed 5 --checkpoint-every 3)
+base=(--data toys --size 32 --ngf 4 --ndf 4 --seed 5 --checkpoint-every 3 --deterministic)
 train=("$p2p" train "${base[@]}")
 
 # checkpoint OUT STEP: prints the path.
@@ -26,7 +26,7 @@ for count in $counts; do
         expect 0 "batch: 1 pair on each of $count devices, $count per step" \
             run $count "${train[@]}" --backend "$backend" --gpus 1 --epochs 2 --out "$many" --check-replicas 2 $sync
         printed "rank 1 on $machine: $backend:1," "ranks that take devices by themselves"
-        grep -qi "through host memory" err.txt && fail "the backend's communicator is not used: $(cat err.txt)"
+        grep -q "gradients are reduced through host memory" err.txt && fail "the backend's communicator is not used"
         [ "$(grep -c "done: the model is" err.txt)" -eq 1 ] || fail "not one rank prints: $(cat err.txt)"
         [ "$(cat out.txt)" = "$many/generator.safetensors" ] || fail "stdout is: $(cat out.txt)"
         equal_runs "$one" "$many" samples/epoch-0002.png best/best.json
@@ -46,7 +46,18 @@ for count in $counts; do
     done
 done
 
-[ "$backend" = reference ] || finish
+if [ "$backend" = cuda ]; then
+    echo "-- rank 0 measures algorithms, and all have its choices"
+    export P2P_CACHE_DIR=$work/measured
+    expect 0 "as measured on this device" run 2 "${train[@]/--deterministic/--tune=on}" --backend "$backend" --steps 3 --out chosen
+    expect 0 "as measured" "${train[@]/--deterministic/--tune=on}" --device "$(devices 2)" --steps 3 --out chosen1
+    equal_runs chosen chosen1
+    echo "-- if NCCL fails in one rank, all reduce through host memory"
+    expect 0 "gradients are reduced through host memory" \
+        run 1 env P2P_MACHINE_FAIL=ncclGetUniqueId:1:ncclSystemError "${train[@]}" --backend "$backend" --steps 2 --out host : \
+        -np 1 "${train[@]}" --backend "$backend" --steps 2 --out host
+fi
+[ "$backend" = reference ] || { finish && exit 0; }
 echo "-- several devices in each rank, and parts of a batch"
 expect 0 "4 per step" run 2 "${train[@]}" --device "$backend:0,$backend:1" --steps 1 --out pairs
 printed "rank 1 on $machine: $backend:0 and $backend:1" "a list of devices"
