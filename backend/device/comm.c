@@ -105,6 +105,11 @@ static p2p_status try_own(p2p_comm *comm, const p2p_module *module, int world, i
             "%s: its communicator refuses (%s); gradients are reduced through host memory, which is slower",
             module->name, p2p_message());
     P2P_TRY(compare_texts(comm, status == P2P_OK ? "" : "refused", &same));
+    if (!same && status == P2P_OK)
+        p2p_warn(
+            "%s: the communicator of another process refuses; gradients are reduced through host memory, "
+            "which is slower",
+            module->name);
     if (!same) close_own(comm);
     return P2P_OK;
 }

@@ -68,11 +68,11 @@ for _ in $(seq 500); do
 done
 begun=$SECONDS
 ip -n ${spaces}1 link set link1 down
-for _ in $(seq 300); do
-    pgrep -f "^$p2p train .*--out cut( |\$)" >/dev/null || break
+for _ in $(seq 150); do
+    [ -z "$(ranks_of cut)" ] && break
     sleep 0.1
 done
-pgrep -f "^$p2p train .*--out cut( |\$)" >/dev/null && fail "a rank has not ended"
+[ -z "$(ranks_of cut)" ] || fail "a rank has not ended"
 grep -qF "rank 1 on machine2 is lost: no sign of life for 6 s" cut.err || fail "rank 1 is not named: $(tail -n 5 cut.err)"
 echo "both have ended after $((SECONDS - begun)) s"
 end_machines # mpirun itself waits for the other machine

@@ -78,11 +78,7 @@ lose() {
     [ $status -ne 0 ] && [ $status -ne 124 ] || fail "$out: exit code $status"
     [ $((SECONDS - begun)) -le 30 ] || fail "$out: ended after $((SECONDS - begun)) s"
     kill -KILL "$process" 2>/dev/null
-    for _ in $(seq 100); do
-        pgrep -f "train .*--out $out( |\$)" >/dev/null || break
-        sleep 0.1
-    done
-    pgrep -f "train .*--out $out( |\$)" >/dev/null && fail "$out: a process remains"
+    ended "$out"
     grep -qF "rank $1 on $machine is lost: $3" "$out.err" || fail "$out: $(tail -n 8 "$out.err")"
     grep -q "^hint: .* continue from the last checkpoint with: .*--resume" "$out.err" || fail "$out: no command"
     steps=$(($(grep -c '"step"' "$out/metrics.jsonl") / 3 * 3 + 6))

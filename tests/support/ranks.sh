@@ -20,13 +20,30 @@ run() {
     $limit $launcher -np "$@"
 }
 
-# rank_of NUMBER OUT: prints the process of a rank of the training that writes to OUT.
+# ranks_of OUT: prints the processes of the training that writes to OUT, without their launcher.
+ranks_of() {
+    local folder
+    for folder in /proc/[0-9]*; do
+        [ "$(readlink "$folder/exe" 2>/dev/null)" = "$p2p" ] || continue
+        tr '\0' ' ' 2>/dev/null <"$folder/cmdline" | grep -qF -- "--out $1 " && echo "${folder#/proc/}"
+    done
+}
+
+# rank_of NUMBER OUT: prints the process of a rank of that training.
 rank_of() {
     local process
-    for process in $(pgrep -f "train .*--out $2( |\$)"); do
-        [ "$(readlink "/proc/$process/exe")" = "$p2p" ] || continue
+    for process in $(ranks_of "$2"); do
         tr '\0' '\n' <"/proc/$process/environ" | grep -qxE "(OMPI_COMM_WORLD|PMI)_RANK=$1" && echo "$process"
     done
+}
+
+# ended OUT: waits until no rank of that training is left, 10 seconds at most.
+ended() {
+    for _ in $(seq 100); do
+        [ -z "$(ranks_of "$1")" ] && return
+        sleep 0.1
+    done
+    fail "$1: a process remains: $(ranks_of "$1")"
 }
 
 # begin_ranks COUNT OUT STEPS OPTION...: begins a training in the background and waits until it has made more than STEPS

@@ -41,7 +41,7 @@ static struct {
     sys_listener listener;
     peer *peers; /* rank 0: all others; another rank: rank 0 */
     int count;
-    sys_monitor *monitor; /* protects sending, and `command` */
+    sys_monitor *monitor; /* protects sending, closing, and `command` */
     sys_thread *thread;
     char command[COMMAND_BYTES];
     atomic_bool ending;  /* this process is about to end: nothing else may be printed */
@@ -190,8 +190,10 @@ static void look_at(peer *from, double turn) {
     if (from->socket < 0) return;
     const bool over = receive(from), leaving = from->ended || atomic_load(&beat.leaving);
     if (over) {
+        sys_monitor_enter(beat.monitor);
         sys_socket_close(from->socket);
         from->socket = -1;
+        sys_monitor_leave(beat.monitor);
         if (!leaving) lose(from, "its process has ended or its machine is out of reach");
         return;
     }

@@ -21,26 +21,39 @@ typedef struct {
     bool resumes; /* from a checkpoint */
 } start;
 
+static const char SETTINGS[] = "the settings of rank 0";
+
 /* Ranks may have the pairs at different places; a resumed training takes what was not given from rank 0. */
-static p2p_status share_settings(trainer *t, const char *what) {
-    char *text = NULL;
+static p2p_status print_settings(const trainer *t, char **text) {
     json_t *object = settings_to_json(t->all);
     if (object && !t->all->resume) json_object_del(object, "data");
-    p2p_status status = json_text_make(what, object, JSON_COMPACT | JSON_SORT_KEYS, &text);
+    const p2p_status status = json_text_make(SETTINGS, object, JSON_COMPACT | JSON_SORT_KEYS, text);
     json_decref(object);
-    P2P_TRY(status);
-    char *own = text;
-    status = ranks_share_text(t->ranks, &text);
-    if (ranks_number(t->ranks) > 0) {
-        json_t *shared = NULL;
-        if (status == P2P_OK) status = json_text_parse(what, text, strlen(text), 0, &shared, NULL);
-        if (status == P2P_OK && t->all->resume) status = settings_resume(t->all, shared, "rank 0");
-        if (status == P2P_OK && !t->all->resume && strcmp(text, own) != 0)
-            status = p2p_fail(P2P_USAGE, "the ranks were started with different options");
-        json_decref(shared);
-        free(own);
-    }
-    free(text);
+    return status;
+}
+
+static p2p_status resume_settings(trainer *t, const char *text) {
+    json_t *shared;
+    P2P_TRY(json_text_parse(SETTINGS, text, strlen(text), 0, &shared, NULL));
+    const p2p_status status = settings_resume(t->all, shared, SETTINGS);
+    json_decref(shared);
+    return status;
+}
+
+static p2p_status take_settings(trainer *t, const char *text, const char *own) {
+    if (t->all->resume) return resume_settings(t, text);
+    if (strcmp(text, own) == 0) return P2P_OK;
+    return p2p_fail(P2P_USAGE, "the ranks were started with different options");
+}
+
+static p2p_status share_settings(trainer *t) {
+    char *own, *text;
+    P2P_TRY(print_settings(t, &own));
+    text = own;
+    p2p_status status = ranks_share_text(t->ranks, &text);
+    if (status == P2P_OK && !trainer_writes(t)) status = take_settings(t, text, own);
+    if (text != own) free(text);
+    free(own);
     return status;
 }
 
@@ -56,7 +69,7 @@ static p2p_status take_start(trainer *t, const start *shared) {
 p2p_status trainer_share_start(trainer *t) {
     if (!t->ranks) return P2P_OK;
     start shared = {.at = t->at, .kept = t->kept, .source = t->source, .resumes = t->resumed_from != NULL};
-    P2P_TRY(share_settings(t, "the settings of rank 0"));
+    P2P_TRY(share_settings(t));
     P2P_TRY(ranks_share(t->ranks, &shared, sizeof shared));
     P2P_TRY(ranks_share_text(t->ranks, &t->choices));
     return trainer_writes(t) ? P2P_OK : take_start(t, &shared);
@@ -145,7 +158,10 @@ p2p_status trainer_number_replicas(trainer *t) {
     if (!all) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for a list of devices");
     t->replicas = ranks_size(t->ranks) * t->devices.count;
     t->first_replica = ranks_number(t->ranks) * t->devices.count;
-    p2p_status status = ranks_gather(t->ranks, &own, sizeof own, all);
+    p2p_status status = t->replicas <= SETUP_MOST_REPLICAS
+                            ? ranks_gather(t->ranks, &own, sizeof own, all)
+                            : p2p_fail(P2P_USAGE, "%d devices in all ranks; at most %d are possible",
+                                       t->replicas, SETUP_MOST_REPLICAS);
     if (status == P2P_OK) status = take_devices(t, all);
     free(all);
     return status;
