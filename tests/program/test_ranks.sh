@@ -79,6 +79,27 @@ expect 0 "" run 2 "${train[@]}" --backend "$backend" "${given[@]}" --out given
 expect 0 "" "${train[@]}" --device "$(devices 2)" "${given[@]}" --out given1
 equal_runs given given1
 
+echo "-- the examples of train/MACHINES.md, on two or four ranks of this machine"
+# example FIRST LAST: prints the lines of the code block of the page from one that begins with FIRST to one with LAST.
+example() {
+    sed -n "s/^    //; /^$1/,/^$2/p" "$support/../../train/MACHINES.md" | sed -e 's/DIR/toys/'
+}
+mkdir path
+ln -s "$p2p" path/p2p
+# Launchers for the examples: srun without its own options.
+printf '#!/bin/sh\nexec %s "$@"\n' "$launcher" >path/mpirun
+printf '#!/bin/sh\nwhile [ "${1#-}" != "$1" ]; do shift; done\nexec %s -np 2 "$@" $MORE\n' "$launcher" >path/srun
+chmod +x path/mpirun path/srun
+tiny="--size 32 --ngf 4 --ndf 4 --backend $backend"
+echo "$(example 'mpirun -np 4' mpirun | head -n 1) $tiny --epochs 1" >example.sh
+grep -q "mpirun -np 4 p2p train --data toys" example.sh || fail "there is no mpirun line: $(cat example.sh)"
+expect 0 "batch: 16 pairs on each of 4 devices, 64 per step" env PATH="$work/path:$PATH" $limit sh example.sh
+rm -rf run
+example '#!.bin.sh' srun >slurm.sh
+grep -q '^#SBATCH --nodes=2' slurm.sh || fail "there is no batch file: $(cat slurm.sh)"
+expect 0 "batch: 16 pairs on each of 2 devices" env PATH="$work/path:$PATH" MORE="$tiny --epochs 1" $limit sh slurm.sh
+expect 0 "continuing after step 1" env PATH="$work/path:$PATH" MORE="--backend $backend --epochs 2" $limit sh slurm.sh
+
 echo "-- pairs that are replaced"
 cp -r toys damaged
 truncate -s 300 "$(find damaged/train -type f | sort | head -n 1)"

@@ -44,12 +44,13 @@ shift
 exec ip netns exec $spaces\$number unshare --uts sh -c "hostname machine\$number; \$*"
 END
 chmod +x agent
+printf '10.99.77.%d slots=1\n' 1 2 >hosts
 draw_toys 11
 base=(--data toys --size 32 --ngf 4 --ndf 4 --seed 5 --checkpoint-every 3)
 
 # run_apart COMMAND...: starts the command in a rank on each machine.
 run_apart() {
-    $limit ./agent 10.99.77.1 $launcher --mca plm_rsh_agent "$work/agent" --host 10.99.77.1:1,10.99.77.2:1 \
+    $limit ./agent 10.99.77.1 $launcher --mca plm_rsh_agent "$work/agent" --hostfile "$work/hosts" \
         --mca oob_tcp_keepalive_time 5 -x P2P_RANK_TIMEOUT=6 -np 2 "$*"
 }
 
