@@ -51,6 +51,15 @@ truncate -s 300 "$file"
 expect 3 "" run 2 "$p2p" train --data damaged "${base[@]:2}" --backend "$backend" --out broken --epochs 1
 once "$(basename "$file")"
 
+for number in 0 1; do # a device that is lost in the middle of a training
+    lost=(env P2P_LOSE_DEVICE_AT=20000 "$p2p" train "${base[@]}" --backend "$backend" --out device$number --epochs 100)
+    good=("${lost[@]:2}")
+    [ $number -eq 0 ] && ranks=("${lost[@]}" : -np 1 "${good[@]}") || ranks=("${good[@]}" : -np 1 "${lost[@]}")
+    expect 5 "" run 1 "${ranks[@]}"
+    [ $number -eq 0 ] && once "p2p: injected fault: the device is lost" || once "p2p: rank 1 on $machine: injected fault: the device is"
+    expect 0 "devices: 1, and 2 before" "$p2p" train --out device$number --resume --device "$backend:0" --epochs 20
+done
+
 echo "-- without what belongs to the launcher"
 mkdir alone
 cp "$p2p" alone

@@ -47,6 +47,8 @@ static void describe_kept(const trainer *t, bool saved, char text[KEPT_BYTES]) {
     char *newest = NULL;
     if (saved)
         snprintf(text, KEPT_BYTES, "the training up to step %" PRId64 " is kept", t->at.step);
+    else if (!trainer_writes(t)) /* the folder may not be seen from here */
+        snprintf(text, KEPT_BYTES, "rank 0 has the last checkpoint");
     else if (checkpoint_find(t->paths.checkpoints, 0, &newest) == P2P_OK && newest)
         snprintf(text, KEPT_BYTES, "the last checkpoint is %s", newest);
     else
