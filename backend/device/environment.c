@@ -1,8 +1,8 @@
 /* The table of all environment variables that p2p, its backends and its tests read, for users. The backends'
  * modules describe theirs. Nothing is read here: each variable is read in one place, in the core when the
  * first device is opened (cache_folder.c), whenever one is (device.c) or when modules are looked for
- * (module_find.c), in train/ranks/ when a training starts, and likewise in a backend. tests/program/test_environment.sh compares the table with the
- * sources and with README.md.
+ * (module_find.c), in train/ranks/ when a training starts, and likewise in a backend.
+ * tests/program/test_environment.sh compares the table with the sources and with README.md.
  */
 #include "device_internal.h"
 
@@ -19,7 +19,8 @@ static const p2p_variable core_variables[] = {
      "root, and nobody else may write to them. Ignored in programs with raised privileges.",
      false},
     {"P2P_MPI", "`openmpi`, `mpich`, or `off`", "what the launcher has set",
-     "The MPI of a training that `mpirun` or `srun` has started; `off`: each process trains by itself.", false},
+     "The MPI of a training that `mpirun` or `srun` has started; `off`: each process trains by itself.",
+     false},
     {"P2P_RANK_TIMEOUT", "seconds, 3 to 3600", "20",
      "A rank without a sign of life for so long is lost, and ends the training of all.", false},
     {"P2P_LOSE_DEVICE_AT", "a whole number", "0: never",

@@ -16,7 +16,7 @@ static const double INTERVAL = 1;     /* seconds between beats */
 static const double LONGEST_TURN = 2; /* seconds of silence that one turn of the thread counts at most */
 static const double FIRST_WORD = 1;   /* seconds that rank 0 has to report a failure of its own first */
 static const double LAST_WORD = 5;    /* seconds for messages to be sent or printed */
-static const double PASSING_ON = 0.2; /* seconds in which a launcher passes on what was printed */
+static const double PASSING_ON = 0.5; /* seconds in which a launcher passes on what was printed */
 
 enum { BEAT = 'B', FAREWELL = 'E', FAILURE = 'F', EXIT = 'X' };
 enum { MESSAGE_BYTES = 4096, HINT_BYTES = 8192, COMMAND_BYTES = 4096 };

@@ -26,6 +26,7 @@ typedef struct {
 
 struct ranks {
     int size, rank, local;
+    double limit; /* seconds without a sign of life */
     char (*hosts)[HEARTBEAT_HOST];
     lane lanes[MPI_CHANNELS];
     int *numbers; /* of the lanes */
@@ -240,8 +241,8 @@ static p2p_status agree(const ranks *r, p2p_status status) {
 
 static p2p_status start_heartbeat(const ranks *r) {
     heartbeat_place place = {.secret = {0}};
-    heartbeat_options options = {.rank = r->rank, .size = r->size, .hosts = r->hosts};
-    P2P_TRY(read_limit(&options.limit));
+    const heartbeat_options options = {
+        .rank = r->rank, .size = r->size, .hosts = r->hosts, .limit = r->limit};
     const p2p_status listening = r->rank == 0 ? heartbeat_listen(&place) : P2P_OK;
     P2P_TRY(agree(r, listening));
     P2P_TRY(ranks_share(r, &place, sizeof place));
@@ -276,9 +277,12 @@ p2p_status ranks_open(ranks **opened) {
     *opened = NULL;
     P2P_TRY(launch_find(&found));
     if (found.kind == LAUNCH_ALONE) return P2P_OK;
+    double limit;
+    P2P_TRY(read_limit(&limit)); /* before MPI starts, which then waits for all */
     P2P_TRY(launch_load(&found, &table));
     ranks *r = calloc(1, sizeof *r);
     if (!r) return no_memory();
+    r->limit = limit;
     P2P_TRY(ranks_mpi_start(table, &r->rank, &r->size, &r->local));
     P2P_TRY(check_count(r));
     P2P_TRY(join(r));

@@ -69,8 +69,10 @@ p2p_status report_create(report **result, const dataset *training, const dataset
     *result = NULL;
     report *shown = calloc(1, sizeof *shown);
     if (!shown) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for validation");
-    *shown = (report){
-        .validation = validation, .shown = validation ? validation : training, .form = *form, .ranks = together};
+    *shown = (report){.validation = validation,
+                      .shown = validation ? validation : training,
+                      .form = *form,
+                      .ranks = together};
     const bool measures = validation && ranks_number(together) == 0;
     p2p_status status = measures ? measure_baseline(shown, training) : P2P_OK;
     if (status != P2P_OK) {
