@@ -13,6 +13,7 @@
 #define P2P_H
 
 #include "p2p_op.h"
+#include "p2p_processes.h"
 #include "p2p_status.h"
 
 #include <stdio.h>
@@ -310,6 +311,10 @@ typedef struct {
      */
     p2p_parallel parallel;
     p2p_tuning tuning;
+    /* Unless NULL, the session has replicas in other processes too: as many in each, numbered in the order of
+     * processes, and planned, allocated and run in the same way. Losses and outputs are those of this
+     * process. Borrowed until the session is destroyed. */
+    const p2p_processes *processes;
 } p2p_session_options;
 
 /* Creates a session with one replica per device. The devices must outlive the session. */
@@ -386,23 +391,32 @@ p2p_status p2p_session_write_pieces(p2p_session *session, const p2p_network *net
                                     p2p_state_part part, p2p_type type, p2p_give_elements give,
                                     void *context);
 
-/* The running statistics of one replica, which are of its own images unless statistics are reduced.
- * P2P_INVALID if there is no such replica, or if the parameter has another kind. */
+/* The running statistics of one replica, which are of its own images unless statistics are reduced. With
+ * several processes `replica` counts over all, and those of other processes are as p2p_session_gather left
+ * them; writes of them wait for p2p_session_broadcast. P2P_INVALID if there is no such replica, or if the
+ * parameter has another kind. */
 p2p_status p2p_session_read_running(p2p_session *session, const p2p_network *network, p2p_param param,
                                     int replica, p2p_type type, void *host);
 p2p_status p2p_session_write_running(p2p_session *session, const p2p_network *network, p2p_param param,
                                      int replica, p2p_type type, const void *host);
 
+/* Brings what p2p_session_read and p2p_session_read_running return of other processes' replicas up to date.
+ * Called by all processes. Waits. No effect if this process has all replicas. */
+p2p_status p2p_session_gather(p2p_session *session);
+
+/* Of all processes. */
 int p2p_session_replicas(const p2p_session *session);
 /* Seconds since the session was created for which its devices stood still for reductions that other commands
  * did not hide, a mean over the devices. False if it is not known: the options have no tuning.clock, or the
  * backend does not measure it. */
 bool p2p_session_waited(const p2p_session *session, double *seconds);
 /* Copies the parameters and moments of replica 0, as they are stored, to all replicas by broadcasts. Running
- * statistics are left alone. Waits. */
+ * statistics are left alone in a single process; of several, each replica gets those that process 0 has
+ * written for it. Called by all processes. Waits. */
 p2p_status p2p_session_broadcast(p2p_session *session);
 /* Compares checksums of the parameters, as they are stored, of all replicas. *replica is the first whose
- * checksum is not that of most (of equally many: that of replica 0); -1 if all are equal. Waits. */
+ * checksum is not that of most (of equally many: that of replica 0); -1 if all are equal. Called by all
+ * processes, in which replicas are numbered on. Waits. */
 p2p_status p2p_session_compare(p2p_session *session, int *replica);
 
 /* The type in which the devices store parameters (f32 or f64): a file of this type holds them exactly. */
@@ -413,7 +427,8 @@ typedef struct {
     uint64_t seed;
     uint32_t step; /* number of earlier updates: dropout's step; Adam's t is step + 1 */
     double learning_rate;
-    const uint32_t *samples; /* a key per image of the global batch, in replica order; NULL: 0, 1, 2, ... */
+    /* A key per image of this process, in replica order; NULL: 0, 1, 2, ... */
+    const uint32_t *samples;
 } p2p_step;
 
 /* Gives the host memory of the replica's part of input `name` for the next run, in plain order. The caller
@@ -441,8 +456,8 @@ p2p_status p2p_plan_run(p2p_plan *plan, const p2p_step *step);
 /* Waits for the oldest run not yet waited for. Its outputs can be read until the next p2p_plan_wait.
  * P2P_INVALID if there is none. */
 p2p_status p2p_plan_wait(p2p_plan *plan);
-/* Results of the run last waited for: a loss (summed over the replicas), and the elements of an output in
- * plain order and the type that p2p_output declared. */
+/* Results of the run last waited for: a loss (summed over the replicas of this process), and the elements of
+ * an output in plain order and the type that p2p_output declared. */
 p2p_status p2p_plan_loss(p2p_plan *plan, const char *name, double *value);
 p2p_status p2p_plan_output(p2p_plan *plan, int replica, const char *name, void *host);
 

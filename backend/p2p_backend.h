@@ -17,10 +17,11 @@
 #define P2P_BACKEND_H
 
 #include "p2p_op.h"
+#include "p2p_processes.h"
 
 /* Version of the interface. A module must match exactly. Raised whenever the meaning of this file or of
  * p2p_op.h changes. */
-enum { P2P_BACKEND_ABI = 9 };
+enum { P2P_BACKEND_ABI = 10 };
 
 /* A part of the key of a cache entry. */
 typedef struct {
@@ -314,9 +315,11 @@ typedef struct {
     p2p_status (*device_info)(int index, p2p_device_info *info);
     p2p_status (*device_open)(int index, p2p_be_device **device);
     /* Optional; if NULL the core reduces through host memory. `world` is the number of replicas in all
-     * processes; those of this process are rank0 to rank0 + count - 1. */
+     * processes; those of this process are rank0 to rank0 + count - 1. `processes` has the other processes,
+     * and outlives the communicator; NULL if all replicas are in this one. The answer, P2P_OK or
+     * P2P_UNSUPPORTED, may differ between processes: the core then closes the communicator. */
     p2p_status (*comm_open)(p2p_be_device *const *devices, int count, int world, int rank0,
-                            p2p_be_comm **comm);
+                            const p2p_processes *processes, p2p_be_comm **comm);
     p2p_device_table device;
     p2p_comm_table comm; /* all NULL without comm_open */
 } p2p_module;

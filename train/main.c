@@ -8,6 +8,7 @@
 #include "host/sys.h"
 #include "host/text.h"
 #include "p2p.h"
+#include "ranks/ranks.h"
 #include "setup/setup.h"
 
 #include <errno.h>
@@ -250,6 +251,7 @@ int main(int argc, char **argv) {
     p2p_warnings_to(stderr);
     p2p_status status = close_output(dispatch(argc, (const char **)argv));
     if (status == P2P_OK) return 0;
+    if (status == P2P_USAGE && ranks_is_other()) return p2p_status_exit_code(status); /* as rank 0 prints */
     text_print_line("p2p: ", p2p_message(), stderr);
     if (p2p_message_hint()[0]) text_print_line("hint: ", p2p_message_hint(), stderr);
     wait_for_readers();

@@ -7,6 +7,7 @@
 #include "library/cuda_library.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <threads.h>
 
 typedef struct {
@@ -18,6 +19,7 @@ typedef struct {
 
 struct p2p_be_comm {
     int count, world;
+    const p2p_processes *processes; /* NULL: none but this one, or NCCL finds them */
     member member[];
 };
 
@@ -117,16 +119,38 @@ static p2p_status check_distinct(p2p_be_device *const *devices, int count) {
     return P2P_OK;
 }
 
-/* Several processes have the same identifier if NCCL makes it from NCCL_COMM_ID. */
+/* Several processes that are not known to each other have the same identifier if NCCL makes it from
+ * NCCL_COMM_ID. */
 static p2p_status make_identifier(const p2p_be_comm *comm, ncclUniqueId *identifier) {
     const char *address = getenv("NCCL_COMM_ID");
-    if (comm->world > comm->count && (!address || !address[0]))
+    if (!comm->processes && comm->world > comm->count && (!address || !address[0]))
         return cuda_host->fail(P2P_USAGE,
                                "cuda: %d of %d replicas are in this process: NCCL_COMM_ID=HOST:PORT must "
                                "name a free port of the first process's machine, in all processes",
                                comm->count, comm->world);
     return cuda_check_nccl(&comm->member[0].device->queue, NULL, cuda_nccl.ncclGetUniqueId(identifier),
                            "ncclGetUniqueId");
+}
+
+typedef struct {
+    bool made;
+    ncclUniqueId identifier;
+} shared_identifier;
+
+/* That of process 0, in all processes; a failure there is one in all. */
+static p2p_status find_identifier(const p2p_be_comm *comm, const p2p_processes *processes,
+                                  ncclUniqueId *identifier) {
+    shared_identifier shared = {.made = false};
+    p2p_status status = P2P_OK;
+    if (!processes) return make_identifier(comm, identifier);
+    if (processes->rank == 0) {
+        status = make_identifier(comm, &shared.identifier);
+        shared.made = status == P2P_OK;
+    }
+    P2P_TRY(processes->share(processes->context, &shared, sizeof shared));
+    *identifier = shared.identifier;
+    if (shared.made || status != P2P_OK) return status;
+    return cuda_host->fail(P2P_UNSUPPORTED, "cuda: process 0 could not make NCCL's identifier");
 }
 
 static p2p_status init_members(p2p_be_comm *comm, ncclUniqueId identifier, int rank0) {
@@ -161,9 +185,24 @@ static void fix_algorithm(const p2p_be_device *device) {
         setenv("NCCL_ALGO", "Ring", 1);
 }
 
+/* Loads NCCL. Fails in all processes if it does in one, so that none waits for another. */
+static p2p_status load_everywhere(const p2p_processes *processes) {
+    p2p_status status = cuda_nccl_load();
+    const char mine = (char)(status == P2P_OK);
+    if (!processes) return status;
+    char *all = malloc((size_t)processes->size);
+    if (!all) return cuda_host->fail(P2P_OUT_OF_MEMORY, "no host memory for a communicator");
+    const p2p_status gathered = processes->gather(processes->context, &mine, 1, all);
+    if (status == P2P_OK) status = gathered;
+    for (int i = 0; i < processes->size && status == P2P_OK; i++)
+        if (!all[i]) status = cuda_host->fail(P2P_UNSUPPORTED, "cuda: process %d has no NCCL", i);
+    free(all);
+    return status;
+}
+
 static p2p_status connect(p2p_be_comm *comm, int rank0) {
     ncclUniqueId identifier;
-    P2P_TRY(make_identifier(comm, &identifier));
+    P2P_TRY(find_identifier(comm, comm->processes, &identifier));
     P2P_TRY(create_streams(comm));
     P2P_TRY(begin_group(comm));
     return end_group(comm, init_members(comm, identifier, rank0), "to connect the devices");
@@ -198,15 +237,16 @@ static p2p_status give_up(p2p_be_comm *comm, p2p_status status) {
 }
 
 p2p_status cuda_comm_open(p2p_be_device *const *devices, int count, int world, int rank0,
-                          p2p_be_comm **opened) {
+                          const p2p_processes *processes, p2p_be_comm **opened) {
     *opened = NULL;
     P2P_TRY(check_distinct(devices, count));
     fix_algorithm(devices[0]);
-    P2P_TRY(cuda_nccl_load());
+    P2P_TRY(load_everywhere(processes));
     p2p_be_comm *comm = calloc(1, sizeof *comm + (size_t)count * sizeof(member));
     if (!comm) return cuda_host->fail(P2P_OUT_OF_MEMORY, "no host memory for a communicator");
     comm->count = count;
     comm->world = world;
+    comm->processes = processes;
     for (int i = 0; i < count; i++) comm->member[i] = (member){.comm = comm, .device = devices[i]};
     const p2p_status status = connect(comm, rank0);
     if (status != P2P_OK) return give_up(comm, status);

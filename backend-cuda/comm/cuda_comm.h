@@ -15,7 +15,8 @@
 
 /* P2P_UNSUPPORTED, with the reason, if NCCL is missing, refuses the devices or can't connect them: the core
  * then reduces through host memory. */
-p2p_status cuda_comm_open(p2p_be_device *const *devices, int count, int world, int rank0, p2p_be_comm **comm);
+p2p_status cuda_comm_open(p2p_be_device *const *devices, int count, int world, int rank0,
+                          const p2p_processes *processes, p2p_be_comm **comm);
 void cuda_comm_close(p2p_be_comm *comm);
 p2p_status cuda_comm_query(p2p_be_comm *comm, const p2p_op *op);
 p2p_status cuda_comm_all_reduce(p2p_be_comm *comm, const p2p_op *op, const p2p_contribution *replicas,

@@ -74,14 +74,16 @@ static p2p_status open_all(p2p_be_comm *comm, p2p_be_device *const *devices) {
     return start_thread(comm);
 }
 
-p2p_status ocl_comm_open(p2p_be_device *const *devices, int count, int world, int rank0, p2p_be_comm **comm) {
+p2p_status ocl_comm_open(p2p_be_device *const *devices, int count, int world, int rank0,
+                         const p2p_processes *processes, p2p_be_comm **comm) {
     *comm = NULL;
-    if (world != count || rank0 != 0)
+    if (!processes && (world != count || rank0 != 0))
         return ocl_host->fail(P2P_UNSUPPORTED, "opencl: replicas in several processes (%d of %d here)", count,
                               world);
     p2p_be_comm *opened = calloc(1, sizeof *opened);
     if (!opened) return no_memory(count);
     opened->count = count;
+    opened->processes = processes;
     const p2p_status status = open_all(opened, devices);
     if (status != P2P_OK) {
         ocl_comm_close(opened);
@@ -202,7 +204,7 @@ p2p_status ocl_comm_all_reduce(p2p_be_comm *comm, const p2p_op *op, const p2p_co
 
 p2p_status ocl_comm_broadcast(p2p_be_comm *comm, const p2p_op *op, const p2p_contribution *replicas,
                               p2p_ticket *done) {
-    if (op->root < comm->count) return start(comm, op, replicas, done);
+    if (op->root < (comm->processes ? 1 : comm->count)) return start(comm, op, replicas, done);
     return ocl_host->fail(P2P_INVALID, "opencl: replica %lld can't broadcast to %d replicas",
                           (long long)op->root, comm->count);
 }

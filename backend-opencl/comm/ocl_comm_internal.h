@@ -36,7 +36,9 @@ typedef struct {
 
 struct p2p_be_comm {
     int count;
+    const p2p_processes *processes; /* NULL: none but this one. The thread calls it */
     ocl_comm_lane *lanes;
+    bool exchange_failed;     /* the last failure was not OpenCL's; the thread's message has it */
     unsigned char **memories; /* of the thread, per replica: those of the chunk that it combines */
     cl_event *reads;          /* likewise: of the chunk that is read; NULL: none */
     ocl_comm_job jobs[OCL_COMM_JOBS];

@@ -20,13 +20,21 @@ static cl_int wait_for_contributions(const p2p_be_comm *comm, const ocl_comm_job
     return CL_SUCCESS;
 }
 
+static void describe(const p2p_be_comm *comm, const char *what, int lane, cl_int code, char *text,
+                     size_t size) {
+    const char *name = comm->lanes[lane].device->info.name;
+    if (comm->exchange_failed)
+        snprintf(text, size, "%s: %s: %s", name, what, ocl_host->message());
+    else
+        snprintf(text, size, "%s: %s failed with %s (%d)", name, what, ocl_error_name(code), code);
+}
+
 /* Marks all devices before the events end on which their queues wait. */
 static void note_failure(const p2p_be_comm *comm, const char *what, int lane, cl_int code) {
     for (int r = 0; r < comm->count; r++) {
         p2p_be_device *device = comm->lanes[r].device;
         if (atomic_load(&device->collective_failed)) continue;
-        snprintf(device->collective_failure, sizeof device->collective_failure, "%s: %s failed with %s (%d)",
-                 comm->lanes[lane].device->info.name, what, ocl_error_name(code), code);
+        describe(comm, what, lane, code, device->collective_failure, sizeof device->collective_failure);
         atomic_store(&device->collective_failed, true);
     }
 }

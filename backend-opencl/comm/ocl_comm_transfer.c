@@ -6,6 +6,8 @@
 #include "device/ocl_queue.h"
 #include "ocl_comm_sum.h"
 
+#include <string.h>
+
 cl_int ocl_comm_wait(const ocl_comm_lane *lane, cl_event event) {
     bool hung = false;
     if (lane->device->target.cpu) return clWaitForEvents(1, &event);
@@ -22,6 +24,18 @@ static cl_int finish(const ocl_comm_lane *lane) {
     if (code == CL_SUCCESS) code = ocl_comm_wait(lane, event);
     clReleaseEvent(event);
     return code;
+}
+
+/* Combines `bytes` of all replicas, at `memories`, then over the processes. */
+static cl_int combine(p2p_be_comm *comm, const p2p_op *op, size_t bytes, const char **what) {
+    ocl_comm_combine(op, comm->memories, comm->count, bytes);
+    if (!comm->processes) return CL_SUCCESS;
+    *what = "the exchange with other processes";
+    comm->exchange_failed =
+        comm->processes->combine(comm->processes->context, op, comm->memories[0], bytes) != P2P_OK;
+    if (comm->exchange_failed) return CL_INVALID_OPERATION;
+    for (int r = 1; r < comm->count; r++) memcpy(comm->memories[r], comm->memories[0], bytes);
+    return CL_SUCCESS;
 }
 
 /* ---- In place ----------------------------------------------------------------------------------------- */
@@ -56,7 +70,7 @@ static cl_int combine_in_place(p2p_be_comm *comm, const ocl_comm_job *job, size_
         *what = "clEnqueueMapBuffer";
         *lane = r;
     }
-    if (code == CL_SUCCESS) ocl_comm_combine(&job->op, comm->memories, comm->count, bytes);
+    if (code == CL_SUCCESS) code = combine(comm, &job->op, bytes, what);
     const char *unmapping;
     int unmapped;
     const cl_int end = unmap_all(comm, job, &unmapping, &unmapped);
@@ -130,9 +144,10 @@ static cl_int finish_lanes(p2p_be_comm *comm, int *lane) {
     return first;
 }
 
-static void combine_chunk(p2p_be_comm *comm, const ocl_comm_job *job, size_t bytes, size_t chunk) {
+static cl_int combine_chunk(p2p_be_comm *comm, const ocl_comm_job *job, size_t bytes, size_t chunk,
+                            const char **what) {
     for (int r = 0; r < comm->count; r++) comm->memories[r] = slot_of(&comm->lanes[r], chunk);
-    ocl_comm_combine(&job->op, comm->memories, comm->count, chunk_bytes(bytes, chunk));
+    return combine(comm, &job->op, chunk_bytes(bytes, chunk), what);
 }
 
 static cl_int combine_staged(p2p_be_comm *comm, const ocl_comm_job *job, size_t bytes, const char **what,
@@ -145,8 +160,8 @@ static cl_int combine_staged(p2p_be_comm *comm, const ocl_comm_job *job, size_t 
         *what = "clEnqueueReadBuffer";
         code = end_reads(comm, read, lane);
         if (code == CL_SUCCESS && c + 1 < chunks) code = begin_reads(comm, job, bytes, c + 1, read, lane);
+        if (code == CL_SUCCESS) code = combine_chunk(comm, job, bytes, c, what);
         if (code != CL_SUCCESS) break;
-        combine_chunk(comm, job, bytes, c);
         *what = "clEnqueueWriteBuffer";
         code = write_chunk(comm, job, bytes, c, lane);
     }

@@ -31,7 +31,7 @@ static p2p_status reserve(reduction *r) {
         return p2p_fail(P2P_OUT_OF_MEMORY, "no host memory for a reduction over %d devices", r->count);
     for (int i = 0; i < r->count; i++)
         P2P_TRY(p2p_buffer_create(r->devices[i], ELEMENTS * sizeof(float), &r->places[i].buffer));
-    P2P_TRY(p2p_comm_open(r->devices, r->count, r->count, 0, &r->comm));
+    P2P_TRY(p2p_comm_open(r->devices, r->count, r->count, 0, NULL, &r->comm));
     return p2p_comm_prepare(r->comm, &r->op);
 }
 

@@ -2,8 +2,9 @@
  *
  * If all devices are of one module that has a communicator, and it supports the collective, it performs it
  * beside the devices' other commands. Otherwise the data passes through host memory: a chunk at a time is
- * read from all replicas, reduced in replica order in double precision, and written to all replicas, and
- * every transfer is waited for. This works for any mix of devices, and is slow.
+ * read from all replicas, reduced in replica order in double precision, then over the processes, and written
+ * to all replicas, and every transfer is waited for. This works for any mix of devices, and is slow. All
+ * processes take the same way.
  */
 #include "device_internal.h"
 #include "host/log.h"
@@ -18,7 +19,8 @@ struct p2p_comm {
     p2p_device **devices;
     int count;
     int world;
-    const p2p_module *module; /* of communicator `be`; NULL: collectives pass through host memory */
+    const p2p_processes *processes; /* NULL: none, or the module finds them */
+    const p2p_module *module;       /* of communicator `be`; NULL: collectives pass through host memory */
     p2p_be_comm *be;
     double (*clock)(void);      /* NULL: none */
     double waited;              /* for collectives through host memory, during which devices stand still */
@@ -64,16 +66,57 @@ static p2p_status open_own(p2p_comm *comm, const p2p_module *module, int world, 
     p2p_be_device **be = malloc((size_t)comm->count * sizeof *be);
     if (!be) return p2p_fail(P2P_OUT_OF_MEMORY, "no host memory for a communicator");
     for (int i = 0; i < comm->count; i++) be[i] = comm->devices[i]->be;
-    p2p_status status = P2P_CALL(
-        "comm_open", module->comm_open((p2p_be_device *const *)be, comm->count, world, rank0, &comm->be));
+    p2p_status status = P2P_CALL("comm_open", module->comm_open((p2p_be_device *const *)be, comm->count,
+                                                                world, rank0, comm->processes, &comm->be));
     free(be);
     if (status == P2P_OK) comm->module = module;
     return status;
 }
 
+/* Sets *same to whether all processes have the same text. */
+static p2p_status compare_texts(const p2p_comm *comm, const char *text, bool *same) {
+    const p2p_processes *processes = comm->processes;
+    char mine[P2P_MODULE_NAME_BYTES] = "";
+    *same = true;
+    if (!processes) return P2P_OK;
+    char *all = malloc((size_t)processes->size * sizeof mine);
+    if (!all) return p2p_fail(P2P_OUT_OF_MEMORY, "no host memory for a communicator");
+    snprintf(mine, sizeof mine, "%s", text);
+    const p2p_status status = processes->gather(processes->context, mine, sizeof mine, all);
+    for (int i = 0; status == P2P_OK && i < processes->size; i++)
+        *same = *same && strcmp(all + (size_t)i * sizeof mine, mine) == 0;
+    free(all);
+    return status;
+}
+
+static void close_own(p2p_comm *comm) {
+    if (comm->module) comm->module->comm.close(comm->be);
+    comm->module = NULL;
+    comm->be = NULL;
+}
+
+/* Opens the module's communicator, unless it refuses in a process. */
+static p2p_status try_own(p2p_comm *comm, const p2p_module *module, int world, int rank0) {
+    bool same;
+    const p2p_status status = open_own(comm, module, world, rank0);
+    if (status != P2P_OK && status != P2P_UNSUPPORTED) return status;
+    if (status != P2P_OK)
+        p2p_warn(
+            "%s: its communicator refuses (%s); gradients are reduced through host memory, which is slower",
+            module->name, p2p_message());
+    P2P_TRY(compare_texts(comm, status == P2P_OK ? "" : "refused", &same));
+    if (!same && status == P2P_OK)
+        p2p_warn(
+            "%s: the communicator of another process refuses; gradients are reduced through host memory, "
+            "which is slower",
+            module->name);
+    if (!same) close_own(comm);
+    return P2P_OK;
+}
+
 /* Fails if replicas of other processes would have to pass through the memory of this host. */
 static p2p_status check_on_host(const p2p_comm *comm) {
-    if (comm->world == comm->count) return P2P_OK;
+    if (comm->world == comm->count || comm->processes) return P2P_OK;
     return p2p_fail(P2P_UNSUPPORTED,
                     "%d of %d replicas are in this process; reduction through host memory needs all",
                     comm->count, comm->world);
@@ -82,19 +125,16 @@ static p2p_status check_on_host(const p2p_comm *comm) {
 static p2p_status open_transport(p2p_comm *comm, int world, int rank0) {
     char reason[REASON_BYTES];
     const p2p_module *module = common_module(comm->devices, comm->count, reason);
+    bool same;
     comm->world = world;
     if (!module) p2p_warn("%s: gradients are reduced through host memory, which is slower", reason);
-    if (module) {
-        p2p_status status = open_own(comm, module, world, rank0);
-        if (status != P2P_UNSUPPORTED) return status;
-        p2p_warn(
-            "%s: its communicator refuses (%s); gradients are reduced through host memory, which is slower",
-            module->name, p2p_message());
-    }
-    return check_on_host(comm);
+    P2P_TRY(compare_texts(comm, module ? module->name : "", &same));
+    if (module && same) P2P_TRY(try_own(comm, module, world, rank0));
+    return comm->module ? P2P_OK : check_on_host(comm);
 }
 
-p2p_status p2p_comm_open(p2p_device *const *devices, int count, int world, int rank0, p2p_comm **comm) {
+p2p_status p2p_comm_open(p2p_device *const *devices, int count, int world, int rank0,
+                         const p2p_processes *processes, p2p_comm **comm) {
     *comm = NULL;
     if (count < 1 || world < count || rank0 < 0 || rank0 > world - count) {
         return p2p_fail(P2P_INVALID, "a communicator of %d replicas from %d on, of %d", count, rank0, world);
@@ -102,6 +142,7 @@ p2p_status p2p_comm_open(p2p_device *const *devices, int count, int world, int r
     p2p_comm *opened = calloc(1, sizeof *opened);
     if (!opened) return p2p_fail(P2P_OUT_OF_MEMORY, "no host memory for a communicator");
     opened->count = count;
+    opened->processes = processes;
     opened->devices = malloc((size_t)count * sizeof(p2p_device *));
     opened->replicas = calloc((size_t)count, sizeof *opened->replicas);
     if (!opened->devices || !opened->replicas) {
@@ -120,7 +161,7 @@ p2p_status p2p_comm_open(p2p_device *const *devices, int count, int world, int r
 
 void p2p_comm_close(p2p_comm *comm) {
     if (!comm) return;
-    if (comm->module) comm->module->comm.close(comm->be);
+    close_own(comm);
     free(comm->staging);
     free(comm->sum);
     free(comm->devices);
@@ -192,12 +233,10 @@ static p2p_status read_chunk(p2p_comm *comm, const p2p_place *places, size_t off
     return finish_all(comm);
 }
 
-/* Writes the staged chunk of replica `from` to every replica. */
-static p2p_status write_chunk(p2p_comm *comm, const p2p_place *places, size_t offset, size_t bytes,
-                              int from) {
-    const char *source = comm->staging + (size_t)from * comm->staging_bytes;
+/* Writes the staged chunk of replica 0 to every replica. */
+static p2p_status write_chunk(p2p_comm *comm, const p2p_place *places, size_t offset, size_t bytes) {
     for (int i = 0; i < comm->count; i++) {
-        P2P_TRY(p2p_buffer_write(comm->devices[i], chunk_place(places[i], offset), source, bytes));
+        P2P_TRY(p2p_buffer_write(comm->devices[i], chunk_place(places[i], offset), comm->staging, bytes));
     }
     return finish_all(comm);
 }
@@ -254,12 +293,23 @@ static size_t chunk_of(const p2p_op *op) {
     return is_moments || stored < CHUNK_ELEMENTS ? stored : CHUNK_ELEMENTS;
 }
 
+/* Combines the staged chunks of all replicas in that of replica 0, then over the processes. */
+static p2p_status combine_staged(p2p_comm *comm, const p2p_op *op, size_t elements, size_t bytes) {
+    const bool is_sum = op->kind == P2P_KIND_all_reduce && op->reduction != P2P_REDUCE_MOMENTS;
+    if (op->kind == P2P_KIND_broadcast)
+        memmove(comm->staging, comm->staging + (size_t)op->root * comm->staging_bytes, bytes);
+    else if (is_sum)
+        sum_staged(comm, elements, op->t[0].type);
+    else
+        combine_moments(comm, &op->t[0]);
+    if (!comm->processes) return P2P_OK;
+    return comm->processes->combine(comm->processes->context, op, comm->staging, bytes);
+}
+
 /* Sums are over stored elements, padding lanes included: those of vectors and filters are zero on all
  * replicas and stay zero, those of activations are undefined. */
 static p2p_status run_on_host(p2p_comm *comm, const p2p_op *op, const p2p_place *places) {
     const p2p_tensor *y = &op->t[0];
-    bool is_moments = op->kind == P2P_KIND_all_reduce && op->reduction == P2P_REDUCE_MOMENTS;
-    bool is_sum = op->kind == P2P_KIND_all_reduce && !is_moments;
     size_t element_bytes = p2p_type_bytes(y->type), stored = (size_t)p2p_tensor_stored(y);
     const size_t chunk = chunk_of(op);
     P2P_TRY(reserve(comm, chunk, element_bytes));
@@ -267,9 +317,8 @@ static p2p_status run_on_host(p2p_comm *comm, const p2p_op *op, const p2p_place 
         size_t elements = stored - first < chunk ? stored - first : chunk;
         size_t offset = first * element_bytes, bytes = elements * element_bytes;
         P2P_TRY(read_chunk(comm, places, offset, bytes));
-        if (is_moments) combine_moments(comm, y);
-        if (is_sum) sum_staged(comm, elements, y->type);
-        P2P_TRY(write_chunk(comm, places, offset, bytes, op->kind == P2P_KIND_broadcast ? (int)op->root : 0));
+        P2P_TRY(combine_staged(comm, op, elements, bytes));
+        P2P_TRY(write_chunk(comm, places, offset, bytes));
     }
     return P2P_OK;
 }
@@ -285,8 +334,9 @@ static p2p_status check_host_op(const p2p_comm *comm, const p2p_op *op) {
     if (y->cp != 0 && y->cp != y->c) return p2p_fail(P2P_UNSUPPORTED, "%s of a channel range", kind);
     if (op->kind == P2P_KIND_all_reduce && !is_real(y->type))
         return p2p_fail(P2P_UNSUPPORTED, "all_reduce of type %s through host memory", p2p_type_name(y->type));
-    if (op->kind == P2P_KIND_broadcast && op->root >= comm->count)
-        return p2p_fail(P2P_INVALID, "broadcast from replica %lld of %d", (long long)op->root, comm->count);
+    if (op->kind == P2P_KIND_broadcast && op->root >= (comm->processes ? 1 : comm->count))
+        return p2p_fail(P2P_INVALID, "broadcast from replica %lld of %d%s", (long long)op->root, comm->count,
+                        comm->processes ? " in several processes" : "");
     return P2P_OK;
 }
 

@@ -1,8 +1,8 @@
 /* The table of all environment variables that p2p, its backends and its tests read, for users. The backends'
  * modules describe theirs. Nothing is read here: each variable is read in one place, in the core when the
  * first device is opened (cache_folder.c), whenever one is (device.c) or when modules are looked for
- * (module_find.c), and likewise in a backend. tests/program/test_environment.sh compares the table with the
- * sources and with README.md.
+ * (module_find.c), in train/ranks/ when a training starts, and likewise in a backend.
+ * tests/program/test_environment.sh compares the table with the sources and with README.md.
  */
 #include "device_internal.h"
 
@@ -18,6 +18,11 @@ static const p2p_variable core_variables[] = {
      "Backends, `p2p_NAME.so`, are looked for there first. Folders and files must belong to the user or to "
      "root, and nobody else may write to them. Ignored in programs with raised privileges.",
      false},
+    {"P2P_MPI", "`openmpi`, `mpich`, or `off`", "what the launcher has set",
+     "The MPI of a training that `mpirun` or `srun` has started; `off`: each process trains by itself.",
+     false},
+    {"P2P_RANK_TIMEOUT", "seconds, 3 to 3600", "20",
+     "A rank without a sign of life for so long is lost, and ends the training of all.", false},
     {"P2P_LOSE_DEVICE_AT", "a whole number", "0: never",
      "Every device is lost from this call of a backend on, counted from 1.", true},
     {"P2P_UPDATE_GOLDEN", "1", "none", "Tests write the text files with which they otherwise compare.", true},

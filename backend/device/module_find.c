@@ -13,6 +13,7 @@
 #include "host/log.h"
 #include "p2p_file.h"
 #include "p2p_module.h"
+#include "p2p_object.h"
 
 #include <dirent.h>
 #include <dlfcn.h>
@@ -103,16 +104,21 @@ static const char *loading_error(const char *opened) {
     return strncmp(error, opened, length) == 0 && error[length] == ':' ? error + length + 2 : error;
 }
 
-/* The header of the module; NULL, with the reason as message, if it is none. */
-static const p2p_module_header *load_header(int descriptor) {
+/* Keeps the descriptor, unless it fails: then it is NULL, with the reason as message. */
+static void *load_library(int descriptor) {
     char opened[64];
     snprintf(opened, sizeof opened, "/proc/self/fd/%d", descriptor);
     void *library = dlopen(opened, RTLD_NOW | RTLD_LOCAL);
-    if (!library) {
-        p2p_fail(P2P_FAILED, "%s", loading_error(opened));
-        close(descriptor);
-        return NULL;
-    }
+    if (library) return library;
+    p2p_fail(P2P_FAILED, "%s", loading_error(opened));
+    close(descriptor);
+    return NULL;
+}
+
+/* The header of the module; NULL, with the reason as message, if it is none. */
+static const p2p_module_header *load_header(int descriptor) {
+    void *library = load_library(descriptor);
+    if (!library) return NULL;
     const p2p_module_header *header = dlsym(library, P2P_MODULE_SYMBOL);
     if (header && memcmp(header->magic, P2P_MODULE_MAGIC, sizeof header->magic) == 0) return header;
     p2p_fail(P2P_FAILED, "it is not a backend of p2p: there is no " P2P_MODULE_SYMBOL);
@@ -254,4 +260,44 @@ int p2p_module_find(p2p_module_file *files, int capacity) {
     for (int i = 0; i < folders->count; i++) load_folder(&list, folders->paths[i], i < folders->named);
     free(folders);
     return list.count;
+}
+
+/* ---- Other objects ------------------------------------------------------------------------------------ */
+
+/* Whether the folder has the file. `file` is for messages. */
+static bool has_file(const char *folder, const char *name, p2p_module_file *file) {
+    const int length = snprintf(file->path, sizeof file->path, "%s/%s", folder, name);
+    return length < (int)sizeof file->path && access(file->path, F_OK) == 0;
+}
+
+static p2p_status open_object(const p2p_module_file *file, const char *folder, const char *name,
+                              int *descriptor) {
+    const int opened = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (opened < 0) return p2p_fail(P2P_INPUT, "can't read %s: %s", folder, strerror(errno));
+    p2p_status status = p2p_descriptor_check_private(opened, folder);
+    if (status == P2P_OK) status = open_private(file, opened, name, descriptor);
+    close(opened);
+    return status;
+}
+
+static p2p_status find_symbol(const p2p_module_file *file, int descriptor, const char *symbol,
+                              const void **address) {
+    void *library = load_library(descriptor);
+    if (!library) return p2p_fail(P2P_FAILED, "%s: %s", file->path, p2p_message());
+    *address = dlsym(library, symbol);
+    return *address ? P2P_OK : p2p_fail(P2P_FAILED, "%s: there is no %s in it", file->path, symbol);
+}
+
+p2p_status p2p_object_load(const char *file, const char *symbol, const void **address) {
+    p2p_module_file found = {.entry = NULL};
+    int descriptor = -1, at = 0;
+    *address = NULL;
+    folder_list *folders = find_folders();
+    if (!folders) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory to look for %s", file);
+    note_folders(folders);
+    while (at < folders->count && !has_file(folders->paths[at], file, &found)) at++;
+    p2p_status status = at < folders->count ? open_object(&found, folders->paths[at], file, &descriptor)
+                                            : p2p_fail(P2P_INPUT, "looked for %s in %s", file, searched);
+    free(folders);
+    return status == P2P_OK ? find_symbol(&found, descriptor, symbol, address) : status;
 }

@@ -62,6 +62,12 @@ static p2p_status check_precision(const p2p_session *session, p2p_device *device
                     p2p_precision_name(precision), reason);
 }
 
+/* A chunk holds whole alignments in narrower types, too: session_networks.c. */
+static void cut_whole_alignments(p2p_session *session) {
+    session->cut.chunk_bytes -=
+        session->cut.chunk_bytes % (session->cut.alignment * p2p_type_bytes(session->filter.type));
+}
+
 static p2p_status join_devices(p2p_session *session, p2p_device *const *devices, int replicas) {
     enum { LEAST_ALIGNMENT = 64 }; /* a cache line, and a multiple of every element size */
     const p2p_device_info *info = p2p_device_describe(devices[0]);
@@ -80,13 +86,13 @@ static p2p_status join_devices(p2p_session *session, p2p_device *const *devices,
         P2P_TRY(admit_device(session, devices[i]));
         P2P_TRY(check_precision(session, devices[i]));
     }
-    /* A chunk holds whole alignments in narrower types, too: session_networks.c. */
-    session->cut.chunk_bytes -=
-        session->cut.chunk_bytes % (session->cut.alignment * p2p_type_bytes(session->filter.type));
+    P2P_TRY(session_join_processes(session));
+    cut_whole_alignments(session);
     if (session->cut.chunk_bytes == 0)
         return p2p_fail(P2P_UNSUPPORTED, "%s allows no allocation at all", p2p_device_address(devices[0]));
-    if (replicas == 1) return P2P_OK;
-    P2P_TRY(p2p_comm_open(devices, replicas, replicas, 0, &session->comm));
+    if (session->world == 1) return P2P_OK;
+    P2P_TRY(p2p_comm_open(devices, replicas, session->world, session->rank0, session->options.processes,
+                          &session->comm));
     p2p_comm_set_clock(session->comm, session->options.tuning.clock);
     return P2P_OK;
 }
@@ -134,6 +140,7 @@ void p2p_session_destroy(p2p_session *session) {
         free(session->networks[i].tensors);
         free(session->networks[i].offsets);
         free(session->networks[i].buckets);
+        free(session->networks[i].running);
     }
     free(session->plans);
     free(session->choices);
@@ -151,14 +158,15 @@ static p2p_status check_graphs(const p2p_session *session, p2p_graph *const *gra
     int64_t images = 0;
     for (int r = 0; r < session->replica_count; r++) {
         P2P_TRY(p2p_graph_status(graphs[r]));
-        if (graphs[r]->world != session->replica_count)
+        if (graphs[r]->world != session->world)
             return p2p_fail(P2P_INVALID, "the graph is for %d replicas, the session has %d", graphs[r]->world,
-                            session->replica_count);
+                            session->world);
         if (graphs[r]->global_batch != graphs[0]->global_batch)
             return p2p_fail(P2P_INVALID, "the replicas' graphs have different global batches");
         images += graphs[r]->local_batch;
     }
     if (images == graphs[0]->global_batch) return P2P_OK;
+    if (session_is_apart(session) && images < graphs[0]->global_batch) return P2P_OK;
     return p2p_fail(P2P_INVALID, "the replicas have %lld images, the global batch has %lld",
                     (long long)images, (long long)graphs[0]->global_batch);
 }
@@ -183,7 +191,9 @@ static p2p_status plan_replicas(p2p_plan *plan, p2p_graph *const *graphs) {
         part->first_sample = first_sample;
         P2P_TRY(session_gradients(session, graphs[r]));
         P2P_TRY(plan_import(part, graphs[r]));
+        if (r == 0) P2P_TRY(session_share_choices(session, false));
         P2P_TRY(session_choose(part));
+        if (r == 0) P2P_TRY(session_share_choices(session, true));
         if (!session->options.no_fusion) P2P_TRY(plan_fuse(part));
         P2P_TRY(plan_settle(part));
         first_sample += part->local_batch;
@@ -275,6 +285,7 @@ static p2p_status make_plan(p2p_session *session, const char *name, p2p_graph *c
     P2P_TRY(list_all(session));
     P2P_TRY(count_refresh_scratch(session));
     P2P_TRY(check_collectives(added));
+    P2P_TRY(session_compare_collectives(added));
     *plan = added;
     return P2P_OK;
 }

@@ -2,8 +2,8 @@
  *
  * session_networks.c lays out parameters and derived filters, session_choices.c chooses the algorithms of
  * convolutions, session_memory.c allocates buffers, session_prepare.c creates operations, all replicas' at
- * once, session_state.c copies parameters between host and devices, and session.c creates and destroys
- * sessions and plans.
+ * once, session_state.c copies parameters between host and devices, session_processes.c agrees with other
+ * processes, and session.c creates and destroys sessions and plans.
  */
 #ifndef P2P_CORE_SESSION_H
 #define P2P_CORE_SESSION_H
@@ -27,6 +27,8 @@ typedef struct {
     p2p_type mirror;
     size_t bytes[PLAN_NETWORK_SPACES];
     bool stale; /* the host has written parameters since derived filters were renewed */
+    unsigned char
+        *running; /* running statistics of the replicas of all processes; NULL if this one has all */
 } plan_network;
 
 /* A filter in a second storage: in the network's mirror if only the type differs and is the mirror's, else in
@@ -68,7 +70,8 @@ typedef struct {
 struct p2p_session {
     p2p_session_options options;
     plan_replica *replicas;
-    int replica_count;
+    int replica_count; /* of this process */
+    int world, rank0;  /* replicas of all processes, and the number of this one's first */
     p2p_storage activation, filter, vector; /* equal on all replicas */
     p2p_type gradient;                      /* of filters' gradients that are written once */
     int channel_alignment;
@@ -153,6 +156,29 @@ p2p_status session_finish_all(const p2p_session *session);
 /* The same before memory is freed, also by a session without memory of its own: failures are ignored, and the
  * message is kept. A lost device has no command in flight. */
 void session_finish_devices(const p2p_session *session);
+
+/* ---- Other processes: session_processes.c ------------------------------------------------------------- */
+
+/* Whether there are replicas in other processes. */
+bool session_is_apart(const p2p_session *session);
+/* Sets world and rank0, and agrees on the cut of arenas. P2P_UNSUPPORTED if devices store tensors
+ * differently, P2P_USAGE if processes have different numbers of them. */
+p2p_status session_join_processes(p2p_session *session);
+/* Called with `chosen` false before the algorithms of a plan's first replica are chosen, and with true
+ * afterwards: process 0 chooses, and equal devices of the others have its choices, so that a checkpoint has
+ * those of all. */
+p2p_status session_share_choices(p2p_session *session, bool chosen);
+/* P2P_UNSUPPORTED if a process has planned other collectives. */
+p2p_status session_compare_collectives(const p2p_plan *plan);
+/* The copy of running statistics: allocates it; reads or writes `bytes` at an offset of the network's space,
+ * for replica `number` of all. session_keep_running has no effect if this process has all replicas. */
+p2p_status session_allocate_running(p2p_session *session);
+void session_copy_running(const p2p_session *session, int network, int number, size_t offset, void *raw,
+                          size_t bytes);
+void session_keep_running(const p2p_session *session, int network, int number, size_t offset, const void *raw,
+                          size_t bytes);
+/* Gives every replica the statistics that process 0 has kept for it. */
+p2p_status session_share_running(p2p_session *session);
 
 /* ---- Replicas: session_prepare.c ---------------------------------------------------------------------- */
 

@@ -142,6 +142,7 @@ static int count_operations(const p2p_session *session) {
 /* The memory of all replicas first: a lack of it is found before anything is compiled. */
 static p2p_status prepare_all(preparation *p) {
     P2P_TRY(session_each_replica(p->session, allocate_replica, p));
+    P2P_TRY(session_allocate_running(p->session));
     for (int i = 0; i < p->session->plan_count; i++) P2P_TRY(plan_prepare_runs(p->session->plans[i]));
     if (pthread_mutex_init(&p->lock, NULL) != 0) return plan_no_memory("a lock");
     const p2p_status status = session_each_replica(p->session, prepare_replica, p);

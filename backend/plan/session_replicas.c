@@ -6,9 +6,10 @@
 #include "p2p_checksum.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 int p2p_session_replicas(const p2p_session *session) {
-    return session->replica_count;
+    return session->world;
 }
 
 bool p2p_session_waited(const p2p_session *session, double *seconds) {
@@ -66,7 +67,8 @@ static p2p_status spread_network(p2p_session *session, const broadcast *b, int n
 
 p2p_status p2p_session_broadcast(p2p_session *session) {
     P2P_TRY(check_memory(session));
-    if (session->replica_count == 1) return P2P_OK;
+    if (session->world == 1) return P2P_OK;
+    P2P_TRY(session_share_running(session));
     const size_t count = (size_t)session->replica_count;
     broadcast b = {.places = calloc(count, sizeof *b.places),
                    .after = calloc(count, sizeof *b.after),
@@ -86,7 +88,7 @@ enum { PIECE = 1 << 20 };
 
 typedef struct {
     const p2p_session *session;
-    p2p_checksum *sums; /* per replica */
+    p2p_checksum *sums; /* per replica of all processes */
 } comparison;
 
 static p2p_status add_space(const p2p_session *session, int replica, plan_address at, size_t bytes,
@@ -124,25 +126,37 @@ static p2p_status sum_replica(void *context, int replica) {
         piece ? p2p_device_finish(c->session->replicas[replica].device) : plan_no_memory("a checksum");
     if (status == P2P_OK) status = add_networks(c->session, replica, piece, state);
     if (status != P2P_OK) (void)p2p_device_finish(c->session->replicas[replica].device); /* reads `piece` */
-    c->sums[replica] = p2p_checksum_value(state);
+    c->sums[c->session->rank0 + replica] = p2p_checksum_value(state);
     free(piece);
     p2p_checksum_destroy(state);
+    return status;
+}
+
+/* The checksums of all processes. */
+static p2p_status exchange_sums(const comparison *c) {
+    const p2p_processes *processes = c->session->options.processes;
+    const size_t bytes = (size_t)c->session->replica_count * sizeof *c->sums;
+    if (!session_is_apart(c->session)) return P2P_OK;
+    p2p_checksum *own = malloc(bytes);
+    if (!own) return plan_no_memory("checksums");
+    memcpy(own, c->sums + c->session->rank0, bytes);
+    const p2p_status status = processes->gather(processes->context, own, bytes, c->sums);
+    free(own);
     return status;
 }
 
 /* The number of replicas with the checksum of `replica`. */
 static int alike(const comparison *c, int replica) {
     int count = 0;
-    for (int r = 0; r < c->session->replica_count; r++)
-        count += p2p_checksum_same(&c->sums[r], &c->sums[replica]);
+    for (int r = 0; r < c->session->world; r++) count += p2p_checksum_same(&c->sums[r], &c->sums[replica]);
     return count;
 }
 
 static int find_other(const comparison *c) {
     int most = 0;
-    for (int r = 1; r < c->session->replica_count; r++)
+    for (int r = 1; r < c->session->world; r++)
         if (alike(c, r) > alike(c, most)) most = r;
-    for (int r = 0; r < c->session->replica_count; r++)
+    for (int r = 0; r < c->session->world; r++)
         if (!p2p_checksum_same(&c->sums[r], &c->sums[most])) return r;
     return -1;
 }
@@ -150,10 +164,11 @@ static int find_other(const comparison *c) {
 p2p_status p2p_session_compare(p2p_session *session, int *replica) {
     *replica = -1;
     P2P_TRY(check_memory(session));
-    if (session->replica_count == 1) return P2P_OK;
-    comparison c = {.session = session, .sums = calloc((size_t)session->replica_count, sizeof *c.sums)};
+    if (session->world == 1) return P2P_OK;
+    comparison c = {.session = session, .sums = calloc((size_t)session->world, sizeof *c.sums)};
     if (!c.sums) return plan_no_memory("checksums");
-    const p2p_status status = session_each_replica(session, sum_replica, &c);
+    p2p_status status = session_each_replica(session, sum_replica, &c);
+    if (status == P2P_OK) status = exchange_sums(&c);
     if (status == P2P_OK) *replica = find_other(&c);
     free(c.sums);
     return status;

@@ -99,6 +99,14 @@ static p2p_status write_piece(p2p_session *session, const param_piece *piece, p2
     return write_all(session, piece->at, raw, piece->bytes);
 }
 
+/* Of running statistics, which are one piece: keeps them for the replicas of all processes. */
+static void keep_statistics(const p2p_session *session, const param_place *place, const void *raw) {
+    if (place->info->kind != P2P_PARAM_RUNNING) return;
+    for (int r = 0; r < session->world; r++)
+        session_keep_running(session, place->network, r, place->at.offset, raw,
+                             p2p_tensor_bytes(&place->tensor));
+}
+
 /* `raw` and `host` are buffers for the largest piece. */
 static p2p_status write_pieces(p2p_session *session, const param_place *place, p2p_type type, void *raw,
                                void *host, p2p_give_elements give, void *context) {
@@ -106,6 +114,7 @@ static p2p_status write_pieces(p2p_session *session, const param_place *place, p
         const param_piece piece = piece_at(session, place, n);
         P2P_TRY(give(context, host, p2p_tensor_elements(&piece.tensor)));
         P2P_TRY(write_piece(session, &piece, type, host, raw));
+        keep_statistics(session, place, raw);
         n += piece.tensor.n;
     }
     return P2P_OK;
@@ -182,9 +191,19 @@ static void store(void *host, p2p_type type, int64_t i, double value) {
     }
 }
 
+/* Reads those of a replica of any process. */
+static p2p_status read_raw_statistics(const p2p_session *session, const param_place *place, int number,
+                                      void *raw) {
+    const size_t bytes = p2p_tensor_bytes(&place->tensor);
+    const int local = number - session->rank0;
+    if (local >= 0 && local < session->replica_count) return read_raw(session, local, place->at, raw, bytes);
+    session_copy_running(session, place->network, number, place->at.offset, raw, bytes);
+    return P2P_OK;
+}
+
 static p2p_status read_statistics(const p2p_session *session, const param_place *place, int replica,
                                   void *raw, double *values) {
-    P2P_TRY(read_raw(session, replica, place->at, raw, p2p_tensor_bytes(&place->tensor)));
+    P2P_TRY(read_raw_statistics(session, place, replica, raw));
     p2p_tensor_unpack(&place->tensor, raw, values, P2P_TYPE_f64);
     return P2P_OK;
 }
@@ -197,12 +216,11 @@ static p2p_status read_mean(const p2p_session *session, const param_place *place
     double *difference = calloc((size_t)count, sizeof *difference);
     if (!difference) return plan_no_memory(place->info->name);
     p2p_status status = read_statistics(session, place, 0, raw, first);
-    for (int r = 1; r < session->replica_count && status == P2P_OK; r++) {
+    for (int r = 1; r < session->world && status == P2P_OK; r++) {
         status = read_statistics(session, place, r, raw, one);
         for (int64_t i = 0; status == P2P_OK && i < count; i++) difference[i] += one[i] - first[i];
     }
-    for (int64_t i = 0; i < count; i++)
-        store(host, type, i, first[i] + difference[i] / session->replica_count);
+    for (int64_t i = 0; i < count; i++) store(host, type, i, first[i] + difference[i] / session->world);
     free(difference);
     return status;
 }
@@ -261,7 +279,7 @@ static p2p_status find_running(const p2p_session *session, const p2p_network *ne
                                int replica, p2p_type type, param_place *place) {
     P2P_TRY(check_host_type(type));
     P2P_TRY(find_param(session, network, param, P2P_STATE_VALUE, place));
-    if (replica < 0 || replica >= session->replica_count)
+    if (replica < 0 || replica >= session->world)
         return p2p_fail(P2P_INVALID, "the session has no replica %d", replica);
     if (place->info->kind == P2P_PARAM_RUNNING) return P2P_OK;
     return p2p_fail(P2P_INVALID, "parameter %s is not one of running statistics", place->info->name);
@@ -273,9 +291,18 @@ p2p_status p2p_session_read_running(p2p_session *session, const p2p_network *net
     P2P_TRY(find_running(session, network, param, replica, type, &place));
     void *raw = malloc(p2p_tensor_bytes(&place.tensor));
     if (!raw) return plan_no_memory(place.info->name);
-    const p2p_status status = read_raw(session, replica, place.at, raw, p2p_tensor_bytes(&place.tensor));
+    const p2p_status status = read_raw_statistics(session, &place, replica, raw);
     if (status == P2P_OK) p2p_tensor_unpack(&place.tensor, raw, host, type);
     free(raw);
+    return status;
+}
+
+static p2p_status write_statistics(p2p_session *session, int replica, plan_address at, const void *raw,
+                                   size_t bytes) {
+    p2p_device *device = session->replicas[replica].device;
+    p2p_status status = p2p_buffer_write(device, session_place(session, replica, at), raw, bytes);
+    if (status == P2P_OK) status = p2p_device_finish(device);
+    if (status != P2P_OK) session_finish_devices(session); /* a write under way reads `raw` */
     return status;
 }
 
@@ -283,14 +310,14 @@ p2p_status p2p_session_write_running(p2p_session *session, const p2p_network *ne
                                      int replica, p2p_type type, const void *host) {
     param_place place;
     P2P_TRY(find_running(session, network, param, replica, type, &place));
-    p2p_device *device = session->replicas[replica].device;
     const size_t bytes = p2p_tensor_bytes(&place.tensor);
     void *raw = calloc(1, bytes);
     if (!raw) return plan_no_memory(place.info->name);
     p2p_tensor_pack(&place.tensor, host, type, raw);
-    p2p_status status = p2p_buffer_write(device, session_place(session, replica, place.at), raw, bytes);
-    if (status == P2P_OK) status = p2p_device_finish(device);
-    if (status != P2P_OK) session_finish_devices(session); /* a write under way reads `raw` */
+    session_keep_running(session, place.network, replica, place.at.offset, raw, bytes);
+    const int local = replica - session->rank0;
+    const bool is_here = local >= 0 && local < session->replica_count;
+    const p2p_status status = is_here ? write_statistics(session, local, place.at, raw, bytes) : P2P_OK;
     free(raw);
     return status;
 }

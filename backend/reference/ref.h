@@ -54,7 +54,7 @@ void p2p_ref_store(const p2p_tensor *tensor, const double *values, void *raw);
 
 /* ref_comm.c */
 p2p_status p2p_ref_comm_open(p2p_be_device *const *devices, int count, int world, int rank0,
-                             p2p_be_comm **comm);
+                             const p2p_processes *processes, p2p_be_comm **comm);
 void p2p_ref_comm_close(p2p_be_comm *comm);
 p2p_status p2p_ref_comm_query(p2p_be_comm *comm, const p2p_op *op);
 p2p_status p2p_ref_all_reduce(p2p_be_comm *comm, const p2p_op *op, const p2p_contribution *replicas,

@@ -1,5 +1,6 @@
-/* Collectives between the reference backend's devices, in one process: sums and moments in double precision,
- * always in replica order, so that results do not depend on timing.
+/* Collectives between the reference backend's devices: sums and moments in double precision, always in
+ * replica order, so that results do not depend on timing. Other processes are reached through the core's
+ * table.
  */
 #include "ref.h"
 
@@ -7,6 +8,7 @@
 
 struct p2p_be_comm {
     int count;
+    const p2p_processes *processes; /* NULL: none but this one */
     p2p_be_device **devices;
     double *total, *part; /* `capacity` elements each: those of the largest tensor so far */
     int64_t capacity;
@@ -21,8 +23,8 @@ void p2p_ref_comm_close(p2p_be_comm *comm) {
 }
 
 p2p_status p2p_ref_comm_open(p2p_be_device *const *devices, int count, int world, int rank0,
-                             p2p_be_comm **comm) {
-    if (world != count || rank0 != 0)
+                             const p2p_processes *processes, p2p_be_comm **comm) {
+    if (!processes && (world != count || rank0 != 0))
         return p2p_ref_host->fail(P2P_UNSUPPORTED, "reference: replicas in several processes (%d of %d here)",
                                   count, world);
     p2p_be_comm *opened = calloc(1, sizeof *opened);
@@ -32,6 +34,7 @@ p2p_status p2p_ref_comm_open(p2p_be_device *const *devices, int count, int world
         return p2p_ref_host->fail(P2P_OUT_OF_MEMORY, "reference: no memory for a communicator of %d", count);
     }
     opened->count = count;
+    opened->processes = processes;
     for (int i = 0; i < count; i++) opened->devices[i] = devices[i];
     *comm = opened;
     return P2P_OK;
@@ -99,13 +102,19 @@ static void reduce(const p2p_op *op, double *total, const double *part) {
         for (int64_t c = 0; c < y->w; c++) combine(&total[g * 3 * y->w + c], &part[g * 3 * y->w + c], y->w);
 }
 
-/* Writes the total to every replica. */
-static void spread(p2p_be_comm *comm, const p2p_tensor *y, const p2p_contribution *replicas,
-                   p2p_ticket *done) {
+/* Combines the total with those of the other processes, and writes it to every replica. */
+static p2p_status spread(p2p_be_comm *comm, const p2p_op *op, const p2p_contribution *replicas,
+                         p2p_ticket *done) {
+    const p2p_tensor *y = &op->t[0];
+    const p2p_processes *others = comm->processes;
+    p2p_op plain = *op;
+    plain.t[0] = p2p_tensor_activation(P2P_TYPE_f64, y->n, y->c, y->h, y->w); /* as `total` has it */
+    if (others) P2P_TRY(others->combine(others->context, &plain, comm->total, p2p_tensor_bytes(&plain.t[0])));
     for (int i = 0; i < comm->count; i++) {
         p2p_ref_store(y, comm->total, memory_of(&replicas[i]));
         done[i] = ++comm->devices[i]->submitted;
     }
+    return P2P_OK;
 }
 
 p2p_status p2p_ref_all_reduce(p2p_be_comm *comm, const p2p_op *op, const p2p_contribution *replicas,
@@ -118,20 +127,18 @@ p2p_status p2p_ref_all_reduce(p2p_be_comm *comm, const p2p_op *op, const p2p_con
         p2p_tensor_unpack(y, memory_of(&replicas[i]), comm->part, P2P_TYPE_f64);
         reduce(op, comm->total, comm->part);
     }
-    spread(comm, y, replicas, done);
-    return P2P_OK;
+    return spread(comm, op, replicas, done);
 }
 
 /* Every type converts to double and back exactly. */
 p2p_status p2p_ref_broadcast(p2p_be_comm *comm, const p2p_op *op, const p2p_contribution *replicas,
                              p2p_ticket *done) {
     const p2p_tensor *y = &op->t[P2P_AT_broadcast_y];
-    if (op->root >= comm->count)
+    if (op->root >= (comm->processes ? 1 : comm->count))
         return p2p_ref_host->fail(P2P_INVALID, "reference: replica %lld can't broadcast to %d replicas",
                                   (long long)op->root, comm->count);
     P2P_TRY(check(comm, y, replicas));
     P2P_TRY(grow(comm, p2p_tensor_elements(y)));
     p2p_tensor_unpack(y, memory_of(&replicas[op->root]), comm->total, P2P_TYPE_f64);
-    spread(comm, y, replicas, done);
-    return P2P_OK;
+    return spread(comm, op, replicas, done);
 }

@@ -73,7 +73,7 @@ static p2p_status run(replica *replicas, p2p_comm **comm, bool *right) {
         devices[i] = replicas[i].device;
         places[i] = (p2p_place){replicas[i].y, 0};
     }
-    P2P_TRY(p2p_comm_open(devices, DEVICES, DEVICES, 0, comm));
+    P2P_TRY(p2p_comm_open(devices, DEVICES, DEVICES, 0, NULL, comm));
     P2P_TRY(p2p_comm_prepare(*comm, &sum));
     for (int i = 0; i < DEVICES; i++) P2P_TRY(start(&replicas[i], &after[i]));
     P2P_TRY(p2p_comm_run(*comm, &sum, places, after, done));

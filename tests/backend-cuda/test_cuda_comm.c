@@ -43,7 +43,7 @@ static void open_group(group *g, int count, int world, int rank0, size_t bytes) 
     static const char *const addresses[MOST] = {"cuda:0", "cuda:1", "cuda:2", "cuda:3"};
     *g = (group){.count = count, .world = world, .rank0 = rank0};
     open_devices(g, addresses + rank0, bytes);
-    OK(p2p_comm_open(g->device, count, world, rank0, &g->comm));
+    OK(p2p_comm_open(g->device, count, world, rank0, NULL, &g->comm));
 }
 
 static void close_group(group *g) {
@@ -146,7 +146,7 @@ static void expect_fallback(const char *const *addresses, const char *words) {
     assert_non_null(stream);
     p2p_warnings_to(stream);
     open_devices(&g, addresses, 4096);
-    OK(p2p_comm_open(g.device, 2, 2, 0, &g.comm));
+    OK(p2p_comm_open(g.device, 2, 2, 0, NULL, &g.comm));
     fflush(stream);
     if (!strstr(warnings, words) || !strstr(warnings, "reduced through host memory"))
         fail_msg("the warnings are '%s' and lack '%s'", warnings, words);
@@ -225,7 +225,7 @@ static void processes_need_an_address(void **state) {
     group g = {.count = 1, .world = 2};
     unsetenv("NCCL_COMM_ID");
     open_devices(&g, two_devices, 4096);
-    REFUSED(p2p_comm_open(g.device, 1, 2, 0, &g.comm), P2P_USAGE,
+    REFUSED(p2p_comm_open(g.device, 1, 2, 0, NULL, &g.comm), P2P_USAGE,
             "1 of 2 replicas are in this process: NCCL_COMM_ID=HOST:PORT must name");
     p2p_buffer_destroy(g.buffer[0]);
     p2p_device_close(g.device[0]);
@@ -238,7 +238,7 @@ static void absent_process(void **state) {
     OK(p2p_limit_set("timeout", 0.2));
     group g = {.count = 1, .world = 2};
     open_devices(&g, two_devices, 4096);
-    REFUSED(p2p_comm_open(g.device, 1, 2, 0, &g.comm), P2P_DEVICE_LOST,
+    REFUSED(p2p_comm_open(g.device, 1, 2, 0, NULL, &g.comm), P2P_DEVICE_LOST,
             "NCCL has not finished to connect the devices within 0.2 s");
     p2p_buffer_destroy(g.buffer[0]);
     p2p_device_close(g.device[0]);

@@ -37,7 +37,7 @@ static void open_team(team *t, size_t bytes, bool in_host) {
         t->devices[r]->info.in_host_memory = in_host && t->devices[r]->info.in_host_memory;
         OK(ocl_buffer_create(t->devices[r], bytes, &t->buffers[r]));
     }
-    OK(ocl_comm_open(t->devices, REPLICAS, REPLICAS, 0, &t->comm));
+    OK(ocl_comm_open(t->devices, REPLICAS, REPLICAS, 0, NULL, &t->comm));
 }
 
 static void close_team(team *t) {
@@ -145,7 +145,7 @@ static void test_refusals(void **state) {
     op.t[0].type = P2P_TYPE_f32;
     op.t[0].cp = 16;
     assert_int_equal(ocl_comm_query(t.comm, &op), P2P_UNSUPPORTED);
-    assert_int_equal(ocl_comm_open(t.devices, REPLICAS, 8, 0, &comm), P2P_UNSUPPORTED);
+    assert_int_equal(ocl_comm_open(t.devices, REPLICAS, 8, 0, NULL, &comm), P2P_UNSUPPORTED);
     assert_null(comm);
     op = flat(P2P_KIND_broadcast, 8);
     op.root = REPLICAS;

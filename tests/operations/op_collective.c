@@ -35,7 +35,7 @@ static p2p_status team_open(const char *address, size_t bytes, team *all) {
         P2P_TRY(p2p_buffer_create(all->devices[i], offset + bytes, &all->places[i].buffer));
         all->places[i].offset = offset;
     }
-    return p2p_comm_open(all->devices, REPLICAS, REPLICAS, 0, &all->comm);
+    return p2p_comm_open(all->devices, REPLICAS, REPLICAS, 0, NULL, &all->comm);
 }
 
 /* Runs the collective. Replica i starts with values[i] and ends with results[i]. */

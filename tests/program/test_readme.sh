@@ -96,6 +96,7 @@ pieces() {
 # check_option PLACE OWNER OPTION VALUE: OWNER is a command of p2p, a script or a source file, or "any".
 check_option() {
     local place=$1 owner=$2 option=${3%%=*} value=$4
+    [ "$owner" = launcher ] && return
     if [[ $owner == */* ]]; then
         script_has "$owner" "$option" || fail "$place: $owner has no option $option"
         return
@@ -112,7 +113,7 @@ check_option() {
 check_command() {
     local place=$1 owner=any words word i
     read -ra words <<<"${2%%  \#*}"
-    case "${words[0]-}" in cmake | ctest | gcc | git | clang*) return ;; esac
+    case "${words[0]-}" in cmake | ctest | gcc | git | clang* | '#SBATCH') return ;; esac
     for ((i = 0; i < ${#words[@]}; i++)); do
         word=${words[i]%[,;:]}
         case "$word" in
@@ -122,6 +123,7 @@ check_command() {
                 [ "$owner" = help ] && owner=${words[i + 2]-presets}
                 [ -n "${commands[$owner]-}" ] || [ "$owner" = presets ] || fail "$place: p2p has no command $owner"
                 ;;
+            mpirun | srun | */mpirun) owner=launcher ;;
             ci/* | tests/*) [ -f "$source/$word" ] && owner=$word ;;
             */test_ops) owner=tests/operations/test_ops.c ;;
             '|') owner=any ;;

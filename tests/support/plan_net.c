@@ -126,12 +126,12 @@ p2p_graph *plan_net_graph(const plan_net *net, const plan_net_step *step) {
 /* ---- The rig ------------------------------------------------------------------------------------------ */
 
 static int64_t images_of(const plan_rig *rig, int replica) {
-    return rig->global_batch / rig->replicas + (replica < rig->global_batch % rig->replicas);
+    return rig->global_batch / rig->world + (rig->rank0 + replica < rig->global_batch % rig->world);
 }
 
 static int64_t first_of(const plan_rig *rig, int replica) {
     int64_t first = 0;
-    for (int r = 0; r < replica; r++) first += images_of(rig, r);
+    for (int r = -rig->rank0; r < replica; r++) first += images_of(rig, r);
     return first;
 }
 
@@ -153,7 +153,9 @@ p2p_status plan_rig_open(plan_rig *rig, const char *backend, int first, int repl
                          const p2p_session_options *options) {
     *rig = (plan_rig){.net = plan_net_create(shape->in, shape->out, shape->filters)};
     plan_net_step local = *step;
-    local.world = replicas;
+    const p2p_processes *processes = options ? options->processes : NULL;
+    rig->world = local.world = replicas * (processes ? processes->size : 1);
+    rig->rank0 = replicas * (processes ? processes->rank : 0);
     local.global_batch = global_batch;
     rig->global_batch = global_batch;
     P2P_TRY(open_devices(rig, backend, first, replicas, step->devices));
@@ -193,7 +195,9 @@ p2p_status plan_rig_step(plan_rig *rig, uint32_t number) {
         P2P_TRY(p2p_plan_input(rig->plan, r, "t", &t));
         plan_rig_inputs(rig, r, number, x, t);
     }
-    const p2p_step step = {.seed = 7, .step = number, .learning_rate = 2e-3};
+    uint32_t samples[64];
+    for (int i = 0; i < 64; i++) samples[i] = (uint32_t)(first_of(rig, 0) + i);
+    const p2p_step step = {.seed = 7, .step = number, .learning_rate = 2e-3, .samples = samples};
     P2P_TRY(p2p_plan_run(rig->plan, &step));
     return p2p_plan_wait(rig->plan);
 }
@@ -219,6 +223,7 @@ static int64_t count_elements(const p2p_network *network) {
 
 p2p_status plan_rig_parameters(plan_rig *rig, double **values, int64_t *count) {
     p2p_network *const networks[2] = {rig->net.g, rig->net.d};
+    P2P_TRY(p2p_session_gather(rig->session));
     *count = count_elements(rig->net.g) + count_elements(rig->net.d);
     double *at = *values = malloc((size_t)*count * sizeof(double));
     if (!at) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for parameters");

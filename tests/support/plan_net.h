@@ -36,7 +36,8 @@ p2p_graph *plan_net_graph(const plan_net *net, const plan_net_step *step);
 typedef struct {
     plan_net net;
     p2p_device *devices[PLAN_RIG_REPLICAS];
-    int replicas;
+    int replicas;     /* of this process */
+    int world, rank0; /* of all processes, and the number of this one's first */
     int64_t global_batch;
     p2p_graph *graphs[PLAN_RIG_REPLICAS];
     p2p_session *session;
@@ -44,8 +45,8 @@ typedef struct {
 } plan_rig;
 
 /* Opens `replicas` devices, at most PLAN_RIG_REPLICAS, "<backend>:first + i" with the global batch divided as
- * evenly as it can be, plans, allocates and initialises both networks. The caller calls plan_rig_close, also
- * after a failure. */
+ * evenly as it can be over the replicas of all processes, plans, allocates and initialises both networks. The
+ * caller calls plan_rig_close, also after a failure. */
 p2p_status plan_rig_open(plan_rig *rig, const char *backend, int first, int replicas, int64_t global_batch,
                          const plan_net *shape, const plan_net_step *step,
                          const p2p_session_options *options);

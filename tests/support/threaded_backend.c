@@ -240,10 +240,10 @@ static p2p_status wait(p2p_be_device *device, p2p_ticket ticket) {
 }
 
 static p2p_status comm_open(p2p_be_device *const *devices, int count, int world, int rank0,
-                            p2p_be_comm **comm) {
+                            const p2p_processes *processes, p2p_be_comm **comm) {
     p2p_be_device *inner[DEVICES];
     for (int i = 0; i < count; i++) inner[i] = INNER(devices[i]);
-    return reference->comm_open(inner, count, world, rank0, comm);
+    return reference->comm_open(inner, count, world, rank0, processes, comm);
 }
 
 const p2p_module *threaded_module(uint32_t abi, const p2p_host *services) {

@@ -204,7 +204,7 @@ static void comm_close(p2p_be_comm *comm) {
 }
 
 static p2p_status comm_open(p2p_be_device *const *devices, int count, int world, int rank0,
-                            p2p_be_comm **comm) {
+                            const p2p_processes *processes, p2p_be_comm **comm) {
     p2p_be_device *inner[TIMED_DEVICES];
     timed_comm *opened = calloc(1, sizeof *opened);
     if (!opened) return no_memory();
@@ -213,7 +213,7 @@ static p2p_status comm_open(p2p_be_device *const *devices, int count, int world,
         opened->devices[i] = device_of(devices[i]);
         inner[i] = opened->devices[i]->inner;
     }
-    const p2p_status status = reference->comm_open(inner, count, world, rank0, &opened->inner);
+    const p2p_status status = reference->comm_open(inner, count, world, rank0, processes, &opened->inner);
     if (status == P2P_OK)
         *comm = (p2p_be_comm *)(void *)opened;
     else

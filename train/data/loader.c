@@ -10,6 +10,7 @@
  */
 #include "loader.h"
 #include "host/sys.h"
+#include "pix2pix.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -68,7 +69,19 @@ static bool all_begun(const loader *loading) {
 
 static bool all_taken(const loader *loading) {
     return loading->begun == 0 ||
-           loading->next_place == loading->slots[(loading->begun - 1) % loading->slot_count].batch.count;
+           loading->next_place == loading->slots[(loading->begun - 1) % loading->slot_count].batch.loaded;
+}
+
+/* The place in a batch at which the share `number` of all begins. */
+static int share_begin(const loader_options *options, int count, int number) {
+    return options->shares > 0 ? (int)pix2pix_share_first(count, options->shares, number) : number * count;
+}
+
+/* Sets the places that this loader loads. */
+static void set_own(const loader_options *options, loader_batch *batch) {
+    const int own = options->shares > 0 ? options->own : 1;
+    batch->offset = share_begin(options, batch->count, options->share);
+    batch->loaded = share_begin(options, batch->count, options->share + own) - batch->offset;
 }
 
 /* Under the lock. */
@@ -86,11 +99,12 @@ static void begin_batch(loader *loading) {
                                  .count = count,
                                  .input = slot->inputs,
                                  .target = slot->targets,
-                                 .input_bytes = (size_t)count * loading->input_bytes,
-                                 .target_bytes = (size_t)count * loading->target_bytes,
                                  .samples = slot->samples,
                                  .reason = slot->reason};
-    slot->missing = count;
+    set_own(options, &slot->batch);
+    slot->missing = slot->batch.loaded;
+    slot->batch.input_bytes = (size_t)slot->missing * loading->input_bytes;
+    slot->batch.target_bytes = (size_t)slot->missing * loading->target_bytes;
     slot->failed_place = slot->replaced_place = NO_PLACE;
     slot->failure.status = P2P_OK;
     slot->reason[0] = '\0';
@@ -102,16 +116,22 @@ static void begin_batch(loader *loading) {
     loading->epoch++;
 }
 
+/* Under the lock: begin batches until one has a place, or no slot is free. */
+static void begin_next(loader *loading) {
+    while (all_taken(loading) && !all_begun(loading) &&
+           loading->begun - loading->released < loading->slot_count) {
+        begin_batch(loading);
+        sys_monitor_wake_all(loading->monitor);
+    }
+}
+
 /* Under the lock: wait for a place to fill. False if there will be none. */
 static bool take_task(loader *loading, loader_task *task) {
     for (;; sys_monitor_wait(loading->monitor)) {
         if (loading->stopping) return false;
+        begin_next(loading);
         if (!all_taken(loading)) break;
         if (all_begun(loading)) return false;
-        if (loading->begun - loading->released >= loading->slot_count) continue;
-        begin_batch(loading);
-        sys_monitor_wake_all(loading->monitor);
-        break;
     }
     *task = (loader_task){&loading->slots[(loading->begun - 1) % loading->slot_count], loading->next_place++};
     return true;
@@ -122,7 +142,8 @@ static p2p_status fill_place(const loader *loading, const loader_task *task, int
     const loader_options *options = &loading->options;
     const loader_slot *slot = task->slot;
     image_pair pair;
-    P2P_TRY(dataset_load(options->data, slot->samples[task->place], options->format, &pair));
+    P2P_TRY(
+        dataset_load(options->data, slot->samples[slot->batch.offset + task->place], options->format, &pair));
     *loaded = pair.sample;
     augment_choice choice = augment_draw(&options->augment, options->seed, slot->batch.epoch, pair.sample);
     uint8_t *input = slot->inputs + (size_t)task->place * loading->input_bytes;
@@ -140,8 +161,9 @@ static void finish_task(loader *loading, const loader_task *task, p2p_status sta
         slot->failed_place = task->place;
         p2p_failure_take(&slot->failure, status);
     }
-    if (status == P2P_OK && loaded != slot->samples[task->place]) {
-        slot->samples[task->place] = loaded;
+    int64_t *sample = &slot->samples[slot->batch.offset + task->place];
+    if (status == P2P_OK && loaded != *sample) {
+        *sample = loaded;
         slot->batch.replaced++;
         if (task->place < slot->replaced_place)
             snprintf(slot->reason, sizeof slot->reason, "%s", p2p_message());
@@ -249,10 +271,13 @@ static void free_pictures(const loader *loading, uint8_t *pictures) {
 }
 
 static p2p_status allocate_slot(const loader *loading, loader_slot *slot, size_t batch) {
+    loader_batch whole = {.count = (int)batch};
+    set_own(&loading->options, &whole);
+    const size_t loaded = whole.loaded > 0 ? (size_t)whole.loaded : 1;
     slot->samples = malloc(batch * sizeof *slot->samples);
     if (!slot->samples) return no_memory(loading);
-    P2P_TRY(allocate_pictures(loading, batch * loading->input_bytes, &slot->inputs));
-    return allocate_pictures(loading, batch * loading->target_bytes, &slot->targets);
+    P2P_TRY(allocate_pictures(loading, loaded * loading->input_bytes, &slot->inputs));
+    return allocate_pictures(loading, loaded * loading->target_bytes, &slot->targets);
 }
 
 int loader_threads(int workers) {

@@ -30,8 +30,11 @@ typedef struct {
     const dataset *data; /* borrowed until the loader is destroyed */
     pair_format format;
     augment_options augment;
-    int workers;       /* threads, at most LOADER_MAX_WORKERS; 0: half of the processors, 1 to 8 */
-    int batch;         /* samples per batch; an epoch's tail batch has the remainder */
+    int workers; /* threads, at most LOADER_MAX_WORKERS; 0: half of the processors, 1 to 8 */
+    int batch;   /* samples per batch; an epoch's tail batch has the remainder */
+    /* Each batch is divided into `shares` (pix2pix_share), of which this loader loads the `own` from number
+     * `share` on; 0: it loads all. */
+    int shares, share, own;
     bool shuffle;      /* false: samples in byte order of their names */
     uint64_t seed;     /* of shuffling and augmentation */
     int64_t epoch;     /* the first epoch to deliver, counted from 0 */
@@ -40,13 +43,15 @@ typedef struct {
     loader_memory_source memory;
 } loader_options;
 
-/* `count` pairs of size x size pixels in the options' format, as n h w c, in the order of `samples`. */
+/* A batch of `count` pairs. Those of the loader's own shares, `loaded` from place `offset` on, are here, of
+ * size x size pixels in the options' format, as n h w c, in the order of `samples`. */
 typedef struct {
     int64_t epoch, first; /* the epoch, and the place of the first pair in its order, from 0 */
     int count;            /* 1 .. batch */
+    int offset, loaded;   /* loaded may be 0 */
     const void *input, *target;
-    size_t input_bytes, target_bytes; /* of the whole batch */
-    const int64_t *samples;           /* indices into the data set */
+    size_t input_bytes, target_bytes; /* of all that are loaded */
+    const int64_t *samples;           /* of all pairs: indices into the data set */
     int replaced;                     /* number of samples that replace bad pairs (dataset_load) */
     const char *reason;               /* of the first of them; "" if there is none */
 } loader_batch;

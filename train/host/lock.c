@@ -38,8 +38,9 @@ typedef struct {
 
 /* ---- Processes ---------------------------------------------------------------------------------------- */
 
-/* The start of a process in ticks since the machine's start; 0 if there is no such process. It is field 22 of
- * the line; the second field is a name in parentheses, which may contain anything. */
+/* The start of a process in ticks since the machine's start; 0 if there is no such process, or if it has
+ * ended and nobody has asked for its exit code yet. It is field 22 of the line; the second field is a name in
+ * parentheses, which may contain anything, and the third the state. */
 static int64_t start_of(int64_t pid) {
     char path[64], line[1024];
     long long start = 0;
@@ -50,6 +51,7 @@ static int64_t start_of(int64_t pid) {
     fclose(file);
     line[size] = '\0';
     const char *field = strrchr(line, ')');
+    if (field && (strncmp(field, ") Z", 3) == 0 || strncmp(field, ") X", 3) == 0)) return 0;
     for (int i = 2; field && i < 22; i++) field = strchr(field + 1, ' ');
     return field && sscanf(field, " %lld", &start) == 1 ? start : 0;
 }

@@ -389,6 +389,16 @@ int sys_terminal_columns(FILE *stream) {
 
 /* Never less than an earlier reading: the clocks of some virtual machines jump back, though POSIX forbids it.
  */
+void sys_sleep(double seconds) {
+    const time_t whole = (time_t)seconds;
+    nanosleep(&(struct timespec){.tv_sec = whole, .tv_nsec = (long)(1e9 * (seconds - (double)whole))}, NULL);
+}
+
+_Noreturn void sys_process_end(int exit_code) {
+    fflush(NULL);
+    _Exit(exit_code);
+}
+
 double sys_clock(void) {
     static atomic_int_least64_t latest; /* nanoseconds */
     struct timespec now;

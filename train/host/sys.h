@@ -133,6 +133,10 @@ void sys_messages_start(void);
 /* The same for stdout, of which nothing is dropped: printing fails when 64 KiB wait. For little output. */
 void sys_output_start(void);
 
+/* From now on what is printed on stderr is discarded, or is not any more: another process prints the same. No
+ * effect if sys_messages_start had none. */
+void sys_messages_discard(bool discards);
+
 /* Whether everything that was printed on stderr has been written. What is soon out of date can be left out if
  * not. */
 bool sys_messages_idle(void);
@@ -166,6 +170,11 @@ void sys_stop_listen(const char *what);
 /* P2P_STOPPED if a signal has requested a stop. */
 p2p_status sys_stop_check(void);
 
+/* The signal that requested a stop, as a number; 0: none. */
+int sys_stop_signal(void);
+/* Request a stop as this signal would, which another process got. */
+void sys_stop_adopt(int number);
+
 /* The name of the signal that requested a stop, for users. */
 const char *sys_stop_name(void);
 
@@ -184,6 +193,12 @@ int sys_terminal_columns(FILE *stream);
 double sys_clock(void);
 /* Seconds for which processors have run threads of this process. */
 double sys_processor_time(void);
+
+/* Sleep; about so long, less if a signal arrives. */
+void sys_sleep(double seconds);
+
+/* End the process at once, without handlers of libraries, which may wait for others. */
+_Noreturn void sys_process_end(int exit_code);
 
 /* Processors that this process may use, at least 1. */
 int sys_processors(void);

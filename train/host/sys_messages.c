@@ -28,6 +28,7 @@ typedef struct {
     size_t first, used;
     unsigned long lost; /* lines, since the thread last wrote */
     bool writing;
+    atomic_bool discards;
     int error; /* of the first write that failed */
 } outlet;
 
@@ -127,6 +128,10 @@ static ssize_t put(void *cookie, const char *bytes, size_t size) {
     outlet *to = cookie;
     if (size > RING_BYTES) size = RING_BYTES; /* the stream calls again with the rest */
     pthread_mutex_lock(&to->mutex);
+    if (to->discards) {
+        pthread_mutex_unlock(&to->mutex);
+        return (ssize_t)size;
+    }
     while (to->drops && size > RING_BYTES - to->used) drop_line(to);
     const bool fits = size <= RING_BYTES - to->used && (to->drops || to->error == 0);
     const int error = to->error != 0 ? to->error : EAGAIN;
@@ -192,6 +197,13 @@ void sys_output_start(void) {
     start(&output, &stdout);
 }
 
+void sys_messages_discard(bool discards) {
+    if (!messages.started) return;
+    pthread_mutex_lock(&messages.mutex);
+    messages.discards = discards;
+    pthread_mutex_unlock(&messages.mutex);
+}
+
 bool sys_messages_idle(void) {
     if (!messages.started) return true;
     pthread_mutex_lock(&messages.mutex);
@@ -201,6 +213,7 @@ bool sys_messages_idle(void) {
 }
 
 void sys_messages_note(const char *text, size_t length) {
+    if (messages.started && messages.discards) return; /* set before the handlers are */
     if (messages.started) {
         atomic_store(&noted_length, length);
         atomic_store(&noted, text);

@@ -87,6 +87,14 @@ p2p_status sys_stop_check(void) {
     return stop_signal ? p2p_fail(P2P_STOPPED, "a signal requested a stop") : P2P_OK;
 }
 
+int sys_stop_signal(void) {
+    return stop_signal;
+}
+
+void sys_stop_adopt(int number) {
+    if (stop_signal == 0) stop_signal = number;
+}
+
 const char *sys_stop_name(void) {
     switch (stop_signal) {
     case SIGINT:

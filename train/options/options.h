@@ -73,9 +73,10 @@ typedef struct {
         verify_data, force, keep_size, input_only, json, predict, deterministic, verbose;
     bool help;
     bool given[SETTINGS_MAX_ROWS]; /* whether row i of the table was on the command line */
-    const char *program;           /* argv[0] of the program; borrowed */
-    const char **arguments;        /* arguments that are not options; NULL-terminated, owned by `context` */
-    void *context;                 /* of popt */
+    int ranks, local_rank;  /* of processes that train together (ranks/ranks.h), set by the command; 0: one */
+    const char *program;    /* argv[0] of the program; borrowed */
+    const char **arguments; /* arguments that are not options; NULL-terminated, owned by `context` */
+    void *context;          /* of popt */
 } settings;
 
 /* Parse argv[1..] of `p2p COMMAND ...`; argv[0] is the command's name. P2P_USAGE, with the option's name in

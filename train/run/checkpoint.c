@@ -19,8 +19,8 @@ enum { STATE_GROUPS = 6, PREFIX_BYTES = 48 };
  * that have running statistics of their own, those of both networks. */
 typedef struct {
     int count;
-    weights_group groups[STATE_GROUPS + 2 * SETUP_MOST_DEVICES];
-    char prefixes[2 * SETUP_MOST_DEVICES][PREFIX_BYTES];
+    weights_group groups[STATE_GROUPS + 2 * SETUP_MOST_REPLICAS];
+    char prefixes[2 * SETUP_MOST_REPLICAS][PREFIX_BYTES];
 } checkpoint_parts;
 
 static void add_state_groups(checkpoint_parts *of, const pix2pix *model, int64_t step) {
@@ -121,7 +121,7 @@ static p2p_status info_from_json(const json_t *object, checkpoint_info *info, co
                     &pairs, "names_hash", &hash, "source_width", &width, "source_height", &height, "settings",
                     &recorded, "choices", &choices, "replicas", &replicas) != 0 ||
         step < 0 || step > INT32_MAX || epoch < 0 || epoch > INT32_MAX || batch < 0 || batch > INT32_MAX ||
-        images < 0 || images > pairs || replicas < 0 || replicas > SETUP_MOST_DEVICES || best_epoch < 0 ||
+        images < 0 || images > pairs || replicas < 0 || replicas > SETUP_MOST_REPLICAS || best_epoch < 0 ||
         best_epoch > epoch || pairs < 1 || width > IMAGE_MAX_SIDE || height > IMAGE_MAX_SIDE ||
         (width < 1) != (height < 1) || !json_is_object(recorded))
         return p2p_fail(P2P_INPUT, "%s: the checkpoint's position or settings are damaged", path);

@@ -72,7 +72,7 @@ static bool read_all(json_t *object, training_origin *origin) {
                     &device, "driver", &driver, "devices", &devices, "algorithms", &algorithms,
                     "initial_generator", &first, "initial_discriminator", &second, "training", &training,
                     "validation", &validation) != 0 ||
-        version[0] == '\0' || devices < 1 || devices > SETUP_MOST_DEVICES || !json_is_string(device) ||
+        version[0] == '\0' || devices < 1 || devices > SETUP_MOST_REPLICAS || !json_is_string(device) ||
         !json_is_string(driver))
         return false;
     snprintf(origin->version, sizeof origin->version, "%s", version);

@@ -11,6 +11,7 @@ struct report {
     const dataset *validation; /* NULL: none */
     const dataset *shown;      /* of the grid's samples */
     pair_form form;
+    const ranks *ranks; /* NULL: one */
     double baseline_l1;
     picture_grid grid; /* of the last run, until it is written */
 };
@@ -64,12 +65,16 @@ static p2p_status measure_baseline(report *shown, const dataset *training) {
 }
 
 p2p_status report_create(report **result, const dataset *training, const dataset *validation,
-                         const pair_form *form) {
+                         const pair_form *form, const ranks *together) {
     *result = NULL;
     report *shown = calloc(1, sizeof *shown);
     if (!shown) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for validation");
-    *shown = (report){.validation = validation, .shown = validation ? validation : training, .form = *form};
-    p2p_status status = validation ? measure_baseline(shown, training) : P2P_OK;
+    *shown = (report){.validation = validation,
+                      .shown = validation ? validation : training,
+                      .form = *form,
+                      .ranks = together};
+    const bool measures = validation && ranks_number(together) == 0;
+    p2p_status status = measures ? measure_baseline(shown, training) : P2P_OK;
     if (status != P2P_OK) {
         report_destroy(shown);
         return status;
@@ -91,34 +96,67 @@ double report_baseline_l1(const report *shown) {
 
 typedef struct {
     picture_grid *grid;
-    quality_total total;
+    quality *measured; /* per pair; zeros for those of other ranks */
 } shown_pairs;
 
 static p2p_status show_pair(void *context, const evaluated_pair *pair) {
     shown_pairs *pairs = context;
-    quality one;
     P2P_TRY(sys_stop_check());
-    P2P_TRY(quality_of_images(pair->generated, pair->target, &one));
-    quality_add(&pairs->total, &one);
+    P2P_TRY(quality_of_images(pair->generated, pair->target, &pairs->measured[pair->sample]));
     if (pair->sample >= pairs->grid->columns) return P2P_OK;
     image *const rows[] = {pair->input, pair->generated, pair->target};
     return picture_grid_put(pairs->grid, (int)pair->sample, rows);
+}
+
+/* If a signal has stopped one rank, it stops all. */
+static p2p_status agree_on_stop(const report *shown, p2p_status status) {
+    const int mine = sys_stop_signal(), size = ranks_size(shown->ranks);
+    if (!shown->ranks || (status != P2P_OK && status != P2P_STOPPED)) return status;
+    int *all = calloc((size_t)size, sizeof *all);
+    if (!all) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for validation");
+    status = ranks_gather(shown->ranks, &mine, sizeof mine, all);
+    for (int i = 0; i < size && status == P2P_OK; i++) {
+        if (all[i] == 0) continue;
+        sys_stop_adopt(all[i]);
+        status = sys_stop_check();
+    }
+    free(all);
+    return status;
+}
+
+/* The mean over the pairs of all ranks, in the order of pairs. */
+static p2p_status find_mean(const report *shown, quality *measured, int64_t count, quality *mean) {
+    enum { NUMBERS = sizeof(quality) / sizeof(double) };
+    quality_total total = {.pictures = 0};
+    P2P_TRY(ranks_add(shown->ranks, &measured->l1, NUMBERS * (size_t)count));
+    for (int64_t i = 0; i < count; i++) quality_add(&total, &measured[i]);
+    if (shown->validation) *mean = quality_mean(&total);
+    return P2P_OK;
+}
+
+static p2p_status run_pairs(report *shown, const evaluator *e, int64_t count, quality *measured,
+                            quality *mean) {
+    shown_pairs pairs = {.grid = &shown->grid, .measured = measured};
+    evaluator divided = *e;
+    divided.first = shown->grid.columns;
+    P2P_TRY(
+        agree_on_stop(shown, evaluate_pairs(&divided, shown->shown, &shown->form, count, show_pair, &pairs)));
+    return find_mean(shown, measured, count, mean);
 }
 
 p2p_status report_run(report *shown, const evaluator *e, quality *mean) {
     const int64_t samples = dataset_count(shown->shown);
     const int columns = samples < PICTURE_GRID_MAX_COLUMNS ? (int)samples : PICTURE_GRID_MAX_COLUMNS;
     const int64_t count = shown->validation ? samples : columns;
-    shown_pairs pairs = {.grid = &shown->grid};
+    quality *measured = calloc((size_t)count + 1, sizeof *measured);
+    if (!measured) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for validation");
     picture_grid_free(&shown->grid);
     shown->grid = (picture_grid){.columns = columns};
-    P2P_TRY(evaluate_pairs(e, shown->shown, &shown->form, count, show_pair, &pairs));
-    if (shown->validation) *mean = quality_mean(&pairs.total);
-    return P2P_OK;
+    const p2p_status status = run_pairs(shown, e, count, measured, mean);
+    free(measured);
+    return status;
 }
 
 p2p_status report_save_grid(report *shown, const char *path, const char *label) {
-    P2P_TRY(picture_grid_save(&shown->grid, path, label));
-    picture_grid_free(&shown->grid);
-    return P2P_OK;
+    return picture_grid_save(&shown->grid, path, label);
 }

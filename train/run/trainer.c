@@ -43,11 +43,17 @@ typedef struct {
     double reduced;                         /* seconds of waiting for reductions until last_collected */
     double reduction_per_image;             /* running mean of seconds */
     int64_t measured;                       /* steps in both means */
+    bool save_due, stops;                   /* of several ranks: what they have agreed on */
+    epoch_record epoch;                     /* of the epoch that ends */
     int64_t replaced;                       /* pairs of this epoch that were bad and replaced */
     char reason[P2P_MESSAGE_BYTES];         /* of the first of them */
     /* The parameters are those of `at`, or will be when the step in flight has been collected. */
     bool can_save;
 } training_loop;
+
+static bool time_is_due(const training_loop *loop) {
+    return sys_clock() - loop->last_checkpoint >= SECONDS_BETWEEN_CHECKPOINTS;
+}
 
 /* ---- One step ----------------------------------------------------------------------------------------- */
 
@@ -79,7 +85,7 @@ static p2p_status check_finite(const step_record *record) {
 /* The share of time in which devices stood still for reductions. */
 static void measure_reductions(training_loop *loop, double weight, step_record *record) {
     double reduced;
-    record->reduces = loop->t->devices.count > 1 && p2p_session_waited(loop->t->session, &reduced);
+    record->reduces = loop->t->replicas > 1 && p2p_session_waited(loop->t->session, &reduced);
     if (!record->reduces) return;
     const double seconds = (reduced - loop->reduced) / record->images;
     loop->reduction_per_image += weight * (seconds - loop->reduction_per_image);
@@ -104,6 +110,42 @@ static void measure_rate(training_loop *loop, step_record *record) {
     record->data_wait = fmin(1, loop->wait_per_image / loop->seconds_per_image);
 }
 
+/* What the ranks exchange after each step. */
+typedef struct {
+    loss_values losses;
+    int64_t stop; /* the signal that has requested it; 0: none */
+    int64_t save; /* whether a checkpoint is due */
+} step_news;
+
+static void take_news(training_loop *loop, const step_news *news, int count, loss_values *losses) {
+    *losses = (loss_values){0};
+    for (int i = 0; i < count; i++) {
+        losses->d_real += news[i].losses.d_real;
+        losses->d_fake += news[i].losses.d_fake;
+        losses->g_gan += news[i].losses.g_gan;
+        losses->g_l1 += news[i].losses.g_l1;
+        if (news[i].stop == 0) continue;
+        sys_stop_adopt((int)news[i].stop);
+        loop->stops = true;
+    }
+    loop->save_due = news[0].save != 0;
+}
+
+/* Add the losses of all ranks, in their order. A signal to one of them stops all, after the same step, and
+ * rank 0's clock decides when a checkpoint is due. */
+static p2p_status exchange_news(training_loop *loop, loss_values *losses) {
+    const trainer *t = loop->t;
+    const int count = ranks_size(t->ranks);
+    const step_news mine = {.losses = *losses, .stop = sys_stop_signal(), .save = time_is_due(loop)};
+    if (!t->ranks) return P2P_OK;
+    step_news *all = calloc((size_t)count, sizeof *all);
+    if (!all) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for the losses of %d ranks", count);
+    const p2p_status status = ranks_gather(t->ranks, &mine, sizeof mine, all);
+    if (status == P2P_OK) take_news(loop, all, count, losses);
+    free(all);
+    return status;
+}
+
 /* Wait for the step in flight, if there is one, and read and record its losses. */
 static p2p_status collect(training_loop *loop) {
     step_in_flight flight = loop->in_flight;
@@ -115,11 +157,12 @@ static p2p_status collect(training_loop *loop) {
                           .images = flight.images,
                           .learning_rate = flight.learning_rate};
     P2P_TRY(read_losses(flight.plan, &record.losses));
+    P2P_TRY(exchange_news(loop, &record.losses));
     if (loop->loading) loader_release(loop->loading); /* the device has read the step's batch */
     measure_rate(loop, &record);
     P2P_TRY(check_finite(&record));
     add_losses(loop->at, &record.losses, flight.images);
-    P2P_TRY(metrics_step(loop->t->metrics, &record));
+    if (trainer_writes(loop->t)) P2P_TRY(metrics_step(loop->t->metrics, &record));
     progress_step(loop->t->progress, &record);
     loop->can_save = true;
     return P2P_OK;
@@ -128,9 +171,10 @@ static p2p_status collect(training_loop *loop) {
 /* Enqueue a step on a batch, of which the devices read their shares where the loader put them. The sample
  * keys of dropout are the pairs' indices in the data set. */
 static p2p_status give_share(const trainer *t, int replica, const loader_batch *batch, p2p_plan *plan) {
-    const size_t count = (size_t)batch->count;
-    const int64_t share = pix2pix_share(batch->count, t->devices.count, replica);
-    const size_t first = (size_t)pix2pix_share_first(batch->count, t->devices.count, replica);
+    const int number = t->first_replica + replica;
+    const size_t count = (size_t)batch->loaded;
+    const int64_t share = pix2pix_share(batch->count, t->replicas, number);
+    const size_t first = (size_t)(pix2pix_share_first(batch->count, t->replicas, number) - batch->offset);
     if (share == 0) return P2P_OK;
     const uint8_t *input = batch->input, *target = batch->target;
     P2P_TRY(p2p_plan_input_from(plan, replica, "input", input + first * (batch->input_bytes / count)));
@@ -140,7 +184,7 @@ static p2p_status give_share(const trainer *t, int replica, const loader_batch *
 static p2p_status enqueue(training_loop *loop, const loader_batch *batch, p2p_plan *plan,
                           double learning_rate) {
     const trainer *t = loop->t;
-    for (int i = 0; i < batch->count; i++) t->samples[i] = (uint32_t)batch->samples[i];
+    for (int i = 0; i < batch->loaded; i++) t->samples[i] = (uint32_t)batch->samples[batch->offset + i];
     for (int r = 0; r < t->devices.count; r++) P2P_TRY(give_share(t, r, batch, plan));
     return p2p_plan_run(plan, &(p2p_step){.seed = t->all->seed,
                                           .step = (uint32_t)loop->at->step,
@@ -169,13 +213,12 @@ static p2p_status train_step(training_loop *loop, const loader_batch *batch) {
 
 /* ---- Between steps ------------------------------------------------------------------------------------ */
 
-/* Validate, and write the grid of pictures. Validation may take minutes, in which the folder may be renamed.
- */
-static p2p_status run_report(training_loop *loop, const char *name, quality *validation) {
+/* Write the grid of pictures of the last validation, which may take minutes, in which the folder may be
+ * renamed. */
+static p2p_status write_grid(training_loop *loop, const char *name) {
     trainer *t = loop->t;
     char *path;
     bool moved;
-    P2P_TRY(report_run(t->report, &t->evaluator, validation));
     P2P_TRY(trainer_follow_folder(t, &moved));
     P2P_TRY(sys_path_join(&path, t->paths.samples, name));
     p2p_status status = report_save_grid(t->report, path, t->run[0] ? t->run : NULL);
@@ -206,19 +249,27 @@ static void show_epoch(const trainer *t, const epoch_record *record) {
                   record->mean.g_gan, record->mean.g_l1, validation, record->best ? ", the best so far" : "");
 }
 
-/* Validate the epoch whose steps have been made, write its grid of pictures, and fill its record. */
-static p2p_status measure_epoch(training_loop *loop, epoch_record *record) {
+/* Validate the epoch whose steps have been made, and fill its record. All ranks do, to the same numbers. */
+static p2p_status measure_epoch(training_loop *loop) {
     const trainer *t = loop->t;
     const training_position *at = loop->at;
-    char name[RUN_EPOCH_NAME_BYTES];
+    epoch_record *record = &loop->epoch;
     *record = (epoch_record){.step = at->step,
                              .epoch = at->epoch + 1,
                              .mean = epoch_mean(at),
                              .validated = t->validation != NULL,
                              .baseline_l1 = report_baseline_l1(t->report)};
-    run_epoch_sample_name(name, record->epoch);
-    P2P_TRY(run_report(loop, name, &record->validation));
+    P2P_TRY(report_run(t->report, &t->evaluator, &record->validation));
     record->best = record->validated && (at->best_epoch == 0 || record->validation.l1 < at->best_l1);
+    return P2P_OK;
+}
+
+/* Count those of all ranks in rank 0, which reports them. */
+static p2p_status gather_replaced(training_loop *loop) {
+    double replaced = (double)loop->replaced;
+    P2P_TRY(ranks_add(loop->t->ranks, &replaced, 1));
+    if (loop->replaced == 0) snprintf(loop->reason, sizeof loop->reason, "one of another rank");
+    loop->replaced = trainer_writes(loop->t) ? (int64_t)replaced : 0;
     return P2P_OK;
 }
 
@@ -231,20 +282,29 @@ static void report_replaced(training_loop *loop) {
     loop->replaced = 0;
 }
 
-/* Validate, save and record the epoch. The position advances last, so that after a failure the epoch is still
- * to be ended. */
+static p2p_status write_epoch(training_loop *loop) {
+    trainer *t = loop->t;
+    const epoch_record *record = &loop->epoch;
+    char name[RUN_EPOCH_NAME_BYTES];
+    run_epoch_sample_name(name, record->epoch);
+    P2P_TRY(write_grid(loop, name));
+    P2P_TRY(trainer_save_epoch(t, record->epoch));
+    if (record->best) P2P_TRY(trainer_save_best(t, record));
+    P2P_TRY(metrics_epoch(t->metrics, record));
+    show_epoch(t, record);
+    report_replaced(loop);
+    return P2P_OK;
+}
+
+/* Save and record the epoch that was measured. The position advances last, so that after a failure the epoch
+ * is still to be ended. */
 static p2p_status end_epoch(training_loop *loop) {
     trainer *t = loop->t;
     training_position *at = loop->at, next = {.step = at->step, .epoch = at->epoch + 1};
-    epoch_record record;
-    P2P_TRY(measure_epoch(loop, &record));
-    P2P_TRY(trainer_save_epoch(t, record.epoch));
-    if (record.best) P2P_TRY(trainer_save_best(t, &record));
-    P2P_TRY(metrics_epoch(t->metrics, &record));
-    show_epoch(t, &record);
-    report_replaced(loop);
-    next.best_epoch = record.best ? record.epoch : at->best_epoch;
-    next.best_l1 = record.best ? record.validation.l1 : at->best_l1;
+    const epoch_record *record = &loop->epoch;
+    if (trainer_writes(t)) P2P_TRY(write_epoch(loop));
+    next.best_epoch = record->best ? record->epoch : at->best_epoch;
+    next.best_l1 = record->best ? record->validation.l1 : at->best_l1;
     *at = next;
     t->epoch_batches = t->batches;
     return P2P_OK;
@@ -252,8 +312,9 @@ static p2p_status end_epoch(training_loop *loop) {
 
 static p2p_status save(training_loop *loop) {
     loop->can_save = false; /* after a failure a second attempt would fail too */
-    P2P_TRY(trainer_save(loop->t));
+    if (trainer_writes(loop->t)) P2P_TRY(trainer_save(loop->t));
     loop->can_save = true;
+    loop->save_due = false;
     loop->last_checkpoint = sys_clock();
     return P2P_OK;
 }
@@ -261,7 +322,7 @@ static p2p_status save(training_loop *loop) {
 static bool save_is_due(const training_loop *loop) {
     const int64_t every = loop->t->all->checkpoint_every;
     if (every > 0) return loop->at->step % every == 0;
-    return sys_clock() - loop->last_checkpoint >= SECONDS_BETWEEN_CHECKPOINTS;
+    return loop->t->ranks ? loop->save_due : time_is_due(loop);
 }
 
 /* Validate at the end of a training that ends within an epoch. */
@@ -269,7 +330,8 @@ static p2p_status show_end(training_loop *loop) {
     char name[RUN_EPOCH_NAME_BYTES], validation[128];
     quality measured;
     run_step_sample_name(name, loop->at->step);
-    P2P_TRY(run_report(loop, name, &measured));
+    P2P_TRY(report_run(loop->t->report, &loop->t->evaluator, &measured));
+    if (trainer_writes(loop->t)) P2P_TRY(write_grid(loop, name));
     if (!loop->t->validation) return P2P_OK;
     describe_validation(loop->t, &measured, validation, sizeof validation);
     progress_line(loop->t->progress, "%s", validation);
@@ -279,7 +341,7 @@ static p2p_status show_end(training_loop *loop) {
 static bool check_is_due(const training_loop *loop) {
     const trainer *t = loop->t;
     const int64_t every = t->all->check_replicas;
-    return every > 0 && t->devices.count > 1 && loop->at->step % every == 0;
+    return every > 0 && t->replicas > 1 && loop->at->step % every == 0;
 }
 
 /* Compare the weights of all devices, which every step changes alike. */
@@ -290,11 +352,16 @@ static p2p_status check_replicas(training_loop *loop) {
     P2P_TRY(p2p_session_compare(t->session, &other));
     loop->can_save = other < 0;
     if (other < 0) return P2P_OK;
-    const char *address = p2p_device_address(t->devices.list[other]);
+    const int rank = other / t->devices.count, device = other % t->devices.count;
+    const char *address = p2p_device_address(t->devices.list[device]);
+    char where[128] = "";
+    if (t->ranks) snprintf(where, sizeof where, " of rank %d on %s", rank, ranks_host(t->ranks, rank));
     p2p_fail(P2P_FAILED,
              "after step %" PRId64
-             " the weights on %s (number %d of %d devices) are no longer those of the others",
-             loop->at->step, address, other + 1, t->devices.count);
+             " the weights on %s%s (number %d of %d devices) are no longer those of the others",
+             loop->at->step, rank == ranks_number(t->ranks) ? address : "a device", where, other + 1,
+             t->replicas);
+    if (rank != ranks_number(t->ranks)) return P2P_FAILED;
     return p2p_hint(P2P_FAILED,
                     "%s, its memory or its link is faulty: p2p doctor --device %s; train without it", address,
                     address);
@@ -305,7 +372,7 @@ static p2p_status end_and_save(training_loop *loop, bool saves) {
     bool moved;
     if (loop->at->batch == loop->t->epoch_batches) P2P_TRY(end_epoch(loop));
     if (!saves) return P2P_OK;
-    P2P_TRY(trainer_follow_folder(loop->t, &moved));
+    if (trainer_writes(loop->t)) P2P_TRY(trainer_follow_folder(loop->t, &moved));
     return save(loop);
 }
 
@@ -314,6 +381,7 @@ static p2p_status end_and_save(training_loop *loop, bool saves) {
 static p2p_status end_and_save_where_moved(training_loop *loop, bool saves) {
     const p2p_status status = end_and_save(loop, saves);
     bool moved = false;
+    if (!trainer_writes(loop->t)) return status;
     if (status == P2P_OK && saves) {
         P2P_TRY(trainer_follow_folder(loop->t, &moved));
         return moved ? end_and_save(loop, saves) : P2P_OK;
@@ -337,6 +405,9 @@ static p2p_status after_step(training_loop *loop) {
     if (!epoch_ends && !saves && !checks) return P2P_OK;
     P2P_TRY(collect(loop));
     if (checks) P2P_TRY(check_replicas(loop));
+    if (epoch_ends) P2P_TRY(measure_epoch(loop));
+    if (epoch_ends) P2P_TRY(gather_replaced(loop));
+    P2P_TRY(p2p_session_gather(loop->t->session));
     P2P_TRY(end_and_save_where_moved(loop, saves));
     if (last && !epoch_ends) P2P_TRY(show_end(loop));
     loop->last_collected = sys_clock();
@@ -359,15 +430,21 @@ static p2p_status next_batch(training_loop *loop, const loader_batch **batch) {
     return P2P_OK;
 }
 
+/* With several ranks a signal counts when all know of it: it stops them after the same step. */
+static p2p_status check_stop(const training_loop *loop) {
+    return loop->t->ranks && !loop->stops ? P2P_OK : sys_stop_check();
+}
+
 static p2p_status train_all(training_loop *loop) {
     while (!is_done(loop)) {
         const loader_batch *batch;
-        P2P_TRY(sys_stop_check());
+        P2P_TRY(check_stop(loop));
         sys_stop_listen("step"); /* drivers that compile in the first steps may have replaced the handlers */
         P2P_TRY(next_batch(loop, &batch));
         P2P_TRY(train_step(loop, batch));
         P2P_TRY(after_step(loop));
     }
+    P2P_TRY(gather_replaced(loop));
     report_replaced(loop);
     return P2P_OK;
 }
@@ -387,6 +464,9 @@ static p2p_status load_and_train(training_loop *loop) {
                               .augment = t->augment,
                               .workers = (int)t->all->workers,
                               .batch = (int)t->global_batch,
+                              .shares = t->replicas,
+                              .share = t->first_replica,
+                              .own = t->devices.count,
                               .shuffle = !t->all->no_shuffle,
                               .seed = t->all->seed,
                               .epoch = loop->at->epoch,
@@ -400,15 +480,21 @@ static p2p_status load_and_train(training_loop *loop) {
     return status;
 }
 
-/* The picture at the end of a training that ends within an epoch is written after the last checkpoint. */
-static p2p_status restore_end(training_loop *loop) {
+static p2p_status find_end(const training_loop *loop, bool *there) {
     char name[RUN_EPOCH_NAME_BYTES], *path;
     run_step_sample_name(name, loop->at->step);
     P2P_TRY(sys_path_join(&path, loop->t->paths.samples, name));
-    bool there;
-    const p2p_status status = sys_path_exists(path, &there);
+    const p2p_status status = sys_path_exists(path, there);
     free(path);
-    return status != P2P_OK || there ? status : show_end(loop);
+    return status;
+}
+
+/* The picture at the end of a training that ends within an epoch is written after the last checkpoint. */
+static p2p_status restore_end(training_loop *loop) {
+    bool there = false;
+    if (trainer_writes(loop->t)) P2P_TRY(find_end(loop, &there));
+    P2P_TRY(ranks_share(loop->t->ranks, &there, sizeof there));
+    return there ? P2P_OK : show_end(loop);
 }
 
 /* A training that was stopped between an epoch's last step and the end of its validation continues with the
@@ -424,7 +510,9 @@ static p2p_status run_loop(training_loop *loop) {
 static p2p_status end_early(training_loop *loop, p2p_status status) {
     p2p_failure failure;
     p2p_failure_take(&failure, status);
-    const p2p_status collected = loop->can_save ? collect(loop) : P2P_FAILED;
+    const bool together = !loop->t->ranks || status == P2P_STOPPED; /* all ranks end at this step */
+    p2p_status collected = loop->can_save && together ? collect(loop) : P2P_FAILED;
+    if (collected == P2P_OK) collected = p2p_session_gather(loop->t->session);
     if (status == P2P_STOPPED && collected != P2P_OK) p2p_failure_take(&failure, collected);
     return trainer_rescue(loop->t, &failure, collected == P2P_OK);
 }
@@ -439,6 +527,7 @@ static p2p_status train(trainer *t) {
 }
 
 static p2p_status finish(trainer *t) {
+    if (!trainer_writes(t)) return P2P_OK;
     metrics_log *log = t->metrics;
     t->metrics = NULL;
     P2P_TRY(metrics_close(log));
@@ -448,13 +537,17 @@ static p2p_status finish(trainer *t) {
     return P2P_OK;
 }
 
-p2p_status trainer_run(settings *all) {
+p2p_status trainer_run(settings *all, ranks *together) {
     trainer t;
-    p2p_status status = trainer_open(&t, all);
+    p2p_status status = trainer_open(&t, all, together);
     if (status == P2P_OK) status = train(&t);
     if (status == P2P_OK) status = finish(&t);
     p2p_failure failure;
     p2p_failure_take(&failure, status);
+    if (together && status != P2P_OK && status != P2P_STOPPED) {
+        trainer_leave(&t);
+        return p2p_failure_give(&failure);
+    }
     trainer_close(&t); /* may set another message, e.g. if the device is lost */
     return status == P2P_OK ? P2P_OK : p2p_failure_give(&failure);
 }

@@ -28,7 +28,7 @@ p2p_status trainer_complete_length(settings *all) {
 }
 
 static schedule schedule_of(const settings *all) {
-    const int64_t batches = setup_devices_asked(all) * all->grad_accumulate;
+    const int64_t batches = setup_replicas_asked(all) * all->grad_accumulate;
     return (schedule){.rate = schedule_scaled(all->lr, all->lr_scale, batches),
                       .linear = is_linear(all),
                       .epochs = all->epochs,

@@ -47,6 +47,8 @@ static void describe_kept(const trainer *t, bool saved, char text[KEPT_BYTES]) {
     char *newest = NULL;
     if (saved)
         snprintf(text, KEPT_BYTES, "the training up to step %" PRId64 " is kept", t->at.step);
+    else if (!trainer_writes(t)) /* the folder may not be seen from here */
+        snprintf(text, KEPT_BYTES, "rank 0 has the last checkpoint");
     else if (checkpoint_find(t->paths.checkpoints, 0, &newest) == P2P_OK && newest)
         snprintf(text, KEPT_BYTES, "the last checkpoint is %s", newest);
     else
@@ -65,6 +67,7 @@ static p2p_status diverged(const trainer *t, const p2p_failure *failure) {
 }
 
 static p2p_status save(trainer *t) {
+    if (!trainer_writes(t)) return P2P_OK;
     P2P_TRY(trainer_follow_or_make_folder(t));
     return trainer_save(t);
 }

@@ -85,7 +85,7 @@ static p2p_status check_lengths(const trainer_paths *paths) {
 /* Make the folder of a new training and take its lock. */
 static p2p_status begin_folder(trainer *t) {
     sys_path_kind kind;
-    if (t->all->resume) return P2P_OK;
+    if (t->all->resume || !trainer_writes(t)) return P2P_OK;
     P2P_TRY(sys_path_kind_of(t->paths.folder, &kind));
     t->made_folder = kind == SYS_PATH_ABSENT;
     P2P_TRY(sys_folder_make(t->paths.folder));
@@ -138,9 +138,10 @@ static p2p_status open_data(trainer *t) {
     P2P_TRY(dataset_has_split(all->data, "val", &validated));
     if (validated) P2P_TRY(setup_split_open(all, &wanted, &t->validation));
     P2P_TRY(identify_data(t));
+    P2P_TRY(trainer_compare_data(t));
     set_source(t);
     t->format = dataset_format(t->training, (int)all->channels_in, (int)all->channels_out);
-    t->global_batch = setup_devices_asked(all) * all->batch * all->grad_accumulate;
+    t->global_batch = setup_replicas_asked(all) * all->batch * all->grad_accumulate;
     t->batches = loader_batches(t->training, (int)t->global_batch);
     fprintf(stderr, "data: %" PRId64 " training pairs, %" PRId64 " validation pairs\n",
             t->origin.training.pairs, t->validation ? dataset_count(t->validation) : 0);
@@ -169,12 +170,16 @@ static p2p_status plan_all(trainer *t) {
     const setup_shape shape = {.model = t->model,
                                .format = t->format,
                                .replicas = t->devices.count,
+                               .world = t->replicas,
+                               .first = t->first_replica,
                                .batch = t->all->batch,
                                .accumulate = t->all->grad_accumulate,
                                .pairs = t->origin.training.pairs,
                                .begun = t->at.images};
     t->evaluator = (evaluator){.batch = (int)t->all->batch,
                                .replicas = t->devices.count,
+                               .ranks = ranks_size(t->ranks),
+                               .rank = ranks_number(t->ranks),
                                .width = (int)t->all->size,
                                .height = (int)t->all->size,
                                .format = t->format};
@@ -200,26 +205,11 @@ static p2p_status create_session(trainer *t) {
     return trainer_hint_older(t, setup_session_create(t->all, &t->devices, &tuning, &t->session));
 }
 
-/* Join the different texts of all devices. */
-static void join_texts(const setup_devices *devices, const char *(*text_of)(const p2p_device *),
-                       char joined[ORIGIN_TEXT_BYTES]) {
-    size_t used = 0;
-    for (int i = 0; i < devices->count && used < ORIGIN_TEXT_BYTES; i++) {
-        const char *text = text_of(devices->list[i]);
-        bool again = false;
-        for (int j = 0; j < i; j++) again |= strcmp(text_of(devices->list[j]), text) == 0;
-        if (!again)
-            used += (size_t)snprintf(joined + used, ORIGIN_TEXT_BYTES - used, "%s%s",
-                                     i == 0 ? "" : ORIGIN_JOINT, text);
-    }
-}
-
 static p2p_status describe_devices(trainer *t) {
     training_origin *origin = &t->origin;
     snprintf(origin->version, sizeof origin->version, "%s", P2P_VERSION);
-    join_texts(&t->devices, p2p_device_name, origin->device);
-    join_texts(&t->devices, p2p_device_driver, origin->driver);
-    origin->devices = t->devices.count;
+    P2P_TRY(trainer_number_replicas(t));
+    origin->devices = t->replicas;
     P2P_TRY(origin_check_device(&t->kept, origin, t->all, trainer_origin_file(t)));
     if (t->resumed_from) origin_note_devices(&t->kept, origin);
     return P2P_OK;
@@ -230,7 +220,7 @@ static void show_batch(const trainer *t) {
     const settings *all = t->all;
     if (t->global_batch == all->batch) return;
     char devices[48] = "", parts[48] = "";
-    if (t->devices.count > 1) snprintf(devices, sizeof devices, " on each of %d devices", t->devices.count);
+    if (t->replicas > 1) snprintf(devices, sizeof devices, " on each of %d devices", t->replicas);
     if (all->grad_accumulate > 1) snprintf(parts, sizeof parts, ", %" PRId64 " times", all->grad_accumulate);
     fprintf(stderr, "batch: %" PRId64 " pair%s%s%s, %" PRId64 " per step; learning rate %g\n", all->batch,
             all->batch == 1 ? "" : "s", devices, parts, t->global_batch, t->schedule.rate);
@@ -278,13 +268,14 @@ static p2p_status open_device(trainer *t) {
     pix2pix_config config;
     P2P_TRY(setup_model_config(t->all, &config));
     P2P_TRY(pix2pix_create(&t->model, &config));
-    if (!t->resumed_from) P2P_TRY(initial_weights_find(&t->initial, t->all, t->model));
-    P2P_TRY(hash_initial(t));
+    if (!t->resumed_from && trainer_writes(t)) P2P_TRY(initial_weights_find(&t->initial, t->all, t->model));
+    if (trainer_writes(t)) P2P_TRY(hash_initial(t));
     setup_print_networks(t->all, t->model, stderr);
     P2P_TRY(setup_devices_open(t->all, &t->devices));
     P2P_TRY(describe_devices(t));
     show_batch(t);
     P2P_TRY(trainer_hint_older(t, check_memory(t)));
+    t->devices.processes = ranks_processes(t->ranks);
     P2P_TRY(create_session(t));
     P2P_TRY(plan_all(t));
     note_measured(t);
@@ -292,7 +283,7 @@ static p2p_status open_device(trainer *t) {
     p2p_session_memory memory;
     p2p_session_memory_use(t->session, &memory);
     fprintf(stderr, "memory: %.0f MB on %s device, %.0f of it for weights, gradients and moments\n",
-            (double)memory.total / 1e6, t->devices.count > 1 ? "each" : "the",
+            (double)memory.total / 1e6, t->replicas > 1 ? "each" : "the",
             (double)(memory.parameters + memory.gradients + memory.moments + memory.derived) / 1e6);
     return P2P_OK;
 }
@@ -304,9 +295,9 @@ static p2p_status write_weights(trainer *t) {
     return initial_weights_load(&t->initial, t->session, t->model);
 }
 
-/* Whatever has written the weights, all replicas begin from those of the first. */
+/* Whatever has written the weights in rank 0, all replicas begin from those of the first. */
 static p2p_status set_weights(trainer *t) {
-    P2P_TRY(write_weights(t));
+    if (trainer_writes(t)) P2P_TRY(write_weights(t));
     return p2p_session_broadcast(t->session);
 }
 
@@ -346,12 +337,27 @@ static void set_epoch(trainer *t) {
     t->epoch_batches = t->at.batch + (left + t->global_batch - 1) / t->global_batch;
 }
 
-p2p_status trainer_open(trainer *t, settings *all) {
-    *t = (trainer){.all = all};
+/* What rank 0 finds in the folder. */
+static p2p_status find_start(trainer *t) {
+    if (trainer_writes(t)) P2P_TRY(t->all->resume ? trainer_find_resume(t) : trainer_refuse_existing(t));
+    return trainer_share_start(t);
+}
+
+/* For the hint of a loss that ends this process. */
+static void tell_command(const trainer *t) {
+    char *command = t->ranks ? settings_resume_command(t->all) : NULL;
+    ranks_set_command(t->ranks, command);
+    free(command);
+}
+
+p2p_status trainer_open(trainer *t, settings *all, ranks *together) {
+    *t = (trainer){.all = all, .ranks = together};
+    all->ranks = ranks_size(together);
+    all->local_rank = ranks_local(together);
     P2P_TRY(check_required(all));
     P2P_TRY(trainer_paths_make(&t->paths, all->out));
     P2P_TRY(check_lengths(&t->paths));
-    P2P_TRY(all->resume ? trainer_find_resume(t) : trainer_refuse_existing(t));
+    P2P_TRY(find_start(t));
     P2P_TRY(check_data(all));
     P2P_TRY(trainer_complete_length(all));
     P2P_TRY(resolve_augmentation(all, &t->augment));
@@ -362,11 +368,23 @@ p2p_status trainer_open(trainer *t, settings *all) {
     P2P_TRY(begin_folder(t));
     P2P_TRY(open_device(t));
     P2P_TRY(set_weights(t));
-    P2P_TRY(open_folder(t));
+    if (trainer_writes(t)) P2P_TRY(open_folder(t));
     const pair_form form = {.format = t->format, .size = (int)all->size, .filter = t->augment.filter};
-    P2P_TRY(report_create(&t->report, t->training, t->validation, &form));
+    P2P_TRY(report_create(&t->report, t->training, t->validation, &form, together));
+    tell_command(t);
+    if (!trainer_writes(t)) return P2P_OK;
     t->progress = progress_create(stderr, t->total_steps, t->total_epochs, t->at.step);
     return P2P_OK;
+}
+
+void trainer_leave(trainer *t) {
+    progress_destroy(t->progress);
+    t->progress = NULL;
+    (void)metrics_close(t->metrics);
+    t->metrics = NULL;
+    sys_lock_release(t->lock);
+    t->lock = NULL;
+    if (t->made_folder) (void)sys_folder_remove(t->paths.folder);
 }
 
 void trainer_close(trainer *t) {

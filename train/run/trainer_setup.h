@@ -35,6 +35,8 @@ typedef struct {
     pair_format format; /* of the networks' pictures */
     augment_options augment;
     pix2pix *model;
+    ranks *ranks;                /* NULL: one */
+    int replicas, first_replica; /* of all ranks, and the number of this rank's first */
     setup_devices devices;
     p2p_session *session;
     setup_plans plans;
@@ -76,7 +78,23 @@ p2p_status trainer_check_unfinished(const trainer *t);
 
 /* Check the settings, open data and device, plan, allocate, and set the weights: new ones, given ones, or
  * those of the newest checkpoint. Call trainer_close() in any case. */
-p2p_status trainer_open(trainer *t, settings *all);
+p2p_status trainer_open(trainer *t, settings *all, ranks *together);
 void trainer_close(trainer *t);
+/* Instead, after a failure of one rank of several: leave the folder as trainer_close does, and nothing else.
+ */
+void trainer_leave(trainer *t);
+
+/* ---- What ranks have in common: trainer_ranks.c ------------------------------------------------------- */
+
+/* Whether this rank prints and writes: rank 0, also of one. */
+bool trainer_writes(const trainer *t);
+
+/* Give all ranks what rank 0 continues from: settings, position, origin and choices. P2P_USAGE if a rank was
+ * started with other options. */
+p2p_status trainer_share_start(trainer *t);
+/* P2P_INPUT if a rank has found other pairs than rank 0. */
+p2p_status trainer_compare_data(const trainer *t);
+/* Set the numbers of replicas, and record the devices of all ranks, of which rank 0 prints a line each. */
+p2p_status trainer_number_replicas(trainer *t);
 
 #endif

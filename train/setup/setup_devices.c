@@ -25,6 +25,10 @@ int setup_devices_asked(const settings *all) {
     return gives_count(all) ? (int)all->gpus : 1;
 }
 
+int setup_replicas_asked(const settings *all) {
+    return (all->ranks > 1 ? all->ranks : 1) * setup_devices_asked(all);
+}
+
 static p2p_status check_count(const settings *all) {
     const int named = all->device ? names_in(all->device) : 0;
     if (named > SETUP_MOST_DEVICES)
@@ -141,16 +145,25 @@ static p2p_status too_few(const settings *all, const p2p_device_entry *best, int
                     best->address, best->address);
 }
 
+/* The device `number` of those of the best one's kind, from 0; NULL past the end. */
+static const p2p_device_entry *entry_at(const settings *all, const device_list *found,
+                                        const p2p_device_entry *best, int number) {
+    for (int i = 0; i < found->count; i++) {
+        const p2p_device_entry *entry = &found->entries[i];
+        if (is_candidate(all, entry) && same_kind(best, entry) && number-- == 0) return entry;
+    }
+    return NULL;
+}
+
 static p2p_status open_first(const settings *all, const device_list *found, setup_devices *devices) {
     const p2p_device_entry *best = find_best(all, found);
+    const int wanted = setup_devices_asked(all);
     int count = 0;
     if (!best) return append(devices, all->backend); /* fails, with the reason */
-    for (int i = 0; i < found->count; i++)
-        count += is_candidate(all, &found->entries[i]) && same_kind(best, &found->entries[i]);
-    if (count < all->gpus) return too_few(all, best, count);
-    for (int i = 0; i < found->count && devices->count < all->gpus; i++)
-        if (is_candidate(all, &found->entries[i]) && same_kind(best, &found->entries[i]))
-            P2P_TRY(append(devices, found->entries[i].address));
+    while (entry_at(all, found, best, count)) count++;
+    if (count < wanted) return too_few(all, best, count);
+    for (int i = 0; i < wanted; i++)
+        P2P_TRY(append(devices, entry_at(all, found, best, (all->local_rank * wanted + i) % count)->address));
     return P2P_OK;
 }
 
@@ -190,7 +203,8 @@ static void show(const setup_devices *devices) {
 static p2p_status open_all(const settings *all, setup_devices *devices) {
     P2P_TRY(check_backend(all));
     if (all->device) return open_named(all, devices);
-    return gives_count(all) && all->gpus > 1 ? open_counted(all, devices) : append(devices, all->backend);
+    const bool counted = (gives_count(all) && all->gpus > 1) || all->ranks > 1;
+    return counted ? open_counted(all, devices) : append(devices, all->backend);
 }
 
 p2p_status setup_devices_open(const settings *all, setup_devices *devices) {

@@ -5,20 +5,26 @@
 #include "options/options.h"
 #include "p2p.h"
 
-enum { SETUP_MOST_DEVICES = 64 };
+/* Of a process, and of all processes that train together. */
+enum { SETUP_MOST_DEVICES = 64, SETUP_MOST_REPLICAS = 1024 };
 
 /* A device that was named several times is opened once, and is several entries of the list. */
 typedef struct {
     p2p_device *list[SETUP_MOST_DEVICES];
     int count;
+    const p2p_processes *processes; /* for a session that has replicas in other processes; NULL: none */
 } setup_devices;
 
 /* The number of devices that --gpus, or the list of --device, asks for. Opens none. */
 int setup_devices_asked(const settings *all);
+/* The same of all ranks. */
+int setup_replicas_asked(const settings *all);
 
 /* Open the devices of --backend, --device and --gpus, and print a line for each on stderr. --gpus N takes the
- * first N usable devices that are of the type of the best one and of its backend. P2P_USAGE if the options
- * contradict each other, P2P_NO_DEVICE if there are fewer devices. Nothing is open after a failure. */
+ * first N usable devices that are of the type of the best one and of its backend; of several ranks on a
+ * machine each takes the next N, and begins again at the first after the last, because a launcher may show
+ * each rank others. P2P_USAGE if the options contradict each other, P2P_NO_DEVICE if there are fewer devices.
+ * Nothing is open after a failure. */
 p2p_status setup_devices_open(const settings *all, setup_devices *devices);
 void setup_devices_close(setup_devices *devices);
 

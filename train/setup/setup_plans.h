@@ -13,15 +13,16 @@ p2p_type setup_picture_type(image_format format);
 typedef struct {
     p2p_graph *larger, *smaller; /* by the replica's share; the latter NULL if all are equal */
     p2p_plan *plan;              /* NULL: none */
-    int64_t images;              /* of all replicas */
+    int64_t images;              /* of all replicas of all processes */
 } setup_plan;
 
 typedef struct {
     p2p_session *session;
     const pix2pix *model;
     const pix2pix_graph_options *options; /* local_batch, global_batch and world are set for each share */
-    int replicas;
-    bool training; /* a training step; else the generator alone, without a target */
+    int replicas;                         /* of this process */
+    int world, first; /* of all processes, and the number of this one's first; world 0: this one has all */
+    bool training;    /* a training step; else the generator alone, without a target */
 } setup_planning;
 
 /* Plan the graphs of all shares of `images`. After a failure, and when the session was destroyed,
@@ -34,14 +35,15 @@ void setup_plan_free(setup_plan *made);
 typedef struct {
     const pix2pix *model;
     pair_format format;
-    int replicas;
+    int replicas;       /* of this process */
+    int world, first;   /* as in setup_planning */
     int64_t batch;      /* of a replica */
     int64_t accumulate; /* batches of a replica per step */
     int64_t pairs;      /* per epoch */
     int64_t begun;      /* of the first epoch, those of earlier steps */
 } setup_shape;
 
-/* Images per step of all replicas. */
+/* Images per step of all replicas of all processes. */
 int64_t setup_global_batch(const setup_shape *shape);
 
 enum { SETUP_STEP_PLANS = 3 };
@@ -49,7 +51,7 @@ enum { SETUP_STEP_PLANS = 3 };
 typedef struct {
     setup_plan
         steps[SETUP_STEP_PLANS]; /* a step; an epoch's last step; the first epoch's, if it is another */
-    setup_plan evaluate;         /* validation, a batch per replica; without a target */
+    setup_plan evaluate;         /* validation, a batch per replica; without a target or a collective */
 } setup_plans;
 
 /* Plan a training. The types of inputs match the format's bits. Call setup_plans_free() in any case, after

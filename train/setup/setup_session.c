@@ -39,6 +39,7 @@ p2p_status setup_session_create(const settings *all, const setup_devices *device
                                 p2p_session **session) {
     p2p_session_options options = {
         .parallel = sys_parallel,
+        .processes = devices->processes,
         .tuning = {.clock = sys_clock,
                    .progress = tuning->progress ? tuning->progress : show_measuring,
                    .context = tuning->context,

@@ -137,6 +137,16 @@ static p2p_status visit_pairs(const pair_batch *batch, int64_t first, int count,
     return P2P_OK;
 }
 
+/* The rank that evaluates batch `number` of `capacity` pairs. While rank 0 evaluates the first pairs, the
+ * others take as many each. */
+static int rank_of(const evaluator *e, int64_t number, int capacity) {
+    if (e->ranks <= 1) return e->rank;
+    const int64_t first = (e->first + capacity - 1) / capacity, later = number - first;
+    const int64_t others = first * (e->ranks - 1);
+    if (later < 0) return 0;
+    return (int)(later < others ? 1 + later % (e->ranks - 1) : (later - others) % e->ranks);
+}
+
 p2p_status evaluate_pairs(const evaluator *e, const dataset *data, const pair_form *form, int64_t count,
                           evaluated_visit visit, void *context) {
     const int capacity = evaluate_capacity(e);
@@ -147,6 +157,7 @@ p2p_status evaluate_pairs(const evaluator *e, const dataset *data, const pair_fo
     p2p_status status = P2P_OK;
     for (int64_t first = 0; first < count && status == P2P_OK; first += capacity) {
         const int now = count - first < capacity ? (int)(count - first) : capacity;
+        if (rank_of(e, first / capacity, capacity) != e->rank) continue;
         status = run_pairs(e, data, form, first, now, &batch);
         if (status == P2P_OK) status = visit_pairs(&batch, first, now, visit, context);
         for (int i = 0; i < 3 * capacity; i++) image_free(&batch.inputs[i]);

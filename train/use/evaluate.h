@@ -19,6 +19,9 @@ typedef struct {
     int replicas;       /* 0 is 1 */
     int width, height;  /* of a picture */
     pair_format format; /* of inputs and results; the inputs' bits match the plan's input type */
+    /* Of several ranks: their number, this one's, and how many of the first pairs rank 0 evaluates. 0
+     * ranks: 1. */
+    int ranks, rank, first;
 } evaluator;
 
 /* The formats of the inputs and outputs of a model file's generator. */
@@ -57,7 +60,8 @@ typedef struct {
 /* A callback of evaluate_pairs, which returns the first failure. */
 typedef p2p_status (*evaluated_visit)(void *context, const evaluated_pair *pair);
 
-/* Run the generator on the data set's first `count` pairs, in batches, and call `visit` for each in order. */
+/* Run the generator on the data set's first `count` pairs, in batches, and call `visit` for each in order.
+ * Of several ranks each has its batches, about as many. */
 p2p_status evaluate_pairs(const evaluator *e, const dataset *data, const pair_form *form, int64_t count,
                           evaluated_visit visit, void *context);
 

@@ -517,7 +517,7 @@ static void reduce_on(const char *backend, const p2p_op *op, char *result) {
         OK(p2p_device_wait(devices[i], tickets[i]));
     }
     p2p_comm *comm = NULL;
-    OK(p2p_comm_open(devices, REPLICAS, REPLICAS, 0, &comm));
+    OK(p2p_comm_open(devices, REPLICAS, REPLICAS, 0, NULL, &comm));
     p2p_ticket done[REPLICAS];
     OK(p2p_comm_prepare(comm, op));
     OK(p2p_comm_run(comm, op, places, tickets, done));
@@ -602,7 +602,7 @@ static void expect_warnings(const char *first, const char *second, const char *e
     FILE *stream = open_memstream(&text, &size);
     assert_non_null(stream);
     p2p_warnings_to(stream);
-    OK(p2p_comm_open(devices, 2, 2, 0, &comm));
+    OK(p2p_comm_open(devices, 2, 2, 0, NULL, &comm));
     p2p_warnings_to(NULL);
     fclose(stream);
     assert_string_equal(text, expected);
@@ -629,11 +629,11 @@ static void checks_collectives(void **state) {
     (void)state;
     p2p_device *devices[2] = {open_device("plainref:0"), open_device("plainref:1")};
     p2p_comm *comm = NULL;
-    REFUSED(p2p_comm_open(devices, 0, 0, 0, &comm), P2P_INVALID, "communicator");
-    REFUSED(p2p_comm_open(devices, 2, 3, 2, &comm), P2P_INVALID, "2 replicas from 2 on, of 3");
-    REFUSED(p2p_comm_open(devices, 2, 4, 2, &comm), P2P_UNSUPPORTED, "2 of 4 replicas");
+    REFUSED(p2p_comm_open(devices, 0, 0, 0, NULL, &comm), P2P_INVALID, "communicator");
+    REFUSED(p2p_comm_open(devices, 2, 3, 2, NULL, &comm), P2P_INVALID, "2 replicas from 2 on, of 3");
+    REFUSED(p2p_comm_open(devices, 2, 4, 2, NULL, &comm), P2P_UNSUPPORTED, "2 of 4 replicas");
     assert_null(comm);
-    OK(p2p_comm_open(devices, 2, 2, 0, &comm));
+    OK(p2p_comm_open(devices, 2, 2, 0, NULL, &comm));
     p2p_place places[2] = {{create_buffer(devices[0], 64), 0}, {create_buffer(devices[1], 32), 0}};
     const p2p_ticket tickets[2] = {0, 0};
     p2p_ticket done[2];

@@ -656,7 +656,7 @@ static group group_open(void) {
         OK(ref_module->device.buffer_create(g.devices[i], 256, &g.replicas[i].binding.buffer));
         g.replicas[i].binding.offset = 16;
     }
-    OK(ref_module->comm_open(g.devices, REPLICAS, REPLICAS, 0, &g.comm));
+    OK(ref_module->comm_open(g.devices, REPLICAS, REPLICAS, 0, NULL, &g.comm));
     return g;
 }
 
@@ -711,7 +711,7 @@ static void collectives_reduce_in_replica_order(void **state) {
 static void replicas_elsewhere_are_refused(void **state) {
     (void)state;
     p2p_be_comm *comm = NULL;
-    REFUSED(ref_module->comm_open(&ref_device, 1, 2, 0, &comm), P2P_UNSUPPORTED, "several processes");
+    REFUSED(ref_module->comm_open(&ref_device, 1, 2, 0, NULL, &comm), P2P_UNSUPPORTED, "several processes");
 }
 
 static void every_kind_was_run(void **state) {

@@ -474,6 +474,53 @@ static void test_workers_change_nothing(void **state) {
     test_folder_remove(dir);
 }
 
+/* Three loaders with a share each deliver, joined, what one delivers; a batch of 4 of 11 pairs, and the last
+ * of 3, leave a fourth share with 1 pair and with none. */
+static void compare_shares(loader *whole, loader *const *parts, int count) {
+    const loader_batch *all, *part;
+    for (int b = 0; b < 12; b++) {
+        OK(loader_next(whole, &all));
+        assert_true(all->offset == 0 && all->loaded == all->count);
+        const size_t input = all->input_bytes / (size_t)all->count,
+                     target = all->target_bytes / (size_t)all->count;
+        int next = 0;
+        for (int p = 0; p < count; p++) {
+            OK(loader_next(parts[p], &part));
+            assert_true(part->epoch == all->epoch && part->first == all->first && part->count == all->count);
+            assert_true(part->offset == next && part->input_bytes == (size_t)part->loaded * input);
+            assert_memory_equal(part->input, (const char *)all->input + (size_t)next * input,
+                                part->input_bytes);
+            assert_memory_equal(part->target, (const char *)all->target + (size_t)next * target,
+                                part->target_bytes);
+            next += part->loaded;
+            loader_release(parts[p]);
+        }
+        assert_int_equal(next, all->count);
+        loader_release(whole);
+    }
+}
+
+static void test_shares_join(void **state) {
+    (void)state;
+    static const int own[3] = {1, 2, 1};
+    char *dir = make_pairs(11);
+    dataset *data = open_as(dir, &SKIP);
+    loader *whole, *parts[3];
+    loader_options options = with_workers(data, 2, 4);
+    OK(loader_create(&whole, &options));
+    for (int p = 0, share = 0; p < 3; share += own[p++]) {
+        options.shares = 4;
+        options.share = share;
+        options.own = own[p];
+        OK(loader_create(&parts[p], &options));
+    }
+    compare_shares(whole, parts, 3);
+    loader_destroy(whole);
+    for (int p = 0; p < 3; p++) loader_destroy(parts[p]);
+    dataset_close(data);
+    test_folder_remove(dir);
+}
+
 /* Threads that wait for memory deliver the same batches in the same order, replacements included. */
 static void test_memory_changes_nothing(void **state) {
     (void)state;
@@ -695,6 +742,7 @@ int main(void) {
         cmocka_unit_test(test_low_bytes_arrive),
         cmocka_unit_test(test_bits_of_a_side),
         cmocka_unit_test(test_workers_change_nothing),
+        cmocka_unit_test(test_shares_join),
         cmocka_unit_test(test_memory_changes_nothing),
         cmocka_unit_test(test_failures_in_order),
         cmocka_unit_test(test_workers_are_stopped),

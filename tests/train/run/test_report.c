@@ -95,7 +95,7 @@ static void check_baseline(int training, int counted, int validation, int bits) 
     report *shown;
     open_pairs(&pairs, training, validation, bits);
     const pair_form form = form_of(bits);
-    OK(report_create(&shown, pairs.training, pairs.validation, &form));
+    OK(report_create(&shown, pairs.training, pairs.validation, &form, NULL));
     const double expected = expected_baseline(counted, validation), found = report_baseline_l1(shown);
     if (!(fabs(found - expected) < 1e-12)) fail_msg("%d pairs: %.15g, not %.15g", training, found, expected);
     report_destroy(shown);
@@ -117,7 +117,7 @@ static void test_no_validation(void **state) {
     report *shown;
     open_pairs(&pairs, 2, 0, 8);
     const pair_form form = form_of(8);
-    OK(report_create(&shown, pairs.training, NULL, &form));
+    OK(report_create(&shown, pairs.training, NULL, &form, NULL));
     assert_true(report_baseline_l1(shown) == 0);
     report_destroy(shown);
     close_pairs(&pairs);
@@ -205,7 +205,7 @@ static void check_report(int batch, quality *measured) {
     open_pairs(&pairs, 1, VALIDATION, 8);
     const pair_form form = form_of(8);
     open_generator(&tiny, batch);
-    OK(report_create(&shown, pairs.training, pairs.validation, &form));
+    OK(report_create(&shown, pairs.training, pairs.validation, &form, NULL));
     OK(report_run(shown, &tiny.evaluator, measured));
     OK(report_save_grid(shown, test_path(pairs.dir, "grid.png"), NULL));
     const quality expected = quality_of_grid(test_path(pairs.dir, "grid.png"), VALIDATION);

@@ -1,0 +1,84 @@
+#!/usr/bin/env bash
+# Ranks on two machines, each a network namespace with an address and a name of its own, between which Open MPI starts them
+# as by ssh. They equal two devices, bit for bit. If the link between the machines is cut, both ranks end, and what is left
+# goes on. Needs root.
+#
+#   tests/program/test_ranks_hosts.sh P2P BACKEND LAUNCHER
+support=$(realpath "$(dirname "$0")/../support")
+. "$support/expect.sh" "$1" "$2:0"
+backend=$2
+. "$support/ranks.sh" "$3"
+spaces=p2p$$-
+# end_machines: kills what still runs in the namespaces, as Open MPI's daemons do behind a cut link, and removes them.
+end_machines() {
+    local number
+    for number in 1 2; do
+        ip netns pids $spaces$number 2>/dev/null | xargs -r kill -KILL
+        ip netns del $spaces$number 2>/dev/null
+    done
+}
+trap 'end_machines; rm -rf "$work"' EXIT
+
+# make_machines: two namespaces with a link between them. Fails without the rights.
+make_machines() {
+    local number
+    for number in 1 2; do
+        ip netns add $spaces$number && ip -n $spaces$number link set lo up || return
+    done
+    ip link add link1 netns ${spaces}1 type veth peer name link2 netns ${spaces}2 || return
+    for number in 1 2; do
+        ip -n $spaces$number addr add 10.99.77.$number/24 dev link$number && ip -n $spaces$number link set link$number up || return
+    done
+    ip netns exec ${spaces}1 unshare --uts true
+}
+if ! command -v ip >/dev/null || ! command -v unshare >/dev/null || ! make_machines 2>why.txt; then
+    skipped "ranks on two machines" "no network namespaces: $(head -n 1 why.txt 2>/dev/null)"
+    exit 0
+fi
+
+# What Open MPI calls in place of ssh: agent ADDRESS COMMAND...
+cat >agent <<END
+#!/bin/sh
+number=\${1##*.}
+shift
+exec ip netns exec $spaces\$number unshare --uts sh -c "hostname machine\$number; \$*"
+END
+chmod +x agent
+printf '10.99.77.%d slots=1\n' 1 2 >hosts
+draw_toys 11
+base=(--data toys --size 32 --ngf 4 --ndf 4 --seed 5 --checkpoint-every 3)
+
+# run_apart COMMAND...: starts the command in a rank on each machine.
+run_apart() {
+    $limit ./agent 10.99.77.1 $launcher --mca plm_rsh_agent "$work/agent" --hostfile "$work/hosts" \
+        --mca oob_tcp_keepalive_time 5 -x P2P_RANK_TIMEOUT=6 -np 2 "$*"
+}
+
+echo "-- two machines equal two devices"
+expect 0 "rank 1 on machine2: $backend:0" run_apart "$p2p" train "${base[@]}" --backend "$backend" --out apart --epochs 2
+expect 0 "" "$p2p" train "${base[@]}" --device "$backend:0,$backend:1" --out together --epochs 2
+for model in generator discriminator; do same_weights apart/$model.safetensors together/$model.safetensors; done
+[ "$(losses apart/metrics.jsonl | sed 1d)" = "$(losses together/metrics.jsonl | sed 1d)" ] || fail "other losses"
+
+echo "-- the link is cut"
+run_apart "$p2p" train "${base[@]}" --backend "$backend" --out cut --epochs 100000 >cut.out 2>cut.err &
+training=$!
+for _ in $(seq 500); do
+    [ -e cut/metrics.jsonl ] && [ "$(grep -c '"step"' cut/metrics.jsonl)" -gt 8 ] && break
+    sleep 0.05
+done
+begun=$SECONDS
+ip -n ${spaces}1 link set link1 down
+for _ in $(seq 150); do
+    [ -z "$(ranks_of cut)" ] && break
+    sleep 0.1
+done
+[ -z "$(ranks_of cut)" ] || fail "a rank has not ended"
+grep -qF "rank 1 on machine2 is lost: no sign of life for 6 s" cut.err || fail "rank 1 is not named: $(tail -n 5 cut.err)"
+echo "both have ended after $((SECONDS - begun)) s"
+end_machines # mpirun itself waits for the other machine
+wait $training 2>/dev/null
+expect 0 "devices: 1, and 2 before" "$p2p" train --out cut --resume --device "$backend:0" \
+    --steps $(($(grep -c '"step"' cut/metrics.jsonl) + 20))
+
+finish

@@ -1,0 +1,68 @@
+# Helpers of the scripts that start ranks; sourced after expect.sh, with the launcher as argument: mpirun.openmpi or
+# mpirun.mpich. Ends the script if it is not installed.
+launcher=$1
+if ! command -v "$launcher" >/dev/null; then
+    skipped "ranks" "$launcher is not installed"
+    exit 0
+fi
+export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 # Open MPI's, in containers
+[ "$launcher" = mpirun.openmpi ] && launcher="$launcher --oversubscribe"
+limit="timeout -k 5 200" # seconds after which ranks that hang have failed the test
+machine=$(hostname)
+
+# devices COUNT: prints a list of that many devices.
+devices() {
+    seq -s, 0 $(($1 - 1)) | sed "s/[0-9]/$backend:&/g"
+}
+
+# run COUNT COMMAND...: starts the command in so many ranks.
+run() {
+    $limit $launcher -np "$@"
+}
+
+# ranks_of OUT: prints the processes of the training that writes to OUT, without their launcher.
+ranks_of() {
+    local folder
+    for folder in /proc/[0-9]*; do
+        [ "$(readlink "$folder/exe" 2>/dev/null)" = "$p2p" ] || continue
+        tr '\0' ' ' 2>/dev/null <"$folder/cmdline" | grep -qF -- "--out $1 " && echo "${folder#/proc/}"
+    done
+}
+
+# rank_of NUMBER OUT: prints the process of a rank of that training.
+rank_of() {
+    local process
+    for process in $(ranks_of "$2"); do
+        tr '\0' '\n' <"/proc/$process/environ" | grep -qxE "(OMPI_COMM_WORLD|PMI)_RANK=$1" && echo "$process"
+    done
+}
+
+# ended OUT: waits until no rank of that training is left, 10 seconds at most.
+ended() {
+    for _ in $(seq 100); do
+        [ -z "$(ranks_of "$1")" ] && return
+        sleep 0.1
+    done
+    fail "$1: a process remains: $(ranks_of "$1")"
+}
+
+# begin_ranks COUNT OUT STEPS OPTION...: begins a training in the background and waits until it has made more than STEPS
+# steps.
+begin_ranks() {
+    local count=$1 out=$2 steps=$3
+    shift 3
+    run "$count" "$p2p" train --backend "$backend" --out "$out" "$@" >"$out.out" 2>"$out.err" &
+    training=$!
+    for _ in $(seq 1500); do
+        [ -e "$out/metrics.jsonl" ] && [ "$(grep -c '"step"' "$out/metrics.jsonl")" -gt "$steps" ] && return
+        kill -0 $training 2>/dev/null || break
+        sleep 0.02
+    done
+    fail "$out: it ended before, or is too slow: $(tail -n 2 "$out.err")"
+}
+
+# differ FILE FILE PART BOUND: checks that tensors of two files differ by no more than the bound.
+differ() {
+    "$compare" "$@" >difference.txt || fail "$1 and $2: $(cat difference.txt)"
+    echo "$1 and $2: $(cat difference.txt)"
+}

@@ -1,0 +1,210 @@
+/* Signs of life between ranks: forked processes on this machine. One ends, stops or fails, and all others end
+ * with the exit code and one message; strangers who connect disturb nothing.
+ */
+#include "host/sys.h"
+#include "host/sys_socket.h"
+#include "ranks/heartbeat.h"
+#include "support/forked_processes.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { RANKS = 3, PRINTED = 1 << 14 };
+static const double LIMIT = 3; /* seconds without a sign of life */
+
+/* What a rank does when all are connected. Ranks that return end as after a training. */
+typedef void behaviour(int rank);
+
+/* Shared by the forked processes. */
+static struct {
+    heartbeat_place place;
+    int listening; /* rank 0 */
+} * shared;
+
+static char (*host_names(void))[HEARTBEAT_HOST] {
+    static char hosts[RANKS][HEARTBEAT_HOST] = {"alpha", "beta", "gamma"};
+    return hosts;
+}
+
+/* Connects as somebody who knows no secret: one says the wrong thing, one nothing. */
+static void send_strangers(void) {
+    char nonsense[64];
+    memset(nonsense, 'x', sizeof nonsense);
+    for (int i = 0; i < 2; i++) {
+        const int stranger = sys_connect(&shared->place.addresses[0]);
+        sys_sleep(0.1);
+        if (i == 0) (void)sys_send(stranger, nonsense, sizeof nonsense);
+    }
+}
+
+static int run_rank(int rank, behaviour *behave) {
+    const heartbeat_options options = {.rank = rank, .size = RANKS, .hosts = host_names(), .limit = LIMIT};
+    if (rank == 0) {
+        if (heartbeat_listen(&shared->place) != P2P_OK) return 101;
+        *(volatile int *)&shared->listening = 1;
+    }
+    while (!*(volatile int *)&shared->listening) sys_sleep(0.01);
+    if (rank == 1) send_strangers();
+    if (heartbeat_start(&options, &shared->place) != P2P_OK) {
+        fprintf(stderr, "%s\n", p2p_message());
+        return 102;
+    }
+    heartbeat_set_command("the command");
+    behave(rank);
+    heartbeat_end();
+    sys_sleep(0.5); /* the others may end in any order */
+    return 0;
+}
+
+/* Runs all ranks with their stderr in one pipe. Returns what they print. */
+static const char *run_ranks(behaviour *behave, int exit_codes[RANKS]) {
+    static char printed[PRINTED];
+    int ends[2], used = 0;
+    pid_t children[RANKS];
+    shared->listening = 0;
+    assert_int_equal(pipe(ends), 0);
+    for (int i = 0; i < RANKS; i++) {
+        children[i] = fork();
+        if (children[i] != 0) continue;
+        dup2(ends[1], STDERR_FILENO);
+        close(ends[0]);
+        close(ends[1]);
+        alarm(25);
+        _exit(run_rank(i, behave));
+    }
+    close(ends[1]);
+    for (int i = 0; i < RANKS; i++) {
+        int status = 0;
+        waitpid(children[i], &status, WUNTRACED);
+        if (WIFSTOPPED(status)) kill(children[i], SIGKILL);
+        exit_codes[i] = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+    }
+    for (long got; (got = read(ends[0], printed + used, (size_t)(PRINTED - 1 - used))) > 0;) used += (int)got;
+    printed[used] = '\0';
+    close(ends[0]);
+    return printed;
+}
+
+static int occurrences(const char *text, const char *words) {
+    int count = 0;
+    while ((text = strstr(text, words)) != NULL) {
+        count++;
+        text++;
+    }
+    return count;
+}
+
+static void expect_codes(const int found[RANKS], int first, int second, int third, const char *printed) {
+    if (found[0] == first && found[1] == second && found[2] == third) return;
+    fail_msg("exit codes %d, %d and %d instead of %d, %d and %d: %s", found[0], found[1], found[2], first,
+             second, third, printed);
+}
+
+/* ---- Tests -------------------------------------------------------------------------------------------- */
+
+static void end_well(int rank) {
+    sys_sleep(0.3 * rank);
+}
+
+static void nothing_happens(void **state) {
+    (void)state;
+    int codes[RANKS];
+    const char *printed = run_ranks(end_well, codes);
+    expect_codes(codes, 0, 0, 0, printed);
+    assert_string_equal(printed, "");
+}
+
+static void wait_long(void) {
+    for (;;) sys_sleep(60);
+}
+
+static void third_dies(int rank) {
+    if (rank == 2) kill(getpid(), SIGKILL);
+    wait_long();
+}
+
+static void a_rank_dies(void **state) {
+    (void)state;
+    int codes[RANKS];
+    const char *printed = run_ranks(third_dies, codes);
+    expect_codes(codes, 5, 5, -1, printed);
+    assert_int_equal(occurrences(printed, "rank 2 on gamma is lost: its process has ended"), 1);
+    assert_int_equal(occurrences(printed, "p2p: "), 1);
+    assert_non_null(strstr(printed, "continue from the last checkpoint with: the command"));
+}
+
+static void second_stops(int rank) {
+    if (rank == 1) raise(SIGSTOP);
+    wait_long();
+}
+
+static void a_rank_stops(void **state) {
+    (void)state;
+    int codes[RANKS];
+    const char *printed = run_ranks(second_stops, codes);
+    expect_codes(codes, 5, -1, 5, printed);
+    assert_int_equal(occurrences(printed, "rank 1 on beta is lost: no sign of life for 3 s"), 1);
+}
+
+static void first_dies(int rank) {
+    if (rank == 0) kill(getpid(), SIGKILL);
+    wait_long();
+}
+
+/* Nobody is left to print for all, so each other rank does. */
+static void the_first_dies(void **state) {
+    (void)state;
+    int codes[RANKS];
+    const char *printed = run_ranks(first_dies, codes);
+    expect_codes(codes, -1, 5, 5, printed);
+    assert_int_equal(occurrences(printed, "rank 0 on alpha is lost: its process has ended"), 2);
+}
+
+static void second_fails(int rank) {
+    if (rank == 1) {
+        p2p_fail(P2P_INPUT, "the picture is bad\nand so is this line");
+        heartbeat_fail(p2p_hint(P2P_INPUT, "replace it"));
+    }
+    wait_long();
+}
+
+static void a_rank_fails(void **state) {
+    (void)state;
+    int codes[RANKS];
+    const char *printed = run_ranks(second_fails, codes);
+    expect_codes(codes, 3, 3, 3, printed);
+    assert_int_equal(occurrences(printed, "p2p: rank 1 on beta: the picture is bad"), 1);
+    assert_int_equal(occurrences(printed, "\nand so"), 0); /* escaped */
+    assert_int_equal(occurrences(printed, "hint: replace it"), 1);
+}
+
+/* All ranks fail for the same reason: rank 0 prints it as its own, once. */
+static void all_fail(int rank) {
+    p2p_fail(P2P_NO_DEVICE, "there is no device");
+    if (rank == 0) heartbeat_end_all(P2P_NO_DEVICE);
+    heartbeat_fail(P2P_NO_DEVICE);
+}
+
+static void all_ranks_fail(void **state) {
+    (void)state;
+    int codes[RANKS];
+    const char *printed = run_ranks(all_fail, codes);
+    expect_codes(codes, 4, 4, 4, printed);
+    assert_string_equal(printed, "p2p: there is no device\n");
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {cmocka_unit_test(nothing_happens), cmocka_unit_test(a_rank_dies),
+                                       cmocka_unit_test(a_rank_stops),    cmocka_unit_test(the_first_dies),
+                                       cmocka_unit_test(a_rank_fails),    cmocka_unit_test(all_ranks_fail)};
+    shared = forked_memory(sizeof *shared);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,288 @@
+/* The thread of heartbeats, and the end of all ranks. See heartbeat.h.
+ *
+ * A message is a byte, in a failure followed by numbers and texts. Time in which this process itself did not
+ * run, because all of them were stopped or the machine slept, is not counted as another's silence.
+ */
+#include "heartbeat_connect.h"
+
+#include "host/sys.h"
+#include "host/text.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const double INTERVAL = 1;     /* seconds between beats */
+static const double LONGEST_TURN = 2; /* seconds of silence that one turn of the thread counts at most */
+static const double FIRST_WORD = 1;   /* seconds that rank 0 has to report a failure of its own first */
+static const double LAST_WORD = 5;    /* seconds for messages to be sent or printed */
+static const double PASSING_ON = 0.5; /* seconds in which a launcher passes on what was printed */
+
+enum { BEAT = 'B', FAREWELL = 'E', FAILURE = 'F', EXIT = 'X' };
+enum { MESSAGE_BYTES = 4096, HINT_BYTES = 8192, COMMAND_BYTES = 4096 };
+
+typedef struct {
+    uint32_t exit_code, status;
+    char message[MESSAGE_BYTES], hint[HINT_BYTES];
+} failure_text;
+
+typedef struct {
+    int rank, socket; /* socket -1: the connection has ended */
+    double silence;   /* seconds */
+    bool ended;       /* it has taken leave */
+    char kind;        /* of the message that is being received; 0: none */
+    size_t received;  /* bytes of its rest */
+    failure_text *failure;
+    uint32_t exit_code;
+} peer;
+
+static struct {
+    heartbeat_options options;
+    sys_listener listener;
+    peer *peers; /* rank 0: all others; another rank: rank 0 */
+    int count;
+    sys_monitor *monitor; /* protects sending, closing, and `command` */
+    sys_thread *thread;
+    char command[COMMAND_BYTES];
+    atomic_bool ending;  /* this process is about to end: nothing else may be printed */
+    atomic_bool leaving; /* the ends of connections are no losses */
+} beat = {.listener = {{-1, -1}}};
+
+/* ---- Sending ------------------------------------------------------------------------------------------ */
+
+/* Sends all bytes, unless the connection ends or nothing moves for too long. */
+static void send_all(const peer *to, const void *bytes, size_t size) {
+    const double end = sys_clock() + LAST_WORD;
+    for (size_t done = 0; done < size && sys_clock() < end;) {
+        const long sent = sys_send(to->socket, (const char *)bytes + done, size - done);
+        if (sent < 0) return;
+        done += (size_t)sent;
+        if (sent == 0) sys_sleep(0.01);
+    }
+}
+
+static void send_to_all(char kind, const uint32_t *number) {
+    char message[1 + sizeof *number];
+    message[0] = kind;
+    if (number) memcpy(message + 1, number, sizeof *number);
+    sys_monitor_enter(beat.monitor);
+    for (int i = 0; i < beat.count; i++)
+        if (beat.peers[i].socket >= 0) send_all(&beat.peers[i], message, number ? sizeof message : 1);
+    sys_monitor_leave(beat.monitor);
+}
+
+/* ---- Ends --------------------------------------------------------------------------------------------- */
+
+/* Whether this is the first call: whoever makes it prints, and ends the process. */
+static bool begin_end(void) {
+    return !atomic_exchange(&beat.ending, true);
+}
+
+/* Ends this process and, from rank 0, all others. What was printed is with the launcher before any of them
+ * ends, because it may then end all and what it has not passed on. */
+static _Noreturn void end_all(int exit_code) {
+    const uint32_t number = (uint32_t)exit_code;
+    sys_messages_wait(LAST_WORD);
+    sys_sleep(PASSING_ON);
+    if (beat.options.rank == 0) send_to_all(EXIT, &number);
+    sys_process_end(exit_code);
+}
+
+_Noreturn void heartbeat_end_all(p2p_status status) {
+    while (!begin_end()) sys_sleep(LAST_WORD); /* the thread is ending this process */
+    text_print_line("p2p: ", p2p_message(), stderr);
+    if (p2p_message_hint()[0]) text_print_line("hint: ", p2p_message_hint(), stderr);
+    end_all(p2p_status_exit_code(status));
+}
+
+static void print_loss(const peer *lost, const char *reason) {
+    const heartbeat_options *o = &beat.options;
+    if (sys_is_terminal(stderr)) fputc('\n', stderr);
+    text_line(stderr, "p2p: rank %d on %s is lost: %s; all other ranks end", lost->rank, o->hosts[lost->rank],
+              reason);
+    sys_monitor_enter(beat.monitor);
+    if (beat.command[0])
+        text_line(stderr, "hint: on what is left, continue from the last checkpoint with: %s", beat.command);
+    sys_monitor_leave(beat.monitor);
+}
+
+static void lose(const peer *lost, const char *reason) {
+    if (!begin_end()) return;
+    sys_messages_discard(false);
+    print_loss(lost, reason);
+    end_all(p2p_status_exit_code(P2P_DEVICE_LOST));
+}
+
+/* Prints another rank's failure, and ends all. */
+static void report_failure(const peer *of) {
+    failure_text *text = of->failure;
+    text->message[MESSAGE_BYTES - 1] = text->hint[HINT_BYTES - 1] = '\0';
+    if (!begin_end()) return;
+    if (sys_is_terminal(stderr)) fputc('\n', stderr);
+    text_line(stderr, "p2p: rank %d on %s: %s", of->rank, beat.options.hosts[of->rank], text->message);
+    if (text->hint[0]) text_line(stderr, "hint: %s", text->hint);
+    end_all((int)(text->exit_code & 0xff));
+}
+
+_Noreturn void heartbeat_fail(p2p_status status) {
+    failure_text *text = calloc(1, sizeof *text);
+    sys_sleep(FIRST_WORD);
+    if (text) {
+        const char kind = FAILURE;
+        text->exit_code = (uint32_t)p2p_status_exit_code(status);
+        text->status = (uint32_t)status;
+        snprintf(text->message, MESSAGE_BYTES, "%s", p2p_message());
+        snprintf(text->hint, HINT_BYTES, "%s", p2p_message_hint());
+        sys_monitor_enter(beat.monitor);
+        send_all(&beat.peers[0], &kind, 1);
+        send_all(&beat.peers[0], text, sizeof *text);
+        sys_monitor_leave(beat.monitor);
+    }
+    sys_sleep(LAST_WORD); /* the thread ends this process when rank 0 has printed the message */
+    sys_process_end(p2p_status_exit_code(status));
+}
+
+/* ---- Receiving ---------------------------------------------------------------------------------------- */
+
+/* Where the rest of the message goes, and its size; 0: it has none. */
+static size_t rest_of(peer *from, void **rest) {
+    *rest = NULL;
+    if (from->kind == EXIT) {
+        *rest = &from->exit_code;
+        return sizeof from->exit_code;
+    }
+    if (from->kind != FAILURE) return 0;
+    if (!from->failure) from->failure = calloc(1, sizeof *from->failure);
+    *rest = from->failure;
+    return from->failure ? sizeof *from->failure : 0;
+}
+
+static void take_message(peer *from) {
+    const int kind = from->kind;
+    from->kind = 0;
+    if (kind == FAREWELL) from->ended = true;
+    if (kind == FAILURE && from->failure) report_failure(from);
+    if (kind == EXIT && begin_end()) sys_process_end((int)(from->exit_code & 0xff));
+}
+
+/* Receives what there is. Whether the connection has ended. */
+static bool receive(peer *from) {
+    for (;;) {
+        void *rest;
+        const size_t size = from->kind ? rest_of(from, &rest) : 0;
+        const bool whole = from->kind && from->received == size;
+        if (whole) {
+            take_message(from);
+            continue;
+        }
+        const long got = from->kind
+                             ? sys_receive(from->socket, (char *)rest + from->received, size - from->received)
+                             : sys_receive(from->socket, &from->kind, 1);
+        if (got < 0) return true;
+        if (got == 0) return false;
+        from->silence = 0;
+        from->received = from->kind && size > 0 ? from->received + (size_t)got : 0;
+    }
+}
+
+static void look_at(peer *from, double turn) {
+    char reason[96];
+    if (from->socket < 0) return;
+    const bool over = receive(from), leaving = from->ended || atomic_load(&beat.leaving);
+    if (over) {
+        sys_monitor_enter(beat.monitor);
+        sys_socket_close(from->socket);
+        from->socket = -1;
+        sys_monitor_leave(beat.monitor);
+        if (!leaving) lose(from, "its process has ended or its machine is out of reach");
+        return;
+    }
+    from->silence += turn;
+    snprintf(reason, sizeof reason, "no sign of life for %.0f s", beat.options.limit);
+    if (from->silence > beat.options.limit && !leaving) lose(from, reason);
+}
+
+/* ---- The thread --------------------------------------------------------------------------------------- */
+
+static bool all_over(void) {
+    bool over = atomic_load(&beat.leaving);
+    for (int i = 0; i < beat.count; i++) over = over && (beat.peers[i].socket < 0 || beat.peers[i].ended);
+    return over;
+}
+
+static void wait_for_peers(int *sockets, bool *writes, bool *ready) {
+    for (int i = 0; i < beat.count; i++) {
+        sockets[i] = beat.peers[i].socket;
+        writes[i] = false;
+    }
+    sys_sockets_wait(sockets, writes, ready, beat.count, INTERVAL / 2);
+}
+
+static void watch(void *memory) {
+    int *sockets = memory;
+    bool *writes = (bool *)(sockets + beat.count), *ready = writes + beat.count;
+    double last = sys_clock(), sent = last - INTERVAL;
+    while (!all_over()) {
+        wait_for_peers(sockets, writes, ready);
+        const double now = sys_clock(), turn = now - last < LONGEST_TURN ? now - last : LONGEST_TURN;
+        last = now;
+        for (int i = 0; i < beat.count; i++) look_at(&beat.peers[i], turn);
+        if (now - sent < INTERVAL) continue;
+        send_to_all(BEAT, NULL);
+        sent = now;
+    }
+    free(memory);
+}
+
+static p2p_status start_thread(void) {
+    void *memory = calloc((size_t)beat.count, sizeof(int) + 2 * sizeof(bool));
+    if (!memory) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for the connections of ranks");
+    return sys_thread_start(&beat.thread, watch, memory);
+}
+
+/* ---- Start and end ------------------------------------------------------------------------------------ */
+
+p2p_status heartbeat_listen(heartbeat_place *place) {
+    memset(place, 0, sizeof *place);
+    P2P_TRY(sys_random(place->secret, sizeof place->secret));
+    return sys_listen(&beat.listener, place->addresses);
+}
+
+static p2p_status connect_all(const heartbeat_place *place) {
+    const heartbeat_options *o = &beat.options;
+    if (o->rank > 0) {
+        beat.peers[0].rank = 0;
+        return heartbeat_connect(o, place, &beat.peers[0].socket);
+    }
+    int *sockets = malloc((size_t)o->size * sizeof *sockets);
+    if (!sockets) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for the connections of ranks");
+    const p2p_status status = heartbeat_accept(o, place, &beat.listener, sockets);
+    for (int i = 1; i < o->size; i++) {
+        beat.peers[i - 1].rank = i;
+        beat.peers[i - 1].socket = sockets[i];
+    }
+    free(sockets);
+    return status;
+}
+
+p2p_status heartbeat_start(const heartbeat_options *options, const heartbeat_place *place) {
+    beat.options = *options;
+    beat.count = options->rank == 0 ? options->size - 1 : 1;
+    beat.peers = calloc((size_t)beat.count, sizeof *beat.peers);
+    if (!beat.peers) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for the connections of ranks");
+    P2P_TRY(sys_monitor_create(&beat.monitor));
+    P2P_TRY(connect_all(place));
+    return start_thread();
+}
+
+void heartbeat_set_command(const char *command) {
+    sys_monitor_enter(beat.monitor);
+    snprintf(beat.command, sizeof beat.command, "%s",
+             command && strlen(command) < sizeof beat.command ? command : "");
+    sys_monitor_leave(beat.monitor);
+}
+
+void heartbeat_end(void) {
+    atomic_store(&beat.leaving, true);
+    send_to_all(FAREWELL, NULL);
+}

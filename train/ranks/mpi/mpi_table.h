@@ -1,0 +1,42 @@
+/* The functions of MPI that p2p uses, as a shared object for each implementation provides them.
+ *
+ * Implementations differ in their binary interface, so the program links none: it loads the object of the one
+ * under which it was started, which exports the table as MPI_TABLE_SYMBOL (mpi_module.c). One thread makes
+ * all calls. Functions return 0, or a code for `describe`. A channel is a communicator of its own, over all
+ * ranks; at most one transfer of each is under way. Sizes are in bytes.
+ */
+#ifndef MPI_TABLE_H
+#define MPI_TABLE_H
+
+#include <stdint.h>
+
+/* The object's version of this file is compared before anything of it is called. */
+enum { MPI_TABLE_VERSION = 1, MPI_CHANNELS = 2 };
+
+typedef struct {
+    uint32_t version;
+    const char *implementation;
+    /* Initialise MPI, which may wait for the other ranks, and open the channels. `local` is the rank among
+     * those of this machine. */
+    int (*start)(int *rank, int *size, int *local);
+    /* Start a transfer; memory must stay valid until it is complete.
+     * broadcast: `bytes` become those of rank 0.
+     * gather: all[i * size] and what follows become the bytes of rank i.
+     * exchange: rank i gets the sizes_from[i] bytes at from[offsets_from[i]], and gives sizes_to[i] bytes,
+     * which come to to[offsets_to[i]]. collect: all[offsets[i]] and what follows become the sizes[i] bytes of
+     * rank i; `size` is this rank's. */
+    int (*broadcast)(int channel, void *bytes, int size);
+    int (*gather)(int channel, const void *mine, int size, void *all);
+    int (*exchange)(int channel, const void *from, const int *sizes_from, const int *offsets_from, void *to,
+                    const int *sizes_to, const int *offsets_to);
+    int (*collect)(int channel, const void *mine, int size, void *all, const int *sizes, const int *offsets);
+    /* Advance the channel's transfer, and set *complete to whether it has ended. */
+    int (*test)(int channel, int *complete);
+    /* End MPI. Called by all ranks, without transfers under way. */
+    int (*finish)(void);
+    void (*describe)(int code, char *text, int size);
+} mpi_table;
+
+#define MPI_TABLE_SYMBOL "p2p_mpi_exported"
+
+#endif

@@ -1,0 +1,332 @@
+/* Joining, transfers of any size, and the end of ranks. See ranks.h. */
+#include "ranks.h"
+
+#include "heartbeat.h"
+#include "host/sys.h"
+#include "p2p.h"
+#include "ranks_launch.h"
+#include "ranks_mpi.h"
+#include "ranks_sum.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* A piece of this size, times the number of ranks, is gathered and added by every rank, in one transfer. Of a
+ * larger one each rank adds a share, and the shares are gathered. */
+enum { GATHERED_BYTES = 1 << 18, MOST_RANKS = 1024, VERSION_BYTES = 64 };
+
+/* A channel and its memory. */
+typedef struct {
+    ranks *of;
+    int channel;
+    unsigned char *memory;
+    size_t bytes;
+    int *sizes, *offsets, *sizes_to, *offsets_to; /* per rank */
+} lane;
+
+struct ranks {
+    int size, rank, local;
+    double limit; /* seconds without a sign of life */
+    char (*hosts)[HEARTBEAT_HOST];
+    lane lanes[MPI_CHANNELS];
+    int *numbers; /* of the lanes */
+    p2p_processes processes;
+};
+
+/* ---- Transfers ---------------------------------------------------------------------------------------- */
+
+static p2p_status no_memory(void) {
+    return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for transfers between ranks");
+}
+
+static size_t smaller(size_t a, size_t b) {
+    return a < b ? a : b;
+}
+
+static p2p_status reserve(lane *l, size_t bytes) {
+    if (bytes <= l->bytes) return P2P_OK;
+    free(l->memory);
+    l->bytes = 0;
+    l->memory = malloc(bytes);
+    if (!l->memory) return no_memory();
+    l->bytes = bytes;
+    return P2P_OK;
+}
+
+static p2p_status share(void *context, void *bytes, size_t size) {
+    const lane *l = context;
+    for (size_t done = 0; done < size;) {
+        const size_t piece = smaller(size - done, P2P_PROCESSES_PIECE);
+        P2P_TRY(ranks_mpi_broadcast(l->channel, (char *)bytes + done, (int)piece));
+        done += piece;
+    }
+    return P2P_OK;
+}
+
+/* The bytes from `done` on, a piece of each rank's. */
+static p2p_status gather_piece(lane *l, const char *mine, size_t size, char *all, size_t done, size_t piece) {
+    const size_t count = (size_t)l->of->size;
+    P2P_TRY(reserve(l, count * piece));
+    P2P_TRY(ranks_mpi_gather(l->channel, mine + done, (int)piece, l->memory));
+    for (size_t i = 0; i < count; i++) memcpy(all + i * size + done, l->memory + i * piece, piece);
+    return P2P_OK;
+}
+
+static p2p_status gather(void *context, const void *mine, size_t size, void *all) {
+    lane *l = context;
+    const size_t most = P2P_PROCESSES_PIECE / (size_t)l->of->size;
+    for (size_t done = 0; done < size;) {
+        const size_t piece = smaller(size - done, most);
+        P2P_TRY(gather_piece(l, mine, size, all, done, piece));
+        done += piece;
+    }
+    return P2P_OK;
+}
+
+/* ---- Sums --------------------------------------------------------------------------------------------- */
+
+static p2p_status add_gathered(lane *l, p2p_type type, unsigned char *stored, size_t bytes) {
+    P2P_TRY(reserve(l, (size_t)l->of->size * bytes));
+    P2P_TRY(ranks_mpi_gather(l->channel, stored, (int)bytes, l->memory));
+    return ranks_sum(type, l->memory, l->of->size, bytes, bytes / p2p_type_bytes(type), stored);
+}
+
+/* Divides elements into a share per rank. */
+static void divide(lane *l, size_t elements, size_t element) {
+    const size_t count = (size_t)l->of->size, mine = (size_t)l->of->rank;
+    const size_t own = elements / count + (mine < elements % count);
+    size_t at = 0;
+    for (size_t i = 0; i < count; i++) {
+        const size_t share_of = elements / count + (i < elements % count);
+        l->sizes[i] = (int)(share_of * element);
+        l->offsets[i] = (int)(at * element);
+        l->sizes_to[i] = (int)(own * element);
+        l->offsets_to[i] = (int)(i * own * element);
+        at += share_of;
+    }
+}
+
+/* Every rank gets its share of all ranks, adds it in their order, and gives the sum to all. MPI's own sums
+ * have no such order. As many bytes are sent as by a ring. */
+static p2p_status add_shares(lane *l, p2p_type type, unsigned char *stored, size_t bytes) {
+    const size_t element = p2p_type_bytes(type), count = (size_t)l->of->size;
+    divide(l, bytes / element, element);
+    const size_t own = (size_t)l->sizes_to[0];
+    P2P_TRY(reserve(l, count * own + 1));
+    P2P_TRY(
+        ranks_mpi_exchange(l->channel, stored, l->sizes, l->offsets, l->memory, l->sizes_to, l->offsets_to));
+    P2P_TRY(ranks_sum(type, l->memory, l->of->size, own, own / element, l->memory));
+    return ranks_mpi_collect(l->channel, l->memory, (int)own, stored, l->sizes, l->offsets);
+}
+
+static p2p_status add(lane *l, p2p_type type, unsigned char *stored, size_t bytes) {
+    for (size_t done = 0; done < bytes;) {
+        const size_t piece = smaller(bytes - done, P2P_PROCESSES_PIECE);
+        P2P_TRY(piece * (size_t)l->of->size <= GATHERED_BYTES ? add_gathered(l, type, stored + done, piece)
+                                                              : add_shares(l, type, stored + done, piece));
+        done += piece;
+    }
+    return P2P_OK;
+}
+
+static p2p_status unite(lane *l, const p2p_tensor *stats, unsigned char *stored, size_t bytes) {
+    unsigned char *all = malloc((size_t)l->of->size * bytes);
+    if (!all) return no_memory();
+    const p2p_status status = gather(l, stored, bytes, all);
+    if (status == P2P_OK) ranks_unite(stats, all, l->of->size, bytes, stored);
+    free(all);
+    return status;
+}
+
+static p2p_status combine(void *context, const p2p_op *op, void *stored, size_t bytes) {
+    if (op->kind == P2P_KIND_broadcast) return share(context, stored, bytes);
+    if (op->reduction == P2P_REDUCE_MOMENTS) return unite(context, &op->t[0], stored, bytes);
+    return add(context, op->t[0].type, stored, bytes);
+}
+
+p2p_status ranks_share(const ranks *r, void *bytes, size_t size) {
+    return r ? share((void *)&r->lanes[RANKS_CONTROL], bytes, size) : P2P_OK;
+}
+
+p2p_status ranks_gather(const ranks *r, const void *mine, size_t size, void *all) {
+    if (r) return gather((void *)&r->lanes[RANKS_CONTROL], mine, size, all);
+    memcpy(all, mine, size);
+    return P2P_OK;
+}
+
+p2p_status ranks_add(const ranks *r, double *values, size_t count) {
+    if (!r) return P2P_OK;
+    return add((void *)&r->lanes[RANKS_CONTROL], P2P_TYPE_f64, (void *)values, count * sizeof *values);
+}
+
+p2p_status ranks_share_text(const ranks *r, char **text) {
+    uint64_t size = *text ? strlen(*text) + 1 : 0;
+    if (!r) return P2P_OK;
+    P2P_TRY(ranks_share(r, &size, sizeof size));
+    if (r->rank > 0) *text = size > 0 ? calloc(1, (size_t)size) : NULL;
+    if (size > 0 && !*text) return no_memory();
+    return size > 0 ? ranks_share(r, *text, (size_t)size) : P2P_OK;
+}
+
+/* ---- Joining ------------------------------------------------------------------------------------------ */
+
+bool ranks_is_other(void) {
+    launch found;
+    return launch_find(&found) == P2P_OK && found.kind != LAUNCH_ALONE && found.rank > 0;
+}
+
+static p2p_status allocate(ranks *r) {
+    const size_t size = (size_t)r->size;
+    r->hosts = calloc(size, sizeof *r->hosts);
+    r->numbers = calloc(4 * MPI_CHANNELS * size, sizeof *r->numbers);
+    if (!r->hosts || !r->numbers) return no_memory();
+    for (int i = 0; i < MPI_CHANNELS; i++) {
+        int *numbers = r->numbers + 4 * (size_t)i * size;
+        r->lanes[i] = (lane){.of = r,
+                             .channel = i,
+                             .sizes = numbers,
+                             .offsets = numbers + size,
+                             .sizes_to = numbers + 2 * size,
+                             .offsets_to = numbers + 3 * size};
+    }
+    r->processes = (p2p_processes){.size = r->size,
+                                   .rank = r->rank,
+                                   .share = share,
+                                   .gather = gather,
+                                   .combine = combine,
+                                   .context = &r->lanes[RANKS_SESSION]};
+    return P2P_OK;
+}
+
+/* The version of p2p, and the order of bytes and sizes of numbers, that all ranks must have. */
+static p2p_status compare_versions(const ranks *r) {
+    char mine[VERSION_BYTES] = "", *all = calloc((size_t)r->size, VERSION_BYTES);
+    const uint16_t order = 1;
+    if (!all) return no_memory();
+    snprintf(mine, sizeof mine, "%s %d %d", P2P_VERSION, (int)sizeof(void *), *(const unsigned char *)&order);
+    p2p_status status = ranks_gather(r, mine, sizeof mine, all);
+    for (int i = 1; i < r->size && status == P2P_OK; i++)
+        if (strcmp(all + i * VERSION_BYTES, all) != 0)
+            status = p2p_fail(P2P_USAGE, "rank %d on %s runs another version of p2p than rank 0 on %s", i,
+                              r->hosts[i], r->hosts[0]);
+    free(all);
+    return status;
+}
+
+static p2p_status name_hosts(const ranks *r) {
+    char mine[HEARTBEAT_HOST] = "";
+    sys_host_name(mine, sizeof mine);
+    return ranks_gather(r, mine, sizeof mine, r->hosts);
+}
+
+/* Seconds without a sign of life. */
+static p2p_status read_limit(double *limit) {
+    const char *text = getenv("P2P_RANK_TIMEOUT");
+    char *end;
+    *limit = 20;
+    if (!text || !text[0]) return P2P_OK;
+    *limit = strtod(text, &end);
+    if (*end == '\0' && *limit >= 3 && *limit <= 3600) return P2P_OK;
+    return p2p_fail(P2P_USAGE, "P2P_RANK_TIMEOUT=%s: 3 to 3600 seconds are possible", text);
+}
+
+/* Whether all ranks have succeeded, so that none waits for one that has not. Each returns its own failure. */
+static p2p_status agree(const ranks *r, p2p_status status) {
+    double failed = status == P2P_OK ? 0 : 1;
+    P2P_TRY(ranks_add(r, &failed, 1));
+    if (status != P2P_OK || failed == 0) return status;
+    return p2p_fail(P2P_FAILED, "%.0f of %d ranks can't connect to rank 0 on %s for signs of life", failed,
+                    r->size, r->hosts[0]);
+}
+
+static p2p_status start_heartbeat(const ranks *r) {
+    heartbeat_place place = {.secret = {0}};
+    const heartbeat_options options = {
+        .rank = r->rank, .size = r->size, .hosts = r->hosts, .limit = r->limit};
+    const p2p_status listening = r->rank == 0 ? heartbeat_listen(&place) : P2P_OK;
+    P2P_TRY(agree(r, listening));
+    P2P_TRY(ranks_share(r, &place, sizeof place));
+    return agree(r, heartbeat_start(&options, &place));
+}
+
+static p2p_status join(ranks *r) {
+    P2P_TRY(allocate(r));
+    P2P_TRY(name_hosts(r));
+    P2P_TRY(compare_versions(r));
+    P2P_TRY(start_heartbeat(r));
+    if (r->rank > 0) sys_messages_discard(true);
+    return P2P_OK;
+}
+
+static void free_ranks(ranks *r) {
+    for (int i = 0; i < MPI_CHANNELS; i++) free(r->lanes[i].memory);
+    free(r->hosts);
+    free(r->numbers);
+    free(r);
+}
+
+static p2p_status check_count(const ranks *r) {
+    if (r->size <= MOST_RANKS) return P2P_OK;
+    return p2p_fail(P2P_USAGE, "%d ranks were started; at most %d are possible", r->size, (int)MOST_RANKS);
+}
+
+/* After a failure here the process ends: what MPI's thread and that of heartbeats use stays. */
+p2p_status ranks_open(ranks **opened) {
+    const mpi_table *table;
+    launch found;
+    *opened = NULL;
+    P2P_TRY(launch_find(&found));
+    if (found.kind == LAUNCH_ALONE) return P2P_OK;
+    double limit;
+    P2P_TRY(read_limit(&limit)); /* before MPI starts, which then waits for all */
+    P2P_TRY(launch_load(&found, &table));
+    ranks *r = calloc(1, sizeof *r);
+    if (!r) return no_memory();
+    r->limit = limit;
+    P2P_TRY(ranks_mpi_start(table, &r->rank, &r->size, &r->local));
+    P2P_TRY(check_count(r));
+    P2P_TRY(join(r));
+    *opened = r;
+    return P2P_OK;
+}
+
+/* ---- Ends --------------------------------------------------------------------------------------------- */
+
+p2p_status ranks_close(ranks *r) {
+    double together = 0;
+    if (!r) return P2P_OK;
+    P2P_TRY(ranks_add(r, &together, 1));
+    heartbeat_end();
+    const p2p_status status = ranks_mpi_finish();
+    free_ranks(r);
+    return status;
+}
+
+_Noreturn void ranks_fail(ranks *r, p2p_status status) {
+    if (r->rank > 0) heartbeat_fail(status);
+    heartbeat_end_all(status);
+}
+
+void ranks_set_command(ranks *r, const char *command) {
+    if (r) heartbeat_set_command(command);
+}
+
+int ranks_size(const ranks *r) {
+    return r ? r->size : 1;
+}
+
+int ranks_number(const ranks *r) {
+    return r ? r->rank : 0;
+}
+
+int ranks_local(const ranks *r) {
+    return r ? r->local : 0;
+}
+
+const char *ranks_host(const ranks *r, int rank) {
+    return r ? r->hosts[rank] : "this machine";
+}
+
+const p2p_processes *ranks_processes(const ranks *r) {
+    return r ? &r->processes : NULL;
+}

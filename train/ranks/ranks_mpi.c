@@ -1,0 +1,181 @@
+/* The thread that calls MPI. See ranks_mpi.h. It starts what is posted and tests what is under way, with
+ * pauses that grow while nothing happens: the processors belong to those that compute.
+ */
+#include "ranks_mpi.h"
+
+#include "host/sys.h"
+
+enum { REASON_BYTES = 512 };
+
+typedef enum { IDLE, POSTED, STARTED, COMPLETE } transfer_state;
+
+typedef struct {
+    transfer_state state;
+    enum { BROADCAST, GATHER, EXCHANGE, COLLECT } kind;
+    const void *from;
+    void *to;
+    int size;
+    const int *sizes_from, *offsets_from, *sizes_to, *offsets_to;
+    int code; /* of MPI, when complete; 0: it succeeded */
+} transfer;
+
+/* A process has one MPI. */
+static struct {
+    const mpi_table *table;
+    sys_thread *thread;
+    sys_monitor *monitor; /* protects all that follows */
+    bool started, ending;
+    int code; /* of starting or ending */
+    int rank, size, local;
+    transfer channels[MPI_CHANNELS];
+} mpi;
+
+/* ---- The thread --------------------------------------------------------------------------------------- */
+
+static int start_transfer(int channel, const transfer *t) {
+    const mpi_table *table = mpi.table;
+    switch (t->kind) {
+    case BROADCAST:
+        return table->broadcast(channel, t->to, t->size);
+    case GATHER:
+        return table->gather(channel, t->from, t->size, t->to);
+    case EXCHANGE:
+        return table->exchange(channel, t->from, t->sizes_from, t->offsets_from, t->to, t->sizes_to,
+                               t->offsets_to);
+    default:
+        return table->collect(channel, t->from, t->size, t->to, t->sizes_to, t->offsets_to);
+    }
+}
+
+/* Whether the transfer has changed its state. */
+static bool advance(int channel, transfer *t) {
+    int complete = 0;
+    if (t->state != POSTED && t->state != STARTED) return false;
+    const bool posted = t->state == POSTED;
+    t->code = posted ? start_transfer(channel, t) : mpi.table->test(channel, &complete);
+    t->state = t->code != 0 || complete ? COMPLETE : STARTED;
+    return posted || t->state == COMPLETE;
+}
+
+static bool is_busy(void) {
+    bool busy = false;
+    for (int i = 0; i < MPI_CHANNELS; i++)
+        busy = busy || mpi.channels[i].state == POSTED || mpi.channels[i].state == STARTED;
+    return busy;
+}
+
+static bool advance_all(void) {
+    bool changed = false;
+    for (int i = 0; i < MPI_CHANNELS; i++) changed |= advance(i, &mpi.channels[i]);
+    if (changed) sys_monitor_wake_all(mpi.monitor);
+    return changed;
+}
+
+/* Up to a quarter of a millisecond, which is short beside the transfer of a bucket. */
+static void pause_after(int tests) {
+    const double longest = 250e-6, seconds = 2e-6 * tests;
+    sys_sleep(seconds < longest ? seconds : longest);
+}
+
+/* Under the lock. */
+static void serve_transfers(void) {
+    for (int tests = 0; !mpi.ending || is_busy();) {
+        if (!is_busy()) {
+            sys_monitor_wait(mpi.monitor);
+            tests = 0;
+            continue;
+        }
+        tests = advance_all() ? 0 : tests + 1;
+        if (tests == 0) continue;
+        sys_monitor_leave(mpi.monitor);
+        pause_after(tests);
+        sys_monitor_enter(mpi.monitor);
+    }
+}
+
+static void serve(void *unused) {
+    (void)unused;
+    const int code = mpi.table->start(&mpi.rank, &mpi.size, &mpi.local);
+    sys_monitor_enter(mpi.monitor);
+    mpi.code = code;
+    mpi.started = true;
+    sys_monitor_wake_all(mpi.monitor);
+    if (code == 0) serve_transfers();
+    sys_monitor_leave(mpi.monitor);
+    if (code == 0) mpi.code = mpi.table->finish();
+}
+
+/* ---- Other threads ------------------------------------------------------------------------------------ */
+
+static p2p_status check(int code, const char *what) {
+    char reason[REASON_BYTES];
+    if (code == 0) return P2P_OK;
+    mpi.table->describe(code, reason, sizeof reason);
+    return p2p_fail(P2P_FAILED, "%s: %s failed: %s", mpi.table->implementation, what, reason);
+}
+
+p2p_status ranks_mpi_start(const mpi_table *table, int *rank, int *size, int *local) {
+    mpi.table = table;
+    P2P_TRY(sys_monitor_create(&mpi.monitor));
+    P2P_TRY(sys_thread_start(&mpi.thread, serve, NULL));
+    sys_monitor_enter(mpi.monitor);
+    while (!mpi.started) sys_monitor_wait(mpi.monitor);
+    sys_monitor_leave(mpi.monitor);
+    *rank = mpi.rank;
+    *size = mpi.size;
+    *local = mpi.local;
+    return check(mpi.code, "the start");
+}
+
+p2p_status ranks_mpi_finish(void) {
+    sys_monitor_enter(mpi.monitor);
+    mpi.ending = true;
+    sys_monitor_wake_all(mpi.monitor);
+    sys_monitor_leave(mpi.monitor);
+    sys_thread_join(mpi.thread);
+    sys_monitor_destroy(mpi.monitor);
+    return check(mpi.code, "the end");
+}
+
+static p2p_status run(int channel, transfer wanted, const char *what) {
+    transfer *t = &mpi.channels[channel];
+    sys_monitor_enter(mpi.monitor);
+    *t = wanted;
+    t->state = POSTED;
+    sys_monitor_wake_all(mpi.monitor);
+    while (t->state != COMPLETE) sys_monitor_wait(mpi.monitor);
+    t->state = IDLE;
+    const int code = t->code;
+    sys_monitor_leave(mpi.monitor);
+    return check(code, what);
+}
+
+p2p_status ranks_mpi_broadcast(int channel, void *bytes, int size) {
+    return run(channel, (transfer){.kind = BROADCAST, .to = bytes, .size = size}, "a broadcast");
+}
+
+p2p_status ranks_mpi_gather(int channel, const void *mine, int size, void *all) {
+    return run(channel, (transfer){.kind = GATHER, .from = mine, .to = all, .size = size}, "a gather");
+}
+
+p2p_status ranks_mpi_exchange(int channel, const void *from, const int *sizes_from, const int *offsets_from,
+                              void *to, const int *sizes_to, const int *offsets_to) {
+    return run(channel,
+               (transfer){.kind = EXCHANGE,
+                          .from = from,
+                          .to = to,
+                          .sizes_from = sizes_from,
+                          .offsets_from = offsets_from,
+                          .sizes_to = sizes_to,
+                          .offsets_to = offsets_to},
+               "an exchange");
+}
+
+p2p_status ranks_mpi_collect(int channel, const void *mine, int size, void *all, const int *sizes,
+                             const int *offsets) {
+    return run(
+        channel,
+        (transfer){
+            .kind = COLLECT, .from = mine, .to = all, .size = size, .sizes_to = sizes, .offsets_to = offsets},
+        "a gather of parts");
+}

@@ -1,0 +1,28 @@
+/* Transfers between ranks by MPI. A thread of its own makes all calls of MPI, so that transfers advance while
+ * other threads compute, and no other thread ever waits inside MPI.
+ */
+#ifndef P2P_RANKS_MPI_H
+#define P2P_RANKS_MPI_H
+
+#include "mpi/mpi_table.h"
+#include "p2p_status.h"
+
+#include <stddef.h>
+
+/* Channels: of the trainer, and of the session with its communicator. */
+enum { RANKS_CONTROL, RANKS_SESSION };
+
+/* Start the thread, and MPI in it. Waits for the other ranks. */
+p2p_status ranks_mpi_start(const mpi_table *table, int *rank, int *size, int *local);
+/* Ends MPI and the thread. Called by all ranks. */
+p2p_status ranks_mpi_finish(void);
+
+/* Transfers of mpi_table.h. Each returns when it is complete; one at a time per channel. */
+p2p_status ranks_mpi_broadcast(int channel, void *bytes, int size);
+p2p_status ranks_mpi_gather(int channel, const void *mine, int size, void *all);
+p2p_status ranks_mpi_exchange(int channel, const void *from, const int *sizes_from, const int *offsets_from,
+                              void *to, const int *sizes_to, const int *offsets_to);
+p2p_status ranks_mpi_collect(int channel, const void *mine, int size, void *all, const int *sizes,
+                             const int *offsets);
+
+#endif

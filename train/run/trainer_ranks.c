@@ -1,0 +1,168 @@
+/* What the ranks of a training have in common. See trainer_setup.h. Rank 0 alone looks at the folder, which
+ * the others may not see; all read the pairs.
+ */
+#include "host/text.h"
+#include "json_text.h"
+#include "trainer_setup.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+bool trainer_writes(const trainer *t) {
+    return ranks_number(t->ranks) == 0;
+}
+
+/* ---- The start ---------------------------------------------------------------------------------------- */
+
+typedef struct {
+    training_position at;
+    training_origin kept;
+    training_source source;
+    bool resumes; /* from a checkpoint */
+} start;
+
+static const char SETTINGS[] = "the settings of rank 0";
+
+/* Ranks may have the pairs at different places; a resumed training takes what was not given from rank 0. */
+static p2p_status print_settings(const trainer *t, char **text) {
+    json_t *object = settings_to_json(t->all);
+    if (object && !t->all->resume) json_object_del(object, "data");
+    const p2p_status status = json_text_make(SETTINGS, object, JSON_COMPACT | JSON_SORT_KEYS, text);
+    json_decref(object);
+    return status;
+}
+
+static p2p_status resume_settings(trainer *t, const char *text) {
+    json_t *shared;
+    P2P_TRY(json_text_parse(SETTINGS, text, strlen(text), 0, &shared, NULL));
+    const p2p_status status = settings_resume(t->all, shared, SETTINGS);
+    json_decref(shared);
+    return status;
+}
+
+static p2p_status take_settings(trainer *t, const char *text, const char *own) {
+    if (t->all->resume) return resume_settings(t, text);
+    if (strcmp(text, own) == 0) return P2P_OK;
+    return p2p_fail(P2P_USAGE, "the ranks were started with different options");
+}
+
+static p2p_status share_settings(trainer *t) {
+    char *own, *text;
+    P2P_TRY(print_settings(t, &own));
+    text = own;
+    p2p_status status = ranks_share_text(t->ranks, &text);
+    if (status == P2P_OK && !trainer_writes(t)) status = take_settings(t, text, own);
+    if (text != own) free(text);
+    free(own);
+    return status;
+}
+
+static p2p_status take_start(trainer *t, const start *shared) {
+    t->at = shared->at;
+    t->kept = shared->kept;
+    t->source = shared->source;
+    if (!shared->resumes) return P2P_OK;
+    t->resumed_from = strdup("the checkpoint of rank 0");
+    return t->resumed_from ? P2P_OK : p2p_fail(P2P_OUT_OF_MEMORY, "no memory for a text");
+}
+
+p2p_status trainer_share_start(trainer *t) {
+    if (!t->ranks) return P2P_OK;
+    start shared = {.at = t->at, .kept = t->kept, .source = t->source, .resumes = t->resumed_from != NULL};
+    P2P_TRY(share_settings(t));
+    P2P_TRY(ranks_share(t->ranks, &shared, sizeof shared));
+    P2P_TRY(ranks_share_text(t->ranks, &t->choices));
+    return trainer_writes(t) ? P2P_OK : take_start(t, &shared);
+}
+
+/* ---- Data --------------------------------------------------------------------------------------------- */
+
+static bool same_pairs(const dataset_identity *a, const dataset_identity *b) {
+    return a->pairs == b->pairs && a->names == b->names && strcmp(a->content, b->content) == 0;
+}
+
+p2p_status trainer_compare_data(const trainer *t) {
+    dataset_identity first[2] = {t->origin.training, t->origin.validation};
+    P2P_TRY(ranks_share(t->ranks, first, sizeof first));
+    if (same_pairs(&first[0], &t->origin.training) && same_pairs(&first[1], &t->origin.validation))
+        return P2P_OK;
+    p2p_fail(P2P_INPUT, "%s has other pairs than in rank 0, or other files of the same names", t->all->data);
+    return p2p_hint(P2P_INPUT, "all ranks need the same pairs: a shared folder, or equal copies");
+}
+
+/* ---- Devices ------------------------------------------------------------------------------------------ */
+
+/* The texts of a rank's devices, of which each may be of several. */
+typedef struct {
+    char device[ORIGIN_TEXT_BYTES], driver[ORIGIN_TEXT_BYTES];
+    char addresses[128];
+    int32_t count;
+} rank_devices;
+
+/* Whether the text is one of those that are joined. */
+static bool has_text(const char *joined, const char *text, size_t length) {
+    for (const char *at = joined; at;) {
+        const char *end = strstr(at, ORIGIN_JOINT);
+        const size_t found = end ? (size_t)(end - at) : strlen(at);
+        if (found == length && memcmp(at, text, length) == 0) return true;
+        at = end ? end + strlen(ORIGIN_JOINT) : NULL;
+    }
+    return false;
+}
+
+static void join_text(char joined[ORIGIN_TEXT_BYTES], const char *text, size_t length) {
+    const size_t used = strlen(joined);
+    if (has_text(joined, text, length) && used > 0) return;
+    snprintf(joined + used, ORIGIN_TEXT_BYTES - used, "%s%.*s", used > 0 ? ORIGIN_JOINT : "", (int)length,
+             text);
+}
+
+/* Joins each of the joined texts. */
+static void join_texts(char joined[ORIGIN_TEXT_BYTES], const char *texts) {
+    for (const char *at = texts; at;) {
+        const char *end = strstr(at, ORIGIN_JOINT);
+        join_text(joined, at, end ? (size_t)(end - at) : strlen(at));
+        at = end ? end + strlen(ORIGIN_JOINT) : NULL;
+    }
+}
+
+static rank_devices describe_own(const trainer *t) {
+    rank_devices own = {.count = t->devices.count};
+    for (int i = 0; i < t->devices.count; i++) {
+        const char *device = p2p_device_name(t->devices.list[i]);
+        const char *driver = p2p_device_driver(t->devices.list[i]);
+        join_text(own.device, device, strlen(device));
+        join_text(own.driver, driver, strlen(driver));
+    }
+    setup_devices_print(&t->devices, own.addresses, sizeof own.addresses);
+    return own;
+}
+
+static p2p_status take_devices(trainer *t, const rank_devices *all) {
+    for (int i = 0; i < ranks_size(t->ranks); i++) {
+        if (all[i].count != all[0].count)
+            return p2p_fail(P2P_USAGE, "rank %d has %d devices, rank 0 has %d: all need as many", i,
+                            (int)all[i].count, (int)all[0].count);
+        join_texts(t->origin.device, all[i].device);
+        join_texts(t->origin.driver, all[i].driver);
+        if (t->ranks)
+            text_line(stderr, "rank %d on %s: %s, %s", i, ranks_host(t->ranks, i), all[i].addresses,
+                      all[i].device);
+    }
+    return P2P_OK;
+}
+
+p2p_status trainer_number_replicas(trainer *t) {
+    const rank_devices own = describe_own(t);
+    rank_devices *all = calloc((size_t)ranks_size(t->ranks), sizeof *all);
+    if (!all) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for a list of devices");
+    t->replicas = ranks_size(t->ranks) * t->devices.count;
+    t->first_replica = ranks_number(t->ranks) * t->devices.count;
+    p2p_status status = t->replicas <= SETUP_MOST_REPLICAS
+                            ? ranks_gather(t->ranks, &own, sizeof own, all)
+                            : p2p_fail(P2P_USAGE, "%d devices in all ranks; at most %d are possible",
+                                       t->replicas, SETUP_MOST_REPLICAS);
+    if (status == P2P_OK) status = take_devices(t, all);
+    free(all);
+    return status;
+}
