@@ -175,10 +175,10 @@ static p2p_status run_report(training_loop *loop, const char *name, quality *val
     trainer *t = loop->t;
     char *path;
     bool moved;
-    P2P_TRY(report_run(t->report, &t->evaluator, validation));
+    P2P_TRY(validation_run(t->validator, &t->evaluator, validation));
     P2P_TRY(trainer_follow_folder(t, &moved));
     P2P_TRY(sys_path_join(&path, t->paths.samples, name));
-    p2p_status status = report_save_grid(t->report, path, t->run[0] ? t->run : NULL);
+    p2p_status status = validation_save_grid(t->validator, path, t->run[0] ? t->run : NULL);
     free(path);
     return status;
 }
@@ -186,7 +186,7 @@ static p2p_status run_report(training_loop *loop, const char *name, quality *val
 /* "validation L1 0.1234 (mean training target: 0.2345)  PSNR 17.20 dB  SSIM 0.612" */
 static void describe_validation(const trainer *t, const quality *validation, char *text, size_t size) {
     snprintf(text, size, "validation L1 %.4f (mean training target: %.4f)  PSNR %.2f dB  SSIM %.3f",
-             validation->l1, report_baseline_l1(t->report), validation->psnr, validation->ssim);
+             validation->l1, validation_baseline_l1(t->validator), validation->psnr, validation->ssim);
 }
 
 static loss_values epoch_mean(const training_position *at) {
@@ -215,7 +215,7 @@ static p2p_status measure_epoch(training_loop *loop, epoch_record *record) {
                              .epoch = at->epoch + 1,
                              .mean = epoch_mean(at),
                              .validated = t->validation != NULL,
-                             .baseline_l1 = report_baseline_l1(t->report)};
+                             .baseline_l1 = validation_baseline_l1(t->validator)};
     run_epoch_sample_name(name, record->epoch);
     P2P_TRY(run_report(loop, name, &record->validation));
     record->best = record->validated && (at->best_epoch == 0 || record->validation.l1 < at->best_l1);

@@ -364,7 +364,7 @@ p2p_status trainer_open(trainer *t, settings *all) {
     P2P_TRY(set_weights(t));
     P2P_TRY(open_folder(t));
     const pair_form form = {.format = t->format, .size = (int)all->size, .filter = t->augment.filter};
-    P2P_TRY(report_create(&t->report, t->training, t->validation, &form));
+    P2P_TRY(validation_create(&t->validator, t->training, t->validation, &form));
     t->progress = progress_create(stderr, t->total_steps, t->total_epochs, t->at.step);
     return P2P_OK;
 }
@@ -372,7 +372,7 @@ p2p_status trainer_open(trainer *t, settings *all) {
 void trainer_close(trainer *t) {
     progress_destroy(t->progress);
     (void)metrics_close(t->metrics); /* after success trainer_run has closed it and checked the result */
-    report_destroy(t->report);
+    validation_destroy(t->validator);
     p2p_session_destroy(t->session);
     setup_devices_close(&t->devices);
     free(t->samples);

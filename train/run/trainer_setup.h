@@ -9,10 +9,10 @@
 #include "initial_weights.h"
 #include "metrics.h"
 #include "progress.h"
-#include "report.h"
 #include "schedule.h"
 #include "setup/setup_plans.h"
 #include "trainer.h"
+#include "validation.h"
 
 /* The files of a run, below --out. Owned. */
 typedef struct {
@@ -39,7 +39,7 @@ typedef struct {
     p2p_session *session;
     setup_plans plans;
     evaluator evaluator;
-    report *report;
+    validator *validator;
     metrics_log *metrics;
     progress *progress;
     initial_weights initial;  /* files of a new training's weights */

@@ -3,31 +3,31 @@
  * The grid has a column per sample and three rows: input, generated, target. The caller records the metrics
  * (metrics.h).
  */
-#ifndef P2P_REPORT_H
-#define P2P_REPORT_H
+#ifndef P2P_VALIDATION_H
+#define P2P_VALIDATION_H
 
 #include "data/dataset.h"
 #include "use/evaluate.h"
 #include "use/quality.h"
 
-typedef struct report report;
+typedef struct validator validator;
 
 /* Borrows both data sets. `validation` may be NULL: then the grid shows training pairs, and nothing is
  * measured. Measures the baseline: the L1 of a "generator" that always draws the mean of the first
- * REPORT_BASELINE_PAIRS training targets. */
-enum { REPORT_BASELINE_PAIRS = 256 };
-p2p_status report_create(report **result, const dataset *training, const dataset *validation,
-                         const pair_form *form);
-void report_destroy(report *shown); /* NULL is ignored */
+ * VALIDATION_BASELINE_PAIRS training targets. */
+enum { VALIDATION_BASELINE_PAIRS = 256 };
+p2p_status validation_create(validator **result, const dataset *training, const dataset *validation,
+                             const pair_form *form);
+void validation_destroy(validator *shown); /* NULL is ignored */
 
 /* The L1 between the mean training target and the validation targets; 0 without validation. */
-double report_baseline_l1(const report *shown);
+double validation_baseline_l1(const validator *shown);
 
 /* Run the generator on the validation set, and draw the grid. *mean is the mean of the metrics between
  * generated picture and target over all pairs; unchanged without validation. P2P_STOPPED if a signal has
  * requested a stop (sys.h). */
-p2p_status report_run(report *shown, const evaluator *e, quality *mean);
-/* Write the grid of the last report_run, with a label (picture_grid.h), and free it. */
-p2p_status report_save_grid(report *shown, const char *path, const char *label);
+p2p_status validation_run(validator *shown, const evaluator *e, quality *mean);
+/* Write the grid of the last validation_run, with a label (picture_grid.h), and free it. */
+p2p_status validation_save_grid(validator *shown, const char *path, const char *label);
 
 #endif

@@ -1,5 +1,5 @@
-/* Validation and sample pictures. See report.h. */
-#include "report.h"
+/* Validation and sample pictures. See validation.h. */
+#include "validation.h"
 
 #include "host/sys.h"
 #include "image/picture_grid.h"
@@ -7,7 +7,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-struct report {
+struct validator {
     const dataset *validation; /* NULL: none */
     const dataset *shown;      /* of the grid's samples */
     pair_form form;
@@ -15,7 +15,7 @@ struct report {
     picture_grid grid; /* of the last run, until it is written */
 };
 
-static size_t target_values(const report *shown) {
+static size_t target_values(const validator *shown) {
     return (size_t)shown->form.size * (size_t)shown->form.size * (size_t)shown->form.format.target.channels;
 }
 
@@ -24,7 +24,7 @@ static double value_at(const image *picture, size_t index) {
                               : ((const uint16_t *)picture->pixels)[index];
 }
 
-static p2p_status add_targets(report *shown, const dataset *training, int64_t count, double *sum) {
+static p2p_status add_targets(validator *shown, const dataset *training, int64_t count, double *sum) {
     for (int64_t i = 0; i < count; i++) {
         image input, target;
         P2P_TRY(evaluate_load_pair(training, i, &shown->form, &input, &target));
@@ -36,7 +36,7 @@ static p2p_status add_targets(report *shown, const dataset *training, int64_t co
 }
 
 /* Mean |mean - target| over the validation pairs, of samples scaled to [-1, 1] as in the L1 loss. */
-static p2p_status compare_with_mean(report *shown, int64_t count, const double *sum) {
+static p2p_status compare_with_mean(validator *shown, int64_t count, const double *sum) {
     const double half = shown->form.format.target.bits == 8 ? 127.5 : 32767.5;
     double total = 0;
     int64_t pairs = dataset_count(shown->validation);
@@ -52,9 +52,9 @@ static p2p_status compare_with_mean(report *shown, int64_t count, const double *
     return P2P_OK;
 }
 
-static p2p_status measure_baseline(report *shown, const dataset *training) {
+static p2p_status measure_baseline(validator *shown, const dataset *training) {
     int64_t count = dataset_count(training);
-    if (count > REPORT_BASELINE_PAIRS) count = REPORT_BASELINE_PAIRS;
+    if (count > VALIDATION_BASELINE_PAIRS) count = VALIDATION_BASELINE_PAIRS;
     double *sum = calloc(target_values(shown), sizeof *sum);
     if (!sum) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for the mean training target");
     p2p_status status = add_targets(shown, training, count, sum);
@@ -63,27 +63,28 @@ static p2p_status measure_baseline(report *shown, const dataset *training) {
     return status;
 }
 
-p2p_status report_create(report **result, const dataset *training, const dataset *validation,
-                         const pair_form *form) {
+p2p_status validation_create(validator **result, const dataset *training, const dataset *validation,
+                             const pair_form *form) {
     *result = NULL;
-    report *shown = calloc(1, sizeof *shown);
+    validator *shown = calloc(1, sizeof *shown);
     if (!shown) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for validation");
-    *shown = (report){.validation = validation, .shown = validation ? validation : training, .form = *form};
+    *shown =
+        (validator){.validation = validation, .shown = validation ? validation : training, .form = *form};
     p2p_status status = validation ? measure_baseline(shown, training) : P2P_OK;
     if (status != P2P_OK) {
-        report_destroy(shown);
+        validation_destroy(shown);
         return status;
     }
     *result = shown;
     return P2P_OK;
 }
 
-void report_destroy(report *shown) {
+void validation_destroy(validator *shown) {
     if (shown) picture_grid_free(&shown->grid);
     free(shown);
 }
 
-double report_baseline_l1(const report *shown) {
+double validation_baseline_l1(const validator *shown) {
     return shown->baseline_l1;
 }
 
@@ -105,7 +106,7 @@ static p2p_status show_pair(void *context, const evaluated_pair *pair) {
     return picture_grid_put(pairs->grid, (int)pair->sample, rows);
 }
 
-p2p_status report_run(report *shown, const evaluator *e, quality *mean) {
+p2p_status validation_run(validator *shown, const evaluator *e, quality *mean) {
     const int64_t samples = dataset_count(shown->shown);
     const int columns = samples < PICTURE_GRID_MAX_COLUMNS ? (int)samples : PICTURE_GRID_MAX_COLUMNS;
     const int64_t count = shown->validation ? samples : columns;
@@ -117,7 +118,7 @@ p2p_status report_run(report *shown, const evaluator *e, quality *mean) {
     return P2P_OK;
 }
 
-p2p_status report_save_grid(report *shown, const char *path, const char *label) {
+p2p_status validation_save_grid(validator *shown, const char *path, const char *label) {
     P2P_TRY(picture_grid_save(&shown->grid, path, label));
     picture_grid_free(&shown->grid);
     return P2P_OK;
