@@ -405,6 +405,15 @@ double sys_processor_time(void) {
     return (double)used.tv_sec + 1e-9 * (double)used.tv_nsec;
 }
 
+void sys_time_text(char text[SYS_TIME_BYTES]) {
+    struct timespec now = {0};
+    struct tm parts = {0};
+    clock_gettime(CLOCK_REALTIME, &now);
+    gmtime_r(&now.tv_sec, &parts);
+    const size_t length = strftime(text, SYS_TIME_BYTES, "%Y-%m-%dT%H:%M:%S", &parts);
+    snprintf(text + length, SYS_TIME_BYTES - length, ".%03ldZ", now.tv_nsec / 1000000);
+}
+
 /* VmHWM of Linux; 0 on other systems. */
 static size_t peak_memory_from_proc(void) {
     char line[256];

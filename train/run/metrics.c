@@ -216,11 +216,13 @@ static p2p_status write_line(metrics_log *log, json_t *object) {
 
 p2p_status metrics_step(metrics_log *log, const step_record *record) {
     const loss_values *losses = &record->losses;
-    json_t *object = json_pack("{s:I, s:I, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f}", "step",
-                               (json_int_t)record->step, "epoch", (json_int_t)record->epoch, "d_loss",
-                               discriminator_loss(losses), "d_real", losses->d_real, "d_fake", losses->d_fake,
-                               "g_gan", losses->g_gan, "g_l1", losses->g_l1, "lr", record->learning_rate,
-                               "images_per_s", record->images_per_s, "data_wait", record->data_wait);
+    char now[SYS_TIME_BYTES];
+    sys_time_text(now);
+    json_t *object = json_pack(
+        "{s:I, s:I, s:f, s:f, s:f, s:f, s:f, s:f, s:s, s:f, s:f}", "step", (json_int_t)record->step, "epoch",
+        (json_int_t)record->epoch, "d_loss", discriminator_loss(losses), "d_real", losses->d_real, "d_fake",
+        losses->d_fake, "g_gan", losses->g_gan, "g_l1", losses->g_l1, "lr", record->learning_rate, "time",
+        now, "images_per_s", record->images_per_s, "data_wait", record->data_wait);
     return write_line(
         log, json_text_add(object, "reduction_wait", record->reduces, json_real(record->reduction_wait)));
 }
@@ -244,7 +246,9 @@ p2p_status metrics_epoch(metrics_log *log, const epoch_record *record) {
         json_decref(object);
         object = NULL;
     }
-    return write_line(log, object);
+    char now[SYS_TIME_BYTES];
+    sys_time_text(now);
+    return write_line(log, json_text_add(object, "time", true, json_string(now)));
 }
 
 p2p_status metrics_sync(metrics_log *log) {

@@ -2,7 +2,7 @@
  * "epoch") with means and the results of the validation. The first line ("event": "run") has the identity of
  * the run.
  *
- * FORMATS.md describes the fields. Validation itself is in validation.c.
+ * FORMATS.md describes the fields. Those that are measured, from "time" on, are last in their lines. Validation itself is in validation.c.
  */
 #ifndef P2P_METRICS_H
 #define P2P_METRICS_H

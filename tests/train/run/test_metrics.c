@@ -1,5 +1,6 @@
 /* OUT/metrics.jsonl: valid JSON for any numbers, and the lines that remain when a training resumes at an
  * earlier position. */
+#include "host/sys.h"
 #include "p2p.h"
 #include "run/metrics.h"
 #include "support/test_files.h"
@@ -48,6 +49,35 @@ static void test_numbers_without_a_digit(void **state) {
     assert_true(json_is_null(json_object_get(line, "val_ssim")));
     assert_true(json_real_value(json_object_get(line, "val_l1_of_mean_target")) == 0.5);
     json_decref(line);
+    test_folder_remove(folder);
+}
+
+/* Whether the line has a time that lies between two others, which are texts of the same form. */
+static void expect_time(const char *folder, int index, const char *from, const char *to) {
+    int year, month, day, hour, minute, second, thousandths, length = 0;
+    json_t *line = line_of(folder, index);
+    const char *text = json_string_value(json_object_get(line, "time"));
+    assert_non_null(text);
+    assert_int_equal(sscanf(text, "%4d-%2d-%2dT%2d:%2d:%2d.%3dZ%n", &year, &month, &day, &hour, &minute,
+                            &second, &thousandths, &length),
+                     7);
+    assert_int_equal(length, strlen(text));
+    assert_true(strcmp(from, text) <= 0 && strcmp(text, to) <= 0);
+    json_decref(line);
+}
+
+static void test_times(void **state) {
+    (void)state;
+    char *folder = test_folder_make(), from[SYS_TIME_BYTES], to[SYS_TIME_BYTES];
+    metrics_log *log;
+    assert_int_equal(metrics_open(&log, log_path(folder), "", 0, 0), P2P_OK);
+    sys_time_text(from);
+    assert_int_equal(metrics_step(log, &(step_record){.step = 1, .epoch = 1}), P2P_OK);
+    assert_int_equal(metrics_epoch(log, &(epoch_record){.step = 1, .epoch = 1}), P2P_OK);
+    sys_time_text(to);
+    assert_int_equal(metrics_close(log), P2P_OK);
+    expect_time(folder, 0, from, to);
+    expect_time(folder, 1, from, to);
     test_folder_remove(folder);
 }
 
@@ -176,6 +206,7 @@ static void test_damage(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_numbers_without_a_digit),
+        cmocka_unit_test(test_times),
         cmocka_unit_test(test_what_stays),
         cmocka_unit_test(test_identity),
         cmocka_unit_test(test_damage),
