@@ -15,6 +15,7 @@ enum {
     TUNE = COMMAND_TUNE,
     DOCTOR = COMMAND_DOCTOR,
     PAIRS = COMMAND_PAIRS,
+    REPORT = COMMAND_REPORT,
     RUN = TRAIN | USE | PLAN | BENCH | TUNE, /* commands that open a device */
     MODEL = TRAIN | PLAN | BENCH | TUNE      /* commands whose options describe a model */
 };
@@ -27,8 +28,8 @@ const option_row option_rows[] = {
     HEADING("Files"),
     {"data", 0, KIND_TEXT, AT(data), TRAIN | TEST, KEPT, 0, 0, NULL, "DIR",
      "folder with train/ and optionally val/ and test/: pairs side by side, or in trainA/ and trainB/"},
-    {"out", 'o', KIND_TEXT, AT(out), TRAIN | USE, NOT_KEPT, 0, 0, NULL, "PATH",
-     "folder for the results; in translate of one picture a file"},
+    {"out", 'o', KIND_TEXT, AT(out), TRAIN | USE | REPORT, NOT_KEPT, 0, 0, NULL, "PATH",
+     "folder for the results; in translate of one picture, and in report, a file"},
     {"model", 'm', KIND_TEXT, AT(model), USE, NOT_KEPT, 0, 0, NULL, "PATH",
      "a trained generator.safetensors, or the folder of a training, whose newest generator is used"},
     {"epoch", 0, KIND_COUNT, AT(epoch), USE, NOT_KEPT, 1, MAX_COUNT, NULL, "N",

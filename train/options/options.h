@@ -26,6 +26,7 @@ enum {
     COMMAND_TUNE = 128,
     COMMAND_DOCTOR = 256,
     COMMAND_PAIRS = 512,
+    COMMAND_REPORT = 1024,
 };
 
 enum {
@@ -115,5 +116,10 @@ p2p_status settings_resume(settings *all, const json_t *kept, const char *file);
  * BINDING ones, which the checkpoint has. All its bytes are printable. The caller frees it; NULL if memory
  * runs out. */
 char *settings_resume_command(const settings *all);
+
+/* The command that begins a training with these recorded settings in the folder `out`, quoted for a shell: the
+ * options whose values are not the defaults. Those that are not recorded, such as --device, are missing. The
+ * caller frees it; NULL if memory runs out. */
+char *settings_begin_command(const json_t *kept, const char *out);
 
 #endif

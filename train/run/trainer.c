@@ -9,6 +9,7 @@
 #include "host/sys.h"
 #include "host/text.h"
 #include "trainer_folder.h"
+#include "trainer_report.h"
 #include "trainer_rescue.h"
 #include "trainer_save.h"
 #include "use/run_files.h"
@@ -247,6 +248,7 @@ static p2p_status end_epoch(training_loop *loop) {
     next.best_l1 = record.best ? record.validation.l1 : at->best_l1;
     *at = next;
     t->epoch_batches = t->batches;
+    trainer_report_epoch(t);
     return P2P_OK;
 }
 
@@ -442,9 +444,11 @@ static p2p_status finish(trainer *t) {
     metrics_log *log = t->metrics;
     t->metrics = NULL;
     P2P_TRY(metrics_close(log));
+    trainer_report_end(t);
     text_line(stdout, "%s", t->paths.generator);
     progress_line(t->progress, "done: the model is %s, sample pictures are in %s", t->paths.generator,
                   t->paths.samples);
+    if (!t->report_failed) progress_line(t->progress, "its course: %s, for a browser", t->paths.report);
     return P2P_OK;
 }
 

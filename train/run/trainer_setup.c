@@ -64,11 +64,12 @@ static p2p_status check_required(const settings *all) {
 /* ---- Files -------------------------------------------------------------------------------------------- */
 
 /* Write config.json: the settings, the identity of the run, and its origin. */
-static p2p_status write_config(const trainer *t) {
+static p2p_status write_config(trainer *t) {
     json_t *object = settings_to_json(t->all);
     object = json_text_add(object, "run", t->run[0] != '\0', json_string(t->run));
     const bool recorded = origin_is_recorded(&t->origin);
     object = json_text_add(object, "origin", recorded, recorded ? origin_to_json(&t->origin) : NULL);
+    t->config = json_deep_copy(object);
     return json_file_write_sealed(t->paths.config, object, JSON_INDENT(2));
 }
 
@@ -334,7 +335,8 @@ static p2p_status open_folder(trainer *t) {
     t->made_folder = false;
     memcpy(t->kept_run, t->run, sizeof t->kept_run);
     P2P_TRY(sys_folder_make_one(t->paths.samples));
-    return metrics_open(&t->metrics, t->paths.metrics, t->run, t->at.step, t->at.epoch);
+    P2P_TRY(history_create(&t->past));
+    return metrics_open(&t->metrics, t->paths.metrics, t->run, t->at.step, t->at.epoch, t->past);
 }
 
 /* ---- Creation and destruction ------------------------------------------------------------------------- */
@@ -372,6 +374,8 @@ p2p_status trainer_open(trainer *t, settings *all) {
 void trainer_close(trainer *t) {
     progress_destroy(t->progress);
     (void)metrics_close(t->metrics); /* after success trainer_run has closed it and checked the result */
+    history_destroy(t->past);
+    json_decref(t->config);
     validation_destroy(t->validator);
     p2p_session_destroy(t->session);
     setup_devices_close(&t->devices);

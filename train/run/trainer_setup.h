@@ -18,7 +18,7 @@
 typedef struct {
     char *folder, *config, *metrics, *generator, *discriminator, *checkpoints, *samples, *epochs, *best;
     char *kept_best; /* checkpoints/best: see trainer_folder.h */
-    char *lock;
+    char *lock, *report;
 } trainer_paths;
 
 typedef struct {
@@ -41,6 +41,10 @@ typedef struct {
     evaluator evaluator;
     validator *validator;
     metrics_log *metrics;
+    history *past;      /* of the whole training, for the report */
+    json_t *config;     /* the object of config.json */
+    bool report_failed; /* the last report was not written */
+    double last_report; /* clock reading; 0: none */
     progress *progress;
     initial_weights initial;  /* files of a new training's weights */
     char *resumed_from;       /* the checkpoint's path; NULL for a new training */

@@ -40,7 +40,7 @@ static void test_numbers_without_a_digit(void **state) {
                                  .validated = true,
                                  .validation = {.l1 = 0.25, .psnr = INFINITY, .ssim = NAN},
                                  .baseline_l1 = 0.5};
-    assert_int_equal(metrics_open(&log, log_path(folder), "", 0, 0), P2P_OK);
+    assert_int_equal(metrics_open(&log, log_path(folder), "", 0, 0, NULL), P2P_OK);
     assert_int_equal(metrics_epoch(log, &record), P2P_OK);
     assert_int_equal(metrics_close(log), P2P_OK);
     json_t *line = line_of(folder, 0);
@@ -70,7 +70,7 @@ static void test_times(void **state) {
     (void)state;
     char *folder = test_folder_make(), from[SYS_TIME_BYTES], to[SYS_TIME_BYTES];
     metrics_log *log;
-    assert_int_equal(metrics_open(&log, log_path(folder), "", 0, 0), P2P_OK);
+    assert_int_equal(metrics_open(&log, log_path(folder), "", 0, 0, NULL), P2P_OK);
     sys_time_text(from);
     assert_int_equal(metrics_step(log, &(step_record){.step = 1, .epoch = 1}), P2P_OK);
     assert_int_equal(metrics_epoch(log, &(epoch_record){.step = 1, .epoch = 1}), P2P_OK);
@@ -84,7 +84,7 @@ static void test_times(void **state) {
 /* Steps 1 and 2, the end of epoch 1, steps 3 and 4, the end of epoch 2, and a line cut short. */
 static void write_log(const char *folder) {
     metrics_log *log;
-    assert_int_equal(metrics_open(&log, log_path(folder), "", 0, 0), P2P_OK);
+    assert_int_equal(metrics_open(&log, log_path(folder), "", 0, 0, NULL), P2P_OK);
     for (int step = 1; step <= 4; step++) {
         assert_int_equal(metrics_step(log, &(step_record){.step = step, .epoch = (step + 1) / 2}), P2P_OK);
         if (step % 2 == 0)
@@ -102,7 +102,7 @@ static void expect_kept(int64_t steps, int64_t epochs, int lines, bool ends_with
     char *folder = test_folder_make();
     metrics_log *log;
     write_log(folder);
-    assert_int_equal(metrics_open(&log, log_path(folder), "", steps, epochs), P2P_OK);
+    assert_int_equal(metrics_open(&log, log_path(folder), "", steps, epochs, NULL), P2P_OK);
     assert_int_equal(metrics_close(log), P2P_OK);
     json_t *last = lines > 0 ? line_of(folder, lines - 1) : NULL;
     assert_null(line_of(folder, lines));
@@ -129,7 +129,7 @@ static void test_identity(void **state) {
     metrics_log *log;
     size_t sizes[2];
     for (int i = 0; i < 2; i++) {
-        assert_int_equal(metrics_open(&log, log_path(folder), run, i, 0), P2P_OK);
+        assert_int_equal(metrics_open(&log, log_path(folder), run, i, 0, NULL), P2P_OK);
         assert_int_equal(metrics_step(log, &(step_record){.step = i + 1, .epoch = 1}), P2P_OK);
         assert_int_equal(metrics_sync(log), P2P_OK);
         assert_int_equal(metrics_close(log), P2P_OK);
@@ -144,12 +144,12 @@ static void test_identity(void **state) {
     assert_int_equal(metrics_check_run(log_path(folder), run), P2P_OK);
     free(test_file_read(log_path(folder), &sizes[0]));
     assert_int_equal(metrics_check_run(log_path(folder), other), P2P_INPUT);
-    assert_int_equal(metrics_open(&log, log_path(folder), other, 9, 9), P2P_INPUT);
-    assert_int_equal(metrics_open(&log, log_path(folder), "", 9, 9), P2P_INPUT);
+    assert_int_equal(metrics_open(&log, log_path(folder), other, 9, 9, NULL), P2P_INPUT);
+    assert_int_equal(metrics_open(&log, log_path(folder), "", 9, 9, NULL), P2P_INPUT);
     free(test_file_read(log_path(folder), &sizes[1]));
     assert_int_equal(sizes[0], sizes[1]);
     test_file_write(log_path(folder), "{\"event\":\"ru", 12); /* killed while it wrote its first line */
-    assert_int_equal(metrics_open(&log, log_path(folder), run, 0, 0), P2P_OK);
+    assert_int_equal(metrics_open(&log, log_path(folder), run, 0, 0, NULL), P2P_OK);
     assert_int_equal(metrics_close(log), P2P_OK);
     assert_null(line_of(folder, 1));
     test_folder_remove(folder);
@@ -169,7 +169,7 @@ static void expect_damage(const char *before, char to, int lines, bool found) {
     FILE *warnings = fmemopen(text, sizeof text - 1, "w");
     assert_non_null(warnings);
     p2p_warnings_to(warnings);
-    assert_int_equal(metrics_open(&log, log_path(folder), "", 4, 2), P2P_OK);
+    assert_int_equal(metrics_open(&log, log_path(folder), "", 4, 2, NULL), P2P_OK);
     assert_int_equal(metrics_close(log), P2P_OK);
     p2p_warnings_to(NULL);
     fclose(warnings);

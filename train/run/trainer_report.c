@@ -1,0 +1,46 @@
+/* See trainer_report.h. */
+#include "trainer_report.h"
+
+#include "host/sys.h"
+#include "report/run_page.h"
+#include "trainer_folder.h"
+
+#include <stdlib.h>
+
+/* Seconds between two pages of a training with short epochs. */
+static const double INTERVAL = 5;
+
+static p2p_status write_page(const trainer *t) {
+    run_shown run = {.name = t->all->out, .link = "", .config = t->config, .past = t->past};
+    P2P_TRY(run_page_check(t->paths.report, t->run));
+    p2p_status status = run_shown_find_samples(&run, t->paths.samples);
+    if (status == P2P_OK) status = run_page_write(t->paths.report, &run, 1, t->run[0] ? t->run : NULL);
+    free(run.epochs);
+    free(run.steps);
+    return status;
+}
+
+/* The folder may be renamed at any moment. */
+static p2p_status write_where_moved(trainer *t) {
+    bool moved;
+    P2P_TRY(trainer_follow_folder(t, &moved));
+    const p2p_status status = write_page(t);
+    if (status == P2P_OK) return P2P_OK;
+    p2p_failure failure;
+    p2p_failure_take(&failure, status);
+    P2P_TRY(trainer_follow_folder(t, &moved));
+    return moved ? write_page(t) : p2p_failure_give(&failure);
+}
+
+void trainer_report_end(trainer *t) {
+    const p2p_status status = write_where_moved(t);
+    if (status != P2P_OK && !t->report_failed)
+        progress_line(t->progress, "%s is not written, and the training goes on without it: %s",
+                      t->paths.report, p2p_message());
+    t->report_failed = status != P2P_OK;
+    t->last_report = sys_clock();
+}
+
+void trainer_report_epoch(trainer *t) {
+    if (t->last_report == 0 || sys_clock() - t->last_report >= INTERVAL) trainer_report_end(t);
+}
