@@ -309,7 +309,7 @@ function drawPanel(panel, lines) {
 function legend(lines) {
   const box = element("div", {class: "legend"});
   for (const line of lines)
-    box.append(element("span", {}, element("i", {style: "border-color:" + line.colour + (line.dash ? ";border-top-style:dashed" : "")}), line.name));
+    box.append(element("span", {}, element("i", {style: "border-color:" + line.colour + (line.dash ? ";border-top-style:" + (line.dash === dashes[1] ? "dashed" : "dotted") : "")}), line.name));
   return box;
 }
 
