@@ -94,7 +94,7 @@ static p2p_status open_data(test_run *run) {
     run->count = dataset_count(run->data);
     run->t.picture_bytes = dataset_summarise(run->data).pair_bytes;
     if (settings_given(run->all, "count") && run->all->count < run->count) run->count = run->all->count;
-    run->grid.columns = run->count < PICTURE_GRID_MAX_COLUMNS ? (int)run->count : PICTURE_GRID_MAX_COLUMNS;
+    run->grid.columns = picture_grid_columns(run->count, run->form.size);
     return P2P_OK;
 }
 
@@ -210,8 +210,8 @@ static p2p_status visit_pair(void *context, const evaluated_pair *pair) {
     P2P_TRY(save_picture(run->target, name, pair->target));
     progress_pictures(run->progress, pair->sample + 1);
     if (pair->sample >= run->grid.columns) return P2P_OK;
-    image *const rows[] = {pair->input, pair->target, pair->generated};
-    return picture_grid_put(&run->grid, (int)pair->sample, rows);
+    const picture_grid_column column = {name, pair->input, pair->generated, pair->target};
+    return picture_grid_put(&run->grid, (int)pair->sample, &column);
 }
 
 static p2p_status run_pairs(test_run *run) {

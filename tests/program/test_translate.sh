@@ -170,13 +170,13 @@ expect 3 "toys/nosuch" "${test[@]}" --model $model --data toys --split nosuch --
 expect 0 '"count":1,' "${test[@]}" --model $model --data toys --out val
 same val/generated/00001.png one.png
 same val/target/00001.png right.png
-sized val/grid.png 36x104x3x8
-"$pictures" crop val/grid.png 2 2 32 32 cell.png
+sized val/grid.png 96x120x3x8 # names on the left and above, then cells of 32 x 32 with lines of 2 pixels
+"$pictures" crop val/grid.png 62 18 32 32 cell.png
 near cell.png input.png 0
-"$pictures" crop val/grid.png 2 36 32 32 cell.png
-near cell.png right.png 0
-"$pictures" crop val/grid.png 2 70 32 32 cell.png
+"$pictures" crop val/grid.png 62 52 32 32 cell.png
 near cell.png one.png 0
+"$pictures" crop val/grid.png 62 86 32 32 cell.png
+near cell.png right.png 0
 expect 2 "exists already" "${test[@]}" --model $model --data toys --out val
 expect 0 '"split":"train"' "${test[@]}" --model $model --data toys --out val --split train --force
 [ "$(grep -c '"ssim"' val/metrics.json)" -eq 4 ] || fail "metrics.json: not three pairs and their mean"

@@ -8,6 +8,7 @@
 
 #include "host/sys.h"
 #include "host/text.h"
+#include "image/picture_grid.h"
 #include "trainer_folder.h"
 #include "trainer_report.h"
 #include "trainer_rescue.h"
@@ -172,11 +173,11 @@ static p2p_status train_step(training_loop *loop, const loader_batch *batch) {
 
 /* Validate, and write the grid of pictures. Validation may take minutes, in which the folder may be renamed.
  */
-static p2p_status run_report(training_loop *loop, const char *name, quality *validation) {
+static p2p_status validate(training_loop *loop, const char *name, const char *title, quality *validation) {
     trainer *t = loop->t;
     char *path;
     bool moved;
-    P2P_TRY(validation_run(t->validator, &t->evaluator, validation));
+    P2P_TRY(validation_run(t->validator, &t->evaluator, title, validation));
     P2P_TRY(trainer_follow_folder(t, &moved));
     P2P_TRY(sys_path_join(&path, t->paths.samples, name));
     p2p_status status = validation_save_grid(t->validator, path, t->run[0] ? t->run : NULL);
@@ -211,14 +212,15 @@ static void show_epoch(const trainer *t, const epoch_record *record) {
 static p2p_status measure_epoch(training_loop *loop, epoch_record *record) {
     const trainer *t = loop->t;
     const training_position *at = loop->at;
-    char name[RUN_EPOCH_NAME_BYTES];
+    char name[RUN_EPOCH_NAME_BYTES], title[PICTURE_GRID_TITLE_BYTES];
     *record = (epoch_record){.step = at->step,
                              .epoch = at->epoch + 1,
                              .mean = epoch_mean(at),
                              .validated = t->validation != NULL,
                              .baseline_l1 = validation_baseline_l1(t->validator)};
     run_epoch_sample_name(name, record->epoch);
-    P2P_TRY(run_report(loop, name, &record->validation));
+    snprintf(title, sizeof title, "epoch %" PRId64, record->epoch);
+    P2P_TRY(validate(loop, name, title, &record->validation));
     record->best = record->validated && (at->best_epoch == 0 || record->validation.l1 < at->best_l1);
     return P2P_OK;
 }
@@ -268,10 +270,11 @@ static bool save_is_due(const training_loop *loop) {
 
 /* Validate at the end of a training that ends within an epoch. */
 static p2p_status show_end(training_loop *loop) {
-    char name[RUN_EPOCH_NAME_BYTES], validation[128];
+    char name[RUN_EPOCH_NAME_BYTES], title[PICTURE_GRID_TITLE_BYTES], validation[128];
     quality measured;
     run_step_sample_name(name, loop->at->step);
-    P2P_TRY(run_report(loop, name, &measured));
+    snprintf(title, sizeof title, "step %" PRId64, loop->at->step);
+    P2P_TRY(validate(loop, name, title, &measured));
     if (!loop->t->validation) return P2P_OK;
     describe_validation(loop->t, &measured, validation, sizeof validation);
     progress_line(loop->t->progress, "%s", validation);

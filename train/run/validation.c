@@ -92,6 +92,7 @@ double validation_baseline_l1(const validator *shown) {
 
 typedef struct {
     picture_grid *grid;
+    const dataset *data;
     quality_total total;
 } shown_pairs;
 
@@ -102,17 +103,19 @@ static p2p_status show_pair(void *context, const evaluated_pair *pair) {
     P2P_TRY(quality_of_images(pair->generated, pair->target, &one));
     quality_add(&pairs->total, &one);
     if (pair->sample >= pairs->grid->columns) return P2P_OK;
-    image *const rows[] = {pair->input, pair->generated, pair->target};
-    return picture_grid_put(pairs->grid, (int)pair->sample, rows);
+    const picture_grid_column column = {dataset_name(pairs->data, pair->sample), pair->input, pair->generated,
+                                        pair->target};
+    return picture_grid_put(pairs->grid, (int)pair->sample, &column);
 }
 
-p2p_status validation_run(validator *shown, const evaluator *e, quality *mean) {
+p2p_status validation_run(validator *shown, const evaluator *e, const char *title, quality *mean) {
     const int64_t samples = dataset_count(shown->shown);
-    const int columns = samples < PICTURE_GRID_MAX_COLUMNS ? (int)samples : PICTURE_GRID_MAX_COLUMNS;
+    const int columns = picture_grid_columns(samples, shown->form.size);
     const int64_t count = shown->validation ? samples : columns;
-    shown_pairs pairs = {.grid = &shown->grid};
+    shown_pairs pairs = {.grid = &shown->grid, .data = shown->shown};
     picture_grid_free(&shown->grid);
     shown->grid = (picture_grid){.columns = columns};
+    snprintf(shown->grid.title, sizeof shown->grid.title, "%s", title);
     P2P_TRY(evaluate_pairs(e, shown->shown, &shown->form, count, show_pair, &pairs));
     if (shown->validation) *mean = quality_mean(&pairs.total);
     return P2P_OK;

@@ -1,7 +1,6 @@
 /* Validation after an epoch: metrics over the validation set, and a grid of sample pictures.
  *
- * The grid has a column per sample and three rows: input, generated, target. The caller records the metrics
- * (metrics.h).
+ * The grid (image/picture_grid.h) shows some of them. The caller records the metrics (metrics.h).
  */
 #ifndef P2P_VALIDATION_H
 #define P2P_VALIDATION_H
@@ -23,10 +22,10 @@ void validation_destroy(validator *shown); /* NULL is ignored */
 /* The L1 between the mean training target and the validation targets; 0 without validation. */
 double validation_baseline_l1(const validator *shown);
 
-/* Run the generator on the validation set, and draw the grid. *mean is the mean of the metrics between
- * generated picture and target over all pairs; unchanged without validation. P2P_STOPPED if a signal has
- * requested a stop (sys.h). */
-p2p_status validation_run(validator *shown, const evaluator *e, quality *mean);
+/* Run the generator on the validation set, and draw the grid with a title (picture_grid.h). *mean is the mean
+ * of the metrics between generated picture and target over all pairs; unchanged without validation.
+ * P2P_STOPPED if a signal has requested a stop (sys.h). */
+p2p_status validation_run(validator *shown, const evaluator *e, const char *title, quality *mean);
 /* Write the grid of the last validation_run, with a label (picture_grid.h), and free it. */
 p2p_status validation_save_grid(validator *shown, const char *path, const char *label);
 

@@ -158,10 +158,11 @@ static void close_generator(tiny_generator *g) {
     pix2pix_destroy(g->model);
 }
 
-/* A cell of the grid, whose lines are (width - columns * SIZE) / (columns + 1) wide. */
+/* A cell of the grid. Cells lie in the lower right corner, with lines of LINE pixels. */
 static image cell_of(const image *grid, int columns, int row, int column) {
-    const int line = (grid->width - columns * SIZE) / (columns + 1);
-    const int left = column * (SIZE + line) + line, top = row * (SIZE + line) + line;
+    enum { LINE = 2, ROWS = 3 };
+    const int left = grid->width - (columns - column) * (SIZE + LINE);
+    const int top = grid->height - (ROWS - row) * (SIZE + LINE);
     image cell;
     OK(image_create(&cell, SIZE, SIZE, IMAGE_RGB8));
     const image_view view = image_view_crop(image_view_of(grid), left, top, SIZE, SIZE);
@@ -206,7 +207,7 @@ static void check_report(int batch, quality *measured) {
     const pair_form form = form_of(8);
     open_generator(&tiny, batch);
     OK(validation_create(&shown, pairs.training, pairs.validation, &form));
-    OK(validation_run(shown, &tiny.evaluator, measured));
+    OK(validation_run(shown, &tiny.evaluator, "epoch 1", measured));
     OK(validation_save_grid(shown, test_path(pairs.dir, "grid.png"), NULL));
     const quality expected = quality_of_grid(test_path(pairs.dir, "grid.png"), VALIDATION);
     assert_true(measured->l1 == expected.l1 && measured->psnr == expected.psnr &&
