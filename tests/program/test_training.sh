@@ -67,6 +67,10 @@ expect 0 "" "$p2p" train "${small[@]}" --out few --epochs 13 --lr 0.01 --save-ev
 [ "$(ls few/epochs | tr '\n' ' ')" = "008-generator.safetensors 012-generator.safetensors " ] ||
     fail "--save-every 4 --keep-epochs 2: $(ls few/epochs)"
 same epochs/epochs/012-generator.safetensors few/epochs/012-generator.safetensors
+expect 0 "" "$p2p" train "${small[@]}" --out sparse --epochs 13 --lr 0.01 --keep-samples 5
+[ "$(ls sparse/samples | tr -dc '0-9\n' | tr '\n' ' ')" = "0001 0004 0008 0012 0013 " ] || fail "--keep-samples 5: $(ls sparse/samples)"
+grep -q '"sample_epochs":\[1,4,8,12,13\]' sparse/report.html || fail "the report has other pictures"
+[ "$(ls few/samples | wc -l)" -eq 13 ] || fail "pictures are missing: $(ls few/samples)"
 expect 0 "" "$p2p" train "${small[@]}" --out all --epochs 13 --lr 0.01 --keep-epochs 0
 [ "$(ls all/epochs | wc -l)" -eq 13 ] || fail "--keep-epochs 0: $(ls all/epochs)"
 same all/epochs/$(printf '%03d' "$best")-generator.safetensors epochs/best/generator.safetensors

@@ -170,6 +170,8 @@ const option_row option_rows[] = {
      "keep the generator of every Nth epoch in OUT/epochs"},
     {"keep-epochs", 0, KIND_COUNT, AT(keep_epochs), TRAIN, KEPT, 0, MAX_COUNT, "10", "K",
      "keep the newest K of them; 0: all"},
+    {"keep-samples", 0, KIND_COUNT, AT(keep_samples), TRAIN, KEPT, 0, MAX_COUNT, "200", "K",
+     "keep K pictures in OUT/samples, evenly over the epochs, with the first and the newest one; 0: all"},
     {"checkpoint-every", 0, KIND_COUNT, AT(checkpoint_every), TRAIN, KEPT, 1, MAX_COUNT, NULL, "N",
      "steps between checkpoints (default: every 5 minutes, and at the end)"},
     {"check-replicas", 0, KIND_COUNT, AT(check_replicas), TRAIN, KEPT, 0, MAX_COUNT, "1000", "N",

@@ -59,7 +59,7 @@ typedef struct {
     int64_t size, load_size, channels_in, channels_out, workers;
     int64_t ngf, ndf, d_layers;
     int64_t max_pixels, memory; /* memory: 0 if not given */
-    int64_t save_every, keep_epochs, checkpoint_every;
+    int64_t save_every, keep_epochs, keep_samples, checkpoint_every;
     settings_counts gpu_counts; /* one, but for bench */
     int64_t gpus;               /* the last of them; 0 if not given */
     int64_t grad_accumulate, check_replicas;

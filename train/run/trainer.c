@@ -242,6 +242,7 @@ static p2p_status end_epoch(training_loop *loop) {
     epoch_record record;
     P2P_TRY(measure_epoch(loop, &record));
     P2P_TRY(trainer_save_epoch(t, record.epoch));
+    P2P_TRY(trainer_remove_old_samples(t));
     if (record.best) P2P_TRY(trainer_save_best(t, &record));
     P2P_TRY(metrics_epoch(t->metrics, &record));
     show_epoch(t, &record);

@@ -69,11 +69,11 @@ WRAP(fflush, (FILE * stream), (stream))
 static const test_command training = {
     COMMAND_TRAIN,
     command_train,
-    {"train",       "--data",        "data", "--out",       "OUT",   "--device",
-     "reference:0", "--size",        "8",    "--generator", "2",     "--ngf",
-     "1",           "--ndf",         "1",    "--d-net",     "pixel", "--checkpoint-every",
-     "5",           "--keep-epochs", "2",    "--workers",   "1",     "--steps",
-     "LAST"}};
+    {"train",       "--data",        "data", "--out",          "OUT",   "--device",
+     "reference:0", "--size",        "8",    "--generator",    "2",     "--ngf",
+     "1",           "--ndf",         "1",    "--d-net",        "pixel", "--checkpoint-every",
+     "5",           "--keep-epochs", "2",    "--keep-samples", "1",     "--workers",
+     "1",           "--steps",       "LAST"}};
 
 static test_command command_of(const char *out, const char *last) {
     test_command line = training;
