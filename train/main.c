@@ -43,7 +43,8 @@ static const command commands[] = {
      "  p2p test --model run1 --data shoes --out results\n"
      "  p2p test --model run1 --epoch 20 --data shoes --split test --count 100 --batch 8 --out results20\n",
      "Writes OUT/generated and OUT/target (pictures), OUT/grid.png (the first ten pairs: input, generated,\n"
-     "target) and OUT/metrics.json (L1, PSNR and SSIM of each pair and their means). Prints the means.\n",
+     "target), OUT/metrics.json (L1, PSNR and SSIM of each pair and their means) and OUT/index.html, which\n"
+     "shows the pairs by their error in a browser. Prints the means.\n",
      command_test},
     {"report", COMMAND_REPORT, "show the course of trainings as a page for a browser",
      "p2p report RUN... [-o FILE]",
