@@ -18,6 +18,9 @@ static const p2p_variable core_variables[] = {
      "Backends, `p2p_NAME.so`, are looked for there first. Folders and files must belong to the user or to "
      "root, and nobody else may write to them. Ignored in programs with raised privileges.",
      false},
+    {"NO_COLOR", "anything", "none", "Nothing is printed in colours.", false},
+    {"TERM", "the kind of the terminal", "none", "Without it, and for `dumb`, nothing is printed in colours.",
+     false},
     {"P2P_LOSE_DEVICE_AT", "a whole number", "0: never",
      "Every device is lost from this call of a backend on, counted from 1.", true},
     {"P2P_UPDATE_GOLDEN", "1", "none", "Tests write the text files with which they otherwise compare.", true},

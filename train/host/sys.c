@@ -380,6 +380,11 @@ bool sys_is_terminal(FILE *stream) {
     return descriptor >= 0 && isatty(descriptor);
 }
 
+bool sys_has_colours(FILE *stream) {
+    const char *none = getenv("NO_COLOR"), *kind = getenv("TERM");
+    return sys_is_terminal(stream) && !(none && none[0]) && kind && strcmp(kind, "dumb") != 0;
+}
+
 int sys_terminal_columns(FILE *stream) {
     struct winsize size;
     int descriptor = sys_descriptor_of(stream);

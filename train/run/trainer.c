@@ -9,6 +9,7 @@
 #include "host/sys.h"
 #include "host/text.h"
 #include "image/picture_grid.h"
+#include "time_left.h"
 #include "trainer_folder.h"
 #include "trainer_report.h"
 #include "trainer_rescue.h"
@@ -22,6 +23,7 @@
 
 static const double SECONDS_BETWEEN_CHECKPOINTS = 300;
 static const double SHORTEST_STEP = 1e-9; /* seconds */
+enum { STEPS_BEFORE_ESTIMATE = 10 };
 /* Least weight of the newest step in the running mean of seconds per image: a mean over about ten steps. */
 static const double RATE_WEIGHT = 0.1;
 
@@ -45,6 +47,9 @@ typedef struct {
     double reduced;                         /* seconds of waiting for reductions until last_collected */
     double reduction_per_image;             /* running mean of seconds */
     int64_t measured;                       /* steps in both means */
+    mean_duration epoch_ends, saves;        /* seconds of an epoch's end, and of a checkpoint */
+    bool announced;                         /* the duration of the training was printed */
+    int won;                                /* successive epochs in which the discriminator won */
     int64_t replaced;                       /* pairs of this epoch that were bad and replaced */
     char reason[P2P_MESSAGE_BYTES];         /* of the first of them */
     /* The parameters are those of `at`, or will be when the step in flight has been collected. */
@@ -106,6 +111,34 @@ static void measure_rate(training_loop *loop, step_record *record) {
     record->data_wait = fmin(1, loop->wait_per_image / loop->seconds_per_image);
 }
 
+/* A validation that was not measured yet takes a third of the time of training steps on as many pictures. */
+static double seconds_left(const training_loop *loop, const step_record *record) {
+    const trainer *t = loop->t;
+    const int64_t validated = t->validation ? dataset_count(t->validation) : PICTURE_GRID_MAX_COLUMNS;
+    const double expected = (double)validated * loop->seconds_per_image / 3;
+    const remaining_work left = {.steps = t->total_steps - record->step,
+                                 .epochs = (t->total_steps - record->step + t->batches - 1) / t->batches,
+                                 .step_seconds = loop->seconds_per_image * (double)t->global_batch,
+                                 .epoch_seconds =
+                                     loop->epoch_ends.measured > 0 ? loop->epoch_ends.seconds : expected,
+                                 .checkpoint_seconds = loop->saves.seconds,
+                                 .steps_per_checkpoint = t->all->checkpoint_every,
+                                 .seconds_per_checkpoint = SECONDS_BETWEEN_CHECKPOINTS};
+    return time_left(&left);
+}
+
+/* Draw the live line. After the first steps, print once how long the training will take. */
+static void show_step(training_loop *loop, const step_record *record) {
+    char text[TIME_LEFT_BYTES];
+    const double left = seconds_left(loop, record);
+    if (!loop->announced && loop->measured == STEPS_BEFORE_ESTIMATE && record->step < loop->t->total_steps) {
+        time_left_text(left, text);
+        progress_line(loop->t->progress, "expected to take about %s, with validation and checkpoints", text);
+        loop->announced = true;
+    }
+    progress_step(loop->t->progress, record, left);
+}
+
 /* Wait for the step in flight, if there is one, and read and record its losses. */
 static p2p_status collect(training_loop *loop) {
     step_in_flight flight = loop->in_flight;
@@ -122,7 +155,7 @@ static p2p_status collect(training_loop *loop) {
     P2P_TRY(check_finite(&record));
     add_losses(loop->at, &record.losses, flight.images);
     P2P_TRY(metrics_step(loop->t->metrics, &record));
-    progress_step(loop->t->progress, &record);
+    show_step(loop, &record);
     loop->can_save = true;
     return P2P_OK;
 }
@@ -199,13 +232,16 @@ static loss_values epoch_mean(const training_position *at) {
                          .g_l1 = at->sums.g_l1 / images};
 }
 
-static void show_epoch(const trainer *t, const epoch_record *record) {
-    char validation[128] = "";
-    if (record->validated) describe_validation(t, &record->validation, validation, sizeof validation);
-    progress_line(t->progress,
-                  "epoch %" PRId64 "/%" PRId64 " done: D real %.3f fake %.3f  G %.3f  L1 %.4f  %s%s",
-                  record->epoch, t->total_epochs, record->mean.d_real, record->mean.d_fake,
-                  record->mean.g_gan, record->mean.g_l1, validation, record->best ? ", the best so far" : "");
+/* Say once that the discriminator has won: for three epochs in a row it recognised nearly every picture. */
+static void show_victory(training_loop *loop, const loss_values *mean) {
+    const double sure = 0.05, rejected = 2;
+    const bool won = mean->d_real < sure && mean->d_fake < sure && mean->g_gan > rejected;
+    loop->won = won ? loop->won + 1 : 0;
+    if (loop->won != 3) return;
+    progress_line_in(loop->t->progress, PROGRESS_WARNING,
+                     "D has won: it tells nearly all generated pictures from true ones, so that G");
+    progress_line_in(loop->t->progress, PROGRESS_WARNING,
+                     "learns from L1 alone. Judge by the pictures; report.html has more on this");
 }
 
 /* Validate the epoch whose steps have been made, write its grid of pictures, and fill its record. */
@@ -245,7 +281,8 @@ static p2p_status end_epoch(training_loop *loop) {
     P2P_TRY(trainer_remove_old_samples(t));
     if (record.best) P2P_TRY(trainer_save_best(t, &record));
     P2P_TRY(metrics_epoch(t->metrics, &record));
-    show_epoch(t, &record);
+    progress_epoch(t->progress, &record);
+    show_victory(loop, &record.mean);
     report_replaced(loop);
     next.best_epoch = record.best ? record.epoch : at->best_epoch;
     next.best_l1 = record.best ? record.validation.l1 : at->best_l1;
@@ -256,10 +293,12 @@ static p2p_status end_epoch(training_loop *loop) {
 }
 
 static p2p_status save(training_loop *loop) {
+    const double begun = sys_clock();
     loop->can_save = false; /* after a failure a second attempt would fail too */
     P2P_TRY(trainer_save(loop->t));
     loop->can_save = true;
     loop->last_checkpoint = sys_clock();
+    mean_duration_add(&loop->saves, loop->last_checkpoint - begun);
     return P2P_OK;
 }
 
@@ -309,7 +348,11 @@ static p2p_status check_replicas(training_loop *loop) {
 /* What is due after a step. It may be repeated after a failure to write. */
 static p2p_status end_and_save(training_loop *loop, bool saves) {
     bool moved;
-    if (loop->at->batch == loop->t->epoch_batches) P2P_TRY(end_epoch(loop));
+    const double begun = sys_clock();
+    if (loop->at->batch == loop->t->epoch_batches) {
+        P2P_TRY(end_epoch(loop));
+        mean_duration_add(&loop->epoch_ends, sys_clock() - begun);
+    }
     if (!saves) return P2P_OK;
     P2P_TRY(trainer_follow_folder(loop->t, &moved));
     return save(loop);
@@ -448,6 +491,7 @@ static p2p_status finish(trainer *t) {
     metrics_log *log = t->metrics;
     t->metrics = NULL;
     P2P_TRY(metrics_close(log));
+    progress_hide(t->progress);
     trainer_report_end(t);
     text_line(stdout, "%s", t->paths.generator);
     progress_line(t->progress, "done: the model is %s, sample pictures are in %s", t->paths.generator,

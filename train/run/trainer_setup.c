@@ -348,6 +348,17 @@ static void set_epoch(trainer *t) {
     t->epoch_batches = t->at.batch + (left + t->global_batch - 1) / t->global_batch;
 }
 
+/* Say how long the training is, and with what its validation is compared. */
+static void show_length(const trainer *t) {
+    fprintf(stderr,
+            "length: %" PRId64 " pairs are %" PRId64 " steps per epoch; %" PRId64 " steps in %" PRId64
+            " epochs\n",
+            t->origin.training.pairs, t->batches, t->total_steps, t->total_epochs);
+    if (t->validation)
+        fprintf(stderr, "validation: always drawing the mean of the training targets would give L1 %.4f\n",
+                validation_baseline_l1(t->validator));
+}
+
 p2p_status trainer_open(trainer *t, settings *all) {
     *t = (trainer){.all = all};
     P2P_TRY(check_required(all));
@@ -367,6 +378,7 @@ p2p_status trainer_open(trainer *t, settings *all) {
     P2P_TRY(open_folder(t));
     const pair_form form = {.format = t->format, .size = (int)all->size, .filter = t->augment.filter};
     P2P_TRY(validation_create(&t->validator, t->training, t->validation, &form));
+    show_length(t);
     t->progress = progress_create(stderr, t->total_steps, t->total_epochs, t->at.step);
     return P2P_OK;
 }
