@@ -410,6 +410,12 @@ double sys_processor_time(void) {
     return (double)used.tv_sec + 1e-9 * (double)used.tv_nsec;
 }
 
+double sys_time(void) {
+    struct timespec now = {0};
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
 void sys_time_text(char text[SYS_TIME_BYTES]) {
     struct timespec now = {0};
     struct tm parts = {0};

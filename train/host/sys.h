@@ -197,6 +197,9 @@ double sys_clock(void);
 /* Seconds for which processors have run threads of this process. */
 double sys_processor_time(void);
 
+/* Seconds since the start of 1970 (UTC). */
+double sys_time(void);
+
 /* The time of day as "2026-01-31T23:59:59.123Z". */
 enum { SYS_TIME_BYTES = 32 };
 void sys_time_text(char text[SYS_TIME_BYTES]);

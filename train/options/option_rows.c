@@ -174,6 +174,8 @@ const option_row option_rows[] = {
      "keep K pictures in OUT/samples, evenly over the epochs, with the first and the newest one; 0: all"},
     {"checkpoint-every", 0, KIND_COUNT, AT(checkpoint_every), TRAIN, KEPT, 1, MAX_COUNT, NULL, "N",
      "steps between checkpoints (default: every 5 minutes, and at the end)"},
+    {"tensorboard", 0, KIND_FLAG, AT(tensorboard), TRAIN, KEPT, 0, 0, NULL, NULL,
+     "also write event files for TensorBoard into OUT/tensorboard: scalars, pictures and settings"},
     {"check-replicas", 0, KIND_COUNT, AT(check_replicas), TRAIN, KEPT, 0, MAX_COUNT, "1000", "N",
      "every N steps compare the checksums of the weights on all devices, and stop if one differs; 0: never"},
 

@@ -69,7 +69,7 @@ typedef struct {
     double lambda_l1, lr, beta1, beta2, adam_eps;
     double device_timeout; /* seconds; only if given */
     double smoothing, detail, fps;
-    bool sync_norm;
+    bool sync_norm, tensorboard;
     bool no_jitter, no_flip, no_shuffle, resume, allow_other_device, allow_other_data, allow_other_version,
         verify_data, force, keep_size, input_only, json, predict, deterministic, verbose;
     bool help;

@@ -14,6 +14,7 @@
 #include "trainer_report.h"
 #include "trainer_rescue.h"
 #include "trainer_save.h"
+#include "trainer_tensorboard.h"
 #include "use/run_files.h"
 
 #include <inttypes.h>
@@ -155,6 +156,7 @@ static p2p_status collect(training_loop *loop) {
     P2P_TRY(check_finite(&record));
     add_losses(loop->at, &record.losses, flight.images);
     P2P_TRY(metrics_step(loop->t->metrics, &record));
+    trainer_tensorboard_step(loop->t, &record);
     show_step(loop, &record);
     loop->can_save = true;
     return P2P_OK;
@@ -281,6 +283,7 @@ static p2p_status end_epoch(training_loop *loop) {
     P2P_TRY(trainer_remove_old_samples(t));
     if (record.best) P2P_TRY(trainer_save_best(t, &record));
     P2P_TRY(metrics_epoch(t->metrics, &record));
+    trainer_tensorboard_epoch(t, &record);
     progress_epoch(t->progress, &record);
     show_victory(loop, &record.mean);
     report_replaced(loop);

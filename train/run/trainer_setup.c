@@ -9,6 +9,7 @@
 #include "setup/setup_memory.h"
 #include "setup/setup_progress.h"
 #include "trainer_folder.h"
+#include "trainer_tensorboard.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -380,12 +381,14 @@ p2p_status trainer_open(trainer *t, settings *all) {
     P2P_TRY(validation_create(&t->validator, t->training, t->validation, &form));
     show_length(t);
     t->progress = progress_create(stderr, t->total_steps, t->total_epochs, t->at.step);
+    trainer_tensorboard_open(t);
     return P2P_OK;
 }
 
 void trainer_close(trainer *t) {
     progress_destroy(t->progress);
     (void)metrics_close(t->metrics); /* after success trainer_run has closed it and checked the result */
+    event_file_close(t->events);
     history_destroy(t->past);
     json_decref(t->config);
     validation_destroy(t->validator);

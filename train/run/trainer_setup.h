@@ -9,6 +9,7 @@
 #include "initial_weights.h"
 #include "metrics.h"
 #include "progress.h"
+#include "report/event_file.h"
 #include "schedule.h"
 #include "setup/setup_plans.h"
 #include "trainer.h"
@@ -18,7 +19,7 @@
 typedef struct {
     char *folder, *config, *metrics, *generator, *discriminator, *checkpoints, *samples, *epochs, *best;
     char *kept_best; /* checkpoints/best: see trainer_folder.h */
-    char *lock, *report;
+    char *lock, *report, *tensorboard;
 } trainer_paths;
 
 typedef struct {
@@ -45,6 +46,8 @@ typedef struct {
     json_t *config;     /* the object of config.json */
     bool report_failed; /* the last report was not written */
     double last_report; /* clock reading; 0: none */
+    event_file *events; /* of --tensorboard; NULL: none, or no more */
+    double last_flush;  /* clock reading, of the events */
     progress *progress;
     initial_weights initial;  /* files of a new training's weights */
     char *resumed_from;       /* the checkpoint's path; NULL for a new training */
