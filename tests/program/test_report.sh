@@ -92,4 +92,9 @@ echo mine >blocked/report.html
 expect 0 "blocked/report.html exists and is not the page of this training" \
     "$p2p" train --out blocked --resume --device "$device" --steps 24
 [ "$(cat blocked/report.html)" = mine ] || fail "a person's file is overwritten"
+echo "-- the discriminator has won"
+expect 0 "D has won: " "$p2p" train --data toys --size 32 --ngf 1 --ndf 16 --lr 0.002 --epochs 30 --workers 1 --device "$device" --out won
+[ "$(grep -c "D has won" err.txt)" -eq 1 ] || fail "printed more than once"
+expect 0 "" "$p2p" train "${small[@]}" --out even --epochs 4
+grep -q "D has won" err.txt && fail "the discriminator has not won yet"
 finish

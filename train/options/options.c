@@ -512,21 +512,19 @@ char *settings_resume_command(const settings *all) {
     return to ? finish_text(to, &text, write_resume_command(to, all)) : NULL;
 }
 
-/* A recorded value that is the default, and one that the option can't have, is left out. */
+/* Write a recorded value, unless it is the default or none. */
 static bool write_kept(FILE *to, const json_t *kept, const option_row *row) {
     char name[64];
     json_name(row, name);
     const json_t *value = json_object_get(kept, name);
     json_t *fallback = fallback_to_json(row);
-    char *text = value && fallback ? json_as_text(value) : NULL;
-    const bool known = fallback != NULL && (!value || text);
-    const bool written = text && text[0] != '\0' && !json_equal(value, fallback);
+    const bool known = fallback != NULL, differs = value && !json_equal(value, fallback);
     json_decref(fallback);
-    bool complete = known;
-    if (written) {
-        fprintf(to, row->kind == KIND_FLAG ? " --%s" : " --%s ", row->name);
-        complete = known && (row->kind == KIND_FLAG || write_word(to, text));
-    }
+    if (!known || !differs) return known;
+    char *text = json_as_text(value);
+    if (!text) return false;
+    if (text[0]) fprintf(to, row->kind == KIND_FLAG ? " --%s" : " --%s ", row->name);
+    const bool complete = !text[0] || row->kind == KIND_FLAG || write_word(to, text);
     free(text);
     return complete;
 }

@@ -234,16 +234,21 @@ static loss_values epoch_mean(const training_position *at) {
                          .g_l1 = at->sums.g_l1 / images};
 }
 
-/* Say once that the discriminator has won: for three epochs in a row it recognised nearly every picture. */
+/* Whether the discriminator recognised nearly every picture. Surely rejected pictures have a loss of 1 in the
+ * least squares GAN; that of the other has no limit. */
+static bool discriminator_wins(const trainer *t, const loss_values *mean) {
+    const double sure = 0.05, rejected = strcmp(t->all->gan_mode, "lsgan") == 0 ? 0.8 : 2;
+    return mean->d_real < sure && mean->d_fake < sure && mean->g_gan > rejected;
+}
+
+/* Say once that the discriminator has won: it did so for three epochs in a row. */
 static void show_victory(training_loop *loop, const loss_values *mean) {
-    const double sure = 0.05, rejected = 2;
-    const bool won = mean->d_real < sure && mean->d_fake < sure && mean->g_gan > rejected;
-    loop->won = won ? loop->won + 1 : 0;
+    loop->won = discriminator_wins(loop->t, mean) ? loop->won + 1 : 0;
     if (loop->won != 3) return;
     progress_line_in(loop->t->progress, PROGRESS_WARNING,
                      "D has won: it tells nearly all generated pictures from true ones, so that G");
     progress_line_in(loop->t->progress, PROGRESS_WARNING,
-                     "learns from L1 alone. Judge by the pictures; report.html has more on this");
+                     "learns mostly from L1. Judge by the pictures; report.html has more on this");
 }
 
 /* Validate the epoch whose steps have been made, write its grid of pictures, and fill its record. */

@@ -46,7 +46,8 @@ function discriminatorHasWon(run) {
   const real = run.history.curves.epoch_d_real, fake = run.history.curves.epoch_d_fake, g = run.history.curves.epoch_g_gan;
   if (!real || !fake || !g || run.history.epochs < 5) return false;
   const tail = c => { const part = c.mean.slice(-Math.ceil(c.mean.length / 5)); return part.reduce((a, b) => a + b, 0) / part.length; };
-  return tail(real) < 0.05 && tail(fake) < 0.05 && tail(g) > 2;
+  const rejected = run.config && run.config.gan_mode === "lsgan" ? 0.8 : 2;
+  return tail(real) < 0.05 && tail(fake) < 0.05 && tail(g) > rejected;
 }
 
 function verdicts(run) {
