@@ -19,17 +19,19 @@ struct event_file {
 
 /* ---- Messages ------------------------------------------------------------------------------------------ */
 
-/* A message that is being made; no memory if `stream` is NULL. */
+/* A message that is being made. glibc does not mark a stream in memory as failed when its memory can't grow.
+ */
 typedef struct {
     FILE *stream;
     char *bytes;
     size_t size;
+    bool failed;
 } message;
 
 typedef enum { WIRE_NUMBER = 0, WIRE_8_BYTES = 1, WIRE_BYTES = 2, WIRE_4_BYTES = 5 } wire_type;
 
 static void put_bytes(message *to, const void *bytes, size_t size) {
-    if (to->stream) fwrite(bytes, 1, size, to->stream);
+    if (!to->failed) to->failed = fwrite(bytes, 1, size, to->stream) != size;
 }
 
 /* The lowest `count` bytes, the lowest first. */
@@ -79,25 +81,22 @@ static void put_text(message *to, int field, const char *text) {
 static void begin(message *made) {
     *made = (message){0};
     made->stream = open_memstream(&made->bytes, &made->size);
+    made->failed = made->stream == NULL;
 }
 
-/* Whether the message is whole. Its bytes are then to be freed. */
+/* Whether the message is whole. The caller frees its bytes in any case. */
 static bool finish(message *made) {
-    if (!made->stream) return false;
-    const bool complete = !ferror(made->stream);
-    const bool closed = fclose(made->stream) == 0;
+    if (made->stream && fclose(made->stream) != 0) made->failed = true;
     made->stream = NULL;
-    return complete && closed;
+    return !made->failed && made->bytes;
 }
 
 /* Put a message into another one, and free it. One that is not whole makes the other one not whole. */
 static void put_message(message *to, int field, message *made) {
-    if (finish(made)) {
+    if (finish(made))
         put_block(to, field, made->bytes, made->size);
-    } else if (to->stream) {
-        fclose(to->stream);
-        to->stream = NULL;
-    }
+    else
+        to->failed = true;
     free(made->bytes);
 }
 

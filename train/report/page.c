@@ -6,6 +6,8 @@
 #include "p2p.h"
 #include "p2p_printable.h"
 
+#include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -29,62 +31,98 @@ static const page_asset *asset_named(const char *name, const char *suffix) {
     return NULL;
 }
 
-/* ---- Writing ------------------------------------------------------------------------------------------ */
+/* ---- Text in memory -------------------------------------------------------------------------------------
+ */
 
-static void write_asset(FILE *to, const char *name, const char *suffix) {
-    const page_asset *asset = asset_named(name, suffix);
-    if (asset) fwrite(asset->bytes, 1, asset->size, to);
+/* A text that is being made. glibc does not mark a stream in memory as failed when its memory can't grow. */
+typedef struct {
+    FILE *stream;
+    char *text;
+    size_t size;
+    bool failed;
+} writer;
+
+static void begin(writer *to) {
+    *to = (writer){0};
+    to->stream = open_memstream(&to->text, &to->size);
+    to->failed = to->stream == NULL;
 }
 
-static void write_escaped(FILE *to, const char *text) {
+static void put_bytes(writer *to, const void *bytes, size_t size) {
+    if (!to->failed) to->failed = fwrite(bytes, 1, size, to->stream) != size;
+}
+
+static void put(writer *to, const char *text) {
+    put_bytes(to, text, strlen(text));
+}
+
+/* A byte as text, by a format with one number. */
+static void put_code(writer *to, const char *format, char byte) {
+    char text[16];
+    snprintf(text, sizeof text, format, (unsigned)(unsigned char)byte);
+    put(to, text);
+}
+
+/* Whether the text is whole. The caller frees it in any case. */
+static bool finish(writer *to) {
+    if (to->stream && fclose(to->stream) != 0) to->failed = true;
+    to->stream = NULL;
+    return !to->failed && to->text;
+}
+
+/* ---- Writing ------------------------------------------------------------------------------------------ */
+
+static void put_asset(writer *to, const char *name, const char *suffix) {
+    const page_asset *asset = asset_named(name, suffix);
+    if (asset) put_bytes(to, asset->bytes, asset->size);
+}
+
+static void put_escaped(writer *to, const char *text) {
     for (; *text; text++) {
         if (strchr("&<>\"'", *text))
-            fprintf(to, "&#%d;", *text);
+            put_code(to, "&#%u;", *text);
         else
-            fputc(*text, to);
+            put_bytes(to, text, 1);
     }
 }
 
 /* JSON within an element "script": a "<" could begin the element's end. In JSON it occurs in strings only. */
-static void write_data(FILE *to, const char *text) {
+static void put_data(writer *to, const char *text) {
     for (; *text; text++) {
-        if (*text == '<')
-            fputs("\\u003c", to);
-        else
-            fputc(*text, to);
+        const size_t plain = strcspn(text, "<");
+        put_bytes(to, text, plain);
+        text += plain;
+        if (!*text) return;
+        put(to, "\\u003c");
     }
 }
 
-static void write_head(FILE *to, const char *title, const char *run) {
-    fprintf(to, "%s%s%s", head_start, P2P_VERSION, meta_end);
-    if (run) fprintf(to, "%s%s%s", run_start, run, meta_end);
-    fprintf(to, "%s<title>", head_rest);
-    write_escaped(to, title);
-    fputs("</title>\n<style>\n", to);
-    write_asset(to, "page", ".css");
-    fputs("</style>\n</head>\n<body>\n", to);
+static void put_head(writer *to, const char *title, const char *run) {
+    put(to, head_start);
+    put(to, P2P_VERSION);
+    put(to, meta_end);
+    if (run) {
+        put(to, run_start);
+        put(to, run);
+        put(to, meta_end);
+    }
+    put(to, head_rest);
+    put(to, "<title>");
+    put_escaped(to, title);
+    put(to, "</title>\n<style>\n");
+    put_asset(to, "page", ".css");
+    put(to, "</style>\n</head>\n<body>\n");
 }
 
-static void write_page(FILE *to, const char *name, const char *title, const char *run, const char *data) {
-    write_head(to, title, run);
-    write_asset(to, name, ".html");
-    fputs("<script type=\"application/json\" id=\"data\">", to);
-    write_data(to, data);
-    fputs("</script>\n<script>\n", to);
-    write_asset(to, "page", ".js");
-    write_asset(to, name, ".js");
-    fputs("</script>\n</body>\n</html>\n", to);
-}
-
-/* The page in memory, so that a full disk is noticed once. */
-static p2p_status make_page(const char *path, const char *name, const char *title, const char *run,
-                            const char *data, char **text, size_t *size) {
-    FILE *to = open_memstream(text, size);
-    if (!to) return p2p_fail(P2P_OUT_OF_MEMORY, "%s: no memory for the page", path);
-    write_page(to, name, title, run, data);
-    bool complete = !ferror(to);
-    complete = fclose(to) == 0 && complete;
-    return complete ? P2P_OK : p2p_fail(P2P_OUT_OF_MEMORY, "%s: no memory for the page", path);
+static void put_page(writer *to, const char *name, const char *title, const char *run, const char *data) {
+    put_head(to, title, run);
+    put_asset(to, name, ".html");
+    put(to, "<script type=\"application/json\" id=\"data\">");
+    put_data(to, data);
+    put(to, "</script>\n<script>\n");
+    put_asset(to, "page", ".js");
+    put_asset(to, name, ".js");
+    put(to, "</script>\n</body>\n</html>\n");
 }
 
 static p2p_status title_text(const char *title, char **text) {
@@ -95,17 +133,21 @@ static p2p_status title_text(const char *title, char **text) {
 }
 
 p2p_status page_write(const char *path, const char *name, const char *title, const char *run, json_t *data) {
-    char *json = NULL, *shown = NULL, *text = NULL;
-    size_t size = 0;
+    char *json = NULL, *shown = NULL;
+    writer page;
+    begin(&page);
     p2p_status status =
         json_text_make(path, data, JSON_COMPACT | JSON_ENSURE_ASCII | JSON_REAL_PRECISION(DIGITS), &json);
     json_decref(data);
     if (status == P2P_OK) status = title_text(title, &shown);
-    if (status == P2P_OK) status = make_page(path, name, shown, run, json, &text, &size);
-    if (status == P2P_OK) status = sys_file_write(path, text, size);
+    if (status == P2P_OK) put_page(&page, name, shown, run, json);
+    const bool complete = finish(&page);
+    if (status == P2P_OK && !complete)
+        status = p2p_fail(P2P_OUT_OF_MEMORY, "%s: no memory for the page", path);
+    if (status == P2P_OK) status = sys_file_write(path, page.text, page.size);
     free(json);
     free(shown);
-    free(text);
+    free(page.text);
     return status;
 }
 
@@ -137,46 +179,40 @@ p2p_status page_run(const char *path, char run[PAGE_RUN_BYTES]) {
 
 /* ---- Texts and links ---------------------------------------------------------------------------------- */
 
-static json_t *finish_text(FILE *to, char **text) {
-    bool complete = !ferror(to);
-    complete = fclose(to) == 0 && complete;
-    json_t *result = complete ? json_string(*text) : NULL;
-    free(*text);
-    return result;
+static json_t *take_text(writer *made) {
+    json_t *text = finish(made) ? json_string(made->text) : NULL;
+    free(made->text);
+    return text;
 }
 
-static void write_link(FILE *to, const char *path) {
+static void put_link(writer *to, const char *path) {
     static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~/";
     for (; *path; path++) {
         if (strchr(plain, *path))
-            fputc(*path, to);
+            put_bytes(to, path, 1);
         else
-            fprintf(to, "%%%02X", (unsigned)(unsigned char)*path);
+            put_code(to, "%%%02X", *path);
     }
 }
 
 json_t *page_link(const char *folder, const char *name) {
-    char *text = NULL;
-    size_t size = 0;
-    FILE *to = open_memstream(&text, &size);
-    if (!to) return NULL;
-    write_link(to, folder);
-    if (folder[0]) fputc('/', to);
-    write_link(to, name);
-    return finish_text(to, &text);
+    writer made;
+    begin(&made);
+    put_link(&made, folder);
+    if (folder[0]) put(&made, "/");
+    put_link(&made, name);
+    return take_text(&made);
 }
 
 json_t *page_text(const char *bytes) {
-    char *text = NULL;
-    size_t size = 0;
-    FILE *to = open_memstream(&text, &size);
-    if (!to) return NULL;
+    writer made;
+    begin(&made);
     while (*bytes) {
         const size_t length = p2p_printable_length(bytes);
         if (length > 0)
-            fwrite(bytes, 1, length, to), bytes += length;
+            put_bytes(&made, bytes, length), bytes += length;
         else
-            fprintf(to, "\\x%02x", (unsigned)(unsigned char)*bytes++);
+            put_code(&made, "\\x%02x", *bytes++);
     }
-    return finish_text(to, &text);
+    return take_text(&made);
 }
