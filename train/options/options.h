@@ -117,9 +117,9 @@ p2p_status settings_resume(settings *all, const json_t *kept, const char *file);
  * runs out. */
 char *settings_resume_command(const settings *all);
 
-/* The command that begins a training with these recorded settings in the folder `out`, quoted for a shell: the
- * options whose values are not the defaults. Those that are not recorded, such as --device, are missing. The
- * caller frees it; NULL if memory runs out. */
+/* The command that begins a training with these recorded settings in the folder `out`, quoted for a shell:
+ * the options whose values are not the defaults. Those that are not recorded, such as --device, are missing.
+ * The caller frees it; NULL if memory runs out. */
 char *settings_begin_command(const json_t *kept, const char *out);
 
 #endif
