@@ -132,22 +132,34 @@ static p2p_status title_text(const char *title, char **text) {
     return *text ? P2P_OK : p2p_fail(P2P_OUT_OF_MEMORY, "no memory for a page's title");
 }
 
-p2p_status page_write(const char *path, const char *name, const char *title, const char *run, json_t *data) {
+p2p_status page_make(const char *name, const char *title, const char *run, json_t *data, char **text,
+                     size_t *size) {
     char *json = NULL, *shown = NULL;
     writer page;
     begin(&page);
     p2p_status status =
-        json_text_make(path, data, JSON_COMPACT | JSON_ENSURE_ASCII | JSON_REAL_PRECISION(DIGITS), &json);
+        json_text_make("a page", data, JSON_COMPACT | JSON_ENSURE_ASCII | JSON_REAL_PRECISION(DIGITS), &json);
     json_decref(data);
     if (status == P2P_OK) status = title_text(title, &shown);
     if (status == P2P_OK) put_page(&page, name, shown, run, json);
     const bool complete = finish(&page);
-    if (status == P2P_OK && !complete)
-        status = p2p_fail(P2P_OUT_OF_MEMORY, "%s: no memory for the page", path);
-    if (status == P2P_OK) status = sys_file_write(path, page.text, page.size);
+    if (status == P2P_OK && !complete) status = p2p_fail(P2P_OUT_OF_MEMORY, "no memory for a page");
     free(json);
     free(shown);
+    *text = page.text;
+    *size = page.size;
+    if (status == P2P_OK) return P2P_OK;
     free(page.text);
+    *text = NULL;
+    return status;
+}
+
+p2p_status page_write(const char *path, const char *name, const char *title, const char *run, json_t *data) {
+    char *text;
+    size_t size;
+    P2P_TRY(page_make(name, title, run, data, &text, &size));
+    const p2p_status status = sys_file_write(path, text, size);
+    free(text);
     return status;
 }
 

@@ -144,9 +144,18 @@ static json_t *runs_to_json(const run_shown *runs, int count) {
     return json_pack("{s:o}", "runs", array);
 }
 
-p2p_status run_page_write(const char *path, const run_shown *runs, int count, const char *identity) {
+p2p_status run_page_make(const run_shown *runs, int count, const char *identity, char **text, size_t *size) {
     const char *title = count == 1 ? runs[0].name : "Several trainings";
-    return page_write(path, "run_page", title, identity, runs_to_json(runs, count));
+    return page_make("run_page", title, identity, runs_to_json(runs, count), text, size);
+}
+
+p2p_status run_page_write(const char *path, const run_shown *runs, int count, const char *identity) {
+    char *text;
+    size_t size;
+    P2P_TRY(run_page_make(runs, count, identity, &text, &size));
+    const p2p_status status = sys_file_write(path, text, size);
+    free(text);
+    return status;
 }
 
 p2p_status run_page_check(const char *path, const char *identity) {

@@ -27,7 +27,8 @@ p2p_status run_shown_find_samples(run_shown *run, const char *samples);
 p2p_status run_shown_read(run_shown *run, const char *folder, char identity[HISTORY_RUN_BYTES]);
 void run_shown_free(run_shown *run);
 
-/* Write the page. `identity` as in page_write. */
+/* Make the page in memory, which the caller frees, or write it. `identity` as in page_make. */
+p2p_status run_page_make(const run_shown *runs, int count, const char *identity, char **text, size_t *size);
 p2p_status run_page_write(const char *path, const run_shown *runs, int count, const char *identity);
 
 /* P2P_INPUT, with a hint, if there is a file at `path` that is not the page of the training `identity`. */
