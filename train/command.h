@@ -25,5 +25,6 @@ p2p_status command_pairs(settings *all);
 p2p_status command_bench(settings *all);
 p2p_status command_tune(settings *all);
 p2p_status command_doctor(settings *all);
+p2p_status command_report(settings *all);
 
 #endif

@@ -9,6 +9,7 @@
 #include "host/text.h"
 #include "image/picture_grid.h"
 #include "json_text.h"
+#include "report/test_page.h"
 #include "run/progress.h"
 #include "setup/setup.h"
 #include "use/quality.h"
@@ -19,16 +20,19 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { OTHER_RESULTS = 3 /* beside the pictures of pairs */ };
+
 typedef struct {
     const settings *all;
     translator t;
     dataset *data;
     pair_form form;
     int64_t count;
-    char *generated, *target, *grid_path, *numbers_path; /* folders, files */
+    char *generated, *target, *grid_path, *numbers_path, *page_path; /* folders, files */
     picture_grid grid;
     quality_total total;
-    json_t *images;
+    json_t *images; /* of metrics.json */
+    json_t *pairs;  /* of index.html */
     progress *progress;
 } test_run;
 
@@ -94,7 +98,7 @@ static p2p_status open_data(test_run *run) {
     run->count = dataset_count(run->data);
     run->t.picture_bytes = dataset_summarise(run->data).pair_bytes;
     if (settings_given(run->all, "count") && run->all->count < run->count) run->count = run->all->count;
-    run->grid.columns = run->count < PICTURE_GRID_MAX_COLUMNS ? (int)run->count : PICTURE_GRID_MAX_COLUMNS;
+    run->grid.columns = picture_grid_columns(run->count, run->form.size);
     return P2P_OK;
 }
 
@@ -105,10 +109,12 @@ static p2p_status make_paths(test_run *run) {
     P2P_TRY(sys_path_join(&run->generated, out, "generated"));
     P2P_TRY(sys_path_join(&run->target, out, "target"));
     P2P_TRY(sys_path_join(&run->grid_path, out, "grid.png"));
+    P2P_TRY(sys_path_join(&run->page_path, out, "index.html"));
     return sys_path_join(&run->numbers_path, out, "metrics.json");
 }
 
-/* List the result files: two of every pair, the grid and the metrics. The caller frees the results. */
+/* List the result files: two of every pair, the grid, the page and the metrics. The caller frees the results.
+ */
 static p2p_status name_results(const test_run *run, result_file *files) {
     size_t at = 0;
     char *result;
@@ -120,8 +126,8 @@ static p2p_status name_results(const test_run *run, result_file *files) {
             files[at++] = (result_file){name, result};
         }
     }
-    const char *const others[] = {run->grid_path, run->numbers_path};
-    for (int f = 0; f < 2; f++) {
+    const char *const others[OTHER_RESULTS] = {run->grid_path, run->page_path, run->numbers_path};
+    for (int f = 0; f < OTHER_RESULTS; f++) {
         P2P_TRY(sys_path_join(&result, "", others[f]));
         files[at++] = (result_file){NULL, result};
     }
@@ -129,7 +135,7 @@ static p2p_status name_results(const test_run *run, result_file *files) {
 }
 
 static p2p_status check_results(const test_run *run) {
-    const size_t count = 2 * (size_t)run->count + 2;
+    const size_t count = 2 * (size_t)run->count + OTHER_RESULTS;
     result_file *files = calloc(count, sizeof *files);
     if (!files) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for %zu names", count);
     p2p_status status = name_results(run, files);
@@ -161,13 +167,25 @@ static p2p_status no_memory(void) {
     return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for the results");
 }
 
+/* Add a pair to the page. Its pictures have one path below their two folders. */
+static p2p_status note_pair(test_run *run, const char *name, json_t *numbers) {
+    char *path;
+    P2P_TRY(result_name("", name, "png", &path));
+    const int added = json_array_append_new(run->pairs, test_page_pair(name, path, numbers));
+    free(path);
+    return added == 0 ? P2P_OK : no_memory();
+}
+
 static p2p_status note_numbers(test_run *run, const char *name, const quality *measured) {
-    json_t *object = numbers_of(measured);
-    if (!object || json_object_set_new(object, "name", text_to_json(name)) != 0 ||
-        json_array_append_new(run->images, object) != 0)
-        return no_memory();
-    quality_add(&run->total, measured);
-    return P2P_OK;
+    json_t *numbers = numbers_of(measured);
+    if (!numbers) return no_memory();
+    p2p_status status = note_pair(run, name, numbers);
+    if (status == P2P_OK && (json_object_set_new(numbers, "name", text_to_json(name)) != 0 ||
+                             json_array_append(run->images, numbers) != 0))
+        status = no_memory();
+    json_decref(numbers);
+    if (status == P2P_OK) quality_add(&run->total, measured);
+    return status;
 }
 
 /* metrics.json without `images`. See FORMATS.md. */
@@ -183,10 +201,12 @@ static json_t *summary_of(const test_run *run) {
         "count", (json_int_t)run->total.pictures, "mean", numbers_of(&mean));
 }
 
+/* metrics.json, the page, and the line on stdout. */
 static p2p_status write_numbers(const test_run *run) {
     json_t *object = summary_of(run);
     char *line;
     p2p_status status = json_text_make("the results", object, JSON_COMPACT | JSON_ENSURE_ASCII, &line);
+    if (status == P2P_OK) status = test_page_write(run->page_path, object, run->pairs);
     const bool complete = line && json_object_set(object, "images", run->images) == 0;
     if (status == P2P_OK)
         status =
@@ -210,13 +230,14 @@ static p2p_status visit_pair(void *context, const evaluated_pair *pair) {
     P2P_TRY(save_picture(run->target, name, pair->target));
     progress_pictures(run->progress, pair->sample + 1);
     if (pair->sample >= run->grid.columns) return P2P_OK;
-    image *const rows[] = {pair->input, pair->target, pair->generated};
-    return picture_grid_put(&run->grid, (int)pair->sample, rows);
+    const picture_grid_column column = {name, pair->input, pair->generated, pair->target};
+    return picture_grid_put(&run->grid, (int)pair->sample, &column);
 }
 
 static p2p_status run_pairs(test_run *run) {
     run->images = json_array();
-    if (!run->images) return no_memory();
+    run->pairs = json_array();
+    if (!run->images || !run->pairs) return no_memory();
     P2P_TRY(translator_open_device(&run->t));
     const int64_t batch = translator_batch(&run->t, run->count);
     run->t.change = MEMORY_OPTIONS;
@@ -245,7 +266,8 @@ p2p_status command_test(settings *all) {
     progress_destroy(run.progress);
     picture_grid_free(&run.grid);
     json_decref(run.images);
-    char *const owned[] = {run.generated, run.target, run.grid_path, run.numbers_path};
+    json_decref(run.pairs);
+    char *const owned[] = {run.generated, run.target, run.grid_path, run.numbers_path, run.page_path};
     for (size_t i = 0; i < sizeof owned / sizeof owned[0]; i++) free(owned[i]);
     dataset_close(run.data);
     translator_close(&run.t);

@@ -43,9 +43,18 @@ static const command commands[] = {
      "p2p test --model PATH --data DIR --out DIR [OPTIONS]",
      "  p2p test --model run1 --data shoes --out results\n"
      "  p2p test --model run1 --epoch 20 --data shoes --split test --count 100 --batch 8 --out results20\n",
-     "Writes OUT/generated and OUT/target (pictures), OUT/grid.png (the first ten columns: input, target,\n"
-     "generated) and OUT/metrics.json (L1, PSNR and SSIM of each pair and their means). Prints the means.\n",
+     "Writes OUT/generated and OUT/target (pictures), OUT/grid.png (the first ten pairs: input, generated,\n"
+     "target), OUT/metrics.json (L1, PSNR and SSIM of each pair and their means) and OUT/index.html, which\n"
+     "shows the pairs by their error in a browser. Prints the means.\n",
      command_test},
+    {"report", COMMAND_REPORT, "show the course of trainings as a page for a browser",
+     "p2p report RUN... [-o FILE]",
+     "  p2p report run1\n"
+     "  p2p report run1 run2 run3 -o compared.html\n",
+     "Writes RUN/report.html anew, as p2p train does after an epoch, or compares several trainings in FILE:\n"
+     "curves of the losses and of the validation, and a slider over the pictures of the epochs. The page is\n"
+     "one file that needs no network. Its pictures stay in RUN/samples; FILE has links to them.\n",
+     command_report},
     {"devices", COMMAND_DEVICES, "list every backend and device, and why one can't be used", "p2p devices",
      "  p2p devices\n", NULL, command_devices},
     {"plan", COMMAND_PLAN, "show the operations, fusions and memory of a training step", "p2p plan [OPTIONS]",

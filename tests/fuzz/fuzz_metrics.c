@@ -12,7 +12,7 @@ static const char run[] = "0123456789abcdef0123456789abcdef";
 
 static p2p_status reopen(const char *path, const uint8_t keep[2]) {
     metrics_log *log;
-    const p2p_status status = metrics_open(&log, path, run, keep[0], keep[1]);
+    const p2p_status status = metrics_open(&log, path, run, keep[0], keep[1], NULL);
     fuzz_require((status == P2P_OK) == (log != NULL), "a log is open, or a status has the reason");
     fuzz_require(metrics_close(log) == P2P_OK, "a log can be closed");
     return status;

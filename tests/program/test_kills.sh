@@ -13,9 +13,9 @@ length=(--steps 90 --checkpoint-every 7 --save-every 2 --keep-epochs 4)
 "$p2p" train "${small[@]}" --out whole "${length[@]}" >/dev/null 2>&1 || fail "no training to compare with"
 lines=$(wc -l <whole/metrics.jsonl)
 
-# all_files OUT: prints its files, except the log, which contains rates.
+# all_files OUT: prints its files, except the log and the report, which contain times and rates.
 all_files() {
-    (cd "$1" && find . -type f ! -name metrics.jsonl | sort)
+    (cd "$1" && find . -type f ! -name metrics.jsonl ! -name report.html | sort)
 }
 
 # reaches LINES: waits until the training in the background has logged so many lines, or has ended.
@@ -45,6 +45,7 @@ for i in $(seq "$count"); do
         expect 0 "" "$p2p" train "${small[@]}" --out $out "${length[@]}"
     fi
     equal_runs whole $out
+    [ -e $out/report.html ] || fail "$out: there is no report"
     [ "$(all_files whole)" = "$(all_files $out)" ] || fail "$out: not the same files"
     for file in $(all_files whole); do same "whole/$file" "$out/$file"; done
     rm -rf $out

@@ -55,7 +55,7 @@ for call in 2400 6000 12000; do
     step=$(ls lost/checkpoints 2>/dev/null | sed -nE '$s/^step-0*([0-9]+)\.safetensors$/\1/p')
     resumes lost.err lost "${step:+continuing after step $step}"
     [ "$(sed -n 's/^continuing after step //p' out.txt err.txt)" = "$step" ] || fail "lost: not resumed at step ${step:-0}"
-    [ -n "$step" ] || printed " step 1/300 " "a training resumed without a checkpoint"
+    [ -n "$step" ] || printed "step 1/300 " "a training resumed without a checkpoint"
     steps+=" ${step:-none}"
 done
 [[ $steps == *none*[0-9] ]] || fail "no device was lost before, or none after the first checkpoint: checkpoints:$steps"

@@ -118,8 +118,8 @@ for replaced in "" half; do
 done
 
 echo "-- a new training needs a folder without the names that it writes"
-for name in config.json metrics.jsonl generator.safetensors discriminator.safetensors checkpoints samples epochs best; do
-    mkdir old && cp -r whole/$name old
+for name in config.json metrics.jsonl generator.safetensors discriminator.safetensors checkpoints samples epochs best report.html tensorboard; do
+    mkdir old && cp -r whole/$name old 2>/dev/null || mkdir old/$name # whole/ has no event files
     find old -type f -exec md5sum {} + >before.txt
     expect 2 "--out old holds a training already: there is old/$name" "$p2p" train "${small[@]}" --out old --steps 1
     find old -type f -exec md5sum {} + | diff before.txt - || fail "$name: a file has changed"
@@ -138,7 +138,7 @@ expect 4 "99" "$p2p" train --data toys --out unborn --size 32 --device reference
 echo "-- files of another training are neither used nor removed"
 "$p2p" train "${small[@]}" --out other --seed 2 --steps 30 >/dev/null 2>&1 || fail "no other training"
 for name in generator.safetensors discriminator.safetensors metrics.jsonl epochs/005-generator.safetensors \
-    samples/epoch-0005.png best/generator.safetensors best/best.json; do
+    samples/epoch-0005.png best/generator.safetensors best/best.json report.html; do
     cp -r half mixed && cp other/$name mixed/$name
     cp other/$name foreign
     expect 3 "mixed/$name" "$p2p" train --out mixed --resume --device "$device" --steps 30

@@ -49,8 +49,8 @@ echo "-- validation, the best, and epochs"
 numbers() {
     sed -nE "s/.*\"event\":\"epoch\".*\"$1\":([^,}]*).*/\1/p" "$2/metrics.jsonl"
 }
-expect 0 "PSNR" "$p2p" train "${small[@]}" --out epochs --epochs 13 --lr 0.01
-printed "the best so far" "an epoch's line"
+expect 0 " dB  SSIM " "$p2p" train "${small[@]}" --out epochs --epochs 13 --lr 0.01
+printed " best  " "an epoch's line"
 for field in val_l1 val_psnr val_ssim val_l1_of_mean_target; do
     [ "$(numbers $field epochs | grep -c '[0-9]')" -eq 13 ] || fail "not 13 values of $field"
 done
@@ -67,6 +67,10 @@ expect 0 "" "$p2p" train "${small[@]}" --out few --epochs 13 --lr 0.01 --save-ev
 [ "$(ls few/epochs | tr '\n' ' ')" = "008-generator.safetensors 012-generator.safetensors " ] ||
     fail "--save-every 4 --keep-epochs 2: $(ls few/epochs)"
 same epochs/epochs/012-generator.safetensors few/epochs/012-generator.safetensors
+expect 0 "" "$p2p" train "${small[@]}" --out sparse --epochs 13 --lr 0.01 --keep-samples 5
+[ "$(ls sparse/samples | tr -dc '0-9\n' | tr '\n' ' ')" = "0001 0004 0008 0012 0013 " ] || fail "--keep-samples 5: $(ls sparse/samples)"
+grep -q '"sample_epochs":\[1,4,8,12,13\]' sparse/report.html || fail "the report has other pictures"
+[ "$(ls few/samples | wc -l)" -eq 13 ] || fail "pictures are missing: $(ls few/samples)"
 expect 0 "" "$p2p" train "${small[@]}" --out all --epochs 13 --lr 0.01 --keep-epochs 0
 [ "$(ls all/epochs | wc -l)" -eq 13 ] || fail "--keep-epochs 0: $(ls all/epochs)"
 same all/epochs/$(printf '%03d' "$best")-generator.safetensors epochs/best/generator.safetensors
@@ -79,8 +83,8 @@ expect 0 "" "$p2p" train --out resumed --resume --device "$device" --epochs 13
 for file in best/best.json best/generator.safetensors best/discriminator.safetensors generator.safetensors; do
     same epochs/$file resumed/$file
 done
-printed "epoch 13/13 done" "the last epoch"
-tail -n 3 err.txt | grep -q "best so far" && fail "an epoch after the best one is called the best"
+printed "epoch 13/13  L1 " "the last epoch"
+tail -n 3 err.txt | grep -q "^epoch .* best " && fail "an epoch after the best one is called the best"
 
 echo "-- no validation pairs: no numbers and no best"
 mkdir bare && cp -r toys/train bare/train

@@ -170,20 +170,23 @@ expect 3 "toys/nosuch" "${test[@]}" --model $model --data toys --split nosuch --
 expect 0 '"count":1,' "${test[@]}" --model $model --data toys --out val
 same val/generated/00001.png one.png
 same val/target/00001.png right.png
-sized val/grid.png 36x104x3x8
-"$pictures" crop val/grid.png 2 2 32 32 cell.png
+sized val/grid.png 96x120x3x8 # names on the left and above, then cells of 32 x 32 with lines of 2 pixels
+"$pictures" crop val/grid.png 62 18 32 32 cell.png
 near cell.png input.png 0
-"$pictures" crop val/grid.png 2 36 32 32 cell.png
-near cell.png right.png 0
-"$pictures" crop val/grid.png 2 70 32 32 cell.png
+"$pictures" crop val/grid.png 62 52 32 32 cell.png
 near cell.png one.png 0
+"$pictures" crop val/grid.png 62 86 32 32 cell.png
+near cell.png right.png 0
+grep -q '"name":"00001.jpg","file":"00001.png","l1":' val/index.html || fail "index.html lacks the pair"
 expect 2 "exists already" "${test[@]}" --model $model --data toys --out val
+rm -r val/generated val/target val/grid.png val/metrics.json
+expect 2 "val/index.html exists already" "${test[@]}" --model $model --data toys --out val
 expect 0 '"split":"train"' "${test[@]}" --model $model --data toys --out val --split train --force
 [ "$(grep -c '"ssim"' val/metrics.json)" -eq 4 ] || fail "metrics.json: not three pairs and their mean"
 expect 0 '"count":2,' "${test[@]}" --model $model --data toys --out first2 --split train --count 2
 [ "$(ls first2/generated)" = "$(printf '00001.png\n00002.png')" ] || fail "not the first two: $(ls first2/generated)"
 expect 0 '"count":3,' "${test[@]}" --model $model --data toys --out batched --split train --batch 2
-for file in generated/00003.png metrics.json grid.png; do same val/$file batched/$file; done
+for file in generated/00003.png metrics.json grid.png index.html; do same val/$file batched/$file; done
 expect 0 '"size":64' "${test[@]}" --model $model --data toys --out large --size 64
 sized large/generated/00001.png 64x64x3x8
 expect 0 "" "${test[@]}" --model $model --data toys --out nearest --size 64 --resize nearest

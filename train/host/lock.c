@@ -230,11 +230,15 @@ static const char *name_of(const char *path) {
 }
 
 /* The same, by the name in the lock's folder, wherever that is. */
-static bool is_in_folder(const sys_lock *lock) {
-    struct stat opened, there;
-    return fstat(lock->descriptor, &opened) == 0 &&
-           fstatat(lock->folder, name_of(lock->path), &there, AT_SYMLINK_NOFOLLOW) == 0 &&
-           is_same(&opened, &there);
+static p2p_status look_in_folder(const sys_lock *lock, bool *there) {
+    struct stat opened, found;
+    *there = false;
+    if (fstat(lock->descriptor, &opened) != 0) return fail_opening(lock->path);
+    if (fstatat(lock->folder, name_of(lock->path), &found, AT_SYMLINK_NOFOLLOW) == 0)
+        *there = is_same(&opened, &found);
+    else if (errno != ENOENT)
+        return fail_opening(lock->path);
+    return P2P_OK;
 }
 
 /* One attempt. *again: the file has vanished between two calls, because its holder ended. */
@@ -372,8 +376,9 @@ p2p_status sys_lock_find(sys_lock *lock, const char *what, sys_lock_place *place
         P2P_TRY(follow(lock, moved));
         *place = *moved ? SYS_LOCK_MOVED : SYS_LOCK_LOST;
     }
-    if (*place == SYS_LOCK_LOST || is_in_folder(lock)) return P2P_OK;
-    const p2p_status status = take_again(lock, what);
+    bool there = true;
+    p2p_status status = *place == SYS_LOCK_LOST ? P2P_OK : look_in_folder(lock, &there);
+    if (status == P2P_OK && !there) status = take_again(lock, what);
     if (status == P2P_OK) return P2P_OK;
     free(*moved);
     *moved = NULL;
@@ -382,7 +387,9 @@ p2p_status sys_lock_find(sys_lock *lock, const char *what, sys_lock_place *place
 
 void sys_lock_release(sys_lock *lock) {
     if (!lock) return;
-    if (lock->descriptor >= 0 && is_in_folder(lock)) unlinkat(lock->folder, name_of(lock->path), 0);
+    bool there;
+    if (lock->descriptor >= 0 && look_in_folder(lock, &there) == P2P_OK && there)
+        unlinkat(lock->folder, name_of(lock->path), 0);
     if (lock->descriptor >= 0) close(lock->descriptor);
     if (lock->folder >= 0) close(lock->folder);
     free(lock->path);

@@ -380,6 +380,11 @@ bool sys_is_terminal(FILE *stream) {
     return descriptor >= 0 && isatty(descriptor);
 }
 
+bool sys_has_colours(FILE *stream) {
+    const char *none = getenv("NO_COLOR"), *kind = getenv("TERM");
+    return sys_is_terminal(stream) && !(none && none[0]) && kind && strcmp(kind, "dumb") != 0;
+}
+
 int sys_terminal_columns(FILE *stream) {
     struct winsize size;
     int descriptor = sys_descriptor_of(stream);
@@ -413,6 +418,21 @@ double sys_processor_time(void) {
     struct timespec used;
     clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
     return (double)used.tv_sec + 1e-9 * (double)used.tv_nsec;
+}
+
+double sys_time(void) {
+    struct timespec now = {0};
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+void sys_time_text(char text[SYS_TIME_BYTES]) {
+    struct timespec now = {0};
+    struct tm parts = {0};
+    clock_gettime(CLOCK_REALTIME, &now);
+    gmtime_r(&now.tv_sec, &parts);
+    const size_t length = strftime(text, SYS_TIME_BYTES, "%Y-%m-%dT%H:%M:%S", &parts);
+    snprintf(text + length, SYS_TIME_BYTES - length, ".%03ldZ", now.tv_nsec / 1000000);
 }
 
 /* VmHWM of Linux; 0 on other systems. */

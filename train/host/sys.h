@@ -155,8 +155,9 @@ int sys_descriptor_of(FILE *stream);
 
 /* From now on output never ends or stops the process: if the reader of a pipe has gone or a file is too
  * large, the write fails, and a process in the background may write to its terminal. Records which stop
- * signals were ignored when the process started (nohup); they stay ignored. Call it before libraries that
- * install signal handlers, as compilers in drivers do. */
+ * signals were ignored when the process started (nohup); they stay ignored. Blocks SIGWINCH in this thread
+ * and those that it starts, for sys_resize_watch. Call it before libraries that install signal handlers or
+ * start threads, as drivers do. */
 void sys_signals_prepare(void);
 
 /* Ignore these signals again, after a library may have installed a handler. */
@@ -189,6 +190,17 @@ bool sys_is_terminal(FILE *stream);
 /* Columns of the stream's terminal; 80 if they are unknown. */
 int sys_terminal_columns(FILE *stream);
 
+/* Whether colours may be printed on the stream: it is a terminal that is not "dumb", and NO_COLOR is not set
+ * (no-color.org). */
+bool sys_has_colours(FILE *stream);
+
+/* Call changed(context) in a thread of its own whenever the size of the terminal has changed (SIGWINCH).
+ * sys_signals_prepare must have been called. NULL if no thread can be started. sys_signals.c */
+typedef struct sys_resize sys_resize;
+sys_resize *sys_resize_watch(void (*changed)(void *context), void *context);
+/* End the thread, which is then no longer in changed(). NULL is ignored. */
+void sys_resize_end(sys_resize *watch);
+
 /* Seconds since an arbitrary origin. Never decreases, whatever happens to the time of day. */
 double sys_clock(void);
 /* Seconds for which processors have run threads of this process. */
@@ -199,6 +211,13 @@ void sys_sleep(double seconds);
 
 /* End the process at once, without handlers of libraries, which may wait for others. */
 _Noreturn void sys_process_end(int exit_code);
+
+/* Seconds since the start of 1970 (UTC). */
+double sys_time(void);
+
+/* The time of day as "2026-01-31T23:59:59.123Z". */
+enum { SYS_TIME_BYTES = 32 };
+void sys_time_text(char text[SYS_TIME_BYTES]);
 
 /* Processors that this process may use, at least 1. */
 int sys_processors(void);

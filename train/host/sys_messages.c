@@ -11,10 +11,13 @@
 #include <semaphore.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
+/* Seconds that an exit waits until messages are written. */
+static const double PATIENCE_AT_EXIT = 0.2;
 enum { RING_BYTES = 1 << 16, PIECE_BYTES = 4096, STACK_BYTES = 1 << 18 };
 
 typedef struct {
@@ -189,8 +192,14 @@ static void start(outlet *to, FILE **stream) {
 #endif
 }
 
+/* For libraries that print and end the process, as popt does when memory runs out. */
+static void wait_at_exit(void) {
+    (void)sys_messages_wait(PATIENCE_AT_EXIT);
+}
+
 void sys_messages_start(void) {
     start(&messages, &stderr);
+    if (messages.started) (void)atexit(wait_at_exit);
 }
 
 void sys_output_start(void) {

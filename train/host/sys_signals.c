@@ -3,7 +3,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -46,6 +48,52 @@ void sys_signals_prepare(void) {
         stop_signals[i].ignored = known && present.sa_handler == SIG_IGN;
     }
     sys_signals_keep_ignored();
+    sigset_t resized;
+    sigemptyset(&resized);
+    sigaddset(&resized, SIGWINCH);
+    pthread_sigmask(SIG_BLOCK, &resized, NULL);
+}
+
+/* ---- Changes of the terminal --------------------------------------------------------------------------- */
+
+struct sys_resize {
+    pthread_t thread;
+    atomic_bool ends;
+    void (*changed)(void *context);
+    void *context;
+};
+
+static void *wait_for_changes(void *argument) {
+    sys_resize *watch = argument;
+    sigset_t resized;
+    int number;
+    sigemptyset(&resized);
+    sigaddset(&resized, SIGWINCH);
+    while (sigwait(&resized, &number) == 0 && !atomic_load(&watch->ends)) watch->changed(watch->context);
+    return NULL;
+}
+
+/* The thread handles no other signals. */
+sys_resize *sys_resize_watch(void (*changed)(void *context), void *context) {
+    sys_resize *watch = calloc(1, sizeof *watch);
+    sigset_t all, before;
+    if (!watch) return NULL;
+    *watch = (sys_resize){.changed = changed, .context = context};
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    const bool started = pthread_create(&watch->thread, NULL, wait_for_changes, watch) == 0;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (started) return watch;
+    free(watch);
+    return NULL;
+}
+
+void sys_resize_end(sys_resize *watch) {
+    if (!watch) return;
+    atomic_store(&watch->ends, true);
+    pthread_kill(watch->thread, SIGWINCH);
+    pthread_join(watch->thread, NULL);
+    free(watch);
 }
 
 /* ---- Stop requests ------------------------------------------------------------------------------------ */

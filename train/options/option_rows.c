@@ -15,6 +15,7 @@ enum {
     TUNE = COMMAND_TUNE,
     DOCTOR = COMMAND_DOCTOR,
     PAIRS = COMMAND_PAIRS,
+    REPORT = COMMAND_REPORT,
     RUN = TRAIN | USE | PLAN | BENCH | TUNE, /* commands that open a device */
     MODEL = TRAIN | PLAN | BENCH | TUNE      /* commands whose options describe a model */
 };
@@ -27,8 +28,8 @@ const option_row option_rows[] = {
     HEADING("Files"),
     {"data", 0, KIND_TEXT, AT(data), TRAIN | TEST, KEPT, 0, 0, NULL, "DIR",
      "folder with train/ and optionally val/ and test/: pairs side by side, or in trainA/ and trainB/"},
-    {"out", 'o', KIND_TEXT, AT(out), TRAIN | USE, NOT_KEPT, 0, 0, NULL, "PATH",
-     "folder for the results; in translate of one picture a file"},
+    {"out", 'o', KIND_TEXT, AT(out), TRAIN | USE | REPORT, NOT_KEPT, 0, 0, NULL, "PATH",
+     "folder for the results; in translate of one picture, and in report, a file"},
     {"model", 'm', KIND_TEXT, AT(model), USE, NOT_KEPT, 0, 0, NULL, "PATH",
      "a trained generator.safetensors, or the folder of a training, whose newest generator is used"},
     {"epoch", 0, KIND_COUNT, AT(epoch), USE, NOT_KEPT, 1, MAX_COUNT, NULL, "N",
@@ -169,8 +170,12 @@ const option_row option_rows[] = {
      "keep the generator of every Nth epoch in OUT/epochs"},
     {"keep-epochs", 0, KIND_COUNT, AT(keep_epochs), TRAIN, KEPT, 0, MAX_COUNT, "10", "K",
      "keep the newest K of them; 0: all"},
+    {"keep-samples", 0, KIND_COUNT, AT(keep_samples), TRAIN, KEPT, 0, MAX_COUNT, "200", "K",
+     "keep K pictures in OUT/samples, evenly over the epochs, with the first and the newest one; 0: all"},
     {"checkpoint-every", 0, KIND_COUNT, AT(checkpoint_every), TRAIN, KEPT, 1, MAX_COUNT, NULL, "N",
      "steps between checkpoints (default: every 5 minutes, and at the end)"},
+    {"tensorboard", 0, KIND_FLAG, AT(tensorboard), TRAIN, KEPT, 0, 0, NULL, NULL,
+     "also write event files for TensorBoard into OUT/tensorboard: scalars, pictures and settings"},
     {"check-replicas", 0, KIND_COUNT, AT(check_replicas), TRAIN, KEPT, 0, MAX_COUNT, "1000", "N",
      "every N steps compare the checksums of the weights on all devices, and stop if one differs; 0: never"},
 

@@ -14,7 +14,7 @@ typedef enum {
     KIND_CHOICE,
     KIND_COUNT,
     KIND_COUNTS, /* bench: also a list of ascending ones, separated by commas */
-    KIND_BYTES, /* a whole number, with K, M, G or T for 2^10, 2^20, 2^30 or 2^40 */
+    KIND_BYTES,  /* a whole number, with K, M, G or T for 2^10, 2^20, 2^30 or 2^40 */
     KIND_SEED,
     KIND_REAL,
     KIND_HEADING

@@ -496,17 +496,55 @@ static bool write_resume_command(FILE *to, const settings *all) {
     return complete;
 }
 
+/* Close a stream of open_memstream and return its text; NULL if the text is not complete. */
+static char *finish_text(FILE *to, char **text, bool complete) {
+    complete = !ferror(to) && complete;
+    complete = fclose(to) == 0 && complete;
+    if (complete) return *text;
+    free(*text);
+    return NULL;
+}
+
 char *settings_resume_command(const settings *all) {
     char *text = NULL;
     size_t size = 0;
     FILE *to = open_memstream(&text, &size);
-    if (!to) return NULL;
-    bool complete = write_resume_command(to, all);
-    complete = !ferror(to) && complete;
-    complete = fclose(to) == 0 && complete;
-    if (complete) return text;
+    return to ? finish_text(to, &text, write_resume_command(to, all)) : NULL;
+}
+
+/* Write a recorded value, unless it is the default or none. */
+static bool write_kept(FILE *to, const json_t *kept, const option_row *row) {
+    char name[64];
+    json_name(row, name);
+    const json_t *value = json_object_get(kept, name);
+    json_t *fallback = fallback_to_json(row);
+    const bool known = fallback != NULL, differs = value && !json_equal(value, fallback);
+    json_decref(fallback);
+    if (!known || !differs) return known;
+    char *text = json_as_text(value);
+    if (!text) return false;
+    if (text[0]) fprintf(to, row->kind == KIND_FLAG ? " --%s" : " --%s ", row->name);
+    const bool complete = !text[0] || row->kind == KIND_FLAG || write_word(to, text);
     free(text);
-    return NULL;
+    return complete;
+}
+
+static bool write_begin_command(FILE *to, const json_t *kept, const char *out) {
+    bool complete = true;
+    fputs("p2p train", to);
+    for (int i = 0; i < option_row_count && complete; i++) {
+        const option_row *row = &option_rows[i];
+        if ((row->commands & COMMAND_TRAIN) && row->keeping != NOT_KEPT) complete = write_kept(to, kept, row);
+    }
+    fputs(" --out ", to);
+    return complete && write_word(to, out);
+}
+
+char *settings_begin_command(const json_t *kept, const char *out) {
+    char *text = NULL;
+    size_t size = 0;
+    FILE *to = open_memstream(&text, &size);
+    return to ? finish_text(to, &text, write_begin_command(to, kept, out)) : NULL;
 }
 
 p2p_status settings_no_arguments(const settings *all, const char *name) {

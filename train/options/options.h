@@ -26,6 +26,7 @@ enum {
     COMMAND_TUNE = 128,
     COMMAND_DOCTOR = 256,
     COMMAND_PAIRS = 512,
+    COMMAND_REPORT = 1024,
 };
 
 enum {
@@ -58,7 +59,7 @@ typedef struct {
     int64_t size, load_size, channels_in, channels_out, workers;
     int64_t ngf, ndf, d_layers;
     int64_t max_pixels, memory; /* memory: 0 if not given */
-    int64_t save_every, keep_epochs, checkpoint_every;
+    int64_t save_every, keep_epochs, keep_samples, checkpoint_every;
     settings_counts gpu_counts; /* one, but for bench */
     int64_t gpus;               /* the last of them; 0 if not given */
     int64_t grad_accumulate, check_replicas;
@@ -68,7 +69,7 @@ typedef struct {
     double lambda_l1, lr, beta1, beta2, adam_eps;
     double device_timeout; /* seconds; only if given */
     double smoothing, detail, fps;
-    bool sync_norm;
+    bool sync_norm, tensorboard;
     bool no_jitter, no_flip, no_shuffle, resume, allow_other_device, allow_other_data, allow_other_version,
         verify_data, force, keep_size, input_only, json, predict, deterministic, verbose;
     bool help;
@@ -116,5 +117,10 @@ p2p_status settings_resume(settings *all, const json_t *kept, const char *file);
  * BINDING ones, which the checkpoint has. All its bytes are printable. The caller frees it; NULL if memory
  * runs out. */
 char *settings_resume_command(const settings *all);
+
+/* The command that begins a training with these recorded settings in the folder `out`, quoted for a shell:
+ * the options whose values are not the defaults. Those that are not recorded, such as --device, are missing.
+ * The caller frees it; NULL if memory runs out. */
+char *settings_begin_command(const json_t *kept, const char *out);
 
 #endif

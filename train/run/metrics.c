@@ -15,6 +15,7 @@
 struct metrics_log {
     FILE *stream;
     char *path;
+    history *past;
 };
 
 /* More than an identity has, so that a longer text is not equal to one. */
@@ -128,7 +129,7 @@ static bool is_kept(const json_t *record, kept_part kept, found_lines *found) {
 
 /* A last line without its end, which a kill leaves, is no damage. */
 static p2p_status copy_kept_lines(const char *bytes, size_t size, FILE *to, kept_part kept, const char *path,
-                                  found_lines *found) {
+                                  history *past, found_lines *found) {
     log_head head; /* written already */
     if (size == 0) return P2P_OK;
     P2P_TRY(read_head(bytes, size, path, &head));
@@ -139,6 +140,7 @@ static p2p_status copy_kept_lines(const char *bytes, size_t size, FILE *to, kept
         json_t *record;
         P2P_TRY(json_text_parse(path, line, length, JSON_REJECT_DUPLICATES, &record, NULL));
         const bool stays = is_kept(record, kept, found);
+        if (stays) history_add(past, record);
         json_decref(record);
         if (stays && fwrite(line, 1, length + 1, to) != length + 1)
             return p2p_fail(P2P_IO, "%s: %s", path, strerror(errno));
@@ -166,7 +168,7 @@ static p2p_status keep_damaged(const char *path, const uint8_t *bytes, size_t si
 }
 
 /* Write the log again, with the lines to keep. */
-static p2p_status trim(const char *path, const char *run, kept_part kept) {
+static p2p_status trim(const char *path, const char *run, kept_part kept, history *past) {
     uint8_t *bytes;
     size_t size;
     P2P_TRY(read_log(path, &bytes, &size));
@@ -176,7 +178,7 @@ static p2p_status trim(const char *path, const char *run, kept_part kept) {
     if (status == P2P_OK) status = p2p_atomic_open(&file, path);
     if (status == P2P_OK) status = write_run(file.stream, run, path);
     if (status == P2P_OK)
-        status = copy_kept_lines((const char *)bytes, size, file.stream, kept, path, &found);
+        status = copy_kept_lines((const char *)bytes, size, file.stream, kept, path, past, &found);
     if (status == P2P_OK) status = keep_damaged(path, bytes, size, kept, &found);
     free(bytes);
     if (status == P2P_OK) return p2p_atomic_commit(&file);
@@ -185,15 +187,15 @@ static p2p_status trim(const char *path, const char *run, kept_part kept) {
 }
 
 p2p_status metrics_open(metrics_log **log, const char *path, const char *run, int64_t keep_steps,
-                        int64_t keep_epochs) {
+                        int64_t keep_epochs, history *past) {
     *log = NULL;
-    P2P_TRY(trim(path, run, (kept_part){.steps = keep_steps, .epochs = keep_epochs}));
+    P2P_TRY(trim(path, run, (kept_part){.steps = keep_steps, .epochs = keep_epochs}, past));
     FILE *stream;
     P2P_TRY(p2p_file_append(path, &stream));
     metrics_log *opened = calloc(1, sizeof *opened);
     char *name = strdup(path);
     if (opened && name) {
-        *opened = (metrics_log){.stream = stream, .path = name};
+        *opened = (metrics_log){.stream = stream, .path = name, .past = past};
         *log = opened;
         return P2P_OK;
     }
@@ -203,10 +205,12 @@ p2p_status metrics_open(metrics_log **log, const char *path, const char *run, in
     return p2p_fail(P2P_OUT_OF_MEMORY, "no memory to open %s", path);
 }
 
-/* Write a line and release the object. Each line is flushed, so that other programs read whole lines. */
+/* Write a line, add it to the history and release the object. Each line is flushed, so that other programs
+ * read whole lines. */
 static p2p_status write_line(metrics_log *log, json_t *object) {
     char *text;
     p2p_status status = json_text_make(log->path, object, JSON_COMPACT, &text);
+    if (status == P2P_OK) history_add(log->past, object);
     json_decref(object);
     P2P_TRY(status);
     bool written = fprintf(log->stream, "%s\n", text) > 0 && fflush(log->stream) == 0;
@@ -216,11 +220,13 @@ static p2p_status write_line(metrics_log *log, json_t *object) {
 
 p2p_status metrics_step(metrics_log *log, const step_record *record) {
     const loss_values *losses = &record->losses;
-    json_t *object = json_pack("{s:I, s:I, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f}", "step",
-                               (json_int_t)record->step, "epoch", (json_int_t)record->epoch, "d_loss",
-                               discriminator_loss(losses), "d_real", losses->d_real, "d_fake", losses->d_fake,
-                               "g_gan", losses->g_gan, "g_l1", losses->g_l1, "lr", record->learning_rate,
-                               "images_per_s", record->images_per_s, "data_wait", record->data_wait);
+    char now[SYS_TIME_BYTES];
+    sys_time_text(now);
+    json_t *object = json_pack(
+        "{s:I, s:I, s:f, s:f, s:f, s:f, s:f, s:f, s:s, s:f, s:f}", "step", (json_int_t)record->step, "epoch",
+        (json_int_t)record->epoch, "d_loss", discriminator_loss(losses), "d_real", losses->d_real, "d_fake",
+        losses->d_fake, "g_gan", losses->g_gan, "g_l1", losses->g_l1, "lr", record->learning_rate, "time",
+        now, "images_per_s", record->images_per_s, "data_wait", record->data_wait);
     return write_line(
         log, json_text_add(object, "reduction_wait", record->reduces, json_real(record->reduction_wait)));
 }
@@ -244,7 +250,9 @@ p2p_status metrics_epoch(metrics_log *log, const epoch_record *record) {
         json_decref(object);
         object = NULL;
     }
-    return write_line(log, object);
+    char now[SYS_TIME_BYTES];
+    sys_time_text(now);
+    return write_line(log, json_text_add(object, "time", true, json_string(now)));
 }
 
 p2p_status metrics_sync(metrics_log *log) {

@@ -2,12 +2,14 @@
  * "epoch") with means and the results of the validation. The first line ("event": "run") has the identity of
  * the run.
  *
- * FORMATS.md describes the fields. Validation itself is in report.c.
+ * FORMATS.md describes the fields. Those that are measured, from "time" on, are last in their lines.
+ * Validation itself is in validation.c.
  */
 #ifndef P2P_METRICS_H
 #define P2P_METRICS_H
 
 #include "p2p_status.h"
+#include "report/history.h"
 #include "use/quality.h"
 
 #include <jansson.h>
@@ -50,10 +52,11 @@ typedef struct metrics_log metrics_log;
  * position of the training: lines of steps up to `keep_steps` and of epochs up to `keep_epochs` are kept.
  * P2P_INPUT, with nothing changed, if it is the log of another training. With `run` "" the log has no first
  * line, as older versions wrote it. If lines are no records, or steps are missing, the file is first copied
- * to one with the suffix METRICS_DAMAGED, with a warning. */
+ * to one with the suffix METRICS_DAMAGED, with a warning. The lines that are kept, and those that are written
+ * later, are added to `past`, which is borrowed; NULL: to none. */
 #define METRICS_DAMAGED ".damaged"
 p2p_status metrics_open(metrics_log **log, const char *path, const char *run, int64_t keep_steps,
-                        int64_t keep_epochs);
+                        int64_t keep_epochs, history *past);
 /* P2P_INPUT if the file exists and is the log of another training than `run`. */
 p2p_status metrics_check_run(const char *path, const char *run);
 p2p_status metrics_step(metrics_log *log, const step_record *record);

@@ -8,9 +8,13 @@
 
 #include "host/sys.h"
 #include "host/text.h"
+#include "image/picture_grid.h"
+#include "time_left.h"
 #include "trainer_folder.h"
+#include "trainer_report.h"
 #include "trainer_rescue.h"
 #include "trainer_save.h"
+#include "trainer_tensorboard.h"
 #include "use/run_files.h"
 
 #include <inttypes.h>
@@ -20,6 +24,7 @@
 
 static const double SECONDS_BETWEEN_CHECKPOINTS = 300;
 static const double SHORTEST_STEP = 1e-9; /* seconds */
+enum { STEPS_BEFORE_ESTIMATE = 10 };
 /* Least weight of the newest step in the running mean of seconds per image: a mean over about ten steps. */
 static const double RATE_WEIGHT = 0.1;
 
@@ -45,6 +50,10 @@ typedef struct {
     int64_t measured;                       /* steps in both means */
     bool save_due, stops;                   /* of several ranks: what they have agreed on */
     epoch_record epoch;                     /* of the epoch that ends */
+    double validated;                       /* seconds of the last validation */
+    mean_duration epoch_ends, saves;        /* seconds of an epoch's end, and of a checkpoint */
+    bool announced;                         /* the duration of the training was printed */
+    int won;                                /* successive epochs in which the discriminator won */
     int64_t replaced;                       /* pairs of this epoch that were bad and replaced */
     char reason[P2P_MESSAGE_BYTES];         /* of the first of them */
     /* The parameters are those of `at`, or will be when the step in flight has been collected. */
@@ -146,6 +155,34 @@ static p2p_status exchange_news(training_loop *loop, loss_values *losses) {
     return status;
 }
 
+/* A validation that was not measured yet takes a third of the time of training steps on as many pictures. */
+static double seconds_left(const training_loop *loop, const step_record *record) {
+    const trainer *t = loop->t;
+    const int64_t validated = t->validation ? dataset_count(t->validation) : PICTURE_GRID_MAX_COLUMNS;
+    const double expected = (double)validated * loop->seconds_per_image / 3;
+    const remaining_work left = {.steps = t->total_steps - record->step,
+                                 .epochs = (t->total_steps - record->step + t->batches - 1) / t->batches,
+                                 .step_seconds = loop->seconds_per_image * (double)t->global_batch,
+                                 .epoch_seconds =
+                                     loop->epoch_ends.measured > 0 ? loop->epoch_ends.seconds : expected,
+                                 .checkpoint_seconds = loop->saves.seconds,
+                                 .steps_per_checkpoint = t->all->checkpoint_every,
+                                 .seconds_per_checkpoint = SECONDS_BETWEEN_CHECKPOINTS};
+    return time_left(&left);
+}
+
+/* Draw the live line. After the first steps, print once how long the training will take. */
+static void show_step(training_loop *loop, const step_record *record) {
+    char text[TIME_LEFT_BYTES];
+    const double left = seconds_left(loop, record);
+    if (!loop->announced && loop->measured == STEPS_BEFORE_ESTIMATE && record->step < loop->t->total_steps) {
+        time_left_text(left, text);
+        progress_line(loop->t->progress, "expected to take about %s, with validation and checkpoints", text);
+        loop->announced = true;
+    }
+    progress_step(loop->t->progress, record, left);
+}
+
 /* Wait for the step in flight, if there is one, and read and record its losses. */
 static p2p_status collect(training_loop *loop) {
     step_in_flight flight = loop->in_flight;
@@ -163,7 +200,8 @@ static p2p_status collect(training_loop *loop) {
     P2P_TRY(check_finite(&record));
     add_losses(loop->at, &record.losses, flight.images);
     if (trainer_writes(loop->t)) P2P_TRY(metrics_step(loop->t->metrics, &record));
-    progress_step(loop->t->progress, &record);
+    trainer_tensorboard_step(loop->t, &record);
+    show_step(loop, &record);
     loop->can_save = true;
     return P2P_OK;
 }
@@ -221,7 +259,7 @@ static p2p_status write_grid(training_loop *loop, const char *name) {
     bool moved;
     P2P_TRY(trainer_follow_folder(t, &moved));
     P2P_TRY(sys_path_join(&path, t->paths.samples, name));
-    p2p_status status = report_save_grid(t->report, path, t->run[0] ? t->run : NULL);
+    p2p_status status = validation_save_grid(t->validator, path, t->run[0] ? t->run : NULL);
     free(path);
     return status;
 }
@@ -229,7 +267,7 @@ static p2p_status write_grid(training_loop *loop, const char *name) {
 /* "validation L1 0.1234 (mean training target: 0.2345)  PSNR 17.20 dB  SSIM 0.612" */
 static void describe_validation(const trainer *t, const quality *validation, char *text, size_t size) {
     snprintf(text, size, "validation L1 %.4f (mean training target: %.4f)  PSNR %.2f dB  SSIM %.3f",
-             validation->l1, report_baseline_l1(t->report), validation->psnr, validation->ssim);
+             validation->l1, validation_baseline_l1(t->validator), validation->psnr, validation->ssim);
 }
 
 static loss_values epoch_mean(const training_position *at) {
@@ -240,26 +278,38 @@ static loss_values epoch_mean(const training_position *at) {
                          .g_l1 = at->sums.g_l1 / images};
 }
 
-static void show_epoch(const trainer *t, const epoch_record *record) {
-    char validation[128] = "";
-    if (record->validated) describe_validation(t, &record->validation, validation, sizeof validation);
-    progress_line(t->progress,
-                  "epoch %" PRId64 "/%" PRId64 " done: D real %.3f fake %.3f  G %.3f  L1 %.4f  %s%s",
-                  record->epoch, t->total_epochs, record->mean.d_real, record->mean.d_fake,
-                  record->mean.g_gan, record->mean.g_l1, validation, record->best ? ", the best so far" : "");
+/* Whether the discriminator recognised nearly every picture. Surely rejected pictures have a loss of 1 in the
+ * least squares GAN; that of the other has no limit. */
+static bool discriminator_wins(const trainer *t, const loss_values *mean) {
+    const double sure = 0.05, rejected = strcmp(t->all->gan_mode, "lsgan") == 0 ? 0.8 : 2;
+    return mean->d_real < sure && mean->d_fake < sure && mean->g_gan > rejected;
+}
+
+/* Print once that the discriminator has won: it did so for three epochs in a row. */
+static void show_victory(training_loop *loop, const loss_values *mean) {
+    loop->won = discriminator_wins(loop->t, mean) ? loop->won + 1 : 0;
+    if (loop->won != 3) return;
+    progress_line_in(loop->t->progress, PROGRESS_WARNING,
+                     "D has won: it tells nearly all generated pictures from true ones, so that G");
+    progress_line_in(loop->t->progress, PROGRESS_WARNING,
+                     "learns mostly from L1. Judge by the pictures; report.html has more on this");
 }
 
 /* Validate the epoch whose steps have been made, and fill its record. All ranks do, to the same numbers. */
 static p2p_status measure_epoch(training_loop *loop) {
     const trainer *t = loop->t;
     const training_position *at = loop->at;
+    char title[PICTURE_GRID_TITLE_BYTES];
+    const double begun = sys_clock();
     epoch_record *record = &loop->epoch;
     *record = (epoch_record){.step = at->step,
                              .epoch = at->epoch + 1,
                              .mean = epoch_mean(at),
                              .validated = t->validation != NULL,
-                             .baseline_l1 = report_baseline_l1(t->report)};
-    P2P_TRY(report_run(t->report, &t->evaluator, &record->validation));
+                             .baseline_l1 = validation_baseline_l1(t->validator)};
+    snprintf(title, sizeof title, "epoch %" PRId64, record->epoch);
+    P2P_TRY(validation_run(t->validator, &t->evaluator, title, &record->validation));
+    loop->validated = sys_clock() - begun;
     record->best = record->validated && (at->best_epoch == 0 || record->validation.l1 < at->best_l1);
     return P2P_OK;
 }
@@ -289,9 +339,12 @@ static p2p_status write_epoch(training_loop *loop) {
     run_epoch_sample_name(name, record->epoch);
     P2P_TRY(write_grid(loop, name));
     P2P_TRY(trainer_save_epoch(t, record->epoch));
+    P2P_TRY(trainer_remove_old_samples(t));
     if (record->best) P2P_TRY(trainer_save_best(t, record));
     P2P_TRY(metrics_epoch(t->metrics, record));
-    show_epoch(t, record);
+    trainer_tensorboard_epoch(t, record);
+    progress_epoch(t->progress, record);
+    show_victory(loop, &record->mean);
     report_replaced(loop);
     return P2P_OK;
 }
@@ -307,15 +360,18 @@ static p2p_status end_epoch(training_loop *loop) {
     next.best_l1 = record->best ? record->validation.l1 : at->best_l1;
     *at = next;
     t->epoch_batches = t->batches;
+    trainer_report_epoch(t);
     return P2P_OK;
 }
 
 static p2p_status save(training_loop *loop) {
+    const double begun = sys_clock();
     loop->can_save = false; /* after a failure a second attempt would fail too */
     if (trainer_writes(loop->t)) P2P_TRY(trainer_save(loop->t));
     loop->can_save = true;
     loop->save_due = false;
     loop->last_checkpoint = sys_clock();
+    mean_duration_add(&loop->saves, loop->last_checkpoint - begun);
     return P2P_OK;
 }
 
@@ -327,10 +383,11 @@ static bool save_is_due(const training_loop *loop) {
 
 /* Validate at the end of a training that ends within an epoch. */
 static p2p_status show_end(training_loop *loop) {
-    char name[RUN_EPOCH_NAME_BYTES], validation[128];
+    char name[RUN_EPOCH_NAME_BYTES], title[PICTURE_GRID_TITLE_BYTES], validation[128];
     quality measured;
     run_step_sample_name(name, loop->at->step);
-    P2P_TRY(report_run(loop->t->report, &loop->t->evaluator, &measured));
+    snprintf(title, sizeof title, "step %" PRId64, loop->at->step);
+    P2P_TRY(validation_run(loop->t->validator, &loop->t->evaluator, title, &measured));
     if (trainer_writes(loop->t)) P2P_TRY(write_grid(loop, name));
     if (!loop->t->validation) return P2P_OK;
     describe_validation(loop->t, &measured, validation, sizeof validation);
@@ -370,7 +427,11 @@ static p2p_status check_replicas(training_loop *loop) {
 /* What is due after a step. It may be repeated after a failure to write. */
 static p2p_status end_and_save(training_loop *loop, bool saves) {
     bool moved;
-    if (loop->at->batch == loop->t->epoch_batches) P2P_TRY(end_epoch(loop));
+    const double begun = sys_clock();
+    if (loop->at->batch == loop->t->epoch_batches) {
+        P2P_TRY(end_epoch(loop));
+        mean_duration_add(&loop->epoch_ends, loop->validated + sys_clock() - begun);
+    }
     if (!saves) return P2P_OK;
     if (trainer_writes(loop->t)) P2P_TRY(trainer_follow_folder(loop->t, &moved));
     return save(loop);
@@ -531,9 +592,12 @@ static p2p_status finish(trainer *t) {
     metrics_log *log = t->metrics;
     t->metrics = NULL;
     P2P_TRY(metrics_close(log));
+    progress_hide(t->progress);
+    trainer_report_end(t);
     text_line(stdout, "%s", t->paths.generator);
     progress_line(t->progress, "done: the model is %s, sample pictures are in %s", t->paths.generator,
                   t->paths.samples);
+    if (!t->report_failed) progress_line(t->progress, "its course: %s, for a browser", t->paths.report);
     return P2P_OK;
 }
 

@@ -1,7 +1,7 @@
 /* The training loop: the implementation of `p2p train`.
  *
  * The computation of a step is in models/pix2pix.c, the parsing of options in options.c. The formats of files
- * are in metrics.c, checkpoint.c, report.c and model_file.c.
+ * are in metrics.c, checkpoint.c, validation.c and model_file.c.
  */
 #ifndef P2P_TRAINER_H
 #define P2P_TRAINER_H

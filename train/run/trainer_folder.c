@@ -20,13 +20,16 @@ p2p_status trainer_paths_make(trainer_paths *paths, const char *out) {
     P2P_TRY(sys_path_join(&paths->epochs, out, RUN_EPOCHS));
     P2P_TRY(sys_path_join(&paths->best, out, RUN_BEST));
     P2P_TRY(sys_path_join(&paths->kept_best, paths->checkpoints, RUN_BEST));
+    P2P_TRY(sys_path_join(&paths->report, out, RUN_REPORT));
+    P2P_TRY(sys_path_join(&paths->tensorboard, out, RUN_TENSORBOARD));
     return sys_path_join(&paths->lock, out, RUN_LOCK);
 }
 
 void trainer_paths_free(trainer_paths *paths) {
     char *owned[] = {paths->folder,        paths->config,      paths->metrics, paths->generator,
                      paths->discriminator, paths->checkpoints, paths->samples, paths->epochs,
-                     paths->best,          paths->kept_best,   paths->lock};
+                     paths->best,          paths->kept_best,   paths->lock,    paths->report,
+                     paths->tensorboard};
     for (size_t i = 0; i < sizeof owned / sizeof owned[0]; i++) free(owned[i]);
     *paths = (trainer_paths){0};
 }
@@ -74,7 +77,8 @@ p2p_status trainer_follow_folder(trainer *t, bool *moved) {
 /* Sets *found to the first of a training's names that exists; NULL if there is none. */
 static p2p_status find_existing(const trainer_paths *paths, const char **found) {
     const char *const names[] = {paths->config,  paths->checkpoints, paths->generator, paths->discriminator,
-                                 paths->metrics, paths->samples,     paths->epochs,    paths->best};
+                                 paths->metrics, paths->samples,     paths->epochs,    paths->best,
+                                 paths->report,  paths->tensorboard};
     *found = NULL;
     for (size_t i = 0; !*found && i < sizeof names / sizeof names[0]; i++) {
         bool exists;

@@ -5,6 +5,7 @@
 #include "host/json_file.h"
 #include "host/sys.h"
 #include "image/image.h"
+#include "report/page.h"
 #include "use/run_files.h"
 
 #include <stdlib.h>
@@ -100,11 +101,20 @@ static p2p_status check_best_file(const trainer *t, const char *path) {
     return owner == OWNED_BY_OTHERS ? refuse(path) : P2P_OK;
 }
 
+/* What is no page of p2p, or can't be read, is a person's: the training leaves it there and goes on without a
+ * report. */
+static p2p_status check_report(const trainer *t, const char *path) {
+    char run[PAGE_RUN_BYTES];
+    const bool known = page_run(path, run) == P2P_OK;
+    return known && owner_of(t, run) == OWNED_BY_OTHERS ? refuse(path) : P2P_OK;
+}
+
 p2p_status trainer_check_owner(const trainer *t) {
     const trainer_paths *paths = &t->paths;
     P2P_TRY(check_model(t, paths->generator));
     P2P_TRY(check_model(t, paths->discriminator));
     P2P_TRY(metrics_check_run(paths->metrics, t->kept_run));
+    P2P_TRY(check_report(t, paths->report));
     P2P_TRY(check_each(t, paths->epochs, run_is_epoch_name, check_model));
     P2P_TRY(check_each(t, paths->samples, run_is_sample_name, check_sample));
     P2P_TRY(check_each(t, paths->best, run_is_best_name, check_best_file));

@@ -4,6 +4,7 @@
 
 #include "host/sys.h"
 #include "trainer_folder.h"
+#include "trainer_report.h"
 #include "trainer_save.h"
 
 #include <inttypes.h>
@@ -77,6 +78,7 @@ p2p_status trainer_rescue(trainer *t, const p2p_failure *failure, bool exact) {
     const p2p_status status = failure->status;
     if (status == P2P_DIVERGED) return diverged(t, failure);
     const p2p_status saved = exact ? save(t) : P2P_FAILED;
+    if (saved == P2P_OK) trainer_report_end(t);
     if (status == P2P_STOPPED) return saved == P2P_OK ? stopped(t) : saved;
     describe_kept(t, saved == P2P_OK, kept);
     p2p_fail(status, "%s", failure->message);

@@ -96,6 +96,7 @@ p2p_status trainer_restore(trainer *t) {
     P2P_TRY(remove_newer(t, t->paths.epochs, run_is_epoch_name, epoch_is_newer, &made));
     P2P_TRY(trainer_remove_old_epochs(t));
     P2P_TRY(remove_newer(t, t->paths.samples, run_is_sample_name, sample_is_newer, &made));
+    P2P_TRY(trainer_remove_old_samples(t));
     if (!t->resumed_from) P2P_TRY(sys_file_remove(t->paths.metrics));
     report_changes(t, &made);
     return P2P_OK;

@@ -50,7 +50,8 @@ p2p_status trainer_save(trainer *t) {
     t->checkpoint_epoch = t->at.epoch;
     P2P_TRY(trainer_settle_best(t));
     P2P_TRY(trainer_save_models(t));
-    return trainer_remove_old_epochs(t);
+    P2P_TRY(trainer_remove_old_epochs(t));
+    return trainer_remove_old_samples(t);
 }
 
 p2p_status trainer_save_models(const trainer *t) {
@@ -104,6 +105,55 @@ p2p_status trainer_save_epoch(const trainer *t, int64_t epoch) {
     run_epoch_name(name, epoch);
     P2P_TRY(save_below(t, t->model->generator.network, epoch, t->paths.epochs, name));
     return trainer_remove_old_epochs(t);
+}
+
+/* ---- A picture per epoch ------------------------------------------------------------------------------- */
+
+/* Whether the picture of an epoch is kept when `last` is the newest: the first, the newest, and those whose
+ * number is a multiple of the smallest power of two that leaves no more than `keep`. What is not kept is
+ * never wanted again, because that power only grows. */
+static bool is_spread(int64_t epoch, int64_t last, int64_t keep) {
+    int64_t stride = 1;
+    while (last / stride > keep) stride *= 2;
+    return epoch == 1 || epoch == last || epoch % stride == 0;
+}
+
+static int64_t epoch_of_sample(const char *name) {
+    int64_t epoch, step;
+    run_sample_of_name(name, &epoch, &step);
+    return epoch;
+}
+
+/* As with generators, what was kept when the last checkpoint was written stays until the next one. */
+static bool sample_is_kept(const trainer *t, const char *name, int64_t last) {
+    const int64_t epoch = epoch_of_sample(name), keep = t->all->keep_samples;
+    return epoch == 0 || is_spread(epoch, last, keep) ||
+           (epoch <= t->checkpoint_epoch && is_spread(epoch, t->checkpoint_epoch, keep));
+}
+
+static p2p_status remove_own_sample(const trainer *t, const char *name) {
+    char *path;
+    ownership owner;
+    P2P_TRY(sys_path_join(&path, t->paths.samples, name));
+    p2p_status status = trainer_owner_of_sample(t, path, &owner);
+    if (status == P2P_OK && owner != OWNED_BY_OTHERS) status = sys_file_remove(path);
+    free(path);
+    return status;
+}
+
+p2p_status trainer_remove_old_samples(const trainer *t) {
+    sys_names names;
+    int64_t last = 0;
+    bool exists;
+    P2P_TRY(sys_path_is_folder(t->paths.samples, &exists));
+    if (t->all->keep_samples == 0 || !exists) return P2P_OK;
+    p2p_status status = sys_folder_walk(&names, t->paths.samples, run_is_sample_name);
+    for (size_t i = 0; i < names.count; i++)
+        if (epoch_of_sample(names.names[i]) > last) last = epoch_of_sample(names.names[i]);
+    for (size_t i = 0; status == P2P_OK && i < names.count; i++)
+        if (!sample_is_kept(t, names.names[i], last)) status = remove_own_sample(t, names.names[i]);
+    sys_names_free(&names);
+    return status;
 }
 
 /* ---- The best ----------------------------------------------------------------------------------------- */

@@ -16,6 +16,10 @@ p2p_status trainer_save_epoch(const trainer *t, int64_t epoch);
 
 /* Remove all but the newest --keep-epochs, and but those that were the newest at the last checkpoint. */
 p2p_status trainer_remove_old_epochs(const trainer *t);
+/* Remove pictures so that some --keep-samples of epochs remain, evenly spread. Leaves those of other
+ * trainings.
+ */
+p2p_status trainer_remove_old_samples(const trainer *t);
 
 /* Write OUT/best: both networks, then best.json with the epoch and its metrics. */
 p2p_status trainer_save_best(trainer *t, const epoch_record *record);

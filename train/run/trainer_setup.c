@@ -9,6 +9,7 @@
 #include "setup/setup_memory.h"
 #include "setup/setup_progress.h"
 #include "trainer_folder.h"
+#include "trainer_tensorboard.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -64,11 +65,12 @@ static p2p_status check_required(const settings *all) {
 /* ---- Files -------------------------------------------------------------------------------------------- */
 
 /* Write config.json: the settings, the identity of the run, and its origin. */
-static p2p_status write_config(const trainer *t) {
+static p2p_status write_config(trainer *t) {
     json_t *object = settings_to_json(t->all);
     object = json_text_add(object, "run", t->run[0] != '\0', json_string(t->run));
     const bool recorded = origin_is_recorded(&t->origin);
     object = json_text_add(object, "origin", recorded, recorded ? origin_to_json(&t->origin) : NULL);
+    t->config = json_deep_copy(object);
     return json_file_write_sealed(t->paths.config, object, JSON_INDENT(2));
 }
 
@@ -325,7 +327,8 @@ static p2p_status open_folder(trainer *t) {
     t->made_folder = false;
     memcpy(t->kept_run, t->run, sizeof t->kept_run);
     P2P_TRY(sys_folder_make_one(t->paths.samples));
-    return metrics_open(&t->metrics, t->paths.metrics, t->run, t->at.step, t->at.epoch);
+    P2P_TRY(history_create(&t->past));
+    return metrics_open(&t->metrics, t->paths.metrics, t->run, t->at.step, t->at.epoch, t->past);
 }
 
 /* ---- Creation and destruction ------------------------------------------------------------------------- */
@@ -344,10 +347,21 @@ static p2p_status find_start(trainer *t) {
 }
 
 /* For the hint of a loss that ends this process. */
-static void tell_command(const trainer *t) {
+static void pass_command(const trainer *t) {
     char *command = t->ranks ? settings_resume_command(t->all) : NULL;
     ranks_set_command(t->ranks, command);
     free(command);
+}
+
+/* Print how long the training is, and with what its validation is compared. */
+static void show_length(const trainer *t) {
+    fprintf(stderr,
+            "length: %" PRId64 " pairs are %" PRId64 " steps per epoch; %" PRId64 " steps in %" PRId64
+            " epochs\n",
+            t->origin.training.pairs, t->batches, t->total_steps, t->total_epochs);
+    if (t->validation)
+        fprintf(stderr, "validation: always drawing the mean of the training targets would give L1 %.4f\n",
+                validation_baseline_l1(t->validator));
 }
 
 p2p_status trainer_open(trainer *t, settings *all, ranks *together) {
@@ -370,10 +384,12 @@ p2p_status trainer_open(trainer *t, settings *all, ranks *together) {
     P2P_TRY(set_weights(t));
     if (trainer_writes(t)) P2P_TRY(open_folder(t));
     const pair_form form = {.format = t->format, .size = (int)all->size, .filter = t->augment.filter};
-    P2P_TRY(report_create(&t->report, t->training, t->validation, &form, together));
-    tell_command(t);
+    P2P_TRY(validation_create(&t->validator, t->training, t->validation, &form, together));
+    pass_command(t);
     if (!trainer_writes(t)) return P2P_OK;
+    show_length(t);
     t->progress = progress_create(stderr, t->total_steps, t->total_epochs, t->at.step);
+    trainer_tensorboard_open(t);
     return P2P_OK;
 }
 
@@ -390,7 +406,10 @@ void trainer_leave(trainer *t) {
 void trainer_close(trainer *t) {
     progress_destroy(t->progress);
     (void)metrics_close(t->metrics); /* after success trainer_run has closed it and checked the result */
-    report_destroy(t->report);
+    event_file_close(t->events);
+    history_destroy(t->past);
+    json_decref(t->config);
+    validation_destroy(t->validator);
     p2p_session_destroy(t->session);
     setup_devices_close(&t->devices);
     free(t->samples);

@@ -9,16 +9,17 @@
 #include "initial_weights.h"
 #include "metrics.h"
 #include "progress.h"
-#include "report.h"
+#include "report/event_file.h"
 #include "schedule.h"
 #include "setup/setup_plans.h"
 #include "trainer.h"
+#include "validation.h"
 
 /* The files of a run, below --out. Owned. */
 typedef struct {
     char *folder, *config, *metrics, *generator, *discriminator, *checkpoints, *samples, *epochs, *best;
     char *kept_best; /* checkpoints/best: see trainer_folder.h */
-    char *lock;
+    char *lock, *report, *tensorboard;
 } trainer_paths;
 
 typedef struct {
@@ -41,8 +42,14 @@ typedef struct {
     p2p_session *session;
     setup_plans plans;
     evaluator evaluator;
-    report *report;
+    validator *validator;
     metrics_log *metrics;
+    history *past;      /* of the whole training, for the report */
+    json_t *config;     /* the object of config.json */
+    bool report_failed; /* the last report was not written */
+    double last_report; /* clock reading; 0: none */
+    event_file *events; /* of --tensorboard; NULL: none, or no more */
+    double last_flush;  /* clock reading, of the events */
     progress *progress;
     initial_weights initial;  /* files of a new training's weights */
     char *resumed_from;       /* the checkpoint's path; NULL for a new training */

@@ -19,6 +19,8 @@
 #define RUN_BEST          "best"
 #define RUN_BEST_NUMBERS  "best.json"
 #define RUN_LOCK          "run.lock"
+#define RUN_REPORT        "report.html"
+#define RUN_TENSORBOARD   "tensorboard"
 
 enum { RUN_EPOCH_NAME_BYTES = 64 };
 

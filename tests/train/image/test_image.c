@@ -1,5 +1,6 @@
 /* Decoding and saving pictures: Pillow's bytes for files of every kind (golden/images.txt), refusals of
  * damaged files and absurd sizes, conversions and the grid. */
+#include "image/font.h"
 #include "image/image.h"
 #include "image/picture_grid.h"
 #include "support/test_files.h"
@@ -561,41 +562,91 @@ static image flat_picture(int width, image_format format, int value) {
     return picture;
 }
 
-/* Six pictures, one of them grey. */
-static void fill_grid(picture_grid *grid) {
-    for (int column = 0; column < 2; column++) {
-        image cells[PICTURE_GRID_ROWS];
-        image *rows[PICTURE_GRID_ROWS];
-        for (int row = 0; row < PICTURE_GRID_ROWS; row++) {
-            const int number = row * 2 + column;
-            cells[row] = flat_picture(5, number == 3 ? (image_format){1, 8} : IMAGE_RGB8, 10 * (number + 1));
-            rows[row] = &cells[row];
-        }
-        assert_int_equal(picture_grid_put(grid, column, rows), P2P_OK);
-        for (int row = 0; row < PICTURE_GRID_ROWS; row++) assert_null(cells[row].pixels);
+enum { GRID_LINE = 2, CELL_WIDTH = 12, CELL_HEIGHT = 4 };
+
+/* Fills a column with three flat pictures, one of them grey. */
+static void fill_column(picture_grid *grid, int column, const char *name) {
+    image cells[PICTURE_GRID_ROWS];
+    for (int row = 0; row < PICTURE_GRID_ROWS; row++) {
+        const int number = row * 2 + column;
+        cells[row] =
+            flat_picture(CELL_WIDTH, number == 3 ? (image_format){1, 8} : IMAGE_RGB8, 10 * (number + 1));
     }
+    const picture_grid_column pair = {name, &cells[0], &cells[1], &cells[2]};
+    assert_int_equal(picture_grid_put(grid, column, &pair), P2P_OK);
+    for (int row = 0; row < PICTURE_GRID_ROWS; row++) assert_null(cells[row].pixels);
 }
 
+/* The number of the cell of two columns that has a pixel; 0: none. */
+static int cell_at(const image *picture, int x, int y) {
+    x -= picture->width - 2 * (CELL_WIDTH + GRID_LINE);
+    y -= picture->height - PICTURE_GRID_ROWS * (CELL_HEIGHT + GRID_LINE);
+    const bool inside = x >= 0 && y >= 0 && x % (CELL_WIDTH + GRID_LINE) < CELL_WIDTH &&
+                        y % (CELL_HEIGHT + GRID_LINE) < CELL_HEIGHT;
+    return inside ? y / (CELL_HEIGHT + GRID_LINE) * 2 + x / (CELL_WIDTH + GRID_LINE) + 1 : 0;
+}
+
+/* Inputs, generated pictures and targets from the top; around them light lines and dark names. */
 static void test_grid(void **state) {
     (void)state;
     picture_grid grid = {.columns = 2};
-    fill_grid(&grid);
+    fill_column(&grid, 0, "a");
+    fill_column(&grid, 1, "b");
     const image *picture = &grid.picture;
-    assert_true(picture->width > 10 && picture->height > 12);
-    int line_x = (picture->width - 10) / 3, line_y = (picture->height - 12) / 4;
-    size_t seen = 0;
+    size_t seen = 0, ink = 0;
     for (int y = 0; y < picture->height; y++)
         for (int x = 0; x < picture->width; x++) {
-            int column = (x - line_x) / (5 + line_x), row = (y - line_y) / (4 + line_y);
-            bool in_cell = x >= line_x && y >= line_y && (x - line_x) % (5 + line_x) < 5 &&
-                           (y - line_y) % (4 + line_y) < 4;
-            int value = bytes_of(picture)[((size_t)y * (size_t)picture->width + (size_t)x) * 3];
-            if (in_cell) assert_int_equal(value, 10 * (row * 2 + column + 1));
-            if (!in_cell) assert_true(value > 180);
-            seen += in_cell;
+            const int number = cell_at(picture, x, y);
+            const int value = bytes_of(picture)[((size_t)y * (size_t)picture->width + (size_t)x) * 3];
+            if (number) assert_int_equal(value, 10 * number);
+            if (!number) assert_true(value > 180 || value == 48);
+            seen += number > 0;
+            ink += !number && value == 48;
         }
-    assert_int_equal(seen, 6 * 5 * 4);
+    assert_int_equal(seen, 6 * CELL_WIDTH * CELL_HEIGHT);
+    assert_true(ink > 100);
     picture_grid_free(&grid);
+}
+
+static uint64_t hash_of_grid(const char *title, const char *name) {
+    picture_grid grid = {.columns = 1};
+    snprintf(grid.title, sizeof grid.title, "%s", title);
+    fill_column(&grid, 0, name);
+    const uint64_t hash = test_fnv(grid.picture.pixels, image_bytes(&grid.picture));
+    picture_grid_free(&grid);
+    return hash;
+}
+
+/* Title and names are in the picture, and no name is drawn over a cell or beyond the picture. */
+static void test_grid_names(void **state) {
+    (void)state;
+    assert_true(hash_of_grid("epoch 1", "a") != hash_of_grid("epoch 2", "a"));
+    assert_true(hash_of_grid("", "a") != hash_of_grid("", "b"));
+    assert_true(hash_of_grid("", "a") == hash_of_grid("", "a"));
+    picture_grid grid = {.columns = 1};
+    image cells[PICTURE_GRID_ROWS];
+    for (int row = 0; row < PICTURE_GRID_ROWS; row++) cells[row] = flat_picture(200, IMAGE_RGB8, 7);
+    const picture_grid_column pair = {"a name much wider than its cell, \xff\xf0\x9f\x98\x80 and so on.png",
+                                      &cells[0], &cells[1], &cells[2]};
+    assert_int_equal(picture_grid_put(&grid, 0, &pair), P2P_OK);
+    for (int y = 0; y < grid.picture.height; y++)
+        for (int x = grid.picture.width - GRID_LINE; x < grid.picture.width; x++)
+            assert_true(bytes_of(&grid.picture)[((size_t)y * (size_t)grid.picture.width + (size_t)x) * 3] >
+                        180);
+    picture_grid_free(&grid);
+}
+
+/* As many columns as fit into a picture. */
+static void test_grid_columns(void **state) {
+    (void)state;
+    assert_int_equal(picture_grid_columns(3, 256), 3);
+    assert_int_equal(picture_grid_columns(1000, 256), PICTURE_GRID_MAX_COLUMNS);
+    for (int side = 1; side <= 8192; side = side * 2 - side / 3) {
+        const int columns = picture_grid_columns(1000, side);
+        assert_true(columns >= 1 && (columns == PICTURE_GRID_MAX_COLUMNS || side > 1500));
+        assert_true((int64_t)columns * side * PICTURE_GRID_ROWS * side < (int64_t)IMAGE_MAX_MEGAPIXELS << 20);
+        assert_true(columns * side < IMAGE_MAX_SIDE);
+    }
 }
 
 static void test_grid_of_unequal_pictures(void **state) {
@@ -603,14 +654,52 @@ static void test_grid_of_unequal_pictures(void **state) {
     picture_grid grid = {.columns = 1};
     assert_int_equal(picture_grid_save(&grid, "never.png", NULL), P2P_INVALID);
     image cells[PICTURE_GRID_ROWS];
-    image *rows[PICTURE_GRID_ROWS];
-    for (int row = 0; row < PICTURE_GRID_ROWS; row++) {
+    for (int row = 0; row < PICTURE_GRID_ROWS; row++)
         cells[row] = flat_picture(row == 1 ? 4 : 5, IMAGE_RGB8, 1);
-        rows[row] = &cells[row];
-    }
-    assert_int_equal(picture_grid_put(&grid, 0, rows), P2P_INVALID);
+    const picture_grid_column pair = {"name", &cells[0], &cells[1], &cells[2]};
+    assert_int_equal(picture_grid_put(&grid, 0, &pair), P2P_INVALID);
     for (int row = 0; row < PICTURE_GRID_ROWS; row++) image_free(&cells[row]);
     picture_grid_free(&grid);
+}
+
+/* ---- The font ------------------------------------------------------------------------------------------ */
+
+/* The number of dark pixels in a range of columns of a text that is drawn with room for `room` characters. */
+static int ink_of(const char *text, int room, int from, int to) {
+    enum { WIDTH = 20 * FONT_WIDTH };
+    image picture;
+    int ink = 0;
+    assert_int_equal(image_create(&picture, WIDTH, FONT_HEIGHT, IMAGE_RGB8), P2P_OK);
+    memset(picture.pixels, 255, image_bytes(&picture));
+    font_draw(&picture, text, 0, 0, 1, room);
+    for (int y = 0; y < FONT_HEIGHT; y++)
+        for (int x = from * FONT_WIDTH; x < to * FONT_WIDTH; x++)
+            ink += bytes_of(&picture)[((size_t)y * WIDTH + (size_t)x) * 3] != 255;
+    image_free(&picture);
+    return ink;
+}
+
+/* Every character has a glyph of its own, and a long text is cut in its middle. */
+static void test_font(void **state) {
+    (void)state;
+    uint64_t hashes['~' + 1];
+    for (int code = ' '; code <= '~'; code++) {
+        const char text[] = {(char)code, '\0'};
+        image picture;
+        assert_int_equal(image_create(&picture, FONT_WIDTH, FONT_HEIGHT, IMAGE_RGB8), P2P_OK);
+        memset(picture.pixels, 255, image_bytes(&picture));
+        font_draw(&picture, text, 0, 0, 1, 1);
+        hashes[code] = test_fnv(picture.pixels, image_bytes(&picture));
+        for (int other = ' '; other < code; other++) assert_true(hashes[other] != hashes[code]);
+        image_free(&picture);
+    }
+    assert_int_equal(font_characters("a\xc3\xa9\xff"), 3);
+    assert_int_equal(ink_of("abcdefghij", 10, 0, 10), ink_of("abcdefghij", 20, 0, 10));
+    const int dots = ink_of("..", 2, 0, 2);
+    assert_int_equal(ink_of("abcdefghij", 6, 0, 20), ink_of("abij", 4, 0, 4) + dots);
+    assert_int_equal(ink_of("abcdefghij", 6, 2, 4), dots);
+    assert_int_equal(ink_of("abcdefghij", 1, 0, 20), dots / 2);
+    assert_int_equal(ink_of("abcdefghij", 0, 0, 20), 0);
 }
 
 static void test_creation_limits(void **state) {
@@ -648,6 +737,9 @@ int main(void) {
         cmocka_unit_test(test_deep_planes),
         cmocka_unit_test(test_bits),
         cmocka_unit_test(test_grid),
+        cmocka_unit_test(test_grid_names),
+        cmocka_unit_test(test_grid_columns),
+        cmocka_unit_test(test_font),
         cmocka_unit_test(test_grid_of_unequal_pictures),
         cmocka_unit_test(test_creation_limits),
     };

@@ -1,5 +1,6 @@
 /* OUT/metrics.jsonl: valid JSON for any numbers, and the lines that remain when a training resumes at an
  * earlier position. */
+#include "host/sys.h"
 #include "p2p.h"
 #include "run/metrics.h"
 #include "support/test_files.h"
@@ -39,7 +40,7 @@ static void test_numbers_without_a_digit(void **state) {
                                  .validated = true,
                                  .validation = {.l1 = 0.25, .psnr = INFINITY, .ssim = NAN},
                                  .baseline_l1 = 0.5};
-    assert_int_equal(metrics_open(&log, log_path(folder), "", 0, 0), P2P_OK);
+    assert_int_equal(metrics_open(&log, log_path(folder), "", 0, 0, NULL), P2P_OK);
     assert_int_equal(metrics_epoch(log, &record), P2P_OK);
     assert_int_equal(metrics_close(log), P2P_OK);
     json_t *line = line_of(folder, 0);
@@ -51,10 +52,39 @@ static void test_numbers_without_a_digit(void **state) {
     test_folder_remove(folder);
 }
 
+/* Whether the line has a time that lies between two others, which are texts of the same form. */
+static void expect_time(const char *folder, int index, const char *from, const char *to) {
+    int year, month, day, hour, minute, second, thousandths, length = 0;
+    json_t *line = line_of(folder, index);
+    const char *text = json_string_value(json_object_get(line, "time"));
+    assert_non_null(text);
+    assert_int_equal(sscanf(text, "%4d-%2d-%2dT%2d:%2d:%2d.%3dZ%n", &year, &month, &day, &hour, &minute,
+                            &second, &thousandths, &length),
+                     7);
+    assert_int_equal(length, strlen(text));
+    assert_true(strcmp(from, text) <= 0 && strcmp(text, to) <= 0);
+    json_decref(line);
+}
+
+static void test_times(void **state) {
+    (void)state;
+    char *folder = test_folder_make(), from[SYS_TIME_BYTES], to[SYS_TIME_BYTES];
+    metrics_log *log;
+    assert_int_equal(metrics_open(&log, log_path(folder), "", 0, 0, NULL), P2P_OK);
+    sys_time_text(from);
+    assert_int_equal(metrics_step(log, &(step_record){.step = 1, .epoch = 1}), P2P_OK);
+    assert_int_equal(metrics_epoch(log, &(epoch_record){.step = 1, .epoch = 1}), P2P_OK);
+    sys_time_text(to);
+    assert_int_equal(metrics_close(log), P2P_OK);
+    expect_time(folder, 0, from, to);
+    expect_time(folder, 1, from, to);
+    test_folder_remove(folder);
+}
+
 /* Steps 1 and 2, the end of epoch 1, steps 3 and 4, the end of epoch 2, and a line cut short. */
 static void write_log(const char *folder) {
     metrics_log *log;
-    assert_int_equal(metrics_open(&log, log_path(folder), "", 0, 0), P2P_OK);
+    assert_int_equal(metrics_open(&log, log_path(folder), "", 0, 0, NULL), P2P_OK);
     for (int step = 1; step <= 4; step++) {
         assert_int_equal(metrics_step(log, &(step_record){.step = step, .epoch = (step + 1) / 2}), P2P_OK);
         if (step % 2 == 0)
@@ -72,7 +102,7 @@ static void expect_kept(int64_t steps, int64_t epochs, int lines, bool ends_with
     char *folder = test_folder_make();
     metrics_log *log;
     write_log(folder);
-    assert_int_equal(metrics_open(&log, log_path(folder), "", steps, epochs), P2P_OK);
+    assert_int_equal(metrics_open(&log, log_path(folder), "", steps, epochs, NULL), P2P_OK);
     assert_int_equal(metrics_close(log), P2P_OK);
     json_t *last = lines > 0 ? line_of(folder, lines - 1) : NULL;
     assert_null(line_of(folder, lines));
@@ -99,7 +129,7 @@ static void test_identity(void **state) {
     metrics_log *log;
     size_t sizes[2];
     for (int i = 0; i < 2; i++) {
-        assert_int_equal(metrics_open(&log, log_path(folder), run, i, 0), P2P_OK);
+        assert_int_equal(metrics_open(&log, log_path(folder), run, i, 0, NULL), P2P_OK);
         assert_int_equal(metrics_step(log, &(step_record){.step = i + 1, .epoch = 1}), P2P_OK);
         assert_int_equal(metrics_sync(log), P2P_OK);
         assert_int_equal(metrics_close(log), P2P_OK);
@@ -114,12 +144,12 @@ static void test_identity(void **state) {
     assert_int_equal(metrics_check_run(log_path(folder), run), P2P_OK);
     free(test_file_read(log_path(folder), &sizes[0]));
     assert_int_equal(metrics_check_run(log_path(folder), other), P2P_INPUT);
-    assert_int_equal(metrics_open(&log, log_path(folder), other, 9, 9), P2P_INPUT);
-    assert_int_equal(metrics_open(&log, log_path(folder), "", 9, 9), P2P_INPUT);
+    assert_int_equal(metrics_open(&log, log_path(folder), other, 9, 9, NULL), P2P_INPUT);
+    assert_int_equal(metrics_open(&log, log_path(folder), "", 9, 9, NULL), P2P_INPUT);
     free(test_file_read(log_path(folder), &sizes[1]));
     assert_int_equal(sizes[0], sizes[1]);
     test_file_write(log_path(folder), "{\"event\":\"ru", 12); /* killed while it wrote its first line */
-    assert_int_equal(metrics_open(&log, log_path(folder), run, 0, 0), P2P_OK);
+    assert_int_equal(metrics_open(&log, log_path(folder), run, 0, 0, NULL), P2P_OK);
     assert_int_equal(metrics_close(log), P2P_OK);
     assert_null(line_of(folder, 1));
     test_folder_remove(folder);
@@ -139,7 +169,7 @@ static void expect_damage(const char *before, char to, int lines, bool found) {
     FILE *warnings = fmemopen(text, sizeof text - 1, "w");
     assert_non_null(warnings);
     p2p_warnings_to(warnings);
-    assert_int_equal(metrics_open(&log, log_path(folder), "", 4, 2), P2P_OK);
+    assert_int_equal(metrics_open(&log, log_path(folder), "", 4, 2, NULL), P2P_OK);
     assert_int_equal(metrics_close(log), P2P_OK);
     p2p_warnings_to(NULL);
     fclose(warnings);
@@ -176,6 +206,7 @@ static void test_damage(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_numbers_without_a_digit),
+        cmocka_unit_test(test_times),
         cmocka_unit_test(test_what_stays),
         cmocka_unit_test(test_identity),
         cmocka_unit_test(test_damage),

@@ -21,7 +21,7 @@ p2p_status test_command_run(const test_command *line, const char *more);
 
 bool test_is_there(const char *path);
 
-/* Fails unless the logs of two trainings are equal but for measured rates. */
+/* Fails unless the logs of two trainings are equal but for times and measured rates. */
 void test_expect_same_log(const char *whole, const char *other);
 
 /* cmocka's set-up and tear-down: the test's own folder with pairs in data/, as the current folder. */

@@ -1,5 +1,5 @@
-/* Validation and sample pictures. See report.h. */
-#include "report.h"
+/* Validation and sample pictures. See validation.h. */
+#include "validation.h"
 
 #include "host/sys.h"
 #include "image/picture_grid.h"
@@ -7,7 +7,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-struct report {
+struct validator {
     const dataset *validation; /* NULL: none */
     const dataset *shown;      /* of the grid's samples */
     pair_form form;
@@ -16,7 +16,7 @@ struct report {
     picture_grid grid; /* of the last run, until it is written */
 };
 
-static size_t target_values(const report *shown) {
+static size_t target_values(const validator *shown) {
     return (size_t)shown->form.size * (size_t)shown->form.size * (size_t)shown->form.format.target.channels;
 }
 
@@ -25,7 +25,7 @@ static double value_at(const image *picture, size_t index) {
                               : ((const uint16_t *)picture->pixels)[index];
 }
 
-static p2p_status add_targets(report *shown, const dataset *training, int64_t count, double *sum) {
+static p2p_status add_targets(validator *shown, const dataset *training, int64_t count, double *sum) {
     for (int64_t i = 0; i < count; i++) {
         image input, target;
         P2P_TRY(evaluate_load_pair(training, i, &shown->form, &input, &target));
@@ -37,7 +37,7 @@ static p2p_status add_targets(report *shown, const dataset *training, int64_t co
 }
 
 /* Mean |mean - target| over the validation pairs, of samples scaled to [-1, 1] as in the L1 loss. */
-static p2p_status compare_with_mean(report *shown, int64_t count, const double *sum) {
+static p2p_status compare_with_mean(validator *shown, int64_t count, const double *sum) {
     const double half = shown->form.format.target.bits == 8 ? 127.5 : 32767.5;
     double total = 0;
     int64_t pairs = dataset_count(shown->validation);
@@ -53,9 +53,9 @@ static p2p_status compare_with_mean(report *shown, int64_t count, const double *
     return P2P_OK;
 }
 
-static p2p_status measure_baseline(report *shown, const dataset *training) {
+static p2p_status measure_baseline(validator *shown, const dataset *training) {
     int64_t count = dataset_count(training);
-    if (count > REPORT_BASELINE_PAIRS) count = REPORT_BASELINE_PAIRS;
+    if (count > VALIDATION_BASELINE_PAIRS) count = VALIDATION_BASELINE_PAIRS;
     double *sum = calloc(target_values(shown), sizeof *sum);
     if (!sum) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for the mean training target");
     p2p_status status = add_targets(shown, training, count, sum);
@@ -64,31 +64,31 @@ static p2p_status measure_baseline(report *shown, const dataset *training) {
     return status;
 }
 
-p2p_status report_create(report **result, const dataset *training, const dataset *validation,
-                         const pair_form *form, const ranks *together) {
+p2p_status validation_create(validator **result, const dataset *training, const dataset *validation,
+                             const pair_form *form, const ranks *together) {
     *result = NULL;
-    report *shown = calloc(1, sizeof *shown);
+    validator *shown = calloc(1, sizeof *shown);
     if (!shown) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for validation");
-    *shown = (report){.validation = validation,
-                      .shown = validation ? validation : training,
-                      .form = *form,
-                      .ranks = together};
+    *shown = (validator){.validation = validation,
+                         .shown = validation ? validation : training,
+                         .form = *form,
+                         .ranks = together};
     const bool measures = validation && ranks_number(together) == 0;
     p2p_status status = measures ? measure_baseline(shown, training) : P2P_OK;
     if (status != P2P_OK) {
-        report_destroy(shown);
+        validation_destroy(shown);
         return status;
     }
     *result = shown;
     return P2P_OK;
 }
 
-void report_destroy(report *shown) {
+void validation_destroy(validator *shown) {
     if (shown) picture_grid_free(&shown->grid);
     free(shown);
 }
 
-double report_baseline_l1(const report *shown) {
+double validation_baseline_l1(const validator *shown) {
     return shown->baseline_l1;
 }
 
@@ -96,6 +96,7 @@ double report_baseline_l1(const report *shown) {
 
 typedef struct {
     picture_grid *grid;
+    const dataset *data;
     quality *measured; /* per pair; zeros for those of other ranks */
 } shown_pairs;
 
@@ -104,12 +105,13 @@ static p2p_status show_pair(void *context, const evaluated_pair *pair) {
     P2P_TRY(sys_stop_check());
     P2P_TRY(quality_of_images(pair->generated, pair->target, &pairs->measured[pair->sample]));
     if (pair->sample >= pairs->grid->columns) return P2P_OK;
-    image *const rows[] = {pair->input, pair->generated, pair->target};
-    return picture_grid_put(pairs->grid, (int)pair->sample, rows);
+    const picture_grid_column column = {dataset_name(pairs->data, pair->sample), pair->input, pair->generated,
+                                        pair->target};
+    return picture_grid_put(pairs->grid, (int)pair->sample, &column);
 }
 
 /* If a signal has stopped one rank, it stops all. */
-static p2p_status agree_on_stop(const report *shown, p2p_status status) {
+static p2p_status agree_on_stop(const validator *shown, p2p_status status) {
     const int mine = sys_stop_signal(), size = ranks_size(shown->ranks);
     if (!shown->ranks || (status != P2P_OK && status != P2P_STOPPED)) return status;
     int *all = calloc((size_t)size, sizeof *all);
@@ -125,7 +127,7 @@ static p2p_status agree_on_stop(const report *shown, p2p_status status) {
 }
 
 /* The mean over the pairs of all ranks, in the order of pairs. */
-static p2p_status find_mean(const report *shown, quality *measured, int64_t count, quality *mean) {
+static p2p_status find_mean(const validator *shown, quality *measured, int64_t count, quality *mean) {
     enum { NUMBERS = sizeof(quality) / sizeof(double) };
     quality_total total = {.pictures = 0};
     P2P_TRY(ranks_add(shown->ranks, &measured->l1, NUMBERS * (size_t)count));
@@ -134,9 +136,9 @@ static p2p_status find_mean(const report *shown, quality *measured, int64_t coun
     return P2P_OK;
 }
 
-static p2p_status run_pairs(report *shown, const evaluator *e, int64_t count, quality *measured,
+static p2p_status run_pairs(validator *shown, const evaluator *e, int64_t count, quality *measured,
                             quality *mean) {
-    shown_pairs pairs = {.grid = &shown->grid, .measured = measured};
+    shown_pairs pairs = {.grid = &shown->grid, .data = shown->shown, .measured = measured};
     evaluator divided = *e;
     divided.first = shown->grid.columns;
     P2P_TRY(
@@ -144,19 +146,20 @@ static p2p_status run_pairs(report *shown, const evaluator *e, int64_t count, qu
     return find_mean(shown, measured, count, mean);
 }
 
-p2p_status report_run(report *shown, const evaluator *e, quality *mean) {
+p2p_status validation_run(validator *shown, const evaluator *e, const char *title, quality *mean) {
     const int64_t samples = dataset_count(shown->shown);
-    const int columns = samples < PICTURE_GRID_MAX_COLUMNS ? (int)samples : PICTURE_GRID_MAX_COLUMNS;
+    const int columns = picture_grid_columns(samples, shown->form.size);
     const int64_t count = shown->validation ? samples : columns;
     quality *measured = calloc((size_t)count + 1, sizeof *measured);
     if (!measured) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for validation");
     picture_grid_free(&shown->grid);
     shown->grid = (picture_grid){.columns = columns};
+    snprintf(shown->grid.title, sizeof shown->grid.title, "%s", title);
     const p2p_status status = run_pairs(shown, e, count, measured, mean);
     free(measured);
     return status;
 }
 
-p2p_status report_save_grid(report *shown, const char *path, const char *label) {
+p2p_status validation_save_grid(validator *shown, const char *path, const char *label) {
     return picture_grid_save(&shown->grid, path, label);
 }

@@ -1,7 +1,7 @@
 /* The figures of validation: the baseline of the mean training target, against a computation of this test;
  * and the measures of a generator's pictures, against the grid that shows them. */
 #include "pix2pix.h"
-#include "run/report.h"
+#include "run/validation.h"
 #include "support/test_files.h"
 #include "use/quality.h"
 
@@ -92,13 +92,13 @@ static double expected_baseline(int training, int validation) {
 
 static void check_baseline(int training, int counted, int validation, int bits) {
     pair_folder pairs;
-    report *shown;
+    validator *shown;
     open_pairs(&pairs, training, validation, bits);
     const pair_form form = form_of(bits);
-    OK(report_create(&shown, pairs.training, pairs.validation, &form, NULL));
-    const double expected = expected_baseline(counted, validation), found = report_baseline_l1(shown);
+    OK(validation_create(&shown, pairs.training, pairs.validation, &form, NULL));
+    const double expected = expected_baseline(counted, validation), found = validation_baseline_l1(shown);
     if (!(fabs(found - expected) < 1e-12)) fail_msg("%d pairs: %.15g, not %.15g", training, found, expected);
-    report_destroy(shown);
+    validation_destroy(shown);
     close_pairs(&pairs);
 }
 
@@ -107,19 +107,19 @@ static void test_baseline(void **state) {
     check_baseline(1, 1, 1, 8);
     check_baseline(5, 5, 3, 8);
     check_baseline(5, 5, 3, 16);
-    check_baseline(REPORT_BASELINE_PAIRS + 3, REPORT_BASELINE_PAIRS, 2,
+    check_baseline(VALIDATION_BASELINE_PAIRS + 3, VALIDATION_BASELINE_PAIRS, 2,
                    8); /* only the first pairs are used */
 }
 
 static void test_no_validation(void **state) {
     (void)state;
     pair_folder pairs;
-    report *shown;
+    validator *shown;
     open_pairs(&pairs, 2, 0, 8);
     const pair_form form = form_of(8);
-    OK(report_create(&shown, pairs.training, NULL, &form, NULL));
-    assert_true(report_baseline_l1(shown) == 0);
-    report_destroy(shown);
+    OK(validation_create(&shown, pairs.training, NULL, &form, NULL));
+    assert_true(validation_baseline_l1(shown) == 0);
+    validation_destroy(shown);
     close_pairs(&pairs);
 }
 
@@ -158,10 +158,11 @@ static void close_generator(tiny_generator *g) {
     pix2pix_destroy(g->model);
 }
 
-/* A cell of the grid, whose lines are (width - columns * SIZE) / (columns + 1) wide. */
+/* A cell of the grid. Cells lie in the lower right corner, with lines of LINE pixels. */
 static image cell_of(const image *grid, int columns, int row, int column) {
-    const int line = (grid->width - columns * SIZE) / (columns + 1);
-    const int left = column * (SIZE + line) + line, top = row * (SIZE + line) + line;
+    enum { LINE = 2, ROWS = 3 };
+    const int left = grid->width - (columns - column) * (SIZE + LINE);
+    const int top = grid->height - (ROWS - row) * (SIZE + LINE);
     image cell;
     OK(image_create(&cell, SIZE, SIZE, IMAGE_RGB8));
     const image_view view = image_view_crop(image_view_of(grid), left, top, SIZE, SIZE);
@@ -201,18 +202,18 @@ static void check_report(int batch, quality *measured) {
     enum { VALIDATION = 5 };
     pair_folder pairs;
     tiny_generator tiny;
-    report *shown;
+    validator *shown;
     open_pairs(&pairs, 1, VALIDATION, 8);
     const pair_form form = form_of(8);
     open_generator(&tiny, batch);
-    OK(report_create(&shown, pairs.training, pairs.validation, &form, NULL));
-    OK(report_run(shown, &tiny.evaluator, measured));
-    OK(report_save_grid(shown, test_path(pairs.dir, "grid.png"), NULL));
+    OK(validation_create(&shown, pairs.training, pairs.validation, &form, NULL));
+    OK(validation_run(shown, &tiny.evaluator, "epoch 1", measured));
+    OK(validation_save_grid(shown, test_path(pairs.dir, "grid.png"), NULL));
     const quality expected = quality_of_grid(test_path(pairs.dir, "grid.png"), VALIDATION);
     assert_true(measured->l1 == expected.l1 && measured->psnr == expected.psnr &&
                 measured->ssim == expected.ssim);
     assert_true(measured->l1 > 0.1 && measured->psnr < 30 && measured->ssim < 0.9);
-    report_destroy(shown);
+    validation_destroy(shown);
     close_generator(&tiny);
     close_pairs(&pairs);
 }

@@ -1,0 +1,160 @@
+/* Curves of any length in bounded memory, the course of a training from its log, and how large it becomes. */
+#include "report/curve.h"
+#include "report/history.h"
+#include "support/test_files.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "support/test_expect.h"
+
+/* ---- Curves ------------------------------------------------------------------------------------------- */
+
+/* A slow wave with one peak and one gap of a single point each. */
+static double value_at(int64_t x, int64_t peak, int64_t gap) {
+    return x == peak ? 40 : x == gap ? -30 : sin((double)x / 1000);
+}
+
+static void check_curve(int64_t count) {
+    static curve points;
+    const int64_t peak = count / 3, gap = count / 2;
+    double sum = 0, found = 0, high = -INFINITY, low = INFINITY;
+    int64_t all = 0;
+    points = (curve){0};
+    for (int64_t x = 1; x <= count; x++) {
+        curve_add(&points, x, value_at(x, peak, gap));
+        sum += value_at(x, peak, gap);
+    }
+    for (int i = 0; i < points.count; i++) {
+        const curve_bucket *bucket = &points.buckets[i];
+        assert_true(i == 0 || bucket->x > points.buckets[i - 1].x);
+        assert_true(bucket->points == points.stride || i == points.count - 1);
+        all += bucket->points;
+        found += bucket->sum;
+        high = fmax(high, bucket->high);
+        low = fmin(low, bucket->low);
+    }
+    assert_int_equal(all, count);
+    assert_true(points.count <= CURVE_BUCKETS &&
+                (points.count > CURVE_BUCKETS / 2 || count <= CURVE_BUCKETS));
+    assert_int_equal(points.buckets[points.count - 1].x, count);
+    assert_true(fabs(found - sum) < 1e-6 && high == 40 && low == -30);
+}
+
+static void test_points_are_kept_in_number_sum_and_extremes(void **state) {
+    (void)state;
+    check_curve(7);
+    check_curve(CURVE_BUCKETS);
+    check_curve(CURVE_BUCKETS + 1);
+    check_curve(12345);
+    check_curve(1000000);
+}
+
+static void test_unusable_points(void **state) {
+    (void)state;
+    static curve points;
+    curve_add(&points, 5, NAN);
+    curve_add(&points, 5, INFINITY);
+    assert_int_equal(points.count, 0);
+    curve_add(&points, 5, 1);
+    curve_add(&points, 4, 1); /* before the last one */
+    assert_int_equal(points.count, 1);
+    json_t *object = curve_to_json(&points);
+    assert_int_equal(json_array_size(json_object_get(object, "x")), 1);
+    assert_null(json_object_get(object, "low")); /* each bucket has one point */
+    json_decref(object);
+}
+
+/* ---- A training's course ------------------------------------------------------------------------------ */
+
+static void write_step(FILE *to, int step, int epoch) {
+    fprintf(
+        to,
+        "{\"step\":%d,\"epoch\":%d,\"d_loss\":0.5,\"d_real\":0.4,\"d_fake\":0.6,\"g_gan\":1.5,\"g_l1\":0.2,"
+        "\"lr\":0.0002,\"time\":\"2026-01-02T03:04:05.678Z\",\"images_per_s\":6.5,\"data_wait\":0.0}\n",
+        step, epoch);
+}
+
+static void write_epoch(FILE *to, int step, int epoch, double l1) {
+    fprintf(to,
+            "{\"event\":\"epoch\",\"step\":%d,\"epoch\":%d,\"d_loss\":0.5,\"d_real\":0.4123,\"d_fake\":0.6,"
+            "\"g_gan\":1.5,\"g_l1\":0.2,\"val_l1\":%.9f,\"val_psnr\":null,\"val_ssim\":0.5,"
+            "\"val_l1_of_mean_target\":0.25,\"time\":\"2026-01-02T04:04:05.678Z\"}\n",
+            step, epoch, l1);
+}
+
+static double number_in(const json_t *object, const char *outer, const char *name) {
+    return json_number_value(json_object_get(outer ? json_object_get(object, outer) : object, name));
+}
+
+static json_t *read_course(const char *path, char run[HISTORY_RUN_BYTES]) {
+    history *past;
+    OK(history_create(&past));
+    OK(history_read(past, path, run));
+    json_t *object = history_to_json(past);
+    assert_non_null(object);
+    history_destroy(past);
+    return object;
+}
+
+static void test_course(void **state) {
+    (void)state;
+    char *folder = test_folder_make(), run[HISTORY_RUN_BYTES];
+    FILE *to = fopen(test_path(folder, "log"), "wb");
+    assert_non_null(to);
+    fputs("{\"event\":\"run\",\"run\":\"0123456789abcdef0123456789abcdef\"}\n", to);
+    for (int i = 1; i <= 6; i++) {
+        write_step(to, i, (i + 1) / 2);
+        if (i % 2 == 0) write_epoch(to, i, i / 2, i == 4 ? 0.1 : 0.2);
+    }
+    /* What is no record, or not whole, changes nothing. */
+    fputs("[1]\nno JSON\n{\"step\":\"7\",\"epoch\":4}\n{\"step\":8}\n\n", to);
+    for (int i = 0; i < 3 * HISTORY_LINE_BYTES; i++) fputc('x', to);
+    fputs("\n{\"step\":7,\"epoch\":4,\"g_l1\":\"wide\",\"d_real\":[],\"time\":7}\n{\"step\":9,\"epo", to);
+    fclose(to);
+    json_t *course = read_course(test_path(folder, "log"), run), *curves = json_object_get(course, "curves");
+    assert_string_equal(run, "0123456789abcdef0123456789abcdef");
+    assert_int_equal(number_in(course, NULL, "steps"), 7);
+    assert_int_equal(number_in(course, NULL, "epochs"), 3);
+    assert_int_equal(number_in(course, "best", "epoch"), 2);
+    assert_int_equal(number_in(course, "best", "step"), 4);
+    assert_true(number_in(course, NULL, "mean_target") == 0.25);
+    assert_string_equal(json_string_value(json_object_get(course, "began")), "2026-01-02T03:04:05.678Z");
+    assert_string_equal(json_string_value(json_object_get(course, "ended")), "2026-01-02T04:04:05.678Z");
+    assert_int_equal(json_array_size(json_object_get(json_object_get(curves, "g_l1"), "x")), 6);
+    assert_int_equal(json_array_size(json_object_get(json_object_get(curves, "val_l1"), "x")), 3);
+    assert_true(json_number_value(json_array_get(
+                    json_object_get(json_object_get(curves, "epoch_d_real"), "mean"), 1)) == 0.4123);
+    assert_null(json_object_get(curves, "val_psnr"));
+    json_decref(course);
+    test_folder_remove(folder);
+}
+
+/* Logs of older versions have neither an identity nor times. */
+static void test_an_older_log(void **state) {
+    (void)state;
+    char *folder = test_folder_make(), run[HISTORY_RUN_BYTES];
+    test_file_write(test_path(folder, "log"), "{\"step\":1,\"epoch\":1,\"d_real\":0.5}\n", 35);
+    json_t *course = read_course(test_path(folder, "log"), run);
+    assert_string_equal(run, "");
+    assert_int_equal(number_in(course, NULL, "steps"), 1);
+    assert_null(json_object_get(course, "began"));
+    assert_null(json_object_get(course, "best"));
+    json_decref(course);
+    test_folder_remove(folder);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_points_are_kept_in_number_sum_and_extremes),
+        cmocka_unit_test(test_unusable_points),
+        cmocka_unit_test(test_course),
+        cmocka_unit_test(test_an_older_log),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

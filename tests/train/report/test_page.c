@@ -1,0 +1,158 @@
+/* Pages: texts from outside can't become markup, a page has its training's identity, and nothing is loaded
+ * from elsewhere. */
+#include "report/page.h"
+#include "report/run_page.h"
+#include "support/test_files.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "support/test_expect.h"
+
+static const char identity[] = "0123456789abcdef0123456789abcdef";
+
+static char *page_of(const char *title, const char *run, json_t *data) {
+    size_t size;
+    char *folder = test_folder_make(), *path = strdup(test_path(folder, "page.html"));
+    OK(page_write(path, "run_page", title, run, data));
+    char read[PAGE_RUN_BYTES];
+    OK(page_run(path, read));
+    assert_string_equal(read, run ? run : "");
+    char *text = (char *)test_file_read(path, &size);
+    free(path);
+    test_folder_remove(folder);
+    return text;
+}
+
+static int count_of(const char *text, const char *part) {
+    int count = 0;
+    for (const char *at = text; (at = strstr(at, part)) != NULL; at++) count++;
+    return count;
+}
+
+static void test_no_text_becomes_markup(void **state) {
+    (void)state;
+    static const char hostile[] = "</script><script>alert(1)</script><!--\"'&\xff\n\xe2\x80\xae";
+    char *plain = page_of("name", identity, json_pack("{s:[]}", "runs"));
+    char *text = page_of(hostile, identity, json_pack("{s:o}", "name", page_text(hostile)));
+    assert_int_equal(count_of(text, "<script"), count_of(plain, "<script"));
+    assert_int_equal(count_of(text, "</script"), count_of(plain, "</script"));
+    assert_int_equal(count_of(text, "<!--"), count_of(plain, "<!--"));
+    assert_non_null(strstr(text, "<title>&#60;/script&#62;&#60;script&#62;alert(1)&#60;/script&#62;"
+                                 "&#60;!--&#34;&#39;&#38;\\xff\\x0a\\xe2\\x80\\xae</title>"));
+    assert_non_null(strstr(text, "\\u003c/script>\\u003cscript>alert(1)"));
+    free(text);
+    free(plain);
+}
+
+/* The data are the JSON that was given, whatever the texts are. */
+static void test_data(void **state) {
+    (void)state;
+    static const char start[] = "id=\"data\">";
+    json_t *data = json_pack("{s:s, s:f}", "name", "</script>\\\"\xe2\x82\xac", "number", 0.25);
+    char *text = page_of("name", identity, json_incref(data));
+    const char *from = strstr(text, start);
+    assert_non_null(from);
+    from += sizeof start - 1;
+    json_t *read = json_loadb(from, (size_t)(strstr(from, "</script>") - from), 0, NULL);
+    assert_true(json_equal(read, data));
+    json_decref(read);
+    json_decref(data);
+    free(text);
+}
+
+/* No address of a network is in a page, but the name of SVG's elements. */
+static void test_nothing_is_loaded(void **state) {
+    (void)state;
+    char *text = page_of("name", NULL, json_pack("{s:[]}", "runs"));
+    assert_int_equal(count_of(text, "//www.w3.org/2000/svg"), 1);
+    assert_int_equal(count_of(text, "http:") + count_of(text, "https:"), 1);
+    assert_int_equal(count_of(text, "src=\"") + count_of(text, "<link") + count_of(text, "@import"), 0);
+    assert_non_null(strstr(text, "default-src 'none'"));
+    free(text);
+}
+
+static void test_other_files_are_no_pages(void **state) {
+    (void)state;
+    static const char *const others[] = {"", "mine", "<!DOCTYPE html>\n<title>mine</title>"};
+    char *folder = test_folder_make(), run[PAGE_RUN_BYTES];
+    const char *path = test_path(folder, "report.html");
+    OK(run_page_check(path, identity)); /* there is none */
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
+        test_file_write(path = test_path(folder, "report.html"), others[i], strlen(others[i]));
+        assert_int_equal(page_run(path, run), P2P_INPUT);
+        assert_string_equal(run, "");
+        assert_int_equal(run_page_check(path, identity), P2P_INPUT);
+    }
+    OK(page_write(path, "run_page", "name", identity, json_object()));
+    OK(run_page_check(path, identity));
+    assert_int_equal(run_page_check(path, "another"), P2P_INPUT);
+    assert_int_equal(page_write(path, "run_page", "name", identity, NULL), P2P_OUT_OF_MEMORY);
+    test_folder_remove(folder);
+}
+
+static void expect_text(json_t *made, const char *expected) {
+    assert_string_equal(json_string_value(made), expected);
+    json_decref(made);
+}
+
+static void test_links(void **state) {
+    (void)state;
+    expect_text(page_link("", "samples"), "samples");
+    expect_text(page_link("../a b", "samples"), "../a%20b/samples");
+    expect_text(page_link("x", "50% #1?\"<\xc3\xa9\xff.png"), "x/50%25%20%231%3F%22%3C%C3%A9%FF.png");
+}
+
+/* ---- Size --------------------------------------------------------------------------------------------- */
+
+/* Ten thousand epochs of forty steps each, with pictures. The page has less than 2 MB. */
+static void test_a_long_training(void **state) {
+    (void)state;
+    enum { EPOCHS = 10000, STEPS = 40, LARGEST = 2000000 };
+    char *folder = test_folder_make();
+    size_t size;
+    run_shown run = {.name = "long", .link = ""};
+    OK(history_create(&run.past));
+    json_t *step = json_pack("{s:i, s:i, s:f, s:f, s:f, s:f, s:f, s:f}", "step", 0, "epoch", 0, "d_real", 0.1,
+                             "d_fake", 0.1, "g_gan", 0.1, "g_l1", 0.1, "lr", 2e-4, "images_per_s", 0.1);
+    json_t *epoch = json_pack("{s:s, s:i, s:i, s:f, s:f, s:f, s:f, s:f, s:f, s:f}", "event", "epoch", "step",
+                              0, "epoch", 0, "d_real", 0.1, "d_fake", 0.1, "g_gan", 0.1, "g_l1", 0.1,
+                              "val_l1", 0.1, "val_psnr", 0.1, "val_ssim", 0.1);
+    for (int i = 1; i <= EPOCHS * STEPS; i++) {
+        json_t *line = i % STEPS == 0 ? epoch : step;
+        const char *key;
+        json_t *value;
+        json_object_foreach(line, key, value) if (json_is_real(value))
+            json_real_set(value, 1.0 / 3 + (double)(i * 7919LL % 1000003) / 1000003);
+        json_integer_set(json_object_get(line, "step"), i);
+        json_integer_set(json_object_get(line, "epoch"), 1 + (i - 1) / STEPS);
+        history_add(run.past, line);
+    }
+    run.epochs = calloc(EPOCHS, sizeof *run.epochs);
+    assert_non_null(run.epochs);
+    for (int i = 0; i < EPOCHS; i++) run.epochs[run.epoch_count++] = i + 1;
+    OK(run_page_write(test_path(folder, "report.html"), &run, 1, identity));
+    free(test_file_read(test_path(folder, "report.html"), &size));
+    print_message("%zu bytes\n", size);
+    assert_true(size > 100000 && size < LARGEST);
+    run_shown_free(&run);
+    json_decref(step);
+    json_decref(epoch);
+    test_folder_remove(folder);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_no_text_becomes_markup),
+        cmocka_unit_test(test_data),
+        cmocka_unit_test(test_nothing_is_loaded),
+        cmocka_unit_test(test_other_files_are_no_pages),
+        cmocka_unit_test(test_links),
+        cmocka_unit_test(test_a_long_training),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

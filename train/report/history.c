@@ -1,0 +1,156 @@
+/* See history.h. */
+#include "history.h"
+
+#include "curve.h"
+#include "json_text.h"
+#include "p2p_file.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The fields of a step's line, and of an epoch's, that become curves. */
+typedef struct {
+    const char *field, *curve;
+    bool of_epochs;
+} curve_source;
+
+static const curve_source sources[] = {
+    {"d_real", "d_real", false},
+    {"d_fake", "d_fake", false},
+    {"g_gan", "g_gan", false},
+    {"g_l1", "g_l1", false},
+    {"lr", "lr", false},
+    {"images_per_s", "images_per_s", false},
+    {"d_real", "epoch_d_real", true},
+    {"d_fake", "epoch_d_fake", true},
+    {"g_gan", "epoch_g_gan", true},
+    {"g_l1", "epoch_g_l1", true},
+    {"val_l1", "val_l1", true},
+    {"val_psnr", "val_psnr", true},
+    {"val_ssim", "val_ssim", true},
+};
+
+enum { CURVES = sizeof sources / sizeof sources[0], TIME_BYTES = 32 };
+
+struct history {
+    int64_t steps, epochs;
+    char began[TIME_BYTES], ended[TIME_BYTES]; /* "": not known */
+    int64_t best_epoch, best_step;             /* 0: none */
+    double best_l1, mean_target;               /* mean_target 0: not known */
+    curve curves[CURVES];
+};
+
+p2p_status history_create(history **result) {
+    *result = calloc(1, sizeof **result);
+    return *result ? P2P_OK : p2p_fail(P2P_OUT_OF_MEMORY, "no memory for the curves of a training");
+}
+
+void history_destroy(history *past) {
+    free(past);
+}
+
+/* ---- Lines -------------------------------------------------------------------------------------------- */
+
+/* The number of a field; NAN if it is absent or no number. */
+static double number_of(const json_t *line, const char *field) {
+    const json_t *value = json_object_get(line, field);
+    return json_is_number(value) ? json_number_value(value) : NAN;
+}
+
+static void add_time(history *past, const json_t *line) {
+    const char *time = json_string_value(json_object_get(line, "time"));
+    if (!time || strlen(time) >= TIME_BYTES) return;
+    if (!past->began[0]) snprintf(past->began, TIME_BYTES, "%s", time);
+    snprintf(past->ended, TIME_BYTES, "%s", time);
+}
+
+static void add_validation(history *past, const json_t *line, int64_t step, int64_t epoch) {
+    const double l1 = number_of(line, "val_l1"), mean_target = number_of(line, "val_l1_of_mean_target");
+    if (isfinite(mean_target)) past->mean_target = mean_target;
+    if (!isfinite(l1) || (past->best_epoch > 0 && l1 >= past->best_l1)) return;
+    past->best_epoch = epoch;
+    past->best_step = step;
+    past->best_l1 = l1;
+}
+
+void history_add(history *past, const json_t *line) {
+    const json_t *steps = json_object_get(line, "step"), *epochs = json_object_get(line, "epoch");
+    if (!past || !json_is_integer(steps) || !json_is_integer(epochs)) return;
+    const int64_t step = json_integer_value(steps), epoch = json_integer_value(epochs);
+    const bool ends_epoch = json_object_get(line, "event") != NULL;
+    past->steps = step;
+    if (ends_epoch) past->epochs = epoch;
+    add_time(past, line);
+    for (int i = 0; i < CURVES; i++)
+        if (sources[i].of_epochs == ends_epoch)
+            curve_add(&past->curves[i], step, number_of(line, sources[i].field));
+    if (ends_epoch) add_validation(past, line, step, epoch);
+}
+
+/* ---- A file ------------------------------------------------------------------------------------------- */
+
+static void take_run(const json_t *line, char run[HISTORY_RUN_BYTES]) {
+    const char *event = json_string_value(json_object_get(line, "event"));
+    const char *text = json_string_value(json_object_get(line, "run"));
+    if (event && text && strcmp(event, "run") == 0) snprintf(run, HISTORY_RUN_BYTES, "%s", text);
+}
+
+/* Read a whole line without its end. *length is SIZE_MAX if the line is too long. False at the end. */
+static bool next_line(FILE *stream, char text[HISTORY_LINE_BYTES], size_t *length) {
+    if (!fgets(text, HISTORY_LINE_BYTES, stream)) return false;
+    *length = strcspn(text, "\n");
+    if (text[*length] == '\n') return true;
+    *length = SIZE_MAX;
+    for (int c; (c = fgetc(stream)) != EOF;)
+        if (c == '\n') return true;
+    return false;
+}
+
+static p2p_status read_lines(history *past, FILE *stream, const char *path, char run[HISTORY_RUN_BYTES]) {
+    char text[HISTORY_LINE_BYTES];
+    size_t length;
+    for (bool first = true; next_line(stream, text, &length); first = false) {
+        json_t *line;
+        if (length == SIZE_MAX) continue;
+        P2P_TRY(json_text_parse(path, text, length, JSON_REJECT_DUPLICATES, &line, NULL));
+        if (first) take_run(line, run);
+        history_add(past, line);
+        json_decref(line);
+    }
+    if (ferror(stream)) return p2p_fail(P2P_UNREADABLE, "%s: %s", path, strerror(errno));
+    return P2P_OK;
+}
+
+p2p_status history_read(history *past, const char *path, char run[HISTORY_RUN_BYTES]) {
+    FILE *stream;
+    uint64_t size;
+    run[0] = '\0';
+    P2P_TRY(p2p_file_open(path, &stream, &size));
+    const p2p_status status = read_lines(past, stream, path, run);
+    fclose(stream);
+    return status;
+}
+
+/* ---- JSON --------------------------------------------------------------------------------------------- */
+
+static json_t *curves_to_json(const history *past) {
+    json_t *object = json_object();
+    for (int i = 0; i < CURVES; i++)
+        if (past->curves[i].count > 0)
+            object = json_text_add(object, sources[i].curve, true, curve_to_json(&past->curves[i]));
+    return object;
+}
+
+json_t *history_to_json(const history *past) {
+    json_t *object = json_pack("{s:I, s:I, s:o}", "steps", (json_int_t)past->steps, "epochs",
+                               (json_int_t)past->epochs, "curves", curves_to_json(past));
+    object = json_text_add(object, "began", past->began[0], json_string(past->began));
+    object = json_text_add(object, "ended", past->ended[0], json_string(past->ended));
+    object = json_text_add(object, "mean_target", past->mean_target > 0, json_real(past->mean_target));
+    return json_text_add(object, "best", past->best_epoch > 0,
+                         json_pack("{s:I, s:I, s:f}", "epoch", (json_int_t)past->best_epoch, "step",
+                                   (json_int_t)past->best_step, "l1", past->best_l1));
+}

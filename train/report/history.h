@@ -1,0 +1,33 @@
+/* What a training's log says about its course, in bounded memory: curves (curve.h), the best epoch, times.
+ *
+ * A history is filled with the lines of metrics.jsonl in their order, while they are written or from the
+ * file. Lines of older versions lack some fields.
+ */
+#ifndef P2P_HISTORY_H
+#define P2P_HISTORY_H
+
+#include "p2p_status.h"
+
+#include <jansson.h>
+
+typedef struct history history;
+
+p2p_status history_create(history **result);
+void history_destroy(history *past); /* NULL is ignored */
+
+/* Add a line of the log. Lines and fields that it cannot use have no effect. A NULL history is ignored. */
+void history_add(history *past, const json_t *line);
+
+/* Add the lines of a file, one after the other. Lines that are no JSON objects, or are longer than
+ * HISTORY_LINE_BYTES, are left out, and a last line without its end. P2P_UNREADABLE if the file can't be
+ * read. *run receives the identity in the first line, or "". */
+enum { HISTORY_LINE_BYTES = 8192, HISTORY_RUN_BYTES = 33 };
+p2p_status history_read(history *past, const char *path, char run[HISTORY_RUN_BYTES]);
+
+/* {"steps": N, "epochs": N, "began": TIME, "ended": TIME, "best": {"epoch": N, "step": N, "l1": X},
+ * "mean_target": X, "curves": {NAME: CURVE, ...}}. Absent: what is not known; "ended" is the time of the last
+ * line. A curve has the name of its field; those of the means over an epoch begin with "epoch_". NULL if
+ * memory runs out. */
+json_t *history_to_json(const history *past);
+
+#endif

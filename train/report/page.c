@@ -1,0 +1,230 @@
+/* See page.h. */
+#include "page.h"
+
+#include "host/sys.h"
+#include "json_text.h"
+#include "p2p.h"
+#include "p2p_printable.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A version and `meta_end` follow. */
+static const char head_start[] = "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
+                                 "<meta name=\"generator\" content=\"p2p ";
+static const char run_start[] = "<meta name=\"p2p-run\" content=\"", meta_end[] = "\">\n";
+/* Nothing is loaded but pictures that lie beside the page. */
+static const char head_rest[] =
+    "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
+    "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; img-src 'self' file: data:; "
+    "style-src 'unsafe-inline'; script-src 'unsafe-inline'\">\n";
+
+enum { DIGITS = 6 /* of the numbers in a page */ };
+
+static const page_asset *asset_named(const char *name, const char *suffix) {
+    const size_t length = strlen(name);
+    for (const page_asset *asset = page_assets; asset->name; asset++)
+        if (strncmp(asset->name, name, length) == 0 && strcmp(asset->name + length, suffix) == 0)
+            return asset;
+    return NULL;
+}
+
+/* ---- Text in memory -------------------------------------------------------------------------------------
+ */
+
+/* A text that is being made. glibc does not mark a stream in memory as failed when its memory can't grow. */
+typedef struct {
+    FILE *stream;
+    char *text;
+    size_t size;
+    bool failed;
+} writer;
+
+static void begin(writer *to) {
+    *to = (writer){0};
+    to->stream = open_memstream(&to->text, &to->size);
+    to->failed = to->stream == NULL;
+}
+
+static void put_bytes(writer *to, const void *bytes, size_t size) {
+    if (!to->failed) to->failed = fwrite(bytes, 1, size, to->stream) != size;
+}
+
+static void put(writer *to, const char *text) {
+    put_bytes(to, text, strlen(text));
+}
+
+/* A byte as text, by a format with one number. */
+static void put_code(writer *to, const char *format, char byte) {
+    char text[16];
+    snprintf(text, sizeof text, format, (unsigned)(unsigned char)byte);
+    put(to, text);
+}
+
+/* Whether the text is whole. The caller frees it in any case. */
+static bool finish(writer *to) {
+    if (to->stream && fclose(to->stream) != 0) to->failed = true;
+    to->stream = NULL;
+    return !to->failed && to->text;
+}
+
+/* ---- Writing ------------------------------------------------------------------------------------------ */
+
+static void put_asset(writer *to, const char *name, const char *suffix) {
+    const page_asset *asset = asset_named(name, suffix);
+    if (asset) put_bytes(to, asset->bytes, asset->size);
+}
+
+static void put_escaped(writer *to, const char *text) {
+    for (; *text; text++) {
+        if (strchr("&<>\"'", *text))
+            put_code(to, "&#%u;", *text);
+        else
+            put_bytes(to, text, 1);
+    }
+}
+
+/* JSON within an element "script": a "<" could begin the element's end. In JSON it occurs in strings only. */
+static void put_data(writer *to, const char *text) {
+    for (; *text; text++) {
+        const size_t plain = strcspn(text, "<");
+        put_bytes(to, text, plain);
+        text += plain;
+        if (!*text) return;
+        put(to, "\\u003c");
+    }
+}
+
+static void put_head(writer *to, const char *title, const char *run) {
+    put(to, head_start);
+    put(to, P2P_VERSION);
+    put(to, meta_end);
+    if (run) {
+        put(to, run_start);
+        put(to, run);
+        put(to, meta_end);
+    }
+    put(to, head_rest);
+    put(to, "<title>");
+    put_escaped(to, title);
+    put(to, "</title>\n<style>\n");
+    put_asset(to, "page", ".css");
+    put(to, "</style>\n</head>\n<body>\n");
+}
+
+static void put_page(writer *to, const char *name, const char *title, const char *run, const char *data) {
+    put_head(to, title, run);
+    put_asset(to, name, ".html");
+    put(to, "<script type=\"application/json\" id=\"data\">");
+    put_data(to, data);
+    put(to, "</script>\n<script>\n");
+    put_asset(to, "page", ".js");
+    put_asset(to, name, ".js");
+    put(to, "</script>\n</body>\n</html>\n");
+}
+
+static p2p_status title_text(const char *title, char **text) {
+    json_t *shown = page_text(title);
+    *text = shown ? strdup(json_string_value(shown)) : NULL;
+    json_decref(shown);
+    return *text ? P2P_OK : p2p_fail(P2P_OUT_OF_MEMORY, "no memory for a page's title");
+}
+
+p2p_status page_make(const char *name, const char *title, const char *run, json_t *data, char **text,
+                     size_t *size) {
+    char *json = NULL, *shown = NULL;
+    writer page;
+    begin(&page);
+    p2p_status status =
+        json_text_make("a page", data, JSON_COMPACT | JSON_ENSURE_ASCII | JSON_REAL_PRECISION(DIGITS), &json);
+    json_decref(data);
+    if (status == P2P_OK) status = title_text(title, &shown);
+    if (status == P2P_OK) put_page(&page, name, shown, run, json);
+    const bool complete = finish(&page);
+    if (status == P2P_OK && !complete) status = p2p_fail(P2P_OUT_OF_MEMORY, "no memory for a page");
+    free(json);
+    free(shown);
+    *text = page.text;
+    *size = page.size;
+    if (status == P2P_OK) return P2P_OK;
+    free(page.text);
+    *text = NULL;
+    return status;
+}
+
+p2p_status page_write(const char *path, const char *name, const char *title, const char *run, json_t *data) {
+    char *text;
+    size_t size;
+    P2P_TRY(page_make(name, title, run, data, &text, &size));
+    const p2p_status status = sys_file_write(path, text, size);
+    free(text);
+    return status;
+}
+
+/* ---- Reading ------------------------------------------------------------------------------------------ */
+
+static void copy_run(const char *text, char run[PAGE_RUN_BYTES]) {
+    const char *from = strstr(text, run_start);
+    const char *to = from ? strstr(from, meta_end) : NULL;
+    run[0] = '\0';
+    if (!to) return;
+    from += sizeof run_start - 1;
+    snprintf(run, PAGE_RUN_BYTES, "%.*s", (int)(to - from), from);
+}
+
+p2p_status page_run(const char *path, char run[PAGE_RUN_BYTES]) {
+    enum { HEAD_BYTES = 512 };
+    char text[HEAD_BYTES + 1] = "";
+    uint8_t *bytes;
+    size_t size;
+    run[0] = '\0';
+    P2P_TRY(sys_file_read(path, HEAD_BYTES, &bytes, &size, NULL));
+    memcpy(text, bytes, size);
+    free(bytes);
+    if (strncmp(text, head_start, strlen(head_start)) != 0)
+        return p2p_fail(P2P_INPUT, "%s: no page of p2p", path);
+    copy_run(text, run);
+    return P2P_OK;
+}
+
+/* ---- Texts and links ---------------------------------------------------------------------------------- */
+
+static json_t *take_text(writer *made) {
+    json_t *text = finish(made) ? json_string(made->text) : NULL;
+    free(made->text);
+    return text;
+}
+
+static void put_link(writer *to, const char *path) {
+    static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~/";
+    for (; *path; path++) {
+        if (strchr(plain, *path))
+            put_bytes(to, path, 1);
+        else
+            put_code(to, "%%%02X", *path);
+    }
+}
+
+json_t *page_link(const char *folder, const char *name) {
+    writer made;
+    begin(&made);
+    put_link(&made, folder);
+    if (folder[0]) put(&made, "/");
+    put_link(&made, name);
+    return take_text(&made);
+}
+
+json_t *page_text(const char *bytes) {
+    writer made;
+    begin(&made);
+    while (*bytes) {
+        const size_t length = p2p_printable_length(bytes);
+        if (length > 0)
+            put_bytes(&made, bytes, length), bytes += length;
+        else
+            put_code(&made, "\\x%02x", *bytes++);
+    }
+    return take_text(&made);
+}

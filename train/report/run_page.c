@@ -1,0 +1,171 @@
+/* See run_page.h. */
+#include "run_page.h"
+
+#include "host/json_file.h"
+#include "host/sys.h"
+#include "json_text.h"
+#include "model_file.h"
+#include "options/options.h"
+#include "use/run_files.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- Pictures ----------------------------------------------------------------------------------------- */
+
+static int compare_numbers(const void *left, const void *right) {
+    const int64_t a = *(const int64_t *)left, b = *(const int64_t *)right;
+    return a < b ? -1 : a > b;
+}
+
+static void sort_numbers(int64_t *numbers, size_t count) {
+    if (count > 0) qsort(numbers, count, sizeof *numbers, compare_numbers);
+}
+
+static p2p_status take_numbers(run_shown *run, const sys_names *names) {
+    run->epochs = calloc(names->count + 1, sizeof *run->epochs);
+    run->steps = calloc(names->count + 1, sizeof *run->steps);
+    if (!run->epochs || !run->steps) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for the list of pictures");
+    for (size_t i = 0; i < names->count; i++) {
+        int64_t epoch, step;
+        run_sample_of_name(names->names[i], &epoch, &step);
+        if (epoch > 0) run->epochs[run->epoch_count++] = epoch;
+        if (step > 0) run->steps[run->step_count++] = step;
+    }
+    sort_numbers(run->epochs, run->epoch_count);
+    sort_numbers(run->steps, run->step_count);
+    return P2P_OK;
+}
+
+p2p_status run_shown_find_samples(run_shown *run, const char *samples) {
+    sys_names names;
+    bool exists;
+    P2P_TRY(sys_path_is_folder(samples, &exists));
+    if (!exists) return P2P_OK;
+    p2p_status status = sys_folder_walk(&names, samples, run_is_sample_name);
+    if (status == P2P_OK) status = take_numbers(run, &names);
+    sys_names_free(&names);
+    return status;
+}
+
+/* ---- A training's files ------------------------------------------------------------------------------- */
+
+/* P2P_INPUT if the log and config.json name two trainings. */
+static p2p_status check_identity(const run_shown *run, const char *folder, const char *identity) {
+    const char *text = json_string_value(json_object_get(run->config, "run"));
+    if (!run->config || strcmp(text ? text : "", identity) == 0) return P2P_OK;
+    p2p_fail(P2P_INPUT, "%s: " RUN_METRICS " and " RUN_CONFIG " belong to two trainings", folder);
+    return p2p_hint(P2P_INPUT, "move the file that does not belong there to another folder");
+}
+
+static p2p_status read_config(run_shown *run, const char *folder) {
+    char *path;
+    bool exists;
+    P2P_TRY(sys_path_join(&path, folder, RUN_CONFIG));
+    p2p_status status = sys_path_exists(path, &exists);
+    if (status == P2P_OK && exists) status = json_file_read_sealed(path, &run->config);
+    free(path);
+    return status;
+}
+
+static p2p_status read_log(run_shown *run, const char *folder, char identity[HISTORY_RUN_BYTES]) {
+    char *path;
+    bool exists;
+    P2P_TRY(history_create(&run->past));
+    P2P_TRY(sys_path_join(&path, folder, RUN_METRICS));
+    p2p_status status = sys_path_exists(path, &exists);
+    if (status == P2P_OK && !exists) {
+        p2p_fail(P2P_INPUT, "%s: no training to report: there is no " RUN_METRICS, folder);
+        status = p2p_hint(P2P_INPUT, "name the folder that was --out of p2p train");
+    }
+    if (status == P2P_OK) status = history_read(run->past, path, identity);
+    free(path);
+    if (identity[0] && !model_file_is_run(identity)) identity[0] = '\0';
+    return status;
+}
+
+p2p_status run_shown_read(run_shown *run, const char *folder, char identity[HISTORY_RUN_BYTES]) {
+    char *samples;
+    *run = (run_shown){.name = folder, .link = ""};
+    identity[0] = '\0';
+    P2P_TRY(read_log(run, folder, identity));
+    P2P_TRY(read_config(run, folder));
+    P2P_TRY(check_identity(run, folder, identity));
+    P2P_TRY(sys_path_join(&samples, folder, RUN_SAMPLES));
+    const p2p_status status = run_shown_find_samples(run, samples);
+    free(samples);
+    return status;
+}
+
+void run_shown_free(run_shown *run) {
+    history_destroy(run->past);
+    json_decref(run->config);
+    free(run->epochs);
+    free(run->steps);
+    *run = (run_shown){0};
+}
+
+/* ---- The page ----------------------------------------------------------------------------------------- */
+
+static json_t *numbers_to_json(const int64_t *numbers, size_t count) {
+    json_t *array = json_array();
+    for (size_t i = 0; i < count && array; i++) {
+        if (json_array_append_new(array, json_integer(numbers[i])) == 0) continue;
+        json_decref(array);
+        array = NULL;
+    }
+    return array;
+}
+
+/* The command that begins such a training. */
+static json_t *command_to_json(const run_shown *run) {
+    char *command = settings_begin_command(run->config, run->name);
+    json_t *text = command ? page_text(command) : NULL;
+    free(command);
+    return text;
+}
+
+static json_t *run_to_json(const run_shown *run) {
+    json_t *object = json_pack(
+        "{s:o, s:o, s:o, s:o, s:o}", "name", page_text(run->name), "samples",
+        page_link(run->link, RUN_SAMPLES), "sample_epochs", numbers_to_json(run->epochs, run->epoch_count),
+        "sample_steps", numbers_to_json(run->steps, run->step_count), "history", history_to_json(run->past));
+    object = json_text_add(object, "config", run->config != NULL, json_incref(run->config));
+    return json_text_add(object, "command", run->config != NULL, run->config ? command_to_json(run) : NULL);
+}
+
+static json_t *runs_to_json(const run_shown *runs, int count) {
+    json_t *array = json_array();
+    for (int i = 0; i < count && array; i++) {
+        if (json_array_append_new(array, run_to_json(&runs[i])) == 0) continue;
+        json_decref(array);
+        array = NULL;
+    }
+    return json_pack("{s:o}", "runs", array);
+}
+
+p2p_status run_page_make(const run_shown *runs, int count, const char *identity, char **text, size_t *size) {
+    const char *title = count == 1 ? runs[0].name : "Several trainings";
+    return page_make("run_page", title, identity, runs_to_json(runs, count), text, size);
+}
+
+p2p_status run_page_write(const char *path, const run_shown *runs, int count, const char *identity) {
+    char *text;
+    size_t size;
+    P2P_TRY(run_page_make(runs, count, identity, &text, &size));
+    const p2p_status status = sys_file_write(path, text, size);
+    free(text);
+    return status;
+}
+
+p2p_status run_page_check(const char *path, const char *identity) {
+    char there[PAGE_RUN_BYTES];
+    bool exists;
+    P2P_TRY(sys_path_exists(path, &exists));
+    if (!exists) return P2P_OK;
+    const p2p_status status = page_run(path, there);
+    if (status != P2P_OK && status != P2P_INPUT) return status;
+    if (status == P2P_OK && strcmp(there, identity) == 0) return P2P_OK;
+    p2p_fail(P2P_INPUT, "%s exists and is not the page of this training", path);
+    return p2p_hint(P2P_INPUT, "move it away, or name another file with -o");
+}

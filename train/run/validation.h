@@ -1,0 +1,34 @@
+/* Validation after an epoch: metrics over the validation set, and a grid of sample pictures.
+ *
+ * The grid (image/picture_grid.h) shows some of them. The caller records the metrics (metrics.h).
+ */
+#ifndef P2P_VALIDATION_H
+#define P2P_VALIDATION_H
+
+#include "data/dataset.h"
+#include "ranks/ranks.h"
+#include "use/evaluate.h"
+#include "use/quality.h"
+
+typedef struct validator validator;
+
+/* Borrows both data sets. `validation` may be NULL: then the grid shows training pairs, and nothing is
+ * measured. Measures the baseline: the L1 of a "generator" that always draws the mean of the first
+ * VALIDATION_BASELINE_PAIRS training targets. Of several ranks (NULL: one) rank 0 does, and draws the grid.
+ */
+enum { VALIDATION_BASELINE_PAIRS = 256 };
+p2p_status validation_create(validator **result, const dataset *training, const dataset *validation,
+                             const pair_form *form, const ranks *together);
+void validation_destroy(validator *shown); /* NULL is ignored */
+
+/* The L1 between the mean training target and the validation targets; 0 without validation. */
+double validation_baseline_l1(const validator *shown);
+
+/* Run the generator on the validation set, and draw the grid with a title (picture_grid.h). *mean is the mean
+ * of the metrics between generated picture and target over all pairs, in all ranks; unchanged without
+ * validation. P2P_STOPPED if a signal has requested a stop (sys.h), of any rank. */
+p2p_status validation_run(validator *shown, const evaluator *e, const char *title, quality *mean);
+/* Write the grid of the last validation_run, with a label (picture_grid.h). */
+p2p_status validation_save_grid(validator *shown, const char *path, const char *label);
+
+#endif
