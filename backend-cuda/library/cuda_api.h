@@ -14,8 +14,8 @@
 #include <cudnn.h>
 #include <nccl.h>
 
-/* Headers since CUDA 12.8 may name a second version, which drivers before R570 lack. The first does the same for
- * events of one device. */
+/* Headers since CUDA 12.8 may name a second version, which drivers before R570 lack. The first does the same
+ * for events of one device. */
 #undef cuEventElapsedTime
 CUresult CUDAAPI cuEventElapsedTime(float *milliseconds, CUevent from, CUevent to);
 
