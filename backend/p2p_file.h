@@ -43,6 +43,18 @@ p2p_status p2p_folder_make(const char *path, unsigned permissions);
 /* Creates the folder, but not its parents: P2P_IO if they are missing. */
 p2p_status p2p_folder_make_one(const char *path, unsigned permissions);
 
+/* From now on a path that is `path` or begins with it leads to the open folder, whatever is at `path`:
+ * another process may rename the folder, or put another in its place. There is one such folder at a time; the
+ * path is copied, the descriptor is borrowed. For p2p_folder_base, which all functions of this file use, and
+ * those of train/ that take paths. */
+p2p_status p2p_folder_anchor(const char *path, int folder);
+/* Ends that if the anchor is this descriptor, which may be closed afterwards. No other thread may use paths
+ * in the folder then. */
+void p2p_folder_anchor_end(int folder);
+/* The descriptor to which *path is relative, for openat and its like: that of the anchor, with *path set to
+ * the part below it, or AT_FDCWD. */
+int p2p_folder_base(const char **path);
+
 /* P2P_IO if anyone but this user and root can write to the folder. Succeeds if the folder does not exist. */
 p2p_status p2p_folder_check_private(const char *path);
 

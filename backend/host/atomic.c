@@ -102,10 +102,20 @@ static bool remove_abandoned(int folder, const char *name) {
     return removed;
 }
 
+static int open_path(const char *path) {
+    const int base = p2p_folder_base(&path);
+    return openat(base, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
 p2p_status p2p_atomic_sweep(const char *path) {
-    DIR *folder = opendir(path);
-    if (!folder && errno == ENOENT) return P2P_OK;
-    if (!folder) return p2p_fail(P2P_IO, "can't open the folder %s: %s", path, strerror(errno));
+    const int descriptor = open_path(path);
+    if (descriptor < 0 && errno == ENOENT) return P2P_OK;
+    DIR *folder = descriptor < 0 ? NULL : fdopendir(descriptor);
+    if (!folder) {
+        const p2p_status failed = p2p_fail(P2P_IO, "can't open the folder %s: %s", path, strerror(errno));
+        if (descriptor >= 0) close(descriptor);
+        return failed;
+    }
     p2p_status status = P2P_OK;
     while (status == P2P_OK) {
         errno = 0;
@@ -141,7 +151,7 @@ static p2p_status open_folder(const char *path, int *folder) {
     const size_t length = folder_length(path);
     char *name = length ? strndup(path, length) : strdup(".");
     if (!name) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory to write %s", path);
-    *folder = open(name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    *folder = open_path(name);
     const int reason = errno;
     free(name);
     return *folder < 0 ? fail_writing(path, reason) : P2P_OK;

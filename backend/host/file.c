@@ -13,11 +13,13 @@
 /* ---- Folders ------------------------------------------------------------------------------------------ */
 
 p2p_status p2p_folder_make_one(const char *path, unsigned permissions) {
-    if (mkdir(path, (mode_t)permissions) == 0) return P2P_OK;
+    const char *relative = path;
+    const int base = p2p_folder_base(&relative);
+    if (mkdirat(base, relative, (mode_t)permissions) == 0) return P2P_OK;
     /* EEXIST, or another code if the folder exists on a read-only disk or without permission above it. */
     const int error = errno;
     struct stat about;
-    if (stat(path, &about) == 0 && S_ISDIR(about.st_mode)) return P2P_OK;
+    if (fstatat(base, relative, &about, 0) == 0 && S_ISDIR(about.st_mode)) return P2P_OK;
     return p2p_fail(P2P_IO, "can't make the folder %s: %s", path, strerror(error));
 }
 
@@ -38,6 +40,11 @@ p2p_status p2p_folder_make(const char *path, unsigned permissions) {
 }
 
 /* ---- Files -------------------------------------------------------------------------------------------- */
+
+static int open_at_base(const char *path, int flags) {
+    const int base = p2p_folder_base(&path);
+    return openat(base, path, flags, 0666);
+}
 
 /* Why someone but this user and root can change the file; NULL if nobody can. */
 static const char *others_reason(const struct stat *about) {
@@ -66,7 +73,7 @@ static p2p_status make_stream(int descriptor, const char *mode, const char *reas
 static p2p_status open_to_read(const char *path, int flags, bool private, FILE **stream, uint64_t *size) {
     *stream = NULL;
     /* O_NONBLOCK: opening a pipe without a writer would block. It has no effect on regular files. */
-    const int descriptor = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC | flags);
+    const int descriptor = open_at_base(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC | flags);
     if (descriptor < 0) return p2p_fail(P2P_UNREADABLE, "can't read %s: %s", path, strerror(errno));
     struct stat about;
     const char *reason = fstat(descriptor, &about) != 0 ? strerror(errno) : kind_refused(&about);
@@ -87,7 +94,7 @@ p2p_status p2p_file_open_private(const char *path, FILE **stream, uint64_t *size
 p2p_status p2p_file_append(const char *path, FILE **stream) {
     *stream = NULL;
     const int flags = O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
-    const int descriptor = open(path, flags, 0666);
+    const int descriptor = open_at_base(path, flags);
     if (descriptor < 0)
         return p2p_fail(P2P_IO, "can't write %s: %s", path,
                         errno == ELOOP ? "it is a symbolic link" : strerror(errno));

@@ -119,6 +119,7 @@ const fault faults[] = {
     {CALL_ANY, "KILL", FAULT_KILL, 0, false},
     {CALL_ANY, "KILLS", FAULT_KILLS, 0, false},
     {CALL_ANY, "MOVE", FAULT_MOVE, 0, false},
+    {CALL_ANY, "REPLACE", FAULT_REPLACE, 0, false},
     {CALL_MALLOC, "NULL", FAULT_NULL, 0, false},
     {CALL_MALLOC, "NULL+", FAULT_NULL, 0, true},
     {CALL_DEVICE, "LOST", FAULT_LOST, 0, true},

@@ -37,13 +37,14 @@ typedef enum {
 } call_class;
 
 typedef enum {
-    FAULT_ERROR, /* the call has no effect and returns the error */
-    FAULT_SHORT, /* half of the bytes are transferred */
-    FAULT_KILL,  /* the process is killed before the call has an effect */
-    FAULT_TORN,  /* half of the bytes are written, then the process is killed */
-    FAULT_NULL,  /* an allocation returns NULL */
-    FAULT_LOST,  /* the device is lost, from this call of the backend on */
-    FAULT_MOVE,  /* the folder of the results is renamed before the call */
+    FAULT_ERROR,   /* the call has no effect and returns the error */
+    FAULT_SHORT,   /* half of the bytes are transferred */
+    FAULT_KILL,    /* the process is killed before the call has an effect */
+    FAULT_TORN,    /* half of the bytes are written, then the process is killed */
+    FAULT_NULL,    /* an allocation returns NULL */
+    FAULT_LOST,    /* the device is lost, from this call of the backend on */
+    FAULT_MOVE,    /* the folder of the results is renamed before the call */
+    FAULT_REPLACE, /* the same, and another training's folder is put in its place */
     FAULT_KILLS /* killed at a random call, resumed, killed again, up to five times; the number is the seed */
 } fault_kind;
 

@@ -114,7 +114,8 @@ static void consider_faults(candidates *c, const traced_call *call, uint64_t nth
 }
 
 static void consider_calls(candidates *c, const torture_target *target) {
-    const fault *kill = fault_named(CALL_ANY, "KILL"), *move = fault_named(CALL_ANY, "MOVE");
+    const fault *kill = fault_named(CALL_ANY, "KILL"), *move = fault_named(CALL_ANY, "MOVE"),
+                *replace = fault_named(CALL_ANY, "REPLACE");
     trace_log log = {0};
     uint64_t counts[CALL_COUNT] = {0};
     subject_calls(target, c->subject, &log);
@@ -125,8 +126,10 @@ static void consider_calls(candidates *c, const torture_target *target) {
         if (call->changes_files || c->options->depth == SWEEP_WHOLE)
             consider(c, kill, i + 1, left < TAIL ? mix(left) : mix_two(call->call, kind_of_path(call->path)),
                      3);
-        if (c->subject->trains && (call->changes_files || c->options->depth == SWEEP_WHOLE))
+        if (c->subject->trains && (call->changes_files || c->options->depth == SWEEP_WHOLE)) {
             consider(c, move, i + 1, mix_two(call->call, kind_of_path(call->path)), 1);
+            consider(c, replace, i + 1, mix_two(call->call, kind_of_path(call->path)), 1);
+        }
     }
     trace_log_free(&log);
 }

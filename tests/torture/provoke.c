@@ -1,7 +1,7 @@
 /* Provokes faults in p2p, one at a time: each call of the operating system and of the allocator that a small
  * training, its resumption, a translation and a test make fails in each way that it can, or is the moment of
- * a kill or of a renaming of the training's folder. After each the exit code, the message and the files are
- * checked, and the next command must reach the bits of an undisturbed run.
+ * a kill, of a renaming of the training's folder, or of its replacement. After each the exit code, the
+ * message and the files are checked, and the next command must reach the bits of an undisturbed run.
  *
  *   provoke P2P PICTURES [OPTION...]      the program, and the tool tests/support/pictures
  *     --whole             every call, every fault (hours); default: a sample in strata (minutes), see cases.h

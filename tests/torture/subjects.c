@@ -120,13 +120,21 @@ void subject_run_faulty(const torture_target *target, const subject *s, const fa
                         trace_outcome *outcome) {
     subject_run run;
     subject_run_fill(&run, target, s, NULL);
+    if (what->kind == FAULT_REPLACE) {
+        folder_remove(SUBJECT_OTHER);
+        folder_copy(SUBJECT_OTHER_WHOLE, SUBJECT_OTHER);
+    }
     if (what->kind == FAULT_NULL)
         run_short_of_memory(&run, target, what, nth, outcome);
     else if (what->kind == FAULT_LOST)
         run_on_lost_device(&run, nth, outcome);
     else
         run_traced(&run.command,
-                   &(trace_plan){.what = what, .nth = nth, .folder = SUBJECT_OUT, .moved = SUBJECT_MOVED},
+                   &(trace_plan){.what = what,
+                                 .nth = nth,
+                                 .folder = SUBJECT_OUT,
+                                 .moved = SUBJECT_MOVED,
+                                 .other = SUBJECT_OTHER},
                    outcome, NULL);
 }
 
@@ -221,6 +229,17 @@ static void draw(const torture_target *target, const char *pictures) {
              (const char *[]){"crop", "data/train/00003.jpg", "0", "0", "21", "30", "pictures/c.png", NULL});
 }
 
+/* Another training of the same pictures. */
+static void keep_other(const torture_target *target) {
+    subject_run run;
+    trace_outcome outcome;
+    subject_reset(subject_named("train"));
+    subject_run_fill(&run, target, subject_named("train"), "--seed=9");
+    run_plainly(&run.command, &outcome);
+    if (outcome.code != 0) die("another training fails: %s", file_text(SUBJECT_STDERR));
+    move(SUBJECT_OUT, SUBJECT_OTHER_WHOLE);
+}
+
 static void keep_whole(const torture_target *target, const subject *s) {
     char name[64];
     subject_reset(s);
@@ -265,6 +284,7 @@ void subjects_prepare(const torture_target *target, const char *pictures) {
     draw(target, pictures);
     keep_whole(target, subject_named("train"));
     folder_copy("whole-train", "model");
+    keep_other(target);
     keep_begun(target);
     for (int i = 0; i < subject_count; i++)
         if (&subjects[i] != subject_named("train")) keep_whole(target, &subjects[i]);

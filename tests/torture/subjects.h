@@ -30,10 +30,12 @@ typedef struct {
 
 /* Names in the current folder. "whole-NAME" and "whole-NAME.txt" are the results and the output of an
  * undisturbed run. */
-#define SUBJECT_OUT    "out"
-#define SUBJECT_MOVED  "moved" /* "out" after FAULT_MOVE */
-#define SUBJECT_STDOUT "stdout.txt"
-#define SUBJECT_STDERR "stderr.txt"
+#define SUBJECT_OUT         "out"
+#define SUBJECT_MOVED       "moved" /* "out" after FAULT_MOVE and FAULT_REPLACE */
+#define SUBJECT_OTHER       "other" /* what FAULT_REPLACE puts in its place: a copy of the next */
+#define SUBJECT_OTHER_WHOLE "whole-other"
+#define SUBJECT_STDOUT      "stdout.txt"
+#define SUBJECT_STDERR      "stderr.txt"
 
 /* Draws the data in the current folder, trains, and keeps the results of an undisturbed run of each subject.
  */

@@ -243,7 +243,8 @@ static void find_file(const tracer *t, uint64_t number, const uint64_t args[6], 
         path_below(t, (int)args[2], args[3], path);
         break;
     }
-    const size_t length = strlen(t->folder);
+    const size_t size = strlen(path), length = strlen(t->folder);
+    if (size > 2 && strcmp(path + size - 2, "/.") == 0) path[size - 2] = '\0'; /* the folder itself */
     const bool below = strncmp(path, t->folder, length) == 0 && path[length] == '/';
     snprintf(call->path, sizeof call->path, "%.*s", TRACE_PATH_BYTES - 1, below ? path + length + 1 : path);
 }
@@ -276,6 +277,9 @@ static void inject(tracer *t, traced_thread *thread, const traced_call *call, co
         break;
     case FAULT_MOVE:
         done = rename(t->plan->folder, t->plan->moved) == 0;
+        break;
+    case FAULT_REPLACE:
+        done = rename(t->plan->folder, t->plan->moved) == 0 && rename(t->plan->other, t->plan->folder) == 0;
         break;
     default:
         done = skip_call(thread->id);

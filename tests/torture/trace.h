@@ -29,9 +29,11 @@ void trace_log_free(trace_log *log);
 
 /* The nth call of its class suffers the fault. */
 typedef struct {
-    const fault *what;          /* NULL: none */
-    uint64_t nth;               /* from 1 */
-    const char *folder, *moved; /* the names between which FAULT_MOVE renames, in the current folder */
+    const fault *what; /* NULL: none */
+    uint64_t nth;      /* from 1 */
+    /* In the current folder: the names between which FAULT_MOVE renames, and what FAULT_REPLACE puts in place
+     * of the first. */
+    const char *folder, *moved, *other;
 } trace_plan;
 
 typedef struct {

@@ -265,8 +265,19 @@ static bool kill_again(const torture_target *target, const torture_case *one, ve
     return true;
 }
 
-/* After a renaming: the old place is empty, and the moved folder is complete or becomes so in its old place.
- */
+/* Nothing was made or changed in the old place of a moved folder. */
+static bool check_old_place(const torture_case *one, const char *message, verdict *result) {
+    char difference[400];
+    if (one->what->kind == FAULT_MOVE)
+        return !path_exists(SUBJECT_OUT) ||
+               failed(result, "the folder was made again at its old path: %s", message);
+    if (!folder_equal(SUBJECT_OTHER_WHOLE, SUBJECT_OUT, difference, sizeof difference))
+        return failed(result, "another training's folder was changed: %s", difference);
+    folder_remove(SUBJECT_OUT);
+    return true;
+}
+
+/* After a renaming: the moved folder is complete, or becomes so in its old place. */
 static void end_moved(const torture_target *target, const torture_case *one, const trace_outcome *outcome,
                       verdict *result) {
     char *message = message_of(SUBJECT_STDERR);
@@ -276,8 +287,8 @@ static void end_moved(const torture_target *target, const torture_case *one, con
         failed(result, "ended by signal %d", outcome->code - 128);
     else if (outcome->code != 0 && !message)
         failed(result, "exit code %d without a message", outcome->code);
-    else if (path_exists(SUBJECT_OUT))
-        failed(result, "the folder was made again at its old path: %s", message ? message : "exit code 0");
+    else if (!check_old_place(one, message ? message : "exit code 0", result))
+        ; /* it has failed */
     else if (rename(SUBJECT_MOVED, SUBJECT_OUT) != 0)
         failed(result, "the moved folder is not there");
     else if (outcome->code == 0 && check_whole(one->subject, "exit code 0", result))
@@ -298,7 +309,7 @@ void case_run(const torture_target *target, const torture_case *one, verdict *re
     subject_run_faulty(target, one->subject, one->what, one->nth, &outcome);
     snprintf(result->where, sizeof result->where, "%s%s%s", call_name(outcome.where.call),
              outcome.where.path[0] ? " " : "", outcome.where.path);
-    if (one->what->kind == FAULT_MOVE) {
+    if (one->what->kind == FAULT_MOVE || one->what->kind == FAULT_REPLACE) {
         result->kind = outcome.injected ? VERDICT_RECOVERED : VERDICT_BEYOND;
         if (outcome.injected) end_moved(target, one, &outcome, result);
         return;

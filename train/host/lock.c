@@ -8,6 +8,7 @@
 #include "lock.h"
 
 #include "json_text.h"
+#include "p2p_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -280,12 +281,24 @@ static p2p_status open_folder(sys_lock *lock) {
     return lock->folder < 0 ? fail_opening(lock->path) : P2P_OK;
 }
 
+/* Lets paths in the lock's folder lead to that folder, whatever becomes of its own path. */
+static p2p_status anchor(const sys_lock *lock) {
+    const size_t length = (size_t)(name_of(lock->path) - lock->path);
+    if (length == 0) return p2p_folder_anchor(".", lock->folder);
+    char *folder = strndup(lock->path, length);
+    if (!folder) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for the lock %s", lock->path);
+    const p2p_status status = p2p_folder_anchor(folder, lock->folder);
+    free(folder);
+    return status;
+}
+
 static p2p_status take(sys_lock *lock, const char *path, const char *what) {
     *lock = (sys_lock){.descriptor = -1, .folder = -1, .path = strdup(path)};
     if (!lock->path) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for the lock %s", path);
     P2P_TRY(open_folder(lock));
     P2P_TRY(open_locked(&lock->descriptor, path, what));
-    return write_self(lock);
+    P2P_TRY(write_self(lock));
+    return anchor(lock);
 }
 
 p2p_status sys_lock_take(sys_lock **lock, const char *path, const char *what) {
@@ -366,7 +379,7 @@ static p2p_status follow(sys_lock *lock, char **moved) {
     snprintf(path, size, "%s/%s", *moved, name);
     free(lock->path);
     lock->path = path;
-    return P2P_OK;
+    return anchor(lock);
 }
 
 p2p_status sys_lock_find(sys_lock *lock, const char *what, sys_lock_place *place, char **moved) {
@@ -391,6 +404,7 @@ void sys_lock_release(sys_lock *lock) {
     if (lock->descriptor >= 0 && look_in_folder(lock, &there) == P2P_OK && there)
         unlinkat(lock->folder, name_of(lock->path), 0);
     if (lock->descriptor >= 0) close(lock->descriptor);
+    p2p_folder_anchor_end(lock->folder);
     if (lock->folder >= 0) close(lock->folder);
     free(lock->path);
     free(lock);

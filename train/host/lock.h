@@ -16,7 +16,8 @@ typedef struct sys_lock sys_lock;
 
 /* Take the lock at `path`, whose folder must exist. P2P_USAGE if another process has it, or may have it: the
  * message names `what` is locked, and the process, its host and since when. P2P_IO if the file can't be
- * written. The caller releases *lock. */
+ * written. Until it is released, paths that begin with the folder of `path` lead to that folder, also if it
+ * is renamed or another is put in its place (p2p_folder_anchor). The caller releases *lock. */
 p2p_status sys_lock_take(sys_lock **lock, const char *path, const char *what);
 
 /* P2P_OK if sys_lock_take would succeed now, else its failure. Changes nothing; an absent file is free. */

@@ -6,6 +6,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -139,9 +140,12 @@ static sys_path_kind kind_of_mode(mode_t mode) {
 
 /* Fails as sys_path_kind_of does. */
 static p2p_status look_at(const char *path, struct stat *found, bool *exists) {
-    *exists = stat(path, found) == 0;
+    const char *relative = path;
+    const int base = p2p_folder_base(&relative);
+    *exists = fstatat(base, relative, found, 0) == 0;
     if (*exists) return P2P_OK;
-    const bool is_link = (errno == ENOENT || errno == ENOTDIR) && lstat(path, found) == 0;
+    const bool is_link =
+        (errno == ENOENT || errno == ENOTDIR) && fstatat(base, relative, found, AT_SYMLINK_NOFOLLOW) == 0;
     if (is_link) return p2p_fail(P2P_UNREADABLE, "%s is a symbolic link that leads nowhere", path);
     if (errno == ENOENT || errno == ENOTDIR) return P2P_OK;
     return p2p_fail(P2P_UNREADABLE, "can't find out what %s is: %s", path, strerror(errno));
@@ -200,17 +204,25 @@ p2p_status sys_folder_make_one(const char *path) {
 }
 
 p2p_status sys_file_remove(const char *path) {
-    if (unlink(path) == 0 || errno == ENOENT) return P2P_OK;
+    const char *relative = path;
+    const int base = p2p_folder_base(&relative);
+    if (unlinkat(base, relative, 0) == 0 || errno == ENOENT) return P2P_OK;
     return p2p_fail(P2P_IO, "can't remove %s: %s", path, strerror(errno));
 }
 
 p2p_status sys_file_rename(const char *from, const char *to) {
-    if (rename(from, to) == 0) return P2P_OK;
+    const char *old_name = from, *new_name = to;
+    const int old_base = p2p_folder_base(&old_name), new_base = p2p_folder_base(&new_name);
+    if (renameat(old_base, old_name, new_base, new_name) == 0) return P2P_OK;
     return p2p_fail(P2P_IO, "can't rename %s to %s: %s", from, to, strerror(errno));
 }
 
 p2p_status sys_folder_remove(const char *path) {
-    if (rmdir(path) == 0 || errno == ENOENT || errno == ENOTEMPTY || errno == EEXIST) return P2P_OK;
+    const char *relative = path;
+    const int base = p2p_folder_base(&relative);
+    if (unlinkat(base, relative, AT_REMOVEDIR) == 0 || errno == ENOENT || errno == ENOTEMPTY ||
+        errno == EEXIST)
+        return P2P_OK;
     return p2p_fail(P2P_IO, "can't remove the folder %s: %s", path, strerror(errno));
 }
 
@@ -264,7 +276,9 @@ static p2p_status walk_entry(const walk *state, const char *relative, const walk
     P2P_TRY(sys_path_join(&path, state->root, relative));
     struct stat found;
     p2p_status status = P2P_OK;
-    const bool known = stat(path, &found) == 0;
+    const char *name = path;
+    const int base = p2p_folder_base(&name);
+    const bool known = fstatat(base, name, &found, 0) == 0;
     if (!known && errno != ENOENT && errno != ELOOP)
         status = p2p_fail(P2P_UNREADABLE, "can't find out what %s is: %s", path, strerror(errno));
     free(path);
@@ -272,9 +286,9 @@ static p2p_status walk_entry(const walk *state, const char *relative, const walk
     if (known && S_ISDIR(found.st_mode))
         return is_being_walked(level, &found) ? P2P_OK : walk_folder(state, relative, level);
     if (!state->wanted(relative)) return P2P_OK;
-    char *name = strdup(relative);
-    if (name == NULL) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for a file's name");
-    return names_add(state->names, name);
+    char *copy = strdup(relative);
+    if (copy == NULL) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for a file's name");
+    return names_add(state->names, copy);
 }
 
 static p2p_status walk_entries(const walk *state, const char *relative, const char *path, DIR *folder,
@@ -294,12 +308,24 @@ static p2p_status walk_entries(const walk *state, const char *relative, const ch
     }
 }
 
+static DIR *open_folder(const char *path) {
+    const int base = p2p_folder_base(&path);
+    const int descriptor = openat(base, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *folder = descriptor < 0 ? NULL : fdopendir(descriptor);
+    if (!folder && descriptor >= 0) {
+        const int error = errno;
+        close(descriptor);
+        errno = error;
+    }
+    return folder;
+}
+
 static p2p_status walk_opened(const walk *state, const char *relative, const char *path,
                               const walk_level *above) {
     walk_level level = {.above = above, .depth = above == NULL ? 1 : above->depth + 1};
     if (level.depth > SYS_WALK_DEPTH)
         return p2p_fail(P2P_INPUT, "%s lies more than %d folders deep", path, SYS_WALK_DEPTH);
-    DIR *folder = opendir(path);
+    DIR *folder = open_folder(path);
     if (folder == NULL)
         return p2p_fail(P2P_UNREADABLE, "can't open the folder %s: %s", path, strerror(errno));
     struct stat found;

@@ -93,9 +93,9 @@ p2p_status trainer_follow_or_make_folder(trainer *t) {
     sys_lock_place place;
     P2P_TRY(find_folder(t, &place));
     if (place != SYS_LOCK_LOST) return P2P_OK;
-    P2P_TRY(sys_folder_make(t->paths.folder));
     sys_lock_release(t->lock);
     t->lock = NULL;
+    P2P_TRY(sys_folder_make(t->paths.folder));
     P2P_TRY(trainer_lock(t));
     P2P_TRY(find_existing(&t->paths, &found));
     return found ? fail_lost(t) : P2P_OK;

@@ -224,6 +224,34 @@ static void test_private_of_another_user(void **state) {
 
 /* ---- Limits ------------------------------------------------------------------------------------------- */
 
+/* Paths in an anchored folder lead to it, also when it was renamed and another is in its place. */
+static void test_anchor(void **state) {
+    (void)state;
+    p2p_atomic_file file;
+    test_folder_add(test_own_path("run"));
+    test_folder_add(test_own_path("runs"));
+    const int folder = open(test_own_path("run"), O_RDONLY | O_DIRECTORY);
+    OK(p2p_folder_anchor(test_own_path("run/"), folder));
+    assert_int_equal(rename(test_own_path("run"), test_own_path("moved")), 0);
+    test_folder_add(test_own_path("run"));
+    OK(p2p_folder_make_one(test_own_path("run/inner"), 0777));
+    OK(p2p_atomic_open(&file, test_own_path("run/inner/file")));
+    OK(p2p_atomic_commit(&file));
+    OK(p2p_folder_make_one(test_own_path("runs/inner"), 0777));
+    OK(p2p_folder_make_one(test_own_path("run/../beside"), 0777));
+    assert_int_equal(test_folder_entries(test_own_path("run")), 0);
+    assert_int_equal(test_folder_entries(test_own_path("moved/inner")), 1);
+    assert_int_equal(test_folder_entries(test_own_path("runs")), 1);
+    assert_int_equal(access(test_own_path("beside"), F_OK), 0);
+    p2p_folder_anchor_end(folder + 1); /* not the anchor */
+    OK(p2p_folder_make_one(test_own_path("run/second"), 0777));
+    p2p_folder_anchor_end(folder);
+    OK(p2p_folder_make_one(test_own_path("run/third"), 0777));
+    assert_int_equal(test_folder_entries(test_own_path("moved")), 2);
+    assert_int_equal(test_folder_entries(test_own_path("run")), 1);
+    close(folder);
+}
+
 static void test_long_names(void **state) {
     (void)state;
     char name[NAME_MAX + 2];
@@ -286,6 +314,7 @@ int main(void) {
         TEST_IN_FOLDER(test_appending),
         TEST_IN_FOLDER(test_private),
         TEST_IN_FOLDER(test_private_of_another_user),
+        TEST_IN_FOLDER(test_anchor),
         TEST_IN_FOLDER(test_long_names),
         TEST_IN_FOLDER(test_long_paths),
     };

@@ -132,6 +132,7 @@ static void test_one_name_of_two_options(void **state) {
     assert_string_equal(all.json_file, "x.json");
     settings_free(&all);
     REFUSED(settings_parse(&all, COMMAND_PAIRS, 5, twice), P2P_USAGE, "--json is given twice");
+    settings_free(&all);
 }
 
 static settings counts_of(const char *line) {

@@ -58,6 +58,7 @@ WRAP(renameat, (int folder, const char *from, int into, const char *to), (folder
 WRAP(unlink, (const char *path), (path))
 WRAP(unlinkat, (int folder, const char *path, int flags), (folder, path, flags))
 WRAP(mkdir, (const char *path, mode_t mode), (path, mode))
+WRAP(mkdirat, (int folder, const char *path, mode_t mode), (folder, path, mode))
 WRAP(rmdir, (const char *path), (path))
 WRAP(fflush, (FILE * stream), (stream))
 
