@@ -43,6 +43,9 @@ addEventListener("load", () => setTimeout(async () => {
   if (loupe) {
     const numbers = all(".card .soft").map(s => Number(s.textContent.match(/L1 ([0-9.]+)/)[1]));
     check(numbers.every((n, i) => i === 0 || n <= numbers[i - 1]), "the worst is not the first: " + numbers);
+    const middle = (numbers[(numbers.length - 1) >> 1] + numbers[numbers.length >> 1]) / 2;
+    const shown = Number(document.querySelector("figcaption.readout").textContent.match(/median, ([0-9.]+)/)[1]);
+    check(Math.abs(shown - middle) < 2e-4, "the median is " + shown + ", not " + middle);
     document.querySelector(".card").click();
     await wait(100);
     check(loupe.open, "the loupe does not open");

@@ -34,7 +34,7 @@ function histogram(metric) {
   const counts = new Array(bins).fill(0);
   for (const v of values) counts[Math.min(bins - 1, Math.floor((v - low) / width))]++;
   values.sort((a, b) => a - b);
-  return {low, high: low + width * bins, width, counts, median: values[values.length >> 1], most: Math.max(...counts)};
+  return {low, high: low + width * bins, width, counts, median: (values[(values.length - 1) >> 1] + values[values.length >> 1]) / 2, most: Math.max(...counts)};
 }
 
 function drawHistogram(metric) {
