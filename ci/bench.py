@@ -84,8 +84,7 @@ class P2P:
         self.name, self.precision = "p2p", precision
         self.command = [arguments.program, "bench", "--what", what, "--batch", str(batch), "--size", str(SIZE),
                         "--device", arguments.device, "--json"]
-        if precision != "fp32":
-            self.command += ["--precision", precision]
+        self.command += ["--precision", precision]
         # The variables of PoCL 3 and of later versions.
         threads = str(arguments.threads)
         self.environment = dict(os.environ, POCL_MAX_PTHREAD_COUNT=threads, POCL_CPU_MAX_CU_COUNT=threads)

@@ -9,8 +9,7 @@ p2p_status command_doctor(settings *all) {
     doctor_request request = {.devices = all->device, .report = all->report, .seconds = algorithms_seconds};
     p2p_precision only = P2P_PRECISION_fp32;
     P2P_TRY(settings_no_arguments(all, "doctor"));
-    request.required = settings_given(all, "precision");
-    if (request.required) (void)p2p_precision_parse(all->precision, &only); /* one of the option's choices */
+    request.required = p2p_precision_parse(all->precision, &only); /* false: auto */
     for (int p = 0; p < P2P_PRECISION_COUNT; p++) request.precision[p] = !request.required || p == (int)only;
     return doctor_run(&request);
 }

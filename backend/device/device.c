@@ -87,6 +87,10 @@ const char *p2p_device_driver(const p2p_device *device) {
     return device->info.driver;
 }
 
+bool p2p_device_fast_tf32(const p2p_device *device) {
+    return device->info.fast_tf32;
+}
+
 void p2p_device_close(p2p_device *device) {
     if (!device) return;
     p2p_log("%s: close", device->address);

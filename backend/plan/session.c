@@ -54,8 +54,7 @@ static const char *lack_of(const p2p_device_info *info, p2p_precision precision)
     return reason[0] ? reason : NULL;
 }
 
-static p2p_status check_precision(const p2p_session *session, p2p_device *device) {
-    const p2p_precision precision = session->options.precision;
+p2p_status p2p_device_check_precision(const p2p_device *device, p2p_precision precision) {
     const char *reason = lack_of(p2p_device_describe(device), precision);
     if (!reason) return P2P_OK;
     return p2p_fail(P2P_UNSUPPORTED, "%s has no %s: %s", p2p_device_address(device),
@@ -84,7 +83,7 @@ static p2p_status join_devices(p2p_session *session, p2p_device *const *devices,
     for (int i = 0; i < replicas; i++) {
         session->replicas[i].device = devices[i];
         P2P_TRY(admit_device(session, devices[i]));
-        P2P_TRY(check_precision(session, devices[i]));
+        P2P_TRY(p2p_device_check_precision(devices[i], session->options.precision));
     }
     P2P_TRY(session_join_processes(session));
     cut_whole_alignments(session);

@@ -155,6 +155,7 @@ static void note_devices(const bench *b, bench_growth *growth) {
     snprintf(growth->device, sizeof growth->device, "%s", p2p_device_address(b->devices.list[0]));
     snprintf(growth->device_name, sizeof growth->device_name, "%s", p2p_device_name(b->devices.list[0]));
     growth->training = b->training;
+    growth->precision = p2p_precision_name(b->devices.precision);
     growth->batch = b->all->batch;
 }
 
@@ -224,7 +225,7 @@ static void print_table(const settings *all, const bench_growth *growth) {
               growth->device_name);
     printf("%s, batch %" PRId64 " per device, %" PRId64 "x%" PRId64 " pixels, %" PRId64 " and %" PRId64
            " filters; medians of %d rounds of %d steps\n",
-           all->precision, all->batch, all->size, all->size, all->ngf, all->ndf, growth->rounds,
+           growth->precision, all->batch, all->size, all->size, all->ngf, all->ndf, growth->rounds,
            growth->steps);
     printf("devices   images/s                          ms a step  efficiency  not hidden%s\n",
            growth->shared && growth->training ? "  added by replicas" : "");
@@ -261,7 +262,7 @@ static json_t *points_to_json(const bench_growth *growth) {
 static json_t *growth_to_json(const settings *all, const bench_growth *growth) {
     return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:b, s:i, s:i, s:o}", "what",
                      "growth", "version", P2P_VERSION, "device", growth->device, "device_name",
-                     growth->device_name, "precision", all->precision, "plan",
+                     growth->device_name, "precision", growth->precision, "plan",
                      growth->training ? "train" : "translate", "batch", (json_int_t)all->batch, "size",
                      (json_int_t)all->size, "ngf", (json_int_t)all->ngf, "ndf", (json_int_t)all->ndf,
                      "shared_processor", growth->shared, "rounds", growth->rounds, "steps", growth->steps,

@@ -37,6 +37,7 @@ typedef struct {
 
 typedef struct {
     char device[64], device_name[256]; /* the first */
+    const char *precision;             /* its name; static */
     int64_t batch;                     /* per device */
     bool shared;                       /* those of a point share a processor */
     bool training;

@@ -94,6 +94,7 @@ static p2p_status measure_step(const settings *at, int steps, bench_prediction *
     if (status == P2P_OK) status = bench_measure_speed(&b, steps, &speed);
     if (status == P2P_OK) {
         *seconds = speed.step_s.median;
+        to->precision = p2p_precision_name(b.devices.precision);
         snprintf(to->device, sizeof to->device, "%s", p2p_device_address(b.devices.list[0]));
         snprintf(to->device_name, sizeof to->device_name, "%s", p2p_device_name(b.devices.list[0]));
     }

@@ -52,6 +52,7 @@ typedef struct {
 
 typedef struct {
     char device[64], device_name[256];
+    const char *precision; /* its name; static */
     int count;
     int64_t devices[PREDICT_COUNTS];
     predict_batch batches[PREDICT_BATCHES];

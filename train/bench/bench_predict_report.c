@@ -75,7 +75,7 @@ static void print_tables(const settings *all, const bench_prediction *prediction
     printf("%s, %" PRId64 "x%" PRId64 " pixels, %" PRId64 " and %" PRId64
            " filters; Ethernet is between nodes of %d "
            "devices on NVLink\n",
-           all->precision, all->size, all->size, all->ngf, all->ndf, machines[0].node);
+           prediction->precision, all->size, all->size, all->ngf, all->ndf, machines[0].node);
     for (int i = 0; i < prediction->count; i++)
         if (prediction->batches[i].fits) print_batch(prediction, &prediction->batches[i]);
 }
@@ -141,8 +141,9 @@ static json_t *batches_to_json(const bench_prediction *prediction) {
 static json_t *prediction_to_json(const settings *all, const bench_prediction *prediction) {
     return json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:o}", "what", "prediction", "version",
                      P2P_VERSION, "device", prediction->device, "device_name", prediction->device_name,
-                     "precision", all->precision, "size", (json_int_t)all->size, "ngf", (json_int_t)all->ngf,
-                     "ndf", (json_int_t)all->ndf, "batches", batches_to_json(prediction));
+                     "precision", prediction->precision, "size", (json_int_t)all->size, "ngf",
+                     (json_int_t)all->ngf, "ndf", (json_int_t)all->ndf, "batches",
+                     batches_to_json(prediction));
 }
 
 p2p_status bench_predict_report(const settings *all, const bench_prediction *prediction) {

@@ -47,10 +47,11 @@ static json_t *bench_to_json(const bench *b) {
     json_t *object = device_to_json(all, b->devices.list[0]);
     object = json_text_add(object, "devices", b->devices.count > 1, json_integer(b->devices.count));
     return bench_join_json(object, json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:i, s:f}", "precision",
-                                             all->precision, "plan", b->training ? "train" : "translate",
-                                             "batch", (json_int_t)all->batch, "size", (json_int_t)all->size,
-                                             "ngf", (json_int_t)all->ngf, "ndf", (json_int_t)all->ndf,
-                                             "depth", b->model->config.depth, "dropout", all->dropout));
+                                             p2p_precision_name(b->devices.precision), "plan",
+                                             b->training ? "train" : "translate", "batch",
+                                             (json_int_t)all->batch, "size", (json_int_t)all->size, "ngf",
+                                             (json_int_t)all->ngf, "ndf", (json_int_t)all->ndf, "depth",
+                                             b->model->config.depth, "dropout", all->dropout));
 }
 
 const char *bench_peak_source(const bench_peaks *peaks) {
@@ -73,8 +74,8 @@ static void print_bench(const bench *b) {
     if (bench_images(b) != b->all->batch)
         snprintf(together, sizeof together, ", %" PRId64 " images per step in all", bench_images(b));
     printf("%s, batch %" PRId64 "%s, %" PRId64 "x%" PRId64 " pixels, %" PRId64 " filters, %d levels\n",
-           b->all->precision, b->all->batch, together, b->all->size, b->all->size, b->all->ngf,
-           b->model->config.depth);
+           p2p_precision_name(b->devices.precision), b->all->batch, together, b->all->size, b->all->size,
+           b->all->ngf, b->model->config.depth);
 }
 
 void bench_print_peaks(const bench_peaks *peaks) {

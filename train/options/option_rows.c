@@ -45,7 +45,7 @@ const option_row option_rows[] = {
     {"resume", 0, KIND_FLAG, AT(resume), TRAIN, NOT_KEPT, 0, 0, NULL, NULL,
      "continue from the newest intact checkpoint in --out, bit for bit"},
     {"allow-other-device", 0, KIND_FLAG, AT(allow_other_device), TRAIN, NOT_KEPT, 0, 0, NULL, NULL,
-     "with --resume: continue on another device, or with another driver, than before"},
+     "with --resume: continue on another device, with another driver, or in another --precision, than before"},
     {"allow-other-data", 0, KIND_FLAG, AT(allow_other_data), TRAIN, NOT_KEPT, 0, 0, NULL, NULL,
      "with --resume: continue with pairs whose contents have changed; number and names of the training pairs must be as before"},
     {"allow-other-version", 0, KIND_FLAG, AT(allow_other_version), TRAIN, NOT_KEPT, 0, 0, NULL, NULL,
@@ -188,9 +188,10 @@ const option_row option_rows[] = {
     {"gpus", 0, KIND_COUNTS, AT(gpu_counts), TRAIN | USE | PLAN | BENCH, NOT_KEPT, 1, 64, NULL, "N",
      "the first N devices of the best one's backend and type, CPUs too where there is nothing else; bench: also a list such "
      "as 1,2,4, measured one after the other, of --device if it is given"},
-    {"precision", 0, KIND_CHOICE, AT(precision), RUN | DOCTOR, BINDING, 0, 0, "fp32", "fp32|tf32|bf16",
-     "tf32: tensor cores round factors of convolutions to 11 bits; bf16: GPUs store activations in bfloat16, CPUs "
-     "multiply in it in convolutions; everything else is float32"},
+    {"precision", 0, KIND_CHOICE, AT(precision), RUN | DOCTOR, BINDING, 0, 0, "auto", "auto|fp32|tf32|bf16",
+     "auto: tf32 if all devices are cards with tensor cores for it, else fp32 (doctor: each that a device has); tf32: tensor "
+     "cores round factors of convolutions to 11 bits; bf16: GPUs store activations in bfloat16, CPUs multiply in it in "
+     "convolutions; everything else is float32"},
 
     {"tune", 0, KIND_CHOICE, AT(tune), RUN & ~TUNE, NOT_KEPT, 0, 0, "auto", "auto|on|off",
      "choice of convolution algorithms: off by heuristic; on by kept measurements, measuring what is missing; auto by "

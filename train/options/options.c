@@ -152,6 +152,10 @@ static p2p_status set_value(const settings *all, const option_row *row, const ch
     return P2P_OK;
 }
 
+p2p_status settings_set(settings *all, const char *option, const char *value) {
+    return set_value(all, row_named(option), value);
+}
+
 /* Convert a command's rows to popt's table. `val` is the row's index plus one. */
 static void popt_table(unsigned command, struct poptOption table[SETTINGS_MAX_ROWS + 1]) {
     int count = 0;
@@ -410,20 +414,35 @@ static bool equals_kept(const settings *all, const option_row *row, const json_t
     return equal;
 }
 
-/* The value of an option that is not given. */
-static json_t *fallback_to_json(const option_row *row) {
+/* The option's value if it is set to the text; NULL: not set. */
+static json_t *text_as_value(const option_row *row, const char *text) {
     settings untouched = {0};
     json_t *value = NULL;
-    if (!row->fallback || set_value(&untouched, row, row->fallback) == P2P_OK)
-        value = value_to_json(&untouched, row);
+    if (!text || set_value(&untouched, row, text) == P2P_OK) value = value_to_json(&untouched, row);
     settings_free(&untouched);
     return value;
 }
 
+/* A training may continue in another precision on a device without that of before. */
+static bool allows_precision(const settings *all, const option_row *row) {
+    return all->allow_other_device && strcmp(row->name, "precision") == 0;
+}
+
+/* Decides about an option that is given, and was recorded with another value. */
+static p2p_status resume_given(const settings *all, const option_row *row, const char *was,
+                               const char *file) {
+    if (row->keeping == KEPT) return P2P_OK;
+    if (!allows_precision(all, row)) return contradiction(all, row, was, file);
+    text_line(stderr,
+              "precision: %s was trained with %s; --precision %s replaces it, because "
+              "--allow-other-device is given",
+              file, was, all->precision);
+    return P2P_OK;
+}
+
 /* Takes the value, as text, that `file` has recorded. */
 static p2p_status resume_text(settings *all, const option_row *row, const char *was, const char *file) {
-    if (settings_given(all, row->name))
-        return row->keeping == KEPT ? P2P_OK : contradiction(all, row, was, file);
+    if (settings_given(all, row->name)) return resume_given(all, row, was, file);
     if (row->kind == KIND_FLAG) {
         *(bool *)field_of(all, row) = was[0] != '\0';
         return P2P_OK;
@@ -444,12 +463,17 @@ static p2p_status resume_value(settings *all, const option_row *row, const json_
     return status;
 }
 
-/* An older version may have recorded settings without the option. It behaved as the fallback does. */
+/* What versions without the option did: as the fallback does, but for the precision. */
+static const char *value_before(const option_row *row) {
+    return strcmp(row->name, "precision") == 0 ? "fp32" : row->fallback;
+}
+
+/* An older version may have recorded settings without the option. */
 static p2p_status resume_row(settings *all, const option_row *row, const json_t *kept, const char *file) {
     char name[64];
     json_name(row, name);
     json_t *value = json_object_get(kept, name);
-    value = value ? json_incref(value) : fallback_to_json(row);
+    value = value ? json_incref(value) : text_as_value(row, value_before(row));
     if (!value) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for the saved settings");
     p2p_status status = resume_value(all, row, value, file);
     json_decref(value);
@@ -517,7 +541,7 @@ static bool write_kept(FILE *to, const json_t *kept, const option_row *row) {
     char name[64];
     json_name(row, name);
     const json_t *value = json_object_get(kept, name);
-    json_t *fallback = fallback_to_json(row);
+    json_t *fallback = text_as_value(row, row->fallback);
     const bool known = fallback != NULL, differs = value && !json_equal(value, fallback);
     json_decref(fallback);
     if (!known || !differs) return known;

@@ -97,6 +97,7 @@ typedef struct {
     char device[ORIGIN_TEXT_BYTES], driver[ORIGIN_TEXT_BYTES];
     char addresses[128];
     int32_t count;
+    p2p_precision precision;
 } rank_devices;
 
 /* Whether the text is one of those that are joined. */
@@ -127,7 +128,7 @@ static void join_texts(char joined[ORIGIN_TEXT_BYTES], const char *texts) {
 }
 
 static rank_devices describe_own(const trainer *t) {
-    rank_devices own = {.count = t->devices.count};
+    rank_devices own = {.count = t->devices.count, .precision = t->devices.precision};
     for (int i = 0; i < t->devices.count; i++) {
         const char *device = p2p_device_name(t->devices.list[i]);
         const char *driver = p2p_device_driver(t->devices.list[i]);
@@ -136,6 +137,18 @@ static rank_devices describe_own(const trainer *t) {
     }
     setup_devices_print(&t->devices, own.addresses, sizeof own.addresses);
     return own;
+}
+
+/* All ranks compute in one precision: in fp32 if a rank has no fast tf32. It is recorded. */
+static p2p_status agree_on_precision(trainer *t, const rank_devices *all) {
+    p2p_precision *precision = &t->devices.precision;
+    for (int i = 0; i < ranks_size(t->ranks); i++) {
+        if (all[i].precision == *precision) continue;
+        if (*precision != P2P_PRECISION_fp32)
+            fprintf(stderr, "precision: fp32, because it is the default on rank %d\n", i);
+        *precision = P2P_PRECISION_fp32;
+    }
+    return settings_set(t->all, "precision", p2p_precision_name(*precision));
 }
 
 static p2p_status take_devices(trainer *t, const rank_devices *all) {
@@ -163,6 +176,7 @@ p2p_status trainer_number_replicas(trainer *t) {
                             : p2p_fail(P2P_USAGE, "%d devices in all ranks; at most %d are possible",
                                        t->replicas, SETUP_MOST_REPLICAS);
     if (status == P2P_OK) status = take_devices(t, all);
+    if (status == P2P_OK) status = agree_on_precision(t, all);
     free(all);
     return status;
 }

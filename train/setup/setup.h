@@ -70,9 +70,8 @@ typedef struct {
  * only (P2P_TUNE_STORED). */
 extern const setup_tuning setup_tuning_train, setup_tuning_use;
 
-/* Create a session with a replica on each of the devices, with the precision of --precision, and with
- * convolutions chosen according to
- * --tune and --deterministic. P2P_UNSUPPORTED if a device does not have the precision. */
+/* Create a session with a replica on each of the devices, in their precision, and with convolutions chosen
+ * according to --tune and --deterministic. */
 p2p_status setup_session_create(const settings *all, const setup_devices *devices, const setup_tuning *tuning,
                                 p2p_session **session);
 

@@ -207,13 +207,48 @@ static p2p_status open_all(const settings *all, setup_devices *devices) {
     return counted ? open_counted(all, devices) : append(devices, all->backend);
 }
 
-p2p_status setup_devices_open(const settings *all, setup_devices *devices) {
+static p2p_status open_and_show(const settings *all, setup_devices *devices) {
     *devices = (setup_devices){0};
     const p2p_status status = open_all(all, devices);
     if (status == P2P_OK)
         show(devices);
     else
         setup_devices_close(devices);
+    return status;
+}
+
+static bool have_fast_tf32(const setup_devices *devices) {
+    for (int i = 0; i < devices->count; i++)
+        if (!p2p_device_fast_tf32(devices->list[i])) return false;
+    return true;
+}
+
+static p2p_status check_precision(const settings *all, const setup_devices *devices) {
+    p2p_status status = P2P_OK;
+    for (int i = 0; i < devices->count && status == P2P_OK; i++)
+        status = p2p_device_check_precision(devices->list[i], devices->precision);
+    if (status == P2P_OK) return P2P_OK;
+    if (all->resume)
+        return p2p_hint(status, "--allow-other-device --precision fp32 continues in float32, which every "
+                                "device has");
+    return p2p_hint(
+        status, "--precision fp32 is supported by every device; p2p devices lists the precisions of each");
+}
+
+/* The option's choices are auto and the names of precisions. */
+static void choose_precision(const settings *all, setup_devices *devices) {
+    const bool chosen = p2p_precision_parse(all->precision, &devices->precision);
+    if (!chosen) devices->precision = have_fast_tf32(devices) ? P2P_PRECISION_tf32 : P2P_PRECISION_fp32;
+    if (devices->precision == P2P_PRECISION_fp32) return;
+    fprintf(stderr, "precision: %s%s\n", p2p_precision_name(devices->precision),
+            chosen ? "" : ", the default on this device; --precision fp32 is exact");
+}
+
+p2p_status setup_devices_open(const settings *all, setup_devices *devices) {
+    P2P_TRY(open_and_show(all, devices));
+    choose_precision(all, devices);
+    const p2p_status status = check_precision(all, devices);
+    if (status != P2P_OK) setup_devices_close(devices);
     return status;
 }
 
@@ -233,7 +268,7 @@ p2p_status setup_device_open(const settings *all, p2p_device **device) {
     setup_devices devices;
     *device = NULL;
     P2P_TRY(setup_devices_one(all));
-    P2P_TRY(setup_devices_open(all, &devices));
+    P2P_TRY(open_and_show(all, &devices));
     *device = devices.list[0];
     return P2P_OK;
 }

@@ -12,6 +12,7 @@ enum { SETUP_MOST_DEVICES = 64, SETUP_MOST_REPLICAS = 1024 };
 typedef struct {
     p2p_device *list[SETUP_MOST_DEVICES];
     int count;
+    p2p_precision precision;        /* of sessions on them */
     const p2p_processes *processes; /* for a session that has replicas in other processes; NULL: none */
 } setup_devices;
 
@@ -20,17 +21,18 @@ int setup_devices_asked(const settings *all);
 /* The same of all ranks. */
 int setup_replicas_asked(const settings *all);
 
-/* Open the devices of --backend, --device and --gpus, and print a line for each on stderr. --gpus N takes the
- * first N usable devices that are of the type of the best one and of its backend; of several ranks on a
- * machine each takes the next N, and begins again at the first after the last, because a launcher may show
- * each rank others. P2P_USAGE if the options contradict each other, P2P_NO_DEVICE if there are fewer devices.
- * Nothing is open after a failure. */
+/* Open the devices of --backend, --device and --gpus, and print a line for each on stderr, and one for the
+ * precision unless it is fp32. --precision auto is tf32 if that is fast on all of them, else fp32.
+ * --gpus N takes the first N usable devices that are of the type of the best one and of its backend; of
+ * several ranks on a machine each takes the next N, and begins again at the first after the last, because a
+ * launcher may show each rank others. P2P_USAGE if the options contradict each other, P2P_NO_DEVICE if there
+ * are fewer devices, P2P_UNSUPPORTED if one does not have the precision. Nothing is open after a failure. */
 p2p_status setup_devices_open(const settings *all, setup_devices *devices);
 void setup_devices_close(setup_devices *devices);
 
 /* P2P_USAGE if more than one device is asked for. */
 p2p_status setup_devices_one(const settings *all);
-/* Open the device of a command that uses one. P2P_USAGE as setup_devices_one. */
+/* Open the device of a command that uses one, without a session. P2P_USAGE as setup_devices_one. */
 p2p_status setup_device_open(const settings *all, p2p_device **device);
 
 /* How often the list has device `index`; 0 if it is in the list before. */

@@ -40,14 +40,11 @@ p2p_status setup_session_create(const settings *all, const setup_devices *device
     p2p_session_options options = {
         .parallel = sys_parallel,
         .processes = devices->processes,
+        .precision = devices->precision,
         .tuning = {.clock = sys_clock,
                    .progress = tuning->progress ? tuning->progress : show_measuring,
                    .context = tuning->context,
                    .imposed = tuning->imposed}};
-    (void)p2p_precision_parse(all->precision, &options.precision); /* one of the option's choices */
     P2P_TRY(choose_mode(all, tuning, &options.tuning.mode));
-    p2p_status status = p2p_session_create(devices->list, devices->count, &options, session);
-    if (status != P2P_UNSUPPORTED || options.precision == P2P_PRECISION_fp32) return status;
-    return p2p_hint(
-        status, "--precision fp32 is supported by every device; p2p devices lists the precisions of each");
+    return p2p_session_create(devices->list, devices->count, &options, session);
 }

@@ -266,6 +266,30 @@ static void test_resuming_older_settings(void **state) {
     settings_free(&all);
 }
 
+/* A precision is kept unless another device is allowed. Versions without the option computed in fp32. */
+static void test_resuming_precision(void **state) {
+    (void)state;
+    settings all;
+    OK(resume(&all, "--resume", "--precision tf32", NULL));
+    assert_string_equal(all.precision, "tf32");
+    settings_free(&all);
+    OK(resume(&all, "--resume --allow-other-device", "--precision tf32", NULL));
+    assert_string_equal(all.precision, "tf32");
+    settings_free(&all);
+    REFUSED(resume(&all, "--resume --precision fp32", "--precision tf32", NULL), P2P_USAGE,
+            "--precision fp32 contradicts kept.json, which was trained with tf32");
+    settings_free(&all);
+    OK(resume(&all, "--resume --allow-other-device --precision fp32", "--precision tf32", NULL));
+    assert_string_equal(all.precision, "fp32");
+    settings_free(&all);
+    REFUSED(resume(&all, "--resume --allow-other-device --slope 0.1", "--slope 0.2", NULL), P2P_USAGE,
+            "--slope 0.1 contradicts");
+    settings_free(&all);
+    OK(resume(&all, "--resume", "", "precision"));
+    assert_string_equal(all.precision, "fp32");
+    settings_free(&all);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_options_reach_the_model),
@@ -276,6 +300,7 @@ int main(void) {
         cmocka_unit_test(test_preset_of_the_loop),
         cmocka_unit_test(test_resuming),
         cmocka_unit_test(test_resuming_older_settings),
+        cmocka_unit_test(test_resuming_precision),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
