@@ -37,7 +37,7 @@ expect 0 "" run 2 "${train[@]}" --backend "$backend" --epochs 2 --out again
 equal_runs ranks2 again
 
 echo "-- with --sync-norm they equal one device with the whole batch"
-[ "$backend" = reference ] && bound=1e-9 steps=(--steps 6) end=6 || bound=1e-5 steps=(--steps 1) end=1
+[ "$backend" = reference ] && bound=1e-9 steps=(--steps 6) end=6 || bound=1e-5 steps=(--steps 1 --precision fp32) end=1
 for count in $counts; do
     expect 0 "" "${train[@]}" --device "$backend:0" --batch $count "${steps[@]}" --out "whole$count"
     expect 0 "" run $count "${train[@]}" --backend "$backend" --sync-norm "${steps[@]}" --out "synchronous$count"
@@ -52,6 +52,11 @@ if [ "$backend" = cuda ]; then
     expect 0 "as measured on this device" run 2 "${train[@]/--deterministic/--tune=on}" --backend "$backend" --steps 3 --out chosen
     expect 0 "as measured" "${train[@]/--deterministic/--tune=on}" --device "$(devices 2)" --steps 3 --out chosen1
     equal_runs chosen chosen1
+    echo "-- ranks of which one has no tf32 compute in fp32"
+    expect 0 "precision: fp32, because it is the default on rank 1" \
+        run 1 env P2P_MACHINE_CARD=h200 "${train[@]}" --device cuda:0 --steps 1 --out mixed : \
+        -np 1 env P2P_MACHINE_CARD=t4 "${train[@]}" --device cuda:1 --steps 1 --out mixed
+    grep -qF '"precision": "fp32"' mixed/config.json || fail "mixed/config.json does not record fp32"
     echo "-- if NCCL fails in one rank, all reduce through host memory"
     expect 0 "gradients are reduced through host memory" \
         run 1 env P2P_MACHINE_FAIL=ncclGetUniqueId:1:ncclSystemError "${train[@]}" --backend "$backend" --steps 2 --out host : \
