@@ -94,7 +94,8 @@ typedef struct {
     /* "" if the device supports convolutions with math=tf32, for the shapes that op_query accepts. Else the
      * reason. */
     char no_tf32[256];
-    bool fast_tf32; /* these are faster than in float32, so the program computes in tf32 by default */
+    bool fast_tf32; /* they are faster than in float32, not only imitated: tf32 is then the program's default
+                     */
     p2p_device_type type;
     int compute_units;
     size_t memory_bytes;    /* 0 if unknown */

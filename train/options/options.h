@@ -89,8 +89,8 @@ void settings_free(settings *all);
  * there is no such option. */
 json_t *settings_value_to_json(const settings *all, const char *option);
 
-/* Give an option, named without dashes, the value of this text, as if it were recorded: settings_given() stays
- * as it is. P2P_USAGE if it is no value of the option. */
+/* Give an option, named without dashes, the value of this text, as if it were recorded: settings_given()
+ * stays as it is. P2P_USAGE if it is no value of the option. */
 p2p_status settings_set(settings *all, const char *option, const char *value);
 
 /* Whether the option, named without dashes, was on the command line. */

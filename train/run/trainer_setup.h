@@ -101,8 +101,8 @@ bool trainer_writes(const trainer *t);
 p2p_status trainer_share_start(trainer *t);
 /* P2P_INPUT if a rank has found other pairs than rank 0. */
 p2p_status trainer_compare_data(const trainer *t);
-/* Set the numbers of replicas and the precision of all ranks, and record the devices, of which rank 0 prints a
- * line for each rank, and the precision. */
+/* Set the numbers of replicas and the precision of all ranks, and record the devices, of which rank 0 prints
+ * a line for each rank, and the precision. */
 p2p_status trainer_number_replicas(trainer *t);
 
 #endif
