@@ -1,6 +1,7 @@
 /* Communicators and collectives. See cuda_comm.h. */
 #include "cuda_comm.h"
 
+#include "device/cuda_list.h"
 #include "device/cuda_memory.h"
 #include "device/cuda_standstill.h"
 #include "device/cuda_ticket.h"
@@ -185,19 +186,68 @@ static void fix_algorithm(const p2p_be_device *device) {
         setenv("NCCL_ALGO", "Ring", 1);
 }
 
-/* Loads NCCL. Fails in all processes if it does in one, so that none waits for another. */
-static p2p_status load_everywhere(const p2p_processes *processes) {
-    p2p_status status = cuda_nccl_load();
-    const char mine = (char)(status == P2P_OK);
-    if (!processes) return status;
-    char *all = malloc((size_t)processes->size);
-    if (!all) return cuda_host->fail(P2P_OUT_OF_MEMORY, "no host memory for a communicator");
-    const p2p_status gathered = processes->gather(processes->context, &mine, 1, all);
-    if (status == P2P_OK) status = gathered;
-    for (int i = 0; i < processes->size && status == P2P_OK; i++)
-        if (!all[i]) status = cuda_host->fail(P2P_UNSUPPORTED, "cuda: process %d has no NCCL", i);
+enum { UUID_BYTES = 64 };
+static const char no_uuid[] = "unknown"; /* of cuda_device_uuid, from drivers without it */
+
+/* What the processes exchange before they call NCCL, which would wait for one that can't take part. */
+typedef struct {
+    char ready;
+    char uuids[][UUID_BYTES]; /* of the process's devices */
+} presence;
+
+static size_t presence_bytes(int count) {
+    return sizeof(presence) + (size_t)count * UUID_BYTES;
+}
+
+static const presence *presence_of(const char *all, int count, int process) {
+    return (const presence *)(all + (size_t)process * presence_bytes(count));
+}
+
+static bool share_device(const presence *a, const presence *b, int count) {
+    for (int i = 0; i < count; i++)
+        for (int j = 0; j < count; j++)
+            if (strcmp(a->uuids[i], no_uuid) != 0 && strcmp(a->uuids[i], b->uuids[j]) == 0) return true;
+    return false;
+}
+
+/* The same in all processes. */
+static p2p_status judge(const char *all, int count, int processes) {
+    for (int i = 0; i < processes; i++)
+        if (!presence_of(all, count, i)->ready)
+            return cuda_host->fail(P2P_UNSUPPORTED, "cuda: process %d can't use NCCL", i);
+    for (int i = 0; i < processes; i++)
+        for (int j = 0; j < i; j++)
+            if (share_device(presence_of(all, count, i), presence_of(all, count, j), count))
+                return cuda_host->fail(
+                    P2P_UNSUPPORTED, "cuda: processes %d and %d use one device, and NCCL needs one for each",
+                    j, i);
+    return P2P_OK;
+}
+
+/* Fails in all processes if one of them fails. `status` is this one's. */
+static p2p_status agree(p2p_be_device *const *devices, int count, const p2p_processes *processes,
+                        p2p_status status) {
+    const size_t bytes = presence_bytes(count);
+    presence *mine = calloc(1, bytes);
+    char *all = malloc(bytes * (size_t)processes->size);
+    p2p_status agreed = P2P_OK;
+    if (!mine || !all) agreed = cuda_host->fail(P2P_OUT_OF_MEMORY, "no host memory for a communicator");
+    if (agreed == P2P_OK) {
+        mine->ready = status == P2P_OK;
+        for (int i = 0; i < count; i++) cuda_device_uuid(devices[i]->id, mine->uuids[i]);
+        agreed = processes->gather(processes->context, mine, bytes, all);
+    }
+    if (agreed == P2P_OK && status == P2P_OK) agreed = judge(all, count, processes->size);
+    free(mine);
     free(all);
-    return status;
+    return status == P2P_OK ? agreed : status;
+}
+
+/* Whether NCCL can be used: it is loaded, and no device has two replicas. */
+static p2p_status prepare(p2p_be_device *const *devices, int count, const p2p_processes *processes) {
+    p2p_status status = check_distinct(devices, count);
+    if (status == P2P_OK) status = cuda_nccl_load();
+    return processes ? agree(devices, count, processes, status) : status;
 }
 
 static p2p_status connect(p2p_be_comm *comm, int rank0) {
@@ -239,9 +289,8 @@ static p2p_status give_up(p2p_be_comm *comm, p2p_status status) {
 p2p_status cuda_comm_open(p2p_be_device *const *devices, int count, int world, int rank0,
                           const p2p_processes *processes, p2p_be_comm **opened) {
     *opened = NULL;
-    P2P_TRY(check_distinct(devices, count));
+    P2P_TRY(prepare(devices, count, processes));
     fix_algorithm(devices[0]);
-    P2P_TRY(load_everywhere(processes));
     p2p_be_comm *comm = calloc(1, sizeof *comm + (size_t)count * sizeof(member));
     if (!comm) return cuda_host->fail(P2P_OUT_OF_MEMORY, "no host memory for a communicator");
     comm->count = count;
