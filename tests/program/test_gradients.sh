@@ -13,7 +13,7 @@ network=("${@:4}")
 
 # step OUT OPTION...: a training of one step
 step() {
-    expect 0 "" "$p2p" train --data toys "${network[@]}" --seed 5 --steps 1 --out "$@"
+    expect 0 "" "$p2p" train --data toys "${network[@]}" --seed 5 --deterministic --steps 1 --out "$@"
     [ -s "$1/checkpoints/step-000000001.safetensors" ] || fail "$1 has no checkpoint of step 1: $(ls "$1/checkpoints")"
 }
 

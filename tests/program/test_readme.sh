@@ -11,6 +11,7 @@
 source=$(cd "$(dirname "$0")/../.." && pwd)
 golden=$(realpath "${P2P_TEST_GOLDEN:-$source/tests/golden}")
 . "$(dirname "$0")/../support/expect.sh" "$@"
+export P2P_CACHE_DIR=$PWD/cache # `p2p tune` is among the commands, and other tests must not use its choices
 tab=$'\t'
 
 # ---- Options of each command and script, files, names ----
