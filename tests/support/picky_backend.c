@@ -2,6 +2,8 @@
  * allocations affects only the memory that the planner divides. */
 #include "picky_backend.h"
 
+#include "wrapped_device.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +12,7 @@ enum { BLOCK = 4, LARGEST = 32 << 10 };
 
 /* The wrapper's objects. */
 typedef struct {
-    p2p_be_device *inner;
+    p2p_be_device *inner; /* first, for wrapped_device.h */
     int index;
     struct picky_recording *recording; /* in progress */
 } picky_device;
@@ -117,34 +119,6 @@ static void device_close(p2p_be_device *device) {
     recording_free(wrapper(device)->recording);
     reference->device.close(wrapper(device)->inner);
     free(device);
-}
-
-static p2p_status buffer_create(p2p_be_device *device, size_t bytes, p2p_be_buffer **buffer) {
-    return reference->device.buffer_create(wrapper(device)->inner, bytes, buffer);
-}
-
-static void buffer_destroy(p2p_be_device *device, p2p_be_buffer *buffer) {
-    reference->device.buffer_destroy(wrapper(device)->inner, buffer);
-}
-
-static p2p_status buffer_write(p2p_be_device *device, p2p_binding to, const void *from, size_t bytes) {
-    return reference->device.buffer_write(wrapper(device)->inner, to, from, bytes);
-}
-
-static p2p_status buffer_read(p2p_be_device *device, p2p_binding from, void *to, size_t bytes) {
-    return reference->device.buffer_read(wrapper(device)->inner, from, to, bytes);
-}
-
-static p2p_status buffer_copy(p2p_be_device *device, p2p_binding from, p2p_binding to, size_t bytes) {
-    return reference->device.buffer_copy(wrapper(device)->inner, from, to, bytes);
-}
-
-static p2p_status submit(p2p_be_device *device, p2p_ticket *ticket) {
-    return reference->device.submit(wrapper(device)->inner, ticket);
-}
-
-static p2p_status wait(p2p_be_device *device, p2p_ticket ticket) {
-    return reference->device.wait(wrapper(device)->inner, ticket);
 }
 
 static p2p_status host_alloc(p2p_be_device *device, size_t bytes, void **memory) {
@@ -370,33 +344,52 @@ static void recording_destroy(p2p_be_device *device, p2p_be_recording *recorded)
 }
 
 const p2p_module *picky_module(uint32_t abi, const p2p_host *services) {
-    static const p2p_module module = {.abi = P2P_BACKEND_ABI,
-                                      .name = "picky",
-                                      .description = "the reference with opinions",
-                                      .device_count = device_count,
-                                      .device_info = device_info,
-                                      .device_open = device_open,
-                                      .device = {.close = device_close,
-                                                 .buffer_create = buffer_create,
-                                                 .buffer_destroy = buffer_destroy,
-                                                 .buffer_write = buffer_write,
-                                                 .buffer_read = buffer_read,
-                                                 .buffer_copy = buffer_copy,
-                                                 .host_alloc = host_alloc,
-                                                 .host_free = host_free,
-                                                 .op_query = op_query,
-                                                 .op_create = op_create,
-                                                 .op_run = op_run,
-                                                 .op_destroy = op_destroy,
-                                                 .submit = submit,
-                                                 .wait = wait,
-                                                 .record_begin = record_begin,
-                                                 .record_end = record_end,
-                                                 .recording_run = recording_run,
-                                                 .recording_destroy = recording_destroy,
-                                                 .peak_create = peak_create}};
+    static p2p_module module;
     if (abi != P2P_BACKEND_ABI) return NULL;
     host = services;
     reference = p2p_module_reference(abi, services);
-    return reference ? &module : NULL;
+    if (!reference) return NULL;
+    module = (p2p_module){.abi = P2P_BACKEND_ABI,
+                          .name = "picky",
+                          .description = "the reference with opinions",
+                          .device_count = device_count,
+                          .device_info = device_info,
+                          .device_open = device_open,
+                          .device = wrapped_device_table(reference)};
+    module.device.close = device_close;
+    module.device.host_alloc = host_alloc;
+    module.device.host_free = host_free;
+    module.device.op_query = op_query;
+    module.device.op_create = op_create;
+    module.device.op_run = op_run;
+    module.device.op_destroy = op_destroy;
+    module.device.record_begin = record_begin;
+    module.device.record_end = record_end;
+    module.device.recording_run = recording_run;
+    module.device.recording_destroy = recording_destroy;
+    module.device.peak_create = peak_create;
+    return &module;
+}
+
+/* ---- Twins -------------------------------------------------------------------------------------------- */
+
+static p2p_status twin_info(int index, p2p_device_info *info) {
+    (void)index;
+    return device_info(PICKY_EASY, info);
+}
+
+static p2p_status twin_open(int index, p2p_be_device **device) {
+    (void)index;
+    return device_open(PICKY_EASY, device);
+}
+
+const p2p_module *picky_twins_module(uint32_t abi, const p2p_host *services) {
+    static p2p_module module;
+    const p2p_module *picky = picky_module(abi, services);
+    if (!picky) return NULL;
+    module = *picky;
+    module.name = "twins";
+    module.device_info = twin_info;
+    module.device_open = twin_open;
+    return &module;
 }

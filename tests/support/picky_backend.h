@@ -20,6 +20,8 @@ enum {
 };
 
 const p2p_module *picky_module(uint32_t abi, const p2p_host *host);
+/* "twins": any number of PICKY_EASY, without a communicator, so that they reduce through host memory. */
+const p2p_module *picky_twins_module(uint32_t abi, const p2p_host *host);
 /* What fails from now on, although the table has it. */
 typedef enum { PICKY_FAILS_NOTHING, PICKY_FAILS_HOST_MEMORY, PICKY_FAILS_RECORDING } picky_failure;
 void picky_fail(picky_failure failure);

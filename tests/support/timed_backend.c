@@ -2,14 +2,15 @@
 #include "timed_backend.h"
 
 #include "p2p_op.h"
+#include "wrapped_device.h"
 
 #include <stdlib.h>
 #include <time.h>
 
 typedef struct {
-    p2p_be_device *inner;
-    double free_at; /* when it has run all its commands */
-    double *times;  /* per ticket: when it is complete */
+    p2p_be_device *inner; /* first, for wrapped_device.h */
+    double free_at;       /* when it has run all its commands */
+    double *times;        /* per ticket: when it is complete */
     int tickets, capacity;
     double stood; /* seconds for which it waited for collectives */
 } timed_device;
@@ -137,27 +138,7 @@ static p2p_status order(p2p_be_device *device, p2p_ticket after) {
     return P2P_OK;
 }
 
-/* ---- Buffers and operations --------------------------------------------------------------------------- */
-
-static p2p_status buffer_create(p2p_be_device *device, size_t bytes, p2p_be_buffer **buffer) {
-    return reference->device.buffer_create(device_of(device)->inner, bytes, buffer);
-}
-
-static void buffer_destroy(p2p_be_device *device, p2p_be_buffer *buffer) {
-    reference->device.buffer_destroy(device_of(device)->inner, buffer);
-}
-
-static p2p_status buffer_write(p2p_be_device *device, p2p_binding to, const void *from, size_t bytes) {
-    return reference->device.buffer_write(device_of(device)->inner, to, from, bytes);
-}
-
-static p2p_status buffer_read(p2p_be_device *device, p2p_binding from, void *to, size_t bytes) {
-    return reference->device.buffer_read(device_of(device)->inner, from, to, bytes);
-}
-
-static p2p_status buffer_copy(p2p_be_device *device, p2p_binding from, p2p_binding to, size_t bytes) {
-    return reference->device.buffer_copy(device_of(device)->inner, from, to, bytes);
-}
+/* ---- Operations --------------------------------------------------------------------------------------- */
 
 static p2p_status op_query(p2p_be_device *device, const p2p_op *op, p2p_query *answer) {
     return reference->device.op_query(device_of(device)->inner, op, answer);
@@ -265,23 +246,19 @@ const p2p_module *timed_module(uint32_t abi, const p2p_host *services) {
                           .device_info = device_info,
                           .device_open = device_open,
                           .comm_open = comm_open,
-                          .device = {.close = device_close,
-                                     .buffer_create = buffer_create,
-                                     .buffer_destroy = buffer_destroy,
-                                     .buffer_write = buffer_write,
-                                     .buffer_read = buffer_read,
-                                     .buffer_copy = buffer_copy,
-                                     .op_query = op_query,
-                                     .op_create = op_create,
-                                     .op_run = op_run,
-                                     .op_destroy = op_destroy,
-                                     .submit = submit,
-                                     .wait = wait,
-                                     .order = order},
+                          .device = wrapped_device_table(reference),
                           .comm = {.close = comm_close,
                                    .query = comm_query,
                                    .all_reduce = start,
                                    .broadcast = start,
                                    .waited = waited}};
+    module.device.close = device_close;
+    module.device.op_query = op_query;
+    module.device.op_create = op_create;
+    module.device.op_run = op_run;
+    module.device.op_destroy = op_destroy;
+    module.device.submit = submit;
+    module.device.wait = wait;
+    module.device.order = order;
     return &module;
 }

@@ -80,8 +80,8 @@ p2p_status sys_path_inside(const char *path, const char *folder, bool *inside);
 /* Make the folder and its missing parents. P2P_OK if it exists already. */
 p2p_status sys_folder_make(const char *path);
 
-/* Make the folder in a folder that exists; P2P_IO if that has gone. For folders of a training: it must not
- * make its own folder again at the path that a person has just renamed it from. */
+/* Make the folder, but not its parents; P2P_IO if they are missing. For folders of a training: a person may
+ * have renamed what they are in, which must not appear again at its old path. */
 p2p_status sys_folder_make_one(const char *path);
 
 /* Remove a file. P2P_OK if it does not exist. */

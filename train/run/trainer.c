@@ -290,7 +290,7 @@ static void show_victory(training_loop *loop, const loss_values *mean) {
     loop->won = discriminator_wins(loop->t, mean) ? loop->won + 1 : 0;
     if (loop->won != 3) return;
     progress_line_in(loop->t->progress, PROGRESS_WARNING,
-                     "D has won: it tells nearly all generated pictures from true ones, so that G");
+                     "D has won: it distinguishes nearly all generated pictures from targets, so G");
     progress_line_in(loop->t->progress, PROGRESS_WARNING,
                      "learns mostly from L1. Judge by the pictures; report.html has more on this");
 }
@@ -437,23 +437,17 @@ static p2p_status end_and_save(training_loop *loop, bool saves) {
     return save(loop);
 }
 
-/* The same; again if the folder was renamed between two files: what was to be removed may be left then, also
- * after a success. */
-static p2p_status end_and_save_where_moved(training_loop *loop, bool saves) {
+/* The same. A failure is that of the folder if it was removed, or another is in its place. */
+static p2p_status end_and_save_in_folder(training_loop *loop, bool saves) {
     const p2p_status status = end_and_save(loop, saves);
-    bool moved = false;
-    if (!trainer_writes(loop->t)) return status;
-    if (status == P2P_OK && saves) {
-        P2P_TRY(trainer_follow_folder(loop->t, &moved));
-        return moved ? end_and_save(loop, saves) : P2P_OK;
-    }
-    if (status != P2P_IO && status != P2P_INPUT && status != P2P_UNREADABLE) return status;
+    bool moved;
+    if (status != P2P_IO || !trainer_writes(loop->t)) return status;
     p2p_failure failure;
     p2p_failure_take(&failure, status);
     const p2p_status followed = trainer_follow_folder(loop->t, &moved);
     loop->can_save = loop->can_save || followed != P2P_OK; /* in the folder that the rescue makes again */
     P2P_TRY(followed);
-    return moved ? end_and_save(loop, saves) : p2p_failure_give(&failure);
+    return p2p_failure_give(&failure);
 }
 
 /* After a step: compare the replicas, end the epoch if it was the last one, then write a checkpoint if one is
@@ -469,7 +463,7 @@ static p2p_status after_step(training_loop *loop) {
     if (epoch_ends) P2P_TRY(measure_epoch(loop));
     if (epoch_ends) P2P_TRY(gather_replaced(loop));
     P2P_TRY(p2p_session_gather(loop->t->session));
-    P2P_TRY(end_and_save_where_moved(loop, saves));
+    P2P_TRY(end_and_save_in_folder(loop, saves));
     if (last && !epoch_ends) P2P_TRY(show_end(loop));
     loop->last_collected = sys_clock();
     return P2P_OK;
@@ -491,7 +485,7 @@ static p2p_status next_batch(training_loop *loop, const loader_batch **batch) {
     return P2P_OK;
 }
 
-/* With several ranks a signal counts when all know of it: it stops them after the same step. */
+/* Of several ranks a signal stops all after the same step: the one after which they have exchanged it. */
 static p2p_status check_stop(const training_loop *loop) {
     return loop->t->ranks && !loop->stops ? P2P_OK : sys_stop_check();
 }

@@ -20,27 +20,14 @@ static p2p_status make_page(const trainer *t, char **text, size_t *size) {
     return status;
 }
 
-/* Right after the folder was found, so that no other training's folder is in its place. */
-static p2p_status write_text(trainer *t, const char *text, size_t size, bool *moved) {
-    P2P_TRY(trainer_follow_folder(t, moved));
-    P2P_TRY(run_page_check(t->paths.report, t->run));
-    return sys_file_write(t->paths.report, text, size);
-}
-
-/* The folder may be renamed at any moment: then once more. */
 static p2p_status write_page(trainer *t) {
     char *text;
     size_t size;
     bool moved;
     P2P_TRY(trainer_follow_folder(t, &moved));
     P2P_TRY(make_page(t, &text, &size));
-    p2p_status status = write_text(t, text, size, &moved);
-    p2p_failure failure;
-    p2p_failure_take(&failure, status);
-    if (status != P2P_OK && trainer_follow_folder(t, &moved) == P2P_OK && moved)
-        status = write_text(t, text, size, &moved);
-    else if (status != P2P_OK)
-        status = p2p_failure_give(&failure);
+    p2p_status status = run_page_check(t->paths.report, t->run);
+    if (status == P2P_OK) status = sys_file_write(t->paths.report, text, size);
     free(text);
     return status;
 }

@@ -42,26 +42,6 @@ typedef struct {
     double parameters[MOST_PARAMETERS]; /* of rank 0 */
 } training;
 
-/* Devices of a module without a communicator, so that reductions go through host memory. */
-static p2p_status twin_info(int index, p2p_device_info *info) {
-    (void)index;
-    return picky_module(P2P_BACKEND_ABI, p2p_host_services())->device_info(PICKY_EASY, info);
-}
-
-static p2p_status twin_open(int index, p2p_be_device **device) {
-    (void)index;
-    return picky_module(P2P_BACKEND_ABI, p2p_host_services())->device_open(PICKY_EASY, device);
-}
-
-static const p2p_module *twins(uint32_t abi, const p2p_host *host) {
-    static p2p_module module;
-    module = *picky_module(abi, host);
-    module.name = "twins";
-    module.device_info = twin_info;
-    module.device_open = twin_open;
-    return &module;
-}
-
 /* ---- Trainings ---------------------------------------------------------------------------------------- */
 
 static int train(const p2p_processes *processes, void *context) {
@@ -232,6 +212,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(equal_one_session),
                                        cmocka_unit_test(compared_over_all),
                                        cmocka_unit_test(statistics_of_all), cmocka_unit_test(refused_by_all)};
-    if (p2p_module_register(picky_module) != P2P_OK || p2p_module_register(twins) != P2P_OK) return 1;
+    if (p2p_module_register(picky_module) != P2P_OK || p2p_module_register(picky_twins_module) != P2P_OK)
+        return 1;
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

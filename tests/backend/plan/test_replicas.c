@@ -105,28 +105,7 @@ static void test_unsynchronised_differ(void **state) {
     free(two.parameters);
 }
 
-/* The same through host memory: "twins" are devices of a module without a communicator. */
-static const p2p_module *twins(uint32_t abi, const p2p_host *host);
-
-static p2p_status twin_info(int index, p2p_device_info *info) {
-    (void)index;
-    return picky_module(P2P_BACKEND_ABI, p2p_host_services())->device_info(PICKY_EASY, info);
-}
-
-static p2p_status twin_open(int index, p2p_be_device **device) {
-    (void)index;
-    return picky_module(P2P_BACKEND_ABI, p2p_host_services())->device_open(PICKY_EASY, device);
-}
-
-static const p2p_module *twins(uint32_t abi, const p2p_host *host) {
-    static p2p_module module;
-    module = *picky_module(abi, host);
-    module.name = "twins";
-    module.device_info = twin_info;
-    module.device_open = twin_open;
-    return &module;
-}
-
+/* "twins" are devices of a module without a communicator. */
 static void test_through_host_memory(void **state) {
     (void)state;
     plan_training own = train("reference", 2, true, NULL);
@@ -232,7 +211,7 @@ static void test_running_statistics(void **state) {
 int main(int argc, char **argv) {
     const struct CMUnitTest opencl[] = {cmocka_unit_test(test_opencl)};
     if (argc > 1 && strcmp(argv[1], "opencl") == 0) return cmocka_run_group_tests(opencl, NULL, NULL);
-    OK(p2p_module_register(twins));
+    OK(p2p_module_register(picky_twins_module));
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_two_equal_one),
                                        cmocka_unit_test(test_uneven_batches),
                                        cmocka_unit_test(test_empty_shares),
