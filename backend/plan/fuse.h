@@ -1,6 +1,6 @@
 /* Shared by the files of fusion: uses of a value, and replacement of nodes. Private to plan/.
  *
- * fuse_index.c has the nodes that use each value, fuse_uses.c what the rules ask of them.
+ * fuse_index.c has the nodes that use each value, fuse_uses.c the tests of the rules on them.
  */
 #ifndef P2P_CORE_FUSE_H
 #define P2P_CORE_FUSE_H

@@ -18,7 +18,7 @@ bool session_is_apart(const p2p_session *session) {
 
 /* ---- Agreement ---------------------------------------------------------------------------------------- */
 
-/* What a process knows of its devices. Numbers only, so that it has no padding that differs. */
+/* What a process sends about its devices. Numbers only, so that it has no padding that differs. */
 typedef struct {
     int64_t replicas, activation[3], filter[3], vector[3], gradient;
     int64_t alignment, channel_alignment, chunk_bytes;

@@ -4,7 +4,8 @@
 #
 #   tests/program/test_datasets.sh CI      CI: the project's folder ci
 set -u
-ci=$(realpath "$1") here=$(realpath "$(dirname "$0")") failures=0
+ci=$(realpath "$1") here=$(realpath "$(dirname "$0")")
+. "$here/../support/script.sh"
 if ! command -v python3 >/dev/null; then
     echo "SKIPPED: ci/datasets: there is no python3"
     exit 0
@@ -23,20 +24,7 @@ url=http://127.0.0.1:$(cat port)
 
 # brings CODE TEXT WAY [NAME]: fetches by one of the server's ways; the output must have the text.
 brings() {
-    local code=$1 text=$2 way=$3 status
-    "$ci/datasets" --from "$url/$way" --to sets --wait 0.001 "${4-facades}" >out.txt 2>&1
-    status=$?
-    [ "$status" -eq "$code" ] && grep -qF -- "$text" out.txt && return
-    echo "FAILED: $way: exit code $status, expected $code and \"$text\":"
-    cat out.txt
-    failures=$((failures + 1))
-}
-
-# holds WHAT CONDITION...
-holds() {
-    "${@:2}" && return
-    echo "FAILED: $1"
-    failures=$((failures + 1))
+    ends "$1" "$2" "$ci/datasets" --from "$url/$3" --to sets --wait 0.001 "${4-facades}"
 }
 
 # complete WAY: checks that the data set is there, and removes it.

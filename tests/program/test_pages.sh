@@ -8,7 +8,7 @@ kept=${4:+$(realpath "$4")}
 . "$here/../support/expect.sh" "$1" "$2"
 chromium=$3
 
-# browse ARGUMENT...: runs the browser with a profile of its own; what the page says on its console is in console.txt.
+# browse ARGUMENT...: runs the browser with a profile of its own; the page's console output is in console.txt.
 browse() {
     timeout 120 "$chromium" --headless=new --no-sandbox --disable-gpu --hide-scrollbars --user-data-dir="$work/profile" \
         --enable-logging=stderr --virtual-time-budget=5000 "$@" 2>console.txt

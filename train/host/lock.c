@@ -40,7 +40,7 @@ typedef struct {
 /* ---- Processes ---------------------------------------------------------------------------------------- */
 
 /* The start of a process in ticks since the machine's start; 0 if there is no such process, or if it has
- * ended and nobody has asked for its exit code yet. It is field 22 of the line; the second field is a name in
+ * ended and its parent has not read its exit code. It is field 22 of the line; the second field is a name in
  * parentheses, which may contain anything, and the third the state. */
 static int64_t start_of(int64_t pid) {
     char path[64], line[1024];

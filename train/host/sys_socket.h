@@ -44,7 +44,7 @@ long sys_send(int socket, const void *bytes, size_t size);
 long sys_receive(int socket, void *bytes, size_t size);
 void sys_socket_close(int socket); /* -1 is ignored */
 
-/* Random bytes that nobody can guess. */
+/* Random bytes that can't be guessed. */
 p2p_status sys_random(void *bytes, size_t size);
 /* The machine's name; "?" if it is unknown. */
 void sys_host_name(char *name, size_t size);

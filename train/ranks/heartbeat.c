@@ -73,7 +73,7 @@ static void send_to_all(char kind, const uint32_t *number) {
 
 /* ---- Ends --------------------------------------------------------------------------------------------- */
 
-/* Whether this is the first call: whoever makes it prints, and ends the process. */
+/* Whether this is the first call: its caller prints, and ends the process. */
 static bool begin_end(void) {
     return !atomic_exchange(&beat.ending, true);
 }

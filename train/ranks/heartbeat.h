@@ -14,7 +14,7 @@
 
 enum { HEARTBEAT_HOST = 64, HEARTBEAT_SECRET = 16 };
 
-/* What all ranks know when they begin. */
+/* What all ranks have received when they begin. */
 typedef struct {
     int rank, size;
     char (*hosts)[HEARTBEAT_HOST]; /* names of the ranks' machines; borrowed */

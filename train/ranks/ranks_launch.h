@@ -18,7 +18,7 @@ typedef struct {
     int size, rank; /* size 0: not known */
 } launch;
 
-/* P2P_USAGE if P2P_MPI has a value that it does not know. */
+/* P2P_USAGE if P2P_MPI has another value. */
 p2p_status launch_find(launch *found);
 /* Load the functions of the launcher's MPI. The message names the launcher, the hint has what to install. */
 p2p_status launch_load(const launch *found, const mpi_table **table);

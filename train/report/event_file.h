@@ -2,7 +2,7 @@
  * Only what a training needs: scalars, PNG pictures, hyper-parameters.
  *
  * TensorBoard reads a file while it grows. A file is never changed but by appending: a process writes one of
- * its own, and says from which step on its events replace those of older files.
+ * its own, and names the step from which its events replace those of older files.
  */
 #ifndef P2P_EVENT_FILE_H
 #define P2P_EVENT_FILE_H

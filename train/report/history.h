@@ -1,4 +1,4 @@
-/* What a training's log says about its course, in bounded memory: curves (curve.h), the best epoch, times.
+/* The course of a training, from its log, in bounded memory: curves (curve.h), the best epoch, times.
  *
  * A history is filled with the lines of metrics.jsonl in their order, while they are written or from the
  * file. Lines of older versions lack some fields.

@@ -7,7 +7,7 @@
 
 #include <stdint.h>
 
-/* A training as the page shows it. Whoever fills it owns what it points to. */
+/* A training as the page shows it. The caller owns what it points to. */
 typedef struct {
     const char *name; /* its folder, as it was given */
     const char *link; /* the path from the page's folder to that of the training; "": it lies there */

@@ -4,7 +4,8 @@
 #
 #   toolkit.sh CI      the project's folder ci
 set -u
-ci=$(realpath "$1") failures=0
+ci=$(realpath "$1")
+. "$(dirname "$0")/../../support/script.sh"
 if ! python3 -m pip --version >/dev/null 2>&1; then
     echo "SKIPPED: ci/cuda-toolkit: python3 has no pip"
     exit 0
@@ -37,23 +38,7 @@ PYTHON
 }
 
 # brings CODE TEXT VERSION: runs the script; the output must have the text.
-brings() {
-    local code=$1 text=$2 status
-    shift 2
-    ci/cuda-toolkit "$@" >out.txt 2>&1
-    status=$?
-    [ "$status" -eq "$code" ] && grep -qF -- "$text" out.txt && return
-    echo "FAILED: $*: exit code $status, expected $code and \"$text\":"
-    cat out.txt
-    failures=$((failures + 1))
-}
-
-# holds WHAT CONDITION...
-holds() {
-    "${@:2}" && return
-    echo "FAILED: $1"
-    failures=$((failures + 1))
-}
+brings() { ends "$1" "$2" ci/cuda-toolkit "${@:3}"; }
 
 {
     echo "# a comment"

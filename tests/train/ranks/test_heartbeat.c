@@ -159,7 +159,7 @@ static void first_dies(int rank) {
     wait_long();
 }
 
-/* Nobody is left to print for all, so each other rank does. */
+/* Rank 0 can't print for all, so each other rank prints. */
 static void the_first_dies(void **state) {
     (void)state;
     int codes[RANKS];

@@ -1,5 +1,5 @@
 /* The table of mpi_table.h over MPI 3. The build compiles this file once with the headers of each
- * implementation that it finds. Nothing here knows the program.
+ * implementation that it finds. Nothing here depends on the program.
  */
 #include "mpi_table.h"
 
