@@ -43,11 +43,11 @@ p2p_status ocl_op_create(p2p_be_device *device, const p2p_op *op, const p2p_bind
 
 /* ---- Choices --------------------------------------------------------------------------------------- */
 
-static p2p_status time_by_clock(void *context, p2p_be_device *device, const ocl_conv_way *way, p2p_be_op *op,
-                                int runs, double *seconds) {
+static p2p_status time_by_clock(void *context, p2p_be_device *device, const ocl_conv_algorithm *algorithm,
+                                p2p_be_op *op, int runs, double *seconds) {
     double (*const *clock)(void) = context;
     const p2p_tune_device tuned = ocl_tune_device(device);
-    (void)way;
+    (void)algorithm;
     return p2p_tune_time(&tuned, *clock, op, runs, seconds);
 }
 
@@ -69,13 +69,14 @@ static p2p_status measure(p2p_be_device *device, const p2p_op *op, double (*cloc
  * reveal errors that the measured shape did not. A family's own choice has already passed. */
 static p2p_status test_chosen(p2p_be_device *device, const p2p_op *op, ocl_choice *chosen) {
     bool passes = true;
-    if (chosen->way.variant[0]) P2P_TRY(ocl_selftest_way(device, &chosen->way, op->t[0].type, &passes));
+    if (chosen->algorithm.variant[0])
+        P2P_TRY(ocl_selftest_algorithm(device, &chosen->algorithm, op->t[0].type, &passes));
     if (!passes) *chosen = (ocl_choice){0};
     return P2P_OK;
 }
 
 static p2p_status remember(p2p_be_device *device, const p2p_op *op, const ocl_choice *chosen) {
-    if (ocl_choice_remember(&device->tuning->choices, op, &chosen->way)) return P2P_OK;
+    if (ocl_choice_remember(&device->tuning->choices, op, &chosen->algorithm)) return P2P_OK;
     return ocl_host->fail(P2P_OUT_OF_MEMORY, "no host memory for the choice of a convolution");
 }
 
@@ -83,8 +84,8 @@ static p2p_status remember(p2p_be_device *device, const p2p_op *op, const ocl_ch
 static bool find_kept(p2p_be_device *device, const p2p_op *op, ocl_choice *choice) {
     ocl_plan plan;
     return ocl_kept_get(device, op, choice) &&
-           (choice->way.family == OCL_CONV_AUTO ||
-            ocl_selftest_plan_way(device, &choice->way, op, &plan) == P2P_OK);
+           (choice->algorithm.family == OCL_CONV_AUTO ||
+            ocl_selftest_plan_algorithm(device, &choice->algorithm, op, &plan) == P2P_OK);
 }
 
 p2p_status ocl_op_choose(p2p_be_device *device, const p2p_op *op, p2p_tune mode, double (*clock)(void),
@@ -100,7 +101,7 @@ p2p_status ocl_op_choose(p2p_be_device *device, const p2p_op *op, p2p_tune mode,
     }
     P2P_TRY(test_chosen(device, op, &chosen));
     P2P_TRY(remember(device, op, &chosen));
-    ocl_conv_way_print(&chosen.way, choice->name);
+    ocl_conv_algorithm_print(&chosen.algorithm, choice->name);
     choice->seconds = chosen.seconds;
     choice->default_seconds = chosen.default_seconds;
     return P2P_OK;
@@ -110,22 +111,22 @@ p2p_status ocl_op_impose(p2p_be_device *device, const p2p_op *op, const char *na
     ocl_choice chosen = {0};
     ocl_plan plan;
     P2P_TRY(ocl_check_alive(device));
-    if (!ocl_conv_way_parse(name, &chosen.way))
+    if (!ocl_conv_algorithm_parse(name, &chosen.algorithm))
         return ocl_refuse(&device->target, op, "'%s' is not an algorithm for this convolution here", name);
     if (device->target.variant && name[0])
         return ocl_refuse(&device->target, op, "P2P_OPENCL_VARIANT leaves no choice");
-    if (name[0]) P2P_TRY(ocl_selftest_plan_way(device, &chosen.way, op, &plan));
+    if (name[0]) P2P_TRY(ocl_selftest_plan_algorithm(device, &chosen.algorithm, op, &plan));
     P2P_TRY(test_chosen(device, op, &chosen));
-    if (name[0] && chosen.way.family == OCL_CONV_AUTO)
+    if (name[0] && chosen.algorithm.family == OCL_CONV_AUTO)
         return ocl_refuse(&device->target, op, "'%s' fails its test here", name);
     return remember(device, op, &chosen);
 }
 
 p2p_status ocl_op_list(p2p_be_device *device, const p2p_op *op, char (*names)[P2P_CHOICE_NAME], int *count) {
-    ocl_conv_ways ways = {0};
+    ocl_conv_algorithms algorithms = {0};
     /* With P2P_OPENCL_VARIANT nothing can be imposed. */
-    if (!device->target.variant) P2P_TRY(ocl_conv_list_all_ways(&device->target, op, &ways));
-    for (int i = 0; i < ways.count; i++) ocl_conv_way_print(&ways.way[i], names[i]);
-    *count = ways.count;
+    if (!device->target.variant) P2P_TRY(ocl_conv_list_all_algorithms(&device->target, op, &algorithms));
+    for (int i = 0; i < algorithms.count; i++) ocl_conv_algorithm_print(&algorithms.algorithm[i], names[i]);
+    *count = algorithms.count;
     return P2P_OK;
 }

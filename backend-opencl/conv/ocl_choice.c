@@ -23,12 +23,12 @@ static ocl_known_choice *find(const ocl_choices *choices, const p2p_op *key) {
     return NULL;
 }
 
-bool ocl_choice_find(const ocl_choices *choices, const p2p_op *op, ocl_conv_way *way) {
+bool ocl_choice_find(const ocl_choices *choices, const p2p_op *op, ocl_conv_algorithm *algorithm) {
     if (!choices || choices->count == 0) return false;
     const p2p_op key = ocl_choice_key(op);
     const ocl_known_choice *known = find(choices, &key);
-    if (!known || known->way.family == OCL_CONV_AUTO) return false;
-    *way = known->way;
+    if (!known || known->algorithm.family == OCL_CONV_AUTO) return false;
+    *algorithm = known->algorithm;
     return true;
 }
 
@@ -41,14 +41,14 @@ static bool grow(ocl_choices *choices) {
     return true;
 }
 
-bool ocl_choice_remember(ocl_choices *choices, const p2p_op *op, const ocl_conv_way *way) {
+bool ocl_choice_remember(ocl_choices *choices, const p2p_op *op, const ocl_conv_algorithm *algorithm) {
     const p2p_op key = ocl_choice_key(op);
     ocl_known_choice *known = find(choices, &key);
     if (!known) {
         if (choices->count == choices->capacity && !grow(choices)) return false;
         known = &choices->known[choices->count++];
     }
-    *known = (ocl_known_choice){key, *way};
+    *known = (ocl_known_choice){key, *algorithm};
     return true;
 }
 

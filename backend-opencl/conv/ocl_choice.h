@@ -2,16 +2,16 @@
 #ifndef OCL_CHOICE_H
 #define OCL_CHOICE_H
 
-#include "ocl_way.h"
+#include "ocl_algorithm.h"
 
 typedef struct {
-    ocl_conv_way way;
+    ocl_conv_algorithm algorithm;
     double seconds, default_seconds; /* of a run, and of a run by the default choice; 0: not measured */
 } ocl_choice;
 
 typedef struct {
     p2p_op op;
-    ocl_conv_way way;
+    ocl_conv_algorithm algorithm;
 } ocl_known_choice;
 
 /* All zero is an empty table. */
@@ -21,15 +21,15 @@ struct ocl_choices {
 };
 
 /* The key of a choice: the plain convolution that `op` reduces to, with its filter in the layout of
- * parameters. A filter derived for a way is only another layout of it, so it does not change the key. */
+ * parameters. A filter derived for an algorithm is another layout of it and does not change the key. */
 p2p_op ocl_choice_key(const p2p_op *op);
 
-/* Finds the way chosen for the key of `op`. Returns false if there is none, or if it is the default
+/* Finds the algorithm chosen for the key of `op`. Returns false if there is none, or if it is the default
  * choice. */
-bool ocl_choice_find(const ocl_choices *choices, const p2p_op *op, ocl_conv_way *way);
+bool ocl_choice_find(const ocl_choices *choices, const p2p_op *op, ocl_conv_algorithm *algorithm);
 
 /* Sets the choice for the key of `op`. Returns false if memory is exhausted; the table is then unchanged. */
-bool ocl_choice_remember(ocl_choices *choices, const p2p_op *op, const ocl_conv_way *way);
+bool ocl_choice_remember(ocl_choices *choices, const p2p_op *op, const ocl_conv_algorithm *algorithm);
 
 void ocl_choices_release(ocl_choices *choices);
 

@@ -161,24 +161,24 @@ static p2p_status plan_default(const ocl_target *target, const p2p_op *op, ocl_p
     return plan_best(target, op, plan);
 }
 
-/* ---- Plan by way ----------------------------------------------------------------------------------- */
+/* ---- Plan by algorithm ----------------------------------------------------------------------------- */
 
-p2p_status ocl_conv_plan_untested_way(const ocl_target *target, const ocl_conv_way *way, const p2p_op *op,
-                                      ocl_plan *plan) {
-    return plan_by(target, way->family, way->variant, op, plan);
+p2p_status ocl_conv_plan_untested_algorithm(const ocl_target *target, const ocl_conv_algorithm *algorithm,
+                                            const p2p_op *op, ocl_plan *plan) {
+    return plan_by(target, algorithm->family, algorithm->variant, op, plan);
 }
 
-p2p_status ocl_conv_plan_way(const ocl_target *target, const ocl_conv_way *way, const p2p_op *op,
-                             ocl_plan *plan) {
-    if (way->family == OCL_CONV_AUTO) return plan_default(target, op, plan);
-    if (target->family != OCL_CONV_AUTO && way->family != target->family)
+p2p_status ocl_conv_plan_algorithm(const ocl_target *target, const ocl_conv_algorithm *algorithm,
+                                   const p2p_op *op, ocl_plan *plan) {
+    if (algorithm->family == OCL_CONV_AUTO) return plan_default(target, op, plan);
+    if (target->family != OCL_CONV_AUTO && algorithm->family != target->family)
         return ocl_refuse(target, op, "P2P_OPENCL_CONV leaves no choice of %s",
-                          ocl_conv_family_name(way->family));
+                          ocl_conv_family_name(algorithm->family));
     const bool named = target->family != OCL_CONV_AUTO; /* and needs no self-test */
-    const ocl_verdict verdict = named ? OCL_VERDICT_PASSES : verdict_on(target, way->family, op);
+    const ocl_verdict verdict = named ? OCL_VERDICT_PASSES : verdict_on(target, algorithm->family, op);
     if (verdict == OCL_VERDICT_FAILS) return ocl_refuse(target, op, "the family fails its test here");
-    const p2p_status status = plan_by(target, way->family, way->variant, op, plan);
-    plan->untested = verdict == OCL_VERDICT_UNKNOWN ? way->family : OCL_CONV_AUTO;
+    const p2p_status status = plan_by(target, algorithm->family, algorithm->variant, op, plan);
+    plan->untested = verdict == OCL_VERDICT_UNKNOWN ? algorithm->family : OCL_CONV_AUTO;
     return status;
 }
 
@@ -194,19 +194,20 @@ static bool same_plan(const ocl_plan *a, const ocl_plan *b) {
     return true;
 }
 
-static void note_untested(ocl_conv_ways *ways, const ocl_plan *plan) {
-    if (ways->untested == OCL_CONV_AUTO) ways->untested = plan->untested;
+static void note_untested(ocl_conv_algorithms *algorithms, const ocl_plan *plan) {
+    if (algorithms->untested == OCL_CONV_AUTO) algorithms->untested = plan->untested;
 }
 
-/* Appends a way if it can be planned and its plan differs from `by_default`. */
-static p2p_status add_way(const ocl_target *target, const p2p_op *op, const ocl_conv_way *way,
-                          const ocl_plan *by_default, ocl_conv_ways *ways) {
+/* Appends an algorithm if it can be planned and its plan differs from `by_default`. */
+static p2p_status add_algorithm(const ocl_target *target, const p2p_op *op,
+                                const ocl_conv_algorithm *algorithm, const ocl_plan *by_default,
+                                ocl_conv_algorithms *algorithms) {
     ocl_plan plan;
-    if (ways->count == OCL_MOST_WAYS) return P2P_OK;
-    const p2p_status status = ocl_conv_plan_way(target, way, op, &plan);
+    if (algorithms->count == OCL_MOST_ALGORITHMS) return P2P_OK;
+    const p2p_status status = ocl_conv_plan_algorithm(target, algorithm, op, &plan);
     if (status == P2P_OK && !same_plan(&plan, by_default)) {
-        ways->way[ways->count++] = *way;
-        note_untested(ways, &plan);
+        algorithms->algorithm[algorithms->count++] = *algorithm;
+        note_untested(algorithms, &plan);
     }
     return status == P2P_UNSUPPORTED ? P2P_OK : status;
 }
@@ -219,58 +220,62 @@ static bool competes(const ocl_target *target, const p2p_op *op, ocl_conv_family
            (!families[family].suits || families[family].suits(target, op));
 }
 
-/* A function that appends a way to a list if it belongs there. */
-typedef p2p_status way_adder(const ocl_target *target, const p2p_op *op, const ocl_conv_way *way,
-                             const ocl_plan *by_default, ocl_conv_ways *ways);
+/* A function that appends an algorithm to a list if it belongs there. */
+typedef p2p_status algorithm_adder(const ocl_target *target, const p2p_op *op,
+                                   const ocl_conv_algorithm *algorithm, const ocl_plan *by_default,
+                                   ocl_conv_algorithms *algorithms);
 
-/* Passes the ways of every family that is a candidate: the family's own choice, then its variants. */
-static p2p_status list(const ocl_target *target, const p2p_op *op, way_adder *add, const ocl_plan *by_default,
-                       ocl_conv_ways *ways) {
+/* Passes the algorithms of every family that is a candidate: the family's own choice, then its variants. */
+static p2p_status list(const ocl_target *target, const p2p_op *op, algorithm_adder *add,
+                       const ocl_plan *by_default, ocl_conv_algorithms *algorithms) {
     for (int f = OCL_CONV_AUTO + 1; f < OCL_CONV_FAMILIES; f++) {
         ocl_variant_name names[OCL_MOST_VARIANTS];
-        ocl_conv_way way = {(ocl_conv_family)f, ""};
-        if (!competes(target, op, way.family)) continue;
-        P2P_TRY(add(target, op, &way, by_default, ways));
+        ocl_conv_algorithm algorithm = {(ocl_conv_family)f, ""};
+        if (!competes(target, op, algorithm.family)) continue;
+        P2P_TRY(add(target, op, &algorithm, by_default, algorithms));
         const int variants = families[f].variants ? families[f].variants(target, op, names) : 0;
         for (int i = 0; i < variants; i++) {
-            memcpy(way.variant, names[i], sizeof way.variant);
-            P2P_TRY(add(target, op, &way, by_default, ways));
+            memcpy(algorithm.variant, names[i], sizeof algorithm.variant);
+            P2P_TRY(add(target, op, &algorithm, by_default, algorithms));
         }
     }
     return P2P_OK;
 }
 
-p2p_status ocl_conv_list_ways(const ocl_target *target, const p2p_op *op, ocl_conv_ways *ways) {
+p2p_status ocl_conv_list_algorithms(const ocl_target *target, const p2p_op *op,
+                                    ocl_conv_algorithms *algorithms) {
     ocl_plan by_default;
-    *ways = (ocl_conv_ways){0};
+    *algorithms = (ocl_conv_algorithms){0};
     P2P_TRY(plan_default(target, op, &by_default));
-    ways->way[ways->count++] = (ocl_conv_way){0};
-    note_untested(ways, &by_default);
-    return list(target, op, add_way, &by_default, ways);
+    algorithms->algorithm[algorithms->count++] = (ocl_conv_algorithm){0};
+    note_untested(algorithms, &by_default);
+    return list(target, op, add_algorithm, &by_default, algorithms);
 }
 
-/* A way_adder regardless of verdicts. */
-static p2p_status add_any_way(const ocl_target *target, const p2p_op *op, const ocl_conv_way *way,
-                              const ocl_plan *by_default, ocl_conv_ways *ways) {
+/* An algorithm_adder regardless of verdicts. */
+static p2p_status add_any_algorithm(const ocl_target *target, const p2p_op *op,
+                                    const ocl_conv_algorithm *algorithm, const ocl_plan *by_default,
+                                    ocl_conv_algorithms *algorithms) {
     ocl_plan plan;
     (void)by_default;
-    if (ways->count == OCL_MOST_WAYS) return P2P_OK;
-    const p2p_status status = ocl_conv_plan_untested_way(target, way, op, &plan);
-    if (status == P2P_OK) ways->way[ways->count++] = *way;
+    if (algorithms->count == OCL_MOST_ALGORITHMS) return P2P_OK;
+    const p2p_status status = ocl_conv_plan_untested_algorithm(target, algorithm, op, &plan);
+    if (status == P2P_OK) algorithms->algorithm[algorithms->count++] = *algorithm;
     return status == P2P_UNSUPPORTED ? P2P_OK : status;
 }
 
-p2p_status ocl_conv_list_all_ways(const ocl_target *target, const p2p_op *op, ocl_conv_ways *ways) {
-    *ways = (ocl_conv_ways){0};
-    return list(target, op, add_any_way, NULL, ways);
+p2p_status ocl_conv_list_all_algorithms(const ocl_target *target, const p2p_op *op,
+                                        ocl_conv_algorithms *algorithms) {
+    *algorithms = (ocl_conv_algorithms){0};
+    return list(target, op, add_any_algorithm, NULL, algorithms);
 }
 
 /* ---- Plan ------------------------------------------------------------------------------------------ */
 
 p2p_status ocl_plan_conv(const ocl_target *target, const p2p_op *op, ocl_plan *plan) {
-    ocl_conv_way way;
-    if (!ocl_choice_find(target->choices, op, &way)) return plan_default(target, op, plan);
-    const p2p_status status = ocl_conv_plan_way(target, &way, op, plan);
+    ocl_conv_algorithm algorithm;
+    if (!ocl_choice_find(target->choices, op, &algorithm)) return plan_default(target, op, plan);
+    const p2p_status status = ocl_conv_plan_algorithm(target, &algorithm, op, plan);
     if (status == P2P_UNSUPPORTED) return plan_default(target, op, plan);
     plan->reason = "it was chosen by measurement";
     return status;

@@ -1,7 +1,7 @@
 /* Reading the environment variables. See ocl_environment.h. */
 #include "ocl_environment.h"
 
-#include "conv/ocl_way.h"
+#include "conv/ocl_algorithm.h"
 
 #include <math.h>
 #include <stdarg.h>

@@ -30,7 +30,7 @@ void ocl_environment_limit_timeout(double seconds);
 /* Reads all variables. One that is not set, empty or invalid gets its default. */
 ocl_environment ocl_environment_read(void);
 
-/* Whether P2P_OPENCL_FAIL lists the name of a family or a way ("direct:1x1x8x2"). */
+/* Whether P2P_OPENCL_FAIL lists the name of a family or an algorithm ("direct:1x1x8x2"). */
 bool ocl_environment_fails(const ocl_environment *environment, const char *name);
 
 /* Whether a device runs the kernels for CPUs. A CPU runs those for GPUs (work-groups of several work-items,

@@ -27,6 +27,6 @@ typedef char ocl_variant_name[OCL_VARIANT_BYTES];
 typedef struct {
     ocl_conv_family family;
     ocl_variant_name variant;
-} ocl_conv_way;
+} ocl_conv_algorithm;
 
 #endif

@@ -27,7 +27,7 @@ bool ocl_kept_get(p2p_be_device *device, const p2p_op *op, ocl_choice *choice) {
     print_key(op, descriptor);
     *choice = (ocl_choice){0};
     if (!device->tuning->kept || !p2p_tune_text_find(device->tuning->kept, descriptor, &kept) ||
-        !ocl_conv_way_parse(kept.name, &choice->way))
+        !ocl_conv_algorithm_parse(kept.name, &choice->algorithm))
         return false;
     choice->seconds = kept.seconds;
     choice->default_seconds = kept.default_seconds;
@@ -38,7 +38,7 @@ void ocl_kept_put(p2p_be_device *device, const p2p_op *op, const ocl_choice *cho
     char descriptor[P2P_OP_TEXT];
     p2p_choice kept = {.seconds = choice->seconds, .default_seconds = choice->default_seconds};
     print_key(op, descriptor);
-    ocl_conv_way_print(&choice->way, kept.name);
+    ocl_conv_algorithm_print(&choice->algorithm, kept.name);
     ocl_cache_key *key = ocl_cache_key_make(device, format, about);
     char *text = key ? p2p_tune_kept_put(ocl_host, key->part, key->count, descriptor, &kept) : NULL;
     free(key);

@@ -5,7 +5,7 @@
 #include "ocl_tuning.h"
 
 /* Reads the stored choice for the convolution that `op` reduces to. Returns false if there is none that
- * parses. The entry is read in the first call. Does not check whether the device supports the way. */
+ * parses. The entry is read in the first call. Does not check whether the device supports the algorithm. */
 bool ocl_kept_get(p2p_be_device *device, const p2p_op *op, ocl_choice *choice);
 
 /* Stores a choice, and preserves those that other processes have stored meanwhile. */

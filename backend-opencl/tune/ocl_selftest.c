@@ -1,4 +1,4 @@
-/* Self-test of a family or way on small convolutions. See ocl_selftest.h. */
+/* Self-test of a family or algorithm on small convolutions. See ocl_selftest.h. */
 #include "ocl_selftest.h"
 
 #include "ocl_cache_key.h"
@@ -160,59 +160,61 @@ p2p_status ocl_selftest_plans(p2p_be_device *device, const char *name, p2p_type 
     return P2P_OK;
 }
 
-/* The context of plan_way: a way and its device. */
+/* The context of plan_algorithm: an algorithm and its device. */
 typedef struct {
     p2p_be_device *device;
-    const ocl_conv_way *way;
-} tested_way;
+    const ocl_conv_algorithm *algorithm;
+} tested_algorithm;
 
-static p2p_status plan_way(void *context, const p2p_op *op, ocl_plan *plan) {
-    const tested_way *tested = context;
-    return ocl_conv_plan_untested_way(&tested->device->target, tested->way, op, plan);
+static p2p_status plan_algorithm(void *context, const p2p_op *op, ocl_plan *plan) {
+    const tested_algorithm *tested = context;
+    return ocl_conv_plan_untested_algorithm(&tested->device->target, tested->algorithm, op, plan);
 }
 
-static p2p_status test_way(p2p_be_device *device, const ocl_conv_way *way, p2p_type stored,
-                           ocl_verdict *verdict) {
+static p2p_status test_algorithm(p2p_be_device *device, const ocl_conv_algorithm *algorithm, p2p_type stored,
+                                 ocl_verdict *verdict) {
     char name[P2P_CHOICE_NAME];
-    tested_way tested = {device, way};
-    ocl_conv_way_print(way, name);
-    return ocl_selftest_plans(device, name, stored, plan_way, &tested, verdict);
+    tested_algorithm tested = {device, algorithm};
+    ocl_conv_algorithm_print(algorithm, name);
+    return ocl_selftest_plans(device, name, stored, plan_algorithm, &tested, verdict);
 }
 
 p2p_status ocl_selftest_family(p2p_be_device *device, ocl_conv_family family, p2p_type stored) {
     ocl_verdict *verdict = &device->tuning->verdicts.family[family][stored == P2P_TYPE_bf16];
-    const ocl_conv_way way = {family, ""};
-    return *verdict == OCL_VERDICT_UNKNOWN ? test_way(device, &way, stored, verdict) : P2P_OK;
+    const ocl_conv_algorithm algorithm = {family, ""};
+    return *verdict == OCL_VERDICT_UNKNOWN ? test_algorithm(device, &algorithm, stored, verdict) : P2P_OK;
 }
 
-static ocl_verdict known_verdict(const ocl_tuning *tuning, const ocl_conv_way *way, p2p_type stored) {
-    for (const ocl_way_verdict *known = tuning->way_verdicts; known; known = known->next)
-        if (known->way.family == way->family && known->stored == stored &&
-            strcmp(known->way.variant, way->variant) == 0)
+static ocl_verdict known_verdict(const ocl_tuning *tuning, const ocl_conv_algorithm *algorithm,
+                                 p2p_type stored) {
+    for (const ocl_algorithm_verdict *known = tuning->algorithm_verdicts; known; known = known->next)
+        if (known->algorithm.family == algorithm->family && known->stored == stored &&
+            strcmp(known->algorithm.variant, algorithm->variant) == 0)
             return known->verdict;
     return OCL_VERDICT_UNKNOWN;
 }
 
-p2p_status ocl_selftest_way(p2p_be_device *device, const ocl_conv_way *way, p2p_type stored, bool *passes) {
+p2p_status ocl_selftest_algorithm(p2p_be_device *device, const ocl_conv_algorithm *algorithm, p2p_type stored,
+                                  bool *passes) {
     ocl_tuning *tuning = device->tuning;
-    ocl_verdict verdict = known_verdict(tuning, way, stored);
+    ocl_verdict verdict = known_verdict(tuning, algorithm, stored);
     *passes = false;
     P2P_TRY(ocl_check_alive(device));
     if (verdict == OCL_VERDICT_UNKNOWN) {
-        P2P_TRY(test_way(device, way, stored, &verdict));
-        ocl_way_verdict *known = malloc(sizeof *known);
+        P2P_TRY(test_algorithm(device, algorithm, stored, &verdict));
+        ocl_algorithm_verdict *known = malloc(sizeof *known);
         if (!known) return ocl_host->fail(P2P_OUT_OF_MEMORY, "no host memory for a verdict");
-        *known = (ocl_way_verdict){tuning->way_verdicts, *way, stored, verdict};
-        tuning->way_verdicts = known;
+        *known = (ocl_algorithm_verdict){tuning->algorithm_verdicts, *algorithm, stored, verdict};
+        tuning->algorithm_verdicts = known;
     }
     *passes = verdict != OCL_VERDICT_FAILS;
     return P2P_OK;
 }
 
-p2p_status ocl_selftest_plan_way(p2p_be_device *device, const ocl_conv_way *way, const p2p_op *op,
-                                 ocl_plan *plan) {
+p2p_status ocl_selftest_plan_algorithm(p2p_be_device *device, const ocl_conv_algorithm *algorithm,
+                                       const p2p_op *op, ocl_plan *plan) {
     for (;;) {
-        P2P_TRY(ocl_conv_plan_way(&device->target, way, op, plan));
+        P2P_TRY(ocl_conv_plan_algorithm(&device->target, algorithm, op, plan));
         if (plan->untested == OCL_CONV_AUTO) return P2P_OK;
         P2P_TRY(ocl_selftest_family(device, plan->untested, op->t[0].type));
     }

@@ -1,4 +1,4 @@
-/* The self-test of convolutions: whether a driver compiles a family, or a single way, correctly.
+/* The self-test of convolutions: whether a driver compiles a family, or a single algorithm, correctly.
  *
  * Drivers miscompile, and a training on wrong gradients fails slowly and silently. All three kinds are run
  * on four small shapes, two odd and two of the deepest layers, and compared (p2p_tune.h). A failure gives
@@ -18,13 +18,14 @@
  * the verdict there. Returns only errors of the device as a whole: memory, or its loss. */
 p2p_status ocl_selftest_family(p2p_be_device *device, ocl_conv_family family, p2p_type stored);
 
-/* The same for a single way with a variant, before a measured or imposed one is used. `passes`: it did not
- * fail; a way that refuses every shape of the self-test may be used. */
-p2p_status ocl_selftest_way(p2p_be_device *device, const ocl_conv_way *way, p2p_type stored, bool *passes);
+/* The same for a single algorithm with a variant, before a measured or imposed one is used. `passes`: it did
+ * not fail; an algorithm that refuses every shape of the self-test may be used. */
+p2p_status ocl_selftest_algorithm(p2p_be_device *device, const ocl_conv_algorithm *algorithm, p2p_type stored,
+                                  bool *passes);
 
-/* ocl_conv_plan_way, after a self-test of the family if it has no verdict yet. */
-p2p_status ocl_selftest_plan_way(p2p_be_device *device, const ocl_conv_way *way, const p2p_op *op,
-                                 ocl_plan *plan);
+/* ocl_conv_plan_algorithm, after a self-test of the family if it has no verdict yet. */
+p2p_status ocl_selftest_plan_algorithm(p2p_be_device *device, const ocl_conv_algorithm *algorithm,
+                                       const p2p_op *op, ocl_plan *plan);
 
 /* The test itself, with plans by make(context, ...), under a name for messages and the cache. The verdict is
  * OCL_VERDICT_UNKNOWN only on failure. */

@@ -18,10 +18,10 @@ p2p_status ocl_tuning_open(p2p_be_device *device) {
 void ocl_tuning_close(p2p_be_device *device) {
     ocl_tuning *tuning = device->tuning;
     if (!tuning) return;
-    while (tuning->way_verdicts) {
-        ocl_way_verdict *next = tuning->way_verdicts->next;
-        free(tuning->way_verdicts);
-        tuning->way_verdicts = next;
+    while (tuning->algorithm_verdicts) {
+        ocl_algorithm_verdict *next = tuning->algorithm_verdicts->next;
+        free(tuning->algorithm_verdicts);
+        tuning->algorithm_verdicts = next;
     }
     ocl_choices_release(&tuning->choices);
     free(tuning->kept);

@@ -9,18 +9,18 @@
 
 #include "p2p_tune.h"
 
-/* The result of the self-test of a single way. */
-typedef struct ocl_way_verdict ocl_way_verdict;
-struct ocl_way_verdict {
-    ocl_way_verdict *next;
-    ocl_conv_way way;
+/* The result of the self-test of a single algorithm. */
+typedef struct ocl_algorithm_verdict ocl_algorithm_verdict;
+struct ocl_algorithm_verdict {
+    ocl_algorithm_verdict *next;
+    ocl_conv_algorithm algorithm;
     p2p_type stored;
     ocl_verdict verdict;
 };
 
 struct ocl_tuning {
     ocl_verdicts verdicts;
-    ocl_way_verdict *way_verdicts; /* newest first */
+    ocl_algorithm_verdict *algorithm_verdicts; /* newest first */
     ocl_choices choices;
     char *kept; /* the stored text (p2p_tune.h); NULL before it was read */
 };

@@ -5,8 +5,8 @@
  *
  * On simulated devices of the vendor it plans every operation of the full networks and of the operation
  * runner's table, stored in float32 and in bf16, by the default choice, by each family of convolutions, and
- * by each way that the tuner measures. A line is a program, that is kernel files and options, and a kernel of
- * it that is launched. The lines are distinct and sorted. ci/gpu-code compiles them.
+ * by each algorithm that the tuner measures. A line is a program, that is kernel files and options, and a
+ * kernel of it that is launched. The lines are distinct and sorted. ci/gpu-code compiles them.
  */
 #include "conv/ocl_conv.h"
 #include "operations/op_tables.h"
@@ -78,12 +78,12 @@ static const int units[] = {8, 20, 60, 132};
 
 /* ---- Plans ----------------------------------------------------------------------------------------- */
 
-static void plan_ways(const ocl_target *target, const p2p_op *op) {
-    ocl_conv_ways ways;
+static void plan_algorithms(const ocl_target *target, const p2p_op *op) {
+    ocl_conv_algorithms algorithms;
     ocl_plan plan;
-    if (ocl_conv_list_ways(target, op, &ways) != P2P_OK) return;
-    for (int i = 0; i < ways.count; i++)
-        if (ocl_conv_plan_way(target, &ways.way[i], op, &plan) == P2P_OK) add_plan(&plan);
+    if (ocl_conv_list_algorithms(target, op, &algorithms) != P2P_OK) return;
+    for (int i = 0; i < algorithms.count; i++)
+        if (ocl_conv_plan_algorithm(target, &algorithms.algorithm[i], op, &plan) == P2P_OK) add_plan(&plan);
 }
 
 /* The networks have filters of 4x4 and 1x1 taps; others in the table are for the operation runner only. */
@@ -100,12 +100,12 @@ static void plan_op(const ocl_target *target, const p2p_op *op) {
         if (ocl_plan_op(target, op, &plan) == P2P_OK) add_plan(&plan);
         return;
     }
-    plan_ways(target, op);
+    plan_algorithms(target, op);
     static const ocl_conv_family families[] = {OCL_CONV_GPU, OCL_CONV_GPU_WINOGRAD, OCL_CONV_GEMM};
     for (int f = 0; f < 3; f++) {
         ocl_target named = *target;
         named.family = families[f];
-        plan_ways(&named, op);
+        plan_algorithms(&named, op);
     }
 }
 

@@ -242,22 +242,24 @@ bool same_plan(const ocl_plan *a, const ocl_plan *b) {
     return same;
 }
 
-bool plan_and_check(const ocl_target *target, const ocl_conv_way *way, const p2p_op *op, ocl_plan *plan) {
+bool plan_and_check(const ocl_target *target, const ocl_conv_algorithm *algorithm, const p2p_op *op,
+                    ocl_plan *plan) {
     ocl_plan again;
     now_op = op;
     now_target = target;
     memset(plan, 0, sizeof *plan);
     memset(&again, 0xA5, sizeof again);
-    const p2p_status status = way ? ocl_conv_plan_way(target, way, op, plan) : ocl_plan_op(target, op, plan);
+    const p2p_status status =
+        algorithm ? ocl_conv_plan_algorithm(target, algorithm, op, plan) : ocl_plan_op(target, op, plan);
     if (status != P2P_OK) {
         check_that(status == P2P_UNSUPPORTED, p2p_message());
         check_that(strncmp(p2p_message(), "opencl: ", 8) == 0 && strlen(p2p_message()) > 16, "no reason");
         return false;
     }
     check_plan(plan);
-    check_that(way || plan->answer.kernel[0], "it has no name");
-    check_that((way ? ocl_conv_plan_way(target, way, op, &again) : ocl_plan_op(target, op, &again)) ==
-                       P2P_OK &&
+    check_that(algorithm || plan->answer.kernel[0], "it has no name");
+    check_that((algorithm ? ocl_conv_plan_algorithm(target, algorithm, op, &again)
+                          : ocl_plan_op(target, op, &again)) == P2P_OK &&
                    same_plan(plan, &again),
                "planning twice gives different plans");
     return true;

@@ -7,10 +7,11 @@
 #include "ocl_planners.h"
 #include "plan/ocl_plan.h"
 
-/* Plans and checks the plan, or the reason of the refusal. `way` NULL: by the default choice. Memory that
- * planners do not write must not matter, so the operation is planned twice into memory with different
+/* Plans and checks the plan, or the reason of the refusal. `algorithm` NULL: by the default choice. Memory
+ * that planners do not write must not matter, so the operation is planned twice into memory with different
  * contents. Returns whether there is a plan. */
-bool plan_and_check(const ocl_target *target, const ocl_conv_way *way, const p2p_op *op, ocl_plan *plan);
+bool plan_and_check(const ocl_target *target, const ocl_conv_algorithm *algorithm, const p2p_op *op,
+                    ocl_plan *plan);
 
 bool same_plan(const ocl_plan *a, const ocl_plan *b);
 

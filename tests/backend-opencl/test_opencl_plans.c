@@ -1,7 +1,7 @@
 /* Plans and choices of the OpenCL backend without a device, a driver or an ICD loader. On simulated targets
  * every operation of the full networks and odd shapes are planned by the default choice, by each family of
- * convolutions and by each listed way, and the plans are checked (plan_check.h). Then verdicts and choices
- * as values. test_ops tests on a device what the plans compute.
+ * convolutions and by each listed algorithm, and the plans are checked (plan_check.h). Then verdicts and
+ * choices as values. test_ops tests on a device what the plans compute.
  */
 #include "conv/ocl_choice.h"
 #include "plan_cases.h"
@@ -100,7 +100,7 @@ static void plans_products_in_bf16(void **state) {
     }
 }
 
-/* ---- By families and ways -------------------------------------------------------------------------- */
+/* ---- By families and algorithms -------------------------------------------------------------------- */
 
 /* A named family is not replaced by another, and "#1" gives only listed variants. */
 static void plans_by_each_family(void **state) {
@@ -127,8 +127,8 @@ static void plans_by_each_family(void **state) {
     for (int f = OCL_CONV_AUTO + 1; f < OCL_CONV_FAMILIES; f++) assert_true(planned[f] > 1000);
 }
 
-/* Each listed way can be planned, under its own name only, and no two plans are equal. */
-static void plans_by_each_listed_way(void **state) {
+/* Each listed algorithm can be planned, under its own name only, and no two plans are equal. */
+static void plans_by_each_listed_algorithm(void **state) {
     (void)state;
     ocl_target targets[TARGETS];
     int listed = 0;
@@ -136,38 +136,39 @@ static void plans_by_each_listed_way(void **state) {
     for (int t = 0; t < TARGETS; t++)
         for (int i = 0; i < convolutions.count; i++) {
             const p2p_op *op = &convolutions.op[i];
-            ocl_conv_ways ways;
+            ocl_conv_algorithms algorithms;
             ocl_plan usual, plan;
-            if (ocl_conv_list_ways(&targets[t], op, &ways) != P2P_OK) continue;
-            assert_in_range(ways.count, 1, OCL_MOST_WAYS);
-            assert_int_equal(ways.way[0].family, OCL_CONV_AUTO);
-            assert_int_not_equal(ways.untested, OCL_CONV_AUTO);
-            assert_true(plan_and_check(&targets[t], &ways.way[0], op, &usual));
-            for (int w = 1; w < ways.count; w++, listed++) {
+            if (ocl_conv_list_algorithms(&targets[t], op, &algorithms) != P2P_OK) continue;
+            assert_in_range(algorithms.count, 1, OCL_MOST_ALGORITHMS);
+            assert_int_equal(algorithms.algorithm[0].family, OCL_CONV_AUTO);
+            assert_int_not_equal(algorithms.untested, OCL_CONV_AUTO);
+            assert_true(plan_and_check(&targets[t], &algorithms.algorithm[0], op, &usual));
+            for (int w = 1; w < algorithms.count; w++, listed++) {
                 char name[P2P_CHOICE_NAME];
-                ocl_conv_way back;
-                check_that(plan_and_check(&targets[t], &ways.way[w], op, &plan), p2p_message());
+                ocl_conv_algorithm back;
+                check_that(plan_and_check(&targets[t], &algorithms.algorithm[w], op, &plan), p2p_message());
                 assert_false(same_plan(&usual, &plan));
-                assert_int_equal(plan.untested, ways.way[w].family);
-                ocl_conv_way_print(&ways.way[w], name);
-                assert_true(ocl_conv_way_parse(name, &back));
-                assert_int_equal(back.family, ways.way[w].family);
-                assert_string_equal(back.variant, ways.way[w].variant);
+                assert_int_equal(plan.untested, algorithms.algorithm[w].family);
+                ocl_conv_algorithm_print(&algorithms.algorithm[w], name);
+                assert_true(ocl_conv_algorithm_parse(name, &back));
+                assert_int_equal(back.family, algorithms.algorithm[w].family);
+                assert_string_equal(back.variant, algorithms.algorithm[w].variant);
             }
         }
     assert_true(listed > 1000);
 }
 
-static bool has_way(const ocl_conv_ways *ways, const ocl_conv_way *way) {
-    for (int i = 0; i < ways->count; i++)
-        if (ways->way[i].family == way->family && strcmp(ways->way[i].variant, way->variant) == 0)
+static bool has_algorithm(const ocl_conv_algorithms *algorithms, const ocl_conv_algorithm *algorithm) {
+    for (int i = 0; i < algorithms->count; i++)
+        if (algorithms->algorithm[i].family == algorithm->family &&
+            strcmp(algorithms->algorithm[i].variant, algorithm->variant) == 0)
             return true;
     return false;
 }
 
-/* The list for a check of the device has every way that may be chosen, and keeps families that fail their
- * test. */
-static void lists_every_way_by_name(void **state) {
+/* The list for a check of the device has every algorithm that may be chosen, and keeps families that fail
+ * their test. */
+static void lists_every_algorithm_by_name(void **state) {
     (void)state;
     ocl_target targets[TARGETS];
     ocl_verdicts failing;
@@ -178,17 +179,18 @@ static void lists_every_way_by_name(void **state) {
     for (int t = 0; t < TARGETS; t++)
         for (int i = 0; i < convolutions.count; i++) {
             const p2p_op *op = &convolutions.op[i];
-            ocl_conv_ways ways, all, again;
-            if (ocl_conv_list_ways(&targets[t], op, &ways) != P2P_OK) continue;
+            ocl_conv_algorithms algorithms, all, again;
+            if (ocl_conv_list_algorithms(&targets[t], op, &algorithms) != P2P_OK) continue;
             ocl_target broken = targets[t];
             broken.verdicts = &failing;
-            assert_int_equal(ocl_conv_list_all_ways(&targets[t], op, &all), P2P_OK);
-            assert_int_equal(ocl_conv_list_all_ways(&broken, op, &again), P2P_OK);
+            assert_int_equal(ocl_conv_list_all_algorithms(&targets[t], op, &all), P2P_OK);
+            assert_int_equal(ocl_conv_list_all_algorithms(&broken, op, &again), P2P_OK);
             assert_int_equal(all.count, again.count);
-            assert_in_range(all.count, 0, OCL_MOST_WAYS);
+            assert_in_range(all.count, 0, OCL_MOST_ALGORITHMS);
             listed += all.count;
-            for (int w = 1; w < ways.count; w++) assert_true(has_way(&all, &ways.way[w]));
-            for (int w = 0; w < all.count; w++) assert_int_not_equal(all.way[w].family, OCL_CONV_AUTO);
+            for (int w = 1; w < algorithms.count; w++)
+                assert_true(has_algorithm(&all, &algorithms.algorithm[w]));
+            for (int w = 0; w < all.count; w++) assert_int_not_equal(all.algorithm[w].family, OCL_CONV_AUTO);
         }
     assert_true(listed > 1000);
 }
@@ -203,17 +205,17 @@ static bool has_tile(const ocl_plan *plan, const char *tile) {
     return at && (at[strlen(word)] == 'k' || at[strlen(word)] == ' ');
 }
 
-/* Counts the plans with the tile among the default choice and all listed ways of every convolution, or of
- * every filter gradient. */
+/* Counts the plans with the tile among the default choice and all listed algorithms of every convolution, or
+ * of every filter gradient. */
 static int count_plans_with(const ocl_target *target, const char *tile, bool gradients_only) {
     int count = 0;
     for (int i = 0; i < convolutions.count; i++) {
-        ocl_conv_ways ways;
+        ocl_conv_algorithms algorithms;
         if (gradients_only && convolutions.op[i].kind != P2P_KIND_conv_bwd_filter) continue;
-        if (ocl_conv_list_ways(target, &convolutions.op[i], &ways) != P2P_OK) continue;
-        for (int w = 0; w < ways.count; w++) {
+        if (ocl_conv_list_algorithms(target, &convolutions.op[i], &algorithms) != P2P_OK) continue;
+        for (int w = 0; w < algorithms.count; w++) {
             ocl_plan plan;
-            assert_true(plan_and_check(target, &ways.way[w], &convolutions.op[i], &plan));
+            assert_true(plan_and_check(target, &algorithms.algorithm[w], &convolutions.op[i], &plan));
             count += has_tile(&plan, tile);
         }
     }
@@ -333,9 +335,10 @@ static void follows_verdicts(void **state) {
                 assert_int_not_equal(plan.untested, OCL_CONV_AUTO);
                 assert_int_not_equal(plan.untested, last);
                 last = plan.untested;
-                const ocl_conv_way way = {last, ""};
+                const ocl_conv_algorithm algorithm = {last, ""};
                 verdicts.family[last][0] = OCL_VERDICT_FAILS;
-                REFUSED(ocl_conv_plan_way(&targets[t], &way, op, &plan), P2P_UNSUPPORTED, "fails its test");
+                REFUSED(ocl_conv_plan_algorithm(&targets[t], &algorithm, op, &plan), P2P_UNSUPPORTED,
+                        "fails its test");
             }
         }
     ocl_verdicts all;
@@ -353,26 +356,27 @@ static void follows_choices(void **state) {
     ocl_target target = cpu(16, 2, OCL_BF16_NONE);
     ocl_choices choices = {0};
     const p2p_op op = parse(odd[1]), plain = ocl_choice_key(&op), other = parse(odd[0]);
-    ocl_conv_way way;
+    ocl_conv_algorithm algorithm;
     ocl_plan usual, plan, of_other;
     target.choices = &choices;
     assert_true(plan_and_check(&target, NULL, &op, &usual) &&
                 plan_and_check(&target, NULL, &other, &of_other));
-    assert_false(ocl_choice_find(&choices, &op, &way));
-    assert_true(ocl_conv_way_parse("direct:1x2x3x2", &way));
-    assert_true(ocl_choice_remember(&choices, &op, &way));
-    assert_true(ocl_choice_find(&choices, &plain, &way));
-    assert_string_equal(way.variant, "1x2x3x2");
+    assert_false(ocl_choice_find(&choices, &op, &algorithm));
+    assert_true(ocl_conv_algorithm_parse("direct:1x2x3x2", &algorithm));
+    assert_true(ocl_choice_remember(&choices, &op, &algorithm));
+    assert_true(ocl_choice_find(&choices, &plain, &algorithm));
+    assert_string_equal(algorithm.variant, "1x2x3x2");
     assert_true(plan_and_check(&target, NULL, &op, &plan));
     assert_non_null(strstr(plan.answer.kernel, "1x2x3x2"));
     assert_true(plan_and_check(&target, NULL, &other, &plan) && same_plan(&plan, &of_other));
-    assert_true(ocl_conv_way_parse("direct:9x9x9x9", &way) && ocl_choice_remember(&choices, &op, &way));
+    assert_true(ocl_conv_algorithm_parse("direct:9x9x9x9", &algorithm) &&
+                ocl_choice_remember(&choices, &op, &algorithm));
     assert_true(plan_and_check(&target, NULL, &op, &plan) && same_plan(&plan, &usual));
-    assert_true(ocl_conv_way_parse("", &way) && ocl_choice_remember(&choices, &op, &way));
+    assert_true(ocl_conv_algorithm_parse("", &algorithm) && ocl_choice_remember(&choices, &op, &algorithm));
     assert_true(plan_and_check(&target, NULL, &op, &plan) && same_plan(&plan, &usual));
     assert_int_equal(choices.count, 1);
     for (int i = 0; i < convolutions.count; i++) /* the table grows */
-        assert_true(ocl_choice_remember(&choices, &convolutions.op[i], &way));
+        assert_true(ocl_choice_remember(&choices, &convolutions.op[i], &algorithm));
     ocl_choices_release(&choices);
     assert_int_equal(choices.count, 0);
 }
@@ -383,8 +387,8 @@ int main(void) {
         cmocka_unit_test(plans_batches),
         cmocka_unit_test(plans_products_in_bf16),
         cmocka_unit_test(plans_by_each_family),
-        cmocka_unit_test(plans_by_each_listed_way),
-        cmocka_unit_test(lists_every_way_by_name),
+        cmocka_unit_test(plans_by_each_listed_algorithm),
+        cmocka_unit_test(lists_every_algorithm_by_name),
         cmocka_unit_test(chooses_tiles_with_enough_registers),
         cmocka_unit_test(chooses_smaller_tiles_of_gradients),
         cmocka_unit_test(splits_sums_alike_on_any_number_of_units),

@@ -178,12 +178,12 @@ static void runs_the_forms_for_small_maps(void **state) {
     assert_true(passes_as("gpu", P2P_TYPE_f32, ocl_plan_conv_gpu));
 }
 
-/* A way's variant names the form, for any vector width. */
+/* An algorithm's variant names the form, for any vector width. */
 static void tests_small_maps_by_name(void **state) {
     (void)state;
-    const ocl_conv_way way = {OCL_CONV_DIRECT, OCL_CONV_STREAM};
+    const ocl_conv_algorithm algorithm = {OCL_CONV_DIRECT, OCL_CONV_STREAM};
     bool accepted = false;
-    assert_int_equal(ocl_selftest_way(device, &way, P2P_TYPE_f32, &accepted), P2P_OK);
+    assert_int_equal(ocl_selftest_algorithm(device, &algorithm, P2P_TYPE_f32, &accepted), P2P_OK);
     assert_true(accepted);
     assert_int_equal(tests_run, 1);
     assert_int_equal(test_folder_entries(folder), 1);
@@ -229,9 +229,9 @@ static void tests_families_of_gpus_in_bf16(void **state) {
 static void lets_families_refuse(void **state) {
     (void)state;
     assert_int_equal(verdict_as("direct", P2P_TYPE_f32, plan_refusal), OCL_VERDICT_REFUSES);
-    const ocl_conv_way way = {OCL_CONV_DIRECT, "no-such"};
+    const ocl_conv_algorithm algorithm = {OCL_CONV_DIRECT, "no-such"};
     bool accepted = false;
-    assert_int_equal(ocl_selftest_way(device, &way, P2P_TYPE_f32, &accepted), P2P_OK);
+    assert_int_equal(ocl_selftest_algorithm(device, &algorithm, P2P_TYPE_f32, &accepted), P2P_OK);
     assert_true(accepted);
     assert_int_equal(warnings, 0);
     assert_int_equal(tests_run, 0);

@@ -92,28 +92,28 @@ enum { SHAPES = sizeof shapes / sizeof shapes[0] };
 
 enum { TIMED_MOST = 64 };
 
-/* Seconds by way; all others, and the default, take 1. `lucky`: only in its first turn. */
+/* Seconds by algorithm; all others, and the default, take 1. `lucky`: only in its first turn. */
 typedef struct {
-    const char *way;
+    const char *algorithm;
     double seconds;
     bool lucky;
-    char timed[TIMED_MOST][P2P_CHOICE_NAME]; /* the timed ways, each once */
+    char timed[TIMED_MOST][P2P_CHOICE_NAME]; /* the timed algorithms, each once */
     int count, turns;
 } made_up;
 
-static p2p_status give_time(void *context, p2p_be_device *on, const ocl_conv_way *way, p2p_be_op *op,
-                            int runs, double *seconds) {
+static p2p_status give_time(void *context, p2p_be_device *on, const ocl_conv_algorithm *algorithm,
+                            p2p_be_op *op, int runs, double *seconds) {
     made_up *times = context;
     char name[P2P_CHOICE_NAME];
     int i = 0;
     assert_ptr_equal(on, device);
     assert_non_null(op);
-    ocl_conv_way_print(way, name);
+    ocl_conv_algorithm_print(algorithm, name);
     while (i < times->count && strcmp(times->timed[i], name) != 0) i++;
     const bool first = i == times->count;
     assert_true(i < TIMED_MOST);
     if (first) strcpy(times->timed[times->count++], name);
-    const bool named = times->way && strcmp(name, times->way) == 0;
+    const bool named = times->algorithm && strcmp(name, times->algorithm) == 0;
     *seconds = runs * (named && (first || !times->lucky) ? times->seconds : 1.0);
     times->turns++;
     return P2P_OK;
@@ -129,16 +129,16 @@ static void tune(const p2p_op *op, made_up *times, char name[P2P_CHOICE_NAME]) {
     const ocl_timer timer = {give_time, times};
     ocl_choice choice;
     assert_int_equal(ocl_tune(device, op, &timer, &choice), P2P_OK);
-    ocl_conv_way_print(&choice.way, name);
+    ocl_conv_algorithm_print(&choice.algorithm, name);
 }
 
 /* A candidate for the shape other than the default. */
-static void other_way(const p2p_op *op, char name[P2P_CHOICE_NAME]) {
-    ocl_conv_ways ways;
-    assert_int_equal(ocl_conv_list_ways(&device->target, op, &ways), P2P_OK);
-    assert_true(ways.count > 1);
-    assert_int_equal(ways.way[0].family, OCL_CONV_AUTO);
-    ocl_conv_way_print(&ways.way[ways.count - 1], name);
+static void other_algorithm(const p2p_op *op, char name[P2P_CHOICE_NAME]) {
+    ocl_conv_algorithms algorithms;
+    assert_int_equal(ocl_conv_list_algorithms(&device->target, op, &algorithms), P2P_OK);
+    assert_true(algorithms.count > 1);
+    assert_int_equal(algorithms.algorithm[0].family, OCL_CONV_AUTO);
+    ocl_conv_algorithm_print(&algorithms.algorithm[algorithms.count - 1], name);
 }
 
 static void takes_the_fastest(void **state) {
@@ -146,8 +146,8 @@ static void takes_the_fastest(void **state) {
     for (int i = 0; i < SHAPES; i++) {
         const p2p_op op = parse(shapes[i]);
         char fast[P2P_CHOICE_NAME], chosen[P2P_CHOICE_NAME];
-        other_way(&op, fast);
-        made_up times = {.way = fast, .seconds = 0.5};
+        other_algorithm(&op, fast);
+        made_up times = {.algorithm = fast, .seconds = 0.5};
         tune(&op, &times, chosen);
         assert_string_equal(chosen, fast);
         assert_true(was_timed(&times, ""));
@@ -159,14 +159,14 @@ static void noise_changes_nothing(void **state) {
     (void)state;
     const p2p_op op = parse(shapes[0]);
     char fast[P2P_CHOICE_NAME], chosen[P2P_CHOICE_NAME];
-    other_way(&op, fast);
-    made_up close = {.way = fast, .seconds = 0.98};
+    other_algorithm(&op, fast);
+    made_up close = {.algorithm = fast, .seconds = 0.98};
     tune(&op, &close, chosen);
     assert_string_equal(chosen, "");
-    made_up lucky = {.way = fast, .seconds = 0.5, .lucky = true};
+    made_up lucky = {.algorithm = fast, .seconds = 0.5, .lucky = true};
     tune(&op, &lucky, chosen);
     assert_string_equal(chosen, "");
-    made_up slow = {.way = fast, .seconds = 8.0};
+    made_up slow = {.algorithm = fast, .seconds = 8.0};
     tune(&op, &slow, chosen);
     assert_string_equal(chosen, "");
 }
@@ -175,9 +175,9 @@ static void does_not_time_what_is_wrong(void **state) {
     (void)state;
     const p2p_op op = parse(shapes[0]);
     char fast[P2P_CHOICE_NAME], chosen[P2P_CHOICE_NAME];
-    other_way(&op, fast);
+    other_algorithm(&op, fast);
     strcpy(device->environment.fail, fast);
-    made_up times = {.way = fast, .seconds = 0.1};
+    made_up times = {.algorithm = fast, .seconds = 0.1};
     tune(&op, &times, chosen);
     assert_string_equal(chosen, "");
     assert_false(was_timed(&times, fast));
@@ -187,8 +187,8 @@ static void does_not_time_what_is_wrong(void **state) {
     assert_non_null(strstr(warning, "conv_fwd"));
 }
 
-/* Ways of the families for other devices, on any device. One shape, and without the matrix library, because
- * each has many kernels. */
+/* Algorithms of the families for other devices, on any device. One shape, and without the matrix library,
+ * because each has many kernels. */
 static void tunes_as_for_a_gpu(void **state) {
     (void)state;
     const p2p_op op = parse(shapes[2]);
@@ -196,8 +196,8 @@ static void tunes_as_for_a_gpu(void **state) {
     strcpy(device->environment.fail, "gemm");
     device->target.cpu = false;
     assert_int_equal(ocl_selftest_family(device, OCL_CONV_GEMM, P2P_TYPE_f32), P2P_OK); /* before the list */
-    other_way(&op, fast);
-    made_up times = {.way = fast, .seconds = 0.5};
+    other_algorithm(&op, fast);
+    made_up times = {.algorithm = fast, .seconds = 0.5};
     tune(&op, &times, chosen);
     assert_string_equal(chosen, fast);
     assert_true(times.count > 2);  /* several tiles */
@@ -288,7 +288,7 @@ static void choose(const p2p_op *op, p2p_tune mode, p2p_choice *choice) {
 
 static void keep(const p2p_op *op, const char *name) {
     ocl_choice choice = {.seconds = 0.25, .default_seconds = 0.5};
-    assert_true(ocl_conv_way_parse(name, &choice.way));
+    assert_true(ocl_conv_algorithm_parse(name, &choice.algorithm));
     ocl_kept_put(device, op, &choice);
 }
 
@@ -297,7 +297,7 @@ static void keeps_what_it_measured(void **state) {
     const p2p_op op = parse(shapes[0]), other = parse(shapes[1]);
     char fast[P2P_CHOICE_NAME];
     p2p_choice choice;
-    other_way(&op, fast);
+    other_algorithm(&op, fast);
     choose(&op, P2P_TUNE_MEASURE, &choice);
     assert_string_equal(choice.name, "");
     assert_true(choice.measured && choice.seconds > 0);
@@ -328,7 +328,7 @@ static void arithmetic_reads_no_clock_and_no_file(void **state) {
     char fast[P2P_CHOICE_NAME];
     p2p_choice choice;
     p2p_query before, with, after;
-    other_way(&op, fast);
+    other_algorithm(&op, fast);
     assert_int_equal(module->device.op_query(device, &op, &before), P2P_OK);
     keep(&op, fast);
     choose(&op, P2P_TUNE_STORED, &choice);
@@ -352,7 +352,7 @@ static void what_does_not_fit_is_not_measured(void **state) {
              "stride=2 pad_top=1 pad_left=1 pad_bottom=1 pad_right=1",
              images, images);
     const p2p_op op = parse(text);
-    made_up times = {.way = NULL};
+    made_up times = {.algorithm = NULL};
     const ocl_timer timer = {give_time, &times};
     ocl_choice tuned;
     p2p_choice choice;
@@ -364,13 +364,13 @@ static void what_does_not_fit_is_not_measured(void **state) {
     assert_int_equal(warnings, 0);
 }
 
-/* A way that was correct when it was measured, and is not any more. */
+/* An algorithm that was correct when it was measured, and is not any more. */
 static void tests_what_is_kept(void **state) {
     (void)state;
     const p2p_op op = parse(shapes[2]);
     char fast[P2P_CHOICE_NAME];
     p2p_choice choice;
-    other_way(&op, fast);
+    other_algorithm(&op, fast);
     keep(&op, fast);
     setenv("P2P_OPENCL_FAIL", fast, 1);
     reopen();
@@ -392,7 +392,7 @@ static void another_driver_is_another_device(void **state) {
     const p2p_op op = parse(shapes[0]);
     char fast[P2P_CHOICE_NAME];
     p2p_choice choice;
-    other_way(&op, fast);
+    other_algorithm(&op, fast);
     keep(&op, fast);
     reopen();
     device->info.driver[0] ^= 1;
@@ -491,8 +491,8 @@ static void reaches_all_forms_of_a_convolution(void **state) {
     assert_int_equal(module->device.op_impose(device, &op, ""), P2P_OK);
     assert_int_equal(module->device.op_query(device, &op, &answer), P2P_OK);
     assert_null(strstr(answer.kernel, "1x2x3x2"));
-    assert_int_equal(module->device.op_impose(device, &op, "no such way"), P2P_UNSUPPORTED);
-    MESSAGE_HAS("no such way");
+    assert_int_equal(module->device.op_impose(device, &op, "no such algorithm"), P2P_UNSUPPORTED);
+    MESSAGE_HAS("no such algorithm");
 }
 
 /* With a family named there are only its variants to choose from, and no other family. */
@@ -502,20 +502,20 @@ static void stays_within_the_family_asked_for(void **state) {
     setenv("P2P_OPENCL_CONV", "gpu", 1);
     reopen();
     unsetenv("P2P_OPENCL_CONV");
-    ocl_conv_ways ways;
-    assert_int_equal(ocl_conv_list_ways(&device->target, &op, &ways), P2P_OK);
-    assert_true(ways.count > 1);
-    for (int i = 1; i < ways.count; i++) assert_int_equal(ways.way[i].family, OCL_CONV_GPU);
+    ocl_conv_algorithms algorithms;
+    assert_int_equal(ocl_conv_list_algorithms(&device->target, &op, &algorithms), P2P_OK);
+    assert_true(algorithms.count > 1);
+    for (int i = 1; i < algorithms.count; i++) assert_int_equal(algorithms.algorithm[i].family, OCL_CONV_GPU);
     assert_int_equal(module->device.op_impose(device, &op, "gemm"), P2P_UNSUPPORTED);
 }
 
 static bool lists(const char *text, bool cpu, ocl_conv_family family) {
     const p2p_op op = parse(text);
-    ocl_conv_ways ways;
+    ocl_conv_algorithms algorithms;
     bool found = false;
     device->target.cpu = cpu;
-    assert_int_equal(ocl_conv_list_ways(&device->target, &op, &ways), P2P_OK);
-    for (int i = 0; i < ways.count; i++) found |= ways.way[i].family == family;
+    assert_int_equal(ocl_conv_list_algorithms(&device->target, &op, &algorithms), P2P_OK);
+    for (int i = 0; i < algorithms.count; i++) found |= algorithms.algorithm[i].family == family;
     return found;
 }
 
@@ -538,10 +538,10 @@ static void names_read_back(void **state) {
     (void)state;
     static const char *const names[] = {"", "direct", "direct:1x1x8x2", "winograd", "gpu:64x64", "gemm"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        ocl_conv_way way;
+        ocl_conv_algorithm algorithm;
         char name[P2P_CHOICE_NAME];
-        assert_true(ocl_conv_way_parse(names[i], &way));
-        ocl_conv_way_print(&way, name);
+        assert_true(ocl_conv_algorithm_parse(names[i], &algorithm));
+        ocl_conv_algorithm_print(&algorithm, name);
         assert_string_equal(name, names[i]);
     }
 }

@@ -1,6 +1,6 @@
-/* Names of ways of computing a convolution: a family and one of its variants. */
-#ifndef OCL_WAY_H
-#define OCL_WAY_H
+/* Names of algorithms of convolutions: a family and one of its variants. */
+#ifndef OCL_ALGORITHM_H
+#define OCL_ALGORITHM_H
 
 #include "plan/ocl_target.h"
 
@@ -12,7 +12,7 @@ ocl_conv_family ocl_conv_family_named(const char *text, size_t length);
 
 /* "" for the default choice, "gpu", "gpu:64x64". print writes at most P2P_CHOICE_NAME bytes. parse returns
  * false if the text names no family or its variant is too long. */
-void ocl_conv_way_print(const ocl_conv_way *way, char name[P2P_CHOICE_NAME]);
-bool ocl_conv_way_parse(const char *name, ocl_conv_way *way);
+void ocl_conv_algorithm_print(const ocl_conv_algorithm *algorithm, char name[P2P_CHOICE_NAME]);
+bool ocl_conv_algorithm_parse(const char *name, ocl_conv_algorithm *algorithm);
 
 #endif
