@@ -222,7 +222,8 @@ static void list_folder(file_list *list, const char *folder, int descriptor) {
     }
     const int before = list->count;
     const struct dirent *entry;
-    while ((entry = readdir(stream)) != NULL) list_name(list, folder, entry->d_name);
+    while (errno = 0, (entry = readdir(stream)) != NULL) list_name(list, folder, entry->d_name);
+    if (errno != 0) p2p_warn("can't read the folder %s to its end: %s", folder, strerror(errno));
     qsort(list->files + before, (size_t)(list->count - before), sizeof *list->files, by_name);
     closedir(stream);
 }

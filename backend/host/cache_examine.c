@@ -80,8 +80,9 @@ static p2p_status examine_entries(p2p_cache_state *state) {
         return P2P_OK;
     }
     const struct dirent *entry;
-    while (status == P2P_OK && (entry = readdir(folder)) != NULL)
+    while (status == P2P_OK && (errno = 0, entry = readdir(folder)) != NULL)
         if (p2p_cache_is_entry_name(entry->d_name)) status = examine_entry(state, entry->d_name);
+    if (status == P2P_OK && errno != 0) note_problem(state, strerror(errno));
     closedir(folder);
     return status;
 }

@@ -121,17 +121,35 @@ static void propose_batch(const memory_search *search, char *text, size_t size) 
     if (batch > 0) snprintf(text, size, "--batch %" PRId64 " needs %.2f GB", batch, gigabytes(search, &need));
 }
 
-/* Half of the size, and so on, with the batch that was asked for. */
-static void propose_size(const memory_search *search, char *text, size_t size) {
+/* Half of the size, and so on: the first that fits with the batch of `shape`, which becomes that shape. */
+static bool find_size(const memory_search *search, memory_shape *shape, memory_need *need) {
     enum { LEAST_SIZE = 32 };
+    while ((shape->width /= 2) >= LEAST_SIZE) {
+        shape->height = shape->width;
+        if (shape_fits(search, shape, need)) return true;
+    }
+    return false;
+}
+
+/* A size for the batch that was asked for. */
+static void propose_size(const memory_search *search, char *text, size_t size) {
     memory_shape shape = search->question->shape;
     memory_need need;
-    while ((shape.width /= 2) >= LEAST_SIZE) {
-        shape.height = shape.width;
-        if (!shape_fits(search, &shape, &need)) continue;
+    if (find_size(search, &shape, &need))
         snprintf(text, size, "--size %" PRId64 " needs %.2f GB", shape.width, gigabytes(search, &need));
-        return;
-    }
+}
+
+/* Not even one picture of the size fits: the largest size of which one does, and how many do. */
+static void propose_size_and_batch(const memory_search *search, char *text, size_t size) {
+    memory_question smaller = *search->question;
+    memory_search search_smaller = *search;
+    memory_need need;
+    smaller.shape.batch = 1;
+    if (!find_size(search, &smaller.shape, &need)) return;
+    search_smaller.question = &smaller;
+    const int64_t batch = largest(&search_smaller, search->question->shape.batch, shape_of_batch, &need);
+    snprintf(text, size, "--size %" PRId64 " --batch %" PRId64 " needs %.2f GB", smaller.shape.width, batch,
+             gigabytes(search, &need));
 }
 
 static void propose_picture(const memory_search *search, char *text, size_t size) {
@@ -168,7 +186,10 @@ static void propose(const memory_search *search, char *text, size_t size) {
         return;
     }
     propose_batch(search, batch, sizeof batch);
-    if (change == MEMORY_OPTIONS) propose_size(search, shape, sizeof shape);
+    if (change == MEMORY_OPTIONS && (batch[0] || search->question->shape.batch == 1))
+        propose_size(search, shape, sizeof shape);
+    else if (change == MEMORY_OPTIONS)
+        propose_size_and_batch(search, shape, sizeof shape);
     if (change == MEMORY_PICTURES && !batch[0]) propose_picture(search, shape, sizeof shape);
     snprintf(text, size, "%s%s%s", batch, batch[0] && shape[0] ? "; or " : "", shape);
     if (!text[0])

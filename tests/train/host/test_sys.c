@@ -142,6 +142,12 @@ static void test_making_folders(void **state) {
     MESSAGE_HAS("file: File exists");
     assert_int_equal(sys_folder_make(test_path(folder, "file/below")), P2P_IO);
     assert_int_equal(sys_folder_make(""), P2P_USAGE);
+
+    /* One folder is not made again with its parents, which may have been renamed by someone. */
+    assert_int_equal(sys_folder_make_one(test_path(folder, "gone/one")), P2P_IO);
+    assert_kind(test_path(folder, "gone"), SYS_PATH_ABSENT);
+    assert_int_equal(sys_folder_make_one(test_path(folder, "one")), P2P_OK);
+    assert_int_equal(sys_folder_make_one(test_path(folder, "one")), P2P_OK);
     test_folder_remove(folder);
 }
 

@@ -107,6 +107,10 @@ static void test_the_largest_batch(void **state) {
             "this training needs 5.34 GB on pretend:0 (plain), which has 1.00 GB");
     assert_string_equal(p2p_message_hint(), "--batch 85 needs 0.99 GB; or --size 64 needs 0.43 GB");
     assert_true(calls <= 20);
+    question = question_of(device, 4096, 4096, &calls); /* one needs 2.8 GB */
+    REFUSED(setup_memory_check(&question), P2P_OUT_OF_MEMORY, "which has 1.00 GB");
+    assert_string_equal(p2p_message_hint(), "--size 2048 --batch 1 needs 0.77 GB");
+    question = question_of(device, 500, 256, &calls);
     question.change = MEMORY_FIXED;
     REFUSED(setup_memory_check(&question), P2P_OUT_OF_MEMORY, "needs 5.34 GB");
     assert_non_null(strstr(p2p_message_hint(), "keeps its batch and size"));
