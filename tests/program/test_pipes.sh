@@ -159,7 +159,7 @@ unset redirection
 echo "-- commands whose output is lost"
 for lost in '>&-' '>/dev/full' '>&- 2>&- <&-'; do
     for command in help "help train" "help presets" "help environment" --version devices "plan --device reference:0" \
-        "bench --json --what transfers --steps 1 --device reference:0" "sample-data more"; do
+        "bench --json --what transfers --steps 1 --device reference:0" "sample-data more --count 2 --size 32"; do
         rm -rf more
         bash -c "\"$p2p\" $command $lost 2>err.txt"
         [ $? -eq 1 ] || fail "p2p $command $lost: the exit code is not 1"
