@@ -1,5 +1,5 @@
 /* What the analysers can't see: a failure is never P2P_OK, so what follows it is not reached. ci/analyze
- * includes this file in front of every source but backend/host/status.c, which defines the functions. */
+ * includes this file in front of every source but those that define the functions. */
 #ifndef P2P_ANALYZE_H
 #define P2P_ANALYZE_H
 

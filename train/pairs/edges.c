@@ -50,7 +50,7 @@ typedef struct {
 
 static gaussian gaussian_of(double deviation) {
     gaussian filter = {.reach = (int)ceil(3 * deviation)};
-    double weights[MOST_TAPS], sum = 0;
+    double weights[MOST_TAPS] = {0}, sum = 0;
     for (int i = -filter.reach; i <= filter.reach; i++)
         sum += weights[i + filter.reach] = exp(-i * i / (2 * deviation * deviation));
     for (int i = 0; i <= 2 * filter.reach; i++) filter.taps[i] = (float)(weights[i] / sum);

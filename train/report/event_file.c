@@ -252,7 +252,9 @@ p2p_status event_file_settings(event_file *file, const json_t *settings, const c
     const char *name;
     json_t *setting;
     begin(&start);
-    json_object_foreach((json_t *)(uintptr_t)settings, name, setting) put_entry(&start, name, setting);
+    json_object_foreach((json_t *)(uintptr_t)settings, name, setting) {
+        put_entry(&start, name, setting);
+    }
     put_text(&start, GROUP, group);
     put_double(&start, START_TIME, sys_time());
     begin(&contents);
