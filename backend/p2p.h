@@ -66,8 +66,9 @@ typedef struct {
 
 /* Lists every backend and every device, including unusable ones: modules that are shared objects, in the
  * order in which they are found, then those that are part of the program, then known ones that are not
- * installed. No device is opened. The caller frees *entries with free(). */
-p2p_status p2p_device_list(p2p_device_entry **entries, int *count);
+ * installed. Unless `backend` is NULL, those of this backend alone, and no other one's driver is started. No
+ * device is opened. The caller frees *entries with free(). */
+p2p_status p2p_device_list(const char *backend, p2p_device_entry **entries, int *count);
 
 /* Opens a device by address: "opencl:1", "opencl" (its first usable device), "reference:0", or "auto" (the
  * best usable device: GPUs before CPUs, then in the order of the list, the reference last). Returns
@@ -130,6 +131,9 @@ void p2p_log_to(FILE *stream);
 /* Sets the stream of warnings, one line each: a problem after which p2p continues. NULL (the default)
  * discards them. */
 void p2p_warnings_to(FILE *stream);
+/* Passes warnings to a function from now on, not to the stream; any thread may call it. NULL: to the stream
+ * again. */
+void p2p_warnings_pass(void (*warn)(const char *text));
 /* Writes a line to the stream of warnings. */
 void p2p_warn(const char *format, ...) P2P_PRINTF(1, 2);
 

@@ -4,6 +4,8 @@
 
 #include "options/options.h"
 
+#include <stdbool.h>
+
 typedef struct {
     const char *name;
     unsigned bit; /* COMMAND_* of options.h */
@@ -13,7 +15,13 @@ typedef struct {
     const char *notes;    /* likewise, below the options; NULL: none */
     /* Prints results on stdout, everything else on stderr. */
     p2p_status (*run)(settings *all);
+    /* Whether processes that a launcher of MPI has started share this work. If not, or if NULL, the first of
+     * them works alone. */
+    bool (*is_shared)(const settings *all);
 } command;
+
+bool command_train_is_shared(const settings *all);
+bool command_bench_is_shared(const settings *all);
 
 p2p_status command_train(settings *all);
 p2p_status command_translate(settings *all);

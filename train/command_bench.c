@@ -19,13 +19,18 @@ static int steps_of(const settings *all) {
     return all->sweep || all->predict ? DEFAULT_STEPS_PER_POINT : DEFAULT_STEPS;
 }
 
+static bool measures_steps(const settings *all) {
+    return strcmp(all->what, "train") == 0 || strcmp(all->what, "translate") == 0;
+}
+
 /* Whether several numbers of devices are measured. */
 static bool grows(const settings *all) {
     return all->gpu_counts.count > 1;
 }
 
-static bool measures_steps(const settings *all) {
-    return strcmp(all->what, "train") == 0 || strcmp(all->what, "translate") == 0;
+/* Steps of all ranks; the first rank alone measures anything else. */
+bool command_bench_is_shared(const settings *all) {
+    return measures_steps(all) && !all->sweep && !all->predict && !all->trace;
 }
 
 /* Check an option that selects a series of measurements, and what contradicts it. */
@@ -54,8 +59,8 @@ static p2p_status check_prediction(const settings *all) {
     return setup_devices_one(all);
 }
 
-static p2p_status check_sweep(const settings *all) {
-    if (all->plot && !all->sweep && !all->predict && !grows(all))
+static p2p_status check_sweep(const settings *all, const ranks *together) {
+    if (all->plot && !all->sweep && !all->predict && !grows(all) && ranks_size(together) == 1)
         return p2p_fail(P2P_USAGE,
                         "--plot requires --sweep, --predict or a list of --gpus, whose results it draws");
     return all->sweep ? check_series(all, "--sweep") : P2P_OK;
@@ -71,7 +76,7 @@ static p2p_status check_devices(const settings *all) {
                     all->what);
 }
 
-static p2p_status check_settings(const settings *all) {
+static p2p_status check_settings(const settings *all, const ranks *together) {
     P2P_TRY(settings_no_arguments(all, "bench"));
     if (settings_given(all, "mode") && strcmp(all->what, "ops") != 0)
         return p2p_fail(P2P_USAGE, "--mode contradicts --what %s: it selects the plan of --what ops",
@@ -81,7 +86,7 @@ static p2p_status check_settings(const settings *all) {
     P2P_TRY(check_prediction(all));
     P2P_TRY(check_growth(all));
     P2P_TRY(check_devices(all));
-    return check_sweep(all);
+    return check_sweep(all, together);
 }
 
 static p2p_status write_trace(const bench *b, const bench_profile *profile) {
@@ -117,7 +122,7 @@ static p2p_status run_plan_bench(const settings *all) {
     bool training = operations ? setup_mode_is_train(all) : strcmp(all->what, "train") == 0;
     bench b;
     bench_profile profile = {0};
-    p2p_status status = bench_open(&b, all, training);
+    p2p_status status = bench_open(&b, all, NULL, training);
     if (status == P2P_OK) status = operations ? report_operations(&b, &profile) : report_speed(&b, &profile);
     bench_profile_free(&profile);
     bench_close(&b);
@@ -141,9 +146,10 @@ static p2p_status run_sweep(const settings *all) {
     return all->plot ? bench_sweep_plot(&sweep, all->plot) : P2P_OK;
 }
 
-static p2p_status run_growth(const settings *all) {
+static p2p_status run_growth(const settings *all, ranks *together) {
     bench_growth growth;
-    P2P_TRY(bench_growth_measure(all, steps_of(all), &growth));
+    P2P_TRY(bench_growth_measure(all, together, steps_of(all), &growth));
+    if (ranks_number(together) > 0) return P2P_OK;
     P2P_TRY(bench_growth_report(all, &growth));
     return all->plot ? bench_growth_plot(&growth, all->plot) : P2P_OK;
 }
@@ -157,10 +163,16 @@ static p2p_status run_prediction(const settings *all) {
     return status;
 }
 
-p2p_status command_bench(settings *all) {
-    P2P_TRY(check_settings(all));
+static p2p_status run(settings *all, ranks *together) {
+    P2P_TRY(check_settings(all, together));
     if (all->predict) return run_prediction(all);
-    if (grows(all)) return run_growth(all);
+    if (grows(all) || together) return run_growth(all, together);
     if (all->sweep) return run_sweep(all);
     return strcmp(all->what, "transfers") == 0 ? run_transfer_bench(all) : run_plan_bench(all);
+}
+
+p2p_status command_bench(settings *all) {
+    ranks *together = NULL;
+    if (command_bench_is_shared(all)) P2P_TRY(ranks_open(&together));
+    return ranks_end(together, run(all, together));
 }

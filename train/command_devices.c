@@ -36,7 +36,7 @@ p2p_status command_devices(settings *all) {
     P2P_TRY(settings_no_arguments(all, "devices"));
     p2p_device_entry *entries;
     int count;
-    P2P_TRY(p2p_device_list(&entries, &count));
+    P2P_TRY(p2p_device_list(NULL, &entries, &count));
     for (int i = 0; i < count; i++) print_entry(&entries[i]);
     printf("\n* marks the device of --backend auto.\n");
     free(entries);

@@ -23,7 +23,7 @@ static const command commands[] = {
      "  p2p train --data shoes --out run1 --epochs 400 --resume\n"
      "  p2p train --data maps --out small --size 128 --ngf 32 --batch 4 --backend opencl\n"
      "  p2p train --data maps --out shared --gpus 4 --batch 16\n",
-     NULL, command_train},
+     NULL, command_train, command_train_is_shared},
     {"translate", COMMAND_TRANSLATE, "translate pictures with a trained model",
      "p2p translate --model PATH -o OUT PICTURE_OR_FOLDER...",
      "  p2p translate --model run1/generator.safetensors -o shoe.png outline.png\n"
@@ -38,7 +38,7 @@ static const command commands[] = {
      "The scale is printed. Folders keep their structure. A folder for the results may lie inside that of\n"
      "the pictures. Models: those of p2p train, and state dictionaries of the published PyTorch code\n"
      "(unet_256, unet_128) saved as safetensors.\n",
-     command_translate},
+     command_translate, NULL},
     {"test", COMMAND_TEST, "measure a model on a folder of image pairs",
      "p2p test --model PATH --data DIR --out DIR [OPTIONS]",
      "  p2p test --model run1 --data shoes --out results\n"
@@ -46,7 +46,7 @@ static const command commands[] = {
      "Writes OUT/generated and OUT/target (pictures), OUT/grid.png (the first ten pairs: input, generated,\n"
      "target), OUT/metrics.json (L1, PSNR and SSIM of each pair and their means) and OUT/index.html, which\n"
      "shows the pairs by their error in a browser. Prints the means.\n",
-     command_test},
+     command_test, NULL},
     {"report", COMMAND_REPORT, "show the course of trainings as a page for a browser",
      "p2p report RUN... [-o FILE]",
      "  p2p report run1\n"
@@ -54,16 +54,16 @@ static const command commands[] = {
      "Writes RUN/report.html anew, as p2p train does after an epoch, or compares several trainings in FILE:\n"
      "curves of the losses and of the validation, and a slider over the pictures of the epochs. The page is\n"
      "one file that needs no network. Its pictures stay in RUN/samples; FILE has links to them.\n",
-     command_report},
+     command_report, NULL},
     {"devices", COMMAND_DEVICES, "list every backend and device, and why one can't be used", "p2p devices",
-     "  p2p devices\n", NULL, command_devices},
+     "  p2p devices\n", NULL, command_devices, NULL},
     {"plan", COMMAND_PLAN, "show the operations, fusions and memory of a training step", "p2p plan [OPTIONS]",
      "  p2p plan --batch 4\n"
      "  p2p plan --size 128 --ngf 32 --device reference:0\n",
-     NULL, command_plan},
+     NULL, command_plan, NULL},
     {"sample-data", COMMAND_SAMPLE_DATA, "draw a small data set to try things out",
      "p2p sample-data DIR [OPTIONS]", "  p2p sample-data toys --count 40 --size 128\n", NULL,
-     command_sample_data},
+     command_sample_data, NULL},
     {"pairs", COMMAND_PAIRS, "make pairs of pictures, split them, and check them",
      "p2p pairs combine A B OUT [OPTIONS]\n"
      "       p2p pairs split DIR [OPTIONS]\n"
@@ -87,7 +87,7 @@ static const command commands[] = {
      "spoils a training, prints a table, and exits with 3 if it finds anything. Names are kept, and\n"
      "nothing is overwritten. The same command goes on where it was interrupted: OUT/pairs.json records\n"
      "how a folder was made. No result depends on --workers. train/PAIRS.md has the details.\n",
-     command_pairs},
+     command_pairs, NULL},
     {"bench", COMMAND_BENCH, "measure a device", "p2p bench [OPTIONS]",
      "  p2p bench --batch 4\n"
      "  p2p bench --what ops --steps 5\n"
@@ -97,8 +97,10 @@ static const command commands[] = {
      "run. The peak is the rate of a kernel that only multiplies and adds; if the device has none, the best\n"
      "rate of a fixed set of 4x4 convolutions. The memory rate is the best of a copy within the device and\n"
      "of the operations of one large layer. The time to the first step starts with the command; run it\n"
-     "twice to measure it with the driver's kernel cache filled.\n",
-     command_bench},
+     "twice to measure it with the driver's kernel cache filled. Started by mpirun, it measures steps of "
+     "the\n"
+     "devices of all processes together: train/MACHINES.md.\n",
+     command_bench, command_bench_is_shared},
     {"tune", COMMAND_TUNE, "measure a device's algorithms for each convolution, and keep the fastest",
      "p2p tune [OPTIONS]",
      "  p2p tune\n"
@@ -108,7 +110,7 @@ static const command commands[] = {
      "later trainings on this device use them; on GPUs a training measures by itself what is not kept yet.\n"
      "Results may differ in their last bits from those without tuning. A resumed training uses the choices\n"
      "of its checkpoint.\n",
-     command_tune},
+     command_tune, NULL},
     {"doctor", COMMAND_DOCTOR, "examine whether this machine and its devices are fit for training",
      "p2p doctor [OPTIONS]",
      "  p2p doctor\n"
@@ -120,7 +122,7 @@ static const command commands[] = {
      "measured. Without --precision this is done in each precision that the device has. It takes at most\n"
      "three minutes on a card. The exit code is 0 only if everything that a training needs works.\n"
      "The file of --report shows the home folder as ~, and no names of pictures or of this machine.\n",
-     command_doctor},
+     command_doctor, NULL},
 };
 
 enum { COMMAND_COUNT = sizeof commands / sizeof commands[0] };
@@ -197,6 +199,26 @@ static p2p_status help(int argc, const char **argv) {
     return P2P_OK;
 }
 
+/* Of the processes that mpirun or srun has started, the first alone does what they don't share: several would
+ * write the same files. The others end. */
+static p2p_status run_alone(const command *chosen, settings *all) {
+    int size;
+    bool other;
+    P2P_TRY(ranks_look(&size, &other));
+    if (other) return P2P_OK;
+    if (size > 1)
+        fprintf(stderr,
+                "p2p %s runs in the first of %d processes alone, and the others end: it does not divide its "
+                "work; P2P_MPI=off runs it in each\n",
+                chosen->name, size);
+    return chosen->run(all);
+}
+
+static p2p_status run_chosen(const command *chosen, settings *all) {
+    P2P_TRY(setup_process(all));
+    return chosen->is_shared && chosen->is_shared(all) ? chosen->run(all) : run_alone(chosen, all);
+}
+
 static p2p_status run_command(const command *chosen, const char *program, int argc, const char **argv) {
     settings all;
     p2p_status status = settings_parse(&all, chosen->bit, argc, argv);
@@ -205,8 +227,7 @@ static p2p_status run_command(const command *chosen, const char *program, int ar
     else if (status == P2P_OK) {
         if (all.verbose) p2p_log_to(stderr);
         all.program = program;
-        status = setup_process(&all);
-        if (status == P2P_OK) status = chosen->run(&all);
+        status = run_chosen(chosen, &all);
     }
     settings_free(&all);
     return status;
@@ -260,7 +281,10 @@ int main(int argc, char **argv) {
     p2p_warnings_to(stderr);
     p2p_status status = close_output(dispatch(argc, (const char **)argv));
     if (status == P2P_OK) return 0;
-    if (status == P2P_USAGE && ranks_is_other()) return p2p_status_exit_code(status); /* as rank 0 prints */
+    int size;
+    bool other;
+    if (status == P2P_USAGE && ranks_look(&size, &other) == P2P_OK && other)
+        return p2p_status_exit_code(status); /* as rank 0 prints */
     text_print_line("p2p: ", p2p_message(), stderr);
     if (p2p_message_hint()[0]) text_print_line("hint: ", p2p_message_hint(), stderr);
     wait_for_readers();

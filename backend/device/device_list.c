@@ -68,10 +68,16 @@ static p2p_status find_in_module(found_list *list, const p2p_module_slot *slot) 
     return P2P_OK;
 }
 
-static p2p_status find_all(found_list *list) {
+/* Those of a backend; NULL: of all. The drivers of others are not started. */
+static p2p_status find_of(const char *backend, found_list *list) {
     const p2p_module_slot *slot;
-    for (int i = 0; (slot = p2p_module_slot_at(i)) != NULL; i++) P2P_TRY(find_in_module(list, slot));
+    for (int i = 0; (slot = p2p_module_slot_at(i)) != NULL; i++)
+        if (!backend || strcmp(slot->name, backend) == 0) P2P_TRY(find_in_module(list, slot));
     return P2P_OK;
+}
+
+static p2p_status find_all(found_list *list) {
+    return find_of(NULL, list);
 }
 
 static bool usable(const found_device *item) {
@@ -136,14 +142,14 @@ static p2p_device_entry entry_of(const found_device *item, bool is_default) {
     return entry;
 }
 
-p2p_status p2p_device_list(p2p_device_entry **entries, int *count) {
+p2p_status p2p_device_list(const char *backend, p2p_device_entry **entries, int *count) {
     *entries = NULL;
     *count = 0;
     found_list list = {0};
-    p2p_status status = find_all(&list);
+    p2p_status status = find_of(backend, &list);
     p2p_device_entry *made = NULL;
     if (status == P2P_OK) {
-        made = calloc((size_t)list.count, sizeof *made);
+        made = calloc((size_t)list.count + 1, sizeof *made);
         if (!made) status = p2p_fail(P2P_OUT_OF_MEMORY, "no host memory for the list of devices");
     }
     if (status == P2P_OK) {

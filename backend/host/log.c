@@ -7,6 +7,7 @@
 #include <stdarg.h>
 
 static FILE *log_stream, *warning_stream;
+static void (*_Atomic warning_function)(const char *text);
 
 void p2p_log_to(FILE *stream) {
     log_stream = stream;
@@ -28,10 +29,20 @@ void p2p_warnings_to(FILE *stream) {
     warning_stream = stream;
 }
 
+void p2p_warnings_pass(void (*warn)(const char *text)) {
+    warning_function = warn;
+}
+
 void p2p_warn(const char *format, ...) {
-    if (!warning_stream) return;
+    void (*const pass)(const char *text) = warning_function;
+    char text[P2P_MESSAGE_BYTES];
     va_list args;
     va_start(args, format);
-    p2p_print_line_v(warning_stream, "warning: ", format, args);
+    if (pass) {
+        vsnprintf(text, sizeof text, format, args);
+        pass(text);
+    } else if (warning_stream) {
+        p2p_print_line_v(warning_stream, "warning: ", format, args);
+    }
     va_end(args);
 }

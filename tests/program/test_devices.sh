@@ -82,6 +82,21 @@ expect 0 "" "$p2p" train --out moved --resume --device "$device" --epochs 4
 printed "device: $backend:2" "the same devices"
 grep -q "before" err.txt && fail "the same devices are taken for others"
 
+echo "-- as many devices as before, of which another one is named twice: the same bits"
+a=$backend:0 b=$backend:1
+expect 0 "" "$p2p" train "${base[@]}" --device "$a,$a,$b" --out whole --epochs 2
+expect 0 "" "$p2p" train "${base[@]}" --device "$a,$a,$b" --out again3 --epochs 2 --steps 3
+expect 0 "continuing after step 3" "$p2p" train --out again3 --resume --device "$a,$b,$b" --epochs 2
+if [ "$backend" = reference ]; then # its devices have different names, but compute the same
+    printed "devices: 3, in another order than before" "devices with other names"
+    printed "may differ in their bits from here on" "devices with other names"
+else
+    grep -q "before" err.txt && fail "devices of one kind are taken for others: $(grep "before" err.txt)"
+fi
+equal_runs whole again3
+expect 0 "continuing after step 8" "$p2p" train --out again3 --resume --device "$a,$b,$b" --epochs 3
+grep -q "before" err.txt && fail "the same devices are taken for others: $(grep "before" err.txt)"
+
 echo "-- pictures are shared, with the bits of one device"
 for batch in 1 2; do
     use=(--model three --batch $batch)

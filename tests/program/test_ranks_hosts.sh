@@ -51,7 +51,7 @@ base=(--data toys --size 32 --ngf 4 --ndf 4 --seed 5 --checkpoint-every 3)
 # run_apart COMMAND...: starts the command in a rank on each machine.
 run_apart() {
     $limit ./agent 10.99.77.1 $launcher --mca plm_rsh_agent "$work/agent" --hostfile "$work/hosts" \
-        --mca oob_tcp_keepalive_time 5 -x P2P_RANK_TIMEOUT=6 -np 2 "$*"
+        --mca oob_tcp_keepalive_time 5 -x P2P_RANK_TIMEOUT=4 -np 2 "$*"
 }
 
 echo "-- two machines equal two devices"
@@ -74,7 +74,7 @@ for _ in $(seq 150); do
     sleep 0.1
 done
 [ -z "$(ranks_of cut)" ] || fail "a rank has not ended"
-grep -qF "rank 1 on machine2 is lost: no sign of life for 6 s" cut.err || fail "rank 1 is not named: $(tail -n 5 cut.err)"
+grep -qF "rank 1 on machine2 is lost: no sign of life for 4 s" cut.err || fail "rank 1 is not named: $(tail -n 5 cut.err)"
 echo "both have ended after $((SECONDS - begun)) s"
 end_machines # mpirun itself waits for the other machine
 wait $training 2>/dev/null

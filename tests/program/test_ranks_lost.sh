@@ -8,8 +8,10 @@ support=$(realpath "$(dirname "$0")/../support")
 backend=$2
 . "$support/ranks.sh" "$3"
 draw_toys 11
-base=(--data toys --size 32 --ngf 4 --ndf 4 --seed 5 --checkpoint-every 3)
+tiny=(--size 32 --ngf 4 --ndf 4 --seed 5)
+base=(--data "$work/toys" "${tiny[@]}" --checkpoint-every 3)
 train=("$p2p" train "${base[@]}")
+export P2P_RANK_TIMEOUT=4 # shorter than usual
 
 # once WORDS: checks that the last command has printed the words, in its only message.
 once() {
@@ -17,62 +19,83 @@ once() {
     [ "$(grep -c '^p2p: ' err.txt)" -eq 1 ] || fail "not printed once: $(grep '^p2p: ' err.txt)"
 }
 
-echo "-- failures of all ranks, and of one"
-expect 2 "" run 2 "${train[@]}" --gpus 0 --out x
-once "--gpus: 0 is outside"
-expect 3 "" run 2 "$p2p" train --data nothing --out x
-once "there is no folder nothing"
-expect 0 "" run 2 "${train[@]}" --backend "$backend" --steps 1 --out exists
-expect 2 "" run 2 "${train[@]}" --backend "$backend" --out exists
-once "--out exists holds a training already"
-# both FIRST -- SECOND: starts a rank with each of the two lists of options.
-both() {
-    local first=()
+# fails CODE WORDS OPTION...: two ranks with these options fail.
+fails() {
+    expect "$1" "" run 2 "$p2p" train "${@:3}"
+    once "$2"
+}
+
+# differ_in CODE WORDS OPTION... -- OPTION...: two ranks, each with its options, fail.
+differ_in() {
+    local code=$1 words=$2 first=()
+    shift 2
     while [ "$1" != -- ]; do
         first+=("$1")
         shift
     done
     shift
-    run 1 "$p2p" train --out x "${first[@]}" : -np 1 "$p2p" train --out x "$@"
+    expect "$code" "" run 1 "$p2p" train --out x "${first[@]}" : -np 1 "$p2p" train --out x "$@"
+    once "$words"
 }
-expect 4 "" both "${base[@]}" --device "$backend:0" -- "${base[@]}" --device "$backend:99"
-once "rank 1 on $machine: there is no device \"$backend:99\""
-expect 2 "" both "${base[@]}" --backend "$backend" -- "${base[@]}" --backend "$backend" --lr 1
-once "the ranks were started with different options"
-expect 2 "" both "${base[@]}" --device "$backend:0" -- "${base[@]}" --device "$backend:0,$backend:1"
-once "all need as many"
-cp -r toys others
-cp "$(find others/train -type f | sort | head -n 1)" others/train/added.jpg
-expect 3 "" both "${base[@]}" --backend "$backend" -- --data others "${base[@]:2}" --backend "$backend"
-once "others has other pairs than in rank 0"
-cp -r toys damaged
-file=$(find damaged/train -type f | sort | head -n 1)
-truncate -s 300 "$file"
-expect 3 "" run 2 "$p2p" train --data damaged "${base[@]:2}" --backend "$backend" --out broken --epochs 1
-once "$(basename "$file")"
 
-for number in 0 1; do # a device that is lost in the middle of a training
-    lost=(env P2P_LOSE_DEVICE_AT=20000 "$p2p" train "${base[@]}" --backend "$backend" --out device$number --epochs 100)
+exists_already() {
+    expect 0 "" run 2 "${train[@]}" --backend "$backend" --steps 1 --out exists
+    fails 2 "--out exists holds a training already" "${base[@]}" --backend "$backend" --out exists
+}
+
+echo "-- failures of all ranks, and of one"
+beside fails 2 "--gpus: 0 is outside" "${base[@]}" --gpus 0 --out x
+beside fails 3 "there is no folder nothing" --data nothing --out x
+beside exists_already
+beside differ_in 4 "rank 1 on $machine: there is no device \"$backend:99\"" \
+    "${base[@]}" --device "$backend:0" -- "${base[@]}" --device "$backend:99"
+beside differ_in 2 "the ranks were started with different options" \
+    "${base[@]}" --backend "$backend" -- "${base[@]}" --backend "$backend" --lr 1
+beside differ_in 2 "all need as many" "${base[@]}" --device "$backend:0" -- "${base[@]}" --device "$backend:0,$backend:1"
+cp -r toys more
+cp "$(find more/train -type f | sort | head -n 1)" more/train/added.jpg
+beside differ_in 3 "more has other pairs than in rank 0" \
+    "${base[@]}" --backend "$backend" -- --data "$work/more" "${base[@]:2}" --backend "$backend"
+
+# lose_device NUMBER: the device of a rank is lost in the middle of a training.
+lose_device() {
+    local out=device$1 ranks good lost
+    lost=(env P2P_LOSE_DEVICE_AT=20000 "${train[@]}" --backend "$backend" --out "$out" --epochs 100)
     good=("${lost[@]:2}")
-    [ $number -eq 0 ] && ranks=("${lost[@]}" : -np 1 "${good[@]}") || ranks=("${good[@]}" : -np 1 "${lost[@]}")
+    [ "$1" -eq 0 ] && ranks=("${lost[@]}" : -np 1 "${good[@]}") || ranks=("${good[@]}" : -np 1 "${lost[@]}")
     expect 5 "" run 1 "${ranks[@]}"
-    [ $number -eq 0 ] && once "p2p: injected fault: the device is lost" || once "p2p: rank 1 on $machine: injected fault: the device is"
-    expect 0 "devices: 1, and 2 before" "$p2p" train --out device$number --resume --device "$backend:0" --epochs 20
-done
+    [ "$1" -eq 0 ] && once "p2p: injected fault: the device is lost" || once "p2p: rank 1 on $machine: injected fault: the device is"
+    expect 0 "devices: 1, and 2 before" "$p2p" train --out "$out" --resume --device "$backend:0" --epochs 20
+}
+beside lose_device 0
+beside lose_device 1
 
-echo "-- without what belongs to the launcher"
-mkdir alone
-cp "$p2p" alone
-expect 3 "was started by" run 2 alone/p2p train "${base[@]}" --backend "$backend" --out y
-printed "hint: install lib" "a program without its part for MPI"
-pretend=(env OMPI_COMM_WORLD_SIZE=2)
-expect 0 "" "${pretend[@]}" P2P_MPI=off "${train[@]}" --backend "$backend" --steps 1 --out off
-expect 2 "P2P_MPI=lam: openmpi, mpich and off are possible" "${pretend[@]}" P2P_MPI=lam "${train[@]}" --out y
-expect 2 "srun has started 4 tasks, but without an MPI" \
-    env SLURM_PROCID=0 SLURM_STEP_NUM_TASKS=4 "${train[@]}" --backend "$backend" --out y
-expect 2 "P2P_RANK_TIMEOUT=1: 3 to 3600" run 2 env P2P_RANK_TIMEOUT=1 "${train[@]}" --backend "$backend" --out y
-expect 0 "" run 1 "${train[@]}" --backend "$backend" --steps 1 --out single
-grep -q "^rank " err.txt && fail "one rank is taken for several"
+without_launcher() {
+    local pretend=(env OMPI_COMM_WORLD_SIZE=2)
+    mkdir alone
+    cp "$p2p" alone
+    expect 3 "was started by" run 2 alone/p2p train "${base[@]}" --backend "$backend" --out y
+    printed "hint: install lib" "a program without its part for MPI"
+    expect 0 "" "${pretend[@]}" P2P_MPI=off "${train[@]}" --backend "$backend" --steps 1 --out off
+    expect 2 "P2P_MPI=lam: openmpi, mpich and off are possible" "${pretend[@]}" P2P_MPI=lam "${train[@]}" --out y
+    expect 2 "srun has started 4 tasks, but without an MPI" \
+        env SLURM_PROCID=0 SLURM_STEP_NUM_TASKS=4 "${train[@]}" --backend "$backend" --out y
+    expect 2 "P2P_RANK_TIMEOUT=1: 3 to 3600" run 2 env P2P_RANK_TIMEOUT=1 "${train[@]}" --backend "$backend" --out y
+    expect 0 "" run 1 "${train[@]}" --backend "$backend" --steps 1 --out single
+    grep -q "^rank " err.txt && fail "one rank is taken for several"
+}
+beside without_launcher
+
+# Warnings of other ranks are printed too, once for each machine.
+warns() {
+    local warned="no backends are looked for in nowhere"
+    expect 0 "warning: rank 1 on $machine: P2P_MODULE_PATH: $warned" run 1 "${train[@]}" --backend "$backend" --steps 1 --out one : \
+        -np 1 env P2P_MODULE_PATH=nowhere "${train[@]}" --backend "$backend" --steps 1 --out one
+    expect 0 "P2P_MODULE_PATH: $warned" run 2 env P2P_MODULE_PATH=nowhere "${train[@]}" --backend "$backend" --steps 1 --out both
+    [ "$(grep -c "$warned" err.txt)" -eq 1 ] || fail "not printed once: $(grep "$warned" err.txt)"
+}
+beside warns
+together
 
 # lose NUMBER SIGNAL WORDS: a rank of three gets the signal in the middle of a training; all others end soon, with the
 # words and an exit code, and two go on.
@@ -93,35 +116,93 @@ lose() {
     steps=$(($(grep -c '"step"' "$out/metrics.jsonl") / 3 * 3 + 6))
     expect 0 "devices: 2, and 3 before" run 2 "$p2p" train --out "$out" --resume --backend "$backend" --steps $steps
 }
-echo "-- a rank is killed; MPICH's launcher then kills all others at once"
-case $launcher in
-*openmpi*)
-    lose 1 KILL "its process has ended"
-    lose 0 KILL "its process has ended"
-    ;;
-*)
+
+# MPICH's launcher kills all others at once.
+lose_at_once() {
     begin_ranks 3 killed 8 "${base[@]}" --epochs 100000
     kill -KILL "$(rank_of 1 killed)"
     wait $training && fail "killed: exit code 0"
     expect 0 "devices: 2, and 3 before" run 2 "$p2p" train --out killed --resume --backend "$backend" --epochs 20
+}
+echo "-- a rank is killed, or stopped"
+case $launcher in
+*openmpi*)
+    beside lose 1 KILL "its process has ended"
+    beside lose 0 KILL "its process has ended"
     ;;
+*) beside lose_at_once ;;
 esac
-echo "-- a rank is stopped"
-export P2P_RANK_TIMEOUT=6
-lose 2 STOP "no sign of life for 6 s"
-lose 0 STOP "no sign of life for 6 s"
-unset P2P_RANK_TIMEOUT
+beside lose 2 STOP "no sign of life for 4 s"
+beside lose 0 STOP "no sign of life for 4 s"
+together
 
 echo "-- a signal to any rank stops all after the same step, and the training goes on to the bits of an undisturbed one"
 expect 0 "" run 2 "${train[@]}" --backend "$backend" --epochs 12 --out undisturbed
-for number in 0 1; do
-    out=stopped$number
-    begin_ranks 2 $out 4 "${base[@]}" --epochs 12
-    kill -TERM "$(rank_of $number $out)"
+
+# is_stopped OUT: the training of begin_ranks ends after a step, with a checkpoint.
+is_stopped() {
     wait $training
-    grep -q "stopped by SIGTERM after step .* a checkpoint is saved" $out.err || fail "$out: $(tail -n 8 $out.err)"
-    expect 0 "" run 2 "$p2p" train --out $out --resume --backend "$backend" --epochs 12
-    equal_runs undisturbed $out
-done
+    grep -q "stopped by SIGTERM after step .* a checkpoint is saved" "$1.err" || fail "$1: $(tail -n 8 "$1.err")"
+    expect 0 "" run 2 "$p2p" train --out "$1" --resume --backend "$backend" --epochs 12
+    equal_runs "$work/undisturbed" "$1"
+}
+
+# stop NUMBER: of the rank that gets the signal.
+stop() {
+    begin_ranks 2 "stopped$1" 4 "${base[@]}" --epochs 12
+    kill -TERM "$(rank_of "$1" "stopped$1")"
+    is_stopped "stopped$1"
+}
+
+# undisturbed_until STEP OUT: OUT has the weights of a training with these steps that nothing has disturbed.
+undisturbed_until() {
+    local file=checkpoints/step-$(printf %09d "$1").safetensors
+    expect 0 "" run 2 "$p2p" train --data "$work/toys" "${long[@]}" --backend "$backend" --out whole --steps "$1"
+    same_weights "whole/$file" "$2/$file"
+    same_weights whole/generator.safetensors "$2/generator.safetensors"
+}
+long=("${tiny[@]}" --checkpoint-every 1000000)
+
+# The launcher gets the signal. Open MPI's passes it on after the seconds of its option, and kills what is left after as
+# many more.
+stop_launcher() {
+    launcher="$launcher --mca odls_base_sigkill_timeout 4"
+    begin_ranks 2 stopped 4 --data "$work/toys" "${long[@]}" --epochs 100000
+    kill -TERM "$(launcher_of stopped)"
+    wait $training
+    ended stopped
+    undisturbed_until "$(grep -c '"images_per_s"' stopped/metrics.jsonl)" stopped
+}
+beside stop 0
+beside stop 1
+case $launcher in *openmpi*) beside stop_launcher ;; esac
+
+# spoil RANK FILES: two ranks have copies of the pairs. After the first steps RANK can't read these files of its own any
+# more. All end after the same step, whose state is kept: it is that of an undisturbed training.
+spoil() {
+    local rank=$1 who="" i step status
+    cp -r "$work/toys" pairs0
+    for i in $(seq 10 29); do cp pairs0/train/00001.jpg "pairs0/val/x$i.jpg"; done # rank 0 draws ten of them
+    cp -r pairs0 pairs1
+    begin_ranks 1 broken 2 --data pairs0 "${long[@]}" --epochs 100000 : \
+        -np 1 "$p2p" train --backend "$backend" --out broken --data pairs1 "${long[@]}" --epochs 100000
+    # shellcheck disable=SC2086
+    truncate -s 300 pairs$rank/$2
+    wait $training
+    status=$?
+    [ $status -eq 3 ] || fail "exit code $status instead of 3"
+    mv broken.out out.txt
+    mv broken.err err.txt
+    [ "$rank" -eq 0 ] || who="rank $rank on $machine: "
+    once "p2p: ${who}pairs$rank/${2%%[0-9]*}"
+    step=$(sed -n 's/^hint: .*the training up to step \([0-9]*\) is kept.*/\1/p' err.txt)
+    [ -n "$step" ] || fail "nothing is kept: $(grep '^hint' err.txt)"
+    undisturbed_until "$step" broken
+}
+echo "-- a picture can't be read any more: the last step is kept"
+beside spoil 0 "train/0000[1-6].jpg"
+beside spoil 1 "train/0000[1-6].jpg"
+beside spoil 1 "val/x2[0-9].jpg"
+together
 
 finish

@@ -188,7 +188,7 @@ void plan_rig_inputs(const plan_rig *rig, int replica, uint32_t number, unsigned
     }
 }
 
-p2p_status plan_rig_step(plan_rig *rig, uint32_t number) {
+p2p_status plan_rig_run(plan_rig *rig, uint32_t number) {
     for (int r = 0; r < rig->replicas; r++) {
         void *x, *t;
         P2P_TRY(p2p_plan_input(rig->plan, r, "x", &x));
@@ -198,7 +198,11 @@ p2p_status plan_rig_step(plan_rig *rig, uint32_t number) {
     uint32_t samples[64];
     for (int i = 0; i < 64; i++) samples[i] = (uint32_t)(first_of(rig, 0) + i);
     const p2p_step step = {.seed = 7, .step = number, .learning_rate = 2e-3, .samples = samples};
-    P2P_TRY(p2p_plan_run(rig->plan, &step));
+    return p2p_plan_run(rig->plan, &step);
+}
+
+p2p_status plan_rig_step(plan_rig *rig, uint32_t number) {
+    P2P_TRY(plan_rig_run(rig, number));
     return p2p_plan_wait(rig->plan);
 }
 

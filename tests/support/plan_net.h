@@ -52,7 +52,9 @@ p2p_status plan_rig_open(plan_rig *rig, const char *backend, int first, int repl
                          const p2p_session_options *options);
 /* Fills the replica's part of the inputs "x" and "t" of step `number`. */
 void plan_rig_inputs(const plan_rig *rig, int replica, uint32_t number, unsigned char *x, float *t);
-/* Runs a step with inputs that depend on (number, image) only, and waits for it. */
+/* Enqueues a step with inputs that depend on (number, image) only. */
+p2p_status plan_rig_run(plan_rig *rig, uint32_t number);
+/* The same, and waits for it. */
 p2p_status plan_rig_step(plan_rig *rig, uint32_t number);
 void plan_rig_close(plan_rig *rig);
 

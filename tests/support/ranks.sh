@@ -6,6 +6,7 @@ if ! command -v "$launcher" >/dev/null; then
     exit 0
 fi
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 # Open MPI's, in containers
+export OMPI_MCA_pml=ob1                                          # without a search for other networks than TCP
 [ "$launcher" = mpirun.openmpi ] && launcher="$launcher --oversubscribe"
 limit="timeout -k 5 200" # seconds after which ranks that hang have failed the test
 machine=$(hostname)
@@ -24,8 +25,16 @@ run() {
 ranks_of() {
     local folder
     for folder in /proc/[0-9]*; do
-        [ "$(readlink "$folder/exe" 2>/dev/null)" = "$p2p" ] || continue
+        [ "$folder/exe" -ef "$p2p" ] || continue
         tr '\0' ' ' 2>/dev/null <"$folder/cmdline" | grep -qF -- "--out $1 " && echo "${folder#/proc/}"
+    done
+}
+
+# launcher_of OUT: prints the process of the launcher of that training.
+launcher_of() {
+    local folder
+    for folder in /proc/[0-9]*; do
+        tr '\0' ' ' 2>/dev/null <"$folder/cmdline" | grep -q "^${launcher%% *} .*--out $1 " && echo "${folder#/proc/}"
     done
 }
 
@@ -53,12 +62,34 @@ begin_ranks() {
     shift 3
     run "$count" "$p2p" train --backend "$backend" --out "$out" "$@" >"$out.out" 2>"$out.err" &
     training=$!
-    for _ in $(seq 1500); do
+    for _ in $(seq 3000); do
         [ -e "$out/metrics.jsonl" ] && [ "$(grep -c '"step"' "$out/metrics.jsonl")" -gt "$steps" ] && return
         kill -0 $training 2>/dev/null || break
         sleep 0.02
     done
     fail "$out: it ended before, or is too slow: $(tail -n 2 "$out.err")"
+}
+
+# beside FUNCTION ARGUMENT...: calls the function in the background, in a new folder, with three others at most: most of
+# the time of these tests is waiting for time limits. together: waits for all, and counts those with failures.
+beside_count=0
+beside_running=()
+beside() {
+    local folder=$work/beside$((++beside_count))
+    [ ${#beside_running[@]} -lt 4 ] || together
+    mkdir "$folder"
+    (
+        cd "$folder" || exit
+        failures=0
+        "$@"
+        exit $((failures > 0))
+    ) &
+    beside_running+=($!)
+}
+together() {
+    local process
+    for process in "${beside_running[@]}"; do wait "$process" || failures=$((failures + 1)); done
+    beside_running=()
 }
 
 # differ FILE FILE PART BOUND: checks that tensors of two files differ by no more than the bound.

@@ -7,8 +7,13 @@
 enum { DEVICES = 4, MOST_NEEDS = 64, MOST_TICKETS = 1 << 20 };
 
 typedef struct {
+    p2p_be_op *inner;
+    p2p_kind kind;
+} shuffled_op;
+
+typedef struct {
     enum { COMMAND_RUN, COMMAND_WRITE, COMMAND_READ, COMMAND_COPY, COMMAND_MARK } kind;
-    p2p_be_op *op;
+    const shuffled_op *op;
     p2p_binding from, to;
     const void *source;
     void *target;
@@ -55,6 +60,9 @@ static shuffled_comm *open_comm;
 static uint32_t state = 1;
 static bool forgets;
 static int overlaps;
+static shuffled_time collectives;
+static p2p_kind *trace;
+static int traced, trace_size;
 
 void shuffled_seed(uint32_t seed) {
     state = seed * 2654435761u + 1;
@@ -66,6 +74,24 @@ void shuffled_forget_order(bool forget) {
 
 int shuffled_overlaps(void) {
     return overlaps;
+}
+
+void shuffled_collectives(shuffled_time time) {
+    collectives = time;
+}
+
+void shuffled_trace(p2p_kind *kinds, int size) {
+    trace = kinds;
+    trace_size = size;
+    traced = 0;
+}
+
+int shuffled_traced(void) {
+    return traced;
+}
+
+static void note(p2p_kind kind) {
+    if (trace && traced < trace_size) trace[traced++] = kind;
 }
 
 static uint32_t draw(uint32_t below) {
@@ -100,7 +126,8 @@ static p2p_status run_command(shuffled_device *device, const command *c) {
     const p2p_device_table *table = &reference->device;
     switch (c->kind) {
     case COMMAND_RUN:
-        return table->op_run(device->inner, c->op);
+        if (device == open_devices[0]) note(c->op->kind);
+        return table->op_run(device->inner, c->op->inner);
     case COMMAND_WRITE:
         return table->buffer_write(device->inner, c->to, c->source, c->bytes);
     case COMMAND_READ:
@@ -138,6 +165,7 @@ static p2p_status reduce(shuffled_comm *comm) {
         reversed[i] = c->replicas[comm->count - 1 - i];
         reversed[i].after = 0;
     }
+    note(op.kind);
     if (op.kind == P2P_KIND_broadcast) op.root = comm->count - 1 - op.root;
     P2P_TRY(op.kind == P2P_KIND_broadcast ? reference->comm.broadcast(comm->inner, &op, reversed, done)
                                           : reference->comm.all_reduce(comm->inner, &op, reversed, done));
@@ -145,15 +173,32 @@ static p2p_status reduce(shuffled_comm *comm) {
     return P2P_OK;
 }
 
+/* The device that has run the fewest commands. */
+static int slowest(const int *candidates, int count) {
+    int least = candidates[0];
+    for (int i = 1; i < count; i++)
+        if (open_devices[candidates[i]]->first < open_devices[least]->first) least = candidates[i];
+    return least;
+}
+
+/* One of the devices that may run a command, or DEVICES for the collective that may run. */
+static int choose(const int *candidates, int count, bool reduces) {
+    if (collectives == SHUFFLED_ANY_TIME) {
+        const uint32_t drawn = draw((uint32_t)(count + reduces));
+        return drawn == (uint32_t)count ? DEVICES : candidates[drawn];
+    }
+    const bool now = reduces && (collectives == SHUFFLED_EARLY || count == 0);
+    return now ? DEVICES : slowest(candidates, count);
+}
+
 /* Runs one of the commands and collectives that may run. */
 static p2p_status run_one(void) {
-    int candidates[DEVICES + 1], count = 0;
+    int candidates[DEVICES], count = 0;
     for (int i = 0; i < DEVICES; i++)
         if (may_run(open_devices[i])) candidates[count++] = i;
     const bool reduces = may_reduce(open_comm);
-    if (reduces) candidates[count++] = DEVICES;
-    if (count == 0) return host->fail(P2P_FAILED, "shuffled: a ticket is never complete");
-    const int chosen = candidates[draw((uint32_t)count)];
+    if (count == 0 && !reduces) return host->fail(P2P_FAILED, "shuffled: a ticket is never complete");
+    const int chosen = choose(candidates, count, reduces);
     if (chosen == DEVICES) return reduce(open_comm);
     overlaps += reduces;
     shuffled_device *device = open_devices[chosen];
@@ -265,11 +310,22 @@ static p2p_status op_query(p2p_be_device *device, const p2p_op *op, p2p_query *a
 
 static p2p_status op_create(p2p_be_device *device, const p2p_op *op, const p2p_binding *bindings,
                             p2p_binding scratch, p2p_be_op **created) {
-    return reference->device.op_create(device_of(device)->inner, op, bindings, scratch, created);
+    shuffled_op *own = calloc(1, sizeof *own);
+    if (!own) return no_memory();
+    own->kind = op->kind;
+    const p2p_status status =
+        reference->device.op_create(device_of(device)->inner, op, bindings, scratch, &own->inner);
+    if (status == P2P_OK)
+        *created = (p2p_be_op *)(void *)own;
+    else
+        free(own);
+    return status;
 }
 
 static void op_destroy(p2p_be_device *device, p2p_be_op *op) {
-    reference->device.op_destroy(device_of(device)->inner, op);
+    shuffled_op *own = (shuffled_op *)(void *)op;
+    reference->device.op_destroy(device_of(device)->inner, own->inner);
+    free(own);
 }
 
 static p2p_status record(shuffled_recording *recording, p2p_be_op *op) {
@@ -283,7 +339,7 @@ static p2p_status record(shuffled_recording *recording, p2p_be_op *op) {
 static p2p_status op_run(p2p_be_device *device, p2p_be_op *op) {
     shuffled_device *shuffled = device_of(device);
     if (shuffled->recording) return record(shuffled->recording, op);
-    return add(shuffled, (command){.kind = COMMAND_RUN, .op = op});
+    return add(shuffled, (command){.kind = COMMAND_RUN, .op = (const shuffled_op *)(const void *)op});
 }
 
 /* ---- Recordings --------------------------------------------------------------------------------------- */

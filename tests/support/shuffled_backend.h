@@ -21,4 +21,18 @@ void shuffled_forget_order(bool forget);
  */
 int shuffled_overlaps(void);
 
+/* When collectives run from now on. With any but the first, devices run as many commands as each other. */
+typedef enum {
+    SHUFFLED_ANY_TIME,
+    SHUFFLED_EARLY, /* before every other command that may run */
+    SHUFFLED_LATE   /* after all of them */
+} shuffled_time;
+void shuffled_collectives(shuffled_time time);
+
+/* Records the kinds of the operations that run on device 0, and of collectives, from now on, in an array of
+ * `size` elements. NULL: ends it. */
+void shuffled_trace(p2p_kind *kinds, int size);
+/* The number of elements that are recorded. */
+int shuffled_traced(void);
+
 #endif

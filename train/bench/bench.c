@@ -19,9 +19,9 @@ static int64_t accumulated(const bench *b) {
     return b->training ? b->all->grad_accumulate : 1;
 }
 
-/* Replicas of the run. They are all in this process. */
+/* Replicas of the run, in all ranks. */
 static int replicas(const bench *b) {
-    return b->devices.count;
+    return ranks_size(b->ranks) * b->devices.count;
 }
 
 int64_t bench_images(const bench *b) {
@@ -74,7 +74,9 @@ static p2p_status plan_step(bench *b) {
     const setup_planning planning = {.session = b->session,
                                      .model = b->model,
                                      .options = &options,
-                                     .replicas = replicas(b),
+                                     .replicas = b->devices.count,
+                                     .world = replicas(b),
+                                     .first = ranks_number(b->ranks) * b->devices.count,
                                      .training = b->training};
     options.parts = (int)accumulated(b);
     P2P_TRY(setup_plan_make(&planning, b->training ? "training step" : "translation", bench_images(b),
@@ -91,13 +93,14 @@ static p2p_status make_plan(bench *b) {
     return b->training ? p2p_session_initialise(b->session, b->model->discriminator.network, 1) : P2P_OK;
 }
 
-p2p_status bench_open(bench *b, const settings *all, bool training) {
-    *b = (bench){.all = all, .training = training, .started = sys_clock()};
+p2p_status bench_open(bench *b, const settings *all, const ranks *together, bool training) {
+    *b = (bench){.all = all, .ranks = together, .training = training, .started = sys_clock()};
     pix2pix_config config;
     P2P_TRY(setup_model_config(all, &config));
     P2P_TRY(pix2pix_create(&b->model, &config));
     P2P_TRY(setup_devices_open(all, &b->devices));
     P2P_TRY(check_memory(b));
+    b->devices.processes = ranks_processes(together);
     P2P_TRY(make_plan(b));
     return make_pixels(b);
 }

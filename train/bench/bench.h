@@ -12,14 +12,16 @@
 #include "options/options.h"
 #include "p2p.h"
 #include "pix2pix.h"
+#include "ranks/ranks.h"
 #include "setup/setup_plans.h"
 
 #include <stdint.h>
 
 typedef struct {
     const settings *all;
-    bool training;  /* the training step; otherwise the generator alone */
-    double started; /* clock reading of bench_open */
+    const ranks *ranks; /* whose devices make each step together; NULL: one */
+    bool training;      /* the training step; otherwise the generator alone */
+    double started;     /* clock reading of bench_open */
     setup_devices devices;
     pix2pix *model;
     setup_plan planned;
@@ -30,10 +32,10 @@ typedef struct {
     uint32_t step;    /* runs so far */
 } bench;
 
-/* Open the devices, plan and allocate. Call bench_close() in any case. */
-p2p_status bench_open(bench *b, const settings *all, bool training);
+/* Open the devices, plan and allocate. Of several ranks all do. Call bench_close() in any case. */
+p2p_status bench_open(bench *b, const settings *all, const ranks *together, bool training);
 void bench_close(bench *b);
-/* Images of a step of all devices. */
+/* Images of a step of all devices of all ranks. */
 int64_t bench_images(const bench *b);
 
 typedef struct {

@@ -29,8 +29,8 @@ static p2p_status check_pool(const settings *all) {
                                "one may be named several times");
 }
 
-/* The given settings for `devices` devices. Free at->device unless it is that of `all`; the other strings
- * still belong to `all`. */
+/* The given settings for `devices` devices of each rank. Free at->device unless it is that of `all`; the
+ * other strings still belong to `all`. */
 static p2p_status settings_for(const settings *all, int64_t devices, settings *at) {
     *at = *all;
     at->gpus = devices;
@@ -45,16 +45,20 @@ static p2p_status settings_for(const settings *all, int64_t devices, settings *a
 /* A bench with the settings that it was opened with. */
 typedef struct {
     settings all;
+    const ranks *ranks; /* that measure together; NULL: this one alone */
     bench b;
     double seconds[ROUNDS], processor[ROUNDS]; /* per step: by the clock, and of all processors together */
 } contestant;
 
-static p2p_status open_contestant(const settings *all, int64_t devices, int64_t accumulate, contestant *c) {
+static p2p_status open_contestant(const settings *all, const ranks *together, int64_t devices,
+                                  int64_t accumulate, contestant *c) {
     double seconds;
-    *c = (contestant){.all = {.data = NULL}};
+    *c = (contestant){.all = {.data = NULL}, .ranks = together};
     P2P_TRY(settings_for(all, devices, &c->all));
     c->all.grad_accumulate = accumulate;
-    P2P_TRY(bench_open(&c->b, &c->all, strcmp(all->what, "train") == 0));
+    c->all.ranks = ranks_size(together);
+    c->all.local_rank = ranks_local(together);
+    P2P_TRY(bench_open(&c->b, &c->all, together, strcmp(all->what, "train") == 0));
     return bench_time_steps(&c->b, 2, &seconds); /* warms up */
 }
 
@@ -63,19 +67,36 @@ static void close_contestant(const settings *all, contestant *c) {
     if (c->all.device != all->device) free(c->all.device);
 }
 
-static bool share_a_processor(const setup_devices *devices) {
+/* Whether another rank is on this one's machine. */
+static bool have_neighbours(const ranks *together) {
+    const char *own = ranks_host(together, ranks_number(together));
+    int here = 0;
+    for (int i = 0; i < ranks_size(together); i++) here += strcmp(ranks_host(together, i), own) == 0;
+    return here > 1;
+}
+
+static bool share_here(const setup_devices *devices, const ranks *together) {
     for (int i = 0; i < devices->count; i++) {
         p2p_device_memory memory;
         p2p_device_memory_of(devices->list[i], &memory);
         if (setup_devices_times(devices, i) != 1) return true;
         if (!memory.in_host) return false;
     }
-    return devices->count > 1;
+    return devices->count > 1 || have_neighbours(together);
+}
+
+/* Whether devices of any rank do. */
+static p2p_status share_a_processor(const setup_devices *devices, const ranks *together, bool *shared) {
+    double here = share_here(devices, together);
+    P2P_TRY(ranks_add(together, &here, 1));
+    *shared = here > 0;
+    return P2P_OK;
 }
 
 /* The operations of a profiled step that replicas add. */
 typedef struct {
     growth_added *added;
+    bool is_first;                     /* rank: its first replica's updates are not added */
     bool updating[SETUP_MOST_DEVICES]; /* per replica: its last operation belonged to an update */
 } addition;
 
@@ -87,24 +108,29 @@ static p2p_status add_operation(void *context, const p2p_operation_timing *timin
     bool *updating = &a->updating[timing->replica];
     *updating = kind == P2P_KIND_adam || (*updating && kind == P2P_KIND_copy);
     if (kind == P2P_KIND_all_reduce) a->added->reduction_s += seconds;
-    if (*updating && timing->replica > 0) a->added->updates_s += seconds;
+    if (*updating && (timing->replica > 0 || !a->is_first)) a->added->updates_s += seconds;
     return P2P_OK;
 }
 
+/* Reductions are this rank's, updates those of all. */
 static p2p_status profile_additions(bench *b, growth_added *added) {
-    addition a = {.added = added};
+    addition a = {.added = added, .is_first = ranks_number(b->ranks) == 0};
     const p2p_step step = {.seed = 1, .step = b->step++};
     P2P_TRY(bench_give_inputs(b));
     P2P_TRY(p2p_plan_profile(b->plan, &step, sys_clock, add_operation, &a));
-    return p2p_plan_wait(b->plan);
+    P2P_TRY(p2p_plan_wait(b->plan));
+    return ranks_add(b->ranks, &added->updates_s, 1);
 }
 
+/* The ranks begin together. */
 static p2p_status time_round(contestant *c, int steps, int round) {
+    double together = 0;
+    P2P_TRY(ranks_add(c->ranks, &together, 1));
     const double before = sys_processor_time();
     P2P_TRY(bench_time_steps(&c->b, steps, &c->seconds[round]));
     c->processor[round] = (sys_processor_time() - before) / steps;
     c->seconds[round] /= steps;
-    return P2P_OK;
+    return ranks_add(c->ranks, &c->processor[round], 1);
 }
 
 /* The median over rounds of how much greater the one is, as a share of the other. */
@@ -120,6 +146,15 @@ static void compare(const contestant *many, contestant *one, growth_added *besid
     beside->one_step_s = bench_summary(one->seconds, ROUNDS);
 }
 
+/* The share of time in which the devices of all ranks stood still; negative if a rank does not know it. */
+static p2p_status share_of_waiting(const ranks *together, bool known, double waited, double seconds,
+                                   double *share) {
+    double sums[2] = {known ? 0 : 1, waited};
+    P2P_TRY(ranks_add(together, sums, 2));
+    *share = sums[0] > 0 ? -1 : sums[1] / ranks_size(together) / seconds;
+    return P2P_OK;
+}
+
 /* Rounds of the replicas, in turns with those of `one` unless it is NULL. */
 static p2p_status time_rounds(contestant *many, contestant *one, int steps, growth_point *point) {
     double before = 0, after = 0, sum = 0;
@@ -130,7 +165,7 @@ static p2p_status time_rounds(contestant *many, contestant *one, int steps, grow
         sum += many->seconds[i] * steps;
     }
     known = p2p_session_waited(many->b.session, &after) && known;
-    point->not_hidden = known ? (after - before) / sum : -1;
+    P2P_TRY(share_of_waiting(many->ranks, known, after - before, sum, &point->not_hidden));
     if (one) compare(many, one, &point->beside);
     point->step_s = bench_summary(many->seconds, ROUNDS);
     return P2P_OK;
@@ -142,12 +177,14 @@ static p2p_status measure_alone(contestant *many, int steps, growth_point *point
 }
 
 static p2p_status measure_beside(const settings *all, contestant *many, int steps, growth_point *point) {
-    contestant one;
+    contestant one = {.all = *all};
+    const bool compares = ranks_number(many->ranks) == 0;
+    p2p_status status = P2P_OK;
     point->images = bench_images(&many->b);
-    p2p_status status = open_contestant(all, 1, point->devices * all->grad_accumulate, &one);
-    if (status == P2P_OK) status = time_rounds(many, &one, steps, point);
+    if (compares) status = open_contestant(all, NULL, 1, point->devices * all->grad_accumulate, &one);
+    if (status == P2P_OK) status = time_rounds(many, compares ? &one : NULL, steps, point);
     if (status == P2P_OK) status = profile_additions(&many->b, &point->beside);
-    close_contestant(all, &one);
+    if (compares) close_contestant(all, &one);
     return status;
 }
 
@@ -159,17 +196,31 @@ static void note_devices(const bench *b, bench_growth *growth) {
     growth->batch = b->all->batch;
 }
 
-static p2p_status measure_point(const settings *all, bench_growth *growth, growth_point *point) {
+static p2p_status measure_open(const settings *all, contestant *many, bench_growth *growth,
+                               growth_point *point) {
+    note_devices(&many->b, growth);
+    P2P_TRY(share_a_processor(&many->b.devices, many->ranks, &point->shared));
+    growth->shared = growth->shared || point->shared;
+    return point->shared && growth->training ? measure_beside(all, many, growth->steps, point)
+                                             : measure_alone(many, growth->steps, point);
+}
+
+/* Measure `devices` of each of these ranks. */
+static p2p_status measure_point(const settings *all, const ranks *together, int64_t devices,
+                                bench_growth *growth) {
     contestant many;
-    p2p_status status = open_contestant(all, point->devices, all->grad_accumulate, &many);
-    if (status == P2P_OK) {
-        note_devices(&many.b, growth);
-        point->shared = share_a_processor(&many.b.devices);
-        status = point->shared && growth->training ? measure_beside(all, &many, growth->steps, point)
-                                                   : measure_alone(&many, growth->steps, point);
-    }
+    growth_point *point = &growth->points[growth->count++];
+    *point = (growth_point){.devices = ranks_size(together) * devices};
+    p2p_status status = open_contestant(all, together, devices, all->grad_accumulate, &many);
+    if (status == P2P_OK) status = measure_open(all, &many, growth, point);
     close_contestant(all, &many);
     return status;
+}
+
+/* One device of rank 0, while the others wait. */
+static p2p_status measure_first(const settings *all, ranks *together, bench_growth *growth) {
+    const bool first = ranks_number(together) == 0;
+    return ranks_agree(together, first ? measure_point(all, NULL, 1, growth) : P2P_OK);
 }
 
 static bool is_compared(const growth_point *point) {
@@ -187,15 +238,31 @@ static void find_efficiency(const bench_growth *growth, growth_point *point) {
     if (is_compared(point)) point->efficiency = 1 / (1 + point->beside.added);
 }
 
-p2p_status bench_growth_measure(const settings *all, int steps, bench_growth *growth) {
-    *growth = (bench_growth){.steps = (steps + ROUNDS - 1) / ROUNDS, .rounds = ROUNDS};
+/* Numbers of devices of a rank. */
+static settings_counts counts_of(const settings *all) {
+    if (all->gpu_counts.count > 0) return all->gpu_counts;
+    return (settings_counts){{setup_devices_asked(all)}, 1};
+}
+
+/* P2P_USAGE if another rank measures something else than rank 0. */
+static p2p_status compare_settings(const settings *all, const ranks *together, int steps) {
+    char own[160], first[sizeof own] = "";
+    snprintf(own, sizeof own, "%s %d %d %" PRId64 " %" PRId64 " %" PRId64 " %" PRId64 " %" PRId64, all->what,
+             steps, counts_of(all).count, counts_of(all).of[0], all->batch, all->size, all->ngf, all->ndf);
+    memcpy(first, own, strlen(own));
+    P2P_TRY(ranks_share(together, first, sizeof first));
+    if (strcmp(first, own) == 0) return P2P_OK;
+    return p2p_fail(P2P_USAGE, "the ranks were started with different options");
+}
+
+p2p_status bench_growth_measure(const settings *all, ranks *together, int steps, bench_growth *growth) {
+    const settings_counts counts = counts_of(all);
+    *growth = (bench_growth){
+        .steps = (steps + ROUNDS - 1) / ROUNDS, .rounds = ROUNDS, .ranks = ranks_size(together)};
     P2P_TRY(check_pool(all));
-    for (int i = 0; i < all->gpu_counts.count; i++) {
-        growth_point *point = &growth->points[growth->count++];
-        *point = (growth_point){.devices = all->gpu_counts.of[i]};
-        P2P_TRY(measure_point(all, growth, point));
-        growth->shared = growth->shared || point->shared;
-    }
+    P2P_TRY(compare_settings(all, together, steps));
+    if (together) P2P_TRY(measure_first(all, together, growth));
+    for (int i = 0; i < counts.count; i++) P2P_TRY(measure_point(all, together, counts.of[i], growth));
     for (int i = 0; i < growth->count; i++) find_efficiency(growth, &growth->points[i]);
     return P2P_OK;
 }
@@ -227,6 +294,7 @@ static void print_table(const settings *all, const bench_growth *growth) {
            " filters; medians of %d rounds of %d steps\n",
            growth->precision, all->batch, all->size, all->size, all->ngf, all->ndf, growth->rounds,
            growth->steps);
+    if (growth->ranks > 1) printf("%d ranks; one device is measured in rank 0 alone\n", growth->ranks);
     printf("devices   images/s                          ms a step  efficiency  not hidden%s\n",
            growth->shared && growth->training ? "  added by replicas" : "");
     for (int i = 0; i < growth->count; i++) print_point(&growth->points[i]);
@@ -260,13 +328,13 @@ static json_t *points_to_json(const bench_growth *growth) {
 }
 
 static json_t *growth_to_json(const settings *all, const bench_growth *growth) {
-    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:b, s:i, s:i, s:o}", "what",
+    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:b, s:i, s:i, s:i, s:o}", "what",
                      "growth", "version", P2P_VERSION, "device", growth->device, "device_name",
                      growth->device_name, "precision", growth->precision, "plan",
                      growth->training ? "train" : "translate", "batch", (json_int_t)all->batch, "size",
                      (json_int_t)all->size, "ngf", (json_int_t)all->ngf, "ndf", (json_int_t)all->ndf,
-                     "shared_processor", growth->shared, "rounds", growth->rounds, "steps", growth->steps,
-                     "points", points_to_json(growth));
+                     "shared_processor", growth->shared, "ranks", growth->ranks, "rounds", growth->rounds,
+                     "steps", growth->steps, "points", points_to_json(growth));
 }
 
 p2p_status bench_growth_report(const settings *all, const bench_growth *growth) {

@@ -3,12 +3,16 @@
  * Devices that share a processor, as those of CPUs do and one that is named several times, take turns, and
  * are as fast together as one. There k devices are compared with one that computes the same batch with
  * --grad-accumulate, in turns with them: the difference is what replicas add.
+ *
+ * Of several ranks all measure each number of devices together. The first point is one device of rank 0
+ * alone.
  */
 #ifndef P2P_BENCH_GROWTH_H
 #define P2P_BENCH_GROWTH_H
 
 #include "bench_summary.h"
 #include "options/options.h"
+#include "ranks/ranks.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -25,7 +29,7 @@ typedef struct {
 } growth_added;
 
 typedef struct {
-    int64_t devices, images; /* images: of a step on all devices */
+    int64_t devices, images; /* of all ranks; images: of a step on all devices */
     bool shared;             /* the devices share a processor */
     bench_range step_s;
     /* The rate per device over that of the first point. If the processor is shared, the rate over that of one
@@ -35,6 +39,8 @@ typedef struct {
     growth_added beside; /* of several replicas of a training that share a processor; else 0 */
 } growth_point;
 
+enum { GROWTH_MOST = SETTINGS_MAX_COUNTS + 1 }; /* points */
+
 typedef struct {
     char device[64], device_name[256]; /* the first */
     const char *precision;             /* its name; static */
@@ -42,12 +48,14 @@ typedef struct {
     bool shared;                       /* those of a point share a processor */
     bool training;
     int steps, rounds; /* a range is over rounds of this many steps */
+    int ranks;         /* 1: one process */
     int count;
-    growth_point points[SETTINGS_MAX_COUNTS];
+    growth_point points[GROWTH_MOST];
 } bench_growth;
 
-/* Measure with each number of devices in --gpus, which are the first ones of --device, if it is given. */
-p2p_status bench_growth_measure(const settings *all, int steps, bench_growth *growth);
+/* Measure with each number of devices in --gpus, which are the first ones of --device, if it is given. Of
+ * several ranks each has as many, and all call it; rank 0 has the results. */
+p2p_status bench_growth_measure(const settings *all, ranks *together, int steps, bench_growth *growth);
 /* Prints JSON with --json, else a table. */
 p2p_status bench_growth_report(const settings *all, const bench_growth *growth);
 /* bench_growth_plot.c: write an SVG picture. */

@@ -9,9 +9,8 @@
 enum { CHARTS = 3, FOOT = 70 };
 
 typedef struct {
-    int64_t devices[SETTINGS_MAX_COUNTS];
-    double rate[SETTINGS_MAX_COUNTS], ideal[SETTINGS_MAX_COUNTS], efficiency[SETTINGS_MAX_COUNTS],
-        not_hidden[SETTINGS_MAX_COUNTS];
+    int64_t devices[GROWTH_MOST];
+    double rate[GROWTH_MOST], ideal[GROWTH_MOST], efficiency[GROWTH_MOST], not_hidden[GROWTH_MOST];
 } columns;
 
 /* The ideal rate of devices that share a processor is that of one with the same batch. */

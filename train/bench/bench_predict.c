@@ -90,7 +90,7 @@ enum { PASSES = 3 };
 static p2p_status measure_step(const settings *at, int steps, bench_prediction *to, double *seconds) {
     bench b;
     bench_speed speed;
-    p2p_status status = bench_open(&b, at, true);
+    p2p_status status = bench_open(&b, at, NULL, true);
     if (status == P2P_OK) status = bench_measure_speed(&b, steps, &speed);
     if (status == P2P_OK) {
         *seconds = speed.step_s.median;
@@ -104,7 +104,7 @@ static p2p_status measure_step(const settings *at, int steps, bench_prediction *
 
 static p2p_status measure_segments(const settings *at, bench_segments *segments) {
     bench b;
-    p2p_status status = bench_open(&b, at, true);
+    p2p_status status = bench_open(&b, at, NULL, true);
     for (int i = 0; i < PASSES && status == P2P_OK; i++) {
         status = bench_give_inputs(&b);
         if (status == P2P_OK) status = bench_segments_pass(b.plan, b.step++, sys_clock, segments);

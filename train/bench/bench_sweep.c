@@ -54,7 +54,7 @@ static p2p_status measure_point(const settings *all, int steps, sweep_point *poi
     bench b;
     bench_profile profile = {0};
     fprintf(stderr, "%s %" PRId64 "\n", axes[point->axis].name, point->value);
-    p2p_status status = bench_open(&b, &at, strcmp(all->what, "train") == 0);
+    p2p_status status = bench_open(&b, &at, NULL, strcmp(all->what, "train") == 0);
     if (status == P2P_OK) status = measure_opened(&b, steps, &profile, point);
     bench_profile_free(&profile);
     bench_close(&b);

@@ -187,7 +187,7 @@ static p2p_status examine(examination *all) {
     fprintf(report, "p2p doctor report 1\n\nThis file contains: %s\n", contents);
     doctor_print_system(report);
     doctor_print_environment(report);
-    P2P_TRY(p2p_device_list(&all->entries, &all->entry_count));
+    P2P_TRY(p2p_device_list(NULL, &all->entries, &all->entry_count));
     doctor_print_cards(all->entries, all->entry_count, &all->machine, report);
     doctor_print_cache(&all->machine, report);
     doctor_print_entries(all->entries, all->entry_count, report);

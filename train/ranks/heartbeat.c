@@ -16,15 +16,21 @@ static const double INTERVAL = 1;     /* seconds between beats */
 static const double LONGEST_TURN = 2; /* seconds of silence that one turn of the thread counts at most */
 static const double FIRST_WORD = 1;   /* seconds that rank 0 has to report a failure of its own first */
 static const double LAST_WORD = 5;    /* seconds for messages to be sent or printed */
+static const double AT_END = 0.02;    /* seconds between looks when a rank has taken leave */
 static const double PASSING_ON = 0.5; /* seconds in which a launcher passes on what was printed */
 
-enum { BEAT = 'B', FAREWELL = 'E', FAILURE = 'F', EXIT = 'X' };
+enum { BEAT = 'B', FAREWELL = 'E', FAILURE = 'F', EXIT = 'X', WARNING = 'W' };
 enum { MESSAGE_BYTES = 4096, HINT_BYTES = 8192, COMMAND_BYTES = 4096 };
+enum { MOST_WARNINGS = 64 }; /* different ones; more are not printed */
 
 typedef struct {
     uint32_t exit_code, status;
     char message[MESSAGE_BYTES], hint[HINT_BYTES];
 } failure_text;
+
+typedef struct {
+    char text[MESSAGE_BYTES];
+} warning_text;
 
 typedef struct {
     int rank, socket; /* socket -1: the connection has ended */
@@ -33,17 +39,29 @@ typedef struct {
     char kind;        /* of the message that is being received; 0: none */
     size_t received;  /* bytes of its rest */
     failure_text *failure;
+    warning_text warning;
     uint32_t exit_code;
 } peer;
+
+/* A warning that was printed in rank 0. */
+typedef struct {
+    const char *host; /* of the first rank that gave it; borrowed */
+    char *text;
+} known_warning;
 
 static struct {
     heartbeat_options options;
     sys_listener listener;
     peer *peers; /* rank 0: all others; another rank: rank 0 */
     int count;
-    sys_monitor *monitor; /* protects sending, closing, and `command` */
+    sys_monitor *monitor; /* protects sending, closing, `command`, and warnings */
     sys_thread *thread;
     char command[COMMAND_BYTES];
+    known_warning warnings[MOST_WARNINGS];
+    int warning_count;
+    char *kept[MOST_WARNINGS]; /* warnings before the connection */
+    int kept_count;
+    bool connected;
     atomic_bool ending;  /* this process is about to end: nothing else may be printed */
     atomic_bool leaving; /* the ends of connections are no losses */
 } beat = {.listener = {{-1, -1}}};
@@ -124,6 +142,10 @@ static void report_failure(const peer *of) {
     end_all((int)(text->exit_code & 0xff));
 }
 
+void heartbeat_await_end(void) {
+    sys_sleep(FIRST_WORD + LAST_WORD + PASSING_ON);
+}
+
 _Noreturn void heartbeat_fail(p2p_status status) {
     failure_text *text = calloc(1, sizeof *text);
     sys_sleep(FIRST_WORD);
@@ -142,6 +164,72 @@ _Noreturn void heartbeat_fail(p2p_status status) {
     sys_process_end(p2p_status_exit_code(status));
 }
 
+/* ---- Warnings ----------------------------------------------------------------------------------------- */
+
+/* Whether the machine has not given this warning before. */
+static bool is_new(const char *host, const char *text) {
+    sys_monitor_enter(beat.monitor);
+    bool known = beat.warning_count == MOST_WARNINGS;
+    for (int i = 0; i < beat.warning_count && !known; i++)
+        known = strcmp(beat.warnings[i].host, host) == 0 && strcmp(beat.warnings[i].text, text) == 0;
+    char *copy = known ? NULL : strdup(text);
+    if (copy) beat.warnings[beat.warning_count++] = (known_warning){host, copy};
+    sys_monitor_leave(beat.monitor);
+    return !known;
+}
+
+static void send_warning(const char *text) {
+    const char kind = WARNING;
+    warning_text *warning = calloc(1, sizeof *warning);
+    if (!warning) return;
+    snprintf(warning->text, sizeof warning->text, "%s", text);
+    sys_monitor_enter(beat.monitor);
+    if (beat.peers[0].socket >= 0) {
+        send_all(&beat.peers[0], &kind, 1);
+        send_all(&beat.peers[0], warning, sizeof *warning);
+    }
+    sys_monitor_leave(beat.monitor);
+    free(warning);
+}
+
+static void keep(const char *text) {
+    char *copy = beat.kept_count < MOST_WARNINGS ? strdup(text) : NULL;
+    if (copy) beat.kept[beat.kept_count++] = copy;
+}
+
+static void print_own(const char *text) {
+    text_print_line("warning: ", text, stderr);
+}
+
+void heartbeat_warn(const char *text) {
+    const heartbeat_options *o = &beat.options;
+    if (!beat.connected)
+        keep(text);
+    else if (o->rank > 0)
+        send_warning(text);
+    else if (is_new(o->hosts[0], text))
+        print_own(text);
+}
+
+static void release_kept(void (*to)(const char *text)) {
+    for (int i = 0; i < beat.kept_count; i++) {
+        to(beat.kept[i]);
+        free(beat.kept[i]);
+    }
+    beat.kept_count = 0;
+}
+
+void heartbeat_print_kept(void) {
+    release_kept(print_own);
+}
+
+static void print_warning(peer *of) {
+    const char *host = beat.options.hosts[of->rank];
+    of->warning.text[MESSAGE_BYTES - 1] = '\0';
+    if (is_new(host, of->warning.text))
+        text_line(stderr, "warning: rank %d on %s: %s", of->rank, host, of->warning.text);
+}
+
 /* ---- Receiving ---------------------------------------------------------------------------------------- */
 
 /* Where the rest of the message goes, and its size; 0: it has none. */
@@ -150,6 +238,10 @@ static size_t rest_of(peer *from, void **rest) {
     if (from->kind == EXIT) {
         *rest = &from->exit_code;
         return sizeof from->exit_code;
+    }
+    if (from->kind == WARNING) {
+        *rest = &from->warning;
+        return sizeof from->warning;
     }
     if (from->kind != FAILURE) return 0;
     if (!from->failure) from->failure = calloc(1, sizeof *from->failure);
@@ -161,6 +253,7 @@ static void take_message(peer *from) {
     const int kind = from->kind;
     from->kind = 0;
     if (kind == FAREWELL) from->ended = true;
+    if (kind == WARNING) print_warning(from);
     if (kind == FAILURE && from->failure) report_failure(from);
     if (kind == EXIT && begin_end()) sys_process_end((int)(from->exit_code & 0xff));
 }
@@ -211,21 +304,24 @@ static bool all_over(void) {
 }
 
 static void wait_for_peers(int *sockets, bool *writes, bool *ready) {
+    bool ends = false;
     for (int i = 0; i < beat.count; i++) {
         sockets[i] = beat.peers[i].socket;
         writes[i] = false;
+        ends = ends || beat.peers[i].ended;
     }
-    sys_sockets_wait(sockets, writes, ready, beat.count, INTERVAL / 2);
+    sys_sockets_wait(sockets, writes, ready, beat.count, ends ? AT_END : INTERVAL / 2);
 }
 
 static void watch(void *memory) {
     int *sockets = memory;
     bool *writes = (bool *)(sockets + beat.count), *ready = writes + beat.count;
-    double last = sys_clock(), sent = last - INTERVAL;
-    while (!all_over()) {
+    double last = sys_clock(), sent = last - INTERVAL, left = 0;
+    while (!all_over() && left < LAST_WORD) {
         wait_for_peers(sockets, writes, ready);
         const double now = sys_clock(), turn = now - last < LONGEST_TURN ? now - last : LONGEST_TURN;
         last = now;
+        if (atomic_load(&beat.leaving)) left += turn;
         for (int i = 0; i < beat.count; i++) look_at(&beat.peers[i], turn);
         if (now - sent < INTERVAL) continue;
         send_to_all(BEAT, NULL);
@@ -272,6 +368,8 @@ p2p_status heartbeat_start(const heartbeat_options *options, const heartbeat_pla
     if (!beat.peers) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for the connections of ranks");
     P2P_TRY(sys_monitor_create(&beat.monitor));
     P2P_TRY(connect_all(place));
+    beat.connected = true;
+    release_kept(heartbeat_warn);
     return start_thread();
 }
 
@@ -285,4 +383,9 @@ void heartbeat_set_command(const char *command) {
 void heartbeat_end(void) {
     atomic_store(&beat.leaving, true);
     send_to_all(FAREWELL, NULL);
+}
+
+void heartbeat_join(void) {
+    sys_thread_join(beat.thread);
+    beat.thread = NULL;
 }

@@ -35,11 +35,21 @@ p2p_status heartbeat_start(const heartbeat_options *options, const heartbeat_pla
 /* Copied; NULL: none. See ranks_set_command. */
 void heartbeat_set_command(const char *command);
 
+/* Print a warning, in rank 0: those of other ranks are sent there, and printed with rank and machine, once
+ * for each machine. From any thread. Before heartbeat_start, by one thread, it is kept until then. */
+void heartbeat_warn(const char *text);
+/* Print what is kept, if the ranks can't connect. */
+void heartbeat_print_kept(void);
+
 /* From now on the end of a connection is no loss. Called by all ranks when nothing else can fail. */
 void heartbeat_end(void);
+/* Afterwards, wait for the thread to end: when all have called heartbeat_end, or after 5 seconds. */
+void heartbeat_join(void);
 /* In another rank than 0: have rank 0 print the failure, with the calling thread's message and hint, and end
  * all. Does not return. */
 _Noreturn void heartbeat_fail(p2p_status status);
+/* Wait some seconds for this process to be ended because another rank reports a failure. */
+void heartbeat_await_end(void);
 /* In rank 0: print the calling thread's message and hint, and end all. Does not return. */
 _Noreturn void heartbeat_end_all(p2p_status status);
 

@@ -8,7 +8,7 @@
 
 static const double PATIENCE = 20;  /* seconds for all connections */
 static const double STAGGER = 0.25; /* seconds between attempts at different addresses */
-static const double PAUSE = 0.05;   /* seconds between looks */
+static const double PAUSE = 0.01;   /* seconds between looks */
 static const char ANSWER = 'K';
 enum { STRANGERS = 64 }; /* connections that are not known yet, beside one per rank */
 

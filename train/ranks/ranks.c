@@ -30,6 +30,8 @@ struct ranks {
     char (*hosts)[HEARTBEAT_HOST];
     lane lanes[MPI_CHANNELS];
     int *numbers; /* of the lanes */
+    bool agreed;  /* on a failure */
+    bool other;   /* the first was another rank's, which reports it */
     p2p_processes processes;
 };
 
@@ -170,9 +172,12 @@ p2p_status ranks_share_text(const ranks *r, char **text) {
 
 /* ---- Joining ------------------------------------------------------------------------------------------ */
 
-bool ranks_is_other(void) {
+p2p_status ranks_look(int *size, bool *other) {
     launch found;
-    return launch_find(&found) == P2P_OK && found.kind != LAUNCH_ALONE && found.rank > 0;
+    P2P_TRY(launch_find(&found));
+    *size = found.size;
+    *other = found.kind != LAUNCH_ALONE && found.rank > 0;
+    return P2P_OK;
 }
 
 static p2p_status allocate(ranks *r) {
@@ -230,12 +235,41 @@ static p2p_status read_limit(double *limit) {
     return p2p_fail(P2P_USAGE, "P2P_RANK_TIMEOUT=%s: 3 to 3600 seconds are possible", text);
 }
 
-/* Whether all ranks have succeeded, so that none waits for one that has not. Each returns its own failure. */
-static p2p_status agree(const ranks *r, p2p_status status) {
-    double failed = status == P2P_OK ? 0 : 1;
-    P2P_TRY(ranks_add(r, &failed, 1));
+/* Sets *failed to the number of ranks that have failed, and *first to the first of them. */
+static p2p_status count_failures(const ranks *r, p2p_status status, int *failed, int *first) {
+    const int32_t mine = status != P2P_OK;
+    int32_t *all = calloc((size_t)r->size, sizeof *all);
+    if (!all) return no_memory();
+    const p2p_status gathered = ranks_gather(r, &mine, sizeof mine, all);
+    *failed = *first = 0;
+    for (int i = r->size - 1; i >= 0; i--) {
+        *failed += all[i];
+        if (all[i]) *first = i;
+    }
+    free(all);
+    return gathered;
+}
+
+p2p_status ranks_agree(ranks *r, p2p_status status) {
+    int failed, first;
+    if (!r) return status;
+    p2p_failure failure;
+    p2p_failure_take(&failure, status);
+    const p2p_status counted = count_failures(r, status, &failed, &first);
+    if (status != P2P_OK) p2p_failure_give(&failure);
+    P2P_TRY(status == P2P_OK ? counted : P2P_OK);
+    if (failed > 0 && !r->agreed) r->other = status == P2P_OK;
+    r->agreed = r->agreed || failed > 0;
     if (status != P2P_OK || failed == 0) return status;
-    return p2p_fail(P2P_FAILED, "%.0f of %d ranks can't connect to rank 0 on %s for signs of life", failed,
+    return p2p_fail(P2P_FAILED, "rank %d on %s has failed", first, r->hosts[first]);
+}
+
+/* Before there are heartbeats: whether none waits for one that has failed. Each returns its own failure. */
+static p2p_status agree(const ranks *r, p2p_status status) {
+    int failed, first;
+    P2P_TRY(count_failures(r, status, &failed, &first));
+    if (status != P2P_OK || failed == 0) return status;
+    return p2p_fail(P2P_FAILED, "%d of %d ranks can't connect to rank 0 on %s for signs of life", failed,
                     r->size, r->hosts[0]);
 }
 
@@ -270,16 +304,9 @@ static p2p_status check_count(const ranks *r) {
     return p2p_fail(P2P_USAGE, "%d ranks were started; at most %d are possible", r->size, (int)MOST_RANKS);
 }
 
-/* After a failure here the process ends: what MPI's thread and that of heartbeats use stays. */
-p2p_status ranks_open(ranks **opened) {
-    const mpi_table *table;
-    launch found;
-    *opened = NULL;
-    P2P_TRY(launch_find(&found));
-    if (found.kind == LAUNCH_ALONE) return P2P_OK;
+static p2p_status open_all(const mpi_table *table, ranks **opened) {
     double limit;
     P2P_TRY(read_limit(&limit)); /* before MPI starts, which then waits for all */
-    P2P_TRY(launch_load(&found, &table));
     ranks *r = calloc(1, sizeof *r);
     if (!r) return no_memory();
     r->limit = limit;
@@ -290,25 +317,71 @@ p2p_status ranks_open(ranks **opened) {
     return P2P_OK;
 }
 
+static p2p_status load_and_open(const launch *found, ranks **opened) {
+    const mpi_table *table;
+    P2P_TRY(launch_load(found, &table));
+    return open_all(table, opened);
+}
+
+/* Warnings are passed on from the beginning, and printed here if the ranks don't meet. */
+static p2p_status end_opening(p2p_status status) {
+    if (status == P2P_OK) return P2P_OK;
+    p2p_warnings_pass(NULL);
+    heartbeat_print_kept();
+    return status;
+}
+
+/* After a failure here the process ends: what MPI's thread and that of heartbeats use stays. */
+p2p_status ranks_open_with(const mpi_table *table, ranks **opened) {
+    *opened = NULL;
+    p2p_warnings_pass(heartbeat_warn);
+    return end_opening(open_all(table, opened));
+}
+
+p2p_status ranks_open(ranks **opened) {
+    launch found;
+    *opened = NULL;
+    P2P_TRY(launch_find(&found));
+    if (found.kind == LAUNCH_ALONE) return P2P_OK;
+    p2p_warnings_pass(heartbeat_warn);
+    return end_opening(load_and_open(&found, opened));
+}
+
 /* ---- Ends --------------------------------------------------------------------------------------------- */
 
 p2p_status ranks_close(ranks *r) {
     double together = 0;
     if (!r) return P2P_OK;
     P2P_TRY(ranks_add(r, &together, 1));
+    p2p_warnings_pass(NULL);
     heartbeat_end();
     const p2p_status status = ranks_mpi_finish();
+    heartbeat_join();
     free_ranks(r);
     return status;
 }
 
 _Noreturn void ranks_fail(ranks *r, p2p_status status) {
+    if (r->other) heartbeat_await_end();
     if (r->rank > 0) heartbeat_fail(status);
     heartbeat_end_all(status);
 }
 
+p2p_status ranks_end(ranks *r, p2p_status status) {
+    if (r && status != P2P_OK && status != P2P_STOPPED) ranks_fail(r, status);
+    const bool reports = ranks_number(r) == 0;
+    p2p_failure failure;
+    p2p_failure_take(&failure, status);
+    P2P_TRY(ranks_close(r));
+    return status == P2P_OK || !reports ? P2P_OK : p2p_failure_give(&failure);
+}
+
 void ranks_set_command(ranks *r, const char *command) {
     if (r) heartbeat_set_command(command);
+}
+
+bool ranks_agreed(const ranks *r) {
+    return r && r->agreed;
 }
 
 int ranks_size(const ranks *r) {

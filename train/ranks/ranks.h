@@ -7,23 +7,39 @@
 #ifndef P2P_RANKS_H
 #define P2P_RANKS_H
 
+#include "mpi/mpi_table.h"
 #include "p2p_processes.h"
 
 #include <stdbool.h>
 
 typedef struct ranks ranks;
 
-/* Whether this process is another one than the first of several, as far as its environment shows. */
-bool ranks_is_other(void);
+/* How many processes were started together, and whether this one is not their first, as far as its
+ * environment shows. 1 and false for a process that was started by itself; a size of 0 is not known.
+ * P2P_USAGE as ranks_open. */
+p2p_status ranks_look(int *size, bool *other);
 
 /* Join the ranks if the process was started under MPI with others, else *opened is NULL. What other ranks
  * than the first print is discarded from then on. The message of a failure has what to install. */
 p2p_status ranks_open(ranks **opened);
+/* The same by these functions of MPI, whatever has started the process. */
+p2p_status ranks_open_with(const mpi_table *table, ranks **opened);
 /* End together with all other ranks, which call it too. NULL is ignored. */
 p2p_status ranks_close(ranks *r);
+/* The end of a command that all ranks have run, with this one's status. After a failure but P2P_STOPPED,
+ * ranks_fail. Else ranks_close; returns the status, in other ranks than 0 P2P_OK, because a launcher ends all
+ * ranks if one ends by a signal. */
+p2p_status ranks_end(ranks *r, p2p_status status);
 /* End this process and all others after a failure of this one: rank 0 prints its message, once. Does not
  * return. */
 _Noreturn void ranks_fail(ranks *r, p2p_status status);
+
+/* Have all ranks know whether one has failed, while none waits for another: `status` is each one's. A rank
+ * that failed returns its own status, the others P2P_FAILED if there is one; ranks_fail then lets it report.
+ * NULL: returns `status`. */
+p2p_status ranks_agree(ranks *r, p2p_status status);
+/* Whether ranks_agree has found a failure, so that all ranks are at the same place. */
+bool ranks_agreed(const ranks *r);
 
 int ranks_size(const ranks *r);
 int ranks_number(const ranks *r); /* of this one, from 0 */

@@ -41,6 +41,7 @@ json_t *origin_to_json(const training_origin *origin) {
                                text_to_json(origin->device), "driver", text_to_json(origin->driver),
                                "algorithms", origin->measured ? "measured" : "heuristic");
     object = json_text_add(object, "devices", origin->devices > 1, json_integer(origin->devices));
+    object = add_text(object, "arrangement", origin->arrangement);
     object = add_text(object, "initial_generator", origin->initial_generator);
     object = add_text(object, "initial_discriminator", origin->initial_discriminator);
     object = add_pairs(object, "training", &origin->training);
@@ -65,13 +66,13 @@ static bool pairs_from_json(json_t *object, dataset_identity *data) {
 }
 
 static bool read_all(json_t *object, training_origin *origin) {
-    const char *version, *algorithms, *first = NULL, *second = NULL;
+    const char *version, *algorithms, *arrangement = NULL, *first = NULL, *second = NULL;
     json_t *device, *driver, *training, *validation = NULL;
     json_int_t devices = 1;
-    if (json_unpack(object, "{s:s, s:o, s:o, s?I, s:s, s?s, s?s, s:o, s?o}", "version", &version, "device",
-                    &device, "driver", &driver, "devices", &devices, "algorithms", &algorithms,
-                    "initial_generator", &first, "initial_discriminator", &second, "training", &training,
-                    "validation", &validation) != 0 ||
+    if (json_unpack(object, "{s:s, s:o, s:o, s?I, s?s, s:s, s?s, s?s, s:o, s?o}", "version", &version,
+                    "device", &device, "driver", &driver, "devices", &devices, "arrangement", &arrangement,
+                    "algorithms", &algorithms, "initial_generator", &first, "initial_discriminator", &second,
+                    "training", &training, "validation", &validation) != 0 ||
         version[0] == '\0' || devices < 1 || devices > SETUP_MOST_REPLICAS || !json_is_string(device) ||
         !json_is_string(driver))
         return false;
@@ -79,6 +80,7 @@ static bool read_all(json_t *object, training_origin *origin) {
     text_from_json(device, origin->device, sizeof origin->device);
     text_from_json(driver, origin->driver, sizeof origin->driver);
     origin->devices = (int)devices;
+    snprintf(origin->arrangement, sizeof origin->arrangement, "%s", arrangement ? arrangement : "");
     origin->measured = strcmp(algorithms, "measured") == 0;
     return copy_hash(origin->initial_generator, first) && copy_hash(origin->initial_discriminator, second) &&
            pairs_from_json(training, &origin->training) && pairs_from_json(validation, &origin->validation);
@@ -196,9 +198,10 @@ static bool has_texts(const char *all, const char *some) {
     return true;
 }
 
-/* Fewer of the devices of before, or those and more of them, are no other devices. */
+/* Fewer of the devices of before, or those and more of them, are no other devices; nor are as many in another
+ * order. */
 static bool same_texts(const char *kept, const char *now, bool same_count) {
-    if (same_count) return strcmp(kept, now) == 0;
+    if (same_count) return has_texts(kept, now) && has_texts(now, kept);
     return has_texts(kept, now) || has_texts(now, kept);
 }
 
@@ -215,13 +218,31 @@ p2p_status origin_check_device(const training_origin *kept, const training_origi
                  "select the device with --device; p2p devices lists all");
 }
 
+/* ---- Devices ------------------------------------------------------------------------------------------ */
+
+uint64_t origin_kind(const char *device, const char *driver) {
+    return XXH3_64bits_withSeed(driver, strlen(driver), XXH3_64bits(device, strlen(device)));
+}
+
+void origin_arrange(training_origin *origin, const uint64_t *kinds, int count) {
+    bool several = false;
+    for (int i = 1; i < count; i++) several = several || kinds[i] != kinds[0];
+    origin->arrangement[0] = '\0';
+    if (several)
+        snprintf(origin->arrangement, sizeof origin->arrangement, "%016" PRIx64,
+                 (uint64_t)XXH3_64bits(kinds, (size_t)count * sizeof *kinds));
+}
+
 void origin_note_devices(const training_origin *kept, const training_origin *now) {
-    if (!origin_is_recorded(kept) || kept->devices == now->devices) return;
+    char before[48] = "in another order than before";
+    if (!origin_is_recorded(kept)) return;
+    const bool moved = kept->arrangement[0] && strcmp(kept->arrangement, now->arrangement) != 0;
+    if (kept->devices == now->devices && !moved) return;
+    if (kept->devices != now->devices) snprintf(before, sizeof before, "and %d before", kept->devices);
     fprintf(stderr,
-            "devices: %d, and %d before: the training goes on from the same weights and in the same order of "
-            "pairs, "
-            "but its results may differ in their bits from here on\n",
-            now->devices, kept->devices);
+            "devices: %d, %s: the training goes on from the same weights and in the same order of pairs, but "
+            "its results may differ in their bits from here on\n",
+            now->devices, before);
 }
 
 /* ---- Identity ----------------------------------------------------------------------------------------- */

@@ -18,7 +18,8 @@ typedef struct {
     char device[ORIGIN_TEXT_BYTES],
         driver[ORIGIN_TEXT_BYTES]; /* of several devices: joined by ORIGIN_JOINT */
     int devices;                   /* that shared each step */
-    bool measured;                 /* an algorithm was chosen by a measurement, not by the heuristic */
+    char arrangement[17]; /* which of several kinds of devices is where (origin_arrange); "": one kind */
+    bool measured;        /* an algorithm was chosen by a measurement, not by the heuristic */
     char initial_generator[DATASET_HASH_BYTES],
         initial_discriminator[DATASET_HASH_BYTES]; /* of files; "": none */
     dataset_identity training, validation;         /* validation.pairs is 0 without validation pairs */
@@ -39,7 +40,13 @@ p2p_status origin_check_data(const training_origin *kept, const training_origin 
 p2p_status origin_check_device(const training_origin *kept, const training_origin *now, const settings *all,
                                const char *file);
 
-/* Report on stderr that another number of devices than before continues the training. */
+/* A number for a device's name and driver. */
+uint64_t origin_kind(const char *device, const char *driver);
+/* Record the kinds of all devices, in the order in which sums are formed. */
+void origin_arrange(training_origin *origin, const uint64_t *kinds, int count);
+
+/* Report on stderr that another number of devices than before, or devices of several kinds in another order,
+ * continue the training. */
 void origin_note_devices(const training_origin *kept, const training_origin *now);
 
 /* P2P_INPUT if the files of initial weights have changed. */

@@ -475,10 +475,12 @@ static bool is_done(const training_loop *loop) {
     return loop->at->step >= loop->t->total_steps;
 }
 
+/* If the batch of one rank can't be loaded, none begins the step. */
 static p2p_status next_batch(training_loop *loop, const loader_batch **batch) {
     double begun = sys_clock();
-    P2P_TRY(loader_next(loop->loading, batch));
+    const p2p_status status = loader_next(loop->loading, batch);
     loop->waited += sys_clock() - begun;
+    P2P_TRY(ranks_agree(loop->t->ranks, status));
     if ((*batch)->replaced > 0 && loop->replaced == 0)
         snprintf(loop->reason, sizeof loop->reason, "%s", (*batch)->reason);
     loop->replaced += (*batch)->replaced;
@@ -565,7 +567,8 @@ static p2p_status run_loop(training_loop *loop) {
 static p2p_status end_early(training_loop *loop, p2p_status status) {
     p2p_failure failure;
     p2p_failure_take(&failure, status);
-    const bool together = !loop->t->ranks || status == P2P_STOPPED; /* all ranks end at this step */
+    /* Whether all ranks end at this step. */
+    const bool together = !loop->t->ranks || status == P2P_STOPPED || ranks_agreed(loop->t->ranks);
     p2p_status collected = loop->can_save && together ? collect(loop) : P2P_FAILED;
     if (collected == P2P_OK) collected = p2p_session_gather(loop->t->session);
     if (status == P2P_STOPPED && collected != P2P_OK) p2p_failure_take(&failure, collected);

@@ -96,6 +96,7 @@ p2p_status trainer_compare_data(const trainer *t) {
 typedef struct {
     char device[ORIGIN_TEXT_BYTES], driver[ORIGIN_TEXT_BYTES];
     char addresses[128];
+    uint64_t kinds[SETUP_MOST_DEVICES];
     int32_t count;
     p2p_precision precision;
 } rank_devices;
@@ -134,6 +135,7 @@ static rank_devices describe_own(const trainer *t) {
         const char *driver = p2p_device_driver(t->devices.list[i]);
         join_text(own.device, device, strlen(device));
         join_text(own.driver, driver, strlen(driver));
+        own.kinds[i] = origin_kind(device, driver);
     }
     setup_devices_print(&t->devices, own.addresses, sizeof own.addresses);
     return own;
@@ -151,6 +153,13 @@ static p2p_status agree_on_precision(trainer *t, const rank_devices *all) {
     return settings_set(t->all, "precision", p2p_precision_name(*precision));
 }
 
+/* Ranks have as many devices each. */
+static void arrange(trainer *t, const rank_devices *all) {
+    uint64_t kinds[SETUP_MOST_REPLICAS];
+    for (int r = 0; r < t->replicas; r++) kinds[r] = all[r / t->devices.count].kinds[r % t->devices.count];
+    origin_arrange(&t->origin, kinds, t->replicas);
+}
+
 static p2p_status take_devices(trainer *t, const rank_devices *all) {
     for (int i = 0; i < ranks_size(t->ranks); i++) {
         if (all[i].count != all[0].count)
@@ -162,6 +171,7 @@ static p2p_status take_devices(trainer *t, const rank_devices *all) {
             text_line(stderr, "rank %d on %s: %s, %s", i, ranks_host(t->ranks, i), all[i].addresses,
                       all[i].device);
     }
+    arrange(t, all);
     return P2P_OK;
 }
 

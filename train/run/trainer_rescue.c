@@ -67,10 +67,14 @@ static p2p_status diverged(const trainer *t, const p2p_failure *failure) {
                     kept);
 }
 
-static p2p_status save(trainer *t) {
-    if (!trainer_writes(t)) return P2P_OK;
+static p2p_status write(trainer *t) {
     P2P_TRY(trainer_follow_or_make_folder(t));
     return trainer_save(t);
+}
+
+/* Rank 0 writes, and all ranks know whether it has succeeded. */
+static p2p_status save(trainer *t) {
+    return ranks_agree(t->ranks, trainer_writes(t) ? write(t) : P2P_OK);
 }
 
 p2p_status trainer_rescue(trainer *t, const p2p_failure *failure, bool exact) {

@@ -11,7 +11,7 @@ struct validator {
     const dataset *validation; /* NULL: none */
     const dataset *shown;      /* of the grid's samples */
     pair_form form;
-    const ranks *ranks; /* NULL: one */
+    ranks *ranks; /* NULL: one */
     double baseline_l1;
     picture_grid grid; /* of the last run, until it is written */
 };
@@ -65,7 +65,7 @@ static p2p_status measure_baseline(validator *shown, const dataset *training) {
 }
 
 p2p_status validation_create(validator **result, const dataset *training, const dataset *validation,
-                             const pair_form *form, const ranks *together) {
+                             const pair_form *form, ranks *together) {
     *result = NULL;
     validator *shown = calloc(1, sizeof *shown);
     if (!shown) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for validation");
@@ -110,10 +110,11 @@ static p2p_status show_pair(void *context, const evaluated_pair *pair) {
     return picture_grid_put(pairs->grid, (int)pair->sample, &column);
 }
 
-/* If a signal has stopped one rank, it stops all. */
-static p2p_status agree_on_stop(const validator *shown, p2p_status status) {
+/* A failure of one rank ends the validation in all, and so does a signal to one. */
+static p2p_status agree_on_end(const validator *shown, p2p_status status) {
     const int mine = sys_stop_signal(), size = ranks_size(shown->ranks);
-    if (!shown->ranks || (status != P2P_OK && status != P2P_STOPPED)) return status;
+    if (!shown->ranks) return status;
+    P2P_TRY(ranks_agree(shown->ranks, status == P2P_STOPPED ? P2P_OK : status));
     int *all = calloc((size_t)size, sizeof *all);
     if (!all) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for validation");
     status = ranks_gather(shown->ranks, &mine, sizeof mine, all);
@@ -142,7 +143,7 @@ static p2p_status run_pairs(validator *shown, const evaluator *e, int64_t count,
     evaluator divided = *e;
     divided.first = shown->grid.columns;
     P2P_TRY(
-        agree_on_stop(shown, evaluate_pairs(&divided, shown->shown, &shown->form, count, show_pair, &pairs)));
+        agree_on_end(shown, evaluate_pairs(&divided, shown->shown, &shown->form, count, show_pair, &pairs)));
     return find_mean(shown, measured, count, mean);
 }
 

@@ -18,7 +18,7 @@ typedef struct validator validator;
  */
 enum { VALIDATION_BASELINE_PAIRS = 256 };
 p2p_status validation_create(validator **result, const dataset *training, const dataset *validation,
-                             const pair_form *form, const ranks *together);
+                             const pair_form *form, ranks *together);
 void validation_destroy(validator *shown); /* NULL is ignored */
 
 /* The L1 between the mean training target and the validation targets; 0 without validation. */

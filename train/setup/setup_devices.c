@@ -169,7 +169,7 @@ static p2p_status open_first(const settings *all, const device_list *found, setu
 
 static p2p_status open_counted(const settings *all, setup_devices *devices) {
     device_list found;
-    P2P_TRY(p2p_device_list(&found.entries, &found.count));
+    P2P_TRY(p2p_device_list(is_any(all->backend) ? NULL : all->backend, &found.entries, &found.count));
     const p2p_status status = open_first(all, &found, devices);
     free(found.entries);
     return status;

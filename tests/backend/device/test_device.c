@@ -171,7 +171,7 @@ static void lists_devices_and_reasons(void **state) {
     (void)state;
     p2p_device_entry *entries = NULL;
     int count = 0, defaults = 0;
-    OK(p2p_device_list(&entries, &count));
+    OK(p2p_device_list(NULL, &entries, &count));
     assert_string_equal(find_entry(entries, count, "reference:0")->unusable, "");
     assert_true(find_entry(entries, count, "reference:0")->name[0] != '\0');
     assert_string_equal(find_entry(entries, count, "reference:0")->type, "CPU");
@@ -190,6 +190,19 @@ static void lists_devices_and_reasons(void **state) {
     }
     assert_int_equal(defaults, 1);
     p2p_device_close(device);
+    free(entries);
+}
+
+static void lists_one_backend(void **state) {
+    (void)state;
+    p2p_device_entry *entries = NULL;
+    int count = 0;
+    OK(p2p_device_list("mixed", &entries, &count));
+    assert_true(count > 0);
+    for (int i = 0; i < count; i++) assert_memory_equal(entries[i].address, "mixed:", 6);
+    free(entries);
+    OK(p2p_device_list("none", &entries, &count));
+    assert_int_equal(count, 0);
     free(entries);
 }
 
@@ -662,6 +675,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(refuses_bad_modules),
         cmocka_unit_test(lists_devices_and_reasons),
+        cmocka_unit_test(lists_one_backend),
         cmocka_unit_test(reference_comes_last),
         cmocka_unit_test(opens_by_address),
         cmocka_unit_test(refuses_addresses_with_reasons),

@@ -1,7 +1,7 @@
 /* The order of commands and collectives: on a device that runs commands in any order that the interface
  * permits, trainings of several replicas have the same bits in every order, with gradients reduced in buckets
  * and in one piece, recorded and not; and a forgotten wait gives other results. Buckets are cut and placed as
- * documented.
+ * documented, and reduced behind the backward pass.
  */
 #include "plan/session.h"
 #include "support/plan_net.h"
@@ -191,12 +191,76 @@ static void test_placement(void **state) {
     plan_rig_close(&rig);
 }
 
+/* ---- Reductions behind the backward pass --------------------------------------------------------------- */
+
+enum { MOST_KINDS = 4096 };
+
+/* Runs a step of two replicas, and records what runs on the first. Returns the number of kinds. */
+static int trace_step(shuffled_time time, bool no_buckets, p2p_kind kinds[MOST_KINDS]) {
+    plan_rig rig;
+    const plan_net_step step = {.dropout = 0.5};
+    const p2p_session_options options = {.bucket_bytes = 1, .no_buckets = no_buckets};
+    OK(plan_rig_open(&rig, "shuffled", 0, 2, BATCH, &shape, &step, &options));
+    shuffled_collectives(time);
+    shuffled_trace(kinds, MOST_KINDS);
+    OK(plan_rig_step(&rig, 0));
+    const int count = shuffled_traced();
+    shuffled_trace(NULL, 0);
+    shuffled_collectives(SHUFFLED_ANY_TIME);
+    plan_rig_close(&rig);
+    assert_true(count > 0 && count < MOST_KINDS);
+    return count;
+}
+
+/* The number of backward passes in which a reduction runs before the last gradient of filters. Each ends with
+ * the first update after such a gradient. */
+static int count_overlapped(const p2p_kind *kinds, int count, int *passes) {
+    int overlapped = 0, reduction = -1, gradient = -1;
+    *passes = 0;
+    for (int i = 0; i < count; i++) {
+        if (kinds[i] == P2P_KIND_conv_bwd_filter) gradient = i;
+        if (kinds[i] == P2P_KIND_all_reduce && reduction < 0) reduction = i;
+        if (kinds[i] != P2P_KIND_adam) continue;
+        *passes += gradient >= 0;
+        overlapped += reduction >= 0 && reduction < gradient;
+        reduction = gradient = -1;
+    }
+    return overlapped;
+}
+
+/* Whether the first operation after each reduction is an update: no other waited for it. */
+static bool updates_alone_wait(const p2p_kind *kinds, int count) {
+    for (int i = 0; i + 1 < count; i++)
+        if (kinds[i] == P2P_KIND_all_reduce && kinds[i + 1] != P2P_KIND_all_reduce &&
+            kinds[i + 1] != P2P_KIND_adam)
+            return false;
+    return true;
+}
+
+/* As early as they may run, reductions begin before the last gradients of both networks are computed. As late
+ * as they may, all gradients are complete before the first reduction: no command but the updates waits for
+ * one. Gradients in one piece have no such overlap. */
+static void test_overlap(void **state) {
+    (void)state;
+    static p2p_kind kinds[MOST_KINDS];
+    int passes;
+    int count = trace_step(SHUFFLED_EARLY, false, kinds);
+    assert_int_equal(count_overlapped(kinds, count, &passes), 2);
+    assert_int_equal(passes, 2);
+    count = trace_step(SHUFFLED_LATE, false, kinds);
+    assert_int_equal(count_overlapped(kinds, count, &passes), 0);
+    assert_int_equal(passes, 2);
+    assert_true(updates_alone_wait(kinds, count));
+    count = trace_step(SHUFFLED_EARLY, true, kinds);
+    assert_int_equal(count_overlapped(kinds, count, &passes), 0);
+}
+
 int main(void) {
     OK(p2p_module_register(shuffled_module));
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_any_order),       cmocka_unit_test(test_other_sums),
         cmocka_unit_test(test_forgotten_order), cmocka_unit_test(test_lacking_collective),
-        cmocka_unit_test(test_placement),
+        cmocka_unit_test(test_placement),       cmocka_unit_test(test_overlap),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -26,7 +27,8 @@ typedef void behaviour(int rank);
 /* Shared by the forked processes. */
 static struct {
     heartbeat_place place;
-    int listening; /* rank 0 */
+    atomic_bool listening; /* rank 0 */
+    atomic_int ready;      /* ranks */
 } * shared;
 
 static char (*host_names(void))[HEARTBEAT_HOST] {
@@ -49,18 +51,19 @@ static int run_rank(int rank, behaviour *behave) {
     const heartbeat_options options = {.rank = rank, .size = RANKS, .hosts = host_names(), .limit = LIMIT};
     if (rank == 0) {
         if (heartbeat_listen(&shared->place) != P2P_OK) return 101;
-        *(volatile int *)&shared->listening = 1;
+        atomic_store(&shared->listening, true);
     }
-    while (!*(volatile int *)&shared->listening) sys_sleep(0.01);
+    while (!atomic_load(&shared->listening)) sys_sleep(0.01);
     if (rank == 1) send_strangers();
     if (heartbeat_start(&options, &shared->place) != P2P_OK) {
         fprintf(stderr, "%s\n", p2p_message());
         return 102;
     }
     heartbeat_set_command("the command");
+    atomic_fetch_add(&shared->ready, 1);
     behave(rank);
     heartbeat_end();
-    sys_sleep(0.5); /* the others may end in any order */
+    heartbeat_join();
     return 0;
 }
 
@@ -69,7 +72,8 @@ static const char *run_ranks(behaviour *behave, int exit_codes[RANKS]) {
     static char printed[PRINTED];
     int ends[2], used = 0;
     pid_t children[RANKS];
-    shared->listening = 0;
+    atomic_store(&shared->listening, false);
+    atomic_store(&shared->ready, 0);
     assert_int_equal(pipe(ends), 0);
     for (int i = 0; i < RANKS; i++) {
         children[i] = fork();
@@ -126,7 +130,12 @@ static void wait_long(void) {
     for (;;) sys_sleep(60);
 }
 
+static void wait_for_all(void) {
+    while (atomic_load(&shared->ready) < RANKS) sys_sleep(0.01);
+}
+
 static void third_dies(int rank) {
+    wait_for_all();
     if (rank == 2) kill(getpid(), SIGKILL);
     wait_long();
 }
@@ -155,6 +164,7 @@ static void a_rank_stops(void **state) {
 }
 
 static void first_dies(int rank) {
+    wait_for_all();
     if (rank == 0) kill(getpid(), SIGKILL);
     wait_long();
 }
@@ -201,10 +211,33 @@ static void all_ranks_fail(void **state) {
     assert_string_equal(printed, "p2p: there is no device\n");
 }
 
+/* A warning is printed once for each machine, of other ranks with their names. */
+static void all_warn(int rank) {
+    wait_for_all();
+    if (rank > 0) sys_sleep(0.3); /* rank 0 is first */
+    for (int i = 0; i < 2; i++) heartbeat_warn("the cache\nis full");
+    if (rank == 1) heartbeat_warn("slow");
+    sys_sleep(0.5);
+}
+
+static void ranks_warn(void **state) {
+    (void)state;
+    int codes[RANKS];
+    const char *printed = run_ranks(all_warn, codes);
+    expect_codes(codes, 0, 0, 0, printed);
+    assert_int_equal(occurrences(printed, "warning: the cache"), 1);
+    assert_int_equal(occurrences(printed, "warning: rank 1 on beta: the cache"), 1);
+    assert_int_equal(occurrences(printed, "warning: rank 1 on beta: slow\n"), 1);
+    assert_int_equal(occurrences(printed, "warning: rank 2 on gamma: the cache"), 1);
+    assert_int_equal(occurrences(printed, "\nis full"), 0); /* escaped */
+    assert_int_equal(occurrences(printed, "warning: "), 4);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(nothing_happens), cmocka_unit_test(a_rank_dies),
                                        cmocka_unit_test(a_rank_stops),    cmocka_unit_test(the_first_dies),
-                                       cmocka_unit_test(a_rank_fails),    cmocka_unit_test(all_ranks_fail)};
+                                       cmocka_unit_test(a_rank_fails),    cmocka_unit_test(all_ranks_fail),
+                                       cmocka_unit_test(ranks_warn)};
     shared = forked_memory(sizeof *shared);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

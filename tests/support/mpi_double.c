@@ -1,0 +1,187 @@
+/* Transfers through shared memory. See mpi_double.h. Of each channel every rank has a box: it puts a part
+ * there when all have taken what was in their boxes, and takes from all boxes when all have put theirs.
+ */
+#include "mpi_double.h"
+
+#include "forked_processes.h"
+
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { BOX_BYTES = 4 << 20, DIFFERENT_TRANSFERS = 1, TOO_LARGE = 2 };
+
+typedef enum { BROADCAST = 1, GATHER, EXCHANGE, COLLECT } kind;
+
+typedef struct {
+    atomic_uint put, taken; /* numbers of transfers */
+    kind kind;
+    int size;
+    int offsets[MPI_DOUBLE_MOST]; /* an exchange: where the part of each rank begins */
+    unsigned char bytes[BOX_BYTES];
+} box;
+
+struct mpi_double_memory {
+    box boxes[MPI_CHANNELS][MPI_DOUBLE_MOST];
+};
+
+/* The transfer of a channel that is under way. */
+typedef struct {
+    unsigned number;
+    kind kind;
+    bool is_put;
+    const unsigned char *from;
+    unsigned char *to;
+    int size; /* of this rank's part */
+    const int *sizes_from, *offsets_from, *sizes_to, *offsets_to;
+} transfer;
+
+static struct {
+    mpi_double_memory *memory;
+    int size, rank;
+    void (*started)(int channel);
+    bool (*held)(int channel);
+    transfer channels[MPI_CHANNELS];
+} own;
+
+static int start(int *rank, int *size, int *local) {
+    *rank = *local = own.rank;
+    *size = own.size;
+    return 0;
+}
+
+static int begin(int channel, transfer t) {
+    t.number = own.channels[channel].number + 1;
+    own.channels[channel] = t;
+    if (own.started) own.started(channel);
+    return t.size <= BOX_BYTES ? 0 : TOO_LARGE;
+}
+
+static int broadcast(int channel, void *bytes, int size) {
+    return begin(channel, (transfer){.kind = BROADCAST, .from = bytes, .to = bytes, .size = size});
+}
+
+static int gather(int channel, const void *mine, int size, void *all) {
+    return begin(channel, (transfer){.kind = GATHER, .from = mine, .to = all, .size = size});
+}
+
+static int exchange(int channel, const void *from, const int *sizes_from, const int *offsets_from, void *to,
+                    const int *sizes_to, const int *offsets_to) {
+    int size = 0;
+    for (int i = 0; i < own.size; i++) size += sizes_from[i];
+    return begin(channel, (transfer){.kind = EXCHANGE,
+                                     .from = from,
+                                     .to = to,
+                                     .size = size,
+                                     .sizes_from = sizes_from,
+                                     .offsets_from = offsets_from,
+                                     .sizes_to = sizes_to,
+                                     .offsets_to = offsets_to});
+}
+
+static int collect(int channel, const void *mine, int size, void *all, const int *sizes, const int *offsets) {
+    return begin(channel, (transfer){.kind = COLLECT,
+                                     .from = mine,
+                                     .to = all,
+                                     .size = size,
+                                     .sizes_to = sizes,
+                                     .offsets_to = offsets});
+}
+
+/* ---- Progress ----------------------------------------------------------------------------------------- */
+
+static bool all_have_taken(int channel, unsigned number) {
+    for (int i = 0; i < own.size; i++)
+        if (atomic_load(&own.memory->boxes[channel][i].taken) < number) return false;
+    return true;
+}
+
+static bool all_have_put(int channel, unsigned number) {
+    for (int i = 0; i < own.size; i++)
+        if (atomic_load(&own.memory->boxes[channel][i].put) < number) return false;
+    return true;
+}
+
+static void put(box *to, const transfer *t) {
+    int used = 0;
+    to->kind = t->kind;
+    to->size = t->size;
+    if (t->kind != EXCHANGE) memcpy(to->bytes, t->from, (size_t)t->size);
+    for (int i = 0; i < own.size && t->kind == EXCHANGE; i++) {
+        to->offsets[i] = used;
+        memcpy(to->bytes + used, t->from + t->offsets_from[i], (size_t)t->sizes_from[i]);
+        used += t->sizes_from[i];
+    }
+    atomic_store(&to->put, t->number);
+}
+
+static bool is_of(const box *from, const transfer *t) {
+    const bool same_sizes = t->kind == BROADCAST || t->kind == GATHER;
+    return from->kind == t->kind && (!same_sizes || from->size == t->size);
+}
+
+static void take(const box *from, int rank, const transfer *t) {
+    if (t->kind == BROADCAST && rank == 0)
+        memcpy(t->to, from->bytes, (size_t)t->size);
+    else if (t->kind == GATHER)
+        memcpy(t->to + rank * t->size, from->bytes, (size_t)t->size);
+    else if (t->kind == EXCHANGE)
+        memcpy(t->to + t->offsets_to[rank], from->bytes + from->offsets[own.rank], (size_t)t->sizes_to[rank]);
+    else if (t->kind == COLLECT)
+        memcpy(t->to + t->offsets_to[rank], from->bytes, (size_t)t->sizes_to[rank]);
+}
+
+static int take_all(int channel, const transfer *t) {
+    box *boxes = own.memory->boxes[channel];
+    for (int i = 0; i < own.size; i++) {
+        if (!is_of(&boxes[i], t)) return DIFFERENT_TRANSFERS;
+        take(&boxes[i], i, t);
+    }
+    atomic_store(&boxes[own.rank].taken, t->number);
+    return 0;
+}
+
+static int test(int channel, int *complete) {
+    transfer *t = &own.channels[channel];
+    *complete = 0;
+    if (own.held && own.held(channel)) return 0;
+    if (!t->is_put && !all_have_taken(channel, t->number - 1)) return 0;
+    if (!t->is_put) put(&own.memory->boxes[channel][own.rank], t);
+    t->is_put = true;
+    if (!all_have_put(channel, t->number)) return 0;
+    *complete = 1;
+    return take_all(channel, t);
+}
+
+static int finish(void) {
+    return 0;
+}
+
+static void describe(int code, char *text, int size) {
+    snprintf(text, (size_t)size, "%s",
+             code == DIFFERENT_TRANSFERS ? "ranks call different transfers" : "a transfer is too large");
+}
+
+mpi_double_memory *mpi_double_share(void) {
+    return forked_memory(sizeof(mpi_double_memory));
+}
+
+const mpi_table *mpi_double_table(mpi_double_memory *memory, int size, int rank, void (*started)(int channel),
+                                  bool (*held)(int channel)) {
+    static const mpi_table table = {.version = MPI_TABLE_VERSION,
+                                    .implementation = "a double of MPI",
+                                    .start = start,
+                                    .broadcast = broadcast,
+                                    .gather = gather,
+                                    .exchange = exchange,
+                                    .collect = collect,
+                                    .test = test,
+                                    .finish = finish,
+                                    .describe = describe};
+    own.memory = memory;
+    own.size = size;
+    own.rank = rank;
+    own.started = started;
+    own.held = held;
+    return &table;
+}
