@@ -7,6 +7,7 @@
 #include "device/cuda_ticket.h"
 #include "library/cuda_library.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <threads.h>
@@ -25,9 +26,29 @@ struct p2p_be_comm {
 };
 
 #define TRY_NCCL(one, function, ...)                                                                         \
-    P2P_TRY(cuda_check_nccl(&(one)->device->queue, (one)->nccl, cuda_nccl.function(__VA_ARGS__), #function))
+    P2P_TRY(check_nccl((one)->comm, one, cuda_nccl.function(__VA_ARGS__), #function))
 
 /* ---- Failures -------------------------------------------------------------------------------------- */
+
+/* NCCL reports the loss of any device, so the driver is asked about each. `one` made the call. */
+static p2p_status check_nccl(const p2p_be_comm *comm, const member *one, ncclResult_t code,
+                             const char *what) {
+    if (code == ncclSuccess || code == ncclInProgress) return P2P_OK;
+    for (int i = 0; i < comm->count; i++) P2P_TRY(cuda_check_device(&comm->member[i].device->queue, what));
+    return cuda_check_nccl(&one->device->queue, one->nccl, code, what);
+}
+
+/* Later calls for a device that is broken because another one was lost name that one. */
+static void mark_broken(p2p_be_comm *comm) {
+    const char *loss = "";
+    for (int i = 0; i < comm->count; i++)
+        if (comm->member[i].device->queue.lost) loss = comm->member[i].device->queue.loss;
+    for (int i = 0; i < comm->count; i++) {
+        cuda_queue *queue = &comm->member[i].device->queue;
+        queue->broken = true;
+        if (!queue->lost) snprintf(queue->loss, sizeof queue->loss, "%s", loss);
+    }
+}
 
 /* Ends all collectives of this process, so that those of other processes do not wait for it. Results of its
  * devices are not to be trusted any more: nobody knows which collectives are complete. */
@@ -37,7 +58,7 @@ static void abort_all(p2p_be_comm *comm) {
         if (one->nccl && cuda_enter_release(&one->device->queue)) cuda_nccl.ncclCommAbort(one->nccl);
         one->nccl = NULL;
     }
-    for (int i = 0; i < comm->count; i++) comm->member[i].device->queue.broken = true;
+    mark_broken(comm);
 }
 
 /* The state of a member's communicator; ncclInProgress while a call is not finished. */
@@ -45,7 +66,7 @@ static p2p_status check_member(member *one, bool *busy) {
     ncclResult_t state = ncclSuccess;
     TRY_NCCL(one, ncclCommGetAsyncError, one->nccl, &state);
     *busy = state == ncclInProgress;
-    return cuda_check_nccl(&one->device->queue, one->nccl, state, "a collective");
+    return check_nccl(one->comm, one, state, "a collective");
 }
 
 /* cuda_watch.check: called while the host waits for a ticket of the member's device. Other members may be in
@@ -53,10 +74,13 @@ static p2p_status check_member(member *one, bool *busy) {
 static p2p_status check_watched(void *context) {
     member *one = context;
     bool busy;
-    if (!one->nccl || check_member(one, &busy) == P2P_OK) return P2P_OK;
-    const p2p_status status =
-        cuda_host->fail(P2P_DEVICE_LOST, "%s: the device was lost to its collectives", cuda_host->message());
+    if (!one->nccl) return P2P_OK;
+    p2p_status status = check_member(one, &busy);
+    if (status == P2P_OK) return P2P_OK;
     abort_all(one->comm);
+    if (status == P2P_DEVICE_LOST) return status;
+    status =
+        cuda_host->fail(P2P_DEVICE_LOST, "%s: the device was lost to its collectives", cuda_host->message());
     return cuda_host->hint(status, "NCCL_DEBUG=WARN makes NCCL print more");
 }
 
@@ -99,13 +123,12 @@ static p2p_status finish_call(p2p_be_comm *comm, const char *what) {
 static p2p_status end_group(p2p_be_comm *comm, p2p_status status, const char *what) {
     const ncclResult_t ended = cuda_nccl.ncclGroupEnd();
     if (status != P2P_OK) return status;
-    P2P_TRY(cuda_check_nccl(&comm->member[0].device->queue, comm->member[0].nccl, ended, "ncclGroupEnd"));
+    P2P_TRY(check_nccl(comm, &comm->member[0], ended, "ncclGroupEnd"));
     return finish_call(comm, what);
 }
 
 static p2p_status begin_group(p2p_be_comm *comm) {
-    return cuda_check_nccl(&comm->member[0].device->queue, NULL, cuda_nccl.ncclGroupStart(),
-                           "ncclGroupStart");
+    return check_nccl(comm, &comm->member[0], cuda_nccl.ncclGroupStart(), "ncclGroupStart");
 }
 
 /* ---- Opening --------------------------------------------------------------------------------------- */
@@ -129,8 +152,7 @@ static p2p_status make_identifier(const p2p_be_comm *comm, ncclUniqueId *identif
                                "cuda: %d of %d replicas are in this process: NCCL_COMM_ID=HOST:PORT must "
                                "name a free port of the first process's machine, in all processes",
                                comm->count, comm->world);
-    return cuda_check_nccl(&comm->member[0].device->queue, NULL, cuda_nccl.ncclGetUniqueId(identifier),
-                           "ncclGetUniqueId");
+    return check_nccl(comm, &comm->member[0], cuda_nccl.ncclGetUniqueId(identifier), "ncclGetUniqueId");
 }
 
 typedef struct {

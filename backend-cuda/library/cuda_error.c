@@ -51,7 +51,7 @@ static const char *name_of(const cuda_queue *queue) {
 }
 
 static p2p_status fail_lost(cuda_queue *queue, CUresult code, const char *what) {
-    queue->lost = true;
+    cuda_note(queue, code);
     const p2p_status status =
         cuda_host->fail(P2P_DEVICE_LOST, "%s: the device was lost: %s failed with %s (%d): %s", queue->name,
                         what, cuda_error_name(code), (int)code, cuda_error_text(code));
@@ -68,9 +68,9 @@ p2p_status cuda_check(cuda_queue *queue, CUresult code, const char *what) {
 
 /* ---- Codes of the other libraries ------------------------------------------------------------------ */
 
-/* Returns P2P_DEVICE_LOST if the driver knows that the device is lost, else P2P_OK. */
-static p2p_status ask_driver(cuda_queue *queue, const char *what) {
+p2p_status cuda_check_device(cuda_queue *queue, const char *what) {
     if (!queue || !queue->stream) return P2P_OK;
+    if (queue->lost) return cuda_check_alive(queue);
     CUresult code =
         cuda_driver.cuCtxSetCurrent(queue->context); /* a call for another device may have failed */
     if (code == CUDA_SUCCESS) code = cuda_driver.cuStreamQuery(queue->stream);
@@ -80,7 +80,7 @@ static p2p_status ask_driver(cuda_queue *queue, const char *what) {
 /* Reports a library's failure. `text`: details, "" for none; line ends in it become blanks. */
 static p2p_status fail_library(cuda_queue *queue, p2p_status status, const char *what, const char *name,
                                int code, char *text) {
-    P2P_TRY(ask_driver(queue, what));
+    P2P_TRY(cuda_check_device(queue, what));
     for (char *at = text; *at; at++)
         if (*at == '\n' || *at == '\r') *at = ' ';
     return cuda_host->fail(status, "%s: %s failed with %s (%d)%s%s", name_of(queue), what, name, code,
@@ -125,6 +125,7 @@ p2p_status cuda_check_nccl(cuda_queue *queue, ncclComm_t comm, ncclResult_t code
 
 p2p_status cuda_check_alive(const cuda_queue *queue) {
     if (!queue->lost && !queue->broken) return P2P_OK;
+    if (queue->loss[0]) return cuda_host->fail(P2P_DEVICE_LOST, "%s", queue->loss);
     return cuda_host->fail(P2P_DEVICE_LOST, "%s: the device was lost by an earlier command", queue->name);
 }
 
@@ -135,7 +136,10 @@ p2p_status cuda_enter(cuda_queue *queue) {
 }
 
 void cuda_note(cuda_queue *queue, CUresult code) {
-    queue->lost |= means_lost(code);
+    if (queue->lost || !means_lost(code)) return;
+    queue->lost = true;
+    snprintf(queue->loss, sizeof queue->loss, "%s: the device was lost by an earlier command: %s (%d): %s",
+             queue->name, cuda_error_name(code), (int)code, cuda_error_text(code));
 }
 
 bool cuda_enter_release(cuda_queue *queue) {

@@ -23,6 +23,7 @@ typedef struct {
     CUstream stream;   /* of operations and transfers, in order */
     bool lost;         /* no function of a library is called for it any more */
     bool broken;       /* its results are not to be trusted; it can be released */
+    char loss[512];    /* the message of later calls for a lost or broken device; "": the usual one */
 } cuda_queue;
 
 /* Each returns P2P_OK for success. Otherwise the message names the device, `what`, the code with its number
@@ -39,6 +40,10 @@ p2p_status cuda_check_nccl(cuda_queue *queue, ncclComm_t comm, ncclResult_t code
 /* The name of a driver's code, for example "CUDA_ERROR_NO_DEVICE". Never NULL. */
 const char *cuda_error_name(CUresult code);
 const char *cuda_error_text(CUresult code);
+
+/* Asks the driver about the device, if it has been opened. P2P_DEVICE_LOST, with the queue marked, if it is
+ * lost, now or by an earlier command. `what` failed. */
+p2p_status cuda_check_device(cuda_queue *queue, const char *what);
 
 /* Returns P2P_DEVICE_LOST if an earlier command has found the device lost. */
 p2p_status cuda_check_alive(const cuda_queue *queue);

@@ -267,6 +267,27 @@ static void process_ends(void **state) {
     close_group(&g);
 }
 
+/* P2P_MACHINE_FAIL loses the current device, the last one, at the end of the reduction's group: the first
+ * member's communicator reports it. */
+static void lost_device_is_named(void **state) {
+    (void)state;
+    group g;
+    open_group(&g, 3, 3, 0, 4096);
+    const p2p_op sum = collective(P2P_KIND_all_reduce, P2P_TYPE_f32, 100);
+    p2p_place places[MOST];
+    p2p_ticket after[MOST], done[MOST];
+    for (int i = 0; i < g.count; i++) {
+        places[i] = (p2p_place){g.buffer[i], 0};
+        OK(p2p_device_submit(g.device[i], &after[i]));
+    }
+    REFUSED(p2p_comm_run(g.comm, &sum, places, after, done), P2P_DEVICE_LOST,
+            "cuda:2, NVIDIA H200: the device was lost: ncclGroupEnd failed with CUDA_ERROR_LAUNCH_FAILED");
+    for (int i = 0; i < g.count; i++)
+        REFUSED(p2p_device_submit(g.device[i], &after[i]), P2P_DEVICE_LOST,
+                "cuda:2, NVIDIA H200: the device was lost by an earlier command: CUDA_ERROR_LAUNCH_FAILED");
+    close_group(&g);
+}
+
 static double no_time(void) {
     return 0;
 }
@@ -315,6 +336,7 @@ int main(int count, char **arguments) {
         cmocka_unit_test(processes_need_an_address),
         cmocka_unit_test(absent_process),
         cmocka_unit_test(process_ends),
+        cmocka_unit_test(lost_device_is_named),
         cmocka_unit_test(waits_are_measured),
         cmocka_unit_test(no_wait_is_none),
     };

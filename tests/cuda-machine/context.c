@@ -104,13 +104,16 @@ CUresult CUDAAPI cuDevicePrimaryCtxGetState(CUdevice device, unsigned *flags, in
 }
 
 CUresult CUDAAPI cuCtxSetCurrent(CUcontext context) {
-    CUresult result = driver_enter("cuCtxSetCurrent", DRIVER_INITIALIZED, NULL);
+    CUresult result = driver_enter("cuCtxSetCurrent", DRIVER_SELECTS, NULL);
     if (result != CUDA_SUCCESS) return result;
+    const CUcontext before = current;
     bool known = context == NULL;
     for (int i = 0; i < DRIVER_DEVICES; i++) known |= context == &contexts[i] && context->alive;
     if (!known) return driver_leave(driver_refuse(CUDA_ERROR_INVALID_CONTEXT, "the context is not alive"));
     current = context;
-    return driver_leave(CUDA_SUCCESS);
+    result = driver_plant("cuCtxSetCurrent", true);
+    if (result != CUDA_SUCCESS) current = before;
+    return driver_leave(result);
 }
 
 CUresult CUDAAPI cuCtxGetCurrent(CUcontext *context) {

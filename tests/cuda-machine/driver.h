@@ -19,6 +19,7 @@ enum { DRIVER_DEVICES = 16, DRIVER_STREAMS = 128, DRIVER_QUEUE = 4096 };
 typedef enum {
     DRIVER_ALWAYS,      /* even before cuInit */
     DRIVER_INITIALIZED, /* queries of devices */
+    DRIVER_SELECTS,     /* the same; the call plants its fault itself, once the context is current */
     DRIVER_WORKS,       /* needs a current context; a violation after a sticky error has been returned */
     DRIVER_GIVES,       /* the same, but no fault is planted: another call has been counted */
     DRIVER_ENDS         /* needs a current context; returns its sticky error, if any */
@@ -29,6 +30,8 @@ typedef enum {
 CUresult driver_enter(const char *call, driver_need need, int *device);
 /* Gives the lock back; returns the result. */
 CUresult driver_leave(CUresult result);
+/* Counts a call: the fault that is planted in it, or success. A sticky error loses the current device. */
+CUresult driver_plant(const char *call, bool uses_device);
 /* The name of the call of this thread that driver_enter began last. */
 const char *driver_call(void);
 

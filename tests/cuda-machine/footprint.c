@@ -103,6 +103,15 @@ static void report_blocks(ptx_run_state *run, const page *p, unsigned word, uint
                (unsigned long long)(found ? at - found->begin : 0), written ? "written" : "read");
 }
 
+/* Sectors of 16 granules in a word. */
+static unsigned sectors_of(uint64_t granules) {
+    uint64_t any = granules | granules >> 8;
+    any |= any >> 4;
+    any |= any >> 2;
+    any |= any >> 1;
+    return (unsigned)__builtin_popcountll(any & 0x0001000100010001u);
+}
+
 static void end_page(ptx_run_state *run, page *p) {
     for (unsigned w = p->first; w < p->end; w++) {
         const uint64_t read = p->block[PTX_READ][w], written = p->block[PTX_WRITE][w];
@@ -111,6 +120,7 @@ static void end_page(ptx_run_state *run, page *p) {
             report_blocks(run, p, w, both, true);
         else if (late)
             report_blocks(run, p, w, late, false);
+        run->launch->counters.block_sectors += sectors_of(read) + sectors_of(written);
         p->read[w] |= read;
         p->written[w] |= written;
         p->block[PTX_READ][w] = p->block[PTX_WRITE][w] = 0;
@@ -164,14 +174,6 @@ static void add_page(intervals *to, const page *p, const uint64_t *words) {
             at += run;
         }
     }
-}
-
-static unsigned sectors_of(uint64_t granules) {
-    uint64_t any = granules | granules >> 8;
-    any |= any >> 4;
-    any |= any >> 2;
-    any |= any >> 1;
-    return (unsigned)__builtin_popcountll(any & 0x0001000100010001u);
 }
 
 void ptx_touched_finish(ptx_touched *touched, ptx_launch *launch) {

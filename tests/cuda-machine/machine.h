@@ -113,8 +113,10 @@ MACHINE_EXPORT CUresult machine_enqueue_when(CUstream stream, const char *what, 
 /* P2P_MACHINE_FAIL="CALL:N:ERROR,..." makes the N-th call of CALL fail ("CALL:N+:ERROR": every one from the
  * N-th on). A double calls this at the start of each function with the function's exported name; the driver's
  * own calls do. NULL: go on; else ERROR as it was written, a constant: "CUDA_ERROR_OUT_OF_MEMORY",
- * "CUDNN_STATUS_NOT_SUPPORTED". */
-MACHINE_EXPORT const char *machine_should_fail(const char *call);
+ * "CUDNN_STATUS_NOT_SUPPORTED". `uses_device`: the call may reach the current device. After a sticky error of
+ * the driver ("CUDA_ERROR_LAUNCH_FAILED") the current device is lost, and the double returns what its library
+ * returns then. */
+MACHINE_EXPORT const char *machine_should_fail(const char *call, bool uses_device);
 
 /* Adds to the counter `counter` of `what` ("conv_fwd x=..."), written to P2P_MACHINE_COUNTERS when the
  * process ends. */

@@ -248,6 +248,7 @@ static void count_launch(const char *name, const ptx_counters *counters) {
     machine_count(name, "global_requests", counters->global_requests);
     machine_count(name, "global_sectors", counters->global_sectors);
     machine_count(name, "global_bytes", counters->global_bytes);
+    machine_count(name, "block_sectors", counters->block_sectors);
     machine_count(name, "distinct_sectors", counters->distinct_sectors);
     machine_count(name, "distinct_read_bytes", counters->distinct_read_bytes);
     machine_count(name, "distinct_written_bytes", counters->distinct_written_bytes);

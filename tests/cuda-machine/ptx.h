@@ -31,12 +31,13 @@ ptx_info ptx_kernel_info(const ptx_kernel *kernel);
 /* Where a parameter lies among the param_bytes of a launch. */
 void ptx_param(const ptx_kernel *kernel, int position, size_t *offset, size_t *bytes);
 
-/* What a launch did. Sectors are 32 bytes of global memory: a request moves each sector that one of its lanes
- * touches. Distinct ones are counted once per launch: what a perfect cache would move. */
+/* What a launch did. Sectors are 32 bytes of global memory: a request touches each sector that one of its
+ * lanes does. Those of a block are counted once for each block, which its first level cache would move, and
+ * distinct ones once per launch, which a perfect cache would. Reads and writes count apart. */
 typedef struct {
     uint64_t warp_instructions, lane_instructions, divergent_branches, barriers;
     uint64_t global_requests, global_sectors, global_bytes;
-    uint64_t distinct_sectors, distinct_read_bytes, distinct_written_bytes;
+    uint64_t block_sectors, distinct_sectors, distinct_read_bytes, distinct_written_bytes;
     uint64_t shared_requests, shared_conflicts; /* passes beyond those that the size of the request needs */
     uint64_t local_bytes;
 } ptx_counters;

@@ -190,7 +190,9 @@ __attribute__((destructor)) static void end(void) {
 
 /* ---- Planted faults ------------------------------------------------------------------------------------ */
 
-#define COMMAND "command" /* in place of a call's name: a command that a device executes */
+/* In place of a call's name: a command that a device executes, and a call of any name that uses a device. */
+#define COMMAND "command"
+#define DEVICE  "device"
 enum { FAULTS = 16 };
 typedef struct {
     char call[64], error[64];
@@ -217,24 +219,27 @@ static int read_faults(fault *faults) {
     return count;
 }
 
-const char *machine_should_fail(const char *call) {
+static bool fault_is_of(const fault *f, const char *call, bool uses_device) {
+    if (strcmp(f->call, call) == 0) return true;
+    if (strcmp(call, COMMAND) == 0) return false;
+    return strcmp(f->call, "*") == 0 || (uses_device && strcmp(f->call, DEVICE) == 0);
+}
+
+/* Counts a call; the error that is planted in it, or NULL. */
+static const char *find_fault(const char *call, bool uses_device) {
     static fault faults[FAULTS];
     static int count = -1;
     const char *error = NULL;
-    driver_lock();
     if (count < 0) count = read_faults(faults);
     for (int i = 0; i < count; i++) {
-        const bool any = strcmp(faults[i].call, "*") == 0 && strcmp(call, COMMAND) != 0;
-        if (strcmp(faults[i].call, call) != 0 && !any) continue;
-        faults[i].count++;
-        if (faults[i].count == faults[i].at || (faults[i].on && faults[i].count > faults[i].at))
-            error = faults[i].error;
+        fault *f = &faults[i];
+        if (!fault_is_of(f, call, uses_device)) continue;
+        f->count++;
+        if (f->count == f->at || (f->on && f->count > f->at)) error = f->error;
     }
-    driver_unlock();
+    if (uses_device) machine_count("calls", call, 1);
     return error;
 }
-
-/* ---- Calls --------------------------------------------------------------------------------------------- */
 
 /* Errors after which a context is of no use, by CUDA's documentation. */
 static bool is_sticky(CUresult error) {
@@ -257,29 +262,47 @@ static bool is_sticky(CUresult error) {
     }
 }
 
-static CUresult planted_error(const char *call) {
-    const char *name = machine_should_fail(call);
+static CUresult planted_error(const char *call, bool uses_device) {
+    const char *name = find_fault(call, uses_device);
     if (!name) return CUDA_SUCCESS;
     const CUresult error = driver_error_of_name(name);
     if (error == CUDA_SUCCESS) bad_setting("P2P_MACHINE_FAIL", name);
     return error;
 }
 
-void driver_plant_command(int device) {
-    const CUresult error = planted_error(COMMAND);
-    if (is_sticky(error)) machine_lose_device(device, error, "planted by P2P_MACHINE_FAIL");
+static void lose(int device, CUresult error, const char *call) {
+    char why[200];
+    snprintf(why, sizeof why, "planted by P2P_MACHINE_FAIL in %s", call);
+    machine_lose_device(device, error, why);
 }
 
-/* A planted fault of this call; a sticky error loses the current device. */
-static CUresult planted(const char *call) {
-    const CUresult error = planted_error(call);
+void driver_plant_command(int device) {
+    machine_count("commands", "run", 1);
+    const CUresult error = planted_error(COMMAND, false);
+    if (is_sticky(error)) lose(device, error, COMMAND);
+}
+
+CUresult driver_plant(const char *call, bool uses_device) {
     const CUcontext context = driver_current();
+    const CUresult error = planted_error(call, uses_device && context);
     if (is_sticky(error) && context) {
-        machine_lose_device(context->device, error, "planted by P2P_MACHINE_FAIL");
+        lose(context->device, error, call);
         context->reported = true;
     }
     return error;
 }
+
+const char *machine_should_fail(const char *call, bool uses_device) {
+    driver_lock();
+    const CUcontext context = driver_current();
+    const char *name = find_fault(call, uses_device && context);
+    const CUresult error = name ? driver_error_of_name(name) : CUDA_SUCCESS;
+    if (is_sticky(error) && context) lose(context->device, error, call);
+    driver_unlock();
+    return name;
+}
+
+/* ---- Calls --------------------------------------------------------------------------------------------- */
 
 static CUresult check_context(driver_need need, int *device) {
     const CUcontext context = driver_current();
@@ -304,7 +327,8 @@ CUresult driver_enter(const char *call, driver_need need, int *device) {
         result = CUDA_ERROR_NOT_INITIALIZED;
     }
     if (result == CUDA_SUCCESS && need >= DRIVER_WORKS) result = check_context(need, device);
-    if (result == CUDA_SUCCESS && need != DRIVER_GIVES) result = planted(call);
+    if (result == CUDA_SUCCESS && need != DRIVER_GIVES && need != DRIVER_SELECTS)
+        result = driver_plant(call, need >= DRIVER_WORKS);
     if (result != CUDA_SUCCESS) driver_unlock();
     return result;
 }

@@ -437,6 +437,23 @@ static uint64_t count_of(const char *counter, CUmodule module, shape s, const CU
     return machine_counter("k", counter) - before;
 }
 
+/* Two blocks load each of 32 elements with all lanes, in two loads: 4 sectors 4 times, twice by blocks. */
+static void test_sectors_of_blocks(void **state) {
+    (void)state;
+    CUmodule module = load_kernel(
+        "", 2,
+        ELEMENT("1", "p0", "%r0")
+            GLOBAL_INDEX ELEMENT("2", "p1", "%r1") "ld.global.u32 %r5, [%x1];\nld.global.u32 %r6, [%x1];\n"
+                                                   "add.u32 %r5, %r5, %r6;\nst.global.u32 [%x2], %r5;");
+    const CUdeviceptr params[2] = {new_memory(128), new_memory(256)};
+    const shape two = {2, 32, 0};
+    assert_int_equal(count_of("global_sectors", module, two, params), 4 * 4 + 8);
+    assert_int_equal(count_of("block_sectors", module, two, params), 2 * 4 + 8);
+    assert_int_equal(count_of("distinct_sectors", module, two, params), 4 + 8);
+    unload(module);
+    for (int i = 0; i < 2; i++) OK(cuMemFree(params[i]));
+}
+
 /* Stores with a stride, 1024 elements for each block: sectors of global memory, passes of shared memory. */
 static void test_counters(void **state) {
     (void)state;
@@ -479,7 +496,7 @@ int main(void) {
         cmocka_unit_test(test_shared_races),    cmocka_unit_test(test_barriers),
         cmocka_unit_test(test_shuffles),        cmocka_unit_test(test_launch_limits),
         cmocka_unit_test(test_races),           cmocka_unit_test(test_races_of_blocks),
-        cmocka_unit_test(test_counters),
+        cmocka_unit_test(test_counters),        cmocka_unit_test(test_sectors_of_blocks),
     };
     return cmocka_run_group_tests(tests, setup_contexts, release_contexts);
 }

@@ -272,6 +272,50 @@ static int fill_twice(void) {
     return (int)result & 127;
 }
 
+static int failed(const char *call, CUresult result) {
+    if (result != CUDA_SUCCESS) fprintf(stderr, "%s failed with %d\n", call, (int)result);
+    return result != CUDA_SUCCESS;
+}
+
+/* Six calls that use a device, the fifth one of a library, and one that uses none; returns how many fail. */
+static int use_two_devices(void) {
+    int failures = 0;
+    size_t some;
+    if (cuInit(0)) return 100;
+    for (int i = 0; i < 2; i++) {
+        CUcontext context;
+        if (cuDevicePrimaryCtxRetain(&context, i)) return 100;
+        if (failed("cuCtxSetCurrent", cuCtxSetCurrent(context))) return 1;
+        failures += failed("cuMemGetInfo", cuMemGetInfo(&some, &some));
+    }
+    if (failures) return failures;
+    failures += machine_should_fail("descriptorCall", false) != NULL;
+    failures += machine_should_fail("libraryCall", true) != NULL;
+    failures += failed("cuMemGetInfo", cuMemGetInfo(&some, &some));
+    for (int i = 0; i < 2; i++) cuDevicePrimaryCtxRelease(i);
+    return failures;
+}
+
+static void test_lost_at_a_call(void **state) {
+    (void)state;
+    static const struct {
+        int failures; /* of later calls, too, where nothing has said that the device is lost */
+        const char *setting, *words;
+    } cases[] = {{1, "device:1:", "device 0 is lost: planted by P2P_MACHINE_FAIL in cuCtxSetCurrent"},
+                 {1, "device:2:", "device 0 is lost: planted by P2P_MACHINE_FAIL in cuMemGetInfo_v2"},
+                 {1, "device:3:", "device 1 is lost: planted by P2P_MACHINE_FAIL in cuCtxSetCurrent"},
+                 {1, "device:4:", "device 1 is lost: planted by P2P_MACHINE_FAIL in cuMemGetInfo_v2"},
+                 {2, "device:5:", "device 1 is lost: planted by P2P_MACHINE_FAIL in libraryCall"},
+                 {1, "device:6:", "device 1 is lost: planted by P2P_MACHINE_FAIL in cuMemGetInfo_v2"},
+                 {0, "device:7:", ""}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char setting[80];
+        snprintf(setting, sizeof setting, "P2P_MACHINE_FAIL=%sCUDA_ERROR_LAUNCH_FAILED", cases[i].setting);
+        assert_run(SETTINGS("P2P_MACHINE_DEVICES=2", setting), use_two_devices, cases[i].failures,
+                   cases[i].words);
+    }
+}
+
 static void test_planted_faults(void **state) {
     (void)state;
     assert_run(
@@ -436,8 +480,13 @@ static void test_counters_file(void **state) {
     fclose(file);
     unlink(path);
     assert_string_equal(
-        text, "k distinct_read_bytes=128 distinct_sectors=8 distinct_written_bytes=128 global_bytes=256 "
-              "global_requests=2 global_sectors=8 lane_instructions=224 launches=1 warp_instructions=7\n");
+        text, "calls cuCtxSetCurrent=1 cuLaunchKernel=1 cuMemAlloc_v2=1 cuMemFree_v2=1 cuMemsetD8Async=1 "
+              "cuModuleGetFunction=1 cuModuleLoadData=1 cuModuleUnload=1 cuStreamCreate=1 "
+              "cuStreamDestroy_v2=1 cuStreamSynchronize=1\ncommands run=2\n"
+              "k block_sectors=8 distinct_read_bytes=128 distinct_sectors=8 distinct_written_bytes=128 "
+              "global_bytes=256 "
+              "global_requests=2 global_sectors=8 lane_instructions=224 launches=1 "
+              "warp_instructions=7\n");
 }
 
 int main(void) {
@@ -446,7 +495,7 @@ int main(void) {
         cmocka_unit_test(test_visible_devices), cmocka_unit_test(test_images),
         cmocka_unit_test(test_planted_faults),  cmocka_unit_test(test_verdict),
         cmocka_unit_test(test_orders),          cmocka_unit_test(test_uninitialized),
-        cmocka_unit_test(test_counters_file),
+        cmocka_unit_test(test_counters_file),   cmocka_unit_test(test_lost_at_a_call),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

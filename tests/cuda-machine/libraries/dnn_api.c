@@ -55,14 +55,16 @@ static const struct {
 enum { STATUSES = sizeof statuses / sizeof *statuses };
 
 /* A planted failure of the call (P2P_MACHINE_FAIL); begins the call. */
-static cudnnStatus_t begin(const char *call) {
+static cudnnStatus_t begin(const char *call, bool uses_device) {
     const char *failure = NULL;
     dnn_begin(call);
-    if (machine_load()) failure = machine.should_fail(call);
+    if (machine_load()) failure = machine.should_fail(call, uses_device);
     if (!failure) return CUDNN_STATUS_SUCCESS;
     for (int i = 0; i < STATUSES; i++)
         if (strcmp(statuses[i].name, failure) == 0)
             return dnn_unsupported(statuses[i].status, "planted failure");
+    if (machine_is_drivers(failure))
+        return dnn_unsupported(CUDNN_STATUS_EXECUTION_FAILED_CUDA_DRIVER, "planted failure %s", failure);
     return dnn_unsupported(CUDNN_STATUS_INTERNAL_ERROR, "planted failure %s", failure);
 }
 
@@ -86,8 +88,8 @@ MACHINE_EXPORT size_t cudnnGetCudartVersion(void) {
 
 /* ---- Descriptors --------------------------------------------------------------------------------------- */
 
-#define BEGIN(call)                                                                                          \
-    cudnnStatus_t status = begin(call);                                                                      \
+#define BEGIN(call, uses_device)                                                                             \
+    cudnnStatus_t status = begin(call, uses_device);                                                         \
     if (status != CUDNN_STATUS_SUCCESS) return status;                                                       \
     pthread_mutex_lock(&lock)
 #define END                                                                                                  \
@@ -96,7 +98,7 @@ MACHINE_EXPORT size_t cudnnGetCudartVersion(void) {
 
 MACHINE_EXPORT cudnnStatus_t cudnnBackendCreateDescriptor(cudnnBackendDescriptorType_t type,
                                                           cudnnBackendDescriptor_t *descriptor) {
-    BEGIN("cudnnBackendCreateDescriptor");
+    BEGIN("cudnnBackendCreateDescriptor", false);
     const bool exists =
         dnn_type_name(type) && (type != CUDNN_BACKEND_DEVICEPROP_DESCRIPTOR || dnn_version() >= 90800);
     dnn_descriptor *made = descriptor && exists ? dnn_new(type) : NULL;
@@ -112,7 +114,7 @@ MACHINE_EXPORT cudnnStatus_t cudnnBackendCreateDescriptor(cudnnBackendDescriptor
 }
 
 MACHINE_EXPORT cudnnStatus_t cudnnBackendDestroyDescriptor(cudnnBackendDescriptor_t descriptor) {
-    BEGIN("cudnnBackendDestroyDescriptor");
+    BEGIN("cudnnBackendDestroyDescriptor", false);
     dnn_descriptor *found = dnn_live(descriptor);
     if (found)
         dnn_unregister(found);
@@ -125,7 +127,7 @@ MACHINE_EXPORT cudnnStatus_t cudnnBackendSetAttribute(cudnnBackendDescriptor_t d
                                                       cudnnBackendAttributeName_t name,
                                                       cudnnBackendAttributeType_t type, int64_t count,
                                                       const void *values) {
-    BEGIN("cudnnBackendSetAttribute");
+    BEGIN("cudnnBackendSetAttribute", false);
     dnn_descriptor *found = dnn_live(descriptor);
     status = found ? dnn_set(found, name, type, count, values) : CUDNN_STATUS_BAD_PARAM;
     END;
@@ -135,14 +137,14 @@ MACHINE_EXPORT cudnnStatus_t cudnnBackendGetAttribute(cudnnBackendDescriptor_t c
                                                       cudnnBackendAttributeName_t name,
                                                       cudnnBackendAttributeType_t type, int64_t room,
                                                       int64_t *counted, void *values) {
-    BEGIN("cudnnBackendGetAttribute");
+    BEGIN("cudnnBackendGetAttribute", false);
     dnn_descriptor *found = dnn_live(descriptor);
     status = found ? dnn_get(found, name, type, room, counted, values) : CUDNN_STATUS_BAD_PARAM;
     END;
 }
 
 MACHINE_EXPORT cudnnStatus_t cudnnBackendFinalize(cudnnBackendDescriptor_t descriptor) {
-    BEGIN("cudnnBackendFinalize");
+    BEGIN("cudnnBackendFinalize", true);
     dnn_descriptor *found = dnn_live(descriptor);
     status = found ? dnn_finalize(found) : CUDNN_STATUS_BAD_PARAM;
     END;
@@ -150,7 +152,7 @@ MACHINE_EXPORT cudnnStatus_t cudnnBackendFinalize(cudnnBackendDescriptor_t descr
 
 MACHINE_EXPORT cudnnStatus_t cudnnBackendExecute(cudnnHandle_t handle, cudnnBackendDescriptor_t plan,
                                                  cudnnBackendDescriptor_t pack) {
-    cudnnStatus_t entered = begin("cudnnBackendExecute");
+    cudnnStatus_t entered = begin("cudnnBackendExecute", true);
     if (entered == CUDNN_STATUS_SUCCESS) entered = dnn_enter(handle);
     if (entered != CUDNN_STATUS_SUCCESS) return entered;
     pthread_mutex_lock(&lock);
@@ -165,19 +167,19 @@ MACHINE_EXPORT cudnnStatus_t cudnnBackendExecute(cudnnHandle_t handle, cudnnBack
 /* ---- Handles ------------------------------------------------------------------------------------------- */
 
 MACHINE_EXPORT cudnnStatus_t cudnnCreate(cudnnHandle_t *handle) {
-    BEGIN("cudnnCreate");
+    BEGIN("cudnnCreate", true);
     status = dnn_create_handle(handle);
     END;
 }
 
 MACHINE_EXPORT cudnnStatus_t cudnnDestroy(cudnnHandle_t handle) {
-    BEGIN("cudnnDestroy");
+    BEGIN("cudnnDestroy", true);
     status = dnn_destroy_handle(handle);
     END;
 }
 
 MACHINE_EXPORT cudnnStatus_t cudnnSetStream(cudnnHandle_t handle, cudaStream_t stream) {
-    BEGIN("cudnnSetStream");
+    BEGIN("cudnnSetStream", true);
     status = dnn_set_stream(handle, (CUstream)stream);
     END;
 }

@@ -138,11 +138,20 @@ typedef struct {
     int64_t workspace_bytes;
 } work;
 
+/* The position of the operand that is written. */
+static int output_of(const dnn_shape *shape) {
+    return shape->kind == DNN_FORWARD ? 2 : shape->kind == DNN_DATA_GRADIENT ? 0 : 1;
+}
+
 static void run(void *data) {
     static uint64_t runs; /* under the machine's lock */
     work *w = data;
     const uint64_t drawn = (machine.draw() + ++runs) * UINT64_C(0x9e3779b97f4a7c15);
-    const int64_t sums = dnn_output_elements(&w->shape) * w->arithmetic.parts;
+    const int64_t elements = dnn_output_elements(&w->shape), sums = elements * w->arithmetic.parts;
+    if (!machine_computes()) {
+        machine_fill(machine.memory(w->operand[output_of(&w->shape)]), w->shape.bf16, elements);
+        return;
+    }
     if (w->random) {
         w->arithmetic.first_tap = (int)((drawn >> 33) % (uint64_t)(w->shape.r * w->shape.s));
         w->arithmetic.last_tap_first = drawn >> 32 & 1;
@@ -246,9 +255,7 @@ static cudnnStatus_t check_execution(const struct cudnnContext *handle, const dn
 
 static cudnnStatus_t enqueue(const struct cudnnContext *handle, const dnn_convolution *convolution,
                              const work *w) {
-    const int output = convolution->shape.kind == DNN_FORWARD         ? 2
-                       : convolution->shape.kind == DNN_DATA_GRADIENT ? 0
-                                                                      : 1;
+    const int output = output_of(&convolution->shape);
     machine_range ranges[4];
     int count = 0;
     for (int t = 0; t < 3; t++)

@@ -3,6 +3,8 @@
 
 #include <dlfcn.h>
 #include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
 
 machine_functions machine;
 
@@ -30,6 +32,29 @@ static void load(void) {
 bool machine_load(void) {
     pthread_once(&once, load);
     return loaded;
+}
+
+bool machine_is_drivers(const char *error) {
+    return strncmp(error, "CUDA_ERROR_", 11) == 0;
+}
+
+bool machine_computes(void) {
+    const char *what = getenv("P2P_MACHINE_COMPUTE");
+    return !what || strcmp(what, "kernels") != 0;
+}
+
+void machine_fill(void *to, bool bf16, int64_t count) {
+    uint32_t state = 1;
+    for (int64_t i = 0; i < count; i++) {
+        state = state * 1664525u + 1013904223u;
+        const float value = (float)(int32_t)state * 0x1p-31f;
+        uint32_t bits;
+        memcpy(&bits, &value, sizeof bits);
+        if (bf16)
+            ((uint16_t *)to)[i] = (uint16_t)(bits >> 16);
+        else
+            ((float *)to)[i] = value;
+    }
 }
 
 void machine_report(const char *text) {

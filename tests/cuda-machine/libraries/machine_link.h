@@ -34,6 +34,15 @@ static inline CUdeviceptr machine_address(const void *pointer) {
     return (CUdeviceptr)(uintptr_t)pointer;
 }
 
+/* Whether a planted error has the name of one of the driver's. */
+bool machine_is_drivers(const char *error);
+
+/* False after P2P_MACHINE_COMPUTE=kernels: the doubles fill their outputs with machine_fill instead, so that
+ * the kernels of large networks are counted soon. */
+bool machine_computes(void);
+/* Writes arbitrary numbers of [-1, 1), always the same. */
+void machine_fill(void *to, bool bf16, int64_t count);
+
 /* Reports a violation if there is a machine; a planning without one goes on with the error. */
 void machine_report(const char *text);
 

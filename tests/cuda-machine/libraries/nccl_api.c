@@ -61,10 +61,12 @@ static ncclResult_t misuse(ncclResult_t result, const char *format, ...) {
 static ncclResult_t begin(const char *call) {
     running = call;
     if (!machine_load()) return fail(ncclUnhandledCudaError, "there is no driver");
-    const char *planted = machine.should_fail(call);
+    const char *planted = machine.should_fail(call, true);
     for (int i = 0; planted && i < ncclNumResults; i++)
         if (strcmp(names[i], planted) == 0) return fail((ncclResult_t)i, "planted failure");
-    return planted ? fail(ncclInternalError, "planted failure %s", planted) : ncclSuccess;
+    if (!planted) return ncclSuccess;
+    return fail(machine_is_drivers(planted) ? ncclUnhandledCudaError : ncclInternalError,
+                "planted failure %s", planted);
 }
 
 MACHINE_EXPORT const char *ncclGetErrorString(ncclResult_t result) {
