@@ -74,7 +74,7 @@ sweep() {
     local all part n
     all=$(awk -F '[ =]' -v row="$2" '$1 == row { for (i = 3; i <= NF; i += 2) sum += $i; print sum }' counters)
     [ "${all:-0}" -gt 100 ] || fail "the training has ${all:-no} $2"
-    part=$(($3 ? all / $3 : 1))
+    part=$(($3 && all > $3 ? all / $3 : 1))
     for ((n = 0; n + part <= all; n += part)); do lose "$1" $((n + (RANDOM * 32768 + RANDOM) % part + 1)); done
     echo "$2: $all"
 }

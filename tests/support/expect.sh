@@ -1,6 +1,7 @@
 # Helpers of the scripts that run the program; sourced with the program and a device as arguments. Changes to a temporary
 # folder, which is removed at the end, and counts failures.
 set -u
+. "$(dirname "${BASH_SOURCE[0]}")/farthest.sh"
 p2p=$(realpath "$1") device=$2
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
