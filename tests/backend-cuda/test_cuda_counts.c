@@ -1,14 +1,16 @@
 /* Speed by counting: one training step of the full networks (U-Net 256 and PatchGAN, 64 filters) on the
- * machine made of software, which executes its kernels. Of each kernel: launches, bytes, sectors of global
- * memory, bank conflicts and instructions; of the step: launches, and the bytes of kernels (counted) and of
- * convolutions (from the plan) beside those that a step can't do without. Convolutions are not computed.
+ * machine made of software, which executes its kernels; convolutions are not computed. Of each kernel:
+ * launches; distinct bytes of each, read and written; the sectors that its blocks move, each once per block,
+ * and the share of them that differ (`needed`); those that requests touch, and the share of them that blocks
+ * move (`moved`); bank conflicts; instructions of warps. Of the step: launches, and the bytes of kernels
+ * (counted) and of convolutions (from the plan) beside a floor.
  *
  *   test_cuda_counts COMPILER BATCH
  *
  * COMPILER is the version that compiled the kernels. The table is compared with
  * tests/golden/cuda_counts_X.Y_batchN.txt, if that is of the same compiler; P2P_UPDATE_GOLDEN=1 writes it.
- * With any compiler, a kernel fails of whose sectors fewer are needed than `least_needed` says, that requests
- * a sector more than twice in a block, has bank conflicts, or uses local memory.
+ * With any compiler, a kernel fails whose shares are below the least ones, that has bank conflicts, or that
+ * uses local memory.
  */
 #include "device/device.h"
 #include "pix2pix.h"
@@ -218,8 +220,8 @@ static void print_kernels(const counted *all, FILE *to) {
     }
 }
 
-/* GB of a step that keeps no tensor on the chip between operations but those that a kernel of ours or an
- * epilogue of a convolution would: activations, filters, gradients, and Adam's 28 bytes per parameter. */
+/* GB, computed by hand: every tensor that a step must move if statistics are taken as convolutions write,
+ * normalisations are applied in one pass and differentiated in two, and Adam moves 28 bytes per parameter. */
 static double floor_of(p2p_precision precision) {
     static const struct {
         int64_t batch;

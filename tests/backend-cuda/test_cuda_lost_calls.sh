@@ -39,7 +39,7 @@ check_end() {
     # Resumed: each that left other checkpoints than those before, and every tenth.
     [ -e lost/config.json ] || return
     local state
-    state=s$(ls lost/checkpoints 2>/dev/null | paste -s)
+    state=with$(ls lost/checkpoints 2>/dev/null | paste -s)
     states[$state]=$((${states[$state]:-0} + 1))
     [ $((states[$state] % 10)) -eq 1 ] || return
     resumed=$((resumed + 1))
