@@ -7,9 +7,11 @@
 #include "p2p_tune.h"
 #include "support/test_files.h"
 
+#include <cudnn.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -179,9 +181,12 @@ static void keep(const p2p_op *op, const char *name, const char *version) {
 }
 
 static void takes_what_is_kept(void **state) {
-    static const char now[] = "cuDNN 91900, 90, 132";
-    static const char *const others[] = {"cuDNN 91800, 90, 132", "cuDNN 91900, 100, 132",
-                                         "cuDNN 91900, 90, 66"};
+    /* The machine's cuDNN has the version of the headers. */
+    char now[64], others[3][64];
+    snprintf(now, sizeof now, "cuDNN %d, 90, 132", (int)CUDNN_VERSION);
+    snprintf(others[0], sizeof others[0], "cuDNN %d, 90, 132", (int)CUDNN_VERSION - 100);
+    snprintf(others[1], sizeof others[1], "cuDNN %d, 100, 132", (int)CUDNN_VERSION);
+    snprintf(others[2], sizeof others[2], "cuDNN %d, 90, 66", (int)CUDNN_VERSION);
     char names[P2P_MOST_CHOICES][P2P_CHOICE_NAME];
     const p2p_op op = parse(shapes[0]);
     const int count = list(&op, names);

@@ -8,7 +8,11 @@ compiler=$1 sources=$2
 shift 2
 failures=0
 flags=(-std=c11 -fsyntax-only -Wall -Wextra -Wpedantic -Werror -D_POSIX_C_SOURCE=200809L)
-planted_function='SINCE(cuEventElapsedTime)' # of 12.8, and not looked up: the check finds it
+# The header's version is of 12.8: the check finds it. The backend looks up the first one (library/cuda_api.h).
+planted_function='SINCE(cuEventElapsedTime)'
+looked_up='#undef PFN_cuEventElapsedTime
+#define PFN_cuEventElapsedTime PFN_cuEventElapsedTime_v2000
+CUDA_DRIVER_LIST(SINCE)'
 for toolkit; do
     includes=(-isystem "$toolkit/include" -I"$sources/backend-cuda" -I"$sources/backend")
     if ! version=$(printf '#include <cuda.h>\n#include <cudnn.h>\n#include <nccl.h>\n#include <cublas_v2.h>\nCUDA_VERSION CUDNN_VERSION NCCL_VERSION_CODE' |
@@ -25,8 +29,8 @@ for toolkit; do
     # The oldest driver of builds with CUDA 12, R525, is 12.0: no function that is looked up may have a later interface.
     # NVIDIA's header has the version of each in the name of its type. CUDA 13 starts on drivers of its own generation.
     if [[ $version == 12* ]]; then
-        since=$(printf '#include <cudaTypedefs.h>\n#include "library/cuda_api.h"\n#define SINCE(f) since:PFN_##f;\n%s' \
-            "CUDA_DRIVER_LIST(SINCE) $planted_function" | "$compiler" "${includes[@]}" -E -P - 2>/dev/null |
+        since=$(printf '#include <cudaTypedefs.h>\n#include "library/cuda_api.h"\n#define SINCE(f) since:PFN_##f;\n%s\n%s\n' \
+            "$planted_function" "$looked_up" | "$compiler" "${includes[@]}" -E -P - 2>/dev/null |
             grep -oE 'since:PFN_[A-Za-z0-9_]+_v[0-9]+')
         newer=$(awk -F_v '$NF > 12000' <<<"$since")
         if [ "$(wc -l <<<"$since")" -lt 30 ] || [ "$newer" != "since:PFN_cuEventElapsedTime_v12080" ]; then

@@ -35,6 +35,11 @@ static const char *const dnn_names[] = {CUDA_DNN_LIST(NAME) NULL};
 static const char *const blas_names[] = {CUDA_BLAS_LIST(NAME) NULL};
 static const char *const nccl_names[] = {CUDA_NCCL_LIST(NAME) NULL};
 
+/* The backend looks up the first version (cuda_api.h). */
+#ifdef PFN_cuEventElapsedTime
+#undef PFN_cuEventElapsedTime
+#define PFN_cuEventElapsedTime PFN_cuEventElapsedTime_v2000
+#endif
 #ifdef PFN_cuInit /* toolkits of CUDA 13 have names with versions only */
 #define SAME_TYPE(name)                                                                                      \
     _Static_assert(__builtin_types_compatible_p(__typeof__(&name), PFN_##name),                              \
