@@ -246,23 +246,28 @@ static p2p_status judge(const char *all, int count, int processes) {
     return P2P_OK;
 }
 
-/* Fails in all processes if one of them fails. `status` is this one's. */
+/* Fails in all processes if one of them fails. `status` is this one's. `mine` and `all` are presence_bytes of
+ * this process, zeros, and of all. */
+static p2p_status exchange(p2p_be_device *const *devices, int count, const p2p_processes *processes,
+                           p2p_status status, presence *mine, char *all) {
+    mine->ready = status == P2P_OK;
+    for (int i = 0; i < count; i++) cuda_device_uuid(devices[i]->id, mine->uuids[i]);
+    const p2p_status gathered = processes->gather(processes->context, mine, presence_bytes(count), all);
+    if (status != P2P_OK || gathered != P2P_OK) return status != P2P_OK ? status : gathered;
+    return judge(all, count, processes->size);
+}
+
 static p2p_status agree(p2p_be_device *const *devices, int count, const p2p_processes *processes,
                         p2p_status status) {
-    const size_t bytes = presence_bytes(count);
-    presence *mine = calloc(1, bytes);
-    char *all = malloc(bytes * (size_t)processes->size);
-    p2p_status agreed = P2P_OK;
-    if (!mine || !all) agreed = cuda_host->fail(P2P_OUT_OF_MEMORY, "no host memory for a communicator");
-    if (agreed == P2P_OK) {
-        mine->ready = status == P2P_OK;
-        for (int i = 0; i < count; i++) cuda_device_uuid(devices[i]->id, mine->uuids[i]);
-        agreed = processes->gather(processes->context, mine, bytes, all);
-    }
-    if (agreed == P2P_OK && status == P2P_OK) agreed = judge(all, count, processes->size);
+    presence *mine = calloc(1, presence_bytes(count));
+    char *all = malloc(presence_bytes(count) * (size_t)processes->size);
+    if (mine && all)
+        status = exchange(devices, count, processes, status, mine, all);
+    else if (status == P2P_OK)
+        status = cuda_host->fail(P2P_OUT_OF_MEMORY, "no host memory for a communicator");
     free(mine);
     free(all);
-    return status == P2P_OK ? agreed : status;
+    return status;
 }
 
 /* Whether NCCL can be used: it is loaded, and no device has two replicas. */

@@ -361,9 +361,9 @@ static bool check_samples(const p2p_tune_check *o, const double *values, char wh
 }
 
 static p2p_status compare_samples(const p2p_tune_check *o, bool *right, char why[P2P_TUNE_WHY]) {
-    double *values = malloc((size_t)o->samples * sizeof *values);
+    double *values = calloc((size_t)o->samples, sizeof *values);
     const p2p_status status = values ? read_samples(o, values) : no_memory(o);
-    *right = status == P2P_OK && check_samples(o, values, why);
+    *right = values && status == P2P_OK && check_samples(o, values, why);
     free(values);
     return status;
 }
@@ -422,7 +422,7 @@ static p2p_status compare_sections(p2p_tune_check *o, bool *right, char why[P2P_
     const sections s = sections_of(o);
     float *values = malloc((size_t)(s.count * s.pieces) * sizeof *values);
     const p2p_status status = values ? read_sections(o, &s, values) : no_memory(o);
-    *right = status == P2P_OK && (!o->accepted || check_sections(o, &s, values, why));
+    *right = values && status == P2P_OK && (!o->accepted || check_sections(o, &s, values, why));
     if (*right && !o->accepted)
         o->accepted = values;
     else
