@@ -167,7 +167,7 @@ const panels = [
   {title: "PSNR of the validation", unit: " dB", series: [["PSNR", "val_psnr", null]]},
   {title: "SSIM of the validation", unit: "", series: [["SSIM", "val_ssim", null]]},
   {title: "Learning rate", unit: "", series: [["learning rate", null, "lr"]], zero: true},
-  {title: "Images per second", unit: "", series: [["images/s", null, "images_per_s"]], zero: true},
+  {title: "Images per second", unit: "", series: [["mean of at least " + runs[0].history.rate_seconds + " seconds each", null, "images_per_s"]], zero: true},
 ];
 
 // What a panel draws: a line, and a band behind it, per series and run.
