@@ -53,7 +53,8 @@ addEventListener("load", () => setTimeout(async () => {
     const before = places()[0];
     press(document.getElementById("panes"), "ArrowLeft");
     check(places()[0] !== before, "arrow keys move nothing");
-    check(panes.map(p => p.parentNode.textContent).join() === "input,generated,target,difference", "the panes show other pictures");
+    const names = panes.map(p => p.parentNode.textContent).join();
+    check(names === "input,generated,target,difference", "the panes are: " + names);
     check(new Set(places()).size === 1, "the panes show different places: " + places());
     const picture = new Image();
     picture.src = panes[0].style.backgroundImage.slice(5, -2);
