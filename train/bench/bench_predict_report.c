@@ -168,17 +168,24 @@ static void draw_batch(const bench_prediction *prediction, int number, const svg
     if (number == 0) chart_legend(&c, out, grid);
 }
 
+/* The number of batches that fit. They come first, and there is at least one. */
+static int count_fitting(const bench_prediction *prediction) {
+    int count = 0;
+    while (count < prediction->count && prediction->batches[count].fits) count++;
+    return count;
+}
+
 p2p_status bench_predict_plot(const bench_prediction *prediction, const char *path) {
     svg_picture svg;
     char caption[160];
     const int legend_lines = (prediction->batches[0].machine_count + CHART_NAMES - 1) / CHART_NAMES;
-    const svg_grid grid = {prediction->count, 1, legend_lines + 1};
+    const int count = count_fitting(prediction);
+    const svg_grid grid = {count, 1, legend_lines + 1};
     const svg_box foot = svg_foot(&grid, legend_lines);
     snprintf(caption, sizeof caption,
              "segments measured on %s; Ethernet is between nodes of devices on NVLink", prediction->device);
     P2P_TRY(svg_begin(&svg, path));
-    for (int i = 0; i < prediction->count; i++)
-        if (prediction->batches[i].fits) draw_batch(prediction, i, &grid, svg.out);
+    for (int i = 0; i < count; i++) draw_batch(prediction, i, &grid, svg.out);
     svg_text(svg.out, foot.x, foot.y, "start", caption);
     return svg_finish(&svg, P2P_OK);
 }

@@ -5,6 +5,8 @@
 
 #include <stdlib.h>
 
+/* In units of the picture, of which text takes 14. The last four lie between the sides of a cell and of its
+ * panel. */
 enum { WIDTH = 1200, HEIGHT = 750, FOOT_LINE = 22, LEFT = 66, RIGHT = 20, TOP = 36, BOTTOM = 48 };
 
 static p2p_status no_memory(const svg_picture *svg) {
