@@ -24,11 +24,10 @@ import tempfile
 import time
 
 import torch
-from PIL import Image
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import p2p_draws
-from follow_pytorch import pair_paths
+from follow_pytorch import load_pair, pair_paths
 from pytorch_pix2pix import Discriminator, Generator, Training, initialise, save_safetensors, state_as_f32
 
 METRICS = [("l1", "L1", 4), ("psnr", "PSNR, dB", 2), ("ssim", "SSIM", 3)]
@@ -54,18 +53,6 @@ def parse_arguments():
 
 
 # ---- PyTorch -----------------------------------------------------------------------------------------------------------
-
-
-def load_pair(path, load_size, direction):
-    """(condition, target): 1 x 3 x load_size x load_size in [-1, 1]."""
-    image = Image.open(path).convert("RGB")
-    half = image.width // 2
-    sides = []
-    for left in (0, half):
-        side = image.crop((left, 0, left + half, image.height)).resize((load_size, load_size), Image.BICUBIC)
-        pixels = torch.frombuffer(bytearray(side.tobytes()), dtype=torch.uint8).reshape(load_size, load_size, 3)
-        sides.append(pixels.permute(2, 0, 1)[None].float() / 127.5 - 1)
-    return sides if direction == "AtoB" else sides[::-1]
 
 
 def augment(side, size, choice):
@@ -187,7 +174,7 @@ def main():
     if len(arguments.seeds) < 2:
         sys.exit("--seeds: a spread takes at least two")
     torch.set_num_threads(1)
-    pairs = [load_pair(path, arguments.load_size, arguments.direction)
+    pairs = [[side.float() for side in load_pair(path, arguments.load_size, arguments.direction)]
              for path in pair_paths(os.path.join(arguments.data, "train"))]
     with tempfile.TemporaryDirectory() as folder:
         os.mkdir(os.path.join(folder, "still"))
