@@ -75,7 +75,7 @@ static bool find_values(panel *p) {
 static void draw_grid(const panel *p) {
     const svg_box *box = &p->box;
     char text[64];
-    for (double decade = p->low; decade <= p->high; decade++) {
+    for (int decade = (int)p->low; decade <= (int)p->high; decade++) {
         double y = down(p, pow(10, decade));
         svg_line(p->out, box->x, y, box->x + box->width, y);
         snprintf(text, sizeof text, "%g", pow(10, decade));
