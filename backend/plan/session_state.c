@@ -350,10 +350,10 @@ static int64_t smaller(int64_t a, int64_t b) {
 
 /* The elements of a filter of p2p_network_filter_resizing(), for stddev 1. Filter f takes the normal numbers
  * from 10 f on; the last of these ten is not used. */
-static void draw_resizing_filter(const p2p_draw *stream, int64_t filter, double element[16]) {
+static void draw_resizing_filter(const p2p_draw *stream, uint64_t filter, double element[16]) {
     static const double deviation = 1.5; /* of the sums: 1, 2, 2 and 1 numbers meet in each direction */
     double normal[10];
-    p2p_draw_normals(stream, (uint64_t)filter * 5, 5, normal);
+    p2p_draw_normals(stream, filter * 5, 5, normal);
     memset(element, 0, 16 * sizeof *element);
     for (int i = 0; i < 9; i++)
         for (int copy = 0; copy < 4; copy++)
@@ -364,8 +364,9 @@ static void draw_resizing_filter(const p2p_draw *stream, int64_t filter, double 
 static void draw_resizing(const drawing *d, int64_t first, int64_t end) {
     while (first < end) {
         double element[16];
-        draw_resizing_filter(&d->stream, (d->first + first) / 16, element);
-        for (int64_t at = (d->first + first) % 16; at < 16 && first < end; at++)
+        const uint64_t place = (uint64_t)(d->first + first);
+        draw_resizing_filter(&d->stream, place / 16, element);
+        for (uint64_t at = place % 16; at < 16 && first < end; at++)
             d->host[first++] = d->info->stddev * element[at];
     }
 }
