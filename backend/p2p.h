@@ -155,6 +155,7 @@ typedef struct {
     p2p_param_kind kind;
     int64_t shape[4];    /* filter: k c r s; vector: c 1 1 1; running: 2 c 1 1 */
     double mean, stddev; /* of the normal distribution of the initial values; stddev 0: all are `mean` */
+    bool resizing;       /* see p2p_network_filter_resizing */
 } p2p_param_info;
 
 p2p_network *p2p_network_create(const char *name); /* NULL if out of memory */
@@ -165,6 +166,13 @@ const char *p2p_network_name(const p2p_network *network);
  * result is {-1}. */
 p2p_param p2p_network_filter(p2p_network *network, const char *name, int64_t k, int64_t c, int64_t r,
                              int64_t s, double mean, double stddev);
+/* A filter of 4x4 whose transposed convolution of stride 2 and padding 1 begins as enlarging by 2 to the
+ * nearest pixel, followed by a convolution with a random filter of 3x3. So every pixel of the result has
+ * equal parts in the initial filter, and none of its patterns are those of a checkerboard. An element is the
+ * sum of the numbers of the small filter that meet the same pixel: at most four, of rows r - 1 and r and
+ * columns s - 1 and s. The root of the mean square of all elements is `stddev`. */
+p2p_param p2p_network_filter_resizing(p2p_network *network, const char *name, int64_t k, int64_t c,
+                                      double stddev);
 p2p_param p2p_network_vector(p2p_network *network, const char *name, int64_t c, double mean, double stddev);
 p2p_param p2p_network_running(p2p_network *network, const char *name, int64_t c);
 p2p_status p2p_network_status(const p2p_network *network);

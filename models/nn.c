@@ -41,7 +41,9 @@ nn_conv nn_conv_declare(p2p_network *network, const nn_style *style, const char 
     snprintf(conv.name, sizeof conv.name, "%s", name);
     char full[NN_NAME_BYTES + 16];
     parameter_name(full, name, "weight");
-    conv.weight = p2p_network_filter(network, full, k, c, side, side, 0, style->init_stddev);
+    conv.weight = transposed && style->init_resizing
+                      ? p2p_network_filter_resizing(network, full, k, c, style->init_stddev)
+                      : p2p_network_filter(network, full, k, c, side, side, 0, style->init_stddev);
     if (bias) {
         parameter_name(full, name, "bias");
         conv.bias = p2p_network_vector(network, full, to, 0, 0);

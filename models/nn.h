@@ -28,6 +28,7 @@ extern const char *const nn_norm_names[]; /* in that order, terminated by NULL *
 typedef struct {
     nn_norm_kind norm;
     double init_stddev;       /* filters start as N(0, init_stddev) */
+    bool init_resizing;       /* those of NN_DOUBLE start as p2p_network_filter_resizing */
     double init_scale_stddev; /* scales of batch normalisation start as N(1, init_scale_stddev) */
 } nn_style;
 

@@ -162,6 +162,7 @@ p2p_status pix2pix_config_check(const pix2pix_config *config) {
 static nn_style style_of(const pix2pix_config *config) {
     return (nn_style){.norm = config->norm,
                       .init_stddev = config->init_stddev,
+                      .init_resizing = config->init_resizing,
                       .init_scale_stddev = config->init_scale_stddev};
 }
 

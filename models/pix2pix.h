@@ -57,6 +57,7 @@ typedef struct {
     double lambda_l1; /* weight of the L1 distance relative to the generator's GAN loss */
     double beta1, beta2, adam_eps;
     double init_stddev, init_scale_stddev; /* see nn_style */
+    bool init_resizing;                    /* likewise; files of models do not record it */
 } pix2pix_config;
 
 /* The settings of the published PyTorch code for 256x256 images. */

@@ -20,6 +20,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* The folders for the pictures of pairs, in each of which a pair has the same name. */
+enum { INPUTS, GENERATED, TARGETS, FOLDERS };
+static const char *const folder_names[FOLDERS] = {"input", "generated", "target"};
+
 enum { OTHER_RESULTS = 3 /* beside the pictures of pairs */ };
 
 typedef struct {
@@ -28,7 +32,7 @@ typedef struct {
     dataset *data;
     pair_form form;
     int64_t count;
-    char *generated, *target, *grid_path, *numbers_path, *page_path; /* folders, files */
+    char *folders[FOLDERS], *grid_path, *numbers_path, *page_path;
     picture_grid grid;
     quality_total total;
     json_t *images; /* of metrics.json */
@@ -106,23 +110,21 @@ static p2p_status open_data(test_run *run) {
 
 static p2p_status make_paths(test_run *run) {
     const char *out = run->all->out;
-    P2P_TRY(sys_path_join(&run->generated, out, "generated"));
-    P2P_TRY(sys_path_join(&run->target, out, "target"));
+    for (int f = 0; f < FOLDERS; f++) P2P_TRY(sys_path_join(&run->folders[f], out, folder_names[f]));
     P2P_TRY(sys_path_join(&run->grid_path, out, "grid.png"));
     P2P_TRY(sys_path_join(&run->page_path, out, "index.html"));
     return sys_path_join(&run->numbers_path, out, "metrics.json");
 }
 
-/* List the result files: two of every pair, the grid, the page and the metrics. The caller frees the results.
- */
+/* List the result files: those of every pair, the grid, the page and the metrics. The caller frees the
+ * results. */
 static p2p_status name_results(const test_run *run, result_file *files) {
     size_t at = 0;
     char *result;
     for (int64_t i = 0; i < run->count; i++) {
         const char *name = dataset_name(run->data, i);
-        const char *const folders[] = {run->generated, run->target};
-        for (int f = 0; f < 2; f++) {
-            P2P_TRY(result_name(folders[f], name, "png", &result));
+        for (int f = 0; f < FOLDERS; f++) {
+            P2P_TRY(result_name(run->folders[f], name, "png", &result));
             files[at++] = (result_file){name, result};
         }
     }
@@ -135,7 +137,7 @@ static p2p_status name_results(const test_run *run, result_file *files) {
 }
 
 static p2p_status check_results(const test_run *run) {
-    const size_t count = 2 * (size_t)run->count + OTHER_RESULTS;
+    const size_t count = FOLDERS * (size_t)run->count + OTHER_RESULTS;
     result_file *files = calloc(count, sizeof *files);
     if (!files) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for %zu names", count);
     p2p_status status = name_results(run, files);
@@ -167,7 +169,7 @@ static p2p_status no_memory(void) {
     return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for the results");
 }
 
-/* Add a pair to the page. Its pictures have one path below their two folders. */
+/* Add a pair to the page. Its pictures have one path below their folders. */
 static p2p_status note_pair(test_run *run, const char *name, json_t *numbers) {
     char *path;
     P2P_TRY(result_name("", name, "png", &path));
@@ -222,12 +224,12 @@ static p2p_status write_numbers(const test_run *run) {
 static p2p_status visit_pair(void *context, const evaluated_pair *pair) {
     test_run *run = context;
     const char *name = dataset_name(run->data, pair->sample);
+    const image *const pictures[FOLDERS] = {pair->input, pair->generated, pair->target};
     quality measured;
     P2P_TRY(translator_check_stop(&run->t, pair->sample, run->count));
     P2P_TRY(quality_of_images(pair->generated, pair->target, &measured));
     P2P_TRY(note_numbers(run, name, &measured));
-    P2P_TRY(save_picture(run->generated, name, pair->generated));
-    P2P_TRY(save_picture(run->target, name, pair->target));
+    for (int f = 0; f < FOLDERS; f++) P2P_TRY(save_picture(run->folders[f], name, pictures[f]));
     progress_pictures(run->progress, pair->sample + 1);
     if (pair->sample >= run->grid.columns) return P2P_OK;
     const picture_grid_column column = {name, pair->input, pair->generated, pair->target};
@@ -267,8 +269,10 @@ p2p_status command_test(settings *all) {
     picture_grid_free(&run.grid);
     json_decref(run.images);
     json_decref(run.pairs);
-    char *const owned[] = {run.generated, run.target, run.grid_path, run.numbers_path, run.page_path};
-    for (size_t i = 0; i < sizeof owned / sizeof owned[0]; i++) free(owned[i]);
+    for (int f = 0; f < FOLDERS; f++) free(run.folders[f]);
+    free(run.grid_path);
+    free(run.numbers_path);
+    free(run.page_path);
     dataset_close(run.data);
     translator_close(&run.t);
     return status;

@@ -43,9 +43,10 @@ static const command commands[] = {
      "p2p test --model PATH --data DIR --out DIR [OPTIONS]",
      "  p2p test --model run1 --data shoes --out results\n"
      "  p2p test --model run1 --epoch 20 --data shoes --split test --count 100 --batch 8 --out results20\n",
-     "Writes OUT/generated and OUT/target (pictures), OUT/grid.png (the first ten pairs: input, generated,\n"
-     "target), OUT/metrics.json (L1, PSNR and SSIM of each pair and their means) and OUT/index.html, which\n"
-     "shows the pairs by their error in a browser. Prints the means.\n",
+     "Writes OUT/input, OUT/generated and OUT/target (pictures under equal names and of equal size),\n"
+     "OUT/grid.png (the first ten pairs: input, generated, target), OUT/metrics.json (L1, PSNR and SSIM of\n"
+     "each pair and their means) and OUT/index.html, which shows the pairs by their error in a browser.\n"
+     "Prints the means.\n",
      command_test, NULL},
     {"report", COMMAND_REPORT, "show the course of trainings as a page for a browser",
      "p2p report RUN... [-o FILE]",

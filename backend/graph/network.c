@@ -94,6 +94,13 @@ p2p_param p2p_network_filter(p2p_network *network, const char *name, int64_t k, 
         (p2p_param_info){.kind = P2P_PARAM_FILTER, .shape = {k, c, r, s}, .mean = mean, .stddev = stddev});
 }
 
+p2p_param p2p_network_filter_resizing(p2p_network *network, const char *name, int64_t k, int64_t c,
+                                      double stddev) {
+    return declare(network, name,
+                   (p2p_param_info){
+                       .kind = P2P_PARAM_FILTER, .shape = {k, c, 4, 4}, .stddev = stddev, .resizing = true});
+}
+
 p2p_param p2p_network_vector(p2p_network *network, const char *name, int64_t c, double mean, double stddev) {
     return declare(
         network, name,

@@ -325,8 +325,8 @@ p2p_status p2p_session_write_running(p2p_session *session, const p2p_network *ne
 /* ---- Initial values ----------------------------------------------------------------------------------- */
 
 /* The state of drawing a parameter: element e is mean + stddev * normal number e of the stream
- * "network/parameter". Elements from `first` on are written to `host`. `first` is even, because pieces begin
- * at multiples of 64 bytes. */
+ * "network/parameter"; those of resizing filters are draw_resizing_filter()'s. Elements from `first` on are
+ * written to `host`. `first` is even, because pieces begin at multiples of 64 bytes. */
 typedef struct {
     const p2p_session *session;
     const p2p_param_info *info;
@@ -348,9 +348,36 @@ static int64_t smaller(int64_t a, int64_t b) {
     return a < b ? a : b;
 }
 
+/* The elements of a filter of p2p_network_filter_resizing(), for stddev 1. Filter f takes the normal numbers
+ * from 10 f on; the last of these ten is not used. */
+static void draw_resizing_filter(const p2p_draw *stream, uint64_t filter, double element[16]) {
+    static const double deviation = 1.5; /* of the sums: 1, 2, 2 and 1 numbers meet in each direction */
+    double normal[10];
+    p2p_draw_normals(stream, filter * 5, 5, normal);
+    memset(element, 0, 16 * sizeof *element);
+    for (int i = 0; i < 9; i++)
+        for (int copy = 0; copy < 4; copy++)
+            element[4 * (i / 3 + copy / 2) + i % 3 + copy % 2] += normal[i] / deviation;
+}
+
+/* Elements from `first` to before `end` of the piece, which may begin and end within a filter. */
+static void draw_resizing(const drawing *d, int64_t first, int64_t end) {
+    while (first < end) {
+        double element[16];
+        const uint64_t place = (uint64_t)(d->first + first);
+        draw_resizing_filter(&d->stream, place / 16, element);
+        for (uint64_t at = place % 16; at < 16 && first < end; at++)
+            d->host[first++] = d->info->stddev * element[at];
+    }
+}
+
 static void draw_some(void *context, int index) {
     const drawing *d = context;
     const int64_t first = (int64_t)index * DRAWN_AT_ONCE, end = smaller(first + DRAWN_AT_ONCE, d->count);
+    if (d->info->resizing) {
+        draw_resizing(d, first, end);
+        return;
+    }
     for (int64_t e = first; e < end; e += 2 * P2P_DRAW_PAIRS) {
         double normal[2 * P2P_DRAW_PAIRS];
         const int count = (int)smaller(2 * P2P_DRAW_PAIRS, end - e);

@@ -142,6 +142,27 @@ static void check_distributions(const p2p_network *network, double stddev, doubl
     }
 }
 
+static int count_resizing(const p2p_network *network) {
+    int count = 0;
+    for (int p = 0; p < p2p_network_param_count(network); p++)
+        count += p2p_network_param(network, (p2p_param){p})->resizing;
+    return count;
+}
+
+/* With init_resizing the filters of all blocks of the decoder, and no others. */
+static void test_resizing_filters(void **state) {
+    (void)state;
+    pix2pix_config config = pix2pix_config_default();
+    for (int on = 0; on < 2; on++) {
+        config.init_resizing = on == 1;
+        pix2pix *model = create(&config);
+        assert_int_equal(count_resizing(model->generator.network), on ? config.depth : 0);
+        assert_int_equal(count_resizing(model->discriminator.network), 0);
+        check_distributions(model->generator.network, config.init_stddev, config.init_scale_stddev);
+        pix2pix_destroy(model);
+    }
+}
+
 static void test_distributions(void **state) {
     (void)state;
     pix2pix_config config = pix2pix_config_default();
@@ -568,6 +589,7 @@ int main(void) {
         cmocka_unit_test(test_settings_in_the_graph),
         cmocka_unit_test(test_norms_in_the_graph),
         cmocka_unit_test(test_distributions),
+        cmocka_unit_test(test_resizing_filters),
         cmocka_unit_test(test_depths),
         cmocka_unit_test(test_sides),
         cmocka_unit_test(test_refused_settings),

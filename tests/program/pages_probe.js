@@ -53,7 +53,13 @@ addEventListener("load", () => setTimeout(async () => {
     const before = places()[0];
     press(document.getElementById("panes"), "ArrowLeft");
     check(places()[0] !== before, "arrow keys move nothing");
-    check(panes.length === 3 && new Set(places()).size === 1, "the panes show different places: " + places());
+    const names = panes.map(p => p.parentNode.textContent).join();
+    check(names === "input,generated,target,difference", "the panes are: " + names);
+    check(new Set(places()).size === 1, "the panes show different places: " + places());
+    const picture = new Image();
+    picture.src = panes[0].style.backgroundImage.slice(5, -2);
+    await wait(200);
+    check(picture.src.includes("/input/") && picture.naturalWidth > 0, "the input is not shown: " + picture.src);
     check(panes.every(p => p.getBoundingClientRect().width > 100), "the panes are small");
     document.getElementById("after").click();
     check(document.getElementById("loupe-name").textContent === all(".card b")[1].textContent, "the next pair is not shown");

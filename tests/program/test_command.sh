@@ -122,10 +122,12 @@ expect 0 '"what":"growth"' "$p2p" bench "${twice[@]}" --json --plot growth.svg
 fields images_per_s step_s efficiency one_device_step_s reduction_s updates_s
 [ "$(grep -c '<polyline' growth.svg)" -ge 5 ] || fail "growth.svg: not three curves and two in the legend"
 grep -q 'nan\|inf' growth.svg && fail "growth.svg: a figure is not a number"
+fills growth.svg
 expect 0 '"what":"prediction"' "$p2p" bench "${small[@]}" --batch 1 --predict --json --plot predicted.svg
 fields step_s s bytes needed efficiency reduction_s
 [ "$(grep -c '<polyline' predicted.svg)" -eq 10 ] || fail "predicted.svg: not a curve for each of five machines"
 grep -q 'nan\|inf' predicted.svg && fail "predicted.svg: a figure is not a number"
+fills predicted.svg
 case $device in reference*) # a driver would compile long for more plans
     expect 0 "added by replicas" "$p2p" bench "${twice[@]}" --grad-accumulate 2
     [ "$(grep -cE '^ +[12] ' out.txt)" -eq 2 ] || fail "--gpus 1,2: not two rows"

@@ -7,7 +7,7 @@
 #
 # Commands of p2p run in their order on a tiny data set, with options for a small network added. Those that name the CUDA
 # backend run if DEVICE is one of CUDA. Scripts of ci/ are only parsed, because they install packages. Python is not needed:
-# a committed file replaces the one that PyTorch would save.
+# a committed file replaces the one that PyTorch would save, and programs that measure results do not run.
 source=$(cd "$(dirname "$0")/../.." && pwd)
 golden=$(realpath "${P2P_TEST_GOLDEN:-$source/tests/golden}")
 . "$(dirname "$0")/../support/expect.sh" "$@"
@@ -114,7 +114,7 @@ check_option() {
 check_command() {
     local place=$1 owner=any words word i
     read -ra words <<<"${2%%  \#*}"
-    case "${words[0]-}" in cmake | ctest | gcc | git | clang* | '#SBATCH') return ;; esac
+    case "${words[0]-}" in cmake | ctest | gcc | git | clang* | fidelity | '#SBATCH') return ;; esac
     for ((i = 0; i < ${#words[@]}; i++)); do
         word=${words[i]%[,;:]}
         case "$word" in
@@ -258,6 +258,12 @@ while IFS=$tab read -r kind place text; do
         ci/*) [ -x "$source/${text%% *}" ] && bash -n "$source/${text%% *}" || fail "$place: $text is not a script" ;;
         "export PATH="*) [ "$text" = 'export PATH=$PWD/build/gcc/train:$PATH' ] || fail "$place: unexpected: $text" ;;
         "python3 -c "*'"G.safetensors")'*) cp "$golden/state_dict_batch.safetensors" G.safetensors ;;
+        "pip install "*) ;;
+        "fidelity "* | "pytorch-fid "* | "python3 tests/pytorch/"*) # they need packages: their folders are checked
+            for word in $text; do
+                [[ $word != measured* ]] || [ -d "$word" ] || fail "$place: the commands before it made no $word"
+            done
+            ;;
         "export P2P_CUDA_LIBRARY_PATH="*) [ "$text" = 'export P2P_CUDA_LIBRARY_PATH=$PWD/build/cuda-toolkit/12.9/lib' ] ||
             fail "$place: unexpected: $text" ;;
         *) fail "$place: this test can't run: $text" ;;

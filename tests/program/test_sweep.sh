@@ -9,6 +9,7 @@ expect 0 "ms per GFLOP" "$p2p" bench "${small[@]}" --sweep batch --plot sweep.sv
 [ "$(grep -c '^batch ' out.txt)" -eq 6 ] || fail "--sweep batch: not six batches"
 [ "$(grep -c '<polyline' sweep.svg)" -eq 4 ] || fail "sweep.svg: not two figures and their floors"
 grep -q 'nan\|inf' sweep.svg && fail "sweep.svg: a figure is not a number"
+fills sweep.svg
 
 if [ "$3" = all ]; then
     expect 0 "ms per GFLOP" "$p2p" bench "${small[@]}" --what translate --sweep all --plot all.svg
@@ -18,5 +19,6 @@ if [ "$3" = all ]; then
         [ "$measured" = "$values" ] || fail "--sweep all: $name of '$measured' instead of '$values'"
     done
     [ "$(grep -c '<polyline' all.svg)" -eq 12 ] || fail "all.svg: not two figures and their floors on each axis"
+    fills all.svg
 fi
 finish

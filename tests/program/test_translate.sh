@@ -170,6 +170,7 @@ expect 3 "toys/nosuch" "${test[@]}" --model $model --data toys --split nosuch --
 expect 0 '"count":1,' "${test[@]}" --model $model --data toys --out val
 same val/generated/00001.png one.png
 same val/target/00001.png right.png
+near val/input/00001.png input.png 0
 sized val/grid.png 96x120x3x8 # names on the left and above, then cells of 32 x 32 with lines of 2 pixels
 "$pictures" crop val/grid.png 62 18 32 32 cell.png
 near cell.png input.png 0
@@ -179,7 +180,7 @@ near cell.png one.png 0
 near cell.png right.png 0
 grep -q '"name":"00001.jpg","file":"00001.png","l1":' val/index.html || fail "index.html lacks the pair"
 expect 2 "exists already" "${test[@]}" --model $model --data toys --out val
-rm -r val/generated val/target val/grid.png val/metrics.json
+rm -r val/input val/generated val/target val/grid.png val/metrics.json
 expect 2 "val/index.html exists already" "${test[@]}" --model $model --data toys --out val
 expect 0 '"split":"train"' "${test[@]}" --model $model --data toys --out val --split train --force
 [ "$(grep -c '"ssim"' val/metrics.json)" -eq 4 ] || fail "metrics.json: not three pairs and their mean"
@@ -197,6 +198,15 @@ expect 0 "" "${test[@]}" --model $model --data toys --out dry --test-dropout off
 same dry/generated/00001.png dry.png
 expect 0 "" "${test[@]}" --model $model --data toys --out stats --test-dropout off --norm-stats running
 same stats/generated/00001.png running.png
+
+echo "-- folders as programs for FID, KID and LPIPS read them: equal names, one size, whatever the pairs measure"
+mkdir -p odd/val
+for width in 20 32 44; do "$pictures" crop pair.jpg 1 2 $width 30 odd/val/$width.png; done
+expect 0 '"count":3,' "${test[@]}" --model $model --data odd --pairs side-by-side --out compared
+for folder in input generated target; do
+    listed=$(cd "compared/$folder" && for file in *; do echo "$file $("$pictures" size "$file")"; done)
+    [ "$listed" = "$(printf '%s.png 32x32x3x8\n' 20 32 44)" ] || fail "compared/$folder: $listed"
+done
 
 echo "-- the newest of a training, and one by number"
 expect 0 '"epoch":3,' "${test[@]}" --model run --data toys --out newest

@@ -33,6 +33,18 @@ printed() {
     grep -qF -- "$1" out.txt err.txt || fail "'$1' is not printed by: $2: $(tail -n 2 err.txt)"
 }
 
+# fills FILE: checks that an SVG picture of p2p bench takes the size of its window, and that its panels fill it.
+fills() {
+    local number='="\(-*[0-9.]*\)" *'
+    grep -q '<svg [^>]*width="100%" height="100%" viewBox="0 0 1200 750"' "$1" || fail "$1 has a size of its own"
+    sed -n "s/^<line x1${number}y1${number}x2${number}y2$number.*/\1 \2 \3 \4/p" "$1" | awk '
+        NR == 1 { left = $1; top = $2 }
+        { if ($1 < left) left = $1; if ($2 < top) top = $2; if ($3 > right) right = $3; if ($4 > bottom) bottom = $4 }
+        function within(low, x, high) { return low < x && x < high }
+        END { exit !(within(0, left, 100) && within(1100, right, 1200) && within(0, top, 60) && within(600, bottom, 750)) }
+    ' || fail "the panels of $1 do not fill it"
+}
+
 # same FILE FILE: checks that the files are equal.
 same() {
     cmp "$1" "$2" || fail "$1 and $2 differ"

@@ -2,14 +2,14 @@
 #ifndef P2P_BENCH_CHART_H
 #define P2P_BENCH_CHART_H
 
+#include "bench_svg.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 
-enum { CHART_WIDTH = 330, CHART_HEIGHT = 220, CHART_LEFT = 60, CHART_TOP = 40, CHART_GAP = 70 };
-
 typedef struct {
-    const char *name; /* in the legend; NULL: not there */
+    const char *name; /* in the legend; NULL in charts without one */
     const double *y;  /* per number of devices; NAN: none, and it is left out */
     int color;        /* of a fixed list */
     bool dashed;
@@ -25,9 +25,10 @@ typedef struct {
     double most; /* 0: the greatest y; else the end of the scale */
 } chart;
 
-/* Draw the chart with the upper left corner of its panel at (x, y). */
-void chart_draw(const chart *c, FILE *out, double x, double y);
-/* Draw the names of the curves below one another, from (x, y) on. */
-void chart_legend(const chart *c, FILE *out, double x, double y);
+/* Draw the chart with its panel in the box. */
+void chart_draw(const chart *c, FILE *out, svg_box box);
+/* Draw the names of the curves into the foot, CHART_NAMES in each line. */
+enum { CHART_NAMES = 3 };
+void chart_legend(const chart *c, FILE *out, const svg_grid *grid);
 
 #endif

@@ -1,12 +1,11 @@
 /* The picture of a growth: rate, efficiency, and reductions that were not hidden. See bench_growth.h. */
 #include "bench_chart.h"
 #include "bench_growth.h"
-#include "bench_svg.h"
 
 #include <inttypes.h>
 #include <math.h>
 
-enum { CHARTS = 3, FOOT = 70 };
+enum { CHARTS = 3 };
 
 typedef struct {
     int64_t devices[GROWTH_MOST];
@@ -38,16 +37,17 @@ p2p_status bench_growth_plot(const bench_growth *growth, const char *path) {
         {"images per second", c.devices, growth->count, rates, 2, 0},
         {"efficiency, %", c.devices, growth->count, &efficiency, 1, 0},
         {"time in reductions that were not hidden, %", c.devices, growth->count, &not_hidden, 1, 0}};
+    const svg_grid halves = {2, 1, 2}, quarters = {2, 2, 2}; /* the foot: the legend, then the caption */
     char caption[160];
     svg_picture svg;
-    P2P_TRY(svg_begin(&svg, path, CHART_LEFT + CHARTS * (CHART_WIDTH + CHART_GAP),
-                      CHART_TOP + CHART_HEIGHT + FOOT + 20));
-    for (int i = 0; i < CHARTS; i++)
-        chart_draw(&charts[i], svg.out, CHART_LEFT + i * (CHART_WIDTH + CHART_GAP), CHART_TOP);
+    P2P_TRY(svg_begin(&svg, path));
+    chart_draw(&charts[0], svg.out, svg_panel(&halves, 0, 0));
+    chart_draw(&charts[1], svg.out, svg_panel(&quarters, 1, 0));
+    chart_draw(&charts[2], svg.out, svg_panel(&quarters, 1, 1));
     snprintf(caption, sizeof caption, "%s on %s, batch %" PRId64 " per device",
              growth->training ? "training" : "translation", growth->device, growth->batch);
-    svg_text(svg.out, CHART_LEFT + CHART_WIDTH + CHART_GAP, CHART_TOP + CHART_HEIGHT + FOOT - 10, "start",
-             caption);
-    chart_legend(&charts[0], svg.out, CHART_LEFT, CHART_TOP + CHART_HEIGHT + FOOT - 10);
+    chart_legend(&charts[0], svg.out, &halves);
+    const svg_box foot = svg_foot(&halves, 1);
+    svg_text(svg.out, foot.x, foot.y, "start", caption);
     return svg_finish(&svg, P2P_OK);
 }

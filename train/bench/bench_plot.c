@@ -7,7 +7,7 @@
 #include <math.h>
 #include <stdio.h>
 
-enum { LEFT = 70, TOP = 30, WIDTH = 250, HEIGHT = 200, GAP_X = 60, GAP_Y = 60, RADIUS = 3 };
+enum { RADIUS = 4 };
 
 typedef enum { TIME, MEMORY, QUANTITIES } quantity;
 
@@ -19,7 +19,7 @@ typedef struct {
     const bench_sweep *sweep;
     sweep_axis axis;
     quantity what;
-    double x, y; /* upper left corner */
+    svg_box box;
     double low, high;
     int64_t least, greatest; /* values on the axis */
 } panel;
@@ -31,11 +31,11 @@ static double figure(const sweep_point *p, quantity what, bool floor_of) {
 
 static double across(const panel *p, int64_t value) {
     double range = log2((double)p->greatest / (double)p->least);
-    return p->x + (range > 0 ? log2((double)value / (double)p->least) / range : 0.5) * WIDTH;
+    return p->box.x + (range > 0 ? log2((double)value / (double)p->least) / range : 0.5) * p->box.width;
 }
 
 static double down(const panel *p, double value) {
-    return p->y + HEIGHT - (log10(value) - p->low) / (p->high - p->low) * HEIGHT;
+    return p->box.y + (p->high - log10(value)) / (p->high - p->low) * p->box.height;
 }
 
 /* ---- Scales ------------------------------------------------------------------------------------------- */
@@ -73,27 +73,30 @@ static bool find_values(panel *p) {
 /* ---- Drawing ------------------------------------------------------------------------------------------ */
 
 static void draw_grid(const panel *p) {
+    const svg_box *box = &p->box;
     char text[64];
-    for (double decade = p->low; decade <= p->high; decade++) {
+    for (int decade = (int)p->low; decade <= (int)p->high; decade++) {
         double y = down(p, pow(10, decade));
-        svg_line(p->out, p->x, y, p->x + WIDTH, y);
+        svg_line(p->out, box->x, y, box->x + box->width, y);
         snprintf(text, sizeof text, "%g", pow(10, decade));
-        svg_text(p->out, p->x - 6, y + 4, "end", text);
+        svg_text(p->out, box->x - 6, y + 5, "end", text);
     }
     for (int i = 0; i < p->sweep->count; i++) {
         const sweep_point *point = &p->sweep->points[i];
         if (point->axis != p->axis || !is_drawn(point, p->what)) continue;
         snprintf(text, sizeof text, "%" PRId64, point->value);
-        svg_line(p->out, across(p, point->value), p->y, across(p, point->value), p->y + HEIGHT);
-        svg_text(p->out, across(p, point->value), p->y + HEIGHT + 16, "middle", text);
+        svg_line(p->out, across(p, point->value), box->y, across(p, point->value), box->y + box->height);
+        svg_text(p->out, across(p, point->value), box->y + box->height + 18, "middle", text);
     }
     snprintf(text, sizeof text, "%s, by %s", quantity_names[p->what], sweep_axis_name(p->axis));
-    svg_text(p->out, p->x + WIDTH / 2.0, p->y - 8, "middle", text);
+    svg_text(p->out, box->x + box->width / 2, box->y - 12, "middle", text);
 }
 
 static void draw_curve(const panel *p, bool floor_of) {
     const char *color = floor_of ? "#888" : "#06c", *dashes = floor_of ? "4 3" : "none";
-    fprintf(p->out, "<polyline fill=\"none\" stroke=\"%s\" stroke-dasharray=\"%s\" points=\"", color, dashes);
+    fprintf(p->out,
+            "<polyline fill=\"none\" stroke-width=\"2\" stroke=\"%s\" stroke-dasharray=\"%s\" points=\"",
+            color, dashes);
     for (int i = 0; i < p->sweep->count; i++) {
         const sweep_point *point = &p->sweep->points[i];
         if (point->axis == p->axis && is_drawn(point, p->what))
@@ -108,34 +111,49 @@ static void draw_curve(const panel *p, bool floor_of) {
     }
 }
 
-static void draw_panels(FILE *out, const bench_sweep *sweep) {
-    int column = 0;
-    for (int axis = 0; axis < SWEEP_AXES; axis++) {
-        bool drawn = false;
+static void draw_panel(panel *p) {
+    if (!find_values(p)) return;
+    find_decades(p->sweep, p->what, &p->low, &p->high);
+    draw_grid(p);
+    draw_curve(p, true);
+    draw_curve(p, false);
+}
+
+/* A single axis has its panels side by side, several have one column each. */
+static svg_grid grid_of(int axes) {
+    return axes > 1 ? (svg_grid){axes, QUANTITIES, 1} : (svg_grid){QUANTITIES, 1, 1};
+}
+
+static void draw_panels(FILE *out, const bench_sweep *sweep, const sweep_axis *axes, int count) {
+    const svg_grid grid = grid_of(count);
+    for (int i = 0; i < count; i++)
         for (int what = 0; what < QUANTITIES; what++) {
-            panel p = {.out = out, .sweep = sweep, .axis = (sweep_axis)axis, .what = (quantity)what};
-            p.x = LEFT + column * (WIDTH + GAP_X);
-            p.y = TOP + what * (HEIGHT + GAP_Y);
-            if (!find_values(&p)) continue;
-            find_decades(sweep, p.what, &p.low, &p.high);
-            draw_grid(&p);
-            draw_curve(&p, true);
-            draw_curve(&p, false);
-            drawn = true;
+            panel p = {.out = out, .sweep = sweep, .axis = axes[i], .what = (quantity)what};
+            p.box = count > 1 ? svg_panel(&grid, i, what) : svg_panel(&grid, what, 0);
+            draw_panel(&p);
         }
-        column += drawn;
+}
+
+/* The axes of which something is drawn. */
+static int find_axes(const bench_sweep *sweep, sweep_axis axes[SWEEP_AXES]) {
+    int count = 0;
+    for (int i = 0; i < sweep->count; i++) {
+        const sweep_point *p = &sweep->points[i];
+        if (!is_drawn(p, TIME) && !is_drawn(p, MEMORY)) continue;
+        if (count == 0 || axes[count - 1] != p->axis) axes[count++] = p->axis;
     }
+    return count;
 }
 
 p2p_status bench_sweep_plot(const bench_sweep *sweep, const char *path) {
-    enum {
-        ALL_WIDTH = LEFT + SWEEP_AXES * (WIDTH + GAP_X),
-        ALL_HEIGHT = TOP + QUANTITIES * (HEIGHT + GAP_Y)
-    };
+    sweep_axis axes[SWEEP_AXES];
+    const int count = find_axes(sweep, axes);
+    const svg_grid grid = grid_of(count);
+    const svg_box foot = svg_foot(&grid, 0);
     svg_picture svg;
-    P2P_TRY(svg_begin(&svg, path, ALL_WIDTH, ALL_HEIGHT));
-    draw_panels(svg.out, sweep);
-    svg_text(svg.out, LEFT, ALL_HEIGHT - 10, "start",
+    P2P_TRY(svg_begin(&svg, path));
+    draw_panels(svg.out, sweep, axes, count);
+    svg_text(svg.out, foot.x, foot.y, "start",
              "points: measured; dashed: convolutions at the best rate, and weights, gradients and moments");
     return svg_finish(&svg, P2P_OK);
 }

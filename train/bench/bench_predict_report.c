@@ -2,7 +2,6 @@
 #include "bench_chart.h"
 #include "bench_predict.h"
 #include "bench_report.h"
-#include "bench_svg.h"
 #include "host/text.h"
 
 #include <inttypes.h>
@@ -154,32 +153,39 @@ p2p_status bench_predict_report(const settings *all, const bench_prediction *pre
 
 /* ---- The picture -------------------------------------------------------------------------------------- */
 
-static void draw_batch(const bench_prediction *prediction, const predict_batch *batch, FILE *out, double x) {
+static void draw_batch(const bench_prediction *prediction, int number, const svg_grid *grid, FILE *out) {
+    const predict_batch *batch = &prediction->batches[number];
     chart_curve curves[PREDICT_MACHINES];
     double percent[PREDICT_MACHINES][PREDICT_COUNTS];
     char title[64];
-    const double legend_y = CHART_TOP + CHART_HEIGHT + 60;
     for (int i = 0; i < batch->machine_count; i++) {
         for (int k = 0; k < PREDICT_COUNTS; k++) percent[i][k] = 100 * batch->machines[i].efficiency[k];
         curves[i] = (chart_curve){batch->machines[i].machine->name, percent[i], i, false};
     }
     snprintf(title, sizeof title, "predicted efficiency at batch %" PRId64 " per device, %%", batch->batch);
     const chart c = {title, prediction->devices, PREDICT_COUNTS, curves, batch->machine_count, 100};
-    chart_draw(&c, out, x, CHART_TOP);
-    if (batch == &prediction->batches[0]) chart_legend(&c, out, x, legend_y);
+    chart_draw(&c, out, svg_panel(grid, number, 0));
+    if (number == 0) chart_legend(&c, out, grid);
+}
+
+/* The number of batches that fit. They come first, and there is at least one. */
+static int count_fitting(const bench_prediction *prediction) {
+    int count = 0;
+    while (count < prediction->count && prediction->batches[count].fits) count++;
+    return count;
 }
 
 p2p_status bench_predict_plot(const bench_prediction *prediction, const char *path) {
     svg_picture svg;
     char caption[160];
-    const double column = CHART_WIDTH + CHART_GAP;
+    const int legend_lines = (prediction->batches[0].machine_count + CHART_NAMES - 1) / CHART_NAMES;
+    const int count = count_fitting(prediction);
+    const svg_grid grid = {count, 1, legend_lines + 1};
+    const svg_box foot = svg_foot(&grid, legend_lines);
     snprintf(caption, sizeof caption,
              "segments measured on %s; Ethernet is between nodes of devices on NVLink", prediction->device);
-    P2P_TRY(
-        svg_begin(&svg, path, CHART_LEFT + (int)column * prediction->count, CHART_TOP + CHART_HEIGHT + 150));
-    for (int i = 0; i < prediction->count; i++)
-        if (prediction->batches[i].fits)
-            draw_batch(prediction, &prediction->batches[i], svg.out, CHART_LEFT + i * column);
-    svg_text(svg.out, CHART_LEFT + column, CHART_TOP + CHART_HEIGHT + 60, "start", caption);
+    P2P_TRY(svg_begin(&svg, path));
+    for (int i = 0; i < count; i++) draw_batch(prediction, i, &grid, svg.out);
+    svg_text(svg.out, foot.x, foot.y, "start", caption);
     return svg_finish(&svg, P2P_OK);
 }

@@ -115,6 +115,8 @@ const option_row option_rows[] = {
      "blocks with dropout: those inside the fourth but the innermost, or the three innermost"},
     {"init-stddev", 0, KIND_REAL, AT(init_stddev), MODEL, BINDING, 0, 10, "0.02", "X",
      "standard deviation of the initial filters, which have mean 0"},
+    {"init-upsampling", 0, KIND_CHOICE, AT(init_upsampling), MODEL, BINDING, 0, 0, "random", "random|resize",
+     "resize: the decoder's filters start as enlarging to the nearest pixel and a random 3x3 filter, which leaves less of a checkerboard; random: as published"},
     {"init-scale", 0, KIND_REAL, AT(init_scale), MODEL, BINDING, 0, 10, "0.02", "X",
      "standard deviation of the initial scales of --norm batch, which have mean 1"},
 

@@ -49,7 +49,7 @@ typedef struct {
     char *norm_stats, *test_dropout, *scale;
     char *direction, *pairs, *resize, *on_bad_image;
     char *preset;
-    char *generator, *d_net, *norm, *bottleneck_norm, *dropout_blocks, *d_order, *gan_mode;
+    char *generator, *d_net, *norm, *bottleneck_norm, *dropout_blocks, *d_order, *gan_mode, *init_upsampling;
     char *init_generator, *init_discriminator;
     char *lr_policy, *lr_scale;
     char *mode, *what, *trace, *sweep, *plot, *report;

@@ -23,7 +23,6 @@ static const curve_source sources[] = {
     {"g_gan", "g_gan", false},
     {"g_l1", "g_l1", false},
     {"lr", "lr", false},
-    {"images_per_s", "images_per_s", false},
     {"d_real", "epoch_d_real", true},
     {"d_fake", "epoch_d_fake", true},
     {"g_gan", "epoch_g_gan", true},
@@ -33,7 +32,14 @@ static const curve_source sources[] = {
     {"val_ssim", "val_ssim", true},
 };
 
-enum { CURVES = sizeof sources / sizeof sources[0], TIME_BYTES = 32 };
+enum { CURVES = sizeof sources / sizeof sources[0], TIME_BYTES = 32, DAY = 86400 /* seconds */ };
+
+/* Successive steps whose rate becomes a point of a curve once they have taken HISTORY_RATE_SECONDS. */
+typedef struct {
+    double seconds;   /* of the steps, without what lies between epochs */
+    double per_image; /* sum of the steps' seconds per image */
+    int64_t steps, last;
+} rate_window;
 
 struct history {
     int64_t steps, epochs;
@@ -41,11 +47,16 @@ struct history {
     int64_t best_epoch, best_step;             /* 0: none */
     double best_l1, mean_target;               /* mean_target 0: not known */
     curve curves[CURVES];
+    double clock; /* the time of day of the last line, in seconds; NAN: not known */
+    rate_window window;
+    curve rates;
 };
 
 p2p_status history_create(history **result) {
     *result = calloc(1, sizeof **result);
-    return *result ? P2P_OK : p2p_fail(P2P_OUT_OF_MEMORY, "no memory for the curves of a training");
+    if (!*result) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for the curves of a training");
+    (*result)->clock = NAN;
+    return P2P_OK;
 }
 
 void history_destroy(history *past) {
@@ -67,6 +78,43 @@ static void add_time(history *past, const json_t *line) {
     snprintf(past->ended, TIME_BYTES, "%s", time);
 }
 
+/* The time of day in a time such as 2026-01-31T23:59:59.123Z, in seconds; NAN if it has none. */
+static double time_of_day(const json_t *line) {
+    const char *time = json_string_value(json_object_get(line, "time"));
+    const char *clock = time ? strchr(time, 'T') : NULL;
+    unsigned hours, minutes, seconds, milliseconds;
+    if (!clock || sscanf(clock, "T%2u:%2u:%2u.%3uZ", &hours, &minutes, &seconds, &milliseconds) != 4)
+        return NAN;
+    return hours * 3600.0 + minutes * 60.0 + seconds + milliseconds / 1e3;
+}
+
+/* The seconds from the line before to this one; of the first line 0. HISTORY_RATE_SECONDS if the line has no
+ * time, so that each step of an older log is a point. */
+static double seconds_since_last(history *past, const json_t *line) {
+    const double now = time_of_day(line), seconds = now - past->clock;
+    past->clock = now;
+    if (isnan(now)) return HISTORY_RATE_SECONDS;
+    if (isnan(seconds)) return 0;
+    return seconds >= 0 ? seconds : seconds + DAY;
+}
+
+static void add_window(curve *rates, const rate_window *window) {
+    curve_add(rates, window->last, (double)window->steps / window->per_image);
+}
+
+/* Add a step's rate, `seconds` after the line before it. */
+static void add_rate(history *past, int64_t step, double seconds, double images_per_s) {
+    rate_window *window = &past->window;
+    if (!(images_per_s > 0)) return;
+    window->seconds += seconds;
+    window->per_image += 1 / images_per_s;
+    window->steps++;
+    window->last = step;
+    if (window->seconds < HISTORY_RATE_SECONDS) return;
+    add_window(&past->rates, window);
+    *window = (rate_window){0};
+}
+
 static void add_validation(history *past, const json_t *line, int64_t step, int64_t epoch) {
     const double l1 = number_of(line, "val_l1"), mean_target = number_of(line, "val_l1_of_mean_target");
     if (isfinite(mean_target)) past->mean_target = mean_target;
@@ -84,6 +132,8 @@ void history_add(history *past, const json_t *line) {
     past->steps = step;
     if (ends_epoch) past->epochs = epoch;
     add_time(past, line);
+    const double seconds = seconds_since_last(past, line);
+    if (!ends_epoch) add_rate(past, step, seconds, number_of(line, "images_per_s"));
     for (int i = 0; i < CURVES; i++)
         if (sources[i].of_epochs == ends_epoch)
             curve_add(&past->curves[i], step, number_of(line, sources[i].field));
@@ -136,17 +186,29 @@ p2p_status history_read(history *past, const char *path, char run[HISTORY_RUN_BY
 
 /* ---- JSON --------------------------------------------------------------------------------------------- */
 
+static bool has_rates(const history *past) {
+    return past->rates.count > 0 || past->window.steps > 0;
+}
+
+/* A training that is shorter than a window has the rate of all its steps. */
+static json_t *rates_to_json(const history *past) {
+    curve rates = past->rates;
+    if (rates.count == 0 && past->window.steps > 0) add_window(&rates, &past->window);
+    return curve_to_json(&rates);
+}
+
 static json_t *curves_to_json(const history *past) {
     json_t *object = json_object();
     for (int i = 0; i < CURVES; i++)
         if (past->curves[i].count > 0)
             object = json_text_add(object, sources[i].curve, true, curve_to_json(&past->curves[i]));
-    return object;
+    return json_text_add(object, "images_per_s", has_rates(past), rates_to_json(past));
 }
 
 json_t *history_to_json(const history *past) {
-    json_t *object = json_pack("{s:I, s:I, s:o}", "steps", (json_int_t)past->steps, "epochs",
-                               (json_int_t)past->epochs, "curves", curves_to_json(past));
+    json_t *object = json_pack("{s:I, s:I, s:i, s:o}", "steps", (json_int_t)past->steps, "epochs",
+                               (json_int_t)past->epochs, "rate_seconds", HISTORY_RATE_SECONDS, "curves",
+                               curves_to_json(past));
     object = json_text_add(object, "began", past->began[0], json_string(past->began));
     object = json_text_add(object, "ended", past->ended[0], json_string(past->ended));
     object = json_text_add(object, "mean_target", past->mean_target > 0, json_real(past->mean_target));

@@ -24,10 +24,15 @@ void history_add(history *past, const json_t *line);
 enum { HISTORY_LINE_BYTES = 8192, HISTORY_RUN_BYTES = 33 };
 p2p_status history_read(history *past, const char *path, char run[HISTORY_RUN_BYTES]);
 
-/* {"steps": N, "epochs": N, "began": TIME, "ended": TIME, "best": {"epoch": N, "step": N, "l1": X},
- * "mean_target": X, "curves": {NAME: CURVE, ...}}. Absent: what is not known; "ended" is the time of the last
- * line. A curve has the name of its field; those of the means over an epoch begin with "epoch_". NULL if
- * memory runs out. */
+/* The rate of single steps varies, and more so in short epochs, after each of which the device is idle. So
+ * each point of "images_per_s" is the mean rate of steps that took at least this long together, or of all if
+ * all took less. */
+enum { HISTORY_RATE_SECONDS = 5 };
+
+/* {"steps": N, "epochs": N, "rate_seconds": HISTORY_RATE_SECONDS, "began": TIME, "ended": TIME,
+ * "best": {"epoch": N, "step": N, "l1": X}, "mean_target": X, "curves": {NAME: CURVE, ...}}. Absent: what is
+ * not known; "ended" is the time of the last line. A curve has the name of its field; those of the means over
+ * an epoch begin with "epoch_". NULL if memory runs out. */
 json_t *history_to_json(const history *past);
 
 #endif

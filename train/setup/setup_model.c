@@ -38,6 +38,7 @@ static p2p_status parse_depth(const settings *all, int *depth) {
 static void choose(const settings *all, pix2pix_config *config) {
     config->norm = (nn_norm_kind)pix2pix_name_index(nn_norm_names, all->norm);
     config->bottleneck_norm = strcmp(all->bottleneck_norm, "on") == 0;
+    config->init_resizing = strcmp(all->init_upsampling, "resize") == 0;
     config->dropout_blocks =
         (generator_dropout)pix2pix_name_index(generator_dropout_names, all->dropout_blocks);
     config->discriminator_net = (discriminator_net)pix2pix_name_index(discriminator_net_names, all->d_net);

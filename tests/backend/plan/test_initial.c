@@ -6,6 +6,7 @@
 #include "p2p_philox.h"
 #include "support/plan_net.h"
 
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -75,6 +76,73 @@ static void test_jobs_come_in_any_order(void **state) {
     assert_true(most_jobs > 1);
 }
 
+/* ---- Resizing filters --------------------------------------------------------------------------------- */
+
+enum { FROM = 40, TO = 64, SMALL = 9, FILTER = 16 };
+
+typedef struct {
+    p2p_network *network;
+    p2p_device *device;
+    p2p_graph *graph;
+    p2p_session *session;
+} enlarger;
+
+/* A single transposed convolution, initialised. */
+static enlarger open_enlarger(const p2p_session_options *options) {
+    enlarger e = {.network = p2p_network_create("n"), .graph = p2p_graph_create(1, 1, 1)};
+    p2p_plan *plan;
+    const p2p_param w = p2p_network_filter_resizing(e.network, "up", FROM, TO, 0.5);
+    const p2p_value x = p2p_input(e.graph, "x", P2P_TYPE_f64, FROM, 4, 4);
+    p2p_output(e.graph, "y", p2p_conv_transposed(e.graph, x, e.network, w, (p2p_param){-1}, 2, 1),
+               P2P_TYPE_f64);
+    OK(p2p_device_open("reference", &e.device));
+    OK(p2p_session_create(&e.device, 1, options, &e.session));
+    OK(p2p_session_plan(e.session, "enlarge", &e.graph, &plan));
+    OK(p2p_session_allocate(e.session, NULL, NULL));
+    OK(p2p_session_initialise(e.session, e.network, 1));
+    return e;
+}
+
+static void close_enlarger(enlarger *e) {
+    p2p_session_destroy(e->session);
+    p2p_device_close(e->device);
+    p2p_graph_destroy(e->graph);
+    p2p_network_destroy(e->network);
+}
+
+/* What the small filter gives a pixel from a constant input reaches it through four elements, whatever the
+ * pixel's place: of even or odd rows and columns. */
+static void expect_even(const double filter[FILTER], const double small[SMALL]) {
+    double sum = 0, part[4] = {0};
+    for (int i = 0; i < SMALL; i++) sum += small[i] * 0.5 / 1.5;
+    for (int i = 0; i < FILTER; i++) part[i / 4 % 2 * 2 + i % 2] += filter[i];
+    for (int i = 0; i < 4; i++) assert_true(fabs(part[i] - sum) < 1e-12);
+}
+
+static void expect_resizing(const p2p_session_options *options) {
+    static double filters[FROM * TO][FILTER];
+    enlarger e = open_enlarger(options);
+    const p2p_draw stream = {.seed = 1, .stream = p2p_name_hash("n/up")};
+    double squares = 0;
+    OK(p2p_session_read(e.session, e.network, (p2p_param){0}, P2P_STATE_VALUE, P2P_TYPE_f64, filters));
+    for (uint64_t f = 0; f < FROM * TO; f++) {
+        double small[SMALL];
+        for (uint64_t i = 0; i < SMALL; i++) small[i] = p2p_draw_normal(&stream, 10 * f + i);
+        expect_even(filters[f], small);
+        assert_true(fabs(filters[f][0] - small[0] / 3) < 1e-12); /* a corner meets one number */
+        assert_true(fabs(filters[f][15] - small[8] / 3) < 1e-12);
+        for (int i = 0; i < FILTER; i++) squares += filters[f][i] * filters[f][i];
+    }
+    assert_true(fabs(sqrt(squares / (FROM * TO * FILTER)) - 0.5) < 0.01);
+    close_enlarger(&e);
+}
+
+static void test_resizing_filters(void **state) {
+    (void)state;
+    expect_resizing(NULL);
+    expect_resizing(&(p2p_session_options){.parallel = last_first});
+}
+
 /* ---- Zeros -------------------------------------------------------------------------------------------- */
 
 static bool all_zero(const plan_rig *rig, const p2p_network *network, p2p_state_part part) {
@@ -141,6 +209,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_elements_follow_the_formula),
         cmocka_unit_test(test_jobs_come_in_any_order),
+        cmocka_unit_test(test_resizing_filters),
         cmocka_unit_test(test_a_training_is_forgotten),
         cmocka_unit_test(test_a_written_moment_is_forgotten),
         cmocka_unit_test(test_zeros_are_not_cleared),

@@ -47,7 +47,7 @@ static void assert_same_config(const pix2pix_config *a, const pix2pix_config *b)
     SAME(ndf), SAME(discriminator_net), SAME(discriminator_layers), SAME(norm), SAME(bottleneck_norm);
     SAME(norm_eps), SAME(norm_momentum), SAME(sync_norm), SAME(leaky_slope), SAME(dropout);
     SAME(dropout_blocks), SAME(d_order), SAME(gan_mode), SAME(lambda_l1), SAME(beta1), SAME(beta2);
-    SAME(adam_eps), SAME(init_stddev), SAME(init_scale_stddev);
+    SAME(adam_eps), SAME(init_stddev), SAME(init_scale_stddev), SAME(init_resizing);
 #undef SAME
 }
 
@@ -80,6 +80,7 @@ static void test_options_reach_the_model(void **state) {
     CHECK("--dropout 0.25", dropout, 0.25);
     CHECK("--dropout-blocks innermost", dropout_blocks, GENERATOR_DROPOUT_innermost);
     CHECK("--init-stddev 0.25", init_stddev, 0.25);
+    CHECK("--init-upsampling resize", init_resizing, true);
     CHECK("--init-scale 0.25", init_scale_stddev, 0.25);
     CHECK("--d-order simultaneous", d_order, PIX2PIX_D_simultaneous);
     CHECK("--gan-mode lsgan", gan_mode, PIX2PIX_GAN_lsgan);

@@ -6,6 +6,7 @@
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -135,6 +136,61 @@ static void test_course(void **state) {
     test_folder_remove(folder);
 }
 
+/* ---- The rate ------------------------------------------------------------------------------------------ */
+
+/* Two steps a second, alternately at 10 and at 30 images per second, in epochs of four, after each of which
+ * ten seconds pass. The log begins shortly before midnight. */
+static json_t *rates_of(int steps, bool timed) {
+    history *past;
+    OK(history_create(&past));
+    double clock = 86395;
+    for (int i = 1; i <= steps; i++) {
+        const bool ends_epoch = i % 4 == 0;
+        for (int line = 0; line <= ends_epoch; line++) {
+            char time[32];
+            clock += line == 0 ? 0.5 : 10;
+            const int ms = (int)lround(clock * 1000) % 86400000;
+            snprintf(time, sizeof time, "2026-01-02T%02d:%02d:%02d.%03dZ", ms / 3600000, ms / 60000 % 60,
+                     ms / 1000 % 60, ms % 1000);
+            json_t *object = json_pack("{s:i, s:i, s:f}", "step", i, "epoch", (i + 3) / 4, "images_per_s",
+                                       i % 2 ? 10.0 : 30.0);
+            if (line == 1) json_object_set_new(object, "event", json_string("epoch"));
+            if (timed) json_object_set_new(object, "time", json_string(time));
+            history_add(past, object);
+            json_decref(object);
+        }
+    }
+    json_t *course = history_to_json(past),
+           *rates = json_object_get(json_object_get(course, "curves"), "images_per_s");
+    json_incref(rates);
+    json_decref(course);
+    history_destroy(past);
+    return rates;
+}
+
+/* The point `at` is at a step, with a rate. */
+static void expect_rate(const json_t *rates, size_t at, int step, double rate) {
+    assert_int_equal(json_integer_value(json_array_get(json_object_get(rates, "x"), at)), step);
+    assert_true(fabs(json_number_value(json_array_get(json_object_get(rates, "mean"), at)) - rate) < 1e-9);
+}
+
+static void test_rates_are_means_of_seconds(void **state) {
+    (void)state;
+    json_t *rates = rates_of(45, true);
+    assert_int_equal(json_array_size(json_object_get(rates, "x")), 4);
+    expect_rate(rates, 0, 11, 11 / (6 / 10.0 + 5 / 30.0)); /* when the first step began is not known */
+    for (size_t i = 1; i < 4; i++) expect_rate(rates, i, 11 + 10 * (int)i, 15);
+    json_decref(rates);
+    rates = rates_of(4, true);
+    assert_int_equal(json_array_size(json_object_get(rates, "x")), 1);
+    expect_rate(rates, 0, 4, 15);
+    json_decref(rates);
+    rates = rates_of(4, false);
+    assert_int_equal(json_array_size(json_object_get(rates, "x")), 4);
+    expect_rate(rates, 3, 4, 30);
+    json_decref(rates);
+}
+
 /* Logs of older versions have neither an identity nor times. */
 static void test_an_older_log(void **state) {
     (void)state;
@@ -154,6 +210,7 @@ int main(void) {
         cmocka_unit_test(test_points_are_kept_in_number_sum_and_extremes),
         cmocka_unit_test(test_unusable_points),
         cmocka_unit_test(test_course),
+        cmocka_unit_test(test_rates_are_means_of_seconds),
         cmocka_unit_test(test_an_older_log),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

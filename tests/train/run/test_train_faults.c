@@ -222,8 +222,8 @@ static void test_models_behind_the_last_checkpoint(void **state) {
     expect_whole(s);
 }
 
-static const char *const tested[] = {
-    "generated/3.png", "generated/4.png", "target/3.png", "grid.png", "metrics.json", "index.html", NULL};
+static const char *const tested[] = {"input/4.png", "generated/3.png", "generated/4.png", "target/3.png",
+                                     "grid.png",    "metrics.json",    "index.html",      NULL};
 static const subject testing = {{COMMAND_TEST,
                                  command_test,
                                  {"test", "--model", "model", "--data", "data", "--out", "OUT", "--device",

@@ -167,7 +167,7 @@ const panels = [
   {title: "PSNR of the validation", unit: " dB", series: [["PSNR", "val_psnr", null]]},
   {title: "SSIM of the validation", unit: "", series: [["SSIM", "val_ssim", null]]},
   {title: "Learning rate", unit: "", series: [["learning rate", null, "lr"]], zero: true},
-  {title: "Images per second", unit: "", series: [["images/s", null, "images_per_s"]], zero: true},
+  {title: "Images per second", unit: "", series: [["mean of at least " + runs[0].history.rate_seconds + " seconds each", null, "images_per_s"]], zero: true},
 ];
 
 // What a panel draws: a line, and a band behind it, per series and run.
@@ -228,7 +228,7 @@ function axes(svg, box, xs, ys, X, Y, unit) {
     svg.append(drawn("line", {class: "grid", x1: box.left, x2: box.right, y1: Y(y), y2: Y(y)}),
                drawn("text", {x: box.left - 6, y: Y(y) + 4, "text-anchor": "end"}, number(y)));
   for (const x of ticks(xs.low, xs.high, Math.max(2, (box.right - box.left) / 90)))
-    svg.append(drawn("text", {x: X(x), y: box.bottom + 16, "text-anchor": "middle"}, number(x)));
+    svg.append(drawn("text", {x: X(x), y: box.bottom + 16, "text-anchor": X(x) > box.right - 20 ? "end" : "middle"}, number(x)));
   svg.append(drawn("text", {x: box.left, y: 12}, unit.trim()),
              drawn("text", {x: box.right, y: box.bottom + 32, "text-anchor": "end"}, xs.name));
 }

@@ -73,7 +73,7 @@ function numbersOf(pair) {
 function card(pair, index) {
   const picture = (folder, what) => element("img", {src: folder + "/" + pair.file, alt: what, loading: "lazy", width: data.summary.size, height: data.summary.size});
   const made = element("button", {type: "button", class: "card"},
-    element("span", {class: "two"}, picture("generated", "generated picture"), picture("target", "target")),
+    element("span", {class: "triple"}, picture("input", "input"), picture("generated", "generated picture"), picture("target", "target")),
     element("b", {}, pair.name), element("span", {class: "soft"}, numbersOf(pair)));
   made.addEventListener("click", () => openLoupe(index));
   return made;
@@ -82,7 +82,7 @@ function card(pair, index) {
 function showList() {
   place("list", ...listed.slice(0, visible).map(card));
   document.getElementById("more").hidden = visible >= listed.length;
-  place("found", shown(count(listed.length) + " pairs; in each the generated picture, then the target"));
+  place("found", shown(count(listed.length) + " pairs; in each the input, the generated picture, then the target"));
 }
 
 function startList() {
@@ -110,7 +110,7 @@ function look() {
 
 function showLoupe() {
   const pair = listed[current], url = folder => "url(\"" + folder + "/" + pair.file + "\")";
-  const images = {"generated": url("generated"), "target": url("target"), "difference": url("generated") + "," + url("target")};
+  const images = {"input": url("input"), "generated": url("generated"), "target": url("target"), "difference": url("generated") + "," + url("target")};
   panes.replaceChildren(...Object.entries(images).map(([name, image]) => {
     const pane = element("div", {class: "pane" + (name === "difference" ? " difference" : "")});
     pane.style.backgroundImage = image;
