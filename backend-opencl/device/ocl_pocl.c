@@ -251,13 +251,14 @@ enum { FATAL_COUNT = sizeof fatal / sizeof fatal[0] };
 
 static bool unhandled[FATAL_COUNT]; /* before PoCL was loaded */
 
-/* Written by the handler, which may call nothing but write(). */
+/* Written by the handler, which may call only functions that are safe in one. */
 static char last_words[FOLDER_BYTES + 256];
 static size_t last_length;
 
 static void write_last_words(int number) {
-    (void)number;
-    if (write(STDERR_FILENO, last_words, last_length) < 0) return;
+    const ssize_t written = write(STDERR_FILENO, last_words, last_length);
+    (void)written; /* there is nothing else to do */
+    (void)raise(number);
 }
 
 static void note_unhandled(void) {
@@ -266,7 +267,7 @@ static void note_unhandled(void) {
         unhandled[i] = sigaction(fatal[i], NULL, &now) == 0 && now.sa_handler == SIG_DFL;
 }
 
-/* SA_RESETHAND restores the default action, so that the fault repeats and ends the process. */
+/* SA_RESETHAND restores the default action, so that the signal that the handler raises ends the process. */
 void ocl_pocl_watch(void) {
     struct sigaction action = {.sa_handler = write_last_words, .sa_flags = (int)SA_RESETHAND};
     if (last_length == 0)

@@ -31,10 +31,11 @@ static p2p_status admit_device(p2p_session *session, p2p_device *device) {
     bool same = same_storage(session->activation, activation_of(session, info)) &&
                 same_storage(session->filter, info->filter) && same_storage(session->vector, info->vector) &&
                 session->gradient == gradient_of(session, info);
-    if (!same)
-        return p2p_fail(P2P_UNSUPPORTED,
-                        "%s and %s store tensors differently: they can't be replicas of one run",
-                        p2p_device_address(session->replicas[0].device), p2p_device_address(device));
+    if (!same) {
+        p2p_fail(P2P_UNSUPPORTED, "%s and %s store tensors differently: they can't be replicas of one run",
+                 p2p_device_address(session->replicas[0].device), p2p_device_address(device));
+        return p2p_hint(P2P_UNSUPPORTED, "choose devices of one backend");
+    }
     if (info->filter.type != info->vector.type)
         return p2p_fail(P2P_UNSUPPORTED,
                         "%s stores filters and vectors in different types: no update can run over both",

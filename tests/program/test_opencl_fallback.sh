@@ -104,6 +104,19 @@ expect 0 "" "${translate[@]}" -o killed --force
 grep "^warning: cache" err.txt && fail "a warning about files that were never recorded"
 diff -r intact killed || fail "what a killed command had left was used"
 
+echo "-- a signal of a fault, sent from outside"
+"$p2p" train --data toys --out faulty --size 32 --ngf 4 --ndf 4 --steps 100000 --device "$device" >/dev/null 2>fault.txt &
+process=$!
+for _ in $(seq 3000); do
+    [ -s faulty/metrics.jsonl ] && break
+    sleep 0.01
+done
+kill -SEGV $process
+wait $process 2>/dev/null
+status=$?
+[ $status -eq 139 ] || fail "exit code $status instead of 139: $(tail -n 2 fault.txt)"
+grep -q "^p2p: the OpenCL driver PoCL has ended the program" fault.txt || fail "no message about PoCL"
+
 echo "-- damaged kernels in a folder of the user's"
 for name in $(cd kept/pocl && find . -name '*.so' -o -name program.bc); do
     for size in 0 1000; do

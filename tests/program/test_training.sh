@@ -19,6 +19,9 @@ expect 0 "" "$p2p" train "${small[@]}" --out constant --epochs 4
 [ "$(rates constant | awk '{printf "%s:%s ", $1, $2 * 1}')" = "1:0.0002 2:0.0002 3:0.0002 4:0.0002 " ] ||
     fail "not the default rate: $(rates constant)"
 cmp -s linear/generator.safetensors constant/generator.safetensors && fail "the rate changed nothing"
+# The last step of an epoch, which none follows, takes no part in the mean of images per second.
+sed -nE 's/.*"step":([36]),.*"images_per_s":([^,}]*).*/\2/p; s/.*"step":([25]),.*"images_per_s":([^,}]*).*/\2/p' \
+    constant/metrics.jsonl | uniq -c | awk '$1 != 2 { exit 1 }' || fail "images per second of an epoch's last step"
 expect 0 "" "$p2p" train "${small[@]}" --out scaled --epochs 4 --lr-scale linear
 same_weights constant/generator.safetensors scaled/generator.safetensors # one device
 expect 2 "--lr: 0 is outside" "$p2p" train "${small[@]}" --out x --lr 0

@@ -48,6 +48,8 @@ typedef struct {
     double reduced;                         /* seconds of waiting for reductions until last_collected */
     double reduction_per_image;             /* running mean of seconds */
     int64_t measured;                       /* steps in both means */
+    int64_t intervals;                      /* of them since the last pause between steps */
+    bool followed;                          /* a step was enqueued since last_collected */
     bool save_due, stops;                   /* of several ranks: what they have agreed on */
     epoch_record epoch;                     /* of the epoch that ends */
     double validated;                       /* seconds of the last validation */
@@ -91,7 +93,7 @@ static p2p_status check_finite(const step_record *record) {
                     record->step, losses->d_real, losses->d_fake, losses->g_gan, losses->g_l1);
 }
 
-/* The share of time in which devices stood still for reductions. */
+/* The share of time in which devices stood still for reductions. `weight`: of this step in the mean. */
 static void measure_reductions(training_loop *loop, double weight, step_record *record) {
     double reduced;
     record->reduces = loop->t->replicas > 1 && p2p_session_waited(loop->t->session, &reduced);
@@ -104,16 +106,28 @@ static void measure_reductions(training_loop *loop, double weight, step_record *
 
 /* Update the running means. A single interval is no measure of a step, because two are in flight. The second
  * step overwrites the first, during which drivers compile. */
-static void measure_rate(training_loop *loop, step_record *record) {
+static void update_rate(training_loop *loop, double now, step_record *record) {
     const int images = record->images;
     /* A coarse clock may not have advanced. */
-    double now = sys_clock(), seconds = fmax(now - loop->last_collected, SHORTEST_STEP) / images;
+    double seconds = fmax(now - loop->last_collected, SHORTEST_STEP) / images;
     double weight = loop->measured < 2 ? 1 : fmax(RATE_WEIGHT, 1.0 / (double)loop->measured);
     loop->measured++;
+    loop->intervals++;
     loop->seconds_per_image += weight * (seconds - loop->seconds_per_image);
     loop->wait_per_image += weight * (loop->waited / images - loop->wait_per_image);
     measure_reductions(loop, weight, record);
+}
+
+/* Before a pause, no step follows the last one, and devices that compute while a step is enqueued have
+ * finished it already: its interval counts only if there is no other. */
+static void measure_rate(training_loop *loop, step_record *record) {
+    const double now = sys_clock();
+    if (loop->followed || loop->intervals == 0)
+        update_rate(loop, now, record);
+    else
+        measure_reductions(loop, 0, record);
     loop->last_collected = now;
+    loop->followed = false;
     loop->waited = 0;
     record->images_per_s = 1 / loop->seconds_per_image;
     record->data_wait = fmin(1, loop->wait_per_image / loop->seconds_per_image);
@@ -237,6 +251,7 @@ static p2p_status train_step(training_loop *loop, const loader_batch *batch) {
     loop->can_save = false;
     const double learning_rate = schedule_rate(&t->schedule, loop->at->epoch);
     P2P_TRY(enqueue(loop, batch, plan, learning_rate));
+    loop->followed = true;
     P2P_TRY(collect(loop));
     loop->at->step++;
     loop->at->batch++;
@@ -466,6 +481,8 @@ static p2p_status after_step(training_loop *loop) {
     P2P_TRY(end_and_save_in_folder(loop, saves));
     if (last && !epoch_ends) P2P_TRY(show_end(loop));
     loop->last_collected = sys_clock();
+    loop->intervals = 0;
+    loop->followed = false;
     return P2P_OK;
 }
 
