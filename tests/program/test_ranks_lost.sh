@@ -49,8 +49,10 @@ beside fails 3 "there is no folder nothing" --data nothing --out x
 beside exists_already
 beside differ_in 4 "rank 1 on $machine: there is no device \"$backend:99\"" \
     "${base[@]}" --device "$backend:0" -- "${base[@]}" --device "$backend:99"
-beside differ_in 2 "the ranks were started with different options" \
+beside differ_in 2 "the ranks were started with different options: --lr is 1.0, and 0.0002 in rank 0" \
     "${base[@]}" --backend "$backend" -- "${base[@]}" --backend "$backend" --lr 1
+beside differ_in 2 "the ranks were started with different options: --deterministic is false, and true in rank 0" \
+    "${base[@]}" --backend "$backend" --deterministic -- "${base[@]}" --backend "$backend"
 beside differ_in 2 "all need as many" "${base[@]}" --device "$backend:0" -- "${base[@]}" --device "$backend:0,$backend:1"
 cp -r toys more
 cp "$(find more/train -type f | sort | head -n 1)" more/train/added.jpg
@@ -112,7 +114,7 @@ lose() {
     kill -KILL "$process" 2>/dev/null
     ended "$out"
     grep -qF "rank $1 on $machine is lost: $3" "$out.err" || fail "$out: $(tail -n 8 "$out.err")"
-    grep -q "^hint: .* continue from the last checkpoint with: .*--resume" "$out.err" || fail "$out: no command"
+    grep -q "^hint: .* continue from the last checkpoint.*, under mpirun .* with: .*--resume" "$out.err" || fail "$out: no command"
     steps=$(($(grep -c '"step"' "$out/metrics.jsonl") / 3 * 3 + 6))
     expect 0 "devices: 2, and 3 before" run 2 "$p2p" train --out "$out" --resume --backend "$backend" --steps $steps
 }
@@ -196,6 +198,8 @@ spoil() {
     [ "$rank" -eq 0 ] || who="rank $rank on $machine: "
     once "p2p: ${who}pairs$rank/${2%%[0-9]*}"
     step=$(sed -n 's/^hint: .*the training up to step \([0-9]*\) is kept.*/\1/p' err.txt)
+    grep -q "^hint: .* under mpirun with 2 ranks as before, with: .*--data pairs0 .*--resume" err.txt ||
+        fail "not the command of rank 0: $(grep '^hint' err.txt)"
     [ -n "$step" ] || fail "nothing is kept: $(grep '^hint' err.txt)"
     undisturbed_until "$step" broken
 }

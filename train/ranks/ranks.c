@@ -423,6 +423,10 @@ void ranks_set_command(ranks *r, const char *command) {
     if (r) heartbeat_set_command(command);
 }
 
+void ranks_set_kept(ranks *r) {
+    if (r) heartbeat_set_kept();
+}
+
 bool ranks_agreed(const ranks *r) {
     return r && r->agreed;
 }

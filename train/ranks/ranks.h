@@ -55,6 +55,8 @@ const char *ranks_host(const ranks *r, int rank);
 
 /* The command that continues after a loss, for the hint. Copied; NULL: none. */
 void ranks_set_command(ranks *r, const char *command);
+/* In rank 0: from now on there is a checkpoint to continue from. */
+void ranks_set_kept(ranks *r);
 
 /* For a session: NULL without other ranks. */
 const p2p_processes *ranks_processes(const ranks *r);
