@@ -114,7 +114,7 @@ lose() {
     kill -KILL "$process" 2>/dev/null
     ended "$out"
     grep -qF "rank $1 on $machine is lost: $3" "$out.err" || fail "$out: $(tail -n 8 "$out.err")"
-    grep -q "^hint: .* continue from the last checkpoint.*, under mpirun .* with: .*--resume" "$out.err" || fail "$out: no command"
+    grep -q "^hint: continue from the last checkpoint.*, under mpirun .* with: .*--resume" "$out.err" || fail "$out: no command"
     steps=$(($(grep -c '"step"' "$out/metrics.jsonl") / 3 * 3 + 6))
     expect 0 "devices: 2, and 3 before" run 2 "$p2p" train --out "$out" --resume --backend "$backend" --steps $steps
 }
@@ -175,9 +175,24 @@ stop_launcher() {
     ended stopped
     undisturbed_until "$(grep -c '"images_per_s"' stopped/metrics.jsonl)" stopped
 }
+# Killed before the first checkpoint.
+lose_early() {
+    begin_ranks 2 early 1 --data "$work/toys" "${long[@]}" --epochs 100000
+    kill -KILL "$(rank_of 1 early)"
+    wait $training && fail "early: exit code 0"
+    grep -q "^hint: there is no checkpoint yet: begin again at step 1, on what is left, under mpirun .* with: .*--resume" early.err ||
+        fail "early: $(tail -n 8 early.err)"
+    expect 0 "there is no checkpoint yet: the training starts again at step 1" \
+        run 2 "$p2p" train --out early --resume --backend "$backend" --epochs 1
+}
 beside stop 0
 beside stop 1
-case $launcher in *openmpi*) beside stop_launcher ;; esac
+case $launcher in
+*openmpi*)
+    beside stop_launcher
+    beside lose_early
+    ;;
+esac
 
 # spoil RANK FILES: two ranks have copies of the pairs. After the first steps RANK can't read these files of its own any
 # more. All end after the same step, whose state is kept: it is that of an undisturbed training.

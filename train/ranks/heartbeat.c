@@ -125,7 +125,7 @@ static const char *describe_kept(void) {
 static void hint_command(void) {
     sys_monitor_enter(beat.monitor);
     if (beat.command[0])
-        text_line(stderr, "hint: on what is left, %s, under mpirun if with several ranks, with: %s",
+        text_line(stderr, "hint: %s, on what is left, under mpirun for several ranks, with: %s",
                   describe_kept(), beat.command);
     else
         text_line(stderr, "hint: start the command again, on what is left");
