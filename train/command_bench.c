@@ -173,6 +173,7 @@ static p2p_status run(settings *all, ranks *together) {
 
 p2p_status command_bench(settings *all) {
     ranks *together = NULL;
-    if (command_bench_is_shared(all)) P2P_TRY(ranks_open(&together));
+    if (command_bench_is_shared(all))
+        P2P_TRY(ranks_open(&(ranks_work){"bench", settings_layout()}, &together));
     return ranks_end(together, run(all, together));
 }

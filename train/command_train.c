@@ -12,6 +12,6 @@ p2p_status command_train(settings *all) {
     P2P_TRY(settings_no_arguments(all, "train"));
     ranks *together;
     sys_output_start(); /* a training ends even if nothing reads the name of its model */
-    P2P_TRY(ranks_open(&together));
+    P2P_TRY(ranks_open(&(ranks_work){"train", settings_layout()}, &together));
     return ranks_end(together, trainer_run(all, together));
 }

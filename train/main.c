@@ -6,6 +6,7 @@
  */
 #include "command.h"
 #include "host/sys.h"
+#include "host/sys_socket.h"
 #include "host/text.h"
 #include "p2p.h"
 #include "ranks/ranks.h"
@@ -203,10 +204,9 @@ static p2p_status help(int argc, const char **argv) {
 /* Of the processes that mpirun or srun has started, the first alone does what they don't share: several would
  * write the same files. The others end. */
 static p2p_status run_alone(const command *chosen, settings *all) {
-    int size;
-    bool other;
-    P2P_TRY(ranks_look(&size, &other));
-    if (other) return P2P_OK;
+    int size, rank;
+    P2P_TRY(ranks_look(&size, &rank));
+    if (rank > 0) return P2P_OK;
     if (size > 1)
         fprintf(stderr,
                 "p2p %s runs in the first of %d processes alone, and the others end: it does not divide its "
@@ -250,6 +250,9 @@ static p2p_status dispatch(int argc, const char **argv) {
     return chosen ? run_command(chosen, argv[0], argc - 1, argv + 1) : unknown_command(name);
 }
 
+enum { HOST_BYTES = 64 };
+static const double FIRST_WORD = 2; /* seconds that the first process has to print a failure of all */
+
 /* Seconds that the end waits for readers of messages, and of the output of commands that print through
  * sys_output_start. */
 static double patience = 5;
@@ -274,6 +277,23 @@ static p2p_status close_output(p2p_status status) {
     return p2p_hint(P2P_IO, "files were written as usual; what is lost was only printed");
 }
 
+/* Print the failure, and with it the rank if mpirun has started this process as another than the first. If
+ * the first fails too, the launcher ends this process meanwhile, and the message is printed once. */
+static void print_failure(p2p_status status) {
+    char start[32 + HOST_BYTES] = "p2p: ", host[HOST_BYTES];
+    int size, rank;
+    p2p_failure failure;
+    p2p_failure_take(&failure, status);
+    if (status != P2P_STOPPED && ranks_look(&size, &rank) == P2P_OK && rank > 0) {
+        sys_host_name(host, sizeof host);
+        snprintf(start, sizeof start, "p2p: rank %d on %s: ", rank, host);
+        sys_sleep(FIRST_WORD);
+    }
+    text_print_line(start, failure.message, stderr);
+    if (failure.hint[0]) text_print_line("hint: ", failure.hint, stderr);
+    p2p_failure_give(&failure);
+}
+
 int main(int argc, char **argv) {
     sys_descriptors_reserve();
     sys_signals_prepare();
@@ -282,12 +302,7 @@ int main(int argc, char **argv) {
     p2p_warnings_to(stderr);
     p2p_status status = close_output(dispatch(argc, (const char **)argv));
     if (status == P2P_OK) return 0;
-    int size;
-    bool other;
-    if (status == P2P_USAGE && ranks_look(&size, &other) == P2P_OK && other)
-        return p2p_status_exit_code(status); /* as rank 0 prints */
-    text_print_line("p2p: ", p2p_message(), stderr);
-    if (p2p_message_hint()[0]) text_print_line("hint: ", p2p_message_hint(), stderr);
+    print_failure(status);
     wait_for_readers();
     if (status == P2P_STOPPED) return sys_stop_end();
     if (status == P2P_DEVICE_LOST) { /* the driver's exit handlers may wait for the device forever */

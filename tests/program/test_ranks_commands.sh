@@ -32,10 +32,22 @@ alone bench --what transfers --device "$device" --steps 1
 
 echo "-- failures of the first process, once"
 expect 3 "nowhere" run 2 "$p2p" test --model nowhere --data toys --out x
-[ "$(grep -c '^p2p: ' err.txt)" -eq 1 ] || fail "not printed once: $(cat err.txt)"
+[ "$(messages | wc -l)" -eq 1 ] || fail "not printed once: $(cat err.txt)"
 expect 2 "--colour" run 2 "$p2p" devices --colour
-[ "$(grep -c '^p2p: ' err.txt)" -eq 1 ] || fail "not printed once: $(cat err.txt)"
+[ "$(messages | wc -l)" -eq 1 ] || fail "not printed once: $(cat err.txt)"
 expect 2 "P2P_MPI=lam" run 2 env P2P_MPI=lam "$p2p" devices
+
+echo "-- processes that MPI does not bring together"
+expect 2 "p2p bench, and rank 0 on $machine with p2p train" \
+    run 1 "$p2p" train "${small[@]}" --out x : -np 1 "$p2p" bench --backend "$backend"
+if [ "$3" = mpirun.openmpi ]; then # MPICH's does not end the processes that wait
+    expect 2 "p2p: rank 1 on $machine: --batch: 0 is outside" \
+        run 1 "$p2p" bench --backend "$backend" : -np 1 "$p2p" bench --backend "$backend" --batch 0
+    expect 7 "has waited 3 s for other processes of the launcher" \
+        run 1 env P2P_RANK_TIMEOUT=3 "$p2p" bench --backend "$backend" : -np 1 sh -c "sleep 6; exit 7"
+    [ -e "${p2p%/*}/p2p-mpi-mpich.so" ] && expect 2 "finds this process alone, and not the 2 that were started" \
+        run 2 env P2P_MPI=mpich "$p2p" bench --backend "$backend"
+fi
 
 echo "-- in each process, if that is wanted"
 expect 0 "" run 2 env P2P_MPI=off "$p2p" devices

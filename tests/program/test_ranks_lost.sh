@@ -16,7 +16,7 @@ export P2P_RANK_TIMEOUT=4 # shorter than usual
 # once WORDS: checks that the last command has printed the words, in its only message.
 once() {
     printed "$1" "ranks that fail"
-    [ "$(grep -c '^p2p: ' err.txt)" -eq 1 ] || fail "not printed once: $(grep '^p2p: ' err.txt)"
+    [ "$(messages | wc -l)" -eq 1 ] || fail "not printed once: $(grep '^p2p: ' err.txt)"
 }
 
 # fails CODE WORDS OPTION...: two ranks with these options fail.
@@ -49,8 +49,10 @@ beside fails 3 "there is no folder nothing" --data nothing --out x
 beside exists_already
 beside differ_in 4 "rank 1 on $machine: there is no device \"$backend:99\"" \
     "${base[@]}" --device "$backend:0" -- "${base[@]}" --device "$backend:99"
-beside differ_in 2 "the ranks were started with different options" \
+beside differ_in 2 "the ranks were started with different options: --lr is 1.0, and 0.0002 in rank 0" \
     "${base[@]}" --backend "$backend" -- "${base[@]}" --backend "$backend" --lr 1
+beside differ_in 2 "the ranks were started with different options: --deterministic is false, and true in rank 0" \
+    "${base[@]}" --backend "$backend" --deterministic -- "${base[@]}" --backend "$backend"
 beside differ_in 2 "all need as many" "${base[@]}" --device "$backend:0" -- "${base[@]}" --device "$backend:0,$backend:1"
 cp -r toys more
 cp "$(find more/train -type f | sort | head -n 1)" more/train/added.jpg
@@ -112,7 +114,7 @@ lose() {
     kill -KILL "$process" 2>/dev/null
     ended "$out"
     grep -qF "rank $1 on $machine is lost: $3" "$out.err" || fail "$out: $(tail -n 8 "$out.err")"
-    grep -q "^hint: .* continue from the last checkpoint with: .*--resume" "$out.err" || fail "$out: no command"
+    grep -q "^hint: continue from the last checkpoint.*, under mpirun .* with: .*--resume" "$out.err" || fail "$out: no command"
     steps=$(($(grep -c '"step"' "$out/metrics.jsonl") / 3 * 3 + 6))
     expect 0 "devices: 2, and 3 before" run 2 "$p2p" train --out "$out" --resume --backend "$backend" --steps $steps
 }
@@ -173,9 +175,24 @@ stop_launcher() {
     ended stopped
     undisturbed_until "$(grep -c '"images_per_s"' stopped/metrics.jsonl)" stopped
 }
+# Killed before the first checkpoint.
+lose_early() {
+    begin_ranks 2 early 1 --data "$work/toys" "${long[@]}" --epochs 100000
+    kill -KILL "$(rank_of 1 early)"
+    wait $training && fail "early: exit code 0"
+    grep -q "^hint: there is no checkpoint yet: begin again at step 1, on what is left, under mpirun .* with: .*--resume" early.err ||
+        fail "early: $(tail -n 8 early.err)"
+    expect 0 "there is no checkpoint yet: the training starts again at step 1" \
+        run 2 "$p2p" train --out early --resume --backend "$backend" --epochs 1
+}
 beside stop 0
 beside stop 1
-case $launcher in *openmpi*) beside stop_launcher ;; esac
+case $launcher in
+*openmpi*)
+    beside stop_launcher
+    beside lose_early
+    ;;
+esac
 
 # spoil RANK FILES: two ranks have copies of the pairs. After the first steps RANK can't read these files of its own any
 # more. All end after the same step, whose state is kept: it is that of an undisturbed training.
@@ -196,6 +213,8 @@ spoil() {
     [ "$rank" -eq 0 ] || who="rank $rank on $machine: "
     once "p2p: ${who}pairs$rank/${2%%[0-9]*}"
     step=$(sed -n 's/^hint: .*the training up to step \([0-9]*\) is kept.*/\1/p' err.txt)
+    grep -q "^hint: .* under mpirun with 2 ranks as before, with: .*--data pairs0 .*--resume" err.txt ||
+        fail "not the command of rank 0: $(grep '^hint' err.txt)"
     [ -n "$step" ] || fail "nothing is kept: $(grep '^hint' err.txt)"
     undisturbed_until "$step" broken
 }

@@ -21,6 +21,15 @@ run() {
     $limit $launcher -np "$@"
 }
 
+# messages: prints the messages of failures in err.txt. MPICH's launcher does not end processes that have not called MPI
+# when another one fails, so each prints what all have found in their options; these count as one.
+messages() {
+    case $launcher in
+    *openmpi*) grep '^p2p: ' err.txt ;;
+    *) grep '^p2p: ' err.txt | sed -E 's/^p2p: rank [0-9]+ on [^:]+: /p2p: /' | sort -u ;;
+    esac
+}
+
 # ranks_of OUT: prints the processes of the training that writes to OUT, without their launcher.
 ranks_of() {
     local folder

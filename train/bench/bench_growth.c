@@ -246,13 +246,18 @@ static settings_counts counts_of(const settings *all) {
 
 /* P2P_USAGE if another rank measures something else than rank 0. */
 static p2p_status compare_settings(const settings *all, const ranks *together, int steps) {
-    char own[160], first[sizeof own] = "";
-    snprintf(own, sizeof own, "%s %d %d %" PRId64 " %" PRId64 " %" PRId64 " %" PRId64 " %" PRId64, all->what,
-             steps, counts_of(all).count, counts_of(all).of[0], all->batch, all->size, all->ngf, all->ndf);
+    const settings_counts counts = counts_of(all);
+    char own[256], first[sizeof own] = "";
+    snprintf(own, sizeof own,
+             "--what %s --steps %d --gpus %" PRId64 " (the first of %d) --batch %" PRId64 " --size %" PRId64
+             " --ngf %" PRId64 " --ndf %" PRId64 " --tune %s%s",
+             all->what, steps, counts.of[0], counts.count, all->batch, all->size, all->ngf, all->ndf,
+             all->tune, all->deterministic ? " --deterministic" : "");
     memcpy(first, own, strlen(own));
     P2P_TRY(ranks_share(together, first, sizeof first));
     if (strcmp(first, own) == 0) return P2P_OK;
-    return p2p_fail(P2P_USAGE, "the ranks were started with different options");
+    return p2p_fail(P2P_USAGE, "the ranks were started with different options: %s, and in rank 0 %s", own,
+                    first);
 }
 
 p2p_status bench_growth_measure(const settings *all, ranks *together, int steps, bench_growth *growth) {

@@ -105,6 +105,9 @@ void settings_print_options(unsigned command, FILE *stream);
 /* Print the values of both presets as a Markdown table. */
 void settings_print_presets(FILE *stream);
 
+/* A hash of the table of options: other builds of p2p may have others. */
+uint64_t settings_layout(void);
+
 /* The recorded options of `p2p train` as a JSON object, whose names have underscores. The caller releases it.
  * NULL if memory runs out. */
 json_t *settings_to_json(const settings *all);

@@ -62,8 +62,10 @@ static struct {
     char *kept[MOST_WARNINGS]; /* warnings before the connection */
     int kept_count;
     bool connected;
-    atomic_bool ending;  /* this process is about to end: nothing else may be printed */
-    atomic_bool leaving; /* the ends of connections are no losses */
+    double pause;               /* seconds for which the thread has not run; its own */
+    atomic_bool has_checkpoint; /* rank 0: there is a checkpoint */
+    atomic_bool ending;         /* this process is about to end: nothing else may be printed */
+    atomic_bool leaving;        /* the ends of connections are no losses */
 } beat = {.listener = {{-1, -1}}};
 
 /* ---- Sending ------------------------------------------------------------------------------------------ */
@@ -113,15 +115,36 @@ _Noreturn void heartbeat_end_all(p2p_status status) {
     end_all(p2p_status_exit_code(status));
 }
 
+/* Rank 0 writes checkpoints, and the others may not see them. */
+static const char *describe_kept(void) {
+    if (atomic_load(&beat.has_checkpoint)) return "continue from the last checkpoint";
+    if (beat.options.rank == 0) return "there is no checkpoint yet: begin again at step 1";
+    return "continue from the last checkpoint, or at step 1 if there is none";
+}
+
+static void hint_command(void) {
+    sys_monitor_enter(beat.monitor);
+    if (beat.command[0])
+        text_line(stderr, "hint: %s, on what is left, under mpirun for several ranks, with: %s",
+                  describe_kept(), beat.command);
+    else
+        text_line(stderr, "hint: start the command again, on what is left");
+    sys_monitor_leave(beat.monitor);
+}
+
+/* A process that was stopped for so long is the one that the others have lost. */
 static void print_loss(const peer *lost, const char *reason) {
     const heartbeat_options *o = &beat.options;
     if (sys_is_terminal(stderr)) fputc('\n', stderr);
-    text_line(stderr, "p2p: rank %d on %s is lost: %s; all other ranks end", lost->rank, o->hosts[lost->rank],
-              reason);
-    sys_monitor_enter(beat.monitor);
-    if (beat.command[0])
-        text_line(stderr, "hint: on what is left, continue from the last checkpoint with: %s", beat.command);
-    sys_monitor_leave(beat.monitor);
+    if (beat.pause > o->limit - INTERVAL)
+        text_line(
+            stderr,
+            "p2p: rank %d on %s was stopped for %.0f s, and taken for lost by the others, which have ended",
+            o->rank, o->hosts[o->rank], beat.pause);
+    else
+        text_line(stderr, "p2p: rank %d on %s is lost: %s; all other ranks end", lost->rank,
+                  o->hosts[lost->rank], reason);
+    hint_command();
 }
 
 static void lose(const peer *lost, const char *reason) {
@@ -320,6 +343,7 @@ static void watch(void *memory) {
     while (!all_over() && left < LAST_WORD) {
         wait_for_peers(sockets, writes, ready);
         const double now = sys_clock(), turn = now - last < LONGEST_TURN ? now - last : LONGEST_TURN;
+        beat.pause = now - last;
         last = now;
         if (atomic_load(&beat.leaving)) left += turn;
         for (int i = 0; i < beat.count; i++) look_at(&beat.peers[i], turn);
@@ -378,6 +402,10 @@ void heartbeat_set_command(const char *command) {
     snprintf(beat.command, sizeof beat.command, "%s",
              command && strlen(command) < sizeof beat.command ? command : "");
     sys_monitor_leave(beat.monitor);
+}
+
+void heartbeat_set_kept(void) {
+    atomic_store(&beat.has_checkpoint, true);
 }
 
 void heartbeat_end(void) {

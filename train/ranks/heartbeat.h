@@ -34,6 +34,8 @@ p2p_status heartbeat_start(const heartbeat_options *options, const heartbeat_pla
 
 /* Copied; NULL: none. See ranks_set_command. */
 void heartbeat_set_command(const char *command);
+/* See ranks_set_kept. */
+void heartbeat_set_kept(void);
 
 /* Print a warning, in rank 0: those of other ranks are sent there, and printed with rank and machine, once
  * for each machine. From any thread. Before heartbeat_start, by one thread, it is kept until then. */

@@ -8,12 +8,18 @@
 #include "ranks_mpi.h"
 #include "ranks_sum.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* A piece of this size, times the number of ranks, is gathered and added by every rank, in one transfer. Of a
  * larger one each rank adds a share, and the shares are gathered. */
-enum { GATHERED_BYTES = 1 << 18, MOST_RANKS = 1024, VERSION_BYTES = 64 };
+enum { GATHERED_BYTES = 1 << 18, MOST_RANKS = 1024 };
+/* The first exchanges are of these sizes in every version, so that builds whose others differ recognize each
+ * other. PROTOCOL changes with any later exchange of ranks. */
+enum { TEXT_BYTES = 64, PROTOCOL = 2 };
+/* MPI's start is given up after so many times the limit for signs of life: 300 s by default. */
+static const double STARTS = 15;
 
 /* A channel and its memory. */
 typedef struct {
@@ -172,11 +178,11 @@ p2p_status ranks_share_text(const ranks *r, char **text) {
 
 /* ---- Joining ------------------------------------------------------------------------------------------ */
 
-p2p_status ranks_look(int *size, bool *other) {
+p2p_status ranks_look(int *size, int *rank) {
     launch found;
     P2P_TRY(launch_find(&found));
     *size = found.size;
-    *other = found.kind != LAUNCH_ALONE && found.rank > 0;
+    *rank = found.kind != LAUNCH_ALONE ? found.rank : 0;
     return P2P_OK;
 }
 
@@ -203,17 +209,45 @@ static p2p_status allocate(ranks *r) {
     return P2P_OK;
 }
 
-/* The version of p2p, and the order of bytes and sizes of numbers, that all ranks must have. */
-static p2p_status compare_versions(const ranks *r) {
-    char mine[VERSION_BYTES] = "", *all = calloc((size_t)r->size, VERSION_BYTES);
+/* Gather a text of each rank, of TEXT_BYTES, and find a rank whose text is not that of rank 0; 0: none. The
+ * caller frees *all. */
+static p2p_status compare_texts(const ranks *r, const char mine[TEXT_BYTES], char **all, int *other) {
+    *other = 0;
+    *all = calloc((size_t)r->size, TEXT_BYTES);
+    if (!*all) return no_memory();
+    P2P_TRY(ranks_gather(r, mine, TEXT_BYTES, *all));
+    for (int i = r->size - 1; i > 0; i--) {
+        (*all)[(i + 1) * TEXT_BYTES - 1] = '\0';
+        if (strcmp(*all + i * TEXT_BYTES, *all) != 0) *other = i;
+    }
+    return P2P_OK;
+}
+
+/* The version of p2p, the order of bytes and size of addresses, and what the exchanges depend on. */
+static p2p_status compare_builds(const ranks *r, const ranks_work *work) {
+    char mine[TEXT_BYTES] = "", *all;
     const uint16_t order = 1;
-    if (!all) return no_memory();
-    snprintf(mine, sizeof mine, "%s %d %d", P2P_VERSION, (int)sizeof(void *), *(const unsigned char *)&order);
-    p2p_status status = ranks_gather(r, mine, sizeof mine, all);
-    for (int i = 1; i < r->size && status == P2P_OK; i++)
-        if (strcmp(all + i * VERSION_BYTES, all) != 0)
-            status = p2p_fail(P2P_USAGE, "rank %d on %s runs another version of p2p than rank 0 on %s", i,
-                              r->hosts[i], r->hosts[0]);
+    int other;
+    snprintf(mine, sizeof mine, "%s %d %d protocol %d options %016" PRIx64, P2P_VERSION, (int)sizeof(void *),
+             *(const unsigned char *)&order, (int)PROTOCOL, work->layout);
+    p2p_status status = compare_texts(r, mine, &all, &other);
+    if (status == P2P_OK && other > 0) {
+        p2p_fail(P2P_USAGE, "rank %d on %s runs another build of p2p (%s) than rank 0 on %s (%s)", other,
+                 r->hosts[other], all + other * TEXT_BYTES, r->hosts[0], all);
+        status = p2p_hint(P2P_USAGE, "start one p2p in all ranks, or builds of the same sources");
+    }
+    free(all);
+    return status;
+}
+
+static p2p_status compare_commands(const ranks *r, const ranks_work *work) {
+    char mine[TEXT_BYTES] = "", *all;
+    int other;
+    snprintf(mine, sizeof mine, "%s", work->command);
+    p2p_status status = compare_texts(r, mine, &all, &other);
+    if (status == P2P_OK && other > 0)
+        status = p2p_fail(P2P_USAGE, "rank %d on %s was started with p2p %s, and rank 0 on %s with p2p %s",
+                          other, r->hosts[other], all + other * TEXT_BYTES, r->hosts[0], all);
     free(all);
     return status;
 }
@@ -283,10 +317,11 @@ static p2p_status start_heartbeat(const ranks *r) {
     return agree(r, heartbeat_start(&options, &place));
 }
 
-static p2p_status join(ranks *r) {
+static p2p_status join(ranks *r, const ranks_work *work) {
     P2P_TRY(allocate(r));
     P2P_TRY(name_hosts(r));
-    P2P_TRY(compare_versions(r));
+    P2P_TRY(compare_builds(r, work));
+    P2P_TRY(compare_commands(r, work));
     P2P_TRY(start_heartbeat(r));
     if (r->rank > 0) sys_messages_discard(true);
     return P2P_OK;
@@ -299,28 +334,36 @@ static void free_ranks(ranks *r) {
     free(r);
 }
 
-static p2p_status check_count(const ranks *r) {
+/* `started` processes, if that is known. */
+static p2p_status check_count(const ranks *r, const mpi_table *table, int started) {
+    if (r->size == 1 && started > 1) {
+        p2p_fail(P2P_USAGE, "%s finds this process alone, and not the %d that were started together",
+                 table->implementation, started);
+        return p2p_hint(P2P_USAGE, "the launcher has to be that of this MPI, which P2P_MPI may have chosen; "
+                                   "P2P_MPI=off trains in each process by itself");
+    }
     if (r->size <= MOST_RANKS) return P2P_OK;
     return p2p_fail(P2P_USAGE, "%d ranks were started; at most %d are possible", r->size, (int)MOST_RANKS);
 }
 
-static p2p_status open_all(const mpi_table *table, ranks **opened) {
+static p2p_status open_all(const mpi_table *table, int started, const ranks_work *work, ranks **opened) {
     double limit;
     P2P_TRY(read_limit(&limit)); /* before MPI starts, which then waits for all */
     ranks *r = calloc(1, sizeof *r);
     if (!r) return no_memory();
     r->limit = limit;
-    P2P_TRY(ranks_mpi_start(table, &r->rank, &r->size, &r->local));
-    P2P_TRY(check_count(r));
-    P2P_TRY(join(r));
+    P2P_TRY(ranks_mpi_start(table, limit, STARTS * limit));
+    ranks_mpi_place(&r->rank, &r->size, &r->local);
+    P2P_TRY(check_count(r, table, started));
+    P2P_TRY(join(r, work));
     *opened = r;
     return P2P_OK;
 }
 
-static p2p_status load_and_open(const launch *found, ranks **opened) {
+static p2p_status load_and_open(const launch *found, const ranks_work *work, ranks **opened) {
     const mpi_table *table;
     P2P_TRY(launch_load(found, &table));
-    return open_all(table, opened);
+    return open_all(table, found->size, work, opened);
 }
 
 /* Warnings are passed on from the beginning, and printed here if the ranks don't meet. */
@@ -332,19 +375,19 @@ static p2p_status end_opening(p2p_status status) {
 }
 
 /* After a failure here the process ends: what MPI's thread and that of heartbeats use stays. */
-p2p_status ranks_open_with(const mpi_table *table, ranks **opened) {
+p2p_status ranks_open_with(const mpi_table *table, const ranks_work *work, ranks **opened) {
     *opened = NULL;
     p2p_warnings_pass(heartbeat_warn);
-    return end_opening(open_all(table, opened));
+    return end_opening(open_all(table, 0, work, opened));
 }
 
-p2p_status ranks_open(ranks **opened) {
+p2p_status ranks_open(const ranks_work *work, ranks **opened) {
     launch found;
     *opened = NULL;
     P2P_TRY(launch_find(&found));
     if (found.kind == LAUNCH_ALONE) return P2P_OK;
     p2p_warnings_pass(heartbeat_warn);
-    return end_opening(load_and_open(&found, opened));
+    return end_opening(load_and_open(&found, work, opened));
 }
 
 /* ---- Ends --------------------------------------------------------------------------------------------- */
@@ -378,6 +421,10 @@ p2p_status ranks_end(ranks *r, p2p_status status) {
 
 void ranks_set_command(ranks *r, const char *command) {
     if (r) heartbeat_set_command(command);
+}
+
+void ranks_set_kept(ranks *r) {
+    if (r) heartbeat_set_kept();
 }
 
 bool ranks_agreed(const ranks *r) {

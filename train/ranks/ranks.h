@@ -11,19 +11,26 @@
 #include "p2p_processes.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 
 typedef struct ranks ranks;
 
-/* How many processes were started together, and whether this one is not their first, as far as its
- * environment shows. 1 and false for a process that was started by itself; a size of 0 is not known.
- * P2P_USAGE as ranks_open. */
-p2p_status ranks_look(int *size, bool *other);
+/* How many processes were started together, and the rank of this one, as far as its environment shows. 1 and
+ * 0 for a process that was started by itself; a size of 0 is not known. P2P_USAGE as ranks_open. */
+p2p_status ranks_look(int *size, int *rank);
+
+/* What all ranks must have in common for their exchanges to match. */
+typedef struct {
+    const char *command; /* that they run; borrowed */
+    uint64_t layout;     /* of the command's options (settings_layout) */
+} ranks_work;
 
 /* Join the ranks if the process was started under MPI with others, else *opened is NULL. What other ranks
- * than the first print is discarded from then on. The message of a failure has what to install. */
-p2p_status ranks_open(ranks **opened);
+ * than the first print is discarded from then on. The message of a failure has what to install. P2P_USAGE in
+ * all ranks if one runs other work or another build of p2p. */
+p2p_status ranks_open(const ranks_work *work, ranks **opened);
 /* The same by these functions of MPI, whatever has started the process. */
-p2p_status ranks_open_with(const mpi_table *table, ranks **opened);
+p2p_status ranks_open_with(const mpi_table *table, const ranks_work *work, ranks **opened);
 /* End together with all other ranks, which call it too. NULL is ignored. */
 p2p_status ranks_close(ranks *r);
 /* The end of a command that all ranks have run, with this one's status. After a failure but P2P_STOPPED,
@@ -48,6 +55,8 @@ const char *ranks_host(const ranks *r, int rank);
 
 /* The command that continues after a loss, for the hint. Copied; NULL: none. */
 void ranks_set_command(ranks *r, const char *command);
+/* In rank 0: from now on there is a checkpoint to continue from. */
+void ranks_set_kept(ranks *r);
 
 /* For a session: NULL without other ranks. */
 const p2p_processes *ranks_processes(const ranks *r);

@@ -4,8 +4,10 @@
 #include "ranks_mpi.h"
 
 #include "host/sys.h"
+#include "host/text.h"
 
 enum { REASON_BYTES = 512 };
+static const double AT_START = 2e-3; /* seconds between looks whether MPI has started */
 
 typedef enum { IDLE, POSTED, STARTED, COMPLETE } transfer_state;
 
@@ -114,17 +116,41 @@ static p2p_status check(int code, const char *what) {
     return p2p_fail(P2P_FAILED, "%s: %s failed: %s", mpi.table->implementation, what, reason);
 }
 
-p2p_status ranks_mpi_start(const mpi_table *table, int *rank, int *size, int *local) {
+/* Whether MPI has started within the seconds. */
+static bool await_start(double seconds) {
+    const double end = sys_clock() + seconds;
+    for (;; sys_sleep(AT_START)) {
+        sys_monitor_enter(mpi.monitor);
+        const bool started = mpi.started;
+        sys_monitor_leave(mpi.monitor);
+        if (started || sys_clock() >= end) return started;
+    }
+}
+
+/* MPI's start can't be interrupted, and does not say which process is missing. */
+static p2p_status await_others(double patience, double limit) {
+    if (await_start(patience)) return P2P_OK;
+    text_line(stderr, "%s has waited %.0f s for other processes of the launcher to start p2p",
+              mpi.table->implementation, patience);
+    if (await_start(limit - patience)) return P2P_OK;
+    p2p_fail(P2P_FAILED, "%s: not all processes of the launcher have started p2p within %.0f s",
+             mpi.table->implementation, limit);
+    return p2p_hint(P2P_FAILED, "one may have ended before, or run another program, or not reach this "
+                                "machine; P2P_RANK_TIMEOUT lengthens this time too");
+}
+
+p2p_status ranks_mpi_start(const mpi_table *table, double patience, double limit) {
     mpi.table = table;
     P2P_TRY(sys_monitor_create(&mpi.monitor));
     P2P_TRY(sys_thread_start(&mpi.thread, serve, NULL));
-    sys_monitor_enter(mpi.monitor);
-    while (!mpi.started) sys_monitor_wait(mpi.monitor);
-    sys_monitor_leave(mpi.monitor);
+    P2P_TRY(await_others(patience, limit));
+    return check(mpi.code, "the start");
+}
+
+void ranks_mpi_place(int *rank, int *size, int *local) {
     *rank = mpi.rank;
     *size = mpi.size;
     *local = mpi.local;
-    return check(mpi.code, "the start");
 }
 
 p2p_status ranks_mpi_finish(void) {

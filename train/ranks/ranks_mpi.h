@@ -12,8 +12,11 @@
 /* Channels: of the trainer, and of the session with its communicator. */
 enum { RANKS_CONTROL, RANKS_SESSION };
 
-/* Start the thread, and MPI in it. Waits for the other ranks. */
-p2p_status ranks_mpi_start(const mpi_table *table, int *rank, int *size, int *local);
+/* Start the thread, and MPI in it. Waits for the other ranks: prints that after `patience` seconds, and
+ * returns P2P_FAILED after `limit` seconds, with MPI's start still under way. */
+p2p_status ranks_mpi_start(const mpi_table *table, double patience, double limit);
+/* Afterwards: of this process. `local` is the rank among those of this machine. */
+void ranks_mpi_place(int *rank, int *size, int *local);
 /* Ends MPI and the thread. Called by all ranks. */
 p2p_status ranks_mpi_finish(void);
 

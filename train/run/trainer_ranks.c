@@ -23,27 +23,87 @@ typedef struct {
 
 static const char SETTINGS[] = "the settings of rank 0";
 
+/* Options that are not recorded, and have to be those of rank 0 all the same. */
+static const char *const SAME_OPTIONS[] = {"resume",           "deterministic",      "tune",
+                                           "allow-other-data", "allow-other-device", "allow-other-version"};
+enum { SAME_COUNT = sizeof SAME_OPTIONS / sizeof SAME_OPTIONS[0] };
+
+/* NULL if memory runs out. */
+static json_t *same_to_json(const settings *all) {
+    json_t *object = json_object();
+    for (int i = 0; i < SAME_COUNT && object; i++) {
+        if (json_object_set_new(object, SAME_OPTIONS[i], settings_value_to_json(all, SAME_OPTIONS[i])) == 0)
+            continue;
+        json_decref(object);
+        object = NULL;
+    }
+    return object;
+}
+
 /* Ranks may have the pairs at different places; a resumed training takes what was not given from rank 0. */
 static p2p_status print_settings(const trainer *t, char **text) {
-    json_t *object = settings_to_json(t->all);
-    if (object && !t->all->resume) json_object_del(object, "data");
+    json_t *recorded = settings_to_json(t->all);
+    if (recorded && !t->all->resume) json_object_del(recorded, "data");
+    json_t *object = json_pack("{s:o, s:o}", "same", same_to_json(t->all), "recorded", recorded);
     const p2p_status status = json_text_make(SETTINGS, object, JSON_COMPACT | JSON_SORT_KEYS, text);
     json_decref(object);
     return status;
 }
 
-static p2p_status resume_settings(trainer *t, const char *text) {
-    json_t *shared;
-    P2P_TRY(json_text_parse(SETTINGS, text, strlen(text), 0, &shared, NULL));
-    const p2p_status status = settings_resume(t->all, shared, SETTINGS);
-    json_decref(shared);
+/* An option and its values here and in rank 0, of which a missing one is NULL. */
+static p2p_status refuse_option(const char *name, const json_t *own, const json_t *first) {
+    const size_t form = JSON_ENCODE_ANY | JSON_COMPACT | JSON_REAL_PRECISION(15);
+    char option[64], *here = json_dumps(own, form), *there = json_dumps(first, form);
+    snprintf(option, sizeof option, "%s", name);
+    for (char *c = option; *c; c++)
+        if (*c == '_') *c = '-';
+    p2p_fail(P2P_USAGE, "the ranks were started with different options: --%s is %s, and %s in rank 0", option,
+             here ? here : "unknown", there ? there : "unknown");
+    free(here);
+    free(there);
+    return p2p_hint(P2P_USAGE,
+                    "give all ranks the same options; train/MACHINES.md lists those that may differ");
+}
+
+static p2p_status compare_options(json_t *own, const json_t *first) {
+    const char *name;
+    json_t *value;
+    json_object_foreach(own, name, value) {
+        const json_t *other = json_object_get(first, name);
+        if (!json_equal(value, other)) return refuse_option(name, value, other);
+    }
+    return P2P_OK;
+}
+
+static p2p_status take_settings(trainer *t, const json_t *first, const json_t *own) {
+    const json_t *recorded = json_object_get(first, "recorded");
+    P2P_TRY(compare_options(json_object_get(own, "same"), json_object_get(first, "same")));
+    if (t->all->resume) return settings_resume(t->all, recorded, SETTINGS);
+    return compare_options(json_object_get(own, "recorded"), recorded);
+}
+
+static p2p_status parse(const char *text, json_t **value) {
+    return json_text_parse(SETTINGS, text, strlen(text), 0, value, NULL);
+}
+
+static p2p_status take_texts(trainer *t, const char *first, const char *own) {
+    json_t *values[2] = {NULL, NULL};
+    p2p_status status = parse(first, &values[0]);
+    if (status == P2P_OK) status = parse(own, &values[1]);
+    if (status == P2P_OK) status = take_settings(t, values[0], values[1]);
+    json_decref(values[0]);
+    json_decref(values[1]);
     return status;
 }
 
-static p2p_status take_settings(trainer *t, const char *text, const char *own) {
-    if (t->all->resume) return resume_settings(t, text);
-    if (strcmp(text, own) == 0) return P2P_OK;
-    return p2p_fail(P2P_USAGE, "the ranks were started with different options");
+/* All ranks have the command of rank 0, whose paths may not be theirs. */
+static p2p_status share_command(trainer *t) {
+    t->command = settings_resume_command(t->all);
+    if (!t->command) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for a command");
+    char *own = t->command;
+    const p2p_status status = ranks_share_text(t->ranks, &t->command);
+    if (t->command != own) free(own);
+    return status;
 }
 
 static p2p_status share_settings(trainer *t) {
@@ -51,7 +111,7 @@ static p2p_status share_settings(trainer *t) {
     P2P_TRY(print_settings(t, &own));
     text = own;
     p2p_status status = ranks_share_text(t->ranks, &text);
-    if (status == P2P_OK && !trainer_writes(t)) status = take_settings(t, text, own);
+    if (status == P2P_OK && !trainer_writes(t)) status = take_texts(t, text, own);
     if (text != own) free(text);
     free(own);
     return status;
@@ -70,6 +130,8 @@ p2p_status trainer_share_start(trainer *t) {
     if (!t->ranks) return P2P_OK;
     start shared = {.at = t->at, .kept = t->kept, .source = t->source, .resumes = t->resumed_from != NULL};
     P2P_TRY(share_settings(t));
+    P2P_TRY(share_command(t));
+    if (t->resumed_from) ranks_set_kept(t->ranks); /* in rank 0 */
     P2P_TRY(ranks_share(t->ranks, &shared, sizeof shared));
     P2P_TRY(ranks_share_text(t->ranks, &t->choices));
     return trainer_writes(t) ? P2P_OK : take_start(t, &shared);

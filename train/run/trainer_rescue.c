@@ -13,6 +13,9 @@
 
 /* Completes the hint of a failure with the command that resumes. Without memory for it, the hint stays. */
 static p2p_status hint_command(const trainer *t, p2p_status status, const char *hint) {
+    if (t->ranks)
+        return p2p_hint(status, "%scontinue, under mpirun with %d ranks as before, with: %s", hint,
+                        ranks_size(t->ranks), t->command);
     char *command = settings_resume_command(t->all);
     if (command) p2p_hint(status, "%scontinue with: %s", hint, command);
     free(command);

@@ -48,6 +48,7 @@ p2p_status trainer_save(trainer *t) {
     checkpoint_info_free(&info);
     P2P_TRY(status);
     t->checkpoint_epoch = t->at.epoch;
+    ranks_set_kept(t->ranks);
     P2P_TRY(trainer_settle_best(t));
     P2P_TRY(trainer_save_models(t));
     P2P_TRY(trainer_remove_old_epochs(t));

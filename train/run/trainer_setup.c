@@ -346,13 +346,6 @@ static p2p_status find_start(trainer *t) {
     return trainer_share_start(t);
 }
 
-/* For the hint of a loss that ends this process. */
-static void pass_command(const trainer *t) {
-    char *command = t->ranks ? settings_resume_command(t->all) : NULL;
-    ranks_set_command(t->ranks, command);
-    free(command);
-}
-
 /* Print how long the training is, and with what its validation is compared. */
 static void show_length(const trainer *t) {
     fprintf(stderr,
@@ -383,9 +376,9 @@ p2p_status trainer_open(trainer *t, settings *all, ranks *together) {
     P2P_TRY(open_device(t));
     P2P_TRY(set_weights(t));
     if (trainer_writes(t)) P2P_TRY(open_folder(t));
+    ranks_set_command(t->ranks, t->command);
     const pair_form form = {.format = t->format, .size = (int)all->size, .filter = t->augment.filter};
     P2P_TRY(validation_create(&t->validator, t->training, t->validation, &form, together));
-    pass_command(t);
     if (!trainer_writes(t)) return P2P_OK;
     show_length(t);
     t->progress = progress_create(stderr, t->total_steps, t->total_epochs, t->at.step);
@@ -419,6 +412,7 @@ void trainer_close(trainer *t) {
     dataset_close(t->validation);
     initial_weights_free(&t->initial);
     free(t->resumed_from);
+    free(t->command);
     free(t->choices);
     sys_lock_release(t->lock);
     if (t->made_folder) (void)sys_folder_remove(t->paths.folder);

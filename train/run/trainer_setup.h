@@ -53,6 +53,7 @@ typedef struct {
     progress *progress;
     initial_weights initial;  /* files of a new training's weights */
     char *resumed_from;       /* the checkpoint's path; NULL for a new training */
+    char *command;            /* that resumes, as of rank 0; NULL: of one rank */
     char *choices;            /* the checkpoint's convolution choices; NULL: none recorded */
     training_position at;     /* of the next step to enqueue */
     int64_t checkpoint_epoch; /* whole epochs at the last checkpoint */

@@ -67,6 +67,15 @@ static int run_rank(int rank, behaviour *behave) {
     return 0;
 }
 
+/* Whether a rank that stops goes on when the others have lost it. */
+static bool wakes;
+
+static void wake_or_kill(pid_t stopped, int *status) {
+    if (wakes) sys_sleep(LIMIT + 3);
+    kill(stopped, wakes ? SIGCONT : SIGKILL);
+    if (wakes) waitpid(stopped, status, 0);
+}
+
 /* Runs all ranks with their stderr in one pipe. Returns what they print. */
 static const char *run_ranks(behaviour *behave, int exit_codes[RANKS]) {
     static char printed[PRINTED];
@@ -88,7 +97,7 @@ static const char *run_ranks(behaviour *behave, int exit_codes[RANKS]) {
     for (int i = 0; i < RANKS; i++) {
         int status = 0;
         waitpid(children[i], &status, WUNTRACED);
-        if (WIFSTOPPED(status)) kill(children[i], SIGKILL);
+        if (WIFSTOPPED(status)) wake_or_kill(children[i], &status);
         exit_codes[i] = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
     }
     for (long got; (got = read(ends[0], printed + used, (size_t)(PRINTED - 1 - used))) > 0;) used += (int)got;
@@ -147,10 +156,12 @@ static void a_rank_dies(void **state) {
     expect_codes(codes, 5, 5, -1, printed);
     assert_int_equal(occurrences(printed, "rank 2 on gamma is lost: its process has ended"), 1);
     assert_int_equal(occurrences(printed, "p2p: "), 1);
-    assert_non_null(strstr(printed, "continue from the last checkpoint with: the command"));
+    assert_non_null(strstr(printed, "there is no checkpoint yet: begin again at step 1, on what is left"));
+    assert_non_null(strstr(printed, "with: the command\n"));
 }
 
 static void second_stops(int rank) {
+    if (rank == 0) heartbeat_set_kept();
     if (rank == 1) raise(SIGSTOP);
     wait_long();
 }
@@ -161,6 +172,26 @@ static void a_rank_stops(void **state) {
     const char *printed = run_ranks(second_stops, codes);
     expect_codes(codes, 5, -1, 5, printed);
     assert_int_equal(occurrences(printed, "rank 1 on beta is lost: no sign of life for 3 s"), 1);
+    assert_int_equal(occurrences(printed, "hint: continue from the last checkpoint, on what is left"), 1);
+}
+
+static void first_stops(int rank) {
+    wait_for_all();
+    if (rank == 0) raise(SIGSTOP);
+    wait_long();
+}
+
+/* It finds the others' connections ended, because they have lost it. */
+static void a_stopped_rank_wakes(void **state) {
+    (void)state;
+    int codes[RANKS];
+    wakes = true;
+    const char *printed = run_ranks(first_stops, codes);
+    wakes = false;
+    expect_codes(codes, 5, 5, 5, printed);
+    assert_int_equal(occurrences(printed, "rank 0 on alpha is lost: no sign of life for 3 s"), 2);
+    assert_int_equal(occurrences(printed, "rank 0 on alpha was stopped for "), 1);
+    assert_int_equal(occurrences(printed, "is lost"), 2);
 }
 
 static void first_dies(int rank) {
@@ -176,6 +207,7 @@ static void the_first_dies(void **state) {
     const char *printed = run_ranks(first_dies, codes);
     expect_codes(codes, -1, 5, 5, printed);
     assert_int_equal(occurrences(printed, "rank 0 on alpha is lost: its process has ended"), 2);
+    assert_int_equal(occurrences(printed, "the last checkpoint, or at step 1 if there is none"), 2);
 }
 
 static void second_fails(int rank) {
@@ -234,10 +266,11 @@ static void ranks_warn(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(nothing_happens), cmocka_unit_test(a_rank_dies),
-                                       cmocka_unit_test(a_rank_stops),    cmocka_unit_test(the_first_dies),
-                                       cmocka_unit_test(a_rank_fails),    cmocka_unit_test(all_ranks_fail),
-                                       cmocka_unit_test(ranks_warn)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(nothing_happens), cmocka_unit_test(a_rank_dies),
+        cmocka_unit_test(a_rank_stops),    cmocka_unit_test(a_stopped_rank_wakes),
+        cmocka_unit_test(the_first_dies),  cmocka_unit_test(a_rank_fails),
+        cmocka_unit_test(all_ranks_fail),  cmocka_unit_test(ranks_warn)};
     shared = forked_memory(sizeof *shared);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -32,6 +32,7 @@
         }                                                                                                    \
     } while (0)
 
+static const ranks_work WORK = {"train", 1};
 static int report = STDERR_FILENO; /* of forked processes, whose stderr may be discarded */
 
 /* ---- Transfers ---------------------------------------------------------------------------------------- */
@@ -69,7 +70,7 @@ static int transfer(const p2p_processes *processes, void *context) {
     ranks *together;
     sys_thread *thread;
     const mpi_table *table = mpi_double_table(context, processes->size, processes->rank, NULL, NULL);
-    CHECK(ranks_open_with(table, &together) == P2P_OK);
+    CHECK(ranks_open_with(table, &WORK, &together) == P2P_OK);
     CHECK(ranks_size(together) == RANKS && ranks_number(together) == processes->rank);
     sums s = {.processes = ranks_processes(together)};
     CHECK(sys_thread_start(&thread, sum_all, &s) == P2P_OK);
@@ -111,7 +112,7 @@ static int train(const p2p_processes *processes, void *context) {
     CHECK(freopen("/dev/null", "w", stdout) && freopen("/dev/null", "w", stderr));
     const mpi_table *table = mpi_double_table(context, processes->size, processes->rank, NULL, NULL);
     CHECK(settings_parse(&all, COMMAND_TRAIN, count, words) == P2P_OK);
-    CHECK(ranks_open_with(table, &together) == P2P_OK);
+    CHECK(ranks_open_with(table, &WORK, &together) == P2P_OK);
     CHECK(trainer_run(&all, together) == P2P_OK);
     CHECK(ranks_close(together) == P2P_OK);
     settings_free(&all);
@@ -147,12 +148,40 @@ static int fail_early(const p2p_processes *processes, void *context) {
     const mpi_table *table = mpi_double_table(context, processes->size, processes->rank, NULL, NULL);
     report = dup(STDERR_FILENO);
     CHECK(freopen("/dev/null", "w", stderr));
-    CHECK(ranks_open_with(table, &together) == P2P_OK);
+    CHECK(ranks_open_with(table, &WORK, &together) == P2P_OK);
     for (int i = 0;; i++) {
         double value = 1;
         if (i == 20 && processes->rank == 1) ranks_fail(together, p2p_fail(P2P_INPUT, "a bad picture"));
         CHECK(ranks_add(together, &value, 1) == P2P_OK);
     }
+}
+
+/* ---- Other builds and commands ------------------------------------------------------------------------ */
+
+/* All ranks find it, and say which. */
+static int differ_in_work(const p2p_processes *processes, const ranks_work *work, void *context,
+                          const char *words) {
+    ranks *together;
+    const mpi_table *table = mpi_double_table(context, processes->size, processes->rank, NULL, NULL);
+    CHECK(ranks_open_with(table, work, &together) == P2P_USAGE);
+    CHECK(strstr(p2p_message(), words));
+    return 0;
+}
+
+static int differ_in_build(const p2p_processes *processes, void *context) {
+    const ranks_work work = {"train", processes->rank == 1 ? 1 : 2};
+    return differ_in_work(processes, &work, context, "runs another build of p2p (");
+}
+
+static int differ_in_command(const p2p_processes *processes, void *context) {
+    const ranks_work work = {processes->rank == 2 ? "bench" : "train", 1};
+    return differ_in_work(processes, &work, context, "was started with p2p bench, and rank 0");
+}
+
+static void other_work_is_refused(void **state) {
+    (void)state;
+    assert_int_equal(forked_run(RANKS, differ_in_build, mpi_double_share()), 0);
+    assert_int_equal(forked_run(RANKS, differ_in_command, mpi_double_share()), 0);
 }
 
 static void a_failure_ends_all(void **state) {
@@ -163,6 +192,7 @@ static void a_failure_ends_all(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(two_threads_transfer), cmocka_unit_test(a_failure_ends_all),
+        cmocka_unit_test(other_work_is_refused),
         cmocka_unit_test_setup_teardown(ranks_equal_devices, test_pairs_make, test_pairs_remove)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

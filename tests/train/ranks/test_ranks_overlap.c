@@ -194,7 +194,7 @@ static int step_of_rank(const p2p_processes *processes, void *context) {
     const mpi_table *table =
         mpi_double_table(context, processes->size, processes->rank, transfer_starts, transfer_is_held);
     p2p_status status = p2p_module_register(watched_module);
-    if (status == P2P_OK) status = ranks_open_with(table, &together);
+    if (status == P2P_OK) status = ranks_open_with(table, &(ranks_work){"train", 1}, &together);
     for (int i = 0; i < 2 && status == P2P_OK; i++)
         status = step_in_order(ranks_processes(together), processes->rank, 1, i == 1, &kept[i]);
     if (status == P2P_OK) status = ranks_close(together);
