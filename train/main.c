@@ -99,9 +99,8 @@ static const command commands[] = {
      "run. The peak is the rate of a kernel that only multiplies and adds; if the device has none, the best\n"
      "rate of a fixed set of 4x4 convolutions. The memory rate is the best of a copy within the device and\n"
      "of the operations of one large layer. The time to the first step starts with the command; run it\n"
-     "twice to measure it with the driver's kernel cache filled. Started by mpirun, it measures steps of "
-     "the\n"
-     "devices of all processes together: train/MACHINES.md.\n",
+     "twice to measure it with the driver's kernel cache filled. Started by mpirun, it measures steps of\n"
+     "the devices of all processes together: train/MACHINES.md.\n",
      command_bench, command_bench_is_shared},
     {"tune", COMMAND_TUNE, "measure a device's algorithms for each convolution, and keep the fastest",
      "p2p tune [OPTIONS]",

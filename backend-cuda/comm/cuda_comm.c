@@ -51,7 +51,7 @@ static void mark_broken(p2p_be_comm *comm) {
 }
 
 /* Ends all collectives of this process, so that those of other processes do not wait for it. Results of its
- * devices are not to be trusted any more: nobody knows which collectives are complete. */
+ * devices are not valid any more: which collectives are complete is not known. */
 static void abort_all(p2p_be_comm *comm) {
     for (int i = 0; i < comm->count; i++) {
         member *one = &comm->member[i];

@@ -7,6 +7,7 @@
 #include <popt.h>
 #include <stdlib.h>
 #include <string.h>
+#include <xxhash.h>
 
 static void *field_of(const settings *all, const option_row *row) {
     return (char *)all + row->offset;
@@ -359,19 +360,13 @@ static json_t *kept_to_json(const settings *all, option_keeping least) {
     return object;
 }
 
-/* FNV-1a, as of 64 bits. */
-static uint64_t add_to_hash(uint64_t hash, const void *bytes, size_t size) {
-    for (size_t i = 0; i < size; i++) hash = (hash ^ ((const unsigned char *)bytes)[i]) * 0x100000001b3u;
-    return hash;
-}
-
 uint64_t settings_layout(void) {
-    uint64_t hash = 0xcbf29ce484222325u;
+    XXH64_hash_t hash = 0;
     for (int i = 0; i < option_row_count; i++) {
         const option_row *row = &option_rows[i];
         const uint64_t numbers[] = {row->kind, row->offset, row->commands, row->keeping};
-        hash = add_to_hash(hash, row->name, strlen(row->name));
-        hash = add_to_hash(hash, numbers, sizeof numbers);
+        hash = XXH3_64bits_withSeed(row->name, strlen(row->name), hash);
+        hash = XXH3_64bits_withSeed(numbers, sizeof numbers, hash);
     }
     return hash;
 }

@@ -234,6 +234,7 @@ static void test_replicas_store_alike(void **state) {
     const p2p_session_options options = {.precision = P2P_PRECISION_bf16};
     assert_int_equal(p2p_session_create(devices, 2, &options, &session), P2P_UNSUPPORTED);
     MESSAGE_HAS("null:1 and null:3 store tensors differently");
+    assert_string_equal(p2p_message_hint(), "choose devices of one backend");
     for (int i = 0; i < 2; i++) p2p_device_close(devices[i]);
 }
 
