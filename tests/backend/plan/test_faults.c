@@ -80,7 +80,7 @@ static p2p_status run_steps(uint64_t nth, uint64_t *before, uint64_t *calls) {
 
 static void test_opencl_replicas(void **state) {
     (void)state;
-    enum { SOME = 40 };
+    enum { SOME = 20 };
     uint64_t before = 0, calls = 0, counted, failures = 0;
     assert_int_equal(run_steps(0, &before, &calls), P2P_OK);
     const uint64_t stride = every_call ? 1 : 1 + calls / SOME;

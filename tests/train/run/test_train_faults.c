@@ -3,7 +3,7 @@
  * must be returned as a status with the injected message, and leave no open file, no thread and (detected by
  * AddressSanitizer) no memory. The same command, resumed or run again, must then give equal bytes.
  *
- *   test_train_faults [all]    all: every n; otherwise only some of the later calls, which are similar
+ *   test_train_faults [all|few]    all: every n; otherwise only some of the later calls, which are similar
  */
 #include "device/device_internal.h"
 #include "image/image.h"
@@ -23,7 +23,7 @@
 
 #include "support/test_expect.h"
 
-static bool every_call; /* the argument `all` */
+static bool every_call, few_calls; /* the arguments `all` and `few` */
 
 /* ---- Faults ------------------------------------------------------------------------------------------- */
 
@@ -134,6 +134,12 @@ static size_t open_resources(void) {
  * between sizes. */
 enum { MOST_IGNORED = 40, MOST_IGNORED_ELSEWHERE = 8 };
 
+/* From the n-th call to the next that fails. */
+static uint64_t stride(uint64_t n, uint64_t dense) {
+    if (every_call) return 1;
+    return few_calls ? 3 + 3 * n / dense : 1 + n / dense;
+}
+
 /* Each early call fails in turn; of the later ones, which are similar, fewer and fewer. */
 static void fail_each_call(const subject *s, fault kind, uint64_t dense) {
     inject(kind, 0);
@@ -142,14 +148,14 @@ static void fail_each_call(const subject *s, fault kind, uint64_t dense) {
     const uint64_t calls = end_injection();
     const size_t resources = open_resources();
     uint64_t failures = 0, ignored = 0;
-    for (uint64_t n = 1; n <= calls; n += every_call ? 1 : 1 + n / dense) {
+    for (uint64_t n = 1; n <= calls; n += stride(n, dense)) {
         const bool failed = fail_call(s, kind, n);
         failures += failed;
         ignored += !failed;
         const bool late = s->resumes ? n + MOST_IGNORED > calls : ignored <= MOST_IGNORED_ELSEWHERE;
         if (!failed && !late) fail_msg("call %d of %d: no failure", (int)n, (int)calls);
     }
-    assert_true(failures > dense);
+    assert_true(failures > (few_calls ? dense / 4 : dense));
     assert_int_equal(open_resources(), resources);
     print_message("%s: %d of %d calls failed one after the other\n", s->line.words[0], (int)failures,
                   (int)calls);
@@ -275,6 +281,7 @@ int main(int argc, char **argv) {
     /* Files are flushed to the disk thousands of times. In /dev/shm, if it exists, this is fast. */
     if (access("/dev/shm", W_OK) == 0) setenv("TMPDIR", "/dev/shm", 0);
     every_call = argc == 2 && strcmp(argv[1], "all") == 0;
+    few_calls = argc == 2 && strcmp(argv[1], "few") == 0;
     if (p2p_module_register(picky_module) != P2P_OK) return 1;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_training, test_pairs_make, test_pairs_remove),
