@@ -35,7 +35,8 @@ INLINE moments<N> few_moments(const T *x, size_t pace, int count) {
     uint4 raw[COUNT];
     moments<N> few = no_moments<N>();
     few.count = COUNT;
-    EACH(j, COUNT) raw[j] = load_raw(x + (size_t)j * pace, count);
+    EACH(j, COUNT) raw[j] = make_uint4(0, 0, 0, 0);
+    if (count > 0) EACH(j, COUNT) raw[j] = *(const uint4 *)(x + (size_t)j * pace);
     EACH(quad, N / 4) {
         pack<4> sum = filled<4>(0.0f), squares = sum;
         EACH(j, COUNT) add_pack(sum, quad_lanes<T>(raw[j], quad, count - 4 * quad));
