@@ -74,7 +74,7 @@ template <int N> INLINE void store_floats(float *to, const pack<N> &p) {
  * The fences of one thread order what all threads of its block have stored before the barrier. The counter
  * wraps around to 0. */
 INLINE bool is_last(unsigned *counter, int blocks) {
-    __shared__ bool last;
+    __shared__ unsigned last;
     __syncthreads();
     if (threadIdx.x == 0) {
         __threadfence();

@@ -5,7 +5,7 @@ enum {
     WIDEST = 32,      /* channels of a slab: 128 bytes in f32, 64 in bf16 */
     WHOLE_TURNS = 16, /* positions of each thread up to which one block sums a group: a few microseconds */
     PART_TURNS = 8,   /* positions of each thread in a part, at least */
-    FEW_PARTS = 64,   /* parts of a group that are no work to merge */
+    FEW_PARTS = 64,   /* parts of a group that one block merges soon */
     MANY_BLOCKS = 512 /* enough to occupy any card */
 };
 
