@@ -48,19 +48,30 @@ p2p_status cuda_memory_alloc(p2p_be_device *device, size_t bytes, const char *wh
     return cuda_check(&device->queue, code, "cuMemAlloc");
 }
 
+p2p_status cuda_memory_alloc_zeros(p2p_be_device *device, size_t bytes, const char *what,
+                                   CUdeviceptr *address) {
+    P2P_TRY(cuda_memory_alloc(device, bytes, what, address));
+    const CUresult code = cuda_driver.cuMemsetD8Async(*address, 0, bytes, device->queue.stream);
+    const p2p_status status = cuda_check(&device->queue, code, "cuMemsetD8Async");
+    if (status == P2P_OK) return P2P_OK;
+    CUDA_RELEASE(&device->queue, cuMemFree, *address);
+    *address = 0;
+    return status;
+}
+
+void cuda_memory_free(p2p_be_device *device, CUdeviceptr address) {
+    if (!cuda_enter_release(&device->queue)) return;
+    (void)cuda_drain_all(device);
+    CUDA_RELEASE(&device->queue, cuMemFree, address);
+}
+
 p2p_status cuda_buffer_create(p2p_be_device *device, size_t bytes, p2p_be_buffer **created) {
     *created = NULL;
     P2P_TRY(cuda_enter(&device->queue));
     p2p_be_buffer *buffer = calloc(1, sizeof *buffer);
     if (!buffer) return cuda_host->fail(P2P_OUT_OF_MEMORY, "no host memory for a buffer's record");
     buffer->bytes = bytes;
-    p2p_status status = cuda_memory_alloc(device, bytes, "a buffer", &buffer->address);
-    if (status == P2P_OK) {
-        status = cuda_check(&device->queue,
-                            cuda_driver.cuMemsetD8Async(buffer->address, 0, bytes, device->queue.stream),
-                            "cuMemsetD8Async");
-        if (status != P2P_OK) CUDA_RELEASE(&device->queue, cuMemFree, buffer->address);
-    }
+    const p2p_status status = cuda_memory_alloc_zeros(device, bytes, "a buffer", &buffer->address);
     if (status != P2P_OK) {
         free(buffer);
         return status;
@@ -70,12 +81,8 @@ p2p_status cuda_buffer_create(p2p_be_device *device, size_t bytes, p2p_be_buffer
     return P2P_OK;
 }
 
-/* cuMemFree waits for the device, without a limit: this waits first. */
 void cuda_buffer_destroy(p2p_be_device *device, p2p_be_buffer *buffer) {
-    if (cuda_enter_release(&device->queue)) {
-        (void)cuda_drain_all(device);
-        CUDA_RELEASE(&device->queue, cuMemFree, buffer->address);
-    }
+    cuda_memory_free(device, buffer->address);
     device->allocated_bytes -= buffer->bytes;
     free(buffer);
 }

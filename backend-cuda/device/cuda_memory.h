@@ -13,6 +13,12 @@ void cuda_host_free(p2p_be_device *device, void *memory);
  * is free, and what would fit. `what` names the purpose. */
 p2p_status cuda_memory_alloc(p2p_be_device *device, size_t bytes, const char *what, CUdeviceptr *address);
 
+/* The same, and fills it with zeros for all later commands of the queue. */
+p2p_status cuda_memory_alloc_zeros(p2p_be_device *device, size_t bytes, const char *what,
+                                   CUdeviceptr *address);
+/* Waits for the device before, because cuMemFree waits without a limit. */
+void cuda_memory_free(p2p_be_device *device, CUdeviceptr address);
+
 static inline CUdeviceptr cuda_address(p2p_binding binding) {
     return binding.buffer ? binding.buffer->address + binding.offset : 0;
 }

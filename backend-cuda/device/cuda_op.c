@@ -39,6 +39,7 @@ typedef struct {
 } command;
 
 struct p2p_be_op {
+    CUdeviceptr counters; /* 0: none */
     int range_count;
     cuda_range range[P2P_MAX_OPERANDS + 1]; /* of the operands and the scratch memory */
     int count;
@@ -49,7 +50,7 @@ struct p2p_be_op {
 typedef struct {
     p2p_be_device *device;
     const p2p_binding *bindings;
-    CUdeviceptr scratch;
+    CUdeviceptr scratch, counters;
 } context;
 
 /* ---- Creation -------------------------------------------------------------------------------------- */
@@ -60,6 +61,8 @@ static value resolve(const context *c, const cuda_arg *arg) {
         return (value){.address = arg->value.operand < 0 ? 0 : cuda_address(c->bindings[arg->value.operand])};
     case CUDA_ARG_SCRATCH:
         return (value){.address = c->scratch + arg->value.offset};
+    case CUDA_ARG_COUNTERS:
+        return (value){.address = c->counters + arg->value.offset};
     case CUDA_ARG_INT:
         return (value){.i = arg->value.i};
     case CUDA_ARG_LONG:
@@ -148,6 +151,15 @@ static void find_ranges(const context *c, const p2p_op *op, const cuda_plan *pla
     add_range(made, c->scratch, plan->answer.scratch_bytes, true);
 }
 
+/* Transfers never use them, so they are none of the ranges. */
+static p2p_status create_counters(context *c, const cuda_plan *plan, p2p_be_op *made) {
+    if (plan->counter_bytes == 0) return P2P_OK;
+    P2P_TRY(cuda_memory_alloc_zeros(c->device, plan->counter_bytes, "the counters of an operation",
+                                    &made->counters));
+    c->counters = made->counters;
+    return P2P_OK;
+}
+
 /* Bytes of the buffer from the binding on. */
 static size_t bound_bytes(p2p_binding binding) {
     return binding.buffer ? binding.buffer->bytes - binding.offset : 0;
@@ -162,18 +174,18 @@ p2p_status cuda_op_create_planned(p2p_be_device *device, const p2p_op *op, const
                                bound_bytes(scratch));
     p2p_be_op *made = calloc(1, sizeof *made + (size_t)plan->step_count * sizeof(command));
     if (!made) return cuda_host->fail(P2P_OUT_OF_MEMORY, "no host memory for an operation's record");
-    const context c = {device, bindings, cuda_address(scratch)};
+    context c = {device, bindings, cuda_address(scratch), 0};
     find_ranges(&c, op, plan, made);
-    for (int i = 0; i < plan->step_count; i++) {
+    p2p_status status = create_counters(&c, plan, made);
+    for (int i = 0; status == P2P_OK && i < plan->step_count; i++) {
         made->count = i + 1;
-        const p2p_status status = create_command(&c, &plan->step[i], &made->command[i]);
-        if (status != P2P_OK) {
-            cuda_op_destroy(device, made);
-            return status;
-        }
+        status = create_command(&c, &plan->step[i], &made->command[i]);
     }
-    *created = made;
-    return P2P_OK;
+    if (status == P2P_OK)
+        *created = made;
+    else
+        cuda_op_destroy(device, made);
+    return status;
 }
 
 void cuda_op_destroy(p2p_be_device *device, p2p_be_op *op) {
@@ -181,6 +193,7 @@ void cuda_op_destroy(p2p_be_device *device, p2p_be_op *op) {
     for (int i = 0; i < op->count; i++)
         if (op->command[i].kind == CUDA_STEP_CONV && op->command[i].conv)
             cuda_conv_destroy(device->convs, op->command[i].conv);
+    if (op->counters) cuda_memory_free(device, op->counters);
     free(op);
 }
 

@@ -19,7 +19,10 @@
 
 enum { BLOCK_THREADS = 256 }; /* of every kernel */
 
-#define KERNEL     extern "C" __global__ void __launch_bounds__(BLOCK_THREADS, 1)
+/* blocks: that a multiprocessor has room for, at least; registers are limited accordingly. */
+#define KERNEL_OF(blocks) extern "C" __global__ void __launch_bounds__(BLOCK_THREADS, blocks)
+#define KERNEL            KERNEL_OF(1)
+
 #define INLINE     static __device__ __forceinline__
 #define UNROLL     _Pragma("unroll")
 #define EACH(i, n) UNROLL for (int i = 0; i < (n); i++)
@@ -28,13 +31,14 @@ enum { BLOCK_THREADS = 256 }; /* of every kernel */
 /* Defines the entries NAME_f32 and NAME_bf16 of a function template NAME_of<type>: PARAMETERS and ARGUMENTS
  * are lists in parentheses, in which T is the type. */
 #define STRIP(...) __VA_ARGS__
-#define ENTRY(name, suffix, type, PARAMETERS, ARGUMENTS)                                                     \
-    KERNEL name##suffix(PARAMETERS(type)) {                                                                  \
+#define ENTRY(name, suffix, type, blocks, PARAMETERS, ARGUMENTS)                                             \
+    KERNEL_OF(blocks) name##suffix(PARAMETERS(type)) {                                                       \
         name##_of<type>(STRIP ARGUMENTS);                                                                    \
     }
-#define ENTRIES(name, PARAMETERS, ARGUMENTS)                                                                 \
-    ENTRY(name, _f32, float, PARAMETERS, ARGUMENTS)                                                          \
-    ENTRY(name, _bf16, bf16, PARAMETERS, ARGUMENTS)
+#define ENTRIES_OF(name, blocks_f32, blocks_bf16, PARAMETERS, ARGUMENTS)                                     \
+    ENTRY(name, _f32, float, blocks_f32, PARAMETERS, ARGUMENTS)                                              \
+    ENTRY(name, _bf16, bf16, blocks_bf16, PARAMETERS, ARGUMENTS)
+#define ENTRIES(name, PARAMETERS, ARGUMENTS) ENTRIES_OF(name, 1, 1, PARAMETERS, ARGUMENTS)
 
 /* ---- Types -----------------------------------------------------------------------------------------------
  */

@@ -1,6 +1,6 @@
 /* Gradients of normalisations: g = mask * (act'(y) dy + act2'(y2) dy2), with y and y2 recomputed from x; the
- * sums of g and of g xhat; dx = scale rstd (g - sum0/count - xhat sum1/count). In one, two or three launches,
- * like the forward kernels. */
+ * sums of g and of g xhat; dx = scale rstd (g - sum0/count - xhat sum1/count). In one or two launches, like
+ * the forward kernels. */
 #include "norm.cuh"
 
 /* dy2 is absent with has_dy2 = 0. `stats` are finished. */
@@ -69,23 +69,6 @@ INLINE gradient gradient_at(const normaliser<N> &n, const sources &s, int quad, 
                   (sum0.v[lane] += d.g.v[i], sum1.v[lane] = fmaf(d.g.v[i], d.centred.v[i], sum1.v[lane])), ) \
     EACH(i, N) sum1.v[i] *= (n).rstd.v[i];
 
-/* The two sums of a part. */
-#define BWD_PART(T) SLABS, GRADIENTS(T), float *partial
-template <typename T> INLINE void norm_bwd_part_of(BWD_PART(T)) {
-    enum { N = lanes_of<T>::count };
-    TREE_MEMORY(2, N)
-    const place at = block_place<N>(SLABBED);
-    const normaliser<N> n = stats_normaliser<N>(stats, at.group, channels, at.channel, at.count, AFFINED);
-    pack<N> sum0 = filled<N>(0.0f), sum1 = filled<N>(0.0f);
-    SUM_GRADIENTS(n, at, sum0, sum1)
-    sum_rows(tree, sum0, sum1, at.row, rows_with(at.rows, part), shift);
-    if (at.row > 0) return;
-    float *to = partial_at<N>(partial, 2, at.index, parts, slabs, shift, at);
-    store_floats(to, sum0);
-    store_floats(to + (N << shift), sum1);
-}
-ENTRIES(norm_bwd_part, BWD_PART, (SLABBED, GRADED, partial))
-
 /* dx of this thread's positions from the sums of its group; exactly 0 if count is 1. */
 #define PUT_ALL_DX(n, at, sum0, sum1)                                                                        \
     {                                                                                                        \
@@ -113,6 +96,65 @@ ENTRIES(norm_bwd_part, BWD_PART, (SLABBED, GRADED, partial))
         store_vector(to, sum0, at.count);                                                                    \
         store_vector(to + channels, sum1, at.count);                                                         \
     }
+#define PUT_TOTALS(first, second)                                                                            \
+    if (at.row == 0) EACH(i, N) if (i < at.count) {                                                          \
+            if (dshift) add_one(dshift + at.channel + i, first, dshift_flags);                               \
+            if (dscale) add_one(dscale + at.channel + i, second, dscale_flags);                              \
+        }
+
+/* The sums of each group; the last block of a slab adds the totals in the order of the groups. */
+#define BWD_STATS(T) SLABS, GRADIENTS(T), MERGE, const int groups, BWD_OUTPUTS
+template <typename T> INLINE void norm_bwd_stats_of(BWD_STATS(T)) {
+    enum { N = lanes_of<T>::count };
+    TREE_MEMORY(2, N)
+    const place at = block_place<N>(SLABBED);
+    const normaliser<N> n = stats_normaliser<N>(stats, at.group, channels, at.channel, at.count, AFFINED);
+    pack<N> sum0 = filled<N>(0.0f), sum1 = sum0;
+    SUM_GRADIENTS(n, at, sum0, sum1)
+    sum_rows(tree, sum0, sum1, at.row, rows_with(at.rows, part), shift);
+    if (parts > 1) {
+        if (at.row == 0) {
+            float *to = partial_at<N>(partial, 2, at.index, parts, slabs, shift, at);
+            store_floats(to, sum0);
+            store_floats(to + (N << shift), sum1);
+        }
+        if (!is_last(counters + at.group * slabs + at.slab, parts)) return;
+        sum0 = sum1 = filled<N>(0.0f);
+        for (int i = at.row; i < parts; i += at.rows) {
+            const float *from = partial_at<N>(partial, 2, i, parts, slabs, shift, at);
+            add_pack(sum0, load_stored(from, pack<N>()));
+            add_pack(sum1, load_stored(from + (N << shift), pack<N>()));
+        }
+        sum_rows(tree, sum0, sum1, at.row, rows_with(at.rows, parts), shift);
+    }
+    PUT_SUMS(at.group)
+    if (!dscale && !dshift) return;
+    if (groups > 1) {
+        if (!is_last(counters + groups * slabs + at.slab, groups)) return;
+        sum0 = sum1 = filled<N>(0.0f);
+        for (int g = 0; at.row == 0 && g < groups; g++) {
+            const float *from = sums + (size_t)g * 2 * (size_t)channels + at.channel;
+            add_pack(sum0, load_stored_vector<N>(from, at.count));
+            add_pack(sum1, load_stored_vector<N>(from + channels, at.count));
+        }
+    }
+    PUT_TOTALS(sum0.v[i], sum1.v[i])
+}
+ENTRIES_OF(norm_bwd_stats, 3, 2, BWD_STATS,
+        (SLABBED, GRADED, MERGED, groups, sums, dscale, dscale_flags, dshift, dshift_flags))
+
+/* dx from finished sums. */
+#define BWD_APPLY(T) SLABS, GRADIENTS(T), const float *sums, VIEW(T, dx), const int dx_flags
+template <typename T> INLINE void norm_bwd_apply_of(BWD_APPLY(T)) {
+    enum { N = lanes_of<T>::count };
+    const place at = block_place<N>(SLABBED);
+    const float *from = sums + (size_t)at.group * 2 * (size_t)channels + at.channel;
+    pack<N> sum0 = load_vector<N>(from, at.count), sum1 = load_vector<N>(from + channels, at.count);
+    const normaliser<N> n = stats_normaliser<N>(stats, at.group, channels, at.channel, at.count, AFFINED);
+    PUT_ALL_DX(n, at, sum0, sum1)
+}
+ENTRIES(norm_bwd_apply, BWD_APPLY, (SLABBED, GRADED, sums, VIEWED(dx), dx_flags))
+
 /* Totals over the groups, in shared memory: each number belongs to one thread of the first row. */
 #define TOTALS_MEMORY(N) __shared__ float total0[N][WIDEST_SLAB / 4], total1[N][WIDEST_SLAB / 4];
 #define CLEAR_TOTALS                                                                                         \
@@ -122,52 +164,6 @@ ENTRIES(norm_bwd_part, BWD_PART, (SLABBED, GRADED, partial))
             total0[i][threadIdx.x] += sum0.v[i];                                                             \
             total1[i][threadIdx.x] += sum1.v[i];                                                             \
         }
-#define PUT_TOTALS                                                                                           \
-    if (at.row == 0) EACH(i, N) if (i < at.count) {                                                          \
-            if (dshift) add_one(dshift + at.channel + i, total0[i][threadIdx.x], dshift_flags);              \
-            if (dscale) add_one(dscale + at.channel + i, total1[i][threadIdx.x], dscale_flags);              \
-        }
-
-/* dx from finished sums, or, with summed_parts > 0, from partial results: then the first block of each slab
- * merges every group, and writes their sums and totals. */
-#define BWD_APPLY(T)                                                                                         \
-    SLABS, GRADIENTS(T), const float *partial, const int summed_parts, const int groups, BWD_OUTPUTS,        \
-        VIEW(T, dx), const int dx_flags
-template <typename T> INLINE void norm_bwd_apply_of(BWD_APPLY(T)) {
-    enum { N = lanes_of<T>::count };
-    TREE_MEMORY(2, N)
-    TOTALS_MEMORY(N)
-    const place at = block_place<N>(SLABBED);
-    pack<N> own0 = filled<N>(0.0f), own1 = own0;
-    if (summed_parts > 0) {
-        const bool leads = at.group == 0 && at.index == 0;
-        place other = at;
-        CLEAR_TOTALS
-        for (other.group = at.group; other.group < (leads ? groups : at.group + 1); other.group++) {
-            pack<N> sum0 = filled<N>(0.0f), sum1 = sum0;
-            for (int i = at.row; i < summed_parts; i += at.rows) {
-                const float *from = partial_at<N>((float *)partial, 2, i, summed_parts, slabs, shift, other);
-                add_pack(sum0, load_floats(from, pack<N>()));
-                add_pack(sum1, load_floats(from + (N << shift), pack<N>()));
-            }
-            sum_rows(tree, sum0, sum1, at.row, rows_with(at.rows, summed_parts), shift);
-            __syncthreads();
-            if (other.group == at.group) own0 = sum0, own1 = sum1;
-            ADD_TOTALS
-            if (leads) PUT_SUMS(other.group)
-        }
-        if (leads) PUT_TOTALS
-    } else {
-        const float *from = sums + (size_t)at.group * 2 * (size_t)channels + at.channel;
-        own0 = load_vector<N>(from, at.count);
-        own1 = load_vector<N>(from + channels, at.count);
-    }
-    const normaliser<N> n = stats_normaliser<N>(stats, at.group, channels, at.channel, at.count, AFFINED);
-    PUT_ALL_DX(n, at, own0, own1)
-}
-ENTRIES(norm_bwd_apply, BWD_APPLY,
-        (SLABBED, GRADED, partial, summed_parts, groups, sums, dscale, dscale_flags, dshift, dshift_flags,
-         VIEWED(dx), dx_flags))
 
 /* Sums and dx in one launch. A block per slab has `each` groups of images, one after the other. */
 #define BWD_WHOLE(T) SLABS, GRADIENTS(T), const int each, BWD_OUTPUTS, VIEW(T, dx), const int dx_flags
@@ -188,7 +184,7 @@ template <typename T> INLINE void norm_bwd_whole_of(BWD_WHOLE(T)) {
         ADD_TOTALS
         PUT_ALL_DX(n, at, sum0, sum1)
     }
-    PUT_TOTALS
+    PUT_TOTALS(total0[i][threadIdx.x], total1[i][threadIdx.x])
 }
 ENTRIES(norm_bwd_whole, BWD_WHOLE,
         (SLABBED, GRADED, each, sums, dscale, dscale_flags, dshift, dshift_flags, VIEWED(dx), dx_flags))

@@ -3,9 +3,8 @@
  * statistics.
  *
  * Small maps take one launch: a block has a slab of a group of images, sums it and normalises it. Larger ones
- * take two: the first makes the moments of parts of the positions; in the second every block merges the
- * moments of its slab before it normalises its part. If that would be much work, a launch of its own merges
- * them.
+ * take two: in the first each block has a part of the positions, and the last block of a group and slab
+ * merges the moments of all parts; the second normalises.
  */
 #include "norm.cuh"
 
@@ -36,7 +35,8 @@ INLINE moments<N> few_moments(const T *x, size_t pace, int count) {
     uint4 raw[COUNT];
     moments<N> few = no_moments<N>();
     few.count = COUNT;
-    EACH(j, COUNT) raw[j] = load_raw(x + (size_t)j * pace, count);
+    EACH(j, COUNT) raw[j] = make_uint4(0, 0, 0, 0);
+    if (count > 0) EACH(j, COUNT) raw[j] = *(const uint4 *)(x + (size_t)j * pace);
     EACH(quad, N / 4) {
         pack<4> sum = filled<4>(0.0f), squares = sum;
         EACH(j, COUNT) add_pack(sum, quad_lanes<T>(raw[j], quad, count - 4 * quad));
@@ -97,37 +97,6 @@ template <int N, typename T> INLINE moments<N> thread_moments(const T *x, size_t
 /* ---- Statistics ------------------------------------------------------------------------------------------
  */
 
-/* The moments of a part. */
-#define NORM_PART(T) SLABS, VIEW(const T, x), float *partial
-template <typename T> INLINE void norm_part_of(NORM_PART(T)) {
-    enum { N = lanes_of<T>::count };
-    MOMENTS_MEMORY(N)
-    const place at = block_place<N>(SLABBED);
-    moments<N> m = thread_moments<N>(GROUP_OF(x, at.group, at.channel), (size_t)x_pitch, at);
-    merge_rows(tree, m, at.row, rows_with(at.rows, part), shift);
-    if (at.row > 0) return;
-    float *to = partial_at<N>(partial, 2, at.index, parts, slabs, shift, at);
-    store_floats(to, m.mean);
-    store_floats(to + (N << shift), m.m2);
-}
-ENTRIES(norm_part, NORM_PART, (SLABBED, VIEWED(x), partial))
-
-/* The moments of a group from its partial results: `merged_parts` of `merged_part` positions. */
-#define PARTS const float *partial, const int merged_part, const int merged_parts
-template <int N>
-INLINE moments<N> merge_parts(float (*tree)[BLOCK_THREADS], place at, int group, int span, int slabs,
-                              int shift, PARTS) {
-    moments<N> m = no_moments<N>();
-    at.group = group;
-    for (int i = at.row; i < merged_parts; i += at.rows) {
-        const float *from = partial_at<N>((float *)partial, 2, i, merged_parts, slabs, shift, at);
-        merge(m, {(float)min(merged_part, span - i * merged_part), load_floats(from, pack<N>()),
-                  load_floats(from + (N << shift), pack<N>())});
-    }
-    merge_rows(tree, m, at.row, rows_with(at.rows, merged_parts), shift);
-    return m;
-}
-
 /* Outputs: the statistics, and the running ones, unless NULL. */
 #define OUTPUTS float *stats, float *running, const float momentum
 
@@ -153,19 +122,39 @@ INLINE void put_statistics(const moments<N> &m, int group, int channels, const p
     if (running) move_running(running, momentum, channels, m, at);
 }
 
-/* Statistics of each group of images from its partial results. A block per slab. The partial results of both
- * types have the same form. */
-KERNEL norm_combine(const int span, const int channels, const int shift, const int slabs, const int groups,
-                    PARTS, OUTPUTS) {
-    enum { N = 4 };
-    MOMENTS_MEMORY(N)
-    const place at = block_place<N>(span, channels, shift, slabs, 0, 1);
-    for (int g = 0; g < groups; g++) {
-        const moments<N> m =
-            merge_parts<N>(tree, at, g, span, slabs, shift, partial, merged_part, merged_parts);
-        put_statistics(m, g, channels, at, stats, running, momentum);
+/* The moments of a group and slab from those of its parts. */
+template <int N>
+INLINE moments<N> merge_parts(float (*tree)[BLOCK_THREADS], const place &at, SLABS, float *partial) {
+    moments<N> m = no_moments<N>();
+    for (int i = at.row; i < parts; i += at.rows) {
+        const float *from = partial_at<N>(partial, 2, i, parts, slabs, shift, at);
+        merge(m, {(float)min(part, span - i * part), load_stored(from, pack<N>()),
+                  load_stored(from + (N << shift), pack<N>())});
     }
+    merge_rows(tree, m, at.row, rows_with(at.rows, parts), shift);
+    return m;
 }
+
+/* The statistics of each group of images. */
+#define NORM_STATS(T) SLABS, VIEW(const T, x), MERGE, float *stats
+template <typename T> INLINE void norm_stats_of(NORM_STATS(T)) {
+    enum { N = lanes_of<T>::count };
+    MOMENTS_MEMORY(N)
+    const place at = block_place<N>(SLABBED);
+    moments<N> m = thread_moments<N>(GROUP_OF(x, at.group, at.channel), (size_t)x_pitch, at);
+    merge_rows(tree, m, at.row, rows_with(at.rows, part), shift);
+    if (parts > 1) {
+        if (at.row == 0) {
+            float *to = partial_at<N>(partial, 2, at.index, parts, slabs, shift, at);
+            store_floats(to, m.mean);
+            store_floats(to + (N << shift), m.m2);
+        }
+        if (!is_last(counters + at.group * slabs + at.slab, parts)) return;
+        m = merge_parts<N>(tree, at, SLABBED, partial);
+    }
+    put_statistics(m, at.group, channels, at, stats, nullptr, 0.0f);
+}
+ENTRIES_OF(norm_stats, 4, 2, NORM_STATS, (SLABBED, VIEWED(x), MERGED, stats))
 
 /* ---- Normalising -----------------------------------------------------------------------------------------
  */
@@ -205,28 +194,17 @@ INLINE void put_results(const normaliser<N> &n, const uint4 &raw, unsigned posit
                     (at).count, RESULTED);                                                                   \
     }
 
-/* Where mean and variance come from. */
-#define FROM_STATS   0
-#define FROM_RUNNING 1
-#define FROM_PARTS   2 /* the first block of each slab merges every group, and writes their statistics */
-
-/* With FROM_STATS, `running` is updated group after group, unless NULL. */
+/* From finished statistics; then the first block of each slab updates `running` group after group, unless it
+ * is NULL. Or, with use_running, from `running`. */
 #define NORM_APPLY(T)                                                                                        \
-    SLABS, VIEW(const T, x), const int source, PARTS, const int groups, OUTPUTS, AFFINE, RESULTS(T)
+    SLABS, VIEW(const T, x), const int use_running, const int groups, const float *stats, float *running,    \
+        const float momentum, AFFINE, RESULTS(T)
 template <typename T> INLINE void norm_apply_of(NORM_APPLY(T)) {
     enum { N = lanes_of<T>::count };
-    MOMENTS_MEMORY(N)
     const place at = block_place<N>(SLABBED);
     const bool leads = at.group == 0 && at.index == 0;
     normaliser<N> n;
-    if (source == FROM_PARTS) {
-        for (int g = at.group; g < (leads ? groups : at.group + 1); g++) {
-            const moments<N> m =
-                merge_parts<N>(tree, at, g, span, slabs, shift, partial, merged_part, merged_parts);
-            if (g == at.group) n = moments_normaliser(m, at, AFFINED);
-            if (leads) put_statistics(m, g, channels, at, stats, running, momentum);
-        }
-    } else if (source == FROM_RUNNING) {
+    if (use_running) {
         n = make_normaliser(load_vector<N>(running + at.channel, at.count),
                             load_vector<N>(running + channels + at.channel, at.count), at.channel, at.count,
                             AFFINED);
@@ -243,8 +221,7 @@ template <typename T> INLINE void norm_apply_of(NORM_APPLY(T)) {
     PUT_ALL_RESULTS(n, at)
 }
 ENTRIES(norm_apply, NORM_APPLY,
-        (SLABBED, VIEWED(x), source, partial, merged_part, merged_parts, groups, stats, running, momentum,
-         AFFINED, RESULTED))
+        (SLABBED, VIEWED(x), use_running, groups, stats, running, momentum, AFFINED, RESULTED))
 
 /* Statistics and results in one launch. A block per slab has `each` groups of images, one after the other. */
 #define NORM_WHOLE(T) SLABS, VIEW(const T, x), const int each, OUTPUTS, AFFINE, RESULTS(T)

@@ -1,10 +1,9 @@
-/* Sums: bias gradients, losses, and the second stage of these and of the gradients of normalisations. Small
- * sums take one launch. */
+/* Sums: bias gradients and losses. The last block merges the partial results of all. */
 #include "reduce.cuh"
 
-/* The sum of dy over a part, to `partial`, or, if that is NULL, to db: then there is one part. */
-#define BIAS_PART(T) SLABS, VIEW(const T, dy), float *partial, float *db, const int db_flags
-template <typename T> INLINE void bias_part_of(BIAS_PART(T)) {
+/* The sum of dy over all positions, which are one group. `partial` and `counters` are NULL with one part. */
+#define BIAS_GRAD(T) SLABS, VIEW(const T, dy), MERGE, float *db, const int db_flags
+template <typename T> INLINE void bias_grad_of(BIAS_GRAD(T)) {
     enum { N = lanes_of<T>::count };
     TREE_MEMORY(1, N)
     const place at = block_place<N>(SLABBED);
@@ -13,44 +12,17 @@ template <typename T> INLINE void bias_part_of(BIAS_PART(T)) {
     for (unsigned p = at.first + (unsigned)at.row; p < at.end; p += (unsigned)at.rows)
         add_pack(sum, load_lanes<N>(AT(dy, p, at.channel), at.count));
     sum_rows(tree, sum, at.row, rows_with(at.rows, part), shift);
-    if (at.row > 0) return;
-    if (partial) {
-        store_floats(partial_at<N>(partial, 1, at.index, parts, slabs, shift, at), sum);
-    } else {
-        EACH(i, N) if (i < at.count) add_one(db + at.channel + i, sum.v[i], db_flags);
+    if (parts > 1) {
+        if (at.row == 0) store_floats(partial_at<N>(partial, 1, at.index, parts, slabs, shift, at), sum);
+        if (!is_last(counters + at.slab, parts)) return;
+        sum = filled<N>(0.0f);
+        for (int i = at.row; i < parts; i += at.rows)
+            add_pack(sum, load_stored(partial_at<N>(partial, 1, i, parts, slabs, shift, at), pack<N>()));
+        sum_rows(tree, sum, at.row, rows_with(at.rows, parts), shift);
     }
+    if (at.row == 0) EACH(i, N) if (i < at.count) add_one(db + at.channel + i, sum.v[i], db_flags);
 }
-ENTRIES(bias_part, BIAS_PART, (SLABBED, VIEWED(dy), partial, db, db_flags))
-
-/* Adds partial results: `rows` (1 or 2) sums of each of `groups` groups of images to
- * sums[group][row][channel], and the totals over all groups of row 0 to total0 and of row 1 to total1, each
- * unless it is NULL. A block per slab. */
-KERNEL combine_sums(const int channels, const int shift, const int slabs, const int parts,
-                    const float *partial, const int rows, const int groups, float *sums, float *total0,
-                    const int flags0, float *total1, const int flags1) {
-    enum { N = 4 };
-    TREE_MEMORY(1, N)
-    place at = block_place<N>(0, channels, shift, slabs, 0, 1);
-    for (int row = 0; row < rows; row++) {
-        pack<N> total = filled<N>(0.0f);
-        for (int g = 0; g < groups; g++) {
-            at.group = g;
-            pack<N> sum = filled<N>(0.0f);
-            for (int i = at.row; i < parts; i += at.rows)
-                add_pack(sum, load_floats(partial_at<N>((float *)partial, rows, i, parts, slabs, shift, at) +
-                                              row * (N << shift),
-                                          pack<N>()));
-            sum_rows(tree, sum, at.row, rows_with(at.rows, parts), shift);
-            __syncthreads();
-            add_pack(total, sum);
-            if (sums && at.row == 0)
-                store_vector(sums + (size_t)(g * rows + row) * (size_t)channels + at.channel, sum, at.count);
-        }
-        float *to = row ? total1 : total0;
-        if (!to || at.row > 0) continue;
-        EACH(i, N) if (i < at.count) add_one(to + at.channel + i, total.v[i], row ? flags1 : flags0);
-    }
-}
+ENTRIES(bias_grad, BIAS_GRAD, (SLABBED, VIEWED(dy), MERGED, db, db_flags))
 
 /* ---- Losses ----------------------------------------------------------------------------------------------
  */
@@ -84,11 +56,11 @@ INLINE float sum_block(float *tree, float mine) {
     return tree[0];
 }
 
-/* A block sums `chunk` packs, to `partial`, or, if that is NULL, to the loss: then there is one block.
- * dx_flags 0: no gradient. l1 has the labels in `target`. */
+/* A block sums `chunk` packs. `partial` and `counters` are NULL with one block. dx_flags 0: no gradient. l1
+ * has the labels in `target`. */
 #define LOSS(T)                                                                                              \
-    WALK, const int chunk, VIEW(const T, x), VIEW(const T, target), const float label, float *partial,       \
-        float *loss, const int loss_flags, const float loss_scale, VIEW(T, dx), const int dx_flags,          \
+    WALK, const int chunk, VIEW(const T, x), VIEW(const T, target), const float label, MERGE, float *loss,   \
+        const int loss_flags, const float loss_scale, VIEW(T, dx), const int dx_flags,                       \
         const float grad_scale
 template <loss_kind kind, typename T> INLINE void loss_of(LOSS(T)) {
     enum { N = lanes_of<T>::count };
@@ -110,16 +82,19 @@ template <loss_kind kind, typename T> INLINE void loss_of(LOSS(T)) {
         }
         if (dx_flags & PRESENT) put_lanes(AT(dx, position, channel), slopes, count, dx_flags);
     }
-    const float total = sum_block(tree, sum);
-    if (threadIdx.x > 0) return;
-    if (partial)
-        partial[blockIdx.x] = total;
-    else
-        add_one(loss, loss_scale * total, loss_flags);
+    float total = sum_block(tree, sum);
+    if (gridDim.x > 1) {
+        if (threadIdx.x == 0) partial[blockIdx.x] = total;
+        if (!is_last(counters, (int)gridDim.x)) return;
+        sum = 0.0f;
+        for (unsigned i = threadIdx.x; i < gridDim.x; i += BLOCK_THREADS) sum += __ldcg(partial + i);
+        total = sum_block(tree, sum);
+    }
+    if (threadIdx.x == 0) add_one(loss, loss_scale * total, loss_flags);
 }
 #define LOSS_ENTRY(name, kind, type)                                                                         \
     KERNEL name(LOSS(type)) {                                                                                \
-        loss_of<kind, type>(WALKED, chunk, VIEWED(x), VIEWED(target), label, partial, loss, loss_flags,      \
+        loss_of<kind, type>(WALKED, chunk, VIEWED(x), VIEWED(target), label, MERGED, loss, loss_flags,       \
                             loss_scale, VIEWED(dx), dx_flags, grad_scale);                                   \
     }
 LOSS_ENTRY(loss_bce_f32, BCE, float)
@@ -128,13 +103,3 @@ LOSS_ENTRY(loss_mse_f32, MSE, float)
 LOSS_ENTRY(loss_mse_bf16, MSE, bf16)
 LOSS_ENTRY(loss_l1_f32, L1, float)
 LOSS_ENTRY(loss_l1_bf16, L1, bf16)
-
-/* loss (+)= loss_scale * the sum of `count` numbers. One block. */
-KERNEL loss_total(const int count, const float *partial, float *loss, const int loss_flags,
-                  const float loss_scale) {
-    __shared__ float tree[BLOCK_THREADS];
-    float sum = 0.0f;
-    for (int i = (int)threadIdx.x; i < count; i += BLOCK_THREADS) sum += partial[i];
-    const float total = sum_block(tree, sum);
-    if (threadIdx.x == 0) add_one(loss, loss_scale * total, loss_flags);
-}

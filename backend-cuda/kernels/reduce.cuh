@@ -5,7 +5,9 @@
  * thread sums its positions in registers, then the block sums its rows as a tree in shared memory. What is
  * added to what depends on the shape alone, so equal data has equal bits.
  *
- * Partial results are stored [group][part][slab][row of numbers][channel of the slab].
+ * Partial results are stored [group][part][slab][row of numbers][channel of the slab]. The block that
+ * finishes last among those of a group and slab merges them, in the order of the parts, whichever block it
+ * is.
  */
 #ifndef CUDA_REDUCE_CUH
 #define CUDA_REDUCE_CUH
@@ -18,6 +20,10 @@ enum { WIDEST_SLAB = 32 }; /* channels */
 #define SLABS                                                                                                \
     const int span, const int channels, const int shift, const int slabs, const int part, const int parts
 #define SLABBED span, channels, shift, slabs, part, parts
+/* Memory of partial results, and counters of blocks: [group][slab], then [slab] for all groups. They are 0
+ * between launches, and nothing else uses them. */
+#define MERGE  float *partial, unsigned *counters
+#define MERGED partial, counters
 
 /* A thread's place. Positions `first` to `end`, `rows` apart, are counted in the group. */
 struct place {
@@ -53,18 +59,48 @@ INLINE float *partial_at(float *partial, int rows, int index, int parts, int sla
     return partial + number * (size_t)(rows * (N << shift)) + (threadIdx.x & ((1u << shift) - 1u)) * N;
 }
 
-INLINE pack<4> load_floats(const float *from, pack<4>) {
-    return load_pack(from, pack<4>());
-}
-
-INLINE pack<8> load_floats(const float *from, pack<8>) {
-    const float4 a = *(const float4 *)from, b = *(const float4 *)(from + 4);
-    return {{a.x, a.y, a.z, a.w, b.x, b.y, b.z, b.w}};
-}
-
 template <int N> INLINE void store_floats(float *to, const pack<N> &p) {
     EACH(i, N / 4)
     *(float4 *)(to + 4 * i) = make_float4(p.v[4 * i], p.v[4 * i + 1], p.v[4 * i + 2], p.v[4 * i + 3]);
+}
+
+/* ---- The last block --------------------------------------------------------------------------------------
+ */
+
+/* Whether this block is the last of `blocks` that call this with a counter. Then load_stored and
+ * load_stored_vector load what all of them stored before. All threads of the block call it, and are at a
+ * barrier before and after.
+ *
+ * The fences of one thread order what all threads of its block have stored before the barrier. The counter
+ * wraps around to 0. */
+INLINE bool is_last(unsigned *counter, int blocks) {
+    __shared__ unsigned last;
+    __syncthreads();
+    if (threadIdx.x == 0) {
+        __threadfence();
+        last = atomicInc(counter, (unsigned)blocks - 1u) == (unsigned)blocks - 1u;
+        __threadfence();
+    }
+    __syncthreads();
+    return last;
+}
+
+/* From the second level cache, because the first may have what was there before. */
+INLINE pack<4> load_stored(const float *from, pack<4>) {
+    const float4 a = __ldcg((const float4 *)from);
+    return {{a.x, a.y, a.z, a.w}};
+}
+
+INLINE pack<8> load_stored(const float *from, pack<8>) {
+    const float4 a = __ldcg((const float4 *)from), b = __ldcg((const float4 *)(from + 4));
+    return {{a.x, a.y, a.z, a.w, b.x, b.y, b.z, b.w}};
+}
+
+/* Elements of a plain vector. */
+template <int N> INLINE pack<N> load_stored_vector(const float *from, int count) {
+    pack<N> p;
+    EACH(i, N) p.v[i] = i < count ? __ldcg(from + i) : 0.0f;
+    return p;
 }
 
 /* ---- Trees -----------------------------------------------------------------------------------------------

@@ -13,14 +13,16 @@
 enum { CUDA_LAUNCH_ARGS = 48, CUDA_PLAN_STEPS = 6 };
 
 /* One kernel argument, in the kernel's order. An operand is passed as a pointer to the first element of the
- * whole tensor (p2p_binding), the scratch memory as a pointer. */
+ * whole tensor (p2p_binding), the scratch memory and counters as pointers. Counters are unsigned; they belong
+ * to the operation alone, and are 0 before its first run. */
 typedef enum {
-    CUDA_ARG_OPERAND, /* value.operand: position in p2p_op.t[]; NULL is passed for -1 or an absent operand */
-    CUDA_ARG_SCRATCH, /* value.offset: bytes from the start of the operation's scratch memory */
-    CUDA_ARG_INT,     /* value.i: int */
-    CUDA_ARG_LONG,    /* value.l: long long */
-    CUDA_ARG_FLOAT,   /* value.f: float */
-    CUDA_ARG_DOUBLE   /* value.d: double */
+    CUDA_ARG_OPERAND,  /* value.operand: position in p2p_op.t[]; NULL is passed for -1 or an absent operand */
+    CUDA_ARG_SCRATCH,  /* value.offset: bytes from the start of the operation's scratch memory */
+    CUDA_ARG_COUNTERS, /* value.offset: bytes from the start of the operation's counters */
+    CUDA_ARG_INT,      /* value.i: int */
+    CUDA_ARG_LONG,     /* value.l: long long */
+    CUDA_ARG_FLOAT,    /* value.f: float */
+    CUDA_ARG_DOUBLE    /* value.d: double */
 } cuda_arg_kind;
 
 typedef struct {
@@ -94,6 +96,7 @@ typedef struct {
 typedef struct {
     int step_count;
     cuda_step step[CUDA_PLAN_STEPS];
+    uint64_t counter_bytes;
     p2p_query answer; /* scratch_bytes, filter_need, filter, kernel: as op_query returns it */
 } cuda_plan;
 

@@ -36,39 +36,15 @@ static cuda_launch *add_whole(cuda_plan *plan, const cuda_slabs *slabs, int64_t 
 
 /* ---- Statistics ---------------------------------------------------------------------------------------- */
 
-/* Appends the launch for the moments of parts. Returns where they are in scratch memory. */
-static uint64_t add_parts(const p2p_op *op, const cuda_view *view, const cuda_slabs *slabs, cuda_plan *plan) {
-    enum { X = P2P_AT_norm_stats_x, NUMBERS = 2 };
-    _Static_assert((int)X == (int)P2P_AT_norm_apply_x, "both kinds begin with x");
-    const uint64_t partial = cuda_scratch(plan, cuda_slabs_bytes(slabs, NUMBERS));
-    cuda_launch *launch = cuda_launch_slabs(plan, slabs, "norm_fwd", CUDA_VIEW_KERNEL(view, "norm_part"));
-    cuda_arg_view(launch, op, X);
-    cuda_arg_scratch(launch, partial);
-    return partial;
-}
-
-/* The arguments OUTPUTS of norm_fwd.cu; -1 for no running statistics. */
-static void arg_outputs(cuda_launch *launch, const p2p_op *op, int stats, int running) {
-    cuda_arg_operand(launch, stats);
-    cuda_arg_operand(launch, running);
-    cuda_arg_float(launch, op->momentum);
-}
-
-/* Appends the launches for the statistics of x. */
+/* Appends the launch for the statistics of x. */
 static void add_stats(const p2p_op *op, const cuda_view *view, const cuda_slabs *slabs, int stats,
-                      int running, cuda_plan *plan) {
-    enum { LANES = 4 }; /* partial results are float in any case */
-    const uint64_t partial = add_parts(op, view, slabs, plan);
-    cuda_launch *launch = cuda_launch_items(plan, "norm_fwd", "norm_combine", slabs->slabs * CUDA_THREADS);
-    cuda_arg_int(launch, slabs->span);
-    cuda_arg_int(launch, slabs->channels);
-    cuda_arg_int(launch, slabs->shift + (slabs->lanes > LANES));
-    cuda_arg_int(launch, slabs->slabs);
-    cuda_arg_int(launch, slabs->groups);
-    cuda_arg_scratch(launch, partial);
-    cuda_arg_int(launch, slabs->part);
-    cuda_arg_int(launch, slabs->parts);
-    arg_outputs(launch, op, stats, running);
+                      cuda_plan *plan) {
+    enum { X = P2P_AT_norm_stats_x };
+    _Static_assert((int)X == (int)P2P_AT_norm_apply_x, "both kinds begin with x");
+    cuda_launch *launch = cuda_launch_slabs(plan, slabs, "norm_fwd", CUDA_VIEW_KERNEL(view, "norm_stats"));
+    cuda_arg_view(launch, op, X);
+    cuda_arg_merge(plan, launch, cuda_slabs_numbers(slabs, 2), slabs->groups * slabs->slabs);
+    cuda_arg_operand(launch, stats);
 }
 
 p2p_status cuda_plan_norm_stats(const cuda_target *target, const p2p_op *op, cuda_plan *plan) {
@@ -76,7 +52,7 @@ p2p_status cuda_plan_norm_stats(const cuda_target *target, const p2p_op *op, cud
     P2P_TRY(cuda_view_of(target, op, P2P_AT_norm_stats_x, &view));
     P2P_TRY(cuda_require_plain(target, op, P2P_AT_norm_stats_stats));
     const cuda_slabs slabs = cuda_slabs_of(&view, groups_of(op, &view));
-    add_stats(op, &view, &slabs, P2P_AT_norm_stats_stats, -1, plan);
+    add_stats(op, &view, &slabs, P2P_AT_norm_stats_stats, plan);
     return P2P_OK;
 }
 
@@ -93,8 +69,12 @@ enum {
     Y2 = P2P_AT_norm_apply_y2
 };
 
-/* Where mean and variance come from, as in norm_fwd.cu. */
-typedef enum { FROM_STATS, FROM_RUNNING, FROM_PARTS } source;
+/* The arguments OUTPUTS of norm_fwd.cu. */
+static void arg_outputs(cuda_launch *launch, const p2p_op *op) {
+    cuda_arg_operand(launch, STATS);
+    cuda_arg_operand(launch, RUNNING);
+    cuda_arg_float(launch, op->momentum);
+}
 
 /* The arguments AFFINE and RESULTS of norm_fwd.cu. */
 static void arg_results(cuda_launch *launch, const p2p_op *op, const cuda_view *view) {
@@ -113,26 +93,18 @@ static void add_whole_apply(const p2p_op *op, const cuda_view *view, const cuda_
     cuda_launch *launch = add_whole(plan, slabs, each, "norm_fwd", CUDA_VIEW_KERNEL(view, "norm_whole"));
     cuda_arg_view(launch, op, X);
     cuda_arg_int(launch, each);
-    arg_outputs(launch, op, STATS, RUNNING);
+    arg_outputs(launch, op);
     arg_results(launch, op, view);
 }
 
-/* The launch that normalises. `running` is updated, or read with FROM_RUNNING; `partial` is for FROM_PARTS.
- */
-static void add_apply(const p2p_op *op, const cuda_view *view, const cuda_slabs *slabs, source from,
-                      int running, uint64_t partial, cuda_plan *plan) {
+/* Appends the launch that normalises with finished statistics. */
+static void add_apply(const p2p_op *op, const cuda_view *view, const cuda_slabs *slabs, cuda_plan *plan) {
     const cuda_slabs walk = cuda_slabs_walk(slabs);
     cuda_launch *launch = cuda_launch_slabs(plan, &walk, "norm_fwd", CUDA_VIEW_KERNEL(view, "norm_apply"));
     cuda_arg_view(launch, op, X);
-    cuda_arg_int(launch, from);
-    if (from == FROM_PARTS)
-        cuda_arg_scratch(launch, partial);
-    else
-        cuda_arg_operand(launch, -1);
-    cuda_arg_int(launch, slabs->part);
-    cuda_arg_int(launch, slabs->parts);
+    cuda_arg_int(launch, op->use_running);
     cuda_arg_int(launch, slabs->groups);
-    arg_outputs(launch, op, STATS, running);
+    arg_outputs(launch, op);
     arg_results(launch, op, view);
 }
 
@@ -142,16 +114,11 @@ p2p_status cuda_plan_norm_apply(const cuda_target *target, const p2p_op *op, cud
     for (int i = Y; i <= Y2; i++) P2P_TRY(cuda_view_check(target, op, &view, i));
     for (int i = STATS; i <= RUNNING; i++) P2P_TRY(cuda_require_plain(target, op, i));
     const cuda_slabs slabs = cuda_slabs_of(&view, groups_of(op, &view));
-    if (!op->merged) {
-        add_apply(op, &view, &slabs, op->use_running ? FROM_RUNNING : FROM_STATS, RUNNING, 0, plan);
-    } else if (slabs.whole) {
+    if (op->merged && slabs.whole) {
         add_whole_apply(op, &view, &slabs, plan);
-    } else if (cuda_slabs_few(&slabs)) {
-        const uint64_t partial = add_parts(op, &view, &slabs, plan);
-        add_apply(op, &view, &slabs, FROM_PARTS, RUNNING, partial, plan);
     } else {
-        add_stats(op, &view, &slabs, STATS, RUNNING, plan);
-        add_apply(op, &view, &slabs, FROM_STATS, -1, 0, plan);
+        if (op->merged) add_stats(op, &view, &slabs, STATS, plan);
+        add_apply(op, &view, &slabs, plan);
     }
     return P2P_OK;
 }
@@ -198,25 +165,24 @@ static void arg_gradients(cuda_launch *launch, const p2p_op *op, const cuda_view
     arg_acts(launch, op);
 }
 
-/* Appends the launch for the sums of parts. Returns where they are in scratch memory. */
-static uint64_t add_bwd_parts(const p2p_op *op, const cuda_view *view, const cuda_slabs *slabs,
-                              cuda_plan *plan) {
-    const uint64_t partial = cuda_scratch(plan, cuda_slabs_bytes(slabs, 2));
-    cuda_launch *launch = cuda_launch_slabs(plan, slabs, "norm_bwd", CUDA_VIEW_KERNEL(view, "norm_bwd_part"));
-    arg_gradients(launch, op, view);
-    cuda_arg_scratch(launch, partial);
-    return partial;
+/* The arguments BWD_OUTPUTS of norm_bwd.cu. */
+static void arg_bwd_outputs(cuda_launch *launch, const p2p_op *op, int dscale, int dshift) {
+    cuda_arg_operand(launch, BWD_SUMS);
+    cuda_arg_operand(launch, dscale);
+    cuda_arg_flags(launch, op, dscale);
+    cuda_arg_operand(launch, dshift);
+    cuda_arg_flags(launch, op, dshift);
 }
 
-/* Appends the launches for the sums of each group, and for their totals. */
-static void add_bwd_sums(const p2p_op *op, const cuda_view *view, const cuda_slabs *slabs, int dscale,
-                         int dshift, cuda_plan *plan) {
-    const cuda_combination c = {.partial = add_bwd_parts(op, view, slabs, plan),
-                                .numbers = 2,
-                                .sums = BWD_SUMS,
-                                .total0 = dshift,
-                                .total1 = dscale};
-    cuda_launch_combine(plan, op, slabs, &c);
+/* Appends the launch for the sums of each group, and for their totals. */
+static void add_bwd_stats(const p2p_op *op, const cuda_view *view, const cuda_slabs *slabs, int dscale,
+                          int dshift, cuda_plan *plan) {
+    cuda_launch *launch =
+        cuda_launch_slabs(plan, slabs, "norm_bwd", CUDA_VIEW_KERNEL(view, "norm_bwd_stats"));
+    arg_gradients(launch, op, view);
+    cuda_arg_merge(plan, launch, cuda_slabs_numbers(slabs, 2), (slabs->groups + 1) * slabs->slabs);
+    cuda_arg_int(launch, slabs->groups);
+    arg_bwd_outputs(launch, op, dscale, dshift);
 }
 
 p2p_status cuda_plan_norm_bwd_stats(const cuda_target *target, const p2p_op *op, cuda_plan *plan) {
@@ -226,17 +192,11 @@ p2p_status cuda_plan_norm_bwd_stats(const cuda_target *target, const p2p_op *op,
     P2P_TRY(cuda_require_plain(target, op, DSCALE_OUT));
     P2P_TRY(cuda_require_plain(target, op, DSHIFT_OUT));
     const cuda_slabs slabs = cuda_slabs_of(&view, groups_of(op, &view));
-    add_bwd_sums(op, &view, &slabs, DSCALE_OUT, DSHIFT_OUT, plan);
+    add_bwd_stats(op, &view, &slabs, DSCALE_OUT, DSHIFT_OUT, plan);
     return P2P_OK;
 }
 
-/* The arguments BWD_OUTPUTS of norm_bwd.cu, and dx. Without `totals`, dscale and dshift are not written. */
-static void arg_bwd_outputs(cuda_launch *launch, const p2p_op *op, bool totals) {
-    cuda_arg_operand(launch, BWD_SUMS);
-    for (int i = DSCALE; i <= DSHIFT; i++) {
-        cuda_arg_operand(launch, totals ? i : -1);
-        cuda_arg_flags(launch, op, i);
-    }
+static void arg_dx(cuda_launch *launch, const p2p_op *op) {
     cuda_arg_view(launch, op, DX);
     cuda_arg_flags(launch, op, DX);
 }
@@ -247,24 +207,18 @@ static void add_whole_bwd(const p2p_op *op, const cuda_view *view, const cuda_sl
     cuda_launch *launch = add_whole(plan, slabs, each, "norm_bwd", CUDA_VIEW_KERNEL(view, "norm_bwd_whole"));
     arg_gradients(launch, op, view);
     cuda_arg_int(launch, each);
-    arg_bwd_outputs(launch, op, true);
+    arg_bwd_outputs(launch, op, DSCALE, DSHIFT);
+    arg_dx(launch, op);
 }
 
-/* The launch that computes dx from finished sums, or, with `parts`, from partial results, which it also
- * merges to the sums and totals. */
-static void add_bwd_apply(const p2p_op *op, const cuda_view *view, const cuda_slabs *slabs, bool parts,
-                          uint64_t partial, cuda_plan *plan) {
+/* Appends the launch that computes dx from finished sums. */
+static void add_bwd_apply(const p2p_op *op, const cuda_view *view, const cuda_slabs *slabs, cuda_plan *plan) {
     const cuda_slabs walk = cuda_slabs_walk(slabs);
     cuda_launch *launch =
         cuda_launch_slabs(plan, &walk, "norm_bwd", CUDA_VIEW_KERNEL(view, "norm_bwd_apply"));
     arg_gradients(launch, op, view);
-    if (parts)
-        cuda_arg_scratch(launch, partial);
-    else
-        cuda_arg_operand(launch, -1);
-    cuda_arg_int(launch, parts ? slabs->parts : 0);
-    cuda_arg_int(launch, slabs->groups);
-    arg_bwd_outputs(launch, op, parts);
+    cuda_arg_operand(launch, BWD_SUMS);
+    arg_dx(launch, op);
 }
 
 p2p_status cuda_plan_norm_bwd_apply(const cuda_target *target, const p2p_op *op, cuda_plan *plan) {
@@ -275,12 +229,9 @@ p2p_status cuda_plan_norm_bwd_apply(const cuda_target *target, const p2p_op *op,
     const cuda_slabs slabs = cuda_slabs_of(&view, groups_of(op, &view));
     if (op->merged && slabs.whole) {
         add_whole_bwd(op, &view, &slabs, plan);
-    } else if (op->merged && cuda_slabs_few(&slabs)) {
-        const uint64_t partial = add_bwd_parts(op, &view, &slabs, plan);
-        add_bwd_apply(op, &view, &slabs, true, partial, plan);
     } else {
-        if (op->merged) add_bwd_sums(op, &view, &slabs, DSCALE, DSHIFT, plan);
-        add_bwd_apply(op, &view, &slabs, false, 0, plan);
+        if (op->merged) add_bwd_stats(op, &view, &slabs, DSCALE, DSHIFT, plan);
+        add_bwd_apply(op, &view, &slabs, plan);
     }
     return P2P_OK;
 }

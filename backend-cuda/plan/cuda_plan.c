@@ -53,6 +53,11 @@ void cuda_arg_scratch(cuda_launch *launch, uint64_t bytes) {
     add(launch, CUDA_ARG_SCRATCH)->value.offset = bytes;
 }
 
+void cuda_arg_counters(cuda_plan *plan, cuda_launch *launch, int64_t count) {
+    add(launch, CUDA_ARG_COUNTERS)->value.offset = plan->counter_bytes;
+    plan->counter_bytes += (uint64_t)count * sizeof(uint32_t);
+}
+
 void cuda_arg_int(cuda_launch *launch, int64_t value) {
     assert(value >= INT32_MIN && value <= INT32_MAX);
     add(launch, CUDA_ARG_INT)->value.i = (int32_t)value;

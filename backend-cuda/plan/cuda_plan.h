@@ -17,6 +17,8 @@ cuda_launch *cuda_launch_add(cuda_plan *plan, const char *source, const char *ke
 /* Append an argument. NULL is passed for operand -1 or an absent one. */
 void cuda_arg_operand(cuda_launch *launch, int operand);
 void cuda_arg_scratch(cuda_launch *launch, uint64_t bytes);
+/* Reserves `count` counters of the operation. */
+void cuda_arg_counters(cuda_plan *plan, cuda_launch *launch, int64_t count);
 void cuda_arg_int(cuda_launch *launch, int64_t value);
 void cuda_arg_long(cuda_launch *launch, int64_t value);
 void cuda_arg_float(cuda_launch *launch, double value);

@@ -9,20 +9,12 @@ p2p_status cuda_plan_bias_grad(const cuda_target *target, const p2p_op *op, cuda
     P2P_TRY(cuda_view_of(target, op, DY, &view));
     P2P_TRY(cuda_require_plain(target, op, DB));
     cuda_slabs slabs = cuda_slabs_of(&view, 1);
-    const bool whole = slabs.whole;
-    if (whole) slabs = cuda_slabs_whole(&slabs);
-    cuda_launch *launch = cuda_launch_slabs(plan, &slabs, "reduce", CUDA_VIEW_KERNEL(&view, "bias_part"));
-    cuda_combination c = {.numbers = 1, .sums = -1, .total0 = DB, .total1 = -1};
+    if (slabs.whole) slabs = cuda_slabs_whole(&slabs);
+    cuda_launch *launch = cuda_launch_slabs(plan, &slabs, "reduce", CUDA_VIEW_KERNEL(&view, "bias_grad"));
     cuda_arg_view(launch, op, DY);
-    if (whole) {
-        cuda_arg_operand(launch, -1);
-    } else {
-        c.partial = cuda_scratch(plan, cuda_slabs_bytes(&slabs, 1));
-        cuda_arg_scratch(launch, c.partial);
-    }
+    cuda_arg_merge(plan, launch, slabs.whole ? 0 : cuda_slabs_numbers(&slabs, 1), slabs.slabs);
     cuda_arg_operand(launch, DB);
     cuda_arg_flags(launch, op, DB);
-    if (!whole) cuda_launch_combine(plan, op, &slabs, &c);
     return P2P_OK;
 }
 
@@ -39,20 +31,6 @@ typedef struct {
     int x, target, loss, dx;
 } loss_kind;
 
-static void arg_loss(cuda_launch *launch, const p2p_op *op, const loss_kind *kind) {
-    cuda_arg_operand(launch, kind->loss);
-    cuda_arg_flags(launch, op, kind->loss);
-    cuda_arg_float(launch, op->loss_scale);
-}
-
-static void add_total(const p2p_op *op, const loss_kind *kind, int64_t count, uint64_t partial,
-                      cuda_plan *plan) {
-    cuda_launch *launch = cuda_launch_items(plan, "reduce", "loss_total", CUDA_THREADS);
-    cuda_arg_int(launch, count);
-    cuda_arg_scratch(launch, partial);
-    arg_loss(launch, op, kind);
-}
-
 static p2p_status plan_loss(const cuda_target *target, const p2p_op *op, const loss_kind *kind,
                             cuda_plan *plan) {
     cuda_view view;
@@ -66,22 +44,17 @@ static p2p_status plan_loss(const cuda_target *target, const p2p_op *op, const l
     cuda_launch *launch =
         cuda_launch_walk(plan, &view, "reduce", cuda_view_kernel(&view, kind->f32, kind->bf16));
     launch->grid[0] = (unsigned)blocks;
-    uint64_t partial = 0;
     cuda_arg_int(launch, chunk);
     cuda_arg_view(launch, op, kind->x);
     cuda_arg_view(launch, op, kind->target >= 0 ? kind->target : kind->x);
     cuda_arg_float(launch, (double)op->target);
-    if (blocks == 1) {
-        cuda_arg_operand(launch, -1);
-    } else {
-        partial = cuda_scratch(plan, (uint64_t)blocks * sizeof(float));
-        cuda_arg_scratch(launch, partial);
-    }
-    arg_loss(launch, op, kind);
+    cuda_arg_merge(plan, launch, blocks == 1 ? 0 : blocks, 1);
+    cuda_arg_operand(launch, kind->loss);
+    cuda_arg_flags(launch, op, kind->loss);
+    cuda_arg_float(launch, op->loss_scale);
     cuda_arg_view(launch, op, kind->dx);
     cuda_arg_flags(launch, op, kind->dx);
     cuda_arg_float(launch, op->grad_scale);
-    if (blocks > 1) add_total(op, kind, blocks, partial, plan);
     return P2P_OK;
 }
 

@@ -5,7 +5,7 @@ enum {
     WIDEST = 32,      /* channels of a slab: 128 bytes in f32, 64 in bf16 */
     WHOLE_TURNS = 16, /* positions of each thread up to which one block sums a group: a few microseconds */
     PART_TURNS = 8,   /* positions of each thread in a part, at least */
-    FEW_PARTS = 64,   /* partial results that every block may merge itself */
+    FEW_PARTS = 64,   /* parts of a group that one block merges soon */
     MANY_BLOCKS = 512 /* enough to occupy any card */
 };
 
@@ -49,13 +49,8 @@ cuda_slabs cuda_slabs_walk(const cuda_slabs *slabs) {
     return s;
 }
 
-bool cuda_slabs_few(const cuda_slabs *slabs) {
-    return slabs->parts <= FEW_PARTS;
-}
-
-uint64_t cuda_slabs_bytes(const cuda_slabs *slabs, int numbers) {
-    return (uint64_t)(slabs->groups * slabs->parts * slabs->slabs * slabs->width) * (uint64_t)numbers *
-           sizeof(float);
+int64_t cuda_slabs_numbers(const cuda_slabs *slabs, int each) {
+    return slabs->groups * slabs->parts * slabs->slabs * slabs->width * each;
 }
 
 cuda_launch *cuda_launch_slabs(cuda_plan *plan, const cuda_slabs *slabs, const char *source,
@@ -71,23 +66,12 @@ cuda_launch *cuda_launch_slabs(cuda_plan *plan, const cuda_slabs *slabs, const c
     return launch;
 }
 
-static void arg_total(cuda_launch *launch, const p2p_op *op, int operand) {
-    cuda_arg_operand(launch, operand);
-    cuda_arg_int(launch, operand < 0 ? 0 : cuda_output_flags(op, operand));
-}
-
-void cuda_launch_combine(cuda_plan *plan, const p2p_op *op, const cuda_slabs *slabs,
-                         const cuda_combination *c) {
-    enum { LANES = 4 }; /* partial results are float in any case */
-    cuda_launch *launch = cuda_launch_items(plan, "reduce", "combine_sums", slabs->slabs * CUDA_THREADS);
-    cuda_arg_int(launch, slabs->channels);
-    cuda_arg_int(launch, log2_of(slabs->width / LANES));
-    cuda_arg_int(launch, slabs->slabs);
-    cuda_arg_int(launch, slabs->parts);
-    cuda_arg_scratch(launch, c->partial);
-    cuda_arg_int(launch, c->numbers);
-    cuda_arg_int(launch, slabs->groups);
-    cuda_arg_operand(launch, c->sums);
-    arg_total(launch, op, c->total0);
-    arg_total(launch, op, c->total1);
+void cuda_arg_merge(cuda_plan *plan, cuda_launch *launch, int64_t numbers, int64_t counters) {
+    if (numbers == 0) {
+        cuda_arg_operand(launch, -1);
+        cuda_arg_operand(launch, -1);
+        return;
+    }
+    cuda_arg_scratch(launch, cuda_scratch(plan, (uint64_t)numbers * sizeof(float)));
+    cuda_arg_counters(plan, launch, counters);
 }

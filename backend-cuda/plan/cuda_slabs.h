@@ -22,24 +22,15 @@ cuda_slabs cuda_slabs_whole(const cuda_slabs *slabs);
 /* The same cut for a kernel that goes over the positions once, without sums. */
 cuda_slabs cuda_slabs_walk(const cuda_slabs *slabs);
 
-/* Whether each block of the kernel that uses partial results may merge them itself. */
-bool cuda_slabs_few(const cuda_slabs *slabs);
-
-/* Bytes of partial results of `numbers` per channel. */
-uint64_t cuda_slabs_bytes(const cuda_slabs *slabs, int numbers);
+/* Numbers of all partial results, `each` per channel. */
+int64_t cuda_slabs_numbers(const cuda_slabs *slabs, int each);
 
 /* Appends a launch with a block per group, part and slab, and the arguments SLABS of reduce.cuh. */
 cuda_launch *cuda_launch_slabs(cuda_plan *plan, const cuda_slabs *slabs, const char *source,
                                const char *kernel);
 
-/* Appends the kernel combine_sums: `numbers` (1 or 2) sums of the partial results at `partial` in scratch
- * memory to operand `sums`, and their totals over the groups to `total0` and `total1`; -1 for none. */
-typedef struct {
-    uint64_t partial;
-    int numbers;
-    int sums, total0, total1;
-} cuda_combination;
-void cuda_launch_combine(cuda_plan *plan, const p2p_op *op, const cuda_slabs *slabs,
-                         const cuda_combination *c);
+/* Appends the arguments MERGE of reduce.cuh: reserves scratch memory for `numbers` of partial results, and
+ * counters. Both are NULL without numbers. */
+void cuda_arg_merge(cuda_plan *plan, cuda_launch *launch, int64_t numbers, int64_t counters);
 
 #endif

@@ -32,9 +32,6 @@
 
 /* The least share of needed sectors among those that blocks move. */
 static const double LEAST_NEEDED = 0.9;
-/* Of kernels each of whose blocks merges partial results that other blocks read, too, from the second level
- * cache: a launch that merges them once would take longer. */
-static const double LEAST_NEEDED_MERGED = 0.65;
 /* The least share of the sectors that a block moves among those that it requests. */
 static const double LEAST_MOVED = 0.5;
 
@@ -65,11 +62,10 @@ static const char *const kernels[] = {"adam",
                                       OF_BOTH_TYPES(flat_bf16),
                                       OF_BOTH_TYPES(tiles_f32),
                                       OF_BOTH_TYPES(tiles_bf16),
-                                      OF_BOTH_TYPES(norm_part),
-                                      "norm_combine",
+                                      OF_BOTH_TYPES(norm_stats),
                                       OF_BOTH_TYPES(norm_apply),
                                       OF_BOTH_TYPES(norm_whole),
-                                      OF_BOTH_TYPES(norm_bwd_part),
+                                      OF_BOTH_TYPES(norm_bwd_stats),
                                       OF_BOTH_TYPES(norm_bwd_apply),
                                       OF_BOTH_TYPES(norm_bwd_whole),
                                       OF_BOTH_TYPES(bias_act),
@@ -79,12 +75,10 @@ static const char *const kernels[] = {"adam",
                                       OF_BOTH_TYPES(dropout),
                                       OF_BOTH_TYPES(prepare_u8),
                                       OF_BOTH_TYPES(prepare_u16),
-                                      OF_BOTH_TYPES(bias_part),
-                                      "combine_sums",
+                                      OF_BOTH_TYPES(bias_grad),
                                       OF_BOTH_TYPES(loss_bce),
                                       OF_BOTH_TYPES(loss_l1),
-                                      OF_BOTH_TYPES(loss_mse),
-                                      "loss_total"};
+                                      OF_BOTH_TYPES(loss_mse)};
 enum { KERNELS = sizeof kernels / sizeof *kernels };
 
 /* X(title, call): what a step asks of the driver and the libraries beside kernels. */
@@ -251,18 +245,13 @@ static void print_step(const counted *all, const p2p_plan *plan, p2p_precision p
 
 /* ---- Tests --------------------------------------------------------------------------------------------- */
 
-static double least_needed(const char *kernel) {
-    const bool merges = strncmp(kernel, "norm_apply", 10) == 0 || strncmp(kernel, "norm_bwd_apply", 14) == 0;
-    return merges ? LEAST_NEEDED_MERGED : LEAST_NEEDED;
-}
-
 static void check_kernels(const counted *all) {
     int bad = 0;
     uint64_t launches = 0;
     for (int k = 0; k < KERNELS; k++) {
         const counters *c = &all->of[k];
         launches += c->launches;
-        if (needed(c) >= least_needed(kernels[k]) && moved(c) >= LEAST_MOVED && c->shared_conflicts == 0 &&
+        if (needed(c) >= LEAST_NEEDED && moved(c) >= LEAST_MOVED && c->shared_conflicts == 0 &&
             c->local_bytes == 0)
             continue;
         print_message(

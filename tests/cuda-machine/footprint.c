@@ -1,7 +1,7 @@
 /* Which bytes of device memory a launch has read and written, by granules of 2 bytes, the smallest
  * element that kernels write: bits in pages of 64 KiB. Those of a block are kept apart until it ends, and
  * then compared with those of the blocks before: no block may write what another one touches, because nothing
- * orders blocks. Atomic operations may. */
+ * orders blocks. Atomic operations may, and they hand over what was written before (ptx_order.c). */
 #include "ptx_code.h"
 
 #include <stdlib.h>
@@ -16,17 +16,30 @@ enum {
 };
 
 typedef struct page {
-    uint64_t key;             /* address >> PAGE_SHIFT */
-    uint64_t block[3][WORDS]; /* by ptx_touch_kind: of the block that runs */
+    uint64_t key;                           /* address >> PAGE_SHIFT */
+    uint64_t block[PTX_TOUCH_KINDS][WORDS]; /* of the block that runs */
     uint64_t read[WORDS], written[WORDS];
     unsigned first, end; /* words of the block that may not be 0 */
     struct page *next, *next_of_block;
 } page;
 
+typedef struct {
+    driver_interval *list;
+    size_t count, capacity;
+} intervals;
+
+/* What blocks have handed over at an address. */
+typedef struct handed {
+    uint64_t address;
+    intervals written;
+    struct handed *next;
+} handed;
+
 struct ptx_touched {
     page *buckets[BUCKETS];
     page *of_block; /* pages that the block has touched */
     size_t count;
+    handed *handed; /* a list */
 };
 
 ptx_touched *ptx_touched_new(void) {
@@ -41,6 +54,11 @@ void ptx_touched_free(ptx_touched *touched) {
             next = p->next;
             free(p);
         }
+    for (handed *h = touched->handed, *next; h; h = next) {
+        next = h->next;
+        free(h->written.list);
+        free(h);
+    }
     free(touched);
 }
 
@@ -93,57 +111,7 @@ void ptx_touch(ptx_touched *touched, ptx_cache *cache, uint64_t begin, uint64_t 
     }
 }
 
-/* ---- The end of a block -------------------------------------------------------------------------------- */
-
-static void report_blocks(ptx_run_state *run, const page *p, unsigned word, uint64_t bits, bool written) {
-    const uint64_t at =
-        (p->key << PAGE_SHIFT) + ((word * 64 + (unsigned)__builtin_ctzll(bits)) << GRANULE_SHIFT);
-    const driver_allocation *found = driver_find(at);
-    ptx_report(run, "byte %llu of an allocation is %s by this block and written or read by another one",
-               (unsigned long long)(found ? at - found->begin : 0), written ? "written" : "read");
-}
-
-/* Sectors of 16 granules in a word. */
-static unsigned sectors_of(uint64_t granules) {
-    uint64_t any = granules | granules >> 8;
-    any |= any >> 4;
-    any |= any >> 2;
-    any |= any >> 1;
-    return (unsigned)__builtin_popcountll(any & 0x0001000100010001u);
-}
-
-static void end_page(ptx_run_state *run, page *p) {
-    for (unsigned w = p->first; w < p->end; w++) {
-        const uint64_t read = p->block[PTX_READ][w], written = p->block[PTX_WRITE][w];
-        const uint64_t both = written & (p->read[w] | p->written[w]), late = read & p->written[w];
-        if (both)
-            report_blocks(run, p, w, both, true);
-        else if (late)
-            report_blocks(run, p, w, late, false);
-        run->launch->counters.block_sectors += sectors_of(read) + sectors_of(written);
-        p->read[w] |= read;
-        p->written[w] |= written;
-        p->block[PTX_READ][w] = p->block[PTX_WRITE][w] = 0;
-    }
-    p->first = p->end = 0;
-}
-
-void ptx_touched_end_block(ptx_touched *touched, ptx_run_state *run) {
-    for (page *p = touched->of_block; p; p = p->next_of_block) end_page(run, p);
-    touched->of_block = NULL;
-}
-
-/* ---- The end of a launch ------------------------------------------------------------------------------- */
-
-static int compare_pages(const void *one, const void *two) {
-    const page *a = *(page *const *)one, *b = *(page *const *)two;
-    return (a->key > b->key) - (a->key < b->key);
-}
-
-typedef struct {
-    driver_interval *list;
-    size_t count, capacity;
-} intervals;
+/* ---- Between blocks ------------------------------------------------------------------------------------ */
 
 static void add_granules(intervals *to, uint64_t begin, uint64_t end) {
     if (to->count && to->list[to->count - 1].end == begin) {
@@ -176,6 +144,102 @@ static void add_page(intervals *to, const page *p, const uint64_t *words) {
     }
 }
 
+static handed *find_handed(ptx_touched *touched, uint64_t address) {
+    for (handed *h = touched->handed; h; h = h->next)
+        if (h->address == address) return h;
+    handed *made = calloc(1, sizeof *made);
+    if (!made) abort();
+    *made = (handed){.address = address, .next = touched->handed};
+    return touched->handed = made;
+}
+
+void ptx_touched_hand_over(ptx_touched *touched, uint64_t address) {
+    handed *to = find_handed(touched, address);
+    for (page *p = touched->of_block; p; p = p->next_of_block) add_page(&to->written, p, p->block[PTX_WRITE]);
+}
+
+static bool takes(const ptx_order *order, uint64_t address) {
+    for (int i = 0; i < order->visible; i++)
+        if (order->address[i] == address) return true;
+    return false;
+}
+
+/* The granules of a word that intervals have. */
+static uint64_t granules_of(const intervals *of, uint64_t begin) {
+    uint64_t bits = 0;
+    const uint64_t end = begin + (64 << GRANULE_SHIFT);
+    for (size_t i = 0; i < of->count; i++) {
+        const uint64_t first = of->list[i].begin > begin ? of->list[i].begin : begin,
+                       stop = of->list[i].end < end ? of->list[i].end : end;
+        if (first < stop)
+            set_bits(&bits, (unsigned)(first - begin) >> GRANULE_SHIFT,
+                     (unsigned)(stop - begin) >> GRANULE_SHIFT);
+    }
+    return bits;
+}
+
+/* Those of a word that the block may take from others. */
+static uint64_t handed_granules(const ptx_run_state *run, const page *p, unsigned word) {
+    const uint64_t begin = (p->key << PAGE_SHIFT) + ((uint64_t)word * 64 << GRANULE_SHIFT);
+    uint64_t bits = 0;
+    for (const handed *h = run->touched->handed; h; h = h->next)
+        if (takes(&run->order, h->address)) bits |= granules_of(&h->written, begin);
+    return bits;
+}
+
+/* ---- The end of a block -------------------------------------------------------------------------------- */
+
+static void report_blocks(ptx_run_state *run, const page *p, unsigned word, uint64_t bits, bool written) {
+    const uint64_t at =
+        (p->key << PAGE_SHIFT) + ((word * 64 + (unsigned)__builtin_ctzll(bits)) << GRANULE_SHIFT);
+    const driver_allocation *found = driver_find(at);
+    ptx_report(
+        run,
+        "byte %llu of an allocation is %s by this block and written or read by another one, and nothing "
+        "orders them",
+        (unsigned long long)(found ? at - found->begin : 0), written ? "written" : "read");
+}
+
+/* Sectors of 16 granules in a word. */
+static unsigned sectors_of(uint64_t granules) {
+    uint64_t any = granules | granules >> 8;
+    any |= any >> 4;
+    any |= any >> 2;
+    any |= any >> 1;
+    return (unsigned)__builtin_popcountll(any & 0x0001000100010001u);
+}
+
+static void end_page(ptx_run_state *run, page *p) {
+    for (unsigned w = p->first; w < p->end; w++) {
+        const uint64_t taken = p->block[PTX_TAKE][w], read = p->block[PTX_READ][w] | taken,
+                       written = p->block[PTX_WRITE][w];
+        const uint64_t both = written & (p->read[w] | p->written[w]);
+        uint64_t late = read & p->written[w];
+        if (late & taken) late &= p->block[PTX_READ][w] | ~handed_granules(run, p, w);
+        if (both)
+            report_blocks(run, p, w, both, true);
+        else if (late)
+            report_blocks(run, p, w, late, false);
+        run->launch->counters.block_sectors += sectors_of(read) + sectors_of(written);
+        p->read[w] |= read;
+        p->written[w] |= written;
+        p->block[PTX_READ][w] = p->block[PTX_WRITE][w] = p->block[PTX_TAKE][w] = 0;
+    }
+    p->first = p->end = 0;
+}
+
+void ptx_touched_end_block(ptx_touched *touched, ptx_run_state *run) {
+    for (page *p = touched->of_block; p; p = p->next_of_block) end_page(run, p);
+    touched->of_block = NULL;
+}
+
+/* ---- The end of a launch ------------------------------------------------------------------------------- */
+
+static int compare_pages(const void *one, const void *two) {
+    const page *a = *(page *const *)one, *b = *(page *const *)two;
+    return (a->key > b->key) - (a->key < b->key);
+}
+
 void ptx_touched_finish(ptx_touched *touched, ptx_launch *launch) {
     page **pages = malloc((touched->count + 1) * sizeof *pages);
     if (!pages) abort();
@@ -187,7 +251,8 @@ void ptx_touched_finish(ptx_touched *touched, ptx_launch *launch) {
     ptx_counters *counters = &launch->counters;
     for (size_t i = 0; i < n; i++) {
         for (unsigned w = 0; w < WORDS; w++) {
-            pages[i]->read[w] |= pages[i]->block[PTX_READ][w] | pages[i]->block[PTX_ATOMIC][w];
+            pages[i]->read[w] |=
+                pages[i]->block[PTX_READ][w] | pages[i]->block[PTX_TAKE][w] | pages[i]->block[PTX_ATOMIC][w];
             pages[i]->written[w] |= pages[i]->block[PTX_WRITE][w] | pages[i]->block[PTX_ATOMIC][w];
         }
         add_page(&reads, pages[i], pages[i]->read);

@@ -59,15 +59,16 @@ typedef enum {
 struct ptx_insn {
     ptx_handler *full, *masked; /* for all 32 lanes; for some */
     uint8_t class, negate, type, space;
-    uint8_t vector;    /* values of a load or store */
-    uint8_t size;      /* bytes of one of them in memory */
-    uint8_t wide;      /* bytes of a lane of the registers of a load or store */
-    uint8_t mode;      /* of shuffles and votes */
-    uint8_t hidden;    /* a part of an instruction that is counted elsewhere */
-    int32_t predicate; /* register; -1: none */
-    int32_t d, e;      /* destinations; -1: none */
-    int32_t a, b, c;   /* sources; -1: none */
-    int32_t v[4];      /* of a load or store */
+    uint8_t vector;     /* values of a load or store */
+    uint8_t size;       /* bytes of one of them in memory */
+    uint8_t wide;       /* bytes of a lane of the registers of a load or store */
+    uint8_t mode;       /* of shuffles and votes */
+    uint8_t past_first; /* a load past the first level cache */
+    uint8_t hidden;     /* a part of an instruction that is counted elsewhere */
+    int32_t predicate;  /* register; -1: none */
+    int32_t d, e;       /* destinations; -1: none */
+    int32_t a, b, c;    /* sources; -1: none */
+    int32_t v[4];       /* of a load or store */
     int32_t target;
     int32_t slot; /* of the cache of addresses */
     int32_t line; /* of the text */
@@ -206,6 +207,14 @@ typedef struct {
     void *touched;
 } ptx_cache;
 
+/* Atomic operations after which a block may read what other blocks have stored: `taken` of them, the first
+ * `visible` before a barrier. */
+enum { PTX_TAKEN = 8 };
+typedef struct {
+    uint64_t address[PTX_TAKEN];
+    int taken, visible;
+} ptx_order;
+
 typedef struct {
     const ptx_kernel *kernel;
     ptx_launch *launch;
@@ -215,7 +224,9 @@ typedef struct {
     size_t shared_bytes;
     uint64_t *shared_write, *shared_read; /* tags of the last accesses to each granule */
     uint64_t epoch, first_epoch;          /* barriers so far, and when the block began */
-    const ptx_insn *now;                  /* the instruction that runs, for messages */
+    uint64_t stored;                      /* epoch of the block's last store to global memory; 0: none */
+    ptx_order order;
+    const ptx_insn *now; /* the instruction that runs, for messages */
     const ptx_warp *warp;
     unsigned block[3];
     int reports;
@@ -228,6 +239,13 @@ typedef struct {
     enum { PTX_RUNS, PTX_AT_BARRIER, PTX_AT_MEETING } state;
 } ptx_group;
 
+/* The last fence of a warp, and its last atomic operation with a result, until a fence follows. */
+typedef struct {
+    uint64_t epoch;
+    uint32_t lanes, atomic_lanes;
+    uint64_t atomic;
+} ptx_fences;
+
 struct ptx_warp {
     ptx_run_state *run;
     unsigned char *registers, *local;
@@ -236,6 +254,7 @@ struct ptx_warp {
     uint32_t all, live;   /* lanes that the block has; those that have not left */
     int index;
     uint32_t epoch; /* synchronisations of the warp since the last barrier */
+    ptx_fences fences;
     ptx_group groups[PTX_LANES];
     int group_count;
 };
@@ -246,15 +265,21 @@ _Noreturn void ptx_fail(ptx_run_state *run, CUresult error, const char *format, 
 void ptx_report(ptx_run_state *run, const char *format, ...) MACHINE_PRINTF(2, 3);
 
 /* ptx_memory.c, ptx_warp.c */
-ptx_handler ptx_load_op, ptx_store_op, ptx_pack, ptx_unpack, ptx_nothing;
+ptx_handler ptx_load_op, ptx_store_op, ptx_fence, ptx_pack, ptx_unpack, ptx_nothing;
 ptx_handler *ptx_atomic(const char *operation, ptx_type type);
 ptx_handler ptx_shuffle, ptx_vote, ptx_reduce, ptx_active, ptx_sync_warp, ptx_trap;
 
-/* footprint.c: which bytes a launch has touched, by granules of 4 bytes. */
-typedef enum { PTX_READ, PTX_WRITE, PTX_ATOMIC } ptx_touch_kind;
+/* ptx_order.c: notes an atomic operation of lanes on addresses of global memory. */
+void ptx_order_atomic(ptx_warp *warp, const ptx_insn *insn, const uint64_t *at);
+
+/* footprint.c: which bytes a launch has touched, by granules of 2 bytes. PTX_TAKE: a read of what another
+ * block may have handed over. */
+typedef enum { PTX_READ, PTX_WRITE, PTX_ATOMIC, PTX_TAKE, PTX_TOUCH_KINDS } ptx_touch_kind;
 ptx_touched *ptx_touched_new(void);
 void ptx_touched_free(ptx_touched *touched);
 void ptx_touch(ptx_touched *touched, ptx_cache *cache, uint64_t begin, uint64_t bytes, ptx_touch_kind kind);
+/* What the block has written is handed over to those that take it at an atomic operation's address. */
+void ptx_touched_hand_over(ptx_touched *touched, uint64_t address);
 /* Reports what the block touched that another one has written, or the other way. */
 void ptx_touched_end_block(ptx_touched *touched, ptx_run_state *run);
 /* Makes the intervals and counts what is distinct. */

@@ -406,6 +406,9 @@ static void decode_access(ptx_parser *parser, const ptx_statement *statement, bo
         decode_load_param(parser, statement, &made);
         return;
     }
+    made.past_first =
+        !store && (has_part(&name, "cg") || has_part(&name, "cv") || has_part(&name, "volatile") ||
+                   has_part(&name, "relaxed") || has_part(&name, "acquire"));
     if (made.space == ptx_shared && ptx_type_bytes(type) < kernel->shared_granule)
         kernel->shared_granule = ptx_type_bytes(type);
     ptx_insn *insn = ptx_emit(parser, statement);
@@ -413,6 +416,7 @@ static void decode_access(ptx_parser *parser, const ptx_statement *statement, bo
     insn->a = made.a, insn->offset = made.offset, insn->mode = made.mode;
     insn->vector = made.vector, insn->space = made.space, insn->type = made.type, insn->wide = made.wide;
     insn->size = (uint8_t)ptx_type_bytes(type);
+    insn->past_first = made.past_first;
     memcpy(insn->v, made.v, sizeof made.v);
     insn->slot = kernel->slots++;
 }
@@ -574,7 +578,7 @@ void ptx_decode(ptx_parser *parser, const ptx_statement *statement) {
         insn->full = insn->masked = ptx_trap;
     } else if (starts(op, "membar.") || starts(op, "fence.")) {
         ptx_insn *insn = ptx_emit(parser, statement);
-        insn->full = insn->masked = ptx_nothing;
+        insn->full = insn->masked = strstr(op, ".cta") ? ptx_nothing : ptx_fence;
     } else {
         canonical_name(parser, op, simple, sizeof simple);
         decode_op(parser, statement, simple);

@@ -1,6 +1,6 @@
 /* Loads, stores and atomic operations. Every access is checked: its alignment, its allocation, and in shared
  * memory also that what is read has been written, and that threads which touch the same bytes are separated
- * by a barrier. */
+ * by a barrier. Between blocks, see ptx_order.c. */
 #include "ptx_code.h"
 
 #include <string.h>
@@ -230,7 +230,7 @@ static unsigned count_sectors(const access *a) {
 static void note_global(ptx_run_state *run, ptx_cache *cache, const access *a, ptx_touch_kind kind) {
     ptx_counters *counters = &run->launch->counters;
     counters->global_requests++;
-    counters->global_sectors += count_sectors(a);
+    counters->global_sectors += count_sectors(a) * (kind == PTX_ATOMIC ? 2 : 1); /* read, and written */
     counters->global_bytes += (uint64_t)__builtin_popcount(a->mask) * a->bytes;
     if (a->contiguous || a->uniform) {
         ptx_touch(run->touched, cache, a->low, a->high - a->low, kind);
@@ -253,11 +253,17 @@ static void watch_initialized(ptx_run_state *run, const ptx_cache *cache, const 
     }
 }
 
+/* Whether a load may read what other blocks have handed over. */
+static bool may_take(const ptx_run_state *run, const ptx_insn *insn) {
+    return insn->past_first && run->order.visible > 0;
+}
+
 static void access_global(ptx_warp *warp, const ptx_insn *insn, const access *a, bool store) {
     ptx_run_state *run = warp->run;
     ptx_cache *cache = &run->cache[insn->slot];
     find_allocation(run, cache, a, store ? "store" : "load");
-    note_global(run, cache, a, store ? PTX_WRITE : PTX_READ);
+    if (store) run->stored = run->epoch;
+    note_global(run, cache, a, store ? PTX_WRITE : may_take(run, insn) ? PTX_TAKE : PTX_READ);
     if (cache->written) watch_initialized(run, cache, a, store);
     move(warp, insn, a, cache->host + (a->low - cache->begin), store);
 }
@@ -448,7 +454,7 @@ void ptx_store_op(ptx_warp *warp, const ptx_insn *insn) {
 /* ---- Atomic operations --------------------------------------------------------------------------------- */
 
 /* Where the bytes of the access are, checked and counted as read and written. Atomic operations don't race.
- */
+ * The first level cache has no part in them, so each request of a block moves its sectors. */
 static unsigned char *atomic_place(ptx_warp *warp, const ptx_insn *insn, access *a) {
     ptx_run_state *run = warp->run;
     compute_addresses(warp, insn, a);
@@ -463,6 +469,8 @@ static unsigned char *atomic_place(ptx_warp *warp, const ptx_insn *insn, access 
     ptx_cache *cache = &run->cache[insn->slot];
     find_allocation(run, cache, a, "atomic operation");
     note_global(run, cache, a, PTX_ATOMIC);
+    run->launch->counters.block_sectors += 2 * count_sectors(a);
+    ptx_order_atomic(warp, insn, a->at);
     return cache->host + (a->low - cache->begin);
 }
 

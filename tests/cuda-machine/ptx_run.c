@@ -304,12 +304,15 @@ static void fill_values(ptx_warp *warp) {
 
 static void start_block(ptx_run_state *run, ptx_warp *warps, int count) {
     run->first_epoch = ++run->epoch;
+    run->stored = 0;
+    run->order = (ptx_order){0};
     memset(run->shared, 0xff, run->shared_bytes);
     for (int n = 0; n < count; n++) {
         ptx_warp *warp = &warps[n];
         for (int i = 0; i < 3; i++) fill_all(warp, PTX_CTAID + i, run->block[i]);
         warp->live = warp->all;
         warp->epoch = 0;
+        warp->fences = (ptx_fences){0};
         warp->groups[0] = (ptx_group){0, warp->all, PTX_RUNS};
         warp->group_count = 1;
     }
@@ -337,6 +340,7 @@ static void pass_barrier(ptx_run_state *run, ptx_warp *warps, int count) {
         }
         warp->epoch = 0;
     }
+    run->order.visible = run->order.taken;
     run->epoch++;
 }
 

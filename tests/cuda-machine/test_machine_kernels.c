@@ -429,6 +429,54 @@ static void test_races_of_blocks(void **state) {
     }
 }
 
+/* The last of four blocks of 64 threads sums the elements of all; its number is in the second parameter. */
+#define LAST_BLOCK_SUMS(barrier, before, after, load)                                                        \
+    GLOBAL_INDEX ELEMENT("1", "p0", "%r1")                                                                   \
+        ELEMENT("3", "p0",                                                                                   \
+                "%r0") "st.global.u32 [%x1], %r1;\n" barrier                                                 \
+                       "setp.ne.u32 %p1, %r0, 0;\n@%p1 bra WAIT;\n" before                                   \
+                       "ld.param.u64 %x2, [p1];\natom.global.inc.u32 %r4, [%x2], 3;\n" after                 \
+                       "st.shared.u32 [number], %r4;\nWAIT:\nbar.sync 0;\nld.shared.u32 %r4, [number];\n"    \
+                       "setp.ne.u32 %p2, %r4, 3;\n@%p2 bra END;\n" load ".u32 %r5, [%x3];\n" load            \
+                       ".u32 %r6, [%x3+256];\n"                                                              \
+                       "add.u32 %r5, %r5, %r6;\n" load ".u32 %r6, [%x3+512];\nadd.u32 %r5, %r5, %r6;\n" load \
+                       ".u32 %r6, [%x3+768];\nadd.u32 %r5, %r5, %r6;\nst.global.u32 [%x3+1024], %r5;\nEND:"
+
+/* Twice, because the counter must have returned to 0. */
+static void run_last_block(const char *body, bool race) {
+    CUmodule module = load_kernel(".shared .align 4 .b8 number[4];", 2, body);
+    const uint32_t zeros[320] = {0};
+    uint32_t sums[64];
+    const CUdeviceptr params[2] = {new_copy(zeros, sizeof zeros), new_copy(zeros, 4)};
+    for (int again = 0; again < 2; again++) {
+        OK(run_kernel(module, (shape){4, 64, 0}, params, 2));
+        if (race)
+            assert_refused("is read by this block and written or read by another one");
+        else
+            assert_not_refused();
+        read_memory(params[0] + 1024, sums, sizeof sums);
+        for (uint32_t i = 0; i < 64; i++) assert_int_equal(sums[i], 4 * i + 6 * 64);
+    }
+    for (int i = 0; i < 2; i++) OK(cuMemFree(params[i]));
+    unload(module);
+}
+
+static void test_order_of_blocks(void **state) {
+    (void)state;
+#define BARRIER "bar.sync 0;\n"
+#define FENCE   "membar.gl;\n"
+#define PAST    "ld.global.cg"
+    run_last_block(LAST_BLOCK_SUMS(BARRIER, FENCE, FENCE, PAST), false);
+    run_last_block(LAST_BLOCK_SUMS(BARRIER, "fence.acq_rel.gpu;\n", "fence.sc.sys;\n", "ld.volatile.global"),
+                   false);
+    run_last_block(LAST_BLOCK_SUMS("", FENCE, FENCE, PAST), true);
+    run_last_block(LAST_BLOCK_SUMS(BARRIER, "", FENCE, PAST), true);
+    run_last_block(LAST_BLOCK_SUMS(BARRIER, "membar.cta;\n", FENCE, PAST), true);
+    run_last_block(LAST_BLOCK_SUMS(BARRIER, FENCE, "", PAST), true);
+    run_last_block(LAST_BLOCK_SUMS(BARRIER, FENCE, FENCE, "ld.global"), true);
+    run_last_block(LAST_BLOCK_SUMS(BARRIER, FENCE "st.global.u32 [%x1], %r1;\n", FENCE, PAST), true);
+}
+
 /* ---- Counters ------------------------------------------------------------------------------------------ */
 
 static uint64_t count_of(const char *counter, CUmodule module, shape s, const CUdeviceptr *params) {
@@ -489,14 +537,23 @@ static void test_counters(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_divergence),      cmocka_unit_test(test_block_sums),
-        cmocka_unit_test(test_warp_operations), cmocka_unit_test(test_atomics_and_globals),
-        cmocka_unit_test(test_accesses),        cmocka_unit_test(test_bounds),
-        cmocka_unit_test(test_error_is_sticky), cmocka_unit_test(test_shared_faults),
-        cmocka_unit_test(test_shared_races),    cmocka_unit_test(test_barriers),
-        cmocka_unit_test(test_shuffles),        cmocka_unit_test(test_launch_limits),
-        cmocka_unit_test(test_races),           cmocka_unit_test(test_races_of_blocks),
-        cmocka_unit_test(test_counters),        cmocka_unit_test(test_sectors_of_blocks),
+        cmocka_unit_test(test_divergence),
+        cmocka_unit_test(test_block_sums),
+        cmocka_unit_test(test_warp_operations),
+        cmocka_unit_test(test_atomics_and_globals),
+        cmocka_unit_test(test_accesses),
+        cmocka_unit_test(test_bounds),
+        cmocka_unit_test(test_error_is_sticky),
+        cmocka_unit_test(test_shared_faults),
+        cmocka_unit_test(test_shared_races),
+        cmocka_unit_test(test_barriers),
+        cmocka_unit_test(test_shuffles),
+        cmocka_unit_test(test_launch_limits),
+        cmocka_unit_test(test_races),
+        cmocka_unit_test(test_races_of_blocks),
+        cmocka_unit_test(test_order_of_blocks),
+        cmocka_unit_test(test_counters),
+        cmocka_unit_test(test_sectors_of_blocks),
     };
     return cmocka_run_group_tests(tests, setup_contexts, release_contexts);
 }

@@ -185,10 +185,19 @@ static void visit_norm_shapes(const walk *to) {
             }
         }
     }
-    /* More partial sums than the operation that uses them merges itself. */
-    const op_norm_shape large = {
-        .n = 2, .c = 3, .h = 131, .w = 130, .merged = true, .dscale = true, .dshift = true};
-    visit_norm(to, &large);
+    /* Many partial sums, and totals over groups that have several each. */
+    for (int per_image = 0; per_image < 2; per_image++) {
+        const op_norm_shape large = {.n = 2,
+                                     .c = 3,
+                                     .h = 131,
+                                     .w = 130,
+                                     .images = per_image,
+                                     .merged = true,
+                                     .running = true,
+                                     .dscale = true,
+                                     .dshift = true};
+        visit_norm(to, &large);
+    }
 }
 
 /* Each activation operand in turn as a range of a larger tensor, then all of them. */
