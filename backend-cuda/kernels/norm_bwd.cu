@@ -141,7 +141,7 @@ template <typename T> INLINE void norm_bwd_stats_of(BWD_STATS(T)) {
     PUT_TOTALS(sum0.v[i], sum1.v[i])
 }
 ENTRIES_OF(norm_bwd_stats, 3, 2, BWD_STATS,
-        (SLABBED, GRADED, MERGED, groups, sums, dscale, dscale_flags, dshift, dshift_flags))
+           (SLABBED, GRADED, MERGED, groups, sums, dscale, dscale_flags, dshift, dshift_flags))
 
 /* dx from finished sums. */
 #define BWD_APPLY(T) SLABS, GRADIENTS(T), const float *sums, VIEW(T, dx), const int dx_flags
