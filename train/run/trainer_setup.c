@@ -136,6 +136,7 @@ static p2p_status open_data(trainer *t) {
     if (!all->resume) P2P_TRY(setup_out_check(all));
     P2P_TRY(setup_split_open(all, &wanted, &t->training));
     wanted.split = "val";
+    wanted.replace_bad = false;
     wanted.training = t->training;
     P2P_TRY(dataset_has_split(all->data, "val", &validated));
     if (validated) P2P_TRY(setup_split_open(all, &wanted, &t->validation));
@@ -375,10 +376,10 @@ p2p_status trainer_open(trainer *t, settings *all, ranks *together) {
     P2P_TRY(begin_folder(t));
     P2P_TRY(open_device(t));
     P2P_TRY(set_weights(t));
-    if (trainer_writes(t)) P2P_TRY(open_folder(t));
-    ranks_set_command(t->ranks, t->command);
     const pair_form form = {.format = t->format, .size = (int)all->size, .filter = t->augment.filter};
     P2P_TRY(validation_create(&t->validator, t->training, t->validation, &form, together));
+    if (trainer_writes(t)) P2P_TRY(open_folder(t));
+    ranks_set_command(t->ranks, t->command);
     if (!trainer_writes(t)) return P2P_OK;
     show_length(t);
     t->progress = progress_create(stderr, t->total_steps, t->total_epochs, t->at.step);
