@@ -117,6 +117,23 @@ for replaced in "" half; do
     rm -rf gone
 done
 
+echo "-- checkpoints on another file system"
+elsewhere=
+for folder in /dev/shm /tmp /var/tmp; do
+    [ -w $folder ] && [ "$(stat -c %d $folder)" != "$(stat -c %d .)" ] && elsewhere=$(mktemp -d $folder/p2p.XXXXXX) && break
+done
+if [ -n "$elsewhere" ]; then
+    trap 'rm -rf "$work" "$elsewhere"' EXIT
+    expect 0 "" "$p2p" train "${small[@]}" --out far --steps 7 --checkpoint-every 7
+    mv far/checkpoints "$elsewhere" && ln -s "$elsewhere/checkpoints" far/checkpoints
+    expect 0 "" "$p2p" train --out far --resume --device "$device" --steps 20
+    expect 0 "" "$p2p" train --out far --resume --device "$device" --steps 30
+    equal_runs whole far best/best.json best/generator.safetensors
+    [ ! -e far/checkpoints/best ] || fail "far: the kept best was not removed"
+else
+    skipped "checkpoints on another file system" "there is one file system only"
+fi
+
 echo "-- a new training needs a folder without the names that it writes"
 for name in config.json metrics.jsonl generator.safetensors discriminator.safetensors checkpoints samples epochs best report.html tensorboard; do
     mkdir old && cp -r whole/$name old 2>/dev/null || mkdir old/$name # whole/ has no event files

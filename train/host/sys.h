@@ -87,7 +87,9 @@ p2p_status sys_folder_make_one(const char *path);
 /* Remove a file. P2P_OK if it does not exist. */
 p2p_status sys_file_remove(const char *path);
 
-/* Rename a file within a file system. An existing file `to` is replaced. */
+/* Rename a file. To another file system it is copied, and then removed: a process that ends between may leave
+ * both. `to` appears complete or not at all; an existing file is replaced. P2P_IO if it can't be renamed or
+ * written, P2P_UNREADABLE if it can't be copied. */
 p2p_status sys_file_rename(const char *from, const char *to);
 
 /* Remove an empty folder. P2P_OK if it does not exist or is not empty. */
