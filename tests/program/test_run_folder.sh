@@ -249,6 +249,12 @@ diff -r half pairs || fail "pairs: files have changed"
 expect 0 "continuing, because --allow-other-data is given" \
     "$p2p" train --out pairs --resume --device "$device" --data changed --steps 15 --allow-other-data
 rm -r pairs && cp -r half pairs
+mkdir -p beside # the recorded --data leads nowhere from here
+expect 3 "there is no folder toys, which is recorded as --data" \
+    env -C beside "$p2p" train --out ../pairs --resume --device "$device"
+printed "hint: name the folder of the pairs with --data" "a training that is resumed from elsewhere"
+expect 0 "done: " env -C beside "$p2p" train --out ../pairs --resume --device "$device" --steps 15 --data ../toys
+rm -r pairs && cp -r half pairs
 rm -r changed && cp -r toys changed
 cp "$second" "$(ls changed/val/* | head -n 1)"
 expect 3 "the validation pairs, by which the best epoch is chosen, have changed" \

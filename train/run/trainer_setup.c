@@ -18,7 +18,7 @@
 /* ---- Settings ----------------------------------------------------------------------------------------- */
 
 static p2p_status resolve_augmentation(settings *all, augment_options *options) {
-    if (all->no_jitter && settings_given(all, "load-size"))
+    if (all->no_jitter && settings_given(all, "load-size") && all->load_size != all->size)
         return p2p_fail(P2P_USAGE, "--load-size contradicts --no-jitter, which resizes to --size directly");
     if (all->no_jitter) all->load_size = all->size;
     /* 286 for 256, in proportion for other sizes. */
@@ -124,6 +124,16 @@ static void set_source(trainer *t) {
         fprintf(stderr, "data: the pairs have other sizes than before; the model records several sizes\n");
 }
 
+/* A training is resumed from anywhere, but its --data may be recorded relative to another folder. */
+static p2p_status check_recorded_data(const settings *all) {
+    bool exists;
+    if (!all->resume || settings_given(all, "data")) return P2P_OK;
+    P2P_TRY(sys_path_is_folder(all->data, &exists));
+    if (exists) return P2P_OK;
+    p2p_fail(P2P_INPUT, "there is no folder %s, which is recorded as --data", all->data);
+    return p2p_hint(P2P_INPUT, "name the folder of the pairs with --data");
+}
+
 static p2p_status open_data(trainer *t) {
     const settings *all = t->all;
     setup_split wanted = {.split = "train",
@@ -133,6 +143,7 @@ static p2p_status open_data(trainer *t) {
                           .channels_out = (int)all->channels_out,
                           .side = t->augment.load_size};
     bool validated;
+    P2P_TRY(check_recorded_data(all));
     if (!all->resume) P2P_TRY(setup_out_check(all));
     P2P_TRY(setup_split_open(all, &wanted, &t->training));
     wanted.split = "val";
