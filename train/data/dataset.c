@@ -19,6 +19,11 @@ struct dataset {
     char *reasons[DATASET_REASONS];
 };
 
+dataset_pairing dataset_pairing_named(const char *name) {
+    if (strcmp(name, "side-by-side") == 0) return DATASET_PAIRS_SIDE_BY_SIDE;
+    return strcmp(name, "two-folders") == 0 ? DATASET_PAIRS_TWO_FOLDERS : DATASET_PAIRS_AUTO;
+}
+
 p2p_status dataset_has_split(const char *dir, const char *split, bool *has) {
     return dataset_files_present(dir, split, has);
 }

@@ -11,8 +11,11 @@
 typedef enum { DATASET_A_TO_B, DATASET_B_TO_A } dataset_direction;
 
 /* What is taken for a pair. AUTO: whatever the folders show, unless the pictures' shapes contradict it
- * (pair_shape.h). The others: what the user says, of any shape. */
+ * (pair_shape.h). The others: the option's layout, of any shape. */
 typedef enum { DATASET_PAIRS_AUTO, DATASET_PAIRS_SIDE_BY_SIDE, DATASET_PAIRS_TWO_FOLDERS } dataset_pairing;
+
+/* "side-by-side" or "two-folders", else AUTO. */
+dataset_pairing dataset_pairing_named(const char *name);
 
 typedef struct dataset dataset;
 

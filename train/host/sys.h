@@ -128,9 +128,9 @@ p2p_status sys_file_write(const char *path, const void *bytes, size_t size);
 void sys_descriptors_reserve(void);
 
 /* From now on printing on stderr never waits for a reader, such as a terminal that Ctrl-S has stopped: a
- * thread writes what is printed. If it has to wait, 64 KiB are kept, beyond that the newest lines, and a line
- * says how many are missing. `stderr` becomes another stream; no effect if no thread can be started. Call it
- * before p2p_warnings_to. sys_messages.c */
+ * thread writes what is printed. If it has to wait, 64 KiB are kept, beyond that the newest lines, and the
+ * number of missing lines is printed. `stderr` becomes another stream; no effect if no thread can be started.
+ * Call it before p2p_warnings_to. sys_messages.c */
 void sys_messages_start(void);
 /* The same for stdout, of which nothing is dropped: printing fails when 64 KiB wait. For little output. */
 void sys_output_start(void);

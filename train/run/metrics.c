@@ -81,8 +81,8 @@ static p2p_status read_head(const char *bytes, size_t size, const char *path, lo
     return P2P_OK;
 }
 
-/* A file without a whole line is nobody's: its training was killed before it wrote one. A first line that is
- * damaged is taken for the training's own. */
+/* A file without a whole line has no identity: its training was killed before it wrote one. A first line that
+ * is damaged is taken for the training's own. */
 static p2p_status check_run(const char *bytes, size_t size, const char *run, const char *path) {
     log_head head;
     P2P_TRY(read_head(bytes, size, path, &head));

@@ -23,12 +23,11 @@ static p2p_status resolve_augmentation(settings *all, augment_options *options) 
     if (all->no_jitter) all->load_size = all->size;
     /* 286 for 256, in proportion for other sizes. */
     if (all->load_size == 0) all->load_size = (all->size * 286 + 128) / 256;
-    *options =
-        (augment_options){.size = (int)all->size,
-                          .load_size = (int)all->load_size,
-                          .jitter = !all->no_jitter,
-                          .filter = strcmp(all->resize, "nearest") == 0 ? RESIZE_NEAREST : RESIZE_BICUBIC,
-                          .flip = !all->no_flip};
+    *options = (augment_options){.size = (int)all->size,
+                                 .load_size = (int)all->load_size,
+                                 .jitter = !all->no_jitter,
+                                 .filter = resize_filter_named(all->resize),
+                                 .flip = !all->no_flip};
     return augment_check(options);
 }
 
