@@ -513,10 +513,11 @@ static bool is_done(const training_loop *loop) {
 /* If the batch of one rank can't be loaded, none begins the step. */
 static p2p_status next_batch(training_loop *loop, const loader_batch **batch) {
     double begun = sys_clock();
-    const p2p_status status = loader_next(loop->loading, batch);
+    p2p_status status = loader_next(loop->loading, batch);
     loop->waited += sys_clock() - begun;
+    status = ranks_agree(loop->t->ranks, status);
     loop->bad_pair = status == P2P_INPUT;
-    P2P_TRY(ranks_agree(loop->t->ranks, status));
+    P2P_TRY(status);
     if ((*batch)->replaced > 0 && loop->replaced == 0)
         snprintf(loop->reason, sizeof loop->reason, "%s", (*batch)->reason);
     loop->replaced += (*batch)->replaced;

@@ -98,9 +98,10 @@ p2p_status trainer_rescue(trainer *t, const p2p_failure *failure, bool exact, bo
     const p2p_status saved = exact ? save(t) : P2P_FAILED;
     if (saved == P2P_OK) trainer_report_end(t);
     if (status == P2P_STOPPED) return saved == P2P_OK ? stopped(t) : saved;
+    const bool without = bad_pair && strcmp(t->all->on_bad_image, "skip") != 0;
     describe_kept(t, saved == P2P_OK, kept);
     p2p_fail(status, "%s", failure->message);
     p2p_hint(status, "%s; %s; %s", failure->hint[0] ? failure->hint : remedy(status), kept,
-             bad_pair ? without_pair : "then ");
-    return bad_pair ? hint_without_pair(t, status) : hint_command(t, status, p2p_message_hint(), "");
+             without ? without_pair : "then ");
+    return without ? hint_without_pair(t, status) : hint_command(t, status, p2p_message_hint(), "");
 }
