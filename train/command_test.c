@@ -35,8 +35,9 @@ typedef struct {
     char *folders[FOLDERS], *grid_path, *numbers_path, *page_path;
     picture_grid grid;
     quality_total total;
-    json_t *images; /* of metrics.json */
-    json_t *pairs;  /* of index.html */
+    int64_t left_out; /* pairs that were found bad after the set was opened */
+    json_t *images;   /* of metrics.json */
+    json_t *pairs;    /* of index.html */
     progress *progress;
 } test_run;
 
@@ -221,11 +222,18 @@ static p2p_status write_numbers(const test_run *run) {
 
 /* ---- The run ------------------------------------------------------------------------------------------ */
 
+static p2p_status leave_out(test_run *run) {
+    run->left_out++;
+    progress_line(run->progress, "left out: %s", p2p_message());
+    return P2P_OK;
+}
+
 static p2p_status visit_pair(void *context, const evaluated_pair *pair) {
     test_run *run = context;
     const char *name = dataset_name(run->data, pair->sample);
     const image *const pictures[FOLDERS] = {pair->input, pair->generated, pair->target};
     quality measured;
+    if (!pair->generated) return leave_out(run);
     P2P_TRY(translator_check_stop(&run->t, pair->sample, run->count));
     P2P_TRY(quality_of_images(pair->generated, pair->target, &measured));
     P2P_TRY(note_numbers(run, name, &measured));
@@ -234,6 +242,12 @@ static p2p_status visit_pair(void *context, const evaluated_pair *pair) {
     if (pair->sample >= run->grid.columns) return P2P_OK;
     const picture_grid_column column = {name, pair->input, pair->generated, pair->target};
     return picture_grid_put(&run->grid, (int)pair->sample, &column);
+}
+
+static p2p_status report_left_out(const test_run *run) {
+    if (run->left_out > 0)
+        progress_line(run->progress, "%" PRId64 " unusable pairs were left out", run->left_out);
+    return run->total.pictures > 0 ? P2P_OK : p2p_fail(P2P_INPUT, "no usable pair is left");
 }
 
 static p2p_status run_pairs(test_run *run) {
@@ -247,7 +261,8 @@ static p2p_status run_pairs(test_run *run) {
     run->progress = progress_create(stderr, run->count, 0, 0);
     P2P_TRY(translator_check_stop(&run->t, 0, run->count));
     P2P_TRY(evaluate_pairs(&run->t.evaluator, run->data, &run->form, run->count, visit_pair, run));
-    P2P_TRY(picture_grid_save(&run->grid, run->grid_path, NULL));
+    P2P_TRY(report_left_out(run));
+    if (run->grid.picture.pixels) P2P_TRY(picture_grid_save(&run->grid, run->grid_path, NULL));
     return write_numbers(run);
 }
 

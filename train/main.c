@@ -250,7 +250,7 @@ static p2p_status dispatch(int argc, const char **argv) {
 }
 
 enum { HOST_BYTES = 64 };
-static const double FIRST_WORD = 2; /* seconds that the first process has to print a failure of all */
+static const double FAILURE_DELAY = 2; /* seconds that the first process has to print a failure of all */
 
 /* Seconds that the end waits for readers of messages, and of the output of commands that print through
  * sys_output_start. */
@@ -286,7 +286,7 @@ static void print_failure(p2p_status status) {
     if (status != P2P_STOPPED && ranks_look(&size, &rank) == P2P_OK && rank > 0) {
         sys_host_name(host, sizeof host);
         snprintf(start, sizeof start, "p2p: rank %d on %s: ", rank, host);
-        sys_sleep(FIRST_WORD);
+        sys_sleep(FAILURE_DELAY);
     }
     text_print_line(start, failure.message, stderr);
     if (failure.hint[0]) text_print_line("hint: ", failure.hint, stderr);

@@ -55,6 +55,9 @@ printed "generator.safetensors in that folder" "a checkpoint as a model"
 expect 3 "is a discriminator: only a generator" "${translate[@]}" --model intact/discriminator.safetensors toys/val
 expect 0 "--init-generator: intact/generator.safetensors" \
     "$p2p" train "${small[@]}" --out from --steps 1 --init-generator intact --init-discriminator intact
+grep -q "was trained" err.txt && fail "weights of the same direction are reported"
+expect 0 "--init-generator: intact/generator.safetensors was trained AtoB, and this training is --direction BtoA" \
+    "$p2p" train "${small[@]}" --out turned --steps 1 --init-generator intact --direction BtoA
 expect 0 "" "$p2p" train "${small[@]}" --out files --steps 1 --init-generator intact/generator.safetensors \
     --init-discriminator intact/discriminator.safetensors
 equal_runs from files

@@ -47,14 +47,47 @@ expect 3 "the checkpoint was made with 7" "$p2p" train --out skipped --resume --
 for side in train val; do
     head -c "$(($(wc -c <toys/$side/00001.jpg) - 50))" toys/$side/00001.jpg >marred/$side/00001.jpg # the header remains valid
 done
-expect 3 "00001.jpg" "$p2p" train "${tiny[@]}" --data marred --out begun --steps 16
+expect 3 "00001.jpg" "$p2p" train "${tiny[@]}" --data marred --out begun --steps 16 # before the training begins
+[ ! -e begun ] || fail "a training that did not begin has left its folder"
 expect 3 "00001.jpg" "$p2p" test --model workers1 --data marred --out x --device "$device"
 expect 0 "1 pairs were unusable and have been replaced" "$p2p" train "${tiny[@]}" --data marred --out stood1 --steps 16 --workers 1 --on-bad-image skip
 printed "the first: marred/train/00001.jpg" "the training with a stand-in"
 printed "step 16/16" "the training with a stand-in"
+printed "val: 1 left out as unusable; the first: marred/val/00001.jpg" "the training with a stand-in"
+cp -r toys without && rm without/val/00001.jpg # what is left out counts for nothing
+cp marred/train/00001.jpg without/train/
+expect 0 "" "$p2p" train "${tiny[@]}" --data without --out stood0 --steps 16 --on-bad-image skip
+validated() { grep -o '"val_.*' "$1/metrics.jsonl" | sed 's/"time".*//'; }
+[ "$(validated stood0 | wc -l)" -eq 2 ] || fail "stood0/metrics.jsonl has no validations"
+[ "$(validated stood0)" = "$(validated stood1)" ] || fail "a validation pair that is left out counts"
+same_weights stood1/generator.safetensors stood0/generator.safetensors
+expect 0 '"count":1' "$p2p" test --model stood1 --data marred --out tested1 --device "$device" --on-bad-image skip
+printed "left out: marred/val/00001.jpg" "a test of a damaged pair"
+printed "1 unusable pairs were left out" "a test of a damaged pair"
+[ "$(ls tested1/generated)" = 00002.png ] || fail "a test has drawn $(ls tested1/generated)"
+rm without/val/*.jpg && cp marred/val/00001.jpg without/val/
+expect 3 "no usable pair is left" "$p2p" test --model stood1 --data without --out x --device "$device" --on-bad-image skip
+expect 3 "no usable validation pair is left" "$p2p" train "${tiny[@]}" --data without --out refused --steps 1 --on-bad-image skip
+[ ! -e refused ] || fail "a training that did not begin has left its folder"
 expect 0 "" "$p2p" train "${tiny[@]}" --data marred --out stood5 --steps 9 --workers 5 --on-bad-image skip
 expect 0 "" "$p2p" train --out stood5 --resume --device "$device" --steps 16
 equal_runs stood1 stood5
+
+echo "-- after a bad pair"
+spoilt=(--data spoilt --no-shuffle --steps 8 "${tiny[@]}")
+cp -r toys spoilt && rm -r spoilt/val && cp marred/train/00001.jpg spoilt/train/00005.jpg
+expect 3 "spoilt/train/00005.jpg" "$p2p" train "${spoilt[@]}" --out hinted
+cp -r hinted mended && cp err.txt hint.txt
+printed "--allow-other-data" "the hint at a damaged pair"
+rerun=$(command_of hint.txt)
+case $rerun in *"--on-bad-image skip"*) ;; *) fail "the hint's command does not leave the pair out: $rerun" ;; esac
+expect 0 "1 pairs were unusable" eval "$rerun"
+expect 0 "" "$p2p" train "${spoilt[@]}" --out skipping --on-bad-image skip
+equal_runs skipping hinted
+expect 3 "spoilt/train/00005.jpg" "$p2p" train "${spoilt[@]}" --out asked2 --on-bad-image stop
+expect 0 "1 pairs were unusable" eval "$(command_of err.txt)"
+cp toys/train/00005.jpg spoilt/train/
+expect 0 "continuing, because --allow-other-data is given" "$p2p" train --out mended --resume --device "$device" --allow-other-data
 expect 2 "--on-bad-image: 'ask' is not one of stop|skip" "$p2p" train "${small[@]}" --out x --on-bad-image ask
 
 echo "-- two folders, of all formats"

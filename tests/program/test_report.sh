@@ -64,6 +64,12 @@ expect 3 "is not the page of this training" "$p2p" report run far/*/second -o ru
 (cd pages && expect 0 "" "$p2p" report ../run -o ../run/../pages/../one.html)
 has one.html '"samples":"run/samples"'
 
+echo "-- the command in the page begins an equal training"
+expect 0 "" "$p2p" train "${small[@]}" --out plain --steps 2 --no-jitter
+command=$(data_of plain/report.html | sed 's/.*"command":"p2p \([^"]*\) --out plain".*/\1/')
+expect 0 "" bash -c "$p2p $command --out again --device $device"
+equal_runs plain again
+
 echo "-- what is no training"
 expect 2 "no training is named" "$p2p" report
 expect 3 "toys: no training to report: there is no metrics.jsonl" "$p2p" report toys

@@ -117,6 +117,23 @@ for replaced in "" half; do
     rm -rf gone
 done
 
+echo "-- checkpoints on another file system"
+elsewhere=
+for folder in /dev/shm /tmp /var/tmp; do
+    [ -w $folder ] && [ "$(stat -c %d $folder)" != "$(stat -c %d .)" ] && elsewhere=$(mktemp -d $folder/p2p.XXXXXX) && break
+done
+if [ -n "$elsewhere" ]; then
+    trap 'rm -rf "$work" "$elsewhere"' EXIT
+    expect 0 "" "$p2p" train "${small[@]}" --out far --steps 7 --checkpoint-every 7
+    mv far/checkpoints "$elsewhere" && ln -s "$elsewhere/checkpoints" far/checkpoints
+    expect 0 "" "$p2p" train --out far --resume --device "$device" --steps 20
+    expect 0 "" "$p2p" train --out far --resume --device "$device" --steps 30
+    equal_runs whole far best/best.json best/generator.safetensors
+    [ ! -e far/checkpoints/best ] || fail "far: the kept best was not removed"
+else
+    skipped "checkpoints on another file system" "there is one file system only"
+fi
+
 echo "-- a new training needs a folder without the names that it writes"
 for name in config.json metrics.jsonl generator.safetensors discriminator.safetensors checkpoints samples epochs best report.html tensorboard; do
     mkdir old && cp -r whole/$name old 2>/dev/null || mkdir old/$name # whole/ has no event files
@@ -231,6 +248,12 @@ expect 3 "the contents of the training pairs have changed" "$p2p" train --out pa
 diff -r half pairs || fail "pairs: files have changed"
 expect 0 "continuing, because --allow-other-data is given" \
     "$p2p" train --out pairs --resume --device "$device" --data changed --steps 15 --allow-other-data
+rm -r pairs && cp -r half pairs
+mkdir -p beside # the recorded --data leads nowhere from here
+expect 3 "there is no folder toys, which is recorded as --data" \
+    env -C beside "$p2p" train --out ../pairs --resume --device "$device"
+printed "hint: name the folder of the pairs with --data" "a training that is resumed from elsewhere"
+expect 0 "done: " env -C beside "$p2p" train --out ../pairs --resume --device "$device" --steps 15 --data ../toys
 rm -r pairs && cp -r half pairs
 rm -r changed && cp -r toys changed
 cp "$second" "$(ls changed/val/* | head -n 1)"

@@ -19,6 +19,11 @@ struct dataset {
     char *reasons[DATASET_REASONS];
 };
 
+dataset_pairing dataset_pairing_named(const char *name) {
+    if (strcmp(name, "side-by-side") == 0) return DATASET_PAIRS_SIDE_BY_SIDE;
+    return strcmp(name, "two-folders") == 0 ? DATASET_PAIRS_TWO_FOLDERS : DATASET_PAIRS_AUTO;
+}
+
 p2p_status dataset_has_split(const char *dir, const char *split, bool *has) {
     return dataset_files_present(dir, split, has);
 }
@@ -307,7 +312,7 @@ static p2p_status load_paths(const dataset *data, const dataset_paths *paths, pa
     return load_sides(paths, files, pair, sides);
 }
 
-static p2p_status load_exactly(const dataset *data, int64_t sample, pair_format format, image_pair *pair) {
+p2p_status dataset_load_exactly(const dataset *data, int64_t sample, pair_format format, image_pair *pair) {
     const bool b_to_a = dataset_is_b_to_a(data);
     pair_files files = {
         .formats = {b_to_a ? format.target : format.input, b_to_a ? format.input : format.target}};
@@ -330,10 +335,14 @@ p2p_status dataset_load(const dataset *data, int64_t sample, pair_format format,
     int64_t count = dataset_count(data), tries = data->options.replace_bad ? count : 1;
     p2p_status status = P2P_OK;
     for (int64_t i = 0; i < tries; i++) {
-        status = load_exactly(data, (sample + i) % count, format, pair);
+        status = dataset_load_exactly(data, (sample + i) % count, format, pair);
         if (!is_bad_pair(status)) return status;
     }
     return status;
+}
+
+bool dataset_leaves_out(const dataset *data, p2p_status failure) {
+    return data->options.skip_bad && is_bad_pair(failure);
 }
 
 void dataset_order(int64_t *order, int64_t count, bool shuffle, uint64_t seed, int64_t epoch) {

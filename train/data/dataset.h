@@ -11,8 +11,11 @@
 typedef enum { DATASET_A_TO_B, DATASET_B_TO_A } dataset_direction;
 
 /* What is taken for a pair. AUTO: whatever the folders show, unless the pictures' shapes contradict it
- * (pair_shape.h). The others: what the user says, of any shape. */
+ * (pair_shape.h). The others: the option's layout, of any shape. */
 typedef enum { DATASET_PAIRS_AUTO, DATASET_PAIRS_SIDE_BY_SIDE, DATASET_PAIRS_TWO_FOLDERS } dataset_pairing;
+
+/* "side-by-side" or "two-folders", else AUTO. */
+dataset_pairing dataset_pairing_named(const char *name);
 
 typedef struct dataset dataset;
 
@@ -107,6 +110,11 @@ p2p_status dataset_pair_paths(const dataset *data, int64_t sample, char **a, cha
  * is empty after a failure. With replace_bad, a bad pair is replaced by the next good one in order,
  * cyclically; p2p_message() is then the reason of the last bad one. */
 p2p_status dataset_load(const dataset *data, int64_t sample, pair_format format, image_pair *pair);
+/* The same, but a bad pair is a failure, never replaced. */
+p2p_status dataset_load_exactly(const dataset *data, int64_t sample, pair_format format, image_pair *pair);
+/* Whether a pair whose loading failed with this status may be left out: it is bad, and the set was opened
+ * with skip_bad. */
+bool dataset_leaves_out(const dataset *data, p2p_status failure);
 
 /* The order in which an epoch visits `count` < 2^31 samples: a Fisher-Yates shuffle with counter-based random
  * numbers of (seed, epoch), or ascending if `shuffle` is false. */

@@ -41,7 +41,7 @@ void doctor_print_system(FILE *stream) {
 
 /* ---- Environment -------------------------------------------------------------------------------------- */
 
-/* Variables that p2p, OpenCL's loader and drivers read. Others are nobody's business. */
+/* Variables that p2p, OpenCL's loader and drivers read. Others are private. */
 static bool concerns_devices(const char *text) {
     static const char *const prefixes[] = {"P2P_",    "POCL_",    "OCL_",  "OPENCL_", "CL_",  "CUDA_",
                                            "NVIDIA_", "ROCR_",    "ROCM_", "HIP_",    "HSA_", "AMD_",

@@ -272,9 +272,14 @@ static p2p_status open_locked(int *descriptor, const char *path, const char *wha
                             : p2p_fail(P2P_IO, "can't take the lock %s: it is removed again and again", path);
 }
 
-static p2p_status open_folder(sys_lock *lock) {
+/* The folder of the lock's file. The caller frees it; NULL if memory runs out. */
+static char *folder_of(const sys_lock *lock) {
     const size_t length = (size_t)(name_of(lock->path) - lock->path);
-    char *folder = length ? strndup(lock->path, length) : strdup(".");
+    return length > 0 ? strndup(lock->path, length) : strdup(".");
+}
+
+static p2p_status open_folder(sys_lock *lock) {
+    char *folder = folder_of(lock);
     if (!folder) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for the lock %s", lock->path);
     lock->folder = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     free(folder);
@@ -283,9 +288,7 @@ static p2p_status open_folder(sys_lock *lock) {
 
 /* Lets paths in the lock's folder lead to that folder, whatever becomes of its own path. */
 static p2p_status anchor(const sys_lock *lock) {
-    const size_t length = (size_t)(name_of(lock->path) - lock->path);
-    if (length == 0) return p2p_folder_anchor(".", lock->folder);
-    char *folder = strndup(lock->path, length);
+    char *folder = folder_of(lock);
     if (!folder) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for the lock %s", lock->path);
     const p2p_status status = p2p_folder_anchor(folder, lock->folder);
     free(folder);
@@ -343,12 +346,12 @@ static char *path_of_folder(int folder) {
 /* Whether the path of the lock's folder leads to another folder, or to nothing. */
 static bool is_elsewhere(const sys_lock *lock) {
     struct stat held, there;
-    char *folder = strndup(lock->path, (size_t)(name_of(lock->path) - lock->path));
+    char *folder = folder_of(lock);
     if (!folder || fstat(lock->folder, &held) != 0) {
         free(folder);
         return false;
     }
-    const bool looked = stat(folder[0] ? folder : ".", &there) == 0;
+    const bool looked = stat(folder, &there) == 0;
     const bool absent = !looked && (errno == ENOENT || errno == ENOTDIR);
     free(folder);
     return looked ? !is_same(&held, &there) : absent;

@@ -210,10 +210,40 @@ p2p_status sys_file_remove(const char *path) {
     return p2p_fail(P2P_IO, "can't remove %s: %s", path, strerror(errno));
 }
 
+static p2p_status copy_stream(FILE *from, const char *name, FILE *to) {
+    char bytes[1 << 14];
+    size_t size;
+    while ((size = fread(bytes, 1, sizeof bytes, from)) > 0)
+        if (fwrite(bytes, 1, size, to) != size) break; /* commit reports it */
+    if (!ferror(from)) return P2P_OK;
+    return p2p_fail(P2P_UNREADABLE, "can't read %s: %s", name, strerror(errno));
+}
+
+static p2p_status copy_file(const char *from, const char *to) {
+    FILE *stream;
+    uint64_t size;
+    p2p_atomic_file copy;
+    P2P_TRY(p2p_file_open(from, &stream, &size));
+    p2p_status status = p2p_atomic_open(&copy, to);
+    if (status == P2P_OK) {
+        status = copy_stream(stream, from, copy.stream);
+        if (status == P2P_OK)
+            status = p2p_atomic_commit(&copy);
+        else
+            p2p_atomic_abandon(&copy);
+    }
+    fclose(stream);
+    return status;
+}
+
 p2p_status sys_file_rename(const char *from, const char *to) {
     const char *old_name = from, *new_name = to;
     const int old_base = p2p_folder_base(&old_name), new_base = p2p_folder_base(&new_name);
     if (renameat(old_base, old_name, new_base, new_name) == 0) return P2P_OK;
+    if (errno == EXDEV) {
+        P2P_TRY(copy_file(from, to));
+        return sys_file_remove(from);
+    }
     return p2p_fail(P2P_IO, "can't rename %s to %s: %s", from, to, strerror(errno));
 }
 
@@ -418,8 +448,6 @@ int sys_terminal_columns(FILE *stream) {
     return size.ws_col;
 }
 
-/* Never less than an earlier reading: the clocks of some virtual machines jump back, though POSIX forbids it.
- */
 void sys_sleep(double seconds) {
     const time_t whole = (time_t)seconds;
     nanosleep(&(struct timespec){.tv_sec = whole, .tv_nsec = (long)(1e9 * (seconds - (double)whole))}, NULL);
@@ -430,6 +458,8 @@ _Noreturn void sys_process_end(int exit_code) {
     _Exit(exit_code);
 }
 
+/* Never less than an earlier reading: the clocks of some virtual machines jump back, though POSIX forbids it.
+ */
 double sys_clock(void) {
     static atomic_int_least64_t latest; /* nanoseconds */
     struct timespec now;

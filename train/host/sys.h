@@ -87,7 +87,9 @@ p2p_status sys_folder_make_one(const char *path);
 /* Remove a file. P2P_OK if it does not exist. */
 p2p_status sys_file_remove(const char *path);
 
-/* Rename a file within a file system. An existing file `to` is replaced. */
+/* Rename a file. To another file system it is copied, and then removed: a process that ends between may leave
+ * both. `to` appears complete or not at all; an existing file is replaced. P2P_IO if it can't be renamed or
+ * written, P2P_UNREADABLE if it can't be copied. */
 p2p_status sys_file_rename(const char *from, const char *to);
 
 /* Remove an empty folder. P2P_OK if it does not exist or is not empty. */
@@ -126,9 +128,9 @@ p2p_status sys_file_write(const char *path, const void *bytes, size_t size);
 void sys_descriptors_reserve(void);
 
 /* From now on printing on stderr never waits for a reader, such as a terminal that Ctrl-S has stopped: a
- * thread writes what is printed. If it has to wait, 64 KiB are kept, beyond that the newest lines, and a line
- * says how many are missing. `stderr` becomes another stream; no effect if no thread can be started. Call it
- * before p2p_warnings_to. sys_messages.c */
+ * thread writes what is printed. If it has to wait, 64 KiB are kept, beyond that the newest lines, and the
+ * number of missing lines is printed. `stderr` becomes another stream; no effect if no thread can be started.
+ * Call it before p2p_warnings_to. sys_messages.c */
 void sys_messages_start(void);
 /* The same for stdout, of which nothing is dropped: printing fails when 64 KiB wait. For little output. */
 void sys_output_start(void);

@@ -1,9 +1,9 @@
 /* Escaping of bytes; see text.h. */
 #include "text.h"
 
-#include "sys.h"
-
+#include "memory_stream.h"
 #include "p2p_printable.h"
+#include "sys.h"
 
 #include <stdarg.h>
 #include <stdbool.h>
@@ -57,18 +57,14 @@ static void write_escaped(FILE *to, const char *word) {
 }
 
 char *text_shell_word(const char *word) {
-    char *text = NULL;
-    size_t size = 0;
-    FILE *to = open_memstream(&text, &size);
-    if (!to) return NULL;
+    memory_stream to;
+    memory_stream_open(&to);
+    if (!to.stream) return NULL;
     if (p2p_is_printable(word))
-        write_quoted(to, word);
+        write_quoted(to.stream, word);
     else
-        write_escaped(to, word);
-    const bool complete = !ferror(to);
-    if (fclose(to) == 0 && complete) return text;
-    free(text);
-    return NULL;
+        write_escaped(to.stream, word);
+    return memory_stream_take(&to);
 }
 
 /* ---- JSON --------------------------------------------------------------------------------------------- */

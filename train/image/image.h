@@ -116,7 +116,7 @@ uint64_t image_pixels_bytes(const image_header *header, image_format format);
  * then. */
 p2p_status image_load_inspected(const char *path, const image_facts *facts, image *result);
 
-/* The header of a file in memory. */
+/* The header of a file in memory. For tests, as is image_decode: the program reads files. */
 p2p_status image_probe_bytes(const uint8_t *bytes, size_t size, const char *name, image_header *header);
 
 /* The suffixes of files that are treated as pictures, in any case. */

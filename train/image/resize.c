@@ -12,6 +12,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+resize_filter resize_filter_named(const char *name) {
+    return strcmp(name, "nearest") == 0 ? RESIZE_NEAREST : RESIZE_BICUBIC;
+}
+
 enum { FRACTION_BITS = 32 - 8 - 2 };
 
 static const double SUPPORT = 2.0; /* of the cubic, in source pixels, unless it shrinks the picture */

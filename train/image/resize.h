@@ -17,6 +17,9 @@
 
 typedef enum { RESIZE_BICUBIC, RESIZE_NEAREST } resize_filter;
 
+/* "nearest", else bicubic. */
+resize_filter resize_filter_named(const char *name);
+
 /* Resize to width x height, then crop crop_width x crop_height pixels at (left, top). */
 typedef struct {
     int width, height;

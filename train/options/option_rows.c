@@ -173,7 +173,7 @@ const option_row option_rows[] = {
     {"keep-epochs", 0, KIND_COUNT, AT(keep_epochs), TRAIN, KEPT, 0, MAX_COUNT, "10", "K",
      "keep the newest K of them; 0: all"},
     {"keep-samples", 0, KIND_COUNT, AT(keep_samples), TRAIN, KEPT, 0, MAX_COUNT, "200", "K",
-     "keep K pictures in OUT/samples, evenly over the epochs, with the first and the newest one; 0: all"},
+     "keep up to K pictures in OUT/samples, evenly over the epochs, beside the first and the newest one; 0: all"},
     {"checkpoint-every", 0, KIND_COUNT, AT(checkpoint_every), TRAIN, KEPT, 1, MAX_COUNT, NULL, "N",
      "steps between checkpoints (default: every 5 minutes, and at the end)"},
     {"tensorboard", 0, KIND_FLAG, AT(tensorboard), TRAIN, KEPT, 0, 0, NULL, NULL,

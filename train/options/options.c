@@ -1,4 +1,5 @@
 /* Parsing, help, JSON and the check on --resume, derived from the table in option_rows.c. See options.h. */
+#include "host/memory_stream.h"
 #include "host/text.h"
 #include "option_rows.h"
 
@@ -532,20 +533,11 @@ static bool write_resume_command(FILE *to, const settings *all) {
     return complete;
 }
 
-/* Close a stream of open_memstream and return its text; NULL if the text is not complete. */
-static char *finish_text(FILE *to, char **text, bool complete) {
-    complete = !ferror(to) && complete;
-    complete = fclose(to) == 0 && complete;
-    if (complete) return *text;
-    free(*text);
-    return NULL;
-}
-
 char *settings_resume_command(const settings *all) {
-    char *text = NULL;
-    size_t size = 0;
-    FILE *to = open_memstream(&text, &size);
-    return to ? finish_text(to, &text, write_resume_command(to, all)) : NULL;
+    memory_stream to;
+    memory_stream_open(&to);
+    if (to.stream) to.failed = !write_resume_command(to.stream, all);
+    return memory_stream_take(&to);
 }
 
 /* Write a recorded value, unless it is the default or none. */
@@ -577,10 +569,10 @@ static bool write_begin_command(FILE *to, const json_t *kept, const char *out) {
 }
 
 char *settings_begin_command(const json_t *kept, const char *out) {
-    char *text = NULL;
-    size_t size = 0;
-    FILE *to = open_memstream(&text, &size);
-    return to ? finish_text(to, &text, write_begin_command(to, kept, out)) : NULL;
+    memory_stream to;
+    memory_stream_open(&to);
+    if (to.stream) to.failed = !write_begin_command(to.stream, kept, out);
+    return memory_stream_take(&to);
 }
 
 p2p_status settings_no_arguments(const settings *all, const char *name) {

@@ -23,11 +23,6 @@ typedef struct {
     findings found;
 } checking;
 
-static dataset_pairing pairing_of(const settings *all) {
-    if (strcmp(all->pairs, "side-by-side") == 0) return DATASET_PAIRS_SIDE_BY_SIDE;
-    return strcmp(all->pairs, "two-folders") == 0 ? DATASET_PAIRS_TWO_FOLDERS : DATASET_PAIRS_AUTO;
-}
-
 /* ---- Listing ------------------------------------------------------------------------------------------ */
 
 /* A folder that is no data set: its folders A and B, or itself. */
@@ -57,7 +52,7 @@ static p2p_status list_split(checking *work, const char *name) {
     if (!present) return P2P_OK;
     checked_split *split = &work->splits[work->split_count++];
     split->name = name;
-    return dataset_files_list(&split->files, work->dir, name, pairing_of(work->all));
+    return dataset_files_list(&split->files, work->dir, name, dataset_pairing_named(work->all->pairs));
 }
 
 static p2p_status list_all(checking *work) {
@@ -84,7 +79,7 @@ static p2p_status look_at(void *context, size_t index) {
     for (; index >= split->files.count; split++) index -= split->files.count;
     dataset_paths paths;
     P2P_TRY(dataset_files_paths(&split->files, index, &paths));
-    const bool judge = pairing_of(work->all) == DATASET_PAIRS_AUTO;
+    const bool judge = dataset_pairing_named(work->all->pairs) == DATASET_PAIRS_AUTO;
     p2p_status status = pair_look_at(&paths, judge, &split->looks[index]);
     dataset_paths_free(&paths);
     return status;

@@ -46,7 +46,7 @@ static uint64_t copy_bytes(const settings *all, int width, int height, image_for
 /* ---- lowres ------------------------------------------------------------------------------------------- */
 
 static resize_filter filter_of(const settings *all) {
-    return strcmp(all->resize, "nearest") == 0 ? RESIZE_NEAREST : RESIZE_BICUBIC;
+    return resize_filter_named(all->resize);
 }
 
 static int reduced(const settings *all, int side) {

@@ -43,7 +43,7 @@ static resize_target target_of(const settings *all, int width, int height) {
     target.crop_height = target.height < size ? target.height : size;
     target.left = (target.width - target.crop_width) / 2;
     target.top = (target.height - target.crop_height) / 2;
-    target.filter = strcmp(all->resize, "nearest") == 0 ? RESIZE_NEAREST : RESIZE_BICUBIC;
+    target.filter = resize_filter_named(all->resize);
     return target;
 }
 

@@ -1,7 +1,7 @@
 /* The thread of heartbeats, and the end of all ranks. See heartbeat.h.
  *
  * A message is a byte, in a failure followed by numbers and texts. Time in which this process itself did not
- * run, because all of them were stopped or the machine slept, is not counted as another's silence.
+ * run, because all of them were stopped or the machine slept, is not counted as silence of another.
  */
 #include "heartbeat_connect.h"
 
@@ -12,14 +12,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const double INTERVAL = 1;     /* seconds between beats */
-static const double LONGEST_TURN = 2; /* seconds of silence that one turn of the thread counts at most */
-static const double FIRST_WORD = 1;   /* seconds that rank 0 has to report a failure of its own first */
-static const double LAST_WORD = 5;    /* seconds for messages to be sent or printed */
-static const double AT_END = 0.02;    /* seconds between looks when a rank has taken leave */
-static const double PASSING_ON = 0.5; /* seconds in which a launcher passes on what was printed */
+static const double INTERVAL = 1;      /* seconds between beats */
+static const double LONGEST_TURN = 2;  /* seconds of silence that one turn of the thread counts at most */
+static const double FAILURE_DELAY = 1; /* seconds before a failure is sent: rank 0 may report its own */
+static const double SEND_LIMIT = 5;    /* seconds for messages to be sent or printed */
+static const double AT_END = 0.02;     /* seconds between looks when a rank has ended */
+static const double PASSING_ON = 0.5;  /* seconds in which a launcher passes on what was printed */
 
-enum { BEAT = 'B', FAREWELL = 'E', FAILURE = 'F', EXIT = 'X', WARNING = 'W' };
+enum { BEAT = 'B', END = 'E', FAILURE = 'F', EXIT = 'X', WARNING = 'W' };
 enum { MESSAGE_BYTES = 4096, HINT_BYTES = 8192, COMMAND_BYTES = 4096 };
 enum { MOST_WARNINGS = 64 }; /* different ones; more are not printed */
 
@@ -35,7 +35,7 @@ typedef struct {
 typedef struct {
     int rank, socket; /* socket -1: the connection has ended */
     double silence;   /* seconds */
-    bool ended;       /* it has taken leave */
+    bool ended;       /* it has sent END */
     char kind;        /* of the message that is being received; 0: none */
     size_t received;  /* bytes of its rest */
     failure_text *failure;
@@ -72,7 +72,7 @@ static struct {
 
 /* Sends all bytes, unless the connection ends or nothing moves for too long. */
 static void send_all(const peer *to, const void *bytes, size_t size) {
-    const double end = sys_clock() + LAST_WORD;
+    const double end = sys_clock() + SEND_LIMIT;
     for (size_t done = 0; done < size && sys_clock() < end;) {
         const long sent = sys_send(to->socket, (const char *)bytes + done, size - done);
         if (sent < 0) return;
@@ -102,14 +102,14 @@ static bool begin_end(void) {
  * ends, because it may then end all and what it has not passed on. */
 static _Noreturn void end_all(int exit_code) {
     const uint32_t number = (uint32_t)exit_code;
-    sys_messages_wait(LAST_WORD);
+    sys_messages_wait(SEND_LIMIT);
     sys_sleep(PASSING_ON);
     if (beat.options.rank == 0) send_to_all(EXIT, &number);
     sys_process_end(exit_code);
 }
 
 _Noreturn void heartbeat_end_all(p2p_status status) {
-    while (!begin_end()) sys_sleep(LAST_WORD); /* the thread is ending this process */
+    while (!begin_end()) sys_sleep(SEND_LIMIT); /* the thread is ending this process */
     text_print_line("p2p: ", p2p_message(), stderr);
     if (p2p_message_hint()[0]) text_print_line("hint: ", p2p_message_hint(), stderr);
     end_all(p2p_status_exit_code(status));
@@ -166,12 +166,12 @@ static void report_failure(const peer *of) {
 }
 
 void heartbeat_await_end(void) {
-    sys_sleep(FIRST_WORD + LAST_WORD + PASSING_ON);
+    sys_sleep(FAILURE_DELAY + SEND_LIMIT + PASSING_ON);
 }
 
 _Noreturn void heartbeat_fail(p2p_status status) {
     failure_text *text = calloc(1, sizeof *text);
-    sys_sleep(FIRST_WORD);
+    sys_sleep(FAILURE_DELAY);
     if (text) {
         const char kind = FAILURE;
         text->exit_code = (uint32_t)p2p_status_exit_code(status);
@@ -183,7 +183,7 @@ _Noreturn void heartbeat_fail(p2p_status status) {
         send_all(&beat.peers[0], text, sizeof *text);
         sys_monitor_leave(beat.monitor);
     }
-    sys_sleep(LAST_WORD); /* the thread ends this process when rank 0 has printed the message */
+    sys_sleep(SEND_LIMIT); /* the thread ends this process when rank 0 has printed the message */
     sys_process_end(p2p_status_exit_code(status));
 }
 
@@ -275,7 +275,7 @@ static size_t rest_of(peer *from, void **rest) {
 static void take_message(peer *from) {
     const int kind = from->kind;
     from->kind = 0;
-    if (kind == FAREWELL) from->ended = true;
+    if (kind == END) from->ended = true;
     if (kind == WARNING) print_warning(from);
     if (kind == FAILURE && from->failure) report_failure(from);
     if (kind == EXIT && begin_end()) sys_process_end((int)(from->exit_code & 0xff));
@@ -340,7 +340,7 @@ static void watch(void *memory) {
     int *sockets = memory;
     bool *writes = (bool *)(sockets + beat.count), *ready = writes + beat.count;
     double last = sys_clock(), sent = last - INTERVAL, left = 0;
-    while (!all_over() && left < LAST_WORD) {
+    while (!all_over() && left < SEND_LIMIT) {
         wait_for_peers(sockets, writes, ready);
         const double now = sys_clock(), turn = now - last < LONGEST_TURN ? now - last : LONGEST_TURN;
         beat.pause = now - last;
@@ -410,7 +410,7 @@ void heartbeat_set_kept(void) {
 
 void heartbeat_end(void) {
     atomic_store(&beat.leaving, true);
-    send_to_all(FAREWELL, NULL);
+    send_to_all(END, NULL);
 }
 
 void heartbeat_join(void) {

@@ -127,7 +127,7 @@ static bool await_start(double seconds) {
     }
 }
 
-/* MPI's start can't be interrupted, and does not say which process is missing. */
+/* MPI's start can't be interrupted, and does not report which process is missing. */
 static p2p_status await_others(double patience, double limit) {
     if (await_start(patience)) return P2P_OK;
     text_line(stderr, "%s has waited %.0f s for other processes of the launcher to start p2p",

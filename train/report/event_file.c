@@ -2,6 +2,7 @@
  * TensorBoard's plug-in for hyper-parameters. */
 #include "event_file.h"
 
+#include "host/memory_stream.h"
 #include "host/sys.h"
 #include "p2p_file.h"
 
@@ -19,29 +20,18 @@ struct event_file {
 
 /* ---- Messages ------------------------------------------------------------------------------------------ */
 
-/* A message that is being made. glibc does not mark a stream in memory as failed when its memory can't grow.
- */
-typedef struct {
-    FILE *stream;
-    char *bytes;
-    size_t size;
-    bool failed;
-} message;
+typedef memory_stream message;
 
 typedef enum { WIRE_NUMBER = 0, WIRE_8_BYTES = 1, WIRE_BYTES = 2, WIRE_4_BYTES = 5 } wire_type;
 
-static void put_bytes(message *to, const void *bytes, size_t size) {
-    if (!to->failed) to->failed = fwrite(bytes, 1, size, to->stream) != size;
-}
-
 /* The lowest `count` bytes, the lowest first. */
 static void put_low_first(message *to, uint64_t value, int count) {
-    for (int i = 0; i < count; i++) put_bytes(to, &(uint8_t){(uint8_t)(value >> (8 * i))}, 1);
+    for (int i = 0; i < count; i++) memory_stream_put(to, &(uint8_t){(uint8_t)(value >> (8 * i))}, 1);
 }
 
 static void put_varint(message *to, uint64_t value) {
-    for (; value >= 0x80; value >>= 7) put_bytes(to, &(uint8_t){(uint8_t)(value | 0x80)}, 1);
-    put_bytes(to, &(uint8_t){(uint8_t)value}, 1);
+    for (; value >= 0x80; value >>= 7) memory_stream_put(to, &(uint8_t){(uint8_t)(value | 0x80)}, 1);
+    memory_stream_put(to, &(uint8_t){(uint8_t)value}, 1);
 }
 
 static void put_key(message *to, int field, wire_type type) {
@@ -71,29 +61,16 @@ static void put_float(message *to, int field, double value) {
 static void put_block(message *to, int field, const void *bytes, size_t size) {
     put_key(to, field, WIRE_BYTES);
     put_varint(to, size);
-    put_bytes(to, bytes, size);
+    memory_stream_put(to, bytes, size);
 }
 
 static void put_text(message *to, int field, const char *text) {
     put_block(to, field, text, strlen(text));
 }
 
-static void begin(message *made) {
-    *made = (message){0};
-    made->stream = open_memstream(&made->bytes, &made->size);
-    made->failed = made->stream == NULL;
-}
-
-/* Whether the message is whole. The caller frees its bytes in any case. */
-static bool finish(message *made) {
-    if (made->stream && fclose(made->stream) != 0) made->failed = true;
-    made->stream = NULL;
-    return !made->failed && made->bytes;
-}
-
 /* Put a message into another one, and free it. One that is not whole makes the other one not whole. */
 static void put_message(message *to, int field, message *made) {
-    if (finish(made))
+    if (memory_stream_finish(made))
         put_block(to, field, made->bytes, made->size);
     else
         to->failed = true;
@@ -141,13 +118,13 @@ enum { SUMMARY_VALUE = 1 };
 enum { VALUE_TAG = 1, VALUE_SCALAR = 2, VALUE_PICTURE = 4, VALUE_TENSOR = 8, VALUE_METADATA = 9 };
 
 static void begin_event(message *event, int64_t step) {
-    begin(event);
+    memory_stream_open(event);
     put_double(event, EVENT_TIME, sys_time());
     put_integer(event, EVENT_STEP, step);
 }
 
 static p2p_status write_event(event_file *file, message *event) {
-    const p2p_status status = finish(event)
+    const p2p_status status = memory_stream_finish(event)
                                   ? write_record(file, (const uint8_t *)event->bytes, event->size)
                                   : p2p_fail(P2P_OUT_OF_MEMORY, "%s: no memory for an event", file->path);
     free(event->bytes);
@@ -164,10 +141,10 @@ static p2p_status write_summary(event_file *file, int64_t step, message *summary
 
 p2p_status event_file_scalars(event_file *file, int64_t step, const event_scalar *scalars, int count) {
     message summary, value;
-    begin(&summary);
+    memory_stream_open(&summary);
     for (int i = 0; i < count; i++) {
         if (!isfinite(scalars[i].value)) continue;
-        begin(&value);
+        memory_stream_open(&value);
         put_text(&value, VALUE_TAG, scalars[i].tag);
         put_float(&value, VALUE_SCALAR, scalars[i].value);
         put_message(&summary, SUMMARY_VALUE, &value);
@@ -179,15 +156,15 @@ p2p_status event_file_picture(event_file *file, int64_t step, const char *tag, i
                               const uint8_t *png, size_t size) {
     enum { HEIGHT = 1, WIDTH = 2, COLOURS = 3, ENCODED = 4, RGB = 3 };
     message summary, value, picture;
-    begin(&picture);
+    memory_stream_open(&picture);
     put_integer(&picture, HEIGHT, height);
     put_integer(&picture, WIDTH, width);
     put_integer(&picture, COLOURS, RGB);
     put_block(&picture, ENCODED, png, size);
-    begin(&value);
+    memory_stream_open(&value);
     put_text(&value, VALUE_TAG, tag);
     put_message(&value, VALUE_PICTURE, &picture);
-    begin(&summary);
+    memory_stream_open(&summary);
     put_message(&summary, SUMMARY_VALUE, &value);
     return write_summary(file, step, &summary);
 }
@@ -207,13 +184,13 @@ static bool put_setting(message *to, const json_t *setting) {
 static void put_entry(message *start, const char *name, const json_t *setting) {
     enum { ENTRIES = 1, KEY = 1, VALUE = 2 };
     message entry, value;
-    begin(&value);
+    memory_stream_open(&value);
     if (!put_setting(&value, setting)) {
-        (void)finish(&value);
+        (void)memory_stream_finish(&value);
         free(value.bytes);
         return;
     }
-    begin(&entry);
+    memory_stream_open(&entry);
     put_text(&entry, KEY, name);
     put_message(&entry, VALUE, &value);
     put_message(start, ENTRIES, &entry);
@@ -223,11 +200,11 @@ static void put_entry(message *start, const char *name, const json_t *setting) {
 static void put_zero(message *value) {
     enum { TYPE = 1, SHAPE = 2, FLOATS = 5, FLOAT_TYPE = 1, DIMENSION = 2, EXTENT = 1 };
     message tensor, shape, dimension;
-    begin(&dimension);
+    memory_stream_open(&dimension);
     put_integer(&dimension, EXTENT, 1);
-    begin(&shape);
+    memory_stream_open(&shape);
     put_message(&shape, DIMENSION, &dimension);
-    begin(&tensor);
+    memory_stream_open(&tensor);
     put_integer(&tensor, TYPE, FLOAT_TYPE);
     put_message(&tensor, SHAPE, &shape);
     put_float(&tensor, FLOATS, 0);
@@ -238,10 +215,10 @@ static void put_zero(message *value) {
 static void put_plugin(message *value, message *contents) {
     enum { PLUGIN = 1, NAME = 1, CONTENT = 2 };
     message metadata, plugin;
-    begin(&plugin);
+    memory_stream_open(&plugin);
     put_text(&plugin, NAME, "hparams");
     put_message(&plugin, CONTENT, contents);
-    begin(&metadata);
+    memory_stream_open(&metadata);
     put_message(&metadata, PLUGIN, &plugin);
     put_message(value, VALUE_METADATA, &metadata);
 }
@@ -251,19 +228,19 @@ p2p_status event_file_settings(event_file *file, const json_t *settings, const c
     message summary, value, contents, start;
     const char *name;
     json_t *setting;
-    begin(&start);
+    memory_stream_open(&start);
     json_object_foreach((json_t *)(uintptr_t)settings, name, setting) {
         put_entry(&start, name, setting);
     }
     put_text(&start, GROUP, group);
     put_double(&start, START_TIME, sys_time());
-    begin(&contents);
+    memory_stream_open(&contents);
     put_message(&contents, START, &start);
-    begin(&value);
+    memory_stream_open(&value);
     put_text(&value, VALUE_TAG, "_hparams_/session_start_info");
     put_zero(&value);
     put_plugin(&value, &contents);
-    begin(&summary);
+    memory_stream_open(&summary);
     put_message(&summary, SUMMARY_VALUE, &value);
     return write_summary(file, 0, &summary);
 }
@@ -277,7 +254,7 @@ static p2p_status write_start(event_file *file, int64_t first_step) {
     put_text(&event, EVENT_VERSION, "brain.Event:2");
     P2P_TRY(write_event(file, &event));
     if (first_step <= 1) return event_file_flush(file);
-    begin(&session);
+    memory_stream_open(&session);
     put_integer(&session, STATUS, STARTED);
     begin_event(&event, first_step);
     put_message(&event, EVENT_SESSION, &session);

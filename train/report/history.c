@@ -47,7 +47,8 @@ struct history {
     int64_t best_epoch, best_step;             /* 0: none */
     double best_l1, mean_target;               /* mean_target 0: not known */
     curve curves[CURVES];
-    double clock; /* the time of day of the last line, in seconds; NAN: not known */
+    double seconds; /* of training, without interruptions */
+    double clock;   /* the time of day of the last line, in seconds; NAN: not known */
     rate_window window;
     curve rates;
 };
@@ -98,6 +99,12 @@ static double seconds_since_last(history *past, const json_t *line) {
     return seconds >= 0 ? seconds : seconds + DAY;
 }
 
+/* Add the time since a line with the clock `before`, unless the training was interrupted after it. */
+static void add_duration(history *past, const json_t *line, double before, double seconds) {
+    const bool known = !isnan(before) && !isnan(past->clock);
+    if (known && !json_is_true(json_object_get(line, "resumed"))) past->seconds += seconds;
+}
+
 static void add_window(curve *rates, const rate_window *window) {
     curve_add(rates, window->last, (double)window->steps / window->per_image);
 }
@@ -132,7 +139,8 @@ void history_add(history *past, const json_t *line) {
     past->steps = step;
     if (ends_epoch) past->epochs = epoch;
     add_time(past, line);
-    const double seconds = seconds_since_last(past, line);
+    const double before = past->clock, seconds = seconds_since_last(past, line);
+    add_duration(past, line, before, seconds);
     if (!ends_epoch) add_rate(past, step, seconds, number_of(line, "images_per_s"));
     for (int i = 0; i < CURVES; i++)
         if (sources[i].of_epochs == ends_epoch)
@@ -211,6 +219,7 @@ json_t *history_to_json(const history *past) {
                                curves_to_json(past));
     object = json_text_add(object, "began", past->began[0], json_string(past->began));
     object = json_text_add(object, "ended", past->ended[0], json_string(past->ended));
+    object = json_text_add(object, "seconds", past->began[0], json_real(past->seconds));
     object = json_text_add(object, "mean_target", past->mean_target > 0, json_real(past->mean_target));
     return json_text_add(object, "best", past->best_epoch > 0,
                          json_pack("{s:I, s:I, s:f}", "epoch", (json_int_t)past->best_epoch, "step",

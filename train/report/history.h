@@ -30,9 +30,10 @@ p2p_status history_read(history *past, const char *path, char run[HISTORY_RUN_BY
 enum { HISTORY_RATE_SECONDS = 5 };
 
 /* {"steps": N, "epochs": N, "rate_seconds": HISTORY_RATE_SECONDS, "began": TIME, "ended": TIME,
- * "best": {"epoch": N, "step": N, "l1": X}, "mean_target": X, "curves": {NAME: CURVE, ...}}. Absent: what is
- * not known; "ended" is the time of the last line. A curve has the name of its field; those of the means over
- * an epoch begin with "epoch_". NULL if memory runs out. */
+ * "seconds": X, "best": {"epoch": N, "step": N, "l1": X}, "mean_target": X, "curves": {NAME: CURVE, ...}}.
+ * Absent: what is not known; "ended" is the time of the last line, "seconds" the duration without what lies
+ * before lines with "resumed". A curve has the name of its field; those of the means over an epoch begin with
+ * "epoch_". NULL if memory runs out. */
 json_t *history_to_json(const history *past);
 
 #endif

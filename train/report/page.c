@@ -1,6 +1,7 @@
 /* See page.h. */
 #include "page.h"
 
+#include "host/memory_stream.h"
 #include "host/sys.h"
 #include "json_text.h"
 #include "p2p.h"
@@ -31,73 +32,47 @@ static const page_asset *asset_named(const char *name, const char *suffix) {
     return NULL;
 }
 
-/* ---- Text in memory -------------------------------------------------------------------------------------
- */
+/* ---- Text ---------------------------------------------------------------------------------------------- */
 
-/* A text that is being made. glibc does not mark a stream in memory as failed when its memory can't grow. */
-typedef struct {
-    FILE *stream;
-    char *text;
-    size_t size;
-    bool failed;
-} writer;
-
-static void begin(writer *to) {
-    *to = (writer){0};
-    to->stream = open_memstream(&to->text, &to->size);
-    to->failed = to->stream == NULL;
-}
-
-static void put_bytes(writer *to, const void *bytes, size_t size) {
-    if (!to->failed) to->failed = fwrite(bytes, 1, size, to->stream) != size;
-}
-
-static void put(writer *to, const char *text) {
-    put_bytes(to, text, strlen(text));
+static void put(memory_stream *to, const char *text) {
+    memory_stream_put(to, text, strlen(text));
 }
 
 /* A byte as text, by a format with one number. */
-static void put_code(writer *to, const char *format, char byte) {
+static void put_code(memory_stream *to, const char *format, char byte) {
     char text[16];
     snprintf(text, sizeof text, format, (unsigned)(unsigned char)byte);
     put(to, text);
 }
 
-/* Whether the text is whole. The caller frees it in any case. */
-static bool finish(writer *to) {
-    if (to->stream && fclose(to->stream) != 0) to->failed = true;
-    to->stream = NULL;
-    return !to->failed && to->text;
-}
-
 /* ---- Writing ------------------------------------------------------------------------------------------ */
 
-static void put_asset(writer *to, const char *name, const char *suffix) {
+static void put_asset(memory_stream *to, const char *name, const char *suffix) {
     const page_asset *asset = asset_named(name, suffix);
-    if (asset) put_bytes(to, asset->bytes, asset->size);
+    if (asset) memory_stream_put(to, asset->bytes, asset->size);
 }
 
-static void put_escaped(writer *to, const char *text) {
+static void put_escaped(memory_stream *to, const char *text) {
     for (; *text; text++) {
         if (strchr("&<>\"'", *text))
             put_code(to, "&#%u;", *text);
         else
-            put_bytes(to, text, 1);
+            memory_stream_put(to, text, 1);
     }
 }
 
 /* JSON within an element "script": a "<" could begin the element's end. In JSON it occurs in strings only. */
-static void put_data(writer *to, const char *text) {
+static void put_data(memory_stream *to, const char *text) {
     for (; *text; text++) {
         const size_t plain = strcspn(text, "<");
-        put_bytes(to, text, plain);
+        memory_stream_put(to, text, plain);
         text += plain;
         if (!*text) return;
         put(to, "\\u003c");
     }
 }
 
-static void put_head(writer *to, const char *title, const char *run) {
+static void put_head(memory_stream *to, const char *title, const char *run) {
     put(to, head_start);
     put(to, P2P_VERSION);
     put(to, meta_end);
@@ -114,7 +89,8 @@ static void put_head(writer *to, const char *title, const char *run) {
     put(to, "</style>\n</head>\n<body>\n");
 }
 
-static void put_page(writer *to, const char *name, const char *title, const char *run, const char *data) {
+static void put_page(memory_stream *to, const char *name, const char *title, const char *run,
+                     const char *data) {
     put_head(to, title, run);
     put_asset(to, name, ".html");
     put(to, "<script type=\"application/json\" id=\"data\">");
@@ -135,21 +111,21 @@ static p2p_status title_text(const char *title, char **text) {
 p2p_status page_make(const char *name, const char *title, const char *run, json_t *data, char **text,
                      size_t *size) {
     char *json = NULL, *shown = NULL;
-    writer page;
-    begin(&page);
+    memory_stream page;
+    memory_stream_open(&page);
     p2p_status status =
         json_text_make("a page", data, JSON_COMPACT | JSON_ENSURE_ASCII | JSON_REAL_PRECISION(DIGITS), &json);
     json_decref(data);
     if (status == P2P_OK) status = title_text(title, &shown);
     if (status == P2P_OK) put_page(&page, name, shown, run, json);
-    const bool complete = finish(&page);
+    const bool complete = memory_stream_finish(&page);
     if (status == P2P_OK && !complete) status = p2p_fail(P2P_OUT_OF_MEMORY, "no memory for a page");
     free(json);
     free(shown);
-    *text = page.text;
+    *text = page.bytes;
     *size = page.size;
     if (status == P2P_OK) return P2P_OK;
-    free(page.text);
+    free(page.bytes);
     *text = NULL;
     return status;
 }
@@ -191,25 +167,25 @@ p2p_status page_run(const char *path, char run[PAGE_RUN_BYTES]) {
 
 /* ---- Texts and links ---------------------------------------------------------------------------------- */
 
-static json_t *take_text(writer *made) {
-    json_t *text = finish(made) ? json_string(made->text) : NULL;
-    free(made->text);
+static json_t *take_text(memory_stream *made) {
+    json_t *text = memory_stream_finish(made) ? json_string(made->bytes) : NULL;
+    free(made->bytes);
     return text;
 }
 
-static void put_link(writer *to, const char *path) {
+static void put_link(memory_stream *to, const char *path) {
     static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~/";
     for (; *path; path++) {
         if (strchr(plain, *path))
-            put_bytes(to, path, 1);
+            memory_stream_put(to, path, 1);
         else
             put_code(to, "%%%02X", *path);
     }
 }
 
 json_t *page_link(const char *folder, const char *name) {
-    writer made;
-    begin(&made);
+    memory_stream made;
+    memory_stream_open(&made);
     put_link(&made, folder);
     if (folder[0]) put(&made, "/");
     put_link(&made, name);
@@ -217,12 +193,12 @@ json_t *page_link(const char *folder, const char *name) {
 }
 
 json_t *page_text(const char *bytes) {
-    writer made;
-    begin(&made);
+    memory_stream made;
+    memory_stream_open(&made);
     while (*bytes) {
         const size_t length = p2p_printable_length(bytes);
         if (length > 0)
-            put_bytes(&made, bytes, length), bytes += length;
+            memory_stream_put(&made, bytes, length), bytes += length;
         else
             put_code(&made, "\\x%02x", *bytes++);
     }

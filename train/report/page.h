@@ -32,8 +32,8 @@ p2p_status page_write(const char *path, const char *name, const char *title, con
 enum { PAGE_RUN_BYTES = 64 };
 p2p_status page_run(const char *path, char run[PAGE_RUN_BYTES]);
 
-/* A path as a relative link: its bytes, those with a meaning in links as %NN. `folder` is followed by a slash
- * unless it is ""; so is each part of `name` kept apart. NULL if memory runs out. */
+/* The path `folder`/`name`, or `name` if the folder is "", as a relative link: slashes stay, other bytes with
+ * a meaning in links become %NN. NULL if memory runs out. */
 json_t *page_link(const char *folder, const char *name);
 
 /* Bytes from outside as text: what can't be shown, or would change the order of what is shown, as \xNN

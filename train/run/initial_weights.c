@@ -4,8 +4,10 @@
 #include "host/sys.h"
 #include "host/text.h"
 #include "model_file.h"
+#include "safetensors.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 /* `given` is a file, or a folder with the file `name`. */
 static p2p_status find(const char *option, const char *given, const char *name, char **path) {
@@ -24,13 +26,31 @@ static p2p_status find(const char *option, const char *given, const char *name, 
     return P2P_OK;
 }
 
+/* Report weights of a training in the other direction. */
+static p2p_status note_direction(const char *option, const char *path, const char *direction) {
+    safetensors_file *file;
+    P2P_TRY(safetensors_open(path, &file));
+    const char *trained = safetensors_metadata(file, "direction"); /* NULL: not recorded */
+    if (trained && strcmp(trained, direction) != 0)
+        text_line(stderr, "--%s: %s was trained %s, and this training is --direction %s", option, path,
+                  trained, direction);
+    safetensors_close(file);
+    return P2P_OK;
+}
+
+/* Check weights that were found. */
+static p2p_status check(const char *option, const char *path, p2p_network *network, const char *direction) {
+    if (!path) return P2P_OK;
+    P2P_TRY(model_file_check(network, path));
+    return note_direction(option, path, direction);
+}
+
 p2p_status initial_weights_find(initial_weights *files, const settings *all, const pix2pix *model) {
     P2P_TRY(find("init-generator", all->init_generator, "generator.safetensors", &files->generator));
     P2P_TRY(find("init-discriminator", all->init_discriminator, "discriminator.safetensors",
                  &files->discriminator));
-    if (files->generator) P2P_TRY(model_file_check(model->generator.network, files->generator));
-    if (files->discriminator) P2P_TRY(model_file_check(model->discriminator.network, files->discriminator));
-    return P2P_OK;
+    P2P_TRY(check("init-generator", files->generator, model->generator.network, all->direction));
+    return check("init-discriminator", files->discriminator, model->discriminator.network, all->direction);
 }
 
 void initial_weights_free(initial_weights *files) {

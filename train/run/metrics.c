@@ -16,6 +16,7 @@ struct metrics_log {
     FILE *stream;
     char *path;
     history *past;
+    bool resumes; /* the next line is the first after an interruption */
 };
 
 /* More than an identity has, so that a longer text is not equal to one. */
@@ -80,8 +81,8 @@ static p2p_status read_head(const char *bytes, size_t size, const char *path, lo
     return P2P_OK;
 }
 
-/* A file without a whole line is nobody's: its training was killed before it wrote one. A first line that is
- * damaged is taken for the training's own. */
+/* A file without a whole line has no identity: its training was killed before it wrote one. A first line that
+ * is damaged is taken for the training's own. */
 static p2p_status check_run(const char *bytes, size_t size, const char *run, const char *path) {
     log_head head;
     P2P_TRY(read_head(bytes, size, path, &head));
@@ -195,7 +196,7 @@ p2p_status metrics_open(metrics_log **log, const char *path, const char *run, in
     metrics_log *opened = calloc(1, sizeof *opened);
     char *name = strdup(path);
     if (opened && name) {
-        *opened = (metrics_log){.stream = stream, .path = name, .past = past};
+        *opened = (metrics_log){.stream = stream, .path = name, .past = past, .resumes = keep_steps > 0};
         *log = opened;
         return P2P_OK;
     }
@@ -209,6 +210,8 @@ p2p_status metrics_open(metrics_log **log, const char *path, const char *run, in
  * read whole lines. */
 static p2p_status write_line(metrics_log *log, json_t *object) {
     char *text;
+    object = json_text_add(object, "resumed", log->resumes, json_true());
+    log->resumes = false;
     p2p_status status = json_text_make(log->path, object, JSON_COMPACT, &text);
     if (status == P2P_OK) history_add(log->past, object);
     json_decref(object);

@@ -59,6 +59,7 @@ p2p_status metrics_open(metrics_log **log, const char *path, const char *run, in
                         int64_t keep_epochs, history *past);
 /* P2P_INPUT if the file exists and is the log of another training than `run`. */
 p2p_status metrics_check_run(const char *path, const char *run);
+/* Write a line, and add it to the history. P2P_IO if it can't be written, P2P_OUT_OF_MEMORY. */
 p2p_status metrics_step(metrics_log *log, const step_record *record);
 p2p_status metrics_epoch(metrics_log *log, const epoch_record *record);
 /* Flush all lines to the disk, so that a checkpoint is never ahead of the log. */

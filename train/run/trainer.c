@@ -56,6 +56,7 @@ typedef struct {
     mean_duration epoch_ends, saves;        /* seconds of an epoch's end, and of a checkpoint */
     bool announced;                         /* the duration of the training was printed */
     int won;                                /* successive epochs in which the discriminator won */
+    bool bad_pair;                          /* a pair's file has ended the training */
     int64_t replaced;                       /* pairs of this epoch that were bad and replaced */
     char reason[P2P_MESSAGE_BYTES];         /* of the first of them */
     /* The parameters are those of `at`, or will be when the step in flight has been collected. */
@@ -310,6 +311,13 @@ static void show_victory(training_loop *loop, const loss_values *mean) {
                      "learns mostly from L1. Judge by the pictures; report.html has more on this");
 }
 
+static p2p_status validate(training_loop *loop, const char *title, quality *mean) {
+    const trainer *t = loop->t;
+    const p2p_status status = validation_run(t->validator, &t->evaluator, title, mean);
+    loop->bad_pair = status == P2P_INPUT;
+    return status;
+}
+
 /* Validate the epoch whose steps have been made, and fill its record. All ranks do, to the same numbers. */
 static p2p_status measure_epoch(training_loop *loop) {
     const trainer *t = loop->t;
@@ -323,7 +331,7 @@ static p2p_status measure_epoch(training_loop *loop) {
                              .validated = t->validation != NULL,
                              .baseline_l1 = validation_baseline_l1(t->validator)};
     snprintf(title, sizeof title, "epoch %" PRId64, record->epoch);
-    P2P_TRY(validation_run(t->validator, &t->evaluator, title, &record->validation));
+    P2P_TRY(validate(loop, title, &record->validation));
     loop->validated = sys_clock() - begun;
     record->best = record->validated && (at->best_epoch == 0 || record->validation.l1 < at->best_l1);
     return P2P_OK;
@@ -336,6 +344,14 @@ static p2p_status gather_replaced(training_loop *loop) {
     if (loop->replaced == 0) snprintf(loop->reason, sizeof loop->reason, "one of another rank");
     loop->replaced = trainer_writes(loop->t) ? (int64_t)replaced : 0;
     return P2P_OK;
+}
+
+static void report_left_out(const training_loop *loop) {
+    const char *reason;
+    const int64_t left_out = validation_left_out(loop->t->validator, &reason);
+    if (left_out > 0)
+        progress_line(loop->t->progress, "val: %" PRId64 " left out as unusable; the first: %s", left_out,
+                      reason);
 }
 
 /* Report the replaced pairs of the epoch, and reset their number. */
@@ -359,6 +375,7 @@ static p2p_status write_epoch(training_loop *loop) {
     P2P_TRY(metrics_epoch(t->metrics, record));
     trainer_tensorboard_epoch(t, record);
     progress_epoch(t->progress, record);
+    report_left_out(loop);
     show_victory(loop, &record->mean);
     report_replaced(loop);
     return P2P_OK;
@@ -402,11 +419,12 @@ static p2p_status show_end(training_loop *loop) {
     quality measured;
     run_step_sample_name(name, loop->at->step);
     snprintf(title, sizeof title, "step %" PRId64, loop->at->step);
-    P2P_TRY(validation_run(loop->t->validator, &loop->t->evaluator, title, &measured));
+    P2P_TRY(validate(loop, title, &measured));
     if (trainer_writes(loop->t)) P2P_TRY(write_grid(loop, name));
     if (!loop->t->validation) return P2P_OK;
     describe_validation(loop->t, &measured, validation, sizeof validation);
     progress_line(loop->t->progress, "%s", validation);
+    report_left_out(loop);
     return P2P_OK;
 }
 
@@ -495,9 +513,11 @@ static bool is_done(const training_loop *loop) {
 /* If the batch of one rank can't be loaded, none begins the step. */
 static p2p_status next_batch(training_loop *loop, const loader_batch **batch) {
     double begun = sys_clock();
-    const p2p_status status = loader_next(loop->loading, batch);
+    p2p_status status = loader_next(loop->loading, batch);
     loop->waited += sys_clock() - begun;
-    P2P_TRY(ranks_agree(loop->t->ranks, status));
+    status = ranks_agree(loop->t->ranks, status);
+    loop->bad_pair = status == P2P_INPUT;
+    P2P_TRY(status);
     if ((*batch)->replaced > 0 && loop->replaced == 0)
         snprintf(loop->reason, sizeof loop->reason, "%s", (*batch)->reason);
     loop->replaced += (*batch)->replaced;
@@ -589,7 +609,7 @@ static p2p_status end_early(training_loop *loop, p2p_status status) {
     p2p_status collected = loop->can_save && together ? collect(loop) : P2P_FAILED;
     if (collected == P2P_OK) collected = p2p_session_gather(loop->t->session);
     if (status == P2P_STOPPED && collected != P2P_OK) p2p_failure_take(&failure, collected);
-    return trainer_rescue(loop->t, &failure, collected == P2P_OK);
+    return trainer_rescue(loop->t, &failure, collected == P2P_OK, loop->bad_pair);
 }
 
 static p2p_status train(trainer *t) {

@@ -16,7 +16,7 @@ void trainer_paths_free(trainer_paths *paths);
 p2p_status trainer_lock(trainer *t);
 
 /* Call before files are written. If a person renamed the folder while the training ran, its files are written
- * where it is now, which a line on stderr says, and *moved is true: nothing may be written into another
+ * where it is now, a line is printed on stderr, and *moved is true: nothing may be written into another
  * training's folder that took its place. P2P_IO if it was removed; P2P_USAGE if another process has taken its
  * lock, which a person removed. */
 p2p_status trainer_follow_folder(trainer *t, bool *moved);

@@ -11,21 +11,32 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Completes the hint of a failure with the command that resumes. Without memory for it, the hint stays. */
-static p2p_status hint_command(const trainer *t, p2p_status status, const char *hint) {
+/* Completes the hint of a failure with the command that resumes, and `more` options. Without memory for it,
+ * the hint stays. */
+static p2p_status hint_command(const trainer *t, p2p_status status, const char *hint, const char *more) {
     if (t->ranks)
-        return p2p_hint(status, "%scontinue, under mpirun with %d ranks as before, with: %s", hint,
-                        ranks_size(t->ranks), t->command);
+        return p2p_hint(status, "%scontinue, under mpirun with %d ranks as before, with: %s%s", hint,
+                        ranks_size(t->ranks), t->command, more);
     char *command = settings_resume_command(t->all);
-    if (command) p2p_hint(status, "%scontinue with: %s", hint, command);
+    if (command) p2p_hint(status, "%scontinue with: %s%s", hint, command, more);
     free(command);
     return status;
+}
+
+/* --resume refuses pairs of other contents, and other numbers of pairs. So the pair stays in its folder. */
+static const char without_pair[] = "leave the file in its place; after replacing it, add --allow-other-data; "
+                                   "to go on without the pair, ";
+
+static p2p_status hint_without_pair(const trainer *t, p2p_status status) {
+    const bool given = settings_given(t->all, "on-bad-image");
+    if (given) P2P_TRY(settings_set(t->all, "on-bad-image", "skip"));
+    return hint_command(t, status, p2p_message_hint(), given ? "" : " --on-bad-image skip");
 }
 
 static p2p_status stopped(const trainer *t) {
     p2p_fail(P2P_STOPPED, "stopped by %s after step %" PRId64 " of %" PRId64 "; a checkpoint is saved",
              sys_stop_name(), t->at.step, t->total_steps);
-    return hint_command(t, P2P_STOPPED, "");
+    return hint_command(t, P2P_STOPPED, "", "");
 }
 
 /* A remedy for failures without a hint of their own. */
@@ -80,15 +91,17 @@ static p2p_status save(trainer *t) {
     return ranks_agree(t->ranks, trainer_writes(t) ? write(t) : P2P_OK);
 }
 
-p2p_status trainer_rescue(trainer *t, const p2p_failure *failure, bool exact) {
+p2p_status trainer_rescue(trainer *t, const p2p_failure *failure, bool exact, bool bad_pair) {
     char kept[KEPT_BYTES];
     const p2p_status status = failure->status;
     if (status == P2P_DIVERGED) return diverged(t, failure);
     const p2p_status saved = exact ? save(t) : P2P_FAILED;
     if (saved == P2P_OK) trainer_report_end(t);
     if (status == P2P_STOPPED) return saved == P2P_OK ? stopped(t) : saved;
+    const bool without = bad_pair && strcmp(t->all->on_bad_image, "skip") != 0;
     describe_kept(t, saved == P2P_OK, kept);
     p2p_fail(status, "%s", failure->message);
-    p2p_hint(status, "%s; %s; then ", failure->hint[0] ? failure->hint : remedy(status), kept);
-    return hint_command(t, status, p2p_message_hint());
+    p2p_hint(status, "%s; %s; %s", failure->hint[0] ? failure->hint : remedy(status), kept,
+             without ? without_pair : "then ");
+    return without ? hint_without_pair(t, status) : hint_command(t, status, p2p_message_hint(), "");
 }

@@ -16,9 +16,9 @@ p2p_status trainer_save_epoch(const trainer *t, int64_t epoch);
 
 /* Remove all but the newest --keep-epochs, and but those that were the newest at the last checkpoint. */
 p2p_status trainer_remove_old_epochs(const trainer *t);
-/* Remove pictures so that some --keep-samples of epochs remain, evenly spread. Leaves those of other
- * trainings.
- */
+/* Remove pictures of epochs but at most --keep-samples, evenly spread, the first and the newest one, and
+ * those that were kept likewise at the last checkpoint. Leaves those of other trainings. Fails as
+ * sys_folder_walk and sys_file_remove do. */
 p2p_status trainer_remove_old_samples(const trainer *t);
 
 /* Write OUT/best: both networks, then best.json with the epoch and its metrics. */

@@ -18,17 +18,16 @@
 /* ---- Settings ----------------------------------------------------------------------------------------- */
 
 static p2p_status resolve_augmentation(settings *all, augment_options *options) {
-    if (all->no_jitter && settings_given(all, "load-size"))
+    if (all->no_jitter && settings_given(all, "load-size") && all->load_size != all->size)
         return p2p_fail(P2P_USAGE, "--load-size contradicts --no-jitter, which resizes to --size directly");
     if (all->no_jitter) all->load_size = all->size;
     /* 286 for 256, in proportion for other sizes. */
     if (all->load_size == 0) all->load_size = (all->size * 286 + 128) / 256;
-    *options =
-        (augment_options){.size = (int)all->size,
-                          .load_size = (int)all->load_size,
-                          .jitter = !all->no_jitter,
-                          .filter = strcmp(all->resize, "nearest") == 0 ? RESIZE_NEAREST : RESIZE_BICUBIC,
-                          .flip = !all->no_flip};
+    *options = (augment_options){.size = (int)all->size,
+                                 .load_size = (int)all->load_size,
+                                 .jitter = !all->no_jitter,
+                                 .filter = resize_filter_named(all->resize),
+                                 .flip = !all->no_flip};
     return augment_check(options);
 }
 
@@ -124,6 +123,16 @@ static void set_source(trainer *t) {
         fprintf(stderr, "data: the pairs have other sizes than before; the model records several sizes\n");
 }
 
+/* A training is resumed from anywhere, but its --data may be recorded relative to another folder. */
+static p2p_status check_recorded_data(const settings *all) {
+    bool exists;
+    if (!all->resume || settings_given(all, "data")) return P2P_OK;
+    P2P_TRY(sys_path_is_folder(all->data, &exists));
+    if (exists) return P2P_OK;
+    p2p_fail(P2P_INPUT, "there is no folder %s, which is recorded as --data", all->data);
+    return p2p_hint(P2P_INPUT, "name the folder of the pairs with --data");
+}
+
 static p2p_status open_data(trainer *t) {
     const settings *all = t->all;
     setup_split wanted = {.split = "train",
@@ -133,9 +142,11 @@ static p2p_status open_data(trainer *t) {
                           .channels_out = (int)all->channels_out,
                           .side = t->augment.load_size};
     bool validated;
+    P2P_TRY(check_recorded_data(all));
     if (!all->resume) P2P_TRY(setup_out_check(all));
     P2P_TRY(setup_split_open(all, &wanted, &t->training));
     wanted.split = "val";
+    wanted.replace_bad = false;
     wanted.training = t->training;
     P2P_TRY(dataset_has_split(all->data, "val", &validated));
     if (validated) P2P_TRY(setup_split_open(all, &wanted, &t->validation));
@@ -375,10 +386,10 @@ p2p_status trainer_open(trainer *t, settings *all, ranks *together) {
     P2P_TRY(begin_folder(t));
     P2P_TRY(open_device(t));
     P2P_TRY(set_weights(t));
-    if (trainer_writes(t)) P2P_TRY(open_folder(t));
-    ranks_set_command(t->ranks, t->command);
     const pair_form form = {.format = t->format, .size = (int)all->size, .filter = t->augment.filter};
     P2P_TRY(validation_create(&t->validator, t->training, t->validation, &form, together));
+    if (trainer_writes(t)) P2P_TRY(open_folder(t));
+    ranks_set_command(t->ranks, t->command);
     if (!trainer_writes(t)) return P2P_OK;
     show_length(t);
     t->progress = progress_create(stderr, t->total_steps, t->total_epochs, t->at.step);

@@ -13,8 +13,15 @@ struct validator {
     pair_form form;
     ranks *ranks; /* NULL: one */
     double baseline_l1;
-    picture_grid grid; /* of the last run, until it is written */
+    picture_grid grid;              /* of the last run, until it is written */
+    int64_t left_out;               /* pairs of the last run, in all ranks */
+    char reason[P2P_MESSAGE_BYTES]; /* of the first that was left out here; "": none was */
 };
+
+static p2p_status no_pair_left(const char *kind) {
+    p2p_fail(P2P_INPUT, "no usable %s pair is left: all were left out as unusable", kind);
+    return p2p_hint(P2P_INPUT, "replace them; without --on-bad-image skip the first is named");
+}
 
 static size_t target_values(const validator *shown) {
     return (size_t)shown->form.size * (size_t)shown->form.size * (size_t)shown->form.format.target.channels;
@@ -25,41 +32,55 @@ static double value_at(const image *picture, size_t index) {
                               : ((const uint16_t *)picture->pixels)[index];
 }
 
-static p2p_status add_targets(validator *shown, const dataset *training, int64_t count, double *sum) {
+/* Load a pair's target. It is empty if the pair is left out. */
+static p2p_status load_target(const validator *shown, const dataset *data, int64_t sample, image *target) {
+    image input;
+    const p2p_status status = evaluate_load_pair(data, sample, &shown->form, &input, target);
+    image_free(&input);
+    return dataset_leaves_out(data, status) ? P2P_OK : status;
+}
+
+/* *taken receives the number of pairs that are not left out. */
+static p2p_status add_targets(const validator *shown, const dataset *training, int64_t count, double *sum,
+                              int64_t *taken) {
+    *taken = 0;
     for (int64_t i = 0; i < count; i++) {
-        image input, target;
-        P2P_TRY(evaluate_load_pair(training, i, &shown->form, &input, &target));
+        image target;
+        P2P_TRY(load_target(shown, training, i, &target));
+        if (!target.pixels) continue;
         for (size_t j = 0; j < target_values(shown); j++) sum[j] += value_at(&target, j);
-        image_free(&input);
         image_free(&target);
+        ++*taken;
     }
-    return P2P_OK;
+    return *taken > 0 ? P2P_OK : no_pair_left("training");
 }
 
 /* Mean |mean - target| over the validation pairs, of samples scaled to [-1, 1] as in the L1 loss. */
 static p2p_status compare_with_mean(validator *shown, int64_t count, const double *sum) {
     const double half = shown->form.format.target.bits == 8 ? 127.5 : 32767.5;
     double total = 0;
-    int64_t pairs = dataset_count(shown->validation);
-    for (int64_t i = 0; i < pairs; i++) {
-        image input, target;
-        P2P_TRY(evaluate_load_pair(shown->validation, i, &shown->form, &input, &target));
+    int64_t taken = 0;
+    for (int64_t i = 0; i < dataset_count(shown->validation); i++) {
+        image target;
+        P2P_TRY(load_target(shown, shown->validation, i, &target));
+        if (!target.pixels) continue;
         for (size_t j = 0; j < target_values(shown); j++)
             total += fabs(sum[j] / (double)count - value_at(&target, j));
-        image_free(&input);
         image_free(&target);
+        taken++;
     }
-    shown->baseline_l1 = total / half / (double)target_values(shown) / (double)pairs;
+    if (taken == 0) return no_pair_left("validation");
+    shown->baseline_l1 = total / half / (double)target_values(shown) / (double)taken;
     return P2P_OK;
 }
 
 static p2p_status measure_baseline(validator *shown, const dataset *training) {
-    int64_t count = dataset_count(training);
+    int64_t count = dataset_count(training), taken;
     if (count > VALIDATION_BASELINE_PAIRS) count = VALIDATION_BASELINE_PAIRS;
     double *sum = calloc(target_values(shown), sizeof *sum);
     if (!sum) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for the mean training target");
-    p2p_status status = add_targets(shown, training, count, sum);
-    if (status == P2P_OK) status = compare_with_mean(shown, count, sum);
+    p2p_status status = add_targets(shown, training, count, sum, &taken);
+    if (status == P2P_OK) status = compare_with_mean(shown, taken, sum);
     free(sum);
     return status;
 }
@@ -94,20 +115,35 @@ double validation_baseline_l1(const validator *shown) {
 
 /* ---- Running pictures --------------------------------------------------------------------------------- */
 
+/* What is known of a pair: all zeros for those of other ranks, and those that are left out. */
 typedef struct {
-    picture_grid *grid;
-    const dataset *data;
-    quality *measured; /* per pair; zeros for those of other ranks */
+    quality measured;
+    double taken; /* 1: measured */
+} pair_result;
+
+typedef struct {
+    validator *shown;
+    pair_result *results;
 } shown_pairs;
 
+/* Keep the reason of the first. */
+static p2p_status leave_out(validator *shown) {
+    if (!shown->reason[0]) snprintf(shown->reason, sizeof shown->reason, "%s", p2p_message());
+    return P2P_OK;
+}
+
 static p2p_status show_pair(void *context, const evaluated_pair *pair) {
-    shown_pairs *pairs = context;
+    const shown_pairs *pairs = context;
+    validator *shown = pairs->shown;
+    pair_result *result = &pairs->results[pair->sample];
+    if (!pair->generated) return leave_out(shown);
     P2P_TRY(sys_stop_check());
-    P2P_TRY(quality_of_images(pair->generated, pair->target, &pairs->measured[pair->sample]));
-    if (pair->sample >= pairs->grid->columns) return P2P_OK;
-    const picture_grid_column column = {dataset_name(pairs->data, pair->sample), pair->input, pair->generated,
-                                        pair->target};
-    return picture_grid_put(pairs->grid, (int)pair->sample, &column);
+    P2P_TRY(quality_of_images(pair->generated, pair->target, &result->measured));
+    result->taken = 1;
+    if (pair->sample >= shown->grid.columns) return P2P_OK;
+    const picture_grid_column column = {dataset_name(shown->shown, pair->sample), pair->input,
+                                        pair->generated, pair->target};
+    return picture_grid_put(&shown->grid, (int)pair->sample, &column);
 }
 
 /* A failure of one rank ends the validation in all, and so does a signal to one. */
@@ -128,39 +164,49 @@ static p2p_status agree_on_end(const validator *shown, p2p_status status) {
 }
 
 /* The mean over the pairs of all ranks, in the order of pairs. */
-static p2p_status find_mean(const validator *shown, quality *measured, int64_t count, quality *mean) {
-    enum { NUMBERS = sizeof(quality) / sizeof(double) };
+static p2p_status find_mean(validator *shown, pair_result *results, int64_t count, quality *mean) {
+    enum { NUMBERS = sizeof(pair_result) / sizeof(double) };
     quality_total total = {.pictures = 0};
-    P2P_TRY(ranks_add(shown->ranks, &measured->l1, NUMBERS * (size_t)count));
-    for (int64_t i = 0; i < count; i++) quality_add(&total, &measured[i]);
-    if (shown->validation) *mean = quality_mean(&total);
+    P2P_TRY(ranks_add(shown->ranks, &results->measured.l1, NUMBERS * (size_t)count));
+    for (int64_t i = 0; i < count; i++)
+        if (results[i].taken > 0) quality_add(&total, &results[i].measured);
+    shown->left_out = count - total.pictures;
+    if (!shown->validation) return P2P_OK;
+    if (total.pictures == 0) return no_pair_left("validation");
+    *mean = quality_mean(&total);
     return P2P_OK;
 }
 
-static p2p_status run_pairs(validator *shown, const evaluator *e, int64_t count, quality *measured,
+static p2p_status run_pairs(validator *shown, const evaluator *e, int64_t count, pair_result *results,
                             quality *mean) {
-    shown_pairs pairs = {.grid = &shown->grid, .data = shown->shown, .measured = measured};
+    shown_pairs pairs = {.shown = shown, .results = results};
     evaluator divided = *e;
     divided.first = shown->grid.columns;
     P2P_TRY(
         agree_on_end(shown, evaluate_pairs(&divided, shown->shown, &shown->form, count, show_pair, &pairs)));
-    return find_mean(shown, measured, count, mean);
+    return find_mean(shown, results, count, mean);
 }
 
 p2p_status validation_run(validator *shown, const evaluator *e, const char *title, quality *mean) {
     const int64_t samples = dataset_count(shown->shown);
     const int columns = picture_grid_columns(samples, shown->form.size);
     const int64_t count = shown->validation ? samples : columns;
-    quality *measured = calloc((size_t)count + 1, sizeof *measured);
-    if (!measured) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for validation");
+    pair_result *results = calloc((size_t)count + 1, sizeof *results);
+    if (!results) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for validation");
     picture_grid_free(&shown->grid);
     shown->grid = (picture_grid){.columns = columns};
     snprintf(shown->grid.title, sizeof shown->grid.title, "%s", title);
-    const p2p_status status = run_pairs(shown, e, count, measured, mean);
-    free(measured);
+    shown->reason[0] = '\0';
+    const p2p_status status = run_pairs(shown, e, count, results, mean);
+    free(results);
     return status;
 }
 
 p2p_status validation_save_grid(validator *shown, const char *path, const char *label) {
-    return picture_grid_save(&shown->grid, path, label);
+    return shown->grid.picture.pixels ? picture_grid_save(&shown->grid, path, label) : P2P_OK;
+}
+
+int64_t validation_left_out(const validator *shown, const char **reason) {
+    *reason = shown->reason[0] ? shown->reason : "one of another rank";
+    return shown->validation ? shown->left_out : 0;
 }

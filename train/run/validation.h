@@ -12,7 +12,10 @@
 
 typedef struct validator validator;
 
-/* Borrows both data sets. `validation` may be NULL: then the grid shows training pairs, and nothing is
+/* Pairs that are left out (dataset_leaves_out) take part in nothing; P2P_INPUT if none is left. The grid has
+ * an empty column for each.
+ *
+ * Borrows both data sets. `validation` may be NULL: then the grid shows training pairs, and nothing is
  * measured. Measures the baseline: the L1 of a "generator" that always draws the mean of the first
  * VALIDATION_BASELINE_PAIRS training targets. Of several ranks (NULL: one) rank 0 does, and draws the grid.
  */
@@ -28,7 +31,12 @@ double validation_baseline_l1(const validator *shown);
  * of the metrics between generated picture and target over all pairs, in all ranks; unchanged without
  * validation. P2P_STOPPED if a signal has requested a stop (sys.h), of any rank. */
 p2p_status validation_run(validator *shown, const evaluator *e, const char *title, quality *mean);
-/* Write the grid of the last validation_run, with a label (picture_grid.h). */
+/* Write the grid of the last validation_run, with a label (picture_grid.h). Fails as picture_grid_save does.
+ * Writes nothing if all pairs of the grid were left out. */
 p2p_status validation_save_grid(validator *shown, const char *path, const char *label);
+
+/* The number of validation pairs that the last validation_run left out, in all ranks. *reason receives that
+ * of the first, which is valid until the next run. */
+int64_t validation_left_out(const validator *shown, const char **reason);
 
 #endif

@@ -32,13 +32,8 @@ static void report_pairs(const char *split, const dataset *data) {
               found.b == NULL ? "" : " and ", found.b == NULL ? "" : found.b);
 }
 
-static dataset_pairing pairing_of(const settings *all) {
-    if (strcmp(all->pairs, "side-by-side") == 0) return DATASET_PAIRS_SIDE_BY_SIDE;
-    return strcmp(all->pairs, "two-folders") == 0 ? DATASET_PAIRS_TWO_FOLDERS : DATASET_PAIRS_AUTO;
-}
-
 static void warn_of_seams(const settings *all, const char *split, const dataset *data) {
-    if (pairing_of(all) != DATASET_PAIRS_AUTO || !pair_seam_all_go_on(data)) return;
+    if (dataset_pairing_named(all->pairs) != DATASET_PAIRS_AUTO || !pair_seam_all_go_on(data)) return;
     text_line(
         stderr,
         "%s: warning: the pictures go on across their middle, as single pictures do; a pair has A on the "
@@ -49,7 +44,7 @@ static void warn_of_seams(const settings *all, const char *split, const dataset 
 p2p_status setup_split_open(const settings *all, const setup_split *wanted, dataset **data) {
     const bool skip = strcmp(all->on_bad_image, "skip") == 0, a_to_b = strcmp(wanted->direction, "AtoB") == 0;
     const dataset_options options = {.direction = a_to_b ? DATASET_A_TO_B : DATASET_B_TO_A,
-                                     .pairing = pairing_of(all),
+                                     .pairing = dataset_pairing_named(all->pairs),
                                      .training = wanted->training,
                                      .channels_in = wanted->channels_in,
                                      .channels_out = wanted->channels_out,

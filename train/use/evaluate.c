@@ -104,7 +104,7 @@ p2p_status evaluate_load_pair(const dataset *data, int64_t sample, const pair_fo
                               image *target) {
     *input = *target = (image){0};
     image_pair pair;
-    P2P_TRY(dataset_load(data, sample, form->format, &pair));
+    P2P_TRY(dataset_load_exactly(data, sample, form->format, &pair));
     p2p_status status = resize_picture(pair.input, form, input);
     if (status == P2P_OK) status = resize_picture(pair.target, form, target);
     image_pair_free(&pair);
@@ -116,22 +116,59 @@ p2p_status evaluate_load_pair(const dataset *data, int64_t sample, const pair_fo
 
 /* ---- Pairs -------------------------------------------------------------------------------------------- */
 
-/* The pictures of a batch of pairs. One allocation, which begins at `inputs`. */
+/* The pictures of a batch of pairs, and whose they are. One allocation of images, which begins at `inputs`.
+ */
 typedef struct {
     image *inputs, *targets, *generated;
+    int64_t *samples;
+    int count;
 } pair_batch;
 
-static p2p_status run_pairs(const evaluator *e, const dataset *data, const pair_form *form, int64_t first,
-                            int count, const pair_batch *batch) {
-    for (int i = 0; i < count; i++)
-        P2P_TRY(evaluate_load_pair(data, first + i, form, &batch->inputs[i], &batch->targets[i]));
-    return evaluate_pictures(e, count, batch->inputs, batch->generated);
+static p2p_status batch_create(pair_batch *batch, int capacity) {
+    const size_t places = (size_t)capacity;
+    *batch = (pair_batch){.inputs = calloc(3 * places, sizeof *batch->inputs),
+                          .samples = calloc(places, sizeof *batch->samples)};
+    if (!batch->inputs || !batch->samples)
+        return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for %d pairs", capacity);
+    batch->targets = batch->inputs + capacity;
+    batch->generated = batch->targets + capacity;
+    return P2P_OK;
 }
 
-static p2p_status visit_pairs(const pair_batch *batch, int64_t first, int count, evaluated_visit visit,
-                              void *context) {
-    for (int i = 0; i < count; i++) {
-        const evaluated_pair pair = {first + i, &batch->inputs[i], &batch->generated[i], &batch->targets[i]};
+static void batch_empty(pair_batch *batch, int capacity) {
+    for (int i = 0; i < 3 * capacity; i++) image_free(&batch->inputs[i]);
+    batch->count = 0;
+}
+
+static void batch_free(pair_batch *batch) {
+    free(batch->inputs);
+    free(batch->samples);
+}
+
+/* Load the pairs from `first` on; `visit` is called for those that are left out. */
+static p2p_status load_pairs(const dataset *data, const pair_form *form, int64_t first, int count,
+                             pair_batch *batch, evaluated_visit visit, void *context) {
+    for (int64_t sample = first; sample < first + count; sample++) {
+        const int at = batch->count;
+        const p2p_status status =
+            evaluate_load_pair(data, sample, form, &batch->inputs[at], &batch->targets[at]);
+        if (status == P2P_OK)
+            batch->samples[batch->count++] = sample;
+        else if (dataset_leaves_out(data, status))
+            P2P_TRY(visit(context, &(evaluated_pair){.sample = sample}));
+        else
+            return status;
+    }
+    return P2P_OK;
+}
+
+static p2p_status run_batch(const evaluator *e, const pair_batch *batch, evaluated_visit visit,
+                            void *context) {
+    if (batch->count == 0) return P2P_OK;
+    P2P_TRY(evaluate_pictures(e, batch->count, batch->inputs, batch->generated));
+    for (int i = 0; i < batch->count; i++) {
+        const evaluated_pair pair = {batch->samples[i], &batch->inputs[i], &batch->generated[i],
+                                     &batch->targets[i]};
         P2P_TRY(visit(context, &pair));
     }
     return P2P_OK;
@@ -150,18 +187,15 @@ static int rank_of(const evaluator *e, int64_t number, int capacity) {
 p2p_status evaluate_pairs(const evaluator *e, const dataset *data, const pair_form *form, int64_t count,
                           evaluated_visit visit, void *context) {
     const int capacity = evaluate_capacity(e);
-    pair_batch batch = {.inputs = calloc(3 * (size_t)capacity, sizeof *batch.inputs)};
-    if (!batch.inputs) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for %d pairs", capacity);
-    batch.targets = batch.inputs + capacity;
-    batch.generated = batch.targets + capacity;
-    p2p_status status = P2P_OK;
+    pair_batch batch;
+    p2p_status status = batch_create(&batch, capacity);
     for (int64_t first = 0; first < count && status == P2P_OK; first += capacity) {
         const int now = count - first < capacity ? (int)(count - first) : capacity;
         if (rank_of(e, first / capacity, capacity) != e->rank) continue;
-        status = run_pairs(e, data, form, first, now, &batch);
-        if (status == P2P_OK) status = visit_pairs(&batch, first, now, visit, context);
-        for (int i = 0; i < 3 * capacity; i++) image_free(&batch.inputs[i]);
+        status = load_pairs(data, form, first, now, &batch, visit, context);
+        if (status == P2P_OK) status = run_batch(e, &batch, visit, context);
+        batch_empty(&batch, capacity);
     }
-    free(batch.inputs);
+    batch_free(&batch);
     return status;
 }

@@ -46,12 +46,13 @@ typedef struct {
     resize_filter filter;
 } pair_form;
 
-/* Load a pair without augmentation: both pictures are resized to size x size. The caller frees both; they are
- * empty after a failure. */
+/* Load a pair without augmentation: both pictures are resized to size x size. A bad pair is a failure, never
+ * replaced. The caller frees both; they are empty after a failure. */
 p2p_status evaluate_load_pair(const dataset *data, int64_t sample, const pair_form *form, image *input,
                               image *target);
 
-/* A pair and the generator's result. To keep a picture, copy the image and set it here to {0}. */
+/* A pair and the generator's result. To keep a picture, copy the image and set it here to {0}. Of a pair that
+ * is left out (dataset_leaves_out) all three are NULL, and p2p_message() is the reason. */
 typedef struct {
     int64_t sample;
     image *input, *generated, *target;
@@ -60,8 +61,9 @@ typedef struct {
 /* A callback of evaluate_pairs, which returns the first failure. */
 typedef p2p_status (*evaluated_visit)(void *context, const evaluated_pair *pair);
 
-/* Run the generator on the data set's first `count` pairs, in batches, and call `visit` for each in order.
- * Of several ranks each has its batches, about as many. */
+/* Run the generator on the data set's first `count` pairs, in batches, and call `visit` for each in order;
+ * for pairs that are left out before the others of their batch. Of several ranks each has its batches, about
+ * as many. */
 p2p_status evaluate_pairs(const evaluator *e, const dataset *data, const pair_form *form, int64_t count,
                           evaluated_visit visit, void *context);
 

@@ -22,10 +22,11 @@ typedef struct {
  * result exists. The message names the files. */
 p2p_status result_files_check(const result_file *files, size_t count, bool force);
 
-/* Remove the temporary files that killed commands left in the folders of the results. */
+/* Remove the temporary files that killed commands left in the folders of the results. Fails as
+ * p2p_atomic_sweep does; P2P_OUT_OF_MEMORY. */
 p2p_status result_files_sweep(const result_file *files, size_t count);
 
-/* Make the folder of the file `result`. */
+/* Make the folder of the file `result`, and its missing parents. P2P_IO if it can't be made. */
 p2p_status result_folder_make(const char *result);
 
 #endif

@@ -23,7 +23,7 @@ const char *translator_dropout(const translator *t) {
 
 resize_filter translator_filter(const translator *t) {
     const char *resize = settings_given(t->all, "resize") ? t->all->resize : t->info.resize;
-    return strcmp(resize, "nearest") == 0 ? RESIZE_NEAREST : RESIZE_BICUBIC;
+    return resize_filter_named(resize);
 }
 
 static p2p_status check_mode(const translator *t) {

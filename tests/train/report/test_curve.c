@@ -191,6 +191,24 @@ static void test_rates_are_means_of_seconds(void **state) {
     json_decref(rates);
 }
 
+/* The time between two processes is no time of training. */
+static void test_interruptions_do_not_count(void **state) {
+    (void)state;
+    static const char *const times[] = {"10:00:00.000", "10:00:05.500", "12:00:00.000", "12:00:07.000"};
+    history *past;
+    OK(history_create(&past));
+    for (int i = 0; i < 4; i++) {
+        json_t *line = json_pack("{s:i, s:i, s:o, s:b}", "step", i + 1, "epoch", 1, "time",
+                                 json_sprintf("2026-01-02T%sZ", times[i]), "resumed", i == 2);
+        history_add(past, line);
+        json_decref(line);
+    }
+    json_t *course = history_to_json(past);
+    assert_true(fabs(number_in(course, NULL, "seconds") - 12.5) < 1e-9);
+    json_decref(course);
+    history_destroy(past);
+}
+
 /* Logs of older versions have neither an identity nor times. */
 static void test_an_older_log(void **state) {
     (void)state;
@@ -200,6 +218,7 @@ static void test_an_older_log(void **state) {
     assert_string_equal(run, "");
     assert_int_equal(number_in(course, NULL, "steps"), 1);
     assert_null(json_object_get(course, "began"));
+    assert_null(json_object_get(course, "seconds"));
     assert_null(json_object_get(course, "best"));
     json_decref(course);
     test_folder_remove(folder);
@@ -211,6 +230,7 @@ int main(void) {
         cmocka_unit_test(test_unusable_points),
         cmocka_unit_test(test_course),
         cmocka_unit_test(test_rates_are_means_of_seconds),
+        cmocka_unit_test(test_interruptions_do_not_count),
         cmocka_unit_test(test_an_older_log),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

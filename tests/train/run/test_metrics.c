@@ -97,6 +97,27 @@ static void write_log(const char *folder) {
     fclose(stream);
 }
 
+static bool is_resumed(const char *folder, int index) {
+    json_t *line = line_of(folder, index);
+    const bool resumed = json_is_true(json_object_get(line, "resumed"));
+    json_decref(line);
+    return resumed;
+}
+
+/* The first line of a process that continues has a mark. */
+static void test_mark_of_interruptions(void **state) {
+    (void)state;
+    char *folder = test_folder_make();
+    metrics_log *log;
+    write_log(folder);
+    assert_int_equal(metrics_open(&log, log_path(folder), "", 4, 2, NULL), P2P_OK);
+    for (int step = 5; step <= 6; step++)
+        assert_int_equal(metrics_step(log, &(step_record){.step = step, .epoch = 3}), P2P_OK);
+    assert_int_equal(metrics_close(log), P2P_OK);
+    for (int line = 0; line < 8; line++) assert_int_equal(is_resumed(folder, line), line == 6);
+    test_folder_remove(folder);
+}
+
 /* The number of lines that remain, and whether the last is an epoch's. */
 static void expect_kept(int64_t steps, int64_t epochs, int lines, bool ends_with_epoch) {
     char *folder = test_folder_make();
@@ -207,6 +228,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_numbers_without_a_digit),
         cmocka_unit_test(test_times),
+        cmocka_unit_test(test_mark_of_interruptions),
         cmocka_unit_test(test_what_stays),
         cmocka_unit_test(test_identity),
         cmocka_unit_test(test_damage),

@@ -34,7 +34,7 @@ function fact(name, value, more) {
 }
 
 function duration(history) {
-  const seconds = (Date.parse(history.ended) - Date.parse(history.began)) / 1000;
+  const seconds = history.seconds;
   if (!(seconds >= 0)) return "not recorded";
   const hours = Math.floor(seconds / 3600), minutes = Math.floor(seconds / 60) % 60;
   if (hours > 0) return hours + " h " + minutes + " min";
@@ -71,7 +71,7 @@ function factsOf(run) {
   if (h.best) box.append(fact("Best epoch", count(h.best.epoch), "validation L1 " + number(h.best.l1)));
   if (h.curves.val_psnr) box.append(fact("PSNR", number(lastOf(run, "val_psnr", "mean"), 2) + " dB", ""));
   if (h.curves.val_ssim) box.append(fact("SSIM", number(lastOf(run, "val_ssim", "mean"), 3), ""));
-  box.append(fact("Time", duration(h), h.ended ? "until " + h.ended.slice(0, 16).replace("T", " ") + " UTC" : ""));
+  box.append(fact("Time", duration(h), h.ended ? "without interruptions, until " + h.ended.slice(0, 16).replace("T", " ") + " UTC" : ""));
   return box;
 }
 
