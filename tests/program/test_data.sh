@@ -115,6 +115,10 @@ expect 3 "two/trainA/single.jpg is 64 x 32 pixels, but two/trainB/single.png is 
 cp "$images/cmyk.jpg" two/trainA/single.jpg
 expect 3 "single.jpg is a CMYK JPEG" "$p2p" train "${tiny[@]}" --data two --out x --steps 1
 
+echo "-- pictures that are not read"
+cp -r toys phone && touch phone/val/deep.heic
+expect 0 "phone/val: 1 picture has a suffix that is not read: deep.heic; convert it to PNG or JPEG" "$p2p" train "${tiny[@]}" --data phone --out phone-run --steps 1
+
 echo "-- what is taken for a pair"
 expect 0 "train: 8 pairs of 32 x 32 pixels, side by side in the pictures in toys/train" "$p2p" train "${tiny[@]}" --data toys --out shown --steps 1
 printed "val: 2 pairs of 32 x 32 pixels" "the start of a training"

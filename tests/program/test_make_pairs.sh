@@ -148,6 +148,18 @@ no_partial good
 cp photos/00001.png bad/00001.jpg
 expect 2 "would both be written to out/00001.png" "${make[@]}" grey bad out --on-bad-image skip
 
+echo "-- pictures that are not read"
+mkdir phone && cp photos/00001.png phone && touch phone/IMG_1.HEIC phone/b.tif phone/c.webp phone/notes.txt
+expect 0 "phone: 3 pictures have suffixes that are not read, such as IMG_1.HEIC; convert them to PNG or JPEG" "${make[@]}" grey phone phone-grey
+expect 3 "phone: 3 pictures have" "${make[@]}" check phone
+expect 0 "moved 1 picture of phone" "${make[@]}" split phone --val 0 --test 0
+printed "phone: 3 pictures have" split
+mv phone/b.tif phone/train
+expect 0 "phone: 2 pictures have" "${make[@]}" split phone
+rm phone/train/00001.png phone/IMG_1.HEIC phone/c.webp
+expect 3 "phone holds no pictures by suffixes that are read, but 1 others, such as train/b.tif" "${make[@]}" grey phone out
+printed "hint: convert them to PNG or JPEG" grey
+
 echo "-- nothing is overwritten"
 before=$(stat -c %Y.%i grey/00003.png)
 rm grey/00005.png

@@ -80,6 +80,8 @@ same mixed/input.png one.png
 expect 2 "must be a folder" "${translate[@]}" --model $model -o all.png many
 expect 2 "must be a folder" "${translate[@]}" --model $model -o one.png input.png dot.png
 mkdir empty
+mkdir phone && cp "$images/rgb.png" phone && touch phone/a.WebP phone/b.avif
+expect 0 "phone: 2 pictures have suffixes that are not read, such as a.WebP" "${translate[@]}" --model $model -o phone-out phone
 expect 3 "empty holds no pictures" "${translate[@]}" --model $model -o x empty
 cp many/e.jpg many/a.jpg
 expect 2 "would both be written to x/a.png" "${translate[@]}" --model $model -o x many

@@ -232,6 +232,10 @@ dataset_summary dataset_summarise(const dataset *data) {
     return (dataset_summary){data->files.folders[0], data->files.folders[1], data->sizes, data->pair_bytes};
 }
 
+void dataset_print_unread(const dataset *data) {
+    dataset_files_print_unread(&data->files);
+}
+
 bool dataset_is_b_to_a(const dataset *data) {
     return data->options.direction == DATASET_B_TO_A;
 }

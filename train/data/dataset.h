@@ -80,6 +80,9 @@ typedef struct {
 
 dataset_summary dataset_summarise(const dataset *data);
 
+/* Print a line on stderr for each folder with pictures of formats that are not read. */
+void dataset_print_unread(const dataset *data);
+
 /* Whether the direction is BtoA: B is the input. */
 bool dataset_is_b_to_a(const dataset *data);
 

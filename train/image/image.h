@@ -127,6 +127,10 @@ p2p_status image_probe_bytes(const uint8_t *bytes, size_t size, const char *name
  * as @eaDir and __MACOSX. */
 bool image_is_listed(const char *relative);
 
+/* Whether a file is a picture by its suffix, but of a format that is not read, such as HEIC. False in the
+ * folders that image_is_listed excludes. */
+bool image_is_unread(const char *relative);
+
 /* Whether image_save writes the suffix, in any case. */
 #define IMAGE_SUFFIXES_WRITTEN ".png, .jpg or .jpeg"
 bool image_suffix_known(const char *path);

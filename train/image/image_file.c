@@ -144,15 +144,30 @@ static bool is_readable(const char *path) {
     return encoder_for(path) != NULL || strcasecmp(dot, ".bmp") == 0 || strcasecmp(dot, ".gif") == 0;
 }
 
-bool image_is_listed(const char *relative) {
+/* Whether it lies in a folder that a NAS or an archiver has made. */
+static bool is_not_of_the_user(const char *relative) {
     static const char *const not_of_the_user[] = {"@eaDir",   "#recycle",    "@Recycle", "@Recently-Snapshot",
                                                   "__MACOSX", "$RECYCLE.BIN"};
     for (const char *at = relative, *slash; (slash = strchr(at, '/')) != NULL; at = slash + 1)
         for (size_t i = 0; i < sizeof not_of_the_user / sizeof *not_of_the_user; i++)
             if (strlen(not_of_the_user[i]) == (size_t)(slash - at) &&
                 strncmp(at, not_of_the_user[i], (size_t)(slash - at)) == 0)
-                return false;
-    return is_readable(relative);
+                return true;
+    return false;
+}
+
+bool image_is_listed(const char *relative) {
+    return is_readable(relative) && !is_not_of_the_user(relative);
+}
+
+bool image_is_unread(const char *relative) {
+    static const char *const suffixes[] = {
+        ".heic", ".heif", ".webp", ".tif", ".tiff", ".avif", ".jxl", ".jp2", ".jfif", ".ppm", ".pgm",
+        ".pnm",  ".tga",  ".psd",  ".exr", ".dng",  ".cr2",  ".cr3", ".nef", ".arw",  ".raf", ".orf"};
+    const char *dot = suffix_of(relative);
+    for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++)
+        if (strcasecmp(dot, suffixes[i]) == 0) return !is_not_of_the_user(relative);
+    return false;
 }
 
 bool image_suffix_known(const char *path) {

@@ -197,6 +197,7 @@ static void print_split(const checking *work, const checked_split *split) {
     print_tally(&tallies.sizes, "A and B", stdout);
     print_tally(&tallies.kinds, "files", stdout);
     print_tally(&tallies.formats, "pixels", stdout);
+    dataset_files_print_unread(&split->files);
     text_line(stdout, "%s", "");
 }
 

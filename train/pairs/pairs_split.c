@@ -5,6 +5,7 @@
 #include "data/dataset.h"
 #include "host/sys.h"
 #include "host/text.h"
+#include "image/picture_list.h"
 #include "p2p_checksum.h"
 #include "use/result_files.h"
 #include "use/run_files.h"
@@ -20,6 +21,7 @@ typedef struct {
     const char *dir;
     double shares[SPLITS]; /* 0 to 1; the sum is 1 */
     sys_names names;       /* of pictures below `dir` that are to move */
+    unread_pictures unread;
     size_t moved[SPLITS];
 } splitting;
 
@@ -102,10 +104,6 @@ static bool is_split_folder(const char *name, size_t length) {
 static bool is_split(const char *relative) {
     const char *name = relative + side_length(relative), *slash = strchr(name, '/');
     return slash && is_split_folder(name, (size_t)(slash - name));
-}
-
-static bool is_unsplit(const char *relative) {
-    return image_is_listed(relative) && !is_split(relative);
 }
 
 /* ---- What must not be moved --------------------------------------------------------------------------- */
@@ -227,6 +225,7 @@ static p2p_status report(splitting *work) {
     text_line(stderr, "moved %zu picture%s of %s: %zu to train, %zu to val, %zu to test", work->names.count,
               work->names.count == 1 ? "" : "s", work->dir, work->moved[TRAIN], work->moved[VAL],
               work->moved[TEST]);
+    unread_pictures_print(&work->unread, work->dir);
     for (int i = TRAIN; i < SPLITS; i++) P2P_TRY(report_empty(work, i));
     return P2P_OK;
 }
@@ -236,20 +235,20 @@ static p2p_status check_some(const splitting *work) {
     if (work->names.count > 0) return P2P_OK;
     P2P_TRY(dataset_has_split(work->dir, split_names[TRAIN], &has_train));
     if (has_train) return P2P_OK;
-    p2p_fail(P2P_INPUT, "%s holds no pictures", work->dir);
-    return p2p_hint(P2P_INPUT, "files ending in %s are expected there, in subfolders too", IMAGE_SUFFIXES);
+    return picture_list_empty(&work->unread, work->dir);
 }
 
 p2p_status pairs_split(const settings *all, const char *dir) {
     splitting work = {.dir = dir};
     P2P_TRY(parse_shares(all, &work));
-    P2P_TRY(sys_folder_walk(&work.names, dir, is_unsplit));
+    P2P_TRY(picture_list(&work.names, &work.unread, dir, is_split));
     p2p_status status = check_some(&work);
     if (status == P2P_OK) status = check_results(dir);
     if (status == P2P_OK) status = check_nested(&work);
     if (status == P2P_OK) status = for_each(&work, check_free);
     if (status == P2P_OK) status = for_each(&work, move);
     if (status == P2P_OK) status = report(&work);
+    unread_pictures_free(&work.unread);
     sys_names_free(&work.names);
     return status;
 }

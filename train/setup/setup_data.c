@@ -54,6 +54,7 @@ p2p_status setup_split_open(const settings *all, const setup_split *wanted, data
     P2P_TRY(dataset_open(data, all->data, wanted->split, &options));
     report_pairs(wanted->split, *data);
     report_skipped(wanted->split, *data);
+    dataset_print_unread(*data);
     warn_of_seams(all, wanted->split, *data);
     return P2P_OK;
 }
