@@ -119,6 +119,10 @@ echo "-- pictures that are not read"
 cp -r toys phone && touch phone/val/deep.heic
 expect 0 "phone/val: 1 picture has a suffix that is not read: deep.heic; convert it to PNG or JPEG" "$p2p" train "${tiny[@]}" --data phone --out phone-run --steps 1
 
+echo "-- pictures that EXIF turns"
+cp -r toys turned && turn toys/val/00001.jpg 3 turned/val/00001.jpg
+expect 0 "val: 1 picture is turned upright, as EXIF data says" "$p2p" train "${tiny[@]}" --data turned --out turned-run --steps 1
+
 echo "-- what is taken for a pair"
 expect 0 "train: 8 pairs of 32 x 32 pixels, side by side in the pictures in toys/train" "$p2p" train "${tiny[@]}" --data toys --out shown --steps 1
 printed "val: 2 pairs of 32 x 32 pixels" "the start of a training"

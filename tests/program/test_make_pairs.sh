@@ -137,6 +137,20 @@ expect 0 "made 11" "${make[@]}" combine grey-only photos mixed # grey and RGB
 has mixed/00003.png 128x64x3x8
 cmp mixed/00003.png grey/00003.png || fail "combine of the grey pictures is not that of p2p pairs grey"
 
+echo "-- photographs that EXIF turns"
+mkdir upright sideways
+"$pictures" crop photos/00001.png 0 0 48 64 upright/a.jpg
+turn upright/a.jpg 6 sideways/a.jpg
+expect 0 "made 1" "${make[@]}" grey sideways sideways-grey
+has sideways-grey/a.png 128x48x3x8
+expect 3 "upright/a.jpg is 48 x 64 pixels, but sideways/a.jpg is 64 x 48" "${make[@]}" combine upright sideways out
+turn upright/a.jpg 3 sideways/a.jpg # upside down
+expect 0 "made 1" "${make[@]}" combine upright sideways opposite
+half opposite/a.png left a.png
+half opposite/a.png right b.png
+"$pictures" crop a.png 0 0 1 1 first.png && "$pictures" crop b.png 47 63 1 1 last.png
+[ "$(differ first.png last.png)" = 0 ] && [ "$(differ a.png b.png)" != 0 ] || fail "combine: a picture is not turned"
+
 echo "-- bad pictures"
 mkdir bad && cp photos/0000[1-4].png bad
 head -c 700 photos/00002.png >bad/00002.png

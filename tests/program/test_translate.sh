@@ -87,6 +87,11 @@ cp many/e.jpg many/a.jpg
 expect 2 "would both be written to x/a.png" "${translate[@]}" --model $model -o x many
 rm many/a.jpg
 
+echo "-- a picture that EXIF turns"
+turn "$images/ycc420.jpg" 8 turned.jpg
+expect 0 "turned.png" "${translate[@]}" --model $model -o turned.png turned.jpg
+sized turned.png 29x37x3x8
+
 echo "-- nothing is overwritten unasked, and that is known before any work"
 echo mine >alone/f.png
 rm alone/a.png

@@ -15,6 +15,7 @@ struct dataset {
     int bits[2]; /* of A and B: the maximum over the files */
     pair_sizes sizes;
     uint64_t pair_bytes; /* the most memory that loading a pair takes */
+    dataset_turns turns;
     int64_t skipped;
     char *reasons[DATASET_REASONS];
 };
@@ -135,25 +136,34 @@ static void expect_formats(const dataset *data, pair_files *files, int bits[2]) 
     }
 }
 
-static p2p_status check_pair_at(const dataset *data, const dataset_paths *paths, int bits[2], pair_size *size,
-                                uint64_t *bytes) {
-    pair_files files;
-    P2P_TRY(inspect_pair(data, paths, &files, size));
-    expect_formats(data, &files, bits);
-    *bytes = pair_bytes(data, &files);
-    return image_memory_check(*bytes, paths->a);
+static p2p_status check_pair_at(const dataset *data, const dataset_paths *paths, pair_files *files,
+                                int bits[2], pair_size *size) {
+    P2P_TRY(inspect_pair(data, paths, files, size));
+    expect_formats(data, files, bits);
+    return image_memory_check(pair_bytes(data, files), paths->a);
+}
+
+/* FNV-1a of the orientations of all files in order. */
+static void note_turns(dataset_turns *turns, const pair_files *files) {
+    for (int side = 0; side < (files->side_by_side ? 1 : 2); side++) {
+        const int orientation = files->facts[side].orientation;
+        turns->hash = (turns->hash ^ (uint64_t)orientation) * 1099511628211u;
+        if (orientation != IMAGE_UPRIGHT) turns->pictures++;
+    }
 }
 
 static p2p_status check_pair(dataset *data, size_t index, pair_size *size) {
     dataset_paths paths;
+    pair_files files;
     int bits[2] = {data->bits[0], data->bits[1]};
-    uint64_t bytes = 0;
     P2P_TRY(dataset_files_paths(&data->files, index, &paths));
-    p2p_status status = check_pair_at(data, &paths, bits, size, &bytes);
+    p2p_status status = check_pair_at(data, &paths, &files, bits, size);
     dataset_paths_free(&paths);
     P2P_TRY(status);
     memcpy(data->bits, bits, sizeof bits);
+    const uint64_t bytes = pair_bytes(data, &files);
     if (bytes > data->pair_bytes) data->pair_bytes = bytes;
+    note_turns(&data->turns, &files);
     return P2P_OK;
 }
 
@@ -205,6 +215,7 @@ p2p_status dataset_open(dataset **result, const char *dir, const char *split,
     if (data == NULL) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for a data set");
     data->options = *options;
     data->bits[0] = data->bits[1] = 8;
+    data->turns.hash = 14695981039346656037u;
     p2p_status status = dataset_files_list(&data->files, dir, split, options->pairing);
     if (status == P2P_OK) status = check_singles(data);
     if (status == P2P_OK) status = check_pairs(data);
@@ -230,6 +241,10 @@ int64_t dataset_count(const dataset *data) {
 
 dataset_summary dataset_summarise(const dataset *data) {
     return (dataset_summary){data->files.folders[0], data->files.folders[1], data->sizes, data->pair_bytes};
+}
+
+dataset_turns dataset_turned(const dataset *data) {
+    return data->turns.pictures > 0 ? data->turns : (dataset_turns){0};
 }
 
 void dataset_print_unread(const dataset *data) {

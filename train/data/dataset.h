@@ -80,6 +80,15 @@ typedef struct {
 
 dataset_summary dataset_summarise(const dataset *data);
 
+/* The pictures that are turned upright, as their EXIF data says (image.h): their number, and a hash of which
+ * they are and how each is turned; 0 if there are none. */
+typedef struct {
+    int64_t pictures;
+    uint64_t hash;
+} dataset_turns;
+
+dataset_turns dataset_turned(const dataset *data);
+
 /* Print a line on stderr for each folder with pictures of formats that are not read. */
 void dataset_print_unread(const dataset *data);
 

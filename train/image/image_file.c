@@ -38,7 +38,7 @@ static const file_kind *kind_of(const uint8_t *bytes, size_t size) {
 static p2p_status decode_any(const uint8_t *bytes, size_t size, const char *name, image_facts *facts,
                              image *result) {
     if (result != NULL) *result = (image){0};
-    *facts = (image_facts){0};
+    *facts = (image_facts){.orientation = IMAGE_UPRIGHT};
     if (size == 0) return p2p_fail(P2P_INPUT, "%s is empty", name);
     const file_kind *kind = kind_of(bytes, size);
     if (kind == NULL) {
@@ -72,8 +72,9 @@ p2p_status image_load_inspected(const char *path, const image_facts *facts, imag
     image_facts now;
     P2P_TRY(sys_file_read(path, facts->file_bytes, &bytes, &size, NULL));
     p2p_status status = decode_any(bytes, size, path, &now, NULL);
-    const bool other_size =
-        now.header.width != facts->header.width || now.header.height != facts->header.height;
+    const bool other_size = now.header.width != facts->header.width ||
+                            now.header.height != facts->header.height ||
+                            now.orientation != facts->orientation;
     if (status == P2P_OK && (other_size || now.decode_bytes > facts->decode_bytes))
         status = p2p_fail(P2P_INPUT, "%s has changed while it was read", path);
     if (status == P2P_OK) status = decode_any(bytes, size, path, &now, result);

@@ -32,6 +32,13 @@ static void report_pairs(const char *split, const dataset *data) {
               found.b == NULL ? "" : " and ", found.b == NULL ? "" : found.b);
 }
 
+static void report_turned(const char *split, const dataset *data) {
+    const int64_t turned = dataset_turned(data).pictures;
+    if (turned > 0)
+        text_line(stderr, "%s: %" PRId64 " picture%s turned upright, as EXIF data says", split, turned,
+                  turned == 1 ? " is" : "s are");
+}
+
 static void warn_of_seams(const settings *all, const char *split, const dataset *data) {
     if (dataset_pairing_named(all->pairs) != DATASET_PAIRS_AUTO || !pair_seam_all_go_on(data)) return;
     text_line(
@@ -54,6 +61,7 @@ p2p_status setup_split_open(const settings *all, const setup_split *wanted, data
     P2P_TRY(dataset_open(data, all->data, wanted->split, &options));
     report_pairs(wanted->split, *data);
     report_skipped(wanted->split, *data);
+    report_turned(wanted->split, *data);
     dataset_print_unread(*data);
     warn_of_seams(all, wanted->split, *data);
     return P2P_OK;
