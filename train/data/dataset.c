@@ -16,6 +16,7 @@ struct dataset {
     pair_sizes sizes;
     uint64_t pair_bytes; /* the most memory that loading a pair takes */
     dataset_turns turns;
+    dataset_alpha alpha[2]; /* of inputs and targets */
     int64_t skipped;
     char *reasons[DATASET_REASONS];
 };
@@ -152,7 +153,18 @@ static void note_turns(dataset_turns *turns, const pair_files *files) {
     }
 }
 
-static p2p_status check_pair(dataset *data, size_t index, pair_size *size) {
+static void note_alpha(dataset *data, const pair_files *files, int64_t sample) {
+    const int channels[2] = {data->options.channels_in, data->options.channels_out};
+    for (int of = 0; of < 2; of++) {
+        const int side = dataset_is_b_to_a(data) ? !of : of;
+        const bool dropped = channels[of] % 2 != 0 && files->facts[side].header.channels % 2 == 0;
+        dataset_alpha *alpha = &data->alpha[of];
+        if (dropped && alpha->count < DATASET_ALPHA_SAMPLES) alpha->samples[alpha->count++] = sample;
+    }
+}
+
+/* `kept` is the number of usable pairs before it. */
+static p2p_status check_pair(dataset *data, size_t index, size_t kept, pair_size *size) {
     dataset_paths paths;
     pair_files files;
     int bits[2] = {data->bits[0], data->bits[1]};
@@ -164,6 +176,7 @@ static p2p_status check_pair(dataset *data, size_t index, pair_size *size) {
     const uint64_t bytes = pair_bytes(data, &files);
     if (bytes > data->pair_bytes) data->pair_bytes = bytes;
     note_turns(&data->turns, &files);
+    note_alpha(data, &files, (int64_t)kept);
     return P2P_OK;
 }
 
@@ -171,7 +184,7 @@ static p2p_status check_pair(dataset *data, size_t index, pair_size *size) {
 static p2p_status check_each(dataset *data, pair_size *sizes) {
     size_t kept = 0;
     for (size_t i = 0; i < data->files.count; i++) {
-        p2p_status status = check_pair(data, i, &sizes[kept]);
+        p2p_status status = check_pair(data, i, kept, &sizes[kept]);
         if (status == P2P_OK)
             dataset_files_move(&data->files, i, kept++);
         else if (data->options.skip_bad && is_bad_pair(status))
@@ -245,6 +258,10 @@ dataset_summary dataset_summarise(const dataset *data) {
 
 dataset_turns dataset_turned(const dataset *data) {
     return data->turns.pictures > 0 ? data->turns : (dataset_turns){0};
+}
+
+const dataset_alpha *dataset_alpha_of(const dataset *data, bool target) {
+    return &data->alpha[target];
 }
 
 void dataset_print_unread(const dataset *data) {

@@ -82,6 +82,9 @@ image_format image_view_format(image_view view);
 /* The rectangle at (left, top), which must lie inside the view. */
 image_view image_view_crop(image_view view, int left, int top, int width, int height);
 
+/* Whether a pixel of a picture with alpha is not opaque. */
+bool image_is_transparent(image_view view);
+
 /* ---- Conversions -------------------------------------------------------------------------------------- */
 
 /* Copy the view into another format. Between formats of 8 bits the result equals that of Pillow's convert.

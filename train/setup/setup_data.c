@@ -1,6 +1,7 @@
 /* The data set of settings. See setup.h. */
 #include "setup.h"
 
+#include "data/pair_alpha.h"
 #include "data/pair_seam.h"
 #include "host/sys.h"
 #include "host/text.h"
@@ -48,6 +49,17 @@ static void warn_of_seams(const settings *all, const char *split, const dataset 
         split);
 }
 
+static void warn_of_alpha(const char *split, const dataset *data) {
+    pair_alpha found;
+    if (!pair_alpha_find(data, &found)) return;
+    text_line(
+        stderr,
+        "%s: warning: alpha is dropped, and %s of %s is transparent in places: the colours below, often "
+        "black, become visible (p2p train --channels-%s 4 keeps alpha; else put it on a background)",
+        split, found.target ? "the target" : "the input", dataset_name(data, found.sample),
+        found.target ? "out" : "in");
+}
+
 p2p_status setup_split_open(const settings *all, const setup_split *wanted, dataset **data) {
     const bool skip = strcmp(all->on_bad_image, "skip") == 0, a_to_b = strcmp(wanted->direction, "AtoB") == 0;
     const dataset_options options = {.direction = a_to_b ? DATASET_A_TO_B : DATASET_B_TO_A,
@@ -63,6 +75,7 @@ p2p_status setup_split_open(const settings *all, const setup_split *wanted, data
     report_skipped(wanted->split, *data);
     report_turned(wanted->split, *data);
     dataset_print_unread(*data);
+    warn_of_alpha(wanted->split, *data);
     warn_of_seams(all, wanted->split, *data);
     return P2P_OK;
 }
