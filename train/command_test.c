@@ -216,6 +216,7 @@ static p2p_status write_numbers(const test_run *run) {
         status =
             complete ? json_file_write(run->numbers_path, json_incref(object), JSON_INDENT(2)) : no_memory();
     if (status == P2P_OK) printf("%s\n", line);
+    if (status == P2P_OK) progress_line(run->progress, "done: %s shows every pair", run->page_path);
     free(line);
     json_decref(object);
     return status;

@@ -77,7 +77,8 @@ static p2p_status no_layout(const char *dir, const char *split) {
     return p2p_hint(
         P2P_INPUT,
         "pairs are expected there, as pictures with A on the left and B on the right, or as equal "
-        "names in two folders: %sA and %sB, %s_A and %s_B, %s/A and %s/B, or A/%s and B/%s",
+        "names in two folders: %sA and %sB, %s_A and %s_B, %s/A and %s/B, or A/%s and B/%s; p2p pairs makes "
+        "such folders of photographs or of two folders (p2p help pairs)",
         split, split, split, split, split, split, split, split);
 }
 
