@@ -171,7 +171,7 @@ printed "phone: 3 pictures have" split
 mv phone/b.tif phone/train
 expect 0 "phone: 2 pictures have" "${make[@]}" split phone
 rm phone/train/00001.png phone/IMG_1.HEIC phone/c.webp
-expect 3 "phone holds no pictures by suffixes that are read, but 1 others, such as train/b.tif" "${make[@]}" grey phone out
+expect 3 "phone holds no pictures by suffixes that are read, but 1 other, such as train/b.tif" "${make[@]}" grey phone out
 printed "hint: convert them to PNG or JPEG" grey
 
 echo "-- nothing is overwritten"

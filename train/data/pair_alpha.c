@@ -5,7 +5,8 @@ static bool is_transparent(const dataset *data, pair_alpha *pair) {
     const pair_format with_alpha = {{.channels = 4, .bits = 8}, {.channels = 4, .bits = 8}};
     image_pair pictures;
     if (dataset_load(data, pair->sample, with_alpha, &pictures) != P2P_OK) return false;
-    const bool found = image_is_transparent(pair->target ? pictures.target : pictures.input);
+    const bool replaced = pictures.sample != pair->sample;
+    const bool found = !replaced && image_is_transparent(pair->target ? pictures.target : pictures.input);
     image_pair_free(&pictures);
     return found;
 }

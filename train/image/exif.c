@@ -16,6 +16,8 @@ enum {
     MARKER_APP1 = 0xe1,
     SEGMENT_HEADER = 4, /* bytes */
     TIFF_HEADER = 8,
+    ORDER_LOW_FIRST = 0x4949, /* "II" and "MM" */
+    ORDER_HIGH_FIRST = 0x4d4d,
     ENTRY_BYTES = 12,
     TAG_ORIENTATION = 0x0112,
     TYPE_SHORT = 3
@@ -50,7 +52,9 @@ static part part_from(part of, size_t at) {
 /* ---- Reading ------------------------------------------------------------------------------------------ */
 
 static int orientation_of_tiff(part tiff) {
-    tiff.low_first = byte_at(tiff, 0) == 'I';
+    const unsigned order = short_at(tiff, 0);
+    if (order != ORDER_LOW_FIRST && order != ORDER_HIGH_FIRST) return IMAGE_UPRIGHT;
+    tiff.low_first = order == ORDER_LOW_FIRST;
     const part directory = part_from(tiff, long_at(tiff, 4));
     const unsigned entries = short_at(directory, 0);
     for (unsigned i = 0; i < entries; i++) {
@@ -96,15 +100,15 @@ bool exif_exchanges_sides(int orientation) {
     return orientation >= 5;
 }
 
-/* The pixel of the picture in the file that is at (x, y) upright. */
-static size_t source_of(const image *picture, int orientation, int x, int y) {
+/* The pixel of the picture in the file that is at (x, y) upright. Linear in x. */
+static ptrdiff_t source_of(const image *picture, int orientation, int x, int y) {
     const bool exchanged = exif_exchanges_sides(orientation);
     const bool from_right = orientation == 2 || orientation == 3 || orientation == 7 || orientation == 8;
     const bool from_bottom = orientation == 3 || orientation == 4 || orientation == 6 || orientation == 7;
     int column = exchanged ? y : x, row = exchanged ? x : y;
     if (from_right) column = picture->width - 1 - column;
     if (from_bottom) row = picture->height - 1 - row;
-    return (size_t)row * (size_t)picture->width + (size_t)column;
+    return (ptrdiff_t)row * picture->width + column;
 }
 
 p2p_status exif_turn(image *picture, int orientation) {
@@ -114,11 +118,14 @@ p2p_status exif_turn(image *picture, int orientation) {
     image turned;
     P2P_TRY(image_create(&turned, exchanged ? picture->height : picture->width,
                          exchanged ? picture->width : picture->height, format));
+    const uint8_t *from = picture->pixels;
     uint8_t *to = turned.pixels;
-    for (int y = 0; y < turned.height; y++)
+    for (int y = 0; y < turned.height; y++) {
+        const ptrdiff_t first = source_of(picture, orientation, 0, y);
+        const ptrdiff_t step = source_of(picture, orientation, 1, y) - first;
         for (int x = 0; x < turned.width; x++, to += bytes)
-            memcpy(to, (const uint8_t *)picture->pixels + source_of(picture, orientation, x, y) * bytes,
-                   bytes);
+            memcpy(to, from + (first + x * step) * (ptrdiff_t)bytes, bytes);
+    }
     image_free(picture);
     *picture = turned;
     return P2P_OK;

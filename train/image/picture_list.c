@@ -57,7 +57,7 @@ p2p_status picture_list_empty(const unread_pictures *unread, const char *folder)
         return p2p_hint(P2P_INPUT, "files ending in %s are expected there, in subfolders too",
                         IMAGE_SUFFIXES);
     }
-    p2p_fail(P2P_INPUT, "%s holds no pictures by suffixes that are read, but %zu others, such as %s", folder,
-             unread->count, unread->example);
+    p2p_fail(P2P_INPUT, "%s holds no pictures by suffixes that are read, but %zu other%s, such as %s", folder,
+             unread->count, unread->count == 1 ? "" : "s", unread->example);
     return p2p_hint(P2P_INPUT, "convert them to PNG or JPEG; files ending in %s are read", IMAGE_SUFFIXES);
 }

@@ -107,8 +107,8 @@ static void test_damaged_data_turns_nothing(void **state) {
     (void)state;
     static const struct {
         int at, value;
-    } damages[] = {{4, 'e'},   {17, 0xff}, {14, 0xff}, {19, 0}, {21, 0x13},
-                   {23, 0x04}, {27, 2},    {29, 0},    {29, 9}, {28, 1}};
+    } damages[] = {{4, 'e'},   {10, 'N'}, {17, 0xff}, {14, 0xff}, {19, 0}, {21, 0x13},
+                   {23, 0x04}, {27, 2},   {29, 0},    {29, 9},    {28, 1}};
     static const int upright[CORNERS] = {0, 1, 2, 3};
     for (size_t i = 0; i < sizeof damages / sizeof *damages; i++) {
         uint8_t exif[EXIF_BYTES];
