@@ -122,13 +122,13 @@ static void decode(jpeg_decoding *job) {
     jpeg_finish_decompress(info); /* reports a missing end */
 }
 
-/* Both pictures are in memory while one is turned, but no state of libjpeg. */
+/* A turned picture is a second one in memory, beside what libjpeg had, which free() need not have returned to
+ * the system. */
 static void turn_facts(image_facts *facts, const uint8_t *bytes, size_t size) {
     const image_header found = facts->header;
     facts->orientation = exif_orientation(bytes, size);
     if (facts->orientation == IMAGE_UPRIGHT) return;
-    const uint64_t both = 2 * image_pixels_bytes(&found, (image_format){found.channels, found.bits});
-    if (facts->decode_bytes < both) facts->decode_bytes = both;
+    facts->decode_bytes += image_pixels_bytes(&found, (image_format){found.channels, found.bits});
     if (!exif_exchanges_sides(facts->orientation)) return;
     facts->header.width = found.height;
     facts->header.height = found.width;
