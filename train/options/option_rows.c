@@ -257,8 +257,7 @@ _Static_assert(sizeof option_rows / sizeof option_rows[0] <= SETTINGS_MAX_ROWS,
                "settings.given has a place for each");
 const int option_row_count = sizeof option_rows / sizeof option_rows[0];
 
-const fallback_exception fallback_exceptions[] = {
-    {"size", TEST | PAIRS}, {"resize", USE}, {"count", TEST}};
+const fallback_exception fallback_exceptions[] = {{"size", TEST | PAIRS}, {"resize", USE}, {"count", TEST}};
 const int fallback_exception_count = sizeof fallback_exceptions / sizeof fallback_exceptions[0];
 
 /* Every option whose value the published trainings define. */
