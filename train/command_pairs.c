@@ -4,6 +4,7 @@
 #include "host/text.h"
 #include "pairs/pairs_check.h"
 #include "pairs/pairs_make.h"
+#include "pairs/pairs_shape.h"
 #include "pairs/pairs_split.h"
 #include "pairs/pairs_video.h"
 
@@ -71,7 +72,11 @@ static p2p_status run_blank(const settings *all, const char *const *arguments) {
 static p2p_status run_split(const settings *all, const char *const *arguments) {
     P2P_TRY(pairs_split(all, arguments[0]));
     text_line(stdout, "%s", arguments[0]);
-    print_next("next: p2p train --data %s --out run", arguments[0]);
+    bool side_by_side;
+    P2P_TRY(pairs_need_side_by_side(arguments[0], &side_by_side));
+    print_next(side_by_side ? "next: p2p train --data %s --out run --pairs side-by-side"
+                            : "next: p2p train --data %s --out run",
+               arguments[0]);
     return P2P_OK;
 }
 

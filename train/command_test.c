@@ -14,6 +14,7 @@
 #include "setup/setup.h"
 #include "use/quality.h"
 #include "use/result_files.h"
+#include "use/run_files.h"
 #include "use/translator.h"
 
 #include <inttypes.h>
@@ -114,7 +115,7 @@ static p2p_status make_paths(test_run *run) {
     for (int f = 0; f < FOLDERS; f++) P2P_TRY(sys_path_join(&run->folders[f], out, folder_names[f]));
     P2P_TRY(sys_path_join(&run->grid_path, out, "grid.png"));
     P2P_TRY(sys_path_join(&run->page_path, out, "index.html"));
-    return sys_path_join(&run->numbers_path, out, "metrics.json");
+    return sys_path_join(&run->numbers_path, out, TEST_METRICS);
 }
 
 /* List the result files: those of every pair, the grid, the page and the metrics. The caller frees the
@@ -215,6 +216,7 @@ static p2p_status write_numbers(const test_run *run) {
         status =
             complete ? json_file_write(run->numbers_path, json_incref(object), JSON_INDENT(2)) : no_memory();
     if (status == P2P_OK) printf("%s\n", line);
+    if (status == P2P_OK) progress_line(run->progress, "done: %s shows every pair", run->page_path);
     free(line);
     json_decref(object);
     return status;

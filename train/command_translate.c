@@ -29,6 +29,8 @@ typedef struct {
     picture_batch batch;
     progress *progress;
     int64_t done;
+    size_t transparent; /* pictures with transparent pixels whose alpha is dropped */
+    const char *transparent_example;
 } translation;
 
 static p2p_status create_batch(picture_batch *batch, int capacity) {
@@ -74,11 +76,26 @@ static p2p_status prepare_picture(const translation *run, const translate_job *j
     return pad_reflect(picture, job->width, job->height, padded);
 }
 
+static void note_alpha(translation *run, const translate_job *job, const image *picture) {
+    if (run->t->format.input.channels % 2 == 0 || !image_is_transparent(image_view_of(picture))) return;
+    if (run->transparent++ == 0) run->transparent_example = job->source;
+}
+
+static void report_alpha(const translation *run) {
+    if (run->transparent == 0) return;
+    progress_hide(run->progress);
+    text_line(stderr,
+              "warning: the model has no alpha, and %zu picture%s transparent in places, such as %s: the "
+              "colours below, often black, become visible",
+              run->transparent, run->transparent == 1 ? " is" : "s are", run->transparent_example);
+}
+
 /* Load and prepare a picture, and append it to the batch. */
 static p2p_status load_picture(translation *run, const translate_job *job) {
     picture_batch *batch = &run->batch;
     image picture;
     P2P_TRY(image_load(job->source, &picture));
+    note_alpha(run, job, &picture);
     p2p_status status = prepare_picture(run, job, &picture, &batch->inputs[batch->count]);
     image_free(&picture);
     if (status == P2P_OK) batch->of[batch->count++] = job;
@@ -198,7 +215,9 @@ static p2p_status translate_all(translator *t, const picture_scale *scale, trans
         first += count;
     }
     if (status == P2P_OK && list->skipped > 0)
-        progress_line(run.progress, "%zu unusable pictures were left out", list->skipped);
+        progress_line(run.progress, "%zu unusable picture%s left out", list->skipped,
+                      list->skipped == 1 ? " was" : "s were");
+    if (status == P2P_OK) report_alpha(&run);
     progress_destroy(run.progress);
     free_batch(&run.batch);
     return status;

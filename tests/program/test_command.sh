@@ -13,6 +13,19 @@ printed "  presets " "p2p help"
 printed "  environment " "p2p help"
 expect 2 "no command" "$p2p"
 expect 2 "'frobnicate' is not a command" "$p2p" frobnicate
+# option COMMAND NAME: prints what the command's help says of an option.
+option() {
+    "$p2p" help "$1" | awk -v name="--$2" '/^  -/ || /^      --/ { shown = (index($0, name " ") == 7) } shown' | tr -s ' \n' ' '
+}
+for holds in "sample-data count (40)" "train size (256)" "sample-data size (256)" "train resize (bicubic)"; do
+    read -r command name fallback <<<"$holds"
+    [[ "$(option $command $name)" == *"$fallback"* ]] || fail "help $command: --$name lacks its default: $(option $command $name)"
+done
+for none in "test count" "test size" "pairs size" "translate resize" "test resize"; do
+    read -r command name <<<"$none"
+    [[ "$(option $command $name)" == *"--$name "* && "$(option $command $name)" != *"("[0-9b]* ]] ||
+        fail "help $command: --$name has a default that does not hold: $(option $command $name)"
+done
 expect 2 "'frobnicate' is neither a command of p2p nor a topic" "$p2p" help frobnicate
 printed "hint: the topics are presets, environment;" "p2p help frobnicate"
 expect 2 "'extra': p2p help takes one command or topic" "$p2p" help train extra

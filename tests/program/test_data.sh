@@ -95,6 +95,15 @@ mkdir -p two/trainA two/trainB/
 cp "$images"/{rgb.bmp,palette.gif,grey.jpg,rgb_alpha.png,grey16.png} two/trainA/
 for name in rgb palette grey rgb_alpha grey16; do cp "$images/ycc444.jpg" two/trainB/$name.jpg; done
 expect 0 "data: 5 training pairs" "$p2p" train "${tiny[@]}" --data two --out two1 --steps 5
+printed "train: warning: alpha is dropped, and the input of rgb_alpha.png is transparent in places" "a training that drops alpha"
+printed "(p2p train --channels-in 4 keeps alpha" "a training that drops alpha"
+expect 0 "the target of rgb_alpha.png is transparent" "$p2p" train "${tiny[@]}" --data two --out seen2 --steps 1 --direction BtoA
+for kept in "--channels-in 4" "--channels-in 4 --direction AtoB --channels-out 1"; do
+    rm -rf seen3
+    # shellcheck disable=SC2086
+    expect 0 "" "$p2p" train "${tiny[@]}" --data two --out seen3 --steps 1 $kept
+    grep -q "alpha is dropped" err.txt && fail "alpha that is kept is called dropped"
+done
 for layout in "train_A train_B" "A/train B/train"; do
     rm -rf other && mkdir -p other/A other/B
     cp -r two/trainA "other/${layout% *}" && cp -r two/trainB "other/${layout#* }"
@@ -114,6 +123,27 @@ expect 3 "two/trainA/single.jpg is 64 x 32 pixels, but two/trainB/single.png is 
     "$p2p" train "${tiny[@]}" --data two --out x --steps 1
 cp "$images/cmyk.jpg" two/trainA/single.jpg
 expect 3 "single.jpg is a CMYK JPEG" "$p2p" train "${tiny[@]}" --data two --out x --steps 1
+
+echo "-- lines about one pair"
+expect 0 "drew 1 pair of 32x32 into one/train" "$p2p" sample-data one --count 1 --size 32
+rm -rf one/val && mkdir one/val && cp one/train/00001.jpg one/val
+expect 0 "data: 1 training pair, 1 validation pair" "$p2p" train "${tiny[@]}" --data one --out one-run --steps 1
+printed "length: 1 pair is 1 step per epoch; 1 step in 1 epoch" "a training of one step"
+for word in pairs steps epochs; do
+    grep -E "^(data|length):" err.txt | grep -q $word && fail "one is plural: $(grep -E "^(data|length):" err.txt)"
+done
+
+echo "-- a folder of photographs"
+expect 3 "there is no folder toys/train/train" "$p2p" train "${tiny[@]}" --data toys/train --out x
+printed "p2p pairs makes such folders of photographs or of two folders (p2p help pairs)" "a training on photographs"
+
+echo "-- pictures that are not read"
+cp -r toys phone && touch phone/val/deep.heic
+expect 0 "phone/val: 1 picture has a suffix that is not read: deep.heic; convert it to PNG or JPEG" "$p2p" train "${tiny[@]}" --data phone --out phone-run --steps 1
+
+echo "-- pictures that EXIF turns"
+cp -r toys turned && turn toys/val/00001.jpg 3 turned/val/00001.jpg
+expect 0 "val: 1 picture is turned upright, as EXIF data says" "$p2p" train "${tiny[@]}" --data turned --out turned-run --steps 1
 
 echo "-- what is taken for a pair"
 expect 0 "train: 8 pairs of 32 x 32 pixels, side by side in the pictures in toys/train" "$p2p" train "${tiny[@]}" --data toys --out shown --steps 1
@@ -180,7 +210,7 @@ mkdir -p "$odd/train" && cp toys/train/00001.jpg "$odd/train/$odd.jpg"
 expect 0 "" "$p2p" train "${tiny[@]}" --data "$odd" --out "$odd/run" --steps 1
 grep -qF '"data": "caf\\xe9' "$odd/run/config.json" || fail "config.json: $(grep data "$odd/run/config.json")"
 rm -r "$odd/run"/{checkpoints,generator.safetensors,discriminator.safetensors} # so that resuming reads the name from config.json
-expect 0 "data: 1 training pairs" "$p2p" train --out "$odd/run" --resume --device "$device" --steps 2
+expect 0 "data: 1 training pair, " "$p2p" train --out "$odd/run" --resume --device "$device" --steps 2
 expect 0 "caf" "$p2p" test --model "$odd/run" --data "$odd" --split train --out "$odd/tested" --device "$device"
 echo "no picture" >"$odd/train/$odd.jpg"
 expect 3 'caf\xe9\x1b[2J/train/caf\xe9' "$p2p" train "${tiny[@]}" --data "$odd" --out x --steps 1

@@ -137,6 +137,20 @@ expect 0 "made 11" "${make[@]}" combine grey-only photos mixed # grey and RGB
 has mixed/00003.png 128x64x3x8
 cmp mixed/00003.png grey/00003.png || fail "combine of the grey pictures is not that of p2p pairs grey"
 
+echo "-- photographs that EXIF turns"
+mkdir upright sideways
+"$pictures" crop photos/00001.png 0 0 48 64 upright/a.jpg
+turn upright/a.jpg 6 sideways/a.jpg
+expect 0 "made 1" "${make[@]}" grey sideways sideways-grey
+has sideways-grey/a.png 128x48x3x8
+expect 3 "upright/a.jpg is 48 x 64 pixels, but sideways/a.jpg is 64 x 48" "${make[@]}" combine upright sideways out
+turn upright/a.jpg 3 sideways/a.jpg # upside down
+expect 0 "made 1" "${make[@]}" combine upright sideways opposite
+half opposite/a.png left a.png
+half opposite/a.png right b.png
+"$pictures" crop a.png 0 0 1 1 first.png && "$pictures" crop b.png 47 63 1 1 last.png
+[ "$(differ first.png last.png)" = 0 ] && [ "$(differ a.png b.png)" != 0 ] || fail "combine: a picture is not turned"
+
 echo "-- bad pictures"
 mkdir bad && cp photos/0000[1-4].png bad
 head -c 700 photos/00002.png >bad/00002.png
@@ -147,6 +161,18 @@ expect 3 "allowed for pictures" "${make[@]}" edges photos out --memory 1M --size
 no_partial good
 cp photos/00001.png bad/00001.jpg
 expect 2 "would both be written to out/00001.png" "${make[@]}" grey bad out --on-bad-image skip
+
+echo "-- pictures that are not read"
+mkdir phone && cp photos/00001.png phone && touch phone/IMG_1.HEIC phone/b.tif phone/c.webp phone/notes.txt
+expect 0 "phone: 3 pictures have suffixes that are not read, such as IMG_1.HEIC; convert them to PNG or JPEG" "${make[@]}" grey phone phone-grey
+expect 3 "phone: 3 pictures have" "${make[@]}" check phone
+expect 0 "moved 1 picture of phone" "${make[@]}" split phone --val 0 --test 0
+printed "phone: 3 pictures have" split
+mv phone/b.tif phone/train
+expect 0 "phone: 2 pictures have" "${make[@]}" split phone
+rm phone/train/00001.png phone/IMG_1.HEIC phone/c.webp
+expect 3 "phone holds no pictures by suffixes that are read, but 1 other, such as train/b.tif" "${make[@]}" grey phone out
+printed "hint: convert them to PNG or JPEG" grey
 
 echo "-- nothing is overwritten"
 before=$(stat -c %Y.%i grey/00003.png)
@@ -234,6 +260,39 @@ diff <(ls two/val/A) <(ls two/val/B | sed 's/jpg/png/') || fail "split: A and B 
 mkdir linked && ln -s ../photos linked/others && echo own >linked/own.png
 expect 2 "linked/others/00001.png is a symbolic link, or lies behind one" "${make[@]}" split linked
 [ -e linked/own.png ] && [ -e photos/00001.png ] || fail "split: a refused command has moved something"
+# unmoved TEXT: checks that the split of `home` is refused for this reason and moves nothing.
+unmoved() {
+    find home | sort >before.txt
+    expect 2 "$1" "${make[@]}" split home
+    find home | sort | cmp -s - before.txt || fail "split: a refused command has moved something"
+}
+mkdir -p home/train home/run/samples home/measured/generated
+echo old >home/train/old.png && echo new >home/new.png
+echo grid >home/run/samples/epoch1.png && echo '{}' >home/run/metrics.jsonl
+echo drawn >home/measured/generated/1.png && echo '{}' >home/measured/metrics.json
+unmoved "home/measured/metrics.json shows that its folder holds results"
+printed "hint: move the results out of home first" split
+rm -r home/measured
+unmoved "home/run/metrics.jsonl shows"
+rm -r home/run
+for folder in shoes/train shoes/valA shoes/A/test A/shoes/train_B; do
+    mkdir -p "home/$folder" && echo other >"home/$folder/1.png"
+    unmoved "home/$folder is the split of another data set"
+    rm -r "home/$folder"
+done
+mkdir -p home/training home/train/run/samples # a folder of another name, and results where nothing is moved
+echo 2 >home/training/2.png && echo '{}' >home/train/run/metrics.jsonl && echo grid >home/train/run/samples/1.png
+expect 0 "moved 2 pictures of home" "${make[@]}" split home --val 0 --test 0
+[ -e home/train/training/2.png ] && [ -e home/train/run/samples/1.png ] || fail "split: moved to another place"
+mkdir few few2 && for i in 1 2 3; do echo $i >few/$i.png && echo $i >few2/$i.png; done
+expect 0 "val is empty: 0.1% of 3 pictures is 0.003 on average; move some from few/train to few/val by hand" "${make[@]}" split few --val 0.1 --test 0
+[ "$(find few/train -type f | wc -l)" -eq 3 ] || fail "split: the line about val names another folder"
+grep -q "test is empty" err.txt && fail "split: test has no share, but is missed"
+mkdir few/val && mv few/train/1.png few/val && echo 4 >few/4.png # val has one already
+expect 0 "moved 1 picture of few" "${make[@]}" split few --val 0.1 --test 0
+grep -q "is empty" out.txt err.txt && fail "split: a split with pictures is called empty"
+mkdir few2/A few2/B && mv few2/*.png few2/A && cp few2/A/* few2/B
+expect 0 "to few2/val by hand, in A and B alike" "${make[@]}" split few2 --val 0.1 --test 0
 expect 2 "no share of 0% to 100%" "${make[@]}" split set --val much
 expect 2 "are more than 100% together" "${make[@]}" split set --val 60% --test 50%
 expect 3 "holds no pictures" "${make[@]}" split empty
@@ -246,6 +305,21 @@ expect 0 "made 1 picture in shoes, kept 10 that were there, left out 1" "${make[
 expect 0 "moved 1 picture of shoes" "${make[@]}" split shoes --val 40%
 rm photos/new.png outlines/new.png
 
+echo "-- portraits"
+mkdir portraits
+for i in 1 2 3 4 5 6 7 8; do "$pictures" crop photos/0000$i.png 0 0 48 64 portraits/$i.png; done
+expect 0 "made 8" "${make[@]}" grey portraits faces # 96 x 64, the shape of a photograph
+expect 3 "8 problems" "${make[@]}" check faces
+printed "hint: if pictures with the shape of a single one are pairs, as those of portraits are, give --pairs side-by-side" check
+expect 0 "no problems" "${make[@]}" check faces --pairs side-by-side
+expect 0 "moved 8" "${make[@]}" split faces --val 20% --test 0
+printed "next: p2p train --data faces --out run --pairs side-by-side" split
+tiny=(--size 32 --ngf 4 --ndf 4 --device reference:0 --steps 1)
+expect 3 "the shape of a single picture" "$p2p" train --data faces --out faces-run "${tiny[@]}"
+expect 0 "train: " "$p2p" train --data faces --out faces-run --pairs side-by-side "${tiny[@]}"
+mkdir lone && cp portraits/* lone # photographs, which are no pairs
+expect 0 "moved 8" "${make[@]}" split lone
+grep -q "next: .*side-by-side" err.txt && fail "split: photographs are taken for pairs"
 echo "-- video"
 printf 'video' >'walk 100%.mp4'
 mkdir bin

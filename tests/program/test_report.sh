@@ -64,6 +64,14 @@ expect 3 "is not the page of this training" "$p2p" report run far/*/second -o ru
 (cd pages && expect 0 "" "$p2p" report ../run -o ../run/../pages/../one.html)
 has one.html '"samples":"run/samples"'
 
+expect 0 "" "$p2p" test --model run --data toys --out measured --device "$device"
+cp measured/index.html before.html # a page without an identity, but not one that compares trainings
+expect 3 "measured/index.html exists and is not the page" "$p2p" report run far/*/second -o measured/index.html
+same before.html measured/index.html
+grep -v p2p-page pages/both.html >pages/older.html # as older versions wrote it
+expect 0 "" "$p2p" report far/*/second run -o pages/older.html
+same pages/both.html pages/older.html
+
 echo "-- the command in the page begins an equal training"
 expect 0 "" "$p2p" train "${small[@]}" --out plain --steps 2 --no-jitter
 command=$(data_of plain/report.html | sed 's/.*"command":"p2p \([^"]*\) --out plain".*/\1/')

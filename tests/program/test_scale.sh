@@ -133,8 +133,10 @@ cp in0/00001.png in0/00002.png inmixed
 agree mixedrun mixed inmixed "scale: every picture becomes 32 x 32 pixels (bicubic), as in the training"
 expect 0 "" "${translate[@]}" --model mixedrun -o mixed.png part.png
 sized mixed.png 32x32
+printed "; --keep-size gives each result the size of its picture" "translate with a model of several sizes"
 expect 0 "" "${translate[@]}" --model mixedrun -o mixed_kept.png --keep-size part.png
 sized mixed_kept.png 31x17
+grep -q "; --keep-size" err.txt && fail "--keep-size is recommended where it is given"
 # A bad pair that is left out does not count.
 echo "no picture" >mixed/train/00003.png
 expect 0 "" "$p2p" train --data mixed --out leftout --size 32 --on-bad-image skip "${small[@]}"

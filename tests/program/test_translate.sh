@@ -80,10 +80,23 @@ same mixed/input.png one.png
 expect 2 "must be a folder" "${translate[@]}" --model $model -o all.png many
 expect 2 "must be a folder" "${translate[@]}" --model $model -o one.png input.png dot.png
 mkdir empty
+mkdir phone && cp "$images/rgb.png" phone && touch phone/a.WebP phone/b.avif
+expect 0 "phone: 2 pictures have suffixes that are not read, such as a.WebP" "${translate[@]}" --model $model -o phone-out phone
 expect 3 "empty holds no pictures" "${translate[@]}" --model $model -o x empty
 cp many/e.jpg many/a.jpg
 expect 2 "would both be written to x/a.png" "${translate[@]}" --model $model -o x many
 rm many/a.jpg
+
+echo "-- transparent pictures"
+expect 0 "warning: the model has no alpha, and 1 picture is transparent in places, such as many/deep/b.png" "${translate[@]}" --model $model -o mixed2 input.png many/deep
+expect 0 "such as many/deep/b.png" "${translate[@]}" --model $model -o lone.png many/deep/b.png
+expect 0 "" "${translate[@]}" --model $model -o mixed3 input.png
+grep -q transparent err.txt && fail "an opaque picture is called transparent"
+
+echo "-- a picture that EXIF turns"
+turn "$images/ycc420.jpg" 8 turned.jpg
+expect 0 "turned.png" "${translate[@]}" --model $model -o turned.png turned.jpg
+sized turned.png 29x37x3x8
 
 echo "-- nothing is overwritten unasked, and that is known before any work"
 echo mine >alone/f.png
@@ -203,6 +216,7 @@ echo "-- folders as programs for FID, KID and LPIPS read them: equal names, one 
 mkdir -p odd/val
 for width in 20 32 44; do "$pictures" crop pair.jpg 1 2 $width 30 odd/val/$width.png; done
 expect 0 '"count":3,' "${test[@]}" --model $model --data odd --pairs side-by-side --out compared
+printed "done: compared/index.html shows every pair" "p2p test"
 for folder in input generated target; do
     listed=$(cd "compared/$folder" && for file in *; do echo "$file $("$pictures" size "$file")"; done)
     [ "$listed" = "$(printf '%s.png 32x32x3x8\n' 20 32 44)" ] || fail "compared/$folder: $listed"

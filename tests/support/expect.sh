@@ -80,6 +80,13 @@ flip() {
     overwrite "$1" "$(printf '\\%03o' $((byte ^ 1)))" "$2"
 }
 
+# turn FILE ORIENTATION OUT: copies a JPEG file, and adds EXIF data with this orientation.
+turn() {
+    head -c 2 "$1" >"$3"
+    printf '\xff\xe1\0\x22Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0'"\\x0$2"'\0\0\0\0\0\0' >>"$3"
+    tail -c +3 "$1" >>"$3"
+}
+
 # losses METRICS: prints the log without times and measured rates, which are last in their lines.
 losses() {
     sed 's/,"time":[^}]*//' "$1"

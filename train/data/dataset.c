@@ -15,6 +15,8 @@ struct dataset {
     int bits[2]; /* of A and B: the maximum over the files */
     pair_sizes sizes;
     uint64_t pair_bytes; /* the most memory that loading a pair takes */
+    dataset_turns turns;
+    dataset_alpha alpha[2]; /* of inputs and targets */
     int64_t skipped;
     char *reasons[DATASET_REASONS];
 };
@@ -135,25 +137,46 @@ static void expect_formats(const dataset *data, pair_files *files, int bits[2]) 
     }
 }
 
-static p2p_status check_pair_at(const dataset *data, const dataset_paths *paths, int bits[2], pair_size *size,
-                                uint64_t *bytes) {
-    pair_files files;
-    P2P_TRY(inspect_pair(data, paths, &files, size));
-    expect_formats(data, &files, bits);
-    *bytes = pair_bytes(data, &files);
-    return image_memory_check(*bytes, paths->a);
+static p2p_status check_pair_at(const dataset *data, const dataset_paths *paths, pair_files *files,
+                                int bits[2], pair_size *size) {
+    P2P_TRY(inspect_pair(data, paths, files, size));
+    expect_formats(data, files, bits);
+    return image_memory_check(pair_bytes(data, files), paths->a);
 }
 
-static p2p_status check_pair(dataset *data, size_t index, pair_size *size) {
+/* FNV-1a of the orientations of all files in order. */
+static void note_turns(dataset_turns *turns, const pair_files *files) {
+    for (int side = 0; side < (files->side_by_side ? 1 : 2); side++) {
+        const int orientation = files->facts[side].orientation;
+        turns->hash = (turns->hash ^ (uint64_t)orientation) * 1099511628211u;
+        if (orientation != IMAGE_UPRIGHT) turns->pictures++;
+    }
+}
+
+static void note_alpha(dataset *data, const pair_files *files, int64_t sample) {
+    const int channels[2] = {data->options.channels_in, data->options.channels_out};
+    for (int of = 0; of < 2; of++) {
+        const int side = dataset_is_b_to_a(data) ? !of : of;
+        const bool dropped = channels[of] % 2 != 0 && files->facts[side].header.channels % 2 == 0;
+        dataset_alpha *alpha = &data->alpha[of];
+        if (dropped && alpha->count < DATASET_ALPHA_SAMPLES) alpha->samples[alpha->count++] = sample;
+    }
+}
+
+/* `kept` is the number of usable pairs before it. */
+static p2p_status check_pair(dataset *data, size_t index, size_t kept, pair_size *size) {
     dataset_paths paths;
+    pair_files files;
     int bits[2] = {data->bits[0], data->bits[1]};
-    uint64_t bytes = 0;
     P2P_TRY(dataset_files_paths(&data->files, index, &paths));
-    p2p_status status = check_pair_at(data, &paths, bits, size, &bytes);
+    p2p_status status = check_pair_at(data, &paths, &files, bits, size);
     dataset_paths_free(&paths);
     P2P_TRY(status);
     memcpy(data->bits, bits, sizeof bits);
+    const uint64_t bytes = pair_bytes(data, &files);
     if (bytes > data->pair_bytes) data->pair_bytes = bytes;
+    note_turns(&data->turns, &files);
+    note_alpha(data, &files, (int64_t)kept);
     return P2P_OK;
 }
 
@@ -161,7 +184,7 @@ static p2p_status check_pair(dataset *data, size_t index, pair_size *size) {
 static p2p_status check_each(dataset *data, pair_size *sizes) {
     size_t kept = 0;
     for (size_t i = 0; i < data->files.count; i++) {
-        p2p_status status = check_pair(data, i, &sizes[kept]);
+        p2p_status status = check_pair(data, i, kept, &sizes[kept]);
         if (status == P2P_OK)
             dataset_files_move(&data->files, i, kept++);
         else if (data->options.skip_bad && is_bad_pair(status))
@@ -205,6 +228,7 @@ p2p_status dataset_open(dataset **result, const char *dir, const char *split,
     if (data == NULL) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for a data set");
     data->options = *options;
     data->bits[0] = data->bits[1] = 8;
+    data->turns.hash = 14695981039346656037u;
     p2p_status status = dataset_files_list(&data->files, dir, split, options->pairing);
     if (status == P2P_OK) status = check_singles(data);
     if (status == P2P_OK) status = check_pairs(data);
@@ -230,6 +254,18 @@ int64_t dataset_count(const dataset *data) {
 
 dataset_summary dataset_summarise(const dataset *data) {
     return (dataset_summary){data->files.folders[0], data->files.folders[1], data->sizes, data->pair_bytes};
+}
+
+dataset_turns dataset_turned(const dataset *data) {
+    return data->turns.pictures > 0 ? data->turns : (dataset_turns){0};
+}
+
+const dataset_alpha *dataset_alpha_of(const dataset *data, bool target) {
+    return &data->alpha[target];
+}
+
+void dataset_print_unread(const dataset *data) {
+    dataset_files_print_unread(&data->files);
 }
 
 bool dataset_is_b_to_a(const dataset *data) {

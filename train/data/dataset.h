@@ -80,6 +80,28 @@ typedef struct {
 
 dataset_summary dataset_summarise(const dataset *data);
 
+/* The pictures that are turned upright, as their EXIF data says (image.h): their number, and a hash of which
+ * they are and how each is turned; 0 if there are none. */
+typedef struct {
+    int64_t pictures;
+    uint64_t hash;
+} dataset_turns;
+
+dataset_turns dataset_turned(const dataset *data);
+
+/* The first pairs of which a file has an alpha channel that the channels of dataset_options drop. */
+enum { DATASET_ALPHA_SAMPLES = 8 };
+typedef struct {
+    int count;
+    int64_t samples[DATASET_ALPHA_SAMPLES];
+} dataset_alpha;
+
+/* Those of the targets or of the inputs. The data set owns the result. */
+const dataset_alpha *dataset_alpha_of(const dataset *data, bool target);
+
+/* Print a line on stderr for each folder with pictures of formats that are not read. */
+void dataset_print_unread(const dataset *data);
+
 /* Whether the direction is BtoA: B is the input. */
 bool dataset_is_b_to_a(const dataset *data);
 

@@ -77,7 +77,8 @@ static p2p_status no_layout(const char *dir, const char *split) {
     return p2p_hint(
         P2P_INPUT,
         "pairs are expected there, as pictures with A on the left and B on the right, or as equal "
-        "names in two folders: %sA and %sB, %s_A and %s_B, %s/A and %s/B, or A/%s and B/%s",
+        "names in two folders: %sA and %sB, %s_A and %s_B, %s/A and %s/B, or A/%s and B/%s; p2p pairs makes "
+        "such folders of photographs or of two folders (p2p help pairs)",
         split, split, split, split, split, split, split, split);
 }
 
@@ -161,13 +162,10 @@ p2p_status dataset_files_outside(const char *dir, const char *split, const char 
 
 /* ---- Listing ------------------------------------------------------------------------------------------ */
 
-static p2p_status list_folder(sys_names *names, const char *folder) {
-    P2P_TRY(sys_folder_walk(names, folder, image_is_listed));
-    if (names->count == 0) {
-        p2p_fail(P2P_INPUT, "%s holds no pictures", folder);
-        return p2p_hint(P2P_INPUT, "files ending in %s are expected there, in subfolders too",
-                        IMAGE_SUFFIXES);
-    }
+static p2p_status list_folder(dataset_files *files, int side, sys_names *names) {
+    const char *folder = files->folders[side];
+    P2P_TRY(picture_list(names, &files->unread[side], folder, NULL));
+    if (names->count == 0) return picture_list_empty(&files->unread[side], folder);
     if (names->count <= INT32_MAX) return P2P_OK;
     return p2p_fail(P2P_INPUT, "%s holds %zu pictures; at most %d are accepted", folder, names->count,
                     (int)INT32_MAX);
@@ -236,8 +234,8 @@ static bool is_not_listed(const char *relative) {
 }
 
 static p2p_status list_two(dataset_files *files, sys_names *a, sys_names *b) {
-    P2P_TRY(list_folder(a, files->folders[0]));
-    P2P_TRY(list_folder(b, files->folders[1]));
+    P2P_TRY(list_folder(files, 0, a));
+    P2P_TRY(list_folder(files, 1, b));
     P2P_TRY(sort_by_stem(a, files->folders[0]));
     P2P_TRY(sort_by_stem(b, files->folders[1]));
     P2P_TRY(pair_up(files, a, b));
@@ -250,7 +248,7 @@ static p2p_status list_two(dataset_files *files, sys_names *a, sys_names *b) {
 }
 
 static p2p_status list_one(dataset_files *files, sys_names *names) {
-    P2P_TRY(list_folder(names, files->folders[0]));
+    P2P_TRY(list_folder(files, 0, names));
     P2P_TRY(allocate(files, names->count, 0));
     for (; files->count < names->count; files->count++)
         files->pairs[files->count].a = take(names, files->count);
@@ -292,9 +290,14 @@ void dataset_files_free(dataset_files *files) {
     free(files->singles);
     for (int side = 0; side < 2; side++) {
         free(files->folders[side]);
+        unread_pictures_free(&files->unread[side]);
         sys_names_free(&files->others[side]);
     }
     *files = (dataset_files){0};
+}
+
+void dataset_files_print_unread(const dataset_files *files) {
+    for (int side = 0; side < 2; side++) unread_pictures_print(&files->unread[side], files->folders[side]);
 }
 
 /* ---- Use ---------------------------------------------------------------------------------------------- */

@@ -4,7 +4,7 @@
 #define P2P_DATASET_FILES_H
 
 #include "dataset.h"
-#include "host/sys.h"
+#include "image/picture_list.h"
 
 /* Paths relative to the folders; `b` is NULL if A and B are side by side in one file. Owned. */
 typedef struct {
@@ -17,6 +17,7 @@ typedef struct {
     size_t count;
     dataset_names *singles; /* files without a partner: either `a` or `b` is NULL */
     size_t single_count;
+    unread_pictures unread[2]; /* of the folders */
     sys_names others[2]; /* if there are singles: the folders' files that aren't pictures by their names */
 } dataset_files;
 
@@ -41,6 +42,9 @@ void dataset_files_free(dataset_files *files);
  * their names. `b` is NULL if there is one folder. P2P_INPUT if a folder has no pictures, or a name twice.
  * Call dataset_files_free() in any case. */
 p2p_status dataset_files_list_folders(dataset_files *files, const char *a, const char *b);
+
+/* Print a line on stderr for each folder with pictures of formats that are not read. */
+void dataset_files_print_unread(const dataset_files *files);
 
 /* The paths of pair `index`. The caller frees them; they are empty after a failure. */
 p2p_status dataset_files_paths(const dataset_files *files, size_t index, dataset_paths *paths);

@@ -134,7 +134,10 @@ static p2p_status hash_set(const dataset *data, bool all_bytes, char text[DATASE
     p2p_status status = work.hashes && work.statuses
                             ? hash_all(&work, (int)blocks)
                             : p2p_fail(P2P_OUT_OF_MEMORY, "no memory to compare %zu pairs", pairs);
-    if (status == P2P_OK) hash_text(XXH3_128bits(work.hashes, 2 * pairs * sizeof *work.hashes), text);
+    /* A picture that is turned has other pixels than older versions, which did not turn it, read from it. */
+    const uint64_t seed = dataset_turned(data).hash;
+    if (status == P2P_OK)
+        hash_text(XXH3_128bits_withSeed(work.hashes, 2 * pairs * sizeof *work.hashes, seed), text);
     free(work.hashes);
     free(work.statuses);
     return status;

@@ -11,9 +11,10 @@ enum { DATASET_HASH_BYTES = 33 };
 
 typedef struct {
     int64_t pairs;
-    uint64_t names;                     /* FNV-1a of the pairs' names in order */
-    char content[DATASET_HASH_BYTES];   /* of the size and a sample of the bytes of every file */
-    char all_bytes[DATASET_HASH_BYTES]; /* of all bytes of every file; "" if they were not read */
+    uint64_t names;                   /* FNV-1a of the pairs' names in order */
+    char content[DATASET_HASH_BYTES]; /* of the size and a sample of the bytes of every file, and of turns */
+    char all_bytes[DATASET_HASH_BYTES]; /* of all bytes of every file, and of turns; "" if they were not read
+                                         */
 } dataset_identity;
 
 /* Identify the set. The sample of a file is the first, the middle and the last DATASET_SAMPLE_BYTES, so it

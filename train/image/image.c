@@ -5,6 +5,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 static bool sides_fit(uint64_t width, uint64_t height) {
     return width <= IMAGE_MAX_SIDE && height <= IMAGE_MAX_SIDE &&
@@ -105,6 +106,18 @@ image_view image_view_crop(image_view view, int left, int top, int width, int he
     part.pixels = (const uint8_t *)view.pixels + (size_t)top * view.stride +
                   (size_t)left * image_pixel_bytes(image_view_format(view));
     return part;
+}
+
+bool image_is_transparent(image_view view) {
+    const size_t pixel = image_pixel_bytes(image_view_format(view)), sample = (size_t)view.bits / 8;
+    static const uint8_t opaque[sizeof(uint16_t)] = {UINT8_MAX, UINT8_MAX};
+    if (view.channels % 2 != 0) return false;
+    for (int y = 0; y < view.height; y++) {
+        const uint8_t *row = (const uint8_t *)view.pixels + (size_t)y * view.stride;
+        for (size_t x = 1; x <= (size_t)view.width; x++)
+            if (memcmp(row + x * pixel - sample, opaque, sample) != 0) return true;
+    }
+    return false;
 }
 
 bool image_palette_is_grey(const image_palette *palette) {

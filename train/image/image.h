@@ -3,8 +3,8 @@
  * A decoded picture has the format of its file: grey is one channel, alpha is a channel, 16 bits stay 16.
  * Palettes are expanded, and samples of fewer than 8 bits are widened to 8. image_convert changes the format.
  * Files are not trusted: sizes are checked before memory is allocated, and damaged or truncated files are
- * refused. How large a picture may be, and how much memory all of them may take, is in image_limits.h. Colour
- * profiles and EXIF rotation are ignored. Resizing is in resize.h.
+ * refused. How large a picture may be, and how much memory all of them may take, is in image_limits.h. A JPEG
+ * is turned upright, as its EXIF data says. Colour profiles are ignored. Resizing is in resize.h.
  */
 #ifndef P2P_IMAGE_H
 #define P2P_IMAGE_H
@@ -51,9 +51,13 @@ typedef struct {
     int channels, bits;
 } image_header;
 
+/* EXIF's orientation of a picture that is upright in its file. */
+enum { IMAGE_UPRIGHT = 1 };
+
 /* What a file's header shows before anything is decoded. */
 typedef struct {
-    image_header header;
+    image_header header;   /* upright */
+    int orientation;       /* in the file, as EXIF counts: IMAGE_UPRIGHT to 8 */
     const char *kind;      /* of the file: "JPEG", "PNG", "BMP" or "GIF" */
     uint64_t file_bytes;   /* of the whole file */
     uint64_t least_bytes;  /* a smaller file can't hold the pixels, however well it is compressed */
@@ -77,6 +81,9 @@ image_format image_view_format(image_view view);
 
 /* The rectangle at (left, top), which must lie inside the view. */
 image_view image_view_crop(image_view view, int left, int top, int width, int height);
+
+/* Whether a pixel of a picture with alpha is not opaque. */
+bool image_is_transparent(image_view view);
 
 /* ---- Conversions -------------------------------------------------------------------------------------- */
 
@@ -126,6 +133,10 @@ p2p_status image_probe_bytes(const uint8_t *bytes, size_t size, const char *name
  * suffix and does not lie in a folder in which a NAS or an archiver keeps thumbnails and deleted files, such
  * as @eaDir and __MACOSX. */
 bool image_is_listed(const char *relative);
+
+/* Whether a file is a picture by its suffix, but of a format that is not read, such as HEIC. False in the
+ * folders that image_is_listed excludes. */
+bool image_is_unread(const char *relative);
 
 /* Whether image_save writes the suffix, in any case. */
 #define IMAGE_SUFFIXES_WRITTEN ".png, .jpg or .jpeg"

@@ -38,7 +38,7 @@ static const file_kind *kind_of(const uint8_t *bytes, size_t size) {
 static p2p_status decode_any(const uint8_t *bytes, size_t size, const char *name, image_facts *facts,
                              image *result) {
     if (result != NULL) *result = (image){0};
-    *facts = (image_facts){0};
+    *facts = (image_facts){.orientation = IMAGE_UPRIGHT};
     if (size == 0) return p2p_fail(P2P_INPUT, "%s is empty", name);
     const file_kind *kind = kind_of(bytes, size);
     if (kind == NULL) {
@@ -72,8 +72,9 @@ p2p_status image_load_inspected(const char *path, const image_facts *facts, imag
     image_facts now;
     P2P_TRY(sys_file_read(path, facts->file_bytes, &bytes, &size, NULL));
     p2p_status status = decode_any(bytes, size, path, &now, NULL);
-    const bool other_size =
-        now.header.width != facts->header.width || now.header.height != facts->header.height;
+    const bool other_size = now.header.width != facts->header.width ||
+                            now.header.height != facts->header.height ||
+                            now.orientation != facts->orientation;
     if (status == P2P_OK && (other_size || now.decode_bytes > facts->decode_bytes))
         status = p2p_fail(P2P_INPUT, "%s has changed while it was read", path);
     if (status == P2P_OK) status = decode_any(bytes, size, path, &now, result);
@@ -144,15 +145,30 @@ static bool is_readable(const char *path) {
     return encoder_for(path) != NULL || strcasecmp(dot, ".bmp") == 0 || strcasecmp(dot, ".gif") == 0;
 }
 
-bool image_is_listed(const char *relative) {
+/* Whether it lies in a folder that a NAS or an archiver has made. */
+static bool is_not_of_the_user(const char *relative) {
     static const char *const not_of_the_user[] = {"@eaDir",   "#recycle",    "@Recycle", "@Recently-Snapshot",
                                                   "__MACOSX", "$RECYCLE.BIN"};
     for (const char *at = relative, *slash; (slash = strchr(at, '/')) != NULL; at = slash + 1)
         for (size_t i = 0; i < sizeof not_of_the_user / sizeof *not_of_the_user; i++)
             if (strlen(not_of_the_user[i]) == (size_t)(slash - at) &&
                 strncmp(at, not_of_the_user[i], (size_t)(slash - at)) == 0)
-                return false;
-    return is_readable(relative);
+                return true;
+    return false;
+}
+
+bool image_is_listed(const char *relative) {
+    return is_readable(relative) && !is_not_of_the_user(relative);
+}
+
+bool image_is_unread(const char *relative) {
+    static const char *const suffixes[] = {
+        ".heic", ".heif", ".webp", ".tif", ".tiff", ".avif", ".jxl", ".jp2", ".jfif", ".ppm", ".pgm",
+        ".pnm",  ".tga",  ".psd",  ".exr", ".dng",  ".cr2",  ".cr3", ".nef", ".arw",  ".raf", ".orf"};
+    const char *dot = suffix_of(relative);
+    for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++)
+        if (strcasecmp(dot, suffixes[i]) == 0) return !is_not_of_the_user(relative);
+    return false;
 }
 
 bool image_suffix_known(const char *path) {

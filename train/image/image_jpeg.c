@@ -4,6 +4,7 @@
  * libjpeg reports errors through a callback that must not return. Therefore everything that may fail runs
  * below a function whose only purpose is setjmp. All state is in a structure outside of it, so that no
  * variable is indeterminate after the jump. */
+#include "exif.h"
 #include "image_codec.h"
 
 #include <jpeglib.h> /* needs stdio.h and stddef.h first */
@@ -121,6 +122,18 @@ static void decode(jpeg_decoding *job) {
     jpeg_finish_decompress(info); /* reports a missing end */
 }
 
+/* A turned picture is a second one in memory, beside what libjpeg had, which free() need not have returned to
+ * the system. */
+static void turn_facts(image_facts *facts, const uint8_t *bytes, size_t size) {
+    const image_header found = facts->header;
+    facts->orientation = exif_orientation(bytes, size);
+    if (facts->orientation == IMAGE_UPRIGHT) return;
+    facts->decode_bytes += image_pixels_bytes(&found, (image_format){found.channels, found.bits});
+    if (!exif_exchanges_sides(facts->orientation)) return;
+    facts->header.width = found.height;
+    facts->header.height = found.width;
+}
+
 static p2p_status decode_guarded(jpeg_decoding *job) {
     if (setjmp(job->escape) != 0) return job->status;
     decode(job);
@@ -137,7 +150,9 @@ p2p_status image_jpeg_decode(const uint8_t *bytes, size_t size, const char *name
     job.progress.progress_monitor = on_decoding_progress;
     p2p_status status = decode_guarded(&job);
     jpeg_destroy_decompress(&job.info);
-    return status;
+    P2P_TRY(status);
+    turn_facts(facts, bytes, size);
+    return result && facts->orientation != IMAGE_UPRIGHT ? exif_turn(result, facts->orientation) : P2P_OK;
 }
 
 typedef struct {

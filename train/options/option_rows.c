@@ -60,8 +60,8 @@ const option_row option_rows[] = {
      "auto: by the folders, and pictures that look like single ones are refused; otherwise pictures of any shape; "
      "pairs resize: side-by-side resizes each half"},
     {"size", 's', KIND_COUNT, AT(size), MODEL | SAMPLE | TEST | PAIRS, BINDING, 4, 4096, "256", "N",
-     "side of the square images of the networks; test: default from the model; pairs: what pictures are first resized "
-     "to, only if given"},
+     "test: default from the model; pairs: what pictures are first resized to, only if given; others: side of the square "
+     "images of the networks"},
     {"load-size", 0, KIND_COUNT, AT(load_size), TRAIN, BINDING, 4, 8192, NULL, "N",
      "side to resize to before the random crop to --size (default 286 for 256, in proportion)"},
     {"workers", 0, KIND_COUNT, AT(workers), TRAIN | PAIRS, NOT_KEPT, 1, 64, NULL, "N",
@@ -74,7 +74,7 @@ const option_row option_rows[] = {
      "memory for the pictures that are read at once, such as 500M or 4G (default: half of what is free); those that "
      "need more are unusable, the others wait for each other"},
     {"resize", 0, KIND_CHOICE, AT(resize), TRAIN | USE | PAIRS, BINDING, 0, 0, "bicubic", "bicubic|nearest",
-     "method: bicubic as in Pillow, or the nearest pixel as in TensorFlow; test, translate: default from the model"},
+     "method; test, translate: default from the model; bicubic as in Pillow, or the nearest pixel as in TensorFlow"},
     {"no-jitter", 0, KIND_FLAG, AT(no_jitter), TRAIN, BINDING, 0, 0, NULL, NULL,
      "resize to --size directly, no random crop"},
     {"no-flip", 0, KIND_FLAG, AT(no_flip), TRAIN, BINDING, 0, 0, NULL, NULL, "no random mirroring"},
@@ -246,7 +246,7 @@ const option_row option_rows[] = {
 
     HEADING("Other"),
     {"count", 'n', KIND_COUNT, AT(count), SAMPLE | TEST, NOT_KEPT, 1, 100000, "40", "N",
-     "pairs in train/; test: take the first N only"},
+     "test: take the first N pairs only, not all; sample-data: pairs in train/"},
     {"verbose", 'v', KIND_FLAG, AT(verbose), RUN | COMMAND_DEVICES | DOCTOR, NOT_KEPT, 0, 0, NULL, NULL,
      "log the decisions of the planner and the device"},
     {"help", 'h', KIND_FLAG, AT(help), ~0u, NOT_KEPT, 0, 0, NULL, NULL, "show this text"},
@@ -256,6 +256,9 @@ const option_row option_rows[] = {
 _Static_assert(sizeof option_rows / sizeof option_rows[0] <= SETTINGS_MAX_ROWS,
                "settings.given has a place for each");
 const int option_row_count = sizeof option_rows / sizeof option_rows[0];
+
+const fallback_exception fallback_exceptions[] = {{"size", TEST | PAIRS}, {"resize", USE}, {"count", TEST}};
+const int fallback_exception_count = sizeof fallback_exceptions / sizeof fallback_exceptions[0];
 
 /* Every option whose value the published trainings define. */
 const preset_row preset_rows[] = {

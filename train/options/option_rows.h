@@ -43,6 +43,16 @@ typedef struct {
 extern const option_row option_rows[];
 extern const int option_row_count; /* at most SETTINGS_MAX_ROWS */
 
+/* Commands in which an option that is not given has no effect, or a default of another origin, so that --help
+ * does not print its fallback. */
+typedef struct {
+    const char *option;
+    unsigned commands;
+} fallback_exception;
+
+extern const fallback_exception fallback_exceptions[];
+extern const int fallback_exception_count;
+
 /* The value of an option in the published trainings. PyTorch's value is the option's fallback, which is also
  * the value without --preset; `tensorflow` replaces it with --preset tensorflow. An option without a fallback
  * has a computed default, equal for both, which `computed` describes. */

@@ -119,7 +119,8 @@ static p2p_status set_counts(const settings *all, const option_row *row, const c
 static p2p_status set_seed(const settings *all, const option_row *row, const char *value) {
     char *end;
     errno = 0;
-    unsigned long long seed = strtoull(value, &end, 0);
+    const bool hexadecimal = value[0] == '0' && (value[1] == 'x' || value[1] == 'X');
+    unsigned long long seed = strtoull(value, &end, hexadecimal ? 16 : 10);
     if (end == value || *end != '\0' || errno != 0 || strchr(value, '-'))
         return p2p_fail(P2P_USAGE, "--%s: '%s' is not a number from 0 to 18446744073709551615", row->name,
                         value);
@@ -283,9 +284,17 @@ static void print_wrapped(const char *text, int column, FILE *stream) {
     fputc('\n', stream);
 }
 
-static void print_option(const option_row *row, FILE *stream) {
+static bool fallback_holds(const option_row *row, unsigned command) {
+    for (int i = 0; i < fallback_exception_count; i++) {
+        const fallback_exception *exception = &fallback_exceptions[i];
+        if ((exception->commands & command) && strcmp(exception->option, row->name) == 0) return false;
+    }
+    return row->fallback && row->kind != KIND_FLAG;
+}
+
+static void print_option(const option_row *row, unsigned command, FILE *stream) {
     char left[128], text[512];
-    bool fallback = row->fallback && row->kind != KIND_FLAG;
+    bool fallback = fallback_holds(row, command);
     int width = snprintf(left, sizeof left, "  %c%c%c --%s%s%s", row->letter ? '-' : ' ',
                          row->letter ? row->letter : ' ', row->letter ? ',' : ' ', row->name,
                          row->argument ? " " : "", row->argument ? row->argument : "");
@@ -305,7 +314,7 @@ void settings_print_options(unsigned command, FILE *stream) {
         if (!(row->commands & command)) continue;
         if (heading) fprintf(stream, "%s:\n", heading);
         heading = NULL;
-        print_option(row, stream);
+        print_option(row, command, stream);
     }
 }
 

@@ -174,7 +174,12 @@ static p2p_status load_and_judge(const dataset_paths *paths, pair_look *look) {
 static p2p_status check_shape(const dataset_paths *paths, bool shape, pair_look *look) {
     const image_header *a = &look->facts[0].header, *b = &look->facts[1].header;
     const pair_size first = {a->width, a->height}, second = {b->width, b->height};
-    if (look->files == 1) return pair_shape_of_halves(paths->a, a->width, a->height, shape, &look->size);
+    if (look->files == 1) {
+        P2P_TRY(pair_shape_of_halves(paths->a, a->width, a->height, false, &look->size));
+        p2p_status status = pair_shape_of_halves(paths->a, a->width, a->height, shape, &look->size);
+        look->odd_shape = status != P2P_OK;
+        return status;
+    }
     look->size = first;
     return pair_shape_of_two(paths->a, &first, paths->b, &second);
 }

@@ -14,6 +14,7 @@ enum { PAIR_SIDES = 2, PAIR_FEATURES = 6 };
 typedef struct {
     bool usable;
     char *reason;                                /* why it is not usable; owned, NULL if it is */
+    bool odd_shape;                              /* not usable for its shape only, which `judge` refuses */
     image_facts facts[PAIR_SIDES];               /* of both files, or of one */
     int files;                                   /* 1 if A and B are side by side */
     pair_size size;                              /* of A and of B */

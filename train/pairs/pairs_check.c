@@ -197,6 +197,7 @@ static void print_split(const checking *work, const checked_split *split) {
     print_tally(&tallies.sizes, "A and B", stdout);
     print_tally(&tallies.kinds, "files", stdout);
     print_tally(&tallies.formats, "pixels", stdout);
+    dataset_files_print_unread(&split->files);
     text_line(stdout, "%s", "");
 }
 
@@ -244,6 +245,19 @@ static p2p_status check_json(const settings *all) {
     return p2p_hint(P2P_USAGE, "choose another name, or remove it: nothing is overwritten");
 }
 
+/* Returns P2P_INPUT with the number of problems. */
+static p2p_status fail_found(const checking *work) {
+    bool odd = false;
+    for (size_t i = 0; i < work->split_count; i++)
+        for (size_t k = 0; k < work->splits[i].files.count; k++) odd |= work->splits[i].looks[k].odd_shape;
+    p2p_status status = p2p_fail(P2P_INPUT, "%s: %zu problem%s", work->dir, work->found.count,
+                                 work->found.count == 1 ? "" : "s");
+    if (!odd) return status;
+    return p2p_hint(status,
+                    "if pictures with the shape of a single one are pairs, as those of portraits are, "
+                    "give --pairs side-by-side here and to p2p train");
+}
+
 static p2p_status run(checking *work) {
     P2P_TRY(check_json(work->all));
     P2P_TRY(list_all(work));
@@ -256,8 +270,7 @@ static p2p_status run(checking *work) {
     findings_print(&work->found, stdout);
     if (work->all->json_file) P2P_TRY(write_json(work));
     if (work->found.count == 0) return P2P_OK;
-    return p2p_fail(P2P_INPUT, "%s: %zu problem%s", work->dir, work->found.count,
-                    work->found.count == 1 ? "" : "s");
+    return fail_found(work);
 }
 
 p2p_status pairs_check(const settings *all, const char *dir) {

@@ -85,6 +85,7 @@ static p2p_status add_task(pairs_run *run, size_t index) {
 
 static p2p_status list_tasks(pairs_run *run) {
     P2P_TRY(dataset_files_list_folders(&run->files, run->folders[0], run->folders[1]));
+    dataset_files_print_unread(&run->files);
     P2P_TRY(report_singles(run));
     run->tasks = calloc(run->files.count + 1, sizeof *run->tasks);
     if (!run->tasks) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for %zu names", run->files.count);

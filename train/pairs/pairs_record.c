@@ -5,6 +5,7 @@
 #include "host/sys.h"
 #include "host/text.h"
 #include "p2p.h"
+#include "pairs_operation.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -87,4 +88,28 @@ p2p_status pairs_record_write(const pairs_record *record, const settings *all, c
     status = json_file_write_sealed(path, object, JSON_INDENT(2));
     free(path);
     return status;
+}
+
+static bool shows_pairs(const json_t *object) {
+    const char *name = json_string_value(json_object_get(object, "operation"));
+    const pairs_operation *operation = name ? pairs_operation_named(name) : NULL;
+    const json_t *options = json_object_get(object, "options");
+    const char *pairs = json_string_value(json_object_get(options, "pairs"));
+    if (!operation) return false;
+    if (operation->making == PAIRS_FIT) return pairs && strcmp(pairs, "side-by-side") == 0;
+    return !json_is_true(json_object_get(options, "input-only"));
+}
+
+p2p_status pairs_record_shows_pairs(const char *dir, bool *pairs) {
+    char *path;
+    json_t *object;
+    *pairs = false;
+    P2P_TRY(sys_path_join(&path, dir, PAIRS_RECORD));
+    p2p_status status = json_file_read_sealed(path, &object);
+    free(path);
+    if (status == P2P_OUT_OF_MEMORY) return status;
+    if (status != P2P_OK) return P2P_OK;
+    *pairs = shows_pairs(object);
+    json_decref(object);
+    return P2P_OK;
 }

@@ -21,4 +21,8 @@ p2p_status pairs_record_compare(const pairs_record *record, const settings *all,
 
 p2p_status pairs_record_write(const pairs_record *record, const settings *all, const char *out);
 
+/* Sets *pairs to whether the record of `dir` shows that each picture is a pair, A and B side by side. False
+ * without a record, and if it can't be read. */
+p2p_status pairs_record_shows_pairs(const char *dir, bool *pairs);
+
 #endif

@@ -5,8 +5,10 @@
 #include "data/dataset.h"
 #include "host/sys.h"
 #include "host/text.h"
+#include "image/picture_list.h"
 #include "p2p_checksum.h"
 #include "use/result_files.h"
+#include "use/run_files.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -17,8 +19,9 @@ static const char *const split_names[SPLITS] = {"train", "val", "test"};
 
 typedef struct {
     const char *dir;
-    double shares[SPLITS]; /* of VAL and TEST, 0 to 1 */
+    double shares[SPLITS]; /* 0 to 1; the sum is 1 */
     sys_names names;       /* of pictures below `dir` that are to move */
+    unread_pictures unread;
     size_t moved[SPLITS];
 } splitting;
 
@@ -56,7 +59,8 @@ static p2p_status parse_share(const char *option, const char *text, double *shar
 static p2p_status parse_shares(const settings *all, splitting *work) {
     P2P_TRY(parse_share("val", all->val, &work->shares[VAL]));
     P2P_TRY(parse_share("test", all->test, &work->shares[TEST]));
-    if (work->shares[VAL] + work->shares[TEST] <= 1) return P2P_OK;
+    work->shares[TRAIN] = 1 - (work->shares[VAL] + work->shares[TEST]);
+    if (work->shares[TRAIN] >= 0) return P2P_OK;
     return p2p_fail(P2P_USAGE, "--val %s and --test %s are more than 100%% together", all->val, all->test);
 }
 
@@ -81,7 +85,7 @@ static int split_of(const splitting *work, const char *name) {
     return place < work->shares[VAL] + work->shares[TEST] ? TEST : TRAIN;
 }
 
-/* ---- Moving ------------------------------------------------------------------------------------------- */
+/* ---- Folders of splits -------------------------------------------------------------------------------- */
 
 /* Whether a folder is one of a split, in any layout that is read: train, trainA, train_B. */
 static bool is_split_folder(const char *name, size_t length) {
@@ -96,10 +100,56 @@ static bool is_split_folder(const char *name, size_t length) {
     return false;
 }
 
-static bool is_unsplit(const char *relative) {
+/* Whether a file lies in a split of DIR. */
+static bool is_split(const char *relative) {
     const char *name = relative + side_length(relative), *slash = strchr(name, '/');
-    return image_is_listed(relative) && !(slash && is_split_folder(name, (size_t)(slash - name)));
+    return slash && is_split_folder(name, (size_t)(slash - name));
 }
+
+/* ---- What must not be moved --------------------------------------------------------------------------- */
+
+/* A file that `p2p train` or `p2p test` has written beside its pictures. */
+static bool is_unsplit_record(const char *relative) {
+    const char *slash = strrchr(relative, '/'), *name = slash ? slash + 1 : relative;
+    const bool record = strcmp(name, RUN_METRICS) == 0 || strcmp(name, TEST_METRICS) == 0;
+    return record && !is_split(relative);
+}
+
+/* P2P_USAGE if DIR, outside of its splits, has a folder of results, whose pictures would be moved. */
+static p2p_status check_results(const char *dir) {
+    sys_names records = {0};
+    p2p_status status = sys_folder_walk(&records, dir, is_unsplit_record);
+    if (status == P2P_OK && records.count > 0) {
+        p2p_fail(P2P_USAGE, "%s/%s shows that its folder holds results, whose pictures would be moved", dir,
+                 records.names[0]);
+        status = p2p_hint(P2P_USAGE, "move the results out of %s first", dir);
+    }
+    sys_names_free(&records);
+    return status;
+}
+
+/* The end of the first folder of a split below a folder of DIR; NULL if there is none. */
+static const char *nested_split(const char *relative) {
+    const char *at = strchr(relative + side_length(relative), '/');
+    for (const char *slash; at && (slash = strchr(at + 1, '/')); at = slash)
+        if (is_split_folder(at + 1, (size_t)(slash - at - 1))) return slash;
+    return NULL;
+}
+
+/* P2P_USAGE if pictures lie in a split of another data set, which they would leave. */
+static p2p_status check_nested(const splitting *work) {
+    for (size_t i = 0; i < work->names.count; i++) {
+        const char *name = work->names.names[i], *end = nested_split(name);
+        if (!end) continue;
+        p2p_fail(P2P_USAGE, "%s/%.*s is the split of another data set: its pictures would leave it",
+                 work->dir, (int)(end - name), name);
+        return p2p_hint(P2P_USAGE, "move that data set out of %s first, or rename the folder if it is none",
+                        work->dir);
+    }
+    return P2P_OK;
+}
+
+/* ---- Moving ------------------------------------------------------------------------------------------- */
 
 /* The paths of a picture now and later. The caller frees both. */
 static p2p_status paths_of(const splitting *work, const char *name, char **from, char **to) {
@@ -143,15 +193,41 @@ static p2p_status for_each(const splitting *work, picture_action *act) {
     return P2P_OK;
 }
 
-static void report(splitting *work) {
+/* The split to which most pictures have moved. */
+static int fullest(const splitting *work) {
+    int most = TRAIN;
+    for (int i = VAL; i < SPLITS; i++)
+        if (work->moved[i] > work->moved[most]) most = i;
+    return most;
+}
+
+/* Print what to do if a split that has a share is empty. A larger share has no effect on pictures that have
+ * moved. */
+static p2p_status report_empty(const splitting *work, int split) {
+    bool present;
+    const char *name = split_names[split], *from = split_names[fullest(work)];
+    const double share = work->shares[split];
+    const size_t count = work->names.count;
+    if (share == 0 || count == 0 || work->moved[split] > 0) return P2P_OK;
+    P2P_TRY(dataset_has_split(work->dir, name, &present));
+    if (present) return P2P_OK;
+    const bool sides = side_length(work->names.names[0]) > 0;
+    text_line(stderr,
+              "%s is empty: %g%% of %zu picture%s is %.3g on average; move some from %s/%s to %s/%s by "
+              "hand%s",
+              name, 100 * share, count, count == 1 ? "" : "s", share * (double)count, work->dir, from,
+              work->dir, name, sides ? ", in A and B alike" : "");
+    return P2P_OK;
+}
+
+static p2p_status report(splitting *work) {
     for (size_t i = 0; i < work->names.count; i++) work->moved[split_of(work, work->names.names[i])]++;
     text_line(stderr, "moved %zu picture%s of %s: %zu to train, %zu to val, %zu to test", work->names.count,
               work->names.count == 1 ? "" : "s", work->dir, work->moved[TRAIN], work->moved[VAL],
               work->moved[TEST]);
-    for (int i = VAL; i < SPLITS; i++)
-        if (work->shares[i] > 0 && work->moved[i] == 0 && work->names.count > 0)
-            text_line(stderr, "none of these belongs to %s, by chance: a larger --%s, or more pictures, help",
-                      split_names[i], split_names[i]);
+    unread_pictures_print(&work->unread, work->dir);
+    for (int i = TRAIN; i < SPLITS; i++) P2P_TRY(report_empty(work, i));
+    return P2P_OK;
 }
 
 static p2p_status check_some(const splitting *work) {
@@ -159,18 +235,20 @@ static p2p_status check_some(const splitting *work) {
     if (work->names.count > 0) return P2P_OK;
     P2P_TRY(dataset_has_split(work->dir, split_names[TRAIN], &has_train));
     if (has_train) return P2P_OK;
-    p2p_fail(P2P_INPUT, "%s holds no pictures", work->dir);
-    return p2p_hint(P2P_INPUT, "files ending in %s are expected there, in subfolders too", IMAGE_SUFFIXES);
+    return picture_list_empty(&work->unread, work->dir);
 }
 
 p2p_status pairs_split(const settings *all, const char *dir) {
     splitting work = {.dir = dir};
     P2P_TRY(parse_shares(all, &work));
-    P2P_TRY(sys_folder_walk(&work.names, dir, is_unsplit));
+    P2P_TRY(picture_list(&work.names, &work.unread, dir, is_split));
     p2p_status status = check_some(&work);
+    if (status == P2P_OK) status = check_results(dir);
+    if (status == P2P_OK) status = check_nested(&work);
     if (status == P2P_OK) status = for_each(&work, check_free);
     if (status == P2P_OK) status = for_each(&work, move);
-    if (status == P2P_OK) report(&work);
+    if (status == P2P_OK) status = report(&work);
+    unread_pictures_free(&work.unread);
     sys_names_free(&work.names);
     return status;
 }

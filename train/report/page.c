@@ -15,6 +15,7 @@
 /* A version and `meta_end` follow. */
 static const char head_start[] = "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
                                  "<meta name=\"generator\" content=\"p2p ";
+static const char page_start[] = "<meta name=\"p2p-page\" content=\"";
 static const char run_start[] = "<meta name=\"p2p-run\" content=\"", meta_end[] = "\">\n";
 /* Nothing is loaded but pictures that lie beside the page. */
 static const char head_rest[] =
@@ -72,15 +73,17 @@ static void put_data(memory_stream *to, const char *text) {
     }
 }
 
-static void put_head(memory_stream *to, const char *title, const char *run) {
-    put(to, head_start);
-    put(to, P2P_VERSION);
+/* `start` is that of a meta element. */
+static void put_meta(memory_stream *to, const char *start, const char *content) {
+    put(to, start);
+    put(to, content);
     put(to, meta_end);
-    if (run) {
-        put(to, run_start);
-        put(to, run);
-        put(to, meta_end);
-    }
+}
+
+static void put_head(memory_stream *to, const char *name, const char *title, const char *run) {
+    put_meta(to, head_start, P2P_VERSION);
+    put_meta(to, page_start, name);
+    if (run) put_meta(to, run_start, run);
     put(to, head_rest);
     put(to, "<title>");
     put_escaped(to, title);
@@ -91,7 +94,7 @@ static void put_head(memory_stream *to, const char *title, const char *run) {
 
 static void put_page(memory_stream *to, const char *name, const char *title, const char *run,
                      const char *data) {
-    put_head(to, title, run);
+    put_head(to, name, title, run);
     put_asset(to, name, ".html");
     put(to, "<script type=\"application/json\" id=\"data\">");
     put_data(to, data);
@@ -141,18 +144,19 @@ p2p_status page_write(const char *path, const char *name, const char *title, con
 
 /* ---- Reading ------------------------------------------------------------------------------------------ */
 
-static void copy_run(const char *text, char run[PAGE_RUN_BYTES]) {
-    const char *from = strstr(text, run_start);
+/* The content of the meta element that begins with `start`; "" if there is none. */
+static void copy_meta(const char *text, const char *start, char content[PAGE_RUN_BYTES]) {
+    const char *from = strstr(text, start);
     const char *to = from ? strstr(from, meta_end) : NULL;
-    run[0] = '\0';
+    content[0] = '\0';
     if (!to) return;
-    from += sizeof run_start - 1;
-    snprintf(run, PAGE_RUN_BYTES, "%.*s", (int)(to - from), from);
+    from += strlen(start);
+    snprintf(content, PAGE_RUN_BYTES, "%.*s", (int)(to - from), from);
 }
 
-p2p_status page_run(const char *path, char run[PAGE_RUN_BYTES]) {
+p2p_status page_run(const char *path, const char *name, char run[PAGE_RUN_BYTES]) {
     enum { HEAD_BYTES = 512 };
-    char text[HEAD_BYTES + 1] = "";
+    char text[HEAD_BYTES + 1] = "", kind[PAGE_RUN_BYTES];
     uint8_t *bytes;
     size_t size;
     run[0] = '\0';
@@ -161,7 +165,10 @@ p2p_status page_run(const char *path, char run[PAGE_RUN_BYTES]) {
     free(bytes);
     if (strncmp(text, head_start, strlen(head_start)) != 0)
         return p2p_fail(P2P_INPUT, "%s: no page of p2p", path);
-    copy_run(text, run);
+    copy_meta(text, page_start, kind);
+    if (kind[0] && strcmp(kind, name) != 0)
+        return p2p_fail(P2P_INPUT, "%s: a page of another kind, %s", path, kind);
+    copy_meta(text, run_start, run);
     return P2P_OK;
 }
 

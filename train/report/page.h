@@ -28,9 +28,10 @@ p2p_status page_make(const char *name, const char *title, const char *run, json_
 /* Make a page and write it to a file that appears complete or not at all. */
 p2p_status page_write(const char *path, const char *name, const char *title, const char *run, json_t *data);
 
-/* The identity in a page; "" if it has none. P2P_INPUT if the file does not begin as a page of p2p does. */
+/* The identity in a page; "" if it has none. P2P_INPUT if the file does not begin as a page of p2p does, or
+ * is one of another `name`. A page of an older version, which did not record the name, has any. */
 enum { PAGE_RUN_BYTES = 64 };
-p2p_status page_run(const char *path, char run[PAGE_RUN_BYTES]);
+p2p_status page_run(const char *path, const char *name, char run[PAGE_RUN_BYTES]);
 
 /* The path `folder`/`name`, or `name` if the folder is "", as a relative link: slashes stay, other bytes with
  * a meaning in links become %NN. NULL if memory runs out. */

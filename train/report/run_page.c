@@ -146,7 +146,7 @@ static json_t *runs_to_json(const run_shown *runs, int count) {
 
 p2p_status run_page_make(const run_shown *runs, int count, const char *identity, char **text, size_t *size) {
     const char *title = count == 1 ? runs[0].name : "Several trainings";
-    return page_make("run_page", title, identity, runs_to_json(runs, count), text, size);
+    return page_make(RUN_PAGE, title, identity, runs_to_json(runs, count), text, size);
 }
 
 p2p_status run_page_write(const char *path, const run_shown *runs, int count, const char *identity) {
@@ -163,7 +163,7 @@ p2p_status run_page_check(const char *path, const char *identity) {
     bool exists;
     P2P_TRY(sys_path_exists(path, &exists));
     if (!exists) return P2P_OK;
-    const p2p_status status = page_run(path, there);
+    const p2p_status status = page_run(path, RUN_PAGE, there);
     if (status != P2P_OK && status != P2P_INPUT) return status;
     if (status == P2P_OK && strcmp(there, identity) == 0) return P2P_OK;
     p2p_fail(P2P_INPUT, "%s exists and is not the page of this training", path);

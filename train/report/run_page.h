@@ -7,6 +7,8 @@
 
 #include <stdint.h>
 
+#define RUN_PAGE "run_page" /* its name in page.h */
+
 /* A training as the page shows it. The caller owns what it points to. */
 typedef struct {
     const char *name; /* its folder, as it was given */

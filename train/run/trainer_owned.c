@@ -5,7 +5,7 @@
 #include "host/json_file.h"
 #include "host/sys.h"
 #include "image/image.h"
-#include "report/page.h"
+#include "report/run_page.h"
 #include "use/run_files.h"
 
 #include <stdlib.h>
@@ -105,7 +105,7 @@ static p2p_status check_best_file(const trainer *t, const char *path) {
  * report. */
 static p2p_status check_report(const trainer *t, const char *path) {
     char run[PAGE_RUN_BYTES];
-    const bool known = page_run(path, run) == P2P_OK;
+    const bool known = page_run(path, RUN_PAGE, run) == P2P_OK;
     return known && owner_of(t, run) == OWNED_BY_OTHERS ? refuse(path) : P2P_OK;
 }
 

@@ -156,8 +156,10 @@ static p2p_status open_data(trainer *t) {
     t->format = dataset_format(t->training, (int)all->channels_in, (int)all->channels_out);
     t->global_batch = setup_replicas_asked(all) * all->batch * all->grad_accumulate;
     t->batches = loader_batches(t->training, (int)t->global_batch);
-    fprintf(stderr, "data: %" PRId64 " training pairs, %" PRId64 " validation pairs\n",
-            t->origin.training.pairs, t->validation ? dataset_count(t->validation) : 0);
+    const int64_t training = t->origin.training.pairs;
+    const int64_t validation = t->validation ? dataset_count(t->validation) : 0;
+    fprintf(stderr, "data: %" PRId64 " training pair%s, %" PRId64 " validation pair%s\n", training,
+            training == 1 ? "" : "s", validation, validation == 1 ? "" : "s");
     return P2P_OK;
 }
 
@@ -359,10 +361,12 @@ static p2p_status find_start(trainer *t) {
 
 /* Print how long the training is, and with what its validation is compared. */
 static void show_length(const trainer *t) {
+    const int64_t pairs = t->origin.training.pairs;
     fprintf(stderr,
-            "length: %" PRId64 " pairs are %" PRId64 " steps per epoch; %" PRId64 " steps in %" PRId64
-            " epochs\n",
-            t->origin.training.pairs, t->batches, t->total_steps, t->total_epochs);
+            "length: %" PRId64 " pair%s %" PRId64 " step%s per epoch; %" PRId64 " step%s in %" PRId64
+            " epoch%s\n",
+            pairs, pairs == 1 ? " is" : "s are", t->batches, t->batches == 1 ? "" : "s", t->total_steps,
+            t->total_steps == 1 ? "" : "s", t->total_epochs, t->total_epochs == 1 ? "" : "s");
     if (t->validation)
         fprintf(stderr, "validation: always drawing the mean of the training targets would give L1 %.4f\n",
                 validation_baseline_l1(t->validator));

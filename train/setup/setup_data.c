@@ -1,6 +1,7 @@
 /* The data set of settings. See setup.h. */
 #include "setup.h"
 
+#include "data/pair_alpha.h"
 #include "data/pair_seam.h"
 #include "host/sys.h"
 #include "host/text.h"
@@ -32,6 +33,13 @@ static void report_pairs(const char *split, const dataset *data) {
               found.b == NULL ? "" : " and ", found.b == NULL ? "" : found.b);
 }
 
+static void report_turned(const char *split, const dataset *data) {
+    const int64_t turned = dataset_turned(data).pictures;
+    if (turned > 0)
+        text_line(stderr, "%s: %" PRId64 " picture%s turned upright, as EXIF data says", split, turned,
+                  turned == 1 ? " is" : "s are");
+}
+
 static void warn_of_seams(const settings *all, const char *split, const dataset *data) {
     if (dataset_pairing_named(all->pairs) != DATASET_PAIRS_AUTO || !pair_seam_all_go_on(data)) return;
     text_line(
@@ -39,6 +47,17 @@ static void warn_of_seams(const settings *all, const char *split, const dataset 
         "%s: warning: the pictures go on across their middle, as single pictures do; a pair has A on the "
         "left and B on the right (--pairs side-by-side: they are pairs)",
         split);
+}
+
+static void warn_of_alpha(const char *split, const dataset *data) {
+    pair_alpha found;
+    if (!pair_alpha_find(data, &found)) return;
+    text_line(
+        stderr,
+        "%s: warning: alpha is dropped, and %s of %s is transparent in places: the colours below, often "
+        "black, become visible (p2p train --channels-%s 4 keeps alpha; else put it on a background)",
+        split, found.target ? "the target" : "the input", dataset_name(data, found.sample),
+        found.target ? "out" : "in");
 }
 
 p2p_status setup_split_open(const settings *all, const setup_split *wanted, dataset **data) {
@@ -54,6 +73,9 @@ p2p_status setup_split_open(const settings *all, const setup_split *wanted, data
     P2P_TRY(dataset_open(data, all->data, wanted->split, &options));
     report_pairs(wanted->split, *data);
     report_skipped(wanted->split, *data);
+    report_turned(wanted->split, *data);
+    dataset_print_unread(*data);
+    warn_of_alpha(wanted->split, *data);
     warn_of_seams(all, wanted->split, *data);
     return P2P_OK;
 }

@@ -97,8 +97,9 @@ void picture_scale_print(const picture_scale *scale, const translator *t, FILE *
     case SCALE_TO_SQUARE:
         fprintf(stream,
                 "scale: every picture becomes %d x %d pixels (%s), as in the training, whose pictures had "
-                "several sizes\n",
-                scale->side, scale->side, method);
+                "several sizes%s\n",
+                scale->side, scale->side, method,
+                t->all->keep_size ? "" : "; --keep-size gives each result the size of its picture");
         return;
     case SCALE_UNRECORDED:
         fprintf(stream, "scale: 1; the model's file does not record the scale of its training, so pictures "

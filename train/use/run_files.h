@@ -22,6 +22,9 @@
 #define RUN_REPORT        "report.html"
 #define RUN_TENSORBOARD   "tensorboard"
 
+/* The numbers of `p2p test`, in the folder of its results. */
+#define TEST_METRICS "metrics.json"
+
 enum { RUN_EPOCH_NAME_BYTES = 64 };
 
 /* "NNN-generator.safetensors", the name of an epoch's generator in the folder RUN_EPOCHS. */

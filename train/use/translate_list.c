@@ -6,6 +6,7 @@
 #include "host/text.h"
 #include "image/image_limits.h"
 #include "image/pad.h"
+#include "image/picture_list.h"
 #include "result_files.h"
 #include "translate_places.h"
 
@@ -52,11 +53,16 @@ static void report_dropped(const translator *t, size_t dropped) {
 static p2p_status add_folder(const translator *t, translate_list *list, translate_places *places,
                              const char *folder) {
     sys_names names;
+    unread_pictures unread;
     size_t dropped = 0;
-    P2P_TRY(sys_folder_walk(&names, folder, image_is_listed));
+    P2P_TRY(picture_list(&names, &unread, folder, NULL));
     p2p_status status = translate_places_add(places, folder, &names, &dropped);
     if (status == P2P_OK) report_dropped(t, dropped);
-    if (status == P2P_OK && names.count == 0) status = p2p_fail(P2P_INPUT, "%s holds no pictures", folder);
+    if (status == P2P_OK && names.count == 0)
+        status = picture_list_empty(&unread, folder);
+    else
+        unread_pictures_print(&unread, folder);
+    unread_pictures_free(&unread);
     for (size_t i = 0; i < names.count && status == P2P_OK; i++)
         status = add_picture(t, list, folder, names.names[i], names.names[i]);
     sys_names_free(&names);

@@ -146,6 +146,21 @@ static void write_progressive_jpeg(const char *path) {
 static void write_large_progressive_jpeg(const char *path) {
     write_jpeg(path, true, false);
 }
+/* The baseline JPEG, and EXIF data by which it lies on its side. */
+static void write_turned_jpeg(const char *path) {
+    static const uint8_t exif[36] = "\xff\xe1\0\x22"
+                                    "Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0";
+    size_t size;
+    write_baseline_jpeg(path);
+    uint8_t *bytes = test_file_read(path, &size), *longer = malloc(size + sizeof exif);
+    assert_non_null(longer);
+    memcpy(longer, bytes, 2);
+    memcpy(longer + 2, exif, sizeof exif);
+    memcpy(longer + 2 + sizeof exif, bytes + 2, size - 2);
+    test_file_write(path, longer, size + sizeof exif);
+    free(longer);
+    free(bytes);
+}
 
 /* ---- Peaks -------------------------------------------------------------------------------------------- */
 
@@ -216,6 +231,7 @@ static void test_headers_bound_peaks(void **state) {
                  {"deep.png", write_deep_png},
                  {"interlaced.png", write_interlaced_png},
                  {"baseline.jpg", write_baseline_jpeg},
+                 {"turned.jpg", write_turned_jpeg},
                  {"progressive.jpg", write_progressive_jpeg},
                  {"progressive444.jpg", write_large_progressive_jpeg},
                  {"palette.gif", write_gif},

@@ -120,6 +120,27 @@ static void test_sizes_in_bytes(void **state) {
 }
 
 /* --json is a flag of bench and a file of pairs. */
+/* A leading zero changes no number, and 0x begins a hexadecimal one. */
+static void test_seeds(void **state) {
+    (void)state;
+    static const struct {
+        const char *line;
+        uint64_t seed;
+    } cases[] = {{"--seed 010", 10}, {"--seed 08", 8}, {"--seed 0", 0}, {"--seed 0x10", 16}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char words[64];
+        settings all;
+        snprintf(words, sizeof words, "%s", cases[i].line);
+        OK(parse_line(&all, words));
+        assert_true(all.seed == cases[i].seed);
+        settings_free(&all);
+    }
+    settings all;
+    char empty[] = "--seed 0x";
+    REFUSED(parse_line(&all, empty), P2P_USAGE, "'0x' is not a number");
+    settings_free(&all);
+}
+
 static void test_one_name_of_two_options(void **state) {
     (void)state;
     settings all;
@@ -295,6 +316,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_options_reach_the_model),
         cmocka_unit_test(test_sizes_in_bytes),
+        cmocka_unit_test(test_seeds),
         cmocka_unit_test(test_one_name_of_two_options),
         cmocka_unit_test(test_lists),
         cmocka_unit_test(test_presets),

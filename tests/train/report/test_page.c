@@ -20,7 +20,7 @@ static char *page_of(const char *title, const char *run, json_t *data) {
     char *folder = test_folder_make(), *path = strdup(test_path(folder, "page.html"));
     OK(page_write(path, "run_page", title, run, data));
     char read[PAGE_RUN_BYTES];
-    OK(page_run(path, read));
+    OK(page_run(path, RUN_PAGE, read));
     assert_string_equal(read, run ? run : "");
     char *text = (char *)test_file_read(path, &size);
     free(path);
@@ -84,13 +84,15 @@ static void test_other_files_are_no_pages(void **state) {
     OK(run_page_check(path, identity)); /* there is none */
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
         test_file_write(path = test_path(folder, "report.html"), others[i], strlen(others[i]));
-        assert_int_equal(page_run(path, run), P2P_INPUT);
+        assert_int_equal(page_run(path, RUN_PAGE, run), P2P_INPUT);
         assert_string_equal(run, "");
         assert_int_equal(run_page_check(path, identity), P2P_INPUT);
     }
     OK(page_write(path, "run_page", "name", identity, json_object()));
     OK(run_page_check(path, identity));
     assert_int_equal(run_page_check(path, "another"), P2P_INPUT);
+    OK(page_write(path, "test_page", "name", NULL, json_object())); /* of another kind */
+    assert_int_equal(run_page_check(path, ""), P2P_INPUT);
     assert_int_equal(page_write(path, "run_page", "name", identity, NULL), P2P_OUT_OF_MEMORY);
     test_folder_remove(folder);
 }
