@@ -21,7 +21,7 @@
 
 /* Version of the interface. A module must match exactly. Raised whenever the meaning of this file or of
  * p2p_op.h changes. */
-enum { P2P_BACKEND_ABI = 10 };
+enum { P2P_BACKEND_ABI = 11 };
 
 /* A part of the key of a cache entry. */
 typedef struct {
@@ -198,6 +198,13 @@ typedef struct {
     /* Orders all commands that are enqueued from now on, recordings included, after a ticket of this device.
      * Does not block. */
     p2p_status (*order)(p2p_be_device *device, p2p_ticket after);
+
+    /* -- optional, both or none; if NULL commands are timed by a clock of the host -- */
+    /* Time commands by the device's own clock. time_begin notes its time, in order with operations and
+     * copies. time_end notes it again, waits until all commands are complete, and writes the seconds between.
+     * Of transfers with the host a part may be missing. One measurement at a time. */
+    p2p_status (*time_begin)(p2p_be_device *device);
+    p2p_status (*time_end)(p2p_be_device *device, double *seconds);
 
     /* -- optional, all or none; if NULL the core repeats op_run instead -- */
     p2p_status (*record_begin)(p2p_be_device *device);

@@ -10,7 +10,8 @@
 /* A device as this library uses it. */
 typedef struct {
     const p2p_host *host;
-    const p2p_device_table *table; /* the functions of buffers, op_run, op_destroy, submit and wait */
+    /* The functions of buffers, op_run, op_destroy, submit and wait; those of time if it has them. */
+    const p2p_device_table *table;
     p2p_be_device *device;
     const p2p_device_info *info;
 } p2p_tune_device;
@@ -79,7 +80,7 @@ typedef struct {
     p2p_status (*time)(void *context, const char *name, p2p_be_op *op, int runs, double *seconds);
 } p2p_tune_maker;
 
-/* Times an operation by a clock, for p2p_tune_maker.time. */
+/* Times an operation by the device's own clock if it has one, else by `clock`, for p2p_tune_maker.time. */
 p2p_status p2p_tune_time(const p2p_tune_device *device, double (*clock)(void), p2p_be_op *op, int runs,
                          double *seconds);
 

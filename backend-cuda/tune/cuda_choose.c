@@ -4,6 +4,7 @@
 #include "device/cuda_memory.h"
 #include "device/cuda_op.h"
 #include "device/cuda_ticket.h"
+#include "device/cuda_time.h"
 #include "device/cuda_transfer.h"
 #include "library/cuda_library.h"
 #include "plan/cuda_plan_conv.h"
@@ -113,7 +114,9 @@ static p2p_tune_device tune_device(p2p_be_device *device) {
                                            .op_run = cuda_op_run,
                                            .op_destroy = cuda_op_destroy,
                                            .submit = cuda_submit,
-                                           .wait = cuda_wait};
+                                           .wait = cuda_wait,
+                                           .time_begin = cuda_time_begin,
+                                           .time_end = cuda_time_end};
     return (p2p_tune_device){cuda_host, &table, device, &device->info};
 }
 

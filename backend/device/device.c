@@ -114,6 +114,20 @@ p2p_status p2p_device_wait(p2p_device *device, p2p_ticket ticket) {
     return counted == P2P_OK ? waited : counted;
 }
 
+p2p_status p2p_device_time_begin(p2p_device *device, double (*clock)(void), double *begin) {
+    const p2p_device_table *table = &device->module->device;
+    *begin = clock();
+    return table->time_begin ? P2P_CALL("time_begin", table->time_begin(device->be)) : P2P_OK;
+}
+
+p2p_status p2p_device_time_end(p2p_device *device, double (*clock)(void), double begin, double *seconds) {
+    const p2p_device_table *table = &device->module->device;
+    if (table->time_end) return P2P_CALL("time_end", table->time_end(device->be, seconds));
+    P2P_TRY(p2p_device_finish(device));
+    *seconds = clock() - begin;
+    return P2P_OK;
+}
+
 p2p_status p2p_device_order(p2p_device *device, p2p_ticket after) {
     if (after == 0) return P2P_OK;
     const p2p_device_table *table = &device->module->device;

@@ -90,6 +90,12 @@ p2p_status p2p_device_order(p2p_device *device, p2p_ticket after);
 /* Submits and waits. For set-up, reads and tests; not used within a step. */
 p2p_status p2p_device_finish(p2p_device *device);
 
+/* Time the commands enqueued in between on an idle device: by the device's own clock if it has one
+ * (time_begin of p2p_backend.h), else by `clock`, which then includes the host's part. *begin is a reading of
+ * `clock`. The end waits for all commands. */
+p2p_status p2p_device_time_begin(p2p_device *device, double (*clock)(void), double *begin);
+p2p_status p2p_device_time_end(p2p_device *device, double (*clock)(void), double begin, double *seconds);
+
 bool p2p_device_can_record(const p2p_device *device);
 p2p_status p2p_record_begin(p2p_device *device);
 p2p_status p2p_record_end(p2p_device *device, p2p_recorded **recorded);

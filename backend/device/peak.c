@@ -18,11 +18,10 @@ typedef struct {
 } peak;
 
 static p2p_status run(const peak *p, double *seconds) {
-    double begin = p->clock();
+    double begin;
+    P2P_TRY(p2p_device_time_begin(p->device, p->clock, &begin));
     P2P_TRY(p2p_operation_run(p->kernel));
-    P2P_TRY(p2p_device_finish(p->device));
-    *seconds = p->clock() - begin;
-    return P2P_OK;
+    return p2p_device_time_end(p->device, p->clock, begin, seconds);
 }
 
 /* Times the second run, because the first may compile the kernel. */

@@ -21,6 +21,34 @@ static void check_filled(const unsigned char *bytes, size_t count, int round, co
         if (bytes[i] != content(i, round)) fail_msg("%s: byte %zu of %zu, round %d", what, i, count, round);
 }
 
+/* ---- Times ----------------------------------------------------------------------------------------- */
+
+/* A clock of the host that stands still: what is timed by it takes no time. */
+static double still(void) {
+    return 1;
+}
+
+static void copies_are_timed_by_the_device(void **state) {
+    (void)state;
+    p2p_device *device = open_device("cuda:0");
+    p2p_transfer_times times[2];
+    OK(p2p_device_time_transfers(device, 1 << 20, still, 2, times));
+    for (int i = 0; i < 2; i++) {
+        assert_true(times[i].copy > 0 && times[i].kernel > 0);
+        assert_true(times[i].write == 0 && times[i].read == 0);
+    }
+    p2p_device_close(device);
+}
+
+static void peaks_are_timed_by_the_device(void **state) {
+    (void)state;
+    p2p_device *device = open_device("cuda:0");
+    double flops, seconds = 0;
+    OK(p2p_device_time_peak(device, P2P_TYPE_f32, still, 1, &flops, &seconds));
+    assert_true(seconds > 0 && flops > 0);
+    p2p_device_close(device);
+}
+
 /* ---- Memory and transfers -------------------------------------------------------------------------- */
 
 static void new_memory_is_zero(void **state) {
@@ -249,6 +277,8 @@ static void devices_alternate(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(new_memory_is_zero),
+        cmocka_unit_test(copies_are_timed_by_the_device),
+        cmocka_unit_test(peaks_are_timed_by_the_device),
         cmocka_unit_test(transfers_keep_bytes),
         cmocka_unit_test(transfers_and_commands_are_in_order),
         cmocka_unit_test(reads_precede_later_commands),
