@@ -40,6 +40,7 @@ typedef struct {
 
 struct p2p_be_op {
     CUdeviceptr counters; /* 0: none */
+    p2p_be_buffer *own;   /* NULL: none */
     int range_count;
     cuda_range range[P2P_MAX_OPERANDS + 1]; /* of the operands and the scratch memory */
     int count;
@@ -188,12 +189,17 @@ p2p_status cuda_op_create_planned(p2p_be_device *device, const p2p_op *op, const
     return status;
 }
 
+void cuda_op_own(p2p_be_op *op, p2p_be_buffer *memory) {
+    op->own = memory;
+}
+
 void cuda_op_destroy(p2p_be_device *device, p2p_be_op *op) {
     (void)cuda_enter_release(&device->queue);
     for (int i = 0; i < op->count; i++)
         if (op->command[i].kind == CUDA_STEP_CONV && op->command[i].conv)
             cuda_conv_destroy(device->convs, op->command[i].conv);
     if (op->counters) cuda_memory_free(device, op->counters);
+    if (op->own) cuda_buffer_destroy(device, op->own);
     free(op);
 }
 

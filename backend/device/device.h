@@ -70,7 +70,7 @@ p2p_status p2p_operation_run(p2p_operation *operation);
 void p2p_operation_destroy(p2p_operation *operation);
 /* peak_create of p2p_backend.h. `counts` has room for `capacity` float32 numbers. The result is run and
  * destroyed as an operation. P2P_UNSUPPORTED if the backend has no such kernel. */
-p2p_status p2p_operation_create_peak(p2p_device *device, p2p_type type, int steps, p2p_place counts,
+p2p_status p2p_operation_create_peak(p2p_device *device, p2p_math math, int steps, p2p_place counts,
                                      int capacity, p2p_operation **operation, double *multiply_adds);
 
 /* Whether the device has several algorithms for convolutions. If not, the next two return P2P_UNSUPPORTED. */
