@@ -41,8 +41,9 @@ typedef struct {
     const p2p_op *op;
     p2p_tune_roles roles;
     p2p_be_buffer *buffer[P2P_TUNE_ROLES];
-    float *accepted; /* elements of the first correct candidate's result; NULL before there is one */
-    bool complete;   /* the samples are all elements */
+    p2p_be_buffer *gathered; /* the elements that are read, one after the other; NULL if all are read */
+    float *accepted;         /* elements of the first correct candidate's result; NULL before there is one */
+    bool complete;           /* the samples are all elements */
     int64_t samples;
     double *truth; /* expected value of each sample */
     double tolerance;

@@ -111,6 +111,7 @@ static p2p_tune_device tune_device(p2p_be_device *device) {
                                            .buffer_destroy = cuda_buffer_destroy,
                                            .buffer_write = cuda_buffer_write,
                                            .buffer_read = cuda_buffer_read,
+                                           .buffer_copy = cuda_buffer_copy,
                                            .op_run = cuda_op_run,
                                            .op_destroy = cuda_op_destroy,
                                            .submit = cuda_submit,
