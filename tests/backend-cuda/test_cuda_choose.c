@@ -190,6 +190,87 @@ static void keep(const p2p_op *op, const char *name, const char *version) {
     free(text);
 }
 
+/* ---- Engines that have a plan and fail when they are executed, without a measurement ----------------- */
+
+static int warnings;
+static char first_warning[1024];
+
+static void count_warning(const char *text) {
+    if (warnings++ == 0) snprintf(first_warning, sizeof first_warning, "%s", text);
+}
+
+/* Creates the operation, runs it once if that is possible, and destroys it. */
+static p2p_status create_and_run(const p2p_op *op) {
+    p2p_buffer *buffers[P2P_MAX_OPERANDS + 1] = {NULL};
+    p2p_place places[P2P_MAX_OPERANDS] = {{0}};
+    p2p_operation *operation = NULL;
+    p2p_query answer;
+    OK(p2p_operation_query(device, op, &answer));
+    for (int i = 0; i < p2p_kind_operand_count(op->kind); i++) {
+        if (!p2p_tensor_present(&op->t[i])) continue;
+        OK(p2p_buffer_create(device, p2p_tensor_bytes(&op->t[i]), &buffers[i]));
+        places[i].buffer = buffers[i];
+    }
+    p2p_buffer **scratch = &buffers[P2P_MAX_OPERANDS];
+    if (answer.scratch_bytes > 0) OK(p2p_buffer_create(device, answer.scratch_bytes, scratch));
+    p2p_status status = p2p_operation_create(device, op, places, (p2p_place){*scratch, 0}, &operation);
+    if (status == P2P_OK) OK(p2p_operation_run(operation));
+    if (status == P2P_OK) OK(p2p_device_finish(device));
+    p2p_operation_destroy(operation);
+    for (int i = 0; i <= P2P_MAX_OPERANDS; i++) p2p_buffer_destroy(buffers[i]);
+    return status;
+}
+
+static void takes_the_next_engine(void **state) {
+    (void)state;
+    p2p_warnings_pass(count_warning);
+    for (int i = 0; i < SHAPES; i++) {
+        const p2p_op op = parse(shapes[i]);
+        char first[P2P_CHOICE_NAME], names[P2P_MOST_CHOICES][P2P_CHOICE_NAME];
+        strcpy(first, planned(&op));
+        set_fault("refuse", first);
+        warnings = 0;
+        OK(create_and_run(&op));
+        const int tried = warnings; /* a line each: engines of the number with other knobs fail too */
+        assert_true(tried >= 1);
+        assert_non_null(strstr(first_warning, first));
+        assert_non_null(strstr(first_warning, "CUDNN_STATUS_EXECUTION_FAILED"));
+        assert_int_not_equal(atoi(planned(&op) + 1), atoi(first + 1));
+        OK(create_and_run(&op)); /* without another try */
+        assert_int_equal(warnings, tried);
+        for (int n = list(&op, names); n-- > 0;) assert_string_not_equal(names[n], first);
+        unsetenv("P2P_MACHINE_CUDNN");
+    }
+    p2p_warnings_pass(NULL);
+}
+
+/* A choice that fails gives way to the heuristics'. */
+static void leaves_a_choice_that_fails(void **state) {
+    const p2p_op op = parse(shapes[0]);
+    char names[P2P_MOST_CHOICES][P2P_CHOICE_NAME], first[P2P_CHOICE_NAME];
+    (void)state;
+    const char *last = names[list(&op, names) - 1];
+    strcpy(first, planned(&op));
+    OK(p2p_operation_impose(device, &op, last));
+    set_fault("refuse", last);
+    p2p_warnings_pass(count_warning);
+    warnings = 0;
+    OK(create_and_run(&op));
+    p2p_warnings_pass(NULL);
+    assert_int_equal(warnings, 1);
+    assert_string_equal(planned(&op), first);
+    REFUSED(p2p_operation_impose(device, &op, last), P2P_UNSUPPORTED, "failed when it was executed");
+}
+
+static void nothing_runs(void **state) {
+    const p2p_op op = parse(shapes[0]);
+    (void)state;
+    setenv("P2P_MACHINE_CUDNN", "refuse:all", 1);
+    p2p_warnings_pass(count_warning);
+    REFUSED(create_and_run(&op), P2P_UNSUPPORTED, "none of");
+    p2p_warnings_pass(NULL);
+}
+
 static void takes_what_is_kept(void **state) {
     /* The machine's cuDNN has the version of the headers. */
     char now[64], others[3][64];
@@ -287,10 +368,17 @@ static void profiles_by_its_own_clock(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(lists_and_imposes),        TEST(keeps_what_it_measured),
-        TEST(leaves_out_what_is_wrong), TEST(leaves_out_what_does_not_run),
-        TEST(takes_what_is_kept),       TEST(runs_all_that_it_lists),
-        TEST(products_have_no_choice),  TEST(profiles_by_its_own_clock),
+        TEST(lists_and_imposes),
+        TEST(keeps_what_it_measured),
+        TEST(leaves_out_what_is_wrong),
+        TEST(leaves_out_what_does_not_run),
+        TEST(takes_the_next_engine),
+        TEST(leaves_a_choice_that_fails),
+        TEST(nothing_runs),
+        TEST(takes_what_is_kept),
+        TEST(runs_all_that_it_lists),
+        TEST(products_have_no_choice),
+        TEST(profiles_by_its_own_clock),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
