@@ -234,7 +234,7 @@ typedef struct {
     bool random;
 } work;
 
-enum { NANOSECONDS_PER_TERM = 10 }; /* so that measurements of large products stay small here */
+enum { NANOSECONDS_PER_TERM = 10 }; /* so that measurements of products stay short here */
 
 static void run(void *data) {
     static uint64_t runs; /* under the machine's lock */
