@@ -1,11 +1,11 @@
 /* Ceilings and transfers of a device. See bench_peaks.h.
  *
- * The peak of the arithmetic is measured with the device's kernel that only multiplies and adds. The rate of
- * the memory is the best of its copies and of a layer's operations that stream memory: a copy writes as much
- * as it reads, which is not always the fastest mix. For a device without a peak kernel, the peak is the best
- * of a ladder of convolutions. Each rung profiles one layer, forward, backward and update; sizes grow from
- * rung to rung. A large feature map makes the convolutions compute bound. A map of a few pixels under a large
- * filter makes every operation stream memory.
+ * The peak of the arithmetic is measured with the device's kernel or product that only multiplies and adds.
+ * The rate of the memory is the best of its copies and of a layer's operations that stream memory: a copy
+ * writes as much as it reads, which is not always the fastest mix. For a device without a peak kernel, the
+ * peak is the best of a ladder of convolutions. Each rung profiles one layer, forward, backward and update;
+ * sizes grow from rung to rung. A large feature map makes the convolutions compute bound. A map of a few
+ * pixels under a large filter makes every operation stream memory.
  */
 #include "bench_peaks.h"
 
