@@ -8,6 +8,7 @@
 #include "device/cuda_op.h"
 #include "device/cuda_peak.h"
 #include "device/cuda_ticket.h"
+#include "device/cuda_time.h"
 #include "device/cuda_transfer.h"
 #include "tune/cuda_choose.h"
 
@@ -47,6 +48,8 @@ static const p2p_device_table table = {
     .submit = cuda_submit,
     .wait = cuda_wait,
     .order = cuda_order,
+    .time_begin = cuda_time_begin,
+    .time_end = cuda_time_end,
     .peak_create = cuda_peak_create,
 };
 

@@ -99,17 +99,18 @@ typedef struct {
 } p2p_transfer_times;
 
 /* Times `count` transfers of `bytes` (a multiple of 4) in each direction. Each is submitted and waited for
- * alone. One of each is run first and not timed. `clock` returns seconds and is monotonic. */
+ * alone. One of each is run first and not timed. `clock` returns seconds and is monotonic. Copies within the
+ * device are timed four at a time, by the device's own clock if it has one. */
 p2p_status p2p_device_time_transfers(p2p_device *device, size_t bytes, double (*clock)(void), int count,
                                      p2p_transfer_times *times);
 
 /* Measures the device's peak: times `count` runs, each submitted and waited for alone, of a kernel that only
- * multiplies and adds, with factors of `type` and sums in float32. The kernel's loop is lengthened until one
- * run takes P2P_PEAK_SECONDS. *flops receives the work of one run, two operations per multiply-add. The
- * kernel counts its multiply-adds; a wrong count returns P2P_FAILED. Returns P2P_UNSUPPORTED if the backend
- * has no such kernel for `type`. */
+ * multiplies and adds, as convolutions with `math` do, with sums in float32. The kernel's loop is lengthened,
+ * then repeated, until one run takes P2P_PEAK_SECONDS. *flops receives the work of one run, two operations
+ * per multiply-add. The kernel counts its multiply-adds; a wrong count returns P2P_FAILED. Returns
+ * P2P_UNSUPPORTED if the backend has no such kernel for `math`. */
 #define P2P_PEAK_SECONDS 0.02
-p2p_status p2p_device_time_peak(p2p_device *device, p2p_type type, double (*clock)(void), int count,
+p2p_status p2p_device_time_peak(p2p_device *device, p2p_math math, double (*clock)(void), int count,
                                 double *flops, double *seconds);
 
 /* Sets the folder of the persistent cache (compiled programs, results of tuning). The folder is created when
@@ -482,9 +483,11 @@ typedef struct {
     const p2p_op *op;
     const char *kernel;
     int replica;
-    int position;      /* in the replica's list of operations, from 0 */
-    int needed;        /* how many of the run's collectives, counted from the first, it comes after */
-    double begin, end; /* clock readings: enqueued on an idle device, and completed */
+    int position; /* in the replica's list of operations, from 0 */
+    int needed;   /* how many of the run's collectives, counted from the first, it comes after */
+    /* A reading of the clock when it was enqueued on an idle device, and the one at its end. The time between
+     * is that of the device's own clock if the device has one. */
+    double begin, end;
 } p2p_operation_timing;
 
 typedef p2p_status (*p2p_operation_timed)(void *context, const p2p_operation_timing *timing);

@@ -21,7 +21,7 @@
 
 /* Version of the interface. A module must match exactly. Raised whenever the meaning of this file or of
  * p2p_op.h changes. */
-enum { P2P_BACKEND_ABI = 10 };
+enum { P2P_BACKEND_ABI = 11 };
 
 /* A part of the key of a cache entry. */
 typedef struct {
@@ -199,6 +199,13 @@ typedef struct {
      * Does not block. */
     p2p_status (*order)(p2p_be_device *device, p2p_ticket after);
 
+    /* -- optional, both or none; if NULL commands are timed by a clock of the host -- */
+    /* Time commands by the device's own clock. time_begin notes its time, in order with operations and
+     * copies. time_end notes it again, waits until all commands are complete, and writes the seconds between.
+     * Of transfers with the host a part may be missing. One measurement at a time. */
+    p2p_status (*time_begin)(p2p_be_device *device);
+    p2p_status (*time_end)(p2p_be_device *device, double *seconds);
+
     /* -- optional, all or none; if NULL the core repeats op_run instead -- */
     p2p_status (*record_begin)(p2p_be_device *device);
     p2p_status (*record_end)(p2p_be_device *device, p2p_be_recording **recording);
@@ -225,13 +232,15 @@ typedef struct {
                           int *count);
 
     /* -- optional; if NULL the device's peak cannot be measured -- */
-    /* Prepares a kernel that only multiplies and adds in registers, at the device's full rate, with factors
-     * of `type` and sums in float32. At most `capacity` work-items execute a loop of `steps` iterations (at
-     * most P2P_PEAK_STEPS). In every run each work-item writes a float32 to `counts`: the number of its
-     * multiply-adds, computed by adding in the loop, so that a compiler cannot remove the work.
-     * *multiply_adds receives the exact sum of all counts of a run. The result is run and destroyed as an
-     * operation. P2P_UNSUPPORTED for a type without such instructions. */
-    p2p_status (*peak_create)(p2p_be_device *device, p2p_type type, int steps, p2p_binding counts,
+    /* Prepares work that only multiplies and adds, at the device's full rate, as convolutions with `math` on
+     * float32 (P2P_MATH_stored) or on narrower factors do; sums are in float32. It is a kernel in which at
+     * most `capacity` work-items execute a loop of `steps` iterations (at most P2P_PEAK_STEPS) in registers,
+     * or a matrix product that grows with `steps` and has at most `capacity` rows. In every run each
+     * work-item, or row, writes a float32 to `counts`: the number of its multiply-adds, computed by adding,
+     * so that a compiler cannot remove the work. *multiply_adds receives the exact sum of all counts of a
+     * run. The result is run and destroyed as an operation. P2P_UNSUPPORTED if the device has no instructions
+     * for `math`. */
+    p2p_status (*peak_create)(p2p_be_device *device, p2p_math math, int steps, p2p_binding counts,
                               int capacity, p2p_be_op **created, double *multiply_adds);
 } p2p_device_table;
 

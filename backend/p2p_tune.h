@@ -10,7 +10,8 @@
 /* A device as this library uses it. */
 typedef struct {
     const p2p_host *host;
-    const p2p_device_table *table; /* the functions of buffers, op_run, op_destroy, submit and wait */
+    /* The functions of buffers, op_run, op_destroy, submit and wait; those of time if it has them. */
+    const p2p_device_table *table;
     p2p_be_device *device;
     const p2p_device_info *info;
 } p2p_tune_device;
@@ -40,8 +41,9 @@ typedef struct {
     const p2p_op *op;
     p2p_tune_roles roles;
     p2p_be_buffer *buffer[P2P_TUNE_ROLES];
-    float *accepted; /* elements of the first correct candidate's result; NULL before there is one */
-    bool complete;   /* the samples are all elements */
+    p2p_be_buffer *gathered; /* the elements that are read, one after the other; NULL if all are read */
+    float *accepted;         /* elements of the first correct candidate's result; NULL before there is one */
+    bool complete;           /* the samples are all elements */
     int64_t samples;
     double *truth; /* expected value of each sample */
     double tolerance;
@@ -79,7 +81,7 @@ typedef struct {
     p2p_status (*time)(void *context, const char *name, p2p_be_op *op, int runs, double *seconds);
 } p2p_tune_maker;
 
-/* Times an operation by a clock, for p2p_tune_maker.time. */
+/* Times an operation by the device's own clock if it has one, else by `clock`, for p2p_tune_maker.time. */
 p2p_status p2p_tune_time(const p2p_tune_device *device, double (*clock)(void), p2p_be_op *op, int runs,
                          double *seconds);
 

@@ -83,7 +83,7 @@ class P2P:
     def __init__(self, what, batch, precision, arguments):
         self.name, self.precision = "p2p", precision
         self.command = [arguments.program, "bench", "--what", what, "--batch", str(batch), "--size", str(SIZE),
-                        "--device", arguments.device, "--json"]
+                        "--device", arguments.device, "--tune", arguments.tune, "--json"]
         self.command += ["--precision", precision]
         # The variables of PoCL 3 and of later versions.
         threads = str(arguments.threads)
@@ -295,6 +295,7 @@ def main():
     parser.add_argument("--steps", type=int, default=5, help="steps per turn (%(default)s)")
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of each contender (%(default)s)")
     parser.add_argument("--device", default="opencl:0", help="p2p's device (%(default)s)")
+    parser.add_argument("--tune", choices=("auto", "on", "off"), default="auto", help="p2p's (%(default)s)")
     parser.add_argument("--cuda", action="store_true", help="PyTorch on the NVIDIA GPU instead of the CPU, alone")
     parser.add_argument("--compile", action="store_true",
                         help="also torch.compile and TensorFlow's XLA, which take minutes to begin")

@@ -102,7 +102,7 @@ static p2p_status report_speed(bench *b, bench_profile *profile) {
     P2P_TRY(bench_measure_speed(b, steps_of(b->all), &speed));
     P2P_TRY(bench_profile_take(b, 1, profile));
     P2P_TRY(write_trace(b, profile));
-    P2P_TRY(bench_measure_peaks(b->devices.list[0], bench_profile_uses_bf16(profile), &peaks));
+    P2P_TRY(bench_measure_peaks(b->devices.list[0], bench_profile_math(profile), &peaks));
     return bench_report_speed(b, &speed, bench_profile_convolution_flops(profile), &peaks);
 }
 
@@ -113,7 +113,7 @@ static p2p_status report_operations(bench *b, bench_profile *profile) {
     bench_profile_free(profile);
     P2P_TRY(bench_profile_take(b, steps_of(b->all), profile));
     P2P_TRY(write_trace(b, profile));
-    P2P_TRY(bench_measure_peaks(b->devices.list[0], bench_profile_uses_bf16(profile), &peaks));
+    P2P_TRY(bench_measure_peaks(b->devices.list[0], bench_profile_math(profile), &peaks));
     return bench_report_operations(b, profile, &peaks);
 }
 

@@ -17,23 +17,46 @@ static p2p_status no_memory(void) {
 
 /* ---- Making -------------------------------------------------------------------------------------------- */
 
+/* The algorithm of this engine for the convolution that failed; NULL if none has. */
+static const cuda_algorithm *find_failed(const cuda_algorithms *all, const p2p_op *conv, const char *name) {
+    for (const cuda_algorithm *a = all->known; a; a = a->next)
+        if (a->failed && strcmp(a->engine.name, name) == 0 && p2p_op_equal(&a->conv, conv)) return a;
+    return NULL;
+}
+
+/* Operations have got memory for the workspace of what failed. */
+static size_t promised_workspace(const cuda_algorithms *all, const cuda_algorithm *a) {
+    size_t bytes = a->workspace_bytes;
+    for (const cuda_algorithm *f = all->known; f && !a->requested[0]; f = f->next)
+        if (f->failed && f->promised_bytes < bytes && p2p_op_equal(&f->conv, &a->conv))
+            bytes = f->promised_bytes;
+    return bytes;
+}
+
+static p2p_status check_not_failed(const cuda_algorithms *all, const p2p_op *conv, const char *name) {
+    if (!find_failed(all, conv, name)) return P2P_OK;
+    return cuda_host->fail(P2P_UNSUPPORTED, "cuda: engine %s failed when it was executed", name);
+}
+
 /* Makes the plan of an engine, and takes its configuration, if it computes the convolution. */
-static p2p_status try_engine(const cuda_dnn_card *card, cuda_algorithm *a, cuda_engine *engine) {
-    P2P_TRY(cuda_engine_admit(card, &a->conv, engine));
-    P2P_TRY(cuda_engine_plan(card, engine, &a->plan, &a->workspace_bytes));
+static p2p_status try_engine(const cuda_algorithms *all, cuda_algorithm *a, cuda_engine *engine) {
+    P2P_TRY(check_not_failed(all, &a->conv, engine->name));
+    P2P_TRY(cuda_engine_admit(&all->card, &a->conv, engine));
+    P2P_TRY(cuda_engine_plan(&all->card, engine, &a->plan, &a->workspace_bytes));
+    a->promised_bytes = promised_workspace(all, a);
     a->engine = *engine;
     engine->config = NULL;
     return P2P_OK;
 }
 
 /* Tries the engines of a list until one has a plan. A list that cuDNN refuses to make counts as empty. */
-static p2p_status try_list(const cuda_dnn_card *card, cuda_algorithm *a, cudnnBackendHeurMode_t heuristic,
+static p2p_status try_list(const cuda_algorithms *all, cuda_algorithm *a, cudnnBackendHeurMode_t heuristic,
                            int *tried) {
     cuda_engine_list list;
-    p2p_status status = cuda_engine_list_make(card, &a->graph, heuristic, &list);
+    p2p_status status = cuda_engine_list_make(&all->card, &a->graph, heuristic, &list);
     if (status != P2P_OK) return status == P2P_UNSUPPORTED ? P2P_OK : status;
     for (int i = 0; i < list.count && !a->plan; i++) {
-        status = try_engine(card, a, &list.engine[i]);
+        status = try_engine(all, a, &list.engine[i]);
         if (status != P2P_OK && status != P2P_UNSUPPORTED) break;
         ++*tried;
     }
@@ -41,10 +64,10 @@ static p2p_status try_list(const cuda_dnn_card *card, cuda_algorithm *a, cudnnBa
     return status == P2P_UNSUPPORTED ? P2P_OK : status;
 }
 
-static p2p_status find_by_heuristics(const cuda_dnn_card *card, cuda_algorithm *a) {
+static p2p_status find_by_heuristics(const cuda_algorithms *all, cuda_algorithm *a) {
     int tried = 0;
     for (int i = 0; i < CUDA_ENGINE_LISTS && !a->plan; i++)
-        P2P_TRY(try_list(card, a, cuda_engine_lists[i], &tried));
+        P2P_TRY(try_list(all, a, cuda_engine_lists[i], &tried));
     if (a->plan) return P2P_OK;
     if (tried == 0) return cuda_host->fail(P2P_UNSUPPORTED, "cuda: cuDNN has no engine for this convolution");
     char last[512];
@@ -53,17 +76,17 @@ static p2p_status find_by_heuristics(const cuda_dnn_card *card, cuda_algorithm *
                            tried, last);
 }
 
-static p2p_status find_by_name(const cuda_dnn_card *card, cuda_algorithm *a) {
+static p2p_status find_by_name(const cuda_algorithms *all, cuda_algorithm *a) {
     cuda_engine engine;
-    P2P_TRY(cuda_engine_make(card, &a->graph, a->requested, &engine));
-    const p2p_status status = try_engine(card, a, &engine);
+    P2P_TRY(cuda_engine_make(&all->card, &a->graph, a->requested, &engine));
+    const p2p_status status = try_engine(all, a, &engine);
     cuda_engine_release(&engine);
     return status;
 }
 
-static p2p_status make(const cuda_dnn_card *card, cuda_algorithm *a) {
-    P2P_TRY(cuda_dnn_graph_make(card, &a->conv, &a->graph));
-    return a->requested[0] ? find_by_name(card, a) : find_by_heuristics(card, a);
+static p2p_status make(const cuda_algorithms *all, cuda_algorithm *a) {
+    P2P_TRY(cuda_dnn_graph_make(&all->card, &a->conv, &a->graph));
+    return a->requested[0] ? find_by_name(all, a) : find_by_heuristics(all, a);
 }
 
 static void release_descriptors(cuda_algorithm *a) {
@@ -83,7 +106,7 @@ static void release(cuda_algorithm *a, bool lost) {
 static cuda_algorithm *find_known(const cuda_algorithms *all, const p2p_op *conv, const char *name) {
     for (cuda_algorithm *a = all->known; a; a = a->next) {
         const bool named = strcmp(a->requested, name) == 0 || (a->plan && strcmp(a->engine.name, name) == 0);
-        if (named && p2p_op_equal(&a->conv, conv)) return a;
+        if (named && !a->failed && p2p_op_equal(&a->conv, conv)) return a;
     }
     return NULL;
 }
@@ -96,7 +119,7 @@ static p2p_status add(cuda_algorithms *all, const p2p_op *conv, const char *name
     if (!a) return no_memory();
     a->conv = *conv;
     memcpy(a->requested, name, strlen(name) + 1);
-    p2p_status status = make(&all->card, a);
+    p2p_status status = make(all, a);
     if (status == P2P_UNSUPPORTED) {
         release_descriptors(a);
         a->reason = strdup(cuda_host->message());
@@ -136,9 +159,31 @@ p2p_status cuda_algorithm_plan(void *context, const p2p_op *conv, size_t *worksp
                                char name[P2P_CHOICE_NAME]) {
     cuda_algorithm *found;
     P2P_TRY(cuda_algorithm_find(context, conv, "", &found));
-    *workspace_bytes = found->workspace_bytes;
+    *workspace_bytes = found->promised_bytes;
     memcpy(name, found->engine.name, P2P_CHOICE_NAME);
     return P2P_OK;
+}
+
+/* ---- Failures ------------------------------------------------------------------------------------------ */
+
+/* Removes the choice of the convolution if it is this engine. */
+static void remove_choice(cuda_algorithms *all, const p2p_op *conv, const char *name) {
+    const p2p_op plain = p2p_op_plain_convolution(conv);
+    cuda_algorithm_choice *choice = (cuda_algorithm_choice *)find_choice(all, &plain);
+    if (choice && strcmp(choice->name, name) == 0) choice->name[0] = '\0';
+}
+
+p2p_status cuda_algorithm_fail(cuda_algorithms *all, cuda_algorithm *failed) {
+    char descriptor[P2P_OP_TEXT], why[512];
+    cuda_host->op_print(&failed->conv, descriptor, sizeof descriptor);
+    snprintf(why, sizeof why, "%s", cuda_host->message());
+    failed->failed = true;
+    all->failures++;
+    remove_choice(all, &failed->conv, failed->engine.name);
+    cuda_host->warn("cuda: engine %s of cuDNN fails, and is not used for %s: %s", failed->engine.name,
+                    descriptor, why);
+    return cuda_host->fail(P2P_UNSUPPORTED, "cuda: engine %s failed when it was executed: %s",
+                           failed->engine.name, why);
 }
 
 /* ---- Choices ------------------------------------------------------------------------------------------- */
@@ -170,7 +215,8 @@ static p2p_status add_names(cuda_algorithms *all, const p2p_op *plain, const cud
         cudnnBackendDescriptor_t plan = NULL;
         size_t workspace;
         if (is_listed(names, *count, list->engine[i].name)) continue;
-        p2p_status status = cuda_engine_admit(&all->card, plain, &list->engine[i]);
+        p2p_status status = check_not_failed(all, plain, list->engine[i].name);
+        if (status == P2P_OK) status = cuda_engine_admit(&all->card, plain, &list->engine[i]);
         if (status == P2P_OK) status = cuda_engine_plan(&all->card, &list->engine[i], &plan, &workspace);
         cuda_dnn_destroy(&plan);
         if (status == P2P_OK) memcpy(names[(*count)++], list->engine[i].name, P2P_CHOICE_NAME);
@@ -206,7 +252,7 @@ p2p_status cuda_algorithm_list(cuda_algorithms *all, const p2p_op *plain, char (
 void cuda_algorithms_forget(cuda_algorithms *all) {
     for (cuda_algorithm **at = &all->known; *at;) {
         cuda_algorithm *a = *at;
-        if (!a->requested[0] || a->users > 0) {
+        if (!a->requested[0] || a->users > 0 || a->failed) {
             at = &a->next;
             continue;
         }

@@ -17,9 +17,13 @@ struct cuda_algorithm {
     cuda_engine engine;
     cudnnBackendDescriptor_t plan; /* NULL: refused */
     size_t workspace_bytes;
+    /* The part of it that is scratch memory: less than all if it takes the place of an algorithm that failed.
+     * Then an operation has a workspace of its own. */
+    size_t promised_bytes;
     char *reason; /* why it is refused */
     int users;    /* prepared convolutions with this plan */
     bool warm;    /* the plan has been executed on the device */
+    bool failed;  /* its first execution failed: never found again */
 };
 
 typedef struct cuda_algorithm_choice cuda_algorithm_choice;
@@ -28,6 +32,7 @@ typedef struct {
     cuda_dnn_card card; /* set by the owner, which also releases what it names */
     cuda_algorithm *known;
     cuda_algorithm_choice *choices;
+    int failures; /* algorithms whose first execution failed */
 } cuda_algorithms;
 
 /* Finds or makes the algorithm of a convolution by the engine `name`. "" is the choice for its plain
@@ -35,6 +40,11 @@ typedef struct {
  * to the limit of workspace. P2P_UNSUPPORTED, with the reason, if there is none. */
 p2p_status cuda_algorithm_find(cuda_algorithms *all, const p2p_op *conv, const char *name,
                                cuda_algorithm **found);
+
+/* The first execution of the algorithm failed, with the current message. It is never found again: a plan is
+ * no proof that an engine runs. If it was the choice of its convolution, there is none any more, and the
+ * heuristics take the next engine of the lists. Prints one warning, and returns P2P_UNSUPPORTED. */
+p2p_status cuda_algorithm_fail(cuda_algorithms *all, cuda_algorithm *failed);
 
 /* Makes `name` the choice for the plain convolution and all that reduce to it; "" removes the choice. If the
  * engine cannot compute it, P2P_UNSUPPORTED with the reason, and nothing changes. */
@@ -51,8 +61,8 @@ p2p_status cuda_algorithm_list(cuda_algorithms *all, const p2p_op *plain, char (
 p2p_status cuda_algorithm_plan(void *context, const p2p_op *conv, size_t *workspace_bytes,
                                char name[P2P_CHOICE_NAME]);
 
-/* Releases the algorithms that were asked for by name, unless one is in use. They are made again when needed.
- */
+/* Releases the algorithms that were asked for by name, unless one is in use or has failed. They are made
+ * again when needed. */
 void cuda_algorithms_forget(cuda_algorithms *all);
 /* Releases everything but the card. Calls no library if the card's queue is lost. */
 void cuda_algorithms_release(cuda_algorithms *all);

@@ -52,11 +52,15 @@ cuda_conv_library cuda_convs_library(cuda_convs *convs) {
     return (cuda_conv_library){cuda_algorithm_plan, &convs->algorithms};
 }
 
+int cuda_convs_failures(const cuda_convs *convs) {
+    return convs->algorithms.failures;
+}
+
 /* ---- Calls --------------------------------------------------------------------------------------------- */
 
 static p2p_status make_packs(cuda_queue *queue, const cuda_conv *conv, const CUdeviceptr memory[3],
-                             CUdeviceptr scratch, cuda_conv_call *call) {
-    const CUdeviceptr workspace = conv->workspace_bytes > 0 ? scratch + conv->workspace_offset : 0;
+                             CUdeviceptr scratch, CUdeviceptr workspace, cuda_conv_call *call) {
+    if (workspace == 0 && conv->workspace_bytes > 0) workspace = scratch + conv->workspace_offset;
     for (; call->count < conv->repeats; call->count++) {
         CUdeviceptr operand[CUDA_DNN_OPERANDS];
         for (int i = 0; i < CUDA_DNN_OPERANDS; i++)
@@ -67,8 +71,15 @@ static p2p_status make_packs(cuda_queue *queue, const cuda_conv *conv, const CUd
     return P2P_OK;
 }
 
+p2p_status cuda_conv_own_bytes(cuda_convs *convs, const cuda_conv *conv, size_t *bytes) {
+    cuda_algorithm *algorithm;
+    P2P_TRY(cuda_algorithm_find(&convs->algorithms, &conv->conv, conv->algorithm, &algorithm));
+    *bytes = algorithm->workspace_bytes > conv->workspace_bytes ? algorithm->workspace_bytes : 0;
+    return P2P_OK;
+}
+
 p2p_status cuda_conv_create(cuda_convs *convs, const cuda_conv *conv, const CUdeviceptr memory[3],
-                            CUdeviceptr scratch, cuda_conv_call **created) {
+                            CUdeviceptr scratch, CUdeviceptr workspace, cuda_conv_call **created) {
     cuda_algorithm *algorithm;
     *created = NULL;
     P2P_TRY(cuda_algorithm_find(&convs->algorithms, &conv->conv, conv->algorithm, &algorithm));
@@ -77,7 +88,7 @@ p2p_status cuda_conv_create(cuda_convs *convs, const cuda_conv *conv, const CUde
         return cuda_host->fail(P2P_OUT_OF_MEMORY, "%s: no host memory for a convolution", convs->queue->name);
     call->algorithm = algorithm;
     algorithm->users++;
-    const p2p_status status = make_packs(convs->queue, conv, memory, scratch, call);
+    const p2p_status status = make_packs(convs->queue, conv, memory, scratch, workspace, call);
     if (status == P2P_OK)
         *created = call;
     else
@@ -86,7 +97,8 @@ p2p_status cuda_conv_create(cuda_convs *convs, const cuda_conv *conv, const CUde
 }
 
 /* Where the operands and the workspace of a repetition lie in memory of its own. Returns the bytes. */
-static size_t lay_out(const cuda_conv *conv, size_t at[CUDA_DNN_OPERANDS], size_t *workspace) {
+static size_t lay_out(const cuda_conv *conv, const cuda_conv_call *call, size_t at[CUDA_DNN_OPERANDS],
+                      size_t *workspace) {
     enum { ALIGNMENT = 256 };
     size_t bytes = 0;
     for (int i = 0; i < CUDA_DNN_OPERANDS; i++) {
@@ -95,12 +107,12 @@ static size_t lay_out(const cuda_conv *conv, size_t at[CUDA_DNN_OPERANDS], size_
         bytes += (p2p_tensor_bytes(&conv->conv.t[position]) + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
     }
     *workspace = bytes;
-    return bytes + conv->workspace_bytes;
+    return bytes + call->algorithm->workspace_bytes;
 }
 
 size_t cuda_conv_warm_bytes(const cuda_conv *conv, const cuda_conv_call *call) {
     size_t at[CUDA_DNN_OPERANDS], workspace;
-    return call->algorithm->warm ? 0 : lay_out(conv, at, &workspace);
+    return call->algorithm->warm ? 0 : lay_out(conv, call, at, &workspace);
 }
 
 p2p_status cuda_conv_warm(cuda_convs *convs, const cuda_conv *conv, cuda_conv_call *call,
@@ -108,16 +120,17 @@ p2p_status cuda_conv_warm(cuda_convs *convs, const cuda_conv *conv, cuda_conv_ca
     size_t at[CUDA_DNN_OPERANDS], workspace;
     CUdeviceptr operand[CUDA_DNN_OPERANDS];
     cudnnBackendDescriptor_t pack = NULL;
-    lay_out(conv, at, &workspace);
+    lay_out(conv, call, at, &workspace);
     for (int i = 0; i < CUDA_DNN_OPERANDS; i++) operand[i] = memory + at[i];
     P2P_TRY(cuda_dnn_pack_make(convs->queue, conv->conv.kind, operand,
-                               conv->workspace_bytes > 0 ? memory + workspace : 0, &pack));
+                               call->algorithm->workspace_bytes > 0 ? memory + workspace : 0, &pack));
     const cudnnStatus_t code =
         cuda_dnn.cudnnBackendExecute(convs->algorithms.card.handle, call->algorithm->plan, pack);
     const p2p_status status = cuda_check_dnn(convs->queue, code, "cudnnBackendExecute");
     call->algorithm->warm = status == P2P_OK;
     if (!convs->queue->lost) cuda_dnn_destroy(&pack);
-    return status;
+    if (status != P2P_FAILED && status != P2P_UNSUPPORTED) return status;
+    return cuda_algorithm_fail(&convs->algorithms, call->algorithm);
 }
 
 p2p_status cuda_conv_run(cuda_convs *convs, const cuda_conv_call *call) {

@@ -6,6 +6,7 @@
 #include "cuda_memory.h"
 #include "cuda_program.h"
 #include "cuda_ticket.h"
+#include "cuda_time.h"
 #include "cuda_transfer.h"
 
 #include <stdio.h>
@@ -124,6 +125,7 @@ void cuda_device_close(p2p_be_device *device) {
         cuda_stages_close(device);
         cuda_overlap_close(device);
         cuda_tickets_close(device);
+        cuda_time_close(device);
         if (device->queue.stream) CUDA_RELEASE(&device->queue, cuStreamDestroy, device->queue.stream);
         CUDA_RELEASE(&device->queue, cuCtxSetCurrent, NULL);
         CUDA_RELEASE(&device->queue, cuDevicePrimaryCtxRelease, device->id);

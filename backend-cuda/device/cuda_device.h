@@ -63,6 +63,7 @@ struct p2p_be_device {
     p2p_ticket last_ticket;
     cuda_slot slot[CUDA_IN_FLIGHT]; /* of ticket t: slot[t % CUDA_IN_FLIGHT] */
     CUevent drained;                /* of cuda_drain */
+    CUevent timed[2];               /* of cuda_time.h; NULL before the first measurement */
     cuda_overlap overlap;
     cuda_stage stage[CUDA_STAGES];
     int next_stage;

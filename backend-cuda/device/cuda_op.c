@@ -40,6 +40,7 @@ typedef struct {
 
 struct p2p_be_op {
     CUdeviceptr counters; /* 0: none */
+    p2p_be_buffer *own;   /* memory that only this operation uses; NULL: none */
     int range_count;
     cuda_range range[P2P_MAX_OPERANDS + 1]; /* of the operands and the scratch memory */
     int count;
@@ -51,6 +52,7 @@ typedef struct {
     p2p_be_device *device;
     const p2p_binding *bindings;
     CUdeviceptr scratch, counters;
+    p2p_be_op *made;
 } context;
 
 /* ---- Creation -------------------------------------------------------------------------------------- */
@@ -119,10 +121,22 @@ static p2p_status warm_conv(p2p_be_device *device, const cuda_conv *conv, cuda_c
     return status;
 }
 
+/* A workspace that the scratch memory has no room for; 0 if it has. */
+static p2p_status create_workspace(const context *c, const cuda_conv *conv, CUdeviceptr *workspace) {
+    size_t bytes;
+    *workspace = 0;
+    P2P_TRY(cuda_conv_own_bytes(c->device->convs, conv, &bytes));
+    if (bytes == 0) return P2P_OK;
+    P2P_TRY(cuda_buffer_create(c->device, bytes, &c->made->own));
+    *workspace = c->made->own->address;
+    return P2P_OK;
+}
+
 static p2p_status create_conv(const context *c, const cuda_conv *conv, cuda_conv_call **call) {
-    CUdeviceptr memory[3];
+    CUdeviceptr memory[3], workspace;
     for (int i = 0; i < 3; i++) memory[i] = cuda_address(c->bindings[conv->operand[i]]);
-    P2P_TRY(cuda_conv_create(c->device->convs, conv, memory, c->scratch, call));
+    P2P_TRY(create_workspace(c, conv, &workspace));
+    P2P_TRY(cuda_conv_create(c->device->convs, conv, memory, c->scratch, workspace, call));
     return warm_conv(c->device, conv, *call);
 }
 
@@ -174,7 +188,7 @@ p2p_status cuda_op_create_planned(p2p_be_device *device, const p2p_op *op, const
                                bound_bytes(scratch));
     p2p_be_op *made = calloc(1, sizeof *made + (size_t)plan->step_count * sizeof(command));
     if (!made) return cuda_host->fail(P2P_OUT_OF_MEMORY, "no host memory for an operation's record");
-    context c = {device, bindings, cuda_address(scratch), 0};
+    context c = {device, bindings, cuda_address(scratch), 0, made};
     find_ranges(&c, op, plan, made);
     p2p_status status = create_counters(&c, plan, made);
     for (int i = 0; status == P2P_OK && i < plan->step_count; i++) {
@@ -188,12 +202,17 @@ p2p_status cuda_op_create_planned(p2p_be_device *device, const p2p_op *op, const
     return status;
 }
 
+void cuda_op_own(p2p_be_op *op, p2p_be_buffer *memory) {
+    op->own = memory;
+}
+
 void cuda_op_destroy(p2p_be_device *device, p2p_be_op *op) {
     (void)cuda_enter_release(&device->queue);
     for (int i = 0; i < op->count; i++)
         if (op->command[i].kind == CUDA_STEP_CONV && op->command[i].conv)
             cuda_conv_destroy(device->convs, op->command[i].conv);
     if (op->counters) cuda_memory_free(device, op->counters);
+    if (op->own) cuda_buffer_destroy(device, op->own);
     free(op);
 }
 

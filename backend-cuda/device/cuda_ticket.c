@@ -1,9 +1,11 @@
 /* Tickets and bounded waits. See cuda_ticket.h. */
 #include "cuda_ticket.h"
 
+#include "cuda_pause.h"
 #include "cuda_standstill.h"
 
 #include <threads.h>
+#include <time.h>
 
 /* ---- Waiting --------------------------------------------------------------------------------------- */
 
@@ -18,22 +20,38 @@ static p2p_status fail_hung(p2p_be_device *device) {
                 "variable P2P_CUDA_TIMEOUT=SECONDS; 0 is no limit");
 }
 
-/* Queries the event until it is complete, with pauses that are an eighth of the time so far, from 20 us to 1
- * ms: the driver's own wait keeps a processor busy, and never ends if the device hangs. Only pauses are
- * counted, so a laptop may be suspended in between. */
+static double now(void) {
+    struct timespec time;
+    timespec_get(&time, TIME_UTC);
+    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
+}
+
+/* Yields or sleeps, and returns by how many seconds the wait is longer. Of a sleep only what was asked for
+ * counts, so a laptop may be suspended in between. */
+static double pause_after(double waited) {
+    const long pause = cuda_pause(waited);
+    const double least = 1e-7, most = 1e-4; /* of a yield, whatever happens to the clock */
+    if (pause > 0) {
+        thrd_sleep(&(struct timespec){.tv_nsec = pause}, NULL);
+        return 1e-9 * (double)pause;
+    }
+    const double begin = now();
+    thrd_yield();
+    const double passed = now() - begin;
+    return passed < least ? least : passed < most ? passed : most;
+}
+
+/* Queries the event until it is complete, with pauses: the driver's own wait keeps a processor busy, and
+ * never ends if the device hangs. */
 p2p_status cuda_wait_event(p2p_be_device *device, CUevent event) {
-    const long shortest = 20000, longest = 1000000;
-    double paused = 0;
+    double waited = 0;
     for (;;) {
         const CUresult code = cuda_driver.cuEventQuery(event);
         if (code == CUDA_SUCCESS) return P2P_OK;
         if (code != CUDA_ERROR_NOT_READY) return cuda_check(&device->queue, code, "a command of the queue");
         if (device->watch.check) P2P_TRY(device->watch.check(device->watch.context));
-        if (device->environment.timeout > 0 && paused > device->environment.timeout) return fail_hung(device);
-        long pause = (long)(1e9 / 8 * paused < (double)longest ? 1e9 / 8 * paused : (double)longest);
-        if (pause < shortest) pause = shortest;
-        thrd_sleep(&(struct timespec){.tv_nsec = pause}, NULL);
-        paused += 1e-9 * (double)pause;
+        if (device->environment.timeout > 0 && waited > device->environment.timeout) return fail_hung(device);
+        waited += pause_after(waited);
     }
 }
 

@@ -4,6 +4,7 @@
 #include "device/cuda_memory.h"
 #include "device/cuda_op.h"
 #include "device/cuda_ticket.h"
+#include "device/cuda_time.h"
 #include "device/cuda_transfer.h"
 #include "library/cuda_library.h"
 #include "plan/cuda_plan_conv.h"
@@ -110,10 +111,13 @@ static p2p_tune_device tune_device(p2p_be_device *device) {
                                            .buffer_destroy = cuda_buffer_destroy,
                                            .buffer_write = cuda_buffer_write,
                                            .buffer_read = cuda_buffer_read,
+                                           .buffer_copy = cuda_buffer_copy,
                                            .op_run = cuda_op_run,
                                            .op_destroy = cuda_op_destroy,
                                            .submit = cuda_submit,
-                                           .wait = cuda_wait};
+                                           .wait = cuda_wait,
+                                           .time_begin = cuda_time_begin,
+                                           .time_end = cuda_time_end};
     return (p2p_tune_device){cuda_host, &table, device, &device->info};
 }
 

@@ -26,16 +26,16 @@ static p2p_op op_of_counts(int items) {
     return op;
 }
 
-static p2p_status check_type(p2p_be_device *device, p2p_type type) {
-    if (type == P2P_TYPE_f32) return P2P_OK;
-    if (type == P2P_TYPE_bf16 && ocl_bf16_multiplies(&device->target)) return ocl_bf16_test(device);
-    return ocl_host->fail(P2P_UNSUPPORTED, "%s: no kernel measures the peak of %s", device->info.name,
-                          p2p_type_name(type));
+static p2p_status check_math(p2p_be_device *device, p2p_math math) {
+    if (math == P2P_MATH_stored) return P2P_OK;
+    if (math == P2P_MATH_bf16 && ocl_bf16_multiplies(&device->target)) return ocl_bf16_test(device);
+    return ocl_host->fail(P2P_UNSUPPORTED, "%s: no kernel measures the peak of math=%s", device->info.name,
+                          p2p_math_name(math));
 }
 
 /* Returns the multiply-adds of a run. In bf16 a lane holds a pair of factors, and so counts twice. */
-static int64_t plan_peak(const ocl_target *target, p2p_type type, int items, int steps, ocl_plan *plan) {
-    const bool bf16 = type == P2P_TYPE_bf16;
+static int64_t plan_peak(const ocl_target *target, p2p_math math, int items, int steps, ocl_plan *plan) {
+    const bool bf16 = math == P2P_MATH_bf16;
     const int chains = bf16 ? CHAINS_BF16 : CHAINS;
     const int lanes = bf16 ? OCL_LANES : target->cpu ? target->vector_width : 1;
     ocl_launch *launch = ocl_launch_add(target, plan, bf16 ? "cpu.clh" : "peak.cl", "peak");
@@ -55,14 +55,14 @@ static int64_t plan_peak(const ocl_target *target, p2p_type type, int items, int
     return (int64_t)items * steps * chains * lanes * (bf16 ? 2 : 1);
 }
 
-p2p_status ocl_peak_create(p2p_be_device *device, p2p_type type, int steps, p2p_binding counts, int capacity,
+p2p_status ocl_peak_create(p2p_be_device *device, p2p_math math, int steps, p2p_binding counts, int capacity,
                            p2p_be_op **created, double *multiply_adds) {
     *created = NULL;
     P2P_TRY(ocl_check_alive(device));
-    P2P_TRY(check_type(device, type));
+    P2P_TRY(check_math(device, math));
     const int items = (int)ocl_min(device->target.cpu ? CPU_ITEMS : GPU_ITEMS, capacity);
     p2p_op op = op_of_counts(items);
     ocl_plan plan = {0};
-    *multiply_adds = (double)plan_peak(&device->target, type, items, steps, &plan);
+    *multiply_adds = (double)plan_peak(&device->target, math, items, steps, &plan);
     return ocl_op_create_planned(device, &op, &counts, (p2p_binding){0}, &plan, created);
 }

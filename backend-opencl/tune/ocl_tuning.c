@@ -34,6 +34,7 @@ p2p_tune_device ocl_tune_device(p2p_be_device *device) {
                                            .buffer_destroy = ocl_buffer_destroy,
                                            .buffer_write = ocl_buffer_write,
                                            .buffer_read = ocl_buffer_read,
+                                           .buffer_copy = ocl_buffer_copy,
                                            .op_run = ocl_op_run,
                                            .op_destroy = ocl_op_destroy,
                                            .submit = ocl_queue_submit,

@@ -114,6 +114,20 @@ p2p_status p2p_device_wait(p2p_device *device, p2p_ticket ticket) {
     return counted == P2P_OK ? waited : counted;
 }
 
+p2p_status p2p_device_time_begin(p2p_device *device, double (*clock)(void), double *begin) {
+    const p2p_device_table *table = &device->module->device;
+    *begin = clock();
+    return table->time_begin ? P2P_CALL("time_begin", table->time_begin(device->be)) : P2P_OK;
+}
+
+p2p_status p2p_device_time_end(p2p_device *device, double (*clock)(void), double begin, double *seconds) {
+    const p2p_device_table *table = &device->module->device;
+    if (table->time_end) return P2P_CALL("time_end", table->time_end(device->be, seconds));
+    P2P_TRY(p2p_device_finish(device));
+    *seconds = clock() - begin;
+    return P2P_OK;
+}
+
 p2p_status p2p_device_order(p2p_device *device, p2p_ticket after) {
     if (after == 0) return P2P_OK;
     const p2p_device_table *table = &device->module->device;
@@ -330,7 +344,7 @@ p2p_status p2p_operation_create(p2p_device *device, const p2p_op *op, const p2p_
     return P2P_OK;
 }
 
-p2p_status p2p_operation_create_peak(p2p_device *device, p2p_type type, int steps, p2p_place counts,
+p2p_status p2p_operation_create_peak(p2p_device *device, p2p_math math, int steps, p2p_place counts,
                                      int capacity, p2p_operation **operation, double *multiply_adds) {
     *operation = NULL;
     const p2p_device_table *table = &device->module->device;
@@ -346,9 +360,9 @@ p2p_status p2p_operation_create_peak(p2p_device *device, p2p_type type, int step
     if (!created) return p2p_fail(P2P_OUT_OF_MEMORY, "no host memory for an operation's record");
     *created = (p2p_operation){.device = device, .name = "peak"};
     p2p_status status =
-        P2P_CALL("peak_create", table->peak_create(device->be, type, steps, p2p_place_binding(counts),
+        P2P_CALL("peak_create", table->peak_create(device->be, math, steps, p2p_place_binding(counts),
                                                    capacity, &created->be, multiply_adds));
-    p2p_log("%s: create peak of %d steps on %s: %s", device->address, steps, p2p_type_name(type),
+    p2p_log("%s: create peak of %d steps, math=%s: %s", device->address, steps, p2p_math_name(math),
             status == P2P_OK ? "OK" : p2p_message());
     if (status != P2P_OK) {
         free(created);

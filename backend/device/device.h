@@ -70,7 +70,7 @@ p2p_status p2p_operation_run(p2p_operation *operation);
 void p2p_operation_destroy(p2p_operation *operation);
 /* peak_create of p2p_backend.h. `counts` has room for `capacity` float32 numbers. The result is run and
  * destroyed as an operation. P2P_UNSUPPORTED if the backend has no such kernel. */
-p2p_status p2p_operation_create_peak(p2p_device *device, p2p_type type, int steps, p2p_place counts,
+p2p_status p2p_operation_create_peak(p2p_device *device, p2p_math math, int steps, p2p_place counts,
                                      int capacity, p2p_operation **operation, double *multiply_adds);
 
 /* Whether the device has several algorithms for convolutions. If not, the next two return P2P_UNSUPPORTED. */
@@ -89,6 +89,12 @@ p2p_status p2p_device_wait(p2p_device *device, p2p_ticket ticket);
 p2p_status p2p_device_order(p2p_device *device, p2p_ticket after);
 /* Submits and waits. For set-up, reads and tests; not used within a step. */
 p2p_status p2p_device_finish(p2p_device *device);
+
+/* Time the commands enqueued in between on an idle device: by the device's own clock if it has one
+ * (time_begin of p2p_backend.h), else by `clock`, which then includes the host's part. *begin is a reading of
+ * `clock`. The end waits for all commands. */
+p2p_status p2p_device_time_begin(p2p_device *device, double (*clock)(void), double *begin);
+p2p_status p2p_device_time_end(p2p_device *device, double (*clock)(void), double begin, double *seconds);
 
 bool p2p_device_can_record(const p2p_device *device);
 p2p_status p2p_record_begin(p2p_device *device);

@@ -88,6 +88,7 @@ static const char *missing_function(const p2p_module *module) {
     if (records && !(device->record_end && device->recording_run && device->recording_destroy)) {
         return "record_end, recording_run or recording_destroy";
     }
+    if (!device->time_begin != !device->time_end) return "time_begin or time_end";
     if (!device->op_choose != !device->op_impose) return "op_choose or op_impose";
     if (device->op_list && !device->op_choose) return "op_choose and op_impose, and has op_list";
     if (!device->host_alloc != !device->host_free) return "host_alloc or host_free";

@@ -42,7 +42,8 @@ typedef struct {
     void *context;
 } run_profile;
 
-static p2p_status report_timing(const run_profile *profile, const plan_part *part, int s, double begin) {
+static p2p_status report_timing(const run_profile *profile, const plan_part *part, int s, double begin,
+                                double seconds) {
     const plan_step *step = &part->steps[s];
     p2p_operation_timing timing = {.op = &step->op,
                                    .kernel = step->query.kernel,
@@ -50,16 +51,17 @@ static p2p_status report_timing(const run_profile *profile, const plan_part *par
                                    .position = s,
                                    .needed = part->segments[part->next_segment - 1].needed,
                                    .begin = begin,
-                                   .end = profile->clock()};
+                                   .end = begin + seconds};
     return profile->timed(profile->context, &timing);
 }
 
 static p2p_status run_step(const plan_part *part, int s, const run_profile *profile) {
     if (!profile) return p2p_operation_run(part->steps[s].operation);
-    double begin = profile->clock();
+    double begin, seconds;
+    P2P_TRY(p2p_device_time_begin(part->device, profile->clock, &begin));
     P2P_TRY(p2p_operation_run(part->steps[s].operation));
-    P2P_TRY(p2p_device_finish(part->device));
-    return report_timing(profile, part, s, begin);
+    P2P_TRY(p2p_device_time_end(part->device, profile->clock, begin, &seconds));
+    return report_timing(profile, part, s, begin, seconds);
 }
 
 static p2p_status run_steps(const plan_part *part, int segment, const run_profile *profile) {
@@ -335,7 +337,7 @@ static p2p_status run_collective(p2p_plan *plan, const run_profile *profile) {
     for (int r = 0; r < plan->session->replica_count; r++)
         P2P_TRY(order_after(plan, &plan->parts[r], plan->started));
     P2P_TRY(session_finish_all(plan->session));
-    return report_timing(profile, first, collective_of(first), begin);
+    return report_timing(profile, first, collective_of(first), begin, profile->clock() - begin);
 }
 
 /* Runs a replica's segments up to the next collective, or to the end. */

@@ -12,6 +12,7 @@
 
 enum {
     PIECE = 1 << 18,       /* elements transferred at a time */
+    NANS = 1 << 16,        /* bytes of NaN that are transferred; the device copies them further */
     VALUES = 7,            /* from -3 to 3 */
     WHOLE_TERMS = 1 << 19, /* multiplications up to which every element is compared with the expected value */
     MOST_SAMPLES = 64,     /* otherwise so many elements */
@@ -34,6 +35,10 @@ static p2p_status write_buffer(const p2p_tune_check *o, p2p_binding to, const vo
 
 static p2p_status read_buffer(const p2p_tune_check *o, p2p_binding from, void *to, size_t bytes) {
     return o->device.table->buffer_read(o->device.device, from, to, bytes);
+}
+
+static p2p_status copy_buffer(const p2p_tune_check *o, p2p_binding from, p2p_binding to, size_t bytes) {
+    return o->device.table->buffer_copy(o->device.device, from, to, bytes);
 }
 
 static p2p_status finish(const p2p_tune_check *o) {
@@ -260,6 +265,25 @@ static p2p_status find_truth(p2p_tune_check *o) {
     return P2P_OK;
 }
 
+/* ---- Compared elements ----------------------------------------------------------------------------- */
+
+/* The stored elements that are compared among candidates: `pieces` pieces of `count`, the last one possibly
+ * less. */
+typedef struct {
+    int64_t all, count, pieces;
+} sections;
+
+static sections sections_of(const p2p_tune_check *o) {
+    const int64_t all = p2p_tensor_stored(tensor_of(o, o->roles.result));
+    if (all <= COMPARED) return (sections){all, all, 1};
+    return (sections){all, COMPARED / COMPARED_PIECES, COMPARED_PIECES};
+}
+
+/* The first and the last piece are at the ends. */
+static int64_t first_of(const sections *s, int64_t piece) {
+    return s->pieces == 1 ? 0 : (s->all - s->count) * piece / (s->pieces - 1);
+}
+
 /* ---- Opening and closing --------------------------------------------------------------------------- */
 
 /* Padding lanes of filters are zero on every device. */
@@ -267,11 +291,22 @@ static bool has_zero_padding(const p2p_tune_check *o, int role) {
     return (role == P2P_TUNE_W || o->device.info->zero_padding) && has_padding(tensor_of(o, role));
 }
 
+/* Creates the buffer to which the device gathers samples, or pieces. */
+static p2p_status create_gathered(p2p_tune_check *o) {
+    const sections s = sections_of(o);
+    const size_t pieces = s.pieces > 1 ? COMPARED * p2p_type_bytes(tensor_of(o, o->roles.result)->type) : 0;
+    const size_t samples = o->complete ? 0 : (size_t)o->samples * o->device.info->alignment;
+    const size_t bytes = pieces > samples ? pieces : samples;
+    if (bytes == 0) return P2P_OK;
+    return o->device.table->buffer_create(o->device.device, bytes, &o->gathered);
+}
+
 p2p_status p2p_tune_check_open(p2p_tune_check *o, const p2p_tune_device *device, const p2p_op *op) {
     *o = (p2p_tune_check){.device = *device, .op = op, .roles = p2p_tune_roles_of(op->kind)};
     P2P_TRY(check_storage(o));
     o->tolerance = choose_tolerance(o);
     P2P_TRY(find_truth(o));
+    P2P_TRY(create_gathered(o));
     for (int role = 0; role < P2P_TUNE_ROLES; role++)
         P2P_TRY(device->table->buffer_create(device->device, p2p_tensor_bytes(tensor_of(o, role)),
                                              &o->buffer[role]));
@@ -285,20 +320,27 @@ p2p_status p2p_tune_check_open(p2p_tune_check *o, const p2p_tune_device *device,
 void p2p_tune_check_close(p2p_tune_check *o) {
     for (int role = 0; role < P2P_TUNE_ROLES; role++)
         if (o->buffer[role]) o->device.table->buffer_destroy(o->device.device, o->buffer[role]);
+    if (o->gathered) o->device.table->buffer_destroy(o->device.device, o->gathered);
     free(o->accepted);
     free(o->truth);
 }
 
+/* Copies the `done` bytes that the result begins with until they fill it. */
+static p2p_status repeat_beginning(const p2p_tune_check *o, size_t done, size_t bytes) {
+    p2p_be_buffer *result = o->buffer[o->roles.result];
+    for (; done < bytes; done *= 2)
+        P2P_TRY(copy_buffer(o, (p2p_binding){result, 0}, (p2p_binding){result, done},
+                            bytes - done < done ? bytes - done : done));
+    return P2P_OK;
+}
+
 p2p_status p2p_tune_check_prepare(p2p_tune_check *o) {
-    const size_t bytes = p2p_tensor_bytes(tensor_of(o, o->roles.result)), most = PIECE * sizeof(float);
-    unsigned char *nans = malloc(most);
+    const size_t bytes = p2p_tensor_bytes(tensor_of(o, o->roles.result)), some = bytes < NANS ? bytes : NANS;
+    unsigned char *nans = malloc(some);
     if (!nans) return no_memory(o);
-    memset(nans, 0xFF, most);
-    p2p_status status = P2P_OK;
-    for (size_t at = 0; at < bytes && status == P2P_OK; at += most) {
-        const p2p_binding to = {o->buffer[o->roles.result], at};
-        status = write_buffer(o, to, nans, bytes - at < most ? bytes - at : most);
-    }
+    memset(nans, 0xFF, some);
+    p2p_status status = write_buffer(o, (p2p_binding){o->buffer[o->roles.result], 0}, nans, some);
+    if (status == P2P_OK) status = repeat_beginning(o, some, bytes);
     const p2p_status finished = finish(o);
     free(nans);
     return status != P2P_OK ? status : finished;
@@ -312,21 +354,23 @@ static bool is_near(const p2p_tune_check *o, double got, double truth) {
     return fabs(got - truth) <= o->tolerance + (rounded ? stored_share * fabs(truth) : 0);
 }
 
+/* The stored elements from `first` on. */
+static p2p_binding result_at(const p2p_tune_check *o, int64_t first) {
+    const size_t bytes = p2p_type_bytes(tensor_of(o, o->roles.result)->type);
+    return (p2p_binding){o->buffer[o->roles.result], (size_t)first * bytes};
+}
+
 /* Reads stored elements of the result from the device, and waits. */
 static p2p_status read_raw(const p2p_tune_check *o, int64_t first, int64_t count, void *raw) {
     const size_t bytes = p2p_type_bytes(tensor_of(o, o->roles.result)->type);
-    const p2p_binding from = {o->buffer[o->roles.result], (size_t)first * bytes};
-    P2P_TRY(read_buffer(o, from, raw, (size_t)count * bytes));
+    P2P_TRY(read_buffer(o, result_at(o, first), raw, (size_t)count * bytes));
     return finish(o);
 }
 
-static p2p_status read_element(const p2p_tune_check *o, const int64_t at[4], double *value) {
-    const p2p_tensor *t = tensor_of(o, o->roles.result);
-    const p2p_tensor row = row_of(t->type, 1);
-    double stored = 0; /* room for any type */
-    P2P_TRY(read_raw(o, p2p_tensor_index(t, at[0], at[1], at[2], at[3]), 1, &stored));
-    p2p_tensor_unpack(&row, &stored, value, P2P_TYPE_f64);
-    return P2P_OK;
+/* Reads what was gathered, parts of `count` elements that are `distance` apart there, in one transfer. */
+static p2p_status read_gathered(const p2p_tune_check *o, int64_t parts, size_t distance, void *raw) {
+    P2P_TRY(read_buffer(o, (p2p_binding){o->gathered, 0}, raw, (size_t)parts * distance));
+    return finish(o);
 }
 
 /* Reads all samples of a complete check: all elements in logical order. */
@@ -339,14 +383,30 @@ static p2p_status read_elements(const p2p_tune_check *o, double *values) {
     return status;
 }
 
-static p2p_status read_samples(const p2p_tune_check *o, double *values) {
-    if (o->complete) return read_elements(o, values);
+/* The device gathers the samples, because a transfer of each would take longer than their computation. */
+static p2p_status gather_samples(const p2p_tune_check *o) {
+    const p2p_tensor *t = tensor_of(o, o->roles.result);
     for (int64_t i = 0; i < o->samples; i++) {
         int64_t at[4];
         sample_position(o, i, at);
-        P2P_TRY(read_element(o, at, &values[i]));
+        P2P_TRY(copy_buffer(o, result_at(o, p2p_tensor_index(t, at[0], at[1], at[2], at[3])),
+                            (p2p_binding){o->gathered, (size_t)i * o->device.info->alignment},
+                            p2p_type_bytes(t->type)));
     }
     return P2P_OK;
+}
+
+static p2p_status read_samples(const p2p_tune_check *o, double *values) {
+    const p2p_tensor row = row_of(tensor_of(o, o->roles.result)->type, 1);
+    const size_t distance = o->device.info->alignment;
+    if (o->complete) return read_elements(o, values);
+    unsigned char *raw = malloc((size_t)o->samples * distance);
+    p2p_status status = raw ? gather_samples(o) : no_memory(o);
+    if (status == P2P_OK) status = read_gathered(o, o->samples, distance, raw);
+    for (int64_t i = 0; i < o->samples && status == P2P_OK; i++)
+        p2p_tensor_unpack(&row, raw + (size_t)i * distance, &values[i], P2P_TYPE_f64);
+    free(raw);
+    return status;
 }
 
 static bool check_samples(const p2p_tune_check *o, const double *values, char why[P2P_TUNE_WHY]) {
@@ -370,32 +430,21 @@ static p2p_status compare_samples(const p2p_tune_check *o, bool *right, char why
 
 /* ---- Pieces ---------------------------------------------------------------------------------------- */
 
-/* The stored elements that are compared among candidates: `pieces` pieces of `count`, the last one possibly
- * less. */
-typedef struct {
-    int64_t all, count, pieces;
-} sections;
-
-static sections sections_of(const p2p_tune_check *o) {
-    const int64_t all = p2p_tensor_stored(tensor_of(o, o->roles.result));
-    if (all <= COMPARED) return (sections){all, all, 1};
-    return (sections){all, COMPARED / COMPARED_PIECES, COMPARED_PIECES};
-}
-
-/* The first and the last piece are at the ends. */
-static int64_t first_of(const sections *s, int64_t piece) {
-    return s->pieces == 1 ? 0 : (s->all - s->count) / (s->pieces - 1) * piece;
+static p2p_status read_raw_sections(const p2p_tune_check *o, const sections *s, void *raw) {
+    const size_t bytes = (size_t)s->count * p2p_type_bytes(tensor_of(o, o->roles.result)->type);
+    if (s->pieces == 1) return read_raw(o, 0, s->count, raw);
+    for (int64_t i = 0; i < s->pieces; i++)
+        P2P_TRY(copy_buffer(o, result_at(o, first_of(s, i)), (p2p_binding){o->gathered, (size_t)i * bytes},
+                            bytes));
+    return read_gathered(o, s->pieces, bytes, raw);
 }
 
 static p2p_status read_sections(const p2p_tune_check *o, const sections *s, float *values) {
     const p2p_type type = tensor_of(o, o->roles.result)->type;
-    const p2p_tensor row = row_of(type, s->count);
-    unsigned char *raw = malloc((size_t)s->count * p2p_type_bytes(type));
-    p2p_status status = raw ? P2P_OK : no_memory(o);
-    for (int64_t i = 0; i < s->pieces && status == P2P_OK; i++) {
-        status = read_raw(o, first_of(s, i), s->count, raw);
-        if (status == P2P_OK) p2p_tensor_unpack(&row, raw, values + i * s->count, P2P_TYPE_f32);
-    }
+    const p2p_tensor row = row_of(type, s->count * s->pieces);
+    void *raw = malloc((size_t)(s->count * s->pieces) * p2p_type_bytes(type));
+    const p2p_status status = raw ? read_raw_sections(o, s, raw) : no_memory(o);
+    if (status == P2P_OK) p2p_tensor_unpack(&row, raw, values, P2P_TYPE_f32);
     free(raw);
     return status;
 }

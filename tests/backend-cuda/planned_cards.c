@@ -11,7 +11,7 @@
 
 /* 9.10 crashes when it lists engines for a B200 without a device; later versions have no engines for a V100.
  */
-enum { B200 = 91100, V100 = 91099 };
+enum { B200 = 91100, V100 = 91099, NEWER = 91900 };
 
 const planned_card planned_cards[PLANNED_CARDS] = {
     {"NVIDIA A100-SXM4-80GB", 80, 108, 2048, 32, 166912, 41943040, 80, 0, SIZE_MAX},
@@ -19,6 +19,11 @@ const planned_card planned_cards[PLANNED_CARDS] = {
     {"NVIDIA B200", 100, 148, 2048, 32, 232448, 132644864, 180, B200, SIZE_MAX},
     {"NVIDIA L4", 89, 58, 1536, 24, 101376, 50331648, 22, 0, SIZE_MAX},
     {"Tesla V100-SXM2-32GB", 70, 80, 2048, 32, 98304, 6291456, 32, 0, V100},
+    {"Tesla T4", 75, 40, 1024, 16, 65536, 4194304, 14, 0, SIZE_MAX},
+    {"NVIDIA A10", 86, 72, 1536, 16, 101376, 6291456, 22, 0, SIZE_MAX},
+    {"NVIDIA GeForce RTX 5090", 120, 170, 1536, 24, 101376, 100663296, 31, B200, SIZE_MAX},
+    {"NVIDIA GB10", 121, 48, 1536, 24, 101376, 25165824, 119, NEWER, SIZE_MAX},
+    {"NVIDIA B300", 103, 148, 2048, 32, 232448, 132644864, 268, NEWER, SIZE_MAX},
 };
 
 bool planned_card_has(const planned_card *card, p2p_precision precision) {

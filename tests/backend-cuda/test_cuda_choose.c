@@ -1,6 +1,6 @@
 /* Choices of convolutions' algorithms on the machine made of software, whose cuDNN has several engines, some
- * of them wrong or refused on demand (P2P_MACHINE_CUDNN). Times are those of a clock that counts its
- * readings, so no result depends on the machine.
+ * of them wrong or refused on demand (P2P_MACHINE_CUDNN). Times are those of the machine's own
+ * clock, so no result depends on the computer.
  */
 #include "device/device.h"
 #include "host/cache.h"
@@ -8,6 +8,7 @@
 #include "support/test_files.h"
 
 #include <cudnn.h>
+#include <machine.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -21,15 +22,23 @@
 
 static p2p_device *device;
 static int readings;
+static uint64_t timed_before;
 
-static double even_clock(void) {
-    return ++readings * 0.001;
+/* The host's clock. No choice is timed by it. */
+static double host_clock(void) {
+    readings++;
+    return 0;
+}
+
+/* Measurements by the device's clock since it was opened. */
+static int timed(void) {
+    return (int)(machine_counter("calls", "cuEventElapsedTime") - timed_before);
 }
 
 static void reopen(void) {
     if (device) p2p_device_close(device);
     OK(p2p_device_open("cuda:0", &device));
-    readings = 0;
+    timed_before = machine_counter("calls", "cuEventElapsedTime");
 }
 
 static int set_up(void **state) {
@@ -68,7 +77,8 @@ static const char *const shapes[] = {
 enum { SHAPES = sizeof shapes / sizeof shapes[0] };
 
 static void choose(const p2p_op *op, p2p_tune mode, p2p_choice *choice) {
-    OK(p2p_operation_choose(device, op, mode, even_clock, choice));
+    OK(p2p_operation_choose(device, op, mode, host_clock, choice));
+    assert_int_equal(readings, 0);
 }
 
 /* The name of the algorithm that a query answers with. */
@@ -118,15 +128,15 @@ static void keeps_what_it_measured(void **state) {
         p2p_choice choice;
         reopen();
         choose(&op, P2P_TUNE_STORED, &choice);
-        assert_true(!choice.measured && choice.seconds == 0 && readings == 0);
+        assert_true(!choice.measured && choice.seconds == 0 && timed() == 0);
         choose(&op, P2P_TUNE_MEASURE, &choice);
-        assert_true(choice.measured && choice.seconds > 0 && readings > 0);
-        assert_string_equal(choice.name, ""); /* equal times: the heuristics' stays */
+        assert_true(choice.measured && choice.seconds > 0 && timed() > 0);
+        assert_true(!choice.name[0] || choice.seconds < choice.default_seconds);
         reopen();
         choose(&op, P2P_TUNE_MEASURE, &choice);
-        assert_true(!choice.measured && choice.seconds > 0 && readings == 0);
+        assert_true(!choice.measured && choice.seconds > 0 && timed() == 0);
         choose(&op, P2P_TUNE_ANEW, &choice);
-        assert_true(choice.measured && readings > 0);
+        assert_true(choice.measured && timed() > 0);
     }
 }
 
@@ -180,6 +190,87 @@ static void keep(const p2p_op *op, const char *name, const char *version) {
     free(text);
 }
 
+/* ---- Engines that have a plan and fail when they are executed, without a measurement ----------------- */
+
+static int warnings;
+static char first_warning[1024];
+
+static void count_warning(const char *text) {
+    if (warnings++ == 0) snprintf(first_warning, sizeof first_warning, "%s", text);
+}
+
+/* Creates the operation, runs it once if that is possible, and destroys it. */
+static p2p_status create_and_run(const p2p_op *op) {
+    p2p_buffer *buffers[P2P_MAX_OPERANDS + 1] = {NULL};
+    p2p_place places[P2P_MAX_OPERANDS] = {{0}};
+    p2p_operation *operation = NULL;
+    p2p_query answer;
+    OK(p2p_operation_query(device, op, &answer));
+    for (int i = 0; i < p2p_kind_operand_count(op->kind); i++) {
+        if (!p2p_tensor_present(&op->t[i])) continue;
+        OK(p2p_buffer_create(device, p2p_tensor_bytes(&op->t[i]), &buffers[i]));
+        places[i].buffer = buffers[i];
+    }
+    p2p_buffer **scratch = &buffers[P2P_MAX_OPERANDS];
+    if (answer.scratch_bytes > 0) OK(p2p_buffer_create(device, answer.scratch_bytes, scratch));
+    p2p_status status = p2p_operation_create(device, op, places, (p2p_place){*scratch, 0}, &operation);
+    if (status == P2P_OK) OK(p2p_operation_run(operation));
+    if (status == P2P_OK) OK(p2p_device_finish(device));
+    p2p_operation_destroy(operation);
+    for (int i = 0; i <= P2P_MAX_OPERANDS; i++) p2p_buffer_destroy(buffers[i]);
+    return status;
+}
+
+static void takes_the_next_engine(void **state) {
+    (void)state;
+    p2p_warnings_pass(count_warning);
+    for (int i = 0; i < SHAPES; i++) {
+        const p2p_op op = parse(shapes[i]);
+        char first[P2P_CHOICE_NAME], names[P2P_MOST_CHOICES][P2P_CHOICE_NAME];
+        strcpy(first, planned(&op));
+        set_fault("refuse", first);
+        warnings = 0;
+        OK(create_and_run(&op));
+        const int tried = warnings; /* a line each: engines of the number with other knobs fail too */
+        assert_true(tried >= 1);
+        assert_non_null(strstr(first_warning, first));
+        assert_non_null(strstr(first_warning, "CUDNN_STATUS_EXECUTION_FAILED"));
+        assert_int_not_equal(atoi(planned(&op) + 1), atoi(first + 1));
+        OK(create_and_run(&op)); /* without another try */
+        assert_int_equal(warnings, tried);
+        for (int n = list(&op, names); n-- > 0;) assert_string_not_equal(names[n], first);
+        unsetenv("P2P_MACHINE_CUDNN");
+    }
+    p2p_warnings_pass(NULL);
+}
+
+/* A choice that fails gives way to the heuristics'. */
+static void leaves_a_choice_that_fails(void **state) {
+    const p2p_op op = parse(shapes[0]);
+    char names[P2P_MOST_CHOICES][P2P_CHOICE_NAME], first[P2P_CHOICE_NAME];
+    (void)state;
+    const char *last = names[list(&op, names) - 1];
+    strcpy(first, planned(&op));
+    OK(p2p_operation_impose(device, &op, last));
+    set_fault("refuse", last);
+    p2p_warnings_pass(count_warning);
+    warnings = 0;
+    OK(create_and_run(&op));
+    p2p_warnings_pass(NULL);
+    assert_int_equal(warnings, 1);
+    assert_string_equal(planned(&op), first);
+    REFUSED(p2p_operation_impose(device, &op, last), P2P_UNSUPPORTED, "failed when it was executed");
+}
+
+static void nothing_runs(void **state) {
+    const p2p_op op = parse(shapes[0]);
+    (void)state;
+    setenv("P2P_MACHINE_CUDNN", "refuse:all", 1);
+    p2p_warnings_pass(count_warning);
+    REFUSED(create_and_run(&op), P2P_UNSUPPORTED, "none of");
+    p2p_warnings_pass(NULL);
+}
+
 static void takes_what_is_kept(void **state) {
     /* The machine's cuDNN has the version of the headers. */
     char now[64], others[3][64];
@@ -197,7 +288,7 @@ static void takes_what_is_kept(void **state) {
     assert_true(choice.seconds == 0); /* of another library or card */
     keep(&op, names[count - 1], now);
     choose(&op, P2P_TUNE_STORED, &choice);
-    assert_true(choice.seconds == 0.25 && choice.default_seconds == 0.5 && readings == 0);
+    assert_true(choice.seconds == 0.25 && choice.default_seconds == 0.5 && timed() == 0);
     assert_string_equal(choice.name, names[count - 1]);
     assert_string_equal(planned(&op), names[count - 1]);
     keep(&op, "e12345", now); /* an engine that is not there */
@@ -220,8 +311,8 @@ static void runs_all_that_it_lists(void **state) {
         unsetenv("P2P_MACHINE_CUDNN");
         choose(&op, P2P_TUNE_ANEW, &choice);
         assert_true(choice.measured);
-        assert_true(readings >= 2 * count); /* all were timed */
-        readings = 0;
+        assert_true(timed() >= 2 * count); /* all were timed */
+        reopen();
     }
 }
 
@@ -233,21 +324,61 @@ static void products_have_no_choice(void **state) {
     (void)state;
     assert_int_equal(list(&op, names), 0);
     choose(&op, P2P_TUNE_MEASURE, &choice);
-    assert_true(!choice.measured && readings == 0);
+    assert_true(!choice.measured && timed() == 0);
     REFUSED(p2p_operation_impose(device, &op, "e1"), P2P_UNSUPPORTED, "matrix product");
     OK(p2p_operation_impose(device, &op, ""));
     OK(p2p_operation_query(device, &op, &answer));
     assert_string_equal(answer.kernel, "gemm_1x1");
 }
 
+static double still_clock(void) {
+    return 1;
+}
+
+static p2p_status note_time(void *context, const p2p_operation_timing *timing) {
+    if (timing->end > timing->begin) ++*(int *)context;
+    return P2P_OK;
+}
+
+/* Operations of a profile are timed by the device too. */
+static void profiles_by_its_own_clock(void **state) {
+    p2p_network *network = p2p_network_create("n");
+    p2p_graph *graph = p2p_graph_create(1, 1, 1);
+    const p2p_param w = p2p_network_filter(network, "w", 8, 8, 4, 4, 0, 0.02);
+    const p2p_value x = p2p_input(graph, "x", P2P_TYPE_f32, 8, 8, 8);
+    p2p_session *session = NULL;
+    p2p_plan *plan = NULL;
+    int count = 0;
+    (void)state;
+    p2p_output(graph, "y", p2p_conv(graph, x, network, w, (p2p_param){-1}, 2, 1), P2P_TYPE_f32);
+    OK(p2p_graph_status(graph));
+    OK(p2p_session_create(&device, 1, &(p2p_session_options){0}, &session));
+    OK(p2p_session_plan(session, "profiled", &graph, &plan));
+    OK(p2p_session_allocate(session, NULL, NULL));
+    OK(p2p_session_initialise(session, network, 1));
+    OK(p2p_plan_profile(plan, &(p2p_step){0}, still_clock, note_time, &count));
+    OK(p2p_plan_wait(plan));
+    assert_true(count > 0);
+    p2p_session_destroy(session);
+    p2p_graph_destroy(graph);
+    p2p_network_destroy(network);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(lists_and_imposes),        TEST(keeps_what_it_measured),
-        TEST(leaves_out_what_is_wrong), TEST(leaves_out_what_does_not_run),
-        TEST(takes_what_is_kept),       TEST(runs_all_that_it_lists),
+        TEST(lists_and_imposes),
+        TEST(keeps_what_it_measured),
+        TEST(leaves_out_what_is_wrong),
+        TEST(leaves_out_what_does_not_run),
+        TEST(takes_the_next_engine),
+        TEST(leaves_a_choice_that_fails),
+        TEST(nothing_runs),
+        TEST(takes_what_is_kept),
+        TEST(runs_all_that_it_lists),
         TEST(products_have_no_choice),
+        TEST(profiles_by_its_own_clock),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

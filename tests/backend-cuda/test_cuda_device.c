@@ -21,6 +21,58 @@ static void check_filled(const unsigned char *bytes, size_t count, int round, co
         if (bytes[i] != content(i, round)) fail_msg("%s: byte %zu of %zu, round %d", what, i, count, round);
 }
 
+/* ---- Times ----------------------------------------------------------------------------------------- */
+
+/* A clock of the host that stands still: what is timed by it takes no time. */
+static double still(void) {
+    return 1;
+}
+
+static void copies_are_timed_by_the_device(void **state) {
+    (void)state;
+    p2p_device *device = open_device("cuda:0");
+    p2p_transfer_times times[2];
+    OK(p2p_device_time_transfers(device, 1 << 20, still, 2, times));
+    for (int i = 0; i < 2; i++) {
+        assert_true(times[i].copy > 0 && times[i].kernel > 0);
+        assert_true(times[i].write == 0 && times[i].read == 0);
+    }
+    p2p_device_close(device);
+}
+
+static void peaks_are_timed_by_the_device(void **state) {
+    (void)state;
+    p2p_device *device = open_device("cuda:0");
+    static const p2p_math maths[] = {P2P_MATH_stored, P2P_MATH_tf32, P2P_MATH_bf16};
+    for (int i = 0; i < 3; i++) {
+        double flops = 0, seconds = 0;
+        OK(p2p_device_time_peak(device, maths[i], still, 1, &flops, &seconds));
+        assert_true(seconds > 0 && flops > 0);
+    }
+    p2p_device_close(device);
+}
+
+/* No multiprocessor has more threads than another: the others would wait for it. */
+static void peaks_fill_the_device(void **state) {
+    enum { STEPS = 2, CHAINS = 16, BLOCK = 256, ROOM = 1 << 19 };
+    static const int capacities[] = {ROOM, 150000, 40000};
+    (void)state;
+    p2p_device *device = open_device("cuda:0");
+    p2p_buffer *counts = create_buffer(device, ROOM * sizeof(float));
+    for (int i = 0; i < 3; i++) {
+        p2p_operation *kernel = NULL;
+        double multiply_adds = 0;
+        OK(p2p_operation_create_peak(device, P2P_MATH_stored, STEPS, (p2p_place){counts, 0}, capacities[i],
+                                     &kernel, &multiply_adds));
+        const long items = (long)(multiply_adds / STEPS / CHAINS);
+        assert_true(items > 0 && items <= capacities[i]);
+        assert_int_equal(items % (device->be->target.multiprocessors * BLOCK), 0);
+        p2p_operation_destroy(kernel);
+    }
+    p2p_buffer_destroy(counts);
+    p2p_device_close(device);
+}
+
 /* ---- Memory and transfers -------------------------------------------------------------------------- */
 
 static void new_memory_is_zero(void **state) {
@@ -249,6 +301,9 @@ static void devices_alternate(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(new_memory_is_zero),
+        cmocka_unit_test(copies_are_timed_by_the_device),
+        cmocka_unit_test(peaks_are_timed_by_the_device),
+        cmocka_unit_test(peaks_fill_the_device),
         cmocka_unit_test(transfers_keep_bytes),
         cmocka_unit_test(transfers_and_commands_are_in_order),
         cmocka_unit_test(reads_precede_later_commands),

@@ -3,10 +3,11 @@
  * each convolution has a deterministic algorithm within the limit of workspace, and its name makes the same
  * plan again. Nothing is computed.
  *
- *   test_cudnn_plans LIBRARY [print]
+ *   test_cudnn_plans LIBRARY [print|others]
  *
- * LIBRARY is the path of libcudnn.so.9. With `print` the algorithms are written instead of tested. Versions
- * up to 9.10 also plan for cards that later ones have dropped.
+ * LIBRARY is the path of libcudnn.so.9. With `print` the algorithms are written instead of tested; `others`
+ * plans for further cards, and for pictures of 1024 pixels, where a batch of 64 has tensors of 2^31 elements.
+ * Versions up to 9.10 also plan for cards that later ones have dropped.
  */
 #include "planned_cards.h"
 
@@ -30,7 +31,7 @@
 enum { MOST_CONVOLUTIONS = 256 };
 
 static const int64_t batches[] = {1, 4, 16, 64};
-static bool printing;
+static bool printing, others;
 
 /* ---- The convolutions of a training and a translation
  * ------------------------------------------------------ */
@@ -60,14 +61,15 @@ static void add_part(const cuda_target *target, const plan_part *part, convoluti
         if (p2p_op_is_convolution(&part->steps[s].op)) add_steps(target, &part->steps[s].op, all);
 }
 
-static void plan_networks(const cuda_target *target, p2p_precision precision, int64_t batch,
+static void plan_networks(const cuda_target *target, p2p_precision precision, int64_t side, int64_t batch,
                           convolutions *all) {
     pix2pix *model;
     p2p_device *device;
     p2p_session *session;
     p2p_graph *training, *translation;
     p2p_plan *plans[2];
-    const pix2pix_config config = pix2pix_config_default();
+    pix2pix_config config = pix2pix_config_default();
+    config.height = config.width = side;
     planned_module_set(target);
     OK(p2p_device_open("planned:0", &device));
     OK(pix2pix_create(&model, &config));
@@ -148,19 +150,21 @@ static void check_convolution(const planned_card *card, cuda_algorithms *algorit
     check_round_trip(card, conv, a);
 }
 
-static void check_networks(const planned_card *card, p2p_precision precision, int64_t batch, FILE *figures) {
+static void check_networks(const planned_card *card, p2p_precision precision, int64_t side, int64_t batch,
+                           FILE *figures) {
     summary sum = {0};
     cuda_algorithms algorithms;
     OK(planned_open(card, &algorithms));
     const cuda_target target = planned_target(card, &algorithms);
     convolutions *all = calloc(1, sizeof *all);
     assert_non_null(all);
-    plan_networks(&target, precision, batch, all);
+    plan_networks(&target, precision, side, batch, all);
     for (int i = 0; i < all->count; i++) check_convolution(card, &algorithms, &all->conv[i], &sum);
     free(all);
     planned_release(&algorithms);
     assert_int_equal(sum.without, 0);
     assert_true(sum.planned > 40);
+    if (others) fprintf(figures, "%4d ", (int)side);
     fprintf(figures, "%-22s %s %4d %4d %4d %4d %4d %8.1f %3zu\n", card->name, p2p_precision_name(precision),
             (int)batch, sum.planned, sum.lists[0], sum.lists[1], sum.lists[2],
             (double)sum.workspace / 1048576, sum.name);
@@ -176,7 +180,7 @@ static bool is_planned(const planned_card *card) {
 static void compare_figures(const char *figures, size_t size) {
     char name[64];
     size_t committed_size;
-    snprintf(name, sizeof name, "cudnn_%zu.txt", cuda_dnn.cudnnGetVersion());
+    snprintf(name, sizeof name, "cudnn_%zu%s.txt", cuda_dnn.cudnnGetVersion(), others ? "_others" : "");
     printf("%s", figures);
     const char *update = getenv("P2P_UPDATE_GOLDEN");
     if (update && strcmp(update, "1") == 0) test_file_write(test_golden(name), figures, size);
@@ -192,20 +196,26 @@ static void compare_figures(const char *figures, size_t size) {
     free(committed);
 }
 
+static void check_card(const planned_card *card, int64_t side, FILE *figures) {
+    for (p2p_precision p = 0; p < P2P_PRECISION_COUNT; p++)
+        for (size_t b = 0; b < sizeof batches / sizeof batches[0]; b++)
+            if (is_planned(card) && planned_card_has(card, p))
+                check_networks(card, p, side, batches[b], figures);
+}
+
 static void plans_both_networks(void **state) {
     char *figures = NULL;
     size_t size = 0;
     FILE *stream = open_memstream(&figures, &size);
     assert_non_null(stream);
     (void)state;
+    if (others) fprintf(stream, "pixels of a side, ");
     fprintf(stream,
             "card, precision, batch; convolutions, of lists A, B, FALLBACK; MiB of workspace, characters of "
             "a name, at most\n\n");
-    for (int c = 0; c < PLANNED_CARDS; c++)
-        for (p2p_precision p = 0; p < P2P_PRECISION_COUNT; p++)
-            for (size_t b = 0; b < sizeof batches / sizeof batches[0]; b++)
-                if (is_planned(&planned_cards[c]) && planned_card_has(&planned_cards[c], p))
-                    check_networks(&planned_cards[c], p, batches[b], stream);
+    for (int c = others ? USUAL_CARDS : 0; c < (others ? PLANNED_CARDS : USUAL_CARDS); c++)
+        check_card(&planned_cards[c], 256, stream);
+    for (int c = 0; c < USUAL_CARDS && others; c++) check_card(&planned_cards[c], 1024, stream);
     fclose(stream);
     compare_figures(figures, size);
     free(figures);
@@ -358,6 +368,7 @@ int main(int argc, char **argv) {
     };
     if (argc < 2) return 2;
     printing = argc > 2 && strcmp(argv[2], "print") == 0;
+    others = argc > 2 && strcmp(argv[2], "others") == 0;
     cuda_host = p2p_host_services();
     if (!planned_library(argv[1]) || p2p_module_register(planned_module) != P2P_OK) return 1;
     return cmocka_run_group_tests(tests, NULL, NULL);

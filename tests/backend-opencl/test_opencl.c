@@ -269,7 +269,7 @@ static void stores_bf16_as_a_gpu_only(void **state) {
 /* ---- The peak -------------------------------------------------------------------------------------- */
 
 /* Every work-item counts its steps, and the memory of the others stays zero. */
-static void expect_counts(const char *family, p2p_type type, int steps, int capacity) {
+static void expect_counts(const char *family, p2p_math math, int steps, int capacity) {
     enum { FLOATS = 1 << 18 };
     static float counts[FLOATS];
     const p2p_device_table *table = &module->device;
@@ -280,7 +280,7 @@ static void expect_counts(const char *family, p2p_type type, int steps, int capa
     double multiply_adds = 0, sum = 0;
     assert_int_equal(table->buffer_create(device, sizeof counts, &buffer), P2P_OK);
     assert_int_equal(
-        table->peak_create(device, type, steps, (p2p_binding){buffer, 256}, capacity, &op, &multiply_adds),
+        table->peak_create(device, math, steps, (p2p_binding){buffer, 256}, capacity, &op, &multiply_adds),
         P2P_OK);
     assert_int_equal(table->op_run(device, op), P2P_OK);
     assert_int_equal(table->buffer_read(device, (p2p_binding){buffer, 0}, counts, sizeof counts), P2P_OK);
@@ -299,26 +299,26 @@ static void expect_counts(const char *family, p2p_type type, int steps, int capa
 
 static void counts_its_peak(void **state) {
     (void)state;
-    expect_counts("direct", P2P_TYPE_f32, 100, 1 << 17);
-    expect_counts("direct", P2P_TYPE_f32, 100, 100);
-    expect_counts("gpu", P2P_TYPE_f32, 100, 1 << 17);
-    expect_counts("gpu", P2P_TYPE_f32, 100, 100);             /* not a whole number of groups */
-    expect_counts("direct", P2P_TYPE_f32, P2P_PEAK_STEPS, 1); /* counts are exact up to here */
+    expect_counts("direct", P2P_MATH_stored, 100, 1 << 17);
+    expect_counts("direct", P2P_MATH_stored, 100, 100);
+    expect_counts("gpu", P2P_MATH_stored, 100, 1 << 17);
+    expect_counts("gpu", P2P_MATH_stored, 100, 100);             /* not a whole number of groups */
+    expect_counts("direct", P2P_MATH_stored, P2P_PEAK_STEPS, 1); /* counts are exact up to here */
     setenv("P2P_OPENCL_BF16", "portable", 1);
-    expect_counts("direct", P2P_TYPE_bf16, P2P_PEAK_STEPS, 1);
-    expect_counts("direct", P2P_TYPE_bf16, 100, 100);
+    expect_counts("direct", P2P_MATH_bf16, P2P_PEAK_STEPS, 1);
+    expect_counts("direct", P2P_MATH_bf16, 100, 100);
     unsetenv("P2P_OPENCL_BF16");
     p2p_be_device *device = open_device();
     if (ocl_bf16_multiplies(&device->target))
-        expect_counts("direct", P2P_TYPE_bf16, 100, 1 << 17); /* instructions */
+        expect_counts("direct", P2P_MATH_bf16, 100, 1 << 17); /* instructions */
     else
         TEST_SKIP_PART("no instructions for bf16; the portable form has been tested");
     p2p_be_op *op = NULL;
     double multiply_adds = 0;
     assert_int_equal(
-        module->device.peak_create(device, P2P_TYPE_f64, 1, (p2p_binding){0}, 1, &op, &multiply_adds),
+        module->device.peak_create(device, P2P_MATH_tf32, 1, (p2p_binding){0}, 1, &op, &multiply_adds),
         P2P_UNSUPPORTED);
-    MESSAGE_HAS("f64");
+    MESSAGE_HAS("tf32");
     module->device.close(device);
 }
 

@@ -108,6 +108,10 @@ MACHINE_EXPORT CUresult machine_enqueue_when(CUstream stream, const char *what, 
                                              int count, machine_ready *ready, machine_run *run,
                                              machine_run *drop, const void *data, size_t bytes);
 
+/* Called by a command's `run`: the machine's clock goes on by so many nanoseconds, beside those for the bytes
+ * of its ranges. */
+MACHINE_EXPORT void machine_spend(uint64_t nanoseconds);
+
 /* ---- Faults and counters ------------------------------------------------------------------------------- */
 
 /* P2P_MACHINE_FAIL="CALL:N:ERROR,..." makes the N-th call of CALL fail ("CALL:N+:ERROR": every one from the

@@ -123,7 +123,14 @@ static void state_footprint(const driver_command *command, driver_footprint *foo
     footprint->write_count = driver_merge(footprint->writes, footprint->write_count);
 }
 
-/* Runs host code as a command; the machine's clock goes on by what the bytes would take at 1 TB/s. */
+static uint64_t spent; /* by the command that runs */
+
+void machine_spend(uint64_t nanoseconds) {
+    spent += nanoseconds;
+}
+
+/* Runs host code as a command; the machine's clock goes on by what the bytes would take at 1 TB/s, and by
+ * what the code spends. */
 static uint64_t run_stated(driver_command *command, driver_footprint *footprint) {
     state_footprint(command, footprint);
     uint64_t bytes = 0;
@@ -137,11 +144,12 @@ static uint64_t run_stated(driver_command *command, driver_footprint *footprint)
         }
         bytes += range->bytes;
     }
+    spent = 0;
     if (command->run) command->run(command->data);
     for (int i = 0; i < command->range_count; i++)
         if (command->ranges[i].access & MACHINE_WRITE)
             driver_mark_written(command->ranges[i].begin, command->ranges[i].bytes);
-    return bytes / 1000;
+    return bytes / 1000 + spent;
 }
 
 static void execute(driver_command *command) {

@@ -218,10 +218,10 @@ static p2p_status op_create(p2p_be_device *device, const p2p_op *op, const p2p_b
     return status;
 }
 
-static p2p_status peak_create(p2p_be_device *device, p2p_type type, int steps, p2p_binding counts,
+static p2p_status peak_create(p2p_be_device *device, p2p_math math, int steps, p2p_binding counts,
                               int capacity, p2p_be_op **created, double *multiply_adds) {
     (void)capacity;
-    if (type != P2P_TYPE_f32) return host->fail(P2P_UNSUPPORTED, "picky: a peak of f32 only");
+    if (math != P2P_MATH_stored) return host->fail(P2P_UNSUPPORTED, "picky: a peak of f32 only");
     picky_op *made = calloc(1, sizeof *made);
     if (!made) return no_memory();
     made->counts = counts;

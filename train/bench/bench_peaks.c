@@ -1,11 +1,11 @@
 /* Ceilings and transfers of a device. See bench_peaks.h.
  *
- * The peak of the arithmetic is measured with the device's kernel that only multiplies and adds. The rate of
- * the memory is the best of its copies and of a layer's operations that stream memory: a copy writes as much
- * as it reads, which is not always the fastest mix. For a device without a peak kernel, the peak is the best
- * of a ladder of convolutions. Each rung profiles one layer, forward, backward and update; sizes grow from
- * rung to rung. A large feature map makes the convolutions compute bound. A map of a few pixels under a large
- * filter makes every operation stream memory.
+ * The peak of the arithmetic is measured with the device's kernel or product that only multiplies and adds.
+ * The rate of the memory is the best of its copies and of a layer's operations that stream memory: a copy
+ * writes as much as it reads, which is not always the fastest mix. For a device without a peak kernel, the
+ * peak is the best of a ladder of convolutions. Each rung profiles one layer, forward, backward and update;
+ * sizes grow from rung to rung. A large feature map makes the convolutions compute bound. A map of a few
+ * pixels under a large filter makes every operation stream memory.
  */
 #include "bench_peaks.h"
 
@@ -141,29 +141,29 @@ static p2p_status climb(p2p_device *device, const rung *rungs, int count, bool c
     return P2P_OK;
 }
 
-p2p_status bench_measure_fma(p2p_device *device, p2p_type type, double *flops_per_s) {
+p2p_status bench_measure_fma(p2p_device *device, p2p_math math, double *flops_per_s) {
     double flops, seconds[PEAK_RUNS];
-    P2P_TRY(p2p_device_time_peak(device, type, sys_clock, PEAK_RUNS, &flops, seconds));
+    P2P_TRY(p2p_device_time_peak(device, math, sys_clock, PEAK_RUNS, &flops, seconds));
     *flops_per_s = bench_rate(flops, bench_summary(seconds, PEAK_RUNS).least);
     return P2P_OK;
 }
 
-static p2p_status measure_arithmetic(p2p_device *device, bool bf16, bench_peaks *peaks) {
-    p2p_status status = bench_measure_fma(device, P2P_TYPE_f32, &peaks->flops_per_s);
+static p2p_status measure_arithmetic(p2p_device *device, p2p_math math, bench_peaks *peaks) {
+    p2p_status status = bench_measure_fma(device, P2P_MATH_stored, &peaks->flops_per_s);
     peaks->by_convolution = status == P2P_UNSUPPORTED;
     if (peaks->by_convolution)
         status = climb(device, computing, sizeof computing / sizeof computing[0], true, peaks);
     P2P_TRY(status);
     peaks->fp32_flops_per_s = peaks->flops_per_s;
-    if (!bf16 || peaks->by_convolution) return P2P_OK;
-    status = bench_measure_fma(device, P2P_TYPE_bf16, &peaks->flops_per_s);
-    peaks->bf16 = status == P2P_OK;
+    if (math == P2P_MATH_stored || peaks->by_convolution) return P2P_OK;
+    status = bench_measure_fma(device, math, &peaks->flops_per_s);
+    if (status == P2P_OK) peaks->math = math;
     return status == P2P_UNSUPPORTED ? P2P_OK : status;
 }
 
-p2p_status bench_measure_peaks(p2p_device *device, bool bf16, bench_peaks *peaks) {
+p2p_status bench_measure_peaks(p2p_device *device, p2p_math math, bench_peaks *peaks) {
     *peaks = (bench_peaks){0};
-    P2P_TRY(measure_arithmetic(device, bf16, peaks));
+    P2P_TRY(measure_arithmetic(device, math, peaks));
     P2P_TRY(climb(device, streaming, sizeof streaming / sizeof streaming[0], false, peaks));
     bench_transfers transfers;
     const size_t bytes = peaks->fp32_flops_per_s < SLOW ? BENCH_TRANSFER_BYTES / 64 : BENCH_TRANSFER_BYTES;

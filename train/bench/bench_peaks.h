@@ -9,22 +9,21 @@
 
 typedef struct {
     bool by_convolution; /* the device has no kernel that only multiplies and adds */
-    bool bf16;           /* flops_per_s is that of bf16 factors; sums are always float32 */
-    /* Of a kernel that only multiplies and adds; if the device has none, the best of a fixed set of
-     * convolutions. */
+    p2p_math math;       /* of the factors for flops_per_s; sums are always float32 */
+    /* Of a kernel or a matrix product that only multiplies and adds; if the device has none, the best of a
+     * fixed set of convolutions. */
     double flops_per_s, fp32_flops_per_s;
     /* The best of a copy within the device and of the operations of a layer with 16 million parameters. The
      * layer is smaller if 16 million take too long. */
     double bytes_per_s;
 } bench_peaks;
 
-/* With `bf16`, measures the peaks of both precisions. Without it, or if the device has no bf16 kernel,
- * flops_per_s equals fp32_flops_per_s. */
-p2p_status bench_measure_peaks(p2p_device *device, bool bf16, bench_peaks *peaks);
+/* Measures the peaks in float32 and with `math`. If the device has no instructions for `math`, it computes in
+ * float32: flops_per_s equals fp32_flops_per_s. */
+p2p_status bench_measure_peaks(p2p_device *device, p2p_math math, bench_peaks *peaks);
 
-/* The rate of a kernel that only multiplies and adds, with factors of this type. P2P_UNSUPPORTED if the
- * device has none. */
-p2p_status bench_measure_fma(p2p_device *device, p2p_type type, double *flops_per_s);
+/* The rate of work that only multiplies and adds with `math`. P2P_UNSUPPORTED if the device has none. */
+p2p_status bench_measure_fma(p2p_device *device, p2p_math math, double *flops_per_s);
 
 enum { BENCH_TRANSFER_BYTES = 64 << 20 };
 

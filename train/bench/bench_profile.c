@@ -60,10 +60,12 @@ double bench_profile_convolution_flops(const bench_profile *profile) {
     return flops;
 }
 
-bool bench_profile_uses_bf16(const bench_profile *profile) {
-    for (int i = 0; i < profile->count; i++)
-        if (profile->operations[i].op->math == P2P_MATH_bf16) return true;
-    return false;
+p2p_math bench_profile_math(const bench_profile *profile) {
+    for (int i = 0; i < profile->count; i++) {
+        const p2p_op *op = profile->operations[i].op;
+        if (p2p_op_is_convolution(op) && op->math != P2P_MATH_stored) return (p2p_math)op->math;
+    }
+    return P2P_MATH_stored;
 }
 
 static void add_to_groups(bench_group *groups, int *count, const bench_profile *profile,

@@ -28,8 +28,8 @@ void bench_profile_free(bench_profile *profile);
 
 /* Floating point operations of all convolutions in one step, counted as direct convolution. */
 double bench_profile_convolution_flops(const bench_profile *profile);
-/* Whether any operation multiplies in bf16. */
-bool bench_profile_uses_bf16(const bench_profile *profile);
+/* How the convolutions round their factors. */
+p2p_math bench_profile_math(const bench_profile *profile);
 
 /* All operations with equal descriptors and equal kernels. */
 typedef struct {

@@ -80,7 +80,8 @@ static void print_bench(const bench *b) {
 
 void bench_print_peaks(const bench_peaks *peaks) {
     printf("peak %.1f GFLOP/s", peaks->flops_per_s * 1e-9);
-    if (peaks->bf16) printf(" in bf16, %.1f in fp32", peaks->fp32_flops_per_s * 1e-9);
+    if (peaks->math != P2P_MATH_stored)
+        printf(" in %s, %.1f in fp32", p2p_math_name(peaks->math), peaks->fp32_flops_per_s * 1e-9);
     printf(" (%s), memory %.1f GB/s, measured in this run\n",
            peaks->by_convolution ? "the best convolution: the device has no kernel that only multiplies"
                                  : "multiply-adds alone",
@@ -140,8 +141,8 @@ typedef struct {
 } binding_ceiling;
 
 static binding_ceiling ceiling_of(const bench_group *group, const bench_peaks *peaks) {
-    bool bf16 = group->op->math == P2P_MATH_bf16;
-    double compute = bench_rate(group->flops, bf16 ? peaks->flops_per_s : peaks->fp32_flops_per_s);
+    bool narrow = group->op->math != P2P_MATH_stored;
+    double compute = bench_rate(group->flops, narrow ? peaks->flops_per_s : peaks->fp32_flops_per_s);
     double memory = bench_rate(group->bytes, peaks->bytes_per_s);
     return compute > memory ? (binding_ceiling){"compute", bench_rate(compute, group->seconds)}
                             : (binding_ceiling){"memory", bench_rate(memory, group->seconds)};

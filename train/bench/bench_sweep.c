@@ -40,7 +40,7 @@ static p2p_status measure_opened(bench *b, int steps, bench_profile *profile, sw
     P2P_TRY(bench_profile_take(b, 1, profile));
     double images = (double)bench_images(b);
     point->fits = true;
-    point->bf16 = bench_profile_uses_bf16(profile);
+    point->math = bench_profile_math(profile);
     point->seconds = speed.step_s.median / images;
     point->gflop = bench_profile_convolution_flops(profile) * 1e-9 / images;
     point->megabytes = (double)speed.memory.total * 1e-6;
@@ -79,7 +79,8 @@ static p2p_status measure_axis(const settings *all, int steps, sweep_axis axis, 
 static p2p_status measure_ceilings(const settings *all, bench_sweep *sweep) {
     p2p_device *device = NULL;
     P2P_TRY(setup_device_open(all, &device));
-    p2p_status status = bench_measure_peaks(device, sweep->count > 0 && sweep->points[0].bf16, &sweep->peaks);
+    p2p_status status = bench_measure_peaks(
+        device, sweep->count > 0 ? sweep->points[0].math : P2P_MATH_stored, &sweep->peaks);
     p2p_device_close(device);
     for (int i = 0; i < sweep->count; i++)
         sweep->points[i].floor_seconds = bench_rate(sweep->points[i].gflop * 1e9, sweep->peaks.flops_per_s);

@@ -18,8 +18,8 @@ const char *sweep_axis_name(sweep_axis axis);
 typedef struct {
     sweep_axis axis;
     int64_t value;
-    bool bf16; /* its plan multiplies in bf16 */
-    bool fits; /* false: the device or the host had too little memory, and the rest is 0 */
+    p2p_math math; /* of its plan's convolutions */
+    bool fits;     /* false: the device or the host had too little memory, and the rest is 0 */
     double gflop, seconds, floor_seconds; /* per image: direct convolution; a median step; the floor */
     double megabytes, floor_megabytes;    /* on the device */
 } sweep_point;

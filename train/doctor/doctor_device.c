@@ -49,13 +49,13 @@ static p2p_status measure_transfers(doctor_device *one) {
     return P2P_OK;
 }
 
-/* The peak of a type; nothing if the device has no kernel that measures it. */
-static p2p_status measure_peak(doctor_device *one, p2p_type type) {
+/* The peak with factors of a kind; nothing if the device has no work that measures it. */
+static p2p_status measure_peak(doctor_device *one, p2p_math math, const char *factors) {
     double flops_per_s = 0;
-    const p2p_status status = bench_measure_fma(one->device, type, &flops_per_s);
+    const p2p_status status = bench_measure_fma(one->device, math, &flops_per_s);
     if (status == P2P_OK)
-        doctor_find(&one->findings, DOCTOR_WORKS, NULL, "peak with %s factors: %.4g GFLOP/s",
-                    p2p_type_name(type), flops_per_s / 1e9);
+        doctor_find(&one->findings, DOCTOR_WORKS, NULL, "peak with %s factors: %.4g GFLOP/s", factors,
+                    flops_per_s / 1e9);
     return status == P2P_UNSUPPORTED ? P2P_OK : status;
 }
 
@@ -67,8 +67,9 @@ static void note(doctor_device *one, p2p_status status, const char *what) {
 
 static void measure(doctor_device *one) {
     note(one, measure_transfers(one), "transfers");
-    if (!one->lost) note(one, measure_peak(one, P2P_TYPE_f32), "peak");
-    if (!one->lost && !one->entry->no_bf16[0]) note(one, measure_peak(one, P2P_TYPE_bf16), "peak");
+    if (!one->lost) note(one, measure_peak(one, P2P_MATH_stored, "f32"), "peak");
+    if (!one->lost && !one->entry->no_tf32[0]) note(one, measure_peak(one, P2P_MATH_tf32, "tf32"), "peak");
+    if (!one->lost && !one->entry->no_bf16[0]) note(one, measure_peak(one, P2P_MATH_bf16, "bf16"), "peak");
 }
 
 /* ---- Precisions --------------------------------------------------------------------------------------- */

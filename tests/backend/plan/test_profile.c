@@ -148,7 +148,8 @@ static void test_transfers(void **state) {
     OK(p2p_device_open("reference:0", &device));
     OK(p2p_device_time_transfers(device, 4096, tick, COUNT, times));
     for (int i = 0; i < COUNT; i++)
-        assert_true(times[i].write == 1 && times[i].read == 1 && times[i].copy == 1 && times[i].kernel == 1);
+        assert_true(times[i].write == 1 && times[i].read == 1 && times[i].copy == 0.25 &&
+                    times[i].kernel == 0.25);
     assert_int_equal(p2p_device_time_transfers(device, 0, tick, COUNT, times), P2P_INVALID);
     p2p_device_close(device);
 }
@@ -164,12 +165,12 @@ static double slow_tick(void) {
     return ticks += interval;
 }
 
-static p2p_status time_peak(const char *address, p2p_type type, double every, double *flops,
+static p2p_status time_peak(const char *address, p2p_math math, double every, double *flops,
                             double *seconds) {
     p2p_device *device;
     interval = every;
     OK(p2p_device_open(address, &device));
-    p2p_status status = p2p_device_time_peak(device, type, slow_tick, PEAKS, flops, seconds);
+    p2p_status status = p2p_device_time_peak(device, math, slow_tick, PEAKS, flops, seconds);
     p2p_device_close(device);
     return status;
 }
@@ -177,25 +178,28 @@ static p2p_status time_peak(const char *address, p2p_type type, double every, do
 static void test_peak(void **state) {
     (void)state;
     double flops = 0, seconds[PEAKS] = {0};
-    OK(time_peak("picky:2", P2P_TYPE_f32, 0.5, &flops, seconds));
-    assert_true(flops == 2 * 16); /* the first loop is long enough */
+    OK(time_peak("picky:2", P2P_MATH_stored, 0.5, &flops, seconds));
+    assert_true(flops == 2 * 8); /* the first loop is long enough */
     for (int i = 0; i < PEAKS; i++) assert_true(seconds[i] == 0.5);
-    OK(time_peak("picky:2", P2P_TYPE_f32, 0, &flops,
+    OK(time_peak("picky:2", P2P_MATH_stored, 0, &flops,
                  seconds)); /* no loop is long enough, so the longest is used */
     assert_true(flops == 2.0 * P2P_PEAK_STEPS);
+    /* The longest loop is too short as well, so it is repeated. */
+    OK(time_peak("picky:2", P2P_MATH_stored, 1.0 / 128, &flops, seconds));
+    assert_true(flops == 3 * 2.0 * P2P_PEAK_STEPS);
 }
 
-static void expect_no_peak(const char *address, p2p_type type, p2p_status expected, const char *part) {
+static void expect_no_peak(const char *address, p2p_math math, p2p_status expected, const char *part) {
     double flops, seconds[PEAKS];
-    assert_int_equal(time_peak(address, type, 1, &flops, seconds), expected);
+    assert_int_equal(time_peak(address, math, 1, &flops, seconds), expected);
     if (!strstr(p2p_message(), part)) fail_msg("no \"%s\" in: %s", part, p2p_message());
 }
 
 static void test_peak_refusals(void **state) {
     (void)state;
-    expect_no_peak("reference:0", P2P_TYPE_f32, P2P_UNSUPPORTED, "reference:0 has no kernel");
-    expect_no_peak("picky:2", P2P_TYPE_bf16, P2P_UNSUPPORTED, "f32 only");
-    expect_no_peak("picky:1", P2P_TYPE_f32, P2P_FAILED, "made 16 of 17 multiply-adds");
+    expect_no_peak("reference:0", P2P_MATH_stored, P2P_UNSUPPORTED, "reference:0 has no kernel");
+    expect_no_peak("picky:2", P2P_MATH_bf16, P2P_UNSUPPORTED, "f32 only");
+    expect_no_peak("picky:1", P2P_MATH_stored, P2P_FAILED, "made 8 of 9 multiply-adds");
 }
 
 static void test_peak_arguments(void **state) {
@@ -212,7 +216,7 @@ static void test_peak_arguments(void **state) {
     } cases[] = {
         {0, 1, "0 steps"}, {P2P_PEAK_STEPS + 1, 1, "32769 steps"}, {1, 0, "at most 0"}, {1, 17, "68 bytes"}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        assert_int_equal(p2p_operation_create_peak(device, P2P_TYPE_f32, cases[i].steps,
+        assert_int_equal(p2p_operation_create_peak(device, P2P_MATH_stored, cases[i].steps,
                                                    (p2p_place){counts, 0}, cases[i].capacity, &kernel,
                                                    &multiply_adds),
                          P2P_INVALID);
@@ -234,7 +238,7 @@ static void test_peak_faults(void **state) {
     interval = 1;
     while (status != P2P_OK && failures < 100) {
         p2p_fault_inject((uint64_t)failures + 1);
-        status = p2p_device_time_peak(device, P2P_TYPE_f32, slow_tick, PEAKS, &flops, seconds);
+        status = p2p_device_time_peak(device, P2P_MATH_stored, slow_tick, PEAKS, &flops, seconds);
         if (status == P2P_OK) break;
         MESSAGE_HAS("injected fault");
         failures++;

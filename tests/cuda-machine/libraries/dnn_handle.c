@@ -143,11 +143,18 @@ static int output_of(const dnn_shape *shape) {
     return shape->kind == DNN_FORWARD ? 2 : shape->kind == DNN_DATA_GRADIENT ? 0 : 1;
 }
 
+enum { NANOSECONDS_PER_TERM = 10 }; /* so that measurements of convolutions stay short here */
+
+static int64_t terms_of(const dnn_shape *s) {
+    return s->n * s->p * s->q * s->k * s->c * s->r * s->s;
+}
+
 static void run(void *data) {
     static uint64_t runs; /* under the machine's lock */
     work *w = data;
     const uint64_t drawn = (machine.draw() + ++runs) * UINT64_C(0x9e3779b97f4a7c15);
     const int64_t elements = dnn_output_elements(&w->shape), sums = elements * w->arithmetic.parts;
+    machine.spend((uint64_t)terms_of(&w->shape) * NANOSECONDS_PER_TERM);
     if (!machine_computes()) {
         machine_fill(machine.memory(w->operand[output_of(&w->shape)]), w->shape.bf16, elements);
         return;

@@ -12,7 +12,7 @@
     X(current_device)                                                                                        \
     X(stream_device)                                                                                         \
     X(device_card)                                                                                           \
-    X(device_error) X(memory) X(find) X(enqueue) X(enqueue_when) X(should_fail) X(count) X(draw)
+    X(device_error) X(memory) X(find) X(enqueue) X(enqueue_when) X(should_fail) X(count) X(draw) X(spend)
 
 typedef struct {
 #define X(function) __typeof__(&machine_##function) function;
