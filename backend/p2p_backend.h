@@ -116,8 +116,9 @@ typedef struct {
     p2p_storage activation_bf16;
     p2p_storage filter; /* parameters, their gradients and moments */
     /* The type of filters' gradients in sessions in bf16, in the layout of `filter`. Gradients to which a
-     * plan adds have the type of `filter` in every session. If conv_bwd_filter is refused with that, it
-     * writes a temporary in this type, which `copy` adds to the gradient. */
+     * plan adds have the type of `filter` in every session, and so have all if the communicator sums in that
+     * type only. If conv_bwd_filter is refused with that, it writes a temporary in this type, which `copy`
+     * writes or adds to the gradient. */
     p2p_type gradient_bf16;
     /* op_query may ask for filters in another storage. Algorithms are then chosen (op_choose) for descriptors
      * with the filter as it will be read. */

@@ -52,6 +52,7 @@ typedef struct {
     int patience;       /* seconds */
     bool uninitialized; /* P2P_MACHINE_UNINITIALIZED=refuse: kernels may not read memory that nothing has
                            written */
+    bool reuses; /* P2P_MACHINE_ADDRESSES=reuse: new memory gets the address of freed memory of its size */
     const char *counters;
 } driver_settings;
 extern driver_settings driver_setting;
