@@ -9,8 +9,8 @@
 #include <unistd.h>
 
 static void clear_settings(void) {
-    static const char *const names[] = {"DEVICES", "CARD",     "DRIVER", "MEMORY",        "SEED",
-                                        "FAIL",    "COUNTERS", "LOG",    "UNINITIALIZED", "PATIENCE", "ADDRESSES"};
+    static const char *const names[] = {"DEVICES",  "CARD", "DRIVER",        "MEMORY",   "SEED",     "FAIL",
+                                        "COUNTERS", "LOG",  "UNINITIALIZED", "PATIENCE", "ADDRESSES"};
     char name[40];
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         snprintf(name, sizeof name, "P2P_MACHINE_%s", names[i]);
