@@ -267,7 +267,8 @@ typedef struct {
      * broadcast; t[0] describes every replica's tensor. done[i] receives the ticket of local replica i that
      * completes when its result is available; commands of that device are ordered after it only by `order`.
      * Collectives of a communicator are ordered as they are started. Sums are formed in a fixed order, the
-     * same in every run. The order may depend on the extents of the tensor. */
+     * same in every run, unless the user has chosen another algorithm of a vendor's library. The order may
+     * depend on the extents of the tensor. */
     p2p_status (*all_reduce)(p2p_be_comm *comm, const p2p_op *op, const p2p_contribution *replicas,
                              p2p_ticket *done);
     p2p_status (*broadcast)(p2p_be_comm *comm, const p2p_op *op, const p2p_contribution *replicas,

@@ -197,15 +197,20 @@ static p2p_status create_streams(p2p_be_comm *comm) {
     return P2P_OK;
 }
 
-/* NCCL reads the variable for every communicator. Rings add in the order of ranks that the topology gives;
- * its other algorithms do too, but which one is taken may depend on its tables. The user's own choice stays.
- */
+/* NVLink SHARP (NVLS) adds in the switches, in an order that differs from call to call; NCCL_NVLS_ENABLE=0
+ * also spares its memory. Rings and trees add in the order that the topology and the size give; which of the
+ * two is taken may depend on NCCL's tables. NCCL reads NCCL_ALGO for every communicator, and knows these
+ * names since 2.18. The user's own choice stays. */
 static void fix_algorithm(const p2p_be_device *device) {
-    if (!device->environment.deterministic) return;
-    if (getenv("NCCL_ALGO"))
-        cuda_host->log("%s: NCCL_ALGO=%s is set, and stays", device->queue.name, getenv("NCCL_ALGO"));
-    else
-        setenv("NCCL_ALGO", "Ring", 1);
+    static bool own; /* NCCL_ALGO is set by this function */
+    const char *users = own ? NULL : getenv("NCCL_ALGO");
+    if (users) {
+        cuda_host->log("%s: NCCL_ALGO=%s is set, and stays", device->queue.name, users);
+        return;
+    }
+    own = true;
+    setenv("NCCL_ALGO", device->environment.deterministic ? "Ring" : "^NVLS,NVLSTree", 1);
+    setenv("NCCL_NVLS_ENABLE", "0", 0);
 }
 
 enum { UUID_BYTES = 64 };

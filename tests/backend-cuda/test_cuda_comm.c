@@ -118,6 +118,38 @@ static void sums_and_broadcasts(void **state) {
     }
 }
 
+/* Sums that are rounded have the same bits in every call: NCCL takes no NVLS, which the double would take. */
+static void sums_repeat(void **state) {
+    (void)state;
+    enum { ELEMENTS = 50000, BYTES = ELEMENTS * 4 };
+    const p2p_op sum = collective(P2P_KIND_all_reduce, P2P_TYPE_f32, ELEMENTS);
+    float *given = malloc(BYTES), *first = malloc(BYTES), *again = malloc(BYTES);
+    group g;
+    assert_true(given && first && again);
+    open_group(&g, MOST, MOST, 0, BYTES);
+    for (int round = 0; round < 2; round++) {
+        p2p_place places[MOST];
+        p2p_ticket after[MOST], done[MOST];
+        for (int i = 0; i < MOST; i++) {
+            places[i] = (p2p_place){g.buffer[i], 0};
+            for (int e = 0; e < ELEMENTS; e++) given[e] = 1 / (float)(3 + e % 1000 + 7 * i);
+            OK(p2p_buffer_write(g.device[i], places[i], given, BYTES));
+            OK(p2p_device_submit(g.device[i], &after[i]));
+            OK(p2p_device_wait(g.device[i], after[i]));
+        }
+        OK(p2p_comm_run(g.comm, &sum, places, after, done));
+        OK(p2p_device_order(g.device[0], done[0]));
+        OK(p2p_buffer_read(g.device[0], places[0], round ? again : first, BYTES));
+        for (int i = 0; i < MOST; i++) OK(p2p_device_wait(g.device[i], done[i]));
+        OK(p2p_device_finish(g.device[0]));
+    }
+    assert_memory_equal(first, again, BYTES);
+    close_group(&g);
+    free(given);
+    free(first);
+    free(again);
+}
+
 static void what_nccl_lacks_passes_through_the_host(void **state) {
     (void)state;
     group g;
@@ -191,15 +223,22 @@ static void deterministic(void **state) {
     group g;
     unsetenv("NCCL_ALGO");
     open_group(&g, 2, 2, 0, 4096);
-    assert_null(getenv("NCCL_ALGO"));
+    assert_string_equal(getenv("NCCL_ALGO"), "^NVLS,NVLSTree");
     close_group(&g);
     OK(p2p_limit_set("deterministic", 1));
     open_group(&g, 2, 2, 0, 4096);
     assert_string_equal(getenv("NCCL_ALGO"), "Ring");
     close_group(&g);
-    setenv("NCCL_ALGO", "Tree", 1);
+}
+
+static void users_algorithm_stays(void **state) {
+    (void)state;
+    group g;
+    setenv("NCCL_ALGO", "Tree,Ring", 1);
+    OK(p2p_limit_set("deterministic", 1));
     open_group(&g, 2, 2, 0, 4096);
-    assert_string_equal(getenv("NCCL_ALGO"), "Tree");
+    assert_string_equal(getenv("NCCL_ALGO"), "Tree,Ring");
+    assert_null(getenv("NCCL_NVLS_ENABLE"));
     close_group(&g);
 }
 
@@ -324,6 +363,7 @@ static void no_wait_is_none(void **state) {
 int main(int count, char **arguments) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sums_and_broadcasts),
+        cmocka_unit_test(sums_repeat),
         cmocka_unit_test(what_nccl_lacks_passes_through_the_host),
         cmocka_unit_test(one_device_twice),
     };
@@ -332,6 +372,7 @@ int main(int count, char **arguments) {
         cmocka_unit_test(old_nccl),
         cmocka_unit_test(nccl_fails),
         cmocka_unit_test(deterministic),
+        cmocka_unit_test(users_algorithm_stays),
         cmocka_unit_test(two_processes),
         cmocka_unit_test(processes_need_an_address),
         cmocka_unit_test(absent_process),

@@ -6,6 +6,8 @@
  * comes. A communicator with `blocking` 0 enqueues nothing until its state has been asked for twice: whoever
  * does not wait for it finds his collective behind what he enqueued later.
  *
+ * Sums of three ranks and more are not repeatable if NCCL may take NVLS, as on a machine with NVSwitch.
+ *
  * P2P_MACHINE_NCCL is a list, separated by commas: order:ring|tree|reversed of sums, instead of NCCL_ALGO's
  * or the size's; limit:SECONDS until an absent rank is reported (15; 0: never); killed:silent, no
  * asynchronous error when a rank's process ends; version:2.20.5. NCCL_COMM_ID=HOST:PORT makes ncclGetUniqueId
@@ -13,6 +15,7 @@
  */
 #include "machine_link.h"
 
+#include "nccl_algorithm.h"
 #include "nccl_comm.h"
 
 #include <stdarg.h>
@@ -325,6 +328,8 @@ static ncclResult_t make(ncclComm_t *made, int ranks, const ncclUniqueId *id, in
     if (device < 0) return misuse(ncclInvalidUsage, "no context is current on the calling thread");
     if (machine.device_error(device) != CUDA_SUCCESS)
         return fail(ncclUnhandledCudaError, "device %d is lost", device);
+    if (!nccl_algorithms_known(nccl_version()))
+        return fail(ncclInvalidUsage, "NCCL_ALGO=%s has an unknown name", getenv("NCCL_ALGO"));
     if (group.made_count == NCCL_MOST_RANKS)
         return misuse(ncclInvalidUsage, "too many communicators in a group");
     machine.bus_id(bus_id, sizeof bus_id, device);
@@ -485,6 +490,8 @@ static ncclResult_t check_call(const struct ncclComm *comm, const nccl_call *cal
     if (size == 0 ||
         (!call->broadcast && (!nccl_type_adds((ncclDataType_t)call->type) || call->operation != ncclSum)))
         return misuse(ncclInvalidArgument, "type %d or operation %d", call->type, call->operation);
+    if (!nccl_has_algorithm(call->broadcast))
+        return fail(ncclInvalidUsage, "NCCL_ALGO=%s leaves no algorithm", getenv("NCCL_ALGO"));
     if (call->root < 0 || call->root >= comm->ranks)
         return misuse(ncclInvalidArgument, "the root is %d", call->root);
     if (device != comm->device)
