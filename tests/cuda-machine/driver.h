@@ -57,6 +57,13 @@ typedef struct {
 } driver_settings;
 extern driver_settings driver_setting;
 
+/* Errors that headers of CUDA 12.0 lack. */
+enum {
+    DRIVER_ERROR_CONTAINED = 226,
+    DRIVER_ERROR_TENSOR_MEMORY_LEAK = 721,
+    DRIVER_ERROR_MPS_CLIENT_TERMINATED = 810
+};
+
 /* errors.c: CUDA_SUCCESS if no error has the name. */
 CUresult driver_error_of_name(const char *name);
 

@@ -245,7 +245,10 @@ static const char *find_fault(const char *call, bool uses_device) {
 
 /* Errors after which a context is of no use, by CUDA's documentation. */
 static bool is_sticky(CUresult error) {
-    switch (error) {
+    switch ((int)error) {
+    case DRIVER_ERROR_CONTAINED:
+    case DRIVER_ERROR_TENSOR_MEMORY_LEAK:
+    case DRIVER_ERROR_MPS_CLIENT_TERMINATED:
     case CUDA_ERROR_ILLEGAL_ADDRESS:
     case CUDA_ERROR_MISALIGNED_ADDRESS:
     case CUDA_ERROR_LAUNCH_FAILED:
