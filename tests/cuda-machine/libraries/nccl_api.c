@@ -10,7 +10,8 @@
  *
  * P2P_MACHINE_NCCL is a list, separated by commas: order:ring|tree|reversed of sums, instead of NCCL_ALGO's
  * or the size's; limit:SECONDS until an absent rank is reported (15; 0: never); killed:silent, no
- * asynchronous error when a rank's process ends; version:2.20.5. NCCL_COMM_ID=HOST:PORT makes ncclGetUniqueId
+ * asynchronous error when a rank's process ends; version:2.20.5; stuck:1, collectives end only when they are
+ * aborted; damage:1, the last number of a sum is wrong. NCCL_COMM_ID=HOST:PORT makes ncclGetUniqueId
  * return the same in all processes.
  */
 #include "machine_link.h"
@@ -438,13 +439,18 @@ MACHINE_EXPORT ncclResult_t ncclCommDestroy(ncclComm_t comm) {
     return release(comm, ncclSuccess);
 }
 
-/* Ends waits in any thread, and takes the communicator. */
+/* Ends waits in any thread, and takes the communicator. It waits for kernels, so it takes a while. */
 MACHINE_EXPORT ncclResult_t ncclCommAbort(ncclComm_t comm) {
+    const struct timespec a_while = {.tv_nsec = 5000000};
     const ncclResult_t result = begin("ncclCommAbort");
     if (result != ncclSuccess) return result;
     if (!live(comm)) return ncclInvalidArgument;
-    comm->aborted = 1;
+    if (atomic_exchange(&comm->aborted, 1)) {
+        nccl_drop(comm);
+        return misuse(ncclInvalidUsage, "rank %d is aborted twice", comm->rank);
+    }
     nccl_world_abort(comm->world);
+    nanosleep(&a_while, NULL);
     pthread_mutex_lock(&comm->user);
     while (comm->pending) {
         nccl_operation *first = comm->pending;

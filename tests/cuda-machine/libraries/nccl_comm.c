@@ -94,6 +94,7 @@ static bool ready(void *data) {
     command *c = data;
     bool failed = false;
     if (c->comm->aborted || c->given_up) return true;
+    if (setting("stuck")) return false;
     if (c->looks == 0) c->since = now();
     if (!c->arrived)
         c->arrived = nccl_world_arrive(c->comm->world, c->number, &c->call, machine.memory(c->from),
@@ -134,6 +135,7 @@ static void sum(const command *c, void *to) {
     for (int i = 0; i < ranks; i++)
         from[i] = nccl_world_data(c->comm->world, (int)((first + (uint64_t)i) % (uint64_t)ranks), c->number);
     nccl_sum(order, (ncclDataType_t)c->call.type, c->call.count, ranks, from, to);
+    if (setting("damage")) ((unsigned char *)to)[bytes_of(c) - 1] ^= 0x40;
 }
 
 static void run(void *data) {
@@ -173,11 +175,10 @@ ncclResult_t nccl_launch(const nccl_operation *operation) {
     CUcontext before = NULL;
     machine.get_context(&before);
     nccl_hold(comm);
-    CUresult result = machine.set_context(comm->context);
-    if (result == CUDA_SUCCESS)
-        result = machine.enqueue_when(operation->stream, operation->name, ranges, in_place ? 1 : 2, ready,
-                                      run, drop, &c, sizeof c);
-    machine.set_context(before);
+    machine.use_context(comm->context);
+    const CUresult result = machine.enqueue_when(operation->stream, operation->name, ranges, in_place ? 1 : 2,
+                                                 ready, run, drop, &c, sizeof c);
+    machine.use_context(before);
     if (result == CUDA_SUCCESS) return ncclSuccess;
     nccl_drop(comm);
     return ncclUnhandledCudaError;
