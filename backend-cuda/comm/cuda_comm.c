@@ -352,6 +352,7 @@ static void fix_algorithm(const p2p_be_device *device) {
 enum { UUID_BYTES = 64 };
 static const char no_uuid[] = "unknown"; /* of cuda_device_uuid, from drivers without it */
 
+/* FAILED_BY_OTHERS: NCCL blames another process, or has waited in vain. */
 enum { NO_FAILURE, FAILED_BY_OTHERS, FAILED };
 enum { WHY_BYTES = 512 };
 
@@ -496,10 +497,9 @@ static p2p_status give_up(p2p_be_comm *comm, p2p_status status) {
     if (status != P2P_FAILED && status != P2P_UNSUPPORTED) return status;
     return cuda_host->hint(
         P2P_UNSUPPORTED,
-        "NCCL_DEBUG=WARN makes NCCL print more. A container needs shared memory (`docker run "
-        "--shm-size=1g`). "
+        "NCCL_DEBUG=WARN makes NCCL print more. A container needs shared memory: `docker run --shm-size=1g`. "
         "NCCL_P2P_DISABLE=1 does without copies from card to card, NCCL_IB_DISABLE=1 without InfiniBand; "
-        "NCCL_SOCKET_IFNAME=NAME is the network between machines");
+        "NCCL_SOCKET_IFNAME=NAME is the network between machines. --device-timeout SECONDS is the limit");
 }
 
 static p2p_be_comm *create_comm(p2p_be_device *const *devices, int count, int world,
