@@ -335,7 +335,7 @@ static p2p_status create_streams(p2p_be_comm *comm) {
 
 /* NVLink SHARP (NVLS) adds in the switches, in an order that differs from call to call; NCCL_NVLS_ENABLE=0
  * also spares its memory. Rings and trees add in the order that the topology and the size give; which of the
- * two is taken may depend on NCCL's tables. NCCL reads NCCL_ALGO for every communicator, and knows these
+ * two is taken may depend on NCCL's tables. NCCL reads NCCL_ALGO for every communicator, and has these
  * names since 2.18. The user's own choice stays. */
 static void fix_algorithm(const p2p_be_device *device) {
     static bool own; /* NCCL_ALGO is set by this function */
@@ -352,7 +352,7 @@ static void fix_algorithm(const p2p_be_device *device) {
 enum { UUID_BYTES = 64 };
 static const char no_uuid[] = "unknown"; /* of cuda_device_uuid, from drivers without it */
 
-/* FAILED_BY_OTHERS: NCCL blames another process, or has waited in vain. */
+/* FAILED_BY_OTHERS: NCCL reports another process, or a wait has reached the limit. */
 enum { NO_FAILURE, FAILED_BY_OTHERS, FAILED };
 enum { WHY_BYTES = 512 };
 
@@ -380,7 +380,7 @@ static bool share_device(const presence *a, const presence *b, int count) {
 }
 
 /* The process that failed first, as far as known; -1: none did. */
-static int find_culprit(const char *all, int count, int processes) {
+static int find_failed(const char *all, int count, int processes) {
     int found = -1;
     char worst = NO_FAILURE;
     for (int i = 0; i < processes; i++) {
@@ -393,10 +393,10 @@ static int find_culprit(const char *all, int count, int processes) {
 
 /* The same in all processes. */
 static p2p_status judge(const char *all, int count, int processes) {
-    const int culprit = find_culprit(all, count, processes);
-    if (culprit >= 0)
-        return cuda_host->fail(P2P_UNSUPPORTED, "cuda: process %d can't use NCCL: %s", culprit,
-                               presence_of(all, count, culprit)->why);
+    const int failed = find_failed(all, count, processes);
+    if (failed >= 0)
+        return cuda_host->fail(P2P_UNSUPPORTED, "cuda: process %d can't use NCCL: %s", failed,
+                               presence_of(all, count, failed)->why);
     for (int i = 0; i < processes; i++)
         for (int j = 0; j < i; j++)
             if (share_device(presence_of(all, count, i), presence_of(all, count, j), count))

@@ -423,7 +423,7 @@ static int open_as_one(const p2p_processes *processes, void *context) {
     return 0;
 }
 
-/* All processes use the way through the host, and all know why. */
+/* Sums of all processes pass through the host, and each process warns with the reason. */
 static void one_of_two_processes_fails(void **state) {
     (void)state;
     warnings_of_two *all = forked_memory(sizeof *all);

@@ -4,7 +4,7 @@
 
 #include "nccl_sum.h"
 
-/* False if the variable has a name that NCCL does not know, an error since 2.24. Only lists for all
+/* False if the variable has a name that is none of NCCL's, an error since 2.24. Only lists for all
  * collectives are understood, not those of single ones (2.24). */
 bool nccl_algorithms_known(int version);
 /* Whether an algorithm is left: a broadcast needs rings. */

@@ -446,8 +446,9 @@ MACHINE_EXPORT ncclResult_t ncclCommAbort(ncclComm_t comm) {
     if (result != ncclSuccess) return result;
     if (!live(comm)) return ncclInvalidArgument;
     if (atomic_exchange(&comm->aborted, 1)) {
+        const ncclResult_t refused = misuse(ncclInvalidUsage, "rank %d is aborted twice", comm->rank);
         nccl_drop(comm);
-        return misuse(ncclInvalidUsage, "rank %d is aborted twice", comm->rank);
+        return refused;
     }
     nccl_world_abort(comm->world);
     nanosleep(&a_while, NULL);
