@@ -29,6 +29,8 @@ struct p2p_be_comm {
     bool by_others;                 /* the failure is perhaps that of another process */
     double deadline;                /* of opening, as clock_now; 0: none */
     mtx_t lock;                     /* of members' `nccl` while threads wait for different devices */
+    p2p_op last;                    /* the collective that was started last */
+    bool started;
     member member[];
 };
 
@@ -127,6 +129,17 @@ static void abort_watched(void *context) {
     abort_all(one->comm);
 }
 
+/* cuda_watch.describe: the last collective, if it has not ended. */
+static void describe_watched(void *context, char *text, size_t size) {
+    const member *one = context;
+    const p2p_op *op = &one->comm->last;
+    text[0] = '\0';
+    if (!one->comm->started || cuda_driver.cuStreamQuery(one->stream) != CUDA_ERROR_NOT_READY) return;
+    snprintf(text, size, "; %s of %lld %s has not ended, for which another process may be late or lost",
+             p2p_kind_name(op->kind), (long long)p2p_tensor_elements(&op->t[0]),
+             p2p_type_name(op->t[0].type));
+}
+
 /* ---- Calls that do not block ----------------------------------------------------------------------- */
 
 static p2p_status fail_timeout(p2p_be_comm *comm, const char *what, double timeout) {
@@ -139,13 +152,10 @@ static p2p_status fail_timeout(p2p_be_comm *comm, const char *what, double timeo
                                    "P2P_CUDA_TIMEOUT=SECONDS raises the limit");
 }
 
-/* Waits until NCCL has finished its call for all members: until then it may not have enqueued anything. That
- * usually takes less time than the shortest sleep. */
+/* Waits until NCCL has finished its call for all members: until then it may not have enqueued anything. */
 static p2p_status finish_call(p2p_be_comm *comm, const char *what) {
     const double timeout = comm->member[0].device->environment.timeout;
-    const long pause = 50000;
-    const double begin = clock_now(), lively = 300e-6;
-    double paused = 0;
+    double waited = 0;
     for (int i = 0; i < comm->count;) {
         bool busy = false;
         P2P_TRY(check_member(&comm->member[i], &busy));
@@ -153,13 +163,8 @@ static p2p_status finish_call(p2p_be_comm *comm, const char *what) {
             i++;
             continue;
         }
-        if (clock_now() - begin < lively) {
-            thrd_yield();
-            continue;
-        }
-        if (timeout > 0 && paused > timeout) return fail_timeout(comm, what, timeout);
-        thrd_sleep(&(struct timespec){.tv_nsec = pause}, NULL);
-        paused += 1e-9 * (double)pause;
+        if (timeout > 0 && waited > timeout) return fail_timeout(comm, what, timeout);
+        waited += cuda_pause_after(waited);
     }
     return P2P_OK;
 }
@@ -249,6 +254,8 @@ static p2p_status call_members(p2p_be_comm *comm, const p2p_op *op, const p2p_co
 
 static p2p_status start(p2p_be_comm *comm, const p2p_op *op, const p2p_contribution *replicas,
                         p2p_ticket *done) {
+    comm->last = *op;
+    comm->started = true;
     P2P_TRY(order_members(comm, replicas));
     P2P_TRY(begin_group(comm));
     p2p_status status = end_group(comm, call_members(comm, op, replicas), "to start a collective");
@@ -470,7 +477,7 @@ static p2p_status connect(p2p_be_comm *comm, int rank0) {
 static void watch(p2p_be_comm *comm) {
     for (int i = 0; i < comm->count; i++) {
         member *one = &comm->member[i];
-        one->device->watch = (cuda_watch){check_watched, abort_watched, one};
+        one->device->watch = (cuda_watch){check_watched, abort_watched, describe_watched, one};
     }
 }
 
