@@ -17,8 +17,10 @@ const p2p_variable cuda_variables[] = {
      "The order in which NVIDIA's driver lists devices.", false},
     {"NCCL_COMM_ID", "HOST:PORT", "none",
      "Where the replicas of several processes meet: a free port of the first process's machine.", false},
-    {"NCCL_ALGO", "NCCL's names of algorithms", "NCCL's choice; `Ring` with `--deterministic`",
-     "The algorithm of collectives.", false},
+    {"NCCL_ALGO", "NCCL's names of algorithms", "`^NVLS,NVLSTree`; `Ring` with `--deterministic`",
+     "The algorithms of collectives. Sums by NVLS differ in bits from run to run.", false},
+    {"NCCL_NVLS_ENABLE", "0, 1, 2", "0, unless `NCCL_ALGO` is set", "0: NCCL takes no memory for NVLS.",
+     false},
     {"P2P_CUDA_LIBRARY_ONLY", "1", "none", "NVIDIA's libraries are looked for in P2P_CUDA_LIBRARY_PATH only.",
      true},
 };

@@ -315,10 +315,10 @@ typedef struct {
     bool check;           /* fill new memory with NaN; scan each operation's outputs for NaN and infinity */
     /* tf32: convolutions multiply with math=tf32 (p2p_op.h) for the shapes that the device accepts. bf16, in
      * the form that the device supports: activations and their gradients are stored in bf16 and computed with
-     * in float32, filters' gradients may be stored in bf16 if each is written once, or everything is stored
-     * in float32 and convolutions multiply with math=bf16 for the shapes that the device accepts. Parameters,
-     * moments, statistics and losses are always float32. P2P_UNSUPPORTED, with the reason, if a device does
-     * not support the precision. */
+     * in float32, filters' gradients may be stored in bf16 if each is written once and the replicas'
+     * communicator sums bf16, or everything is stored in float32 and convolutions multiply with math=bf16 for
+     * the shapes that the device accepts. Parameters, moments, statistics and losses are always float32.
+     * P2P_UNSUPPORTED, with the reason, if a device does not support the precision. */
     p2p_precision precision;
     /* Least size of a bucket of gradients, which is reduced as soon as they are complete; 0: 16 MiB. The same
      * on all processes of a run. */

@@ -116,8 +116,9 @@ typedef struct {
     p2p_storage activation_bf16;
     p2p_storage filter; /* parameters, their gradients and moments */
     /* The type of filters' gradients in sessions in bf16, in the layout of `filter`. Gradients to which a
-     * plan adds have the type of `filter` in every session. If conv_bwd_filter is refused with that, it
-     * writes a temporary in this type, which `copy` adds to the gradient. */
+     * plan adds have the type of `filter` in every session, and so have all if the communicator sums in that
+     * type only. If conv_bwd_filter is refused with that, it writes a temporary in this type, which `copy`
+     * writes or adds to the gradient. */
     p2p_type gradient_bf16;
     /* op_query may ask for filters in another storage. Algorithms are then chosen (op_choose) for descriptors
      * with the filter as it will be read. */
@@ -266,7 +267,8 @@ typedef struct {
      * broadcast; t[0] describes every replica's tensor. done[i] receives the ticket of local replica i that
      * completes when its result is available; commands of that device are ordered after it only by `order`.
      * Collectives of a communicator are ordered as they are started. Sums are formed in a fixed order, the
-     * same in every run. The order may depend on the extents of the tensor. */
+     * same in every run, unless the user has chosen another algorithm of a vendor's library. The order may
+     * depend on the extents of the tensor. */
     p2p_status (*all_reduce)(p2p_be_comm *comm, const p2p_op *op, const p2p_contribution *replicas,
                              p2p_ticket *done);
     p2p_status (*broadcast)(p2p_be_comm *comm, const p2p_op *op, const p2p_contribution *replicas,

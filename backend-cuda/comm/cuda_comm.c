@@ -1,6 +1,8 @@
 /* Communicators and collectives. See cuda_comm.h. */
 #include "cuda_comm.h"
 
+#include "cuda_trial.h"
+
 #include "device/cuda_list.h"
 #include "device/cuda_memory.h"
 #include "device/cuda_standstill.h"
@@ -11,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <threads.h>
+#include <time.h>
 
 typedef struct {
     p2p_be_comm *comm;
@@ -22,6 +25,12 @@ typedef struct {
 struct p2p_be_comm {
     int count, world;
     const p2p_processes *processes; /* NULL: none but this one, or NCCL finds them */
+    bool opened;                    /* a failure makes devices unusable; before, there is another way */
+    bool by_others;                 /* the failure is perhaps that of another process */
+    double deadline;                /* of opening, as clock_now; 0: none */
+    mtx_t lock;                     /* of members' `nccl` while threads wait for different devices */
+    p2p_op last;                    /* the collective that was started last */
+    bool started;
     member member[];
 };
 
@@ -31,9 +40,9 @@ struct p2p_be_comm {
 /* ---- Failures -------------------------------------------------------------------------------------- */
 
 /* NCCL reports the loss of any device, so the driver is asked about each. `one` made the call. */
-static p2p_status check_nccl(const p2p_be_comm *comm, const member *one, ncclResult_t code,
-                             const char *what) {
+static p2p_status check_nccl(p2p_be_comm *comm, const member *one, ncclResult_t code, const char *what) {
     if (code == ncclSuccess || code == ncclInProgress) return P2P_OK;
+    comm->by_others = code == ncclRemoteError;
     for (int i = 0; i < comm->count; i++) P2P_TRY(cuda_check_device(&comm->member[i].device->queue, what));
     return cuda_check_nccl(&one->device->queue, one->nccl, code, what);
 }
@@ -50,15 +59,21 @@ static void mark_broken(p2p_be_comm *comm) {
     }
 }
 
-/* Ends all collectives of this process, so that those of other processes do not wait for it. Results of its
- * devices are not valid any more: which collectives are complete is not known. */
-static void abort_all(p2p_be_comm *comm) {
+static void abort_locked(p2p_be_comm *comm) {
     for (int i = 0; i < comm->count; i++) {
         member *one = &comm->member[i];
         if (one->nccl && cuda_enter_release(&one->device->queue)) cuda_nccl.ncclCommAbort(one->nccl);
         one->nccl = NULL;
     }
-    mark_broken(comm);
+    if (comm->opened) mark_broken(comm);
+}
+
+/* Ends all collectives of this process, so that those of other processes do not wait for it. Results of its
+ * devices are not valid any more: which collectives are complete is not known. */
+static void abort_all(p2p_be_comm *comm) {
+    mtx_lock(&comm->lock);
+    abort_locked(comm);
+    mtx_unlock(&comm->lock);
 }
 
 /* The state of a member's communicator; ncclInProgress while a call is not finished. */
@@ -69,16 +84,40 @@ static p2p_status check_member(member *one, bool *busy) {
     return check_nccl(one->comm, one, state, "a collective");
 }
 
-/* cuda_watch.check: called while the host waits for a ticket of the member's device. Other members may be in
- * use by other threads. */
-static p2p_status check_watched(void *context) {
-    member *one = context;
+/* Seconds. */
+static double clock_now(void) {
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
+}
+
+/* While a communicator is opened, a limit of its own precedes the device's, after which the device is lost.
+ */
+static p2p_status check_deadline(const member *one) {
+    if (one->comm->opened || one->comm->deadline <= 0 || clock_now() < one->comm->deadline) return P2P_OK;
+    one->comm->by_others = true;
+    return cuda_host->fail(P2P_FAILED, "%s: NCCL has not finished its first collectives within %g s",
+                           one->device->queue.name, one->device->environment.timeout);
+}
+
+/* Ends all collectives if the member's have failed. */
+static p2p_status check_locked(member *one) {
     bool busy;
     if (!one->nccl) return P2P_OK;
     p2p_status status = check_member(one, &busy);
-    if (status == P2P_OK) return P2P_OK;
-    abort_all(one->comm);
-    if (status == P2P_DEVICE_LOST) return status;
+    if (status == P2P_OK) status = check_deadline(one);
+    if (status != P2P_OK) abort_locked(one->comm);
+    return status;
+}
+
+/* cuda_watch.check: called while the host waits for a ticket of the member's device. Other threads may wait
+ * for other members. */
+static p2p_status check_watched(void *context) {
+    member *one = context;
+    mtx_lock(&one->comm->lock);
+    p2p_status status = check_locked(one);
+    mtx_unlock(&one->comm->lock);
+    if (status == P2P_OK || status == P2P_DEVICE_LOST || !one->comm->opened) return status;
     status =
         cuda_host->fail(P2P_DEVICE_LOST, "%s: the device was lost to its collectives", cuda_host->message());
     return cuda_host->hint(status, "NCCL_DEBUG=WARN makes NCCL print more");
@@ -90,11 +129,24 @@ static void abort_watched(void *context) {
     abort_all(one->comm);
 }
 
+/* cuda_watch.describe: the last collective, if it has not ended. */
+static void describe_watched(void *context, char *text, size_t size) {
+    const member *one = context;
+    const p2p_op *op = &one->comm->last;
+    text[0] = '\0';
+    if (!one->comm->started || cuda_driver.cuStreamQuery(one->stream) != CUDA_ERROR_NOT_READY) return;
+    snprintf(text, size, "; %s of %lld %s has not ended, for which another process may be late or lost",
+             p2p_kind_name(op->kind), (long long)p2p_tensor_elements(&op->t[0]),
+             p2p_type_name(op->t[0].type));
+}
+
 /* ---- Calls that do not block ----------------------------------------------------------------------- */
 
 static p2p_status fail_timeout(p2p_be_comm *comm, const char *what, double timeout) {
-    const p2p_status status = cuda_host->fail(P2P_DEVICE_LOST, "%s: NCCL has not finished %s within %g s",
+    const p2p_status status = cuda_host->fail(comm->opened ? P2P_DEVICE_LOST : P2P_FAILED,
+                                              "%s: NCCL has not finished %s within %g s",
                                               comm->member[0].device->queue.name, what, timeout);
+    comm->by_others = true;
     abort_all(comm);
     return cuda_host->hint(status, "NCCL_DEBUG=WARN makes NCCL print more; --device-timeout SECONDS or "
                                    "P2P_CUDA_TIMEOUT=SECONDS raises the limit");
@@ -103,8 +155,7 @@ static p2p_status fail_timeout(p2p_be_comm *comm, const char *what, double timeo
 /* Waits until NCCL has finished its call for all members: until then it may not have enqueued anything. */
 static p2p_status finish_call(p2p_be_comm *comm, const char *what) {
     const double timeout = comm->member[0].device->environment.timeout;
-    const long pause = 50000;
-    double paused = 0;
+    double waited = 0;
     for (int i = 0; i < comm->count;) {
         bool busy = false;
         P2P_TRY(check_member(&comm->member[i], &busy));
@@ -112,9 +163,8 @@ static p2p_status finish_call(p2p_be_comm *comm, const char *what) {
             i++;
             continue;
         }
-        if (timeout > 0 && paused > timeout) return fail_timeout(comm, what, timeout);
-        thrd_sleep(&(struct timespec){.tv_nsec = pause}, NULL);
-        paused += 1e-9 * (double)pause;
+        if (timeout > 0 && waited > timeout) return fail_timeout(comm, what, timeout);
+        waited += cuda_pause_after(waited);
     }
     return P2P_OK;
 }
@@ -129,252 +179,6 @@ static p2p_status end_group(p2p_be_comm *comm, p2p_status status, const char *wh
 
 static p2p_status begin_group(p2p_be_comm *comm) {
     return check_nccl(comm, &comm->member[0], cuda_nccl.ncclGroupStart(), "ncclGroupStart");
-}
-
-/* ---- Opening --------------------------------------------------------------------------------------- */
-
-static p2p_status check_distinct(p2p_be_device *const *devices, int count) {
-    for (int i = 0; i < count; i++)
-        for (int j = 0; j < i; j++)
-            if (devices[i]->id == devices[j]->id)
-                return cuda_host->fail(P2P_UNSUPPORTED,
-                                       "%s: two replicas are on it, and NCCL needs a device for each",
-                                       devices[i]->queue.name);
-    return P2P_OK;
-}
-
-/* Several processes that are not known to each other have the same identifier if NCCL makes it from
- * NCCL_COMM_ID. */
-static p2p_status make_identifier(const p2p_be_comm *comm, ncclUniqueId *identifier) {
-    const char *address = getenv("NCCL_COMM_ID");
-    if (!comm->processes && comm->world > comm->count && (!address || !address[0]))
-        return cuda_host->fail(P2P_USAGE,
-                               "cuda: %d of %d replicas are in this process: NCCL_COMM_ID=HOST:PORT must "
-                               "name a free port of the first process's machine, in all processes",
-                               comm->count, comm->world);
-    return check_nccl(comm, &comm->member[0], cuda_nccl.ncclGetUniqueId(identifier), "ncclGetUniqueId");
-}
-
-typedef struct {
-    bool made;
-    ncclUniqueId identifier;
-} shared_identifier;
-
-/* That of process 0, in all processes; a failure there is one in all. */
-static p2p_status find_identifier(const p2p_be_comm *comm, const p2p_processes *processes,
-                                  ncclUniqueId *identifier) {
-    shared_identifier shared = {.made = false};
-    p2p_status status = P2P_OK;
-    if (!processes) return make_identifier(comm, identifier);
-    if (processes->rank == 0) {
-        status = make_identifier(comm, &shared.identifier);
-        shared.made = status == P2P_OK;
-    }
-    P2P_TRY(processes->share(processes->context, &shared, sizeof shared));
-    *identifier = shared.identifier;
-    if (shared.made || status != P2P_OK) return status;
-    return cuda_host->fail(P2P_UNSUPPORTED, "cuda: process 0 could not make NCCL's identifier");
-}
-
-static p2p_status init_members(p2p_be_comm *comm, ncclUniqueId identifier, int rank0) {
-    ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
-    config.blocking = 0;
-    for (int i = 0; i < comm->count; i++) {
-        member *one = &comm->member[i];
-        P2P_TRY(cuda_enter(&one->device->queue));
-        TRY_NCCL(one, ncclCommInitRankConfig, &one->nccl, comm->world, identifier, rank0 + i, &config);
-    }
-    return P2P_OK;
-}
-
-static p2p_status create_streams(p2p_be_comm *comm) {
-    for (int i = 0; i < comm->count; i++) {
-        member *one = &comm->member[i];
-        P2P_TRY(cuda_enter(&one->device->queue));
-        CUDA_TRY(&one->device->queue, cuStreamCreate, &one->stream, CU_STREAM_NON_BLOCKING);
-        P2P_TRY(cuda_standstill_open(one->device));
-    }
-    return P2P_OK;
-}
-
-/* NCCL reads the variable for every communicator. Rings add in the order of ranks that the topology gives;
- * its other algorithms do too, but which one is taken may depend on its tables. The user's own choice stays.
- */
-static void fix_algorithm(const p2p_be_device *device) {
-    if (!device->environment.deterministic) return;
-    if (getenv("NCCL_ALGO"))
-        cuda_host->log("%s: NCCL_ALGO=%s is set, and stays", device->queue.name, getenv("NCCL_ALGO"));
-    else
-        setenv("NCCL_ALGO", "Ring", 1);
-}
-
-enum { UUID_BYTES = 64 };
-static const char no_uuid[] = "unknown"; /* of cuda_device_uuid, from drivers without it */
-
-/* What the processes exchange before they call NCCL, which would wait for one that can't take part. */
-typedef struct {
-    char ready;
-    char uuids[][UUID_BYTES]; /* of the process's devices */
-} presence;
-
-static size_t presence_bytes(int count) {
-    return sizeof(presence) + (size_t)count * UUID_BYTES;
-}
-
-static const presence *presence_of(const char *all, int count, int process) {
-    return (const presence *)(all + (size_t)process * presence_bytes(count));
-}
-
-static bool share_device(const presence *a, const presence *b, int count) {
-    for (int i = 0; i < count; i++)
-        for (int j = 0; j < count; j++)
-            if (strcmp(a->uuids[i], no_uuid) != 0 && strcmp(a->uuids[i], b->uuids[j]) == 0) return true;
-    return false;
-}
-
-/* The same in all processes. */
-static p2p_status judge(const char *all, int count, int processes) {
-    for (int i = 0; i < processes; i++)
-        if (!presence_of(all, count, i)->ready)
-            return cuda_host->fail(P2P_UNSUPPORTED, "cuda: process %d can't use NCCL", i);
-    for (int i = 0; i < processes; i++)
-        for (int j = 0; j < i; j++)
-            if (share_device(presence_of(all, count, i), presence_of(all, count, j), count))
-                return cuda_host->fail(
-                    P2P_UNSUPPORTED, "cuda: processes %d and %d use one device, and NCCL needs one for each",
-                    j, i);
-    return P2P_OK;
-}
-
-/* Fails in all processes if one of them fails. `status` is this one's. `mine` and `all` are presence_bytes of
- * this process, zeros, and of all. */
-static p2p_status exchange(p2p_be_device *const *devices, int count, const p2p_processes *processes,
-                           p2p_status status, presence *mine, char *all) {
-    mine->ready = status == P2P_OK;
-    for (int i = 0; i < count; i++) cuda_device_uuid(devices[i]->id, mine->uuids[i]);
-    const p2p_status gathered = processes->gather(processes->context, mine, presence_bytes(count), all);
-    if (status != P2P_OK || gathered != P2P_OK) return status != P2P_OK ? status : gathered;
-    return judge(all, count, processes->size);
-}
-
-static p2p_status agree(p2p_be_device *const *devices, int count, const p2p_processes *processes,
-                        p2p_status status) {
-    presence *mine = calloc(1, presence_bytes(count));
-    char *all = malloc(presence_bytes(count) * (size_t)processes->size);
-    if (mine && all)
-        status = exchange(devices, count, processes, status, mine, all);
-    else if (status == P2P_OK)
-        status = cuda_host->fail(P2P_OUT_OF_MEMORY, "no host memory for a communicator");
-    free(mine);
-    free(all);
-    return status;
-}
-
-/* Whether NCCL can be used: it is loaded, and no device has two replicas. */
-static p2p_status prepare(p2p_be_device *const *devices, int count, const p2p_processes *processes) {
-    p2p_status status = check_distinct(devices, count);
-    if (status == P2P_OK) status = cuda_nccl_load();
-    return processes ? agree(devices, count, processes, status) : status;
-}
-
-static p2p_status connect(p2p_be_comm *comm, int rank0) {
-    ncclUniqueId identifier;
-    P2P_TRY(find_identifier(comm, comm->processes, &identifier));
-    P2P_TRY(create_streams(comm));
-    P2P_TRY(begin_group(comm));
-    return end_group(comm, init_members(comm, identifier, rank0), "to connect the devices");
-}
-
-static void watch(p2p_be_comm *comm) {
-    for (int i = 0; i < comm->count; i++) {
-        member *one = &comm->member[i];
-        one->device->watch = (cuda_watch){check_watched, abort_watched, one};
-    }
-}
-
-static void stop_watching(p2p_be_comm *comm) {
-    for (int i = 0; i < comm->count; i++) {
-        member *one = &comm->member[i];
-        if (one->device->watch.context == one) one->device->watch = (cuda_watch){0};
-    }
-}
-
-/* The devices are as good as before if NCCL does not like them. */
-static p2p_status give_up(p2p_be_comm *comm, p2p_status status) {
-    p2p_status result = status == P2P_FAILED ? P2P_UNSUPPORTED : status;
-    for (int i = 0; i < comm->count; i++) {
-        member *one = &comm->member[i];
-        if (!cuda_enter_release(&one->device->queue)) continue;
-        if (one->nccl) cuda_nccl.ncclCommAbort(one->nccl);
-        cuda_standstill_close(one->device);
-        if (one->stream) CUDA_RELEASE(&one->device->queue, cuStreamDestroy, one->stream);
-    }
-    free(comm);
-    return result;
-}
-
-p2p_status cuda_comm_open(p2p_be_device *const *devices, int count, int world, int rank0,
-                          const p2p_processes *processes, p2p_be_comm **opened) {
-    *opened = NULL;
-    P2P_TRY(prepare(devices, count, processes));
-    fix_algorithm(devices[0]);
-    p2p_be_comm *comm = calloc(1, sizeof *comm + (size_t)count * sizeof(member));
-    if (!comm) return cuda_host->fail(P2P_OUT_OF_MEMORY, "no host memory for a communicator");
-    comm->count = count;
-    comm->world = world;
-    comm->processes = processes;
-    for (int i = 0; i < count; i++) comm->member[i] = (member){.comm = comm, .device = devices[i]};
-    const p2p_status status = connect(comm, rank0);
-    if (status != P2P_OK) return give_up(comm, status);
-    watch(comm);
-    *opened = comm;
-    return P2P_OK;
-}
-
-/* ---- Closing --------------------------------------------------------------------------------------- */
-
-static bool is_whole(const p2p_be_comm *comm) {
-    for (int i = 0; i < comm->count; i++) {
-        const cuda_queue *queue = &comm->member[i].device->queue;
-        if (queue->lost || queue->broken) return false;
-    }
-    return true;
-}
-
-/* Waits for what is under way. */
-static p2p_status drain(p2p_be_comm *comm) {
-    for (int i = 0; i < comm->count; i++) {
-        member *one = &comm->member[i];
-        P2P_TRY(cuda_enter(&one->device->queue));
-        P2P_TRY(cuda_drain(one->device, one->stream));
-    }
-    return P2P_OK;
-}
-
-static p2p_status finalize(p2p_be_comm *comm) {
-    for (int i = 0; i < comm->count; i++) {
-        member *one = &comm->member[i];
-        P2P_TRY(cuda_enter(&one->device->queue));
-        TRY_NCCL(one, ncclCommFinalize, one->nccl);
-    }
-    return finish_call(comm, "its last work");
-}
-
-static void release(member *one) {
-    cuda_standstill_close(one->device);
-    if (!cuda_enter_release(&one->device->queue)) return;
-    if (one->nccl) cuda_nccl.ncclCommDestroy(one->nccl);
-    (void)cuda_drain(one->device, one->stream);
-    CUDA_RELEASE(&one->device->queue, cuStreamDestroy, one->stream);
-}
-
-/* If a member is lost, the others' collectives do not end by themselves. */
-void cuda_comm_close(p2p_be_comm *comm) {
-    const bool finished = is_whole(comm) && drain(comm) == P2P_OK && finalize(comm) == P2P_OK;
-    if (!finished) abort_all(comm);
-    stop_watching(comm);
-    for (int i = 0; i < comm->count; i++) release(&comm->member[i]);
-    free(comm);
 }
 
 /* ---- Collectives ----------------------------------------------------------------------------------- */
@@ -450,6 +254,8 @@ static p2p_status call_members(p2p_be_comm *comm, const p2p_op *op, const p2p_co
 
 static p2p_status start(p2p_be_comm *comm, const p2p_op *op, const p2p_contribution *replicas,
                         p2p_ticket *done) {
+    comm->last = *op;
+    comm->started = true;
     P2P_TRY(order_members(comm, replicas));
     P2P_TRY(begin_group(comm));
     p2p_status status = end_group(comm, call_members(comm, op, replicas), "to start a collective");
@@ -466,6 +272,319 @@ p2p_status cuda_comm_all_reduce(p2p_be_comm *comm, const p2p_op *op, const p2p_c
 p2p_status cuda_comm_broadcast(p2p_be_comm *comm, const p2p_op *op, const p2p_contribution *replicas,
                                p2p_ticket *done) {
     return start(comm, op, replicas, done);
+}
+
+/* ---- Opening --------------------------------------------------------------------------------------- */
+
+static p2p_status check_distinct(p2p_be_device *const *devices, int count) {
+    for (int i = 0; i < count; i++)
+        for (int j = 0; j < i; j++)
+            if (devices[i]->id == devices[j]->id)
+                return cuda_host->fail(P2P_UNSUPPORTED,
+                                       "%s: two replicas are on it, and NCCL needs a device for each",
+                                       devices[i]->queue.name);
+    return P2P_OK;
+}
+
+/* Several processes that are not known to each other have the same identifier if NCCL makes it from
+ * NCCL_COMM_ID. */
+static p2p_status make_identifier(p2p_be_comm *comm, ncclUniqueId *identifier) {
+    const char *address = getenv("NCCL_COMM_ID");
+    if (!comm->processes && comm->world > comm->count && (!address || !address[0]))
+        return cuda_host->fail(P2P_USAGE,
+                               "cuda: %d of %d replicas are in this process: NCCL_COMM_ID=HOST:PORT must "
+                               "name a free port of the first process's machine, in all processes",
+                               comm->count, comm->world);
+    return check_nccl(comm, &comm->member[0], cuda_nccl.ncclGetUniqueId(identifier), "ncclGetUniqueId");
+}
+
+typedef struct {
+    bool made;
+    ncclUniqueId identifier;
+} shared_identifier;
+
+/* That of process 0, in all processes; a failure there is one in all. */
+static p2p_status find_identifier(p2p_be_comm *comm, const p2p_processes *processes,
+                                  ncclUniqueId *identifier) {
+    shared_identifier shared = {.made = false};
+    p2p_status status = P2P_OK;
+    if (!processes) return make_identifier(comm, identifier);
+    if (processes->rank == 0) {
+        status = make_identifier(comm, &shared.identifier);
+        shared.made = status == P2P_OK;
+    }
+    P2P_TRY(processes->share(processes->context, &shared, sizeof shared));
+    *identifier = shared.identifier;
+    if (shared.made || status != P2P_OK) return status;
+    return cuda_host->fail(P2P_UNSUPPORTED, "cuda: process 0 could not make NCCL's identifier");
+}
+
+static p2p_status init_members(p2p_be_comm *comm, ncclUniqueId identifier, int rank0) {
+    ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
+    config.blocking = 0;
+    for (int i = 0; i < comm->count; i++) {
+        member *one = &comm->member[i];
+        P2P_TRY(cuda_enter(&one->device->queue));
+        TRY_NCCL(one, ncclCommInitRankConfig, &one->nccl, comm->world, identifier, rank0 + i, &config);
+    }
+    return P2P_OK;
+}
+
+static p2p_status create_streams(p2p_be_comm *comm) {
+    for (int i = 0; i < comm->count; i++) {
+        member *one = &comm->member[i];
+        P2P_TRY(cuda_enter(&one->device->queue));
+        CUDA_TRY(&one->device->queue, cuStreamCreate, &one->stream, CU_STREAM_NON_BLOCKING);
+        P2P_TRY(cuda_standstill_open(one->device));
+    }
+    return P2P_OK;
+}
+
+/* NVLink SHARP (NVLS) adds in the switches, in an order that differs from call to call; NCCL_NVLS_ENABLE=0
+ * also spares its memory. Rings and trees add in the order that the topology and the size give; which of the
+ * two is taken may depend on NCCL's tables. NCCL reads NCCL_ALGO for every communicator, and has these
+ * names since 2.18. The user's own choice stays. */
+static void fix_algorithm(const p2p_be_device *device) {
+    static bool own; /* NCCL_ALGO is set by this function */
+    const char *users = own ? NULL : getenv("NCCL_ALGO");
+    if (users) {
+        cuda_host->log("%s: NCCL_ALGO=%s is set, and stays", device->queue.name, users);
+        return;
+    }
+    own = true;
+    setenv("NCCL_ALGO", device->environment.deterministic ? "Ring" : "^NVLS,NVLSTree", 1);
+    setenv("NCCL_NVLS_ENABLE", "0", 0);
+}
+
+enum { UUID_BYTES = 64 };
+static const char no_uuid[] = "unknown"; /* of cuda_device_uuid, from drivers without it */
+
+/* FAILED_BY_OTHERS: NCCL reports another process, or a wait has reached the limit. */
+enum { NO_FAILURE, FAILED_BY_OTHERS, FAILED };
+enum { WHY_BYTES = 512 };
+
+/* What the processes exchange before they call NCCL, which would wait for one that can't take part, and when
+ * they have tried it. */
+typedef struct {
+    char failure; /* one of the above */
+    char why[WHY_BYTES];
+    char uuids[][UUID_BYTES]; /* of the process's devices */
+} presence;
+
+static size_t presence_bytes(int count) {
+    return sizeof(presence) + (size_t)count * UUID_BYTES;
+}
+
+static const presence *presence_of(const char *all, int count, int process) {
+    return (const presence *)(all + (size_t)process * presence_bytes(count));
+}
+
+static bool share_device(const presence *a, const presence *b, int count) {
+    for (int i = 0; i < count; i++)
+        for (int j = 0; j < count; j++)
+            if (strcmp(a->uuids[i], no_uuid) != 0 && strcmp(a->uuids[i], b->uuids[j]) == 0) return true;
+    return false;
+}
+
+/* The process that failed first, as far as known; -1: none did. */
+static int find_failed(const char *all, int count, int processes) {
+    int found = -1;
+    char worst = NO_FAILURE;
+    for (int i = 0; i < processes; i++) {
+        if (presence_of(all, count, i)->failure <= worst) continue;
+        found = i;
+        worst = presence_of(all, count, i)->failure;
+    }
+    return found;
+}
+
+/* The same in all processes. */
+static p2p_status judge(const char *all, int count, int processes) {
+    const int failed = find_failed(all, count, processes);
+    if (failed >= 0)
+        return cuda_host->fail(P2P_UNSUPPORTED, "cuda: process %d can't use NCCL: %s", failed,
+                               presence_of(all, count, failed)->why);
+    for (int i = 0; i < processes; i++)
+        for (int j = 0; j < i; j++)
+            if (share_device(presence_of(all, count, i), presence_of(all, count, j), count))
+                return cuda_host->fail(
+                    P2P_UNSUPPORTED, "cuda: processes %d and %d use one device, and NCCL needs one for each",
+                    j, i);
+    return P2P_OK;
+}
+
+/* Fails in all processes if one of them fails. `status` is this one's, and its message the failure's. `mine`
+ * and `all` are presence_bytes of this process, zeros but for `failure`, and of all. */
+static p2p_status exchange(p2p_be_device *const *devices, int count, const p2p_processes *processes,
+                           p2p_status status, presence *mine, char *all) {
+    if (mine->failure) snprintf(mine->why, sizeof mine->why, "%.*s", WHY_BYTES - 1, cuda_host->message());
+    for (int i = 0; i < count; i++) cuda_device_uuid(devices[i]->id, mine->uuids[i]);
+    const p2p_status gathered = processes->gather(processes->context, mine, presence_bytes(count), all);
+    if (mine->failure == FAILED || gathered != P2P_OK) return mine->failure ? status : gathered;
+    return judge(all, count, processes->size);
+}
+
+static p2p_status agree(p2p_be_device *const *devices, int count, const p2p_processes *processes,
+                        p2p_status status, bool by_others) {
+    presence *mine = calloc(1, presence_bytes(count));
+    char *all = malloc(presence_bytes(count) * (size_t)processes->size);
+    if (mine && status != P2P_OK) mine->failure = by_others ? FAILED_BY_OTHERS : FAILED;
+    if (mine && all)
+        status = exchange(devices, count, processes, status, mine, all);
+    else if (status == P2P_OK)
+        status = cuda_host->fail(P2P_OUT_OF_MEMORY, "no host memory for a communicator");
+    free(mine);
+    free(all);
+    return status;
+}
+
+/* Whether NCCL can be used: it is loaded, and no device has two replicas. */
+static p2p_status prepare(p2p_be_device *const *devices, int count, const p2p_processes *processes) {
+    p2p_status status = check_distinct(devices, count);
+    if (status == P2P_OK) status = cuda_nccl_load();
+    return processes ? agree(devices, count, processes, status, false) : status;
+}
+
+/* Waits for what is under way. */
+static p2p_status drain(p2p_be_comm *comm) {
+    for (int i = 0; i < comm->count; i++) {
+        member *one = &comm->member[i];
+        P2P_TRY(cuda_enter(&one->device->queue));
+        P2P_TRY(cuda_drain(one->device, one->stream));
+    }
+    return P2P_OK;
+}
+
+/* The devices' channels are connected by their first collectives. */
+static p2p_status try_out(p2p_be_comm *comm, p2p_be_device *const *devices, int rank0) {
+    cuda_trial *trial = NULL;
+    p2p_status status = cuda_trial_create(devices, comm->count, &trial);
+    if (status == P2P_OK) status = cuda_trial_run(trial, start, comm, comm->world, rank0);
+    if (status != P2P_OK) abort_all(comm);
+    if (status != P2P_OK) (void)drain(comm); /* what the abort has ended */
+    cuda_trial_destroy(trial);
+    return status;
+}
+
+static p2p_status connect(p2p_be_comm *comm, int rank0) {
+    ncclUniqueId identifier;
+    P2P_TRY(find_identifier(comm, comm->processes, &identifier));
+    P2P_TRY(create_streams(comm));
+    P2P_TRY(begin_group(comm));
+    return end_group(comm, init_members(comm, identifier, rank0), "to connect the devices");
+}
+
+static void watch(p2p_be_comm *comm) {
+    for (int i = 0; i < comm->count; i++) {
+        member *one = &comm->member[i];
+        one->device->watch = (cuda_watch){check_watched, abort_watched, describe_watched, one};
+    }
+}
+
+static void stop_watching(p2p_be_comm *comm) {
+    for (int i = 0; i < comm->count; i++) {
+        member *one = &comm->member[i];
+        if (one->device->watch.context == one) one->device->watch = (cuda_watch){0};
+    }
+}
+
+/* The devices are as good as before if NCCL does not like them. */
+static p2p_status give_up(p2p_be_comm *comm, p2p_status status) {
+    for (int i = 0; i < comm->count; i++) {
+        member *one = &comm->member[i];
+        if (!cuda_enter_release(&one->device->queue)) continue;
+        if (one->nccl) cuda_nccl.ncclCommAbort(one->nccl);
+        cuda_standstill_close(one->device);
+        if (one->stream) CUDA_RELEASE(&one->device->queue, cuStreamDestroy, one->stream);
+    }
+    for (int i = 0; i < comm->count; i++)
+        if (comm->member[i].device->queue.lost) status = P2P_DEVICE_LOST;
+    mtx_destroy(&comm->lock);
+    free(comm);
+    if (status != P2P_FAILED && status != P2P_UNSUPPORTED) return status;
+    return cuda_host->hint(
+        P2P_UNSUPPORTED,
+        "NCCL_DEBUG=WARN makes NCCL print more. A container needs shared memory: `docker run --shm-size=1g`. "
+        "NCCL_P2P_DISABLE=1 does without copies from card to card, NCCL_IB_DISABLE=1 without InfiniBand; "
+        "NCCL_SOCKET_IFNAME=NAME is the network between machines. --device-timeout SECONDS is the limit");
+}
+
+static p2p_be_comm *create_comm(p2p_be_device *const *devices, int count, int world,
+                                const p2p_processes *processes) {
+    p2p_be_comm *comm = calloc(1, sizeof *comm + (size_t)count * sizeof(member));
+    if (!comm || mtx_init(&comm->lock, mtx_plain) != thrd_success) {
+        free(comm);
+        return NULL;
+    }
+    comm->count = count;
+    comm->world = world;
+    comm->processes = processes;
+    const double timeout = devices[0]->environment.timeout;
+    comm->deadline = timeout > 0 ? clock_now() + timeout : 0;
+    for (int i = 0; i < count; i++) comm->member[i] = (member){.comm = comm, .device = devices[i]};
+    return comm;
+}
+
+/* Connects the devices, and tries that, in all processes or none. */
+static p2p_status establish(p2p_be_comm *comm, p2p_be_device *const *devices, int rank0) {
+    p2p_status status = connect(comm, rank0);
+    watch(comm);
+    if (status == P2P_OK) status = try_out(comm, devices, rank0);
+    if (status != P2P_OK) abort_all(comm); /* other processes must not wait for this one */
+    if (!comm->processes) return status;
+    return agree(devices, comm->count, comm->processes, status, comm->by_others);
+}
+
+p2p_status cuda_comm_open(p2p_be_device *const *devices, int count, int world, int rank0,
+                          const p2p_processes *processes, p2p_be_comm **opened) {
+    *opened = NULL;
+    P2P_TRY(prepare(devices, count, processes));
+    fix_algorithm(devices[0]);
+    p2p_be_comm *comm = create_comm(devices, count, world, processes);
+    if (!comm) return cuda_host->fail(P2P_OUT_OF_MEMORY, "no host memory for a communicator");
+    const p2p_status status = establish(comm, devices, rank0);
+    if (status != P2P_OK) stop_watching(comm);
+    if (status != P2P_OK) return give_up(comm, status);
+    comm->opened = true;
+    *opened = comm;
+    return P2P_OK;
+}
+
+/* ---- Closing --------------------------------------------------------------------------------------- */
+
+static bool is_whole(const p2p_be_comm *comm) {
+    for (int i = 0; i < comm->count; i++) {
+        const cuda_queue *queue = &comm->member[i].device->queue;
+        if (queue->lost || queue->broken) return false;
+    }
+    return true;
+}
+
+static p2p_status finalize(p2p_be_comm *comm) {
+    for (int i = 0; i < comm->count; i++) {
+        member *one = &comm->member[i];
+        P2P_TRY(cuda_enter(&one->device->queue));
+        TRY_NCCL(one, ncclCommFinalize, one->nccl);
+    }
+    return finish_call(comm, "its last work");
+}
+
+static void release(member *one) {
+    cuda_standstill_close(one->device);
+    if (!cuda_enter_release(&one->device->queue)) return;
+    if (one->nccl) cuda_nccl.ncclCommDestroy(one->nccl);
+    (void)cuda_drain(one->device, one->stream);
+    CUDA_RELEASE(&one->device->queue, cuStreamDestroy, one->stream);
+}
+
+/* If a member is lost, the others' collectives do not end by themselves. */
+void cuda_comm_close(p2p_be_comm *comm) {
+    const bool finished = is_whole(comm) && drain(comm) == P2P_OK && finalize(comm) == P2P_OK;
+    if (!finished) abort_all(comm);
+    stop_watching(comm);
+    for (int i = 0; i < comm->count; i++) release(&comm->member[i]);
+    mtx_destroy(&comm->lock);
+    free(comm);
 }
 
 double cuda_comm_waited(p2p_be_comm *comm) {

@@ -2,8 +2,9 @@
  *
  * All local devices are ranks of one communicator, whose calls one thread makes in groups. Collectives run in
  * a stream of their own per device, after the contributions' tickets. NCCL's calls do not block: they are
- * polled within the time limit of the devices. If NCCL reports an error while somebody waits, or the time
- * limit is exceeded, the communicator is aborted and its devices are lost.
+ * polled within the time limit of the devices. If NCCL reports an error while the host waits, or the time
+ * limit is exceeded, the communicator is aborted and its devices are lost. Threads may wait for different
+ * devices.
  *
  * Replicas of several processes meet at the address that NCCL's own variable NCCL_COMM_ID=HOST:PORT names, of
  * rank 0, in all of them.
@@ -13,8 +14,9 @@
 
 #include "p2p_backend.h"
 
-/* P2P_UNSUPPORTED, with the reason, if NCCL is missing, refuses the devices or can't connect them: the core
- * then reduces through host memory. */
+/* Performs the first collectives. P2P_UNSUPPORTED, with the reason, if NCCL is missing, refuses the devices,
+ * or can't connect them within the time limit, in one of `processes`: the core then reduces through host
+ * memory. */
 p2p_status cuda_comm_open(p2p_be_device *const *devices, int count, int world, int rank0,
                           const p2p_processes *processes, p2p_be_comm **comm);
 void cuda_comm_close(p2p_be_comm *comm);

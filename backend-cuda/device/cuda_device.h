@@ -48,6 +48,8 @@ typedef struct {
     p2p_status (*check)(void *context);
     /* Ends it, so that other processes do not wait for this one. */
     void (*abort)(void *context);
+    /* Writes what has not ended, for the end of a message; "" if nothing. */
+    void (*describe)(void *context, char *text, size_t size);
     void *context;
 } cuda_watch;
 

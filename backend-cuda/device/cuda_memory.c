@@ -62,6 +62,7 @@ p2p_status cuda_memory_alloc_zeros(p2p_be_device *device, size_t bytes, const ch
 void cuda_memory_free(p2p_be_device *device, CUdeviceptr address) {
     if (!cuda_enter_release(&device->queue)) return;
     (void)cuda_drain_all(device);
+    cuda_overlap_forget(device);
     CUDA_RELEASE(&device->queue, cuMemFree, address);
 }
 

@@ -32,6 +32,10 @@ void cuda_overlap_close(p2p_be_device *device) {
     if (overlap->stream) CUDA_RELEASE(&device->queue, cuStreamDestroy, overlap->stream);
 }
 
+void cuda_overlap_forget(p2p_be_device *device) {
+    device->overlap.count = device->overlap.next = 0;
+}
+
 /* ---- Commands of the queue ------------------------------------------------------------------------- */
 
 /* The queue waits for the range's transfer. */

@@ -38,6 +38,10 @@ typedef struct {
 p2p_status cuda_overlap_open(p2p_be_device *device);
 void cuda_overlap_close(p2p_be_device *device);
 
+/* Forgets all ranges. Every command and transfer of the device is complete. Before memory is freed: the
+ * driver gives its addresses again, and commands that use the new memory are not those of the old one. */
+void cuda_overlap_forget(p2p_be_device *device);
+
 /* Around a command of the queue, with all memory that it uses and that transfers may use. */
 p2p_status cuda_overlap_before(p2p_be_device *device, const cuda_range *ranges, int count);
 p2p_status cuda_overlap_after(p2p_be_device *device, const cuda_range *ranges, int count);

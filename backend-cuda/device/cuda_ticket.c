@@ -10,11 +10,13 @@
 /* ---- Waiting --------------------------------------------------------------------------------------- */
 
 static p2p_status fail_hung(p2p_be_device *device) {
+    char work[200] = "";
+    if (device->watch.describe) device->watch.describe(device->watch.context, work, sizeof work);
     if (device->watch.abort) device->watch.abort(device->watch.context);
     device->queue.lost = true;
-    const p2p_status status =
-        cuda_host->fail(P2P_DEVICE_LOST, "%s: the device was lost: it has not finished its work within %g s",
-                        device->queue.name, device->environment.timeout);
+    const p2p_status status = cuda_host->fail(
+        P2P_DEVICE_LOST, "%s: the device was lost: it has not finished its work within %g s%s",
+        device->queue.name, device->environment.timeout, work);
     return cuda_host->hint(
         status, "if it is only slow, raise the limit with --device-timeout SECONDS or the environment "
                 "variable P2P_CUDA_TIMEOUT=SECONDS; 0 is no limit");
@@ -26,9 +28,8 @@ static double now(void) {
     return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
 }
 
-/* Yields or sleeps, and returns by how many seconds the wait is longer. Of a sleep only what was asked for
- * counts, so a laptop may be suspended in between. */
-static double pause_after(double waited) {
+/* Of a sleep only what was asked for counts, so a laptop may be suspended in between. */
+double cuda_pause_after(double waited) {
     const long pause = cuda_pause(waited);
     const double least = 1e-7, most = 1e-4; /* of a yield, whatever happens to the clock */
     if (pause > 0) {
@@ -51,7 +52,7 @@ p2p_status cuda_wait_event(p2p_be_device *device, CUevent event) {
         if (code != CUDA_ERROR_NOT_READY) return cuda_check(&device->queue, code, "a command of the queue");
         if (device->watch.check) P2P_TRY(device->watch.check(device->watch.context));
         if (device->environment.timeout > 0 && waited > device->environment.timeout) return fail_hung(device);
-        waited += pause_after(waited);
+        waited += cuda_pause_after(waited);
     }
 }
 

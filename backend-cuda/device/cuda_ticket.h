@@ -18,6 +18,9 @@ p2p_status cuda_submit(p2p_be_device *device, p2p_ticket *ticket);
 p2p_status cuda_wait(p2p_be_device *device, p2p_ticket ticket);
 p2p_status cuda_order(p2p_be_device *device, p2p_ticket after);
 
+/* Yields or sleeps, the longer the longer the caller has waited; returns by how many seconds it has waited
+ * longer now. */
+double cuda_pause_after(double waited);
 /* Waits for an event within the time limit. If it is exceeded, the device is lost. */
 p2p_status cuda_wait_event(p2p_be_device *device, CUevent event);
 /* Wait for all commands of a stream of the device, and for those of the queue and all transfers. */

@@ -19,6 +19,10 @@
 #undef cuEventElapsedTime
 CUresult CUDAAPI cuEventElapsedTime(float *milliseconds, CUevent from, CUevent to);
 
+/* The first version does not give the UUID of a MIG instance. Headers of CUDA 12 name it. */
+#undef cuDeviceGetUuid
+#define cuDeviceGetUuid cuDeviceGetUuid_v2
+
 /* X(function): the lists are what the backend needs; a library without one of them is refused by its name. */
 /* clang-format off */
 #define CUDA_DRIVER_LIST(X)                                                                                  \

@@ -22,9 +22,15 @@ const char *cuda_error_text(CUresult code) {
     return "the driver has no text for it";
 }
 
+/* Codes after which the process must end, by cuda.h of CUDA 13, which older headers lack. */
+enum { CONTAINED = 226, TENSOR_MEMORY_LEAK = 721, MPS_CLIENT_TERMINATED = 810 };
+
 /* Codes after which the context is unusable, or the device is gone. */
 static bool means_lost(CUresult code) {
-    switch (code) {
+    switch ((int)code) {
+    case CONTAINED:
+    case TENSOR_MEMORY_LEAK:
+    case MPS_CLIENT_TERMINATED:
     case CUDA_ERROR_DEINITIALIZED:
     case CUDA_ERROR_ECC_UNCORRECTABLE:
     case CUDA_ERROR_NVLINK_UNCORRECTABLE:

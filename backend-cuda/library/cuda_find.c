@@ -28,6 +28,7 @@ static const struct {
     {NULL, "/usr/lib/*-linux-gnu/libcudnn/*"},
     {NULL, "/usr/lib64"},
     {NULL, "/usr/lib/wsl/lib"},
+    {NULL, "/usr/local/nvidia/lib64"}, /* containers have the driver there */
     {NULL, "/opt/cuda/lib64"},
     {"HOME", "/.local/lib/python3*/site-packages/nvidia/*/lib"},
     {NULL, "/usr/local/lib/python3*/*-packages/nvidia/*/lib"},
@@ -154,6 +155,7 @@ void cuda_find_places(char *text, size_t size) {
     snprintf(
         text, size,
         "%s%sthe linker's folders (LD_LIBRARY_PATH), the module's, those of conda and Python environments "
-        "(CONDA_PREFIX, VIRTUAL_ENV), /usr/local/cuda*, /usr/lib, Python's packages (nvidia/*/lib)",
+        "(CONDA_PREFIX, VIRTUAL_ENV), /usr/local/cuda*, /usr/lib, /usr/local/nvidia, Python's packages "
+        "(nvidia/*/lib)",
         own ? own : "", own ? ", " : "");
 }

@@ -158,6 +158,9 @@ static const char *advice(CUresult code) {
     case CUDA_ERROR_OPERATING_SYSTEM:
     case CUDA_ERROR_NOT_PERMITTED:
         return "the files /dev/nvidia* must be there and accessible; a container needs `--gpus all`";
+    case CUDA_ERROR_SYSTEM_NOT_READY:
+        return "on machines with NVSwitch, NVIDIA's Fabric Manager must run, in the version of the driver: "
+               "`systemctl status nvidia-fabricmanager`";
     case CUDA_ERROR_COMPAT_NOT_SUPPORTED_ON_DEVICE:
         return "NVIDIA's compatibility package (cuda-compat) is for data center GPUs only: remove it";
     default:

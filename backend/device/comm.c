@@ -100,10 +100,12 @@ static p2p_status try_own(p2p_comm *comm, const p2p_module *module, int world, i
     bool same;
     const p2p_status status = open_own(comm, module, world, rank0);
     if (status != P2P_OK && status != P2P_UNSUPPORTED) return status;
-    if (status != P2P_OK)
-        p2p_warn(
-            "%s: its communicator refuses (%s); gradients are reduced through host memory, which is slower",
-            module->name, p2p_message());
+    if (status != P2P_OK) {
+        const char *hint = p2p_message_hint();
+        p2p_warn("%s: its communicator refuses (%s); gradients are reduced through host memory, which is "
+                 "slower%s%s",
+                 module->name, p2p_message(), hint[0] ? "; hint: " : "", hint);
+    }
     P2P_TRY(compare_texts(comm, status == P2P_OK ? "" : "refused", &same));
     if (!same && status == P2P_OK)
         p2p_warn(

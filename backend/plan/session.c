@@ -68,6 +68,23 @@ static void cut_whole_alignments(p2p_session *session) {
         session->cut.chunk_bytes % (session->cut.alignment * p2p_type_bytes(session->filter.type));
 }
 
+static bool sums_directly(const p2p_session *session, p2p_type type) {
+    p2p_op sum = {.kind = P2P_KIND_all_reduce};
+    sum.t[0] = p2p_tensor_flat(type, 1);
+    return p2p_comm_is_direct(session->comm, &sum);
+}
+
+/* Gradients that the communicator sums in the type of the parameters only are stored in it. If all sums pass
+ * through host memory, the narrow type stays: it is less to transfer. */
+static p2p_status open_comm(p2p_session *session, p2p_device *const *devices) {
+    P2P_TRY(p2p_comm_open(devices, session->replica_count, session->world, session->rank0,
+                          session->options.processes, &session->comm));
+    p2p_comm_set_clock(session->comm, session->options.tuning.clock);
+    if (!sums_directly(session, session->gradient) && sums_directly(session, session->filter.type))
+        session->gradient = session->filter.type;
+    return P2P_OK;
+}
+
 static p2p_status join_devices(p2p_session *session, p2p_device *const *devices, int replicas) {
     enum { LEAST_ALIGNMENT = 64 }; /* a cache line, and a multiple of every element size */
     const p2p_device_info *info = p2p_device_describe(devices[0]);
@@ -90,11 +107,7 @@ static p2p_status join_devices(p2p_session *session, p2p_device *const *devices,
     cut_whole_alignments(session);
     if (session->cut.chunk_bytes == 0)
         return p2p_fail(P2P_UNSUPPORTED, "%s allows no allocation at all", p2p_device_address(devices[0]));
-    if (session->world == 1) return P2P_OK;
-    P2P_TRY(p2p_comm_open(devices, replicas, session->world, session->rank0, session->options.processes,
-                          &session->comm));
-    p2p_comm_set_clock(session->comm, session->options.tuning.clock);
-    return P2P_OK;
+    return session->world == 1 ? P2P_OK : open_comm(session, devices);
 }
 
 p2p_status p2p_session_create(p2p_device *const *devices, int replicas, const p2p_session_options *options,

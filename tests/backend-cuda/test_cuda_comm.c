@@ -3,6 +3,7 @@
  */
 #include "device/device_internal.h"
 
+#include <dlfcn.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,10 +11,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <threads.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
+#include "support/forked_processes.h"
 #include "support/test_expect.h"
 
 enum { MOST = 4 };
@@ -118,6 +122,38 @@ static void sums_and_broadcasts(void **state) {
     }
 }
 
+/* Sums that are rounded have the same bits in every call: NCCL takes no NVLS, which the double would take. */
+static void sums_repeat(void **state) {
+    (void)state;
+    enum { ELEMENTS = 50000, BYTES = ELEMENTS * 4 };
+    const p2p_op sum = collective(P2P_KIND_all_reduce, P2P_TYPE_f32, ELEMENTS);
+    float *given = malloc(BYTES), *first = malloc(BYTES), *again = malloc(BYTES);
+    group g;
+    assert_true(given && first && again);
+    open_group(&g, MOST, MOST, 0, BYTES);
+    for (int round = 0; round < 2; round++) {
+        p2p_place places[MOST];
+        p2p_ticket after[MOST], done[MOST];
+        for (int i = 0; i < MOST; i++) {
+            places[i] = (p2p_place){g.buffer[i], 0};
+            for (int e = 0; e < ELEMENTS; e++) given[e] = 1 / (float)(3 + e % 1000 + 7 * i);
+            OK(p2p_buffer_write(g.device[i], places[i], given, BYTES));
+            OK(p2p_device_submit(g.device[i], &after[i]));
+            OK(p2p_device_wait(g.device[i], after[i]));
+        }
+        OK(p2p_comm_run(g.comm, &sum, places, after, done));
+        OK(p2p_device_order(g.device[0], done[0]));
+        OK(p2p_buffer_read(g.device[0], places[0], round ? again : first, BYTES));
+        for (int i = 0; i < MOST; i++) OK(p2p_device_wait(g.device[i], done[i]));
+        OK(p2p_device_finish(g.device[0]));
+    }
+    assert_memory_equal(first, again, BYTES);
+    close_group(&g);
+    free(given);
+    free(first);
+    free(again);
+}
+
 static void what_nccl_lacks_passes_through_the_host(void **state) {
     (void)state;
     group g;
@@ -148,7 +184,8 @@ static void expect_fallback(const char *const *addresses, const char *words) {
     open_devices(&g, addresses, 4096);
     OK(p2p_comm_open(g.device, 2, 2, 0, NULL, &g.comm));
     fflush(stream);
-    if (!strstr(warnings, words) || !strstr(warnings, "reduced through host memory"))
+    if (!strstr(warnings, words) || !strstr(warnings, "reduced through host memory") ||
+        strchr(warnings, '\n') != strrchr(warnings, '\n'))
         fail_msg("the warnings are '%s' and lack '%s'", warnings, words);
     const p2p_op sum = collective(P2P_KIND_all_reduce, P2P_TYPE_f32, 100);
     assert_false(p2p_comm_is_direct(g.comm, &sum));
@@ -185,21 +222,47 @@ static void nccl_fails(void **state) {
     expect_fallback(two_devices, "NVIDIA H200: ncclCommInitRankConfig failed with ");
 }
 
+/* P2P_MACHINE_FAIL makes the first ncclAllReduce fail: what NCCL finds out when it connects the devices. */
+static void connecting_fails(void **state) {
+    (void)state;
+    expect_fallback(two_devices, "NVIDIA H200: ncclAllReduce failed with ncclSystemError");
+}
+
+static void first_sum_is_stuck(void **state) {
+    (void)state;
+    OK(p2p_limit_set("timeout", 0.3));
+    setenv("P2P_MACHINE_NCCL", "stuck:1", 1);
+    expect_fallback(two_devices, "NVIDIA H200: NCCL has not finished its first collectives within 0.3 s");
+}
+
+static void first_sum_is_wrong(void **state) {
+    (void)state;
+    setenv("P2P_MACHINE_NCCL", "damage:1", 1);
+    expect_fallback(two_devices, "NCCL's first all_reduce is wrong: element 255 of 256 is ");
+}
+
 /* The algorithm is fixed before NCCL first reads it; the user's own choice stays. */
 static void deterministic(void **state) {
     (void)state;
     group g;
     unsetenv("NCCL_ALGO");
     open_group(&g, 2, 2, 0, 4096);
-    assert_null(getenv("NCCL_ALGO"));
+    assert_string_equal(getenv("NCCL_ALGO"), "^NVLS,NVLSTree");
     close_group(&g);
     OK(p2p_limit_set("deterministic", 1));
     open_group(&g, 2, 2, 0, 4096);
     assert_string_equal(getenv("NCCL_ALGO"), "Ring");
     close_group(&g);
-    setenv("NCCL_ALGO", "Tree", 1);
+}
+
+static void users_algorithm_stays(void **state) {
+    (void)state;
+    group g;
+    setenv("NCCL_ALGO", "Tree,Ring", 1);
+    OK(p2p_limit_set("deterministic", 1));
     open_group(&g, 2, 2, 0, 4096);
-    assert_string_equal(getenv("NCCL_ALGO"), "Tree");
+    assert_string_equal(getenv("NCCL_ALGO"), "Tree,Ring");
+    assert_null(getenv("NCCL_NVLS_ENABLE"));
     close_group(&g);
 }
 
@@ -231,15 +294,24 @@ static void processes_need_an_address(void **state) {
     p2p_device_close(g.device[0]);
 }
 
-/* The other process never comes, or ends in the middle: the devices are lost within the time limit. */
+/* The other process never comes: there is no communicator after the time limit. It ends in the middle: the
+ * devices are lost. */
 static void absent_process(void **state) {
     (void)state;
     setenv("NCCL_COMM_ID", "127.0.0.1:29502", 1);
     OK(p2p_limit_set("timeout", 0.2));
     group g = {.count = 1, .world = 2};
+    FILE *stream = open_memstream(&warnings, &warned);
+    assert_non_null(stream);
+    p2p_warnings_to(stream);
     open_devices(&g, two_devices, 4096);
-    REFUSED(p2p_comm_open(g.device, 1, 2, 0, NULL, &g.comm), P2P_DEVICE_LOST,
-            "NCCL has not finished to connect the devices within 0.2 s");
+    REFUSED(p2p_comm_open(g.device, 1, 2, 0, NULL, &g.comm), P2P_UNSUPPORTED,
+            "1 of 2 replicas are in this process; reduction through host memory needs all");
+    p2p_warnings_to(NULL);
+    fclose(stream);
+    assert_non_null(strstr(warnings, "NCCL has not finished to connect the devices within 0.2 s"));
+    free(warnings);
+    OK(p2p_device_finish(g.device[0])); /* the device is not lost */
     p2p_buffer_destroy(g.buffer[0]);
     p2p_device_close(g.device[0]);
 }
@@ -267,6 +339,48 @@ static void process_ends(void **state) {
     close_group(&g);
 }
 
+typedef struct {
+    p2p_device *device;
+    p2p_ticket ticket;
+} device_wait;
+
+static int wait_for_ticket(void *context) {
+    const device_wait *one = context;
+    return (int)p2p_device_wait(one->device, one->ticket);
+}
+
+/* A process of three ends, and two threads wait for a device each: the communicator is aborted once. */
+static void two_threads_wait(void **state) {
+    (void)state;
+    setenv("NCCL_COMM_ID", "127.0.0.1:29504", 1);
+    const pid_t child = fork();
+    assert_true(child >= 0);
+    group g;
+    open_group(&g, child == 0 ? 1 : 2, 3, child == 0 ? 2 : 0, 4096);
+    if (child == 0) _exit(0);
+    int status = 1, results[2];
+    assert_int_equal(waitpid(child, &status, 0), child);
+    const p2p_op sum = collective(P2P_KIND_all_reduce, P2P_TYPE_f32, 100);
+    p2p_place places[2];
+    p2p_ticket after[2], done[2];
+    device_wait waits[2];
+    thrd_t threads[2];
+    for (int i = 0; i < 2; i++) {
+        places[i] = (p2p_place){g.buffer[i], 0};
+        OK(p2p_device_submit(g.device[i], &after[i]));
+        OK(p2p_device_wait(g.device[i], after[i]));
+    }
+    OK(p2p_comm_run(g.comm, &sum, places, after, done));
+    for (int i = 0; i < 2; i++) {
+        waits[i] = (device_wait){g.device[i], done[i]};
+        assert_int_equal(thrd_create(&threads[i], wait_for_ticket, &waits[i]), thrd_success);
+    }
+    for (int i = 0; i < 2; i++) assert_int_equal(thrd_join(threads[i], &results[i]), thrd_success);
+    assert_true(results[0] == P2P_DEVICE_LOST || results[1] == P2P_DEVICE_LOST);
+    for (int i = 0; i < 2; i++) REFUSED(p2p_device_finish(g.device[i]), P2P_DEVICE_LOST, "");
+    close_group(&g);
+}
+
 /* P2P_MACHINE_FAIL loses the current device, the last one, at the end of the reduction's group: the first
  * member's communicator reports it. */
 static void lost_device_is_named(void **state) {
@@ -285,6 +399,79 @@ static void lost_device_is_named(void **state) {
     for (int i = 0; i < g.count; i++)
         REFUSED(p2p_device_submit(g.device[i], &after[i]), P2P_DEVICE_LOST,
                 "cuda:2, NVIDIA H200: the device was lost by an earlier command: CUDA_ERROR_LAUNCH_FAILED");
+    close_group(&g);
+}
+
+typedef struct {
+    char warning[2][4096];
+} warnings_of_two;
+
+/* A process that fails by P2P_MACHINE_FAIL, and another one. */
+static int open_as_one(const p2p_processes *processes, void *context) {
+    warnings_of_two *all = context;
+    group g = {.count = 1, .world = 2, .rank0 = processes->rank};
+    if (processes->rank == 1) setenv("P2P_MACHINE_FAIL", "ncclAllReduce:2:ncclSystemError", 1);
+    FILE *stream = fmemopen(all->warning[processes->rank], sizeof all->warning[0], "w");
+    if (!stream) return 1;
+    p2p_warnings_to(stream);
+    open_devices(&g, two_devices + processes->rank, 4096);
+    OK(p2p_comm_open(g.device, 1, 2, processes->rank, processes, &g.comm));
+    p2p_warnings_to(NULL);
+    fclose(stream);
+    run_rounds(&g, &(p2p_op){.kind = P2P_KIND_all_reduce, .t[0] = p2p_tensor_flat(P2P_TYPE_f32, 100)}, 2);
+    close_group(&g);
+    return 0;
+}
+
+/* Sums of all processes pass through the host, and each process warns with the reason. */
+static void one_of_two_processes_fails(void **state) {
+    (void)state;
+    warnings_of_two *all = forked_memory(sizeof *all);
+    assert_int_equal(forked_run(2, open_as_one, all), 0);
+    for (int i = 0; i < 2; i++)
+        if (!strstr(all->warning[i], "ncclAllReduce failed with ncclSystemError") ||
+            !strstr(all->warning[i], "reduced through host memory") || !strstr(all->warning[i], "--shm-size"))
+            fail_msg("process %d warns '%s'", i, all->warning[i]);
+    assert_non_null(strstr(all->warning[0], "process 1 can't use NCCL: "));
+}
+
+/* In place of the C library's, also for the module. */
+static _Atomic int sleeps;
+int thrd_sleep(const struct timespec *duration, struct timespec *remaining) {
+    sleeps++;
+    return nanosleep(duration, remaining);
+}
+
+/* Whether the module, too, calls the function above. */
+static bool counts_sleeps(void) {
+    void *program = dlopen(NULL, RTLD_LAZY), *found = program ? dlsym(program, "thrd_sleep") : NULL;
+    int (*const own)(const struct timespec *, struct timespec *) = thrd_sleep;
+    if (program) dlclose(program);
+    return memcmp(&found, &own, sizeof found) == 0;
+}
+
+/* The double is busy when it is first asked after a call. */
+static void calls_are_polled_without_sleep(void **state) {
+    (void)state;
+    enum { ROUNDS = 50 };
+    group g;
+    open_group(&g, 2, 2, 0, 4096);
+    const p2p_op sum = collective(P2P_KIND_all_reduce, P2P_TYPE_f32, 100);
+    p2p_place places[2];
+    p2p_ticket after[2], done[2];
+    int during = 0;
+    assert_true(counts_sleeps());
+    for (int i = 0; i < 2; i++) {
+        places[i] = (p2p_place){g.buffer[i], 0};
+        OK(p2p_device_submit(g.device[i], &after[i]));
+    }
+    for (int round = 0; round < ROUNDS; round++) {
+        const int before = sleeps;
+        OK(p2p_comm_run(g.comm, &sum, places, after, done));
+        during += sleeps - before;
+        for (int i = 0; i < 2; i++) OK(p2p_device_wait(g.device[i], done[i]));
+    }
+    assert_true(during < ROUNDS / 2); /* some, if the process was interrupted */
     close_group(&g);
 }
 
@@ -324,6 +511,7 @@ static void no_wait_is_none(void **state) {
 int main(int count, char **arguments) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sums_and_broadcasts),
+        cmocka_unit_test(sums_repeat),
         cmocka_unit_test(what_nccl_lacks_passes_through_the_host),
         cmocka_unit_test(one_device_twice),
     };
@@ -331,7 +519,14 @@ int main(int count, char **arguments) {
         cmocka_unit_test(no_nccl),
         cmocka_unit_test(old_nccl),
         cmocka_unit_test(nccl_fails),
+        cmocka_unit_test(connecting_fails),
+        cmocka_unit_test(first_sum_is_stuck),
+        cmocka_unit_test(first_sum_is_wrong),
+        cmocka_unit_test(one_of_two_processes_fails),
+        cmocka_unit_test(two_threads_wait),
+        cmocka_unit_test(calls_are_polled_without_sleep),
         cmocka_unit_test(deterministic),
+        cmocka_unit_test(users_algorithm_stays),
         cmocka_unit_test(two_processes),
         cmocka_unit_test(processes_need_an_address),
         cmocka_unit_test(absent_process),

@@ -241,6 +241,28 @@ static void many_ranges(void **state) {
     p2p_device_close(device);
 }
 
+/* The driver gives an address again (P2P_MACHINE_ADDRESSES=reuse): a transfer to the new memory comes after
+ * the command that sets it to zero, though transfers used the old memory. */
+static void memory_at_an_old_address(void **state) {
+    (void)state;
+    enum { ROUNDS = 6, BYTES = 100000 };
+    p2p_device *device = open_device("cuda:0");
+    p2p_host_memory host;
+    OK(p2p_host_memory_alloc(device, 2 * BYTES, &host));
+    unsigned char *in = host.bytes, *out = in + BYTES;
+    for (int round = 0; round < ROUNDS; round++) {
+        p2p_buffer *buffer = create_buffer(device, BYTES);
+        fill(in, BYTES, round);
+        OK(p2p_buffer_write(device, (p2p_place){buffer, 0}, in, BYTES));
+        OK(p2p_buffer_read(device, (p2p_place){buffer, 0}, out, BYTES));
+        OK(p2p_device_finish(device));
+        check_filled(out, BYTES, round, "memory at an old address");
+        p2p_buffer_destroy(buffer);
+    }
+    p2p_host_memory_free(device, &host);
+    p2p_device_close(device);
+}
+
 /* ---- Tickets --------------------------------------------------------------------------------------- */
 
 static void many_tickets(void **state) {
@@ -308,6 +330,7 @@ int main(void) {
         cmocka_unit_test(transfers_and_commands_are_in_order),
         cmocka_unit_test(reads_precede_later_commands),
         cmocka_unit_test(many_ranges),
+        cmocka_unit_test(memory_at_an_old_address),
         cmocka_unit_test(many_tickets),
         cmocka_unit_test(devices_alternate),
     };

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <glob.h>
 
 #include "support/test_files.h"
 
@@ -86,6 +87,29 @@ static void only_the_own_path(void **state) {
     expect_missing(NULL);
 }
 
+/* The folder in which fixed places are looked for; "": the real ones. glob is linked as a call of this. */
+static char root[512];
+int __real_glob(const char *pattern, int flags, int (*failed)(const char *, int), glob_t *found);
+int __wrap_glob(const char *pattern, int flags, int (*failed)(const char *, int), glob_t *found);
+int __wrap_glob(const char *pattern, int flags, int (*failed)(const char *, int), glob_t *found) {
+    char inside[2048];
+    snprintf(inside, sizeof inside, "%s%s", root, pattern);
+    return __real_glob(inside, flags, failed, found);
+}
+
+static void fixed_places(void **state) {
+    (void)state;
+    static const char *const places[] = {"machine/usr/local/nvidia/lib64", "machine/usr/lib64",
+                                         "machine/usr/local/cuda-13.0/lib64"};
+    forget();
+    snprintf(root, sizeof root, "%s/machine", folder);
+    for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
+        put(places[i]);
+        expect_found(places[i]);
+    }
+    root[0] = '\0';
+}
+
 /* Newer folders first; characters of patterns in a variable stand for themselves. */
 static void folders_by_pattern(void **state) {
     (void)state;
@@ -125,6 +149,7 @@ int main(int count, char **arguments) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(places_precede_each_other),
         cmocka_unit_test(only_the_own_path),
+        cmocka_unit_test(fixed_places),
         cmocka_unit_test(folders_by_pattern),
         cmocka_unit_test(damaged_files),
     };

@@ -1,11 +1,13 @@
 /* Devices that are lost or have too little memory, on the machine made of software: two H200 of 64 MiB.
  *
- *     test_cuda_lost hang|lose|memory
+ *     test_cuda_lost hang|collective|lose|memory
+ *     test_cuda_lost code CUDA_ERROR_...
  */
 #include "device_test.h"
 
 #include <machine.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static void out_of_memory_names_sizes(void **state) {
@@ -75,13 +77,59 @@ static void sticky_error_loses_one_device(void **state) {
     p2p_device_close(device[0]);
 }
 
+static const char *code; /* CUDA_ERROR_... */
+
+/* P2P_MACHINE_FAIL plants the code in a call, after which cuda.h demands a new process: no call follows. */
+static void planted_code_loses_the_device(void **state) {
+    (void)state;
+    p2p_device *device = open_device("cuda:0");
+    p2p_buffer *buffer = create_buffer(device, 1000);
+    OK(p2p_device_finish(device));
+    REFUSED(p2p_buffer_copy(device, (p2p_place){buffer, 0}, (p2p_place){buffer, 512}, 256), P2P_DEVICE_LOST,
+            "cuda:0, NVIDIA H200: the device was lost: cuMemcpyDtoDAsync failed with ");
+    MESSAGE_HAS(code);
+    check_lost(device, buffer);
+}
+
+/* A collective that does not end, on two devices: it is named. */
+static void hanging_collective_is_named(void **state) {
+    (void)state;
+    OK(p2p_limit_set("timeout", 1));
+    p2p_device *device[2] = {open_device("cuda:0"), open_device("cuda:1")};
+    p2p_buffer *buffer[2] = {create_buffer(device[0], 1000), create_buffer(device[1], 1000)};
+    p2p_place places[2] = {{buffer[0], 0}, {buffer[1], 0}};
+    p2p_ticket after[2] = {0}, done[2];
+    p2p_comm *comm = NULL;
+    p2p_op sum = {.kind = P2P_KIND_all_reduce};
+    sum.t[0] = p2p_tensor_flat(P2P_TYPE_f32, 100);
+    OK(p2p_comm_open(device, 2, 2, 0, NULL, &comm));
+    setenv("P2P_MACHINE_NCCL", "stuck:1", 1);
+    OK(p2p_comm_run(comm, &sum, places, after, done));
+    REFUSED(p2p_device_wait(device[0], done[0]), P2P_DEVICE_LOST,
+            "cuda:0, NVIDIA H200: the device was lost: it has not finished its work within 1 s; all_reduce "
+            "of 100 "
+            "f32 has not ended");
+    for (int i = 0; i < 2; i++) machine_lose_device(i, CUDA_ERROR_LAUNCH_FAILED, "it hangs");
+    p2p_comm_close(comm);
+    for (int i = 0; i < 2; i++) {
+        p2p_buffer_destroy(buffer[i]);
+        p2p_device_close(device[i]);
+    }
+}
+
 int main(int count, char **arguments) {
     const struct CMUnitTest hangs[] = {cmocka_unit_test(hanging_device_is_lost)};
+    const struct CMUnitTest collectives[] = {cmocka_unit_test(hanging_collective_is_named)};
     const struct CMUnitTest loses[] = {cmocka_unit_test(sticky_error_loses_one_device)};
     const struct CMUnitTest memory[] = {cmocka_unit_test(out_of_memory_names_sizes)};
+    const struct CMUnitTest codes[] = {cmocka_unit_test(planted_code_loses_the_device)};
+    code = count == 3 ? arguments[2] : "";
+    if (count == 3 && strcmp(arguments[1], "code") == 0) return cmocka_run_group_tests(codes, NULL, NULL);
     if (count == 2 && strcmp(arguments[1], "hang") == 0) return cmocka_run_group_tests(hangs, NULL, NULL);
+    if (count == 2 && strcmp(arguments[1], "collective") == 0)
+        return cmocka_run_group_tests(collectives, NULL, NULL);
     if (count == 2 && strcmp(arguments[1], "lose") == 0) return cmocka_run_group_tests(loses, NULL, NULL);
     if (count == 2 && strcmp(arguments[1], "memory") == 0) return cmocka_run_group_tests(memory, NULL, NULL);
-    fprintf(stderr, "usage: test_cuda_lost hang|lose|memory\n");
+    fprintf(stderr, "usage: test_cuda_lost hang|collective|lose|memory|code CODE\n");
     return 2;
 }

@@ -38,8 +38,9 @@ else
     skipped "the toolkit's stub" "the toolkit has none"
 fi
 state "$machine" "driver too old: NVIDIA driver CUDA 11.4 is installed, R5" P2P_MACHINE_DRIVER=R470
-for code in CUDA_ERROR_SYSTEM_DRIVER_MISMATCH CUDA_ERROR_UNKNOWN CUDA_ERROR_OPERATING_SYSTEM; do
+for code in CUDA_ERROR_SYSTEM_DRIVER_MISMATCH CUDA_ERROR_UNKNOWN CUDA_ERROR_SYSTEM_NOT_READY CUDA_ERROR_OPERATING_SYSTEM; do
     state "$machine" "failed: cuInit failed with $code (" P2P_MACHINE_FAIL=cuInit:1+:$code
+    [ "$code" != CUDA_ERROR_SYSTEM_NOT_READY ] || printed "\`systemctl status nvidia-fabricmanager\`" "a failing cuInit"
 done
 printed "a container needs \`--gpus all\`" "a failing cuInit"
 

@@ -14,6 +14,10 @@ CUcontext driver_current(void) {
     return current && current->alive ? current : NULL;
 }
 
+void machine_use_context(CUcontext context) {
+    current = context;
+}
+
 int machine_current_device(void) {
     driver_lock();
     const CUcontext context = driver_current();

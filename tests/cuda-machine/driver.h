@@ -52,9 +52,17 @@ typedef struct {
     int patience;       /* seconds */
     bool uninitialized; /* P2P_MACHINE_UNINITIALIZED=refuse: kernels may not read memory that nothing has
                            written */
+    bool reuses; /* P2P_MACHINE_ADDRESSES=reuse: new memory gets the address of freed memory of its size */
     const char *counters;
 } driver_settings;
 extern driver_settings driver_setting;
+
+/* Errors that headers of CUDA 12.0 lack. */
+enum {
+    DRIVER_ERROR_CONTAINED = 226,
+    DRIVER_ERROR_TENSOR_MEMORY_LEAK = 721,
+    DRIVER_ERROR_MPS_CLIENT_TERMINATED = 810
+};
 
 /* errors.c: CUDA_SUCCESS if no error has the name. */
 CUresult driver_error_of_name(const char *name);

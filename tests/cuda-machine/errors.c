@@ -4,7 +4,7 @@
 #include <string.h>
 
 static const struct {
-    CUresult error;
+    int error;
     const char *name, *text;
 } errors[] = {
     {CUDA_SUCCESS, "CUDA_SUCCESS", "no error"},
@@ -38,6 +38,11 @@ static const struct {
      "the operation cannot be performed in the present state"},
     {CUDA_ERROR_NOT_FOUND, "CUDA_ERROR_NOT_FOUND", "named symbol not found"},
     {CUDA_ERROR_NOT_READY, "CUDA_ERROR_NOT_READY", "device not ready"},
+    {DRIVER_ERROR_CONTAINED, "CUDA_ERROR_CONTAINED",
+     "Invalid access of peer GPU memory over nvlink or a hardware error"},
+    {DRIVER_ERROR_TENSOR_MEMORY_LEAK, "CUDA_ERROR_TENSOR_MEMORY_LEAK", "Tensor Memory not completely freed"},
+    {DRIVER_ERROR_MPS_CLIENT_TERMINATED, "CUDA_ERROR_MPS_CLIENT_TERMINATED",
+     "the MPS client has been terminated"},
     {CUDA_ERROR_ILLEGAL_ADDRESS, "CUDA_ERROR_ILLEGAL_ADDRESS", "an illegal memory access was encountered"},
     {CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES, "CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES",
      "too many resources requested for launch"},
@@ -67,14 +72,14 @@ static const struct {
 
 CUresult driver_error_of_name(const char *name) {
     for (size_t i = 0; i < sizeof errors / sizeof *errors; i++)
-        if (strcmp(errors[i].name, name) == 0) return errors[i].error;
+        if (strcmp(errors[i].name, name) == 0) return (CUresult)errors[i].error;
     return CUDA_SUCCESS;
 }
 
 /* The position in the table; -1: not there. */
 static int find_error(CUresult error) {
     for (size_t i = 0; i < sizeof errors / sizeof *errors; i++)
-        if (errors[i].error == error) return (int)i;
+        if (errors[i].error == (int)error) return (int)i;
     return -1;
 }
 

@@ -62,6 +62,10 @@ MACHINE_EXPORT bool machine_device_card(int device, machine_card *card);
 MACHINE_EXPORT CUresult machine_device_error(int device);
 MACHINE_EXPORT void machine_lose_device(int device, CUresult error, const char *why);
 
+/* Makes a context the calling thread's without a call of the driver, in which a fault could be planted: the
+ * faults of a library are those of its own calls. */
+MACHINE_EXPORT void machine_use_context(CUcontext context);
+
 /* ---- Memory -------------------------------------------------------------------------------------------- */
 
 /* Where the host finds the bytes of a device address; NULL, without a report, if the address is not in live

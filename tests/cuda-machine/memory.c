@@ -1,7 +1,8 @@
 /* Memory. Device addresses lie in a range that is reserved without access, so that host code which
- * dereferences one crashes. The bytes are in a second range at a constant distance. Addresses are never used
- * twice: an access to freed memory is always noticed. Each allocation begins 512 bytes behind a page, so that
- * no more than 512-byte alignment can be relied on, and is born as bytes 0xFF, which are NaN. */
+ * dereferences one crashes. The bytes are in a second range at a constant distance. Addresses are not used
+ * twice unless P2P_MACHINE_ADDRESSES=reuse: an access to freed memory is always noticed. Each allocation
+ * begins 512 bytes behind a page, so that no more than 512-byte alignment can be relied on, and is born as
+ * bytes 0xFF, which are NaN. */
 #define _GNU_SOURCE
 #include "driver.h"
 
@@ -129,21 +130,36 @@ static size_t whole_pages(size_t bytes) {
     return (bytes + PAGE - 1) / PAGE * PAGE;
 }
 
+/* Freed memory of the device that takes as many pages; NULL: there is none, or it is not used again. */
+static driver_allocation *find_freed(int device, size_t size) {
+    for (size_t i = table.count; driver_setting.reuses && i-- > 0;) {
+        driver_allocation *freed = &table.list[i];
+        if (!freed->alive && freed->device == device && whole_pages(OFFSET + freed->bytes) == size)
+            return freed;
+    }
+    return NULL;
+}
+
 bool driver_take_memory(int device, size_t bytes, CUdeviceptr *address) {
     device_memory *memory = &memories[device];
     if (!memory->addresses && !(memory->addresses = reserve())) return false;
     if (!memory->bytes && !(memory->bytes = reserve())) return false;
     const size_t size = whole_pages(OFFSET + bytes);
-    if (size > RANGE - memory->next) return false;
-    unsigned char *pages = memory->bytes + memory->next;
+    driver_allocation *freed = find_freed(device, size);
+    const size_t at = freed ? (size_t)(freed->host - OFFSET - memory->bytes) : memory->next;
+    if (size > RANGE - at) return false;
+    unsigned char *pages = memory->bytes + at;
     if (mprotect(pages, size, PROT_READ | PROT_WRITE) != 0) return false;
     memset(pages + OFFSET, 0xff, bytes);
-    *address = (CUdeviceptr)(uintptr_t)(memory->addresses + memory->next + OFFSET);
+    *address = (CUdeviceptr)(uintptr_t)(memory->addresses + at + OFFSET);
     driver_allocation allocation = {
         .begin = *address, .bytes = bytes, .device = device, .alive = true, .host = pages + OFFSET};
     if (driver_setting.uninitialized) allocation.written = calloc(1, bytes / 32 + 2);
-    table_add(allocation);
-    memory->next += size + PAGE; /* a page without access follows */
+    if (freed)
+        *freed = allocation;
+    else
+        table_add(allocation);
+    if (!freed) memory->next += size + PAGE; /* a page without access follows */
     memory->used += bytes;
     return true;
 }

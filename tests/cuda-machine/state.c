@@ -59,12 +59,14 @@ static void begin(void) {
     pthread_mutexattr_settype(&attributes, PTHREAD_MUTEX_RECURSIVE);
     pthread_mutex_init(&lock, &attributes);
     pthread_mutexattr_destroy(&attributes);
-    const char *uninitialized = getenv("P2P_MACHINE_UNINITIALIZED");
+    const char *uninitialized = getenv("P2P_MACHINE_UNINITIALIZED"),
+               *addresses = getenv("P2P_MACHINE_ADDRESSES");
     driver_setting.version = read_version();
     driver_setting.seed = read_number("P2P_MACHINE_SEED", 0);
     driver_setting.memory = read_number("P2P_MACHINE_MEMORY", 0);
     driver_setting.patience = (int)read_number("P2P_MACHINE_PATIENCE", 20);
     driver_setting.uninitialized = uninitialized && strcmp(uninitialized, "refuse") == 0;
+    driver_setting.reuses = addresses && strcmp(addresses, "reuse") == 0;
     driver_setting.counters = getenv("P2P_MACHINE_COUNTERS");
     driver_setting.devices = driver_read_cards();
 }
@@ -243,7 +245,10 @@ static const char *find_fault(const char *call, bool uses_device) {
 
 /* Errors after which a context is of no use, by CUDA's documentation. */
 static bool is_sticky(CUresult error) {
-    switch (error) {
+    switch ((int)error) {
+    case DRIVER_ERROR_CONTAINED:
+    case DRIVER_ERROR_TENSOR_MEMORY_LEAK:
+    case DRIVER_ERROR_MPS_CLIENT_TERMINATED:
     case CUDA_ERROR_ILLEGAL_ADDRESS:
     case CUDA_ERROR_MISALIGNED_ADDRESS:
     case CUDA_ERROR_LAUNCH_FAILED:

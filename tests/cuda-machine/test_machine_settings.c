@@ -9,8 +9,8 @@
 #include <unistd.h>
 
 static void clear_settings(void) {
-    static const char *const names[] = {"DEVICES", "CARD",     "DRIVER", "MEMORY",        "SEED",
-                                        "FAIL",    "COUNTERS", "LOG",    "UNINITIALIZED", "PATIENCE"};
+    static const char *const names[] = {"DEVICES",  "CARD", "DRIVER",        "MEMORY",   "SEED",     "FAIL",
+                                        "COUNTERS", "LOG",  "UNINITIALIZED", "PATIENCE", "ADDRESSES"};
     char name[40];
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         snprintf(name, sizeof name, "P2P_MACHINE_%s", names[i]);
@@ -466,6 +466,30 @@ static void test_uninitialized(void **state) {
     assert_run(SETTINGS("P2P_MACHINE_UNINITIALIZED=refuse", "TEST_WHOLE=1"), read_unwritten, 0, "");
 }
 
+/* The second of two allocations of about one size; the first has been freed. */
+static int allocate_again(void) {
+    CUstream stream;
+    CUdeviceptr memory[2];
+    unsigned char *host;
+    if (begin(&stream) || cuMemHostAlloc((void **)&host, 500, 0)) return 1;
+    for (int i = 0; i < 2; i++) {
+        if (cuMemAlloc(&memory[i], i ? 500 : 512)) return 1;
+        if (cuMemcpyDtoHAsync(host, memory[i], 500, stream) || cuMemsetD8Async(memory[i], 0, 500, stream))
+            return 1;
+        if (cuStreamSynchronize(stream) || cuMemFree(memory[i])) return 1;
+        if (host[0] != 0xff || host[499] != 0xff) return 1;
+    }
+    fprintf(stderr, memory[0] == memory[1] ? "the same address" : "two addresses");
+    if (cuMemFreeHost(host) || cuStreamDestroy(stream)) return 1;
+    return (int)cuDevicePrimaryCtxRelease(0);
+}
+
+static void test_addresses(void **state) {
+    (void)state;
+    assert_run(SETTINGS("P2P_MACHINE_SEED=0"), allocate_again, 0, "two addresses");
+    assert_run(SETTINGS("P2P_MACHINE_ADDRESSES=reuse"), allocate_again, 0, "the same address");
+}
+
 static void test_counters_file(void **state) {
     (void)state;
     char path[] = "machine_counters_XXXXXX", setting[80], text[1000] = "";
@@ -496,6 +520,7 @@ int main(void) {
         cmocka_unit_test(test_planted_faults),  cmocka_unit_test(test_verdict),
         cmocka_unit_test(test_orders),          cmocka_unit_test(test_uninitialized),
         cmocka_unit_test(test_counters_file),   cmocka_unit_test(test_lost_at_a_call),
+        cmocka_unit_test(test_addresses),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -205,6 +205,37 @@ static p2p_status op_query(p2p_be_device *device, const p2p_op *op, p2p_query *a
     return query_nhwc8(op, answer);
 }
 
+/* ---- Collectives -------------------------------------------------------------------------------------- */
+
+struct p2p_be_comm {
+    int world;
+};
+
+static p2p_status comm_open(p2p_be_device *const *devices, int count, int world, int rank0,
+                            const p2p_processes *processes, p2p_be_comm **comm) {
+    (void)devices, (void)count, (void)rank0, (void)processes;
+    *comm = malloc(sizeof **comm);
+    if (!*comm) return host->fail(P2P_OUT_OF_MEMORY, "null: no host memory");
+    (*comm)->world = world;
+    return P2P_OK;
+}
+
+static void comm_close(p2p_be_comm *comm) {
+    free(comm);
+}
+
+/* It rounds at every addition, as NCCL does. */
+static p2p_status comm_query(p2p_be_comm *comm, const p2p_op *op) {
+    if (op->kind == P2P_KIND_broadcast || op->t[0].type != P2P_TYPE_bf16 || comm->world <= 2) return P2P_OK;
+    return host->fail(P2P_UNSUPPORTED, "null: sums of bf16 would be rounded at every addition");
+}
+
+static p2p_status collect(p2p_be_comm *comm, const p2p_op *op, const p2p_contribution *replicas,
+                          p2p_ticket *done) {
+    (void)comm, (void)op, (void)replicas, (void)done;
+    return nothing_runs();
+}
+
 const p2p_module *null_module(uint32_t abi, const p2p_host *services) {
     static const p2p_module module = {.abi = P2P_BACKEND_ABI,
                                       .name = "null",
@@ -212,6 +243,12 @@ const p2p_module *null_module(uint32_t abi, const p2p_host *services) {
                                       .device_count = device_count,
                                       .device_info = device_info,
                                       .device_open = device_open,
+                                      .comm_open = comm_open,
+                                      .comm = {.close = comm_close,
+                                               .query = comm_query,
+                                               .all_reduce = collect,
+                                               .broadcast = collect,
+                                               .repeats_devices = true},
                                       .device = {.close = device_close,
                                                  .buffer_create = buffer_create,
                                                  .buffer_destroy = buffer_destroy,

@@ -8,7 +8,7 @@
 
 /* Devices: "null:0" a plain device, "null:1" a CPU with blocked channels, "null:2" a GPU with channels
  * innermost and tensor cores, "null:3" a GPU with blocked channels that stores activations in bf16 in
- * sessions of that precision.
+ * sessions of that precision. Their communicator sums bf16 over two replicas only, as NCCL.
  */
 enum { NULL_PLAIN, NULL_NCHW16C, NULL_NHWC8_BF16, NULL_NCHW16C_GPU, NULL_DEVICES };
 

@@ -26,6 +26,12 @@ for toolkit; do
         "$compiler" "${flags[@]}" "${includes[@]}" "$file" || failures=$((failures + 1))
         count=$((count + 1))
     done
+    # The UUID of a MIG instance is the second version's, which headers of CUDA 12 do not name by themselves.
+    if ! printf '#include "library/cuda_api.h"\nlooked_up:cuDeviceGetUuid;\n' | "$compiler" "${includes[@]}" -E -P - |
+        grep -q "looked_up:cuDeviceGetUuid_v2;"; then
+        echo "FAILED: $toolkit: cuDeviceGetUuid is the first version"
+        failures=$((failures + 1))
+    fi
     # The oldest driver of builds with CUDA 12, R525, is 12.0: no function that is looked up may have a later interface.
     # NVIDIA's header has the version of each in the name of its type. CUDA 13 starts on drivers of its own generation.
     if [[ $version == 12* ]]; then

@@ -125,39 +125,64 @@ static void test_nchw16c_gpu(void **state) {
     compare_profile(NULL_NCHW16C_GPU, true, "nchw16c_gpu_bf16");
 }
 
-/* Two replicas of 8 images each: gradients in buckets during the backward pass, updates bucket by bucket. */
-static void test_replicas(void **state) {
-    (void)state;
+enum { MOST_REPLICAS = 4 };
+
+/* The training plan in bf16 of replicas of 8 images each. The caller frees it. */
+static char *replicas_text(int replicas) {
     char *text = NULL;
     size_t size = 0;
     pix2pix *model = NULL;
-    p2p_device *devices[2];
+    p2p_device *devices[MOST_REPLICAS];
     p2p_session *session = NULL;
-    p2p_graph *graphs[2];
+    p2p_graph *graphs[MOST_REPLICAS];
     p2p_plan *plan = NULL;
     pix2pix_config config = pix2pix_config_default();
     const p2p_session_options bf16 = {.precision = P2P_PRECISION_bf16};
     OK(pix2pix_create(&model, &config));
     pix2pix_graph_options options = pix2pix_graph_options_for(model, 8);
-    options.global_batch = 16;
-    options.world = 2;
-    for (int r = 0; r < 2; r++) {
+    options.global_batch = 8 * replicas;
+    options.world = replicas;
+    for (int r = 0; r < replicas; r++) {
         OK(p2p_device_open("null:2", &devices[r]));
         OK(pix2pix_graph_train(model, &options, &graphs[r]));
     }
-    OK(p2p_session_create(devices, 2, &bf16, &session));
+    OK(p2p_session_create(devices, replicas, &bf16, &session));
     OK(p2p_session_plan(session, "training", graphs, &plan));
     FILE *stream = open_memstream(&text, &size);
     assert_non_null(stream);
     OK(p2p_plan_print(plan, stream));
     fclose(stream);
     p2p_session_destroy(session);
-    for (int r = 0; r < 2; r++) {
+    for (int r = 0; r < replicas; r++) {
         p2p_graph_destroy(graphs[r]);
         p2p_device_close(devices[r]);
     }
     pix2pix_destroy(model);
-    compare_text("nhwc8_bf16_replicas", text);
+    return text;
+}
+
+/* Gradients in buckets during the backward pass, updates bucket by bucket. */
+static void test_replicas(void **state) {
+    (void)state;
+    compare_text("nhwc8_bf16_replicas", replicas_text(2));
+}
+
+static int count_text(const char *text, const char *what) {
+    int count = 0;
+    for (const char *at = text; (at = strstr(at, what)) != NULL; at++) count++;
+    return count;
+}
+
+/* The communicator sums bf16 of two replicas, but not of four: the gradients of four are stored in f32, and
+ * none passes through host memory. */
+static void test_gradients_are_stored_as_they_are_summed(void **state) {
+    (void)state;
+    char *two = replicas_text(2), *four = replicas_text(4);
+    assert_true(count_text(two, " all_reduce y=bf16:") > 0);
+    assert_int_equal(count_text(four, " all_reduce y=bf16:"), 0);
+    assert_true(count_text(four, " all_reduce y=f32:") >= count_text(two, " all_reduce y="));
+    free(two);
+    free(four);
 }
 
 /* ---- Precision ---------------------------------------------------------------------------------------- */
@@ -244,6 +269,7 @@ int main(void) {
                                        cmocka_unit_test(test_nchw16c),
                                        cmocka_unit_test(test_nhwc8_bf16),
                                        cmocka_unit_test(test_replicas),
+                                       cmocka_unit_test(test_gradients_are_stored_as_they_are_summed),
                                        cmocka_unit_test(test_nchw16c_gpu),
                                        cmocka_unit_test(test_refused_in_bf16_stays_in_f32),
                                        cmocka_unit_test(test_a_device_without_bf16_is_refused),

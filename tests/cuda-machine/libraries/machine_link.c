@@ -21,7 +21,6 @@ static void load(void) {
     void *library = dlopen("libcuda.so.1", RTLD_NOW | RTLD_LOCAL);
     if (!library) return;
     bool all = look_up(library, "cuCtxGetCurrent", &machine.get_context) &&
-               look_up(library, "cuCtxSetCurrent", &machine.set_context) &&
                look_up(library, "cuDeviceGetPCIBusId", &machine.bus_id);
 #define X(function) all = all && look_up(library, "machine_" #function, &machine.function);
     MACHINE_LIST(X)

@@ -10,6 +10,7 @@
 #define MACHINE_LIST(X)                                                                                      \
     X(refuse)                                                                                                \
     X(current_device)                                                                                        \
+    X(use_context)                                                                                           \
     X(stream_device)                                                                                         \
     X(device_card)                                                                                           \
     X(device_error) X(memory) X(find) X(enqueue) X(enqueue_when) X(should_fail) X(count) X(draw) X(spend)
@@ -19,7 +20,6 @@ typedef struct {
     MACHINE_LIST(X)
 #undef X
     __typeof__(&cuCtxGetCurrent) get_context;
-    __typeof__(&cuCtxSetCurrent) set_context;
     __typeof__(&cuDeviceGetPCIBusId) bus_id;
 } machine_functions;
 

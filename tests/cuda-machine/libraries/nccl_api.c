@@ -6,13 +6,17 @@
  * comes. A communicator with `blocking` 0 enqueues nothing until its state has been asked for twice: whoever
  * does not wait for it finds his collective behind what he enqueued later.
  *
+ * Sums of three ranks and more are not repeatable if NCCL may take NVLS, as on a machine with NVSwitch.
+ *
  * P2P_MACHINE_NCCL is a list, separated by commas: order:ring|tree|reversed of sums, instead of NCCL_ALGO's
  * or the size's; limit:SECONDS until an absent rank is reported (15; 0: never); killed:silent, no
- * asynchronous error when a rank's process ends; version:2.20.5. NCCL_COMM_ID=HOST:PORT makes ncclGetUniqueId
+ * asynchronous error when a rank's process ends; version:2.20.5; stuck:1, collectives end only when they are
+ * aborted; damage:1, the last number of a sum is wrong. NCCL_COMM_ID=HOST:PORT makes ncclGetUniqueId
  * return the same in all processes.
  */
 #include "machine_link.h"
 
+#include "nccl_algorithm.h"
 #include "nccl_comm.h"
 
 #include <stdarg.h>
@@ -325,6 +329,8 @@ static ncclResult_t make(ncclComm_t *made, int ranks, const ncclUniqueId *id, in
     if (device < 0) return misuse(ncclInvalidUsage, "no context is current on the calling thread");
     if (machine.device_error(device) != CUDA_SUCCESS)
         return fail(ncclUnhandledCudaError, "device %d is lost", device);
+    if (!nccl_algorithms_known(nccl_version()))
+        return fail(ncclInvalidUsage, "NCCL_ALGO=%s has an unknown name", getenv("NCCL_ALGO"));
     if (group.made_count == NCCL_MOST_RANKS)
         return misuse(ncclInvalidUsage, "too many communicators in a group");
     machine.bus_id(bus_id, sizeof bus_id, device);
@@ -433,13 +439,19 @@ MACHINE_EXPORT ncclResult_t ncclCommDestroy(ncclComm_t comm) {
     return release(comm, ncclSuccess);
 }
 
-/* Ends waits in any thread, and takes the communicator. */
+/* Ends waits in any thread, and takes the communicator. It waits for kernels, so it takes a while. */
 MACHINE_EXPORT ncclResult_t ncclCommAbort(ncclComm_t comm) {
+    const struct timespec a_while = {.tv_nsec = 5000000};
     const ncclResult_t result = begin("ncclCommAbort");
     if (result != ncclSuccess) return result;
     if (!live(comm)) return ncclInvalidArgument;
-    comm->aborted = 1;
+    if (atomic_exchange(&comm->aborted, 1)) {
+        const ncclResult_t refused = misuse(ncclInvalidUsage, "rank %d is aborted twice", comm->rank);
+        nccl_drop(comm);
+        return refused;
+    }
     nccl_world_abort(comm->world);
+    nanosleep(&a_while, NULL);
     pthread_mutex_lock(&comm->user);
     while (comm->pending) {
         nccl_operation *first = comm->pending;
@@ -485,6 +497,8 @@ static ncclResult_t check_call(const struct ncclComm *comm, const nccl_call *cal
     if (size == 0 ||
         (!call->broadcast && (!nccl_type_adds((ncclDataType_t)call->type) || call->operation != ncclSum)))
         return misuse(ncclInvalidArgument, "type %d or operation %d", call->type, call->operation);
+    if (!nccl_has_algorithm(call->broadcast))
+        return fail(ncclInvalidUsage, "NCCL_ALGO=%s leaves no algorithm", getenv("NCCL_ALGO"));
     if (call->root < 0 || call->root >= comm->ranks)
         return misuse(ncclInvalidArgument, "the root is %d", call->root);
     if (device != comm->device)

@@ -1,6 +1,7 @@
 /* The commands of collectives, and settings. See nccl_comm.h. */
 #include "machine_link.h"
 
+#include "nccl_algorithm.h"
 #include "nccl_comm.h"
 
 #include <stdio.h>
@@ -34,17 +35,6 @@ int nccl_version(void) {
     int major, minor, patch;
     if (!value || sscanf(value, "%d.%d.%d", &major, &minor, &patch) != 3) return NCCL_VERSION_CODE;
     return NCCL_VERSION(major, minor, patch);
-}
-
-/* Without NCCL_ALGO, NCCL takes its algorithm by the size. */
-nccl_order nccl_order_of(size_t count) {
-    enum { SMALL = 4096 };
-    const char *value = setting("order"), *algorithm = getenv("NCCL_ALGO");
-    if (value && strncmp(value, "reversed", 8) == 0) return NCCL_ORDER_REVERSED;
-    if (value) return strncmp(value, "tree", 4) == 0 ? NCCL_ORDER_TREE : NCCL_ORDER_RING;
-    if (algorithm && strcmp(algorithm, "Ring") == 0) return NCCL_ORDER_RING;
-    if (algorithm && strcmp(algorithm, "Tree") == 0) return NCCL_ORDER_TREE;
-    return count < SMALL ? NCCL_ORDER_TREE : NCCL_ORDER_RING;
 }
 
 /* ---- Life ---------------------------------------------------------------------------------------------- */
@@ -104,6 +94,7 @@ static bool ready(void *data) {
     command *c = data;
     bool failed = false;
     if (c->comm->aborted || c->given_up) return true;
+    if (setting("stuck")) return false;
     if (c->looks == 0) c->since = now();
     if (!c->arrived)
         c->arrived = nccl_world_arrive(c->comm->world, c->number, &c->call, machine.memory(c->from),
@@ -135,19 +126,28 @@ static bool is_agreed(const command *c) {
     return true;
 }
 
+/* A switch adds in an order of its own, here another one for each call. */
+static void sum(const command *c, void *to) {
+    const int ranks = c->comm->ranks;
+    const nccl_order order = nccl_order_of(setting("order"), c->call.count);
+    const uint64_t first = order == NCCL_ORDER_SWITCH ? c->number : 0;
+    const void *from[NCCL_MOST_RANKS];
+    for (int i = 0; i < ranks; i++)
+        from[i] = nccl_world_data(c->comm->world, (int)((first + (uint64_t)i) % (uint64_t)ranks), c->number);
+    nccl_sum(order, (ncclDataType_t)c->call.type, c->call.count, ranks, from, to);
+    if (setting("damage")) ((unsigned char *)to)[bytes_of(c) - 1] ^= 0x40;
+}
+
 static void run(void *data) {
     command *c = data;
     void *to = machine.memory(c->to);
-    const void *from[NCCL_MOST_RANKS];
     if (c->comm->aborted || c->given_up || !is_agreed(c)) {
         memset(to, 0xff, bytes_of(c));
     } else if (c->call.broadcast) {
         if (bytes_of(c) > 0)
             memcpy(to, nccl_world_data(c->comm->world, c->call.root, c->number), bytes_of(c));
     } else {
-        for (int i = 0; i < c->comm->ranks; i++) from[i] = nccl_world_data(c->comm->world, i, c->number);
-        nccl_sum(nccl_order_of(c->call.count), (ncclDataType_t)c->call.type, c->call.count, c->comm->ranks,
-                 from, to);
+        sum(c, to);
     }
     nccl_world_finish(c->comm->world, c->number);
     nccl_drop(c->comm);
@@ -175,11 +175,10 @@ ncclResult_t nccl_launch(const nccl_operation *operation) {
     CUcontext before = NULL;
     machine.get_context(&before);
     nccl_hold(comm);
-    CUresult result = machine.set_context(comm->context);
-    if (result == CUDA_SUCCESS)
-        result = machine.enqueue_when(operation->stream, operation->name, ranges, in_place ? 1 : 2, ready,
-                                      run, drop, &c, sizeof c);
-    machine.set_context(before);
+    machine.use_context(comm->context);
+    const CUresult result = machine.enqueue_when(operation->stream, operation->name, ranges, in_place ? 1 : 2,
+                                                 ready, run, drop, &c, sizeof c);
+    machine.use_context(before);
     if (result == CUDA_SUCCESS) return ncclSuccess;
     nccl_drop(comm);
     return ncclUnhandledCudaError;

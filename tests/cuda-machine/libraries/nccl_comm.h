@@ -45,11 +45,10 @@ struct ncclComm {
     _Atomic int references, aborted, error;
 };
 
-/* Settings: P2P_MACHINE_NCCL and NCCL_ALGO, read when they are needed. */
+/* Settings of P2P_MACHINE_NCCL, read when they are needed. */
 double nccl_limit(void);      /* seconds until an absent rank is reported; 0: never */
 bool nccl_keeps_silent(void); /* the death of a rank causes no asynchronous error */
 int nccl_version(void);
-nccl_order nccl_order_of(size_t count);
 
 /* Enqueues a collective with the communicator's context. */
 ncclResult_t nccl_launch(const nccl_operation *operation);

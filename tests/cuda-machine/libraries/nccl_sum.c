@@ -87,6 +87,8 @@ void nccl_sum(nccl_order order, ncclDataType_t type, size_t count, int ranks, co
             sum = sum_tree(type, 0, ranks, from, i);
         else if (order == NCCL_ORDER_REVERSED)
             sum = sum_from(type, ranks - 1, -1, ranks, from, i);
+        else if (order == NCCL_ORDER_SWITCH)
+            sum = sum_from(type, 0, 1, ranks, from, i);
         else
             sum = sum_from(type, (int)(i / part + 1) % ranks, 1, ranks, from, i);
         store(type, to, i, sum);

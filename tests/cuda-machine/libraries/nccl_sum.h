@@ -7,8 +7,9 @@
 #include <stddef.h>
 
 /* A ring cuts the buffer into as many parts as there are ranks: each part's sum begins at another rank, so
- * that bits depend on the cut. A tree adds pairs of ranks. REVERSED is neither. */
-typedef enum { NCCL_ORDER_RING, NCCL_ORDER_TREE, NCCL_ORDER_REVERSED } nccl_order;
+ * that bits depend on the cut. A tree adds pairs of ranks. SWITCH adds in the order of `from`. REVERSED is
+ * none of NCCL's. */
+typedef enum { NCCL_ORDER_RING, NCCL_ORDER_TREE, NCCL_ORDER_SWITCH, NCCL_ORDER_REVERSED } nccl_order;
 
 /* 0: a type that the double does not know. */
 size_t nccl_type_bytes(ncclDataType_t type);

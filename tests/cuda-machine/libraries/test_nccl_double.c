@@ -137,6 +137,62 @@ static void test_orders(void **state) {
     close_ranks(4);
 }
 
+/* Large sums by NVLS begin at another rank in each call, unless NVLS is excluded in one of two ways. */
+static void test_switches(void **state) {
+    (void)state;
+    static const struct {
+        const char *name, *value;
+        bool repeats;
+    } settings[] = {{"NCCL_ALGO", "^NVLS,NVLSTree", true},
+                    {"NCCL_NVLS_ENABLE", "0", true},
+                    {"NCCL_ALGO", "nvls,Ring", false},
+                    {"NCCL_ALGO", "tree", true}};
+    enum { MANY = 5000 };
+    static float sum[2][MANY];
+    for (size_t i = 0; i < sizeof settings / sizeof settings[0]; i++) {
+        CUdeviceptr big[4];
+        setenv(settings[i].name, settings[i].value, 1);
+        open_ranks(4, 1);
+        for (int call = 0; call < 2; call++) {
+            OK(ncclGroupStart());
+            for (int r = 0; r < 4; r++) {
+                static float many[MANY];
+                test_enter(r);
+                test_fill(many, MANY, (uint32_t)r + 1);
+                big[r] = test_floats(many, MANY, false);
+                OK(ncclAllReduce(test_pointer(big[r]), test_pointer(big[r]), MANY, ncclFloat32, ncclSum,
+                                 comm[r], stream_of(r)));
+            }
+            OK(ncclGroupEnd());
+            test_read(2, big[2], sum[call], MANY, false);
+        }
+        assert_true((memcmp(sum[0], sum[1], sizeof sum[0]) == 0) == settings[i].repeats);
+        close_ranks(4);
+        unsetenv(settings[i].name);
+    }
+}
+
+/* Since 2.24 unknown names are errors, and a broadcast needs rings. */
+static void test_names_of_algorithms(void **state) {
+    (void)state;
+    ncclUniqueId id;
+    OK(ncclGetUniqueId(&id));
+    setenv("NCCL_ALGO", "^NVLS,Switch", 1);
+    setenv("P2P_MACHINE_NCCL", "version:2.24.3,limit:1", 1);
+    assert_int_equal(init(1, &id, 0, 1), ncclInvalidUsage);
+    assert_non_null(strstr(ncclGetLastError(NULL), "has an unknown name"));
+    setenv("P2P_MACHINE_NCCL", "version:2.18.1,limit:1", 1);
+    open_ranks(1, 1);
+    setenv("NCCL_ALGO", "Tree", 1);
+    assert_int_equal(ncclBroadcast(test_pointer(memory[0]), test_pointer(result[0]), 4, ncclUint8, 0, comm[0],
+                                   stream_of(0)),
+                     ncclInvalidUsage);
+    OK(reduce(0, 4));
+    close_ranks(1);
+    unsetenv("NCCL_ALGO");
+    setenv("P2P_MACHINE_NCCL", "limit:1", 1);
+}
+
 /* bf16 is rounded at each addition; broadcasts copy the root's bytes; in place. */
 static void test_types(void **state) {
     (void)state;
@@ -529,12 +585,20 @@ static void test_as_child(void **state) {
 }
 
 int main(int argc, char **argv) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_orders),       cmocka_unit_test(test_types),
-                                       cmocka_unit_test(test_not_blocking), cmocka_unit_test(test_refusals),
-                                       cmocka_unit_test(test_bad_openings), cmocka_unit_test(test_mismatches),
-                                       cmocka_unit_test(test_threads),      cmocka_unit_test(test_absent),
-                                       cmocka_unit_test(test_abort),        cmocka_unit_test(test_processes),
-                                       cmocka_unit_test(test_killed),       cmocka_unit_test(test_stale)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_orders),
+                                       cmocka_unit_test(test_switches),
+                                       cmocka_unit_test(test_names_of_algorithms),
+                                       cmocka_unit_test(test_types),
+                                       cmocka_unit_test(test_not_blocking),
+                                       cmocka_unit_test(test_refusals),
+                                       cmocka_unit_test(test_bad_openings),
+                                       cmocka_unit_test(test_mismatches),
+                                       cmocka_unit_test(test_threads),
+                                       cmocka_unit_test(test_absent),
+                                       cmocka_unit_test(test_abort),
+                                       cmocka_unit_test(test_processes),
+                                       cmocka_unit_test(test_killed),
+                                       cmocka_unit_test(test_stale)};
     const struct CMUnitTest child[] = {cmocka_unit_test(test_as_child)};
     program = argv[0];
     if (argc < 4) return cmocka_run_group_tests(tests, test_open, test_close);
