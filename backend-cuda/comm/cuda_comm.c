@@ -492,9 +492,9 @@ static void stop_watching(p2p_be_comm *comm) {
 static p2p_status give_up(p2p_be_comm *comm, p2p_status status) {
     for (int i = 0; i < comm->count; i++) {
         member *one = &comm->member[i];
+        cuda_standstill_close(one->device);
         if (!cuda_enter_release(&one->device->queue)) continue;
         if (one->nccl) cuda_nccl.ncclCommAbort(one->nccl);
-        cuda_standstill_close(one->device);
         if (one->stream) CUDA_RELEASE(&one->device->queue, cuStreamDestroy, one->stream);
     }
     for (int i = 0; i < comm->count; i++)

@@ -59,7 +59,7 @@ static p2p_status check_values(reduction *r, int device) {
 
 static p2p_status run(reduction *r, bool *direct) {
     P2P_TRY(reserve(r));
-    *direct = p2p_comm_is_direct(r->comm, &r->op);
+    P2P_TRY(p2p_comm_is_direct(r->comm, &r->op, direct));
     for (int i = 0; i < r->count; i++) P2P_TRY(write_values(r, i));
     P2P_TRY(p2p_comm_run(r->comm, &r->op, r->places, r->after, r->done));
     for (int i = 0; i < r->count; i++) P2P_TRY(check_values(r, i));

@@ -384,9 +384,8 @@ p2p_status p2p_comm_prepare(p2p_comm *comm, const p2p_op *op) {
     return reserve(comm, chunk_of(op), p2p_type_bytes(op->t[0].type));
 }
 
-bool p2p_comm_is_direct(p2p_comm *comm, const p2p_op *op) {
-    bool own;
-    return find_own(comm, op, &own) == P2P_OK && own;
+p2p_status p2p_comm_is_direct(p2p_comm *comm, const p2p_op *op, bool *direct) {
+    return find_own(comm, op, direct);
 }
 
 p2p_status p2p_comm_run(p2p_comm *comm, const p2p_op *op, const p2p_place *places, const p2p_ticket *after,

@@ -112,8 +112,9 @@ void p2p_comm_close(p2p_comm *comm);
 /* Determines how the collective is performed, and allocates what it needs, so that p2p_comm_run with this
  * descriptor allocates nothing. P2P_UNSUPPORTED if it can't be performed. */
 p2p_status p2p_comm_prepare(p2p_comm *comm, const p2p_op *op);
-/* Whether the backend's communicator performs the collective; else it passes through host memory. */
-bool p2p_comm_is_direct(p2p_comm *comm, const p2p_op *op);
+/* Sets *direct to whether the backend's communicator performs the collective; else it passes through host
+ * memory. False if the query fails. */
+p2p_status p2p_comm_is_direct(p2p_comm *comm, const p2p_op *op, bool *direct);
 /* Starts a collective. places[i], after[i] and done[i] belong to devices[i]: it begins when after[i] is
  * complete, and done[i] is complete when the result is available (0: already). Commands of a device see it if
  * they are ordered after done[i]. */

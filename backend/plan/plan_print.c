@@ -86,7 +86,9 @@ static void print_reductions_of(const plan_part *part, const char *what, bool of
         if (!step->collective || (part->values[step->value[0]].origin == IR_ARENA) != of_arena) continue;
         const size_t size = p2p_tensor_bytes(&step->op.t[0]);
         count++;
-        direct += p2p_comm_is_direct(part->session->comm, &step->op);
+        bool own;
+        (void)p2p_comm_is_direct(part->session->comm, &step->op, &own);
+        direct += own;
         bytes += size;
         if (size > most) most = size;
     }

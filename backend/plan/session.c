@@ -68,10 +68,10 @@ static void cut_whole_alignments(p2p_session *session) {
         session->cut.chunk_bytes % (session->cut.alignment * p2p_type_bytes(session->filter.type));
 }
 
-static bool sums_directly(const p2p_session *session, p2p_type type) {
+static p2p_status sums_directly(const p2p_session *session, p2p_type type, bool *direct) {
     p2p_op sum = {.kind = P2P_KIND_all_reduce};
     sum.t[0] = p2p_tensor_flat(type, 1);
-    return p2p_comm_is_direct(session->comm, &sum);
+    return p2p_comm_is_direct(session->comm, &sum, direct);
 }
 
 /* Gradients that the communicator sums in the type of the parameters only are stored in it. If all sums pass
@@ -80,8 +80,10 @@ static p2p_status open_comm(p2p_session *session, p2p_device *const *devices) {
     P2P_TRY(p2p_comm_open(devices, session->replica_count, session->world, session->rank0,
                           session->options.processes, &session->comm));
     p2p_comm_set_clock(session->comm, session->options.tuning.clock);
-    if (!sums_directly(session, session->gradient) && sums_directly(session, session->filter.type))
-        session->gradient = session->filter.type;
+    bool narrow, wide;
+    P2P_TRY(sums_directly(session, session->gradient, &narrow));
+    P2P_TRY(sums_directly(session, session->filter.type, &wide));
+    if (!narrow && wide) session->gradient = session->filter.type;
     return P2P_OK;
 }
 

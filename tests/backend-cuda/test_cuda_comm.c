@@ -102,6 +102,12 @@ static void run_rounds(group *g, const p2p_op *op, int rounds) {
     for (int i = 0; i < g->count; i++) free(host[i]);
 }
 
+static bool is_direct(const group *g, const p2p_op *op) {
+    bool direct;
+    OK(p2p_comm_is_direct(g->comm, op, &direct));
+    return direct;
+}
+
 /* ---- In one process -------------------------------------------------------------------------------- */
 
 static void sums_and_broadcasts(void **state) {
@@ -113,8 +119,8 @@ static void sums_and_broadcasts(void **state) {
             p2p_op sum = collective(P2P_KIND_all_reduce, P2P_TYPE_f32, i ? 100000 : 33);
             p2p_op spread = collective(P2P_KIND_broadcast, P2P_TYPE_f32, i ? 100000 : 33);
             spread.root = count - 1;
-            assert_true(p2p_comm_is_direct(g.comm, &sum));
-            assert_true(p2p_comm_is_direct(g.comm, &spread));
+            assert_true(is_direct(&g, &sum));
+            assert_true(is_direct(&g, &spread));
             run_rounds(&g, &sum, 3);
             run_rounds(&g, &spread, 3);
         }
@@ -160,15 +166,15 @@ static void what_nccl_lacks_passes_through_the_host(void **state) {
     open_group(&g, 3, 3, 0, 4096);
     p2p_op moments = {.kind = P2P_KIND_all_reduce, .reduction = P2P_REDUCE_MOMENTS};
     moments.t[0] = p2p_tensor_stats(P2P_TYPE_f32, 1, 3, 8);
-    assert_false(p2p_comm_is_direct(g.comm, &moments));
+    assert_false(is_direct(&g, &moments));
     MESSAGE_HAS("NCCL does not combine moments");
     p2p_op rounded = collective(P2P_KIND_all_reduce, P2P_TYPE_bf16, 64);
-    assert_false(p2p_comm_is_direct(g.comm, &rounded));
+    assert_false(is_direct(&g, &rounded));
     MESSAGE_HAS("NCCL would round sums of bf16 at every addition");
     OK(p2p_comm_prepare(g.comm, &rounded));
     close_group(&g);
     open_group(&g, 2, 2, 0, 4096);
-    assert_true(p2p_comm_is_direct(g.comm, &rounded)); /* two summands are rounded once */
+    assert_true(is_direct(&g, &rounded)); /* two summands are rounded once */
     close_group(&g);
 }
 
@@ -188,7 +194,7 @@ static void expect_fallback(const char *const *addresses, const char *words) {
         strchr(warnings, '\n') != strrchr(warnings, '\n'))
         fail_msg("the warnings are '%s' and lack '%s'", warnings, words);
     const p2p_op sum = collective(P2P_KIND_all_reduce, P2P_TYPE_f32, 100);
-    assert_false(p2p_comm_is_direct(g.comm, &sum));
+    assert_false(is_direct(&g, &sum));
     run_rounds(&g, &sum, 2);
     close_group(&g);
     p2p_warnings_to(NULL);
