@@ -38,8 +38,8 @@ EXCLUDED = [
     ("tgllp", "* : norm_bwd_whole", "128 bytes, sums of one position"),
     ("bdw", "*conv_gpu_subgroup.cl*-DBLOCKS=2*-DSTORED_BF16*", "64 bytes, on processors of 2014"),
     ("bdw", "*conv_gpu_subgroup.cl*-DBLOCKS=2*-DTRANSPOSED*", "1024 bytes, on processors of 2014; the tuner measures others"),
-    ("bdw", "*conv_gpu_data.cl -DGROUP_M=8 -DGROUP_N=16 -DITEM_M=8 -DITEM_N=4*-DPARTS*", "4 registers, there"),
-    ("bdw", "*conv_gpu_winograd_products.cl -DGROUP_M=8 -DGROUP_N=16 -DITEM_M=8 -DITEM_N=4*-DA_SUMMED*", "208 bytes, there"),
+    ("bdw", "*conv_gpu_data.cl -DGROUP_M=8 -DGROUP_N=16 -DITEM_M=8 -DITEM_N=4*-DPARTS*", "4 registers, likewise"),
+    ("bdw", "*conv_gpu_winograd_products.cl -DGROUP_M=8 -DGROUP_N=16 -DITEM_M=8 -DITEM_N=4*-DA_SUMMED*", "208 bytes, likewise"),
     ("bdw skl", "*conv_gpu_filter.cl -DGROUP_M=* -DGROUP_N=16 -DITEM_M=8 -DITEM_N=4*",
      "64 to 128 bytes of filter gradients by 128x64 and 64x64 on processors' GPUs of 2014 and 2015, whose planner has "
      "no such candidates"),

@@ -4,7 +4,7 @@
 #include "host/text.h"
 #include "pairs/pairs_check.h"
 #include "pairs/pairs_make.h"
-#include "pairs/pairs_shape.h"
+#include "pairs/pairs_side_by_side.h"
 #include "pairs/pairs_split.h"
 #include "pairs/pairs_video.h"
 

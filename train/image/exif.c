@@ -14,6 +14,7 @@ enum {
     MARKER_FRAME_LAST = 0xcf,
     MARKER_SCAN = 0xda,
     MARKER_APP1 = 0xe1,
+    MARKER_FILL = 0xff,
     SEGMENT_HEADER = 4, /* bytes */
     TIFF_HEADER = 8,
     ORDER_LOW_FIRST = 0x4949, /* "II" and "MM" */
@@ -84,6 +85,10 @@ int exif_orientation(const uint8_t *bytes, size_t size) {
     part rest = part_from((part){bytes, size, false}, 2); /* after the start of the picture */
     while (rest.size > SEGMENT_HEADER && byte_at(rest, 0) == 0xff) {
         const unsigned marker = byte_at(rest, 1);
+        if (marker == MARKER_FILL) { /* any number of such bytes may precede a marker */
+            rest = part_from(rest, 1);
+            continue;
+        }
         const size_t length = 2 + (size_t)short_at(rest, 2);
         if (is_last(marker) || length < SEGMENT_HEADER) break;
         part segment = part_from(rest, SEGMENT_HEADER);

@@ -102,6 +102,16 @@ static void test_turns(void **state) {
         }
 }
 
+/* Bytes 0xff may fill the space before a segment. */
+static void test_filled_space(void **state) {
+    (void)state;
+    static const int turned[CORNERS] = {2, 0, 3, 1};
+    uint8_t exif[3 + EXIF_BYTES] = {0xff, 0xff, 0xff};
+    make_exif(6, true, exif + 3);
+    write_with("filled.jpg", exif, sizeof exif);
+    check_corners("filled.jpg", turned);
+}
+
 /* A byte of valid data, changed: the picture stays as it is in the file. */
 static void test_damaged_data_turns_nothing(void **state) {
     (void)state;
@@ -184,6 +194,7 @@ static void test_identity_shows_turns(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST_IN_FOLDER(test_turns),
+        TEST_IN_FOLDER(test_filled_space),
         TEST_IN_FOLDER(test_damaged_data_turns_nothing),
         cmocka_unit_test(test_no_byte_beyond_the_end),
         cmocka_unit_test(test_only_before_the_frame),

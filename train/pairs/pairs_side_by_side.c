@@ -1,5 +1,5 @@
-/* See pairs_shape.h. */
-#include "pairs_shape.h"
+/* See pairs_side_by_side.h. */
+#include "pairs_side_by_side.h"
 
 #include "data/dataset.h"
 #include "pairs_record.h"

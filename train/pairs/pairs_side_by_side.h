@@ -1,6 +1,6 @@
 /* Whether a folder made by `p2p pairs` holds pairs of a shape that `p2p train` refuses by default. */
-#ifndef P2P_PAIRS_SHAPE_H
-#define P2P_PAIRS_SHAPE_H
+#ifndef P2P_PAIRS_SIDE_BY_SIDE_H
+#define P2P_PAIRS_SIDE_BY_SIDE_H
 
 #include "p2p_status.h"
 
