@@ -35,7 +35,8 @@ echo "-- ci/quickstart"
 expect 0 "The model: build/quickstart/run/generator.safetensors" ci/quickstart
 grep -q "^devices$" commands.txt || fail "it does not show the devices"
 if [ -z "$whole" ]; then # what the wrapper makes small is there
-    grep -q "^sample-data build/quickstart/toys --count 8 --size 32" commands.txt || fail "other pairs: $(grep sample-data commands.txt)"
+    grep -q "^sample-data build/quickstart/toys --count 8 --size 32" commands.txt ||
+        fail "other pairs: $(grep sample-data commands.txt)"
     for option in "--size 32" "--ngf 4" "--ndf 4" "--epochs 1" "--epochs-decay 1"; do
         grep -q "^train .*$option\b" commands.txt || fail "the training has no ${option% *}"
     done

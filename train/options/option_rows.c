@@ -261,7 +261,8 @@ const int fallback_exception_count = sizeof fallback_exceptions / sizeof fallbac
 
 const help_exception help_exceptions[] = {
     {"pairs", PAIRS,
-     "resize: side-by-side resizes each half; check: as in p2p train, where side-by-side takes pictures of any shape"},
+     "resize: side-by-side resizes each half; check: as in p2p train, where side-by-side takes pictures of "
+     "any shape"},
     {"seed", SAMPLE, "determines every picture: the same seed gives the same bits"},
     {"seed", PAIRS, "blank: determines, with each picture's name, where its holes are"},
 };

@@ -310,8 +310,8 @@ static void print_option(const option_row *row, unsigned command, FILE *stream) 
     bool fits = width + 2 <= HELP_INDENT;
     fprintf(stream, "%-*s", fits ? HELP_INDENT : 0, left);
     if (!fits) fprintf(stream, "\n%*s", HELP_INDENT, "");
-    snprintf(text, sizeof text, "%s%s%s%s", help_of(row, command), fallback ? " (" : "", fallback ? row->fallback : "",
-             fallback ? ")" : "");
+    snprintf(text, sizeof text, "%s%s%s%s", help_of(row, command), fallback ? " (" : "",
+             fallback ? row->fallback : "", fallback ? ")" : "");
     print_wrapped(text, HELP_INDENT, stream);
 }
 
