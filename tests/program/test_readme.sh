@@ -259,7 +259,7 @@ while IFS=$tab read -r kind place text; do
         "export PATH="*) [ "$text" = 'export PATH=$PWD/build/gcc/train:$PATH' ] || fail "$place: unexpected: $text" ;;
         "python3 -c "*'"G.safetensors")'*) cp "$golden/state_dict_batch.safetensors" G.safetensors ;;
         "pip install "*) ;;
-        "fidelity "*' --gpu '*) fail "$place: $text needs CUDA" ;;
+        "fidelity "*"--gpu "*) fail "$place: $text needs CUDA" ;;
         "fidelity "* | "pytorch-fid "* | "python3 tests/pytorch/"*) # they need packages: their folders are checked
             for word in $text; do
                 [[ $word != measured* ]] || [ -d "$word" ] || fail "$place: the commands before it made no $word"
