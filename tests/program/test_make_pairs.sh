@@ -261,7 +261,7 @@ threads() {
 }
 one=$(threads threads1 --workers 1) five=$(threads threads5 --workers 5) all=$(threads threads)
 [ $((five - one)) -eq 4 ] || fail "five workers are $((five - one + 1)) threads"
-processors=$(env -u OMP_NUM_THREADS -u OMP_THREAD_LIMIT nproc)
+processors=$(getconf _NPROCESSORS_ONLN)
 [ $((all - one)) -eq $(((processors < 30 ? processors : 30) - 1)) ] || fail "without --workers: $((all - one + 1)) threads for $processors processors"
 
 echo "-- interruptions"
