@@ -83,6 +83,8 @@ static p2p_status run_split(const settings *all, const char *const *arguments) {
 static p2p_status run_video(const settings *all, const char *const *arguments) {
     P2P_TRY(pairs_video(all, arguments[0], arguments[1]));
     text_line(stdout, "%s", arguments[1]);
+    print_next("next: p2p pairs edges %s PAIRS, or grey, lowres or blank, makes pairs of the frames",
+               arguments[1]);
     return P2P_OK;
 }
 

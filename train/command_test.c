@@ -205,7 +205,13 @@ static json_t *summary_of(const test_run *run) {
         "count", (json_int_t)run->total.pictures, "mean", numbers_of(&mean));
 }
 
-/* metrics.json, the page, and the line on stdout. */
+static void report_pages(const test_run *run) {
+    progress_line(run->progress, "done: %s shows every pair", run->page_path);
+    if (run->grid.picture.pixels)
+        progress_line(run->progress, "%s shows the first %d", run->grid_path, run->grid.columns);
+}
+
+/* metrics.json, the page, and the lines on stdout and stderr. */
 static p2p_status write_numbers(const test_run *run) {
     json_t *object = summary_of(run);
     char *line;
@@ -216,7 +222,7 @@ static p2p_status write_numbers(const test_run *run) {
         status =
             complete ? json_file_write(run->numbers_path, json_incref(object), JSON_INDENT(2)) : no_memory();
     if (status == P2P_OK) printf("%s\n", line);
-    if (status == P2P_OK) progress_line(run->progress, "done: %s shows every pair", run->page_path);
+    if (status == P2P_OK) report_pages(run);
     free(line);
     json_decref(object);
     return status;

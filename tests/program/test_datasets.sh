@@ -21,6 +21,9 @@ for _ in $(seq 500); do
     sleep 0.02
 done
 url=http://127.0.0.1:$(cat port)
+python3 -c 'import sys, urllib.request; sys.stdout.buffer.write(urllib.request.urlopen(sys.argv[1]).read())' \
+    "$url/good/facades.tar.gz" >good.tar.gz
+: >log.txt
 
 # brings CODE TEXT WAY [NAME]: fetches by one of the server's ways; the output must have the text.
 brings() {
@@ -125,6 +128,42 @@ python3 datasets.py --from "$url/good" --to sets --wait 0.001 facades >out.txt 2
 holds "another size than the known one is refused" test $? -eq 3
 holds "and named" grep -q "but 30168306 are known" out.txt
 absent published
+
+# known SIZE CODE TEXT: fetches from the published place as if the size of the data set were known in two digits.
+size=$(stat -c %s good.tar.gz)
+known() {
+    sed -e "s#^PUBLISHED = .*#PUBLISHED = \"$url/good\"#" -e "s#(30168306, True,#($1, False,#" "$ci/datasets" >rounded.py
+    ends "$2" "$3" python3 rounded.py --to sets --wait 0.001 facades
+}
+rm -f sets/facades.sha256
+known $((size * 1025 / 1000)) 0 "3 in train"
+complete "a size within 3 %"
+known $((size * 975 / 1000)) 0 "3 in train"
+complete "a size within 3 %"
+for factor in 1040 960; do
+    known $((size * factor / 1000)) 3 "but about $((size * factor / 1000)) are known of this data set"
+    absent "a size beyond 3 %"
+done
+
+echo "-- free disk"
+# with_free BYTES: fetches as if so much were free.
+with_free() {
+    python3 - "$ci/datasets" "$1" --from "$url/good" --to sets --wait 0.001 facades >out.txt 2>&1 <<'PYTHON'
+import runpy, shutil, sys, types
+path, free = sys.argv[1], int(sys.argv[2])
+shutil.disk_usage = lambda folder: types.SimpleNamespace(free=free)
+sys.argv = [path] + sys.argv[3:]
+runpy.run_path(path, run_name="__main__")
+PYTHON
+}
+with_free $((2 * size - 1))
+holds "too little disk is refused" test $? -eq 1
+holds "too little disk: named" grep -q "facades needs .* MB of disk, and .* MB are free in sets; --to" out.txt
+holds "too little disk: nothing is fetched" test ! -s sets/facades.partial/archive
+absent "too little disk"
+with_free $((2 * size))
+holds "enough disk is enough" test $? -eq 0
+complete "enough disk"
 
 echo "-- offline"
 kill $server

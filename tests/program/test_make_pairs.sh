@@ -2,8 +2,10 @@
 # p2p pairs: what each subcommand makes, every refusal, equal bits for any number of threads, interruptions, and what
 # check finds in folders with planted faults.
 #
-#   tests/program/test_make_pairs.sh P2P PICTURES      PICTURES: the tool of tests/support
-pictures=$(realpath "$2")
+#   tests/program/test_make_pairs.sh P2P PICTURES COMPARE_EDGES
+#
+# PICTURES and COMPARE_EDGES: the tools of tests/support and tests/train/pairs.
+pictures=$(realpath "$2") compare_edges=$(realpath "$3")
 . "$(dirname "$0")/../support/expect.sh" "$1" none
 make=("$p2p" pairs)
 
@@ -42,6 +44,11 @@ done
 cp photos/00001.png photos/more/deep.png
 
 echo "-- usage"
+"$p2p" help pairs >help.txt || fail "no help"
+grep -E "p2p tune|--tune|--deterministic" help.txt && fail "the help names what p2p pairs has not"
+grep -q "  --seed N .*blank: " help.txt || fail "the help does not say what --seed is for"
+grep -q "  --pairs .*$" help.txt && grep -q "resize: side-by-side" help.txt || fail "the help lacks --pairs of resize"
+"$p2p" help train | grep "resize: side-by-side" && fail "the help of p2p train describes p2p pairs"
 expect 2 "no subcommand" "${make[@]}"
 printed "hint: they are combine, split, resize, edges, grey, lowres, blank, video, check" "p2p pairs"
 expect 2 "'frob' is not a subcommand" "${make[@]}" frob
@@ -59,27 +66,42 @@ mkdir empty
 expect 3 "empty holds no pictures" "${make[@]}" grey empty out
 [ -e out ] && fail "a refused command has made a folder"
 
+# ---- A and B of each subcommand ----
+
+# derives KIND CHANNELS: makes pairs of the photographs in KIND, and A alone, with so many channels, in KIND-only. Each pair
+# must have that A at its left, and the photograph at its right.
+derives() {
+    expect 0 "made 11 pictures in $1" "${make[@]}" "$1" photos "$1"
+    printed "next: p2p pairs split $1" "$1"
+    printed "picture 11/11  0s left" "$1" # the last picture has a line, however fast it comes
+    expect 0 "made 11" "${make[@]}" "$1" photos "$1-only" --input-only
+    has "$1-only/00003.png" "64x64x$2x8"
+    has "$1/more/deep.png" 128x64x3x8
+    expect 0 "made 11" "${make[@]}" combine "$1-only" photos "$1-joined"
+    diff -rq -x pairs.json "$1" "$1-joined" || fail "$1: A is not that of --input-only, or B not the photograph"
+    half "$1/00003.png" right b.png
+    [ "$(differ b.png photos/00003.png)" = 0 ] || fail "$1: B is not the photograph"
+}
+
 echo "-- one picture from one"
-expect 0 "made 11 pictures in grey" "${make[@]}" grey photos grey
-printed "next: p2p pairs split grey" grey
-has grey/more/deep.png 128x64x3x8
-half grey/00003.png right b.png
-[ "$(differ b.png photos/00003.png)" = 0 ] || fail "grey: B is not the photograph"
-expect 0 "made 11" "${make[@]}" grey photos grey-only --input-only
-has grey-only/00003.png 64x64x1x8
+derives grey 1
 expect 0 "made 11" "${make[@]}" grey photos grey-jpeg --format jpg
 has grey-jpeg/00003.jpg 128x64x3x8
 
-expect 0 "made 11" "${make[@]}" lowres photos lowres --factor 4
-expect 0 "made 11" "${make[@]}" resize photos small --size 16
-expect 0 "made 11" "${make[@]}" resize small large --size 64
-half lowres/00003.png left a.png
-[ "$(differ a.png large/00003.png)" = 0 ] || fail "lowres: A is not the picture made smaller and larger again"
+# reduces FOLDER SIZE: checks that A of a pair is its photograph made smaller, to SIZE, and larger again.
+reduces() {
+    expect 0 "made 11" "${make[@]}" resize photos "small$2" --size "$2"
+    expect 0 "made 11" "${make[@]}" resize "small$2" "large$2" --size 64
+    half "$1/00003.png" left a.png
+    [ "$(differ a.png "large$2/00003.png")" = 0 ] || fail "$1: A is not the picture made smaller and larger again"
+}
+derives lowres 3 # by 4
+reduces lowres 16
+expect 0 "made 11" "${make[@]}" lowres photos lowres3 --factor 3
+reduces lowres3 21
 
-expect 0 "made 11" "${make[@]}" blank photos blank --holes 1
-expect 0 "made 11" "${make[@]}" blank photos blank7 --holes 1 --seed 7
-half blank/00003.png left a.png
-[ "$(differ a.png photos/00003.png)" -gt 10 ] || fail "blank: there is no hole"
+derives blank 3
+expect 0 "made 11" "${make[@]}" blank photos blank7 --seed 7
 expect 0 "made 10" "${make[@]}" blank outlines blank-white --input-only
 for name in blank-white/*.png; do # seen in white surroundings too
     [ "$(differ "$name" "outlines/${name#*/}")" -ge 127 ] || fail "$name: the hole is not seen"
@@ -88,13 +110,29 @@ cmp -s blank/00003.png blank7/00003.png && fail "blank: --seed changes nothing"
 cp -r photos moved
 expect 0 "made 11" "${make[@]}" blank moved blank-moved
 diff -rq -x pairs.json blank blank-moved || fail "blank: the holes depend on the folder"
+expect 0 "made 10" "${make[@]}" blank outlines blank5 --input-only --holes 5
+for name in blank5/*.png; do # the first hole is that of one hole alone
+    [ "$("$pictures" l1 "$name" "outlines/${name#*/}")" != "$("$pictures" l1 "blank-white/${name#*/}" "outlines/${name#*/}")" ] ||
+        fail "$name: five holes cover as much as one"
+done
 
-expect 0 "made 11" "${make[@]}" edges photos edges
-expect 0 "made 11" "${make[@]}" edges photos edges-only --input-only
-has edges-only/00003.png 64x64x1x8
-half edges/00003.png left a.png
-expect 0 "made 11" "${make[@]}" edges photos edges-more --detail 0.8
-[ "$("$pictures" l1 edges/00003.png edges-more/00003.png)" != 0 ] || fail "edges: --detail changes nothing"
+# draws_lines FOLDER SMOOTHING DETAIL SHORTEST F1: compares A of its pairs with the lines that these options draw of B.
+draws_lines() {
+    "$compare_edges" right "$2" "$3" "$4" "$1" >lines.txt || fail "$1: can't be compared"
+    grep -q "^mean of 11 pairs: .*F1 $5\$" lines.txt || fail "$1: A has other lines than B: $(tail -n 1 lines.txt)"
+}
+derives edges 1
+draws_lines edges 2 0.2 10 1.000
+expect 0 "made 11" "${make[@]}" edges photos edges-more --detail 0.8 --smoothing 1 --shortest 3
+draws_lines edges-more 1 0.8 3 1.000
+cmp -s edges/00003.png edges-more/00003.png && fail "edges: the options change nothing"
+expect 0 "made 11" "${make[@]}" edges photos edges-none --input-only --shortest 1000 # longer than any line
+mkdir dot && "$pictures" crop edges-none/00003.png 0 0 1 1 dot/dot.png
+expect 0 "made 1" "${make[@]}" resize dot plain --size 64
+for name in edges-none/*.png; do
+    [ "$(differ "$name" plain/dot.png)" = 0 ] || fail "$name: --shortest 1000 leaves lines"
+done
+[ "$(differ edges-none/00003.png edges-only/00003.png)" = 255 ] || fail "edges: A has no lines"
 
 echo "-- sizes"
 mkdir wide
@@ -106,8 +144,16 @@ expect 0 "made 1" "${make[@]}" resize wide pad --size 64 --fit pad
 has pad/w.png 64x64x3x8
 "$pictures" crop pad/w.png 0 16 64 32 middle.png
 [ "$(differ middle.png wide/w.png)" = 0 ] || fail "resize: --fit pad has not the whole picture"
+expect 0 "made 1" "${make[@]}" resize wide smooth --size 32 --fit stretch
+has smooth/w.png 32x32x3x8
 expect 0 "made 1" "${make[@]}" resize wide stretch --size 32 --fit stretch --resize nearest
 has stretch/w.png 32x32x3x8
+[ "$(differ stretch/w.png smooth/w.png)" != 0 ] || fail "resize: --resize nearest changes nothing"
+for x in 0 5 17 31; do # the pixel at the middle, unmixed
+    "$pictures" crop stretch/w.png $x 0 1 32 nearest.png
+    "$pictures" crop wide/w.png $((2 * x + 1)) 0 1 32 middle.png
+    [ "$(differ nearest.png middle.png)" = 0 ] || fail "resize: --resize nearest mixes colours in column $x"
+done
 expect 0 "made 1" "${make[@]}" grey wide both --size 32
 has both/w.png 64x32x3x8
 expect 0 "made 10" "${make[@]}" resize toys/train halves --size 32 --pairs side-by-side
@@ -197,11 +243,29 @@ for kind in edges lowres blank; do
     diff -rq -x pairs.json $kind $kind-one || fail "$kind: a second run makes other pictures"
 done
 
-echo "-- interruptions"
 mkdir many
 for i in $(seq 30); do ln -s ../toys/train/00001.jpg many/$i.jpg; done
-# Smoothing takes long enough that signals arrive in the middle.
-slow=("${make[@]}" edges many --size 256 --smoothing 16 --workers 2)
+# Smoothing takes long enough that signals arrive, and threads are counted, in the middle.
+slow=("${make[@]}" edges many --size 256 --smoothing 16)
+# threads OUT OPTION...: prints the most threads that the run has at once.
+threads() {
+    local most=0 now
+    "${slow[@]}" "$@" >out.txt 2>err.txt &
+    while kill -0 $! 2>/dev/null; do
+        now=$(ls /proc/$!/task 2>/dev/null | wc -l)
+        [ "$now" -gt "$most" ] && most=$now
+        sleep 0.01
+    done
+    wait $! || fail "$1: $(tail -n 1 err.txt)"
+    echo "$most"
+}
+one=$(threads threads1 --workers 1) five=$(threads threads5 --workers 5) all=$(threads threads)
+[ $((five - one)) -eq 4 ] || fail "five workers are $((five - one + 1)) threads"
+processors=$(getconf _NPROCESSORS_ONLN)
+[ $((all - one)) -eq $(((processors < 30 ? processors : 30) - 1)) ] || fail "without --workers: $((all - one + 1)) threads for $processors processors"
+
+echo "-- interruptions"
+slow+=(--workers 2)
 expect 0 "made 30" "${slow[@]}" whole-run
 
 # interrupt SIGNAL OUT: begins the run and sends the signal once there is a picture.
@@ -346,7 +410,10 @@ PATH=$PWD/bin:$PATH
 (FRAMES=2 "${make[@]}" video 'walk 100%.mp4' frames) >/dev/null 2>&1 && fail "a killed command succeeds"
 [ -z "$(find frames -name '*.png' ! -path '*/.*')" ] || fail "a killed command left frames"
 expect 0 "made 3 frames in frames" "${make[@]}" video 'walk 100%.mp4' frames --fps 2
-grep -qx 'fps=2' arguments.txt || fail "--fps is not passed on: $(tr '\n' ' ' <arguments.txt)"
+printed "next: p2p pairs edges frames PAIRS, or grey, lowres or blank," video
+printf '%s\n' -nostdin -hide_banner -loglevel error -protocol_whitelist file -i 'file:walk 100%.mp4' -vf fps=2 \
+    -start_number 1 -y -f image2 'file:frames/.walk 100%%.frames/%06d.png' >expected.txt
+same arguments.txt expected.txt
 same 'frames/walk 100%-000002.png' photos/00002.png
 no_partial frames
 expect 2 "walk 100%-000001.png exists already" "${make[@]}" video 'walk 100%.mp4' frames
@@ -369,6 +436,27 @@ printed "train: 10 pairs, side by side" check
 printed "64 x 64" check
 printed "RGB, 8 bits" check
 grep -q '"problems": \[\]' toys.json || fail "toys.json has problems"
+
+# Sizes, kinds of files and of pixels, in the table and as JSON: three of each among five pairs, and two in two folders.
+expect 0 "made 10" "${make[@]}" grey outlines lines --input-only
+expect 0 "made 10" "${make[@]}" combine lines grey-only greys --on-bad-image skip
+mkdir -p several/train several/valA several/valB
+cp toys/train/0000[12].jpg halves/0000[34].png greys/00005.png several/train
+cp outlines/0000[67].png several/valA && cp photos/0000[67].png several/valB
+expect 0 "no problems" "${make[@]}" check several --json several.json
+tr -s ' ' <out.txt >table.txt
+for line in "train: 5 pairs, side by side" " A and B 3 64 x 64" " 2 32 x 32" " files 2 JPEG" " 3 PNG" " pixels 4 RGB, 8 bits" \
+    " 1 grey, 8 bits" "val: 2 pairs, A and B in two folders" " A and B 2 64 x 64" " files 4 PNG"; do
+    grep -qxF -- "$line" table.txt || fail "check: the table lacks '$line'"
+done
+cat >expected.json <<'JSON'
+"folder":"several","splits":[
+{"split":"train","pairs":5,"singles":0,"side_by_side":true,"sizes":{"64x64":3,"32x32":2},
+"files":{"JPEG":2,"PNG":3},"pixels":{"RGB,8bits":4,"grey,8bits":1}},
+{"split":"val","pairs":2,"singles":0,"side_by_side":false,"sizes":{"64x64":2},
+"files":{"PNG":4},"pixels":{"RGB,8bits":4}}],"problems":[]
+JSON
+tr -d ' \n' <several.json | grep -qF -- "$(tr -d '\n' <expected.json)" || fail "check: other JSON: $(tr -d ' \n' <several.json)"
 expect 2 "--json toys.json exists already" "${make[@]}" check toys --json toys.json
 expect 3 "there is no folder nowhere" "${make[@]}" check nowhere
 expect 3 "11 problems" "${make[@]}" check photos # photographs are no pairs
@@ -394,8 +482,6 @@ cp photos/00002.png a/00002.png # A is B
 "${make[@]}" combine a b equal >/dev/null 2>&1
 planted equal 1 equal "00002.png: A and B are the same picture"
 cp outlines/00002.png a/00002.png
-"$pictures" crop outlines/00003.png 0 0 1 1 dot.png && mkdir dot plain && mv dot.png dot
-"${make[@]}" resize dot plain --size 64 >/dev/null 2>&1
 cp plain/dot.png a/00003.png
 "${make[@]}" combine a b uniform >/dev/null 2>&1
 planted one_colour 1 uniform "00003.png: A has one colour"

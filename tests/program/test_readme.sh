@@ -114,7 +114,7 @@ check_option() {
 check_command() {
     local place=$1 owner=any words word i
     read -ra words <<<"${2%%  \#*}"
-    case "${words[0]-}" in cmake | ctest | gcc | git | clang* | fidelity | '#SBATCH') return ;; esac
+    case "${words[0]-}" in cmake | ctest | gcc | git | clang* | fidelity | tensorboard | '#SBATCH') return ;; esac
     for ((i = 0; i < ${#words[@]}; i++)); do
         word=${words[i]%[,;:]}
         case "$word" in
@@ -259,6 +259,7 @@ while IFS=$tab read -r kind place text; do
         "export PATH="*) [ "$text" = 'export PATH=$PWD/build/gcc/train:$PATH' ] || fail "$place: unexpected: $text" ;;
         "python3 -c "*'"G.safetensors")'*) cp "$golden/state_dict_batch.safetensors" G.safetensors ;;
         "pip install "*) ;;
+        "fidelity "*"--gpu "*) fail "$place: $text needs CUDA" ;;
         "fidelity "* | "pytorch-fid "* | "python3 tests/pytorch/"*) # they need packages: their folders are checked
             for word in $text; do
                 [[ $word != measured* ]] || [ -d "$word" ] || fail "$place: the commands before it made no $word"
@@ -273,6 +274,10 @@ done <pieces.txt
 [ $ran -ge 20 ] || fail "only $ran commands found"
 for file in results/picture.png results/other.png measured/metrics.json result.png; do
     [ -s "$file" ] || fail "README.md: its commands left no $file"
+done
+
+for option in --tensorboard --keep-samples; do # what a user of the run's folder misses otherwise
+    grep -qF -- "$option" "$source/README.md" || fail "README.md does not show $option"
 done
 
 # The table of the files of a training.

@@ -217,6 +217,7 @@ mkdir -p odd/val
 for width in 20 32 44; do "$pictures" crop pair.jpg 1 2 $width 30 odd/val/$width.png; done
 expect 0 '"count":3,' "${test[@]}" --model $model --data odd --pairs side-by-side --out compared
 printed "done: compared/index.html shows every pair" "p2p test"
+printed "compared/grid.png shows the first " "p2p test"
 for folder in input generated target; do
     listed=$(cd "compared/$folder" && for file in *; do echo "$file $("$pictures" size "$file")"; done)
     [ "$listed" = "$(printf '%s.png 32x32x3x8\n' 20 32 44)" ] || fail "compared/$folder: $listed"

@@ -57,8 +57,7 @@ const option_row option_rows[] = {
     {"direction", 0, KIND_CHOICE, AT(direction), TRAIN | TEST, BINDING, 0, 0, "AtoB", "AtoB|BtoA",
      "which half is the input: A is the left one; test: for models whose file does not record it"},
     {"pairs", 0, KIND_CHOICE, AT(pairs), TRAIN | TEST | PAIRS, KEPT, 0, 0, "auto", "auto|side-by-side|two-folders",
-     "auto: by the folders, and pictures that look like single ones are refused; otherwise pictures of any shape; "
-     "pairs resize: side-by-side resizes each half"},
+     "auto: by the folders, and pictures that look like single ones are refused; otherwise pictures of any shape"},
     {"size", 's', KIND_COUNT, AT(size), MODEL | SAMPLE | TEST | PAIRS, BINDING, 4, 4096, "256", "N",
      "test: default from the model; pairs: what pictures are first resized to, only if given; others: side of the square "
      "images of the networks"},
@@ -259,6 +258,15 @@ const int option_row_count = sizeof option_rows / sizeof option_rows[0];
 
 const fallback_exception fallback_exceptions[] = {{"size", TEST | PAIRS}, {"resize", USE}, {"count", TEST}};
 const int fallback_exception_count = sizeof fallback_exceptions / sizeof fallback_exceptions[0];
+
+const help_exception help_exceptions[] = {
+    {"pairs", PAIRS,
+     "resize: side-by-side resizes each half; check: as in p2p train, where side-by-side takes pictures of "
+     "any shape"},
+    {"seed", SAMPLE, "determines every picture: the same seed gives the same bits"},
+    {"seed", PAIRS, "blank: determines, with each picture's name, where its holes are"},
+};
+const int help_exception_count = sizeof help_exceptions / sizeof help_exceptions[0];
 
 /* Every option whose value the published trainings define. */
 const preset_row preset_rows[] = {

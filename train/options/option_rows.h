@@ -53,6 +53,16 @@ typedef struct {
 extern const fallback_exception fallback_exceptions[];
 extern const int fallback_exception_count;
 
+/* Commands for which an option has a help text of their own. */
+typedef struct {
+    const char *option;
+    unsigned commands;
+    const char *help;
+} help_exception;
+
+extern const help_exception help_exceptions[];
+extern const int help_exception_count;
+
 /* The value of an option in the published trainings. PyTorch's value is the option's fallback, which is also
  * the value without --preset; `tensorflow` replaces it with --preset tensorflow. An option without a fallback
  * has a computed default, equal for both, which `computed` describes. */

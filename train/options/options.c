@@ -292,6 +292,15 @@ static bool fallback_holds(const option_row *row, unsigned command) {
     return row->fallback && row->kind != KIND_FLAG;
 }
 
+static const char *help_of(const option_row *row, unsigned command) {
+    for (int i = 0; i < help_exception_count; i++) {
+        const help_exception *exception = &help_exceptions[i];
+        if ((exception->commands & command) && strcmp(exception->option, row->name) == 0)
+            return exception->help;
+    }
+    return row->help;
+}
+
 static void print_option(const option_row *row, unsigned command, FILE *stream) {
     char left[128], text[512];
     bool fallback = fallback_holds(row, command);
@@ -301,8 +310,8 @@ static void print_option(const option_row *row, unsigned command, FILE *stream) 
     bool fits = width + 2 <= HELP_INDENT;
     fprintf(stream, "%-*s", fits ? HELP_INDENT : 0, left);
     if (!fits) fprintf(stream, "\n%*s", HELP_INDENT, "");
-    snprintf(text, sizeof text, "%s%s%s%s", row->help, fallback ? " (" : "", fallback ? row->fallback : "",
-             fallback ? ")" : "");
+    snprintf(text, sizeof text, "%s%s%s%s", help_of(row, command), fallback ? " (" : "",
+             fallback ? row->fallback : "", fallback ? ")" : "");
     print_wrapped(text, HELP_INDENT, stream);
 }
 
