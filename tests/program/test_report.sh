@@ -24,6 +24,8 @@ run=$(sed -n 's/^  "run": "\([0-9a-f]\{32\}\)",$/\1/p' run/config.json)
 grep -qF "<meta name=\"p2p-run\" content=\"$run\">" run/report.html || fail "report.html has another identity"
 has run/report.html '"sample_epochs":[1,2],"sample_steps":[14]'
 has run/report.html '"steps":14,"epochs":2'
+has run/report.html '"epoch_steps":6,"total_steps":14'
+grep -qF "<title>run: training</title>" run/report.html || fail "not the folder's name as the title"
 has run/report.html '"samples":"samples"'
 has run/report.html "p2p train --data toys --size 32 --load-size 36 --ngf 4 --ndf 4 --steps 14 --lr 0.0003"
 for curve in d_real d_fake g_gan g_l1 lr images_per_s epoch_g_l1 val_l1 val_psnr val_ssim; do
@@ -65,6 +67,7 @@ expect 3 "is not the page of this training" "$p2p" report run far/*/second -o ru
 has one.html '"samples":"run/samples"'
 
 expect 0 "" "$p2p" test --model run --data toys --out measured --device "$device"
+grep -qF "<title>run/generator.safetensors on val of toys</title>" measured/index.html || fail "not the model as the title"
 cp measured/index.html before.html # a page without an identity, but not one that compares trainings
 expect 3 "measured/index.html exists and is not the page" "$p2p" report run far/*/second -o measured/index.html
 same before.html measured/index.html

@@ -42,7 +42,7 @@ typedef struct {
 } rate_window;
 
 struct history {
-    int64_t steps, epochs;
+    int64_t steps, epochs, epoch_steps;        /* epoch_steps: until the end of the last epoch */
     char began[TIME_BYTES], ended[TIME_BYTES]; /* "": not known */
     int64_t best_epoch, best_step;             /* 0: none */
     double best_l1, mean_target;               /* mean_target 0: not known */
@@ -138,6 +138,7 @@ void history_add(history *past, const json_t *line) {
     const bool ends_epoch = json_object_get(line, "event") != NULL;
     past->steps = step;
     if (ends_epoch) past->epochs = epoch;
+    if (ends_epoch) past->epoch_steps = step;
     add_time(past, line);
     const double before = past->clock, seconds = seconds_since_last(past, line);
     add_duration(past, line, before, seconds);
@@ -146,6 +147,11 @@ void history_add(history *past, const json_t *line) {
         if (sources[i].of_epochs == ends_epoch)
             curve_add(&past->curves[i], step, number_of(line, sources[i].field));
     if (ends_epoch) add_validation(past, line, step, epoch);
+}
+
+void history_position(const history *past, int64_t *epochs, int64_t *steps) {
+    *epochs = past->epochs;
+    *steps = past->epoch_steps;
 }
 
 /* ---- A file ------------------------------------------------------------------------------------------- */

@@ -9,6 +9,7 @@
 #include "p2p_status.h"
 
 #include <jansson.h>
+#include <stdint.h>
 
 typedef struct history history;
 
@@ -28,6 +29,9 @@ p2p_status history_read(history *past, const char *path, char run[HISTORY_RUN_BY
  * each point of "images_per_s" is the mean rate of steps that took at least this long together, or of all if
  * all took less. */
 enum { HISTORY_RATE_SECONDS = 5 };
+
+/* The epochs that have ended, and the steps until the end of the last one; 0: none has. */
+void history_position(const history *past, int64_t *epochs, int64_t *steps);
 
 /* {"steps": N, "epochs": N, "rate_seconds": HISTORY_RATE_SECONDS, "began": TIME, "ended": TIME,
  * "seconds": X, "best": {"epoch": N, "step": N, "l1": X}, "mean_target": X, "curves": {NAME: CURVE, ...}}.

@@ -33,8 +33,8 @@ double validation_baseline_l1(const validator *shown);
 p2p_status validation_run(validator *shown, const evaluator *e, const char *title, quality *mean);
 /* Run the generator on the pairs of the grid alone, and draw it. */
 p2p_status validation_draw(validator *shown, const evaluator *e, const char *title);
-/* Write the grid of what was run or drawn last, with a label (picture_grid.h). Fails as picture_grid_save does.
- * Writes nothing if all pairs of the grid were left out. */
+/* Write the grid of what was run or drawn last, with a label (picture_grid.h). Fails as picture_grid_save
+ * does. Writes nothing if all pairs of the grid were left out. */
 p2p_status validation_save_grid(validator *shown, const char *path, const char *label);
 
 /* The number of validation pairs that the last validation_run left out, in all ranks. *reason receives that
