@@ -81,6 +81,14 @@ command=$(data_of plain/report.html | sed 's/.*"command":"p2p \([^"]*\) --out pl
 expect 0 "" bash -c "$p2p $command --out again --device $device"
 equal_runs plain again
 
+echo "-- a large log"
+expect 0 "" "$p2p" report run
+[ -s err.txt ] && fail "reading a small log prints: $(cat err.txt)"
+cp -r run large
+yes '{"note": "a line of 64 bytes, which has neither a step nor a time"}' | head -n 700000 >>large/metrics.jsonl
+expect 0 "" "$p2p" report large
+grep -qE "^read 4[0-9]/4[0-9] MB  [0-9ms]+ left$" err.txt || fail "no progress of a large log: $(cat err.txt)"
+
 echo "-- what is no training"
 expect 2 "no training is named" "$p2p" report
 expect 3 "toys: no training to report: there is no metrics.jsonl" "$p2p" report toys

@@ -68,7 +68,8 @@ static p2p_status read_config(run_shown *run, const char *folder) {
     return status;
 }
 
-static p2p_status read_log(run_shown *run, const char *folder, char identity[HISTORY_RUN_BYTES]) {
+static p2p_status read_log(run_shown *run, const char *folder, const history_watch *watch,
+                           char identity[HISTORY_RUN_BYTES]) {
     char *path;
     bool exists;
     P2P_TRY(history_create(&run->past));
@@ -78,17 +79,18 @@ static p2p_status read_log(run_shown *run, const char *folder, char identity[HIS
         p2p_fail(P2P_INPUT, "%s: no training to report: there is no " RUN_METRICS, folder);
         status = p2p_hint(P2P_INPUT, "name the folder that was --out of p2p train");
     }
-    if (status == P2P_OK) status = history_read(run->past, path, identity);
+    if (status == P2P_OK) status = history_read(run->past, path, watch, identity);
     free(path);
     if (identity[0] && !model_file_is_run(identity)) identity[0] = '\0';
     return status;
 }
 
-p2p_status run_shown_read(run_shown *run, const char *folder, char identity[HISTORY_RUN_BYTES]) {
+p2p_status run_shown_read(run_shown *run, const char *folder, const history_watch *watch,
+                          char identity[HISTORY_RUN_BYTES]) {
     char *samples;
     *run = (run_shown){.name = folder, .link = ""};
     identity[0] = '\0';
-    P2P_TRY(read_log(run, folder, identity));
+    P2P_TRY(read_log(run, folder, watch, identity));
     P2P_TRY(read_config(run, folder));
     P2P_TRY(check_identity(run, folder, identity));
     P2P_TRY(sys_path_join(&samples, folder, RUN_SAMPLES));

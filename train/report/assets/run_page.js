@@ -256,9 +256,10 @@ function curvesInto(svg, panel, lines, marks, box, xs, X, Y) {
   for (const line of lines)
     if (line.band) inside.append(drawn("path", {d: bandPath(line, xs, X, Y), fill: line.colour, "fill-opacity": 0.16,
                                                 stroke: line.colour, "stroke-opacity": 0.16, "stroke-width": 0.7}));
+  const beside = value => Y(value) - 5 < box.top + 10 ? 14 : -5; // not where it would be cut
   for (const [value, name] of marks)
     inside.append(drawn("line", {class: "mark", x1: box.left, x2: box.right, y1: Y(value), y2: Y(value)}),
-                  drawn("text", {x: box.right - 4, y: Y(value) - 5, "text-anchor": "end"}, name));
+                  drawn("text", {x: box.right - 4, y: Y(value) + beside(value), "text-anchor": "end"}, name));
   for (const line of lines) {
     const look = {d: path(line, "mean", xs, X, Y), fill: "none", stroke: line.colour, "stroke-width": 2, "stroke-linejoin": "round", "stroke-dasharray": line.dash || "none"};
     inside.append(drawn("path", look));
