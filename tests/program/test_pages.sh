@@ -48,6 +48,7 @@ opens() {
                 --screenshot="$kept/$(tr / - <<<"$page")-${size%,*}-$look.png" "file://$folder/frame.html"
         done
     done
+    seen=${seen%%</body>*}
     echo "$page: ${seen#*PROBED }"
     rm "$folder/probed.html" "$folder/frame.html"
 }
