@@ -4,6 +4,7 @@
 #include "host/sys.h"
 #include "host/text.h"
 #include "report/run_page.h"
+#include "run/progress.h"
 #include "use/run_files.h"
 
 #include <stdlib.h>
@@ -73,13 +74,32 @@ static p2p_status link_run(report_job *job, int index) {
     return status;
 }
 
+/* Logs from this size on take seconds to read. */
+static const uint64_t LARGE_LOG = 32 << 20;
+
+/* Show how much of a large log is read. */
+static void show_reading(void *context, uint64_t done, uint64_t size) {
+    progress **shown = context;
+    if (size < LARGE_LOG) return;
+    if (!*shown) *shown = progress_create(stderr, (int64_t)size, 0, 0);
+    progress_bytes(*shown, (int64_t)done);
+}
+
+static p2p_status read_run(report_job *job, int index) {
+    progress *shown = NULL;
+    const history_watch watch = {show_reading, &shown};
+    const p2p_status status = run_shown_read(&job->runs[index], job->folders[index], &watch, job->identity);
+    progress_destroy(shown);
+    return status;
+}
+
 static p2p_status read_runs(report_job *job) {
     job->runs = calloc((size_t)job->count, sizeof *job->runs);
     job->links = calloc((size_t)job->count, sizeof *job->links);
     if (!job->runs || !job->links)
         return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for %d trainings", job->count);
     for (int i = 0; i < job->count; i++) {
-        P2P_TRY(run_shown_read(&job->runs[i], job->folders[i], job->identity));
+        P2P_TRY(read_run(job, i));
         P2P_TRY(link_run(job, i));
     }
     return P2P_OK;

@@ -33,6 +33,8 @@ if [ -n "$python" ]; then
     last=$(sed -nE '$s/.*"val_l1":([0-9]*\.[0-9]{4}).*/\1/p' run/metrics.jsonl)
     grep -q "^scalar validation/l1 .* $last" found.txt || fail "the last validation L1 is not $last"
     grep -qE "^image samples 10 60 [0-9]+ [0-9]+ True" found.txt || fail "no pictures: $(grep image found.txt)"
+    "$p2p" train "${small[@]}" --out part --steps 8 --tensorboard >/dev/null 2>&1 || fail "no training that ends within an epoch"
+    "$python" "$here/read_events.py" part/tensorboard 2>errors.txt | grep -qE "^image samples 2 8 " || fail "no picture within an epoch"
     grep -q "^setting ngf 4.0" found.txt && grep -q "^setting norm batch" found.txt || fail "no settings"
 fi
 finish

@@ -24,6 +24,8 @@ run=$(sed -n 's/^  "run": "\([0-9a-f]\{32\}\)",$/\1/p' run/config.json)
 grep -qF "<meta name=\"p2p-run\" content=\"$run\">" run/report.html || fail "report.html has another identity"
 has run/report.html '"sample_epochs":[1,2],"sample_steps":[14]'
 has run/report.html '"steps":14,"epochs":2'
+has run/report.html '"epoch_steps":6,"total_steps":14'
+grep -qF "<title>run: training</title>" run/report.html || fail "not the folder's name as the title"
 has run/report.html '"samples":"samples"'
 has run/report.html "p2p train --data toys --size 32 --load-size 36 --ngf 4 --ndf 4 --steps 14 --lr 0.0003"
 for curve in d_real d_fake g_gan g_l1 lr images_per_s epoch_g_l1 val_l1 val_psnr val_ssim; do
@@ -65,6 +67,7 @@ expect 3 "is not the page of this training" "$p2p" report run far/*/second -o ru
 has one.html '"samples":"run/samples"'
 
 expect 0 "" "$p2p" test --model run --data toys --out measured --device "$device"
+grep -qF "<title>run/generator.safetensors on val of toys</title>" measured/index.html || fail "not the model as the title"
 cp measured/index.html before.html # a page without an identity, but not one that compares trainings
 expect 3 "measured/index.html exists and is not the page" "$p2p" report run far/*/second -o measured/index.html
 same before.html measured/index.html
@@ -77,6 +80,14 @@ expect 0 "" "$p2p" train "${small[@]}" --out plain --steps 2 --no-jitter
 command=$(data_of plain/report.html | sed 's/.*"command":"p2p \([^"]*\) --out plain".*/\1/')
 expect 0 "" bash -c "$p2p $command --out again --device $device"
 equal_runs plain again
+
+echo "-- a large log"
+expect 0 "" "$p2p" report run
+[ -s err.txt ] && fail "reading a small log prints: $(cat err.txt)"
+cp -r run large
+yes '{"note": "a line of 64 bytes, which has neither a step nor a time"}' | head -n 700000 >>large/metrics.jsonl
+expect 0 "" "$p2p" report large
+grep -qE "^read 4[0-9]/4[0-9] MB  [0-9ms]+ left$" err.txt || fail "no progress of a large log: $(cat err.txt)"
 
 echo "-- what is no training"
 expect 2 "no training is named" "$p2p" report

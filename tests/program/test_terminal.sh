@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A training in a terminal of 80, 60 and 40 columns, whose width changes while it runs, and without colours.
+# A training in a terminal of 80, 60 and 40 columns, whose width changes while it runs.
 #
 #   tests/program/test_terminal.sh P2P DEVICE TMUX
 . "$(dirname "$0")/../support/expect.sh" "$1" "$2"
@@ -78,13 +78,4 @@ opens 80 "$p2p" train "${small[@]}" --epochs 3 --out epochs
 shows "its course" "the end"
 screen | grep -qE '^epoch 3/3  L1 .* D [0-9.]+/[0-9.]+$' || fail "no line of an epoch fits: $(screen)"
 "${tmux[@]}" capture-pane -p -e | grep -q "$(printf '\033')\[32mepoch 1/3" || fail "the best epoch has no colour"
-closes
-opens 80 env NO_COLOR=1 "$p2p" train "${small[@]}" --epochs 3 --out plain
-shows "its course" "the end"
-"${tmux[@]}" capture-pane -p -e | grep -q "$(printf '\033')\[3" && fail "colours in spite of NO_COLOR"
-expect 0 "" "$p2p" train "${small[@]}" --epochs 3 --out piped
-grep -q "$(printf '\033')" err.txt out.txt && fail "colours or cursor movements in a file"
-grep -qE "^length: 8 pairs are 8 steps per epoch; 24 steps in 3 epochs" err.txt || fail "the length is not printed"
-grep -qE "^validation: always drawing the mean of the training targets would give L1 0\." err.txt || fail "no mean target"
-grep -qE "^expected to take about [0-9]+s, with validation and checkpoints" err.txt || fail "no expected duration"
 finish

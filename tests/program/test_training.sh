@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# The course of a training: length, learning rates, validation, the best epoch, kept epochs and checkpoints.
+# The course of a training: length, learning rates, validation, the best epoch, kept epochs and checkpoints; what it prints
+# at the start, and where it prints colours.
 #
 #   tests/program/test_training.sh P2P DEVICE     P2P: the program; DEVICE: e.g. reference:0, opencl:0
 . "$(dirname "$0")/../support/expect.sh" "$@"
@@ -94,6 +95,28 @@ mkdir bare && cp -r toys/train bare/train
 expect 0 "" "$p2p" train "${small[@]/toys/bare}" --out unmeasured --epochs 2
 grep -q val_ unmeasured/metrics.jsonl && fail "numbers without validation pairs"
 [ -e unmeasured/best ] && fail "a best epoch without validation pairs"
+
+echo "-- what is printed at the start, and colours"
+escape=$(printf '\033')
+# shown VARIABLE OUT: runs a training in a terminal, with the variable set; what the terminal gets is in OUT.txt.
+shown() {
+    script -qec "env -u NO_COLOR TERM=xterm $1 $p2p train ${small[*]} --epochs 8 --out $2" "$2.txt" >/dev/null </dev/null || fail "$2: no training"
+}
+expect 0 "" "$p2p" train "${small[@]}" --epochs 8 --out piped
+grep -q "$escape" err.txt out.txt && fail "colours or cursor movements in a file"
+grep -qxF "length: 3 pairs are 3 steps per epoch; 24 steps in 8 epochs" err.txt || fail "the length is not printed"
+grep -qE "^validation: always drawing the mean of the training targets would give L1 0\.[0-9]{4};$" err.txt || fail "no mean target"
+grep -qxF "lower is better, and the val L1 of a model should get well below that" err.txt || fail "no word on the mean target"
+grep -qE "^expected to take about [0-9ms]+, with validation and checkpoints$" err.txt || fail "no expected duration"
+if command -v script >/dev/null; then
+    shown COLUMNS=80 coloured
+    grep -q "${escape}\[32mepoch 1/8" coloured.txt || fail "the best epoch has no colour: $(cat -v coloured.txt | grep 'epoch 1/8')"
+    shown NO_COLOR=1 plain
+    grep -q "epoch 1/8 .* best" plain.txt || fail "no line of an epoch on a terminal"
+    grep -q "${escape}\[[0-9;]*m" plain.txt && fail "colours in spite of NO_COLOR"
+else
+    skipped "colours on a terminal" "there is no program script"
+fi
 
 echo "-- checkpoints"
 expect 0 "" "$p2p" train "${small[@]}" --out often --steps 11 --checkpoint-every 2

@@ -42,7 +42,7 @@ typedef struct {
 } rate_window;
 
 struct history {
-    int64_t steps, epochs;
+    int64_t steps, epochs, epoch_steps;        /* epoch_steps: until the end of the last epoch */
     char began[TIME_BYTES], ended[TIME_BYTES]; /* "": not known */
     int64_t best_epoch, best_step;             /* 0: none */
     double best_l1, mean_target;               /* mean_target 0: not known */
@@ -138,6 +138,7 @@ void history_add(history *past, const json_t *line) {
     const bool ends_epoch = json_object_get(line, "event") != NULL;
     past->steps = step;
     if (ends_epoch) past->epochs = epoch;
+    if (ends_epoch) past->epoch_steps = step;
     add_time(past, line);
     const double before = past->clock, seconds = seconds_since_last(past, line);
     add_duration(past, line, before, seconds);
@@ -148,6 +149,11 @@ void history_add(history *past, const json_t *line) {
     if (ends_epoch) add_validation(past, line, step, epoch);
 }
 
+void history_position(const history *past, int64_t *epochs, int64_t *steps) {
+    *epochs = past->epochs;
+    *steps = past->epoch_steps;
+}
+
 /* ---- A file ------------------------------------------------------------------------------------------- */
 
 static void take_run(const json_t *line, char run[HISTORY_RUN_BYTES]) {
@@ -156,39 +162,57 @@ static void take_run(const json_t *line, char run[HISTORY_RUN_BYTES]) {
     if (event && text && strcmp(event, "run") == 0) snprintf(run, HISTORY_RUN_BYTES, "%s", text);
 }
 
+enum { WATCHED_BYTES = 1 << 20 /* between two calls of a history_watch */ };
+
+typedef struct {
+    FILE *stream;
+    const char *path;
+    const history_watch *watch; /* NULL: none */
+    uint64_t size, done, shown; /* bytes */
+} log_file;
+
 /* Read a whole line without its end. *length is SIZE_MAX if the line is too long. False at the end. */
-static bool next_line(FILE *stream, char text[HISTORY_LINE_BYTES], size_t *length) {
-    if (!fgets(text, HISTORY_LINE_BYTES, stream)) return false;
+static bool next_line(log_file *log, char text[HISTORY_LINE_BYTES], size_t *length) {
+    if (!fgets(text, HISTORY_LINE_BYTES, log->stream)) return false;
     *length = strcspn(text, "\n");
+    log->done += *length + 1;
     if (text[*length] == '\n') return true;
     *length = SIZE_MAX;
-    for (int c; (c = fgetc(stream)) != EOF;)
+    for (int c; (c = fgetc(log->stream)) != EOF; log->done++)
         if (c == '\n') return true;
     return false;
 }
 
-static p2p_status read_lines(history *past, FILE *stream, const char *path, char run[HISTORY_RUN_BYTES]) {
+static void watch_reading(log_file *log) {
+    if (!log->watch || log->done - log->shown < WATCHED_BYTES) return;
+    log->watch->show(log->watch->context, log->done, log->size);
+    log->shown = log->done;
+}
+
+static p2p_status read_lines(history *past, log_file *log, char run[HISTORY_RUN_BYTES]) {
     char text[HISTORY_LINE_BYTES];
     size_t length;
-    for (bool first = true; next_line(stream, text, &length); first = false) {
+    for (bool first = true; next_line(log, text, &length); first = false) {
         json_t *line;
+        watch_reading(log);
         if (length == SIZE_MAX) continue;
-        P2P_TRY(json_text_parse(path, text, length, JSON_REJECT_DUPLICATES, &line, NULL));
+        P2P_TRY(json_text_parse(log->path, text, length, JSON_REJECT_DUPLICATES, &line, NULL));
         if (first) take_run(line, run);
         history_add(past, line);
         json_decref(line);
     }
-    if (ferror(stream)) return p2p_fail(P2P_UNREADABLE, "%s: %s", path, strerror(errno));
+    if (ferror(log->stream)) return p2p_fail(P2P_UNREADABLE, "%s: %s", log->path, strerror(errno));
+    if (log->watch) log->watch->show(log->watch->context, log->size, log->size);
     return P2P_OK;
 }
 
-p2p_status history_read(history *past, const char *path, char run[HISTORY_RUN_BYTES]) {
-    FILE *stream;
-    uint64_t size;
+p2p_status history_read(history *past, const char *path, const history_watch *watch,
+                        char run[HISTORY_RUN_BYTES]) {
+    log_file log = {.path = path, .watch = watch};
     run[0] = '\0';
-    P2P_TRY(p2p_file_open(path, &stream, &size));
-    const p2p_status status = read_lines(past, stream, path, run);
-    fclose(stream);
+    P2P_TRY(p2p_file_open(path, &log.stream, &log.size));
+    const p2p_status status = read_lines(past, &log, run);
+    fclose(log.stream);
     return status;
 }
 

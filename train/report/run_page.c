@@ -68,7 +68,8 @@ static p2p_status read_config(run_shown *run, const char *folder) {
     return status;
 }
 
-static p2p_status read_log(run_shown *run, const char *folder, char identity[HISTORY_RUN_BYTES]) {
+static p2p_status read_log(run_shown *run, const char *folder, const history_watch *watch,
+                           char identity[HISTORY_RUN_BYTES]) {
     char *path;
     bool exists;
     P2P_TRY(history_create(&run->past));
@@ -78,17 +79,18 @@ static p2p_status read_log(run_shown *run, const char *folder, char identity[HIS
         p2p_fail(P2P_INPUT, "%s: no training to report: there is no " RUN_METRICS, folder);
         status = p2p_hint(P2P_INPUT, "name the folder that was --out of p2p train");
     }
-    if (status == P2P_OK) status = history_read(run->past, path, identity);
+    if (status == P2P_OK) status = history_read(run->past, path, watch, identity);
     free(path);
     if (identity[0] && !model_file_is_run(identity)) identity[0] = '\0';
     return status;
 }
 
-p2p_status run_shown_read(run_shown *run, const char *folder, char identity[HISTORY_RUN_BYTES]) {
+p2p_status run_shown_read(run_shown *run, const char *folder, const history_watch *watch,
+                          char identity[HISTORY_RUN_BYTES]) {
     char *samples;
     *run = (run_shown){.name = folder, .link = ""};
     identity[0] = '\0';
-    P2P_TRY(read_log(run, folder, identity));
+    P2P_TRY(read_log(run, folder, watch, identity));
     P2P_TRY(read_config(run, folder));
     P2P_TRY(check_identity(run, folder, identity));
     P2P_TRY(sys_path_join(&samples, folder, RUN_SAMPLES));
@@ -103,6 +105,46 @@ void run_shown_free(run_shown *run) {
     free(run->epochs);
     free(run->steps);
     *run = (run_shown){0};
+}
+
+/* ---- The length --------------------------------------------------------------------------------------- */
+
+enum { MOST_PARTS = 1000000 /* of a batch; three such numbers have a product */ };
+
+/* A number from 1 to `most`; `otherwise` for what is none. */
+static int64_t count_in(const json_t *object, const char *name, int64_t most, int64_t otherwise) {
+    const json_t *value = json_object_get(object, name);
+    const int64_t count = json_integer_value(value); /* 0 for what is no number */
+    return count > 0 && count <= most ? count : otherwise;
+}
+
+/* The steps of a whole epoch, with the devices of config.json; 0: not known. */
+static int64_t epoch_steps(const run_shown *run) {
+    const json_t *origin = json_object_get(run->config, "origin");
+    const int64_t pairs = count_in(json_object_get(origin, "training"), "pairs", INT32_MAX, 0);
+    const int64_t all = count_in(run->config, "batch", MOST_PARTS, 1) *
+                        count_in(run->config, "grad_accumulate", MOST_PARTS, 1) *
+                        count_in(origin, "devices", MOST_PARTS, 1);
+    return (pairs + all - 1) / all;
+}
+
+static int64_t epochs_wanted(const run_shown *run) {
+    const char *policy = json_string_value(json_object_get(run->config, "lr_policy"));
+    const bool linear = policy && strcmp(policy, "linear") == 0;
+    const int64_t epochs = count_in(run->config, "epochs", INT32_MAX, 0);
+    return epochs + (epochs > 0 && linear ? count_in(run->config, "epochs_decay", INT32_MAX, 0) : 0);
+}
+
+/* The steps of the whole training, which --epochs and --steps limit; 0: not known. Other devices may have
+ * made the epochs that have ended. */
+static int64_t total_steps(const run_shown *run) {
+    const int64_t steps = count_in(run->config, "steps", INT32_MAX, 0), wanted = epochs_wanted(run);
+    const int64_t each = epoch_steps(run);
+    int64_t epochs, made;
+    history_position(run->past, &epochs, &made);
+    if (each == 0 || wanted == 0 || epochs < 0 || epochs > wanted || made > INT32_MAX) return steps;
+    const int64_t by_epochs = made + (wanted - epochs) * each;
+    return steps > 0 && steps < by_epochs ? steps : by_epochs;
 }
 
 /* ---- The page ----------------------------------------------------------------------------------------- */
@@ -131,6 +173,9 @@ static json_t *run_to_json(const run_shown *run) {
         page_link(run->link, RUN_SAMPLES), "sample_epochs", numbers_to_json(run->epochs, run->epoch_count),
         "sample_steps", numbers_to_json(run->steps, run->step_count), "history", history_to_json(run->past));
     object = json_text_add(object, "config", run->config != NULL, json_incref(run->config));
+    const int64_t each = epoch_steps(run), total = total_steps(run);
+    object = json_text_add(object, "epoch_steps", each > 0, json_integer(each));
+    object = json_text_add(object, "total_steps", total > 0, json_integer(total));
     return json_text_add(object, "command", run->config != NULL, run->config ? command_to_json(run) : NULL);
 }
 
@@ -144,9 +189,40 @@ static json_t *runs_to_json(const run_shown *runs, int count) {
     return json_pack("{s:o}", "runs", array);
 }
 
+/* The last part of a path, of which slashes at the end are cut off. */
+static const char *path_end(char *path) {
+    size_t length = strlen(path);
+    while (length > 0 && path[length - 1] == '/') path[--length] = '\0';
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+/* "NAME: training", with the last part of the folder's path, or of its real one for "." and the like. The
+ * caller frees it. */
+static p2p_status title_of(const run_shown *run, char **title) {
+    static const char what[] = ": training";
+    char *path;
+    P2P_TRY(sys_path_join(&path, "", run->name));
+    const char *name = path_end(path);
+    if (strspn(name, ".") == strlen(name)) {
+        free(path);
+        P2P_TRY(sys_path_real(&path, run->name));
+        name = path_end(path);
+    }
+    const size_t room = strlen(name) + sizeof what;
+    *title = malloc(room);
+    if (*title) snprintf(*title, room, "%s%s", name, what);
+    free(path);
+    return *title ? P2P_OK : p2p_fail(P2P_OUT_OF_MEMORY, "no memory for a page's title");
+}
+
 p2p_status run_page_make(const run_shown *runs, int count, const char *identity, char **text, size_t *size) {
-    const char *title = count == 1 ? runs[0].name : "Several trainings";
-    return page_make(RUN_PAGE, title, identity, runs_to_json(runs, count), text, size);
+    char *title = NULL;
+    if (count == 1) P2P_TRY(title_of(&runs[0], &title));
+    const p2p_status status = page_make(RUN_PAGE, title ? title : "Several trainings", identity,
+                                        runs_to_json(runs, count), text, size);
+    free(title);
+    return status;
 }
 
 p2p_status run_page_write(const char *path, const run_shown *runs, int count, const char *identity) {

@@ -26,7 +26,8 @@ p2p_status run_shown_find_samples(run_shown *run, const char *samples);
 /* Fill *run from the files of the training in `folder`, and *identity with that of its files ("": an older
  * training). P2P_INPUT if there is no training, or if log and config.json are of two. Call run_shown_free()
  * in any case: it frees everything but `name` and `link`. */
-p2p_status run_shown_read(run_shown *run, const char *folder, char identity[HISTORY_RUN_BYTES]);
+p2p_status run_shown_read(run_shown *run, const char *folder, const history_watch *watch, /* NULL: none */
+                          char identity[HISTORY_RUN_BYTES]);
 void run_shown_free(run_shown *run);
 
 /* Make the page in memory, which the caller frees, or write it. `identity` as in page_make. */

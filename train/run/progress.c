@@ -139,21 +139,38 @@ void progress_step(progress *shown, const step_record *record, double seconds_le
     draw(shown, &fields);
 }
 
-void progress_pictures(progress *shown, int64_t done) {
-    char left[TIME_LEFT_BYTES];
-    if (!shown) return;
+/* Whether a line for the part that is done is due. `left` receives the time for the rest, and *rate the parts
+ * per second. */
+static bool part_is_due(progress *shown, int64_t done, char left[TIME_LEFT_BYTES], double *rate) {
     const bool first = shown->last_shown == 0;
-    if (!is_due(shown, done == shown->total_steps)) return;
-    const double rate = (double)(done - shown->started_done) / (shown->last_shown - shown->started);
+    if (!is_due(shown, done == shown->total_steps)) return false;
+    *rate = (double)(done - shown->started_done) / (shown->last_shown - shown->started);
     if (first) {
         shown->started = shown->last_shown;
         shown->started_done = done;
     }
+    time_left_text((double)(shown->total_steps - done) / *rate, left);
+    return true;
+}
+
+void progress_pictures(progress *shown, int64_t done) {
+    char left[TIME_LEFT_BYTES];
+    double rate;
+    if (!shown || !part_is_due(shown, done, left, &rate)) return;
     progress_fields fields = {0};
-    time_left_text((double)(shown->total_steps - done) / rate, left);
     progress_fields_add(&fields, "picture %lld/%lld", (long long)done, (long long)shown->total_steps);
     progress_fields_add(&fields, "%s left", left);
     progress_fields_add(&fields, "%.2f images/s", rate);
+    draw(shown, &fields);
+}
+
+void progress_bytes(progress *shown, int64_t done) {
+    char left[TIME_LEFT_BYTES];
+    double rate;
+    if (!shown || !part_is_due(shown, done, left, &rate)) return;
+    progress_fields fields = {0};
+    progress_fields_add(&fields, "read %.0f/%.0f MB", (double)done / 1e6, (double)shown->total_steps / 1e6);
+    progress_fields_add(&fields, "%s left", left);
     draw(shown, &fields);
 }
 

@@ -20,6 +20,8 @@ progress *progress_create(FILE *stream, int64_t total_steps, int64_t total_epoch
 void progress_step(progress *shown, const step_record *record, double seconds_left);
 /* `done` pictures are finished since progress_create. */
 void progress_pictures(progress *shown, int64_t done);
+/* The same for bytes that are read: `total_steps` is their number. */
+void progress_bytes(progress *shown, int64_t done);
 /* Erase the live line before other output to the terminal. */
 void progress_hide(progress *shown);
 

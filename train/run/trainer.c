@@ -23,6 +23,8 @@
 #include <string.h>
 
 static const double SECONDS_BETWEEN_CHECKPOINTS = 300;
+/* Bytes per second at which a checkpoint is expected to be written until one was (train/NOTES.md). */
+static const double CHECKPOINT_RATE = 300e6;
 static const double SHORTEST_STEP = 1e-9; /* seconds */
 enum { STEPS_BEFORE_ESTIMATE = 10 };
 /* Least weight of the newest step in the running mean of seconds per image: a mean over about ten steps. */
@@ -50,7 +52,8 @@ typedef struct {
     int64_t measured;                       /* steps in both means */
     int64_t intervals;                      /* of them since the last pause between steps */
     bool followed;                          /* a step was enqueued since last_collected */
-    bool save_due, stops;                   /* of several ranks: what they have agreed on */
+    bool save_due, picture_due, stops;      /* of several ranks: what they have agreed on */
+    double last_picture;                    /* clock reading when the last grid of pictures was begun */
     epoch_record epoch;                     /* of the epoch that ends */
     double validated;                       /* seconds of the last validation */
     mean_duration epoch_ends, saves;        /* seconds of an epoch's end, and of a checkpoint */
@@ -65,6 +68,11 @@ typedef struct {
 
 static bool time_is_due(const training_loop *loop) {
     return sys_clock() - loop->last_checkpoint >= SECONDS_BETWEEN_CHECKPOINTS;
+}
+
+/* Whether a checkpoint within an epoch has a grid of pictures. Each that is written by time has one. */
+static bool picture_is_due(const training_loop *loop) {
+    return sys_clock() - loop->last_picture >= SECONDS_BETWEEN_CHECKPOINTS;
 }
 
 /* ---- One step ----------------------------------------------------------------------------------------- */
@@ -139,6 +147,7 @@ typedef struct {
     loss_values losses;
     int64_t stop; /* the signal that has requested it; 0: none */
     int64_t save; /* whether a checkpoint is due */
+    int64_t picture;
 } step_news;
 
 static void take_news(training_loop *loop, const step_news *news, int count, loss_values *losses) {
@@ -153,14 +162,18 @@ static void take_news(training_loop *loop, const step_news *news, int count, los
         loop->stops = true;
     }
     loop->save_due = news[0].save != 0;
+    loop->picture_due = news[0].picture != 0;
 }
 
 /* Add the losses of all ranks, in their order. A signal to one of them stops all, after the same step, and
- * rank 0's clock decides when a checkpoint is due. */
+ * rank 0's clock decides when a checkpoint and a picture are due. */
 static p2p_status exchange_news(training_loop *loop, loss_values *losses) {
     const trainer *t = loop->t;
     const int count = ranks_size(t->ranks);
-    const step_news mine = {.losses = *losses, .stop = sys_stop_signal(), .save = time_is_due(loop)};
+    const step_news mine = {.losses = *losses,
+                            .stop = sys_stop_signal(),
+                            .save = time_is_due(loop),
+                            .picture = picture_is_due(loop)};
     if (!t->ranks) return P2P_OK;
     step_news *all = calloc((size_t)count, sizeof *all);
     if (!all) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for the losses of %d ranks", count);
@@ -168,6 +181,14 @@ static p2p_status exchange_news(training_loop *loop, loss_values *losses) {
     if (status == P2P_OK) take_news(loop, all, count, losses);
     free(all);
     return status;
+}
+
+/* A checkpoint has parameters and moments; the models beside it have the parameters again. */
+static double checkpoint_seconds(const training_loop *loop) {
+    p2p_session_memory memory;
+    if (loop->saves.measured > 0) return loop->saves.seconds;
+    p2p_session_memory_use(loop->t->session, &memory);
+    return (double)(2 * memory.parameters + memory.moments) / CHECKPOINT_RATE;
 }
 
 /* A validation that was not measured yet takes a third of the time of training steps on as many pictures. */
@@ -180,7 +201,7 @@ static double seconds_left(const training_loop *loop, const step_record *record)
                                  .step_seconds = loop->seconds_per_image * (double)t->global_batch,
                                  .epoch_seconds =
                                      loop->epoch_ends.measured > 0 ? loop->epoch_ends.seconds : expected,
-                                 .checkpoint_seconds = loop->saves.seconds,
+                                 .checkpoint_seconds = checkpoint_seconds(loop),
                                  .steps_per_checkpoint = t->all->checkpoint_every,
                                  .seconds_per_checkpoint = SECONDS_BETWEEN_CHECKPOINTS};
     return time_left(&left);
@@ -217,6 +238,7 @@ static p2p_status collect(training_loop *loop) {
     if (trainer_writes(loop->t)) P2P_TRY(metrics_step(loop->t->metrics, &record));
     trainer_tensorboard_step(loop->t, &record);
     show_step(loop, &record);
+    if (loop->announced) trainer_report(loop->t, REPORT_LATER);
     loop->can_save = true;
     return P2P_OK;
 }
@@ -276,6 +298,7 @@ static p2p_status write_grid(training_loop *loop, const char *name) {
     P2P_TRY(trainer_follow_folder(t, &moved));
     P2P_TRY(sys_path_join(&path, t->paths.samples, name));
     p2p_status status = validation_save_grid(t->validator, path, t->run[0] ? t->run : NULL);
+    if (status == P2P_OK) trainer_tensorboard_picture(t, path, loop->at->step);
     free(path);
     return status;
 }
@@ -369,6 +392,7 @@ static p2p_status write_epoch(training_loop *loop) {
     char name[RUN_EPOCH_NAME_BYTES];
     run_epoch_sample_name(name, record->epoch);
     P2P_TRY(write_grid(loop, name));
+    P2P_TRY(trainer_remove_step_samples(t, 0));
     P2P_TRY(trainer_save_epoch(t, record->epoch));
     P2P_TRY(trainer_remove_old_samples(t));
     if (record->best) P2P_TRY(trainer_save_best(t, record));
@@ -392,7 +416,38 @@ static p2p_status end_epoch(training_loop *loop) {
     next.best_l1 = record->best ? record->validation.l1 : at->best_l1;
     *at = next;
     t->epoch_batches = t->batches;
-    trainer_report_epoch(t);
+    loop->last_picture = sys_clock();
+    trainer_report(t, REPORT_SOON);
+    return P2P_OK;
+}
+
+/* The name and the title of the grid of pictures after the last step. */
+static void name_step(const training_loop *loop, char name[RUN_EPOCH_NAME_BYTES],
+                      char title[PICTURE_GRID_TITLE_BYTES]) {
+    run_step_sample_name(name, loop->at->step);
+    snprintf(title, PICTURE_GRID_TITLE_BYTES, "step %" PRId64, loop->at->step);
+}
+
+static p2p_status draw_step(training_loop *loop) {
+    const trainer *t = loop->t;
+    char name[RUN_EPOCH_NAME_BYTES], title[PICTURE_GRID_TITLE_BYTES];
+    name_step(loop, name, title);
+    const p2p_status status = validation_draw(t->validator, &t->evaluator, title);
+    loop->bad_pair = status == P2P_INPUT;
+    P2P_TRY(status);
+    return trainer_writes(t) ? write_grid(loop, name) : P2P_OK;
+}
+
+/* At a checkpoint within an epoch, which may last for hours: the pictures, and the page. The end of an epoch
+ * and that of the training have pictures of their own. */
+static p2p_status show_checkpoint(training_loop *loop) {
+    const trainer *t = loop->t;
+    const double now = sys_clock();
+    const bool within = loop->at->batch > 0 && loop->at->step < t->total_steps;
+    const bool draws = within && (t->ranks ? loop->picture_due : picture_is_due(loop));
+    if (draws) P2P_TRY(draw_step(loop));
+    if (draws) loop->last_picture = now;
+    trainer_report(loop->t, draws ? REPORT_NOW : REPORT_SOON);
     return P2P_OK;
 }
 
@@ -402,6 +457,7 @@ static p2p_status save(training_loop *loop) {
     if (trainer_writes(loop->t)) P2P_TRY(trainer_save(loop->t));
     loop->can_save = true;
     loop->save_due = false;
+    P2P_TRY(show_checkpoint(loop));
     loop->last_checkpoint = sys_clock();
     mean_duration_add(&loop->saves, loop->last_checkpoint - begun);
     return P2P_OK;
@@ -417,10 +473,10 @@ static bool save_is_due(const training_loop *loop) {
 static p2p_status show_end(training_loop *loop) {
     char name[RUN_EPOCH_NAME_BYTES], title[PICTURE_GRID_TITLE_BYTES], validation[128];
     quality measured;
-    run_step_sample_name(name, loop->at->step);
-    snprintf(title, sizeof title, "step %" PRId64, loop->at->step);
+    name_step(loop, name, title);
     P2P_TRY(validate(loop, title, &measured));
     if (trainer_writes(loop->t)) P2P_TRY(write_grid(loop, name));
+    if (trainer_writes(loop->t)) P2P_TRY(trainer_remove_step_samples(loop->t, loop->at->step));
     if (!loop->t->validation) return P2P_OK;
     describe_validation(loop->t, &measured, validation, sizeof validation);
     progress_line(loop->t->progress, "%s", validation);
@@ -588,7 +644,8 @@ static p2p_status restore_end(training_loop *loop) {
     bool there = false;
     if (trainer_writes(loop->t)) P2P_TRY(find_end(loop, &there));
     P2P_TRY(ranks_share(loop->t->ranks, &there, sizeof there));
-    return there ? P2P_OK : show_end(loop);
+    if (!there) return show_end(loop);
+    return trainer_writes(loop->t) ? trainer_remove_step_samples(loop->t, loop->at->step) : P2P_OK;
 }
 
 /* A training that was stopped between an epoch's last step and the end of its validation continues with the
@@ -614,8 +671,12 @@ static p2p_status end_early(training_loop *loop, p2p_status status) {
 
 static p2p_status train(trainer *t) {
     const double now = sys_clock();
-    training_loop loop = {
-        .t = t, .at = &t->at, .last_collected = now, .last_checkpoint = now, .can_save = true};
+    training_loop loop = {.t = t,
+                          .at = &t->at,
+                          .last_collected = now,
+                          .last_checkpoint = now,
+                          .last_picture = now,
+                          .can_save = true};
     sys_stop_listen("step");
     const p2p_status status = run_loop(&loop);
     return status == P2P_OK ? P2P_OK : end_early(&loop, status);

@@ -7,8 +7,8 @@
 
 #include <stdlib.h>
 
-/* Seconds between two pages of a training with short epochs. */
-static const double INTERVAL = 5;
+/* The least seconds since the page before. */
+static const double intervals[] = {[REPORT_LATER] = 60, [REPORT_SOON] = 5, [REPORT_NOW] = 0};
 
 static p2p_status make_page(const trainer *t, char **text, size_t *size) {
     run_shown run = {.name = t->all->out, .link = "", .config = t->config, .past = t->past};
@@ -42,6 +42,11 @@ void trainer_report_end(trainer *t) {
     t->last_report = sys_clock();
 }
 
-void trainer_report_epoch(trainer *t) {
-    if (t->last_report == 0 || sys_clock() - t->last_report >= INTERVAL) trainer_report_end(t);
+/* Prints once where the page is. */
+void trainer_report(trainer *t, report_urgency urgency) {
+    const bool first = t->last_report == 0;
+    if (!trainer_writes(t) || (!first && sys_clock() - t->last_report < intervals[urgency])) return;
+    trainer_report_end(t);
+    if (first && !t->report_failed)
+        progress_line(t->progress, "the course so far: %s, for a browser", t->paths.report);
 }

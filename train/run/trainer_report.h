@@ -6,8 +6,11 @@
 
 #include "trainer_setup.h"
 
-/* Write the page after an epoch, unless it was written a few seconds ago. */
-void trainer_report_epoch(trainer *t);
+/* Write the page: unless that was done within the last minute, after a step; unless that was done a few
+ * seconds ago, after an epoch or a checkpoint, of which there may be many; in any case after a picture within
+ * an epoch. */
+typedef enum { REPORT_LATER, REPORT_SOON, REPORT_NOW } report_urgency;
+void trainer_report(trainer *t, report_urgency urgency);
 /* Write it at the end of the training, also an early one. */
 void trainer_report_end(trainer *t);
 

@@ -142,17 +142,36 @@ static p2p_status remove_own_sample(const trainer *t, const char *name) {
     return status;
 }
 
+/* The list is empty if there is no folder. */
+static p2p_status list_samples(const trainer *t, sys_names *names) {
+    bool exists;
+    *names = (sys_names){0};
+    P2P_TRY(sys_path_is_folder(t->paths.samples, &exists));
+    return exists ? sys_folder_walk(names, t->paths.samples, run_is_sample_name) : P2P_OK;
+}
+
 p2p_status trainer_remove_old_samples(const trainer *t) {
     sys_names names;
     int64_t last = 0;
-    bool exists;
-    P2P_TRY(sys_path_is_folder(t->paths.samples, &exists));
-    if (t->all->keep_samples == 0 || !exists) return P2P_OK;
-    p2p_status status = sys_folder_walk(&names, t->paths.samples, run_is_sample_name);
+    if (t->all->keep_samples == 0) return P2P_OK;
+    p2p_status status = list_samples(t, &names);
     for (size_t i = 0; i < names.count; i++)
         if (epoch_of_sample(names.names[i]) > last) last = epoch_of_sample(names.names[i]);
     for (size_t i = 0; status == P2P_OK && i < names.count; i++)
         if (!sample_is_kept(t, names.names[i], last)) status = remove_own_sample(t, names.names[i]);
+    sys_names_free(&names);
+    return status;
+}
+
+p2p_status trainer_remove_step_samples(const trainer *t, int64_t kept) {
+    const int64_t before = t->at.step - t->at.batch; /* the epoch's first step */
+    sys_names names;
+    p2p_status status = list_samples(t, &names);
+    for (size_t i = 0; status == P2P_OK && i < names.count; i++) {
+        int64_t epoch, step;
+        run_sample_of_name(names.names[i], &epoch, &step);
+        if (step > before && step != kept) status = remove_own_sample(t, names.names[i]);
+    }
     sys_names_free(&names);
     return status;
 }

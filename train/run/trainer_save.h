@@ -21,6 +21,10 @@ p2p_status trainer_remove_old_epochs(const trainer *t);
  * sys_folder_walk and sys_file_remove do. */
 p2p_status trainer_remove_old_samples(const trainer *t);
 
+/* Remove the pictures of steps of the epoch in which the training is, but that of step `kept` (0: none): what
+ * was drawn within it depends on time. Leaves those of other trainings. Fails likewise. */
+p2p_status trainer_remove_step_samples(const trainer *t, int64_t kept);
+
 /* Write OUT/best: both networks, then best.json with the epoch and its metrics. */
 p2p_status trainer_save_best(trainer *t, const epoch_record *record);
 

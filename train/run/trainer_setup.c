@@ -368,7 +368,9 @@ static void show_length(const trainer *t) {
             pairs, pairs == 1 ? " is" : "s are", t->batches, t->batches == 1 ? "" : "s", t->total_steps,
             t->total_steps == 1 ? "" : "s", t->total_epochs, t->total_epochs == 1 ? "" : "s");
     if (t->validation)
-        fprintf(stderr, "validation: always drawing the mean of the training targets would give L1 %.4f\n",
+        fprintf(stderr,
+                "validation: always drawing the mean of the training targets would give L1 %.4f;\n"
+                "lower is better, and the val L1 of a model should get well below that\n",
                 validation_baseline_l1(t->validator));
 }
 

@@ -3,7 +3,6 @@
 
 #include "host/sys.h"
 #include "image/image.h"
-#include "use/run_files.h"
 
 #include <stdlib.h>
 
@@ -49,16 +48,24 @@ void trainer_tensorboard_step(trainer *t, const step_record *record) {
     check(t, status == P2P_OK ? flush_if_due(t) : status);
 }
 
+/* There is none if all its pairs were left out. */
 static p2p_status add_picture(trainer *t, const char *path, int64_t step) {
     image_facts facts;
     uint8_t *bytes;
     size_t size;
+    bool exists;
+    P2P_TRY(sys_path_exists(path, &exists));
+    if (!exists) return P2P_OK;
     P2P_TRY(image_inspect(path, &facts));
     P2P_TRY(sys_file_read(path, SIZE_MAX, &bytes, &size, NULL));
     const p2p_status status =
         event_file_picture(t->events, step, "samples", facts.header.width, facts.header.height, bytes, size);
     free(bytes);
-    return status;
+    return status == P2P_OK ? event_file_flush(t->events) : status;
+}
+
+void trainer_tensorboard_picture(trainer *t, const char *path, int64_t step) {
+    if (t->events) check(t, add_picture(t, path, step));
 }
 
 static p2p_status add_validation(trainer *t, const epoch_record *record) {
@@ -70,13 +77,8 @@ static p2p_status add_validation(trainer *t, const epoch_record *record) {
 }
 
 static p2p_status add_epoch(trainer *t, const epoch_record *record) {
-    char name[RUN_EPOCH_NAME_BYTES], *path;
-    run_epoch_sample_name(name, record->epoch);
-    P2P_TRY(sys_path_join(&path, t->paths.samples, name));
-    p2p_status status = add_picture(t, path, record->step);
-    free(path);
-    if (status == P2P_OK && record->validated) status = add_validation(t, record);
-    return status == P2P_OK ? event_file_flush(t->events) : status;
+    if (record->validated) P2P_TRY(add_validation(t, record));
+    return event_file_flush(t->events);
 }
 
 void trainer_tensorboard_epoch(trainer *t, const epoch_record *record) {

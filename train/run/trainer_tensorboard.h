@@ -10,7 +10,8 @@
  * older files. */
 void trainer_tensorboard_open(trainer *t);
 void trainer_tensorboard_step(trainer *t, const step_record *record);
-/* Also adds the epoch's picture, which was written. */
+/* Add the picture at `path` as that of a step. */
+void trainer_tensorboard_picture(trainer *t, const char *path, int64_t step);
 void trainer_tensorboard_epoch(trainer *t, const epoch_record *record);
 
 #endif

@@ -177,29 +177,41 @@ static p2p_status find_mean(validator *shown, pair_result *results, int64_t coun
     return P2P_OK;
 }
 
-static p2p_status run_pairs(validator *shown, const evaluator *e, int64_t count, pair_result *results,
-                            quality *mean) {
+/* Rank 0 runs the pairs of the grid. */
+static p2p_status run_pairs(validator *shown, const evaluator *e, int64_t count, pair_result *results) {
     shown_pairs pairs = {.shown = shown, .results = results};
     evaluator divided = *e;
     divided.first = shown->grid.columns;
-    P2P_TRY(
-        agree_on_end(shown, evaluate_pairs(&divided, shown->shown, &shown->form, count, show_pair, &pairs)));
-    return find_mean(shown, results, count, mean);
+    return agree_on_end(shown,
+                        evaluate_pairs(&divided, shown->shown, &shown->form, count, show_pair, &pairs));
+}
+
+static void begin_grid(validator *shown, const char *title) {
+    picture_grid_free(&shown->grid);
+    shown->grid =
+        (picture_grid){.columns = picture_grid_columns(dataset_count(shown->shown), shown->form.size)};
+    snprintf(shown->grid.title, sizeof shown->grid.title, "%s", title);
+    shown->reason[0] = '\0';
+}
+
+/* Run `count` pairs, or those of the grid if there are more; *mean is theirs unless `mean` is NULL. */
+static p2p_status run(validator *shown, const evaluator *e, const char *title, int64_t count, quality *mean) {
+    begin_grid(shown, title);
+    if (count < shown->grid.columns) count = shown->grid.columns;
+    pair_result *results = calloc((size_t)count + 1, sizeof *results);
+    if (!results) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for validation");
+    p2p_status status = run_pairs(shown, e, count, results);
+    if (status == P2P_OK && mean) status = find_mean(shown, results, count, mean);
+    free(results);
+    return status;
 }
 
 p2p_status validation_run(validator *shown, const evaluator *e, const char *title, quality *mean) {
-    const int64_t samples = dataset_count(shown->shown);
-    const int columns = picture_grid_columns(samples, shown->form.size);
-    const int64_t count = shown->validation ? samples : columns;
-    pair_result *results = calloc((size_t)count + 1, sizeof *results);
-    if (!results) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for validation");
-    picture_grid_free(&shown->grid);
-    shown->grid = (picture_grid){.columns = columns};
-    snprintf(shown->grid.title, sizeof shown->grid.title, "%s", title);
-    shown->reason[0] = '\0';
-    const p2p_status status = run_pairs(shown, e, count, results, mean);
-    free(results);
-    return status;
+    return run(shown, e, title, shown->validation ? dataset_count(shown->validation) : 0, mean);
+}
+
+p2p_status validation_draw(validator *shown, const evaluator *e, const char *title) {
+    return run(shown, e, title, 0, NULL);
 }
 
 p2p_status validation_save_grid(validator *shown, const char *path, const char *label) {

@@ -31,12 +31,14 @@ double validation_baseline_l1(const validator *shown);
  * of the metrics between generated picture and target over all pairs, in all ranks; unchanged without
  * validation. P2P_STOPPED if a signal has requested a stop (sys.h), of any rank. */
 p2p_status validation_run(validator *shown, const evaluator *e, const char *title, quality *mean);
-/* Write the grid of the last validation_run, with a label (picture_grid.h). Fails as picture_grid_save does.
- * Writes nothing if all pairs of the grid were left out. */
+/* Run the generator on the pairs of the grid alone, and draw it. */
+p2p_status validation_draw(validator *shown, const evaluator *e, const char *title);
+/* Write the grid of what was run or drawn last, with a label (picture_grid.h). Fails as picture_grid_save
+ * does. Writes nothing if all pairs of the grid were left out. */
 p2p_status validation_save_grid(validator *shown, const char *path, const char *label);
 
 /* The number of validation pairs that the last validation_run left out, in all ranks. *reason receives that
- * of the first, which is valid until the next run. */
+ * of the first, which is valid until pictures are drawn again. */
 int64_t validation_left_out(const validator *shown, const char **reason);
 
 #endif

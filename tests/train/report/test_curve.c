@@ -96,7 +96,7 @@ static double number_in(const json_t *object, const char *outer, const char *nam
 static json_t *read_course(const char *path, char run[HISTORY_RUN_BYTES]) {
     history *past;
     OK(history_create(&past));
-    OK(history_read(past, path, run));
+    OK(history_read(past, path, NULL, run));
     json_t *object = history_to_json(past);
     assert_non_null(object);
     history_destroy(past);
@@ -133,6 +133,56 @@ static void test_course(void **state) {
                     json_object_get(json_object_get(curves, "epoch_d_real"), "mean"), 1)) == 0.4123);
     assert_null(json_object_get(curves, "val_psnr"));
     json_decref(course);
+    test_folder_remove(folder);
+}
+
+/* ---- A long log ---------------------------------------------------------------------------------------- */
+
+/* Bytes that this process has read by now; -1 if the system does not count them. */
+static long long bytes_read(void) {
+    char line[64];
+    long long count = -1;
+    FILE *counts = fopen("/proc/self/io", "re");
+    while (counts && count < 0 && fgets(line, sizeof line, counts)) (void)sscanf(line, "rchar: %lld", &count);
+    if (counts) fclose(counts);
+    return count;
+}
+
+typedef struct {
+    int calls;
+    uint64_t last;
+} watched;
+
+static void note_progress(void *context, uint64_t done, uint64_t size) {
+    watched *seen = context;
+    assert_true(done > seen->last && done <= size);
+    seen->last = done;
+    seen->calls++;
+}
+
+/* The time of a long log is that of reading each byte once, which is shown on the way; the page's size does
+ * not depend on it (test_page.c). */
+static void test_a_log_is_read_once(void **state) {
+    (void)state;
+    enum { LINES = 30000 };
+    char *folder = test_folder_make(), run[HISTORY_RUN_BYTES];
+    const char *path = test_path(folder, "log");
+    FILE *to = fopen(path, "wb");
+    assert_non_null(to);
+    for (int i = 1; i <= LINES; i++) write_step(to, i, 1 + i / 100);
+    const long size = ftell(to);
+    fclose(to);
+    watched seen = {0};
+    const history_watch watch = {note_progress, &seen};
+    history *past;
+    OK(history_create(&past));
+    const long long before = bytes_read();
+    OK(history_read(past, path, &watch, run));
+    const long long more = bytes_read() - before - size;
+    assert_true(before < 0 || (more >= 0 && more < 10000));
+    assert_int_equal(seen.last, size);
+    assert_int_equal(seen.calls, size / (1 << 20) + 1);
+    history_destroy(past);
     test_folder_remove(folder);
 }
 
@@ -229,6 +279,7 @@ int main(void) {
         cmocka_unit_test(test_points_are_kept_in_number_sum_and_extremes),
         cmocka_unit_test(test_unusable_points),
         cmocka_unit_test(test_course),
+        cmocka_unit_test(test_a_log_is_read_once),
         cmocka_unit_test(test_rates_are_means_of_seconds),
         cmocka_unit_test(test_interruptions_do_not_count),
         cmocka_unit_test(test_an_older_log),

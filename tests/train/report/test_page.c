@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -109,6 +110,71 @@ static void test_links(void **state) {
     expect_text(page_link("x", "50% #1?\"<\xc3\xa9\xff.png"), "x/50%25%20%231%3F%22%3C%C3%A9%FF.png");
 }
 
+/* ---- The length --------------------------------------------------------------------------------------- */
+
+/* The page of a training with these settings, of which epochs of `made` steps have ended. */
+static char *page_with(const char *name, json_t *config, int epochs, int made) {
+    run_shown run = {.name = name, .link = "", .config = config};
+    char *text;
+    size_t size;
+    OK(history_create(&run.past));
+    for (int i = 1; i <= epochs; i++) {
+        json_t *line = json_pack("{s:s, s:i, s:i}", "event", "epoch", "step", i * made, "epoch", i);
+        history_add(run.past, line);
+        json_decref(line);
+    }
+    OK(run_page_make(&run, 1, identity, &text, &size));
+    run_shown_free(&run);
+    return text;
+}
+
+/* Of 10 pairs on 2 devices. */
+static json_t *length(const char *policy, int batch, int parts, int epochs, int decay, int steps) {
+    json_t *config = json_pack("{s:s, s:i, s:i, s:i, s:{s:i, s:{s:i}}}", "lr_policy", policy, "batch", batch,
+                               "grad_accumulate", parts, "epochs_decay", decay, "origin", "devices", 2,
+                               "training", "pairs", 10);
+    json_object_set_new(config, "epochs", epochs > 0 ? json_integer(epochs) : json_null());
+    json_object_set_new(config, "steps", steps > 0 ? json_integer(steps) : json_null());
+    return config;
+}
+
+static void expect_length(json_t *config, int epochs, int made, const char *expected) {
+    char *text = page_with("run", config, epochs, made);
+    if (!strstr(text, expected)) fail_msg("the page lacks %s", expected);
+    free(text);
+}
+
+static void test_how_long_a_training_is(void **state) {
+    (void)state;
+    expect_length(length("constant", 1, 1, 4, 100, 0), 0, 0, "\"epoch_steps\":5,\"total_steps\":20");
+    expect_length(length("constant", 2, 1, 4, 100, 0), 0, 0, "\"epoch_steps\":3,\"total_steps\":12");
+    expect_length(length("constant", 1, 3, 4, 100, 0), 0, 0, "\"epoch_steps\":2,\"total_steps\":8");
+    expect_length(length("linear", 1, 1, 4, 2, 0), 0, 0, "\"total_steps\":30");
+    expect_length(length("constant", 1, 1, 4, 100, 7), 0, 0, "\"total_steps\":7");
+    expect_length(length("constant", 1, 1, 4, 100, 21), 0, 0, "\"total_steps\":20");
+    expect_length(length("constant", 1, 1, 0, 100, 9), 0, 0, "\"epoch_steps\":5,\"total_steps\":9");
+    expect_length(length("constant", 1, 1, 4, 100, 0), 3, 10,
+                  "\"total_steps\":35"); /* on one device before */
+    expect_length(length("constant", 1, 1, 4, 100, 0), 5, 10, "\"epoch_steps\":5,\"command\""); /* nonsense */
+    expect_length(NULL, 3, 10, "\"history\"");
+}
+
+static void expect_title(const char *name, const char *expected) {
+    char *text = page_with(name, NULL, 0, 0);
+    if (!strstr(text, expected)) fail_msg("%s: the page lacks %s", name, expected);
+    free(text);
+}
+
+static void test_titles(void **state) {
+    (void)state;
+    expect_title("run", "<title>run: training</title>");
+    expect_title("/data/runs/shoes 2//", "<title>shoes 2: training</title>");
+    expect_title("a/<b>", "<title>&#60;b&#62;: training</title>");
+    assert_int_equal(chdir("/usr"), 0);
+    expect_title(".", "<title>usr: training</title>");
+    expect_title("lib/..", "<title>usr: training</title>");
+}
+
 /* ---- Size --------------------------------------------------------------------------------------------- */
 
 /* Ten thousand epochs of forty steps each, with pictures. The page has less than 2 MB. */
@@ -154,6 +220,8 @@ int main(void) {
         cmocka_unit_test(test_nothing_is_loaded),
         cmocka_unit_test(test_other_files_are_no_pages),
         cmocka_unit_test(test_links),
+        cmocka_unit_test(test_how_long_a_training_is),
+        cmocka_unit_test(test_titles),
         cmocka_unit_test(test_a_long_training),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -14,7 +14,6 @@
 #include "support/test_files.h"
 #include "train_commands.h"
 
-#include <dirent.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -114,63 +113,6 @@ static void remove_run(const char *out) {
     if (test_is_there(out)) test_folder_remove(strdup(out));
 }
 
-/* ---- Comparison --------------------------------------------------------------------------------------- */
-
-/* Calls `check` for each file below folder/below, hidden ones included. Returns their number. */
-static int each_file(const char *folder, const char *below, const char *other,
-                     void (*check)(const char *folder, const char *other, const char *name)) {
-    char *root = strdup(test_path(folder, below));
-    DIR *opened = opendir(root);
-    int count = 0;
-    assert_non_null(opened);
-    for (const struct dirent *entry; (entry = readdir(opened)) != NULL;) {
-        struct stat about;
-        char name[512];
-        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0) continue;
-        snprintf(name, sizeof name, "%s%s%s", below, below[0] ? "/" : "", entry->d_name);
-        assert_int_equal(stat(test_path(folder, name), &about), 0);
-        if (S_ISDIR(about.st_mode)) {
-            count += each_file(folder, name, other, check);
-        } else {
-            check(folder, other, name);
-            count++;
-        }
-    }
-    closedir(opened);
-    free(root);
-    return count;
-}
-
-static void check_there(const char *folder, const char *other, const char *name) {
-    (void)folder;
-    if (!test_is_there(test_path(other, name))) fail_msg("%s/%s is missing", other, name);
-}
-
-static void check_same(const char *folder, const char *other, const char *name) {
-    size_t sizes[2];
-    check_there(folder, other, name);
-    if (strcmp(name, "report.html") == 0) return; /* it has times */
-    if (strcmp(name, "metrics.jsonl") == 0) {
-        test_expect_same_log(folder, other);
-        return;
-    }
-    uint8_t *a = test_file_read(test_path(folder, name), &sizes[0]);
-    uint8_t *b = test_file_read(test_path(other, name), &sizes[1]);
-    if (sizes[0] != sizes[1] || memcmp(a, b, sizes[0]) != 0) fail_msg("%s/%s differs", other, name);
-    free(a);
-    free(b);
-}
-
-/* Checkpoints record the length that was wanted when they were written. */
-static void check_same_state(const char *folder, const char *other, const char *name) {
-    if (strncmp(name, "checkpoints/", 12) != 0) check_same(folder, other, name);
-}
-
-static void expect_same_run(const char *whole, const char *other) {
-    const int files = each_file(whole, "", other, check_same);
-    assert_int_equal(each_file(other, "", whole, check_there), files);
-}
-
 /* ---- Tests -------------------------------------------------------------------------------------------- */
 
 static bool every_moment; /* the argument `all` */
@@ -194,7 +136,7 @@ static void test_a_kill_at_each_moment(void **state) {
         remove_run("other");
         assert_true(train("other", LAST, n, false));
         assert_false(train("other", LAST, 0, true));
-        expect_same_run("whole", "other");
+        test_expect_same_run("whole", "other", NULL);
     }
     print_message("%ld kills, each resumed to equal files\n", (count + stride - 1) / stride);
 }
@@ -210,7 +152,7 @@ static void test_a_second_kill(void **state) {
             if (!train("other", LAST, m, true)) break;
             kills++;
             assert_false(train("other", LAST, 0, true));
-            expect_same_run("whole", "other");
+            test_expect_same_run("whole", "other", NULL);
             if (!every_moment && m > 60) break;
         }
     }
@@ -238,8 +180,8 @@ static void test_the_state_of_a_checkpoint(void **state) {
             const char *part = i ? "part10" : "part5";
             if (!is_at("other", i ? 10 : 5)) continue;
             assert_false(train("other", i ? "10" : "5", 0, true));
-            each_file(part, "", "other", check_same_state);
-            each_file("other", "", part, check_same_state);
+            /* Checkpoints record the length that was wanted when they were written. */
+            test_expect_same_run(part, "other", "checkpoints/");
             restored[i]++;
         }
     }

@@ -18,14 +18,23 @@ typedef struct {
 
 /* Runs the command without output, with `more` after its words unless that is NULL. */
 p2p_status test_command_run(const test_command *line, const char *more);
+/* The same; stdout and stderr are added to the file `output`. */
+p2p_status test_command_run_into(const char *output, const test_command *line, const char *more);
 
 bool test_is_there(const char *path);
 
 /* Fails unless the logs of two trainings are equal but for times and measured rates. */
 void test_expect_same_log(const char *whole, const char *other);
 
+/* Fails unless two folders of trainings have the same files, hidden ones included, but for what
+ * test_expect_same_log leaves out and for the contents of report.html, which has times. Files whose names
+ * begin with `but` (NULL: none) are left out. */
+void test_expect_same_run(const char *whole, const char *other, const char *but);
+
 /* cmocka's set-up and tear-down: the test's own folder with pairs in data/, as the current folder. */
 int test_pairs_make(void **state);
+/* Add training pairs until there are `count`. */
+void test_pairs_add(int count);
 int test_pairs_remove(void **state);
 
 #endif

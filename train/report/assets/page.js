@@ -38,6 +38,8 @@ function count(value) {
   return Number(value).toLocaleString("en");
 }
 
+place("title", document.title);
+
 // Round numbers between two values, some five of them.
 function ticks(low, high, most) {
   const rough = (high - low) / (most || 5), power = 10 ** Math.floor(Math.log10(rough));

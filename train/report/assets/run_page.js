@@ -3,8 +3,9 @@
 const runs = data.runs, single = runs.length === 1;
 const colours = ["--c0", "--c1", "--c2", "--c3", "--c4", "--c5"], dashes = ["", "7 4", "2 3", "9 3 2 3"];
 
+// The steps of an epoch; 0 if they are not known.
 function perEpoch(run) {
-  return run.history.epochs > 0 ? lastOf(run, "epoch_g_l1", "x") / run.history.epochs : 0;
+  return run.history.epochs > 0 ? lastOf(run, "epoch_g_l1", "x") / run.history.epochs : run.epoch_steps || 0;
 }
 
 function lastOf(run, name, part) {
@@ -63,15 +64,30 @@ function verdicts(run) {
   return texts.join(" ");
 }
 
+function timeText(time) {
+  return time.slice(0, 16).replace("T", " ") + " UTC";
+}
+
+// How far the training is. Its own page, in its folder, is written again while it goes on.
+function progressOf(run) {
+  const h = run.history, total = run.total_steps, own = single && run.samples === "samples";
+  if (total && h.steps >= total) return "Finished: all " + count(total) + " steps are made.";
+  const when = h.ended ? " at " + timeText(h.ended) : "";
+  return "Step " + count(h.steps) + (total ? " of " + count(total) : "") + when + ". " +
+    (own ? "While the training runs, this page is written again about every minute: reload it to see more." :
+      "p2p report writes this page anew.");
+}
+
 function factsOf(run) {
   const h = run.history, box = element("div", {class: "facts"});
-  box.append(fact("Steps", count(h.steps), h.epochs > 0 ? count(h.epochs) + " epochs" : "within the first epoch"));
+  const steps = count(h.steps) + (run.total_steps > h.steps ? " of " + count(run.total_steps) : "");
+  box.append(fact("Steps", steps, h.epochs > 0 ? count(h.epochs) + " epochs" : "within the first epoch"));
   if (h.curves.val_l1)
     box.append(fact("Validation L1", number(lastOf(run, "val_l1", "mean")), h.mean_target ? "mean target " + number(h.mean_target) : ""));
   if (h.best) box.append(fact("Best epoch", count(h.best.epoch), "validation L1 " + number(h.best.l1)));
   if (h.curves.val_psnr) box.append(fact("PSNR", number(lastOf(run, "val_psnr", "mean"), 2) + " dB", ""));
   if (h.curves.val_ssim) box.append(fact("SSIM", number(lastOf(run, "val_ssim", "mean"), 3), ""));
-  box.append(fact("Time", duration(h), h.ended ? "without interruptions, until " + h.ended.slice(0, 16).replace("T", " ") + " UTC" : ""));
+  box.append(fact("Time", duration(h), h.ended ? "without interruptions, until " + timeText(h.ended) : ""));
   return box;
 }
 
@@ -80,19 +96,19 @@ function showFacts() {
   runs.forEach((run, i) => {
     if (!single) parts.push(element("h3", {style: "color:var(" + colours[i % colours.length] + ")"}, run.name));
     parts.push(factsOf(run));
-    const verdict = verdicts(run);
-    if (verdict) parts.push(element("p", {}, verdict));
+    const words = [single ? "" : progressOf(run), verdicts(run)].filter(text => text).join(" ");
+    if (words) parts.push(element("p", {}, words));
   });
   place("facts", ...parts);
-  place("title", single ? shown(runs[0].name) : runs.length + " trainings");
-  if (single && runs[0].command) place("state", shown(runs[0].command));
+  if (single) place("state", shown(progressOf(runs[0])));
+  if (single && runs[0].command) place("command", shown(runs[0].command));
 }
 
 // ---- Pictures ----------------------------------------------------------------------------------------
 
-// The pictures of a run in the order of their steps.
+// The pictures of a run in the order of their steps: at the ends of epochs, and within one, where nothing is validated.
 function picturesOf(run) {
-  const list = run.sample_epochs.map(n => ({x: n, name: "epoch " + count(n), file: "epoch-" + String(n).padStart(4, "0") + ".png"}));
+  const list = run.sample_epochs.map(n => ({x: n, ends: true, name: "epoch " + count(n), file: "epoch-" + String(n).padStart(4, "0") + ".png"}));
   for (const n of run.sample_steps)
     list.push({x: epochOf(run, n) || 0, name: "step " + count(n), file: "step-" + String(n).padStart(6, "0") + ".png"});
   return list.sort((a, b) => a.x - b.x);
@@ -121,7 +137,7 @@ function showPicture(stop) {
   runs.forEach((run, i) => {
     const picture = albums[i].length > 0 ? nearest(albums[i], stops[stop]) : null;
     if (!picture) return;
-    const l1 = valueAtEpoch(run, "val_l1", picture.x);
+    const l1 = picture.ends ? valueAtEpoch(run, "val_l1", picture.x) : NaN;
     const text = (single ? "" : run.name + ", ") + picture.name + (isFinite(l1) ? ", validation L1 " + number(l1) : "");
     frames[i].picture.src = run.samples + "/" + picture.file;
     frames[i].picture.alt = "Input, generated picture and target after " + picture.name;
@@ -240,9 +256,10 @@ function curvesInto(svg, panel, lines, marks, box, xs, X, Y) {
   for (const line of lines)
     if (line.band) inside.append(drawn("path", {d: bandPath(line, xs, X, Y), fill: line.colour, "fill-opacity": 0.16,
                                                 stroke: line.colour, "stroke-opacity": 0.16, "stroke-width": 0.7}));
+  const beside = value => Y(value) - 5 < box.top + 10 ? 14 : -5; // not where it would be cut
   for (const [value, name] of marks)
     inside.append(drawn("line", {class: "mark", x1: box.left, x2: box.right, y1: Y(value), y2: Y(value)}),
-                  drawn("text", {x: box.right - 4, y: Y(value) - 5, "text-anchor": "end"}, name));
+                  drawn("text", {x: box.right - 4, y: Y(value) + beside(value), "text-anchor": "end"}, name));
   for (const line of lines) {
     const look = {d: path(line, "mean", xs, X, Y), fill: "none", stroke: line.colour, "stroke-width": 2, "stroke-linejoin": "round", "stroke-dasharray": line.dash || "none"};
     inside.append(drawn("path", look));
