@@ -64,8 +64,7 @@ template <int N> INLINE void store_floats(float *to, const pack<N> &p) {
     *(float4 *)(to + 4 * i) = make_float4(p.v[4 * i], p.v[4 * i + 1], p.v[4 * i + 2], p.v[4 * i + 3]);
 }
 
-/* ---- The last block --------------------------------------------------------------------------------------
- */
+/* ---- The last block -------------------------------------------------------------------------------- */
 
 /* Whether this block is the last of `blocks` that call this with a counter. Then load_stored and
  * load_stored_vector load what all of them stored before. All threads of the block call it, and are at a
@@ -103,8 +102,7 @@ template <int N> INLINE pack<N> load_stored_vector(const float *from, int count)
     return p;
 }
 
-/* ---- Trees -----------------------------------------------------------------------------------------------
- */
+/* ---- Trees ----------------------------------------------------------------------------------------- */
 
 /* Shared memory of a tree of packs: element i of thread t is at [i][t]. */
 #define TREE_MEMORY(packs, N) __shared__ float tree[(packs) * (N)][BLOCK_THREADS];

@@ -99,8 +99,7 @@ static p2p_op with_derived_filter(const p2p_op *op, p2p_query *answer) {
     return derived;
 }
 
-/* ---- Places ---------------------------------------------------------------------------------------------
- */
+/* ---- Places ---------------------------------------------------------------------------------------- */
 
 /* Where the convolution finds its operands: in scratch memory, or where they are bound. */
 typedef struct {

@@ -50,8 +50,7 @@ bool setup_mode_is_train(const settings *all);
 typedef p2p_status setup_model_body(const settings *all, const pix2pix *model, const setup_devices *devices);
 p2p_status setup_with_model(settings *all, const char *name, setup_model_body *body);
 
-/* ---- Process and session: setup_session.c ---------------------------------------------------------------
- */
+/* ---- Process and session: setup_session.c ---------------------------------------------------------- */
 
 /* Set --cache, --device-timeout, --max-pixels and --memory for the whole process. Call it before any device
  * is opened. */

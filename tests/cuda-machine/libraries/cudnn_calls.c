@@ -487,8 +487,7 @@ static void altered_calls(int at[3]) {
                 more = altered_call(at[0], (alteration)at[1], at[2]) && at[1] != AS_IT_IS;
 }
 
-/* ---- Requests -------------------------------------------------------------------------------------------
- */
+/* ---- Requests -------------------------------------------------------------------------------------- */
 
 /* Which kinds of engines have a plan: bit 0 deterministic without tensor cores, bit 1 deterministic with
  * them, bit 2 not deterministic. */
