@@ -1,4 +1,4 @@
-/* Planner of convolutions for GPUs: kernels/conv/conv_gpu*.cl, on tiles in local memory of at most 32 KiB.
+/* Planner of convolutions for GPUs: conv_gpu*.cl of kernels/conv/, on tiles in local memory of at most 32 KiB.
  *
  * It supports any shape in the backend's own storage, and makes three choices. The tile is chosen from the
  * number of results and compute units; no bit depends on it. The number of parts into which the sum is

@@ -1,6 +1,4 @@
-/* See ocl_pocl.h. The only calls of this backend to the operating system are here: the environment, folders,
- * signals.
- */
+/* See ocl_pocl.h. Folders and signals of this backend are handled here alone. */
 #define _DEFAULT_SOURCE     /* flock */
 #define _XOPEN_SOURCE   700 /* nftw */
 

@@ -1,5 +1,5 @@
-/* Opening of files, and folders, over POSIX. See p2p_file.h. Atomic writes are in atomic.c. A port to another
- * system replaces both. */
+/* Opening of files, and folders, over POSIX. See p2p_file.h. Atomic writes are in atomic.c. For a port see
+ * train/host/sys.h. */
 #include "p2p_file.h"
 
 #include <errno.h>

@@ -1,6 +1,6 @@
 /* Kernels on the CUDA machine: what lanes, warps and blocks do together is right in every order; every fault
- * of a kernel that the machine looks for is planted once, and found; counters are exact. test_arithmetic.c
- * has the operations. */
+ * of a kernel that the machine looks for is planted once, and found; counters are exact.
+ * test_machine_arithmetic.c has the operations. */
 #include "machine_test.h"
 
 #include <stdio.h>

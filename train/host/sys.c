@@ -438,7 +438,8 @@ bool sys_is_terminal(FILE *stream) {
 
 bool sys_has_colours(FILE *stream) {
     const char *none = getenv("NO_COLOR"), *kind = getenv("TERM");
-    return sys_is_terminal(stream) && !(none && none[0]) && kind && strcmp(kind, "dumb") != 0;
+    return sys_is_terminal(stream) && !(none && none[0]) && kind && kind[0] &&
+           strcmp(kind, "dumb") != 0;
 }
 
 int sys_terminal_columns(FILE *stream) {

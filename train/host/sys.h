@@ -1,8 +1,9 @@
-/* Every call of the program to the operating system: threads, folders, files, signals, the terminal, clocks.
+/* Calls of the program to the operating system: threads, folders, files, signals, the terminal, clocks. No
+ * other room of train/ makes any, but for an fsync in run/metrics.c.
  *
- * A port to another system is a port of sys.c, sys_real.c, sys_messages.c, sys_signals.c, and of
- * backend/host/file.c and atomic.c, on which they build. Nothing here depends on images or training. The
- * message of a failure has the path and the system's reason.
+ * A port to another system is a port of sys*.c and lock.c here, and of the files of backend/ on which they
+ * build: anchor.c, atomic.c, cache_driver.c, cache_examine.c and file.c in host/, module_find.c in device/.
+ * Nothing here depends on images or training. The message of a failure has the path and the system's reason.
  */
 #ifndef P2P_SYS_H
 #define P2P_SYS_H
