@@ -44,7 +44,7 @@ int cuda_dnn_position(p2p_kind kind, int identifier);
 p2p_status cuda_dnn_pack_make(cuda_queue *queue, p2p_kind kind, const CUdeviceptr operand[CUDA_DNN_OPERANDS],
                               CUdeviceptr workspace, cudnnBackendDescriptor_t *pack);
 
-/* Makes the description of a card from its text, a JSON object. */
+/* Makes the description of a card from its text, a JSON object. Only tests call it. */
 p2p_status cuda_dnn_properties(cuda_queue *queue, const char *json, cudnnBackendDescriptor_t *properties);
 
 /* The calls. A failure has cuDNN's reason in its message. P2P_UNSUPPORTED for whatever cuDNN says of the

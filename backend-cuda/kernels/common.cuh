@@ -186,12 +186,14 @@ template <int N> INLINE void store_vector(float *to, const pack<N> &p, int count
 
 /* ---- Outputs --------------------------------------------------------------------------------------- */
 
-/* Flags of an output; 0 if it is overwritten. */
-#define ACCUMULATES  1 /* added to */
-#define OWNS_PADDING 2 /* lanes that are not channels become zero */
-#define PRESENT      4
+/* Flags of an output, as in plan/cuda_view.h; 0 if it is absent. */
+enum {
+    ACCUMULATES = 1,  /* added to */
+    OWNS_PADDING = 2, /* lanes that are not channels become zero */
+    PRESENT = 4
+};
 
-/* Stores the first `count` elements, and nothing behind them. A sum is rounded once. */
+/* Stores the first `count` elements, and nothing after them. A sum is rounded once. */
 template <int N, typename T> INLINE void put_first(T *to, const pack<N> &p, int count, int flags) {
     EACH(i, N)
     if (i < count) store_one(to + i, flags & ACCUMULATES ? load_one(to + i) + p.v[i] : p.v[i]);

@@ -21,8 +21,7 @@ typedef enum {
     CUDA_ARG_COUNTERS, /* value.offset: bytes from the start of the operation's counters */
     CUDA_ARG_INT,      /* value.i: int */
     CUDA_ARG_LONG,     /* value.l: long long */
-    CUDA_ARG_FLOAT,    /* value.f: float */
-    CUDA_ARG_DOUBLE    /* value.d: double */
+    CUDA_ARG_FLOAT     /* value.f: float */
 } cuda_arg_kind;
 
 typedef struct {
@@ -33,7 +32,6 @@ typedef struct {
         int32_t i;
         int64_t l;
         float f;
-        double d;
     } value;
 } cuda_arg;
 

@@ -223,10 +223,6 @@ void ocl_pocl_found(void) {
                    pocl.reason);
 }
 
-const char *ocl_pocl_folder(void) {
-    return pocl.folder;
-}
-
 void ocl_pocl_obstacle(char *text, size_t size) {
     snprintf(text, size, "%s", pocl.replaced ? "" : pocl.reason);
 }

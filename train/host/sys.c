@@ -184,6 +184,11 @@ p2p_status sys_path_same(const char *a, const char *b, bool *same) {
     return P2P_OK;
 }
 
+const char *sys_base_name(const char *path) {
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
 p2p_status sys_path_join(char **path, const char *folder, const char *name) {
     size_t folder_length = strlen(folder), name_length = strlen(name);
     char *joined = malloc(folder_length + name_length + 2);
@@ -438,8 +443,7 @@ bool sys_is_terminal(FILE *stream) {
 
 bool sys_has_colours(FILE *stream) {
     const char *none = getenv("NO_COLOR"), *kind = getenv("TERM");
-    return sys_is_terminal(stream) && !(none && none[0]) && kind && kind[0] &&
-           strcmp(kind, "dumb") != 0;
+    return sys_is_terminal(stream) && !(none && none[0]) && kind && kind[0] && strcmp(kind, "dumb") != 0;
 }
 
 int sys_terminal_columns(FILE *stream) {

@@ -48,6 +48,9 @@ void sys_monitor_wake_all(sys_monitor *monitor);
 
 typedef enum { SYS_PATH_ABSENT, SYS_PATH_FILE, SYS_PATH_FOLDER, SYS_PATH_OTHER } sys_path_kind;
 
+/* The part of the path after its last "/", or all of it: a file's name in its folder. */
+const char *sys_base_name(const char *path);
+
 /* Sets *kind to the kind of `path`; symbolic links are followed. P2P_UNREADABLE, with *kind SYS_PATH_ABSENT,
  * if it cannot be found out, for want of permission for example, and for a link that leads nowhere: what may
  * exist is never reported as absent. */

@@ -36,10 +36,8 @@ p2p_status setup_out_check(const settings *all);
  * not usable. */
 p2p_status setup_model_config(const settings *all, pix2pix_config *config);
 
-/* Print a line if the automatic number of the generator's levels is small because --size is divisible by few
- * powers of 2. The line names the nearest sizes that give more. */
-void setup_note_levels(const settings *all, const pix2pix_config *config, FILE *stream);
-/* Print a line with the networks' size, levels and parameters, then setup_note_levels. */
+/* Print a line with the networks' size, levels and parameters, and a note if the automatic number of the
+ * generator's levels is small because --size is divisible by few powers of 2. */
 void setup_print_networks(const settings *all, const pix2pix *model, FILE *stream);
 
 /* Whether --mode is train, the whole step; otherwise it is translate, the generator alone. */

@@ -1,8 +1,10 @@
 /* The contract of sys.h: paths, folders, files, threads. Walking and reading with malicious names are tested
  * with data sets and images. */
+#define _GNU_SOURCE /* posix_openpt */
 #include "host/sys.h"
 #include "support/test_files.h"
 
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -43,6 +45,9 @@ static void test_paths(void **state) {
         assert_string_equal(path, cases[i][2]);
         free(path);
     }
+    static const char *const bases[][2] = {{"a/b/c", "c"}, {"c", "c"}, {"/c", "c"}, {"a/", ""}, {"", ""}};
+    for (size_t i = 0; i < sizeof bases / sizeof bases[0]; i++)
+        assert_string_equal(sys_base_name(bases[i][0]), bases[i][1]);
     char *folder = test_folder_make();
     test_file_write(test_path(folder, "file"), "x", 1);
     test_link_add(test_path(folder, "link"), "file");
@@ -366,6 +371,42 @@ static void test_terminal_and_clock(void **state) {
     }
 }
 
+/* A stream of a new terminal, whose other end stays open. */
+static FILE *open_terminal(int *end) {
+    *end = posix_openpt(O_RDWR | O_NOCTTY);
+    assert_true(*end >= 0 && grantpt(*end) == 0 && unlockpt(*end) == 0);
+    const int terminal = open(ptsname(*end), O_RDWR | O_NOCTTY);
+    assert_true(terminal >= 0);
+    return fdopen(terminal, "w");
+}
+
+/* NULL: not set. */
+static void set_variable(const char *name, const char *value) {
+    assert_int_equal(value ? setenv(name, value, 1) : unsetenv(name), 0);
+}
+
+static void test_colours(void **state) {
+    (void)state;
+    static const struct {
+        const char *term, *no_color;
+        bool colours;
+    } cases[] = {{"xterm", NULL, true}, {"xterm", "", true}, {"xterm", "1", false},
+                 {"dumb", NULL, false}, {"", NULL, false},   {NULL, NULL, false}};
+    int end;
+    FILE *terminal = open_terminal(&end), *file = tmpfile();
+    assert_non_null(terminal);
+    assert_non_null(file);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        set_variable("TERM", cases[i].term);
+        set_variable("NO_COLOR", cases[i].no_color);
+        assert_int_equal(sys_has_colours(terminal), cases[i].colours);
+        assert_false(sys_has_colours(file));
+    }
+    fclose(file);
+    fclose(terminal);
+    close(end);
+}
+
 /* gcc and clang announce AddressSanitizer, whose allocator replaces glibc's, in different ways. */
 #if defined __has_feature
 #if __has_feature(address_sanitizer)
@@ -420,6 +461,7 @@ int main(void) {
         TEST_IN_FOLDER(test_paths_without_links),
         cmocka_unit_test(test_programs),
         cmocka_unit_test(test_terminal_and_clock),
+        cmocka_unit_test(test_colours),
         cmocka_unit_test(test_clock_that_jumps),
         cmocka_unit_test(test_peak_memory),
         cmocka_unit_test(test_freed_memory),
