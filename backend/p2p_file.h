@@ -58,8 +58,8 @@ int p2p_folder_base(const char **path);
 /* P2P_IO if anyone but this user and root can write to the folder. Succeeds if the folder does not exist. */
 p2p_status p2p_folder_check_private(const char *path);
 
-/* P2P_INPUT, with the reason, unless the descriptor is that of a regular file or a folder that nobody but
- * this user and root owns and can write to. `path` is for the message. */
+/* P2P_INPUT, with the reason, unless the descriptor is that of a regular file or a folder that no user but
+ * this one and root owns and can write to. `path` is for the message. */
 p2p_status p2p_descriptor_check_private(int descriptor, const char *path);
 
 /* Removes the temporary files of atomic writes that killed processes left in a folder. Files that are being

@@ -107,7 +107,7 @@ macro(p2p_cuda_find)
   endif()
 endmacro()
 
-# p2p_cuda_select(): obeys P2P_CUDA, sets the same, and prints the outcome.
+# p2p_cuda_select(): applies P2P_CUDA, sets the same, and prints the outcome.
 macro(p2p_cuda_select)
   set(P2P_CUDA_FOUND FALSE)
   set(P2P_CUDA_MISSING "the option P2P_CUDA is OFF")

@@ -98,7 +98,7 @@ TILES_ENTRY(tiles_bf16_bf16, bf16, bf16)
 
 /* ---- Adam ------------------------------------------------------------------------------------------ */
 
-/* g is float, or bf16 with g_bf16. copy receives the new p in float or bf16, as its flags say. */
+/* g is float, or bf16 with g_bf16. copy receives the new p in float or bf16, by its flags. */
 #define COPY_F32  1
 #define COPY_BF16 2
 KERNEL adam(const long long elements, float *p, const void *g, const int g_bf16, float *m, float *v,

@@ -45,7 +45,7 @@ template <int N> INLINE place block_place(SLABS) {
     at.count = channels - at.channel;
     at.first = (unsigned)at.index * (unsigned)part;
     at.end = min(at.first + (unsigned)part, (unsigned)span);
-    if (at.channel >= (channels + 7) / 8 * 8) at.end = at.first; /* the last slab may end behind the tensor */
+    if (at.channel >= (channels + 7) / 8 * 8) at.end = at.first; /* the last slab may end after the tensor */
     return at;
 }
 
@@ -121,7 +121,7 @@ template <int N> INLINE void add_pack(pack<N> &a, const pack<N> &b) {
     EACH(i, N) a.v[i] += b.v[i];
 }
 
-/* How many rows, a power of two, have a term if there are `terms` for all rows in turn. */
+/* The number of rows, a power of two, that get a term if `terms` are dealt out in turn. */
 INLINE int rows_with(int rows, int terms) {
     while (rows / 2 >= terms) rows /= 2;
     return rows;

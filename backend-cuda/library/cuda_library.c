@@ -74,7 +74,7 @@ static p2p_status fail_missing(const library *missing, p2p_obstacle_kind kind, c
                            missing->file.why, missing->file.why[0] ? "; " : "");
 }
 
-/* The same for a library that is there and not good enough. `found` says what it is. */
+/* The same for a library that is there and not good enough. `found` describes it. */
 static p2p_status fail_unfit(const library *unfit, const char *needed, p2p_obstacle *obstacle,
                              const char *found) {
     obstacle->kind = P2P_OBSTACLE_NO_LIBRARY;
@@ -195,7 +195,7 @@ p2p_status cuda_driver_load(p2p_obstacle *obstacle) {
 static const char dnn_needed[] = "cuDNN 9.8 or newer (libcudnn.so.9)";
 
 /* Opens a library that another one opens by its name later, in case that one looks in other folders.
- * Optional: if it is needed and missing, the other library says so. */
+ * Optional: if it is needed and missing, the other library reports it. */
 static void open_early(const char *stem, int cuda_major, cuda_file *file) {
     char name[64];
     snprintf(name, sizeof name, "%s.so.%d", stem, cuda_major);

@@ -66,7 +66,7 @@ typedef struct {
 
 /* A convolution by cuDNN, cut into `repeats` convolutions of `conv.t[..].n / repeats` images each (p2p_op.h,
  * conv_fwd, `images`). `conv` is the plain convolution of one repetition: whole tensors, no bias or
- * activation. Its accumulate bit says that the output is added to. */
+ * activation. Its accumulate bit means that the output is added to. */
 typedef struct {
     p2p_op conv;
     char algorithm[P2P_CHOICE_NAME]; /* the name that cuda_conv_library.plan gave */

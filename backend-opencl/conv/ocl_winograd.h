@@ -43,9 +43,9 @@ p2p_status ocl_winograd_check(const ocl_target *target, const p2p_op *op);
 /* Whether Winograd may be chosen without being requested: it is not switched off, the taps and the stride
  * are supported, both sides have at least 16 channels, and maps are at least 8x8.
  *
- * On maps of a few pixels gradients are exactly zero, where a tap meets only padding, or almost zero behind
- * a normalisation. Direct sums preserve that. Winograd adds rounding errors of neighbouring values, and
- * Adam divides by the gradient's magnitude. */
+ * On maps of a few pixels gradients are exactly zero, where a tap meets only padding, or almost zero after a
+ * normalisation. Direct sums preserve that. Winograd adds rounding errors of neighbouring values, and Adam
+ * divides by the gradient's magnitude. */
 bool ocl_winograd_suits(const ocl_target *target, const p2p_op *op);
 
 /* The number of images for which the choice is made. A descriptor with `images` = 1 is treated as a batch

@@ -79,7 +79,7 @@ static bool try_folder(const char *path) {
     return usable;
 }
 
-/* Whether nobody but this user and root can change the folder, or what is in its place if it does not exist
+/* Whether no user but this one and root can change the folder, or what is in its place if it does not exist
  * yet. */
 static bool is_private(const char *path) {
     struct stat about;

@@ -142,7 +142,7 @@ static p2p_operation *create_copy(p2p_device *device, p2p_place from, p2p_place 
     return copy;
 }
 
-/* Every round writes x, copies it to y and reads y. Nobody waits but for the host memory of two rounds ago.
+/* Every round writes x, copies it to y and reads y. The host waits only for its memory of two rounds ago.
  */
 static void rounds(p2p_device *device, bool by_operation, size_t bytes) {
     enum { ROUNDS = 8, SLOTS = 2 };

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What `p2p devices` says of the CUDA backend in each state of the installation.
+# What `p2p devices` prints about the CUDA backend in each state of the installation.
 #
 #   tests/backend-cuda/test_cuda_states.sh P2P MACHINE UNFIT TOOLKIT
 #

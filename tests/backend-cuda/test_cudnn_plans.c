@@ -116,7 +116,7 @@ static void check_pack(const cuda_algorithm *a) {
     cuda_dnn_destroy(&pack);
 }
 
-/* The name makes the same plan again, in a table that knows nothing. */
+/* The name makes the same plan again, in a table that is empty. */
 static void check_round_trip(const planned_card *card, const p2p_op *conv, const cuda_algorithm *first) {
     cuda_algorithms again;
     cuda_algorithm *found;

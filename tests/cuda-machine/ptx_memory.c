@@ -270,7 +270,7 @@ static void access_global(ptx_warp *warp, const ptx_insn *insn, const access *a,
 
 /* ---- Shared memory ------------------------------------------------------------------------------------- */
 
-/* A tag says which thread touched a granule last: the block's barriers so far in the upper 32 bits, the
+/* A tag records which thread touched a granule last: the block's barriers so far in the upper 32 bits, the
  * warp's synchronisations in 16, then flags and the thread. */
 enum { TAG_LANES = 1 << 11, TAG_WARPS = 1 << 12, TAG_THREAD = (1 << 11) - 1 };
 

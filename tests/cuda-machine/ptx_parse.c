@@ -120,7 +120,7 @@ static void add_symbol(ptx_parser *parser, const char *name, ptx_type type, int 
     parser->buckets[added->bucket] = parser->symbol_count++;
 }
 
-/* Forgets the registers of a scope that ends. */
+/* Drops the registers of a scope that ends. */
 static void drop_symbols(ptx_parser *parser, int count) {
     while (parser->symbol_count > count) {
         symbol *last = &parser->symbols[--parser->symbol_count];

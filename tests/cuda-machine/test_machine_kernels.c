@@ -223,7 +223,7 @@ static void test_shared_faults(void **state) {
                 CUDA_ERROR_MISALIGNED_ADDRESS, "misaligned");
 }
 
-/* A race in shared memory is a violation; the launch goes on. */
+/* A race in shared memory is a violation; the launch continues. */
 static void assert_shared_race(const char *body, bool found) {
     CUmodule module = load_kernel(".shared .align 4 .b8 room[256];", 1, body);
     const CUdeviceptr none = 0;

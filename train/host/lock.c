@@ -90,8 +90,8 @@ static void copy_plain(char *to, size_t size, const char *from) {
 }
 
 /* *complete is false if the file has no complete text: its writer was killed before, or has only just begun.
- * Numbers that no process has are no text either: a person may paste a command with them, and "kill -1" ends
- * all processes. */
+ * A number that no process can have does not complete it either: a person may paste a command with it, and
+ * "kill -1" ends all processes. */
 static p2p_status read_holder(int descriptor, const char *path, holder *found, bool *complete) {
     char text[TEXT_BYTES];
     const char *host = NULL, *boot = NULL, *since = NULL;

@@ -52,7 +52,7 @@ typedef enum { SYS_PATH_ABSENT, SYS_PATH_FILE, SYS_PATH_FOLDER, SYS_PATH_OTHER }
 const char *sys_base_name(const char *path);
 
 /* Sets *kind to the kind of `path`; symbolic links are followed. P2P_UNREADABLE, with *kind SYS_PATH_ABSENT,
- * if it cannot be found out, for want of permission for example, and for a link that leads nowhere: what may
+ * if it cannot be found out, for lack of permission for example, and for a link that leads nowhere: what may
  * exist is never reported as absent. */
 p2p_status sys_path_kind_of(const char *path, sys_path_kind *kind);
 
@@ -179,7 +179,7 @@ p2p_status sys_stop_check(void);
 
 /* The signal that requested a stop, as a number; 0: none. */
 int sys_stop_signal(void);
-/* Request a stop as this signal would, which another process got. */
+/* Request a stop as this signal would, which was received by another process. */
 void sys_stop_adopt(int number);
 
 /* The name of the signal that requested a stop, for users. */

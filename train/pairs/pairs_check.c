@@ -25,7 +25,7 @@ typedef struct {
 
 /* ---- Listing ------------------------------------------------------------------------------------------ */
 
-/* A folder that is no data set: its folders A and B, or itself. */
+/* A folder that is not a data set: its folders A and B, or itself. */
 static p2p_status list_plain(checking *work) {
     char *sides[PAIR_SIDES];
     bool two[PAIR_SIDES] = {false, false};

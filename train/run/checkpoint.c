@@ -281,7 +281,7 @@ static p2p_status none_is_intact(const p2p_failure *newest) {
                     "--init-generator and --init-discriminator");
 }
 
-/* That it can't be read now is no sign of damage. */
+/* A file that can't be read now need not be damaged. */
 static p2p_status is_unreadable(void) {
     return p2p_hint(P2P_UNREADABLE, "try again; if it stays unreadable, move it out of the folder, and the "
                                     "training continues from the checkpoint before it");

@@ -198,8 +198,8 @@ static bool has_texts(const char *all, const char *some) {
     return true;
 }
 
-/* Fewer of the devices of before, or those and more of them, are no other devices; nor are as many in another
- * order. */
+/* A smaller set of the recorded devices, a larger one that contains it, and the same devices in another order
+ * count as the same devices. */
 static bool same_texts(const char *kept, const char *now, bool same_count) {
     if (same_count) return has_texts(kept, now) && has_texts(now, kept);
     return has_texts(kept, now) || has_texts(now, kept);

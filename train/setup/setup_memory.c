@@ -131,7 +131,7 @@ static bool find_size(const memory_search *search, memory_shape *shape, memory_n
     return false;
 }
 
-/* A size for the batch that was asked for. */
+/* A size for the batch that was requested. */
 static void propose_size(const memory_search *search, char *text, size_t size) {
     memory_shape shape = search->question->shape;
     memory_need need;

@@ -208,7 +208,7 @@ static void removes_what_was_not_recorded(void **state) {
     start();
     assert_true(exists("recorded"));
     assert_false(exists("cut short") || exists("temporary_1") || exists("link") || exists("pipe"));
-    expect_warnings(0, ""); /* it is no damage */
+    expect_warnings(0, ""); /* it is not damaged */
     assert_int_equal(access("/etc/passwd", R_OK), 0);
     store("recorded", "not whole");
     unlink(own("recorded"));

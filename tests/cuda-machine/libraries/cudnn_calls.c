@@ -477,8 +477,8 @@ static void note_progress(const char *call, const char *how) {
     snprintf(shared->doing, sizeof shared->doing, "%s, %s, %s", kind_name[shared->at[0]], call, how);
 }
 
-/* Sequences in children, for the real library crashes on some: then the next child goes on behind it. The
- * positions are kind, alteration, call. */
+/* Sequences in children, because the real library crashes on some: the next child then continues after it.
+ * The positions are kind, alteration, call. */
 static void altered_calls(int at[3]) {
     for (; at[0] < 3; at[0]++, at[1] = 0)
         for (; at[1] < ALTERATIONS; at[1]++, at[2] = 0)

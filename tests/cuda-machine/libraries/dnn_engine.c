@@ -151,7 +151,7 @@ struct dnn_engine {
     { CUDNN_KNOB_TYPE_STAGES, 1, 6, 3 }
 
 static const dnn_engine engines[] = {
-    /* It needs more workspace than anybody gives. */
+    /* It needs more workspace than any caller provides. */
     {.index = 66,
      .kinds = FORWARD | FILTER,
      .f32_lists = IN_A,

@@ -41,8 +41,8 @@ struct nccl_world {
 
 /* ---- Locks --------------------------------------------------------------------------------------------- */
 
-/* Byte `rank` is locked as long as the rank's process lives. Byte NCCL_MOST_RANKS is that of who changes the
- * header. */
+/* Byte `rank` is locked as long as the rank's process runs. Byte NCCL_MOST_RANKS is held while the header
+ * changes. */
 static bool lock_byte(int file, int byte, bool wait) {
     struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1};
     return fcntl(file, wait ? F_OFD_SETLKW : F_OFD_SETLK, &lock) == 0;
@@ -73,7 +73,7 @@ static int open_locked(const char *path) {
     }
 }
 
-/* A file whose ranks have all died before it was complete is as good as new. */
+/* A file whose ranks have all ended before it was complete is treated as new. */
 static bool is_stale(const header *shared, int file) {
     if (shared->magic != magic) return true;
     for (int i = 0; i < shared->ranks; i++)

@@ -1,6 +1,6 @@
 /* The double of NCCL sums in the documented orders, over the devices of one process and over processes; what
  * would hang is refused or ends with an asynchronous error; a communicator that does not block enqueues
- * nothing until it was asked.
+ * nothing until it was queried.
  *
  *     test_nccl_double
  *     test_nccl_double RANK RANKS sum|die|leave    one rank of a communicator of NCCL_COMM_ID, for the tests
@@ -224,7 +224,7 @@ static void test_types(void **state) {
     close_ranks(3);
 }
 
-/* Until its state has been asked for twice, nothing is in the stream. */
+/* Until its state was queried twice, nothing is in the stream. */
 static void test_not_blocking(void **state) {
     (void)state;
     ncclResult_t found;

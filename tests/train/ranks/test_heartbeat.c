@@ -1,5 +1,5 @@
 /* Signs of life between ranks: forked processes on this machine. One ends, stops or fails, and all others end
- * with the exit code and one message; strangers who connect disturb nothing.
+ * with the exit code and one message; other connections disturb nothing.
  */
 #include "host/sys.h"
 #include "host/sys_socket.h"
@@ -36,7 +36,7 @@ static char (*host_names(void))[HEARTBEAT_HOST] {
     return hosts;
 }
 
-/* Connects as somebody who knows no secret: one says the wrong thing, one nothing. */
+/* Connects without the secret: one connection sends wrong bytes, one nothing. */
 static void send_strangers(void) {
     char nonsense[64];
     memset(nonsense, 'x', sizeof nonsense);
@@ -67,7 +67,7 @@ static int run_rank(int rank, behaviour *behave) {
     return 0;
 }
 
-/* Whether a rank that stops goes on when the others have lost it. */
+/* Whether a rank that stops continues when the others have lost it. */
 static bool wakes;
 
 static void wake_or_kill(pid_t stopped, int *status) {
