@@ -87,7 +87,7 @@ static const command commands[] = {
      "a copy with grey rectangles. split moves the pictures of DIR into its folders train, val and test by\n"
      "a hash of their names, so pictures that are added later move no other one. check looks for what\n"
      "spoils a training, prints a table, and exits with 3 if it finds anything. Names are kept, and\n"
-     "nothing is overwritten. The same command goes on where it was interrupted: OUT/pairs.json records\n"
+     "nothing is overwritten. The same command continues where it was interrupted: OUT/pairs.json records\n"
      "how a folder was made. No result depends on --workers. train/PAIRS.md has the details.\n",
      command_pairs, NULL},
     {"bench", COMMAND_BENCH, "measure a device", "p2p bench [OPTIONS]",

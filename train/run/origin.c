@@ -239,10 +239,11 @@ void origin_note_devices(const training_origin *kept, const training_origin *now
     const bool moved = kept->arrangement[0] && strcmp(kept->arrangement, now->arrangement) != 0;
     if (kept->devices == now->devices && !moved) return;
     if (kept->devices != now->devices) snprintf(before, sizeof before, "and %d before", kept->devices);
-    fprintf(stderr,
-            "devices: %d, %s: the training goes on from the same weights and in the same order of pairs, but "
-            "its results may differ in their bits from here on\n",
-            now->devices, before);
+    fprintf(
+        stderr,
+        "devices: %d, %s: the training continues from the same weights and in the same order of pairs, but "
+        "its results may differ in their bits from here on\n",
+        now->devices, before);
 }
 
 /* ---- Identity ----------------------------------------------------------------------------------------- */
