@@ -18,13 +18,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#define OK(call) assert_int_equal(call, 0)
-#define REFUSED(call, words)                                                                                 \
-    do {                                                                                                     \
-        assert_int_not_equal(call, 0);                                                                       \
-        test_assert_refused(words);                                                                          \
-    } while (0)
-
 enum { COUNT = 1000 };
 static ncclComm_t comm[TEST_DEVICES];
 static CUdeviceptr memory[TEST_DEVICES], result[TEST_DEVICES];
