@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Rules for the text of the sources and READMEs: a section rule stands on one line, sources have at most 800 lines, READMEs
-# of folders 110. Dependencies between sources are in rooms.sh, what Markdown files name in program/test_readme.sh.
+# of folders 110 and 1,700 words, the top one 200 and 2,500. Dependencies between sources are in rooms.sh,
+# what Markdown files name in program/test_readme.sh.
 #
 #   tests/structure/sources.sh
 root=$(cd "$(dirname "$0")/../.." && pwd)
@@ -16,7 +17,10 @@ faults() {
         sed "s#^$1/##; s#\$#: the section rule is longer than its line#"
     sources "$1" | xargs -0 awk -v skip=$((${#1} + 2)) 'FNR == 801 { print substr(FILENAME, skip) ": more than 800 lines" }'
     files "$1" 'README\.md' | xargs -0 awk -v skip=$((${#1} + 2)) -v top="$1/README.md" '
-        FNR == 111 && FILENAME != top { print substr(FILENAME, skip) ": more than 110 lines" }'
+        FNR == 1 { words = 0; lines = FILENAME == top ? 200 : 110; limit = FILENAME == top ? 2500 : 1700 }
+        FNR == lines + 1 { print substr(FILENAME, skip) ": more than " lines " lines" }
+        words <= limit && words + NF > limit { print substr(FILENAME, skip) ": more than " limit " words" }
+        { words += NF }'
 }
 
 found=$(faults "$root")
@@ -36,8 +40,10 @@ seq 801 >planted/room/long.h
 seq 800 >planted/room/short.h
 seq 111 >planted/room/README.md
 seq 110 >planted/other/README.md
-seq 111 >planted/README.md
-expected="other/b.cuh:1:/* room/README.md: room/a.c:2:/* room/long.h:"
-[ "$(faults "$PWD/planted" | cut -d ' ' -f 1 | sort | xargs)" = "$expected" ] ||
+seq 200 >planted/README.md
+mkdir planted/wide
+seq 1701 | xargs >planted/wide/README.md
+expected="other/b.cuh:1:/* room/README.md: room/a.c:2:/* room/long.h: wide/README.md:"
+[ "$(faults "$PWD/planted" | cut -d ' ' -f 1 | LC_ALL=C sort | xargs)" = "$expected" ] ||
     fail "the search found: $(faults "$PWD/planted")"
 finish
