@@ -1,9 +1,8 @@
 /* Files and folders: atomic writes, and opening of regular files without blocking.
  *
  * Below train/ these are the only uses of the operating system's file functions. Messages contain the path
- * and the system's reason. A link or a pipe that someone has put in the place of a file neither redirects a
- * write nor blocks. Directory traversal and the terminal are in train/.
- */
+ * and the system's reason. A link or a pipe that another user has put in the place of a file neither
+ * redirects a write nor blocks. Directory traversal and the terminal are in train/. */
 #ifndef P2P_FILE_H
 #define P2P_FILE_H
 

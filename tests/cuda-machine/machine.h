@@ -7,7 +7,7 @@
  * and are compared with those of every command that streams, events and waits of the host don't order.
  *
  * Every function may be called from any thread. `run` and `ready` of a command are called with the machine's
- * lock held, on the thread of whoever waits; they may call the functions of this header except
+ * lock held, on the waiting thread; they may call the functions of this header except
  * machine_enqueue*, and no function of the driver.
  */
 #ifndef MACHINE_H

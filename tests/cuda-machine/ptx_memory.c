@@ -205,7 +205,7 @@ static void find_allocation(ptx_run_state *run, ptx_cache *cache, const access *
                  found->device);
     if (a->high > found->begin + found->bytes)
         ptx_fail(run, CUDA_ERROR_ILLEGAL_ADDRESS,
-                 "%s of %u bytes up to %llu bytes behind the end of an allocation of %zu", what, a->bytes,
+                 "%s of %u bytes up to %llu bytes past the end of an allocation of %zu", what, a->bytes,
                  (unsigned long long)(a->high - found->begin - found->bytes), found->bytes);
     cache->begin = found->begin;
     cache->bytes = found->bytes;
@@ -310,8 +310,7 @@ static void check_granule(ptx_run_state *run, uint64_t granule, uint64_t own, bo
     if (write && is_concurrent(run->shared_read[granule], own))
         report_shared_race(run, granule, run->shared_read[granule], write, false);
     if (!write && last_write >> 32 < run->first_epoch)
-        ptx_fail(run, CUDA_ERROR_LAUNCH_FAILED,
-                 "shared memory at byte %llu is read, and nobody has written it",
+        ptx_fail(run, CUDA_ERROR_LAUNCH_FAILED, "shared memory at byte %llu is read before it was written",
                  (unsigned long long)granule * (unsigned)run->kernel->shared_granule);
 }
 

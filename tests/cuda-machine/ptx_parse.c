@@ -547,7 +547,7 @@ static void parse_body(ptx_parser *parser) {
 
 /* ---- Kernels ------------------------------------------------------------------------------------------- */
 
-/* Branches get their targets, and the dynamic shared memory its place behind the static one. */
+/* Branches get their targets, and the dynamic shared memory its place after the static one. */
 static void finish_kernel(ptx_parser *parser) {
     ptx_kernel *kernel = parser->kernel;
     ptx_emit(parser, NULL)->class = PTX_EXIT;

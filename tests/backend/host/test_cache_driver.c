@@ -1,5 +1,5 @@
 /* Folders in which drivers store files: every damage of a recorded file is found, files without a record are
- * removed unless another process has the folder open, and nobody else can enter the folder.
+ * removed unless another process has the folder open, and no other user can enter the folder.
  */
 #include "host/cache.h"
 #include "host/cache_driver.h"

@@ -110,7 +110,7 @@ static size_t element_bytes(cudnnBackendAttributeType_t type) {
     }
 }
 
-/* Zeros are readable behind the array, except behind text. */
+/* Zeros are readable after the array, except after text. */
 static void set(sequence *s, const char *call, descriptor d, cudnnBackendAttributeName_t name,
                 cudnnBackendAttributeType_t type, int64_t count, const void *array) {
     if (s->status != 0) return;
@@ -218,7 +218,7 @@ static int64_t get(sequence *s, const char *call, descriptor d, cudnnBackendAttr
             break;
         case TWICE:
             counted = NULL;
-            break; /* for getting: no count is asked for */
+            break; /* for getting: no count is requested */
         default:
             break;
         }

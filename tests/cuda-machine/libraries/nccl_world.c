@@ -129,7 +129,7 @@ nccl_world *nccl_world_join(const char *name, int ranks, int rank, const char *b
     return NULL;
 }
 
-/* Under the header's lock, so that nobody joins a file that is being removed. */
+/* Under the header's lock, so that no rank joins a file that is being removed. */
 void nccl_world_leave(nccl_world *world) {
     if (nccl_world_absent(world) >= 0 && lock_byte(world->file, NCCL_MOST_RANKS, true)) {
         world->shared->rank[world->rank].joined = 0;

@@ -150,7 +150,7 @@ static void test_making_folders(void **state) {
     assert_int_equal(sys_folder_make(test_path(folder, "file/below")), P2P_IO);
     assert_int_equal(sys_folder_make(""), P2P_USAGE);
 
-    /* One folder is not made again with its parents, which may have been renamed by someone. */
+    /* One folder is not made again with its parents, which may have been renamed meanwhile. */
     assert_int_equal(sys_folder_make_one(test_path(folder, "gone/one")), P2P_IO);
     assert_kind(test_path(folder, "gone"), SYS_PATH_ABSENT);
     assert_int_equal(sys_folder_make_one(test_path(folder, "one")), P2P_OK);
