@@ -195,7 +195,7 @@ p2p_status cuda_driver_load(p2p_obstacle *obstacle) {
 static const char dnn_needed[] = "cuDNN 9.8 or newer (libcudnn.so.9)";
 
 /* Opens a library that another one opens by its name later, in case that one looks in other folders.
- * Optional: if it is needed and missing, the other library reports it. */
+ * Optional: if it is needed and missing, the other library says so. */
 static void open_early(const char *stem, int cuda_major, cuda_file *file) {
     char name[64];
     snprintf(name, sizeof name, "%s.so.%d", stem, cuda_major);

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Ranks on two machines, each a network namespace with an address and a name of its own, between which Open MPI starts them
 # as by ssh. They equal two devices, bit for bit. If the link between the machines is cut, both ranks end, and what is left
-# continues. Needs root.
+# goes on. Needs root.
 #
 #   tests/program/test_ranks_hosts.sh P2P BACKEND LAUNCHER
 support=$(realpath "$(dirname "$0")/../support")

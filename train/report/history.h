@@ -18,7 +18,7 @@ void history_destroy(history *past); /* NULL is ignored */
 /* Add a line of the log. Lines and fields that it cannot use have no effect. A NULL history is ignored. */
 void history_add(history *past, const json_t *line);
 
-/* Add the lines of a file, one after the other. Lines that are not JSON objects, or are longer than
+/* Add the lines of a file, one after the other. Lines that are no JSON objects, or are longer than
  * HISTORY_LINE_BYTES, are left out, and a last line without its end. P2P_UNREADABLE if the file can't be
  * read. *run receives the identity in the first line, or "". */
 enum { HISTORY_LINE_BYTES = 8192, HISTORY_RUN_BYTES = 33 };

@@ -1,5 +1,5 @@
 /* Signs of life between ranks: forked processes on this machine. One ends, stops or fails, and all others end
- * with the exit code and one message; other connections disturb nothing.
+ * with the exit code and one message; strangers who connect disturb nothing.
  */
 #include "host/sys.h"
 #include "host/sys_socket.h"
