@@ -241,6 +241,10 @@ static p2p_status copy_file(const char *from, const char *to) {
     return status;
 }
 
+bool sys_file_sync(FILE *stream) {
+    return fflush(stream) == 0 && (fsync(fileno(stream)) == 0 || errno == EINVAL);
+}
+
 p2p_status sys_file_rename(const char *from, const char *to) {
     const char *old_name = from, *new_name = to;
     const int old_base = p2p_folder_base(&old_name), new_base = p2p_folder_base(&new_name);

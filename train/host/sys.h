@@ -1,5 +1,5 @@
 /* Calls of the program to the operating system: threads, folders, files, signals, the terminal, clocks. No
- * other room of train/ makes any, but for an fsync in run/metrics.c.
+ * other room of train/ makes any.
  *
  * A port to another system is a port of sys*.c and lock.c here, and of the files of backend/ on which they
  * build: anchor.c, atomic.c, cache_driver.c, cache_examine.c and file.c in host/, module_find.c in device/.
@@ -121,6 +121,10 @@ p2p_status sys_folder_walk(sys_names *names, const char *path, bool (*wanted)(co
  * *total is the size of the file; `total` may be NULL. P2P_UNREADABLE if reading fails and,
  * without blocking, for anything but a regular file: folders, pipes, dangling links. */
 p2p_status sys_file_read(const char *path, size_t limit, uint8_t **bytes, size_t *size, uint64_t *total);
+
+/* Write what the stream has to the disk; one that has no place on a disk, such as a pipe, is only flushed.
+ * False, with errno, after a failure. */
+bool sys_file_sync(FILE *stream);
 
 /* Write a file that appears complete or not at all. p2p_atomic_open (p2p_file.h) does so for a stream. */
 p2p_status sys_file_write(const char *path, const void *bytes, size_t size);

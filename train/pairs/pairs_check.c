@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST_SPLITS = 3, CELL_BYTES = 160 };
+enum { MOST_SPLITS = 3 };
 
 typedef struct {
     const settings *all;

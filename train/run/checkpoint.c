@@ -160,7 +160,8 @@ p2p_status checkpoint_read_info(const char *path, checkpoint_info *info) {
     return status;
 }
 
-p2p_status checkpoint_read_run(const char *path, char run[MODEL_FILE_RUN_BYTES]) {
+/* The identity of the training that wrote a file; "" if it has none. P2P_INPUT as checkpoint_read_info. */
+static p2p_status read_run(const char *path, char run[MODEL_FILE_RUN_BYTES]) {
     checkpoint_info info;
     p2p_status status = checkpoint_read_info(path, &info);
     snprintf(run, MODEL_FILE_RUN_BYTES, "%s", info.run);
@@ -316,7 +317,7 @@ p2p_status checkpoint_find_intact(const char *folder, char **path) {
 static p2p_status remove_own(const char *folder, const char *name, const char *run) {
     char *path, found[MODEL_FILE_RUN_BYTES];
     P2P_TRY(sys_path_join(&path, folder, name));
-    p2p_status status = checkpoint_read_run(path, found);
+    p2p_status status = read_run(path, found);
     if (status == P2P_INPUT)
         status = P2P_OK;
     else if (status == P2P_OK && strcmp(found, run) == 0)

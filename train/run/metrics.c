@@ -10,7 +10,6 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 struct metrics_log {
     FILE *stream;
@@ -259,7 +258,7 @@ p2p_status metrics_epoch(metrics_log *log, const epoch_record *record) {
 }
 
 p2p_status metrics_sync(metrics_log *log) {
-    if (fflush(log->stream) == 0 && (fsync(fileno(log->stream)) == 0 || errno == EINVAL)) return P2P_OK;
+    if (sys_file_sync(log->stream)) return P2P_OK;
     return p2p_fail(P2P_IO, "%s: %s", log->path, strerror(errno));
 }
 

@@ -120,7 +120,7 @@ enum {
     FILTER = 1 << DNN_FILTER_GRADIENT,
     EVERY = FORWARD | DATA | FILTER
 };
-enum { F32 = 1, BF16 = 2, BOTH = 3 };
+enum { F32 = 1, BF16 = 2 };
 
 /* Lists, by the mode of the heuristics. */
 enum { IN_A = 1, IN_B = 2, IN_FALLBACK = 4 };

@@ -191,6 +191,24 @@ static void test_files(void **state) {
     test_folder_remove(folder);
 }
 
+static void test_synchronising(void **state) {
+    (void)state;
+    int ends[2];
+    assert_int_equal(pipe(ends), 0);
+    FILE *file = tmpfile(), *through = fdopen(ends[1], "w"), *full = fopen("/dev/full", "w");
+    assert_true(file && through && full);
+    assert_true(fputs("text", file) > 0 && fputs("text", through) > 0 && fputs("text", full) > 0);
+    assert_true(sys_file_sync(file));
+    assert_true(sys_file_sync(through)); /* is only flushed */
+    char text[4];
+    assert_int_equal(read(ends[0], text, sizeof text), sizeof text);
+    assert_false(sys_file_sync(full));
+    fclose(file);
+    fclose(through);
+    fclose(full);
+    close(ends[0]);
+}
+
 static void test_walking_what_is_no_folder(void **state) {
     (void)state;
     char *folder = test_folder_make();
@@ -453,6 +471,7 @@ int main(void) {
         cmocka_unit_test(test_paths_that_cannot_be_known),
         cmocka_unit_test(test_making_folders),
         cmocka_unit_test(test_files),
+        cmocka_unit_test(test_synchronising),
         cmocka_unit_test(test_walking_what_is_no_folder),
         cmocka_unit_test(test_threads),
         cmocka_unit_test(test_parallel_jobs),
