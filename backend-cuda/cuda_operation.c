@@ -1,4 +1,4 @@
-/* Queries and creation of operations. Planners are pure; that of convolutions asks cuDNN. See
+/* Queries and creation of operations. Planners are pure; that of convolutions queries cuDNN. See
  * cuda_operation.h.
  */
 #include "cuda_operation.h"

@@ -1,5 +1,5 @@
 /* The environment variables and limits of this backend, for the table of its module.
- * device/cuda_environment.c and library/cuda_find.c read them. */
+ * device/cuda_environment.c and library/cuda_find.c read P2P_CUDA_*. */
 #include "cuda_variables.h"
 
 #include "device/cuda_environment.h"
@@ -11,6 +11,10 @@ const p2p_variable cuda_variables[] = {
      "A device is lost if its work takes longer; 0 waits without limit. "
      "The option `--device-timeout` overrides it.",
      false},
+    {"CONDA_PREFIX", "a folder", "none",
+     "NVIDIA's libraries are looked for in this environment of conda, too.", false},
+    {"VIRTUAL_ENV", "a folder", "none",
+     "NVIDIA's libraries are looked for in this environment of Python, too.", false},
     {"CUDA_VISIBLE_DEVICES", "numbers or UUIDs, separated by commas", "all devices",
      "NVIDIA's driver lists these devices only, in this order.", false},
     {"CUDA_DEVICE_ORDER", "`PCI_BUS_ID`, `FASTEST_FIRST`", "by PCI address",

@@ -104,11 +104,11 @@ typedef struct {
 p2p_status p2p_device_time_transfers(p2p_device *device, size_t bytes, double (*clock)(void), int count,
                                      p2p_transfer_times *times);
 
-/* Measures the device's peak: times `count` runs, each submitted and waited for alone, of a kernel that only
- * multiplies and adds, as convolutions with `math` do, with sums in float32. The kernel's loop is lengthened,
- * then repeated, until one run takes P2P_PEAK_SECONDS. *flops receives the work of one run, two operations
- * per multiply-add. The kernel counts its multiply-adds; a wrong count returns P2P_FAILED. Returns
- * P2P_UNSUPPORTED if the backend has no such kernel for `math`. */
+/* Measures the device's peak: times `count` runs, each submitted and waited for alone, of a kernel or a
+ * matrix product that only multiplies and adds, as convolutions with `math` do, with sums in float32. The
+ * work is lengthened, then repeated, until one run takes P2P_PEAK_SECONDS. *flops receives the work of one
+ * run, two operations per multiply-add. The device counts its multiply-adds; a wrong count returns
+ * P2P_FAILED. Returns P2P_UNSUPPORTED if the backend has no such work for `math`. */
 #define P2P_PEAK_SECONDS 0.02
 p2p_status p2p_device_time_peak(p2p_device *device, p2p_math math, double (*clock)(void), int count,
                                 double *flops, double *seconds);

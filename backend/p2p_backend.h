@@ -54,7 +54,7 @@ typedef struct {
     bool (*cache_get)(const char *kind, const p2p_key_part *key, int parts, void **value, size_t *size);
     void (*cache_put)(const char *kind, const p2p_key_part *key, int parts, const void *value, size_t size);
     /* A folder below that cache for files that the driver `driver`, a word, stores itself: an absolute path,
-     * valid until the process ends. When a process first asks for it, recorded files that have changed are
+     * valid until the process ends. At the first request of a process, recorded files that have changed are
      * removed, with a warning. Files without a record are removed too, unless another process uses the
      * folder. NULL if the cache is off or the folder can't be used (host/cache_driver.h). */
     const char *(*driver_folder)(const char *driver);
@@ -120,7 +120,7 @@ typedef struct {
      * type only. If conv_bwd_filter is refused with that, it writes a temporary in this type, which `copy`
      * writes or adds to the gradient. */
     p2p_type gradient_bf16;
-    /* op_query may ask for filters in another storage. Algorithms are then chosen (op_choose) for descriptors
+    /* op_query may request filters in another storage. Algorithms are then chosen (op_choose) for descriptors
      * with the filter as it will be read. */
     bool derives_filters;
     p2p_storage vector; /* biases, scales, shifts, statistics, losses, flat arrays; always plain */

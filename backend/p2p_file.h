@@ -1,9 +1,8 @@
 /* Files and folders: atomic writes, and opening of regular files without blocking.
  *
  * Below train/ these are the only uses of the operating system's file functions. Messages contain the path
- * and the system's reason. A link or a pipe that someone has put in the place of a file neither redirects a
- * write nor blocks. Directory traversal and the terminal are in train/.
- */
+ * and the system's reason. A link or a pipe that another user has put in the place of a file neither
+ * redirects a write nor blocks. Directory traversal and the terminal are in train/. */
 #ifndef P2P_FILE_H
 #define P2P_FILE_H
 
@@ -58,8 +57,8 @@ int p2p_folder_base(const char **path);
 /* P2P_IO if anyone but this user and root can write to the folder. Succeeds if the folder does not exist. */
 p2p_status p2p_folder_check_private(const char *path);
 
-/* P2P_INPUT, with the reason, unless the descriptor is that of a regular file or a folder that nobody but
- * this user and root owns and can write to. `path` is for the message. */
+/* P2P_INPUT, with the reason, unless the descriptor is that of a regular file or a folder that no user but
+ * this one and root owns and can write to. `path` is for the message. */
 p2p_status p2p_descriptor_check_private(int descriptor, const char *path);
 
 /* Removes the temporary files of atomic writes that killed processes left in a folder. Files that are being

@@ -1,4 +1,4 @@
-/* Shared objects of p2p that are no backends. They are looked for where modules are (device/module_find.c),
+/* Shared objects of p2p that are not backends. They are looked for where modules are (device/module_find.c),
  * and trusted under the same conditions.
  */
 #ifndef P2P_OBJECT_H

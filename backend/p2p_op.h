@@ -87,6 +87,9 @@ const char *p2p_layout_name(p2p_layout layout);
 /* Whether the layout is one of filters only: ckrs, kcrs_t or krsc. */
 bool p2p_layout_is_filter(p2p_layout layout);
 
+/* The quotient rounded up; neither number is negative. */
+int64_t p2p_divide_up(int64_t value, int64_t divisor);
+
 /* Number of logical elements, n*c*h*w. */
 int64_t p2p_tensor_elements(const p2p_tensor *tensor);
 /* Number of elements stored for the whole tensor (all cp channels, padding included), and their bytes. */

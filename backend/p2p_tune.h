@@ -1,7 +1,6 @@
-/* Choice of convolution algorithms by measurement: what backends share. A backend says what its candidates
- * are and makes them; this library checks their results, times them, and keeps the winners in the host's
- * cache. It links p2p_op, and calls the device through the backend's own table.
- */
+/* Choice of convolution algorithms by measurement: what backends share. A backend lists its candidates and
+ * makes them; this library checks their results, times them, and keeps the winners in the host's cache. It
+ * links p2p_op, and calls the device through the backend's own table. */
 #ifndef P2P_TUNE_H
 #define P2P_TUNE_H
 

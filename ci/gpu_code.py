@@ -23,7 +23,7 @@ from gpu_compilers import Failed, Kernel
 
 GOLDEN = pathlib.Path(__file__).resolve().parent.parent / "tests" / "golden"
 
-# One for each instruction set. Names that a compiler does not know are skipped, and printed.
+# One for each instruction set. Names that a compiler does not support are skipped, and printed.
 DEVICES = {
     "intel": ["bdw", "skl", "icllp", "tgllp", "dg2", "pvc", "mtl-h", "arl-h", "lnl-m", "bmg-g21"],
     "amd": ["gfx906", "gfx90a", "gfx1030", "gfx1100"],

@@ -76,7 +76,8 @@ generator generator_declare(p2p_network *network, const generator_config *config
     return g;
 }
 
-bool generator_block_drops(const generator_config *config, int block) {
+/* Whether the block's decoder has dropout. */
+static bool block_drops(const generator_config *config, int block) {
     if (config->dropout_blocks == GENERATOR_DROPOUT_innermost)
         return block > 0 && block >= config->depth - INNERMOST_DROPOUTS;
     return block >= FIRST_MIDDLE_BLOCK && block < config->depth - 1;
@@ -86,7 +87,7 @@ bool generator_block_drops(const generator_config *config, int block) {
 static p2p_value decode(p2p_graph *graph, const nn_pass *pass, const generator *g, int block, p2p_value x) {
     p2p_value y = nn_conv_apply(graph, pass, g->network, &g->decoder[block], x);
     y = nn_norm_apply(graph, pass, g->network, &g->decoder_norm[block], y);
-    if (generator_block_drops(&g->config, block)) {
+    if (block_drops(&g->config, block)) {
         char layer[32];
         snprintf(layer, sizeof layer, "generator.dropout%d", block);
         y = p2p_dropout(graph, y, pass->dropout, layer);

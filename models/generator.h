@@ -54,7 +54,4 @@ generator generator_declare(p2p_network *network, const generator_config *config
 /* x: n, input_channels, h, w. The result: n, output_channels, h, w. */
 p2p_value generator_apply(p2p_graph *graph, const nn_pass *pass, const generator *g, p2p_value x);
 
-/* Whether block b's decoder has dropout. */
-bool generator_block_drops(const generator_config *config, int block);
-
 #endif

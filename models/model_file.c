@@ -358,8 +358,8 @@ p2p_status model_file_read(p2p_session *session, safetensors_file *file, p2p_net
     return weights_read(session, file, &group, 1);
 }
 
-/* The file's tensors are compared with the network in any case; files that describe themselves get a message
- * that says what they are. */
+/* The file's tensors are compared with the network in any case; for files that describe themselves the
+ * message names what they are. */
 static p2p_status check_for(const safetensors_file *file, p2p_network *network) {
     const char *wanted = p2p_network_name(network);
     const bool is_generator = metadata_is(file, "architecture", generator_name),

@@ -22,9 +22,12 @@ static const struct {
 
 static const p2p_param no_param = {-1};
 
-/* "<layer>.<part>". NN_NAME_BYTES + 16 is less than the 160 bytes of a name in p2p_param_info. */
-static void parameter_name(char name[NN_NAME_BYTES + 16], const char *layer, const char *part) {
-    snprintf(name, NN_NAME_BYTES + 16, "%s.%s", layer, part);
+enum { PARAMETER_NAME_BYTES = NN_NAME_BYTES + 16 };
+_Static_assert(PARAMETER_NAME_BYTES <= sizeof((p2p_param_info *)0)->name, "a network has the whole name");
+
+/* "<layer>.<part>". */
+static void parameter_name(char name[PARAMETER_NAME_BYTES], const char *layer, const char *part) {
+    snprintf(name, PARAMETER_NAME_BYTES, "%s.%s", layer, part);
 }
 
 bool nn_needs_bias(const nn_style *style) {
@@ -39,7 +42,7 @@ nn_conv nn_conv_declare(p2p_network *network, const nn_style *style, const char 
     const int64_t k = transposed ? from : to, c = transposed ? to : from, side = geometries[kind].kernel;
     nn_conv conv = {.kind = kind, .bias = no_param};
     snprintf(conv.name, sizeof conv.name, "%s", name);
-    char full[NN_NAME_BYTES + 16];
+    char full[PARAMETER_NAME_BYTES];
     parameter_name(full, name, "weight");
     conv.weight = transposed && style->init_resizing
                       ? p2p_network_filter_resizing(network, full, k, c, style->init_stddev)
@@ -55,7 +58,7 @@ nn_norm nn_norm_declare(p2p_network *network, const nn_style *style, const char 
     nn_norm norm = {.kind = style->norm, .scale = no_param, .shift = no_param, .running = no_param};
     snprintf(norm.name, sizeof norm.name, "%s", name);
     if (style->norm != NN_NORM_batch) return norm;
-    char full[NN_NAME_BYTES + 16];
+    char full[PARAMETER_NAME_BYTES];
     parameter_name(full, name, "weight");
     norm.scale = p2p_network_vector(network, full, c, 1, style->init_scale_stddev);
     parameter_name(full, name, "bias");

@@ -41,7 +41,7 @@ static p2p_status unusable_tensor(const safetensors_file *file, const char *name
     return p2p_fail(P2P_INPUT, "%s is %s: tensor %s: %s", file->path, unusable_kind(file), name, reason);
 }
 
-/* After a read of the header or of a tensor that was not complete: a failure of the system is no sign of
+/* After a read of the header or of a tensor that was not complete: a failure of the system does not show
  * damage. */
 static p2p_status incomplete(const safetensors_file *file, const safetensors_entry *entry) {
     static const char shorter[] = "the file has become shorter while it was read";

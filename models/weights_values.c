@@ -40,7 +40,7 @@ static p2p_status count_all_wrong(safetensors_file *file, const safetensors_entr
     return P2P_OK;
 }
 
-/* A damaged file is reported as such: its numbers are not those that somebody wrote. */
+/* A damaged file is reported as such: its numbers are not the original ones. */
 static p2p_status refuse(safetensors_file *file, const safetensors_entry *entry,
                          const weights_bounds *bounds) {
     wrong_values wrong;

@@ -19,7 +19,7 @@ typedef struct {
 } weights_bounds;
 
 /* Check `count` values of a tensor that were read as WEIGHTS_READ_TYPE. P2P_INPUT names the file and the
- * tensor, with the number of wrong elements in the whole tensor, or says that the file is damaged. */
+ * tensor, with the number of wrong elements in the whole tensor, or reports that the file is damaged. */
 p2p_status weights_check_values(safetensors_file *file, const safetensors_entry *entry, const double *values,
                                 int64_t count, const weights_bounds *bounds);
 

@@ -1,5 +1,5 @@
-/* `p2p pairs`: makes data sets of what people have. The work is in pairs/; here the subcommand is chosen, and
- * its arguments and options are checked. */
+/* `p2p pairs`: makes data sets from existing pictures. The work is in pairs/; here the subcommand is chosen,
+ * and its arguments and options are checked. */
 #include "command.h"
 #include "host/text.h"
 #include "pairs/pairs_check.h"

@@ -179,7 +179,7 @@ static p2p_status translate_size(translation *run, size_t first, size_t count) {
     return P2P_OK;
 }
 
-/* Check before the first picture that the largest batch fits: no part of the work is done in vain. */
+/* Check that the largest batch fits, so that a failure comes before the first picture. */
 static p2p_status check_memory(const translation *run) {
     const translate_list *list = run->list;
     const translate_job *largest = NULL;

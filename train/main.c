@@ -87,7 +87,7 @@ static const command commands[] = {
      "a copy with grey rectangles. split moves the pictures of DIR into its folders train, val and test by\n"
      "a hash of their names, so pictures that are added later move no other one. check looks for what\n"
      "spoils a training, prints a table, and exits with 3 if it finds anything. Names are kept, and\n"
-     "nothing is overwritten. The same command goes on where it was interrupted: OUT/pairs.json records\n"
+     "nothing is overwritten. The same command continues where it was interrupted: OUT/pairs.json records\n"
      "how a folder was made. No result depends on --workers. train/PAIRS.md has the details.\n",
      command_pairs, NULL},
     {"bench", COMMAND_BENCH, "measure a device", "p2p bench [OPTIONS]",
@@ -200,7 +200,7 @@ static p2p_status help(int argc, const char **argv) {
     return P2P_OK;
 }
 
-/* Of the processes that mpirun or srun has started, the first alone does what they don't share: several would
+/* The first of the processes that mpirun or srun has started does alone what they don't share: several would
  * write the same files. The others end. */
 static p2p_status run_alone(const command *chosen, settings *all) {
     int size, rank;
@@ -252,17 +252,17 @@ static p2p_status dispatch(int argc, const char **argv) {
 enum { HOST_BYTES = 64 };
 static const double FAILURE_DELAY = 2; /* seconds that the first process has to print a failure of all */
 
-/* Seconds that the end waits for readers of messages, and of the output of commands that print through
- * sys_output_start. */
+/* Seconds that the program waits at its end for readers of messages, and of the output of commands that print
+ * through sys_output_start. */
 static double patience = 5;
 
-/* What nothing reads is waited for once. */
+/* Output without a reader is waited for once. */
 static void wait_for_readers(void) {
     if (!sys_messages_wait(patience)) patience = 0;
 }
 
 /* Closes stdout. P2P_IO if anything printed there is lost, unless the command failed for another reason. Lost
- * messages on stderr are no failure. */
+ * messages on stderr are not a failure. */
 static p2p_status close_output(p2p_status status) {
     wait_for_readers(); /* both may go to one place */
     errno = 0;

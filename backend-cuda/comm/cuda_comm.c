@@ -39,7 +39,7 @@ struct p2p_be_comm {
 
 /* ---- Failures -------------------------------------------------------------------------------------- */
 
-/* NCCL reports the loss of any device, so the driver is asked about each. `one` made the call. */
+/* NCCL reports the loss of any device, so each device is queried. `one` made the call. */
 static p2p_status check_nccl(p2p_be_comm *comm, const member *one, ncclResult_t code, const char *what) {
     if (code == ncclSuccess || code == ncclInProgress) return P2P_OK;
     comm->by_others = code == ncclRemoteError;
@@ -303,7 +303,7 @@ typedef struct {
     ncclUniqueId identifier;
 } shared_identifier;
 
-/* That of process 0, in all processes; a failure there is one in all. */
+/* Shares process 0's identifier. If process 0 fails, all fail. */
 static p2p_status find_identifier(p2p_be_comm *comm, const p2p_processes *processes,
                                   ncclUniqueId *identifier) {
     shared_identifier shared = {.made = false};
@@ -488,7 +488,7 @@ static void stop_watching(p2p_be_comm *comm) {
     }
 }
 
-/* The devices are as good as before if NCCL does not like them. */
+/* The devices are as good as before if NCCL refuses them. */
 static p2p_status give_up(p2p_be_comm *comm, p2p_status status) {
     for (int i = 0; i < comm->count; i++) {
         member *one = &comm->member[i];

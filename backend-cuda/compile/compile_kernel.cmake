@@ -1,9 +1,9 @@
 # Compiles SOURCE, a file of CUDA C, to the fatbin OUTPUT: machine code for ARCHITECTURES (a list), and PTX for
 # compute_PTX. COMPILER is nvcc, or nvrtc_compile with NVRTC_ROOT, the folder of its toolkit. OUTPUT.d is the list of
-# included files of ours, OUTPUT.txt what the assembler says of registers and memory. Both are kept in CACHE by the
+# included files of ours, OUTPUT.txt what the assembler reports about registers and memory. Both are kept in CACHE by the
 # contents of these files and by everything else that decides on them.
 #
-# Spills, local memory and warnings are errors. Products and sums are fused only where fmaf says so: the bits do not
+# Spills, local memory and warnings are errors. Products and sums are fused only by fmaf: the bits do not
 # depend on the compiler.
 get_filename_component(NAME ${SOURCE} NAME_WE)
 get_filename_component(FOLDER ${SOURCE} DIRECTORY)

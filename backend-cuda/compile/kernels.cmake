@@ -2,9 +2,9 @@
 # device/cuda_kernels.h. The target p2p_cuda_kernels is the fatbins. Sets P2P_CUDA_COMPILER_VERSION and P2P_CUDA_COMPILED,
 # the architectures.
 #
-# A fatbin has machine code for every card of P2P_CUDA_ARCHITECTURES that the compiler knows, and PTX, which drivers
+# A fatbin has machine code for every card of P2P_CUDA_ARCHITECTURES that the compiler supports, and PTX, which drivers
 # compile for cards that are newer than all of these. Machine code runs on later cards of the same generation too (10.0
-# on 10.3, 12.0 on 12.1), so PTX is for later generations only; their drivers are newer than the toolkit, as PTX demands.
+# on 10.3, 12.0 on 12.1), so PTX is for later generations only; their drivers are newer than the toolkit, as PTX requires.
 # An Orin, 8.7, is a Tegra: machine code of other cards does not run on it, and it needs -DP2P_CUDA_ARCHITECTURES=87.
 # compute_90 is in every toolkit from 12.0 on, and generations after 9 take it. Toolkit 12.9 has the whole list; 13
 # has no 7.0.

@@ -1,6 +1,6 @@
 # Finds the toolkit with which the CUDA backend is built: the headers of CUDA, cuDNN, cuBLAS and NCCL, and a compiler of
 # kernels. No library is linked. P2P_CUDA_TOOLKIT names a folder and excludes all others. P2P_CUDA is ON, OFF, or AUTO:
-# without a toolkit the build goes on, unless P2P_CUDA_TOOLKIT names one.
+# without a toolkit the build continues, unless P2P_CUDA_TOOLKIT names one.
 #
 # Sets P2P_CUDA_FOUND, and P2P_CUDA_MISSING if there is none; else P2P_CUDA_ROOT, P2P_CUDA_VERSION (12.9),
 # P2P_CUDA_INCLUDE_DIRS, and P2P_CUDA_NVCC or, where it is empty, P2P_CUDA_NVRTC_LIBRARIES.
@@ -107,7 +107,7 @@ macro(p2p_cuda_find)
   endif()
 endmacro()
 
-# p2p_cuda_select(): obeys P2P_CUDA, sets the same, and prints the outcome.
+# p2p_cuda_select(): applies P2P_CUDA, sets the same, and prints the outcome.
 macro(p2p_cuda_select)
   set(P2P_CUDA_FOUND FALSE)
   set(P2P_CUDA_MISSING "the option P2P_CUDA is OFF")

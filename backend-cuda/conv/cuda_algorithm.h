@@ -61,7 +61,7 @@ p2p_status cuda_algorithm_list(cuda_algorithms *all, const p2p_op *plain, char (
 p2p_status cuda_algorithm_plan(void *context, const p2p_op *conv, size_t *workspace_bytes,
                                char name[P2P_CHOICE_NAME]);
 
-/* Releases the algorithms that were asked for by name, unless one is in use or has failed. They are made
+/* Releases the algorithms that were requested by name, unless one is in use or has failed. They are made
  * again when needed. */
 void cuda_algorithms_forget(cuda_algorithms *all);
 /* Releases everything but the card. Calls no library if the card's queue is lost. */

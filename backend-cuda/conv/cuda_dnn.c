@@ -125,7 +125,7 @@ static int64_t padded(int64_t channels) {
     return (channels + CUDA_CHANNELS - 1) / CUDA_CHANNELS * CUDA_CHANNELS;
 }
 
-/* cuDNN's order of extents is n c h w, or k c r s, in every layout: strides say that channels are innermost.
+/* cuDNN's order of extents is n c h w, or k c r s, in every layout: strides make channels the innermost.
  */
 static p2p_status set_tensor(cuda_queue *queue, const p2p_tensor *t, int64_t identifier,
                              cudnnBackendDescriptor_t tensor) {

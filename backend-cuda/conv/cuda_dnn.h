@@ -1,5 +1,5 @@
 /* Descriptors of cuDNN's graph interface: the operation graph of a convolution, and the calls that every
- * other file of this folder makes. They know nothing of engines, choices or memory.
+ * other file of this folder makes. Engines, choices and memory are elsewhere.
  *
  * cuDNN plans for a device, through a handle, or for a card that is not there, through a description of its
  * properties. All descriptors of a graph, and all engines and plans made from it, are of the same
@@ -44,12 +44,12 @@ int cuda_dnn_position(p2p_kind kind, int identifier);
 p2p_status cuda_dnn_pack_make(cuda_queue *queue, p2p_kind kind, const CUdeviceptr operand[CUDA_DNN_OPERANDS],
                               CUdeviceptr workspace, cudnnBackendDescriptor_t *pack);
 
-/* Makes the description of a card from its text, a JSON object. */
+/* Makes the description of a card from its text, a JSON object. Only tests call it. */
 p2p_status cuda_dnn_properties(cuda_queue *queue, const char *json, cudnnBackendDescriptor_t *properties);
 
-/* The calls. A failure has cuDNN's reason in its message. P2P_UNSUPPORTED for whatever cuDNN says of the
- * request, its own faults included; other statuses are those of cuda_check_dnn. cuda_dnn_destroy allows NULL,
- * and sets it. */
+/* The calls. A failure has cuDNN's reason in its message. P2P_UNSUPPORTED for every status of cuDNN that
+ * concerns the request, its own faults included; other statuses are those of cuda_check_dnn. cuda_dnn_destroy
+ * allows NULL, and sets it. */
 p2p_status cuda_dnn_create(cuda_queue *queue, cudnnBackendDescriptorType_t type,
                            cudnnBackendDescriptor_t *descriptor);
 void cuda_dnn_destroy(cudnnBackendDescriptor_t *descriptor);

@@ -16,7 +16,7 @@ typedef struct {
     int64_t type, value;
 } knob;
 
-/* What a name says. */
+/* A parsed name. */
 typedef struct {
     int64_t engine;
     int knob_count;
@@ -104,7 +104,7 @@ static p2p_status read_knob(cuda_queue *queue, cudnnBackendDescriptor_t choice, 
     return read_int(queue, choice, CUDNN_ATTR_KNOB_CHOICE_KNOB_VALUE, CUDNN_TYPE_INT64, &k->value);
 }
 
-/* cuDNN does not say how many knobs there are without being given room for them. */
+/* cuDNN returns the number of knobs only with an array for them. */
 static p2p_status fill_knobs(cuda_queue *queue, cudnnBackendDescriptor_t config,
                              cudnnBackendDescriptor_t *choices, settings *s) {
     int64_t count;

@@ -112,8 +112,8 @@ p2p_status cuda_device_open(int index, p2p_be_device **opened) {
     return P2P_OK;
 }
 
-/* The libraries before the driver's objects that they use, the context last. Of a lost device nothing is
- * released but memory of the host. */
+/* The libraries before the driver's objects that they use, the context last. For a lost device only host
+ * memory is released. */
 void cuda_device_close(p2p_be_device *device) {
     if (!device) return;
     if (device->retained && cuda_enter_release(&device->queue) && device->opened)

@@ -4,8 +4,8 @@
 
 #include <stddef.h>
 
-/* A fatbin for cuModuleLoadData: machine code for each card that the toolkit knows, and PTX, not compressed.
- */
+/* A fatbin for cuModuleLoadData: machine code for each card that the toolkit supports, and PTX, not
+ * compressed. */
 typedef struct {
     const char *name;           /* of the source without ".cu" */
     const unsigned char *bytes; /* aligned to 64 */

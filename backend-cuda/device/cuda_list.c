@@ -77,7 +77,7 @@ p2p_status cuda_device_find(int index, CUdevice *device) {
 
 /* ---- Describing ------------------------------------------------------------------------------------ */
 
-/* A device that is divided (Multi-Instance GPU) is listed by its parts, whose names say so. */
+/* A device that is divided (Multi-Instance GPU) is listed by its parts, whose names show it. */
 static bool is_part(const char *name) {
     return strstr(name, " MIG ") != NULL;
 }

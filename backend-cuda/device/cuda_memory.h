@@ -9,8 +9,8 @@ void cuda_buffer_destroy(p2p_be_device *device, p2p_be_buffer *buffer);
 p2p_status cuda_host_alloc(p2p_be_device *device, size_t bytes, void **memory);
 void cuda_host_free(p2p_be_device *device, void *memory);
 
-/* Allocates memory of the device. The message of P2P_OUT_OF_MEMORY says what was asked, what is in use, what
- * is free, and what would fit. `what` names the purpose. */
+/* Allocates memory of the device. The message of P2P_OUT_OF_MEMORY has the bytes requested, those in use,
+ * those free, and those that would fit. `what` names the purpose. */
 p2p_status cuda_memory_alloc(p2p_be_device *device, size_t bytes, const char *what, CUdeviceptr *address);
 
 /* The same, and fills it with zeros for all later commands of the queue. */

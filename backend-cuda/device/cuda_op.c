@@ -69,10 +69,8 @@ static value resolve(const context *c, const cuda_arg *arg) {
         return (value){.i = arg->value.i};
     case CUDA_ARG_LONG:
         return (value){.l = arg->value.l};
-    case CUDA_ARG_FLOAT:
-        return (value){.f = arg->value.f};
     default:
-        return (value){.d = arg->value.d};
+        return (value){.f = arg->value.f};
     }
 }
 

@@ -88,7 +88,7 @@ static cuda_transferred *find(cuda_overlap *overlap, const cuda_range *range) {
     return NULL;
 }
 
-/* Since a range is remembered, every command that uses it is. */
+/* Since a range was recorded, every command that uses it is. */
 p2p_status cuda_overlap_begin(p2p_be_device *device, const cuda_range *range) {
     cuda_overlap *overlap = &device->overlap;
     cuda_transferred *known = find(overlap, range);

@@ -2,7 +2,7 @@
  *
  * A large transfer starts when the commands that use its memory are complete, and later ones that use it wait
  * for it; all others run beside it. So the images of the next step arrive while this one computes. The ranges
- * that transfers have used lately are remembered, each with an event of the last command of the queue that
+ * that transfers have used lately are recorded, each with an event of the last command of the queue that
  * used it, and an event of its last transfer.
  */
 #ifndef CUDA_OVERLAP_H
@@ -30,15 +30,15 @@ typedef struct {
 
 typedef struct {
     CUstream stream; /* of transfers */
-    CUevent fork;    /* in the queue, for transfers of memory that is not remembered */
+    CUevent fork;    /* in the queue, for transfers of memory that is not recorded */
     cuda_transferred range[CUDA_OVERLAPS];
-    int count, next; /* ranges in use; the next one to be forgotten */
+    int count, next; /* ranges in use; the next one to be replaced */
 } cuda_overlap;
 
 p2p_status cuda_overlap_open(p2p_be_device *device);
 void cuda_overlap_close(p2p_be_device *device);
 
-/* Forgets all ranges. Every command and transfer of the device is complete. Before memory is freed: the
+/* Clears all ranges. Every command and transfer of the device is complete. Before memory is freed: the
  * driver gives its addresses again, and commands that use the new memory are not those of the old one. */
 void cuda_overlap_forget(p2p_be_device *device);
 

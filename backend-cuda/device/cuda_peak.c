@@ -47,7 +47,7 @@ static p2p_status create_kernel(p2p_be_device *device, int steps, p2p_binding co
     const p2p_op op = op_of_counts(items);
     cuda_plan plan = {0};
     cuda_launch *launch = cuda_launch_add(&plan, "peak", "peak", THREADS);
-    launch->grid[0] = (unsigned)cuda_divide_up(items, THREADS);
+    launch->grid[0] = (unsigned)p2p_divide_up(items, THREADS);
     cuda_arg_operand(launch, P2P_AT_broadcast_y);
     cuda_arg_int(launch, items);
     cuda_arg_int(launch, steps);

@@ -28,7 +28,7 @@ static double now(void) {
     return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
 }
 
-/* Of a sleep only what was asked for counts, so a laptop may be suspended in between. */
+/* A sleep counts with its requested length, so that a suspended laptop does not exceed the limit. */
 double cuda_pause_after(double waited) {
     const long pause = cuda_pause(waited);
     const double least = 1e-7, most = 1e-4; /* of a yield, whatever happens to the clock */

@@ -40,8 +40,7 @@ enum { BLOCK_THREADS = 256 }; /* of every kernel */
     ENTRY(name, _bf16, bf16, blocks_bf16, PARAMETERS, ARGUMENTS)
 #define ENTRIES(name, PARAMETERS, ARGUMENTS) ENTRIES_OF(name, 1, 1, PARAMETERS, ARGUMENTS)
 
-/* ---- Types -----------------------------------------------------------------------------------------------
- */
+/* ---- Types ----------------------------------------------------------------------------------------- */
 
 /* The upper half of a float. */
 struct bf16 {
@@ -75,8 +74,7 @@ INLINE void store_one(bf16 *to, float v) {
     to->bits = __bfloat16_as_ushort(__float2bfloat16_rn(v));
 }
 
-/* ---- Packs -----------------------------------------------------------------------------------------------
- */
+/* ---- Packs ----------------------------------------------------------------------------------------- */
 
 template <int N> struct pack { float v[N]; };
 
@@ -186,15 +184,16 @@ template <int N> INLINE void store_vector(float *to, const pack<N> &p, int count
     }
 }
 
-/* ---- Outputs ---------------------------------------------------------------------------------------------
- */
+/* ---- Outputs --------------------------------------------------------------------------------------- */
 
-/* Flags of an output; 0 if it is overwritten. */
-#define ACCUMULATES  1 /* added to */
-#define OWNS_PADDING 2 /* lanes that are not channels become zero */
-#define PRESENT      4
+/* Flags of an output, as in plan/cuda_view.h; 0 if it is absent. */
+enum {
+    ACCUMULATES = 1,  /* added to */
+    OWNS_PADDING = 2, /* lanes that are not channels become zero */
+    PRESENT = 4
+};
 
-/* Stores the first `count` elements, and nothing behind them. A sum is rounded once. */
+/* Stores the first `count` elements, and nothing after them. A sum is rounded once. */
 template <int N, typename T> INLINE void put_first(T *to, const pack<N> &p, int count, int flags) {
     EACH(i, N)
     if (i < count) store_one(to + i, flags & ACCUMULATES ? load_one(to + i) + p.v[i] : p.v[i]);
@@ -226,8 +225,7 @@ INLINE void add_one(float *to, float v, int flags) {
     *to = flags & ACCUMULATES ? *to + v : v;
 }
 
-/* ---- Traversal by packs ----------------------------------------------------------------------------------
- */
+/* ---- Traversal by packs ---------------------------------------------------------------------------- */
 
 /* An operand that is an activation: element `first` of position 0 is its first channel. */
 #define VIEW(type, name) type *name, const int name##_pitch, const int name##_first
@@ -244,8 +242,7 @@ INLINE void add_one(float *to, float v, int flags) {
     const unsigned position = item / (unsigned)packs;                                                        \
     const int channel = (int)(item - position * (unsigned)packs) * (N), count = channels - channel;
 
-/* ---- Activation functions --------------------------------------------------------------------------------
- */
+/* ---- Activation functions -------------------------------------------------------------------------- */
 
 /* The values of p2p_act. */
 #define ACT_NONE  0
@@ -282,8 +279,7 @@ template <int N> INLINE pack<N> act_slope_at(int act, float slope, pack<N> x) {
     return act_slope(act, slope, x);
 }
 
-/* ---- Dropout ---------------------------------------------------------------------------------------------
- */
+/* ---- Dropout --------------------------------------------------------------------------------------- */
 
 /* Words of the step block (p2p_step_block in p2p_op.h). It begins with the seed's two words and the step. */
 #define STEP_LR     4

@@ -44,8 +44,7 @@ template <typename X, typename Y> INLINE void convert_of(CONVERT(X, Y)) {
 CONVERT_ENTRY(convert_f32_bf16, float, bf16)
 CONVERT_ENTRY(convert_bf16_f32, bf16, float)
 
-/* ---- Any two layouts -------------------------------------------------------------------------------------
- */
+/* ---- Any two layouts ------------------------------------------------------------------------------- */
 
 /* One side of a copy: the distances, in elements, from an outer index, a position and a channel to the next,
  * and of the first element from the start. */
@@ -97,10 +96,9 @@ TILES_ENTRY(tiles_f32_bf16, float, bf16)
 TILES_ENTRY(tiles_bf16_f32, bf16, float)
 TILES_ENTRY(tiles_bf16_bf16, bf16, bf16)
 
-/* ---- Adam ------------------------------------------------------------------------------------------------
- */
+/* ---- Adam ------------------------------------------------------------------------------------------ */
 
-/* g is float, or bf16 with g_bf16. copy receives the new p in float or bf16, as its flags say. */
+/* g is float, or bf16 with g_bf16. copy receives the new p in float or bf16, by its flags. */
 #define COPY_F32  1
 #define COPY_BF16 2
 KERNEL adam(const long long elements, float *p, const void *g, const int g_bf16, float *m, float *v,

@@ -94,8 +94,7 @@ template <int N, typename T> INLINE moments<N> thread_moments(const T *x, size_t
 /* Of the view x, from the start of a group. */
 #define GROUP_OF(name, group, channel) AT(name, (size_t)(group) * (size_t)span, channel)
 
-/* ---- Statistics ------------------------------------------------------------------------------------------
- */
+/* ---- Statistics ------------------------------------------------------------------------------------ */
 
 /* Outputs: the statistics, and the running ones, unless NULL. */
 #define OUTPUTS float *stats, float *running, const float momentum
@@ -156,8 +155,7 @@ template <typename T> INLINE void norm_stats_of(NORM_STATS(T)) {
 }
 ENTRIES_OF(norm_stats, 4, 2, NORM_STATS, (SLABBED, VIEWED(x), MERGED, stats))
 
-/* ---- Normalising -----------------------------------------------------------------------------------------
- */
+/* ---- Normalising ----------------------------------------------------------------------------------- */
 
 template <int N> INLINE normaliser<N> moments_normaliser(const moments<N> &m, const place &at, AFFINE) {
     pack<N> variance;

@@ -24,8 +24,7 @@ template <typename T> INLINE void bias_grad_of(BIAS_GRAD(T)) {
 }
 ENTRIES(bias_grad, BIAS_GRAD, (SLABBED, VIEWED(dy), MERGED, db, db_flags))
 
-/* ---- Losses ----------------------------------------------------------------------------------------------
- */
+/* ---- Losses ---------------------------------------------------------------------------------------- */
 
 /* A loss: `value` and its derivative `slope` at x. For bce and mse `label` is 0 or 1 for all elements. */
 enum loss_kind { BCE, MSE, L1 };

@@ -45,7 +45,7 @@ template <int N> INLINE place block_place(SLABS) {
     at.count = channels - at.channel;
     at.first = (unsigned)at.index * (unsigned)part;
     at.end = min(at.first + (unsigned)part, (unsigned)span);
-    if (at.channel >= (channels + 7) / 8 * 8) at.end = at.first; /* the last slab may end behind the tensor */
+    if (at.channel >= (channels + 7) / 8 * 8) at.end = at.first; /* the last slab may end after the tensor */
     return at;
 }
 
@@ -64,8 +64,7 @@ template <int N> INLINE void store_floats(float *to, const pack<N> &p) {
     *(float4 *)(to + 4 * i) = make_float4(p.v[4 * i], p.v[4 * i + 1], p.v[4 * i + 2], p.v[4 * i + 3]);
 }
 
-/* ---- The last block --------------------------------------------------------------------------------------
- */
+/* ---- The last block -------------------------------------------------------------------------------- */
 
 /* Whether this block is the last of `blocks` that call this with a counter. Then load_stored and
  * load_stored_vector load what all of them stored before. All threads of the block call it, and are at a
@@ -103,8 +102,7 @@ template <int N> INLINE pack<N> load_stored_vector(const float *from, int count)
     return p;
 }
 
-/* ---- Trees -----------------------------------------------------------------------------------------------
- */
+/* ---- Trees ----------------------------------------------------------------------------------------- */
 
 /* Shared memory of a tree of packs: element i of thread t is at [i][t]. */
 #define TREE_MEMORY(packs, N) __shared__ float tree[(packs) * (N)][BLOCK_THREADS];
@@ -123,7 +121,7 @@ template <int N> INLINE void add_pack(pack<N> &a, const pack<N> &b) {
     EACH(i, N) a.v[i] += b.v[i];
 }
 
-/* How many rows, a power of two, have a term if there are `terms` for all rows in turn. */
+/* The number of rows, a power of two, that get a term if `terms` are dealt out in turn. */
 INLINE int rows_with(int rows, int terms) {
     while (rows / 2 >= terms) rows /= 2;
     return rows;

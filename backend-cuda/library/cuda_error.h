@@ -30,8 +30,8 @@ typedef struct {
  * and the library's text. P2P_OUT_OF_MEMORY for a lack of memory; P2P_DEVICE_LOST, with the queue marked, for
  * codes that only a lost device returns. `queue` may be NULL before there is a device. */
 p2p_status cuda_check(cuda_queue *queue, CUresult code, const char *what);
-/* These ask the driver, too: a library's own code does not say whether the device is lost. cuDNN's last error
- * is the calling thread's. */
+/* These also query the driver: a library's own code does not show whether the device is lost. cuDNN's last
+ * error is the calling thread's. */
 p2p_status cuda_check_dnn(cuda_queue *queue, cudnnStatus_t code, const char *what);
 p2p_status cuda_check_blas(cuda_queue *queue, cublasStatus_t code, const char *what);
 /* `comm` may be NULL. ncclInProgress is a success. */
@@ -41,8 +41,8 @@ p2p_status cuda_check_nccl(cuda_queue *queue, ncclComm_t comm, ncclResult_t code
 const char *cuda_error_name(CUresult code);
 const char *cuda_error_text(CUresult code);
 
-/* Asks the driver about the device, if it has been opened. P2P_DEVICE_LOST, with the queue marked, if it is
- * lost, now or by an earlier command. `what` failed. */
+/* Queries the driver about the device, if it has been opened. P2P_DEVICE_LOST, with the queue marked, if it
+ * is lost, now or by an earlier command. `what` failed. */
 p2p_status cuda_check_device(cuda_queue *queue, const char *what);
 
 /* Returns P2P_DEVICE_LOST if an earlier command has found the device lost. */
@@ -52,7 +52,8 @@ p2p_status cuda_check_alive(const cuda_queue *queue);
 p2p_status cuda_enter(cuda_queue *queue);
 /* Whether objects of the queue can be released; then its context is current. */
 bool cuda_enter_release(cuda_queue *queue);
-/* Marks the queue as lost if a code says so, and leaves the thread's message: for functions that release. */
+/* Marks the queue as lost if the code means that, and leaves the thread's message: for functions that
+ * release. */
 void cuda_note(cuda_queue *queue, CUresult code);
 
 /* Call a function of a library by its name; on failure the status is returned from the enclosing function. */

@@ -63,7 +63,7 @@ static void note_reason(cuda_file *file, const char *reason) {
     if (!file->why[0]) snprintf(file->why, sizeof file->why, "%.*s", (int)sizeof file->why - 1, reason);
 }
 
-/* A file that exists and can't be opened is noted, and the search goes on. */
+/* A file that exists and can't be opened is noted, and the search continues. */
 static bool try_folder(const char *folder, size_t length, const char *name, cuda_file *file) {
     char path[CUDA_PATH_BYTES];
     const int written = snprintf(path, sizeof path, "%.*s/%s", (int)length, folder, name);

@@ -74,7 +74,7 @@ static p2p_status fail_missing(const library *missing, p2p_obstacle_kind kind, c
                            missing->file.why, missing->file.why[0] ? "; " : "");
 }
 
-/* The same for a library that is there and not good enough. `found` says what it is. */
+/* The same for a library that is there and not good enough. `found` describes it. */
 static p2p_status fail_unfit(const library *unfit, const char *needed, p2p_obstacle *obstacle,
                              const char *found) {
     obstacle->kind = P2P_OBSTACLE_NO_LIBRARY;

@@ -24,14 +24,14 @@ static bool is_strided(const p2p_tensor *t) {
 static side side_of(const p2p_tensor *t) {
     const int64_t channels = t->cp ? t->cp : t->c, plane = t->h * t->w;
     const int64_t block = t->layout != P2P_LAYOUT_plain && t->block > 1 ? t->block : 1;
-    const int64_t stored = cuda_divide_up(channels, block) * block;
+    const int64_t stored = p2p_divide_up(channels, block) * block;
     side s = {.n_stored = t->n, .c_stored = p2p_tensor_owns_padding(t) ? stored - t->c0 : t->c};
     if (t->layout == P2P_LAYOUT_plain) {
         s.outer = channels * plane, s.step = 1, s.channel = plane;
     } else {
         s.outer = plane * stored, s.step = stored, s.channel = 1;
     }
-    if (t->layout == P2P_LAYOUT_krsc) s.n_stored = cuda_divide_up(t->n, block) * block;
+    if (t->layout == P2P_LAYOUT_krsc) s.n_stored = p2p_divide_up(t->n, block) * block;
     s.start = t->c0 * s.channel;
     return s;
 }
@@ -53,8 +53,8 @@ static p2p_status plan_tiles(const cuda_target *target, const p2p_op *op, cuda_p
     const side from = side_of(x), to = side_of(y);
     const int64_t positions = y->h * y->w;
     const int c_log = to.c_stored > 8 ? 5 : 3; /* channels of a tile of 1024 elements */
-    const int64_t c_tiles = cuda_divide_up(to.c_stored, (int64_t)1 << c_log);
-    const int64_t p_tiles = cuda_divide_up(positions, (int64_t)1024 >> c_log);
+    const int64_t c_tiles = p2p_divide_up(to.c_stored, (int64_t)1 << c_log);
+    const int64_t p_tiles = p2p_divide_up(positions, (int64_t)1024 >> c_log);
     if (to.n_stored > INT32_MAX || to.c_stored > INT32_MAX || positions > INT32_MAX ||
         c_tiles * p_tiles > INT32_MAX || to.n_stored > INT32_MAX / (c_tiles * p_tiles))
         return cuda_refuse(target, op, "y has more than 2^31 tiles of 1024 elements");

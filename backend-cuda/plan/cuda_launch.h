@@ -21,8 +21,7 @@ typedef enum {
     CUDA_ARG_COUNTERS, /* value.offset: bytes from the start of the operation's counters */
     CUDA_ARG_INT,      /* value.i: int */
     CUDA_ARG_LONG,     /* value.l: long long */
-    CUDA_ARG_FLOAT,    /* value.f: float */
-    CUDA_ARG_DOUBLE    /* value.d: double */
+    CUDA_ARG_FLOAT     /* value.f: float */
 } cuda_arg_kind;
 
 typedef struct {
@@ -33,7 +32,6 @@ typedef struct {
         int32_t i;
         int64_t l;
         float f;
-        double d;
     } value;
 } cuda_arg;
 
@@ -68,7 +66,7 @@ typedef struct {
 
 /* A convolution by cuDNN, cut into `repeats` convolutions of `conv.t[..].n / repeats` images each (p2p_op.h,
  * conv_fwd, `images`). `conv` is the plain convolution of one repetition: whole tensors, no bias or
- * activation. Its accumulate bit says that the output is added to. */
+ * activation. Its accumulate bit means that the output is added to. */
 typedef struct {
     p2p_op conv;
     char algorithm[P2P_CHOICE_NAME]; /* the name that cuda_conv_library.plan gave */

@@ -71,10 +71,6 @@ void cuda_arg_float(cuda_launch *launch, double value) {
     add(launch, CUDA_ARG_FLOAT)->value.f = (float)value;
 }
 
-void cuda_arg_double(cuda_launch *launch, double value) {
-    add(launch, CUDA_ARG_DOUBLE)->value.d = value;
-}
-
 uint64_t cuda_scratch(cuda_plan *plan, uint64_t bytes) {
     const uint64_t at = plan->answer.scratch_bytes;
     plan->answer.scratch_bytes = at + (bytes + CUDA_ALIGNMENT - 1) / CUDA_ALIGNMENT * CUDA_ALIGNMENT;
@@ -83,10 +79,6 @@ uint64_t cuda_scratch(cuda_plan *plan, uint64_t bytes) {
 
 bool cuda_accumulates(const p2p_op *op, int operand) {
     return op->accumulate >> operand & 1;
-}
-
-int64_t cuda_divide_up(int64_t value, int64_t divisor) {
-    return (value + divisor - 1) / divisor;
 }
 
 int64_t cuda_min(int64_t a, int64_t b) {

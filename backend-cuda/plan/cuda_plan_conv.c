@@ -35,7 +35,7 @@ static bool has_bias(const p2p_op *op) {
 }
 
 static int64_t padded(int64_t channels) {
-    return cuda_divide_up(channels, CUDA_CHANNELS) * CUDA_CHANNELS;
+    return p2p_divide_up(channels, CUDA_CHANNELS) * CUDA_CHANNELS;
 }
 
 bool cuda_conv_is_gemm(const p2p_op *op) {
@@ -99,8 +99,7 @@ static p2p_op with_derived_filter(const p2p_op *op, p2p_query *answer) {
     return derived;
 }
 
-/* ---- Places ---------------------------------------------------------------------------------------------
- */
+/* ---- Places ---------------------------------------------------------------------------------------- */
 
 /* Where the convolution finds its operands: in scratch memory, or where they are bound. */
 typedef struct {
@@ -123,7 +122,6 @@ static void move_to_scratch(const p2p_op *op, int order, places *where, cuda_pla
 /* Copies a channel range to scratch memory, with zeros in the lanes that are not channels. */
 static p2p_status pack_input(const cuda_target *target, const p2p_op *op, int order, places *where,
                              cuda_plan *plan) {
-    enum { OWNS_PADDING = 2 }; /* of common.cuh */
     const int operand = positions_of(op->kind).at[order];
     cuda_view view;
     P2P_TRY(cuda_view_of(target, op, operand, &view));
@@ -133,7 +131,7 @@ static p2p_status pack_input(const cuda_target *target, const p2p_op *op, int or
     cuda_arg_scratch(launch, where->offset[order]);
     cuda_arg_int(launch, view.packs * view.lanes);
     cuda_arg_int(launch, 0);
-    cuda_arg_int(launch, OWNS_PADDING);
+    cuda_arg_int(launch, CUDA_OWNS_PADDING);
     cuda_arg_float(launch, 1);
     return P2P_OK;
 }

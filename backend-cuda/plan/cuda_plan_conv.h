@@ -5,7 +5,7 @@
 #include "cuda_target.h"
 
 /* A cuda_planner. Activations are f32:nhwc8 or bf16:nhwc8, filters krsc8 of the same type; with activations
- * in bf16, P2P_FILTER_REQUIRED asks for the filter in bf16.
+ * in bf16, P2P_FILTER_REQUIRED requests the filter in bf16.
  *
  * A bias or an activation is a kernel that follows, in place: it moves the output once in each direction,
  * where the nodes apart would move it twice. An output that is added to by such an operation is computed in

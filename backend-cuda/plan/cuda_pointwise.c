@@ -3,8 +3,6 @@
 
 #include "cuda_view.h"
 
-enum { ACCUMULATES = 1 }; /* of common.cuh */
-
 /* The view of operand 0, with which operands up to `output` are compatible, but the step block. */
 static p2p_status view_all(const cuda_target *target, const p2p_op *op, int output, cuda_view *view) {
     P2P_TRY(cuda_view_of(target, op, 0, view));
@@ -36,7 +34,7 @@ p2p_status cuda_launch_bias_act(const cuda_target *target, const p2p_op *op, con
     cuda_arg_operand(launch, what->bias);
     cuda_arg_view(launch, op, what->y);
     /* In place the old content is x, to which nothing is added. */
-    cuda_arg_int(launch, cuda_output_flags(op, what->y) & (what->from_scratch ? ~0 : ~ACCUMULATES));
+    cuda_arg_int(launch, cuda_output_flags(op, what->y) & (what->from_scratch ? ~0 : ~CUDA_ACCUMULATES));
     arg_act(launch, op);
     return P2P_OK;
 }
@@ -113,10 +111,10 @@ bool cuda_launch_flat(const p2p_op *op, int x, int y, double alpha, cuda_plan *p
     const int64_t elements = p2p_tensor_stored(to), lanes = x_bf16 && y_bf16 ? 8 : 4;
     if (!is_stored_real(from) || !is_stored_real(to) || !is_whole(from) || !is_whole(to) ||
         from->layout != to->layout || block_of(from) != block_of(to) || !p2p_tensor_same_shape(from, to) ||
-        cuda_divide_up(elements, lanes) > (int64_t)INT32_MAX * CUDA_THREADS)
+        p2p_divide_up(elements, lanes) > (int64_t)INT32_MAX * CUDA_THREADS)
         return false;
     cuda_launch *launch =
-        cuda_launch_items(plan, "copy", flat_kernels[x_bf16][y_bf16], cuda_divide_up(elements, lanes));
+        cuda_launch_items(plan, "copy", flat_kernels[x_bf16][y_bf16], p2p_divide_up(elements, lanes));
     cuda_arg_long(launch, elements);
     cuda_arg_operand(launch, x);
     cuda_arg_operand(launch, y);
@@ -154,7 +152,7 @@ p2p_status cuda_plan_axpby(const cuda_target *target, const p2p_op *op, cuda_pla
 p2p_status cuda_plan_adam(const cuda_target *target, const p2p_op *op, cuda_plan *plan) {
     enum { P = P2P_AT_adam_p, G = P2P_AT_adam_g, M = P2P_AT_adam_m, V = P2P_AT_adam_v, LANES = 4 };
     enum { COPY = P2P_AT_adam_copy, NO_COPY = 0, COPY_F32 = 1, COPY_BF16 = 2 }; /* of copy.cu */
-    const int64_t elements = op->t[P].w, items = cuda_divide_up(elements, LANES);
+    const int64_t elements = op->t[P].w, items = p2p_divide_up(elements, LANES);
     const bool copies = p2p_tensor_present(&op->t[COPY]);
     const int plain[] = {P, M, V};
     for (int i = 0; i < 3; i++) P2P_TRY(cuda_require_plain(target, op, plain[i]));

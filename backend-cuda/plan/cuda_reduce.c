@@ -39,8 +39,8 @@ static p2p_status plan_loss(const cuda_target *target, const p2p_op *op, const l
     P2P_TRY(cuda_view_check(target, op, &view, kind->dx));
     P2P_TRY(cuda_require_plain(target, op, kind->loss));
     const int64_t items = view.positions * view.packs;
-    const int64_t chunk = cuda_max(LEAST_PACKS, cuda_divide_up(items, MOST_SUMS));
-    const int64_t blocks = cuda_divide_up(items, chunk);
+    const int64_t chunk = cuda_max(LEAST_PACKS, p2p_divide_up(items, MOST_SUMS));
+    const int64_t blocks = p2p_divide_up(items, chunk);
     cuda_launch *launch =
         cuda_launch_walk(plan, &view, "reduce", cuda_view_kernel(&view, kind->f32, kind->bf16));
     launch->grid[0] = (unsigned)blocks;

@@ -23,13 +23,13 @@ cuda_slabs cuda_slabs_of(const cuda_view *view, int64_t groups) {
                     .width = cuda_min((int64_t)1 << log2_of(stored), WIDEST),
                     .lanes = view->lanes};
     s.shift = log2_of(s.width / s.lanes);
-    s.slabs = cuda_divide_up(stored, s.width);
+    s.slabs = p2p_divide_up(stored, s.width);
     s.rows = CUDA_THREADS >> s.shift;
     s.whole = s.span <= WHOLE_TURNS * s.rows;
     const int64_t most = cuda_max(FEW_PARTS, MANY_BLOCKS / (s.slabs * s.groups));
-    const int64_t turns = cuda_max(PART_TURNS, cuda_divide_up(s.span, s.rows * most));
+    const int64_t turns = cuda_max(PART_TURNS, p2p_divide_up(s.span, s.rows * most));
     s.part = cuda_min(turns * s.rows, s.span);
-    s.parts = cuda_divide_up(s.span, s.part);
+    s.parts = p2p_divide_up(s.span, s.part);
     return s;
 }
 
@@ -42,10 +42,10 @@ cuda_slabs cuda_slabs_whole(const cuda_slabs *slabs) {
 
 cuda_slabs cuda_slabs_walk(const cuda_slabs *slabs) {
     cuda_slabs s = *slabs;
-    const int64_t blocks = cuda_divide_up(s.span, s.rows) * s.slabs * s.groups;
+    const int64_t blocks = p2p_divide_up(s.span, s.rows) * s.slabs * s.groups;
     const int64_t turns = cuda_max(1, cuda_min(blocks / MANY_BLOCKS, 2 * PART_TURNS));
     s.part = cuda_min(turns * s.rows, s.span);
-    s.parts = cuda_divide_up(s.span, s.part);
+    s.parts = p2p_divide_up(s.span, s.part);
     return s;
 }
 

@@ -15,9 +15,6 @@ _Static_assert(offsetof(p2p_step_block, seed_lo) == 0 && offsetof(p2p_step_block
 _Static_assert(P2P_ACT_none == 0 && P2P_ACT_relu == 1 && P2P_ACT_lrelu == 2 && P2P_ACT_tanh == 3,
                "common.cuh numbers the activation functions");
 
-/* Flags of outputs, as in common.cuh. */
-enum { ACCUMULATES = 1, OWNS_PADDING = 2, PRESENT = 4 };
-
 static p2p_status require_activation(const cuda_target *target, const p2p_op *op, int operand) {
     const p2p_tensor *t = &op->t[operand];
     if (t->layout != P2P_LAYOUT_nhwc || t->block != CUDA_CHANNELS ||
@@ -39,7 +36,7 @@ p2p_status cuda_view_of(const cuda_target *target, const p2p_op *op, int like, c
                         .pixels = t->h * t->w,
                         .width = t->w,
                         .channels = t->c,
-                        .packs = cuda_divide_up(t->c, CUDA_CHANNELS) * CUDA_CHANNELS / lanes};
+                        .packs = p2p_divide_up(t->c, CUDA_CHANNELS) * CUDA_CHANNELS / lanes};
     if (view->positions > INT32_MAX / view->packs)
         return cuda_refuse(target, op, "%s has more than 2^31 packs of 16 bytes",
                            p2p_kind_operand_name(op->kind, like));
@@ -66,7 +63,7 @@ const char *cuda_view_kernel(const cuda_view *view, const char *f32, const char 
 
 cuda_launch *cuda_launch_items(cuda_plan *plan, const char *source, const char *kernel, int64_t items) {
     cuda_launch *launch = cuda_launch_add(plan, source, kernel, CUDA_THREADS);
-    const int64_t blocks = cuda_divide_up(items, CUDA_THREADS);
+    const int64_t blocks = p2p_divide_up(items, CUDA_THREADS);
     assert(blocks > 0 && blocks <= INT32_MAX);
     launch->grid[0] = (unsigned)blocks;
     return launch;
@@ -85,14 +82,14 @@ void cuda_arg_view(cuda_launch *launch, const p2p_op *op, int operand) {
     const p2p_tensor *t = &op->t[operand];
     const int64_t channels = t->cp ? t->cp : t->c, block = t->block > 1 ? t->block : 1;
     cuda_arg_operand(launch, operand);
-    cuda_arg_int(launch, cuda_divide_up(channels, block) * block);
+    cuda_arg_int(launch, p2p_divide_up(channels, block) * block);
     cuda_arg_int(launch, t->c0);
 }
 
 int cuda_output_flags(const p2p_op *op, int operand) {
     if (!p2p_tensor_present(&op->t[operand])) return 0;
-    return PRESENT | (cuda_accumulates(op, operand) ? ACCUMULATES : 0) |
-           (p2p_tensor_owns_padding(&op->t[operand]) ? OWNS_PADDING : 0);
+    return CUDA_PRESENT | (cuda_accumulates(op, operand) ? CUDA_ACCUMULATES : 0) |
+           (p2p_tensor_owns_padding(&op->t[operand]) ? CUDA_OWNS_PADDING : 0);
 }
 
 void cuda_arg_flags(cuda_launch *launch, const p2p_op *op, int operand) {

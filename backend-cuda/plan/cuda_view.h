@@ -35,7 +35,8 @@ cuda_launch *cuda_launch_walk(cuda_plan *plan, const cuda_view *view, const char
 
 /* The arguments VIEW: the operand, its pitch and its first channel; zeros for an absent one. */
 void cuda_arg_view(cuda_launch *launch, const p2p_op *op, int operand);
-/* The flags of an output (common.cuh): 0 if it is absent. */
+/* The flags of an output, as kernels read them (kernels/common.cuh): 0 if it is absent. */
+enum { CUDA_ACCUMULATES = 1, CUDA_OWNS_PADDING = 2, CUDA_PRESENT = 4 };
 int cuda_output_flags(const p2p_op *op, int operand);
 void cuda_arg_flags(cuda_launch *launch, const p2p_op *op, int operand);
 /* The arguments DROPOUT; `step` is the operand of the step block. */

@@ -1,5 +1,5 @@
 /* Choices of convolutions' algorithms: by cuDNN's heuristics, by measurement, from the cache, or imposed. For
- * the device table: p2p_backend.h describes each function. An algorithm is named as cuda_engine.h says. 1x1
+ * the device table: p2p_backend.h describes each function. An algorithm is named as in cuda_engine.h. 1x1
  * filters that are matrix products (cuda_plan_conv.h) have no choice.
  *
  * Measured choices are kept in the host's cache, by the version of cuDNN and the card: its name, compute

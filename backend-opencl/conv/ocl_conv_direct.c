@@ -120,16 +120,16 @@ static int64_t patch_bytes(const conv_shape *s) {
 static double tile_cost(const ocl_target *target, const p2p_op *op, const conv_shape *s,
                         const register_tile *tile) {
     enum { SUMMING = 120, VECTOR_COPY = 3, ROW_COPY = 32, SHARED_BY = 4 };
-    const int64_t phases = s->step_out * s->step_out, groups = ocl_divide_up(s->filter_blocks, tile->vecs);
-    const int64_t taps = ocl_divide_up(s->taps_h, s->step_out) * ocl_divide_up(s->taps_w, s->step_out);
+    const int64_t phases = s->step_out * s->step_out, groups = p2p_divide_up(s->filter_blocks, tile->vecs);
+    const int64_t taps = p2p_divide_up(s->taps_h, s->step_out) * p2p_divide_up(s->taps_w, s->step_out);
     const int64_t channels = ocl_min(op->t[s->src].c, OCL_LANES);
     const double sums =
         (double)(phases * groups) * ((double)(taps * channels) * (double)tap_cost(target, tile) + SUMMING);
     const double copies =
-        (double)ocl_divide_up(groups, SHARED_BY) *
+        (double)p2p_divide_up(groups, SHARED_BY) *
         (double)(patch_vectors(s, tile) * registers(target) * VECTOR_COPY + patch_rows(s, tile) * ROW_COPY);
-    return (sums + copies) * (double)ocl_divide_up(op->t[s->dst].n, tile->images) *
-           (double)ocl_divide_up(s->rows, tile->rows) * (double)ocl_divide_up(s->columns, tile->columns);
+    return (sums + copies) * (double)p2p_divide_up(op->t[s->dst].n, tile->images) *
+           (double)p2p_divide_up(s->rows, tile->rows) * (double)p2p_divide_up(s->columns, tile->columns);
 }
 
 typedef struct {
@@ -207,10 +207,10 @@ static conv_shape shape_of(const p2p_op *op) {
     s.taps_h = w->h;
     s.taps_w = w->w;
     /* Unless the stride divides the padding, some phases begin one row later than others. */
-    s.reach_h = ocl_divide_up(s.taps_h, s.step_out) + (s.pad_top % s.step_out != 0);
-    s.reach_w = ocl_divide_up(s.taps_w, s.step_out) + (s.pad_left % s.step_out != 0);
-    s.rows = ocl_divide_up(dst->h, s.step_out);
-    s.columns = ocl_divide_up(dst->w, s.step_out);
+    s.reach_h = p2p_divide_up(s.taps_h, s.step_out) + (s.pad_top % s.step_out != 0);
+    s.reach_w = p2p_divide_up(s.taps_w, s.step_out) + (s.pad_left % s.step_out != 0);
+    s.rows = p2p_divide_up(dst->h, s.step_out);
+    s.columns = p2p_divide_up(dst->w, s.step_out);
     s.filter_blocks = ocl_blocks(dst->c);
     return s;
 }
@@ -235,21 +235,21 @@ static void make_spread(const p2p_op *op, conv_shape *s) {
     s->spread_step = stride;
     s->flip = false;
     s->step_out = 1;
-    s->taps_h = s->reach_h = ocl_divide_up(s->taps_h, stride);
-    s->taps_w = s->reach_w = ocl_divide_up(s->taps_w, stride);
+    s->taps_h = s->reach_h = p2p_divide_up(s->taps_h, stride);
+    s->taps_w = s->reach_w = p2p_divide_up(s->taps_w, stride);
     s->rows = (dst->h - 1 + s->pad_top) / stride + 1 - skipped_h;
     s->columns = (dst->w - 1 + s->pad_left) / stride + 1 - skipped_w;
     s->first_h = skipped_h * stride - s->pad_top;
     s->first_w = skipped_w * stride - s->pad_left;
     s->pad_top = s->taps_h - 1 - skipped_h;
     s->pad_left = s->taps_w - 1 - skipped_w;
-    s->filter_blocks = ocl_divide_up(stride * stride * s->spread, OCL_LANES);
+    s->filter_blocks = p2p_divide_up(stride * stride * s->spread, OCL_LANES);
 }
 
 static void count_tiles(const p2p_op *op, conv_shape *s) {
-    s->tiles_h = ocl_divide_up(s->rows, s->tile.rows);
-    s->tiles_w = ocl_divide_up(s->columns, s->tile.columns);
-    s->tiles = ocl_divide_up(op->t[s->dst].n, s->tile.images) * s->tiles_h * s->tiles_w;
+    s->tiles_h = p2p_divide_up(s->rows, s->tile.rows);
+    s->tiles_w = p2p_divide_up(s->columns, s->tile.columns);
+    s->tiles = p2p_divide_up(op->t[s->dst].n, s->tile.images) * s->tiles_h * s->tiles_w;
 }
 
 /* Bytes of one channel block of packed filters. */
@@ -265,24 +265,24 @@ static bool packs_itself(const conv_shape *s) {
 }
 
 static int64_t item_count(const conv_shape *s) {
-    return ocl_divide_up(s->tiles, s->tiles_each) *
-           ocl_divide_up(ocl_divide_up(s->filter_blocks, s->tile.vecs), s->groups_each) *
-           ocl_divide_up(s->step_out * s->step_out, s->phases_each);
+    return p2p_divide_up(s->tiles, s->tiles_each) *
+           p2p_divide_up(p2p_divide_up(s->filter_blocks, s->tile.vecs), s->groups_each) *
+           p2p_divide_up(s->step_out * s->step_out, s->phases_each);
 }
 
 /* Divides the work: first many tiles per work-item, so that each filter is reused often while it is cached,
  * then many groups of output channels, so that each patch is reused; fewer if there would be too few
  * work-items. */
 static void share_work(const ocl_target *target, conv_shape *s, bool pack) {
-    const int64_t groups = ocl_divide_up(s->filter_blocks, s->tile.vecs), units = target->compute_units;
+    const int64_t groups = p2p_divide_up(s->filter_blocks, s->tile.vecs), units = target->compute_units;
     s->phases_each = ocl_min(s->step_out * s->step_out, s->max_sums);
     s->tiles_each = ocl_min(s->max_tiles, s->max_sums / s->phases_each);
-    s->tiles_each = ocl_divide_up(s->tiles, ocl_divide_up(s->tiles, s->tiles_each));
+    s->tiles_each = p2p_divide_up(s->tiles, p2p_divide_up(s->tiles, s->tiles_each));
     s->groups_each = ocl_min(groups, s->max_sums / (s->phases_each * s->tiles_each));
     while (s->groups_each > 1 && item_count(s) < UNIT_ITEMS * units)
-        s->groups_each = ocl_divide_up(s->groups_each, 2);
+        s->groups_each = p2p_divide_up(s->groups_each, 2);
     while (s->tiles_each > (pack ? PACK_TILES_LEAST : 1) && item_count(s) < UNIT_ITEMS_LEAST * units)
-        s->tiles_each = ocl_divide_up(s->tiles_each, 2);
+        s->tiles_each = p2p_divide_up(s->tiles_each, 2);
 }
 
 static void add_tile_options(ocl_launch *launch, const conv_shape *s, bool turn) {
@@ -307,10 +307,10 @@ static void add_tile_options(ocl_launch *launch, const conv_shape *s, bool turn)
 /* The launch of conv_direct_tile; `repacked`: the filter is at the start of the scratch memory. */
 static void add_tile_launch(const ocl_target *target, const p2p_op *op, ocl_plan *plan, const conv_shape *s,
                             bool repacked, bool turn) {
-    const int64_t phases = s->step_out * s->step_out, groups = ocl_divide_up(s->filter_blocks, s->tile.vecs);
+    const int64_t phases = s->step_out * s->step_out, groups = p2p_divide_up(s->filter_blocks, s->tile.vecs);
     ocl_launch *launch = ocl_conv_launch_cpu(
-        target, plan, "conv_direct_tile.cl", "conv_direct_tile", ocl_divide_up(s->tiles, s->tiles_each),
-        ocl_divide_up(groups, s->groups_each), ocl_divide_up(phases, s->phases_each));
+        target, plan, "conv_direct_tile.cl", "conv_direct_tile", p2p_divide_up(s->tiles, s->tiles_each),
+        p2p_divide_up(groups, s->groups_each), p2p_divide_up(phases, s->phases_each));
     if (s->bf16) {
         launch->source[3] = launch->source[2];
         launch->source[2] = "bf16.clh";
@@ -495,12 +495,12 @@ typedef struct {
 
 static filter_division divide_rows(const p2p_op *op, const register_tile *tile, int64_t size) {
     const p2p_tensor *x = &op->t[X], *dy = &op->t[DY];
-    const int64_t items = ocl_blocks(x->c) * ocl_divide_up(ocl_blocks(dy->c), tile->vecs);
+    const int64_t items = ocl_blocks(x->c) * p2p_divide_up(ocl_blocks(dy->c), tile->vecs);
     const int64_t row_bytes =
         (dy->w * tile->vecs + ocl_stride(op) * x->w) * OCL_LANES * (int64_t)sizeof(float);
     filter_division d = {ocl_min(dy->h, ocl_max(1, ROWS_BYTES / row_bytes)), 1};
     if (items >= FILTER_ITEMS) return d;
-    d.parts = ocl_min(ocl_divide_up(FILTER_ITEMS, items), dy->n * dy->h);
+    d.parts = ocl_min(p2p_divide_up(FILTER_ITEMS, items), dy->n * dy->h);
     d.parts = ocl_max(1, ocl_min(d.parts, PARTS_BYTES / (size * (int64_t)sizeof(float))));
     d.rows = ocl_min(d.rows, ocl_max(1, dy->n * dy->h / d.parts));
     return d;
@@ -540,7 +540,7 @@ static p2p_status plan_filter(const ocl_target *target, const p2p_op *op, ocl_pl
     }
     register_tile tile;
     P2P_TRY(choose_filter_tile(target, op, &tile));
-    const int64_t x_blocks = ocl_blocks(x->c), groups = ocl_divide_up(ocl_blocks(dy->c), tile.vecs);
+    const int64_t x_blocks = ocl_blocks(x->c), groups = p2p_divide_up(ocl_blocks(dy->c), tile.vecs);
     const int64_t size = x_blocks * ocl_blocks(dy->c) * dw->h * dw->w * OCL_LANES * OCL_LANES;
     const register_tile usual = default_filter_tile(target, op); /* for one order of summation */
     const filter_division d = divide_rows(op, &usual, size);

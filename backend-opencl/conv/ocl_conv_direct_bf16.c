@@ -36,9 +36,9 @@ static filter_shape shape_of(const ocl_target *target, const p2p_op *op) {
                       .rows = target->vector_width >= 16 ? 8 : 2,
                       .x_blocks = ocl_blocks(x->c),
                       .dy_blocks = ocl_blocks(dy->c),
-                      .pair_rows = ocl_divide_up(dy->h, 2)};
+                      .pair_rows = p2p_divide_up(dy->h, 2)};
     s.vecs = s.dy_blocks > 1 ? 2 : 1;
-    s.groups = ocl_divide_up(s.dy_blocks, s.vecs);
+    s.groups = p2p_divide_up(s.dy_blocks, s.vecs);
     s.pixel_rows = s.stride * (s.pair_rows - 1) + dw->h;
     s.pixel_columns = s.stride * (dy->w - 1) + dw->w;
     s.size = s.x_blocks * s.dy_blocks * dw->h * dw->w * OCL_LANES * OCL_LANES;
@@ -53,7 +53,7 @@ static void divide_rows(const p2p_op *op, filter_shape *s) {
     s->chunk = ocl_min(s->pair_rows, ocl_max(1, CHUNK_BYTES / row_bytes));
     s->parts = 1;
     if (s->x_blocks * s->groups >= FILTER_ITEMS) return;
-    s->parts = ocl_min(ocl_divide_up(FILTER_ITEMS, s->x_blocks * s->groups), all_rows);
+    s->parts = ocl_min(p2p_divide_up(FILTER_ITEMS, s->x_blocks * s->groups), all_rows);
     s->parts = ocl_max(1, ocl_min(s->parts, PARTS_BYTES / (s->size * (int64_t)sizeof(float))));
     s->chunk = ocl_min(s->chunk, ocl_max(1, all_rows / s->parts));
 }

@@ -47,7 +47,7 @@ static conv_shape roles_of(const p2p_op *op) {
 
 static uint64_t reserve(conv_shape *s, int64_t floats) {
     uint64_t at = s->scratch_bytes / sizeof(float);
-    s->scratch_bytes += (size_t)ocl_divide_up(floats, OCL_LANES) * OCL_LANES * sizeof(float);
+    s->scratch_bytes += (size_t)p2p_divide_up(floats, OCL_LANES) * OCL_LANES * sizeof(float);
     return at;
 }
 
@@ -98,8 +98,8 @@ static void add_im2col(const ocl_target *target, const p2p_op *op, const conv_sh
     const p2p_tensor *from = &op->t[one_tap ? s->y : s->x], *out = &op->t[s->y];
     int64_t chunk = target->cpu ? CPU_POSITIONS : 1;
     ocl_launch *launch = ocl_launch_add(target, plan, "conv_gemm.cl", "im2col");
-    ocl_launch_grid(target, launch, ocl_divide_up(out->h * out->w, chunk),
-                    ocl_divide_up(from->c, OCL_LANES) * (one_tap ? 1 : s->taps), s->pass_images);
+    ocl_launch_grid(target, launch, p2p_divide_up(out->h * out->w, chunk),
+                    p2p_divide_up(from->c, OCL_LANES) * (one_tap ? 1 : s->taps), s->pass_images);
     ocl_arg_activation(launch, op, one_tap ? s->y : s->x);
     ocl_arg_scratch(launch, one_tap ? s->pixels : s->rows);
     arg_geometry(launch, op, s, one_tap);
@@ -114,7 +114,7 @@ static void add_col2im(const ocl_target *target, const p2p_op *op, const conv_sh
     const p2p_tensor *to = &op->t[output];
     int64_t chunk = target->cpu ? CPU_POSITIONS : 1;
     ocl_launch *launch = ocl_launch_add(target, plan, "conv_gemm.cl", "col2im");
-    ocl_launch_grid(target, launch, ocl_divide_up(to->h * to->w, chunk), ocl_divide_up(to->c, OCL_LANES),
+    ocl_launch_grid(target, launch, p2p_divide_up(to->h * to->w, chunk), p2p_divide_up(to->c, OCL_LANES),
                     s->pass_images);
     ocl_arg_scratch(launch, one_tap ? s->pixels : s->rows);
     ocl_arg_activation(launch, op, output);

@@ -1,4 +1,5 @@
-/* Planner of convolutions for GPUs: kernels/conv/conv_gpu*.cl, on tiles in local memory of at most 32 KiB.
+/* Planner of convolutions for GPUs: conv_gpu*.cl of kernels/conv/, on tiles in local memory of at most 32
+ * KiB.
  *
  * It supports any shape in the backend's own storage, and makes three choices. The tile is chosen from the
  * number of results and compute units; no bit depends on it. The number of parts into which the sum is
@@ -63,14 +64,14 @@ static product data_product(const p2p_op *op) {
     const p2p_tensor *x = &op->t[p.in], *w = &op->t[p.filter], *y = &op->t[p.out];
     const int64_t stride = transposed ? ocl_stride(op) : 1;
     const int64_t positions =
-        ocl_divide_up(y->h, stride) * ocl_divide_up(y->w, stride); /* of the largest phase */
-    p.taps = ocl_divide_up(w->h, stride) * ocl_divide_up(w->w, stride);
+        p2p_divide_up(y->h, stride) * p2p_divide_up(y->w, stride); /* of the largest phase */
+    p.taps = p2p_divide_up(w->h, stride) * p2p_divide_up(w->w, stride);
     p.rows = y->n * positions;
     p.rows_of_bits = bits_images(op, y->n) * positions;
     p.columns = y->c;
     p.phases = stride * stride;
     p.lanes = lanes_of(x->c);
-    p.steps = ocl_divide_up(ocl_blocks(x->c) * p.taps * p.lanes, OCL_GPU_DEPTH);
+    p.steps = p2p_divide_up(ocl_blocks(x->c) * p.taps * p.lanes, OCL_GPU_DEPTH);
     p.partial = x->c % p.lanes != 0;
     p.count_s = w->w % stride == 0 ? w->w / stride : 0;
     return p;
@@ -89,7 +90,7 @@ static product filter_product(const p2p_op *op) {
     p.rows = p.rows_of_bits = ocl_blocks(x->c) * p.taps * p.lanes;
     p.columns = y->c;
     p.partial = x->c % p.lanes != 0 || y->c % OCL_LANES != 0;
-    p.steps = ocl_divide_up(y->n * y->h * y->w, OCL_GPU_DEPTH);
+    p.steps = p2p_divide_up(y->n * y->h * y->w, OCL_GPU_DEPTH);
     return p;
 }
 
@@ -145,7 +146,7 @@ static ocl_gpu_product tiled(const product *p, int64_t parts) {
  * result to memory. */
 static int64_t parts_of_shape(const product *p) {
     const int64_t groups =
-        ocl_divide_up(p->rows_of_bits, FULL_TILE) * ocl_divide_up(p->columns, FULL_TILE) * p->phases;
+        p2p_divide_up(p->rows_of_bits, FULL_TILE) * p2p_divide_up(p->columns, FULL_TILE) * p->phases;
     int64_t parts = 1;
     while (parts < MOST_PARTS && groups * parts < FULL_DEVICE && p->steps / (2 * parts) >= LEAST_STEPS)
         parts *= 2;
@@ -252,8 +253,8 @@ static ocl_launch *add_subgrouped(const ocl_target *target, ocl_plan *plan, cons
     if (p->gradient) ocl_launch_option(launch, "GRADIENT");
     ocl_launch_option(launch, "ROWS=%d", (int)c->rows_of_item);
     ocl_launch_option(launch, "BLOCKS=%d", (int)c->blocks);
-    set_grid(launch, SUBGROUP_ITEMS, ocl_divide_up(p->rows, c->rows_of_item * (SUBGROUP_ITEMS / OCL_LANES)),
-             ocl_divide_up(ocl_blocks(p->columns), c->blocks), p->phases * c->parts);
+    set_grid(launch, SUBGROUP_ITEMS, p2p_divide_up(p->rows, c->rows_of_item * (SUBGROUP_ITEMS / OCL_LANES)),
+             p2p_divide_up(ocl_blocks(p->columns), c->blocks), p->phases * c->parts);
     return launch;
 }
 
@@ -362,7 +363,7 @@ static p2p_status plan_thin_data(const ocl_target *target, const p2p_op *op, con
                                  ocl_plan *plan) {
     const p2p_tensor *x = &op->t[p->in], *y = &op->t[p->out];
     const uint64_t part_floats = (uint64_t)y->n * blocked_floats(y);
-    const int64_t chunks = ocl_divide_up(ocl_blocks(x->c), THIN_BLOCKS), parts = p->taps * chunks;
+    const int64_t chunks = p2p_divide_up(ocl_blocks(x->c), THIN_BLOCKS), parts = p->taps * chunks;
     int positions = 1;
     while (positions < THIN_ROWS && positions < p->rows) positions *= 2;
     ocl_launch *launch = add_launch(target, plan, "conv_gpu_thin.cl", "conv_gpu_data_thin");
@@ -376,7 +377,7 @@ static p2p_status plan_thin_data(const ocl_target *target, const p2p_op *op, con
     ocl_arg_int(launch, parts);
     ocl_arg_int(launch, chunks);
     arg_geometry(launch, op, p);
-    set_grid(launch, THIN_ITEMS, ocl_divide_up(p->rows, positions), ocl_blocks(y->c), p->phases * parts);
+    set_grid(launch, THIN_ITEMS, p2p_divide_up(p->rows, positions), ocl_blocks(y->c), p->phases * parts);
     add_sums(target, plan, op, p, parts);
     return reserve_parts(target, op, plan, parts, part_floats);
 }

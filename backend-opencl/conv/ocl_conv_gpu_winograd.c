@@ -45,7 +45,7 @@ static winograd_shape shape_of(const p2p_op *op) {
 }
 
 static int64_t passes(const p2p_op *op, const winograd_shape *s) {
-    return ocl_divide_up(op->t[s->w.dst].n * s->w.tiles_h, s->rows);
+    return p2p_divide_up(op->t[s->w.dst].n * s->w.tiles_h, s->rows);
 }
 
 /* Divides the rows of tiles into equal passes, whose arrays of input rows and columns take up to
@@ -56,8 +56,8 @@ static p2p_status divide_rows(const ocl_target *target, const p2p_op *op, winogr
     const int64_t rows = op->t[s->w.dst].n * s->w.tiles_h;
     const int64_t row_bytes = s->points * (s->in_rows + s->columns) * s->w.tiles_w * (int64_t)sizeof(float);
     const int64_t room = ocl_min(PASS_BYTES, (int64_t)(target->max_alloc_bytes / PASSES_AT_ONCE));
-    s->rows = ocl_min(rows, ocl_max(ocl_divide_up(rows, MOST_PASSES), room / row_bytes));
-    s->rows = ocl_divide_up(rows, ocl_divide_up(rows, s->rows));
+    s->rows = ocl_min(rows, ocl_max(p2p_divide_up(rows, MOST_PASSES), room / row_bytes));
+    s->rows = p2p_divide_up(rows, p2p_divide_up(rows, s->rows));
     s->tiles = s->rows * s->w.tiles_w;
     return P2P_OK;
 }
@@ -98,11 +98,6 @@ static ocl_launch *add_transform(const ocl_target *target, ocl_plan *plan, const
     return launch;
 }
 
-static void arg_arrays(ocl_launch *launch, const ocl_point_arrays *arrays) {
-    ocl_arg_scratch(launch, arrays->at);
-    ocl_arg_ulong(launch, arrays->distance);
-}
-
 /* Images, rows and columns of tiles, and the pass's first row. */
 static void arg_rows(ocl_launch *launch, const p2p_op *op, const winograd_shape *s) {
     ocl_arg_int(launch, op->t[s->w.dst].n);
@@ -114,11 +109,7 @@ static void arg_rows(ocl_launch *launch, const p2p_op *op, const winograd_shape 
 static void add_input(const ocl_target *target, const p2p_op *op, ocl_plan *plan, const winograd_shape *s) {
     ocl_launch *launch =
         add_transform(target, plan, s, "conv_gpu_winograd_input", s->tiles * OCL_LANES, s->w.row_blocks);
-    ocl_conv_arg_activation(launch, op, s->w.src);
-    arg_arrays(launch, &s->inputs);
-    ocl_arg_int(launch, s->tiles);
-    ocl_arg_int(launch, s->w.src_h);
-    ocl_arg_int(launch, s->w.src_w);
+    ocl_winograd_arg_input(launch, op, &s->w, &s->inputs, s->tiles);
     arg_rows(launch, op, s);
 }
 
@@ -142,23 +133,21 @@ static void add_filter(const ocl_target *target, const p2p_op *op, ocl_plan *pla
     ocl_launch *launch =
         add_transform(target, plan, s, "conv_gpu_winograd_filter", channel_pairs(op, s), phases(s));
     ocl_arg_operand(launch, s->w.filter);
-    arg_arrays(launch, &s->filters);
+    ocl_winograd_arg_arrays(launch, &s->filters);
     arg_filter_blocks(launch, op, s);
 }
 
 static void add_output(const ocl_target *target, const p2p_op *op, ocl_plan *plan, const winograd_shape *s) {
     ocl_launch *launch =
         add_transform(target, plan, s, "conv_gpu_winograd_output", s->tiles * OCL_LANES, s->w.vectors);
-    arg_arrays(launch, &s->sums);
+    ocl_winograd_arg_arrays(launch, &s->sums);
     ocl_arg_optional(launch, op, s->w.bias, s->w.filter);
     ocl_conv_arg_activation(launch, op, s->w.dst);
     ocl_arg_int(launch, s->tiles);
     ocl_arg_int(launch, s->w.dst_h);
     ocl_arg_int(launch, s->w.dst_w);
     arg_rows(launch, op, s);
-    ocl_arg_int(launch, op->act);
-    ocl_arg_float(launch, op->slope);
-    ocl_arg_int(launch, ocl_accumulates(op, s->w.dst));
+    ocl_winograd_arg_result(launch, op, &s->w);
 }
 
 static void add_gradient(const ocl_target *target, const p2p_op *op, ocl_plan *plan,
@@ -166,7 +155,7 @@ static void add_gradient(const ocl_target *target, const p2p_op *op, ocl_plan *p
     ocl_launch *launch =
         add_transform(target, plan, s, "conv_gpu_winograd_gradient", s->tiles * OCL_LANES, s->w.vectors);
     ocl_conv_arg_activation(launch, op, s->w.dst);
-    arg_arrays(launch, &s->gradients);
+    ocl_winograd_arg_arrays(launch, &s->gradients);
     ocl_arg_int(launch, s->tiles);
     arg_rows(launch, op, s);
 }
@@ -175,7 +164,7 @@ static void add_filter_sums(const ocl_target *target, const p2p_op *op, ocl_plan
                             const winograd_shape *s) {
     ocl_launch *launch =
         add_transform(target, plan, s, "conv_gpu_winograd_filter_sums", channel_pairs(op, s), phases(s));
-    arg_arrays(launch, &s->sums);
+    ocl_winograd_arg_arrays(launch, &s->sums);
     ocl_arg_int(launch, s->parts);
     ocl_arg_operand(launch, s->w.filter);
     arg_filter_blocks(launch, op, s);
@@ -209,9 +198,9 @@ static p2p_status add_products(const ocl_target *target, const p2p_op *op, ocl_p
     ocl_gpu_tile_launch(target, launch, *tile, &product);
     if (!gradient) ocl_launch_option(launch, "A_SUMMED");
     if (!gradient && s->w.turn) ocl_launch_option(launch, "B_SUMMED");
-    arg_arrays(launch, &s->inputs);
-    arg_arrays(launch, gradient ? &s->gradients : &s->filters);
-    arg_arrays(launch, &s->sums);
+    ocl_winograd_arg_arrays(launch, &s->inputs);
+    ocl_winograd_arg_arrays(launch, gradient ? &s->gradients : &s->filters);
+    ocl_winograd_arg_arrays(launch, &s->sums);
     ocl_arg_int(launch, product.rows);
     ocl_arg_int(launch, s->columns);
     ocl_arg_int(launch, gradient ? s->tiles : s->in_rows);
@@ -240,9 +229,9 @@ static p2p_status plan_forward(const ocl_target *target, const p2p_op *op, winog
 /* Parts of a depth of `tiles`, so that a large device has enough work-groups. */
 static int64_t parts_of(const winograd_shape *s) {
     enum { TILE = 64 };
-    const int64_t groups = ocl_divide_up(s->in_rows, TILE) * ocl_divide_up(s->columns, TILE) * s->points;
+    const int64_t groups = p2p_divide_up(s->in_rows, TILE) * p2p_divide_up(s->columns, TILE) * s->points;
     const int64_t most = s->tiles / (LEAST_STEPS * OCL_GPU_DEPTH);
-    return ocl_max(1, ocl_min(most, ocl_divide_up(ENOUGH_GROUPS, groups)));
+    return ocl_max(1, ocl_min(most, p2p_divide_up(ENOUGH_GROUPS, groups)));
 }
 
 static p2p_status plan_filter_gradient(const ocl_target *target, const p2p_op *op, winograd_shape *s,

@@ -118,11 +118,11 @@ static void plan_forward(const ocl_target *target, const p2p_op *op, ocl_plan *p
     const int64_t part = ocl_min(s->positions, ocl_max(1, room / chains));
     const int64_t at_once = part < s->positions ? 1 : ocl_max(1, room / (chains * part));
     ocl_launch *launch = add_launch(target, op, plan, s, images, ocl_blocks(op->t[s->y].c),
-                                    ocl_divide_up(op->t[s->x].n, images));
+                                    p2p_divide_up(op->t[s->x].n, images));
     ocl_launch_option(launch, "CHAINS=%d", (int)chains);
     ocl_launch_option(launch, "PART=%d", (int)part);
     ocl_launch_option(launch, "IMAGES_AT_ONCE=%d", (int)ocl_min(images, at_once));
-    ocl_launch_option(launch, "AHEAD=%d", (int)ocl_divide_up(AHEAD_TAPS, used_taps(op, s)));
+    ocl_launch_option(launch, "AHEAD=%d", (int)p2p_divide_up(AHEAD_TAPS, used_taps(op, s)));
     ocl_arg_activation(launch, op, s->x);
     arg_filter_and_bias(launch, op, s);
     ocl_arg_activation(launch, op, s->y);
@@ -134,10 +134,10 @@ static void plan_data(const ocl_target *target, const p2p_op *op, ocl_plan *plan
     const p2p_tensor *x = &op->t[s->x];
     const int64_t images = ocl_min(x->n, IMAGES);
     ocl_launch *launch =
-        add_launch(target, op, plan, s, images, ocl_blocks(x->c), ocl_divide_up(x->n, images));
+        add_launch(target, op, plan, s, images, ocl_blocks(x->c), p2p_divide_up(x->n, images));
     ocl_launch_option(launch, "TURN");
     ocl_launch_option(launch, "PART=%d", (int)ocl_min(s->positions, room_for(target)));
-    ocl_launch_option(launch, "AHEAD=%d", (int)ocl_divide_up(AHEAD_TAPS, used_taps(op, s)));
+    ocl_launch_option(launch, "AHEAD=%d", (int)p2p_divide_up(AHEAD_TAPS, used_taps(op, s)));
     ocl_arg_activation(launch, op, s->y);
     arg_filter_and_bias(launch, op, s);
     ocl_arg_activation(launch, op, s->x);

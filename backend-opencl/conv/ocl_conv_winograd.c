@@ -52,7 +52,7 @@ static winograd_shape shape_of(const p2p_op *op) {
         .w = ocl_winograd_of(op, bf16 ? BF16_OUTPUTS : ocl_winograd_outputs(op), cut ? BF16_PARTS : 1),
         .bf16 = bf16,
         .words = bf16 && !gradient ? OCL_LANES / 2 : OCL_LANES};
-    s.columns = bf16 && gradient ? ocl_divide_up(s.w.tiles_w, 2) : s.w.tiles_w;
+    s.columns = bf16 && gradient ? p2p_divide_up(s.w.tiles_w, 2) : s.w.tiles_w;
     return s;
 }
 
@@ -69,7 +69,7 @@ static int64_t accumulators(const ocl_target *target) {
 static int64_t choose_tile(const ocl_target *target, int64_t tiles, int64_t vecs) {
     int64_t best = 1, least = INT64_MAX;
     for (int64_t tile = accumulators(target) / vecs; tile >= 1; tile--) {
-        const int64_t cost = ocl_divide_up(tiles, tile) * ocl_max(ocl_max(tile * vecs, tile + vecs), 12);
+        const int64_t cost = p2p_divide_up(tiles, tile) * ocl_max(ocl_max(tile * vecs, tile + vecs), 12);
         if (cost >= least) continue;
         least = cost;
         best = tile;
@@ -89,10 +89,10 @@ static void divide_rows(const ocl_target *target, const p2p_op *op, winograd_sha
                         int64_t tile_bytes) {
     const int64_t rows = op->t[s->w.dst].n * s->w.tiles_h;
     s->vecs = s->w.vectors > 1 && accumulators(target) >= 6 ? 2 : 1;
-    s->groups = ocl_divide_up(s->w.vectors, s->vecs);
-    s->rows = ocl_max(ocl_divide_up(rows, MOST_PASSES), bytes / (tile_bytes * s->columns));
+    s->groups = p2p_divide_up(s->w.vectors, s->vecs);
+    s->rows = ocl_max(p2p_divide_up(rows, MOST_PASSES), bytes / (tile_bytes * s->columns));
     s->rows = ocl_min(s->rows, rows);
-    s->rows = ocl_divide_up(rows, ocl_divide_up(rows, s->rows));
+    s->rows = p2p_divide_up(rows, p2p_divide_up(rows, s->rows));
 }
 
 static p2p_status set_scratch(const ocl_target *target, const p2p_op *op, ocl_plan *plan,
@@ -107,7 +107,7 @@ static p2p_status set_scratch(const ocl_target *target, const p2p_op *op, ocl_pl
 static void finish(const p2p_op *op, ocl_plan *plan, const winograd_shape *s, int body) {
     plan->body_first = body;
     plan->body_count = plan->launch_count - body;
-    plan->repeats = (int)ocl_divide_up(op->t[s->w.dst].n * s->w.tiles_h, s->rows);
+    plan->repeats = (int)p2p_divide_up(op->t[s->w.dst].n * s->w.tiles_h, s->rows);
     snprintf(plan->answer.kernel, sizeof plan->answer.kernel, "winograd%s F(%d,%d) %dx%d in %d",
              s->bf16 ? " bf16" : "", (int)s->w.outputs, (int)s->w.taps, (int)s->tile, (int)s->vecs,
              plan->repeats);
@@ -118,11 +118,11 @@ static void finish(const p2p_op *op, ocl_plan *plan, const winograd_shape *s, in
 static void lay_out(const ocl_target *target, winograd_shape *s) {
     const int64_t all = s->rows * s->columns, sum_bytes = ocl_winograd_points(&s->w) * s->vecs * VECTOR_BYTES;
     s->tile = choose_tile(target, all, s->vecs);
-    s->tiles = ocl_divide_up(all, s->tile) * s->tile;
-    int64_t shares = ocl_divide_up(s->tiles * sum_bytes, SUMS_BYTES);
+    s->tiles = p2p_divide_up(all, s->tile) * s->tile;
+    int64_t shares = p2p_divide_up(s->tiles * sum_bytes, SUMS_BYTES);
     while (shares * s->groups < UNIT_ITEMS * target->compute_units && shares * s->tile < s->tiles) shares++;
-    s->tiles_each = ocl_divide_up(ocl_divide_up(s->tiles, shares), s->tile) * s->tile;
-    s->shares = ocl_divide_up(s->tiles, s->tiles_each);
+    s->tiles_each = p2p_divide_up(p2p_divide_up(s->tiles, shares), s->tile) * s->tile;
+    s->shares = p2p_divide_up(s->tiles, s->tiles_each);
     s->chunk = ocl_max(1, CHUNK_BYTES / (OCL_LANES * sum_bytes));
     s->chunk = ocl_min(s->chunk, s->w.row_blocks);
     s->inputs = reserve(s, s->w.row_blocks * s->tiles * s->words);
@@ -132,11 +132,6 @@ static void lay_out(const ocl_target *target, winograd_shape *s) {
 }
 
 /* ---- Launches -------------------------------------------------------------------------------------- */
-
-static void arg_arrays(ocl_launch *launch, const ocl_point_arrays *arrays) {
-    ocl_arg_scratch(launch, arrays->at);
-    ocl_arg_ulong(launch, arrays->distance);
-}
 
 static ocl_launch *add_transform(const ocl_target *target, ocl_plan *plan, const winograd_shape *s,
                                  const char *source, const char *kernel, int64_t x, int64_t y) {
@@ -169,11 +164,7 @@ static void arg_rows(ocl_launch *launch, const p2p_op *op, const winograd_shape 
 static void add_input(const ocl_target *target, const p2p_op *op, ocl_plan *plan, const winograd_shape *s) {
     ocl_launch *launch = add_transform(target, plan, s, "conv_winograd_input.cl", "conv_winograd_input",
                                        s->rows, ocl_blocks(op->t[s->w.src].c));
-    ocl_conv_arg_activation(launch, op, s->w.src);
-    arg_arrays(launch, &s->inputs);
-    ocl_arg_int(launch, s->tiles);
-    ocl_arg_int(launch, s->w.src_h);
-    ocl_arg_int(launch, s->w.src_w);
+    ocl_winograd_arg_input(launch, op, &s->w, &s->inputs, s->tiles);
     arg_rows(launch, op, s);
 }
 
@@ -184,7 +175,7 @@ static void add_products(const ocl_target *target, const p2p_op *op, ocl_plan *p
     option_outputs(launch, s);
     ocl_launch_option(launch, "TILE=%d", (int)s->tile);
     ocl_launch_option(launch, "CHUNK=%d", (int)s->chunk);
-    arg_arrays(launch, &s->inputs);
+    ocl_winograd_arg_arrays(launch, &s->inputs);
     ocl_arg_operand(launch, s->w.filter);
     ocl_arg_scratch(launch, s->sums);
     ocl_arg_int(launch, s->w.row_blocks);
@@ -197,9 +188,7 @@ static void add_products(const ocl_target *target, const p2p_op *op, ocl_plan *p
     ocl_arg_int(launch, s->w.dst_w);
     arg_rows(launch, op, s);
     ocl_arg_int(launch, s->rows);
-    ocl_arg_int(launch, op->act);
-    ocl_arg_float(launch, op->slope);
-    ocl_arg_int(launch, ocl_accumulates(op, s->w.dst));
+    ocl_winograd_arg_result(launch, op, &s->w);
 }
 
 static p2p_status plan_forward(const ocl_target *target, const p2p_op *op, ocl_plan *plan) {
@@ -224,7 +213,7 @@ static void add_gradient(const ocl_target *target, const p2p_op *op, ocl_plan *p
     option_outputs(launch, s);
     ocl_launch_option(launch, "ROWS=%d", (int)s->tile);
     ocl_conv_arg_activation(launch, op, s->w.dst);
-    arg_arrays(launch, &s->gradients);
+    ocl_winograd_arg_arrays(launch, &s->gradients);
     ocl_arg_int(launch, s->tiles);
     arg_rows(launch, op, s);
 }
@@ -235,8 +224,8 @@ static void add_filter_sums(const ocl_target *target, const p2p_op *op, ocl_plan
                                        "conv_winograd_filter_sums", s->w.row_blocks, s->groups);
     option_outputs(launch, s);
     ocl_launch_option(launch, "ROWS=%d", (int)s->tile);
-    arg_arrays(launch, &s->inputs);
-    arg_arrays(launch, &s->gradients);
+    ocl_winograd_arg_arrays(launch, &s->inputs);
+    ocl_winograd_arg_arrays(launch, &s->gradients);
     ocl_arg_int(launch, s->tiles);
     ocl_arg_operand(launch, s->w.filter);
     ocl_arg_int(launch, s->w.vectors);

@@ -57,8 +57,8 @@ static int registers_of(const ocl_gpu_tile *tile) {
     enum { OF_A = 4 + 2 + 2, OF_B = 4 + 2 };
     const int64_t a_vectors = (int64_t)ocl_gpu_tile_m(tile) * OCL_GPU_DEPTH / 4;
     const int64_t b_vectors = (int64_t)ocl_gpu_tile_n(tile) * OCL_GPU_DEPTH / 4;
-    return tile->item_m * tile->item_n + OF_A * (int)ocl_divide_up(a_vectors, items_of(tile)) +
-           OF_B * (int)ocl_divide_up(b_vectors, items_of(tile));
+    return tile->item_m * tile->item_n + OF_A * (int)p2p_divide_up(a_vectors, items_of(tile)) +
+           OF_B * (int)p2p_divide_up(b_vectors, items_of(tile));
 }
 
 /* Whether compilers keep a tile's values in registers, so that it may be fast: they take up to half of them.
@@ -75,7 +75,7 @@ static bool fits_product(const ocl_target *target, const ocl_gpu_product *produc
 }
 
 static int64_t groups_of(const ocl_gpu_product *p, const ocl_gpu_tile *tile) {
-    return ocl_divide_up(p->rows, ocl_gpu_tile_m(tile)) * ocl_divide_up(p->columns, ocl_gpu_tile_n(tile)) *
+    return p2p_divide_up(p->rows, ocl_gpu_tile_m(tile)) * p2p_divide_up(p->columns, ocl_gpu_tile_n(tile)) *
            p->batches;
 }
 
@@ -85,7 +85,7 @@ static double work_of(int64_t groups, const ocl_gpu_tile *tile) {
 
 /* Time of a launch: the groups of the most loaded compute unit, with a penalty if it has few work-items. */
 static double launch_cost(const ocl_target *target, const ocl_gpu_product *p, const ocl_gpu_tile *tile) {
-    const int64_t groups = ocl_divide_up(groups_of(p, tile), target->compute_units);
+    const int64_t groups = p2p_divide_up(groups_of(p, tile), target->compute_units);
     const double items = (double)groups * items_of(tile);
     return work_of(groups, tile) * (items < LIVELY_ITEMS ? LIVELY_ITEMS / items : 1);
 }
@@ -152,7 +152,7 @@ void ocl_gpu_tile_launch(const ocl_target *target, ocl_launch *launch, const ocl
     ocl_launch_option(launch, "BUFFERS=%d", 2 * local_bytes(tile) <= ocl_gpu_local_limit(target) ? 2 : 1);
     launch->local[0] = (size_t)items_of(tile);
     launch->local[1] = launch->local[2] = 1;
-    launch->global[0] = (size_t)ocl_divide_up(product->rows, ocl_gpu_tile_m(tile)) * launch->local[0];
-    launch->global[1] = (size_t)ocl_divide_up(product->columns, ocl_gpu_tile_n(tile));
+    launch->global[0] = (size_t)p2p_divide_up(product->rows, ocl_gpu_tile_m(tile)) * launch->local[0];
+    launch->global[1] = (size_t)p2p_divide_up(product->columns, ocl_gpu_tile_n(tile));
     launch->global[2] = (size_t)product->batches;
 }

@@ -28,7 +28,8 @@ static ocl_winograd roles_of(const p2p_op *op) {
     }
 }
 
-bool ocl_winograd_has_taps(const p2p_op *op) {
+/* Whether the filter has 4x4 taps and the stride is 1 or 2. */
+static bool has_taps(const p2p_op *op) {
     const p2p_tensor *w = &op->t[filter_of(op)];
     return w->h == OCL_WINOGRAD_TAPS && w->w == OCL_WINOGRAD_TAPS &&
            ocl_stride(op) <= OCL_WINOGRAD_MAX_STRIDE;
@@ -48,7 +49,7 @@ p2p_status ocl_winograd_check(const ocl_target *target, const p2p_op *op) {
     P2P_TRY(check_activation(target, op, roles.dst));
     P2P_TRY(ocl_conv_check_filter(target, op, filter_of(op), op->kind != P2P_KIND_conv_bwd_filter));
     if (roles.bias >= 0) P2P_TRY(ocl_require_plain(target, op, roles.bias));
-    if (ocl_winograd_has_taps(op)) return P2P_OK;
+    if (has_taps(op)) return P2P_OK;
     return ocl_refuse(target, op, "%lld x %lld taps with stride %lld; Winograd takes 4 x 4 with 1 or 2",
                       (long long)w->h, (long long)w->w, (long long)ocl_stride(op));
 }
@@ -85,8 +86,8 @@ ocl_winograd ocl_winograd_of(const p2p_op *op, int64_t outputs, int64_t parts) {
         w.src_h = skipped_h - reach;
         w.src_w = skipped_w - reach;
     }
-    w.tiles_h = ocl_divide_up(positions_h, outputs);
-    w.tiles_w = ocl_divide_up(positions_w, outputs);
+    w.tiles_h = p2p_divide_up(positions_h, outputs);
+    w.tiles_w = p2p_divide_up(positions_w, outputs);
     w.row_blocks = ocl_blocks(src->c) * w.step_in * w.step_in * parts * parts;
     w.vectors = ocl_blocks(dst->c) * w.step_out * w.step_out;
     return w;
@@ -97,7 +98,7 @@ int64_t ocl_winograd_points(const ocl_winograd *w) {
 }
 
 bool ocl_winograd_suits(const ocl_target *target, const p2p_op *op) {
-    if (target->winograd == OCL_WINOGRAD_OFF || !ocl_winograd_has_taps(op)) return false;
+    if (target->winograd == OCL_WINOGRAD_OFF || !has_taps(op)) return false;
     const ocl_winograd roles = roles_of(op);
     const p2p_tensor *src = &op->t[roles.src], *dst = &op->t[roles.dst];
     return ocl_min(src->c, dst->c) >= LEAST_CHANNELS &&
@@ -114,4 +115,24 @@ void ocl_winograd_options(ocl_launch *launch, const ocl_winograd *w) {
     ocl_launch_option(launch, "STEP_IN=%d", (int)w->step_in);
     ocl_launch_option(launch, "STEP_OUT=%d", (int)w->step_out);
     if (w->parts > 1) ocl_launch_option(launch, "PARTS=%d", (int)w->parts);
+}
+
+void ocl_winograd_arg_arrays(ocl_launch *launch, const ocl_point_arrays *arrays) {
+    ocl_arg_scratch(launch, arrays->at);
+    ocl_arg_ulong(launch, arrays->distance);
+}
+
+void ocl_winograd_arg_input(ocl_launch *launch, const p2p_op *op, const ocl_winograd *w,
+                            const ocl_point_arrays *inputs, int64_t tiles) {
+    ocl_conv_arg_activation(launch, op, w->src);
+    ocl_winograd_arg_arrays(launch, inputs);
+    ocl_arg_int(launch, tiles);
+    ocl_arg_int(launch, w->src_h);
+    ocl_arg_int(launch, w->src_w);
+}
+
+void ocl_winograd_arg_result(ocl_launch *launch, const p2p_op *op, const ocl_winograd *w) {
+    ocl_arg_int(launch, op->act);
+    ocl_arg_float(launch, op->slope);
+    ocl_arg_int(launch, ocl_accumulates(op, w->dst));
 }

@@ -30,14 +30,11 @@ typedef struct {
  * 1 positions fit tiles of 3. */
 int64_t ocl_winograd_outputs(const p2p_op *op);
 
-/* The geometry of a convolution that satisfies ocl_winograd_has_taps. `parts` divides the taps, and is 1
+/* The geometry of a convolution that ocl_winograd_check accepts. `parts` divides the taps, and is 1
  * with stride 2. */
 ocl_winograd ocl_winograd_of(const p2p_op *op, int64_t outputs, int64_t parts);
 
 int64_t ocl_winograd_points(const ocl_winograd *w);
-
-/* Whether the filter has 4x4 taps and the stride is 1 or 2. */
-bool ocl_winograd_has_taps(const p2p_op *op);
 
 /* Returns P2P_UNSUPPORTED, with the reason, for taps, strides and storages that the planners do not
  * support. */
@@ -46,9 +43,9 @@ p2p_status ocl_winograd_check(const ocl_target *target, const p2p_op *op);
 /* Whether Winograd may be chosen without being requested: it is not switched off, the taps and the stride
  * are supported, both sides have at least 16 channels, and maps are at least 8x8.
  *
- * On maps of a few pixels gradients are exactly zero, where a tap meets only padding, or almost zero behind
- * a normalisation. Direct sums preserve that. Winograd adds rounding errors of neighbouring values, and
- * Adam divides by the gradient's magnitude. */
+ * On maps of a few pixels gradients are exactly zero, where a tap meets only padding, or almost zero after a
+ * normalisation. Direct sums preserve that. Winograd adds rounding errors of neighbouring values, and Adam
+ * divides by the gradient's magnitude. */
 bool ocl_winograd_suits(const ocl_target *target, const p2p_op *op);
 
 /* The number of images for which the choice is made. A descriptor with `images` = 1 is treated as a batch
@@ -63,5 +60,12 @@ typedef struct {
     uint64_t at;       /* floats from the start */
     uint64_t distance; /* from one point's array to the next, in floats */
 } ocl_point_arrays;
+
+void ocl_winograd_arg_arrays(ocl_launch *launch, const ocl_point_arrays *arrays);
+/* The arguments of an input transform, without the tiles' rows. */
+void ocl_winograd_arg_input(ocl_launch *launch, const p2p_op *op, const ocl_winograd *w,
+                            const ocl_point_arrays *inputs, int64_t tiles);
+/* The arguments with which a result is stored: the activation function, and whether dst is added to. */
+void ocl_winograd_arg_result(ocl_launch *launch, const p2p_op *op, const ocl_winograd *w);
 
 #endif

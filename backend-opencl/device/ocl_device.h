@@ -22,7 +22,7 @@ enum {
     OCL_IN_FLIGHT = 64, /* submissions and collectives that may be unfinished */
     OCL_MARKS = 4,      /* seconds of work that may be unfinished, as estimated by ocl_queue.c */
     OCL_FLUSH_INTERVAL = 32, /* launches between two flushes */
-    OCL_RECORDS = 2          /* the second finds kernels of commands that were behind the first awaited one */
+    OCL_RECORDS = 2          /* the second recording also has kernels that ran after the first wait */
 };
 
 typedef struct ocl_program ocl_program;

@@ -1,4 +1,5 @@
-/* The environment variables of the backend. No other file reads them. README.md describes each. */
+/* The variables P2P_OPENCL_* of the environment. No other file reads them. The table in ocl_variables.c
+ * describes each. ocl_pocl.c reads those that place PoCL's files. */
 #ifndef OCL_ENVIRONMENT_H
 #define OCL_ENVIRONMENT_H
 

@@ -1,6 +1,4 @@
-/* See ocl_pocl.h. The only calls of this backend to the operating system are here: the environment, folders,
- * signals.
- */
+/* See ocl_pocl.h. Folders and signals of this backend are handled here alone. */
 #define _DEFAULT_SOURCE     /* flock */
 #define _XOPEN_SOURCE   700 /* nftw */
 
@@ -81,7 +79,7 @@ static bool try_folder(const char *path) {
     return usable;
 }
 
-/* Whether nobody but this user and root can change the folder, or what is in its place if it does not exist
+/* Whether no user but this one and root can change the folder, or what is in its place if it does not exist
  * yet. */
 static bool is_private(const char *path) {
     struct stat about;
@@ -223,10 +221,6 @@ void ocl_pocl_found(void) {
     pocl.warned = true;
     ocl_host->warn("PoCL: %s; kernels are compiled again at every start; the option --cache DIR keeps them",
                    pocl.reason);
-}
-
-const char *ocl_pocl_folder(void) {
-    return pocl.folder;
 }
 
 void ocl_pocl_obstacle(char *text, size_t size) {

@@ -32,9 +32,6 @@ bool ocl_pocl_record_is_due(void);
 /* Warns once if PoCL, which is among the platforms, uses the temporary folder. */
 void ocl_pocl_found(void);
 
-/* The folder that PoCL uses, as far as the environment shows; "" if unknown. */
-const char *ocl_pocl_folder(void);
-
 /* Why PoCL has no device, if the folder is the reason: a sentence; else "". */
 enum { OCL_POCL_REASON = 400 };
 void ocl_pocl_obstacle(char *text, size_t size);

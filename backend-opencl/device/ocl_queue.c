@@ -165,8 +165,7 @@ p2p_status ocl_queue_wait(p2p_be_device *device, p2p_ticket ticket) {
     return P2P_OK;
 }
 
-/* ---- Events of others ------------------------------------------------------------------------------------
- */
+/* ---- Events of others ------------------------------------------------------------------------------ */
 
 /* The event of a ticket, unless it is known to be complete. */
 static cl_event event_of(const p2p_be_device *device, p2p_ticket ticket) {

@@ -16,7 +16,7 @@ static bool is_filter(const p2p_tensor *t) {
 
 static ocl_planes planes_of(const p2p_tensor *t) {
     int64_t block = t->block > 1 ? t->block : 1, plane = t->h * t->w, channels = t->cp ? t->cp : t->c;
-    int64_t c_blocks = ocl_divide_up(channels, block), n_blocks = ocl_divide_up(t->n, block);
+    int64_t c_blocks = p2p_divide_up(channels, block), n_blocks = p2p_divide_up(t->n, block);
     ocl_planes p = {.n_block = 1, .c_block = block, .c0 = t->c0};
     switch (t->layout) {
     case P2P_LAYOUT_nchwc:
@@ -64,8 +64,8 @@ void ocl_launch_plane_copy(const ocl_target *target, ocl_plan *plan, const ocl_p
     if (copy->y.bf16) ocl_launch_option(launch, "Y_BF16");
     const int shift = copy->c_stored > 4 ? 4 : 2; /* log2 of the elements per position */
     ocl_launch_grid(target, launch,
-                    target->cpu ? ocl_divide_up(copy->positions, CPU_POSITIONS) : copy->positions << shift,
-                    ocl_divide_up(copy->c_stored, OCL_LANES), copy->n_stored);
+                    target->cpu ? p2p_divide_up(copy->positions, CPU_POSITIONS) : copy->positions << shift,
+                    p2p_divide_up(copy->c_stored, OCL_LANES), copy->n_stored);
     arg_side(launch, &copy->x);
     arg_side(launch, &copy->y);
     ocl_arg_int(launch, copy->positions);
@@ -84,8 +84,8 @@ ocl_plane_copy ocl_plane_copy_into(const p2p_op *op, int y) {
                             .positions = t->h * t->w,
                             .n_real = t->n,
                             .c_real = t->c,
-                            .n_stored = ocl_divide_up(t->n, block) * block,
-                            .c_stored = ocl_divide_up(t->c, block) * block,
+                            .n_stored = p2p_divide_up(t->n, block) * block,
+                            .c_stored = p2p_divide_up(t->c, block) * block,
                             .accumulate = ocl_accumulates(op, y)};
 }
 
@@ -110,12 +110,12 @@ static bool is_transpose(const p2p_tensor *x, const p2p_tensor *y) {
 
 static void plan_transpose(const ocl_target *target, const p2p_op *op, ocl_plan *plan) {
     const p2p_tensor *x = &op->t[P2P_AT_copy_x];
-    int64_t k_blocks = ocl_divide_up(x->n, OCL_LANES), c_blocks = ocl_divide_up(x->c, OCL_LANES);
+    int64_t k_blocks = p2p_divide_up(x->n, OCL_LANES), c_blocks = p2p_divide_up(x->c, OCL_LANES);
     int64_t taps = x->h * x->w;
     bool k_outer = x->layout == P2P_LAYOUT_ckrs;
     int64_t outer = k_outer ? k_blocks : c_blocks, inner = k_outer ? c_blocks : k_blocks;
     ocl_launch *launch = ocl_launch_add(target, plan, "copy.cl", "filter_transpose");
-    ocl_launch_grid(target, launch, target->cpu ? ocl_divide_up(taps, CPU_TAPS) : 16 * taps, outer, inner);
+    ocl_launch_grid(target, launch, target->cpu ? p2p_divide_up(taps, CPU_TAPS) : 16 * taps, outer, inner);
     ocl_arg_operand(launch, P2P_AT_copy_x);
     ocl_arg_operand(launch, P2P_AT_copy_y);
     ocl_arg_int(launch, taps);

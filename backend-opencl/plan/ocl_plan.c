@@ -95,10 +95,6 @@ void ocl_arg_optional(ocl_launch *launch, const p2p_op *op, int operand, int sub
     ocl_arg_int(launch, present ? OCL_HAS | (ocl_accumulates(op, operand) ? OCL_HAS_ACCUMULATE : 0) : 0);
 }
 
-int64_t ocl_divide_up(int64_t value, int64_t divisor) {
-    return value / divisor + (value % divisor != 0);
-}
-
 int64_t ocl_min(int64_t a, int64_t b) {
     return a < b ? a : b;
 }
@@ -108,7 +104,7 @@ int64_t ocl_max(int64_t a, int64_t b) {
 }
 
 int64_t ocl_blocks(int64_t channels) {
-    return ocl_divide_up(channels, OCL_LANES);
+    return p2p_divide_up(channels, OCL_LANES);
 }
 
 int64_t ocl_stride(const p2p_op *op) {
@@ -130,7 +126,7 @@ void ocl_launch_grid(const ocl_target *target, ocl_launch *launch, int64_t x, in
         while (local * 2 <= GPU_GROUP && local * 2 <= target->group_limit && (int64_t)local < x) local *= 2;
     launch->local[0] = local;
     launch->local[1] = launch->local[2] = 1;
-    launch->global[0] = (size_t)ocl_divide_up(x, (int64_t)local) * local;
+    launch->global[0] = (size_t)p2p_divide_up(x, (int64_t)local) * local;
     launch->global[1] = (size_t)y;
     launch->global[2] = (size_t)z;
 }
@@ -160,13 +156,13 @@ p2p_status ocl_refuse_operand(const ocl_target *target, const p2p_op *op, int op
 }
 
 static void choose_chunk(const ocl_target *target, ocl_view *view, int64_t chunk) {
-    int64_t least = ocl_divide_up(view->positions, MAX_GROUPS_PER_AXIS);
+    int64_t least = p2p_divide_up(view->positions, MAX_GROUPS_PER_AXIS);
     if (chunk == 0) {
         chunk = target->cpu ? CPU_CHUNK : 1;
         if (target->cpu && chunk < least) chunk = least;
     }
     view->chunk = chunk;
-    view->chunks = ocl_divide_up(view->positions, chunk);
+    view->chunks = p2p_divide_up(view->positions, chunk);
 }
 
 p2p_status ocl_view_of(const ocl_target *target, const p2p_op *op, int like, bool allow_flat, int64_t chunk,
@@ -174,7 +170,7 @@ p2p_status ocl_view_of(const ocl_target *target, const p2p_op *op, int like, boo
     const p2p_tensor *t = &op->t[like];
     if (is_blocked_activation(target, t)) {
         *view = (ocl_view){.images = t->n,
-                           .blocks = ocl_divide_up(t->c, OCL_LANES),
+                           .blocks = p2p_divide_up(t->c, OCL_LANES),
                            .positions = t->h * t->w,
                            .valid = t->c,
                            .width = t->w};
@@ -182,7 +178,7 @@ p2p_status ocl_view_of(const ocl_target *target, const p2p_op *op, int like, boo
         int64_t stored = p2p_tensor_stored(t);
         *view = (ocl_view){.images = 1,
                            .blocks = 1,
-                           .positions = ocl_divide_up(stored, OCL_LANES),
+                           .positions = p2p_divide_up(stored, OCL_LANES),
                            .valid = stored,
                            .flat = true,
                            .width = 1};

@@ -29,7 +29,6 @@ void ocl_arg_optional(ocl_launch *launch, const p2p_op *op, int operand, int sub
 enum { OCL_HAS = 1, OCL_HAS_ACCUMULATE = 2 };
 
 bool ocl_accumulates(const p2p_op *op, int operand);
-int64_t ocl_divide_up(int64_t value, int64_t divisor);
 int64_t ocl_min(int64_t a, int64_t b);
 int64_t ocl_max(int64_t a, int64_t b);
 int64_t ocl_blocks(int64_t channels); /* of OCL_LANES channels */

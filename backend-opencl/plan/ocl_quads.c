@@ -48,11 +48,11 @@ int ocl_quad_shift(const ocl_view *view) {
 
 void ocl_walk_quads(const ocl_target *target, ocl_launch *launch, const ocl_view *view, int shift,
                     bool alone) {
-    const int64_t positions = view->flat ? ocl_divide_up(view->valid, 4) : view->positions;
+    const int64_t positions = view->flat ? p2p_divide_up(view->valid, 4) : view->positions;
     const int64_t quads = (positions << shift) * view->blocks * view->images;
     const int64_t steps = quads >= QUADS_FOR_4 ? 4 : quads >= QUADS_FOR_2 ? 2 : 1;
     const int64_t run = power_of_two_up(ocl_min(positions, RUN_QUADS >> shift));
-    const int64_t items = ocl_divide_up(positions, run * steps) * run << shift;
+    const int64_t items = p2p_divide_up(positions, run * steps) * run << shift;
 
     const size_t group = group_items(target, alone ? items : items * view->blocks);
     const size_t x = alone ? group : items_along(group, items);
@@ -60,8 +60,8 @@ void ocl_walk_quads(const ocl_target *target, ocl_launch *launch, const ocl_view
     launch->local[0] = x;
     launch->local[1] = y;
     launch->local[2] = 1;
-    launch->global[0] = (size_t)ocl_divide_up(items, (int64_t)x) * x;
-    launch->global[1] = (size_t)ocl_divide_up(view->blocks, (int64_t)y) * y;
+    launch->global[0] = (size_t)p2p_divide_up(items, (int64_t)x) * x;
+    launch->global[1] = (size_t)p2p_divide_up(view->blocks, (int64_t)y) * y;
     launch->global[2] = (size_t)view->images;
 
     ocl_arg_int(launch, positions);

@@ -51,7 +51,7 @@ static p2p_op derivation(const p2p_op *op, const p2p_op *wanted) {
     return copy;
 }
 
-/* Compares what the device has asked for, and may therefore not refuse. */
+/* Compares what the device has requested, and may therefore not refuse. */
 static p2p_status compare_requested(check *all, const p2p_op *op, p2p_query *query, double *used) {
     double share = 0;
     const p2p_status status = op_compare(&all->device, &all->reference, op, SEED, query, &share);

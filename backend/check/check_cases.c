@@ -125,7 +125,7 @@ static void visit_copies(const walk *to) {
     for (size_t i = 0; i < sizeof roles / sizeof roles[0]; i++)
         give(to, op_case_copy(roles[i][0], roles[i][1], 33, 18, 4, 4));
     op_case part = op_case_copy(OP_ROLE_ACTIVATION, OP_ROLE_ACTIVATION, 2, 3, 9, 7);
-    op_case_range(&part, P2P_AT_copy_y, 3, 0); /* the target's channels behind the input's, 3 + 3 */
+    op_case_range(&part, P2P_AT_copy_y, 3, 0); /* the target's channels after the input's, 3 + 3 */
     give(to, part);
 }
 

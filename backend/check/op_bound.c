@@ -30,10 +30,6 @@ static bool is_linear(p2p_kind kind) {
     }
 }
 
-static int64_t divide_up(int64_t a, int64_t b) {
-    return (a + b - 1) / b;
-}
-
 /* The number of terms of the longest sum. */
 static double linear_depth(const p2p_op *op) {
     const p2p_tensor *t = op->t;
@@ -45,7 +41,7 @@ static double linear_depth(const p2p_op *op) {
     }
     case P2P_KIND_conv_bwd_data: {
         const p2p_tensor *w = &t[P2P_AT_conv_bwd_data_w];
-        return (double)(w->n * divide_up(w->h, stride) * divide_up(w->w, stride));
+        return (double)(w->n * p2p_divide_up(w->h, stride) * p2p_divide_up(w->w, stride));
     }
     case P2P_KIND_conv_bwd_filter: {
         const p2p_tensor *dy = &t[P2P_AT_conv_bwd_filter_dy];

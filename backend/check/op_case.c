@@ -35,13 +35,13 @@ void op_case_range(op_case *item, int operand, int64_t before, int64_t after) {
 
 /* ---- Convolutions ------------------------------------------------------------------------------------- */
 
-int64_t op_conv_out(int64_t extent, int64_t before, int64_t after, int64_t taps, int64_t stride) {
+static int64_t conv_out(int64_t extent, int64_t before, int64_t after, int64_t taps, int64_t stride) {
     return (extent + before + after - taps) / stride + 1;
 }
 
 double op_conv_macs(const op_conv_shape *s) {
-    int64_t rows = op_conv_out(s->h, s->top, s->bottom, s->r, s->stride);
-    int64_t columns = op_conv_out(s->w, s->left, s->right, s->s, s->stride);
+    int64_t rows = conv_out(s->h, s->top, s->bottom, s->r, s->stride);
+    int64_t columns = conv_out(s->w, s->left, s->right, s->s, s->stride);
     return (double)(s->n * s->k * s->c) * (double)(s->r * s->s * rows * columns);
 }
 
@@ -61,8 +61,8 @@ op_case op_case_conv(p2p_kind kind, const op_conv_shape *s) {
     set_activation(&item, x, s->n, s->c, s->h, s->w);
     set(&item, w, kind == P2P_KIND_conv_bwd_filter ? OP_ROLE_GRADIENT : OP_ROLE_FILTER,
         p2p_tensor_filter(P2P_TYPE_f32, s->k, s->c, s->r, s->s));
-    set_activation(&item, y, s->n, s->k, op_conv_out(s->h, s->top, s->bottom, s->r, s->stride),
-                   op_conv_out(s->w, s->left, s->right, s->s, s->stride));
+    set_activation(&item, y, s->n, s->k, conv_out(s->h, s->top, s->bottom, s->r, s->stride),
+                   conv_out(s->w, s->left, s->right, s->s, s->stride));
     return item;
 }
 

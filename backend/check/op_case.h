@@ -44,7 +44,6 @@ typedef struct {
 
 /* A convolution of any of the three kinds, without bias and activation. */
 op_case op_case_conv(p2p_kind kind, const op_conv_shape *shape);
-int64_t op_conv_out(int64_t extent, int64_t before, int64_t after, int64_t taps, int64_t stride);
 /* Multiply-adds of each of the three kinds. */
 double op_conv_macs(const op_conv_shape *shape);
 /* Add a bias or an activation to conv_fwd or conv_bwd_data. `slope` is used by lrelu only. */

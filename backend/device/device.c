@@ -250,7 +250,7 @@ p2p_status p2p_operation_query(p2p_device *device, const p2p_op *op, p2p_query *
     log_op(device, "query", op, status == P2P_OK ? answer->kernel : p2p_message());
     if (status != P2P_OK || answer->filter_need == P2P_FILTER_AS_QUERIED) return status;
     if (device->info.derives_filters && p2p_kind_filter(op->kind) >= 0) return P2P_OK;
-    return p2p_fail(P2P_FAILED, "%s asks for another storage of a filter, which it must announce",
+    return p2p_fail(P2P_FAILED, "%s requests another storage of a filter, which it must announce",
                     device->address);
 }
 

@@ -1,4 +1,4 @@
-/* Private to device/: the structures behind device.h, and the count of calls of a backend's table. */
+/* Private to device/: the structures of device.h, and the count of calls of a backend's table. */
 #ifndef P2P_CORE_DEVICE_INTERNAL_H
 #define P2P_CORE_DEVICE_INTERNAL_H
 
@@ -50,7 +50,7 @@ int p2p_module_find(p2p_module_file *files, int capacity);
 void p2p_module_folders(char *text, size_t size);
 
 /* The number of a loaded module's devices. *count is 0 if the module has none: *presence and `reason` then
- * say why. module_state.c */
+ * have the cause. module_state.c */
 void p2p_module_count(const p2p_module_slot *slot, int *count, p2p_presence *presence, char *reason,
                       size_t size);
 

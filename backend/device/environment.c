@@ -1,8 +1,9 @@
 /* The table of all environment variables that p2p, its backends and its tests read, for users. The backends'
- * modules describe theirs. Nothing is read here: each variable is read in one place, in the core when the
- * first device is opened (cache_folder.c), whenever one is (device.c) or when modules are looked for
- * (module_find.c), in train/ranks/ when a training starts, and likewise in a backend.
- * tests/program/test_environment.sh compares the table with the sources and with README.md.
+ * modules describe theirs. Nothing is read here. Each variable P2P_* is read in one place: in the core when
+ * the first device is opened (cache_folder.c), whenever one is (device.c) or when modules are looked for
+ * (module_find.c), in train/ranks/ when a training starts, and likewise in a backend. NO_COLOR and TERM are
+ * read in train/host/sys.c, folders of the user and of the system wherever a file in them is used.
+ * tests/program/test_environment.sh compares the table with the sources and with ENVIRONMENT.md.
  */
 #include "device_internal.h"
 
@@ -16,21 +17,31 @@ static const p2p_variable core_variables[] = {
     {"HOME", "a folder", "none", "Without both the folder is `.cache/p2p` in this folder.", false},
     {"P2P_MODULE_PATH", "absolute paths of folders, separated by colons", "none",
      "Backends, `p2p_NAME.so`, are looked for there first. Folders and files must belong to the user or to "
-     "root, and nobody else may write to them. Ignored in programs with raised privileges.",
+     "root, and no other user may write to them. Ignored in programs with raised privileges.",
      false},
     {"P2P_MPI", "`openmpi`, `mpich`, or `off`", "what the launcher has set",
      "The MPI of a training that `mpirun` or `srun` has started; `off`: each process trains by itself.",
      false},
     {"P2P_RANK_TIMEOUT", "seconds, 3 to 3600", "20",
      "A rank without a sign of life for so long is lost, and ends the training of all.", false},
+    {"OMPI_COMM_WORLD_SIZE", "a number", "none", "Set by Open MPI's `mpirun`: the number of processes.",
+     false},
+    {"OMPI_COMM_WORLD_RANK", "a number", "0", "Set by Open MPI's `mpirun`: this process's place among them.",
+     false},
+    {"PMI_SIZE", "a number", "none", "Set by MPICH's `mpirun`: the number of processes.", false},
+    {"PMI_RANK", "a number", "none", "Set by MPICH's `mpirun`: this process's place among them.", false},
+    {"SLURM_STEP_NUM_TASKS", "a number", "none", "Set by `srun`: the number of processes.", false},
+    {"PMIX_RANK", "a number", "none", "Set by `srun` with PMIx: this process's place among them.", false},
+    {"SLURM_PROCID", "a number", "none", "Set by `srun`: this process's place among them.", false},
     {"NO_COLOR", "anything", "none", "Nothing is printed in colours.", false},
     {"TERM", "the kind of the terminal", "none", "Without it, and for `dumb`, nothing is printed in colours.",
      false},
+    {"TMPDIR", "an absolute path", "`/tmp`",
+     "Tests make their temporary folders there, and PoCL's is made there if no cache can be used.", false},
     {"P2P_LOSE_DEVICE_AT", "a whole number", "0: never",
      "Every device is lost from this call of a backend on, counted from 1.", true},
     {"P2P_UPDATE_GOLDEN", "1", "none", "Tests write the text files with which they otherwise compare.", true},
     {"P2P_TEST_GOLDEN", "a folder", "`tests/golden`", "Tests find the committed files there.", true},
-    {"TMPDIR", "a folder", "`/tmp`", "Tests make their temporary folders there.", true},
     {"P2P_MALLOC_FAULTS", "a file", "none",
      "The sweep of faults counts allocations in it, and makes one fail.", true},
 };
@@ -55,7 +66,8 @@ static void print_table(FILE *stream, const char *title, bool for_tests) {
 
 void p2p_environment_print(FILE *stream) {
     fputs("Variables of devices are read when devices are listed or opened, those of the cache once per\n"
-          "process, and those of tests by the tests alone. An empty variable is treated as unset.\n",
+          "process. An empty variable is treated as unset, except CUDA_VISIBLE_DEVICES and NCCL_ALGO, which\n"
+          "NVIDIA's libraries read themselves.\n",
           stream);
     print_table(stream, "For users", false);
     print_table(stream, "For measuring and tests", true);

@@ -2,12 +2,11 @@
  * loaded. In order: the folders of P2P_MODULE_PATH, that of the program, that of the installation. The first
  * file of a name counts, even if it can't be loaded: another one is not taken in its place in silence.
  *
- * A module is code of this process, so nobody but this user and root may be able to change its file or its
+ * A module is code of this process, so no user but this one and root may be able to change its file or its
  * folder. Both are checked by descriptor, and what was checked is what is loaded: the dynamic linker opens
  * the file by its descriptor, which stays open, because the linker takes equal names for one file. Therefore
  * $ORIGIN in a module does not work. The version is compared before a function of the module is called; its
- * constructors, if it has any, have run by then. Nothing is ever unloaded.
- */
+ * constructors, if it has any, have run by then. Nothing is ever unloaded. */
 #define _GNU_SOURCE /* secure_getenv */
 #include "device_internal.h"
 #include "host/log.h"

@@ -1,7 +1,6 @@
-/* Measures a device's peak with a kernel of the backend that only multiplies and adds. Returns work and
- * seconds; the caller provides the clock and evaluates them. Memory rates are measured in transfer.c,
- * operations of networks by p2p_plan_profile.
- */
+/* Measures a device's peak with work of the backend that only multiplies and adds: a kernel or a matrix
+ * product. Returns work and seconds; the caller provides the clock and evaluates them. Memory rates are
+ * measured in transfer.c, operations of networks by p2p_plan_profile. */
 #include "device.h"
 
 #include <math.h>

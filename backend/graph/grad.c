@@ -155,7 +155,7 @@ static ir_node *append_norm(walk *w, const ir_node *f, p2p_kind kind) {
 }
 
 /* Appends the sums over each group, and from them the gradients of scale and shift. These are sums over this
- * replica's images only, because all_reduce_gradients adds the other replicas' later. Returns the sums'
+ * replica's images only, because p2p_all_reduce_gradients adds the other replicas' later. Returns the sums'
  * value; 0 after a failure. */
 static int norm_sums(walk *w, const ir_node *f) {
     ir_value stats = w->graph->values[f->value[P2P_AT_norm_apply_stats]];

@@ -157,7 +157,7 @@ static p2p_status open_folder(const char *path, int *folder) {
     return *folder < 0 ? fail_writing(path, reason) : P2P_OK;
 }
 
-/* Refuses a path by which nobody could open the file, and a target that a rename would not replace, or should
+/* Refuses a path that cannot be opened, and a target that a rename would not replace, or should
  * not: a folder, a pipe, a device. A link to a file, or to nothing, is replaced itself. */
 static p2p_status check_target(int folder, const char *path) {
     struct stat about;

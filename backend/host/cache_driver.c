@@ -1,6 +1,6 @@
 /* See cache_driver.h. A record is text, a line per file: checksum, size, path below the folder. Each process
  * holds a shared lock (flock) on the file `lock` of the folder until it ends, and an exclusive one while it
- * verifies the folder, if it gets one: nobody else has the folder open then. */
+ * verifies the folder, if it gets one: no other process has the folder open then. */
 #define _XOPEN_SOURCE 700 /* realpath */
 #include "cache_driver.h"
 
@@ -81,7 +81,7 @@ static bool parse_check(const char *digits, p2p_checksum *check) {
     return true;
 }
 
-/* A line that is none ends the list: files without a record are made again. */
+/* An invalid line ends the list: files without a record are made again. */
 static p2p_status parse_records(const char *text, record_list *list) {
     for (const char *end; (end = strchr(text, '\n')) != NULL; text = end + 1) {
         file_record record = {0};
@@ -134,7 +134,7 @@ static void write_records(const char *driver, const record_list *list) {
 typedef struct {
     const char *path; /* the folder's */
     record_list list;
-    bool alone;           /* nobody else has the folder open */
+    bool alone;           /* no other process has the folder open */
     bool changed;         /* the list */
     int removed;          /* files that differed from their records */
     char first[PATH_MAX]; /* of these */
@@ -287,7 +287,7 @@ static p2p_status make_private(const char *path) {
     return P2P_OK;
 }
 
-/* *alone: whether nobody else has the folder open, which is unknown on file systems without locks. */
+/* *alone: whether no other process has the folder open, which is unknown on file systems without locks. */
 static p2p_status take_lock(const char *path, int *lock, bool *alone) {
     char name[PATH_MAX];
     if (snprintf(name, sizeof name, "%s/%s", path, lock_name) >= (int)sizeof name)

@@ -46,7 +46,7 @@ static p2p_status resolve(char **folder) {
     return P2P_OK;
 }
 
-/* Whether the folder may be used. Entries contain programs that drivers execute, so nobody else may be able
+/* Whether the folder may be used. Entries contain programs that drivers execute, so no other user may be able
  * to place one. Warns once per process. */
 static bool is_safe(const char *folder) {
     static atomic_flag warned = ATOMIC_FLAG_INIT;

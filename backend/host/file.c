@@ -1,5 +1,5 @@
-/* Opening of files, and folders, over POSIX. See p2p_file.h. Atomic writes are in atomic.c. A port to another
- * system replaces both. */
+/* Opening of files, and folders, over POSIX. See p2p_file.h. Atomic writes are in atomic.c. For a port see
+ * train/host/sys.h. */
 #include "p2p_file.h"
 
 #include <errno.h>
@@ -46,7 +46,7 @@ static int open_at_base(const char *path, int flags) {
     return openat(base, path, flags, 0666);
 }
 
-/* Why someone but this user and root can change the file; NULL if nobody can. */
+/* Why a user other than this one and root can change the file; NULL if none can. */
 static const char *others_reason(const struct stat *about) {
     if (about->st_uid != geteuid() && about->st_uid != 0) return "it belongs to another user";
     return about->st_mode & (S_IWGRP | S_IWOTH) ? "other users can write to it (chmod go-w changes that)"

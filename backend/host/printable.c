@@ -59,8 +59,8 @@ bool p2p_is_printable(const char *text) {
 
 /* ---- Lines -------------------------------------------------------------------------------------------- */
 
-/* Needs no memory, because lines may report its want. A line of usual length is written in one piece, so that
- * those of several processes are not mixed. */
+/* Needs no memory, because lines may report that it ran out. A line of usual length is written in one piece,
+ * so that those of several processes are not mixed. */
 typedef struct {
     FILE *stream;
     size_t used;

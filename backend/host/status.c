@@ -8,8 +8,8 @@
 static _Thread_local char thread_message[P2P_MESSAGE_BYTES];
 static _Thread_local char thread_hint[P2P_HINT_BYTES];
 
-/* Copies a text that is too long without its middle. Ends of paths and of messages say more than their
- * middles. */
+/* Copies a text that is too long without its middle. Ends of paths and of messages are more informative than
+ * their middles. */
 static void copy_without_middle(char *to, size_t size, const char *from, size_t length) {
     static const char mark[] = " [...] ";
     const size_t kept = size - sizeof mark, head = kept / 2, tail = kept - head;

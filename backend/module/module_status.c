@@ -1,7 +1,6 @@
 /* The functions of p2p_status.h in a module that is a shared object: they forward to the program, whose
  * threads have the messages. With the program's own file, host/status.c, a module would have messages of its
- * own, which nobody prints. Codes and their names are in host/status_code.c.
- */
+ * own, which are never printed. Codes and their names are in host/status_code.c. */
 #include "p2p_module.h"
 
 #include <string.h>

@@ -80,8 +80,8 @@ static int64_t whole_channels(const p2p_tensor *tensor) {
     return tensor->cp > 0 ? tensor->cp : tensor->c;
 }
 
-static int64_t blocks(int64_t extent, int64_t block) {
-    return extent / block + (extent % block != 0);
+int64_t p2p_divide_up(int64_t value, int64_t divisor) {
+    return value / divisor + (value % divisor != 0);
 }
 
 int64_t p2p_tensor_elements(const p2p_tensor *tensor) {
@@ -91,8 +91,8 @@ int64_t p2p_tensor_elements(const p2p_tensor *tensor) {
 /* The stored extents, padding included; their product is the number of stored elements. */
 static void stored_extents(const p2p_tensor *tensor, int64_t extents[4]) {
     int64_t block = block_of(tensor);
-    extents[0] = p2p_layout_is_filter(tensor->layout) ? blocks(tensor->n, block) * block : tensor->n;
-    extents[1] = blocks(whole_channels(tensor), block) * block;
+    extents[0] = p2p_layout_is_filter(tensor->layout) ? p2p_divide_up(tensor->n, block) * block : tensor->n;
+    extents[1] = p2p_divide_up(whole_channels(tensor), block) * block;
     extents[2] = tensor->h;
     extents[3] = tensor->w;
 }
@@ -115,7 +115,7 @@ static int64_t plane_step(const p2p_tensor *tensor) {
         return block;
     case P2P_LAYOUT_nhwc:
     case P2P_LAYOUT_krsc:
-        return blocks(whole_channels(tensor), block) * block;
+        return p2p_divide_up(whole_channels(tensor), block) * block;
     case P2P_LAYOUT_ckrs:
     case P2P_LAYOUT_kcrs_t:
         return block * block;
@@ -129,7 +129,7 @@ static int64_t plane_start(const p2p_tensor *tensor, int64_t n, int64_t c) {
     int64_t block = block_of(tensor), channels = whole_channels(tensor), plane = tensor->h * tensor->w;
     c += tensor->c0;
     int64_t n_block = n / block, n_lane = n % block, c_block = c / block, c_lane = c % block;
-    int64_t c_blocks = blocks(channels, block), n_blocks = blocks(tensor->n, block);
+    int64_t c_blocks = p2p_divide_up(channels, block), n_blocks = p2p_divide_up(tensor->n, block);
     switch (tensor->layout) {
     case P2P_LAYOUT_nchwc:
         return (n * c_blocks + c_block) * plane * block + c_lane;

@@ -41,7 +41,7 @@ typedef struct {
 struct fuse_index {
     int value_count;
     /* Per value: nodes, and values that are ranges of it. Lists keep what was true once: a node may be
-     * removed or use other values by now, and a value may be no range any more. */
+     * removed or use other values by now, and a value may not be a range any more. */
     fuse_list *nodes, *ranges;
     fuse_list arenas; /* values */
 };

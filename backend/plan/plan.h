@@ -196,7 +196,7 @@ typedef struct {
     bool derived;  /* the filter has another storage than the parameter */
 } plan_form;
 
-/* Queries the device about the node, and again with the filter that the device asks for. Failures other than
+/* Queries the device about the node, and again with the filter that the device requests. Failures other than
  * refusals are returned. */
 p2p_status plan_find_form(const plan_part *part, const plan_node *node, plan_form *form);
 /* Sets *accepted to whether the device supports the node. The reason of a refusal is logged. Other failures

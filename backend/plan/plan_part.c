@@ -79,7 +79,7 @@ static p2p_status query(const plan_part *part, const p2p_op *op, p2p_query *answ
     return P2P_OK;
 }
 
-/* Whether the device asks for another storage of the node's filter, and the session's options permit it. */
+/* Whether the device requests another storage of the node's filter, and the session's options permit it. */
 static bool may_derive(const plan_part *part, const plan_node *node, const p2p_query *answer) {
     const p2p_session_options *options = &part->session->options;
     if (answer->filter_need == P2P_FILTER_AS_QUERIED) return false;

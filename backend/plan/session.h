@@ -119,8 +119,7 @@ bool session_next_stretch(const p2p_session *session, int network, size_t limit,
 /* The stretch as a flat tensor of a state part, and its address. session_networks.c */
 p2p_tensor session_stretch_part(const p2p_session *session, int network, const plan_stretch *stretch,
                                 p2p_state_part part, plan_address *at);
-/* The same for the mirror of the network's filters, of which session_next_mirror returns the stretches. */
-bool session_next_mirror(const p2p_session *session, int network, plan_stretch *stretch);
+/* The same for the mirror of the network's filters. */
 p2p_tensor session_stretch_mirror(const p2p_session *session, int network, const plan_stretch *stretch,
                                   plan_address *at);
 /* A parameter's tensor and address in a state part. session_networks.c */

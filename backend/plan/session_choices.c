@@ -167,7 +167,7 @@ static p2p_status choose_for(plan_part *part, session_choice *known, bool fresh)
     return p2p_operation_impose(part->device, &known->op, known->choice.name);
 }
 
-/* Describes the node with its filter as it will be read. Devices that never ask for another storage are not
+/* Describes the node with its filter as it will be read. Devices that never request another storage are not
  * queried: their queries may test algorithms that are not chosen. */
 static p2p_status describe_as_read(const plan_part *part, const plan_node *node, p2p_op *op) {
     plan_form form;

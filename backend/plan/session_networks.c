@@ -282,7 +282,8 @@ static session_refresh refresh_filter(const p2p_session *session, const plan_der
     return refresh;
 }
 
-bool session_next_mirror(const p2p_session *session, int network, plan_stretch *stretch) {
+/* session_next_stretch for the filters alone, if they have a mirror. */
+static bool next_mirror(const p2p_session *session, int network, plan_stretch *stretch) {
     const plan_network *known = &session->networks[network];
     if (!known->mirrored) return false;
     if (stretch->offset < known->filters) *stretch = (plan_stretch){.offset = known->filters};
@@ -310,7 +311,7 @@ static p2p_status add_refresh(p2p_session *session, session_refresh refresh) {
 p2p_status session_list_refreshes(p2p_session *session) {
     session->refresh_count = 0;
     for (int network = 0; network < session->network_count; network++)
-        for (plan_stretch stretch = {0}; session_next_mirror(session, network, &stretch);)
+        for (plan_stretch stretch = {0}; next_mirror(session, network, &stretch);)
             P2P_TRY(add_refresh(session, refresh_mirror(session, network, &stretch)));
     for (int i = 0; i < session->derived_count; i++)
         if (!session->derived[i].mirrored)

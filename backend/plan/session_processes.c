@@ -3,7 +3,7 @@
  *
  * Storage, alignment and the cut of arenas are agreed when the session is created, so that the buckets of
  * gradients are the same everywhere. Running statistics have a copy in host memory for all replicas: only
- * p2p_session_gather and p2p_session_broadcast bring it up to date.
+ * p2p_session_gather and p2p_session_broadcast update it.
  */
 #include "session.h"
 

@@ -1,6 +1,5 @@
-/* Equality of the replicas: one begins from the other's state, and checksums tell whether they still agree.
- * The state is taken as it is stored, a stretch of a network's arena at a time.
- */
+/* Equality of the replicas: one begins from the other's state, and checksums show whether they are still
+ * equal. The state is taken as it is stored, a stretch of a network's arena at a time. */
 #include "session.h"
 
 #include "p2p_checksum.h"

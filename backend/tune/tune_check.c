@@ -51,10 +51,6 @@ static int64_t stride_of(const p2p_op *op) {
     return op->stride > 0 ? op->stride : 1;
 }
 
-static int64_t divide_up(int64_t value, int64_t divisor) {
-    return (value + divisor - 1) / divisor;
-}
-
 /* ---- Values ---------------------------------------------------------------------------------------- */
 
 static int value_at(int role, int64_t index) {
@@ -160,7 +156,7 @@ static double terms(const p2p_tune_check *o) {
     const int64_t stride = stride_of(o->op);
     if (o->roles.result == P2P_TUNE_W) return (double)y->n * (double)(y->h * y->w);
     if (o->roles.result == P2P_TUNE_Y) return (double)w->c * (double)(w->h * w->w);
-    return (double)w->n * (double)(divide_up(w->h, stride) * divide_up(w->w, stride));
+    return (double)w->n * (double)(p2p_divide_up(w->h, stride) * p2p_divide_up(w->w, stride));
 }
 
 static double choose_tolerance(const p2p_tune_check *o) {

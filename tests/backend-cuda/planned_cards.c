@@ -55,7 +55,7 @@ bool planned_library(const char *path) {
     return true;
 }
 
-/* The keys are those that cuDNN demands. */
+/* The keys are those that cuDNN requires. */
 static void describe(const planned_card *card, char *json, size_t size) {
     const int clock = 1980000, memory_clock = 2619000, driver = 13000;
     snprintf(

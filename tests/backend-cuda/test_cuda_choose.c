@@ -18,7 +18,7 @@
 
 #include <cmocka.h>
 
-#include "support/test_expect.h"
+#include "support/test_op_text.h"
 
 static p2p_device *device;
 static int readings;
@@ -54,13 +54,6 @@ static int tear_down(void **state) {
     device = NULL;
     unsetenv("P2P_MACHINE_CUDNN");
     return test_own_folder_remove(state);
-}
-
-static p2p_op parse(const char *text) {
-    p2p_op op;
-    OK(p2p_op_parse(text, &op));
-    OK(p2p_op_validate(&op));
-    return op;
 }
 
 /* One of each kind, with channels that do not fill a block. */

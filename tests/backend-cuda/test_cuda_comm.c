@@ -500,7 +500,7 @@ static double stand_still(void) {
     return waited;
 }
 
-/* The machine's clock goes on by what commands move: here while queues wait for reductions. */
+/* The machine's clock advances by what commands move: here while queues wait for reductions. */
 static void waits_are_measured(void **state) {
     (void)state;
     const double waited = stand_still();

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Each call of NVIDIA's libraries that a small plan on two devices makes fails once, as the n-th of its name. The program
-# reports it, or goes on with right results, and releases everything: the machine made of software counts what is left.
+# reports it, or continues with right results, and releases everything: the machine made of software counts what is left.
 #
 #   tests/backend-cuda/test_cuda_faults.sh EXERCISE [all]
 #

@@ -123,7 +123,7 @@ static void folders_by_pattern(void **state) {
     expect_missing(NULL);
 }
 
-/* The search goes on after a damaged file, whose reason is kept if there is no other. */
+/* The search continues after a damaged file, whose reason is kept if there is no other. */
 static void damaged_files(void **state) {
     (void)state;
     char path[1024];

@@ -79,7 +79,7 @@ static void sticky_error_loses_one_device(void **state) {
 
 static const char *code; /* CUDA_ERROR_... */
 
-/* P2P_MACHINE_FAIL plants the code in a call, after which cuda.h demands a new process: no call follows. */
+/* P2P_MACHINE_FAIL plants the code in a call, after which cuda.h requires a new process: no call follows. */
 static void planted_code_loses_the_device(void **state) {
     (void)state;
     p2p_device *device = open_device("cuda:0");

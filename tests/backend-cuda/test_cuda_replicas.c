@@ -31,8 +31,7 @@ typedef struct {
     p2p_precision precision;
 } shape;
 
-/* ---- A training in a process of its own ------------------------------------------------------------------
- */
+/* ---- A training in a process of its own ------------------------------------------------------------ */
 
 static bool write_all(int to, const void *bytes, size_t count) {
     return write(to, bytes, count) == (ssize_t)count;
@@ -101,8 +100,7 @@ static plan_training train(const shape *what, const char *seed) {
     return result;
 }
 
-/* ---- The tests -------------------------------------------------------------------------------------------
- */
+/* ---- The tests ------------------------------------------------------------------------------------- */
 
 static void equal_bits(const plan_training *a, const plan_training *b) {
     assert_int_equal(a->count, b->count);

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What `p2p devices` says of the CUDA backend in each state of the installation.
+# What `p2p devices` prints about the CUDA backend in each state of the installation.
 #
 #   tests/backend-cuda/test_cuda_states.sh P2P MACHINE UNFIT TOOLKIT
 #
@@ -13,7 +13,7 @@ unset CUDA_VISIBLE_DEVICES CUDA_DEVICE_ORDER P2P_CUDA_LIBRARY_PATH
 # state FOLDERS WORDS [NAME=VALUE...]: with libraries from these folders, the backend's line has the words.
 state() {
     expect 0 "$2" timeout 60 env P2P_CUDA_LIBRARY_PATH="$1" "${@:3}" "$p2p" devices
-    grep -A 5 "^. cuda" out.txt | grep -qF -- "$2" || fail "'$2' is not said of cuda: $(cat out.txt)"
+    grep -A 5 "^. cuda" out.txt | grep -qF -- "$2" || fail "'$2' is not printed about cuda: $(cat out.txt)"
 }
 
 # only NAME...: a new folder with these libraries of the machine; prints its path.

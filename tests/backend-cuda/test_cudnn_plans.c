@@ -33,8 +33,7 @@ enum { MOST_CONVOLUTIONS = 256 };
 static const int64_t batches[] = {1, 4, 16, 64};
 static bool printing, others;
 
-/* ---- The convolutions of a training and a translation
- * ------------------------------------------------------ */
+/* ---- The convolutions of a training and a translation ---------------------------------------------- */
 
 typedef struct {
     p2p_op conv[MOST_CONVOLUTIONS]; /* as cuDNN gets them, each once */
@@ -117,7 +116,7 @@ static void check_pack(const cuda_algorithm *a) {
     cuda_dnn_destroy(&pack);
 }
 
-/* The name makes the same plan again, in a table that knows nothing. */
+/* The name makes the same plan again, in a table that is empty. */
 static void check_round_trip(const planned_card *card, const p2p_op *conv, const cuda_algorithm *first) {
     cuda_algorithms again;
     cuda_algorithm *found;
@@ -221,8 +220,7 @@ static void plans_both_networks(void **state) {
     free(figures);
 }
 
-/* ---- Refusals and choices
- * ---------------------------------------------------------------------------------- */
+/* ---- Refusals and choices -------------------------------------------------------------------------- */
 
 /* A layer of stride 2 with asymmetric padding and channels that do not fill a block. */
 #define SHAPE                                                                                                \

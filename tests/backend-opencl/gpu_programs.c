@@ -95,8 +95,8 @@ static bool of_networks(const p2p_op *op) {
 
 static void plan_op(const ocl_target *target, const p2p_op *op) {
     ocl_plan plan = {0};
-    if (p2p_op_validate(op) != P2P_OK || (is_conv(op) && !of_networks(op))) return;
-    if (!is_conv(op)) {
+    if (p2p_op_validate(op) != P2P_OK || (p2p_op_is_convolution(op) && !of_networks(op))) return;
+    if (!p2p_op_is_convolution(op)) {
         if (ocl_plan_op(target, op, &plan) == P2P_OK) add_plan(&plan);
         return;
     }

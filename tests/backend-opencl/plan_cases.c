@@ -20,7 +20,7 @@ static const p2p_host host = {.fail = p2p_fail, .hint = p2p_hint, .op_print = p2
 
 /* Simulates a library that copies every matrix to whole tiles of 64 x 64. */
 static p2p_status gemm_scratch_size(void *context, const ocl_gemm *g, size_t *bytes) {
-    const int64_t m = ocl_divide_up(g->m, 64), n = ocl_divide_up(g->n, 64), k = ocl_divide_up(g->k, 64);
+    const int64_t m = p2p_divide_up(g->m, 64), n = p2p_divide_up(g->n, 64), k = p2p_divide_up(g->k, 64);
     assert_ptr_equal(context, &host);
     assert_true(g->m > 0 && g->n > 0 && g->k > 0 && g->a.row_distance > 0 && g->b.row_distance > 0 &&
                 g->y.row_distance > 0);
@@ -64,11 +64,6 @@ void make_targets(ocl_target targets[TARGETS]) {
 
 /* ---- Operations ------------------------------------------------------------------------------------ */
 
-bool is_conv(const p2p_op *op) {
-    return op->kind == P2P_KIND_conv_fwd || op->kind == P2P_KIND_conv_bwd_data ||
-           op->kind == P2P_KIND_conv_bwd_filter;
-}
-
 void add_op(op_list *ops, const p2p_op *op) {
     for (int i = 0; i < ops->count; i++)
         if (p2p_op_equal(&ops->op[i], op)) return;
@@ -86,7 +81,7 @@ static void read_network(const char *name, op_list *ops) {
         p2p_op op;
         line[strcspn(line, "\n")] = '\0';
         const bool is_op = p2p_op_parse(line + strspn(line, " 0123456789"), &op) == P2P_OK; /* or a summary */
-        for (int o = 0; is_op && is_conv(&op) && o < P2P_MAX_OPERANDS; o++)
+        for (int o = 0; is_op && p2p_op_is_convolution(&op) && o < P2P_MAX_OPERANDS; o++)
             if (op.t[o].layout == P2P_LAYOUT_kcrs_t)
                 op.t[o].layout = P2P_LAYOUT_ckrs; /* this backend requests no derived filters */
         if (is_op && p2p_op_validate(&op) == P2P_OK) add_op(ops, &op);
@@ -98,7 +93,7 @@ void add_batch(op_list *ops, int batch, bool alone) {
     const int count = ops->count;
     for (int i = 0; i < count; i++) {
         p2p_op op = ops->op[i];
-        if (!is_conv(&op)) continue;
+        if (!p2p_op_is_convolution(&op)) continue;
         for (int o = 0; o < p2p_kind_operand_count(op.kind); o++)
             if (op.t[o].layout == P2P_LAYOUT_nchwc && p2p_tensor_present(&op.t[o])) op.t[o].n = batch;
         op.images = alone && op.kind != P2P_KIND_conv_bwd_filter;
@@ -177,7 +172,7 @@ int read_operations(void **state) {
     op_list all = networks;
     add_odd(&all);
     for (int i = 0; i < all.count; i++)
-        if (is_conv(&all.op[i])) add_op(&convolutions, &all.op[i]);
+        if (p2p_op_is_convolution(&all.op[i])) add_op(&convolutions, &all.op[i]);
     assert_true(convolutions.count > 50);
     return 0;
 }

@@ -38,7 +38,6 @@ extern op_list convolutions;    /* f32, with odd shapes */
 /* Fills the lists. A setup function of cmocka. */
 int read_operations(void **state);
 
-bool is_conv(const p2p_op *op);
 /* Adds an operation that is not in the list yet. */
 void add_op(op_list *ops, const p2p_op *op);
 void add_odd(op_list *ops);

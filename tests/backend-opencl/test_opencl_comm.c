@@ -90,7 +90,7 @@ static float expected_at(const p2p_op *op, size_t i) {
     return sum;
 }
 
-/* Elements before and behind the operand stay. */
+/* Elements before and after the operand stay. */
 static void check_flat(const p2p_op *op, bool in_host) {
     enum { BEFORE = 16, BEHIND = 3 };
     const size_t count = (size_t)op->t[0].w, all = BEFORE + count + BEHIND;

@@ -16,7 +16,7 @@
 
 #include <cmocka.h>
 
-#include "support/test_expect.h"
+#include "support/test_op_text.h"
 
 /* ---- Default choice -------------------------------------------------------------------------------- */
 
@@ -301,13 +301,6 @@ static void splits_sums_alike_on_any_number_of_units(void **state) {
 }
 
 /* ---- Verdicts and choices as values ---------------------------------------------------------------- */
-
-static p2p_op parse(const char *text) {
-    p2p_op op;
-    OK(p2p_op_parse(text, &op));
-    OK(p2p_op_validate(&op));
-    return op;
-}
 
 /* A family that failed is skipped, one without a verdict is reported as untested, one that passed is not. */
 static void follows_verdicts(void **state) {

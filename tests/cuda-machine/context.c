@@ -71,7 +71,7 @@ CUresult CUDAAPI cuDevicePrimaryCtxRetain(CUcontext *context, CUdevice device) {
     return driver_leave(CUDA_SUCCESS);
 }
 
-/* Ends the context; what is alive in it was forgotten. */
+/* Ends the context; objects still in it are reported as leaks. */
 static void end_context(CUcontext context) {
     const int device = context->device;
     size_t bytes;

@@ -40,7 +40,7 @@ CUresult driver_refuse(CUresult error, const char *format, ...) MACHINE_PRINTF(2
 
 void driver_lock(void);
 void driver_unlock(void);
-/* Lets go of the lock for a millisecond, or until another thread gives a command. */
+/* Releases the lock for a millisecond, or until another thread gives a command. */
 void driver_pause(void);
 void driver_wake(void);
 
@@ -126,7 +126,7 @@ CUresult driver_check_range(int device, const char *what, CUdeviceptr begin, siz
 bool driver_take_memory(int device, size_t bytes, CUdeviceptr *address);
 void driver_give_memory_back(CUdeviceptr address);
 int driver_live_allocations(int device, size_t *bytes);
-/* Forgets the device's memory, when its context ends. */
+/* Drops the device's memory, when its context ends. */
 void driver_release_memory(int device);
 /* Notes that a range has been written, if that is watched. */
 void driver_mark_written(CUdeviceptr begin, size_t bytes);
@@ -155,7 +155,7 @@ typedef struct driver_command driver_command;
 /* Compares the footprint of a command that runs with those of all that aren't ordered with it, and refuses a
  * race. Takes the footprint. */
 void driver_check_races(const driver_command *command, driver_footprint *footprint);
-/* Forgets commands that happen before everything still to come. */
+/* Drops commands that happen before everything still to come. */
 void driver_prune_history(void);
 extern driver_clock driver_host_clock;
 

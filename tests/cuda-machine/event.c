@@ -126,7 +126,7 @@ CUresult CUDAAPI cuEventSynchronize(CUevent event) {
     return driver_leave(reached(event));
 }
 
-/* Milliseconds of the machine's clock, which goes on by what commands move, always the same. The version of
+/* Milliseconds of the machine's clock, which advances by what commands move, always the same. The version of
  * CUDA 12.8 and later, cuEventElapsedTime_v2, is missing on purpose: older drivers don't have it. */
 #undef cuEventElapsedTime
 CUresult CUDAAPI cuEventElapsedTime(float *milliseconds, CUevent from, CUevent to);

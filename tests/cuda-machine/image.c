@@ -23,7 +23,7 @@ typedef struct {
     uint32_t architecture; /* 90: compute capability 9.0 */
 } fatbin_entry;
 
-/* The version of PTX that a driver knows: 8.0 came with CUDA 12.0. */
+/* The version of PTX that a driver supports: 8.0 came with CUDA 12.0. */
 static int known_ptx(int driver) {
     static const struct {
         int driver, ptx;

@@ -7,7 +7,7 @@
  * and are compared with those of every command that streams, events and waits of the host don't order.
  *
  * Every function may be called from any thread. `run` and `ready` of a command are called with the machine's
- * lock held, on the thread of whoever waits; they may call the functions of this header except
+ * lock held, on the waiting thread; they may call the functions of this header except
  * machine_enqueue*, and no function of the driver.
  */
 #ifndef MACHINE_H
@@ -39,7 +39,7 @@ MACHINE_EXPORT void machine_refuse(const char *format, ...) MACHINE_PRINTF(1, 2)
  * none. */
 MACHINE_EXPORT int machine_refusals(void);
 MACHINE_EXPORT const char *machine_last_refusal(void);
-/* Forgets all violations; sticky errors of devices remain. */
+/* Drops all violations; sticky errors of devices remain. */
 MACHINE_EXPORT void machine_forgive(void);
 
 /* ---- Devices ------------------------------------------------------------------------------------------- */
@@ -105,22 +105,22 @@ MACHINE_EXPORT CUresult machine_enqueue(CUstream stream, const char *what, const
 /* The same, but the command runs only after `ready` has returned true. `ready` is called when the command is
  * the first of its stream, any number of times: a collective notes there that its rank has come. `drop` is
  * called once in place of `run` if the device is lost; it may be NULL. While no command can run, the machine
- * lets go of its lock and calls `ready` again every millisecond; after P2P_MACHINE_PATIENCE seconds (20) the
+ * releases its lock and calls `ready` again every millisecond; after P2P_MACHINE_PATIENCE seconds (20) the
  * wait is refused as one that never ends. */
 typedef bool machine_ready(void *data);
 MACHINE_EXPORT CUresult machine_enqueue_when(CUstream stream, const char *what, const machine_range *ranges,
                                              int count, machine_ready *ready, machine_run *run,
                                              machine_run *drop, const void *data, size_t bytes);
 
-/* Called by a command's `run`: the machine's clock goes on by so many nanoseconds, beside those for the bytes
- * of its ranges. */
+/* Called by a command's `run`: the machine's clock advances by so many nanoseconds, beside those for the
+ * bytes of its ranges. */
 MACHINE_EXPORT void machine_spend(uint64_t nanoseconds);
 
 /* ---- Faults and counters ------------------------------------------------------------------------------- */
 
 /* P2P_MACHINE_FAIL="CALL:N:ERROR,..." makes the N-th call of CALL fail ("CALL:N+:ERROR": every one from the
  * N-th on). A double calls this at the start of each function with the function's exported name; the driver's
- * own calls do. NULL: go on; else ERROR as it was written, a constant: "CUDA_ERROR_OUT_OF_MEMORY",
+ * own calls do. NULL: continue; else ERROR as it was written, a constant: "CUDA_ERROR_OUT_OF_MEMORY",
  * "CUDNN_STATUS_NOT_SUPPORTED". `uses_device`: the call may reach the current device. After a sticky error of
  * the driver ("CUDA_ERROR_LAUNCH_FAILED") the current device is lost, and the double returns what its library
  * returns then. */

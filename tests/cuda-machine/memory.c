@@ -1,8 +1,8 @@
 /* Memory. Device addresses lie in a range that is reserved without access, so that host code which
  * dereferences one crashes. The bytes are in a second range at a constant distance. Addresses are not used
  * twice unless P2P_MACHINE_ADDRESSES=reuse: an access to freed memory is always noticed. Each allocation
- * begins 512 bytes behind a page, so that no more than 512-byte alignment can be relied on, and is born as
- * bytes 0xFF, which are NaN. */
+ * begins 512 bytes after a page boundary, so that no more than 512-byte alignment can be relied on, and
+ * starts as bytes 0xFF, which are NaN. */
 #define _GNU_SOURCE
 #include "driver.h"
 

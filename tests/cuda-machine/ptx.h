@@ -1,6 +1,6 @@
 /* An interpreter of PTX: loads the text of a module, and runs its kernels over a grid, 32 lanes at a time. It
- * knows the instructions that nvcc makes of this project's kernels; another one is refused when the module is
- * loaded.
+ * supports the instructions that nvcc makes of this project's kernels; another one is refused when the module
+ * is loaded.
  *
  * Strict where a card isn't: it notices accesses out of bounds and misaligned ones, shared memory that is
  * read before it is written or that threads touch without a barrier between, barriers that some threads never

@@ -1,4 +1,4 @@
-/* How the interpreter sees a kernel: decoded instructions over registers of 32 lanes. Only the files ptx_*.c
+/* A kernel's decoded form: instructions over registers of 32 lanes. Only the files ptx_*.c
  * include it.
  *
  * The registers of a warp are one block of memory. A register is an array of 32 values: of 4 bytes, or of 8

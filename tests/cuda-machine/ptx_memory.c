@@ -205,7 +205,7 @@ static void find_allocation(ptx_run_state *run, ptx_cache *cache, const access *
                  found->device);
     if (a->high > found->begin + found->bytes)
         ptx_fail(run, CUDA_ERROR_ILLEGAL_ADDRESS,
-                 "%s of %u bytes up to %llu bytes behind the end of an allocation of %zu", what, a->bytes,
+                 "%s of %u bytes up to %llu bytes past the end of an allocation of %zu", what, a->bytes,
                  (unsigned long long)(a->high - found->begin - found->bytes), found->bytes);
     cache->begin = found->begin;
     cache->bytes = found->bytes;
@@ -270,7 +270,7 @@ static void access_global(ptx_warp *warp, const ptx_insn *insn, const access *a,
 
 /* ---- Shared memory ------------------------------------------------------------------------------------- */
 
-/* A tag says which thread touched a granule last: the block's barriers so far in the upper 32 bits, the
+/* A tag records which thread touched a granule last: the block's barriers so far in the upper 32 bits, the
  * warp's synchronisations in 16, then flags and the thread. */
 enum { TAG_LANES = 1 << 11, TAG_WARPS = 1 << 12, TAG_THREAD = (1 << 11) - 1 };
 
@@ -310,8 +310,7 @@ static void check_granule(ptx_run_state *run, uint64_t granule, uint64_t own, bo
     if (write && is_concurrent(run->shared_read[granule], own))
         report_shared_race(run, granule, run->shared_read[granule], write, false);
     if (!write && last_write >> 32 < run->first_epoch)
-        ptx_fail(run, CUDA_ERROR_LAUNCH_FAILED,
-                 "shared memory at byte %llu is read, and nobody has written it",
+        ptx_fail(run, CUDA_ERROR_LAUNCH_FAILED, "shared memory at byte %llu is read before it was written",
                  (unsigned long long)granule * (unsigned)run->kernel->shared_granule);
 }
 

@@ -153,7 +153,7 @@ static inline float fma_down(float a, float b, float c) {
 
 /* What a card's approximate function may give: the exact value, moved by at most `worst` units in the last
  * place, in a direction that depends on the argument's bits. PTX documents such bounds; results of this
- * interpreter are no nearer. */
+ * interpreter are not nearer. */
 static inline float approximate(double exact, float argument, int worst) {
     const float value = (float)exact;
     const uint32_t bits = bits_of(value), scaled = bits & 0x7f800000u;

@@ -120,7 +120,7 @@ static void add_symbol(ptx_parser *parser, const char *name, ptx_type type, int 
     parser->buckets[added->bucket] = parser->symbol_count++;
 }
 
-/* Forgets the registers of a scope that ends. */
+/* Drops the registers of a scope that ends. */
 static void drop_symbols(ptx_parser *parser, int count) {
     while (parser->symbol_count > count) {
         symbol *last = &parser->symbols[--parser->symbol_count];
@@ -547,7 +547,7 @@ static void parse_body(ptx_parser *parser) {
 
 /* ---- Kernels ------------------------------------------------------------------------------------------- */
 
-/* Branches get their targets, and the dynamic shared memory its place behind the static one. */
+/* Branches get their targets, and the dynamic shared memory its place after the static one. */
 static void finish_kernel(ptx_parser *parser) {
     ptx_kernel *kernel = parser->kernel;
     ptx_emit(parser, NULL)->class = PTX_EXIT;

@@ -130,7 +130,7 @@ static uint32_t missing_lanes(const ptx_warp *warp, const ptx_insn *insn, uint32
     return members & warp->all & ~active;
 }
 
-/* Ends the group's turn, or goes on: what instructions other than PTX_DO do. True: the turn ends. */
+/* Ends the group's turn, or continues: what instructions other than PTX_DO do. True: the turn ends. */
 static bool control(ptx_warp *warp, int position, const ptx_insn *insn, int *pc, uint32_t active) {
     ptx_run_state *run = warp->run;
     ptx_group *group = &warp->groups[position];

@@ -157,8 +157,8 @@ void machine_forgive(void) {
     driver_unlock();
 }
 
-/* What is alive when the process ends was forgotten, unless the device was lost: then the shortest way out is
- * right. */
+/* Objects left at the process's end are leaks, unless the device was lost: then the process may end at once.
+ */
 static void report_leaks(void) {
     for (int device = 0; device < driver_setting.devices; device++) {
         const CUcontext context = driver_context(device);

@@ -1,6 +1,6 @@
-/* Streams and their commands. A command runs only when somebody waits for it, or for another that is behind
- * it, or when DRIVER_QUEUE commands wait; then in an order drawn among those that streams and events permit.
- * So a result that the program takes without waiting for it isn't there. */
+/* Streams and their commands. A command runs only when it, or a later command, is waited for, or when
+ * DRIVER_QUEUE commands wait; then in an order drawn among those that streams and events permit. So a result
+ * that the program takes without waiting for it isn't there. */
 #include "driver.h"
 
 #include <stdlib.h>
@@ -10,7 +10,7 @@
 CUstream driver_streams;
 static bool slot_used[DRIVER_STREAMS];
 static uint32_t
-    slot_number[DRIVER_STREAMS]; /* of the last command; goes on when another stream gets the slot */
+    slot_number[DRIVER_STREAMS]; /* of the last command; continues when another stream gets the slot */
 static uint64_t order, device_time[DRIVER_DEVICES];
 static int pending;
 
@@ -88,7 +88,7 @@ static void take_first(CUstream stream) {
     pending--;
 }
 
-/* A command that will not run: its device is lost. Who waits for it gets the error. */
+/* A command that will not run: its device is lost. A wait for it returns the error. */
 static void skip_command(driver_command *command) {
     if (command->kind == DRIVER_RECORD) command->record->done = true;
     if (command->drop) command->drop(command->data);
@@ -129,7 +129,7 @@ void machine_spend(uint64_t nanoseconds) {
     spent += nanoseconds;
 }
 
-/* Runs host code as a command; the machine's clock goes on by what the bytes would take at 1 TB/s, and by
+/* Runs host code as a command; the machine's clock advances by what the bytes would take at 1 TB/s, and by
  * what the code spends. */
 static uint64_t run_stated(driver_command *command, driver_footprint *footprint) {
     state_footprint(command, footprint);

@@ -169,7 +169,7 @@ static void test_copies_wait(void **state) {
     OK(cuMemcpyHtoDAsync(memory, from, 100, stream));
     OK(cuMemcpyDtoDAsync(second, memory, 100, stream));
     OK(cuMemcpyDtoHAsync(to, second, 100, stream));
-    assert_int_equal(to[0], 0xff); /* nobody has waited */
+    assert_int_equal(to[0], 0xff); /* there was no wait */
     OK(cuStreamSynchronize(stream));
     assert_memory_equal(from, to, 100);
     OK(cuMemsetD32Async(memory, 0x01020304, 25, stream));

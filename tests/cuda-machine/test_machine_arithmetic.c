@@ -19,11 +19,37 @@ typedef union {
 
 enum { COUNT = 1024 }; /* cases of each operation */
 
+typedef enum { BITS_32, BITS_64, BITS_16, PREDICATE } register_width;
+
+/* A register of each width: its letter and first number in load_kernel's declarations, and the statements
+ * that load it from %x1 and store it there. */
+static const struct {
+    char letter;
+    int first;
+    const char *load, *store;
+} registers[] = {
+    [BITS_32] = {'b', 0, "ld.global.b32 %%b%d, [%%x1];\n", "st.global.b32 [%x1], %b0;"},
+    [BITS_64] = {'x', 10, "ld.global.b64 %%x%d, [%%x1];\n", "st.global.b64 [%x1], %x10;"},
+    [BITS_16] = {'h', 0, "ld.global.u16 %%h%d, [%%x1];\n", "st.global.b16 [%x1], %h0;"},
+    [PREDICATE] = {'p', 0, "ld.global.b32 %%r9, [%%x1];\nsetp.ne.u32 %%p%d, %%r9, 0;\n",
+                   "selp.u32 %r9, 1, 0, %p0;\nst.global.b32 [%x1], %r9;"},
+};
+
+typedef enum { INTEGERS, FLOATS, DOUBLES, SHIFTS /* counts in the second source */ } value_kind;
+
 typedef struct {
-    const char *op, *types; /* of the result and the sources: w 32 bits, d 64 bits, h 16 bits, p predicate */
+    const char *op, *widths; /* of the result and the sources, in the letters of width_at */
     void (*expect)(const value *s, value *d);
-    char kind; /* of the values: i integers, f float, g double, b shift counts in the second source */
+    value_kind kind;
 } operation;
+
+/* The width of the result, position 0, or of a source. */
+static register_width width_at(const operation *o, int position) {
+    static const char letters[] = {[BITS_32] = 'w', [BITS_64] = 'd', [BITS_16] = 'h', [PREDICATE] = 'p'};
+    const char *found = memchr(letters, o->widths[position], sizeof letters);
+    assert_non_null(found);
+    return (register_width)(found - letters);
+}
 
 static uint64_t state = 88172645463325252u;
 
@@ -34,49 +60,41 @@ static uint64_t draw(void) {
     return state;
 }
 
-static value draw_value(char kind, char type, int position) {
+static value draw_value(value_kind kind, register_width width, int position) {
     static const double edges[] = {0,    -0.0,  1,        -1,        0.5, 2,     1e-40, -1e-40,
                                    3e38, -3e38, INFINITY, -INFINITY, NAN, 255.5, -7.25, 1e-3};
     static const uint32_t corners[] = {0,          1,          2,          31,     32,     33,     63,  64,
                                        0x7fffffff, 0x80000000, 0xffffffff, 0xffff, 0x8000, 0x7fff, 255, 128};
     value v = {.u64 = draw()};
     const unsigned which = (unsigned)(draw() % 64);
-    if (kind == 'f' || kind == 'g') {
+    if (kind == FLOATS || kind == DOUBLES) {
         const double random = ldexp((double)(int64_t)draw(), (int)(draw() % 90) - 108),
                      chosen = which < 16 ? edges[which] : random;
-        if (type == 'd')
+        if (width == BITS_64)
             v.f64 = chosen;
         else
             v.u64 = 0, v.f32 = (float)chosen;
-    } else if (kind == 'b' && position > 0) {
+    } else if (kind == SHIFTS && position > 0) {
         v.u64 = draw() % 70;
     } else if (which < 16) {
         v.u64 = which % 2 ? (uint64_t)(int64_t)(int32_t)corners[which] : corners[which];
     }
-    if (type == 'h') v.u64 &= 0xffff;
-    if (type == 'w') v.u64 &= 0xffffffff;
-    if (type == 'p') v.u64 &= 1;
+    if (width == BITS_16) v.u64 &= 0xffff;
+    if (width == BITS_32) v.u64 &= 0xffffffff;
+    if (width == PREDICATE) v.u64 &= 1;
     return v;
 }
 
 /* ---- The kernel of an operation ------------------------------------------------------------------------ */
 
-static int add_load(char *text, size_t size, char type, int position) {
-    static const char *const forms[] = {"ld.global.b32 %%b%d, [%%x1];\n", "ld.global.b64 %%x%d, [%%x1];\n",
-                                        "ld.global.u16 %%h%d, [%%x1];\n",
-                                        "ld.global.b32 %%r9, [%%x1];\nsetp.ne.u32 %%p%d, %%r9, 0;\n"};
+static int add_load(char *text, size_t size, register_width width, int position) {
     const int used = snprintf(text, size, "ld.param.u64 %%x1, [p%d];\nadd.s64 %%x1, %%x1, %%x0;\n", position);
-    const int form = type == 'w' ? 0 : type == 'd' ? 1 : type == 'h' ? 2 : 3;
-    return used +
-           snprintf(text + used, size - (size_t)used, forms[form], type == 'd' ? position + 10 : position);
+    return used + snprintf(text + used, size - (size_t)used, registers[width].load,
+                           registers[width].first + position);
 }
 
-static void name_register(char *text, size_t size, char type, int position) {
-    snprintf(text, size, "%%%c%d",
-             type == 'w'   ? 'b'
-             : type == 'd' ? 'x'
-                           : type,
-             type == 'd' ? position + 10 : position);
+static void name_register(char *text, size_t size, register_width width, int position) {
+    snprintf(text, size, "%%%c%d", registers[width].letter, registers[width].first + position);
 }
 
 static CUmodule load_operation(const operation *o) {
@@ -84,32 +102,25 @@ static CUmodule load_operation(const operation *o) {
                       "%r0;\nmul.wide.u32 %x0, %r1, 8;\n";
     size_t used = strlen(text);
     char name[16];
-    const int sources = (int)strlen(o->types) - 1;
+    const int sources = (int)strlen(o->widths) - 1;
     for (int i = 1; i <= sources; i++)
-        used += (size_t)add_load(text + used, sizeof text - used, o->types[i], i);
+        used += (size_t)add_load(text + used, sizeof text - used, width_at(o, i), i);
     used += (size_t)snprintf(text + used, sizeof text - used, "%s ", o->op);
     for (int i = 0; i <= sources; i++) {
-        name_register(name, sizeof name, o->types[i], i);
+        name_register(name, sizeof name, width_at(o, i), i);
         used += (size_t)snprintf(text + used, sizeof text - used, "%s%s", i ? ", " : "", name);
     }
-    static const char *const stores[] = {"st.global.b32 [%x1], %b0;", "st.global.b64 [%x1], %x10;",
-                                         "st.global.b16 [%x1], %h0;",
-                                         "selp.u32 %r9, 1, 0, %p0;\nst.global.b32 [%x1], %r9;"};
-    const char type = o->types[0];
     snprintf(text + used, sizeof text - used, ";\nld.param.u64 %%x1, [p0];\nadd.s64 %%x1, %%x1, %%x0;\n%s",
-             stores[type == 'w'   ? 0
-                    : type == 'd' ? 1
-                    : type == 'h' ? 2
-                                  : 3]);
+             registers[width_at(o, 0)].store);
     return load_kernel("", 4, text);
 }
 
 /* Runs the operation on drawn values: results and sources[position][case]. The last block is not full. */
 static void run_operation(const operation *o, value *results, value (*sources)[COUNT]) {
-    const int count = (int)strlen(o->types) - 1;
+    const int count = (int)strlen(o->widths) - 1;
     CUdeviceptr params[4] = {0};
     for (int i = 0; i < count; i++)
-        for (int n = 0; n < COUNT; n++) sources[i][n] = draw_value(o->kind, o->types[i + 1], i);
+        for (int n = 0; n < COUNT; n++) sources[i][n] = draw_value(o->kind, width_at(o, i + 1), i);
     memset(results, 0, sizeof *results * COUNT);
     params[0] = new_copy(results, sizeof *results * COUNT);
     for (int i = 0; i < count; i++) params[i + 1] = new_copy(sources[i], sizeof *sources);
@@ -126,9 +137,9 @@ static void run_operation(const operation *o, value *results, value (*sources)[C
     for (int i = 0; i <= count; i++) OK(cuMemFree(params[i]));
 }
 
-static bool is_equal(char kind, char type, value a, value b) {
-    if (kind == 'f' && type == 'w' && isnan(a.f32) && isnan(b.f32)) return true;
-    if (kind == 'g' && type == 'd' && isnan(a.f64) && isnan(b.f64)) return true;
+static bool is_equal(value_kind kind, register_width width, value a, value b) {
+    if (kind == FLOATS && width == BITS_32 && isnan(a.f32) && isnan(b.f32)) return true;
+    if (kind == DOUBLES && width == BITS_64 && isnan(a.f64) && isnan(b.f64)) return true;
     return a.u64 == b.u64;
 }
 
@@ -138,7 +149,7 @@ static void check_operation(const operation *o) {
     for (int n = 0; n < COUNT; n++) {
         value s[3] = {sources[0][n], sources[1][n], sources[2][n]}, expected = {0};
         o->expect(s, &expected);
-        if (!is_equal(o->kind, o->types[0], results[n], expected))
+        if (!is_equal(o->kind, width_at(o, 0), results[n], expected))
             fail_msg("%s of %llx, %llx, %llx: %llx instead of %llx", o->op, (unsigned long long)s[0].u64,
                      (unsigned long long)s[1].u64, (unsigned long long)s[2].u64,
                      (unsigned long long)results[n].u64, (unsigned long long)expected.u64);
@@ -235,64 +246,64 @@ static void bf16(const value *s, value *d) {
 EXPECT(of_bf16, u32, A.u32 << 16)
 
 static const operation operations[] = {
-    {"add.s32", "www", add32, 'i'},
-    {"sub.s32", "www", sub32, 'i'},
-    {"mul.lo.s32", "www", mul32, 'i'},
-    {"mad.lo.s32", "wwww", mad32, 'i'},
-    {"mul.hi.u32", "www", hi_u, 'i'},
-    {"mul.hi.s32", "www", hi_s, 'i'},
-    {"mul.wide.u32", "dww", wide_u, 'i'},
-    {"mul.wide.s32", "dww", wide_s, 'i'},
-    {"add.s64", "ddd", add64, 'i'},
-    {"mul.lo.s64", "ddd", mul64, 'i'},
-    {"min.s32", "www", min_s, 'i'},
-    {"max.u32", "www", max_u, 'i'},
-    {"div.u32", "www", div_u, 'i'},
-    {"rem.u32", "www", rem_u, 'i'},
-    {"div.s32", "www", div_s, 'i'},
-    {"shl.b32", "www", shl32, 'b'},
-    {"shr.u32", "www", shr32, 'b'},
-    {"shr.s32", "www", sar32, 'b'},
-    {"shl.b64", "ddw", shl64, 'b'},
-    {"popc.b32", "ww", popc, 'i'},
-    {"clz.b32", "ww", clz, 'i'},
-    {"shf.r.wrap.b32", "wwww", funnel, 'i'},
-    {"cvt.s64.s32", "dw", sext, 'i'},
-    {"cvt.u64.u32", "dw", zext, 'i'},
-    {"cvt.u32.u64", "wd", low, 'i'},
-    {"cvt.s32.s16", "wh", half_s, 'i'},
-    {"add.s16", "hhh", add16, 'i'},
-    {"shr.s16", "hhw", sar16, 'b'},
-    {"selp.b32", "wwwp", select, 'i'},
-    {"setp.lt.s32", "pww", less_s, 'i'},
-    {"setp.gt.u32", "pww", above_u, 'i'},
-    {"setp.lt.f32", "pww", less_f, 'f'},
-    {"setp.ltu.f32", "pww", not_less_f, 'f'},
-    {"setp.ne.f32", "pww", unequal_f, 'f'},
-    {"setp.num.f32", "pww", number_f, 'f'},
-    {"add.f32", "www", add_f, 'f'},
-    {"mul.rn.f32", "www", mul_f, 'f'},
-    {"div.rn.f32", "www", div_f, 'f'},
-    {"fma.rn.f32", "wwww", fma_f, 'f'},
-    {"sqrt.rn.f32", "ww", sqrt_f, 'f'},
-    {"min.f32", "www", min_f, 'f'},
-    {"copysign.f32", "www", copysign_f, 'f'},
-    {"add.f64", "ddd", add_g, 'g'},
-    {"fma.rn.f64", "dddd", fma_g, 'g'},
-    {"div.rn.f64", "ddd", div_g, 'g'},
-    {"cvt.rn.f32.s32", "ww", to_f_s, 'i'},
-    {"cvt.rn.f32.u32", "ww", to_f_u, 'i'},
-    {"cvt.rn.f32.s64", "wd", to_f_64, 'i'},
-    {"cvt.f64.f32", "dw", to_g, 'f'},
-    {"cvt.rn.f32.f64", "wd", from_g, 'g'},
-    {"cvt.rzi.s32.f32", "ww", to_s, 'f'},
-    {"cvt.rni.u32.f32", "ww", to_u, 'f'},
-    {"cvt.rmi.f32.f32", "ww", floor_f, 'f'},
-    {"cvt.sat.f32.f32", "ww", sat_f, 'f'},
-    {"add.rz.f32", "www", add_rz, 'f'},
-    {"fma.rm.f32", "wwww", fma_rm, 'f'},
-    {"cvt.rn.bf16.f32", "hw", bf16, 'f'},
-    {"cvt.f32.bf16", "wh", of_bf16, 'i'},
+    {"add.s32", "www", add32, INTEGERS},
+    {"sub.s32", "www", sub32, INTEGERS},
+    {"mul.lo.s32", "www", mul32, INTEGERS},
+    {"mad.lo.s32", "wwww", mad32, INTEGERS},
+    {"mul.hi.u32", "www", hi_u, INTEGERS},
+    {"mul.hi.s32", "www", hi_s, INTEGERS},
+    {"mul.wide.u32", "dww", wide_u, INTEGERS},
+    {"mul.wide.s32", "dww", wide_s, INTEGERS},
+    {"add.s64", "ddd", add64, INTEGERS},
+    {"mul.lo.s64", "ddd", mul64, INTEGERS},
+    {"min.s32", "www", min_s, INTEGERS},
+    {"max.u32", "www", max_u, INTEGERS},
+    {"div.u32", "www", div_u, INTEGERS},
+    {"rem.u32", "www", rem_u, INTEGERS},
+    {"div.s32", "www", div_s, INTEGERS},
+    {"shl.b32", "www", shl32, SHIFTS},
+    {"shr.u32", "www", shr32, SHIFTS},
+    {"shr.s32", "www", sar32, SHIFTS},
+    {"shl.b64", "ddw", shl64, SHIFTS},
+    {"popc.b32", "ww", popc, INTEGERS},
+    {"clz.b32", "ww", clz, INTEGERS},
+    {"shf.r.wrap.b32", "wwww", funnel, INTEGERS},
+    {"cvt.s64.s32", "dw", sext, INTEGERS},
+    {"cvt.u64.u32", "dw", zext, INTEGERS},
+    {"cvt.u32.u64", "wd", low, INTEGERS},
+    {"cvt.s32.s16", "wh", half_s, INTEGERS},
+    {"add.s16", "hhh", add16, INTEGERS},
+    {"shr.s16", "hhw", sar16, SHIFTS},
+    {"selp.b32", "wwwp", select, INTEGERS},
+    {"setp.lt.s32", "pww", less_s, INTEGERS},
+    {"setp.gt.u32", "pww", above_u, INTEGERS},
+    {"setp.lt.f32", "pww", less_f, FLOATS},
+    {"setp.ltu.f32", "pww", not_less_f, FLOATS},
+    {"setp.ne.f32", "pww", unequal_f, FLOATS},
+    {"setp.num.f32", "pww", number_f, FLOATS},
+    {"add.f32", "www", add_f, FLOATS},
+    {"mul.rn.f32", "www", mul_f, FLOATS},
+    {"div.rn.f32", "www", div_f, FLOATS},
+    {"fma.rn.f32", "wwww", fma_f, FLOATS},
+    {"sqrt.rn.f32", "ww", sqrt_f, FLOATS},
+    {"min.f32", "www", min_f, FLOATS},
+    {"copysign.f32", "www", copysign_f, FLOATS},
+    {"add.f64", "ddd", add_g, DOUBLES},
+    {"fma.rn.f64", "dddd", fma_g, DOUBLES},
+    {"div.rn.f64", "ddd", div_g, DOUBLES},
+    {"cvt.rn.f32.s32", "ww", to_f_s, INTEGERS},
+    {"cvt.rn.f32.u32", "ww", to_f_u, INTEGERS},
+    {"cvt.rn.f32.s64", "wd", to_f_64, INTEGERS},
+    {"cvt.f64.f32", "dw", to_g, FLOATS},
+    {"cvt.rn.f32.f64", "wd", from_g, DOUBLES},
+    {"cvt.rzi.s32.f32", "ww", to_s, FLOATS},
+    {"cvt.rni.u32.f32", "ww", to_u, FLOATS},
+    {"cvt.rmi.f32.f32", "ww", floor_f, FLOATS},
+    {"cvt.sat.f32.f32", "ww", sat_f, FLOATS},
+    {"add.rz.f32", "www", add_rz, FLOATS},
+    {"fma.rm.f32", "wwww", fma_rm, FLOATS},
+    {"cvt.rn.bf16.f32", "hw", bf16, FLOATS},
+    {"cvt.f32.bf16", "wh", of_bf16, INTEGERS},
 };
 
 static void test_operations(void **unused) {
@@ -320,7 +331,7 @@ static double reciprocal_root(double x) {
 
 static void check_approximation(const approximation *a) {
     static value results[COUNT], sources[3][COUNT];
-    run_operation(&(operation){a->op, "ww", NULL, 'f'}, results, sources);
+    run_operation(&(operation){a->op, "ww", NULL, FLOATS}, results, sources);
     int inexact = 0;
     for (int n = 0; n < COUNT; n++) {
         float x = sources[0][n].f32;

@@ -1,6 +1,6 @@
 /* Kernels on the CUDA machine: what lanes, warps and blocks do together is right in every order; every fault
- * of a kernel that the machine looks for is planted once, and found; counters are exact. test_arithmetic.c
- * has the operations. */
+ * of a kernel that the machine looks for is planted once, and found; counters are exact.
+ * test_machine_arithmetic.c has the operations. */
 #include "machine_test.h"
 
 #include <stdio.h>
@@ -179,7 +179,7 @@ static void assert_lost(const char *before, const char *body, shape s, CUdevicep
 static void test_bounds(void **state) {
     (void)state;
     assert_lost("", store_index, (shape){2, 32, 0}, new_memory(63 * 4), CUDA_ERROR_ILLEGAL_ADDRESS,
-                "4 bytes behind the end of an allocation of 252");
+                "4 bytes past the end of an allocation of 252");
     assert_lost("", store_index, (shape){1, 32, 0}, new_memory(128) + 2, CUDA_ERROR_MISALIGNED_ADDRESS,
                 "misaligned store of 4 bytes");
     assert_lost("", store_index, (shape){1, 32, 0}, 4096, CUDA_ERROR_ILLEGAL_ADDRESS,
@@ -203,7 +203,7 @@ static void test_error_is_sticky(void **state) {
     const CUdeviceptr memory = new_memory(64);
     CUdeviceptr more;
     assert_int_equal(run_kernel(module, (shape){1, 32, 0}, &memory, 1), CUDA_ERROR_ILLEGAL_ADDRESS);
-    assert_refused("behind the end");
+    assert_refused("past the end");
     assert_int_equal(cuModuleUnload(module), CUDA_ERROR_ILLEGAL_ADDRESS);
     assert_not_refused();
     assert_int_equal(cuMemAlloc(&more, 4), CUDA_ERROR_ILLEGAL_ADDRESS);
@@ -218,12 +218,12 @@ static void test_shared_faults(void **state) {
     assert_lost(room, SHARED_AT "st.shared.u32 [%r2+132], %r0;", (shape){1, 32, 0}, 0,
                 CUDA_ERROR_ILLEGAL_ADDRESS, "up to byte 260 of 256 bytes of shared memory");
     assert_lost(room, SHARED_AT "ld.shared.u32 %r3, [%r2];", (shape){1, 32, 0}, 0, CUDA_ERROR_LAUNCH_FAILED,
-                "is read, and nobody has written it");
+                "is read before it was written");
     assert_lost(room, SHARED_AT "st.shared.u32 [%r2+2], %r0;", (shape){1, 32, 0}, 0,
                 CUDA_ERROR_MISALIGNED_ADDRESS, "misaligned");
 }
 
-/* A race in shared memory is a violation; the launch goes on. */
+/* A race in shared memory is a violation; the launch continues. */
 static void assert_shared_race(const char *body, bool found) {
     CUmodule module = load_kernel(".shared .align 4 .b8 room[256];", 1, body);
     const CUdeviceptr none = 0;

@@ -1,4 +1,5 @@
-/* The lock file of a training's folder: free, and held through the kernel by somebody who wrote any text. */
+/* The lock file of a training's folder: free, and held through the kernel by a process that wrote any text.
+ */
 #define _GNU_SOURCE /* F_OFD_SETLK */
 #include "fuzz.h"
 

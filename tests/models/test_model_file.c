@@ -380,7 +380,7 @@ static p2p_status verify(const char *path, const char *words, bool *warned) {
 }
 
 /* Files that Python's safetensors read and saved again with p2p's metadata (make_resaved.py): with equal
- * contents the checksum is right; with others it belongs to p2p's file, which is said. */
+ * contents the checksum is right; with others it belongs to p2p's file, and a warning is printed. */
 static void test_resaved(void **state) {
     (void)state;
     static const struct {
@@ -425,7 +425,7 @@ static void test_layouts(void **state) {
 #undef REST
 }
 
-/* What is no generator is named as what it is. */
+/* A model that is not a generator is named as what it is. */
 static void test_other_kinds(void **state) {
     (void)state;
     const pix2pix_config config = tiny_config();

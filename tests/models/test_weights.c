@@ -366,7 +366,7 @@ static void test_bounds(void **state) {
     safetensors_close(file);
 }
 
-/* A number that is not finite is not blamed on who wrote the file if the file is damaged. */
+/* A number that is not finite is not attributed to the writer if the file is damaged. */
 static void test_values_of_damaged_file(void **state) {
     (void)state;
     small_training t = open_small();

@@ -1,4 +1,4 @@
-/* A shared object that is no backend: it exports nothing. */
+/* A shared object that is not a backend: it exports nothing. */
 int blank_value(void);
 
 int blank_value(void) {

@@ -1,4 +1,4 @@
-/* Timing of one descriptor. Judges nothing. */
+/* Timing of one descriptor. Has no verdict. */
 #include "op_suite.h"
 
 #include <stdlib.h>

@@ -76,7 +76,7 @@ void op_suite_count(op_suite *suite, const p2p_op *op, p2p_status status, double
 /* Prints a table of all kinds, with kernels and reasons of refusals. Returns whether nothing failed and at
  * least one descriptor of every kind ran. */
 bool op_suite_report(const op_suite *suite);
-/* Prints for each kind how much of it runs and what is refused. Judges nothing. */
+/* Prints for each kind how much of it runs and what is refused. Has no verdict. */
 void op_suite_matrix(const op_suite *suite);
 
 /* op_invalid.c: checks that invalid variants of `op` are refused with a message. Adds their number. */

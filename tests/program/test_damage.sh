@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Damaged files of a training, and files that are given for others: what can go on without them goes on and says so, the
-# rest is refused by name. test_checkpoint, test_model_file and test_json_file damage every bit.
+# Damaged files of a training, and files that are given for others: what can continue without them continues with a message,
+# the rest is refused by name. test_checkpoint, test_model_file and test_json_file damage every bit.
 #
 #   tests/program/test_damage.sh P2P DEVICE     P2P: the program; DEVICE: e.g. reference:0
 . "$(dirname "$0")/../support/expect.sh" "$@"

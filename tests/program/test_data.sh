@@ -143,7 +143,7 @@ expect 0 "phone/val: 1 picture has a suffix that is not read: deep.heic; convert
 
 echo "-- pictures that EXIF turns"
 cp -r toys turned && turn toys/val/00001.jpg 3 turned/val/00001.jpg
-expect 0 "val: 1 picture is turned upright, as EXIF data says" "$p2p" train "${tiny[@]}" --data turned --out turned-run --steps 1
+expect 0 "val: 1 picture is turned upright by EXIF data" "$p2p" train "${tiny[@]}" --data turned --out turned-run --steps 1
 
 echo "-- what is taken for a pair"
 expect 0 "train: 8 pairs of 32 x 32 pixels, side by side in the pictures in toys/train" "$p2p" train "${tiny[@]}" --data toys --out shown --steps 1

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Environment variables and their options: the table has exactly the variables that the sources read, README.md contains
-# the table, an option overrides its variable, and invalid values are refused.
+# Environment variables and their options: the table has exactly the variables that the sources read, backend/ENVIRONMENT.md
+# contains the table, an option overrides its variable, and invalid values are refused.
 #
 #   tests/program/test_environment.sh P2P DEVICE
 source=$(cd "$(dirname "$0")/../.." && pwd)
@@ -10,13 +10,15 @@ echo "-- the table and the sources"
 # texts FOLDER...: prints the C sources in the folders without white space, so that line breaks have no effect.
 texts() { find "$@" -name '*.[ch]' -exec cat {} + | tr -d ' \t\n'; }
 calls() { texts "$@" | grep -oE 'getenv\("[A-Z0-9_]+"\)' | cut -d '"' -f 2; }
-# names ROOT: prints the variables that the sources in ROOT read. The program also passes names to getenv through tables
-# and arguments, so there every literal that is a name counts, except those of variables that are set.
+# names ROOT: prints the variables that the sources in ROOT read. The program also passes names to getenv through arguments
+# and tables, so there every literal P2P_* counts, except those of variables that are set, and of other names arguments of the
+# functions that read numbers and texts, and those that stand before a path in a table.
 names() (
     cd "$1" || exit 1
     program=(backend* models train)
     {
         calls "${program[@]}" tests
+        texts "${program[@]}" | grep -oE '((number_in|value_of)\("[A-Z0-9_]+"|\{"[A-Z0-9_]+","/)' | cut -d '"' -f 2
         texts "${program[@]}" | sed -E 's/setenv\("[A-Z0-9_]+"//g' | grep -oE '"P2P_[A-Z0-9_]+"' | tr -d '"'
     } | sort -u
 )
@@ -40,13 +42,14 @@ $whole && { names tree | diff documented.txt - || fail "p2p help environment lis
 # A test of the search itself: it finds each name that is read, in any form, and no other.
 mkdir -p probe/{backend,backend-opencl,models,train,tests}
 printf 'x = getenv(\n    "SOME_HOME"); row r = {"P2P_ROW", 1}; read_number( "P2P_NUMBER");' >probe/backend/a.c
-printf 'setenv("P2P_SET", "1", 1); fail("P2P_TEXT is wrong");' >probe/train/a.c
+printf 'setenv("P2P_SET", "1", 1); fail("P2P_TEXT is wrong"); number_in("SIZE", 0); text_in("NOT");' >probe/train/a.c
+printf 'row r[] = {{"CONDA", "/lib"}, {"TITLE", "a text"}, {NULL, "/usr"}};' >probe/models/a.c
 printf 'getenv("TEST_ONLY"); unsetenv("P2P_UNSET"); open_with("P2P_GIVEN");' >probe/tests/a.c
-[ "$(names probe | xargs)" = "P2P_NUMBER P2P_ROW SOME_HOME TEST_ONLY" ] || fail "the search found: $(names probe | xargs)"
+[ "$(names probe | xargs)" = "CONDA P2P_NUMBER P2P_ROW SIZE SOME_HOME TEST_ONLY" ] || fail "the search found: $(names probe | xargs)"
 
-echo "-- the README's table"
-$whole && { sed -n '/^## Environment variables$/,$p' "$source/backend/README.md" | sed '1,2d;/^## /,$d' | diff - environment.txt ||
-    fail "backend/README.md does not end with what p2p help environment prints"; }
+echo "-- the committed table"
+$whole && { sed '1,2d' "$source/backend/ENVIRONMENT.md" | diff - environment.txt ||
+    fail "backend/ENVIRONMENT.md has '<', p2p help environment prints '>'"; }
 
 echo "-- options"
 for command in train translate test plan bench tune; do

@@ -504,7 +504,7 @@ planted single 1 sides "00005.png has no partner"
 "$p2p" sample-data large --count 4 --size 128 --seed 9 >/dev/null 2>&1
 mkdir -p cut/train # photographs of 128 x 64: pairs by their shape only
 for i in 1 2 3 4; do "$pictures" crop large/train/0000$i.jpg 128 40 128 64 cut/train/$i.png; done
-expect 3 "goes on across its middle" "${make[@]}" check cut
+expect 3 "continues across its middle" "${make[@]}" check cut
 for count in 1 4; do
     "${make[@]}" check cut --workers $count --json cut$count.json >cut$count.txt 2>/dev/null
 done

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Backends that are shared objects: where they are looked for, which files are trusted, what is said of each state, that
-# their failures, variables and limits arrive in the program, and that one trains.
+# Backends that are shared objects: where they are looked for, which files are trusted, what is printed about each state,
+# that their failures, variables and limits arrive in the program, and that one trains.
 #
 #   tests/program/test_modules.sh P2P DEVICE MODULES
 . "$(dirname "$0")/../support/expect.sh" "$@"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Ranks: processes that mpirun starts and that train together. They equal as many devices of one process, bit for bit, and
-# one device with the whole batch within a bound; a training goes on with other numbers of ranks.
+# one device with the whole batch within a bound; a training continues with other numbers of ranks.
 #
 #   tests/program/test_ranks.sh P2P BACKEND LAUNCHER COMPARE_TENSORS     BACKEND: one with at least three devices
 support=$(realpath "$(dirname "$0")/../support")

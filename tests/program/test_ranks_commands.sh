@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Other commands than train under a launcher: bench measures all ranks together; the others run in the first process
-# alone, and say so, so that no two write the same files.
+# alone, and print that, so that no two write the same files.
 #
 #   tests/program/test_ranks_commands.sh P2P BACKEND LAUNCHER     BACKEND: one with at least four devices
 support=$(realpath "$(dirname "$0")/../support")

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Ranks that fail, die, stop, or get a signal: all end, soon, with one message and an exit code, and what is left of the
-# training goes on.
+# training continues.
 #
 #   tests/program/test_ranks_lost.sh P2P BACKEND LAUNCHER     BACKEND: one with at least three devices
 support=$(realpath "$(dirname "$0")/../support")
@@ -100,7 +100,7 @@ beside warns
 together
 
 # lose NUMBER SIGNAL WORDS: a rank of three gets the signal in the middle of a training; all others end soon, with the
-# words and an exit code, and two go on.
+# words and an exit code, and two continue.
 lose() {
     local out=lost$1$2 process begun status steps
     begin_ranks 3 "$out" 8 "${base[@]}" --epochs 100000
@@ -138,7 +138,7 @@ beside lose 2 STOP "no sign of life for 4 s"
 beside lose 0 STOP "no sign of life for 4 s"
 together
 
-echo "-- a signal to any rank stops all after the same step, and the training goes on to the bits of an undisturbed one"
+echo "-- a signal to any rank stops all after the same step, and the training continues to the bits of an undisturbed one"
 expect 0 "" run 2 "${train[@]}" --backend "$backend" --epochs 12 --out undisturbed
 
 # is_stopped OUT: the training of begin_ranks ends after a step, with a checkpoint.

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Checks the Markdown files against the program and the tree: the commands, options, files and names of the code that
 # they show exist, links have a target, and the commands of the top README and of train/DEVICES.md run. Files that the
-# header comments of scripts name exist too.
+# header comments of scripts and of sources name exist too.
 #
 #   tests/program/test_readme.sh P2P DEVICE      P2P: the program; DEVICE: e.g. reference:0
 #
@@ -155,15 +155,15 @@ check_files() {
         word=${word#[(\"]}
         word=${word%%[,;:)\"]*}
         word=${word%.}
-        [[ $word == *[\<\>\$=]* || $word == build/* ]] && continue
+        [[ $word == *[\<\>\$=]* || $word == build/* || $word == *NAME* ]] && continue
         path=${word%/}
         case "$word" in
-            *.[ch] | *.cl | *.clh | *.sh | *.py | *.md | *.cmake) ;;
+            *.[ch] | *.cl | *.clh | *.cu | *.cuh | *.sh | *.py | *.md | *.cmake) ;;
             ci/* | tests/* | models/* | backend/* | backend-opencl/* | backend-cuda/* | train/*) ;;
             *) continue ;;
         esac
         [[ $place == tests/* ]] && [ -e "$source/tests/$path" ] && continue
-        exists "$path" || exists "$folder$path" || [ -e "$source/$path" ] || [ -e "$source/$folder$path" ] ||
+        exists "$path" || exists "$folder$path" || exists "${folder%%/*}/$path" || [ -e "$source/$path" ] || [ -e "$source/$folder$path" ] ||
             fail "$place: there is no $word"
     done
     set +f
@@ -212,15 +212,24 @@ while IFS=$tab read -r kind place text; do
     esac
 done <pieces.txt
 
-echo "-- files in the header comments of scripts"
+echo "-- files in the header comments of scripts and of sources"
 # headers FILE: prints a line for each line of the comment at the start: place and text, separated by a tab.
 headers() {
     awk -v name="${1#"$source/"}" '!/^#/ { exit } !/^#!/ { printf "%s:%d\t%s\n", name, FNR, substr($0, 2) }' "$1"
 }
 while read -r file; do headers "$file"; done < <(find "$source/tests" "$source/ci" -type f \( -name '*.sh' -o -path '*/ci/*' \) \
     ! -name '*.md' | sort) >headers.txt
+# The same of the sources in C, CUDA C and OpenCL C, as far as a line has a name with an ending.
+(cd "$source" && find backend* models train tests -type f -regex '.*\.\(c\|h\|cl\|clh\|cu\|cuh\)' -print0 | xargs -0 awk '
+    FNR == 1 { header = /^\/\*/ }
+    header && /[a-z]\.[a-z]/ { printf "%s:%d\t%s\n", FILENAME, FNR, $0 }
+    /\*\// { header = 0 }') >sources.txt
+[ "$(wc -l <sources.txt)" -gt 300 ] || fail "only $(wc -l <sources.txt) lines with files found in the header comments of sources"
+cat sources.txt >>headers.txt
 [ "$(wc -l <headers.txt)" -gt 50 ] || fail "only $(wc -l <headers.txt) lines found in the header comments of scripts"
 while IFS=$tab read -r place text; do check_files "$place" "$text"; done <headers.txt
+planted=$(fail() { echo "$*"; } && check_files backend/p2p.h:1 "/* See gone.cl and p2p_file.h. */")
+[ "$planted" = "backend/p2p.h:1: there is no gone.cl" ] || fail "a planted name: '$planted'"
 
 # ---- The commands of the top README, and of train/DEVICES.md ----
 

@@ -108,7 +108,7 @@ echo "-- a page that can't be written ends no training"
 expect 0 "" "$p2p" train "${small[@]}" --out blocked --steps 4
 rm blocked/report.html
 mkdir blocked/report.html
-expect 0 "blocked/report.html is not written, and the training goes on without it: " \
+expect 0 "blocked/report.html is not written, and the training continues without it: " \
     "$p2p" train --out blocked --resume --device "$device" --steps 20
 [ "$(grep -c "is not written" err.txt)" -eq 1 ] || fail "printed more than once"
 grep -q "its course" err.txt && fail "a page is named that is not there"

@@ -1,4 +1,4 @@
-/* Bounds of errors of whole tiny trainings. Those of single operations are in check/op_budget.h. */
+/* Bounds of errors of whole tiny trainings. Those of single operations are in backend/check/op_budget.h. */
 #ifndef P2P_ERROR_BUDGET_H
 #define P2P_ERROR_BUDGET_H
 

@@ -41,9 +41,9 @@ bool call_class_is_memory(call_class call) {
 #define LASTING(call, code)                                                                                  \
     { CALL_##call, #code "+", FAULT_ERROR, code, true }
 
-/* ENOENT and ELOOP are left out where they would be a lie that no program could see through: a stat() or an
- * unlink() that does not find a file which is there. brk() is left out because its failure is no error code;
- * malloc() covers it. */
+/* ENOENT and ELOOP are left out where they cannot be detected by any program: a stat() or an unlink() that
+ * does not find a file which is there. brk() is left out because its failure is not an error code; malloc()
+ * covers it. */
 const fault faults[] = {
     ERROR(OPEN, EACCES),
     ERROR(OPEN, EMFILE),

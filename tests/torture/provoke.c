@@ -189,7 +189,7 @@ static void start_job(const options *o, const case_list *list, shared_results *s
 }
 
 /* A process per job, each with a copy of the folder; the first job, which has the folder itself, starts last.
- * This process runs no case, because whoever traces takes the end of any child. */
+ * This process runs no case, because a tracing process receives the end of every child. */
 static void run_jobs(const options *o, const case_list *list, shared_results *shared) {
     bool good = true;
     for (int job = o->jobs - 1; job >= 0; job--) start_job(o, list, shared, job);

@@ -1,4 +1,4 @@
-/* The commands that are tortured, and a run of one of them with a fault. A small training writes every kind
+/* The commands under test, and a run of one of them with a fault. A small training writes every kind
  * of file: configuration, log, checkpoints (old ones removed), models, samples, epochs (old ones removed),
  * the best one.
  */

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Faults of what surrounds a training, a translation and a test: a file system of each size, few files in it, little
-# address space, few descriptors, links and pipes that somebody planted at the names that are written. Each command ends with a
+# address space, few descriptors, links and pipes planted at the names that are written. Each command ends with a
 # message or is complete; the next one reaches the bits of an undisturbed run. Ends with rows for the table of provoke.c.
 #
 #   tests/torture/surroundings.sh P2P [COUNT]      COUNT: sizes of each kind (default 8)
@@ -154,7 +154,7 @@ else
     for value in $(values $least $most); do limited "-v $value"; done
     row "address space" "ulimit -v from $least to $most KB"
 fi
-# From the least with which the program starts; whoever runs this script may have left descriptors open.
+# From the least with which the program starts; the caller of this script may have left descriptors open.
 least=4
 until bash -c "ulimit -n $least && exec timeout 10 '$p2p' --version" >/dev/null 2>&1; do least=$((least + 1)); done
 for value in $(seq $least $((least + 6))); do limited "-n $value"; done
@@ -162,7 +162,7 @@ row "descriptors" "ulimit -n from $least to $((least + 6))"
 
 # ---- Planted links and pipes ----
 
-# plant KIND FOLDER NAME: a link to a file of somebody else, or a pipe, as FOLDER/NAME.
+# plant KIND FOLDER NAME: a link to a file of another user, or a pipe, as FOLDER/NAME.
 plant() {
     local at=$2/$3
     mkdir -p "$(dirname "$at")"

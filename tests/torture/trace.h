@@ -27,7 +27,7 @@ typedef struct {
 
 void trace_log_free(trace_log *log);
 
-/* The nth call of its class suffers the fault. */
+/* The nth call of its class has the fault. */
 typedef struct {
     const fault *what; /* NULL: none */
     uint64_t nth;      /* from 1 */

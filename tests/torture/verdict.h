@@ -1,6 +1,5 @@
-/* A case: a subject, a fault, and the number of the call that suffers it. Runs it, judges what is left, lets
- * the user's next command repair it, and compares the results with those of an undisturbed run.
- */
+/* A case: a subject, a fault, and the number of the call at which it occurs. Runs it, checks what is left,
+ * runs the user's next command, and compares the results with those of an undisturbed run. */
 #ifndef TORTURE_VERDICT_H
 #define TORTURE_VERDICT_H
 

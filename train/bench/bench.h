@@ -32,7 +32,7 @@ typedef struct {
     uint32_t step;    /* runs so far */
 } bench;
 
-/* Open the devices, plan and allocate. Of several ranks all do. Call bench_close() in any case. */
+/* Open the devices, plan and allocate. With several ranks, all call it. Call bench_close() in any case. */
 p2p_status bench_open(bench *b, const settings *all, const ranks *together, bool training);
 void bench_close(bench *b);
 /* Images of a step of all devices of all ranks. */

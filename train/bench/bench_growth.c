@@ -146,7 +146,7 @@ static void compare(const contestant *many, contestant *one, growth_added *besid
     beside->one_step_s = bench_summary(one->seconds, ROUNDS);
 }
 
-/* The share of time in which the devices of all ranks stood still; negative if a rank does not know it. */
+/* The share of time in which the devices of all ranks stood still; negative if a rank has not measured it. */
 static p2p_status share_of_waiting(const ranks *together, bool known, double waited, double seconds,
                                    double *share) {
     double sums[2] = {known ? 0 : 1, waited};

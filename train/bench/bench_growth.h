@@ -53,7 +53,7 @@ typedef struct {
     growth_point points[GROWTH_MOST];
 } bench_growth;
 
-/* Measure with each number of devices in --gpus, which are the first ones of --device, if it is given. Of
+/* Measure with each number of devices in --gpus, which are the first ones of --device, if it is given. With
  * several ranks each has as many, and all call it; rank 0 has the results. */
 p2p_status bench_growth_measure(const settings *all, ranks *together, int steps, bench_growth *growth);
 /* Prints JSON with --json, else a table. */

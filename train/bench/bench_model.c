@@ -68,7 +68,7 @@ typedef struct {
     model_step step;
 } course;
 
-/* Of the reductions that ran without a pause up to `last`, the longest. */
+/* The longest of the reductions that ran without a pause up to `last`. */
 static int longest_of_queue(const course *c, int last) {
     int longest = last;
     for (int i = last; i > 0 && c->start[i] <= c->end[i - 1]; i--)

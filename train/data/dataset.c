@@ -85,8 +85,8 @@ typedef struct {
     image_format formats[2];
 } pair_files;
 
-/* The most that convert_sides has at once for a picture of both sides, whose halves are copied unless one
- * format fits both. */
+/* The most bytes at once while a picture of both sides is converted: its halves are copied unless one format
+ * fits both. */
 static uint64_t halves_bytes(const pair_files *files) {
     const image_facts *facts = &files->facts[0];
     if (image_format_equal(files->formats[0], files->formats[1]))

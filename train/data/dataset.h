@@ -80,7 +80,7 @@ typedef struct {
 
 dataset_summary dataset_summarise(const dataset *data);
 
-/* The pictures that are turned upright, as their EXIF data says (image.h): their number, and a hash of which
+/* The pictures that are turned upright by their EXIF orientation (image.h): their number, and a hash of which
  * they are and how each is turned; 0 if there are none. */
 typedef struct {
     int64_t pictures;

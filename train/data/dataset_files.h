@@ -51,7 +51,7 @@ p2p_status dataset_files_paths(const dataset_files *files, size_t index, dataset
 void dataset_paths_free(dataset_paths *paths);
 
 /* Returns P2P_INPUT for a file without a partner. The message has its name, the folder that lacks the
- * partner, or the partner that is no picture by its suffix, and the number of such files. */
+ * partner, or the partner that is not a picture by its suffix, and the number of such files. */
 p2p_status dataset_files_single(const dataset_files *files, size_t index);
 
 /* Move pair `from` to `to` <= from, and drop the pair that was there. */

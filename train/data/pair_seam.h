@@ -7,7 +7,7 @@
 
 #include "dataset.h"
 
-/* Whether `left` and `right`, of equal height and of 3 channels of 8 bits, go on across their seam: the
+/* Whether `left` and `right`, of equal height and of 3 channels of 8 bits, continue across their seam: the
  * columns at the seam differ by at most twice as much as neighbours near it do. Uniform surroundings show
  * nothing. */
 bool pair_seam_goes_on(image_view left, image_view right);

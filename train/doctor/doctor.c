@@ -35,7 +35,7 @@ static const char contents[] = "system, processor and memory; graphics cards; th
                                "of this machine. The home folder is\n"
                                "shown as ~; other paths are shown as they are.";
 
-/* Opens the file first, so that nothing is examined in vain. */
+/* Opens the file first, so that a failure comes before the examination. */
 static p2p_status announce(examination *all) {
     const char *path = all->request->report;
     bool exists = false;

@@ -30,8 +30,8 @@ void doctor_text_free(doctor_text *text) {
 
 /* ---- The home folder ---------------------------------------------------------------------------------- */
 
-/* Whether a path ends or goes on with a folder after the home folder's name: /home/al is not in /home/alice.
- */
+/* Whether a path ends or continues with a folder after the home folder's name: /home/al is not in
+ * /home/alice. */
 static bool ends_name(char next) {
     return next == '\0' || !(isalnum((unsigned char)next) || (next & 0x80) || strchr("._-", next));
 }

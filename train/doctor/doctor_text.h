@@ -25,8 +25,8 @@ void doctor_text_free(doctor_text *text);
  * by name and without links. */
 void doctor_line(FILE *stream, const char *format, ...) P2P_PRINTF(2, 3);
 
-/* The text with every path in `home` shown as ~; "" and "/" are no homes. The caller frees it; NULL if memory
- * runs out. */
+/* The text with every path in `home` shown as ~; "" and "/" are not homes. The caller frees it; NULL if
+ * memory runs out. */
 char *doctor_hide_home(const char *text, const char *home);
 
 #endif

@@ -16,7 +16,7 @@ p2p_status json_file_write(const char *path, json_t *value, size_t flags);
 p2p_status json_file_write_sealed(const char *path, json_t *object, size_t flags);
 
 /* Read an object from a regular file, and compare its field "checksum", which *object then lacks.
- * P2P_UNREADABLE if the file can't be read; P2P_INPUT if it is no JSON object of at most JSON_FILE_LARGEST
+ * P2P_UNREADABLE if the file can't be read; P2P_INPUT if it is not a JSON object of at most JSON_FILE_LARGEST
  * bytes, has a repeated field, or does not match its checksum. An object without a checksum is accepted:
  * older versions wrote none, and a person who edits the file removes it. The caller releases *object. */
 enum { JSON_FILE_LARGEST = 1 << 20 };

@@ -9,6 +9,7 @@
 
 #include "json_text.h"
 #include "p2p_file.h"
+#include "sys.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -89,8 +90,8 @@ static void copy_plain(char *to, size_t size, const char *from) {
 }
 
 /* *complete is false if the file has no complete text: its writer was killed before, or has only just begun.
- * Numbers that no process has are no text either: a person may paste a command with them, and "kill -1" ends
- * all processes. */
+ * A number that no process can have does not complete it either: a person may paste a command with it, and
+ * "kill -1" ends all processes. */
 static p2p_status read_holder(int descriptor, const char *path, holder *found, bool *complete) {
     char text[TEXT_BYTES];
     const char *host = NULL, *boot = NULL, *since = NULL;
@@ -224,18 +225,12 @@ static bool is_at_path(int descriptor, const char *path) {
     return fstat(descriptor, &opened) == 0 && lstat(path, &there) == 0 && is_same(&opened, &there);
 }
 
-/* The file's name in its folder. */
-static const char *name_of(const char *path) {
-    const char *slash = strrchr(path, '/');
-    return slash ? slash + 1 : path;
-}
-
 /* The same, by the name in the lock's folder, wherever that is. */
 static p2p_status look_in_folder(const sys_lock *lock, bool *there) {
     struct stat opened, found;
     *there = false;
     if (fstat(lock->descriptor, &opened) != 0) return fail_opening(lock->path);
-    if (fstatat(lock->folder, name_of(lock->path), &found, AT_SYMLINK_NOFOLLOW) == 0)
+    if (fstatat(lock->folder, sys_base_name(lock->path), &found, AT_SYMLINK_NOFOLLOW) == 0)
         *there = is_same(&opened, &found);
     else if (errno != ENOENT)
         return fail_opening(lock->path);
@@ -274,7 +269,7 @@ static p2p_status open_locked(int *descriptor, const char *path, const char *wha
 
 /* The folder of the lock's file. The caller frees it; NULL if memory runs out. */
 static char *folder_of(const sys_lock *lock) {
-    const size_t length = (size_t)(name_of(lock->path) - lock->path);
+    const size_t length = (size_t)(sys_base_name(lock->path) - lock->path);
     return length > 0 ? strndup(lock->path, length) : strdup(".");
 }
 
@@ -371,7 +366,7 @@ static p2p_status take_again(sys_lock *lock, const char *what) {
 static p2p_status follow(sys_lock *lock, char **moved) {
     *moved = path_of_folder(lock->folder);
     if (!*moved) return P2P_OK;
-    const char *name = name_of(lock->path);
+    const char *name = sys_base_name(lock->path);
     const size_t size = strlen(*moved) + strlen(name) + 2;
     char *path = malloc(size);
     if (!path) {
@@ -405,7 +400,7 @@ void sys_lock_release(sys_lock *lock) {
     if (!lock) return;
     bool there;
     if (lock->descriptor >= 0 && look_in_folder(lock, &there) == P2P_OK && there)
-        unlinkat(lock->folder, name_of(lock->path), 0);
+        unlinkat(lock->folder, sys_base_name(lock->path), 0);
     if (lock->descriptor >= 0) close(lock->descriptor);
     p2p_folder_anchor_end(lock->folder);
     if (lock->folder >= 0) close(lock->folder);

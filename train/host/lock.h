@@ -2,11 +2,10 @@
  * start.
  *
  * On one machine the kernel decides: the holder has a lock of the open file (fcntl), which ends with its
- * process, so the file of a killed process blocks nobody. On file systems that pass locks on, as NFS does,
- * the same holds between machines. The text names the holder in messages. It decides where the kernel can't:
- * a lock of another host may be held without being seen here, so it is refused until a person removes the
- * file. Programs that only read take no lock.
- */
+ * process, so the file of a killed process blocks no process. On file systems that pass locks on, as NFS
+ * does, the same holds between machines. The text names the holder in messages. It decides where the kernel
+ * can't: a lock of another host may be held without being seen here, so it is refused until a person removes
+ * the file. Programs that only read take no lock. */
 #ifndef P2P_LOCK_H
 #define P2P_LOCK_H
 

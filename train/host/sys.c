@@ -184,6 +184,11 @@ p2p_status sys_path_same(const char *a, const char *b, bool *same) {
     return P2P_OK;
 }
 
+const char *sys_base_name(const char *path) {
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
 p2p_status sys_path_join(char **path, const char *folder, const char *name) {
     size_t folder_length = strlen(folder), name_length = strlen(name);
     char *joined = malloc(folder_length + name_length + 2);
@@ -234,6 +239,10 @@ static p2p_status copy_file(const char *from, const char *to) {
     }
     fclose(stream);
     return status;
+}
+
+bool sys_file_sync(FILE *stream) {
+    return fflush(stream) == 0 && (fsync(fileno(stream)) == 0 || errno == EINVAL);
 }
 
 p2p_status sys_file_rename(const char *from, const char *to) {
@@ -438,7 +447,7 @@ bool sys_is_terminal(FILE *stream) {
 
 bool sys_has_colours(FILE *stream) {
     const char *none = getenv("NO_COLOR"), *kind = getenv("TERM");
-    return sys_is_terminal(stream) && !(none && none[0]) && kind && strcmp(kind, "dumb") != 0;
+    return sys_is_terminal(stream) && !(none && none[0]) && kind && kind[0] && strcmp(kind, "dumb") != 0;
 }
 
 int sys_terminal_columns(FILE *stream) {

@@ -1,8 +1,9 @@
-/* Every call of the program to the operating system: threads, folders, files, signals, the terminal, clocks.
+/* Calls of the program to the operating system: threads, folders, files, signals, the terminal, clocks. No
+ * other room of train/ makes any.
  *
- * A port to another system is a port of sys.c, sys_real.c, sys_messages.c, sys_signals.c, and of
- * backend/host/file.c and atomic.c, on which they build. Nothing here depends on images or training. The
- * message of a failure has the path and the system's reason.
+ * A port to another system is a port of sys*.c and lock.c here, and of the files of backend/ on which they
+ * build: anchor.c, atomic.c, cache_driver.c, cache_examine.c and file.c in host/, module_find.c in device/.
+ * Nothing here depends on images or training. The message of a failure has the path and the system's reason.
  */
 #ifndef P2P_SYS_H
 #define P2P_SYS_H
@@ -47,8 +48,11 @@ void sys_monitor_wake_all(sys_monitor *monitor);
 
 typedef enum { SYS_PATH_ABSENT, SYS_PATH_FILE, SYS_PATH_FOLDER, SYS_PATH_OTHER } sys_path_kind;
 
+/* The part of the path after its last "/", or all of it: a file's name in its folder. */
+const char *sys_base_name(const char *path);
+
 /* Sets *kind to the kind of `path`; symbolic links are followed. P2P_UNREADABLE, with *kind SYS_PATH_ABSENT,
- * if it cannot be found out, for want of permission for example, and for a link that leads nowhere: what may
+ * if it cannot be found out, for lack of permission for example, and for a link that leads nowhere: what may
  * exist is never reported as absent. */
 p2p_status sys_path_kind_of(const char *path, sys_path_kind *kind);
 
@@ -118,6 +122,10 @@ p2p_status sys_folder_walk(sys_names *names, const char *path, bool (*wanted)(co
  * without blocking, for anything but a regular file: folders, pipes, dangling links. */
 p2p_status sys_file_read(const char *path, size_t limit, uint8_t **bytes, size_t *size, uint64_t *total);
 
+/* Write what the stream has to the disk; one that has no place on a disk, such as a pipe, is only flushed.
+ * False, with errno, after a failure. */
+bool sys_file_sync(FILE *stream);
+
 /* Write a file that appears complete or not at all. p2p_atomic_open (p2p_file.h) does so for a stream. */
 p2p_status sys_file_write(const char *path, const void *bytes, size_t size);
 
@@ -175,7 +183,7 @@ p2p_status sys_stop_check(void);
 
 /* The signal that requested a stop, as a number; 0: none. */
 int sys_stop_signal(void);
-/* Request a stop as this signal would, which another process got. */
+/* Request a stop as this signal would, which was received by another process. */
 void sys_stop_adopt(int number);
 
 /* The name of the signal that requested a stop, for users. */

@@ -1,5 +1,6 @@
 /* See sys_machine.h. */
 #include "sys_machine.h"
+#include "sys.h"
 
 #include <dirent.h>
 #include <limits.h>
@@ -77,8 +78,7 @@ static void read_driver(const char *root, const char *card, char *driver, size_t
     const ssize_t bytes = readlink(path, target, sizeof target - 1);
     if (bytes <= 0) return;
     target[bytes] = '\0';
-    const char *slash = strrchr(target, '/');
-    snprintf(driver, size, "%.63s", slash ? slash + 1 : target);
+    snprintf(driver, size, "%.63s", sys_base_name(target));
 }
 
 /* Class 3 are display controllers, class 0x12 processing accelerators. */

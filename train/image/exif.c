@@ -7,7 +7,7 @@
 #include <string.h>
 
 enum {
-    MARKER_FRAME = 0xc0, /* 0xc0 to 0xcf, but three others: the frame's header */
+    MARKER_FRAME = 0xc0, /* 0xc0 to 0xcf, except 0xc4, 0xc8 and 0xcc: the frame's header */
     MARKER_TABLES = 0xc4,
     MARKER_EXTENSION = 0xc8,
     MARKER_CODING = 0xcc,

@@ -8,7 +8,7 @@
 /* The cell of a character, in pixels at scale 1, with the space beside and below it. */
 enum { FONT_WIDTH = 6, FONT_HEIGHT = 10 };
 
-/* The number of characters of a text. A byte that is no part of a UTF-8 character counts as one. */
+/* The number of characters of a text. A byte that is not part of a UTF-8 character counts as one. */
 int font_characters(const char *text);
 
 /* Draw a line of text in dark grey on a picture of RGB8, its upper left corner at (left, top); each pixel of

@@ -4,8 +4,7 @@
  * Palettes are expanded, and samples of fewer than 8 bits are widened to 8. image_convert changes the format.
  * Files are not trusted: sizes are checked before memory is allocated, and damaged or truncated files are
  * refused. How large a picture may be, and how much memory all of them may take, is in image_limits.h. A JPEG
- * is turned upright, as its EXIF data says. Colour profiles are ignored. Resizing is in resize.h.
- */
+ * is turned upright by its EXIF orientation. Colour profiles are ignored. Resizing is in resize.h. */
 #ifndef P2P_IMAGE_H
 #define P2P_IMAGE_H
 

@@ -70,7 +70,7 @@ p2p_status image_convert(image_view view, image_format format, image *result) {
 }
 
 /* Convert row after row over the pixels themselves, none of which grows: a pixel is written before the next
- * one is read from behind it. */
+ * one is read after it. */
 static void convert_in_place(image *picture, image_format format) {
     const image_format source = image_format_of(picture);
     const size_t from = (size_t)picture->width * image_pixel_bytes(source);

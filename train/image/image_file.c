@@ -93,7 +93,7 @@ static p2p_status inspect_beginning(const char *path, size_t limit, image_facts 
     return status;
 }
 
-/* The header may continue after PROBE_BYTES, behind a profile or a preview. */
+/* The header may continue after PROBE_BYTES, because of a profile or a preview. */
 static p2p_status inspect_more(const char *path, image_facts *facts, uint64_t total) {
     p2p_status status = P2P_INPUT;
     for (size_t limit = PROBE_BYTES; status == P2P_INPUT && limit < total && limit < MAX_FILE_BYTES;) {

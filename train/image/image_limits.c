@@ -1,5 +1,5 @@
 /* A semaphore of bytes. See image_limits.h. Threads wait in a queue of numbered tickets, so that a large
- * picture is not passed by small ones for ever. */
+ * picture is not starved by small ones. */
 #include "image_limits.h"
 
 #include "host/sys.h"

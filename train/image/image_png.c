@@ -55,9 +55,9 @@ static void on_warning(png_structp png, png_const_charp reason) {
     (void)reason;
 }
 
-/* Without memory libpng omits some chunks with a warning: of them the label. So a failure is noted, and the
- * job fails when libpng or the job ends. It must not end here: zlib calls this while it holds memory of its
- * own. */
+/* Without memory libpng omits some chunks with a warning, the label among them. So a failure is noted, and
+ * the job fails when libpng or the job ends. It must not end here: zlib calls this while it holds memory of
+ * its own. */
 static png_voidp allocate(png_structp png, png_alloc_size_t size) {
     png_job *job = png_get_mem_ptr(png);
     void *block = malloc(size);

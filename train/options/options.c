@@ -363,7 +363,7 @@ json_t *settings_value_to_json(const settings *all, const char *option) {
     return row ? value_to_json(all, row) : NULL;
 }
 
-/* Of the options that are recorded at least so firmly. */
+/* Only options recorded at least that firmly. */
 static json_t *kept_to_json(const settings *all, option_keeping least) {
     json_t *object = json_object();
     for (int i = 0; i < option_row_count && object; i++) {

@@ -90,7 +90,7 @@ void settings_free(settings *all);
 json_t *settings_value_to_json(const settings *all, const char *option);
 
 /* Give an option, named without dashes, the value of this text, as if it were recorded: settings_given()
- * stays as it is. P2P_USAGE if it is no value of the option. */
+ * stays as it is. P2P_USAGE if it is not a value of the option. */
 p2p_status settings_set(settings *all, const char *option, const char *value);
 
 /* Whether the option, named without dashes, was on the command line. */

@@ -28,7 +28,7 @@ typedef struct {
     float *planes;                    /* all planes; owned */
     float *rows, *smooth;             /* a colour, smoothed along rows; along columns too */
     float *across, *down, *steepness; /* the gradient to the right and downwards, and its length */
-    float *border;                    /* a row that goes on to both sides; owned */
+    float *border;                    /* a row that continues on both sides; owned */
     uint8_t *map;                     /* belongs to the result */
     int32_t *queue;                   /* places of pixels, in the memory of `rows` */
 } edge_work;
@@ -57,7 +57,7 @@ static gaussian gaussian_of(double deviation) {
     return filter;
 }
 
-/* Beyond the border the outermost pixel goes on. */
+/* Beyond the border the outermost pixel is repeated. */
 static void smooth_row(const edge_work *work, const gaussian *filter, int colour, int y) {
     const uint8_t *row = (const uint8_t *)work->rgb.pixels + place(work, 0, y) * COLOURS + colour;
     float *to = work->rows + place(work, 0, y);
@@ -188,7 +188,7 @@ static void connect(const edge_work *work, float high, float low) {
         if (work->map[i] == WEAK) work->map[i] = NOTHING;
 }
 
-/* Whether a pixel of a line can go: it is no end, and its neighbours stay connected without it (the
+/* Whether a pixel of a line can go: it is not an end, and its neighbours stay connected without it (the
  * connectivity number of Yokoi is 1). */
 static bool is_spare(const edge_work *work, size_t at) {
     int empty[AROUND + 2], neighbours = 0, connectivity = 0;

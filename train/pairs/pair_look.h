@@ -33,7 +33,7 @@ typedef struct {
 void pair_look_free(pair_look *look); /* no effect on {0} */
 
 /* Look at a pair. With `judge`, shapes of single pictures are not usable (pair_shape.h). A pair that can't be
- * used is no failure; a lack of memory is one. */
+ * used is not a failure; a lack of memory is one. */
 p2p_status pair_look_at(const dataset_paths *paths, bool judge, pair_look *look);
 
 #endif

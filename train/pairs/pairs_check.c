@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST_SPLITS = 3, CELL_BYTES = 160 };
+enum { MOST_SPLITS = 3 };
 
 typedef struct {
     const settings *all;
@@ -25,7 +25,7 @@ typedef struct {
 
 /* ---- Listing ------------------------------------------------------------------------------------------ */
 
-/* A folder that is no data set: its folders A and B, or itself. */
+/* A folder that is not a data set: its folders A and B, or itself. */
 static p2p_status list_plain(checking *work) {
     char *sides[PAIR_SIDES];
     bool two[PAIR_SIDES] = {false, false};
@@ -102,7 +102,7 @@ static p2p_status add_contents(findings *found, const pair_look *look, const cha
             return findings_add(found, FINDING_one_colour, name, "%s: %c has one colour", name, "AB"[i]);
     if (look->goes_on)
         return findings_add(found, FINDING_not_a_pair, name,
-                            "%s goes on across its middle, as a single picture does", name);
+                            "%s continues across its middle, as a single picture does", name);
     if (look->shift_x == 0 && look->shift_y == 0) return P2P_OK;
     shift_text(look, shift, sizeof shift);
     return findings_add(found, FINDING_shifted, name, "%s: B seems to be shifted %s", name, shift);

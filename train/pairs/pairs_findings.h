@@ -50,7 +50,7 @@ json_t *findings_to_json(const findings *found);
 
 /* The pairs of a split. */
 typedef struct {
-    const char *name; /* "train"; "" if the folder is no data set */
+    const char *name; /* "train"; "" if the folder is not a data set */
     dataset_files files;
     pair_look *looks; /* files.count */
 } checked_split;

@@ -57,7 +57,7 @@ static p2p_status check_folders(const pairs_run *run) {
 
 /* ---- The list ----------------------------------------------------------------------------------------- */
 
-/* Return `status`, or print its message and go on. */
+/* Return `status`, or print its message and continue. */
 static p2p_status leave_out(pairs_run *run, p2p_status status) {
     if (!pairs_is_bad_picture(status) || !skips_bad(run)) return status;
     text_print_line("left out: ", p2p_message(), stderr);

@@ -1,5 +1,5 @@
-/* OUT/pairs.json: how the pictures of a folder were made. The same command goes on where it was interrupted;
- * another one would mix pictures of two kinds, and is refused. */
+/* OUT/pairs.json: how the pictures of a folder were made. The same command continues where it was
+ * interrupted; another one would mix pictures of two kinds, and is refused. */
 #ifndef P2P_PAIRS_RECORD_H
 #define P2P_PAIRS_RECORD_H
 

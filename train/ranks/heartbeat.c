@@ -65,7 +65,7 @@ static struct {
     double pause;               /* seconds for which the thread has not run; its own */
     atomic_bool has_checkpoint; /* rank 0: there is a checkpoint */
     atomic_bool ending;         /* this process is about to end: nothing else may be printed */
-    atomic_bool leaving;        /* the ends of connections are no losses */
+    atomic_bool leaving;        /* the ends of connections are not losses */
 } beat = {.listener = {{-1, -1}}};
 
 /* ---- Sending ------------------------------------------------------------------------------------------ */

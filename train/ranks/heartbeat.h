@@ -1,4 +1,4 @@
-/* Signs of life between the ranks, over TCP, by a thread of its own: they go on while a rank compiles,
+/* Signs of life between the ranks, over TCP, by a thread of its own: they continue while a rank compiles,
  * computes, validates or writes, and whatever MPI does.
  *
  * Every rank has a connection to rank 0. A rank is lost if its connection ends, or if nothing has come over
@@ -43,7 +43,7 @@ void heartbeat_warn(const char *text);
 /* Print what is kept, if the ranks can't connect. */
 void heartbeat_print_kept(void);
 
-/* From now on the end of a connection is no loss. Called by all ranks when nothing else can fail. */
+/* From now on the end of a connection is not a loss. Called by all ranks when nothing else can fail. */
 void heartbeat_end(void);
 /* Afterwards, wait for the thread to end: when all have called heartbeat_end, or after 5 seconds. */
 void heartbeat_join(void);

@@ -133,7 +133,7 @@ static p2p_status no_answer(const heartbeat_options *options, const heartbeat_pl
     return p2p_hint(P2P_FAILED, "a firewall between the machines has to let connections through over TCP");
 }
 
-/* Attempts begin one after the other, and go on beside each other. */
+/* Attempts begin one after the other, and run beside each other. */
 static int find_answer(attempt attempts[SYS_ADDRESSES], const heartbeat_place *place, const hello *sent) {
     const double begin = sys_clock();
     for (int begun = 0; sys_clock() < begin + PATIENCE; sys_sleep(PAUSE)) {

@@ -41,9 +41,9 @@ p2p_status ranks_end(ranks *r, p2p_status status);
  * return. */
 _Noreturn void ranks_fail(ranks *r, p2p_status status);
 
-/* Have all ranks know whether one has failed, while none waits for another: `status` is each one's. A rank
- * that failed returns its own status, the others P2P_FAILED if there is one; ranks_fail then lets it report.
- * NULL: returns `status`. */
+/* Exchange among all ranks whether one has failed, while none waits for another: `status` is each one's. A
+ * rank that failed returns its own status, the others P2P_FAILED if there is one; ranks_fail then lets it
+ * report. NULL: returns `status`. */
 p2p_status ranks_agree(ranks *r, p2p_status status);
 /* Whether ranks_agree has found a failure, so that all ranks are at the same place. */
 bool ranks_agreed(const ranks *r);

@@ -89,7 +89,7 @@ uint32_t event_file_crc(const uint8_t *bytes, size_t size) {
     return ~crc;
 }
 
-/* A checksum of bytes that contain checksums is less sure, so it is stored rotated and shifted. */
+/* A checksum of bytes that contain checksums is weaker, so it is stored rotated and shifted. */
 static uint32_t masked_crc(const uint8_t *bytes, size_t size) {
     const uint32_t crc = event_file_crc(bytes, size);
     return (crc >> 15 | crc << 17) + 0xa282ead8;
@@ -131,7 +131,7 @@ static p2p_status write_event(event_file *file, message *event) {
     return status;
 }
 
-/* An event with a summary, which it takes. */
+/* An event with a summary, whose ownership it takes. */
 static p2p_status write_summary(event_file *file, int64_t step, message *summary) {
     message event;
     begin_event(&event, step);

@@ -160,7 +160,8 @@ p2p_status checkpoint_read_info(const char *path, checkpoint_info *info) {
     return status;
 }
 
-p2p_status checkpoint_read_run(const char *path, char run[MODEL_FILE_RUN_BYTES]) {
+/* The identity of the training that wrote a file; "" if it has none. P2P_INPUT as checkpoint_read_info. */
+static p2p_status read_run(const char *path, char run[MODEL_FILE_RUN_BYTES]) {
     checkpoint_info info;
     p2p_status status = checkpoint_read_info(path, &info);
     snprintf(run, MODEL_FILE_RUN_BYTES, "%s", info.run);
@@ -281,7 +282,7 @@ static p2p_status none_is_intact(const p2p_failure *newest) {
                     "--init-generator and --init-discriminator");
 }
 
-/* That it can't be read now is no sign of damage. */
+/* A file that can't be read now need not be damaged. */
 static p2p_status is_unreadable(void) {
     return p2p_hint(P2P_UNREADABLE, "try again; if it stays unreadable, move it out of the folder, and the "
                                     "training continues from the checkpoint before it");
@@ -316,7 +317,7 @@ p2p_status checkpoint_find_intact(const char *folder, char **path) {
 static p2p_status remove_own(const char *folder, const char *name, const char *run) {
     char *path, found[MODEL_FILE_RUN_BYTES];
     P2P_TRY(sys_path_join(&path, folder, name));
-    p2p_status status = checkpoint_read_run(path, found);
+    p2p_status status = read_run(path, found);
     if (status == P2P_INPUT)
         status = P2P_OK;
     else if (status == P2P_OK && strcmp(found, run) == 0)

@@ -69,9 +69,6 @@ p2p_status checkpoint_find_intact(const char *folder, char **path);
  * or is damaged, P2P_UNREADABLE if it can't be read. Call checkpoint_info_free() in any case. */
 p2p_status checkpoint_read_info(const char *path, checkpoint_info *info);
 
-/* The identity of the training that wrote a file; "" if it has none. P2P_INPUT as checkpoint_read_info. */
-p2p_status checkpoint_read_run(const char *path, char run[MODEL_FILE_RUN_BYTES]);
-
 /* Load the tensors into the session. Replicas get the mean of the running statistics if their number is
  * another one than before. P2P_INPUT, with the tensor's name in the message, if one is missing or has the
  * wrong shape. */

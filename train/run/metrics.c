@@ -10,7 +10,6 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 struct metrics_log {
     FILE *stream;
@@ -38,12 +37,12 @@ typedef struct {
 
 /* What was found in a log. */
 typedef struct {
-    int64_t damaged; /* lines that are no records */
+    int64_t damaged; /* lines that are not records */
     int64_t step;    /* of the last step's line that is kept; 0: none */
     bool irregular;  /* a kept step does not follow the one before it */
 } found_lines;
 
-/* The fields of a line's value that decide whether it is kept; false if it is no record. */
+/* The fields of a line's value that decide whether it is kept; false if it is not a record. */
 static bool read_fields(const json_t *record, int64_t *step, int64_t *epoch, bool *is_epoch) {
     const json_t *steps = json_object_get(record, "step"), *epochs = json_object_get(record, "epoch");
     *step = json_integer_value(steps);
@@ -128,7 +127,7 @@ static bool is_kept(const json_t *record, kept_part kept, found_lines *found) {
     return true;
 }
 
-/* A last line without its end, which a kill leaves, is no damage. */
+/* A last line without its end, which a kill leaves, does not count as damage. */
 static p2p_status copy_kept_lines(const char *bytes, size_t size, FILE *to, kept_part kept, const char *path,
                                   history *past, found_lines *found) {
     log_head head; /* written already */
@@ -150,7 +149,7 @@ static p2p_status copy_kept_lines(const char *bytes, size_t size, FILE *to, kept
     return P2P_OK;
 }
 
-/* A log with damaged or missing lines is no reason not to train: nothing is computed from it. Its bytes are
+/* A log with damaged or missing lines does not prevent training: nothing is computed from it. Its bytes are
  * kept in a file of their own. */
 static p2p_status keep_damaged(const char *path, const uint8_t *bytes, size_t size, kept_part kept,
                                const found_lines *found) {
@@ -259,7 +258,7 @@ p2p_status metrics_epoch(metrics_log *log, const epoch_record *record) {
 }
 
 p2p_status metrics_sync(metrics_log *log) {
-    if (fflush(log->stream) == 0 && (fsync(fileno(log->stream)) == 0 || errno == EINVAL)) return P2P_OK;
+    if (sys_file_sync(log->stream)) return P2P_OK;
     return p2p_fail(P2P_IO, "%s: %s", log->path, strerror(errno));
 }
 

@@ -51,7 +51,7 @@ typedef struct metrics_log metrics_log;
 /* Open the log of the training with identity `run` for appending. An existing file is first truncated to the
  * position of the training: lines of steps up to `keep_steps` and of epochs up to `keep_epochs` are kept.
  * P2P_INPUT, with nothing changed, if it is the log of another training. With `run` "" the log has no first
- * line, as older versions wrote it. If lines are no records, or steps are missing, the file is first copied
+ * line, as older versions wrote it. If lines are not records, or steps are missing, the file is first copied
  * to one with the suffix METRICS_DAMAGED, with a warning. The lines that are kept, and those that are written
  * later, are added to `past`, which is borrowed; NULL: to none. */
 #define METRICS_DAMAGED ".damaged"

@@ -198,8 +198,8 @@ static bool has_texts(const char *all, const char *some) {
     return true;
 }
 
-/* Fewer of the devices of before, or those and more of them, are no other devices; nor are as many in another
- * order. */
+/* A smaller set of the recorded devices, a larger one that contains it, and the same devices in another order
+ * count as the same devices. */
 static bool same_texts(const char *kept, const char *now, bool same_count) {
     if (same_count) return has_texts(kept, now) && has_texts(now, kept);
     return has_texts(kept, now) || has_texts(now, kept);
@@ -239,10 +239,11 @@ void origin_note_devices(const training_origin *kept, const training_origin *now
     const bool moved = kept->arrangement[0] && strcmp(kept->arrangement, now->arrangement) != 0;
     if (kept->devices == now->devices && !moved) return;
     if (kept->devices != now->devices) snprintf(before, sizeof before, "and %d before", kept->devices);
-    fprintf(stderr,
-            "devices: %d, %s: the training goes on from the same weights and in the same order of pairs, but "
-            "its results may differ in their bits from here on\n",
-            now->devices, before);
+    fprintf(
+        stderr,
+        "devices: %d, %s: the training continues from the same weights and in the same order of pairs, but "
+        "its results may differ in their bits from here on\n",
+        now->devices, before);
 }
 
 /* ---- Identity ----------------------------------------------------------------------------------------- */

@@ -4,7 +4,7 @@
 #include <math.h>
 #include <stdio.h>
 
-/* Of the newest duration, once there are several: the mean is over about five. */
+/* Weight of the newest duration, once there are several: the mean covers about five. */
 static const double LEAST_WEIGHT = 0.2;
 
 void mean_duration_add(mean_duration *mean, double seconds) {

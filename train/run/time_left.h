@@ -1,4 +1,4 @@
-/* How long a training will go on: steps, the ends of epochs (validation, its grid of pictures, models) and
+/* How long a training will take: steps, the ends of epochs (validation, its grid of pictures, models) and
  * checkpoints. */
 #ifndef P2P_TIME_LEFT_H
 #define P2P_TIME_LEFT_H

@@ -113,7 +113,7 @@ static void measure_reductions(training_loop *loop, double weight, step_record *
     record->reduction_wait = fmin(1, loop->reduction_per_image / loop->seconds_per_image);
 }
 
-/* Update the running means. A single interval is no measure of a step, because two are in flight. The second
+/* Update the running means. A single interval does not measure a step, because two are in flight. The second
  * step overwrites the first, during which drivers compile. */
 static void update_rate(training_loop *loop, double now, step_record *record) {
     const int images = record->images;
@@ -580,7 +580,7 @@ static p2p_status next_batch(training_loop *loop, const loader_batch **batch) {
     return P2P_OK;
 }
 
-/* Of several ranks a signal stops all after the same step: the one after which they have exchanged it. */
+/* With several ranks a signal stops all after the step at which they exchange it. */
 static p2p_status check_stop(const training_loop *loop) {
     return loop->t->ranks && !loop->stops ? P2P_OK : sys_stop_check();
 }

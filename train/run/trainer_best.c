@@ -40,7 +40,7 @@ static p2p_status drop(const char *path, int *removed) {
     return sys_file_remove(path);
 }
 
-/* Bring one file of best/ to the checkpoint's best epoch. *lacks: it can't be. */
+/* Restore one file of best/ to the checkpoint's best epoch. *lacks is set if that is impossible. */
 static p2p_status restore_best_file(const trainer *t, const char *path, const char *kept, bool *lacks,
                                     int *removed) {
     const int64_t wanted = t->at.best_epoch;

@@ -48,7 +48,7 @@ p2p_status trainer_hint_older(const trainer *t, p2p_status status);
 /* ---- Whose files: trainer_owned.c --------------------------------------------------------------------- */
 
 /* Whether a file is of the training t->kept_run, was damaged, or belongs to another one. A file that can't be
- * read, or not for want of memory, is a failure, not a damaged one. */
+ * read, or not for lack of memory, is a failure, not a damaged one. */
 typedef enum { OWNED, OWNED_DAMAGED, OWNED_BY_OTHERS } ownership;
 p2p_status trainer_owner_of_model(const trainer *t, const char *path, model_file_identity *identity,
                                   ownership *owner);

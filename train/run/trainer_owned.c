@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A file is damaged if its contents are; one that can't be read, or not for want of memory, is a failure. */
+/* A file is damaged if its contents are; one that can't be read, or not for lack of memory, is a failure. */
 
 static ownership owner_of(const trainer *t, const char *run) {
     return strcmp(run, t->kept_run) == 0 ? OWNED : OWNED_BY_OTHERS;
@@ -101,8 +101,8 @@ static p2p_status check_best_file(const trainer *t, const char *path) {
     return owner == OWNED_BY_OTHERS ? refuse(path) : P2P_OK;
 }
 
-/* What is no page of p2p, or can't be read, is a person's: the training leaves it there and goes on without a
- * report. */
+/* A file that is not a page of p2p, or can't be read, is a person's: the training leaves it there and
+ * continues without a report. */
 static p2p_status check_report(const trainer *t, const char *path) {
     char run[PAGE_RUN_BYTES];
     const bool known = page_run(path, RUN_PAGE, run) == P2P_OK;

@@ -36,7 +36,7 @@ void trainer_report_end(trainer *t) {
     if (!trainer_writes(t)) return;
     const p2p_status status = write_page(t);
     if (status != P2P_OK && !t->report_failed)
-        progress_line(t->progress, "%s is not written, and the training goes on without it: %s",
+        progress_line(t->progress, "%s is not written, and the training continues without it: %s",
                       t->paths.report, p2p_message());
     t->report_failed = status != P2P_OK;
     t->last_report = sys_clock();

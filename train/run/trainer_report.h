@@ -1,5 +1,5 @@
 /* OUT/report.html while a training runs: the page of report/run_page.h. Its cost is bounded whatever the
- * length of the training. A page that cannot be written is no reason to end a training.
+ * length of the training. A page that cannot be written does not end a training.
  */
 #ifndef P2P_TRAINER_REPORT_H
 #define P2P_TRAINER_REPORT_H

@@ -25,7 +25,7 @@ static p2p_status hint_command(const trainer *t, p2p_status status, const char *
 
 /* --resume refuses pairs of other contents, and other numbers of pairs. So the pair stays in its folder. */
 static const char without_pair[] = "leave the file in its place; after replacing it, add --allow-other-data; "
-                                   "to go on without the pair, ";
+                                   "to continue without the pair, ";
 
 static p2p_status hint_without_pair(const trainer *t, p2p_status status) {
     const bool given = settings_given(t->all, "on-bad-image");
@@ -86,7 +86,7 @@ static p2p_status write(trainer *t) {
     return trainer_save(t);
 }
 
-/* Rank 0 writes, and all ranks know whether it has succeeded. */
+/* Rank 0 writes, and all ranks learn whether it has succeeded. */
 static p2p_status save(trainer *t) {
     return ranks_agree(t->ranks, trainer_writes(t) ? write(t) : P2P_OK);
 }

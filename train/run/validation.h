@@ -12,7 +12,7 @@
 
 typedef struct validator validator;
 
-/* Pairs that are left out (dataset_leaves_out) take part in nothing; P2P_INPUT if none is left. The grid has
+/* Pairs that are left out (dataset_leaves_out) are not used; P2P_INPUT if none is left. The grid has
  * an empty column for each.
  *
  * Borrows both data sets. `validation` may be NULL: then the grid shows training pairs, and nothing is

@@ -63,9 +63,9 @@ static p2p_status check_absent(const char *dir) {
 }
 
 p2p_status sample_data_draw(const char *dir, int64_t count, int size, uint64_t seed) {
-    enum { MAX_COUNT = 100000 };
-    if (count < 1 || count > MAX_COUNT)
-        return p2p_fail(P2P_USAGE, "--count %lld is not within 1 to %d", (long long)count, MAX_COUNT);
+    if (count < 1 || count > SAMPLE_DATA_MAX_COUNT)
+        return p2p_fail(P2P_USAGE, "--count %lld is not within 1 to %d", (long long)count,
+                        SAMPLE_DATA_MAX_COUNT);
     P2P_TRY(check_size(size)); /* before anything is written */
     P2P_TRY(check_absent(dir));
     int64_t held_out = count / 4 > 0 ? count / 4 : 1;

@@ -36,10 +36,8 @@ p2p_status setup_out_check(const settings *all);
  * not usable. */
 p2p_status setup_model_config(const settings *all, pix2pix_config *config);
 
-/* Print a line if the automatic number of the generator's levels is small because --size is divisible by few
- * powers of 2. The line names the nearest sizes that give more. */
-void setup_note_levels(const settings *all, const pix2pix_config *config, FILE *stream);
-/* Print a line with the networks' size, levels and parameters, then setup_note_levels. */
+/* Print a line with the networks' size, levels and parameters, and a note if the automatic number of the
+ * generator's levels is small because --size is divisible by few powers of 2. */
 void setup_print_networks(const settings *all, const pix2pix *model, FILE *stream);
 
 /* Whether --mode is train, the whole step; otherwise it is translate, the generator alone. */
@@ -50,8 +48,7 @@ bool setup_mode_is_train(const settings *all);
 typedef p2p_status setup_model_body(const settings *all, const pix2pix *model, const setup_devices *devices);
 p2p_status setup_with_model(settings *all, const char *name, setup_model_body *body);
 
-/* ---- Process and session: setup_session.c ---------------------------------------------------------------
- */
+/* ---- Process and session: setup_session.c ---------------------------------------------------------- */
 
 /* Set --cache, --device-timeout, --max-pixels and --memory for the whole process. Call it before any device
  * is opened. */

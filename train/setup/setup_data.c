@@ -36,7 +36,7 @@ static void report_pairs(const char *split, const dataset *data) {
 static void report_turned(const char *split, const dataset *data) {
     const int64_t turned = dataset_turned(data).pictures;
     if (turned > 0)
-        text_line(stderr, "%s: %" PRId64 " picture%s turned upright, as EXIF data says", split, turned,
+        text_line(stderr, "%s: %" PRId64 " picture%s turned upright by EXIF data", split, turned,
                   turned == 1 ? " is" : "s are");
 }
 
@@ -44,7 +44,7 @@ static void warn_of_seams(const settings *all, const char *split, const dataset 
     if (dataset_pairing_named(all->pairs) != DATASET_PAIRS_AUTO || !pair_seam_all_go_on(data)) return;
     text_line(
         stderr,
-        "%s: warning: the pictures go on across their middle, as single pictures do; a pair has A on the "
+        "%s: warning: the pictures continue across their middle, as single pictures do; a pair has A on the "
         "left and B on the right (--pairs side-by-side: they are pairs)",
         split);
 }

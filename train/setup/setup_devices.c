@@ -79,7 +79,7 @@ static p2p_status append(setup_devices *devices, const char *address) {
     return P2P_OK;
 }
 
-/* Copy the next name of the list; *list moves behind it. */
+/* Copy the next name of the list; *list moves past it. */
 static p2p_status next_name(const settings *all, const char **list, char name[ADDRESS_BYTES]) {
     const size_t length = strcspn(*list, ",");
     if (length == 0) {

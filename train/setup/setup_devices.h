@@ -5,7 +5,7 @@
 #include "options/options.h"
 #include "p2p.h"
 
-/* Of a process, and of all processes that train together. */
+/* The limits of a process, and of all processes that train together. */
 enum { SETUP_MOST_DEVICES = 64, SETUP_MOST_REPLICAS = 1024 };
 
 /* A device that was named several times is opened once, and is several entries of the list. */
@@ -16,7 +16,7 @@ typedef struct {
     const p2p_processes *processes; /* for a session that has replicas in other processes; NULL: none */
 } setup_devices;
 
-/* The number of devices that --gpus, or the list of --device, asks for. Opens none. */
+/* The number of devices that --gpus, or the list of --device, requests. Opens none. */
 int setup_devices_asked(const settings *all);
 /* The same of all ranks. */
 int setup_replicas_asked(const settings *all);
@@ -30,7 +30,7 @@ int setup_replicas_asked(const settings *all);
 p2p_status setup_devices_open(const settings *all, setup_devices *devices);
 void setup_devices_close(setup_devices *devices);
 
-/* P2P_USAGE if more than one device is asked for. */
+/* P2P_USAGE if more than one device is requested. */
 p2p_status setup_devices_one(const settings *all);
 /* Open the device of a command that uses one, without a session. P2P_USAGE as setup_devices_one. */
 p2p_status setup_device_open(const settings *all, p2p_device **device);

@@ -113,7 +113,7 @@ static memory_shape shape_of_picture(const memory_question *question, int64_t nu
     return (memory_shape){1, number * question->unit, scaled(asked->height, number, whole, question->unit)};
 }
 
-/* The batch as a clause; "" if not even one picture at a time fits, or one was asked for. */
+/* The batch as a clause; "" if not even one picture at a time fits, or one was requested. */
 static void propose_batch(const memory_search *search, char *text, size_t size) {
     memory_need need = {0};
     const int64_t asked = search->question->shape.batch;
@@ -131,7 +131,7 @@ static bool find_size(const memory_search *search, memory_shape *shape, memory_n
     return false;
 }
 
-/* A size for the batch that was asked for. */
+/* A size for the batch that was requested. */
 static void propose_size(const memory_search *search, char *text, size_t size) {
     memory_shape shape = search->question->shape;
     memory_need need;

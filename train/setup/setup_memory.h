@@ -74,10 +74,6 @@ typedef struct {
     uint64_t pair_bytes; /* the most memory that loading a pair takes; 0: none is loaded */
 } memory_subject;
 
-/* A measure() of square pictures; the context is a memory_subject. Counts every plan of a training: a step,
- * an epoch's last step and validation. */
-p2p_status setup_memory_measure(void *subject, const memory_shape *shape, memory_need *need);
-
 /* The question of whether the settings' training or translation fits. */
 memory_question setup_memory_question(memory_subject *subject);
 

@@ -86,7 +86,9 @@ p2p_status setup_model_config(const settings *all, pix2pix_config *config) {
     return status == P2P_INPUT ? p2p_fail(P2P_USAGE, "%s", p2p_message()) : status;
 }
 
-void setup_note_levels(const settings *all, const pix2pix_config *config, FILE *stream) {
+/* Print a line if the automatic number of the generator's levels is small because --size is divisible by few
+ * powers of 2. The line names the nearest sizes that give more. */
+static void note_levels(const settings *all, const pix2pix_config *config, FILE *stream) {
     enum { ENOUGH = 5, UNIT = 1 << ENOUGH };
     if (strcmp(all->generator, "auto") != 0 || config->depth >= ENOUGH) return;
     const int64_t below = all->size / UNIT * UNIT, above = below + UNIT;
@@ -112,7 +114,7 @@ void setup_print_networks(const settings *all, const pix2pix *model, FILE *strea
             "networks: %" PRId64 " x %" PRId64 " pixels; generator of %d levels with %s parameters, "
             "discriminator with %s\n",
             model->config.width, model->config.height, model->config.depth, of_g, of_d);
-    setup_note_levels(all, &model->config, stream);
+    note_levels(all, &model->config, stream);
 }
 
 bool setup_mode_is_train(const settings *all) {
@@ -126,7 +128,7 @@ p2p_status setup_with_model(settings *all, const char *name, setup_model_body *b
     setup_devices devices = {0};
     P2P_TRY(setup_model_config(all, &config));
     p2p_status status = pix2pix_create(&model, &config);
-    if (status == P2P_OK) setup_note_levels(all, &config, stderr);
+    if (status == P2P_OK) note_levels(all, &config, stderr);
     if (status == P2P_OK) status = setup_devices_open(all, &devices);
     if (status == P2P_OK) status = body(all, model, &devices);
     setup_devices_close(&devices);

@@ -70,7 +70,9 @@ static p2p_status plan_translation(const memory_subject *subject, const pix2pix 
     return status;
 }
 
-p2p_status setup_memory_measure(void *context, const memory_shape *shape, memory_need *need) {
+/* A measure() of square pictures; the context is a memory_subject. Counts every plan of a training: a step,
+ * an epoch's last step and validation. */
+static p2p_status measure(void *context, const memory_shape *shape, memory_need *need) {
     const memory_subject *subject = context;
     settings at = *subject->all; /* the strings still belong to the original */
     at.batch = shape->batch;
@@ -98,6 +100,6 @@ memory_question setup_memory_question(memory_subject *subject) {
                              .devices = subject->devices,
                              .shape = {all->batch, all->size, all->size},
                              .change = all->resume ? MEMORY_FIXED : MEMORY_OPTIONS,
-                             .measure = setup_memory_measure,
+                             .measure = measure,
                              .context = subject};
 }

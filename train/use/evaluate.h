@@ -19,7 +19,7 @@ typedef struct {
     int replicas;       /* 0 is 1 */
     int width, height;  /* of a picture */
     pair_format format; /* of inputs and results; the inputs' bits match the plan's input type */
-    /* Of several ranks: their number, this one's, and how many of the first pairs rank 0 evaluates. 0
+    /* With several ranks: their number, this one's, and how many of the first pairs rank 0 evaluates. 0
      * ranks: 1. */
     int ranks, rank, first;
 } evaluator;

@@ -1,4 +1,4 @@
-/* The size to which `p2p translate` brings pictures before a generator draws from them: that of its training.
+/* The size to which `p2p translate` scales pictures before a generator draws from them: that of its training.
  *
  * A training resizes its pictures to the networks' size, whatever they measured. A generator has therefore
  * learnt shapes at that scale only. Its file records the pictures' size (model_file.h), and a picture to

@@ -8,8 +8,7 @@
 #include <string.h>
 
 p2p_status result_name(const char *folder, const char *relative, const char *suffix, char **result) {
-    const char *slash = strrchr(relative, '/'), *base = slash ? slash + 1 : relative;
-    const char *dot = strrchr(base, '.');
+    const char *base = sys_base_name(relative), *dot = strrchr(base, '.');
     const size_t stem = dot && dot > base ? (size_t)(dot - relative) : strlen(relative);
     char *name = malloc(stem + 1 + strlen(suffix) + 1);
     if (!name) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for a name in %s", folder);

@@ -69,15 +69,10 @@ static p2p_status add_folder(const translator *t, translate_list *list, translat
     return status;
 }
 
-static const char *base_name(const char *path) {
-    const char *slash = strrchr(path, '/');
-    return slash ? slash + 1 : path;
-}
-
 /* ---- --out -------------------------------------------------------------------------------------------- */
 
 static bool has_suffix(const char *path) {
-    const char *base = base_name(path), *dot = strrchr(base, '.');
+    const char *base = sys_base_name(path), *dot = strrchr(base, '.');
     return dot && dot > base && dot[1] != '\0';
 }
 
@@ -116,7 +111,7 @@ static p2p_status add_arguments(const translator *t, translate_list *list, trans
         bool folder;
         P2P_TRY(sys_path_is_folder(arguments[i], &folder));
         P2P_TRY(folder ? add_folder(t, list, places, arguments[i])
-                       : add_picture(t, list, "", arguments[i], base_name(arguments[i])));
+                       : add_picture(t, list, "", arguments[i], sys_base_name(arguments[i])));
     }
     return P2P_OK;
 }

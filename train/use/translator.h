@@ -38,7 +38,7 @@ p2p_status translator_open_device(translator *t);
 void translator_close(translator *t);
 
 /* Call it between batches. P2P_STOPPED if a signal has requested a stop after `done` of `count` pictures; the
- * message is for users. Otherwise listens to these signals from now on. */
+ * message is for users. Otherwise handles these signals from now on. */
 p2p_status translator_check_stop(const translator *t, int64_t done, int64_t count);
 
 /* "image" or "running"; "on" or "off". */

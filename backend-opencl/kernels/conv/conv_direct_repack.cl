@@ -23,9 +23,10 @@ KERNEL void conv_direct_repack_dot(MEMORY(const float, filter), MEMORY(float, la
 }
 
 /* To [out block][in block][a][b][16 in][16 lanes]: lane l of out block o is channel L % width and phase L /
- * width, L = 16*o + l, of the data gradient with `stride`. Row a is tap phase_row + stride*(rows-1-a),
- * columns likewise; it is zero if there is no such tap. Element (channel, in) of a tap of `filter` is at
- * channel*channel_distance + in*in_distance. Grid: (in blocks, out blocks). */
+ * width, L = 16*o + l, of the data gradient with `stride`. Row a is tap L / width / stride +
+ * stride*(rows-1-a), column b tap L / width % stride + stride*(columns-1-b); it is zero if there is no such
+ * tap. Element (channel, in) of a tap of `filter` is at channel*channel_distance + in*in_distance. Grid: (in
+ * blocks, out blocks). */
 KERNEL void conv_direct_repack_spread(MEMORY(const float, filter), MEMORY(float, spread), int taps_h, int taps_w,
                                       int rows, int columns, int stride, int channels, int width,
                                       int channel_distance, int in_distance) {

@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-#include "support/test_expect.h"
+#include "support/test_op_text.h"
 
 enum { WORKSPACE = 1000 };
 
@@ -38,13 +38,6 @@ static cuda_target card(void) {
                          .tf32 = true,
                          .bf16 = true,
                          .conv = {find_algorithm, NULL}};
-}
-
-static p2p_op parse(const char *text) {
-    p2p_op op;
-    OK(p2p_op_parse(text, &op));
-    OK(p2p_op_validate(&op));
-    return op;
 }
 
 static cuda_plan plan_of(const char *text) {

@@ -8,6 +8,7 @@
 #include "operations/op_tables.h"
 #include "plan/cuda_plan.h"
 #include "plan/cuda_pointwise.h"
+#include "plan/cuda_view.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -91,13 +92,9 @@ static void check_argument(const cuda_plan *plan, const cuda_arg *arg, const ker
         check_that(!parameter->pointer && strcmp(parameter->type, "long long") == 0,
                    "a long for another type");
         break;
-    case CUDA_ARG_FLOAT:
+    default:
         check_that(!parameter->pointer && strcmp(parameter->type, "float") == 0, "a float for another type");
         check_that(isfinite(arg->value.f), "a float that is not finite");
-        break;
-    default:
-        check_that(!parameter->pointer && strcmp(parameter->type, "double") == 0,
-                   "a double for another type");
     }
 }
 
@@ -352,7 +349,7 @@ static void plans_adam(void **state) {
 /* The kernel after a convolution: in place nothing is added; from scratch memory y may be added to. */
 static void plans_bias_and_activation(void **state) {
     (void)state;
-    enum { FLAGS = 10, ACCUMULATES = 1, OWNS_PADDING = 2 };
+    enum { FLAGS = 10 };
     for (int scratch = 0; scratch < 2; scratch++) {
         p2p_op op;
         cuda_plan plan = {0};
@@ -365,9 +362,16 @@ static void plans_bias_and_activation(void **state) {
         OK(cuda_launch_bias_act(&card, &op, &what, &plan));
         check_launch(&plan, &plan.step[0].launch);
         const int flags = plan.step[0].launch.arg[FLAGS].value.i;
-        assert_int_equal(flags & ACCUMULATES, scratch);
-        assert_true(flags & OWNS_PADDING);
+        assert_int_equal(flags & CUDA_ACCUMULATES, scratch);
+        assert_true(flags & CUDA_OWNS_PADDING);
     }
+}
+
+static void kernels_have_the_flags(void **state) {
+    (void)state;
+    assert_int_equal(kernel_constant("pointwise", "ACCUMULATES"), CUDA_ACCUMULATES);
+    assert_int_equal(kernel_constant("pointwise", "OWNS_PADDING"), CUDA_OWNS_PADDING);
+    assert_int_equal(kernel_constant("pointwise", "PRESENT"), CUDA_PRESENT);
 }
 
 /* ---- Refusals ------------------------------------------------------------------------------------------ */
@@ -449,10 +453,15 @@ static void reads_signatures(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(reads_signatures),     cmocka_unit_test(plans_every_case),
-        cmocka_unit_test(plans_the_networks),   cmocka_unit_test(small_maps_take_one_launch),
-        cmocka_unit_test(groups_in_order),      cmocka_unit_test(plans_copies),
-        cmocka_unit_test(plans_adam),           cmocka_unit_test(plans_bias_and_activation),
+        cmocka_unit_test(reads_signatures),
+        cmocka_unit_test(plans_every_case),
+        cmocka_unit_test(plans_the_networks),
+        cmocka_unit_test(small_maps_take_one_launch),
+        cmocka_unit_test(groups_in_order),
+        cmocka_unit_test(plans_copies),
+        cmocka_unit_test(plans_adam),
+        cmocka_unit_test(plans_bias_and_activation),
+        cmocka_unit_test(kernels_have_the_flags),
         cmocka_unit_test(refuses_with_reasons),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

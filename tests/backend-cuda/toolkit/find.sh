@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Which folders are a toolkit, what is said of those that are not, and what becomes of a build without one.
+# Which folders are a toolkit, what is printed about those that are not, and what becomes of a build without one.
 #
 #   find.sh CMAKE TOOLKIT_CMAKE
 set -u
@@ -44,7 +44,7 @@ header() {
 all="cudnn.h cublas_v2.h nccl.h"
 
 mkdir empty
-# Headers of the system complete what a folder lacks, so this is asked only where it has none.
+# Headers of the system complete what a folder lacks, so this is checked only where it has none.
 header bare 12090
 if [ ! -e /usr/include/cudnn.h ]; then
     selects 0 "found=FALSE missing=$work/bare has no cudnn.h" -DP2P_CUDA=AUTO -DROOTS="$work/bare"

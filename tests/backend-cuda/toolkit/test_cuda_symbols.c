@@ -5,8 +5,8 @@
  *   test_cuda_symbols FOLDER...     the toolkit's folders of libraries
  *
  * Types need no test of their own: a table's pointers have the types of the headers' declarations
- * (cuda_api.h). For the driver's, a second header of NVIDIA's, cudaTypedefs.h, has the types again; they are
- * compared when this file is compiled.
+ * (cuda_api.h). For the driver's, a second header of NVIDIA's, <cudaTypedefs.h>, has the types again; they
+ * are compared when this file is compiled.
  */
 #include "library/cuda_api.h"
 

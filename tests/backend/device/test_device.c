@@ -14,7 +14,7 @@
 
 #include <cmocka.h>
 
-#include "support/test_expect.h"
+#include "support/test_device.h"
 
 /* ---- Modules made for these tests --------------------------------------------------------------------- */
 
@@ -114,18 +114,6 @@ static int register_modules(void **state) {
 }
 
 /* ---- Help --------------------------------------------------------------------------------------------- */
-
-static p2p_device *open_device(const char *address) {
-    p2p_device *device = NULL;
-    OK(p2p_device_open(address, &device));
-    return device;
-}
-
-static p2p_buffer *create_buffer(p2p_device *device, size_t bytes) {
-    p2p_buffer *buffer = NULL;
-    OK(p2p_buffer_create(device, bytes, &buffer));
-    return buffer;
-}
 
 static p2p_op act_op(int64_t elements) {
     p2p_op op = {.kind = P2P_KIND_act_fwd, .act = P2P_ACT_relu};

@@ -61,7 +61,7 @@ static void test_two_writers(void **state) {
     assert_int_equal(test_folder_entries(test_own_folder), 1);
 }
 
-/* The sweep removes what nobody is writing, by the name, and leaves everything else. */
+/* The sweep removes files that no process is writing, by their names, and leaves everything else. */
 static void test_sweep(void **state) {
     (void)state;
     static const char stale[] = ".p2p-1-0123456789abcdef.tmp";

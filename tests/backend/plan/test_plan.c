@@ -160,7 +160,7 @@ static void test_no_fuse_dropout(void **state) {
     (void)state;
     training t = expect_same_training(&(p2p_session_options){.no_fuse_dropout = true}, rounding);
     assert_int_equal(t.kinds[P2P_KIND_dropout], 2);
-    /* The activation behind the separate dropout is not fused either. */
+    /* The activation after the separate dropout is not fused either. */
     assert_int_equal(t.fused[PLAN_FUSED_act_norm], 6);
     assert_int_equal(t.fused[PLAN_FUSED_act_norm_bwd], 6);
 }

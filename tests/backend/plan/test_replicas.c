@@ -82,7 +82,7 @@ static void test_uneven_batches(void **state) {
 }
 
 /* Replicas without images add nothing, in the check mode either, where they read no memory that is not
- * written. Alone with its image, a replica needs nobody's statistics. */
+ * written. Alone with its image, a replica needs no other statistics. */
 static void test_empty_shares(void **state) {
     (void)state;
     plan_training one = train_batch("reference", 1, 1, false, STEPS, NULL);

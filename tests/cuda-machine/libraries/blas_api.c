@@ -1,9 +1,9 @@
 /* cuBLAS's double, libcublas.so.13 and .12: handles and cublasGemmEx, as the backend calls them, and stricter
  * than the real library.
  *
- * It demands what makes cuBLAS predictable: a stream that is not the NULL stream, a workspace of the caller's
- * after the stream was set (setting the stream takes the workspace away, as in the real library, which then
- * allocates), arithmetic without atomic additions. The workspace is overwritten by every product.
+ * It requires what makes cuBLAS predictable: a stream that is not the NULL stream, a workspace of the
+ * caller's after the stream was set (setting the stream takes the workspace away, as in the real library,
+ * which then allocates), arithmetic without atomic additions. The workspace is overwritten by every product.
  */
 #include "machine_link.h"
 

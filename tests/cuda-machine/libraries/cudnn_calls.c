@@ -110,7 +110,7 @@ static size_t element_bytes(cudnnBackendAttributeType_t type) {
     }
 }
 
-/* Zeros are readable behind the array, except behind text. */
+/* Zeros are readable after the array, except after text. */
 static void set(sequence *s, const char *call, descriptor d, cudnnBackendAttributeName_t name,
                 cudnnBackendAttributeType_t type, int64_t count, const void *array) {
     if (s->status != 0) return;
@@ -218,7 +218,7 @@ static int64_t get(sequence *s, const char *call, descriptor d, cudnnBackendAttr
             break;
         case TWICE:
             counted = NULL;
-            break; /* for getting: no count is asked for */
+            break; /* for getting: no count is requested */
         default:
             break;
         }
@@ -477,8 +477,8 @@ static void note_progress(const char *call, const char *how) {
     snprintf(shared->doing, sizeof shared->doing, "%s, %s, %s", kind_name[shared->at[0]], call, how);
 }
 
-/* Sequences in children, for the real library crashes on some: then the next child goes on behind it. The
- * positions are kind, alteration, call. */
+/* Sequences in children, because the real library crashes on some: the next child then continues after it.
+ * The positions are kind, alteration, call. */
 static void altered_calls(int at[3]) {
     for (; at[0] < 3; at[0]++, at[1] = 0)
         for (; at[1] < ALTERATIONS; at[1]++, at[2] = 0)
@@ -487,8 +487,7 @@ static void altered_calls(int at[3]) {
                 more = altered_call(at[0], (alteration)at[1], at[2]) && at[1] != AS_IT_IS;
 }
 
-/* ---- Requests -------------------------------------------------------------------------------------------
- */
+/* ---- Requests -------------------------------------------------------------------------------------- */
 
 /* Which kinds of engines have a plan: bit 0 deterministic without tensor cores, bit 1 deterministic with
  * them, bit 2 not deterministic. */

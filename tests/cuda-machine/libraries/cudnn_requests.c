@@ -55,7 +55,8 @@ static void set_planar(int64_t stride[4], const int64_t dim[4]) {
     stride[0] = dim[1] * stride[1];
 }
 
-const char *cudnn_change_request(request *r, int number) {
+/* Types of the tensors and of the sums. */
+static const char *change_types(request *r, int number) {
     const cudnnDataType_t f32 = CUDNN_DATA_FLOAT, bf16 = CUDNN_DATA_BFLOAT16, f16 = CUDNN_DATA_HALF,
                           f64 = CUDNN_DATA_DOUBLE;
     switch (number) {
@@ -95,6 +96,14 @@ const char *cudnn_change_request(request *r, int number) {
         set_types(r, bf16, bf16, bf16);
         r->compute = bf16;
         return "bf16, computed in bf16";
+    default:
+        return NULL;
+    }
+}
+
+/* Extents that fit the others no longer, or still do. */
+static const char *change_extents(request *r, int number) {
+    switch (number) {
     case 12:
         r->x.dim[1]++;
         pack_all(r);
@@ -135,6 +144,14 @@ const char *cudnn_change_request(request *r, int number) {
         r->x.dim[2] += 2;
         pack_all(r);
         return "x has two rows more";
+    default:
+        return NULL;
+    }
+}
+
+/* Padding, strides, dilation, mode and layouts. */
+static const char *change_convolution(request *r, int number) {
+    switch (number) {
     case 22:
         r->before[0] = 0;
         return "less padding above";
@@ -180,6 +197,14 @@ const char *cudnn_change_request(request *r, int number) {
         set_planar(r->w.stride, r->w.dim);
         set_planar(r->y.stride, r->y.dim);
         return "all in NCHW";
+    default:
+        return NULL;
+    }
+}
+
+/* Distances, and numbers of images. */
+static const char *change_distances(request *r, int number) {
+    switch (number) {
     case 36:
         r->x.stride[3] += 8;
         r->x.stride[2] = r->x.stride[3] * 8;
@@ -213,6 +238,15 @@ const char *cudnn_change_request(request *r, int number) {
     case 44:
         r->x.dim[0] = r->y.dim[0] = -2;
         return "a negative number of images";
+    default:
+        return NULL;
+    }
+}
+
+/* Alignments. */
+static const char *change_alignments(request *r, int number) {
+    const cudnnDataType_t bf16 = CUDNN_DATA_BFLOAT16;
+    switch (number) {
     case 45:
         r->x.alignment = 0;
         return "alignment 0";
@@ -235,6 +269,15 @@ const char *cudnn_change_request(request *r, int number) {
     case 51:
         r->x.alignment = 256;
         return "alignment 256";
+    default:
+        return NULL;
+    }
+}
+
+/* Identifiers, scaling, the graph and the engine. */
+static const char *change_rest(request *r, int number) {
+    const cudnnDataType_t bf16 = CUDNN_DATA_BFLOAT16;
+    switch (number) {
     case 52:
         r->x.id = r->w.id;
         return "x and w have one id";
@@ -281,6 +324,15 @@ const char *cudnn_change_request(request *r, int number) {
     case 66:
         r->engine = -3;
         return "engine -3";
+    default:
+        return NULL;
+    }
+}
+
+/* Small channel counts and maps. */
+static const char *change_channels(request *r, int number) {
+    const cudnnDataType_t bf16 = CUDNN_DATA_BFLOAT16;
+    switch (number) {
     case 67:
         set_channels(r, 3, 32);
         return "f32, 3 channels";
@@ -313,6 +365,15 @@ const char *cudnn_change_request(request *r, int number) {
         pack_all(r);
         set_types(r, bf16, bf16, bf16);
         return "bf16, 2x2 to 1x1";
+    default:
+        return NULL;
+    }
+}
+
+/* Other filters and strides. */
+static const char *change_filter(request *r, int number) {
+    const cudnnDataType_t bf16 = CUDNN_DATA_BFLOAT16;
+    switch (number) {
     case 75:
         r->stride[0] = r->stride[1] = 1;
         r->y.dim[2] = r->y.dim[3] = 7;
@@ -362,6 +423,14 @@ const char *cudnn_change_request(request *r, int number) {
         r->before[0] = r->before[1] = r->after[0] = r->after[1] = 3;
         pack_all(r);
         return "f32, dilation 2";
+    default:
+        return NULL;
+    }
+}
+
+/* Padding, groups, and what plans and packs are given. */
+static const char *change_plans(request *r, int number) {
+    switch (number) {
     case 83:
         r->before[0] = r->before[1] = 2;
         r->after[0] = r->after[1] = 1;
@@ -410,4 +479,15 @@ const char *cudnn_change_request(request *r, int number) {
     default:
         return NULL;
     }
+}
+
+const char *cudnn_change_request(request *r, int number) {
+    static const char *(*const groups[])(request *, int) = {
+        change_types, change_extents,  change_convolution, change_distances, change_alignments,
+        change_rest,  change_channels, change_filter,      change_plans};
+    for (size_t i = 0; i < sizeof groups / sizeof groups[0]; i++) {
+        const char *what = groups[i](r, number);
+        if (what) return what;
+    }
+    return NULL;
 }

@@ -1,4 +1,4 @@
-/* Convolutions that cudnn_calls asks for: right ones, wrong ones, and some that no engine supports. */
+/* Convolutions that cudnn_calls requests: right ones, wrong ones, and some that no engine supports. */
 #ifndef CUDNN_REQUESTS_H
 #define CUDNN_REQUESTS_H
 
@@ -30,7 +30,7 @@ typedef struct {
 /* kind 0 to 2; 2 images of 16 channels, 8x8 pixels, and 32 filters of 4x4, stride 2. */
 request cudnn_right_request(int kind, cudnnDataType_t type);
 
-/* Changes a right request of f32; returns what was changed, or NULL behind the last number. */
+/* Changes a right request of f32; returns what was changed, or NULL after the last number. */
 const char *cudnn_change_request(request *r, int number);
 
 #endif

@@ -1,12 +1,12 @@
 /* cuDNN's double, libcudnn.so.9: the graph API for single convolutions, as the backend calls it, and stricter
- * than the real library. It is no model of cuDNN's speed.
+ * than the real library. It does not model cuDNN's speed.
  *
  * The convolutions are computed by commands of the stream (dnn_compute.c), with engines that differ in the
  * order of their sums, in what tensor cores round, in workspace, and in what the heuristics' lists have
  * (dnn_engine.c). Without a driver it plans, as the real library does.
  *
  * P2P_MACHINE_CUDNN is a list, separated by commas: wrong:ENGINE leaves out a filter tap, refuse:ENGINE fails
- * when it is executed, version:9.8.0 is the version that it says it is, cuda:12.9 that of the CUDA that it
+ * when it is executed, version:9.8.0 is the version it reports, cuda:12.9 that of the CUDA that it
  * was built with. An engine is a number, or `all`.
  */
 #include "machine_link.h"

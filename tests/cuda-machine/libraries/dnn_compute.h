@@ -1,5 +1,5 @@
 /* Convolutions as the engines of cuDNN's double compute them: in NHWC, channels packed, with the rounding and
- * the order of sums that an engine has. Nothing here knows descriptors or the driver.
+ * the order of sums that an engine has. Neither descriptors nor the driver are used here.
  */
 #ifndef DNN_COMPUTE_H
 #define DNN_COMPUTE_H

@@ -34,7 +34,7 @@ struct dnn_descriptor {
 /* ---- Refusals ------------------------------------------------------------------------------------------ */
 
 /* Return the status after noting the text for cudnnGetLastErrorString. A misuse is also a violation of a rule
- * of the machine: the caller is wrong. What is not supported may be asked for. */
+ * of the machine: the caller is wrong. What is not supported may be requested. */
 cudnnStatus_t dnn_misuse(cudnnStatus_t status, const char *format, ...) MACHINE_PRINTF(2, 3);
 cudnnStatus_t dnn_unsupported(cudnnStatus_t status, const char *format, ...) MACHINE_PRINTF(2, 3);
 const char *dnn_last_error(void);

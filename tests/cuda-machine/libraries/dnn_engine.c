@@ -120,7 +120,7 @@ enum {
     FILTER = 1 << DNN_FILTER_GRADIENT,
     EVERY = FORWARD | DATA | FILTER
 };
-enum { F32 = 1, BF16 = 2, BOTH = 3 };
+enum { F32 = 1, BF16 = 2 };
 
 /* Lists, by the mode of the heuristics. */
 enum { IN_A = 1, IN_B = 2, IN_FALLBACK = 4 };
@@ -151,7 +151,7 @@ struct dnn_engine {
     { CUDNN_KNOB_TYPE_STAGES, 1, 6, 3 }
 
 static const dnn_engine engines[] = {
-    /* It needs more workspace than anybody gives. */
+    /* It needs more workspace than any caller provides. */
     {.index = 66,
      .kinds = FORWARD | FILTER,
      .f32_lists = IN_A,

@@ -129,7 +129,7 @@ void dnn_leave(cudnnHandle_t handle) {
 
 /* ---- Execution ----------------------------------------------------------------------------------------- */
 
-/* A command: everything by value, for the descriptors may be gone when it runs. */
+/* A command: everything by value, because the descriptors may have been destroyed when it runs. */
 typedef struct {
     dnn_shape shape;
     dnn_arithmetic arithmetic;

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The value behind the next "NAME:" of the list, or NULL. `at` begins at the list and moves on. */
+/* The value after the next "NAME:" of the list, or NULL. `at` begins at the list and moves on. */
 static const char *next_value(const char **at, const char *name) {
     const size_t length = strlen(name);
     while (*at && **at) {

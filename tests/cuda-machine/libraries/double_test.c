@@ -12,8 +12,6 @@ static struct {
 } memory[MOST_MEMORY];
 static int memory_count;
 
-#define OK(call) assert_int_equal(call, CUDA_SUCCESS)
-
 int test_open(void **state) {
     (void)state;
     OK(cuInit(0));

@@ -42,6 +42,14 @@ float test_bf16(float value);
 
 /* A rule has been broken, and the message has the words. */
 void test_assert_refused(const char *words);
+
+#define OK(call) assert_int_equal(call, 0)
+#define REFUSED(call, words)                                                                                 \
+    do {                                                                                                     \
+        assert_int_not_equal(call, 0);                                                                       \
+        test_assert_refused(words);                                                                          \
+    } while (0)
+
 static inline void *test_pointer(CUdeviceptr address) {
     return (void *)(uintptr_t)address; /* NOLINT(performance-no-int-to-ptr) */
 }

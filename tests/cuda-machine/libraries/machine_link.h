@@ -43,7 +43,7 @@ bool machine_computes(void);
 /* Writes arbitrary numbers of [-1, 1), always the same. */
 void machine_fill(void *to, bool bf16, int64_t count);
 
-/* Reports a violation if there is a machine; a planning without one goes on with the error. */
+/* Reports a violation if there is a machine; without one, planning continues with the error. */
 void machine_report(const char *text);
 
 #endif

@@ -1,10 +1,10 @@
 /* NCCL's double, libnccl.so.2: communicators over the devices of one process and over processes, all-reduce
  * and broadcast, as the backend calls them, and stricter than the real library.
  *
- * What the real library answers with a wait that never ends is refused: calls for several devices of one
+ * What the real library turns into a wait that never ends is refused: calls for several devices of one
  * thread outside a group, a group without one of them, ranks that call different things, a rank that never
- * comes. A communicator with `blocking` 0 enqueues nothing until its state has been asked for twice: whoever
- * does not wait for it finds his collective behind what he enqueued later.
+ * comes. A communicator with `blocking` 0 enqueues nothing until its state was queried twice: without that
+ * wait a collective runs after commands enqueued later.
  *
  * Sums of three ranks and more are not repeatable if NCCL may take NVLS, as on a machine with NVSwitch.
  *
@@ -218,7 +218,7 @@ static ncclResult_t check_whole(void) {
     return ncclSuccess;
 }
 
-/* A nonblocking communicator's collectives wait until its state has been asked for. */
+/* A nonblocking communicator's collectives wait until its state was queried. */
 static ncclResult_t put_off(const nccl_operation *operation) {
     nccl_operation *copy = malloc(sizeof *copy), **last = &operation->comm->pending;
     if (!copy) return fail(ncclSystemError, "no memory");
@@ -371,7 +371,7 @@ MACHINE_EXPORT ncclResult_t ncclCommInitRank(ncclComm_t *comm, int ranks, ncclUn
 
 /* ---- State and end ------------------------------------------------------------------------------------- */
 
-/* The call that was put off goes on; the second question finds it finished. */
+/* The deferred call continues; the second query returns that it has finished. */
 static ncclResult_t ask(ncclComm_t comm) {
     ncclResult_t result = ncclSuccess;
     if (comm->phase == NCCL_BROKEN) return ncclInvalidUsage;
@@ -397,7 +397,7 @@ MACHINE_EXPORT ncclResult_t ncclCommGetAsyncError(ncclComm_t comm, ncclResult_t 
     if (result != ncclSuccess) return result;
     if (!state) return misuse(ncclInvalidArgument, "no place for the state");
     if (!live(comm)) return ncclInvalidArgument;
-    /* May be asked by any thread: by a watchdog, too. */
+    /* May be queried by any thread: by a watchdog, too. */
     pthread_mutex_lock(&comm->user);
     *state = (ncclResult_t)comm->error;
     if (*state == ncclSuccess) *state = ask(comm);

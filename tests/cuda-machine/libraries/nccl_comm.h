@@ -20,7 +20,7 @@ typedef struct nccl_operation {
 } nccl_operation;
 
 typedef enum {
-    NCCL_CONNECTING, /* not all ranks have joined, or nobody has asked since */
+    NCCL_CONNECTING, /* not all ranks have joined, or the state was not queried since */
     NCCL_READY,
     NCCL_FINALIZED,
     NCCL_BROKEN
@@ -34,7 +34,7 @@ struct ncclComm {
     pthread_t owner; /* the thread that made it */
     bool blocking;
     nccl_phase phase;
-    bool busy; /* nonblocking: the last call has not finished; ends when the state is asked for twice */
+    bool busy; /* nonblocking: the last call has not finished; ends when the state was queried twice */
     int asked; /* how often, since the call */
     nccl_operation *pending; /* nonblocking: to be enqueued then */
     uint64_t number;         /* of the last collective */

@@ -41,8 +41,8 @@ struct nccl_world {
 
 /* ---- Locks --------------------------------------------------------------------------------------------- */
 
-/* Byte `rank` is locked as long as the rank's process lives. Byte NCCL_MOST_RANKS is that of who changes the
- * header. */
+/* Byte `rank` is locked as long as the rank's process runs. Byte NCCL_MOST_RANKS is held while the header
+ * changes. */
 static bool lock_byte(int file, int byte, bool wait) {
     struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1};
     return fcntl(file, wait ? F_OFD_SETLKW : F_OFD_SETLK, &lock) == 0;
@@ -73,7 +73,7 @@ static int open_locked(const char *path) {
     }
 }
 
-/* A file whose ranks have all died before it was complete is as good as new. */
+/* A file whose ranks have all ended before it was complete is treated as new. */
 static bool is_stale(const header *shared, int file) {
     if (shared->magic != magic) return true;
     for (int i = 0; i < shared->ranks; i++)
@@ -129,7 +129,7 @@ nccl_world *nccl_world_join(const char *name, int ranks, int rank, const char *b
     return NULL;
 }
 
-/* Under the header's lock, so that nobody joins a file that is being removed. */
+/* Under the header's lock, so that no rank joins a file that is being removed. */
 void nccl_world_leave(nccl_world *world) {
     if (nccl_world_absent(world) >= 0 && lock_byte(world->file, NCCL_MOST_RANKS, true)) {
         world->shared->rank[world->rank].joined = 0;

@@ -6,8 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define OK(call) assert_int_equal(call, 0)
-
 enum { M = 13, N = 7, K = 40, WORKSPACE = 1 << 20 };
 
 static cublasHandle_t handle;
@@ -148,12 +146,6 @@ static void test_scales(void **state) {
     test_read(0, y, c, ELEMENTS, false);
     assert_float_equal(c[0], 0, 0);
 }
-
-#define REFUSED(call, words)                                                                                 \
-    do {                                                                                                     \
-        assert_int_not_equal(call, 0);                                                                       \
-        test_assert_refused(words);                                                                          \
-    } while (0)
 
 static cublasStatus_t plain(CUdeviceptr a, CUdeviceptr b, CUdeviceptr c, int m, int distance,
                             cudaDataType type, cublasComputeType_t compute, int algorithm) {

@@ -15,13 +15,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define OK(call) assert_int_equal(call, 0)
-#define REFUSED(call, words)                                                                                 \
-    do {                                                                                                     \
-        assert_int_not_equal(call, 0);                                                                       \
-        test_assert_refused(words);                                                                          \
-    } while (0)
-
 typedef cudnnBackendDescriptor_t descriptor;
 enum { X = 1, W, Y }; /* ids of tensors */
 

@@ -1,6 +1,6 @@
 /* The double of NCCL sums in the documented orders, over the devices of one process and over processes; what
  * would hang is refused or ends with an asynchronous error; a communicator that does not block enqueues
- * nothing until it was asked.
+ * nothing until it was queried.
  *
  *     test_nccl_double
  *     test_nccl_double RANK RANKS sum|die|leave    one rank of a communicator of NCCL_COMM_ID, for the tests
@@ -17,13 +17,6 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
-
-#define OK(call) assert_int_equal(call, 0)
-#define REFUSED(call, words)                                                                                 \
-    do {                                                                                                     \
-        assert_int_not_equal(call, 0);                                                                       \
-        test_assert_refused(words);                                                                          \
-    } while (0)
 
 enum { COUNT = 1000 };
 static ncclComm_t comm[TEST_DEVICES];
@@ -224,7 +217,7 @@ static void test_types(void **state) {
     close_ranks(3);
 }
 
-/* Until its state has been asked for twice, nothing is in the stream. */
+/* Until its state was queried twice, nothing is in the stream. */
 static void test_not_blocking(void **state) {
     (void)state;
     ncclResult_t found;

@@ -495,8 +495,8 @@ static void test_failure_comes_in_order(void **state) {
     test_folder_remove(dir);
 }
 
-/* A loader that begins within what was a batch goes on in the same order, and the epochs after it are whole.
- */
+/* A loader that begins within what was a batch continues in the same order, and the epochs after it are
+ * whole. */
 static void test_begun_epoch(void **state) {
     (void)state;
     char *dir = make_data_set(7);

@@ -1,5 +1,5 @@
 /* `p2p doctor` on doubles with known faults: the exit status, and the file of --report, which has everything
- * that is printed. The program itself is run by ../../program/test_doctor.sh.
+ * that is printed. The program itself is run by tests/program/test_doctor.sh.
  */
 #include "../run/train_commands.h"
 #include "doctor/doctor_text.h"

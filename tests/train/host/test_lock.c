@@ -1,4 +1,4 @@
-/* The lock of a folder: one holder, stale locks of every kind, other hosts, and files that are no lock. */
+/* The lock of a folder: one holder, stale locks of every kind, other hosts, and files that are not locks. */
 #define _DEFAULT_SOURCE /* gethostname */
 #include "host/lock.h"
 #include "support/test_files.h"

@@ -1,8 +1,10 @@
 /* The contract of sys.h: paths, folders, files, threads. Walking and reading with malicious names are tested
  * with data sets and images. */
+#define _GNU_SOURCE /* posix_openpt */
 #include "host/sys.h"
 #include "support/test_files.h"
 
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -43,6 +45,9 @@ static void test_paths(void **state) {
         assert_string_equal(path, cases[i][2]);
         free(path);
     }
+    static const char *const bases[][2] = {{"a/b/c", "c"}, {"c", "c"}, {"/c", "c"}, {"a/", ""}, {"", ""}};
+    for (size_t i = 0; i < sizeof bases / sizeof bases[0]; i++)
+        assert_string_equal(sys_base_name(bases[i][0]), bases[i][1]);
     char *folder = test_folder_make();
     test_file_write(test_path(folder, "file"), "x", 1);
     test_link_add(test_path(folder, "link"), "file");
@@ -75,7 +80,9 @@ static void test_paths_that_cannot_be_known(void **state) {
     REFUSED(sys_path_is_folder(test_path(folder, "loop"), &is_folder), P2P_UNREADABLE, "loop");
     assert_int_equal(sys_path_kind_of(test_path(folder, "dangling/below"), &kind), P2P_OK);
     assert_int_equal(kind, SYS_PATH_ABSENT);
-    if (geteuid() != 0) { /* root may do anything */
+    if (geteuid() == 0) {
+        TEST_SKIP_PART("no permission is denied to root");
+    } else {
         test_folder_add(test_path(folder, "closed"));
         test_folder_add(test_path(folder, "closed/below"));
         assert_int_equal(chmod(test_path(folder, "closed"), 0400), 0); /* names, but nothing about them */
@@ -143,7 +150,7 @@ static void test_making_folders(void **state) {
     assert_int_equal(sys_folder_make(test_path(folder, "file/below")), P2P_IO);
     assert_int_equal(sys_folder_make(""), P2P_USAGE);
 
-    /* One folder is not made again with its parents, which may have been renamed by someone. */
+    /* One folder is not made again with its parents, which may have been renamed meanwhile. */
     assert_int_equal(sys_folder_make_one(test_path(folder, "gone/one")), P2P_IO);
     assert_kind(test_path(folder, "gone"), SYS_PATH_ABSENT);
     assert_int_equal(sys_folder_make_one(test_path(folder, "one")), P2P_OK);
@@ -182,6 +189,24 @@ static void test_files(void **state) {
     assert_int_equal(sys_file_remove(folder), P2P_IO);
     assert_int_equal(test_folder_entries(folder), 0);
     test_folder_remove(folder);
+}
+
+static void test_synchronising(void **state) {
+    (void)state;
+    int ends[2];
+    assert_int_equal(pipe(ends), 0);
+    FILE *file = tmpfile(), *through = fdopen(ends[1], "w"), *full = fopen("/dev/full", "w");
+    assert_true(file && through && full);
+    assert_true(fputs("text", file) > 0 && fputs("text", through) > 0 && fputs("text", full) > 0);
+    assert_true(sys_file_sync(file));
+    assert_true(sys_file_sync(through)); /* is only flushed */
+    char text[4];
+    assert_int_equal(read(ends[0], text, sizeof text), sizeof text);
+    assert_false(sys_file_sync(full));
+    fclose(file);
+    fclose(through);
+    fclose(full);
+    close(ends[0]);
 }
 
 static void test_walking_what_is_no_folder(void **state) {
@@ -364,6 +389,42 @@ static void test_terminal_and_clock(void **state) {
     }
 }
 
+/* A stream of a new terminal, whose other end stays open. */
+static FILE *open_terminal(int *end) {
+    *end = posix_openpt(O_RDWR | O_NOCTTY);
+    assert_true(*end >= 0 && grantpt(*end) == 0 && unlockpt(*end) == 0);
+    const int terminal = open(ptsname(*end), O_RDWR | O_NOCTTY);
+    assert_true(terminal >= 0);
+    return fdopen(terminal, "w");
+}
+
+/* NULL: not set. */
+static void set_variable(const char *name, const char *value) {
+    assert_int_equal(value ? setenv(name, value, 1) : unsetenv(name), 0);
+}
+
+static void test_colours(void **state) {
+    (void)state;
+    static const struct {
+        const char *term, *no_color;
+        bool colours;
+    } cases[] = {{"xterm", NULL, true}, {"xterm", "", true}, {"xterm", "1", false},
+                 {"dumb", NULL, false}, {"", NULL, false},   {NULL, NULL, false}};
+    int end;
+    FILE *terminal = open_terminal(&end), *file = tmpfile();
+    assert_non_null(terminal);
+    assert_non_null(file);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        set_variable("TERM", cases[i].term);
+        set_variable("NO_COLOR", cases[i].no_color);
+        assert_int_equal(sys_has_colours(terminal), cases[i].colours);
+        assert_false(sys_has_colours(file));
+    }
+    fclose(file);
+    fclose(terminal);
+    close(end);
+}
+
 /* gcc and clang announce AddressSanitizer, whose allocator replaces glibc's, in different ways. */
 #if defined __has_feature
 #if __has_feature(address_sanitizer)
@@ -410,6 +471,7 @@ int main(void) {
         cmocka_unit_test(test_paths_that_cannot_be_known),
         cmocka_unit_test(test_making_folders),
         cmocka_unit_test(test_files),
+        cmocka_unit_test(test_synchronising),
         cmocka_unit_test(test_walking_what_is_no_folder),
         cmocka_unit_test(test_threads),
         cmocka_unit_test(test_parallel_jobs),
@@ -418,6 +480,7 @@ int main(void) {
         TEST_IN_FOLDER(test_paths_without_links),
         cmocka_unit_test(test_programs),
         cmocka_unit_test(test_terminal_and_clock),
+        cmocka_unit_test(test_colours),
         cmocka_unit_test(test_clock_that_jumps),
         cmocka_unit_test(test_peak_memory),
         cmocka_unit_test(test_freed_memory),

@@ -306,7 +306,7 @@ static void test_endless_scans(void **state) {
     free(bytes);
 }
 
-/* A profile or preview may place the size behind the bytes that are read first. */
+/* A profile or preview may place the size after the bytes that are read first. */
 static void test_probe_beyond_long_headers(void **state) {
     (void)state;
     char *folder = test_folder_make();

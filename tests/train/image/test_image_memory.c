@@ -289,7 +289,7 @@ static void claim_bmp(uint8_t *bytes) {
     put_le(bytes + 18, HUGE_SIDE, 4);
     put_le(bytes + 22, HUGE_SIDE, 4);
 }
-/* The screen is huge, and so is the frame behind the palette of 2^(n + 1) colours and the extensions. */
+/* The screen is huge, and so is the frame after the palette of 2^(n + 1) colours and the extensions. */
 static void claim_gif(uint8_t *bytes) {
     size_t at = 13 + (size_t)3 * (2u << (bytes[10] & 7));
     put_le(bytes + 6, HUGE_SIDE, 2);

@@ -76,7 +76,7 @@ static void test_a_square_has_one_thin_outline(void **state) {
                         4);
     const int count = count_lines(&lines);
     assert_true(count >= 4 * 28 && count <= 4 * 34);
-    /* All of it is one piece: asked for pieces of that length, the same is drawn, and nothing beyond it. */
+    /* All of it is one piece: with pieces of that length the same is drawn, and nothing beyond it. */
     edges_options whole = usual, more = usual;
     whole.shortest = count;
     more.shortest = count + 1;

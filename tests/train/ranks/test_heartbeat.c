@@ -36,7 +36,7 @@ static char (*host_names(void))[HEARTBEAT_HOST] {
     return hosts;
 }
 
-/* Connects as somebody who knows no secret: one says the wrong thing, one nothing. */
+/* Connects without the secret: one connection sends wrong bytes, one nothing. */
 static void send_strangers(void) {
     char nonsense[64];
     memset(nonsense, 'x', sizeof nonsense);
@@ -67,7 +67,7 @@ static int run_rank(int rank, behaviour *behave) {
     return 0;
 }
 
-/* Whether a rank that stops goes on when the others have lost it. */
+/* Whether a rank that stops continues when the others have lost it. */
 static bool wakes;
 
 static void wake_or_kill(pid_t stopped, int *status) {

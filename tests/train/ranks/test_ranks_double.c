@@ -1,5 +1,5 @@
 /* Ranks without MPI: forked processes over a double of it (support/mpi_double.h), so that sanitizers see all
- * threads of a rank. Transfers of two threads go on beside each other and the heartbeats; a training of two
+ * threads of a rank. Transfers of two threads run beside each other and the heartbeats; a training of two
  * ranks has the bits of two devices; a rank that fails in the middle of transfers ends all.
  */
 #include "host/sys.h"
@@ -158,7 +158,7 @@ static int fail_early(const p2p_processes *processes, void *context) {
 
 /* ---- Other builds and commands ------------------------------------------------------------------------ */
 
-/* All ranks find it, and say which. */
+/* All ranks find it, and name it. */
 static int differ_in_work(const p2p_processes *processes, const ranks_work *work, void *context,
                           const char *words) {
     ranks *together;

@@ -113,7 +113,7 @@ static void test_course(void **state) {
         write_step(to, i, (i + 1) / 2);
         if (i % 2 == 0) write_epoch(to, i, i / 2, i == 4 ? 0.1 : 0.2);
     }
-    /* What is no record, or not whole, changes nothing. */
+    /* A line that is not a record, or not whole, changes nothing. */
     fputs("[1]\nno JSON\n{\"step\":\"7\",\"epoch\":4}\n{\"step\":8}\n\n", to);
     for (int i = 0; i < 3 * HISTORY_LINE_BYTES; i++) fputc('x', to);
     fputs("\n{\"step\":7,\"epoch\":4,\"g_l1\":\"wide\",\"d_real\":[],\"time\":7}\n{\"step\":9,\"epo", to);
@@ -241,7 +241,7 @@ static void test_rates_are_means_of_seconds(void **state) {
     json_decref(rates);
 }
 
-/* The time between two processes is no time of training. */
+/* The time between two processes does not count as time of training. */
 static void test_interruptions_do_not_count(void **state) {
     (void)state;
     static const char *const times[] = {"10:00:00.000", "10:00:05.500", "12:00:00.000", "12:00:07.000"};

@@ -124,7 +124,7 @@ static void test_fallback(void **state) {
     expect_intact("step-000000005.safetensors", 2); /* the damage, and what follows */
     assert_true(is_there("step-000000009.safetensors" CHECKPOINT_DAMAGED));
     assert_false(is_there("step-000000009.safetensors"));
-    expect_intact("step-000000005.safetensors", 0); /* the damaged one is no checkpoint any more */
+    expect_intact("step-000000005.safetensors", 0); /* the damaged one is not a checkpoint any more */
 }
 
 static void test_none_intact(void **state) {
@@ -153,7 +153,7 @@ static void test_not_openable(void **state) {
     assert_true(is_there("step-000000005.safetensors"));
 }
 
-/* A read that fails is no sign of damage: nothing is set aside, and no older checkpoint is taken. */
+/* A read that fails does not show damage: nothing is set aside, and no older checkpoint is taken. */
 static void test_not_readable(void **state) {
     (void)state;
     char *path;
