@@ -1,6 +1,7 @@
 /* The POSIX implementation of sys.h, without signals (sys_signals.c). Files are opened and written through
  * backend/p2p_file.h, which the layers below share.
  */
+#define _GNU_SOURCE /* sched_getaffinity */
 #include "sys.h"
 #include "p2p_file.h"
 
@@ -9,6 +10,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -511,8 +513,12 @@ static size_t peak_memory_from_proc(void) {
     return (size_t)kib * 1024;
 }
 
+/* taskset, Slurm and mpirun leave a process a part of the processors. */
 int sys_processors(void) {
-    long online = sysconf(_SC_NPROCESSORS_ONLN);
+    cpu_set_t allowed;
+    if (sched_getaffinity(0, sizeof allowed, &allowed) == 0 && CPU_COUNT(&allowed) > 0)
+        return CPU_COUNT(&allowed);
+    long online = sysconf(_SC_NPROCESSORS_ONLN); /* of machines with more than CPU_SETSIZE processors */
     return online < 1 ? 1 : online > INT_MAX ? INT_MAX : (int)online;
 }
 

@@ -1,15 +1,17 @@
 /* The contract of sys.h: paths, folders, files, threads. Walking and reading with malicious names are tested
  * with data sets and images. */
-#define _GNU_SOURCE /* posix_openpt */
+#define _GNU_SOURCE /* posix_openpt, sched_setaffinity */
 #include "host/sys.h"
 #include "support/test_files.h"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -294,6 +296,26 @@ static void test_parallel_jobs(void **state) {
     }
 }
 
+/* In a process of its own, because a test can't count on getting its processors back. */
+static void test_processors_of_a_part(void **state) {
+    (void)state;
+    assert_true(sys_processors() >= 1);
+    const pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        cpu_set_t first;
+        CPU_ZERO(&first);
+        for (int i = 0; CPU_COUNT(&first) == 0 && i < CPU_SETSIZE; i++) {
+            CPU_SET(i, &first);
+            if (sched_setaffinity(0, sizeof first, &first) != 0) CPU_CLR(i, &first);
+        }
+        _exit(CPU_COUNT(&first) == 1 && sys_processors() == 1 ? 0 : 1);
+    }
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+}
+
 typedef struct {
     int order[JOBS], count;
 } ordered_jobs;
@@ -475,6 +497,7 @@ int main(void) {
         cmocka_unit_test(test_walking_what_is_no_folder),
         cmocka_unit_test(test_threads),
         cmocka_unit_test(test_parallel_jobs),
+        cmocka_unit_test(test_processors_of_a_part),
         cmocka_unit_test(test_jobs_on_one_thread),
         cmocka_unit_test(test_jobs_on_two_threads),
         TEST_IN_FOLDER(test_paths_without_links),
