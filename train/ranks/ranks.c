@@ -17,8 +17,9 @@
 enum { GATHERED_BYTES = 1 << 18, MOST_RANKS = 1024 };
 /* The first exchanges are of these sizes in every version, so that builds whose others differ recognize each
  * other. PROTOCOL changes with any later exchange of ranks. */
-enum { TEXT_BYTES = 64, PROTOCOL = 2 };
-/* MPI's start is given up after so many times the limit for signs of life: 300 s by default. */
+enum { TEXT_BYTES = 64, PROTOCOL = 3 };
+/* MPI's start is given up after so many times the limit for signs of life, and a rank that keeps the others
+ * waiting is named: 300 s by default. */
 static const double STARTS = 15;
 
 /* A channel and its memory. */
@@ -307,10 +308,21 @@ static p2p_status agree(const ranks *r, p2p_status status) {
                     r->size, r->hosts[0]);
 }
 
+_Static_assert((int)HEARTBEAT_CHANNELS == (int)MPI_CHANNELS,
+               "signs of life have the progress of all channels");
+
+static void read_progress(heartbeat_progress *now) {
+    for (int i = 0; i < HEARTBEAT_CHANNELS; i++) ranks_mpi_progress(i, &now->begun[i], &now->ended[i]);
+}
+
 static p2p_status start_heartbeat(const ranks *r) {
     heartbeat_place place = {.secret = {0}};
-    const heartbeat_options options = {
-        .rank = r->rank, .size = r->size, .hosts = r->hosts, .limit = r->limit};
+    const heartbeat_options options = {.rank = r->rank,
+                                       .size = r->size,
+                                       .hosts = r->hosts,
+                                       .limit = r->limit,
+                                       .patience = STARTS * r->limit,
+                                       .progress = read_progress};
     const p2p_status listening = r->rank == 0 ? heartbeat_listen(&place) : P2P_OK;
     P2P_TRY(agree(r, listening));
     P2P_TRY(ranks_share(r, &place, sizeof place));

@@ -6,6 +6,8 @@
 #include "host/sys.h"
 #include "host/text.h"
 
+#include <stdatomic.h>
+
 enum { REASON_BYTES = 512 };
 static const double AT_START = 2e-3; /* seconds between looks whether MPI has started */
 
@@ -30,6 +32,7 @@ static struct {
     int code; /* of starting or ending */
     int rank, size, local;
     transfer channels[MPI_CHANNELS];
+    atomic_ullong begun[MPI_CHANNELS], ended[MPI_CHANNELS]; /* transfers */
 } mpi;
 
 /* ---- The thread --------------------------------------------------------------------------------------- */
@@ -153,6 +156,11 @@ void ranks_mpi_place(int *rank, int *size, int *local) {
     *local = mpi.local;
 }
 
+void ranks_mpi_progress(int channel, uint64_t *begun, uint64_t *ended) {
+    *ended = atomic_load(&mpi.ended[channel]);
+    *begun = atomic_load(&mpi.begun[channel]);
+}
+
 p2p_status ranks_mpi_finish(void) {
     sys_monitor_enter(mpi.monitor);
     mpi.ending = true;
@@ -165,6 +173,7 @@ p2p_status ranks_mpi_finish(void) {
 
 static p2p_status run(int channel, transfer wanted, const char *what) {
     transfer *t = &mpi.channels[channel];
+    atomic_fetch_add(&mpi.begun[channel], 1);
     sys_monitor_enter(mpi.monitor);
     *t = wanted;
     t->state = POSTED;
@@ -173,6 +182,7 @@ static p2p_status run(int channel, transfer wanted, const char *what) {
     t->state = IDLE;
     const int code = t->code;
     sys_monitor_leave(mpi.monitor);
+    atomic_fetch_add(&mpi.ended[channel], 1);
     return check(code, what);
 }
 

@@ -17,6 +17,8 @@ enum { RANKS_CONTROL, RANKS_SESSION };
 p2p_status ranks_mpi_start(const mpi_table *table, double patience, double limit);
 /* Afterwards: of this process. `local` is the rank among those of this machine. */
 void ranks_mpi_place(int *rank, int *size, int *local);
+/* The numbers of transfers that this process has begun and ended on a channel. From any thread. */
+void ranks_mpi_progress(int channel, uint64_t *begun, uint64_t *ended);
 /* Ends MPI and the thread. Called by all ranks. */
 p2p_status ranks_mpi_finish(void);
 
