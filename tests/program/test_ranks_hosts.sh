@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Ranks on two machines, each a network namespace with an address and a name of its own, between which Open MPI starts them
-# as by ssh. They equal two devices, bit for bit. If the link between the machines is cut, both ranks end, and what is left
-# goes on. Needs root.
+# as by ssh. They equal as many devices, bit for bit, also with several ranks on each machine, which send no more over the
+# link than one. The page's example runs. If the link between the machines is cut, both ranks end, and what is left goes on.
+# Needs root.
 #
 #   tests/program/test_ranks_hosts.sh P2P BACKEND LAUNCHER
 support=$(realpath "$(dirname "$0")/../support")
@@ -59,6 +60,46 @@ expect 0 "rank 1 on machine2: $backend:0" run_apart "$p2p" train "${base[@]}" --
 expect 0 "" "$p2p" train "${base[@]}" --device "$backend:0,$backend:1" --out together --epochs 2
 for model in generator discriminator; do same_weights apart/$model.safetensors together/$model.safetensors; done
 [ "$(losses apart/metrics.jsonl | sed 1d)" = "$(losses together/metrics.jsonl | sed 1d)" ] || fail "other losses"
+
+echo "-- the example of train/MACHINES.md for two machines, with their addresses and a small network"
+mkdir path
+printf '#!/bin/sh\nexec %s --mca plm_rsh_agent "%s" "$@"\n' "$launcher" "$work/agent" >path/mpirun
+chmod +x path/mpirun
+sed -n 's/^    //; /^cat > hosts/,/^mpirun --hostfile hosts/p' "$support/../../train/MACHINES.md" |
+    sed -e 's/^first /10.99.77.1 /; s/^second /10.99.77.2 /' -e "s|/opt/p2p/p2p|$p2p|; s/DIR/toys/" \
+        -e "/^mpirun/s/\$/ --size 32 --ngf 4 --ndf 4 --backend $backend --epochs 1/" >example.sh
+grep -q '^10.99.77.2 slots=4$' example.sh && grep -q '^mpirun --hostfile hosts -np 8 .*p2p train .* --gpus 1 ' example.sh ||
+    fail "there is no example: $(cat example.sh)"
+expect 0 "batch: 16 pairs on each of 8 devices, 128 per step" \
+    $limit ./agent 10.99.77.1 "PATH=$work/path:$PATH sh $work/example.sh"
+printed "rank 4 on machine2: $backend:0," "the first rank of the second machine"
+printed "rank 7 on machine2: $backend:3," "the last rank of the second machine"
+
+echo "-- four ranks on each machine equal eight devices, and send as much as one would"
+# eight STEPS OUT: trains in eight ranks. Adds what the first machine has sent to `sent`.
+eight() {
+    local before out=$2
+    before=$(link_bytes)
+    expect 0 "rank 7 on machine2" $limit ./agent 10.99.77.1 $launcher --mca plm_rsh_agent "$work/agent" \
+        --hostfile "$work/hosts" -np 8 "$p2p" train "${wide[@]}" --backend "$backend" --gpus 1 --steps "$1" --out "$out"
+    sent+=($(($(link_bytes) - before)))
+}
+link_bytes() {
+    ip netns exec ${spaces}1 cat /sys/class/net/link1/statistics/tx_bytes
+}
+wide=(--data toys --size 32 --ngf 8 --ndf 8 --seed 5)
+sent=()
+eight 2 few
+eight 8 many
+devices=$backend:0,$backend:1,$backend:2,$backend:3
+expect 0 "" "$p2p" train "${wide[@]}" --device "$devices,$devices" --steps 8 --out many1
+for model in generator discriminator; do same_weights many/$model.safetensors many1/$model.safetensors; done
+# Gradients in float64. Sums go to the second machine, and come back: each machine sends them once.
+bytes=$((8 * ($(sed -nE 's/^networks:.* with ([0-9]+) parameters.* with ([0-9]+)$/\1 + \2/p' err.txt))))
+awk -v sent=$((sent[1] - sent[0])) -v bytes=$((6 * bytes)) \
+    'BEGIN { print sent / bytes " times the gradients of six steps"; exit !(sent > 0.9 * bytes && sent < 1.5 * bytes) }' ||
+    fail "the first machine has sent other amounts: ${sent[*]}, of gradients of $bytes bytes"
+printf '10.99.77.%d slots=1\n' 1 2 >hosts
 
 echo "-- the link is cut"
 run_apart "$p2p" train "${base[@]}" --backend "$backend" --out cut --epochs 100000 >cut.out 2>cut.err &

@@ -13,9 +13,9 @@
 #include "host/sys_socket.h"
 #include "p2p_status.h"
 
-enum { HEARTBEAT_HOST = 64, HEARTBEAT_SECRET = 16, HEARTBEAT_CHANNELS = 2 };
+enum { HEARTBEAT_HOST = 64, HEARTBEAT_SECRET = 16, HEARTBEAT_CHANNELS = 6 };
 
-/* Transfers with the other ranks, by channel, which all ranks begin in one order. */
+/* Transfers among ranks, by channel: of each all ranks begin the same number. */
 typedef struct {
     uint64_t begun[HEARTBEAT_CHANNELS], ended[HEARTBEAT_CHANNELS];
 } heartbeat_progress;
