@@ -77,7 +77,7 @@ if [ "$backend" != reference ]; then
     expect 0 "" "${train[@]}" --device "$(devices 4)" --epochs 1 --out four1
     [ "$backend" = cuda ] && equal_runs four1 four
     echo "-- ranks of which each is shown one device, as Slurm may do it, take that"
-    shown=(env P2P_MACHINE_DEVICES=1 "POCL_DEVICES=${POCL_DEVICES%% *}")
+    shown=(env P2P_MACHINE_DEVICES=1 "POCL_DEVICES=$(echo "${POCL_DEVICES:-none}" | cut -d " " -f 1)")
     expect 0 "rank 1 on $machine: $backend:0," run 2 "${shown[@]}" "${train[@]}" --backend "$backend" --steps 1 --out shown
     finish
     exit
