@@ -108,11 +108,12 @@ eight 8 many
 devices=$backend:0,$backend:1,$backend:2,$backend:3
 expect 0 "" "$p2p" train "${wide[@]}" --device "$devices,$devices" --steps 8 --out many1
 for model in generator discriminator; do same_weights many/$model.safetensors many1/$model.safetensors; done
-# Gradients in float64. Sums go to the second machine, and come back: each machine sends them once.
+# Gradients in float64. Sums go to the second machine, and come back: each machine sends them once. MPICH finds that both
+# machines are this one, and does not use the link.
 bytes=$((8 * ($(sed -nE 's/^networks:.* with ([0-9]+) parameters.* with ([0-9]+)$/\1 + \2/p' err.txt))))
-awk -v sent=$((sent[1] - sent[0])) -v bytes=$((6 * bytes)) \
+is_openmpi && { awk -v sent=$((sent[1] - sent[0])) -v bytes=$((6 * bytes)) \
     'BEGIN { print sent / bytes " times the gradients of six steps"; exit !(sent > 0.9 * bytes && sent < 1.5 * bytes) }' ||
-    fail "the first machine has sent other amounts: ${sent[*]}, of gradients of $bytes bytes"
+    fail "the first machine has sent other amounts: ${sent[*]}, of gradients of $bytes bytes"; }
 
 echo "-- the link is cut"
 P2P_RANK_TIMEOUT=4 apart 1 "$p2p" train "${base[@]}" --backend "$backend" --out cut --epochs 100000 >cut.out 2>cut.err &

@@ -4,6 +4,7 @@
  */
 #include "ranks/ranks_add.h"
 
+#include "host/sys.h"
 #include "p2p_processes.h"
 #include "ranks/ranks_mpi.h"
 #include "support/forked_processes.h"
@@ -14,6 +15,8 @@
 #include <stddef.h>
 
 #include <cmocka.h>
+#include <dlfcn.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,7 +24,7 @@
 
 #include "support/test_expect.h"
 
-enum { LIMIT = 100 /* seconds, after which ranks that hang have failed */ };
+enum { LIMIT = 100 /* seconds, after which ranks that hang have failed */, MOST_MEASURED = 64 };
 
 #define CHECK(condition)                                                                                     \
     do {                                                                                                     \
@@ -195,7 +198,47 @@ static void sums_are_in_order(void **state) {
     }
 }
 
-int main(void) {
+/* ---- Speed -------------------------------------------------------------------------------------------- */
+
+static p2p_status start_real(const char *module, ranks_adder **adder, int leaders[]) {
+    void *object = dlopen(module, RTLD_NOW);
+    const mpi_table *table = object ? dlsym(object, MPI_TABLE_SYMBOL) : NULL;
+    if (!table) return p2p_fail(P2P_INPUT, "%s can't be loaded: %s", module, dlerror());
+    P2P_TRY(ranks_mpi_start(table, 10, 20));
+    const mpi_place *place = ranks_mpi_place();
+    if (place->size > MOST_MEASURED) return p2p_fail(P2P_USAGE, "%d ranks", place->size);
+    P2P_TRY(ranks_mpi_gather(MPI_CONTROL, &place->leader, sizeof place->leader, leaders));
+    return ranks_adder_create(place, leaders, adder);
+}
+
+static p2p_status measure_sums(const char *module, size_t bytes) {
+    enum { ROUNDS = 5 };
+    ranks_adder *adder;
+    int leaders[MOST_MEASURED], all[MOST_MEASURED];
+    double best = 1e9;
+    unsigned char *values = calloc(1, bytes);
+    if (!values) return P2P_OUT_OF_MEMORY;
+    P2P_TRY(start_real(module, &adder, leaders));
+    for (int i = 0; i < ROUNDS; i++) {
+        P2P_TRY(ranks_mpi_gather(MPI_CONTROL, &i, sizeof i, all)); /* begin together */
+        const double before = sys_clock();
+        P2P_TRY(ranks_adder_add(adder, P2P_TYPE_f32, values, bytes));
+        best = fmin(best, sys_clock() - before);
+    }
+    if (ranks_mpi_place()->rank == 0)
+        printf("%d ranks%s: %.0f MB in %.1f ms\n", ranks_mpi_place()->size,
+               ranks_adder_is_chained(adder) ? " along machines" : "", 1e-6 * (double)bytes, 1e3 * best);
+    ranks_adder_destroy(adder);
+    free(values);
+    return ranks_mpi_finish();
+}
+
+int main(int count, char **arguments) {
+    if (count == 3) {
+        if (measure_sums(arguments[1], (size_t)atoi(arguments[2]) * 1000000) == P2P_OK) return 0;
+        fprintf(stderr, "%s\n", p2p_message());
+        return 1;
+    }
     const struct CMUnitTest tests[] = {cmocka_unit_test(sums_are_in_order), cmocka_unit_test(pieces_overlap)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
