@@ -145,6 +145,8 @@ case $launcher in
 esac
 beside lose 2 STOP "no sign of life for 4 s"
 beside lose 0 STOP "no sign of life for 4 s"
+# WHOLE=1: also with the usual limit, after which all end within 30 seconds.
+[ -z "${WHOLE:-}" ] || P2P_RANK_TIMEOUT='' beside lose 1 STOP "no sign of life for 20 s"
 together
 
 echo "-- a signal to any rank stops all after the same step, and the training continues to the bits of an undisturbed one"
