@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { BOX_BYTES = 4 << 20, DIFFERENT_TRANSFERS = 1, TOO_LARGE = 2 };
+enum { BOX_BYTES = 4 << 20, AHEAD = 16, DIFFERENT_TRANSFERS = 1, TOO_LARGE = 2 };
 
 typedef enum { BROADCAST = 1, GATHER, EXCHANGE, COLLECT, SEND, RECEIVE } kind;
 
@@ -23,7 +23,7 @@ typedef struct {
 } box;
 
 struct mpi_double_memory {
-    box boxes[MPI_CHANNELS][MPI_DOUBLE_MOST];
+    box boxes[AHEAD - 1 + MPI_CHANNELS][MPI_DOUBLE_MOST];
 };
 
 /* The transfer of a channel that is under way. */
@@ -113,13 +113,23 @@ static int receive_from(int channel, int other, void *bytes, int size) {
     return begin(channel, (transfer){.kind = RECEIVE, .to = bytes, .size = size, .other = other});
 }
 
+/* A rank may be ahead of others by broadcasts of the trainer, which have several boxes. */
+static int boxes_of(int channel) {
+    return channel == MPI_CONTROL ? AHEAD : 1;
+}
+
+static box *box_of(int channel, int rank, unsigned number) {
+    const int first = channel == MPI_CONTROL ? 0 : AHEAD - 1 + channel;
+    return &own.memory->boxes[first + (int)(number % (unsigned)boxes_of(channel))][rank];
+}
+
 /* ---- Progress ----------------------------------------------------------------------------------------- */
 
 static bool all_have_taken(int channel, unsigned number) {
     int first, end;
     members_of(channel, &first, &end);
     for (int i = first; i < end; i++)
-        if (atomic_load(&own.memory->boxes[channel][i].taken) < number) return false;
+        if (atomic_load(&box_of(channel, i, number)->taken) < number) return false;
     return true;
 }
 
@@ -127,7 +137,7 @@ static bool all_have_put(int channel, unsigned number) {
     int first, end;
     members_of(channel, &first, &end);
     for (int i = first; i < end; i++)
-        if (atomic_load(&own.memory->boxes[channel][i].put) < number) return false;
+        if (atomic_load(&box_of(channel, i, number)->put) < number) return false;
     return true;
 }
 
@@ -163,19 +173,20 @@ static void take(const box *from, int rank, int place, const transfer *t) {
 }
 
 static int take_all(int channel, const transfer *t) {
-    box *boxes = own.memory->boxes[channel];
     int first, end;
     members_of(channel, &first, &end);
+    if (t->kind == BROADCAST && own.rank == 0) end = first + 1; /* the others may not have begun */
     for (int i = first; i < end; i++) {
-        if (!is_of(&boxes[i], t)) return DIFFERENT_TRANSFERS;
-        take(&boxes[i], i - first, own.rank - first, t);
+        const box *from = box_of(channel, i, t->number);
+        if (!is_of(from, t)) return DIFFERENT_TRANSFERS;
+        take(from, i - first, own.rank - first, t);
     }
-    atomic_store(&boxes[own.rank].taken, t->number);
+    atomic_store(&box_of(channel, own.rank, t->number)->taken, t->number);
     return 0;
 }
 
 static int test_sending(int channel, transfer *t, int *complete) {
-    box *to = &own.memory->boxes[channel][own.rank];
+    box *to = box_of(channel, own.rank, t->number);
     if (!t->is_put) put(to, channel, t);
     t->is_put = true;
     *complete = atomic_load(&to->taken) == t->number;
@@ -183,7 +194,7 @@ static int test_sending(int channel, transfer *t, int *complete) {
 }
 
 static int test_receiving(int channel, const transfer *t, int *complete) {
-    box *from = &own.memory->boxes[channel == MPI_UP_FROM ? MPI_UP_TO : MPI_DOWN_TO][t->other];
+    box *from = box_of(channel == MPI_UP_FROM ? MPI_UP_TO : MPI_DOWN_TO, t->other, t->number);
     *complete = atomic_load(&from->put) == t->number;
     if (!*complete) return 0;
     if (from->size != t->size) return DIFFERENT_TRANSFERS;
@@ -198,10 +209,12 @@ static int test(int channel, int *complete) {
     if (own.held && own.held(channel)) return 0;
     if (t->kind == SEND) return test_sending(channel, t, complete);
     if (t->kind == RECEIVE) return test_receiving(channel, t, complete);
-    if (!t->is_put && !all_have_taken(channel, t->number - 1)) return 0;
-    if (!t->is_put) put(&own.memory->boxes[channel][own.rank], channel, t);
+    const unsigned before =
+        t->number > (unsigned)boxes_of(channel) ? t->number - (unsigned)boxes_of(channel) : 0;
+    if (!t->is_put && before > 0 && !all_have_taken(channel, before)) return 0;
+    if (!t->is_put) put(box_of(channel, own.rank, t->number), channel, t);
     t->is_put = true;
-    if (!all_have_put(channel, t->number)) return 0;
+    if (!all_have_put(channel, t->number) && !(t->kind == BROADCAST && own.rank == 0)) return 0;
     *complete = 1;
     return take_all(channel, t);
 }

@@ -1,7 +1,7 @@
 /* The functions of mpi_table.h over memory that forked processes share, without any MPI: for tests of ranks
  * under sanitizers, and with transfers that are held back. A transfer is complete when all ranks have given
- * their part, between two ranks when the other one has it. Ranks that don't call the same transfers get a
- * failure.
+ * their part, a broadcast in rank 0 at once, and between two ranks when the other one has it. Ranks that
+ * don't call the same transfers get a failure.
  */
 #ifndef MPI_DOUBLE_H
 #define MPI_DOUBLE_H

@@ -141,6 +141,7 @@ static p2p_status take_start(trainer *t, const start *shared) {
 p2p_status trainer_share_start(trainer *t) {
     if (!t->ranks) return P2P_OK;
     start shared = {.at = t->at, .kept = t->kept, .source = t->source, .resumes = t->resumed_from != NULL};
+    P2P_TRY(ranks_agree(t->ranks, P2P_OK)); /* all have looked at the paths before rank 0 makes the folder */
     P2P_TRY(share_settings(t));
     P2P_TRY(share_command(t));
     if (t->resumed_from) ranks_set_kept(t->ranks); /* in rank 0 */

@@ -113,8 +113,12 @@ static int train(const p2p_processes *processes, void *context) {
     const mpi_table *table = mpi_double_table(context, processes->size, processes->rank, NULL, NULL);
     CHECK(settings_parse(&all, COMMAND_TRAIN, count, words) == P2P_OK);
     CHECK(ranks_open_with(table, &WORK, &together) == P2P_OK);
+    /* Rank 0 makes the folder when all have looked whether there is one. */
+    if (processes->rank == 1) sys_sleep(1);
+    const bool early = processes->rank == 1 && access("ranks", F_OK) == 0;
     CHECK(trainer_run(&all, together) == P2P_OK);
     CHECK(ranks_close(together) == P2P_OK);
+    CHECK(!early);
     settings_free(&all);
     return 0;
 }
