@@ -403,7 +403,7 @@ p2p_status ranks_close(ranks *r) {
     P2P_TRY(ranks_add(r, &together, 1));
     p2p_warnings_pass(NULL);
     heartbeat_end();
-    const p2p_status status = ranks_mpi_finish();
+    const p2p_status status = ranks_mpi_finish(r->limit);
     heartbeat_join();
     free_ranks(r);
     return status;

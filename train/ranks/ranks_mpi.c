@@ -10,7 +10,7 @@
 #include <stdatomic.h>
 
 enum { REASON_BYTES = 512, LARGE = 1 << 16, MOST_SHORT = 2000 };
-static const double AT_START = 2e-3;     /* seconds between looks whether MPI has started */
+static const double AT_START = 2e-3;     /* seconds between looks whether MPI has started or ended */
 static const double PAUSE = 250e-6;      /* seconds between tests, at most */
 static const double SHORT_PAUSE = 20e-6; /* MOST_SHORT times, during transfers of LARGE bytes or more */
 
@@ -32,7 +32,7 @@ static struct {
     const mpi_table *table;
     sys_thread *thread;
     sys_monitor *monitor; /* protects all that follows */
-    bool started, ending;
+    bool started, ending, finished;
     int code; /* of starting or ending */
     mpi_place place;
     int failure;        /* the first code of a transfer that failed: MPI is not called any more */
@@ -127,7 +127,12 @@ static void serve(void *unused) {
     sys_monitor_wake_all(mpi.monitor);
     if (code == 0) serve_transfers();
     sys_monitor_leave(mpi.monitor);
-    if (code == 0) mpi.code = mpi.table->finish();
+    if (code != 0) return;
+    const int ended = mpi.table->finish();
+    sys_monitor_enter(mpi.monitor);
+    mpi.code = ended;
+    mpi.finished = true;
+    sys_monitor_leave(mpi.monitor);
 }
 
 /* ---- Other threads ------------------------------------------------------------------------------------ */
@@ -139,23 +144,23 @@ static p2p_status check(int code, const char *what) {
     return p2p_fail(P2P_FAILED, "%s: %s failed: %s", mpi.table->implementation, what, reason);
 }
 
-/* Whether MPI has started within the seconds. */
-static bool await_start(double seconds) {
+/* Whether MPI has started, or finished, within the seconds. */
+static bool await(const bool *happened, double seconds) {
     const double end = sys_clock() + seconds;
     for (;; sys_sleep(AT_START)) {
         sys_monitor_enter(mpi.monitor);
-        const bool started = mpi.started;
+        const bool has = *happened;
         sys_monitor_leave(mpi.monitor);
-        if (started || sys_clock() >= end) return started;
+        if (has || sys_clock() >= end) return has;
     }
 }
 
 /* MPI's start can't be interrupted, and does not report which process is missing. */
 static p2p_status await_others(double patience, double limit) {
-    if (await_start(patience)) return P2P_OK;
+    if (await(&mpi.started, patience)) return P2P_OK;
     text_line(stderr, "%s has waited %.0f s for other processes of the launcher to start p2p",
               mpi.table->implementation, patience);
-    if (await_start(limit - patience)) return P2P_OK;
+    if (await(&mpi.started, limit - patience)) return P2P_OK;
     p2p_fail(P2P_FAILED, "%s: not all processes of the launcher have started p2p within %.0f s",
              mpi.table->implementation, limit);
     return p2p_hint(P2P_FAILED, "one may have ended before, or run another program, or not reach this "
@@ -179,11 +184,16 @@ void ranks_mpi_progress(int channel, uint64_t *begun, uint64_t *ended) {
     *begun = atomic_load(&mpi.begun[channel]);
 }
 
-p2p_status ranks_mpi_finish(void) {
+p2p_status ranks_mpi_finish(double limit) {
     sys_monitor_enter(mpi.monitor);
     mpi.ending = true;
     sys_monitor_wake_all(mpi.monitor);
     sys_monitor_leave(mpi.monitor);
+    if (!await(&mpi.finished, limit)) {
+        text_line(stderr, "warning: %s has not ended within %.0f s; p2p ends without it",
+                  mpi.table->implementation, limit);
+        return P2P_OK;
+    }
     sys_thread_join(mpi.thread);
     sys_monitor_destroy(mpi.monitor);
     return check(mpi.code, "the end");

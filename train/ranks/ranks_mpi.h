@@ -17,8 +17,9 @@ p2p_status ranks_mpi_start(const mpi_table *table, double patience, double limit
 const mpi_place *ranks_mpi_place(void);
 /* The numbers of transfers that this process has begun and ended on a channel. From any thread. */
 void ranks_mpi_progress(int channel, uint64_t *begun, uint64_t *ended);
-/* Ends MPI and the thread. Called by all ranks. */
-p2p_status ranks_mpi_finish(void);
+/* Ends MPI and the thread. Called by all ranks. If MPI has not ended within `limit` seconds, that is printed,
+ * and its thread is left. */
+p2p_status ranks_mpi_finish(double limit);
 
 /* Transfers of mpi_table.h, by number of a channel. Each returns when it is complete; one at a time per
  * channel. */

@@ -150,7 +150,7 @@ static int add_all(const p2p_processes *processes, void *context) {
             failed = add_one(processes, adder, types[t], counts[c]);
     CHECK(failed == 0);
     ranks_adder_destroy(adder);
-    CHECK(ranks_mpi_finish() == P2P_OK);
+    CHECK(ranks_mpi_finish(20) == P2P_OK);
     return 0;
 }
 
@@ -178,7 +178,7 @@ static int add_held(const p2p_processes *processes, void *context) {
     CHECK(ranks_adder_create(ranks_mpi_place(), placed->leaders, &adder) == P2P_OK);
     CHECK(add_one(processes, adder, P2P_TYPE_f32, 1000000) == 0);
     ranks_adder_destroy(adder);
-    CHECK(ranks_mpi_finish() == P2P_OK);
+    CHECK(ranks_mpi_finish(20) == P2P_OK);
     return 0;
 }
 
@@ -230,7 +230,7 @@ static p2p_status measure_sums(const char *module, size_t bytes) {
                ranks_adder_is_chained(adder) ? " along machines" : "", 1e-6 * (double)bytes, 1e3 * best);
     ranks_adder_destroy(adder);
     free(values);
-    return ranks_mpi_finish();
+    return ranks_mpi_finish(20);
 }
 
 int main(int count, char **arguments) {
