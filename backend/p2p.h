@@ -431,10 +431,16 @@ bool p2p_session_waited(const p2p_session *session, double *seconds);
  * statistics are left alone in a single process; of several, each replica gets those that process 0 has
  * written for it. Called by all processes. Waits. */
 p2p_status p2p_session_broadcast(p2p_session *session);
-/* Compares checksums of the parameters, as they are stored, of all replicas. *replica is the first whose
- * checksum is not that of most (of equally many: that of replica 0); -1 if all are equal. Called by all
- * processes, in which replicas are numbered on. Waits. */
-p2p_status p2p_session_compare(p2p_session *session, int *replica);
+/* A difference between replicas, which are numbered over all processes. */
+typedef struct {
+    int replica;   /* the first whose parameters are not those of `like`; -1: all are equal */
+    int like;      /* the first of those of which there are most */
+    bool outvoted; /* more than half of all are as `like`; else nothing shows which have changed */
+} p2p_difference;
+
+/* Compares checksums of the parameters, as they are stored, of all replicas. Called by all processes. Waits.
+ */
+p2p_status p2p_session_compare(p2p_session *session, p2p_difference *found);
 
 /* The type in which the devices store parameters (f32 or f64): a file of this type holds them exactly. */
 p2p_type p2p_session_state_type(const p2p_session *session);

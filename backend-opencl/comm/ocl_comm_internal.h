@@ -38,6 +38,7 @@ struct p2p_be_comm {
     int count;
     const p2p_processes *processes; /* NULL: none but this one. The thread calls it */
     ocl_comm_lane *lanes;
+    bool failed;              /* of the thread: nothing is combined any more */
     bool exchange_failed;     /* the last failure was not OpenCL's; the thread's message has it */
     unsigned char **memories; /* of the thread, per replica: those of the chunk that it combines */
     cl_event *reads;          /* likewise: of the chunk that is read; NULL: none */
@@ -51,8 +52,9 @@ struct p2p_be_comm {
     bool stopping;
 };
 
-/* Waits for an event of the lane's device, on other devices than CPUs no longer than its limit. */
-cl_int ocl_comm_wait(const ocl_comm_lane *lane, cl_event event);
+/* Waits for an event of the lane's device, on other devices than CPUs no longer than its limit. The time is
+ * not counted as other devices', whose queues stand at the collective. */
+cl_int ocl_comm_wait(const p2p_be_comm *comm, int lane, cl_event event);
 
 /* The thread's function; `comm` is the communicator. ocl_comm_thread.c */
 void *ocl_comm_serve(void *comm);

@@ -14,7 +14,7 @@ static cl_int wait_for_contributions(const p2p_be_comm *comm, const ocl_comm_job
     for (int r = 0; r < comm->count; r++) {
         *lane = r;
         const cl_event after = job->parts[r].after;
-        const cl_int code = after ? ocl_comm_wait(&comm->lanes[r], after) : CL_SUCCESS;
+        const cl_int code = after ? ocl_comm_wait(comm, r, after) : CL_SUCCESS;
         if (code != CL_SUCCESS) return code;
     }
     return CL_SUCCESS;
@@ -51,12 +51,16 @@ static void end_job(const p2p_be_comm *comm, const ocl_comm_job *job) {
     }
 }
 
+/* Of a communicator that has failed, jobs are only ended: the other processes would take the exchange of one
+ * for that of the job that failed. */
 static void run_job(p2p_be_comm *comm, const ocl_comm_job *job) {
     const char *what;
     int lane;
-    cl_int code = wait_for_contributions(comm, job, &what, &lane);
-    if (code == CL_SUCCESS) code = ocl_comm_transfer(comm, job, &what, &lane);
+    cl_int code = CL_SUCCESS;
+    if (!comm->failed) code = wait_for_contributions(comm, job, &what, &lane);
+    if (!comm->failed && code == CL_SUCCESS) code = ocl_comm_transfer(comm, job, &what, &lane);
     if (code != CL_SUCCESS) note_failure(comm, what, lane, code);
+    comm->failed = comm->failed || code != CL_SUCCESS;
     end_job(comm, job);
 }
 

@@ -8,20 +8,33 @@
 
 #include <string.h>
 
-cl_int ocl_comm_wait(const ocl_comm_lane *lane, cl_event event) {
+/* From now on waits for devices are not counted, but for `counted`'s; NULL: for none's. */
+static void hold_all_but(const p2p_be_comm *comm, const p2p_be_device *counted) {
+    for (int r = 0; r < comm->count; r++)
+        atomic_store(&comm->lanes[r].device->awaits_others, comm->lanes[r].device != counted);
+}
+
+static void release_all(const p2p_be_comm *comm) {
+    for (int r = 0; r < comm->count; r++) atomic_store(&comm->lanes[r].device->awaits_others, false);
+}
+
+cl_int ocl_comm_wait(const p2p_be_comm *comm, int lane, cl_event event) {
     bool hung = false;
-    if (lane->device->target.cpu) return clWaitForEvents(1, &event);
-    const cl_int code = ocl_queue_poll(lane->device, event, &hung);
+    const p2p_be_device *device = comm->lanes[lane].device;
+    if (device->target.cpu) return clWaitForEvents(1, &event);
+    hold_all_but(comm, device);
+    const cl_int code = ocl_queue_poll(device, event, &hung);
+    release_all(comm);
     return hung ? CL_DEVICE_NOT_AVAILABLE : code;
 }
 
 /* Waits for all commands of the communicator's queue. */
-static cl_int finish(const ocl_comm_lane *lane) {
+static cl_int finish(const p2p_be_comm *comm, int lane) {
     cl_event event;
-    cl_int code = clEnqueueMarkerWithWaitList(lane->queue, 0, NULL, &event);
+    cl_int code = clEnqueueMarkerWithWaitList(comm->lanes[lane].queue, 0, NULL, &event);
     if (code != CL_SUCCESS) return code;
-    code = clFlush(lane->queue);
-    if (code == CL_SUCCESS) code = ocl_comm_wait(lane, event);
+    code = clFlush(comm->lanes[lane].queue);
+    if (code == CL_SUCCESS) code = ocl_comm_wait(comm, lane, event);
     clReleaseEvent(event);
     return code;
 }
@@ -31,8 +44,10 @@ static cl_int combine(p2p_be_comm *comm, const p2p_op *op, size_t bytes, const c
     ocl_comm_combine(op, comm->memories, comm->count, bytes);
     if (!comm->processes) return CL_SUCCESS;
     *what = "the exchange with other processes";
+    hold_all_but(comm, NULL); /* the others may be late, or lost */
     comm->exchange_failed =
         comm->processes->combine(comm->processes->context, op, comm->memories[0], bytes) != P2P_OK;
+    release_all(comm);
     if (comm->exchange_failed) return CL_INVALID_OPERATION;
     for (int r = 1; r < comm->count; r++) memcpy(comm->memories[r], comm->memories[0], bytes);
     return CL_SUCCESS;
@@ -47,7 +62,7 @@ static cl_int unmap_all(p2p_be_comm *comm, const ocl_comm_job *job, const char *
         if (!comm->memories[r]) continue;
         code = clEnqueueUnmapMemObject(comm->lanes[r].queue, job->parts[r].memory, comm->memories[r], 0, NULL,
                                        NULL);
-        if (code == CL_SUCCESS) code = finish(&comm->lanes[r]);
+        if (code == CL_SUCCESS) code = finish(comm, r);
         if (code == CL_SUCCESS || first != CL_SUCCESS) continue;
         first = code;
         *what = "clEnqueueUnmapMemObject";
@@ -110,7 +125,7 @@ static cl_int end_reads(const p2p_be_comm *comm, cl_event *read, int *lane) {
     cl_int first = CL_SUCCESS;
     for (int r = 0; r < comm->count; r++) {
         if (!read[r]) continue;
-        const cl_int code = ocl_comm_wait(&comm->lanes[r], read[r]);
+        const cl_int code = ocl_comm_wait(comm, r, read[r]);
         if (code != CL_SUCCESS && first == CL_SUCCESS) {
             first = code;
             *lane = r;
@@ -136,7 +151,7 @@ static cl_int write_chunk(p2p_be_comm *comm, const ocl_comm_job *job, size_t byt
 static cl_int finish_lanes(p2p_be_comm *comm, int *lane) {
     cl_int first = CL_SUCCESS;
     for (int r = 0; r < comm->count; r++) {
-        const cl_int code = finish(&comm->lanes[r]);
+        const cl_int code = finish(comm, r);
         if (code == CL_SUCCESS || first != CL_SUCCESS) continue;
         first = code;
         *lane = r;

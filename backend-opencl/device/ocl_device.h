@@ -70,6 +70,9 @@ struct p2p_be_device {
     /* That a collective of this and other devices failed, and why: set once, by the communicator's thread. */
     atomic_bool collective_failed;
     char collective_failure[512];
+    /* The queue stands at a collective for which other devices or processes are awaited: no limit of time
+     * runs. Set by the communicator's thread. */
+    atomic_bool awaits_others;
     ocl_watches *watches; /* of ocl_watch.c; NULL: none yet */
 };
 

@@ -67,7 +67,8 @@ static p2p_status fail_hung(p2p_be_device *device) {
 
 /* Queries the event until it is complete, with pauses that grow from 20 us to 1 ms: the blocking wait of
  * many drivers keeps a processor busy, and no driver's ends if the device hangs. Only pauses are counted,
- * so a laptop may be suspended in between. */
+ * so a laptop may be suspended in between; and none while the queue stands at a collective for which others
+ * are awaited. */
 cl_int ocl_queue_poll(const p2p_be_device *device, cl_event event, bool *hung) {
     const long longest = 1000000;
     long pause = 20000;
@@ -82,7 +83,7 @@ cl_int ocl_queue_poll(const p2p_be_device *device, cl_event event, bool *hung) {
         *hung = device->limits.timeout > 0 && paused > device->limits.timeout;
         if (*hung) return CL_SUCCESS;
         thrd_sleep(&(struct timespec){.tv_nsec = pause}, NULL);
-        paused += 1e-9 * (double)pause;
+        if (!atomic_load(&device->awaits_others)) paused += 1e-9 * (double)pause;
         pause = pause < longest / 2 ? 2 * pause : longest;
     }
 }

@@ -151,24 +151,25 @@ static int alike(const comparison *c, int replica) {
     return count;
 }
 
-static int find_other(const comparison *c) {
-    int most = 0;
+static p2p_difference find_difference(const comparison *c) {
+    p2p_difference found = {.replica = -1};
     for (int r = 1; r < c->session->world; r++)
-        if (alike(c, r) > alike(c, most)) most = r;
-    for (int r = 0; r < c->session->world; r++)
-        if (!p2p_checksum_same(&c->sums[r], &c->sums[most])) return r;
-    return -1;
+        if (alike(c, r) > alike(c, found.like)) found.like = r;
+    for (int r = c->session->world - 1; r >= 0; r--)
+        if (!p2p_checksum_same(&c->sums[r], &c->sums[found.like])) found.replica = r;
+    found.outvoted = found.replica >= 0 && 2 * alike(c, found.like) > c->session->world;
+    return found;
 }
 
-p2p_status p2p_session_compare(p2p_session *session, int *replica) {
-    *replica = -1;
+p2p_status p2p_session_compare(p2p_session *session, p2p_difference *found) {
+    *found = (p2p_difference){.replica = -1};
     P2P_TRY(check_memory(session));
     if (session->world == 1) return P2P_OK;
     comparison c = {.session = session, .sums = calloc((size_t)session->world, sizeof *c.sums)};
     if (!c.sums) return plan_no_memory("checksums");
     p2p_status status = session_each_replica(session, sum_replica, &c);
     if (status == P2P_OK) status = exchange_sums(&c);
-    if (status == P2P_OK) *replica = find_other(&c);
+    if (status == P2P_OK) *found = find_difference(&c);
     free(c.sums);
     return status;
 }

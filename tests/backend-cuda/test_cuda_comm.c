@@ -441,6 +441,44 @@ static void one_of_two_processes_fails(void **state) {
     assert_non_null(strstr(all->warning[0], "process 1 can't use NCCL: "));
 }
 
+/* Runs a sum, and commands beside it, which don't wait for it. */
+static p2p_status compute_beside(group *g, p2p_ticket *done, p2p_ticket *beside) {
+    static const float value = 1;
+    const p2p_op sum = collective(P2P_KIND_all_reduce, P2P_TYPE_f32, 100);
+    const p2p_place place = {g->buffer[0], 0}, other = {g->buffer[0], 2048};
+    p2p_ticket after;
+    P2P_TRY(p2p_comm_prepare(g->comm, &sum));
+    P2P_TRY(p2p_device_submit(g->device[0], &after));
+    P2P_TRY(p2p_comm_run(g->comm, &sum, &place, &after, done));
+    P2P_TRY(p2p_buffer_write(g->device[0], other, &value, sizeof value));
+    return p2p_device_submit(g->device[0], beside);
+}
+
+/* The second process gives its part of a sum when the first has computed what it gave after its own part. */
+static int compute_as_one(const p2p_processes *processes, void *context) {
+    _Atomic int *computed = context;
+    group g = {.count = 1, .world = 2, .rank0 = processes->rank};
+    p2p_ticket done, beside;
+    int waited = 0;
+    open_devices(&g, two_devices + processes->rank, 4096);
+    OK(p2p_comm_open(g.device, 1, 2, processes->rank, processes, &g.comm));
+    while (processes->rank == 1 && !*computed && waited++ < 500)
+        nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+    const bool in_time = processes->rank == 0 || *computed;
+    OK(compute_beside(&g, &done, &beside));
+    OK(p2p_device_wait(g.device[0], beside));
+    *computed = 1;
+    OK(p2p_device_wait(g.device[0], done));
+    close_group(&g);
+    return in_time ? 0 : 1;
+}
+
+/* Sums have streams of their own: what is computed behind the start of a sum does not wait for it. */
+static void compute_goes_on(void **state) {
+    (void)state;
+    assert_int_equal(forked_run(2, compute_as_one, forked_memory(sizeof(_Atomic int))), 0);
+}
+
 /* In place of the C library's, also for the module. */
 static _Atomic int sleeps;
 int thrd_sleep(const struct timespec *duration, struct timespec *remaining) {
@@ -529,6 +567,7 @@ int main(int count, char **arguments) {
         cmocka_unit_test(first_sum_is_stuck),
         cmocka_unit_test(first_sum_is_wrong),
         cmocka_unit_test(one_of_two_processes_fails),
+        cmocka_unit_test(compute_goes_on),
         cmocka_unit_test(two_threads_wait),
         cmocka_unit_test(calls_are_polled_without_sleep),
         cmocka_unit_test(deterministic),

@@ -1,11 +1,13 @@
 /* The communicator between OpenCL devices: sums, moments and broadcasts against the host's, in place and
  * through staging memory; many at once; the order with other commands; and a device whose command fails,
- * which must end the waits of all. Two of the three replicas are on one device if there is only one.
+ * which must end the waits of all. A failed communicator exchanges nothing more, and waits for others count
+ * as no device's time. Two of the three replicas are on one device if there is only one.
  */
 #include "comm/ocl_comm.h"
 #include "comm/ocl_comm_internal.h"
 #include "device/device.h"
 #include "device/ocl_buffer.h"
+#include "device/ocl_pocl.h"
 #include "device/ocl_queue.h"
 
 #include <setjmp.h>
@@ -13,9 +15,13 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
 
 #include "support/test_expect.h"
 
@@ -30,14 +36,18 @@ typedef struct {
     size_t bytes;
 } team;
 
-static void open_team(team *t, size_t bytes, bool in_host) {
+static void open_team_among(team *t, size_t bytes, bool in_host, const p2p_processes *processes) {
     *t = (team){.bytes = bytes};
     for (int r = 0; r < REPLICAS; r++) {
         if (module->device_open(r, &t->devices[r]) != P2P_OK) OK(module->device_open(0, &t->devices[r]));
         t->devices[r]->info.in_host_memory = in_host && t->devices[r]->info.in_host_memory;
         OK(ocl_buffer_create(t->devices[r], bytes, &t->buffers[r]));
     }
-    OK(ocl_comm_open(t->devices, REPLICAS, REPLICAS, 0, NULL, &t->comm));
+    OK(ocl_comm_open(t->devices, REPLICAS, REPLICAS, 0, processes, &t->comm));
+}
+
+static void open_team(team *t, size_t bytes, bool in_host) {
+    open_team_among(t, bytes, in_host, NULL);
 }
 
 static void close_team(team *t) {
@@ -62,9 +72,10 @@ static p2p_status start(team *t, const p2p_op *op, size_t offset, p2p_ticket don
                                            : ocl_comm_broadcast(t->comm, op, replicas, done);
 }
 
-/* Small numbers, whose sums are exact. */
+/* Numbers whose sum depends on the order of additions. */
 static float value_at(int replica, size_t i) {
-    return (float)((int)(i * 7 % 201) - 100 + replica * 31);
+    static const float scale[REPLICAS] = {1, 1e4F, -1e4F};
+    return (0.1F + (float)(i * 7 % 201) / 3) * scale[replica];
 }
 
 static void write_values(team *t, float *values) {
@@ -132,6 +143,21 @@ static void test_sums_and_broadcasts(void **state) {
             check_flat(&sum, in_host);
             check_flat(&copy, in_host);
         }
+}
+
+/* Buffers of PoCL's processors are mapped: nothing is copied. */
+static void test_pocl_is_in_place(void **state) {
+    (void)state;
+    team t;
+    open_team(&t, 64, true);
+    const bool pocl = ocl_pocl_is_driver(t.devices[0]->info.driver);
+    if (pocl && t.devices[0]->target.cpu)
+        for (int r = 0; r < REPLICAS; r++) {
+            assert_true(t.comm->lanes[r].in_host);
+            assert_null(t.comm->lanes[r].staging);
+        }
+    close_team(&t);
+    if (!pocl) skip();
 }
 
 static void test_refusals(void **state) {
@@ -215,10 +241,115 @@ static void test_failure_ends_all_waits(void **state) {
     check_failure(false);
 }
 
+/* ---- Other processes ---------------------------------------------------------------------------------- */
+
+/* Exchanges, which are held until they are released. */
+static struct {
+    atomic_int begun;
+    atomic_bool released;
+} exchanges;
+
+static p2p_status exchange(void *context, const p2p_op *op, void *stored, size_t bytes) {
+    (void)context, (void)op, (void)stored, (void)bytes;
+    atomic_fetch_add(&exchanges.begun, 1);
+    while (!atomic_load(&exchanges.released)) nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    return P2P_OK;
+}
+
+static const p2p_processes others = {.size = 2, .combine = exchange};
+
+/* Behind an exchange that is held wait a collective that fails in this process, and another one. The latter's
+ * exchange would be taken for that of the former by the other processes. */
+static void test_failure_ends_exchanges(void **state) {
+    (void)state;
+    const p2p_op sum = flat(P2P_KIND_all_reduce, 64);
+    team t;
+    p2p_contribution replicas[3][REPLICAS];
+    p2p_ticket done[REPLICAS];
+    open_team_among(&t, 64 * sizeof(float), true, &others);
+    atomic_store(&exchanges.begun, 0);
+    atomic_store(&exchanges.released, false);
+    for (int job = 0; job < 3; job++)
+        for (int r = 0; r < REPLICAS; r++) replicas[job][r] = contribution(&t, r, 0);
+    replicas[1][REPLICAS - 1].binding.offset = 1 << 20;
+    alarm(LIMIT);
+    for (int job = 0; job < 3; job++) OK(ocl_comm_all_reduce(t.comm, &sum, replicas[job], done));
+    atomic_store(&exchanges.released, true);
+    assert_int_equal(ocl_queue_wait(t.devices[0], done[0]), P2P_DEVICE_LOST);
+    assert_int_equal(atomic_load(&exchanges.begun), 1);
+    alarm(0);
+    close_team(&t);
+}
+
+/* ---- Limits of time ----------------------------------------------------------------------------------- */
+
+/* Has the devices watched as a GPU is. */
+static void limit_times(team *t, double seconds) {
+    for (int r = 0; r < REPLICAS; r++) {
+        t->devices[r]->target.cpu = false;
+        t->devices[r]->limits.timeout = seconds;
+        snprintf(t->devices[r]->info.name, sizeof t->devices[r]->info.name, "replica %d", r);
+    }
+}
+
+static void *release_later(void *unused) {
+    sleep(2);
+    atomic_store(&exchanges.released, true);
+    return unused;
+}
+
+/* Another process is late: no device of this one is lost. */
+static void test_exchanges_are_not_counted(void **state) {
+    (void)state;
+    const p2p_op sum = flat(P2P_KIND_all_reduce, 64);
+    team t;
+    p2p_ticket done[REPLICAS];
+    pthread_t releasing;
+    open_team_among(&t, 64 * sizeof(float), true, &others);
+    limit_times(&t, 0.3);
+    atomic_store(&exchanges.released, false);
+    alarm(LIMIT);
+    OK(start(&t, &sum, 0, done));
+    assert_int_equal(pthread_create(&releasing, NULL, release_later, NULL), 0);
+    for (int r = 0; r < REPLICAS; r++) OK(ocl_queue_wait(t.devices[r], done[r]));
+    pthread_join(releasing, NULL);
+    alarm(0);
+    close_team(&t);
+}
+
+/* A device hangs: it is named, and not the one that waits for it, whose wait began before. */
+static void test_the_hung_device_is_named(void **state) {
+    (void)state;
+    const p2p_op sum = flat(P2P_KIND_all_reduce, 64);
+    team t;
+    p2p_ticket done[REPLICAS];
+    cl_int code;
+    open_team(&t, 64 * sizeof(float), true);
+    if (t.devices[0] == t.devices[1]) skip();
+    limit_times(&t, 0.5);
+    const cl_event never = clCreateUserEvent(t.devices[1]->context, &code);
+    assert_int_equal(code, CL_SUCCESS);
+    assert_int_equal(clEnqueueBarrierWithWaitList(t.devices[1]->queue, 1, &never, NULL), CL_SUCCESS);
+    t.devices[0]->limits.timeout = 0.4; /* as if its wait had begun before */
+    alarm(LIMIT);
+    OK(start(&t, &sum, 0, done));
+    assert_int_equal(ocl_queue_wait(t.devices[0], done[0]), P2P_DEVICE_LOST);
+    MESSAGE_HAS("replica 1: a command before a collective");
+    clSetUserEventStatus(never, CL_COMPLETE);
+    clReleaseEvent(never);
+    alarm(0);
+    close_team(&t);
+}
+
 int main(void) {
     module = p2p_module_opencl(P2P_BACKEND_ABI, p2p_host_services());
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_sums_and_broadcasts),
-                                       cmocka_unit_test(test_refusals), cmocka_unit_test(test_many),
-                                       cmocka_unit_test(test_failure_ends_all_waits)};
+                                       cmocka_unit_test(test_pocl_is_in_place),
+                                       cmocka_unit_test(test_refusals),
+                                       cmocka_unit_test(test_many),
+                                       cmocka_unit_test(test_failure_ends_all_waits),
+                                       cmocka_unit_test(test_failure_ends_exchanges),
+                                       cmocka_unit_test(test_exchanges_are_not_counted),
+                                       cmocka_unit_test(test_the_hung_device_is_named)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

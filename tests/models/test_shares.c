@@ -3,6 +3,8 @@
  * other, which compute what replicas do. Last batches are uneven, or smaller than the number of shares.
  *
  *     test_shares reference|opencl     opencl: on its devices, of which there are at least four
+ *
+ * Prints the greatest difference of each case; train/NOTES.md has them.
  */
 #include "pix2pix.h"
 
@@ -173,9 +175,25 @@ static void expect_near(const sharing *left, const sharing *right, int steps, do
                  bound);
 }
 
+static const char *describe(const sharing *how, char text[64]) {
+    snprintf(text, 64, "%d x %d%s", how->replicas, how->parts > 1 ? how->parts : 1, how->sync ? " sync" : "");
+    return text;
+}
+
+/* What is compared, the batch, and the greatest differences of losses and weights after the first step and
+ * after all. */
+static void print_row(const sharing *left, const sharing *right, const result *a, const result *b) {
+    char of[2][64];
+    const double *losses = &a->losses[0][0], *others = &b->losses[0][0];
+    printf("| %s | %s | %d | %.1e | %.1e | %.1e | %.1e |\n", describe(left, of[0]), describe(right, of[1]),
+           (int)left->batch, distance(losses, others, LOSSES), distance(a->first, b->first, a->count),
+           distance(losses, others, (int64_t)a->steps * LOSSES), distance(a->last, b->last, a->count));
+}
+
 static void expect_equal(const sharing *left, const sharing *right, double first_bound, double bound) {
     result a = train(left), b = train(right);
     const double *losses = &a.losses[0][0], *others = &b.losses[0][0];
+    print_row(left, right, &a, &b);
     expect_near(left, right, 1, distance(a.first, b.first, a.count), first_bound);
     expect_near(left, right, 1, distance(losses, others, LOSSES), first_bound);
     expect_near(left, right, a.steps, distance(a.last, b.last, a.count), bound);

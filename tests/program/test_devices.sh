@@ -22,6 +22,19 @@ for i in 0 1 2; do printed "device: $backend:$i, " "a training on three devices"
 printed "MB on each device" "a training on three devices"
 [ "$(steps three)" -eq 8 ] || fail "not 4 steps of 11 pairs in each epoch: $(steps three)"
 
+echo "-- images per second are those of all devices"
+"$p2p" sample-data many --count 48 --size 32 --seed 3 >/dev/null 2>&1 || fail "no data"
+four=$backend:0,$backend:1,$backend:0,$backend:1
+expect 0 "" "$p2p" train --data many "${base[@]:2}" --device "$four" --out fast --steps 9
+# The rate of the last step, and 4 pairs in each of those since the second; the same but for their means.
+rate=$(sed -nE 's/.*"step":9,.*"images_per_s":([0-9.]+).*/\1/p' fast/metrics.jsonl)
+seconds() {
+    date -d "$(sed -nE 's/.*"step":'"$1"',.*"time":"([^"]+)".*/\1/p' fast/metrics.jsonl | head -n 1)" +%s.%N
+}
+awk -v rate="$rate" -v begun="$(seconds 2)" -v ended="$(seconds 9)" \
+    'BEGIN { found = rate * (ended - begun) / (4 * 7); print found " of what was made"; exit !(found > 0.5 && found < 2) }' ||
+    fail "images per second: $rate"
+
 echo "-- the same bits"
 expect 0 "" "$p2p" train "${small[@]}" --out again --epochs 2 --workers 3
 equal_runs three again
@@ -52,6 +65,10 @@ expect 0 "learning rate 0.0006" "$p2p" train "${small[@]}" --out linear --steps 
 expect 0 "learning rate 0.0004" "$p2p" train "${base[@]}" "${one[@]}" --out root --steps 1 --lr-scale sqrt \
     --grad-accumulate 4
 printed "batch: 1 pair, 4 times, 4 per step" "--grad-accumulate 4"
+expect 0 "batch: 1 pair, 1 per step; learning rate 0.0002 (0.0006 before)" \
+    "$p2p" train --out linear --resume "${one[@]}" --steps 2
+expect 0 "" "$p2p" train --out linear --resume "${one[@]}" --steps 3
+grep -q "learning rate" err.txt && fail "the rate is as before: $(grep "learning rate" err.txt)"
 
 echo "-- one device several times, and parts of a batch"
 expect 0 "$backend:0, " "$p2p" train "${base[@]}" --device "$backend:0,$backend:0" --out twice --epochs 1
@@ -82,6 +99,15 @@ expect 0 "" "$p2p" train --out moved --resume --device "$device" --epochs 4
 printed "device: $backend:2" "the same devices"
 grep -q "before" err.txt && fail "the same devices are taken for others"
 
+echo "-- resumed with other devices, from the same weights: the learning rate changes none"
+kept=("${base[@]}" --norm instance)
+expect 0 "" "$p2p" train "${kept[@]}" "${one[@]}" --out given --epochs 1 # until no bias is 0, which has two signs
+expect 0 "" "$p2p" train "${kept[@]}" --device "$device" --lr 1e-300 --init-generator given --init-discriminator given \
+    --out still --steps 1
+expect 0 "devices: 2, and 3 before" "$p2p" train --out still --resume --device "$backend:0,$backend:1" --steps 3
+expect 0 "devices: 1, and 2 before" "$p2p" train --out still --resume "${one[@]}" --epochs 2
+for model in generator discriminator; do same_weights given/$model.safetensors still/$model.safetensors; done
+
 echo "-- as many devices as before, of which another one is named twice: the same bits"
 a=$backend:0 b=$backend:1
 expect 0 "" "$p2p" train "${base[@]}" --device "$a,$a,$b" --out whole --epochs 2
@@ -108,6 +134,27 @@ for batch in 1 2; do
     expect 0 "" "$p2p" translate "${use[@]}" -o "drawn-one$batch" "${one[@]}" "one$batch/target"
     for file in "drawn-one$batch"/*.png; do same "$file" "drawn$batch/$(basename "$file")"; done
 done
+
+echo "-- a training's validation and sample grids are shared, with the bits of one device"
+# measured FILE: prints L1, PSNR and SSIM of the last epoch, or of all pairs.
+measured() {
+    grep -v '"event":"start"' "$1" | tr -d ' \n' | sed 's/"images":.*//' | grep -oE '"(val_)?(l1|psnr|ssim)":[0-9.e+-]+' |
+        sed 's/val_//' | tail -n 3
+}
+expect 0 "" "$p2p" test --model three --data toys --out validated "${one[@]}"
+[ "$(measured validated/metrics.json | wc -l)" -eq 3 ] || fail "no metrics in validated/metrics.json"
+[ "$(measured validated/metrics.json)" = "$(measured three/metrics.jsonl)" ] ||
+    fail "the validation of three devices: $(measured three/metrics.jsonl), of one: $(measured validated/metrics.json)"
+# Weights that stay, so that the pictures of two trainings are equal.
+still=("${base[@]}" --norm instance --lr 1e-300 --init-generator given --init-discriminator given --epochs 1)
+expect 0 "" "$p2p" train "${still[@]}" --device "$device" --out shared
+expect 0 "" "$p2p" train "${still[@]}" "${one[@]}" --out alone
+# pixels FILE: prints a PNG file from its pixels on; before them it names the training.
+pixels() {
+    tail -c +"$(grep -abo IDAT "$1" | head -n 1 | cut -d : -f 1)" "$1"
+}
+cmp <(pixels shared/samples/epoch-0001.png) <(pixels alone/samples/epoch-0001.png) || fail "other samples of equal weights"
+[ "$(measured shared/metrics.jsonl)" = "$(measured alone/metrics.jsonl)" ] || fail "other metrics of equal weights"
 
 echo "-- plan and bench"
 expect 0 "GB of memory" "$p2p" plan --size 32 --ngf 4 --ndf 4 --device "$device"

@@ -67,7 +67,35 @@ if [ "$backend" = cuda ]; then
     expect 0 "" "${train[@]}" --device "$backend:0,$backend:0" --steps 2 --out one1
     equal_runs one one1
 fi
-[ "$backend" = reference ] || { finish && exit 0; }
+if [ "$backend" != reference ]; then
+    echo "-- four ranks on four devices"
+    expect 0 "batch: 1 pair on each of 4 devices, 4 per step" \
+        run 4 "${train[@]}" --backend "$backend" --epochs 1 --out four
+    printed "rank 3 on $machine: $backend:3," "the last of four ranks"
+    grep -q "gradients are reduced through host memory" err.txt && fail "the backend's communicator is not used"
+    grep -qE '"reduction_wait":(0|1|0[.][0-9]+|[0-9.]+e-[0-9]+)[,}]' four/metrics.jsonl || fail "no share of time in reductions: $(tail -n 2 four/metrics.jsonl)"
+    expect 0 "" "${train[@]}" --device "$(devices 4)" --epochs 1 --out four1
+    [ "$backend" = cuda ] && equal_runs four1 four
+    echo "-- ranks of which each is shown one device, as Slurm may do it, take that"
+    shown=(env P2P_MACHINE_DEVICES=1 "POCL_DEVICES=$(echo "${POCL_DEVICES:-none}" | cut -d " " -f 1)")
+    expect 0 "rank 1 on $machine: $backend:0," run 2 "${shown[@]}" "${train[@]}" --backend "$backend" --steps 1 --out shown
+    finish
+    exit
+fi
+echo "-- ranks take the next devices, and begin again at the first after the last"
+expect 0 "rank 4 on $machine: $backend:0," run 5 "${train[@]}" --backend "$backend" --gpus 1 --steps 1 --out five
+printed "rank 3 on $machine: $backend:3," "five ranks on four devices"
+expect 0 "rank 1 on $machine: $backend:2 and $backend:3," \
+    run 2 "${train[@]}" --backend "$backend" --gpus 2 --steps 1 --out twos
+printed "rank 0 on $machine: $backend:0 and $backend:1," "two devices for each rank"
+
+if [[ $launcher == *openmpi* ]]; then
+    echo "-- srun --mpi=pmix, of which nothing shows but PMIx's variables and Slurm's"
+    pmix=(env -u OMPI_COMM_WORLD_SIZE -u OMPI_COMM_WORLD_RANK SLURM_STEP_NUM_TASKS=2)
+    expect 0 "batch: 1 pair on each of 2 devices" run 2 "${pmix[@]}" "${train[@]}" --backend "$backend" --epochs 2 --out pmix
+    equal_runs ranks2 pmix
+fi
+
 echo "-- several devices in each rank, and parts of a batch"
 expect 0 "4 per step" run 2 "${train[@]}" --device "$backend:0,$backend:1" --steps 1 --out pairs
 printed "rank 1 on $machine: $backend:0 and $backend:1" "a list of devices"

@@ -53,6 +53,15 @@ beside differ_in 2 "the ranks were started with different options: --lr is 1.0, 
     "${base[@]}" --backend "$backend" -- "${base[@]}" --backend "$backend" --lr 1
 beside differ_in 2 "the ranks were started with different options: --deterministic is false, and true in rank 0" \
     "${base[@]}" --backend "$backend" --deterministic -- "${base[@]}" --backend "$backend"
+# What a resumed training may change has to be changed in all ranks.
+differ_resumed() {
+    local name=$1 first=$2 second=$3 way=(--resume --backend "$backend")
+    expect 0 "" run 2 "${train[@]}" --backend "$backend" --steps 3 --out x
+    differ_in 2 "the ranks were started with different options: --$name is $second, and $first in rank 0" \
+        "${way[@]}" --steps 9 "--$name" "$first" -- "${way[@]}" --steps 9 "--$name" "$second"
+}
+beside differ_resumed checkpoint-every 3 4
+beside differ_resumed check-replicas 2 0
 beside differ_in 2 "all need as many" "${base[@]}" --device "$backend:0" -- "${base[@]}" --device "$backend:0,$backend:1"
 cp -r toys more
 cp "$(find more/train -type f | sort | head -n 1)" more/train/added.jpg
@@ -136,6 +145,8 @@ case $launcher in
 esac
 beside lose 2 STOP "no sign of life for 4 s"
 beside lose 0 STOP "no sign of life for 4 s"
+# WHOLE=1: also with the usual limit, after which all end within 30 seconds.
+[ -z "${WHOLE:-}" ] || P2P_RANK_TIMEOUT='' beside lose 1 STOP "no sign of life for 20 s"
 together
 
 echo "-- a signal to any rank stops all after the same step, and the training continues to the bits of an undisturbed one"

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The program is built so that a fault in memory safety is hard to use: it is loaded at a random address, tables of
 # functions are read-only after the start, the stack is not executable, overflows of buffers are detected, and where
-# the processor has it, jumps into the middle of functions and changed return addresses are too.
+# the processor has it, jumps into the middle of functions and changed return addresses are too. It links no MPI.
 #
 #   tests/structure/hardening.sh P2P
 . "$(dirname "$0")/../support/expect.sh" "$@" none
@@ -21,6 +21,9 @@ has "a stack that is not executable" '^  GNU_STACK .* RW +0x'
 grep -E '^  LOAD .* RWE ' elf.txt && fail "a segment can be written and executed"
 has "the stack protector" ' __stack_chk_fail(@|$)'
 has "checks of lengths (_FORTIFY_SOURCE)" ' __(snprintf|vsnprintf|memcpy|fread|fprintf|printf|read)_chk(@|$)'
+
+# p2p-mpi-*.so are loaded when a launcher has started the program.
+grep -E '\(NEEDED\).*\[lib(mpi|mpich|open-rte|open-pal|pmi|pmix)[.]' elf.txt && fail "the program links a library of MPI"
 
 case $(uname -m) in
 x86_64)

@@ -4,7 +4,7 @@
 
 #include "p2p_processes.h"
 
-enum { FORKED_MOST = 4 };
+enum { FORKED_MOST = 6 };
 
 /* Calls body(processes, context) in `size` forked processes, of which each has its rank, and ends them with
  * what it returns. Returns the number of those that did not end with 0. */

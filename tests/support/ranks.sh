@@ -89,6 +89,9 @@ beside() {
     mkdir "$folder"
     (
         cd "$folder" || exit
+        # Launchers of Open MPI share a folder in /tmp otherwise, which each removes when it is empty. Once one of four
+        # failed in orte_init.
+        export OMPI_MCA_orte_tmpdir_base=$folder
         failures=0
         "$@"
         exit $((failures > 0))

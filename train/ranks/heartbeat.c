@@ -1,9 +1,11 @@
 /* The thread of heartbeats, and the end of all ranks. See heartbeat.h.
  *
- * A message is a byte, in a failure followed by numbers and texts. Time in which this process itself did not
- * run, because all of them were stopped or the machine slept, is not counted as silence of another.
+ * A message is a byte, followed by the progress in a beat, by numbers and texts in a failure. Time in which
+ * this process itself did not run, because all of them were stopped or the machine slept, is not counted as
+ * silence of another.
  */
 #include "heartbeat_connect.h"
+#include "heartbeat_waits.h"
 
 #include "host/sys.h"
 #include "host/text.h"
@@ -40,6 +42,7 @@ typedef struct {
     size_t received;  /* bytes of its rest */
     failure_text *failure;
     warning_text warning;
+    heartbeat_progress progress;
     uint32_t exit_code;
 } peer;
 
@@ -56,6 +59,7 @@ static struct {
     int count;
     sys_monitor *monitor; /* protects sending, closing, `command`, and warnings */
     sys_thread *thread;
+    heartbeat_waits *waits; /* rank 0's thread */
     char command[COMMAND_BYTES];
     known_warning warnings[MOST_WARNINGS];
     int warning_count;
@@ -81,13 +85,13 @@ static void send_all(const peer *to, const void *bytes, size_t size) {
     }
 }
 
-static void send_to_all(char kind, const uint32_t *number) {
-    char message[1 + sizeof *number];
+static void send_to_all(char kind, const void *rest, size_t size) {
+    char message[1 + sizeof(heartbeat_progress)];
     message[0] = kind;
-    if (number) memcpy(message + 1, number, sizeof *number);
+    if (size > 0) memcpy(message + 1, rest, size);
     sys_monitor_enter(beat.monitor);
     for (int i = 0; i < beat.count; i++)
-        if (beat.peers[i].socket >= 0) send_all(&beat.peers[i], message, number ? sizeof message : 1);
+        if (beat.peers[i].socket >= 0) send_all(&beat.peers[i], message, 1 + size);
     sys_monitor_leave(beat.monitor);
 }
 
@@ -104,7 +108,7 @@ static _Noreturn void end_all(int exit_code) {
     const uint32_t number = (uint32_t)exit_code;
     sys_messages_wait(SEND_LIMIT);
     sys_sleep(PASSING_ON);
-    if (beat.options.rank == 0) send_to_all(EXIT, &number);
+    if (beat.options.rank == 0) send_to_all(EXIT, &number, sizeof number);
     sys_process_end(exit_code);
 }
 
@@ -262,6 +266,10 @@ static size_t rest_of(peer *from, void **rest) {
         *rest = &from->exit_code;
         return sizeof from->exit_code;
     }
+    if (from->kind == BEAT) {
+        *rest = &from->progress;
+        return sizeof from->progress;
+    }
     if (from->kind == WARNING) {
         *rest = &from->warning;
         return sizeof from->warning;
@@ -275,6 +283,7 @@ static size_t rest_of(peer *from, void **rest) {
 static void take_message(peer *from) {
     const int kind = from->kind;
     from->kind = 0;
+    if (kind == BEAT && beat.waits) heartbeat_waits_note(beat.waits, from->rank, &from->progress);
     if (kind == END) from->ended = true;
     if (kind == WARNING) print_warning(from);
     if (kind == FAILURE && from->failure) report_failure(from);
@@ -336,6 +345,16 @@ static void wait_for_peers(int *sockets, bool *writes, bool *ready) {
     sys_sockets_wait(sockets, writes, ready, beat.count, ends ? AT_END : INTERVAL / 2);
 }
 
+/* `passed`: seconds since the beat before. */
+static void send_beat(double passed) {
+    heartbeat_progress own;
+    beat.options.progress(&own);
+    send_to_all(BEAT, &own, sizeof own);
+    if (!beat.waits || atomic_load(&beat.leaving)) return;
+    heartbeat_waits_note(beat.waits, 0, &own);
+    heartbeat_waits_pass(beat.waits, passed < LONGEST_TURN ? passed : LONGEST_TURN);
+}
+
 static void watch(void *memory) {
     int *sockets = memory;
     bool *writes = (bool *)(sockets + beat.count), *ready = writes + beat.count;
@@ -348,10 +367,12 @@ static void watch(void *memory) {
         if (atomic_load(&beat.leaving)) left += turn;
         for (int i = 0; i < beat.count; i++) look_at(&beat.peers[i], turn);
         if (now - sent < INTERVAL) continue;
-        send_to_all(BEAT, NULL);
+        send_beat(now - sent);
         sent = now;
     }
     free(memory);
+    heartbeat_waits_destroy(beat.waits);
+    beat.waits = NULL;
 }
 
 static p2p_status start_thread(void) {
@@ -391,6 +412,7 @@ p2p_status heartbeat_start(const heartbeat_options *options, const heartbeat_pla
     beat.peers = calloc((size_t)beat.count, sizeof *beat.peers);
     if (!beat.peers) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for the connections of ranks");
     P2P_TRY(sys_monitor_create(&beat.monitor));
+    if (options->rank == 0) P2P_TRY(heartbeat_waits_create(&beat.options, &beat.waits));
     P2P_TRY(connect_all(place));
     beat.connected = true;
     release_kept(heartbeat_warn);
@@ -410,7 +432,7 @@ void heartbeat_set_kept(void) {
 
 void heartbeat_end(void) {
     atomic_store(&beat.leaving, true);
-    send_to_all(END, NULL);
+    send_to_all(END, NULL, 0);
 }
 
 void heartbeat_join(void) {

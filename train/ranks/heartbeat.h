@@ -4,7 +4,8 @@
  * Every rank has a connection to rank 0. A rank is lost if its connection ends, or if nothing has come over
  * it for the time limit, as from a process that is stopped. Then rank 0 prints the rank, its machine and the
  * reason, and all processes end with the exit code of P2P_DEVICE_LOST; if rank 0 is lost, each of the others
- * does. A failure of any rank is printed by rank 0 and ends all likewise.
+ * does. A failure of any rank is printed by rank 0 and ends all likewise. Of a rank that lives, but keeps the
+ * others waiting for long, rank 0 prints that, and ends nothing.
  */
 #ifndef P2P_HEARTBEAT_H
 #define P2P_HEARTBEAT_H
@@ -12,13 +13,20 @@
 #include "host/sys_socket.h"
 #include "p2p_status.h"
 
-enum { HEARTBEAT_HOST = 64, HEARTBEAT_SECRET = 16 };
+enum { HEARTBEAT_HOST = 64, HEARTBEAT_SECRET = 16, HEARTBEAT_CHANNELS = 6 };
+
+/* Transfers among ranks, by channel: of each all ranks begin the same number. */
+typedef struct {
+    uint64_t begun[HEARTBEAT_CHANNELS], ended[HEARTBEAT_CHANNELS];
+} heartbeat_progress;
 
 /* What all ranks have received when they begin. */
 typedef struct {
     int rank, size;
     char (*hosts)[HEARTBEAT_HOST]; /* names of the ranks' machines; borrowed */
     double limit;                  /* seconds without a sign of life */
+    double patience; /* seconds after which a rank that does not get on is named, again and again */
+    void (*progress)(heartbeat_progress *now); /* of this rank, by the thread */
 } heartbeat_options;
 
 /* Where rank 0 accepts connections, and what shows that a connection is of a rank. */

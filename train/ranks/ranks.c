@@ -4,6 +4,7 @@
 #include "heartbeat.h"
 #include "host/sys.h"
 #include "p2p.h"
+#include "ranks_add.h"
 #include "ranks_launch.h"
 #include "ranks_mpi.h"
 #include "ranks_sum.h"
@@ -12,13 +13,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A piece of this size, times the number of ranks, is gathered and added by every rank, in one transfer. Of a
- * larger one each rank adds a share, and the shares are gathered. */
+/* A tensor of this size, times the number of ranks, is gathered and added by every rank, in one transfer. For
+ * larger ones see ranks_add.h. */
 enum { GATHERED_BYTES = 1 << 18, MOST_RANKS = 1024 };
 /* The first exchanges are of these sizes in every version, so that builds whose others differ recognize each
  * other. PROTOCOL changes with any later exchange of ranks. */
-enum { TEXT_BYTES = 64, PROTOCOL = 2 };
-/* MPI's start is given up after so many times the limit for signs of life: 300 s by default. */
+enum { TEXT_BYTES = 64, PROTOCOL = 3 };
+/* MPI's start is given up after so many times the limit for signs of life, and a rank that keeps the others
+ * waiting is named: 300 s by default. */
 static const double STARTS = 15;
 
 /* A channel and its memory. */
@@ -27,17 +29,18 @@ typedef struct {
     int channel;
     unsigned char *memory;
     size_t bytes;
-    int *sizes, *offsets, *sizes_to, *offsets_to; /* per rank */
 } lane;
+
+enum { LANES = MPI_SESSION + 1 };
 
 struct ranks {
     int size, rank, local;
     double limit; /* seconds without a sign of life */
     char (*hosts)[HEARTBEAT_HOST];
-    lane lanes[MPI_CHANNELS];
-    int *numbers; /* of the lanes */
-    bool agreed;  /* on a failure */
-    bool other;   /* the first was another rank's, which reports it */
+    lane lanes[LANES];
+    ranks_adder *adder;
+    bool agreed; /* on a failure */
+    bool other;  /* the first was another rank's, which reports it */
     p2p_processes processes;
 };
 
@@ -96,45 +99,32 @@ static p2p_status gather(void *context, const void *mine, size_t size, void *all
 static p2p_status add_gathered(lane *l, p2p_type type, unsigned char *stored, size_t bytes) {
     P2P_TRY(reserve(l, (size_t)l->of->size * bytes));
     P2P_TRY(ranks_mpi_gather(l->channel, stored, (int)bytes, l->memory));
-    return ranks_sum(type, l->memory, l->of->size, bytes, bytes / p2p_type_bytes(type), stored);
+    const ranks_rows rows = {.type = type,
+                             .rows = l->memory,
+                             .count = l->of->size,
+                             .stride = bytes,
+                             .elements = bytes / p2p_type_bytes(type)};
+    return ranks_sum(&rows, stored);
 }
 
-/* Divides elements into a share per rank. */
-static void divide(lane *l, size_t elements, size_t element) {
-    const size_t count = (size_t)l->of->size, mine = (size_t)l->of->rank;
-    const size_t own = elements / count + (mine < elements % count);
-    size_t at = 0;
-    for (size_t i = 0; i < count; i++) {
-        const size_t share_of = elements / count + (i < elements % count);
-        l->sizes[i] = (int)(share_of * element);
-        l->offsets[i] = (int)(at * element);
-        l->sizes_to[i] = (int)(own * element);
-        l->offsets_to[i] = (int)(i * own * element);
-        at += share_of;
-    }
-}
-
-/* Every rank gets its share of all ranks, adds it in their order, and gives the sum to all. MPI's own sums
- * have no such order. As many bytes are sent as by a ring. */
-static p2p_status add_shares(lane *l, p2p_type type, unsigned char *stored, size_t bytes) {
-    const size_t element = p2p_type_bytes(type), count = (size_t)l->of->size;
-    divide(l, bytes / element, element);
-    const size_t own = (size_t)l->sizes_to[0];
-    P2P_TRY(reserve(l, count * own + 1));
-    P2P_TRY(
-        ranks_mpi_exchange(l->channel, stored, l->sizes, l->offsets, l->memory, l->sizes_to, l->offsets_to));
-    P2P_TRY(ranks_sum(type, l->memory, l->of->size, own, own / element, l->memory));
-    return ranks_mpi_collect(l->channel, l->memory, (int)own, stored, l->sizes, l->offsets);
-}
-
-static p2p_status add(lane *l, p2p_type type, unsigned char *stored, size_t bytes) {
-    for (size_t done = 0; done < bytes;) {
-        const size_t piece = smaller(bytes - done, P2P_PROCESSES_PIECE);
-        P2P_TRY(piece * (size_t)l->of->size <= GATHERED_BYTES ? add_gathered(l, type, stored + done, piece)
-                                                              : add_shares(l, type, stored + done, piece));
-        done += piece;
+/* Of the trainer: numbers, of which there are few. */
+static p2p_status add_numbers(lane *l, double *values, size_t count) {
+    const size_t most = GATHERED_BYTES / ((size_t)l->of->size * sizeof *values);
+    for (size_t done = 0; done < count;) {
+        const size_t now = smaller(count - done, most);
+        P2P_TRY(add_gathered(l, P2P_TYPE_f64, (void *)(values + done), now * sizeof *values));
+        done += now;
     }
     return P2P_OK;
+}
+
+/* The last piece may be small in one rank, and a part of a larger one in another, so each is judged by
+ * itself. */
+static p2p_status add(lane *l, p2p_type type, unsigned char *stored, size_t bytes) {
+    const size_t piece = bytes % P2P_PROCESSES_PIECE;
+    const size_t small = piece * (size_t)l->of->size <= GATHERED_BYTES ? piece : 0;
+    if (bytes > small) P2P_TRY(ranks_adder_add(l->of->adder, type, stored, bytes - small));
+    return small > 0 ? add_gathered(l, type, stored + (bytes - small), small) : P2P_OK;
 }
 
 static p2p_status unite(lane *l, const p2p_tensor *stats, unsigned char *stored, size_t bytes) {
@@ -153,18 +143,18 @@ static p2p_status combine(void *context, const p2p_op *op, void *stored, size_t 
 }
 
 p2p_status ranks_share(const ranks *r, void *bytes, size_t size) {
-    return r ? share((void *)&r->lanes[RANKS_CONTROL], bytes, size) : P2P_OK;
+    return r ? share((void *)&r->lanes[MPI_CONTROL], bytes, size) : P2P_OK;
 }
 
 p2p_status ranks_gather(const ranks *r, const void *mine, size_t size, void *all) {
-    if (r) return gather((void *)&r->lanes[RANKS_CONTROL], mine, size, all);
+    if (r) return gather((void *)&r->lanes[MPI_CONTROL], mine, size, all);
     memcpy(all, mine, size);
     return P2P_OK;
 }
 
 p2p_status ranks_add(const ranks *r, double *values, size_t count) {
     if (!r) return P2P_OK;
-    return add((void *)&r->lanes[RANKS_CONTROL], P2P_TYPE_f64, (void *)values, count * sizeof *values);
+    return add_numbers((void *)&r->lanes[MPI_CONTROL], values, count);
 }
 
 p2p_status ranks_share_text(const ranks *r, char **text) {
@@ -189,23 +179,14 @@ p2p_status ranks_look(int *size, int *rank) {
 static p2p_status allocate(ranks *r) {
     const size_t size = (size_t)r->size;
     r->hosts = calloc(size, sizeof *r->hosts);
-    r->numbers = calloc(4 * MPI_CHANNELS * size, sizeof *r->numbers);
-    if (!r->hosts || !r->numbers) return no_memory();
-    for (int i = 0; i < MPI_CHANNELS; i++) {
-        int *numbers = r->numbers + 4 * (size_t)i * size;
-        r->lanes[i] = (lane){.of = r,
-                             .channel = i,
-                             .sizes = numbers,
-                             .offsets = numbers + size,
-                             .sizes_to = numbers + 2 * size,
-                             .offsets_to = numbers + 3 * size};
-    }
+    if (!r->hosts) return no_memory();
+    for (int i = 0; i < LANES; i++) r->lanes[i] = (lane){.of = r, .channel = i};
     r->processes = (p2p_processes){.size = r->size,
                                    .rank = r->rank,
                                    .share = share,
                                    .gather = gather,
                                    .combine = combine,
-                                   .context = &r->lanes[RANKS_SESSION]};
+                                   .context = &r->lanes[MPI_SESSION]};
     return P2P_OK;
 }
 
@@ -249,6 +230,16 @@ static p2p_status compare_commands(const ranks *r, const ranks_work *work) {
         status = p2p_fail(P2P_USAGE, "rank %d on %s was started with p2p %s, and rank 0 on %s with p2p %s",
                           other, r->hosts[other], all + other * TEXT_BYTES, r->hosts[0], all);
     free(all);
+    return status;
+}
+
+static p2p_status find_machines(ranks *r) {
+    const mpi_place *place = ranks_mpi_place();
+    int *leaders = calloc((size_t)r->size, sizeof *leaders);
+    if (!leaders) return no_memory();
+    p2p_status status = ranks_gather(r, &place->leader, sizeof place->leader, leaders);
+    if (status == P2P_OK) status = ranks_adder_create(place, leaders, &r->adder);
+    free(leaders);
     return status;
 }
 
@@ -307,10 +298,20 @@ static p2p_status agree(const ranks *r, p2p_status status) {
                     r->size, r->hosts[0]);
 }
 
+_Static_assert((int)HEARTBEAT_CHANNELS == (int)MPI_COLLECTIVES, "signs of life have their progress");
+
+static void read_progress(heartbeat_progress *now) {
+    for (int i = 0; i < HEARTBEAT_CHANNELS; i++) ranks_mpi_progress(i, &now->begun[i], &now->ended[i]);
+}
+
 static p2p_status start_heartbeat(const ranks *r) {
     heartbeat_place place = {.secret = {0}};
-    const heartbeat_options options = {
-        .rank = r->rank, .size = r->size, .hosts = r->hosts, .limit = r->limit};
+    const heartbeat_options options = {.rank = r->rank,
+                                       .size = r->size,
+                                       .hosts = r->hosts,
+                                       .limit = r->limit,
+                                       .patience = STARTS * r->limit,
+                                       .progress = read_progress};
     const p2p_status listening = r->rank == 0 ? heartbeat_listen(&place) : P2P_OK;
     P2P_TRY(agree(r, listening));
     P2P_TRY(ranks_share(r, &place, sizeof place));
@@ -323,14 +324,15 @@ static p2p_status join(ranks *r, const ranks_work *work) {
     P2P_TRY(compare_builds(r, work));
     P2P_TRY(compare_commands(r, work));
     P2P_TRY(start_heartbeat(r));
+    P2P_TRY(find_machines(r));
     if (r->rank > 0) sys_messages_discard(true);
     return P2P_OK;
 }
 
 static void free_ranks(ranks *r) {
-    for (int i = 0; i < MPI_CHANNELS; i++) free(r->lanes[i].memory);
+    for (int i = 0; i < LANES; i++) free(r->lanes[i].memory);
+    ranks_adder_destroy(r->adder);
     free(r->hosts);
-    free(r->numbers);
     free(r);
 }
 
@@ -353,7 +355,10 @@ static p2p_status open_all(const mpi_table *table, int started, const ranks_work
     if (!r) return no_memory();
     r->limit = limit;
     P2P_TRY(ranks_mpi_start(table, limit, STARTS * limit));
-    ranks_mpi_place(&r->rank, &r->size, &r->local);
+    const mpi_place *place = ranks_mpi_place();
+    r->rank = place->rank;
+    r->size = place->size;
+    r->local = place->local;
     P2P_TRY(check_count(r, table, started));
     P2P_TRY(join(r, work));
     *opened = r;
@@ -398,7 +403,7 @@ p2p_status ranks_close(ranks *r) {
     P2P_TRY(ranks_add(r, &together, 1));
     p2p_warnings_pass(NULL);
     heartbeat_end();
-    const p2p_status status = ranks_mpi_finish();
+    const p2p_status status = ranks_mpi_finish(r->limit);
     heartbeat_join();
     free_ranks(r);
     return status;

@@ -7,41 +7,65 @@
 
 enum { BLOCK = 1024 }; /* elements that are in the processor's first cache while all rows are added */
 
-static void sum_f64(const unsigned char *rows, int count, size_t stride, size_t elements, unsigned char *to) {
+/* A block of the rows, the partial sums before it, and where its sums go. */
+typedef struct {
+    const unsigned char *rows, *before;
+    size_t elements;
+    unsigned char *to;
+    p2p_type to_type;
+} block;
+
+static void sum_f64(const ranks_rows *added, const block *b) {
     double sum[BLOCK], part[BLOCK];
-    memcpy(sum, rows, elements * sizeof *sum);
-    for (int r = 1; r < count; r++) {
-        memcpy(part, rows + (size_t)r * stride, elements * sizeof *part);
-        for (size_t i = 0; i < elements; i++) sum[i] += part[i];
+    memcpy(sum, b->before ? b->before : b->rows, b->elements * sizeof *sum);
+    for (int r = b->before ? 0 : 1; r < added->count; r++) {
+        memcpy(part, b->rows + (size_t)r * added->stride, b->elements * sizeof *part);
+        for (size_t i = 0; i < b->elements; i++) sum[i] += part[i];
     }
-    memcpy(to, sum, elements * sizeof *sum);
+    memcpy(b->to, sum, b->elements * sizeof *sum);
 }
 
-static void sum_f32(p2p_type type, const unsigned char *rows, int count, size_t stride, size_t elements,
-                    unsigned char *to) {
-    const p2p_tensor row = p2p_tensor_flat(type, (int64_t)elements);
+static void sum_f32(const ranks_rows *added, const block *b) {
+    const p2p_tensor row = p2p_tensor_flat(added->type, (int64_t)b->elements);
+    const p2p_tensor to = p2p_tensor_flat(b->to_type, (int64_t)b->elements);
     float sum[BLOCK], part[BLOCK];
-    p2p_tensor_unpack(&row, rows, sum, P2P_TYPE_f32);
-    for (int r = 1; r < count; r++) {
-        p2p_tensor_unpack(&row, rows + (size_t)r * stride, part, P2P_TYPE_f32);
-        for (size_t i = 0; i < elements; i++) sum[i] += part[i];
+    if (b->before)
+        memcpy(sum, b->before, b->elements * sizeof *sum);
+    else
+        p2p_tensor_unpack(&row, b->rows, sum, P2P_TYPE_f32);
+    for (int r = b->before ? 0 : 1; r < added->count; r++) {
+        p2p_tensor_unpack(&row, b->rows + (size_t)r * added->stride, part, P2P_TYPE_f32);
+        for (size_t i = 0; i < b->elements; i++) sum[i] += part[i];
     }
-    p2p_tensor_pack(&row, sum, P2P_TYPE_f32, to);
+    p2p_tensor_pack(&to, sum, P2P_TYPE_f32, b->to);
 }
 
-p2p_status ranks_sum(p2p_type type, const unsigned char *rows, int count, size_t stride, size_t elements,
-                     unsigned char *to) {
-    const size_t element = p2p_type_bytes(type);
+p2p_type ranks_partial_type(p2p_type type) {
+    return type == P2P_TYPE_f64 ? P2P_TYPE_f64 : P2P_TYPE_f32;
+}
+
+p2p_status ranks_sum_on(const ranks_rows *added, const unsigned char *before, bool partial,
+                        unsigned char *to) {
+    const p2p_type type = added->type, wide = ranks_partial_type(type), to_type = partial ? wide : type;
     if (type != P2P_TYPE_f32 && type != P2P_TYPE_f64 && type != P2P_TYPE_bf16)
         return p2p_fail(P2P_UNSUPPORTED, "sums of type %s over ranks", p2p_type_name(type));
-    for (size_t first = 0; first < elements; first += BLOCK) {
-        const size_t left = elements - first, now = left < BLOCK ? left : BLOCK, at = first * element;
+    for (size_t first = 0; first < added->elements; first += BLOCK) {
+        const size_t left = added->elements - first;
+        const block b = {.rows = added->rows + first * p2p_type_bytes(type),
+                         .before = before ? before + first * p2p_type_bytes(wide) : NULL,
+                         .elements = left < BLOCK ? left : BLOCK,
+                         .to = to + first * p2p_type_bytes(to_type),
+                         .to_type = to_type};
         if (type == P2P_TYPE_f64)
-            sum_f64(rows + at, count, stride, now, to + at);
+            sum_f64(added, &b);
         else
-            sum_f32(type, rows + at, count, stride, now, to + at);
+            sum_f32(added, &b);
     }
     return P2P_OK;
+}
+
+p2p_status ranks_sum(const ranks_rows *added, unsigned char *to) {
+    return ranks_sum_on(added, NULL, false, to);
 }
 
 /* ---- Moments ------------------------------------------------------------------------------------------ */

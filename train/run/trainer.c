@@ -490,27 +490,54 @@ static bool check_is_due(const training_loop *loop) {
     return every > 0 && t->replicas > 1 && loop->at->step % every == 0;
 }
 
-/* Compare the weights of all devices, which every step changes alike. */
-static p2p_status check_replicas(training_loop *loop) {
-    const trainer *t = loop->t;
-    int other;
-    loop->can_save = false;
-    P2P_TRY(p2p_session_compare(t->session, &other));
-    loop->can_save = other < 0;
-    if (other < 0) return P2P_OK;
-    const int rank = other / t->devices.count, device = other % t->devices.count;
-    const char *address = p2p_device_address(t->devices.list[device]);
+enum { REPLICA_BYTES = 192 };
+
+/* "cuda:1 of rank 2 on host (number 10 of 32 devices)" */
+static void name_replica(const trainer *t, int replica, char text[REPLICA_BYTES]) {
+    const int rank = replica / t->devices.count, device = replica % t->devices.count;
+    const bool is_own = rank == ranks_number(t->ranks);
     char where[128] = "";
     if (t->ranks) snprintf(where, sizeof where, " of rank %d on %s", rank, ranks_host(t->ranks, rank));
-    p2p_fail(P2P_FAILED,
-             "after step %" PRId64
-             " the weights on %s%s (number %d of %d devices) are no longer those of the others",
-             loop->at->step, rank == ranks_number(t->ranks) ? address : "a device", where, other + 1,
+    snprintf(text, REPLICA_BYTES, "%s%s (number %d of %d devices)",
+             is_own ? p2p_device_address(t->devices.list[device]) : "a device", where, replica + 1,
              t->replicas);
-    if (rank != ranks_number(t->ranks)) return P2P_FAILED;
+}
+
+static p2p_status blame(const training_loop *loop, int replica) {
+    const trainer *t = loop->t;
+    char named[REPLICA_BYTES];
+    name_replica(t, replica, named);
+    p2p_fail(P2P_FAILED, "after step %" PRId64 " the weights on %s are no longer those of the others",
+             loop->at->step, named);
+    if (replica / t->devices.count != ranks_number(t->ranks)) return P2P_FAILED;
+    const char *address = p2p_device_address(t->devices.list[replica % t->devices.count]);
     return p2p_hint(P2P_FAILED,
                     "%s, its memory or its link is faulty: p2p doctor --device %s; train without it", address,
                     address);
+}
+
+/* Of two devices, or of two and two, either may be the faulty one. */
+static p2p_status blame_neither(const training_loop *loop, const p2p_difference *found) {
+    char one[REPLICA_BYTES], other[REPLICA_BYTES];
+    const bool in_order = found->like < found->replica;
+    name_replica(loop->t, in_order ? found->like : found->replica, one);
+    name_replica(loop->t, in_order ? found->replica : found->like, other);
+    p2p_fail(P2P_FAILED,
+             "after step %" PRId64
+             " the weights on %s and on %s differ, and no majority shows which are right",
+             loop->at->step, one, other);
+    return p2p_hint(P2P_FAILED, "one of these devices, its memory or its link is faulty: check both with p2p "
+                                "doctor --device ADDRESS");
+}
+
+/* Compare the weights of all devices, which every step changes alike. */
+static p2p_status check_replicas(training_loop *loop) {
+    p2p_difference found;
+    loop->can_save = false;
+    P2P_TRY(p2p_session_compare(loop->t->session, &found));
+    loop->can_save = found.replica < 0;
+    if (found.replica < 0) return P2P_OK;
+    return found.outvoted ? blame(loop, found.replica) : blame_neither(loop, &found);
 }
 
 /* What is due after a step. It may be repeated after a failure to write. */

@@ -75,10 +75,22 @@ static p2p_status compare_options(json_t *own, const json_t *first) {
     return P2P_OK;
 }
 
-static p2p_status take_settings(trainer *t, const json_t *first, const json_t *own) {
+/* Takes what was not given from rank 0. What was given may differ from the checkpoint's, but not from what
+ * rank 0 has: the ranks' exchanges depend on it. */
+static p2p_status take_resumed(const trainer *t, const json_t *recorded) {
+    P2P_TRY(settings_resume(t->all, recorded, SETTINGS));
+    json_t *taken = settings_to_json(t->all);
+    if (!taken) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for settings");
+    json_object_del(taken, "data");
+    const p2p_status status = compare_options(taken, recorded);
+    json_decref(taken);
+    return status;
+}
+
+static p2p_status take_settings(const trainer *t, const json_t *first, const json_t *own) {
     const json_t *recorded = json_object_get(first, "recorded");
     P2P_TRY(compare_options(json_object_get(own, "same"), json_object_get(first, "same")));
-    if (t->all->resume) return settings_resume(t->all, recorded, SETTINGS);
+    if (t->all->resume) return take_resumed(t, recorded);
     return compare_options(json_object_get(own, "recorded"), recorded);
 }
 
@@ -86,7 +98,7 @@ static p2p_status parse(const char *text, json_t **value) {
     return json_text_parse(SETTINGS, text, strlen(text), 0, value, NULL);
 }
 
-static p2p_status take_texts(trainer *t, const char *first, const char *own) {
+static p2p_status take_texts(const trainer *t, const char *first, const char *own) {
     json_t *values[2] = {NULL, NULL};
     p2p_status status = parse(first, &values[0]);
     if (status == P2P_OK) status = parse(own, &values[1]);
@@ -106,7 +118,7 @@ static p2p_status share_command(trainer *t) {
     return status;
 }
 
-static p2p_status share_settings(trainer *t) {
+static p2p_status share_settings(const trainer *t) {
     char *own, *text;
     P2P_TRY(print_settings(t, &own));
     text = own;
@@ -129,6 +141,7 @@ static p2p_status take_start(trainer *t, const start *shared) {
 p2p_status trainer_share_start(trainer *t) {
     if (!t->ranks) return P2P_OK;
     start shared = {.at = t->at, .kept = t->kept, .source = t->source, .resumes = t->resumed_from != NULL};
+    P2P_TRY(ranks_agree(t->ranks, P2P_OK)); /* all have looked at the paths before rank 0 makes the folder */
     P2P_TRY(share_settings(t));
     P2P_TRY(share_command(t));
     if (t->resumed_from) ranks_set_kept(t->ranks); /* in rank 0 */

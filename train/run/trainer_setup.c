@@ -230,15 +230,25 @@ static p2p_status describe_devices(trainer *t) {
     return P2P_OK;
 }
 
-/* "batch: 64 pairs on each of 4 devices, 256 per step; learning rate 0.0008" */
+/* The learning rate with the devices of before; that of now if there were none. */
+static double rate_before(const trainer *t) {
+    const settings *all = t->all;
+    if (!t->resumed_from || !origin_is_recorded(&t->kept)) return t->schedule.rate;
+    return schedule_scaled(all->lr, all->lr_scale, t->kept.devices * all->grad_accumulate);
+}
+
+/* "batch: 64 pairs on each of 4 devices, 256 per step; learning rate 0.0008 (0.0004 before)" */
 static void show_batch(const trainer *t) {
     const settings *all = t->all;
-    if (t->global_batch == all->batch) return;
-    char devices[48] = "", parts[48] = "";
+    const double before = rate_before(t);
+    const bool changes = before != t->schedule.rate;
+    if (t->global_batch == all->batch && !changes) return;
+    char devices[48] = "", parts[48] = "", earlier[48] = "";
+    if (changes) snprintf(earlier, sizeof earlier, " (%g before)", before);
     if (t->replicas > 1) snprintf(devices, sizeof devices, " on each of %d devices", t->replicas);
     if (all->grad_accumulate > 1) snprintf(parts, sizeof parts, ", %" PRId64 " times", all->grad_accumulate);
-    fprintf(stderr, "batch: %" PRId64 " pair%s%s%s, %" PRId64 " per step; learning rate %g\n", all->batch,
-            all->batch == 1 ? "" : "s", devices, parts, t->global_batch, t->schedule.rate);
+    fprintf(stderr, "batch: %" PRId64 " pair%s%s%s, %" PRId64 " per step; learning rate %g%s\n", all->batch,
+            all->batch == 1 ? "" : "s", devices, parts, t->global_batch, t->schedule.rate, earlier);
 }
 
 /* Record and report whether measurements chose algorithms. A resumed training has the choices of its

@@ -105,21 +105,21 @@ static p2p_status open_rig(const p2p_processes *processes, const char *backend, 
 /* A process that changes a weight is found by all, and gets the others' again from rank 0. */
 static int compare(const p2p_processes *processes, void *context) {
     plan_rig rig;
-    int other;
+    p2p_difference found;
     double value[3] = {0.5, 0.25, 0.125};
     (void)context;
     CHECK(open_rig(processes, "reference", false, &rig) == P2P_OK);
     CHECK(p2p_session_replicas(rig.session) == processes->size);
     CHECK(plan_rig_step(&rig, 0) == P2P_OK);
-    CHECK(p2p_session_compare(rig.session, &other) == P2P_OK && other == -1);
+    CHECK(p2p_session_compare(rig.session, &found) == P2P_OK && found.replica == -1);
     const p2p_param bias = rig.net.d0.bias;
     CHECK(p2p_param_elements(p2p_network_param(rig.net.g, bias)) == 3);
     if (processes->rank == 2)
         CHECK(p2p_session_write(rig.session, rig.net.g, bias, P2P_STATE_VALUE, P2P_TYPE_f64, value) ==
               P2P_OK);
-    CHECK(p2p_session_compare(rig.session, &other) == P2P_OK && other == 2);
+    CHECK(p2p_session_compare(rig.session, &found) == P2P_OK && found.replica == 2 && found.outvoted);
     CHECK(p2p_session_broadcast(rig.session) == P2P_OK);
-    CHECK(p2p_session_compare(rig.session, &other) == P2P_OK && other == -1);
+    CHECK(p2p_session_compare(rig.session, &found) == P2P_OK && found.replica == -1);
     plan_rig_close(&rig);
     return 0;
 }

@@ -312,11 +312,21 @@ static void test_resuming_precision(void **state) {
     settings_free(&all);
 }
 
+/* Weights of devices are compared without being asked for. */
+static void test_replicas_are_checked(void **state) {
+    (void)state;
+    settings all;
+    OK(parse_line(&all, (char[]){""}));
+    assert_int_equal(all.check_replicas, 1000);
+    settings_free(&all);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_options_reach_the_model),
         cmocka_unit_test(test_sizes_in_bytes),
         cmocka_unit_test(test_seeds),
+        cmocka_unit_test(test_replicas_are_checked),
         cmocka_unit_test(test_one_name_of_two_options),
         cmocka_unit_test(test_lists),
         cmocka_unit_test(test_presets),

@@ -1,5 +1,6 @@
 /* Signs of life between ranks: forked processes on this machine. One ends, stops or fails, and all others end
- * with the exit code and one message; strangers who connect disturb nothing.
+ * with the exit code and one message; one that lives but does not get on is named; strangers who connect
+ * disturb nothing.
  */
 #include "host/sys.h"
 #include "host/sys_socket.h"
@@ -19,7 +20,8 @@
 #include <unistd.h>
 
 enum { RANKS = 3, PRINTED = 1 << 14 };
-static const double LIMIT = 3; /* seconds without a sign of life */
+static const double LIMIT = 3;    /* seconds without a sign of life */
+static const double PATIENCE = 2; /* seconds without progress */
 
 /* What a rank does when all are connected. Ranks that return end as after a training. */
 typedef void behaviour(int rank);
@@ -47,13 +49,27 @@ static void send_strangers(void) {
     }
 }
 
+/* Of all ranks, but that `slow` has begun one transfer less; -1: none. */
+static heartbeat_progress progress;
+static int slow = -1;
+
+static void read_progress(heartbeat_progress *now) {
+    *now = progress;
+}
+
 static int run_rank(int rank, behaviour *behave) {
-    const heartbeat_options options = {.rank = rank, .size = RANKS, .hosts = host_names(), .limit = LIMIT};
+    const heartbeat_options options = {.rank = rank,
+                                       .size = RANKS,
+                                       .hosts = host_names(),
+                                       .limit = LIMIT,
+                                       .patience = PATIENCE,
+                                       .progress = read_progress};
     if (rank == 0) {
         if (heartbeat_listen(&shared->place) != P2P_OK) return 101;
         atomic_store(&shared->listening, true);
     }
     while (!atomic_load(&shared->listening)) sys_sleep(0.01);
+    if (rank == slow) progress.begun[1]--;
     if (rank == 1) send_strangers();
     if (heartbeat_start(&options, &shared->place) != P2P_OK) {
         fprintf(stderr, "%s\n", p2p_message());
@@ -265,12 +281,58 @@ static void ranks_warn(void **state) {
     assert_int_equal(occurrences(printed, "warning: "), 4);
 }
 
+/* The progress is set before the thread that reads it starts. */
+static void stay(int rank) {
+    (void)rank;
+    sys_sleep(2 * PATIENCE + 1.5);
+}
+
+/* Rank 1 has not begun the fourth transfer of the second channel, in which the others wait. */
+static void a_rank_stays_behind(void **state) {
+    (void)state;
+    int codes[RANKS];
+    progress = (heartbeat_progress){.begun = {7, 4}, .ended = {7, 3}};
+    slow = 1;
+    const char *printed = run_ranks(stay, codes);
+    slow = -1;
+    expect_codes(codes, 0, 0, 0, printed);
+    assert_int_equal(occurrences(printed, "warning: rank 1 on beta has kept the other ranks waiting for "),
+                     2);
+    assert_int_equal(occurrences(printed, "warning: "), 2);
+}
+
+static void all_wait(void **state) {
+    (void)state;
+    int codes[RANKS];
+    progress = (heartbeat_progress){.begun = {8, 3}, .ended = {7, 3}};
+    const char *printed = run_ranks(stay, codes);
+    expect_codes(codes, 0, 0, 0, printed);
+    assert_int_equal(occurrences(printed, "warning: all ranks have waited for one transfer by MPI for "), 2);
+    assert_int_equal(occurrences(printed, "warning: "), 2);
+}
+
+/* All compute, between two transfers. */
+static void none_waits(void **state) {
+    (void)state;
+    int codes[RANKS];
+    progress = (heartbeat_progress){.begun = {8, 3}, .ended = {8, 3}};
+    const char *printed = run_ranks(stay, codes);
+    expect_codes(codes, 0, 0, 0, printed);
+    assert_string_equal(printed, "");
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(nothing_happens), cmocka_unit_test(a_rank_dies),
-        cmocka_unit_test(a_rank_stops),    cmocka_unit_test(a_stopped_rank_wakes),
-        cmocka_unit_test(the_first_dies),  cmocka_unit_test(a_rank_fails),
-        cmocka_unit_test(all_ranks_fail),  cmocka_unit_test(ranks_warn)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(a_rank_stays_behind),
+                                       cmocka_unit_test(all_wait),
+                                       cmocka_unit_test(none_waits),
+                                       cmocka_unit_test(nothing_happens),
+                                       cmocka_unit_test(a_rank_dies),
+                                       cmocka_unit_test(a_rank_stops),
+                                       cmocka_unit_test(a_stopped_rank_wakes),
+                                       cmocka_unit_test(the_first_dies),
+                                       cmocka_unit_test(a_rank_fails),
+                                       cmocka_unit_test(all_ranks_fail),
+                                       cmocka_unit_test(ranks_warn)};
     shared = forked_memory(sizeof *shared);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

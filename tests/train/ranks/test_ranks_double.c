@@ -113,8 +113,12 @@ static int train(const p2p_processes *processes, void *context) {
     const mpi_table *table = mpi_double_table(context, processes->size, processes->rank, NULL, NULL);
     CHECK(settings_parse(&all, COMMAND_TRAIN, count, words) == P2P_OK);
     CHECK(ranks_open_with(table, &WORK, &together) == P2P_OK);
+    /* Rank 0 makes the folder when all have looked whether there is one. */
+    if (processes->rank == 1) sys_sleep(1);
+    const bool early = processes->rank == 1 && access("ranks", F_OK) == 0;
     CHECK(trainer_run(&all, together) == P2P_OK);
     CHECK(ranks_close(together) == P2P_OK);
+    CHECK(!early);
     settings_free(&all);
     return 0;
 }
@@ -189,10 +193,33 @@ static void a_failure_ends_all(void **state) {
     assert_int_equal(forked_run(RANKS, fail_early, mpi_double_share()), RANKS);
 }
 
+/* ---- An MPI that does not end ------------------------------------------------------------------------- */
+
+static int finish_never(void) {
+    while (getppid() > 0) sys_sleep(60);
+    return 0;
+}
+
+static int close_without_end(const p2p_processes *processes, void *context) {
+    ranks *together;
+    mpi_table table = *mpi_double_table(context, processes->size, processes->rank, NULL, NULL);
+    table.finish = finish_never;
+    alarm(30);
+    setenv("P2P_RANK_TIMEOUT", "3", 1);
+    CHECK(ranks_open_with(&table, &WORK, &together) == P2P_OK);
+    CHECK(ranks_close(together) == P2P_OK);
+    return 0;
+}
+
+static void an_end_is_not_awaited_forever(void **state) {
+    (void)state;
+    assert_int_equal(forked_run(RANKS, close_without_end, mpi_double_share()), 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(two_threads_transfer), cmocka_unit_test(a_failure_ends_all),
-        cmocka_unit_test(other_work_is_refused),
+        cmocka_unit_test(other_work_is_refused), cmocka_unit_test(an_end_is_not_awaited_forever),
         cmocka_unit_test_setup_teardown(ranks_equal_devices, test_pairs_make, test_pairs_remove)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

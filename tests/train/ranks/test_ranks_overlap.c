@@ -180,11 +180,11 @@ static void over_devices(void **state) {
 /* ---- Ranks -------------------------------------------------------------------------------------------- */
 
 static void transfer_starts(int channel) {
-    if (channel == RANKS_SESSION) sum_begins();
+    if (channel != MPI_CONTROL) sum_begins();
 }
 
 static bool transfer_is_held(int channel) {
-    return channel == RANKS_SESSION && sum_is_held();
+    return channel != MPI_CONTROL && sum_is_held();
 }
 
 /* In each of the forked ranks. Returns its number of failures. */

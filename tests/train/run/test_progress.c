@@ -86,6 +86,30 @@ static void test_epochs(void **state) {
     expect_epoch(&record, 1000, "epoch 1000/1000  L1 0.250  D 0.12/0.75  G 12.50\n");
 }
 
+/* ---- Lines of steps ----------------------------------------------------------------------------------- */
+
+static void expect_step(const step_record *record, const char *words, bool expected) {
+    char text[512] = "";
+    FILE *to = fmemopen(text, sizeof text - 1, "w");
+    assert_non_null(to);
+    progress *shown = progress_create(to, 100, 10, 0);
+    assert_non_null(shown);
+    progress_step(shown, record, 60);
+    progress_destroy(shown);
+    fclose(to);
+    if ((strstr(text, words) != NULL) != expected) fail_msg("'%s' in: %s", words, text);
+}
+
+static void test_steps(void **state) {
+    (void)state;
+    step_record record = {
+        .step = 100, .epoch = 10, .images_per_s = 12.5, .reduces = true, .reduction_wait = 0.07};
+    expect_step(&record, "12.50 images/s", true);
+    expect_step(&record, "7% for reductions", true);
+    record.reduces = false; /* one device, or it is not known */
+    expect_step(&record, "for reductions", false);
+}
+
 /* ---- Time --------------------------------------------------------------------------------------------- */
 
 static void test_time_left(void **state) {
@@ -135,9 +159,9 @@ static void test_times_as_text(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_what_fits), cmocka_unit_test(test_too_much),
-        cmocka_unit_test(test_epochs),    cmocka_unit_test(test_time_left),
-        cmocka_unit_test(test_means),     cmocka_unit_test(test_times_as_text),
+        cmocka_unit_test(test_what_fits),     cmocka_unit_test(test_too_much),  cmocka_unit_test(test_epochs),
+        cmocka_unit_test(test_steps),         cmocka_unit_test(test_time_left), cmocka_unit_test(test_means),
+        cmocka_unit_test(test_times_as_text),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
-/* A training on devices that no longer agree stops, and names the device: "twins" are the reference's
- * devices, one of which can lose a bit of its weights between two steps.
+/* A training on devices that no longer agree stops, and names the device, or both if there is no majority:
+ * "twins" are the reference's devices, one of which can lose a bit of its weights between two steps.
  */
 #include "device/device.h"
 #include "support/test_files.h"
@@ -122,7 +122,10 @@ static void test_corruption(void **state) {
     expect_stop("twins:0,twins:1,twins:2", "twins:1 (number 2 of 3", "after step 4 ");
     corrupt = 0;
     expect_stop("twins:0,twins:1,twins:2", "twins:0 (number 1 of 3", "after step 4 ");
-    expect_stop("twins:0,twins:1", "twins:1 (number 2 of 2", "after step 4 ");
+    expect_stop("twins:0,twins:1",
+                "on twins:0 (number 1 of 2 devices) and on twins:1 (number 2 of 2 devices) differ",
+                "after step 4 ");
+    assert_null(strstr(p2p_message_hint(), "train without it"));
     OK(train("twins:0,twins:1", "0"));
     OK(train("twins:0,twins:1", "1000"));
     OK(train("twins:0", "1"));
