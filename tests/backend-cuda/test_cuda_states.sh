@@ -111,6 +111,13 @@ unusable 4 "can't be used: its compute mode is prohibited" P2P_MACHINE_CARD=h200
 unusable 1 "no memory for the workspace of cuBLAS of 32.0 MiB: 16.0 MiB are free of 16.0 MiB" P2P_MACHINE_MEMORY=16M
 expect 5 "cuda:0 was lost while it was examined" env P2P_MACHINE_FAIL=command:9:CUDA_ERROR_LAUNCH_FAILED \
     "$p2p" doctor --device cuda:0 --precision fp32
+# cuDNN answers with a fault of its own when a device is lost while a plan is made.
+for call in 1 6 9 12; do
+    expect 5 "p2p: cuda:0, NVIDIA H200: the device was lost: cudnnBackendFinalize failed with CUDA_ERROR_LAUNCH_FAILED" \
+        env P2P_MACHINE_FAIL=cudnnBackendFinalize:$call:CUDA_ERROR_LAUNCH_FAILED \
+        "$p2p" train --data toys --size 32 --ngf 4 --ndf 4 --device cuda:0 --out run --steps 1
+    rm -rf run
+done
 expect 1 "cuda:0, NVIDIA H200: no memory for a buffer of " env P2P_MACHINE_MEMORY=33M \
     "$p2p" train --data toys --size 32 --ngf 4 --ndf 4 --device cuda:0 --out run
 printed "MiB are free of 33.0 MiB; " "a training without enough memory"
