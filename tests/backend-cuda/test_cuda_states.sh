@@ -91,6 +91,21 @@ printed "MiB would fit" "no memory"
 expect 2 "P2P_CUDA_TIMEOUT is 'soon', but must be a number, at least 0" env P2P_CUDA_TIMEOUT=soon "${plan[@]}"
 expect 0 "conv_fwd" env P2P_MACHINE_CARD=h200:exclusive "${plan[@]}"
 
+echo "-- --gpus takes cards of one kind"
+# cards LIST N EXPECTED...: of five cards, --gpus N takes these.
+cards() {
+    expect 0 "device: cuda:$3, " env P2P_MACHINE_DEVICES=5 P2P_MACHINE_CARD="$1" "$p2p" plan --size 32 --ngf 4 --ndf 4 \
+        --backend cuda --gpus "$2"
+    local taken
+    taken=$(sed -n 's/^device: cuda:\([0-9]\), .*/\1/p' err.txt | paste -s -d ' ')
+    [ "$taken" = "${*:3}" ] || fail "--gpus $2 of $1 takes the cards $taken, not ${*:3}"
+}
+cards a100,a100,a100,t4,a100 4 0 1 2 4
+cards t4,a100 4 1 2 3 4
+cards t4,a100,t4,t4,h200 2 0 2
+expect 4 "--gpus 5: cuda has 4 usable devices of the type of cuda:0, NVIDIA A100-SXM4-80GB" \
+    env P2P_MACHINE_DEVICES=5 P2P_MACHINE_CARD=a100,a100,a100,t4,a100 "$p2p" plan --backend cuda --gpus 5
+
 echo "-- doctor and train"
 "$p2p" sample-data toys --count 2 --size 32 --seed 3 >/dev/null 2>&1 || fail "no data"
 # unusable CODE WORDS NAME=VALUE...: doctor exits with 1, a training with CODE, both with the words.
