@@ -3,17 +3,14 @@
 # as from A100 on, and without bf16 and tf32, as V100 is. A T4 stands for it, since toolkits of CUDA 13 serve no V100. Not
 # tests/program/test_readme.sh, which runs every command of all files on one kind.
 #
-#   tests/backend-cuda/test_cuda_readme.sh P2P [whole]     whole: the networks and pictures of the default size, of whose
-#                                                          convolutions and products the machine computes nothing
-source=$(cd "$(dirname "$0")/../.." && pwd) whole=${2:-}
+#   tests/backend-cuda/test_cuda_readme.sh P2P
+source=$(cd "$(dirname "$0")/../.." && pwd)
 . "$(dirname "$0")/../support/expect.sh" "$1" cuda:0
 export P2P_MACHINE_DEVICES=4 P2P_CACHE_DIR=$PWD/cache
 PATH=$(dirname "$p2p"):$PATH
 
-# Only how long a command runs is limited, and without `whole` its size.
-limits=(--steps 2) size=256
-[ -n "$whole" ] || { limits+=(--size 32 --ngf 4 --ndf 4) && size=32; }
-[ -z "$whole" ] || export P2P_MACHINE_COMPUTE=kernels
+# Commands are shortened, and the networks and pictures small: test_cuda_full.sh has whole ones.
+limits=(--steps 2 --size 32 --ngf 4 --ndf 4)
 
 mapfile -t lines < <(sed -n '/^## NVIDIA cards and DGX/,/^## Where/s/^    \(p2p [^#]*[^ #]\) *\(#.*\)\?$/\1/p' "$source/README.md")
 [ ${#lines[@]} -eq 5 ] || fail "the section has ${#lines[@]} commands of p2p"
@@ -23,7 +20,7 @@ walk() {
     local line words
     export P2P_MACHINE_CARD=$1
     mkdir "$work/$1" && cd "$work/$1" || exit 1
-    p2p sample-data DIR --count 64 --size $size --seed 3 >/dev/null 2>&1 || fail "no data"
+    p2p sample-data DIR --count 64 --size 32 --seed 3 >/dev/null 2>&1 || fail "no data"
     for line in "${lines[@]}"; do
         read -ra words <<<"$line"
         case "${words[1]}" in
@@ -36,5 +33,5 @@ walk() {
 }
 
 walk t4
-[ -n "$whole" ] || walk a100
+walk a100
 finish

@@ -46,6 +46,7 @@ printed "a container needs \`--gpus all\`" "a failing cuInit"
 
 echo "-- no device"
 state "$machine" "no device: the driver lists no device; in a container" P2P_MACHINE_DEVICES=0
+state "$machine" "\`nvidia-smi -L\` lists them, and \`nvidia-smi -mig 0\`" P2P_MACHINE_DEVICES=2 P2P_MACHINE_CARD=a100:divided
 state "$machine" "no device: the driver lists no device; CUDA_VISIBLE_DEVICES is '7', which hides all others" CUDA_VISIBLE_DEVICES=7
 
 echo "-- no library, or not a good one"
@@ -61,6 +62,14 @@ state "$driver:$unfit/newer_cuda" "driver too old: NVIDIA driver CUDA 13.0 is in
 dnn=$(only libcuda.so.1 libcudnn.so.9)
 state "$dnn" "without a library: cuBLAS 13 (libcublas.so.13), as cuDNN "
 state "$dnn:$unfit/incomplete" "$unfit/incomplete/libcublas.so.13 is cuBLAS 13.0.0 without the function cublasCreate_v2"
+
+echo "-- MPS"
+for code in CUDA_ERROR_MPS_CONNECTION_FAILED CUDA_ERROR_MPS_RPC_FAILURE; do
+    state "$machine" "failed: cuInit failed with $code (" P2P_MACHINE_FAIL=cuInit:1+:$code
+    printed "\`echo quit | nvidia-cuda-mps-control\`, by its owner, ends it" "a failing cuInit"
+done
+
+echo "-- what is found"
 expect 0 "cuda: cuDNN: not found" env P2P_CUDA_LIBRARY_PATH="$driver" "$p2p" devices -v
 
 echo "-- devices"
@@ -73,6 +82,8 @@ state "$machine" "compute mode exclusive to one process" P2P_MACHINE_CARD=a100:e
 state "$machine" "can't be used: " P2P_MACHINE_CARD=v100 P2P_MACHINE_CUDNN=version:9.19.0
 state "$machine" "compute capability 9.0, MIG instance, ECC on" P2P_MACHINE_CARD=h200:mig
 printed ", MIG-" "a MIG instance"
+state "$machine" "MIG instance" P2P_MACHINE_DEVICES=7 P2P_MACHINE_CARD=h200:mig
+! grep -q "^. cuda:1 " out.txt || fail "a process has several MIG instances: $(cat out.txt)"
 state "$machine" "compute capability 8.0, ECC off" P2P_MACHINE_CARD=a100:noecc
 state "$machine" "no tf32: compute capability 8.0 or newer is needed, the device has 7.5" P2P_MACHINE_CARD=t4
 first=$(P2P_CUDA_LIBRARY_PATH=$machine P2P_MACHINE_DEVICES=2 "$p2p" devices | grep -A 1 "cuda:1 " | tail -n 1)
@@ -85,6 +96,9 @@ export P2P_CUDA_LIBRARY_PATH=$machine
 expect 4 "cuda:0, NVIDIA H200: another process uses it, and its compute mode is exclusive to one" \
     env P2P_MACHINE_CARD=h200:exclusive:busy "${plan[@]}"
 printed "hint: \`nvidia-smi\` lists the processes" "exclusive mode"
+expect 1 "cuda:0, NVIDIA H200: cuDevicePrimaryCtxRetain failed with CUDA_ERROR_MPS_CONNECTION_FAILED" \
+    env P2P_MACHINE_FAIL=cuDevicePrimaryCtxRetain:1:CUDA_ERROR_MPS_CONNECTION_FAILED "${plan[@]}"
+printed "hint: processes share this machine's cards through NVIDIA's MPS server" "a context without MPS"
 expect 4 "there is no device \"cuda:0\": NVIDIA driver CUDA 11.4 is installed" env P2P_MACHINE_DRIVER=R470 "${plan[@]}"
 expect 1 "cuda:0, NVIDIA H200: no memory for the workspace of cuBLAS of 32.0 MiB: " env P2P_MACHINE_MEMORY=16M "${plan[@]}"
 printed "MiB would fit" "no memory"
@@ -105,6 +119,9 @@ cards t4,a100 4 1 2 3 4
 cards t4,a100,t4,t4,h200 2 0 2
 expect 4 "--gpus 5: cuda has 4 usable devices of the type of cuda:0, NVIDIA A100-SXM4-80GB" \
     env P2P_MACHINE_DEVICES=5 P2P_MACHINE_CARD=a100,a100,a100,t4,a100 "$p2p" plan --backend cuda --gpus 5
+
+expect 4 "A process has one MIG instance at most" env P2P_MACHINE_DEVICES=4 P2P_MACHINE_CARD=a100:mig \
+    "$p2p" plan --backend cuda --gpus 4
 
 echo "-- doctor and train"
 "$p2p" sample-data toys --count 2 --size 32 --seed 3 >/dev/null 2>&1 || fail "no data"
@@ -139,8 +156,20 @@ printed "MiB are free of 33.0 MiB; " "a training without enough memory"
 printed "hint: a smaller batch needs less memory" "a training without enough memory"
 
 unset P2P_CUDA_LIBRARY_PATH
-expect 0 "cuda: NVIDIA driver CUDA 13.0: $machine/libcuda.so.1" env P2P_CUDA_LIBRARY_PATH="$machine" "$p2p" devices -v
-printed "cuda: cuDNN 9." "devices -v"
-printed "cuda: cuBLAS 13." "devices -v"
+# found FOLDER WORDS...: devices -v has the lines.
+found() {
+    expect 0 "cuda: NVIDIA driver CUDA 13.0: ${1%%:*}/libcuda.so.1" env P2P_CUDA_LIBRARY_PATH="$1" P2P_MACHINE_DEVICES=2 \
+        "$p2p" devices -v
+    for words in "${@:2}"; do
+        grep -qE "^cuda: $words" err.txt || fail "'$words' is not a line of devices -v: $(cat err.txt)"
+    done
+}
+cuda="$(only libcuda.so.1 libcudnn.so.9 libcublas.so.13)"
+found "$machine" "cuDNN 9\.[0-9.]+: $machine" "cuBLAS 13\.[0-9.]+: $machine" "cuBLASLt 13\.[0-9.]+: $machine" \
+    "NVRTC 13\.0: $machine" "NCCL 2\.[0-9.]+: $machine"
+found "$cuda" "cuBLASLt: not found" "NVRTC: not found" "NCCL: not found"
+found "$cuda:$unfit/incomplete" "NCCL 2\.10\.0: $unfit/incomplete/libnccl.so.2: can't be used"
+P2P_CUDA_LIBRARY_PATH=$machine P2P_MACHINE_DEVICES=2 LD_DEBUG=files "$p2p" devices >out.txt 2>err.txt
+! grep -q "libnccl" err.txt || fail "NCCL is opened although nobody asks for it"
 
 finish

@@ -2,8 +2,9 @@
  *
  * P2P_MACHINE_CARD is a list, "h200" or "v100,a100:exclusive:busy,h200:mig"; the last is repeated for further
  * devices. After a card's name: `exclusive` or `prohibited` compute mode, `busy` (another process has it
- * exclusively), `mig` (a seventh of the card), `noecc`. CUDA_VISIBLE_DEVICES is a list of positions or UUIDs
- * that ends before the first wrong one.
+ * exclusively), `mig` (a seventh of the card), `divided` (by MIG, without an instance), `noecc`. A process
+ * sees one MIG instance, and then no other card. CUDA_VISIBLE_DEVICES is a list of positions or UUIDs that
+ * ends before the first wrong one.
  */
 #include "driver.h"
 
@@ -68,6 +69,8 @@ static void apply_word(driver_device *device, const char *word) {
         device->busy = true;
     else if (strcmp(word, "mig") == 0)
         make_mig(device);
+    else if (strcmp(word, "divided") == 0)
+        device->divided = true;
     else if (strcmp(word, "noecc") == 0)
         device->ecc = false;
     else
@@ -111,11 +114,23 @@ static int find_visible(const char *word, int count) {
     return -1;
 }
 
+/* The first instance of MIG alone, if there is one, else the cards that are not divided. */
+static void show_all(int count) {
+    int instance = 0;
+    while (instance < count && !devices[instance].mig) instance++;
+    if (instance < count) {
+        visible[visible_count++] = instance;
+        return;
+    }
+    for (int i = 0; i < count; i++)
+        if (!devices[i].divided) visible[visible_count++] = i;
+}
+
 static void hide_devices(int count) {
     const char *list = getenv("CUDA_VISIBLE_DEVICES");
     visible_count = 0;
     if (!list) {
-        for (int i = 0; i < count; i++) visible[visible_count++] = i;
+        show_all(count);
         return;
     }
     char text[1024], *rest;

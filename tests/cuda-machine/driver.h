@@ -78,6 +78,7 @@ typedef struct {
     int memory_clock, bus_width, clock; /* kHz, bits, kHz */
     int l2_bytes;
     bool ecc, mig, busy;
+    bool divided; /* MIG is on, and there is no instance */
     driver_mode mode;
     unsigned char uuid[16];
     int pci_bus;

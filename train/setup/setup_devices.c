@@ -156,10 +156,15 @@ static p2p_status too_few(const settings *all, const p2p_device_entry *best, int
     p2p_fail(P2P_NO_DEVICE, "--gpus %d: %.*s has %d usable device%s of the type of %s%s%s", (int)all->gpus,
              (int)strcspn(best->address, ":"), best->address, count, count == 1 ? "" : "s", best->address,
              is_gpu(best) ? ", " : "", is_gpu(best) ? best->name : "");
-    return p2p_hint(P2P_NO_DEVICE,
-                    "p2p devices lists all, with the reasons for unusable ones; --device names any of them, "
-                    "one also several times: --device %s,%s",
-                    best->address, best->address);
+    const bool part = strstr(best->details, "MIG instance") != NULL;
+    return p2p_hint(
+        P2P_NO_DEVICE,
+        "p2p devices lists all, with the reasons for unusable ones; --device names any of them, "
+        "one also several times: --device %s,%s%s",
+        best->address, best->address,
+        part ? ". A process has one MIG instance at most: `nvidia-smi -mig 0`, as root, gives whole "
+               "cards"
+             : "");
 }
 
 /* The device `number` of those of a device's kind, from 0; NULL past the end. */
