@@ -89,6 +89,10 @@ state "$machine" "no tf32: compute capability 8.0 or newer is needed, the device
 first=$(P2P_CUDA_LIBRARY_PATH=$machine P2P_MACHINE_DEVICES=2 "$p2p" devices | grep -A 1 "cuda:1 " | tail -n 1)
 state "$machine" "$first" P2P_MACHINE_DEVICES=2 CUDA_VISIBLE_DEVICES=1,0 # the order of the user
 [ "$(grep -m 1 "PCI address" out.txt)" = "$first" ] || fail "CUDA_VISIBLE_DEVICES=1,0: the first device is $(cat out.txt)"
+# Without a context, which an exclusive card that is in use refuses: no call that needs one is made.
+state "$machine" "compute capability 9.0, ECC on, compute mode exclusive to one process" P2P_MACHINE_CARD=h200:exclusive:busy \
+    P2P_MACHINE_COUNTERS="$work/counters"
+! grep -E "^(calls|contexts)" counters || fail "devices are listed with calls that need a context"
 
 echo "-- opening"
 plan=("$p2p" plan --size 32 --ngf 4 --ndf 4 --device cuda:0)
@@ -154,6 +158,23 @@ expect 1 "cuda:0, NVIDIA H200: no memory for a buffer of " env P2P_MACHINE_MEMOR
     "$p2p" train --data toys --size 32 --ngf 4 --ndf 4 --device cuda:0 --out run
 printed "MiB are free of 33.0 MiB; " "a training without enough memory"
 printed "hint: a smaller batch needs less memory" "a training without enough memory"
+
+echo "-- a step allocates nothing"
+# allocations DEVICES STEPS: writes to steps-STEPS the counts of the calls that allocate, create or prepare something.
+allocations() {
+    local list=cuda:0
+    [ "$1" -eq 1 ] || list=cuda:0,cuda:1
+    expect 0 "done: the model is" env P2P_MACHINE_DEVICES="$1" P2P_MACHINE_COUNTERS="$work/counters" \
+        "$p2p" train --data toys --size 32 --ngf 4 --ndf 4 --device $list --out run --steps "$2" --checkpoint-every 100
+    rm -rf run
+    grep "^calls" counters | tr ' ' '\n' | grep -E '^(cuMem(Host)?Alloc|cuEventCreate|cuStreamCreate|cuModule|cudnn.*Finalize)' >"steps-$2"
+}
+for count in 1 2; do
+    allocations $count 2
+    allocations $count 9
+    [ "$(wc -l <steps-2)" -ge 7 ] || fail "too few calls are counted: $(cat steps-2)"
+    diff steps-2 steps-9 || fail "on $count devices nine steps allocate more than two"
+done
 
 unset P2P_CUDA_LIBRARY_PATH
 # found FOLDER WORDS...: devices -v has the lines.
