@@ -225,7 +225,8 @@ static void old_nccl(void **state) {
 /* P2P_MACHINE_FAIL makes ncclCommInitRankConfig fail. */
 static void nccl_fails(void **state) {
     (void)state;
-    expect_fallback(two_devices, "NVIDIA H200: ncclCommInitRankConfig failed with ");
+    expect_fallback(two_devices, "NVIDIA H200: ncclCommInitRankConfig failed with ncclSystemError (2): "
+                                 "ncclCommInitRankConfig: planted failure"); /* ncclGetLastError */
 }
 
 /* P2P_MACHINE_FAIL makes the first ncclAllReduce fail: what NCCL finds out when it connects the devices. */

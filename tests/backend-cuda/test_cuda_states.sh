@@ -86,6 +86,15 @@ state "$machine" "MIG instance" P2P_MACHINE_DEVICES=7 P2P_MACHINE_CARD=h200:mig
 ! grep -q "^. cuda:1 " out.txt || fail "a process has several MIG instances: $(cat out.txt)"
 state "$machine" "compute capability 8.0, ECC off" P2P_MACHINE_CARD=a100:noecc
 state "$machine" "no tf32: compute capability 8.0 or newer is needed, the device has 7.5" P2P_MACHINE_CARD=t4
+# order WORDS [NAME=VALUE...]: of an H200, an A100 and a T4, which the driver lists in this order, the T4's PCI address first.
+order() {
+    state "$machine" "PCI address 0000:04:00.0" P2P_MACHINE_DEVICES=3 P2P_MACHINE_CARD=h200,a100,t4:front "${@:2}"
+    local found
+    found=$(sed -nE 's/^. cuda:[0-9] +([^,]*).*/\1/p' out.txt | paste -s -d ,)
+    [ "$found" = "$1" ] || fail "the order of the devices with ${*:2} is $found, not $1"
+}
+order "Tesla T4,NVIDIA H200,NVIDIA A100-SXM4-80GB"
+order "NVIDIA H200,NVIDIA A100-SXM4-80GB,Tesla T4" CUDA_DEVICE_ORDER=FASTEST_FIRST
 first=$(P2P_CUDA_LIBRARY_PATH=$machine P2P_MACHINE_DEVICES=2 "$p2p" devices | grep -A 1 "cuda:1 " | tail -n 1)
 state "$machine" "$first" P2P_MACHINE_DEVICES=2 CUDA_VISIBLE_DEVICES=1,0 # the order of the user
 [ "$(grep -m 1 "PCI address" out.txt)" = "$first" ] || fail "CUDA_VISIBLE_DEVICES=1,0: the first device is $(cat out.txt)"

@@ -2,7 +2,8 @@
  *
  * P2P_MACHINE_CARD is a list, "h200" or "v100,a100:exclusive:busy,h200:mig"; the last is repeated for further
  * devices. After a card's name: `exclusive` or `prohibited` compute mode, `busy` (another process has it
- * exclusively), `mig` (a seventh of the card), `divided` (by MIG, without an instance), `noecc`. A process
+ * exclusively), `mig` (a seventh of the card), `divided` (by MIG, without an instance), `noecc`, `front` (its
+ * PCI address is below those of the cards before it, while the driver lists it after them). A process
  * sees one MIG instance, and then no other card. CUDA_VISIBLE_DEVICES is a list of positions or UUIDs that
  * ends before the first wrong one.
  */
@@ -71,6 +72,8 @@ static void apply_word(driver_device *device, const char *word) {
         make_mig(device);
     else if (strcmp(word, "divided") == 0)
         device->divided = true;
+    else if (strcmp(word, "front") == 0)
+        device->in_front = true;
     else if (strcmp(word, "noecc") == 0)
         device->ecc = false;
     else
@@ -90,7 +93,7 @@ static void read_card(char *text, driver_device *device) {
 
 /* A device's UUID is made of its position, and never changes. */
 static void identify(driver_device *device, int position) {
-    device->pci_bus = 0x07 + 0x10 * position;
+    device->pci_bus = device->in_front ? 0x06 - position : 0x07 + 0x10 * position;
     for (int i = 0; i < 16; i++) device->uuid[i] = (unsigned char)(0xa1 + 29 * i + 7 * position * (i + 1));
 }
 

@@ -79,6 +79,7 @@ typedef struct {
     int l2_bytes;
     bool ecc, mig, busy;
     bool divided; /* MIG is on, and there is no instance */
+    bool in_front;
     driver_mode mode;
     unsigned char uuid[16];
     int pci_bus;
