@@ -311,6 +311,40 @@ static CUresult launch(CUmodule module, shape s, CUstream stream, CUdeviceptr pa
     return cuLaunchKernel(get_kernel(module), s.grid, 1, 1, s.block, 1, 1, s.shared, stream, params, NULL);
 }
 
+static CUmodule load_text(const char *text) {
+    CUmodule module = NULL;
+    OK(cuModuleLoadData(&module, text));
+    return module;
+}
+
+/* Launch bounds, which the compiler counts on, and more parameters than a launch has. */
+static void test_kernel_limits(void **state) {
+    (void)state;
+    static unsigned char many[5000];
+    CUmodule bounded = load_text(".version 8.0\n.target sm_70\n.address_size 64\n.visible .entry k()\n"
+                                 ".maxntid 64, 1, 1\n{\nret;\n}\n"),
+             long_one = load_text(".version 8.0\n.target sm_70\n.address_size 64\n.visible .entry k(.param "
+                                  ".align 8 .b8 p0[5000])\n{\nret;\n}\n");
+    CUstream stream = new_stream();
+    void *params[] = {many};
+    assert_int_equal(launch(bounded, (shape){1, 65, 0}, stream, 0), CUDA_ERROR_INVALID_VALUE);
+    assert_refused("65 threads per block; its launch bounds are 64");
+    assert_int_equal(cuLaunchKernel(get_kernel(long_one), 1, 1, 1, 1, 1, 1, 0, stream, params, NULL),
+                     CUDA_ERROR_INVALID_VALUE);
+    assert_refused("5000 bytes of parameters");
+    assert_int_equal(cuLaunchKernel(get_kernel(bounded), 1, 1, 1, 1, 1, 1, 0, stream, NULL, (void *[]){NULL}),
+                     CUDA_ERROR_INVALID_VALUE);
+    assert_refused("extra parameters");
+    unload(bounded);
+    CUfunction function;
+    assert_int_equal(cuModuleGetFunction(&function, bounded, "k"), CUDA_ERROR_INVALID_HANDLE);
+    assert_refused("the module is not alive");
+    assert_int_equal(cuModuleUnload(bounded), CUDA_ERROR_INVALID_HANDLE);
+    assert_refused("the module is not alive");
+    unload(long_one);
+    OK(cuStreamDestroy(stream));
+}
+
 static void test_launch_limits(void **state) {
     (void)state;
     CUmodule module =
@@ -537,23 +571,15 @@ static void test_counters(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_divergence),
-        cmocka_unit_test(test_block_sums),
-        cmocka_unit_test(test_warp_operations),
-        cmocka_unit_test(test_atomics_and_globals),
-        cmocka_unit_test(test_accesses),
-        cmocka_unit_test(test_bounds),
-        cmocka_unit_test(test_error_is_sticky),
-        cmocka_unit_test(test_shared_faults),
-        cmocka_unit_test(test_shared_races),
-        cmocka_unit_test(test_barriers),
-        cmocka_unit_test(test_shuffles),
-        cmocka_unit_test(test_launch_limits),
-        cmocka_unit_test(test_races),
-        cmocka_unit_test(test_races_of_blocks),
-        cmocka_unit_test(test_order_of_blocks),
-        cmocka_unit_test(test_counters),
-        cmocka_unit_test(test_sectors_of_blocks),
+        cmocka_unit_test(test_divergence),      cmocka_unit_test(test_block_sums),
+        cmocka_unit_test(test_warp_operations), cmocka_unit_test(test_atomics_and_globals),
+        cmocka_unit_test(test_accesses),        cmocka_unit_test(test_bounds),
+        cmocka_unit_test(test_error_is_sticky), cmocka_unit_test(test_shared_faults),
+        cmocka_unit_test(test_shared_races),    cmocka_unit_test(test_barriers),
+        cmocka_unit_test(test_shuffles),        cmocka_unit_test(test_launch_limits),
+        cmocka_unit_test(test_kernel_limits),   cmocka_unit_test(test_races),
+        cmocka_unit_test(test_races_of_blocks), cmocka_unit_test(test_order_of_blocks),
+        cmocka_unit_test(test_counters),        cmocka_unit_test(test_sectors_of_blocks),
     };
     return cmocka_run_group_tests(tests, setup_contexts, release_contexts);
 }

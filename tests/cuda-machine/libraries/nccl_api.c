@@ -20,6 +20,7 @@
 #include "nccl_algorithm.h"
 #include "nccl_comm.h"
 
+#include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -108,7 +109,10 @@ static ncclComm_t live(ncclComm_t comm) {
 /* The caller's: alive, and of no other thread just now. Every success is followed by release. */
 static ncclResult_t use(ncclComm_t comm) {
     if (!live(comm)) return ncclInvalidArgument;
-    if (pthread_mutex_trylock(&comm->user) == 0) return ncclSuccess;
+    if (pthread_mutex_trylock(&comm->user) == 0) {
+        sched_yield();
+        return ncclSuccess;
+    }
     nccl_drop(comm);
     return misuse(ncclInvalidUsage, "another thread is using the communicator");
 }
