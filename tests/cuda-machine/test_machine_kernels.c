@@ -3,6 +3,8 @@
  * test_machine_arithmetic.c has the operations. */
 #include "machine_test.h"
 
+#include <pthread.h>
+
 #include <stdio.h>
 
 /* The address of element %r1 of 4 bytes of parameter `p` in %x`n`. */
@@ -345,6 +347,57 @@ static void test_kernel_limits(void **state) {
     OK(cuStreamDestroy(stream));
 }
 
+static void *end_of_another(void *stream) {
+    CUgraph graph;
+    cuCtxSetCurrent(contexts[0]);
+    cuStreamEndCapture(stream, &graph);
+    return NULL;
+}
+
+/* A kernel's first launch, an allocation, a wait and an unpinned copy are refused inside a capture. */
+static void test_capture(void **state) {
+    (void)state;
+    CUmodule module = load_kernel("", 1, "");
+    CUstream stream = new_stream();
+    CUdeviceptr memory = new_memory(100), more;
+    CUgraph graph;
+    pthread_t thread;
+    char pageable[100];
+    assert_int_equal(cuStreamBeginCapture(stream, CU_STREAM_CAPTURE_MODE_GLOBAL), CUDA_ERROR_INVALID_VALUE);
+    assert_refused("another thread's allocation would end the capture");
+    assert_int_equal(cuStreamEndCapture(stream, &graph), CUDA_ERROR_ILLEGAL_STATE);
+    assert_refused("the stream is not captured");
+    OK(cuStreamBeginCapture(stream, CU_STREAM_CAPTURE_MODE_THREAD_LOCAL));
+    assert_int_equal(launch(module, (shape){1, 32, 0}, stream, 0), CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED);
+    assert_refused("k is launched for the first time inside a capture");
+    assert_int_equal(cuMemAlloc(&more, 100), CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED);
+    assert_refused("a stream is being captured, which the call would end");
+    assert_int_equal(cuStreamSynchronize(stream), CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED);
+    assert_refused("the stream is being captured");
+    assert_int_equal(cuMemcpyHtoDAsync(memory, pageable, 100, stream), CUDA_ERROR_INVALID_VALUE);
+    assert_refused("not pinned memory");
+    assert_int_equal(pthread_create(&thread, NULL, end_of_another, stream), 0);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_refused("another thread began the capture");
+    OK(cuStreamEndCapture(stream, &graph));
+    OK(cuGraphDestroy(graph));
+    /* Launched before, it is captured, and does not run. */
+    OK(launch(module, (shape){1, 32, 0}, stream, 0));
+    OK(cuStreamSynchronize(stream));
+    OK(cuStreamBeginCapture(stream, CU_STREAM_CAPTURE_MODE_THREAD_LOCAL));
+    OK(launch(module, (shape){1, 32, 0}, stream, 0));
+    OK(cuMemsetD8Async(memory, 1, 100, stream));
+    OK(cuStreamEndCapture(stream, &graph));
+    OK(cuStreamSynchronize(stream));
+    assert_int_equal(((const unsigned char *)machine_memory(memory))[0], 0xff);
+    OK(cuGraphDestroy(graph));
+    assert_int_equal(cuGraphDestroy(graph), CUDA_ERROR_INVALID_VALUE);
+    assert_refused("the graph is not alive");
+    unload(module);
+    OK(cuMemFree(memory));
+    OK(cuStreamDestroy(stream));
+}
+
 static void test_launch_limits(void **state) {
     (void)state;
     CUmodule module =
@@ -571,15 +624,25 @@ static void test_counters(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_divergence),      cmocka_unit_test(test_block_sums),
-        cmocka_unit_test(test_warp_operations), cmocka_unit_test(test_atomics_and_globals),
-        cmocka_unit_test(test_accesses),        cmocka_unit_test(test_bounds),
-        cmocka_unit_test(test_error_is_sticky), cmocka_unit_test(test_shared_faults),
-        cmocka_unit_test(test_shared_races),    cmocka_unit_test(test_barriers),
-        cmocka_unit_test(test_shuffles),        cmocka_unit_test(test_launch_limits),
-        cmocka_unit_test(test_kernel_limits),   cmocka_unit_test(test_races),
-        cmocka_unit_test(test_races_of_blocks), cmocka_unit_test(test_order_of_blocks),
-        cmocka_unit_test(test_counters),        cmocka_unit_test(test_sectors_of_blocks),
+        cmocka_unit_test(test_divergence),
+        cmocka_unit_test(test_block_sums),
+        cmocka_unit_test(test_warp_operations),
+        cmocka_unit_test(test_atomics_and_globals),
+        cmocka_unit_test(test_accesses),
+        cmocka_unit_test(test_bounds),
+        cmocka_unit_test(test_error_is_sticky),
+        cmocka_unit_test(test_shared_faults),
+        cmocka_unit_test(test_shared_races),
+        cmocka_unit_test(test_barriers),
+        cmocka_unit_test(test_shuffles),
+        cmocka_unit_test(test_launch_limits),
+        cmocka_unit_test(test_kernel_limits),
+        cmocka_unit_test(test_capture),
+        cmocka_unit_test(test_races),
+        cmocka_unit_test(test_races_of_blocks),
+        cmocka_unit_test(test_order_of_blocks),
+        cmocka_unit_test(test_counters),
+        cmocka_unit_test(test_sectors_of_blocks),
     };
     return cmocka_run_group_tests(tests, setup_contexts, release_contexts);
 }
