@@ -17,6 +17,7 @@
 static p2p_status device_count(int *count, p2p_obstacle *obstacle) {
     cuda_list list;
     const p2p_status status = cuda_devices_find(&list, obstacle);
+    if (status == P2P_OK && cuda_host->logging()) (void)cuda_nccl_load(); /* else a communicator does */
     cuda_library_log();
     if (status == P2P_OK) *count = list.count;
     return status;

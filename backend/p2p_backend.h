@@ -21,7 +21,7 @@
 
 /* Version of the interface. A module must match exactly. Raised whenever the meaning of this file or of
  * p2p_op.h changes. */
-enum { P2P_BACKEND_ABI = 11 };
+enum { P2P_BACKEND_ABI = 12 };
 
 /* A part of the key of a cache entry. */
 typedef struct {
@@ -43,6 +43,8 @@ typedef struct {
     const char *(*message_hint)(void);
     /* Writes a line to the verbose log; discarded if logging is off. */
     void (*log)(const char *format, ...) P2P_PRINTF(1, 2);
+    /* Whether logging is on: for work that is of use to the log alone. */
+    bool (*logging)(void);
     /* Writes a warning, which is shown even if logging is off: a problem after which p2p continues. */
     void (*warn)(const char *format, ...) P2P_PRINTF(1, 2);
     /* Prints a descriptor as text, for messages (p2p_op_print). */

@@ -4,13 +4,16 @@
 In each round every contender has one turn, so that other load on the machine affects all of them. The figure of a
 contender is the median over rounds of its median step; a ratio is the median over rounds of the ratio within a round.
 p2p's figures are those of `p2p bench --json`, in each precision that the device has. PyTorch runs eager, with
-channels_last and, with --compile, through torch.compile, in float32 and with convolutions in bfloat16 (autocast).
+channels_last and, with --compile, through torch.compile, in float32 and with convolutions in bfloat16 (autocast). A
+variant that fails is left out, with a line.
 TensorFlow (a function; with --compile also through XLA), ONNX Runtime and OpenVINO are measured if python3 finds them;
 the last two translate one image. p2p is compared with the best variant of each framework and precision. All contenders
 normalise by the statistics of the batch, at batch 1 those of the image. Translation is the generator alone in the test
 mode of the paper, with dropout (ONNX Runtime and OpenVINO: without). Nothing is asserted. With --cuda PyTorch runs on the
 NVIDIA GPU, in float32, in bfloat16, and in tf32 on tensor cores (with which p2p's float32 is compared if its device has
-no tf32), and no other framework runs.
+no tf32), and no other framework runs: eager, as one CUDA graph of the whole step, and with --compile in three ways, with
+channels_last, fused Adam, and every plan of cuDNN tried. Steps are then given one after the other, and waited for at the
+end of a turn.
 
 The machine should be idle. The threads of most frameworks wait for each other after every operation, so a second program
 slows them by several times its share; OMP_WAIT_POLICY=passive in the environment then helps PyTorch. The share of the
@@ -42,16 +45,28 @@ def peak_memory():
     return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM"))
 
 
+def time_steps(step, count):
+    """Seconds of each step, or, if steps end later than their calls, their mean."""
+    finish, seconds = getattr(step, "finish", None), []
+    if finish:
+        finish()
+    begin = time.perf_counter()
+    for _ in range(count):
+        start = time.perf_counter()
+        step()
+        seconds.append(time.perf_counter() - start)
+    if not finish:
+        return seconds
+    finish()
+    return [(time.perf_counter() - begin) / count]
+
+
 def work(variant):
     """The process of one variant: reads a number of steps per line, writes the seconds of each step."""
     step = make_step(variant)
     for line in sys.stdin:
-        seconds = []
-        for _ in range(WARM_UP + int(line)):
-            start = time.perf_counter()
-            step()
-            seconds.append(time.perf_counter() - start)
-        print(json.dumps({"seconds": seconds[WARM_UP:], "peak_bytes": peak_memory()}), flush=True)
+        time_steps(step, WARM_UP)
+        print(json.dumps({"seconds": time_steps(step, int(line)), "peak_bytes": peak_memory()}), flush=True)
 
 
 class Framework:
@@ -164,7 +179,8 @@ def measure(name, frameworks, arguments):
             one.start_cold()
     variants = [dict(variant, threads=arguments.threads)
                 for framework in frameworks
-                for variant in variants_of(framework, what, batch, arguments.compile, "cuda" if arguments.cuda else "cpu")]
+                for variant in variants_of(framework, what, batch, arguments.compile, "cuda" if arguments.cuda else "cpu")
+                if arguments.only in variant["name"]]
     return take_turns(ours + [Framework(variant) for variant in variants], arguments.rounds, arguments.steps)
 
 
@@ -299,6 +315,8 @@ def main():
     parser.add_argument("--cuda", action="store_true", help="PyTorch on the NVIDIA GPU instead of the CPU, alone")
     parser.add_argument("--compile", action="store_true",
                         help="also torch.compile and TensorFlow's XLA, which take minutes to begin")
+    parser.add_argument("--only", default="", metavar="TEXT",
+                        help="of the other frameworks only variants with TEXT in their names, such as compile")
     parser.add_argument("--cold", action="store_true", help="also p2p's first step with PoCL's and its own cache empty")
     parser.add_argument("--workload", action="append", type=workload, metavar="NAME",
                         help="only this one, such as train-16 or translate-1; may be repeated")

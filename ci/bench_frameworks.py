@@ -2,7 +2,8 @@
 
 A variant is a dictionary: framework, what (train or translate), batch, precision, threads, the device (PyTorch's name of it;
 the others run on the CPU only), and further fields of the framework. make_step(variant) returns a function that runs one
-step and returns when the step is complete. A framework is imported when a step of it is made, so that a process holds two
+step and returns when the step is complete; on a GPU the step may still be under way, and the function's `finish` waits for
+it, as p2p's own bench waits at the end only. A framework is imported when a step of it is made, so that a process holds two
 only if one exports for the other. Nothing is timed here.
 
 The networks are those of tests/pytorch/pytorch_pix2pix.py, normalised by the statistics of the batch, at batch 1 those of
@@ -33,10 +34,14 @@ def variants_of(framework, what, batch, compiled, device):
     def variant(name, precision="fp32", **more):
         return dict(framework=framework, name=name, what=what, batch=batch, precision=precision, device=device, **more)
 
+    if framework == "PyTorch" and device == "cuda":
+        return [variant(name, precision, channels_last=True, **more)
+                for precision in ("bf16", "tf32", "fp32")
+                for name, more in cuda_ways(compiled and precision != "fp32")]
     if framework == "PyTorch":
         return [variant(("compile" if c else "eager") + (", channels_last" if last else ""), precision, compiled=c,
                         channels_last=last)
-                for precision in ("fp32", "bf16") + (("tf32",) if device == "cuda" else ()) for c in ([False, True] if compiled else [False])
+                for precision in ("fp32", "bf16") for c in ([False, True] if compiled else [False])
                 for last in (False, True)]
     if device != "cpu":
         return []
@@ -45,6 +50,16 @@ def variants_of(framework, what, batch, compiled, device):
     if what != "translate" or batch != 1:
         return []
     return [variant("exported", precision) for precision in (["fp32", "bf16"] if framework == "OpenVINO" else ["fp32"])]
+
+
+def cuda_ways(compiled):
+    """(name, fields) of PyTorch's ways on an NVIDIA GPU, all with channels_last, fused Adam and all of cuDNN's plans tried."""
+    ways = [("eager", {}), ("CUDA graph", {"graph": True})]
+    if compiled:
+        ways += [("compile", {"compiled": "default"}),
+                 ("compile max-autotune, CUDA graph", {"compiled": "max-autotune-no-cudagraphs", "graph": True}),
+                 ("compile max-autotune", {"compiled": "max-autotune"})]
+    return ways
 
 
 def make_step(variant):
@@ -56,7 +71,7 @@ def make_step(variant):
 
 
 def pix2pix():
-    sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "tests"))
+    sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "tests" / "pytorch"))
     import pytorch_pix2pix
     return pytorch_pix2pix
 
@@ -67,38 +82,102 @@ def under_autocast(network, device):
     forward = network.forward
 
     def run(x):
-        with torch.autocast(device, dtype=torch.bfloat16):
+        with torch.autocast(device, dtype=torch.bfloat16, cache_enabled=False):  # no weight is used twice in a pass
             y = forward(x)
         return y.float()
 
     network.forward = run
 
 
-def torch_step(variant):
+def captured(run):
+    """The whole of `run` as one CUDA graph, and its results, which the next replay overwrites. It runs before, in a stream
+    of its own, so that all is allocated and chosen. Raises RuntimeError if something in it can't be captured."""
     import torch
-    nets = pix2pix()
+    side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        for _ in range(3):
+            run()
+    torch.cuda.current_stream().wait_stream(side)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        results = run()
+
+    def replay():
+        graph.replay()
+        return results
+
+    return replay
+
+
+def compile_network(network, mode):
+    """As torch.compile has it by default, with `mode` True, or in another mode."""
+    network.compile(**({} if mode is True else {"mode": mode}))
+
+
+def set_up_torch(variant):
+    import torch
     torch.set_num_threads(variant["threads"])
     torch.backends.cudnn.benchmark = True
+    if variant["device"] == "cuda":
+        torch.backends.cudnn.benchmark_limit = 0  # all plans are tried, not ten
     # By default convolutions of float32 run on tensor cores as tf32, with 10 bits of fraction.
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = variant["precision"] == "tf32"
+
+
+def torch_networks(variant):
+    """(generator, discriminator, a pair of images)"""
+    import torch
+    nets, device = pix2pix(), variant["device"]
     layout = torch.channels_last if variant["channels_last"] else torch.contiguous_format
 
     def prepare(network, seed):
         nets.initialise(network, 0.02, seed)
-        network.to(variant["device"], memory_format=layout)
+        network.to(device, memory_format=layout)
         if variant["precision"] == "bf16":
-            under_autocast(network, variant["device"])
-        if variant["compiled"]:
-            network.compile()
+            under_autocast(network, device)
+        if variant.get("compiled"):
+            compile_network(network, variant["compiled"])
         return network
 
-    generator = prepare(nets.Generator(3, 3, DEPTH, FILTERS, dropout=0.5), 1)
-    pair = [torch.rand(variant["batch"], 3, SIZE, SIZE).mul(2).sub(1).to(variant["device"], memory_format=layout)
-            for _ in range(2)]
+    pair = [torch.rand(variant["batch"], 3, SIZE, SIZE).mul(2).sub(1).to(device, memory_format=layout) for _ in range(2)]
+    return (prepare(nets.Generator(3, 3, DEPTH, FILTERS, dropout=0.5), 1), prepare(nets.Discriminator(6, FILTERS), 2),
+            pair)
+
+
+def torch_work(variant):
+    """A function that begins a step and returns what it computes."""
+    import torch
+    generator, discriminator, pair = torch_networks(variant)
     if variant["what"] == "translate":
-        return torch.no_grad()(lambda: generator(pair[0]).cpu())
-    training = nets.Training(generator, prepare(nets.Discriminator(6, FILTERS), 2))
-    return lambda: training.step(*pair)
+        return torch.no_grad()(lambda: generator(pair[0]))
+    on_gpu = variant["device"] == "cuda"
+    training = pix2pix().Training(generator, discriminator, **(dict(fused=True, capturable=True) if on_gpu else {}))
+    if variant.get("compiled") == "max-autotune":  # a step's results are of no use in the next
+
+        def advance():
+            torch.compiler.cudagraph_mark_step_begin()
+            return training.advance(*pair)
+
+        return advance
+    return lambda: training.advance(*pair)
+
+
+def torch_step(variant):
+    import torch
+    set_up_torch(variant)
+    run = torch_work(variant)
+    if variant.get("graph"):
+        run = captured(run)
+    if variant["what"] == "translate":
+        return lambda: run().cpu()
+
+    def step():
+        run()
+
+    if variant["device"] == "cuda":
+        step.finish = torch.cuda.synchronize
+    return step
 
 
 # ---- What PyTorch exports ------------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 /* Communicators and collectives. See cuda_comm.h. */
 #include "cuda_comm.h"
 
+#include "cuda_abort.h"
 #include "cuda_trial.h"
 
 #include "device/cuda_list.h"
@@ -19,6 +20,7 @@ typedef struct {
     p2p_be_comm *comm;
     p2p_be_device *device;
     ncclComm_t nccl;
+    cuda_abort *abort; /* under way */
     CUstream stream;
 } member;
 
@@ -27,6 +29,7 @@ struct p2p_be_comm {
     const p2p_processes *processes; /* NULL: none but this one, or NCCL finds them */
     bool opened;                    /* a failure makes devices unusable; before, there is another way */
     bool by_others;                 /* the failure is perhaps that of another process */
+    bool stuck;                     /* an abort has not ended: the member's device is lost */
     double deadline;                /* of opening, as clock_now; 0: none */
     mtx_t lock;                     /* of members' `nccl` while threads wait for different devices */
     p2p_op last;                    /* the collective that was started last */
@@ -59,21 +62,47 @@ static void mark_broken(p2p_be_comm *comm) {
     }
 }
 
-static void abort_locked(p2p_be_comm *comm) {
+/* Any call for the member's device may hang as the abort does. */
+static void mark_stuck(member *one) {
+    cuda_queue *queue = &one->device->queue;
+    one->comm->stuck = queue->lost = true;
+    snprintf(queue->loss, sizeof queue->loss,
+             "%s: the device was lost: NCCL's collectives on it could not be ended within %d s", queue->name,
+             CUDA_ABORT_SECONDS);
+}
+
+/* All at once: none waits for the abort of another member. */
+static void abort_members(p2p_be_comm *comm) {
+    double waited = 0;
     for (int i = 0; i < comm->count; i++) {
         member *one = &comm->member[i];
-        if (one->nccl && cuda_enter_release(&one->device->queue)) cuda_nccl.ncclCommAbort(one->nccl);
-        one->nccl = NULL;
+        if (one->nccl && !cuda_enter_release(&one->device->queue)) one->nccl = NULL;
+        if (one->nccl) one->abort = cuda_abort_begin(one->device->queue.context, one->nccl);
     }
-    if (comm->opened) mark_broken(comm);
+    for (int i = 0; i < comm->count; i++) {
+        member *one = &comm->member[i];
+        if (one->nccl && !cuda_abort_finish(one->abort, &waited)) mark_stuck(one);
+        one->nccl = NULL;
+        one->abort = NULL;
+    }
 }
 
 /* Ends all collectives of this process, so that those of other processes do not wait for it. Results of its
- * devices are not valid any more: which collectives are complete is not known. */
-static void abort_all(p2p_be_comm *comm) {
+ * devices are not valid any more: which collectives are complete is not known. Returns `status`, whose
+ * message stays, or P2P_DEVICE_LOST if one could not be ended. */
+static p2p_status abort_locked(p2p_be_comm *comm, p2p_status status) {
+    abort_members(comm);
+    if (comm->opened) mark_broken(comm);
+    if (!comm->stuck || status == P2P_OK || status == P2P_DEVICE_LOST) return status;
+    return cuda_host->fail(P2P_DEVICE_LOST, "%s; the device was lost: NCCL could not be ended within %d s",
+                           cuda_host->message(), CUDA_ABORT_SECONDS);
+}
+
+static p2p_status abort_all(p2p_be_comm *comm, p2p_status status) {
     mtx_lock(&comm->lock);
-    abort_locked(comm);
+    status = abort_locked(comm, status);
     mtx_unlock(&comm->lock);
+    return status;
 }
 
 /* The state of a member's communicator; ncclInProgress while a call is not finished. */
@@ -106,8 +135,7 @@ static p2p_status check_locked(member *one) {
     if (!one->nccl) return P2P_OK;
     p2p_status status = check_member(one, &busy);
     if (status == P2P_OK) status = check_deadline(one);
-    if (status != P2P_OK) abort_locked(one->comm);
-    return status;
+    return status == P2P_OK ? P2P_OK : abort_locked(one->comm, status);
 }
 
 /* cuda_watch.check: called while the host waits for a ticket of the member's device. Other threads may wait
@@ -126,7 +154,7 @@ static p2p_status check_watched(void *context) {
 /* cuda_watch.abort. */
 static void abort_watched(void *context) {
     member *one = context;
-    abort_all(one->comm);
+    (void)abort_all(one->comm, P2P_DEVICE_LOST);
 }
 
 /* cuda_watch.describe: the last collective, if it has not ended. */
@@ -143,11 +171,11 @@ static void describe_watched(void *context, char *text, size_t size) {
 /* ---- Calls that do not block ----------------------------------------------------------------------- */
 
 static p2p_status fail_timeout(p2p_be_comm *comm, const char *what, double timeout) {
-    const p2p_status status = cuda_host->fail(comm->opened ? P2P_DEVICE_LOST : P2P_FAILED,
-                                              "%s: NCCL has not finished %s within %g s",
-                                              comm->member[0].device->queue.name, what, timeout);
+    p2p_status status = cuda_host->fail(comm->opened ? P2P_DEVICE_LOST : P2P_FAILED,
+                                        "%s: NCCL has not finished %s within %g s",
+                                        comm->member[0].device->queue.name, what, timeout);
     comm->by_others = true;
-    abort_all(comm);
+    status = abort_all(comm, status);
     return cuda_host->hint(status, "NCCL_DEBUG=WARN makes NCCL print more; --device-timeout SECONDS or "
                                    "P2P_CUDA_TIMEOUT=SECONDS raises the limit");
 }
@@ -260,8 +288,7 @@ static p2p_status start(p2p_be_comm *comm, const p2p_op *op, const p2p_contribut
     P2P_TRY(begin_group(comm));
     p2p_status status = end_group(comm, call_members(comm, op, replicas), "to start a collective");
     if (status == P2P_OK) status = issue_tickets(comm, done);
-    if (status != P2P_OK) abort_all(comm); /* some members may have started */
-    return status;
+    return status == P2P_OK ? P2P_OK : abort_all(comm, status); /* some members may have started */
 }
 
 p2p_status cuda_comm_all_reduce(p2p_be_comm *comm, const p2p_op *op, const p2p_contribution *replicas,
@@ -460,8 +487,8 @@ static p2p_status try_out(p2p_be_comm *comm, p2p_be_device *const *devices, int 
     cuda_trial *trial = NULL;
     p2p_status status = cuda_trial_create(devices, comm->count, &trial);
     if (status == P2P_OK) status = cuda_trial_run(trial, start, comm, comm->world, rank0);
-    if (status != P2P_OK) abort_all(comm);
-    if (status != P2P_OK) (void)drain(comm); /* what the abort has ended */
+    if (status != P2P_OK) status = abort_all(comm, status);
+    if (status != P2P_OK && !comm->stuck) (void)drain(comm); /* what the abort has ended */
     cuda_trial_destroy(trial);
     return status;
 }
@@ -490,12 +517,12 @@ static void stop_watching(p2p_be_comm *comm) {
 
 /* The devices are as good as before if NCCL refuses them. */
 static p2p_status give_up(p2p_be_comm *comm, p2p_status status) {
+    status = abort_all(comm, status);
     for (int i = 0; i < comm->count; i++) {
         member *one = &comm->member[i];
         cuda_standstill_close(one->device);
-        if (!cuda_enter_release(&one->device->queue)) continue;
-        if (one->nccl) cuda_nccl.ncclCommAbort(one->nccl);
-        if (one->stream) CUDA_RELEASE(&one->device->queue, cuStreamDestroy, one->stream);
+        if (cuda_enter_release(&one->device->queue) && one->stream)
+            CUDA_RELEASE(&one->device->queue, cuStreamDestroy, one->stream);
     }
     for (int i = 0; i < comm->count; i++)
         if (comm->member[i].device->queue.lost) status = P2P_DEVICE_LOST;
@@ -530,7 +557,7 @@ static p2p_status establish(p2p_be_comm *comm, p2p_be_device *const *devices, in
     p2p_status status = connect(comm, rank0);
     watch(comm);
     if (status == P2P_OK) status = try_out(comm, devices, rank0);
-    if (status != P2P_OK) abort_all(comm); /* other processes must not wait for this one */
+    if (status != P2P_OK) status = abort_all(comm, status); /* other processes must not wait for this one */
     if (!comm->processes) return status;
     return agree(devices, comm->count, comm->processes, status, comm->by_others);
 }
@@ -580,7 +607,7 @@ static void release(member *one) {
 /* If a member is lost, the others' collectives do not end by themselves. */
 void cuda_comm_close(p2p_be_comm *comm) {
     const bool finished = is_whole(comm) && drain(comm) == P2P_OK && finalize(comm) == P2P_OK;
-    if (!finished) abort_all(comm);
+    if (!finished) (void)abort_all(comm, P2P_OK);
     stop_watching(comm);
     for (int i = 0; i < comm->count; i++) release(&comm->member[i]);
     mtx_destroy(&comm->lock);

@@ -69,6 +69,7 @@ static p2p_status find_by_heuristics(const cuda_algorithms *all, cuda_algorithm 
     for (int i = 0; i < CUDA_ENGINE_LISTS && !a->plan; i++)
         P2P_TRY(try_list(all, a, cuda_engine_lists[i], &tried));
     if (a->plan) return P2P_OK;
+    P2P_TRY(cuda_check_device(all->card.queue, "cuDNN's search for an engine"));
     if (tried == 0) return cuda_host->fail(P2P_UNSUPPORTED, "cuda: cuDNN has no engine for this convolution");
     char last[512];
     snprintf(last, sizeof last, "%s", cuda_host->message());

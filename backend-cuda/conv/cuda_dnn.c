@@ -8,8 +8,8 @@ enum { ALIGNMENT = 16 }; /* bytes: a pixel of 8 channels in bf16 */
 /* ---- Calls --------------------------------------------------------------------------------------------- */
 
 /* cuDNN numbers its statuses by the thousand: 2000 for wrong parameters, 3000 for what it does not support,
- * 4000 for its own faults, a lack of memory among them. A list of engines is searched beyond an engine that
- * has any of these. */
+ * 4000 for its own faults, a lack of memory among them, and so is the loss of the device. A list of engines
+ * is searched beyond an engine that has any of these. */
 static bool is_refusal(cudnnStatus_t status) {
     return (int)status >= 2000 && (int)status < 5000 &&
            status != CUDNN_STATUS_INTERNAL_ERROR_HOST_ALLOCATION_FAILED &&
@@ -17,8 +17,10 @@ static bool is_refusal(cudnnStatus_t status) {
 }
 
 static p2p_status check(cuda_queue *queue, cudnnStatus_t status, const char *call) {
+    enum { OWN_FAULT = 4000 };
     char text[512] = "";
     if (!is_refusal(status)) return cuda_check_dnn(queue, status, call);
+    if ((int)status >= OWN_FAULT) P2P_TRY(cuda_check_device(queue, call));
     cuda_dnn.cudnnGetLastErrorString(text, sizeof text);
     text[sizeof text - 1] = '\0';
     text[strcspn(text, "\n")] = '\0';

@@ -51,7 +51,11 @@ static p2p_status fail_retain(p2p_be_device *device, CUresult code) {
                                "`nvidia-smi` lists the processes; `nvidia-smi --compute-mode=DEFAULT`, "
                                "as root, lets several use it");
     }
-    if (code != CUDA_ERROR_OUT_OF_MEMORY) return cuda_check(&device->queue, code, "cuDevicePrimaryCtxRetain");
+    if (code != CUDA_ERROR_OUT_OF_MEMORY) {
+        const p2p_status status = cuda_check(&device->queue, code, "cuDevicePrimaryCtxRetain");
+        const char *advice = cuda_error_of_mps(code);
+        return advice ? cuda_host->hint(status, "%s", advice) : status;
+    }
     cuda_host->fail(P2P_OUT_OF_MEMORY, "%s: no memory for a context, which needs some hundred MiB",
                     device->queue.name);
     return cuda_host->hint(P2P_OUT_OF_MEMORY,

@@ -12,11 +12,11 @@
 static p2p_status fail_hung(p2p_be_device *device) {
     char work[200] = "";
     if (device->watch.describe) device->watch.describe(device->watch.context, work, sizeof work);
-    if (device->watch.abort) device->watch.abort(device->watch.context);
-    device->queue.lost = true;
     const p2p_status status = cuda_host->fail(
         P2P_DEVICE_LOST, "%s: the device was lost: it has not finished its work within %g s%s",
         device->queue.name, device->environment.timeout, work);
+    if (device->watch.abort) device->watch.abort(device->watch.context);
+    device->queue.lost = true;
     return cuda_host->hint(
         status, "if it is only slow, raise the limit with --device-timeout SECONDS or the environment "
                 "variable P2P_CUDA_TIMEOUT=SECONDS; 0 is no limit");

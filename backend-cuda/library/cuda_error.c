@@ -25,12 +25,29 @@ const char *cuda_error_text(CUresult code) {
 /* Codes after which the process must end, by cuda.h of CUDA 13, which older headers lack. */
 enum { CONTAINED = 226, TENSOR_MEMORY_LEAK = 721, MPS_CLIENT_TERMINATED = 810 };
 
+const char *cuda_error_of_mps(CUresult code) {
+    switch ((int)code) {
+    case CUDA_ERROR_MPS_CONNECTION_FAILED:
+    case CUDA_ERROR_MPS_RPC_FAILURE:
+    case CUDA_ERROR_MPS_SERVER_NOT_READY:
+    case CUDA_ERROR_MPS_MAX_CLIENTS_REACHED:
+    case CUDA_ERROR_MPS_MAX_CONNECTIONS_REACHED:
+    case MPS_CLIENT_TERMINATED:
+        return "processes share this machine's cards through NVIDIA's MPS server: `ps -C "
+               "nvidia-cuda-mps-server` "
+               "shows whether it runs, and `echo quit | nvidia-cuda-mps-control`, by its owner, ends it";
+    default:
+        return NULL;
+    }
+}
+
 /* Codes after which the context is unusable, or the device is gone. */
 static bool means_lost(CUresult code) {
     switch ((int)code) {
     case CONTAINED:
     case TENSOR_MEMORY_LEAK:
     case MPS_CLIENT_TERMINATED:
+    case CUDA_ERROR_MPS_RPC_FAILURE: /* its server has ended */
     case CUDA_ERROR_DEINITIALIZED:
     case CUDA_ERROR_ECC_UNCORRECTABLE:
     case CUDA_ERROR_NVLINK_UNCORRECTABLE:

@@ -40,6 +40,8 @@ p2p_status cuda_check_nccl(cuda_queue *queue, ncclComm_t comm, ncclResult_t code
 /* The name of a driver's code, for example "CUDA_ERROR_NO_DEVICE". Never NULL. */
 const char *cuda_error_name(CUresult code);
 const char *cuda_error_text(CUresult code);
+/* What users can do about a code that concerns NVIDIA's Multi-Process Service; NULL for others. */
+const char *cuda_error_of_mps(CUresult code);
 
 /* Queries the driver about the device, if it has been opened. P2P_DEVICE_LOST, with the queue marked, if it
  * is lost, now or by an earlier command. `what` failed. */

@@ -51,7 +51,7 @@ typedef struct {
 } library;
 
 static library driver = {.label = "NVIDIA driver"}, dnn = {.label = "cuDNN"}, blas = {.label = "cuBLAS"},
-               blas_lt = {.label = "cuBLASLt"}, nccl = {.label = "NCCL"};
+               blas_lt = {.label = "cuBLASLt"}, nvrtc = {.label = "NVRTC"}, nccl = {.label = "NCCL"};
 
 int cuda_dnn_version(void) {
     return dnn.good ? dnn.number : 0;
@@ -164,7 +164,7 @@ static const char *advice(CUresult code) {
     case CUDA_ERROR_COMPAT_NOT_SUPPORTED_ON_DEVICE:
         return "NVIDIA's compatibility package (cuda-compat) is for data center GPUs only: remove it";
     default:
-        return NULL;
+        return cuda_error_of_mps(code);
     }
 }
 
@@ -177,7 +177,11 @@ static p2p_status fail_init(CUresult code, p2p_obstacle *obstacle) {
                 P2P_NO_DEVICE,
                 "the driver lists no device; CUDA_VISIBLE_DEVICES is '%s', which hides all others", visible);
         cuda_host->fail(P2P_NO_DEVICE, "the driver lists no device");
-        return cuda_host->hint(P2P_NO_DEVICE, "in a container, `--gpus all` makes devices visible");
+        return cuda_host->hint(
+            P2P_NO_DEVICE,
+            "in a container, `--gpus all` makes devices visible; a card that MIG divides has "
+            "none before an instance is made: `nvidia-smi -L` lists them, and `nvidia-smi -mig "
+            "0`, as root, ends MIG");
     }
     const p2p_status status = cuda_host->fail(P2P_FAILED, "cuInit failed with %s (%d): %s",
                                               cuda_error_name(code), (int)code, cuda_error_text(code));
@@ -196,10 +200,35 @@ static const char dnn_needed[] = "cuDNN 9.8 or newer (libcudnn.so.9)";
 
 /* Opens a library that another one opens by its name later, in case that one looks in other folders.
  * Optional: if it is needed and missing, the other library says so. */
-static void open_early(const char *stem, int cuda_major, cuda_file *file) {
+static void open_early(library *one, const char *stem, int cuda_major) {
     char name[64];
     snprintf(name, sizeof name, "%s.so.%d", stem, cuda_major);
-    cuda_find(name, file);
+    one->good = is_open(one, name);
+}
+
+/* Looks a function up, for a pointer to its type; NULL if there is none. */
+static void find_function(const library *one, const char *name, void *pointer) {
+    void *found = one->good ? dlsym(one->file.handle, name) : NULL;
+    memcpy(pointer, &found, sizeof found);
+}
+
+static void open_blas_lt(int cuda_major) {
+    size_t (*get)(void); /* as cublasLt.h declares it */
+    open_early(&blas_lt, "libcublasLt", cuda_major);
+    find_function(&blas_lt, "cublasLtGetVersion", &get);
+    if (!get) return;
+    const int number = (int)get();
+    snprintf(blas_lt.version, sizeof blas_lt.version, "%d.%d.%d", number / 10000, number % 10000 / 100,
+             number % 100);
+}
+
+/* cuDNN compiles with it. */
+static void open_nvrtc(int cuda_major) {
+    int (*get)(int *major, int *minor); /* as nvrtc.h declares it */
+    int major, minor;
+    open_early(&nvrtc, "libnvrtc", cuda_major);
+    find_function(&nvrtc, "nvrtcVersion", &get);
+    if (get && get(&major, &minor) == 0) snprintf(nvrtc.version, sizeof nvrtc.version, "%d.%d", major, minor);
 }
 
 /* The toolkit that cuDNN was built for must not be newer than the driver. */
@@ -248,7 +277,7 @@ static p2p_status open_blas(p2p_obstacle *obstacle) {
     char name[32], needed[160], found[256];
     snprintf(name, sizeof name, "libcublas.so.%d", cuda);
     snprintf(needed, sizeof needed, "cuBLAS %d (%s), as cuDNN %s needs it,", cuda, name, dnn.version);
-    open_early("libcublasLt", cuda, &blas_lt.file);
+    open_blas_lt(cuda);
     if (!is_open(&blas, name)) return fail_missing(&blas, P2P_OBSTACLE_NO_LIBRARY, needed, obstacle);
     const char *missing = fill(&blas.file, blas_symbols, &cuda_blas);
     read_blas_version();
@@ -262,10 +291,9 @@ static p2p_status open_blas(p2p_obstacle *obstacle) {
 }
 
 p2p_status cuda_libraries_load(p2p_obstacle *obstacle) {
-    static cuda_file nvrtc; /* cuDNN compiles with it */
     if (!dnn.good) P2P_TRY(open_dnn(obstacle));
     if (!blas.good) P2P_TRY(open_blas(obstacle));
-    if (!nvrtc.handle) open_early("libnvrtc", (int)cuda_dnn.cudnnGetCudartVersion() / 1000, &nvrtc);
+    if (!nvrtc.tried) open_nvrtc((int)cuda_dnn.cudnnGetCudartVersion() / 1000);
     return P2P_OK;
 }
 
@@ -306,7 +334,8 @@ void cuda_library_versions(char *text, size_t size) {
 static void log_library(const library *one) {
     if (!one->tried) return;
     if (one->file.handle)
-        cuda_host->log("cuda: %s %s: %s", one->label, one->version, one->file.path);
+        cuda_host->log("cuda: %s %s: %s%s", one->label, one->version, one->file.path,
+                       one->good ? "" : ": can't be used");
     else if (one->file.why[0])
         cuda_host->log("cuda: %s: can't be opened: %s", one->label, one->file.why);
     else
@@ -318,5 +347,6 @@ void cuda_library_log(void) {
     log_library(&dnn);
     log_library(&blas);
     log_library(&blas_lt);
+    log_library(&nvrtc);
     log_library(&nccl);
 }

@@ -37,7 +37,8 @@ void cuda_library_versions(char *text, size_t size);
 /* cuDNN's version as it numbers it; 0 before it is loaded. */
 int cuda_dnn_version(void);
 
-/* Writes a line for each library to the verbose log: its version and its file, or why there is none. */
+/* Writes a line for each library that was looked for to the verbose log: its version and its file, or why
+ * there is none. */
 void cuda_library_log(void);
 
 #endif

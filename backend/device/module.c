@@ -24,6 +24,7 @@ const p2p_host *p2p_host_services(void) {
         .message = p2p_message,
         .message_hint = p2p_message_hint,
         .log = p2p_log,
+        .logging = p2p_logging,
         .warn = p2p_warn,
         .op_print = p2p_op_print,
         .cache_get = p2p_cache_get,

@@ -228,6 +228,7 @@ static void takes_the_next_engine(void **state) {
         assert_true(tried >= 1);
         assert_non_null(strstr(first_warning, first));
         assert_non_null(strstr(first_warning, "CUDNN_STATUS_EXECUTION_FAILED"));
+        assert_non_null(strstr(first_warning, "planted failure of engine")); /* cudnnGetLastErrorString */
         assert_int_not_equal(atoi(planned(&op) + 1), atoi(first + 1));
         OK(create_and_run(&op)); /* without another try */
         assert_int_equal(warnings, tried);

@@ -225,7 +225,8 @@ static void old_nccl(void **state) {
 /* P2P_MACHINE_FAIL makes ncclCommInitRankConfig fail. */
 static void nccl_fails(void **state) {
     (void)state;
-    expect_fallback(two_devices, "NVIDIA H200: ncclCommInitRankConfig failed with ");
+    expect_fallback(two_devices, "NVIDIA H200: ncclCommInitRankConfig failed with ncclSystemError (2): "
+                                 "ncclCommInitRankConfig: planted failure"); /* ncclGetLastError */
 }
 
 /* P2P_MACHINE_FAIL makes the first ncclAllReduce fail: what NCCL finds out when it connects the devices. */
@@ -239,6 +240,25 @@ static void first_sum_is_stuck(void **state) {
     OK(p2p_limit_set("timeout", 0.3));
     setenv("P2P_MACHINE_NCCL", "stuck:1", 1);
     expect_fallback(two_devices, "NVIDIA H200: NCCL has not finished its first collectives within 0.3 s");
+}
+
+/* Its device must not be used again, so nothing is reduced through host memory. */
+static void first_abort_is_stuck(void **state) {
+    (void)state;
+    group g = {.count = 2, .world = 2};
+    OK(p2p_limit_set("timeout", 0.3));
+    setenv("P2P_MACHINE_NCCL", "stuck:1,abort:stuck", 1);
+    open_devices(&g, two_devices, 4096);
+    REFUSED(
+        p2p_comm_open(g.device, 2, 2, 0, NULL, &g.comm), P2P_DEVICE_LOST,
+        "NVIDIA H200: NCCL has not finished its first collectives within 0.3 s; the device was lost: NCCL "
+        "could not be ended within 5 s");
+    for (int i = 0; i < 2; i++) {
+        REFUSED(p2p_device_finish(g.device[i]), P2P_DEVICE_LOST, "could not be ended within 5 s");
+        p2p_buffer_destroy(g.buffer[i]);
+        p2p_device_close(g.device[i]);
+    }
+    _exit(0); /* the machine's devices are not free */
 }
 
 static void first_sum_is_wrong(void **state) {
@@ -565,6 +585,7 @@ int main(int count, char **arguments) {
         cmocka_unit_test(nccl_fails),
         cmocka_unit_test(connecting_fails),
         cmocka_unit_test(first_sum_is_stuck),
+        cmocka_unit_test(first_abort_is_stuck),
         cmocka_unit_test(first_sum_is_wrong),
         cmocka_unit_test(one_of_two_processes_fails),
         cmocka_unit_test(compute_goes_on),

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 #include <glob.h>
@@ -69,6 +70,8 @@ static void places_precede_each_other(void **state) {
     put("conda/lib/python3.12/site-packages/nvidia/cudnn/lib");
     set("CONDA_PREFIX", "conda");
     expect_found("conda/lib/python3.12/site-packages/nvidia/cudnn/lib");
+    put("conda/targets/x86_64-linux/lib");
+    expect_found("conda/targets/x86_64-linux/lib");
     put("conda/lib");
     expect_found("conda/lib");
     put("own");
@@ -97,10 +100,24 @@ int __wrap_glob(const char *pattern, int flags, int (*failed)(const char *, int)
     return __real_glob(inside, flags, failed, found);
 }
 
+/* From the last one to the first. */
 static void fixed_places(void **state) {
     (void)state;
-    static const char *const places[] = {"machine/usr/local/nvidia/lib64", "machine/usr/lib64",
-                                         "machine/usr/local/cuda-13.0/lib64"};
+    static const char *const places[] = {
+        "machine/usr/lib/python3/dist-packages/nvidia/cudnn/lib",
+        "machine/usr/local/lib/python3.12/dist-packages/nvidia/cu13/lib",
+        "machine/opt/cuda/lib64",
+        "machine/usr/local/nvidia/lib64",
+        "machine/usr/lib/wsl/lib",
+        "machine/usr/lib64",
+        "machine/usr/lib/x86_64-linux-gnu/libcudnn/13",
+        "machine/usr/lib/x86_64-linux-gnu/nvidia/current",
+        "machine/usr/lib/aarch64-linux-gnu",
+        "machine/usr/lib/x86_64-linux-gnu",
+        "machine/usr/local/cuda-12.9/lib64",
+        "machine/usr/local/cuda-13.0/lib64",
+        "machine/usr/local/cuda/lib64",
+    };
     forget();
     snprintf(root, sizeof root, "%s/machine", folder);
     for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
@@ -108,6 +125,23 @@ static void fixed_places(void **state) {
         expect_found(places[i]);
     }
     root[0] = '\0';
+}
+
+/* Here the program's: the module is part of it. */
+static void folder_of_the_module(void **state) {
+    (void)state;
+    char path[512] = "", expected[1024], command[2048];
+    cuda_file file;
+    forget();
+    assert_true(readlink("/proc/self/exe", path, sizeof path - 1) > 0);
+    *strrchr(path, '/') = '\0';
+    snprintf(expected, sizeof expected, "%s/%s", path, name);
+    snprintf(command, sizeof command, "cp --remove-destination '%s' '%s'", library, expected);
+    assert_int_equal(system(command), 0);
+    const bool found = cuda_find(name, &file);
+    assert_int_equal(remove(expected), 0);
+    assert_true(found);
+    assert_string_equal(file.path, expected);
 }
 
 /* Newer folders first; characters of patterns in a variable stand for themselves. */
@@ -150,6 +184,7 @@ int main(int count, char **arguments) {
         cmocka_unit_test(places_precede_each_other),
         cmocka_unit_test(only_the_own_path),
         cmocka_unit_test(fixed_places),
+        cmocka_unit_test(folder_of_the_module),
         cmocka_unit_test(folders_by_pattern),
         cmocka_unit_test(damaged_files),
     };

@@ -1,6 +1,6 @@
 /* Devices that are lost or have too little memory, on the machine made of software: two H200 of 64 MiB.
  *
- *     test_cuda_lost hang|collective|lose|memory
+ *     test_cuda_lost hang|collective|abort|lose|memory
  *     test_cuda_lost code CUDA_ERROR_...
  */
 #include "device_test.h"
@@ -91,9 +91,8 @@ static void planted_code_loses_the_device(void **state) {
     check_lost(device, buffer);
 }
 
-/* A collective that does not end, on two devices: it is named. */
-static void hanging_collective_is_named(void **state) {
-    (void)state;
+/* A collective does not end, on two devices: it is named. */
+static void hang_in_collective(const char *settings) {
     OK(p2p_limit_set("timeout", 1));
     p2p_device *device[2] = {open_device("cuda:0"), open_device("cuda:1")};
     p2p_buffer *buffer[2] = {create_buffer(device[0], 1000), create_buffer(device[1], 1000)};
@@ -103,12 +102,14 @@ static void hanging_collective_is_named(void **state) {
     p2p_op sum = {.kind = P2P_KIND_all_reduce};
     sum.t[0] = p2p_tensor_flat(P2P_TYPE_f32, 100);
     OK(p2p_comm_open(device, 2, 2, 0, NULL, &comm));
-    setenv("P2P_MACHINE_NCCL", "stuck:1", 1);
+    setenv("P2P_MACHINE_NCCL", settings, 1);
     OK(p2p_comm_run(comm, &sum, places, after, done));
     REFUSED(p2p_device_wait(device[0], done[0]), P2P_DEVICE_LOST,
             "cuda:0, NVIDIA H200: the device was lost: it has not finished its work within 1 s; all_reduce "
             "of 100 "
             "f32 has not ended");
+    for (int i = 0; i < 2; i++)
+        REFUSED(p2p_device_finish(device[i]), P2P_DEVICE_LOST, "NVIDIA H200: the device was lost");
     for (int i = 0; i < 2; i++) machine_lose_device(i, CUDA_ERROR_LAUNCH_FAILED, "it hangs");
     p2p_comm_close(comm);
     for (int i = 0; i < 2; i++) {
@@ -117,9 +118,21 @@ static void hanging_collective_is_named(void **state) {
     }
 }
 
+static void hanging_collective_is_named(void **state) {
+    (void)state;
+    hang_in_collective("stuck:1");
+}
+
+/* NCCL's abort does not return, so the devices are left as they are. */
+static void hanging_abort_is_left(void **state) {
+    (void)state;
+    hang_in_collective("stuck:1,abort:stuck");
+}
+
 int main(int count, char **arguments) {
     const struct CMUnitTest hangs[] = {cmocka_unit_test(hanging_device_is_lost)};
     const struct CMUnitTest collectives[] = {cmocka_unit_test(hanging_collective_is_named)};
+    const struct CMUnitTest aborts[] = {cmocka_unit_test(hanging_abort_is_left)};
     const struct CMUnitTest loses[] = {cmocka_unit_test(sticky_error_loses_one_device)};
     const struct CMUnitTest memory[] = {cmocka_unit_test(out_of_memory_names_sizes)};
     const struct CMUnitTest codes[] = {cmocka_unit_test(planted_code_loses_the_device)};
@@ -128,8 +141,9 @@ int main(int count, char **arguments) {
     if (count == 2 && strcmp(arguments[1], "hang") == 0) return cmocka_run_group_tests(hangs, NULL, NULL);
     if (count == 2 && strcmp(arguments[1], "collective") == 0)
         return cmocka_run_group_tests(collectives, NULL, NULL);
+    if (count == 2 && strcmp(arguments[1], "abort") == 0) return cmocka_run_group_tests(aborts, NULL, NULL);
     if (count == 2 && strcmp(arguments[1], "lose") == 0) return cmocka_run_group_tests(loses, NULL, NULL);
     if (count == 2 && strcmp(arguments[1], "memory") == 0) return cmocka_run_group_tests(memory, NULL, NULL);
-    fprintf(stderr, "usage: test_cuda_lost hang|collective|lose|memory|code CODE\n");
+    fprintf(stderr, "usage: test_cuda_lost hang|collective|abort|lose|memory|code CODE\n");
     return 2;
 }

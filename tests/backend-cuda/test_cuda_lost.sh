@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # A device of the machine made of software is lost at a call or a command of a training: the program names it, ends with
-# exit code 5, leaves the last checkpoint intact, and resumes to the bits of an uninterrupted training.
+# exit code 5, leaves the last checkpoint intact, and resumes to the bits of an uninterrupted training. A collective of two
+# devices that hangs ends the training likewise, even if NCCL's abort hangs too.
 #
 #   tests/backend-cuda/test_cuda_lost.sh P2P [1]     1: at more calls
 more=$((${2:-0}))
@@ -52,5 +53,19 @@ sweep() {
 sweep CUDA_ERROR_LAUNCH_FAILED command cuLaunchKernel cuEventRecord cuEventQuery cuMemcpyHtoDAsync_v2 cuMemcpyDtoHAsync_v2
 sweep CUDA_ERROR_ECC_UNCORRECTABLE command cuCtxSetCurrent
 [ "${#steps[@]}" -ge 3 ] || fail "all were lost after the steps ${!steps[*]}"
+
+echo "-- a collective hangs, and its abort"
+training=("$p2p" train "${small[@]/#cuda:0/cuda:0,cuda:1}" --precision fp32 --deterministic --steps 4 --checkpoint-every 1)
+export P2P_MACHINE_DEVICES=2
+expect 0 "done: the model is" "${training[@]}" --out whole2
+for abort in ends stuck; do
+    P2P_MACHINE_NCCL=stuck:14,abort:$abort expect 5 "p2p: cuda:0, NVIDIA H200: the device was lost: it has not finished" \
+        timeout 60 "${training[@]}" --device-timeout 2 --out lost
+    printed "the last checkpoint is lost/checkpoints/step-" "a collective that hangs"
+    cp err.txt lost.err
+    expect 0 "continuing after step" bash -c "$(command_of lost.err)"
+    equal_runs whole2 lost
+    rm -rf lost
+done
 
 finish

@@ -46,6 +46,7 @@ printed "a container needs \`--gpus all\`" "a failing cuInit"
 
 echo "-- no device"
 state "$machine" "no device: the driver lists no device; in a container" P2P_MACHINE_DEVICES=0
+state "$machine" "\`nvidia-smi -L\` lists them, and \`nvidia-smi -mig 0\`" P2P_MACHINE_DEVICES=2 P2P_MACHINE_CARD=a100:divided
 state "$machine" "no device: the driver lists no device; CUDA_VISIBLE_DEVICES is '7', which hides all others" CUDA_VISIBLE_DEVICES=7
 
 echo "-- no library, or not a good one"
@@ -61,6 +62,14 @@ state "$driver:$unfit/newer_cuda" "driver too old: NVIDIA driver CUDA 13.0 is in
 dnn=$(only libcuda.so.1 libcudnn.so.9)
 state "$dnn" "without a library: cuBLAS 13 (libcublas.so.13), as cuDNN "
 state "$dnn:$unfit/incomplete" "$unfit/incomplete/libcublas.so.13 is cuBLAS 13.0.0 without the function cublasCreate_v2"
+
+echo "-- MPS"
+for code in CUDA_ERROR_MPS_CONNECTION_FAILED CUDA_ERROR_MPS_RPC_FAILURE; do
+    state "$machine" "failed: cuInit failed with $code (" P2P_MACHINE_FAIL=cuInit:1+:$code
+    printed "\`echo quit | nvidia-cuda-mps-control\`, by its owner, ends it" "a failing cuInit"
+done
+
+echo "-- what is found"
 expect 0 "cuda: cuDNN: not found" env P2P_CUDA_LIBRARY_PATH="$driver" "$p2p" devices -v
 
 echo "-- devices"
@@ -73,11 +82,26 @@ state "$machine" "compute mode exclusive to one process" P2P_MACHINE_CARD=a100:e
 state "$machine" "can't be used: " P2P_MACHINE_CARD=v100 P2P_MACHINE_CUDNN=version:9.19.0
 state "$machine" "compute capability 9.0, MIG instance, ECC on" P2P_MACHINE_CARD=h200:mig
 printed ", MIG-" "a MIG instance"
+state "$machine" "MIG instance" P2P_MACHINE_DEVICES=7 P2P_MACHINE_CARD=h200:mig
+! grep -q "^. cuda:1 " out.txt || fail "a process has several MIG instances: $(cat out.txt)"
 state "$machine" "compute capability 8.0, ECC off" P2P_MACHINE_CARD=a100:noecc
 state "$machine" "no tf32: compute capability 8.0 or newer is needed, the device has 7.5" P2P_MACHINE_CARD=t4
+# order WORDS [NAME=VALUE...]: of an H200, an A100 and a T4, which the driver lists in this order, the T4's PCI address first.
+order() {
+    state "$machine" "PCI address 0000:04:00.0" P2P_MACHINE_DEVICES=3 P2P_MACHINE_CARD=h200,a100,t4:front "${@:2}"
+    local found
+    found=$(sed -nE 's/^. cuda:[0-9] +([^,]*).*/\1/p' out.txt | paste -s -d ,)
+    [ "$found" = "$1" ] || fail "the order of the devices with ${*:2} is $found, not $1"
+}
+order "Tesla T4,NVIDIA H200,NVIDIA A100-SXM4-80GB"
+order "NVIDIA H200,NVIDIA A100-SXM4-80GB,Tesla T4" CUDA_DEVICE_ORDER=FASTEST_FIRST
 first=$(P2P_CUDA_LIBRARY_PATH=$machine P2P_MACHINE_DEVICES=2 "$p2p" devices | grep -A 1 "cuda:1 " | tail -n 1)
 state "$machine" "$first" P2P_MACHINE_DEVICES=2 CUDA_VISIBLE_DEVICES=1,0 # the order of the user
 [ "$(grep -m 1 "PCI address" out.txt)" = "$first" ] || fail "CUDA_VISIBLE_DEVICES=1,0: the first device is $(cat out.txt)"
+# Without a context, which an exclusive card that is in use refuses: no call that needs one is made.
+state "$machine" "compute capability 9.0, ECC on, compute mode exclusive to one process" P2P_MACHINE_CARD=h200:exclusive:busy \
+    P2P_MACHINE_COUNTERS="$work/counters"
+! grep -E "^(calls|contexts)" counters || fail "devices are listed with calls that need a context"
 
 echo "-- opening"
 plan=("$p2p" plan --size 32 --ngf 4 --ndf 4 --device cuda:0)
@@ -85,11 +109,32 @@ export P2P_CUDA_LIBRARY_PATH=$machine
 expect 4 "cuda:0, NVIDIA H200: another process uses it, and its compute mode is exclusive to one" \
     env P2P_MACHINE_CARD=h200:exclusive:busy "${plan[@]}"
 printed "hint: \`nvidia-smi\` lists the processes" "exclusive mode"
+expect 1 "cuda:0, NVIDIA H200: cuDevicePrimaryCtxRetain failed with CUDA_ERROR_MPS_CONNECTION_FAILED" \
+    env P2P_MACHINE_FAIL=cuDevicePrimaryCtxRetain:1:CUDA_ERROR_MPS_CONNECTION_FAILED "${plan[@]}"
+printed "hint: processes share this machine's cards through NVIDIA's MPS server" "a context without MPS"
 expect 4 "there is no device \"cuda:0\": NVIDIA driver CUDA 11.4 is installed" env P2P_MACHINE_DRIVER=R470 "${plan[@]}"
 expect 1 "cuda:0, NVIDIA H200: no memory for the workspace of cuBLAS of 32.0 MiB: " env P2P_MACHINE_MEMORY=16M "${plan[@]}"
 printed "MiB would fit" "no memory"
 expect 2 "P2P_CUDA_TIMEOUT is 'soon', but must be a number, at least 0" env P2P_CUDA_TIMEOUT=soon "${plan[@]}"
 expect 0 "conv_fwd" env P2P_MACHINE_CARD=h200:exclusive "${plan[@]}"
+
+echo "-- --gpus takes cards of one kind"
+# cards LIST N EXPECTED...: of five cards, --gpus N takes these.
+cards() {
+    expect 0 "device: cuda:$3, " env P2P_MACHINE_DEVICES=5 P2P_MACHINE_CARD="$1" "$p2p" plan --size 32 --ngf 4 --ndf 4 \
+        --backend cuda --gpus "$2"
+    local taken
+    taken=$(sed -n 's/^device: cuda:\([0-9]\), .*/\1/p' err.txt | paste -s -d ' ')
+    [ "$taken" = "${*:3}" ] || fail "--gpus $2 of $1 takes the cards $taken, not ${*:3}"
+}
+cards a100,a100,a100,t4,a100 4 0 1 2 4
+cards t4,a100 4 1 2 3 4
+cards t4,a100,t4,t4,h200 2 0 2
+expect 4 "--gpus 5: cuda has 4 usable devices of the type of cuda:0, NVIDIA A100-SXM4-80GB" \
+    env P2P_MACHINE_DEVICES=5 P2P_MACHINE_CARD=a100,a100,a100,t4,a100 "$p2p" plan --backend cuda --gpus 5
+
+expect 4 "A process has one MIG instance at most" env P2P_MACHINE_DEVICES=4 P2P_MACHINE_CARD=a100:mig \
+    "$p2p" plan --backend cuda --gpus 4
 
 echo "-- doctor and train"
 "$p2p" sample-data toys --count 2 --size 32 --seed 3 >/dev/null 2>&1 || fail "no data"
@@ -111,14 +156,50 @@ unusable 4 "can't be used: its compute mode is prohibited" P2P_MACHINE_CARD=h200
 unusable 1 "no memory for the workspace of cuBLAS of 32.0 MiB: 16.0 MiB are free of 16.0 MiB" P2P_MACHINE_MEMORY=16M
 expect 5 "cuda:0 was lost while it was examined" env P2P_MACHINE_FAIL=command:9:CUDA_ERROR_LAUNCH_FAILED \
     "$p2p" doctor --device cuda:0 --precision fp32
+# cuDNN answers with a fault of its own when a device is lost while a plan is made.
+for call in 1 6 9 12; do
+    expect 5 "p2p: cuda:0, NVIDIA H200: the device was lost: cudnnBackendFinalize failed with CUDA_ERROR_LAUNCH_FAILED" \
+        env P2P_MACHINE_FAIL=cudnnBackendFinalize:$call:CUDA_ERROR_LAUNCH_FAILED \
+        "$p2p" train --data toys --size 32 --ngf 4 --ndf 4 --device cuda:0 --out run --steps 1
+    rm -rf run
+done
 expect 1 "cuda:0, NVIDIA H200: no memory for a buffer of " env P2P_MACHINE_MEMORY=33M \
     "$p2p" train --data toys --size 32 --ngf 4 --ndf 4 --device cuda:0 --out run
 printed "MiB are free of 33.0 MiB; " "a training without enough memory"
 printed "hint: a smaller batch needs less memory" "a training without enough memory"
 
+echo "-- a step allocates nothing"
+# allocations DEVICES STEPS: writes to steps-STEPS the counts of the calls that allocate, create or prepare something.
+allocations() {
+    local list=cuda:0
+    [ "$1" -eq 1 ] || list=cuda:0,cuda:1
+    expect 0 "done: the model is" env P2P_MACHINE_DEVICES="$1" P2P_MACHINE_COUNTERS="$work/counters" \
+        "$p2p" train --data toys --size 32 --ngf 4 --ndf 4 --device $list --out run --steps "$2" --checkpoint-every 100
+    rm -rf run
+    grep "^calls" counters | tr ' ' '\n' | grep -E '^(cuMem(Host)?Alloc|cuEventCreate|cuStreamCreate|cuModule|cudnn.*Finalize)' >"steps-$2"
+}
+for count in 1 2; do
+    allocations $count 2
+    allocations $count 9
+    [ "$(wc -l <steps-2)" -ge 7 ] || fail "too few calls are counted: $(cat steps-2)"
+    diff steps-2 steps-9 || fail "on $count devices nine steps allocate more than two"
+done
+
 unset P2P_CUDA_LIBRARY_PATH
-expect 0 "cuda: NVIDIA driver CUDA 13.0: $machine/libcuda.so.1" env P2P_CUDA_LIBRARY_PATH="$machine" "$p2p" devices -v
-printed "cuda: cuDNN 9." "devices -v"
-printed "cuda: cuBLAS 13." "devices -v"
+# found FOLDER WORDS...: devices -v has the lines.
+found() {
+    expect 0 "cuda: NVIDIA driver CUDA 13.0: ${1%%:*}/libcuda.so.1" env P2P_CUDA_LIBRARY_PATH="$1" P2P_MACHINE_DEVICES=2 \
+        "$p2p" devices -v
+    for words in "${@:2}"; do
+        grep -qE "^cuda: $words" err.txt || fail "'$words' is not a line of devices -v: $(cat err.txt)"
+    done
+}
+cuda="$(only libcuda.so.1 libcudnn.so.9 libcublas.so.13)"
+found "$machine" "cuDNN 9\.[0-9.]+: $machine" "cuBLAS 13\.[0-9.]+: $machine" "cuBLASLt 13\.[0-9.]+: $machine" \
+    "NVRTC 13\.0: $machine" "NCCL 2\.[0-9.]+: $machine"
+found "$cuda" "cuBLASLt: not found" "NVRTC: not found" "NCCL: not found"
+found "$cuda:$unfit/incomplete" "NCCL 2\.10\.0: $unfit/incomplete/libnccl.so.2: can't be used"
+P2P_CUDA_LIBRARY_PATH=$machine P2P_MACHINE_DEVICES=2 LD_DEBUG=files "$p2p" devices >out.txt 2>err.txt
+! grep -q "libnccl" err.txt || fail "NCCL is opened although nobody asks for it"
 
 finish

@@ -2,8 +2,10 @@
  *
  * P2P_MACHINE_CARD is a list, "h200" or "v100,a100:exclusive:busy,h200:mig"; the last is repeated for further
  * devices. After a card's name: `exclusive` or `prohibited` compute mode, `busy` (another process has it
- * exclusively), `mig` (a seventh of the card), `noecc`. CUDA_VISIBLE_DEVICES is a list of positions or UUIDs
- * that ends before the first wrong one.
+ * exclusively), `mig` (a seventh of the card), `divided` (by MIG, without an instance), `noecc`, `front` (its
+ * PCI address is below those of the cards before it, while the driver lists it after them). A process
+ * sees one MIG instance, and then no other card. CUDA_VISIBLE_DEVICES is a list of positions or UUIDs that
+ * ends before the first wrong one.
  */
 #include "driver.h"
 
@@ -68,6 +70,10 @@ static void apply_word(driver_device *device, const char *word) {
         device->busy = true;
     else if (strcmp(word, "mig") == 0)
         make_mig(device);
+    else if (strcmp(word, "divided") == 0)
+        device->divided = true;
+    else if (strcmp(word, "front") == 0)
+        device->in_front = true;
     else if (strcmp(word, "noecc") == 0)
         device->ecc = false;
     else
@@ -87,7 +93,7 @@ static void read_card(char *text, driver_device *device) {
 
 /* A device's UUID is made of its position, and never changes. */
 static void identify(driver_device *device, int position) {
-    device->pci_bus = 0x07 + 0x10 * position;
+    device->pci_bus = device->in_front ? 0x06 - position : 0x07 + 0x10 * position;
     for (int i = 0; i < 16; i++) device->uuid[i] = (unsigned char)(0xa1 + 29 * i + 7 * position * (i + 1));
 }
 
@@ -111,11 +117,23 @@ static int find_visible(const char *word, int count) {
     return -1;
 }
 
+/* The first instance of MIG alone, if there is one, else the cards that are not divided. */
+static void show_all(int count) {
+    int instance = 0;
+    while (instance < count && !devices[instance].mig) instance++;
+    if (instance < count) {
+        visible[visible_count++] = instance;
+        return;
+    }
+    for (int i = 0; i < count; i++)
+        if (!devices[i].divided) visible[visible_count++] = i;
+}
+
 static void hide_devices(int count) {
     const char *list = getenv("CUDA_VISIBLE_DEVICES");
     visible_count = 0;
     if (!list) {
-        for (int i = 0; i < count; i++) visible[visible_count++] = i;
+        show_all(count);
         return;
     }
     char text[1024], *rest;

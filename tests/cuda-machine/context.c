@@ -62,6 +62,7 @@ CUresult CUDAAPI cuDevicePrimaryCtxRetain(CUcontext *context, CUdevice device) {
     CUresult result = enter_device("cuDevicePrimaryCtxRetain", device);
     if (result != CUDA_SUCCESS) return result;
     const driver_device *card = driver_get_device(device);
+    machine_count("contexts", "retained", 1);
     if (card->mode == DRIVER_MODE_PROHIBITED || (card->mode == DRIVER_MODE_EXCLUSIVE && card->busy))
         return driver_leave(CUDA_ERROR_DEVICE_UNAVAILABLE);
     CUcontext own = &contexts[device];

@@ -10,6 +10,7 @@
 
 #include "machine.h"
 
+#include <pthread.h>
 #include <stdio.h>
 
 enum { DRIVER_DEVICES = 16, DRIVER_STREAMS = 128, DRIVER_QUEUE = 4096 };
@@ -78,6 +79,8 @@ typedef struct {
     int memory_clock, bus_width, clock; /* kHz, bits, kHz */
     int l2_bytes;
     bool ecc, mig, busy;
+    bool divided; /* MIG is on, and there is no instance */
+    bool in_front;
     driver_mode mode;
     unsigned char uuid[16];
     int pci_bus;
@@ -198,6 +201,8 @@ struct CUstream_st {
     driver_clock clock; /* of the last command given */
     driver_command *first, *last;
     int pending;
+    CUgraph captured; /* what is given is noted there; NULL: it is not captured */
+    pthread_t capturer;
     CUstream next;
 };
 
@@ -222,6 +227,15 @@ extern CUstream driver_streams;
 int driver_live_streams(int device);
 void driver_release_streams(int device);
 void driver_drop_pending(int device);
+
+/* ---- capture.c ----------------------------------------------------------------------------------------- */
+
+/* Refuses if the calling thread captures a stream: the call would end the capture. */
+CUresult driver_check_no_capture(void);
+/* Refuses if the stream is being captured. */
+CUresult driver_check_not_captured(CUstream stream);
+/* Notes a command of a stream that is being captured. */
+void driver_capture(driver_command *command);
 
 /* ---- event.c ------------------------------------------------------------------------------------------- */
 

@@ -204,6 +204,7 @@ CUresult CUDAAPI cuMemAlloc(CUdeviceptr *address, size_t bytes) {
     int device;
     CUresult result = driver_enter("cuMemAlloc_v2", DRIVER_WORKS, &device);
     if (result != CUDA_SUCCESS) return result;
+    if ((result = driver_check_no_capture()) != CUDA_SUCCESS) return driver_leave(result);
     if (bytes == 0) return driver_leave(driver_refuse(CUDA_ERROR_INVALID_VALUE, "0 bytes"));
     const size_t available = driver_memory_bytes(device) - context_bytes(device) - memories[device].used;
     if (bytes > available || !driver_take_memory(device, bytes, address)) result = CUDA_ERROR_OUT_OF_MEMORY;
@@ -233,6 +234,7 @@ CUresult CUDAAPI cuMemFree(CUdeviceptr address) {
     int device;
     CUresult result = driver_enter("cuMemFree_v2", DRIVER_ENDS, &device);
     if (result != CUDA_SUCCESS) return result;
+    if ((result = driver_check_no_capture()) != CUDA_SUCCESS) return driver_leave(result);
     driver_allocation *found;
     result = check_free(device, address, &found);
     if (result == CUDA_SUCCESS) give_memory_back(found);
@@ -266,6 +268,7 @@ static CUresult take_pinned(void **memory, size_t bytes) {
 CUresult CUDAAPI cuMemHostAlloc(void **memory, size_t bytes, unsigned flags) {
     CUresult result = driver_enter("cuMemHostAlloc", DRIVER_WORKS, NULL);
     if (result != CUDA_SUCCESS) return result;
+    if ((result = driver_check_no_capture()) != CUDA_SUCCESS) return driver_leave(result);
     if (flags & ~7u) return driver_leave(driver_refuse(CUDA_ERROR_INVALID_VALUE, "flags %u", flags));
     return driver_leave(take_pinned(memory, bytes));
 }
@@ -273,12 +276,14 @@ CUresult CUDAAPI cuMemHostAlloc(void **memory, size_t bytes, unsigned flags) {
 CUresult CUDAAPI cuMemAllocHost(void **memory, size_t bytes) {
     CUresult result = driver_enter("cuMemAllocHost_v2", DRIVER_WORKS, NULL);
     if (result != CUDA_SUCCESS) return result;
+    if ((result = driver_check_no_capture()) != CUDA_SUCCESS) return driver_leave(result);
     return driver_leave(take_pinned(memory, bytes));
 }
 
 CUresult CUDAAPI cuMemFreeHost(void *memory) {
     CUresult result = driver_enter("cuMemFreeHost", DRIVER_ENDS, NULL);
     if (result != CUDA_SUCCESS) return result;
+    if ((result = driver_check_no_capture()) != CUDA_SUCCESS) return driver_leave(result);
     driver_allocation *found;
     result = check_free(-1, (CUdeviceptr)(uintptr_t)memory, &found);
     if (result == CUDA_SUCCESS) {

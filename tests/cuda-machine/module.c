@@ -13,6 +13,7 @@ struct CUfunc_st {
     ptx_info info;
     int registers;       /* of a thread; 0: not known */
     int dynamic_allowed; /* bytes of dynamic shared memory */
+    bool launched;       /* its code is on the device */
     CUfunction next;
 };
 
@@ -106,7 +107,8 @@ CUresult CUDAAPI cuModuleLoadData(CUmodule *module, const void *image) {
     int device;
     CUresult result = driver_enter("cuModuleLoadData", DRIVER_WORKS, &device);
     if (result != CUDA_SUCCESS) return result;
-    return driver_leave(load(module, image, device));
+    result = driver_check_no_capture();
+    return driver_leave(result == CUDA_SUCCESS ? load(module, image, device) : result);
 }
 
 CUresult CUDAAPI cuModuleUnload(CUmodule module) {
@@ -312,6 +314,13 @@ static CUresult check_shared(const struct CUfunc_st *function, unsigned dynamic)
                          function->dynamic_allowed);
 }
 
+/* The first launch of a kernel loads its code, unless all code is loaded at once (CUDA_MODULE_LOADING). */
+static CUresult check_captured(const struct CUfunc_st *function, CUstream stream) {
+    if (!stream->captured || function->launched) return CUDA_SUCCESS;
+    return driver_refuse(CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED,
+                         "%s is launched for the first time inside a capture", function->info.name);
+}
+
 static CUresult copy_params(const struct CUfunc_st *function, void **params, unsigned char *to) {
     for (int i = 0; i < function->info.param_count; i++) {
         size_t offset, bytes;
@@ -364,6 +373,8 @@ CUresult CUDAAPI cuLaunchKernel(CUfunction function, unsigned grid_x, unsigned g
     if (result == CUDA_SUCCESS && extra) result = driver_refuse(CUDA_ERROR_INVALID_VALUE, "extra parameters");
     if (result == CUDA_SUCCESS) result = check_sizes(function, grid, block);
     if (result == CUDA_SUCCESS) result = check_shared(function, dynamic);
+    if (result == CUDA_SUCCESS) result = check_captured(function, stream);
     if (result == CUDA_SUCCESS) result = launch(function, grid, block, dynamic, stream, params);
+    if (result == CUDA_SUCCESS) function->launched = true;
     return driver_leave(result);
 }

@@ -62,6 +62,10 @@ static void run_until_below(int limit);
 
 void driver_give(driver_command *command) {
     CUstream stream = command->stream;
+    if (stream->captured) {
+        driver_capture(command);
+        return;
+    }
     driver_clock_join(&stream->clock, &driver_host_clock);
     if (command->kind == DRIVER_WAIT) driver_clock_join(&stream->clock, &command->record->clock);
     command->number = ++slot_number[stream->slot];
@@ -334,6 +338,7 @@ CUresult CUDAAPI cuStreamDestroy(CUstream stream) {
     CUresult result = driver_enter("cuStreamDestroy_v2", DRIVER_ENDS, NULL);
     if (result != CUDA_SUCCESS) return result;
     result = driver_check_stream(stream);
+    if (result == CUDA_SUCCESS) result = driver_check_not_captured(stream);
     if (result != CUDA_SUCCESS) return driver_leave(result);
     if (stream->pending) {
         result = driver_refuse(CUDA_ERROR_ILLEGAL_STATE, "%d commands have not run, the first of them %s",
@@ -350,6 +355,7 @@ CUresult CUDAAPI cuStreamSynchronize(CUstream stream) {
     CUresult result = driver_enter("cuStreamSynchronize", DRIVER_WORKS, &device);
     if (result != CUDA_SUCCESS) return result;
     result = driver_check_stream(stream);
+    if (result == CUDA_SUCCESS) result = driver_check_not_captured(stream);
     if (result != CUDA_SUCCESS) return driver_leave(result);
     const driver_clock waited = stream->clock;
     driver_drain(stream);
@@ -363,6 +369,7 @@ CUresult CUDAAPI cuStreamQuery(CUstream stream) {
     CUresult result = driver_enter("cuStreamQuery", DRIVER_WORKS, &device);
     if (result != CUDA_SUCCESS) return result;
     result = driver_check_stream(stream);
+    if (result == CUDA_SUCCESS) result = driver_check_not_captured(stream);
     if (result != CUDA_SUCCESS) return driver_leave(result);
     driver_step();
     if (stream->first)

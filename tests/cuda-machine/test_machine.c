@@ -73,6 +73,22 @@ static void test_wrong_context(void **state) {
     OK(cuMemFree(memory));
 }
 
+/* A context that has ended, on a thread whose current one it is, and chosen. */
+static void test_dead_context(void **state) {
+    (void)state;
+    CUdeviceptr memory;
+    OK(cuCtxSetCurrent(contexts[1]));
+    OK(cuDevicePrimaryCtxRelease(1));
+    assert_int_equal(cuMemAlloc(&memory, 16), CUDA_ERROR_INVALID_CONTEXT);
+    assert_refused("no context is current on this thread");
+    assert_int_equal(cuCtxSetCurrent(contexts[1]), CUDA_ERROR_INVALID_CONTEXT);
+    assert_refused("the context is not alive");
+    assert_int_equal(cuDevicePrimaryCtxRelease(1), CUDA_ERROR_INVALID_CONTEXT);
+    assert_refused("device 1 has no context");
+    OK(cuDevicePrimaryCtxRetain(&contexts[1], 1));
+    OK(cuCtxSetCurrent(contexts[0]));
+}
+
 /* ---- Memory -------------------------------------------------------------------------------------------- */
 
 static void test_memory(void **state) {
@@ -89,6 +105,10 @@ static void test_memory(void **state) {
     assert_null(machine_memory(memory));
     assert_int_equal(cuMemFree(memory), CUDA_ERROR_INVALID_VALUE);
     assert_refused("freed before");
+    memory = new_memory(1000);
+    assert_int_equal(cuMemFree(memory + 4), CUDA_ERROR_INVALID_VALUE);
+    assert_refused("does not begin an allocation");
+    OK(cuMemFree(memory));
     CUdeviceptr huge;
     assert_int_equal(cuMemAlloc(&huge, (size_t)5 << 30), CUDA_ERROR_OUT_OF_MEMORY);
     assert_int_equal(machine_refusals(), 0);
@@ -292,6 +312,10 @@ static void test_events(void **state) {
     OK(cuEventDestroy(untimed));
     assert_int_equal(cuEventQuery(untimed), CUDA_ERROR_INVALID_HANDLE);
     assert_refused("the event is not alive");
+    CUevent never_recorded = new_event(0);
+    OK(cuStreamWaitEvent(stream, never_recorded, 0));
+    assert_refused("the event was never recorded: nothing is waited for");
+    OK(cuEventDestroy(never_recorded));
     OK(cuEventDestroy(begin));
     OK(cuEventDestroy(end));
     OK(cuMemFree(memory));
@@ -363,14 +387,23 @@ static void test_wait_for_nothing(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_devices),        cmocka_unit_test(test_context_of_another_thread),
-        cmocka_unit_test(test_wrong_context),  cmocka_unit_test(test_memory),
-        cmocka_unit_test(test_bounds),         cmocka_unit_test(test_unpinned),
-        cmocka_unit_test(test_free_in_use),    cmocka_unit_test(test_null_stream),
-        cmocka_unit_test(test_copies_wait),    cmocka_unit_test(test_pending_stream),
-        cmocka_unit_test(test_event_orders),   cmocka_unit_test(test_races),
-        cmocka_unit_test(test_race_with_past), cmocka_unit_test(test_events),
-        cmocka_unit_test(test_meeting),        cmocka_unit_test(test_wait_for_nothing),
+        cmocka_unit_test(test_devices),
+        cmocka_unit_test(test_context_of_another_thread),
+        cmocka_unit_test(test_wrong_context),
+        cmocka_unit_test(test_dead_context),
+        cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_bounds),
+        cmocka_unit_test(test_unpinned),
+        cmocka_unit_test(test_free_in_use),
+        cmocka_unit_test(test_null_stream),
+        cmocka_unit_test(test_copies_wait),
+        cmocka_unit_test(test_pending_stream),
+        cmocka_unit_test(test_event_orders),
+        cmocka_unit_test(test_races),
+        cmocka_unit_test(test_race_with_past),
+        cmocka_unit_test(test_events),
+        cmocka_unit_test(test_meeting),
+        cmocka_unit_test(test_wait_for_nothing),
     };
     return cmocka_run_group_tests(tests, setup_contexts, release_contexts);
 }

@@ -3,6 +3,8 @@
  * test_machine_arithmetic.c has the operations. */
 #include "machine_test.h"
 
+#include <pthread.h>
+
 #include <stdio.h>
 
 /* The address of element %r1 of 4 bytes of parameter `p` in %x`n`. */
@@ -311,6 +313,91 @@ static CUresult launch(CUmodule module, shape s, CUstream stream, CUdeviceptr pa
     return cuLaunchKernel(get_kernel(module), s.grid, 1, 1, s.block, 1, 1, s.shared, stream, params, NULL);
 }
 
+static CUmodule load_text(const char *text) {
+    CUmodule module = NULL;
+    OK(cuModuleLoadData(&module, text));
+    return module;
+}
+
+/* Launch bounds, which the compiler counts on, and more parameters than a launch has. */
+static void test_kernel_limits(void **state) {
+    (void)state;
+    static unsigned char many[5000];
+    CUmodule bounded = load_text(".version 8.0\n.target sm_70\n.address_size 64\n.visible .entry k()\n"
+                                 ".maxntid 64, 1, 1\n{\nret;\n}\n"),
+             long_one = load_text(".version 8.0\n.target sm_70\n.address_size 64\n.visible .entry k(.param "
+                                  ".align 8 .b8 p0[5000])\n{\nret;\n}\n");
+    CUstream stream = new_stream();
+    void *params[] = {many};
+    assert_int_equal(launch(bounded, (shape){1, 65, 0}, stream, 0), CUDA_ERROR_INVALID_VALUE);
+    assert_refused("65 threads per block; its launch bounds are 64");
+    assert_int_equal(cuLaunchKernel(get_kernel(long_one), 1, 1, 1, 1, 1, 1, 0, stream, params, NULL),
+                     CUDA_ERROR_INVALID_VALUE);
+    assert_refused("5000 bytes of parameters");
+    assert_int_equal(cuLaunchKernel(get_kernel(bounded), 1, 1, 1, 1, 1, 1, 0, stream, NULL, (void *[]){NULL}),
+                     CUDA_ERROR_INVALID_VALUE);
+    assert_refused("extra parameters");
+    unload(bounded);
+    CUfunction function;
+    assert_int_equal(cuModuleGetFunction(&function, bounded, "k"), CUDA_ERROR_INVALID_HANDLE);
+    assert_refused("the module is not alive");
+    assert_int_equal(cuModuleUnload(bounded), CUDA_ERROR_INVALID_HANDLE);
+    assert_refused("the module is not alive");
+    unload(long_one);
+    OK(cuStreamDestroy(stream));
+}
+
+static void *end_of_another(void *stream) {
+    CUgraph graph;
+    cuCtxSetCurrent(contexts[0]);
+    cuStreamEndCapture(stream, &graph);
+    return NULL;
+}
+
+/* A kernel's first launch, an allocation, a wait and an unpinned copy are refused inside a capture. */
+static void test_capture(void **state) {
+    (void)state;
+    CUmodule module = load_kernel("", 1, "");
+    CUstream stream = new_stream();
+    CUdeviceptr memory = new_memory(100), more;
+    CUgraph graph;
+    pthread_t thread;
+    char pageable[100];
+    assert_int_equal(cuStreamBeginCapture(stream, CU_STREAM_CAPTURE_MODE_GLOBAL), CUDA_ERROR_INVALID_VALUE);
+    assert_refused("another thread's allocation would end the capture");
+    assert_int_equal(cuStreamEndCapture(stream, &graph), CUDA_ERROR_ILLEGAL_STATE);
+    assert_refused("the stream is not captured");
+    OK(cuStreamBeginCapture(stream, CU_STREAM_CAPTURE_MODE_THREAD_LOCAL));
+    assert_int_equal(launch(module, (shape){1, 32, 0}, stream, 0), CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED);
+    assert_refused("k is launched for the first time inside a capture");
+    assert_int_equal(cuMemAlloc(&more, 100), CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED);
+    assert_refused("a stream is being captured, which the call would end");
+    assert_int_equal(cuStreamSynchronize(stream), CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED);
+    assert_refused("the stream is being captured");
+    assert_int_equal(cuMemcpyHtoDAsync(memory, pageable, 100, stream), CUDA_ERROR_INVALID_VALUE);
+    assert_refused("not pinned memory");
+    assert_int_equal(pthread_create(&thread, NULL, end_of_another, stream), 0);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_refused("another thread began the capture");
+    OK(cuStreamEndCapture(stream, &graph));
+    OK(cuGraphDestroy(graph));
+    /* Launched before, it is captured, and does not run. */
+    OK(launch(module, (shape){1, 32, 0}, stream, 0));
+    OK(cuStreamSynchronize(stream));
+    OK(cuStreamBeginCapture(stream, CU_STREAM_CAPTURE_MODE_THREAD_LOCAL));
+    OK(launch(module, (shape){1, 32, 0}, stream, 0));
+    OK(cuMemsetD8Async(memory, 1, 100, stream));
+    OK(cuStreamEndCapture(stream, &graph));
+    OK(cuStreamSynchronize(stream));
+    assert_int_equal(((const unsigned char *)machine_memory(memory))[0], 0xff);
+    OK(cuGraphDestroy(graph));
+    assert_int_equal(cuGraphDestroy(graph), CUDA_ERROR_INVALID_VALUE);
+    assert_refused("the graph is not alive");
+    unload(module);
+    OK(cuMemFree(memory));
+    OK(cuStreamDestroy(stream));
+}
+
 static void test_launch_limits(void **state) {
     (void)state;
     CUmodule module =
@@ -549,6 +636,8 @@ int main(void) {
         cmocka_unit_test(test_barriers),
         cmocka_unit_test(test_shuffles),
         cmocka_unit_test(test_launch_limits),
+        cmocka_unit_test(test_kernel_limits),
+        cmocka_unit_test(test_capture),
         cmocka_unit_test(test_races),
         cmocka_unit_test(test_races_of_blocks),
         cmocka_unit_test(test_order_of_blocks),

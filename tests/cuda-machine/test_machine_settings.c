@@ -4,6 +4,7 @@
 #define _DEFAULT_SOURCE
 #include "machine_test.h"
 
+#include <elf.h>
 #include <stdio.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -144,39 +145,85 @@ static int load_sm90(void) {
         ".version 8.8\n.target sm_90\n.address_size 64\n.visible .entry k()\n{\nret;\n}\n");
 }
 
-/* A fatbin of machine code for 8.0, without content, by CUDA `abi`, and PTX 8.0 for 9.0, which may be marked
- * as compressed. */
-static CUresult load_fatbin(unsigned char abi, bool compressed, bool with_ptx, size_t cut) {
+enum { CODE_BYTES = 256, REGISTERS = 200 };
+
+typedef struct {
+    uint32_t magic;
+    uint16_t version, header;
+    uint64_t bytes;
+    struct {
+        uint16_t kind, version;
+        uint32_t header;
+        uint64_t bytes;
+        uint32_t compressed, options;
+        uint16_t minor, major;
+        uint32_t architecture, rest[8];
+        unsigned char content[CODE_BYTES];
+    } entries[2];
+} fatbin;
+
+/* Machine code without instructions: its one section says how many registers the kernel k has. */
+static void write_code(unsigned char abi, unsigned char *content) {
+    static const char names[] = "\0.text.k";
+    const Elf64_Ehdr header = {.e_ident[EI_ABIVERSION] = abi,
+                               .e_shoff = sizeof header,
+                               .e_shentsize = sizeof(Elf64_Shdr),
+                               .e_shnum = 2};
+    const Elf64_Shdr sections[2] = {{.sh_offset = sizeof header + sizeof sections, .sh_size = sizeof names},
+                                    {.sh_name = 1, .sh_info = (unsigned)REGISTERS << 24}};
+    _Static_assert(sizeof header + sizeof sections + sizeof names <= CODE_BYTES, "too long");
+    memcpy(content, &header, sizeof header);
+    memcpy(content + sizeof header, sections, sizeof sections);
+    memcpy(content + sizeof header + sizeof sections, names, sizeof names);
+}
+
+/* A fatbin of machine code for 8.0 by CUDA `abi`, and PTX 8.0 for 9.0, which may be marked as compressed. */
+static fatbin make_fatbin(unsigned char abi, bool compressed, bool with_ptx, size_t cut) {
     static const char ptx[] =
         ".version 8.0\n.target sm_90\n.address_size 64\n.visible .entry k()\n{\nret;\n}\n";
-    struct {
-        uint32_t magic;
-        uint16_t version, header;
-        uint64_t bytes;
-        struct {
-            uint16_t kind, version;
-            uint32_t header;
-            uint64_t bytes;
-            uint32_t compressed, options;
-            uint16_t minor, major;
-            uint32_t architecture, rest[8];
-            unsigned char content[128];
-        } entries[2];
-    } image = {.magic = 0xba55ed50, .version = 1, .header = 16, .bytes = sizeof image.entries};
+    fatbin image = {.magic = 0xba55ed50, .version = 1, .header = 16, .bytes = sizeof image.entries};
     for (int i = 0; i < 2; i++) {
         image.entries[i].kind = (uint16_t)(2 - i);
         image.entries[i].version = 257;
         image.entries[i].header = 64;
-        image.entries[i].bytes = 128;
+        image.entries[i].bytes = CODE_BYTES;
         image.entries[i].architecture = i ? 90 : 80;
     }
-    image.entries[0].content[8] = abi;
+    write_code(abi, image.entries[0].content);
     image.entries[1].major = 8;
     image.entries[1].compressed = compressed ? 100 : 0;
     memcpy(image.entries[1].content, ptx, sizeof ptx);
     if (!with_ptx) image.bytes = sizeof image.entries[0];
     image.entries[0].bytes += cut;
+    return image;
+}
+
+static CUresult load_fatbin(unsigned char abi, bool compressed, bool with_ptx, size_t cut) {
+    const fatbin image = make_fatbin(abi, compressed, with_ptx, cut);
     return load_image(&image);
+}
+
+/* A block of 320 threads has registers enough, one of 352 has not. */
+static int launch_wide(void) {
+    const fatbin image = make_fatbin(7, false, true, 0);
+    CUcontext context;
+    CUmodule module;
+    CUfunction function;
+    CUstream stream;
+    cuInit(0);
+    cuDevicePrimaryCtxRetain(&context, 0);
+    cuCtxSetCurrent(context);
+    cuStreamCreate(&stream, CU_STREAM_NON_BLOCKING);
+    cuModuleLoadData(&module, &image);
+    cuModuleGetFunction(&function, module, "k");
+    const CUresult narrow = cuLaunchKernel(function, 1, 1, 1, 320, 1, 1, 0, stream, NULL, NULL);
+    const CUresult wide = cuLaunchKernel(function, 1, 1, 1, 352, 1, 1, 0, stream, NULL, NULL);
+    fprintf(stderr, "narrow %d wide %d\n", (int)narrow, (int)wide);
+    cuStreamSynchronize(stream);
+    cuModuleUnload(module);
+    cuStreamDestroy(stream);
+    cuDevicePrimaryCtxRelease(0);
+    return 0;
 }
 
 static int load_twelve(void) {
@@ -228,6 +275,9 @@ static void test_images(void **state) {
     assert_run(SETTINGS("P2P_MACHINE_CARD=a100"), load_without_ptx, MACHINE_EXIT,
                "executes PTX, and the image has none");
     assert_run(SETTINGS("P2P_MACHINE_CARD=a100"), load_cut, MACHINE_EXIT, "the image is damaged at byte 16");
+    assert_run(SETTINGS("P2P_MACHINE_CARD=a100"), launch_wide, MACHINE_EXIT, "narrow 0 wide 701");
+    assert_run(SETTINGS("P2P_MACHINE_CARD=a100"), launch_wide, MACHINE_EXIT,
+               "k: 352 threads of 200 registers");
     assert_run(SETTINGS("P2P_MACHINE_CARD=a100"), load_nonsense, MACHINE_EXIT, "neither a fatbin nor PTX");
     assert_run(SETTINGS("P2P_MACHINE_CARD=h200"), load_unknown, MACHINE_EXIT,
                "PTX line 7: frobnicate.b32 is not known");
@@ -506,7 +556,7 @@ static void test_counters_file(void **state) {
     assert_string_equal(
         text, "calls cuCtxSetCurrent=1 cuLaunchKernel=1 cuMemAlloc_v2=1 cuMemFree_v2=1 cuMemsetD8Async=1 "
               "cuModuleGetFunction=1 cuModuleLoadData=1 cuModuleUnload=1 cuStreamCreate=1 "
-              "cuStreamDestroy_v2=1 cuStreamSynchronize=1\ncommands run=2\n"
+              "cuStreamDestroy_v2=1 cuStreamSynchronize=1\ncommands run=2\ncontexts retained=1\n"
               "k block_sectors=8 distinct_read_bytes=128 distinct_sectors=8 distinct_written_bytes=128 "
               "global_bytes=256 "
               "global_requests=2 global_sectors=8 lane_instructions=224 launches=1 "

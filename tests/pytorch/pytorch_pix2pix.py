@@ -158,23 +158,27 @@ def initialise(network, stddev, seed, everywhere=False, scale_stddev=None):
 class Training:
     """Both networks, their optimisers, and the published steps: with `d_order` first the discriminator is updated
     first, and the generator with the updated one; with simultaneous both use the old discriminator, and one pass over
-    the fake."""
+    the fake. `advance` makes a step and returns the losses by name as tensors, so that nothing waits for a GPU; `step`
+    returns them as numbers. `adam`: further options of the optimisers."""
 
     def __init__(self, generator, discriminator, lambda_l1=100.0, learning_rate=2e-4, betas=(0.5, 0.999), eps=1e-8,
-                 d_order="first", gan_mode="bce"):
+                 d_order="first", gan_mode="bce", **adam):
         self.generator, self.discriminator, self.lambda_l1 = generator, discriminator, lambda_l1
-        self.adam_g, self.adam_d = (torch.optim.Adam(n.parameters(), lr=learning_rate, betas=betas, eps=eps)
+        self.adam_g, self.adam_d = (torch.optim.Adam(n.parameters(), lr=learning_rate, betas=betas, eps=eps, **adam)
                                     for n in (generator, discriminator))
-        self.step = self.step_first if d_order == "first" else self.step_simultaneous
+        self.advance = self.advance_first if d_order == "first" else self.advance_simultaneous
         self.distance = (nn.functional.binary_cross_entropy_with_logits if gan_mode == "bce" else
                          nn.functional.mse_loss)
 
     def gan_loss(self, logits, real):
         return self.distance(logits, torch.full_like(logits, 1.0 if real else 0.0))
 
-    def step_first(self, condition, target, before_pass=lambda name: None):
-        """Losses by name. `before_pass` is called with the name of each forward pass before it. Gradients
-        stay in .grad until the next step."""
+    def step(self, condition, target, before_pass=lambda name: None):
+        """`before_pass` is called with the name of each forward pass before it. Gradients stay in .grad until the
+        next step."""
+        return {name: loss.item() for name, loss in self.advance(condition, target, before_pass).items()}
+
+    def advance_first(self, condition, target, before_pass=lambda name: None):
         before_pass("generator")
         fake = self.generator(condition)
 
@@ -194,9 +198,9 @@ class Training:
         g_l1 = nn.functional.l1_loss(fake, target)
         (g_gan + self.lambda_l1 * g_l1).backward()
         self.adam_g.step()
-        return {"d_fake": d_fake.item(), "d_real": d_real.item(), "g_gan": g_gan.item(), "g_l1": g_l1.item()}
+        return {"d_fake": d_fake.detach(), "d_real": d_real.detach(), "g_gan": g_gan.detach(), "g_l1": g_l1.detach()}
 
-    def step_simultaneous(self, condition, target, before_pass=lambda name: None):
+    def advance_simultaneous(self, condition, target, before_pass=lambda name: None):
         """The same, with all gradients computed before either update."""
         before_pass("generator")
         fake = self.generator(condition)
@@ -213,7 +217,7 @@ class Training:
                 parameter.grad = gradient
         self.adam_d.step()
         self.adam_g.step()
-        return {"d_fake": d_fake.item(), "d_real": d_real.item(), "g_gan": g_gan.item(), "g_l1": g_l1.item()}
+        return {"d_fake": d_fake.detach(), "d_real": d_real.detach(), "g_gan": g_gan.detach(), "g_l1": g_l1.detach()}
 
 
 # ---- safetensors -----------------------------------------------------------------------------------------------------

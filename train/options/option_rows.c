@@ -187,8 +187,8 @@ const option_row option_rows[] = {
      "one of the devices that p2p devices lists, e.g. opencl:0, or several, separated by commas, which share each step; "
      "one may be named more than once; tune: one (default of doctor: every one that can be used, without the reference)"},
     {"gpus", 0, KIND_COUNTS, AT(gpu_counts), TRAIN | USE | PLAN | BENCH, NOT_KEPT, 1, 64, NULL, "N",
-     "the first N devices of the best one's backend and type, CPUs too where there is nothing else; bench: also a list such "
-     "as 1,2,4, measured one after the other, of --device if it is given"},
+     "the first N devices of the best one's backend and type, GPUs of one name and memory, CPUs too where there is nothing "
+     "else; bench: also a list such as 1,2,4, measured one after the other, of --device if it is given"},
     {"precision", 0, KIND_CHOICE, AT(precision), RUN | DOCTOR, BINDING, 0, 0, "auto", "auto|fp32|tf32|bf16",
      "auto: tf32 if all devices are cards with tensor cores for it, else fp32 (doctor: each that a device has); tf32: tensor "
      "cores round factors of convolutions to 11 bits; bf16: GPUs store activations in bfloat16, CPUs multiply in it in "

@@ -119,6 +119,10 @@ static bool is_candidate(const settings *all, const p2p_device_entry *entry) {
            (is_any(all->backend) || is_of(entry->address, all->backend));
 }
 
+static bool is_gpu(const p2p_device_entry *entry) {
+    return strcmp(entry->type, "GPU") == 0;
+}
+
 /* The device that is opened without --gpus, or the backend's first GPU; NULL: there is none. */
 static const p2p_device_entry *find_best(const settings *all, const device_list *found) {
     const p2p_device_entry *best = NULL;
@@ -126,44 +130,80 @@ static const p2p_device_entry *find_best(const settings *all, const device_list 
         const p2p_device_entry *entry = &found->entries[i];
         if (!is_candidate(all, entry)) continue;
         if (entry->is_default) return entry;
-        if (!best || (strcmp(entry->type, "GPU") == 0 && strcmp(best->type, "GPU") != 0)) best = entry;
+        if (!best || (is_gpu(entry) && !is_gpu(best))) best = entry;
     }
     return best;
 }
 
-static bool same_kind(const p2p_device_entry *a, const p2p_device_entry *b) {
+/* What the driver and other settings keep of a card's memory differs a little from card to card. */
+static bool similar_memory(size_t a, size_t b) {
+    const size_t smaller = a < b ? a : b, larger = a < b ? b : a;
+    return larger - smaller <= larger / 8;
+}
+
+static bool same_type(const p2p_device_entry *a, const p2p_device_entry *b) {
     const size_t backend = strcspn(a->address, ":");
     return strcmp(a->type, b->type) == 0 && strncmp(a->address, b->address, backend + 1) == 0;
 }
 
-static p2p_status too_few(const settings *all, const p2p_device_entry *best, int count) {
-    p2p_fail(P2P_NO_DEVICE, "--gpus %d: %.*s has %d usable device%s of the type of %s", (int)all->gpus,
-             (int)strcspn(best->address, ":"), best->address, count, count == 1 ? "" : "s", best->address);
-    return p2p_hint(P2P_NO_DEVICE,
-                    "p2p devices lists all, with the reasons for unusable ones; --device names any of them, "
-                    "one also several times: --device %s,%s",
-                    best->address, best->address);
+/* Cards that differ would all be as slow as the slowest, in a precision and in memory that all have. */
+static bool same_kind(const p2p_device_entry *a, const p2p_device_entry *b) {
+    if (!same_type(a, b)) return false;
+    return !is_gpu(a) || (strcmp(a->name, b->name) == 0 && similar_memory(a->memory_bytes, b->memory_bytes));
 }
 
-/* The device `number` of those of the best one's kind, from 0; NULL past the end. */
+static p2p_status too_few(const settings *all, const p2p_device_entry *best, int count) {
+    p2p_fail(P2P_NO_DEVICE, "--gpus %d: %.*s has %d usable device%s of the type of %s%s%s", (int)all->gpus,
+             (int)strcspn(best->address, ":"), best->address, count, count == 1 ? "" : "s", best->address,
+             is_gpu(best) ? ", " : "", is_gpu(best) ? best->name : "");
+    const bool part = strstr(best->details, "MIG instance") != NULL;
+    return p2p_hint(
+        P2P_NO_DEVICE,
+        "p2p devices lists all, with the reasons for unusable ones; --device names any of them, "
+        "one also several times: --device %s,%s%s",
+        best->address, best->address,
+        part ? ". A process has one MIG instance at most: `nvidia-smi -mig 0`, as root, gives whole "
+               "cards"
+             : "");
+}
+
+/* The device `number` of those of a device's kind, from 0; NULL past the end. */
 static const p2p_device_entry *entry_at(const settings *all, const device_list *found,
-                                        const p2p_device_entry *best, int number) {
+                                        const p2p_device_entry *kind, int number) {
     for (int i = 0; i < found->count; i++) {
         const p2p_device_entry *entry = &found->entries[i];
-        if (is_candidate(all, entry) && same_kind(best, entry) && number-- == 0) return entry;
+        if (is_candidate(all, entry) && same_kind(kind, entry) && number-- == 0) return entry;
     }
     return NULL;
 }
 
-static p2p_status open_first(const settings *all, const device_list *found, setup_devices *devices) {
-    const p2p_device_entry *best = find_best(all, found);
-    const int wanted = setup_devices_asked(all);
+static int count_kind(const settings *all, const device_list *found, const p2p_device_entry *kind) {
     int count = 0;
-    if (!best) return append(devices, all->backend); /* fails, with the reason */
-    while (entry_at(all, found, best, count)) count++;
-    if (count < wanted) return too_few(all, best, count);
+    while (entry_at(all, found, kind, count)) count++;
+    return count;
+}
+
+/* The best device, or the first one of its backend and type of whose kind there are enough: the best may be a
+ * small card that a screen is connected to. */
+static const p2p_device_entry *find_kind(const settings *all, const device_list *found, int wanted) {
+    const p2p_device_entry *best = find_best(all, found);
+    if (!best || count_kind(all, found, best) >= wanted) return best;
+    for (int i = 0; i < found->count; i++) {
+        const p2p_device_entry *entry = &found->entries[i];
+        if (is_candidate(all, entry) && same_type(best, entry) && count_kind(all, found, entry) >= wanted)
+            return entry;
+    }
+    return best;
+}
+
+static p2p_status open_first(const settings *all, const device_list *found, setup_devices *devices) {
+    const int wanted = setup_devices_asked(all);
+    const p2p_device_entry *kind = find_kind(all, found, wanted);
+    if (!kind) return append(devices, all->backend); /* fails, with the reason */
+    const int count = count_kind(all, found, kind);
+    if (count < wanted) return too_few(all, kind, count);
     for (int i = 0; i < wanted; i++)
-        P2P_TRY(append(devices, entry_at(all, found, best, (all->local_rank * wanted + i) % count)->address));
+        P2P_TRY(append(devices, entry_at(all, found, kind, (all->local_rank * wanted + i) % count)->address));
     return P2P_OK;
 }
 

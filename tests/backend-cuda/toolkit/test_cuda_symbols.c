@@ -99,6 +99,17 @@ static void cublas_has_every_function(void **state) {
     check(name, blas_names);
 }
 
+/* These two are looked up for their versions alone (cuda_library.c). */
+static void what_is_opened_early_has_a_version(void **state) {
+    (void)state;
+    static const char *const lt[] = {"cublasLtGetVersion", NULL}, *const nvrtc[] = {"nvrtcVersion", NULL};
+    char name[32];
+    snprintf(name, sizeof name, "libcublasLt.so.%d", CUDA_VERSION / 1000);
+    check(name, lt);
+    snprintf(name, sizeof name, "libnvrtc.so.%d", CUDA_VERSION / 1000);
+    check(name, nvrtc);
+}
+
 static void nccl_has_every_function(void **state) {
     (void)state;
     check("libnccl.so.2", nccl_names);
@@ -141,6 +152,7 @@ int main(int count, char **arguments) {
         cmocka_unit_test(the_driver_has_every_function),
         cmocka_unit_test(cudnn_has_every_function),
         cmocka_unit_test(cublas_has_every_function),
+        cmocka_unit_test(what_is_opened_early_has_a_version),
         cmocka_unit_test(nccl_has_every_function),
         cmocka_unit_test(bare_names_are_not_the_functions),
         cmocka_unit_test(the_first_driver_of_the_generation_has_every_function),

@@ -54,8 +54,9 @@ static const struct {
 #undef NAMED
 enum { STATUSES = sizeof statuses / sizeof *statuses };
 
-/* A planted failure of the call (P2P_MACHINE_FAIL); begins the call. */
-static cudnnStatus_t begin(const char *call, bool uses_device) {
+/* A planted failure of the call (P2P_MACHINE_FAIL); begins the call. `lost`: what the call returns if the
+ * driver fails. */
+static cudnnStatus_t begin(const char *call, bool uses_device, cudnnStatus_t lost) {
     const char *failure = NULL;
     dnn_begin(call);
     if (machine_load()) failure = machine.should_fail(call, uses_device);
@@ -63,8 +64,7 @@ static cudnnStatus_t begin(const char *call, bool uses_device) {
     for (int i = 0; i < STATUSES; i++)
         if (strcmp(statuses[i].name, failure) == 0)
             return dnn_unsupported(statuses[i].status, "planted failure");
-    if (machine_is_drivers(failure))
-        return dnn_unsupported(CUDNN_STATUS_EXECUTION_FAILED_CUDA_DRIVER, "planted failure %s", failure);
+    if (machine_is_drivers(failure)) return dnn_unsupported(lost, "planted failure %s", failure);
     return dnn_unsupported(CUDNN_STATUS_INTERNAL_ERROR, "planted failure %s", failure);
 }
 
@@ -88,10 +88,11 @@ MACHINE_EXPORT size_t cudnnGetCudartVersion(void) {
 
 /* ---- Descriptors --------------------------------------------------------------------------------------- */
 
-#define BEGIN(call, uses_device)                                                                             \
-    cudnnStatus_t status = begin(call, uses_device);                                                         \
+#define BEGIN_AS(call, uses_device, lost)                                                                    \
+    cudnnStatus_t status = begin(call, uses_device, lost);                                                   \
     if (status != CUDNN_STATUS_SUCCESS) return status;                                                       \
     pthread_mutex_lock(&lock)
+#define BEGIN(call, uses_device) BEGIN_AS(call, uses_device, CUDNN_STATUS_EXECUTION_FAILED_CUDA_DRIVER)
 #define END                                                                                                  \
     pthread_mutex_unlock(&lock);                                                                             \
     return status
@@ -143,16 +144,27 @@ MACHINE_EXPORT cudnnStatus_t cudnnBackendGetAttribute(cudnnBackendDescriptor_t c
     END;
 }
 
+/* Plans load code onto the device. */
+static bool needs_lost_device(const dnn_descriptor *descriptor) {
+    if (descriptor->type != CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR || !machine_load()) return false;
+    const int device = machine.current_device();
+    return device >= 0 && machine.device_error(device) != CUDA_SUCCESS;
+}
+
+/* What the driver fails at is a fault of cuDNN's own here: its status does not name the driver. */
 MACHINE_EXPORT cudnnStatus_t cudnnBackendFinalize(cudnnBackendDescriptor_t descriptor) {
-    BEGIN("cudnnBackendFinalize", true);
+    BEGIN_AS("cudnnBackendFinalize", true, CUDNN_STATUS_INTERNAL_ERROR);
     dnn_descriptor *found = dnn_live(descriptor);
-    status = found ? dnn_finalize(found) : CUDNN_STATUS_BAD_PARAM;
+    if (found && needs_lost_device(found))
+        status = dnn_unsupported(CUDNN_STATUS_INTERNAL_ERROR, "the plan can't be made");
+    else
+        status = found ? dnn_finalize(found) : CUDNN_STATUS_BAD_PARAM;
     END;
 }
 
 MACHINE_EXPORT cudnnStatus_t cudnnBackendExecute(cudnnHandle_t handle, cudnnBackendDescriptor_t plan,
                                                  cudnnBackendDescriptor_t pack) {
-    cudnnStatus_t entered = begin("cudnnBackendExecute", true);
+    cudnnStatus_t entered = begin("cudnnBackendExecute", true, CUDNN_STATUS_EXECUTION_FAILED_CUDA_DRIVER);
     if (entered == CUDNN_STATUS_SUCCESS) entered = dnn_enter(handle);
     if (entered != CUDNN_STATUS_SUCCESS) return entered;
     pthread_mutex_lock(&lock);

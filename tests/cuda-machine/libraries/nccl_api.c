@@ -10,15 +10,17 @@
  *
  * P2P_MACHINE_NCCL is a list, separated by commas: order:ring|tree|reversed of sums, instead of NCCL_ALGO's
  * or the size's; limit:SECONDS until an absent rank is reported (15; 0: never); killed:silent, no
- * asynchronous error when a rank's process ends; version:2.20.5; stuck:1, collectives end only when they are
- * aborted; damage:1, the last number of a sum is wrong. NCCL_COMM_ID=HOST:PORT makes ncclGetUniqueId
- * return the same in all processes.
+ * asynchronous error when a rank's process ends; version:2.20.5; stuck:4, a rank's collectives from the
+ * fourth on end only when they are aborted; abort:stuck, an abort never returns, as NCCL's if a device
+ * hangs; damage:1, the last number of a sum is wrong. NCCL_COMM_ID=HOST:PORT makes ncclGetUniqueId return
+ * the same in all processes.
  */
 #include "machine_link.h"
 
 #include "nccl_algorithm.h"
 #include "nccl_comm.h"
 
+#include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -107,7 +109,10 @@ static ncclComm_t live(ncclComm_t comm) {
 /* The caller's: alive, and of no other thread just now. Every success is followed by release. */
 static ncclResult_t use(ncclComm_t comm) {
     if (!live(comm)) return ncclInvalidArgument;
-    if (pthread_mutex_trylock(&comm->user) == 0) return ncclSuccess;
+    if (pthread_mutex_trylock(&comm->user) == 0) {
+        sched_yield();
+        return ncclSuccess;
+    }
     nccl_drop(comm);
     return misuse(ncclInvalidUsage, "another thread is using the communicator");
 }
@@ -439,6 +444,10 @@ MACHINE_EXPORT ncclResult_t ncclCommDestroy(ncclComm_t comm) {
     return release(comm, ncclSuccess);
 }
 
+static void hang(void) {
+    for (;;) pause();
+}
+
 /* Ends waits in any thread, and takes the communicator. It waits for kernels, so it takes a while. */
 MACHINE_EXPORT ncclResult_t ncclCommAbort(ncclComm_t comm) {
     const struct timespec a_while = {.tv_nsec = 5000000};
@@ -450,6 +459,7 @@ MACHINE_EXPORT ncclResult_t ncclCommAbort(ncclComm_t comm) {
         nccl_drop(comm);
         return refused;
     }
+    if (nccl_abort_is_stuck()) hang();
     nccl_world_abort(comm->world);
     nanosleep(&a_while, NULL);
     pthread_mutex_lock(&comm->user);

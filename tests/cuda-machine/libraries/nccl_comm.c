@@ -25,6 +25,17 @@ double nccl_limit(void) {
     return value ? strtod(value, NULL) : 15;
 }
 
+bool nccl_abort_is_stuck(void) {
+    const char *value = setting("abort");
+    return value && strncmp(value, "stuck", 5) == 0;
+}
+
+/* Whether the collective never ends. */
+static bool is_stuck(uint64_t number) {
+    const char *value = setting("stuck");
+    return value && number >= strtoull(value, NULL, 10);
+}
+
 bool nccl_keeps_silent(void) {
     const char *value = setting("killed");
     return value && strncmp(value, "silent", 6) == 0;
@@ -95,7 +106,7 @@ static bool ready(void *data) {
     command *c = data;
     bool failed = false;
     if (c->comm->aborted || c->given_up) return true;
-    if (setting("stuck")) return false;
+    if (is_stuck(c->number)) return false;
     if (c->looks == 0) c->since = now();
     if (!c->arrived)
         c->arrived = nccl_world_arrive(c->comm->world, c->number, &c->call, machine.memory(c->from),

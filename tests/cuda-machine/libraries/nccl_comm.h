@@ -46,8 +46,9 @@ struct ncclComm {
 };
 
 /* Settings of P2P_MACHINE_NCCL, read when they are needed. */
-double nccl_limit(void);      /* seconds until an absent rank is reported; 0: never */
-bool nccl_keeps_silent(void); /* the death of a rank causes no asynchronous error */
+double nccl_limit(void);        /* seconds until an absent rank is reported; 0: never */
+bool nccl_keeps_silent(void);   /* the death of a rank causes no asynchronous error */
+bool nccl_abort_is_stuck(void); /* ncclCommAbort never returns */
 int nccl_version(void);
 
 /* Enqueues a collective with the communicator's context. */

@@ -3,6 +3,7 @@
 
 #include <cublas_v2.h>
 #include <math.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -175,6 +176,8 @@ static void test_refusals(void **state) {
     REFUSED(plain(a, b, c, M, M - 1, CUDA_R_32F, f32, -1), "a has 13 rows");
     REFUSED(plain(a, b, c, M, DISTANCE, CUDA_R_64F, f32, -1), "types");
     REFUSED(plain(a, b, c, M, DISTANCE, CUDA_R_32F, CUBLAS_COMPUTE_64F, -1), "compute type");
+    REFUSED(plain(a, b, c, M, DISTANCE, CUDA_R_16BF, CUBLAS_COMPUTE_32F_FAST_TF32, -1),
+            "tf32 with bf16 factors");
     REFUSED(plain(a, b, c, M, DISTANCE, CUDA_R_32F, f32, 5), "algorithm 5");
     REFUSED(cublasSetWorkspace(handle, test_pointer(workspace + 16), 4096), "aligned to 256");
     REFUSED(cublasSetWorkspace(handle, test_pointer(workspace), WORKSPACE + 1), "longer than its memory");
@@ -211,9 +214,24 @@ static void test_races(void **state) {
     OK(cublasSetWorkspace(handle, test_pointer(workspace), WORKSPACE));
 }
 
+static void *use_handle(void *data) {
+    (void)data;
+    cuCtxSetCurrent(test_devices[0].context);
+    for (int i = 0; i < 20000 && machine_refusals() == 0; i++) cublasSetMathMode(handle, CUBLAS_DEFAULT_MATH);
+    return NULL;
+}
+
+static void test_two_threads(void **state) {
+    (void)state;
+    pthread_t thread[2];
+    for (int i = 0; i < 2; i++) OK(pthread_create(&thread[i], NULL, use_handle, NULL));
+    for (int i = 0; i < 2; i++) OK(pthread_join(thread[i], NULL));
+    test_assert_refused("another thread is using the handle");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_products), cmocka_unit_test(test_atomics),
-                                       cmocka_unit_test(test_scales), cmocka_unit_test(test_refusals),
-                                       cmocka_unit_test(test_races)};
+                                       cmocka_unit_test(test_scales),   cmocka_unit_test(test_refusals),
+                                       cmocka_unit_test(test_races),    cmocka_unit_test(test_two_threads)};
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -162,13 +162,18 @@ static void destroy_plans(plan plans[MOST_PLANS], int64_t count) {
     for (int64_t i = 0; i < count; i++) OK(cudnnBackendDestroyDescriptor(plans[i].plan));
 }
 
-static descriptor pack_of(CUdeviceptr x, CUdeviceptr w, CUdeviceptr y, CUdeviceptr workspace) {
-    const int64_t ids[3] = {Y, X, W};
+static descriptor pack_with(const int64_t ids[3], CUdeviceptr x, CUdeviceptr w, CUdeviceptr y,
+                            CUdeviceptr workspace) {
     void *pointers[3] = {test_pointer(y), test_pointer(x), test_pointer(w)}, *room = test_pointer(workspace);
     descriptor d = create(CUDNN_BACKEND_VARIANT_PACK_DESCRIPTOR);
     set(d, CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS, CUDNN_TYPE_INT64, 3, ids);
     set(d, CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS, CUDNN_TYPE_VOID_PTR, 3, pointers);
     set(d, CUDNN_ATTR_VARIANT_PACK_WORKSPACE, CUDNN_TYPE_VOID_PTR, 1, &room);
+    return d;
+}
+
+static descriptor pack_of(CUdeviceptr x, CUdeviceptr w, CUdeviceptr y, CUdeviceptr workspace) {
+    descriptor d = pack_with((const int64_t[3]){Y, X, W}, x, w, y, workspace);
     OK(cudnnBackendFinalize(d));
     return d;
 }
@@ -393,6 +398,13 @@ static void test_refusals(void **state) {
     REFUSED(cudnnBackendExecute(handle, p.plan, pack), "a descriptor that was destroyed");
     REFUSED(cudnnBackendDestroyDescriptor(pack), "a descriptor that was destroyed");
     OK(cudnnBackendDestroyDescriptor(open));
+    descriptor other = pack_with((const int64_t[3]){Y, X, 9}, o[0], o[1], o[2], 0),
+               twice = pack_with((const int64_t[3]){Y, X, X}, o[0], o[1], o[2], 0);
+    OK(cudnnBackendFinalize(other));
+    REFUSED(cudnnBackendExecute(handle, p.plan, other), "w is not in the variant pack");
+    REFUSED(cudnnBackendFinalize(twice), "an id is twice in the variant pack");
+    OK(cudnnBackendDestroyDescriptor(other));
+    OK(cudnnBackendDestroyDescriptor(twice));
     cudnnHandle_t second;
     OK(cudnnCreate(&second));
     cudnnHandle_t first = handle;
@@ -496,11 +508,30 @@ static void test_old_card(void **state) {
     assert_int_equal(machine_refusals(), 0);
 }
 
+/* Of two kinds of cards: a plan for the one is executed on the other. */
+static void test_plan_of_another_card(void **state) {
+    (void)state;
+    const plan p = take_plan(&plain, false);
+    const cudnnHandle_t first = handle;
+    test_enter(1);
+    OK(cudnnCreate(&handle));
+    OK(cudnnSetStream(handle, (cudaStream_t)test_devices[1].stream));
+    const CUdeviceptr memory = test_memory(1 << 16);
+    REFUSED(execute(&p, memory, memory + (1 << 14), memory + (1 << 15), 0),
+            "the plan was made for another device");
+    OK(cudnnDestroy(handle));
+    handle = first;
+    test_enter(0);
+    OK(cudnnBackendDestroyDescriptor(p.plan));
+}
+
 int main(int argc, char **argv) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_results), cmocka_unit_test(test_bits),
                                        cmocka_unit_test(test_planted), cmocka_unit_test(test_refusals),
                                        cmocka_unit_test(test_races),   cmocka_unit_test(test_two_threads)};
     const struct CMUnitTest old[] = {cmocka_unit_test(test_old_card)};
+    const struct CMUnitTest cards[] = {cmocka_unit_test(test_plan_of_another_card)};
+    if (argc > 1 && strcmp(argv[1], "cards") == 0) return cmocka_run_group_tests(cards, setup, teardown);
     if (argc > 1 && strcmp(argv[1], "v100") == 0) return cmocka_run_group_tests(old, NULL, NULL);
     return cmocka_run_group_tests(tests, setup, teardown);
 }

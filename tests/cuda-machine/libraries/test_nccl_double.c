@@ -285,6 +285,10 @@ static void test_refusals(void **state) {
     REFUSED(reduce_with(0, own, to, ncclFloat32, ncclSum, stream_of(1)),
             "the stream is of device 1, rank 0 of 0");
     REFUSED(reduce_with(0, own, to, ncclFloat32, ncclSum, NULL), "the stream is of device -1");
+    OK(ncclGroupStart());
+    REFUSED(ncclBroadcast(test_pointer(own), test_pointer(to), COUNT, ncclFloat32, 2, comm[0], stream_of(0)),
+            "the root is 2");
+    assert_int_not_equal(ncclGroupEnd(), 0);
     reduce_all(2, COUNT);
     REFUSED(ncclCommFinalize(comm[0]), "under way");
     REFUSED(ncclCommDestroy(comm[0]), "under way");
@@ -325,6 +329,54 @@ static void test_bad_openings(void **state) {
     assert_int_not_equal(ncclGroupEnd(), 0);
     OK(ncclCommAbort(first));
     test_enter(0);
+}
+
+static void *use_communicator(void *data) {
+    (void)data;
+    test_enter(0);
+    for (int i = 0; i < 20000 && machine_refusals() == 0; i++) {
+        reduce(0, 16);
+        if (i % 16 == 15) cuStreamSynchronize(test_devices[0].stream);
+    }
+    return NULL;
+}
+
+static pthread_barrier_t both;
+
+static void *abort_communicator(void *data) {
+    (void)data;
+    test_enter(0);
+    pthread_barrier_wait(&both);
+    ncclCommAbort(comm[0]);
+    return NULL;
+}
+
+static void in_two_threads(void *(*body)(void *)) {
+    pthread_t thread[2];
+    for (int i = 0; i < 2; i++) OK(pthread_create(&thread[i], NULL, body, NULL));
+    for (int i = 0; i < 2; i++) OK(pthread_join(thread[i], NULL));
+    test_enter(0);
+}
+
+/* Two threads use a communicator at once, or abort it: the second one either while the first does, or too
+ * late. */
+static void test_two_threads(void **state) {
+    (void)state;
+    open_ranks(1, 1);
+    in_two_threads(use_communicator);
+    test_assert_refused("another thread is using the communicator");
+    close_ranks(1);
+    OK(pthread_barrier_init(&both, NULL, 2));
+    bool found = false;
+    for (int i = 0; i < 50 && !found; i++) {
+        open_ranks(1, 1);
+        in_two_threads(abort_communicator);
+        found = strstr(machine_last_refusal(), "rank 0 is aborted twice") != NULL;
+        machine_forgive();
+        test_release();
+    }
+    assert_true(found);
+    OK(pthread_barrier_destroy(&both));
 }
 
 /* The first rank's count or kind is another than the second's. */
@@ -584,6 +636,7 @@ int main(int argc, char **argv) {
                                        cmocka_unit_test(test_types),
                                        cmocka_unit_test(test_not_blocking),
                                        cmocka_unit_test(test_refusals),
+                                       cmocka_unit_test(test_two_threads),
                                        cmocka_unit_test(test_bad_openings),
                                        cmocka_unit_test(test_mismatches),
                                        cmocka_unit_test(test_threads),
