@@ -199,7 +199,7 @@ p2p_status cuda_driver_load(p2p_obstacle *obstacle) {
 static const char dnn_needed[] = "cuDNN 9.8 or newer (libcudnn.so.9)";
 
 /* Opens a library that another one opens by its name later, in case that one looks in other folders.
- * Optional: if it is needed and missing, the other library says so. */
+ * Optional: if it is needed and missing, the other library reports it. */
 static void open_early(library *one, const char *stem, int cuda_major) {
     char name[64];
     snprintf(name, sizeof name, "%s.so.%d", stem, cuda_major);

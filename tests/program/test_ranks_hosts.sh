@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Ranks on two machines, each a network namespace with an address and a name of its own, between which the launcher
 # starts them as by ssh. They equal as many devices, bit for bit, also with several ranks on each machine, which send no more over the
-# link than one. The page's example runs. If the link between the machines is cut, both ranks end, and what is left goes on.
-# Needs root.
+# link than one. The page's example runs. If the link between the machines is cut, both ranks end, and what is left
+# continues. Needs root.
 #
 #   tests/program/test_ranks_hosts.sh P2P BACKEND LAUNCHER
 support=$(realpath "$(dirname "$0")/../support")

@@ -25,7 +25,7 @@ typedef struct {
     void *context;
 } history_watch;
 
-/* Add the lines of a file, one after the other, each of which is read once. Lines that are no JSON objects,
+/* Add the lines of a file, one after the other, each of which is read once. Lines that are not JSON objects,
  * or are longer than HISTORY_LINE_BYTES, are left out, and a last line without its end. P2P_UNREADABLE if the
  * file can't be read. *run receives the identity in the first line, or "". */
 enum { HISTORY_LINE_BYTES = 8192, HISTORY_RUN_BYTES = 33 };

@@ -1,7 +1,6 @@
 /* Signs of life between ranks: forked processes on this machine. One ends, stops or fails, and all others end
- * with the exit code and one message; one that lives but does not get on is named; strangers who connect
- * disturb nothing.
- */
+ * with the exit code and one message; one that lives but does not get on is named; other connections disturb
+ * nothing. */
 #include "host/sys.h"
 #include "host/sys_socket.h"
 #include "ranks/heartbeat.h"
