@@ -69,6 +69,10 @@ apart() {
 
 echo "-- two machines equal two devices"
 expect 0 "rank 1 on machine2: $backend:0" apart 1 "$p2p" train "${base[@]}" --backend "$backend" --out apart --epochs 2
+if [ "$(nproc)" -gt 1 ]; then
+    expect 0 "warning: a rank may use 1 of this machine's $(nproc) processors" \
+        apart 1 taskset -c 0 "$p2p" train "${base[@]}" --backend "$backend" --out bound --steps 1
+fi
 expect 0 "" "$p2p" train "${base[@]}" --device "$backend:0,$backend:1" --out together --epochs 2
 for model in generator discriminator; do same_weights apart/$model.safetensors together/$model.safetensors; done
 [ "$(losses apart/metrics.jsonl | sed 1d)" = "$(losses together/metrics.jsonl | sed 1d)" ] || fail "other losses"

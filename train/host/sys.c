@@ -513,13 +513,17 @@ static size_t peak_memory_from_proc(void) {
     return (size_t)kib * 1024;
 }
 
-/* taskset, Slurm and mpirun leave a process a part of the processors. */
+int sys_machine_processors(void) {
+    const long online = sysconf(_SC_NPROCESSORS_ONLN);
+    return online < 1 ? 1 : online > INT_MAX ? INT_MAX : (int)online;
+}
+
+/* taskset, Slurm and mpirun leave a process a part of the processors. The mask is too small for machines with
+ * more than CPU_SETSIZE of them. */
 int sys_processors(void) {
     cpu_set_t allowed;
-    if (sched_getaffinity(0, sizeof allowed, &allowed) == 0 && CPU_COUNT(&allowed) > 0)
-        return CPU_COUNT(&allowed);
-    long online = sysconf(_SC_NPROCESSORS_ONLN); /* of machines with more than CPU_SETSIZE processors */
-    return online < 1 ? 1 : online > INT_MAX ? INT_MAX : (int)online;
+    const bool known = sched_getaffinity(0, sizeof allowed, &allowed) == 0 && CPU_COUNT(&allowed) > 0;
+    return known ? CPU_COUNT(&allowed) : sys_machine_processors();
 }
 
 /* ru_maxrss includes the peak before exec, which after vfork is that of the parent. Therefore getrusage is

@@ -229,8 +229,9 @@ double sys_time(void);
 enum { SYS_TIME_BYTES = 32 };
 void sys_time_text(char text[SYS_TIME_BYTES]);
 
-/* Processors that this process may use, at least 1. */
+/* Processors that this process may use, at least 1; those of the machine, not fewer. */
 int sys_processors(void);
+int sys_machine_processors(void);
 
 /* The peak resident memory of this process in bytes; 0 if it is unknown. */
 size_t sys_peak_memory(void);

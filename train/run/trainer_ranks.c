@@ -1,6 +1,7 @@
 /* What the ranks of a training have in common. See trainer_setup.h. Rank 0 alone looks at the folder, which
  * the others may not see; all read the pairs.
  */
+#include "host/sys.h"
 #include "host/text.h"
 #include "json_text.h"
 #include "trainer_setup.h"
@@ -235,6 +236,20 @@ static void arrange(trainer *t, const rank_devices *all) {
     origin_arrange(&t->origin, kinds, t->replicas);
 }
 
+/* Each rank's launcher has bound it alike. */
+static void note_processors(const trainer *t) {
+    const int allowed = sys_processors(), all = sys_machine_processors();
+    const char *host = ranks_host(t->ranks, ranks_number(t->ranks));
+    int here = 0;
+    for (int i = 0; i < ranks_size(t->ranks); i++) here += strcmp(ranks_host(t->ranks, i), host) == 0;
+    if (setup_few_processors(allowed, all, here, t->devices.count))
+        fprintf(stderr,
+                "warning: a rank may use %d of this machine's %d processors, so pictures may come too late; "
+                "more: "
+                "mpirun --bind-to none, or --cpus-per-task of Slurm\n",
+                allowed, all);
+}
+
 static p2p_status take_devices(trainer *t, const rank_devices *all) {
     for (int i = 0; i < ranks_size(t->ranks); i++) {
         if (all[i].count != all[0].count)
@@ -246,6 +261,7 @@ static p2p_status take_devices(trainer *t, const rank_devices *all) {
             text_line(stderr, "rank %d on %s: %s, %s", i, ranks_host(t->ranks, i), all[i].addresses,
                       all[i].device);
     }
+    if (t->ranks) note_processors(t);
     arrange(t, all);
     return P2P_OK;
 }

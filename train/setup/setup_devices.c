@@ -322,3 +322,7 @@ void setup_devices_print(const setup_devices *devices, char *text, size_t size) 
             (size_t)snprintf(text + used, size - used, "%s%s", before, p2p_device_address(devices->list[i]));
     }
 }
+
+bool setup_few_processors(int allowed, int of_machine, int ranks_of_machine, int devices) {
+    return allowed / 2 < devices && (int64_t)allowed * ranks_of_machine < of_machine;
+}

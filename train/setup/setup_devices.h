@@ -41,4 +41,8 @@ int setup_devices_times(const setup_devices *devices, int index);
 /* "opencl:0", or "opencl:0, opencl:1 and opencl:2". */
 void setup_devices_print(const setup_devices *devices, char *text, size_t size);
 
+/* Whether a rank's launcher leaves it fewer than two processors for each of its devices, while the ranks of
+ * its machine together leave some unused: one reads pictures while another gives commands. */
+bool setup_few_processors(int allowed, int of_machine, int ranks_of_machine, int devices);
+
 #endif

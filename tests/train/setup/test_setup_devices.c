@@ -101,8 +101,19 @@ static void test_ranks(void **state) {
     expect("cg", "1", 2, 1, "mixed:1"); /* a launcher shows each rank one */
 }
 
+static void test_few_processors(void **state) {
+    (void)state;
+    assert_true(setup_few_processors(1, 64, 2, 1)); /* mpirun -np 2 binds each to a core */
+    assert_true(setup_few_processors(1, 64, 1, 8));
+    assert_true(setup_few_processors(8, 64, 1, 8));
+    assert_false(setup_few_processors(2, 64, 2, 1)); /* enough */
+    assert_false(setup_few_processors(1, 2, 2, 1));  /* there are no more */
+    assert_false(setup_few_processors(2, 2, 2, 2));
+}
+
 int main(void) {
     OK(p2p_module_register(mixed));
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_one_process), cmocka_unit_test(test_ranks)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_one_process), cmocka_unit_test(test_ranks),
+                                       cmocka_unit_test(test_few_processors)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
