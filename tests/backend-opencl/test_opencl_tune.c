@@ -573,6 +573,7 @@ int main(void) {
     unsetenv("P2P_OPENCL_CONV");
     unsetenv("P2P_OPENCL_VARIANT");
     unsetenv("P2P_OPENCL_FAIL");
+    setenv("P2P_OPENCL_VECTOR_WIDTH", "16", 1); /* the algorithms above are those of wide vectors */
     setenv("P2P_OPENCL_CACHE", "off", 1);
     module = p2p_module_opencl(P2P_BACKEND_ABI, &host);
     return cmocka_run_group_tests(tests, NULL, NULL);
