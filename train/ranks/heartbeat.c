@@ -66,7 +66,7 @@ static struct {
     char *kept[MOST_WARNINGS]; /* warnings before the connection */
     int kept_count;
     bool connected;
-    double pause;               /* seconds for which the thread has not run; its own */
+    double pause, resumed;      /* the last time that others lost a thread that did not run: seconds, end */
     atomic_bool has_checkpoint; /* rank 0: there is a checkpoint */
     atomic_bool ending;         /* this process is about to end: nothing else may be printed */
     atomic_bool leaving;        /* the ends of connections are not losses */
@@ -136,11 +136,16 @@ static void hint_command(void) {
     sys_monitor_leave(beat.monitor);
 }
 
-/* A process that was stopped for so long is the one that the others have lost. */
+/* A process that was stopped for so long is the one that the others have lost. Their ends are found behind
+ * the signs of life that had arrived before, so not always in the turn after the pause. */
+static bool was_stopped(void) {
+    return beat.pause > 0 && sys_clock() - beat.resumed < beat.options.limit;
+}
+
 static void print_loss(const peer *lost, const char *reason) {
     const heartbeat_options *o = &beat.options;
     if (sys_is_terminal(stderr)) fputc('\n', stderr);
-    if (beat.pause > o->limit - INTERVAL)
+    if (was_stopped())
         text_line(
             stderr,
             "p2p: rank %d on %s was stopped for %.0f s, and taken for lost by the others, which have ended",
@@ -362,7 +367,10 @@ static void watch(void *memory) {
     while (!all_over() && left < SEND_LIMIT) {
         wait_for_peers(sockets, writes, ready);
         const double now = sys_clock(), turn = now - last < LONGEST_TURN ? now - last : LONGEST_TURN;
-        beat.pause = now - last;
+        if (now - last > beat.options.limit - INTERVAL) {
+            beat.pause = now - last;
+            beat.resumed = now;
+        }
         last = now;
         if (atomic_load(&beat.leaving)) left += turn;
         for (int i = 0; i < beat.count; i++) look_at(&beat.peers[i], turn);
