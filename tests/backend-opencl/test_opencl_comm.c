@@ -24,6 +24,7 @@
 #include <stdio.h>
 
 #include "support/test_expect.h"
+#include "support/test_skip.h"
 
 enum { REPLICAS = 3, LIMIT = 300 /* seconds, after which a wait that never ends kills the test */ };
 
@@ -157,7 +158,7 @@ static void test_pocl_is_in_place(void **state) {
             assert_null(t.comm->lanes[r].staging);
         }
     close_team(&t);
-    if (!pocl) skip();
+    if (!pocl) TEST_SKIP("the driver is not PoCL");
 }
 
 static void test_refusals(void **state) {
@@ -325,7 +326,7 @@ static void test_the_hung_device_is_named(void **state) {
     p2p_ticket done[REPLICAS];
     cl_int code;
     open_team(&t, 64 * sizeof(float), true);
-    if (t.devices[0] == t.devices[1]) skip();
+    if (t.devices[0] == t.devices[1]) TEST_SKIP("there is one device");
     limit_times(&t, 0.5);
     const cl_event never = clCreateUserEvent(t.devices[1]->context, &code);
     assert_int_equal(code, CL_SUCCESS);

@@ -66,7 +66,7 @@ static struct {
     char *kept[MOST_WARNINGS]; /* warnings before the connection */
     int kept_count;
     bool connected;
-    double pause, resumed;      /* the last time that others lost a thread that did not run: seconds, end */
+    double turn, pause; /* sys_clock() at the beginning of the thread's turn; seconds since the last */
     atomic_bool has_checkpoint; /* rank 0: there is a checkpoint */
     atomic_bool ending;         /* this process is about to end: nothing else may be printed */
     atomic_bool leaving;        /* the ends of connections are not losses */
@@ -136,20 +136,22 @@ static void hint_command(void) {
     sys_monitor_leave(beat.monitor);
 }
 
-/* A process that was stopped for so long is the one that the others have lost. Their ends are found behind
- * the signs of life that had arrived before, so not always in the turn after the pause. */
-static bool was_stopped(void) {
-    return beat.pause > 0 && sys_clock() - beat.resumed < beat.options.limit;
+/* Seconds for which this process may not have run: it may have been stopped before the turn or within it. */
+static double longest_pause(void) {
+    const double since = sys_clock() - beat.turn;
+    return since > beat.pause ? since : beat.pause;
 }
 
+/* A process that was stopped for almost the limit is the one that the others have lost. */
 static void print_loss(const peer *lost, const char *reason) {
     const heartbeat_options *o = &beat.options;
+    const double pause = longest_pause();
     if (sys_is_terminal(stderr)) fputc('\n', stderr);
-    if (was_stopped())
+    if (pause > o->limit - INTERVAL)
         text_line(
             stderr,
             "p2p: rank %d on %s was stopped for %.0f s, and taken for lost by the others, which have ended",
-            o->rank, o->hosts[o->rank], beat.pause);
+            o->rank, o->hosts[o->rank], pause);
     else
         text_line(stderr, "p2p: rank %d on %s is lost: %s; all other ranks end", lost->rank,
                   o->hosts[lost->rank], reason);
@@ -363,15 +365,12 @@ static void send_beat(double passed) {
 static void watch(void *memory) {
     int *sockets = memory;
     bool *writes = (bool *)(sockets + beat.count), *ready = writes + beat.count;
-    double last = sys_clock(), sent = last - INTERVAL, left = 0;
+    double last = beat.turn = sys_clock(), sent = last - INTERVAL, left = 0;
     while (!all_over() && left < SEND_LIMIT) {
         wait_for_peers(sockets, writes, ready);
         const double now = sys_clock(), turn = now - last < LONGEST_TURN ? now - last : LONGEST_TURN;
-        if (now - last > beat.options.limit - INTERVAL) {
-            beat.pause = now - last;
-            beat.resumed = now;
-        }
-        last = now;
+        beat.pause = now - last;
+        beat.turn = last = now;
         if (atomic_load(&beat.leaving)) left += turn;
         for (int i = 0; i < beat.count; i++) look_at(&beat.peers[i], turn);
         if (now - sent < INTERVAL) continue;

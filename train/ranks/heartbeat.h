@@ -25,7 +25,7 @@ typedef struct {
     int rank, size;
     char (*hosts)[HEARTBEAT_HOST]; /* names of the ranks' machines; borrowed */
     double limit;                  /* seconds without a sign of life */
-    double patience; /* seconds after which a rank that does not get on is named, again and again */
+    double patience; /* seconds after which a rank that makes no progress is named, again and again */
     void (*progress)(heartbeat_progress *now); /* of this rank, by the thread */
 } heartbeat_options;
 

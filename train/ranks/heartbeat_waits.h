@@ -1,5 +1,6 @@
-/* How far each rank has got with transfers, and for how long others wait for one that does not get on though
- * it shows signs of life. It warns and ends nothing: a rank may compile or read for as long as it needs.
+/* How far each rank has got with transfers, and for how long others wait for one that makes no progress
+ * though it shows signs of life. It warns and ends nothing: a rank may compile or read for as long as it
+ * needs.
  * Private to heartbeat.c.
  */
 #ifndef P2P_HEARTBEAT_WAITS_H

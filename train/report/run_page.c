@@ -193,8 +193,7 @@ static json_t *runs_to_json(const run_shown *runs, int count) {
 static const char *path_end(char *path) {
     size_t length = strlen(path);
     while (length > 0 && path[length - 1] == '/') path[--length] = '\0';
-    const char *slash = strrchr(path, '/');
-    return slash ? slash + 1 : path;
+    return sys_base_name(path);
 }
 
 /* "NAME: training", with the last part of the folder's path, or of its real one for "." and the like. The

@@ -244,9 +244,8 @@ static void note_processors(const trainer *t) {
     for (int i = 0; i < ranks_size(t->ranks); i++) here += strcmp(ranks_host(t->ranks, i), host) == 0;
     if (setup_few_processors(allowed, all, here, t->devices.count))
         fprintf(stderr,
-                "warning: a rank may use %d of this machine's %d processors, so pictures may come too late; "
-                "more: "
-                "mpirun --bind-to none, or --cpus-per-task of Slurm\n",
+                "warning: a rank may use %d of this machine's %d processors, too few to read "
+                "pictures in time; allow more with --bind-to none of mpirun or --cpus-per-task of Slurm\n",
                 allowed, all);
 }
 

@@ -59,7 +59,7 @@ fi
 mkdir -p nvcc/bin nvrtc/bin nvrtc/lib
 touch nvcc/bin/nvcc nvrtc/bin/ptxas nvrtc/lib/libnvrtc.so.$major
 
-selects 0 "CUDA is left out: there is no CUDA toolkit; ci/cuda-toolkit brings a toolkit" -DP2P_CUDA=AUTO
+selects 0 "CUDA is left out: there is no CUDA toolkit; ci/cuda-toolkit downloads one" -DP2P_CUDA=AUTO
 selects 0 "found=FALSE missing=there is no CUDA toolkit" -DP2P_CUDA=AUTO -DROOTS="$work/empty"
 selects 0 "found=FALSE missing=the option P2P_CUDA is OFF" -DP2P_CUDA=OFF -DROOTS="$work/nvcc"
 selects 0 "missing=$work/old is CUDA 11.8, older than 12.0" -DP2P_CUDA=AUTO -DROOTS="$work/empty;$work/old"

@@ -19,16 +19,6 @@
 
 #include "support/test_expect.h"
 
-/* Fails a forked process, which has no cmocka. */
-#define CHECK(condition)                                                                                     \
-    do {                                                                                                     \
-        if (!(condition)) {                                                                                  \
-            fprintf(stderr, "%s:%d: rank %d: %s; the last message: %s\n", __FILE__, __LINE__,                \
-                    processes->rank, #condition, p2p_message());                                             \
-            return 1;                                                                                        \
-        }                                                                                                    \
-    } while (0)
-
 enum { MOST_PARAMETERS = 1 << 16 };
 
 /* A training, and what the parent compares. */
@@ -49,15 +39,15 @@ static int train(const p2p_processes *processes, void *context) {
     plan_training own;
     const plan_net_step step = {.sync = t->sync, .dropout = 0.5};
     const p2p_session_options options = {.processes = processes};
-    CHECK(plan_train_steps(t->backend, processes->rank * t->replicas, t->replicas, t->batch,
-                           PLAN_TRAINING_STEPS, &step, &options, &own) == P2P_OK);
+    FORKED_CHECK(plan_train_steps(t->backend, processes->rank * t->replicas, t->replicas, t->batch,
+                                  PLAN_TRAINING_STEPS, &step, &options, &own) == P2P_OK);
     double all[FORKED_MOST * PLAN_TRAINING_STEPS * PLAN_TRAINING_LOSSES];
-    CHECK(processes->gather(processes->context, own.losses, sizeof own.losses, all) == P2P_OK);
+    FORKED_CHECK(processes->gather(processes->context, own.losses, sizeof own.losses, all) == P2P_OK);
     if (processes->rank > 0) return 0;
     for (int r = 0; r < processes->size; r++)
         for (int i = 0; i < PLAN_TRAINING_STEPS * PLAN_TRAINING_LOSSES; i++)
             (&t->losses[0][0])[i] += all[r * PLAN_TRAINING_STEPS * PLAN_TRAINING_LOSSES + i];
-    CHECK(own.count <= MOST_PARAMETERS);
+    FORKED_CHECK(own.count <= MOST_PARAMETERS);
     t->count = own.count;
     memcpy(t->parameters, own.parameters, (size_t)own.count * sizeof(double));
     return 0;
@@ -108,18 +98,18 @@ static int compare(const p2p_processes *processes, void *context) {
     p2p_difference found;
     double value[3] = {0.5, 0.25, 0.125};
     (void)context;
-    CHECK(open_rig(processes, "reference", false, &rig) == P2P_OK);
-    CHECK(p2p_session_replicas(rig.session) == processes->size);
-    CHECK(plan_rig_step(&rig, 0) == P2P_OK);
-    CHECK(p2p_session_compare(rig.session, &found) == P2P_OK && found.replica == -1);
+    FORKED_CHECK(open_rig(processes, "reference", false, &rig) == P2P_OK);
+    FORKED_CHECK(p2p_session_replicas(rig.session) == processes->size);
+    FORKED_CHECK(plan_rig_step(&rig, 0) == P2P_OK);
+    FORKED_CHECK(p2p_session_compare(rig.session, &found) == P2P_OK && found.replica == -1);
     const p2p_param bias = rig.net.d0.bias;
-    CHECK(p2p_param_elements(p2p_network_param(rig.net.g, bias)) == 3);
+    FORKED_CHECK(p2p_param_elements(p2p_network_param(rig.net.g, bias)) == 3);
     if (processes->rank == 2)
-        CHECK(p2p_session_write(rig.session, rig.net.g, bias, P2P_STATE_VALUE, P2P_TYPE_f64, value) ==
-              P2P_OK);
-    CHECK(p2p_session_compare(rig.session, &found) == P2P_OK && found.replica == 2 && found.outvoted);
-    CHECK(p2p_session_broadcast(rig.session) == P2P_OK);
-    CHECK(p2p_session_compare(rig.session, &found) == P2P_OK && found.replica == -1);
+        FORKED_CHECK(p2p_session_write(rig.session, rig.net.g, bias, P2P_STATE_VALUE, P2P_TYPE_f64, value) ==
+                     P2P_OK);
+    FORKED_CHECK(p2p_session_compare(rig.session, &found) == P2P_OK && found.replica == 2 && found.outvoted);
+    FORKED_CHECK(p2p_session_broadcast(rig.session) == P2P_OK);
+    FORKED_CHECK(p2p_session_compare(rig.session, &found) == P2P_OK && found.replica == -1);
     plan_rig_close(&rig);
     return 0;
 }
@@ -135,26 +125,29 @@ static int move_statistics(const p2p_processes *processes, void *context) {
     plan_rig rig;
     double read[2][64], mean[64];
     (void)context;
-    CHECK(open_rig(processes, "reference", false, &rig) == P2P_OK);
+    FORKED_CHECK(open_rig(processes, "reference", false, &rig) == P2P_OK);
     const p2p_param running = rig.net.e1.running;
     const int64_t count = p2p_param_elements(p2p_network_param(rig.net.g, running));
-    CHECK(count > 0 && count <= 64);
-    CHECK(plan_rig_step(&rig, 0) == P2P_OK);
-    CHECK(p2p_session_gather(rig.session) == P2P_OK);
+    FORKED_CHECK(count > 0 && count <= 64);
+    FORKED_CHECK(plan_rig_step(&rig, 0) == P2P_OK);
+    FORKED_CHECK(p2p_session_gather(rig.session) == P2P_OK);
     for (int r = 0; r < 2; r++)
-        CHECK(p2p_session_read_running(rig.session, rig.net.g, running, r, P2P_TYPE_f64, read[r]) == P2P_OK);
-    CHECK(memcmp(read[0], read[1], (size_t)count * sizeof(double)) != 0);
-    CHECK(p2p_session_read(rig.session, rig.net.g, running, P2P_STATE_VALUE, P2P_TYPE_f64, mean) == P2P_OK);
-    for (int64_t i = 0; i < count; i++) CHECK(fabs(mean[i] - (read[0][i] + read[1][i]) / 2) < 1e-12);
+        FORKED_CHECK(p2p_session_read_running(rig.session, rig.net.g, running, r, P2P_TYPE_f64, read[r]) ==
+                     P2P_OK);
+    FORKED_CHECK(memcmp(read[0], read[1], (size_t)count * sizeof(double)) != 0);
+    FORKED_CHECK(p2p_session_read(rig.session, rig.net.g, running, P2P_STATE_VALUE, P2P_TYPE_f64, mean) ==
+                 P2P_OK);
+    for (int64_t i = 0; i < count; i++) FORKED_CHECK(fabs(mean[i] - (read[0][i] + read[1][i]) / 2) < 1e-12);
     if (processes->rank == 0) /* exchanged */
         for (int r = 0; r < 2; r++)
-            CHECK(p2p_session_write_running(rig.session, rig.net.g, running, r, P2P_TYPE_f64, read[1 - r]) ==
-                  P2P_OK);
-    CHECK(p2p_session_broadcast(rig.session) == P2P_OK);
-    CHECK(p2p_session_read_running(rig.session, rig.net.g, running, processes->rank, P2P_TYPE_f64, mean) ==
-          P2P_OK);
-    CHECK(memcmp(mean, read[1 - processes->rank], (size_t)count * sizeof(double)) == 0);
-    CHECK(p2p_session_read_running(rig.session, rig.net.g, running, 2, P2P_TYPE_f64, mean) == P2P_INVALID);
+            FORKED_CHECK(p2p_session_write_running(rig.session, rig.net.g, running, r, P2P_TYPE_f64,
+                                                   read[1 - r]) == P2P_OK);
+    FORKED_CHECK(p2p_session_broadcast(rig.session) == P2P_OK);
+    FORKED_CHECK(p2p_session_read_running(rig.session, rig.net.g, running, processes->rank, P2P_TYPE_f64,
+                                          mean) == P2P_OK);
+    FORKED_CHECK(memcmp(mean, read[1 - processes->rank], (size_t)count * sizeof(double)) == 0);
+    FORKED_CHECK(p2p_session_read_running(rig.session, rig.net.g, running, 2, P2P_TYPE_f64, mean) ==
+                 P2P_INVALID);
     plan_rig_close(&rig);
     return 0;
 }
@@ -169,8 +162,8 @@ static void statistics_of_all(void **state) {
 static int plan_others(const p2p_processes *processes, void *context) {
     plan_rig rig;
     (void)context;
-    CHECK(open_rig(processes, "reference", processes->rank == 1, &rig) == P2P_UNSUPPORTED);
-    CHECK(strstr(p2p_message(), "ranks 0 and 1 have different collectives"));
+    FORKED_CHECK(open_rig(processes, "reference", processes->rank == 1, &rig) == P2P_UNSUPPORTED);
+    FORKED_CHECK(strstr(p2p_message(), "ranks 0 and 1 have different collectives"));
     plan_rig_close(&rig);
     return 0;
 }
@@ -179,10 +172,10 @@ static int have_others(const p2p_processes *processes, void *context) {
     p2p_device *devices[2];
     p2p_session *session;
     (void)context;
-    for (int i = 0; i < 2; i++) CHECK(p2p_device_open("reference:0", &devices[i]) == P2P_OK);
+    for (int i = 0; i < 2; i++) FORKED_CHECK(p2p_device_open("reference:0", &devices[i]) == P2P_OK);
     const p2p_session_options options = {.processes = processes};
-    CHECK(p2p_session_create(devices, 1 + processes->rank, &options, &session) == P2P_USAGE);
-    CHECK(strstr(p2p_message(), "rank 1 has 2 devices, rank 0 has 1"));
+    FORKED_CHECK(p2p_session_create(devices, 1 + processes->rank, &options, &session) == P2P_USAGE);
+    FORKED_CHECK(strstr(p2p_message(), "rank 1 has 2 devices, rank 0 has 1"));
     for (int i = 0; i < 2; i++) p2p_device_close(devices[i]);
     return 0;
 }
@@ -193,10 +186,10 @@ static int store_otherwise(const p2p_processes *processes, void *context) {
     (void)context;
     char address[32];
     snprintf(address, sizeof address, "picky:%d", processes->rank == 0 ? PICKY_EASY : PICKY_BLOCKED);
-    CHECK(p2p_device_open(address, &device) == P2P_OK);
+    FORKED_CHECK(p2p_device_open(address, &device) == P2P_OK);
     const p2p_session_options options = {.processes = processes};
-    CHECK(p2p_session_create(&device, 1, &options, &session) == P2P_UNSUPPORTED);
-    CHECK(strstr(p2p_message(), "store tensors differently"));
+    FORKED_CHECK(p2p_session_create(&device, 1, &options, &session) == P2P_UNSUPPORTED);
+    FORKED_CHECK(strstr(p2p_message(), "store tensors differently"));
     p2p_device_close(device);
     return 0;
 }

@@ -1,6 +1,6 @@
 /* Signs of life between ranks: forked processes on this machine. One ends, stops or fails, and all others end
- * with the exit code and one message; one that lives but does not get on is named; other connections disturb
- * nothing. */
+ * with the exit code and one message; one that lives but makes no progress is named; other connections
+ * disturb nothing. */
 #include "host/sys.h"
 #include "host/sys_socket.h"
 #include "ranks/heartbeat.h"
@@ -80,6 +80,26 @@ static int run_rank(int rank, behaviour *behave) {
     heartbeat_end();
     heartbeat_join();
     return 0;
+}
+
+/* This process stops when its thread has read the clock for its next turn. */
+static atomic_bool stops_in_turn;
+static _Thread_local bool turn_begins;
+
+void __real_sys_sockets_wait(const int *sockets, const bool *writes, bool *ready, int count, double seconds);
+void __wrap_sys_sockets_wait(const int *sockets, const bool *writes, bool *ready, int count, double seconds);
+void __wrap_sys_sockets_wait(const int *sockets, const bool *writes, bool *ready, int count, double seconds) {
+    __real_sys_sockets_wait(sockets, writes, ready, count, seconds);
+    turn_begins = true;
+}
+
+double __real_sys_clock(void);
+double __wrap_sys_clock(void);
+double __wrap_sys_clock(void) {
+    const double now = __real_sys_clock();
+    if (turn_begins && atomic_exchange(&stops_in_turn, false)) raise(SIGSTOP);
+    turn_begins = false;
+    return now;
 }
 
 /* Whether a rank that stops continues when the others have lost it. */
@@ -209,6 +229,23 @@ static void a_stopped_rank_wakes(void **state) {
     assert_int_equal(occurrences(printed, "is lost"), 2);
 }
 
+static void first_stops_in_its_turn(int rank) {
+    wait_for_all();
+    if (rank == 0) atomic_store(&stops_in_turn, true);
+    wait_long();
+}
+
+/* The clock shows no pause between this turn and the one before. */
+static void a_rank_stopped_in_its_turn_wakes(void **state) {
+    (void)state;
+    int codes[RANKS];
+    wakes = true;
+    const char *printed = run_ranks(first_stops_in_its_turn, codes);
+    wakes = false;
+    expect_codes(codes, 5, 5, 5, printed);
+    assert_int_equal(occurrences(printed, "rank 0 on alpha was stopped for "), 1);
+}
+
 static void first_dies(int rank) {
     wait_for_all();
     if (rank == 0) kill(getpid(), SIGKILL);
@@ -321,17 +358,13 @@ static void none_waits(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(a_rank_stays_behind),
-                                       cmocka_unit_test(all_wait),
-                                       cmocka_unit_test(none_waits),
-                                       cmocka_unit_test(nothing_happens),
-                                       cmocka_unit_test(a_rank_dies),
-                                       cmocka_unit_test(a_rank_stops),
-                                       cmocka_unit_test(a_stopped_rank_wakes),
-                                       cmocka_unit_test(the_first_dies),
-                                       cmocka_unit_test(a_rank_fails),
-                                       cmocka_unit_test(all_ranks_fail),
-                                       cmocka_unit_test(ranks_warn)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_rank_stays_behind),  cmocka_unit_test(all_wait),
+        cmocka_unit_test(none_waits),           cmocka_unit_test(nothing_happens),
+        cmocka_unit_test(a_rank_dies),          cmocka_unit_test(a_rank_stops),
+        cmocka_unit_test(a_stopped_rank_wakes), cmocka_unit_test(a_rank_stopped_in_its_turn_wakes),
+        cmocka_unit_test(the_first_dies),       cmocka_unit_test(a_rank_fails),
+        cmocka_unit_test(all_ranks_fail),       cmocka_unit_test(ranks_warn)};
     shared = forked_memory(sizeof *shared);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

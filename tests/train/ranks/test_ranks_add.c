@@ -26,15 +26,6 @@
 
 enum { LIMIT = 100 /* seconds, after which ranks that hang have failed */, MOST_MEASURED = 64 };
 
-#define CHECK(condition)                                                                                     \
-    do {                                                                                                     \
-        if (!(condition)) {                                                                                  \
-            fprintf(stderr, "%s:%d: rank %d: %s; the last message: %s\n", __FILE__, __LINE__,                \
-                    processes->rank, #condition, p2p_message());                                             \
-            return 1;                                                                                        \
-        }                                                                                                    \
-    } while (0)
-
 /* How ranks are placed, and the bytes of a tensor's sums that each sends to other machines, by those of a
  * slice. */
 typedef struct {
@@ -120,15 +111,15 @@ static int add_one(const p2p_processes *processes, ranks_adder *adder, p2p_type 
     const int wide = type == P2P_TYPE_bf16 ? 2 : 1; /* partial sums are in float32 */
     const uint64_t before = ranks_adder_sent(adder);
     unsigned char *values = malloc(bytes + PERIOD * element), *expected = malloc(bytes + PERIOD * element);
-    CHECK(values && expected);
+    FORKED_CHECK(values && expected);
     fill(type, processes->rank, elements, values);
     fill_sums(type, processes->size, elements, expected);
-    CHECK(add_tensor(adder, processes->rank, type, values, bytes) == P2P_OK);
-    CHECK(memcmp(values, expected, bytes) == 0);
+    FORKED_CHECK(add_tensor(adder, processes->rank, type, values, bytes) == P2P_OK);
+    FORKED_CHECK(memcmp(values, expected, bytes) == 0);
     const uint64_t sent = ranks_adder_sent(adder) - before;
     const double slices = (double)sent * placed->slices / (double)bytes;
     const int sends = placed->sends[processes->rank];
-    CHECK(elements < 1000 || (slices > sends - 0.01 && slices < sends * wide + 0.01));
+    FORKED_CHECK(elements < 1000 || (slices > sends - 0.01 && slices < sends * wide + 0.01));
     free(values);
     free(expected);
     return 0;
@@ -142,15 +133,15 @@ static int add_all(const p2p_processes *processes, void *context) {
     alarm(LIMIT);
     mpi_double_machines(placed->leaders);
     const mpi_table *table = mpi_double_table(context, processes->size, processes->rank, NULL, NULL);
-    CHECK(ranks_mpi_start(table, 10, 20) == P2P_OK);
-    CHECK(ranks_adder_create(ranks_mpi_place(), placed->leaders, &adder) == P2P_OK);
-    CHECK(ranks_adder_is_chained(adder) == placed->chained);
+    FORKED_CHECK(ranks_mpi_start(table, 10, 20) == P2P_OK);
+    FORKED_CHECK(ranks_adder_create(ranks_mpi_place(), placed->leaders, &adder) == P2P_OK);
+    FORKED_CHECK(ranks_adder_is_chained(adder) == placed->chained);
     for (int t = 0; t < 3; t++)
         for (int c = 0; c < (t == 0 ? 5 : 4) && failed == 0; c++)
             failed = add_one(processes, adder, types[t], counts[c]);
-    CHECK(failed == 0);
+    FORKED_CHECK(failed == 0);
     ranks_adder_destroy(adder);
-    CHECK(ranks_mpi_finish(20) == P2P_OK);
+    FORKED_CHECK(ranks_mpi_finish(20) == P2P_OK);
     return 0;
 }
 
@@ -174,11 +165,11 @@ static int add_held(const p2p_processes *processes, void *context) {
     mpi_double_machines(placed->leaders);
     const mpi_table *table =
         mpi_double_table(context, processes->size, processes->rank, count_begun, is_held);
-    CHECK(ranks_mpi_start(table, 10, 20) == P2P_OK);
-    CHECK(ranks_adder_create(ranks_mpi_place(), placed->leaders, &adder) == P2P_OK);
-    CHECK(add_one(processes, adder, P2P_TYPE_f32, 1000000) == 0);
+    FORKED_CHECK(ranks_mpi_start(table, 10, 20) == P2P_OK);
+    FORKED_CHECK(ranks_adder_create(ranks_mpi_place(), placed->leaders, &adder) == P2P_OK);
+    FORKED_CHECK(add_one(processes, adder, P2P_TYPE_f32, 1000000) == 0);
     ranks_adder_destroy(adder);
-    CHECK(ranks_mpi_finish(20) == P2P_OK);
+    FORKED_CHECK(ranks_mpi_finish(20) == P2P_OK);
     return 0;
 }
 
