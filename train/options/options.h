@@ -30,9 +30,15 @@ enum {
 };
 
 enum {
-    SETTINGS_MAX_ROWS = 128,   /* at least as many as the table has rows */
-    SETTINGS_MAX_BATCH = 4096, /* the largest --batch */
-    SETTINGS_MAX_COUNTS = 8    /* numbers in a list */
+    SETTINGS_MAX_ROWS = 128, /* at least as many as the table has rows */
+    /* The largest values of options that others limit too. */
+    SETTINGS_MAX_BATCH = 4096,   /* --batch */
+    SETTINGS_MAX_SIDE = 4096,    /* --size */
+    SETTINGS_MAX_FILTERS = 1024, /* --ngf, --ndf */
+    SETTINGS_MAX_SHARES = 64,    /* --grad-accumulate */
+    SETTINGS_MAX_DEVICES = 64,   /* --gpus */
+    SETTINGS_MAX_PAIRS = 100000, /* --count */
+    SETTINGS_MAX_COUNTS = 8      /* numbers in a list */
 };
 
 /* Whole numbers, in ascending order. */
