@@ -19,6 +19,7 @@
 #include <cmocka.h>
 
 #include "support/test_plan.h"
+#include "support/test_text.h"
 
 /* ---- Atomic files ------------------------------------------------------------------------------------- */
 
@@ -27,13 +28,6 @@ static void write_text(const char *path, const char *text) {
     OK(p2p_atomic_open(&file, path));
     assert_int_equal(fwrite(text, 1, strlen(text), file.stream), strlen(text));
     OK(p2p_atomic_commit(&file));
-}
-
-static void assert_file_is(const char *path, const char *text) {
-    size_t size;
-    uint8_t *bytes = test_file_read(path, &size);
-    assert_string_equal((char *)bytes, text);
-    free(bytes);
 }
 
 static void test_atomic_replaces(void **state) {
