@@ -61,7 +61,7 @@ p2p_status trainer_check_owner(const trainer *t);
 
 /* ---- The state: trainer_restore.c --------------------------------------------------------------------- */
 
-/* Bring the folder to the state of t->at, which was loaded from the newest checkpoint: write models that have
+/* Restore the state t->at of the folder, which was loaded from the newest checkpoint: write models that have
  * another state, and remove what is newer. Without a checkpoint remove everything, because the training
  * starts again. Reports on stderr what was changed, and what can't be restored. */
 p2p_status trainer_restore(trainer *t);
@@ -73,7 +73,7 @@ p2p_status trainer_restore(trainer *t);
  * wanted. */
 p2p_status trainer_keep_best(trainer *t);
 p2p_status trainer_settle_best(trainer *t);
-/* Bring OUT/best to the best epoch of t->at, from the kept files if need be. Adds the removed files to
+/* Restore OUT/best to the best epoch of t->at, from the kept files if necessary. Adds the removed files to
  * *removed. Reports on stderr what can't be restored. */
 p2p_status trainer_restore_best(trainer *t, int *removed);
 
