@@ -1,5 +1,5 @@
 /* Captures of streams: only their rules. What is forbidden while a stream is captured is refused. Captured
- * commands are dropped, and the graph that a capture returns can only be destroyed.
+ * commands are counted and dropped, and the graph that a capture returns can only be destroyed.
  */
 #include "driver.h"
 

@@ -1,4 +1,4 @@
-/* Include it after cmocka. */
+/* Values of tensors in files, for tests. Include it after cmocka. */
 #ifndef SAFETENSORS_VALUES_H
 #define SAFETENSORS_VALUES_H
 

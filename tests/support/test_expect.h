@@ -19,7 +19,7 @@
             fail_msg("the message is \"%s\" and lacks \"%s\"", p2p_message(), fragment);                     \
     } while (0)
 
-/* So does its hint. */
+/* The last failure's hint contains `fragment`. */
 #define HINT_HAS(fragment)                                                                                   \
     do {                                                                                                     \
         if (!strstr(p2p_message_hint(), fragment))                                                           \

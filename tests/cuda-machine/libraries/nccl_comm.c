@@ -83,8 +83,9 @@ static void set_error(ncclComm_t comm, ncclResult_t error) {
     atomic_compare_exchange_strong(&comm->error, &none, (int)error);
 }
 
-/* A rank that ended causes an asynchronous error, or nothing: then only a limit of the caller's helps. One
- * that is merely absent is reported after the double's limit, because nothing else would ever end the wait.
+/* A rank that ended causes an asynchronous error, or nothing: then only a limit of the caller ends
+ * the wait. A rank that is merely absent is reported after the double's limit, because nothing else would end
+ * the wait.
  */
 static void look_for_absent(command *c) {
     const int awaited = nccl_world_awaited(c->comm->world, c->number), dead = nccl_world_dead(c->comm->world);

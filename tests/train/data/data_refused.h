@@ -1,4 +1,4 @@
-/* Include it after cmocka. */
+/* Data sets that tests expect to be refused. Include it after cmocka. */
 #ifndef DATA_REFUSED_H
 #define DATA_REFUSED_H
 
