@@ -344,13 +344,22 @@ static p2p_status get_identity(const safetensors_file *file, model_file_identity
     return get_run(file, identity->run);
 }
 
-p2p_status model_file_identify(const char *path, model_file_identity *identity) {
+static p2p_status identify(const char *path, bool verified, model_file_identity *identity) {
     safetensors_file *file;
     *identity = (model_file_identity){0};
     P2P_TRY(safetensors_open(path, &file));
     p2p_status status = get_identity(file, identity);
+    if (status == P2P_OK && verified) status = safetensors_verify(file);
     safetensors_close(file);
     return status;
+}
+
+p2p_status model_file_identify(const char *path, model_file_identity *identity) {
+    return identify(path, false, identity);
+}
+
+p2p_status model_file_verify(const char *path, model_file_identity *identity) {
+    return identify(path, true, identity);
 }
 
 p2p_status model_file_read(p2p_session *session, safetensors_file *file, p2p_network *network) {

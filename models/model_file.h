@@ -59,6 +59,9 @@ typedef struct {
  * is damaged or of another format. */
 p2p_status model_file_identify(const char *path, model_file_identity *identity);
 
+/* The same after all of the file was read and compared with its checksum (safetensors_verify). */
+p2p_status model_file_verify(const char *path, model_file_identity *identity);
+
 /* Whether a text is an identity: 32 lower hexadecimal digits. */
 bool model_file_is_run(const char *text);
 

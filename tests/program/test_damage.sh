@@ -30,6 +30,39 @@ expect 3 "step-000000006.safetensors is damaged" "$p2p" train --out damaged --re
 printed "no checkpoint of the training is intact" "two damaged checkpoints"
 [ "$(ls damaged/checkpoints)" = "$(printf 'step-%09d.safetensors\n' 4 6)" ] || fail "files were removed or renamed"
 
+echo "-- models with a damaged bit, damaged numbers or a cut end: --resume writes them again, or names them"
+expect 0 "" "$p2p" train "${small[@]}" --out models --epochs 3 --save-every 1
+best=$(sed -n 's/.*"epoch": \([0-9]*\).*/\1/p' models/best/best.json)
+for file in generator discriminator best/generator best/discriminator epochs/002-generator; do
+    for how in bit zeros cut; do
+        rm -rf once && cp -r models once
+        path=once/$file.safetensors
+        size=$(stat -c %s "$path")
+        case $how in
+        bit) flip "$path" $((size - 40)) ;;
+        zeros) dd if=/dev/zero of="$path" bs=1 seek=$((size - 600)) count=400 conv=notrunc 2>/dev/null ;;
+        cut) truncate -s $((size - 40)) "$path" ;;
+        esac
+        expect 0 "done: the model is once/generator.safetensors" "$p2p" train --out once --resume --device "$device"
+        case $file in
+        generator | discriminator)
+            printed "was absent, damaged or of another state than the checkpoint: both were written again" "$file ($how)"
+            same models/$file.safetensors "$path"
+            continue
+            ;;
+        best/*) printed "once/best lacks files of epoch $best" "$file ($how)" ;;
+        esac
+        printed "$path is damaged and is now $path.damaged" "$file ($how)"
+        [ ! -e "$path" ] && [ -e "$path.damaged" ] || fail "$file ($how): the damaged model is still there"
+        expect 0 "" "$p2p" train --out once --resume --device "$device"
+        grep -q "$path is damaged" err.txt && fail "$file ($how): the damage is reported again"
+    done
+done
+rm -rf once && cp -r models once # a damaged bit of the best one while a copy of it is kept
+mv once/best once/checkpoints && cp -r once/checkpoints/best once/best && flip once/best/generator.safetensors 2000
+expect 0 "done: the model is" "$p2p" train --out once --resume --device "$device"
+diff -r models/best once/best || fail "the kept best was not restored"
+
 echo "-- damaged models, settings and logs"
 flip damaged/generator.safetensors 2000
 expect 3 "generator.safetensors is damaged" "$p2p" translate --model damaged -o x.png --device "$device" toys/val

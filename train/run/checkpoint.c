@@ -253,14 +253,11 @@ static p2p_status verify(const char *path) {
 }
 
 static p2p_status set_aside(const char *path, const char *intact) {
-    const size_t size = strlen(path) + sizeof CHECKPOINT_DAMAGED;
-    char *aside = malloc(size);
-    if (!aside) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for a path");
-    snprintf(aside, size, "%s" CHECKPOINT_DAMAGED, path);
-    p2p_status status = sys_file_rename(path, aside);
-    if (status == P2P_OK) p2p_warn("%s is now %s; the training continues from %s", path, aside, intact);
+    char *aside;
+    P2P_TRY(sys_file_set_aside(&aside, path));
+    p2p_warn("%s is now %s; the training continues from %s", path, aside, intact);
     free(aside);
-    return status;
+    return P2P_OK;
 }
 
 static p2p_status set_newer_aside(const char *folder, const sys_names *names, size_t intact,

@@ -154,10 +154,8 @@ static p2p_status copy_kept_lines(const char *bytes, size_t size, FILE *to, kept
 static p2p_status keep_damaged(const char *path, const uint8_t *bytes, size_t size, kept_part kept,
                                const found_lines *found) {
     if (size == 0 || (found->damaged == 0 && !found->irregular && found->step == kept.steps)) return P2P_OK;
-    const size_t room = strlen(path) + sizeof METRICS_DAMAGED;
-    char *copy = malloc(room);
-    if (!copy) return p2p_fail(P2P_OUT_OF_MEMORY, "no memory for a path");
-    snprintf(copy, room, "%s" METRICS_DAMAGED, path);
+    char *copy;
+    P2P_TRY(sys_path_aside(&copy, path));
     p2p_status status = sys_file_write(copy, bytes, size);
     if (status == P2P_OK)
         p2p_warn(

@@ -61,7 +61,7 @@ static p2p_status has_state(const trainer *t, const char *path, bool is_generato
     ownership owner;
     P2P_TRY(sys_path_exists(path, has));
     if (!*has) return P2P_OK;
-    P2P_TRY(trainer_owner_of_model(t, path, &found, &owner));
+    P2P_TRY(trainer_verify_model(t, path, &found, &owner));
     *has = owner == OWNED && found.is_generator == is_generator && found.step == t->at.step &&
            found.epoch == t->at.epoch;
     return P2P_OK;
@@ -76,11 +76,22 @@ static p2p_status restore_models(const trainer *t, changes *made) {
     return trainer_save_models(t);
 }
 
+/* ---- Damaged models of epochs -------------------------------------------------------------------------- */
+
+static p2p_status set_aside_if_damaged(const trainer *t, const char *path) {
+    model_file_identity found;
+    ownership owner;
+    P2P_TRY(trainer_verify_model(t, path, &found, &owner));
+    return owner == OWNED_DAMAGED ? trainer_set_aside(path) : P2P_OK;
+}
+
 /* ---- The whole folder ---------------------------------------------------------------------------------- */
 
 static void report_changes(const trainer *t, const changes *made) {
     if (made->models)
-        text_line(stderr, "%s and %s had another state than the checkpoint and were written again",
+        text_line(stderr,
+                  "%s or %s was absent, damaged or of another state than the checkpoint: both were written "
+                  "again",
                   t->paths.generator, RUN_DISCRIMINATOR);
     if (made->removed > 0)
         fprintf(stderr, "%d files of later steps than step %" PRId64 " were removed\n", made->removed,
@@ -95,6 +106,7 @@ p2p_status trainer_restore(trainer *t) {
     t->checkpoint_epoch = t->at.epoch;
     P2P_TRY(remove_newer(t, t->paths.epochs, run_is_epoch_name, epoch_is_newer, &made));
     P2P_TRY(trainer_remove_old_epochs(t));
+    P2P_TRY(trainer_each_file(t, t->paths.epochs, run_is_epoch_name, set_aside_if_damaged));
     P2P_TRY(remove_newer(t, t->paths.samples, run_is_sample_name, sample_is_newer, &made));
     P2P_TRY(trainer_remove_old_samples(t));
     if (!t->resumed_from) P2P_TRY(sys_file_remove(t->paths.metrics));

@@ -202,7 +202,7 @@ static void expect_damage(const char *before, char to, int lines, bool found) {
     assert_int_equal(test_folder_entries(folder), found ? 2 : 1);
     if (found) {
         size_t copied;
-        uint8_t *copy = test_file_read(test_path(folder, "metrics.jsonl" METRICS_DAMAGED), &copied);
+        uint8_t *copy = test_file_read(test_path(folder, "metrics.jsonl" SYS_DAMAGED), &copied);
         assert_int_equal(copied, size);
         assert_memory_equal(copy, bytes, size);
         free(copy);
