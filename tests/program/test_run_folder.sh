@@ -176,6 +176,31 @@ same drawn.png mixed.png
 expect 3 "belongs to another training" "${translate[@]}" --model mixed --epoch 5
 expect 0 "" "${translate[@]}" --model mixed/epochs/005-generator.safetensors
 rm -r mixed
+# Initial weights are selected as a model is: the newest own one.
+cp -r half mixed && cp other/generator.safetensors mixed
+begun=("$p2p" train "${small[@]}" --steps 1)
+expect 0 "--init-generator: mixed/epochs/002-generator.safetensors" "${begun[@]}" --out from_mixed --init-generator mixed
+printed "not used, because it belongs to another training than its folder: mixed/generator" "--init-generator of a mixed folder"
+printed "mixed/epochs/002-generator.safetensors is of step 12, but there is a checkpoint of step 14" "an older model"
+expect 0 "" "${begun[@]}" --out from_half --init-generator half/epochs/002-generator.safetensors
+same_weights from_half/generator.safetensors from_mixed/generator.safetensors
+expect 3 "mixed: the folder has no generator.safetensors" bash -c "rm -r mixed/epochs; ${begun[*]} --out x --init-generator mixed"
+for name in discriminator.safetensors best/discriminator.safetensors best/generator.safetensors; do
+    cp other/$name mixed/$name
+    option=${name##*/} folder=mixed/${name%/*}
+    [ "$folder" != "mixed/$name" ] || folder=mixed
+    expect 3 "" "${begun[@]}" --out x "--init-${option%%.*}" "$folder"
+    grep -qE "belongs to another training than its folder" err.txt || fail "$name: another training's weights were used"
+done
+[ ! -e x ] || fail "a refused training left its folder"
+rm -r mixed from_mixed from_half
+# A model that is older than the newest checkpoint is named.
+cp -r half stale && rm -r stale/epochs && cp half/epochs/001-generator.safetensors stale/generator.safetensors
+expect 0 "stale/generator.safetensors is of step 6, but there is a checkpoint of step 14" "${translate[@]}" --model stale
+expect 0 "was absent, damaged or of another state" "$p2p" train --out stale --resume --device "$device"
+expect 0 "" "${translate[@]}" --model stale
+grep -q "there is a checkpoint" err.txt && fail "a model that is as new as the checkpoint is called older"
+rm -r stale
 
 # An epoch's generator that is copied there while a training runs: --keep-epochs does not remove it.
 begin kept 8 "${small[@]}" --epochs 40 --keep-epochs 1
