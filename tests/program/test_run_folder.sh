@@ -58,6 +58,9 @@ for way in "--resume" "--data toys --size 32"; do
     expect 2 "living is in use: process $training on $(hostname) is writing to it since 2" "$p2p" train --out living $way
 done
 expect 0 "" "$p2p" translate --model half -o drawn.png "$(ls toys/val/* | head -n 1)" --device "$device" # readers need none
+cp -r living copied # with its lock
+expect 0 "done: the model is copied/generator" "$p2p" train --out copied --resume --device "$device" --steps 3
+kill -0 $training || fail "the training ended because its folder was copied"
 kill -9 $training
 wait $training 2>/dev/null
 [ -e living/run.lock ] || fail "a killed training left no lock: the test shows nothing"
@@ -66,6 +69,18 @@ expect 0 "done: the model is" "$p2p" train --out living --resume --device "$devi
 printf '{"pid":1,"host":"far","boot":"b","start":2,"since":"2026-01-01 00:00:00 UTC"}' >living/run.lock
 expect 2 "living may be in use: process 1 on far began to write to it at 2026-01-01" "$p2p" train --out living --resume
 printed "hint: if that process has ended, remove living/run.lock" "a lock of another host"
+# A process in a container has another number here: the one that it has there may be any other process's.
+if unshare -Urpf --mount-proc true 2>/dev/null; then
+    unshare -Urpf --mount-proc --kill-child=KILL "$p2p" train "${small[@]}" --out boxed --steps 1000000 >/dev/null 2>&1 &
+    training=$!
+    for _ in $(seq 3000); do [ -s boxed/metrics.jsonl ] && break || sleep 0.02; done
+    expect 2 "boxed is in use: process 1 on " "$p2p" train --out boxed --resume --device "$device"
+    printed "hint: wait until it has ended, or stop it where it runs" "a training in a container"
+    kill -9 $training
+    wait $training 2>/dev/null
+else
+    skipped "a training in a container" "there are no namespaces"
+fi
 
 echo "-- a folder that is renamed, removed or replaced while a training writes to it"
 # The training continues in the renamed folder. Another one may begin at its path, and is not touched.
